@@ -1,0 +1,349 @@
+//! The config as believed: every value parsed, every cross-check done. Built from what was written, layer by layer.
+//!
+//! ```text
+//!   /etc/berth/berth.toml ─┐
+//!   config= pointer        ├─▶ Written (keys, values, places) ─▶ believe ─▶ Config, or every fault at once
+//!   user-data              │
+//!   command line           ┘
+//! ```
+//! Nothing here does IO; whoever holds the bytes (the edge, `berth check`) calls [`load`]. No value is ever printed by a
+//! fault, only its key and place: a line may hold by mistake what should have been a secret.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use serde::Serialize;
+
+pub use reference::{ImageRef, PinnedImage};
+pub use secret_ref::SecretRef;
+
+mod reference;
+mod secret_ref;
+
+/// Everything that this instance shall do. See docs/configuration.md for every key and its default.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Config {
+    /// `image`
+    pub image: ImageRef,
+    /// `name`: the container is `berth-<name>`.
+    pub name: String,
+    /// `port`, `ports`, in the order written.
+    pub ports: Vec<Port>,
+    /// `health` as written, none if it is left to the default: the image's HEALTHCHECK, else `tcp`, else `none`.
+    pub health: Option<Health>,
+    /// `probe.*`
+    pub probe: Probe,
+    /// `env.NAME`
+    pub env: BTreeMap<String, String>,
+    /// `secret.NAME`
+    pub secret: BTreeMap<String, SecretRef>,
+    /// `secrets`: each a JSON object whose keys become names; a later one wins, `secret.NAME` wins over all.
+    pub secrets: Vec<SecretRef>,
+    /// `secrets_as`
+    pub secrets_as: SecretsAs,
+    /// `secrets_refresh`
+    pub secrets_refresh: Option<Refresh>,
+    /// `registry_auth`
+    pub registry_auth: RegistryAuth,
+    /// `command`: replaces the image's CMD.
+    pub command: Option<Vec<String>>,
+    /// `entrypoint`: replaces the image's ENTRYPOINT, and drops its CMD, as `docker run --entrypoint` does.
+    pub entrypoint: Option<Vec<String>>,
+    /// `user`
+    pub user: Option<String>,
+    /// `workdir`
+    pub workdir: Option<String>,
+    /// `volumes`
+    pub volumes: Vec<Volume>,
+    /// `tmpfs`: path in the container → mount options (may be empty).
+    pub tmpfs: BTreeMap<String, String>,
+    /// `read_only`
+    pub read_only: bool,
+    /// `memory`, bytes
+    pub memory: Option<u64>,
+    /// `cpus`, in billionths of a CPU (the engine's NanoCpus)
+    pub cpus: Option<u64>,
+    /// `ulimits`
+    pub ulimits: Vec<Ulimit>,
+    /// `cap_add`
+    pub cap_add: Vec<String>,
+    /// `cap_drop`
+    pub cap_drop: Vec<String>,
+    /// `devices`
+    pub devices: Vec<Device>,
+    /// `gpus`
+    pub gpus: Option<Gpus>,
+    /// `network`
+    pub network: Option<String>,
+    /// `hostname`
+    pub hostname: Option<String>,
+    /// `extra_hosts`, each `name:address`
+    pub extra_hosts: Vec<String>,
+    /// `shm_size`, bytes
+    pub shm_size: Option<u64>,
+    /// `labels`
+    pub labels: BTreeMap<String, String>,
+    /// `init`
+    pub init: bool,
+    /// `privileged`
+    pub privileged: bool,
+    /// `stop_signal`, e.g. `SIGTERM`
+    pub stop_signal: Option<String>,
+    /// `log_driver`
+    pub log_driver: String,
+    /// `log_opt.NAME`; for `json-file` without any option, rotation 3 × 10 MB is filled in.
+    pub log_opt: BTreeMap<String, String>,
+    /// `imds`
+    pub imds: ImdsAccess,
+    /// `listen`
+    pub listen: SocketAddr,
+    /// `boot.*`
+    pub boot: BootPolicy,
+    /// `restart.*`
+    pub restart: Restart,
+    /// `drain.*`
+    pub drain: Drain,
+    /// `stop_timeout`: SIGTERM to SIGKILL
+    pub stop_timeout: Duration,
+    /// `lifecycle.*`
+    pub lifecycle: Lifecycle,
+    /// `spot`
+    pub spot: OnNotice,
+    /// `rebalance`
+    pub rebalance: OnNotice,
+    /// `maintenance`
+    pub maintenance: OnNotice,
+}
+
+/// One published port, as `docker run -p` means it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Port {
+    /// The address on the host; none is every address.
+    pub host_ip: Option<IpAddr>,
+    /// The port on the host; 0 lets the engine choose.
+    pub host: u16,
+    /// The port in the container.
+    pub container: u16,
+    /// The protocol.
+    pub protocol: Protocol,
+}
+
+/// The protocol of a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// TCP
+    Tcp,
+    /// UDP
+    Udp,
+}
+
+impl Protocol {
+    /// `tcp` or `udp`, the engine's word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
+}
+
+/// How the app is asked whether it is well.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    /// `/path`: GET on the first TCP port of the container; 200 to 399 is well.
+    Path(String),
+    /// `http://…`: GET of this address as the host sees it.
+    Url(String),
+    /// `tcp` (the first TCP port) or `tcp:PORT` (a port of the container): a connection is accepted.
+    Tcp(Option<u16>),
+    /// `cmd:…`: a command in the container, without a shell; 0 is well.
+    Cmd(Vec<String>),
+    /// `docker`: the image's HEALTHCHECK command.
+    Docker,
+    /// `none`: running is well.
+    None,
+}
+
+/// `probe.*`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Probe {
+    /// Between two probes while serving.
+    pub interval: Duration,
+    /// For one probe.
+    pub timeout: Duration,
+    /// Passes in a row that make it healthy.
+    pub healthy: u32,
+    /// Failures in a row that make it unhealthy.
+    pub unhealthy: u32,
+    /// From the start of the container to the first healthy.
+    pub start_timeout: Duration,
+}
+
+/// `secrets_as`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SecretsAs {
+    /// Set in the process by the shim.
+    Env,
+    /// One file each in `/run/secrets`.
+    Files,
+}
+
+/// `secrets_refresh`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Refresh {
+    /// How often rotated values are looked for.
+    pub every: Duration,
+    /// What a change does.
+    pub on_change: OnChange,
+}
+
+/// What rotated secrets do to the app.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnChange {
+    /// Restart it.
+    Restart,
+    /// Send it this signal, e.g. `HUP`.
+    Signal(String),
+}
+
+/// `registry_auth`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RegistryAuth {
+    /// ECR if the image's host is one, else none.
+    Auto,
+    /// ECR's `GetAuthorizationToken`, whatever the host.
+    Ecr,
+    /// Anonymous.
+    None,
+    /// A secret holding `{"username":…,"password":…}`.
+    Secret(SecretRef),
+}
+
+/// One entry of `volumes`: `SOURCE:TARGET[:ro|rw]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Volume {
+    /// A path on the host, or the name of a volume of the engine; none makes an anonymous volume.
+    pub source: Option<String>,
+    /// The path in the container.
+    pub target: String,
+    /// Whether it is mounted read-only.
+    pub read_only: bool,
+}
+
+/// One entry of `ulimits`: `nofile=1024[:2048]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Ulimit {
+    /// `nofile`
+    pub name: String,
+    /// The soft limit, -1 for none.
+    pub soft: i64,
+    /// The hard limit, -1 for none.
+    pub hard: i64,
+}
+
+/// One entry of `devices`: `HOST[:CONTAINER[:rwm]]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Device {
+    /// The path on the host.
+    pub host: String,
+    /// The path in the container.
+    pub container: String,
+    /// The cgroup permissions, letters of `rwm`.
+    pub permissions: String,
+}
+
+/// `gpus`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Gpus {
+    /// `all`
+    All,
+    /// A number of them.
+    Count(u32),
+    /// `device=0,1`: by index or UUID.
+    Devices(Vec<String>),
+}
+
+/// `imds`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ImdsAccess {
+    /// The container may reach the metadata service.
+    Allow,
+    /// It may not.
+    Block,
+}
+
+/// `boot.*`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BootPolicy {
+    /// Give up booting after this.
+    pub timeout: Duration,
+    /// What then.
+    pub on_failure: OnFailure,
+}
+
+/// `boot.on_failure`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnFailure {
+    /// Complete the launch hook with ABANDON, or mark the instance unhealthy.
+    Abandon,
+    /// Keep the instance for debugging.
+    Hold,
+}
+
+/// `restart.*`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Restart {
+    /// Before the first restart; doubles.
+    pub backoff: Duration,
+    /// The longest wait.
+    pub backoff_max: Duration,
+    /// Restarts within `window` after which the instance is given up.
+    pub limit: u32,
+    /// The window.
+    pub window: Duration,
+}
+
+/// `drain.*`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Drain {
+    /// Keep serving this long after readiness turned 503.
+    pub settle: Duration,
+    /// Wait at most this long for connections to end.
+    pub timeout: Duration,
+    /// No connection for this long counts as ended.
+    pub idle: Duration,
+}
+
+/// `lifecycle.*`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Lifecycle {
+    /// Between two looks at the metadata.
+    pub poll: Duration,
+    /// The Auto Scaling group; discovered if not given.
+    pub group: Option<String>,
+    /// The launch hook; discovered if not given.
+    pub launch_hook: Option<String>,
+    /// The termination hook; discovered if not given.
+    pub terminate_hook: Option<String>,
+    /// Between two heartbeats; half the hook's timeout if not given, 30 s if that is unknown.
+    pub heartbeat: Option<Duration>,
+}
+
+/// What a notice does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnNotice {
+    /// Drain.
+    Drain,
+    /// Log it.
+    Ignore,
+}

@@ -1,0 +1,271 @@
+//! Effects: what the machine wants done. Each is a whole job; the edge tries it once and answers with one event.
+//!
+//! Whoever adds an effect touches this file, event.rs, one phase and one file of the edge.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::{Config, Health, ImageRef, PinnedImage};
+use crate::exit::Outcome;
+use crate::identity::Identity;
+
+/// Numbers one running effect, so that it can be cancelled and its late answer dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// One job for the edge, or for the driver itself ([`Effect::Cancel`], [`Effect::Exit`]).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Ask the instance metadata who this instance is.
+    Identify,
+    /// Read user-data and what its `config=` points to, lay the layers, believe them.
+    ReadConfig,
+    /// Move the readiness endpoint to this address.
+    Listen(SocketAddr),
+    /// Fetch every secret of the config; the values stay at the edge.
+    FetchSecrets(Arc<Config>),
+    /// Get the registry's username and password; they stay at the edge.
+    LoginRegistry(Arc<Config>),
+    /// Ask the engine whether it is there.
+    PingEngine,
+    /// Look for the containers of this instance, and for one that holds the name.
+    FindContainers {
+        /// `berth-<name>`
+        name: String,
+        /// Whose containers.
+        instance_id: String,
+    },
+    /// Ask the registry which digest the tag has.
+    ResolveDigest(ImageRef),
+    /// Look whether the engine has the image.
+    InspectImage(PinnedImage),
+    /// Pull the image.
+    PullImage {
+        /// What.
+        image: PinnedImage,
+        /// Without progress for this long the pull is cut.
+        stall: Duration,
+    },
+    /// Create the container.
+    CreateContainer(Box<Creation>),
+    /// Write the secrets to tmpfs and start the container.
+    StartContainer {
+        /// Which.
+        id: ContainerId,
+        /// For the secrets' delivery.
+        config: Arc<Config>,
+    },
+    /// Wait for the container to exit.
+    WatchContainer(ContainerId),
+    /// Ask the app once whether it is well.
+    ProbeApp {
+        /// Whom.
+        app: Box<RunningContainer>,
+        /// How.
+        how: Health,
+        /// For how long.
+        timeout: Duration,
+    },
+    /// Stop the container: its stop signal, then SIGKILL after the timeout.
+    StopContainer {
+        /// Which.
+        id: ContainerId,
+        /// From the signal to SIGKILL.
+        timeout: Duration,
+    },
+    /// Remove the container, running or not, and its secrets.
+    RemoveContainer(ContainerId),
+    /// Find the group and its hooks, as far as the config does not name them.
+    FindGroup {
+        /// `lifecycle.group`
+        group: Option<String>,
+        /// `lifecycle.launch_hook`
+        launch_hook: Option<String>,
+    },
+    /// Restart the hook's timer.
+    RecordHeartbeat(HookName),
+    /// Complete the hook.
+    CompleteHook {
+        /// Which.
+        hook: HookName,
+        /// With what.
+        result: HookResult,
+    },
+    /// Ask the group which lifecycle state this instance is in.
+    DescribeInstance,
+    /// Tell the group that this instance is unhealthy.
+    MarkUnhealthy,
+    /// Write one line to the system console.
+    SayLastWords(String),
+    /// Stop working on that ticket; its answer will be dropped.
+    Cancel(Ticket),
+    /// Leave.
+    Exit(Outcome),
+}
+
+/// The kind of an effect, without what it carries: who failed, in events, logs and metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Job {
+    /// [`Effect::Identify`]
+    Identify,
+    /// [`Effect::ReadConfig`]
+    ReadConfig,
+    /// [`Effect::Listen`]
+    Listen,
+    /// [`Effect::FetchSecrets`]
+    FetchSecrets,
+    /// [`Effect::LoginRegistry`]
+    LoginRegistry,
+    /// [`Effect::PingEngine`]
+    PingEngine,
+    /// [`Effect::FindContainers`]
+    FindContainers,
+    /// [`Effect::ResolveDigest`]
+    ResolveDigest,
+    /// [`Effect::InspectImage`]
+    InspectImage,
+    /// [`Effect::PullImage`]
+    PullImage,
+    /// [`Effect::CreateContainer`]
+    CreateContainer,
+    /// [`Effect::StartContainer`]
+    StartContainer,
+    /// [`Effect::WatchContainer`]
+    WatchContainer,
+    /// [`Effect::ProbeApp`]
+    ProbeApp,
+    /// [`Effect::StopContainer`]
+    StopContainer,
+    /// [`Effect::RemoveContainer`]
+    RemoveContainer,
+    /// [`Effect::FindGroup`]
+    FindGroup,
+    /// [`Effect::RecordHeartbeat`]
+    RecordHeartbeat,
+    /// [`Effect::CompleteHook`]
+    CompleteHook,
+    /// [`Effect::DescribeInstance`]
+    DescribeInstance,
+    /// [`Effect::MarkUnhealthy`]
+    MarkUnhealthy,
+    /// [`Effect::SayLastWords`]
+    SayLastWords,
+}
+
+impl Effect {
+    /// Which job this is; none for what the driver does itself.
+    pub fn job(&self) -> Option<Job> {
+        Some(match self {
+            Self::Identify => Job::Identify,
+            Self::ReadConfig => Job::ReadConfig,
+            Self::Listen(_) => Job::Listen,
+            Self::FetchSecrets(_) => Job::FetchSecrets,
+            Self::LoginRegistry(_) => Job::LoginRegistry,
+            Self::PingEngine => Job::PingEngine,
+            Self::FindContainers { .. } => Job::FindContainers,
+            Self::ResolveDigest(_) => Job::ResolveDigest,
+            Self::InspectImage(_) => Job::InspectImage,
+            Self::PullImage { .. } => Job::PullImage,
+            Self::CreateContainer(_) => Job::CreateContainer,
+            Self::StartContainer { .. } => Job::StartContainer,
+            Self::WatchContainer(_) => Job::WatchContainer,
+            Self::ProbeApp { .. } => Job::ProbeApp,
+            Self::StopContainer { .. } => Job::StopContainer,
+            Self::RemoveContainer(_) => Job::RemoveContainer,
+            Self::FindGroup { .. } => Job::FindGroup,
+            Self::RecordHeartbeat(_) => Job::RecordHeartbeat,
+            Self::CompleteHook { .. } => Job::CompleteHook,
+            Self::DescribeInstance => Job::DescribeInstance,
+            Self::MarkUnhealthy => Job::MarkUnhealthy,
+            Self::SayLastWords(_) => Job::SayLastWords,
+            Self::Cancel(_) | Self::Exit(_) => return None,
+        })
+    }
+}
+
+/// A container's id, as the engine gave it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ContainerId(pub String);
+
+/// What a container is made of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Creation {
+    /// The config.
+    pub config: Arc<Config>,
+    /// Who this instance is, for `AWS_REGION`, `BERTH_INSTANCE_ID`, `BERTH_AZ` and the label.
+    pub identity: Arc<Identity>,
+    /// The image, by digest.
+    pub image: PinnedImage,
+    /// What the image says of itself.
+    pub facts: ImageFacts,
+}
+
+/// What an image says of itself, as far as it decides anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImageFacts {
+    /// ENTRYPOINT
+    pub entrypoint: Vec<String>,
+    /// CMD
+    pub command: Vec<String>,
+    /// HEALTHCHECK as an argument vector, if it has one.
+    pub healthcheck: Option<Vec<String>>,
+}
+
+/// A container that the engine has, as found by [`Effect::FindContainers`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct FoundContainer {
+    /// Its id.
+    pub id: ContainerId,
+    /// Its name, without the engine's leading slash.
+    pub name: String,
+    /// The fingerprint of the config that it was made from, if berth made it.
+    pub fingerprint: Option<String>,
+    /// The image that it was made from, if berth made it.
+    pub image: Option<PinnedImage>,
+    /// Present if it runs.
+    pub running: Option<RunningContainer>,
+}
+
+/// A running container, as far as it can be asked and watched.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunningContainer {
+    /// Its id.
+    pub id: ContainerId,
+    /// Where its own ports answer, seen from the host: its address on the bridge, or loopback on the host's network.
+    pub address: IpAddr,
+    /// What is published: port in the container and where it answers on the host.
+    pub published: Vec<(u16, SocketAddr)>,
+    /// The HEALTHCHECK in force, as an argument vector.
+    pub healthcheck: Option<Vec<String>>,
+    /// Whether commands in it go through the shim to see the secret environment.
+    pub shim: bool,
+}
+
+/// A lifecycle hook by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HookName {
+    /// The Auto Scaling group.
+    pub group: String,
+    /// The hook.
+    pub hook: String,
+}
+
+/// The two results that a hook can be completed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HookResult {
+    /// `CONTINUE`
+    Continue,
+    /// `ABANDON`
+    Abandon,
+}
+
+impl HookResult {
+    /// AWS's word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Continue => "CONTINUE",
+            Self::Abandon => "ABANDON",
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! What the machine is told of a failure: its class and one sentence. The typed error stays at the edge.
+
+use std::fmt;
+
+/// What to do about a failure. Nothing else of an error decides anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// May pass by itself: throttling, 5xx, a refused connection, a timeout. Tried again with backoff.
+    Transient,
+    /// The credentials do not allow it. Permanent for this boot.
+    Denied,
+    /// It is not there or not as it must be: image not found, a secret without that key. Permanent for this boot.
+    Broken,
+    /// The config asks for something that cannot be. Permanent for this boot.
+    Misconfigured,
+}
+
+/// A failed attempt, as the machine sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What to do about it.
+    pub class: Class,
+    /// The whole chain in one sentence, without any secret.
+    pub reason: String,
+}
+
+impl Fault {
+    /// A fault from an error and its class, the chain of sources joined by `: `.
+    pub fn from_error(class: Class, error: &(dyn std::error::Error + 'static)) -> Self {
+        let mut reason = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            reason.push_str(": ");
+            reason.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        Self { class, reason }
+    }
+
+    /// A fault with a sentence of its own.
+    pub fn new(class: Class, reason: impl Into<String>) -> Self {
+        Self { class, reason: reason.into() }
+    }
+
+    /// Whether another attempt may succeed.
+    pub fn is_transient(&self) -> bool {
+        self.class == Class::Transient
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
+}

@@ -1,0 +1,3 @@
+//! The order of the process, and its exit code.
+
+fn main() {}

@@ -1,0 +1,162 @@
+//! What can be seen of the machine from outside: the readiness endpoint, the socket and `berth status` show this and
+//! nothing else. A value made anew after every event, so it can never disagree with the phase (invariant 3).
+//!
+//! It holds no secret, no environment and no config value but the image.
+
+use serde::{Deserialize, Serialize};
+
+/// The agent at one moment. Durations and moments are in seconds; moments count from the start of the agent.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct View {
+    /// The phase.
+    pub phase: PhaseName,
+    /// What `/ready` says.
+    pub status: Status,
+    /// Why it is so, one sentence.
+    pub reason: String,
+    /// When this phase began.
+    pub phase_since: f64,
+    /// Who this instance is.
+    pub instance_id: Option<String>,
+    /// The instance's availability zone.
+    pub availability_zone: Option<String>,
+    /// The app's name.
+    pub name: Option<String>,
+    /// The image as the config has it.
+    pub image: Option<String>,
+    /// The tag, or the short digest.
+    pub version: Option<String>,
+    /// The digest.
+    pub digest: Option<String>,
+    /// The steps of the boot, in the order they began.
+    pub steps: Vec<StepView>,
+    /// How far the pull is; kept after it ended.
+    pub pull: Option<PullView>,
+    /// The container.
+    pub container: Option<ContainerView>,
+    /// The last probes, oldest first, at most 20.
+    pub probes: Vec<ProbeView>,
+    /// Restarts of the app since the agent started.
+    pub restarts: u32,
+    /// The lifecycle hook.
+    pub lifecycle: LifecycleView,
+    /// What is waited for, and until when.
+    pub deadlines: Vec<DeadlineView>,
+}
+
+/// The name of a phase.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PhaseName {
+    /// On the way to a healthy app.
+    #[default]
+    Boot,
+    /// The app runs.
+    Serve,
+    /// On the way out.
+    Drain,
+    /// The boot failed and is being wound up.
+    Failing,
+    /// A failed boot, kept for debugging.
+    Hold,
+    /// Over.
+    Gone,
+}
+
+/// What `/ready` says; only [`Status::Ok`] is a 200.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Serving, and the app is healthy.
+    Ok,
+    /// Not yet.
+    #[default]
+    Starting,
+    /// Serving, but the app is not healthy.
+    Unhealthy,
+    /// On the way out.
+    Draining,
+    /// The group put the instance on standby.
+    Standby,
+    /// In a warm pool.
+    Warm,
+    /// The boot failed.
+    Failed,
+}
+
+/// One step of the boot.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepView {
+    /// `identity`, `config`, `secrets`, `login`, `engine`, `containers`, `digest`, `image`, `pull`, `create`, `start`,
+    /// `healthy`, `group`, `hook`.
+    pub name: String,
+    /// When its first attempt began.
+    pub began: f64,
+    /// How long it took, none while it goes on.
+    pub took: Option<f64>,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// The fault of the last failed attempt.
+    pub fault: Option<String>,
+}
+
+/// How far the pull is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PullView {
+    /// Layers complete.
+    pub layers_done: usize,
+    /// Layers known.
+    pub layers: usize,
+    /// Bytes downloaded.
+    pub bytes: u64,
+    /// Bytes known.
+    pub total: u64,
+}
+
+/// The container.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ContainerView {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Whether it was found running and kept.
+    pub adopted: bool,
+    /// `8080 -> 0.0.0.0:80`
+    pub ports: Vec<String>,
+}
+
+/// One probe.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProbeView {
+    /// When it ended.
+    pub at: f64,
+    /// How long it took.
+    pub took: f64,
+    /// Why it failed, none if it passed.
+    pub fault: Option<String>,
+}
+
+/// The lifecycle hook.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LifecycleView {
+    /// The Auto Scaling group.
+    pub group: Option<String>,
+    /// The launch hook.
+    pub hook: Option<String>,
+    /// In words: `looking`, `none`, `waiting for the app`, `completing`, `completed CONTINUE`, …
+    pub state: String,
+    /// Heartbeats recorded.
+    pub heartbeats: u32,
+    /// The target lifecycle state last seen.
+    pub target_state: Option<String>,
+}
+
+/// Something that is waited for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeadlineView {
+    /// What.
+    pub name: String,
+    /// When it ends.
+    pub at: f64,
+}
