@@ -2,6 +2,7 @@
 //!
 //! Whoever adds an effect touches this file, event.rs, one phase and one file of the edge.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,18 +65,25 @@ pub enum Effect {
         app: Box<RunningContainer>,
         /// How.
         how: Health,
+        /// The first TCP port in the container, for the forms of `health` that name none.
+        port: Option<u16>,
         /// For how long.
         timeout: Duration,
     },
-    /// Stop the container: its stop signal, then SIGKILL after the timeout.
+    /// Stop the container, its stop signal, then SIGKILL after the timeout, and take its secrets off the tmpfs.
     StopContainer {
         /// Which.
         id: ContainerId,
         /// From the signal to SIGKILL.
         timeout: Duration,
     },
-    /// Remove the container, running or not, and its secrets.
-    RemoveContainer(ContainerId),
+    /// Stop the container if it runs, then remove it and its secrets.
+    RemoveContainer {
+        /// Which.
+        id: ContainerId,
+        /// From the stop signal to SIGKILL.
+        timeout: Duration,
+    },
     /// Find the group and its hooks, as far as the config does not name them.
     FindGroup {
         /// `lifecycle.group`
@@ -172,7 +180,7 @@ impl Effect {
             Self::WatchContainer(_) => Job::WatchContainer,
             Self::ProbeApp { .. } => Job::ProbeApp,
             Self::StopContainer { .. } => Job::StopContainer,
-            Self::RemoveContainer(_) => Job::RemoveContainer,
+            Self::RemoveContainer { .. } => Job::RemoveContainer,
             Self::FindGroup { .. } => Job::FindGroup,
             Self::RecordHeartbeat(_) => Job::RecordHeartbeat,
             Self::CompleteHook { .. } => Job::CompleteHook,
@@ -267,5 +275,52 @@ impl HookResult {
             Self::Continue => "CONTINUE",
             Self::Abandon => "ABANDON",
         }
+    }
+}
+
+/// One line for the log: what, and of what; no environment, no reference to a secret's value.
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(job) = self.job() {
+            write!(f, "{job:?}")?;
+        }
+        match self {
+            Self::Listen(address) => write!(f, " {address}"),
+            Self::FindContainers { name, .. } => write!(f, " {name}"),
+            Self::ResolveDigest(image) => write!(f, " {image}"),
+            Self::InspectImage(image) | Self::PullImage { image, .. } => write!(f, " {image}"),
+            Self::CreateContainer(creation) => write!(f, " {} from {}", creation.config.name, creation.image),
+            Self::StartContainer { id, .. } | Self::WatchContainer(id) => write!(f, " {id}"),
+            Self::StopContainer { id, timeout } | Self::RemoveContainer { id, timeout } => {
+                write!(f, " {id} within {timeout:?}")
+            }
+            Self::RecordHeartbeat(hook) => write!(f, " {hook}"),
+            Self::CompleteHook { hook, result } => write!(f, " {hook} {}", result.word()),
+            Self::SayLastWords(words) => write!(f, " {words}"),
+            Self::Cancel(ticket) => write!(f, "Cancel {}", ticket.0),
+            Self::Exit(outcome) => write!(f, "Exit {}", outcome.code()),
+            Self::Identify
+            | Self::ReadConfig
+            | Self::FetchSecrets(_)
+            | Self::LoginRegistry(_)
+            | Self::PingEngine
+            | Self::ProbeApp { .. }
+            | Self::FindGroup { .. }
+            | Self::DescribeInstance
+            | Self::MarkUnhealthy => Ok(()),
+        }
+    }
+}
+
+/// The first twelve characters, as `docker ps` shows an id.
+impl fmt::Display for ContainerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.get(..12).unwrap_or(&self.0))
+    }
+}
+
+impl fmt::Display for HookName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.group, self.hook)
     }
 }

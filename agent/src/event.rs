@@ -1,5 +1,6 @@
 //! Events: what happened. Every one is in the past; the machine reacts and never asks back.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,4 +123,110 @@ pub struct Hook {
     pub name: String,
     /// Its heartbeat timeout, if known.
     pub timeout: Option<Duration>,
+}
+
+impl Event {
+    /// The event's name, as the log and `/v1/events` show it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Began => "Began",
+            Self::Identified(_) => "Identified",
+            Self::ConfigRead(_) => "ConfigRead",
+            Self::Listening => "Listening",
+            Self::SecretsFetched => "SecretsFetched",
+            Self::RegistryLoggedIn => "RegistryLoggedIn",
+            Self::EngineAnswered => "EngineAnswered",
+            Self::ContainersFound(_) => "ContainersFound",
+            Self::DigestResolved(_) => "DigestResolved",
+            Self::ImageInspected(_) => "ImageInspected",
+            Self::PullProgressed(_) => "PullProgressed",
+            Self::ImagePulled => "ImagePulled",
+            Self::ContainerCreated(_) => "ContainerCreated",
+            Self::ContainerStarted(_) => "ContainerStarted",
+            Self::ProbePassed => "ProbePassed",
+            Self::ProbeFailed(_) => "ProbeFailed",
+            Self::ContainerExited(_) => "ContainerExited",
+            Self::ContainerStopped => "ContainerStopped",
+            Self::ContainerRemoved => "ContainerRemoved",
+            Self::GroupFound(_) => "GroupFound",
+            Self::HeartbeatRecorded => "HeartbeatRecorded",
+            Self::HookNotActive(_) => "HookNotActive",
+            Self::HookCompleted => "HookCompleted",
+            Self::InstanceDescribed(_) => "InstanceDescribed",
+            Self::MarkedUnhealthy => "MarkedUnhealthy",
+            Self::LastWordsSaid => "LastWordsSaid",
+            Self::Failed(..) => "Failed",
+            Self::Signalled(_) => "Signalled",
+            Self::Woke => "Woke",
+        }
+    }
+
+    /// Whether it comes so often that only a debugging log wants it.
+    pub fn is_routine(&self) -> bool {
+        matches!(self, Self::Woke | Self::ProbePassed | Self::PullProgressed(_))
+    }
+}
+
+/// What happened, in a few words after the name; no environment and no secret.
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Identified(identity) => {
+                write!(f, "{} in {}", identity.instance_id, identity.availability_zone)?;
+                match &identity.target_state {
+                    Some(state) => write!(f, ", target lifecycle state {state}"),
+                    None => Ok(()),
+                }
+            }
+            Self::ConfigRead(config) => write!(f, "{} from {}", config.name, config.image),
+            Self::ContainersFound(found) => {
+                let running = found.iter().filter(|one| one.running.is_some()).count();
+                write!(f, "{} found, {running} running", found.len())
+            }
+            Self::DigestResolved(image) => write!(f, "{}", image.digest),
+            Self::ImageInspected(facts) => f.write_str(if facts.is_some() { "here" } else { "not here" }),
+            Self::PullProgressed(p) => {
+                write!(f, "{} of {} layers, {} of {} bytes", p.layers_done, p.layers, p.bytes, p.total)
+            }
+            Self::ContainerCreated(id) => write!(f, "{id}"),
+            Self::ContainerStarted(running) => write!(f, "{} at {}", running.id, running.address),
+            Self::ProbeFailed(reason) => f.write_str(reason),
+            Self::ContainerExited(exit) => write!(f, "{exit}"),
+            Self::GroupFound(Some(found)) => match &found.launch_hook {
+                Some(hook) => write!(f, "{}, launch hook {}", found.group, hook.name),
+                None => write!(f, "{}, no launch hook", found.group),
+            },
+            Self::GroupFound(None) => f.write_str("in no group"),
+            Self::HookNotActive(job) => write!(f, "{job:?}"),
+            Self::InstanceDescribed(state) => f.write_str(state.as_deref().unwrap_or("in no group")),
+            Self::Failed(job, fault) => write!(f, "{job:?}: {fault}"),
+            Self::Signalled(Signal::Term) => f.write_str("SIGTERM"),
+            Self::Signalled(Signal::Interrupt) => f.write_str("SIGINT"),
+            Self::Began
+            | Self::Listening
+            | Self::SecretsFetched
+            | Self::RegistryLoggedIn
+            | Self::EngineAnswered
+            | Self::ImagePulled
+            | Self::ProbePassed
+            | Self::ContainerStopped
+            | Self::ContainerRemoved
+            | Self::HeartbeatRecorded
+            | Self::HookCompleted
+            | Self::MarkedUnhealthy
+            | Self::LastWordsSaid
+            | Self::Woke => Ok(()),
+        }
+    }
+}
+
+/// `exited with code 3`, `was killed by the kernel, out of memory (code 137)`.
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.oom_killed {
+            write!(f, "was killed by the kernel, out of memory (code {})", self.code)
+        } else {
+            write!(f, "exited with code {}", self.code)
+        }
+    }
 }

@@ -5,10 +5,23 @@
 
 pub mod exit;
 
+pub mod machine;
+
+pub mod boot;
+pub mod drain;
+pub mod failing;
+pub mod hold;
+pub mod serve;
+
+pub mod app;
+pub mod desk;
 pub mod effect;
 pub mod event;
 pub mod fault;
+pub mod hook;
 pub mod identity;
+pub mod retry;
+pub mod step;
 pub mod view;
 
 pub mod config;

@@ -20,6 +20,7 @@ pub use secret_ref::SecretRef;
 
 mod reference;
 mod secret_ref;
+mod stub;
 
 /// Everything that this instance shall do. See docs/configuration.md for every key and its default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

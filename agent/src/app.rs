@@ -1,0 +1,362 @@
+//! The app: one container that is started, watched, probed and, when it exits, started again. Boot and serve share it.
+//!
+//! ```text
+//!   starting ──started──▶ up ──exited──▶ backing off ──due──▶ (secrets) ──▶ starting
+//!                          │ probes: healthy after `healthy` passes in a row, unhealthy after `unhealthy` failures
+//! ```
+//! The engine's own restart policy is off: this is the one owner (invariant 10).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Uptime;
+use crate::config::{Config, Health};
+use crate::desk::Desk;
+use crate::effect::{ContainerId, Effect, Job, RunningContainer, Ticket};
+use crate::event::{Event, Exit};
+use crate::fault::Fault;
+use crate::retry::{Backoff, NEAR};
+use crate::view::{ContainerView, ProbeView};
+
+/// Between two probes while the app is starting.
+const EAGER: Duration = Duration::from_millis(100);
+
+/// Probes kept for people to look at.
+const PROBES_KEPT: usize = 20;
+
+/// One container and what is known of its health.
+#[derive(Debug)]
+pub struct App {
+    config: Arc<Config>,
+    id: ContainerId,
+    adopted: bool,
+    state: State,
+    healthy: bool,
+    passes: u32,
+    failures: u32,
+    /// Since when it has not been healthy.
+    ailing_since: Uptime,
+    attempts: u32,
+    /// Restarts within the window, and all of them.
+    recent: VecDeque<Uptime>,
+    restarts: u32,
+    /// Whether this process holds the values of the secrets: an adopted app brought its own.
+    holds_secrets: bool,
+    probes: VecDeque<ProbeView>,
+    reason: String,
+}
+
+#[derive(Debug)]
+enum State {
+    Starting(Ticket),
+    Up { running: Box<RunningContainer>, watch: Watch, probe: Probing },
+    BackingOff(Uptime),
+    FetchingSecrets(Ticket),
+    Halted,
+}
+
+#[derive(Debug)]
+enum Watch {
+    On(Ticket),
+    /// The engine went away; asked again at that time.
+    Lost(Uptime),
+}
+
+#[derive(Debug)]
+enum Probing {
+    Asked { ticket: Ticket, since: Uptime },
+    Next(Uptime),
+}
+
+/// What an event meant for the app as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// Nothing that its keeper must act on.
+    Nothing,
+    /// It became healthy.
+    Healthy,
+    /// It cannot be kept running, and why.
+    Lost(String),
+}
+
+impl App {
+    /// Starts a container that was created.
+    pub fn start(config: Arc<Config>, id: ContainerId, desk: &mut Desk, now: Uptime) -> Self {
+        let ticket = desk.order(Effect::StartContainer { id: id.clone(), config: config.clone() });
+        Self::new(config, id, State::Starting(ticket), now)
+    }
+
+    /// Keeps a container that was found running.
+    pub fn adopt(config: Arc<Config>, running: RunningContainer, desk: &mut Desk, now: Uptime) -> Self {
+        let id = running.id.clone();
+        let mut app = Self::new(config, id, State::Halted, now);
+        app.adopted = true;
+        app.holds_secrets = false;
+        app.up(running, desk, now);
+        app
+    }
+
+    fn new(config: Arc<Config>, id: ContainerId, state: State, now: Uptime) -> Self {
+        Self {
+            config,
+            id,
+            adopted: false,
+            state,
+            healthy: false,
+            passes: 0,
+            failures: 0,
+            ailing_since: now,
+            attempts: 0,
+            recent: VecDeque::new(),
+            restarts: 0,
+            holds_secrets: true,
+            probes: VecDeque::new(),
+            reason: "the container is starting".to_owned(),
+        }
+    }
+
+    /// Takes an answer that is the app's; others change nothing.
+    pub fn on(&mut self, event: &Event, desk: &mut Desk, now: Uptime) -> News {
+        let news = match event {
+            Event::ContainerStarted(running) => {
+                if matches!(self.state, State::Starting(_)) {
+                    self.up(running.as_ref().clone(), desk, now);
+                }
+                News::Nothing
+            }
+            Event::ContainerExited(exit) => self.exited(exit, desk, now),
+            Event::ProbePassed => self.probed(None, now),
+            Event::ProbeFailed(reason) => self.probed(Some(reason.clone()), now),
+            Event::SecretsFetched => {
+                if matches!(self.state, State::FetchingSecrets(_)) {
+                    self.holds_secrets = true;
+                    self.order_start(desk);
+                }
+                News::Nothing
+            }
+            Event::Failed(job, fault) => self.failed(*job, fault, desk, now),
+            _ => News::Nothing, // the other events are other rooms' answers
+        };
+        if news == News::Nothing { self.advance(desk, now) } else { news }
+    }
+
+    /// Whether it is healthy.
+    pub fn is_healthy(&self) -> bool {
+        self.healthy
+    }
+
+    /// Whether its process runs.
+    pub fn is_up(&self) -> bool {
+        matches!(self.state, State::Up { .. })
+    }
+
+    /// Why it is not healthy, or that it is.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// Its container.
+    pub fn id(&self) -> &ContainerId {
+        &self.id
+    }
+
+    /// Restarts since the agent started.
+    pub fn restarts(&self) -> u32 {
+        self.restarts
+    }
+
+    /// Since when it has not been healthy, if it is not.
+    pub fn ailing_since(&self) -> Option<Uptime> {
+        if self.healthy { None } else { Some(self.ailing_since) }
+    }
+
+    /// Stops asking, watching and restarting.
+    pub fn halt(&mut self, desk: &mut Desk) {
+        match &self.state {
+            State::Starting(ticket) | State::FetchingSecrets(ticket) => {
+                desk.order(Effect::Cancel(*ticket));
+            }
+            State::Up { watch, probe, .. } => {
+                if let Watch::On(ticket) = watch {
+                    desk.order(Effect::Cancel(*ticket));
+                }
+                if let Probing::Asked { ticket, .. } = probe {
+                    desk.order(Effect::Cancel(*ticket));
+                }
+            }
+            State::BackingOff(_) | State::Halted => {}
+        }
+        self.state = State::Halted;
+    }
+
+    /// When it wants to be looked at again.
+    pub fn wake(&self) -> Option<Uptime> {
+        match &self.state {
+            State::Up { watch, probe, .. } => {
+                let watch = if let Watch::Lost(at) = watch { Some(*at) } else { None };
+                let probe = if let Probing::Next(at) = probe { Some(*at) } else { None };
+                [watch, probe].into_iter().flatten().min()
+            }
+            State::BackingOff(until) => Some(*until),
+            State::Starting(_) | State::FetchingSecrets(_) | State::Halted => None,
+        }
+    }
+
+    /// For people.
+    pub fn view(&self) -> ContainerView {
+        let ports = match &self.state {
+            State::Up { running, .. } => {
+                running.published.iter().map(|(inside, outside)| format!("{inside} -> {outside}")).collect()
+            }
+            _ => Vec::new(),
+        };
+        ContainerView { id: self.id.0.clone(), name: self.config.container_name(), adopted: self.adopted, ports }
+    }
+
+    /// The last probes, for people.
+    pub fn probes(&self) -> Vec<ProbeView> {
+        self.probes.iter().cloned().collect()
+    }
+
+    fn up(&mut self, running: RunningContainer, desk: &mut Desk, now: Uptime) {
+        let watch = Watch::On(desk.order(Effect::WatchContainer(self.id.clone())));
+        self.state = State::Up { running: Box::new(running), watch, probe: Probing::Next(now) };
+        self.reason = "the app has not answered yet".to_owned();
+    }
+
+    fn order_start(&mut self, desk: &mut Desk) {
+        let start = Effect::StartContainer { id: self.id.clone(), config: self.config.clone() };
+        self.state = State::Starting(desk.order(start));
+    }
+
+    fn exited(&mut self, exit: &Exit, desk: &mut Desk, now: Uptime) -> News {
+        let State::Up { probe, .. } = &self.state else { return News::Nothing };
+        if let Probing::Asked { ticket, .. } = probe {
+            desk.order(Effect::Cancel(*ticket));
+        }
+        self.back_off(format!("the app {exit}"), desk, now)
+    }
+
+    /// Plans the next start, unless there were too many.
+    fn back_off(&mut self, reason: String, desk: &mut Desk, now: Uptime) -> News {
+        let restart = self.config.restart.clone();
+        self.ail(now);
+        self.passes = 0;
+        self.recent.retain(|at| now.since(*at) < restart.window);
+        if self.recent.len() >= restart.limit as usize {
+            self.state = State::Halted;
+            self.reason = format!("{reason}, after {} restarts within {:?}", self.recent.len(), restart.window);
+            return News::Lost(self.reason.clone());
+        }
+        self.recent.push_back(now);
+        let backoff = Backoff { first: restart.backoff, cap: restart.backoff_max };
+        let wait = desk.wait(backoff, u32::try_from(self.recent.len()).unwrap_or(u32::MAX));
+        self.state = State::BackingOff(now + wait);
+        self.reason = reason;
+        News::Nothing
+    }
+
+    fn ail(&mut self, now: Uptime) {
+        if self.healthy {
+            self.healthy = false;
+            self.ailing_since = now;
+        }
+    }
+
+    fn probed(&mut self, fault: Option<String>, now: Uptime) -> News {
+        let State::Up { probe, .. } = &mut self.state else { return News::Nothing };
+        let Probing::Asked { since, .. } = *probe else { return News::Nothing };
+        if self.probes.len() == PROBES_KEPT {
+            self.probes.pop_front();
+        }
+        let took = now.since(since).as_secs_f64();
+        self.probes.push_back(ProbeView { at: now.0.as_secs_f64(), took, fault: fault.clone() });
+        let was_healthy = self.healthy;
+        match fault {
+            None => {
+                self.failures = 0;
+                self.passes = self.passes.saturating_add(1);
+                if self.passes >= self.config.probe.healthy {
+                    self.healthy = true;
+                    self.reason = "the app is healthy".to_owned();
+                }
+            }
+            Some(fault) => {
+                self.passes = 0;
+                self.failures = self.failures.saturating_add(1);
+                if self.failures >= self.config.probe.unhealthy {
+                    if self.healthy {
+                        self.healthy = false;
+                        self.ailing_since = now;
+                    }
+                    self.reason = fault;
+                } else if !self.healthy {
+                    self.reason = fault;
+                }
+            }
+        }
+        let wait = if self.healthy { self.config.probe.interval } else { EAGER };
+        *probe = Probing::Next(now + wait);
+        if self.healthy && !was_healthy { News::Healthy } else { News::Nothing }
+    }
+
+    fn failed(&mut self, job: Job, fault: &Fault, desk: &mut Desk, now: Uptime) -> News {
+        match (job, &mut self.state) {
+            (Job::StartContainer, State::Starting(_)) => {
+                let reason = format!("the container does not start: {fault}");
+                if fault.is_transient() { self.back_off(reason, desk, now) } else { News::Lost(reason) }
+            }
+            (Job::FetchSecrets, State::FetchingSecrets(_)) => {
+                self.back_off(format!("the secrets cannot be fetched: {fault}"), desk, now)
+            }
+            (Job::WatchContainer, State::Up { watch, .. }) => {
+                self.attempts += 1;
+                *watch = Watch::Lost(now + desk.wait(NEAR, self.attempts));
+                News::Nothing
+            }
+            // The engine could not be asked: that says as little for the app as a failed probe.
+            (Job::ProbeApp, State::Up { .. }) => self.probed(Some(fault.reason.clone()), now),
+            _ => News::Nothing, // another room's failure, or of a container that is gone
+        }
+    }
+
+    /// Does what is due.
+    fn advance(&mut self, desk: &mut Desk, now: Uptime) -> News {
+        match &mut self.state {
+            State::Up { running, watch, probe } => {
+                if let Watch::Lost(at) = watch
+                    && *at <= now
+                {
+                    *watch = Watch::On(desk.order(Effect::WatchContainer(self.id.clone())));
+                }
+                if let Probing::Next(at) = probe
+                    && *at <= now
+                {
+                    let how = self.config.effective_health(running.healthcheck.is_some());
+                    if how == Health::None && self.healthy {
+                        *probe = Probing::Next(now + self.config.probe.interval);
+                    } else {
+                        let ticket = desk.order(Effect::ProbeApp {
+                            app: running.clone(),
+                            how,
+                            port: self.config.first_tcp_port(),
+                            timeout: self.config.probe.timeout,
+                        });
+                        *probe = Probing::Asked { ticket, since: now };
+                    }
+                }
+            }
+            State::BackingOff(until) if *until <= now => {
+                self.restarts += 1;
+                if self.config.has_secrets() && !self.holds_secrets {
+                    self.state = State::FetchingSecrets(desk.order(Effect::FetchSecrets(self.config.clone())));
+                } else {
+                    self.order_start(desk);
+                }
+            }
+            State::BackingOff(_) | State::Starting(_) | State::FetchingSecrets(_) | State::Halted => {}
+        }
+        News::Nothing
+    }
+}

@@ -1,0 +1,40 @@
+//! The desk that every phase writes its orders on: effects with their tickets, in the order they were given.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::effect::{Effect, Ticket};
+use crate::retry::Backoff;
+
+/// Orders not yet taken by the driver, and the machine's only source of chance.
+#[derive(Debug)]
+pub struct Desk {
+    orders: VecDeque<(Ticket, Effect)>,
+    next: u64,
+    rng: fastrand::Rng,
+}
+
+impl Desk {
+    /// An empty desk; `seed` decides every jitter of this life.
+    pub fn new(seed: u64) -> Self {
+        Self { orders: VecDeque::new(), next: 1, rng: fastrand::Rng::with_seed(seed) }
+    }
+
+    /// Puts an order on the desk.
+    pub fn order(&mut self, effect: Effect) -> Ticket {
+        let ticket = Ticket(self.next);
+        self.next += 1;
+        self.orders.push_back((ticket, effect));
+        ticket
+    }
+
+    /// Takes the oldest order.
+    pub fn take(&mut self) -> Option<(Ticket, Effect)> {
+        self.orders.pop_front()
+    }
+
+    /// The jittered wait after so many failed attempts.
+    pub fn wait(&mut self, backoff: Backoff, attempts: u32) -> Duration {
+        backoff.after(attempts, &mut self.rng)
+    }
+}

@@ -1,0 +1,136 @@
+//! Failing: the boot failed, or the app cannot be kept running. The instance is given back: the app is stopped, the launch
+//! hook is completed with ABANDON, or else the group is told that the instance is unhealthy; then the last words, then out.
+//!
+//! Nothing here can stop the next step: a failed stop does not keep the hook from being completed.
+
+use std::time::Duration;
+
+use crate::boot::Handover;
+use crate::clock::Uptime;
+use crate::desk::Desk;
+use crate::effect::{Effect, HookResult, Job};
+use crate::event::Event;
+use crate::exit::Outcome;
+use crate::retry::FAR;
+use crate::step::Step;
+use crate::view::DeadlineView;
+
+/// For telling the group; what is not told by then, the hook's own timeout tells.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// On the way out after a failure.
+#[derive(Debug)]
+pub struct Failing {
+    /// What came before, for people.
+    pub past: Handover,
+    outcome: Outcome,
+    reason: String,
+    stopped: Step<()>,
+    told: Step<()>,
+    words: Step<()>,
+    deadline: Uptime,
+}
+
+/// Where a failure goes after an event.
+#[derive(Debug)]
+pub enum Next {
+    /// On with it.
+    Stay,
+    /// Over.
+    Gone(Outcome),
+}
+
+impl Failing {
+    /// Begins.
+    pub fn begin(outcome: Outcome, reason: String, mut past: Handover, desk: &mut Desk, now: Uptime) -> Self {
+        let timeout = past.config.as_ref().map(|config| config.stop_timeout).unwrap_or_default();
+        let id = match &mut past.app {
+            Some(app) => {
+                app.halt(desk);
+                Some(app.id().clone())
+            }
+            None => past.created.clone(),
+        };
+        let mut stopped = Step::new("stop", FAR);
+        match id {
+            Some(id) => stopped.order(Effect::StopContainer { id, timeout }, desk, now),
+            None => stopped.done((), now),
+        }
+        // Who does not know itself cannot tell anybody.
+        if past.identity.is_some() {
+            past.hook.begin(None, desk, now);
+            past.hook.complete(HookResult::Abandon, desk, now);
+        }
+        let mut failing = Self {
+            past,
+            outcome,
+            reason,
+            stopped,
+            told: Step::new("unhealthy", FAR),
+            words: Step::new("words", FAR),
+            deadline: now + timeout + LIMIT,
+        };
+        failing.advance(desk, now);
+        failing
+    }
+
+    /// Takes an event.
+    pub fn on(&mut self, event: &Event, desk: &mut Desk, now: Uptime) -> Next {
+        self.past.hook.on(event, desk, now);
+        match event {
+            Event::ContainerStopped | Event::Failed(Job::StopContainer, _) => self.stopped.done((), now),
+            Event::MarkedUnhealthy => self.told.done((), now),
+            Event::Failed(Job::MarkUnhealthy, fault) if fault.is_transient() => self.told.retry(fault, desk, now),
+            Event::Failed(Job::MarkUnhealthy, _) => self.told.done((), now),
+            Event::LastWordsSaid | Event::Failed(Job::SayLastWords, _) => return Next::Gone(self.outcome),
+            Event::Signalled(_) => self.deadline = now,
+            _ => {} // answers to questions of earlier phases
+        }
+        if self.deadline <= now && self.words.is_under_way() {
+            return Next::Gone(self.outcome);
+        }
+        self.advance(desk, now);
+        Next::Stay
+    }
+
+    /// When it wants to be looked at again.
+    pub fn wake(&self) -> Option<Uptime> {
+        [self.past.hook.wake(), self.told.wake(), Some(self.deadline)].into_iter().flatten().min()
+    }
+
+    /// Why.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// Until when the group is tried to be told.
+    pub fn deadlines(&self) -> Vec<DeadlineView> {
+        vec![DeadlineView { name: "giving up".to_owned(), at: self.deadline.0.as_secs_f64() }]
+    }
+
+    fn advance(&mut self, desk: &mut Desk, now: Uptime) {
+        let late = self.deadline <= now;
+        let nobody = self.past.identity.is_none();
+        if self.past.hook.is_over() && self.told.is_due(now) {
+            if self.past.hook.was_completed() || !self.past.hook.may_be_in_group() {
+                self.told.done((), now);
+            } else {
+                self.told.order(Effect::MarkUnhealthy, desk, now);
+            }
+        }
+        let over = self.stopped.is_done() && (nobody || self.told.is_done());
+        if (over || late) && self.words.is_due(now) {
+            // The words get their own short time, so that a stuck console cannot hold the exit up.
+            self.deadline = now + Duration::from_secs(5);
+            self.words.order(Effect::SayLastWords(self.last_words()), desk, now);
+        }
+    }
+
+    fn last_words(&self) -> String {
+        let what = match self.outcome {
+            Outcome::AppFailed => "the app cannot be kept running",
+            _ => "the boot failed",
+        };
+        format!("{what}: {}; launch hook: {}", self.reason, self.past.hook.view().state)
+    }
+}

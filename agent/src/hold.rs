@@ -1,0 +1,53 @@
+//! Hold: a failed boot kept for debugging (`boot.on_failure=hold`). Not ready; heartbeats keep the launch hook from
+//! expiring; a signal ends it.
+
+use std::time::Duration;
+
+use crate::boot::Handover;
+use crate::clock::Uptime;
+use crate::desk::Desk;
+use crate::event::Event;
+use crate::view::DeadlineView;
+
+/// AWS ends any wait state after 48 hours, whatever the heartbeats say.
+const LIMIT: Duration = Duration::from_secs(48 * 3600);
+
+/// A failed boot, kept.
+#[derive(Debug)]
+pub struct Hold {
+    /// What came before.
+    pub past: Handover,
+    reason: String,
+    deadline: Uptime,
+}
+
+impl Hold {
+    /// Begins. What runs is left running, to be looked at; it is not restarted.
+    pub fn begin(reason: String, mut past: Handover, desk: &mut Desk, now: Uptime) -> Self {
+        if let Some(app) = &mut past.app {
+            app.halt(desk);
+        }
+        Self { past, reason, deadline: now + LIMIT }
+    }
+
+    /// Takes an event; whether the hold is over.
+    pub fn on(&mut self, event: &Event, desk: &mut Desk, now: Uptime) -> bool {
+        self.past.hook.on(event, desk, now);
+        self.deadline <= now
+    }
+
+    /// When it wants to be looked at again.
+    pub fn wake(&self) -> Option<Uptime> {
+        [self.past.hook.wake(), Some(self.deadline)].into_iter().flatten().min()
+    }
+
+    /// Why the boot failed.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// Until when AWS lets it be.
+    pub fn deadlines(&self) -> Vec<DeadlineView> {
+        vec![DeadlineView { name: "hold".to_owned(), at: self.deadline.0.as_secs_f64() }]
+    }
+}

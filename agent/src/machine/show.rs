@@ -1,0 +1,96 @@
+//! How each phase is seen from outside: the view that the endpoint, the socket and `berth status` show.
+
+use std::sync::Arc;
+
+use super::{Machine, Phase};
+use crate::app::App;
+use crate::boot::Handover;
+use crate::config::{Config, PinnedImage};
+use crate::hook::Hook;
+use crate::identity::Identity;
+use crate::view::{Status, View};
+
+impl Machine {
+    /// What can be seen from outside.
+    pub fn view(&self) -> View {
+        let mut view = View { phase: self.phase(), phase_since: self.since.0.as_secs_f64(), ..View::default() };
+        match &self.phase {
+            Phase::Boot(boot) => {
+                view.status = Status::Starting;
+                view.reason = boot.reason();
+                view.deadlines = boot.deadlines();
+                view.steps = boot.steps();
+                view.pull = boot.pull_view();
+                show_names(&mut view, boot.identity(), boot.config(), boot.image());
+                show_app(&mut view, boot.app());
+                show_hook(&mut view, boot.hook(), boot.identity());
+            }
+            Phase::Serve(serve) => {
+                view.status = serve.status();
+                view.reason = serve.app().reason().to_owned();
+                show_past(&mut view, &serve.past);
+                show_app(&mut view, Some(serve.app()));
+            }
+            Phase::Drain(drain) => {
+                view.status = Status::Draining;
+                view.reason = drain.reason().to_owned();
+                view.deadlines = drain.deadlines();
+                show_past(&mut view, &drain.past);
+            }
+            Phase::Failing(failing) => {
+                view.status = Status::Failed;
+                view.reason = failing.reason().to_owned();
+                view.deadlines = failing.deadlines();
+                show_past(&mut view, &failing.past);
+            }
+            Phase::Hold(hold) => {
+                view.status = Status::Failed;
+                view.reason = hold.reason().to_owned();
+                view.deadlines = hold.deadlines();
+                show_past(&mut view, &hold.past);
+            }
+            Phase::Gone(_) => view.status = Status::Draining,
+        }
+        view
+    }
+}
+
+fn show_past(view: &mut View, past: &Handover) {
+    view.steps = past.steps.clone();
+    view.steps.extend(past.hook.steps());
+    view.pull = past.pull;
+    show_names(view, past.identity.as_ref(), past.config.as_ref(), past.image.as_ref());
+    show_app(view, past.app.as_ref());
+    show_hook(view, &past.hook, past.identity.as_ref());
+}
+
+fn show_names(
+    view: &mut View,
+    identity: Option<&Arc<Identity>>,
+    config: Option<&Arc<Config>>,
+    image: Option<&PinnedImage>,
+) {
+    if let Some(identity) = identity {
+        view.instance_id = Some(identity.instance_id.clone());
+        view.availability_zone = Some(identity.availability_zone.clone());
+    }
+    if let Some(config) = config {
+        view.name = Some(config.name.clone());
+        view.image = Some(config.image.to_string());
+        view.version = Some(config.version());
+    }
+    view.digest = image.map(|image| image.digest.clone());
+}
+
+fn show_app(view: &mut View, app: Option<&App>) {
+    if let Some(app) = app {
+        view.container = Some(app.view());
+        view.probes = app.probes();
+        view.restarts = app.restarts();
+    }
+}
+
+fn show_hook(view: &mut View, hook: &Hook, identity: Option<&Arc<Identity>>) {
+    view.lifecycle = hook.view();
+    view.lifecycle.target_state = identity.and_then(|identity| identity.target_state.as_ref()).map(ToString::to_string);
+}
