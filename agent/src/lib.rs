@@ -11,6 +11,8 @@ pub mod fault;
 pub mod identity;
 pub mod view;
 
+pub mod edge;
+
 pub mod config;
 
 pub mod clock;
