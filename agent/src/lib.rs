@@ -24,6 +24,8 @@ pub mod retry;
 pub mod step;
 pub mod view;
 
+pub mod edge;
+
 pub mod config;
 
 pub mod clock;

@@ -1,0 +1,160 @@
+//! Who the engine says it is to a registry: ECR's authorization token, or a secret that holds username and password.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde_json::json;
+use thiserror::Error;
+
+use super::aws::{Aws, AwsError, Operation, Service};
+use super::secret::Secret;
+use super::secrets::{self, SecretsError};
+use crate::config::SecretRef;
+use crate::fault::Class;
+
+const TOKEN: Operation = Service::Ecr.operation("GetAuthorizationToken");
+/// ECR Public; anybody may pull there.
+const PUBLIC: &str = "public.ecr.aws";
+
+/// What a registry wants to know.
+#[derive(Debug)]
+pub struct RegistryCredentials {
+    /// `AWS` for ECR.
+    pub username: String,
+    /// The password.
+    pub password: Secret,
+}
+
+/// Why there are none.
+#[derive(Debug, Error)]
+pub enum LoginError {
+    /// ECR gave no token.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+    /// ECR's token is not one.
+    #[error("{TOKEN} told no token of the form AWS:password")]
+    NotAToken,
+    /// The secret was not fetched.
+    #[error("registry_auth")]
+    Secret(#[source] SecretsError),
+    /// The secret holds something else.
+    #[error("registry_auth: {secret} must hold {{\"username\":…,\"password\":…}}")]
+    NotALogin {
+        /// Which.
+        secret: SecretRef,
+    },
+}
+
+impl LoginError {
+    /// What to do about it.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Aws(source) => source.class(),
+            Self::Secret(source) => source.class(),
+            Self::NotAToken => Class::Transient,
+            Self::NotALogin { .. } => Class::Broken,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Tokens {
+    #[serde(default)]
+    authorization_data: Vec<Token>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Token {
+    authorization_token: Secret,
+}
+
+/// Whether images of this host are ECR's, private or public.
+pub fn is_ecr_host(host: &str) -> bool {
+    host == PUBLIC || region_of(host).is_some()
+}
+
+/// The region of a private registry, in every form that ECR has:
+/// `ACCOUNT.dkr.ecr[-fips].REGION.SUFFIX` and, dual-stack, `ACCOUNT.dkr-ecr[-fips].REGION.on.aws`; any suffix.
+fn region_of(host: &str) -> Option<&str> {
+    let (account, rest) = host.split_once('.')?;
+    if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let rest = rest.strip_prefix("dkr.ecr").or_else(|| rest.strip_prefix("dkr-ecr"))?;
+    let rest = rest.strip_prefix("-fips").unwrap_or(rest).strip_prefix('.')?;
+    let (region, suffix) = rest.split_once('.')?;
+    let is_region = region.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    (is_region && !region.is_empty() && suffix.contains('.') && !suffix.contains(':')).then_some(region)
+}
+
+/// The login for a host, from ECR in the registry's own region (the instance's if the host tells none); none means
+/// anonymous.
+pub async fn login(aws: &Aws, host: &str) -> Result<Option<RegistryCredentials>, LoginError> {
+    if host == PUBLIC {
+        return Ok(None);
+    }
+    let tokens: Tokens = aws.json_call(TOKEN, &json!({}), region_of(host)).await?;
+    let token = tokens.authorization_data.into_iter().next().ok_or(LoginError::NotAToken)?;
+    let decoded = STANDARD.decode(token.authorization_token.expose()).map_err(|_| LoginError::NotAToken)?;
+    let decoded = Secret::new(decoded);
+    let text = std::str::from_utf8(decoded.expose()).map_err(|_| LoginError::NotAToken)?;
+    let (username, password) = text.split_once(':').ok_or(LoginError::NotAToken)?;
+    Ok(Some(RegistryCredentials { username: username.to_owned(), password: Secret::new(password) }))
+}
+
+/// The login that a secret holds as JSON.
+pub async fn from_secret(aws: &Aws, secret: &SecretRef) -> Result<RegistryCredentials, LoginError> {
+    #[derive(Deserialize)]
+    struct Login {
+        username: String,
+        password: Secret,
+    }
+    let value = secrets::fetch_one(aws, secret).await.map_err(LoginError::Secret)?;
+    // The parser's error may quote the text.
+    let login: Login =
+        serde_json::from_slice(value.expose()).map_err(|_| LoginError::NotALogin { secret: secret.clone() })?;
+    Ok(RegistryCredentials { username: login.username, password: login.password })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_of_a_registry_host_tells_its_region() {
+        for (host, region) in [
+            ("123456789012.dkr.ecr.us-east-1.amazonaws.com", "us-east-1"),
+            ("123456789012.dkr.ecr-fips.us-east-1.amazonaws.com", "us-east-1"),
+            ("123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn", "cn-north-1"),
+            ("123456789012.dkr-ecr.us-east-1.on.aws", "us-east-1"),
+            ("123456789012.dkr-ecr-fips.us-gov-west-1.on.aws", "us-gov-west-1"),
+            ("123456789012.dkr.ecr.eusc-de-east-1.amazonaws.eu", "eusc-de-east-1"),
+            ("123456789012.dkr.ecr.us-iso-east-1.c2s.ic.gov", "us-iso-east-1"),
+        ] {
+            assert_eq!(region_of(host), Some(region), "{host}");
+            assert!(is_ecr_host(host));
+        }
+        assert!(is_ecr_host("public.ecr.aws"));
+    }
+
+    #[test]
+    fn what_only_looks_like_a_registry_of_ecr_is_none() {
+        for host in [
+            "",
+            "docker.io",
+            "12345678901.dkr.ecr.us-east-1.amazonaws.com",
+            "12345678901x.dkr.ecr.us-east-1.amazonaws.com",
+            "123456789012.dkr.ecr.us-east-1",
+            "123456789012.dkr.ecr.us-east-1.localhost",
+            "123456789012.dkr.ecr..amazonaws.com",
+            "123456789012.dkr.ecrx.us-east-1.amazonaws.com",
+            "123456789012.dkr.ecr.us-east-1.amazonaws.com:5000",
+            "x.123456789012.dkr.ecr.us-east-1.amazonaws.com",
+            "public.ecr.aws.example.com",
+        ] {
+            assert!(!is_ecr_host(host), "{host}");
+        }
+    }
+}

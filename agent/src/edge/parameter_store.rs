@@ -1,0 +1,81 @@
+//! The Parameter Store of SSM: `GetParameters`, ten names a call, decrypted; all calls side by side.
+//!
+//! The answer comes in an order of its own and tells unknown names inside a good status. A parameter named by ARN is
+//! asked for in the ARN's region.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::join_all;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::aws::{Aws, Operation, Service};
+use super::secret::Secret;
+use super::secrets_manager::arn_region;
+use crate::fault::{Class, Fault};
+
+const GET: Operation = Service::Ssm.operation("GetParameters");
+/// `Names` of `GetParameters`.
+const MAX_NAMES: usize = 10;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Answer {
+    #[serde(default)]
+    parameters: Vec<Parameter>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Parameter {
+    #[serde(default)]
+    name: String,
+    #[serde(rename = "ARN", default)]
+    arn: String,
+    /// `:version` or `:label`, if one was asked for.
+    #[serde(default)]
+    selector: String,
+    value: Secret,
+}
+
+type Results = BTreeMap<String, Result<Secret, Fault>>;
+
+impl Parameter {
+    /// Whether this is what was asked for, by name or by ARN, with or without a version or label.
+    fn is(&self, asked: &str) -> bool {
+        [&self.name, &self.arn].into_iter().any(|id| {
+            let selector = asked.strip_prefix(id.as_str());
+            !id.is_empty() && selector.is_some_and(|selector| selector == self.selector)
+        })
+    }
+}
+
+/// Every parameter (name or ARN, with `:version` or `:label` if one is meant), or why it is not there.
+pub async fn fetch(aws: &Aws, names: BTreeSet<String>) -> Results {
+    let mut by_region: BTreeMap<Option<String>, Vec<String>> = BTreeMap::new();
+    for name in names {
+        by_region.entry(arn_region(&name).map(str::to_owned)).or_default().push(name);
+    }
+    let calls = by_region
+        .iter()
+        .flat_map(|(region, names)| names.chunks(MAX_NAMES).map(|names| fetch_batch(aws, names, region.as_deref())));
+    join_all(calls).await.into_iter().flatten().collect()
+}
+
+async fn fetch_batch(aws: &Aws, names: &[String], region: Option<&str>) -> Results {
+    let body = json!({ "Names": names, "WithDecryption": true });
+    let mut answer: Answer = match aws.json_call(GET, &body, region).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            let fault = Fault::from_error(error.class(), &error);
+            return names.iter().map(|name| (name.clone(), Err(fault.clone()))).collect();
+        }
+    };
+    let find = |name: &String| match answer.parameters.iter().position(|parameter| parameter.is(name)) {
+        Some(at) => Ok(answer.parameters.swap_remove(at).value),
+        // `InvalidParameters`, which says no more than this.
+        None => Err(Fault::new(Class::Broken, "there is no such parameter, or no such version of it")),
+    };
+    let values: Vec<_> = names.iter().map(find).collect();
+    names.iter().cloned().zip(values).collect()
+}

@@ -1,0 +1,227 @@
+//! All secrets of a config: both services side by side, JSON keys taken out, names checked, every fault told at once.
+//!
+//! Nothing that is said here holds a value: a fault names the secret and the key.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+use thiserror::Error;
+
+use super::aws::Aws;
+use super::secret::Secret;
+use super::secrets_manager::Wanted;
+use super::{parameter_store, secrets_manager};
+use crate::config::{Config, SecretRef, SecretsAs};
+use crate::fault::{Class, Fault};
+
+/// Why some secrets are not there: every fault of the fetch, each secret named.
+#[derive(Debug, Error)]
+#[error("{}", joined(.faults))]
+pub struct SecretsError {
+    /// At least one.
+    pub faults: Vec<Fault>,
+}
+
+impl SecretsError {
+    /// What to do about it: one fault that does not pass by itself decides.
+    pub fn class(&self) -> Class {
+        let permanent = self.faults.iter().find(|fault| !fault.is_transient());
+        permanent.map_or(Class::Transient, |fault| fault.class)
+    }
+
+    fn unless_empty(faults: Vec<Fault>) -> Result<(), Self> {
+        if faults.is_empty() { Ok(()) } else { Err(Self { faults }) }
+    }
+}
+
+fn joined(faults: &[Fault]) -> String {
+    faults.iter().map(|fault| fault.reason.as_str()).collect::<Vec<_>>().join("; ")
+}
+
+/// The value of every name that the config's `secrets` and `secret.NAME` give to the app.
+pub async fn fetch(aws: &Aws, config: &Config) -> Result<BTreeMap<String, Secret>, SecretsError> {
+    let sources = Sources::fetch(aws, config.secrets.iter().chain(config.secret.values())).await?;
+    let mut faults = Vec::new();
+    let mut secrets = BTreeMap::new();
+    let mut put = |name: String, secret: Secret, from: &SecretRef, faults: &mut Vec<Fault>| match unusable(
+        config.secrets_as,
+        &name,
+        &secret,
+    ) {
+        Some(why) => faults.push(Fault::new(Class::Broken, format!("{from}: {why}"))),
+        None => drop(secrets.insert(name, secret)),
+    };
+    for reference in &config.secrets {
+        match sources.all_keys(reference) {
+            Ok(keys) => keys.into_iter().for_each(|(name, secret)| put(name, secret, reference, &mut faults)),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    for (name, reference) in &config.secret {
+        match sources.value(reference) {
+            Ok(secret) => put(name.clone(), secret, reference, &mut faults),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    SecretsError::unless_empty(faults)?;
+    Ok(secrets)
+}
+
+/// One secret, whole or one key of it.
+pub async fn fetch_one(aws: &Aws, reference: &SecretRef) -> Result<Secret, SecretsError> {
+    let sources = Sources::fetch(aws, [reference]).await?;
+    sources.value(reference).map_err(|fault| SecretsError { faults: vec![fault] })
+}
+
+/// What `config=` points to: the text of one parameter or one secret.
+pub async fn config_pointer(aws: &Aws, pointer: &SecretRef) -> Result<Bytes, SecretsError> {
+    Ok(Bytes::copy_from_slice(fetch_one(aws, pointer).await?.expose()))
+}
+
+/// The secrets themselves, before their keys are looked at.
+#[derive(Debug)]
+struct Sources {
+    managed: BTreeMap<Wanted, Secret>,
+    parameters: BTreeMap<String, Secret>,
+}
+
+impl Sources {
+    async fn fetch(aws: &Aws, references: impl IntoIterator<Item = &SecretRef>) -> Result<Self, SecretsError> {
+        let (mut managed, mut parameters) = (BTreeSet::new(), BTreeSet::new());
+        for reference in references {
+            match Source::of(reference) {
+                Source::Managed(wanted) => drop(managed.insert(wanted)),
+                Source::Parameter(name) => drop(parameters.insert(name.to_owned())),
+            }
+        }
+        let (managed, parameters) =
+            tokio::join!(secrets_manager::fetch(aws, managed), parameter_store::fetch(aws, parameters));
+        // One refused call may fail many secrets: its reason is told once, behind their names.
+        let mut failed: BTreeMap<String, (Class, Vec<String>)> = BTreeMap::new();
+        let mut fail = |name: String, fault: Fault| {
+            failed.entry(fault.reason).or_insert_with(|| (fault.class, Vec::new())).1.push(name);
+        };
+        let mut sources = Self { managed: BTreeMap::new(), parameters: BTreeMap::new() };
+        for (wanted, result) in managed {
+            match result {
+                Ok(secret) => drop(sources.managed.insert(wanted, secret)),
+                Err(fault) => fail(wanted.to_string(), fault),
+            }
+        }
+        for (name, result) in parameters {
+            match result {
+                Ok(secret) => drop(sources.parameters.insert(name, secret)),
+                Err(fault) => fail(SecretRef::Parameter { name, json_key: None }.to_string(), fault),
+            }
+        }
+        let faults = failed
+            .into_iter()
+            .map(|(reason, (class, names))| Fault::new(class, format!("{}: {reason}", names.join(", "))));
+        SecretsError::unless_empty(faults.collect())?;
+        Ok(sources)
+    }
+
+    fn whole(&self, reference: &SecretRef) -> Result<&Secret, Fault> {
+        let found = match Source::of(reference) {
+            Source::Managed(wanted) => self.managed.get(&wanted),
+            Source::Parameter(name) => self.parameters.get(name),
+        };
+        found.ok_or_else(|| Fault::new(Class::Broken, format!("{reference} was not fetched")))
+    }
+
+    /// The secret, or its key.
+    fn value(&self, reference: &SecretRef) -> Result<Secret, Fault> {
+        let whole = self.whole(reference)?;
+        let Some(key) = Source::json_key(reference) else {
+            return Ok(Secret::new(whole.expose()));
+        };
+        let object = object(whole, reference)?;
+        let value = object
+            .get(key)
+            .ok_or_else(|| Fault::new(Class::Broken, format!("{reference}: the secret has no key {key:?}")))?;
+        plain(value, reference)
+    }
+
+    /// Every key of the secret's JSON object, or of the object at its key.
+    fn all_keys(&self, reference: &SecretRef) -> Result<Vec<(String, Secret)>, Fault> {
+        let secret = self.value(reference)?;
+        let object = object(&secret, reference)?;
+        object.into_iter().map(|(key, value)| Ok((key, plain(value, reference)?))).collect()
+    }
+}
+
+/// A reference without its key.
+enum Source<'r> {
+    Managed(Wanted),
+    Parameter(&'r str),
+}
+
+impl<'r> Source<'r> {
+    fn of(reference: &'r SecretRef) -> Self {
+        match reference {
+            SecretRef::Managed { id, version_stage, version_id, .. } => Self::Managed(Wanted {
+                id: id.clone(),
+                version_stage: version_stage.clone().filter(|stage| stage != "AWSCURRENT"),
+                version_id: version_id.clone(),
+            }),
+            SecretRef::Parameter { name, .. } => Self::Parameter(name),
+        }
+    }
+
+    fn json_key(reference: &SecretRef) -> Option<&str> {
+        match reference {
+            SecretRef::Managed { json_key, .. } | SecretRef::Parameter { json_key, .. } => json_key.as_deref(),
+        }
+    }
+}
+
+/// The keys of a JSON object; the values stay where they are, as they are written.
+fn object<'s>(secret: &'s Secret, reference: &SecretRef) -> Result<BTreeMap<String, &'s RawValue>, Fault> {
+    // The parser's error may quote the text.
+    serde_json::from_slice(secret.expose())
+        .map_err(|_| Fault::new(Class::Broken, format!("{reference}: the secret is not a JSON object")))
+}
+
+/// A JSON value as the app gets it: strings as they are, all else as compact JSON.
+fn plain(value: &RawValue, reference: &SecretRef) -> Result<Secret, Fault> {
+    let json = value.get();
+    if !json.starts_with('"') {
+        return Ok(Secret::new(compact(json)));
+    }
+    serde_json::from_str::<Secret>(json)
+        .map_err(|_| Fault::new(Class::Broken, format!("{reference}: the secret holds text that is not Unicode")))
+}
+
+/// JSON without the white space between its tokens; numbers stay as written.
+fn compact(json: &str) -> String {
+    let (mut in_string, mut escaped) = (false, false);
+    json.chars()
+        .filter(|c| {
+            let between = !in_string && c.is_ascii_whitespace();
+            if *c == '"' && !escaped {
+                in_string = !in_string;
+            }
+            escaped = in_string && *c == '\\' && !escaped;
+            !between
+        })
+        .collect()
+}
+
+/// Why a name and its value cannot be delivered.
+fn unusable(secrets_as: SecretsAs, name: &str, secret: &Secret) -> Option<String> {
+    let shown: String = name.chars().take(100).collect();
+    match secrets_as {
+        SecretsAs::Env if name.is_empty() || name.contains(['=', '\0']) => {
+            Some(format!("{shown:?} cannot be the name of an environment variable"))
+        }
+        SecretsAs::Env if secret.expose().contains(&0) => {
+            Some(format!("the value for {shown:?} holds a NUL byte, which no environment can: use secrets_as=files"))
+        }
+        // NAME_MAX is 255 on every file system that matters.
+        SecretsAs::Files if matches!(name, "" | "." | "..") || name.contains(['/', '\0']) || name.len() > 255 => {
+            Some(format!("{shown:?} cannot be the name of a file"))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,175 @@
+//! Secrets Manager: many secrets in few calls, each value once.
+//!
+//! Two or more current values go by `BatchGetSecretValue`, twenty a call; one alone, and every other version, by
+//! `GetSecretValue`; all calls side by side. What a batch does not tell (the role may not batch, or the answer leaves one
+//! out) is asked for singly. A secret named by ARN is asked for in the ARN's region.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::future::join_all;
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::aws::{Aws, AwsError, Operation, Service};
+use super::secret::Secret;
+use crate::fault::{Class, Fault};
+
+const GET: Operation = Service::SecretsManager.operation("GetSecretValue");
+const BATCH: Operation = Service::SecretsManager.operation("BatchGetSecretValue");
+/// `SecretIdList` of `BatchGetSecretValue`.
+const MAX_BATCH: usize = 20;
+
+/// One version of one secret.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wanted {
+    /// Name or ARN.
+    pub id: String,
+    /// None is `AWSCURRENT`.
+    pub version_stage: Option<String>,
+    /// A version by id.
+    pub version_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct SecretValue {
+    #[serde(rename = "ARN", default)]
+    arn: String,
+    #[serde(rename = "Name", default)]
+    name: String,
+    #[serde(rename = "SecretString")]
+    text: Option<Secret>,
+    #[serde(rename = "SecretBinary")]
+    binary: Option<Secret>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Batch {
+    #[serde(default)]
+    secret_values: Vec<SecretValue>,
+    #[serde(default)]
+    errors: Vec<BatchError>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct BatchError {
+    secret_id: Option<String>,
+    error_code: Option<String>,
+    message: Option<String>,
+}
+
+type Results = BTreeMap<Wanted, Result<Secret, Fault>>;
+
+impl Wanted {
+    /// The region of an ARN (`arn:partition:secretsmanager:region:…`), none for a name.
+    fn region(&self) -> Option<&str> {
+        arn_region(&self.id)
+    }
+
+    fn is_current(&self) -> bool {
+        self.version_id.is_none() && self.version_stage.is_none()
+    }
+
+    /// Whether a secret with this ARN and name is the one: by name, by ARN, or by ARN without its six random characters.
+    fn is(&self, value: &SecretValue) -> bool {
+        let suffix = value.arn.strip_prefix(&self.id).map(str::as_bytes);
+        self.id == value.name || self.id == value.arn || matches!(suffix, Some([b'-', rest @ ..]) if rest.len() == 6)
+    }
+}
+
+/// The id, with the version if one is said.
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.id)?;
+        match self.version_stage.as_ref().or(self.version_id.as_ref()) {
+            Some(version) => write!(f, " ({version})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The region that an ARN names.
+pub(super) fn arn_region(id: &str) -> Option<&str> {
+    id.strip_prefix("arn:")?.split(':').nth(2).filter(|region| !region.is_empty())
+}
+
+/// Every value that is wanted, or why it is not there.
+pub async fn fetch(aws: &Aws, wanted: BTreeSet<Wanted>) -> Results {
+    let (current, others): (Vec<_>, Vec<_>) = wanted.into_iter().partition(Wanted::is_current);
+    let mut by_region: BTreeMap<Option<String>, Vec<Wanted>> = BTreeMap::new();
+    for wanted in current {
+        by_region.entry(wanted.region().map(str::to_owned)).or_default().push(wanted);
+    }
+    let batches = by_region.into_values().flat_map(|region| {
+        let chunks: Vec<_> = region.chunks(MAX_BATCH).map(<[Wanted]>::to_vec).collect();
+        chunks
+    });
+    let (batched, single) =
+        tokio::join!(join_all(batches.map(|batch| fetch_batch(aws, batch))), fetch_singly(aws, others));
+    batched.into_iter().flatten().chain(single).collect()
+}
+
+/// Up to twenty current values of one region.
+async fn fetch_batch(aws: &Aws, wanted: Vec<Wanted>) -> Results {
+    let Some(region) = wanted.first().filter(|_| wanted.len() > 1).map(Wanted::region) else {
+        return fetch_singly(aws, wanted).await;
+    };
+    let ids: Vec<&str> = wanted.iter().map(|wanted| wanted.id.as_str()).collect();
+    let mut batch: Batch = match aws.json_call(BATCH, &json!({ "SecretIdList": ids }), region).await {
+        Ok(batch) => batch,
+        Err(error @ AwsError::Denied { .. }) => {
+            tracing::debug!(%error, "the secrets are asked for one by one");
+            return fetch_singly(aws, wanted).await;
+        }
+        Err(error) => {
+            let fault = Fault::from_error(error.class(), &error);
+            return wanted.into_iter().map(|wanted| (wanted, Err(fault.clone()))).collect();
+        }
+    };
+    let mut results = Results::new();
+    let mut left_out = Vec::new();
+    for wanted in wanted {
+        let error = batch.errors.iter().find(|error| error.secret_id.as_deref() == Some(&wanted.id));
+        if let Some(at) = batch.secret_values.iter().position(|value| wanted.is(value)) {
+            let value = batch.secret_values.swap_remove(at).into_secret(BATCH);
+            results.insert(wanted, value);
+        } else if let Some(error) = error {
+            let code = error.error_code.as_deref().unwrap_or_default();
+            let error = AwsError::of_code(GET, StatusCode::OK, code, error.message.as_deref().unwrap_or("no message"));
+            results.insert(wanted, Err(Fault::from_error(error.class(), &error)));
+        } else {
+            // The same secret by its name and by its ARN, of which the answer holds one.
+            left_out.push(wanted);
+        }
+    }
+    results.extend(fetch_singly(aws, left_out).await);
+    results
+}
+
+async fn fetch_singly(aws: &Aws, wanted: Vec<Wanted>) -> Results {
+    let asked = wanted.into_iter().map(async |wanted| {
+        let Wanted { id, version_stage, version_id } = &wanted;
+        let mut body = json!({ "SecretId": id, "VersionStage": version_stage, "VersionId": version_id });
+        body.as_object_mut().into_iter().for_each(|body| body.retain(|_, value| !value.is_null()));
+        let value = match aws.json_call::<SecretValue>(GET, &body, wanted.region()).await {
+            Ok(value) => value.into_secret(GET),
+            Err(error) => Err(Fault::from_error(error.class(), &error)),
+        };
+        (wanted, value)
+    });
+    join_all(asked).await.into_iter().collect()
+}
+
+impl SecretValue {
+    fn into_secret(self, operation: Operation) -> Result<Secret, Fault> {
+        let decode = |binary: Secret| STANDARD.decode(binary.expose()).ok().map(Secret::new);
+        self.text
+            .or_else(|| decode(self.binary?))
+            .ok_or_else(|| Fault::new(Class::Broken, format!("{operation} told no value")))
+    }
+}
