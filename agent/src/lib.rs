@@ -5,6 +5,8 @@
 
 pub mod exit;
 
+pub mod edge;
+
 pub mod effect;
 pub mod event;
 pub mod fault;
@@ -12,5 +14,8 @@ pub mod identity;
 pub mod view;
 
 pub mod config;
+pub mod fingerprint;
 
 pub mod clock;
+
+pub mod shim;
