@@ -13,6 +13,8 @@ pub mod failing;
 pub mod hold;
 pub mod serve;
 
+pub mod edge;
+
 pub mod app;
 pub mod desk;
 pub mod effect;
@@ -24,8 +26,9 @@ pub mod retry;
 pub mod step;
 pub mod view;
 
-pub mod edge;
-
 pub mod config;
+pub mod fingerprint;
 
 pub mod clock;
+
+pub mod shim;

@@ -1,0 +1,248 @@
+//! Secrets on their way into the container: files on tmpfs, in a directory that is bind-mounted read-only.
+//!
+//! ```text
+//!   <run-dir>/secrets/            0700, so nobody but root passes on the host
+//!     berth-api/                  0700
+//!       env/    env               0755, 0444: mounted at /.berth/secrets, read by the shim (shim.rs)
+//!       files/  password  …       0755, 0444: mounted at /run/secrets
+//! ```
+//! A bind mount holds on to the directory it was made from, so a directory is never replaced, only what is in it: every file is
+//! written under another name and renamed. Anything but tmpfs or ramfs is refused (invariant 5: no secret on a disk).
+
+use std::collections::BTreeMap;
+use std::fs::{DirBuilder, File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
+use zeroize::Zeroizing;
+
+use crate::config::SecretsAs;
+use crate::edge::secret::Secret;
+use crate::fault::Class;
+use crate::shim;
+
+/// `RAMFS_MAGIC` of linux/magic.h.
+const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
+/// What a file is called until it is whole. No secret can have this name: names hold no slash, and this holds one in spirit:
+/// it is refused by [`check_name`].
+const UNFINISHED: &str = ".berth-unfinished";
+
+/// Where the files of all containers are.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    root: PathBuf,
+}
+
+/// Why secrets could not be put in place. Names are told, values never.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliverError {
+    /// The run directory is on a disk.
+    #[error(
+        "{path} is not on tmpfs or ramfs, and secrets are written to no disk: set --run-dir (or RUNTIME_DIRECTORY) to a directory below /run"
+    )]
+    OnDisk {
+        /// The run directory.
+        path: PathBuf,
+    },
+    /// A name that cannot be delivered this way.
+    #[error("the secret {name:?} cannot be delivered as {how}: {why}")]
+    Undeliverable {
+        /// The name.
+        name: String,
+        /// `an environment variable` or `a file`.
+        how: &'static str,
+        /// The rest of the sentence.
+        why: &'static str,
+    },
+    /// The file system said no.
+    #[error("cannot {doing} {path}")]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl DeliverError {
+    /// What to do about it.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::OnDisk { .. } => Class::Misconfigured,
+            Self::Undeliverable { .. } => Class::Broken,
+            Self::Io { .. } => Class::Transient,
+        }
+    }
+}
+
+impl Delivery {
+    /// The delivery below this run directory.
+    pub fn new(run_dir: &Path) -> Self {
+        Self { root: run_dir.join("secrets") }
+    }
+
+    /// Makes the directory that is mounted into the container of this name, without any value in it yet: the engine checks
+    /// at create that it is there.
+    pub fn prepare(&self, container: &str, how: SecretsAs) -> Result<PathBuf, DeliverError> {
+        let run_dir = self.root.parent().unwrap_or(&self.root);
+        make_directory(run_dir, 0o755, Existing::Kept)?;
+        refuse_disk(run_dir)?;
+        make_directory(&self.root, 0o700, Existing::Corrected)?;
+        make_directory(&self.root.join(container), 0o700, Existing::Corrected)?;
+        let mounted = self.mounted(container, how);
+        make_directory(&mounted, 0o755, Existing::Corrected)?;
+        Ok(mounted)
+    }
+
+    /// Puts the values in place, and takes away what an earlier delivery left and this one does not have.
+    pub fn write(
+        &self,
+        container: &str,
+        how: SecretsAs,
+        secrets: &BTreeMap<String, Secret>,
+    ) -> Result<(), DeliverError> {
+        for (name, secret) in secrets {
+            check_name(name, how)?;
+            check_value(name, secret, how)?;
+        }
+        let directory = self.prepare(container, how)?;
+        match how {
+            SecretsAs::Env => write_file(&directory, shim::FILE, &environment(secrets)),
+            SecretsAs::Files => {
+                for (name, secret) in secrets {
+                    write_file(&directory, name, secret.expose())?;
+                }
+                remove_others(&directory, secrets)
+            }
+        }
+    }
+
+    /// Deletes everything of this container. It is no fault if there is nothing.
+    pub fn forget(&self, container: &str) -> Result<(), DeliverError> {
+        let path = self.root.join(container);
+        match std::fs::remove_dir_all(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(DeliverError::Io { doing: "remove", path, source })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn mounted(&self, container: &str, how: SecretsAs) -> PathBuf {
+        self.root.join(container).join(match how {
+            SecretsAs::Env => "env",
+            SecretsAs::Files => "files",
+        })
+    }
+}
+
+/// `NAME=VALUE` between NULs, as /proc/PID/environ has it.
+fn environment(secrets: &BTreeMap<String, Secret>) -> Zeroizing<Vec<u8>> {
+    let size = secrets.iter().map(|(name, secret)| name.len() + secret.expose().len() + 2).sum();
+    // The size is exact: a vector that grows leaves copies behind that nobody wipes.
+    let mut file = Zeroizing::new(Vec::with_capacity(size));
+    for (name, secret) in secrets {
+        file.extend_from_slice(name.as_bytes());
+        file.push(b'=');
+        file.extend_from_slice(secret.expose());
+        file.push(0);
+    }
+    file
+}
+
+fn check_name(name: &str, how: SecretsAs) -> Result<(), DeliverError> {
+    let refuse = |how, why| Err(DeliverError::Undeliverable { name: name.to_owned(), how, why });
+    match how {
+        SecretsAs::Env if name.is_empty() || name.contains(['=', '\0']) => {
+            refuse("an environment variable", "its name is empty or holds = or NUL")
+        }
+        SecretsAs::Files if matches!(name, "" | "." | ".." | UNFINISHED) || name.contains(['/', '\0']) => {
+            refuse("a file", "its name is no file name")
+        }
+        SecretsAs::Files if name.len() > 255 => refuse("a file", "its name is longer than 255 bytes"),
+        _ => Ok(()),
+    }
+}
+
+fn check_value(name: &str, secret: &Secret, how: SecretsAs) -> Result<(), DeliverError> {
+    match how {
+        SecretsAs::Env if secret.expose().contains(&0) => Err(DeliverError::Undeliverable {
+            name: name.to_owned(),
+            how: "an environment variable",
+            why: "its value holds NUL; secrets_as=files can deliver it",
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn refuse_disk(path: &Path) -> Result<(), DeliverError> {
+    let kind = statfs(path)
+        .map_err(|errno| DeliverError::Io {
+            doing: "look at the file system of",
+            path: path.to_owned(),
+            source: errno.into(),
+        })?
+        .filesystem_type();
+    if kind == TMPFS_MAGIC || kind == RAMFS_MAGIC {
+        Ok(())
+    } else {
+        Err(DeliverError::OnDisk { path: path.to_owned() })
+    }
+}
+
+/// What becomes of the mode of a directory that is there already.
+#[derive(PartialEq)]
+enum Existing {
+    Kept,
+    Corrected,
+}
+
+fn make_directory(path: &Path, mode: u32, existing: Existing) -> Result<(), DeliverError> {
+    let io = |doing| move |source| DeliverError::Io { doing, path: path.to_owned(), source };
+    match DirBuilder::new().mode(mode).create(path) {
+        Err(source) if source.kind() != io::ErrorKind::AlreadyExists => return Err(io("make the directory")(source)),
+        Err(_) if existing == Existing::Kept => return Ok(()),
+        _ => {}
+    }
+    // The process's umask had its say in the creation.
+    std::fs::set_permissions(path, Permissions::from_mode(mode)).map_err(io("set the mode of"))
+}
+
+fn write_file(directory: &Path, name: &str, content: &[u8]) -> Result<(), DeliverError> {
+    let unfinished = directory.join(UNFINISHED);
+    let io = |doing, path: &Path| {
+        let path = path.to_owned();
+        move |source| DeliverError::Io { doing, path, source }
+    };
+    let mut file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&unfinished)
+        .map_err(io("write", &unfinished))?;
+    file.write_all(content).map_err(io("write", &unfinished))?;
+    file.set_permissions(Permissions::from_mode(0o444)).map_err(io("set the mode of", &unfinished))?;
+    let path = directory.join(name);
+    std::fs::rename(&unfinished, &path).map_err(io("write", &path))
+}
+
+fn remove_others(directory: &Path, kept: &BTreeMap<String, Secret>) -> Result<(), DeliverError> {
+    let io = |doing, path: &Path| {
+        let path = path.to_owned();
+        move |source| DeliverError::Io { doing, path, source }
+    };
+    for entry in std::fs::read_dir(directory).map_err(io("list", directory))? {
+        let name = entry.map_err(io("list", directory))?.file_name();
+        if !name.to_str().is_some_and(|name| kept.contains_key(name)) {
+            let path = directory.join(&name);
+            std::fs::remove_file(&path).map_err(io("remove", &path))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! The life of a container: found, created, started, watched, stopped, removed.
+
+use std::time::Duration;
+
+use bollard::errors::Error as Bollard;
+use bollard::query_parameters::{
+    CreateContainerOptions, InspectContainerOptions, ListContainersOptions, RemoveContainerOptions,
+    StartContainerOptions, StopContainerOptions, WaitContainerOptions,
+};
+use futures_util::StreamExt;
+
+use super::create::{INSTANCE, Mounted, body, container_name, whole_seconds};
+use super::error::{self, EngineError};
+use super::running::{found, running};
+use super::{Engine, LONG, SHORT};
+use crate::effect::{ContainerId, Creation, FoundContainer, RunningContainer};
+use crate::event::Exit;
+use crate::fault::Class;
+
+/// SIGKILL, as an exit code: how a container ended that somebody removed by force.
+const KILLED: i64 = 128 + 9;
+
+impl Engine {
+    /// The containers of this instance, and the one that holds the name, whosever it is.
+    pub async fn find_containers(&self, name: &str, instance_id: &str) -> Result<Vec<FoundContainer>, EngineError> {
+        let fail = |error| error::of("list the containers".to_owned(), error, error::plain);
+        let docker = self.within(LONG).map_err(fail)?;
+        let all = ListContainersOptions { all: true, ..Default::default() };
+        let mut containers = Vec::new();
+        for summary in docker.list_containers(Some(all)).await.map_err(fail)? {
+            let ours = summary.labels.iter().flatten().any(|(label, value)| label == INSTANCE && value == instance_id);
+            let named = summary.names.iter().flatten().any(|held| held.trim_start_matches('/') == name);
+            let Some(id) = summary.id.filter(|_| ours || named) else { continue };
+            match docker.inspect_container(&id, None::<InspectContainerOptions>).await {
+                Ok(inspected) => containers.push(found(inspected)),
+                // It went away in between.
+                Err(error) if error::is_not_found(&error) => {}
+                Err(error) => return Err(fail(error)),
+            }
+        }
+        Ok(containers)
+    }
+
+    /// Creates the container `berth-<name>`.
+    pub async fn create(&self, creation: &Creation, mounted: Mounted<'_>) -> Result<ContainerId, EngineError> {
+        let name = container_name(&creation.config);
+        let body = body(creation, mounted)?;
+        let fail = |error| error::of(format!("create the container {name}"), error, error::create);
+        let options = CreateContainerOptions { name: Some(name.clone()), ..Default::default() };
+        match self.within(LONG).map_err(fail)?.create_container(Some(options), body).await {
+            Ok(created) => Ok(ContainerId(created.id)),
+            Err(error) if error::is_conflict(&error) => Err(EngineError::NameTaken(name)),
+            Err(error) => Err(fail(error)),
+        }
+    }
+
+    /// Starts the container; one that runs already is left as it is.
+    pub async fn start(&self, id: &ContainerId) -> Result<RunningContainer, EngineError> {
+        let fail = |error| error::of("start the container".to_owned(), error, error::start);
+        let docker = self.within(LONG).map_err(fail)?;
+        docker.start_container(&id.0, None::<StartContainerOptions>).await.map_err(fail)?;
+        let inspected = docker.inspect_container(&id.0, None::<InspectContainerOptions>).await.map_err(fail)?;
+        Ok(running(inspected))
+    }
+
+    /// Waits for the container to exit. An engine that goes away meanwhile is a transient fault: the container may outlive it.
+    pub async fn watch(&self, id: &ContainerId) -> Result<Exit, EngineError> {
+        let fail = |error| error::of("watch the container".to_owned(), error, error::plain);
+        let docker = self.within(LONG).map_err(fail)?;
+        let options = WaitContainerOptions { condition: "not-running".to_owned() };
+        let waited = match Box::pin(docker.wait_container(&id.0, Some(options))).next().await {
+            Some(Ok(answer)) => Some(answer.status_code),
+            Some(Err(Bollard::DockerContainerWaitError { code, .. })) => Some(code),
+            Some(Err(error)) if error::is_not_found(&error) => return Ok(Exit { code: KILLED, oom_killed: false }),
+            // The stream ended without an answer, or the answer was none: the inspection tells.
+            Some(Err(_)) | None => None,
+        };
+        let state = match docker.inspect_container(&id.0, None::<InspectContainerOptions>).await {
+            Ok(inspected) => inspected.state.unwrap_or_default(),
+            Err(error) if error::is_not_found(&error) => {
+                return Ok(Exit { code: waited.unwrap_or(KILLED), oom_killed: false });
+            }
+            Err(error) => return Err(fail(error)),
+        };
+        let code = match waited {
+            None if state.running == Some(true) => {
+                return Err(EngineError::Refused {
+                    doing: "watch the container".to_owned(),
+                    message: "the engine ended the wait, and the container still runs".to_owned(),
+                    class: Class::Transient,
+                });
+            }
+            code => code.or(state.exit_code).unwrap_or(KILLED),
+        };
+        Ok(Exit { code, oom_killed: state.oom_killed == Some(true) })
+    }
+
+    /// Stops the container: its stop signal, then SIGKILL after `timeout`. Returns when it has stopped; one that has stopped
+    /// already, or is gone, is no fault.
+    pub async fn stop(&self, id: &ContainerId, timeout: Duration) -> Result<(), EngineError> {
+        let fail = |error| error::of("stop the container".to_owned(), error, error::plain);
+        // The engine answers only when the container has stopped, so the client must wait for longer than that.
+        let docker = self.within(timeout.saturating_add(LONG)).map_err(fail)?;
+        let options = StopContainerOptions { t: Some(whole_seconds(timeout)), ..Default::default() };
+        match docker.stop_container(&id.0, Some(options)).await {
+            Err(error) if !error::is_not_found(&error) => Err(fail(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes the container, running or not, with its anonymous volumes; one that is gone is no fault. Answers with its name, by
+    /// which its secrets are deleted.
+    pub async fn remove(&self, id: &ContainerId) -> Result<Option<String>, EngineError> {
+        let fail = |error| error::of("remove the container".to_owned(), error, error::plain);
+        let docker = self.within(LONG).map_err(fail)?;
+        let name = match docker.inspect_container(&id.0, None::<InspectContainerOptions>).await {
+            Ok(inspected) => found(inspected).name,
+            Err(error) if error::is_not_found(&error) => return Ok(None),
+            Err(error) => return Err(fail(error)),
+        };
+        let options = RemoveContainerOptions { force: true, v: true, ..Default::default() };
+        match docker.remove_container(&id.0, Some(options)).await {
+            Err(error) if !error::is_not_found(&error) => Err(fail(error)),
+            _ => Ok(Some(name)),
+        }
+    }
+
+    /// Sends the container a signal, e.g. `SIGHUP`.
+    pub async fn signal(&self, id: &ContainerId, signal: &str) -> Result<(), EngineError> {
+        let fail = |error| error::of(format!("send the container {signal}"), error, error::plain);
+        let options = bollard::query_parameters::KillContainerOptions { signal: signal.to_owned() };
+        self.within(SHORT).map_err(fail)?.kill_container(&id.0, Some(options)).await.map_err(fail)
+    }
+}

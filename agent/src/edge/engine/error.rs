@@ -1,0 +1,288 @@
+//! What it means when the engine says no. Its API has few statuses and much prose, so the prose is read.
+
+use std::error::Error;
+use std::io;
+use std::time::Duration;
+
+use bollard::errors::Error as Bollard;
+
+use crate::fault::Class;
+
+/// So much of the engine's prose is kept; a registry's error page can be a whole document.
+const LONGEST: usize = 600;
+
+/// Why a call of the engine failed.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// `DOCKER_HOST` is no unix socket.
+    #[error("DOCKER_HOST is {0:?}, but berth speaks to the engine on a unix socket: unix:///var/run/docker.sock")]
+    NoSocket(String),
+    /// The engine said no.
+    #[error("cannot {doing}: {message}")]
+    Refused {
+        /// What was tried.
+        doing: String,
+        /// The engine's own words.
+        message: String,
+        /// What to do about it.
+        class: Class,
+    },
+    /// No answer, or none that could be understood.
+    #[error("cannot {doing}")]
+    NoAnswer {
+        /// What was tried.
+        doing: String,
+        /// What to do about it.
+        class: Class,
+        /// Why.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The name that the container shall have is taken.
+    #[error("the container's name {0} is taken by another container")]
+    NameTaken(String),
+    /// The pull stood still.
+    #[error("no progress for {} s while pulling {image}", .stall.as_secs_f32())]
+    Stalled {
+        /// The image.
+        image: String,
+        /// For how long.
+        stall: Duration,
+    },
+    /// The password is not text, so the engine cannot be told it.
+    #[error("the password for {0} is not UTF-8 text")]
+    UnreadableLogin(String),
+    /// Neither the config nor the image says what to run.
+    #[error("{0} has no ENTRYPOINT and no CMD, and the config has no command")]
+    NoCommand(String),
+    /// The command in the container took too long.
+    #[error("it took longer than {} s", .0.as_secs_f32())]
+    TooLong(Duration),
+}
+
+impl EngineError {
+    /// What to do about it.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::NoSocket(_) | Self::UnreadableLogin(_) | Self::NoCommand(_) => Class::Misconfigured,
+            Self::Refused { class, .. } | Self::NoAnswer { class, .. } => *class,
+            // Its holder may be on the way out.
+            Self::NameTaken(_) => Class::Transient,
+            Self::Stalled { .. } | Self::TooLong(_) => Class::Transient,
+        }
+    }
+}
+
+/// The class of a no: the status, if there was one, and the prose.
+pub(super) type Judge = fn(Option<u16>, &str) -> Class;
+
+/// The error of a call that failed.
+pub(super) fn of(doing: String, error: Bollard, judge: Judge) -> EngineError {
+    match error {
+        Bollard::DockerResponseServerError { status_code, message } => {
+            let class = judge(Some(status_code), &message.to_lowercase());
+            EngineError::Refused { doing, message: one_line(&message), class }
+        }
+        Bollard::DockerStreamError { error } => {
+            let class = judge(None, &error.to_lowercase());
+            EngineError::Refused { doing, message: one_line(&error), class }
+        }
+        // Its text repeats its source's.
+        Bollard::HyperLegacyError { err } => no_answer(doing, Box::new(err)),
+        other => no_answer(doing, Box::new(other)),
+    }
+}
+
+fn no_answer(doing: String, source: Box<dyn Error + Send + Sync>) -> EngineError {
+    let class = if is_permission(&*source) { Class::Denied } else { Class::Transient };
+    EngineError::NoAnswer { doing, class, source }
+}
+
+/// Whether the socket is there and not for us.
+fn is_permission(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+/// Whether the engine says that it has no such thing.
+pub(super) fn is_not_found(error: &Bollard) -> bool {
+    matches!(error, Bollard::DockerResponseServerError { status_code: 404, .. })
+}
+
+/// Whether the engine says that the state does not allow it.
+pub(super) fn is_conflict(error: &Bollard) -> bool {
+    matches!(error, Bollard::DockerResponseServerError { status_code: 409, .. })
+}
+
+/// For calls that are about nothing but the engine.
+pub(super) fn plain(status: Option<u16>, _: &str) -> Class {
+    match status {
+        Some(400) => Class::Misconfigured,
+        Some(403) => Class::Denied,
+        Some(404) => Class::Broken,
+        _ => Class::Transient,
+    }
+}
+
+/// For creating a container: the engine checks what it was asked for.
+pub(super) fn create(status: Option<u16>, prose: &str) -> Class {
+    match status {
+        _ if prose.contains("no space left on device") => Class::Broken,
+        Some(400) => Class::Misconfigured,
+        Some(404) => Class::Broken,
+        // Engines answer 500 to an unknown log driver and to a bind whose source is missing.
+        _ if prose.contains("no log driver named") || prose.contains("unknown log opt") => Class::Misconfigured,
+        _ => Class::Transient,
+    }
+}
+
+/// For starting a container: the kernel, the runtime and the network check the rest.
+pub(super) fn start(status: Option<u16>, prose: &str) -> Class {
+    const MISCONFIGURED: [&str; 9] = [
+        "port is already allocated",
+        "address already in use",
+        "cannot assign requested address",
+        "error gathering device information",
+        "could not select device driver",
+        "failed to initialize logging driver",
+        "network-scoped alias",
+        "bind source path does not exist",
+        "invalid mount config",
+    ];
+    const BROKEN: [&str; 6] = [
+        "executable file not found",
+        "no such file or directory",
+        "permission denied",
+        "exec format error",
+        "unable to find user",
+        "no space left on device",
+    ];
+    let says = |words: &[&str]| words.iter().any(|words| prose.contains(words));
+    if says(&MISCONFIGURED) {
+        Class::Misconfigured
+    } else if says(&BROKEN) || matches!(status, Some(400 | 404)) {
+        Class::Broken
+    } else {
+        Class::Transient
+    }
+}
+
+/// For what the engine asks a registry on our behalf. Its status says little: a denied pull is a 404.
+pub(super) fn registry(status: Option<u16>, prose: &str) -> Class {
+    const TRANSIENT: [&str; 4] = ["toomanyrequests", "too many requests", "request has expired", "no such host"];
+    const MISCONFIGURED: [&str; 2] = ["server gave http response to https client", "invalid reference format"];
+    const DENIED: [&str; 7] = [
+        "denied",
+        "unauthorized",
+        "forbidden",
+        "no basic auth credentials",
+        "authentication required",
+        "authorization failed",
+        "insufficient_scope",
+    ];
+    const BROKEN: [&str; 7] = [
+        "manifest unknown",
+        "name unknown",
+        "not found",
+        "no matching manifest",
+        "does not exist",
+        "no space left on device",
+        "unsupported media type",
+    ];
+    let says = |words: &[&str]| words.iter().any(|words| prose.contains(words));
+    if says(&TRANSIENT) {
+        Class::Transient
+    } else if says(&MISCONFIGURED) {
+        Class::Misconfigured
+    } else if says(&DENIED) || matches!(status, Some(401 | 403)) {
+        Class::Denied
+    } else if says(&BROKEN) || status == Some(404) {
+        Class::Broken
+    } else {
+        Class::Transient
+    }
+}
+
+/// The prose on one line, and not all of it if it is long.
+fn one_line(prose: &str) -> String {
+    let mut line = String::new();
+    for word in prose.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
+        if line.len() + word.len() > LONGEST {
+            line.push_str(" …");
+            break;
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registry_s_prose_is_told_apart() {
+        let table: [(Option<u16>, &str, Class); 16] = [
+            (None, "manifest unknown: manifest unknown", Class::Broken),
+            (Some(404), "manifest for host/x:1 not found: manifest unknown: manifest unknown", Class::Broken),
+            (
+                Some(404),
+                "pull access denied for x, repository does not exist or may require 'docker login'",
+                Class::Denied,
+            ),
+            (Some(500), "Head \"https://host/v2/x/manifests/1\": no basic auth credentials", Class::Denied),
+            (None, "denied: Your authorization token has expired. Reauthenticate and try again.", Class::Denied),
+            (None, "unauthorized: authentication required", Class::Denied),
+            (None, "unexpected status from HEAD request to https://host/v2/: 403 Forbidden", Class::Denied),
+            (None, "toomanyrequests: You have reached your pull rate limit", Class::Transient),
+            (None, "filesystem layer verification failed for digest sha256:aa", Class::Transient),
+            (None, "unexpected EOF", Class::Transient),
+            (None, "received unexpected HTTP status: 503 Service Unavailable", Class::Transient),
+            (Some(500), "Get \"https://host/v2/\": dial tcp: lookup host: no such host", Class::Transient),
+            (Some(500), "Get \"https://host/v2/\": dial tcp 10.0.0.1:443: i/o timeout", Class::Transient),
+            (None, "no matching manifest for linux/arm64/v8 in the manifest list entries", Class::Broken),
+            (None, "failed to register layer: write /x: no space left on device", Class::Broken),
+            (None, "http: server gave HTTP response to HTTPS client", Class::Misconfigured),
+        ];
+        for (status, prose, class) in table {
+            assert_eq!(registry(status, &prose.to_lowercase()), class, "{prose}");
+        }
+    }
+
+    #[test]
+    fn a_start_s_prose_is_told_apart() {
+        let table: [(u16, &str, Class); 5] = [
+            (500, "driver failed: Bind for 0.0.0.0:80 failed: port is already allocated", Class::Misconfigured),
+            (
+                500,
+                "error gathering device information while adding custom device \"/dev/x\": no such file or directory",
+                Class::Misconfigured,
+            ),
+            (
+                400,
+                "OCI runtime create failed: exec: \"nope\": executable file not found in $PATH: unknown",
+                Class::Broken,
+            ),
+            (500, "failed to create shim task: context deadline exceeded", Class::Transient),
+            (409, "container is marked for removal and cannot be started", Class::Transient),
+        ];
+        for (status, prose, class) in table {
+            assert_eq!(start(Some(status), &prose.to_lowercase()), class, "{prose}");
+        }
+    }
+
+    #[test]
+    fn prose_is_one_line_of_bounded_length() {
+        assert_eq!(one_line("a\n\tb  c\u{1b}[0m"), "a b c [0m");
+        assert!(one_line(&"word ".repeat(1000)).len() < LONGEST + 10);
+    }
+}

@@ -1,0 +1,65 @@
+//! A command in a running container, for the probes.
+
+use std::time::Duration;
+
+use bollard::exec::{StartExecOptions, StartExecResults};
+use bollard::models::ExecConfig;
+use futures_util::StreamExt;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::error::{self, EngineError};
+use super::{Engine, SHORT};
+use crate::effect::RunningContainer;
+use crate::shim;
+
+impl Engine {
+    /// Runs the command in the container, without a shell and with the secret environment if it has one, and answers with its
+    /// exit code. What it prints is thrown away: it may be a secret. One that takes longer than `timeout` is killed, as no
+    /// engine does it: else every probe of an app that hangs would leave a process behind.
+    pub async fn exec(
+        &self,
+        app: &RunningContainer,
+        command: &[String],
+        timeout: Duration,
+    ) -> Result<i64, EngineError> {
+        let fail = |error| error::of("run a command in the container".to_owned(), error, error::start);
+        let docker = self.within(SHORT.max(timeout)).map_err(fail)?;
+        let shim: &[&str] = if app.shim { &[shim::BINARY, shim::WORD] } else { &[] };
+        let config = ExecConfig {
+            cmd: Some(shim.iter().map(|word| (*word).to_owned()).chain(command.iter().cloned()).collect()),
+            // Attached, because the end of the output is what tells the end of the command.
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            ..Default::default()
+        };
+        let exec = docker.create_exec(&app.id.0, config).await.map_err(fail)?.id;
+        let end = async {
+            let started = docker.start_exec(&exec, None::<StartExecOptions>).await.map_err(fail)?;
+            if let StartExecResults::Attached { mut output, .. } = started {
+                while let Some(Ok(_)) = output.next().await {}
+            }
+            let inspected = docker.inspect_exec(&exec).await.map_err(fail)?;
+            Ok(inspected.exit_code.unwrap_or_default())
+        };
+        if let Ok(code) = tokio::time::timeout(timeout, end).await {
+            return code;
+        }
+        if let Ok(inspected) = docker.inspect_exec(&exec).await
+            && inspected.running == Some(true)
+            && let Some(pid) = inspected.pid.and_then(|pid| i32::try_from(pid).ok())
+        {
+            kill_inside(pid, &app.id.0);
+        }
+        Err(EngineError::TooLong(timeout))
+    }
+}
+
+/// Kills the process if it is one of that container: its control group is named by the id. An engine in another process
+/// namespace tells numbers that mean something else here.
+fn kill_inside(pid: i32, container: &str) {
+    let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    if pid > 1 && !container.is_empty() && groups.contains(container) {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    }
+}

@@ -1,0 +1,121 @@
+//! What the registry and the engine say of an image, before anything is pulled.
+
+use std::time::Duration;
+
+use bollard::models::{HealthConfig, ImageInspect};
+
+use super::error::{self, EngineError};
+use super::login::{Login, log_in};
+use super::{Engine, SHORT};
+use crate::config::{ImageRef, PinnedImage};
+use crate::effect::ImageFacts;
+
+/// For the registry to say which digest a tag has; the engine asks it, over TLS and sometimes through a token service.
+const REGISTRY: Duration = Duration::from_secs(30);
+
+impl Engine {
+    /// The digest that the tag has in its registry, asked by the engine with its own client and its own trust. A reference
+    /// that says its digest is not asked about.
+    pub async fn resolve_digest(&self, image: &ImageRef, login: Option<Login<'_>>) -> Result<PinnedImage, EngineError> {
+        if let Some(pinned) = image.pinned() {
+            return Ok(pinned);
+        }
+        let fail = |error| error::of(format!("resolve {image}"), error, error::registry);
+        let docker = log_in(self.within(REGISTRY).map_err(fail)?, &image.name(), login)?;
+        let answer = docker.inspect_registry_image(&image.to_string(), None).await.map_err(fail)?;
+        match answer.descriptor.digest {
+            Some(digest) if digest.starts_with("sha256:") => Ok(image.at(digest)),
+            _ => Err(EngineError::Refused {
+                doing: format!("resolve {image}"),
+                message: "the registry told no sha256 digest".to_owned(),
+                class: crate::fault::Class::Broken,
+            }),
+        }
+    }
+
+    /// What the image says of itself; none if the engine has not got it.
+    pub async fn inspect_image(&self, image: &PinnedImage) -> Result<Option<ImageFacts>, EngineError> {
+        let fail = |error| error::of(format!("inspect {image}"), error, error::plain);
+        match self.within(SHORT).map_err(fail)?.inspect_image(&image.to_string()).await {
+            Ok(found) if is_it(&found, image) => Ok(Some(facts(found))),
+            Ok(_) => Ok(None),
+            Err(error) if error::is_not_found(&error) => Ok(None),
+            Err(error) => Err(fail(error)),
+        }
+    }
+}
+
+/// Whether the engine knows this image by the very digest. Names are compared as the engine shortens them.
+fn is_it(found: &ImageInspect, image: &PinnedImage) -> bool {
+    let wanted = format!("{}@{}", familiar(&image.repository), image.digest);
+    found.repo_digests.iter().flatten().any(|known| familiar(known) == wanted)
+}
+
+/// The name as the engine shows it: without Docker Hub's host, and without `library/` there.
+fn familiar(name: &str) -> &str {
+    match name.strip_prefix("docker.io/") {
+        Some(path) => path.strip_prefix("library/").unwrap_or(path),
+        None => name,
+    }
+}
+
+fn facts(image: ImageInspect) -> ImageFacts {
+    let config = image.config.unwrap_or_default();
+    ImageFacts {
+        entrypoint: config.entrypoint.unwrap_or_default(),
+        command: config.cmd.unwrap_or_default(),
+        healthcheck: config.healthcheck.and_then(|health| healthcheck(health, config.shell)),
+    }
+}
+
+/// HEALTHCHECK as an argument vector, as the engine itself would run it. None for none, `NONE` and what is no such thing.
+pub(super) fn healthcheck(health: HealthConfig, shell: Option<Vec<String>>) -> Option<Vec<String>> {
+    let mut words = health.test?.into_iter();
+    let argv: Vec<String> = match words.next()?.as_str() {
+        "CMD" => words.collect(),
+        "CMD-SHELL" => {
+            let shell = shell.filter(|shell| !shell.is_empty());
+            shell.unwrap_or_else(|| vec!["/bin/sh".to_owned(), "-c".to_owned()]).into_iter().chain(words).collect()
+        }
+        _ => return None,
+    };
+    (!argv.is_empty()).then_some(argv)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    fn known_as(name: &str) -> ImageInspect {
+        ImageInspect { repo_digests: Some(vec![format!("{name}@{DIGEST}")]), ..Default::default() }
+    }
+
+    #[test]
+    fn an_image_is_the_one_only_by_repository_and_digest() {
+        let image = |repository: &str| PinnedImage { repository: repository.to_owned(), digest: DIGEST.to_owned() };
+        assert!(is_it(&known_as("host:5000/team/api"), &image("host:5000/team/api")));
+        assert!(is_it(&known_as("nginx"), &image("docker.io/library/nginx")));
+        assert!(is_it(&known_as("team/api"), &image("docker.io/team/api")));
+        assert!(!is_it(&known_as("host:5000/team/other"), &image("host:5000/team/api")));
+        assert!(!is_it(&ImageInspect::default(), &image("nginx")));
+        let other = PinnedImage { digest: DIGEST.replace('e', "f"), ..image("host/api") };
+        assert!(!is_it(&known_as("host/api"), &other));
+    }
+
+    #[test]
+    fn a_healthcheck_is_what_the_engine_would_run() {
+        let test = |words: &[&str], shell: Option<&[&str]>| {
+            let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+            let health = HealthConfig { test: Some(owned(words)), ..Default::default() };
+            healthcheck(health, shell.map(owned)).map(|argv| argv.join("|"))
+        };
+        assert_eq!(test(&["CMD", "curl", "-f", "http://localhost/"], None).unwrap(), "curl|-f|http://localhost/");
+        assert_eq!(test(&["CMD-SHELL", "pg_isready || exit 1"], None).unwrap(), "/bin/sh|-c|pg_isready || exit 1");
+        assert_eq!(test(&["CMD-SHELL", "true"], Some(&["/bin/bash", "-ec"])).unwrap(), "/bin/bash|-ec|true");
+        assert_eq!(test(&["NONE"], None), None);
+        assert_eq!(test(&[], None), None);
+        assert_eq!(test(&["CMD"], None), None);
+    }
+}

@@ -1,0 +1,91 @@
+//! The Docker Engine on its unix socket, from API 1.41 (Docker 20.10) on, in the words of API 1.44.
+//!
+//! `login` the credentials' header · `image` what the engine and the registry have · `pull` · `create` what a container is
+//! made of · `running` what an inspection tells · `container` its life · `exec` a command in it · `error` what a no means.
+//!
+//! Requests carry no API version, so the engine answers in its newest; only fields that all of them have are read.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bollard::{API_DEFAULT_VERSION, Docker};
+
+pub use create::{Mounted, container_name, version};
+pub use error::EngineError;
+pub use login::Login;
+pub(crate) use running::NO_ADDRESS;
+
+mod login;
+
+mod image;
+mod pull;
+
+mod create;
+
+mod container;
+mod exec;
+mod running;
+
+mod error;
+
+/// Where the engine listens when nothing says otherwise.
+const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
+/// For the engine to answer a question that it can answer from memory.
+const SHORT: Duration = Duration::from_secs(10);
+/// For the engine to answer when it has work to do: a cold disk, a device, a network.
+const LONG: Duration = Duration::from_secs(120);
+
+/// The engine at one socket. Nothing is connected until a call is made: the engine may come up after the agent.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    socket: String,
+}
+
+impl Engine {
+    /// The engine that `DOCKER_HOST` names, else the usual one.
+    pub fn new(docker_host: Option<&str>) -> Result<Self, EngineError> {
+        let socket = match docker_host.filter(|host| !host.is_empty()) {
+            None => DEFAULT_SOCKET,
+            Some(host) => host
+                .strip_prefix("unix://")
+                .filter(|path| Path::new(path).is_absolute())
+                .ok_or_else(|| EngineError::NoSocket(host.to_owned()))?,
+        };
+        Ok(Self { socket: socket.to_owned() })
+    }
+
+    /// Whether the engine answers.
+    pub async fn ping(&self) -> Result<(), EngineError> {
+        let doing = || format!("ask the engine at {}", self.socket);
+        let docker = self.within(SHORT).map_err(|error| error::of(doing(), error, error::plain))?;
+        docker.ping().await.map(drop).map_err(|error| error::of(doing(), error, error::plain))
+    }
+
+    /// A handle whose calls have this long until the engine's answer begins. Making one costs nothing: every request has a
+    /// connection of its own anyway.
+    fn within(&self, timeout: Duration) -> Result<Docker, bollard::errors::Error> {
+        Docker::connect_with_unix(&self.socket, timeout.as_secs().saturating_add(1), API_DEFAULT_VERSION)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::Class;
+
+    #[test]
+    fn the_socket_is_the_one_docker_host_names() {
+        assert_eq!(Engine::new(None).unwrap().socket, "/var/run/docker.sock");
+        assert_eq!(Engine::new(Some("")).unwrap().socket, "/var/run/docker.sock");
+        assert_eq!(Engine::new(Some("unix:///run/other.sock")).unwrap().socket, "/run/other.sock");
+    }
+
+    #[test]
+    fn an_engine_elsewhere_is_refused_with_a_sentence() {
+        for host in ["tcp://10.0.0.1:2375", "ssh://root@host", "/var/run/docker.sock", "unix://relative.sock"] {
+            let error = Engine::new(Some(host)).unwrap_err();
+            assert_eq!(error.class(), Class::Misconfigured);
+            assert!(error.to_string().contains("unix:///"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Asking the app once whether it is well, in the way that the config says.
+//!
+//! Its own address is asked, never a published port: the engine's proxy accepts there even if nobody listens behind it.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Uri, header};
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use crate::config::Health;
+use crate::edge::engine::{Engine, NO_ADDRESS};
+use crate::effect::RunningContainer;
+
+/// So much of an answer's body is read out of politeness.
+const POLITE: usize = 64 * 1024;
+
+/// Asks once. `first_port`: the first TCP port of the container. The answer is why the app is not well, in a few words that
+/// hold nothing the app said but a status or an exit code.
+pub async fn probe(
+    engine: &Engine,
+    app: &RunningContainer,
+    how: &Health,
+    first_port: Option<u16>,
+    timeout: Duration,
+) -> Result<(), String> {
+    let asked = async {
+        match how {
+            Health::Path(path) => {
+                let at = own_address(app, first_port)?;
+                get(at, &at.to_string(), path).await
+            }
+            Health::Url(url) => {
+                let (at, host, path) = target(url)?;
+                get(at, &host, &path).await
+            }
+            Health::Tcp(port) => connect(own_address(app, port.or(first_port))?).await.map(drop),
+            Health::Cmd(command) => exec(engine, app, command, timeout).await,
+            Health::Docker => {
+                let command = app.healthcheck.as_ref().ok_or("the image has no HEALTHCHECK")?;
+                exec(engine, app, command, timeout).await
+            }
+            Health::None => Ok(()),
+        }
+    };
+    // A command has its own timeout, after which there is something to clean up.
+    if let Health::Cmd(_) | Health::Docker = how {
+        return asked.await;
+    }
+    let late = || Err(format!("no answer within {} s", timeout.as_secs_f32()));
+    tokio::time::timeout(timeout, asked).await.unwrap_or_else(|_| late())
+}
+
+fn own_address(app: &RunningContainer, port: Option<u16>) -> Result<SocketAddr, String> {
+    if app.address == NO_ADDRESS {
+        return Err("the container has no address of its own; ask it with health=cmd:…".to_owned());
+    }
+    let port = port.ok_or("the config has no TCP port to ask")?;
+    Ok(SocketAddr::new(app.address, port))
+}
+
+async fn connect(at: SocketAddr) -> Result<TcpStream, String> {
+    TcpStream::connect(at).await.map_err(|error| format!("{at}: {}", error.kind()))
+}
+
+/// One GET; 200 to 399 is well, a redirect is not followed.
+async fn get(at: SocketAddr, host: &str, path: &str) -> Result<(), String> {
+    let stream = connect(at).await?;
+    let broken = |error: hyper::Error| format!("{at} speaks no HTTP: {error}");
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    let request = Request::get(path)
+        .header(header::HOST, host)
+        .header(header::USER_AGENT, concat!("berth/", env!("CARGO_PKG_VERSION")))
+        .header(header::CONNECTION, "close")
+        .body(Empty::<Bytes>::new())
+        .map_err(|_| format!("{path} is no path that can be asked for"))?;
+    let exchange = async {
+        let answer = sender.send_request(request).await.map_err(broken)?;
+        let status = answer.status();
+        let mut body = answer.into_body();
+        let mut read = 0;
+        while read < POLITE
+            && let Some(Ok(frame)) = body.frame().await
+        {
+            read += frame.data_ref().map_or(0, Bytes::len);
+        }
+        match status.as_u16() {
+            200..=399 => Ok(()),
+            code => Err(format!("{path} answers {code}")),
+        }
+    };
+    let mut exchange = std::pin::pin!(exchange);
+    tokio::select! {
+        answer = &mut exchange => answer,
+        // The connection may end before the answer was looked at.
+        _ = connection => exchange.await,
+    }
+}
+
+/// Where an address of the config leads: the socket, the Host header and the path. As the host sees it, so by number or
+/// `localhost`: a health check that needs the DNS would fail with it.
+fn target(url: &str) -> Result<(SocketAddr, String, String), String> {
+    let uri: Uri = url.parse().map_err(|_| format!("{url} is no address"))?;
+    let (Some("http"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+        return Err(format!("{url} is no http:// address"));
+    };
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+    let address = match host {
+        "localhost" => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        _ => host.parse().map_err(|_| format!("{host} is neither an IP address nor localhost"))?,
+    };
+    let at = SocketAddr::new(address, authority.port_u16().unwrap_or(80));
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    Ok((at, authority.as_str().to_owned(), path.to_owned()))
+}
+
+async fn exec(engine: &Engine, app: &RunningContainer, command: &[String], timeout: Duration) -> Result<(), String> {
+    let program = command.first().map_or("", String::as_str);
+    match engine.exec(app, command, timeout).await {
+        Ok(0) => Ok(()),
+        Ok(code) => Err(format!("{program} exits with {code}")),
+        Err(error) => Err(format!("{program}: {}", crate::fault::Fault::from_error(error.class(), &error))),
+    }
+}
