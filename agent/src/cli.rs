@@ -182,3 +182,55 @@ fn duration(text: &str) -> Result<Duration, String> {
     let number: u64 = number.parse().map_err(|_| "a number and a unit: 90s, 5m, 1h".to_owned())?;
     number.checked_mul(factor).map(Duration::from_secs).ok_or_else(|| "longer than time itself".into())
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(words: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(words.split_whitespace())
+    }
+
+    #[test]
+    fn the_commands_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn run_takes_keys_and_global_flags_on_either_side() {
+        let cli = parse("berth --run-dir /r run image=x:1 port=80 --config /c").unwrap();
+        assert_eq!(cli.global.config_file(), (PathBuf::from("/c"), true));
+        assert_eq!(cli.global.run_dir(), PathBuf::from("/r"));
+        let Command::Run(run) = cli.command else { panic!("{cli:?}") };
+        assert_eq!(run.words, ["image=x:1", "port=80"]);
+        assert_eq!(run.console, PathBuf::from("/dev/console"));
+        assert_eq!(Global::default().config_file(), (PathBuf::from(CONFIG), false));
+    }
+
+    #[test]
+    fn wait_offers_what_it_can_wait_for() {
+        let Command::Wait(wait) = parse("berth wait ready --timeout 90s").unwrap().command else { panic!() };
+        assert_eq!((wait.condition, wait.timeout), (Condition::Ready, Duration::from_secs(90)));
+        for refused in [
+            "berth wait drained",
+            "berth wait ready --timeout 5",
+            "berth wait ready --timeout 9999999999999999999h",
+            "berth",
+        ] {
+            assert_eq!(parse(refused).unwrap_err().exit_code(), 2, "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_directory_is_the_flag_then_systemds_first_then_the_usual() {
+        let fallback = |flag: Option<&str>, environment: Option<&str>| {
+            directory(flag.map(Path::new), environment.map(Into::into), "/run/berth")
+        };
+        assert_eq!(fallback(Some("/flag"), Some("/a:/b")), PathBuf::from("/flag"));
+        assert_eq!(fallback(None, Some("/a:/b")), PathBuf::from("/a"));
+        assert_eq!(fallback(None, Some("")), PathBuf::from("/run/berth"));
+        assert_eq!(fallback(None, None), PathBuf::from("/run/berth"));
+    }
+}

@@ -87,7 +87,39 @@ mod tests {
             ..View::default()
         };
         let published = Published { view, agent_version: "0.1.0".into(), ..Published::default() };
-        expect![[r#""#]].assert_eq(&render(&published));
+        expect![[r##"
+            # HELP berth_build_info The version of the agent.
+            # TYPE berth_build_info gauge
+            berth_build_info{version="0.1.0"} 1
+            # HELP berth_app_info The app and the version of it that this instance runs.
+            # TYPE berth_app_info gauge
+            berth_app_info{name="say \"hi\"\\\n",version=""} 1
+            # HELP berth_ready 1 while /ready answers 200.
+            # TYPE berth_ready gauge
+            berth_ready 0
+            # HELP berth_phase 1 for the phase that the instance is in.
+            # TYPE berth_phase gauge
+            berth_phase{phase="boot"} 1
+            berth_phase{phase="serve"} 0
+            berth_phase{phase="drain"} 0
+            berth_phase{phase="failing"} 0
+            berth_phase{phase="hold"} 0
+            berth_phase{phase="gone"} 0
+            # HELP berth_boot_step_seconds How long a finished step of the boot took.
+            # TYPE berth_boot_step_seconds gauge
+            berth_boot_step_seconds{step="identity"} 0.25
+            # HELP berth_retries_total Attempts at a step after its first.
+            # TYPE berth_retries_total counter
+            berth_retries_total{step="identity"} 2
+            berth_retries_total{step="pull"} 0
+            # HELP berth_restarts_total Restarts of the app.
+            # TYPE berth_restarts_total counter
+            berth_restarts_total 0
+            # HELP berth_heartbeats_total Heartbeats of the lifecycle hook that were recorded.
+            # TYPE berth_heartbeats_total counter
+            berth_heartbeats_total 0
+        "##]]
+        .assert_eq(&render(&published));
     }
 
     #[test]

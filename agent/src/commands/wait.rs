@@ -99,3 +99,103 @@ fn judge(report: &Report) -> Option<Waited> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    use tokio::sync::{broadcast, mpsc, watch};
+
+    use super::*;
+    use crate::edge::socket::{Doors, Serving, Socket};
+    use crate::published::Published;
+    use crate::view::View;
+
+    const BOUND: Duration = Duration::from_secs(20);
+
+    struct Agent {
+        published: watch::Sender<Arc<Published>>,
+        lines: broadcast::Sender<Arc<str>>,
+        _serving: Serving,
+    }
+
+    impl Agent {
+        fn start(run_dir: &Path) -> Self {
+            let (published, state) = watch::channel(Arc::default());
+            let (lines, _) = broadcast::channel(4);
+            #[expect(clippy::disallowed_methods, reason = "the agent's start is now")]
+            let began = Instant::now();
+            let doors = Doors { published: state, began, lines: lines.downgrade(), requests: mpsc::channel(1).0 };
+            Self { published, lines, _serving: Socket::bind(run_dir).unwrap().serve(doors) }
+        }
+
+        fn show(&self, phase: PhaseName, status: Status) {
+            let view = View { phase, status, reason: "because".into(), ..View::default() };
+            self.published.send_replace(Arc::new(Published { view, ..Published::default() }));
+            // Nobody may be listening yet.
+            let _ = self.lines.send("{}".into());
+        }
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_is_not_up_yet_is_waited_for() {
+        let run_dir = tempfile::tempdir().unwrap();
+        let life = async {
+            let agent = Agent::start(run_dir.path());
+            agent.show(PhaseName::Boot, Status::Starting);
+            // It has been looked at when it is listened to.
+            while agent.lines.receiver_count() == 0 {
+                tokio::task::yield_now().await;
+            }
+            agent.show(PhaseName::Serve, Status::Ok);
+            agent
+        };
+        let (waited, _agent) = tokio::join!(ready(run_dir.path(), BOUND), life);
+        assert_eq!(waited.unwrap(), Waited::Ready);
+    }
+
+    #[tokio::test]
+    async fn a_view_that_comes_without_an_event_is_seen() {
+        let run_dir = tempfile::tempdir().unwrap();
+        let agent = Agent::start(run_dir.path());
+        let life = async {
+            while agent.lines.receiver_count() == 0 {
+                tokio::task::yield_now().await;
+            }
+            let view = View { status: Status::Ok, ..View::default() };
+            agent.published.send_replace(Arc::new(Published { view, ..Published::default() }));
+        };
+        let (waited, ()) = tokio::join!(ready(run_dir.path(), BOUND), life);
+        assert_eq!(waited.unwrap(), Waited::Ready);
+    }
+
+    #[tokio::test]
+    async fn a_failed_boot_and_a_drain_are_told_apart() {
+        let run_dir = tempfile::tempdir().unwrap();
+        let agent = Agent::start(run_dir.path());
+        for (phase, status, code) in [
+            (PhaseName::Serve, Status::Ok, 0),
+            (PhaseName::Failing, Status::Failed, 3),
+            (PhaseName::Hold, Status::Failed, 3),
+            (PhaseName::Drain, Status::Draining, 1),
+            (PhaseName::Gone, Status::Draining, 1),
+        ] {
+            agent.show(phase, status);
+            assert_eq!(ready(run_dir.path(), BOUND).await.unwrap().code(), code, "{phase:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_time_ends_with_what_was_seen_last() {
+        let run_dir = tempfile::tempdir().unwrap();
+        let waited = ready(run_dir.path(), Duration::from_millis(1)).await.unwrap();
+        assert!(waited.sentence().starts_with("not ready in time: no berth agent runs with "), "{waited:?}");
+        assert_eq!(waited.code(), 1);
+
+        let agent = Agent::start(run_dir.path());
+        agent.show(PhaseName::Boot, Status::Starting);
+        let waited = ready(run_dir.path(), Duration::from_millis(300)).await.unwrap();
+        assert_eq!(waited, Waited::TimedOut("boot, because".into()));
+    }
+}

@@ -72,22 +72,83 @@ async fn write_all(mut file: File, mut rest: &[u8]) -> io::Result<()> {
 /// One line of at most `limit` bytes, control characters escaped: no text from elsewhere can start a line of its own, or
 /// steer a terminal.
 pub fn one_line(text: &str, limit: usize) -> String {
-    let mut line = String::new();
+    let room = limit.saturating_sub('…'.len_utf8());
+    let (mut line, mut cut) = (String::new(), 0);
     for character in text.chars() {
-        let before = line.len();
         if character.is_control() || matches!(character, '\u{2028}' | '\u{2029}') {
             line.extend(character.escape_default());
         } else {
             line.push(character);
         }
+        if line.len() <= room {
+            cut = line.len();
+        }
         if line.len() > limit {
-            line.truncate(before.min(limit.saturating_sub('…'.len_utf8())));
-            while !line.is_char_boundary(line.len()) {
-                line.pop();
-            }
+            line.truncate(cut);
             line.push('…');
             break;
         }
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Read;
+    use std::os::unix::fs::FileTypeExt;
+
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn last_words_are_one_line_after_what_is_there() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "login: \n").unwrap();
+        let console = Console { path: file.path().to_owned() };
+        console.say("boot failed: image\nnot found \u{1b}[2J").await.unwrap();
+        assert_eq!(
+            fs::read_to_string(file.path()).unwrap(),
+            "login: \nberth: boot failed: image\\nnot found \\u{1b}[2J\n"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_console_that_is_not_there_is_not_made() {
+        let directory = tempfile::tempdir().unwrap();
+        let console = Console { path: directory.path().join("console") };
+        assert!(matches!(console.say("x").await, Err(ConsoleError::Open(..))));
+        assert!(!console.path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_stuck_console_is_given_up_and_a_slow_one_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let console = Console { path: directory.path().join("console") };
+        mkfifo(&console.path, Mode::from_bits_truncate(0o600)).unwrap();
+        assert!(fs::metadata(&console.path).unwrap().file_type().is_fifo());
+        let mut reader = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&console.path).unwrap();
+        let mut filler = open(&console.path).unwrap();
+        while filler.write(&[b'.'; 4096]).is_ok() {}
+        while filler.write(b".").is_ok() {}
+        assert!(matches!(console.say("x").await, Err(ConsoleError::Stuck(_))));
+
+        let mut heard = vec![0; 1 << 20];
+        let drained = reader.read(&mut heard).unwrap();
+        assert!(drained > 0);
+        console.say("x").await.unwrap();
+    }
+
+    #[test]
+    fn a_line_is_cut_between_characters() {
+        assert_eq!(one_line("short", 5), "short");
+        assert_eq!(one_line("longer", 5), "lo…");
+        assert_eq!(one_line("äöüäöü", 8), "äö…");
+        assert_eq!(one_line("a\u{7}b\u{85}c\u{2028}d", 100), "a\\u{7}b\\u{85}c\\u{2028}d");
+        for limit in 0..20 {
+            assert!(one_line("ä\nö\u{1b}ü€𝄞x\ty", limit).len() <= limit.max(3), "{limit}");
+        }
+    }
 }

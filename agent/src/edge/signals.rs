@@ -28,3 +28,22 @@ impl Signals {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use nix::sys::signal::{Signal as Posix, raise};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn both_signals_become_events() {
+        let mut signals = Signals::new().unwrap();
+        for (sent, expected) in [(Posix::SIGTERM, Signal::Term), (Posix::SIGINT, Signal::Interrupt)] {
+            raise(sent).unwrap();
+            assert_eq!(timeout(Duration::from_secs(20), signals.next()).await.unwrap(), expected);
+        }
+    }
+}

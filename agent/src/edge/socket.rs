@@ -204,3 +204,143 @@ async fn drain(request: http::Request<Incoming>, requests: &mpsc::Sender<Request
         Err(_) => sentence(StatusCode::SERVICE_UNAVAILABLE, "the agent is busy or leaving"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixStream;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::edge::socket_client::{self, ClientError, Events};
+    use crate::view::{Status, View};
+
+    const BOUND: Duration = Duration::from_secs(20);
+
+    struct Agent {
+        run_dir: tempfile::TempDir,
+        serving: Option<Serving>,
+        published: watch::Sender<Arc<Published>>,
+        lines: broadcast::Sender<Arc<str>>,
+        requests: mpsc::Receiver<Request>,
+    }
+
+    fn agent() -> Agent {
+        let run_dir = tempfile::tempdir().unwrap();
+        let (published, state) = watch::channel(Arc::default());
+        let (lines, _) = broadcast::channel(4);
+        let (asked, requests) = mpsc::channel(1);
+        #[expect(clippy::disallowed_methods, reason = "the agent's start is now")]
+        let began = Instant::now();
+        let doors = Doors { published: state, began, lines: lines.downgrade(), requests: asked };
+        let serving = Some(Socket::bind(run_dir.path()).unwrap().serve(doors));
+        Agent { run_dir, serving, published, lines, requests }
+    }
+
+    async fn post(run_dir: &Path, body: &str) -> String {
+        let mut stream = UnixStream::connect(run_dir.join(FILE)).await.unwrap();
+        let length = body.len();
+        let request = format!(
+            "POST /v1/drain HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        let _ = stream.write_all(request.as_bytes()).await;
+        let mut answer = Vec::new();
+        let _ = timeout(BOUND, stream.read_to_end(&mut answer)).await.expect("the connection ends");
+        String::from_utf8(answer).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_socket_and_its_directory_are_for_their_owner_alone() {
+        let parent = tempfile::tempdir().unwrap();
+        let run_dir = parent.path().join("made/berth");
+        let _socket = Socket::bind(&run_dir).unwrap();
+        let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(run_dir.clone()), 0o700);
+        assert_eq!(mode(run_dir.join(FILE)), 0o600);
+        assert_eq!(mode(run_dir.join(LOCK)), 0o600);
+    }
+
+    #[tokio::test]
+    async fn the_socket_of_a_dead_agent_is_replaced() {
+        let run_dir = tempfile::tempdir().unwrap();
+        drop(UnixListener::bind(run_dir.path().join(FILE)).unwrap());
+        assert!(run_dir.path().join(FILE).exists());
+        assert!(matches!(socket_client::status(run_dir.path()).await, Err(ClientError::NotRunning(_))));
+        Socket::bind(run_dir.path()).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_second_agent_is_refused_and_the_first_stays() {
+        let agent = agent();
+        let error = Socket::bind(agent.run_dir.path()).unwrap_err();
+        assert!(error.to_string().starts_with("another berth runs with the run directory "), "{error}");
+        socket_client::status(agent.run_dir.path()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_ended_leaves_room_for_the_next() {
+        let mut agent = agent();
+        agent.serving = None;
+        assert!(!agent.run_dir.path().join(FILE).exists());
+        assert!(matches!(socket_client::status(agent.run_dir.path()).await, Err(ClientError::NotRunning(_))));
+        Socket::bind(agent.run_dir.path()).unwrap();
+    }
+
+    #[tokio::test]
+    async fn status_tells_what_is_published_and_the_time() {
+        let agent = agent();
+        let view = View { status: Status::Ok, name: Some("ap-api".into()), ..View::default() };
+        agent.published.send_replace(Arc::new(Published { view, ..Published::default() }));
+        let report = socket_client::status(agent.run_dir.path()).await.unwrap();
+        assert_eq!(report.published, **agent.published.borrow());
+        assert!(report.now > 0.0);
+    }
+
+    #[tokio::test]
+    async fn events_come_as_they_happen_until_the_agent_ends() {
+        let agent = agent();
+        let mut events = Events::open(agent.run_dir.path()).await.unwrap();
+        for line in ["{\"event\":\"Began\"}", "{\"effect\":\"Identify\"}"] {
+            agent.lines.send(line.into()).unwrap();
+            assert_eq!(timeout(BOUND, events.next()).await.unwrap().unwrap(), line);
+        }
+        drop(agent.lines);
+        assert_eq!(timeout(BOUND, events.next()).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_slow_reader_is_told_how_much_it_missed() {
+        let agent = agent();
+        let mut events = Events::open(agent.run_dir.path()).await.unwrap();
+        for number in 0..7 {
+            agent.lines.send(number.to_string().into()).unwrap();
+        }
+        let mut heard = Vec::new();
+        while heard.last().is_none_or(|line| line != "6") {
+            heard.push(timeout(BOUND, events.next()).await.unwrap().unwrap());
+        }
+        assert_eq!(heard, ["{\"lagged\":3}", "3", "4", "5", "6"]);
+    }
+
+    #[tokio::test]
+    async fn a_drain_is_handed_on_with_its_reason() {
+        let mut agent = agent();
+        assert!(post(agent.run_dir.path(), "{\"reason\":\"deploy\"}").await.starts_with("HTTP/1.1 202 "));
+        assert_eq!(agent.requests.recv().await, Some(Request::Drain { reason: Some("deploy".into()) }));
+        assert!(post(agent.run_dir.path(), "").await.starts_with("HTTP/1.1 202 "));
+        // Nobody has taken it yet, and there is room for one.
+        assert!(post(agent.run_dir.path(), "").await.starts_with("HTTP/1.1 503 "));
+        assert_eq!(agent.requests.recv().await, Some(Request::Drain { reason: None }));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_wrong_or_too_long_drains_nothing() {
+        let mut agent = agent();
+        assert!(post(agent.run_dir.path(), "{\"raison\":\"deploy\"}").await.starts_with("HTTP/1.1 400 "));
+        let long = format!("{{\"reason\":\"{}\"}}", "a".repeat(BODY_BYTES));
+        assert!(post(agent.run_dir.path(), &long).await.starts_with("HTTP/1.1 413 "));
+        assert!(agent.requests.try_recv().is_err());
+    }
+}
