@@ -70,6 +70,8 @@ pub enum Event {
     Failed(Job, Fault),
     /// The process got a signal.
     Signalled(Signal),
+    /// Somebody on the instance asked for a drain, and may have said why.
+    DrainRequested(Option<String>),
     /// A wake-up that the machine asked for.
     Woke,
 }
@@ -157,6 +159,7 @@ impl Event {
             Self::LastWordsSaid => "LastWordsSaid",
             Self::Failed(..) => "Failed",
             Self::Signalled(_) => "Signalled",
+            Self::DrainRequested(_) => "DrainRequested",
             Self::Woke => "Woke",
         }
     }
@@ -200,8 +203,8 @@ impl fmt::Display for Event {
             Self::HookNotActive(job) => write!(f, "{job:?}"),
             Self::InstanceDescribed(state) => f.write_str(state.as_deref().unwrap_or("in no group")),
             Self::Failed(job, fault) => write!(f, "{job:?}: {fault}"),
-            Self::Signalled(Signal::Term) => f.write_str("SIGTERM"),
-            Self::Signalled(Signal::Interrupt) => f.write_str("SIGINT"),
+            Self::Signalled(signal) => write!(f, "{signal}"),
+            Self::DrainRequested(reason) => f.write_str(reason.as_deref().unwrap_or_default()),
             Self::Began
             | Self::Listening
             | Self::SecretsFetched
@@ -228,5 +231,14 @@ impl fmt::Display for Exit {
         } else {
             write!(f, "exited with code {}", self.code)
         }
+    }
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Term => "SIGTERM",
+            Self::Interrupt => "SIGINT",
+        })
     }
 }

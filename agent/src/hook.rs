@@ -197,12 +197,12 @@ impl Hook {
         }
         let Some(membership) = membership else { return self.end(Ending::OutsideAnyGroup, now) };
         self.group = Some(membership.group);
-        let Some(hook) = membership.launch_hook else { return self.end(Ending::NoHook, now) };
-        self.name = Some(hook.name);
-        self.timeout = hook.timeout;
         if let Some(state) = membership.state.filter(|state| !is_waiting_to_launch(state)) {
             return self.end(Ending::NothingToComplete(state), now);
         }
+        let Some(hook) = membership.launch_hook else { return self.end(Ending::NoHook, now) };
+        self.name = Some(hook.name);
+        self.timeout = hook.timeout;
         self.state = State::Known;
         self.next_heartbeat = Some(now + self.heartbeat_interval());
         self.advance(desk, now);

@@ -3,7 +3,14 @@
 //! A pure machine decides, one loop drives it, the edge does the work: docs/architecture.md is the map. The order below is
 //! the order to read in, from the top floor down; each floor uses only floors below it.
 
+pub mod cli;
+pub mod commands;
 pub mod exit;
+pub mod logging;
+
+pub mod run;
+
+pub mod driver;
 
 pub mod machine;
 
@@ -22,6 +29,8 @@ pub mod event;
 pub mod fault;
 pub mod hook;
 pub mod identity;
+pub mod metrics;
+pub mod published;
 pub mod retry;
 pub mod step;
 pub mod view;

@@ -48,7 +48,7 @@ enum Phase {
 enum Next {
     Stay,
     Serve,
-    Drain(crate::event::Signal),
+    Drain(String),
     Fail(Outcome, String),
     Gone(Outcome),
 }
@@ -65,7 +65,12 @@ impl Machine {
     pub fn on(&mut self, event: &Event, now: Uptime) {
         let desk = &mut self.desk;
         let next = match (&mut self.phase, event) {
-            (Phase::Boot(_) | Phase::Serve(_) | Phase::Hold(_), Event::Signalled(signal)) => Next::Drain(*signal),
+            (Phase::Boot(_) | Phase::Serve(_) | Phase::Hold(_), Event::Signalled(signal)) => {
+                Next::Drain(signal.to_string())
+            }
+            (Phase::Boot(_) | Phase::Serve(_) | Phase::Hold(_), Event::DrainRequested(reason)) => {
+                Next::Drain(reason.clone().unwrap_or_else(|| "asked for on the instance".to_owned()))
+            }
             (Phase::Boot(boot), event) => match boot.on(event, desk, now) {
                 boot::Next::Stay => Next::Stay,
                 boot::Next::Serve => Next::Serve,
@@ -133,9 +138,9 @@ impl Machine {
         self.phase = match next {
             Next::Stay => phase,
             Next::Serve => serve_phase(phase, desk, now),
-            Next::Drain(signal) => match leave(phase, desk) {
+            Next::Drain(reason) => match leave(phase, desk) {
                 Ok(past) => {
-                    let drain = Drain::begin(signal, past, desk, now);
+                    let drain = Drain::begin(reason, past, desk, now);
                     if drain.is_over() { gone(Outcome::Done, desk) } else { Phase::Drain(Box::new(drain)) }
                 }
                 Err(phase) => phase,

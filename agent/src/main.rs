@@ -1,12 +1,43 @@
 //! The order of the process, and its exit code.
 
+use std::io::{Read, Write};
 use std::process::ExitCode;
 
-use berth::shim;
+use berth::cli::{Cli, Command};
+use berth::commands::{check, status, wait};
+use berth::exit::Outcome;
+use berth::{commands, logging, run, shim};
+use clap::{CommandFactory, Parser};
 
 fn main() -> ExitCode {
+    // First of all: in a container this is the shim and nothing else.
     if shim::is_shim(std::env::args_os()) {
         return shim::run(std::env::args_os().skip(2));
     }
-    ExitCode::SUCCESS
+    let bug = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        bug(panic);
+        std::process::exit(Outcome::Bug.code().into());
+    }));
+    let Cli { global, command } = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return commands::failed(Outcome::Bug, &format!("cannot start: {error}")),
+    };
+    match command {
+        Command::Run(run) => {
+            logging::init(run.log_format);
+            let outcome = runtime.block_on(run::run(&global, &run));
+            // What still runs is cancelled; the engine and AWS do not need us to hear their answers.
+            runtime.shutdown_background();
+            outcome.into()
+        }
+        Command::Check(args) => check::main(&args),
+        Command::Status(args) => runtime.block_on(status::main(&global, &args)),
+        Command::Wait(args) => runtime.block_on(wait::main(&global, &args)),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "berth", &mut std::io::stdout());
+            ExitCode::SUCCESS
+        }
+    }
 }

@@ -63,6 +63,23 @@ pub enum PhaseName {
     Gone,
 }
 
+impl PhaseName {
+    /// Every phase, in the order of a life.
+    pub const ALL: [Self; 6] = [Self::Boot, Self::Serve, Self::Drain, Self::Failing, Self::Hold, Self::Gone];
+
+    /// The word that JSON, metrics and people see.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Boot => "boot",
+            Self::Serve => "serve",
+            Self::Drain => "drain",
+            Self::Failing => "failing",
+            Self::Hold => "hold",
+            Self::Gone => "gone",
+        }
+    }
+}
+
 /// What `/ready` says; only [`Status::Ok`] is a 200.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -82,6 +99,21 @@ pub enum Status {
     Warm,
     /// The boot failed.
     Failed,
+}
+
+impl Status {
+    /// The word that JSON and people see.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Starting => "starting",
+            Self::Unhealthy => "unhealthy",
+            Self::Draining => "draining",
+            Self::Standby => "standby",
+            Self::Warm => "warm",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 /// One step of the boot.

@@ -20,7 +20,6 @@ pub use secret_ref::SecretRef;
 
 mod reference;
 mod secret_ref;
-mod stub;
 
 /// Everything that this instance shall do. See docs/configuration.md for every key and its default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

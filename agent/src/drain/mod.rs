@@ -8,7 +8,7 @@ use crate::boot::Handover;
 use crate::clock::Uptime;
 use crate::desk::Desk;
 use crate::effect::{ContainerId, Effect, Job, Ticket};
-use crate::event::{Event, Signal};
+use crate::event::Event;
 use crate::exit::Outcome;
 use crate::view::DeadlineView;
 
@@ -37,7 +37,7 @@ pub enum Next {
 
 impl Drain {
     /// Begins. Without a container there is nothing to wait for.
-    pub fn begin(signal: Signal, mut past: Handover, desk: &mut Desk, now: Uptime) -> Self {
+    pub fn begin(reason: String, mut past: Handover, desk: &mut Desk, now: Uptime) -> Self {
         let timeout = past.config.as_ref().map(|config| config.stop_timeout).unwrap_or_default();
         let id = match &mut past.app {
             Some(app) => {
@@ -50,11 +50,7 @@ impl Drain {
             let ticket = desk.order(Effect::StopContainer { id: id.clone(), timeout });
             (id, ticket)
         });
-        let reason = match signal {
-            Signal::Term => "SIGTERM",
-            Signal::Interrupt => "SIGINT",
-        };
-        Self { past, reason: reason.to_owned(), stopping, deadline: now + timeout + MARGIN, hurried: false }
+        Self { past, reason, stopping, deadline: now + timeout + MARGIN, hurried: false }
     }
 
     /// Whether there is nothing to stop.

@@ -1,10 +1,22 @@
 //! The edge: all IO, one file a neighbour. An adapter tries once, under a timeout, and says how it ended; when, how often and
 //! what then, the machine decides.
 
-pub mod secret;
+pub use perform::{Edge, Parts, Sources};
+
+mod perform;
+
+pub mod signals;
+pub mod systemd;
+
+pub mod door;
+pub mod endpoint;
+pub mod http_server;
+pub mod socket;
+pub mod socket_client;
 
 pub mod imds;
 
+pub mod secret;
 pub mod secrets;
 pub mod secrets_manager;
 
@@ -22,3 +34,5 @@ pub mod http;
 pub mod deliver;
 pub mod engine;
 pub mod probe;
+
+pub mod console;

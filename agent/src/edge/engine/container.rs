@@ -113,15 +113,22 @@ impl Engine {
     pub async fn remove(&self, id: &ContainerId) -> Result<Option<String>, EngineError> {
         let fail = |error| error::of("remove the container".to_owned(), error, error::plain);
         let docker = self.within(LONG).map_err(fail)?;
-        let name = match docker.inspect_container(&id.0, None::<InspectContainerOptions>).await {
-            Ok(inspected) => found(inspected).name,
-            Err(error) if error::is_not_found(&error) => return Ok(None),
-            Err(error) => return Err(fail(error)),
-        };
+        let Some(name) = self.name_of(id).await? else { return Ok(None) };
         let options = RemoveContainerOptions { force: true, v: true, ..Default::default() };
         match docker.remove_container(&id.0, Some(options)).await {
             Err(error) if !error::is_not_found(&error) => Err(fail(error)),
             _ => Ok(Some(name)),
+        }
+    }
+
+    /// The container's name, none if it is gone.
+    pub async fn name_of(&self, id: &ContainerId) -> Result<Option<String>, EngineError> {
+        let fail = |error| error::of("look at the container".to_owned(), error, error::plain);
+        let docker = self.within(SHORT).map_err(fail)?;
+        match docker.inspect_container(&id.0, None::<InspectContainerOptions>).await {
+            Ok(inspected) => Ok(Some(found(inspected).name)),
+            Err(error) if error::is_not_found(&error) => Ok(None),
+            Err(error) => Err(fail(error)),
         }
     }
 

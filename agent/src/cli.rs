@@ -1,0 +1,236 @@
+//! The commands and flags, nothing else.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::logging::LogFormat;
+
+/// The defaults of the AMI.
+const CONFIG: &str = "/etc/berth/berth.toml";
+
+const ENVIRONMENT: &str = "\
+Environment:
+  BERTH_LOG           how much is logged: error, warn, info (default), debug or trace
+  DOCKER_HOST         the Docker Engine's socket, unix://… (default unix:///var/run/docker.sock)
+  RUNTIME_DIRECTORY, STATE_DIRECTORY
+                      set by systemd; --run-dir and --state-dir win
+  AWS_REGION, AWS_ENDPOINT_URL, AWS_EC2_METADATA_SERVICE_ENDPOINT, …
+                      as in the AWS SDKs
+
+Exit codes: 0 done, 1 the answer is no, 2 usage or config fault, 3 boot failed, 4 the app cannot be kept
+running, 5 drain cut short, 70 a bug.";
+
+const RUN: &str = "\
+The whole config may be one line of the instance's user-data:
+  berth image=123456789012.dkr.ecr.us-east-2.amazonaws.com/ap-api:a1b2c3d port=8080 health=/health secrets=prod/api
+
+Examples:
+  berth run
+  berth run boot.on_failure=hold env.LOG_LEVEL=debug
+  BERTH_LOG=debug berth run --log-format text";
+
+const CHECK: &str = "\
+Examples:
+  berth check user-data.sh
+  terraform output -raw user_data | berth check -
+  berth check --json /etc/berth/berth.toml";
+
+const WAIT: &str = "\
+Examples:
+  berth wait ready
+  berth wait ready --timeout 5m && echo serving
+
+Exit codes: 0 ready, 1 not ready in time or draining, 3 the boot failed.";
+
+/// Boots, serves and drains one container on a plain EC2 instance.
+#[derive(Clone, Debug, PartialEq, Eq, Parser)]
+#[command(name = "berth", version, after_help = ENVIRONMENT, disable_help_subcommand = true)]
+pub struct Cli {
+    /// Flags that every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags that every command takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+pub struct Global {
+    /// The AMI's defaults [default: /etc/berth/berth.toml, if it is there]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where the socket and the secrets are; must be on a tmpfs [default: $RUNTIME_DIRECTORY, else /run/berth]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub run_dir: Option<PathBuf>,
+    /// What outlives a reboot [default: $STATE_DIRECTORY, else /var/lib/berth]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// The agent, in the foreground: what berth.service starts
+    #[command(after_help = RUN)]
+    Run(Run),
+    /// Read a config or a whole user-data file, offline, and print what would run
+    #[command(after_help = CHECK)]
+    Check(Check),
+    /// Show the running agent in one screen
+    Status(Status),
+    /// Wait until the instance is in a state, for scripts
+    #[command(after_help = WAIT)]
+    Wait(Wait),
+    /// Print the completions for a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+}
+
+/// `berth run`
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Run {
+    /// Config keys that win over the user-data and the AMI's defaults
+    #[arg(value_name = "KEY=VALUE")]
+    pub words: Vec<String>,
+    /// How a line of the log looks [default: text on a terminal, json under systemd]
+    #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = false)]
+    pub log_format: Option<LogFormat>,
+    /// Where last words go
+    #[arg(long, value_name = "PATH", default_value = "/dev/console", hide = true)]
+    pub console: PathBuf,
+}
+
+/// `berth check`
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Check {
+    /// The file; - is standard input
+    #[arg(default_value = "-")]
+    pub file: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `berth status`
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Status {
+    /// Print what /v1/status answers
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `berth wait`
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Wait {
+    /// What to wait for
+    #[arg(value_enum)]
+    pub condition: Condition,
+    /// Give up after this: 90s, 5m, 1h
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration)]
+    pub timeout: Duration,
+}
+
+/// What can be waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Condition {
+    /// /ready answers 200
+    Ready,
+}
+
+impl Global {
+    /// The file with the AMI's defaults, and whether somebody named it: only then must it be there.
+    pub fn config_file(&self) -> (PathBuf, bool) {
+        match &self.config {
+            Some(path) => (path.clone(), true),
+            None => (CONFIG.into(), false),
+        }
+    }
+
+    /// Where the socket and the secrets are.
+    pub fn run_dir(&self) -> PathBuf {
+        directory(self.run_dir.as_deref(), std::env::var_os("RUNTIME_DIRECTORY"), "/run/berth")
+    }
+
+    /// What outlives a reboot.
+    pub fn state_dir(&self) -> PathBuf {
+        directory(self.state_dir.as_deref(), std::env::var_os("STATE_DIRECTORY"), "/var/lib/berth")
+    }
+}
+
+/// systemd joins several directories with colons; ours is the first.
+fn directory(flag: Option<&Path>, environment: Option<OsString>, fallback: &str) -> PathBuf {
+    let first = || std::env::split_paths(&environment?).next().filter(|path| !path.as_os_str().is_empty());
+    flag.map(Path::to_owned).or_else(first).unwrap_or_else(|| fallback.into())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return Err("a number and a unit: 90s, 5m, 1h".into()),
+    };
+    let number: u64 = number.parse().map_err(|_| "a number and a unit: 90s, 5m, 1h".to_owned())?;
+    number.checked_mul(factor).map(Duration::from_secs).ok_or_else(|| "longer than time itself".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(words: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(words.split_whitespace())
+    }
+
+    #[test]
+    fn the_commands_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn run_takes_keys_and_global_flags_on_either_side() {
+        let cli = parse("berth --run-dir /r run image=x:1 port=80 --config /c").unwrap();
+        assert_eq!(cli.global.config_file(), (PathBuf::from("/c"), true));
+        assert_eq!(cli.global.run_dir(), PathBuf::from("/r"));
+        let Command::Run(run) = cli.command else { panic!("{cli:?}") };
+        assert_eq!(run.words, ["image=x:1", "port=80"]);
+        assert_eq!(run.console, PathBuf::from("/dev/console"));
+        assert_eq!(Global::default().config_file(), (PathBuf::from(CONFIG), false));
+    }
+
+    #[test]
+    fn wait_offers_what_it_can_wait_for() {
+        let Command::Wait(wait) = parse("berth wait ready --timeout 90s").unwrap().command else { panic!() };
+        assert_eq!((wait.condition, wait.timeout), (Condition::Ready, Duration::from_secs(90)));
+        for refused in [
+            "berth wait drained",
+            "berth wait ready --timeout 5",
+            "berth wait ready --timeout 9999999999999999999h",
+            "berth",
+        ] {
+            assert_eq!(parse(refused).unwrap_err().exit_code(), 2, "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_directory_is_the_flag_then_systemds_first_then_the_usual() {
+        let fallback = |flag: Option<&str>, environment: Option<&str>| {
+            directory(flag.map(Path::new), environment.map(Into::into), "/run/berth")
+        };
+        assert_eq!(fallback(Some("/flag"), Some("/a:/b")), PathBuf::from("/flag"));
+        assert_eq!(fallback(None, Some("/a:/b")), PathBuf::from("/a"));
+        assert_eq!(fallback(None, Some("")), PathBuf::from("/run/berth"));
+        assert_eq!(fallback(None, None), PathBuf::from("/run/berth"));
+    }
+}

@@ -1,0 +1,312 @@
+//! `berth status`: the running agent in one screen.
+//!
+//! Drawn from `/v1/status` alone, so it shows nothing that the socket does not. What came from elsewhere (a reason, a
+//! fault) is cut to one line without control characters: no registry's error page steers a terminal.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use crate::edge::console::one_line;
+use crate::edge::socket_client::{self, ClientError};
+use crate::published::Report;
+use crate::view::{PullView, StepView, View};
+
+/// The bars are this wide; with the labels the screen stays within 80 columns.
+const BAR: usize = 36;
+/// The longest text from elsewhere.
+const TEXT: usize = 160;
+
+/// The screen, or the JSON that the agent answered.
+pub async fn run(run_dir: &Path, json: bool) -> Result<String, ClientError> {
+    if json {
+        let answer = socket_client::get(run_dir, "/v1/status").await?;
+        return Ok(String::from_utf8_lossy(&answer).into_owned());
+    }
+    Ok(screen(&socket_client::status(run_dir).await?))
+}
+
+/// The agent in one screen.
+pub fn screen(report: &Report) -> String {
+    let (view, now) = (&report.published.view, report.now);
+    let mut screen = Screen::default();
+    screen.line(&format!("{} · {} for {}", view.status.word(), view.phase.word(), span(now - view.phase_since)));
+    if !view.reason.is_empty() {
+        screen.line(&view.reason);
+    }
+    screen.text.push('\n');
+    facts(&mut screen, report);
+    steps(&mut screen, view, now);
+    if let Some(pull) = &view.pull {
+        screen.row("pulled", &pulled(pull));
+    }
+    screen.row("probes", &probes(view, now));
+    screen.row("hook", &hook(view));
+    for deadline in &view.deadlines {
+        screen.row("until", &format!("{} in {}", deadline.name, span(deadline.at - now)));
+    }
+    screen.text
+}
+
+fn facts(screen: &mut Screen, report: &Report) {
+    let (published, view) = (&report.published, &report.published.view);
+    screen.row("image", view.image.as_deref().unwrap_or_default());
+    screen.row("digest", view.digest.as_deref().unwrap_or_default());
+    if let Some(container) = &view.container {
+        let id = container.id.get(..12).unwrap_or(&container.id);
+        let adopted = if container.adopted { ", adopted" } else { "" };
+        let restarts = match view.restarts {
+            0 => String::new(),
+            1 => ", restarted once".into(),
+            times => format!(", restarted {times} times"),
+        };
+        screen.row("container", &format!("{} ({id}){adopted}{restarts}", container.name));
+        screen.row("ports", &container.ports.join(", "));
+    }
+    let instance = [view.instance_id.as_deref(), view.availability_zone.as_deref()];
+    screen.row("instance", &instance.into_iter().flatten().collect::<Vec<_>>().join(" in "));
+    screen.row("endpoint", &published.listen.map(|listen| listen.to_string()).unwrap_or_default());
+    screen.row("agent", &format!("{} since {}", published.agent_version, published.started_at));
+}
+
+/// The steps of the boot as bars on one axis, so that what ran side by side is seen side by side.
+fn steps(screen: &mut Screen, view: &View, now: f64) {
+    let end = |step: &StepView| step.took.map_or(now, |took| step.began + took);
+    let (Some(from), Some(to)) =
+        (view.steps.iter().map(|step| step.began).reduce(f64::min), view.steps.iter().map(end).reduce(f64::max))
+    else {
+        return;
+    };
+    let _ = writeln!(screen.text, "\n  boot {}", span(to - from));
+    let column = |moment: f64| {
+        let share = if to > from { (moment - from) / (to - from) } else { 0.0 };
+        // A float saturates when it becomes an integer.
+        ((share * BAR as f64).round() as usize).min(BAR)
+    };
+    for step in &view.steps {
+        let begins = column(step.began).min(BAR - 1);
+        let ends = column(end(step)).max(begins + 1);
+        let mark = if step.took.is_some() { "━" } else { "╌" };
+        let bar = format!("{}{}{}", " ".repeat(begins), mark.repeat(ends - begins), " ".repeat(BAR - ends));
+        let took = span(end(step) - step.began);
+        let mut notes = Vec::new();
+        if step.attempts > 1 {
+            notes.push(format!("{} attempts", step.attempts));
+        }
+        if let Some(fault) = &step.fault {
+            notes.push(one_line(fault, TEXT));
+        }
+        let row = format!("  {:<10} {bar} {took:>7}  {}", one_line(&step.name, 10), notes.join(", "));
+        let _ = writeln!(screen.text, "{}", row.trim_end());
+    }
+    screen.text.push('\n');
+}
+
+fn pulled(pull: &PullView) -> String {
+    let share = if pull.total == 0 { 0.0 } else { (pull.bytes as f64 / pull.total as f64).clamp(0.0, 1.0) };
+    let full = (share * BAR as f64) as usize;
+    format!(
+        "{}{} {:3.0} %  {} of {}, {} of {} layers",
+        "█".repeat(full),
+        "░".repeat(BAR - full),
+        share * 100.0,
+        bytes(pull.bytes),
+        bytes(pull.total),
+        pull.layers_done,
+        pull.layers
+    )
+}
+
+fn probes(view: &View, now: f64) -> String {
+    let Some(last) = view.probes.last() else { return String::new() };
+    let marks: String = view.probes.iter().map(|probe| if probe.fault.is_none() { '●' } else { '○' }).collect();
+    let said = match &last.fault {
+        None => "passed".into(),
+        Some(fault) => format!("failed, {fault},"),
+    };
+    format!("{marks} last {said} in {}, {} ago", span(last.took), span(now - last.at))
+}
+
+fn hook(view: &View) -> String {
+    let lifecycle = &view.lifecycle;
+    let names: Vec<_> = [&lifecycle.group, &lifecycle.hook].into_iter().flatten().map(String::as_str).collect();
+    let mut words: Vec<String> =
+        [names.join(" / "), lifecycle.state.clone()].into_iter().filter(|word| !word.is_empty()).collect();
+    match lifecycle.heartbeats {
+        0 => {}
+        1 => words.push("1 heartbeat".into()),
+        many => words.push(format!("{many} heartbeats")),
+    }
+    if let Some(target) = &lifecycle.target_state {
+        words.push(format!("target state {target}"));
+    }
+    words.join(", ")
+}
+
+/// `20 ms`, `8.1 s`, `3 min 12 s`, `2 h 5 min`; what lies behind is `0 ms`.
+fn span(seconds: f64) -> String {
+    let whole = seconds.max(0.0) as u64;
+    match seconds {
+        ..0.9995 => format!("{:.0} ms", seconds.max(0.0) * 1000.0),
+        ..60.0 => format!("{seconds:.1} s"),
+        ..3600.0 => format!("{} min {} s", whole / 60, whole % 60),
+        _ => format!("{} h {} min", whole / 3600, whole / 60 % 60),
+    }
+}
+
+fn bytes(count: u64) -> String {
+    match count {
+        ..1_000 => format!("{count} B"),
+        ..1_000_000 => format!("{:.0} kB", count as f64 / 1e3),
+        ..1_000_000_000 => format!("{:.1} MB", count as f64 / 1e6),
+        _ => format!("{:.2} GB", count as f64 / 1e9),
+    }
+}
+
+#[derive(Default)]
+struct Screen {
+    text: String,
+}
+
+impl Screen {
+    fn line(&mut self, text: &str) {
+        let _ = writeln!(self.text, "{}", one_line(text, TEXT));
+    }
+
+    /// One labelled row, if there is anything to say.
+    fn row(&mut self, label: &str, text: &str) {
+        if !text.is_empty() {
+            let _ = writeln!(self.text, "  {label:<10} {}", one_line(text, TEXT));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+    use crate::published::Published;
+    use crate::view::{ContainerView, DeadlineView, LifecycleView, PhaseName, ProbeView, Status};
+
+    fn step(name: &str, began: f64, took: Option<f64>) -> StepView {
+        StepView { name: name.into(), began, took, attempts: 1, fault: None }
+    }
+
+    fn report(view: View, now: f64) -> Report {
+        let published = Published {
+            view,
+            listen: "0.0.0.0:9911".parse().ok(),
+            agent_version: "0.1.0".into(),
+            started_at: "2026-11-21T03:38:41Z".into(),
+        };
+        Report { published, now }
+    }
+
+    #[test]
+    fn an_agent_that_just_began_has_little_to_show() {
+        expect![[r#"
+            starting · boot for 4 ms
+            booting
+
+              endpoint   0.0.0.0:9911
+              agent      0.1.0 since 2026-11-21T03:38:41Z
+        "#]]
+        .assert_eq(&screen(&report(View { reason: "booting".into(), ..View::default() }, 0.004)));
+    }
+
+    #[test]
+    fn a_pull_on_the_way_shows_how_far_it_is() {
+        let view = View {
+            reason: "pulling the image".into(),
+            instance_id: Some("i-0123456789abcdef0".into()),
+            availability_zone: Some("us-east-2a".into()),
+            image: Some("123456789012.dkr.ecr.us-east-2.amazonaws.com/ap-api:a1b2c3d".into()),
+            steps: vec![
+                step("identity", 0.0, Some(0.03)),
+                step("config", 0.03, Some(0.001)),
+                StepView {
+                    attempts: 3,
+                    fault: Some("ThrottlingException: Rate\u{1b}[2J exceeded".into()),
+                    ..step("secrets", 0.04, Some(1.9))
+                },
+                step("engine", 0.04, Some(0.4)),
+                step("pull", 0.6, None),
+            ],
+            pull: Some(PullView { layers_done: 3, layers: 7, bytes: 61_000_000, total: 182_400_000 }),
+            lifecycle: LifecycleView {
+                group: Some("ap-api".into()),
+                hook: Some("launch".into()),
+                state: "waiting for the app".into(),
+                heartbeats: 1,
+                target_state: Some("InService".into()),
+            },
+            deadlines: vec![DeadlineView { name: "the boot is given up".into(), at: 600.0 }],
+            ..View::default()
+        };
+        expect![[r#"
+            starting · boot for 4.2 s
+            pulling the image
+
+              image      123456789012.dkr.ecr.us-east-2.amazonaws.com/ap-api:a1b2c3d
+              instance   i-0123456789abcdef0 in us-east-2a
+              endpoint   0.0.0.0:9911
+              agent      0.1.0 since 2026-11-21T03:38:41Z
+
+              boot 4.2 s
+              identity   ━                                      30 ms
+              config     ━                                       1 ms
+              secrets    ━━━━━━━━━━━━━━━━━                      1.9 s  3 attempts, ThrottlingException: Rate\u{1b}[2J exceeded
+              engine     ━━━━                                  400 ms
+              pull            ╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌   3.6 s
+
+              pulled     ████████████░░░░░░░░░░░░░░░░░░░░░░░░  33 %  61.0 MB of 182.4 MB, 3 of 7 layers
+              hook       ap-api / launch, waiting for the app, 1 heartbeat, target state InService
+              until      the boot is given up in 9 min 55 s
+        "#]].assert_eq(&screen(&report(view, 4.2)));
+    }
+
+    #[test]
+    fn a_serving_instance_shows_its_probes() {
+        let probe = |at, fault: Option<&str>| ProbeView { at, took: 0.002, fault: fault.map(Into::into) };
+        let view = View {
+            phase: PhaseName::Serve,
+            status: Status::Unhealthy,
+            reason: "3 probes failed".into(),
+            phase_since: 12.5,
+            container: Some(ContainerView {
+                id: "4f5e6d7c8b9a00112233".into(),
+                name: "berth-ap-api".into(),
+                adopted: true,
+                ports: vec!["8080 -> 0.0.0.0:80".into()],
+            }),
+            restarts: 2,
+            steps: vec![step("identity", 0.0, Some(0.0))],
+            probes: vec![probe(7000.0, None), probe(7005.0, Some("HTTP 500"))],
+            ..View::default()
+        };
+        expect![[r#"
+            unhealthy · serve for 1 h 56 min
+            3 probes failed
+
+              container  berth-ap-api (4f5e6d7c8b9a), adopted, restarted 2 times
+              ports      8080 -> 0.0.0.0:80
+              endpoint   0.0.0.0:9911
+              agent      0.1.0 since 2026-11-21T03:38:41Z
+
+              boot 0 ms
+              identity   ━                                       0 ms
+
+              probes     ●○ last failed, HTTP 500, in 2 ms, 2.0 s ago
+        "#]]
+        .assert_eq(&screen(&report(view, 7007.0)));
+    }
+
+    #[test]
+    fn times_are_short() {
+        let all: Vec<_> = [-3.0, 0.0, 0.02, 0.9999, 1.0, 59.94, 59.99, 60.0, 192.0, 7500.0, f64::NAN].map(span).into();
+        assert_eq!(
+            all.join(" | "),
+            "0 ms | 0 ms | 20 ms | 1.0 s | 1.0 s | 59.9 s | 60.0 s | 1 min 0 s | 3 min 12 s | 2 h 5 min | 0 h 0 min"
+        );
+    }
+}

@@ -1,0 +1,186 @@
+//! The only loop: events in, effects out, tickets, wake-ups.
+//!
+//! Order of service, first to last: signals, requests, notices of running jobs, answers of finished jobs, wake-ups. Every line that the
+//! agent logs above debug is one event or one effect, and is written here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::task::{AbortHandle, JoinSet};
+use tracing::{debug, info, warn};
+
+use crate::clock::Uptime;
+use crate::edge::Edge;
+use crate::edge::signals::Signals;
+use crate::edge::socket::Request;
+use crate::effect::{Effect, Job, Ticket};
+use crate::event::Event;
+use crate::exit::Outcome;
+use crate::machine::Machine;
+use crate::published::Published;
+use crate::view::PhaseName;
+
+/// What the driver listens to and speaks to, beside the edge.
+pub struct Lines {
+    /// Signals of the process.
+    pub signals: Signals,
+    /// What running jobs tell before they end.
+    pub notices: mpsc::Receiver<Event>,
+    /// What somebody asks over the socket.
+    pub requests: mpsc::Receiver<Request>,
+    /// Everybody who looks at the agent.
+    pub published: watch::Sender<Arc<Published>>,
+    /// Everybody who follows `/v1/events`; each message is one line of JSON.
+    pub feed: broadcast::Sender<Arc<str>>,
+}
+
+struct Running {
+    job: Job,
+    since: Uptime,
+    handle: AbortHandle,
+}
+
+/// Lives one life; the start of the agent is `started`.
+pub async fn drive(mut machine: Machine, edge: Arc<Edge>, mut lines: Lines, started: Instant) -> Outcome {
+    let mut tasks: JoinSet<(Ticket, Event)> = JoinSet::new();
+    let mut running: BTreeMap<Ticket, Running> = BTreeMap::new();
+    let mut layers_told = 0;
+    loop {
+        while let Some((ticket, effect)) = machine.next_effect() {
+            let now = uptime(started);
+            tell_effect(&lines.feed, machine.phase(), ticket, &effect, now);
+            match effect {
+                Effect::Exit(outcome) => {
+                    publish(&machine, &edge, &lines.published);
+                    return outcome;
+                }
+                Effect::Cancel(other) => {
+                    if let Some(cancelled) = running.remove(&other) {
+                        cancelled.handle.abort();
+                    }
+                }
+                job => {
+                    let Some(kind) = job.job() else { continue };
+                    let edge = edge.clone();
+                    let handle = tasks.spawn(async move { (ticket, edge.perform(job).await) });
+                    running.insert(ticket, Running { job: kind, since: now, handle });
+                }
+            }
+        }
+        publish(&machine, &edge, &lines.published);
+
+        let (ticket, event) = tokio::select! {
+            biased;
+            signal = lines.signals.next() => (None, Event::Signalled(signal)),
+            Some(Request::Drain { reason }) = lines.requests.recv() => (None, Event::DrainRequested(reason)),
+            Some(notice) = lines.notices.recv() => (None, notice),
+            Some(done) = tasks.join_next() => match done {
+                Ok((ticket, event)) => (Some(ticket), event),
+                Err(error) if error.is_cancelled() => continue,
+                Err(error) => {
+                    warn!(%error, "a job panicked");
+                    return Outcome::Bug;
+                }
+            },
+            () = until(machine.next_wake(), started) => (None, Event::Woke),
+        };
+        let now = uptime(started);
+        let mut took = None;
+        if let Some(ticket) = ticket {
+            match running.remove(&ticket) {
+                Some(job) => took = Some((job.job, now.since(job.since))),
+                None => {
+                    debug!(ticket = ticket.0, event = event.name(), "late answer to a cancelled ticket, dropped");
+                    continue;
+                }
+            }
+        }
+        let routine = match &event {
+            Event::PullProgressed(progress) => progress.layers_done == std::mem::replace(&mut layers_told, progress.layers_done),
+            other => other.is_routine(),
+        };
+        tell_event(&lines.feed, machine.phase(), ticket, &event, took, routine, now);
+        let before = machine.phase();
+        machine.on(&event, now);
+        if machine.phase() != before {
+            info!(phase = word(machine.phase()), from = word(before), "phase");
+        }
+    }
+}
+
+fn tell_effect(feed: &broadcast::Sender<Arc<str>>, phase: PhaseName, ticket: Ticket, effect: &Effect, now: Uptime) {
+    let phase = word(phase);
+    if effect.job() == Some(Job::ProbeApp) {
+        debug!(phase, ticket = ticket.0, "> {effect}");
+    } else {
+        info!(phase, ticket = ticket.0, "> {effect}");
+    }
+    send(feed, || json!({"at": now.0.as_secs_f64(), "phase": phase, "ticket": ticket.0, "effect": effect.to_string()}));
+}
+
+fn tell_event(
+    feed: &broadcast::Sender<Arc<str>>,
+    phase: PhaseName,
+    ticket: Option<Ticket>,
+    event: &Event,
+    took: Option<(Job, Duration)>,
+    routine: bool,
+    now: Uptime,
+) {
+    let (phase, ticket, name) = (word(phase), ticket.map(|ticket| ticket.0), event.name());
+    let took = took.map(|(_, took)| took.as_secs_f64());
+    match event {
+        _ if routine => debug!(phase, ticket, took, "{name} {event}"),
+        Event::Failed(_, fault) if !fault.is_transient() => warn!(phase, ticket, took, "{name} {event}"),
+        _ => info!(phase, ticket, took, "{name} {event}"),
+    }
+    if !matches!(event, Event::Woke) {
+        send(feed, || {
+            json!({"at": now.0.as_secs_f64(), "phase": phase, "ticket": ticket, "took": took,
+                   "event": name, "detail": event.to_string()})
+        });
+    }
+}
+
+/// Nobody may be following; then nothing is rendered.
+fn send(feed: &broadcast::Sender<Arc<str>>, line: impl FnOnce() -> serde_json::Value) {
+    if feed.receiver_count() > 0 {
+        let _ = feed.send(line().to_string().into());
+    }
+}
+
+fn publish(machine: &Machine, edge: &Edge, published: &watch::Sender<Arc<Published>>) {
+    let view = machine.view();
+    published.send_modify(|former| {
+        let listen = edge.listening().or(former.listen);
+        *former = Arc::new(Published { view, listen, ..Published::clone(former) });
+    });
+}
+
+fn word(phase: PhaseName) -> &'static str {
+    match phase {
+        PhaseName::Boot => "boot",
+        PhaseName::Serve => "serve",
+        PhaseName::Drain => "drain",
+        PhaseName::Failing => "failing",
+        PhaseName::Hold => "hold",
+        PhaseName::Gone => "gone",
+    }
+}
+
+/// The one reading of the clock (invariant 1).
+#[expect(clippy::disallowed_methods, reason = "the driver is the one that reads the clock")]
+fn uptime(started: Instant) -> Uptime {
+    Uptime(Instant::now().saturating_duration_since(started))
+}
+
+/// Pends for ever if the machine wants no wake-up: then only an answer can move it.
+async fn until(wake: Option<Uptime>, started: Instant) {
+    match wake {
+        Some(at) => tokio::time::sleep_until((started + at.0).into()).await,
+        None => std::future::pending().await,
+    }
+}

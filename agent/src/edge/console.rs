@@ -1,0 +1,154 @@
+//! The system console, where EC2 still finds the last words when the instance is gone.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::libc;
+use tokio::time::{sleep, timeout};
+
+/// A console that takes nothing for this long is stuck; a full serial line of 400 bytes at 9600 baud needs half a second.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Between two tries at a full console: waiting for its descriptor would need tokio's unsafe `AsyncFd`.
+const AGAIN: Duration = Duration::from_millis(20);
+/// The longest line, in bytes of text after the prefix: EC2 keeps 64 KB of console output in all.
+const LINE_BYTES: usize = 400;
+
+/// Where last words go.
+#[derive(Clone, Debug)]
+pub struct Console {
+    /// `/dev/console`, or a file that exists.
+    pub path: PathBuf,
+}
+
+/// The console did not take the line.
+#[derive(Debug, thiserror::Error)]
+pub enum ConsoleError {
+    /// It cannot be opened.
+    #[error("cannot open {}", .0.display())]
+    Open(PathBuf, #[source] io::Error),
+    /// It cannot be written.
+    #[error("cannot write to {}", .0.display())]
+    Write(PathBuf, #[source] io::Error),
+    /// It is stuck.
+    #[error("{} took nothing for {PATIENCE:?}", .0.display())]
+    Stuck(PathBuf),
+}
+
+impl Console {
+    /// Write one line, `berth: …`. Never blocks, and gives up on a console that is stuck.
+    pub async fn say(&self, words: &str) -> Result<(), ConsoleError> {
+        let file = open(&self.path).map_err(|error| ConsoleError::Open(self.path.clone(), error))?;
+        let line = format!("berth: {}\n", one_line(words, LINE_BYTES));
+        match timeout(PATIENCE, write_all(file, line.as_bytes())).await {
+            Ok(written) => written.map_err(|error| ConsoleError::Write(self.path.clone(), error)),
+            Err(_) => Err(ConsoleError::Stuck(self.path.clone())),
+        }
+    }
+}
+
+/// Not created: a regular file named /dev/console would hide that there is none.
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
+}
+
+async fn write_all(mut file: File, mut rest: &[u8]) -> io::Result<()> {
+    while !rest.is_empty() {
+        match file.write(rest) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => rest = rest.get(written..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                sleep(AGAIN).await;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// One line of at most `limit` bytes, control characters escaped: no text from elsewhere can start a line of its own, or
+/// steer a terminal.
+pub fn one_line(text: &str, limit: usize) -> String {
+    let room = limit.saturating_sub('…'.len_utf8());
+    let (mut line, mut cut) = (String::new(), 0);
+    for character in text.chars() {
+        if character.is_control() || matches!(character, '\u{2028}' | '\u{2029}') {
+            line.extend(character.escape_default());
+        } else {
+            line.push(character);
+        }
+        if line.len() <= room {
+            cut = line.len();
+        }
+        if line.len() > limit {
+            line.truncate(cut);
+            line.push('…');
+            break;
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Read;
+    use std::os::unix::fs::FileTypeExt;
+
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn last_words_are_one_line_after_what_is_there() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "login: \n").unwrap();
+        let console = Console { path: file.path().to_owned() };
+        console.say("boot failed: image\nnot found \u{1b}[2J").await.unwrap();
+        assert_eq!(
+            fs::read_to_string(file.path()).unwrap(),
+            "login: \nberth: boot failed: image\\nnot found \\u{1b}[2J\n"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_console_that_is_not_there_is_not_made() {
+        let directory = tempfile::tempdir().unwrap();
+        let console = Console { path: directory.path().join("console") };
+        assert!(matches!(console.say("x").await, Err(ConsoleError::Open(..))));
+        assert!(!console.path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_stuck_console_is_given_up_and_a_slow_one_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let console = Console { path: directory.path().join("console") };
+        mkfifo(&console.path, Mode::from_bits_truncate(0o600)).unwrap();
+        assert!(fs::metadata(&console.path).unwrap().file_type().is_fifo());
+        let mut reader = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&console.path).unwrap();
+        let mut filler = open(&console.path).unwrap();
+        while filler.write(&[b'.'; 4096]).is_ok() {}
+        while filler.write(b".").is_ok() {}
+        assert!(matches!(console.say("x").await, Err(ConsoleError::Stuck(_))));
+
+        let mut heard = vec![0; 1 << 20];
+        let drained = reader.read(&mut heard).unwrap();
+        assert!(drained > 0);
+        console.say("x").await.unwrap();
+    }
+
+    #[test]
+    fn a_line_is_cut_between_characters() {
+        assert_eq!(one_line("short", 5), "short");
+        assert_eq!(one_line("longer", 5), "lo…");
+        assert_eq!(one_line("äöüäöü", 8), "äö…");
+        assert_eq!(one_line("a\u{7}b\u{85}c\u{2028}d", 100), "a\\u{7}b\\u{85}c\\u{2028}d");
+        for limit in 0..20 {
+            assert!(one_line("ä\nö\u{1b}ü€𝄞x\ty", limit).len() <= limit.max(3), "{limit}");
+        }
+    }
+}

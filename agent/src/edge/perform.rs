@@ -1,0 +1,323 @@
+//! Each effect, performed once: which neighbour is asked, and which event the answer is.
+//!
+//! The values of secrets and the registry's credentials stay in here; events carry only that they are there.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::mpsc;
+
+use crate::config::{Config, Layers, RegistryAuth, SecretsAs};
+use crate::edge::autoscaling::{self, Answer, Transition};
+use crate::edge::aws::{Aws, AwsError};
+use crate::edge::console::{Console, ConsoleError};
+use crate::edge::deliver::{DeliverError, Delivery};
+use crate::edge::ecr::{self, LoginError, RegistryCredentials};
+use crate::edge::door::Door;
+use crate::edge::endpoint::BindError;
+use crate::edge::engine::{Engine, EngineError, Login, Mounted};
+use crate::edge::imds::{Imds, ImdsError};
+use crate::edge::probe::probe;
+use crate::edge::secret::Secret;
+use crate::edge::secrets::{self, SecretsError};
+use crate::effect::{Creation, Effect, Job};
+use crate::event::{Event, Hook, Membership};
+use crate::fault::{Class, Fault};
+
+/// Where the config is read from, beside the user-data.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    /// The file with the AMI's defaults.
+    pub file: PathBuf,
+    /// Whether it must be there.
+    pub file_is_required: bool,
+    /// `key=value` words of the command line.
+    pub words: Vec<String>,
+}
+
+/// All neighbours, and what only the edge may hold.
+pub struct Edge {
+    imds: Imds,
+    aws: Aws,
+    engine: Engine,
+    delivery: Delivery,
+    console: Console,
+    sources: Sources,
+    /// berth's own binary, for the shim.
+    binary: PathBuf,
+    endpoint: tokio::sync::Mutex<Door>,
+    notices: mpsc::Sender<Event>,
+    instance_id: Mutex<String>,
+    secrets: Mutex<BTreeMap<String, Secret>>,
+    login: Mutex<Option<Arc<RegistryCredentials>>>,
+}
+
+/// What the composition root hands to the edge.
+pub struct Parts {
+    /// The instance metadata.
+    pub imds: Imds,
+    /// AWS's services.
+    pub aws: Aws,
+    /// The engine.
+    pub engine: Engine,
+    /// Where secrets are put.
+    pub delivery: Delivery,
+    /// Where last words go.
+    pub console: Console,
+    /// Where the config comes from.
+    pub sources: Sources,
+    /// berth's own binary.
+    pub binary: PathBuf,
+    /// The readiness endpoint.
+    pub endpoint: Door,
+    /// Where running jobs tell how far they are.
+    pub notices: mpsc::Sender<Event>,
+}
+
+macro_rules! faults_from {
+    ($($error:ty),+ $(,)?) => {$(
+        impl From<$error> for Fault {
+            fn from(error: $error) -> Self {
+                Self::from_error(error.class(), &error)
+            }
+        }
+    )+};
+}
+
+faults_from!(ImdsError, AwsError, EngineError, DeliverError, LoginError, SecretsError, BindError);
+
+impl From<ConsoleError> for Fault {
+    fn from(error: ConsoleError) -> Self {
+        Self::from_error(Class::Broken, &error)
+    }
+}
+
+impl Edge {
+    /// The edge with these neighbours.
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            imds: parts.imds,
+            aws: parts.aws,
+            engine: parts.engine,
+            delivery: parts.delivery,
+            console: parts.console,
+            sources: parts.sources,
+            binary: parts.binary,
+            endpoint: tokio::sync::Mutex::new(parts.endpoint),
+            notices: parts.notices,
+            instance_id: Mutex::default(),
+            secrets: Mutex::default(),
+            login: Mutex::default(),
+        }
+    }
+
+    /// One attempt at one effect.
+    pub async fn perform(&self, effect: Effect) -> Event {
+        let job = effect.job();
+        match (self.attempt(effect).await, job) {
+            (Ok(event), _) => event,
+            (Err(fault), Some(job)) => Event::Failed(job, fault),
+            (Err(_), None) => Event::Woke, // an effect without a job is the driver's own and never gets here
+        }
+    }
+
+    async fn attempt(&self, effect: Effect) -> Result<Event, Fault> {
+        Ok(match effect {
+            Effect::Identify => self.identify().await?,
+            Effect::ReadConfig => Event::ConfigRead(Arc::new(self.read_config().await?)),
+            Effect::Listen(address) => {
+                self.endpoint.lock().await.move_to(address).await?;
+                Event::Listening
+            }
+            Effect::FetchSecrets(config) => {
+                let values = secrets::fetch(&self.aws, &config).await?;
+                *hold(&self.secrets) = values;
+                Event::SecretsFetched
+            }
+            Effect::LoginRegistry(config) => {
+                let login = self.log_in(&config).await?;
+                *hold(&self.login) = login.map(Arc::new);
+                Event::RegistryLoggedIn
+            }
+            Effect::PingEngine => {
+                self.engine.ping().await?;
+                Event::EngineAnswered
+            }
+            Effect::FindContainers { name, instance_id } => {
+                Event::ContainersFound(self.engine.find_containers(&name, &instance_id).await?)
+            }
+            Effect::ResolveDigest(image) => {
+                let login = self.login();
+                Event::DigestResolved(self.engine.resolve_digest(&image, login.as_deref().map(as_login)).await?)
+            }
+            Effect::InspectImage(image) => Event::ImageInspected(self.engine.inspect_image(&image).await?),
+            Effect::PullImage { image, stall } => {
+                let login = self.login();
+                // A notice that finds the queue full is one of many; the next tells more.
+                let tell = |progress| drop(self.notices.try_send(Event::PullProgressed(progress)));
+                self.engine.pull(&image, login.as_deref().map(as_login), stall, tell).await?;
+                Event::ImagePulled
+            }
+            Effect::CreateContainer(creation) => Event::ContainerCreated(self.create(&creation).await?),
+            Effect::StartContainer { id, config } => {
+                if config.has_secrets() {
+                    self.delivery.write(&config.container_name(), config.secrets_as, &hold(&self.secrets))?;
+                }
+                Event::ContainerStarted(Box::new(self.engine.start(&id).await?))
+            }
+            Effect::WatchContainer(id) => Event::ContainerExited(self.engine.watch(&id).await?),
+            Effect::ProbeApp { app, how, port, timeout } => {
+                match probe(&self.engine, &app, &how, port, timeout).await {
+                    Ok(()) => Event::ProbePassed,
+                    Err(reason) => Event::ProbeFailed(reason),
+                }
+            }
+            Effect::StopContainer { id, timeout } => {
+                self.engine.stop(&id, timeout).await?;
+                if let Some(name) = self.engine.name_of(&id).await? {
+                    self.delivery.forget(&name)?;
+                }
+                Event::ContainerStopped
+            }
+            Effect::RemoveContainer { id, timeout } => {
+                self.engine.stop(&id, timeout).await?;
+                if let Some(name) = self.engine.remove(&id).await? {
+                    self.delivery.forget(&name)?;
+                }
+                Event::ContainerRemoved
+            }
+            Effect::FindGroup { group, launch_hook } => Event::GroupFound(self.find_group(group, launch_hook).await?),
+            Effect::RecordHeartbeat(hook) => {
+                match autoscaling::heartbeat(&self.aws, &hook, &self.instance_id()).await? {
+                    Answer::Done => Event::HeartbeatRecorded,
+                    Answer::NotActive => Event::HookNotActive(Job::RecordHeartbeat),
+                }
+            }
+            Effect::CompleteHook { hook, result } => {
+                match autoscaling::complete(&self.aws, &hook, &self.instance_id(), result).await? {
+                    Answer::Done => Event::HookCompleted,
+                    Answer::NotActive => Event::HookNotActive(Job::CompleteHook),
+                }
+            }
+            Effect::DescribeInstance => {
+                let found = autoscaling::describe_instance(&self.aws, &self.instance_id()).await?;
+                Event::InstanceDescribed(found.map(|instance| instance.lifecycle_state))
+            }
+            Effect::MarkUnhealthy => {
+                autoscaling::set_unhealthy(&self.aws, &self.instance_id()).await?;
+                Event::MarkedUnhealthy
+            }
+            Effect::SayLastWords(words) => {
+                self.console.say(&words).await?;
+                Event::LastWordsSaid
+            }
+            Effect::Cancel(_) | Effect::Exit(_) => Event::Woke, // the driver's own
+        })
+    }
+
+    /// Where the readiness endpoint answers.
+    pub fn listening(&self) -> Option<SocketAddr> {
+        self.endpoint.try_lock().ok()?.local_addr()
+    }
+
+    async fn identify(&self) -> Result<Event, Fault> {
+        let identity = self.imds.identity().await?;
+        self.aws.locate(&identity);
+        hold(&self.instance_id).clone_from(&identity.instance_id);
+        Ok(Event::Identified(Arc::new(identity)))
+    }
+
+    /// Lays the layers: file, pointer, user-data, command line.
+    async fn read_config(&self) -> Result<Config, Fault> {
+        let mut layers = Layers::new();
+        let Sources { file, file_is_required, words } = &self.sources;
+        match fs::read(file) {
+            Ok(bytes) => layers.add_file(&file.display().to_string(), &bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !file_is_required => {}
+            Err(error) => {
+                let reason = format!("cannot read {}: {error}", file.display());
+                return Err(Fault::new(Class::Misconfigured, reason));
+            }
+        }
+        if let Some(user_data) = self.imds.user_data().await? {
+            layers.add_user_data(&user_data);
+        }
+        layers.add_words(words);
+        if let Some(pointer) = layers.pointer() {
+            let text = secrets::config_pointer(&self.aws, &pointer.secret_ref()).await?;
+            layers.add_pointed(&pointer, &text);
+        }
+        layers.believe_for_run().map_err(|faults| Fault::new(Class::Misconfigured, faults.to_string()))
+    }
+
+    async fn log_in(&self, config: &Config) -> Result<Option<RegistryCredentials>, Fault> {
+        let host = &config.image.registry;
+        Ok(match &config.registry_auth {
+            RegistryAuth::Auto if ecr::is_ecr_host(host) => ecr::login(&self.aws, host).await?,
+            RegistryAuth::Auto | RegistryAuth::None => None,
+            RegistryAuth::Ecr => ecr::login(&self.aws, host).await?,
+            RegistryAuth::Secret(secret) => Some(ecr::from_secret(&self.aws, secret).await?),
+        })
+    }
+
+    async fn create(&self, creation: &Creation) -> Result<crate::effect::ContainerId, Fault> {
+        let config = &creation.config;
+        if !config.has_secrets() {
+            return Ok(self.engine.create(creation, Mounted::Nothing).await?);
+        }
+        let directory = self.delivery.prepare(&config.container_name(), config.secrets_as)?;
+        let mounted = match config.secrets_as {
+            SecretsAs::Env => Mounted::Env { binary: &self.binary, directory: &directory },
+            SecretsAs::Files => Mounted::Files { directory: &directory },
+        };
+        Ok(self.engine.create(creation, mounted).await?)
+    }
+
+    /// Asks only for what the config does not say, so that a config with both names costs no call.
+    async fn find_group(&self, group: Option<String>, hook: Option<String>) -> Result<Option<Membership>, Fault> {
+        let (group, state) = match group {
+            Some(group) => (group, None),
+            None => match autoscaling::describe_instance(&self.aws, &self.instance_id()).await? {
+                Some(instance) => (instance.group, Some(instance.lifecycle_state)),
+                None => return Ok(None),
+            },
+        };
+        if let Some(name) = hook {
+            return Ok(Some(Membership { group, launch_hook: Some(Hook { name, timeout: None }), state }));
+        }
+        let hooks = autoscaling::hooks(&self.aws, &group).await?;
+        let mut launching = hooks.into_iter().filter(|hook| hook.transition == Transition::Launching);
+        let first = launching.next();
+        if let Some(second) = launching.next() {
+            let first = first.map(|hook| hook.name).unwrap_or_default();
+            let reason = format!(
+                "the group {group} has several launch hooks ({first}, {}, …): say which is berth's with lifecycle.launch_hook",
+                second.name
+            );
+            return Err(Fault::new(Class::Misconfigured, reason));
+        }
+        let launch_hook = first.map(|hook| Hook { name: hook.name, timeout: hook.timeout });
+        Ok(Some(Membership { group, launch_hook, state }))
+    }
+
+    fn instance_id(&self) -> String {
+        hold(&self.instance_id).clone()
+    }
+
+    fn login(&self) -> Option<Arc<RegistryCredentials>> {
+        hold(&self.login).clone()
+    }
+}
+
+fn as_login(credentials: &RegistryCredentials) -> Login<'_> {
+    Login { username: &credentials.username, password: &credentials.password }
+}
+
+/// A lock is only held for a moment and never across an await; a poisoned one still holds whole values.
+fn hold<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,81 @@
+//! The log: one line per event and per effect, on stderr. JSON where a journal reads it, text where a person does.
+//!
+//! `BERTH_LOG` says how much. Other crates are heard from `warn` on, whatever it says: what an HTTP or a TLS library tells
+//! at `trace` may hold the bytes of a secret (invariant 5).
+
+use std::fmt;
+use std::io::{self, IsTerminal};
+
+use clap::ValueEnum;
+use tracing::Level;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::published::rfc3339;
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// `{"timestamp":…,"level":…,"message":…,"phase":…}`
+    Json,
+    /// `03:38:41 INFO message phase=…`
+    Text,
+}
+
+/// Begin to log, once. Without a format: text on a terminal, JSON under systemd, else text.
+pub fn init(format: Option<LogFormat>) {
+    let (level, strange) = match std::env::var("BERTH_LOG") {
+        Ok(word) => level(&word).map_or((Level::INFO, true), |level| (level, false)),
+        Err(_) => (Level::INFO, false),
+    };
+    let others = LevelFilter::from_level(level.min(Level::WARN));
+    let targets = Targets::new().with_default(others).with_target("berth", level);
+    // A line that cannot be written is lost: stderr is gone, and telling it there would panic.
+    let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false).log_internal_errors(false);
+    let format = format.unwrap_or_else(fitting);
+    let registry = tracing_subscriber::registry().with(targets);
+    // The second call of a process is a mistake that does no harm.
+    let _ = match format {
+        LogFormat::Json => {
+            let layer = layer.json().flatten_event(true).with_current_span(false).with_span_list(false);
+            registry.with(layer).try_init()
+        }
+        LogFormat::Text => registry.with(layer.with_ansi(false).with_timer(TimeOfDay)).try_init(),
+    };
+    if strange {
+        tracing::warn!("BERTH_LOG is none of error, warn, info, debug, trace; info it is");
+    }
+}
+
+fn level(word: &str) -> Option<Level> {
+    Some(match word.trim().to_ascii_lowercase().as_str() {
+        "error" => Level::ERROR,
+        "warn" => Level::WARN,
+        "" | "info" => Level::INFO,
+        "debug" => Level::DEBUG,
+        "trace" => Level::TRACE,
+        _ => return None,
+    })
+}
+
+/// `JOURNAL_STREAM` is inherited by a shell inside a service, so the terminal is asked first.
+fn fitting() -> LogFormat {
+    let journal = std::env::var_os("JOURNAL_STREAM").is_some();
+    if journal && !io::stderr().is_terminal() { LogFormat::Json } else { LogFormat::Text }
+}
+
+/// UTC, as everything else on an instance.
+struct TimeOfDay;
+
+impl FormatTime for TimeOfDay {
+    #[expect(clippy::disallowed_methods, reason = "a line of the log is stamped where it is written")]
+    fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        let date = rfc3339(since.as_secs());
+        let time = date.get(11..19).unwrap_or_default();
+        write!(writer, "{time}.{:03}", since.subsec_millis())
+    }
+}

@@ -1,0 +1,94 @@
+//! What the endpoint, the socket and `berth status` hand out: the view of the machine, and what only the edge knows.
+//!
+//! The driver publishes a new one through a `watch` after every event; whoever answers reads it from memory.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::view::View;
+
+/// The agent as it shows itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Published {
+    /// The machine; its fields stand at the top level of the JSON.
+    #[serde(flatten)]
+    pub view: View,
+    /// Where the readiness endpoint really answers; `listen` may have asked for port 0.
+    pub listen: Option<SocketAddr>,
+    /// The version of this binary.
+    pub agent_version: String,
+    /// When the agent started, RFC 3339 in UTC.
+    pub started_at: String,
+}
+
+/// `GET /v1/status`: what is published, and the moment it was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The agent; its fields stand at the top level of the JSON.
+    #[serde(flatten)]
+    pub published: Published,
+    /// Seconds since the agent started: the moments of the view count from the same start.
+    pub now: f64,
+}
+
+impl Published {
+    /// The tag of the image, if the config gave one.
+    pub fn tag(&self) -> Option<&str> {
+        let image = self.view.image.as_deref()?;
+        let name = image.split('@').next()?;
+        let (_, tag) = name.rsplit_once(':')?;
+        (!tag.contains('/')).then_some(tag)
+    }
+}
+
+/// Seconds since 1970 as RFC 3339 in UTC: `2026-11-21T03:38:41Z`.
+///
+/// The calendar is Howard Hinnant's `civil_from_days`: <https://howardhinnant.github.io/date_algorithms.html>.
+pub fn rfc3339(unix: u64) -> String {
+    let (days, second) = (unix / 86_400, unix % 86_400);
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_written_as_date_dash_u_writes_it() {
+        assert_eq!(rfc3339(0), "1970-01-01T00:00:00Z");
+        assert_eq!(rfc3339(951_782_399), "2000-02-28T23:59:59Z");
+        assert_eq!(rfc3339(951_782_400), "2000-02-29T00:00:00Z");
+        assert_eq!(rfc3339(1_795_232_321), "2026-11-21T03:38:41Z");
+    }
+
+    #[test]
+    fn the_port_of_a_registry_is_no_tag() {
+        let tag = |image: &str| {
+            let view = View { image: Some(image.into()), ..View::default() };
+            Published { view, ..Published::default() }.tag().map(str::to_owned)
+        };
+        assert_eq!(tag("localhost:5000/app"), None);
+        assert_eq!(tag("localhost:5000/app:v1"), Some("v1".into()));
+        assert_eq!(tag("docker.io/library/nginx:1.29@sha256:00"), Some("1.29".into()));
+        assert_eq!(tag("docker.io/library/nginx@sha256:00"), None);
+    }
+
+    #[test]
+    fn a_report_is_flat_and_comes_back_as_it_was() {
+        let published = Published { agent_version: "0.1.0".into(), ..Published::default() };
+        let report = Report { published, now: 1.5 };
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!(json["phase"], "boot");
+        assert_eq!(json["now"], 1.5);
+        assert_eq!(serde_json::from_value::<Report>(json).unwrap(), report);
+    }
+}

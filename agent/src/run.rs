@@ -1,0 +1,132 @@
+//! The composition root: what the agent is made of, on one screen.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::{broadcast, mpsc, watch};
+use tracing::error;
+
+use crate::cli::{Global, Run};
+use crate::clock::Uptime;
+use crate::config::{self, Layers};
+use crate::driver::{self, Lines};
+use crate::edge::aws::Aws;
+use crate::edge::console::Console;
+use crate::edge::deliver::Delivery;
+use crate::edge::door::Door;
+use crate::edge::engine::Engine;
+use crate::edge::http::Http;
+use crate::edge::imds::Imds;
+use crate::edge::signals::Signals;
+use crate::edge::socket::{Doors, Socket};
+use crate::edge::{Edge, Parts, Sources, systemd};
+use crate::exit::Outcome;
+use crate::machine::Machine;
+use crate::published::{Published, rfc3339};
+
+/// Events and notices that may wait while the machine is busy: it never is for long.
+const QUEUE: usize = 64;
+
+/// Why the agent did not even begin.
+#[derive(Debug, thiserror::Error)]
+enum BeginError {
+    #[error("{0}")]
+    Words(config::Faults),
+    #[error(transparent)]
+    Socket(#[from] crate::edge::socket::SocketError),
+    #[error(transparent)]
+    Imds(#[from] crate::edge::imds::ImdsError),
+    #[error(transparent)]
+    Engine(#[from] crate::edge::engine::EngineError),
+    #[error("cannot listen to signals")]
+    Signals(#[source] io::Error),
+    #[error("cannot find berth's own binary")]
+    Binary(#[source] io::Error),
+}
+
+/// Lives one life.
+#[expect(clippy::disallowed_methods, reason = "here the agent's time begins")]
+pub async fn run(global: &Global, run: &Run) -> Outcome {
+    match begin(global, run, Instant::now()).await {
+        Ok(outcome) => outcome,
+        Err(fault) => {
+            error!("{}", crate::fault::Fault::from_error(crate::fault::Class::Misconfigured, &fault));
+            Outcome::Usage
+        }
+    }
+}
+
+async fn begin(global: &Global, run: &Run, started: Instant) -> Result<Outcome, BeginError> {
+    let (file, file_is_required) = global.config_file();
+    let sources = Sources { file, file_is_required, words: run.words.clone() };
+    let early = early_layers(&sources)?;
+
+    let socket = Socket::bind(&global.run_dir())?;
+    let (published, watcher) = watch::channel(Arc::new(first_sight()));
+    let door = Door::open(early.listen().unwrap_or(config::LISTEN), watcher.clone());
+    let (feed, _) = broadcast::channel(256);
+    let (ask, requests) = mpsc::channel(QUEUE);
+    let doors = Doors { published: watcher.clone(), began: started, lines: feed.downgrade(), requests: ask };
+    let _socket = socket.serve(doors);
+
+    let environment: BTreeMap<String, String> = std::env::vars().collect();
+    let env = |name: &str| environment.get(name).cloned();
+    let http = Http::new();
+    let imds = Imds::from_env(&env, http.clone())?;
+    let (tell, notices) = mpsc::channel(QUEUE);
+    let edge = Arc::new(Edge::new(Parts {
+        aws: Aws::new(http, imds.clone(), &env),
+        imds,
+        engine: Engine::new(env("DOCKER_HOST").as_deref())?,
+        delivery: Delivery::new(&global.run_dir()),
+        console: Console { path: run.console.clone() },
+        sources,
+        binary: own_binary().map_err(BeginError::Binary)?,
+        endpoint: door,
+        notices: tell,
+    }));
+
+    let lines = Lines { signals: Signals::new().map_err(BeginError::Signals)?, requests, notices, published, feed };
+    systemd::ready();
+    tokio::spawn(systemd::follow(watcher));
+    let machine = Machine::new(seed(), Uptime::ZERO);
+    Ok(driver::drive(machine, edge, lines, started).await)
+}
+
+/// What can be checked before anything is asked for: the words of the command line, which whoever typed them wants to hear
+/// about at once. The file's faults are told together with the user-data's.
+fn early_layers(sources: &Sources) -> Result<Layers, BeginError> {
+    let mut layers = Layers::new();
+    layers.add_words(&sources.words);
+    let faults = layers.faults_so_far();
+    if !faults.is_empty() {
+        return Err(BeginError::Words(faults));
+    }
+    if let Ok(bytes) = std::fs::read(&sources.file) {
+        layers.add_file(&sources.file.display().to_string(), &bytes);
+    }
+    Ok(layers)
+}
+
+/// The binary that the shim's bind mount needs by its path; `/proc/self/exe` names it even after an upgrade moved it.
+fn own_binary() -> io::Result<PathBuf> {
+    std::fs::read_link(Path::new("/proc/self/exe"))
+}
+
+#[expect(clippy::disallowed_methods, reason = "wall time is for people")]
+fn first_sight() -> Published {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    Published {
+        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_at: rfc3339(unix),
+        ..Published::default()
+    }
+}
+
+/// Decides the jitter of this life: no two instances, and no two starts, may share it.
+fn seed() -> u64 {
+    fastrand::u64(..)
+}
