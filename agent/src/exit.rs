@@ -22,8 +22,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, for the table in the docs and its test.
-    pub const ALL: [Self; 6] =
-        [Self::Done, Self::Usage, Self::BootFailed, Self::AppFailed, Self::DrainCut, Self::Bug];
+    pub const ALL: [Self; 6] = [Self::Done, Self::Usage, Self::BootFailed, Self::AppFailed, Self::DrainCut, Self::Bug];
 
     /// The process's exit code.
     pub fn code(self) -> u8 {
