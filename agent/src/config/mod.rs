@@ -6,19 +6,43 @@
 //!   user-data              │
 //!   command line           ┘
 //! ```
-//! Nothing here does IO; whoever holds the bytes (the edge, `berth check`) calls [`load`]. No value is ever printed by a
+//! Nothing here does IO; whoever holds the bytes (the edge, `berth check`) adds them to [`Layers`]. No value is ever printed by a
 //! fault, only its key and place: a line may hold by mistake what should have been a secret.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::Serialize;
 
+pub use fault::{At, ConfigFault, Faults, Place};
+pub use health::Health;
+pub use layers::{Layer, Layers, Pointer};
+pub use port::{Port, Protocol};
 pub use reference::{ImageRef, PinnedImage};
+pub(crate) use scalar::{duration_text, size_text};
 pub use secret_ref::SecretRef;
 
+mod find;
+mod mime;
+
+mod document;
+mod line;
+
+mod fault;
+mod layers;
+mod value;
+
+mod believe;
+mod derived;
+mod keys;
+mod not_yet;
+
+mod container;
+mod health;
+mod port;
 mod reference;
+mod scalar;
 mod secret_ref;
 
 /// Everything that this instance shall do. See docs/configuration.md for every key and its default.
@@ -114,57 +138,6 @@ pub struct Config {
     pub rebalance: OnNotice,
     /// `maintenance`
     pub maintenance: OnNotice,
-}
-
-/// One published port, as `docker run -p` means it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Port {
-    /// The address on the host; none is every address.
-    pub host_ip: Option<IpAddr>,
-    /// The port on the host; 0 lets the engine choose.
-    pub host: u16,
-    /// The port in the container.
-    pub container: u16,
-    /// The protocol.
-    pub protocol: Protocol,
-}
-
-/// The protocol of a port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Protocol {
-    /// TCP
-    Tcp,
-    /// UDP
-    Udp,
-}
-
-impl Protocol {
-    /// `tcp` or `udp`, the engine's word.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-        }
-    }
-}
-
-/// How the app is asked whether it is well.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Health {
-    /// `/path`: GET on the first TCP port of the container; 200 to 399 is well.
-    Path(String),
-    /// `http://…`: GET of this address as the host sees it.
-    Url(String),
-    /// `tcp` (the first TCP port) or `tcp:PORT` (a port of the container): a connection is accepted.
-    Tcp(Option<u16>),
-    /// `cmd:…`: a command in the container, without a shell; 0 is well.
-    Cmd(Vec<String>),
-    /// `docker`: the image's HEALTHCHECK command.
-    Docker,
-    /// `none`: running is well.
-    None,
 }
 
 /// `probe.*`

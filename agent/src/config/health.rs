@@ -1,0 +1,111 @@
+//! The forms of `health`.
+
+use serde::Serialize;
+
+use super::line;
+use super::value::Reason;
+
+/// How the app is asked whether it is well.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    /// `/path`: GET on the first TCP port of the container; 200 to 399 is well.
+    Path(String),
+    /// `http://…`: GET of this address as the host sees it.
+    Url(String),
+    /// `tcp` (the first TCP port) or `tcp:PORT` (a port of the container): a connection is accepted.
+    Tcp(Option<u16>),
+    /// `cmd:…`: a command in the container, without a shell; 0 is well.
+    Cmd(Vec<String>),
+    /// `docker`: the image's HEALTHCHECK command.
+    Docker,
+    /// `none`: running is well.
+    None,
+}
+
+impl Health {
+    pub(super) fn parse(text: &str) -> Result<Self, Reason> {
+        match text {
+            "tcp" => return Ok(Self::Tcp(None)),
+            "docker" => return Ok(Self::Docker),
+            "none" => return Ok(Self::None),
+            _ => {}
+        }
+        if let Some(port) = text.strip_prefix("tcp:") {
+            let port = Some(port).filter(|port| !port.starts_with('+')).and_then(|port| port.parse().ok());
+            return match port {
+                None | Some(0) => Err("has no port after `tcp:`".into()),
+                port => Ok(Self::Tcp(port)),
+            };
+        }
+        if let Some(command) = text.strip_prefix("cmd:") {
+            let words = line::shell_words(command)?;
+            return match words.first() {
+                None => Err("has no command after `cmd:`".into()),
+                Some(first) if first.is_empty() => Err("begins its command with an empty word".into()),
+                Some(_) => Ok(Self::Cmd(words)),
+            };
+        }
+        if text.starts_with("https://") {
+            return Err("cannot ask over https: use `http://…`, `tcp` or `cmd:…`".into());
+        }
+        if text.starts_with('/') {
+            return match text.parse::<http::uri::PathAndQuery>() {
+                Ok(path) if path == text => Ok(Self::Path(text.to_owned())),
+                _ => Err("holds a character that a path cannot have".into()),
+            };
+        }
+        if text.starts_with("http://") {
+            let url: http::Uri = text.parse().map_err(|_| "is not an address like `http://127.0.0.1:8080/health`")?;
+            return match url.authority() {
+                Some(authority) if authority.as_str().contains('@') => {
+                    Err("holds a user before `@`, which is not sent".into())
+                }
+                Some(authority) if !authority.host().is_empty() && !text.contains('#') => {
+                    Ok(Self::Url(text.to_owned()))
+                }
+                _ => Err("is not an address like `http://127.0.0.1:8080/health`".into()),
+            };
+        }
+        Err("is not one of `/path`, `http://…`, `tcp`, `tcp:PORT`, `cmd:…`, `docker`, `none`".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: Result<Health, &'static str>) {
+        assert_eq!(Health::parse(text), expected.map_err(Into::into), "{text}");
+    }
+
+    #[test]
+    fn every_form_is_read() {
+        check("/health", Ok(Health::Path("/health".into())));
+        check("/h?deep=1&x=a%20b", Ok(Health::Path("/h?deep=1&x=a%20b".into())));
+        check("http://127.0.0.1:9/x", Ok(Health::Url("http://127.0.0.1:9/x".into())));
+        check("http://[::1]:9", Ok(Health::Url("http://[::1]:9".into())));
+        check("tcp", Ok(Health::Tcp(None)));
+        check("tcp:5432", Ok(Health::Tcp(Some(5432))));
+        check("cmd:pg_isready -U 'my app'", Ok(Health::Cmd(vec!["pg_isready".into(), "-U".into(), "my app".into()])));
+        check("docker", Ok(Health::Docker));
+        check("none", Ok(Health::None));
+    }
+
+    #[test]
+    fn what_is_no_form_is_told_so() {
+        check("health", Err("is not one of `/path`, `http://…`, `tcp`, `tcp:PORT`, `cmd:…`, `docker`, `none`"));
+        check("https://x/", Err("cannot ask over https: use `http://…`, `tcp` or `cmd:…`"));
+        check("http://", Err("is not an address like `http://127.0.0.1:8080/health`"));
+        check("http:///x", Err("is not an address like `http://127.0.0.1:8080/health`"));
+        check("http://u:p@x/", Err("holds a user before `@`, which is not sent"));
+        check("/a b", Err("holds a character that a path cannot have"));
+        check("/a#b", Err("holds a character that a path cannot have"));
+        check("tcp:0", Err("has no port after `tcp:`"));
+        check("tcp:+1", Err("has no port after `tcp:`"));
+        check("tcp:x", Err("has no port after `tcp:`"));
+        check("cmd:", Err("has no command after `cmd:`"));
+        check("cmd:'' x", Err("begins its command with an empty word"));
+        check("cmd:x 'y", Err("this ' is never closed"));
+    }
+}

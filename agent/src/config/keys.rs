@@ -1,0 +1,345 @@
+//! The one table of keys: name, default, and how the value is believed. docs/configuration.md tells the same in words, and
+//! a test holds the two together.
+
+use std::time::Duration;
+
+use super::layers::Pointer;
+use super::scalar::{count, cpus, duration_from, is_name, one_of, size, switch};
+use super::value::{Reason, Reasons, Value};
+use super::{
+    Config, Health, ImageRef, ImdsAccess, OnChange, OnFailure, OnNotice, Port, Refresh, RegistryAuth, SecretRef,
+    SecretsAs, container, fault, line,
+};
+
+/// One key, or with `.NAME` at its end a table of keys.
+pub(super) struct Key {
+    /// As it is written: `probe.interval`, `env.NAME`.
+    pub(super) name: &'static str,
+    /// What holds when it is not written.
+    pub(super) default: Default,
+    /// Believes a value; the second text is the NAME of a table's key.
+    pub(super) believe: Believe,
+}
+
+/// What holds when a key is not written.
+pub(super) enum Default {
+    /// As if this had been written.
+    Value(&'static str),
+    /// This, in words.
+    Words(&'static str),
+}
+
+type Believe = fn(&mut Config, &Value, &str) -> Result<(), Reasons>;
+
+use Default::{Value as By, Words};
+
+const fn key(name: &'static str, default: Default, believe: Believe) -> Key {
+    Key { name, default, believe }
+}
+
+/// Puts what was believed where it belongs; a fault of any kind becomes the reasons of the value.
+fn put<T, E: Into<Reasons>>(into: &mut T, believed: Result<T, E>) -> Result<(), Reasons> {
+    *into = believed.map_err(Into::into)?;
+    Ok(())
+}
+
+/// Every key there is, in the order of the documentation.
+pub(super) static KEYS: &[Key] = &[
+    key("image", Words("required"), |c, v, _| put(&mut c.image, v.one().and_then(ImageRef::parse))),
+    key("name", Words("last part of the repository"), |c, v, _| put(&mut c.name, v.one().and_then(app_name))),
+    key("port", Words("none"), ports),
+    key("ports", Words("none"), ports),
+    key(
+        "health",
+        Words("`docker` if the image has a HEALTHCHECK, else `tcp` on the first port, else `none`"),
+        |c, v, _| put(&mut c.health, v.one().and_then(Health::parse).map(Some)),
+    ),
+    key("probe.interval", By("5s"), |c, v, _| put(&mut c.probe.interval, at_least(100, v))),
+    key("probe.timeout", By("2s"), |c, v, _| put(&mut c.probe.timeout, at_least(100, v))),
+    key("probe.healthy", By("1"), |c, v, _| put(&mut c.probe.healthy, v.one().and_then(|text| count(1, text)))),
+    key("probe.unhealthy", By("3"), |c, v, _| put(&mut c.probe.unhealthy, v.one().and_then(|text| count(1, text)))),
+    key("probe.start_timeout", By("2m"), |c, v, _| put(&mut c.probe.start_timeout, at_least(1000, v))),
+    key("env.NAME", Words("none"), |c, v, name| {
+        container::env_name(name)?;
+        c.env.insert(name.to_owned(), v.text()?.to_owned());
+        Ok(())
+    }),
+    key("secret.NAME", Words("none"), |c, v, name| {
+        container::env_name(name)?;
+        c.secret.insert(name.to_owned(), v.one().and_then(SecretRef::parse)?);
+        Ok(())
+    }),
+    key("secrets", Words("none"), |c, v, _| put(&mut c.secrets, v.each(whole_secret))),
+    key("secrets_as", By("env"), |c, v, _| {
+        put(&mut c.secrets_as, choice(v, &[("env", SecretsAs::Env), ("files", SecretsAs::Files)]))
+    }),
+    key("secrets_refresh", By("off"), |c, v, _| put(&mut c.secrets_refresh, refresh(v))),
+    key("registry_auth", By("auto"), |c, v, _| put(&mut c.registry_auth, v.one().and_then(registry_auth))),
+    key("command", Words("the image's"), |c, v, _| put(&mut c.command, line::command(v))),
+    key("entrypoint", Words("the image's"), |c, v, _| put(&mut c.entrypoint, line::command(v))),
+    key("user", Words("the image's"), |c, v, _| put(&mut c.user, some(v, container::user))),
+    key("workdir", Words("the image's"), |c, v, _| put(&mut c.workdir, some(v, container::absolute))),
+    key("volumes", Words("none"), |c, v, _| put(&mut c.volumes, v.each(container::volume))),
+    key("tmpfs", Words("none"), |c, v, _| put(&mut c.tmpfs, container::tmpfs(v))),
+    key("read_only", By("false"), |c, v, _| put(&mut c.read_only, v.one().and_then(switch))),
+    key("memory", Words("no limit"), |c, v, _| put(&mut c.memory, some(v, memory))),
+    key("cpus", Words("no limit"), |c, v, _| put(&mut c.cpus, some(v, cpus))),
+    key("ulimits", Words("the engine's"), |c, v, _| put(&mut c.ulimits, v.each(container::ulimit))),
+    key("cap_add", Words("none"), |c, v, _| put(&mut c.cap_add, v.each(container::capability))),
+    key("cap_drop", Words("none"), |c, v, _| put(&mut c.cap_drop, v.each(container::capability))),
+    key("devices", Words("none"), |c, v, _| put(&mut c.devices, v.each(container::device))),
+    key("gpus", Words("none"), |c, v, _| put(&mut c.gpus, gpus(v).map(Some))),
+    key("network", Words("the engine's, `bridge`"), |c, v, _| put(&mut c.network, some(v, container::network))),
+    key("hostname", Words("the container's id"), |c, v, _| put(&mut c.hostname, some(v, container::hostname))),
+    key("extra_hosts", Words("none"), |c, v, _| put(&mut c.extra_hosts, v.each(container::extra_host))),
+    key("shm_size", Words("the engine's, `64m`"), |c, v, _| put(&mut c.shm_size, some(v, size))),
+    key("labels", Words("none"), |c, v, _| put(&mut c.labels, container::labels(v))),
+    key("init", By("true"), |c, v, _| put(&mut c.init, v.one().and_then(switch))),
+    key("privileged", By("false"), |c, v, _| put(&mut c.privileged, v.one().and_then(switch))),
+    key("stop_signal", Words("the image's, else `SIGTERM`"), |c, v, _| {
+        put(&mut c.stop_signal, some(v, container::signal))
+    }),
+    key("log_driver", By("json-file"), |c, v, _| put(&mut c.log_driver, v.one().and_then(log_driver))),
+    key("log_opt.NAME", Words("for `json-file`, when none is given: `max-size=10m`, `max-file=3`"), |c, v, name| {
+        if !is_name(name, "_.-") {
+            return Err("has a name that no log driver knows".into());
+        }
+        c.log_opt.insert(name.to_owned(), v.one()?.to_owned());
+        Ok(())
+    }),
+    key("imds", By("allow"), |c, v, _| {
+        put(&mut c.imds, choice(v, &[("allow", ImdsAccess::Allow), ("block", ImdsAccess::Block)]))
+    }),
+    key("listen", By("0.0.0.0:9911"), |c, v, _| put(&mut c.listen, listen(v))),
+    key("boot.timeout", By("10m"), |c, v, _| put(&mut c.boot.timeout, at_least(1000, v))),
+    key("boot.on_failure", By("abandon"), |c, v, _| {
+        put(&mut c.boot.on_failure, choice(v, &[("abandon", OnFailure::Abandon), ("hold", OnFailure::Hold)]))
+    }),
+    key("restart.backoff", By("1s"), |c, v, _| put(&mut c.restart.backoff, at_least(1, v))),
+    key("restart.backoff_max", By("1m"), |c, v, _| put(&mut c.restart.backoff_max, at_least(1, v))),
+    key("restart.limit", By("5"), |c, v, _| put(&mut c.restart.limit, v.one().and_then(|text| count(0, text)))),
+    key("restart.window", By("10m"), |c, v, _| put(&mut c.restart.window, at_least(1, v))),
+    key("drain.settle", By("20s"), |c, v, _| put(&mut c.drain.settle, at_least(0, v))),
+    key("drain.timeout", By("5m"), |c, v, _| put(&mut c.drain.timeout, at_least(0, v))),
+    key("drain.idle", By("2s"), |c, v, _| put(&mut c.drain.idle, at_least(0, v))),
+    key("stop_timeout", By("30s"), |c, v, _| put(&mut c.stop_timeout, at_least(0, v))),
+    key("lifecycle.poll", By("2s"), |c, v, _| put(&mut c.lifecycle.poll, at_least(100, v))),
+    key("lifecycle.group", Words("discovered"), |c, v, _| put(&mut c.lifecycle.group, some(v, group_name))),
+    key("lifecycle.launch_hook", Words("discovered"), |c, v, _| put(&mut c.lifecycle.launch_hook, some(v, hook_name))),
+    key("lifecycle.terminate_hook", Words("discovered"), |c, v, _| {
+        put(&mut c.lifecycle.terminate_hook, some(v, hook_name))
+    }),
+    key("lifecycle.heartbeat", Words("half the hook's timeout, 30s if that is unknown"), |c, v, _| {
+        put(&mut c.lifecycle.heartbeat, heartbeat(v).map(Some))
+    }),
+    key("spot", By("drain"), |c, v, _| put(&mut c.spot, on_notice(v))),
+    key("rebalance", By("ignore"), |c, v, _| put(&mut c.rebalance, on_notice(v))),
+    key("maintenance", By("ignore"), |c, v, _| put(&mut c.maintenance, on_notice(v))),
+    key("config", Words("none"), |_, v, _| {
+        v.one().and_then(Pointer::parse)?;
+        Ok(())
+    }),
+];
+
+impl Key {
+    /// The key with this name, and the NAME if it is one of a table.
+    pub(super) fn find(written: &str) -> Option<(&'static Self, &str)> {
+        KEYS.iter().find_map(|key| match key.name.strip_suffix("NAME") {
+            Some(table) => written.strip_prefix(table).filter(|name| !name.is_empty()).map(|name| (key, name)),
+            None => (key.name == written).then_some((key, "")),
+        })
+    }
+
+    /// Why nobody knows this key, with the nearest that somebody knows.
+    pub(super) fn unknown(written: &str) -> Reason {
+        let head = written.split('.').next().unwrap_or(written);
+        let table =
+            |key: &&Key| key.name.split_once('.').is_some_and(|(table, _)| table == written.trim_end_matches('.'));
+        if let Some(key) = KEYS.iter().find(table) {
+            return format!("is a table: give its keys, as in `{}`", key.name).into();
+        }
+        if KEYS.iter().any(|key| key.name == head) {
+            return format!("unknown key: `{head}` is a value or a list, not a table").into();
+        }
+        match nearest(written) {
+            Some(name) => format!("unknown key, did you mean `{}`?", fault::shown(&name)).into(),
+            None => "unknown key".into(),
+        }
+    }
+}
+
+/// The nearest known name, if it is near enough to be meant.
+fn nearest(written: &str) -> Option<String> {
+    // Longer than any known key by far; also bounds the work.
+    const LONGEST: usize = 64;
+    if written.len() > LONGEST {
+        return None;
+    }
+    let near = |known: &str, word: &str| {
+        let distance = strsim::damerau_levenshtein(known, &word.to_ascii_lowercase());
+        (distance <= (known.len() / 3).max(1)).then_some(distance)
+    };
+    KEYS.iter()
+        .filter_map(|key| match (key.name.strip_suffix(".NAME"), written.split_once('.')) {
+            (Some(table), Some((head, name))) => {
+                near(table, head).map(|distance| (distance, format!("{table}.{name}")))
+            }
+            (Some(_), None) => None,
+            (None, _) => {
+                let last = key.name.rsplit('.').next().filter(|last| *last == written).map(|_| 1);
+                near(key.name, written).or(last).map(|distance| (distance, key.name.to_owned()))
+            }
+        })
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+/// A key that may be given back to its default by an empty value.
+fn some<T>(value: &Value, believe: impl Fn(&str) -> Result<T, Reason>) -> Result<Option<T>, Reason> {
+    believe(value.one()?).map(Some)
+}
+
+fn choice<T: Clone>(value: &Value, words: &[(&str, T)]) -> Result<T, Reason> {
+    one_of(value.one()?, words)
+}
+
+fn at_least(milliseconds: u64, value: &Value) -> Result<Duration, Reason> {
+    duration_from(Duration::from_millis(milliseconds), value.one()?)
+}
+
+fn on_notice(value: &Value) -> Result<OnNotice, Reason> {
+    choice(value, &[("drain", OnNotice::Drain), ("ignore", OnNotice::Ignore)])
+}
+
+fn ports(config: &mut Config, value: &Value, _: &str) -> Result<(), Reasons> {
+    config.ports.extend(value.each(Port::parse)?);
+    Ok(())
+}
+
+/// What `berth-<name>` may hold for the engine and for every log driver.
+pub(super) fn app_name(text: &str) -> Result<String, Reason> {
+    if is_name(text, "_.-") && text.len() <= 100 {
+        Ok(text.to_owned())
+    } else {
+        Err("is not a name: at most 100 letters, digits and `_.-`".into())
+    }
+}
+
+fn whole_secret(text: &str) -> Result<SecretRef, Reason> {
+    let secret = SecretRef::parse(text)?;
+    if secret.is_one_key() {
+        return Err("names one key of a secret; that is what `secret.NAME=` is for".into());
+    }
+    Ok(secret)
+}
+
+/// `1h`, `1h,restart`, `1h,signal:HUP`, `off`.
+fn refresh(value: &Value) -> Result<Option<Refresh>, Reason> {
+    const EXPECTED: &str = "is not `INTERVAL`, `INTERVAL,restart`, `INTERVAL,signal:NAME` or `off`";
+    let list = value.list();
+    let (every, on_change) = match list.as_slice() {
+        [off] if off == "off" => return Ok(None),
+        [every] => (every, "restart"),
+        [every, on_change] => (every, on_change.as_ref()),
+        _ => return Err(EXPECTED.into()),
+    };
+    let every = duration_from(Duration::from_secs(1), every)?;
+    let on_change = match on_change.strip_prefix("signal:") {
+        Some(signal) => {
+            let name = container::signal(signal)?;
+            OnChange::Signal(name.strip_prefix("SIG").map_or(name.clone(), str::to_owned))
+        }
+        None if on_change == "restart" => OnChange::Restart,
+        None => return Err(EXPECTED.into()),
+    };
+    Ok(Some(Refresh { every, on_change }))
+}
+
+fn registry_auth(text: &str) -> Result<RegistryAuth, Reason> {
+    match text {
+        "auto" => Ok(RegistryAuth::Auto),
+        "ecr" => Ok(RegistryAuth::Ecr),
+        "none" => Ok(RegistryAuth::None),
+        secret => whole_secret(secret).map(RegistryAuth::Secret),
+    }
+}
+
+/// The commas of `device=0,1` are part of the one value.
+fn gpus(value: &Value) -> Result<super::Gpus, Reason> {
+    container::gpus(value.one()?)
+}
+
+fn memory(text: &str) -> Result<u64, Reason> {
+    // The engine's own least (linuxMinMemory).
+    match size(text)? {
+        bytes if bytes < 6 << 20 => Err("is less than `6m`, the engine's least".into()),
+        bytes => Ok(bytes),
+    }
+}
+
+fn log_driver(text: &str) -> Result<String, Reason> {
+    if is_name(text, "_.-/:") { Ok(text.to_owned()) } else { Err("is not a log driver's name".into()) }
+}
+
+pub(super) fn listen(value: &Value) -> Result<std::net::SocketAddr, Reason> {
+    value.one()?.parse().map_err(|_| "is not an address with a port like `0.0.0.0:9911` or `[::]:9911`".into())
+}
+
+/// At most 255 characters (API reference, CreateAutoScalingGroup); no control characters.
+fn group_name(text: &str) -> Result<String, Reason> {
+    let good = text.chars().count() <= 255 && !text.chars().any(char::is_control);
+    if good { Ok(text.to_owned()) } else { Err("is not the name of an Auto Scaling group".into()) }
+}
+
+/// `[A-Za-z0-9\-_\/]+`, at most 255 (API reference, PutLifecycleHook).
+fn hook_name(text: &str) -> Result<String, Reason> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_/".contains(&byte);
+    let good = text.len() <= 255 && text.bytes().all(allowed);
+    if good { Ok(text.to_owned()) } else { Err("is not a hook's name: letters, digits and `-_/`".into()) }
+}
+
+/// No hook waits longer than two hours for a heartbeat (API reference, PutLifecycleHook).
+fn heartbeat(value: &Value) -> Result<Duration, Reason> {
+    let every = at_least(1000, value)?;
+    if every > Duration::from_secs(7200) {
+        Err("is longer than `2h`, the longest timeout of a hook".into())
+    } else {
+        Ok(every)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_nobody_knows_gets_the_nearest_that_somebody_knows() {
+        for (written, told) in [
+            ("helth", "unknown key, did you mean `health`?"),
+            ("prot", "unknown key, did you mean `port`?"),
+            ("Image", "unknown key, did you mean `image`?"),
+            ("boot_timeout", "unknown key, did you mean `boot.timeout`?"),
+            ("interval", "unknown key, did you mean `probe.interval`?"),
+            ("probe.intervall", "unknown key, did you mean `probe.interval`?"),
+            ("evn.FOO", "unknown key, did you mean `env.FOO`?"),
+            ("log_opts.max-size", "unknown key, did you mean `log_opt.max-size`?"),
+            ("env", "is a table: give its keys, as in `env.NAME`"),
+            ("env.", "is a table: give its keys, as in `env.NAME`"),
+            ("probe", "is a table: give its keys, as in `probe.interval`"),
+            ("labels.a", "unknown key: `labels` is a value or a list, not a table"),
+            ("zzzzzzzz", "unknown key"),
+            ("", "unknown key"),
+        ] {
+            assert_eq!(Key::unknown(written), told, "{written}");
+        }
+        assert_eq!(Key::unknown(&"x".repeat(1000)), "unknown key");
+    }
+
+    #[test]
+    fn every_name_in_the_table_is_found_once() {
+        for key in KEYS {
+            let (found, _) = Key::find(key.name).unwrap();
+            assert_eq!(found.name, key.name);
+        }
+    }
+}
