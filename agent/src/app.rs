@@ -22,6 +22,12 @@ use crate::view::{ContainerView, ProbeView};
 /// Between two probes while the app is starting.
 const EAGER: Duration = Duration::from_millis(100);
 
+/// For the engine to start a container; its adapter gives up before that, so this only ends what hangs.
+const START_LIMIT: Duration = Duration::from_secs(150);
+
+/// For a probe beyond `probe.timeout`; again the adapter gives up before that.
+const PROBE_MARGIN: Duration = Duration::from_secs(10);
+
 /// Probes kept for people to look at.
 const PROBES_KEPT: usize = 20;
 
@@ -49,10 +55,10 @@ pub struct App {
 
 #[derive(Debug)]
 enum State {
-    Starting(Ticket),
+    Starting { ticket: Ticket, until: Uptime },
     Up { running: Box<RunningContainer>, watch: Watch, probe: Probing },
     BackingOff(Uptime),
-    FetchingSecrets(Ticket),
+    FetchingSecrets { ticket: Ticket, until: Uptime },
     Halted,
 }
 
@@ -84,7 +90,7 @@ impl App {
     /// Starts a container that was created.
     pub fn start(config: Arc<Config>, id: ContainerId, desk: &mut Desk, now: Uptime) -> Self {
         let ticket = desk.order(Effect::StartContainer { id: id.clone(), config: config.clone() });
-        Self::new(config, id, State::Starting(ticket), now)
+        Self::new(config, id, State::Starting { ticket, until: now + START_LIMIT }, now)
     }
 
     /// Keeps a container that was found running.
@@ -120,7 +126,7 @@ impl App {
     pub fn on(&mut self, event: &Event, desk: &mut Desk, now: Uptime) -> News {
         let news = match event {
             Event::ContainerStarted(running) => {
-                if matches!(self.state, State::Starting(_)) {
+                if matches!(self.state, State::Starting { .. }) {
                     self.up(running.as_ref().clone(), desk, now);
                 }
                 News::Nothing
@@ -129,9 +135,9 @@ impl App {
             Event::ProbePassed => self.probed(None, now),
             Event::ProbeFailed(reason) => self.probed(Some(reason.clone()), now),
             Event::SecretsFetched => {
-                if matches!(self.state, State::FetchingSecrets(_)) {
+                if matches!(self.state, State::FetchingSecrets { .. }) {
                     self.holds_secrets = true;
-                    self.order_start(desk);
+                    self.order_start(desk, now);
                 }
                 News::Nothing
             }
@@ -174,7 +180,7 @@ impl App {
     /// Stops asking, watching and restarting.
     pub fn halt(&mut self, desk: &mut Desk) {
         match &self.state {
-            State::Starting(ticket) | State::FetchingSecrets(ticket) => {
+            State::Starting { ticket, .. } | State::FetchingSecrets { ticket, .. } => {
                 desk.order(Effect::Cancel(*ticket));
             }
             State::Up { watch, probe, .. } => {
@@ -195,11 +201,16 @@ impl App {
         match &self.state {
             State::Up { watch, probe, .. } => {
                 let watch = if let Watch::Lost(at) = watch { Some(*at) } else { None };
-                let probe = if let Probing::Next(at) = probe { Some(*at) } else { None };
-                [watch, probe].into_iter().flatten().min()
+                let probe = match probe {
+                    Probing::Next(at) => *at,
+                    Probing::Asked { since, .. } => *since + self.config.probe.timeout + PROBE_MARGIN,
+                };
+                watch.into_iter().chain([probe]).min()
             }
-            State::BackingOff(until) => Some(*until),
-            State::Starting(_) | State::FetchingSecrets(_) | State::Halted => None,
+            State::BackingOff(until) | State::Starting { until, .. } | State::FetchingSecrets { until, .. } => {
+                Some(*until)
+            }
+            State::Halted => None,
         }
     }
 
@@ -225,9 +236,9 @@ impl App {
         self.reason = "the app has not answered yet".to_owned();
     }
 
-    fn order_start(&mut self, desk: &mut Desk) {
+    fn order_start(&mut self, desk: &mut Desk, now: Uptime) {
         let start = Effect::StartContainer { id: self.id.clone(), config: self.config.clone() };
-        self.state = State::Starting(desk.order(start));
+        self.state = State::Starting { ticket: desk.order(start), until: now + START_LIMIT };
     }
 
     fn exited(&mut self, exit: &Exit, desk: &mut Desk, now: Uptime) -> News {
@@ -303,11 +314,11 @@ impl App {
 
     fn failed(&mut self, job: Job, fault: &Fault, desk: &mut Desk, now: Uptime) -> News {
         match (job, &mut self.state) {
-            (Job::StartContainer, State::Starting(_)) => {
+            (Job::StartContainer, State::Starting { .. }) => {
                 let reason = format!("the container does not start: {fault}");
                 if fault.is_transient() { self.back_off(reason, desk, now) } else { News::Lost(reason) }
             }
-            (Job::FetchSecrets, State::FetchingSecrets(_)) => {
+            (Job::FetchSecrets, State::FetchingSecrets { .. }) => {
                 self.back_off(format!("the secrets cannot be fetched: {fault}"), desk, now)
             }
             (Job::WatchContainer, State::Up { watch, .. }) => {
@@ -323,6 +334,12 @@ impl App {
 
     /// Does what is due.
     fn advance(&mut self, desk: &mut Desk, now: Uptime) -> News {
+        if let State::Up { probe: Probing::Asked { ticket, since }, .. } = &self.state
+            && *since + self.config.probe.timeout + PROBE_MARGIN <= now
+        {
+            desk.order(Effect::Cancel(*ticket));
+            return self.probed(Some("the probe did not end".to_owned()), now);
+        }
         match &mut self.state {
             State::Up { running, watch, probe } => {
                 if let Watch::Lost(at) = watch
@@ -350,12 +367,17 @@ impl App {
             State::BackingOff(until) if *until <= now => {
                 self.restarts += 1;
                 if self.config.has_secrets() && !self.holds_secrets {
-                    self.state = State::FetchingSecrets(desk.order(Effect::FetchSecrets(self.config.clone())));
+                    let ticket = desk.order(Effect::FetchSecrets(self.config.clone()));
+                    self.state = State::FetchingSecrets { ticket, until: now + START_LIMIT };
                 } else {
-                    self.order_start(desk);
+                    self.order_start(desk, now);
                 }
             }
-            State::BackingOff(_) | State::Starting(_) | State::FetchingSecrets(_) | State::Halted => {}
+            State::Starting { ticket, until } | State::FetchingSecrets { ticket, until } if *until <= now => {
+                desk.order(Effect::Cancel(*ticket));
+                return self.back_off(format!("the container did not start within {START_LIMIT:?}"), desk, now);
+            }
+            State::BackingOff(_) | State::Starting { .. } | State::FetchingSecrets { .. } | State::Halted => {}
         }
         News::Nothing
     }

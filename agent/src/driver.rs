@@ -99,7 +99,9 @@ pub async fn drive(mut machine: Machine, edge: Arc<Edge>, mut lines: Lines, star
             }
         }
         let routine = match &event {
-            Event::PullProgressed(progress) => progress.layers_done == std::mem::replace(&mut layers_told, progress.layers_done),
+            Event::PullProgressed(progress) => {
+                progress.layers_done == std::mem::replace(&mut layers_told, progress.layers_done)
+            }
             other => other.is_routine(),
         };
         tell_event(&lines.feed, machine.phase(), ticket, &event, took, routine, now);

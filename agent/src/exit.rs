@@ -30,6 +30,12 @@ impl Outcome {
     }
 }
 
+impl From<Outcome> for u8 {
+    fn from(outcome: Outcome) -> Self {
+        outcome.code()
+    }
+}
+
 impl From<Outcome> for ExitCode {
     fn from(outcome: Outcome) -> Self {
         Self::from(outcome.code())

@@ -112,7 +112,7 @@ impl Failing {
         let late = self.deadline <= now;
         let nobody = self.past.identity.is_none();
         if self.past.hook.is_over() && self.told.is_due(now) {
-            if self.past.hook.was_completed() || !self.past.hook.may_be_in_group() {
+            if self.past.hook.was_abandoned() || !self.past.hook.may_be_in_group() {
                 self.told.done((), now);
             } else {
                 self.told.order(Effect::MarkUnhealthy, desk, now);

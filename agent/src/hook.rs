@@ -153,9 +153,9 @@ impl Hook {
         matches!(self.state, State::Over(_))
     }
 
-    /// Whether the hook was completed with the wanted result.
-    pub fn was_completed(&self) -> bool {
-        matches!(self.state, State::Over(Ending::Completed(_)))
+    /// Whether the group heard from the hook that the launch failed.
+    pub fn was_abandoned(&self) -> bool {
+        self.state == State::Over(Ending::Completed(HookResult::Abandon))
     }
 
     /// Whether the instance is, or may be, in a group that can be told of its health.

@@ -36,7 +36,6 @@ pub mod step;
 pub mod view;
 
 pub mod config;
-pub mod fingerprint;
 
 pub mod clock;
 

@@ -11,7 +11,7 @@ use tracing::error;
 
 use crate::cli::{Global, Run};
 use crate::clock::Uptime;
-use crate::config::{self, Layers};
+use crate::config::{Config, Faults, Layers};
 use crate::driver::{self, Lines};
 use crate::edge::aws::Aws;
 use crate::edge::console::Console;
@@ -34,7 +34,7 @@ const QUEUE: usize = 64;
 #[derive(Debug, thiserror::Error)]
 enum BeginError {
     #[error("{0}")]
-    Words(config::Faults),
+    Words(Faults),
     #[error(transparent)]
     Socket(#[from] crate::edge::socket::SocketError),
     #[error(transparent)]
@@ -66,7 +66,7 @@ async fn begin(global: &Global, run: &Run, started: Instant) -> Result<Outcome, 
 
     let socket = Socket::bind(&global.run_dir())?;
     let (published, watcher) = watch::channel(Arc::new(first_sight()));
-    let door = Door::open(early.listen().unwrap_or(config::LISTEN), watcher.clone());
+    let door = Door::open(early.listen().unwrap_or(Config::DEFAULT_LISTEN), watcher.clone());
     let (feed, _) = broadcast::channel(256);
     let (ask, requests) = mpsc::channel(QUEUE);
     let doors = Doors { published: watcher.clone(), began: started, lines: feed.downgrade(), requests: ask };
@@ -74,7 +74,7 @@ async fn begin(global: &Global, run: &Run, started: Instant) -> Result<Outcome, 
 
     let environment: BTreeMap<String, String> = std::env::vars().collect();
     let env = |name: &str| environment.get(name).cloned();
-    let http = Http::new();
+    let http = Http::default();
     let imds = Imds::from_env(&env, http.clone())?;
     let (tell, notices) = mpsc::channel(QUEUE);
     let edge = Arc::new(Edge::new(Parts {
@@ -103,7 +103,7 @@ fn early_layers(sources: &Sources) -> Result<Layers, BeginError> {
     layers.add_words(&sources.words);
     let faults = layers.faults_so_far();
     if !faults.is_empty() {
-        return Err(BeginError::Words(faults));
+        return Err(BeginError::Words(faults.clone()));
     }
     if let Ok(bytes) = std::fs::read(&sources.file) {
         layers.add_file(&sources.file.display().to_string(), &bytes);
@@ -119,11 +119,7 @@ fn own_binary() -> io::Result<PathBuf> {
 #[expect(clippy::disallowed_methods, reason = "wall time is for people")]
 fn first_sight() -> Published {
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    Published {
-        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-        started_at: rfc3339(unix),
-        ..Published::default()
-    }
+    Published { agent_version: env!("CARGO_PKG_VERSION").to_owned(), started_at: rfc3339(unix), ..Published::default() }
 }
 
 /// Decides the jitter of this life: no two instances, and no two starts, may share it.

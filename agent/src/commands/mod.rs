@@ -1,7 +1,29 @@
-//! The commands that are not the agent itself.
+//! The commands that are not the agent itself. Each says what it found on standard output, what went wrong on standard
+//! error, and ends with an exit code; nothing here decides anything about the instance.
+
+use std::io::{Write, stderr, stdout};
+use std::process::ExitCode;
+
+use crate::fault::{Class, Fault};
 
 pub mod status;
 pub mod wait;
 
 /// The exit code of a command whose answer is no. The agent itself never ends with it.
 pub const NO: u8 = 1;
+
+/// Prints what was asked for. A reader that went away is no fault of ours.
+pub fn say(text: &str) {
+    let _ = stdout().write_all(text.as_bytes());
+}
+
+/// Prints why it did not work, and ends so.
+pub fn failed(code: impl Into<u8>, reason: &str) -> ExitCode {
+    let _ = writeln!(stderr(), "berth: {reason}");
+    ExitCode::from(code.into())
+}
+
+/// An error with its sources, in one sentence.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    Fault::from_error(Class::Broken, error).reason
+}

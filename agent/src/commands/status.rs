@@ -5,7 +5,9 @@
 
 use std::fmt::Write;
 use std::path::Path;
+use std::process::ExitCode;
 
+use crate::cli::{Global, Status};
 use crate::edge::console::one_line;
 use crate::edge::socket_client::{self, ClientError};
 use crate::published::Report;
@@ -15,6 +17,17 @@ use crate::view::{PullView, StepView, View};
 const BAR: usize = 36;
 /// The longest text from elsewhere.
 const TEXT: usize = 160;
+
+/// The whole command.
+pub async fn main(global: &Global, args: &Status) -> ExitCode {
+    match run(&global.run_dir(), args.json).await {
+        Ok(text) => {
+            super::say(&text);
+            ExitCode::SUCCESS
+        }
+        Err(error) => super::failed(super::NO, &super::chain(&error)),
+    }
+}
 
 /// The screen, or the JSON that the agent answered.
 pub async fn run(run_dir: &Path, json: bool) -> Result<String, ClientError> {

@@ -1,10 +1,12 @@
 //! `berth wait ready`: for scripts that go on when the instance serves.
 
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
+use crate::cli::{Condition, Global, Wait};
 use crate::edge::socket_client::{self, ClientError, Events};
 use crate::exit::Outcome;
 use crate::published::Report;
@@ -46,6 +48,16 @@ impl Waited {
             Self::Leaving(reason) => format!("the instance is on its way out: {reason}"),
             Self::TimedOut(last) => format!("not ready in time: {last}"),
         }
+    }
+}
+
+/// The whole command.
+pub async fn main(global: &Global, args: &Wait) -> ExitCode {
+    let Wait { condition: Condition::Ready, timeout } = args;
+    match ready(&global.run_dir(), *timeout).await {
+        Ok(Waited::Ready) => ExitCode::SUCCESS,
+        Ok(waited) => super::failed(waited.code(), &waited.sentence()),
+        Err(error) => super::failed(super::NO, &super::chain(&error)),
     }
 }
 

@@ -12,7 +12,7 @@ use super::fault::{At, Faults, Place};
 use super::find::{self, Form, Found, Unreadable};
 use super::keys::{self, Key};
 use super::line;
-use super::secret_ref::{check_parameter, check_secret_name};
+use super::secret_ref::{SecretRef, check_parameter, check_secret_name};
 use super::value::{Reason, Value};
 
 /// Who wrote something; the later of these wins.
@@ -38,6 +38,16 @@ pub enum Pointer {
 }
 
 impl Pointer {
+    /// Where the document is, as a secret is referred to.
+    pub fn secret_ref(&self) -> SecretRef {
+        match self {
+            Self::Ssm(name) => SecretRef::Parameter { name: name.clone(), json_key: None },
+            Self::SecretsManager(id) => {
+                SecretRef::Managed { id: id.clone(), json_key: None, version_stage: None, version_id: None }
+            }
+        }
+    }
+
     pub(super) fn parse(text: &str) -> Result<Self, Reason> {
         if let Some(name) = text.strip_prefix("ssm:") {
             check_parameter(name)?;

@@ -1,10 +1,17 @@
 //! What systemd is told (`sd_notify(3)`). Without `NOTIFY_SOCKET` nothing is told to nobody.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
+use tokio::sync::watch;
 
 use crate::edge::console::one_line;
+use crate::published::Published;
+use crate::view::Status;
+
+/// Between two feedings of a watchdog that is not there.
+const IDLE: Duration = Duration::from_secs(3600);
 
 /// systemd shows the status on one line of `systemctl status`.
 const STATUS_BYTES: usize = 200;
@@ -44,5 +51,30 @@ pub fn feed_watchdog() {
 fn tell(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         tracing::debug!(%error, "systemd was not told");
+    }
+}
+
+/// Tells systemd what the agent shows, for as long as it shows anything: the status when it changes, the watchdog on time.
+pub async fn follow(mut published: watch::Receiver<Arc<Published>>) {
+    let mut told = String::new();
+    let mut fed = tokio::time::interval(watchdog_interval().unwrap_or(IDLE));
+    loop {
+        tokio::select! {
+            changed = published.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                let now = published.borrow_and_update().clone();
+                if now.view.status == Status::Draining && !told.starts_with(Status::Draining.word()) {
+                    stopping();
+                }
+                let line = format!("{}: {}", now.view.status.word(), now.view.reason);
+                if line != told {
+                    status(&line);
+                    told = line;
+                }
+            }
+            _ = fed.tick() => feed_watchdog(),
+        }
     }
 }

@@ -9,7 +9,7 @@ use bollard::query_parameters::{
 };
 use futures_util::StreamExt;
 
-use super::create::{INSTANCE, Mounted, body, container_name, whole_seconds};
+use super::create::{INSTANCE, Mounted, body, whole_seconds};
 use super::error::{self, EngineError};
 use super::running::{found, running};
 use super::{Engine, LONG, SHORT};
@@ -43,7 +43,7 @@ impl Engine {
 
     /// Creates the container `berth-<name>`.
     pub async fn create(&self, creation: &Creation, mounted: Mounted<'_>) -> Result<ContainerId, EngineError> {
-        let name = container_name(&creation.config);
+        let name = creation.config.container_name();
         let body = body(creation, mounted)?;
         let fail = |error| error::of(format!("create the container {name}"), error, error::create);
         let options = CreateContainerOptions { name: Some(name.clone()), ..Default::default() };

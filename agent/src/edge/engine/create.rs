@@ -10,9 +10,8 @@ use bollard::models::{
 };
 
 use super::error::EngineError;
-use crate::config::{Config, Gpus, ImageRef, PinnedImage, Port, Volume};
+use crate::config::{Config, Gpus, Port, Volume};
 use crate::effect::Creation;
-use crate::fingerprint::fingerprint;
 use crate::shim;
 
 /// Whose container it is: the instance's id.
@@ -43,16 +42,6 @@ pub enum Mounted<'a> {
         /// The directory that will hold them, on tmpfs.
         directory: &'a Path,
     },
-}
-
-/// The name of the app's container.
-pub fn container_name(config: &Config) -> String {
-    format!("berth-{}", config.name)
-}
-
-/// What people call this version of the app: the tag, or the short digest.
-pub fn version<'a>(image: &'a ImageRef, pinned: &'a PinnedImage) -> &'a str {
-    image.tag.as_deref().unwrap_or_else(|| pinned.short())
 }
 
 /// The body of `POST /containers/create`.
@@ -160,10 +149,11 @@ fn command(
 
 /// The plain environment: berth's four variables, unless the config sets them.
 fn environment(creation: &Creation) -> Vec<String> {
-    let Creation { config, identity, image, .. } = creation;
+    let Creation { config, identity, .. } = creation;
+    let version = config.version();
     let mut variables = BTreeMap::from([
         ("AWS_REGION", identity.region.as_str()),
-        ("BERTH_VERSION", version(&config.image, image)),
+        ("BERTH_VERSION", version.as_str()),
         ("BERTH_INSTANCE_ID", &identity.instance_id),
         ("BERTH_AZ", &identity.availability_zone),
     ]);
@@ -176,7 +166,7 @@ fn labels(creation: &Creation) -> BTreeMap<String, String> {
     let mut labels = config.labels.clone();
     labels.insert(INSTANCE.to_owned(), identity.instance_id.clone());
     labels.insert(NAME.to_owned(), config.name.clone());
-    labels.insert(FINGERPRINT.to_owned(), fingerprint(config));
+    labels.insert(FINGERPRINT.to_owned(), config.fingerprint());
     labels.insert(IMAGE.to_owned(), image.to_string());
     labels
 }

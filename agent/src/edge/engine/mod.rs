@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bollard::{API_DEFAULT_VERSION, Docker};
 
-pub use create::{Mounted, container_name, version};
+pub use create::Mounted;
 pub use error::EngineError;
 pub use login::Login;
 pub(crate) use running::NO_ADDRESS;

@@ -1,0 +1,229 @@
+//! The way to a healthy app: what goes side by side, what is tried again, what fails at once.
+
+use std::time::Duration;
+
+use berth::effect::Job;
+use berth::event::Event;
+use berth::exit::Outcome;
+use berth::fault::Class;
+use berth::view::{PhaseName, Status};
+use expect_test::{Expect, expect};
+
+use crate::sim::{DIGEST, LINE, Sim, config, exited, fault, ms, secs, survivor};
+
+#[track_caller]
+fn check(life: &Sim, expected: Expect) {
+    expected.assert_eq(life.trace());
+}
+
+#[test]
+fn a_cold_boot_does_side_by_side_what_it_can() {
+    let life = Sim::new("image=registry.test/api:v1 port=8080 secrets=prod/api").run(secs(10));
+    assert_eq!(life.view().status, Status::Ok);
+    check(
+        &life,
+        expect![[r#"
+           0.000 boot    > Identify
+           0.010 boot    Identified i-0123456789abcdef0 in us-east-2a, target lifecycle state InService
+           0.010 boot    > ReadConfig
+           0.015 boot    ConfigRead api from registry.test/api:v1
+           0.015 boot    > FindGroup
+           0.015 boot    > Listen 0.0.0.0:9911
+           0.015 boot    > PingEngine
+           0.015 boot    > FetchSecrets
+           0.015 boot    > LoginRegistry
+           0.016 boot    Listening
+           0.020 boot    EngineAnswered
+           0.020 boot    > FindContainers berth-api
+           0.025 boot    ContainersFound 0 found, 0 running
+           0.095 boot    RegistryLoggedIn
+           0.095 boot    > ResolveDigest registry.test/api:v1
+           0.115 boot    GroupFound web, launch hook boot
+           0.115 boot    SecretsFetched
+           0.145 boot    DigestResolved sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
+           0.145 boot    > InspectImage registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
+           0.150 boot    ImageInspected not here
+           0.150 boot    > PullImage registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
+           2.150 boot    ImagePulled
+           2.150 boot    > InspectImage registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
+           2.155 boot    ImageInspected here
+           2.155 boot    > CreateContainer api from registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
+           2.205 boot    ContainerCreated c0ffee
+           2.205 boot    > StartContainer c0ffee
+           2.405 boot    ContainerStarted c0ffee at 172.17.0.2
+           2.405 boot    > WatchContainer c0ffee
+           2.415 serve   > CompleteHook web/boot CONTINUE
+           2.465 serve   HookCompleted
+    "#]],
+    );
+}
+
+#[test]
+fn an_image_that_is_here_by_digest_is_neither_resolved_nor_pulled() {
+    let line = format!("image=registry.test/api@{DIGEST} port=8080");
+    let life =
+        Sim::new(&line).answer(Job::InspectImage, ms(5), Event::ImageInspected(Some(Default::default()))).run(secs(10));
+    assert_eq!(life.view().status, Status::Ok);
+    assert_eq!((life.count(Job::ResolveDigest), life.count(Job::PullImage)), (0, 0));
+}
+
+#[test]
+fn a_login_that_is_denied_does_not_matter_when_the_image_is_here() {
+    let line = format!("image=registry.test/api@{DIGEST} port=8080");
+    let life = Sim::new(&line)
+        .answer(Job::LoginRegistry, ms(1), fault(Job::LoginRegistry, Class::Denied, "no ecr:GetAuthorizationToken"))
+        .answer(Job::InspectImage, ms(5), Event::ImageInspected(Some(Default::default())))
+        .run(secs(10));
+    assert_eq!(life.view().status, Status::Ok);
+}
+
+#[test]
+fn a_login_that_is_denied_fails_the_boot_when_the_image_must_be_pulled() {
+    let life = Sim::new(LINE)
+        .answer(Job::LoginRegistry, ms(1), fault(Job::LoginRegistry, Class::Denied, "no ecr:GetAuthorizationToken"))
+        .run(secs(60));
+    assert_eq!(life.outcome(), Some(Outcome::BootFailed));
+    assert_eq!(life.completions, ["completed ABANDON"]);
+}
+
+#[test]
+fn a_network_that_comes_up_thirty_seconds_late_is_survived() {
+    let refused = "connection refused";
+    let life = Sim::new(LINE).fails(Job::Identify, 30, Class::Transient, refused).run(secs(120));
+    assert_eq!(life.view().phase, PhaseName::Serve);
+    assert_eq!(life.count(Job::Identify), 31);
+}
+
+#[test]
+fn transient_faults_are_tried_again_and_permanent_ones_fail_at_once() {
+    let throttled = Sim::new("image=r.test/a:1 port=80 secrets=prod/api")
+        .fails(Job::FetchSecrets, 3, Class::Transient, "throttled")
+        .run(secs(60));
+    assert_eq!((throttled.view().status, throttled.count(Job::FetchSecrets)), (Status::Ok, 4));
+
+    let missing = Sim::new("image=r.test/a:1 port=80 secrets=prod/api")
+        .fails(Job::FetchSecrets, 1, Class::Broken, "prod/api has no key `password`")
+        .run(secs(60));
+    assert_eq!((missing.outcome(), missing.count(Job::FetchSecrets)), (Some(Outcome::BootFailed), 1));
+}
+
+#[test]
+fn a_config_fault_is_told_to_the_group_and_leaves_with_its_own_code() {
+    let life = Sim::new(LINE).fails(Job::ReadConfig, 1, Class::Misconfigured, "`helth`: unknown key").run(secs(60));
+    check(
+        &life,
+        expect![[r#"
+           0.000 boot    > Identify
+           0.010 boot    Identified i-0123456789abcdef0 in us-east-2a, target lifecycle state InService
+           0.010 boot    > ReadConfig
+           0.020 boot    Failed ReadConfig: `helth`: unknown key
+           0.020 failing > Cancel 2
+           0.020 failing > FindGroup
+           0.120 failing GroupFound web, launch hook boot
+           0.120 failing > CompleteHook web/boot ABANDON
+           0.170 failing HookCompleted
+           0.170 failing > SayLastWords the boot failed: `helth`: unknown key; launch hook: completed ABANDON
+           0.171 failing LastWordsSaid
+           0.171 gone    > Exit 2
+    "#]],
+    );
+    assert_eq!(life.outcome(), Some(Outcome::Usage));
+}
+
+#[test]
+fn a_pull_that_fails_is_tried_again_and_looked_for_afterwards() {
+    let life = Sim::new(LINE).fails(Job::PullImage, 2, Class::Transient, "no progress for 60s").run(secs(60));
+    assert_eq!((life.view().status, life.count(Job::PullImage)), (Status::Ok, 3));
+}
+
+#[test]
+fn a_pull_that_says_it_went_well_without_leaving_an_image_is_not_believed() {
+    let life = Sim::new(LINE)
+        .answer(Job::InspectImage, ms(5), Event::ImageInspected(None))
+        .answer(Job::InspectImage, ms(5), Event::ImageInspected(None))
+        .run(secs(60));
+    assert_eq!((life.view().status, life.count(Job::PullImage)), (Status::Ok, 2));
+}
+
+#[test]
+fn after_a_kill_the_same_container_is_kept_and_nothing_is_pulled() {
+    let found = survivor(&config(LINE));
+    let life = Sim::new(LINE).answer(Job::FindContainers, ms(5), Event::ContainersFound(vec![found])).run(secs(10));
+    assert_eq!(life.view().status, Status::Ok);
+    assert!(life.view().container.is_some_and(|container| container.adopted));
+    for job in [Job::StartContainer, Job::PullImage, Job::CreateContainer, Job::RemoveContainer] {
+        assert_eq!(life.count(job), 0, "{job:?}");
+    }
+}
+
+#[test]
+fn a_container_of_another_config_is_removed_before_the_new_one_is_created() {
+    let found = survivor(&config("image=registry.test/api:v0 port=8080 health=/health"));
+    let life = Sim::new(LINE).answer(Job::FindContainers, ms(5), Event::ContainersFound(vec![found])).run(secs(10));
+    assert_eq!(life.view().status, Status::Ok);
+    let order: Vec<Job> =
+        life.ordered.iter().copied().filter(|job| matches!(job, Job::RemoveContainer | Job::CreateContainer)).collect();
+    assert_eq!(order, [Job::RemoveContainer, Job::CreateContainer]);
+}
+
+#[test]
+fn a_container_that_does_not_run_is_not_adopted() {
+    let mut found = survivor(&config(LINE));
+    found.running = None;
+    let life = Sim::new(LINE).answer(Job::FindContainers, ms(5), Event::ContainersFound(vec![found])).run(secs(10));
+    assert_eq!((life.count(Job::RemoveContainer), life.count(Job::StartContainer)), (1, 1));
+}
+
+#[test]
+fn a_create_whose_answer_was_lost_is_looked_for_before_it_is_tried_again() {
+    let life = Sim::new(LINE).fails(Job::CreateContainer, 1, Class::Transient, "the name is in use").run(secs(10));
+    assert_eq!((life.view().status, life.count(Job::FindContainers)), (Status::Ok, 2));
+}
+
+#[test]
+fn an_app_that_exits_while_starting_is_started_again_with_backoff() {
+    let life = Sim::new(LINE)
+        .answer(Job::ProbeApp, ms(50), Event::ProbeFailed("connection refused".to_owned()))
+        .answer(Job::WatchContainer, ms(20), exited(3))
+        .run(secs(30));
+    assert_eq!((life.view().status, life.view().restarts, life.count(Job::StartContainer)), (Status::Ok, 1, 2));
+}
+
+#[test]
+fn an_app_that_keeps_exiting_fails_the_boot_past_the_limit() {
+    let mut life = Sim::new("image=r.test/a:1 port=80 restart.limit=2 restart.backoff=1s");
+    for _ in 0..3 {
+        life = life.answer(Job::WatchContainer, ms(0), exited(1));
+    }
+    let life = life.fails_probing(100).run(secs(60));
+    assert_eq!((life.outcome(), life.count(Job::StartContainer)), (Some(Outcome::BootFailed), 3));
+}
+
+#[test]
+fn an_app_that_never_gets_healthy_fails_the_boot_after_its_start_timeout() {
+    let line = "image=r.test/a:1 port=80 probe.start_timeout=3s";
+    let life = Sim::new(line).fails_probing(1000).run(secs(60));
+    assert_eq!(life.outcome(), Some(Outcome::BootFailed));
+    assert!(life.trace().contains("not healthy within 3s"), "{}", life.trace());
+    assert_eq!(life.count(Job::StopContainer), 1);
+}
+
+#[test]
+fn a_boot_ends_with_its_timeout_whatever_hangs() {
+    for job in
+        [Job::Identify, Job::ReadConfig, Job::FetchSecrets, Job::PingEngine, Job::PullImage, Job::CreateContainer]
+    {
+        let life = Sim::new("image=r.test/a:1 port=80 secrets=s boot.timeout=20s").never(job).run(secs(1000));
+        assert_eq!(life.outcome(), Some(Outcome::BootFailed), "{job:?} hangs");
+    }
+}
+
+#[test]
+fn a_failed_boot_can_be_held_with_heartbeats_until_a_signal() {
+    let line = "image=r.test/a:1 port=80 boot.on_failure=hold";
+    let life =
+        Sim::new(line).fails(Job::PullImage, 1, Class::Broken, "manifest unknown").run(Duration::from_secs(3000));
+    assert_eq!((life.view().phase, life.view().status), (PhaseName::Hold, Status::Failed));
+    assert!(life.view().lifecycle.heartbeats >= 9, "{} heartbeats in 3000 s", life.view().lifecycle.heartbeats);
+    assert!(life.completions.is_empty());
+}

@@ -1,0 +1,134 @@
+//! The launch hook: completed exactly once, and the three meanings of "no active lifecycle action".
+
+use berth::effect::Job;
+use berth::event::{Event, Membership};
+use berth::fault::Class;
+use berth::view::Status;
+
+use crate::sim::{LINE, Sim, config, fault, group, ms, secs, survivor};
+
+fn not_active() -> Event {
+    Event::HookNotActive(Job::CompleteHook)
+}
+
+fn described(state: &str) -> Event {
+    Event::InstanceDescribed(Some(state.to_owned()))
+}
+
+#[test]
+fn too_early_is_tried_again_until_the_hook_is_active() {
+    let life = Sim::new(LINE)
+        .answer(Job::CompleteHook, ms(50), not_active())
+        .answer(Job::DescribeInstance, ms(50), described("Pending"))
+        .answer(Job::CompleteHook, ms(50), not_active())
+        .answer(Job::DescribeInstance, ms(50), described("Pending:Wait"))
+        .run(secs(60));
+    assert_eq!((life.completions.len(), life.count(Job::CompleteHook)), (1, 3));
+    assert_eq!(life.view().lifecycle.state, "completed CONTINUE");
+}
+
+#[test]
+fn expired_is_not_tried_again() {
+    let life = Sim::new(LINE)
+        .answer(Job::CompleteHook, ms(50), not_active())
+        .answer(Job::DescribeInstance, ms(50), described("Terminating:Wait"))
+        .run(secs(600));
+    assert_eq!(life.count(Job::CompleteHook), 1);
+    assert_eq!(life.view().lifecycle.state, "expired, the instance is Terminating:Wait");
+}
+
+#[test]
+fn never_existed_goes_on() {
+    let life = Sim::new(LINE)
+        .answer(Job::CompleteHook, ms(50), not_active())
+        .answer(Job::DescribeInstance, ms(50), described("InService"))
+        .run(secs(600));
+    assert_eq!((life.count(Job::CompleteHook), life.view().status), (1, Status::Ok));
+}
+
+#[test]
+fn a_host_outside_any_group_has_no_hook() {
+    let life = Sim::new(LINE).answer(Job::FindGroup, ms(50), Event::GroupFound(None)).run(secs(600));
+    assert_eq!(life.view().status, Status::Ok);
+    for job in [Job::CompleteHook, Job::RecordHeartbeat, Job::DescribeInstance] {
+        assert_eq!(life.count(job), 0, "{job:?}");
+    }
+}
+
+#[test]
+fn a_group_without_a_launch_hook_is_left_alone() {
+    let bare = Membership { group: "web".to_owned(), launch_hook: None, state: Some("Pending".to_owned()) };
+    let life = Sim::new(LINE).answer(Job::FindGroup, ms(50), Event::GroupFound(Some(bare))).run(secs(600));
+    assert_eq!((life.view().status, life.count(Job::CompleteHook)), (Status::Ok, 0));
+}
+
+#[test]
+fn an_agent_started_again_in_a_group_that_is_in_service_completes_nothing() {
+    let life = Sim::new(LINE)
+        .answer(Job::FindContainers, ms(5), Event::ContainersFound(vec![survivor(&config(LINE))]))
+        .answer(Job::FindGroup, ms(50), group(secs(600), "InService"))
+        .run(secs(600));
+    assert_eq!((life.view().status, life.count(Job::CompleteHook)), (Status::Ok, 0));
+}
+
+#[test]
+fn names_from_the_config_save_the_search() {
+    let line = "image=r.test/a:1 port=80 lifecycle.group=web lifecycle.launch_hook=boot";
+    let life = Sim::new(line).run(secs(60));
+    assert_eq!((life.count(Job::FindGroup), life.count(Job::CompleteHook)), (0, 1));
+}
+
+#[test]
+fn a_slow_boot_sends_heartbeats_at_half_the_timeout_and_none_when_it_is_over() {
+    let life = Sim::new(LINE)
+        .answer(Job::FindGroup, ms(100), group(secs(60), "Pending:Wait"))
+        .answer(Job::PullImage, secs(100), Event::ImagePulled)
+        .run(secs(1000));
+    assert_eq!(life.completions, ["completed CONTINUE"]);
+    assert_eq!(life.view().lifecycle.heartbeats, 3);
+}
+
+#[test]
+fn a_completion_that_is_throttled_is_tried_again_while_the_app_serves() {
+    let life = Sim::new(LINE).fails(Job::CompleteHook, 4, Class::Transient, "Rate exceeded").run(secs(120));
+    assert_eq!((life.completions.len(), life.view().status), (1, Status::Ok));
+}
+
+#[test]
+fn a_completion_whose_answer_was_lost_is_not_done_twice() {
+    let life = Sim::new(LINE)
+        .fails(Job::CompleteHook, 1, Class::Transient, "timed out")
+        .answer(Job::CompleteHook, ms(50), not_active())
+        .answer(Job::DescribeInstance, ms(50), described("InService"))
+        .run(secs(600));
+    assert_eq!(life.count(Job::CompleteHook), 2);
+    assert_eq!(life.view().lifecycle.state, "nothing to complete, the instance is InService");
+}
+
+#[test]
+fn without_the_right_to_ask_not_active_is_taken_for_too_early_until_the_time_is_over() {
+    let mut life = Sim::new(LINE).answer(Job::FindGroup, ms(100), group(secs(60), "Pending:Wait"));
+    for _ in 0..100 {
+        life = life.answer(Job::CompleteHook, ms(50), not_active()).answer(
+            Job::DescribeInstance,
+            ms(50),
+            fault(Job::DescribeInstance, Class::Denied, "no right to describe"),
+        );
+    }
+    let life = life.run(secs(600));
+    assert!((9..=13).contains(&life.count(Job::CompleteHook)), "{} tries", life.count(Job::CompleteHook));
+    assert_eq!(life.view().lifecycle.state, "given up: its time is over");
+}
+
+#[test]
+fn a_group_that_may_not_be_asked_does_not_keep_the_app_from_serving() {
+    let life = Sim::new(LINE)
+        .answer(
+            Job::FindGroup,
+            ms(50),
+            fault(Job::FindGroup, Class::Denied, "autoscaling:DescribeAutoScalingInstances"),
+        )
+        .run(secs(60));
+    assert_eq!(life.view().status, Status::Ok);
+    assert!(life.view().lifecycle.state.contains("DescribeAutoScalingInstances"));
+}

@@ -1,0 +1,9 @@
+//! Traces: the machine with virtual time. Exact traces for the stories that people will ask about, properties over random
+//! interleavings and faults for the promises that must always hold.
+
+mod sim;
+
+mod boot;
+mod ending;
+mod hook;
+mod promises;

@@ -1,0 +1,102 @@
+//! The promises that hold in every life, over random faults, delays, hangs and signals.
+
+use berth::effect::Job;
+use berth::event::{Event, Signal};
+use berth::fault::Class;
+use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof};
+use proptest::{prop_assert, prop_assert_eq, proptest};
+
+use crate::sim::{Sim, exited, ms, secs};
+
+const LINES: [&str; 4] = [
+    "image=r.test/a:1 port=80 secrets=prod/api",
+    "image=r.test/a:1 port=80 lifecycle.group=web lifecycle.launch_hook=boot",
+    "image=r.test/a:1 boot.on_failure=hold boot.timeout=60s",
+    "image=r.test/a:1 port=80 restart.limit=1 probe.start_timeout=10s",
+];
+
+const JOBS: [Job; 20] = [
+    Job::Identify,
+    Job::ReadConfig,
+    Job::Listen,
+    Job::FetchSecrets,
+    Job::LoginRegistry,
+    Job::PingEngine,
+    Job::FindContainers,
+    Job::ResolveDigest,
+    Job::InspectImage,
+    Job::PullImage,
+    Job::CreateContainer,
+    Job::StartContainer,
+    Job::ProbeApp,
+    Job::StopContainer,
+    Job::FindGroup,
+    Job::RecordHeartbeat,
+    Job::CompleteHook,
+    Job::DescribeInstance,
+    Job::MarkUnhealthy,
+    Job::SayLastWords,
+];
+
+#[derive(Clone, Debug)]
+enum Twist {
+    Fails(Job, Class, u16),
+    Hangs(Job),
+    Exits(u16),
+    NotActive,
+}
+
+fn twist() -> impl Strategy<Value = Twist> {
+    let job = (0..JOBS.len()).prop_map(|index| JOBS[index]);
+    let class = prop_oneof![
+        4 => Just(Class::Transient),
+        1 => Just(Class::Denied),
+        1 => Just(Class::Broken),
+        1 => Just(Class::Misconfigured),
+    ];
+    prop_oneof![
+        6 => (job.clone(), class, any::<u16>()).prop_map(|(job, class, delay)| Twist::Fails(job, class, delay)),
+        2 => job.prop_map(Twist::Hangs),
+        2 => any::<u16>().prop_map(Twist::Exits),
+        1 => Just(Twist::NotActive),
+    ]
+}
+
+fn live(line: usize, seed: u64, twists: &[Twist], signal: u64) -> Sim {
+    let mut life = Sim::seeded(LINES[line], seed);
+    for twist in twists {
+        life = match twist {
+            Twist::Fails(job, class, delay) => {
+                life.answer(*job, ms(u64::from(*delay)), crate::sim::fault(*job, *class, "scripted"))
+            }
+            Twist::Hangs(job) => life.never(*job),
+            Twist::Exits(delay) => life.answer(Job::WatchContainer, ms(u64::from(*delay)), exited(1)),
+            Twist::NotActive => life.answer(Job::CompleteHook, ms(50), Event::HookNotActive(Job::CompleteHook)),
+        };
+    }
+    life.at(secs(signal), Event::Signalled(Signal::Term)).run(secs(signal + 400))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_life_keeps_its_promises(
+        line in 0..LINES.len(),
+        seed in any::<u64>(),
+        twists in proptest::collection::vec(twist(), 0..12),
+        signal in 1_u64..4000,
+    ) {
+        let life = live(line, seed, &twists, signal);
+        // 6: every wait ends, so after a signal every life is over.
+        prop_assert!(life.outcome().is_some(), "goes on:\n{}", life.trace());
+        prop_assert!(!life.stuck, "a state without a deadline:\n{}", life.trace());
+        // 3: ready only in serve.
+        prop_assert!(!life.ready_outside_serve, "{}", life.trace());
+        // 8: completed at most once.
+        prop_assert!(life.completions.len() <= 1, "{}", life.trace());
+        // The same life twice is the same life.
+        let again = live(line, seed, &twists, signal);
+        prop_assert_eq!(life.trace(), again.trace());
+    }
+}

@@ -1,0 +1,333 @@
+//! A life in virtual time: the machine against a scripted world. Nothing here sleeps; time jumps to the next thing that
+//! happens. Every answer has a default that lets a boot succeed; a test scripts what it wants to be otherwise.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use berth::clock::Uptime;
+use berth::config::{Config, Layers, PinnedImage};
+use berth::effect::{ContainerId, Effect, FoundContainer, ImageFacts, Job, RunningContainer, Ticket};
+use berth::event::{Event, Exit, Hook, Membership};
+use berth::exit::Outcome;
+use berth::fault::{Class, Fault};
+use berth::identity::{Identity, TargetState};
+use berth::machine::Machine;
+use berth::view::{PhaseName, Status, View};
+
+/// The line that most lives boot from.
+pub const LINE: &str = "image=registry.test/api:v1 port=8080 health=/health";
+
+/// A digest that looks like one.
+pub const DIGEST: &str = "sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945";
+
+/// What the world answers to one attempt at a job.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// This event after that time.
+    After(Duration, Event),
+    /// Nothing, ever.
+    Never,
+}
+
+/// One life.
+pub struct Sim {
+    machine: Machine,
+    now: Uptime,
+    config: Arc<Config>,
+    script: BTreeMap<Job, VecDeque<Answer>>,
+    coming: BTreeMap<(Uptime, u64), (Option<Ticket>, Event)>,
+    running: BTreeMap<Ticket, Job>,
+    sequence: u64,
+    pulled: bool,
+    outcome: Option<Outcome>,
+    trace: String,
+    /// Successful completions of the hook, by result.
+    pub completions: Vec<String>,
+    /// Effects ordered, by job.
+    pub ordered: Vec<Job>,
+    /// Whether any view said ready outside serve.
+    pub ready_outside_serve: bool,
+    /// Whether the machine was ever without a wake-up and without a running job, outside a healthy serve.
+    pub stuck: bool,
+}
+
+/// Whole seconds.
+pub fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// Milliseconds.
+pub fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+/// A failed attempt.
+pub fn fault(job: Job, class: Class, reason: &str) -> Event {
+    Event::Failed(job, Fault::new(class, reason))
+}
+
+/// The config of a line.
+pub fn config(line: &str) -> Config {
+    let mut layers = Layers::new();
+    let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+    layers.add_words(&words);
+    layers.believe().expect("a line of a test is right")
+}
+
+/// The running container that the world's engine has.
+pub fn running() -> RunningContainer {
+    RunningContainer {
+        id: ContainerId("c0ffee".to_owned()),
+        address: IpAddr::V4(Ipv4Addr::new(172, 17, 0, 2)),
+        published: Vec::new(),
+        healthcheck: None,
+        shim: false,
+    }
+}
+
+/// A container as the engine tells of it after the agent was killed.
+pub fn survivor(config: &Config) -> FoundContainer {
+    FoundContainer {
+        id: running().id,
+        name: config.container_name(),
+        fingerprint: Some(config.fingerprint()),
+        image: Some(PinnedImage { repository: config.image.name(), digest: DIGEST.to_owned() }),
+        running: Some(running()),
+    }
+}
+
+/// A group whose launch hook has that timeout.
+pub fn group(timeout: Duration, state: &str) -> Event {
+    Event::GroupFound(Some(Membership {
+        group: "web".to_owned(),
+        launch_hook: Some(Hook { name: "boot".to_owned(), timeout: Some(timeout) }),
+        state: Some(state.to_owned()),
+    }))
+}
+
+impl Sim {
+    /// A life with this one line.
+    pub fn new(line: &str) -> Self {
+        Self::seeded(line, 1)
+    }
+
+    /// The same with another seed for every jitter.
+    pub fn seeded(line: &str, seed: u64) -> Self {
+        Self {
+            machine: Machine::new(seed, Uptime::ZERO),
+            now: Uptime::ZERO,
+            config: Arc::new(config(line)),
+            script: BTreeMap::new(),
+            coming: BTreeMap::new(),
+            running: BTreeMap::new(),
+            sequence: 0,
+            pulled: false,
+            outcome: None,
+            trace: String::new(),
+            completions: Vec::new(),
+            ordered: Vec::new(),
+            ready_outside_serve: false,
+            stuck: false,
+        }
+    }
+
+    /// The config that this life reads.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The next attempt at the job is answered so; several calls script several attempts.
+    pub fn answer(mut self, job: Job, after: Duration, event: Event) -> Self {
+        self.script.entry(job).or_default().push_back(Answer::After(after, event));
+        self
+    }
+
+    /// The next attempt at the job is never answered.
+    pub fn never(mut self, job: Job) -> Self {
+        self.script.entry(job).or_default().push_back(Answer::Never);
+        self
+    }
+
+    /// The next attempts at the job fail.
+    pub fn fails(mut self, job: Job, times: usize, class: Class, reason: &str) -> Self {
+        for _ in 0..times {
+            self = self.answer(job, ms(10), fault(job, class, reason));
+        }
+        self
+    }
+
+    /// Something happens by itself.
+    pub fn at(mut self, at: Duration, event: Event) -> Self {
+        self.schedule(Uptime(at), None, event);
+        self
+    }
+
+    /// Lives until it is over or until that time.
+    pub fn run(mut self, limit: Duration) -> Self {
+        while self.outcome.is_none() && self.step(Uptime(limit)) {}
+        if self.outcome.is_none() {
+            self.now = Uptime(limit);
+        }
+        self
+    }
+
+    /// How it ended, none if it goes on.
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.outcome
+    }
+
+    /// What can be seen.
+    pub fn view(&self) -> View {
+        self.machine.view()
+    }
+
+    /// Everything that happened, a line each, without wake-ups and probes.
+    pub fn trace(&self) -> &str {
+        &self.trace
+    }
+
+    /// How often the job was ordered.
+    pub fn count(&self, job: Job) -> usize {
+        self.ordered.iter().filter(|one| **one == job).count()
+    }
+
+    fn schedule(&mut self, at: Uptime, ticket: Option<Ticket>, event: Event) {
+        self.sequence += 1;
+        self.coming.insert((at, self.sequence), (ticket, event));
+    }
+
+    /// One event, whichever comes first; false if nothing comes before the limit.
+    fn step(&mut self, limit: Uptime) -> bool {
+        self.take_orders();
+        if self.outcome.is_some() {
+            return false;
+        }
+        self.look();
+        let coming = self.coming.keys().next().copied();
+        let wake = self.machine.next_wake();
+        let (at, event) = match (coming, wake) {
+            (Some((at, _)), wake) if wake.is_none_or(|wake| at <= wake) && at <= limit => {
+                let Some((_, (ticket, event))) = self.coming.pop_first() else { return false };
+                if let Some(ticket) = ticket
+                    && self.running.remove(&ticket).is_none()
+                {
+                    return true; // a late answer to a cancelled ticket
+                }
+                (at, event)
+            }
+            (_, Some(wake)) if wake <= limit => (wake, Event::Woke),
+            _ => return false,
+        };
+        self.now = self.now.max(at);
+        if !matches!(event, Event::Woke | Event::ProbePassed) {
+            self.note(&format!("{} {event}", event.name()));
+        }
+        if matches!(event, Event::ImagePulled) {
+            self.pulled = true;
+        }
+        self.machine.on(&event, self.now);
+        if matches!(event, Event::HookCompleted) {
+            self.completions.push(self.view().lifecycle.state);
+        }
+        true
+    }
+
+    fn take_orders(&mut self) {
+        while let Some((ticket, effect)) = self.machine.next_effect() {
+            if effect.job() != Some(Job::ProbeApp) {
+                self.note(&format!("> {effect}"));
+            }
+            match effect {
+                Effect::Exit(outcome) => self.outcome = Some(outcome),
+                Effect::Cancel(other) => {
+                    self.running.remove(&other);
+                }
+                job => {
+                    let Some(kind) = job.job() else { continue };
+                    self.ordered.push(kind);
+                    self.running.insert(ticket, kind);
+                    let scripted = self.script.get_mut(&kind).and_then(VecDeque::pop_front);
+                    match scripted.unwrap_or_else(|| self.usual(&job)) {
+                        Answer::After(delay, event) => self.schedule(self.now + delay, Some(ticket), event),
+                        Answer::Never => {}
+                    }
+                }
+            }
+        }
+    }
+
+    fn look(&mut self) {
+        let view = self.machine.view();
+        if view.status == Status::Ok && view.phase != PhaseName::Serve {
+            self.ready_outside_serve = true;
+        }
+        let healthy_serve = view.status == Status::Ok;
+        if self.machine.next_wake().is_none() && !healthy_serve {
+            self.stuck = true;
+        }
+    }
+
+    fn usual(&self, effect: &Effect) -> Answer {
+        let (delay, event) = match effect {
+            Effect::Identify => (10, Event::Identified(Arc::new(identity()))),
+            Effect::ReadConfig => (5, Event::ConfigRead(self.config.clone())),
+            Effect::Listen(_) => (1, Event::Listening),
+            Effect::FetchSecrets(_) => (100, Event::SecretsFetched),
+            Effect::LoginRegistry(_) => (80, Event::RegistryLoggedIn),
+            Effect::PingEngine => (5, Event::EngineAnswered),
+            Effect::FindContainers { .. } => (5, Event::ContainersFound(Vec::new())),
+            Effect::ResolveDigest(image) => (50, Event::DigestResolved(image.at(DIGEST.to_owned()))),
+            Effect::InspectImage(_) => (5, Event::ImageInspected(self.pulled.then(ImageFacts::default))),
+            Effect::PullImage { .. } => (2000, Event::ImagePulled),
+            Effect::CreateContainer(_) => (50, Event::ContainerCreated(running().id)),
+            Effect::StartContainer { .. } => (200, Event::ContainerStarted(Box::new(running()))),
+            Effect::WatchContainer(_) => return Answer::Never,
+            Effect::ProbeApp { .. } => (10, Event::ProbePassed),
+            Effect::StopContainer { .. } => (500, Event::ContainerStopped),
+            Effect::RemoveContainer { .. } => (300, Event::ContainerRemoved),
+            Effect::FindGroup { .. } => (100, group(secs(600), "Pending:Wait")),
+            Effect::RecordHeartbeat(_) => (50, Event::HeartbeatRecorded),
+            Effect::CompleteHook { .. } => (50, Event::HookCompleted),
+            Effect::DescribeInstance => (50, Event::InstanceDescribed(Some("InService".to_owned()))),
+            Effect::MarkUnhealthy => (50, Event::MarkedUnhealthy),
+            Effect::SayLastWords(_) => (1, Event::LastWordsSaid),
+            Effect::Cancel(_) | Effect::Exit(_) => return Answer::Never,
+        };
+        Answer::After(ms(delay), event)
+    }
+
+    fn note(&mut self, what: &str) {
+        let phase = format!("{:?}", self.machine.phase()).to_lowercase();
+        let _ = writeln!(self.trace, "{:8.3} {phase:8}{}", self.now.0.as_secs_f64(), what.trim_end());
+    }
+}
+
+/// An instance of a group.
+pub fn identity() -> Identity {
+    Identity {
+        instance_id: "i-0123456789abcdef0".to_owned(),
+        region: "us-east-2".to_owned(),
+        availability_zone: "us-east-2a".to_owned(),
+        account: "123456789012".to_owned(),
+        domain: "amazonaws.com".to_owned(),
+        target_state: Some(TargetState::InService),
+    }
+}
+
+/// The app exits.
+pub fn exited(code: i64) -> Event {
+    Event::ContainerExited(Exit { code, oom_killed: false })
+}
+
+impl Sim {
+    /// The app answers the next probes with a refusal.
+    pub fn fails_probing(mut self, times: usize) -> Self {
+        for _ in 0..times {
+            self = self.answer(Job::ProbeApp, ms(10), Event::ProbeFailed("connection refused".to_owned()));
+        }
+        self
+    }
+}
