@@ -5,6 +5,8 @@
 
 pub mod exit;
 
+pub mod commands;
+
 pub mod effect;
 pub mod event;
 pub mod fault;

@@ -88,7 +88,7 @@ pub(super) static KEYS: &[Key] = &[
     key("cap_add", Words("none"), |c, v, _| put(&mut c.cap_add, v.each(container::capability))),
     key("cap_drop", Words("none"), |c, v, _| put(&mut c.cap_drop, v.each(container::capability))),
     key("devices", Words("none"), |c, v, _| put(&mut c.devices, v.each(container::device))),
-    key("gpus", Words("none"), |c, v, _| put(&mut c.gpus, gpus(v).map(Some))),
+    key("gpus", Words("none"), |c, v, _| put(&mut c.gpus, some(v, container::gpus))),
     key("network", Words("the engine's, `bridge`"), |c, v, _| put(&mut c.network, some(v, container::network))),
     key("hostname", Words("the container's id"), |c, v, _| put(&mut c.hostname, some(v, container::hostname))),
     key("extra_hosts", Words("none"), |c, v, _| put(&mut c.extra_hosts, v.each(container::extra_host))),
@@ -194,7 +194,7 @@ fn nearest(written: &str) -> Option<String> {
         .map(|(_, name)| name)
 }
 
-/// A key that may be given back to its default by an empty value.
+/// A key that has no value of its own when it is not written.
 fn some<T>(value: &Value, believe: impl Fn(&str) -> Result<T, Reason>) -> Result<Option<T>, Reason> {
     believe(value.one()?).map(Some)
 }
@@ -262,11 +262,6 @@ fn registry_auth(text: &str) -> Result<RegistryAuth, Reason> {
         "none" => Ok(RegistryAuth::None),
         secret => whole_secret(secret).map(RegistryAuth::Secret),
     }
-}
-
-/// The commas of `device=0,1` are part of the one value.
-fn gpus(value: &Value) -> Result<super::Gpus, Reason> {
-    container::gpus(value.one()?)
 }
 
 fn memory(text: &str) -> Result<u64, Reason> {
