@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use berth::cli::{Cli, Command};
-use berth::commands::{status, wait};
+use berth::commands::{check, status, wait};
 use berth::exit::Outcome;
 use berth::{commands, logging, run, shim};
 use clap::{CommandFactory, Parser};
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
             runtime.shutdown_background();
             outcome.into()
         }
-        Command::Check(_) => ExitCode::FAILURE,
+        Command::Check(args) => check::main(&args),
         Command::Status(args) => runtime.block_on(status::main(&global, &args)),
         Command::Wait(args) => runtime.block_on(wait::main(&global, &args)),
         Command::Completions { shell } => {

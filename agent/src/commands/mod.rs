@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use crate::fault::{Class, Fault};
 
+pub mod check;
 pub mod status;
 pub mod wait;
 

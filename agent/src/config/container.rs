@@ -29,7 +29,8 @@ pub(super) fn volume(text: &str) -> Result<Volume, Reason> {
         "rw" => false,
         _ => return Err("has a mode other than `ro` and `rw`".into()),
     };
-    if source.is_some_and(|source| !source.starts_with('/') && !(source.len() > 1 && is_name(source, "_.-"))) {
+    let is_source = |source: &str| source.starts_with('/') || (source.len() > 1 && is_name(source, "_.-"));
+    if !source.is_none_or(is_source) {
         return Err("has a source that is neither an absolute path nor the name of a volume".into());
     }
     if !target.starts_with('/') || target.trim_matches('/').is_empty() {

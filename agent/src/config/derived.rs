@@ -66,3 +66,99 @@ impl Config {
         !self.secret.is_empty() || !self.secrets.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Layers;
+    use super::*;
+
+    fn config(words: &str) -> Config {
+        let mut layers = Layers::new();
+        layers.add_user_data(format!("berth {words}").as_bytes());
+        layers.believe().unwrap_or_else(|faults| panic!("{faults}"))
+    }
+
+    #[test]
+    fn the_fingerprint_changes_with_what_a_container_is_made_of() {
+        let plain = config("image=x:1").fingerprint();
+        assert_eq!(plain.len(), 32);
+        for words in [
+            "image=x:2",
+            "image=x:1 name=y",
+            "image=x:1 port=80",
+            "image=x:1 env.A=1",
+            "image=x:1 secrets=a",
+            "image=x:1 secret.A=a",
+            "image=x:1 secrets_as=files",
+            "image=x:1 command=a",
+            "image=x:1 entrypoint=a",
+            "image=x:1 user=a",
+            "image=x:1 workdir=/a",
+            "image=x:1 volumes=/a",
+            "image=x:1 tmpfs=/a",
+            "image=x:1 read_only=true",
+            "image=x:1 memory=9m",
+            "image=x:1 cpus=1",
+            "image=x:1 ulimits=core=0",
+            "image=x:1 cap_add=ALL",
+            "image=x:1 cap_drop=ALL",
+            "image=x:1 devices=/dev/a",
+            "image=x:1 gpus=all",
+            "image=x:1 network=host",
+            "image=x:1 hostname=a",
+            "image=x:1 extra_hosts=a:1.1.1.1",
+            "image=x:1 shm_size=1m",
+            "image=x:1 labels=a=b",
+            "image=x:1 init=false",
+            "image=x:1 privileged=true",
+            "image=x:1 stop_signal=INT",
+            "image=x:1 log_driver=journald",
+            "image=x:1 log_opt.a=b",
+            "image=x:1 imds=block",
+        ] {
+            assert_ne!(config(words).fingerprint(), plain, "{words}");
+        }
+    }
+
+    #[test]
+    fn the_fingerprint_stays_when_only_the_keeping_changes() {
+        let plain = config("image=x:1").fingerprint();
+        for words in [
+            "health=none",
+            "probe.interval=1s",
+            "drain.settle=1s",
+            "lifecycle.group=a",
+            "listen=0.0.0.0:1",
+            "boot.on_failure=hold",
+            "restart.limit=1",
+            "registry_auth=none",
+            "stop_timeout=1s",
+            "secrets_refresh=1h",
+            "spot=ignore",
+            "image=docker.io/library/x:1",
+        ] {
+            let words = if words.starts_with("image") { words.to_owned() } else { format!("image=x:1 {words}") };
+            assert_eq!(config(&words).fingerprint(), plain, "{words}");
+        }
+        // Written down once: a change of this value means that every container is made anew by an upgrade.
+        assert_eq!(plain, "8b1a5975b68e88df28b726c6a5a6c580");
+    }
+
+    #[test]
+    fn health_is_asked_by_the_best_that_there_is() {
+        assert_eq!(config("image=x:1 health=none port=80").effective_health(true), Health::None);
+        assert_eq!(config("image=x:1 port=80").effective_health(true), Health::Docker);
+        assert_eq!(config("image=x:1 port=80").effective_health(false), Health::Tcp(None));
+        assert_eq!(config("image=x:1 port=53/udp").effective_health(false), Health::None);
+    }
+
+    #[test]
+    fn names_and_versions_follow_from_the_image() {
+        let digest = format!("sha256:{}", "0123456789abcdef".repeat(4));
+        assert_eq!(config("image=r.io/team/ap-api:a1").container_name(), "berth-ap-api");
+        assert_eq!(config("image=r.io/team/ap-api:a1").version(), "a1");
+        assert_eq!(config(&format!("image=x@{digest}")).version(), "0123456789ab");
+        assert_eq!(config(&format!("image=x:1@{digest}")).version(), "1");
+        assert_eq!(config("image=x:1 port=53:53/udp,80:8080").first_tcp_port(), Some(8080));
+    }
+}

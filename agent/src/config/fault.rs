@@ -14,7 +14,7 @@ const TOLD: usize = 100;
 const SHOWN: usize = 40;
 
 /// Where something was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// `user-data`, `user-data part 2`, a file's name, a pointer, `command line`.
     pub source: Arc<str>,
@@ -23,7 +23,7 @@ pub struct Place {
 }
 
 /// Where in a source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum At {
     /// Somewhere: the key says it, as in JSON.
     Within,
@@ -83,7 +83,7 @@ pub(super) fn shown(key: &str) -> String {
     out
 }
 
-/// Every fault of a config, in the order found; one line each.
+/// Every fault of a config, by place; one line each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
     told: Vec<ConfigFault>,
@@ -104,6 +104,11 @@ impl Faults {
     /// A config is at fault for good: no retry mends it.
     pub fn class(&self) -> Class {
         Class::Misconfigured
+    }
+
+    /// In the order in which a reader meets them; what has no place comes last.
+    pub(super) fn sort(&mut self) {
+        self.told.sort_by(|one, other| (one.place.is_none(), &one.place).cmp(&(other.place.is_none(), &other.place)));
     }
 
     /// Adds one. The reason is worked out only if it will be told.

@@ -58,7 +58,7 @@ pub(super) static KEYS: &[Key] = &[
     key("probe.timeout", By("2s"), |c, v, _| put(&mut c.probe.timeout, at_least(100, v))),
     key("probe.healthy", By("1"), |c, v, _| put(&mut c.probe.healthy, v.one().and_then(|text| count(1, text)))),
     key("probe.unhealthy", By("3"), |c, v, _| put(&mut c.probe.unhealthy, v.one().and_then(|text| count(1, text)))),
-    key("probe.start_timeout", By("2m"), |c, v, _| put(&mut c.probe.start_timeout, at_least(1000, v))),
+    key("probe.start_timeout", By("120s"), |c, v, _| put(&mut c.probe.start_timeout, at_least(1000, v))),
     key("env.NAME", Words("none"), |c, v, name| {
         container::env_name(name)?;
         c.env.insert(name.to_owned(), v.text()?.to_owned());
@@ -88,7 +88,7 @@ pub(super) static KEYS: &[Key] = &[
     key("cap_add", Words("none"), |c, v, _| put(&mut c.cap_add, v.each(container::capability))),
     key("cap_drop", Words("none"), |c, v, _| put(&mut c.cap_drop, v.each(container::capability))),
     key("devices", Words("none"), |c, v, _| put(&mut c.devices, v.each(container::device))),
-    key("gpus", Words("none"), |c, v, _| put(&mut c.gpus, gpus(v).map(Some))),
+    key("gpus", Words("none"), |c, v, _| put(&mut c.gpus, some(v, container::gpus))),
     key("network", Words("the engine's, `bridge`"), |c, v, _| put(&mut c.network, some(v, container::network))),
     key("hostname", Words("the container's id"), |c, v, _| put(&mut c.hostname, some(v, container::hostname))),
     key("extra_hosts", Words("none"), |c, v, _| put(&mut c.extra_hosts, v.each(container::extra_host))),
@@ -116,11 +116,11 @@ pub(super) static KEYS: &[Key] = &[
         put(&mut c.boot.on_failure, choice(v, &[("abandon", OnFailure::Abandon), ("hold", OnFailure::Hold)]))
     }),
     key("restart.backoff", By("1s"), |c, v, _| put(&mut c.restart.backoff, at_least(1, v))),
-    key("restart.backoff_max", By("1m"), |c, v, _| put(&mut c.restart.backoff_max, at_least(1, v))),
+    key("restart.backoff_max", By("60s"), |c, v, _| put(&mut c.restart.backoff_max, at_least(1, v))),
     key("restart.limit", By("5"), |c, v, _| put(&mut c.restart.limit, v.one().and_then(|text| count(0, text)))),
     key("restart.window", By("10m"), |c, v, _| put(&mut c.restart.window, at_least(1, v))),
     key("drain.settle", By("20s"), |c, v, _| put(&mut c.drain.settle, at_least(0, v))),
-    key("drain.timeout", By("5m"), |c, v, _| put(&mut c.drain.timeout, at_least(0, v))),
+    key("drain.timeout", By("300s"), |c, v, _| put(&mut c.drain.timeout, at_least(0, v))),
     key("drain.idle", By("2s"), |c, v, _| put(&mut c.drain.idle, at_least(0, v))),
     key("stop_timeout", By("30s"), |c, v, _| put(&mut c.stop_timeout, at_least(0, v))),
     key("lifecycle.poll", By("2s"), |c, v, _| put(&mut c.lifecycle.poll, at_least(100, v))),
@@ -194,7 +194,7 @@ fn nearest(written: &str) -> Option<String> {
         .map(|(_, name)| name)
 }
 
-/// A key that may be given back to its default by an empty value.
+/// A key that has no value of its own when it is not written.
 fn some<T>(value: &Value, believe: impl Fn(&str) -> Result<T, Reason>) -> Result<Option<T>, Reason> {
     believe(value.one()?).map(Some)
 }
@@ -264,11 +264,6 @@ fn registry_auth(text: &str) -> Result<RegistryAuth, Reason> {
     }
 }
 
-/// The commas of `device=0,1` are part of the one value.
-fn gpus(value: &Value) -> Result<super::Gpus, Reason> {
-    container::gpus(value.one()?)
-}
-
 fn memory(text: &str) -> Result<u64, Reason> {
     // The engine's own least (linuxMinMemory).
     match size(text)? {
@@ -333,6 +328,22 @@ mod tests {
             assert_eq!(Key::unknown(written), told, "{written}");
         }
         assert_eq!(Key::unknown(&"x".repeat(1000)), "unknown key");
+    }
+
+    #[test]
+    fn every_key_and_its_default_is_documented() {
+        let rows: Vec<_> =
+            include_str!("../../../docs/configuration.md").lines().filter(|line| line.starts_with('|')).collect();
+        for key in KEYS {
+            let row = rows
+                .iter()
+                .find(|row| row.split('|').nth(1).is_some_and(|cell| cell.trim() == format!("`{}`", key.name)));
+            let row = row.unwrap_or_else(|| panic!("`{}` has no row in docs/configuration.md", key.name));
+            if let By(default) = key.default {
+                let told = row.split('|').nth(3).is_some_and(|cell| cell.trim() == format!("`{default}`"));
+                assert!(told, "the default of `{}` is `{default}`", key.name);
+            }
+        }
     }
 
     #[test]

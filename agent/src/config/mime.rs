@@ -53,9 +53,12 @@ fn collect(message: &[u8], depth: usize, parts: &mut Vec<Part>) {
     }
 }
 
+/// Name in lower case, value.
+type Header = (String, String);
+
 /// Headers, unfolded, names in lower case; none if the first line is no header.
-fn split_headers(message: &[u8]) -> Option<(Vec<(String, String)>, &[u8])> {
-    let mut headers: Vec<(String, String)> = Vec::new();
+fn split_headers(message: &[u8]) -> Option<(Vec<Header>, &[u8])> {
+    let mut headers: Vec<Header> = Vec::new();
     let mut rest = message;
     while !rest.is_empty() {
         let (line, after) = split_line(rest);

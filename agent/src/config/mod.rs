@@ -20,8 +20,9 @@ pub use health::Health;
 pub use layers::{Layer, Layers, Pointer};
 pub use port::{Port, Protocol};
 pub use reference::{ImageRef, PinnedImage};
-pub(crate) use scalar::{duration_text, size_text};
+pub(crate) use scalar::duration_text;
 pub use secret_ref::SecretRef;
+pub(crate) use shown::Row;
 
 mod find;
 mod mime;
@@ -37,6 +38,7 @@ mod believe;
 mod derived;
 mod keys;
 mod not_yet;
+mod shown;
 
 mod container;
 mod health;
@@ -44,6 +46,9 @@ mod port;
 mod reference;
 mod scalar;
 mod secret_ref;
+
+#[cfg(test)]
+mod hostile;
 
 /// Everything that this instance shall do. See docs/configuration.md for every key and its default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

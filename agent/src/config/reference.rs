@@ -196,7 +196,7 @@ mod tests {
             "123456789012.dkr.ecr.us-east-2.amazonaws.com/ap-api:a1b2c3d",
             "123456789012.dkr.ecr.us-east-2.amazonaws.com/ap-api:a1b2c3d",
         );
-        check("a__b--c.d_e/f:1", "docker.io/a__b--c.d_e/f:1");
+        check("a__b--c/d.e_f:1", "docker.io/a__b--c/d.e_f:1");
     }
 
     #[test]

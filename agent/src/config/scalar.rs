@@ -23,7 +23,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, Reason> {
             "s" => 1000,
             "m" => 60_000,
             "h" => 3_600_000,
-            "" => return Err("needs a unit: `ms`, `s`, `m` or `h`".into()),
+            "" if after.is_empty() => return Err("needs a unit: `ms`, `s`, `m` or `h`".into()),
             _ => return Err(EXPECTED.into()),
         };
         total = total.saturating_add(Duration::from_millis(number.saturating_mul(milliseconds)));
@@ -69,16 +69,6 @@ pub(super) fn size(text: &str) -> Result<u64, Reason> {
     };
     let bytes = decimal(number, scale).ok_or(EXPECTED)?;
     if bytes > 1 << 60 { Err("is more than any machine has".into()) } else { Ok(bytes) }
-}
-
-/// Bytes as [`size`] reads them.
-pub(crate) fn size_text(bytes: u64) -> String {
-    for (shift, unit) in [(40, "t"), (30, "g"), (20, "m"), (10, "k")] {
-        if bytes > 0 && bytes.trailing_zeros() >= shift {
-            return format!("{}{unit}", bytes >> shift);
-        }
-    }
-    bytes.to_string()
 }
 
 /// A share of CPUs such as `0.5`, in billionths.
@@ -185,7 +175,6 @@ mod tests {
             assert!(size(text).is_err(), "{text}");
         }
         assert_eq!(size("2000000t"), Err("is more than any machine has".into()));
-        assert_eq!([size_text(536_870_912), size_text(1_536), size_text(7)], ["512m", "1536", "7"]);
     }
 
     #[test]

@@ -1,0 +1,346 @@
+//! `berth check [FILE|-]`: what a config or a whole user-data would run, told offline.
+//!
+//! It shows references to secrets, names of environment variables and of log options, and never their values.
+
+use std::fs;
+use std::io::{Read, stdin};
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::cli::Check;
+use crate::exit::Outcome;
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use crate::config::{Config, Faults, Health, Layers, OnChange, Row, SecretRef, SecretsAs, duration_text};
+
+/// The whole command.
+pub fn main(args: &Check) -> ExitCode {
+    let standard_input = args.file == Path::new("-");
+    let read = if standard_input {
+        let mut bytes = Vec::new();
+        stdin().read_to_end(&mut bytes).map(|_| bytes)
+    } else {
+        fs::read(&args.file)
+    };
+    let name = if standard_input { "standard input".to_owned() } else { args.file.display().to_string() };
+    let bytes = match read {
+        Ok(bytes) => bytes,
+        Err(error) => return super::failed(Outcome::Usage, &format!("cannot read {name}: {error}")),
+    };
+    let (text, verdict) = check(&name, &bytes, args.json);
+    super::say(&text);
+    match verdict {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(faults) => super::failed(Outcome::Usage, &faults.to_string()),
+    }
+}
+
+/// Checks the bytes of `source`, a file's name or `-`. Gives what to print on stdout (nothing if there are faults), and the
+/// faults for stderr, with which the command exits 2.
+pub fn check(source: &str, bytes: &[u8], as_json: bool) -> (String, Result<(), Faults>) {
+    let mut layers = Layers::new();
+    let name = if source == "-" { "stdin" } else { source };
+    if source.ends_with(".toml") {
+        layers.add_file(name, bytes);
+    } else {
+        layers.add_user_data_from(name, bytes);
+    }
+    let believed = match layers.pointer() {
+        None => layers.believe(),
+        Some(_) => match layers.believe_what_is_written(true) {
+            (config, faults) if faults.is_empty() => Ok(config),
+            (_, faults) => Err(faults),
+        },
+    };
+    match believed {
+        Err(faults) => (String::new(), Err(faults)),
+        Ok(config) if as_json => (as_value(&layers, &config), Ok(())),
+        Ok(config) => (as_text(&layers, &config), Ok(())),
+    }
+}
+
+fn as_text(layers: &Layers, config: &Config) -> String {
+    let mut lines: Vec<(&str, String)> = vec![("image", image(layers, config))];
+    if !config.name.is_empty() {
+        lines.push(("container", config.container_name()));
+    }
+    lines.extend(config.ports.iter().map(|port| ("port", port.to_string())));
+    lines.push(("health", format!("{}{}", health(config), rhythm(config))));
+    lines.extend(secrets(config).into_iter().map(|secret| ("secret", secret)));
+    if !config.env.is_empty() {
+        lines.push(("env", config.env.keys().map(String::as_str).collect::<Vec<_>>().join(", ")));
+    }
+    lines.push(("readiness", format!("http://{}/ready", config.listen)));
+    lines.extend(notes(layers).into_iter().map(|note| ("note", note)));
+
+    let mut text = String::new();
+    for (label, line) in lines {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{label:<11}{line}");
+    }
+    let rows = layers.rows();
+    let width = |of: fn(&Row) -> usize| rows.iter().map(of).max().unwrap_or_default().min(40);
+    let (keys, values) = (width(|row| row.key.chars().count()), width(|row| shown_value(row).chars().count()));
+    text.push('\n');
+    for row in &rows {
+        let from = row.from.as_deref().unwrap_or("default");
+        let _ = writeln!(text, "{:<keys$}  {:<values$}  {from}", row.key, shown_value(row));
+    }
+    text
+}
+
+fn as_value(layers: &Layers, config: &Config) -> String {
+    let keys = layers.rows().into_iter().map(|row| {
+        let about = json!({ "value": row.value, "from": row.from.unwrap_or_else(|| "default".to_owned()) });
+        (row.key, about)
+    });
+    let image = Some(config.image.to_string()).filter(|_| has_image(config));
+    let value = json!({
+        "image": image,
+        "pinned": config.image.digest.is_some(),
+        "name": config.name,
+        "version": config.version(),
+        "container": config.container_name(),
+        "ports": config.ports.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "health": health(config),
+        "secrets": secrets(config),
+        "env": config.env.keys().collect::<Vec<_>>(),
+        "listen": config.listen,
+        "config": layers.pointer_name(),
+        "notes": notes(layers),
+        "keys": keys.collect::<serde_json::Map<String, Value>>(),
+    });
+    format!("{value:#}\n")
+}
+
+fn shown_value(row: &Row) -> &str {
+    row.value.as_deref().unwrap_or("(not shown)")
+}
+
+fn has_image(config: &Config) -> bool {
+    !config.image.repository.is_empty()
+}
+
+fn image(layers: &Layers, config: &Config) -> String {
+    match (has_image(config), &config.image.digest) {
+        (true, Some(_)) => config.image.to_string(),
+        (true, None) => format!("{} (the tag's digest is looked up at boot)", config.image),
+        (false, _) => format!("given by {}", layers.pointer_name().unwrap_or_default()),
+    }
+}
+
+fn health(config: &Config) -> String {
+    let port = config.first_tcp_port().map_or("the first port".to_owned(), |port| format!("port {port}"));
+    let how = |health: Health| match health {
+        Health::Path(path) => format!("GET {path} on {port}"),
+        Health::Url(url) => format!("GET {url}"),
+        Health::Tcp(None) => format!("a TCP connection to {port}"),
+        Health::Tcp(Some(port)) => format!("a TCP connection to port {port}"),
+        Health::Cmd(words) => format!("in the container: {}", words.join(" ")),
+        Health::Docker => "the image's HEALTHCHECK".to_owned(),
+        Health::None => "running is well".to_owned(),
+    };
+    match &config.health {
+        Some(health) => how(health.clone()),
+        None => format!("{}, else {}", how(Health::Docker), how(config.effective_health(false))),
+    }
+}
+
+fn rhythm(config: &Config) -> String {
+    if config.health == Some(Health::None) {
+        return String::new();
+    }
+    let probe = &config.probe;
+    format!(
+        "; every {}, {} to answer, unhealthy after {} failures, healthy within {} of the start",
+        duration_text(probe.interval),
+        duration_text(probe.timeout),
+        probe.unhealthy,
+        duration_text(probe.start_timeout),
+    )
+}
+
+fn secrets(config: &Config) -> Vec<String> {
+    let into = match config.secrets_as {
+        SecretsAs::Env => "in the environment",
+        SecretsAs::Files => "in /run/secrets",
+    };
+    let whole = config.secrets.iter().map(|secret| format!("every key of {}, {into}", reference(secret)));
+    let single = config.secret.iter().map(|(name, secret)| format!("{name} from {}, {into}", reference(secret)));
+    let mut told: Vec<_> = whole.chain(single).collect();
+    if let Some(refresh) = &config.secrets_refresh {
+        let what = match &refresh.on_change {
+            OnChange::Restart => "a restart".to_owned(),
+            OnChange::Signal(name) => format!("SIG{name}"),
+        };
+        told.push(format!("looked at again every {}, a change means {what}", duration_text(refresh.every)));
+    }
+    told
+}
+
+fn reference(secret: &SecretRef) -> String {
+    match secret {
+        SecretRef::Managed { version_stage: Some(version), .. }
+        | SecretRef::Managed { version_id: Some(version), .. } => {
+            format!("{secret} ({version})")
+        }
+        _ => secret.to_string(),
+    }
+}
+
+fn notes(layers: &Layers) -> Vec<String> {
+    let more = layers.pointer_name().map(|pointer| format!("more keys come from {pointer}, which is not read here"));
+    let not_yet =
+        layers.not_yet().into_iter().map(|(key, sentence)| format!("`{key}` is refused by `berth run`: {sentence}"));
+    more.into_iter().chain(not_yet).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+
+    fn told(source: &str, text: &str, as_json: bool) -> String {
+        match check(source, text.as_bytes(), as_json) {
+            (text, Ok(())) => text,
+            (text, Err(faults)) => format!("{text}{faults}"),
+        }
+    }
+
+    /// The text without the table of keys, or with only its written ones.
+    #[track_caller]
+    fn shows(source: &str, text: &str, expected: Expect) {
+        let told = told(source, text, false);
+        let lines = told.lines().filter(|line| !line.ends_with("  default")).map(str::trim_end);
+        expected.assert_eq(&lines.collect::<Vec<_>>().join("\n"));
+    }
+
+    #[test]
+    fn what_would_run_is_told() {
+        shows(
+            "user-data.txt",
+            "#cloud-config\n#berth image=nginx:1.27 port=80:8080 health=/health secrets=prod/api secret.K=ssm:/k env.LEVEL=hunter2 \
+             log_opt.max-size=hunter2 labels=a=hunter2 drain.settle=5s\n",
+            expect![[r#"
+                image      docker.io/library/nginx:1.27 (the tag's digest is looked up at boot)
+                container  berth-nginx
+                port       80 -> 8080/tcp
+                health     GET /health on port 8080; every 5s, 2s to answer, unhealthy after 3 failures, healthy within 2m of the start
+                secret     every key of prod/api, in the environment
+                secret     K from ssm:/k, in the environment
+                env        LEVEL
+                readiness  http://0.0.0.0:9911/ready
+                note       `drain.settle` is refused by `berth run`: this version does not drain: SIGTERM stops the container with `stop_timeout`
+
+                image                     nginx:1.27                                user-data.txt line 2 column 8
+                port                      80:8080                                   user-data.txt line 2 column 25
+                health                    /health                                   user-data.txt line 2 column 38
+                env.LEVEL                 (not shown)                               user-data.txt line 2 column 86
+                secret.K                  ssm:/k                                    user-data.txt line 2 column 70
+                secrets                   prod/api                                  user-data.txt line 2 column 53
+                labels                    a                                         user-data.txt line 2 column 129
+                log_opt.max-size          (not shown)                               user-data.txt line 2 column 104
+                drain.settle              5s                                        user-data.txt line 2 column 146"#]],
+        );
+        shows(
+            "x.toml",
+            "image = 'nginx:1.27'\nsecrets_refresh = '1h'\n",
+            expect![[r#"
+            image      docker.io/library/nginx:1.27 (the tag's digest is looked up at boot)
+            container  berth-nginx
+            health     the image's HEALTHCHECK, else running is well; every 5s, 2s to answer, unhealthy after 3 failures, healthy within 2m of the start
+            secret     looked at again every 1h, a change means a restart
+            readiness  http://0.0.0.0:9911/ready
+            note       `secrets_refresh` is refused by `berth run`: this version does not look for rotated secrets: replace the instance
+
+            image                     nginx:1.27                                x.toml line 1 column 1
+            secrets_refresh           1h                                        x.toml line 2 column 1"#]],
+        );
+    }
+
+    #[test]
+    fn what_a_pointer_will_add_is_not_missed() {
+        shows(
+            "-",
+            "berth config=ssm:/prod/berth health=/x\n",
+            expect![[r#"
+                image      given by ssm:/prod/berth
+                health     GET /x on the first port; every 5s, 2s to answer, unhealthy after 3 failures, healthy within 2m of the start
+                readiness  http://0.0.0.0:9911/ready
+                note       more keys come from ssm:/prod/berth, which is not read here
+
+                health                    /x                                        stdin line 1 column 30
+                config                    ssm:/prod/berth                           stdin line 1 column 7"#]],
+        );
+    }
+
+    #[test]
+    fn every_key_is_in_the_table_with_its_default() {
+        let told = told("-", "berth image=x:1", false);
+        for row in ["boot.timeout ", "spot ", "env.NAME ", "listen "] {
+            assert!(told.lines().any(|line| line.starts_with(row) && line.ends_with("  default")), "{row}\n{told}");
+        }
+    }
+
+    #[test]
+    fn faults_come_alone_with_the_name_of_the_file() {
+        shows(
+            "a.txt",
+            "berth prot=80",
+            expect![[r#"
+            a.txt line 1 column 7: `prot`: unknown key, did you mean `port`?
+            `image`: is required"#]],
+        );
+        shows(
+            "a.toml",
+            "prot = 80",
+            expect![[r#"
+            a.toml line 1 column 1: `prot`: unknown key, did you mean `port`?
+            `image`: is required"#]],
+        );
+        shows(
+            "-",
+            "#!/bin/sh\n",
+            expect![
+                "`image`: is required, and the user-data holds no config (a line that begins with `berth ` or `#berth `)"
+            ],
+        );
+    }
+
+    #[test]
+    fn json_says_the_same() {
+        let told = told("-", "berth image=x:1 port=80 env.A=hunter2 spot=drain", true);
+        assert!(!told.contains("hunter2"));
+        let mut told: Value = serde_json::from_str(&told).unwrap();
+        let keys = told["keys"].take();
+        assert_eq!(keys["port"], json!({ "value": "80", "from": "stdin line 1 column 17" }));
+        assert_eq!(keys["env.A"], json!({ "value": null, "from": "stdin line 1 column 25" }));
+        assert_eq!(keys["boot.timeout"], json!({ "value": "10m", "from": "default" }));
+        expect![[r#"
+            {
+              "config": null,
+              "container": "berth-x",
+              "env": [
+                "A"
+              ],
+              "health": "the image's HEALTHCHECK, else a TCP connection to port 80",
+              "image": "docker.io/library/x:1",
+              "keys": null,
+              "listen": "0.0.0.0:9911",
+              "name": "x",
+              "notes": [
+                "`spot` is refused by `berth run`: this version does not watch for this notice"
+              ],
+              "pinned": false,
+              "ports": [
+                "80 -> 80/tcp"
+              ],
+              "secrets": [],
+              "version": "1"
+            }"#]]
+        .assert_eq(&format!("{told:#}"));
+    }
+}
