@@ -89,8 +89,6 @@ impl<'a> Launch<'a> {
         let mut command = self.command();
         command.arg("run").args(["--log-format", "json", "listen=127.0.0.1:0"]).args(&self.arguments);
         let socket = self.world.run_dir().join("berth.sock");
-        // A socket of the agent before must not be taken for this one's.
-        let _ = std::fs::remove_file(&socket);
         let process = {
             let _entered = self.world.runtime.enter();
             Process::start(command.into())
@@ -141,6 +139,11 @@ impl Process {
             exit.send_replace(Some(status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))));
         });
         Arc::new(Self { pid, log, exit: ended })
+    }
+
+    /// Its exit code, once it ended.
+    pub(crate) fn exit(&self) -> watch::Receiver<Option<i32>> {
+        self.exit.clone()
     }
 
     /// SIGKILL, if it runs.
@@ -277,7 +280,7 @@ impl Agent {
     /// # Panics
     /// If it does not within `bound`.
     pub async fn exit_within(&self, bound: Duration) -> i32 {
-        let mut exit = self.process.exit.clone();
+        let mut exit = self.process.exit();
         let ended = tokio::time::timeout(bound, exit.wait_for(Option::is_some)).await;
         match ended {
             Ok(Ok(code)) => code.expect("waited for"),

@@ -282,16 +282,23 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        for process in &*self.processes.lock().unwrap() {
-            process.kill();
-        }
+        let processes = self.processes.lock().unwrap();
+        let exits: Vec<_> = processes.iter().map(|process| process.exit()).collect();
+        processes.iter().for_each(|process| process.kill());
+        drop(processes);
         let engine = self.engine.clone();
         let (label, name, host) =
             (format!("berth.instance={}", self.instance_id), self.name.clone(), self.registry.host());
         // A thread of its own: the test's runtime may be the one that this drop runs on.
         let cleaning = thread::spawn(move || {
             let runtime = RuntimeBuilder::new_current_thread().enable_all().build().expect("a runtime");
-            let clean = engine.clean(&label, &name, &host);
+            // Nothing more is created once the agents are gone.
+            let clean = async {
+                for mut exit in exits {
+                    let _ = exit.wait_for(Option::is_some).await;
+                }
+                engine.clean(&label, &name, &host).await;
+            };
             let _ = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(30), clean).await });
         });
         let cleaned = cleaning.join();
