@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fs::OpenOptions;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -74,8 +75,8 @@ impl<'a> Launch<'a> {
         for directory in [self.world.run_dir(), self.world.state_dir(), self.world.home()] {
             std::fs::create_dir_all(directory).expect("the world's directories");
         }
-        if !self.world.config_file().exists() {
-            self.world.ami_defaults("");
+        for file in [self.world.config_file(), self.world.console_file()] {
+            OpenOptions::new().create(true).append(true).open(file).expect("the world's files");
         }
         let mut command = std::process::Command::new(&self.berth);
         command.env_clear().envs(&self.environment).current_dir("/");
@@ -87,7 +88,8 @@ impl<'a> Launch<'a> {
     /// Starts `berth run`.
     pub async fn start(self) -> Agent {
         let mut command = self.command();
-        command.arg("run").args(["--log-format", "json", "listen=127.0.0.1:0"]).args(&self.arguments);
+        command.arg("run").arg("--console").arg(self.world.console_file());
+        command.args(["--log-format", "json", "listen=127.0.0.1:0"]).args(&self.arguments);
         let socket = self.world.run_dir().join("berth.sock");
         let process = {
             let _entered = self.world.runtime.enter();

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::aws::{Form, Refusal};
+use crate::aws::Refusal;
 use crate::clock;
+use crate::form::Form;
 use crate::group::{Completion, Hook, Member};
 use crate::imds::Imds;
 use crate::text::xml;

@@ -17,14 +17,13 @@ use crate::clock::{self, amz_date};
 use crate::credentials::Credentials;
 use crate::ecr::Ecr;
 use crate::faults::{self, Fault, Faults};
+use crate::form::Form;
 use crate::journal::Journal;
 use crate::parameter_store::ParameterStore;
 use crate::secrets_manager::SecretsManager;
 use crate::server::{Neighbour, Reply, reply};
 use crate::sigv4::Authorization;
 use crate::text::{random_hex, xml};
-
-pub(crate) use crate::form::Form;
 
 /// AWS said no.
 #[derive(Debug)]

@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE;
 use bytes::Bytes;
-use http::header;
+use http::{Request, header};
 use serde_json::{Value, json};
 
 use crate::client::{self, Answer};
@@ -40,9 +42,14 @@ impl Engine {
             request.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
             *request.body_mut() = Bytes::from(body.to_string());
         }
+        self.send(request).await
+    }
+
+    async fn send(&self, request: Request<Bytes>) -> Answer {
+        let asked = format!("{} {}", request.method(), request.uri());
         match client::over_unix(&self.socket, request).await {
             Ok(answer) => answer,
-            Err(error) => panic!("the engine at {} does not answer {method} {path}: {error}", self.socket.display()),
+            Err(error) => panic!("the engine at {} does not answer {asked}: {error}", self.socket.display()),
         }
     }
 
@@ -75,10 +82,16 @@ impl Engine {
         (done["ExitCode"].as_i64().unwrap_or(-1), joined(&output.body))
     }
 
-    /// Pulls an image; what the engine said, one JSON object a line.
-    pub async fn pull(&self, reference: &str) -> Answer {
+    /// Pulls an image, perhaps as a user with a password; what the engine said, one JSON object a line.
+    pub async fn pull(&self, reference: &str, user: Option<(&str, &str)>) -> Answer {
         let image = percent_encode(reference.as_bytes());
-        self.call("POST", &format!("/images/create?fromImage={image}"), None).await
+        let mut request = client::request("POST", &format!("/images/create?fromImage={image}"));
+        if let Some((username, password)) = user {
+            let auth = json!({ "username": username, "password": password }).to_string();
+            let auth = BASE64_URL_SAFE.encode(auth).parse().expect("base64 fits a header");
+            request.headers_mut().insert("x-registry-auth", auth);
+        }
+        self.send(request).await
     }
 
     /// An image by reference; none if the engine has it not.

@@ -128,7 +128,11 @@ fn half(body: Bytes, cut: bool) -> impl futures_util::Stream<Item = std::io::Res
     stream::unfold(Some(body.slice(..body.len() / 2)), move |part| async move {
         match part {
             Some(part) => Some((Ok(Frame::data(part)), None)),
-            None if cut => Some((Err(std::io::ErrorKind::ConnectionReset.into()), None)),
+            None if cut => {
+                // What was said so far must leave before the connection does.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                Some((Err(std::io::ErrorKind::ConnectionReset.into()), None))
+            }
             None => std::future::pending().await,
         }
     })

@@ -13,6 +13,12 @@ use crate::text::sha256_hex;
 /// The media type of a manifest.
 pub(crate) const MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 
+/// The media type of a list of manifests, one a platform.
+pub(crate) const MANIFEST_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+
+/// The architecture of this machine, in Go's word.
+const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
+
 /// The demo app's binary (demo_app.rs), static.
 pub static DEMO_APP: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/demo-app"));
 
@@ -29,6 +35,8 @@ pub struct Image {
 pub struct Built {
     /// `sha256:…` of the manifest.
     pub digest: String,
+    /// `sha256:…` of the layers, the lowest first.
+    pub layers: Vec<String>,
     pub(crate) manifest: Bytes,
     /// Config and layers by digest.
     pub(crate) blobs: BTreeMap<String, Bytes>,
@@ -142,7 +150,7 @@ impl Image {
     /// Packs it.
     pub fn build(&self) -> Built {
         let mut blobs = BTreeMap::new();
-        let mut layers = Vec::new();
+        let (mut layers, mut digests) = (Vec::new(), Vec::new());
         for tar in &self.layers {
             let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
             gzip.write_all(tar).expect("gzip in memory");
@@ -151,10 +159,11 @@ impl Image {
             layers.push(json!({
                 "mediaType": "application/vnd.docker.image.rootfs.diff.tar.gzip", "size": blob.len(), "digest": digest,
             }));
+            digests.push(digest.clone());
             blobs.insert(digest, blob);
         }
         let config = json!({
-            "architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" }, "os": "linux",
+            "architecture": ARCHITECTURE, "os": "linux",
             "config": self.config, "created": "2026-01-01T00:00:00Z",
             "history": self.layers.iter().map(|_| json!({ "created_by": "berth-kit" })).collect::<Vec<_>>(),
             "rootfs": { "type": "layers", "diff_ids": self.layers.iter().map(|tar| digest(tar)).collect::<Vec<_>>() },
@@ -171,11 +180,29 @@ impl Image {
             .to_string(),
         );
         blobs.insert(digest(&config), config);
-        Built { digest: digest(&manifest), manifest, blobs }
+        Built { digest: digest(&manifest), layers: digests, manifest, blobs }
     }
 }
 
 impl Built {
+    /// A list of manifests with this image for this machine's architecture and something else for another one: its digest
+    /// and bytes.
+    pub(crate) fn list(&self) -> (String, Bytes) {
+        let entry = |digest: &str, architecture: &str| {
+            json!({
+                "mediaType": MANIFEST, "size": self.manifest.len(), "digest": digest,
+                "platform": { "architecture": architecture, "os": "linux" },
+            })
+        };
+        let other = digest(b"an image that nobody has");
+        let list = json!({
+            "schemaVersion": 2, "mediaType": MANIFEST_LIST,
+            "manifests": [entry(&other, "s390x"), entry(&self.digest, ARCHITECTURE)],
+        });
+        let bytes = Bytes::from(list.to_string());
+        (digest(&bytes), bytes)
+    }
+
     /// The bytes that a pull of it transfers, without the manifest.
     pub fn size(&self) -> usize {
         self.blobs.values().map(Bytes::len).sum()

@@ -15,7 +15,7 @@ use serde_json::json;
 use tokio::runtime::Handle;
 
 use crate::faults::{self, Fault, Faults};
-use crate::image::{Built, MANIFEST};
+use crate::image::{Built, MANIFEST, MANIFEST_LIST};
 use crate::journal::Journal;
 use crate::server::{Neighbour, Reply, Reserved, reply, streaming};
 
@@ -30,12 +30,19 @@ pub struct Registry {
 #[derive(Default)]
 struct Contents {
     /// Repository → tag or digest → manifest.
-    manifests: BTreeMap<String, BTreeMap<String, (String, Bytes)>>,
+    manifests: BTreeMap<String, BTreeMap<String, Manifest>>,
     blobs: BTreeMap<String, Bytes>,
     denied: BTreeSet<String>,
     /// The `Authorization` header that is asked for.
     authorization: Option<String>,
     bytes_per_second: Option<usize>,
+}
+
+#[derive(Clone)]
+struct Manifest {
+    kind: &'static str,
+    digest: String,
+    bytes: Bytes,
 }
 
 /// An image that was pushed.
@@ -76,14 +83,26 @@ impl Registry {
 
     /// Stores an image; a tag that is there moves.
     pub fn push(&self, repository: &str, tag: &str, image: &Built) -> Pushed {
+        self.contents.lock().unwrap().blobs.extend(image.blobs.clone());
+        let manifest = Manifest { kind: MANIFEST, digest: image.digest.clone(), bytes: image.manifest.clone() };
+        self.name(repository, tag, &manifest)
+    }
+
+    /// Stores an image of several architectures, of which only this machine's is there: the digest is that of the list.
+    pub fn push_list(&self, repository: &str, tag: &str, image: &Built) -> Pushed {
+        self.push(repository, tag, image);
+        let (digest, bytes) = image.list();
+        self.name(repository, tag, &Manifest { kind: MANIFEST_LIST, digest, bytes })
+    }
+
+    fn name(&self, repository: &str, tag: &str, manifest: &Manifest) -> Pushed {
         let mut contents = self.contents.lock().unwrap();
-        contents.blobs.extend(image.blobs.clone());
         let manifests = contents.manifests.entry(repository.to_owned()).or_default();
-        for reference in [tag, &image.digest] {
-            manifests.insert(reference.to_owned(), (image.digest.clone(), image.manifest.clone()));
+        for reference in [tag, &manifest.digest] {
+            manifests.insert(reference.to_owned(), manifest.clone());
         }
         let repository = format!("{}/{repository}", self.host());
-        Pushed { repository, tag: tag.into(), digest: image.digest.clone() }
+        Pushed { repository, tag: tag.into(), digest: manifest.digest.clone() }
     }
 
     /// Asks for this username and password from here on.
@@ -124,14 +143,14 @@ impl Registry {
                 let Some(manifests) = contents.manifests.get(repository) else {
                     return error(StatusCode::NOT_FOUND, "NAME_UNKNOWN", "repository name not known to registry");
                 };
-                let Some((digest, manifest)) = manifests.get(reference) else {
+                let Some(Manifest { kind, digest, bytes }) = manifests.get(reference) else {
                     return error(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", "manifest unknown");
                 };
-                let mut bytes = manifest.clone();
+                let mut bytes = bytes.clone();
                 if fault == Some(&Fault::WrongDigest) {
-                    bytes = [manifest, b"\n".as_slice()].concat().into();
+                    bytes = [&bytes, b"\n".as_slice()].concat().into();
                 }
-                let mut answer = reply(StatusCode::OK, MANIFEST, bytes);
+                let mut answer = reply(StatusCode::OK, kind, bytes);
                 answer.headers_mut().insert("docker-content-digest", HeaderValue::from_str(digest).expect("hex"));
                 answer
             }

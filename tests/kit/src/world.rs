@@ -270,6 +270,15 @@ impl World {
         self.disk.path().join("home")
     }
 
+    /// What the agent wrote to the system console, a file here.
+    pub fn console_text(&self) -> String {
+        std::fs::read_to_string(self.console_file()).unwrap_or_default()
+    }
+
+    pub(crate) fn console_file(&self) -> PathBuf {
+        self.disk.path().join("console")
+    }
+
     pub(crate) fn config_file(&self) -> PathBuf {
         self.disk.path().join("berth.toml")
     }

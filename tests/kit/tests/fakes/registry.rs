@@ -7,9 +7,9 @@ use berth_kit::text::sha256_hex;
 use berth_kit::{Fault, Image, World};
 use serde_json::{Value, json};
 
-/// What the engine said of a pull: its last error, if any.
+/// A pull as nobody: the error that the engine told, if any.
 async fn pull(world: &World, reference: &str) -> Result<(), String> {
-    let answer = world.engine.pull(reference).await;
+    let answer = world.engine.pull(reference, None).await;
     let lines = answer.text();
     let error = lines.lines().find_map(|line| {
         let line: Value = serde_json::from_str(line).ok()?;
@@ -99,6 +99,8 @@ async fn a_private_registry_wants_the_credentials_of_ecr() {
     let refused = pull(&world, &image.by_tag()).await.unwrap_err();
     assert!(refused.contains("no basic auth credentials"), "{refused}");
     world.journal.in_order(&["registry 401"]);
+    world.engine.pull(&image.by_tag(), Some(("AWS", &world.ecr.password()))).await;
+    assert!(world.engine.image(&image.by_digest()).await.is_some());
 }
 
 #[tokio::test]
@@ -124,10 +126,22 @@ async fn a_wrong_digest_is_noticed_by_the_engine() {
 #[tokio::test]
 async fn a_blob_that_is_cut_is_fetched_again_from_where_it_ended() {
     let world = World::start().await;
-    let image = world.push("v1", &Image::demo_app().layer_of_random(300_000));
-    world.fault("registry GET blob", Fault::Cut);
-    pull(&world, &image.by_tag()).await.unwrap();
-    assert_eq!(world.journal.count("registry GET blob !Cut"), 1);
+    let image = Image::demo_app().layer_of_random(300_000).build();
+    let pushed = world.registry.push(&world.name, "v1", &image);
+    world.fault(&format!("registry GET blob {}", image.layers[2]), Fault::Cut);
+    pull(&world, &pushed.by_tag()).await.unwrap();
+    world.journal.in_order(&["registry GET blob 200 !Cut", "registry GET blob 206"]);
+}
+
+#[tokio::test]
+async fn an_image_of_several_architectures_is_known_by_the_digest_of_its_list() {
+    let world = World::start().await;
+    let image = Image::demo_app().build();
+    let pushed = world.registry.push_list(&world.name, "v1", &image);
+    assert_ne!(pushed.digest, image.digest);
+    pull(&world, &pushed.by_tag()).await.unwrap();
+    let facts = world.engine.image(&pushed.by_tag()).await.unwrap();
+    assert_eq!(facts["RepoDigests"], json!([pushed.by_digest()]));
 }
 
 #[tokio::test]
@@ -135,7 +149,7 @@ async fn a_slow_registry_shows_the_progress_of_a_pull() {
     let world = World::start().await;
     world.registry.bandwidth(400_000);
     let image = world.push("v1", &Image::scratch().layer_of_random(600_000));
-    let said = world.engine.pull(&image.by_tag()).await.text();
+    let said = world.engine.pull(&image.by_tag(), None).await.text();
     let currents = said.lines().filter_map(|line| {
         let line: Value = serde_json::from_str(line).ok()?;
         (line["status"] == "Downloading").then(|| line["progressDetail"]["current"].as_u64())?
