@@ -1,1 +1,46 @@
-//! A world on loopback.
+//! A world on loopback that tests run the shipped `berth` binary in: what AWS answers an instance, a registry, an app.
+//!
+//! Read `world.rs` first; every fake is a field of [`World`], writes to one [`Journal`] and obeys one script of
+//! [`faults`]. The fakes share no code with the agent: they are the other side of the wire, written from the services'
+//! documents.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test support: whatever is not as it must be fails the test that uses it, with a message"
+)]
+
+pub mod world;
+
+pub mod agent;
+pub mod faults;
+pub mod journal;
+
+pub mod autoscaling;
+pub mod aws;
+pub mod ecr;
+pub mod group;
+pub mod imds;
+pub mod parameter_store;
+pub mod secrets_manager;
+
+pub mod image;
+pub mod registry;
+
+pub mod client;
+pub mod engine;
+
+mod credentials;
+mod form;
+mod server;
+mod sigv4;
+
+pub mod clock;
+pub mod text;
+
+pub use agent::Agent;
+pub use faults::Fault;
+pub use image::Image;
+pub use journal::Journal;
+pub use world::World;

@@ -1,0 +1,306 @@
+//! The one AWS endpoint (`AWS_ENDPOINT_URL`): checks who calls, finds the service and hands the call over.
+//!
+//! A call is known by its `X-Amz-Target` (JSON 1.1) or its `Action` (Query form in, XML out), and must be signed for that
+//! service and region with the credentials that the metadata service handed out.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, StatusCode, header};
+use serde_json::{Value, json};
+
+use crate::autoscaling::AutoScaling;
+use crate::clock::{self, amz_date};
+use crate::credentials::Credentials;
+use crate::ecr::Ecr;
+use crate::faults::{self, Fault, Faults};
+use crate::form::Form;
+use crate::journal::Journal;
+use crate::parameter_store::ParameterStore;
+use crate::secrets_manager::SecretsManager;
+use crate::server::{Neighbour, Reply, reply};
+use crate::sigv4::Authorization;
+use crate::text::{random_hex, xml};
+
+/// AWS said no.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
+    pub(crate) code: String,
+    pub(crate) message: String,
+}
+
+impl Refusal {
+    pub(crate) fn new(code: &str, message: impl Into<String>) -> Self {
+        Self { status: 400, code: code.into(), message: message.into() }
+    }
+}
+
+/// How a service speaks.
+#[derive(Clone, Copy, PartialEq)]
+enum Protocol {
+    Json,
+    Query,
+}
+
+/// A call as it came in.
+enum Input {
+    Json(Value),
+    Query(Form),
+}
+
+/// The endpoint.
+pub struct Aws {
+    pub(crate) address: SocketAddr,
+    pub(crate) regions: Mutex<BTreeSet<String>>,
+    pub(crate) credentials: Arc<Credentials>,
+    pub(crate) journal: Journal,
+    pub(crate) faults: Faults,
+    pub(crate) secrets: Arc<SecretsManager>,
+    pub(crate) parameters: Arc<ParameterStore>,
+    pub(crate) ecr: Arc<Ecr>,
+    pub(crate) autoscaling: Arc<AutoScaling>,
+}
+
+impl Aws {
+    /// For `AWS_ENDPOINT_URL`.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Lets calls that are signed for this region be good too, e.g. for a registry elsewhere.
+    pub fn also_in(&self, region: &str) {
+        self.regions.lock().unwrap().insert(region.into());
+    }
+
+    /// Whether the caller is the instance, and the request as it was signed.
+    fn authenticate(&self, service: &str, protocol: Protocol, request: &Request<Bytes>) -> Result<(), Refusal> {
+        let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        // The Query services' names for the same refusals, and their 403.
+        let refusal = |json: &str, query: &str, message: &str| match protocol {
+            Protocol::Json => Refusal::new(json, message),
+            Protocol::Query => Refusal { status: 403, code: query.into(), message: message.into() },
+        };
+        let missing = || refusal("MissingAuthenticationTokenException", "MissingAuthenticationToken", "Missing Token");
+        let wrong = |why: &str| refusal("InvalidSignatureException", "SignatureDoesNotMatch", why);
+        let unknown = || {
+            let message = "The security token included in the request is invalid.";
+            refusal("UnrecognizedClientException", "InvalidClientTokenId", message)
+        };
+
+        let authorization = Authorization::parse(text("authorization")).ok_or_else(missing)?;
+        if authorization.service != service {
+            return Err(wrong(&format!("Credential should be scoped to correct service: '{service}'.")));
+        }
+        if !self.regions.lock().unwrap().contains(&authorization.region) {
+            return Err(wrong("Credential should be scoped to a valid region."));
+        }
+        let credential = self.credentials.find(&authorization.access_key).ok_or_else(unknown)?;
+        if text("x-amz-security-token") != credential.token {
+            return Err(unknown());
+        }
+        for name in ["host", "x-amz-date", "x-amz-security-token"] {
+            if !authorization.signed_headers.iter().any(|signed| signed == name) {
+                return Err(wrong(&format!("'{name}' must be a 'SignedHeader' in the AWS Authorization.")));
+            }
+        }
+        let (now, skew) = (clock::wall(), Duration::from_secs(300));
+        let moment = text("x-amz-date");
+        if moment < amz_date(now - skew).as_str() || moment > amz_date(now + skew).as_str() {
+            return Err(wrong(&format!("Signature expired: {moment} is not within 5 minutes of the service's clock.")));
+        }
+        if !moment.starts_with(&authorization.date) {
+            return Err(wrong("Date in Credential scope does not match the date of the request."));
+        }
+        if authorization.signature != authorization.expected(&credential.secret_key, request) {
+            return Err(wrong(
+                "The request signature we calculated does not match the signature you provided. Check your AWS Secret \
+                 Access Key and signing method.",
+            ));
+        }
+        if credential.expires <= now {
+            return Err(expired(protocol));
+        }
+        Ok(())
+    }
+
+    fn perform(&self, service: &str, operation: &str, input: &Input) -> Result<Bytes, Refusal> {
+        let output = match (service, input) {
+            ("secretsmanager", Input::Json(input)) => self.secrets.call(operation, input)?.to_string(),
+            ("ssm", Input::Json(input)) => self.parameters.call(operation, input)?.to_string(),
+            ("ecr", Input::Json(_)) => self.ecr.call(operation)?.to_string(),
+            ("autoscaling", Input::Query(form)) => {
+                let result = self.autoscaling.call(operation, form)?;
+                format!(
+                    "<{operation}Response xmlns=\"http://autoscaling.amazonaws.com/doc/2011-01-01/\">\n\
+                     <{operation}Result>{result}</{operation}Result>\n\
+                     <ResponseMetadata><RequestId>{}</RequestId></ResponseMetadata>\n</{operation}Response>\n",
+                    request_id()
+                )
+            }
+            _ => return Err(Refusal::new("UnknownOperationException", "the fake has no such service")),
+        };
+        Ok(output.into())
+    }
+}
+
+impl Neighbour for Aws {
+    async fn answer(&self, request: Request<Bytes>) -> Reply {
+        let (service, operation, input) = match read(&request) {
+            Ok(call) => call,
+            Err(why) => {
+                self.journal.arrived("aws", "unreadable", String::new()).answered(404);
+                return refuse(
+                    "",
+                    Protocol::Json,
+                    &Refusal { status: 404, ..Refusal::new("UnknownOperationException", why) },
+                );
+            }
+        };
+        let (protocol, detail) = match &input {
+            Input::Json(input) => (Protocol::Json, names(service, input)),
+            Input::Query(form) => (Protocol::Query, AutoScaling::names(form)),
+        };
+        let region = request
+            .headers()
+            .get(header::AUTHORIZATION)
+            .and_then(|header| Authorization::parse(header.to_str().ok()?))
+            .map_or_else(|| "unsigned".into(), |authorization| authorization.region);
+        let detail = if service == "ecr" { region } else { detail };
+        let noted = self.journal.arrived(service, &operation, detail);
+        let fault = self.faults.meet(&noted);
+        let answer = match faults::before(fault.as_ref()).await {
+            Some(answer) => answer,
+            None => {
+                let output = match (&fault, protocol) {
+                    (Some(Fault::Throttle), Protocol::Json) => {
+                        Err(Refusal::new("ThrottlingException", "Rate exceeded"))
+                    }
+                    (Some(Fault::Throttle), Protocol::Query) => Err(Refusal::new("Throttling", "Rate exceeded")),
+                    (Some(Fault::ExpiredToken), protocol) => Err(expired(protocol)),
+                    (Some(Fault::AccessDenied), Protocol::Json) => Err(denied(service, &operation, "*")),
+                    (Some(Fault::AccessDenied), Protocol::Query) => {
+                        let message = denied(service, &operation, "*").message;
+                        Err(Refusal { status: 403, ..Refusal::new("AccessDenied", message) })
+                    }
+                    _ => self
+                        .authenticate(service, protocol, &request)
+                        .and_then(|()| self.perform(service, &operation, &input)),
+                };
+                match output {
+                    Ok(output) => accept(protocol, output),
+                    Err(refusal) => refuse(service, protocol, &refusal),
+                }
+            }
+        };
+        noted.answered(answer.status().as_u16());
+        faults::after(fault.as_ref(), answer).await
+    }
+}
+
+/// Which service, which operation, and what is asked.
+fn read(request: &Request<Bytes>) -> Result<(&'static str, String, Input), &'static str> {
+    let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if request.method() != Method::POST || request.uri().path() != "/" {
+        return Err("every call is a POST of /");
+    }
+    let target = text("x-amz-target");
+    if target.is_empty() {
+        let form = Form::parse(request.body());
+        if form.get("Version") != Some("2011-01-01") {
+            return Err("neither X-Amz-Target nor an Action of version 2011-01-01");
+        }
+        let operation = form.get("Action").ok_or("no Action")?.to_owned();
+        return Ok(("autoscaling", operation, Input::Query(form)));
+    }
+    let (name, operation) = target.split_once('.').ok_or("X-Amz-Target has no dot")?;
+    let service = match name {
+        "secretsmanager" => "secretsmanager",
+        "AmazonSSM" => "ssm",
+        "AmazonEC2ContainerRegistry_V20150921" => "ecr",
+        _ => return Err("the fake has no such service"),
+    };
+    if text("content-type") != "application/x-amz-json-1.1" {
+        return Err("the content type is not application/x-amz-json-1.1");
+    }
+    let input = serde_json::from_slice(request.body()).map_err(|_| "the body is not JSON")?;
+    Ok((service, operation.to_owned(), Input::Json(input)))
+}
+
+/// What a JSON call is about, for the journal.
+fn names(service: &str, input: &Value) -> String {
+    let listed = |key: &str| -> Vec<String> {
+        let list = input[key].as_array().into_iter().flatten();
+        list.filter_map(|name| Some(name.as_str()?.to_owned())).collect()
+    };
+    match service {
+        "secretsmanager" => {
+            let one = ["SecretId", "VersionStage", "VersionId"].map(|key| input[key].as_str().unwrap_or_default());
+            let mut words: Vec<String> = one.iter().filter(|word| !word.is_empty()).map(|&word| word.into()).collect();
+            words.extend(listed("SecretIdList"));
+            words.join(" ")
+        }
+        "ssm" => listed("Names").join(" "),
+        _ => String::new(),
+    }
+}
+
+/// The refusal of a caller who may not.
+pub(crate) fn denied(service: &str, operation: &str, resource: &str) -> Refusal {
+    let message = format!(
+        "User: arn:aws:sts::123456789012:assumed-role/{}/i is not authorized to perform: {service}:{operation} on \
+         resource: {resource} because no identity-based policy allows the {service}:{operation} action",
+        crate::imds::ROLE
+    );
+    Refusal::new("AccessDeniedException", message)
+}
+
+fn expired(protocol: Protocol) -> Refusal {
+    let message = "The security token included in the request is expired";
+    match protocol {
+        Protocol::Json => Refusal::new("ExpiredTokenException", message),
+        Protocol::Query => Refusal { status: 403, ..Refusal::new("ExpiredToken", message) },
+    }
+}
+
+fn accept(protocol: Protocol, output: Bytes) -> Reply {
+    match protocol {
+        Protocol::Json => signed_off(reply(StatusCode::OK, "application/x-amz-json-1.1", output)),
+        Protocol::Query => signed_off(reply(StatusCode::OK, "text/xml", output)),
+    }
+}
+
+fn refuse(service: &str, protocol: Protocol, refusal: &Refusal) -> Reply {
+    let status = StatusCode::from_u16(refusal.status).expect("a refusal's status is an HTTP status");
+    let Refusal { code, message, .. } = refusal;
+    signed_off(match protocol {
+        Protocol::Json => {
+            // The services do not agree on the case of this key.
+            let key = if service == "secretsmanager" { "Message" } else { "message" };
+            reply(status, "application/x-amz-json-1.1", json!({ "__type": code, key: message }).to_string())
+        }
+        Protocol::Query => {
+            let body = format!(
+                "<ErrorResponse xmlns=\"http://autoscaling.amazonaws.com/doc/2011-01-01/\">\n  <Error>\n    \
+                 <Type>Sender</Type>\n    <Code>{}</Code>\n    <Message>{}</Message>\n  </Error>\n  \
+                 <RequestId>{}</RequestId>\n</ErrorResponse>\n",
+                xml(code),
+                xml(message),
+                request_id()
+            );
+            reply(status, "text/xml", body)
+        }
+    })
+}
+
+fn signed_off(mut answer: Reply) -> Reply {
+    answer.headers_mut().insert("x-amzn-requestid", HeaderValue::from_str(&request_id()).expect("hex"));
+    answer
+}
+
+fn request_id() -> String {
+    format!("{}-{}-{}-{}-{}", random_hex(8), random_hex(4), random_hex(4), random_hex(4), random_hex(12))
+}

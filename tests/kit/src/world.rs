@@ -1,0 +1,332 @@
+//! A world: one instance, its metadata, its account, its group, a registry, on ports of their own. Many fit side by side.
+//!
+//! ```no_run
+//! # async fn example(berth: &std::path::Path) {
+//! use std::time::Duration;
+//! let world = berth_kit::World::start().await;
+//! let image = world.app_image();
+//! world.secrets.put("prod/api", r#"{"KEY":"value"}"#);
+//! world.user_data(&format!("berth image={} port=0:8080 secrets=prod/api", image.by_tag()));
+//! let agent = world.launch(berth).await;
+//! agent.ready_within(Duration::from_secs(30)).await;
+//! world.journal.in_order(&["registry GET manifest", "autoscaling CompleteLifecycleAction CONTINUE"]);
+//! # }
+//! ```
+//! The fakes run on a thread of the world's own, so a test may block. When the world is dropped, its agent is killed and its
+//! containers, volumes and images are removed from the engine.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::runtime::{Builder as RuntimeBuilder, Handle};
+use tokio::sync::oneshot;
+
+use crate::agent::{Agent, Launch, Process};
+use crate::autoscaling::AutoScaling;
+use crate::aws::Aws;
+use crate::credentials::Credentials;
+use crate::ecr::Ecr;
+use crate::engine::Engine;
+use crate::faults::{Fault, Faults, Scripted};
+use crate::group::{Hook, Transition};
+use crate::image::Image;
+use crate::imds::{Imds, Instance};
+use crate::journal::Journal;
+use crate::parameter_store::ParameterStore;
+use crate::registry::{Pushed, Registry};
+use crate::secrets_manager::SecretsManager;
+use crate::server::Reserved;
+use crate::text::random_hex;
+
+/// The region of every world.
+pub const REGION: &str = "us-east-2";
+/// The availability zone of every world.
+pub const ZONE: &str = "us-east-2a";
+/// The account of every world.
+pub const ACCOUNT: &str = "123456789012";
+
+/// The world that a test runs the agent in.
+pub struct World {
+    /// `i-` and 17 hex digits, this world's own.
+    pub instance_id: String,
+    /// `app-` and 8 hex digits, this world's own: the repository of [`World::app_image`], so also the app's default name.
+    pub name: String,
+    /// What every fake was asked.
+    pub journal: Journal,
+    /// What goes wrong.
+    pub faults: Faults,
+    /// The metadata service.
+    pub imds: Arc<Imds>,
+    /// The AWS endpoint.
+    pub aws: Arc<Aws>,
+    /// Secrets Manager.
+    pub secrets: Arc<SecretsManager>,
+    /// SSM Parameter Store.
+    pub parameters: Arc<ParameterStore>,
+    /// ECR.
+    pub ecr: Arc<Ecr>,
+    /// EC2 Auto Scaling.
+    pub autoscaling: Arc<AutoScaling>,
+    /// The registry.
+    pub registry: Arc<Registry>,
+    /// The real engine.
+    pub engine: Engine,
+    pub(crate) processes: Mutex<Vec<Arc<Process>>>,
+    pub(crate) runtime: Handle,
+    credentials: Arc<Credentials>,
+    run: TempDir,
+    disk: TempDir,
+    thread: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+}
+
+/// What is unusual about a world.
+pub struct WorldBuilder {
+    hooks: Option<Vec<Hook>>,
+    pending: bool,
+    imds_closed: bool,
+    private_registry: bool,
+}
+
+impl WorldBuilder {
+    /// The instance is in no Auto Scaling group.
+    #[must_use]
+    pub fn no_group(mut self) -> Self {
+        self.hooks = None;
+        self
+    }
+
+    /// The group has exactly these hooks; as a rule it has `launch` and `terminate`, with five minutes each.
+    #[must_use]
+    pub fn hooks(mut self, hooks: Vec<Hook>) -> Self {
+        self.hooks = Some(hooks);
+        self
+    }
+
+    /// The launch hook is not active until [`AutoScaling::enter_wait`].
+    #[must_use]
+    pub fn pending(mut self) -> Self {
+        self.pending = true;
+        self
+    }
+
+    /// The metadata service refuses connections until [`Imds::start_listening`].
+    #[must_use]
+    pub fn imds_closed(mut self) -> Self {
+        self.imds_closed = true;
+        self
+    }
+
+    /// The registry asks for the credentials that ECR hands out.
+    #[must_use]
+    pub fn private_registry(mut self) -> Self {
+        self.private_registry = true;
+        self
+    }
+
+    /// Lets the world begin.
+    pub async fn start(self) -> World {
+        let (runtime, thread) = begin_thread();
+        let (journal, faults, credentials) = (Journal::new(), Faults::default(), Arc::new(Credentials::new()));
+        let instance_id = format!("i-{}", random_hex(17));
+        let name = format!("app-{}", random_hex(8));
+
+        let instance = Instance { id: &instance_id, region: REGION, zone: ZONE, account: ACCOUNT };
+        let imds = Imds::new(&instance, Arc::clone(&credentials), journal.clone(), faults.clone(), runtime.clone());
+        let imds = Arc::new(imds);
+        let group = format!("{name}-asg");
+        let in_group = self.hooks.is_some();
+        let autoscaling = Arc::new(AutoScaling::new(&instance_id, ZONE, &group, Arc::clone(&imds), self.hooks));
+        if in_group && !self.pending {
+            autoscaling.enter_wait();
+        }
+        if !self.imds_closed {
+            imds.start_listening();
+        }
+
+        let reserved = Reserved::new();
+        let aws = Arc::new(Aws {
+            address: reserved.address,
+            regions: Mutex::new(BTreeSet::from([REGION.to_owned()])),
+            credentials: Arc::clone(&credentials),
+            journal: journal.clone(),
+            faults: faults.clone(),
+            secrets: Arc::new(SecretsManager::new(REGION, ACCOUNT)),
+            parameters: Arc::new(ParameterStore::new(REGION, ACCOUNT)),
+            ecr: Arc::new(Ecr::new(REGION, ACCOUNT)),
+            autoscaling: Arc::clone(&autoscaling),
+        });
+        reserved.open(&runtime, Arc::clone(&aws));
+        let registry = Registry::open(journal.clone(), faults.clone(), &runtime);
+        if self.private_registry {
+            registry.require("AWS", &aws.ecr.password());
+        }
+
+        World {
+            secrets: Arc::clone(&aws.secrets),
+            parameters: Arc::clone(&aws.parameters),
+            ecr: Arc::clone(&aws.ecr),
+            engine: Engine::default(),
+            processes: Mutex::default(),
+            // On tmpfs, as /run is on an instance, and short: the path of a unix socket has 108 bytes.
+            run: tempfile::Builder::new().prefix("berth").tempdir_in("/dev/shm").expect("a directory in /dev/shm"),
+            disk: tempfile::Builder::new().prefix("berth").tempdir().expect("a directory for temporary files"),
+            thread: Some(thread),
+            instance_id,
+            name,
+            journal,
+            faults,
+            imds,
+            aws,
+            autoscaling,
+            registry,
+            runtime,
+            credentials,
+        }
+    }
+}
+
+impl World {
+    /// An instance in a group with hooks, waiting in `Pending:Wait`, everything well.
+    pub async fn start() -> Self {
+        Self::builder().start().await
+    }
+
+    /// A world with something unusual.
+    pub fn builder() -> WorldBuilder {
+        let hook = |name: &str, transition| Hook {
+            name: name.into(),
+            transition,
+            heartbeat_timeout: Duration::from_secs(300),
+            default_result: "ABANDON".into(),
+        };
+        WorldBuilder {
+            hooks: Some(vec![hook("launch", Transition::Launching), hook("terminate", Transition::Terminating)]),
+            pending: false,
+            imds_closed: false,
+            private_registry: false,
+        }
+    }
+
+    /// Scripts a fault, see [`Faults::add`].
+    pub fn fault(&self, pattern: &str, fault: Fault) -> Scripted {
+        self.faults.add(pattern, fault)
+    }
+
+    /// The instance's user-data.
+    pub fn user_data(&self, text: &str) {
+        self.imds.user_data(text);
+    }
+
+    /// Pushes a demo app of this world's own as `127.0.0.1:PORT/app-…:v1`.
+    pub fn app_image(&self) -> Pushed {
+        self.push("v1", &Image::demo_app())
+    }
+
+    /// Pushes an image to this world's own repository.
+    pub fn push(&self, tag: &str, image: &Image) -> Pushed {
+        self.registry.push(&self.name, tag, &image.build())
+    }
+
+    /// The name that the container has by default.
+    pub fn container(&self) -> String {
+        format!("berth-{}", self.name)
+    }
+
+    /// What the AMI says: the content of `/etc/berth/berth.toml`.
+    pub fn ami_defaults(&self, toml: &str) {
+        std::fs::write(self.config_file(), toml).expect("a file in the world's directory");
+    }
+
+    /// Starts the agent as its unit does.
+    pub async fn launch(&self, berth: &Path) -> Agent {
+        self.launcher(berth).start().await
+    }
+
+    /// Starts the agent in an unusual way.
+    pub fn launcher(&self, berth: &Path) -> Launch<'_> {
+        Launch::new(self, berth)
+    }
+
+    /// Starts the agent once more, with the directories of the one before, as after a crash.
+    pub async fn relaunch(&self, berth: &Path) -> Agent {
+        self.launch(berth).await
+    }
+
+    /// The agent's `--run-dir`, on tmpfs.
+    pub fn run_dir(&self) -> PathBuf {
+        self.run.path().join("run")
+    }
+
+    /// The agent's `--state-dir`, on disk.
+    pub fn state_dir(&self) -> PathBuf {
+        self.disk.path().join("state")
+    }
+
+    pub(crate) fn home(&self) -> PathBuf {
+        self.disk.path().join("home")
+    }
+
+    /// What the agent wrote to the system console, a file here.
+    pub fn console_text(&self) -> String {
+        std::fs::read_to_string(self.console_file()).unwrap_or_default()
+    }
+
+    pub(crate) fn console_file(&self) -> PathBuf {
+        self.disk.path().join("console")
+    }
+
+    pub(crate) fn config_file(&self) -> PathBuf {
+        self.disk.path().join("berth.toml")
+    }
+
+    /// The role's secret keys and tokens, which must be seen nowhere.
+    pub fn credential_values(&self) -> Vec<String> {
+        self.credentials.secret_values()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let processes = self.processes.lock().unwrap();
+        let exits: Vec<_> = processes.iter().map(|process| process.exit()).collect();
+        processes.iter().for_each(|process| process.kill());
+        drop(processes);
+        let engine = self.engine.clone();
+        let (label, name, host) =
+            (format!("berth.instance={}", self.instance_id), self.name.clone(), self.registry.host());
+        // A thread of its own: the test's runtime may be the one that this drop runs on.
+        let cleaning = thread::spawn(move || {
+            let runtime = RuntimeBuilder::new_current_thread().enable_all().build().expect("a runtime");
+            // Nothing more is created once the agents are gone.
+            let clean = async {
+                for mut exit in exits {
+                    let _ = exit.wait_for(Option::is_some).await;
+                }
+                engine.clean(&label, &name, &host).await;
+            };
+            let _ = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(30), clean).await });
+        });
+        let cleaned = cleaning.join();
+        if let Some((stop, thread)) = self.thread.take() {
+            let _ = stop.send(());
+            let _ = thread.join();
+        }
+        if cleaned.is_err() && !thread::panicking() {
+            panic!("the world could not be cleaned up");
+        }
+    }
+}
+
+fn begin_thread() -> (Handle, (oneshot::Sender<()>, JoinHandle<()>)) {
+    let (stop, stopped) = oneshot::channel();
+    let runtime = RuntimeBuilder::new_current_thread().enable_all().build().expect("a runtime");
+    let handle = runtime.handle().clone();
+    let thread = thread::Builder::new().name("world".into()).spawn(move || {
+        let _ = runtime.block_on(stopped);
+    });
+    (handle, (stop, thread.expect("a thread")))
+}

@@ -1,0 +1,14 @@
+//! The kit's own tests: the fakes as a client meets them, one world a test.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "the helpers of tests are tests too"
+)]
+
+mod agent;
+mod aws;
+mod faults;
+mod imds;
+mod registry;
