@@ -1,0 +1,10 @@
+//! The engine's adapter against a real Docker Engine and Debian's own registry.
+
+mod bench;
+mod registry;
+
+mod containers;
+mod keys;
+mod probes;
+mod pulls;
+mod secrets;
