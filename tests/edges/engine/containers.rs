@@ -15,6 +15,9 @@ use bollard::query_parameters::CreateContainerOptions;
 
 use super::bench::{Bench, identity, unique, within, words};
 
+/// A change to a config, the class of the fault that it makes, and words of the engine in it.
+type Case<'a> = (&'a dyn Fn(&mut Config), Class, &'a str);
+
 const SLEEP: &str = "CMD [\"sleep\", \"600\"]";
 
 fn publish(host: u16) -> Vec<Port> {
@@ -153,7 +156,7 @@ async fn what_cannot_start_is_told_in_the_engine_s_words() {
     let image = bench.busybox(&[SLEEP]).await;
     let held = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = held.local_addr().unwrap().port();
-    let cases: [(&dyn Fn(&mut Config), Class, &str); 5] = [
+    let cases: [Case<'_>; 5] = [
         (&|c| c.ports = publish(port), Class::Misconfigured, "address already in use"),
         (&|c| c.command = Some(words(&["nope"])), Class::Broken, "executable file not found"),
         (&|c| c.user = Some("nobody-here".to_owned()), Class::Broken, "unable to find user"),
@@ -182,10 +185,10 @@ fn missing_device() -> Device {
 async fn what_cannot_be_created_is_told_in_the_engine_s_words() {
     let mut bench = Bench::new().await;
     let image = bench.busybox(&[SLEEP]).await;
-    let cases: [(fn(&mut Config), Class, &str); 3] = [
-        (|c| c.log_driver = "nope".to_owned(), Class::Misconfigured, "no log driver named"),
-        (|c| c.stop_signal = Some("SIGNOPE".to_owned()), Class::Misconfigured, "SIGNOPE"),
-        (|c| c.memory = Some(1024), Class::Misconfigured, "memory limit"),
+    let cases: [Case<'_>; 3] = [
+        (&|c| c.log_driver = "nope".to_owned(), Class::Misconfigured, "plugin \"nope\" not found"),
+        (&|c| c.stop_signal = Some("SIGNOPE".to_owned()), Class::Misconfigured, "SIGNOPE"),
+        (&|c| c.memory = Some(1024), Class::Misconfigured, "memory limit"),
     ];
     for (edit, class, says) in cases {
         let creation = bench.creation(&image, edit).await;

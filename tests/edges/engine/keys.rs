@@ -72,7 +72,7 @@ async fn every_key_means_what_docker_run_means() {
             "/HostConfig/Ulimits",
             json!([{"Name": "nofile", "Soft": 1024, "Hard": 2048}]),
         ),
-        ("cap_add", |c| c.cap_add = words(&["NET_ADMIN"]), "/HostConfig/CapAdd", json!(["CAP_NET_ADMIN"])),
+        ("cap_add", |c| c.cap_add = words(&["CAP_NET_ADMIN"]), "/HostConfig/CapAdd", json!(["CAP_NET_ADMIN"])),
         ("cap_drop", |c| c.cap_drop = words(&["ALL"]), "/HostConfig/CapDrop", json!(["ALL"])),
         (
             "devices",

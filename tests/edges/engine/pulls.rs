@@ -157,8 +157,10 @@ fn sha256(text: &str) -> String {
 async fn misbehaving(manners: Manners) -> PinnedImage {
     let config = sha256(CONFIG);
     let layer = format!("sha256:{}", "2".repeat(64));
+    // The engine keeps every manifest that it once got, so each is one of its own.
+    let repository = unique("berth-edges-odd");
     let manifest = format!(
-        r#"{{"schemaVersion":2,"mediaType":"application/vnd.docker.distribution.manifest.v2+json","config":{{"mediaType":"application/vnd.docker.container.image.v1+json","size":{},"digest":"{config}"}},"layers":[{{"mediaType":"application/vnd.docker.image.rootfs.diff.tar.gzip","size":1000000,"digest":"{layer}"}}]}}"#,
+        r#"{{"schemaVersion":2,"annotations":{{"for":"{repository}"}},"mediaType":"application/vnd.docker.distribution.manifest.v2+json","config":{{"mediaType":"application/vnd.docker.container.image.v1+json","size":{},"digest":"{config}"}},"layers":[{{"mediaType":"application/vnd.docker.image.rootfs.diff.tar.gzip","size":1000000,"digest":"{layer}"}}]}}"#,
         CONFIG.len()
     );
     let digest = sha256(&manifest);
@@ -171,7 +173,7 @@ async fn misbehaving(manners: Manners) -> PinnedImage {
                 let mut seen = Vec::new();
                 let mut chunk = [0; 4096];
                 while let Ok(read @ 1..) = stream.read(&mut chunk).await {
-                    seen.extend_from_slice(&chunk[..read]);
+                    seen.extend(chunk.iter().take(read));
                     if !seen.starts_with(b"GET ") && !seen.starts_with(b"HEAD ") {
                         // The engine tries TLS first.
                         if !matches!(manners, Manners::Mute) {
@@ -207,7 +209,7 @@ async fn misbehaving(manners: Manners) -> PinnedImage {
             });
         }
     });
-    PinnedImage { repository: format!("127.0.0.1:{port}/{}", unique("berth-edges-odd")), digest }
+    PinnedImage { repository: format!("127.0.0.1:{port}/{repository}"), digest }
 }
 
 #[tokio::test]

@@ -114,7 +114,7 @@ impl Drop for Registry {
 }
 
 fn run(command: &mut Command) -> Vec<u8> {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let output = command.output().expect("openssl, and htpasswd of apache2-utils");
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     output.stdout
 }
