@@ -24,7 +24,7 @@ pub fn main(args: &Check) -> ExitCode {
     } else {
         fs::read(&args.file)
     };
-    let name = if standard_input { "standard input".to_owned() } else { args.file.display().to_string() };
+    let name = args.file.display().to_string();
     let bytes = match read {
         Ok(bytes) => bytes,
         Err(error) => return super::failed(Outcome::Usage, &format!("cannot read {name}: {error}")),

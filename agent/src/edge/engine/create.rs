@@ -119,11 +119,11 @@ fn host_config(config: &Config, mounted: Mounted<'_>) -> HostConfig {
     }
 }
 
+/// An argument vector, if it is said.
+type Said = Option<Vec<String>>;
+
 /// ENTRYPOINT and CMD. What is not said is left to the image, unless the shim comes first: then all of it must be spelled out.
-fn command(
-    creation: &Creation,
-    mounted: Mounted<'_>,
-) -> Result<(Option<Vec<String>>, Option<Vec<String>>), EngineError> {
+fn command(creation: &Creation, mounted: Mounted<'_>) -> Result<(Said, Said), EngineError> {
     let Creation { config, facts, image, .. } = creation;
     let entrypoint = config.entrypoint.as_ref().unwrap_or(&facts.entrypoint);
     let command = match (&config.command, &config.entrypoint) {

@@ -132,12 +132,20 @@ pub(super) fn plain(status: Option<u16>, _: &str) -> Class {
 
 /// For creating a container: the engine checks what it was asked for.
 pub(super) fn create(status: Option<u16>, prose: &str) -> Class {
+    // Engines answer 500 and 404 to these, too.
+    const MISCONFIGURED: [&str; 4] = [
+        "error looking up logging plugin",
+        "unknown log opt",
+        "invalid mount config",
+        "bind source path does not exist",
+    ];
+    if MISCONFIGURED.iter().any(|words| prose.contains(words)) {
+        return Class::Misconfigured;
+    }
     match status {
         _ if prose.contains("no space left on device") => Class::Broken,
         Some(400) => Class::Misconfigured,
         Some(404) => Class::Broken,
-        // Engines answer 500 to an unknown log driver and to a bind whose source is missing.
-        _ if prose.contains("no log driver named") || prose.contains("unknown log opt") => Class::Misconfigured,
         _ => Class::Transient,
     }
 }

@@ -1,0 +1,308 @@
+//! What these tests stand on: images of a static busybox, containers of unique names, and all of it gone at the end.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use berth::config::{
+    BootPolicy, Config, Drain, ImageRef, ImdsAccess, Lifecycle, OnFailure, OnNotice, PinnedImage, Probe, RegistryAuth,
+    Restart, SecretsAs,
+};
+use berth::edge::deliver::Delivery;
+use berth::edge::engine::{Engine, Login, Mounted, container_name};
+use berth::edge::secret::Secret;
+use berth::effect::{ContainerId, Creation, RunningContainer};
+use berth::event::Exit;
+use berth::identity::Identity;
+use bollard::Docker;
+use bollard::models::ContainerInspectResponse;
+use bollard::query_parameters::{CreateImageOptions, InspectContainerOptions, LogsOptions, PushImageOptions};
+use futures_util::StreamExt;
+
+use super::registry::Registry;
+
+/// The engine's socket.
+const SOCKET: &str = "/var/run/docker.sock";
+
+/// One test's part of the engine.
+pub(super) struct Bench {
+    pub(super) engine: Engine,
+    pub(super) docker: Docker,
+    pub(super) registry: Registry,
+    pub(super) delivery: Delivery,
+    /// Its run directory, on tmpfs.
+    _run_dir: tempfile::TempDir,
+    /// Requests that take away what was made, the last first.
+    cleanup: Vec<String>,
+}
+
+/// A file of an image, and its mode.
+pub(super) type File<'a> = (&'a str, &'a [u8], u32);
+
+impl Bench {
+    /// A bench with a registry that everybody may use.
+    pub(super) async fn new() -> Self {
+        Self::with(Registry::open().await)
+    }
+
+    /// A bench with that registry.
+    pub(super) fn with(registry: Registry) -> Self {
+        let docker = Docker::connect_with_unix(SOCKET, 120, bollard::API_DEFAULT_VERSION).expect("a Docker Engine");
+        let run_dir = tempfile::Builder::new().prefix("berth-run-").tempdir_in("/dev/shm").unwrap();
+        Self {
+            engine: Engine::new(Some(&format!("unix://{SOCKET}"))).unwrap(),
+            docker,
+            registry,
+            delivery: Delivery::new(run_dir.path()),
+            _run_dir: run_dir,
+            cleanup: Vec::new(),
+        }
+    }
+
+    /// An image with a static busybox and links for the applets that the tests use.
+    pub(super) async fn busybox(&mut self, changes: &[&str]) -> ImageRef {
+        self.image(&["sh", "sleep", "env", "cat", "id", "httpd", "nc", "wget", "tail", "touch"], &[], changes).await
+    }
+
+    /// An image of a busybox with these links to it in /bin, of these files and with these Dockerfile lines; pushed, so that it has
+    /// a digest.
+    pub(super) async fn image(&mut self, applets: &[&str], files: &[File<'_>], changes: &[&str]) -> ImageRef {
+        let mut tar = tar::Builder::new(Vec::new());
+        if !applets.is_empty() {
+            let busybox = std::fs::read("/bin/busybox").expect("busybox-static");
+            append(&mut tar, ("bin/busybox", &busybox, 0o755));
+        }
+        for applet in applets {
+            let mut header = tar::Header::new_gnu();
+            header.set_entry_type(tar::EntryType::Symlink);
+            header.set_size(0);
+            tar.append_link(&mut header, format!("bin/{applet}"), "busybox").unwrap();
+        }
+        for file in files {
+            append(&mut tar, *file);
+        }
+        let repository = unique("berth-edges");
+        let tag = "v1";
+        let name = format!("{}/{repository}", self.registry.address());
+        let options = CreateImageOptions {
+            from_src: Some("-".to_owned()),
+            repo: Some(name.clone()),
+            tag: Some(tag.to_owned()),
+            changes: changes.iter().map(|line| (*line).to_owned()).collect(),
+            ..Default::default()
+        };
+        let body = bollard::body_full(tar.into_inner().unwrap().into());
+        let mut made = Box::pin(self.docker.create_image(Some(options), Some(body), None));
+        while let Some(line) = made.next().await {
+            line.expect("the image is imported");
+        }
+        self.cleanup.push(format!("DELETE /images/{name}:{tag}?force=1"));
+        let push = PushImageOptions { tag: Some(tag.to_owned()), ..Default::default() };
+        let header = self.registry.auth_header();
+        let docker = self.docker.clone().with_request_modifier(move |mut request| {
+            request.headers_mut().insert("X-Registry-Auth", header.parse().unwrap());
+            request
+        });
+        let mut pushed = Box::pin(docker.push_image(&name, Some(push), None));
+        while let Some(line) = pushed.next().await {
+            line.expect("the image is pushed");
+        }
+        ImageRef { registry: self.registry.address(), repository, tag: Some(tag.to_owned()), digest: None }
+    }
+
+    /// Takes the image from the engine; the registry keeps it.
+    pub(super) async fn forget_image(&mut self, image: &ImageRef, pinned: &PinnedImage) {
+        call(&format!("DELETE /images/{image}?force=1"));
+        call(&format!("DELETE /images/{pinned}?force=1"));
+        self.cleanup.push(format!("DELETE /images/{pinned}?force=1"));
+    }
+
+    /// Everything that the machine would know before it creates a container of that image.
+    pub(super) async fn creation(&mut self, image: &ImageRef, edit: impl FnOnce(&mut Config)) -> Creation {
+        let login = self.registry.login();
+        let login = login.as_ref().map(|(username, password)| Login { username, password });
+        let pinned = self.engine.resolve_digest(image, login).await.unwrap();
+        let facts = self.engine.inspect_image(&pinned).await.unwrap().expect("the engine has the image");
+        let mut config = config(image.clone());
+        edit(&mut config);
+        Creation { config: Arc::new(config), identity: Arc::new(identity()), image: pinned, facts }
+    }
+
+    /// Creates the container, with what its secrets need.
+    pub(super) async fn create(&mut self, creation: &Creation, secrets: Option<&Secrets>) -> ContainerId {
+        let name = container_name(&creation.config);
+        self.cleanup.push(format!("DELETE /containers/{name}?force=1&v=1"));
+        let how = creation.config.secrets_as;
+        let directory = secrets.map(|_| self.delivery.prepare(&name, how).unwrap());
+        let mounted = match (&directory, how) {
+            (None, _) => Mounted::Nothing,
+            (Some(directory), SecretsAs::Env) => {
+                Mounted::Env { binary: Path::new(env!("CARGO_BIN_EXE_berth")), directory }
+            }
+            (Some(directory), SecretsAs::Files) => Mounted::Files { directory },
+        };
+        self.engine.create(creation, mounted).await.unwrap()
+    }
+
+    /// Creates and starts it.
+    pub(super) async fn run(&mut self, creation: &Creation, secrets: Option<&Secrets>) -> RunningContainer {
+        let id = self.create(creation, secrets).await;
+        if let Some(secrets) = secrets {
+            self.delivery.write(&container_name(&creation.config), creation.config.secrets_as, secrets).unwrap();
+        }
+        self.engine.start(&id).await.unwrap()
+    }
+
+    /// Runs it to its end: how it ended, and what it printed.
+    pub(super) async fn run_to_end(&mut self, creation: &Creation, secrets: Option<&Secrets>) -> (Exit, String) {
+        let running = self.run(creation, secrets).await;
+        let exit = within(self.engine.watch(&running.id)).await.unwrap();
+        (exit, self.output(&running.id).await)
+    }
+
+    /// What it printed so far.
+    pub(super) async fn output(&self, id: &ContainerId) -> String {
+        let options = LogsOptions { stdout: true, stderr: true, ..Default::default() };
+        let mut lines = Box::pin(self.docker.logs(&id.0, Some(options)));
+        let mut output = String::new();
+        while let Some(line) = lines.next().await {
+            output.push_str(&line.unwrap().to_string());
+        }
+        output
+    }
+
+    /// Waits until it printed this.
+    pub(super) async fn says(&self, id: &ContainerId, words: &str) {
+        within(async {
+            while !self.output(id).await.contains(words) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+    }
+
+    pub(super) async fn inspect(&self, id: &ContainerId) -> ContainerInspectResponse {
+        self.docker.inspect_container(&id.0, None::<InspectContainerOptions>).await.unwrap()
+    }
+
+    /// Takes this away at the end too.
+    pub(super) fn and_remove(&mut self, request: String) {
+        self.cleanup.push(request);
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        for request in self.cleanup.iter().rev() {
+            call(request);
+        }
+    }
+}
+
+/// Secrets by name.
+pub(super) type Secrets = BTreeMap<String, Secret>;
+
+pub(super) fn secrets(pairs: &[(&str, &str)]) -> Secrets {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), Secret::new(*value))).collect()
+}
+
+pub(super) fn words(line: &[&str]) -> Vec<String> {
+    line.iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// A name that no other test, run or worktree has.
+pub(super) fn unique(stem: &str) -> String {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    format!("{stem}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Bounds a wait.
+pub(super) async fn within<T>(wait: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), wait).await.expect("it happens within a minute")
+}
+
+/// One request to the engine without a runtime, as a destructor can make it. Returns the whole answer.
+fn call(request: &str) -> String {
+    let mut answer = String::new();
+    if let Ok(mut socket) = UnixStream::connect(SOCKET) {
+        let _ = write!(socket, "{request} HTTP/1.1\r\nHost: engine\r\nConnection: close\r\n\r\n");
+        let _ = socket.read_to_string(&mut answer);
+    }
+    answer
+}
+
+fn append(tar: &mut tar::Builder<Vec<u8>>, (path, content, mode): File<'_>) {
+    let mut header = tar::Header::new_gnu();
+    header.set_size(content.len() as u64);
+    header.set_mode(mode);
+    tar.append_data(&mut header, path, content).unwrap();
+}
+
+/// The instance that these containers belong to.
+pub(super) fn identity() -> Identity {
+    Identity {
+        instance_id: format!("i-edges{}", std::process::id()),
+        region: "us-east-2".to_owned(),
+        availability_zone: "us-east-2a".to_owned(),
+        account: "123456789012".to_owned(),
+        domain: "amazonaws.com".to_owned(),
+        target_state: None,
+    }
+}
+
+/// A config with nothing in it but the image and a unique name.
+fn config(image: ImageRef) -> Config {
+    let second = Duration::from_secs(1);
+    Config {
+        image,
+        name: unique("edges"),
+        ports: Vec::new(),
+        health: None,
+        probe: Probe { interval: second, timeout: second, healthy: 1, unhealthy: 3, start_timeout: second },
+        env: BTreeMap::new(),
+        secret: BTreeMap::new(),
+        secrets: Vec::new(),
+        secrets_as: SecretsAs::Env,
+        secrets_refresh: None,
+        registry_auth: RegistryAuth::Auto,
+        command: None,
+        entrypoint: None,
+        user: None,
+        workdir: None,
+        volumes: Vec::new(),
+        tmpfs: BTreeMap::new(),
+        read_only: false,
+        memory: None,
+        cpus: None,
+        ulimits: Vec::new(),
+        cap_add: Vec::new(),
+        cap_drop: Vec::new(),
+        devices: Vec::new(),
+        gpus: None,
+        network: None,
+        hostname: None,
+        extra_hosts: Vec::new(),
+        shm_size: None,
+        labels: BTreeMap::new(),
+        init: true,
+        privileged: false,
+        stop_signal: None,
+        log_driver: "json-file".to_owned(),
+        log_opt: BTreeMap::new(),
+        imds: ImdsAccess::Allow,
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        boot: BootPolicy { timeout: second, on_failure: OnFailure::Abandon },
+        restart: Restart { backoff: second, backoff_max: second, limit: 5, window: second },
+        drain: Drain { settle: second, timeout: second, idle: second },
+        stop_timeout: Duration::from_secs(30),
+        lifecycle: Lifecycle { poll: second, group: None, launch_hook: None, terminate_hook: None, heartbeat: None },
+        spot: OnNotice::Drain,
+        rebalance: OnNotice::Ignore,
+        maintenance: OnNotice::Ignore,
+    }
+}

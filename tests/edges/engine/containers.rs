@@ -1,0 +1,227 @@
+//! The life of a container, and what the engine says when it cannot be.
+
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::path::Path;
+use std::time::Duration;
+
+use berth::config::{Config, Device, Port, Protocol, Volume};
+use berth::edge::engine::{Engine, EngineError, Mounted, container_name};
+use berth::effect::ContainerId;
+use berth::event::Exit;
+use berth::fault::Class;
+use berth::fingerprint::fingerprint;
+use bollard::models::ContainerCreateBody;
+use bollard::query_parameters::CreateContainerOptions;
+
+use super::bench::{Bench, identity, unique, within, words};
+
+/// A change to a config, the class of the fault that it makes, and words of the engine in it.
+type Case<'a> = (&'a dyn Fn(&mut Config), Class, &'a str);
+
+const SLEEP: &str = "CMD [\"sleep\", \"600\"]";
+
+fn publish(host: u16) -> Vec<Port> {
+    vec![Port { host_ip: Some(Ipv4Addr::LOCALHOST.into()), host, container: 8080, protocol: Protocol::Tcp }]
+}
+
+#[tokio::test]
+async fn a_running_container_is_found_with_all_that_adopting_it_takes() {
+    let mut bench = Bench::new().await;
+    let image = bench.busybox(&[SLEEP, "HEALTHCHECK CMD test -f /well"]).await;
+    let creation = bench.creation(&image, |config| config.ports = publish(0)).await;
+    let name = container_name(&creation.config);
+    let started = bench.run(&creation, None).await;
+    assert!(matches!(started.address, IpAddr::V4(address) if address.is_private()), "{}", started.address);
+    assert!(matches!(started.published[..], [(8080, host)] if host.port() > 0 && host.ip().is_loopback()));
+    assert_eq!(started.healthcheck, Some(words(&["/bin/sh", "-c", "test -f /well"])));
+    assert!(!started.shim);
+
+    let found = bench.engine.find_containers("berth-nothing", &identity().instance_id).await.unwrap();
+    let found: Vec<_> = found.into_iter().filter(|container| container.name == name).collect();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].running, Some(started.clone()));
+    assert_eq!(found[0].image, Some(creation.image.clone()));
+    assert_eq!(found[0].fingerprint, Some(fingerprint(&creation.config)));
+
+    within(bench.engine.stop(&started.id, Duration::ZERO)).await.unwrap();
+    let found = bench.engine.find_containers(&name, "i-another").await.unwrap();
+    assert_eq!(found.len(), 1, "it is found by its name too");
+    assert_eq!(found[0].running, None);
+    assert!(bench.engine.find_containers("berth-nothing", "i-another").await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn whoever_holds_the_name_is_found_and_told() {
+    let mut bench = Bench::new().await;
+    let image = bench.busybox(&[SLEEP]).await;
+    let creation = bench.creation(&image, |_| {}).await;
+    let name = container_name(&creation.config);
+    bench.and_remove(format!("DELETE /containers/{name}?force=1"));
+    let options = CreateContainerOptions { name: Some(name.clone()), ..Default::default() };
+    let body = ContainerCreateBody { image: Some(creation.image.to_string()), ..Default::default() };
+    bench.docker.create_container(Some(options), body).await.unwrap();
+
+    let found = bench.engine.find_containers(&name, &identity().instance_id).await.unwrap();
+    let holder = found.iter().find(|container| container.name == name).unwrap();
+    assert_eq!((&holder.fingerprint, &holder.image), (&None, &None));
+    let error = bench.engine.create(&creation, Mounted::Nothing).await.unwrap_err();
+    assert!(matches!(&error, EngineError::NameTaken(taken) if *taken == name), "{error}");
+}
+
+#[tokio::test]
+async fn a_container_on_the_host_s_network_answers_on_loopback() {
+    let mut bench = Bench::new().await;
+    let image = bench.busybox(&[SLEEP]).await;
+    let creation = bench.creation(&image, |config| config.network = Some("host".to_owned())).await;
+    assert_eq!(bench.run(&creation, None).await.address, IpAddr::V4(Ipv4Addr::LOCALHOST));
+}
+
+#[tokio::test]
+async fn an_exit_is_told_with_its_code() {
+    let mut bench = Bench::new().await;
+    let image = bench.busybox(&[]).await;
+    let run = |script: &str| {
+        let script = script.to_owned();
+        move |config: &mut Config| config.command = Some(words(&["sh", "-c", &script]))
+    };
+    let creation = bench.creation(&image, run("exit 7")).await;
+    assert_eq!(bench.run_to_end(&creation, None).await.0, Exit { code: 7, oom_killed: false });
+
+    let creation = bench
+        .creation(&image, |config| {
+            run("tail /dev/zero")(config);
+            config.memory = Some(16 << 20);
+        })
+        .await;
+    assert_eq!(bench.run_to_end(&creation, None).await.0, Exit { code: 137, oom_killed: true });
+}
+
+#[tokio::test]
+async fn a_stop_kills_after_its_timeout_and_no_sooner_is_no_fault_twice() {
+    let mut bench = Bench::new().await;
+    let image = bench.busybox(&[]).await;
+    let creation = bench
+        .creation(&image, |config| {
+            config.command = Some(words(&["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.05; done"]));
+        })
+        .await;
+    let app = bench.run(&creation, None).await;
+    bench.says(&app.id, "ready").await;
+    within(bench.engine.stop(&app.id, Duration::from_millis(500))).await.unwrap();
+    assert_eq!(within(bench.engine.watch(&app.id)).await.unwrap().code, 137);
+    within(bench.engine.stop(&app.id, Duration::ZERO)).await.unwrap();
+    bench.engine.stop(&ContainerId(unique("gone")), Duration::ZERO).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stop_signal_reaches_the_app() {
+    let mut bench = Bench::new().await;
+    let image = bench.busybox(&[]).await;
+    let creation = bench
+        .creation(&image, |config| {
+            config.stop_signal = Some("SIGUSR1".to_owned());
+            config.command = Some(words(&["sh", "-c", "trap 'exit 3' USR1; echo ready; while :; do sleep 0.05; done"]));
+        })
+        .await;
+    let app = bench.run(&creation, None).await;
+    bench.says(&app.id, "ready").await;
+    within(bench.engine.stop(&app.id, Duration::from_secs(30))).await.unwrap();
+    assert_eq!(within(bench.engine.watch(&app.id)).await.unwrap().code, 3);
+}
+
+#[tokio::test]
+async fn a_removed_container_is_gone_with_its_anonymous_volumes() {
+    let mut bench = Bench::new().await;
+    let image = bench.busybox(&[SLEEP]).await;
+    let creation = bench
+        .creation(&image, |config| {
+            config.volumes = vec![Volume { source: None, target: "/data".to_owned(), read_only: false }];
+        })
+        .await;
+    let app = bench.run(&creation, None).await;
+    let volume = bench.inspect(&app.id).await.mounts.unwrap()[0].name.clone().unwrap();
+    let watched = bench.engine.clone();
+    let id = app.id.clone();
+    let watch = tokio::spawn(async move { watched.watch(&id).await });
+    assert_eq!(within(bench.engine.remove(&app.id)).await.unwrap(), Some(container_name(&creation.config)));
+    assert_eq!(within(watch).await.unwrap().unwrap().code, 137, "whoever watched it learns that it was killed");
+    assert!(bench.docker.inspect_volume(&volume).await.is_err());
+    assert_eq!(bench.engine.remove(&app.id).await.unwrap(), None);
+    assert_eq!(bench.engine.watch(&app.id).await.unwrap().code, 137);
+}
+
+#[tokio::test]
+async fn what_cannot_start_is_told_in_the_engine_s_words() {
+    let mut bench = Bench::new().await;
+    let image = bench.busybox(&[SLEEP]).await;
+    let held = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = held.local_addr().unwrap().port();
+    let cases: [Case<'_>; 5] = [
+        (&|c| c.ports = publish(port), Class::Misconfigured, "address already in use"),
+        (&|c| c.command = Some(words(&["nope"])), Class::Broken, "executable file not found"),
+        (&|c| c.user = Some("nobody-here".to_owned()), Class::Broken, "unable to find user"),
+        (&|c| c.devices = vec![missing_device()], Class::Misconfigured, "/dev/berth-missing"),
+        (&|c| c.network = Some("berth-missing".to_owned()), Class::Broken, "not found"),
+    ];
+    for (edit, class, says) in cases {
+        let creation = bench.creation(&image, |config| {
+            config.init = false;
+            edit(config);
+        });
+        let creation = creation.await;
+        let id = bench.create(&creation, None).await;
+        let error = bench.engine.start(&id).await.unwrap_err();
+        assert!(error.to_string().contains(says), "{error}");
+        assert_eq!(error.class(), class, "{error}");
+    }
+}
+
+fn missing_device() -> Device {
+    let path = "/dev/berth-missing".to_owned();
+    Device { host: path.clone(), container: path, permissions: "rwm".to_owned() }
+}
+
+#[tokio::test]
+async fn what_cannot_be_created_is_told_in_the_engine_s_words() {
+    let mut bench = Bench::new().await;
+    let image = bench.busybox(&[SLEEP]).await;
+    let cases: [Case<'_>; 3] = [
+        (&|c| c.log_driver = "nope".to_owned(), Class::Misconfigured, "plugin \"nope\" not found"),
+        (&|c| c.stop_signal = Some("SIGNOPE".to_owned()), Class::Misconfigured, "SIGNOPE"),
+        (&|c| c.memory = Some(1024), Class::Misconfigured, "memory limit"),
+    ];
+    for (edit, class, says) in cases {
+        let creation = bench.creation(&image, edit).await;
+        let error = match bench.engine.create(&creation, Mounted::Nothing).await {
+            Err(error) => error,
+            Ok(id) => {
+                let started = bench.engine.start(&id).await;
+                bench.engine.remove(&id).await.unwrap();
+                panic!("{says}: it was created: {started:?}")
+            }
+        };
+        assert!(error.to_string().contains(says), "{error}");
+        assert_eq!(error.class(), class, "{error}");
+    }
+    let mut creation = bench.creation(&image, |_| {}).await;
+    creation.facts.command.clear();
+    creation.facts.entrypoint.clear();
+    let error = bench.engine.create(&creation, Mounted::Nothing).await.unwrap_err();
+    assert!(matches!(error, EngineError::NoCommand(_)), "{error}");
+}
+
+#[tokio::test]
+async fn an_engine_that_is_away_is_a_transient_fault() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("engine.sock");
+    let engine = Engine::new(Some(&format!("unix://{}", socket.display()))).unwrap();
+    assert_eq!(engine.ping().await.unwrap_err().class(), Class::Transient, "no socket");
+    let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    drop(listener);
+    assert_eq!(engine.ping().await.unwrap_err().class(), Class::Transient, "nobody listens");
+    assert_eq!(engine.watch(&ContainerId("x".to_owned())).await.unwrap_err().class(), Class::Transient);
+    std::fs::remove_file(&socket).unwrap();
+    let usual = Engine::new(None).unwrap();
+    usual.ping().await.unwrap();
+    assert!(Path::new("/var/run/docker.sock").exists());
+}

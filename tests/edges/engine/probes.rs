@@ -1,0 +1,192 @@
+//! The probes: over HTTP and TCP against a few lines of server, in a container against the engine.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use berth::config::{Health, Port, Protocol};
+use berth::edge::engine::Engine;
+use berth::edge::probe::probe;
+use berth::effect::{ContainerId, RunningContainer};
+use bollard::query_parameters::TopOptions;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::bench::{Bench, within, words};
+
+const LONG: Duration = Duration::from_secs(30);
+
+/// An app on loopback whose server answers this to everything, and then closes; or says nothing at all.
+async fn app(answer: &'static [u8]) -> (RunningContainer, u16) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let mut silent = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            if answer.is_empty() {
+                silent.push(stream);
+                continue;
+            }
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).await;
+            let _ = stream.write_all(answer).await;
+        }
+    });
+    (at(Ipv4Addr::LOCALHOST.into()), port)
+}
+
+fn at(address: IpAddr) -> RunningContainer {
+    RunningContainer {
+        id: ContainerId("unused".to_owned()),
+        address,
+        published: Vec::new(),
+        healthcheck: None,
+        shim: false,
+    }
+}
+
+async fn ask(app: &RunningContainer, how: &Health, port: Option<u16>) -> Result<(), String> {
+    probe(&Engine::new(None).unwrap(), app, how, port, LONG).await
+}
+
+#[tokio::test]
+async fn two_and_three_hundreds_are_well_and_nothing_else() {
+    let answers: [(&[u8], Result<(), &str>); 5] = [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", Ok(())),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", Ok(())),
+        (b"HTTP/1.1 302 Found\r\nLocation: http://192.0.2.1/\r\nContent-Length: 0\r\n\r\n", Ok(())),
+        (b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 3\r\n\r\nbad", Err("/health answers 503")),
+        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", Err("/health answers 404")),
+    ];
+    for (answer, expected) in answers {
+        let (app, port) = app(answer).await;
+        let how = Health::Path("/health".to_owned());
+        assert_eq!(ask(&app, &how, Some(port)).await, expected.map_err(str::to_owned));
+    }
+}
+
+#[tokio::test]
+async fn an_endless_body_does_not_hold_the_probe() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100000000000\r\n\r\n").await;
+        while stream.write_all(&[b'x'; 4096]).await.is_ok() {}
+    });
+    let how = Health::Path("/".to_owned());
+    assert_eq!(ask(&at(Ipv4Addr::LOCALHOST.into()), &how, Some(port)).await, Ok(()));
+}
+
+#[tokio::test]
+async fn silence_nobody_and_nonsense_are_told_apart() {
+    let how = Health::Path("/health".to_owned());
+    let (silent, port) = app(b"").await;
+    let late = probe(&Engine::new(None).unwrap(), &silent, &how, Some(port), Duration::from_millis(50)).await;
+    assert_eq!(late, Err("no answer within 0.05 s".to_owned()));
+
+    let free = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+    assert_eq!(ask(&silent, &how, Some(free)).await, Err(format!("127.0.0.1:{free}: connection refused")));
+
+    let (odd, port) = app(b"SSH-2.0-OpenSSH\r\n").await;
+    let reason = ask(&odd, &how, Some(port)).await.unwrap_err();
+    assert!(reason.contains("speaks no HTTP"), "{reason}");
+}
+
+#[tokio::test]
+async fn an_address_is_asked_as_the_host_sees_it() {
+    let (app, port) = app(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    for host in ["localhost", "127.0.0.1"] {
+        assert_eq!(ask(&app, &Health::Url(format!("http://{host}:{port}/x?y=z")), None).await, Ok(()));
+    }
+    for (url, says) in [
+        ("http://app.example/", "neither an IP address nor localhost"),
+        ("https://127.0.0.1/", "no http:// address"),
+        ("127.0.0.1:80", "no http:// address"),
+    ] {
+        let reason = ask(&app, &Health::Url(url.to_owned()), None).await.unwrap_err();
+        assert!(reason.contains(says), "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn a_port_is_well_if_it_accepts() {
+    let (app, port) = app(b"").await;
+    assert_eq!(ask(&app, &Health::Tcp(None), Some(port)).await, Ok(()));
+    assert_eq!(ask(&app, &Health::Tcp(Some(port)), Some(1)).await, Ok(()));
+    assert!(ask(&app, &Health::Tcp(Some(1)), Some(port)).await.is_err());
+    assert_eq!(ask(&app, &Health::Tcp(None), None).await, Err("the config has no TCP port to ask".to_owned()));
+    let nowhere = at(Ipv4Addr::UNSPECIFIED.into());
+    let reason = ask(&nowhere, &Health::Tcp(Some(port)), None).await.unwrap_err();
+    assert!(reason.contains("no address of its own"), "{reason}");
+    assert_eq!(ask(&nowhere, &Health::None, None).await, Ok(()));
+}
+
+#[tokio::test]
+async fn an_app_that_does_not_listen_is_not_well_though_its_port_is_published() {
+    let mut bench = Bench::new().await;
+    let image = bench.busybox(&["CMD [\"sleep\", \"600\"]"]).await;
+    let port = Port { host_ip: Some(Ipv4Addr::LOCALHOST.into()), host: 0, container: 8080, protocol: Protocol::Tcp };
+    let creation = bench.creation(&image, |config| config.ports = vec![port]).await;
+    let app = bench.run(&creation, None).await;
+    let how = Health::Path("/".to_owned());
+    let reason = probe(&bench.engine, &app, &how, Some(8080), LONG).await.unwrap_err();
+    assert!(reason.contains("refused"), "{reason}");
+
+    let creation = bench
+        .creation(&image, |config| {
+            config.ports = vec![port];
+            config.command = Some(words(&["httpd", "-f", "-p", "8080", "-h", "/bin"]));
+        })
+        .await;
+    let app = bench.run(&creation, None).await;
+    within(async {
+        while probe(&bench.engine, &app, &Health::Path("/env".to_owned()), Some(8080), LONG).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    let published: SocketAddr = app.published[0].1;
+    let how = Health::Url(format!("http://{published}/env"));
+    assert_eq!(probe(&bench.engine, &app, &how, None, LONG).await, Ok(()));
+}
+
+#[tokio::test]
+async fn a_healthcheck_is_run_when_it_is_asked_for() {
+    let mut bench = Bench::new().await;
+    let image = bench.busybox(&["CMD [\"sleep\", \"600\"]", "HEALTHCHECK CMD cat /well"]).await;
+    let creation = bench.creation(&image, |_| {}).await;
+    let app = bench.run(&creation, None).await;
+    let ask = || probe(&bench.engine, &app, &Health::Docker, None, LONG);
+    assert_eq!(ask().await, Err("/bin/sh exits with 1".to_owned()));
+    let touch = Health::Cmd(words(&["touch", "/well"]));
+    assert_eq!(probe(&bench.engine, &app, &touch, None, LONG).await, Ok(()));
+    assert_eq!(ask().await, Ok(()));
+    let reason = probe(&bench.engine, &app, &Health::Cmd(words(&["nope"])), None, LONG).await.unwrap_err();
+    assert!(reason.starts_with("nope"), "{reason}");
+    let plain = bench.busybox(&["CMD [\"sleep\", \"600\"]"]).await;
+    let creation = bench.creation(&plain, |_| {}).await;
+    let app = bench.run(&creation, None).await;
+    let none = probe(&bench.engine, &app, &Health::Docker, None, LONG).await;
+    assert_eq!(none, Err("the image has no HEALTHCHECK".to_owned()));
+}
+
+#[tokio::test]
+async fn a_command_that_hangs_is_killed_and_leaves_nothing_behind() {
+    let mut bench = Bench::new().await;
+    let image = bench.busybox(&["CMD [\"sleep\", \"600\"]"]).await;
+    let creation = bench.creation(&image, |_| {}).await;
+    let app = bench.run(&creation, None).await;
+    let how = Health::Cmd(words(&["sleep", "555"]));
+    let reason = probe(&bench.engine, &app, &how, None, Duration::from_secs(1)).await.unwrap_err();
+    assert_eq!(reason, "sleep: it took longer than 1 s");
+    within(async {
+        loop {
+            let top = bench.docker.top_processes(&app.id.0, None::<TopOptions>).await.unwrap();
+            if !top.processes.unwrap().iter().flatten().any(|word| word.contains("555")) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+}

@@ -1,0 +1,184 @@
+//! Secrets all the way into the process: through the shim, and as files.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::time::Duration;
+
+use berth::config::{Health, SecretsAs};
+use berth::edge::deliver::{DeliverError, Delivery};
+use berth::edge::engine::container_name;
+use berth::edge::probe::probe;
+use berth::fault::Class;
+
+use super::bench::{Bench, secrets, within, words};
+
+const VALUE: &str = "hunter2\nsecond line = \"x\"";
+
+#[tokio::test]
+async fn a_secret_reaches_the_environment_and_no_inspection() {
+    let mut bench = Bench::new().await;
+    let image = bench.busybox(&["ENTRYPOINT [\"/bin/sh\", \"-c\"]", "CMD [\"env\"]", "ENV PLAIN=image"]).await;
+    let creation = bench
+        .creation(&image, |config| {
+            config.env.insert("DB_PASSWORD".to_owned(), "a plain value that must lose".to_owned());
+        })
+        .await;
+    let secrets = secrets(&[("DB_PASSWORD", VALUE), ("EMPTY", "")]);
+    let (exit, output) = bench.run_to_end(&creation, Some(&secrets)).await;
+    assert_eq!(exit.code, 0, "{output}");
+    assert!(output.contains(&format!("DB_PASSWORD={VALUE}\n")), "{output}");
+    assert!(output.contains("\nEMPTY=\n"), "{output}");
+    assert!(output.contains("PLAIN=image\n"), "{output}");
+    assert!(!output.contains("must lose"), "{output}");
+    for line in ["AWS_REGION=us-east-2", "BERTH_VERSION=v1", "BERTH_AZ=us-east-2a"] {
+        assert!(output.contains(line), "{line} is not in {output}");
+    }
+    let name = container_name(&creation.config);
+    let inspected = serde_json::to_string(&bench.docker.inspect_container(&name, None).await.unwrap()).unwrap();
+    assert!(inspected.contains("/.berth/berth"));
+    assert!(!inspected.contains("hunter2") && !inspected.contains("second line"), "{inspected}");
+}
+
+#[tokio::test]
+async fn an_image_of_nothing_but_one_program_gets_its_secrets() {
+    let mut bench = Bench::new().await;
+    let busybox = std::fs::read("/bin/busybox").unwrap();
+    let image = bench
+        .image(
+            &[],
+            &[("busybox", &busybox, 0o755)],
+            &["USER 65532:65532", "ENTRYPOINT [\"/busybox\"]", "CMD [\"env\"]"],
+        )
+        .await;
+    let creation = bench.creation(&image, |config| config.read_only = true).await;
+    let (exit, output) = bench.run_to_end(&creation, Some(&secrets(&[("TOKEN", "t0ken")]))).await;
+    assert_eq!(exit.code, 0, "{output}");
+    assert!(output.contains("TOKEN=t0ken\n"), "{output}");
+}
+
+#[tokio::test]
+async fn secret_files_can_be_read_by_any_user_and_written_by_none() {
+    let mut bench = Bench::new().await;
+    let script = "id -u; cat /run/secrets/password; touch /run/secrets/new 2> /dev/null || echo refused";
+    let image = bench.busybox(&["USER 1000", &format!("CMD [\"/bin/sh\", \"-c\", \"{script}\"]")]).await;
+    let creation = bench
+        .creation(&image, |config| {
+            config.secrets_as = SecretsAs::Files;
+            config.read_only = true;
+        })
+        .await;
+    let (exit, output) = bench.run_to_end(&creation, Some(&secrets(&[("password", VALUE)]))).await;
+    assert_eq!(exit.code, 0, "{output}");
+    assert_eq!(output, format!("1000\n{VALUE}refused\n"));
+}
+
+#[tokio::test]
+async fn signals_and_exit_codes_pass_through_the_shim() {
+    let script = "trap 'exit 42' TERM; echo ready; while :; do sleep 0.05; done";
+    for init in [true, false] {
+        let mut bench = Bench::new().await;
+        let image = bench.busybox(&[]).await;
+        let creation = bench
+            .creation(&image, |config| {
+                config.init = init;
+                config.command = Some(words(&["sh", "-c", script]));
+            })
+            .await;
+        let app = bench.run(&creation, Some(&secrets(&[("A", "1")]))).await;
+        assert!(app.shim);
+        bench.says(&app.id, "ready").await;
+        within(bench.engine.stop(&app.id, Duration::from_secs(30))).await.unwrap();
+        let exit = within(bench.engine.watch(&app.id)).await.unwrap();
+        assert_eq!(exit.code, 42, "init={init}");
+    }
+}
+
+#[tokio::test]
+async fn a_command_of_a_probe_sees_the_secrets() {
+    let mut bench = Bench::new().await;
+    let image = bench.busybox(&["CMD [\"sleep\", \"600\"]"]).await;
+    let creation = bench.creation(&image, |_| {}).await;
+    let app = bench.run(&creation, Some(&secrets(&[("TOKEN", "t0ken")]))).await;
+    let asks = |token: &str| Health::Cmd(words(&["sh", "-c", &format!("[ \"$TOKEN\" = {token} ]")]));
+    let timeout = Duration::from_secs(30);
+    assert_eq!(probe(&bench.engine, &app, &asks("t0ken"), None, timeout).await, Ok(()));
+    assert_eq!(probe(&bench.engine, &app, &asks("other"), None, timeout).await, Err("sh exits with 1".to_owned()));
+}
+
+#[tokio::test]
+async fn the_shim_says_why_it_cannot_run_the_app() {
+    let mut bench = Bench::new().await;
+    let image = bench.image(&["sh"], &[("notes", b"no program", 0o644)], &[]).await;
+    for (command, code) in [("nope", 127), ("/notes", 126)] {
+        let creation = bench.creation(&image, |config| config.command = Some(words(&[command]))).await;
+        let (exit, output) = bench.run_to_end(&creation, Some(&secrets(&[("TOKEN", "t0ken")]))).await;
+        assert_eq!(exit.code, code, "{output}");
+        assert!(output.starts_with(&format!("berth shim: cannot run {command}: ")), "{output}");
+        assert!(!output.contains("t0ken"));
+    }
+    // Started before its secrets are there.
+    let creation = bench.creation(&image, |config| config.command = Some(words(&["sh"]))).await;
+    let id = bench.create(&creation, Some(&secrets(&[]))).await;
+    bench.engine.start(&id).await.unwrap();
+    assert_eq!(within(bench.engine.watch(&id)).await.unwrap().code, 125);
+    assert!(bench.output(&id).await.contains("cannot read /.berth/secrets/env"));
+}
+
+#[tokio::test]
+async fn a_container_whose_secrets_are_gone_does_not_start_on_a_directory_on_disk() {
+    let mut bench = Bench::new().await;
+    let image = bench.busybox(&["CMD [\"env\"]"]).await;
+    let creation = bench.creation(&image, |_| {}).await;
+    let id = bench.create(&creation, Some(&secrets(&[("A", "1")]))).await;
+    bench.delivery.forget(&container_name(&creation.config)).unwrap();
+    let error = bench.engine.start(&id).await.unwrap_err();
+    assert_eq!(error.class(), Class::Misconfigured, "{error}");
+}
+
+#[test]
+fn files_are_replaced_in_a_directory_that_stays() {
+    let run_dir = tempfile::tempdir_in("/dev/shm").unwrap();
+    let delivery = Delivery::new(run_dir.path());
+    let directory = delivery.prepare("berth-app", SecretsAs::Files).unwrap();
+    let inode = std::fs::metadata(&directory).unwrap().ino();
+    delivery.write("berth-app", SecretsAs::Files, &secrets(&[("a", "1"), ("b", "2")])).unwrap();
+    delivery.write("berth-app", SecretsAs::Files, &secrets(&[("b", "3")])).unwrap();
+    assert_eq!(std::fs::metadata(&directory).unwrap().ino(), inode);
+    let names: Vec<_> = std::fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["b"]);
+    assert_eq!(std::fs::read(directory.join("b")).unwrap(), b"3");
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&directory.join("b")), 0o444);
+    assert_eq!(mode(&directory), 0o755);
+    assert_eq!(mode(&run_dir.path().join("secrets")), 0o700);
+    delivery.forget("berth-app").unwrap();
+    delivery.forget("berth-app").unwrap();
+    assert_eq!(std::fs::read_dir(run_dir.path().join("secrets")).unwrap().count(), 0);
+}
+
+#[test]
+fn no_secret_is_written_to_a_disk() {
+    let on_disk = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let delivery = Delivery::new(on_disk.path());
+    let error = delivery.write("berth-app", SecretsAs::Env, &secrets(&[("A", "1")])).unwrap_err();
+    assert!(matches!(error, DeliverError::OnDisk { .. }), "{error}");
+    assert_eq!(error.class(), Class::Misconfigured);
+    assert_eq!(std::fs::read_dir(on_disk.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn what_cannot_be_delivered_is_named_and_its_value_is_not() {
+    let run_dir = tempfile::tempdir_in("/dev/shm").unwrap();
+    let delivery = Delivery::new(run_dir.path());
+    let cases = [
+        (SecretsAs::Env, "A", "nul\0here"),
+        (SecretsAs::Env, "A=B", "nul"),
+        (SecretsAs::Files, "../escape", "nul"),
+        (SecretsAs::Files, "..", "nul"),
+    ];
+    for (how, name, value) in cases {
+        let error = delivery.write("berth-app", how, &secrets(&[(name, value)])).unwrap_err();
+        assert!(error.to_string().contains(name), "{error}");
+        assert!(!error.to_string().contains("here"), "{error}");
+    }
+    assert_eq!(std::fs::read_dir(run_dir.path()).unwrap().count(), 0);
+}
