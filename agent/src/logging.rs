@@ -71,7 +71,6 @@ fn fitting() -> LogFormat {
 struct TimeOfDay;
 
 impl FormatTime for TimeOfDay {
-    #[expect(clippy::disallowed_methods, reason = "a line of the log is stamped where it is written")]
     fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
         let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
         let date = rfc3339(since.as_secs());

@@ -168,9 +168,9 @@ fn span(seconds: f64) -> String {
 
 fn bytes(count: u64) -> String {
     match count {
-        ..1_000 => format!("{count} B"),
-        ..1_000_000 => format!("{:.0} kB", count as f64 / 1e3),
-        ..1_000_000_000 => format!("{:.1} MB", count as f64 / 1e6),
+        0..1_000 => format!("{count} B"),
+        1_000..1_000_000 => format!("{:.0} kB", count as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", count as f64 / 1e6),
         _ => format!("{:.2} GB", count as f64 / 1e9),
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use http::header::ALLOW;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use serde_json::json;
+use serde::Serialize;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 
@@ -18,7 +18,7 @@ use crate::edge::http_server::{Body, Limits, Server, json, sentence, whole};
 use crate::fault::Class;
 use crate::metrics;
 use crate::published::Published;
-use crate::view::Status;
+use crate::view::{PhaseName, Status};
 
 /// Seven seconds, and not five: load balancers ask every 5, 6, 10, 15 or 30 seconds, and a connection that is kept alive
 /// must not end in the very moment of the next question.
@@ -134,7 +134,7 @@ impl Serving {
 fn answer<B>(request: &Request<B>, published: &Published) -> Response<Body> {
     let page: fn(&Published) -> Response<Body> = match request.uri().path() {
         "/ready" => ready,
-        "/live" => |_| json(StatusCode::OK, &json!({ "status": "ok" })),
+        "/live" => |_| whole(StatusCode::OK, "application/json", "{\"status\":\"ok\"}\n"),
         "/version" => version,
         "/metrics" => |published| whole(StatusCode::OK, metrics::CONTENT_TYPE, metrics::render(published)),
         _ => return sentence(StatusCode::NOT_FOUND, "there are /ready, /live, /version and /metrics"),
@@ -147,21 +147,45 @@ fn answer<B>(request: &Request<B>, published: &Published) -> Response<Body> {
     page(published)
 }
 
+/// `/ready`, its fields in the order that people read them in.
+#[derive(Serialize)]
+struct Ready<'a> {
+    status: Status,
+    version: Option<&'a str>,
+    phase: PhaseName,
+    reason: &'a str,
+}
+
 fn ready(published: &Published) -> Response<Body> {
     let view = &published.view;
     let status = if view.status == Status::Ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let page = json!({
-        "status": view.status, "version": view.version, "phase": view.phase, "reason": view.reason,
-    });
-    json(status, &page)
+    let version = view.version.as_deref();
+    json(status, &Ready { status: view.status, version, phase: view.phase, reason: &view.reason })
+}
+
+/// `/version`
+#[derive(Serialize)]
+struct Version<'a> {
+    image: Option<&'a str>,
+    tag: Option<&'a str>,
+    digest: Option<&'a str>,
+    version: Option<&'a str>,
+    agent_version: &'a str,
+    instance_id: Option<&'a str>,
+    since: &'a str,
 }
 
 fn version(published: &Published) -> Response<Body> {
     let view = &published.view;
-    let page = json!({
-        "image": view.image, "version": view.version, "tag": published.tag(), "digest": view.digest,
-        "agent_version": published.agent_version, "instance_id": view.instance_id, "since": published.started_at,
-    });
+    let page = Version {
+        image: view.image.as_deref(),
+        tag: published.tag(),
+        digest: view.digest.as_deref(),
+        version: view.version.as_deref(),
+        agent_version: &published.agent_version,
+        instance_id: view.instance_id.as_deref(),
+        since: &published.started_at,
+    };
     json(StatusCode::OK, &page)
 }
 
@@ -172,7 +196,7 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::view::{PhaseName, View};
+    use crate::view::View;
 
     /// Far longer than anything here takes, and shorter than anybody's patience.
     const BOUND: Duration = Duration::from_secs(20);

@@ -19,12 +19,11 @@ use http_body_util::{BodyExt, Limited, StreamBody};
 use hyper::body::{Frame, Incoming};
 use nix::sys::stat::{Mode, umask};
 use serde::Deserialize;
-use serde_json::json;
 use tokio::net::UnixListener;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc, watch};
 
-use crate::edge::http_server::{Body, Limits, Server, json, sentence, stream_of};
+use crate::edge::http_server::{Body, Limits, Server, json, sentence, stream_of, whole};
 use crate::fault::Class;
 use crate::published::{Published, Report};
 
@@ -200,7 +199,7 @@ async fn drain(request: http::Request<Incoming>, requests: &mpsc::Sender<Request
         return sentence(StatusCode::BAD_REQUEST, "the body is not {\"reason\":\"…\"}");
     };
     match requests.try_send(Request::Drain { reason }) {
-        Ok(()) => json(StatusCode::ACCEPTED, &json!({ "accepted": "drain" })),
+        Ok(()) => whole(StatusCode::ACCEPTED, "application/json", "{\"accepted\":\"drain\"}\n"),
         Err(_) => sentence(StatusCode::SERVICE_UNAVAILABLE, "the agent is busy or leaving"),
     }
 }
