@@ -41,7 +41,7 @@ enum Phase {
     Drain(Box<Drain>),
     Failing(Box<Failing>),
     Hold(Box<Hold>),
-    Gone(Outcome),
+    Gone,
 }
 
 /// Where an event leads.
@@ -95,7 +95,7 @@ impl Machine {
                     Next::Stay
                 }
             }
-            (Phase::Gone(_), _) => Next::Stay, // nothing can happen any more
+            (Phase::Gone, _) => Next::Stay, // nothing can happen any more
         };
         self.go(next, now);
     }
@@ -113,7 +113,7 @@ impl Machine {
             Phase::Drain(drain) => drain.wake(),
             Phase::Failing(failing) => failing.wake(),
             Phase::Hold(hold) => hold.wake(),
-            Phase::Gone(_) => None,
+            Phase::Gone => None,
         }
     }
 
@@ -125,7 +125,7 @@ impl Machine {
             Phase::Drain(_) => PhaseName::Drain,
             Phase::Failing(_) => PhaseName::Failing,
             Phase::Hold(_) => PhaseName::Hold,
-            Phase::Gone(_) => PhaseName::Gone,
+            Phase::Gone => PhaseName::Gone,
         }
     }
 
@@ -134,7 +134,7 @@ impl Machine {
             return;
         }
         let desk = &mut self.desk;
-        let phase = std::mem::replace(&mut self.phase, Phase::Gone(Outcome::Bug));
+        let phase = std::mem::replace(&mut self.phase, Phase::Gone);
         self.phase = match next {
             Next::Stay => phase,
             Next::Serve => serve_phase(phase, desk, now),
@@ -189,5 +189,5 @@ fn wants_hold(past: &Handover, outcome: Outcome) -> bool {
 
 fn gone(outcome: Outcome, desk: &mut Desk) -> Phase {
     desk.order(Effect::Exit(outcome));
-    Phase::Gone(outcome)
+    Phase::Gone
 }

@@ -1,3 +1,11 @@
 //! Scenarios: the shipped binary in a world on loopback, with a real Docker Engine. Few, each a story that a user could tell.
 
+use std::time::Duration;
+
 mod boot;
+
+/// The shipped binary.
+const BERTH: &str = env!("CARGO_BIN_EXE_berth");
+
+/// For a boot to end: far longer than it takes, on a machine that is busy with other tests.
+const SOON: Duration = Duration::from_secs(60);

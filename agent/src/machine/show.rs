@@ -49,7 +49,7 @@ impl Machine {
                 view.deadlines = hold.deadlines();
                 show_past(&mut view, &hold.past);
             }
-            Phase::Gone(_) => view.status = Status::Draining,
+            Phase::Gone => view.status = Status::Draining,
         }
         view
     }
