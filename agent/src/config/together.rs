@@ -153,4 +153,21 @@ mod tests {
             expected.assert_eq(&layers.believe().unwrap_err().to_string());
         }
     }
+
+    #[test]
+    fn what_does_live_together_is_let_be() {
+        for words in [
+            "secrets=a secrets_as=env tmpfs=/run/secrets",
+            "secrets_as=files tmpfs=/run/secrets",
+            "port=80,80:81/udp,0:82,0:83",
+            "port=9911/udp",
+            "port=80 network=host health=/x",
+            "health=tcp:5432",
+            "health=http://127.0.0.1:1/ restart.backoff=1m",
+        ] {
+            let mut layers = Layers::new();
+            layers.add_user_data(format!("berth image=x:1 {words}").as_bytes());
+            assert_eq!(layers.believe().err(), None, "{words}");
+        }
+    }
 }
