@@ -256,7 +256,7 @@ pub(super) fn identity() -> Identity {
 }
 
 /// A config with nothing in it but the image and a unique name.
-fn config(image: ImageRef) -> Config {
+pub(super) fn config(image: ImageRef) -> Config {
     let second = Duration::from_secs(1);
     Config {
         image,

@@ -64,6 +64,7 @@ async fn secret_files_can_be_read_by_any_user_and_written_by_none() {
         .creation(&image, |config| {
             config.secrets_as = SecretsAs::Files;
             config.read_only = true;
+            config.tmpfs.insert("/run".to_owned(), String::new());
         })
         .await;
     let (exit, output) = bench.run_to_end(&creation, Some(&secrets(&[("password", VALUE)]))).await;
