@@ -17,7 +17,7 @@ test: ## every test, with a real engine, a real registry and moto
 	@tests/install-moto
 	@tests/with-engine sh -c 'tests/images && exec cargo test --locked --workspace --no-fail-fast'
 
-check: ## formatting, lints, scripts, units, licences; every failure is listed
+check: ## formatting, lints, scripts, units; every failure is listed
 	@tests/install build lint
 	@tests/check
 
