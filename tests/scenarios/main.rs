@@ -1,8 +1,13 @@
 //! Scenarios: the shipped binary in a world on loopback, with a real Docker Engine. Few, each a story that a user could tell.
 
+#![cfg(test)]
+
 use std::time::Duration;
 
 mod boot;
+mod config;
+mod failures;
+mod hook;
 
 /// The shipped binary.
 const BERTH: &str = env!("CARGO_BIN_EXE_berth");

@@ -1,5 +1,9 @@
-//! What the compiler cannot see: that the documents, the unit file and the code say the same.
+//! What the compiler cannot see: that the documents, the unit file and the code say the same, and that each floor of the
+//! house uses only the floors below it.
 
-// clippy asks for cfg(test) to see that this is a test, and may unwrap.
-#[cfg(test)]
+#![cfg(test)]
+
+mod dependencies;
 mod exit_codes;
+mod floors;
+mod links;
