@@ -97,11 +97,13 @@ async fn an_exit_is_told_with_its_code() {
 }
 
 #[tokio::test]
-async fn a_stop_kills_after_its_timeout_and_no_sooner_is_no_fault_twice() {
+async fn a_stop_kills_after_its_timeout_and_is_no_fault_twice() {
     let mut bench = Bench::new().await;
     let image = bench.busybox(&[]).await;
     let creation = bench
         .creation(&image, |config| {
+            // What the container was made with does not count.
+            config.stop_timeout = Duration::from_secs(600);
             config.command = Some(words(&["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.05; done"]));
         })
         .await;

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use berth::config::{Health, SecretsAs};
 use berth::edge::deliver::{DeliverError, Delivery};
-use berth::edge::engine::container_name;
+use berth::edge::engine::{EngineError, Mounted, container_name};
 use berth::edge::probe::probe;
+use berth::effect::ContainerId;
 use berth::fault::Class;
 
 use super::bench::{Bench, secrets, within, words};
@@ -36,6 +37,45 @@ async fn a_secret_reaches_the_environment_and_no_inspection() {
     let inspected = serde_json::to_string(&bench.docker.inspect_container(&name, None).await.unwrap()).unwrap();
     assert!(inspected.contains("/.berth/berth"));
     assert!(!inspected.contains("hunter2") && !inspected.contains("second line"), "{inspected}");
+}
+
+#[tokio::test]
+async fn the_shim_runs_what_the_engine_would_have_run() {
+    let mut bench = Bench::new().await;
+    let (full, bare) = (["ENTRYPOINT [\"/bin/env\"]", "CMD [\"-i\", \"id\"]"], ["CMD [\"/bin/env\"]"]);
+    let images = [bench.busybox(&full).await, bench.busybox(&bare).await];
+    let entrypoints = [None, Some(words(&["/bin/sh", "-c"])), Some(words(&[""]))];
+    let commands = [None, Some(words(&["/bin/id", "-u"]))];
+    for image in &images {
+        for entrypoint in &entrypoints {
+            for command in &commands {
+                let creation = bench
+                    .creation(image, |config| {
+                        config.entrypoint = entrypoint.clone();
+                        config.command = command.clone();
+                    })
+                    .await;
+                let plain = bench.engine.create(&creation, Mounted::Nothing).await;
+                if entrypoint == &Some(words(&[""])) && command.is_none() {
+                    assert!(matches!(plain, Err(EngineError::NoCommand(_))), "{plain:?}");
+                    continue;
+                }
+                let plain = plain.unwrap();
+                let expected = argv(&bench, &plain).await;
+                bench.engine.remove(&plain).await.unwrap();
+                let shimmed = bench.create(&creation, Some(&secrets(&[]))).await;
+                let shown = argv(&bench, &shimmed).await;
+                bench.engine.remove(&shimmed).await.unwrap();
+                assert_eq!(shown, [words(&["/.berth/berth", "shim"]), expected].concat());
+            }
+        }
+    }
+}
+
+/// What the engine will execute.
+async fn argv(bench: &Bench, id: &ContainerId) -> Vec<String> {
+    let inspected = bench.inspect(id).await;
+    inspected.path.into_iter().chain(inspected.args.unwrap()).collect()
 }
 
 #[tokio::test]
