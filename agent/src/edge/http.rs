@@ -34,7 +34,7 @@ const POOL_IDLE: Duration = Duration::from_secs(10);
 /// A handle on the client; clones share its connections.
 #[derive(Clone, Debug)]
 pub struct Http {
-    client: Client<Connector, Full<Bytes>>,
+    client: Arc<Client<Connector, Full<Bytes>>>,
 }
 
 /// Why a request has no answer. `to` is scheme, host and port: a path or a query may say more than a log should hold.
@@ -70,7 +70,7 @@ pub enum HttpError {
         /// Whom.
         to: String,
         /// Why.
-        source: rustls::Error,
+        source: Box<rustls::Error>,
     },
     /// This host cannot check any certificate.
     #[error("{0}")]
@@ -123,7 +123,7 @@ impl HttpError {
             return Self::Resolve { to, source: source.clone() };
         }
         if let Some(source) = find::<rustls::Error>(&error) {
-            return Self::Tls { to, source: source.clone() };
+            return Self::Tls { to, source: Box::new(source.clone()) };
         }
         match (error.is_connect(), find::<io::Error>(&error).map(|cause| (cause.kind(), cause.to_string()))) {
             // Of the whole chain only the system's own words help: "Connection refused (os error 111)".
@@ -151,7 +151,7 @@ impl Http {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE)
             .build(Connector { tcp, tls: Arc::default() });
-        Self { client }
+        Self { client: Arc::new(client) }
     }
 
     /// Sends one request and reads the whole answer, within `limit`; at most `max_body` bytes of it.

@@ -184,6 +184,11 @@ impl Imds {
         }
     }
 
+    /// Where it asks.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     /// Who this instance is: three questions side by side, behind one token.
     pub async fn identity(&self) -> Result<Identity, ImdsError> {
         // First, so that the others find the token.
