@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::SystemTime;
 
 use berth::edge::aws::{Aws, AwsError, Service};
 use berth::edge::http::Http;
@@ -87,8 +88,8 @@ async fn world(
     reply: impl Fn(&str) -> Reply + Send + Sync + 'static,
 ) -> (Server, Aws) {
     let looks = AtomicUsize::new(0);
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64;
-    let end = aws_smithy_types::DateTime::from_secs(now + life);
+    #[expect(clippy::disallowed_methods, reason = "credentials expire by the clock")]
+    let end = aws_smithy_types::DateTime::from_secs(aws_smithy_types::DateTime::from(SystemTime::now()).secs() + life);
     let end = end.fmt(aws_smithy_types::date_time::Format::DateTime).unwrap();
     let server = Server::start(move |seen| match seen.path.as_str() {
         "/latest/api/token" => answer(200, "t"),
@@ -132,7 +133,9 @@ fn keys(server: &Server) -> Vec<String> {
 async fn the_roles_credentials_are_asked_for_once() {
     let (server, aws) = world(3600, Arc::new(true.into()), |_| answer(200, "{}")).await;
     let (one, two) = tokio::join!(call(&aws), call(&aws));
-    (one.unwrap(), two.unwrap(), call(&aws).await.unwrap());
+    for result in [one, two, call(&aws).await] {
+        result.unwrap();
+    }
     assert_eq!(keys(&server), ["KEY1", "KEY1", "KEY1"]);
     assert!(server.seen().last().unwrap().headers["authorization"].contains("/ap-south-1/ssm/"));
 }

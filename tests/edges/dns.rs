@@ -154,9 +154,9 @@ async fn a_forged_answer_is_passed_over() {
     let server = name_server("", |query, _| {
         let kind = if is_aaaa(query) { 28 } else { 1 };
         let evil = if is_aaaa(query) { record(ASKED, kind, &[6; 16]) } else { record(ASKED, kind, &[6; 4]) };
-        let mut other_id = response(query, GOOD, &[evil.clone()]);
+        let mut other_id = response(query, GOOD, std::slice::from_ref(&evil));
         other_id[0] ^= 1;
-        let mut other_question = response(query, GOOD, &[evil.clone()]);
+        let mut other_question = response(query, GOOD, std::slice::from_ref(&evil));
         other_question[13] ^= 1;
         let question_not_answer = response(query, 0x0100, &[evil]);
         vec![other_id, other_question, question_not_answer, b"x".to_vec(), response(query, GOOD, &[address(query)])]

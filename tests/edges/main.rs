@@ -1,4 +1,10 @@
 //! Each adapter alone: against a scripted server, and against somebody else's. See tests/README.md.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on panics"
+)]
 
 mod moto;
 mod server;
