@@ -191,8 +191,6 @@ impl Imds {
 
     /// Who this instance is: three questions side by side, behind one token.
     pub async fn identity(&self) -> Result<Identity, ImdsError> {
-        // First, so that the others find the token.
-        self.token(None).await?;
         let (document, domain, target_state) = tokio::try_join!(
             self.required("dynamic/instance-identity/document"),
             self.required("meta-data/services/domain"),

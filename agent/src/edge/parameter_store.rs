@@ -81,6 +81,6 @@ async fn fetch_batch(aws: &Aws, names: &[String], region: Option<&str>) -> Resul
         // `InvalidParameters`, which says no more than this.
         None => Err(Fault::new(Class::Broken, "there is no such parameter, or no such version of it")),
     };
-    // From the last to the first: `name:1` before `name`, which is less choosy.
+    // From the last to the first, so that `name:1` is found before `name`, which a value without a selector would fit too.
     names.iter().rev().map(|name| (name.clone(), find(name))).collect()
 }
