@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
 
+use crate::moto;
 use crate::server::{Reply, Server, answer};
 
 const LONG: Duration = Duration::from_secs(20);
@@ -53,24 +54,67 @@ async fn a_refused_connection_says_so() {
     assert_eq!(source, "Connection refused (os error 111)");
 }
 
-#[tokio::test]
-async fn an_empty_host_file_of_certificates_is_told_with_what_to_do() {
-    // Run again in a process whose environment names a file without certificates: nothing here may set its own.
-    let this = std::env::current_exe().unwrap();
-    let empty = tempfile::NamedTempFile::new().unwrap();
-    let output = std::process::Command::new(this)
-        .args(["--exact", "http::child_without_roots", "--ignored", "--nocapture"])
-        .env("SSL_CERT_FILE", empty.path())
+/// Runs one of the `child_` tests in a process whose environment has these: nothing here may set its own.
+fn run_child(test: &str, environment: &[(&str, &std::ffi::OsStr)]) {
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", &format!("http::{test}"), "--ignored", "--nocapture"])
         .env_remove("SSL_CERT_DIR")
+        .envs(environment.iter().copied())
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_host_without_certificates_is_told_what_to_do() {
+    let empty = tempfile::NamedTempFile::new().unwrap();
+    run_child("child_without_roots", &[("SSL_CERT_FILE", empty.path().as_os_str())]);
 }
 
 #[tokio::test]
-#[ignore = "a child of an_empty_host_file_of_certificates_is_told_with_what_to_do"]
+#[ignore = "run by a_host_without_certificates_is_told_what_to_do"]
 async fn child_without_roots() {
     let error = Http::default().send(get("https://127.0.0.1:1"), LONG, 5).await.unwrap_err();
     assert!(error.to_string().contains("install the package ca-certificates"), "{error}");
+    assert_eq!(error.class(), Class::Misconfigured);
+}
+
+#[test]
+fn only_a_certificate_that_the_host_trusts_is_talked_to() {
+    let (trusted, other) = (tempfile::NamedTempFile::new().unwrap(), tempfile::NamedTempFile::new().unwrap());
+    let (mut server, port) = moto::serve("serve_tls.py", &[trusted.path()]);
+    let (mut another, _) = moto::serve("serve_tls.py", &[other.path()]);
+    let port = port.to_string();
+    run_child("child_trusts", &[("SSL_CERT_FILE", trusted.path().as_os_str()), ("PORT", port.as_ref())]);
+    run_child("child_does_not_trust", &[("SSL_CERT_FILE", other.path().as_os_str()), ("PORT", port.as_ref())]);
+    for child in [&mut server, &mut another] {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
+
+fn port() -> String {
+    std::env::var("PORT").unwrap()
+}
+
+#[tokio::test]
+#[ignore = "run by only_a_certificate_that_the_host_trusts_is_talked_to"]
+async fn child_trusts() {
+    let http = Http::default();
+    for host in ["127.0.0.1", "localhost"] {
+        let answer = http.send(get(&format!("https://{host}:{}", port())), LONG, 5).await.unwrap();
+        assert_eq!(answer.body(), "hello");
+    }
+    // The certificate is not for this name.
+    let error = http.send(get(&format!("https://x.localhost:{}", port())), LONG, 5).await.unwrap_err();
+    assert!(matches!(error, HttpError::Tls { .. }), "{error:?}");
+}
+
+#[tokio::test]
+#[ignore = "run by only_a_certificate_that_the_host_trusts_is_talked_to"]
+async fn child_does_not_trust() {
+    let error = Http::default().send(get(&format!("https://127.0.0.1:{}", port())), LONG, 5).await.unwrap_err();
+    assert!(matches!(error, HttpError::Tls { .. }), "{error:?}");
     assert_eq!(error.class(), Class::Misconfigured);
 }

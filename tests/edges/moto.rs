@@ -23,21 +23,25 @@ fn python() -> &'static Path {
 /// moto's address. It ends with this process: it reads the pipe that only this process holds.
 pub(crate) fn base() -> String {
     static MOTO: OnceLock<(Child, u16)> = OnceLock::new();
-    let (_, port) = MOTO.get_or_init(|| {
-        let mut child = Command::new(python())
-            .arg(root().join("tests/edges/serve_moto.py"))
-            .env("AWS_ACCESS_KEY_ID", "unused")
-            .env("AWS_SECRET_ACCESS_KEY", "unused")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        (child, line.trim().parse().expect("moto did not start"))
-    });
+    let (_, port) = MOTO.get_or_init(|| serve("serve_moto.py", &[]));
     format!("http://127.0.0.1:{port}")
+}
+
+/// Starts one of the scripts beside this file that serve until their input ends, and print their port.
+pub(crate) fn serve(script: &str, arguments: &[&Path]) -> (Child, u16) {
+    let mut child = Command::new(python())
+        .arg(root().join("tests/edges").join(script))
+        .args(arguments)
+        .env("AWS_ACCESS_KEY_ID", "unused")
+        .env("AWS_SECRET_ACCESS_KEY", "unused")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    (child, line.trim().parse().expect("the server did not start"))
 }
 
 /// Runs one of the scripts beside this file with botocore at hand: JSON in, JSON out.

@@ -101,17 +101,22 @@ pub struct NoRoots {
 }
 
 impl HttpError {
-    /// What to do about it. A certificate may be replaced and a clock set right while the boot lasts; an unbounded answer
-    /// stays one.
+    /// What to do about it. A certificate that is out of its time passes: early in a boot the clock may not be set.
     pub fn class(&self) -> Class {
+        use rustls::CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
         match self {
-            Self::Timeout { .. }
-            | Self::Resolve { source: DnsError::NotFound { .. } | DnsError::NoAnswer { .. }, .. } => Class::Transient,
-            Self::Connect { .. } | Self::Broken { .. } => Class::Transient,
-            Self::Tls { .. } | Self::NoRoots(_) | Self::Resolve { source: DnsError::NotAName { .. }, .. } => {
-                Class::Misconfigured
-            }
+            Self::NoRoots(_) | Self::Resolve { source: DnsError::NotAName { .. }, .. } => Class::Misconfigured,
+            Self::Tls { source, .. } => match &**source {
+                rustls::Error::InvalidCertificate(
+                    Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. },
+                ) => Class::Transient,
+                rustls::Error::InvalidCertificate(_) => Class::Misconfigured,
+                _ => Class::Transient,
+            },
             Self::TooLarge { .. } => Class::Broken,
+            Self::Timeout { .. } | Self::Resolve { .. } | Self::Connect { .. } | Self::Broken { .. } => {
+                Class::Transient
+            }
         }
     }
 
@@ -268,4 +273,20 @@ fn tls_config() -> Result<ClientConfig, NoRoots> {
         .with_safe_default_protocol_versions()
         .map_err(|error| NoRoots { detail: format!(" ({error})") })?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_out_of_its_time_may_be_a_clock_that_is_not_set_yet() {
+        use rustls::CertificateError::{Expired, NotValidYet, UnknownIssuer};
+        for (why, class) in
+            [(NotValidYet, Class::Transient), (Expired, Class::Transient), (UnknownIssuer, Class::Misconfigured)]
+        {
+            let source = Box::new(rustls::Error::InvalidCertificate(why));
+            assert_eq!(HttpError::Tls { to: String::new(), source }.class(), class);
+        }
+    }
 }
