@@ -14,7 +14,7 @@ demo: ## boot an app in a world on loopback, without an AWS account
 
 test: ## every test, with a real engine, a real registry and moto
 	@tests/install build engine world
-	@tests/install-moto
+	@tests/install-moto >/dev/null
 	@tests/with-engine sh -c 'tests/images && exec cargo test --locked --workspace --no-fail-fast'
 
 check: ## formatting, lints, scripts, units; every failure is listed

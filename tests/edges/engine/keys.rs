@@ -2,14 +2,10 @@
 
 use std::time::Duration;
 
-use berth::config::{
-    Config, Device, Gpus, Health, ImageRef, OnChange, OnFailure, OnNotice, Port, Protocol, Refresh, RegistryAuth,
-    SecretRef, SecretsAs, Ulimit, Volume,
-};
-use berth::fingerprint::fingerprint;
+use berth::config::{Config, Device, Gpus, Port, Protocol, Ulimit, Volume};
 use serde_json::{Value, json};
 
-use super::bench::{Bench, config, unique, words};
+use super::bench::{Bench, unique, words};
 
 /// A key, how it is set, and where the inspection shows it how.
 type Row = (&'static str, fn(&mut Config), &'static str, Value);
@@ -209,52 +205,4 @@ async fn a_volume_by_name_is_one_of_the_engine_s() {
 
 fn volume(source: Option<&str>, target: &str, read_only: bool) -> Volume {
     Volume { source: source.map(str::to_owned), target: target.to_owned(), read_only }
-}
-
-#[test]
-fn a_fingerprint_changes_with_what_the_container_is_made_of_and_with_nothing_else() {
-    let image = ImageRef {
-        registry: "registry.example".to_owned(),
-        repository: "api".to_owned(),
-        tag: Some("v1".to_owned()),
-        digest: None,
-    };
-    let plain = config(image);
-    let differs = |edit: fn(&mut Config)| {
-        let mut edited = plain.clone();
-        edit(&mut edited);
-        assert_ne!(edited, plain, "the edit edits");
-        fingerprint(&edited) != fingerprint(&plain)
-    };
-    let kept: [fn(&mut Config); 13] = [
-        |c| c.health = Some(Health::None),
-        |c| c.probe.unhealthy = 9,
-        |c| c.secrets_refresh = Some(Refresh { every: Duration::from_secs(7), on_change: OnChange::Restart }),
-        |c| c.registry_auth = RegistryAuth::None,
-        |c| c.listen.set_port(9999),
-        |c| c.boot.on_failure = OnFailure::Hold,
-        |c| c.restart.limit = 9,
-        |c| c.drain.idle = Duration::from_secs(7),
-        |c| c.stop_timeout = Duration::from_secs(7),
-        |c| c.lifecycle.group = Some("web".to_owned()),
-        |c| c.spot = OnNotice::Ignore,
-        |c| c.rebalance = OnNotice::Drain,
-        |c| c.maintenance = OnNotice::Drain,
-    ];
-    for (at, edit) in kept.into_iter().enumerate() {
-        assert!(!differs(edit), "edit {at} of those that a running container does not depend on");
-    }
-    let remade: [fn(&mut Config); 7] = [
-        |c| c.image.tag = Some("v2".to_owned()),
-        |c| c.ports = vec![port(80, 8080, Protocol::Tcp, None)],
-        |c| c.env.extend([("LEVEL".to_owned(), "debug".to_owned())]),
-        |c| c.secrets = vec![SecretRef::Parameter { name: "/prod/key".to_owned(), json_key: None }],
-        |c| c.secrets_as = SecretsAs::Files,
-        |c| c.memory = Some(1 << 30),
-        |c| c.privileged = true,
-    ];
-    for (at, edit) in remade.into_iter().enumerate() {
-        assert!(differs(edit), "edit {at} of those that make another container");
-    }
-    assert_eq!(fingerprint(&plain).len(), 64);
 }

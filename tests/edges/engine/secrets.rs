@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use berth::config::{Health, SecretsAs};
 use berth::edge::deliver::{DeliverError, Delivery};
-use berth::edge::engine::{EngineError, Mounted, container_name};
+use berth::edge::engine::{EngineError, Mounted};
 use berth::edge::probe::probe;
 use berth::effect::ContainerId;
 use berth::fault::Class;
@@ -33,7 +33,7 @@ async fn a_secret_reaches_the_environment_and_no_inspection() {
     for line in ["AWS_REGION=us-east-2", "BERTH_VERSION=v1", "BERTH_AZ=us-east-2a"] {
         assert!(output.contains(line), "{line} is not in {output}");
     }
-    let name = container_name(&creation.config);
+    let name = creation.config.container_name();
     let inspected = serde_json::to_string(&bench.docker.inspect_container(&name, None).await.unwrap()).unwrap();
     assert!(inspected.contains("/.berth/berth"));
     assert!(!inspected.contains("hunter2") && !inspected.contains("second line"), "{inspected}");
@@ -170,7 +170,7 @@ async fn a_container_whose_secrets_are_gone_does_not_start_on_a_directory_on_dis
     let image = bench.busybox(&["CMD [\"env\"]"]).await;
     let creation = bench.creation(&image, |_| {}).await;
     let id = bench.create(&creation, Some(&secrets(&[("A", "1")]))).await;
-    bench.delivery.forget(&container_name(&creation.config)).unwrap();
+    bench.delivery.forget(&creation.config.container_name()).unwrap();
     let error = bench.engine.start(&id).await.unwrap_err();
     assert_eq!(error.class(), Class::Misconfigured, "{error}");
 }
