@@ -94,10 +94,9 @@ async fn with_berth(berth: &Path) -> Boot {
     let image = world.push("v1", &Image::demo_app().layer_of_random(LAYER));
     world.secrets.put("prod/api", r#"{"PASSWORD":"not looked at"}"#);
     world.user_data(&format!("berth image={} port=0:8080 health=/health secrets=prod/api", image.by_tag()));
-    let address = free_address();
     let began = Instant::now();
-    let agent = world.launcher(berth).env("BERTH_LOG", "info").arg(format!("listen={address}")).start().await;
-    answers_200(address, "/ready").await;
+    let agent = world.launcher(berth).env("BERTH_LOG", "info").start().await;
+    answers_200(agent.endpoint().await, "/ready").await;
     let ready = began.elapsed().as_secs_f64();
     world.autoscaling.wait_for_state("InService", BOUND).await;
     let status = fs::read_to_string(format!("/proc/{}/status", agent.pid())).unwrap();
