@@ -1,8 +1,12 @@
 //! Scenarios: the shipped binary in a world on loopback, with a real Docker Engine. Few, each a story that a user could tell.
+#![expect(clippy::expect_used, reason = "test support: whatever is not as it must be fails the test")]
 
 use std::time::Duration;
 
+mod steps;
+
 mod boot;
+mod forms;
 
 /// The shipped binary.
 const BERTH: &str = env!("CARGO_BIN_EXE_berth");
