@@ -7,6 +7,7 @@ mod steps;
 
 mod boot;
 mod forms;
+mod secrecy;
 
 /// The shipped binary.
 const BERTH: &str = env!("CARGO_BIN_EXE_berth");
