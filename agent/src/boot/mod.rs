@@ -8,7 +8,8 @@
 //!                     └▶ group ▶ heartbeats (hook.rs)
 //! ```
 //! Every step is ordered as soon as its inputs are there, so what can go side by side does. A transient fault is tried
-//! again until `boot.timeout`; a permanent one fails the boot at once, unless the step turns out not to be needed.
+//! again until `boot.timeout`; a permanent one fails the boot at once, unless the step turns out not to be needed: a login
+//! when the image is here, all of them when a container is adopted.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -47,6 +48,8 @@ pub struct Boot {
     login_refused: Option<Fault>,
     engine: Step<()>,
     containers: Step<()>,
+    /// A lasting fault of what a container that runs already does not need: it counts once it is known that there is none.
+    held: Option<Fault>,
     strays: VecDeque<ContainerId>,
     clearing: Step<()>,
     digest: Step<PinnedImage>,
@@ -106,6 +109,7 @@ impl Boot {
             login_refused: None,
             engine: Step::new("engine", NEAR),
             containers: Step::new("containers", NEAR),
+            held: None,
             strays: VecDeque::new(),
             clearing: Step::new("clearing", NEAR),
             digest: Step::new("digest", FAR),
@@ -228,6 +232,9 @@ impl Boot {
         if let Some(app) = &self.app {
             return app.reason().to_owned();
         }
+        if let Some(fault) = &self.held {
+            return fault.reason.clone();
+        }
         let waiting: Vec<String> = self
             .all_steps()
             .into_iter()
@@ -342,6 +349,10 @@ impl Boot {
         };
         if lasting {
             step.refuse(fault, now);
+            if !self.containers.is_done() && is_spared_by_adoption(job) {
+                self.held.get_or_insert_with(|| fault.clone());
+                return Ok(());
+            }
             return Err(Failure { outcome: Outcome::BootFailed, reason: fault.reason.clone() });
         }
         step.retry(fault, desk, now);
@@ -416,8 +427,11 @@ impl Boot {
         if self.login.is_due(now) && self.login_refused.is_none() && self.facts().is_none() {
             self.login.order(Effect::LoginRegistry(config.clone()), desk, now);
         }
-        if let Some(fault) = self.advance_image(&config, desk, now) {
-            return Some(fault);
+        if self.held.is_none() {
+            self.held = self.advance_image(&config, desk, now);
+        }
+        if self.held.is_some() {
+            return self.held.clone().filter(|_| self.containers.is_done());
         }
         self.advance_container(&config, &identity, desk, now);
         None
@@ -535,6 +549,11 @@ impl Boot {
         ];
         steps.into_iter().flatten().collect()
     }
+}
+
+/// Whether a container that is found running makes the job needless.
+fn is_spared_by_adoption(job: Job) -> bool {
+    matches!(job, Job::FetchSecrets | Job::ResolveDigest | Job::InspectImage | Job::PullImage)
 }
 
 /// Why a boot is given up.
