@@ -7,6 +7,7 @@ mod steps;
 
 mod boot;
 mod forms;
+mod restart;
 mod secrecy;
 
 /// The shipped binary.
