@@ -6,6 +6,7 @@ use std::time::Duration;
 mod steps;
 
 mod boot;
+mod commands;
 mod forms;
 mod restart;
 mod secrecy;
