@@ -4,10 +4,16 @@
 
 use std::time::Duration;
 
+mod steps;
+
 mod boot;
+mod commands;
 mod config;
 mod failures;
+mod forms;
 mod hook;
+mod restart;
+mod secrecy;
 
 /// The shipped binary.
 const BERTH: &str = env!("CARGO_BIN_EXE_berth");

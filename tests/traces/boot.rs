@@ -157,6 +157,25 @@ fn after_a_kill_the_same_container_is_kept_and_nothing_is_pulled() {
 }
 
 #[test]
+fn a_lasting_fault_of_what_a_running_container_does_not_need_waits_until_it_is_known_that_there_is_none() {
+    let line = "image=registry.test/api:v1 port=8080 secrets=prod/api";
+    for job in [Job::FetchSecrets, Job::LoginRegistry, Job::ResolveDigest] {
+        let boot = |found| {
+            Sim::new(line)
+                .answer(job, ms(1), fault(job, Class::Denied, "no"))
+                .answer(Job::LoginRegistry, ms(1), Event::RegistryLoggedIn)
+                .answer(Job::FindContainers, ms(500), Event::ContainersFound(found))
+                .run(secs(60))
+        };
+        let adopted = boot(vec![survivor(&config(line))]);
+        assert_eq!((adopted.view().status, adopted.outcome()), (Status::Ok, None), "{job:?}");
+        let failed = boot(Vec::new());
+        assert_eq!(failed.outcome(), Some(Outcome::BootFailed), "{job:?}");
+        assert_eq!((failed.count(Job::CreateContainer), failed.count(job)), (0, 1), "{job:?}");
+    }
+}
+
+#[test]
 fn a_container_of_another_config_is_removed_before_the_new_one_is_created() {
     let found = survivor(&config("image=registry.test/api:v0 port=8080 health=/health"));
     let life = Sim::new(LINE).answer(Job::FindContainers, ms(5), Event::ContainersFound(vec![found])).run(secs(10));

@@ -8,7 +8,8 @@
 //!                     └▶ group ▶ heartbeats (hook.rs)
 //! ```
 //! Every step is ordered as soon as its inputs are there, so what can go side by side does. A transient fault is tried
-//! again until `boot.timeout`; a permanent one fails the boot at once, unless the step turns out not to be needed.
+//! again until `boot.timeout`; a permanent one fails the boot at once, unless the step turns out not to be needed: a login
+//! when the image is here, all of them when a container is adopted.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -46,6 +47,8 @@ pub struct Boot {
     deadline: Uptime,
     steps: Steps,
     login_refused: Option<Fault>,
+    /// A lasting fault of what a container that runs already does not need: it counts once it is known that there is none.
+    held: Option<Fault>,
     strays: VecDeque<ContainerId>,
     progress: Option<PullProgress>,
     app: Option<App>,
@@ -71,6 +74,7 @@ impl Boot {
             deadline: now + DEFAULT_TIMEOUT,
             steps: Steps::new(),
             login_refused: None,
+            held: None,
             strays: VecDeque::new(),
             progress: None,
             app: None,
@@ -160,6 +164,9 @@ impl Boot {
     pub fn reason(&self) -> String {
         if let Some(app) = &self.app {
             return app.reason().to_owned();
+        }
+        if let Some(fault) = &self.held {
+            return fault.reason.clone();
         }
         let waiting: Vec<String> = self
             .steps
@@ -262,6 +269,10 @@ impl Boot {
         let Some(step) = self.steps.of(job) else { return Ok(()) };
         if lasting {
             step.refuse(fault, now);
+            if !self.steps.containers.is_done() && is_spared_by_adoption(job) {
+                self.held.get_or_insert_with(|| fault.clone());
+                return Ok(());
+            }
             return Err(Failure { outcome: Outcome::BootFailed, reason: fault.reason.clone() });
         }
         step.retry(fault, desk, now);
@@ -336,8 +347,11 @@ impl Boot {
         if self.steps.login.is_due(now) && self.login_refused.is_none() && self.facts().is_none() {
             self.steps.login.order(Effect::LoginRegistry(config.clone()), desk, now);
         }
-        if let Some(fault) = self.advance_image(&config, desk, now) {
-            return Some(fault);
+        if self.held.is_none() {
+            self.held = self.advance_image(&config, desk, now);
+        }
+        if self.held.is_some() {
+            return self.held.clone().filter(|_| self.steps.containers.is_done());
         }
         self.advance_container(&config, &identity, desk, now);
         None
@@ -392,6 +406,7 @@ impl Boot {
             self.app = Some(App::start(config.clone(), id.clone(), desk, now));
         }
     }
+
     /// Removes strays, one after the other.
     fn clear(&mut self, config: &Arc<Config>, desk: &mut Desk, now: Uptime) {
         let Some(id) = self.strays.front().cloned() else { return };
@@ -435,6 +450,11 @@ impl Boot {
         }
         None
     }
+}
+
+/// Whether a container that is found running makes the job needless.
+fn is_spared_by_adoption(job: Job) -> bool {
+    matches!(job, Job::FetchSecrets | Job::ResolveDigest | Job::InspectImage | Job::PullImage)
 }
 
 /// Why a boot is given up.
