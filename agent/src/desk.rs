@@ -33,6 +33,11 @@ impl Desk {
         self.orders.pop_front()
     }
 
+    /// About this long: between nine tenths and eleven tenths, so that a fleet that began together does not stay together.
+    pub fn spread(&mut self, interval: Duration) -> Duration {
+        interval.mul_f64(0.9 + self.rng.f64() / 5.0)
+    }
+
     /// The jittered wait after so many failed attempts.
     pub fn wait(&mut self, backoff: Backoff, attempts: u32) -> Duration {
         backoff.after(attempts, &mut self.rng)

@@ -104,6 +104,23 @@ pub enum Effect {
     DescribeInstance,
     /// Tell the group that this instance is unhealthy.
     MarkUnhealthy,
+    /// Look at what the instance metadata says of the surroundings.
+    WatchMetadata,
+    /// Count the connections that the app's clients hold.
+    CountConnections(Box<RunningContainer>),
+    /// Ask systemd for this much more time to stop in, counted from here.
+    ExtendStop(Duration),
+    /// Look whether the secrets' values differ from those that the app was given.
+    CheckSecrets(Arc<Config>),
+    /// Send the app a signal.
+    SignalApp {
+        /// Which container.
+        id: ContainerId,
+        /// The signal, e.g. `HUP`.
+        signal: String,
+        /// For the secrets' delivery before it.
+        config: Arc<Config>,
+    },
     /// Write one line to the system console.
     SayLastWords(String),
     /// Stop working on that ticket; its answer will be dropped.
@@ -157,6 +174,16 @@ pub enum Job {
     DescribeInstance,
     /// [`Effect::MarkUnhealthy`]
     MarkUnhealthy,
+    /// [`Effect::WatchMetadata`]
+    WatchMetadata,
+    /// [`Effect::CountConnections`]
+    CountConnections,
+    /// [`Effect::ExtendStop`]
+    ExtendStop,
+    /// [`Effect::CheckSecrets`]
+    CheckSecrets,
+    /// [`Effect::SignalApp`]
+    SignalApp,
     /// [`Effect::SayLastWords`]
     SayLastWords,
 }
@@ -186,6 +213,11 @@ impl Effect {
             Self::CompleteHook { .. } => Job::CompleteHook,
             Self::DescribeInstance => Job::DescribeInstance,
             Self::MarkUnhealthy => Job::MarkUnhealthy,
+            Self::WatchMetadata => Job::WatchMetadata,
+            Self::CountConnections(_) => Job::CountConnections,
+            Self::ExtendStop(_) => Job::ExtendStop,
+            Self::CheckSecrets(_) => Job::CheckSecrets,
+            Self::SignalApp { .. } => Job::SignalApp,
             Self::SayLastWords(_) => Job::SayLastWords,
             Self::Cancel(_) | Self::Exit(_) => return None,
         })
@@ -296,6 +328,8 @@ impl fmt::Display for Effect {
             }
             Self::RecordHeartbeat(hook) => write!(f, " {hook}"),
             Self::CompleteHook { hook, result } => write!(f, " {hook} {}", result.word()),
+            Self::ExtendStop(by) => write!(f, " {by:?}"),
+            Self::SignalApp { id, signal, .. } => write!(f, " {id} {signal}"),
             Self::SayLastWords(words) => write!(f, " {words}"),
             Self::Cancel(ticket) => write!(f, "Cancel {}", ticket.0),
             Self::Exit(outcome) => write!(f, "Exit {}", outcome.code()),
@@ -307,7 +341,10 @@ impl fmt::Display for Effect {
             | Self::ProbeApp { .. }
             | Self::FindGroup { .. }
             | Self::DescribeInstance
-            | Self::MarkUnhealthy => Ok(()),
+            | Self::MarkUnhealthy
+            | Self::WatchMetadata
+            | Self::CountConnections(_)
+            | Self::CheckSecrets(_) => Ok(()),
         }
     }
 }

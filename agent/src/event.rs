@@ -10,6 +10,7 @@ use crate::config::{Config, PinnedImage};
 use crate::effect::{ContainerId, FoundContainer, ImageFacts, Job, RunningContainer};
 use crate::fault::Fault;
 use crate::identity::Identity;
+use crate::notice::Sight;
 
 /// Something that happened. Answers of effects come first, in the order of a boot.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,6 +65,19 @@ pub enum Event {
     InstanceDescribed(Option<String>),
     /// The group was told that this instance is unhealthy.
     MarkedUnhealthy,
+    /// What the metadata says of the surroundings.
+    MetadataSeen(Sight),
+    /// So many connections of clients are open.
+    ConnectionsCounted(u32),
+    /// systemd was asked for more time.
+    StopExtended,
+    /// Whether the secrets differ from those that the app was given; new values are at the edge.
+    SecretsChecked {
+        /// Whether any value is another.
+        changed: bool,
+    },
+    /// The app has the signal.
+    AppSignalled,
     /// The console has the line.
     LastWordsSaid,
     /// An attempt at a job failed.
@@ -114,6 +128,8 @@ pub struct Membership {
     pub group: String,
     /// The launch hook, if the group has one.
     pub launch_hook: Option<Hook>,
+    /// The termination hook, if the group has one.
+    pub terminate_hook: Option<Hook>,
     /// The lifecycle state, if the group was asked.
     pub state: Option<String>,
 }
@@ -156,6 +172,11 @@ impl Event {
             Self::HookCompleted => "HookCompleted",
             Self::InstanceDescribed(_) => "InstanceDescribed",
             Self::MarkedUnhealthy => "MarkedUnhealthy",
+            Self::MetadataSeen(_) => "MetadataSeen",
+            Self::ConnectionsCounted(_) => "ConnectionsCounted",
+            Self::StopExtended => "StopExtended",
+            Self::SecretsChecked { .. } => "SecretsChecked",
+            Self::AppSignalled => "AppSignalled",
             Self::LastWordsSaid => "LastWordsSaid",
             Self::Failed(..) => "Failed",
             Self::Signalled(_) => "Signalled",
@@ -166,7 +187,15 @@ impl Event {
 
     /// Whether it comes so often that only a debugging log wants it.
     pub fn is_routine(&self) -> bool {
-        matches!(self, Self::Woke | Self::ProbePassed | Self::PullProgressed(_))
+        matches!(
+            self,
+            Self::Woke
+                | Self::ProbePassed
+                | Self::PullProgressed(_)
+                | Self::MetadataSeen(_)
+                | Self::ConnectionsCounted(_)
+                | Self::StopExtended
+        )
     }
 }
 
@@ -203,6 +232,8 @@ impl fmt::Display for Event {
             Self::HookNotActive(job) => write!(f, "{job:?}"),
             Self::InstanceDescribed(state) => f.write_str(state.as_deref().unwrap_or("in no group")),
             Self::Failed(job, fault) => write!(f, "{job:?}: {fault}"),
+            Self::ConnectionsCounted(count) => write!(f, "{count}"),
+            Self::SecretsChecked { changed } => f.write_str(if *changed { "changed" } else { "the same" }),
             Self::Signalled(signal) => write!(f, "{signal}"),
             Self::DrainRequested(reason) => f.write_str(reason.as_deref().unwrap_or_default()),
             Self::Began
@@ -217,6 +248,9 @@ impl fmt::Display for Event {
             | Self::HeartbeatRecorded
             | Self::HookCompleted
             | Self::MarkedUnhealthy
+            | Self::MetadataSeen(_)
+            | Self::StopExtended
+            | Self::AppSignalled
             | Self::LastWordsSaid
             | Self::Woke => Ok(()),
         }

@@ -30,6 +30,7 @@ pub mod fault;
 pub mod hook;
 pub mod identity;
 pub mod metrics;
+pub mod notice;
 pub mod published;
 pub mod retry;
 pub mod step;

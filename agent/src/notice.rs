@@ -1,0 +1,155 @@
+//! Notices: what the instance's surroundings want of it, as the metadata tells it, and the watcher that asks.
+//!
+//! The metadata shows states, asked for again and again; a notice is the moment such a state changes. The same state seen a
+//! thousand times is one notice, a word this version does not know is none, and a 404 is "nothing".
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::clock::Uptime;
+use crate::desk::Desk;
+use crate::effect::{Effect, Job, Ticket};
+use crate::event::Event;
+use crate::identity::TargetState;
+use crate::retry::FAR;
+
+/// What the metadata says at one moment (`autoscaling/target-lifecycle-state`, `spot/instance-action`,
+/// `events/recommendations/rebalance`, `events/maintenance/scheduled`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sight {
+    /// The lifecycle state that the instance is being moved to.
+    pub target_state: Option<TargetState>,
+    /// A spot interruption that was announced.
+    pub spot: Option<Interruption>,
+    /// Whether a rebalance is recommended.
+    pub rebalance: bool,
+    /// The next active maintenance event, in its own words.
+    pub maintenance: Option<String>,
+}
+
+/// A spot interruption.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interruption {
+    /// `terminate`, `stop` or `hibernate`.
+    pub action: String,
+    /// How long until then, when it was read.
+    pub ends_in: Duration,
+}
+
+/// A change in what the surroundings want.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The target lifecycle state became another.
+    Target(TargetState),
+    /// Spot takes the instance away after that time.
+    Spot(Interruption),
+    /// A rebalance is recommended.
+    Rebalance,
+    /// Maintenance is scheduled.
+    Maintenance(String),
+}
+
+/// Asks the metadata at an interval and tells what changed.
+#[derive(Debug)]
+pub struct Watcher {
+    interval: Duration,
+    seen: Sight,
+    asked: Option<Ticket>,
+    next: Option<Uptime>,
+    failures: u32,
+}
+
+impl Watcher {
+    /// A watcher that has not begun; `interval` is the default of `lifecycle.poll`.
+    pub fn new(interval: Duration) -> Self {
+        Self { interval, seen: Sight::default(), asked: None, next: None, failures: 0 }
+    }
+
+    /// Begins with what the first look at the metadata showed.
+    pub fn begin(&mut self, target_state: Option<&TargetState>, now: Uptime) {
+        self.seen.target_state = target_state.cloned();
+        self.next = Some(now + self.interval);
+    }
+
+    /// Asks at this interval from here on (`lifecycle.poll`).
+    pub fn set_interval(&mut self, interval: Duration) {
+        self.interval = interval;
+    }
+
+    /// Takes an answer; what changed since the last.
+    pub fn on(&mut self, event: &Event, desk: &mut Desk, now: Uptime) -> Vec<Notice> {
+        match event {
+            Event::MetadataSeen(sight) => {
+                self.asked = None;
+                self.failures = 0;
+                self.next = Some(now + desk.spread(self.interval));
+                self.compare(sight)
+            }
+            Event::Failed(Job::WatchMetadata, _) => {
+                self.asked = None;
+                self.failures = self.failures.saturating_add(1);
+                self.next = Some(now + self.interval.max(desk.wait(FAR, self.failures)));
+                Vec::new()
+            }
+            _ => Vec::new(), // other rooms' answers
+        }
+    }
+
+    /// Asks if it is time.
+    pub fn advance(&mut self, desk: &mut Desk, now: Uptime) {
+        if self.next.is_some_and(|at| at <= now) {
+            self.next = None;
+            self.asked = Some(desk.order(Effect::WatchMetadata));
+        }
+    }
+
+    /// When it wants to ask again.
+    pub fn wake(&self) -> Option<Uptime> {
+        self.next
+    }
+
+    /// The target lifecycle state last seen.
+    pub fn target_state(&self) -> Option<&TargetState> {
+        self.seen.target_state.as_ref()
+    }
+
+    fn compare(&mut self, sight: &Sight) -> Vec<Notice> {
+        let mut notices = Vec::new();
+        if let Some(state) = &sight.target_state
+            && self.seen.target_state.as_ref() != Some(state)
+        {
+            notices.push(Notice::Target(state.clone()));
+        }
+        if let Some(interruption) = &sight.spot
+            && self.seen.spot.is_none()
+        {
+            notices.push(Notice::Spot(interruption.clone()));
+        }
+        if sight.rebalance && !self.seen.rebalance {
+            notices.push(Notice::Rebalance);
+        }
+        if let Some(event) = &sight.maintenance
+            && self.seen.maintenance.as_ref() != Some(event)
+        {
+            notices.push(Notice::Maintenance(event.clone()));
+        }
+        // A state that vanishes for a moment and comes back is the same state.
+        let target_state = sight.target_state.clone().or_else(|| self.seen.target_state.take());
+        let spot = sight.spot.clone().or_else(|| self.seen.spot.take());
+        self.seen = Sight { target_state, spot, ..sight.clone() };
+        notices
+    }
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Target(state) => write!(f, "target lifecycle state {state}"),
+            Self::Spot(interruption) => {
+                write!(f, "spot {} in {} s", interruption.action, interruption.ends_in.as_secs())
+            }
+            Self::Rebalance => f.write_str("rebalance recommendation"),
+            Self::Maintenance(event) => write!(f, "maintenance: {event}"),
+        }
+    }
+}
