@@ -15,6 +15,10 @@ async fn one_line_boots_by_tag_and_the_hook_is_completed_once() {
     agent.ready_within(SOON).await;
     assert_eq!(agent.app("/").await.status, 200);
     world.journal.wait_for("autoscaling CompleteLifecycleAction CONTINUE", Duration::from_secs(10)).await;
-    world.journal.in_order(&["imds GET user-data", "registry GET manifest", "autoscaling CompleteLifecycleAction CONTINUE"]);
+    world.journal.in_order(&[
+        "imds GET user-data",
+        "registry GET manifest",
+        "autoscaling CompleteLifecycleAction CONTINUE",
+    ]);
     assert_eq!(world.autoscaling.completions().len(), 1);
 }
