@@ -1,5 +1,5 @@
 # Each target sets up what it needs, then does it. The work is in tests/ and in cargo.
-.PHONY: help demo test check bench dist clean
+.PHONY: help demo sandbox test check bench dist clean
 .DEFAULT_GOAL := help
 
 TARGET := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
@@ -10,7 +10,11 @@ help: ## this list
 
 demo: ## boot an app in a world on loopback, without an AWS account
 	@tests/install build engine
-	@tests/with-engine sh -c 'cargo build --locked -p berth && exec cargo run --locked -p berth-kit --bin sandbox -- demo'
+	@tests/with-engine sh -c 'cargo build --locked --bins && exec cargo run --quiet --locked --bin sandbox -- demo'
+
+sandbox: ## the same world with a prompt: launch, break things, look
+	@tests/install build engine
+	@tests/with-engine sh -c 'cargo build --locked --bins && exec cargo run --quiet --locked --bin sandbox'
 
 test: ## every test, with a real engine, a real registry and moto
 	@tests/install build engine world
