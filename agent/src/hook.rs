@@ -110,7 +110,11 @@ impl Hook {
         if let (Some(group), Some(hook)) = self.lookup.clone() {
             let named = crate::event::Hook { name: hook, timeout: None };
             self.found.done((), now);
-            self.learn(Some(Membership { group, launch_hook: Some(named), state: None }), desk, now);
+            self.learn(
+                Some(Membership { group, launch_hook: Some(named), terminate_hook: None, state: None }),
+                desk,
+                now,
+            );
         } else {
             self.advance(desk, now);
         }

@@ -87,7 +87,8 @@ fn a_failed_boot_outside_any_group_tells_nobody_but_the_console() {
 
 #[test]
 fn a_failed_boot_in_a_group_without_a_hook_marks_the_instance_unhealthy() {
-    let bare = berth::event::Membership { group: "web".to_owned(), launch_hook: None, state: None };
+    let bare =
+        berth::event::Membership { group: "web".to_owned(), launch_hook: None, terminate_hook: None, state: None };
     let life = Sim::new(LINE)
         .answer(Job::FindGroup, ms(50), Event::GroupFound(Some(bare)))
         .fails(Job::PullImage, 1, Class::Broken, "manifest unknown")

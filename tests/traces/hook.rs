@@ -57,7 +57,12 @@ fn a_host_outside_any_group_has_no_hook() {
 
 #[test]
 fn a_group_without_a_launch_hook_is_left_alone() {
-    let bare = Membership { group: "web".to_owned(), launch_hook: None, state: Some("Pending".to_owned()) };
+    let bare = Membership {
+        group: "web".to_owned(),
+        launch_hook: None,
+        terminate_hook: None,
+        state: Some("Pending".to_owned()),
+    };
     let life = Sim::new(LINE).answer(Job::FindGroup, ms(50), Event::GroupFound(Some(bare))).run(secs(600));
     assert_eq!((life.view().status, life.count(Job::CompleteHook)), (Status::Ok, 0));
 }

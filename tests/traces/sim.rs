@@ -15,6 +15,7 @@ use berth::exit::Outcome;
 use berth::fault::{Class, Fault};
 use berth::identity::{Identity, TargetState};
 use berth::machine::Machine;
+use berth::notice::Sight;
 use berth::view::{PhaseName, Status, View};
 
 /// The line that most lives boot from.
@@ -44,6 +45,10 @@ pub(crate) struct Sim {
     pulled: bool,
     outcome: Option<Outcome>,
     trace: String,
+    /// What the metadata says.
+    pub(crate) sight: Sight,
+    /// Connections that clients hold.
+    pub(crate) connections: u32,
     /// Successful completions of the hook, by result.
     pub(crate) completions: Vec<String>,
     /// Effects ordered, by job.
@@ -104,6 +109,7 @@ pub(crate) fn group(timeout: Duration, state: &str) -> Event {
     Event::GroupFound(Some(Membership {
         group: "web".to_owned(),
         launch_hook: Some(Hook { name: "boot".to_owned(), timeout: Some(timeout) }),
+        terminate_hook: None,
         state: Some(state.to_owned()),
     }))
 }
@@ -127,6 +133,8 @@ impl Sim {
             pulled: false,
             outcome: None,
             trace: String::new(),
+            sight: Sight { target_state: Some(TargetState::InService), ..Sight::default() },
+            connections: 0,
             completions: Vec::new(),
             ordered: Vec::new(),
             ready_outside_serve: false,
@@ -288,6 +296,11 @@ impl Sim {
             Effect::CompleteHook { .. } => (50, Event::HookCompleted),
             Effect::DescribeInstance => (50, Event::InstanceDescribed(Some("InService".to_owned()))),
             Effect::MarkUnhealthy => (50, Event::MarkedUnhealthy),
+            Effect::WatchMetadata => (5, Event::MetadataSeen(self.sight.clone())),
+            Effect::CountConnections(_) => (1, Event::ConnectionsCounted(self.connections)),
+            Effect::ExtendStop(_) => (0, Event::StopExtended),
+            Effect::CheckSecrets(_) => (50, Event::SecretsChecked { changed: false }),
+            Effect::SignalApp { .. } => (1, Event::AppSignalled),
             Effect::SayLastWords(_) => (1, Event::LastWordsSaid),
             Effect::Cancel(_) | Effect::Exit(_) => return Answer::Never,
         };

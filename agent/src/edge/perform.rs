@@ -215,6 +215,11 @@ impl Edge {
                 self.console.say(&words).await?;
                 Event::LastWordsSaid
             }
+            Effect::WatchMetadata
+            | Effect::CountConnections(_)
+            | Effect::ExtendStop(_)
+            | Effect::CheckSecrets(_)
+            | Effect::SignalApp { .. } => return Err(Fault::new(Class::Broken, "not built")),
             Effect::Cancel(_) | Effect::Exit(_) => Event::Woke, // the driver's own
         })
     }
@@ -287,7 +292,12 @@ impl Edge {
             },
         };
         if let Some(name) = hook {
-            return Ok(Some(Membership { group, launch_hook: Some(Hook { name, timeout: None }), state }));
+            return Ok(Some(Membership {
+                group,
+                launch_hook: Some(Hook { name, timeout: None }),
+                terminate_hook: None,
+                state,
+            }));
         }
         let hooks = autoscaling::hooks(&self.aws, &group).await?;
         let mut launching = hooks.into_iter().filter(|hook| hook.transition == Transition::Launching);
@@ -301,7 +311,7 @@ impl Edge {
             return Err(Fault::new(Class::Misconfigured, reason));
         }
         let launch_hook = first.map(|hook| Hook { name: hook.name, timeout: hook.timeout });
-        Ok(Some(Membership { group, launch_hook, state }))
+        Ok(Some(Membership { group, launch_hook, terminate_hook: None, state }))
     }
 
     fn instance_id(&self) -> String {
