@@ -44,6 +44,14 @@ pub struct App {
     /// Since when it has not been healthy.
     ailing_since: Uptime,
     attempts: u32,
+    /// When its process was last seen to start.
+    up_since: Uptime,
+    /// Since when the engine has not been there to start it.
+    engine_away: Option<Uptime>,
+    /// Whether serve keeps it: then one that stays unhealthy is restarted. A boot has its own end for that.
+    kept: bool,
+    /// Whether it is on its way out: then an exit is an end, and nobody asks any more.
+    retiring: bool,
     /// Restarts within the window, and all of them.
     recent: VecDeque<Uptime>,
     restarts: u32,
@@ -55,10 +63,26 @@ pub struct App {
 
 #[derive(Debug)]
 enum State {
-    Starting { ticket: Ticket, until: Uptime },
-    Up { running: Box<RunningContainer>, watch: Watch, probe: Probing },
+    Starting {
+        ticket: Ticket,
+        until: Uptime,
+    },
+    Up {
+        running: Box<RunningContainer>,
+        watch: Watch,
+        probe: Probing,
+    },
     BackingOff(Uptime),
-    FetchingSecrets { ticket: Ticket, until: Uptime },
+    FetchingSecrets {
+        ticket: Ticket,
+        until: Uptime,
+    },
+    /// On the way to a restart.
+    Stopping {
+        ticket: Ticket,
+        until: Uptime,
+        then: Then,
+    },
     Halted,
 }
 
@@ -71,8 +95,22 @@ enum Watch {
 
 #[derive(Debug)]
 enum Probing {
-    Asked { ticket: Ticket, since: Uptime },
+    Asked {
+        ticket: Ticket,
+        since: Uptime,
+    },
     Next(Uptime),
+    /// Not asked any more.
+    Over,
+}
+
+/// What follows a stop.
+#[derive(Debug)]
+enum Then {
+    /// A restart that counts as one after an exit, and why.
+    BackOff(String),
+    /// A restart that somebody wanted.
+    Start,
 }
 
 /// What an event meant for the app as a whole.
@@ -114,6 +152,10 @@ impl App {
             failures: 0,
             ailing_since: now,
             attempts: 0,
+            up_since: now,
+            engine_away: None,
+            kept: false,
+            retiring: false,
             recent: VecDeque::new(),
             restarts: 0,
             holds_secrets: true,
@@ -134,6 +176,7 @@ impl App {
             Event::ContainerExited(exit) => self.exited(exit, desk, now),
             Event::ProbePassed => self.probed(None, now),
             Event::ProbeFailed(reason) => self.probed(Some(reason.clone()), now),
+            Event::ContainerStopped => self.stopped(desk, now),
             Event::SecretsFetched => {
                 if matches!(self.state, State::FetchingSecrets { .. }) {
                     self.holds_secrets = true;
@@ -177,10 +220,45 @@ impl App {
         if self.healthy { None } else { Some(self.ailing_since) }
     }
 
+    /// From here on one that stays unhealthy is restarted.
+    pub fn keep(&mut self) {
+        self.kept = true;
+    }
+
+    /// From here on an exit is an end: its clients are still served, but it is neither asked nor started again.
+    pub fn retire(&mut self, desk: &mut Desk) {
+        self.retiring = true;
+        match &mut self.state {
+            State::Up { probe, .. } => {
+                if let Probing::Asked { ticket, .. } = probe {
+                    desk.order(Effect::Cancel(*ticket));
+                }
+                *probe = Probing::Over;
+            }
+            _ => self.halt(desk),
+        }
+    }
+
+    /// Stops it and starts it again, because somebody wants that and not because anything is wrong.
+    pub fn restart(&mut self, reason: &str, desk: &mut Desk, now: Uptime) {
+        if self.is_up() {
+            self.holds_secrets = true;
+            self.stop(Then::Start, reason.to_owned(), desk, now);
+        }
+    }
+
+    /// Where it can be asked and counted, if it runs.
+    pub fn running(&self) -> Option<&RunningContainer> {
+        match &self.state {
+            State::Up { running, .. } => Some(running),
+            _ => None,
+        }
+    }
+
     /// Stops asking, watching and restarting.
     pub fn halt(&mut self, desk: &mut Desk) {
         match &self.state {
-            State::Starting { ticket, .. } | State::FetchingSecrets { ticket, .. } => {
+            State::Starting { ticket, .. } | State::FetchingSecrets { ticket, .. } | State::Stopping { ticket, .. } => {
                 desk.order(Effect::Cancel(*ticket));
             }
             State::Up { watch, probe, .. } => {
@@ -202,14 +280,16 @@ impl App {
             State::Up { watch, probe, .. } => {
                 let watch = if let Watch::Lost(at) = watch { Some(*at) } else { None };
                 let probe = match probe {
-                    Probing::Next(at) => *at,
-                    Probing::Asked { since, .. } => *since + self.config.probe.timeout + PROBE_MARGIN,
+                    Probing::Next(at) => Some(*at),
+                    Probing::Asked { since, .. } => Some(*since + self.config.probe.timeout + PROBE_MARGIN),
+                    Probing::Over => None,
                 };
-                watch.into_iter().chain([probe]).min()
+                watch.into_iter().chain(probe).min()
             }
-            State::BackingOff(until) | State::Starting { until, .. } | State::FetchingSecrets { until, .. } => {
-                Some(*until)
-            }
+            State::BackingOff(until)
+            | State::Starting { until, .. }
+            | State::FetchingSecrets { until, .. }
+            | State::Stopping { until, .. } => Some(*until),
             State::Halted => None,
         }
     }
@@ -233,6 +313,9 @@ impl App {
     fn up(&mut self, running: RunningContainer, desk: &mut Desk, now: Uptime) {
         let watch = Watch::On(desk.order(Effect::WatchContainer(self.id.clone())));
         self.state = State::Up { running: Box::new(running), watch, probe: Probing::Next(now) };
+        self.engine_away = None;
+        self.failures = 0;
+        self.up_since = now;
         self.reason = "the app has not answered yet".to_owned();
     }
 
@@ -254,6 +337,11 @@ impl App {
         let restart = self.config.restart.clone();
         self.ail(now);
         self.passes = 0;
+        if self.retiring {
+            self.state = State::Halted;
+            self.reason.clone_from(&reason);
+            return News::Lost(reason);
+        }
         self.recent.retain(|at| now.since(*at) < restart.window);
         if self.recent.len() >= restart.limit as usize {
             self.state = State::Halted;
@@ -266,6 +354,61 @@ impl App {
         self.state = State::BackingOff(now + wait);
         self.reason = reason;
         News::Nothing
+    }
+
+    /// An engine that is away is no crash of the app: tried again without counting, for as long as a boot may take.
+    fn wait_for_engine(&mut self, reason: String, desk: &mut Desk, now: Uptime) -> News {
+        let since = *self.engine_away.get_or_insert(now);
+        self.ail(now);
+        self.reason.clone_from(&reason);
+        if now.since(since) >= self.config.boot.timeout {
+            self.state = State::Halted;
+            return News::Lost(reason);
+        }
+        self.attempts = self.attempts.saturating_add(1);
+        self.state = State::BackingOff(now + desk.wait(NEAR, self.attempts));
+        News::Nothing
+    }
+
+    fn stop(&mut self, then: Then, reason: String, desk: &mut Desk, now: Uptime) {
+        self.halt(desk);
+        self.ail(now);
+        self.passes = 0;
+        self.reason = reason;
+        let timeout = self.config.stop_timeout;
+        let ticket = desk.order(Effect::StopContainer { id: self.id.clone(), timeout });
+        self.state = State::Stopping { ticket, until: now + timeout + START_LIMIT, then };
+    }
+
+    fn stopped(&mut self, desk: &mut Desk, now: Uptime) -> News {
+        match std::mem::replace(&mut self.state, State::Halted) {
+            State::Stopping { then: Then::Start, .. } => {
+                self.restarts += 1;
+                self.order_start(desk, now);
+                News::Nothing
+            }
+            State::Stopping { then: Then::BackOff(reason), .. } => self.back_off(reason, desk, now),
+            other => {
+                self.state = other;
+                News::Nothing
+            }
+        }
+    }
+
+    /// Why it has been unhealthy for too long, if it has: twice the failures that made it unhealthy, or, if it never got
+    /// healthy after a restart, the time that a start may take.
+    fn hopeless(&self, now: Uptime) -> Option<String> {
+        let probe = &self.config.probe;
+        if !self.kept || self.healthy || !self.is_up() {
+            return None;
+        }
+        let never_healthy = self.ailing_since <= self.up_since;
+        let too_long = if never_healthy {
+            now.since(self.up_since) >= probe.start_timeout
+        } else {
+            self.failures >= probe.unhealthy.saturating_mul(2)
+        };
+        too_long.then(|| format!("the app stays unhealthy: {}", self.reason))
     }
 
     fn ail(&mut self, now: Uptime) {
@@ -316,8 +459,9 @@ impl App {
         match (job, &mut self.state) {
             (Job::StartContainer, State::Starting { .. }) => {
                 let reason = format!("the container does not start: {fault}");
-                if fault.is_transient() { self.back_off(reason, desk, now) } else { News::Lost(reason) }
+                if fault.is_transient() { self.wait_for_engine(reason, desk, now) } else { News::Lost(reason) }
             }
+            (Job::StopContainer, State::Stopping { .. }) => self.stopped(desk, now),
             (Job::FetchSecrets, State::FetchingSecrets { .. }) => {
                 self.back_off(format!("the secrets cannot be fetched: {fault}"), desk, now)
             }
@@ -339,6 +483,10 @@ impl App {
         {
             desk.order(Effect::Cancel(*ticket));
             return self.probed(Some("the probe did not end".to_owned()), now);
+        }
+        if let Some(reason) = self.hopeless(now) {
+            self.stop(Then::BackOff(reason.clone()), reason, desk, now);
+            return News::Nothing;
         }
         match &mut self.state {
             State::Up { running, watch, probe } => {
@@ -377,7 +525,15 @@ impl App {
                 desk.order(Effect::Cancel(*ticket));
                 return self.back_off(format!("the container did not start within {START_LIMIT:?}"), desk, now);
             }
-            State::BackingOff(_) | State::Starting { .. } | State::FetchingSecrets { .. } | State::Halted => {}
+            State::Stopping { ticket, until, .. } if *until <= now => {
+                desk.order(Effect::Cancel(*ticket));
+                return self.stopped(desk, now);
+            }
+            State::BackingOff(_)
+            | State::Starting { .. }
+            | State::FetchingSecrets { .. }
+            | State::Stopping { .. }
+            | State::Halted => {}
         }
         News::Nothing
     }

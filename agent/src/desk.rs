@@ -38,6 +38,11 @@ impl Desk {
         interval.mul_f64(0.9 + self.rng.f64() / 5.0)
     }
 
+    /// Somewhere within this: for the first of many, so that what was begun together is spread from the first time on.
+    pub fn some_of(&mut self, interval: Duration) -> Duration {
+        interval.mul_f64(self.rng.f64())
+    }
+
     /// The jittered wait after so many failed attempts.
     pub fn wait(&mut self, backoff: Backoff, attempts: u32) -> Duration {
         backoff.after(attempts, &mut self.rng)

@@ -108,13 +108,13 @@ pub async fn drive(mut machine: Machine, edge: Arc<Edge>, mut lines: Lines, star
         let before = machine.phase();
         machine.on(&event, now);
         if machine.phase() != before {
-            info!(phase = word(machine.phase()), from = word(before), "phase");
+            info!(phase = machine.phase().word(), from = before.word(), "phase");
         }
     }
 }
 
 fn tell_effect(feed: &broadcast::Sender<Arc<str>>, phase: PhaseName, ticket: Ticket, effect: &Effect, now: Uptime) {
-    let phase = word(phase);
+    let phase = phase.word();
     if effect.job() == Some(Job::ProbeApp) {
         debug!(phase, ticket = ticket.0, "> {effect}");
     } else {
@@ -132,7 +132,7 @@ fn tell_event(
     routine: bool,
     now: Uptime,
 ) {
-    let (phase, ticket, name) = (word(phase), ticket.map(|ticket| ticket.0), event.name());
+    let (phase, ticket, name) = (phase.word(), ticket.map(|ticket| ticket.0), event.name());
     let took = took.map(|(_, took)| took.as_secs_f64());
     match event {
         _ if routine => debug!(phase, ticket, took, "{name} {event}"),
@@ -160,17 +160,6 @@ fn publish(machine: &Machine, edge: &Edge, published: &watch::Sender<Arc<Publish
         let listen = edge.listening().or(former.listen);
         *former = Arc::new(Published { view, listen, ..Published::clone(former) });
     });
-}
-
-fn word(phase: PhaseName) -> &'static str {
-    match phase {
-        PhaseName::Boot => "boot",
-        PhaseName::Serve => "serve",
-        PhaseName::Drain => "drain",
-        PhaseName::Failing => "failing",
-        PhaseName::Hold => "hold",
-        PhaseName::Gone => "gone",
-    }
 }
 
 /// The one reading of the clock (invariant 1).

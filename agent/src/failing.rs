@@ -58,7 +58,7 @@ impl Failing {
         }
         // Who does not know itself cannot tell anybody.
         if past.identity.is_some() {
-            past.hook.begin(None, desk, now);
+            past.hook.begin(None, None, desk, now);
             past.hook.complete(HookResult::Abandon, desk, now);
         }
         let mut failing = Self {

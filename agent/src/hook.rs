@@ -1,4 +1,4 @@
-//! One lifecycle hook: found, kept alive with heartbeats, completed once.
+//! One lifecycle hook, of the launch or of the termination: found, kept alive with heartbeats, completed once.
 //!
 //! ```text
 //!   idle ──config──▶ finding ──▶ known ──complete──▶ completing ──▶ over(CONTINUE | ABANDON)
@@ -15,9 +15,9 @@ use std::time::Duration;
 use crate::clock::Uptime;
 use crate::config::Lifecycle;
 use crate::desk::Desk;
-use crate::effect::{Effect, HookName, HookResult, Job};
+use crate::effect::{Effect, HookName, HookResult, Job, Ticket};
 use crate::event::{Event, Membership};
-use crate::fault::Fault;
+use crate::fault::{Class, Fault};
 use crate::retry::FAR;
 use crate::step::Step;
 use crate::view::{LifecycleView, StepView};
@@ -28,12 +28,31 @@ const NOT_YET: Duration = Duration::from_secs(5);
 /// Between two heartbeats when the hook's timeout is not known; AWS allows no timeout below 30 s.
 const BLIND_HEARTBEAT: Duration = Duration::from_secs(30);
 
+/// For one answer; the adapter gives up before that.
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// For a termination hook that nobody announced: whoever stops the agent does not wait for an AWS that is away.
+const UNANNOUNCED: Duration = Duration::from_secs(60);
+
 /// For how long a completion is tried when the hook's timeout is not known: AWS's default timeout.
 const BLIND_GIVE_UP: Duration = Duration::from_secs(3600);
 
-/// The launch hook of this instance.
+/// Which transition a hook holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transition {
+    /// `autoscaling:EC2_INSTANCE_LAUNCHING`
+    Launching,
+    /// `autoscaling:EC2_INSTANCE_TERMINATING`
+    Terminating {
+        /// Whether the group said that it takes the instance away: then a hook that is not active is about to be.
+        expected: bool,
+    },
+}
+
+/// One hook of this instance.
 #[derive(Debug)]
 pub struct Hook {
+    transition: Transition,
     state: State,
     found: Step<()>,
     completed: Step<()>,
@@ -45,7 +64,14 @@ pub struct Hook {
     heartbeats: u32,
     wanted: Option<HookResult>,
     give_up_at: Option<Uptime>,
-    lookup: (Option<String>, Option<String>),
+    /// The group and the hook as far as the config names them.
+    group_name: Option<String>,
+    hook_name: Option<String>,
+    /// What the group told, none if it was not asked.
+    told: Option<Option<Membership>>,
+    asking: Option<Ticket>,
+    /// When the answer that is awaited is late.
+    answer_by: Option<Uptime>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -76,13 +102,14 @@ enum Ending {
     GivenUp(String),
 }
 
-impl Default for Hook {
+impl Hook {
     /// A hook of which nothing is known.
-    fn default() -> Self {
+    pub fn new(transition: Transition) -> Self {
         Self {
+            transition,
             state: State::Idle,
-            found: Step::new("group", FAR),
-            completed: Step::new("hook", FAR),
+            found: Step::new(transition.step(), FAR),
+            completed: Step::new(transition.completion(), FAR),
             group: None,
             name: None,
             timeout: None,
@@ -91,32 +118,77 @@ impl Default for Hook {
             heartbeats: 0,
             wanted: None,
             give_up_at: None,
-            lookup: (None, None),
+            group_name: None,
+            hook_name: None,
+            told: None,
+            asking: None,
+            answer_by: None,
         }
     }
-}
 
-impl Hook {
-    /// Begins to look for the hook, as far as the config does not name it. `None` if there is no config to believe.
-    pub fn begin(&mut self, lifecycle: Option<&Lifecycle>, desk: &mut Desk, now: Uptime) {
+    /// Begins to look for the hook, as far as neither the config names it nor the group told of it before. No `lifecycle` if
+    /// there is no config to believe.
+    pub fn begin(
+        &mut self,
+        lifecycle: Option<&Lifecycle>,
+        told: Option<Option<Membership>>,
+        desk: &mut Desk,
+        now: Uptime,
+    ) {
         if self.state != State::Idle {
             return;
         }
         if let Some(lifecycle) = lifecycle {
             self.interval = lifecycle.heartbeat;
-            self.lookup = (lifecycle.group.clone(), lifecycle.launch_hook.clone());
+            self.group_name.clone_from(&lifecycle.group);
+            self.hook_name = match self.transition {
+                Transition::Launching => lifecycle.launch_hook.clone(),
+                Transition::Terminating { .. } => lifecycle.terminate_hook.clone(),
+            };
         }
         self.state = State::Finding;
-        if let (Some(group), Some(hook)) = self.lookup.clone() {
-            let named = crate::event::Hook { name: hook, timeout: None };
+        if let Some(told) = told {
             self.found.done((), now);
-            self.learn(
-                Some(Membership { group, launch_hook: Some(named), terminate_hook: None, state: None }),
-                desk,
-                now,
-            );
+            self.learn(told, desk, now);
+        } else if let (Some(group), Some(name)) = (self.group_name.clone(), self.hook_name.clone()) {
+            self.found.done((), now);
+            self.group = Some(group);
+            self.know(crate::event::Hook { name, timeout: None }, desk, now);
         } else {
             self.advance(desk, now);
+        }
+    }
+
+    /// The group takes the instance away: from here on "not active" means "not yet".
+    pub fn expect(&mut self) {
+        if let Transition::Terminating { expected } = &mut self.transition {
+            *expected = true;
+        }
+        if let Some(at) = &mut self.give_up_at {
+            *at = *at + self.timeout.unwrap_or(BLIND_GIVE_UP);
+        }
+    }
+
+    /// What the group told, for another hook of the same instance; none if it was not asked.
+    pub fn told(&self) -> Option<Option<Membership>> {
+        self.told.clone()
+    }
+
+    /// Until when AWS waits at the most: 100 times the hook's timeout, and never more than 48 hours.
+    pub fn limit(&self, began: Uptime) -> Uptime {
+        let longest = Duration::from_secs(48 * 3600);
+        began + self.timeout.map_or(longest, |timeout| timeout.saturating_mul(100).min(longest))
+    }
+
+    /// Lets go of whatever is on its way: another hook's answers look the same.
+    pub fn halt(&mut self, desk: &mut Desk) {
+        self.found.cancel(desk);
+        self.completed.cancel(desk);
+        if let Some(ticket) = self.asking.take() {
+            desk.order(Effect::Cancel(ticket));
+        }
+        if !self.is_over() {
+            self.state = State::Over(Ending::GivenUp("the instance leaves".to_owned()));
         }
     }
 
@@ -126,7 +198,11 @@ impl Hook {
             return;
         }
         self.wanted = Some(result);
-        self.give_up_at = Some(now + self.timeout.unwrap_or(BLIND_GIVE_UP));
+        let patience = match self.transition {
+            Transition::Terminating { expected: false } => UNANNOUNCED,
+            _ => self.timeout.unwrap_or(BLIND_GIVE_UP),
+        };
+        self.give_up_at = Some(now + patience);
         self.advance(desk, now);
     }
 
@@ -134,8 +210,11 @@ impl Hook {
     pub fn on(&mut self, event: &Event, desk: &mut Desk, now: Uptime) {
         match event {
             Event::GroupFound(membership) => {
-                self.found.done((), now);
-                self.learn(membership.clone(), desk, now);
+                if self.state == State::Finding {
+                    self.found.done((), now);
+                    self.told = Some(membership.clone());
+                    self.learn(membership.clone(), desk, now);
+                }
             }
             Event::HeartbeatRecorded => self.heartbeats += 1,
             Event::HookCompleted => {
@@ -145,7 +224,8 @@ impl Hook {
             }
             Event::HookNotActive(Job::CompleteHook) if self.state == State::Completing => {
                 self.state = State::Asking;
-                desk.order(Effect::DescribeInstance);
+                self.asking = Some(desk.order(Effect::DescribeInstance));
+                self.answer_by = Some(now + ANSWER);
             }
             Event::InstanceDescribed(state) if self.state == State::Asking => self.judge(state.as_deref(), now),
             Event::Failed(job, fault) => self.failed(*job, fault, desk, now),
@@ -172,10 +252,11 @@ impl Hook {
     /// When the hook wants to be looked at again.
     pub fn wake(&self) -> Option<Uptime> {
         let own = match self.state {
-            State::Finding => self.found.wake(),
+            State::Finding => self.found.wake().or(self.answer_by),
+            State::Completing | State::Asking => self.answer_by,
             State::NotYet(at) => Some(at),
             State::Known => [self.heartbeat_due(), self.completed.wake()].into_iter().flatten().min(),
-            State::Idle | State::Completing | State::Asking | State::Over(_) => None,
+            State::Idle | State::Over(_) => None,
         };
         let give_up = if self.is_over() { None } else { self.give_up_at };
         [own, give_up].into_iter().flatten().min()
@@ -198,15 +279,27 @@ impl Hook {
     }
 
     fn learn(&mut self, membership: Option<Membership>, desk: &mut Desk, now: Uptime) {
-        if self.state != State::Finding {
-            return;
-        }
         let Some(membership) = membership else { return self.end(Ending::OutsideAnyGroup, now) };
         self.group = Some(membership.group);
-        if let Some(state) = membership.state.filter(|state| !is_waiting_to_launch(state)) {
-            return self.end(Ending::NothingToComplete(state), now);
+        let hook = match self.transition {
+            Transition::Launching => {
+                if let Some(state) = membership.state.filter(|state| !is_waiting_to_launch(state)) {
+                    return self.end(Ending::NothingToComplete(state), now);
+                }
+                membership.launch_hook
+            }
+            Transition::Terminating { .. } => {
+                let named = self.hook_name.clone().map(|name| crate::event::Hook { name, timeout: None });
+                membership.terminate_hook.or(named)
+            }
+        };
+        match hook {
+            Some(hook) => self.know(hook, desk, now),
+            None => self.end(Ending::NoHook, now),
         }
-        let Some(hook) = membership.launch_hook else { return self.end(Ending::NoHook, now) };
+    }
+
+    fn know(&mut self, hook: crate::event::Hook, desk: &mut Desk, now: Uptime) {
         self.name = Some(hook.name);
         self.timeout = hook.timeout;
         self.state = State::Known;
@@ -233,18 +326,31 @@ impl Hook {
                     self.end(Ending::GivenUp(fault.reason.clone()), now);
                 }
             }
-            // Without the group's word "not active" may still mean "not yet": keep trying until the time to give up.
-            Job::DescribeInstance if self.state == State::Asking => self.not_yet(now),
+            // Without the group's word "not active" may still mean "not yet", where something is to come at all.
+            Job::DescribeInstance if self.state == State::Asking => {
+                if self.transition == (Transition::Terminating { expected: false }) {
+                    self.end(Ending::GivenUp(fault.reason.clone()), now);
+                } else {
+                    self.not_yet(now);
+                }
+            }
             _ => {} // a lost heartbeat is made good by the next; the rest is other rooms' business
         }
     }
 
     fn judge(&mut self, state: Option<&str>, now: Uptime) {
-        match state {
-            None => self.end(Ending::OutsideAnyGroup, now),
-            Some(state) if is_waiting_to_launch(state) => self.not_yet(now),
-            Some(state) if state.starts_with("Terminat") => self.end(Ending::Expired(state.to_owned()), now),
-            Some(state) => self.end(Ending::NothingToComplete(state.to_owned()), now),
+        self.asking = None;
+        let Some(state) = state else { return self.end(Ending::OutsideAnyGroup, now) };
+        let to_come = match self.transition {
+            Transition::Launching => is_waiting_to_launch(state),
+            Transition::Terminating { expected } => is_waiting_to_terminate(state, expected),
+        };
+        if to_come {
+            self.not_yet(now);
+        } else if state.starts_with("Terminat") {
+            self.end(Ending::Expired(state.to_owned()), now);
+        } else {
+            self.end(Ending::NothingToComplete(state.to_owned()), now);
         }
     }
 
@@ -267,10 +373,15 @@ impl Hook {
         if self.give_up_at.is_some_and(|at| at <= now) {
             return self.end(Ending::GivenUp("its time is over".to_owned()), now);
         }
+        if self.answer_by.is_some_and(|at| at <= now) {
+            self.answer_is_late(desk, now);
+        }
         match self.state {
             State::Finding if self.found.is_due(now) => {
-                let (group, launch_hook) = self.lookup.clone();
+                let launch_hook = self.hook_name.clone().filter(|_| self.transition == Transition::Launching);
+                let group = self.group_name.clone();
                 self.found.order(Effect::FindGroup { group, launch_hook }, desk, now);
+                self.answer_by = Some(now + ANSWER);
             }
             State::Known => self.advance_known(desk, now),
             State::NotYet(at) if at <= now => {
@@ -281,6 +392,28 @@ impl Hook {
         }
     }
 
+    fn answer_is_late(&mut self, desk: &mut Desk, now: Uptime) {
+        self.answer_by = None;
+        let late = Fault::new(Class::Transient, "no answer came");
+        match self.state {
+            State::Finding if self.found.wake().is_none() => {
+                self.found.cancel(desk);
+                self.failed(Job::FindGroup, &late, desk, now);
+            }
+            State::Completing => {
+                self.completed.cancel(desk);
+                self.failed(Job::CompleteHook, &late, desk, now);
+            }
+            State::Asking => {
+                if let Some(ticket) = self.asking.take() {
+                    desk.order(Effect::Cancel(ticket));
+                }
+                self.failed(Job::DescribeInstance, &late, desk, now);
+            }
+            _ => {} // it came
+        }
+    }
+
     fn advance_known(&mut self, desk: &mut Desk, now: Uptime) {
         let Some((group, hook)) = self.group.clone().zip(self.name.clone()) else { return };
         let hook = HookName { group, hook };
@@ -288,6 +421,7 @@ impl Hook {
             if self.completed.is_due(now) {
                 self.state = State::Completing;
                 self.completed.order(Effect::CompleteHook { hook, result }, desk, now);
+                self.answer_by = Some(now + ANSWER);
             }
         } else if self.heartbeat_due().is_some_and(|at| at <= now) {
             self.next_heartbeat = Some(now + self.heartbeat_interval());
@@ -313,7 +447,7 @@ impl Hook {
             State::Over(ending) => match ending {
                 Ending::Completed(result) => format!("completed {}", result.word()),
                 Ending::OutsideAnyGroup => "in no group".to_owned(),
-                Ending::NoHook => "no launch hook".to_owned(),
+                Ending::NoHook => "no such hook".to_owned(),
                 Ending::NothingToComplete(state) => format!("nothing to complete, the instance is {state}"),
                 Ending::Expired(state) => format!("expired, the instance is {state}"),
                 Ending::GivenUp(why) => format!("given up: {why}"),
@@ -325,4 +459,32 @@ impl Hook {
 /// Whether a launch hook may be, or become, active in this state.
 fn is_waiting_to_launch(state: &str) -> bool {
     matches!(state, "Pending" | "Pending:Wait" | "Warmed:Pending" | "Warmed:Pending:Wait")
+}
+
+/// Whether a termination hook may be, or become, active in this state. A group that reuses instances lets them wait for the
+/// termination hook in `Warmed:Pending:Wait`.
+fn is_waiting_to_terminate(state: &str, expected: bool) -> bool {
+    match state {
+        "Terminating" | "Terminating:Wait" | "Warmed:Terminating" | "Warmed:Terminating:Wait" => true,
+        "Warmed:Pending" | "Warmed:Pending:Wait" => true,
+        // The metadata can be ahead of what the group answers.
+        "InService" | "Standby" | "Detached" => expected,
+        _ => false,
+    }
+}
+
+impl Transition {
+    fn step(self) -> &'static str {
+        match self {
+            Self::Launching => "group",
+            Self::Terminating { .. } => "group again",
+        }
+    }
+
+    fn completion(self) -> &'static str {
+        match self {
+            Self::Launching => "hook",
+            Self::Terminating { .. } => "termination hook",
+        }
+    }
 }

@@ -19,6 +19,7 @@ pub mod drain;
 pub mod failing;
 pub mod hold;
 pub mod serve;
+pub mod warm;
 
 pub mod edge;
 

@@ -1,36 +1,49 @@
 //! The machine: which phase the instance is in, and who hands over to whom. It never fails, waits or does IO.
 //!
 //! ```text
-//!            healthy               signal
-//!   boot ───────────────▶ serve ───────────▶ drain ───▶ gone(0 | 5)
-//!    │ │                    │                  ▲
-//!    │ └──── signal ────────┼──────────────────┤
-//!    │ failed               │ lost             │ signal
-//!    ├──────────────────────┴──▶ failing ───▶ gone(2 | 3 | 4)
-//!    └── on_failure=hold ──▶ hold ─────────────┘
+//!            healthy               notice, signal, asked for
+//!   boot ───────────────▶ serve ──────────────────────────▶ drain ───▶ gone(0 | 5)
+//!    │ ▲ └── notice … ─────┼──────────────────────────────────▲ │
+//!    │ │ InService         │ lost                             │ │ back to the pool
+//!    │ warm ◀──────────────┼──────────────────────────────────┼─┘
+//!    │ failed              ▼                                  │
+//!    ├─────────────────▶ failing ───▶ gone(2 | 3 | 4)         │
+//!    └── on_failure=hold ──▶ hold ────────────────────────────┘
 //! ```
+//! What the surroundings want is asked for in every phase (notice.rs), and reaches drain from any of them in one event; a
+//! drain hears later notices without beginning anew (invariant 7).
+//!
 //! Events come in with the time, effects go out with tickets. Only the driver calls it (invariant 2).
+
+use std::time::Duration;
 
 use crate::boot::{self, Boot, Handover};
 use crate::clock::Uptime;
-use crate::config::OnFailure;
+use crate::config::{Config, OnFailure, OnNotice};
 use crate::desk::Desk;
-use crate::drain::{self, Drain};
+use crate::drain::{self, Cause, Drain};
 use crate::effect::{Effect, Ticket};
 use crate::event::Event;
 use crate::exit::Outcome;
 use crate::failing::{self, Failing};
 use crate::hold::Hold;
+use crate::identity::TargetState;
+use crate::notice::{Notice, Watcher};
 use crate::serve::{self, Serve};
 use crate::view::PhaseName;
+use crate::warm::Warm;
 
 mod show;
+
+/// Until the config says how often the metadata is asked: the default of `lifecycle.poll`.
+const POLL: Duration = Duration::from_secs(2);
 
 /// One life, from start to gone.
 #[derive(Debug)]
 pub struct Machine {
     phase: Phase,
     since: Uptime,
+    watcher: Watcher,
     desk: Desk,
 }
 
@@ -39,6 +52,7 @@ enum Phase {
     Boot(Box<Boot>),
     Serve(Box<Serve>),
     Drain(Box<Drain>),
+    Warm(Box<Warm>),
     Failing(Box<Failing>),
     Hold(Box<Hold>),
     Gone,
@@ -47,8 +61,10 @@ enum Phase {
 /// Where an event leads.
 enum Next {
     Stay,
+    Boot,
     Serve,
-    Drain(String),
+    Warm,
+    Drain(Cause),
     Fail(Outcome, String),
     Gone(Outcome),
 }
@@ -58,22 +74,36 @@ impl Machine {
     pub fn new(seed: u64, now: Uptime) -> Self {
         let mut desk = Desk::new(seed);
         let boot = Boot::begin(&mut desk, now);
-        Self { phase: Phase::Boot(Box::new(boot)), since: now, desk }
+        Self { phase: Phase::Boot(Box::new(boot)), since: now, watcher: Watcher::new(POLL), desk }
     }
 
     /// The only way in.
     pub fn on(&mut self, event: &Event, now: Uptime) {
+        let next = self.react(event, now);
+        self.go(next, now);
+        for notice in self.watch(event, now) {
+            let next = self.hear(&notice, now);
+            self.go(next, now);
+        }
+        if !matches!(self.phase, Phase::Gone) {
+            self.watcher.advance(&mut self.desk, now);
+        }
+    }
+
+    /// What the event means for the phase.
+    fn react(&mut self, event: &Event, now: Uptime) -> Next {
         let desk = &mut self.desk;
-        let next = match (&mut self.phase, event) {
-            (Phase::Boot(_) | Phase::Serve(_) | Phase::Hold(_), Event::Signalled(signal)) => {
-                Next::Drain(signal.to_string())
+        match (&mut self.phase, event) {
+            (Phase::Boot(_) | Phase::Serve(_) | Phase::Hold(_) | Phase::Warm(_), Event::Signalled(_)) => {
+                Next::Drain(Cause::Signal)
             }
-            (Phase::Boot(_) | Phase::Serve(_) | Phase::Hold(_), Event::DrainRequested(reason)) => {
-                Next::Drain(reason.clone().unwrap_or_else(|| "asked for on the instance".to_owned()))
+            (Phase::Boot(_) | Phase::Serve(_) | Phase::Hold(_) | Phase::Warm(_), Event::DrainRequested(reason)) => {
+                Next::Drain(Cause::Asked(reason.clone().unwrap_or_else(|| "no reason given".to_owned())))
             }
             (Phase::Boot(boot), event) => match boot.on(event, desk, now) {
                 boot::Next::Stay => Next::Stay,
                 boot::Next::Serve => Next::Serve,
+                boot::Next::Warm => Next::Warm,
                 boot::Next::Fail(outcome, reason) => Next::Fail(outcome, reason),
             },
             (Phase::Serve(serve), event) => match serve.on(event, desk, now) {
@@ -83,6 +113,7 @@ impl Machine {
             (Phase::Drain(drain), event) => match drain.on(event, desk, now) {
                 drain::Next::Stay => Next::Stay,
                 drain::Next::Gone(outcome) => Next::Gone(outcome),
+                drain::Next::Warm => Next::Warm,
             },
             (Phase::Failing(failing), event) => match failing.on(event, desk, now) {
                 failing::Next::Stay => Next::Stay,
@@ -95,9 +126,88 @@ impl Machine {
                     Next::Stay
                 }
             }
+            (Phase::Warm(warm), event) => {
+                warm.on(event, desk, now);
+                Next::Stay
+            }
             (Phase::Gone, _) => Next::Stay, // nothing can happen any more
+        }
+    }
+
+    /// What the event says of the surroundings.
+    fn watch(&mut self, event: &Event, now: Uptime) -> Vec<Notice> {
+        match event {
+            Event::Identified(identity) => self.watcher.begin(identity.target_state.as_ref(), now),
+            Event::ConfigRead(config) => {
+                self.watcher.set_interval(config.lifecycle.poll);
+                Vec::new()
+            }
+            event => self.watcher.on(event, &mut self.desk, now),
+        }
+    }
+
+    /// What a notice means for the phase.
+    fn hear(&mut self, notice: &Notice, now: Uptime) -> Next {
+        let policy = |which: fn(&Config) -> OnNotice, fallback: OnNotice| self.config().map_or(fallback, which);
+        let cause = match notice {
+            Notice::Target(TargetState::Terminated | TargetState::WarmedTerminated) => Some(Cause::Terminated),
+            Notice::Target(
+                state @ (TargetState::WarmedRunning | TargetState::WarmedStopped | TargetState::WarmedHibernated),
+            ) => Some(Cause::BackToPool(state.clone())),
+            Notice::Spot(interruption) if policy(|config| config.spot, OnNotice::Drain) == OnNotice::Drain => {
+                Some(Cause::Spot(interruption.ends_in))
+            }
+            Notice::Rebalance if policy(|config| config.rebalance, OnNotice::Ignore) == OnNotice::Drain => {
+                Some(Cause::Advised(notice.to_string()))
+            }
+            Notice::Maintenance(_) if policy(|config| config.maintenance, OnNotice::Ignore) == OnNotice::Drain => {
+                Some(Cause::Advised(notice.to_string()))
+            }
+            // Detached carries on, and so does whoever is told a word that this version does not know.
+            Notice::Target(_) | Notice::Spot(_) | Notice::Rebalance | Notice::Maintenance(_) => None,
         };
-        self.go(next, now);
+        let Notice::Target(state) = notice else { return self.leave_for(cause, now) };
+        match (&mut self.phase, state) {
+            (Phase::Serve(serve), TargetState::InService | TargetState::Standby) => {
+                serve.set_standby(*state == TargetState::Standby);
+                Next::Stay
+            }
+            (Phase::Warm(_), TargetState::InService) => Next::Boot,
+            (Phase::Boot(boot), TargetState::InService) => {
+                boot.set_warm(false);
+                Next::Stay
+            }
+            (Phase::Boot(boot), _) if matches!(cause, Some(Cause::BackToPool(_))) && boot.app().is_none() => {
+                boot.set_warm(true);
+                Next::Stay
+            }
+            (Phase::Warm(_), _) if matches!(cause, Some(Cause::BackToPool(_))) => Next::Stay,
+            _ => self.leave_for(cause, now),
+        }
+    }
+
+    fn leave_for(&mut self, cause: Option<Cause>, now: Uptime) -> Next {
+        match (&mut self.phase, cause) {
+            (_, None) => Next::Stay,
+            (Phase::Drain(drain), Some(cause)) => {
+                drain.hear(&cause, &mut self.desk, now);
+                Next::Stay
+            }
+            (Phase::Failing(_) | Phase::Gone, Some(_)) => Next::Stay, // on the way out already
+            (_, Some(cause)) => Next::Drain(cause),
+        }
+    }
+
+    fn config(&self) -> Option<&Config> {
+        match &self.phase {
+            Phase::Boot(boot) => boot.config().map(AsRef::as_ref),
+            Phase::Serve(serve) => serve.past.config.as_deref(),
+            Phase::Drain(drain) => drain.past.config.as_deref(),
+            Phase::Warm(warm) => warm.past.config.as_deref(),
+            Phase::Failing(failing) => failing.past.config.as_deref(),
+            Phase::Hold(hold) => hold.past.config.as_deref(),
+            Phase::Gone => None,
+        }
     }
 
     /// The next order for the driver.
@@ -107,14 +217,16 @@ impl Machine {
 
     /// When the machine wants to be woken; none if only an answer can move it.
     pub fn next_wake(&self) -> Option<Uptime> {
-        match &self.phase {
+        let phase = match &self.phase {
             Phase::Boot(boot) => boot.wake(),
             Phase::Serve(serve) => serve.wake(),
             Phase::Drain(drain) => drain.wake(),
+            Phase::Warm(warm) => warm.wake(),
             Phase::Failing(failing) => failing.wake(),
             Phase::Hold(hold) => hold.wake(),
-            Phase::Gone => None,
-        }
+            Phase::Gone => return None,
+        };
+        [phase, self.watcher.wake()].into_iter().flatten().min()
     }
 
     /// The name of the phase.
@@ -123,6 +235,7 @@ impl Machine {
             Phase::Boot(_) => PhaseName::Boot,
             Phase::Serve(_) => PhaseName::Serve,
             Phase::Drain(_) => PhaseName::Drain,
+            Phase::Warm(_) => PhaseName::Warm,
             Phase::Failing(_) => PhaseName::Failing,
             Phase::Hold(_) => PhaseName::Hold,
             Phase::Gone => PhaseName::Gone,
@@ -133,42 +246,30 @@ impl Machine {
         if matches!(next, Next::Stay) {
             return;
         }
+        let standby = self.watcher.target_state() == Some(&TargetState::Standby);
         let desk = &mut self.desk;
         let phase = std::mem::replace(&mut self.phase, Phase::Gone);
-        self.phase = match next {
-            Next::Stay => phase,
-            Next::Serve => serve_phase(phase, desk, now),
-            Next::Drain(reason) => match leave(phase, desk) {
-                Ok(past) => {
-                    let drain = Drain::begin(reason, past, desk, now);
-                    if drain.is_over() { gone(Outcome::Done, desk) } else { Phase::Drain(Box::new(drain)) }
-                }
-                Err(phase) => phase,
+        let held = matches!(phase, Phase::Hold(_));
+        self.since = now;
+        self.phase = match (next, leave(phase, desk)) {
+            (Next::Stay, Ok(_) | Err(_)) => Phase::Gone, // asked for above
+            (Next::Gone(outcome), _) => gone(outcome, desk),
+            (_, Err(phase)) => phase,
+            (Next::Boot, Ok(_)) => Phase::Boot(Box::new(Boot::begin(desk, now))),
+            (Next::Warm, Ok(past)) => Phase::Warm(Box::new(Warm::begin(past, desk, now))),
+            (Next::Serve, Ok(mut past)) => match past.app.take() {
+                Some(app) => Phase::Serve(Box::new(Serve::begin(app, past, standby, desk, now))),
+                None => gone(Outcome::Bug, desk), // a boot says Serve only with an app in its hands
             },
-            Next::Fail(outcome, reason) => {
-                let held = matches!(phase, Phase::Hold(_));
-                match leave(phase, desk) {
-                    Ok(past) if !held && wants_hold(&past, outcome) => {
-                        Phase::Hold(Box::new(Hold::begin(reason, past, desk, now)))
-                    }
-                    Ok(past) => Phase::Failing(Box::new(Failing::begin(outcome, reason, past, desk, now))),
-                    Err(phase) => phase,
+            (Next::Drain(cause), Ok(past)) => Phase::Drain(Box::new(Drain::begin(cause, past, desk, now))),
+            (Next::Fail(outcome, reason), Ok(past)) => {
+                if !held && wants_hold(&past, outcome) {
+                    Phase::Hold(Box::new(Hold::begin(reason, past, desk, now)))
+                } else {
+                    Phase::Failing(Box::new(Failing::begin(outcome, reason, past, desk, now)))
                 }
             }
-            Next::Gone(outcome) => gone(outcome, desk),
         };
-        self.since = now;
-    }
-}
-
-/// The boot's app is healthy: hand it over.
-fn serve_phase(phase: Phase, desk: &mut Desk, now: Uptime) -> Phase {
-    match leave(phase, desk) {
-        Ok(mut past) => match past.app.take() {
-            Some(app) => Phase::Serve(Box::new(Serve::begin(app, past, desk, now))),
-            None => gone(Outcome::Bug, desk), // a boot says Serve only with an app in its hands
-        },
-        Err(phase) => phase,
     }
 }
 
@@ -176,9 +277,11 @@ fn serve_phase(phase: Phase, desk: &mut Desk, now: Uptime) -> Phase {
 fn leave(phase: Phase, desk: &mut Desk) -> Result<Handover, Phase> {
     match phase {
         Phase::Boot(boot) => Ok(boot.leave(desk)),
-        Phase::Serve(serve) => Ok(serve.leave()),
+        Phase::Serve(serve) => Ok(serve.leave(desk)),
         Phase::Hold(hold) => Ok(hold.past),
-        other => Err(other),
+        Phase::Warm(warm) => Ok(warm.past),
+        Phase::Drain(drain) => Ok(drain.past),
+        other @ (Phase::Failing(_) | Phase::Gone) => Err(other),
     }
 }
 

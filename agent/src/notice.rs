@@ -65,10 +65,15 @@ impl Watcher {
         Self { interval, seen: Sight::default(), asked: None, next: None, failures: 0 }
     }
 
-    /// Begins with what the first look at the metadata showed.
-    pub fn begin(&mut self, target_state: Option<&TargetState>, now: Uptime) {
-        self.seen.target_state = target_state.cloned();
+    /// Begins with what the first look at the metadata showed. To be in service, or on the way there, is no notice.
+    pub fn begin(&mut self, target_state: Option<&TargetState>, now: Uptime) -> Vec<Notice> {
         self.next = Some(now + self.interval);
+        let former = std::mem::replace(&mut self.seen.target_state, target_state.cloned());
+        let news = target_state.filter(|state| former.as_ref() != Some(*state));
+        news.filter(|state| **state != TargetState::InService)
+            .map(|state| Notice::Target(state.clone()))
+            .into_iter()
+            .collect()
     }
 
     /// Asks at this interval from here on (`lifecycle.poll`).

@@ -55,6 +55,8 @@ pub enum PhaseName {
     Serve,
     /// On the way out.
     Drain,
+    /// In a warm pool.
+    Warm,
     /// The boot failed and is being wound up.
     Failing,
     /// A failed boot, kept for debugging.
@@ -65,7 +67,8 @@ pub enum PhaseName {
 
 impl PhaseName {
     /// Every phase, in the order of a life.
-    pub const ALL: [Self; 6] = [Self::Boot, Self::Serve, Self::Drain, Self::Failing, Self::Hold, Self::Gone];
+    pub const ALL: [Self; 7] =
+        [Self::Boot, Self::Serve, Self::Drain, Self::Warm, Self::Failing, Self::Hold, Self::Gone];
 
     /// The word that JSON, metrics and people see.
     pub fn word(self) -> &'static str {
@@ -73,6 +76,7 @@ impl PhaseName {
             Self::Boot => "boot",
             Self::Serve => "serve",
             Self::Drain => "drain",
+            Self::Warm => "warm",
             Self::Failing => "failing",
             Self::Hold => "hold",
             Self::Gone => "gone",

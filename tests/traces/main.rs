@@ -6,6 +6,9 @@
 mod sim;
 
 mod boot;
+mod drain;
 mod ending;
 mod hook;
+mod pool;
 mod promises;
+mod serve;

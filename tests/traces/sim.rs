@@ -45,12 +45,15 @@ pub(crate) struct Sim {
     pulled: bool,
     outcome: Option<Outcome>,
     trace: String,
-    /// What the metadata says.
-    pub(crate) sight: Sight,
-    /// Connections that clients hold.
-    pub(crate) connections: u32,
+    /// What the metadata says, from when on.
+    sights: BTreeMap<Uptime, Sight>,
+    /// Connections that clients hold, from when on.
+    held: BTreeMap<Uptime, u32>,
     /// Successful completions of the hook, by result.
     pub(crate) completions: Vec<String>,
+    /// The hooks that were completed, `group/hook`.
+    pub(crate) completed: Vec<String>,
+    completing: String,
     /// Effects ordered, by job.
     pub(crate) ordered: Vec<Job>,
     /// Whether any view said ready outside serve.
@@ -109,7 +112,7 @@ pub(crate) fn group(timeout: Duration, state: &str) -> Event {
     Event::GroupFound(Some(Membership {
         group: "web".to_owned(),
         launch_hook: Some(Hook { name: "boot".to_owned(), timeout: Some(timeout) }),
-        terminate_hook: None,
+        terminate_hook: Some(Hook { name: "leave".to_owned(), timeout: Some(timeout) }),
         state: Some(state.to_owned()),
     }))
 }
@@ -133,9 +136,11 @@ impl Sim {
             pulled: false,
             outcome: None,
             trace: String::new(),
-            sight: Sight { target_state: Some(TargetState::InService), ..Sight::default() },
-            connections: 0,
+            sights: BTreeMap::from([(Uptime::ZERO, target(TargetState::InService))]),
+            held: BTreeMap::new(),
             completions: Vec::new(),
+            completed: Vec::new(),
+            completing: String::new(),
             ordered: Vec::new(),
             ready_outside_serve: false,
             stuck: false,
@@ -159,6 +164,18 @@ impl Sim {
         for _ in 0..times {
             self = self.answer(job, ms(10), fault(job, class, reason));
         }
+        self
+    }
+
+    /// From that moment on the metadata says so.
+    pub(crate) fn sees(mut self, at: Duration, sight: Sight) -> Self {
+        self.sights.insert(Uptime(at), sight);
+        self
+    }
+
+    /// From that moment on clients hold so many connections.
+    pub(crate) fn holds(mut self, at: Duration, connections: u32) -> Self {
+        self.held.insert(Uptime(at), connections);
         self
     }
 
@@ -225,7 +242,7 @@ impl Sim {
             _ => return false,
         };
         self.now = self.now.max(at);
-        if !matches!(event, Event::Woke | Event::ProbePassed) {
+        if !event.is_routine() {
             self.note(&format!("{} {event}", event.name()));
         }
         if matches!(event, Event::ImagePulled) {
@@ -234,13 +251,15 @@ impl Sim {
         self.machine.on(&event, self.now);
         if matches!(event, Event::HookCompleted) {
             self.completions.push(self.view().lifecycle.state);
+            self.completed.push(self.completing.clone());
         }
         true
     }
 
     fn take_orders(&mut self) {
         while let Some((ticket, effect)) = self.machine.next_effect() {
-            if effect.job() != Some(Job::ProbeApp) {
+            let routine = [Job::ProbeApp, Job::WatchMetadata, Job::CountConnections, Job::ExtendStop];
+            if !effect.job().is_some_and(|job| routine.contains(&job)) {
                 self.note(&format!("> {effect}"));
             }
             match effect {
@@ -250,6 +269,9 @@ impl Sim {
                 }
                 job => {
                     let Some(kind) = job.job() else { continue };
+                    if let Effect::CompleteHook { hook, .. } = &job {
+                        self.completing = hook.to_string();
+                    }
                     self.ordered.push(kind);
                     self.running.insert(ticket, kind);
                     let scripted = self.script.get_mut(&kind).and_then(VecDeque::pop_front);
@@ -296,8 +318,8 @@ impl Sim {
             Effect::CompleteHook { .. } => (50, Event::HookCompleted),
             Effect::DescribeInstance => (50, Event::InstanceDescribed(Some("InService".to_owned()))),
             Effect::MarkUnhealthy => (50, Event::MarkedUnhealthy),
-            Effect::WatchMetadata => (5, Event::MetadataSeen(self.sight.clone())),
-            Effect::CountConnections(_) => (1, Event::ConnectionsCounted(self.connections)),
+            Effect::WatchMetadata => (5, Event::MetadataSeen(self.latest(&self.sights))),
+            Effect::CountConnections(_) => (1, Event::ConnectionsCounted(self.latest(&self.held))),
             Effect::ExtendStop(_) => (0, Event::StopExtended),
             Effect::CheckSecrets(_) => (50, Event::SecretsChecked { changed: false }),
             Effect::SignalApp { .. } => (1, Event::AppSignalled),
@@ -307,10 +329,19 @@ impl Sim {
         Answer::After(ms(delay), event)
     }
 
+    fn latest<T: Clone + Default>(&self, of: &BTreeMap<Uptime, T>) -> T {
+        of.range(..=self.now).next_back().map(|(_, value)| value.clone()).unwrap_or_default()
+    }
+
     fn note(&mut self, what: &str) {
         let phase = format!("{:?}", self.machine.phase()).to_lowercase();
         let _ = writeln!(self.trace, "{:<9.3}{phase:8}{}", self.now.0.as_secs_f64(), what.trim_end());
     }
+}
+
+/// A sight of this target lifecycle state and nothing else.
+pub(crate) fn target(state: TargetState) -> Sight {
+    Sight { target_state: Some(state), ..Sight::default() }
 }
 
 /// An instance of a group.
@@ -335,6 +366,16 @@ impl Sim {
     pub(crate) fn fails_probing(mut self, times: usize) -> Self {
         for _ in 0..times {
             self = self.answer(Job::ProbeApp, ms(10), Event::ProbeFailed("connection refused".to_owned()));
+        }
+        self
+    }
+}
+
+impl Sim {
+    /// Every attempt from here on fails, beyond what was scripted before.
+    pub(crate) fn fails_always(mut self, job: Job, reason: &str) -> Self {
+        for _ in 0..2000 {
+            self = self.answer(job, ms(10), fault(job, Class::Transient, reason));
         }
         self
     }

@@ -20,6 +20,8 @@ pub struct Handover {
     pub image: Option<PinnedImage>,
     /// The app, if its container was created or adopted.
     pub app: Option<App>,
+    /// Whether it is known which containers there were.
+    pub looked: bool,
     /// A container that was created but not started.
     pub created: Option<ContainerId>,
     /// The launch hook.

@@ -23,7 +23,7 @@ use crate::effect::{ContainerId, Creation, Effect, FoundContainer, ImageFacts, J
 use crate::event::{Event, PullProgress};
 use crate::exit::Outcome;
 use crate::fault::{Class, Fault};
-use crate::hook::Hook;
+use crate::hook::{Hook, Transition};
 use crate::identity::Identity;
 use crate::view::{DeadlineView, PullView, StepView};
 
@@ -53,6 +53,8 @@ pub struct Boot {
     progress: Option<PullProgress>,
     app: Option<App>,
     hook: Hook,
+    /// Whether the group wants the instance in its warm pool: then nothing is started.
+    warm: bool,
 }
 
 /// Where a boot goes after an event.
@@ -62,6 +64,8 @@ pub enum Next {
     Stay,
     /// The app is healthy.
     Serve,
+    /// Everything is prepared, and the group wants the instance in its warm pool.
+    Warm,
     /// It failed: the exit code and why.
     Fail(Outcome, String),
 }
@@ -78,7 +82,8 @@ impl Boot {
             strays: VecDeque::new(),
             progress: None,
             app: None,
-            hook: Hook::default(),
+            hook: Hook::new(Transition::Launching),
+            warm: false,
         };
         boot.steps.identity.order(Effect::Identify, desk, now);
         boot
@@ -106,10 +111,18 @@ impl Boot {
         if let Some(fault) = self.advance(desk, now) {
             return Next::Fail(Outcome::BootFailed, fault.reason);
         }
+        if self.warm && self.facts().is_some() && self.steps.containers.is_done() && self.strays.is_empty() {
+            return Next::Warm;
+        }
         match self.overdue(now) {
             Some(reason) => Next::Fail(Outcome::BootFailed, reason),
             None => Next::Stay,
         }
+    }
+
+    /// The group wants the instance in its warm pool, or in service.
+    pub fn set_warm(&mut self, warm: bool) {
+        self.warm = warm && self.app.is_none();
     }
 
     /// When the boot wants to be looked at again.
@@ -127,6 +140,7 @@ impl Boot {
             config: self.steps.config.get().cloned(),
             identity: self.steps.identity.get().cloned(),
             image: self.steps.digest.get().cloned(),
+            looked: self.steps.containers.is_done() && self.strays.is_empty(),
             created: self.steps.create.get().cloned(),
             app: self.app,
             hook: self.hook,
@@ -210,7 +224,7 @@ impl Boot {
             Event::ConfigRead(config) => {
                 self.steps.config.done(config.clone(), now);
                 self.deadline = self.began + config.boot.timeout;
-                self.hook.begin(Some(&config.lifecycle), desk, now);
+                self.hook.begin(Some(&config.lifecycle), None, desk, now);
                 if let Some(image) = config.image.pinned() {
                     self.steps.digest.done(image, now);
                 }
@@ -287,7 +301,7 @@ impl Boot {
         for one in found {
             let ours = one.fingerprint.as_deref() == Some(&fingerprint) && one.name == config.container_name();
             match (&one.running, &one.image) {
-                (Some(running), Some(image)) if ours && self.app.is_none() => {
+                (Some(running), Some(image)) if ours && self.app.is_none() && !self.warm => {
                     self.adopt(running.clone(), image.clone(), &config, desk, now);
                 }
                 _ => self.strays.push_back(one.id.clone()),
@@ -337,7 +351,7 @@ impl Boot {
         if self.app.is_some() {
             return None;
         }
-        if self.steps.secrets.is_due(now) {
+        if self.steps.secrets.is_due(now) && !self.warm {
             if config.has_secrets() {
                 self.steps.secrets.order(Effect::FetchSecrets(config.clone()), desk, now);
             } else {
@@ -388,7 +402,7 @@ impl Boot {
 
     /// Create once the image is here and the name is free; start once the secrets are here too.
     fn advance_container(&mut self, config: &Arc<Config>, identity: &Arc<Identity>, desk: &mut Desk, now: Uptime) {
-        let (Some(image), Some(facts)) = (self.steps.digest.get(), self.facts()) else { return };
+        let (Some(image), Some(facts), false) = (self.steps.digest.get(), self.facts(), self.warm) else { return };
         if self.steps.create.is_due(now) && self.steps.containers.is_done() && self.strays.is_empty() {
             let creation = Creation {
                 config: config.clone(),

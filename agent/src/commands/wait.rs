@@ -106,9 +106,10 @@ fn judge(report: &Report) -> Option<Waited> {
             Some(Waited::BootFailed(view.reason.clone()))
         }
         (Status::Draining, _) | (_, PhaseName::Drain | PhaseName::Gone) => Some(Waited::Leaving(view.reason.clone())),
-        (Status::Starting | Status::Unhealthy | Status::Standby | Status::Warm, PhaseName::Boot | PhaseName::Serve) => {
-            None
-        }
+        (
+            Status::Starting | Status::Unhealthy | Status::Standby | Status::Warm,
+            PhaseName::Boot | PhaseName::Serve | PhaseName::Warm,
+        ) => None,
     }
 }
 

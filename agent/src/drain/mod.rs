@@ -1,29 +1,86 @@
-//! Drain: on the way out. The app is told to stop, waited for, and the agent leaves.
+//! Drain: on the way out, in the order that lets no client notice.
 //!
-//! A second signal means now: the container is killed without waiting.
+//! ```text
+//!   looking ──▶ settling ──▶ emptying ──▶ stopping ──▶ telling ──▶ last words ──▶ gone | warm
+//!   (only if     503, still   until no     the app      the hook,
+//!   it is not    serving      connection   stops        once
+//!   known what
+//!   runs)
+//! ```
+//! Readiness is 503 from the first moment. Heartbeats go on all along. The nearest deadline clamps every wait; a later notice
+//! can only bring a nearer deadline; a second signal means now. No step that fails keeps the next from happening.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
+pub use cause::Cause;
+
+use crate::app::News;
 use crate::boot::Handover;
 use crate::clock::Uptime;
+use crate::config::Config;
 use crate::desk::Desk;
-use crate::effect::{ContainerId, Effect, Job, Ticket};
+use crate::effect::{ContainerId, Effect, HookResult, Job, RunningContainer, Ticket};
 use crate::event::Event;
 use crate::exit::Outcome;
-use crate::view::DeadlineView;
+use crate::hook::{Hook, Transition};
+use crate::view::{DeadlineView, StepView};
+
+mod cause;
 
 /// What the engine gets beyond `stop_timeout` to kill the app and to answer.
-const MARGIN: Duration = Duration::from_secs(15);
+const STOP_MARGIN: Duration = Duration::from_secs(15);
+/// Before the moment that spot takes the instance away: for the hook and the last words.
+const SPOT_MARGIN: Duration = Duration::from_secs(10);
+/// For the engine to say what runs, when nobody here knows.
+const LOOKING: Duration = Duration::from_secs(30);
+/// Between two counts of the connections.
+const COUNT: Duration = Duration::from_millis(500);
+/// For one count to be answered.
+const COUNT_LIMIT: Duration = Duration::from_secs(5);
+/// systemd is asked for this much more time, again and again.
+const EXTENSION: Duration = Duration::from_secs(30);
+/// Between two such requests.
+const EXTEND_EVERY: Duration = Duration::from_secs(10);
+/// For the console to take the last words.
+const WORDS: Duration = Duration::from_secs(5);
 
 /// On the way out.
 #[derive(Debug)]
 pub struct Drain {
     /// What came before, for people.
     pub past: Handover,
-    reason: String,
-    stopping: Option<(ContainerId, Ticket)>,
-    deadline: Uptime,
-    hurried: bool,
+    cause: Cause,
+    began: Uptime,
+    stage: Stage,
+    stages: Vec<(&'static str, Uptime)>,
+    /// The moment by which the app must have stopped, if there is one.
+    cut: Option<Uptime>,
+    signals: u32,
+    running: Option<RunningContainer>,
+    to_stop: VecDeque<ContainerId>,
+    connections: Option<u32>,
+    /// Whether nothing was cut short.
+    clean: bool,
+    hook: Hook,
+    next_extension: Option<Uptime>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Looking { ticket: Ticket, until: Uptime },
+    Settling { until: Uptime },
+    Emptying { until: Uptime, quiet_since: Option<Uptime>, count: Count },
+    Stopping { ticket: Ticket, until: Uptime },
+    Telling,
+    LastWords { until: Uptime },
+}
+
+#[derive(Debug)]
+enum Count {
+    Asked { ticket: Ticket, since: Uptime },
+    Next(Uptime),
 }
 
 /// Where a drain goes after an event.
@@ -33,65 +90,343 @@ pub enum Next {
     Stay,
     /// Over.
     Gone(Outcome),
+    /// Back into the warm pool.
+    Warm,
 }
 
 impl Drain {
-    /// Begins. Without a container there is nothing to wait for.
-    pub fn begin(reason: String, mut past: Handover, desk: &mut Desk, now: Uptime) -> Self {
-        let timeout = past.config.as_ref().map(|config| config.stop_timeout).unwrap_or_default();
-        let id = match &mut past.app {
-            Some(app) => {
-                app.halt(desk);
-                Some(app.id().clone())
-            }
-            None => past.created.clone(),
+    /// Begins.
+    pub fn begin(cause: Cause, mut past: Handover, desk: &mut Desk, now: Uptime) -> Self {
+        let mut hook = Hook::new(Transition::Terminating { expected: cause.is_the_group_s() });
+        if past.identity.is_some() {
+            let lifecycle = past.config.as_ref().map(|config| &config.lifecycle);
+            hook.begin(lifecycle, past.hook.told(), desk, now);
+        }
+        past.hook.halt(desk);
+        let running = past.app.as_ref().and_then(|app| app.running().cloned());
+        let mut to_stop = VecDeque::new();
+        if let Some(app) = &mut past.app {
+            app.retire(desk);
+            to_stop.push_back(app.id().clone());
+        }
+        to_stop.extend(past.created.iter().filter(|_| past.app.is_none()).cloned());
+        let mut drain = Self {
+            cut: cause.cut(now).map(|at| at.max(now)),
+            signals: u32::from(cause == Cause::Signal),
+            past,
+            cause,
+            began: now,
+            stage: Stage::Telling,
+            stages: Vec::new(),
+            running,
+            to_stop,
+            connections: None,
+            clean: true,
+            hook,
+            next_extension: Some(now),
         };
-        let stopping = id.map(|id| {
-            let ticket = desk.order(Effect::StopContainer { id: id.clone(), timeout });
-            (id, ticket)
-        });
-        Self { past, reason, stopping, deadline: now + timeout + MARGIN, hurried: false }
-    }
-
-    /// Whether there is nothing to stop.
-    pub fn is_over(&self) -> bool {
-        self.stopping.is_none()
+        drain.first_stage(desk, now);
+        drain.advance(desk, now);
+        drain
     }
 
     /// Takes an event.
     pub fn on(&mut self, event: &Event, desk: &mut Desk, now: Uptime) -> Next {
-        match event {
-            Event::ContainerStopped => {
-                return Next::Gone(if self.hurried { Outcome::DrainCut } else { Outcome::Done });
+        self.hook.on(event, desk, now);
+        let exited = self.past.app.as_mut().is_some_and(|app| matches!(app.on(event, desk, now), News::Lost(_)));
+        match (event, &mut self.stage) {
+            (Event::Signalled(_), _) => {
+                self.signals += 1;
+                if self.signals > 1 {
+                    self.hurry(desk, now);
+                }
             }
-            Event::Failed(Job::StopContainer, _) => return Next::Gone(Outcome::DrainCut),
-            Event::Signalled(_) if !self.hurried => self.hurry(desk, now),
+            (Event::ContainersFound(found), Stage::Looking { .. }) => {
+                self.running = found.iter().find_map(|one| one.running.clone());
+                self.to_stop.extend(found.iter().filter(|one| one.running.is_some()).map(|one| one.id.clone()));
+                self.settle(desk, now);
+            }
+            (Event::Failed(Job::FindContainers, _), Stage::Looking { .. }) => self.stop_next(desk, now),
+            (Event::ConnectionsCounted(connections), Stage::Emptying { quiet_since, count, .. }) => {
+                self.connections = Some(*connections);
+                *quiet_since = if *connections == 0 { quiet_since.or(Some(now)) } else { None };
+                *count = Count::Next(now + COUNT);
+            }
+            // What cannot be counted is not known to be over.
+            (Event::Failed(Job::CountConnections, _), Stage::Emptying { count, .. }) => {
+                *count = Count::Next(now + COUNT)
+            }
+            (Event::ContainerStopped, Stage::Stopping { .. }) => {
+                self.to_stop.pop_front();
+                self.stop_next(desk, now);
+            }
+            (Event::Failed(Job::StopContainer, _), Stage::Stopping { .. }) => {
+                self.clean = false;
+                self.to_stop.pop_front();
+                self.stop_next(desk, now);
+            }
+            (Event::LastWordsSaid | Event::Failed(Job::SayLastWords, _), Stage::LastWords { .. }) => {
+                return self.over();
+            }
+            (_, Stage::Settling { .. } | Stage::Emptying { .. }) if exited => self.stop_next(desk, now),
             _ => {} // nothing else can hold a drain up
         }
-        if self.deadline <= now { Next::Gone(Outcome::DrainCut) } else { Next::Stay }
+        self.advance(desk, now)
+    }
+
+    /// Another notice: it changes nothing but an earlier deadline, and that a termination hook is to be expected.
+    pub fn hear(&mut self, cause: &Cause, desk: &mut Desk, now: Uptime) {
+        if cause.is_the_group_s() {
+            self.hook.expect();
+        }
+        if let Some(cut) = cause.cut(now) {
+            self.cut = Some(self.cut.map_or(cut, |earlier| earlier.min(cut)).max(now));
+        }
+        // Back into service, or out of the pool for good: only the end of it changes.
+        if matches!((&self.cause, cause), (Cause::BackToPool(_), Cause::Terminated)) {
+            self.cause = Cause::Terminated;
+        }
+        let _ = self.advance(desk, now);
     }
 
     /// When it wants to be looked at again.
     pub fn wake(&self) -> Option<Uptime> {
-        Some(self.deadline)
+        let stage = match &self.stage {
+            Stage::Looking { until, .. }
+            | Stage::Settling { until }
+            | Stage::Stopping { until, .. }
+            | Stage::LastWords { until } => Some(*until),
+            Stage::Emptying { until, quiet_since, count } => {
+                let counted = match count {
+                    Count::Next(at) => *at,
+                    Count::Asked { since, .. } => *since + COUNT_LIMIT,
+                };
+                let quiet = quiet_since.map(|since| since + self.idle());
+                Some((*until).min(counted)).map(|at| quiet.map_or(at, |quiet| at.min(quiet)))
+            }
+            Stage::Telling => self.cut,
+        };
+        let app = self.past.app.as_ref().and_then(crate::app::App::wake);
+        [stage, self.cut_for_stop(), self.hook.wake(), self.next_extension, app].into_iter().flatten().min()
     }
 
-    /// Why the drain began.
-    pub fn reason(&self) -> &str {
-        &self.reason
+    /// Why the drain began, and what it waits for.
+    pub fn reason(&self) -> String {
+        let stage = match &self.stage {
+            Stage::Looking { .. } => "looking for what runs".to_owned(),
+            Stage::Settling { .. } => "still serving until load balancers have seen the 503".to_owned(),
+            Stage::Emptying { .. } => match self.connections {
+                Some(count) => format!("waiting for {count} connections to end"),
+                None => "waiting for connections to end".to_owned(),
+            },
+            Stage::Stopping { .. } => "stopping the app".to_owned(),
+            Stage::Telling => format!("termination hook: {}", self.hook.view().state),
+            Stage::LastWords { .. } => "over".to_owned(),
+        };
+        format!("{}: {stage}", self.cause)
     }
 
-    /// Until when the stop is waited for.
+    /// The hook of the termination, for people.
+    pub fn hook(&self) -> &Hook {
+        &self.hook
+    }
+
+    /// Connections of clients, as last counted.
+    pub fn connections(&self) -> Option<u32> {
+        self.connections
+    }
+
+    /// The stages so far, for people.
+    pub fn steps(&self, now_or_end: Option<Uptime>) -> Vec<StepView> {
+        let ends = self.stages.iter().skip(1).map(|(_, began)| Some(*began)).chain([now_or_end]);
+        let stages = self.stages.iter().zip(ends);
+        stages
+            .map(|((name, began), ended)| StepView {
+                name: (*name).to_owned(),
+                began: began.0.as_secs_f64(),
+                took: ended.map(|ended| ended.since(*began).as_secs_f64()),
+                attempts: 1,
+                fault: None,
+            })
+            .chain(self.hook.steps())
+            .collect()
+    }
+
+    /// Until when what is waited for.
     pub fn deadlines(&self) -> Vec<DeadlineView> {
-        vec![DeadlineView { name: "stop_timeout".to_owned(), at: self.deadline.0.as_secs_f64() }]
+        let view = |name: &str, at: Uptime| DeadlineView { name: name.to_owned(), at: at.0.as_secs_f64() };
+        let stage = match &self.stage {
+            Stage::Looking { until, .. } => Some(view("looking", *until)),
+            Stage::Settling { until } => Some(view("drain.settle", *until)),
+            Stage::Emptying { until, .. } => Some(view("drain.timeout", *until)),
+            Stage::Stopping { until, .. } => Some(view("stop_timeout", *until)),
+            Stage::Telling => Some(view("termination hook", self.hook.limit(self.began))),
+            Stage::LastWords { .. } => None,
+        };
+        stage.into_iter().chain(self.cut.map(|cut| view("taken away", cut))).collect()
     }
 
+    fn first_stage(&mut self, desk: &mut Desk, now: Uptime) {
+        let identity = self.past.identity.clone();
+        match identity {
+            Some(identity) if !self.past.looked && self.to_stop.is_empty() => {
+                let name = self.past.config.as_ref().map(|config| config.container_name()).unwrap_or_default();
+                let instance_id = identity.instance_id.clone();
+                let ticket = desk.order(Effect::FindContainers { name, instance_id });
+                self.enter("looking", Stage::Looking { ticket, until: now + LOOKING }, now);
+            }
+            _ => self.settle(desk, now),
+        }
+    }
+
+    /// Without a running app there is nobody to serve.
+    fn settle(&mut self, desk: &mut Desk, now: Uptime) {
+        if self.running.is_none() {
+            return self.stop_next(desk, now);
+        }
+        let settle = self.config().map_or(Duration::from_secs(20), |config| config.drain.settle);
+        self.enter("settling", Stage::Settling { until: now + settle }, now);
+    }
+
+    fn empty(&mut self, now: Uptime) {
+        let timeout = self.config().map_or(Duration::from_secs(300), |config| config.drain.timeout);
+        let count = Count::Next(now);
+        self.enter("emptying", Stage::Emptying { until: now + timeout, quiet_since: None, count }, now);
+    }
+
+    fn stop_next(&mut self, desk: &mut Desk, now: Uptime) {
+        let Some(id) = self.to_stop.front().cloned() else { return self.tell(desk, now) };
+        let longest = self.config().map_or(Duration::from_secs(30), |config| config.stop_timeout);
+        let timeout = self.cut.map_or(longest, |cut| cut.since(now).min(longest));
+        let ticket = desk.order(Effect::StopContainer { id, timeout });
+        self.enter("stopping", Stage::Stopping { ticket, until: now + timeout + STOP_MARGIN }, now);
+    }
+
+    fn tell(&mut self, desk: &mut Desk, now: Uptime) {
+        self.enter("telling", Stage::Telling, now);
+        self.hook.complete(HookResult::Continue, desk, now);
+    }
+
+    fn say(&mut self, desk: &mut Desk, now: Uptime) {
+        let how = if self.clean { "drained" } else { "the drain was cut short" };
+        let words = format!(
+            "{how} after {:.0} s ({}); termination hook: {}",
+            now.since(self.began).as_secs_f64(),
+            self.cause,
+            self.hook.view().state
+        );
+        desk.order(Effect::SayLastWords(words));
+        self.enter("last words", Stage::LastWords { until: now + WORDS }, now);
+    }
+
+    fn enter(&mut self, name: &'static str, stage: Stage, now: Uptime) {
+        self.stages.push((name, now));
+        self.stage = stage;
+    }
+
+    /// A second signal: everything that waits is over.
     fn hurry(&mut self, desk: &mut Desk, now: Uptime) {
-        self.hurried = true;
-        if let Some((id, ticket)) = &mut self.stopping {
+        self.cut = Some(now);
+        if let Stage::Stopping { ticket, .. } = &self.stage {
             desk.order(Effect::Cancel(*ticket));
-            *ticket = desk.order(Effect::StopContainer { id: id.clone(), timeout: Duration::ZERO });
-            self.deadline = now + MARGIN;
+            self.clean = false;
+            self.stop_next(desk, now);
+        }
+    }
+
+    /// Does what is due.
+    fn advance(&mut self, desk: &mut Desk, now: Uptime) -> Next {
+        if self.next_extension.is_some_and(|at| at <= now) {
+            desk.order(Effect::ExtendStop(EXTENSION));
+            self.next_extension = Some(now + EXTEND_EVERY);
+        }
+        let must_stop = self.cut_for_stop().is_some_and(|at| at <= now);
+        match &mut self.stage {
+            Stage::Looking { ticket, until } if *until <= now || must_stop => {
+                desk.order(Effect::Cancel(*ticket));
+                self.clean = false;
+                self.stop_next(desk, now);
+            }
+            Stage::Settling { .. } if must_stop => {
+                self.clean = false;
+                self.stop_next(desk, now);
+            }
+            Stage::Settling { until } if *until <= now => {
+                self.empty(now);
+                return self.advance(desk, now);
+            }
+            Stage::Emptying { .. } => self.advance_emptying(must_stop, desk, now),
+            Stage::Stopping { ticket, until } if *until <= now => {
+                desk.order(Effect::Cancel(*ticket));
+                self.clean = false;
+                self.to_stop.pop_front();
+                self.stop_next(desk, now);
+            }
+            Stage::LastWords { until } if *until <= now => return self.over(),
+            _ => {} // an answer is awaited, or its time
+        }
+        if matches!(self.stage, Stage::Telling) {
+            let hurried = self.signals > 1;
+            let late = self.cut.is_some_and(|cut| cut <= now) || self.hook.limit(self.began) <= now;
+            if self.hook.is_over() || self.past.identity.is_none() || late || hurried {
+                self.clean &= self.hook.is_over() || self.past.identity.is_none();
+                self.say(desk, now);
+            }
+        }
+        Next::Stay
+    }
+
+    fn advance_emptying(&mut self, must_stop: bool, desk: &mut Desk, now: Uptime) {
+        let idle = self.idle();
+        let Stage::Emptying { until, quiet_since, count } = &mut self.stage else { return };
+        let quiet = quiet_since.is_some_and(|since| now.since(since) >= idle);
+        let late = *until <= now || must_stop;
+        if quiet || late {
+            if let Count::Asked { ticket, .. } = count {
+                desk.order(Effect::Cancel(*ticket));
+            }
+            self.clean &= quiet || quiet_since.is_some();
+            return self.stop_next(desk, now);
+        }
+        match count {
+            Count::Asked { ticket, since } if *since + COUNT_LIMIT <= now => {
+                desk.order(Effect::Cancel(*ticket));
+                *count = Count::Next(now + COUNT);
+            }
+            Count::Next(at) if *at <= now => match &self.running {
+                Some(running) => {
+                    let ticket = desk.order(Effect::CountConnections(Box::new(running.clone())));
+                    *count = Count::Asked { ticket, since: now };
+                }
+                None => self.stop_next(desk, now),
+            },
+            Count::Asked { .. } | Count::Next(_) => {}
+        }
+    }
+
+    /// By when the stop must begin to be over in time, while it has not begun.
+    fn cut_for_stop(&self) -> Option<Uptime> {
+        if !matches!(self.stage, Stage::Looking { .. } | Stage::Settling { .. } | Stage::Emptying { .. }) {
+            return None;
+        }
+        let stop_timeout = self.config().map_or(Duration::from_secs(30), |config| config.stop_timeout);
+        let earliest = Uptime(self.cut?.0.saturating_sub(stop_timeout));
+        Some(earliest.max(self.began))
+    }
+
+    fn idle(&self) -> Duration {
+        self.config().map_or(Duration::from_secs(2), |config| config.drain.idle)
+    }
+
+    fn config(&self) -> Option<&Arc<Config>> {
+        self.past.config.as_ref()
+    }
+
+    fn over(&self) -> Next {
+        match (&self.cause, self.clean) {
+            (Cause::BackToPool(_), _) if self.signals == 0 => Next::Warm,
+            (_, true) => Next::Gone(Outcome::Done),
+            (_, false) => Next::Gone(Outcome::DrainCut),
         }
     }
 }

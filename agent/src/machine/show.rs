@@ -6,7 +6,6 @@ use super::{Machine, Phase};
 use crate::app::App;
 use crate::boot::Handover;
 use crate::config::{Config, PinnedImage};
-use crate::hook::Hook;
 use crate::identity::Identity;
 use crate::view::{Status, View};
 
@@ -23,19 +22,27 @@ impl Machine {
                 view.pull = boot.pull_view();
                 show_names(&mut view, boot.identity(), boot.config(), boot.image());
                 show_app(&mut view, boot.app());
-                show_hook(&mut view, boot.hook(), boot.identity());
+                view.lifecycle = boot.hook().view();
             }
             Phase::Serve(serve) => {
                 view.status = serve.status();
-                view.reason = serve.app().reason().to_owned();
+                view.reason = serve.reason();
                 show_past(&mut view, &serve.past);
                 show_app(&mut view, Some(serve.app()));
             }
             Phase::Drain(drain) => {
                 view.status = Status::Draining;
-                view.reason = drain.reason().to_owned();
+                view.reason = drain.reason();
                 view.deadlines = drain.deadlines();
                 show_past(&mut view, &drain.past);
+                view.steps.extend(drain.steps(None));
+                view.lifecycle = drain.hook().view();
+            }
+            Phase::Warm(warm) => {
+                view.status = Status::Warm;
+                view.reason = "prepared, in the warm pool".to_owned();
+                show_past(&mut view, &warm.past);
+                view.container = None;
             }
             Phase::Failing(failing) => {
                 view.status = Status::Failed;
@@ -51,6 +58,7 @@ impl Machine {
             }
             Phase::Gone => view.status = Status::Draining,
         }
+        view.lifecycle.target_state = self.watcher.target_state().map(ToString::to_string);
         view
     }
 }
@@ -61,7 +69,7 @@ fn show_past(view: &mut View, past: &Handover) {
     view.pull = past.pull;
     show_names(view, past.identity.as_ref(), past.config.as_ref(), past.image.as_ref());
     show_app(view, past.app.as_ref());
-    show_hook(view, &past.hook, past.identity.as_ref());
+    view.lifecycle = past.hook.view();
 }
 
 fn show_names(
@@ -88,9 +96,4 @@ fn show_app(view: &mut View, app: Option<&App>) {
         view.probes = app.probes();
         view.restarts = app.restarts();
     }
-}
-
-fn show_hook(view: &mut View, hook: &Hook, identity: Option<&Arc<Identity>>) {
-    view.lifecycle = hook.view();
-    view.lifecycle.target_state = identity.and_then(|identity| identity.target_state.as_ref()).map(ToString::to_string);
 }

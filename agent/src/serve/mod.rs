@@ -1,7 +1,8 @@
 //! Serve: the app was healthy once, and is kept running.
 //!
-//! Ready while the app is healthy (invariant 3). An exit is followed by a restart with backoff; past `restart.limit`
-//! within `restart.window` the instance is given up. The launch hook is completed with CONTINUE on the way in.
+//! Ready while the app is healthy and the group has not put the instance on standby (invariant 3). An exit is followed by a
+//! restart with backoff, one that stays unhealthy is restarted too; past `restart.limit` within `restart.window` the instance
+//! is given up. The launch hook is completed with CONTINUE on the way in.
 
 use crate::app::{App, News};
 use crate::boot::Handover;
@@ -11,12 +12,18 @@ use crate::effect::HookResult;
 use crate::event::Event;
 use crate::view::Status;
 
+use rotation::Rotation;
+
+mod rotation;
+
 /// The app runs.
 #[derive(Debug)]
 pub struct Serve {
     app: App,
     /// What the boot left, without its app.
     pub past: Handover,
+    rotation: Option<Rotation>,
+    standby: bool,
 }
 
 /// Where serving goes after an event.
@@ -30,23 +37,34 @@ pub enum Next {
 
 impl Serve {
     /// Begins: the hook is completed now that the app is healthy.
-    pub fn begin(app: App, mut past: Handover, desk: &mut Desk, now: Uptime) -> Self {
+    pub fn begin(mut app: App, mut past: Handover, standby: bool, desk: &mut Desk, now: Uptime) -> Self {
         past.hook.complete(HookResult::Continue, desk, now);
-        Self { app, past }
+        app.keep();
+        let rotation = past.config.as_ref().and_then(|config| Rotation::begin(config.clone(), desk, now));
+        Self { app, past, rotation, standby }
     }
 
     /// Takes an event.
     pub fn on(&mut self, event: &Event, desk: &mut Desk, now: Uptime) -> Next {
         self.past.hook.on(event, desk, now);
+        if let Some(rotation) = &mut self.rotation {
+            rotation.on(event, &mut self.app, desk, now);
+        }
         match self.app.on(event, desk, now) {
             News::Nothing | News::Healthy => Next::Stay,
             News::Lost(reason) => Next::Fail(reason),
         }
     }
 
+    /// The group put the instance on standby, or took it back: the app runs on either way.
+    pub fn set_standby(&mut self, standby: bool) {
+        self.standby = standby;
+    }
+
     /// When it wants to be looked at again.
     pub fn wake(&self) -> Option<Uptime> {
-        [self.app.wake(), self.past.hook.wake()].into_iter().flatten().min()
+        let rotation = self.rotation.as_ref().and_then(Rotation::wake);
+        [self.app.wake(), self.past.hook.wake(), rotation].into_iter().flatten().min()
     }
 
     /// The app.
@@ -56,11 +74,23 @@ impl Serve {
 
     /// What `/ready` says.
     pub fn status(&self) -> Status {
-        if self.app.is_healthy() { Status::Ok } else { Status::Unhealthy }
+        match (self.standby, self.app.is_healthy()) {
+            (true, _) => Status::Standby,
+            (false, true) => Status::Ok,
+            (false, false) => Status::Unhealthy,
+        }
+    }
+
+    /// Why.
+    pub fn reason(&self) -> String {
+        if self.standby { "the group put the instance on standby".to_owned() } else { self.app.reason().to_owned() }
     }
 
     /// Hands over to the next phase.
-    pub fn leave(mut self) -> Handover {
+    pub fn leave(mut self, desk: &mut Desk) -> Handover {
+        if let Some(rotation) = &mut self.rotation {
+            rotation.halt(desk);
+        }
         self.past.app = Some(self.app);
         self.past
     }

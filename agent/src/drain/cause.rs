@@ -1,0 +1,53 @@
+//! Why the instance leaves.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::SPOT_MARGIN;
+use crate::clock::Uptime;
+use crate::identity::TargetState;
+
+/// Why a drain begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The process got SIGTERM or SIGINT.
+    Signal,
+    /// Somebody on the instance asked, and why.
+    Asked(String),
+    /// The group takes the instance away.
+    Terminated,
+    /// The group takes the instance back into its warm pool.
+    BackToPool(TargetState),
+    /// Spot takes the instance away in so long.
+    Spot(Duration),
+    /// A rebalance is recommended, or maintenance is scheduled, and the config says to drain.
+    Advised(String),
+}
+
+impl Cause {
+    /// Whether the group said so: then its termination hook is, or will be, active.
+    pub(super) fn is_the_group_s(&self) -> bool {
+        matches!(self, Self::Terminated | Self::BackToPool(_))
+    }
+
+    /// By when the app must have stopped.
+    pub(super) fn cut(&self, now: Uptime) -> Option<Uptime> {
+        match self {
+            Self::Spot(ends_in) => Some(now + ends_in.saturating_sub(SPOT_MARGIN)),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Signal => f.write_str("a signal"),
+            Self::Asked(reason) => write!(f, "asked for: {reason}"),
+            Self::Terminated => f.write_str("the group takes the instance away"),
+            Self::BackToPool(state) => write!(f, "the group takes the instance back ({state})"),
+            Self::Spot(ends_in) => write!(f, "spot takes the instance away in {} s", ends_in.as_secs()),
+            Self::Advised(notice) => f.write_str(notice),
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Warm: in the group's warm pool, everything prepared and nothing running. The image is here, no secret is; the launch hook is
+//! completed, so that the group may stop, hibernate or keep the instance; no traffic. `InService` begins a boot, which finds
+//! its image.
+
+use std::time::Duration;
+
+use crate::boot::Handover;
+use crate::clock::Uptime;
+use crate::desk::Desk;
+use crate::effect::HookResult;
+use crate::event::Event;
+
+/// Between two looks at a pool that may last for weeks: the watcher's own wake-ups are what matters.
+const LOOK: Duration = Duration::from_secs(3600);
+
+/// Waiting in the pool.
+#[derive(Debug)]
+pub struct Warm {
+    /// What came before, for people.
+    pub past: Handover,
+    next: Uptime,
+}
+
+impl Warm {
+    /// Begins: what was prepared is told to the group.
+    pub fn begin(mut past: Handover, desk: &mut Desk, now: Uptime) -> Self {
+        past.hook.complete(HookResult::Continue, desk, now);
+        Self { past, next: now + LOOK }
+    }
+
+    /// Takes an event.
+    pub fn on(&mut self, event: &Event, desk: &mut Desk, now: Uptime) {
+        self.past.hook.on(event, desk, now);
+        self.next = now + LOOK;
+    }
+
+    /// When it wants to be looked at again.
+    pub fn wake(&self) -> Option<Uptime> {
+        self.past.hook.wake().into_iter().chain([self.next]).min()
+    }
+}

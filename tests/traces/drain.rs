@@ -1,0 +1,232 @@
+//! The way out: in which order, how long, and what comes first when several things want the instance to leave.
+
+use berth::effect::Job;
+use berth::event::{Event, Signal};
+use berth::exit::Outcome;
+use berth::fault::Class;
+use berth::identity::TargetState;
+use berth::notice::{Interruption, Sight};
+use berth::view::{PhaseName, Status};
+use expect_test::expect;
+
+use crate::sim::{LINE, Sim, config, exited, fault, identity, ms, secs, survivor, target};
+
+const TERM: Event = Event::Signalled(Signal::Term);
+/// A termination hook that the group has made active.
+const ACTIVE: &str = "Terminating:Wait";
+
+fn spot(seconds: u64) -> Sight {
+    let spot = Some(Interruption { action: "terminate".to_owned(), ends_in: secs(seconds) });
+    Sight { spot, ..target(TargetState::InService) }
+}
+
+fn after(life: &Sim, start: &str) -> String {
+    let from = life.trace().find(start).unwrap_or_else(|| panic!("no {start} in\n{}", life.trace()));
+    let line = life.trace()[..from].rfind('\n').map_or(0, |end| end + 1);
+    life.trace()[line..].to_owned()
+}
+
+#[test]
+fn an_idle_instance_leaves_in_settle_and_a_few_seconds() {
+    let life = Sim::new(LINE).sees(secs(30), target(TargetState::Terminated)).run(secs(600));
+    assert_eq!(life.outcome(), Some(Outcome::Done));
+    expect![[r#"
+        53.725   drain   > StopContainer c0ffee within 30s
+        54.225   drain   ContainerStopped
+        54.225   drain   > CompleteHook web/leave CONTINUE
+        54.275   drain   HookCompleted
+        54.275   drain   > SayLastWords drained after 23 s (the group takes the instance away); termination hook: completed CONTINUE
+        54.276   drain   LastWordsSaid
+        54.276   gone    > Exit 0
+    "#]].assert_eq(&after(&life, "StopContainer"));
+}
+
+#[test]
+fn a_busy_instance_gets_the_time_there_is() {
+    let life = Sim::new("image=r.test/a:1 port=80 drain.settle=5s drain.timeout=60s")
+        .holds(secs(0), 3)
+        .holds(secs(70), 0)
+        .sees(secs(30), target(TargetState::Terminated))
+        .run(secs(600));
+    assert_eq!(life.outcome(), Some(Outcome::Done), "{}", life.trace());
+    let stop = after(&life, "StopContainer");
+    assert!(stop.starts_with("72.") || stop.starts_with("73."), "idle for 2 s after 70 s: {stop}");
+}
+
+#[test]
+fn connections_that_do_not_end_are_cut_and_the_exit_code_says_so() {
+    let life = Sim::new("image=r.test/a:1 port=80 drain.settle=5s drain.timeout=60s")
+        .holds(secs(0), 1)
+        .at(secs(10), TERM)
+        .run(secs(600));
+    assert_eq!(life.outcome(), Some(Outcome::DrainCut));
+    assert!(after(&life, "StopContainer").starts_with("75.000"), "{}", life.trace());
+}
+
+#[test]
+fn readiness_is_503_from_the_first_moment_on() {
+    let life = Sim::new(LINE).sees(secs(30), target(TargetState::Terminated)).run(ms(32_500));
+    assert_eq!((life.view().phase, life.view().status), (PhaseName::Drain, Status::Draining));
+    assert_eq!(life.count(Job::StopContainer), 0, "still serving");
+}
+
+#[test]
+fn a_hook_that_is_not_active_yet_is_tried_again_after_the_stop() {
+    let mut life = Sim::new(LINE).sees(secs(30), target(TargetState::Terminated));
+    for _ in 0..3 {
+        life = life
+            .answer(Job::CompleteHook, ms(50), Event::HookCompleted)
+            .answer(Job::CompleteHook, ms(50), Event::HookNotActive(Job::CompleteHook))
+            .answer(Job::DescribeInstance, ms(50), Event::InstanceDescribed(Some("Terminating".to_owned())));
+    }
+    let life = life.run(secs(900));
+    assert_eq!(life.outcome(), Some(Outcome::Done));
+    assert_eq!(life.completions, ["completed CONTINUE", "completed CONTINUE"], "the launch hook, then the other");
+}
+
+#[test]
+fn an_expired_hook_is_given_up() {
+    let life = Sim::new(LINE)
+        .answer(Job::CompleteHook, ms(50), Event::HookCompleted)
+        .answer(Job::CompleteHook, ms(50), Event::HookNotActive(Job::CompleteHook))
+        .answer(Job::DescribeInstance, ms(50), Event::InstanceDescribed(Some("Terminating:Proceed".to_owned())))
+        .sees(secs(30), target(TargetState::Terminated))
+        .run(secs(900));
+    assert_eq!((life.outcome(), life.count(Job::CompleteHook)), (Some(Outcome::Done), 2));
+}
+
+#[test]
+fn heartbeats_go_on_all_along() {
+    let life = Sim::new("image=r.test/a:1 port=80 drain.timeout=100s lifecycle.heartbeat=10s")
+        .holds(secs(0), 1)
+        .sees(secs(30), target(TargetState::Terminated))
+        .run(secs(600));
+    assert!((11..=13).contains(&life.count(Job::RecordHeartbeat)), "{}", life.count(Job::RecordHeartbeat));
+}
+
+#[test]
+fn a_second_notice_changes_nothing() {
+    let once = Sim::new(LINE).sees(secs(30), target(TargetState::Terminated)).run(secs(600));
+    let twice = Sim::new(LINE)
+        .sees(secs(30), target(TargetState::Terminated))
+        .sees(secs(35), target(TargetState::WarmedTerminated))
+        .run(secs(600));
+    assert_eq!(after(&once, "StopContainer"), after(&twice, "StopContainer"));
+}
+
+#[test]
+fn spot_clamps_every_wait() {
+    let life = Sim::new(LINE).holds(secs(0), 5).sees(secs(30), spot(60)).run(secs(600));
+    assert_eq!(life.outcome(), Some(Outcome::DrainCut));
+    let stop = after(&life, "StopContainer");
+    let at: f64 = stop.split_whitespace().next().unwrap().parse().unwrap();
+    assert!((49.0..=53.0).contains(&at), "60 s, less the margin and stop_timeout: {stop}");
+}
+
+#[test]
+fn a_spot_notice_during_a_drain_brings_a_nearer_deadline() {
+    let both = Sight { spot: spot(40).spot, ..target(TargetState::Terminated) };
+    let life = Sim::new(LINE)
+        .holds(secs(0), 5)
+        .sees(secs(30), target(TargetState::Terminated))
+        .sees(secs(60), both)
+        .run(secs(900));
+    let stop = after(&life, "StopContainer");
+    let at: f64 = stop.split_whitespace().next().unwrap().parse().unwrap();
+    assert!((59.0..=64.0).contains(&at), "{stop}");
+}
+
+#[test]
+fn spot_completes_the_hook_of_the_group_too() {
+    let life = Sim::new(LINE).sees(secs(30), spot(120)).run(secs(600));
+    assert_eq!((life.outcome(), life.completions.len()), (Some(Outcome::Done), 2));
+}
+
+#[test]
+fn spot_can_be_ignored() {
+    let life = Sim::new("image=r.test/a:1 port=80 spot=ignore").sees(secs(30), spot(120)).run(secs(100));
+    assert_eq!(life.view().status, Status::Ok);
+}
+
+#[test]
+fn a_rebalance_recommendation_is_ignored_unless_the_config_says_drain() {
+    let advised = Sight { rebalance: true, ..target(TargetState::InService) };
+    let ignored = Sim::new(LINE).sees(secs(30), advised.clone()).run(secs(100));
+    assert_eq!(ignored.view().status, Status::Ok);
+    let drained = Sim::new("image=r.test/a:1 port=80 rebalance=drain").sees(secs(30), advised).run(secs(200));
+    assert_eq!(drained.outcome(), Some(Outcome::Done));
+}
+
+#[test]
+fn sigterm_completes_an_active_hook_and_goes_on_when_there_is_none() {
+    let active = Sim::new(LINE).at(secs(30), TERM).run(secs(600));
+    assert_eq!(active.completions.len(), 2);
+
+    let none = Sim::new(LINE)
+        .answer(Job::CompleteHook, ms(50), Event::HookCompleted)
+        .answer(Job::CompleteHook, ms(50), Event::HookNotActive(Job::CompleteHook))
+        .answer(Job::DescribeInstance, ms(50), Event::InstanceDescribed(Some("InService".to_owned())))
+        .at(secs(30), TERM)
+        .run(secs(600));
+    assert_eq!((none.outcome(), none.count(Job::CompleteHook)), (Some(Outcome::Done), 2));
+}
+
+#[test]
+fn an_aws_that_is_away_does_not_keep_sigterm_waiting() {
+    let life = Sim::new(LINE)
+        .answer(Job::CompleteHook, ms(50), Event::HookCompleted)
+        .fails_always(Job::CompleteHook, "no route")
+        .at(secs(30), TERM)
+        .run(secs(600));
+    assert!(life.outcome().is_some());
+    let last: f64 = after(&life, "> Exit").split_whitespace().next().unwrap().parse().unwrap();
+    assert!(last < 30.0 + 20.0 + 5.0 + 70.0, "{}", life.trace());
+}
+
+#[test]
+fn a_notice_during_the_boot_reaches_drain_at_once_and_starts_nothing() {
+    let life = Sim::new(LINE).never(Job::PullImage).sees(secs(5), target(TargetState::Terminated)).run(secs(600));
+    assert_eq!((life.outcome(), life.count(Job::CreateContainer)), (Some(Outcome::Done), 0));
+}
+
+#[test]
+fn an_agent_killed_mid_drain_finds_the_container_and_drains_it() {
+    let mut leaving = identity();
+    leaving.target_state = Some(TargetState::Terminated);
+    let life = Sim::new(LINE)
+        .answer(Job::Identify, ms(10), Event::Identified(leaving.into()))
+        .answer(Job::FindContainers, ms(5), Event::ContainersFound(vec![survivor(&config(LINE))]))
+        .sees(secs(0), target(TargetState::Terminated))
+        .run(secs(600));
+    assert_eq!(life.outcome(), Some(Outcome::Done), "{}", life.trace());
+    assert_eq!((life.count(Job::StartContainer), life.count(Job::StopContainer)), (0, 1));
+    assert!(life.count(Job::CountConnections) > 0, "its clients are waited for");
+}
+
+#[test]
+fn an_app_that_exits_while_draining_is_not_started_again() {
+    let life = Sim::new(LINE)
+        .answer(Job::WatchContainer, secs(40), exited(0))
+        .sees(secs(30), target(TargetState::Terminated))
+        .run(secs(600));
+    assert_eq!((life.outcome(), life.count(Job::StartContainer)), (Some(Outcome::Done), 1));
+}
+
+#[test]
+fn a_count_that_fails_is_not_taken_for_silence() {
+    let life = Sim::new("image=r.test/a:1 port=80 drain.settle=5s drain.timeout=30s")
+        .fails_always(Job::CountConnections, "no /proc")
+        .at(secs(10), TERM)
+        .run(secs(600));
+    assert_eq!(life.outcome(), Some(Outcome::DrainCut));
+    assert!(after(&life, "StopContainer").starts_with("45.000"), "{}", life.trace());
+}
+
+#[test]
+fn a_failed_stop_does_not_skip_the_hook() {
+    let life = Sim::new(LINE)
+        .answer(Job::StopContainer, ms(5), fault(Job::StopContainer, Class::Broken, "the engine is gone"))
+        .sees(secs(30), target(TargetState::Terminated))
+        .run(secs(600));
+    assert_eq!((life.outcome(), life.completions.len()), (Some(Outcome::DrainCut), 2), "{ACTIVE}");
+}

@@ -1,0 +1,84 @@
+//! Warm pools, standby and detaching: states in which the instance lives and takes no traffic, or carries on.
+
+use berth::effect::Job;
+use berth::event::{Event, Signal};
+use berth::exit::Outcome;
+use berth::identity::TargetState;
+use berth::view::{PhaseName, Status};
+
+use crate::sim::{LINE, Sim, group, identity, ms, secs, target};
+
+fn warmed(line: &str, state: TargetState) -> Sim {
+    let mut entering = identity();
+    entering.target_state = Some(state.clone());
+    Sim::new(line)
+        .answer(Job::Identify, ms(10), Event::Identified(entering.into()))
+        .answer(Job::FindGroup, ms(100), group(secs(600), "Warmed:Pending:Wait"))
+        .sees(secs(0), target(state))
+}
+
+#[test]
+fn in_the_pool_everything_is_prepared_and_nothing_runs() {
+    for state in [TargetState::WarmedStopped, TargetState::WarmedRunning, TargetState::WarmedHibernated] {
+        let life = warmed("image=r.test/a:1 port=80 secrets=prod/api", state.clone()).run(secs(60));
+        assert_eq!((life.view().phase, life.view().status), (PhaseName::Warm, Status::Warm), "{state}");
+        assert_eq!(life.completions, ["completed CONTINUE"]);
+        assert_eq!(life.count(Job::PullImage), 1);
+        for job in [Job::FetchSecrets, Job::CreateContainer, Job::StartContainer] {
+            assert_eq!(life.count(job), 0, "{job:?}");
+        }
+    }
+}
+
+#[test]
+fn taken_from_the_pool_it_boots_and_completes_the_second_launch_hook() {
+    let life = warmed(LINE, TargetState::WarmedRunning)
+        .sees(secs(100), target(TargetState::InService))
+        .answer(Job::FindGroup, ms(100), group(secs(600), "Pending:Wait"))
+        .run(secs(200));
+    assert_eq!(life.view().status, Status::Ok, "{}", life.trace());
+    assert_eq!(life.completions.len(), 2);
+    assert_eq!(life.count(Job::PullImage), 1, "the image was there");
+}
+
+#[test]
+fn a_stopped_pool_instance_leaves_at_once() {
+    let life = warmed(LINE, TargetState::WarmedStopped).at(secs(60), Event::Signalled(Signal::Term)).run(secs(200));
+    assert_eq!((life.outcome(), life.count(Job::StopContainer)), (Some(Outcome::Done), 0));
+}
+
+#[test]
+fn taken_back_into_the_pool_it_drains_completes_the_termination_hook_and_waits() {
+    let life = Sim::new(LINE).sees(secs(30), target(TargetState::WarmedRunning)).run(secs(200));
+    assert_eq!((life.view().phase, life.outcome()), (PhaseName::Warm, None), "{}", life.trace());
+    assert_eq!((life.completions.len(), life.count(Job::StopContainer)), (2, 1));
+}
+
+#[test]
+fn standby_is_503_with_the_app_running_and_back_on_return() {
+    let life = Sim::new(LINE)
+        .sees(secs(30), target(TargetState::Standby))
+        .sees(secs(60), target(TargetState::InService))
+        .run(secs(40));
+    assert_eq!((life.view().phase, life.view().status), (PhaseName::Serve, Status::Standby));
+    assert_eq!(life.count(Job::StopContainer), 0);
+    let life = life.run(secs(70));
+    assert_eq!(life.view().status, Status::Ok);
+}
+
+#[test]
+fn detached_and_unknown_states_carry_on() {
+    let life = Sim::new(LINE)
+        .sees(secs(30), target(TargetState::Detached))
+        .sees(secs(60), target(TargetState::Other("Sideways".to_owned())))
+        .run(secs(100));
+    assert_eq!(life.view().status, Status::Ok);
+}
+
+#[test]
+fn the_same_state_a_thousand_times_is_one_notice() {
+    let life = Sim::new(LINE).sees(secs(30), target(TargetState::Standby)).run(secs(3000));
+    assert!(life.count(Job::WatchMetadata) > 1000, "{}", life.count(Job::WatchMetadata));
+    assert_eq!(life.view().status, Status::Standby);
+    assert_eq!(life.count(Job::CompleteHook) + life.count(Job::DescribeInstance), 1, "the launch hook, long ago");
+}

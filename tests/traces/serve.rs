@@ -1,0 +1,123 @@
+//! Keeping the app running: probes, restarts, an engine that goes away, secrets that rotate.
+
+use berth::effect::Job;
+use berth::event::Event;
+use berth::exit::Outcome;
+use berth::fault::Class;
+use berth::view::Status;
+
+use crate::sim::{LINE, Sim, exited, fault, ms, secs};
+
+fn refused() -> Event {
+    Event::ProbeFailed("connection refused".to_owned())
+}
+
+#[test]
+fn readiness_follows_the_thresholds_both_ways() {
+    let mut life = Sim::new("image=r.test/a:1 port=80 probe.unhealthy=3 probe.healthy=2")
+        .answer(Job::ProbeApp, ms(10), Event::ProbePassed)
+        .answer(Job::ProbeApp, ms(10), Event::ProbePassed);
+    for _ in 0..3 {
+        life = life.answer(Job::ProbeApp, ms(10), refused());
+    }
+    let before = life.run(ms(17_000));
+    assert_eq!(before.view().status, Status::Ok, "two failures are not three\n{}", before.trace());
+    let ill = before.run(ms(17_600));
+    assert_eq!(ill.view().status, Status::Unhealthy);
+    let well = ill.run(secs(19));
+    assert_eq!(well.view().status, Status::Ok);
+}
+
+#[test]
+fn an_app_that_stays_unhealthy_is_restarted() {
+    let mut life = Sim::new(LINE).answer(Job::ProbeApp, ms(10), Event::ProbePassed);
+    for _ in 0..6 {
+        life = life.answer(Job::ProbeApp, ms(10), refused());
+    }
+    let life = life.run(secs(120));
+    assert_eq!((life.view().status, life.view().restarts), (Status::Ok, 1), "{}", life.trace());
+    assert_eq!(life.count(Job::StopContainer), 1);
+}
+
+#[test]
+fn an_app_that_never_gets_healthy_again_is_given_up_past_the_limit() {
+    let life = Sim::new("image=r.test/a:1 port=80 restart.limit=2 probe.start_timeout=10s stop_timeout=1s")
+        .answer(Job::ProbeApp, ms(10), Event::ProbePassed)
+        .fails_probing(100_000)
+        .run(secs(900));
+    assert_eq!((life.outcome(), life.count(Job::MarkUnhealthy)), (Some(Outcome::AppFailed), 1), "{}", life.trace());
+}
+
+#[test]
+fn an_engine_that_goes_away_and_comes_back_is_no_crash() {
+    let mut life = Sim::new(LINE).answer(
+        Job::WatchContainer,
+        secs(10),
+        fault(Job::WatchContainer, Class::Transient, "the engine is away"),
+    );
+    for _ in 0..20 {
+        life = life.fails(Job::WatchContainer, 1, Class::Transient, "the engine is away");
+    }
+    let life = life.answer(Job::WatchContainer, ms(10), exited(137)).fails(
+        Job::StartContainer,
+        0,
+        Class::Transient,
+        "the engine is away",
+    );
+    let life = life.run(secs(120));
+    assert_eq!((life.view().status, life.view().restarts), (Status::Ok, 1), "{}", life.trace());
+}
+
+#[test]
+fn a_start_that_meets_an_absent_engine_does_not_count_as_a_crash() {
+    let life = Sim::new("image=r.test/a:1 port=80 restart.limit=1")
+        .answer(Job::StartContainer, ms(200), Event::ContainerStarted(Box::new(crate::sim::running())))
+        .answer(Job::WatchContainer, secs(10), exited(1))
+        .fails(Job::StartContainer, 30, Class::Transient, "the engine is away")
+        .run(secs(200));
+    assert_eq!(life.view().status, Status::Ok, "{}", life.trace());
+}
+
+#[test]
+fn rotated_secrets_restart_the_app_once() {
+    let line = "image=r.test/a:1 port=80 secrets=prod/api secrets_refresh=1h";
+    let life =
+        Sim::new(line).answer(Job::CheckSecrets, ms(50), Event::SecretsChecked { changed: true }).run(secs(4 * 3600));
+    assert_eq!(
+        (life.view().status, life.count(Job::StopContainer), life.count(Job::StartContainer)),
+        (Status::Ok, 1, 2)
+    );
+    assert!((3..=5).contains(&life.count(Job::CheckSecrets)), "{}", life.count(Job::CheckSecrets));
+}
+
+#[test]
+fn rotated_secrets_can_be_a_signal_instead() {
+    let line = "image=r.test/a:1 port=80 secrets=prod/api secrets_refresh=1h,signal:HUP";
+    let life =
+        Sim::new(line).answer(Job::CheckSecrets, ms(50), Event::SecretsChecked { changed: true }).run(secs(4 * 3600));
+    assert_eq!((life.count(Job::SignalApp), life.count(Job::StopContainer)), (1, 0));
+}
+
+#[test]
+fn a_value_that_cannot_be_fetched_changes_nothing() {
+    let line = "image=r.test/a:1 port=80 secrets=prod/api secrets_refresh=1h";
+    let life = Sim::new(line).fails(Job::CheckSecrets, 3, Class::Denied, "not any more").run(secs(4 * 3600));
+    assert_eq!((life.view().status, life.count(Job::StopContainer)), (Status::Ok, 0));
+}
+
+#[test]
+fn a_fleet_does_not_restart_together() {
+    let line = "image=r.test/a:1 port=80 secrets=prod/api secrets_refresh=1h";
+    let mut moments: Vec<u64> = (0..50)
+        .map(|seed| {
+            let life = Sim::seeded(line, seed)
+                .answer(Job::CheckSecrets, ms(50), Event::SecretsChecked { changed: true })
+                .run(secs(2 * 3600));
+            let stop = life.trace().lines().find(|line| line.contains("StopContainer")).unwrap_or_default().to_owned();
+            stop.split('.').next().and_then(|at| at.parse().ok()).unwrap_or(0)
+        })
+        .collect();
+    moments.sort_unstable();
+    let busiest = moments.windows(6).filter(|six| six[5] - six[0] < 60).count();
+    assert_eq!(busiest, 0, "six of fifty within a minute: {moments:?}");
+}
