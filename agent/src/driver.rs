@@ -115,7 +115,7 @@ pub async fn drive(mut machine: Machine, edge: Arc<Edge>, mut lines: Lines, star
 
 fn tell_effect(feed: &broadcast::Sender<Arc<str>>, phase: PhaseName, ticket: Ticket, effect: &Effect, now: Uptime) {
     let phase = phase.word();
-    if effect.job() == Some(Job::ProbeApp) {
+    if effect.is_routine() {
         debug!(phase, ticket = ticket.0, "> {effect}");
     } else {
         info!(phase, ticket = ticket.0, "> {effect}");

@@ -224,6 +224,13 @@ impl Effect {
     }
 }
 
+impl Effect {
+    /// Whether it comes so often that only a debugging log wants it.
+    pub fn is_routine(&self) -> bool {
+        matches!(self, Self::ProbeApp { .. } | Self::WatchMetadata | Self::CountConnections(_) | Self::ExtendStop(_))
+    }
+}
+
 /// A container's id, as the engine gave it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ContainerId(pub String);

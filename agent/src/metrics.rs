@@ -102,6 +102,7 @@ mod tests {
             berth_phase{phase="boot"} 1
             berth_phase{phase="serve"} 0
             berth_phase{phase="drain"} 0
+            berth_phase{phase="warm"} 0
             berth_phase{phase="failing"} 0
             berth_phase{phase="hold"} 0
             berth_phase{phase="gone"} 0

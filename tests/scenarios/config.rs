@@ -135,8 +135,8 @@ async fn a_fault_on_the_command_line_is_told_before_anything_is_asked() {
 async fn a_key_whose_behaviour_is_still_to_come_is_refused_with_a_sentence() {
     let world = World::start().await;
     let image = world.app_image().by_tag();
-    world.user_data(&format!("berth image={image} port=0:8080 secrets_refresh=1h"));
+    world.user_data(&format!("berth image={image} port=0:8080 imds=block"));
     let agent = world.launch(BERTH.as_ref()).await;
     assert_eq!(agent.exit_within(SOON).await, 2);
-    assert!(agent.log_text().contains("`secrets_refresh`"), "{}", agent.log_text());
+    assert!(agent.log_text().contains("`imds`"), "{}", agent.log_text());
 }

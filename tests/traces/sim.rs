@@ -258,8 +258,7 @@ impl Sim {
 
     fn take_orders(&mut self) {
         while let Some((ticket, effect)) = self.machine.next_effect() {
-            let routine = [Job::ProbeApp, Job::WatchMetadata, Job::CountConnections, Job::ExtendStop];
-            if !effect.job().is_some_and(|job| routine.contains(&job)) {
+            if !effect.is_routine() {
                 self.note(&format!("> {effect}"));
             }
             match effect {

@@ -233,7 +233,6 @@ mod tests {
                 secret     K from ssm:/k, in the environment
                 env        LEVEL
                 readiness  http://0.0.0.0:9911/ready
-                note       `drain.settle` is refused by `berth run`: this version does not drain: SIGTERM stops the container with `stop_timeout`
 
                 image                     nginx:1.27                                user-data.txt line 2 column 8
                 port                      80:8080                                   user-data.txt line 2 column 25
@@ -249,15 +248,14 @@ mod tests {
             "x.toml",
             "image = 'nginx:1.27'\nsecrets_refresh = '1h'\n",
             expect![[r#"
-            image      docker.io/library/nginx:1.27 (the tag's digest is looked up at boot)
-            container  berth-nginx
-            health     the image's HEALTHCHECK, else running is well; every 5s, 2s to answer, unhealthy after 3 failures, healthy within 2m of the start
-            secret     looked at again every 1h, a change means a restart
-            readiness  http://0.0.0.0:9911/ready
-            note       `secrets_refresh` is refused by `berth run`: this version does not look for rotated secrets: replace the instance
+                image      docker.io/library/nginx:1.27 (the tag's digest is looked up at boot)
+                container  berth-nginx
+                health     the image's HEALTHCHECK, else running is well; every 5s, 2s to answer, unhealthy after 3 failures, healthy within 2m of the start
+                secret     looked at again every 1h, a change means a restart
+                readiness  http://0.0.0.0:9911/ready
 
-            image                     nginx:1.27                                x.toml line 1 column 1
-            secrets_refresh           1h                                        x.toml line 2 column 1"#]],
+                image                     nginx:1.27                                x.toml line 1 column 1
+                secrets_refresh           1h                                        x.toml line 2 column 1"#]],
         );
     }
 
@@ -331,9 +329,7 @@ mod tests {
               "keys": null,
               "listen": "0.0.0.0:9911",
               "name": "x",
-              "notes": [
-                "`spot` is refused by `berth run`: this version does not watch for this notice"
-              ],
+              "notes": [],
               "pinned": false,
               "ports": [
                 "80 -> 80/tcp"

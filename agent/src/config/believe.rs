@@ -347,14 +347,12 @@ mod tests {
     #[test]
     fn keys_that_this_version_does_not_act_on_are_refused_for_a_run() {
         let mut layers = Layers::new();
-        layers.add_user_data(b"berth image=x:1 drain.settle=1s imds=block secrets_refresh=off spot=drain");
+        layers.add_user_data(b"berth image=x:1 drain.settle=1s imds=block");
         assert!(layers.believe().is_ok());
         expect![[r#"
-            user-data line 1 column 17: `drain.settle`: this version does not drain: SIGTERM stops the container with `stop_timeout`
-            user-data line 1 column 33: `imds`: this version cannot keep the container from the instance metadata
-            user-data line 1 column 64: `spot`: this version does not watch for this notice"#]].assert_eq(&layers.believe_for_run().unwrap_err().to_string());
+            user-data line 1 column 33: `imds`: this version cannot keep the container from the instance metadata"#]].assert_eq(&layers.believe_for_run().unwrap_err().to_string());
         layers.add_words(&["imds=allow".into()]);
-        assert_eq!(layers.not_yet().iter().map(|(key, _)| *key).collect::<Vec<_>>(), ["drain.settle", "spot"]);
+        assert_eq!(layers.not_yet(), []);
     }
 
     #[test]

@@ -7,21 +7,8 @@ use super::value::Value;
 /// A key, the one value that may be written all the same, and the sentence.
 type Row = (&'static str, Option<&'static str>, &'static str);
 
-const DRAIN: &str = "this version does not drain: SIGTERM stops the container with `stop_timeout`";
-const NOTICES: &str = "this version does not watch for this notice";
-
-static NOT_YET: &[Row] = &[
-    ("secrets_refresh", Some("off"), "this version does not look for rotated secrets: replace the instance"),
-    ("imds", Some("allow"), "this version cannot keep the container from the instance metadata"),
-    ("drain.settle", None, DRAIN),
-    ("drain.timeout", None, DRAIN),
-    ("drain.idle", None, DRAIN),
-    ("lifecycle.poll", None, "this version does not watch the group after the boot"),
-    ("lifecycle.terminate_hook", None, "this version does not complete the termination hook"),
-    ("spot", None, NOTICES),
-    ("rebalance", None, NOTICES),
-    ("maintenance", None, NOTICES),
-];
+static NOT_YET: &[Row] =
+    &[("imds", Some("allow"), "this version cannot keep the container from the instance metadata")];
 
 impl Layers {
     /// The keys written that this version does not act on, each with the sentence that says so.
