@@ -270,7 +270,7 @@ impl Hook {
         match self.state {
             State::Finding if self.found.is_due(now) => {
                 let (group, launch_hook) = self.lookup.clone();
-                self.found.order(Effect::FindGroup { group, launch_hook }, desk, now);
+                self.found.order(Effect::FindGroup { group, launch_hook, terminate_hook: None }, desk, now);
             }
             State::Known => self.advance_known(desk, now),
             State::NotYet(at) if at <= now => {
