@@ -90,6 +90,8 @@ pub enum Effect {
         group: Option<String>,
         /// `lifecycle.launch_hook`
         launch_hook: Option<String>,
+        /// `lifecycle.terminate_hook`
+        terminate_hook: Option<String>,
     },
     /// Restart the hook's timer.
     RecordHeartbeat(HookName),

@@ -64,9 +64,10 @@ pub struct Hook {
     heartbeats: u32,
     wanted: Option<HookResult>,
     give_up_at: Option<Uptime>,
-    /// The group and the hook as far as the config names them.
+    /// The group and its hooks as far as the config names them.
     group_name: Option<String>,
-    hook_name: Option<String>,
+    launch_name: Option<String>,
+    terminate_name: Option<String>,
     /// What the group told, none if it was not asked.
     told: Option<Option<Membership>>,
     asking: Option<Ticket>,
@@ -119,7 +120,8 @@ impl Hook {
             wanted: None,
             give_up_at: None,
             group_name: None,
-            hook_name: None,
+            launch_name: None,
+            terminate_name: None,
             told: None,
             asking: None,
             answer_by: None,
@@ -141,21 +143,27 @@ impl Hook {
         if let Some(lifecycle) = lifecycle {
             self.interval = lifecycle.heartbeat;
             self.group_name.clone_from(&lifecycle.group);
-            self.hook_name = match self.transition {
-                Transition::Launching => lifecycle.launch_hook.clone(),
-                Transition::Terminating { .. } => lifecycle.terminate_hook.clone(),
-            };
+            self.launch_name.clone_from(&lifecycle.launch_hook);
+            self.terminate_name.clone_from(&lifecycle.terminate_hook);
         }
         self.state = State::Finding;
         if let Some(told) = told {
             self.found.done((), now);
             self.learn(told, desk, now);
-        } else if let (Some(group), Some(name)) = (self.group_name.clone(), self.hook_name.clone()) {
+        } else if let (Some(group), Some(name)) = (self.group_name.clone(), self.own_name()) {
             self.found.done((), now);
             self.group = Some(group);
             self.know(crate::event::Hook { name, timeout: None }, desk, now);
         } else {
             self.advance(desk, now);
+        }
+    }
+
+    /// This hook's name, if the config has it.
+    fn own_name(&self) -> Option<String> {
+        match self.transition {
+            Transition::Launching => self.launch_name.clone(),
+            Transition::Terminating { .. } => self.terminate_name.clone(),
         }
     }
 
@@ -289,7 +297,7 @@ impl Hook {
                 membership.launch_hook
             }
             Transition::Terminating { .. } => {
-                let named = self.hook_name.clone().map(|name| crate::event::Hook { name, timeout: None });
+                let named = self.own_name().map(|name| crate::event::Hook { name, timeout: None });
                 membership.terminate_hook.or(named)
             }
         };
@@ -378,9 +386,9 @@ impl Hook {
         }
         match self.state {
             State::Finding if self.found.is_due(now) => {
-                let launch_hook = self.hook_name.clone().filter(|_| self.transition == Transition::Launching);
-                let group = self.group_name.clone();
-                self.found.order(Effect::FindGroup { group, launch_hook }, desk, now);
+                let (group, launch_hook) = (self.group_name.clone(), self.launch_name.clone());
+                let terminate_hook = self.terminate_name.clone();
+                self.found.order(Effect::FindGroup { group, launch_hook, terminate_hook }, desk, now);
                 self.answer_by = Some(now + ANSWER);
             }
             State::Known => self.advance_known(desk, now),

@@ -350,7 +350,8 @@ mod tests {
         layers.add_user_data(b"berth image=x:1 drain.settle=1s imds=block");
         assert!(layers.believe().is_ok());
         expect![[r#"
-            user-data line 1 column 33: `imds`: this version cannot keep the container from the instance metadata"#]].assert_eq(&layers.believe_for_run().unwrap_err().to_string());
+            user-data line 1 column 33: `imds`: this version cannot keep the container from the instance metadata"#]]
+        .assert_eq(&layers.believe_for_run().unwrap_err().to_string());
         layers.add_words(&["imds=allow".into()]);
         assert_eq!(layers.not_yet(), []);
     }

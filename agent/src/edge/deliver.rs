@@ -10,6 +10,7 @@
 //! written under another name and renamed. Anything but tmpfs or ramfs is refused (invariant 5: no secret on a disk).
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::{DirBuilder, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -117,6 +118,36 @@ impl Delivery {
                     write_file(&directory, name, secret.expose())?;
                 }
                 remove_others(&directory, secrets)
+            }
+        }
+    }
+
+    /// Whether exactly these values are in place; none if nothing is.
+    pub fn holds(
+        &self,
+        container: &str,
+        how: SecretsAs,
+        secrets: &BTreeMap<String, Secret>,
+    ) -> Result<Option<bool>, DeliverError> {
+        let directory = self.mounted(container, how);
+        match how {
+            SecretsAs::Env => Ok(read_file(&directory, shim::FILE)?.map(|file| *file == *environment(secrets))),
+            SecretsAs::Files => {
+                let names = match list(&directory) {
+                    Err(DeliverError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                        return Ok(None);
+                    }
+                    names => names?,
+                };
+                for (name, secret) in secrets {
+                    if read_file(&directory, name)?.is_none_or(|file| *file != secret.expose()) {
+                        return Ok(Some(false));
+                    }
+                }
+                let known = |name: &OsString| {
+                    name.to_str().is_some_and(|name| name == UNFINISHED || secrets.contains_key(name))
+                };
+                Ok(Some(names.iter().all(known)))
             }
         }
     }
@@ -231,17 +262,27 @@ fn write_file(directory: &Path, name: &str, content: &[u8]) -> Result<(), Delive
     std::fs::rename(&unfinished, &path).map_err(io("write", &path))
 }
 
+/// The file's bytes, none if it is not there.
+fn read_file(directory: &Path, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, DeliverError> {
+    let path = directory.join(name);
+    match std::fs::read(&path) {
+        Ok(bytes) => Ok(Some(Zeroizing::new(bytes))),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(DeliverError::Io { doing: "read", path, source }),
+    }
+}
+
 fn remove_others(directory: &Path, kept: &BTreeMap<String, Secret>) -> Result<(), DeliverError> {
-    let io = |doing, path: &Path| {
-        let path = path.to_owned();
-        move |source| DeliverError::Io { doing, path, source }
-    };
-    for entry in std::fs::read_dir(directory).map_err(io("list", directory))? {
-        let name = entry.map_err(io("list", directory))?.file_name();
+    for name in list(directory)? {
         if !name.to_str().is_some_and(|name| kept.contains_key(name)) {
             let path = directory.join(&name);
-            std::fs::remove_file(&path).map_err(io("remove", &path))?;
+            std::fs::remove_file(&path).map_err(|source| DeliverError::Io { doing: "remove", path, source })?;
         }
     }
     Ok(())
+}
+
+fn list(directory: &Path) -> Result<Vec<OsString>, DeliverError> {
+    let names = || std::fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<_>>();
+    names().map_err(|source| DeliverError::Io { doing: "list", path: directory.to_owned(), source })
 }

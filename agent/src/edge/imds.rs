@@ -23,6 +23,8 @@ use super::secret::Secret;
 use crate::fault::Class;
 use crate::identity::{Identity, TargetState};
 
+mod sight;
+
 /// For one request. The service is on the same host: what takes longer is lost.
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// User-data is at most 16 KB; nothing else is longer.

@@ -25,6 +25,7 @@ pub mod parameter_store;
 pub mod ecr;
 
 pub mod autoscaling;
+pub mod membership;
 
 pub mod aws;
 

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 
 use crate::config::{Config, Layers, RegistryAuth, SecretsAs};
-use crate::edge::autoscaling::{self, Answer, Transition};
+use crate::edge::autoscaling::{self, Answer};
 use crate::edge::aws::{Aws, AwsError};
 use crate::edge::console::{Console, ConsoleError};
 use crate::edge::deliver::{DeliverError, Delivery};
@@ -21,11 +21,13 @@ use crate::edge::ecr::{self, LoginError, RegistryCredentials};
 use crate::edge::endpoint::BindError;
 use crate::edge::engine::{Engine, EngineError, Login, Mounted};
 use crate::edge::imds::{Imds, ImdsError};
+use crate::edge::membership::{self, Named};
 use crate::edge::probe::probe;
 use crate::edge::secret::Secret;
 use crate::edge::secrets::{self, SecretsError};
+use crate::edge::systemd;
 use crate::effect::{Creation, Effect, Job};
-use crate::event::{Event, Hook, Membership};
+use crate::event::Event;
 use crate::fault::{Class, Fault};
 
 /// Where the config is read from, beside the user-data.
@@ -190,7 +192,10 @@ impl Edge {
                 }
                 Event::ContainerRemoved
             }
-            Effect::FindGroup { group, launch_hook } => Event::GroupFound(self.find_group(group, launch_hook).await?),
+            Effect::FindGroup { group, launch_hook, terminate_hook } => {
+                let named = Named { group, launch_hook, terminate_hook };
+                Event::GroupFound(membership::find(&self.aws, &self.instance_id(), named).await?)
+            }
             Effect::RecordHeartbeat(hook) => {
                 match autoscaling::heartbeat(&self.aws, &hook, &self.instance_id()).await? {
                     Answer::Done => Event::HeartbeatRecorded,
@@ -215,11 +220,18 @@ impl Edge {
                 self.console.say(&words).await?;
                 Event::LastWordsSaid
             }
-            Effect::WatchMetadata
-            | Effect::CountConnections(_)
-            | Effect::ExtendStop(_)
-            | Effect::CheckSecrets(_)
-            | Effect::SignalApp { .. } => return Err(Fault::new(Class::Broken, "not built")),
+            Effect::WatchMetadata => Event::MetadataSeen(self.imds.sight().await?),
+            Effect::CountConnections(app) => Event::ConnectionsCounted(self.engine.connections(&app.id).await?),
+            Effect::ExtendStop(by) => {
+                systemd::extend_timeout(by);
+                Event::StopExtended
+            }
+            Effect::CheckSecrets(config) => Event::SecretsChecked { changed: self.check_secrets(&config).await? },
+            Effect::SignalApp { id, signal, config } => {
+                self.deliver_again(&config)?;
+                self.engine.signal(&id, &signal).await?;
+                Event::AppSignalled
+            }
             Effect::Cancel(_) | Effect::Exit(_) => Event::Woke, // the driver's own
         })
     }
@@ -282,36 +294,25 @@ impl Edge {
         Ok(self.engine.create(creation, mounted).await?)
     }
 
-    /// Asks only for what the config does not say, so that a config with both names costs no call.
-    async fn find_group(&self, group: Option<String>, hook: Option<String>) -> Result<Option<Membership>, Fault> {
-        let (group, state) = match group {
-            Some(group) => (group, None),
-            None => match autoscaling::describe_instance(&self.aws, &self.instance_id()).await? {
-                Some(instance) => (instance.group, Some(instance.lifecycle_state)),
-                None => return Ok(None),
-            },
-        };
-        if let Some(name) = hook {
-            return Ok(Some(Membership {
-                group,
-                launch_hook: Some(Hook { name, timeout: None }),
-                terminate_hook: None,
-                state,
-            }));
+    /// Fetches the secrets again; whether any differs from what is delivered. That, and not what this process fetched before, is
+    /// what the app has: it may have been started by an earlier process, and may have exited and started since.
+    async fn check_secrets(&self, config: &Config) -> Result<bool, Fault> {
+        let values = secrets::fetch(&self.aws, config).await?;
+        let delivered = self.delivery.holds(&config.container_name(), config.secrets_as, &values)?;
+        *hold(&self.secrets) = values;
+        // Without a delivery there is nothing to compare with: these are the first.
+        Ok(delivered == Some(false))
+    }
+
+    /// Puts the values fetched last in place for an app that runs. Files change under it; an environment stays what it was at
+    /// the start, and only the next one is another.
+    fn deliver_again(&self, config: &Config) -> Result<(), Fault> {
+        let values = hold(&self.secrets);
+        // None were fetched in this process: those in place are the app's.
+        if config.has_secrets() && !values.is_empty() {
+            self.delivery.write(&config.container_name(), config.secrets_as, &values)?;
         }
-        let hooks = autoscaling::hooks(&self.aws, &group).await?;
-        let mut launching = hooks.into_iter().filter(|hook| hook.transition == Transition::Launching);
-        let first = launching.next();
-        if let Some(second) = launching.next() {
-            let first = first.map(|hook| hook.name).unwrap_or_default();
-            let reason = format!(
-                "the group {group} has several launch hooks ({first}, {}, …): say which is berth's with lifecycle.launch_hook",
-                second.name
-            );
-            return Err(Fault::new(Class::Misconfigured, reason));
-        }
-        let launch_hook = first.map(|hook| Hook { name: hook.name, timeout: hook.timeout });
-        Ok(Some(Membership { group, launch_hook, terminate_hook: None, state }))
+        Ok(())
     }
 
     fn instance_id(&self) -> String {

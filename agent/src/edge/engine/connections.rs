@@ -1,0 +1,335 @@
+//! How many connections the app's clients hold, as the kernel lists them for the container's network namespace (proc(5)).
+//!
+//! A client's connection is one to a port that somebody in there listens on, and not from in there: what the app itself opened
+//! (to a database) and what asks over loopback (a health check) are not counted. An idle keep-alive connection is one: a request
+//! may be on its way in it. On the host's network only the ports that the container's own processes listen on count. UDP, so
+//! HTTP/3 too, knows no connections and is not seen.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::{Path, PathBuf};
+
+use bollard::query_parameters::InspectContainerOptions;
+
+use super::error::{self, EngineError};
+use super::{Engine, SHORT};
+use crate::effect::ContainerId;
+use crate::fault::Class;
+
+/// So much of one table is read, more than 400,000 sockets: whatever comes then changes no decision.
+const MAX_TABLE: u64 = 64 << 20;
+
+/// The states of include/net/tcp_states.h that matter.
+const ESTABLISHED: u8 = 1;
+const FIN_WAIT1: u8 = 4;
+const CLOSE_WAIT: u8 = 8;
+const LAST_ACK: u8 = 9;
+const LISTEN: u8 = 10;
+const CLOSING: u8 = 11;
+
+impl Engine {
+    /// Counts the connections that the app's clients hold; none if the container does not run.
+    pub async fn connections(&self, id: &ContainerId) -> Result<u32, EngineError> {
+        let Some(pid) = self.pid_of(id).await? else { return Ok(0) };
+        let container = id.0.clone();
+        // Milliseconds in the kernel, more with a great many sockets: the endpoint must answer meanwhile.
+        let counted = tokio::task::spawn_blocking(move || count(pid, &container)).await;
+        match counted.unwrap_or_else(|error| Err(io::Error::other(error))) {
+            Ok(count) => Ok(count),
+            Err(source) => {
+                // What went away while it was looked at has no clients.
+                if self.pid_of(id).await? != Some(pid) {
+                    return Ok(0);
+                }
+                let class = match source.kind() {
+                    io::ErrorKind::PermissionDenied => Class::Denied,
+                    _ => Class::Broken,
+                };
+                Err(EngineError::NoAnswer { doing: doing(), class, source: source.into() })
+            }
+        }
+    }
+
+    /// The first process of the container, none if it does not run.
+    async fn pid_of(&self, id: &ContainerId) -> Result<Option<i64>, EngineError> {
+        let fail = |error| error::of(doing(), error, error::plain);
+        let docker = self.within(SHORT).map_err(fail)?;
+        match docker.inspect_container(&id.0, None::<InspectContainerOptions>).await {
+            Ok(inspected) => Ok(inspected.state.and_then(|state| state.pid).filter(|pid| *pid > 0)),
+            Err(error) if error::is_not_found(&error) => Ok(None),
+            Err(error) => Err(fail(error)),
+        }
+    }
+}
+
+fn doing() -> String {
+    "count the connections of the container".to_owned()
+}
+
+fn count(pid: i64, container: &str) -> io::Result<u32> {
+    let process = PathBuf::from(format!("/proc/{pid}"));
+    if !is_of(&process, container)? {
+        return Err(io::Error::other("the engine runs in another process namespace"));
+    }
+    let network = |process: &Path| fs::read_link(process.join("ns/net"));
+    let on_host = network(&process)? == network(Path::new("/proc/self"))?;
+    let owned = if on_host { Some(sockets_of(container, &process)?) } else { None };
+    let mut census = Census { owned, ..Census::default() };
+    census.read(File::open(process.join("net/tcp"))?)?;
+    match File::open(process.join("net/tcp6")) {
+        Ok(table) => census.read(table)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {} // a kernel without IPv6
+        Err(error) => return Err(error),
+    }
+    Ok(census.clients())
+}
+
+/// Whether a process is one of the container: its control group is named by the id.
+fn is_of(process: &Path, container: &str) -> io::Result<bool> {
+    Ok(!container.is_empty() && fs::read_to_string(process.join("cgroup"))?.contains(container))
+}
+
+/// The inodes of all sockets that the container's processes hold. The first process must let itself be looked at; others may
+/// have gone meanwhile.
+fn sockets_of(container: &str, first: &Path) -> io::Result<BTreeSet<u64>> {
+    let mut inodes = sockets(first)?;
+    for entry in fs::read_dir("/proc")?.flatten() {
+        let is_process = entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit);
+        if is_process && is_of(&entry.path(), container).unwrap_or(false) {
+            inodes.extend(sockets(&entry.path()).unwrap_or_default());
+        }
+    }
+    Ok(inodes)
+}
+
+/// The inodes of the sockets that a process holds: its descriptors lead to `socket:[INODE]`.
+fn sockets(process: &Path) -> io::Result<BTreeSet<u64>> {
+    let inode = |target: PathBuf| target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok();
+    let links = fs::read_dir(process.join("fd"))?.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
+    Ok(links.filter_map(inode).collect())
+}
+
+/// The sockets of one network namespace.
+#[derive(Debug, Default)]
+struct Census {
+    /// The only sockets that count as listening, if not all do.
+    owned: Option<BTreeSet<u64>>,
+    listening: BTreeSet<u16>,
+    /// Connections from elsewhere, by the port on this side.
+    open: BTreeMap<u16, u32>,
+}
+
+impl Census {
+    /// Reads one table of the kernel's.
+    fn read(&mut self, table: impl Read) -> io::Result<()> {
+        for line in BufReader::new(table.take(MAX_TABLE)).lines() {
+            if let Some(socket) = parse(&line?) {
+                self.take(&socket);
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, socket: &Socket) {
+        if socket.state == LISTEN {
+            if self.owned.as_ref().is_none_or(|owned| owned.contains(&socket.inode)) {
+                self.listening.insert(socket.port);
+            }
+        } else if socket.is_in_use() && !socket.peer.to_canonical().is_loopback() {
+            let open = self.open.entry(socket.port).or_default();
+            *open = open.saturating_add(1);
+        }
+    }
+
+    /// The connections to the ports that are listened on.
+    fn clients(&self) -> u32 {
+        let to_listeners = self.open.iter().filter(|(port, _)| self.listening.contains(port));
+        to_listeners.fold(0, |sum, (_, count)| sum.saturating_add(*count))
+    }
+}
+
+/// A line of the table.
+#[derive(Debug, PartialEq)]
+struct Socket {
+    port: u16,
+    peer: IpAddr,
+    state: u8,
+    /// Bytes that the peer has not acknowledged; a FIN is one.
+    unsent: u32,
+    inode: u64,
+}
+
+impl Socket {
+    /// Whether it would be noticed if the container stopped now. A peer that has closed its side may still wait for an answer. An
+    /// app that has closed its own is done, but what it wrote last may not have arrived yet.
+    fn is_in_use(&self) -> bool {
+        match self.state {
+            ESTABLISHED | CLOSE_WAIT => true,
+            FIN_WAIT1 | CLOSING | LAST_ACK => self.unsent > 1,
+            _ => false,
+        }
+    }
+}
+
+/// `0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 1655 …`; the heading is none.
+fn parse(line: &str) -> Option<Socket> {
+    let mut words = line.split_ascii_whitespace().skip(1);
+    let (_, port) = words.next()?.split_once(':')?;
+    let (peer, _) = words.next()?.split_once(':')?;
+    let state = words.next()?;
+    let (unsent, _) = words.next()?.split_once(':')?;
+    Some(Socket {
+        port: u16::from_str_radix(port, 16).ok()?,
+        peer: address(peer)?,
+        state: u8::from_str_radix(state, 16).ok()?,
+        unsent: u32::from_str_radix(unsent, 16).ok()?,
+        inode: words.nth(4)?.parse().ok()?,
+    })
+}
+
+/// The bytes of an address, four at a time as one number of this machine.
+fn address(hex: &str) -> Option<IpAddr> {
+    let word = |at: usize| u32::from_str_radix(hex.get(at..at + 8)?, 16).ok().map(u32::to_ne_bytes);
+    match hex.len() {
+        8 => Some(IpAddr::V4(Ipv4Addr::from(word(0)?))),
+        32 => {
+            let words = [word(0)?, word(8)?, word(16)?, word(24)?];
+            Some(IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(words.concat()).ok()?)))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+#[cfg(target_endian = "little")]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HEADING: &str =
+        "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
+
+    /// Lines of a table: local and remote as the kernel writes them, the state, the bytes unsent, the inode.
+    fn table(sockets: &[(&str, &str, u8, u32, u64)]) -> String {
+        let lines = sockets.iter().enumerate().map(|(at, (local, peer, state, unsent, inode))| {
+            format!(
+                "{at:4}: {local} {peer} {state:02X} {unsent:08X}:00000000 00:00000000 00000000     0        0 {inode} 1 \
+                 ffff888003a8c000 100 0 0 10 0                     \n"
+            )
+        });
+        HEADING.to_owned() + &lines.collect::<String>()
+    }
+
+    fn clients(tables: &[String], owned: Option<&[u64]>) -> u32 {
+        let mut census = Census { owned: owned.map(|inodes| inodes.iter().copied().collect()), ..Census::default() };
+        tables.iter().for_each(|table| census.read(table.as_bytes()).unwrap());
+        census.clients()
+    }
+
+    const ANY: &str = "00000000:0000";
+    const HTTP: &str = "00000000:1F90";
+    const LOCAL: &str = "020011AC:1F90";
+    const PEER: &str = "010011AC:C350";
+
+    #[test]
+    fn a_line_of_the_kernel_s_is_read() {
+        let line = "   3: 020011AC:1F90 010011AC:D2F0 08 0000000B:00000001 00:00000000 00000000  1000        0 1655 1 ffff 20 4 30 10 -1";
+        let peer = IpAddr::V4(Ipv4Addr::new(172, 17, 0, 1));
+        assert_eq!(parse(line), Some(Socket { port: 8080, peer, state: CLOSE_WAIT, unsent: 11, inode: 1655 }));
+        let line = line.replace("010011AC:", "0000000000000000FFFF0000010011AC:");
+        assert_eq!(parse(&line).unwrap().peer.to_canonical(), peer);
+        assert_eq!(parse(HEADING), None);
+    }
+
+    #[test]
+    fn connections_to_a_listening_port_are_counted_and_others_are_not() {
+        let sockets = [
+            (HTTP, ANY, LISTEN, 0, 1),
+            (LOCAL, PEER, ESTABLISHED, 0, 2),
+            (LOCAL, "0100000A:C350", ESTABLISHED, 0, 0), // not accepted yet
+            ("020011AC:C001", "0500000A:1538", ESTABLISHED, 0, 3), // the app's own, to a database
+            (LOCAL, "0100007F:C350", ESTABLISHED, 0, 4),
+        ];
+        assert_eq!(clients(&[table(&sockets)], None), 2);
+        assert_eq!(clients(&[table(&sockets[1..])], None), 0, "nobody listens");
+        assert_eq!(clients(&[], None), 0);
+    }
+
+    #[test]
+    fn a_listener_of_both_families_has_its_ipv4_clients_in_the_other_table() {
+        let mapped = |last: &str| format!("0000000000000000FFFF0000{last}");
+        let (local, peer) = (mapped(LOCAL), mapped(PEER));
+        let (inside, itself) = (mapped("0100007F:C350"), "00000000000000000000000001000000:C350");
+        let six = table(&[
+            ("00000000000000000000000000000000:1F90", "00000000000000000000000000000000:0000", LISTEN, 0, 1),
+            (&local, &peer, ESTABLISHED, 0, 2),
+            (&local, &inside, ESTABLISHED, 0, 3),
+            (&local, itself, ESTABLISHED, 0, 4),
+            (&local, "B80D0120000000000000000001000000:C350", ESTABLISHED, 0, 5),
+        ]);
+        assert_eq!(clients(&[table(&[]), six], None), 2);
+    }
+
+    #[test]
+    fn a_connection_counts_until_nobody_would_miss_it() {
+        const TIME_WAIT: u8 = 6;
+        for (state, unsent, counts) in [
+            (ESTABLISHED, 0, 1),
+            (CLOSE_WAIT, 0, 1),
+            (FIN_WAIT1, 1, 0),
+            (FIN_WAIT1, 2, 1),
+            (LAST_ACK, 1, 0),
+            (LAST_ACK, 900, 1),
+            (CLOSING, 900, 1),
+            (TIME_WAIT, 900, 0),
+            (3, 0, 0),
+            (5, 0, 0),
+        ] {
+            let sockets = [(HTTP, ANY, LISTEN, 0, 1), (LOCAL, PEER, state, unsent, 2)];
+            assert_eq!(clients(&[table(&sockets)], None), counts, "state {state}, {unsent} unsent");
+        }
+    }
+
+    #[test]
+    fn on_the_hosts_network_only_the_containers_own_ports_count() {
+        let other = "020011AC:0016";
+        let sockets = [
+            (HTTP, ANY, LISTEN, 0, 10),
+            ("00000000:0016", ANY, LISTEN, 0, 11),
+            (LOCAL, PEER, ESTABLISHED, 0, 12),
+            (other, PEER, ESTABLISHED, 0, 13),
+            (other, "010011AC:C351", ESTABLISHED, 0, 14),
+        ];
+        assert_eq!(clients(&[table(&sockets)], None), 3);
+        assert_eq!(clients(&[table(&sockets)], Some(&[10])), 1);
+        assert_eq!(clients(&[table(&sockets)], Some(&[])), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_makes_it_panic(line in "[0-9A-F: é]{0,80}") {
+            let _ = parse(&line);
+        }
+
+        #[test]
+        fn no_line_close_to_a_real_one_makes_it_panic(at in 0_usize..90, put in "[0-9A-Z: -]{0,3}", cut in 0_usize..40) {
+            let real = table(&[(LOCAL, PEER, ESTABLISHED, 0, 7)]).replace(HEADING, "");
+            let line = format!("{}{put}{}", &real[..at], &real[(at + cut).min(real.len())..]);
+            prop_assert!(clients(&[line], None) == 0);
+        }
+
+        #[test]
+        fn as_many_as_there_are_are_counted(clients_of in prop::collection::vec(0_u32..20, 1..5)) {
+            let mut text = table(&[]);
+            for (at, count) in (0_u16..).zip(&clients_of) {
+                let local = format!("020011AC:{:04X}", 8080 + at);
+                text += &table(&[(&local, ANY, LISTEN, 0, 1)]);
+                (0..*count).for_each(|_| text += &table(&[(&local, PEER, ESTABLISHED, 0, 2)]));
+            }
+            prop_assert_eq!(clients(&[text], None), clients_of.iter().sum::<u32>());
+        }
+    }
+}

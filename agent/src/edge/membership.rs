@@ -1,0 +1,71 @@
+//! Which group this instance is in, and which of its hooks are berth's: what the config does not name is asked for.
+
+use super::autoscaling::{self, GroupHook, Transition};
+use super::aws::Aws;
+use crate::event::{Hook, Membership};
+use crate::fault::{Class, Fault};
+
+/// What the config names.
+#[derive(Clone, Debug, Default)]
+pub struct Named {
+    /// `lifecycle.group`
+    pub group: Option<String>,
+    /// `lifecycle.launch_hook`
+    pub launch_hook: Option<String>,
+    /// `lifecycle.terminate_hook`
+    pub terminate_hook: Option<String>,
+}
+
+/// Finds the group and its hooks, none outside any group. A config that names all three costs no call.
+///
+/// Several launch hooks are a fault: the boot waits to complete one of them. Several termination hooks are told in the log and
+/// none is taken: the boot does not need one, and a drain without it ends when the hook's time does.
+pub async fn find(aws: &Aws, instance_id: &str, named: Named) -> Result<Option<Membership>, Fault> {
+    let (group, state) = match named.group {
+        Some(group) => (group, None),
+        None => match autoscaling::describe_instance(aws, instance_id).await? {
+            Some(instance) => (instance.group, Some(instance.lifecycle_state)),
+            None => return Ok(None),
+        },
+    };
+    let hooks = match (&named.launch_hook, &named.terminate_hook) {
+        (Some(_), Some(_)) => Vec::new(),
+        (launch_hook, _) => match autoscaling::hooks(aws, &group).await {
+            Ok(hooks) => hooks,
+            // Whoever named the launch hook may not have allowed this call, and has what the boot needs.
+            Err(error) if launch_hook.is_some() && error.class() != Class::Transient => {
+                tracing::warn!(%error, "the termination hook is not known: name it with lifecycle.terminate_hook");
+                Vec::new()
+            }
+            Err(error) => return Err(error.into()),
+        },
+    };
+    let launch_hook = choose(&hooks, Transition::Launching, named.launch_hook).map_err(|[first, second]| {
+        let reason = format!(
+            "the group {group} has several launch hooks ({first}, {second}, …): say which is berth's with lifecycle.launch_hook"
+        );
+        Fault::new(Class::Misconfigured, reason)
+    })?;
+    let terminate_hook =
+        choose(&hooks, Transition::Terminating, named.terminate_hook).unwrap_or_else(|[first, second]| {
+            tracing::warn!(
+                "the group {group} has several termination hooks ({first}, {second}, …), and berth completes none of them: say \
+                 which is berth's with lifecycle.terminate_hook"
+            );
+            None
+        });
+    Ok(Some(Membership { group, launch_hook, terminate_hook, state }))
+}
+
+/// The hook of that name, else the only one of that transition; two of several if nothing says which.
+fn choose(hooks: &[GroupHook], transition: Transition, named: Option<String>) -> Result<Option<Hook>, [String; 2]> {
+    let mut of_it = hooks.iter().filter(|hook| hook.transition == transition);
+    if let Some(name) = named {
+        let timeout = of_it.find(|hook| hook.name == name).and_then(|hook| hook.timeout);
+        return Ok(Some(Hook { name, timeout }));
+    }
+    match (of_it.next(), of_it.next()) {
+        (Some(first), Some(second)) => Err([first.name.clone(), second.name.clone()]),
+        (first, _) => Ok(first.map(|hook| Hook { name: hook.name.clone(), timeout: hook.timeout })),
+    }
+}
