@@ -80,7 +80,13 @@ mod tests {
 
     #[test]
     fn a_boot_on_the_way_shows_its_steps() {
-        let step = |name: &str, took, attempts| StepView { name: name.into(), began: 0.0, took, attempts, fault: None };
+        let step = |name: &str, took, attempts| StepView {
+            name: name.into(),
+            began: 0.0,
+            took,
+            attempts,
+            ..StepView::default()
+        };
         let view = View {
             name: Some("say \"hi\"\\\n".into()),
             steps: vec![step("identity", Some(0.25), 3), step("pull", None, 1)],
@@ -124,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_step_that_came_twice_is_one_sample() {
-        let step = StepView { name: "start".into(), began: 0.0, took: Some(1.0), attempts: 1, fault: None };
+        let step = StepView { name: "start".into(), began: 0.0, took: Some(1.0), attempts: 1, ..StepView::default() };
         let view = View { steps: vec![step.clone(), StepView { took: Some(2.0), ..step }], ..View::default() };
         let text = render(&Published { view, ..Published::default() });
         assert_eq!(text.matches("berth_boot_step_seconds{step=\"start\"}").count(), 1);
