@@ -63,6 +63,14 @@ pub struct View {
     pub deadlines: Vec<DeadlineView>,
 }
 
+impl View {
+    /// When the way out began, none while the instance is not on it.
+    pub fn left_at(&self) -> Option<f64> {
+        let out = |phase: &&PhaseView| matches!(phase.name, PhaseName::Drain | PhaseName::Failing);
+        self.phases.iter().find(out).map(|phase| phase.began)
+    }
+}
+
 /// The name of a phase.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
