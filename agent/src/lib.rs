@@ -28,6 +28,7 @@ pub mod desk;
 pub mod effect;
 pub mod event;
 pub mod fault;
+pub mod histogram;
 pub mod hook;
 pub mod identity;
 pub mod metrics;

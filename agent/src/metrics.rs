@@ -1,12 +1,13 @@
 //! `/metrics`: the view as Prometheus text.
 //!
-//! A few lines by hand: nothing here is counted, every number is already in the view.
+//! A few lines by hand: nothing here is counted, every number is already in the view. `promtool check metrics` reads it in
+//! tests/edges/metrics.rs.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::published::Published;
-use crate::view::{PhaseName, Status};
+use crate::view::{PhaseName, Status, StepView, View};
 
 /// The content type of the text format, version 0.0.4.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -30,23 +31,74 @@ pub fn render(published: &Published) -> String {
         text.sample("berth_phase", &[("phase", phase.word())], f64::from(u8::from(view.phase == phase)));
     }
 
-    // A name twice would make the whole page invalid; the last one stands.
-    let steps: BTreeMap<&str, _> = view.steps.iter().map(|step| (step.name.as_str(), step)).collect();
-    text.family("berth_boot_step_seconds", "gauge", "How long a finished step of the boot took.");
-    for (name, step) in &steps {
-        if let Some(took) = step.took {
-            text.sample("berth_boot_step_seconds", &[("step", name)], took);
-        }
-    }
-    text.family("berth_retries_total", "counter", "Attempts at a step after its first.");
-    for (name, step) in &steps {
-        text.sample("berth_retries_total", &[("step", name)], f64::from(step.attempts.saturating_sub(1)));
-    }
+    steps(&mut text, view);
+    retries(&mut text, view);
+    probes(&mut text, view);
+
     text.family("berth_restarts_total", "counter", "Restarts of the app.");
     text.sample("berth_restarts_total", &[], f64::from(view.restarts));
-    text.family("berth_heartbeats_total", "counter", "Heartbeats of the lifecycle hook that were recorded.");
+    if let Some(connections) = view.connections {
+        text.family(
+            "berth_connections",
+            "gauge",
+            "Connections that the clients of the app hold, while they are counted.",
+        );
+        text.sample("berth_connections", &[], f64::from(connections));
+    }
+    text.family("berth_heartbeats_total", "counter", "Heartbeats of lifecycle hooks that were recorded.");
     text.sample("berth_heartbeats_total", &[], f64::from(view.lifecycle.heartbeats));
     text.0
+}
+
+/// How long the finished steps took, on the way in and on the way out.
+fn steps(text: &mut Text, view: &View) {
+    let leaving = view.left_at();
+    let (boot, drain): (Vec<&StepView>, Vec<&StepView>) =
+        view.steps.iter().partition(|step| leaving.is_none_or(|at| step.began < at));
+    for (name, help, steps) in [
+        ("berth_boot_step_seconds", "How long a finished step of the boot took.", boot),
+        ("berth_drain_step_seconds", "How long a finished step of the drain, or of winding up a failure, took.", drain),
+    ] {
+        // A name twice would make the whole page invalid; the last one stands.
+        let took: BTreeMap<&str, f64> =
+            steps.into_iter().filter_map(|step| Some((step.name.as_str(), step.took?))).collect();
+        if !took.is_empty() {
+            text.family(name, "gauge", help);
+        }
+        for (step, took) in took {
+            text.sample(name, &[("step", step)], took);
+        }
+    }
+}
+
+/// Attempts after the first, of steps and of what belongs to none.
+fn retries(text: &mut Text, view: &View) {
+    let steps = view.steps.iter().map(|step| (step.name.as_str(), step.attempts.saturating_sub(1)));
+    let others = view.retries.iter().map(|(call, count)| (call.as_str(), *count));
+    let mut retries: BTreeMap<&str, u64> = BTreeMap::new();
+    for (call, count) in steps.chain(others) {
+        *retries.entry(call).or_default() += u64::from(count);
+    }
+    if !retries.is_empty() {
+        text.family("berth_retries_total", "counter", "Attempts at a step or a call after its first.");
+    }
+    for (call, count) in retries {
+        text.sample("berth_retries_total", &[("call", call)], count as f64);
+    }
+}
+
+/// Every probe since the agent started.
+fn probes(text: &mut Text, view: &View) {
+    let (name, probes) = ("berth_probe_duration_seconds", &view.probe_seconds);
+    text.family(name, "histogram", "How long a probe of the app took, whether it passed or failed.");
+    for (bound, count) in probes.cumulated() {
+        text.sample("berth_probe_duration_seconds_bucket", &[("le", &bound.to_string())], count as f64);
+    }
+    text.sample("berth_probe_duration_seconds_bucket", &[("le", "+Inf")], probes.count as f64);
+    text.sample("berth_probe_duration_seconds_sum", &[], probes.sum);
+    text.sample("berth_probe_duration_seconds_count", &[], probes.count as f64);
+    text.family("berth_probe_failures_total", "counter", "Probes of the app that failed.");
+    text.sample("berth_probe_failures_total", &[], view.probe_failures as f64);
 }
 
 #[derive(Default)]
@@ -76,11 +128,17 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
-    use crate::view::{StepView, View};
+    use crate::view::PhaseView;
 
     #[test]
     fn a_boot_on_the_way_shows_its_steps() {
-        let step = |name: &str, took, attempts| StepView { name: name.into(), began: 0.0, took, attempts, fault: None };
+        let step = |name: &str, took, attempts| StepView {
+            name: name.into(),
+            began: 0.0,
+            took,
+            attempts,
+            ..StepView::default()
+        };
         let view = View {
             name: Some("say \"hi\"\\\n".into()),
             steps: vec![step("identity", Some(0.25), 3), step("pull", None, 1)],
@@ -109,14 +167,34 @@ mod tests {
             # HELP berth_boot_step_seconds How long a finished step of the boot took.
             # TYPE berth_boot_step_seconds gauge
             berth_boot_step_seconds{step="identity"} 0.25
-            # HELP berth_retries_total Attempts at a step after its first.
+            # HELP berth_retries_total Attempts at a step or a call after its first.
             # TYPE berth_retries_total counter
-            berth_retries_total{step="identity"} 2
-            berth_retries_total{step="pull"} 0
+            berth_retries_total{call="identity"} 2
+            berth_retries_total{call="pull"} 0
+            # HELP berth_probe_duration_seconds How long a probe of the app took, whether it passed or failed.
+            # TYPE berth_probe_duration_seconds histogram
+            berth_probe_duration_seconds_bucket{le="0.001"} 0
+            berth_probe_duration_seconds_bucket{le="0.0025"} 0
+            berth_probe_duration_seconds_bucket{le="0.005"} 0
+            berth_probe_duration_seconds_bucket{le="0.01"} 0
+            berth_probe_duration_seconds_bucket{le="0.025"} 0
+            berth_probe_duration_seconds_bucket{le="0.05"} 0
+            berth_probe_duration_seconds_bucket{le="0.1"} 0
+            berth_probe_duration_seconds_bucket{le="0.25"} 0
+            berth_probe_duration_seconds_bucket{le="0.5"} 0
+            berth_probe_duration_seconds_bucket{le="1"} 0
+            berth_probe_duration_seconds_bucket{le="2.5"} 0
+            berth_probe_duration_seconds_bucket{le="5"} 0
+            berth_probe_duration_seconds_bucket{le="+Inf"} 0
+            berth_probe_duration_seconds_sum 0
+            berth_probe_duration_seconds_count 0
+            # HELP berth_probe_failures_total Probes of the app that failed.
+            # TYPE berth_probe_failures_total counter
+            berth_probe_failures_total 0
             # HELP berth_restarts_total Restarts of the app.
             # TYPE berth_restarts_total counter
             berth_restarts_total 0
-            # HELP berth_heartbeats_total Heartbeats of the lifecycle hook that were recorded.
+            # HELP berth_heartbeats_total Heartbeats of lifecycle hooks that were recorded.
             # TYPE berth_heartbeats_total counter
             berth_heartbeats_total 0
         "##]]
@@ -124,11 +202,46 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_came_twice_is_one_sample() {
-        let step = StepView { name: "start".into(), began: 0.0, took: Some(1.0), attempts: 1, fault: None };
-        let view = View { steps: vec![step.clone(), StepView { took: Some(2.0), ..step }], ..View::default() };
+    fn a_step_that_came_twice_is_one_sample_and_all_its_retries() {
+        let step = StepView { name: "start".into(), took: Some(1.0), attempts: 3, ..StepView::default() };
+        let view = View {
+            steps: vec![step.clone(), StepView { took: Some(2.0), ..step.clone() }, StepView { took: None, ..step }],
+            retries: [("start".into(), 5), ("heartbeat".into(), u32::MAX)].into(),
+            ..View::default()
+        };
         let text = render(&Published { view, ..Published::default() });
         assert_eq!(text.matches("berth_boot_step_seconds{step=\"start\"}").count(), 1);
-        assert!(text.contains("berth_boot_step_seconds{step=\"start\"} 2\n"));
+        assert!(text.contains("berth_boot_step_seconds{step=\"start\"} 2\n"), "{text}");
+        assert!(text.contains("berth_retries_total{call=\"start\"} 11\n"), "{text}");
+        assert!(text.contains("berth_retries_total{call=\"heartbeat\"} 4294967295\n"), "{text}");
+    }
+
+    #[test]
+    fn the_steps_of_the_drain_are_apart_from_those_of_the_boot() {
+        let step = |name: &str, began, took| StepView { name: name.into(), began, took, ..StepView::default() };
+        let phase = |name, began| PhaseView { name, began };
+        let view = View {
+            phases: vec![phase(PhaseName::Boot, 0.0), phase(PhaseName::Serve, 5.0), phase(PhaseName::Drain, 900.0)],
+            // The launch hook is completed while serving.
+            steps: vec![
+                step("hook", 5.0, Some(0.25)),
+                step("settle", 900.0, Some(20.0)),
+                step("hook", 920.0, Some(0.5)),
+            ],
+            connections: Some(7),
+            ..View::default()
+        };
+        let text = render(&Published { view, ..Published::default() });
+        let lines: Vec<&str> =
+            text.lines().filter(|line| line.contains("{step=") || line.starts_with("berth_conn")).collect();
+        assert_eq!(
+            lines,
+            [
+                "berth_boot_step_seconds{step=\"hook\"} 0.25",
+                "berth_drain_step_seconds{step=\"hook\"} 0.5",
+                "berth_drain_step_seconds{step=\"settle\"} 20",
+                "berth_connections 7",
+            ]
+        );
     }
 }

@@ -70,7 +70,7 @@ async fn begin(global: &Global, run: &Run, started: Instant) -> Result<Outcome, 
     let (feed, _) = broadcast::channel(256);
     let (ask, requests) = mpsc::channel(QUEUE);
     let doors = Doors { published: watcher.clone(), began: started, lines: feed.downgrade(), requests: ask };
-    let _socket = socket.serve(doors);
+    let socket = socket.serve(doors);
 
     let environment: BTreeMap<String, String> = std::env::vars().collect();
     let env = |name: &str| environment.get(name).cloned();
@@ -93,7 +93,9 @@ async fn begin(global: &Global, run: &Run, started: Instant) -> Result<Outcome, 
     systemd::ready();
     tokio::spawn(systemd::follow(watcher));
     let machine = Machine::new(seed(), Uptime::ZERO);
-    Ok(driver::drive(machine, edge, lines, started).await)
+    let outcome = driver::drive(machine, edge, lines, started).await;
+    socket.finish().await;
+    Ok(outcome)
 }
 
 /// What can be checked before anything is asked for: the words of the command line, which whoever typed them wants to hear

@@ -5,13 +5,17 @@
 //!    ▲                 │
 //!    └──── due ◀── waiting ◀──failed
 //! ```
+//! What it spends in waits is told apart from work.
 
 use crate::clock::Uptime;
 use crate::desk::Desk;
 use crate::effect::{Effect, Ticket};
 use crate::fault::Fault;
 use crate::retry::Backoff;
-use crate::view::StepView;
+use crate::view::{StepView, WaitView};
+
+/// Waits kept for people to look at; past it the two oldest are told as one.
+const WAITS_KEPT: usize = 64;
 
 /// A job with its result, attempts and times.
 #[derive(Debug)]
@@ -23,6 +27,8 @@ pub struct Step<T> {
     ended: Option<Uptime>,
     attempts: u32,
     fault: Option<String>,
+    /// From when to when nothing ran; only the last may be going on.
+    waits: Vec<(Uptime, Option<Uptime>)>,
 }
 
 #[derive(Debug)]
@@ -36,7 +42,16 @@ enum State<T> {
 impl<T> Step<T> {
     /// A step that has not begun.
     pub fn new(name: &'static str, backoff: Backoff) -> Self {
-        Self { name, backoff, state: State::Idle, began: None, ended: None, attempts: 0, fault: None }
+        Self {
+            name,
+            backoff,
+            state: State::Idle,
+            began: None,
+            ended: None,
+            attempts: 0,
+            fault: None,
+            waits: Vec::new(),
+        }
     }
 
     /// Whether it may be ordered: not begun, or its wait is over.
@@ -51,6 +66,7 @@ impl<T> Step<T> {
     /// Orders one attempt.
     pub fn order(&mut self, effect: Effect, desk: &mut Desk, now: Uptime) {
         self.began.get_or_insert(now);
+        self.resume(now);
         self.attempts += 1;
         self.state = State::Running(desk.order(effect));
     }
@@ -60,9 +76,25 @@ impl<T> Step<T> {
         self.began.get_or_insert(now);
     }
 
+    /// It goes on, or begins, with nothing running: until an order or its end, it waits.
+    pub fn pause(&mut self, now: Uptime) {
+        self.began.get_or_insert(now);
+        if matches!(self.waits.last(), Some((_, None))) {
+            return;
+        }
+        if self.waits.len() >= WAITS_KEPT {
+            let oldest = self.waits.remove(0);
+            if let Some(second) = self.waits.first_mut() {
+                second.0 = oldest.0;
+            }
+        }
+        self.waits.push((now, None));
+    }
+
     /// It succeeded.
     pub fn done(&mut self, value: T, now: Uptime) {
         self.began.get_or_insert(now);
+        self.resume(now);
         self.ended = Some(now);
         self.fault = None;
         self.state = State::Done(value);
@@ -71,11 +103,13 @@ impl<T> Step<T> {
     /// An attempt failed; the next comes after a wait.
     pub fn retry(&mut self, fault: &Fault, desk: &mut Desk, now: Uptime) {
         self.fault = Some(fault.reason.clone());
+        self.pause(now);
         self.state = State::Waiting(now + desk.wait(self.backoff, self.attempts));
     }
 
     /// It will not be tried again, and its fault stays for people to see.
     pub fn refuse(&mut self, fault: &Fault, now: Uptime) {
+        self.resume(now);
         self.fault = Some(fault.reason.clone());
         self.ended = Some(now);
     }
@@ -141,6 +175,75 @@ impl<T> Step<T> {
             took: self.ended.map(|ended| ended.since(began).as_secs_f64()),
             attempts: self.attempts,
             fault: self.fault.clone(),
+            waits: self.waits.iter().map(|(from, to)| wait_view(*from, *to)).collect(),
         })
+    }
+
+    /// The wait that goes on, if one does, is over.
+    fn resume(&mut self, now: Uptime) {
+        if let Some((_, ended)) = self.waits.last_mut() {
+            ended.get_or_insert(now);
+        }
+    }
+}
+
+fn wait_view(from: Uptime, to: Option<Uptime>) -> WaitView {
+    WaitView { began: from.0.as_secs_f64(), took: to.map(|to| to.since(from).as_secs_f64()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::fault::Class;
+    use crate::retry::NEAR;
+
+    fn at(seconds: u64) -> Uptime {
+        Uptime(Duration::from_secs(seconds))
+    }
+
+    fn waits(step: &Step<()>) -> Vec<(f64, Option<f64>)> {
+        step.view().unwrap().waits.iter().map(|wait| (wait.began, wait.took)).collect()
+    }
+
+    #[test]
+    fn the_time_between_a_failure_and_the_next_attempt_is_a_wait() {
+        let (mut step, mut desk) = (Step::new("login", NEAR), Desk::new(1));
+        let fault = Fault::new(Class::Transient, "later");
+        step.order(Effect::PingEngine, &mut desk, at(1));
+        step.retry(&fault, &mut desk, at(3));
+        assert_eq!(waits(&step), [(3.0, None)]);
+        step.order(Effect::PingEngine, &mut desk, at(7));
+        assert_eq!(waits(&step), [(3.0, Some(4.0))]);
+        step.done((), at(9));
+        assert_eq!(waits(&step), [(3.0, Some(4.0))], "the second attempt was work");
+    }
+
+    #[test]
+    fn a_step_that_only_waits_is_one_wait_from_its_begin_to_its_end() {
+        let mut step = Step::new("settle", NEAR);
+        step.pause(at(2));
+        step.pause(at(5));
+        step.done((), at(22));
+        assert_eq!(waits(&step), [(2.0, Some(20.0))]);
+        assert_eq!(step.view().unwrap().took, Some(20.0));
+
+        let mut given_up = Step::<()>::new("hook", NEAR);
+        given_up.pause(at(2));
+        given_up.refuse(&Fault::new(Class::Denied, "no"), at(3));
+        assert_eq!(waits(&given_up), [(2.0, Some(1.0))]);
+    }
+
+    #[test]
+    fn a_step_that_is_tried_for_ever_keeps_a_bounded_number_of_waits() {
+        let (mut step, mut desk) = (Step::<()>::new("hook", NEAR), Desk::new(1));
+        for second in (0..2000).step_by(2) {
+            step.pause(at(second));
+            step.order(Effect::PingEngine, &mut desk, at(second + 1));
+        }
+        let waits = waits(&step);
+        assert_eq!((waits.len(), waits[0].0), (WAITS_KEPT, 0.0));
+        assert_eq!(waits[WAITS_KEPT - 1], (1998.0, Some(1.0)));
     }
 }

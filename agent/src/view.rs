@@ -3,7 +3,11 @@
 //!
 //! It holds no secret, no environment and no config value but the image.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+
+use crate::histogram::Histogram;
 
 /// The agent at one moment. Durations and moments are in seconds; moments count from the start of the agent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -16,6 +20,9 @@ pub struct View {
     pub reason: String,
     /// When this phase began.
     pub phase_since: f64,
+    /// Every phase so far, in the order of this life; the last one is going on.
+    #[serde(default)]
+    pub phases: Vec<PhaseView>,
     /// Who this instance is.
     pub instance_id: Option<String>,
     /// The instance's availability zone.
@@ -28,7 +35,7 @@ pub struct View {
     pub version: Option<String>,
     /// The digest.
     pub digest: Option<String>,
-    /// The steps of the boot, in the order they began.
+    /// The steps of the boot, of the drain, of the winding up, in the order they began.
     pub steps: Vec<StepView>,
     /// How far the pull is; kept after it ended.
     pub pull: Option<PullView>,
@@ -36,12 +43,32 @@ pub struct View {
     pub container: Option<ContainerView>,
     /// The last probes, oldest first, at most 20.
     pub probes: Vec<ProbeView>,
+    /// How long every probe took since the agent started, those that failed too.
+    #[serde(default)]
+    pub probe_seconds: Histogram,
+    /// Probes that failed since the agent started.
+    #[serde(default)]
+    pub probe_failures: u64,
+    /// Connections that the app's clients hold, none while they are not counted.
+    #[serde(default)]
+    pub connections: Option<u32>,
     /// Restarts of the app since the agent started.
     pub restarts: u32,
+    /// Calls that were made again after a failure and belong to no step, by the name of the call.
+    #[serde(default)]
+    pub retries: BTreeMap<String, u32>,
     /// The lifecycle hook.
     pub lifecycle: LifecycleView,
     /// What is waited for, and until when.
     pub deadlines: Vec<DeadlineView>,
+}
+
+impl View {
+    /// When the way out began, none while the instance is not on it.
+    pub fn left_at(&self) -> Option<f64> {
+        let out = |phase: &&PhaseView| matches!(phase.name, PhaseName::Drain | PhaseName::Failing);
+        self.phases.iter().find(out).map(|phase| phase.began)
+    }
 }
 
 /// The name of a phase.
@@ -120,11 +147,20 @@ impl Status {
     }
 }
 
-/// One step of the boot.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// A phase that was entered. It ended when the next one began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PhaseView {
+    /// Which.
+    pub name: PhaseName,
+    /// When.
+    pub began: f64,
+}
+
+/// One step on the way in or out.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StepView {
     /// `identity`, `config`, `secrets`, `login`, `engine`, `containers`, `digest`, `image`, `pull`, `create`, `start`,
-    /// `healthy`, `group`, `hook`.
+    /// `healthy`, `group`, `hook`; whoever has a step gives it its name.
     pub name: String,
     /// When its first attempt began.
     pub began: f64,
@@ -134,6 +170,18 @@ pub struct StepView {
     pub attempts: u32,
     /// The fault of the last failed attempt.
     pub fault: Option<String>,
+    /// The parts of it in which nothing ran, in their order.
+    #[serde(default)]
+    pub waits: Vec<WaitView>,
+}
+
+/// A part of a step in which it only waited: for its next attempt, for a time to pass, for others to leave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct WaitView {
+    /// When it began.
+    pub began: f64,
+    /// How long it took, none while it goes on.
+    pub took: Option<f64>,
 }
 
 /// How far the pull is.

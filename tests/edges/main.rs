@@ -12,6 +12,7 @@ mod dns;
 mod ecr;
 mod http;
 mod imds;
+mod metrics;
 mod parity;
 mod secrets;
 

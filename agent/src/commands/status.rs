@@ -202,7 +202,7 @@ mod tests {
     use crate::view::{ContainerView, DeadlineView, LifecycleView, PhaseName, ProbeView, Status};
 
     fn step(name: &str, began: f64, took: Option<f64>) -> StepView {
-        StepView { name: name.into(), began, took, attempts: 1, fault: None }
+        StepView { name: name.into(), began, took, attempts: 1, ..StepView::default() }
     }
 
     fn report(view: View, now: f64) -> Report {

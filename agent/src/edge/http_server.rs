@@ -27,7 +27,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{oneshot, watch};
-use tokio::task::{AbortHandle, Id, JoinSet};
+use tokio::task::{AbortHandle, Id, JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 
 /// hyper's smallest: the head of a request, whole, fits in it or gets 431.
@@ -77,6 +77,7 @@ impl Listener for UnixListener {
 pub struct Server {
     stop: oneshot::Sender<()>,
     closed: oneshot::Receiver<()>,
+    task: JoinHandle<()>,
 }
 
 impl Server {
@@ -89,8 +90,8 @@ impl Server {
     {
         let (stop, stopped) = oneshot::channel();
         let (closing, closed) = oneshot::channel();
-        tokio::spawn(serve(listener, limits, answer, stopped, closing));
-        Self { stop, closed }
+        let task = tokio::spawn(serve(listener, limits, answer, stopped, closing));
+        Self { stop, closed, task }
     }
 
     /// Close the listener and wait until its address is free; the answers under way are finished.
@@ -98,6 +99,12 @@ impl Server {
         drop(self.stop);
         // The sender is used or dropped, and either way the listener is closed.
         let _ = self.closed.await;
+    }
+
+    /// Close the listener and wait until the answers under way are finished, too.
+    pub async fn finish(self) {
+        drop(self.stop);
+        let _ = self.task.await;
     }
 }
 

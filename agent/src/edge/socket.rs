@@ -21,6 +21,7 @@ use serde::Deserialize;
 use tokio::net::{UnixListener, UnixSocket};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc, watch};
+use tokio::time::timeout;
 
 use crate::edge::http_server::{Body, Limits, Server, json, sentence, stream_of, whole};
 use crate::fault::Class;
@@ -37,6 +38,8 @@ const LIMITS: Limits = Limits { connections: 64, head: Duration::from_secs(10), 
 const BACKLOG: u32 = 64;
 /// The longest body of a request.
 const BODY_BYTES: usize = 4096;
+/// For whoever follows the events to hear the last of them; one that does not read has had its time.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// What somebody on the instance asks of the agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,7 +74,7 @@ pub struct Socket {
 /// The socket at work. Dropped, it is closed and its file is gone.
 #[derive(Debug)]
 pub struct Serving {
-    _server: Server,
+    server: Server,
     _held: Held,
 }
 
@@ -142,7 +145,14 @@ impl Socket {
     /// Answer.
     pub fn serve(self, doors: Doors) -> Serving {
         let server = Server::start(self.listener, LIMITS, move |request| answer(request, doors.clone()));
-        Serving { _server: server, _held: self.held }
+        Serving { server, _held: self.held }
+    }
+}
+
+impl Serving {
+    /// Ends, once those who follow the events have heard the last: the process goes next, and takes what was not sent along.
+    pub async fn finish(self) {
+        let _ = timeout(FAREWELL, self.server.finish()).await;
     }
 }
 
@@ -202,6 +212,7 @@ async fn drain(request: http::Request<Incoming>, requests: &mpsc::Sender<Request
     let Ok(DrainBody { reason }) = asked else {
         return sentence(StatusCode::BAD_REQUEST, "the body is not {\"reason\":\"…\"}");
     };
+    let reason = reason.filter(|reason| !reason.trim().is_empty());
     match requests.try_send(Request::Drain { reason }) {
         Ok(()) => whole(StatusCode::ACCEPTED, "application/json", "{\"accepted\":\"drain\"}\n"),
         Err(_) => sentence(StatusCode::SERVICE_UNAVAILABLE, "the agent is busy or leaving"),
@@ -210,9 +221,7 @@ async fn drain(request: http::Request<Incoming>, requests: &mpsc::Sender<Request
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::UnixStream;
-    use tokio::time::timeout;
+    use std::io::{Read, Write};
 
     use super::*;
     use crate::edge::socket_client::{self, ClientError, Events};
@@ -238,18 +247,6 @@ mod tests {
         let doors = Doors { published: state, began, lines: lines.downgrade(), requests: asked };
         let serving = Some(Socket::bind(run_dir.path()).unwrap().serve(doors));
         Agent { run_dir, serving, published, lines, requests }
-    }
-
-    async fn post(run_dir: &Path, body: &str) -> String {
-        let mut stream = UnixStream::connect(run_dir.join(FILE)).await.unwrap();
-        let length = body.len();
-        let request = format!(
-            "POST /v1/drain HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
-        );
-        let _ = stream.write_all(request.as_bytes()).await;
-        let mut answer = Vec::new();
-        let _ = timeout(BOUND, stream.read_to_end(&mut answer)).await.expect("the connection ends");
-        String::from_utf8(answer).unwrap()
     }
 
     #[tokio::test]
@@ -311,6 +308,34 @@ mod tests {
         assert_eq!(timeout(BOUND, events.next()).await.unwrap(), None);
     }
 
+    #[test]
+    fn the_last_event_is_heard_although_nothing_runs_any_more() {
+        let life = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let mut agent = life.block_on(async { agent() });
+        let mut follower = std::os::unix::net::UnixStream::connect(agent.run_dir.path().join(FILE)).unwrap();
+        follower.write_all(b"GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        follower.set_read_timeout(Some(BOUND)).unwrap();
+        life.block_on(async {
+            while agent.lines.receiver_count() == 0 {
+                tokio::task::yield_now().await;
+            }
+            agent.lines.send("{\"effect\":\"Exit 0\"}".into()).unwrap();
+            drop(agent.lines);
+            agent.serving.take().unwrap().finish().await;
+        });
+        drop(life);
+        let mut heard = String::new();
+        follower.read_to_string(&mut heard).unwrap();
+        assert!(heard.contains("{\"effect\":\"Exit 0\"}\n"), "{heard}");
+    }
+
+    #[tokio::test]
+    async fn a_follower_does_not_keep_the_agent_from_ending() {
+        let mut agent = agent();
+        let _events = Events::open(agent.run_dir.path()).await.unwrap();
+        timeout(BOUND, agent.serving.take().unwrap().finish()).await.unwrap();
+    }
+
     #[tokio::test]
     async fn a_slow_reader_is_told_how_much_it_missed() {
         let agent = agent();
@@ -328,20 +353,34 @@ mod tests {
     #[tokio::test]
     async fn a_drain_is_handed_on_with_its_reason() {
         let mut agent = agent();
-        assert!(post(agent.run_dir.path(), "{\"reason\":\"deploy\"}").await.starts_with("HTTP/1.1 202 "));
-        assert_eq!(agent.requests.recv().await, Some(Request::Drain { reason: Some("deploy".into()) }));
-        assert!(post(agent.run_dir.path(), "").await.starts_with("HTTP/1.1 202 "));
+        let run_dir = agent.run_dir.path().to_owned();
+        let hostile = "\"},\n\u{1b}[2J{\"reason\":\"é\u{0}";
+        for reason in ["deploy", hostile] {
+            socket_client::drain(&run_dir, Some(reason)).await.unwrap();
+            assert_eq!(agent.requests.recv().await, Some(Request::Drain { reason: Some(reason.into()) }));
+        }
+        for nothing in [None, Some(" ")] {
+            socket_client::drain(&run_dir, nothing).await.unwrap();
+            assert_eq!(agent.requests.recv().await, Some(Request::Drain { reason: None }));
+        }
         // Nobody has taken it yet, and there is room for one.
-        assert!(post(agent.run_dir.path(), "").await.starts_with("HTTP/1.1 503 "));
-        assert_eq!(agent.requests.recv().await, Some(Request::Drain { reason: None }));
+        socket_client::drain(&run_dir, None).await.unwrap();
+        let error = socket_client::drain(&run_dir, None).await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the agent answered /v1/drain with 503 Service Unavailable: the agent is busy or leaving"
+        );
     }
 
     #[tokio::test]
     async fn a_body_that_is_wrong_or_too_long_drains_nothing() {
         let mut agent = agent();
-        assert!(post(agent.run_dir.path(), "{\"raison\":\"deploy\"}").await.starts_with("HTTP/1.1 400 "));
-        let long = format!("{{\"reason\":\"{}\"}}", "a".repeat(BODY_BYTES));
-        assert!(post(agent.run_dir.path(), &long).await.starts_with("HTTP/1.1 413 "));
+        let run_dir = agent.run_dir.path().to_owned();
+        let long = "a".repeat(BODY_BYTES);
+        let error = socket_client::drain(&run_dir, Some(&long)).await.unwrap_err();
+        assert!(error.to_string().ends_with("the body is longer than 4096 bytes, or ended early"), "{error}");
+        let error = socket_client::post(&run_dir, "/v1/drain", "{\"raison\":\"deploy\"}").await.unwrap_err();
+        assert!(error.to_string().ends_with("400 Bad Request: the body is not {\"reason\":\"…\"}"), "{error}");
         assert!(agent.requests.try_recv().is_err());
     }
 }

@@ -5,14 +5,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::request::Builder;
 use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use serde_json::json;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
+use crate::edge::console::one_line;
 use crate::edge::socket::FILE;
 use crate::published::Report;
 
@@ -20,6 +23,8 @@ use crate::published::Report;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Far more than any answer has.
 const BODY_BYTES: usize = 4 * 1024 * 1024;
+/// A refusal is one sentence.
+const REFUSAL_BYTES: usize = 400;
 
 /// The agent did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -40,8 +45,8 @@ pub enum ClientError {
     #[error("the agent did not answer {0} within {PATIENCE:?}")]
     Silent(&'static str),
     /// It said no.
-    #[error("the agent answered {0} with {1}")]
-    Refused(&'static str, StatusCode),
+    #[error("the agent answered {0} with {1}: {2}")]
+    Refused(&'static str, StatusCode, String),
     /// It said something that this version does not understand.
     #[error("the answer to {0} cannot be understood; is the agent of the same version as this command?")]
     Strange(&'static str, #[source] serde_json::Error),
@@ -53,10 +58,25 @@ pub async fn status(run_dir: &Path) -> Result<Report, ClientError> {
     serde_json::from_slice(&get(run_dir, path).await?).map_err(|error| ClientError::Strange(path, error))
 }
 
+/// `POST /v1/drain`
+pub async fn drain(run_dir: &Path, reason: Option<&str>) -> Result<(), ClientError> {
+    let path = "/v1/drain";
+    post(run_dir, path, &json!({ "reason": reason }).to_string()).await.map(drop)
+}
+
 /// The whole answer to one GET.
 pub async fn get(run_dir: &Path, path: &'static str) -> Result<Bytes, ClientError> {
+    whole(run_dir, Request::get(path), path, "").await
+}
+
+/// The whole answer to one POST of JSON.
+pub async fn post(run_dir: &Path, path: &'static str, body: &str) -> Result<Bytes, ClientError> {
+    whole(run_dir, Request::post(path).header("content-type", "application/json"), path, body).await
+}
+
+async fn whole(run_dir: &Path, request: Builder, path: &'static str, body: &str) -> Result<Bytes, ClientError> {
     let answer = async {
-        let body = open(run_dir, path).await?;
+        let body = open(run_dir, request, path, body).await?;
         let collected = Limited::new(body, BODY_BYTES).collect().await;
         collected.map(|body| body.to_bytes()).map_err(|error| ClientError::Talk(path, error))
     };
@@ -74,7 +94,8 @@ impl Events {
     /// Begin to listen.
     pub async fn open(run_dir: &Path) -> Result<Self, ClientError> {
         let path = "/v1/events";
-        let body = timeout(PATIENCE, open(run_dir, path)).await.unwrap_or(Err(ClientError::Silent(path)))?;
+        let opened = open(run_dir, Request::get(path), path, "");
+        let body = timeout(PATIENCE, opened).await.unwrap_or(Err(ClientError::Silent(path)))?;
         Ok(Self { body, rest: BytesMut::new() })
     }
 
@@ -93,7 +114,8 @@ impl Events {
     }
 }
 
-async fn open(run_dir: &Path, path: &'static str) -> Result<Incoming, ClientError> {
+/// The body of the answer, if the agent says yes.
+async fn open(run_dir: &Path, request: Builder, path: &'static str, body: &str) -> Result<Incoming, ClientError> {
     let socket = run_dir.join(FILE);
     let stream = match UnixStream::connect(&socket).await {
         Ok(stream) => stream,
@@ -110,11 +132,14 @@ async fn open(run_dir: &Path, path: &'static str) -> Result<Incoming, ClientErro
     let talk = |error: hyper::Error| ClientError::Talk(path, error.into());
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(talk)?;
     tokio::spawn(connection);
-    let request = Request::get(path).header("host", "berth").body(Empty::<Bytes>::new());
+    let request = request.header("host", "berth").body(Full::new(Bytes::copy_from_slice(body.as_bytes())));
     let request = request.map_err(|error| ClientError::Talk(path, error.into()))?;
     let response = sender.send_request(request).await.map_err(talk)?;
-    match response.status() {
-        StatusCode::OK => Ok(response.into_body()),
-        status => Err(ClientError::Refused(path, status)),
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response.into_body());
     }
+    let said = Limited::new(response.into_body(), REFUSAL_BYTES).collect().await;
+    let said = said.map(|body| body.to_bytes()).unwrap_or_default();
+    Err(ClientError::Refused(path, status, one_line(String::from_utf8_lossy(&said).trim(), REFUSAL_BYTES)))
 }

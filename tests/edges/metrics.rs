@@ -1,0 +1,73 @@
+//! `/metrics` against Prometheus' own reader and linter.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use berth::metrics::render;
+use berth::published::Published;
+use berth::view::{LifecycleView, PhaseName, PhaseView, StepView, View};
+
+/// What `promtool check metrics` says; nothing if all is well.
+fn promtool(page: &str) -> String {
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool, of the Debian package prometheus: run `tests/install world`");
+    let page = page.to_owned();
+    let mut stdin = promtool.stdin.take().unwrap();
+    // It hangs up in the middle of what it cannot read.
+    let writer = std::thread::spawn(move || stdin.write_all(page.as_bytes()));
+    let output = promtool.wait_with_output().unwrap();
+    let _ = writer.join().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    if output.status.success() && said.is_empty() {
+        return String::new();
+    }
+    format!("{}: {}", output.status, String::from_utf8_lossy(&said))
+}
+
+/// A life that has everything, with names that nobody should give.
+fn everything() -> View {
+    let step =
+        |name: &str, began| StepView { name: name.into(), began, took: Some(0.25), attempts: 3, ..StepView::default() };
+    let phase = |name, began| PhaseView { name, began };
+    let mut view = View {
+        phase: PhaseName::Drain,
+        phases: vec![phase(PhaseName::Boot, 0.0), phase(PhaseName::Serve, 5.0), phase(PhaseName::Drain, 9e6)],
+        name: Some("say \"hi\"\\\n\r\u{1b}[2J\u{202e} {a=\"b\"} 1".into()),
+        version: Some("ü\u{0}".into()),
+        steps: vec![step("identity", 0.0), step("a\nberth_ready 1\n", 1.0), step("settle", 9e6), step("settle", 9e6)],
+        retries: [("heartbeat".into(), 4), ("".into(), 1)].into(),
+        connections: Some(u32::MAX),
+        probe_failures: u64::MAX,
+        restarts: 2,
+        lifecycle: LifecycleView { heartbeats: 9, ..LifecycleView::default() },
+        ..View::default()
+    };
+    for milliseconds in [0, 3, 800, 100_000] {
+        view.probe_seconds.observe(Duration::from_millis(milliseconds));
+    }
+    view
+}
+
+#[test]
+fn promtool_finds_no_fault_with_the_metrics_of_an_empty_and_of_a_full_life() {
+    for view in [View::default(), everything()] {
+        let page = render(&Published { view, agent_version: "0.1.0".into(), ..Published::default() });
+        assert_eq!(promtool(&page), "", "{page}");
+    }
+}
+
+#[test]
+fn promtool_would_tell_of_a_fault() {
+    assert!(
+        promtool("# HELP berth_restarts Restarts.\n# TYPE berth_restarts counter\nberth_restarts 1\n")
+            .contains("_total")
+    );
+    assert!(promtool("berth_ready{phase=\"a\"b\"} 1\n").contains("error"));
+    assert!(promtool("berth_ready 1\n").contains("help"));
+}
