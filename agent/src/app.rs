@@ -16,6 +16,7 @@ use crate::desk::Desk;
 use crate::effect::{ContainerId, Effect, Job, RunningContainer, Ticket};
 use crate::event::{Event, Exit};
 use crate::fault::Fault;
+use crate::histogram::Histogram;
 use crate::retry::{Backoff, NEAR};
 use crate::view::{ContainerView, ProbeView};
 
@@ -58,6 +59,8 @@ pub struct App {
     /// Whether this process holds the values of the secrets: an adopted app brought its own.
     holds_secrets: bool,
     probes: VecDeque<ProbeView>,
+    probe_seconds: Histogram,
+    probe_failures: u64,
     reason: String,
 }
 
@@ -160,6 +163,8 @@ impl App {
             restarts: 0,
             holds_secrets: true,
             probes: VecDeque::new(),
+            probe_seconds: Histogram::default(),
+            probe_failures: 0,
             reason: "the container is starting".to_owned(),
         }
     }
@@ -310,6 +315,16 @@ impl App {
         self.probes.iter().cloned().collect()
     }
 
+    /// How long every probe took.
+    pub fn probe_seconds(&self) -> &Histogram {
+        &self.probe_seconds
+    }
+
+    /// Probes that failed.
+    pub fn probe_failures(&self) -> u64 {
+        self.probe_failures
+    }
+
     fn up(&mut self, running: RunningContainer, desk: &mut Desk, now: Uptime) {
         let watch = Watch::On(desk.order(Effect::WatchContainer(self.id.clone())));
         self.state = State::Up { running: Box::new(running), watch, probe: Probing::Next(now) };
@@ -424,8 +439,10 @@ impl App {
         if self.probes.len() == PROBES_KEPT {
             self.probes.pop_front();
         }
-        let took = now.since(since).as_secs_f64();
-        self.probes.push_back(ProbeView { at: now.0.as_secs_f64(), took, fault: fault.clone() });
+        let took = now.since(since);
+        self.probe_seconds.observe(took);
+        self.probe_failures += u64::from(fault.is_some());
+        self.probes.push_back(ProbeView { at: now.0.as_secs_f64(), took: took.as_secs_f64(), fault: fault.clone() });
         let was_healthy = self.healthy;
         match fault {
             None => {

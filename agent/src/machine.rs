@@ -15,6 +15,7 @@
 //!
 //! Events come in with the time, effects go out with tickets. Only the driver calls it (invariant 2).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::boot::{self, Boot, Handover};
@@ -22,7 +23,7 @@ use crate::clock::Uptime;
 use crate::config::{Config, OnFailure, OnNotice};
 use crate::desk::Desk;
 use crate::drain::{self, Cause, Drain};
-use crate::effect::{Effect, Ticket};
+use crate::effect::{Effect, Job, Ticket};
 use crate::event::Event;
 use crate::exit::Outcome;
 use crate::failing::{self, Failing};
@@ -30,13 +31,16 @@ use crate::hold::Hold;
 use crate::identity::TargetState;
 use crate::notice::{Notice, Watcher};
 use crate::serve::{self, Serve};
-use crate::view::PhaseName;
+use crate::view::{PhaseName, PhaseView};
 use crate::warm::Warm;
 
 mod show;
 
 /// Until the config says how often the metadata is asked: the default of `lifecycle.poll`.
 const POLL: Duration = Duration::from_secs(2);
+
+/// Phases kept for people to look at.
+const PHASES_KEPT: usize = 50;
 
 /// One life, from start to gone.
 #[derive(Debug)]
@@ -45,6 +49,9 @@ pub struct Machine {
     since: Uptime,
     watcher: Watcher,
     desk: Desk,
+    /// For people.
+    phases: Vec<PhaseView>,
+    retries: BTreeMap<String, u32>,
 }
 
 #[derive(Debug)]
@@ -74,11 +81,14 @@ impl Machine {
     pub fn new(seed: u64, now: Uptime) -> Self {
         let mut desk = Desk::new(seed);
         let boot = Boot::begin(&mut desk, now);
-        Self { phase: Phase::Boot(Box::new(boot)), since: now, watcher: Watcher::new(POLL), desk }
+        let phase = Phase::Boot(Box::new(boot));
+        let phases = vec![PhaseView { name: PhaseName::Boot, began: now.0.as_secs_f64() }];
+        Self { phase, since: now, watcher: Watcher::new(POLL), desk, phases, retries: BTreeMap::new() }
     }
 
     /// The only way in.
     pub fn on(&mut self, event: &Event, now: Uptime) {
+        self.count(event);
         let next = self.react(event, now);
         self.go(next, now);
         for notice in self.watch(event, now) {
@@ -87,6 +97,23 @@ impl Machine {
         }
         if !matches!(self.phase, Phase::Gone) {
             self.watcher.advance(&mut self.desk, now);
+        }
+    }
+
+    /// Counts what no step counts.
+    fn count(&mut self, event: &Event) {
+        if let Event::Failed(
+            job @ (Job::WatchMetadata
+            | Job::RecordHeartbeat
+            | Job::CountConnections
+            | Job::CheckSecrets
+            | Job::SignalApp
+            | Job::WatchContainer),
+            _,
+        ) = event
+        {
+            let count = self.retries.entry(format!("{job:?}")).or_default();
+            *count = count.saturating_add(1);
         }
     }
 
@@ -270,6 +297,11 @@ impl Machine {
                 }
             }
         };
+        // Weeks in a warm pool are no reason to grow.
+        if self.phases.len() == PHASES_KEPT {
+            self.phases.remove(0);
+        }
+        self.phases.push(PhaseView { name: self.phase(), began: now.0.as_secs_f64() });
     }
 }
 

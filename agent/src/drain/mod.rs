@@ -25,7 +25,7 @@ use crate::effect::{ContainerId, Effect, HookResult, Job, RunningContainer, Tick
 use crate::event::Event;
 use crate::exit::Outcome;
 use crate::hook::{Hook, Transition};
-use crate::view::{DeadlineView, StepView};
+use crate::view::{DeadlineView, StepView, WaitView};
 
 mod cause;
 
@@ -237,16 +237,16 @@ impl Drain {
     }
 
     /// The stages so far, for people.
-    pub fn steps(&self, now_or_end: Option<Uptime>) -> Vec<StepView> {
-        let ends = self.stages.iter().skip(1).map(|(_, began)| Some(*began)).chain([now_or_end]);
+    pub fn steps(&self) -> Vec<StepView> {
+        let ends = self.stages.iter().skip(1).map(|(_, began)| Some(*began)).chain([None]);
         let stages = self.stages.iter().zip(ends);
         stages
-            .map(|((name, began), ended)| StepView {
-                name: (*name).to_owned(),
-                began: began.0.as_secs_f64(),
-                took: ended.map(|ended| ended.since(*began).as_secs_f64()),
-                attempts: 1,
-                fault: None,
+            .map(|((name, began), ended)| {
+                let took = ended.map(|ended| ended.since(*began).as_secs_f64());
+                let began = began.0.as_secs_f64();
+                let waits = matches!(*name, "settling" | "emptying").then_some(WaitView { began, took });
+                let (name, waits) = ((*name).to_owned(), waits.into_iter().collect());
+                StepView { name, began, took, attempts: 1, fault: None, waits }
             })
             .chain(self.hook.steps())
             .collect()

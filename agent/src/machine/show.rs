@@ -35,7 +35,8 @@ impl Machine {
                 view.reason = drain.reason();
                 view.deadlines = drain.deadlines();
                 show_past(&mut view, &drain.past);
-                view.steps.extend(drain.steps(None));
+                view.steps.extend(drain.steps());
+                view.connections = drain.connections();
                 view.lifecycle = drain.hook().view();
             }
             Phase::Warm(warm) => {
@@ -58,6 +59,8 @@ impl Machine {
             }
             Phase::Gone => view.status = Status::Draining,
         }
+        view.phases.clone_from(&self.phases);
+        view.retries.clone_from(&self.retries);
         view.lifecycle.target_state = self.watcher.target_state().map(ToString::to_string);
         view
     }
@@ -95,5 +98,7 @@ fn show_app(view: &mut View, app: Option<&App>) {
         view.container = Some(app.view());
         view.probes = app.probes();
         view.restarts = app.restarts();
+        view.probe_seconds = app.probe_seconds().clone();
+        view.probe_failures = app.probe_failures();
     }
 }
