@@ -1,5 +1,6 @@
 //! Scenarios: the shipped binary in a world on loopback, with a real Docker Engine. Few, each a story that a user could tell.
-#![expect(clippy::expect_used, reason = "test support: whatever is not as it must be fails the test")]
+
+#![cfg(test)]
 
 use std::time::Duration;
 
@@ -7,7 +8,10 @@ mod steps;
 
 mod boot;
 mod commands;
+mod config;
+mod failures;
 mod forms;
+mod hook;
 mod restart;
 mod secrecy;
 

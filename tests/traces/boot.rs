@@ -23,38 +23,38 @@ fn a_cold_boot_does_side_by_side_what_it_can() {
     check(
         &life,
         expect![[r#"
-           0.000 boot    > Identify
-           0.010 boot    Identified i-0123456789abcdef0 in us-east-2a, target lifecycle state InService
-           0.010 boot    > ReadConfig
-           0.015 boot    ConfigRead api from registry.test/api:v1
-           0.015 boot    > FindGroup
-           0.015 boot    > Listen 0.0.0.0:9911
-           0.015 boot    > PingEngine
-           0.015 boot    > FetchSecrets
-           0.015 boot    > LoginRegistry
-           0.016 boot    Listening
-           0.020 boot    EngineAnswered
-           0.020 boot    > FindContainers berth-api
-           0.025 boot    ContainersFound 0 found, 0 running
-           0.095 boot    RegistryLoggedIn
-           0.095 boot    > ResolveDigest registry.test/api:v1
-           0.115 boot    GroupFound web, launch hook boot
-           0.115 boot    SecretsFetched
-           0.145 boot    DigestResolved sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
-           0.145 boot    > InspectImage registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
-           0.150 boot    ImageInspected not here
-           0.150 boot    > PullImage registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
-           2.150 boot    ImagePulled
-           2.150 boot    > InspectImage registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
-           2.155 boot    ImageInspected here
-           2.155 boot    > CreateContainer api from registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
-           2.205 boot    ContainerCreated c0ffee
-           2.205 boot    > StartContainer c0ffee
-           2.405 boot    ContainerStarted c0ffee at 172.17.0.2
-           2.405 boot    > WatchContainer c0ffee
-           2.415 serve   > CompleteHook web/boot CONTINUE
-           2.465 serve   HookCompleted
-    "#]],
+            0.000    boot    > Identify
+            0.010    boot    Identified i-0123456789abcdef0 in us-east-2a, target lifecycle state InService
+            0.010    boot    > ReadConfig
+            0.015    boot    ConfigRead api from registry.test/api:v1
+            0.015    boot    > FindGroup
+            0.015    boot    > Listen 0.0.0.0:9911
+            0.015    boot    > PingEngine
+            0.015    boot    > FetchSecrets
+            0.015    boot    > LoginRegistry
+            0.016    boot    Listening
+            0.020    boot    EngineAnswered
+            0.020    boot    > FindContainers berth-api
+            0.025    boot    ContainersFound 0 found, 0 running
+            0.095    boot    RegistryLoggedIn
+            0.095    boot    > ResolveDigest registry.test/api:v1
+            0.115    boot    GroupFound web, launch hook boot
+            0.115    boot    SecretsFetched
+            0.145    boot    DigestResolved sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
+            0.145    boot    > InspectImage registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
+            0.150    boot    ImageInspected not here
+            0.150    boot    > PullImage registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
+            2.150    boot    ImagePulled
+            2.150    boot    > InspectImage registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
+            2.155    boot    ImageInspected here
+            2.155    boot    > CreateContainer api from registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
+            2.205    boot    ContainerCreated c0ffee
+            2.205    boot    > StartContainer c0ffee
+            2.405    boot    ContainerStarted c0ffee at 172.17.0.2
+            2.405    boot    > WatchContainer c0ffee
+            2.415    serve   > CompleteHook web/boot CONTINUE
+            2.465    serve   HookCompleted
+        "#]],
     );
 }
 
@@ -113,19 +113,19 @@ fn a_config_fault_is_told_to_the_group_and_leaves_with_its_own_code() {
     check(
         &life,
         expect![[r#"
-           0.000 boot    > Identify
-           0.010 boot    Identified i-0123456789abcdef0 in us-east-2a, target lifecycle state InService
-           0.010 boot    > ReadConfig
-           0.020 boot    Failed ReadConfig: `helth`: unknown key
-           0.020 failing > Cancel 2
-           0.020 failing > FindGroup
-           0.120 failing GroupFound web, launch hook boot
-           0.120 failing > CompleteHook web/boot ABANDON
-           0.170 failing HookCompleted
-           0.170 failing > SayLastWords the boot failed: `helth`: unknown key; launch hook: completed ABANDON
-           0.171 failing LastWordsSaid
-           0.171 gone    > Exit 2
-    "#]],
+            0.000    boot    > Identify
+            0.010    boot    Identified i-0123456789abcdef0 in us-east-2a, target lifecycle state InService
+            0.010    boot    > ReadConfig
+            0.020    boot    Failed ReadConfig: `helth`: unknown key
+            0.020    failing > Cancel 2
+            0.020    failing > FindGroup
+            0.120    failing GroupFound web, launch hook boot
+            0.120    failing > CompleteHook web/boot ABANDON
+            0.170    failing HookCompleted
+            0.170    failing > SayLastWords the boot failed: `helth`: unknown key; launch hook: completed ABANDON
+            0.171    failing LastWordsSaid
+            0.171    gone    > Exit 2
+        "#]],
     );
     assert_eq!(life.outcome(), Some(Outcome::Usage));
 }
