@@ -1,5 +1,5 @@
 # Each target sets up what it needs, then does it. The work is in tests/ and in cargo.
-.PHONY: help demo sandbox test check dist clean
+.PHONY: help demo sandbox test check bench dist clean
 .DEFAULT_GOAL := help
 
 TARGET := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
@@ -18,12 +18,17 @@ sandbox: ## the same world with a prompt: launch, break things, look
 
 test: ## every test, with a real engine, a real registry and moto
 	@tests/install build engine world
-	@tests/install-moto
+	@tests/install-moto >/dev/null
 	@tests/with-engine sh -c 'tests/images && exec cargo test --locked --workspace --no-fail-fast'
 
-check: ## formatting, lints, scripts, units, licences; every failure is listed
+check: ## formatting, lints, scripts, units; every failure is listed
 	@tests/install build lint
 	@tests/check
+
+bench: ## berth beside the bare engine calls: time, memory, bytes; as ratios measured in one run
+	@tests/install build engine
+	cargo build --locked --release -p berth
+	@tests/with-engine sh -c 'BERTH_BIN=$$PWD/$(BINARY) exec cargo run --locked -q -p berth-kit --bin bench'
 
 dist: ## the binary as it is shipped, its size, and that it is static
 	@tests/install build

@@ -76,9 +76,9 @@ enum Ending {
     GivenUp(String),
 }
 
-impl Hook {
+impl Default for Hook {
     /// A hook of which nothing is known.
-    pub fn new() -> Self {
+    fn default() -> Self {
         Self {
             state: State::Idle,
             found: Step::new("group", FAR),
@@ -94,7 +94,9 @@ impl Hook {
             lookup: (None, None),
         }
     }
+}
 
+impl Hook {
     /// Begins to look for the hook, as far as the config does not name it. `None` if there is no config to believe.
     pub fn begin(&mut self, lifecycle: Option<&Lifecycle>, desk: &mut Desk, now: Uptime) {
         if self.state != State::Idle {

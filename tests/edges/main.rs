@@ -1,3 +1,18 @@
-//! Edges: each adapter against the other side of its wire, as far as possible somebody else's.
+//! Edges: each adapter against the other side of its wire, as far as possible somebody else's. See tests/README.md.
+
+#![cfg(test)]
+
+mod moto;
+mod server;
+mod services;
+
+mod autoscaling;
+mod aws;
+mod dns;
+mod ecr;
+mod http;
+mod imds;
+mod parity;
+mod secrets;
 
 mod engine;

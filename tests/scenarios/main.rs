@@ -1,8 +1,19 @@
 //! Scenarios: the shipped binary in a world on loopback, with a real Docker Engine. Few, each a story that a user could tell.
 
+#![cfg(test)]
+
 use std::time::Duration;
 
+mod steps;
+
 mod boot;
+mod commands;
+mod config;
+mod failures;
+mod forms;
+mod hook;
+mod restart;
+mod secrecy;
 
 /// The shipped binary.
 const BERTH: &str = env!("CARGO_BIN_EXE_berth");

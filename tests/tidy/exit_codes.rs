@@ -14,8 +14,8 @@ fn read(path: &str) -> String {
 
 /// The last value of a directive; systemd lets the last one win.
 fn directive(unit: &str, name: &str) -> String {
-    let values = unit.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-    values.last().unwrap_or_else(|| panic!("the unit has no {name}=")).trim().to_owned()
+    let mut values = unit.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    values.next_back().unwrap_or_else(|| panic!("the unit has no {name}=")).trim().to_owned()
 }
 
 /// Code and whether systemd starts the agent again, a row of the first table.

@@ -23,38 +23,38 @@ fn a_cold_boot_does_side_by_side_what_it_can() {
     check(
         &life,
         expect![[r#"
-           0.000 boot    > Identify
-           0.010 boot    Identified i-0123456789abcdef0 in us-east-2a, target lifecycle state InService
-           0.010 boot    > ReadConfig
-           0.015 boot    ConfigRead api from registry.test/api:v1
-           0.015 boot    > FindGroup
-           0.015 boot    > Listen 0.0.0.0:9911
-           0.015 boot    > PingEngine
-           0.015 boot    > FetchSecrets
-           0.015 boot    > LoginRegistry
-           0.016 boot    Listening
-           0.020 boot    EngineAnswered
-           0.020 boot    > FindContainers berth-api
-           0.025 boot    ContainersFound 0 found, 0 running
-           0.095 boot    RegistryLoggedIn
-           0.095 boot    > ResolveDigest registry.test/api:v1
-           0.115 boot    GroupFound web, launch hook boot
-           0.115 boot    SecretsFetched
-           0.145 boot    DigestResolved sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
-           0.145 boot    > InspectImage registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
-           0.150 boot    ImageInspected not here
-           0.150 boot    > PullImage registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
-           2.150 boot    ImagePulled
-           2.150 boot    > InspectImage registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
-           2.155 boot    ImageInspected here
-           2.155 boot    > CreateContainer api from registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
-           2.205 boot    ContainerCreated c0ffee
-           2.205 boot    > StartContainer c0ffee
-           2.405 boot    ContainerStarted c0ffee at 172.17.0.2
-           2.405 boot    > WatchContainer c0ffee
-           2.415 serve   > CompleteHook web/boot CONTINUE
-           2.465 serve   HookCompleted
-    "#]],
+            0.000    boot    > Identify
+            0.010    boot    Identified i-0123456789abcdef0 in us-east-2a, target lifecycle state InService
+            0.010    boot    > ReadConfig
+            0.015    boot    ConfigRead api from registry.test/api:v1
+            0.015    boot    > FindGroup
+            0.015    boot    > Listen 0.0.0.0:9911
+            0.015    boot    > PingEngine
+            0.015    boot    > FetchSecrets
+            0.015    boot    > LoginRegistry
+            0.016    boot    Listening
+            0.020    boot    EngineAnswered
+            0.020    boot    > FindContainers berth-api
+            0.025    boot    ContainersFound 0 found, 0 running
+            0.095    boot    RegistryLoggedIn
+            0.095    boot    > ResolveDigest registry.test/api:v1
+            0.115    boot    GroupFound web, launch hook boot
+            0.115    boot    SecretsFetched
+            0.145    boot    DigestResolved sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
+            0.145    boot    > InspectImage registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
+            0.150    boot    ImageInspected not here
+            0.150    boot    > PullImage registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
+            2.150    boot    ImagePulled
+            2.150    boot    > InspectImage registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
+            2.155    boot    ImageInspected here
+            2.155    boot    > CreateContainer api from registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
+            2.205    boot    ContainerCreated c0ffee
+            2.205    boot    > StartContainer c0ffee
+            2.405    boot    ContainerStarted c0ffee at 172.17.0.2
+            2.405    boot    > WatchContainer c0ffee
+            2.415    serve   > CompleteHook web/boot CONTINUE
+            2.465    serve   HookCompleted
+        "#]],
     );
 }
 
@@ -113,19 +113,19 @@ fn a_config_fault_is_told_to_the_group_and_leaves_with_its_own_code() {
     check(
         &life,
         expect![[r#"
-           0.000 boot    > Identify
-           0.010 boot    Identified i-0123456789abcdef0 in us-east-2a, target lifecycle state InService
-           0.010 boot    > ReadConfig
-           0.020 boot    Failed ReadConfig: `helth`: unknown key
-           0.020 failing > Cancel 2
-           0.020 failing > FindGroup
-           0.120 failing GroupFound web, launch hook boot
-           0.120 failing > CompleteHook web/boot ABANDON
-           0.170 failing HookCompleted
-           0.170 failing > SayLastWords the boot failed: `helth`: unknown key; launch hook: completed ABANDON
-           0.171 failing LastWordsSaid
-           0.171 gone    > Exit 2
-    "#]],
+            0.000    boot    > Identify
+            0.010    boot    Identified i-0123456789abcdef0 in us-east-2a, target lifecycle state InService
+            0.010    boot    > ReadConfig
+            0.020    boot    Failed ReadConfig: `helth`: unknown key
+            0.020    failing > Cancel 2
+            0.020    failing > FindGroup
+            0.120    failing GroupFound web, launch hook boot
+            0.120    failing > CompleteHook web/boot ABANDON
+            0.170    failing HookCompleted
+            0.170    failing > SayLastWords the boot failed: `helth`: unknown key; launch hook: completed ABANDON
+            0.171    failing LastWordsSaid
+            0.171    gone    > Exit 2
+        "#]],
     );
     assert_eq!(life.outcome(), Some(Outcome::Usage));
 }
@@ -153,6 +153,25 @@ fn after_a_kill_the_same_container_is_kept_and_nothing_is_pulled() {
     assert!(life.view().container.is_some_and(|container| container.adopted));
     for job in [Job::StartContainer, Job::PullImage, Job::CreateContainer, Job::RemoveContainer] {
         assert_eq!(life.count(job), 0, "{job:?}");
+    }
+}
+
+#[test]
+fn a_lasting_fault_of_what_a_running_container_does_not_need_waits_until_it_is_known_that_there_is_none() {
+    let line = "image=registry.test/api:v1 port=8080 secrets=prod/api";
+    for job in [Job::FetchSecrets, Job::LoginRegistry, Job::ResolveDigest] {
+        let boot = |found| {
+            Sim::new(line)
+                .answer(job, ms(1), fault(job, Class::Denied, "no"))
+                .answer(Job::LoginRegistry, ms(1), Event::RegistryLoggedIn)
+                .answer(Job::FindContainers, ms(500), Event::ContainersFound(found))
+                .run(secs(60))
+        };
+        let adopted = boot(vec![survivor(&config(line))]);
+        assert_eq!((adopted.view().status, adopted.outcome()), (Status::Ok, None), "{job:?}");
+        let failed = boot(Vec::new());
+        assert_eq!(failed.outcome(), Some(Outcome::BootFailed), "{job:?}");
+        assert_eq!((failed.count(Job::CreateContainer), failed.count(job)), (0, 1), "{job:?}");
     }
 }
 

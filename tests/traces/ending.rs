@@ -15,14 +15,13 @@ const TERM: Event = Event::Signalled(Signal::Term);
 fn a_signal_stops_the_container_and_leaves_with_zero() {
     let life = Sim::new(LINE).at(secs(10), TERM).run(secs(60));
     assert_eq!(life.outcome(), Some(Outcome::Done));
-    let end: String =
-        life.trace().lines().filter(|line| line.trim_start().starts_with("10.")).map(|l| format!("{l}\n")).collect();
+    let end: String = life.trace().lines().filter(|line| line.starts_with("10.")).map(|l| format!("{l}\n")).collect();
     expect![[r#"
-          10.000 serve   Signalled SIGTERM
-          10.000 drain   > Cancel 14
-          10.000 drain   > StopContainer c0ffee within 30s
-          10.500 drain   ContainerStopped
-          10.500 gone    > Exit 0
+        10.000   serve   Signalled SIGTERM
+        10.000   drain   > Cancel 14
+        10.000   drain   > StopContainer c0ffee within 30s
+        10.500   drain   ContainerStopped
+        10.500   gone    > Exit 0
     "#]]
     .assert_eq(&end);
 }

@@ -1,6 +1,8 @@
 //! Traces: the machine with virtual time. Exact traces for the stories that people will ask about, properties over random
 //! interleavings and faults for the promises that must always hold.
 
+#![cfg(test)]
+
 mod sim;
 
 mod boot;

@@ -18,14 +18,14 @@ use berth::machine::Machine;
 use berth::view::{PhaseName, Status, View};
 
 /// The line that most lives boot from.
-pub const LINE: &str = "image=registry.test/api:v1 port=8080 health=/health";
+pub(crate) const LINE: &str = "image=registry.test/api:v1 port=8080 health=/health";
 
 /// A digest that looks like one.
-pub const DIGEST: &str = "sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945";
+pub(crate) const DIGEST: &str = "sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945";
 
 /// What the world answers to one attempt at a job.
 #[derive(Clone, Debug)]
-pub enum Answer {
+pub(crate) enum Answer {
     /// This event after that time.
     After(Duration, Event),
     /// Nothing, ever.
@@ -33,7 +33,7 @@ pub enum Answer {
 }
 
 /// One life.
-pub struct Sim {
+pub(crate) struct Sim {
     machine: Machine,
     now: Uptime,
     config: Arc<Config>,
@@ -45,32 +45,32 @@ pub struct Sim {
     outcome: Option<Outcome>,
     trace: String,
     /// Successful completions of the hook, by result.
-    pub completions: Vec<String>,
+    pub(crate) completions: Vec<String>,
     /// Effects ordered, by job.
-    pub ordered: Vec<Job>,
+    pub(crate) ordered: Vec<Job>,
     /// Whether any view said ready outside serve.
-    pub ready_outside_serve: bool,
+    pub(crate) ready_outside_serve: bool,
     /// Whether the machine was ever without a wake-up and without a running job, outside a healthy serve.
-    pub stuck: bool,
+    pub(crate) stuck: bool,
 }
 
 /// Whole seconds.
-pub fn secs(seconds: u64) -> Duration {
+pub(crate) fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
 /// Milliseconds.
-pub fn ms(milliseconds: u64) -> Duration {
+pub(crate) fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
 /// A failed attempt.
-pub fn fault(job: Job, class: Class, reason: &str) -> Event {
+pub(crate) fn fault(job: Job, class: Class, reason: &str) -> Event {
     Event::Failed(job, Fault::new(class, reason))
 }
 
 /// The config of a line.
-pub fn config(line: &str) -> Config {
+pub(crate) fn config(line: &str) -> Config {
     let mut layers = Layers::new();
     let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
     layers.add_words(&words);
@@ -78,7 +78,7 @@ pub fn config(line: &str) -> Config {
 }
 
 /// The running container that the world's engine has.
-pub fn running() -> RunningContainer {
+pub(crate) fn running() -> RunningContainer {
     RunningContainer {
         id: ContainerId("c0ffee".to_owned()),
         address: IpAddr::V4(Ipv4Addr::new(172, 17, 0, 2)),
@@ -89,7 +89,7 @@ pub fn running() -> RunningContainer {
 }
 
 /// A container as the engine tells of it after the agent was killed.
-pub fn survivor(config: &Config) -> FoundContainer {
+pub(crate) fn survivor(config: &Config) -> FoundContainer {
     FoundContainer {
         id: running().id,
         name: config.container_name(),
@@ -100,7 +100,7 @@ pub fn survivor(config: &Config) -> FoundContainer {
 }
 
 /// A group whose launch hook has that timeout.
-pub fn group(timeout: Duration, state: &str) -> Event {
+pub(crate) fn group(timeout: Duration, state: &str) -> Event {
     Event::GroupFound(Some(Membership {
         group: "web".to_owned(),
         launch_hook: Some(Hook { name: "boot".to_owned(), timeout: Some(timeout) }),
@@ -110,12 +110,12 @@ pub fn group(timeout: Duration, state: &str) -> Event {
 
 impl Sim {
     /// A life with this one line.
-    pub fn new(line: &str) -> Self {
+    pub(crate) fn new(line: &str) -> Self {
         Self::seeded(line, 1)
     }
 
     /// The same with another seed for every jitter.
-    pub fn seeded(line: &str, seed: u64) -> Self {
+    pub(crate) fn seeded(line: &str, seed: u64) -> Self {
         Self {
             machine: Machine::new(seed, Uptime::ZERO),
             now: Uptime::ZERO,
@@ -134,25 +134,20 @@ impl Sim {
         }
     }
 
-    /// The config that this life reads.
-    pub fn config(&self) -> &Config {
-        &self.config
-    }
-
     /// The next attempt at the job is answered so; several calls script several attempts.
-    pub fn answer(mut self, job: Job, after: Duration, event: Event) -> Self {
+    pub(crate) fn answer(mut self, job: Job, after: Duration, event: Event) -> Self {
         self.script.entry(job).or_default().push_back(Answer::After(after, event));
         self
     }
 
     /// The next attempt at the job is never answered.
-    pub fn never(mut self, job: Job) -> Self {
+    pub(crate) fn never(mut self, job: Job) -> Self {
         self.script.entry(job).or_default().push_back(Answer::Never);
         self
     }
 
     /// The next attempts at the job fail.
-    pub fn fails(mut self, job: Job, times: usize, class: Class, reason: &str) -> Self {
+    pub(crate) fn fails(mut self, job: Job, times: usize, class: Class, reason: &str) -> Self {
         for _ in 0..times {
             self = self.answer(job, ms(10), fault(job, class, reason));
         }
@@ -160,13 +155,13 @@ impl Sim {
     }
 
     /// Something happens by itself.
-    pub fn at(mut self, at: Duration, event: Event) -> Self {
+    pub(crate) fn at(mut self, at: Duration, event: Event) -> Self {
         self.schedule(Uptime(at), None, event);
         self
     }
 
     /// Lives until it is over or until that time.
-    pub fn run(mut self, limit: Duration) -> Self {
+    pub(crate) fn run(mut self, limit: Duration) -> Self {
         while self.outcome.is_none() && self.step(Uptime(limit)) {}
         if self.outcome.is_none() {
             self.now = Uptime(limit);
@@ -175,22 +170,22 @@ impl Sim {
     }
 
     /// How it ended, none if it goes on.
-    pub fn outcome(&self) -> Option<Outcome> {
+    pub(crate) fn outcome(&self) -> Option<Outcome> {
         self.outcome
     }
 
     /// What can be seen.
-    pub fn view(&self) -> View {
+    pub(crate) fn view(&self) -> View {
         self.machine.view()
     }
 
     /// Everything that happened, a line each, without wake-ups and probes.
-    pub fn trace(&self) -> &str {
+    pub(crate) fn trace(&self) -> &str {
         &self.trace
     }
 
     /// How often the job was ordered.
-    pub fn count(&self, job: Job) -> usize {
+    pub(crate) fn count(&self, job: Job) -> usize {
         self.ordered.iter().filter(|one| **one == job).count()
     }
 
@@ -301,12 +296,12 @@ impl Sim {
 
     fn note(&mut self, what: &str) {
         let phase = format!("{:?}", self.machine.phase()).to_lowercase();
-        let _ = writeln!(self.trace, "{:8.3} {phase:8}{}", self.now.0.as_secs_f64(), what.trim_end());
+        let _ = writeln!(self.trace, "{:<9.3}{phase:8}{}", self.now.0.as_secs_f64(), what.trim_end());
     }
 }
 
 /// An instance of a group.
-pub fn identity() -> Identity {
+pub(crate) fn identity() -> Identity {
     Identity {
         instance_id: "i-0123456789abcdef0".to_owned(),
         region: "us-east-2".to_owned(),
@@ -318,13 +313,13 @@ pub fn identity() -> Identity {
 }
 
 /// The app exits.
-pub fn exited(code: i64) -> Event {
+pub(crate) fn exited(code: i64) -> Event {
     Event::ContainerExited(Exit { code, oom_killed: false })
 }
 
 impl Sim {
     /// The app answers the next probes with a refusal.
-    pub fn fails_probing(mut self, times: usize) -> Self {
+    pub(crate) fn fails_probing(mut self, times: usize) -> Self {
         for _ in 0..times {
             self = self.answer(Job::ProbeApp, ms(10), Event::ProbeFailed("connection refused".to_owned()));
         }

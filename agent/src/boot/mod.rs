@@ -8,7 +8,8 @@
 //!                     └▶ group ▶ heartbeats (hook.rs)
 //! ```
 //! Every step is ordered as soon as its inputs are there, so what can go side by side does. A transient fault is tried
-//! again until `boot.timeout`; a permanent one fails the boot at once, unless the step turns out not to be needed.
+//! again until `boot.timeout`; a permanent one fails the boot at once, unless the step turns out not to be needed: a login
+//! when the image is here, all of them when a container is adopted.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -24,9 +25,14 @@ use crate::exit::Outcome;
 use crate::fault::{Class, Fault};
 use crate::hook::Hook;
 use crate::identity::Identity;
-use crate::retry::{FAR, NEAR};
-use crate::step::Step;
 use crate::view::{DeadlineView, PullView, StepView};
+
+pub use handover::Handover;
+use steps::Steps;
+
+mod steps;
+
+mod handover;
 
 /// Until the config says how long a boot may take: the default of `boot.timeout`.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
@@ -39,23 +45,12 @@ const STALL: Duration = Duration::from_secs(60);
 pub struct Boot {
     began: Uptime,
     deadline: Uptime,
-    identity: Step<Arc<Identity>>,
-    config: Step<Arc<Config>>,
-    listen: Step<()>,
-    secrets: Step<()>,
-    login: Step<()>,
+    steps: Steps,
     login_refused: Option<Fault>,
-    engine: Step<()>,
-    containers: Step<()>,
+    /// A lasting fault of what a container that runs already does not need: it counts once it is known that there is none.
+    held: Option<Fault>,
     strays: VecDeque<ContainerId>,
-    clearing: Step<()>,
-    digest: Step<PinnedImage>,
-    image: Step<Option<ImageFacts>>,
-    pull: Step<()>,
     progress: Option<PullProgress>,
-    create: Step<ContainerId>,
-    start: Step<()>,
-    healthy: Step<()>,
     app: Option<App>,
     hook: Hook,
 }
@@ -71,54 +66,21 @@ pub enum Next {
     Fail(Outcome, String),
 }
 
-/// What a boot leaves behind for the phase that follows.
-#[derive(Debug)]
-pub struct Handover {
-    /// The config, if it could be read.
-    pub config: Option<Arc<Config>>,
-    /// The identity, if it is known.
-    pub identity: Option<Arc<Identity>>,
-    /// The image, if its digest is known.
-    pub image: Option<PinnedImage>,
-    /// The app, if its container was created or adopted.
-    pub app: Option<App>,
-    /// A container that was created but not started.
-    pub created: Option<ContainerId>,
-    /// The launch hook.
-    pub hook: Hook,
-    /// The steps, for people.
-    pub steps: Vec<StepView>,
-    /// How far the pull came.
-    pub pull: Option<PullView>,
-}
-
 impl Boot {
     /// Begins.
     pub fn begin(desk: &mut Desk, now: Uptime) -> Self {
         let mut boot = Self {
             began: now,
             deadline: now + DEFAULT_TIMEOUT,
-            identity: Step::new("identity", NEAR),
-            config: Step::new("config", FAR),
-            listen: Step::new("listen", NEAR),
-            secrets: Step::new("secrets", FAR),
-            login: Step::new("login", FAR),
+            steps: Steps::new(),
             login_refused: None,
-            engine: Step::new("engine", NEAR),
-            containers: Step::new("containers", NEAR),
+            held: None,
             strays: VecDeque::new(),
-            clearing: Step::new("clearing", NEAR),
-            digest: Step::new("digest", FAR),
-            image: Step::new("image", NEAR),
-            pull: Step::new("pull", FAR),
             progress: None,
-            create: Step::new("create", NEAR),
-            start: Step::new("start", NEAR),
-            healthy: Step::new("healthy", NEAR),
             app: None,
-            hook: Hook::new(),
+            hook: Hook::default(),
         };
-        boot.identity.order(Effect::Identify, desk, now);
+        boot.steps.identity.order(Effect::Identify, desk, now);
         boot
     }
 
@@ -127,12 +89,12 @@ impl Boot {
         self.hook.on(event, desk, now);
         if let Some(app) = &mut self.app {
             if matches!(event, Event::ContainerStarted(_)) {
-                self.start.done((), now);
+                self.steps.start.done((), now);
             }
             match app.on(event, desk, now) {
                 News::Nothing => {}
                 News::Healthy => {
-                    self.healthy.done((), now);
+                    self.steps.healthy.done((), now);
                     return Next::Serve;
                 }
                 News::Lost(reason) => return Next::Fail(Outcome::BootFailed, reason),
@@ -152,45 +114,20 @@ impl Boot {
 
     /// When the boot wants to be looked at again.
     pub fn wake(&self) -> Option<Uptime> {
-        let steps = [
-            self.identity.wake(),
-            self.config.wake(),
-            self.listen.wake(),
-            self.secrets.wake(),
-            self.login.wake(),
-            self.engine.wake(),
-            self.containers.wake(),
-            self.clearing.wake(),
-            self.digest.wake(),
-            self.image.wake(),
-            self.pull.wake(),
-            self.create.wake(),
-        ];
         let rooms =
             [self.hook.wake(), self.app.as_ref().and_then(App::wake), self.start_deadline(), Some(self.deadline)];
-        steps.into_iter().chain(rooms).flatten().min()
+        rooms.into_iter().chain([self.steps.wake()]).flatten().min()
     }
 
     /// Stops everything that runs and hands over what there is.
     pub fn leave(mut self, desk: &mut Desk) -> Handover {
-        let (steps, pull) = (self.all_steps(), self.pull_view());
-        self.identity.cancel(desk);
-        self.config.cancel(desk);
-        self.listen.cancel(desk);
-        self.secrets.cancel(desk);
-        self.login.cancel(desk);
-        self.engine.cancel(desk);
-        self.containers.cancel(desk);
-        self.clearing.cancel(desk);
-        self.digest.cancel(desk);
-        self.image.cancel(desk);
-        self.pull.cancel(desk);
-        self.create.cancel(desk);
+        let (steps, pull) = (self.steps.views(), self.pull_view());
+        self.steps.cancel(desk);
         Handover {
-            config: self.config.get().cloned(),
-            identity: self.identity.get().cloned(),
-            image: self.digest.get().cloned(),
-            created: self.create.get().cloned(),
+            config: self.steps.config.get().cloned(),
+            identity: self.steps.identity.get().cloned(),
+            image: self.steps.digest.get().cloned(),
+            created: self.steps.create.get().cloned(),
             app: self.app,
             hook: self.hook,
             steps,
@@ -200,17 +137,17 @@ impl Boot {
 
     /// Who this instance is, once known.
     pub fn identity(&self) -> Option<&Arc<Identity>> {
-        self.identity.get()
+        self.steps.identity.get()
     }
 
     /// The config, once believed.
     pub fn config(&self) -> Option<&Arc<Config>> {
-        self.config.get()
+        self.steps.config.get()
     }
 
     /// The image, once its digest is known.
     pub fn image(&self) -> Option<&PinnedImage> {
-        self.digest.get()
+        self.steps.digest.get()
     }
 
     /// The app, once there is a container.
@@ -228,8 +165,12 @@ impl Boot {
         if let Some(app) = &self.app {
             return app.reason().to_owned();
         }
+        if let Some(fault) = &self.held {
+            return fault.reason.clone();
+        }
         let waiting: Vec<String> = self
-            .all_steps()
+            .steps
+            .views()
             .into_iter()
             .filter(|step| step.took.is_none())
             .map(|step| match step.fault {
@@ -242,7 +183,7 @@ impl Boot {
 
     /// The steps that began, in the order they began.
     pub fn steps(&self) -> Vec<StepView> {
-        let mut steps: Vec<StepView> = self.all_steps().into_iter().chain(self.hook.steps()).collect();
+        let mut steps: Vec<StepView> = self.steps.views().into_iter().chain(self.hook.steps()).collect();
         steps.sort_by(|one, other| one.began.total_cmp(&other.began));
         steps
     }
@@ -265,42 +206,42 @@ impl Boot {
     /// Takes in what an answer brought.
     fn take(&mut self, event: &Event, desk: &mut Desk, now: Uptime) -> Result<(), Failure> {
         match event {
-            Event::Identified(identity) => self.identity.done(identity.clone(), now),
+            Event::Identified(identity) => self.steps.identity.done(identity.clone(), now),
             Event::ConfigRead(config) => {
-                self.config.done(config.clone(), now);
+                self.steps.config.done(config.clone(), now);
                 self.deadline = self.began + config.boot.timeout;
                 self.hook.begin(Some(&config.lifecycle), desk, now);
                 if let Some(image) = config.image.pinned() {
-                    self.digest.done(image, now);
+                    self.steps.digest.done(image, now);
                 }
             }
-            Event::Listening => self.listen.done((), now),
-            Event::SecretsFetched => self.secrets.done((), now),
-            Event::RegistryLoggedIn => self.login.done((), now),
-            Event::EngineAnswered => self.engine.done((), now),
+            Event::Listening => self.steps.listen.done((), now),
+            Event::SecretsFetched => self.steps.secrets.done((), now),
+            Event::RegistryLoggedIn => self.steps.login.done((), now),
+            Event::EngineAnswered => self.steps.engine.done((), now),
             Event::ContainersFound(found) => self.sort(found, desk, now),
             Event::ContainerRemoved => {
-                self.clearing.done((), now);
+                self.steps.clearing.done((), now);
                 self.strays.pop_front();
             }
-            Event::DigestResolved(image) => self.digest.done(image.clone(), now),
+            Event::DigestResolved(image) => self.steps.digest.done(image.clone(), now),
             Event::ImageInspected(facts) => {
-                if facts.is_none() && self.pull.is_done() {
+                if facts.is_none() && self.steps.pull.is_done() {
                     let fault = Fault::new(Class::Transient, "the image was pulled, but the engine does not have it");
-                    self.pull.retry(&fault, desk, now);
+                    self.steps.pull.retry(&fault, desk, now);
                 }
-                self.image.done(facts.clone(), now);
+                self.steps.image.done(facts.clone(), now);
                 if facts.is_some() {
                     // The registry is not needed any more, whatever it was about to say.
-                    self.login.cancel(desk);
+                    self.steps.login.cancel(desk);
                 }
             }
             Event::PullProgressed(progress) => self.progress = Some(progress.clone()),
             Event::ImagePulled => {
-                self.pull.done((), now);
-                self.image.reopen();
+                self.steps.pull.done((), now);
+                self.steps.image.reopen();
             }
-            Event::ContainerCreated(id) => self.create.done(id.clone(), now),
+            Event::ContainerCreated(id) => self.steps.create.done(id.clone(), now),
             Event::Failed(job, fault) => return self.failed(*job, fault, desk, now),
             _ => {} // the app's and the hook's answers, and wake-ups
         }
@@ -312,36 +253,26 @@ impl Boot {
         let lasting = !fault.is_transient();
         match job {
             Job::ReadConfig if fault.class == Class::Misconfigured => {
-                self.config.refuse(fault, now);
+                self.steps.config.refuse(fault, now);
                 return Err(Failure { outcome: Outcome::Usage, reason: fault.reason.clone() });
             }
             // Credentials that nobody needs in the end are no reason to fail.
             Job::LoginRegistry if lasting => {
-                self.login.refuse(fault, now);
+                self.steps.login.refuse(fault, now);
                 self.login_refused = Some(fault.clone());
                 return Ok(());
             }
             // The engine may have created it before the answer was lost: look again before the next attempt.
-            Job::CreateContainer if !lasting => self.containers.reopen(),
+            Job::CreateContainer if !lasting => self.steps.containers.reopen(),
             _ => {}
         }
-        let step: &mut dyn Retry = match job {
-            Job::Identify => &mut self.identity,
-            Job::ReadConfig => &mut self.config,
-            Job::Listen => &mut self.listen,
-            Job::FetchSecrets if !self.secrets.is_done() => &mut self.secrets,
-            Job::LoginRegistry => &mut self.login,
-            Job::PingEngine => &mut self.engine,
-            Job::FindContainers => &mut self.containers,
-            Job::RemoveContainer => &mut self.clearing,
-            Job::ResolveDigest => &mut self.digest,
-            Job::InspectImage => &mut self.image,
-            Job::PullImage => &mut self.pull,
-            Job::CreateContainer => &mut self.create,
-            _ => return Ok(()), // the app's and the hook's jobs
-        };
+        let Some(step) = self.steps.of(job) else { return Ok(()) };
         if lasting {
             step.refuse(fault, now);
+            if !self.steps.containers.is_done() && is_spared_by_adoption(job) {
+                self.held.get_or_insert_with(|| fault.clone());
+                return Ok(());
+            }
             return Err(Failure { outcome: Outcome::BootFailed, reason: fault.reason.clone() });
         }
         step.retry(fault, desk, now);
@@ -350,8 +281,8 @@ impl Boot {
 
     /// Adopts the container that the config asks for, and sees every other one as a stray.
     fn sort(&mut self, found: &[FoundContainer], desk: &mut Desk, now: Uptime) {
-        self.containers.done((), now);
-        let Some(config) = self.config.get().cloned() else { return };
+        self.steps.containers.done((), now);
+        let Some(config) = self.steps.config.get().cloned() else { return };
         let fingerprint = config.fingerprint();
         for one in found {
             let ours = one.fingerprint.as_deref() == Some(&fingerprint) && one.name == config.container_name();
@@ -373,51 +304,54 @@ impl Boot {
         now: Uptime,
     ) {
         self.cancel_unneeded(desk);
-        self.digest.done(image, now);
-        self.healthy.mark(now);
+        self.steps.digest.done(image, now);
+        self.steps.healthy.mark(now);
         self.app = Some(App::adopt(config.clone(), running, desk, now));
     }
 
     /// Orders every step whose inputs are there.
     fn advance(&mut self, desk: &mut Desk, now: Uptime) -> Option<Fault> {
-        let Some(identity) = self.identity.get().cloned() else {
-            if self.identity.is_due(now) {
-                self.identity.order(Effect::Identify, desk, now);
+        let Some(identity) = self.steps.identity.get().cloned() else {
+            if self.steps.identity.is_due(now) {
+                self.steps.identity.order(Effect::Identify, desk, now);
             }
             return None;
         };
-        let Some(config) = self.config.get().cloned() else {
-            if self.config.is_due(now) {
-                self.config.order(Effect::ReadConfig, desk, now);
+        let Some(config) = self.steps.config.get().cloned() else {
+            if self.steps.config.is_due(now) {
+                self.steps.config.order(Effect::ReadConfig, desk, now);
             }
             return None;
         };
-        if self.listen.is_due(now) {
-            self.listen.order(Effect::Listen(config.listen), desk, now);
+        if self.steps.listen.is_due(now) {
+            self.steps.listen.order(Effect::Listen(config.listen), desk, now);
         }
-        if self.engine.is_due(now) {
-            self.engine.order(Effect::PingEngine, desk, now);
+        if self.steps.engine.is_due(now) {
+            self.steps.engine.order(Effect::PingEngine, desk, now);
         }
-        if self.engine.is_done() && self.containers.is_due(now) {
+        if self.steps.engine.is_done() && self.steps.containers.is_due(now) {
             let (name, instance_id) = (config.container_name(), identity.instance_id.clone());
-            self.containers.order(Effect::FindContainers { name, instance_id }, desk, now);
+            self.steps.containers.order(Effect::FindContainers { name, instance_id }, desk, now);
         }
         self.clear(&config, desk, now);
         if self.app.is_some() {
             return None;
         }
-        if self.secrets.is_due(now) {
+        if self.steps.secrets.is_due(now) {
             if config.has_secrets() {
-                self.secrets.order(Effect::FetchSecrets(config.clone()), desk, now);
+                self.steps.secrets.order(Effect::FetchSecrets(config.clone()), desk, now);
             } else {
-                self.secrets.done((), now);
+                self.steps.secrets.done((), now);
             }
         }
-        if self.login.is_due(now) && self.login_refused.is_none() && self.facts().is_none() {
-            self.login.order(Effect::LoginRegistry(config.clone()), desk, now);
+        if self.steps.login.is_due(now) && self.login_refused.is_none() && self.facts().is_none() {
+            self.steps.login.order(Effect::LoginRegistry(config.clone()), desk, now);
         }
-        if let Some(fault) = self.advance_image(&config, desk, now) {
-            return Some(fault);
+        if self.held.is_none() {
+            self.held = self.advance_image(&config, desk, now);
+        }
+        if self.held.is_some() {
+            return self.held.clone().filter(|_| self.steps.containers.is_done());
         }
         self.advance_container(&config, &identity, desk, now);
         None
@@ -425,28 +359,28 @@ impl Boot {
 
     /// Tag to digest, then the image: here, or pulled.
     fn advance_image(&mut self, config: &Arc<Config>, desk: &mut Desk, now: Uptime) -> Option<Fault> {
-        if !self.engine.is_done() || self.facts().is_some() {
+        if !self.steps.engine.is_done() || self.facts().is_some() {
             return None;
         }
-        let Some(image) = self.digest.get().cloned() else {
-            if self.digest.is_due(now) {
+        let Some(image) = self.steps.digest.get().cloned() else {
+            if self.steps.digest.is_due(now) {
                 if let Some(fault) = &self.login_refused {
                     return Some(fault.clone());
                 }
-                if self.login.is_done() {
-                    self.digest.order(Effect::ResolveDigest(config.image.clone()), desk, now);
+                if self.steps.login.is_done() {
+                    self.steps.digest.order(Effect::ResolveDigest(config.image.clone()), desk, now);
                 }
             }
             return None;
         };
-        if self.image.is_due(now) {
-            self.image.order(Effect::InspectImage(image), desk, now);
-        } else if self.image.is_done() && self.pull.is_due(now) {
+        if self.steps.image.is_due(now) {
+            self.steps.image.order(Effect::InspectImage(image), desk, now);
+        } else if self.steps.image.is_done() && self.steps.pull.is_due(now) {
             if let Some(fault) = &self.login_refused {
                 return Some(fault.clone());
             }
-            if self.login.is_done() {
-                self.pull.order(Effect::PullImage { image, stall: STALL }, desk, now);
+            if self.steps.login.is_done() {
+                self.steps.pull.order(Effect::PullImage { image, stall: STALL }, desk, now);
             }
         }
         None
@@ -454,57 +388,58 @@ impl Boot {
 
     /// Create once the image is here and the name is free; start once the secrets are here too.
     fn advance_container(&mut self, config: &Arc<Config>, identity: &Arc<Identity>, desk: &mut Desk, now: Uptime) {
-        let (Some(image), Some(facts)) = (self.digest.get(), self.facts()) else { return };
-        if self.create.is_due(now) && self.containers.is_done() && self.strays.is_empty() {
+        let (Some(image), Some(facts)) = (self.steps.digest.get(), self.facts()) else { return };
+        if self.steps.create.is_due(now) && self.steps.containers.is_done() && self.strays.is_empty() {
             let creation = Creation {
                 config: config.clone(),
                 identity: identity.clone(),
                 image: image.clone(),
                 facts: facts.clone(),
             };
-            self.create.order(Effect::CreateContainer(Box::new(creation)), desk, now);
+            self.steps.create.order(Effect::CreateContainer(Box::new(creation)), desk, now);
         }
-        if let Some(id) = self.create.get()
-            && self.secrets.is_done()
+        if let Some(id) = self.steps.create.get()
+            && self.steps.secrets.is_done()
         {
-            self.start.mark(now);
-            self.healthy.mark(now);
+            self.steps.start.mark(now);
+            self.steps.healthy.mark(now);
             self.app = Some(App::start(config.clone(), id.clone(), desk, now));
         }
     }
+
     /// Removes strays, one after the other.
     fn clear(&mut self, config: &Arc<Config>, desk: &mut Desk, now: Uptime) {
         let Some(id) = self.strays.front().cloned() else { return };
-        if self.clearing.is_done() {
-            self.clearing.reopen();
+        if self.steps.clearing.is_done() {
+            self.steps.clearing.reopen();
         }
-        if self.clearing.is_due(now) {
-            self.clearing.order(Effect::RemoveContainer { id, timeout: config.stop_timeout }, desk, now);
+        if self.steps.clearing.is_due(now) {
+            self.steps.clearing.order(Effect::RemoveContainer { id, timeout: config.stop_timeout }, desk, now);
         }
     }
 
     /// An adopted app needs neither secrets nor image.
     fn cancel_unneeded(&mut self, desk: &mut Desk) {
-        self.secrets.cancel(desk);
-        self.login.cancel(desk);
-        self.digest.cancel(desk);
-        self.image.cancel(desk);
-        self.pull.cancel(desk);
+        self.steps.secrets.cancel(desk);
+        self.steps.login.cancel(desk);
+        self.steps.digest.cancel(desk);
+        self.steps.image.cancel(desk);
+        self.steps.pull.cancel(desk);
     }
 
     fn facts(&self) -> Option<&ImageFacts> {
-        self.image.get().and_then(Option::as_ref)
+        self.steps.image.get().and_then(Option::as_ref)
     }
 
     /// When the app has to be healthy.
     fn start_deadline(&self) -> Option<Uptime> {
         let since = self.app.as_ref()?.ailing_since()?;
-        Some(since + self.config.get()?.probe.start_timeout)
+        Some(since + self.steps.config.get()?.probe.start_timeout)
     }
 
     /// Why the boot has lasted too long, if it has.
     fn overdue(&self, now: Uptime) -> Option<String> {
-        let config = self.config.get();
+        let config = self.steps.config.get();
         if self.start_deadline().is_some_and(|at| at <= now) {
             let limit = config.map(|config| config.probe.start_timeout).unwrap_or_default();
             return Some(format!("the app was not healthy within {limit:?} (probe.start_timeout): {}", self.reason()));
@@ -515,45 +450,15 @@ impl Boot {
         }
         None
     }
+}
 
-    fn all_steps(&self) -> Vec<StepView> {
-        let steps = [
-            self.identity.view(),
-            self.config.view(),
-            self.listen.view(),
-            self.secrets.view(),
-            self.login.view(),
-            self.engine.view(),
-            self.containers.view(),
-            self.clearing.view(),
-            self.digest.view(),
-            self.image.view(),
-            self.pull.view(),
-            self.create.view(),
-            self.start.view(),
-            self.healthy.view(),
-        ];
-        steps.into_iter().flatten().collect()
-    }
+/// Whether a container that is found running makes the job needless.
+fn is_spared_by_adoption(job: Job) -> bool {
+    matches!(job, Job::FetchSecrets | Job::ResolveDigest | Job::InspectImage | Job::PullImage)
 }
 
 /// Why a boot is given up.
 struct Failure {
     outcome: Outcome,
     reason: String,
-}
-
-/// A step, whatever its result is.
-trait Retry {
-    fn retry(&mut self, fault: &Fault, desk: &mut Desk, now: Uptime);
-    fn refuse(&mut self, fault: &Fault, now: Uptime);
-}
-
-impl<T> Retry for Step<T> {
-    fn retry(&mut self, fault: &Fault, desk: &mut Desk, now: Uptime) {
-        self.retry(fault, desk, now);
-    }
-    fn refuse(&mut self, fault: &Fault, now: Uptime) {
-        self.refuse(fault, now);
-    }
 }

@@ -1,16 +1,9 @@
-//! From what was written to what is believed: every value, then what the values say together, all faults at once.
-
-use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
+//! From what was written to what is believed: every value, then what they say together (together.rs), all faults at once.
 
 use super::fault::{Faults, Place};
 use super::keys::{self, Key};
 use super::layers::{Layer, Layers, Written};
-use super::{
-    BootPolicy, Config, Drain, Health, ImageRef, ImdsAccess, Lifecycle, OnFailure, OnNotice, Port, Probe, RegistryAuth,
-    Restart, SecretsAs,
-};
+use super::{Config, defaults};
 
 impl Layers {
     /// The config, or every fault of all layers.
@@ -48,7 +41,7 @@ impl Layers {
     /// points to, that something is missing is no fault yet.
     pub(crate) fn believe_what_is_written(&self, more_follows: bool) -> (Config, Faults) {
         let mut faults = self.faults.clone();
-        let mut config = unset();
+        let mut config = defaults::defaults();
         let mut in_order: Vec<(&String, &Written)> =
             self.keys.iter().filter(|(key, _)| !self.is_outdone(key)).collect();
         in_order.sort_by_key(|(_, written)| written.order);
@@ -98,65 +91,7 @@ impl Layers {
         }
     }
 
-    /// What is written and needs something that is not.
-    fn check_missing(&self, config: &Config, faults: &mut Faults) {
-        let needs_port = matches!(config.health, Some(Health::Path(_) | Health::Tcp(None)));
-        if needs_port && config.first_tcp_port().is_none() && !self.has_fault_in_ports() {
-            faults.add(
-                self.place("health"),
-                Some("health"),
-                || "asks the first TCP port, and none is given: add `port=`",
-            );
-        }
-        if config.log_driver == "awslogs" && !config.log_opt.contains_key("awslogs-group") {
-            faults.add(self.place("log_driver"), Some("log_driver"), || "`awslogs` needs `log_opt.awslogs-group`");
-        }
-    }
-
-    /// What is written and cannot live together.
-    fn check_together(&self, config: &Config, faults: &mut Faults) {
-        let mut fault = |key: &str, reason: &'static str| faults.add(self.place(key), Some(key), || reason);
-        for name in config.env.keys().filter(|name| config.secret.contains_key(*name)) {
-            fault(&format!("secret.{name}"), "the same name is given as `env.` too");
-        }
-        let ports = if self.keys.contains_key("ports") { "ports" } else { "port" };
-        for (n, port) in config.ports.iter().enumerate() {
-            let earlier = config.ports.iter().take(n);
-            if earlier.clone().any(|other| port.clashes(other)) {
-                fault(ports, "two of the ports need the same port of the host");
-            }
-            if port.takes(config.listen) {
-                fault(ports, "`listen` has this port of the host: change one of them");
-            }
-            if config.network.as_deref() == Some("host") && port.host != port.container {
-                fault(ports, "on the host's network a port is the same on both sides");
-            }
-        }
-        if config.restart.backoff > config.restart.backoff_max {
-            let key = if self.keys.contains_key("restart.backoff") { "restart.backoff" } else { "restart.backoff_max" };
-            fault(key, "`restart.backoff` is longer than `restart.backoff_max`");
-        }
-        let mut targets: Vec<&str> = config.volumes.iter().map(|volume| volume.target.as_str()).collect();
-        targets.extend(config.tmpfs.keys().map(String::as_str));
-        let mut targets: Vec<&str> = targets.into_iter().map(|target| target.trim_end_matches('/')).collect();
-        targets.sort_unstable();
-        if targets.windows(2).any(|pair| pair.first() == pair.last()) {
-            let key = if config.volumes.is_empty() { "tmpfs" } else { "volumes" };
-            fault(key, "two of the mounts have the same path in the container");
-        }
-        if config.secrets_as == SecretsAs::Files && config.has_secrets() && targets.contains(&"/run/secrets") {
-            fault("secrets_as", "the secrets' files need `/run/secrets`, where a volume or tmpfs is");
-        }
-    }
-
-    /// A list of ports that is at fault is not an empty one.
-    fn has_fault_in_ports(&self) -> bool {
-        ["port", "ports"]
-            .iter()
-            .any(|key| self.keys.get(*key).is_some_and(|written| written.value.each(Port::parse).is_err()))
-    }
-
-    fn place(&self, key: &str) -> Option<Place> {
+    pub(super) fn place(&self, key: &str) -> Option<Place> {
         self.keys.get(key).map(|written| written.place.clone())
     }
 
@@ -165,81 +100,13 @@ impl Layers {
     }
 }
 
-/// The defaults, with what has none left empty. The table of keys says the same; a test compares them.
-fn unset() -> Config {
-    let seconds = Duration::from_secs;
-    Config {
-        image: ImageRef { registry: String::new(), repository: String::new(), tag: None, digest: None },
-        name: String::new(),
-        ports: Vec::new(),
-        health: None,
-        probe: Probe {
-            interval: seconds(5),
-            timeout: seconds(2),
-            healthy: 1,
-            unhealthy: 3,
-            start_timeout: seconds(120),
-        },
-        env: BTreeMap::new(),
-        secret: BTreeMap::new(),
-        secrets: Vec::new(),
-        secrets_as: SecretsAs::Env,
-        secrets_refresh: None,
-        registry_auth: RegistryAuth::Auto,
-        command: None,
-        entrypoint: None,
-        user: None,
-        workdir: None,
-        volumes: Vec::new(),
-        tmpfs: BTreeMap::new(),
-        read_only: false,
-        memory: None,
-        cpus: None,
-        ulimits: Vec::new(),
-        cap_add: Vec::new(),
-        cap_drop: Vec::new(),
-        devices: Vec::new(),
-        gpus: None,
-        network: None,
-        hostname: None,
-        extra_hosts: Vec::new(),
-        shm_size: None,
-        labels: BTreeMap::new(),
-        init: true,
-        privileged: false,
-        stop_signal: None,
-        log_driver: "json-file".to_owned(),
-        log_opt: BTreeMap::new(),
-        imds: ImdsAccess::Allow,
-        listen: Config::DEFAULT_LISTEN,
-        boot: BootPolicy { timeout: seconds(600), on_failure: OnFailure::Abandon },
-        restart: Restart { backoff: seconds(1), backoff_max: seconds(60), limit: 5, window: seconds(600) },
-        drain: Drain { settle: seconds(20), timeout: seconds(300), idle: seconds(2) },
-        stop_timeout: seconds(30),
-        lifecycle: Lifecycle {
-            poll: seconds(2),
-            group: None,
-            launch_hook: None,
-            terminate_hook: None,
-            heartbeat: None,
-        },
-        spot: OnNotice::Drain,
-        rebalance: OnNotice::Ignore,
-        maintenance: OnNotice::Ignore,
-    }
-}
-
-impl Config {
-    /// `listen` when it is not written.
-    pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::V4(std::net::SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 9911));
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use expect_test::{Expect, expect};
 
-    use super::super::Pointer;
-    use super::super::keys::{Default, KEYS};
+    use super::super::{Pointer, Port};
     use super::*;
 
     fn believed(user_data: &str) -> Result<Config, Faults> {
@@ -266,19 +133,6 @@ mod tests {
         let config = believed(user_data).unwrap_or_else(|faults| panic!("{faults}"));
         let changed: Vec<_> = lines(&config).into_iter().filter(|line| !plain.contains(line)).collect();
         expected.assert_eq(&changed.join("\n"));
-    }
-
-    #[test]
-    fn the_defaults_of_the_table_are_the_defaults_of_the_config() {
-        let mut layers = Layers::new();
-        let by_value = |default: &Default| if let Default::Value(text) = default { Some(*text) } else { None };
-        let words: Vec<_> =
-            KEYS.iter().filter_map(|key| Some(format!("{}={}", key.name, by_value(&key.default)?))).collect();
-        assert!(words.len() > 20);
-        layers.add_words(&["image=x:1".to_owned()]);
-        let plain = layers.believe().unwrap();
-        layers.add_words(&words);
-        assert_eq!(layers.believe(), Ok(plain));
     }
 
     #[test]
@@ -430,88 +284,6 @@ mod tests {
             ],
         );
         faults("berth image=x:1 image=y:1\n", expect!["user-data line 1 column 17: `image`: is given twice"]);
-    }
-
-    #[test]
-    fn what_the_values_say_together_is_checked() {
-        for (words, expected) in [
-            (
-                "env.A=1 secret.A=x",
-                expect!["user-data line 1 column 25: `secret.A`: the same name is given as `env.` too"],
-            ),
-            (
-                "port=80:1,80:2",
-                expect!["user-data line 1 column 17: `port`: two of the ports need the same port of the host"],
-            ),
-            (
-                "port=9911",
-                expect!["user-data line 1 column 17: `port`: `listen` has this port of the host: change one of them"],
-            ),
-            (
-                "port=80:81 network=host",
-                expect!["user-data line 1 column 17: `port`: on the host's network a port is the same on both sides"],
-            ),
-            (
-                "health=/x",
-                expect![
-                    "user-data line 1 column 17: `health`: asks the first TCP port, and none is given: add `port=`"
-                ],
-            ),
-            (
-                "health=tcp port=53/udp",
-                expect![
-                    "user-data line 1 column 17: `health`: asks the first TCP port, and none is given: add `port=`"
-                ],
-            ),
-            (
-                "health=tcp port=x",
-                expect![
-                    "user-data line 1 column 28: `port`: is not a port like `8080`, `80:8080` or `127.0.0.1:80:8080/udp`"
-                ],
-            ),
-            (
-                "restart.backoff=2m",
-                expect![
-                    "user-data line 1 column 17: `restart.backoff`: `restart.backoff` is longer than `restart.backoff_max`"
-                ],
-            ),
-            (
-                "log_driver=awslogs",
-                expect!["user-data line 1 column 17: `log_driver`: `awslogs` needs `log_opt.awslogs-group`"],
-            ),
-            (
-                "volumes=/a:/x tmpfs=/x/",
-                expect!["user-data line 1 column 17: `volumes`: two of the mounts have the same path in the container"],
-            ),
-            (
-                "secrets=a secrets_as=files tmpfs=/run/secrets",
-                expect![
-                    "user-data line 1 column 27: `secrets_as`: the secrets' files need `/run/secrets`, where a volume or tmpfs is"
-                ],
-            ),
-            (
-                "secrets=a#b",
-                expect![
-                    "user-data line 1 column 17: `secrets`: names one key of a secret; that is what `secret.NAME=` is for"
-                ],
-            ),
-            (
-                "lifecycle.launch_hook='a b' lifecycle.heartbeat=3h",
-                expect![[r#"
-                user-data line 1 column 17: `lifecycle.launch_hook`: is not a hook's name: letters, digits and `-_/`
-                user-data line 1 column 45: `lifecycle.heartbeat`: is longer than `2h`, the longest timeout of a hook"#]],
-            ),
-            (
-                "memory=1m probe.timeout=0s restart.backoff=0s listen=9911",
-                expect![[r#"
-                user-data line 1 column 17: `memory`: is less than `6m`, the engine's least
-                user-data line 1 column 27: `probe.timeout`: is shorter than `100ms`
-                user-data line 1 column 44: `restart.backoff`: is shorter than `1ms`
-                user-data line 1 column 63: `listen`: is not an address with a port like `0.0.0.0:9911` or `[::]:9911`"#]],
-            ),
-        ] {
-            faults(&format!("berth image=x:1 {words}"), expected);
-        }
     }
 
     #[test]

@@ -35,10 +35,12 @@ mod layers;
 mod value;
 
 mod believe;
+mod defaults;
 mod derived;
 mod keys;
 mod not_yet;
 mod shown;
+mod together;
 
 mod container;
 mod health;

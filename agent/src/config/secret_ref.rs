@@ -58,9 +58,10 @@ impl SecretRef {
     }
 }
 
-/// A name in Secrets Manager: letters, digits and `/_+=.@-` (API reference, CreateSecret).
+/// A name in Secrets Manager: letters, digits and `/_+=.@-` (API reference, CreateSecret), and `!` in the names that services
+/// give to the secrets they manage (`rds!cluster-…`).
 pub(super) fn check_secret_name(name: &str) -> Result<(), Cow<'static, str>> {
-    const ALSO: &[u8] = b"/_+=.@-";
+    const ALSO: &[u8] = b"/_+=.@-!";
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || ALSO.contains(&byte);
     match name.len() {
         0 => Err("names no secret".into()),
@@ -194,6 +195,7 @@ mod tests {
         check("prod/api", managed("prod/api", None, None, None));
         check("prod/api#password", managed("prod/api", Some("password"), None, None));
         check("prod/api#a#b", managed("prod/api", Some("a#b"), None, None));
+        check("rds!cluster-1#password", managed("rds!cluster-1", Some("password"), None, None));
         check("secretsmanager:prod/api", managed("prod/api", None, None, None));
         check("ssm:/prod/key", parameter("/prod/key", None));
         check("ssm:key:3", parameter("key:3", None));

@@ -25,8 +25,7 @@ use crate::shim;
 
 /// `RAMFS_MAGIC` of linux/magic.h.
 const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
-/// What a file is called until it is whole. No secret can have this name: names hold no slash, and this holds one in spirit:
-/// it is refused by [`check_name`].
+/// What a file is called until it is whole; no secret may have this name.
 const UNFINISHED: &str = ".berth-unfinished";
 
 /// Where the files of all containers are.

@@ -106,7 +106,7 @@ impl Serving {
     /// Move to another address, once the config is known. The new one is bound before the old one is left, unless they
     /// share the port: then the kernel allows only one, and the old one is taken back if the new one cannot be had.
     pub async fn move_to(&mut self, address: SocketAddr) -> Result<SocketAddr, BindError> {
-        if address == self.asked || address == self.local {
+        if self.server.is_some() && (address == self.asked || address == self.local) {
             return Ok(self.local);
         }
         let endpoint = match Endpoint::bind(address) {
@@ -117,8 +117,9 @@ impl Serving {
                 match Endpoint::bind(address) {
                     Ok(endpoint) => endpoint,
                     Err(error) => {
-                        if let Ok(former) = Endpoint::bind(self.local) {
-                            *self = former.serve(self.published.clone());
+                        match Endpoint::bind(self.local) {
+                            Ok(former) => *self = former.serve(self.published.clone()),
+                            Err(lost) => tracing::error!(error = %lost, "nothing answers until the next try"),
                         }
                         return Err(error);
                     }
@@ -395,6 +396,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_old_address_is_taken_back_when_the_new_one_of_its_port_cannot_be_had() {
+        // Somebody else has the port on another address, so all addresses together cannot be had.
+        let other = std::net::TcpListener::bind("127.0.0.9:0").unwrap();
+        let port = other.local_addr().unwrap().port();
+        let here = SocketAddr::new([127, 0, 0, 8].into(), port);
+        let (_sender, receiver) = watch::channel(Arc::default());
+        let mut serving = Endpoint::bind(here).unwrap().serve(receiver);
+        let error = serving.move_to(SocketAddr::new([0, 0, 0, 0].into(), port)).await.unwrap_err();
+        assert_eq!(error.class(), Class::Transient);
+        assert_eq!(serving.local_addr(), here);
+        assert!(ask(here, "GET", "/live").await.starts_with("HTTP/1.1 200 "));
+    }
+
+    #[tokio::test]
     async fn an_address_that_cannot_be_had_leaves_the_endpoint_where_it_is() {
         let (mut serving, _sender) = start(LIMITS);
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -408,7 +423,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_dropped_endpoint_finishes_and_frees_its_address() {
-        let (serving, _sender) = start(LIMITS);
+        let (serving, _sender) = start(Limits { head: Duration::from_secs(3600), ..LIMITS });
         let address = serving.local_addr();
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(b"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();

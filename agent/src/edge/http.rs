@@ -34,7 +34,7 @@ const POOL_IDLE: Duration = Duration::from_secs(10);
 /// A handle on the client; clones share its connections.
 #[derive(Clone, Debug)]
 pub struct Http {
-    client: Client<Connector, Full<Bytes>>,
+    client: Arc<Client<Connector, Full<Bytes>>>,
 }
 
 /// Why a request has no answer. `to` is scheme, host and port: a path or a query may say more than a log should hold.
@@ -70,7 +70,7 @@ pub enum HttpError {
         /// Whom.
         to: String,
         /// Why.
-        source: rustls::Error,
+        source: Box<rustls::Error>,
     },
     /// This host cannot check any certificate.
     #[error("{0}")]
@@ -101,17 +101,22 @@ pub struct NoRoots {
 }
 
 impl HttpError {
-    /// What to do about it. A certificate may be replaced and a clock set right while the boot lasts; an unbounded answer
-    /// stays one.
+    /// What to do about it. A certificate that is out of its time passes: early in a boot the clock may not be set.
     pub fn class(&self) -> Class {
+        use rustls::CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
         match self {
-            Self::Timeout { .. }
-            | Self::Resolve { source: DnsError::NotFound { .. } | DnsError::NoAnswer { .. }, .. } => Class::Transient,
-            Self::Connect { .. } | Self::Broken { .. } => Class::Transient,
-            Self::Tls { .. } | Self::NoRoots(_) | Self::Resolve { source: DnsError::NotAName { .. }, .. } => {
-                Class::Misconfigured
-            }
+            Self::NoRoots(_) | Self::Resolve { source: DnsError::NotAName { .. }, .. } => Class::Misconfigured,
+            Self::Tls { source, .. } => match &**source {
+                rustls::Error::InvalidCertificate(
+                    Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. },
+                ) => Class::Transient,
+                rustls::Error::InvalidCertificate(_) => Class::Misconfigured,
+                _ => Class::Transient,
+            },
             Self::TooLarge { .. } => Class::Broken,
+            Self::Timeout { .. } | Self::Resolve { .. } | Self::Connect { .. } | Self::Broken { .. } => {
+                Class::Transient
+            }
         }
     }
 
@@ -123,7 +128,7 @@ impl HttpError {
             return Self::Resolve { to, source: source.clone() };
         }
         if let Some(source) = find::<rustls::Error>(&error) {
-            return Self::Tls { to, source: source.clone() };
+            return Self::Tls { to, source: Box::new(source.clone()) };
         }
         match (error.is_connect(), find::<io::Error>(&error).map(|cause| (cause.kind(), cause.to_string()))) {
             // Of the whole chain only the system's own words help: "Connection refused (os error 111)".
@@ -151,7 +156,7 @@ impl Http {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE)
             .build(Connector { tcp, tls: Arc::default() });
-        Self { client }
+        Self { client: Arc::new(client) }
     }
 
     /// Sends one request and reads the whole answer, within `limit`; at most `max_body` bytes of it.
@@ -268,4 +273,20 @@ fn tls_config() -> Result<ClientConfig, NoRoots> {
         .with_safe_default_protocol_versions()
         .map_err(|error| NoRoots { detail: format!(" ({error})") })?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_out_of_its_time_may_be_a_clock_that_is_not_set_yet() {
+        use rustls::CertificateError::{Expired, NotValidYet, UnknownIssuer};
+        for (why, class) in
+            [(NotValidYet, Class::Transient), (Expired, Class::Transient), (UnknownIssuer, Class::Misconfigured)]
+        {
+            let source = Box::new(rustls::Error::InvalidCertificate(why));
+            assert_eq!(HttpError::Tls { to: String::new(), source }.class(), class);
+        }
+    }
 }

@@ -184,10 +184,13 @@ impl Imds {
         }
     }
 
+    /// Where it asks.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     /// Who this instance is: three questions side by side, behind one token.
     pub async fn identity(&self) -> Result<Identity, ImdsError> {
-        // First, so that the others find the token.
-        self.token(None).await?;
         let (document, domain, target_state) = tokio::try_join!(
             self.required("dynamic/instance-identity/document"),
             self.required("meta-data/services/domain"),

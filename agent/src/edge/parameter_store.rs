@@ -35,6 +35,8 @@ struct Parameter {
     /// `:version` or `:label`, if one was asked for.
     #[serde(default)]
     selector: String,
+    #[serde(default)]
+    version: u64,
     value: Secret,
 }
 
@@ -43,9 +45,12 @@ type Results = BTreeMap<String, Result<Secret, Fault>>;
 impl Parameter {
     /// Whether this is what was asked for, by name or by ARN, with or without a version or label.
     fn is(&self, asked: &str) -> bool {
-        [&self.name, &self.arn].into_iter().any(|id| {
-            let selector = asked.strip_prefix(id.as_str());
-            !id.is_empty() && selector.is_some_and(|selector| selector == self.selector)
+        [&self.name, &self.arn].into_iter().filter(|id| !id.is_empty()).any(|id| {
+            match asked.strip_prefix(id.as_str()) {
+                Some("") => self.selector.is_empty(),
+                Some(selector) => selector == self.selector || selector == format!(":{}", self.version),
+                None => false,
+            }
         })
     }
 }
@@ -71,11 +76,11 @@ async fn fetch_batch(aws: &Aws, names: &[String], region: Option<&str>) -> Resul
             return names.iter().map(|name| (name.clone(), Err(fault.clone()))).collect();
         }
     };
-    let find = |name: &String| match answer.parameters.iter().position(|parameter| parameter.is(name)) {
+    let mut find = |name: &String| match answer.parameters.iter().position(|parameter| parameter.is(name)) {
         Some(at) => Ok(answer.parameters.swap_remove(at).value),
         // `InvalidParameters`, which says no more than this.
         None => Err(Fault::new(Class::Broken, "there is no such parameter, or no such version of it")),
     };
-    let values: Vec<_> = names.iter().map(find).collect();
-    names.iter().cloned().zip(values).collect()
+    // From the last to the first, so that `name:1` is found before `name`, which a value without a selector would fit too.
+    names.iter().rev().map(|name| (name.clone(), find(name))).collect()
 }

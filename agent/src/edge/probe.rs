@@ -16,6 +16,10 @@ use crate::config::Health;
 use crate::edge::engine::{Engine, NO_ADDRESS};
 use crate::effect::RunningContainer;
 
+/// For the kernel on the other end of a virtual cable to take a connection, which needs well below a millisecond. The first
+/// packet to a bridge port that just came up can be lost, and is sent again only after a second (RFC 6298): the next probe
+/// is sooner.
+const CONNECT: Duration = Duration::from_millis(300);
 /// So much of an answer's body is read out of politeness.
 const POLITE: usize = 64 * 1024;
 
@@ -64,7 +68,10 @@ fn own_address(app: &RunningContainer, port: Option<u16>) -> Result<SocketAddr, 
 }
 
 async fn connect(at: SocketAddr) -> Result<TcpStream, String> {
-    TcpStream::connect(at).await.map_err(|error| format!("{at}: {}", error.kind()))
+    match tokio::time::timeout(CONNECT, TcpStream::connect(at)).await {
+        Ok(connected) => connected.map_err(|error| format!("{at}: {}", error.kind())),
+        Err(_) => Err(format!("{at}: no connection within {} ms", CONNECT.as_millis())),
+    }
 }
 
 /// One GET; 200 to 399 is well, a redirect is not followed.

@@ -41,28 +41,34 @@ fn joined(faults: &[Fault]) -> String {
 
 /// The value of every name that the config's `secrets` and `secret.NAME` give to the app.
 pub async fn fetch(aws: &Aws, config: &Config) -> Result<BTreeMap<String, Secret>, SecretsError> {
-    let sources = Sources::fetch(aws, config.secrets.iter().chain(config.secret.values())).await?;
-    let mut faults = Vec::new();
-    let mut secrets = BTreeMap::new();
-    let mut put = |name: String, secret: Secret, from: &SecretRef, faults: &mut Vec<Fault>| match unusable(
-        config.secrets_as,
-        &name,
-        &secret,
-    ) {
-        Some(why) => faults.push(Fault::new(Class::Broken, format!("{from}: {why}"))),
-        None => drop(secrets.insert(name, secret)),
+    fetch_named(aws, &config.secrets, &config.secret, config.secrets_as).await
+}
+
+/// The same, from the keys of the config that matter: `all` are objects whose keys become names, `named` win over them.
+pub async fn fetch_named(
+    aws: &Aws,
+    all: &[SecretRef],
+    named: &BTreeMap<String, SecretRef>,
+    secrets_as: SecretsAs,
+) -> Result<BTreeMap<String, Secret>, SecretsError> {
+    let sources = Sources::fetch(aws, all.iter().chain(named.values())).await?;
+    let (mut secrets, mut faults) = (BTreeMap::new(), Vec::new());
+    let mut put = |from: &SecretRef, values: Result<Vec<(String, Secret)>, Fault>| match values {
+        Ok(values) => {
+            for (name, secret) in values {
+                match unusable(secrets_as, &name, &secret) {
+                    Some(why) => faults.push(Fault::new(Class::Broken, format!("{from}: {why}"))),
+                    None => drop(secrets.insert(name, secret)),
+                }
+            }
+        }
+        Err(fault) => faults.push(fault),
     };
-    for reference in &config.secrets {
-        match sources.all_keys(reference) {
-            Ok(keys) => keys.into_iter().for_each(|(name, secret)| put(name, secret, reference, &mut faults)),
-            Err(fault) => faults.push(fault),
-        }
+    for reference in all {
+        put(reference, sources.all_keys(reference));
     }
-    for (name, reference) in &config.secret {
-        match sources.value(reference) {
-            Ok(secret) => put(name.clone(), secret, reference, &mut faults),
-            Err(fault) => faults.push(fault),
-        }
+    for (name, reference) in named {
+        put(reference, sources.value(reference).map(|secret| vec![(name.clone(), secret)]));
     }
     SecretsError::unless_empty(faults)?;
     Ok(secrets)

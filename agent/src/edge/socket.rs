@@ -5,9 +5,9 @@
 //! dead agent is replaced and a second agent is refused, whichever starts first.
 
 use std::convert::Infallible;
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,9 +17,8 @@ use futures_util::stream;
 use http::{Method, Response, StatusCode};
 use http_body_util::{BodyExt, Limited, StreamBody};
 use hyper::body::{Frame, Incoming};
-use nix::sys::stat::{Mode, umask};
 use serde::Deserialize;
-use tokio::net::UnixListener;
+use tokio::net::{UnixListener, UnixSocket};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc, watch};
 
@@ -34,6 +33,8 @@ const LOCK: &str = "berth.lock";
 
 /// Only root gets here; the bounds are against scripts that forget to hang up.
 const LIMITS: Limits = Limits { connections: 64, head: Duration::from_secs(10), life: None };
+/// Connections that the kernel keeps until they are accepted.
+const BACKLOG: u32 = 64;
 /// The longest body of a request.
 const BODY_BYTES: usize = 4096;
 
@@ -127,11 +128,14 @@ impl Socket {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(listen(error)),
             _ => {}
         }
-        // The mode comes with the file: there is no moment in which somebody else may connect.
-        let former = umask(Mode::from_bits_truncate(0o177));
-        let bound = UnixListener::bind(&path);
-        umask(former);
-        let listener = bound.map_err(listen)?;
+        let bind = || {
+            let socket = UnixSocket::new_stream()?;
+            socket.bind(&path)?;
+            // Before it listens, so there is no moment in which somebody else may connect.
+            fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+            socket.listen(BACKLOG)
+        };
+        let listener = bind().map_err(listen)?;
         Ok(Self { listener, held: Held { path, _lock: lock } })
     }
 
@@ -206,8 +210,6 @@ async fn drain(request: http::Request<Incoming>, requests: &mpsc::Sender<Request
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::UnixStream;
     use tokio::time::timeout;

@@ -14,7 +14,7 @@ use berth::config::{
     Restart, SecretsAs,
 };
 use berth::edge::deliver::Delivery;
-use berth::edge::engine::{Engine, Login, Mounted, container_name};
+use berth::edge::engine::{Engine, Login, Mounted};
 use berth::edge::secret::Secret;
 use berth::effect::{ContainerId, Creation, RunningContainer};
 use berth::event::Exit;
@@ -135,7 +135,7 @@ impl Bench {
 
     /// Creates the container, with what its secrets need.
     pub(super) async fn create(&mut self, creation: &Creation, secrets: Option<&Secrets>) -> ContainerId {
-        let name = container_name(&creation.config);
+        let name = creation.config.container_name();
         self.cleanup.push(format!("DELETE /containers/{name}?force=1&v=1"));
         let how = creation.config.secrets_as;
         let directory = secrets.map(|_| self.delivery.prepare(&name, how).unwrap());
@@ -153,7 +153,7 @@ impl Bench {
     pub(super) async fn run(&mut self, creation: &Creation, secrets: Option<&Secrets>) -> RunningContainer {
         let id = self.create(creation, secrets).await;
         if let Some(secrets) = secrets {
-            self.delivery.write(&container_name(&creation.config), creation.config.secrets_as, secrets).unwrap();
+            self.delivery.write(&creation.config.container_name(), creation.config.secrets_as, secrets).unwrap();
         }
         self.engine.start(&id).await.unwrap()
     }
@@ -256,7 +256,7 @@ pub(super) fn identity() -> Identity {
 }
 
 /// A config with nothing in it but the image and a unique name.
-fn config(image: ImageRef) -> Config {
+pub(super) fn config(image: ImageRef) -> Config {
     let second = Duration::from_secs(1);
     Config {
         image,

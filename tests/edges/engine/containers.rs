@@ -5,11 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use berth::config::{Config, Device, Port, Protocol, Volume};
-use berth::edge::engine::{Engine, EngineError, Mounted, container_name};
+use berth::edge::engine::{Engine, EngineError, Mounted};
 use berth::effect::ContainerId;
 use berth::event::Exit;
 use berth::fault::Class;
-use berth::fingerprint::fingerprint;
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::CreateContainerOptions;
 
@@ -29,7 +28,7 @@ async fn a_running_container_is_found_with_all_that_adopting_it_takes() {
     let mut bench = Bench::new().await;
     let image = bench.busybox(&[SLEEP, "HEALTHCHECK CMD test -f /well"]).await;
     let creation = bench.creation(&image, |config| config.ports = publish(0)).await;
-    let name = container_name(&creation.config);
+    let name = creation.config.container_name();
     let started = bench.run(&creation, None).await;
     assert!(matches!(started.address, IpAddr::V4(address) if address.is_private()), "{}", started.address);
     assert!(matches!(started.published[..], [(8080, host)] if host.port() > 0 && host.ip().is_loopback()));
@@ -41,7 +40,7 @@ async fn a_running_container_is_found_with_all_that_adopting_it_takes() {
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].running, Some(started.clone()));
     assert_eq!(found[0].image, Some(creation.image.clone()));
-    assert_eq!(found[0].fingerprint, Some(fingerprint(&creation.config)));
+    assert_eq!(found[0].fingerprint, Some(creation.config.fingerprint()));
 
     within(bench.engine.stop(&started.id, Duration::ZERO)).await.unwrap();
     let found = bench.engine.find_containers(&name, "i-another").await.unwrap();
@@ -55,7 +54,7 @@ async fn whoever_holds_the_name_is_found_and_told() {
     let mut bench = Bench::new().await;
     let image = bench.busybox(&[SLEEP]).await;
     let creation = bench.creation(&image, |_| {}).await;
-    let name = container_name(&creation.config);
+    let name = creation.config.container_name();
     bench.and_remove(format!("DELETE /containers/{name}?force=1"));
     let options = CreateContainerOptions { name: Some(name.clone()), ..Default::default() };
     let body = ContainerCreateBody { image: Some(creation.image.to_string()), ..Default::default() };
@@ -97,11 +96,13 @@ async fn an_exit_is_told_with_its_code() {
 }
 
 #[tokio::test]
-async fn a_stop_kills_after_its_timeout_and_no_sooner_is_no_fault_twice() {
+async fn a_stop_kills_after_its_timeout_and_is_no_fault_twice() {
     let mut bench = Bench::new().await;
     let image = bench.busybox(&[]).await;
     let creation = bench
         .creation(&image, |config| {
+            // What the container was made with does not count.
+            config.stop_timeout = Duration::from_secs(600);
             config.command = Some(words(&["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.05; done"]));
         })
         .await;
@@ -143,7 +144,7 @@ async fn a_removed_container_is_gone_with_its_anonymous_volumes() {
     let watched = bench.engine.clone();
     let id = app.id.clone();
     let watch = tokio::spawn(async move { watched.watch(&id).await });
-    assert_eq!(within(bench.engine.remove(&app.id)).await.unwrap(), Some(container_name(&creation.config)));
+    assert_eq!(within(bench.engine.remove(&app.id)).await.unwrap(), Some(creation.config.container_name()));
     assert_eq!(within(watch).await.unwrap().unwrap().code, 137, "whoever watched it learns that it was killed");
     assert!(bench.docker.inspect_volume(&volume).await.is_err());
     assert_eq!(bench.engine.remove(&app.id).await.unwrap(), None);

@@ -70,6 +70,7 @@ async fn an_endless_body_does_not_hold_the_probe() {
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
+        let _ = stream.read(&mut [0; 4096]).await;
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100000000000\r\n\r\n").await;
         while stream.write_all(&[b'x'; 4096]).await.is_ok() {}
     });

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use berth::config::{Health, SecretsAs};
 use berth::edge::deliver::{DeliverError, Delivery};
-use berth::edge::engine::container_name;
+use berth::edge::engine::{EngineError, Mounted};
 use berth::edge::probe::probe;
+use berth::effect::ContainerId;
 use berth::fault::Class;
 
 use super::bench::{Bench, secrets, within, words};
@@ -32,10 +33,49 @@ async fn a_secret_reaches_the_environment_and_no_inspection() {
     for line in ["AWS_REGION=us-east-2", "BERTH_VERSION=v1", "BERTH_AZ=us-east-2a"] {
         assert!(output.contains(line), "{line} is not in {output}");
     }
-    let name = container_name(&creation.config);
+    let name = creation.config.container_name();
     let inspected = serde_json::to_string(&bench.docker.inspect_container(&name, None).await.unwrap()).unwrap();
     assert!(inspected.contains("/.berth/berth"));
     assert!(!inspected.contains("hunter2") && !inspected.contains("second line"), "{inspected}");
+}
+
+#[tokio::test]
+async fn the_shim_runs_what_the_engine_would_have_run() {
+    let mut bench = Bench::new().await;
+    let (full, bare) = (["ENTRYPOINT [\"/bin/env\"]", "CMD [\"-i\", \"id\"]"], ["CMD [\"/bin/env\"]"]);
+    let images = [bench.busybox(&full).await, bench.busybox(&bare).await];
+    let entrypoints = [None, Some(words(&["/bin/sh", "-c"])), Some(words(&[""]))];
+    let commands = [None, Some(words(&["/bin/id", "-u"]))];
+    for image in &images {
+        for entrypoint in &entrypoints {
+            for command in &commands {
+                let creation = bench
+                    .creation(image, |config| {
+                        config.entrypoint = entrypoint.clone();
+                        config.command = command.clone();
+                    })
+                    .await;
+                let plain = bench.engine.create(&creation, Mounted::Nothing).await;
+                if entrypoint == &Some(words(&[""])) && command.is_none() {
+                    assert!(matches!(plain, Err(EngineError::NoCommand(_))), "{plain:?}");
+                    continue;
+                }
+                let plain = plain.unwrap();
+                let expected = argv(&bench, &plain).await;
+                bench.engine.remove(&plain).await.unwrap();
+                let shimmed = bench.create(&creation, Some(&secrets(&[]))).await;
+                let shown = argv(&bench, &shimmed).await;
+                bench.engine.remove(&shimmed).await.unwrap();
+                assert_eq!(shown, [words(&["/.berth/berth", "shim"]), expected].concat());
+            }
+        }
+    }
+}
+
+/// What the engine will execute.
+async fn argv(bench: &Bench, id: &ContainerId) -> Vec<String> {
+    let inspected = bench.inspect(id).await;
+    inspected.path.into_iter().chain(inspected.args.unwrap()).collect()
 }
 
 #[tokio::test]
@@ -64,6 +104,7 @@ async fn secret_files_can_be_read_by_any_user_and_written_by_none() {
         .creation(&image, |config| {
             config.secrets_as = SecretsAs::Files;
             config.read_only = true;
+            config.tmpfs.insert("/run".to_owned(), String::new());
         })
         .await;
     let (exit, output) = bench.run_to_end(&creation, Some(&secrets(&[("password", VALUE)]))).await;
@@ -129,7 +170,7 @@ async fn a_container_whose_secrets_are_gone_does_not_start_on_a_directory_on_dis
     let image = bench.busybox(&["CMD [\"env\"]"]).await;
     let creation = bench.creation(&image, |_| {}).await;
     let id = bench.create(&creation, Some(&secrets(&[("A", "1")]))).await;
-    bench.delivery.forget(&container_name(&creation.config)).unwrap();
+    bench.delivery.forget(&creation.config.container_name()).unwrap();
     let error = bench.engine.start(&id).await.unwrap_err();
     assert_eq!(error.class(), Class::Misconfigured, "{error}");
 }

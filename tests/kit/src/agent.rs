@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::OpenOptions;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
@@ -236,12 +236,17 @@ impl Agent {
         }
     }
 
-    /// Where the app's first port is published (`8080 -> 0.0.0.0:49153` in the status).
+    /// Where the app's first port is published (`8080 -> 0.0.0.0:49153` in the status): the address that it is bound to, or
+    /// loopback if that is every address.
     pub async fn app_address(&self) -> SocketAddr {
         self.within(Duration::from_secs(10), "a published port", async || {
             let status = self.status().await;
-            let port = status["container"]["ports"][0].as_str()?.rsplit_once(':')?.1.parse::<u16>().ok()?;
-            Some(SocketAddr::from(([127, 0, 0, 1], port)))
+            let published = status["container"]["ports"][0].as_str()?.split(" -> ").nth(1)?;
+            let mut address: SocketAddr = published.parse().ok()?;
+            if address.ip().is_unspecified() {
+                address.set_ip(Ipv4Addr::LOCALHOST.into());
+            }
+            Some(address)
         })
         .await
     }

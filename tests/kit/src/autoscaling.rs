@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::aws::Refusal;
 use crate::clock;
 use crate::form::Form;
 use crate::group::{Completion, Hook, Member};
 use crate::imds::Imds;
+use crate::refusal::Refusal;
 use crate::text::xml;
 
 /// The Auto Scaling service. What the group does to the instance also shows in the instance's metadata.

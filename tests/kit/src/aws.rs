@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, StatusCode, header};
-use serde_json::{Value, json};
+use http::{Method, Request, header};
+use serde_json::Value;
 
 use crate::autoscaling::AutoScaling;
 use crate::clock::{self, amz_date};
@@ -20,31 +20,10 @@ use crate::faults::{self, Fault, Faults};
 use crate::form::Form;
 use crate::journal::Journal;
 use crate::parameter_store::ParameterStore;
+use crate::refusal::{Protocol, Refusal, accept, denied, expired, refuse, request_id};
 use crate::secrets_manager::SecretsManager;
-use crate::server::{Neighbour, Reply, reply};
+use crate::server::{Neighbour, Reply};
 use crate::sigv4::Authorization;
-use crate::text::{random_hex, xml};
-
-/// AWS said no.
-#[derive(Debug)]
-pub(crate) struct Refusal {
-    pub(crate) status: u16,
-    pub(crate) code: String,
-    pub(crate) message: String,
-}
-
-impl Refusal {
-    pub(crate) fn new(code: &str, message: impl Into<String>) -> Self {
-        Self { status: 400, code: code.into(), message: message.into() }
-    }
-}
-
-/// How a service speaks.
-#[derive(Clone, Copy, PartialEq)]
-enum Protocol {
-    Json,
-    Query,
-}
 
 /// A call as it came in.
 enum Input {
@@ -246,61 +225,4 @@ fn names(service: &str, input: &Value) -> String {
         "ssm" => listed("Names").join(" "),
         _ => String::new(),
     }
-}
-
-/// The refusal of a caller who may not.
-pub(crate) fn denied(service: &str, operation: &str, resource: &str) -> Refusal {
-    let message = format!(
-        "User: arn:aws:sts::123456789012:assumed-role/{}/i is not authorized to perform: {service}:{operation} on \
-         resource: {resource} because no identity-based policy allows the {service}:{operation} action",
-        crate::imds::ROLE
-    );
-    Refusal::new("AccessDeniedException", message)
-}
-
-fn expired(protocol: Protocol) -> Refusal {
-    let message = "The security token included in the request is expired";
-    match protocol {
-        Protocol::Json => Refusal::new("ExpiredTokenException", message),
-        Protocol::Query => Refusal { status: 403, ..Refusal::new("ExpiredToken", message) },
-    }
-}
-
-fn accept(protocol: Protocol, output: Bytes) -> Reply {
-    match protocol {
-        Protocol::Json => signed_off(reply(StatusCode::OK, "application/x-amz-json-1.1", output)),
-        Protocol::Query => signed_off(reply(StatusCode::OK, "text/xml", output)),
-    }
-}
-
-fn refuse(service: &str, protocol: Protocol, refusal: &Refusal) -> Reply {
-    let status = StatusCode::from_u16(refusal.status).expect("a refusal's status is an HTTP status");
-    let Refusal { code, message, .. } = refusal;
-    signed_off(match protocol {
-        Protocol::Json => {
-            // The services do not agree on the case of this key.
-            let key = if service == "secretsmanager" { "Message" } else { "message" };
-            reply(status, "application/x-amz-json-1.1", json!({ "__type": code, key: message }).to_string())
-        }
-        Protocol::Query => {
-            let body = format!(
-                "<ErrorResponse xmlns=\"http://autoscaling.amazonaws.com/doc/2011-01-01/\">\n  <Error>\n    \
-                 <Type>Sender</Type>\n    <Code>{}</Code>\n    <Message>{}</Message>\n  </Error>\n  \
-                 <RequestId>{}</RequestId>\n</ErrorResponse>\n",
-                xml(code),
-                xml(message),
-                request_id()
-            );
-            reply(status, "text/xml", body)
-        }
-    })
-}
-
-fn signed_off(mut answer: Reply) -> Reply {
-    answer.headers_mut().insert("x-amzn-requestid", HeaderValue::from_str(&request_id()).expect("hex"));
-    answer
-}
-
-fn request_id() -> String {
-    format!("{}-{}-{}-{}-{}", random_hex(8), random_hex(4), random_hex(4), random_hex(4), random_hex(12))
 }

@@ -108,6 +108,10 @@ impl Engine {
     /// Removes what a world left: containers that carry one of the labels, bear the name or run an image of the registry
     /// `host`; the named volumes of these containers that have `mark` in their name; the images that came from `host`.
     pub(crate) async fn clean(&self, label: &str, mark: &str, host: &str) {
+        // Without an engine nothing was left in it.
+        if client::over_unix(&self.socket, client::request("GET", "/_ping")).await.is_err() {
+            return;
+        }
         let ours = format!("{host}/");
         let images: Vec<Value> = self.list("/images/json?digests=1").await;
         let images: Vec<&Value> = images

@@ -33,6 +33,7 @@ pub mod engine;
 
 mod credentials;
 mod form;
+mod refusal;
 mod server;
 mod sigv4;
 

@@ -5,8 +5,8 @@ use std::sync::Mutex;
 
 use serde_json::{Value, json};
 
-use crate::aws::{Refusal, denied};
 use crate::clock::{self, epoch};
+use crate::refusal::{Refusal, denied};
 
 /// The parameters of the account.
 pub struct ParameterStore {

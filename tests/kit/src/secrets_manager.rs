@@ -7,8 +7,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
-use crate::aws::{Refusal, denied};
 use crate::clock::{self, epoch};
+use crate::refusal::{Refusal, denied};
 use crate::text::random_hex;
 
 /// The secrets of the account.

@@ -308,7 +308,8 @@ impl Drop for World {
                 }
                 engine.clean(&label, &name, &host).await;
             };
-            let _ = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(30), clean).await });
+            let cleaned = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(30), clean).await });
+            cleaned.expect("the engine is cleaned within 30 s");
         });
         let cleaned = cleaning.join();
         if let Some((stop, thread)) = self.thread.take() {

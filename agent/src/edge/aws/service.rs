@@ -56,7 +56,7 @@ impl Service {
     /// The URL of the service in a region of the partition whose endpoints end in `domain`.
     ///
     /// The rules are those of the SDKs' endpoint rule sets; tests/edges compares with botocore's.
-    pub(super) fn endpoint(self, region: &str, domain: &str, fips: bool, dual_stack: bool) -> String {
+    pub fn endpoint(self, region: &str, domain: &str, fips: bool, dual_stack: bool) -> String {
         // Secrets Manager answers IPv6 under its one name where others have a second.
         let dual_stack = dual_stack && !(self == Self::SecretsManager && domain.starts_with("amazonaws.com"));
         let domain = if dual_stack { dual_stack_domain(domain) } else { domain };

@@ -134,3 +134,66 @@ fn unescaped(text: &str) -> Option<String> {
     }
     Some(out)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn text(xml: &str) -> Option<String> {
+        parse(xml.as_bytes()).map(|root| root.text)
+    }
+
+    #[test]
+    fn a_list_is_read_by_its_names() {
+        let xml = r#"<?xml version="1.0"?>
+            <ns:Answer xmlns:ns="http://x/" note="a > b"><!-- <Group>no</Group> -->
+              <Result><Empty/><List><member><Name>a &amp; b</Name></member><member><Name> <![CDATA[<c>]]> </Name></member></List></Result>
+            </ns:Answer>"#;
+        let root = parse(xml.as_bytes()).unwrap();
+        let names: Vec<_> = root.members("List").filter_map(|member| member.text_of("Name")).collect();
+        assert_eq!(names, ["a & b", "<c>"]);
+        assert!(root.find("Empty").is_some() && root.find("Group").is_none());
+        assert_eq!(root.members("Absent").count(), 0);
+    }
+
+    #[test]
+    fn entities_are_put_in_once() {
+        assert_eq!(text("<a>&lt;&#65;&#x42;&amp;lt;&quot;&apos;</a>").unwrap(), "<AB&lt;\"'");
+    }
+
+    #[test]
+    fn what_is_no_such_xml_is_refused() {
+        let deep = format!("{}{}", "<a>".repeat(5000), "</a>".repeat(5000));
+        for xml in [
+            "",
+            "text",
+            "<a>",
+            "<a></b>",
+            "<a/>x",
+            "x<a/>",
+            "</a>",
+            "<a></a><b></b>",
+            "<a>&x;</a>",
+            "<a>&#xd800;</a>",
+            "<a>&lt</a>",
+            "<!DOCTYPE a [<!ENTITY x \"y\">]><a>&x;</a>",
+            "<!doctype html><html></html>",
+            "<a b=\"></a>",
+            "<>",
+            "< />",
+            "<a><![CDATA[x</a>",
+            &deep,
+        ] {
+            assert_eq!(parse(xml.as_bytes()), None, "{xml:.60}");
+        }
+        assert_eq!(parse(b"<a>\xff</a>"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_makes_the_reader_panic(xml in "([<>/&;!\\-?\\[\\]\"'= a:é#x1]|CDATA|<a>|</a>){0,80}") {
+            let _ = parse(xml.as_bytes());
+        }
+    }
+}

@@ -179,3 +179,43 @@ fn random_id() -> Option<[u8; 2]> {
     rustls::crypto::ring::default_provider().secure_random.fill(&mut id).ok()?;
     Some(id)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_answer_makes_the_reader_panic(mut answer in proptest::collection::vec(any::<u8>(), 0..600), is_ours: bool) {
+            let query = Query::new("api.test", RecordType::A).unwrap();
+            if is_ours && answer.len() > query.bytes.len() {
+                // Past the checks of header and question, into the records.
+                let records = answer[7];
+                answer[..query.bytes.len()].copy_from_slice(&query.bytes);
+                answer[2..4].copy_from_slice(&[0x81, 0x80]);
+                answer[7] = records;
+            }
+            let _ = query.read(&answer);
+        }
+
+        #[test]
+        fn no_name_makes_the_writer_panic(name in ".{0,300}") {
+            let _ = Query::new(&name, RecordType::Aaaa);
+        }
+    }
+
+    #[test]
+    fn pointers_that_turn_in_a_circle_end() {
+        assert_eq!(name_at(&[0xc0, 0], 0), None);
+        assert_eq!(name_at(&[1, b'a', 0xc0, 0], 0), None);
+        assert_eq!(name_at(&[0xc0, 2, 0xc0, 0], 2), None);
+        assert_eq!(name_at(&[1, b'A', 0, 1, b'b', 0xc0, 0], 3), Some((vec![b"b".to_vec(), b"a".to_vec()], 7)));
+    }
+
+    #[test]
+    fn ids_differ() {
+        let id = || random_id().unwrap();
+        assert!((0..8).any(|_| id() != id()));
+    }
+}

@@ -24,7 +24,7 @@ impl Engine {
         timeout: Duration,
     ) -> Result<i64, EngineError> {
         let fail = |error| error::of("run a command in the container".to_owned(), error, error::start);
-        let docker = self.within(SHORT.max(timeout)).map_err(fail)?;
+        let docker = self.within(SHORT.saturating_add(timeout)).map_err(fail)?;
         let shim: &[&str] = if app.shim { &[shim::BINARY, shim::WORD] } else { &[] };
         let config = ExecConfig {
             cmd: Some(shim.iter().map(|word| (*word).to_owned()).chain(command.iter().cloned()).collect()),
@@ -33,7 +33,8 @@ impl Engine {
             attach_stderr: Some(true),
             ..Default::default()
         };
-        let exec = docker.create_exec(&app.id.0, config).await.map_err(fail)?.id;
+        let created = tokio::time::timeout(timeout, docker.create_exec(&app.id.0, config)).await;
+        let exec = created.map_err(|_| EngineError::TooLong(timeout))?.map_err(fail)?.id;
         let end = async {
             let started = docker.start_exec(&exec, None::<StartExecOptions>).await.map_err(fail)?;
             if let StartExecResults::Attached { mut output, .. } = started {

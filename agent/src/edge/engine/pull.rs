@@ -22,7 +22,7 @@ use crate::event::PullProgress;
 const DAY: Duration = Duration::from_secs(86_400);
 
 impl Engine {
-    /// Pulls the image; `on_progress` hears of every change. Cut when nothing was downloaded for `stall`. Dropping the
+    /// Pulls the image; `on_progress` hears of every change. Cut when nothing came for `stall`. Dropping the
     /// future cancels the pull in the engine, which keeps the layers that are complete.
     pub async fn pull(
         &self,
@@ -46,7 +46,7 @@ impl Engine {
             let line = tokio::select! {
                 line = lines.next() => line,
                 // Unpacking is work on our own disk, which some engines do in silence.
-                () = &mut quiet, if !tally.is_downloaded() => {
+                () = &mut quiet, if !tally.is_unpacking() => {
                     return Err(EngineError::Stalled { image: image.to_string(), stall });
                 }
             };
@@ -123,9 +123,11 @@ impl Tally {
         moved
     }
 
-    /// Whether every layer that is known is here, packed or not.
-    fn is_downloaded(&self) -> bool {
-        !self.layers.is_empty() && self.layers.values().all(|layer| layer.stage >= Stage::Downloaded)
+    /// Whether there is nothing to wait for but our own disk: no layer is on its way, and some are not unpacked. After the
+    /// last one the engine may still wait for the image's config.
+    fn is_unpacking(&self) -> bool {
+        self.layers.values().all(|layer| layer.stage >= Stage::Downloaded)
+            && self.layers.values().any(|layer| layer.stage < Stage::Complete)
     }
 
     fn progress(&self) -> PullProgress {
@@ -166,10 +168,8 @@ mod tests {
         tally.take(line("b", "Download complete", None));
         tally.take(line("c", "Already exists", None));
         assert_eq!(tally.progress(), PullProgress { layers_done: 1, layers: 3, bytes: 60, total: 150 });
-        assert!(!tally.is_downloaded());
         tally.take(line("a", "Extracting", Some((1, 100))));
         assert_eq!(tally.progress().bytes, 150, "what is unpacked is not counted as downloaded again");
-        assert!(tally.is_downloaded());
     }
 
     #[test]
@@ -183,7 +183,18 @@ mod tests {
     }
 
     #[test]
-    fn a_pull_that_told_of_no_layer_is_not_downloaded() {
-        assert!(!Tally::default().is_downloaded());
+    fn silence_is_allowed_while_layers_are_unpacked_and_only_then() {
+        let mut tally = Tally::default();
+        assert!(!tally.is_unpacking(), "nothing is known of any layer");
+        tally.take(line("a", "Downloading", Some((10, 100))));
+        tally.take(line("b", "Download complete", None));
+        assert!(!tally.is_unpacking(), "one is on its way");
+        tally.take(line("a", "Download complete", None));
+        assert!(tally.is_unpacking());
+        tally.take(line("b", "Pull complete", None));
+        tally.take(line("a", "Extracting", Some((1, 100))));
+        assert!(tally.is_unpacking());
+        tally.take(line("a", "Pull complete", None));
+        assert!(!tally.is_unpacking(), "the config may be on its way");
     }
 }

@@ -4,7 +4,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "the helpers of tests are tests too"
+    reason = "what tests call is test code too"
 )]
 
 mod agent;

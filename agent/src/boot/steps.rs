@@ -1,0 +1,137 @@
+//! The steps of a boot, in the order in which people read them; boot/mod.rs says what each one waits for.
+
+use std::sync::Arc;
+
+use crate::clock::Uptime;
+use crate::config::{Config, PinnedImage};
+use crate::desk::Desk;
+use crate::effect::{ContainerId, ImageFacts, Job};
+use crate::fault::Fault;
+use crate::identity::Identity;
+use crate::retry::{FAR, NEAR};
+use crate::step::Step;
+use crate::view::StepView;
+
+/// Every step, each with its result.
+#[derive(Debug)]
+pub(super) struct Steps {
+    pub(super) identity: Step<Arc<Identity>>,
+    pub(super) config: Step<Arc<Config>>,
+    pub(super) listen: Step<()>,
+    pub(super) secrets: Step<()>,
+    pub(super) login: Step<()>,
+    pub(super) engine: Step<()>,
+    pub(super) containers: Step<()>,
+    pub(super) clearing: Step<()>,
+    pub(super) digest: Step<PinnedImage>,
+    pub(super) image: Step<Option<ImageFacts>>,
+    pub(super) pull: Step<()>,
+    pub(super) create: Step<ContainerId>,
+    pub(super) start: Step<()>,
+    pub(super) healthy: Step<()>,
+}
+
+/// A step, whatever its result is.
+pub(super) trait AnyStep {
+    fn retry(&mut self, fault: &Fault, desk: &mut Desk, now: Uptime);
+    fn refuse(&mut self, fault: &Fault, now: Uptime);
+    fn cancel(&mut self, desk: &mut Desk);
+    fn wake(&self) -> Option<Uptime>;
+    fn view(&self) -> Option<StepView>;
+}
+
+impl<T> AnyStep for Step<T> {
+    fn retry(&mut self, fault: &Fault, desk: &mut Desk, now: Uptime) {
+        self.retry(fault, desk, now);
+    }
+    fn refuse(&mut self, fault: &Fault, now: Uptime) {
+        self.refuse(fault, now);
+    }
+    fn cancel(&mut self, desk: &mut Desk) {
+        self.cancel(desk);
+    }
+    fn wake(&self) -> Option<Uptime> {
+        self.wake()
+    }
+    fn view(&self) -> Option<StepView> {
+        self.view()
+    }
+}
+
+impl Steps {
+    pub(super) fn new() -> Self {
+        Self {
+            identity: Step::new("identity", NEAR),
+            config: Step::new("config", FAR),
+            listen: Step::new("listen", NEAR),
+            secrets: Step::new("secrets", FAR),
+            login: Step::new("login", FAR),
+            engine: Step::new("engine", NEAR),
+            containers: Step::new("containers", NEAR),
+            clearing: Step::new("clearing", NEAR),
+            digest: Step::new("digest", FAR),
+            image: Step::new("image", NEAR),
+            pull: Step::new("pull", FAR),
+            create: Step::new("create", NEAR),
+            start: Step::new("start", NEAR),
+            healthy: Step::new("healthy", NEAR),
+        }
+    }
+
+    /// The step that a failed job belongs to; none if the job is the app's or the hook's.
+    pub(super) fn of(&mut self, job: Job) -> Option<&mut dyn AnyStep> {
+        Some(match job {
+            Job::Identify => &mut self.identity,
+            Job::ReadConfig => &mut self.config,
+            Job::Listen => &mut self.listen,
+            Job::FetchSecrets if !self.secrets.is_done() => &mut self.secrets,
+            Job::LoginRegistry => &mut self.login,
+            Job::PingEngine => &mut self.engine,
+            Job::FindContainers => &mut self.containers,
+            Job::RemoveContainer => &mut self.clearing,
+            Job::ResolveDigest => &mut self.digest,
+            Job::InspectImage => &mut self.image,
+            Job::PullImage => &mut self.pull,
+            Job::CreateContainer => &mut self.create,
+            _ => return None,
+        })
+    }
+
+    /// Stops whatever runs.
+    pub(super) fn cancel(&mut self, desk: &mut Desk) {
+        let Self { identity, config, listen, secrets, login, engine, containers, clearing, .. } = self;
+        let Self { digest, image, pull, create, .. } = self;
+        let before: [&mut dyn AnyStep; 8] = [identity, config, listen, secrets, login, engine, containers, clearing];
+        let after: [&mut dyn AnyStep; 4] = [digest, image, pull, create];
+        before.into_iter().chain(after).for_each(|step| step.cancel(desk));
+    }
+
+    /// When the first of them wants another attempt.
+    pub(super) fn wake(&self) -> Option<Uptime> {
+        self.all().into_iter().filter_map(AnyStep::wake).min()
+    }
+
+    /// Those that began.
+    pub(super) fn views(&self) -> Vec<StepView> {
+        self.all().into_iter().filter_map(AnyStep::view).collect()
+    }
+
+    fn all(&self) -> [&dyn AnyStep; 14] {
+        [
+            &self.identity,
+            &self.config,
+            &self.listen,
+            &self.secrets,
+            &self.login,
+            &self.engine,
+            &self.containers,
+            &self.clearing,
+            &self.digest,
+            &self.image,
+            &self.pull,
+            &self.create,
+            &self.start,
+            &self.healthy,
+        ]
+    }
+}

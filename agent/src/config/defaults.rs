@@ -1,0 +1,98 @@
+//! The config when nothing is written. The table of keys tells the same in words; a test compares the two.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::time::Duration;
+
+use super::{
+    BootPolicy, Config, Drain, ImageRef, ImdsAccess, Lifecycle, OnFailure, OnNotice, Probe, RegistryAuth, Restart,
+    SecretsAs,
+};
+
+/// Every default; what has none, `image` and `name`, is empty.
+pub(super) fn defaults() -> Config {
+    let seconds = Duration::from_secs;
+    Config {
+        image: ImageRef { registry: String::new(), repository: String::new(), tag: None, digest: None },
+        name: String::new(),
+        ports: Vec::new(),
+        health: None,
+        probe: Probe {
+            interval: seconds(5),
+            timeout: seconds(2),
+            healthy: 1,
+            unhealthy: 3,
+            start_timeout: seconds(120),
+        },
+        env: BTreeMap::new(),
+        secret: BTreeMap::new(),
+        secrets: Vec::new(),
+        secrets_as: SecretsAs::Env,
+        secrets_refresh: None,
+        registry_auth: RegistryAuth::Auto,
+        command: None,
+        entrypoint: None,
+        user: None,
+        workdir: None,
+        volumes: Vec::new(),
+        tmpfs: BTreeMap::new(),
+        read_only: false,
+        memory: None,
+        cpus: None,
+        ulimits: Vec::new(),
+        cap_add: Vec::new(),
+        cap_drop: Vec::new(),
+        devices: Vec::new(),
+        gpus: None,
+        network: None,
+        hostname: None,
+        extra_hosts: Vec::new(),
+        shm_size: None,
+        labels: BTreeMap::new(),
+        init: true,
+        privileged: false,
+        stop_signal: None,
+        log_driver: "json-file".to_owned(),
+        log_opt: BTreeMap::new(),
+        imds: ImdsAccess::Allow,
+        listen: Config::DEFAULT_LISTEN,
+        boot: BootPolicy { timeout: seconds(600), on_failure: OnFailure::Abandon },
+        restart: Restart { backoff: seconds(1), backoff_max: seconds(60), limit: 5, window: seconds(600) },
+        drain: Drain { settle: seconds(20), timeout: seconds(300), idle: seconds(2) },
+        stop_timeout: seconds(30),
+        lifecycle: Lifecycle {
+            poll: seconds(2),
+            group: None,
+            launch_hook: None,
+            terminate_hook: None,
+            heartbeat: None,
+        },
+        spot: OnNotice::Drain,
+        rebalance: OnNotice::Ignore,
+        maintenance: OnNotice::Ignore,
+    }
+}
+
+impl Config {
+    /// `listen` when it is not written.
+    pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 9911));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Layers;
+    use super::super::keys::{Default, KEYS};
+
+    #[test]
+    fn the_defaults_of_the_table_are_the_defaults_of_the_config() {
+        let mut layers = Layers::new();
+        let by_value = |default: &Default| if let Default::Value(text) = default { Some(*text) } else { None };
+        let words: Vec<_> =
+            KEYS.iter().filter_map(|key| Some(format!("{}={}", key.name, by_value(&key.default)?))).collect();
+        assert!(words.len() > 20);
+        layers.add_words(&["image=x:1".to_owned()]);
+        let plain = layers.believe().unwrap();
+        layers.add_words(&words);
+        assert_eq!(layers.believe(), Ok(plain));
+    }
+}

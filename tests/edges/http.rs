@@ -1,0 +1,120 @@
+//! The one HTTP client.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use berth::edge::http::{Http, HttpError};
+use berth::fault::Class;
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
+
+use crate::moto;
+use crate::server::{Reply, Server, answer};
+
+const LONG: Duration = Duration::from_secs(20);
+
+fn get(url: &str) -> Request<Full<Bytes>> {
+    Request::get(url).body(Full::default()).unwrap()
+}
+
+#[tokio::test]
+async fn requests_to_one_host_share_a_connection() {
+    let server = Server::start(|_| answer(200, "hello")).await;
+    let http = Http::default();
+    for _ in 0..3 {
+        assert_eq!(http.clone().send(get(&server.base), LONG, 5).await.unwrap().body(), "hello");
+    }
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_long_is_not_read_to_its_end() {
+    let server = Server::start(|_| answer(200, "hello")).await;
+    let error = Http::default().send(get(&server.base), LONG, 4).await.unwrap_err();
+    assert!(matches!(error, HttpError::TooLarge { limit: 4, .. }), "{error:?}");
+    assert_eq!(error.class(), Class::Broken);
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_is_left_after_the_time() {
+    let server = Server::start(|_| Reply::Hang).await;
+    let url = format!("{}/secret/path?query", server.base);
+    let error = Http::default().send(get(&url), Duration::from_millis(20), 5).await.unwrap_err();
+    assert_eq!(error.class(), Class::Transient);
+    assert_eq!(error.to_string(), format!("{} did not answer within 20ms", server.base));
+}
+
+#[tokio::test]
+async fn a_refused_connection_says_so() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let error = Http::default().send(get(&format!("http://127.0.0.1:{port}")), LONG, 5).await.unwrap_err();
+    assert_eq!(error.class(), Class::Transient);
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert_eq!(source, "Connection refused (os error 111)");
+}
+
+/// Runs one of the `child_` tests in a process whose environment has these: nothing here may set its own.
+fn run_child(test: &str, environment: &[(&str, &std::ffi::OsStr)]) {
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", &format!("http::{test}"), "--ignored", "--nocapture"])
+        .env_remove("SSL_CERT_DIR")
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_host_without_certificates_is_told_what_to_do() {
+    let empty = tempfile::NamedTempFile::new().unwrap();
+    run_child("child_without_roots", &[("SSL_CERT_FILE", empty.path().as_os_str())]);
+}
+
+#[tokio::test]
+#[ignore = "run by a_host_without_certificates_is_told_what_to_do"]
+async fn child_without_roots() {
+    let error = Http::default().send(get("https://127.0.0.1:1"), LONG, 5).await.unwrap_err();
+    assert!(error.to_string().contains("install the package ca-certificates"), "{error}");
+    assert_eq!(error.class(), Class::Misconfigured);
+}
+
+#[test]
+fn only_a_certificate_that_the_host_trusts_is_talked_to() {
+    let (trusted, other) = (tempfile::NamedTempFile::new().unwrap(), tempfile::NamedTempFile::new().unwrap());
+    let (mut server, port) = moto::serve("serve_tls.py", &[trusted.path()]);
+    let (mut another, _) = moto::serve("serve_tls.py", &[other.path()]);
+    let port = port.to_string();
+    run_child("child_trusts", &[("SSL_CERT_FILE", trusted.path().as_os_str()), ("PORT", port.as_ref())]);
+    run_child("child_does_not_trust", &[("SSL_CERT_FILE", other.path().as_os_str()), ("PORT", port.as_ref())]);
+    for child in [&mut server, &mut another] {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
+
+fn port() -> String {
+    std::env::var("PORT").unwrap()
+}
+
+#[tokio::test]
+#[ignore = "run by only_a_certificate_that_the_host_trusts_is_talked_to"]
+async fn child_trusts() {
+    let http = Http::default();
+    for host in ["127.0.0.1", "localhost"] {
+        let answer = http.send(get(&format!("https://{host}:{}", port())), LONG, 5).await.unwrap();
+        assert_eq!(answer.body(), "hello");
+    }
+    // The certificate is not for this name.
+    let error = http.send(get(&format!("https://x.localhost:{}", port())), LONG, 5).await.unwrap_err();
+    assert!(matches!(error, HttpError::Tls { .. }), "{error:?}");
+}
+
+#[tokio::test]
+#[ignore = "run by only_a_certificate_that_the_host_trusts_is_talked_to"]
+async fn child_does_not_trust() {
+    let error = Http::default().send(get(&format!("https://127.0.0.1:{}", port())), LONG, 5).await.unwrap_err();
+    assert!(matches!(error, HttpError::Tls { .. }), "{error:?}");
+    assert_eq!(error.class(), Class::Misconfigured);
+}

@@ -1,0 +1,269 @@
+//! The instance metadata service, as it answers and as it fails.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use berth::edge::http::Http;
+use berth::edge::imds::Imds;
+use berth::fault::Class;
+use berth::identity::TargetState;
+use bytes::Bytes;
+use http::Response;
+use http_body_util::Full;
+
+use crate::server::{Reply, Seen, Server, answer};
+
+const DOCUMENT: &str = r#"{"accountId":"123456789012","architecture":"x86_64","availabilityZone":"us-east-2a","billingProducts":null,
+    "imageId":"ami-1","instanceId":"i-0123456789abcdef0","instanceType":"t3.micro","privateIp":"10.0.0.1","region":"us-east-2"}"#;
+const CREDENTIALS: &str = r#"{"Code":"Success","LastUpdated":"2026-01-01T00:00:00Z","Type":"AWS-HMAC","AccessKeyId":"ASIA",
+    "SecretAccessKey":"hunter2","Token":"tok","Expiration":"2026-01-01T06:00:00Z"}"#;
+const PAGE_404: &str =
+    "<?xml version=\"1.0\" encoding=\"iso-8859-1\"?>\n<html><body><h1>404 - Not Found</h1></body></html>";
+
+fn token(value: impl ToString, ttl: &str) -> Reply {
+    let answer = Response::builder().header("x-aws-ec2-metadata-token-ttl-seconds", ttl);
+    Reply::Answer(answer.body(Full::new(Bytes::from(value.to_string()))).unwrap())
+}
+
+/// A service that has these items, below `/latest/`, for whoever brings a token.
+fn items(items: &[(&'static str, &'static str)]) -> impl Fn(&Seen) -> Reply + use<> {
+    let items: BTreeMap<_, _> = items.iter().copied().collect();
+    move |seen| {
+        if seen.method == "PUT" && seen.path == "/latest/api/token" {
+            assert_eq!(seen.headers["x-aws-ec2-metadata-token-ttl-seconds"], "21600");
+            return token("t0ken", "21600");
+        }
+        if seen.headers.get("x-aws-ec2-metadata-token").map(String::as_str) != Some("t0ken") {
+            return answer(401, "<?xml?>unauthorized");
+        }
+        match items.get(seen.path.trim_start_matches("/latest/")) {
+            Some(body) => answer(200, *body),
+            None => answer(404, PAGE_404),
+        }
+    }
+}
+
+fn everything() -> Vec<(&'static str, &'static str)> {
+    vec![
+        ("dynamic/instance-identity/document", DOCUMENT),
+        ("meta-data/services/domain", "amazonaws.com"),
+        ("meta-data/autoscaling/target-lifecycle-state", "InService"),
+        ("meta-data/iam/security-credentials/", "app-role"),
+        ("meta-data/iam/security-credentials/app-role", CREDENTIALS),
+    ]
+}
+
+fn with(item: &'static str, body: &'static str) -> Vec<(&'static str, &'static str)> {
+    let mut all = everything();
+    all.push((item, body));
+    all
+}
+
+fn imds(server: &Server) -> Imds {
+    Imds::at(&server.base.parse().unwrap(), Http::default())
+}
+
+#[tokio::test]
+async fn the_identity_costs_one_token_and_three_questions() {
+    let server = Server::start(items(&everything())).await;
+    let imds = imds(&server);
+    let identity = imds.identity().await.unwrap();
+    assert_eq!(identity.instance_id, "i-0123456789abcdef0");
+    assert_eq!((identity.region.as_str(), identity.availability_zone.as_str()), ("us-east-2", "us-east-2a"));
+    assert_eq!((identity.account.as_str(), identity.domain.as_str()), ("123456789012", "amazonaws.com"));
+    assert_eq!(identity.target_state, Some(TargetState::InService));
+    let asked = server.asked();
+    assert_eq!(asked.len(), 4, "{asked:?}");
+    assert_eq!(asked[0], "PUT /latest/api/token");
+    imds.identity().await.unwrap();
+    assert_eq!(server.asked().len(), 7);
+    assert!(server.connections() <= 3, "{} connections", server.connections());
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_an_answer_only_where_it_may_be_absent() {
+    let server = Server::start(items(&[("meta-data/services/domain", "amazonaws.com")])).await;
+    let imds = imds(&server);
+    assert_eq!(imds.user_data().await.unwrap(), None);
+    assert_eq!(imds.target_lifecycle_state().await.unwrap(), None);
+    let error = imds.identity().await.unwrap_err();
+    assert_eq!(error.to_string(), "the instance metadata has no dynamic/instance-identity/document");
+    assert_eq!(error.class(), Class::Broken);
+}
+
+#[tokio::test]
+async fn user_data_comes_as_bytes() {
+    let server = Server::start(|seen| {
+        if seen.method == "PUT" { token("t", "60") } else { answer(200, &b"\x1f\x8b\x08\x00\xff\xfe\n"[..]) }
+    })
+    .await;
+    assert_eq!(imds(&server).user_data().await.unwrap().unwrap(), &b"\x1f\x8b\x08\x00\xff\xfe\n"[..]);
+}
+
+#[tokio::test]
+async fn a_refused_token_is_renewed_once() {
+    let tokens = AtomicUsize::new(0);
+    let server = Server::start(move |seen| {
+        if seen.method == "PUT" {
+            return token(tokens.fetch_add(1, Ordering::SeqCst), "21600");
+        }
+        if seen.headers["x-aws-ec2-metadata-token"] == "0" { answer(401, "") } else { answer(200, "data") }
+    })
+    .await;
+    let imds = imds(&server);
+    assert_eq!(imds.user_data().await.unwrap().unwrap(), "data");
+    assert_eq!(imds.user_data().await.unwrap().unwrap(), "data");
+    let (put, get) = ("PUT /latest/api/token", "GET /latest/user-data");
+    assert_eq!(server.asked(), [put, get, put, get, get]);
+}
+
+#[tokio::test]
+async fn a_token_that_is_always_refused_ends_the_question() {
+    let server = Server::start(|seen| if seen.method == "PUT" { token("t", "60") } else { answer(401, "") }).await;
+    let error = imds(&server).user_data().await.unwrap_err();
+    assert_eq!(error.class(), Class::Transient);
+    assert_eq!(server.asked().len(), 4);
+}
+
+#[tokio::test]
+async fn a_token_is_renewed_before_it_expires() {
+    let server = Server::start(|seen| if seen.method == "PUT" { token("t", "0") } else { answer(200, "x") }).await;
+    let imds = imds(&server);
+    imds.user_data().await.unwrap();
+    imds.user_data().await.unwrap();
+    assert_eq!(server.asked().iter().filter(|asked| asked.starts_with("PUT")).count(), 2);
+}
+
+#[tokio::test]
+async fn every_status_has_its_class() {
+    for (status, class) in [
+        (400, Class::Broken),
+        (403, Class::Misconfigured),
+        (429, Class::Transient),
+        (500, Class::Transient),
+        (503, Class::Transient),
+        (302, Class::Transient),
+    ] {
+        for on_token in [true, false] {
+            let server = Server::start(move |seen| match (seen.method == "PUT", on_token) {
+                (true, false) => token("t", "60"),
+                _ => answer(status, PAGE_404),
+            })
+            .await;
+            let error = imds(&server).target_lifecycle_state().await.unwrap_err();
+            assert_eq!(error.class(), class, "{status}: {error}");
+            assert_eq!(status == 403, error.to_string().contains("HttpTokens"), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_error_page_is_never_a_value() {
+    for body in [PAGE_404, "  <HTML><body>busy</body></HTML>", "<!DOCTYPE html>"] {
+        let server = Server::start(items(&with("user-data", body))).await;
+        let error = imds(&server).user_data().await.unwrap_err();
+        assert_eq!(error.to_string(), "the instance metadata answered with an error page when asked for user-data");
+        assert_eq!(error.class(), Class::Transient);
+    }
+    let server = Server::start(|seen| {
+        if seen.method == "PUT" {
+            return token("t", "60");
+        }
+        let page = Response::builder().header("content-type", "application/xhtml+xml");
+        Reply::Answer(page.body(Full::new(Bytes::from("InService"))).unwrap())
+    })
+    .await;
+    imds(&server).target_lifecycle_state().await.unwrap_err();
+    let server = Server::start(|_| answer(200, PAGE_404)).await;
+    let error = imds(&server).user_data().await.unwrap_err();
+    assert_eq!(error.to_string(), "the instance metadata answered with an error page when asked for a token");
+}
+
+#[tokio::test]
+async fn values_that_cannot_be_are_refused() {
+    for (item, body, what) in [
+        ("dynamic/instance-identity/document", "{}", "no identity document"),
+        (
+            "dynamic/instance-identity/document",
+            leak(DOCUMENT.replace("i-0123456789abcdef0", "i-xyz")),
+            "no instance id",
+        ),
+        ("dynamic/instance-identity/document", leak(DOCUMENT.replace("\"us-east-2\"", "\"us east\"")), "no region"),
+        ("dynamic/instance-identity/document", leak(DOCUMENT.replace("us-east-2a", "")), "no availability zone"),
+        ("dynamic/instance-identity/document", leak(DOCUMENT.replace("123456789012", "12345678901")), "no account id"),
+        ("meta-data/services/domain", "evil.example/path", "no domain"),
+        ("meta-data/autoscaling/target-lifecycle-state", "In Service", "no lifecycle state"),
+    ] {
+        let server = Server::start(items(&with(item, body))).await;
+        let error = imds(&server).identity().await.unwrap_err();
+        assert!(error.to_string().contains(what), "{error}");
+    }
+}
+
+fn leak(text: String) -> &'static str {
+    Box::leak(text.into_boxed_str())
+}
+
+#[tokio::test]
+async fn the_roles_credentials_are_read_and_not_printed() {
+    let server = Server::start(items(&everything())).await;
+    let credentials = imds(&server).credentials().await.unwrap();
+    assert_eq!((credentials.access_key_id(), credentials.secret_access_key()), ("ASIA", "hunter2"));
+    assert_eq!(credentials.session_token(), Some("tok"));
+    assert!(credentials.expiry().is_some());
+    assert!(!format!("{credentials:?}").contains("hunter2"));
+}
+
+#[tokio::test]
+async fn an_instance_without_a_usable_role_says_what_to_do() {
+    let failed = r#"{"Code":"AssumeRoleUnauthorizedAccess","Message":"no","LastUpdated":"2026-01-01T00:00:00Z"}"#;
+    for (items_of, text) in [
+        (vec![], "attach an instance profile"),
+        (
+            with("meta-data/iam/security-credentials/app-role", failed),
+            "role app-role answers AssumeRoleUnauthorizedAccess: attach",
+        ),
+    ] {
+        let server = Server::start(items(&items_of)).await;
+        let error = imds(&server).credentials().await.unwrap_err();
+        assert!(error.to_string().contains(text), "{error}");
+        assert_eq!(error.class(), Class::Denied);
+    }
+}
+
+#[tokio::test]
+async fn credentials_that_cannot_be_read_are_not_quoted() {
+    for body in [r#"{"SecretAccessKey":["hunter2"]}"#, r#"{"Code":"Success","SecretAccessKey":"hunter2"}"#] {
+        let server = Server::start(items(&with("meta-data/iam/security-credentials/app-role", body))).await;
+        let error = imds(&server).credentials().await.unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_connection_and_a_silent_service_pass() {
+    let http = Http::default();
+    let error = Imds::at(&"http://127.0.0.1:1".parse().unwrap(), http).user_data().await.unwrap_err();
+    assert_eq!(error.class(), Class::Transient);
+    let server = Server::start(|_| Reply::Hang).await;
+    let error = imds(&server).user_data().await.unwrap_err();
+    assert_eq!(error.class(), Class::Transient);
+}
+
+#[test]
+fn the_environment_of_the_sdks_names_the_endpoint() {
+    const ENDPOINT: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
+    const MODE: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE";
+    let base = |pairs: &[(&str, &str)]| {
+        let env = |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_string());
+        Imds::from_env(&env, Http::default()).map(|imds| imds.base().to_owned())
+    };
+    assert_eq!(base(&[]).unwrap(), "http://169.254.169.254");
+    assert_eq!(base(&[(MODE, "ipv6")]).unwrap(), "http://[fd00:ec2::254]");
+    assert_eq!(base(&[(MODE, "IPv4")]).unwrap(), "http://169.254.169.254");
+    assert_eq!(base(&[(MODE, "IPv6"), (ENDPOINT, "http://[::1]:1338/")]).unwrap(), "http://[::1]:1338");
+    assert_eq!(base(&[(ENDPOINT, "")]).unwrap(), "http://169.254.169.254");
+    for bad in [(MODE, "v6"), (ENDPOINT, "169.254.169.254"), (ENDPOINT, "http:///x"), (ENDPOINT, "not a url")] {
+        assert_eq!(base(&[bad]).unwrap_err().class(), Class::Misconfigured, "{bad:?}");
+    }
+}

@@ -1,0 +1,134 @@
+//! The other commands, beside a running agent or without one.
+
+use std::fs;
+use std::process::Output;
+
+use berth_kit::{Fault, World};
+
+use crate::{BERTH, SOON};
+
+/// Runs a command with the world's directories to its end.
+async fn berth(world: &World, words: &[&str]) -> Output {
+    let mut command = world.launcher(BERTH.as_ref()).command();
+    command.args(words);
+    // A thread of its own: the command may talk to an agent that this runtime listens to.
+    let ended = tokio::task::spawn_blocking(move || command.output().unwrap());
+    tokio::time::timeout(SOON, ended).await.expect("the command ends").unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[tokio::test]
+async fn status_and_wait_tell_of_a_running_agent() {
+    let world = World::start().await;
+    let image = world.app_image();
+    world.user_data(&format!("berth image={} port=0:8080 health=/health", image.by_tag()));
+
+    let none = berth(&world, &["status"]).await;
+    assert_eq!((none.status.code(), out(&none).as_str()), (Some(1), ""));
+    assert!(err(&none).contains("no berth agent runs"), "{}", err(&none));
+
+    // It waits for an agent that is not there yet.
+    let wait = ["wait", "ready", "--timeout", "1m"];
+    let (waited, agent) = tokio::join!(berth(&world, &wait), world.launch(BERTH.as_ref()));
+    assert_eq!(waited.status.code(), Some(0), "{}", err(&waited));
+    assert_eq!(agent.http("/ready").await.status, 200);
+
+    let text = berth(&world, &["status"]).await;
+    assert_eq!(text.status.code(), Some(0), "{}", err(&text));
+    let screen = out(&text);
+    assert!(screen.starts_with("ok · serve for "), "{screen}");
+    for fact in [&image.by_tag(), &image.digest, &world.container(), &world.instance_id] {
+        assert!(screen.contains(fact.as_str()), "{fact} in\n{screen}");
+    }
+    let json = berth(&world, &["status", "--json"]).await;
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(
+        (&json["phase"], &json["status"], &json["digest"]),
+        (&"serve".into(), &"ok".into(), &image.digest.into())
+    );
+
+    // The run directory has its agent.
+    let second = berth(&world, &["run", "listen=127.0.0.1:0"]).await;
+    assert_eq!(second.status.code(), Some(2), "{}", err(&second));
+    assert!(err(&second).contains("another berth runs with the run directory"), "{}", err(&second));
+    assert_eq!(agent.http("/ready").await.status, 200);
+
+    agent.signal("TERM");
+    assert_eq!(agent.exit_within(SOON).await, 0);
+    assert_eq!(berth(&world, &["status"]).await.status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn wait_tells_a_failed_boot_from_one_that_takes_too_long() {
+    let world = World::start().await;
+    let image = world.app_image();
+    world.user_data(&format!("berth image={} port=0:8080 boot.on_failure=hold", image.by_tag()));
+    world.fault("registry HEAD manifest", Fault::Hang).always();
+    let agent = world.launch(BERTH.as_ref()).await;
+    agent.phase_within("boot", SOON).await;
+    let late = berth(&world, &["wait", "ready", "--timeout", "1s"]).await;
+    assert_eq!(late.status.code(), Some(1));
+    assert!(err(&late).starts_with("berth: not ready in time: boot, "), "{}", err(&late));
+    agent.kill9().await;
+
+    world.faults.clear();
+    world.registry.deny(&world.name);
+    let wait = ["wait", "ready", "--timeout", "1m"];
+    let (failed, _agent) = tokio::join!(berth(&world, &wait), world.relaunch(BERTH.as_ref()));
+    assert_eq!(failed.status.code(), Some(3), "{}", err(&failed));
+    assert!(err(&failed).starts_with("berth: the boot failed: "), "{}", err(&failed));
+}
+
+#[tokio::test]
+async fn check_says_of_a_user_data_what_run_does_with_it() {
+    let world = World::start().await;
+    let image = world.app_image();
+    let file = world.state_dir().with_file_name("user-data");
+    let path = file.to_str().unwrap();
+
+    let good = format!("#cloud-config\n#berth image={} port=0:8080 health=/health\n", image.by_digest());
+    fs::write(&file, &good).unwrap();
+    world.user_data(&good);
+    let checked = berth(&world, &["check", path]).await;
+    assert_eq!(checked.status.code(), Some(0), "{}", err(&checked));
+    for fact in [image.by_digest(), world.container(), "GET /health on port 8080".into()] {
+        assert!(out(&checked).contains(&fact), "{fact} in\n{}", out(&checked));
+    }
+    assert_eq!(world.journal.count("imds"), 0, "it asks nobody");
+    let agent = world.launch(BERTH.as_ref()).await;
+    agent.ready_within(SOON).await;
+    agent.kill9().await;
+
+    let bad = format!("#cloud-config\n#berth image={} helth=/health imagge=x\n", image.repository);
+    fs::write(&file, &bad).unwrap();
+    world.user_data(&bad);
+    let checked = berth(&world, &["check", path]).await;
+    assert_eq!((checked.status.code(), out(&checked).as_str()), (Some(2), ""));
+    let agent = world.launch(BERTH.as_ref()).await;
+    assert_eq!(agent.exit_within(SOON).await, 2);
+    for fault in ["`helth`: unknown key, did you mean `health`?", "did you mean `image`?", "is not pinned"] {
+        assert!(err(&checked).contains(fault), "{fault} in\n{}", err(&checked));
+        assert!(agent.log_text().contains(fault), "{fault} in\n{}", agent.log_text());
+    }
+}
+
+#[tokio::test]
+async fn a_shell_takes_the_completions() {
+    let world = World::start().await;
+    let printed = berth(&world, &["completions", "bash"]).await;
+    assert_eq!(printed.status.code(), Some(0));
+    let script = format!(
+        "{}\nCOMP_WORDS=(berth wa) COMP_CWORD=1; _berth berth wa berth; echo \"${{COMPREPLY[@]}}\"",
+        out(&printed)
+    );
+    let mut bash = std::process::Command::new("bash");
+    let completed = bash.args(["--norc", "-c", &script]).output().unwrap();
+    assert_eq!(out(&completed).trim(), "wait", "{}", err(&completed));
+}

@@ -1,0 +1,74 @@
+//! The launch hook as the group sees it.
+
+use std::time::Duration;
+
+use berth_kit::{Fault, World};
+
+use crate::{BERTH, SOON};
+
+#[tokio::test]
+async fn a_hook_that_is_not_active_yet_is_completed_once_it_is() {
+    let world = World::builder().pending().start().await;
+    let image = world.app_image();
+    world.user_data(&format!("berth image={} port=0:8080", image.by_tag()));
+    let agent = world.launch(BERTH.as_ref()).await;
+    agent.ready_within(SOON).await;
+    world.journal.wait_for("autoscaling DescribeAutoScalingInstances", SOON).await;
+    world.journal.wait_for("autoscaling CompleteLifecycleAction", SOON).await;
+    world.autoscaling.refuse_although_active(1);
+    world.autoscaling.enter_wait();
+    world.autoscaling.wait_for_state("InService", SOON).await;
+    assert_eq!(world.autoscaling.completions().len(), 1);
+}
+
+#[tokio::test]
+async fn a_host_outside_any_group_simply_has_no_hook() {
+    let world = World::builder().no_group().start().await;
+    let image = world.app_image();
+    world.user_data(&format!("berth image={} port=0:8080", image.by_tag()));
+    let agent = world.launch(BERTH.as_ref()).await;
+    agent.ready_within(SOON).await;
+    agent.log_within("in no group", SOON).await;
+    assert_eq!(world.journal.count("autoscaling CompleteLifecycleAction"), 0);
+}
+
+#[tokio::test]
+async fn names_from_the_config_make_it_one_call() {
+    let world = World::start().await;
+    let image = world.app_image();
+    let group = world.autoscaling.group().to_owned();
+    world.user_data(&format!(
+        "berth image={} port=0:8080 lifecycle.group={group} lifecycle.launch_hook=launch",
+        image.by_tag()
+    ));
+    let agent = world.launch(BERTH.as_ref()).await;
+    agent.ready_within(SOON).await;
+    world.autoscaling.wait_for_state("InService", SOON).await;
+    assert_eq!(world.journal.count("autoscaling"), 1, "{}", world.journal.text());
+}
+
+#[tokio::test]
+async fn a_slow_pull_is_covered_by_heartbeats() {
+    let world = World::start().await;
+    let image = world.app_image();
+    world.fault("registry GET blob", Fault::Delay(Duration::from_secs(4))).times(2);
+    world.user_data(&format!("berth image={} port=0:8080 lifecycle.heartbeat=1s", image.by_tag()));
+    let agent = world.launch(BERTH.as_ref()).await;
+    agent.ready_within(SOON).await;
+    world.autoscaling.wait_for_state("InService", SOON).await;
+    let heartbeats = world.autoscaling.heartbeats();
+    assert!(heartbeats >= 2, "{heartbeats} heartbeats");
+    assert_eq!(agent.status().await["lifecycle"]["heartbeats"], heartbeats);
+}
+
+#[tokio::test]
+async fn a_group_that_may_not_be_asked_does_not_keep_the_app_from_serving() {
+    let world = World::start().await;
+    let image = world.app_image();
+    world.fault("autoscaling", Fault::AccessDenied).always();
+    world.user_data(&format!("berth image={} port=0:8080", image.by_tag()));
+    let agent = world.launch(BERTH.as_ref()).await;
+    agent.ready_within(SOON).await;
+    let state = agent.status().await["lifecycle"]["state"].to_string();
+    assert!(state.contains("autoscaling:DescribeAutoScalingInstances"), "{state}");
+}
