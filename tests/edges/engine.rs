@@ -1,7 +1,6 @@
 //! The engine's adapter against a real Docker Engine and Debian's own registry.
 
 mod bench;
-mod registry;
 
 mod containers;
 mod keys;

@@ -9,10 +9,8 @@ use crate::{BERTH, SOON};
 
 /// Runs a command with the world's directories to its end.
 async fn berth(world: &World, words: &[&str]) -> Output {
-    let mut command = world.launcher(BERTH.as_ref()).command();
-    command.args(words);
-    // A thread of its own: the command may talk to an agent that this runtime listens to.
-    let ended = tokio::task::spawn_blocking(move || command.output().unwrap());
+    let mut command = tokio::process::Command::from(world.launcher(BERTH.as_ref()).command());
+    let ended = command.args(words).kill_on_drop(true).output();
     tokio::time::timeout(SOON, ended).await.expect("the command ends").unwrap()
 }
 

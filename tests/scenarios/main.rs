@@ -12,6 +12,7 @@ mod config;
 mod failures;
 mod forms;
 mod hook;
+mod real_images;
 mod restart;
 mod secrecy;
 

@@ -19,12 +19,11 @@ use berth::edge::secret::Secret;
 use berth::effect::{ContainerId, Creation, RunningContainer};
 use berth::event::Exit;
 use berth::identity::Identity;
+use berth_kit::docker_registry::DockerRegistry;
 use bollard::Docker;
 use bollard::models::ContainerInspectResponse;
 use bollard::query_parameters::{CreateImageOptions, InspectContainerOptions, LogsOptions, PushImageOptions};
 use futures_util::StreamExt;
-
-use super::registry::Registry;
 
 /// The engine's socket.
 const SOCKET: &str = "/var/run/docker.sock";
@@ -33,7 +32,7 @@ const SOCKET: &str = "/var/run/docker.sock";
 pub(super) struct Bench {
     pub(super) engine: Engine,
     pub(super) docker: Docker,
-    pub(super) registry: Registry,
+    pub(super) registry: DockerRegistry,
     pub(super) delivery: Delivery,
     /// Its run directory, on tmpfs.
     _run_dir: tempfile::TempDir,
@@ -47,11 +46,11 @@ pub(super) type File<'a> = (&'a str, &'a [u8], u32);
 impl Bench {
     /// A bench with a registry that everybody may use.
     pub(super) async fn new() -> Self {
-        Self::with(Registry::open().await)
+        Self::with(DockerRegistry::open().await)
     }
 
     /// A bench with that registry.
-    pub(super) fn with(registry: Registry) -> Self {
+    pub(super) fn with(registry: DockerRegistry) -> Self {
         let docker = Docker::connect_with_unix(SOCKET, 120, bollard::API_DEFAULT_VERSION).expect("a Docker Engine");
         let run_dir = tempfile::Builder::new().prefix("berth-run-").tempdir_in("/dev/shm").unwrap();
         Self {
@@ -124,7 +123,7 @@ impl Bench {
 
     /// Everything that the machine would know before it creates a container of that image.
     pub(super) async fn creation(&mut self, image: &ImageRef, edit: impl FnOnce(&mut Config)) -> Creation {
-        let login = self.registry.login();
+        let login = self.registry.login().map(|(username, password)| (username, Secret::new(password)));
         let login = login.as_ref().map(|(username, password)| Login { username, password });
         let pinned = self.engine.resolve_digest(image, login).await.unwrap();
         let facts = self.engine.inspect_image(&pinned).await.unwrap().expect("the engine has the image");

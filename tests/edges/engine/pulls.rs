@@ -8,11 +8,11 @@ use berth::edge::engine::{Engine, EngineError, Login};
 use berth::edge::secret::Secret;
 use berth::event::PullProgress;
 use berth::fault::Class;
+use berth_kit::docker_registry::{DockerRegistry, PASSWORD};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::bench::{Bench, unique, within, words};
-use super::registry::{PASSWORD, Registry};
 
 const STALL: Duration = Duration::from_secs(60);
 
@@ -105,7 +105,7 @@ async fn a_registry_that_is_away_is_transient() {
 
 #[tokio::test]
 async fn a_registry_s_password_is_asked_for_and_reaches_it_unharmed() {
-    let mut bench = Bench::with(Registry::with_password().await);
+    let mut bench = Bench::with(DockerRegistry::with_password().await);
     let image = bench.busybox(&["CMD [\"env\"]"]).await;
     let (right, wrong) = (Secret::new(PASSWORD), Secret::new("wrong-password"));
     let right = Some(Login { username: "berth", password: &right });
@@ -126,7 +126,7 @@ async fn a_registry_s_password_is_asked_for_and_reaches_it_unharmed() {
 
 #[tokio::test]
 async fn a_registry_with_tls_is_a_registry() {
-    let mut bench = Bench::with(Registry::with_tls().await);
+    let mut bench = Bench::with(DockerRegistry::with_tls().await);
     let image = bench.busybox(&["CMD [\"env\"]"]).await;
     let pinned = bench.engine.resolve_digest(&image, None).await.unwrap();
     bench.forget_image(&image, &pinned).await;

@@ -94,6 +94,28 @@ impl Engine {
         self.send(request).await
     }
 
+    /// Pushes an image; what the engine said, one JSON object a line. `auth`: the header's value, which a push must have.
+    pub async fn push(&self, repository: &str, tag: &str, auth: &str) -> Answer {
+        let mut request = client::request("POST", &format!("/images/{repository}/push?tag={tag}"));
+        request.headers_mut().insert("x-registry-auth", auth.parse().expect("base64 fits a header"));
+        self.send(request).await
+    }
+
+    /// Takes away the names that the registry `host` gave to images, and the images that have no other.
+    pub async fn forget(&self, host: &str) {
+        for image in self.images_of(host).await {
+            for name in names(&image).filter(|name| name.starts_with(&format!("{host}/"))) {
+                self.call("DELETE", &format!("/images/{name}?force=1"), None).await;
+            }
+        }
+    }
+
+    async fn images_of(&self, host: &str) -> Vec<Value> {
+        let mut images = self.list("/images/json?digests=1").await;
+        images.retain(|image| names(image).any(|name| name.starts_with(&format!("{host}/"))));
+        images
+    }
+
     /// An image by reference; none if the engine has it not.
     pub async fn image(&self, reference: &str) -> Option<Value> {
         let answer = self.call("GET", &format!("/images/{reference}/json"), None).await;
@@ -112,16 +134,7 @@ impl Engine {
         if client::over_unix(&self.socket, client::request("GET", "/_ping")).await.is_err() {
             return;
         }
-        let ours = format!("{host}/");
-        let images: Vec<Value> = self.list("/images/json?digests=1").await;
-        let images: Vec<&Value> = images
-            .iter()
-            .filter(|image| {
-                let names =
-                    ["RepoTags", "RepoDigests"].iter().flat_map(|key| image[*key].as_array().into_iter().flatten());
-                names.filter_map(Value::as_str).any(|name| name.starts_with(&ours))
-            })
-            .collect();
+        let images = self.images_of(host).await;
         let ids: BTreeSet<&str> = images.iter().filter_map(|image| image["Id"].as_str()).collect();
 
         let labelled: BTreeSet<String> = self.labelled(label).await.iter().filter_map(id).collect();
@@ -140,14 +153,20 @@ impl Engine {
         for volume in volumes.iter().filter(|name| name.contains(mark)) {
             self.call("DELETE", &format!("/volumes/{volume}?force=1"), None).await;
         }
-        for image in ids {
-            self.call("DELETE", &format!("/images/{image}?force=1"), None).await;
-        }
+        self.forget(host).await;
     }
 
     async fn list(&self, path: &str) -> Vec<Value> {
         self.call("GET", path, None).await.json().as_array().cloned().unwrap_or_default()
     }
+}
+
+/// The tags and digests of an image, with their repositories.
+fn names(image: &Value) -> impl Iterator<Item = &str> {
+    ["RepoTags", "RepoDigests"]
+        .iter()
+        .flat_map(|key| image[*key].as_array().into_iter().flatten())
+        .filter_map(Value::as_str)
 }
 
 fn id(container: &Value) -> Option<String> {

@@ -25,6 +25,7 @@ pub mod imds;
 pub mod parameter_store;
 pub mod secrets_manager;
 
+pub mod docker_registry;
 pub mod image;
 pub mod registry;
 

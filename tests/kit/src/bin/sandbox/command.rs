@@ -7,8 +7,7 @@ use berth_kit::Fault;
 use nix::sys::signal::Signal;
 
 /// For `help`.
-pub(crate) const HELP: &str = "\
-  launch [key=value …]             start berth; the words win over the user-data
+pub(crate) const HELP: &str = "  launch [key=value …]             start berth; the words win over the user-data
   wait ready | wait end            wait until /ready says 200, or until berth ended
   status                           what `berth status` shows
   ready                            what /ready answers

@@ -22,8 +22,9 @@ pub(crate) async fn run(screen: &Screen) -> Result<(), String> {
     let following = Following::begin(stage.launcher().start().await, screen, true);
     let told = story(&stage, &following, screen, hold).await;
     screen.footer("");
-    if told.is_err() && following.seen().ended.is_none() {
-        screen.line(&following.last_words());
+    let words = following.last_words();
+    if told.is_err() && following.seen().ended.is_none() && !words.is_empty() {
+        screen.line(&words);
     }
     told?;
     let (engine, container, image) = (stage.world.engine.clone(), stage.world.container(), stage.image.by_digest());

@@ -103,8 +103,9 @@ impl Show {
         self.screen.footer("");
         let code = agent.exit_within(Duration::from_secs(5)).await;
         self.line("", &format!("berth ended with exit code {code}"));
-        if code != 0 && code < 128 {
-            self.screen.line(&last_words(&agent));
+        let words = last_words(&agent);
+        if code != 0 && !words.is_empty() {
+            self.screen.line(&words);
         }
         self.tell.send_modify(|seen| seen.ended = Some(code));
     }

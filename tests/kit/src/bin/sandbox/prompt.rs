@@ -107,7 +107,11 @@ impl Prompt {
                 self.stage.user_data = text;
             }
             Command::Signal(name) => self.running()?.agent.signal(&name),
-            Command::Kill => self.running()?.agent.kill9().await,
+            Command::Kill => {
+                let following = self.running()?;
+                following.agent.kill9().await;
+                following.end(PATIENCE).await;
+            }
             Command::Help => self.screen.line(HELP),
             Command::Nothing | Command::Quit => {}
         }

@@ -1,42 +1,49 @@
-//! Debian's docker-registry on loopback: open, behind htpasswd, or with TLS.
+//! Debian's docker-registry on loopback: somebody else's registry, open, behind htpasswd, or with TLS. An engine pushes to it.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::thread;
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE;
-use berth::edge::secret::Secret;
+use base64::prelude::BASE64_URL_SAFE;
+use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::net::TcpStream;
+use tokio::runtime::Builder;
 
-use super::bench::within;
+use crate::engine::Engine;
+use crate::registry::Pushed;
 
 /// A password whose credentials hold bytes on which the two base64 alphabets differ.
-pub(super) const PASSWORD: &str = "???>>>~~~";
+pub const PASSWORD: &str = "???>>>~~~";
 
 /// A registry that ends with the test.
-pub(super) struct Registry {
+pub struct DockerRegistry {
     port: u16,
     process: Child,
     password: Option<&'static str>,
+    /// The engine that pushed to it.
+    engine: Mutex<Option<Engine>>,
     /// Its config and its certificate.
-    _files: tempfile::TempDir,
+    _files: TempDir,
 }
 
-impl Registry {
+impl DockerRegistry {
     /// One that everybody may use.
-    pub(super) async fn open() -> Self {
+    pub async fn open() -> Self {
         Self::start(None, false).await
     }
 
     /// One that asks for the username `berth` and [`PASSWORD`].
-    pub(super) async fn with_password() -> Self {
+    pub async fn with_password() -> Self {
         Self::start(Some(PASSWORD), false).await
     }
 
     /// One with a certificate of its own making: the engine does not check those of loopback.
-    pub(super) async fn with_tls() -> Self {
+    pub async fn with_tls() -> Self {
         Self::start(None, true).await
     }
 
@@ -76,38 +83,63 @@ impl Registry {
             .stderr(Stdio::null())
             .spawn()
             .expect("docker-registry, of Debian's package of that name");
-        let registry = Self { port, process, password, _files: files };
-        within(async {
+        let registry = Self { port, process, password, engine: Mutex::default(), _files: files };
+        let listening = tokio::time::timeout(Duration::from_secs(60), async {
             while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_err() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
-        })
-        .await;
+        });
+        listening.await.expect("docker-registry listens within a minute");
         registry
     }
 
     /// Host and port, as an image reference has them.
-    pub(super) fn address(&self) -> String {
+    pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// What it asks for.
-    pub(super) fn login(&self) -> Option<(&'static str, Secret)> {
-        self.password.map(|password| ("berth", Secret::new(password)))
+    /// The username and the password that it asks for.
+    pub fn login(&self) -> Option<(&'static str, &'static str)> {
+        self.password.map(|password| ("berth", password))
     }
 
     /// The same as the engine's header: a push must have one, even an empty one.
-    pub(super) fn auth_header(&self) -> String {
-        let auth = match self.password {
-            Some(password) => format!(r#"{{"username":"berth","password":"{password}"}}"#),
-            None => "{}".to_owned(),
-        };
-        URL_SAFE.encode(auth)
+    pub fn auth_header(&self) -> String {
+        let auth = self.login().map(|(username, password)| json!({ "username": username, "password": password }));
+        BASE64_URL_SAFE.encode(auth.unwrap_or_else(|| json!({})).to_string())
+    }
+
+    /// Lets the engine push an image that it has, as `REPOSITORY:v1`, and forget again that it did. When the registry ends,
+    /// the engine forgets what it pulled from it, too.
+    ///
+    /// # Panics
+    /// If it cannot.
+    pub async fn push(&self, engine: &Engine, image: &str, repository: &str) -> Pushed {
+        *self.engine.lock().unwrap() = Some(engine.clone());
+        let (repository, tag) = (format!("{}/{repository}", self.address()), "v1");
+        let tagged = engine.call("POST", &format!("/images/{image}/tag?repo={repository}&tag={tag}"), None).await;
+        assert_eq!(tagged.status, 201, "{image}: {}", tagged.text());
+        let answer = engine.push(&repository, tag, &self.auth_header()).await;
+        engine.forget(&self.address()).await;
+        let lines: Vec<Value> = answer.text().lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let digest = lines.iter().find_map(|line| line["aux"]["Digest"].as_str());
+        let digest = digest.unwrap_or_else(|| panic!("{image} was not pushed: {}", answer.text())).to_owned();
+        Pushed { repository, tag: tag.into(), digest }
     }
 }
 
-impl Drop for Registry {
+impl Drop for DockerRegistry {
     fn drop(&mut self) {
+        if let Some(engine) = self.engine.get_mut().unwrap().take() {
+            let host = self.address();
+            // A thread of its own: the test's runtime may be the one that this drop runs on.
+            let forgetting = thread::spawn(move || {
+                let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+                let forget = async { tokio::time::timeout(Duration::from_secs(30), engine.forget(&host)).await };
+                let _ = runtime.block_on(forget);
+            });
+            let _ = forgetting.join();
+        }
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
