@@ -3,8 +3,10 @@
 mod bench;
 mod registry;
 
+mod connections;
 mod containers;
 mod keys;
 mod probes;
 mod pulls;
+mod rotation;
 mod secrets;
