@@ -2,8 +2,10 @@
 
 mod bench;
 
+mod connections;
 mod containers;
 mod keys;
 mod probes;
 mod pulls;
+mod rotation;
 mod secrets;

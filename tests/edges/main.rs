@@ -5,6 +5,7 @@
 mod moto;
 mod server;
 mod services;
+mod whole;
 
 mod autoscaling;
 mod aws;
@@ -12,8 +13,11 @@ mod dns;
 mod ecr;
 mod http;
 mod imds;
+mod membership;
 mod metrics;
 mod parity;
 mod secrets;
+mod sight;
+mod systemd;
 
 mod engine;

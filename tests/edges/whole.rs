@@ -1,0 +1,42 @@
+//! The whole edge over a world of the kit's: for effects that are more than one neighbour's.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use berth::edge::aws::Aws;
+use berth::edge::console::Console;
+use berth::edge::deliver::Delivery;
+use berth::edge::door::Door;
+use berth::edge::engine::Engine;
+use berth::edge::http::Http;
+use berth::edge::imds::Imds;
+use berth::edge::{Edge, Parts, Sources};
+use berth::effect::Effect;
+use berth::event::Event;
+use berth::published::Published;
+use berth_kit::World;
+use tokio::sync::{mpsc, watch};
+
+/// An edge as one process of the agent has it, which knows who it is.
+pub(crate) async fn edge(world: &World, delivery: &Delivery) -> Edge {
+    let http = Http::default();
+    let imds = Imds::at(&world.imds.endpoint().parse().unwrap(), http.clone());
+    let endpoint = world.aws.endpoint();
+    let env = move |name: &str| (name == "AWS_ENDPOINT_URL").then(|| endpoint.clone());
+    let (_, published) = watch::channel(Arc::new(Published::default()));
+    let edge = Edge::new(Parts {
+        aws: Aws::new(http, imds.clone(), &env),
+        imds,
+        engine: Engine::new(None).unwrap(),
+        delivery: delivery.clone(),
+        console: Console { path: PathBuf::from("/dev/null") },
+        sources: Sources { file: PathBuf::new(), file_is_required: false, words: Vec::new() },
+        binary: Path::new(env!("CARGO_BIN_EXE_berth")).to_owned(),
+        endpoint: Door::open(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), published),
+        notices: mpsc::channel(64).0,
+    });
+    let identified = edge.perform(Effect::Identify).await;
+    assert!(matches!(identified, Event::Identified(_)), "{identified}");
+    edge
+}
