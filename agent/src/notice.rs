@@ -11,7 +11,11 @@ use crate::desk::Desk;
 use crate::effect::{Effect, Job, Ticket};
 use crate::event::Event;
 use crate::identity::TargetState;
-use crate::retry::FAR;
+use crate::retry::Backoff;
+
+/// Between two looks while the metadata stumbles or throttles: long enough to let it recover, short enough to hear a spot
+/// notice of two minutes in time.
+const STUMBLE: Backoff = Backoff { first: Duration::from_millis(500), cap: Duration::from_secs(5) };
 
 /// What the metadata says at one moment (`autoscaling/target-lifecycle-state`, `spot/instance-action`,
 /// `events/recommendations/rebalance`, `events/maintenance/scheduled`).
@@ -93,7 +97,7 @@ impl Watcher {
             Event::Failed(Job::WatchMetadata, _) => {
                 self.asked = None;
                 self.failures = self.failures.saturating_add(1);
-                self.next = Some(now + self.interval.max(desk.wait(FAR, self.failures)));
+                self.next = Some(now + self.interval.max(desk.wait(STUMBLE, self.failures)));
                 Vec::new()
             }
             _ => Vec::new(), // other rooms' answers

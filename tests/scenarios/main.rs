@@ -9,6 +9,7 @@ mod steps;
 mod boot;
 mod commands;
 mod config;
+mod drain;
 mod failures;
 mod forms;
 mod hook;

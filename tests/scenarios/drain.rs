@@ -1,0 +1,250 @@
+//! Leaving well: in the right order whatever comes first, with the hook completed once, and as fast as its clients allow.
+
+use std::time::{Duration, SystemTime};
+
+use berth_kit::{Agent, Fault, World, client};
+use tokio::net::TcpStream;
+
+use crate::steps::{container, until};
+use crate::{BERTH, SOON};
+
+/// Waits that are short, so that a test is; the line may say otherwise.
+const QUICK: &str = r#"
+    stop_timeout = "2s"
+    drain = { settle = "1s", idle = "500ms", timeout = "20s" }
+    lifecycle = { poll = "500ms" }
+"#;
+
+/// A serving instance whose launch is over.
+async fn serving(more: &str) -> (World, Agent) {
+    let world = World::start().await;
+    let image = world.app_image();
+    world.ami_defaults(QUICK);
+    world.user_data(&format!("berth image={} port=0:8080 health=/health {more}", image.by_tag()));
+    let agent = world.launch(BERTH.as_ref()).await;
+    agent.ready_within(SOON).await;
+    world.autoscaling.wait_for_state("InService", SOON).await;
+    (world, agent)
+}
+
+fn results(world: &World) -> Vec<String> {
+    world.autoscaling.completions().into_iter().map(|one| format!("{} {}", one.hook, one.result)).collect()
+}
+
+async fn app_runs(world: &World) -> bool {
+    container(world).await["State"]["Running"] == true
+}
+
+#[tokio::test]
+async fn a_terminated_instance_turns_503_drains_stops_and_then_completes_the_hook() {
+    let (world, agent) = serving("").await;
+    world.autoscaling.terminate();
+    until("503", async || agent.http("/ready").await.status == 503).await;
+    assert_eq!(agent.http("/ready").await.json()["status"], "draining");
+    assert!(app_runs(&world).await, "it still serves while load balancers find out");
+    assert_eq!(agent.app("/").await.status, 200);
+    world.autoscaling.enter_wait();
+    assert_eq!(agent.exit_within(SOON).await, 0);
+    assert!(!app_runs(&world).await);
+    assert_eq!(results(&world), ["launch CONTINUE", "terminate CONTINUE"]);
+    assert!(world.console_text().contains("drained"), "{}", world.console_text());
+}
+
+#[tokio::test]
+async fn completing_is_tried_until_the_hook_is_active() {
+    let (world, agent) = serving("").await;
+    world.autoscaling.terminate();
+    world.journal.wait_for_count("autoscaling CompleteLifecycleAction", 2, SOON).await;
+    assert!(agent.runs(), "refused, and tried again");
+    assert!(!app_runs(&world).await);
+    world.autoscaling.refuse_although_active(1);
+    world.autoscaling.enter_wait();
+    assert_eq!(agent.exit_within(SOON).await, 0);
+    assert_eq!(results(&world), ["launch CONTINUE", "terminate CONTINUE"]);
+}
+
+#[tokio::test]
+async fn an_expired_hook_is_given_up() {
+    let (world, agent) = serving("").await;
+    world.autoscaling.terminate();
+    world.autoscaling.enter_wait();
+    world.autoscaling.time_out();
+    assert_eq!(agent.exit_within(SOON).await, 0);
+    assert_eq!(
+        results(&world),
+        ["launch CONTINUE", "terminate ABANDON"],
+        "the latter is the timeout's, not the agent's"
+    );
+    assert!(world.console_text().contains("expired"), "{}", world.console_text());
+}
+
+#[tokio::test]
+async fn a_request_in_flight_ends_well_and_heartbeats_cover_it() {
+    let (world, agent) = serving("lifecycle.heartbeat=1s").await;
+    let address = agent.app_address().await;
+    let slow = tokio::spawn(async move { client::over_tcp(address, client::request("GET", "/slow?ms=6000")).await });
+    until("a connection", async || connections(&world).await > 0).await;
+    world.autoscaling.terminate();
+    world.autoscaling.enter_wait();
+    assert_eq!(slow.await.unwrap().unwrap().status, 200);
+    assert_eq!(agent.exit_within(SOON).await, 0);
+    assert!(world.autoscaling.heartbeats() >= 3, "{} heartbeats", world.autoscaling.heartbeats());
+    assert_eq!(results(&world), ["launch CONTINUE", "terminate CONTINUE"]);
+}
+
+/// Established connections to the app's port, as its own namespace lists them.
+async fn connections(world: &World) -> usize {
+    let pid = container(world).await["State"]["Pid"].to_string();
+    let table = std::fs::read_to_string(format!("/proc/{pid}/net/tcp")).unwrap_or_default();
+    table.lines().filter(|line| line.contains(":1F90") && line.contains(" 01 ")).count()
+}
+
+#[tokio::test]
+async fn a_connection_that_stays_open_is_waited_for_and_cut_by_the_timeout() {
+    let (world, agent) = serving("drain.timeout=4s").await;
+    let held = TcpStream::connect(agent.app_address().await).await.unwrap();
+    until("a connection", async || connections(&world).await > 0).await;
+    agent.signal("TERM");
+    agent.log_within("ConnectionsCounted 1", SOON).await;
+    assert_eq!(agent.exit_within(SOON).await, 5);
+    drop(held);
+}
+
+#[tokio::test]
+async fn sigterm_drains_in_a_group_without_an_active_hook() {
+    let (world, agent) = serving("").await;
+    agent.signal("TERM");
+    assert_eq!(agent.exit_within(SOON).await, 0);
+    assert_eq!(results(&world), ["launch CONTINUE"]);
+}
+
+#[tokio::test]
+async fn sigterm_during_a_drain_changes_nothing_and_a_second_means_now() {
+    let (world, agent) = serving("drain.settle=30s").await;
+    world.autoscaling.terminate();
+    agent.phase_within("drain", SOON).await;
+    agent.signal("TERM");
+    agent.log_within("SIGTERM", SOON).await;
+    assert!(agent.runs() && app_runs(&world).await);
+    agent.signal("TERM");
+    assert_eq!(agent.exit_within(Duration::from_secs(15)).await, 5);
+}
+
+#[tokio::test]
+async fn spot_takes_the_instance_out_at_once_and_completes_the_hook_too() {
+    let (world, agent) = serving("").await;
+    world.autoscaling.put("Terminating", None);
+    world.autoscaling.enter_wait();
+    world.imds.target_state(Some("InService"));
+    world.imds.spot_interruption("terminate", SystemTime::now() + Duration::from_secs(120));
+    until("503", async || agent.http("/ready").await.status == 503).await;
+    assert_eq!(agent.exit_within(SOON).await, 0);
+    assert_eq!(results(&world), ["launch CONTINUE", "terminate CONTINUE"]);
+}
+
+#[tokio::test]
+async fn a_notice_during_the_boot_starts_nothing() {
+    let world = World::start().await;
+    let image = world.app_image();
+    world.fault("registry GET blob", Fault::Hang).always();
+    world.ami_defaults(QUICK);
+    world.user_data(&format!("berth image={} port=0:8080", image.by_digest()));
+    let agent = world.launch(BERTH.as_ref()).await;
+    agent.log_within("> PullImage", SOON).await;
+    world.autoscaling.terminate();
+    world.autoscaling.enter_wait();
+    assert_eq!(agent.exit_within(SOON).await, 0);
+    assert!(world.engine.inspect(&world.container()).await.is_none());
+}
+
+#[tokio::test]
+async fn an_agent_killed_during_a_drain_drains_again_when_it_comes_back() {
+    let (world, agent) = serving("drain.settle=5s").await;
+    world.autoscaling.terminate();
+    agent.phase_within("drain", SOON).await;
+    agent.kill9().await;
+    assert!(app_runs(&world).await);
+    let again = world.relaunch(BERTH.as_ref()).await;
+    again.phase_within("drain", SOON).await;
+    assert!(app_runs(&world).await, "its clients get their time");
+    world.autoscaling.enter_wait();
+    assert_eq!(again.exit_within(SOON).await, 0);
+    assert!(!app_runs(&world).await);
+    assert_eq!(results(&world), ["launch CONTINUE", "terminate CONTINUE"]);
+}
+
+#[tokio::test]
+async fn metadata_that_stumbles_is_not_a_notice() {
+    let (world, agent) = serving("").await;
+    world.imds.expire_tokens();
+    for fault in [Fault::Throttle, Fault::Status(503), Fault::ErrorPage(200), Fault::ErrorPage(500), Fault::Cut] {
+        world.fault("imds GET meta-data/autoscaling/target-lifecycle-state", fault).times(1);
+    }
+    let faulty = world.journal.count("imds GET meta-data/autoscaling/target-lifecycle-state");
+    world.journal.wait_for_count("imds GET meta-data/autoscaling/target-lifecycle-state", faulty + 9, SOON).await;
+    assert_eq!(agent.http("/ready").await.status, 200);
+    world.autoscaling.terminate();
+    world.autoscaling.enter_wait();
+    assert_eq!(agent.exit_within(SOON).await, 0);
+}
+
+#[tokio::test]
+async fn standby_is_503_with_the_app_running_and_comes_back() {
+    let (world, agent) = serving("").await;
+    world.autoscaling.put("Standby", Some("Standby"));
+    until("standby", async || agent.http("/ready").await.json()["status"] == "standby").await;
+    assert_eq!(agent.app("/").await.status, 200);
+    world.autoscaling.put("InService", Some("InService"));
+    until("ready", async || agent.http("/ready").await.status == 200).await;
+}
+
+#[tokio::test]
+async fn a_warm_pool_prepares_waits_and_boots_when_it_is_called() {
+    let world = World::start().await;
+    let image = world.app_image();
+    world.autoscaling.put("Warmed:Pending", Some("Warmed:Running"));
+    world.autoscaling.enter_wait();
+    world.secrets.put("prod/api", r#"{"PASSWORD":"not before it serves"}"#);
+    world.ami_defaults(QUICK);
+    world.user_data(&format!("berth image={} port=0:8080 secrets=prod/api", image.by_tag()));
+    let agent = world.launch(BERTH.as_ref()).await;
+    agent.phase_within("warm", SOON).await;
+    assert_eq!(agent.http("/ready").await.json()["status"], "warm");
+    until("the hook", async || world.autoscaling.completions().len() == 1).await;
+    assert_eq!(world.journal.count("secretsmanager"), 0);
+    assert!(world.engine.inspect(&world.container()).await.is_none());
+
+    world.autoscaling.put("Pending", Some("InService"));
+    world.autoscaling.enter_wait();
+    agent.ready_within(SOON).await;
+    until("the second hook", async || world.autoscaling.completions().len() == 2).await;
+    assert_eq!(agent.log_text().matches("> PullImage").count(), 1, "the layers were here");
+}
+
+#[tokio::test]
+async fn rotated_secrets_reach_the_app_by_a_restart() {
+    let world = World::start().await;
+    let image = world.app_image();
+    world.secrets.put("prod/api", r#"{"PASSWORD":"first"}"#);
+    world.user_data(&format!("berth image={} port=0:8080 secrets=prod/api secrets_refresh=2s", image.by_tag()));
+    let agent = world.launch(BERTH.as_ref()).await;
+    agent.ready_within(SOON).await;
+    let before = agent.app("/env/PASSWORD").await.text();
+    world.secrets.put("prod/api", r#"{"PASSWORD":"second"}"#);
+    agent.log_within("SecretsChecked changed", SOON).await;
+    until("restarted", async || agent.status().await["restarts"] == 1).await;
+    until("ready", async || agent.http("/ready").await.status == 200).await;
+    assert_ne!(agent.app("/env/PASSWORD").await.text(), before);
+}
+
+#[tokio::test]
+async fn in_steady_state_no_service_of_aws_is_called() {
+    let (world, agent) = serving("").await;
+    let services = ["autoscaling", "secretsmanager", "ssm", "ecr"];
+    let calls = || services.map(|service| world.journal.count(service));
+    let before = calls();
+    let polls = world.journal.count("imds GET meta-data/autoscaling/target-lifecycle-state");
+    world.journal.wait_for_count("imds GET meta-data/autoscaling/target-lifecycle-state", polls + 10, SOON).await;
+    assert_eq!(calls(), before);
+    assert_eq!(agent.http("/ready").await.status, 200);
+}
