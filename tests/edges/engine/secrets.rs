@@ -197,6 +197,25 @@ fn files_are_replaced_in_a_directory_that_stays() {
 }
 
 #[test]
+fn what_is_in_place_is_told_from_anything_else() {
+    let run_dir = tempfile::tempdir_in("/dev/shm").unwrap();
+    let delivery = Delivery::new(run_dir.path());
+    for how in [SecretsAs::Env, SecretsAs::Files] {
+        let holds = |values: &[(&str, &str)]| delivery.holds("berth-app", how, &secrets(values)).unwrap();
+        assert_eq!(holds(&[("a", "1")]), None);
+        let given = [("a", "1"), ("b", "x\ny=z")];
+        delivery.write("berth-app", how, &secrets(&given)).unwrap();
+        assert_eq!(holds(&given), Some(true));
+        for other in [&given[..1], &[("a", "2"), given[1]], &[given[0], given[1], ("c", "")], &[]] {
+            assert_eq!(holds(other), Some(false), "{how:?} {other:?}");
+        }
+    }
+    std::fs::write(run_dir.path().join("secrets/berth-app/files/.berth-unfinished"), "cut off").unwrap();
+    let given = secrets(&[("a", "1"), ("b", "x\ny=z")]);
+    assert_eq!(delivery.holds("berth-app", SecretsAs::Files, &given).unwrap(), Some(true));
+}
+
+#[test]
 fn no_secret_is_written_to_a_disk() {
     let on_disk = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let delivery = Delivery::new(on_disk.path());
