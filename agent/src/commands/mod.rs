@@ -7,6 +7,8 @@ use std::process::ExitCode;
 use crate::fault::{Class, Fault};
 
 pub mod check;
+pub mod drain;
+pub mod drained;
 pub mod status;
 pub mod wait;
 
@@ -28,3 +30,6 @@ pub fn failed(code: impl Into<u8>, reason: &str) -> ExitCode {
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     Fault::from_error(Class::Broken, error).reason
 }
+
+#[cfg(test)]
+mod fake;
