@@ -39,6 +39,15 @@ Examples:
   terraform output -raw user_data | berth check -
   berth check --json /etc/berth/berth.toml";
 
+const TIMELINE: &str = "\
+A bar is a step; all bars of the boot share one axis, those of the drain another. The longest chain is what the whole waited for:
+to be faster, shorten a step on it.
+
+Examples:
+  berth timeline
+  berth timeline --svg >timeline.svg
+  berth timeline --json | jq '.panels[].steps[] | select(.critical) | .name'";
+
 const WAIT: &str = "\
 Examples:
   berth wait ready
@@ -96,6 +105,9 @@ pub enum Command {
     Check(Check),
     /// Show the running agent in one screen
     Status(Status),
+    /// Show where the time of the boot and of the drain went
+    #[command(after_help = TIMELINE)]
+    Timeline(Timeline),
     /// Take the instance out of traffic, stop the app and end the agent
     #[command(after_help = DRAIN)]
     Drain(Drain),
@@ -140,6 +152,17 @@ pub struct Status {
     /// Print what /v1/status answers
     #[arg(long)]
     pub json: bool,
+}
+
+/// `berth timeline`
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Timeline {
+    /// Print JSON; moments and spans are in seconds
+    #[arg(long, conflicts_with = "svg")]
+    pub json: bool,
+    /// Print a picture, for a browser or a wiki
+    #[arg(long)]
+    pub svg: bool,
 }
 
 /// `berth drain`

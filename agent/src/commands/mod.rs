@@ -9,7 +9,9 @@ use crate::fault::{Class, Fault};
 pub mod check;
 pub mod drain;
 pub mod drained;
+mod figures;
 pub mod status;
+pub mod timeline;
 pub mod wait;
 
 /// The exit code of a command whose answer is no. The agent itself never ends with it.
