@@ -152,6 +152,9 @@ pub struct Status {
     /// Print what /v1/status answers
     #[arg(long)]
     pub json: bool,
+    /// Again at every event, until the agent ends or Ctrl-C; appended when standard output is no terminal
+    #[arg(long)]
+    pub watch: bool,
 }
 
 /// `berth timeline`

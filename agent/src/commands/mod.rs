@@ -11,6 +11,7 @@ pub mod drain;
 pub mod drained;
 mod figures;
 pub mod status;
+pub mod status_watch;
 pub mod timeline;
 pub mod wait;
 

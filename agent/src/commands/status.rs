@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use crate::cli::{Global, Status};
 use crate::commands::figures::{bytes, span};
+use crate::commands::status_watch;
 use crate::commands::timeline::{Timeline, bars};
 use crate::edge::console::one_line;
 use crate::edge::socket_client::{self, ClientError};
@@ -22,6 +23,9 @@ const TEXT: usize = 160;
 
 /// The whole command.
 pub async fn main(global: &Global, args: &Status) -> ExitCode {
+    if args.watch {
+        return status_watch::main(&global.run_dir(), args.json).await;
+    }
     match run(&global.run_dir(), args.json).await {
         Ok(text) => {
             super::say(&text);
