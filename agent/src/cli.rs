@@ -39,12 +39,34 @@ Examples:
   terraform output -raw user_data | berth check -
   berth check --json /etc/berth/berth.toml";
 
+const TIMELINE: &str = "\
+A bar is a step; all bars of the boot share one axis, those of the drain another. The longest chain is what the whole waited for:
+to be faster, shorten a step on it.
+
+Examples:
+  berth timeline
+  berth timeline --svg >timeline.svg
+  berth timeline --json | jq '.panels[].steps[] | select(.critical) | .name'";
+
 const WAIT: &str = "\
 Examples:
   berth wait ready
   berth wait ready --timeout 5m && echo serving
+  berth drain && berth wait drained --timeout 6m
 
-Exit codes: 0 ready, 1 not ready in time or draining, 3 the boot failed.";
+Exit codes of ready: 0 ready, 1 not ready in time or draining, 3 the boot failed.
+Exit codes of drained: 0 the agent is gone or was not there, 1 not in time, or gone without a word; else the agent's own: 5 the
+drain was cut short.";
+
+const DRAIN: &str = "\
+/ready answers 503 at once; the app is stopped when its connections have ended. SIGTERM to the agent does the same.
+
+Examples:
+  berth drain --reason 'replacing the disk'
+  berth drain --wait && shutdown now
+
+Exit codes: 0 the agent will drain (--wait: has drained), 1 no agent runs; with --wait the agent's own: 5 the drain was cut short
+by its deadline.";
 
 /// Boots, serves and drains one container on a plain EC2 instance.
 #[derive(Clone, Debug, PartialEq, Eq, Parser)]
@@ -83,6 +105,12 @@ pub enum Command {
     Check(Check),
     /// Show the running agent in one screen
     Status(Status),
+    /// Show where the time of the boot and of the drain went
+    #[command(after_help = TIMELINE)]
+    Timeline(Timeline),
+    /// Take the instance out of traffic, stop the app and end the agent
+    #[command(after_help = DRAIN)]
+    Drain(Drain),
     /// Wait until the instance is in a state, for scripts
     #[command(after_help = WAIT)]
     Wait(Wait),
@@ -124,6 +152,31 @@ pub struct Status {
     /// Print what /v1/status answers
     #[arg(long)]
     pub json: bool,
+    /// Again at every event, until the agent ends or Ctrl-C; appended when standard output is no terminal
+    #[arg(long)]
+    pub watch: bool,
+}
+
+/// `berth timeline`
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Timeline {
+    /// Print JSON; moments and spans are in seconds
+    #[arg(long, conflicts_with = "svg")]
+    pub json: bool,
+    /// Print a picture, for a browser or a wiki
+    #[arg(long)]
+    pub svg: bool,
+}
+
+/// `berth drain`
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Drain {
+    /// Why, for those who look: `berth status`, the log, the console
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Wait until the agent has ended
+    #[arg(long)]
+    pub wait: bool,
 }
 
 /// `berth wait`
@@ -142,6 +195,8 @@ pub struct Wait {
 pub enum Condition {
     /// /ready answers 200
     Ready,
+    /// The agent has ended
+    Drained,
 }
 
 impl Global {
@@ -214,7 +269,9 @@ mod tests {
         let Command::Wait(wait) = parse("berth wait ready --timeout 90s").unwrap().command else { panic!() };
         assert_eq!((wait.condition, wait.timeout), (Condition::Ready, Duration::from_secs(90)));
         for refused in [
-            "berth wait drained",
+            "berth wait",
+            "berth wait gone",
+            "berth drain because",
             "berth wait ready --timeout 5",
             "berth wait ready --timeout 9999999999999999999h",
             "berth",

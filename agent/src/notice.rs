@@ -145,7 +145,9 @@ impl Watcher {
         // A state that vanishes for a moment and comes back is the same state.
         let target_state = sight.target_state.clone().or_else(|| self.seen.target_state.take());
         let spot = sight.spot.clone().or_else(|| self.seen.spot.take());
-        self.seen = Sight { target_state, spot, ..sight.clone() };
+        let maintenance = sight.maintenance.clone().or_else(|| self.seen.maintenance.take());
+        let rebalance = sight.rebalance || self.seen.rebalance;
+        self.seen = Sight { target_state, spot, rebalance, maintenance };
         notices
     }
 }

@@ -7,7 +7,12 @@ use std::process::ExitCode;
 use crate::fault::{Class, Fault};
 
 pub mod check;
+pub mod drain;
+pub mod drained;
+mod figures;
 pub mod status;
+pub mod status_watch;
+pub mod timeline;
 pub mod wait;
 
 /// The exit code of a command whose answer is no. The agent itself never ends with it.
@@ -28,3 +33,6 @@ pub fn failed(code: impl Into<u8>, reason: &str) -> ExitCode {
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     Fault::from_error(Class::Broken, error).reason
 }
+
+#[cfg(test)]
+mod fake;

@@ -8,10 +8,13 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::cli::{Global, Status};
+use crate::commands::figures::{bytes, span};
+use crate::commands::status_watch;
+use crate::commands::timeline::{Timeline, bars};
 use crate::edge::console::one_line;
 use crate::edge::socket_client::{self, ClientError};
 use crate::published::Report;
-use crate::view::{PullView, StepView, View};
+use crate::view::{PullView, View};
 
 /// The bars are this wide; with the labels the screen stays within 80 columns.
 const BAR: usize = 36;
@@ -20,6 +23,9 @@ const TEXT: usize = 160;
 
 /// The whole command.
 pub async fn main(global: &Global, args: &Status) -> ExitCode {
+    if args.watch {
+        return status_watch::main(&global.run_dir(), args.json).await;
+    }
     match run(&global.run_dir(), args.json).await {
         Ok(text) => {
             super::say(&text);
@@ -48,7 +54,7 @@ pub fn screen(report: &Report) -> String {
     }
     screen.text.push('\n');
     facts(&mut screen, report);
-    steps(&mut screen, view, now);
+    steps(&mut screen, report);
     if let Some(pull) = &view.pull {
         screen.row("pulled", &pulled(pull));
     }
@@ -81,37 +87,16 @@ fn facts(screen: &mut Screen, report: &Report) {
     screen.row("agent", &format!("{} since {}", published.agent_version, published.started_at));
 }
 
-/// The steps of the boot as bars on one axis, so that what ran side by side is seen side by side.
-fn steps(screen: &mut Screen, view: &View, now: f64) {
-    let end = |step: &StepView| step.took.map_or(now, |took| step.began + took);
-    let (Some(from), Some(to)) =
-        (view.steps.iter().map(|step| step.began).reduce(f64::min), view.steps.iter().map(end).reduce(f64::max))
-    else {
-        return;
-    };
-    let _ = writeln!(screen.text, "\n  boot {}", span(to - from));
-    let column = |moment: f64| {
-        let share = if to > from { (moment - from) / (to - from) } else { 0.0 };
-        // A float saturates when it becomes an integer.
-        ((share * BAR as f64).round() as usize).min(BAR)
-    };
-    for step in &view.steps {
-        let begins = column(step.began).min(BAR - 1);
-        let ends = column(end(step)).max(begins + 1);
-        let mark = if step.took.is_some() { "━" } else { "╌" };
-        let bar = format!("{}{}{}", " ".repeat(begins), mark.repeat(ends - begins), " ".repeat(BAR - ends));
-        let took = span(end(step) - step.began);
-        let mut notes = Vec::new();
-        if step.attempts > 1 {
-            notes.push(format!("{} attempts", step.attempts));
+/// The steps of the boot, or of the way out once it has begun.
+fn steps(screen: &mut Screen, report: &Report) {
+    let timeline = Timeline::of(report);
+    if let Some(panel) = timeline.panels.last().filter(|panel| !panel.steps.is_empty()) {
+        let _ = writeln!(screen.text, "\n  {} {}", panel.name.word(), span(panel.until - panel.began));
+        for step in &panel.steps {
+            let _ = writeln!(screen.text, "{}", bars::row(panel, step, BAR, bars::Weight::Even));
         }
-        if let Some(fault) = &step.fault {
-            notes.push(one_line(fault, TEXT));
-        }
-        let row = format!("  {:<10} {bar} {took:>7}  {}", one_line(&step.name, 10), notes.join(", "));
-        let _ = writeln!(screen.text, "{}", row.trim_end());
+        screen.text.push('\n');
     }
-    screen.text.push('\n');
 }
 
 fn pulled(pull: &PullView) -> String {
@@ -155,26 +140,6 @@ fn hook(view: &View) -> String {
     words.join(", ")
 }
 
-/// `20 ms`, `8.1 s`, `3 min 12 s`, `2 h 5 min`; what lies behind is `0 ms`.
-fn span(seconds: f64) -> String {
-    let whole = seconds.max(0.0) as u64;
-    match seconds {
-        ..0.9995 => format!("{:.0} ms", seconds.max(0.0) * 1000.0),
-        ..60.0 => format!("{seconds:.1} s"),
-        ..3600.0 => format!("{} min {} s", whole / 60, whole % 60),
-        _ => format!("{} h {} min", whole / 3600, whole / 60 % 60),
-    }
-}
-
-fn bytes(count: u64) -> String {
-    match count {
-        0..1_000 => format!("{count} B"),
-        1_000..1_000_000 => format!("{:.0} kB", count as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} MB", count as f64 / 1e6),
-        _ => format!("{:.2} GB", count as f64 / 1e9),
-    }
-}
-
 #[derive(Default)]
 struct Screen {
     text: String,
@@ -199,7 +164,7 @@ mod tests {
 
     use super::*;
     use crate::published::Published;
-    use crate::view::{ContainerView, DeadlineView, LifecycleView, PhaseName, ProbeView, Status};
+    use crate::view::{ContainerView, DeadlineView, LifecycleView, PhaseName, ProbeView, Status, StepView};
 
     fn step(name: &str, began: f64, took: Option<f64>) -> StepView {
         StepView { name: name.into(), began, took, attempts: 1, ..StepView::default() }
@@ -268,7 +233,7 @@ mod tests {
               boot 4.2 s
               identity   ━                                      30 ms
               config     ━                                       1 ms
-              secrets    ━━━━━━━━━━━━━━━━━                      1.9 s  3 attempts, ThrottlingException: Rate\u{1b}[2J exceeded
+              secrets    ━━━━━━━━━━━━━━━━━                      1.9 s  failed, 3 attempts, ThrottlingException: Rate\u{1b}[2J exceeded
               engine     ━━━━                                  400 ms
               pull            ╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌   3.6 s
 
@@ -312,14 +277,5 @@ mod tests {
               probes     ●○ last failed, HTTP 500, in 2 ms, 2.0 s ago
         "#]]
         .assert_eq(&screen(&report(view, 7007.0)));
-    }
-
-    #[test]
-    fn times_are_short() {
-        let all: Vec<_> = [-3.0, 0.0, 0.02, 0.9999, 1.0, 59.94, 59.99, 60.0, 192.0, 7500.0, f64::NAN].map(span).into();
-        assert_eq!(
-            all.join(" | "),
-            "0 ms | 0 ms | 20 ms | 1.0 s | 1.0 s | 59.9 s | 60.0 s | 1 min 0 s | 3 min 12 s | 2 h 5 min | 0 h 0 min"
-        );
     }
 }

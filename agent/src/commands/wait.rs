@@ -1,4 +1,4 @@
-//! `berth wait ready`: for scripts that go on when the instance serves.
+//! `berth wait`: for scripts that go on when the instance serves, or when it has left (drained.rs).
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 use crate::cli::{Condition, Global, Wait};
+use crate::commands::drained;
 use crate::edge::socket_client::{self, ClientError, Events};
 use crate::exit::Outcome;
 use crate::published::Report;
@@ -53,12 +54,18 @@ impl Waited {
 
 /// The whole command.
 pub async fn main(global: &Global, args: &Wait) -> ExitCode {
-    let Wait { condition: Condition::Ready, timeout } = args;
-    match ready(&global.run_dir(), *timeout).await {
-        Ok(Waited::Ready) => ExitCode::SUCCESS,
-        Ok(waited) => super::failed(waited.code(), &waited.sentence()),
-        Err(error) => super::failed(super::NO, &super::chain(&error)),
-    }
+    let (run_dir, patience) = (global.run_dir(), args.timeout);
+    let (code, sentence) = match args.condition {
+        Condition::Ready => match ready(&run_dir, patience).await {
+            Ok(waited) => (waited.code(), waited.sentence()),
+            Err(error) => (super::NO, super::chain(&error)),
+        },
+        Condition::Drained => match drained::drained(&run_dir, patience).await {
+            Ok(ended) => (ended.code(), ended.sentence()),
+            Err(error) => (super::NO, super::chain(&error)),
+        },
+    };
+    if code == Outcome::Done.code() { ExitCode::SUCCESS } else { super::failed(code, &sentence) }
 }
 
 /// Wait until the instance is ready, or cannot become so, or the time is over. An agent that is not up yet is waited for.
@@ -116,40 +123,13 @@ fn judge(report: &Report) -> Option<Waited> {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::Instant;
-
-    use tokio::sync::{broadcast, mpsc, watch};
 
     use super::*;
-    use crate::edge::socket::{Doors, Serving, Socket};
+    use crate::commands::fake::Agent;
     use crate::published::Published;
     use crate::view::View;
 
     const BOUND: Duration = Duration::from_secs(20);
-
-    struct Agent {
-        published: watch::Sender<Arc<Published>>,
-        lines: broadcast::Sender<Arc<str>>,
-        _serving: Serving,
-    }
-
-    impl Agent {
-        fn start(run_dir: &Path) -> Self {
-            let (published, state) = watch::channel(Arc::default());
-            let (lines, _) = broadcast::channel(4);
-            #[expect(clippy::disallowed_methods, reason = "the agent's start is now")]
-            let began = Instant::now();
-            let doors = Doors { published: state, began, lines: lines.downgrade(), requests: mpsc::channel(1).0 };
-            Self { published, lines, _serving: Socket::bind(run_dir).unwrap().serve(doors) }
-        }
-
-        fn show(&self, phase: PhaseName, status: Status) {
-            let view = View { phase, status, reason: "because".into(), ..View::default() };
-            self.published.send_replace(Arc::new(Published { view, ..Published::default() }));
-            // Nobody may be listening yet.
-            let _ = self.lines.send("{}".into());
-        }
-    }
 
     #[tokio::test]
     async fn an_agent_that_is_not_up_yet_is_waited_for() {
