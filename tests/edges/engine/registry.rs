@@ -2,115 +2,145 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE;
-use berth::edge::secret::Secret;
+use base64::engine::general_purpose::STANDARD;
+use berth::edge::http::Http;
+use berth_kit::image::{Built, MANIFEST};
+use bytes::Bytes;
+use http::{Request, Response, header};
+use http_body_util::Full;
 use tokio::net::TcpStream;
 
 use super::bench::within;
 
+/// Who may use a registry that asks for a password.
+pub(super) const USERNAME: &str = "berth";
 /// A password whose credentials hold bytes on which the two base64 alphabets differ.
 pub(super) const PASSWORD: &str = "???>>>~~~";
 
 /// A registry that ends with the test.
 pub(super) struct Registry {
+    process: Process,
+    is_tls: bool,
+    /// Its configs, its certificate and what it holds.
+    files: tempfile::TempDir,
+}
+
+/// A docker-registry that listens.
+struct Process {
+    child: Child,
     port: u16,
-    process: Child,
-    password: Option<&'static str>,
-    /// Its config and its certificate.
-    _files: tempfile::TempDir,
 }
 
 impl Registry {
     /// One that everybody may use.
     pub(super) async fn open() -> Self {
-        Self::start(None, false).await
+        let files = tempfile::tempdir().unwrap();
+        Self { process: Process::start(files.path(), "").await, is_tls: false, files }
     }
 
-    /// One that asks for the username `berth` and [`PASSWORD`].
+    /// One that asks for [`USERNAME`] and [`PASSWORD`].
     pub(super) async fn with_password() -> Self {
-        Self::start(Some(PASSWORD), false).await
+        let files = tempfile::tempdir().unwrap();
+        let path = files.path().join("htpasswd");
+        fs::write(&path, run(Command::new("htpasswd").args(["-nbB", "-C", "4", USERNAME, PASSWORD]))).unwrap();
+        let auth = format!("auth: {{htpasswd: {{realm: berth, path: {}}}}}\n", path.display());
+        Self { process: Process::start(files.path(), &auth).await, is_tls: false, files }
     }
 
     /// One with a certificate of its own making: the engine does not check those of loopback.
     pub(super) async fn with_tls() -> Self {
-        Self::start(None, true).await
-    }
-
-    async fn start(password: Option<&'static str>, tls: bool) -> Self {
         let files = tempfile::tempdir().unwrap();
-        let path = |name: &str| files.path().join(name).display().to_string();
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        let mut config = format!(
-            "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\nstorage: {{inmemory: {{}}}}\nhttp:\n  addr: 127.0.0.1:{port}\n"
-        );
-        if tls {
-            run(Command::new("openssl")
-                .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"])
-                .args([
-                    "-nodes",
-                    "-subj",
-                    "/CN=127.0.0.1",
-                    "-days",
-                    "1",
-                    "-keyout",
-                    &path("key.pem"),
-                    "-out",
-                    &path("cert.pem"),
-                ]));
-            config += &format!("  tls: {{certificate: {}, key: {}}}\n", path("cert.pem"), path("key.pem"));
-        }
-        if let Some(password) = password {
-            let line = run(Command::new("htpasswd").args(["-nbB", "-C", "4", "berth", password]));
-            fs::write(path("htpasswd"), line).unwrap();
-            config += &format!("auth: {{htpasswd: {{realm: berth, path: {}}}}}\n", path("htpasswd"));
-        }
-        fs::write(path("config.yml"), config).unwrap();
-        let process = Command::new("docker-registry")
-            .args(["serve", &path("config.yml")])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("docker-registry, of Debian's package of that name");
-        let registry = Self { port, process, password, _files: files };
-        within(async {
-            while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        })
-        .await;
-        registry
+        let (key, certificate) = (files.path().join("key.pem"), files.path().join("cert.pem"));
+        let make = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=127.0.0.1 -days 1";
+        run(Command::new("openssl").args(make.split(' ')).arg("-keyout").arg(&key).arg("-out").arg(&certificate));
+        let tls = format!("  tls: {{certificate: {}, key: {}}}\n", certificate.display(), key.display());
+        Self { process: Process::start(files.path(), &tls).await, is_tls: true, files }
     }
 
     /// Host and port, as an image reference has them.
     pub(super) fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("127.0.0.1:{}", self.process.port)
     }
 
-    /// What it asks for.
-    pub(super) fn login(&self) -> Option<(&'static str, Secret)> {
-        self.password.map(|password| ("berth", Secret::new(password)))
-    }
-
-    /// The same as the engine's header: a push must have one, even an empty one.
-    pub(super) fn auth_header(&self) -> String {
-        let auth = match self.password {
-            Some(password) => format!(r#"{{"username":"berth","password":"{password}"}}"#),
-            None => "{}".to_owned(),
-        };
-        URL_SAFE.encode(auth)
+    /// Uploads an image that the kit built, past the engine.
+    pub(super) async fn hold(&self, repository: &str, tag: &str, image: &Built) {
+        // Over TLS only the engine is a client; what another process stores, this one has.
+        let plain = if self.is_tls { Some(Process::start(self.files.path(), "").await) } else { None };
+        let port = plain.as_ref().map_or(self.process.port, |process| process.port);
+        let repository = format!("http://127.0.0.1:{port}/v2/{repository}");
+        for (digest, blob) in &image.blobs {
+            let begun = put("POST", &format!("{repository}/blobs/uploads/"), "", Bytes::new()).await;
+            let location = begun.headers()[header::LOCATION].to_str().unwrap();
+            put("PUT", &format!("{location}&digest={digest}"), "application/octet-stream", blob.clone()).await;
+        }
+        let stored = put("PUT", &format!("{repository}/manifests/{tag}"), MANIFEST, image.manifest.clone()).await;
+        assert_eq!(stored.headers()["docker-content-digest"], image.digest.as_str());
     }
 }
 
-impl Drop for Registry {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+impl Process {
+    async fn start(files: &Path, more: &str) -> Self {
+        // Somebody may take a port between our look at it and the registry's: then the registry ends at once.
+        for _ in 0..10 {
+            let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+            let config = files.join(format!("{port}.yml"));
+            let (store, http) = (files.join("store"), format!("http:\n  addr: 127.0.0.1:{port}\n"));
+            let storage = format!("storage: {{filesystem: {{rootdirectory: {}}}}}\n", store.display());
+            let log = "log: {level: error, accesslog: {disabled: true}}\n";
+            fs::write(&config, format!("version: 0.1\n{log}{storage}{http}{more}")).unwrap();
+            let child = Command::new("docker-registry")
+                .arg("serve")
+                .arg(&config)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("docker-registry, of Debian's package of that name");
+            let mut process = Self { child, port };
+            if within(process.listens()).await {
+                return process;
+            }
+        }
+        panic!("docker-registry does not start");
     }
+
+    /// Waits until it does, or is gone.
+    async fn listens(&mut self) -> bool {
+        loop {
+            if self.child.try_wait().unwrap().is_some() {
+                return false;
+            }
+            if TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await.is_ok() {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The `Authorization` header of [`USERNAME`] with a password.
+pub(super) fn basic(password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{USERNAME}:{password}")))
+}
+
+async fn put(method: &str, url: &str, content_type: &str, body: Bytes) -> Response<Bytes> {
+    let request = Request::builder().method(method).uri(url).header(header::CONTENT_TYPE, content_type);
+    let request = request.header(header::AUTHORIZATION, basic(PASSWORD)).body(Full::new(body)).unwrap();
+    let answer = Http::default().send(request, Duration::from_secs(20), 1 << 20).await.unwrap();
+    assert!(answer.status().is_success(), "{method} {url}: {answer:?}");
+    answer
 }
 
 fn run(command: &mut Command) -> Vec<u8> {
