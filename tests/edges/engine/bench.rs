@@ -2,17 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use berth::config::{
-    BootPolicy, Config, Drain, ImageRef, ImdsAccess, Lifecycle, OnFailure, OnNotice, Probe, RegistryAuth, Restart,
-    SecretsAs,
-};
+use berth::config::{Config, ImageRef, Layers, SecretsAs};
 use berth::edge::deliver::Delivery;
 use berth::edge::engine::{Engine, Mounted};
 use berth::edge::secret::Secret;
@@ -29,6 +25,9 @@ use super::registry::Registry;
 
 /// The engine's socket.
 const SOCKET: &str = "/var/run/docker.sock";
+
+/// A container that stays.
+pub(super) const SLEEP: &str = "CMD [\"sleep\", \"600\"]";
 
 /// One test's part of the engine.
 pub(super) struct Bench {
@@ -114,7 +113,7 @@ impl Bench {
     pub(super) async fn creation(&mut self, image: &ImageRef, edit: impl FnOnce(&mut Config)) -> Creation {
         let pinned = self.engine.resolve_digest(image, None).await.unwrap();
         let facts = self.engine.inspect_image(&pinned).await.unwrap().expect("the engine has the image");
-        let mut config = config(image.clone());
+        let mut config = config(image);
         edit(&mut config);
         Creation { config: Arc::new(config), identity: Arc::new(identity()), image: pinned, facts }
     }
@@ -241,54 +240,9 @@ pub(super) fn identity() -> Identity {
     }
 }
 
-/// A config with nothing in it but the image and a unique name.
-pub(super) fn config(image: ImageRef) -> Config {
-    let second = Duration::from_secs(1);
-    Config {
-        image,
-        name: unique("edges"),
-        ports: Vec::new(),
-        health: None,
-        probe: Probe { interval: second, timeout: second, healthy: 1, unhealthy: 3, start_timeout: second },
-        env: BTreeMap::new(),
-        secret: BTreeMap::new(),
-        secrets: Vec::new(),
-        secrets_as: SecretsAs::Env,
-        secrets_refresh: None,
-        registry_auth: RegistryAuth::Auto,
-        command: None,
-        entrypoint: None,
-        user: None,
-        workdir: None,
-        volumes: Vec::new(),
-        tmpfs: BTreeMap::new(),
-        read_only: false,
-        memory: None,
-        cpus: None,
-        ulimits: Vec::new(),
-        cap_add: Vec::new(),
-        cap_drop: Vec::new(),
-        devices: Vec::new(),
-        gpus: None,
-        network: None,
-        hostname: None,
-        extra_hosts: Vec::new(),
-        shm_size: None,
-        labels: BTreeMap::new(),
-        init: true,
-        privileged: false,
-        stop_signal: None,
-        log_driver: "json-file".to_owned(),
-        log_opt: BTreeMap::new(),
-        imds: ImdsAccess::Allow,
-        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-        boot: BootPolicy { timeout: second, on_failure: OnFailure::Abandon },
-        restart: Restart { backoff: second, backoff_max: second, limit: 5, window: second },
-        drain: Drain { settle: second, timeout: second, idle: second },
-        stop_timeout: Duration::from_secs(30),
-        lifecycle: Lifecycle { poll: second, group: None, launch_hook: None, terminate_hook: None, heartbeat: None },
-        spot: OnNotice::Drain,
-        rebalance: OnNotice::Ignore,
-        maintenance: OnNotice::Ignore,
-    }
+/// What is believed if nothing is written but the image and a unique name.
+fn config(image: &ImageRef) -> Config {
+    let mut layers = Layers::new();
+    layers.add_words(&[format!("image={image}"), format!("name={}", unique("edges"))]);
+    layers.believe().unwrap()
 }

@@ -170,11 +170,3 @@ async fn a_manifest_with_another_digest_is_not_taken() {
     assert!(error.to_string().contains("digest"), "{error}");
     assert_eq!(engine().inspect_image(&image).await.unwrap(), None);
 }
-
-#[tokio::test]
-async fn a_layer_that_is_cut_is_fetched_from_where_it_ended() {
-    let (world, image) = world_with("registry GET manifest", Fault::Delay(Duration::ZERO)).await;
-    world.fault("registry GET blob", Fault::Cut).times(2);
-    pull(&image, None).await.unwrap();
-    world.journal.in_order(&["registry GET blob 200 !Cut", "registry GET blob 206"]);
-}
