@@ -1,59 +1,93 @@
 //! What the agent asks of its group, and says to it.
 
-use std::time::Duration;
-
 use berth::edge::autoscaling::{self, Answer, GroupHook, GroupInstance, Transition};
-use berth::edge::http::Http;
 use berth::effect::{HookName, HookResult};
 use berth::fault::Class;
-use bytes::Bytes;
-use http::Request;
-use http_body_util::Full;
+use berth_kit::World;
 
-use crate::moto;
+use crate::moto::client_of;
 use crate::server::{Server, answer};
-use crate::services::{Moto, Services, client_of};
+use crate::services::{HEARTBEAT, Services, on_moto_and_kit};
 
-/// What an operator would do, in the API's own form.
-async fn operate(base: &str, form: &str) -> String {
-    let request = Request::post(base)
-        .header("content-type", "application/x-www-form-urlencoded")
-        .header("authorization", "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-2/autoscaling/aws4_request, SignedHeaders=host, Signature=0")
-        .body(Full::new(Bytes::from(format!("{form}&Version=2011-01-01"))))
-        .unwrap();
-    let answer = Http::default().send(request, Duration::from_secs(20), 1 << 20).await.unwrap();
-    let text = String::from_utf8(answer.body().to_vec()).unwrap();
-    assert_eq!(answer.status(), 200, "{text}");
-    text
+on_moto_and_kit!(
+    an_instance_finds_its_group_and_the_group_s_hooks,
+    an_instance_that_nobody_knows_is_in_no_group,
+    an_instance_is_called_unhealthy,
+);
+
+async fn an_instance_finds_its_group_and_the_group_s_hooks(services: &impl Services) {
+    let membership = services.join_group().await;
+    let aws = services.aws().await;
+    let instance = autoscaling::describe_instance(&aws, &membership.instance_id).await.unwrap().unwrap();
+    assert_eq!(instance, GroupInstance { group: membership.group, lifecycle_state: "InService".into() });
+    let hooks = autoscaling::hooks(&aws, &instance.group).await.unwrap();
+    let hook = |name: &str, transition| GroupHook { name: name.into(), transition, timeout: Some(HEARTBEAT) };
+    assert_eq!(hooks, [hook("launch", Transition::Launching), hook("terminate", Transition::Terminating)]);
+}
+
+async fn an_instance_that_nobody_knows_is_in_no_group(services: &impl Services) {
+    let aws = services.aws().await;
+    assert_eq!(autoscaling::describe_instance(&aws, "i-0000000000000000f").await.unwrap(), None);
+    let error = autoscaling::set_unhealthy(&aws, "i-0000000000000000f").await.unwrap_err();
+    assert_eq!(error.class(), Class::Broken, "{error}");
+}
+
+async fn an_instance_is_called_unhealthy(services: &impl Services) {
+    let membership = services.join_group().await;
+    assert!(services.is_healthy(&membership).await);
+    autoscaling::set_unhealthy(&services.aws().await, &membership.instance_id).await.unwrap();
+    assert!(!services.is_healthy(&membership).await);
+}
+
+/// moto answers completions and heartbeats with an error page, and holds no instance.
+fn hook_of(world: &World, hook: &str) -> HookName {
+    HookName { group: world.autoscaling.group().into(), hook: hook.into() }
 }
 
 #[tokio::test]
-async fn moto_tells_the_group_its_hooks_and_takes_the_health() {
-    let base = moto::base();
-    operate(
-        &base,
-        "Action=CreateLaunchConfiguration&LaunchConfigurationName=lc&ImageId=ami-12345678&InstanceType=t3.micro",
-    )
-    .await;
-    operate(&base, "Action=CreateAutoScalingGroup&AutoScalingGroupName=web%20%26%20api&LaunchConfigurationName=lc&MinSize=1&MaxSize=1&DesiredCapacity=1&AvailabilityZones.member.1=us-east-2a").await;
-    for (hook, transition) in [("boot", "LAUNCHING"), ("drain", "TERMINATING")] {
-        operate(&base, &format!("Action=PutLifecycleHook&AutoScalingGroupName=web%20%26%20api&LifecycleHookName={hook}&HeartbeatTimeout=90&LifecycleTransition=autoscaling:EC2_INSTANCE_{transition}")).await;
-    }
-    let listed = operate(&base, "Action=DescribeAutoScalingInstances").await;
-    let id = listed.split("<InstanceId>").nth(1).unwrap().split('<').next().unwrap();
+async fn a_hook_is_active_between_its_wait_and_its_completion() {
+    let world = World::builder().pending().start().await;
+    let (aws, id, hook) = (world.aws().await, &world.instance_id, hook_of(&world, "launch"));
+    let complete = || autoscaling::complete(&aws, &hook, id, HookResult::Continue);
+    assert_eq!(autoscaling::heartbeat(&aws, &hook, id).await.unwrap(), Answer::NotActive, "too early");
+    assert_eq!(complete().await.unwrap(), Answer::NotActive, "too early");
+    world.autoscaling.enter_wait();
+    let waiting = autoscaling::describe_instance(&aws, id).await.unwrap().unwrap();
+    assert_eq!(waiting.lifecycle_state, "Pending:Wait");
+    assert_eq!(autoscaling::heartbeat(&aws, &hook, id).await.unwrap(), Answer::Done);
+    world.autoscaling.refuse_although_active(1);
+    assert_eq!(complete().await.unwrap(), Answer::NotActive, "the group is behind its own word");
+    assert_eq!(complete().await.unwrap(), Answer::Done);
+    assert_eq!(complete().await.unwrap(), Answer::NotActive, "it is over");
+    assert_eq!(world.autoscaling.heartbeats(), 1);
+    assert_eq!(world.autoscaling.state().unwrap(), "InService");
+    world
+        .journal
+        .in_order(&["CompleteLifecycleAction CONTINUE launch 400", "CompleteLifecycleAction CONTINUE launch 200"]);
+}
 
-    let aws = Moto.aws();
-    let instance = autoscaling::describe_instance(&aws, id).await.unwrap().unwrap();
-    assert_eq!(instance, GroupInstance { group: "web & api".into(), lifecycle_state: "InService".into() });
-    assert_eq!(autoscaling::describe_instance(&aws, "i-0000000000000000f").await.unwrap(), None);
-    let hooks = autoscaling::hooks(&aws, &instance.group).await.unwrap();
-    let hook =
-        |name: &str, transition| GroupHook { name: name.into(), transition, timeout: Some(Duration::from_secs(90)) };
-    assert_eq!(hooks, [hook("boot", Transition::Launching), hook("drain", Transition::Terminating)]);
-    autoscaling::set_unhealthy(&aws, id).await.unwrap();
-    assert!(
-        operate(&base, "Action=DescribeAutoScalingInstances").await.contains("<HealthStatus>Unhealthy</HealthStatus>")
+#[tokio::test]
+async fn an_abandoned_launch_is_taken_away() {
+    let world = World::start().await;
+    let hook = hook_of(&world, "launch");
+    let answer = autoscaling::complete(&world.aws().await, &hook, &world.instance_id, HookResult::Abandon).await;
+    assert_eq!(answer.unwrap(), Answer::Done);
+    assert_eq!(world.autoscaling.state().unwrap(), "Terminating");
+}
+
+#[tokio::test]
+async fn a_group_that_is_not_there_is_no_hook_that_is_not_active() {
+    let world = World::start().await;
+    let (aws, elsewhere) = (world.aws().await, HookName { group: "other".into(), hook: "launch".into() });
+    let error = autoscaling::heartbeat(&aws, &elsewhere, &world.instance_id).await.unwrap_err();
+    assert_eq!(error.class(), Class::Broken);
+    assert_eq!(
+        error.to_string(),
+        "autoscaling:RecordLifecycleActionHeartbeat failed with 400 Bad Request ValidationError: \
+         AutoScalingGroup name not found - AutoScalingGroup 'other' not found"
     );
+    // moto knows no hooks of it, and says so with a good status.
+    assert_eq!(autoscaling::hooks(&aws, "other").await.unwrap_err().class(), Class::Broken);
 }
 
 #[tokio::test]
@@ -76,40 +110,12 @@ async fn a_completion_says_what_the_api_wants_to_know() {
     );
 }
 
-const NOT_ACTIVE: &str = "<ErrorResponse xmlns=\"http://autoscaling.amazonaws.com/doc/2011-01-01/\"><Error><Type>Sender</Type>\
-    <Code>ValidationError</Code><Message>No active Lifecycle Action found with instance ID i-0123</Message></Error>\
-    <RequestId>x</RequestId></ErrorResponse>";
-
-#[tokio::test]
-async fn no_active_lifecycle_action_is_an_answer() {
-    let server = Server::start(|_| answer(400, NOT_ACTIVE)).await;
-    let aws = client_of(&server.base);
-    let hook = HookName { group: "g".into(), hook: "h".into() };
-    assert_eq!(autoscaling::complete(&aws, &hook, "i-0123", HookResult::Continue).await.unwrap(), Answer::NotActive);
-    assert_eq!(autoscaling::heartbeat(&aws, &hook, "i-0123").await.unwrap(), Answer::NotActive);
-}
-
-#[tokio::test]
-async fn another_validation_error_is_none() {
-    let server =
-        Server::start(|_| answer(400, NOT_ACTIVE.replace("No active Lifecycle Action found", "No such group"))).await;
-    let hook = HookName { group: "g".into(), hook: "h".into() };
-    let error = autoscaling::heartbeat(&client_of(&server.base), &hook, "i-0123").await.unwrap_err();
-    assert_eq!(error.class(), Class::Broken);
-    assert_eq!(
-        error.to_string(),
-        "autoscaling:RecordLifecycleActionHeartbeat failed with 400 Bad Request ValidationError: No such group with instance ID i-0123"
-    );
-}
-
 #[tokio::test]
 async fn contention_and_pages_of_an_ill_service_pass() {
-    for (status, body) in [
-        (500, "<!doctype html><html>oops</html>".to_owned()),
-        (400, NOT_ACTIVE.replace("ValidationError", "Throttling")),
-        (400, NOT_ACTIVE.replace("ValidationError", "ResourceContentionFault")),
-    ] {
-        let server = Server::start(move |_| answer(status, body.clone())).await;
+    let contended = "<ErrorResponse><Error><Type>Sender</Type><Code>ResourceContentionFault</Code>\
+        <Message>pending</Message></Error></ErrorResponse>";
+    for (status, body) in [(500, "<!doctype html><html>oops</html>"), (400, contended)] {
+        let server = Server::start(move |_| answer(status, body)).await;
         let error = autoscaling::set_unhealthy(&client_of(&server.base), "i-0123").await.unwrap_err();
         assert_eq!(error.class(), Class::Transient, "{error}");
     }

@@ -1,24 +1,24 @@
 //! The signed calls: whose credentials, which region, what a refusal means.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::SystemTime;
+use std::time::Duration;
 
+use berth::edge::autoscaling;
 use berth::edge::aws::{Aws, AwsError, Service};
 use berth::edge::http::Http;
 use berth::edge::imds::Imds;
 use berth::fault::Class;
-use berth::identity::Identity;
+use berth_kit::{Fault, World};
 use bytes::Bytes;
 use http::Response;
 use http_body_util::Full;
 use serde_json::{Value, json};
 
+use crate::moto::client_of;
 use crate::server::{Reply, Server, answer};
-use crate::services::client_of;
+use crate::services::Services;
 
 async fn call(aws: &Aws) -> Result<Value, AwsError> {
-    aws.json_call(Service::Ssm.operation("GetParameters"), &json!({}), None).await
+    aws.json_call(Service::Ssm.operation("GetParameters"), &json!({ "Names": ["/none"] }), None).await
 }
 
 #[tokio::test]
@@ -81,93 +81,82 @@ async fn a_refused_signature_at_the_right_time_is_denied() {
     assert_eq!(call(&client_of(&server.base)).await.unwrap_err().class(), Class::Denied);
 }
 
-/// A metadata service and AWS on one address: credentials with that much life, `KEY1`, `KEY2`, … at each look.
-async fn world(
-    life: i64,
-    works: Arc<AtomicBool>,
-    reply: impl Fn(&str) -> Reply + Send + Sync + 'static,
-) -> (Server, Aws) {
-    let looks = AtomicUsize::new(0);
-    #[expect(clippy::disallowed_methods, reason = "credentials expire by the clock")]
-    let end = aws_smithy_types::DateTime::from_secs(aws_smithy_types::DateTime::from(SystemTime::now()).secs() + life);
-    let end = end.fmt(aws_smithy_types::date_time::Format::DateTime).unwrap();
-    let server = Server::start(move |seen| match seen.path.as_str() {
-        "/latest/api/token" => answer(200, "t"),
-        "/latest/meta-data/iam/security-credentials/" if !works.load(Ordering::SeqCst) => answer(503, ""),
-        "/latest/meta-data/iam/security-credentials/" => answer(200, "role"),
-        "/latest/meta-data/iam/security-credentials/role" => {
-            let key = format!("KEY{}", looks.fetch_add(1, Ordering::SeqCst) + 1);
-            answer(
-                200,
-                json!({ "Code": "Success", "AccessKeyId": key, "SecretAccessKey": "s", "Token": "t", "Expiration": end })
-                    .to_string(),
-            )
-        }
-        _ => reply(&seen.headers["authorization"]),
-    })
-    .await;
-    let base = server.base.clone();
-    let env = move |name: &str| (name == "AWS_ENDPOINT_URL_SSM").then(|| base.clone());
-    let http = Http::default();
-    let aws = Aws::new(http.clone(), Imds::at(&server.base.parse().unwrap(), http), &env);
-    aws.locate(&Identity {
-        instance_id: "i-0123456789abcdef0".into(),
-        region: "ap-south-1".into(),
-        availability_zone: "ap-south-1a".into(),
-        account: "123456789012".into(),
-        domain: "amazonaws.com".into(),
-        target_state: None,
-    });
-    (server, aws)
-}
-
-fn keys(server: &Server) -> Vec<String> {
-    let of_calls = |seen: crate::server::Seen| {
-        let authorization = seen.headers.get("authorization")?;
-        Some(authorization.split("Credential=").nth(1)?.split('/').next()?.to_owned())
-    };
-    server.seen().into_iter().filter_map(of_calls).collect()
-}
+const ROLE: &str = "imds GET meta-data/iam/security-credentials/berth-instance-role 200";
 
 #[tokio::test]
-async fn the_roles_credentials_are_asked_for_once() {
-    let (server, aws) = world(3600, Arc::new(true.into()), |_| answer(200, "{}")).await;
+async fn the_role_s_credentials_are_asked_for_once() {
+    let world = World::start().await;
+    let aws = world.aws().await;
     let (one, two) = tokio::join!(call(&aws), call(&aws));
     for result in [one, two, call(&aws).await] {
         result.unwrap();
     }
-    assert_eq!(keys(&server), ["KEY1", "KEY1", "KEY1"]);
-    assert!(server.seen().last().unwrap().headers["authorization"].contains("/ap-south-1/ssm/"));
+    assert_eq!((world.journal.count("ssm 200"), world.journal.count(ROLE)), (3, 1));
 }
 
 #[tokio::test]
 async fn credentials_are_renewed_five_minutes_before_their_end_and_kept_if_that_fails() {
-    let works = Arc::new(AtomicBool::new(true));
-    let (server, aws) = world(299, works.clone(), |_| answer(200, "{}")).await;
+    let world = World::start().await;
+    let aws = world.aws().await;
+    world.imds.rotate_credentials(Duration::from_secs(299));
     call(&aws).await.unwrap();
     call(&aws).await.unwrap();
-    works.store(false, Ordering::SeqCst);
+    assert_eq!(world.journal.count(ROLE), 2);
+    world.fault("imds", Fault::Status(503)).always();
     call(&aws).await.unwrap();
-    assert_eq!(keys(&server), ["KEY1", "KEY2", "KEY2"]);
+    world.journal.in_order(&["ssm 200", ROLE, "ssm 200", "imds GET 503", "ssm 200"]);
 }
 
 #[tokio::test]
 async fn credentials_that_a_service_calls_expired_are_renewed_for_the_next_attempt() {
-    let (server, aws) = world(3600, Arc::new(true.into()), |authorization| {
-        if authorization.contains("KEY1") {
-            return answer(400, r#"{"__type":"ExpiredTokenException","message":"expired"}"#);
-        }
-        answer(200, "{}")
-    })
-    .await;
+    let world = World::start().await;
+    let aws = world.aws().await;
+    call(&aws).await.unwrap();
+    world.imds.expire_credentials();
     assert_eq!(call(&aws).await.unwrap_err().class(), Class::Transient);
     call(&aws).await.unwrap();
-    assert_eq!(keys(&server), ["KEY1", "KEY2"]);
+    world.journal.in_order(&[ROLE, "ssm 200", "ssm 400", ROLE, "ssm 200"]);
+    world.imds.expire_credentials();
+    let said = autoscaling::describe_instance(&aws, &world.instance_id).await.unwrap_err();
+    assert_eq!((said.class(), said.code()), (Class::Transient, Some("ExpiredToken")));
+    autoscaling::describe_instance(&aws, &world.instance_id).await.unwrap();
+}
+
+#[tokio::test]
+async fn keys_that_aws_does_not_know_are_denied() {
+    let world = World::start().await;
+    let stranger = client_of(&world.aws.endpoint());
+    let error = call(&stranger).await.unwrap_err();
+    assert_eq!((error.class(), error.code()), (Class::Denied, Some("UnrecognizedClientException")));
+    let error = autoscaling::describe_instance(&stranger, &world.instance_id).await.unwrap_err();
+    assert_eq!((error.class(), error.code()), (Class::Denied, Some("InvalidClientTokenId")));
+}
+
+#[tokio::test]
+async fn what_goes_wrong_has_its_class_in_both_protocols() {
+    let world = World::start().await;
+    let aws = world.aws().await;
+    for (fault, class) in [
+        (Fault::Throttle, Class::Transient),
+        (Fault::ExpiredToken, Class::Transient),
+        (Fault::AccessDenied, Class::Denied),
+        (Fault::Status(503), Class::Transient),
+        (Fault::ErrorPage(500), Class::Transient),
+        (Fault::Cut, Class::Transient),
+    ] {
+        world.fault("ssm", fault.clone());
+        world.fault("autoscaling", fault.clone());
+        assert_eq!(call(&aws).await.unwrap_err().class(), class, "{fault:?}");
+        let query = autoscaling::describe_instance(&aws, &world.instance_id).await;
+        assert_eq!(query.unwrap_err().class(), class, "{fault:?}");
+    }
 }
 
 #[tokio::test]
 async fn without_credentials_or_region_the_call_says_what_to_do() {
-    let (_server, aws) = world(3600, Arc::new(false.into()), |_| answer(200, "{}")).await;
+    let world = World::start().await;
+    let aws = world.aws().await;
+    world.fault("imds", Fault::Status(503)).always();
     assert_eq!(call(&aws).await.unwrap_err().class(), Class::Transient);
     let imds = || Imds::at(&"http://127.0.0.1:1".parse().unwrap(), Http::default());
     let nowhere = Aws::new(Http::default(), imds(), &|_| None);

@@ -1,7 +1,10 @@
-//! The engine's adapter against a real Docker Engine and Debian's own registry.
+//! The engine's adapter against a real Docker Engine, which pulls from Debian's own registry and from the kit's.
 
 mod bench;
+mod registry;
+mod stock;
 
+mod answers;
 mod connections;
 mod containers;
 mod keys;

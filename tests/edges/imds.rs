@@ -1,16 +1,17 @@
 //! The instance metadata service, as it answers and as it fails.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use berth::edge::http::Http;
 use berth::edge::imds::Imds;
 use berth::fault::Class;
 use berth::identity::TargetState;
+use berth_kit::World;
 use bytes::Bytes;
 use http::Response;
 use http_body_util::Full;
 
+use crate::kit::imds_of;
 use crate::server::{Reply, Seen, Server, answer};
 
 const DOCUMENT: &str = r#"{"accountId":"123456789012","architecture":"x86_64","availabilityZone":"us-east-2a","billingProducts":null,
@@ -65,27 +66,27 @@ fn imds(server: &Server) -> Imds {
 
 #[tokio::test]
 async fn the_identity_costs_one_token_and_three_questions() {
-    let server = Server::start(items(&everything())).await;
-    let imds = imds(&server);
+    let world = World::start().await;
+    let imds = imds_of(&world);
     let identity = imds.identity().await.unwrap();
-    assert_eq!(identity.instance_id, "i-0123456789abcdef0");
+    assert_eq!(identity.instance_id, world.instance_id);
     assert_eq!((identity.region.as_str(), identity.availability_zone.as_str()), ("us-east-2", "us-east-2a"));
     assert_eq!((identity.account.as_str(), identity.domain.as_str()), ("123456789012", "amazonaws.com"));
     assert_eq!(identity.target_state, Some(TargetState::InService));
-    let asked = server.asked();
-    assert_eq!(asked.len(), 4, "{asked:?}");
-    assert_eq!(asked[0], "PUT /latest/api/token");
+    world.journal.in_order(&["imds PUT token 200", "imds GET 200", "imds GET 200", "imds GET 200"]);
+    assert_eq!(world.journal.entries().len(), 4);
     imds.identity().await.unwrap();
-    assert_eq!(server.asked().len(), 7);
-    assert!(server.connections() <= 3, "{} connections", server.connections());
+    assert_eq!(world.journal.entries().len(), 7);
 }
 
 #[tokio::test]
 async fn what_is_not_there_is_an_answer_only_where_it_may_be_absent() {
-    let server = Server::start(items(&[("meta-data/services/domain", "amazonaws.com")])).await;
-    let imds = imds(&server);
+    let world = World::builder().no_group().start().await;
+    let imds = imds_of(&world);
     assert_eq!(imds.user_data().await.unwrap(), None);
     assert_eq!(imds.target_lifecycle_state().await.unwrap(), None);
+    assert_eq!(imds.identity().await.unwrap().target_state, None);
+    world.imds.remove("dynamic/instance-identity/document");
     let error = imds.identity().await.unwrap_err();
     assert_eq!(error.to_string(), "the instance metadata has no dynamic/instance-identity/document");
     assert_eq!(error.class(), Class::Broken);
@@ -93,28 +94,34 @@ async fn what_is_not_there_is_an_answer_only_where_it_may_be_absent() {
 
 #[tokio::test]
 async fn user_data_comes_as_bytes() {
-    let server = Server::start(|seen| {
-        if seen.method == "PUT" { token("t", "60") } else { answer(200, &b"\x1f\x8b\x08\x00\xff\xfe\n"[..]) }
-    })
-    .await;
-    assert_eq!(imds(&server).user_data().await.unwrap().unwrap(), &b"\x1f\x8b\x08\x00\xff\xfe\n"[..]);
+    let world = World::start().await;
+    let gzip = b"\x1f\x8b\x08\x00\xff\xfe\n";
+    world.imds.user_data(gzip);
+    assert_eq!(imds_of(&world).user_data().await.unwrap().unwrap(), &gzip[..]);
+}
+
+#[tokio::test]
+async fn a_target_state_is_read_anew_each_time() {
+    let world = World::start().await;
+    let imds = imds_of(&world);
+    world.autoscaling.terminate();
+    assert_eq!(imds.target_lifecycle_state().await.unwrap(), Some(TargetState::Terminated));
+    world.imds.target_state(Some("Warmed:Stopped"));
+    assert_eq!(imds.target_lifecycle_state().await.unwrap(), Some(TargetState::WarmedStopped));
 }
 
 #[tokio::test]
 async fn a_refused_token_is_renewed_once() {
-    let tokens = AtomicUsize::new(0);
-    let server = Server::start(move |seen| {
-        if seen.method == "PUT" {
-            return token(tokens.fetch_add(1, Ordering::SeqCst), "21600");
-        }
-        if seen.headers["x-aws-ec2-metadata-token"] == "0" { answer(401, "") } else { answer(200, "data") }
-    })
-    .await;
-    let imds = imds(&server);
+    let world = World::start().await;
+    world.user_data("data");
+    let imds = imds_of(&world);
+    imds.user_data().await.unwrap();
+    world.imds.expire_tokens();
     assert_eq!(imds.user_data().await.unwrap().unwrap(), "data");
-    assert_eq!(imds.user_data().await.unwrap().unwrap(), "data");
-    let (put, get) = ("PUT /latest/api/token", "GET /latest/user-data");
-    assert_eq!(server.asked(), [put, get, put, get, get]);
+    imds.user_data().await.unwrap();
+    let (put, get) = ("imds PUT token 200", "imds GET user-data 200");
+    world.journal.in_order(&[put, get, "imds GET user-data 401", put, get, get]);
+    assert_eq!(world.journal.entries().len(), 6);
 }
 
 #[tokio::test]
@@ -205,13 +212,13 @@ fn leak(text: String) -> &'static str {
 }
 
 #[tokio::test]
-async fn the_roles_credentials_are_read_and_not_printed() {
-    let server = Server::start(items(&everything())).await;
-    let credentials = imds(&server).credentials().await.unwrap();
-    assert_eq!((credentials.access_key_id(), credentials.secret_access_key()), ("ASIA", "hunter2"));
-    assert_eq!(credentials.session_token(), Some("tok"));
-    assert!(credentials.expiry().is_some());
-    assert!(!format!("{credentials:?}").contains("hunter2"));
+async fn the_role_s_credentials_are_read_and_not_printed() {
+    let world = World::start().await;
+    let credentials = imds_of(&world).credentials().await.unwrap();
+    assert!(credentials.access_key_id().starts_with("ASIA") && credentials.expiry().is_some());
+    let told = [credentials.secret_access_key(), credentials.session_token().unwrap()];
+    assert_eq!(told.map(str::to_owned).to_vec(), world.credential_values());
+    assert!(!told.iter().any(|value| format!("{credentials:?}").contains(value)));
 }
 
 #[tokio::test]

@@ -2,9 +2,11 @@
 
 #![cfg(test)]
 
+mod services;
+
+mod kit;
 mod moto;
 mod server;
-mod services;
 mod whole;
 
 mod autoscaling;

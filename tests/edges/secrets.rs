@@ -5,9 +5,20 @@ use std::collections::BTreeMap;
 use berth::config::{SecretRef, SecretsAs};
 use berth::edge::secrets;
 use berth::fault::Class;
+use berth_kit::{Fault, World};
 
+use crate::moto::client_of;
 use crate::server::{Server, answer};
-use crate::services::{Moto, Services, client_of};
+use crate::services::{Services, on_moto_and_kit};
+
+on_moto_and_kit!(
+    secrets_are_fetched_in_every_form,
+    a_later_secret_wins_and_a_named_one_wins_over_all,
+    many_are_fetched_in_batches,
+    every_secret_that_is_missing_is_named_at_once,
+    a_key_that_is_missing_is_named_and_no_value_is_told,
+    a_pointer_gives_the_text,
+);
 
 fn managed(id: &str, json_key: Option<&str>) -> SecretRef {
     SecretRef::Managed { id: id.into(), json_key: json_key.map(str::to_owned), version_stage: None, version_id: None }
@@ -43,7 +54,7 @@ fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
 }
 
-async fn secrets_are_fetched_in_every_form(services: impl Services) {
+async fn secrets_are_fetched_in_every_form(services: &impl Services) {
     let (_, old) = services.put_secret("forms/api", r#"{"password":"old"}"#).await;
     let (arn, _) = services
         .put_secret(
@@ -54,8 +65,9 @@ async fn secrets_are_fetched_in_every_form(services: impl Services) {
     services.put_secret("forms/jwt", "not json").await;
     services.put_binary_secret("forms/binary", b"bytes").await;
     services.put_parameter("/forms/key", "first").await;
-    services.put_parameter("/forms/key", "second").await;
-    let aws = services.aws();
+    let parameter_arn = services.put_parameter("/forms/key", "second").await;
+    let flat_arn = services.put_parameter("forms-flat", "flat").await;
+    let aws = services.aws().await;
     let fetched = fetch(
         &aws,
         Asked {
@@ -64,11 +76,15 @@ async fn secrets_are_fetched_in_every_form(services: impl Services) {
                 ("BINARY", managed("forms/binary", None)),
                 ("KEY", managed("forms/api", Some("password"))),
                 ("BY_ARN", managed(&arn, Some("port"))),
+                ("BY_PARTIAL_ARN", managed(arn.rsplit_once('-').unwrap().0, Some("on"))),
                 ("PREVIOUS", staged("forms/api", Some("AWSPREVIOUS"), None)),
                 ("BY_VERSION", staged("forms/api", None, Some(&old))),
                 ("CURRENT", staged("forms/jwt", Some("AWSCURRENT"), None)),
                 ("PARAMETER", parameter("/forms/key", None)),
                 ("PARAMETER_VERSION", parameter("/forms/key:1", None)),
+                ("PARAMETER_ARN", parameter(&parameter_arn, None)),
+                ("PARAMETER_ARN_VERSION", parameter(&format!("{parameter_arn}:1"), None)),
+                ("FLAT", parameter(&flat_arn, None)),
             ],
             secrets: vec![managed("forms/api", None)],
             secrets_as: SecretsAs::Env,
@@ -81,10 +97,14 @@ async fn secrets_are_fetched_in_every_form(services: impl Services) {
         map(&[
             ("BINARY", "bytes"),
             ("BY_ARN", "5432"),
+            ("BY_PARTIAL_ARN", "true"),
             ("BY_VERSION", r#"{"password":"old"}"#),
             ("CURRENT", "not json"),
+            ("FLAT", "flat"),
             ("KEY", "pw=\"1\" é"),
             ("PARAMETER", "second"),
+            ("PARAMETER_ARN", "second"),
+            ("PARAMETER_ARN_VERSION", "first"),
             ("PARAMETER_VERSION", "first"),
             ("PREVIOUS", r#"{"password":"old"}"#),
             ("WHOLE", "not json"),
@@ -98,17 +118,12 @@ async fn secrets_are_fetched_in_every_form(services: impl Services) {
     );
 }
 
-#[tokio::test]
-async fn moto_gives_secrets_in_every_form() {
-    secrets_are_fetched_in_every_form(Moto).await;
-}
-
-async fn a_later_secret_wins_and_a_named_one_wins_over_all(services: impl Services) {
+async fn a_later_secret_wins_and_a_named_one_wins_over_all(services: &impl Services) {
     services.put_secret("wins/one", r#"{"A":"1","B":"1","C":"1"}"#).await;
     services.put_secret("wins/two", r#"{"B":"2","C":"2"}"#).await;
     services.put_parameter("/wins/three", "3").await;
     let fetched = fetch(
-        &services.aws(),
+        &services.aws().await,
         Asked {
             secret: vec![("C", parameter("/wins/three", None))],
             secrets: vec![managed("wins/one", None), managed("wins/two", None)],
@@ -120,12 +135,7 @@ async fn a_later_secret_wins_and_a_named_one_wins_over_all(services: impl Servic
     assert_eq!(fetched, map(&[("A", "1"), ("B", "2"), ("C", "3")]));
 }
 
-#[tokio::test]
-async fn with_moto_a_later_secret_wins_and_a_named_one_wins_over_all() {
-    a_later_secret_wins_and_a_named_one_wins_over_all(Moto).await;
-}
-
-async fn many_are_fetched_in_batches(services: impl Services) {
+async fn many_are_fetched_in_batches(services: &impl Services) {
     let mut references = Vec::new();
     for number in 0..23 {
         services.put_secret(&format!("many/s{number}"), &format!(r#"{{"S{number}":"{number}"}}"#)).await;
@@ -134,7 +144,7 @@ async fn many_are_fetched_in_batches(services: impl Services) {
         references.push(parameter(&format!("/many/p{number}"), None));
     }
     let asked = Asked { secret: vec![], secrets: references, secrets_as: SecretsAs::Env };
-    let fetched = fetch(&services.aws(), asked).await.unwrap();
+    let fetched = fetch(&services.aws().await, asked).await.unwrap();
     assert_eq!(fetched.len(), 46);
     for number in 0..23 {
         assert_eq!(fetched[&format!("S{number}")], number.to_string());
@@ -142,41 +152,46 @@ async fn many_are_fetched_in_batches(services: impl Services) {
     }
 }
 
-#[tokio::test]
-async fn with_moto_many_are_fetched_in_batches() {
-    many_are_fetched_in_batches(Moto).await;
-}
-
-async fn every_secret_that_is_missing_is_named_at_once(services: impl Services) {
-    services.put_secret("faults/there", "{}").await;
+async fn every_secret_that_is_missing_is_named_at_once(services: &impl Services) {
+    let (_, current) = services.put_secret("faults/there", "{}").await;
+    services.put_secret("faults/deleted", "{}").await;
+    services.delete_secret("faults/deleted").await;
     services.put_parameter("/faults/there", "x").await;
     let asked = Asked {
         secret: vec![
             ("A", managed("faults/absent", None)),
             ("B", managed("faults/there", None)),
             ("C", staged("faults/there", Some("AWSPREVIOUS"), None)),
-            ("D", parameter("/faults/absent", None)),
-            ("E", parameter("/faults/there", None)),
+            ("D", staged("faults/there", None, Some(&"0".repeat(32)))),
+            ("E", staged("faults/there", Some("AWSPREVIOUS"), Some(&current))),
+            ("F", managed("faults/deleted", None)),
+            ("G", parameter("/faults/absent", None)),
+            ("H", parameter("/faults/there:2", None)),
+            ("I", parameter("/faults/there", None)),
         ],
         secrets: vec![],
         secrets_as: SecretsAs::Env,
     };
-    let error = fetch(&services.aws(), asked).await.unwrap_err();
+    let error = fetch(&services.aws().await, asked).await.unwrap_err();
     assert_eq!(error.class(), Class::Broken);
     let text = error.to_string();
-    for named in ["faults/absent: ", "faults/there (AWSPREVIOUS): ", "ssm:/faults/absent: "] {
-        assert!(text.contains(named), "{named} is not in {text}");
+    let (absent, invalid, no_parameter) =
+        ("ResourceNotFoundException", "InvalidRequestException", "there is no such parameter");
+    for (named, why) in [
+        ("faults/absent", absent),
+        ("faults/there (AWSPREVIOUS)", absent),
+        (&format!("faults/there ({})", "0".repeat(32)), absent),
+        ("faults/there (AWSPREVIOUS)", invalid),
+        ("faults/deleted", invalid),
+        ("ssm:/faults/absent, ssm:/faults/there:2", no_parameter),
+    ] {
+        let is_told = |fault: &str| fault.starts_with(&format!("{named}: ")) && fault.contains(why);
+        assert!(error.faults.iter().any(|fault| is_told(&fault.reason)), "{named}: {why} is not in {text}");
     }
-    assert!(text.contains("ResourceNotFoundException"), "{text}");
-    assert_eq!(error.faults.len(), 3, "{text}");
+    assert_eq!(error.faults.len(), 6, "{text}");
 }
 
-#[tokio::test]
-async fn with_moto_every_secret_that_is_missing_is_named_at_once() {
-    every_secret_that_is_missing_is_named_at_once(Moto).await;
-}
-
-async fn a_key_that_is_missing_is_named_and_no_value_is_told(services: impl Services) {
+async fn a_key_that_is_missing_is_named_and_no_value_is_told(services: &impl Services) {
     services.put_secret("keys/api", r#"{"user":"hunter2","a=b":"hunter2","nul":"hunter2\u0000"}"#).await;
     services.put_secret("keys/text", "hunter2").await;
     services.put_secret("keys/number", r#"["hunter2"]"#).await;
@@ -189,7 +204,7 @@ async fn a_key_that_is_missing_is_named_and_no_value_is_told(services: impl Serv
         secrets: vec![managed("keys/api", None)],
         secrets_as: SecretsAs::Env,
     };
-    let error = fetch(&services.aws(), asked).await.unwrap_err();
+    let error = fetch(&services.aws().await, asked).await.unwrap_err();
     assert_eq!(error.class(), Class::Broken);
     let text = error.to_string();
     assert_eq!(
@@ -203,24 +218,14 @@ async fn a_key_that_is_missing_is_named_and_no_value_is_told(services: impl Serv
     assert!(!format!("{error:?}").contains("hunter2"));
 }
 
-#[tokio::test]
-async fn with_moto_a_key_that_is_missing_is_named_and_no_value_is_told() {
-    a_key_that_is_missing_is_named_and_no_value_is_told(Moto).await;
-}
-
-async fn a_pointer_gives_the_text(services: impl Services) {
+async fn a_pointer_gives_the_text(services: &impl Services) {
     services.put_parameter("/pointer/config", "image=a/b:1 port=8080").await;
     services.put_secret("pointer/config", "#berth\nport = 1\n").await;
-    let aws = services.aws();
+    let aws = services.aws().await;
     let text = secrets::config_pointer(&aws, &parameter("/pointer/config", None)).await.unwrap();
     assert_eq!(text, "image=a/b:1 port=8080");
     let text = secrets::config_pointer(&aws, &managed("pointer/config", None)).await.unwrap();
     assert_eq!(text, "#berth\nport = 1\n");
-}
-
-#[tokio::test]
-async fn with_moto_a_pointer_gives_the_text() {
-    a_pointer_gives_the_text(Moto).await;
 }
 
 fn two(secrets_as: SecretsAs) -> Asked {
@@ -231,32 +236,29 @@ fn two(secrets_as: SecretsAs) -> Asked {
     }
 }
 
+/// A world with what [`two`] asks for.
+async fn world_of_two() -> World {
+    let world = World::start().await;
+    world.secrets.put("one", "1");
+    world.secrets.put("two", r#"{"k":"v"}"#);
+    world
+}
+
 #[tokio::test]
 async fn two_secrets_cost_one_call() {
-    let server = Server::start(|_| {
-        answer(
-            200,
-            r#"{"SecretValues":[{"Name":"two","SecretString":"{\"k\":\"v\"}"},{"Name":"one","SecretString":"1"}]}"#,
-        )
-    })
-    .await;
-    let fetched = fetch(&client_of(&server.base), two(SecretsAs::Env)).await.unwrap();
+    let world = world_of_two().await;
+    let fetched = fetch(&world.aws().await, two(SecretsAs::Env)).await.unwrap();
     assert_eq!(fetched, map(&[("A", "1"), ("B", r#"{"k":"v"}"#), ("C", "v")]));
-    assert_eq!(server.seen().len(), 1);
+    assert_eq!(world.journal.count("secretsmanager"), 1);
 }
 
 #[tokio::test]
 async fn a_role_that_may_not_batch_asks_one_by_one() {
-    let server = Server::start(|seen| {
-        if seen.headers["x-amz-target"].ends_with("BatchGetSecretValue") {
-            return answer(400, r#"{"__type":"AccessDeniedException","Message":"not authorized"}"#);
-        }
-        answer(200, r#"{"Name":"x","SecretString":"{\"k\":\"v\"}"}"#)
-    })
-    .await;
-    let fetched = fetch(&client_of(&server.base), two(SecretsAs::Env)).await.unwrap();
-    assert_eq!(fetched["C"], "v");
-    assert_eq!(server.seen().len(), 3);
+    let world = world_of_two().await;
+    world.fault("secretsmanager BatchGetSecretValue", Fault::AccessDenied).always();
+    assert_eq!(fetch(&world.aws().await, two(SecretsAs::Env)).await.unwrap()["C"], "v");
+    world.journal.in_order(&["secretsmanager BatchGetSecretValue 400", "secretsmanager GetSecretValue 200"]);
+    assert_eq!(world.journal.count("secretsmanager GetSecretValue 200"), 2);
 }
 
 #[tokio::test]
@@ -277,31 +279,40 @@ async fn a_secret_that_a_batch_leaves_out_is_asked_for_singly() {
 
 #[tokio::test]
 async fn an_error_inside_a_good_answer_is_told_by_name_and_keeps_its_class() {
-    let server = Server::start(|_| {
-        answer(
-            200,
-            r#"{"SecretValues":[{"Name":"two","SecretString":"{\"k\":\"v\"}"}],
-                "Errors":[{"SecretId":"one","ErrorCode":"AccessDeniedException","Message":"no kms:Decrypt"}]}"#,
-        )
-    })
-    .await;
-    let error = fetch(&client_of(&server.base), two(SecretsAs::Env)).await.unwrap_err();
+    let world = world_of_two().await;
+    world.secrets.deny("one");
+    let error = fetch(&world.aws().await, two(SecretsAs::Env)).await.unwrap_err();
     assert_eq!(error.class(), Class::Denied);
-    assert_eq!(
-        error.to_string(),
-        "one: secretsmanager:GetSecretValue is not allowed (AccessDeniedException): no kms:Decrypt"
-    );
+    let text = error.to_string();
+    assert!(text.starts_with("one: secretsmanager:GetSecretValue is not allowed (AccessDeniedException): "), "{text}");
+    assert_eq!((error.faults.len(), world.journal.count("BatchGetSecretValue 200")), (1, 1), "{text}");
 }
 
 #[tokio::test]
 async fn a_call_that_fails_for_many_is_told_once() {
-    let server = Server::start(|_| answer(400, r#"{"__type":"ThrottlingException","message":"Rate exceeded"}"#)).await;
-    let error = fetch(&client_of(&server.base), two(SecretsAs::Env)).await.unwrap_err();
+    let world = world_of_two().await;
+    world.fault("secretsmanager", Fault::Throttle);
+    let error = fetch(&world.aws().await, two(SecretsAs::Env)).await.unwrap_err();
     assert_eq!(error.class(), Class::Transient);
     assert_eq!(
         error.to_string(),
         "one, two: secretsmanager:BatchGetSecretValue failed with 400 Bad Request ThrottlingException: Rate exceeded"
     );
+}
+
+#[tokio::test]
+async fn a_parameter_that_may_not_be_read_takes_its_call_along() {
+    let world = World::start().await;
+    for name in ["/open", "/closed"] {
+        world.parameters.put(name, "x");
+    }
+    world.parameters.deny("/closed");
+    let named = vec![("A", parameter("/open", None)), ("B", parameter("/closed", None))];
+    let asked = Asked { secret: named, secrets: vec![], secrets_as: SecretsAs::Env };
+    let error = fetch(&world.aws().await, asked).await.unwrap_err();
+    assert_eq!(error.class(), Class::Denied);
+    let text = error.to_string();
+    assert!(text.starts_with("ssm:/closed, ssm:/open: ssm:GetParameters is not allowed"), "{text}");
 }
 
 #[tokio::test]

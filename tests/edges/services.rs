@@ -1,16 +1,17 @@
-//! An AWS that a test can put things into; the tests of the services run on each of them.
+//! AWS, played twice: by moto, which is somebody else's, and by the kit. A test of what both have is one function over
+//! [`Services`], which [`on_moto_and_kit`] runs on each; so the kit's answers are held against moto's.
 
-use berth::edge::aws::{Aws, Service};
-use berth::edge::http::Http;
-use berth::edge::imds::Imds;
-use serde_json::{Value, json};
+use std::time::Duration;
 
-use crate::moto;
+use berth::edge::aws::Aws;
 
-/// An AWS with a way to put secrets and parameters in.
+/// What both groups of [`Services::join_group`] give their two hooks, `launch` and `terminate`.
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(300);
+
+/// An AWS that a test can put things into. It may be shared: names are the test's own.
 pub(crate) trait Services {
-    /// A client of it.
-    fn aws(&self) -> Aws;
+    /// A client of it, which knows who it is and where.
+    async fn aws(&self) -> Aws;
 
     /// Creates a secret, or gives it a new version; tells its ARN and the version's id.
     async fn put_secret(&self, name: &str, value: &str) -> (String, String);
@@ -18,57 +19,43 @@ pub(crate) trait Services {
     /// Creates a secret of bytes.
     async fn put_binary_secret(&self, name: &str, value: &[u8]);
 
-    /// Creates a parameter, or gives it a new version.
-    async fn put_parameter(&self, name: &str, value: &str);
+    /// Schedules a secret for deletion.
+    async fn delete_secret(&self, name: &str);
+
+    /// Creates a `SecureString`, or gives it a new version; tells its ARN.
+    async fn put_parameter(&self, name: &str, value: &str) -> String;
+
+    /// What goes with the user `AWS` of the account's registry.
+    fn registry_password(&self) -> String;
+
+    /// An instance in service, in a group with the hooks `launch` and `terminate`.
+    async fn join_group(&self) -> Membership;
+
+    /// What the group thinks of the instance.
+    async fn is_healthy(&self, membership: &Membership) -> bool;
 }
 
-pub(crate) struct Moto;
-
-/// A client of whatever answers at `base`, with keys of its own and no metadata service.
-pub(crate) fn client_of(base: &str) -> Aws {
-    let env = |name: &str| match name {
-        "AWS_ENDPOINT_URL" => Some(base.to_owned()),
-        "AWS_REGION" => Some("us-east-2".to_owned()),
-        "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => Some("EXAMPLE".to_owned()),
-        _ => None,
-    };
-    let http = Http::default();
-    Aws::new(http.clone(), Imds::at(&"http://127.0.0.1:1".parse().unwrap(), http), &env)
+/// Who is in which group.
+pub(crate) struct Membership {
+    pub(crate) group: String,
+    pub(crate) instance_id: String,
 }
 
-impl Services for Moto {
-    fn aws(&self) -> Aws {
-        client_of(&moto::base())
-    }
+/// Makes of each `async fn test(services: &impl Services)` the tests `test::moto` and `test::kit`.
+macro_rules! on_moto_and_kit {
+    ($($test:ident),+ $(,)?) => {$(
+        mod $test {
+            #[tokio::test]
+            async fn moto() {
+                super::$test(&crate::moto::Moto).await;
+            }
 
-    async fn put_secret(&self, name: &str, value: &str) -> (String, String) {
-        let aws = self.aws();
-        let create = json!({ "Name": name, "SecretString": value, "ClientRequestToken": token() });
-        let put = json!({ "SecretId": name, "SecretString": value, "ClientRequestToken": token() });
-        let service = Service::SecretsManager;
-        let answer: Value = match aws.json_call(service.operation("CreateSecret"), &create, None).await {
-            Ok(answer) => answer,
-            Err(_) => aws.json_call(service.operation("PutSecretValue"), &put, None).await.unwrap(),
-        };
-        let text = |name: &str| answer[name].as_str().unwrap().to_owned();
-        (text("ARN"), text("VersionId"))
-    }
-
-    async fn put_binary_secret(&self, name: &str, value: &[u8]) {
-        use base64::Engine as _;
-        let binary = base64::engine::general_purpose::STANDARD.encode(value);
-        let create = json!({ "Name": name, "SecretBinary": binary, "ClientRequestToken": token() });
-        let operation = Service::SecretsManager.operation("CreateSecret");
-        let _: Value = self.aws().json_call(operation, &create, None).await.unwrap();
-    }
-
-    async fn put_parameter(&self, name: &str, value: &str) {
-        let put = json!({ "Name": name, "Value": value, "Type": "SecureString", "Overwrite": true });
-        let _: Value = self.aws().json_call(Service::Ssm.operation("PutParameter"), &put, None).await.unwrap();
-    }
+            #[tokio::test]
+            async fn kit() {
+                super::$test(&berth_kit::World::start().await).await;
+            }
+        }
+    )+};
 }
 
-/// A version id: 32 characters and more.
-fn token() -> String {
-    std::iter::repeat_with(fastrand::alphanumeric).take(36).collect()
-}
+pub(crate) use on_moto_and_kit;

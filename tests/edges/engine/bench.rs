@@ -2,37 +2,38 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use berth::config::{
-    BootPolicy, Config, Drain, ImageRef, ImdsAccess, Lifecycle, OnFailure, OnNotice, PinnedImage, Probe, RegistryAuth,
-    Restart, SecretsAs,
-};
+use berth::config::{Config, ImageRef, Layers, SecretsAs};
 use berth::edge::deliver::Delivery;
-use berth::edge::engine::{Engine, Login, Mounted};
+use berth::edge::engine::{Engine, Mounted};
 use berth::edge::secret::Secret;
 use berth::effect::{ContainerId, Creation, RunningContainer};
 use berth::event::Exit;
 use berth::identity::Identity;
-use berth_kit::docker_registry::DockerRegistry;
 use bollard::Docker;
 use bollard::models::ContainerInspectResponse;
 use bollard::query_parameters::{CreateImageOptions, InspectContainerOptions, LogsOptions, PushImageOptions};
 use futures_util::StreamExt;
+use http::HeaderValue;
+
+use super::registry::Registry;
 
 /// The engine's socket.
 const SOCKET: &str = "/var/run/docker.sock";
+
+/// A container that stays.
+pub(super) const SLEEP: &str = "CMD [\"sleep\", \"600\"]";
 
 /// One test's part of the engine.
 pub(super) struct Bench {
     pub(super) engine: Engine,
     pub(super) docker: Docker,
-    pub(super) registry: DockerRegistry,
+    pub(super) registry: Registry,
     pub(super) delivery: Delivery,
     /// Its run directory, on tmpfs.
     _run_dir: tempfile::TempDir,
@@ -44,19 +45,13 @@ pub(super) struct Bench {
 pub(super) type File<'a> = (&'a str, &'a [u8], u32);
 
 impl Bench {
-    /// A bench with a registry that everybody may use.
     pub(super) async fn new() -> Self {
-        Self::with(DockerRegistry::open().await)
-    }
-
-    /// A bench with that registry.
-    pub(super) fn with(registry: DockerRegistry) -> Self {
         let docker = Docker::connect_with_unix(SOCKET, 120, bollard::API_DEFAULT_VERSION).expect("a Docker Engine");
         let run_dir = tempfile::Builder::new().prefix("berth-run-").tempdir_in("/dev/shm").unwrap();
         Self {
             engine: Engine::new(Some(&format!("unix://{SOCKET}"))).unwrap(),
             docker,
-            registry,
+            registry: Registry::open().await,
             delivery: Delivery::new(run_dir.path()),
             _run_dir: run_dir,
             cleanup: Vec::new(),
@@ -102,9 +97,9 @@ impl Bench {
         }
         self.cleanup.push(format!("DELETE /images/{name}:{tag}?force=1"));
         let push = PushImageOptions { tag: Some(tag.to_owned()), ..Default::default() };
-        let header = self.registry.auth_header();
-        let docker = self.docker.clone().with_request_modifier(move |mut request| {
-            request.headers_mut().insert("X-Registry-Auth", header.parse().unwrap());
+        // A push must have the header, even with nothing in it: `{}`.
+        let docker = self.docker.clone().with_request_modifier(|mut request| {
+            request.headers_mut().insert("X-Registry-Auth", HeaderValue::from_static("e30="));
             request
         });
         let mut pushed = Box::pin(docker.push_image(&name, Some(push), None));
@@ -114,20 +109,11 @@ impl Bench {
         ImageRef { registry: self.registry.address(), repository, tag: Some(tag.to_owned()), digest: None }
     }
 
-    /// Takes the image from the engine; the registry keeps it.
-    pub(super) async fn forget_image(&mut self, image: &ImageRef, pinned: &PinnedImage) {
-        call(&format!("DELETE /images/{image}?force=1"));
-        call(&format!("DELETE /images/{pinned}?force=1"));
-        self.cleanup.push(format!("DELETE /images/{pinned}?force=1"));
-    }
-
     /// Everything that the machine would know before it creates a container of that image.
     pub(super) async fn creation(&mut self, image: &ImageRef, edit: impl FnOnce(&mut Config)) -> Creation {
-        let login = self.registry.login().map(|(username, password)| (username, Secret::new(password)));
-        let login = login.as_ref().map(|(username, password)| Login { username, password });
-        let pinned = self.engine.resolve_digest(image, login).await.unwrap();
+        let pinned = self.engine.resolve_digest(image, None).await.unwrap();
         let facts = self.engine.inspect_image(&pinned).await.unwrap().expect("the engine has the image");
-        let mut config = config(image.clone());
+        let mut config = config(image);
         edit(&mut config);
         Creation { config: Arc::new(config), identity: Arc::new(identity()), image: pinned, facts }
     }
@@ -226,7 +212,7 @@ pub(super) async fn within<T>(wait: impl Future<Output = T>) -> T {
 }
 
 /// One request to the engine without a runtime, as a destructor can make it. Returns the whole answer.
-fn call(request: &str) -> String {
+pub(super) fn call(request: &str) -> String {
     let mut answer = String::new();
     if let Ok(mut socket) = UnixStream::connect(SOCKET) {
         let _ = write!(socket, "{request} HTTP/1.1\r\nHost: engine\r\nConnection: close\r\n\r\n");
@@ -254,54 +240,9 @@ pub(super) fn identity() -> Identity {
     }
 }
 
-/// A config with nothing in it but the image and a unique name.
-pub(super) fn config(image: ImageRef) -> Config {
-    let second = Duration::from_secs(1);
-    Config {
-        image,
-        name: unique("edges"),
-        ports: Vec::new(),
-        health: None,
-        probe: Probe { interval: second, timeout: second, healthy: 1, unhealthy: 3, start_timeout: second },
-        env: BTreeMap::new(),
-        secret: BTreeMap::new(),
-        secrets: Vec::new(),
-        secrets_as: SecretsAs::Env,
-        secrets_refresh: None,
-        registry_auth: RegistryAuth::Auto,
-        command: None,
-        entrypoint: None,
-        user: None,
-        workdir: None,
-        volumes: Vec::new(),
-        tmpfs: BTreeMap::new(),
-        read_only: false,
-        memory: None,
-        cpus: None,
-        ulimits: Vec::new(),
-        cap_add: Vec::new(),
-        cap_drop: Vec::new(),
-        devices: Vec::new(),
-        gpus: None,
-        network: None,
-        hostname: None,
-        extra_hosts: Vec::new(),
-        shm_size: None,
-        labels: BTreeMap::new(),
-        init: true,
-        privileged: false,
-        stop_signal: None,
-        log_driver: "json-file".to_owned(),
-        log_opt: BTreeMap::new(),
-        imds: ImdsAccess::Allow,
-        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-        boot: BootPolicy { timeout: second, on_failure: OnFailure::Abandon },
-        restart: Restart { backoff: second, backoff_max: second, limit: 5, window: second },
-        drain: Drain { settle: second, timeout: second, idle: second },
-        stop_timeout: Duration::from_secs(30),
-        lifecycle: Lifecycle { poll: second, group: None, launch_hook: None, terminate_hook: None, heartbeat: None },
-        spot: OnNotice::Drain,
-        rebalance: OnNotice::Ignore,
-        maintenance: OnNotice::Ignore,
-    }
+/// What is believed if nothing is written but the image and a unique name.
+fn config(image: &ImageRef) -> Config {
+    let mut layers = Layers::new();
+    layers.add_words(&[format!("image={image}"), format!("name={}", unique("edges"))]);
+    layers.believe().unwrap()
 }

@@ -12,12 +12,10 @@ use berth::fault::Class;
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::CreateContainerOptions;
 
-use super::bench::{Bench, identity, unique, within, words};
+use super::bench::{Bench, SLEEP, identity, unique, within, words};
 
 /// A change to a config, the class of the fault that it makes, and words of the engine in it.
 type Case<'a> = (&'a dyn Fn(&mut Config), Class, &'a str);
-
-const SLEEP: &str = "CMD [\"sleep\", \"600\"]";
 
 fn publish(host: u16) -> Vec<Port> {
     vec![Port { host_ip: Some(Ipv4Addr::LOCALHOST.into()), host, container: 8080, protocol: Protocol::Tcp }]
@@ -187,7 +185,7 @@ async fn what_cannot_be_created_is_told_in_the_engine_s_words() {
     let mut bench = Bench::new().await;
     let image = bench.busybox(&[SLEEP]).await;
     let cases: [Case<'_>; 3] = [
-        (&|c| c.log_driver = "nope".to_owned(), Class::Misconfigured, "plugin \"nope\" not found"),
+        (&|c| drop(c.log_opt.insert("nope".to_owned(), String::new())), Class::Misconfigured, "unknown log opt 'nope'"),
         (&|c| c.stop_signal = Some("SIGNOPE".to_owned()), Class::Misconfigured, "SIGNOPE"),
         (&|c| c.memory = Some(1024), Class::Misconfigured, "memory limit"),
     ];

@@ -1,5 +1,6 @@
 //! Every key of the config that makes a container, as the engine then shows it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use berth::config::{Config, Device, Gpus, Port, Protocol, Ulimit, Volume};
@@ -129,10 +130,10 @@ async fn every_key_means_what_docker_run_means() {
         (
             "log_opt",
             |c| {
-                c.log_opt.insert("max-size".to_owned(), "10m".to_owned());
+                c.log_opt = BTreeMap::from([("max-size".to_owned(), "7m".to_owned())]);
             },
             "/HostConfig/LogConfig/Config",
-            json!({"max-size": "10m"}),
+            json!({"max-size": "7m"}),
         ),
         (
             "port",

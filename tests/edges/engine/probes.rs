@@ -11,7 +11,7 @@ use bollard::query_parameters::TopOptions;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use super::bench::{Bench, within, words};
+use super::bench::{Bench, SLEEP, within, words};
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -125,7 +125,7 @@ async fn a_port_is_well_if_it_accepts() {
 #[tokio::test]
 async fn an_app_that_does_not_listen_is_not_well_though_its_port_is_published() {
     let mut bench = Bench::new().await;
-    let image = bench.busybox(&["CMD [\"sleep\", \"600\"]"]).await;
+    let image = bench.busybox(&[SLEEP]).await;
     let port = Port { host_ip: Some(Ipv4Addr::LOCALHOST.into()), host: 0, container: 8080, protocol: Protocol::Tcp };
     let creation = bench.creation(&image, |config| config.ports = vec![port]).await;
     let app = bench.run(&creation, None).await;
@@ -154,7 +154,7 @@ async fn an_app_that_does_not_listen_is_not_well_though_its_port_is_published() 
 #[tokio::test]
 async fn a_healthcheck_is_run_when_it_is_asked_for() {
     let mut bench = Bench::new().await;
-    let image = bench.busybox(&["CMD [\"sleep\", \"600\"]", "HEALTHCHECK CMD cat /well"]).await;
+    let image = bench.busybox(&[SLEEP, "HEALTHCHECK CMD cat /well"]).await;
     let creation = bench.creation(&image, |_| {}).await;
     let app = bench.run(&creation, None).await;
     let ask = || probe(&bench.engine, &app, &Health::Docker, None, LONG);
@@ -164,7 +164,7 @@ async fn a_healthcheck_is_run_when_it_is_asked_for() {
     assert_eq!(ask().await, Ok(()));
     let reason = probe(&bench.engine, &app, &Health::Cmd(words(&["nope"])), None, LONG).await.unwrap_err();
     assert!(reason.starts_with("nope"), "{reason}");
-    let plain = bench.busybox(&["CMD [\"sleep\", \"600\"]"]).await;
+    let plain = bench.busybox(&[SLEEP]).await;
     let creation = bench.creation(&plain, |_| {}).await;
     let app = bench.run(&creation, None).await;
     let none = probe(&bench.engine, &app, &Health::Docker, None, LONG).await;
@@ -174,7 +174,7 @@ async fn a_healthcheck_is_run_when_it_is_asked_for() {
 #[tokio::test]
 async fn a_command_that_hangs_is_killed_and_leaves_nothing_behind() {
     let mut bench = Bench::new().await;
-    let image = bench.busybox(&["CMD [\"sleep\", \"600\"]"]).await;
+    let image = bench.busybox(&[SLEEP]).await;
     let creation = bench.creation(&image, |_| {}).await;
     let app = bench.run(&creation, None).await;
     let how = Health::Cmd(words(&["sleep", "555"]));

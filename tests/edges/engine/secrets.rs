@@ -10,7 +10,7 @@ use berth::edge::probe::probe;
 use berth::effect::ContainerId;
 use berth::fault::Class;
 
-use super::bench::{Bench, secrets, within, words};
+use super::bench::{Bench, SLEEP, secrets, within, words};
 
 const VALUE: &str = "hunter2\nsecond line = \"x\"";
 
@@ -136,7 +136,7 @@ async fn signals_and_exit_codes_pass_through_the_shim() {
 #[tokio::test]
 async fn a_command_of_a_probe_sees_the_secrets() {
     let mut bench = Bench::new().await;
-    let image = bench.busybox(&["CMD [\"sleep\", \"600\"]"]).await;
+    let image = bench.busybox(&[SLEEP]).await;
     let creation = bench.creation(&image, |_| {}).await;
     let app = bench.run(&creation, Some(&secrets(&[("TOKEN", "t0ken")]))).await;
     let asks = |token: &str| Health::Cmd(words(&["sh", "-c", &format!("[ \"$TOKEN\" = {token} ]")]));

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::text::sha256_hex;
 
 /// The media type of a manifest.
-pub(crate) const MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+pub const MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 
 /// The media type of a list of manifests, one a platform.
 pub(crate) const MANIFEST_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
@@ -37,9 +37,10 @@ pub struct Built {
     pub digest: String,
     /// `sha256:…` of the layers, the lowest first.
     pub layers: Vec<String>,
-    pub(crate) manifest: Bytes,
+    /// The manifest, Docker's schema 2.
+    pub manifest: Bytes,
     /// Config and layers by digest.
-    pub(crate) blobs: BTreeMap<String, Bytes>,
+    pub blobs: BTreeMap<String, Bytes>,
 }
 
 impl Image {

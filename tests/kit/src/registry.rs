@@ -19,6 +19,9 @@ use crate::image::{Built, MANIFEST, MANIFEST_LIST};
 use crate::journal::Journal;
 use crate::server::{Neighbour, Reply, Reserved, reply, streaming};
 
+/// The media type of everything that is neither manifest nor blob.
+const JSON: &str = "application/json; charset=utf-8";
+
 /// A registry.
 pub struct Registry {
     address: SocketAddr,
@@ -133,7 +136,7 @@ impl Registry {
             }
         }
         match call {
-            Call::Ping => reply(StatusCode::OK, "application/json", "{}"),
+            Call::Ping => reply(StatusCode::OK, JSON, "{}"),
             Call::Manifest { repository, .. } | Call::Blob { repository, .. }
                 if contents.denied.contains(repository) =>
             {
@@ -272,5 +275,5 @@ fn trickle(
 
 fn error(status: StatusCode, code: &str, message: &str) -> Reply {
     let body = json!({ "errors": [{ "code": code, "message": message, "detail": null }] });
-    reply(status, "application/json", body.to_string())
+    reply(status, JSON, body.to_string())
 }

@@ -267,6 +267,20 @@ mod tests {
     }
 
     #[test]
+    fn a_create_s_prose_is_told_apart() {
+        let table: [(u16, &str, Class); 4] = [
+            // An engine looks for 15 s before it says so.
+            (500, "error looking up logging plugin nope: plugin \"nope\" not found", Class::Misconfigured),
+            (400, "invalid signal: SIGNOPE", Class::Misconfigured),
+            (404, "No such image: host/x@sha256:aa", Class::Broken),
+            (500, "context deadline exceeded", Class::Transient),
+        ];
+        for (status, prose, class) in table {
+            assert_eq!(create(Some(status), &prose.to_lowercase()), class, "{prose}");
+        }
+    }
+
+    #[test]
     fn a_start_s_prose_is_told_apart() {
         let table: [(u16, &str, Class); 5] = [
             (500, "driver failed: Bind for 0.0.0.0:80 failed: port is already allocated", Class::Misconfigured),

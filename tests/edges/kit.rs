@@ -1,0 +1,53 @@
+//! The kit as the AWS of these tests. Its client has no keys: they come from the kit's metadata service, and the kit checks
+//! every signature.
+
+use berth::edge::aws::Aws;
+use berth::edge::http::Http;
+use berth::edge::imds::Imds;
+use berth_kit::World;
+
+use crate::services::{Membership, Services};
+
+/// A client of the world's metadata service.
+pub(crate) fn imds_of(world: &World) -> Imds {
+    Imds::at(&world.imds.endpoint().parse().unwrap(), Http::default())
+}
+
+impl Services for World {
+    async fn aws(&self) -> Aws {
+        let imds = imds_of(self);
+        let endpoint = |name: &str| (name == "AWS_ENDPOINT_URL").then(|| self.aws.endpoint());
+        let aws = Aws::new(Http::default(), imds.clone(), &endpoint);
+        aws.locate(&imds.identity().await.unwrap());
+        aws
+    }
+
+    async fn put_secret(&self, name: &str, value: &str) -> (String, String) {
+        (self.secrets.put(name, value), self.secrets.version_id(name, "AWSCURRENT").unwrap())
+    }
+
+    async fn put_binary_secret(&self, name: &str, value: &[u8]) {
+        self.secrets.put_binary(name, value);
+    }
+
+    async fn delete_secret(&self, name: &str) {
+        self.secrets.schedule_deletion(name);
+    }
+
+    async fn put_parameter(&self, name: &str, value: &str) -> String {
+        self.parameters.put_secure(name, value)
+    }
+
+    fn registry_password(&self) -> String {
+        self.ecr.password()
+    }
+
+    async fn join_group(&self) -> Membership {
+        self.autoscaling.put("InService", Some("InService"));
+        Membership { group: self.autoscaling.group().into(), instance_id: self.instance_id.clone() }
+    }
+
+    async fn is_healthy(&self, _: &Membership) -> bool {
+        self.autoscaling.health().unwrap() == "Healthy"
+    }
+}
