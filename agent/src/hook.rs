@@ -217,12 +217,10 @@ impl Hook {
     /// Takes an answer that is the hook's; others change nothing.
     pub fn on(&mut self, event: &Event, desk: &mut Desk, now: Uptime) {
         match event {
-            Event::GroupFound(membership) => {
-                if self.state == State::Finding {
-                    self.found.done((), now);
-                    self.told = Some(membership.clone());
-                    self.learn(membership.clone(), desk, now);
-                }
+            Event::GroupFound(membership) if self.state == State::Finding => {
+                self.found.done((), now);
+                self.told = Some(membership.clone());
+                self.learn(membership.clone(), desk, now);
             }
             Event::HeartbeatRecorded => self.heartbeats += 1,
             Event::HookCompleted => {

@@ -131,6 +131,7 @@ async fn sigterm_during_a_drain_changes_nothing_and_a_second_means_now() {
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "a spot notice tells a moment of wall time")]
 async fn spot_takes_the_instance_out_at_once_and_completes_the_hook_too() {
     let (world, agent) = serving("").await;
     world.autoscaling.put("Terminating", None);
