@@ -133,7 +133,6 @@ async fn an_environment_is_new_only_at_the_next_start() {
     assert_eq!(life.check().await, checked(false), "one signal is enough");
     let stop = Effect::StopContainer { id: life.id.clone(), timeout: Duration::ZERO };
     assert_eq!(life.edge.perform(stop).await, Event::ContainerStopped);
-    life.edge.perform(Effect::CreateContainer(Box::new(life.creation.clone()))).await; // makes the directory anew
     life.start().await;
     life.says(&["a=2", "b=1"]).await;
 }
