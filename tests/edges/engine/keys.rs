@@ -128,9 +128,7 @@ async fn every_key_means_what_docker_run_means() {
         ("log_driver", |c| c.log_driver = "local".to_owned(), "/HostConfig/LogConfig/Type", json!("local")),
         (
             "log_opt",
-            |c| {
-                c.log_opt.insert("max-size".to_owned(), "10m".to_owned());
-            },
+            |c| c.log_opt = [("max-size".to_owned(), "10m".to_owned())].into(),
             "/HostConfig/LogConfig/Config",
             json!({"max-size": "10m"}),
         ),
