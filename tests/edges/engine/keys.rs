@@ -129,9 +129,13 @@ async fn every_key_means_what_docker_run_means() {
         ("log_driver", |c| c.log_driver = "local".to_owned(), "/HostConfig/LogConfig/Type", json!("local")),
         (
             "log_opt",
+<<<<<<< HEAD
             |c| {
                 c.log_opt = BTreeMap::from([("max-size".to_owned(), "7m".to_owned())]);
             },
+=======
+            |c| c.log_opt = [("max-size".to_owned(), "10m".to_owned())].into(),
+>>>>>>> parity
             "/HostConfig/LogConfig/Config",
             json!({"max-size": "7m"}),
         ),
