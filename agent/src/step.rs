@@ -124,10 +124,12 @@ impl<T> Step<T> {
         }
     }
 
-    /// Back to idle, whatever it was, keeping its times and attempts.
+    /// Back to idle, whatever it was, keeping its times and attempts. Since it ended, nothing has run in it.
     pub fn reopen(&mut self) {
         self.state = State::Idle;
-        self.ended = None;
+        if let Some(ended) = self.ended.take() {
+            self.pause(ended);
+        }
     }
 
     /// The result.
@@ -233,6 +235,16 @@ mod tests {
         given_up.pause(at(2));
         given_up.refuse(&Fault::new(Class::Denied, "no"), at(3));
         assert_eq!(waits(&given_up), [(2.0, Some(1.0))]);
+    }
+
+    #[test]
+    fn a_step_that_is_taken_up_again_has_waited_since_its_end() {
+        let (mut step, mut desk) = (Step::new("image", NEAR), Desk::new(1));
+        step.order(Effect::PingEngine, &mut desk, at(1));
+        step.done((), at(2));
+        step.reopen();
+        step.order(Effect::PingEngine, &mut desk, at(9));
+        assert_eq!(waits(&step), [(2.0, Some(7.0))]);
     }
 
     #[test]

@@ -85,6 +85,37 @@ async fn wait_tells_a_failed_boot_from_one_that_takes_too_long() {
 }
 
 #[tokio::test]
+async fn a_drain_is_asked_for_and_followed_to_its_end() {
+    let world = World::start().await;
+    let image = world.app_image();
+    world.user_data(&format!("berth image={} port=0:8080 health=/health", image.by_tag()));
+    let none = berth(&world, &["drain"]).await;
+    assert_eq!(none.status.code(), Some(1));
+    assert!(err(&none).contains("no berth agent runs"), "{}", err(&none));
+
+    let agent = world.launch(BERTH.as_ref()).await;
+    agent.ready_within(SOON).await;
+    let picture = berth(&world, &["timeline", "--svg"]).await;
+    assert_eq!(picture.status.code(), Some(0), "{}", err(&picture));
+    let svg = out(&picture);
+    assert!(svg.starts_with("<svg ") && svg.contains(&world.instance_id) && svg.contains(">pull</text>"), "{svg}");
+    let text = out(&berth(&world, &["timeline"]).await);
+    assert!(text.contains("\n  pull ") && text.contains("━"), "{text}");
+
+    // One asks and waits, one only waits, one asks again.
+    let asks = ["drain", "--reason", "replacing the disk", "--wait"];
+    let watches = ["status", "--watch", "--json"];
+    let (asked, waited, watched) =
+        tokio::join!(berth(&world, &asks), berth(&world, &["wait", "drained"]), berth(&world, &watches));
+    assert_eq!(asked.status.code(), Some(0), "{}", err(&asked));
+    assert_eq!(waited.status.code(), Some(0), "{}", err(&waited));
+    assert_eq!(watched.status.code(), Some(0), "{}", err(&watched));
+    assert_eq!(agent.exit_within(SOON).await, 0);
+    assert!(agent.log_text().contains("replacing the disk"), "{}", agent.log_text());
+    assert_eq!(berth(&world, &["wait", "drained"]).await.status.code(), Some(0));
+}
+
+#[tokio::test]
 async fn check_says_of_a_user_data_what_run_does_with_it() {
     let world = World::start().await;
     let image = world.app_image();

@@ -1,7 +1,7 @@
 //! `berth timeline`: where the time of the boot went, and of the drain, as text, as JSON and as a picture.
 //!
 //! Days of serving lie between the two, so each has a panel and an axis of its own. Within a panel the longest chain is told
-//! apart: a step begins in the moment its last input is there, so whoever follows the begins back from the last end finds
+//! apart: work begins in the moment its last input is there, so whoever follows the begins back from the last end finds
 //! what the whole waited for.
 
 use std::path::Path;
@@ -257,20 +257,45 @@ fn bands(phases: &[PhaseView], began: f64, until: f64) -> Vec<Band> {
     bands.filter(|band| band.until > band.began).collect()
 }
 
-/// Back from the last end: before each step, the one that ended last before it began.
+/// A stretch of a step without a change from work to waiting.
+struct Stretch {
+    step: usize,
+    from: f64,
+    to: f64,
+    work: bool,
+}
+
+/// Back from the last end: before each stretch, the one that ended last before it began.
 fn mark_longest_chain(steps: &mut [Bar]) {
-    let Some(last) = steps.iter().map(|step| step.until).reduce(f64::max) else { return };
-    let mut end = last;
+    let stretches: Vec<Stretch> = steps.iter().enumerate().flat_map(|(at, step)| stretches(at, step)).collect();
+    let mut end = stretches.iter().map(|one| one.to).reduce(f64::max).unwrap_or_default();
     loop {
-        let ended = |step: &&mut Bar| !step.critical && step.until <= end + CLOSE && step.began < end;
-        let latest = |one: &&mut Bar, other: &&mut Bar| {
-            // Of two that ended together, the one that began first was the longer wait.
-            one.until.total_cmp(&other.until).then(other.began.total_cmp(&one.began))
-        };
-        let Some(step) = steps.iter_mut().filter(ended).max_by(latest) else { return };
-        step.critical = true;
-        end = step.began;
+        let before = stretches.iter().filter(|one| one.to <= end + CLOSE && one.from < end);
+        // Of those that ended together, work comes before waiting for it, then the one that began first.
+        let latest = before.max_by(|one, other| {
+            let ended = |one: &Stretch| (one.to / CLOSE).round();
+            let by_end = ended(one).total_cmp(&ended(other));
+            by_end.then(one.work.cmp(&other.work)).then(other.from.total_cmp(&one.from))
+        });
+        let Some(stretch) = latest else { return };
+        if let Some(step) = steps.get_mut(stretch.step) {
+            step.critical = true;
+        }
+        end = stretch.from;
     }
+}
+
+fn stretches(at: usize, step: &Bar) -> Vec<Stretch> {
+    let mut stretches = Vec::new();
+    let mut from = step.began;
+    for (wait_from, wait_to) in &step.waits {
+        stretches.push(Stretch { step: at, from, to: *wait_from, work: true });
+        stretches.push(Stretch { step: at, from: *wait_from, to: *wait_to, work: false });
+        from = *wait_to;
+    }
+    stretches.push(Stretch { step: at, from, to: step.until, work: true });
+    stretches.retain(|one| one.to > one.from);
+    stretches
 }
 
 /// A moment or a span that can be drawn, whatever somebody else's clock said.

@@ -156,11 +156,11 @@ fn what_goes_on_reaches_to_now() {
           config     ━                                                  12 ms
           listen      ─                                                  1 ms
           secrets     ╌╌····╌╌╌··········╌╌╌╌························   4.2 s  4 attempts, 3.4 s waiting, ThrottlingException: Rate exceeded
-          login       ──                                               210 ms
+          login       ━━                                               210 ms
           engine      ─                                                 90 ms
           containers   ─                                                20 ms
-          digest        ──                                             180 ms
-          image           ─                                             12 ms
+          digest        ━━                                             180 ms
+          image           ━                                             12 ms
           pull            ╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌   3.8 s
           until 10 min 0 s: the boot is given up
 
@@ -188,6 +188,20 @@ fn the_longest_chain_is_what_the_boot_waited_for() {
     let boot = ["identity", "config", "login", "digest", "image", "pull", "create", "start", "healthy", "hook"];
     assert_eq!(chain(&timeline.panels[0]), boot);
     assert_eq!(chain(&timeline.panels[1]), ["settle", "emptying", "stop", "hook"]);
+}
+
+#[test]
+fn a_step_that_waits_for_another_lets_the_chain_through() {
+    let steps = vec![
+        step("digest", 0.0, 1.0),
+        StepView { waits: vec![wait(1.5, 6.0)], ..step("image", 1.0, 7.0) },
+        step("pull", 1.5, 6.0),
+        step("login", 0.0, 1.4),
+        StepView { waits: vec![wait(8.25, 0.5)], ..step("create", 8.0, 1.0) },
+    ];
+    let timeline = timeline(View { steps, ..View::default() }, 9.0);
+    let chain: Vec<_> = timeline.panels[0].steps.iter().filter(|step| step.critical).map(|step| &*step.name).collect();
+    assert_eq!(chain, ["digest", "image", "pull", "create"]);
 }
 
 #[test]
