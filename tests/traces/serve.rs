@@ -121,3 +121,19 @@ fn a_fleet_does_not_restart_together() {
     let busiest = moments.windows(6).filter(|six| six[5] - six[0] < 60).count();
     assert_eq!(busiest, 0, "six of fifty within a minute: {moments:?}");
 }
+
+#[test]
+fn an_idle_hour_asks_the_metadata_and_the_app_and_nobody_else() {
+    let quiet = Sim::new(LINE).run(secs(60));
+    let settled = quiet.ordered.len();
+    let hour = quiet.run(secs(3660));
+    let others: Vec<Job> = hour
+        .ordered
+        .iter()
+        .skip(settled)
+        .copied()
+        .filter(|job| !matches!(job, Job::WatchMetadata | Job::ProbeApp))
+        .collect();
+    assert_eq!(others, []);
+    assert!(hour.count(Job::WatchMetadata) > 1600, "{}", hour.count(Job::WatchMetadata));
+}
