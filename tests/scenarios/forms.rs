@@ -114,7 +114,12 @@ async fn completed_once(world: &World) {
     world.autoscaling.wait_for_state("InService", SOON).await;
     let once = Completion { hook: "launch".into(), result: "CONTINUE".into(), by_timeout: false };
     assert_eq!(world.autoscaling.completions(), [once]);
-    assert_eq!(world.journal.count("autoscaling CompleteLifecycleAction"), 1, "{}", world.journal.text());
+    assert_eq!(
+        world.journal.count("autoscaling CompleteLifecycleAction CONTINUE launch"),
+        1,
+        "{}",
+        world.journal.text()
+    );
 }
 
 #[tokio::test]
@@ -160,6 +165,7 @@ async fn an_image_that_is_here_is_not_pulled_again() {
         let layer = app.build().layers.pop().unwrap();
         let pushed = world.push("v1", &app);
         let image = if by == By::Tag { pushed.by_tag() } else { pushed.by_digest() };
+        world.ami_defaults("drain = { settle = \"100ms\", idle = \"100ms\" }");
         world.user_data(&format!("berth image={image} port=0:8080 health=/health"));
         let agent = world.launch(BERTH.as_ref()).await;
         agent.ready_within(SOON).await;

@@ -14,6 +14,7 @@ use crate::{BERTH, SOON};
 /// Boots one line in a world of its own.
 async fn boot(image: &Pushed, words: &str) -> (World, Agent) {
     let world = World::start().await;
+    world.ami_defaults("drain = { settle = \"100ms\", idle = \"100ms\" }");
     world.secrets.put("prod/db", &format!(r#"{{"password":"{PASSWORD}"}}"#));
     let volumes = words.replace("VOLUME", &format!("{}-data", world.name));
     world.user_data(&format!("berth image={} name={} {volumes}", image.by_tag(), world.name));
