@@ -237,7 +237,8 @@ mod tests {
             Err(ClientError::NotRunning(_))
         ));
         let _agent = Agent::start(run_dir.path());
-        assert_eq!(watch(run_dir.path(), false, Paper::Roll, &mut Closed).await.unwrap(), None);
+        let watched = timeout(BOUND, watch(run_dir.path(), false, Paper::Roll, &mut Closed)).await;
+        assert_eq!(watched.expect("it ends").unwrap(), None);
     }
 
     #[test]
