@@ -183,12 +183,14 @@ mod tests {
             }
             agent.show(PhaseName::Serve, Status::Ok);
             drawn.until("ok · serve").await;
+            agent.show(PhaseName::Serve, Status::Unhealthy);
+            drawn.until("unhealthy · serve").await;
             agent.end().await;
         };
         let mut out = drawn.clone();
         let (ended, ()) = tokio::join!(watch(run_dir.path(), false, Paper::Roll, &mut out), life);
-        assert!(ended.unwrap().unwrap().starts_with("ok · serve"));
-        assert_eq!(drawn.text().matches("because").count(), 2, "{}", drawn.text());
+        assert!(ended.unwrap().unwrap().starts_with("unhealthy · serve"));
+        assert_eq!(drawn.text().matches("because").count(), 3, "{}", drawn.text());
         assert!(!drawn.text().contains('\u{1b}'));
     }
 
@@ -237,7 +239,8 @@ mod tests {
             Err(ClientError::NotRunning(_))
         ));
         let _agent = Agent::start(run_dir.path());
-        assert_eq!(watch(run_dir.path(), false, Paper::Roll, &mut Closed).await.unwrap(), None);
+        let watched = timeout(BOUND, watch(run_dir.path(), false, Paper::Roll, &mut Closed)).await;
+        assert_eq!(watched.expect("it ends").unwrap(), None);
     }
 
     #[test]

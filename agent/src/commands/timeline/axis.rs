@@ -28,12 +28,30 @@ mod tests {
     #[test]
     fn marks_are_round_and_few() {
         let shown = |span: f64| ticks(span, 8).into_iter().map(point).collect::<Vec<_>>().join(", ");
-        let spans =
-            [0.0, 0.001, 0.03, 0.8, 4.2, 12.4, 42.0, 61.0, 350.0, 3600.0, 90_000.0, 1e7, 1e9, -1.0, 1e300, f64::NAN];
+        let spans = [
+            0.0,
+            0.001,
+            0.03,
+            0.6,
+            0.8,
+            4.2,
+            12.4,
+            42.0,
+            61.0,
+            350.0,
+            3600.0,
+            90_000.0,
+            1e7,
+            1e9,
+            -1.0,
+            1e300,
+            f64::NAN,
+        ];
         expect![[r#"
             0: 0
             0.001: 0, 1 ms
             0.03: 0, 5 ms, 10 ms, 15 ms, 20 ms, 25 ms, 30 ms
+            0.6: 0, 100 ms, 200 ms, 300 ms, 400 ms, 500 ms, 600 ms
             0.8: 0, 100 ms, 200 ms, 300 ms, 400 ms, 500 ms, 600 ms, 700 ms, 800 ms
             4.2: 0, 500 ms, 1 s, 1.5 s, 2 s, 2.5 s, 3 s, 3.5 s, 4 s
             12.4: 0, 2 s, 4 s, 6 s, 8 s, 10 s, 12 s

@@ -197,6 +197,7 @@ fn a_step_that_waits_for_another_lets_the_chain_through() {
         StepView { waits: vec![wait(1.5, 6.0)], ..step("image", 1.0, 7.0) },
         step("pull", 1.5, 6.0),
         step("login", 0.0, 1.4),
+        step("engine", 0.5, 0.5),
         StepView { waits: vec![wait(8.25, 0.5)], ..step("create", 8.0, 1.0) },
     ];
     let timeline = timeline(View { steps, ..View::default() }, 9.0);
