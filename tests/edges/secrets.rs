@@ -220,12 +220,14 @@ async fn a_key_that_is_missing_is_named_and_no_value_is_told(services: &impl Ser
 
 async fn a_pointer_gives_the_text(services: &impl Services) {
     services.put_parameter("/pointer/config", "image=a/b:1 port=8080").await;
-    services.put_secret("pointer/config", "#berth\nport = 1\n").await;
+    let (arn, _) = services.put_secret("pointer/config", "#berth\nport = 1\n").await;
     let aws = services.aws().await;
     let text = secrets::config_pointer(&aws, &parameter("/pointer/config", None)).await.unwrap();
     assert_eq!(text, "image=a/b:1 port=8080");
-    let text = secrets::config_pointer(&aws, &managed("pointer/config", None)).await.unwrap();
-    assert_eq!(text, "#berth\nport = 1\n");
+    for id in ["pointer/config", &arn, arn.rsplit_once('-').unwrap().0] {
+        let text = secrets::config_pointer(&aws, &managed(id, None)).await.unwrap();
+        assert_eq!(text, "#berth\nport = 1\n", "{id}");
+    }
 }
 
 fn two(secrets_as: SecretsAs) -> Asked {
