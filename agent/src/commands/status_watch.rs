@@ -37,6 +37,9 @@ pub enum Paper {
 pub async fn main(run_dir: &Path, json: bool) -> ExitCode {
     let mut out = io::stdout();
     let paper = if out.is_terminal() && !json { Paper::Terminal } else { Paper::Roll };
+    if paper == Paper::Terminal {
+        let _ = out.write_all(ENTER.as_bytes());
+    }
     let watched = tokio::select! {
         watched = watch(run_dir, json, paper, &mut out) => watched,
         () = interrupted() => Ok(None),
@@ -64,7 +67,6 @@ async fn watch(run_dir: &Path, json: bool, paper: Paper, out: &mut impl Write) -
             Err(error) => return Err(error),
         };
         let drawing = match paper {
-            Paper::Terminal if last.is_none() => format!("{ENTER}{}", frame(&screen)),
             Paper::Terminal => frame(&screen),
             Paper::Roll if json || last.is_none() => screen.clone(),
             Paper::Roll => format!("\n{screen}"),
@@ -195,7 +197,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_terminal_is_entered_once_and_its_times_go_on_without_an_event() {
+    async fn a_terminal_is_drawn_in_place_and_its_times_go_on_without_an_event() {
         let run_dir = tempfile::tempdir().unwrap();
         let agent = Agent::start(run_dir.path());
         let drawn = Drawn::default();
@@ -209,7 +211,6 @@ mod tests {
         let mut out = drawn.clone();
         let (ended, ()) = tokio::join!(watch(run_dir.path(), false, Paper::Terminal, &mut out), life);
         assert!(ended.unwrap().is_some());
-        assert_eq!(drawn.text().matches(ENTER).count(), 1);
         assert!(!drawn.text().contains('\n'), "nothing scrolls");
     }
 
