@@ -88,6 +88,7 @@ async fn wait_tells_a_failed_boot_from_one_that_takes_too_long() {
 async fn a_drain_is_asked_for_and_followed_to_its_end() {
     let world = World::start().await;
     let image = world.app_image();
+    world.ami_defaults("drain = { settle = \"100ms\", idle = \"100ms\" }");
     world.user_data(&format!("berth image={} port=0:8080 health=/health", image.by_tag()));
     let none = berth(&world, &["drain"]).await;
     assert_eq!(none.status.code(), Some(1));
@@ -100,7 +101,7 @@ async fn a_drain_is_asked_for_and_followed_to_its_end() {
     let svg = out(&picture);
     assert!(svg.starts_with("<svg ") && svg.contains(&world.instance_id) && svg.contains(">pull</text>"), "{svg}");
     let text = out(&berth(&world, &["timeline"]).await);
-    assert!(text.contains("\n  pull ") && text.contains("━"), "{text}");
+    assert!(text.contains("ready after ") && text.contains("\n  pull ") && text.contains("━"), "{text}");
 
     // One asks and waits, one only waits, one asks again.
     let asks = ["drain", "--reason", "replacing the disk", "--wait"];

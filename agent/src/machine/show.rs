@@ -38,6 +38,8 @@ impl Machine {
                 view.steps.extend(drain.steps());
                 view.connections = drain.connections();
                 view.lifecycle = drain.hook().view();
+                // One counter for both hooks: it never falls.
+                view.lifecycle.heartbeats += drain.past.hook.view().heartbeats;
             }
             Phase::Warm(warm) => {
                 view.status = Status::Warm;
