@@ -23,8 +23,11 @@ use http::HeaderValue;
 
 use super::registry::Registry;
 
-/// The engine's socket.
-const SOCKET: &str = "/var/run/docker.sock";
+/// The engine's socket: the one of `DOCKER_HOST`, else the usual one.
+pub(super) fn socket() -> String {
+    let host = berth_kit::engine::Engine::default().host();
+    host.strip_prefix("unix://").expect("the engine is on this machine").to_owned()
+}
 
 /// A container that stays.
 pub(super) const SLEEP: &str = "CMD [\"sleep\", \"600\"]";
@@ -46,10 +49,10 @@ pub(super) type File<'a> = (&'a str, &'a [u8], u32);
 
 impl Bench {
     pub(super) async fn new() -> Self {
-        let docker = Docker::connect_with_unix(SOCKET, 120, bollard::API_DEFAULT_VERSION).expect("a Docker Engine");
+        let docker = Docker::connect_with_unix(&socket(), 120, bollard::API_DEFAULT_VERSION).expect("a Docker Engine");
         let run_dir = tempfile::Builder::new().prefix("berth-run-").tempdir_in("/dev/shm").unwrap();
         Self {
-            engine: Engine::new(Some(&format!("unix://{SOCKET}"))).unwrap(),
+            engine: Engine::new(Some(&format!("unix://{}", socket()))).unwrap(),
             docker,
             registry: Registry::open().await,
             delivery: Delivery::new(run_dir.path()),
@@ -214,9 +217,9 @@ pub(super) async fn within<T>(wait: impl Future<Output = T>) -> T {
 /// One request to the engine without a runtime, as a destructor can make it. Returns the whole answer.
 pub(super) fn call(request: &str) -> String {
     let mut answer = String::new();
-    if let Ok(mut socket) = UnixStream::connect(SOCKET) {
-        let _ = write!(socket, "{request} HTTP/1.1\r\nHost: engine\r\nConnection: close\r\n\r\n");
-        let _ = socket.read_to_string(&mut answer);
+    if let Ok(mut engine) = UnixStream::connect(socket()) {
+        let _ = write!(engine, "{request} HTTP/1.1\r\nHost: engine\r\nConnection: close\r\n\r\n");
+        let _ = engine.read_to_string(&mut answer);
     }
     answer
 }
