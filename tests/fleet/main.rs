@@ -1,0 +1,93 @@
+//! Fleet: three instances of the shipped binary behind a real HAProxy, replaced one by one under constant load, and no
+//! request is lost. Read group.rs for what happens to them, load.rs for what their clients do, load_balancer.rs for what is
+//! between the two.
+
+#![cfg(test)]
+
+use std::time::Duration;
+
+use group::{Group, How};
+use load::{Kind, Load, Tally};
+use tokio::sync::Mutex;
+
+mod group;
+mod load;
+mod load_balancer;
+
+/// The shipped binary.
+const BERTH: &str = env!("CARGO_BIN_EXE_berth");
+
+/// For a boot or a drain to end: far longer than it takes, on a machine that is busy with other tests.
+const SOON: Duration = Duration::from_secs(60);
+
+/// Requests that each of these runs makes, at least.
+const ENOUGH: usize = 50_000;
+
+/// A drain as it is by default, with shorter times: the balancer sees a 503 within one second and a half.
+const DRAIN: &str = "drain.settle=3s drain.idle=1s stop_timeout=10s";
+
+/// No drain at all: the app is stopped when the notice comes.
+const NO_DRAIN: &str = "drain.settle=0s drain.timeout=0s";
+
+/// One after the other: the load is measured, and there are two cores.
+static ALONE: Mutex<()> = Mutex::const_new(());
+
+#[tokio::test]
+async fn a_group_replaces_all_three_through_its_hooks_and_no_request_is_lost() {
+    no_request_is_lost(How::Hook).await;
+}
+
+#[tokio::test]
+async fn sigterm_ends_all_three_and_no_request_is_lost() {
+    no_request_is_lost(How::Signal).await;
+}
+
+#[tokio::test]
+async fn spot_takes_all_three_away_and_no_request_is_lost() {
+    no_request_is_lost(How::Spot).await;
+}
+
+#[tokio::test]
+async fn without_a_drain_requests_of_every_kind_are_lost() {
+    let _alone = ALONE.lock().await;
+    let mut group = Group::start(NO_DRAIN).await;
+    let load = Load::start(group.balancer.address);
+    until("the load is there", async || load.total() > 2_000).await;
+    assert_eq!(load.failed(), 0, "it is well before");
+    group.launch().await;
+    group.terminate_oldest(How::Hook).await;
+    let tally = load.finish();
+    report("control", &tally);
+    for kind in [Kind::Kept, Kind::New, Kind::Slow, Kind::WebSocket] {
+        let failed = tally.failures.iter().filter(|failure| failure.kind == kind).count();
+        assert!(failed > 0, "no failure of {kind:?}: {tally}");
+    }
+}
+
+async fn no_request_is_lost(how: How) {
+    let _alone = ALONE.lock().await;
+    let mut group = Group::start(DRAIN).await;
+    let load = Load::start(group.balancer.address);
+    until("the load is there", async || load.total() > 2_000).await;
+    group.replace_all(how).await;
+    until("enough requests", async || load.total() > ENOUGH).await;
+    let tally = load.finish();
+    report(&format!("{how:?}"), &tally);
+    assert!(tally.failures.is_empty(), "{tally}\nHAProxy:\n{}", group.balancer.log_text());
+    assert!(tally.sent.values().all(|sent| *sent > 10), "{tally}");
+}
+
+/// For `--nocapture`.
+fn report(what: &str, tally: &Tally) {
+    eprintln!("fleet: {what}: {tally}");
+}
+
+/// Waits until something holds, at most a minute.
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let wait = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    assert!(tokio::time::timeout(SOON, wait).await.is_ok(), "not: {what}, within {SOON:?}");
+}
