@@ -37,6 +37,13 @@ struct Instance {
     world: World,
     agent: Agent,
     slot: Slot,
+    end: Option<End>,
+}
+
+struct End {
+    /// When `/ready` had become 503, in seconds of the day.
+    unready: f64,
+    code: i32,
 }
 
 impl Group {
@@ -52,11 +59,13 @@ impl Group {
         group
     }
 
-    /// For each instance: a new one first, then the old one goes.
+    /// For each instance: a new one first, then the old one goes, in order.
     pub(crate) async fn replace_all(&mut self, how: How) {
         for _ in 0..self.serving.len() {
             self.launch().await;
             self.terminate_oldest(how).await;
+            let gone = self.gone.last().expect("one is gone");
+            gone.left_in_order(how).await;
         }
     }
 
@@ -72,20 +81,20 @@ impl Group {
         agent.ready_within(SOON).await;
         world.autoscaling.wait_for_state("InService", SOON).await;
         let slot = self.balancer.register(app, agent.endpoint().await).await;
-        self.serving.push(Instance { world, agent, slot });
+        self.serving.push(Instance { world, agent, slot, end: None });
     }
 
-    /// The one that was there first leaves, in order: 503, the stop of the app, the hook.
-    pub(crate) async fn terminate_oldest(&mut self, how: How) {
-        let old = self.serving.remove(0);
-        let Instance { world, agent, slot } = &old;
+    /// The one that was there first leaves: the exit code of its agent.
+    pub(crate) async fn terminate_oldest(&mut self, how: How) -> i32 {
+        let mut old = self.serving.remove(0);
+        let Instance { world, agent, slot, .. } = &old;
         match how {
             How::Hook => world.autoscaling.terminate(),
             How::Signal => agent.signal("TERM"),
             How::Spot => world.imds.spot_interruption("terminate", wall() + Duration::from_secs(60)),
         }
         until("/ready 503", async || agent.http("/ready").await.status == 503).await;
-        let unready = of_day(wall().duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64());
+        let unready = now();
         // Only now do the hooks of a termination hold the instance up: the group let the balancer let go first.
         self.balancer.sees_down(slot).await;
         match how {
@@ -96,27 +105,45 @@ impl Group {
                 world.autoscaling.enter_wait();
             }
         }
-        assert_eq!(agent.exit_within(SOON).await, 0, "{}", agent.log_text());
-
-        let state = &world.engine.inspect(&world.container()).await.expect("the container is there")["State"];
-        assert_eq!((&state["Running"], &state["ExitCode"]), (&false.into(), &(128 + 15).into()), "not stopped by SIGTERM");
-        let stopped = moment(state["FinishedAt"].as_str().expect("a moment"));
-        assert_earlier("503", unready, "the app's stop", stopped);
-        let completions = world.autoscaling.completions();
-        let told: Vec<_> = completions.iter().map(|one| (one.hook.as_str(), one.result.as_str(), one.by_timeout)).collect();
-        let (launch, terminate) = (("launch", "CONTINUE", false), ("terminate", "CONTINUE", false));
-        if how == How::Signal {
-            assert_eq!(told, [launch], "{}", world.journal.text());
-        } else {
-            assert_eq!(told, [launch, terminate], "{}", world.journal.text());
-            let completing = "autoscaling CompleteLifecycleAction CONTINUE terminate 200";
-            let entry = world.journal.wait_for(completing, SOON).await;
-            assert_eq!(world.journal.count(completing), 1, "{}", world.journal.text());
-            let asked = (wall() - world.journal.age(&entry)).duration_since(UNIX_EPOCH).expect("after 1970");
-            assert_earlier("the app's stop", stopped, "the hook", of_day(asked.as_secs_f64()));
-        }
+        self.balancer.deregister(slot).await;
+        let code = agent.exit_within(SOON).await;
+        old.end = Some(End { unready, code });
         self.gone.push(old);
+        code
     }
+}
+
+impl Instance {
+    /// Asserts that the 503 came first, then the stop of the app, then the hook; each once, and in time.
+    async fn left_in_order(&self, how: How) {
+        let Self { world, agent, end, .. } = self;
+        let End { unready, code } = end.as_ref().expect("it ended");
+        assert_eq!(*code, 0, "{}", agent.log_text());
+        let state = &world.engine.inspect(&world.container()).await.expect("the container is there")["State"];
+        let by_sigterm = 128 + 15;
+        assert_eq!((&state["Running"], &state["ExitCode"]), (&false.into(), &by_sigterm.into()));
+        let stopped = moment(state["FinishedAt"].as_str().expect("a moment"));
+        assert_earlier("503", *unready, "the app's stop", stopped);
+
+        let completions = world.autoscaling.completions();
+        let told = completions.iter().map(|one| (one.hook.as_str(), one.result.as_str(), one.by_timeout));
+        let (launch, terminate) = (("launch", "CONTINUE", false), ("terminate", "CONTINUE", false));
+        let wanted = if how == How::Signal { vec![launch] } else { vec![launch, terminate] };
+        assert_eq!(told.collect::<Vec<_>>(), wanted, "{}", world.journal.text());
+        for (hook, ..) in wanted {
+            let completed = format!("autoscaling CompleteLifecycleAction CONTINUE {hook} 200");
+            assert_eq!(world.journal.count(&completed), 1, "{}", world.journal.text());
+            if hook == "terminate" {
+                let asked = now() - world.journal.age(&world.journal.wait_for(&completed, SOON).await).as_secs_f64();
+                assert_earlier("the app's stop", stopped, "the hook", asked);
+            }
+        }
+    }
+}
+
+/// Seconds of the day.
+fn now() -> f64 {
+    of_day(wall().duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64())
 }
 
 #[track_caller]

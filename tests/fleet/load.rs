@@ -41,8 +41,8 @@ pub(crate) enum Kind {
 const CLIENTS: [(Kind, usize, Duration); 4] = [
     (Kind::Kept, 8, Duration::from_millis(5)),
     (Kind::New, 4, Duration::from_millis(10)),
-    (Kind::Slow, 6, Duration::from_millis(5)),
-    (Kind::WebSocket, 6, Duration::from_millis(5)),
+    (Kind::Slow, 12, Duration::from_millis(5)),
+    (Kind::WebSocket, 12, Duration::from_millis(5)),
 ];
 
 /// What came of it.

@@ -1,8 +1,10 @@
 //! HAProxy, as the load balancer in front of a group: what it knows of a target is what the agent's endpoint answers.
 //!
 //! It is as hard on the agent as a balancer can be. A request that meets a target that is gone is an error for the client: it
-//! is sent to no other (`retries 0`, no `redispatch`), as an Application Load Balancer never sends one twice. And no target is
-//! ever taken out of it: the health check alone keeps requests from one that leaves.
+//! is sent to no other (`retries 0`, no `redispatch`), as an Application Load Balancer never sends one twice. And it is told of no
+//! target that leaves: the health check alone keeps requests from it. Only when it has no request left there, by its own
+//! account, is the target taken out: HAProxy keeps one idle connection to a target that is down for as long as it lives,
+//! which whoever deregisters a target closes, and an agent cannot tell from one with a request on its way.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -84,6 +86,14 @@ impl LoadBalancer {
         until("the target is down", async || self.row(slot).await["status"] == "DOWN").await;
     }
 
+    /// Takes a target out that is down, once no request is left there.
+    pub(crate) async fn deregister(&self, slot: &Slot) {
+        until("the target has no request", async || self.row(slot).await["scur"] == "0").await;
+        self.command(&format!("set server fleet/{} state maint", slot.0)).await;
+        // A new address is what closes the idle connections to the old one.
+        self.command(&format!("set server fleet/{} addr 127.0.0.1 port 1", slot.0)).await;
+    }
+
     /// What went wrong, in its own words: it logs nothing else.
     pub(crate) fn log_text(&self) -> String {
         fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
@@ -120,8 +130,7 @@ impl Drop for LoadBalancer {
 }
 
 /// Health checks 500 ms apart, two of which take a target out, one puts it back. A target that answers no check within a second
-/// is not there. Connections to targets are kept and shared, but not for longer than a moment when they are of no use, so
-/// that a drain of seconds can be watched; with longer ones it takes longer, up to `drain.timeout`.
+/// is not there. Connections to targets are kept and shared among clients, as is the default.
 fn config_text(address: SocketAddr, admin: &std::path::Path) -> String {
     let admin = admin.display();
     let second = Duration::from_secs(1).as_millis();
@@ -149,7 +158,7 @@ backend fleet
     balance roundrobin
     option httpchk GET /ready
     http-check expect status 200
-    default-server check inter 500ms fall 2 rise 1 pool-purge-delay 1s
+    default-server check inter 500ms fall 2 rise 1
     server-template t 1-{SLOTS} 127.0.0.1:1 check port 1 disabled
 "
     )

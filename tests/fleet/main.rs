@@ -55,7 +55,7 @@ async fn without_a_drain_requests_of_every_kind_are_lost() {
     until("the load is there", async || load.total() > 2_000).await;
     assert_eq!(load.failed(), 0, "it is well before");
     group.launch().await;
-    group.terminate_oldest(How::Hook).await;
+    assert_eq!(group.terminate_oldest(How::Hook).await, 5, "the drain tells that it was cut short");
     let tally = load.finish();
     report("control", &tally);
     for kind in [Kind::Kept, Kind::New, Kind::Slow, Kind::WebSocket] {
@@ -70,6 +70,7 @@ async fn no_request_is_lost(how: How) {
     let load = Load::start(group.balancer.address);
     until("the load is there", async || load.total() > 2_000).await;
     group.replace_all(how).await;
+    eprintln!("fleet: {how:?}: all three are replaced after {} requests", load.total());
     until("enough requests", async || load.total() > ENOUGH).await;
     let tally = load.finish();
     report(&format!("{how:?}"), &tally);
