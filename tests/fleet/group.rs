@@ -6,7 +6,7 @@ use berth_kit::clock::wall;
 use berth_kit::world::own_address;
 use berth_kit::{Agent, World};
 
-use crate::load_balancer::{LoadBalancer, Slot};
+use crate::load_balancer::{LoadBalancer, Reuse, Slot};
 use crate::{BERTH, SOON, until};
 
 /// How an instance is told to leave.
@@ -48,10 +48,10 @@ struct End {
 
 impl Group {
     /// Three instances, ready and registered. `words` are those of the config that differ from test to test.
-    pub(crate) async fn start(words: &'static str) -> Self {
+    pub(crate) async fn start(reuse: Reuse, words: &'static str) -> Self {
         let shop = World::builder().no_group().start().await;
         let image = shop.app_image().by_digest();
-        let balancer = LoadBalancer::start().await;
+        let balancer = LoadBalancer::start(reuse).await;
         let mut group = Self { balancer, serving: Vec::new(), gone: Vec::new(), words, image, _shop: shop };
         for _ in 0..3 {
             group.launch().await;

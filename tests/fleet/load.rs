@@ -2,6 +2,7 @@
 //!
 //! No client tries anything twice. Whatever is not the whole answer with status 200 is a failure: also a connection that ends
 //! between two requests, which nobody but a balancer at its own time-outs may do, and a WebSocket that ends before its client ends it.
+#![expect(clippy::disallowed_methods, reason = "clients live in real time")]
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,7 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-/// For one answer; the slowest is asked for in five seconds.
+/// For one answer, or one WebSocket; none lasts longer than eight seconds.
 const ANSWER: Duration = Duration::from_secs(20);
 /// A load that nobody ends ends by itself.
 const LONGEST: Duration = Duration::from_secs(240);
@@ -32,18 +33,23 @@ pub(crate) enum Kind {
     New,
     /// Requests that the app takes two to five seconds for.
     Slow,
-    /// WebSockets of two to six seconds, with a message to and fro every quarter.
+    /// WebSockets of three to eight seconds, with a message to and fro every quarter.
     WebSocket,
 }
 
-/// How many clients of each kind there are, and how long one waits from the beginning of a request to that of the next: 2,000
-/// requests a second in all.
-const CLIENTS: [(Kind, usize, Duration); 4] = [
-    (Kind::Kept, 8, Duration::from_millis(5)),
+/// How many clients of each kind there are, and how long one waits from the beginning of a request to that of the next.
+pub(crate) type Clients = &'static [(Kind, usize, Duration)];
+
+/// 2,800 requests a second in all, where there are cores for it.
+pub(crate) const BUSY: Clients = &[
+    (Kind::Kept, 12, Duration::from_millis(5)),
     (Kind::New, 4, Duration::from_millis(10)),
     (Kind::Slow, 12, Duration::from_millis(5)),
     (Kind::WebSocket, 12, Duration::from_millis(5)),
 ];
+
+/// Most of the time no target has a request, nor a connection where these are not kept.
+pub(crate) const QUIET: Clients = &[(Kind::New, 1, Duration::from_millis(20))];
 
 /// What came of it.
 #[derive(Clone, Debug, Default)]
@@ -92,12 +98,12 @@ pub(crate) struct Load {
 
 impl Load {
     /// Lets the clients begin.
-    pub(crate) fn start(target: SocketAddr) -> Self {
+    pub(crate) fn start(target: SocketAddr, clients: Clients) -> Self {
         let (tally, stop) = (Arc::<Mutex<Tally>>::default(), watch::Sender::new(false));
         let (counted, stopped) = (Arc::clone(&tally), stop.subscribe());
         let work = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(all(target, &counted, &stopped));
+            runtime.block_on(all(target, clients, &counted, &stopped));
         };
         let thread = thread::Builder::new().name("clients".into()).spawn(work).expect("a thread");
         Self { tally, stop, thread }
@@ -122,10 +128,10 @@ impl Load {
     }
 }
 
-async fn all(target: SocketAddr, tally: &Arc<Mutex<Tally>>, stopped: &watch::Receiver<bool>) {
+async fn all(target: SocketAddr, wanted: Clients, tally: &Arc<Mutex<Tally>>, stopped: &watch::Receiver<bool>) {
     let began = Instant::now();
     let mut clients = JoinSet::new();
-    for (kind, count, every) in CLIENTS {
+    for &(kind, count, every) in wanted {
         for _ in 0..count {
             let client = Client { target, kind, every, began, tally: Arc::clone(tally), stopped: stopped.clone() };
             clients.spawn(client.work());
@@ -185,7 +191,7 @@ impl Client {
             Kind::Slow => {
                 ask(&mut connection, &format!("/slow?ms={}", fastrand::u32(2_000..5_000)), "keep-alive").await?;
             }
-            Kind::WebSocket => web_socket(&mut connection, Duration::from_millis(fastrand::u64(2_000..6_000))).await?,
+            Kind::WebSocket => web_socket(&mut connection, Duration::from_millis(fastrand::u64(3_000..8_000))).await?,
         }
         Ok(connection)
     }

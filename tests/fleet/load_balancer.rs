@@ -32,17 +32,26 @@ pub(crate) struct LoadBalancer {
     used: usize,
 }
 
+/// What becomes of a connection to a target when its request is over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Reuse {
+    /// It is kept for requests of any client, HAProxy's default.
+    Shared,
+    /// It ends with the connection of its client.
+    Never,
+}
+
 /// One target.
 #[derive(Clone, Debug)]
 pub(crate) struct Slot(String);
 
 impl LoadBalancer {
     /// Starts one without targets.
-    pub(crate) async fn start() -> Self {
+    pub(crate) async fn start(reuse: Reuse) -> Self {
         let directory = tempfile::Builder::new().prefix("berth").tempdir().expect("a directory");
         let (address, path) = (own_address(), directory.path().to_owned());
         let config = path.join("haproxy.cfg");
-        fs::write(&config, config_text(address, &path.join("admin.sock"))).expect("a config");
+        fs::write(&config, config_text(address, reuse, &path.join("admin.sock"))).expect("a config");
         let log = File::create(path.join("log")).expect("a log");
         let process = Command::new("haproxy")
             .env("PATH", "/usr/sbin:/usr/local/sbin:/usr/bin:/bin")
@@ -130,9 +139,13 @@ impl Drop for LoadBalancer {
 }
 
 /// Health checks 500 ms apart, two of which take a target out, one puts it back. A target that answers no check within a second
-/// is not there. Connections to targets are kept and shared among clients, as is the default.
-fn config_text(address: SocketAddr, admin: &std::path::Path) -> String {
+/// is not there.
+fn config_text(address: SocketAddr, reuse: Reuse, admin: &std::path::Path) -> String {
     let admin = admin.display();
+    let reuse = match reuse {
+        Reuse::Shared => "safe",
+        Reuse::Never => "never",
+    };
     let second = Duration::from_secs(1).as_millis();
     format!(
         "global
@@ -156,6 +169,7 @@ frontend clients
     default_backend fleet
 backend fleet
     balance roundrobin
+    http-reuse {reuse}
     option httpchk GET /ready
     http-check expect status 200
     default-server check inter 500ms fall 2 rise 1

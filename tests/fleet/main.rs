@@ -7,7 +7,8 @@
 use std::time::Duration;
 
 use group::{Group, How};
-use load::{Kind, Load, Tally};
+use load::{BUSY, Kind, Load, QUIET};
+use load_balancer::Reuse;
 use tokio::sync::Mutex;
 
 mod group;
@@ -18,7 +19,7 @@ mod load_balancer;
 const BERTH: &str = env!("CARGO_BIN_EXE_berth");
 
 /// For a boot or a drain to end: far longer than it takes, on a machine that is busy with other tests.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(120);
 
 /// Requests that each of these runs makes, at least.
 const ENOUGH: usize = 50_000;
@@ -50,40 +51,55 @@ async fn spot_takes_all_three_away_and_no_request_is_lost() {
 #[tokio::test]
 async fn without_a_drain_requests_of_every_kind_are_lost() {
     let _alone = ALONE.lock().await;
-    let mut group = Group::start(NO_DRAIN).await;
-    let load = Load::start(group.balancer.address);
+    let mut group = Group::start(Reuse::Shared, NO_DRAIN).await;
+    let load = Load::start(group.balancer.address, BUSY);
     until("the load is there", async || load.total() > 2_000).await;
     assert_eq!(load.failed(), 0, "it is well before");
     group.launch().await;
     assert_eq!(group.terminate_oldest(How::Hook).await, 5, "the drain tells that it was cut short");
     let tally = load.finish();
-    report("control", &tally);
+    report("control", tally.to_string());
     for kind in [Kind::Kept, Kind::New, Kind::Slow, Kind::WebSocket] {
         let failed = tally.failures.iter().filter(|failure| failure.kind == kind).count();
         assert!(failed > 0, "no failure of {kind:?}: {tally}");
     }
 }
 
+/// Here no connection keeps the app running while the balancer still sends it requests; only `drain.settle` does.
+#[tokio::test]
+async fn an_instance_with_few_requests_loses_none_because_it_settles() {
+    let _alone = ALONE.lock().await;
+    for (words, lost) in [("drain.settle=3s drain.idle=0s", false), ("drain.settle=0s drain.idle=0s", true)] {
+        let mut group = Group::start(Reuse::Never, words).await;
+        let load = Load::start(group.balancer.address, QUIET);
+        until("the load is there", async || load.total() > 20).await;
+        assert_eq!(group.terminate_oldest(How::Hook).await, 0);
+        let tally = load.finish();
+        report(words, tally.to_string());
+        assert_eq!(!tally.failures.is_empty(), lost, "{words}: {tally}\nHAProxy:\n{}", group.balancer.log_text());
+    }
+}
+
 async fn no_request_is_lost(how: How) {
     let _alone = ALONE.lock().await;
-    let mut group = Group::start(DRAIN).await;
-    let load = Load::start(group.balancer.address);
+    let mut group = Group::start(Reuse::Shared, DRAIN).await;
+    let load = Load::start(group.balancer.address, BUSY);
     until("the load is there", async || load.total() > 2_000).await;
     group.replace_all(how).await;
-    eprintln!("fleet: {how:?}: all three are replaced after {} requests", load.total());
+    report(&format!("{how:?}"), format!("all three are replaced after {} requests", load.total()));
     until("enough requests", async || load.total() > ENOUGH).await;
     let tally = load.finish();
-    report(&format!("{how:?}"), &tally);
+    report(&format!("{how:?}"), tally.to_string());
     assert!(tally.failures.is_empty(), "{tally}\nHAProxy:\n{}", group.balancer.log_text());
     assert!(tally.sent.values().all(|sent| *sent > 10), "{tally}");
 }
 
-/// For `--nocapture`.
-fn report(what: &str, tally: &Tally) {
-    eprintln!("fleet: {what}: {tally}");
+#[expect(clippy::print_stderr, reason = "the figures, for who asks for them with --nocapture")]
+fn report(what: &str, figures: String) {
+    eprintln!("fleet: {what}: {figures}");
 }
 
-/// Waits until something holds, at most a minute.
+/// Waits until something holds, at most for as long as that.
 async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let wait = async {
         while !holds().await {

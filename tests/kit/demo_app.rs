@@ -1,10 +1,9 @@
 //! The demo app: a small HTTP server on std alone, which build.rs compiles and the images carry.
 //!
 //! `/` `/health` `/sick` `/env/NAME` `/file?path=` `/args` `/cmdline` `/uid` `/slow?ms=` `/exit?code=` `/echo` (a
-//! WebSocket). Of an environment
-//! variable or a file it tells the SHA-256, so that a test can know that a secret arrived without its being shown. As
-//! `demo-app probe` it asks its own `/health` and exits with 0 or 1. Environment: `PORT` (8080), `START_DELAY_MS` (unwell
-//! for so long), `EXIT_AT_START` (a code to exit with at once).
+//! WebSocket). Of an environment variable or a file it tells the SHA-256, so that a test can know that a secret arrived
+//! without its being shown. As `demo-app probe` it asks its own `/health` and exits with 0 or 1. Environment: `PORT` (8080),
+//! `START_DELAY_MS` (unwell for so long), `EXIT_AT_START` (a code to exit with at once).
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
