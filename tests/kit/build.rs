@@ -7,6 +7,7 @@ use std::process::Command;
 
 fn main() {
     println!("cargo::rerun-if-changed=demo_app.rs");
+    println!("cargo::rerun-if-changed=demo_app");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("demo-app");
     let status = Command::new(env::var_os("RUSTC").expect("cargo sets RUSTC"))
         .args(["--edition=2024", "--crate-name=demo_app", "--crate-type=bin"])

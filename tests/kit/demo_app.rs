@@ -1,9 +1,9 @@
 //! The demo app: a small HTTP server on std alone, which build.rs compiles and the images carry.
 //!
-//! `/` `/health` `/sick` `/env/NAME` `/file?path=` `/args` `/cmdline` `/uid` `/slow?ms=` `/exit?code=`. Of an environment
-//! variable or a file it tells the SHA-256, so that a test can know that a secret arrived without its being shown. As
-//! `demo-app probe` it asks its own `/health` and exits with 0 or 1. Environment: `PORT` (8080), `START_DELAY_MS` (unwell
-//! for so long), `EXIT_AT_START` (a code to exit with at once).
+//! `/` `/health` `/sick` `/env/NAME` `/file?path=` `/args` `/cmdline` `/uid` `/slow?ms=` `/exit?code=` `/echo` (a
+//! WebSocket). Of an environment variable or a file it tells the SHA-256, so that a test can know that a secret arrived
+//! without its being shown. As `demo-app probe` it asks its own `/health` and exits with 0 or 1. Environment: `PORT` (8080),
+//! `START_DELAY_MS` (unwell for so long), `EXIT_AT_START` (a code to exit with at once).
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -12,6 +12,9 @@ use std::process::exit;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
+
+#[path = "demo_app/websocket.rs"]
+mod websocket;
 
 static SICK: AtomicBool = AtomicBool::new(false);
 
@@ -62,23 +65,28 @@ fn serve(stream: TcpStream, well_at: Instant) {
         if reader.read_line(&mut line).unwrap_or(0) == 0 {
             return;
         }
-        let (mut close, mut length) = (false, 0_u64);
+        let (mut close, mut length, mut key) = (false, 0_u64, None);
         loop {
             let mut header = String::new();
             if reader.read_line(&mut header).unwrap_or(0) == 0 {
                 return;
             }
-            let header = header.trim().to_ascii_lowercase();
-            match header.split_once(':') {
-                None if header.is_empty() => break,
-                Some(("connection", value)) => close = value.trim() == "close",
-                Some(("content-length", value)) => length = value.trim().parse().unwrap_or(0),
+            let (name, value) = header.split_once(':').unwrap_or((&header, ""));
+            match name.trim().to_ascii_lowercase().as_str() {
+                "" => break,
+                "connection" => close = value.trim().eq_ignore_ascii_case("close"),
+                "content-length" => length = value.trim().parse().unwrap_or(0),
+                "sec-websocket-key" => key = Some(value.trim().to_owned()),
                 _ => {}
             }
         }
         let _ = std::io::copy(&mut (&mut reader).take(length), &mut std::io::sink());
         let mut words = line.split_whitespace();
         let (method, target) = (words.next().unwrap_or(""), words.next().unwrap_or("/"));
+        if let ("/echo", Some(key)) = (target, key) {
+            let _ = websocket::echo(&key, &mut reader, &mut writer);
+            return;
+        }
         let (status, body) = answer(method, target, well_at);
         let head = format!(
             "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: {}\r\n\r\n",

@@ -1,20 +1,12 @@
 //! Steps that several stories share.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
+pub(crate) use berth_kit::world::own_address;
 use berth_kit::{Agent, World};
 use serde_json::Value;
 
 use crate::SOON;
-
-/// An address on loopback with the port 8080 that nobody else has: for a host port that must be known beforehand.
-pub(crate) fn own_address() -> SocketAddr {
-    // In 127/8 every address is this machine's, and there are enough of them for every world to draw one.
-    let mut bytes = [0; 2];
-    fastrand::fill(&mut bytes);
-    SocketAddr::from(([127, 77, bytes[0], bytes[1]], 8080))
-}
 
 /// Waits until something holds, at most a minute.
 pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {

@@ -28,6 +28,7 @@ const TICK: Duration = Duration::from_millis(20);
 pub struct Launch<'a> {
     world: &'a World,
     berth: PathBuf,
+    listen: SocketAddr,
     arguments: Vec<OsString>,
     environment: BTreeMap<String, OsString>,
 }
@@ -42,7 +43,15 @@ impl<'a> Launch<'a> {
             ("HOME".into(), world.home().into_os_string()),
             ("PATH".into(), "/usr/bin:/bin".into()),
         ]);
-        Self { world, berth: berth.into(), arguments: Vec::new(), environment }
+        let listen = (Ipv4Addr::LOCALHOST, 0).into();
+        Self { world, berth: berth.into(), listen, arguments: Vec::new(), environment }
+    }
+
+    /// Where the readiness endpoint answers; as a rule on 127.0.0.1, on a port that the kernel chooses.
+    #[must_use]
+    pub fn listen(mut self, address: impl Into<SocketAddr>) -> Self {
+        self.listen = address.into();
+        self
     }
 
     /// One more word of the command line, e.g. `boot.timeout=5s`.
@@ -89,7 +98,7 @@ impl<'a> Launch<'a> {
     pub async fn start(self) -> Agent {
         let mut command = self.command();
         command.arg("run").arg("--console").arg(self.world.console_file());
-        command.args(["--log-format", "json", "listen=127.0.0.1:0"]).args(&self.arguments);
+        command.args(["--log-format", "json"]).arg(format!("listen={}", self.listen)).args(&self.arguments);
         let socket = self.world.run_dir().join("berth.sock");
         let process = {
             let _entered = self.world.runtime.enter();

@@ -64,6 +64,11 @@ impl Journal {
         self.entries.lock().unwrap().clone()
     }
 
+    /// How long ago an entry's request arrived.
+    pub fn age(&self, entry: &Entry) -> Duration {
+        clock::now().duration_since(self.began).saturating_sub(entry.at)
+    }
+
     /// Everything so far, one entry a line, for a failing test's message.
     pub fn text(&self) -> String {
         self.entries().iter().map(|entry| format!("{:>9.3} {entry}\n", entry.at.as_secs_f64())).collect()

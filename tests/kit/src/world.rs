@@ -16,6 +16,7 @@
 //! containers, volumes and images are removed from the engine.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -320,6 +321,14 @@ impl Drop for World {
             panic!("the world could not be cleaned up");
         }
     }
+}
+
+/// An address on loopback with the port 8080 that nobody else has: for a host port that must be known beforehand.
+pub fn own_address() -> SocketAddr {
+    // In 127/8 every address is this machine's, and there are enough of them for every world to draw one.
+    let mut bytes = [0; 2];
+    fastrand::fill(&mut bytes);
+    SocketAddr::from(([127, 77, bytes[0], bytes[1]], 8080))
 }
 
 fn begin_thread() -> (Handle, (oneshot::Sender<()>, JoinHandle<()>)) {

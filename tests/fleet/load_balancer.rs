@@ -1,0 +1,179 @@
+//! HAProxy, as the load balancer in front of a group: what it knows of a target is what the agent's endpoint answers.
+//!
+//! It is as hard on the agent as a balancer can be. A request that meets a target that is gone is an error for the client: it
+//! is sent to no other (`retries 0`, no `redispatch`), as an Application Load Balancer never sends one twice. And it is told of no
+//! target that leaves: the health check alone keeps requests from it. Only when it has no request left there, by its own
+//! account, is the target taken out: HAProxy keeps one idle connection to a target that is down for as long as it lives,
+//! which whoever deregisters a target closes, and an agent cannot tell from one with a request on its way.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use berth_kit::world::own_address;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+
+use crate::until;
+
+/// Room for the targets of one test, those that are gone included.
+const SLOTS: usize = 8;
+
+/// A running HAProxy. Dropped, it is killed.
+pub(crate) struct LoadBalancer {
+    /// Where clients find it.
+    pub(crate) address: SocketAddr,
+    process: Child,
+    directory: TempDir,
+    used: usize,
+}
+
+/// What becomes of a connection to a target when its request is over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Reuse {
+    /// It is kept for requests of any client, HAProxy's default.
+    Shared,
+    /// It ends with the connection of its client.
+    Never,
+}
+
+/// One target.
+#[derive(Clone, Debug)]
+pub(crate) struct Slot(String);
+
+impl LoadBalancer {
+    /// Starts one without targets.
+    pub(crate) async fn start(reuse: Reuse) -> Self {
+        let directory = tempfile::Builder::new().prefix("berth").tempdir().expect("a directory");
+        let (address, path) = (own_address(), directory.path().to_owned());
+        let config = path.join("haproxy.cfg");
+        fs::write(&config, config_text(address, reuse, &path.join("admin.sock"))).expect("a config");
+        let log = File::create(path.join("log")).expect("a log");
+        let process = Command::new("haproxy")
+            .env("PATH", "/usr/sbin:/usr/local/sbin:/usr/bin:/bin")
+            .arg("-db")
+            .arg("-f")
+            .arg(config)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a log"))
+            .stderr(log)
+            .spawn()
+            .expect("haproxy, of the Debian package of that name: run `tests/install world`");
+        let mut balancer = Self { address, process, directory, used: 0 };
+        until("HAProxy answers", async || {
+            let ended = balancer.process.try_wait().expect("a child");
+            assert!(ended.is_none(), "HAProxy ended: {}", balancer.log_text());
+            UnixStream::connect(balancer.admin()).await.is_ok()
+        })
+        .await;
+        balancer
+    }
+
+    /// One more target: the app's address, and the port on which its agent is asked whether it is ready. Waits until the
+    /// balancer has asked and sends it requests.
+    pub(crate) async fn register(&mut self, app: SocketAddr, agent: SocketAddr) -> Slot {
+        assert_eq!(app.ip(), agent.ip(), "app and agent are one instance");
+        self.used += 1;
+        let slot = Slot(format!("t{}", self.used));
+        self.command(&format!("set server fleet/{} addr {} port {}", slot.0, app.ip(), app.port())).await;
+        self.command(&format!("set server fleet/{} check-port {}", slot.0, agent.port())).await;
+        self.command(&format!("set server fleet/{} state ready", slot.0)).await;
+        until("the target is up", async || {
+            let row = self.row(&slot).await;
+            row["status"] == "UP" && row["check_status"] == "L7OK"
+        })
+        .await;
+        slot
+    }
+
+    /// Waits until the balancer sends a target no more requests.
+    pub(crate) async fn sees_down(&self, slot: &Slot) {
+        until("the target is down", async || self.row(slot).await["status"] == "DOWN").await;
+    }
+
+    /// Takes a target out that is down, once no request is left there.
+    pub(crate) async fn deregister(&self, slot: &Slot) {
+        until("the target has no request", async || self.row(slot).await["scur"] == "0").await;
+        self.command(&format!("set server fleet/{} state maint", slot.0)).await;
+        // A new address is what closes the idle connections to the old one.
+        self.command(&format!("set server fleet/{} addr 127.0.0.1 port 1", slot.0)).await;
+    }
+
+    /// What went wrong, in its own words: it logs nothing else.
+    pub(crate) fn log_text(&self) -> String {
+        fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+    }
+
+    /// A target's figures, by the names that the page of statistics gives them.
+    async fn row(&self, slot: &Slot) -> BTreeMap<String, String> {
+        let page = self.command("show stat").await;
+        let mut lines = page.trim_start_matches("# ").lines().map(|line| line.split(',').map(str::to_owned));
+        let names: Vec<String> = lines.next().into_iter().flatten().collect();
+        let rows = lines.map(|values| names.iter().cloned().zip(values).collect::<BTreeMap<_, _>>());
+        let mut rows = rows.filter(|row| row.get("svname") == Some(&slot.0));
+        rows.next().unwrap_or_else(|| panic!("no target {} in: {page}", slot.0))
+    }
+
+    async fn command(&self, command: &str) -> String {
+        let mut stream = UnixStream::connect(self.admin()).await.expect("HAProxy's socket");
+        stream.write_all(format!("{command}\n").as_bytes()).await.expect("HAProxy listens");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("HAProxy answers");
+        answer
+    }
+
+    fn admin(&self) -> PathBuf {
+        self.directory.path().join("admin.sock")
+    }
+}
+
+impl Drop for LoadBalancer {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Health checks 500 ms apart, two of which take a target out, one puts it back. A target that answers no check within a second
+/// is not there.
+fn config_text(address: SocketAddr, reuse: Reuse, admin: &std::path::Path) -> String {
+    let admin = admin.display();
+    let reuse = match reuse {
+        Reuse::Shared => "safe",
+        Reuse::Never => "never",
+    };
+    let second = Duration::from_secs(1).as_millis();
+    format!(
+        "global
+    nbthread 1
+    maxconn 2000
+    log stderr format raw local0
+    stats socket {admin} mode 600 level admin
+defaults
+    mode http
+    log global
+    option httplog
+    option dontlog-normal
+    retries 0
+    timeout connect {second}
+    timeout check {second}
+    timeout client 60s
+    timeout server 60s
+    timeout tunnel 60s
+frontend clients
+    bind {address}
+    default_backend fleet
+backend fleet
+    balance roundrobin
+    http-reuse {reuse}
+    option httpchk GET /ready
+    http-check expect status 200
+    default-server check inter 500ms fall 2 rise 1
+    server-template t 1-{SLOTS} 127.0.0.1:1 check port 1 disabled
+"
+    )
+}
