@@ -16,9 +16,12 @@ use crate::desk::Desk;
 use crate::effect::{ContainerId, Effect, Job, RunningContainer, Ticket};
 use crate::event::{Event, Exit};
 use crate::fault::Fault;
-use crate::histogram::Histogram;
 use crate::retry::{Backoff, NEAR};
-use crate::view::{ContainerView, ProbeView};
+use crate::view::ContainerView;
+
+pub use pulse::Pulse;
+
+mod pulse;
 
 /// Between two probes while the app is starting.
 const EAGER: Duration = Duration::from_millis(100);
@@ -29,9 +32,6 @@ const START_LIMIT: Duration = Duration::from_secs(150);
 /// For a probe beyond `probe.timeout`; again the adapter gives up before that.
 const PROBE_MARGIN: Duration = Duration::from_secs(10);
 
-/// Probes kept for people to look at.
-const PROBES_KEPT: usize = 20;
-
 /// One container and what is known of its health.
 #[derive(Debug)]
 pub struct App {
@@ -39,14 +39,8 @@ pub struct App {
     id: ContainerId,
     adopted: bool,
     state: State,
-    healthy: bool,
-    passes: u32,
-    failures: u32,
-    /// Since when it has not been healthy.
-    ailing_since: Uptime,
+    pulse: Pulse,
     attempts: u32,
-    /// When its process was last seen to start.
-    up_since: Uptime,
     /// Since when the engine has not been there to start it.
     engine_away: Option<Uptime>,
     /// Whether serve keeps it: then one that stays unhealthy is restarted. A boot has its own end for that.
@@ -58,9 +52,6 @@ pub struct App {
     restarts: u32,
     /// Whether this process holds the values of the secrets: an adopted app brought its own.
     holds_secrets: bool,
-    probes: VecDeque<ProbeView>,
-    probe_seconds: Histogram,
-    probe_failures: u64,
     reason: String,
 }
 
@@ -150,21 +141,14 @@ impl App {
             id,
             adopted: false,
             state,
-            healthy: false,
-            passes: 0,
-            failures: 0,
-            ailing_since: now,
+            pulse: Pulse::new(now),
             attempts: 0,
-            up_since: now,
             engine_away: None,
             kept: false,
             retiring: false,
             recent: VecDeque::new(),
             restarts: 0,
             holds_secrets: true,
-            probes: VecDeque::new(),
-            probe_seconds: Histogram::default(),
-            probe_failures: 0,
             reason: "the container is starting".to_owned(),
         }
     }
@@ -180,7 +164,7 @@ impl App {
             }
             Event::ContainerExited(exit) => self.exited(exit, desk, now),
             Event::ProbePassed => self.probed(None, now),
-            Event::ProbeFailed(reason) => self.probed(Some(reason.clone()), now),
+            Event::ProbeFailed(reason) => self.probed(Some(reason), now),
             Event::ContainerStopped => self.stopped(desk, now),
             Event::SecretsFetched => {
                 if matches!(self.state, State::FetchingSecrets { .. }) {
@@ -195,9 +179,9 @@ impl App {
         if news == News::Nothing { self.advance(desk, now) } else { news }
     }
 
-    /// Whether it is healthy.
-    pub fn is_healthy(&self) -> bool {
-        self.healthy
+    /// What its probes say of it.
+    pub fn pulse(&self) -> &Pulse {
+        &self.pulse
     }
 
     /// Whether its process runs.
@@ -218,11 +202,6 @@ impl App {
     /// Restarts since the agent started.
     pub fn restarts(&self) -> u32 {
         self.restarts
-    }
-
-    /// Since when it has not been healthy, if it is not.
-    pub fn ailing_since(&self) -> Option<Uptime> {
-        if self.healthy { None } else { Some(self.ailing_since) }
     }
 
     /// From here on one that stays unhealthy is restarted.
@@ -310,27 +289,11 @@ impl App {
         ContainerView { id: self.id.0.clone(), name: self.config.container_name(), adopted: self.adopted, ports }
     }
 
-    /// The last probes, for people.
-    pub fn probes(&self) -> Vec<ProbeView> {
-        self.probes.iter().cloned().collect()
-    }
-
-    /// How long every probe took.
-    pub fn probe_seconds(&self) -> &Histogram {
-        &self.probe_seconds
-    }
-
-    /// Probes that failed.
-    pub fn probe_failures(&self) -> u64 {
-        self.probe_failures
-    }
-
     fn up(&mut self, running: RunningContainer, desk: &mut Desk, now: Uptime) {
         let watch = Watch::On(desk.order(Effect::WatchContainer(self.id.clone())));
         self.state = State::Up { running: Box::new(running), watch, probe: Probing::Next(now) };
         self.engine_away = None;
-        self.failures = 0;
-        self.up_since = now;
+        self.pulse.begin(now);
         self.reason = "the app has not answered yet".to_owned();
     }
 
@@ -350,8 +313,7 @@ impl App {
     /// Plans the next start, unless there were too many.
     fn back_off(&mut self, reason: String, desk: &mut Desk, now: Uptime) -> News {
         let restart = self.config.restart.clone();
-        self.ail(now);
-        self.passes = 0;
+        self.pulse.ail(now);
         if self.retiring {
             self.state = State::Halted;
             self.reason.clone_from(&reason);
@@ -374,7 +336,7 @@ impl App {
     /// An engine that is away is no crash of the app: tried again without counting, for as long as a boot may take.
     fn wait_for_engine(&mut self, reason: String, desk: &mut Desk, now: Uptime) -> News {
         let since = *self.engine_away.get_or_insert(now);
-        self.ail(now);
+        self.pulse.ail(now);
         self.reason.clone_from(&reason);
         if now.since(since) >= self.config.boot.timeout {
             self.state = State::Halted;
@@ -387,8 +349,7 @@ impl App {
 
     fn stop(&mut self, then: Then, reason: String, desk: &mut Desk, now: Uptime) {
         self.halt(desk);
-        self.ail(now);
-        self.passes = 0;
+        self.pulse.ail(now);
         self.reason = reason;
         let timeout = self.config.stop_timeout;
         let ticket = desk.order(Effect::StopContainer { id: self.id.clone(), timeout });
@@ -410,66 +371,16 @@ impl App {
         }
     }
 
-    /// Why it has been unhealthy for too long, if it has: twice the failures that made it unhealthy, or, if it never got
-    /// healthy after a restart, the time that a start may take.
-    fn hopeless(&self, now: Uptime) -> Option<String> {
-        let probe = &self.config.probe;
-        if !self.kept || self.healthy || !self.is_up() {
-            return None;
-        }
-        let never_healthy = self.ailing_since <= self.up_since;
-        let too_long = if never_healthy {
-            now.since(self.up_since) >= probe.start_timeout
-        } else {
-            self.failures >= probe.unhealthy.saturating_mul(2)
-        };
-        too_long.then(|| format!("the app stays unhealthy: {}", self.reason))
-    }
-
-    fn ail(&mut self, now: Uptime) {
-        if self.healthy {
-            self.healthy = false;
-            self.ailing_since = now;
-        }
-    }
-
-    fn probed(&mut self, fault: Option<String>, now: Uptime) -> News {
+    fn probed(&mut self, fault: Option<&str>, now: Uptime) -> News {
         let State::Up { probe, .. } = &mut self.state else { return News::Nothing };
         let Probing::Asked { since, .. } = *probe else { return News::Nothing };
-        if self.probes.len() == PROBES_KEPT {
-            self.probes.pop_front();
+        let was_healthy = self.pulse.is_healthy();
+        if self.pulse.take(fault, now.since(since), &self.config.probe, now) {
+            fault.unwrap_or("the app is healthy").clone_into(&mut self.reason);
         }
-        let took = now.since(since);
-        self.probe_seconds.observe(took);
-        self.probe_failures += u64::from(fault.is_some());
-        self.probes.push_back(ProbeView { at: now.0.as_secs_f64(), took: took.as_secs_f64(), fault: fault.clone() });
-        let was_healthy = self.healthy;
-        match fault {
-            None => {
-                self.failures = 0;
-                self.passes = self.passes.saturating_add(1);
-                if self.passes >= self.config.probe.healthy {
-                    self.healthy = true;
-                    self.reason = "the app is healthy".to_owned();
-                }
-            }
-            Some(fault) => {
-                self.passes = 0;
-                self.failures = self.failures.saturating_add(1);
-                if self.failures >= self.config.probe.unhealthy {
-                    if self.healthy {
-                        self.healthy = false;
-                        self.ailing_since = now;
-                    }
-                    self.reason = fault;
-                } else if !self.healthy {
-                    self.reason = fault;
-                }
-            }
-        }
-        let wait = if self.healthy { self.config.probe.interval } else { EAGER };
+        let wait = if self.pulse.is_starting() { EAGER } else { self.config.probe.interval };
         *probe = Probing::Next(now + wait);
-        if self.healthy && !was_healthy { News::Healthy } else { News::Nothing }
+        if self.pulse.is_healthy() && !was_healthy { News::Healthy } else { News::Nothing }
     }
 
     fn failed(&mut self, job: Job, fault: &Fault, desk: &mut Desk, now: Uptime) -> News {
@@ -488,7 +399,7 @@ impl App {
                 News::Nothing
             }
             // The engine could not be asked: that says as little for the app as a failed probe.
-            (Job::ProbeApp, State::Up { .. }) => self.probed(Some(fault.reason.clone()), now),
+            (Job::ProbeApp, State::Up { .. }) => self.probed(Some(&fault.reason), now),
             _ => News::Nothing, // another room's failure, or of a container that is gone
         }
     }
@@ -499,9 +410,10 @@ impl App {
             && *since + self.config.probe.timeout + PROBE_MARGIN <= now
         {
             desk.order(Effect::Cancel(*ticket));
-            return self.probed(Some("the probe did not end".to_owned()), now);
+            return self.probed(Some("the probe did not end"), now);
         }
-        if let Some(reason) = self.hopeless(now) {
+        if self.kept && self.is_up() && self.pulse.is_hopeless(&self.config.probe, now) {
+            let reason = format!("the app stays unhealthy: {}", self.reason);
             self.stop(Then::BackOff(reason.clone()), reason, desk, now);
             return News::Nothing;
         }
@@ -516,7 +428,7 @@ impl App {
                     && *at <= now
                 {
                     let how = self.config.effective_health(running.healthcheck.is_some());
-                    if how == Health::None && self.healthy {
+                    if how == Health::None && self.pulse.is_healthy() {
                         *probe = Probing::Next(now + self.config.probe.interval);
                     } else {
                         let ticket = desk.order(Effect::ProbeApp {

@@ -24,8 +24,20 @@ fn readiness_follows_the_thresholds_both_ways() {
     assert_eq!(before.view().status, Status::Ok, "two failures are not three\n{}", before.trace());
     let ill = before.run(ms(17_600));
     assert_eq!(ill.view().status, Status::Unhealthy);
-    let well = ill.run(secs(19));
-    assert_eq!(well.view().status, Status::Ok);
+    let still = ill.run(secs(23));
+    assert_eq!(still.view().status, Status::Unhealthy, "one pass is not two");
+    let well = still.run(secs(28));
+    assert_eq!((well.view().status, well.count(Job::StopContainer)), (Status::Ok, 0));
+}
+
+#[test]
+fn an_app_that_was_unhealthy_for_a_while_is_left_alone() {
+    let mut life = Sim::new(LINE).answer(Job::ProbeApp, ms(10), Event::ProbePassed);
+    for _ in 0..5 {
+        life = life.answer(Job::ProbeApp, ms(10), refused());
+    }
+    let life = life.run(secs(120));
+    assert_eq!((life.view().status, life.count(Job::StopContainer)), (Status::Ok, 0), "{}", life.trace());
 }
 
 #[test]

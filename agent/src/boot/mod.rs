@@ -462,7 +462,7 @@ impl Boot {
 
     /// When the app has to be healthy.
     fn start_deadline(&self) -> Option<Uptime> {
-        let since = self.app.as_ref()?.ailing_since()?;
+        let since = self.app.as_ref()?.pulse().ailing_since()?;
         Some(since + self.steps.config.get()?.probe.start_timeout)
     }
 

@@ -98,9 +98,9 @@ fn show_names(
 fn show_app(view: &mut View, app: Option<&App>) {
     if let Some(app) = app {
         view.container = Some(app.view());
-        view.probes = app.probes();
+        view.probes = app.pulse().last();
         view.restarts = app.restarts();
-        view.probe_seconds = app.probe_seconds().clone();
-        view.probe_failures = app.probe_failures();
+        view.probe_seconds = app.pulse().seconds().clone();
+        view.probe_failures = app.pulse().failed();
     }
 }

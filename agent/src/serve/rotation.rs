@@ -47,7 +47,7 @@ impl Rotation {
                 self.plan(desk, now);
             }
             (Event::Failed(Job::CheckSecrets, _), State::Asked { .. }) => self.plan(desk, now),
-            (_, State::Next(at)) if *at <= now && app.is_healthy() => {
+            (_, State::Next(at)) if *at <= now && app.pulse().is_healthy() => {
                 let ticket = desk.order(Effect::CheckSecrets(self.config.clone()));
                 self.state = State::Asked { ticket, until: now + LIMIT };
             }
