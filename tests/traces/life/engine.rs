@@ -125,11 +125,11 @@ impl Engine {
         self.serves(now) && self.running().any(|one| one.id == *id)
     }
 
-    pub(crate) fn find(&self, name: &str) -> Vec<FoundContainer> {
+    /// All are of this instance.
+    pub(crate) fn find(&self) -> Vec<FoundContainer> {
         let image = PinnedImage { repository: "registry.test/api".to_owned(), digest: DIGEST.to_owned() };
         self.containers
             .iter()
-            .filter(|one| one.name == name)
             .map(|one| FoundContainer {
                 id: one.id.clone(),
                 name: one.name.clone(),

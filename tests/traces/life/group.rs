@@ -181,18 +181,15 @@ impl Group {
 
     pub(crate) fn mark_unhealthy(&mut self, now: Duration) {
         self.marked_unhealthy += 1;
-        if !self.is_leaving() && self.described().is_some() {
+        if self.described().is_some() && !self.state.contains("Terminat") {
             self.next = Some((now + self.took_long, Move::Leave));
         }
     }
 
-    fn is_leaving(&self) -> bool {
-        self.state.contains("Terminat") || (self.pool && self.shape.pool.is_none())
-    }
-
     /// The group takes the instance away, from wherever it is.
     pub(crate) fn terminate(&mut self, now: Duration) {
-        if self.state.contains("Terminat") || self.described().is_none() {
+        let ends = matches!(self.target, Some(TargetState::Terminated | TargetState::WarmedTerminated));
+        if ends || self.described().is_none() {
             return;
         }
         self.active = None;

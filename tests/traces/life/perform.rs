@@ -31,7 +31,7 @@ impl World {
             Effect::FetchSecrets(_) => Event::SecretsFetched,
             Effect::LoginRegistry(_) => Event::RegistryLoggedIn,
             Effect::PingEngine => Event::EngineAnswered,
-            Effect::FindContainers { name, .. } => Event::ContainersFound(self.engine.find(name)),
+            Effect::FindContainers { .. } => Event::ContainersFound(self.engine.find()),
             Effect::ResolveDigest(image) => Event::DigestResolved(image.at(DIGEST.to_owned())),
             Effect::InspectImage(_) => Event::ImageInspected(self.engine.has_image.then(ImageFacts::default)),
             Effect::PullImage { .. } => {

@@ -173,7 +173,7 @@ impl Plan {
             os_boots_in: secs(rng.u64(..12)),
         };
         let end = secs(rng.u64(20..400));
-        let twists = (0..[0, 1, 1, 2, 2, 3, 3, 4, 6][rng.usize(..9)]).map(|_| Twist::any(&mut rng, end)).collect();
+        let twists = (0..[0, 1, 1, 2, 2, 3, 4, 5, 7][rng.usize(..9)]).map(|_| Twist::any(&mut rng, end)).collect();
         Self { seed, words: words(&mut rng), shape, twists, end }
     }
 
@@ -240,7 +240,12 @@ fn words(rng: &mut fastrand::Rng) -> Vec<String> {
 
 impl Twist {
     fn any(rng: &mut fastrand::Rng, end: Duration) -> Self {
-        let at = ms(rng.u64(..u64::try_from(end.as_millis()).unwrap_or(u64::MAX) + 60_000));
+        // Most of what matters happens on the way in and on the way out.
+        let at = match rng.u8(..3) {
+            0 => ms(rng.u64(..15_000)),
+            1 => end + ms(rng.u64(..45_000)),
+            _ => ms(rng.u64(..u64::try_from(end.as_millis()).unwrap_or(u64::MAX))),
+        };
         let lasts = ms([500, 5_000, 40_000, 150_000][rng.usize(..4)] + rng.u64(..500));
         match rng.u8(..30) {
             0..=7 => {
@@ -299,8 +304,8 @@ impl Fate {
         match rng.u8(..10) {
             0..=2 => Self::Fails(Class::Transient),
             3 => Self::Fails([Class::Denied, Class::Broken, Class::Misconfigured][rng.usize(..3)]),
-            4..=5 => Self::Lost,
-            6 => Self::Hangs,
+            4 | 5 => Self::Lost,
+            6 | 7 => Self::Hangs,
             _ => Self::Slow(ms(rng.u64(500..20_000))),
         }
     }

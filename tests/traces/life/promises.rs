@@ -115,7 +115,10 @@ impl World {
             self.note("agent", || format!("{} -> {}: {}", before.word(), after.word(), view.reason));
             self.seen.phases.push((after, self.now));
             if after == PhaseName::Boot {
-                self.seen.asked.clear();
+                self.seen.crashes.clear();
+            }
+            if matches!(after, PhaseName::Boot | PhaseName::Drain) {
+                self.seen.asked.clear(); // another transition, another hook
             }
         }
         self.seen.hurried |= signals > 1;

@@ -8,11 +8,17 @@ use super::world::World;
 
 /// Drops, shortens and simplifies for as long as the same promise stays broken.
 pub(crate) fn shrink(mut plan: Plan, broken: &Broken) -> Plan {
-    let still = |plan: &Plan| World::new(plan, false).run().broken.is_some_and(|one| one.promise == broken.promise);
+    let same = |one: &Broken| one.promise == broken.promise && words(&one.what) == words(&broken.what);
+    let still = |plan: &Plan| World::new(plan, false).run().broken.is_some_and(|one| same(&one));
     while let Some(smaller) = candidates(&plan).into_iter().find(still) {
         plan = smaller;
     }
     plan
+}
+
+/// The sentence without its numbers.
+fn words(what: &str) -> String {
+    what.chars().filter(|one| !one.is_ascii_digit() && *one != '.').collect()
 }
 
 /// Every plan that is one step smaller, the biggest steps first.

@@ -144,6 +144,9 @@ impl World {
     /// One thing that happens, whichever comes first; false if nothing will.
     fn step(&mut self) -> bool {
         self.take_orders();
+        if self.is_over() {
+            return true;
+        }
         let agenda = self.agenda.keys().next().map(|(at, _)| *at);
         let wake = self.agent.as_ref().and_then(|one| one.machine.next_wake().map(|at| one.started + at.0));
         let dues = [agenda, self.systemd.due(), self.engine.due(), self.group.due(), self.balancer.due(), wake];
@@ -184,9 +187,8 @@ impl World {
                 let (before, over) = (self.group.state, self.group.ended.len());
                 let news = self.group.advance(self.now, let_go);
                 if self.group.state != before {
-                    self.note("group", || format!("{before} -> "));
                     let after = self.group.state;
-                    self.note("group", || after.to_owned());
+                    self.note("group", || format!("{before} -> {after}"));
                 }
                 if self.group.ended.len() > over {
                     self.hook_ran_out();
