@@ -200,6 +200,17 @@ fn a_create_whose_answer_was_lost_is_looked_for_before_it_is_tried_again() {
 }
 
 #[test]
+fn a_create_that_waits_for_a_slow_engine_does_not_spin() {
+    let life = Sim::new(LINE)
+        .answer(Job::FindContainers, ms(5), Event::ContainersFound(Vec::new()))
+        .fails(Job::CreateContainer, 1, Class::Transient, "the engine is away")
+        .answer(Job::FindContainers, secs(20), Event::ContainersFound(Vec::new()))
+        .run(secs(60));
+    assert_eq!(life.view().status, Status::Ok);
+    assert!(life.wakes < 100, "woken {} times in a minute", life.wakes);
+}
+
+#[test]
 fn an_app_that_exits_while_starting_is_started_again_with_backoff() {
     let life = Sim::new(LINE)
         .answer(Job::ProbeApp, ms(50), Event::ProbeFailed("connection refused".to_owned()))

@@ -54,6 +54,8 @@ pub(crate) struct Sim {
     /// The hooks that were completed, `group/hook`.
     pub(crate) completed: Vec<String>,
     completing: String,
+    /// How often the machine was woken because it wanted to be.
+    pub(crate) wakes: u32,
     /// Effects ordered, by job.
     pub(crate) ordered: Vec<Job>,
     /// Whether any view said ready outside serve.
@@ -141,6 +143,7 @@ impl Sim {
             completions: Vec::new(),
             completed: Vec::new(),
             completing: String::new(),
+            wakes: 0,
             ordered: Vec::new(),
             ready_outside_serve: false,
             stuck: false,
@@ -242,6 +245,8 @@ impl Sim {
             _ => return false,
         };
         self.now = self.now.max(at);
+        self.wakes += u32::from(event == Event::Woke);
+        assert!(self.wakes < 100_000, "it spins:\n{}", self.trace);
         if !event.is_routine() {
             self.note(&format!("{} {event}", event.name()));
         }

@@ -44,6 +44,8 @@ const STALL: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Boot {
     began: Uptime,
+    /// When every step that could begin was last ordered.
+    advanced: Uptime,
     deadline: Uptime,
     steps: Steps,
     login_refused: Option<Fault>,
@@ -75,6 +77,7 @@ impl Boot {
     pub fn begin(desk: &mut Desk, now: Uptime) -> Self {
         let mut boot = Self {
             began: now,
+            advanced: now,
             deadline: now + DEFAULT_TIMEOUT,
             steps: Steps::new(),
             login_refused: None,
@@ -129,7 +132,7 @@ impl Boot {
     pub fn wake(&self) -> Option<Uptime> {
         let rooms =
             [self.hook.wake(), self.app.as_ref().and_then(App::wake), self.start_deadline(), Some(self.deadline)];
-        rooms.into_iter().chain([self.steps.wake()]).flatten().min()
+        rooms.into_iter().chain([self.steps.wake(self.advanced)]).flatten().min()
     }
 
     /// Stops everything that runs and hands over what there is.
@@ -325,6 +328,7 @@ impl Boot {
 
     /// Orders every step whose inputs are there.
     fn advance(&mut self, desk: &mut Desk, now: Uptime) -> Option<Fault> {
+        self.advanced = now;
         let Some(identity) = self.steps.identity.get().cloned() else {
             if self.steps.identity.is_due(now) {
                 self.steps.identity.order(Effect::Identify, desk, now);

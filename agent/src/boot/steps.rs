@@ -106,9 +106,10 @@ impl Steps {
         before.into_iter().chain(after).for_each(|step| step.cancel(desk));
     }
 
-    /// When the first of them wants another attempt.
-    pub(super) fn wake(&self) -> Option<Uptime> {
-        self.all().into_iter().filter_map(AnyStep::wake).min()
+    /// When the first of them wants another attempt. One that was due at `advanced` already waits for another step's answer, and
+    /// to wake up for it would be to spin.
+    pub(super) fn wake(&self, advanced: Uptime) -> Option<Uptime> {
+        self.all().into_iter().filter_map(AnyStep::wake).filter(|at| *at > advanced).min()
     }
 
     /// Those that began.
