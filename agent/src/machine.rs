@@ -104,6 +104,9 @@ impl Machine {
                 boot::Next::Stay => Next::Stay,
                 boot::Next::Serve => Next::Serve,
                 boot::Next::Warm => Next::Warm,
+                boot::Next::Occupied => Next::Drain(Cause::BackToPool(
+                    self.watcher.target_state().cloned().unwrap_or(TargetState::WarmedRunning),
+                )),
                 boot::Next::Fail(outcome, reason) => Next::Fail(outcome, reason),
             },
             (Phase::Serve(serve), event) => match serve.on(event, desk, now) {

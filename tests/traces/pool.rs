@@ -6,7 +6,7 @@ use berth::exit::Outcome;
 use berth::identity::TargetState;
 use berth::view::{PhaseName, Status};
 
-use crate::sim::{LINE, Sim, group, identity, ms, secs, target};
+use crate::sim::{LINE, Sim, config, group, identity, ms, secs, survivor, target};
 
 fn warmed(line: &str, state: TargetState) -> Sim {
     let mut entering = identity();
@@ -52,6 +52,20 @@ fn taken_back_into_the_pool_it_drains_completes_the_termination_hook_and_waits()
     let life = Sim::new(LINE).sees(secs(30), target(TargetState::WarmedRunning)).run(secs(200));
     assert_eq!((life.view().phase, life.outcome()), (PhaseName::Warm, None), "{}", life.trace());
     assert_eq!((life.completions.len(), life.count(Job::StopContainer)), (2, 1));
+}
+
+#[test]
+fn an_agent_killed_on_the_way_back_into_the_pool_lets_the_app_s_clients_end() {
+    let life = warmed(LINE, TargetState::WarmedRunning)
+        .answer(Job::FindContainers, ms(5), Event::ContainersFound(vec![survivor(&config(LINE))]))
+        .answer(Job::FindContainers, ms(5), Event::ContainersFound(vec![survivor(&config(LINE))]))
+        .holds(secs(0), 1)
+        .holds(secs(40), 0)
+        .run(secs(200));
+    assert_eq!((life.view().phase, life.count(Job::RemoveContainer)), (PhaseName::Warm, 0), "{}", life.trace());
+    let stop = life.trace().lines().find(|line| line.contains("StopContainer")).unwrap_or_default();
+    assert!(stop.starts_with("42."), "{stop}");
+    assert_eq!(life.completed, ["web/leave"]);
 }
 
 #[test]

@@ -57,6 +57,8 @@ pub struct Boot {
     hook: Hook,
     /// Whether the group wants the instance in its warm pool: then nothing is started.
     warm: bool,
+    /// Whether an app was found running all the same.
+    occupied: bool,
 }
 
 /// Where a boot goes after an event.
@@ -68,6 +70,8 @@ pub enum Next {
     Serve,
     /// Everything is prepared, and the group wants the instance in its warm pool.
     Warm,
+    /// The group wants the instance in its warm pool, and an app still runs: an agent before this one served.
+    Occupied,
     /// It failed: the exit code and why.
     Fail(Outcome, String),
 }
@@ -87,6 +91,7 @@ impl Boot {
             app: None,
             hook: Hook::new(Transition::Launching),
             warm: false,
+            occupied: false,
         };
         boot.steps.identity.order(Effect::Identify, desk, now);
         boot
@@ -110,6 +115,9 @@ impl Boot {
         }
         if let Err(failure) = self.take(event, desk, now) {
             return Next::Fail(failure.outcome, failure.reason);
+        }
+        if self.occupied {
+            return Next::Occupied;
         }
         if let Some(fault) = self.advance(desk, now) {
             return Next::Fail(Outcome::BootFailed, fault.reason);
@@ -307,7 +315,10 @@ impl Boot {
                 (Some(running), Some(image)) if ours && self.app.is_none() && !self.warm => {
                     self.adopt(running.clone(), image.clone(), &config, desk, now);
                 }
-                _ => self.strays.push_back(one.id.clone()),
+                (running, _) => {
+                    self.occupied |= ours && self.warm && running.is_some();
+                    self.strays.push_back(one.id.clone());
+                }
             }
         }
     }
