@@ -39,7 +39,9 @@ enum Wait {
 pub(crate) enum News {
     Answer(Asker, Event),
     /// An app ended; whether somebody stopped it.
-    Ended { stopped: bool },
+    Ended {
+        stopped: bool,
+    },
 }
 
 #[derive(Debug)]

@@ -114,17 +114,22 @@ fn survey() {
     let began = began();
     thread::scope(|scope| {
         for _ in 0..2 {
-            scope.spawn(|| loop {
-                let seed = next.fetch_add(1, Ordering::Relaxed);
-                if seed >= first + seeds {
-                    return;
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + seeds {
+                        return;
+                    }
+                    let life = World::new(&Plan::new(seed), false).run();
+                    let word = life
+                        .broken
+                        .map(|b| format!("{}: {}", b.promise, b.what))
+                        .unwrap_or(format!("fine {:?}", life.seen.code));
+                    let mut found = found.lock().unwrap();
+                    let one = found.entry(word).or_insert((0, seed));
+                    one.0 += 1;
+                    one.1 = one.1.min(seed);
                 }
-                let life = World::new(&Plan::new(seed), false).run();
-                let word = life.broken.map(|b| format!("{}: {}", b.promise, b.what)).unwrap_or(format!("fine {:?}", life.seen.code));
-                let mut found = found.lock().unwrap();
-                let one = found.entry(word).or_insert((0, seed));
-                one.0 += 1;
-                one.1 = one.1.min(seed);
             });
         }
     });

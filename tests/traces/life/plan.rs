@@ -159,7 +159,8 @@ impl Plan {
     pub(crate) fn new(seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed ^ 0x6265_7274_6800);
         let group = rng.u8(..10) > 0;
-        let hook = |rng: &mut fastrand::Rng| (group && rng.u8(..4) > 0).then(|| secs([30, 60, 120, 600][rng.usize(..4)]));
+        let hook =
+            |rng: &mut fastrand::Rng| (group && rng.u8(..4) > 0).then(|| secs([30, 60, 120, 600][rng.usize(..4)]));
         let pools = [TargetState::WarmedRunning, TargetState::WarmedStopped, TargetState::WarmedHibernated];
         let shape = Shape {
             group,

@@ -247,8 +247,8 @@ impl World {
                 if !launch && self.engine.running().next().is_some() && !excused {
                     self.breaks(8, "the termination hook is completed before the app has stopped");
                 }
-                let serves = phase == PhaseName::Serve || phase == PhaseName::Warm;
-                if launch && *result == HookResult::Continue && !serves {
+                let was_well = |(phase, _): &(PhaseName, Duration)| matches!(phase, PhaseName::Serve | PhaseName::Warm);
+                if launch && *result == HookResult::Continue && !self.seen.phases.iter().any(was_well) {
                     self.breaks(8, "the launch hook is completed without a healthy app");
                 }
             }
@@ -295,7 +295,9 @@ impl World {
 
     /// 8: heartbeats keep a hook alive for as long as somebody is there to send them.
     pub(crate) fn hook_ran_out(&mut self) {
-        let Some(ended) = self.group.ended.last().filter(|ended| ended.result.is_none() && !ended.limit) else { return };
+        let Some(ended) = self.group.ended.last().filter(|ended| ended.result.is_none() && !ended.limit) else {
+            return;
+        };
         let which = ended.which;
         let blind = self.says("lifecycle.group=web");
         let nobody = !matches!(
@@ -304,7 +306,9 @@ impl World {
         );
         // A signal during the boot leaves the launch hook to the group.
         let left = which == Which::Launch && self.phase() == Some(PhaseName::Drain);
-        if !nobody && !left && !blind && !self.on_aws() && !self.on_the_metadata() {
+        // Started on the way back into the pool, nobody can tell which of the two hooks waits.
+        let returns = which == Which::Terminate && matches!(self.phase(), Some(PhaseName::Boot | PhaseName::Warm));
+        if !nobody && !left && !returns && !blind && !self.on_aws() && !self.on_the_metadata() {
             self.breaks(8, format!("the {which:?} hook ran out of time while the agent was there"));
         }
     }
@@ -314,7 +318,8 @@ impl World {
         let Some(code) = self.seen.code else { return };
         let phases = &self.seen.phases;
         let from = |phase| phases.iter().position(|(one, _)| *one == phase);
-        let before_failing = from(PhaseName::Failing).and_then(|at| phases.get(at.checked_sub(1)?)).map(|(one, _)| *one);
+        let before_failing =
+            from(PhaseName::Failing).and_then(|at| phases.get(at.checked_sub(1)?)).map(|(one, _)| *one);
         let drained = from(PhaseName::Drain).is_some();
         let expected: &[u8] = match (before_failing, drained) {
             (Some(_), _) if self.seen.misconfigured => &[2, 3],
@@ -333,12 +338,15 @@ impl World {
         let listens = self.plan.troubles(&[Job::Listen]);
         match code {
             2 if !self.seen.misconfigured => self.breaks(0, "exit code 2 with a config that is right"),
-            3 if !(trouble || away || listens || self.seen.misconfigured) => self.breaks(0, "a boot fails for no reason"),
+            3 if !(trouble || away || listens || self.seen.misconfigured) => {
+                self.breaks(0, "a boot fails for no reason")
+            }
             4 if !trouble => self.breaks(0, "an app is given up for no reason"),
             5 if !(trouble || long || short || self.on_aws()) => self.breaks(0, "a drain is cut for no reason"),
             0 => {
                 let running = self.engine.running().count();
-                let unknown = self.on_the_metadata() || self.seen.phases.get(1).is_some_and(|(_, at)| self.is_early(*at));
+                let unknown =
+                    self.on_the_metadata() || self.seen.phases.get(1).is_some_and(|(_, at)| self.is_early(*at));
                 if running > 0 && !unknown {
                     self.breaks(0, format!("exit code 0, and {running} containers run on"));
                 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use berth::clock::Uptime;
 use berth::config::Config;
-use berth::effect::{Effect, Job, Ticket};
+use berth::effect::{ContainerId, Effect, Job, Ticket};
 use berth::event::{Event, Signal};
 use berth::machine::Machine;
 use berth::notice::{Interruption, Sight};
@@ -220,6 +220,9 @@ impl World {
                     return;
                 }
                 let job = effect.job();
+                if let Effect::StopContainer { id, .. } | Effect::RemoveContainer { id, .. } = effect.as_ref() {
+                    self.finish_start(id);
+                }
                 let answer = self.perform(asker, &effect);
                 match (fate, answer, job) {
                     (Fate::Lost, _, Some(job)) => {
@@ -246,6 +249,14 @@ impl World {
                 }
             }
         }
+    }
+
+    /// The engine does one thing at a time with a container: a stop waits for the start that is on its way.
+    fn finish_start(&mut self, of: &ContainerId) {
+        let starts = |due: &Due| matches!(due, Due::Act { effect, .. } if matches!(effect.as_ref(), Effect::StartContainer { id, .. } if id == of));
+        let Some(key) = self.agenda.iter().find(|(_, due)| starts(due)).map(|(key, _)| *key) else { return };
+        self.agenda.remove(&key);
+        self.engine.start(of, self.now);
     }
 
     fn listens(&self, (number, ticket): Asker) -> bool {
