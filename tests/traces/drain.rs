@@ -204,6 +204,24 @@ fn an_agent_killed_mid_drain_finds_the_container_and_drains_it() {
 }
 
 #[test]
+fn an_engine_that_cannot_say_what_runs_is_asked_again() {
+    let leaving = || {
+        let mut leaving = identity();
+        leaving.target_state = Some(TargetState::Terminated);
+        Sim::new(LINE)
+            .answer(Job::Identify, ms(10), Event::Identified(leaving.into()))
+            .sees(secs(0), target(TargetState::Terminated))
+            .fails(Job::FindContainers, 3, Class::Transient, "the engine is away")
+    };
+    let found = leaving()
+        .answer(Job::FindContainers, ms(5), Event::ContainersFound(vec![survivor(&config(LINE))]))
+        .run(secs(600));
+    assert_eq!((found.outcome(), found.count(Job::StopContainer)), (Some(Outcome::Done), 1), "{}", found.trace());
+    let never = leaving().fails_always(Job::FindContainers, "the engine is away").run(secs(600));
+    assert_eq!((never.outcome(), never.completions.len()), (Some(Outcome::DrainCut), 1), "{}", never.trace());
+}
+
+#[test]
 fn an_app_that_exits_while_draining_is_not_started_again() {
     let life = Sim::new(LINE)
         .answer(Job::WatchContainer, secs(40), exited(0))

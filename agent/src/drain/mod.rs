@@ -69,7 +69,7 @@ pub struct Drain {
 
 #[derive(Debug)]
 enum Stage {
-    Looking { ticket: Ticket, until: Uptime },
+    Looking { find: Count, until: Uptime },
     Settling { until: Uptime },
     Emptying { until: Uptime, quiet_since: Option<Uptime>, count: Count },
     Stopping { ticket: Ticket, until: Uptime },
@@ -77,6 +77,7 @@ enum Stage {
     LastWords { until: Uptime },
 }
 
+/// What is asked again and again.
 #[derive(Debug)]
 enum Count {
     Asked { ticket: Ticket, since: Uptime },
@@ -146,7 +147,8 @@ impl Drain {
                 self.to_stop.extend(found.iter().filter(|one| one.running.is_some()).map(|one| one.id.clone()));
                 self.settle(desk, now);
             }
-            (Event::Failed(Job::FindContainers, _), Stage::Looking { .. }) => self.stop_next(desk, now),
+            // Not to know what runs is not to know that nothing runs.
+            (Event::Failed(Job::FindContainers, _), Stage::Looking { find, .. }) => *find = Count::Next(now + COUNT),
             (Event::ConnectionsCounted(connections), Stage::Emptying { quiet_since, count, .. }) => {
                 self.connections = Some(*connections);
                 *quiet_since = if *connections == 0 { quiet_since.or(Some(now)) } else { None };
@@ -192,6 +194,7 @@ impl Drain {
     /// When it wants to be looked at again.
     pub fn wake(&self) -> Option<Uptime> {
         let stage = match &self.stage {
+            Stage::Looking { find: Count::Next(at), until } => Some((*at).min(*until)),
             Stage::Looking { until, .. }
             | Stage::Settling { until }
             | Stage::Stopping { until, .. }
@@ -267,16 +270,17 @@ impl Drain {
     }
 
     fn first_stage(&mut self, desk: &mut Desk, now: Uptime) {
-        let identity = self.past.identity.clone();
-        match identity {
-            Some(identity) if !self.past.looked && self.to_stop.is_empty() => {
-                let name = self.past.config.as_ref().map(|config| config.container_name()).unwrap_or_default();
-                let instance_id = identity.instance_id.clone();
-                let ticket = desk.order(Effect::FindContainers { name, instance_id });
-                self.enter("looking", Stage::Looking { ticket, until: now + LOOKING }, now);
-            }
-            _ => self.settle(desk, now),
+        if self.past.identity.is_some() && !self.past.looked && self.to_stop.is_empty() {
+            self.enter("looking", Stage::Looking { find: Count::Next(now), until: now + LOOKING }, now);
+        } else {
+            self.settle(desk, now);
         }
+    }
+
+    fn find(&self, desk: &mut Desk) -> Option<Ticket> {
+        let instance_id = self.past.identity.as_ref()?.instance_id.clone();
+        let name = self.past.config.as_ref().map(|config| config.container_name()).unwrap_or_default();
+        Some(desk.order(Effect::FindContainers { name, instance_id }))
     }
 
     /// Without a running app there is nobody to serve.
@@ -342,10 +346,18 @@ impl Drain {
         }
         let must_stop = self.cut_for_stop().is_some_and(|at| at <= now);
         match &mut self.stage {
-            Stage::Looking { ticket, until } if *until <= now || must_stop => {
-                desk.order(Effect::Cancel(*ticket));
+            Stage::Looking { find, until } if *until <= now || must_stop => {
+                if let Count::Asked { ticket, .. } = find {
+                    desk.order(Effect::Cancel(*ticket));
+                }
                 self.clean = false;
                 self.stop_next(desk, now);
+            }
+            Stage::Looking { find: Count::Next(at), until } if *at <= now => {
+                let until = *until;
+                if let Some(ticket) = self.find(desk) {
+                    self.stage = Stage::Looking { find: Count::Asked { ticket, since: now }, until };
+                }
             }
             Stage::Settling { .. } if must_stop => {
                 self.clean = false;
