@@ -275,6 +275,18 @@ impl Twist {
         }
     }
 
+    /// For how long something is away by it.
+    pub(crate) fn lasts(&self) -> Duration {
+        match self {
+            Self::EngineAway { lasts, .. }
+            | Self::AwsAway { lasts, .. }
+            | Self::MetadataAway { lasts, .. }
+            | Self::StateVanishes { lasts, .. }
+            | Self::Fate(_, _, Fate::Slow(lasts)) => *lasts,
+            _ => Duration::ZERO,
+        }
+    }
+
     /// The same, simpler: its moment and its length on whole seconds, or shorter.
     pub(crate) fn simpler(&self) -> Vec<Self> {
         let whole = |at: &Duration| secs(at.as_secs());

@@ -121,7 +121,8 @@ impl World {
                 self.seen.asked.clear(); // another transition, another hook
             }
         }
-        self.seen.hurried |= signals > 1;
+        // A signal while failing means now, as a second one does while draining.
+        self.seen.hurried |= signals > 1 || (signals > 0 && after == PhaseName::Failing);
         if view.status == Status::Ok && after != PhaseName::Serve {
             self.breaks(3, "ready outside serve");
         }
@@ -207,10 +208,12 @@ impl World {
             self.seen.taken_since = None;
         }
         let mut slack = secs(2) + poll * 3;
-        if self.on_the_metadata() || self.on_aws() {
-            slack += secs(700);
+        if self.on_the_metadata() {
+            slack += secs(100) + self.plan.twists.iter().map(Twist::lasts).sum::<Duration>();
         }
-        let heard = !matches!(after, PhaseName::Boot | PhaseName::Serve | PhaseName::Warm | PhaseName::Hold);
+        let knows_itself = self.agent.as_ref().is_some_and(|one| one.view.instance_id.is_some());
+        let living = matches!(after, PhaseName::Boot | PhaseName::Serve | PhaseName::Warm | PhaseName::Hold);
+        let heard = !(living && knows_itself);
         if gone && !heard && self.now > since + slack && age > slack {
             self.breaks(7, "the group takes the instance away, and nobody listens");
         }
