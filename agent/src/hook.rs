@@ -309,7 +309,8 @@ impl Hook {
         self.name = Some(hook.name);
         self.timeout = hook.timeout;
         self.state = State::Known;
-        self.next_heartbeat = Some(now + self.heartbeat_interval());
+        // The timer has run for a while: since the instance was launched, or since an agent that was killed last restarted it.
+        self.next_heartbeat = Some(now + self.heartbeat_interval() / 2);
         self.advance(desk, now);
     }
 

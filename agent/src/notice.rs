@@ -17,6 +17,9 @@ use crate::retry::Backoff;
 /// notice of two minutes in time.
 const STUMBLE: Backoff = Backoff { first: Duration::from_millis(500), cap: Duration::from_secs(5) };
 
+/// For an answer; the adapter gives up before that.
+const ANSWER: Duration = Duration::from_secs(30);
+
 /// What the metadata says at one moment (`autoscaling/target-lifecycle-state`, `spot/instance-action`,
 /// `events/recommendations/rebalance`, `events/maintenance/scheduled`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,7 +61,8 @@ pub enum Notice {
 pub struct Watcher {
     interval: Duration,
     seen: Sight,
-    asked: Option<Ticket>,
+    /// A question on its way, and when its answer is late.
+    asked: Option<(Ticket, Uptime)>,
     next: Option<Uptime>,
     failures: u32,
 }
@@ -95,9 +99,7 @@ impl Watcher {
                 self.compare(sight)
             }
             Event::Failed(Job::WatchMetadata, _) => {
-                self.asked = None;
-                self.failures = self.failures.saturating_add(1);
-                self.next = Some(now + self.interval.max(desk.wait(STUMBLE, self.failures)));
+                self.failed(desk, now);
                 Vec::new()
             }
             _ => Vec::new(), // other rooms' answers
@@ -106,20 +108,30 @@ impl Watcher {
 
     /// Asks if it is time.
     pub fn advance(&mut self, desk: &mut Desk, now: Uptime) {
+        if let Some((ticket, _)) = self.asked.filter(|(_, late)| *late <= now) {
+            desk.order(Effect::Cancel(ticket));
+            self.failed(desk, now);
+        }
         if self.next.is_some_and(|at| at <= now) {
             self.next = None;
-            self.asked = Some(desk.order(Effect::WatchMetadata));
+            self.asked = Some((desk.order(Effect::WatchMetadata), now + ANSWER));
         }
     }
 
     /// When it wants to ask again.
     pub fn wake(&self) -> Option<Uptime> {
-        self.next
+        self.next.or(self.asked.map(|(_, late)| late))
     }
 
     /// The target lifecycle state last seen.
     pub fn target_state(&self) -> Option<&TargetState> {
         self.seen.target_state.as_ref()
+    }
+
+    fn failed(&mut self, desk: &mut Desk, now: Uptime) {
+        self.asked = None;
+        self.failures = self.failures.saturating_add(1);
+        self.next = Some(now + self.interval.max(desk.wait(STUMBLE, self.failures)));
     }
 
     fn compare(&mut self, sight: &Sight) -> Vec<Notice> {

@@ -105,6 +105,12 @@ fn heartbeats_go_on_all_along() {
 }
 
 #[test]
+fn a_look_at_the_metadata_that_never_ends_does_not_make_the_agent_deaf() {
+    let life = Sim::new(LINE).never(Job::WatchMetadata).sees(secs(10), target(TargetState::Terminated)).run(secs(40));
+    assert_eq!(life.view().phase, PhaseName::Drain, "{}", life.trace());
+}
+
+#[test]
 fn a_second_notice_changes_nothing() {
     let once = Sim::new(LINE).sees(secs(30), target(TargetState::Terminated)).run(secs(600));
     let twice = Sim::new(LINE)

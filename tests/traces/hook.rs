@@ -94,6 +94,20 @@ fn a_slow_boot_sends_heartbeats_at_half_the_timeout_and_none_when_it_is_over() {
 }
 
 #[test]
+fn an_agent_that_was_killed_just_before_a_heartbeat_leaves_enough_of_the_timeout_to_the_next() {
+    let life = Sim::new(LINE)
+        .answer(Job::FindGroup, ms(100), group(secs(30), "Pending:Wait"))
+        .never(Job::PullImage)
+        .run(ms(7_700));
+    assert_eq!(
+        life.count(Job::RecordHeartbeat),
+        1,
+        "half of the 30 s may be over, and the restart takes some\n{}",
+        life.trace()
+    );
+}
+
+#[test]
 fn a_completion_that_is_throttled_is_tried_again_while_the_app_serves() {
     let life = Sim::new(LINE).fails(Job::CompleteHook, 4, Class::Transient, "Rate exceeded").run(secs(120));
     assert_eq!((life.completions.len(), life.view().status), (1, Status::Ok));

@@ -9,6 +9,7 @@ mod boot;
 mod drain;
 mod ending;
 mod hook;
+mod life;
 mod pool;
 mod promises;
 mod serve;

@@ -1,0 +1,277 @@
+//! The engine, and the app in its containers.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use berth::config::PinnedImage;
+use berth::effect::{ContainerId, Creation, FoundContainer, Job, RunningContainer};
+use berth::event::{Event, Exit};
+use berth::fault::{Class, Fault};
+
+use super::plan::{Plan, Twist};
+use crate::sim::{DIGEST, ms};
+
+/// Who waits for an answer: the nth agent's ticket.
+pub(crate) type Asker = (u32, u64);
+
+#[derive(Clone, Debug)]
+pub(crate) struct Container {
+    pub(crate) id: ContainerId,
+    pub(crate) name: String,
+    pub(crate) fingerprint: String,
+    pub(crate) started: Option<Duration>,
+    /// When the process ends by itself, or because it was told to.
+    exits: Option<(Duration, Exit)>,
+    exited: Option<Exit>,
+    /// Whether its stop was asked for.
+    pub(crate) stopping: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    Exit,
+    Stop,
+    Remove,
+}
+
+/// What happened in the engine.
+#[derive(Debug)]
+pub(crate) enum News {
+    Answer(Asker, Event),
+    /// An app ended; whether somebody stopped it.
+    Ended {
+        stopped: bool,
+    },
+}
+
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) containers: Vec<Container>,
+    waits: Vec<(Asker, ContainerId, Wait)>,
+    pub(crate) has_image: bool,
+    away: Vec<(Duration, Duration, bool)>,
+    crashes: Vec<(Duration, bool)>,
+    loops: Vec<(Duration, Duration)>,
+    sick: Vec<(Duration, Duration)>,
+    ready_in: Duration,
+    stops_in: Duration,
+    created: u32,
+}
+
+fn within(spans: &[(Duration, Duration)], now: Duration) -> bool {
+    spans.iter().any(|(from, to)| (*from..*to).contains(&now))
+}
+
+impl Engine {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        let mut engine = Self {
+            containers: Vec::new(),
+            waits: Vec::new(),
+            has_image: plan.has(|twist| matches!(twist, Twist::Baked)),
+            away: Vec::new(),
+            crashes: Vec::new(),
+            loops: Vec::new(),
+            sick: Vec::new(),
+            ready_in: plan.shape.app_ready_in,
+            stops_in: ms(300),
+            created: 0,
+        };
+        for twist in &plan.twists {
+            match twist {
+                Twist::EngineAway { at, lasts, kills } => engine.away.push((*at, *at + *lasts, *kills)),
+                Twist::Crash { at, oom } => engine.crashes.push((*at, *oom)),
+                Twist::CrashLoop { at, lasts } => engine.loops.push((*at, *at + *lasts)),
+                Twist::Sick { at, lasts } => engine.sick.push((*at, *at + *lasts)),
+                Twist::StopsIn(takes) => engine.stops_in = *takes,
+                Twist::Stray { running } => engine.stray(*running),
+                _ => {}
+            }
+        }
+        engine
+    }
+
+    fn stray(&mut self, running: bool) {
+        let id = self.next_id();
+        self.containers.push(Container {
+            id,
+            name: "berth-api".to_owned(),
+            fingerprint: "of another config".to_owned(),
+            started: running.then_some(Duration::ZERO),
+            exits: None,
+            exited: None,
+            stopping: false,
+        });
+    }
+
+    fn next_id(&mut self) -> ContainerId {
+        self.created += 1;
+        ContainerId(format!("c{}", self.created))
+    }
+
+    /// Whether it does not answer.
+    pub(crate) fn is_away(&self, now: Duration) -> bool {
+        self.away.iter().any(|(from, to, _)| (*from..*to).contains(&now))
+    }
+
+    pub(crate) fn running(&self) -> impl Iterator<Item = &Container> {
+        self.containers.iter().filter(|one| one.started.is_some())
+    }
+
+    /// Whether an app answers.
+    pub(crate) fn serves(&self, now: Duration) -> bool {
+        let ready = |one: &Container| one.started.is_some_and(|at| at + self.ready_in <= now);
+        !within(&self.sick, now) && self.running().any(|one| ready(one) && !one.stopping)
+    }
+
+    pub(crate) fn probe(&self, id: &ContainerId, now: Duration) -> bool {
+        self.serves(now) && self.running().any(|one| one.id == *id)
+    }
+
+    /// All are of this instance.
+    pub(crate) fn find(&self) -> Vec<FoundContainer> {
+        let image = PinnedImage { repository: "registry.test/api".to_owned(), digest: DIGEST.to_owned() };
+        self.containers
+            .iter()
+            .map(|one| FoundContainer {
+                id: one.id.clone(),
+                name: one.name.clone(),
+                fingerprint: Some(one.fingerprint.clone()),
+                image: Some(image.clone()),
+                running: one.started.map(|_| view(&one.id)),
+            })
+            .collect()
+    }
+
+    pub(crate) fn create(&mut self, creation: &Creation) -> Event {
+        let name = creation.config.container_name();
+        if self.containers.iter().any(|one| one.name == name) {
+            return failed(Job::CreateContainer, Class::Transient, "the name is in use");
+        }
+        let id = self.next_id();
+        let fingerprint = creation.config.fingerprint();
+        let (started, exits, exited) = (None, None, None);
+        self.containers.push(Container { id: id.clone(), name, fingerprint, started, exits, exited, stopping: false });
+        Event::ContainerCreated(id)
+    }
+
+    pub(crate) fn start(&mut self, id: &ContainerId, now: Duration) -> Event {
+        let loops = within(&self.loops, now);
+        let Some(one) = self.containers.iter_mut().find(|one| one.id == *id) else {
+            return failed(Job::StartContainer, Class::Broken, "no such container");
+        };
+        if one.started.is_none() {
+            one.started = Some(now);
+            one.stopping = false;
+            one.exits = loops.then(|| (now + ms(500), Exit { code: 1, oom_killed: false }));
+        }
+        Event::ContainerStarted(Box::new(view(id)))
+    }
+
+    pub(crate) fn watch(&mut self, asker: Asker, id: &ContainerId) {
+        self.waits.push((asker, id.clone(), Wait::Exit));
+    }
+
+    /// Stops it, and removes it if wanted; the answer comes once it is over.
+    pub(crate) fn stop(&mut self, asker: Asker, id: &ContainerId, timeout: Duration, remove: bool, now: Duration) {
+        let takes = self.stops_in;
+        if let Some(one) = self.containers.iter_mut().find(|one| one.id == *id)
+            && one.started.is_some()
+        {
+            one.stopping = true;
+            let code = if takes <= timeout { 0 } else { 137 };
+            let ends = now + takes.min(timeout);
+            if one.exits.as_ref().is_none_or(|(at, _)| ends < *at) {
+                one.exits = Some((ends, Exit { code, oom_killed: false }));
+            }
+        }
+        self.waits.push((asker, id.clone(), if remove { Wait::Remove } else { Wait::Stop }));
+    }
+
+    /// The agent died: nobody listens any more. What was begun is done.
+    pub(crate) fn forget(&mut self, agent: u32) {
+        self.waits.retain(|((of, _), _, wait)| *of != agent || *wait == Wait::Remove);
+    }
+
+    /// Every process ends: the machine is switched off.
+    pub(crate) fn power_off(&mut self) {
+        self.waits.clear();
+        for one in &mut self.containers {
+            if one.started.take().is_some() {
+                one.exited = Some(Exit { code: 137, oom_killed: false });
+            }
+        }
+    }
+
+    pub(crate) fn due(&self) -> Option<Duration> {
+        let ends = self.running().filter_map(|one| one.exits.as_ref().map(|(at, _)| *at));
+        let crashes = self.crashes.iter().map(|(at, _)| *at);
+        let away = self.away.iter().map(|(at, _, _)| *at).filter(|_| !self.waits.is_empty());
+        let waits = self.waits.iter().filter(|(_, id, _)| !self.is_running(id)).map(|_| Duration::ZERO);
+        ends.chain(crashes).chain(away).chain(waits).min()
+    }
+
+    fn is_running(&self, id: &ContainerId) -> bool {
+        self.running().any(|one| one.id == *id)
+    }
+
+    pub(crate) fn advance(&mut self, now: Duration) -> Vec<News> {
+        let mut news = Vec::new();
+        let crashing = self.crashes.iter().position(|(at, _)| *at <= now).map(|at| self.crashes.remove(at));
+        for one in self.containers.iter_mut().filter(|one| one.started.is_some()) {
+            if let Some((_, oom_killed)) = crashing {
+                one.exits = Some((now, Exit { code: 137, oom_killed }));
+            }
+        }
+        let left = self.away.iter().position(|(from, to, _)| (*from..*to).contains(&now));
+        if let Some((_, _, kills)) = left.and_then(|at| self.away.get_mut(at)) {
+            if std::mem::take(kills) {
+                for one in self.containers.iter_mut().filter(|one| one.started.is_some()) {
+                    one.exits = Some((now, Exit { code: 137, oom_killed: false }));
+                }
+            }
+            for (asker, _, wait) in self.waits.drain(..) {
+                let job = match wait {
+                    Wait::Exit => Job::WatchContainer,
+                    Wait::Stop => Job::StopContainer,
+                    Wait::Remove => Job::RemoveContainer,
+                };
+                news.push(News::Answer(asker, failed(job, Class::Transient, "the engine is away")));
+            }
+        }
+        self.away.retain(|(_, to, _)| *to > now);
+        for one in &mut self.containers {
+            if let Some((_, exit)) = one.exits.take_if(|(at, _)| *at <= now)
+                && one.started.take().is_some()
+            {
+                news.push(News::Ended { stopped: one.stopping });
+                one.exited = Some(exit);
+            }
+        }
+        let over = |id: &ContainerId| !self.containers.iter().any(|one| one.id == *id && one.started.is_some());
+        let (done, waits) = std::mem::take(&mut self.waits).into_iter().partition(|(_, id, _)| over(id));
+        self.waits = waits;
+        let done: Vec<(Asker, ContainerId, Wait)> = done;
+        for (asker, id, wait) in done {
+            let exit = self.containers.iter().find(|one| one.id == id).and_then(|one| one.exited.clone());
+            let event = match wait {
+                Wait::Exit => Event::ContainerExited(exit.unwrap_or(Exit { code: 0, oom_killed: false })),
+                Wait::Stop => Event::ContainerStopped,
+                Wait::Remove => {
+                    self.containers.retain(|one| one.id != id);
+                    Event::ContainerRemoved
+                }
+            };
+            news.push(News::Answer(asker, event));
+        }
+        news
+    }
+}
+
+fn view(id: &ContainerId) -> RunningContainer {
+    let address = IpAddr::V4(Ipv4Addr::new(172, 17, 0, 2));
+    RunningContainer { id: id.clone(), address, published: Vec::new(), healthcheck: None, shim: false }
+}
+
+fn failed(job: Job, class: Class, reason: &str) -> Event {
+    Event::Failed(job, Fault::new(class, reason))
+}

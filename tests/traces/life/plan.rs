@@ -1,0 +1,336 @@
+//! The plan of a life: the shape of its surroundings and the things that go wrong in it, all from one seed.
+//!
+//! Every later choice is made by [`Plan::roll`], which depends on the seed and on what is chosen, and not on what was chosen
+//! before: so dropping one twist leaves the rest of the life as it was, and a plan can be made smaller.
+
+use std::fmt;
+use std::time::Duration;
+
+use berth::effect::Job;
+use berth::fault::Class;
+use berth::identity::TargetState;
+
+use crate::sim::{ms, secs};
+
+/// What one life is made of.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) words: Vec<String>,
+    pub(crate) shape: Shape,
+    pub(crate) twists: Vec<Twist>,
+    /// When the instance is taken away, if nothing else ends the life before.
+    pub(crate) end: Duration,
+}
+
+/// The surroundings.
+#[derive(Clone, Debug)]
+pub(crate) struct Shape {
+    /// Whether the instance is in a group.
+    pub(crate) group: bool,
+    /// The timeout of the launch hook, if there is one.
+    pub(crate) launch_hook: Option<Duration>,
+    /// The timeout of the termination hook, if there is one.
+    pub(crate) terminate_hook: Option<Duration>,
+    /// The warm pool that the instance is launched into.
+    pub(crate) pool: Option<TargetState>,
+    /// Whether a load balancer stands before it.
+    pub(crate) balancer: bool,
+    /// From a hook's state to the moment that it can be completed: the wait state lags.
+    pub(crate) activation: Duration,
+    /// `deregistration_delay.timeout_seconds`
+    pub(crate) deregistration: Duration,
+    /// From the container's start to the first healthy answer.
+    pub(crate) app_ready_in: Duration,
+    /// From power-on to the agent.
+    pub(crate) os_boots_in: Duration,
+}
+
+/// One thing that goes wrong, or is wanted of the instance. Moments count from power-on.
+#[derive(Clone, Debug)]
+pub(crate) enum Twist {
+    /// The nth attempt at a job ends so.
+    Fate(Job, u32, Fate),
+    /// The job is refused for good.
+    Denied(Job),
+    EngineAway {
+        at: Duration,
+        lasts: Duration,
+        kills: bool,
+    },
+    AwsAway {
+        at: Duration,
+        lasts: Duration,
+    },
+    MetadataAway {
+        at: Duration,
+        lasts: Duration,
+    },
+    /// The target lifecycle state answers 404 for a while.
+    StateVanishes {
+        at: Duration,
+        lasts: Duration,
+    },
+    Crash {
+        at: Duration,
+        oom: bool,
+    },
+    CrashLoop {
+        at: Duration,
+        lasts: Duration,
+    },
+    Sick {
+        at: Duration,
+        lasts: Duration,
+    },
+    /// The app takes that long to stop.
+    StopsIn(Duration),
+    /// The agent gets a SIGKILL.
+    Kill(Duration),
+    /// SIGTERM: the first as `systemctl stop`, a later one by hand.
+    Term(Duration),
+    /// `berth drain`
+    Asked(Duration),
+    /// The group takes the instance away.
+    Terminate(Duration),
+    /// The group takes the instance back into its pool, and later again into service.
+    Return(Duration),
+    Standby {
+        at: Duration,
+        lasts: Duration,
+    },
+    Detach(Duration),
+    Spot(Duration),
+    Rebalance(Duration),
+    /// A client holds a connection that long.
+    LongConnection {
+        at: Duration,
+        lasts: Duration,
+    },
+    /// A container of another config, or of a dead one, is there from the start.
+    Stray {
+        running: bool,
+    },
+    /// The image is here already.
+    Baked,
+}
+
+/// How an attempt ends, if not well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Well,
+    Fails(Class),
+    /// It takes effect, and the answer is lost.
+    Lost,
+    /// It neither takes effect nor is it ever answered.
+    Hangs,
+    Slow(Duration),
+}
+
+/// Jobs of the engine.
+pub(crate) const ENGINE: [Job; 13] = [
+    Job::PingEngine,
+    Job::FindContainers,
+    Job::ResolveDigest,
+    Job::InspectImage,
+    Job::PullImage,
+    Job::CreateContainer,
+    Job::StartContainer,
+    Job::WatchContainer,
+    Job::ProbeApp,
+    Job::StopContainer,
+    Job::RemoveContainer,
+    Job::CountConnections,
+    Job::SignalApp,
+];
+
+/// Jobs that ask the group.
+pub(crate) const GROUP: [Job; 5] =
+    [Job::FindGroup, Job::RecordHeartbeat, Job::CompleteHook, Job::DescribeInstance, Job::MarkUnhealthy];
+
+/// Jobs that ask other services of AWS.
+pub(crate) const SERVICES: [Job; 3] = [Job::FetchSecrets, Job::LoginRegistry, Job::CheckSecrets];
+
+const OTHERS: [Job; 6] =
+    [Job::Identify, Job::ReadConfig, Job::Listen, Job::WatchMetadata, Job::ExtendStop, Job::SayLastWords];
+
+impl Plan {
+    /// The plan of a seed.
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut rng = fastrand::Rng::with_seed(seed ^ 0x6265_7274_6800);
+        let group = rng.u8(..10) > 0;
+        let hook =
+            |rng: &mut fastrand::Rng| (group && rng.u8(..4) > 0).then(|| secs([30, 60, 120, 600][rng.usize(..4)]));
+        let pools = [TargetState::WarmedRunning, TargetState::WarmedStopped, TargetState::WarmedHibernated];
+        let shape = Shape {
+            group,
+            launch_hook: hook(&mut rng),
+            terminate_hook: hook(&mut rng),
+            pool: (group && rng.u8(..6) == 0).then(|| pools[rng.usize(..3)].clone()),
+            balancer: rng.u8(..4) > 0,
+            activation: ms(rng.u64(..6000)),
+            deregistration: secs([0, 30, 300][rng.usize(..3)]),
+            app_ready_in: ms(rng.u64(..8000)),
+            os_boots_in: secs(rng.u64(..12)),
+        };
+        let end = secs(rng.u64(20..400));
+        let twists = (0..[0, 1, 1, 2, 2, 3, 4, 5, 7][rng.usize(..9)]).map(|_| Twist::any(&mut rng, end)).collect();
+        Self { seed, words: words(&mut rng), shape, twists, end }
+    }
+
+    /// A number for this choice, the same whatever else was chosen.
+    pub(crate) fn roll(&self, of: Roll, nth: u64) -> fastrand::Rng {
+        let mixed = (of as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ nth.wrapping_mul(0xC2B2_AE3D_27D4_EB4F);
+        fastrand::Rng::with_seed(self.seed ^ mixed)
+    }
+
+    /// How the nth attempt at a job ends.
+    pub(crate) fn fate(&self, job: Job, nth: u32) -> Fate {
+        let fate = |twist: &Twist| match twist {
+            Twist::Fate(of, at, fate) if *of == job && *at == nth => Some(*fate),
+            Twist::Denied(of) if *of == job => Some(Fate::Fails(Class::Denied)),
+            _ => None,
+        };
+        self.twists.iter().find_map(fate).unwrap_or(Fate::Well)
+    }
+
+    /// Whether any twist is so.
+    pub(crate) fn has(&self, is: impl Fn(&Twist) -> bool) -> bool {
+        self.twists.iter().any(is)
+    }
+
+    /// Whether anything goes wrong with one of these jobs.
+    pub(crate) fn troubles(&self, jobs: &[Job]) -> bool {
+        self.has(|twist| match twist {
+            Twist::Fate(job, _, _) | Twist::Denied(job) => jobs.contains(job),
+            _ => false,
+        })
+    }
+}
+
+/// What a roll is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Roll {
+    Delay,
+    Wire,
+    Client,
+    Group,
+}
+
+fn words(rng: &mut fastrand::Rng) -> Vec<String> {
+    let mut words = vec!["image=registry.test/api:v1", "port=8080", "health=/health", "stop_timeout=10s"];
+    let mut maybe = |odds: u8, more: &[&'static str]| {
+        if rng.u8(..odds) == 0 {
+            words.extend_from_slice(more);
+        }
+    };
+    maybe(2, &["secrets=prod/api"]);
+    maybe(4, &["lifecycle.group=web", "lifecycle.launch_hook=boot", "lifecycle.terminate_hook=leave"]);
+    maybe(8, &["boot.on_failure=hold"]);
+    maybe(3, &["boot.timeout=90s"]);
+    maybe(3, &["probe.start_timeout=30s"]);
+    maybe(3, &["restart.limit=2"]);
+    maybe(3, &["drain.timeout=40s"]);
+    maybe(3, &["drain.settle=15s"]);
+    maybe(2, &["lifecycle.poll=5s"]);
+    maybe(2, &["probe.interval=10s"]);
+    maybe(8, &["spot=ignore"]);
+    maybe(4, &["rebalance=drain"]);
+    words.into_iter().map(str::to_owned).collect()
+}
+
+impl Twist {
+    fn any(rng: &mut fastrand::Rng, end: Duration) -> Self {
+        // Most of what matters happens on the way in and on the way out.
+        let at = match rng.u8(..3) {
+            0 => ms(rng.u64(..15_000)),
+            1 => end + ms(rng.u64(..45_000)),
+            _ => ms(rng.u64(..u64::try_from(end.as_millis()).unwrap_or(u64::MAX))),
+        };
+        let lasts = ms([500, 5_000, 40_000, 150_000][rng.usize(..4)] + rng.u64(..500));
+        match rng.u8(..30) {
+            0..=7 => {
+                let jobs: Vec<Job> = [&ENGINE[..], &GROUP, &SERVICES, &OTHERS].concat();
+                Self::Fate(jobs[rng.usize(..jobs.len())], rng.u32(..4), Fate::any(rng))
+            }
+            8 => Self::Denied([&GROUP[..], &SERVICES].concat()[rng.usize(..8)]),
+            9 | 10 => Self::EngineAway { at, lasts, kills: rng.bool() },
+            11 => Self::AwsAway { at, lasts },
+            12 => Self::MetadataAway { at, lasts },
+            13 => Self::StateVanishes { at, lasts },
+            14 => Self::Crash { at, oom: rng.bool() },
+            15 => Self::CrashLoop { at, lasts },
+            16 => Self::Sick { at, lasts },
+            17 => Self::StopsIn(secs(rng.u64(..15))),
+            18..=20 => Self::Kill(at),
+            21 => Self::Term(at),
+            22 => Self::Asked(at),
+            23 => Self::Terminate(at),
+            24 => Self::Return(at),
+            25 => [Self::Standby { at, lasts }, Self::Detach(at)][rng.usize(..2)].clone(),
+            26 => Self::Spot(at),
+            27 => Self::Rebalance(at),
+            28 => Self::LongConnection { at, lasts },
+            _ => [Self::Stray { running: rng.bool() }, Self::Baked][rng.usize(..2)].clone(),
+        }
+    }
+
+    /// For how long something is away by it.
+    pub(crate) fn lasts(&self) -> Duration {
+        match self {
+            Self::EngineAway { lasts, .. }
+            | Self::AwsAway { lasts, .. }
+            | Self::MetadataAway { lasts, .. }
+            | Self::StateVanishes { lasts, .. }
+            | Self::Fate(_, _, Fate::Slow(lasts)) => *lasts,
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// The same, simpler: its moment and its length on whole seconds, or shorter.
+    pub(crate) fn simpler(&self) -> Vec<Self> {
+        let whole = |at: &Duration| secs(at.as_secs());
+        let halves = |lasts: &Duration| secs(lasts.as_secs() / 2);
+        let mut simpler = Vec::new();
+        match self {
+            Self::EngineAway { at, lasts, kills } => {
+                simpler.push(Self::EngineAway { at: *at, lasts: halves(lasts), kills: *kills });
+                simpler.push(Self::EngineAway { at: whole(at), lasts: *lasts, kills: *kills });
+            }
+            Self::AwsAway { at, lasts } => simpler.push(Self::AwsAway { at: *at, lasts: halves(lasts) }),
+            Self::MetadataAway { at, lasts } => simpler.push(Self::MetadataAway { at: *at, lasts: halves(lasts) }),
+            Self::Sick { at, lasts } => simpler.push(Self::Sick { at: *at, lasts: halves(lasts) }),
+            Self::CrashLoop { at, lasts } => simpler.push(Self::CrashLoop { at: *at, lasts: halves(lasts) }),
+            Self::LongConnection { at, lasts } => simpler.push(Self::LongConnection { at: *at, lasts: halves(lasts) }),
+            Self::Kill(at) => simpler.push(Self::Kill(whole(at))),
+            Self::Term(at) => simpler.push(Self::Term(whole(at))),
+            Self::Fate(job, nth, Fate::Slow(by)) => simpler.push(Self::Fate(*job, *nth, Fate::Slow(halves(by)))),
+            _ => {}
+        }
+        simpler.retain(|one| format!("{one:?}") != format!("{self:?}"));
+        simpler
+    }
+}
+
+impl Fate {
+    fn any(rng: &mut fastrand::Rng) -> Self {
+        match rng.u8(..10) {
+            0..=2 => Self::Fails(Class::Transient),
+            3 => Self::Fails([Class::Denied, Class::Broken, Class::Misconfigured][rng.usize(..3)]),
+            4 | 5 => Self::Lost,
+            6 | 7 => Self::Hangs,
+            _ => Self::Slow(ms(rng.u64(500..20_000))),
+        }
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "  config  {}", self.words.join(" "))?;
+        writeln!(f, "  world   {:?}", self.shape)?;
+        for twist in &self.twists {
+            writeln!(f, "  twist   {twist:?}")?;
+        }
+        writeln!(f, "  end     {:?}", self.end)
+    }
+}
