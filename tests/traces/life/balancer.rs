@@ -130,6 +130,7 @@ impl Balancer {
             let takes = match roll.u8(..20) {
                 0..=13 => ms(roll.u64(20..400)),
                 14..=18 => ms(roll.u64(2000..5000)),
+                _ if self.plan.shape.websockets && roll.u8(..3) == 0 => secs(roll.u64(60..900)),
                 _ => secs(roll.u64(5..20)),
             };
             self.connect(now, takes, serves);

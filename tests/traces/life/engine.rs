@@ -83,18 +83,18 @@ impl Engine {
                 Twist::CrashLoop { at, lasts } => engine.loops.push((*at, *at + *lasts)),
                 Twist::Sick { at, lasts } => engine.sick.push((*at, *at + *lasts)),
                 Twist::StopsIn(takes) => engine.stops_in = *takes,
-                Twist::Stray { running } => engine.stray(*running),
+                Twist::Stray { running, takes_the_name } => engine.stray(*running, *takes_the_name),
                 _ => {}
             }
         }
         engine
     }
 
-    fn stray(&mut self, running: bool) {
+    fn stray(&mut self, running: bool, takes_the_name: bool) {
         let id = self.next_id();
         self.containers.push(Container {
             id,
-            name: "berth-api".to_owned(),
+            name: if takes_the_name { "berth-api" } else { "berth-old" }.to_owned(),
             fingerprint: "of another config".to_owned(),
             started: running.then_some(Duration::ZERO),
             exits: None,

@@ -36,6 +36,8 @@ pub(crate) struct Shape {
     pub(crate) pool: Option<TargetState>,
     /// Whether a load balancer stands before it.
     pub(crate) balancer: bool,
+    /// Whether some of its clients stay for minutes.
+    pub(crate) websockets: bool,
     /// From a hook's state to the moment that it can be completed: the wait state lags.
     pub(crate) activation: Duration,
     /// `deregistration_delay.timeout_seconds`
@@ -110,6 +112,7 @@ pub(crate) enum Twist {
     /// A container of another config, or of a dead one, is there from the start.
     Stray {
         running: bool,
+        takes_the_name: bool,
     },
     /// The image is here already.
     Baked,
@@ -168,6 +171,7 @@ impl Plan {
             terminate_hook: hook(&mut rng),
             pool: (group && rng.u8(..6) == 0).then(|| pools[rng.usize(..3)].clone()),
             balancer: rng.u8(..4) > 0,
+            websockets: rng.u8(..4) == 0,
             activation: ms(rng.u64(..6000)),
             deregistration: secs([0, 30, 300][rng.usize(..3)]),
             app_ready_in: ms(rng.u64(..8000)),
@@ -230,12 +234,12 @@ fn words(rng: &mut fastrand::Rng) -> Vec<String> {
     maybe(3, &["boot.timeout=90s"]);
     maybe(3, &["probe.start_timeout=30s"]);
     maybe(3, &["restart.limit=2"]);
-    maybe(3, &["drain.timeout=40s"]);
     maybe(3, &["drain.settle=15s"]);
     maybe(2, &["lifecycle.poll=5s"]);
     maybe(2, &["probe.interval=10s"]);
     maybe(8, &["spot=ignore"]);
     maybe(4, &["rebalance=drain"]);
+    words.extend([&[][..], &[], &["drain.timeout=40s"], &["drain.timeout=600s"]][rng.usize(..4)]);
     words.into_iter().map(str::to_owned).collect()
 }
 
@@ -271,7 +275,7 @@ impl Twist {
             26 => Self::Spot(at),
             27 => Self::Rebalance(at),
             28 => Self::LongConnection { at, lasts },
-            _ => [Self::Stray { running: rng.bool() }, Self::Baked][rng.usize(..2)].clone(),
+            _ => [Self::Stray { running: rng.bool(), takes_the_name: rng.bool() }, Self::Baked][rng.usize(..2)].clone(),
         }
     }
 

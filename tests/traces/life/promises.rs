@@ -129,6 +129,13 @@ impl World {
         if !waits && after != PhaseName::Gone {
             self.breaks(6, format!("nothing is waited for in {}", after.word()));
         }
+        for deadline in &view.deadlines {
+            // What has to be over by then still gets the time to say so.
+            let slack = if deadline.name == "taken away" { secs(25) } else { secs(1) };
+            if Duration::from_secs_f64(deadline.at) + slack < age {
+                self.breaks(6, format!("{} is over, and nothing follows", deadline.name));
+            }
+        }
         self.look_at_notices(before, after, former, &view, event);
         self.look_at_time(after, age);
         if after == PhaseName::Serve && before == PhaseName::Boot && self.engine.running().count() != 1 {
@@ -190,7 +197,11 @@ impl World {
     fn look_at_time(&mut self, after: PhaseName, age: Duration) {
         let config = &self.config;
         let (poll, boot, stop) = (config.lifecycle.poll, config.boot.timeout, config.stop_timeout);
-        let drain = config.drain.settle + config.drain.timeout + stop * 2;
+        let knows_config = self.agent.as_ref().is_some_and(|one| one.view.name.is_some());
+        let mut drain = config.drain.settle + config.drain.timeout + stop * 2;
+        if !knows_config {
+            drain = drain.max(secs(20 + 300 + 60)); // what a drain takes by default
+        }
         let lasts = self.seen.phases.last().map_or(Duration::ZERO, |(_, since)| self.now.saturating_sub(*since));
         let limit = match after {
             PhaseName::Boot => Some(boot.max(secs(600)) + secs(1)),
@@ -335,7 +346,7 @@ impl World {
             return self.breaks(0, format!("exit code {code}, and not one of {expected:?}"));
         }
         let trouble = self.on_the_engine() || self.on_the_app();
-        let long = self.plan.has(|twist| matches!(twist, Twist::LongConnection { .. }));
+        let long = self.plan.shape.websockets || self.plan.has(|twist| matches!(twist, Twist::LongConnection { .. }));
         let short = self.has_spot() || self.seen.hurried;
         let away = self.plan.troubles(&SERVICES) || self.on_aws() || self.on_the_metadata();
         let listens = self.plan.troubles(&[Job::Listen]);

@@ -43,6 +43,9 @@ fn candidates(plan: &Plan) -> Vec<Plan> {
     if shape.balancer {
         all.push(with(&|plan| plan.shape.balancer = false));
     }
+    if shape.websockets {
+        all.push(with(&|plan| plan.shape.websockets = false));
+    }
     if shape.launch_hook.is_some() {
         all.push(with(&|plan| plan.shape.launch_hook = None));
     }
