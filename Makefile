@@ -1,7 +1,8 @@
 # Each target sets up what it needs, then does it. The work is in tests/ and in cargo.
-.PHONY: help demo sandbox test check bench dist clean
+.PHONY: help demo sandbox test sim check bench dist clean
 .DEFAULT_GOAL := help
 
+SEEDS ?= 100000
 TARGET := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 BINARY := target/$(TARGET)/release/berth
 
@@ -20,6 +21,10 @@ test: ## every test, with a real engine, a real registry and moto
 	@tests/install build engine world
 	@tests/install-moto >/dev/null
 	@tests/with-engine sh -c 'tests/images && exec cargo test --locked --workspace --no-fail-fast'
+
+sim: ## whole lives in virtual time with seeded faults: SEEDS=n lives, or SEED=n to replay one
+	@tests/install build
+	SIM_SEEDS=$(SEEDS) SIM_SEED=$(SEED) cargo test --locked --profile sim -p berth --test traces life::seeds -- --exact --nocapture
 
 check: ## formatting, lints, scripts, units; every failure is listed
 	@tests/install build lint

@@ -3,6 +3,8 @@
 //!
 //! `make sim SEEDS=n` lives n lives, `make sim SEED=s` replays one with its trace.
 
+#![allow(clippy::print_stdout, reason = "what a simulation says goes to a person")]
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;

@@ -266,10 +266,8 @@ impl World {
                     self.breaks(8, "the launch hook is completed without a healthy app");
                 }
             }
-            Effect::StartContainer { id, .. } => {
-                if self.engine.running().any(|one| one.id != *id) {
-                    self.breaks(10, "an app is started beside another");
-                }
+            Effect::StartContainer { id, .. } if self.engine.running().any(|one| one.id != *id) => {
+                self.breaks(10, "an app is started beside another");
             }
             Effect::RemoveContainer { id, .. } => {
                 let ours = self.config.fingerprint();

@@ -30,7 +30,9 @@ fn candidates(plan: &Plan) -> Vec<Plan> {
     };
     let mut all = Vec::new();
     for nth in 0..plan.twists.len() {
-        all.push(with(&|plan| drop(plan.twists.remove(nth))));
+        all.push(with(&|plan| {
+            plan.twists.remove(nth);
+        }));
     }
     // The first four words are what the app is.
     for nth in 4..plan.words.len() {
