@@ -1,5 +1,7 @@
 //! The engine's adapter against a real Docker Engine, which pulls from Debian's own registry and from the kit's.
 
+pub(crate) use bench::engine;
+
 mod bench;
 mod registry;
 mod stock;

@@ -8,7 +8,6 @@ use berth::edge::aws::Aws;
 use berth::edge::console::Console;
 use berth::edge::deliver::Delivery;
 use berth::edge::door::Door;
-use berth::edge::engine::Engine;
 use berth::edge::http::Http;
 use berth::edge::imds::Imds;
 use berth::edge::{Edge, Parts, Sources};
@@ -28,7 +27,7 @@ pub(crate) async fn edge(world: &World, delivery: &Delivery) -> Edge {
     let edge = Edge::new(Parts {
         aws: Aws::new(http, imds.clone(), &env),
         imds,
-        engine: Engine::new(None).unwrap(),
+        engine: crate::engine::engine(),
         delivery: delivery.clone(),
         console: Console { path: PathBuf::from("/dev/null") },
         sources: Sources { file: PathBuf::new(), file_is_required: false, words: Vec::new() },

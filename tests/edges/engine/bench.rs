@@ -23,6 +23,11 @@ use http::HeaderValue;
 
 use super::registry::Registry;
 
+/// The engine that the tests have.
+pub(crate) fn engine() -> Engine {
+    Engine::new(Some(&format!("unix://{}", socket()))).unwrap()
+}
+
 /// The engine's socket: the one of `DOCKER_HOST`, else the usual one.
 pub(super) fn socket() -> String {
     let host = berth_kit::engine::Engine::default().host();
@@ -52,7 +57,7 @@ impl Bench {
         let docker = Docker::connect_with_unix(&socket(), 120, bollard::API_DEFAULT_VERSION).expect("a Docker Engine");
         let run_dir = tempfile::Builder::new().prefix("berth-run-").tempdir_in("/dev/shm").unwrap();
         Self {
-            engine: Engine::new(Some(&format!("unix://{}", socket()))).unwrap(),
+            engine: engine(),
             docker,
             registry: Registry::open().await,
             delivery: Delivery::new(run_dir.path()),

@@ -4,14 +4,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use berth::config::{Health, Port, Protocol};
-use berth::edge::engine::Engine;
 use berth::edge::probe::probe;
 use berth::effect::{ContainerId, RunningContainer};
 use bollard::query_parameters::TopOptions;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use super::bench::{Bench, SLEEP, within, words};
+use super::bench::{Bench, SLEEP, engine, within, words};
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -45,7 +44,7 @@ fn at(address: IpAddr) -> RunningContainer {
 }
 
 async fn ask(app: &RunningContainer, how: &Health, port: Option<u16>) -> Result<(), String> {
-    probe(&Engine::new(None).unwrap(), app, how, port, LONG).await
+    probe(&engine(), app, how, port, LONG).await
 }
 
 #[tokio::test]
@@ -82,7 +81,7 @@ async fn an_endless_body_does_not_hold_the_probe() {
 async fn silence_nobody_and_nonsense_are_told_apart() {
     let how = Health::Path("/health".to_owned());
     let (silent, port) = app(b"").await;
-    let late = probe(&Engine::new(None).unwrap(), &silent, &how, Some(port), Duration::from_millis(50)).await;
+    let late = probe(&engine(), &silent, &how, Some(port), Duration::from_millis(50)).await;
     assert_eq!(late, Err("no answer within 0.05 s".to_owned()));
 
     let free = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();

@@ -4,21 +4,17 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use berth::config::{ImageRef, PinnedImage};
-use berth::edge::engine::{Engine, EngineError, Login};
+use berth::edge::engine::{EngineError, Login};
 use berth::edge::secret::Secret;
 use berth::event::PullProgress;
 use berth::fault::Class;
 use berth_kit::{Fault, Image, World};
 
-use super::bench::{unique, within, words};
+use super::bench::{engine, unique, within, words};
 use super::registry::USERNAME;
 use super::stock::{Debian, Kit, Stock, on_every_registry};
 
 const STALL: Duration = Duration::from_secs(60);
-
-fn engine() -> Engine {
-    Engine::new(None).unwrap()
-}
 
 fn nothing_known() -> String {
     format!("sha256:{}", "0".repeat(64))

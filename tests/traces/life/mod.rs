@@ -105,38 +105,3 @@ fn the_same_seed_is_the_same_life() {
         assert_eq!(World::new(&plan, true).run().trace(), World::new(&plan, true).run().trace(), "seed {seed}");
     }
 }
-
-#[test]
-#[ignore = "survey"]
-fn survey() {
-    let first = from_env("SIM_FIRST").unwrap_or(1);
-    let seeds = from_env("SIM_SEEDS").unwrap_or(SEEDS);
-    let found = std::sync::Mutex::new(std::collections::BTreeMap::<String, (u64, u64)>::new());
-    let next = AtomicU64::new(first);
-    let began = began();
-    thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= first + seeds {
-                        return;
-                    }
-                    let life = World::new(&Plan::new(seed), false).run();
-                    let word = life
-                        .broken
-                        .map(|b| format!("{}: {}", b.promise, b.what))
-                        .unwrap_or(format!("fine {:?}", life.seen.code));
-                    let mut found = found.lock().unwrap();
-                    let one = found.entry(word).or_insert((0, seed));
-                    one.0 += 1;
-                    one.1 = one.1.min(seed);
-                }
-            });
-        }
-    });
-    println!("{:?}", took(began));
-    for (word, (count, seed)) in found.into_inner().unwrap() {
-        println!("{count:7} first {seed:6}  {word}");
-    }
-}
