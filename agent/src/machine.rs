@@ -204,11 +204,11 @@ impl Machine {
             }
             (Phase::Warm(_), TargetState::InService) => Next::Boot,
             (Phase::Boot(boot), TargetState::InService) => {
-                boot.set_warm(false);
+                boot.serve(&mut self.desk, now);
                 Next::Stay
             }
             (Phase::Boot(boot), _) if matches!(cause, Some(Cause::BackToPool(_))) && boot.app().is_none() => {
-                boot.set_warm(true);
+                boot.prepare();
                 Next::Stay
             }
             (Phase::Warm(_), _) if matches!(cause, Some(Cause::BackToPool(_))) => Next::Stay,

@@ -4,6 +4,7 @@ use berth::effect::Job;
 use berth::event::{Event, Signal};
 use berth::exit::Outcome;
 use berth::identity::TargetState;
+use berth::notice::{Interruption, Sight};
 use berth::view::{PhaseName, Status};
 
 use crate::sim::{LINE, Sim, config, group, identity, ms, secs, survivor, target};
@@ -66,6 +67,30 @@ fn an_agent_killed_on_the_way_back_into_the_pool_lets_the_app_s_clients_end() {
     let stop = life.trace().lines().find(|line| line.contains("StopContainer")).unwrap_or_default();
     assert!(stop.starts_with("42."), "{stop}");
     assert_eq!(life.completed, ["web/leave"]);
+}
+
+#[test]
+fn an_agent_started_again_in_the_pool_and_taken_from_it_while_it_boots_completes_the_second_launch_hook() {
+    let mut entering = identity();
+    entering.target_state = Some(TargetState::WarmedRunning);
+    let life = Sim::new(LINE)
+        .answer(Job::Identify, ms(10), Event::Identified(entering.into()))
+        .answer(Job::FindGroup, ms(100), group(secs(600), "Warmed:Running"))
+        .answer(Job::PullImage, secs(60), Event::ImagePulled)
+        .sees(secs(0), target(TargetState::WarmedRunning))
+        .sees(secs(30), target(TargetState::InService))
+        .run(secs(200));
+    assert_eq!((life.view().status, life.completions.len()), (Status::Ok, 1), "{}", life.trace());
+}
+
+#[test]
+fn spot_during_the_way_back_into_the_pool_ends_the_life() {
+    let spot = Some(Interruption { action: "terminate".to_owned(), ends_in: secs(120) });
+    let life = Sim::new(LINE)
+        .sees(secs(30), target(TargetState::WarmedRunning))
+        .sees(secs(40), Sight { spot, ..target(TargetState::WarmedRunning) })
+        .run(secs(200));
+    assert_eq!(life.outcome(), Some(Outcome::Done), "{}", life.trace());
 }
 
 #[test]

@@ -131,9 +131,17 @@ impl Boot {
         }
     }
 
-    /// The group wants the instance in its warm pool, or in service.
-    pub fn set_warm(&mut self, warm: bool) {
-        self.warm = warm && self.app.is_none();
+    /// The group wants the instance in its warm pool.
+    pub fn prepare(&mut self) {
+        self.warm = self.app.is_none();
+    }
+
+    /// The group wants the instance in service. Taken from its pool, it has another launch hook to complete.
+    pub fn serve(&mut self, desk: &mut Desk, now: Uptime) {
+        if std::mem::take(&mut self.warm) && self.hook.is_over() {
+            self.hook = Hook::new(Transition::Launching);
+            self.hook.begin(self.steps.config.get().map(|config| &config.lifecycle), None, desk, now);
+        }
     }
 
     /// When the boot wants to be looked at again.

@@ -436,7 +436,8 @@ impl Drain {
 
     fn over(&self) -> Next {
         match (&self.cause, self.clean) {
-            (Cause::BackToPool(_), _) if self.signals == 0 => Next::Warm,
+            // Unless it has no future: somebody stops the agent, or spot takes the instance away.
+            (Cause::BackToPool(_), _) if self.signals == 0 && self.cut.is_none() => Next::Warm,
             (_, true) => Next::Gone(Outcome::Done),
             (_, false) => Next::Gone(Outcome::DrainCut),
         }
