@@ -3,7 +3,6 @@
 pub(crate) use bench::engine;
 
 mod bench;
-mod registry;
 mod stock;
 
 mod answers;

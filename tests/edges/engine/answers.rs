@@ -11,8 +11,8 @@ use http::{Request, header};
 use http_body_util::Full;
 use serde_json::Value;
 
-use super::registry::{PASSWORD, basic};
 use super::stock::{Debian, Kit, Stock};
+use berth_kit::docker_registry::{PASSWORD, basic};
 
 /// A request: method, path below the repository, a header more.
 type Asked<'a> = (&'a str, &'a str, Option<(header::HeaderName, &'a str)>);

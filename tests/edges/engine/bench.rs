@@ -21,7 +21,7 @@ use bollard::query_parameters::{CreateImageOptions, InspectContainerOptions, Log
 use futures_util::StreamExt;
 use http::HeaderValue;
 
-use super::registry::Registry;
+use berth_kit::docker_registry::DockerRegistry;
 
 /// The engine that the tests have.
 pub(crate) fn engine() -> Engine {
@@ -41,7 +41,7 @@ pub(super) const SLEEP: &str = "CMD [\"sleep\", \"600\"]";
 pub(super) struct Bench {
     pub(super) engine: Engine,
     pub(super) docker: Docker,
-    pub(super) registry: Registry,
+    pub(super) registry: DockerRegistry,
     pub(super) delivery: Delivery,
     /// Its run directory, on tmpfs.
     _run_dir: tempfile::TempDir,
@@ -59,7 +59,7 @@ impl Bench {
         Self {
             engine: engine(),
             docker,
-            registry: Registry::open().await,
+            registry: DockerRegistry::open().await,
             delivery: Delivery::new(run_dir.path()),
             _run_dir: run_dir,
             cleanup: Vec::new(),

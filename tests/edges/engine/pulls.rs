@@ -11,8 +11,8 @@ use berth::fault::Class;
 use berth_kit::{Fault, Image, World};
 
 use super::bench::{engine, unique, within, words};
-use super::registry::USERNAME;
 use super::stock::{Debian, Kit, Stock, on_every_registry};
+use berth_kit::docker_registry::USERNAME;
 
 const STALL: Duration = Duration::from_secs(60);
 

@@ -8,7 +8,7 @@ use berth_kit::World;
 use berth_kit::image::Built;
 
 use super::bench::{call, unique};
-use super::registry::{PASSWORD, Registry, USERNAME};
+use berth_kit::docker_registry::{DockerRegistry, PASSWORD, USERNAME};
 
 /// A registry that a test can put images into.
 pub(super) trait Stock {
@@ -21,27 +21,27 @@ pub(super) trait Stock {
 
 /// Debian's. What the engine pulled from it goes when this does.
 pub(super) struct Debian {
-    pub(super) registry: Registry,
+    pub(super) registry: DockerRegistry,
     repository: String,
     password: Option<Secret>,
     pulled: Vec<String>,
 }
 
 impl Debian {
-    fn new(registry: Registry, password: Option<Secret>) -> Self {
+    fn new(registry: DockerRegistry, password: Option<Secret>) -> Self {
         Self { registry, repository: unique("berth-edges"), password, pulled: Vec::new() }
     }
 
     pub(super) async fn open() -> Self {
-        Self::new(Registry::open().await, None)
+        Self::new(DockerRegistry::open().await, None)
     }
 
     pub(super) async fn with_password() -> Self {
-        Self::new(Registry::with_password().await, Some(Secret::new(PASSWORD)))
+        Self::new(DockerRegistry::with_password().await, Some(Secret::new(PASSWORD)))
     }
 
     pub(super) async fn with_tls() -> Self {
-        Self::new(Registry::with_tls().await, None)
+        Self::new(DockerRegistry::with_tls().await, None)
     }
 }
 
