@@ -93,8 +93,8 @@ fn as_text(layers: &Layers, config: &Config) -> String {
 
 fn as_value(layers: &Layers, config: &Config) -> String {
     let keys = layers.rows().into_iter().map(|row| {
-        let about = json!({ "value": row.value, "from": row.from.unwrap_or_else(|| "default".to_owned()) });
-        (row.key, about)
+        let from = row.from.unwrap_or_else(|| "default".to_owned());
+        (row.key, json!({ "value": row.value, "from": from, "about": row.about }))
     });
     let image = Some(config.image.to_string()).filter(|_| has_image(config));
     let value = json!({
@@ -314,9 +314,11 @@ mod tests {
         assert!(!told.contains("hunter2"));
         let mut told: Value = serde_json::from_str(&told).unwrap();
         let keys = told["keys"].take();
-        assert_eq!(keys["port"], json!({ "value": "80", "from": "stdin line 1 column 17" }));
-        assert_eq!(keys["env.A"], json!({ "value": null, "from": "stdin line 1 column 25" }));
-        assert_eq!(keys["boot.timeout"], json!({ "value": "10m", "from": "default" }));
+        let row = |key: &str| (keys[key]["value"].clone(), keys[key]["from"].clone());
+        assert_eq!(row("port"), ("80".into(), "stdin line 1 column 17".into()));
+        assert_eq!(row("env.A"), (Value::Null, "stdin line 1 column 25".into()));
+        assert_eq!(row("boot.timeout"), ("10m".into(), "default".into()));
+        assert_eq!(keys["boot.timeout"]["about"], "give up booting after this; at least 1s");
         expect![[r#"
             {
               "config": null,

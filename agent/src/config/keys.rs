@@ -1,5 +1,5 @@
-//! The one table of keys: name, default, and how the value is believed. docs/configuration.md tells the same in words, and
-//! a test holds the two together.
+//! The one table of keys: name, default, and how the value is believed. words.rs tells the same to people, and a test holds
+//! the two together.
 
 use std::time::Duration;
 
@@ -328,22 +328,6 @@ mod tests {
             assert_eq!(Key::unknown(written), told, "{written}");
         }
         assert_eq!(Key::unknown(&"x".repeat(1000)), "unknown key");
-    }
-
-    #[test]
-    fn every_key_and_its_default_is_documented() {
-        let rows: Vec<_> =
-            include_str!("../../../docs/configuration.md").lines().filter(|line| line.starts_with('|')).collect();
-        for key in KEYS {
-            let row = rows
-                .iter()
-                .find(|row| row.split('|').nth(1).is_some_and(|cell| cell.trim() == format!("`{}`", key.name)));
-            let row = row.unwrap_or_else(|| panic!("`{}` has no row in docs/configuration.md", key.name));
-            if let By(default) = key.default {
-                let told = row.split('|').nth(3).is_some_and(|cell| cell.trim() == format!("`{default}`"));
-                assert!(told, "the default of `{}` is `{default}`", key.name);
-            }
-        }
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub use reference::{ImageRef, PinnedImage};
 pub(crate) use scalar::duration_text;
 pub use secret_ref::SecretRef;
 pub(crate) use shown::Row;
+pub use words::key_tables;
 
 mod find;
 mod mime;
@@ -41,6 +42,7 @@ mod keys;
 mod not_yet;
 mod shown;
 mod together;
+mod words;
 
 mod container;
 mod health;

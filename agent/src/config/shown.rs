@@ -5,6 +5,7 @@ use super::fault::shown;
 use super::keys::{Default, KEYS};
 use super::layers::{Layers, Pointer, Written};
 use super::value::Value;
+use super::words;
 
 /// One key, written or not.
 pub(crate) struct Row {
@@ -14,6 +15,8 @@ pub(crate) struct Row {
     pub(crate) value: Option<String>,
     /// Where it was written; none is the default.
     pub(crate) from: Option<String>,
+    /// What the key means, in Markdown.
+    pub(crate) about: &'static str,
 }
 
 impl Layers {
@@ -28,10 +31,11 @@ impl Layers {
             let default = match known.default {
                 Default::Value(text) | Default::Words(text) => Some(text.to_owned()),
             };
+            let about = words::about(known.name);
             if written.is_empty() {
-                rows.push(Row { key: known.name.to_owned(), value: default, from: None });
+                rows.push(Row { key: known.name.to_owned(), value: default, from: None, about });
             }
-            rows.extend(written.into_iter().map(|(key, written)| row(key, written)));
+            rows.extend(written.into_iter().map(|(key, written)| row(key, written, about)));
         }
         rows
     }
@@ -42,7 +46,7 @@ impl Layers {
     }
 }
 
-fn row(key: &str, written: &Written) -> Row {
+fn row(key: &str, written: &Written, about: &'static str) -> Row {
     let is_hidden = ["env.", "log_opt."].iter().any(|table| key.starts_with(table));
     let list = || written.value.list();
     let value = match (&written.value, key) {
@@ -52,7 +56,7 @@ fn row(key: &str, written: &Written) -> Row {
         (Value::List(_), _) => Some(list().join(", ")),
     };
     let value = value.map(|text| text.chars().flat_map(|c| printable(c).collect::<Vec<_>>()).collect());
-    Row { key: shown(key), value, from: Some(written.place.to_string()) }
+    Row { key: shown(key), value, from: Some(written.place.to_string()), about }
 }
 
 /// Control characters would move the terminal's cursor.

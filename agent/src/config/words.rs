@@ -1,0 +1,283 @@
+//! What each key means, told to people: docs/configuration.md has its tables from here, and `berth check --json` its
+//! descriptions. How a value is believed, and its default, is in keys.rs.
+
+use std::fmt::Write;
+
+use super::keys::{Default, KEYS};
+
+/// One key in words.
+pub(super) struct Words {
+    /// As in the table of keys.
+    pub(super) key: &'static str,
+    /// What it means and in which forms, in Markdown.
+    pub(super) about: &'static str,
+    /// Values as they stand in the one line; of a table, whole words.
+    examples: &'static [&'static str],
+}
+
+/// Keys that belong together.
+pub(super) struct Section {
+    title: &'static str,
+    /// What holds for all of them, in Markdown; may be empty.
+    intro: &'static str,
+    pub(super) keys: &'static [Words],
+}
+
+const fn words(key: &'static str, about: &'static str, examples: &'static [&'static str]) -> Words {
+    Words { key, about, examples }
+}
+
+/// Every key there is, in the order of the table of keys.
+pub(super) static SECTIONS: &[Section] = &[
+    Section {
+        title: "The app",
+        intro: "",
+        keys: &[
+            words(
+                "image",
+                "what to run, as docker writes it; needs a tag other than `latest`, or a digest, or both (then the \
+                 digest counts)",
+                &["nginx:1.27", "r.example.com/app@sha256:…"],
+            ),
+            words("name", "name of the app: container `berth-<name>`, log tag, metrics label", &["web"]),
+            words(
+                "port",
+                "list of `PORT` (the same on both sides), `HOST:CONTAINER`, `ADDRESS:HOST:CONTAINER`, each also with \
+                 `/udp`; IPv6 in brackets; host port 0 lets the engine choose",
+                &["8080", "127.0.0.1:80:8080", "[::1]:53:53/udp"],
+            ),
+            words("ports", "the same list as `port`", &["80:8080,443:8443"]),
+            words(
+                "health",
+                "`/path`: HTTP on the first TCP port, 200 to 399 is well · `http://…` · `tcp`: the first TCP port \
+                 accepts · `tcp:PORT` · `cmd:…`: a command in the container, split as a shell does, without a shell, 0 \
+                 is well · `docker`: the image's HEALTHCHECK · `none`: running is well",
+                &["/health", "'cmd:pg_isready -U app'"],
+            ),
+            words(
+                "probe.interval",
+                "between two probes; while the app starts it is asked every 100 ms; at least 100ms",
+                &["10s"],
+            ),
+            words("probe.timeout", "for one probe; at least 100ms", &["500ms"]),
+            words("probe.healthy", "passes in a row that make it healthy", &["2"]),
+            words("probe.unhealthy", "failures in a row that make it unhealthy", &["5"]),
+            words("probe.start_timeout", "from the start of the container to the first time healthy", &["10m"]),
+            words(
+                "env.NAME",
+                "plain environment; `AWS_REGION`, `BERTH_VERSION`, `BERTH_INSTANCE_ID`, `BERTH_AZ` are there unless \
+                 set here",
+                &["env.LOG_LEVEL=info"],
+            ),
+        ],
+    },
+    Section {
+        title: "Secrets and the registry",
+        intro: "",
+        keys: &[
+            words(
+                "secret.NAME",
+                "one secret, or one key of one, into one name",
+                &["secret.DB_PASSWORD=prod/db#password"],
+            ),
+            words(
+                "secrets",
+                "list of secrets that are JSON objects; each key becomes a name; a later one wins, `secret.NAME` wins \
+                 over all",
+                &["prod/api,prod/jwt"],
+            ),
+            words(
+                "secrets_as",
+                "`env`: set in the process, not in `docker inspect` and not on disk; `files`: one file each in \
+                 `/run/secrets`, on tmpfs",
+                &["files"],
+            ),
+            words(
+                "secrets_refresh",
+                "how often to look for rotated values, and what a change does: `1h` or `1h,restart` (restart the \
+                 app), `1h,signal:HUP` (send it a signal), `off`",
+                &["1h,signal:HUP"],
+            ),
+            words(
+                "registry_auth",
+                "`auto`: ECR's login if the image's host is ECR, else none · `ecr` · `none` · a secret holding \
+                 `{\"username\":…,\"password\":…}`",
+                &["prod/registry"],
+            ),
+        ],
+    },
+    Section {
+        title: "The container",
+        intro: "As `docker run` means them. Beyond the defaults below, `no-new-privileges` is always on and the engine's restart policy always \
+                off: berth is the only one who restarts.",
+        keys: &[
+            words("command", "a command: replaces the image's CMD", &["'serve --port 80'"]),
+            words("entrypoint", "a command: replaces the image's ENTRYPOINT and drops its CMD", &["/bin/app"]),
+            words("user", "`USER` or `USER:GROUP`, names or numbers", &["1000:1000"]),
+            words("workdir", "absolute path", &["/srv"]),
+            words(
+                "volumes",
+                "list of `SOURCE:TARGET`, `SOURCE:TARGET:ro`, `TARGET`; the source is an absolute path or the name of \
+                 a volume",
+                &["data:/var/lib/app,/etc/ssl:/etc/ssl:ro"],
+            ),
+            words(
+                "tmpfs",
+                "list of `/PATH` or `/PATH:OPTIONS`; the options may hold commas",
+                &["/run,/tmp:size=64m,noexec"],
+            ),
+            words("read_only", "switch: the root filesystem", &["true"]),
+            words("memory", "size, at least 6m", &["512m"]),
+            words("cpus", "number, at least 0.01", &["0.5"]),
+            words("ulimits", "list of `NAME=SOFT` or `NAME=SOFT:HARD`; -1 is no limit", &["nofile=65536,core=0"]),
+            words("cap_add", "list of capabilities", &["NET_ADMIN"]),
+            words("cap_drop", "list of capabilities", &["ALL"]),
+            words("devices", "list of `HOST`, `HOST:CONTAINER`, `HOST:CONTAINER:rwm`", &["/dev/fuse"]),
+            words("gpus", "`all`, a number, or `device=ID,ID`", &["all"]),
+            words(
+                "network",
+                "`bridge`, `host`, `none`, `container:NAME` or a network's name; with `host`, a port is the same on \
+                 both sides",
+                &["host"],
+            ),
+            words("hostname", "host name", &["web-1"]),
+            words("extra_hosts", "list of `NAME:ADDRESS`; `host-gateway` is the host", &["db:10.0.0.5"]),
+            words("shm_size", "size of `/dev/shm`", &["1g"]),
+            words(
+                "labels",
+                "list of `NAME=VALUE` (in TOML and JSON a list too, not a table); names that begin with `berth` are \
+                 berth's own",
+                &["team=web,tier=front"],
+            ),
+            words("init", "switch: the engine's init as process 1", &["false"]),
+            words("privileged", "switch", &["true"]),
+            words("stop_signal", "name or number", &["SIGQUIT"]),
+            words(
+                "log_driver",
+                "one of the engine's log drivers; `awslogs` needs `log_opt.awslogs-group`",
+                &["awslogs"],
+            ),
+            words("log_opt.NAME", "an option of the log driver", &["log_opt.awslogs-group=/prod/api"]),
+            words(
+                "imds",
+                "`allow` or `block`: keep the container from the instance metadata, and so from the instance role",
+                &["block"],
+            ),
+        ],
+    },
+    Section {
+        title: "The instance's life",
+        intro: "",
+        keys: &[
+            words("listen", "address and port of the readiness endpoint", &["[::]:9911"]),
+            words("boot.timeout", "give up booting after this; at least 1s", &["20m"]),
+            words(
+                "boot.on_failure",
+                "`abandon`: complete the launch hook with ABANDON, without a hook mark the instance unhealthy · \
+                 `hold`: keep the instance for debugging, not ready",
+                &["hold"],
+            ),
+            words("restart.backoff", "wait before the first restart of an app that exited; doubles", &["500ms"]),
+            words("restart.backoff_max", "the longest wait", &["5m"]),
+            words(
+                "restart.limit",
+                "restarts within the window; one more and the instance is marked unhealthy; 0 allows none",
+                &["10"],
+            ),
+            words("restart.window", "the window", &["1h"]),
+            words("drain.settle", "keep serving this long after readiness turned 503", &["35s"]),
+            words("drain.timeout", "wait at most this long for connections to end", &["15m"]),
+            words("drain.idle", "no connection for this long counts as ended", &["5s"]),
+            words("stop_timeout", "duration from the stop signal to SIGKILL", &["2m"]),
+            words("lifecycle.poll", "how often the group's target state is looked at; at least 100ms", &["5s"]),
+            words("lifecycle.group", "the Auto Scaling group", &["web"]),
+            words("lifecycle.launch_hook", "the launch hook", &["launching"]),
+            words("lifecycle.terminate_hook", "the termination hook", &["terminating"]),
+            words("lifecycle.heartbeat", "between two heartbeats, 1s to 2h", &["30s"]),
+            words("spot", "on a spot interruption: `drain` or `ignore`", &["ignore"]),
+            words("rebalance", "on a rebalance recommendation: `drain` or `ignore`", &["drain"]),
+            words("maintenance", "on a scheduled event: `drain` or `ignore`", &["drain"]),
+            words(
+                "config",
+                "where more keys are: `ssm:NAME` or `secretsmanager:NAME`; must hold a config in one of the forms and \
+                 cannot point on",
+                &["ssm:/prod/berth"],
+            ),
+        ],
+    },
+];
+
+/// What the key means; empty for none that is known.
+pub(super) fn about(key: &str) -> &'static str {
+    let mut all = SECTIONS.iter().flat_map(|section| section.keys);
+    all.find(|words| words.key == key).map_or("", |words| words.about)
+}
+
+/// The tables of keys in Markdown, a section each: what docs/configuration.md holds.
+pub fn key_tables() -> String {
+    let mut text = String::new();
+    for Section { title, intro, keys } in SECTIONS {
+        let gap = if intro.is_empty() { "" } else { "\n\n" };
+        // Writing to a String cannot fail.
+        let _ = write!(text, "\n### {title}\n\n{intro}{gap}");
+        text.push_str("| key | meaning and forms | default | example |\n|---|---|---|---|\n");
+        for Words { key, about, examples } in *keys {
+            let default = match KEYS.iter().find(|known| known.name == *key).map(|known| &known.default) {
+                Some(Default::Value(text)) => format!("`{text}`"),
+                Some(Default::Words(text)) => (*text).to_owned(),
+                None => String::new(),
+            };
+            let examples: Vec<_> = examples.iter().map(|example| format!("`{example}`")).collect();
+            let _ = writeln!(text, "| `{key}` | {about} | {default} | {} |", examples.join(", "));
+        }
+    }
+    text.push('\n');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use expect_test::expect_file;
+
+    use super::super::Layers;
+    use super::*;
+
+    const BEGIN: &str = "<!-- the tables are made from agent/src/config/words.rs: UPDATE_EXPECT=1 cargo test -p berth --lib words -->\n";
+    const END: &str = "<!-- end of the tables -->\n";
+
+    #[test]
+    fn the_keys_in_words_are_the_keys_of_the_table() {
+        let told: Vec<_> = SECTIONS.iter().flat_map(|section| section.keys).map(|words| words.key).collect();
+        let known: Vec<_> = KEYS.iter().map(|key| key.name).collect();
+        assert_eq!(told, known);
+    }
+
+    #[test]
+    fn every_example_is_believed() {
+        for words in SECTIONS.iter().flat_map(|section| section.keys) {
+            assert!(!words.examples.is_empty(), "{} has no example", words.key);
+            for example in words.examples.iter().filter(|example| !example.contains('…')) {
+                let written = match words.key.ends_with(".NAME") {
+                    true => (*example).to_owned(),
+                    false => format!("{}={example}", words.key),
+                };
+                // What some of them need beside them; said first, so that the example wins.
+                let mut layers = Layers::new();
+                layers.add_file("needed", b"image = 'x:1'\nport = 80\nlog_opt.awslogs-group = 'g'");
+                layers.add_user_data(format!("berth {written}").as_bytes());
+                assert_eq!(layers.believe().err().map(|faults| faults.to_string()), None, "{written}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_documentation_has_these_tables() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
+        let page = fs::read_to_string(path).unwrap();
+        let (before, rest) = page.split_once(BEGIN).unwrap();
+        let (_, after) = rest.split_once(END).unwrap();
+        expect_file![path].assert_eq(&format!("{before}{BEGIN}{}{END}{after}", key_tables()));
+    }
+}
