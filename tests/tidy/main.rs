@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod dependencies;
+mod examples;
 mod exit_codes;
 mod floors;
 mod links;

@@ -1,0 +1,127 @@
+# An AMI of Amazon Linux 2023 with Docker, berth, and images that are there before the first boot.
+#
+#   packer init .
+#   packer build -var region=us-east-2 -var package=berth.x86_64.rpm \
+#     -var 'images=["123456789012.dkr.ecr.us-east-2.amazonaws.com/ap-api:a1b2c3d"]' .
+#
+# Nothing about one app belongs into an AMI: the launch template's one line says what runs.
+
+variable "region" {
+  type = string
+}
+
+variable "package" {
+  type        = string
+  description = "The rpm of berth for the architecture below."
+}
+
+variable "images" {
+  type        = list(string)
+  default     = []
+  description = "Pulled into the AMI: an app's image, or the base image that its versions share. A boot then pulls only what is new."
+}
+
+variable "architecture" {
+  type        = string
+  default     = "x86_64"
+  description = "x86_64 or arm64; the instance type below must fit."
+}
+
+variable "instance_type" {
+  type    = string
+  default = "t3.small"
+}
+
+variable "ami_prefix" {
+  type    = string
+  default = "berth"
+}
+
+locals {
+  stamp       = formatdate("YYYYMMDD-hhmmss", timestamp())
+  bake_images = join(" ", [for image in var.images : "--image '${image}'"])
+}
+
+source "amazon-ebs" "al2023" {
+  region        = var.region
+  instance_type = var.instance_type
+  ssh_username  = "ec2-user"
+
+  ami_name        = "${var.ami_prefix}-${var.architecture}-${local.stamp}"
+  ami_description = "Amazon Linux 2023 with Docker and berth"
+
+  source_ami_filter {
+    owners      = ["amazon"]
+    most_recent = true
+    filters = {
+      name                = "al2023-ami-2023.*"
+      architecture        = var.architecture
+      virtualization-type = "hvm"
+      root-device-type    = "ebs"
+    }
+  }
+
+  # Instances of this AMI speak IMDSv2 only, whoever launches them. That sets the hop limit to 2; the launch template sets it to
+  # 1 again, which is what berth needs and what keeps a container on Docker's bridge from the instance's role.
+  imds_support = "v2.0"
+
+  # The same for the instance that builds it.
+  metadata_options {
+    http_endpoint               = "enabled"
+    http_tokens                 = "required"
+    http_put_response_hop_limit = 1
+  }
+
+  # What `berth bake` needs to pull from ECR, for as long as the build takes. Without images it is not used.
+  temporary_iam_instance_profile_policy_document {
+    Version = "2012-10-17"
+    Statement {
+      Effect   = "Allow"
+      Action   = ["ecr:GetAuthorizationToken"]
+      Resource = ["*"]
+    }
+    Statement {
+      Effect   = "Allow"
+      Action   = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+      Resource = ["arn:aws:ecr:*:*:repository/*"]
+    }
+  }
+
+  launch_block_device_mappings {
+    device_name           = "/dev/xvda"
+    volume_size           = 16
+    volume_type           = "gp3"
+    throughput            = 125
+    iops                  = 3000
+    encrypted             = true
+    delete_on_termination = true
+  }
+
+  tags = {
+    Name      = "${var.ami_prefix}-${var.architecture}"
+    SourceAMI = "{{ .SourceAMI }}"
+  }
+}
+
+build {
+  sources = ["source.amazon-ebs.al2023"]
+
+  provisioner "file" {
+    source      = var.package
+    destination = "/tmp/berth.rpm"
+  }
+
+  provisioner "shell" {
+    inline = [
+      "set -eu",
+      "sudo dnf install -y docker /tmp/berth.rpm",
+      # Enabled and not started: on the machine that builds an AMI nothing is to boot.
+      "sudo systemctl enable docker.service berth.service",
+      # The engine is needed to pull.
+      "sudo systemctl start docker.service",
+      # Checks the host, pulls the images, and leaves nothing that could mislead the first boot.
+      "sudo berth bake ${local.bake_images}",
+      "rm -f /tmp/berth.rpm",
+    ]
+  }
+}
