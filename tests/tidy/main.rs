@@ -3,6 +3,7 @@
 
 #![cfg(test)]
 
+mod commands;
 mod dependencies;
 mod examples;
 mod exit_codes;
