@@ -19,6 +19,7 @@ use tokio::process::Command;
 use tokio::sync::watch;
 
 use crate::client::{self, Answer};
+use crate::systemd::Systemd;
 use crate::world::World;
 
 /// How often a condition is looked at again when nothing tells that it changed.
@@ -31,6 +32,7 @@ pub struct Launch<'a> {
     listen: SocketAddr,
     arguments: Vec<OsString>,
     environment: BTreeMap<String, OsString>,
+    systemd: Option<&'a Systemd>,
 }
 
 impl<'a> Launch<'a> {
@@ -44,7 +46,7 @@ impl<'a> Launch<'a> {
             ("PATH".into(), "/usr/bin:/bin".into()),
         ]);
         let listen = (Ipv4Addr::LOCALHOST, 0).into();
-        Self { world, berth: berth.into(), listen, arguments: Vec::new(), environment }
+        Self { world, berth: berth.into(), listen, arguments: Vec::new(), environment, systemd: None }
     }
 
     /// Where the readiness endpoint answers; as a rule on 127.0.0.1, on a port that the kernel chooses.
@@ -66,6 +68,13 @@ impl<'a> Launch<'a> {
     pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
         self.environment.insert(name.into(), value.into());
         self
+    }
+
+    /// As its unit starts it: with a socket to tell things to, and what is stored there.
+    #[must_use]
+    pub fn under(mut self, systemd: &'a Systemd) -> Self {
+        self.systemd = Some(systemd);
+        self.env("NOTIFY_SOCKET", systemd.notify_socket())
     }
 
     /// The command as it would be started, for tests of other commands than `run`: the same environment and directories.
@@ -100,9 +109,13 @@ impl<'a> Launch<'a> {
         command.arg("run").arg("--console").arg(self.world.console_file());
         command.args(["--log-format", "json"]).arg(format!("listen={}", self.listen)).args(&self.arguments);
         let socket = self.world.run_dir().join("berth.sock");
+        let (command, stdin) = match self.systemd {
+            Some(systemd) => systemd.pass(command),
+            None => (command, Stdio::null()),
+        };
         let process = {
             let _entered = self.world.runtime.enter();
-            Process::start(command.into())
+            Process::start(command.into(), stdin)
         };
         self.world.processes.lock().unwrap().push(Arc::clone(&process));
         Agent { process, socket }
@@ -118,8 +131,8 @@ pub(crate) struct Process {
 
 impl Process {
     /// Must be called on a runtime.
-    fn start(mut command: Command) -> Arc<Self> {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    fn start(mut command: Command, stdin: Stdio) -> Arc<Self> {
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
         let pid = Pid::from_raw(child.id().expect("it was just started").try_into().expect("a pid"));
         let log = Arc::<Mutex<Vec<String>>>::default();

@@ -16,6 +16,7 @@ pub mod world;
 pub mod agent;
 pub mod faults;
 pub mod journal;
+pub mod systemd;
 
 pub mod autoscaling;
 pub mod aws;
@@ -45,4 +46,5 @@ pub use agent::Agent;
 pub use faults::Fault;
 pub use image::Image;
 pub use journal::Journal;
+pub use systemd::Systemd;
 pub use world::World;
