@@ -68,6 +68,15 @@ Examples:
 Exit codes: 0 the agent will drain (--wait: has drained), 1 no agent runs; with --wait the agent's own: 5 the drain was cut short
 by its deadline.";
 
+const HANDOVER: &str = "\
+The installed binary takes the agent's place in the same process; the app runs on, its clients and the load balancer notice
+nothing. A package does it after an upgrade. `systemctl restart berth` would drain instead.
+
+Example:
+  berth handover && berth wait ready
+
+Exit codes: 0 the next agent has the app, 1 no agent runs, it is on its way out, or the next one did not take over in 30 s.";
+
 /// Boots, serves and drains one container on a plain EC2 instance.
 #[derive(Clone, Debug, PartialEq, Eq, Parser)]
 #[command(name = "berth", version, after_help = ENVIRONMENT, disable_help_subcommand = true)]
@@ -111,6 +120,9 @@ pub enum Command {
     /// Take the instance out of traffic, stop the app and end the agent
     #[command(after_help = DRAIN)]
     Drain(Drain),
+    /// Replace the running agent by the installed binary, and leave the app alone
+    #[command(after_help = HANDOVER)]
+    Handover,
     /// Wait until the instance is in a state, for scripts
     #[command(after_help = WAIT)]
     Wait(Wait),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::{debug, info, warn};
 
@@ -37,6 +37,15 @@ pub struct Lines {
     pub feed: broadcast::Sender<Arc<str>>,
 }
 
+/// How a life ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// With this exit code.
+    Exit(Outcome),
+    /// The next agent takes over.
+    HandOver,
+}
+
 struct Running {
     job: Job,
     since: Uptime,
@@ -44,10 +53,11 @@ struct Running {
 }
 
 /// Lives one life; the start of the agent is `started`.
-pub async fn drive(mut machine: Machine, edge: Arc<Edge>, mut lines: Lines, started: Instant) -> Outcome {
+pub async fn drive(mut machine: Machine, edge: Arc<Edge>, mut lines: Lines, started: Instant) -> End {
     let mut tasks: JoinSet<(Ticket, Event)> = JoinSet::new();
     let mut running: BTreeMap<Ticket, Running> = BTreeMap::new();
     let mut layers_told = 0;
+    let mut successors = Vec::new();
     loop {
         while let Some((ticket, effect)) = machine.next_effect() {
             let now = uptime(started);
@@ -55,8 +65,14 @@ pub async fn drive(mut machine: Machine, edge: Arc<Edge>, mut lines: Lines, star
             match effect {
                 Effect::Exit(outcome) => {
                     publish(&machine, &edge, &lines.published);
-                    return outcome;
+                    return End::Exit(outcome);
                 }
+                // Nothing is published: to whoever asks, the instance stays what it was.
+                Effect::HandOver => {
+                    answer(&mut successors, Ok(()));
+                    return End::HandOver;
+                }
+                Effect::RefuseHandover(why) => answer(&mut successors, Err(why)),
                 Effect::Cancel(other) => {
                     if let Some(cancelled) = running.remove(&other) {
                         cancelled.handle.abort();
@@ -75,14 +91,20 @@ pub async fn drive(mut machine: Machine, edge: Arc<Edge>, mut lines: Lines, star
         let (ticket, event) = tokio::select! {
             biased;
             signal = lines.signals.next() => (None, Event::Signalled(signal)),
-            Some(Request::Drain { reason }) = lines.requests.recv() => (None, Event::DrainRequested(reason)),
+            Some(request) = lines.requests.recv() => (None, match request {
+                Request::Drain { reason } => Event::DrainRequested(reason),
+                Request::Handover { answer } => {
+                    successors.push(answer);
+                    Event::HandoverRequested
+                }
+            }),
             Some(notice) = lines.notices.recv() => (None, notice),
             Some(done) = tasks.join_next() => match done {
                 Ok((ticket, event)) => (Some(ticket), event),
                 Err(error) if error.is_cancelled() => continue,
                 Err(error) => {
                     warn!(%error, "a job panicked");
-                    return Outcome::Bug;
+                    return End::Exit(Outcome::Bug);
                 }
             },
             () = until(machine.next_wake(), started) => (None, Event::Woke),
@@ -110,6 +132,13 @@ pub async fn drive(mut machine: Machine, edge: Arc<Edge>, mut lines: Lines, star
         if machine.phase() != before {
             info!(phase = machine.phase().word(), from = before.word(), "phase");
         }
+    }
+}
+
+/// Tells everybody who asked for a handover. One that hung up does not need to know.
+fn answer(successors: &mut Vec<oneshot::Sender<Result<(), &'static str>>>, said: Result<(), &'static str>) {
+    for asker in successors.drain(..) {
+        let _ = asker.send(said);
     }
 }
 

@@ -129,6 +129,10 @@ pub enum Effect {
     Cancel(Ticket),
     /// Leave.
     Exit(Outcome),
+    /// Make room for the next agent, which finds the container as it is.
+    HandOver,
+    /// Tell whoever asked for a handover why there is none.
+    RefuseHandover(&'static str),
 }
 
 /// The kind of an effect, without what it carries: who failed, in events, logs and metrics.
@@ -221,7 +225,7 @@ impl Effect {
             Self::CheckSecrets(_) => Job::CheckSecrets,
             Self::SignalApp { .. } => Job::SignalApp,
             Self::SayLastWords(_) => Job::SayLastWords,
-            Self::Cancel(_) | Self::Exit(_) => return None,
+            Self::Cancel(_) | Self::Exit(_) | Self::HandOver | Self::RefuseHandover(_) => return None,
         })
     }
 }
@@ -342,6 +346,8 @@ impl fmt::Display for Effect {
             Self::SayLastWords(words) => write!(f, " {words}"),
             Self::Cancel(ticket) => write!(f, "Cancel {}", ticket.0),
             Self::Exit(outcome) => write!(f, "Exit {}", outcome.code()),
+            Self::HandOver => f.write_str("HandOver"),
+            Self::RefuseHandover(why) => write!(f, "RefuseHandover {why}"),
             Self::Identify
             | Self::ReadConfig
             | Self::FetchSecrets(_)

@@ -86,6 +86,8 @@ pub enum Event {
     Signalled(Signal),
     /// Somebody on the instance asked for a drain, and may have said why.
     DrainRequested(Option<String>),
+    /// Somebody on the instance asked for the next agent to take this one's place.
+    HandoverRequested,
     /// A wake-up that the machine asked for.
     Woke,
 }
@@ -181,6 +183,7 @@ impl Event {
             Self::Failed(..) => "Failed",
             Self::Signalled(_) => "Signalled",
             Self::DrainRequested(_) => "DrainRequested",
+            Self::HandoverRequested => "HandoverRequested",
             Self::Woke => "Woke",
         }
     }
@@ -252,6 +255,7 @@ impl fmt::Display for Event {
             | Self::StopExtended
             | Self::AppSignalled
             | Self::LastWordsSaid
+            | Self::HandoverRequested
             | Self::Woke => Ok(()),
         }
     }

@@ -10,6 +10,9 @@
 //!    ├─────────────────▶ failing ───▶ gone(2 | 3 | 4)         │
 //!    └── on_failure=hold ──▶ hold ────────────────────────────┘
 //! ```
+//! A handover (`berth handover`) ends boot, serve, warm and hold as a kill would, with the container left as it is, and the
+//! next agent begins anew. On the way out it is refused: the next agent would not know that somebody asked to leave.
+//!
 //! What the surroundings want is asked for in every phase (notice.rs), and reaches drain from any of them in one event; a
 //! drain hears later notices without beginning anew (invariant 7).
 //!
@@ -74,6 +77,7 @@ enum Next {
     Drain(Cause),
     Fail(Outcome, String),
     Gone(Outcome),
+    HandOver,
 }
 
 impl Machine {
@@ -126,6 +130,17 @@ impl Machine {
             }
             (Phase::Boot(_) | Phase::Serve(_) | Phase::Hold(_) | Phase::Warm(_), Event::DrainRequested(reason)) => {
                 Next::Drain(Cause::Asked(reason.clone().unwrap_or_else(|| "no reason given".to_owned())))
+            }
+            (Phase::Boot(_) | Phase::Serve(_) | Phase::Hold(_) | Phase::Warm(_), Event::HandoverRequested) => {
+                Next::HandOver
+            }
+            (Phase::Drain(_), Event::HandoverRequested) => {
+                desk.order(Effect::RefuseHandover("the instance drains, and the next agent would not know it"));
+                Next::Stay
+            }
+            (Phase::Failing(_) | Phase::Gone, Event::HandoverRequested) => {
+                desk.order(Effect::RefuseHandover("the instance is given up, and this agent ends soon"));
+                Next::Stay
             }
             (Phase::Boot(boot), event) => match boot.on(event, desk, now) {
                 boot::Next::Stay => Next::Stay,
@@ -284,6 +299,10 @@ impl Machine {
         self.phase = match (next, leave(phase, desk)) {
             (Next::Stay, Ok(_) | Err(_)) => Phase::Gone, // asked for above
             (Next::Gone(outcome), _) => gone(outcome, desk),
+            (Next::HandOver, _) => {
+                desk.order(Effect::HandOver);
+                Phase::Gone
+            }
             (_, Err(phase)) => phase,
             (Next::Boot, Ok(_)) => Phase::Boot(Box::new(Boot::begin(desk, now))),
             (Next::Warm, Ok(past)) => Phase::Warm(Box::new(Warm::begin(past, desk, now))),

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use berth::cli::{Cli, Command};
-use berth::commands::{check, drain, status, timeline, wait};
+use berth::commands::{check, drain, handover, status, timeline, wait};
 use berth::exit::Outcome;
 use berth::{commands, logging, run, shim};
 use clap::{CommandFactory, Parser};
@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         Command::Status(args) => runtime.block_on(status::main(&global, &args)),
         Command::Timeline(args) => runtime.block_on(timeline::main(&global, &args)),
         Command::Drain(args) => runtime.block_on(drain::main(&global, &args)),
+        Command::Handover => runtime.block_on(handover::main(&global)),
         Command::Wait(args) => runtime.block_on(wait::main(&global, &args)),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "berth", &mut std::io::stdout());

@@ -7,17 +7,18 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{broadcast, mpsc, watch};
-use tracing::error;
+use tracing::{error, warn};
 
 use crate::cli::{Global, Run};
 use crate::clock::Uptime;
 use crate::config::{Config, Faults, Layers};
-use crate::driver::{self, Lines};
+use crate::driver::{self, End, Lines};
 use crate::edge::aws::Aws;
 use crate::edge::console::Console;
 use crate::edge::deliver::Delivery;
 use crate::edge::door::Door;
 use crate::edge::engine::Engine;
+use crate::edge::handover;
 use crate::edge::http::Http;
 use crate::edge::imds::Imds;
 use crate::edge::signals::Signals;
@@ -66,7 +67,10 @@ async fn begin(global: &Global, run: &Run, started: Instant) -> Result<Outcome, 
 
     let socket = Socket::bind(&global.run_dir())?;
     let (published, watcher) = watch::channel(Arc::new(first_sight()));
-    let door = Door::open(early.listen().unwrap_or(Config::DEFAULT_LISTEN), watcher.clone());
+    let door = match systemd::inherited_listener() {
+        Some(listener) => Door::inherit(listener, watcher.clone()),
+        None => Door::open(early.listen().unwrap_or(Config::DEFAULT_LISTEN), watcher.clone()),
+    };
     let (feed, _) = broadcast::channel(256);
     let (ask, requests) = mpsc::channel(QUEUE);
     let doors = Doors { published: watcher.clone(), began: started, lines: feed.downgrade(), requests: ask };
@@ -77,6 +81,7 @@ async fn begin(global: &Global, run: &Run, started: Instant) -> Result<Outcome, 
     let http = Http::default();
     let imds = Imds::from_env(&env, http.clone())?;
     let (tell, notices) = mpsc::channel(QUEUE);
+    let own = own_binary().map_err(BeginError::Binary)?;
     let edge = Arc::new(Edge::new(Parts {
         aws: Aws::new(http, imds.clone(), &env),
         imds,
@@ -84,7 +89,7 @@ async fn begin(global: &Global, run: &Run, started: Instant) -> Result<Outcome, 
         delivery: Delivery::new(&global.run_dir()),
         console: Console { path: run.console.clone() },
         sources,
-        binary: own_binary().map_err(BeginError::Binary)?,
+        binary: own.clone(),
         endpoint: door,
         notices: tell,
     }));
@@ -93,9 +98,24 @@ async fn begin(global: &Global, run: &Run, started: Instant) -> Result<Outcome, 
     systemd::ready();
     tokio::spawn(systemd::follow(watcher));
     let machine = Machine::new(seed(), Uptime::ZERO);
-    let outcome = driver::drive(machine, edge, lines, started).await;
-    socket.finish().await;
-    Ok(outcome)
+    let end = driver::drive(machine, edge.clone(), lines, started).await;
+    match end {
+        End::Exit(outcome) => {
+            drop(socket.finish().await);
+            Ok(outcome)
+        }
+        End::HandOver => {
+            if let Err(error) = Signals::hold_back() {
+                warn!(%error, "a signal may be lost until the next agent listens");
+            }
+            // The endpoint last: until then it answers.
+            let _name = socket.finish().await;
+            let listener = edge.leave_endpoint().await;
+            let Err(fault) = handover::become_next(&own, listener);
+            error!("{}", crate::fault::Fault::from_error(crate::fault::Class::Broken, &fault));
+            Ok(Outcome::Bug)
+        }
+    }
 }
 
 /// What can be checked before anything is asked for: the words of the command line, which whoever typed them wants to hear

@@ -12,6 +12,7 @@ mod config;
 mod drain;
 mod failures;
 mod forms;
+mod handover;
 mod hook;
 mod real_images;
 mod restart;

@@ -8,6 +8,7 @@ mod sim;
 mod boot;
 mod drain;
 mod ending;
+mod handover;
 mod hook;
 mod life;
 mod pool;

@@ -44,6 +44,8 @@ pub(crate) struct Sim {
     sequence: u64,
     pulled: bool,
     outcome: Option<Outcome>,
+    /// Whether it made room for the next agent.
+    pub(crate) handed_over: bool,
     trace: String,
     /// What the metadata says, from when on.
     sights: BTreeMap<Uptime, Sight>,
@@ -137,6 +139,7 @@ impl Sim {
             sequence: 0,
             pulled: false,
             outcome: None,
+            handed_over: false,
             trace: String::new(),
             sights: BTreeMap::from([(Uptime::ZERO, target(TargetState::InService))]),
             held: BTreeMap::new(),
@@ -190,11 +193,15 @@ impl Sim {
 
     /// Lives until it is over or until that time.
     pub(crate) fn run(mut self, limit: Duration) -> Self {
-        while self.outcome.is_none() && self.step(Uptime(limit)) {}
-        if self.outcome.is_none() {
+        while !self.is_over() && self.step(Uptime(limit)) {}
+        if !self.is_over() {
             self.now = Uptime(limit);
         }
         self
+    }
+
+    fn is_over(&self) -> bool {
+        self.outcome.is_some() || self.handed_over
     }
 
     /// How it ended, none if it goes on.
@@ -225,7 +232,7 @@ impl Sim {
     /// One event, whichever comes first; false if nothing comes before the limit.
     fn step(&mut self, limit: Uptime) -> bool {
         self.take_orders();
-        if self.outcome.is_some() {
+        if self.is_over() {
             return false;
         }
         self.look();
@@ -268,6 +275,7 @@ impl Sim {
             }
             match effect {
                 Effect::Exit(outcome) => self.outcome = Some(outcome),
+                Effect::HandOver => self.handed_over = true,
                 Effect::Cancel(other) => {
                     self.running.remove(&other);
                 }
@@ -328,7 +336,9 @@ impl Sim {
             Effect::CheckSecrets(_) => (50, Event::SecretsChecked { changed: false }),
             Effect::SignalApp { .. } => (1, Event::AppSignalled),
             Effect::SayLastWords(_) => (1, Event::LastWordsSaid),
-            Effect::Cancel(_) | Effect::Exit(_) => return Answer::Never,
+            Effect::Cancel(_) | Effect::Exit(_) | Effect::HandOver | Effect::RefuseHandover(_) => {
+                return Answer::Never;
+            }
         };
         Answer::After(ms(delay), event)
     }

@@ -44,7 +44,8 @@ mod tests {
         assert!(matches!(run(run_dir.path(), &args(None, false)).await, Err(ClientError::NotRunning(_))));
         let mut agent = Agent::start(run_dir.path());
         assert_eq!(run(run_dir.path(), &args(Some("deploy 7"), false)).await.unwrap(), None);
-        assert_eq!(agent.requests.recv().await, Some(Request::Drain { reason: Some("deploy 7".into()) }));
+        let Some(Request::Drain { reason }) = agent.requests.recv().await else { panic!("no drain") };
+        assert_eq!(reason.as_deref(), Some("deploy 7"));
     }
 
     #[tokio::test]

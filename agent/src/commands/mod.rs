@@ -10,6 +10,7 @@ pub mod check;
 pub mod drain;
 pub mod drained;
 mod figures;
+pub mod handover;
 pub mod status;
 pub mod status_watch;
 pub mod timeline;

@@ -1,12 +1,14 @@
-//! The readiness endpoint over the agent's life: bound before the boot begins, moved once the config is known.
+//! The readiness endpoint over the agent's life: bound before the boot begins, moved once the config is known, and from
+//! then on kept by systemd, so that it outlives the agent.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use tokio::sync::watch;
 use tracing::warn;
 
 use crate::edge::endpoint::{BindError, Endpoint, Serving};
+use crate::edge::systemd;
 use crate::published::Published;
 
 /// The endpoint, if its address could be had.
@@ -17,6 +19,18 @@ pub struct Door {
 }
 
 impl Door {
+    /// Goes on at the door of the agent before this one. The address is the config's, unless that changed.
+    pub fn inherit(listener: TcpListener, published: watch::Receiver<Arc<Published>>) -> Self {
+        let serving = match Endpoint::inherit(listener) {
+            Ok(endpoint) => Some(endpoint.serve(published.clone())),
+            Err(error) => {
+                warn!(error = %error, "the listener of the agent before this one is of no use");
+                None
+            }
+        };
+        Self { serving, published }
+    }
+
     /// Opens at the address that is known so far. The config may name another, so an address that cannot be had is no
     /// failure yet: the config's own is asked for in time, and that one counts.
     pub fn open(address: SocketAddr, published: watch::Receiver<Arc<Published>>) -> Self {
@@ -32,13 +46,23 @@ impl Door {
 
     /// Moves to the address that the config names.
     pub async fn move_to(&mut self, address: SocketAddr) -> Result<(), BindError> {
-        match &mut self.serving {
-            Some(serving) => serving.move_to(address).await.map(drop),
-            None => {
-                self.serving = Some(Endpoint::bind(address)?.serve(self.published.clone()));
-                Ok(())
-            }
+        if !self.serving.as_ref().is_some_and(|serving| serving.is_at(address)) {
+            // Before the move: while systemd holds the old address, the new one may not be had.
+            systemd::forget_listener();
         }
+        match &mut self.serving {
+            Some(serving) => drop(serving.move_to(address).await?),
+            None => self.serving = Some(Endpoint::bind(address)?.serve(self.published.clone())),
+        }
+        if let Some(listener) = self.serving.as_ref().and_then(Serving::listener) {
+            systemd::keep_listener(listener);
+        }
+        Ok(())
+    }
+
+    /// Closes for good without leaving the address; the listener is for the next agent.
+    pub async fn leave(&mut self) -> Option<Arc<tokio::net::TcpListener>> {
+        self.serving.take()?.retire().await
     }
 
     /// Where it answers.

@@ -2,6 +2,9 @@
 //!
 //! It answers from memory and is bound before the boot begins, so a probe is never refused. It shows no secret, no
 //! environment and no config value but the image; it takes GET and HEAD, and reads no body.
+//!
+//! With the listener of the agent before it, it goes on with what that agent said: who asks `/ready` before the app that
+//! runs on was found again waits for that, a moment and no longer, instead of hearing of a start that is none.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,6 +16,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use serde::Serialize;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
 use crate::edge::http_server::{Body, Limits, Server, json, sentence, whole};
 use crate::fault::Class;
@@ -22,10 +26,19 @@ use crate::view::{PhaseName, Status};
 
 /// Seven seconds, and not five: load balancers ask every 5, 6, 10, 15 or 30 seconds, and a connection that is kept alive
 /// must not end in the very moment of the next question.
-const LIMITS: Limits = Limits { connections: 256, head: Duration::from_secs(7), life: Some(Duration::from_secs(120)) };
+const LIMITS: Limits = Limits {
+    connections: 256,
+    head: Duration::from_secs(7),
+    life: Some(Duration::from_secs(120)),
+    last_question: Some(Duration::from_millis(100)),
+};
 
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: u32 = 1024;
+
+/// For the app of the agent before this one to be found again. Shorter than the shortest timeout of a load balancer's
+/// health check, which is 2 s.
+const FOUND_AGAIN: Duration = Duration::from_secs(1);
 
 /// An address that is bound; connections wait in its backlog.
 #[derive(Debug)]
@@ -33,6 +46,8 @@ pub struct Endpoint {
     asked: SocketAddr,
     local: SocketAddr,
     listener: TcpListener,
+    /// Until when `/ready` waits for the end of the start.
+    patience: Option<Instant>,
 }
 
 /// The endpoint at work. Dropped, it stops.
@@ -40,7 +55,7 @@ pub struct Endpoint {
 pub struct Serving {
     asked: SocketAddr,
     local: SocketAddr,
-    server: Option<Server>,
+    server: Option<Server<TcpListener>>,
     published: watch::Receiver<Arc<Published>>,
 }
 
@@ -72,9 +87,18 @@ impl Endpoint {
             socket.set_reuseaddr(true)?;
             socket.bind(address)?;
             let listener = socket.listen(BACKLOG)?;
-            Ok(Self { asked: address, local: listener.local_addr()?, listener })
+            Ok(Self { asked: address, local: listener.local_addr()?, listener, patience: None })
         };
         bind().map_err(|source| BindError { address, source })
+    }
+
+    /// Go on with the listener of the agent before this one. Needs a runtime.
+    #[expect(clippy::disallowed_methods, reason = "how long an answer may wait is the edge's own time")]
+    pub fn inherit(listener: std::net::TcpListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let local = listener.local_addr()?;
+        let patience = Some(Instant::now() + FOUND_AGAIN);
+        Ok(Self { asked: local, local, listener: TcpListener::from_std(listener)?, patience })
     }
 
     /// Where it really listens, which tells the port if 0 was asked for.
@@ -90,8 +114,14 @@ impl Endpoint {
     fn serve_within(self, limits: Limits, published: watch::Receiver<Arc<Published>>) -> Serving {
         let state = published.clone();
         let server = Server::start(self.listener, limits, move |request| {
-            let response = answer(&request, &state.borrow());
-            async move { response }
+            let mut state = state.clone();
+            async move {
+                if let (Some(until), "/ready") = (self.patience, request.uri().path()) {
+                    let over = state.wait_for(|published| published.view.status != Status::Starting);
+                    let _ = timeout_at(until, over).await.is_ok();
+                }
+                answer(&request, &state.borrow())
+            }
         });
         Serving { asked: self.asked, local: self.local, server: Some(server), published }
     }
@@ -103,10 +133,26 @@ impl Serving {
         self.local
     }
 
+    /// Whether it is where this address asks it to be. Any port will do for port 0.
+    pub fn is_at(&self, address: SocketAddr) -> bool {
+        let any_port = address.port() == 0 && address.ip() == self.local.ip();
+        self.server.is_some() && (any_port || address == self.asked || address == self.local)
+    }
+
+    /// What it listens on.
+    pub fn listener(&self) -> Option<&TcpListener> {
+        self.server.as_ref().map(Server::listener)
+    }
+
+    /// Answer nobody any more, but keep the address; none if it is lost.
+    pub async fn retire(self) -> Option<Arc<TcpListener>> {
+        Some(self.server?.retire().await)
+    }
+
     /// Move to another address, once the config is known. The new one is bound before the old one is left, unless they
     /// share the port: then the kernel allows only one, and the old one is taken back if the new one cannot be had.
     pub async fn move_to(&mut self, address: SocketAddr) -> Result<SocketAddr, BindError> {
-        if self.server.is_some() && (address == self.asked || address == self.local) {
+        if self.is_at(address) {
             return Ok(self.local);
         }
         let endpoint = match Endpoint::bind(address) {
@@ -407,6 +453,78 @@ mod tests {
         assert_eq!(error.class(), Class::Transient);
         assert_eq!(serving.local_addr(), here);
         assert!(ask(here, "GET", "/live").await.starts_with("HTTP/1.1 200 "));
+    }
+
+    /// An endpoint on a listener of another, whose queue is open.
+    fn inherit() -> (Serving, watch::Sender<Arc<Published>>) {
+        let (sender, receiver) = watch::channel(Arc::new(published(Status::Starting)));
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        (Endpoint::inherit(listener).unwrap().serve(receiver), sender)
+    }
+
+    #[tokio::test]
+    async fn an_inherited_endpoint_waits_with_ready_for_the_end_of_the_start() {
+        let (serving, sender) = inherit();
+        let address = serving.local_addr();
+        let found = async {
+            assert!(ask(address, "GET", "/live").await.starts_with("HTTP/1.1 200 "));
+            sender.send_replace(Arc::new(published(Status::Ok)));
+        };
+        let (answer, ()) = tokio::join!(ask(address, "GET", "/ready"), found);
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn an_inherited_endpoint_does_not_wait_for_long() {
+        let (serving, _sender) = inherit();
+        assert!(ask(serving.local_addr(), "GET", "/ready").await.starts_with("HTTP/1.1 503 "));
+    }
+
+    #[tokio::test]
+    async fn a_retired_endpoint_answers_who_is_there_and_keeps_its_queue() {
+        let (serving, sender) = start(Limits { head: Duration::from_secs(3600), ..LIMITS });
+        sender.send_replace(Arc::new(published(Status::Ok)));
+        let address = serving.local_addr();
+        let question = b"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n";
+        let mut early = TcpStream::connect(address).await.unwrap();
+        // It has been accepted when another that came after it was answered.
+        assert!(ask(address, "GET", "/live").await.starts_with("HTTP/1.1 200 "));
+        let ask_late = async {
+            early.write_all(question).await.unwrap();
+            hear(&mut early).await
+        };
+        let (kept, answer) = tokio::join!(serving.retire(), ask_late);
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        assert!(answer.to_lowercase().contains("connection: close\r\n"), "{answer}");
+
+        let mut late = TcpStream::connect(address).await.unwrap();
+        late.write_all(question).await.unwrap();
+        let listener = Arc::into_inner(kept.unwrap()).unwrap().into_std().unwrap();
+        let (_sender, receiver) = watch::channel(Arc::new(published(Status::Ok)));
+        let next = Endpoint::inherit(listener).unwrap().serve_within(LIMITS, receiver);
+        assert_eq!(next.local_addr(), address);
+        let mut heard = [0; 12];
+        timeout(BOUND, late.read_exact(&mut heard)).await.unwrap().unwrap();
+        assert_eq!(&heard, b"HTTP/1.1 200");
+    }
+
+    #[tokio::test]
+    async fn a_slow_client_does_not_keep_an_endpoint_from_retiring() {
+        let (serving, _sender) = start(Limits { head: Duration::from_secs(3600), ..LIMITS });
+        let mut slow = TcpStream::connect(serving.local_addr()).await.unwrap();
+        slow.write_all(b"GET /live HTTP/1.1\r\nHost: ").await.unwrap();
+        assert!(ask(serving.local_addr(), "GET", "/live").await.starts_with("HTTP/1.1 200 "));
+        assert!(timeout(BOUND, serving.retire()).await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn an_inherited_endpoint_is_where_its_config_asks_for_it() {
+        let (mut serving, _sender) = inherit();
+        let address = serving.local_addr();
+        assert_eq!(serving.move_to(address).await.unwrap(), address);
+        assert_eq!(serving.move_to("127.0.0.1:0".parse().unwrap()).await.unwrap(), address, "any port will do");
+        assert_ne!(serving.move_to("127.0.0.2:0".parse().unwrap()).await.unwrap(), address);
+        gone(address).await;
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 //!
 //! The readiness endpoint and the local socket both answer through it. When the house is full, the oldest connection of
 //! the peer that holds the most makes room: a client that hoards connections pushes out itself, and a load balancer that
-//! comes with one is always let in.
+//! comes with one is always let in. When it closes, whoever is connected may ask one last question.
 
 #![expect(clippy::disallowed_methods, reason = "the age of a connection is the edge's own time")]
 
@@ -12,6 +12,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// hyper's smallest: the head of a request, whole, fits in it or gets 431.
 const HEAD_BYTES: usize = 8192;
+/// For the answers under way when the listener is kept for another: they come from memory.
+const RETIREMENT: Duration = Duration::from_millis(250);
 /// Between two accepts when the process is out of file descriptors: the error repeats at once, the loop must not.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -44,6 +47,9 @@ pub struct Limits {
     pub head: Duration,
     /// For a connection; past half of it the next answer says that it closes. None: a stream may go on.
     pub life: Option<Duration>,
+    /// For the last question of a connection that is open when the listener closes: its request may be on the way, and to
+    /// hang up on it would look like a refusal. None: nobody is waited for who asks nothing.
+    pub last_question: Option<Duration>,
 }
 
 /// The body of an answer.
@@ -74,42 +80,56 @@ impl Listener for UnixListener {
 
 /// A listener at work. Dropped, it is closed, and the answers under way are finished.
 #[derive(Debug)]
-pub struct Server {
+pub struct Server<L> {
+    listener: Arc<L>,
     stop: oneshot::Sender<()>,
     closed: oneshot::Receiver<()>,
     task: JoinHandle<()>,
 }
 
-impl Server {
+impl<L: Listener> Server<L> {
     /// Answer on this listener, on the current runtime.
-    pub fn start<L, A, F>(listener: L, limits: Limits, answer: A) -> Self
+    pub fn start<A, F>(listener: L, limits: Limits, answer: A) -> Self
     where
-        L: Listener,
         A: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
         F: Future<Output = Response<Body>> + Send + 'static,
     {
         let (stop, stopped) = oneshot::channel();
         let (closing, closed) = oneshot::channel();
-        let task = tokio::spawn(serve(listener, limits, answer, stopped, closing));
-        Self { stop, closed, task }
+        let listener = Arc::new(listener);
+        let task = tokio::spawn(serve(listener.clone(), limits, answer, stopped, closing));
+        Self { listener, stop, closed, task }
+    }
+
+    /// What it listens on.
+    pub fn listener(&self) -> &L {
+        &self.listener
     }
 
     /// Close the listener and wait until its address is free; the answers under way are finished.
     pub async fn close(self) {
-        drop(self.stop);
+        drop((self.stop, self.listener));
         // The sender is used or dropped, and either way the listener is closed.
         let _ = self.closed.await;
     }
 
     /// Close the listener and wait until the answers under way are finished, too.
     pub async fn finish(self) {
-        drop(self.stop);
+        drop((self.stop, self.listener));
         let _ = self.task.await;
+    }
+
+    /// Accept nobody any more, finish the answers under way, and give the listener back: who comes from here on waits in
+    /// its queue, and so a slow client is not waited for.
+    pub async fn retire(self) -> Arc<L> {
+        drop(self.stop);
+        let _ = timeout(RETIREMENT, self.task).await;
+        self.listener
     }
 }
 
 async fn serve<L, A, F>(
-    listener: L,
+    listener: Arc<L>,
     limits: Limits,
     answer: A,
     mut stopped: oneshot::Receiver<()>,
@@ -159,12 +179,14 @@ where
     F: Future<Output = Response<Body>>,
 {
     let began = Instant::now();
+    let closing = leave.clone();
     let service = service_fn(move |request| {
         let answered = answer(request);
+        let closing = closing.clone();
         async move {
             let mut response = answered.await;
             response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-            if limits.life.is_some_and(|life| began.elapsed() > life / 2) {
+            if limits.life.is_some_and(|life| began.elapsed() > life / 2) || closing.has_changed().is_err() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(response)
@@ -181,6 +203,11 @@ where
         tokio::select! {
             ended = &mut connection => ended,
             _ = leave.changed() => {
+                if let Some(patience) = limits.last_question
+                    && let Ok(ended) = timeout(patience, &mut connection).await
+                {
+                    return ended;
+                }
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }

@@ -5,6 +5,7 @@ pub use perform::{Edge, Parts, Sources};
 
 mod perform;
 
+pub mod handover;
 pub mod signals;
 pub mod systemd;
 

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use crate::config::{Config, Layers, RegistryAuth, SecretsAs};
@@ -115,6 +116,11 @@ impl Edge {
             secrets: Mutex::default(),
             login: Mutex::default(),
         }
+    }
+
+    /// Closes the readiness endpoint without leaving its address.
+    pub async fn leave_endpoint(&self) -> Option<Arc<TcpListener>> {
+        self.endpoint.lock().await.leave().await
     }
 
     /// One attempt at one effect.
@@ -232,7 +238,8 @@ impl Edge {
                 self.engine.signal(&id, &signal).await?;
                 Event::AppSignalled
             }
-            Effect::Cancel(_) | Effect::Exit(_) => Event::Woke, // the driver's own
+            // the driver's own
+            Effect::Cancel(_) | Effect::Exit(_) | Effect::HandOver | Effect::RefuseHandover(_) => Event::Woke,
         })
     }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use nix::sys::signal::{SigSet, Signal as Posix};
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
 use crate::event::Signal;
@@ -14,9 +15,16 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// From here on these signals no longer end the process by themselves. Needs a runtime.
+    /// From here on these signals no longer end the process by themselves, and one that was held back comes. Needs a runtime.
     pub fn new() -> io::Result<Self> {
-        Ok(Self { term: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        let signals = Self { term: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
+        both().thread_unblock()?;
+        Ok(signals)
+    }
+
+    /// Holds them back until the next agent listens, in this very process: a signal in between would end it, or be lost.
+    pub fn hold_back() -> io::Result<()> {
+        Ok(both().thread_block()?)
     }
 
     /// The next signal. Cancel-safe; pends for ever where no signal can come any more.
@@ -29,11 +37,15 @@ impl Signals {
     }
 }
 
+fn both() -> SigSet {
+    SigSet::from_iter([Posix::SIGTERM, Posix::SIGINT])
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use nix::sys::signal::{Signal as Posix, raise};
+    use nix::sys::signal::raise;
     use tokio::time::timeout;
 
     use super::*;

@@ -20,7 +20,7 @@ use hyper::body::{Frame, Incoming};
 use serde::Deserialize;
 use tokio::net::{UnixListener, UnixSocket};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use crate::edge::http_server::{Body, Limits, Server, json, sentence, stream_of, whole};
@@ -32,8 +32,9 @@ pub const FILE: &str = "berth.sock";
 /// The lock's name in the run directory.
 const LOCK: &str = "berth.lock";
 
-/// Only root gets here; the bounds are against scripts that forget to hang up.
-const LIMITS: Limits = Limits { connections: 64, head: Duration::from_secs(10), life: None };
+/// Only root gets here; the bounds are against scripts that forget to hang up. Nobody is waited for at the end, so that who
+/// hears the last event does not go on before the process has ended.
+const LIMITS: Limits = Limits { connections: 64, head: Duration::from_secs(10), life: None, last_question: None };
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: u32 = 64;
 /// The longest body of a request.
@@ -41,13 +42,21 @@ const BODY_BYTES: usize = 4096;
 /// For whoever follows the events to hear the last of them; one that does not read has had its time.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// Why a request is not taken.
+const LEAVING: &str = "the agent is busy or leaving";
+
 /// What somebody on the instance asks of the agent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Request {
     /// `POST /v1/drain`
     Drain {
         /// Why, in the asker's words.
         reason: Option<String>,
+    },
+    /// `POST /v1/handover`
+    Handover {
+        /// Whether there is one, and why not.
+        answer: oneshot::Sender<Result<(), &'static str>>,
     },
 }
 
@@ -74,13 +83,13 @@ pub struct Socket {
 /// The socket at work. Dropped, it is closed and its file is gone.
 #[derive(Debug)]
 pub struct Serving {
-    server: Server,
-    _held: Held,
+    server: Server<UnixListener>,
+    held: Held,
 }
 
-/// The name in the run directory, and the right to it.
+/// The name in the run directory, and the right to it, until it is dropped.
 #[derive(Debug)]
-struct Held {
+pub struct Held {
     path: PathBuf,
     _lock: File,
 }
@@ -145,14 +154,16 @@ impl Socket {
     /// Answer.
     pub fn serve(self, doors: Doors) -> Serving {
         let server = Server::start(self.listener, LIMITS, move |request| answer(request, doors.clone()));
-        Serving { server, _held: self.held }
+        Serving { server, held: self.held }
     }
 }
 
 impl Serving {
     /// Ends, once those who follow the events have heard the last: the process goes next, and takes what was not sent along.
-    pub async fn finish(self) {
+    /// The name is still this agent's own.
+    pub async fn finish(self) -> Held {
         let _ = timeout(FAREWELL, self.server.finish()).await;
+        self.held
     }
 }
 
@@ -175,10 +186,12 @@ async fn answer(request: http::Request<Incoming>, doors: Doors) -> Response<Body
             None => sentence(StatusCode::SERVICE_UNAVAILABLE, "the agent is leaving"),
         },
         (&Method::POST, "/v1/drain") => drain(request, &doors.requests).await,
-        (_, "/v1/status" | "/v1/events" | "/v1/drain") => {
-            sentence(StatusCode::METHOD_NOT_ALLOWED, "GET /v1/status, GET /v1/events, POST /v1/drain")
-        }
-        _ => sentence(StatusCode::NOT_FOUND, "there are /v1/status, /v1/events and /v1/drain"),
+        (&Method::POST, "/v1/handover") => handover(&doors.requests).await,
+        (_, "/v1/status" | "/v1/events" | "/v1/drain" | "/v1/handover") => sentence(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "GET /v1/status, GET /v1/events, POST /v1/drain, POST /v1/handover",
+        ),
+        _ => sentence(StatusCode::NOT_FOUND, "there are /v1/status, /v1/events, /v1/drain and /v1/handover"),
     }
 }
 
@@ -215,7 +228,19 @@ async fn drain(request: http::Request<Incoming>, requests: &mpsc::Sender<Request
     let reason = reason.filter(|reason| !reason.trim().is_empty());
     match requests.try_send(Request::Drain { reason }) {
         Ok(()) => whole(StatusCode::ACCEPTED, "application/json", "{\"accepted\":\"drain\"}\n"),
-        Err(_) => sentence(StatusCode::SERVICE_UNAVAILABLE, "the agent is busy or leaving"),
+        Err(_) => sentence(StatusCode::SERVICE_UNAVAILABLE, LEAVING),
+    }
+}
+
+async fn handover(requests: &mpsc::Sender<Request>) -> Response<Body> {
+    let (answer, answered) = oneshot::channel();
+    match requests.try_send(Request::Handover { answer }) {
+        Ok(()) => match answered.await {
+            Ok(Ok(())) => whole(StatusCode::ACCEPTED, "application/json", "{\"accepted\":\"handover\"}\n"),
+            Ok(Err(why)) => sentence(StatusCode::CONFLICT, why),
+            Err(_) => sentence(StatusCode::SERVICE_UNAVAILABLE, LEAVING),
+        },
+        Err(_) => sentence(StatusCode::SERVICE_UNAVAILABLE, LEAVING),
     }
 }
 
@@ -350,6 +375,43 @@ mod tests {
         assert_eq!(heard, ["{\"lagged\":3}", "3", "4", "5", "6"]);
     }
 
+    async fn drain_asked(agent: &mut Agent) -> Option<String> {
+        match agent.requests.recv().await {
+            Some(Request::Drain { reason }) => reason,
+            other => panic!("{other:?} is no drain"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_handover_is_answered_by_who_decides() {
+        let mut agent = agent();
+        let run_dir = agent.run_dir.path().to_owned();
+        for (said, heard) in [
+            (Some(Ok(())), None),
+            (Some(Err("not today")), Some("the agent answered /v1/handover with 409 Conflict: not today")),
+            (None, Some("the agent answered /v1/handover with 503 Service Unavailable: the agent is busy or leaving")),
+        ] {
+            let decide = async {
+                let Some(Request::Handover { answer }) = agent.requests.recv().await else { panic!("no handover") };
+                if let Some(said) = said {
+                    answer.send(said).unwrap();
+                }
+            };
+            let (answered, ()) = tokio::join!(socket_client::handover(&run_dir), decide);
+            assert_eq!(answered.err().map(|error| error.to_string()).as_deref(), heard);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_name_stays_until_it_is_let_go_of() {
+        let mut agent = agent();
+        let name = agent.serving.take().unwrap().finish().await;
+        assert!(agent.run_dir.path().join(FILE).exists());
+        assert!(matches!(socket_client::status(agent.run_dir.path()).await, Err(ClientError::NotRunning(_))));
+        drop(name);
+        assert!(!agent.run_dir.path().join(FILE).exists());
+    }
+
     #[tokio::test]
     async fn a_drain_is_handed_on_with_its_reason() {
         let mut agent = agent();
@@ -357,11 +419,11 @@ mod tests {
         let hostile = "\"},\n\u{1b}[2J{\"reason\":\"é\u{0}";
         for reason in ["deploy", hostile] {
             socket_client::drain(&run_dir, Some(reason)).await.unwrap();
-            assert_eq!(agent.requests.recv().await, Some(Request::Drain { reason: Some(reason.into()) }));
+            assert_eq!(drain_asked(&mut agent).await, Some(reason.into()));
         }
         for nothing in [None, Some(" ")] {
             socket_client::drain(&run_dir, nothing).await.unwrap();
-            assert_eq!(agent.requests.recv().await, Some(Request::Drain { reason: None }));
+            assert_eq!(drain_asked(&mut agent).await, None);
         }
         // Nobody has taken it yet, and there is room for one.
         socket_client::drain(&run_dir, None).await.unwrap();

@@ -64,6 +64,11 @@ pub async fn drain(run_dir: &Path, reason: Option<&str>) -> Result<(), ClientErr
     post(run_dir, path, &json!({ "reason": reason }).to_string()).await.map(drop)
 }
 
+/// `POST /v1/handover`
+pub async fn handover(run_dir: &Path) -> Result<(), ClientError> {
+    post(run_dir, "/v1/handover", "").await.map(drop)
+}
+
 /// The whole answer to one GET.
 pub async fn get(run_dir: &Path, path: &'static str) -> Result<Bytes, ClientError> {
     whole(run_dir, Request::get(path), path, "").await

@@ -1,8 +1,11 @@
 //! What systemd is told (`sd_notify(3)`). Without `NOTIFY_SOCKET` nothing is told to nobody.
 
+use std::net::TcpListener;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use listenfd::ListenFd;
 use sd_notify::NotifyState;
 use tokio::sync::watch;
 
@@ -15,6 +18,31 @@ const IDLE: Duration = Duration::from_secs(3600);
 
 /// systemd shows the status on one line of `systemctl status`.
 const STATUS_BYTES: usize = 200;
+
+/// What the readiness endpoint's listener is called in systemd's file descriptor store.
+const LISTENER: &str = "listen";
+
+/// The readiness endpoint's listener of the agent before this one: out of systemd's file descriptor store
+/// (`sd_listen_fds(3)`), or handed over by that agent itself (handover.rs).
+pub fn inherited_listener() -> Option<TcpListener> {
+    let mut passed = ListenFd::from_env();
+    let taken = (0..passed.len()).find_map(|at| passed.take_tcp_listener(at).transpose());
+    taken?.inspect_err(|error| tracing::warn!(%error, "what was passed is no listener")).ok()
+}
+
+/// From here on systemd keeps this listener, and passes it to the next agent; a probe that comes while none lives waits in
+/// its queue. To give the same listener again changes nothing.
+pub fn keep_listener(listener: impl AsFd) {
+    let state = [NotifyState::FdStore, NotifyState::FdName(LISTENER)];
+    if let Err(error) = sd_notify::notify_with_fds(&state, &[listener.as_fd()]) {
+        tracing::debug!(%error, "systemd does not keep the listener");
+    }
+}
+
+/// systemd lets go of the listener, before its address is left.
+pub fn forget_listener() {
+    tell(&[NotifyState::FdStoreRemove, NotifyState::FdName(LISTENER)]);
+}
 
 /// The agent runs; whether the app is ready, `/ready` says.
 pub fn ready() {

@@ -85,7 +85,7 @@ impl World {
             Effect::CheckSecrets(_) => Event::SecretsChecked { changed: false },
             Effect::SignalApp { .. } => Event::AppSignalled,
             Effect::SayLastWords(_) => Event::LastWordsSaid,
-            Effect::Cancel(_) | Effect::Exit(_) => return None,
+            Effect::Cancel(_) | Effect::Exit(_) | Effect::HandOver | Effect::RefuseHandover(_) => return None,
         })
     }
 
