@@ -20,6 +20,7 @@ use crate::edge::door::Door;
 use crate::edge::engine::Engine;
 use crate::edge::http::Http;
 use crate::edge::imds::Imds;
+use crate::edge::metadata_block::MetadataBlock;
 use crate::edge::signals::Signals;
 use crate::edge::socket::{Doors, Socket};
 use crate::edge::{Edge, Parts, Sources, systemd};
@@ -79,6 +80,7 @@ async fn begin(global: &Global, run: &Run, started: Instant) -> Result<Outcome, 
     let (tell, notices) = mpsc::channel(QUEUE);
     let edge = Arc::new(Edge::new(Parts {
         aws: Aws::new(http, imds.clone(), &env),
+        block: MetadataBlock::new(&global.run_dir(), imds.base()),
         imds,
         engine: Engine::new(env("DOCKER_HOST").as_deref())?,
         delivery: Delivery::new(&global.run_dir()),

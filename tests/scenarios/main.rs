@@ -13,6 +13,7 @@ mod drain;
 mod failures;
 mod forms;
 mod hook;
+mod metadata;
 mod real_images;
 mod restart;
 mod secrecy;

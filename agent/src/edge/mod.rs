@@ -36,4 +36,7 @@ pub mod deliver;
 pub mod engine;
 pub mod probe;
 
+pub mod iptables;
+pub mod metadata_block;
+
 pub mod console;
