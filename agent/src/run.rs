@@ -21,6 +21,7 @@ use crate::edge::engine::Engine;
 use crate::edge::handover;
 use crate::edge::http::Http;
 use crate::edge::imds::Imds;
+use crate::edge::metadata_block::MetadataBlock;
 use crate::edge::signals::Signals;
 use crate::edge::socket::{Doors, Socket};
 use crate::edge::{Edge, Parts, Sources, systemd};
@@ -84,6 +85,7 @@ async fn begin(global: &Global, run: &Run, started: Instant) -> Result<Outcome, 
     let own = own_binary().map_err(BeginError::Binary)?;
     let edge = Arc::new(Edge::new(Parts {
         aws: Aws::new(http, imds.clone(), &env),
+        block: MetadataBlock::new(&global.run_dir(), imds.base()),
         imds,
         engine: Engine::new(env("DOCKER_HOST").as_deref())?,
         delivery: Delivery::new(&global.run_dir()),

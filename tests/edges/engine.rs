@@ -4,12 +4,15 @@ pub(crate) use bench::engine;
 
 mod bench;
 mod stock;
+mod street;
 
 mod answers;
 mod connections;
 mod containers;
 mod keys;
+mod metadata_block;
 mod probes;
 mod pulls;
+mod restarted;
 mod rotation;
 mod secrets;

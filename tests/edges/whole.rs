@@ -10,6 +10,7 @@ use berth::edge::deliver::Delivery;
 use berth::edge::door::Door;
 use berth::edge::http::Http;
 use berth::edge::imds::Imds;
+use berth::edge::metadata_block::MetadataBlock;
 use berth::edge::{Edge, Parts, Sources};
 use berth::effect::Effect;
 use berth::event::Event;
@@ -19,6 +20,12 @@ use tokio::sync::{mpsc, watch};
 
 /// An edge as one process of the agent has it, which knows who it is.
 pub(crate) async fn edge(world: &World, delivery: &Delivery) -> Edge {
+    let block = MetadataBlock::new(&world.run_dir(), &world.imds.endpoint());
+    edge_with(world, delivery, block).await
+}
+
+/// The same, which keeps containers from other addresses.
+pub(crate) async fn edge_with(world: &World, delivery: &Delivery, block: MetadataBlock) -> Edge {
     let http = Http::default();
     let imds = Imds::at(&world.imds.endpoint().parse().unwrap(), http.clone());
     let endpoint = world.aws.endpoint();
@@ -26,6 +33,7 @@ pub(crate) async fn edge(world: &World, delivery: &Delivery) -> Edge {
     let (_, published) = watch::channel(Arc::new(Published::default()));
     let edge = Edge::new(Parts {
         aws: Aws::new(http, imds.clone(), &env),
+        block,
         imds,
         engine: crate::engine::engine(),
         delivery: delivery.clone(),

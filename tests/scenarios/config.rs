@@ -130,13 +130,3 @@ async fn a_fault_on_the_command_line_is_told_before_anything_is_asked() {
     assert!(agent.log_text().contains("did you mean `port`"), "{}", agent.log_text());
     assert_eq!(world.journal.text(), "");
 }
-
-#[tokio::test]
-async fn a_key_whose_behaviour_is_still_to_come_is_refused_with_a_sentence() {
-    let world = World::start().await;
-    let image = world.app_image().by_tag();
-    world.user_data(&format!("berth image={image} port=0:8080 imds=block"));
-    let agent = world.launch(BERTH.as_ref()).await;
-    assert_eq!(agent.exit_within(SOON).await, 2);
-    assert!(agent.log_text().contains("`imds`"), "{}", agent.log_text());
-}

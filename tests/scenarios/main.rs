@@ -14,6 +14,7 @@ mod failures;
 mod forms;
 mod handover;
 mod hook;
+mod metadata;
 mod real_images;
 mod restart;
 mod secrecy;

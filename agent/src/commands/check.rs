@@ -192,9 +192,7 @@ fn reference(secret: &SecretRef) -> String {
 
 fn notes(layers: &Layers) -> Vec<String> {
     let more = layers.pointer_name().map(|pointer| format!("more keys come from {pointer}, which is not read here"));
-    let not_yet =
-        layers.not_yet().into_iter().map(|(key, sentence)| format!("`{key}` is refused by `berth run`: {sentence}"));
-    more.into_iter().chain(not_yet).collect()
+    more.into_iter().collect()
 }
 
 #[cfg(test)]

@@ -12,16 +12,6 @@ impl Layers {
         if faults.is_empty() { Ok(config) } else { Err(faults) }
     }
 
-    /// The config for `berth run`: as [`Layers::believe`], and keys that this version does not act on are faults too.
-    pub fn believe_for_run(&self) -> Result<Config, Faults> {
-        let (config, mut faults) = self.believe_in_part();
-        for (key, sentence) in self.not_yet() {
-            faults.add(self.place(key), Some(key), || sentence);
-        }
-        faults.sort();
-        if faults.is_empty() { Ok(config) } else { Err(faults) }
-    }
-
     /// The config as far as it can be believed. Without an `image` it has none; that is a fault.
     fn believe_in_part(&self) -> (Config, Faults) {
         let (config, mut faults) = self.believe_what_is_written(false);
@@ -342,18 +332,6 @@ mod tests {
             command line word 3: `prot`: unknown key, did you mean `port`?
             command line word 4: `port`: is not a port like `8080`, `80:8080` or `127.0.0.1:80:8080/udp`"#]]
         .assert_eq(&layers.believe().unwrap_err().to_string());
-    }
-
-    #[test]
-    fn keys_that_this_version_does_not_act_on_are_refused_for_a_run() {
-        let mut layers = Layers::new();
-        layers.add_user_data(b"berth image=x:1 drain.settle=1s imds=block");
-        assert!(layers.believe().is_ok());
-        expect![[r#"
-            user-data line 1 column 33: `imds`: this version cannot keep the container from the instance metadata"#]]
-        .assert_eq(&layers.believe_for_run().unwrap_err().to_string());
-        layers.add_words(&["imds=allow".into()]);
-        assert_eq!(layers.not_yet(), []);
     }
 
     #[test]

@@ -22,8 +22,8 @@ fn read(bytes: &[u8]) -> String {
     layers.add_user_data(bytes);
     layers.add_pointed(&Pointer::Ssm("/x".into()), bytes);
     layers.add_words(&[String::from_utf8_lossy(bytes).into_owned()]);
-    let _ = (layers.pointer(), layers.listen(), layers.not_yet(), layers.rows());
-    layers.believe_for_run().map_or_else(|faults| faults.to_string(), |config| config.fingerprint())
+    let _ = (layers.pointer(), layers.listen(), layers.rows());
+    layers.believe().map_or_else(|faults| faults.to_string(), |config| config.fingerprint())
 }
 
 proptest! {

@@ -39,7 +39,6 @@ mod believe;
 mod defaults;
 mod derived;
 mod keys;
-mod not_yet;
 mod shown;
 mod together;
 mod words;

@@ -2,7 +2,7 @@
 
 use super::fault::Faults;
 use super::layers::Layers;
-use super::{Config, Health, Port, SecretsAs};
+use super::{Config, Health, ImdsAccess, Port, SecretsAs};
 
 impl Layers {
     /// What is written and needs something that is not.
@@ -37,6 +37,17 @@ impl Layers {
             }
             if config.network.as_deref() == Some("host") && port.host != port.container {
                 fault(ports, "on the host's network a port is the same on both sides");
+            }
+        }
+        if config.imds == ImdsAccess::Block {
+            match config.network.as_deref() {
+                Some("host") => {
+                    fault("imds", "`block` cannot keep a container on the host's network from the metadata")
+                }
+                Some(network) if network.starts_with("container:") => {
+                    fault("imds", "`block` cannot keep a container on another container's network from the metadata");
+                }
+                _ => {}
             }
         }
         if config.restart.backoff > config.restart.backoff_max {
@@ -88,6 +99,18 @@ mod tests {
             (
                 "port=80:81 network=host",
                 expect!["user-data line 1 column 17: `port`: on the host's network a port is the same on both sides"],
+            ),
+            (
+                "imds=block network=host",
+                expect![
+                    "user-data line 1 column 17: `imds`: `block` cannot keep a container on the host's network from the metadata"
+                ],
+            ),
+            (
+                "imds=block network=container:x",
+                expect![
+                    "user-data line 1 column 17: `imds`: `block` cannot keep a container on another container's network from the metadata"
+                ],
             ),
             (
                 "health=/x",
@@ -163,6 +186,8 @@ mod tests {
             "port=9911/udp",
             "port=80 network=host health=/x",
             "health=tcp:5432",
+            "imds=block network=none",
+            "imds=block network=own privileged=true",
             "health=http://127.0.0.1:1/ restart.backoff=1m",
         ] {
             let mut layers = Layers::new();

@@ -160,7 +160,7 @@ pub(super) static SECTIONS: &[Section] = &[
             words("log_opt.NAME", "an option of the log driver", &["log_opt.awslogs-group=/prod/api"]),
             words(
                 "imds",
-                "`allow` or `block`: keep the container from the instance metadata, and so from the instance role",
+                "`allow` or `block`: keep the container from the instance metadata, and so from the instance role; not with `network=host` or `container:NAME`; see below",
                 &["block"],
             ),
         ],

@@ -37,4 +37,7 @@ pub mod deliver;
 pub mod engine;
 pub mod probe;
 
+pub mod iptables;
+pub mod metadata_block;
+
 pub mod console;

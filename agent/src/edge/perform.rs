@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use crate::config::{Config, Layers, RegistryAuth, SecretsAs};
+use crate::config::{Config, ImdsAccess, Layers, RegistryAuth, SecretsAs};
 use crate::edge::autoscaling::{self, Answer};
 use crate::edge::aws::{Aws, AwsError};
 use crate::edge::console::{Console, ConsoleError};
@@ -23,11 +23,12 @@ use crate::edge::endpoint::BindError;
 use crate::edge::engine::{Engine, EngineError, Login, Mounted};
 use crate::edge::imds::{Imds, ImdsError};
 use crate::edge::membership::{self, Named};
+use crate::edge::metadata_block::{BlockError, MetadataBlock};
 use crate::edge::probe::probe;
 use crate::edge::secret::Secret;
 use crate::edge::secrets::{self, SecretsError};
 use crate::edge::systemd;
-use crate::effect::{Creation, Effect, Job};
+use crate::effect::{ContainerId, Creation, Effect, FoundContainer, Job};
 use crate::event::Event;
 use crate::fault::{Class, Fault};
 
@@ -48,6 +49,7 @@ pub struct Edge {
     aws: Aws,
     engine: Engine,
     delivery: Delivery,
+    block: MetadataBlock,
     console: Console,
     sources: Sources,
     /// berth's own binary, for the shim.
@@ -69,6 +71,8 @@ pub struct Parts {
     pub engine: Engine,
     /// Where secrets are put.
     pub delivery: Delivery,
+    /// Who is kept from the instance metadata.
+    pub block: MetadataBlock,
     /// Where last words go.
     pub console: Console,
     /// Where the config comes from.
@@ -91,7 +95,7 @@ macro_rules! faults_from {
     )+};
 }
 
-faults_from!(ImdsError, AwsError, EngineError, DeliverError, LoginError, SecretsError, BindError);
+faults_from!(ImdsError, AwsError, EngineError, DeliverError, BlockError, LoginError, SecretsError, BindError);
 
 impl From<ConsoleError> for Fault {
     fn from(error: ConsoleError) -> Self {
@@ -107,6 +111,7 @@ impl Edge {
             aws: parts.aws,
             engine: parts.engine,
             delivery: parts.delivery,
+            block: parts.block,
             console: parts.console,
             sources: parts.sources,
             binary: parts.binary,
@@ -156,7 +161,9 @@ impl Edge {
                 Event::EngineAnswered
             }
             Effect::FindContainers { name, instance_id } => {
-                Event::ContainersFound(self.engine.find_containers(&name, &instance_id).await?)
+                let found = self.engine.find_containers(&name, &instance_id).await?;
+                self.look_after_blocks(&found).await?;
+                Event::ContainersFound(found)
             }
             Effect::ResolveDigest(image) => {
                 let login = self.login();
@@ -174,6 +181,9 @@ impl Edge {
             Effect::StartContainer { id, config } => {
                 if config.has_secrets() {
                     self.delivery.write(&config.container_name(), config.secrets_as, &hold(&self.secrets))?;
+                }
+                if config.imds == ImdsAccess::Block {
+                    self.keep_from_metadata(&id).await?;
                 }
                 Event::ContainerStarted(Box::new(self.engine.start(&id).await?))
             }
@@ -196,6 +206,7 @@ impl Edge {
                 if let Some(name) = self.engine.remove(&id).await? {
                     self.delivery.forget(&name)?;
                 }
+                self.block.lift(&id).await?;
                 Event::ContainerRemoved
             }
             Effect::FindGroup { group, launch_hook, terminate_hook } => {
@@ -275,7 +286,7 @@ impl Edge {
             let text = secrets::config_pointer(&self.aws, &pointer.secret_ref()).await?;
             layers.add_pointed(&pointer, &text);
         }
-        layers.believe_for_run().map_err(|faults| Fault::new(Class::Misconfigured, faults.to_string()))
+        layers.believe().map_err(|faults| Fault::new(Class::Misconfigured, faults.to_string()))
     }
 
     async fn log_in(&self, config: &Config) -> Result<Option<RegistryCredentials>, Fault> {
@@ -288,7 +299,7 @@ impl Edge {
         })
     }
 
-    async fn create(&self, creation: &Creation) -> Result<crate::effect::ContainerId, Fault> {
+    async fn create(&self, creation: &Creation) -> Result<ContainerId, Fault> {
         let config = &creation.config;
         if !config.has_secrets() {
             return Ok(self.engine.create(creation, Mounted::Nothing).await?);
@@ -299,6 +310,28 @@ impl Edge {
             SecretsAs::Files => Mounted::Files { directory: &directory },
         };
         Ok(self.engine.create(creation, mounted).await?)
+    }
+
+    /// Before a start there is nobody in the container yet, so nobody has a moment to ask the metadata in.
+    async fn keep_from_metadata(&self, id: &ContainerId) -> Result<(), Fault> {
+        // One that is gone has nobody to keep; starting it will say so.
+        if let Some(bridges) = self.engine.bridges(id).await? {
+            self.block.hold(id, &bridges).await?;
+        }
+        Ok(())
+    }
+
+    /// What an earlier agent held is held on for a container that runs, since it may be adopted, and let go of for one that is gone.
+    async fn look_after_blocks(&self, found: &[FoundContainer]) -> Result<(), Fault> {
+        for id in self.block.held()? {
+            match found.iter().find(|container| container.id == id) {
+                Some(container) if container.running.is_some() => self.keep_from_metadata(&id).await?,
+                // It has nobody in it, and its start will look again.
+                Some(_) => {}
+                None => self.block.lift(&id).await?,
+            }
+        }
+        Ok(())
     }
 
     /// Fetches the secrets again; whether any differs from what is delivered. That, and not what this process fetched before, is

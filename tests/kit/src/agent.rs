@@ -43,7 +43,8 @@ impl<'a> Launch<'a> {
             ("DOCKER_HOST".into(), world.engine.host().into()),
             ("BERTH_LOG".into(), "trace".into()),
             ("HOME".into(), world.home().into_os_string()),
-            ("PATH".into(), "/usr/bin:/bin".into()),
+            // As systemd has it for a service.
+            ("PATH".into(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into()),
         ]);
         let listen = (Ipv4Addr::LOCALHOST, 0).into();
         Self { world, berth: berth.into(), listen, arguments: Vec::new(), environment, systemd: None }

@@ -10,7 +10,7 @@ use bollard::models::{
 };
 
 use super::error::EngineError;
-use crate::config::{Config, Gpus, Port, Volume};
+use crate::config::{Config, Gpus, ImdsAccess, Port, Volume};
 use crate::effect::Creation;
 use crate::shim;
 
@@ -147,7 +147,7 @@ fn command(creation: &Creation, mounted: Mounted<'_>) -> Result<(Said, Said), En
     Ok((said, config.command.clone()))
 }
 
-/// The plain environment: berth's four variables, unless the config sets them.
+/// The plain environment: berth's own variables, unless the config sets them.
 fn environment(creation: &Creation) -> Vec<String> {
     let Creation { config, identity, .. } = creation;
     let version = config.version();
@@ -157,6 +157,10 @@ fn environment(creation: &Creation) -> Vec<String> {
         ("BERTH_INSTANCE_ID", &identity.instance_id),
         ("BERTH_AZ", &identity.availability_zone),
     ]);
+    if config.imds == ImdsAccess::Block {
+        // The AWS SDKs then do not wait for what cannot answer (AWS SDKs and Tools reference guide, "IMDS credential provider").
+        variables.insert("AWS_EC2_METADATA_DISABLED", "true");
+    }
     variables.extend(config.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     variables.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
 }

@@ -55,6 +55,16 @@ pub enum EngineError {
     /// Neither the config nor the image says what to run.
     #[error("{0} has no ENTRYPOINT and no CMD, and the config has no command")]
     NoCommand(String),
+    /// The container is on a network that is no bridge of this host.
+    #[error(
+        "imds=block cannot be kept on the network {network:?} ({driver}): it takes one that is a bridge of this host, or `none`"
+    )]
+    NoBridge {
+        /// The network.
+        network: String,
+        /// Its driver.
+        driver: String,
+    },
     /// The command in the container took too long.
     #[error("it took longer than {} s", .0.as_secs_f32())]
     TooLong(Duration),
@@ -64,7 +74,9 @@ impl EngineError {
     /// What to do about it.
     pub fn class(&self) -> Class {
         match self {
-            Self::NoSocket(_) | Self::UnreadableLogin(_) | Self::NoCommand(_) => Class::Misconfigured,
+            Self::NoSocket(_) | Self::UnreadableLogin(_) | Self::NoCommand(_) | Self::NoBridge { .. } => {
+                Class::Misconfigured
+            }
             Self::Refused { class, .. } | Self::NoAnswer { class, .. } => *class,
             // Its holder may be on the way out.
             Self::NameTaken(_) => Class::Transient,

@@ -1,7 +1,7 @@
 //! The Docker Engine on its unix socket, from API 1.41 (Docker 20.10) on, in the words of API 1.44.
 //!
 //! `login` the credentials' header · `image` what the engine and the registry have · `pull` · `create` what a container is
-//! made of · `running` what an inspection tells · `container` its life · `exec` a command in it · `connections` who is connected to it · `error` what a no means.
+//! made of · `running` what an inspection tells · `container` its life · `network` how its packets come in · `exec` a command in it · `connections` who is connected to it · `error` what a no means.
 //!
 //! Requests carry no API version, so the engine answers in its newest; only fields that all of them have are read.
 
@@ -25,6 +25,7 @@ mod create;
 mod connections;
 mod container;
 mod exec;
+mod network;
 mod running;
 
 mod error;
