@@ -50,12 +50,12 @@ pub struct Imds {
 impl Imds {
     pub(crate) fn new(
         instance: &Instance<'_>,
+        reserved: Reserved,
         credentials: Arc<Credentials>,
         journal: Journal,
         faults: Faults,
         runtime: Handle,
     ) -> Self {
-        let reserved = Reserved::new();
         let imds = Self {
             address: reserved.address,
             items: Mutex::default(),

@@ -1,7 +1,7 @@
 //! The pull side of a Docker Registry (HTTP API v2): a real engine pulls from it over plain HTTP, since it is on loopback.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -72,8 +72,8 @@ impl Pushed {
 }
 
 impl Registry {
-    pub(crate) fn open(journal: Journal, faults: Faults, runtime: &Handle) -> Arc<Self> {
-        let reserved = Reserved::new();
+    pub(crate) fn open(address: Ipv4Addr, journal: Journal, faults: Faults, runtime: &Handle) -> Arc<Self> {
+        let reserved = Reserved::new((address, 0));
         let registry = Arc::new(Self { address: reserved.address, contents: Mutex::default(), journal, faults });
         reserved.open(runtime, Arc::clone(&registry));
         registry

@@ -1,8 +1,8 @@
-//! The HTTP/1.1 server under every fake: a port of its own on loopback, reserved first, opened later.
+//! The HTTP/1.1 server under every fake: a port of its own, reserved first, opened later.
 
 use std::convert::Infallible;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -25,16 +25,17 @@ pub(crate) trait Neighbour: Send + Sync + 'static {
     fn answer(&self, request: Request<Bytes>) -> impl Future<Output = Reply> + Send;
 }
 
-/// A port on loopback that is taken but refuses connections until it is opened.
+/// A port that is taken but refuses connections until it is opened.
 pub(crate) struct Reserved {
     socket: TcpSocket,
     pub(crate) address: SocketAddr,
 }
 
 impl Reserved {
-    pub(crate) fn new() -> Self {
+    /// Port 0: one that the kernel chooses.
+    pub(crate) fn new(address: impl Into<SocketAddr>) -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
-        socket.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a port on loopback");
+        socket.bind(address.into()).expect("a free port on an address of this network");
         let address = socket.local_addr().expect("a bound socket has an address");
         Self { socket, address }
     }

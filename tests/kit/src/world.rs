@@ -16,7 +16,7 @@
 //! containers, volumes and images are removed from the engine.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -49,6 +49,9 @@ pub const REGION: &str = "us-east-2";
 pub const ZONE: &str = "us-east-2a";
 /// The account of every world.
 pub const ACCOUNT: &str = "123456789012";
+
+/// Where EC2 has its metadata service: "Use the Instance Metadata Service to access instance metadata" of its user guide.
+pub const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 
 /// The world that a test runs the agent in.
 pub struct World {
@@ -90,6 +93,7 @@ pub struct WorldBuilder {
     pending: bool,
     imds_closed: bool,
     private_registry: bool,
+    address: Ipv4Addr,
 }
 
 impl WorldBuilder {
@@ -128,6 +132,14 @@ impl WorldBuilder {
         self
     }
 
+    /// The fakes listen on this address of the calling thread's network, for an agent on a machine of its own, and the metadata
+    /// service where EC2 has it. As a rule everything is on loopback, where the kit may start the agent.
+    #[must_use]
+    pub fn on(mut self, address: Ipv4Addr) -> Self {
+        self.address = address;
+        self
+    }
+
     /// Lets the world begin.
     pub async fn start(self) -> World {
         let (runtime, thread) = begin_thread();
@@ -136,7 +148,10 @@ impl WorldBuilder {
         let name = format!("app-{}", random_hex(8));
 
         let instance = Instance { id: &instance_id, region: REGION, zone: ZONE, account: ACCOUNT };
-        let imds = Imds::new(&instance, Arc::clone(&credentials), journal.clone(), faults.clone(), runtime.clone());
+        let metadata = if self.address.is_loopback() { (self.address, 0) } else { (METADATA, 80) };
+        let metadata = Reserved::new(metadata);
+        let imds =
+            Imds::new(&instance, metadata, Arc::clone(&credentials), journal.clone(), faults.clone(), runtime.clone());
         let imds = Arc::new(imds);
         let group = format!("{name}-asg");
         let in_group = self.hooks.is_some();
@@ -148,7 +163,7 @@ impl WorldBuilder {
             imds.start_listening();
         }
 
-        let reserved = Reserved::new();
+        let reserved = Reserved::new((self.address, 0));
         let aws = Arc::new(Aws {
             address: reserved.address,
             regions: Mutex::new(BTreeSet::from([REGION.to_owned()])),
@@ -161,7 +176,7 @@ impl WorldBuilder {
             autoscaling: Arc::clone(&autoscaling),
         });
         reserved.open(&runtime, Arc::clone(&aws));
-        let registry = Registry::open(journal.clone(), faults.clone(), &runtime);
+        let registry = Registry::open(self.address, journal.clone(), faults.clone(), &runtime);
         if self.private_registry {
             registry.require("AWS", &aws.ecr.password());
         }
@@ -209,6 +224,7 @@ impl World {
             pending: false,
             imds_closed: false,
             private_registry: false,
+            address: Ipv4Addr::LOCALHOST,
         }
     }
 
