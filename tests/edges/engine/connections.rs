@@ -137,6 +137,8 @@ async fn on_the_hosts_network_the_neighbours_clients_are_not_the_apps() {
         .creation(&image, |config| {
             config.network = Some("host".to_owned());
             config.env.insert("PORT".to_owned(), free.port().to_string());
+            config.ports =
+                vec![Port { host_ip: None, host: free.port(), container: free.port(), protocol: Protocol::Tcp }];
         })
         .await;
     let app = bench.run(&creation, None).await;

@@ -2,13 +2,14 @@
 //!
 //! A client's connection is one to a port that somebody in there listens on, and not from in there: what the app itself opened
 //! (to a database) and what asks over loopback (a health check) are not counted. An idle keep-alive connection is one: a request
-//! may be on its way in it. On the host's network only the ports that the container's own processes listen on count. UDP, so
-//! HTTP/3 too, knows no connections and is not seen.
+//! may be on its way in it. On the host's network, where others listen too, only the ports that the container exposes count. UDP,
+//! so HTTP/3 too, knows no connections and is not seen.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use bollard::query_parameters::InspectContainerOptions;
@@ -32,15 +33,15 @@ const CLOSING: u8 = 11;
 impl Engine {
     /// Counts the connections that the app's clients hold; none if the container does not run.
     pub async fn connections(&self, id: &ContainerId) -> Result<u32, EngineError> {
-        let Some(pid) = self.pid_of(id).await? else { return Ok(0) };
-        let container = id.0.clone();
+        let Some(app) = self.look_at(id).await? else { return Ok(0) };
+        let (container, pid) = (id.0.clone(), app.pid);
         // Milliseconds in the kernel, more with a great many sockets: the endpoint must answer meanwhile.
-        let counted = tokio::task::spawn_blocking(move || count(pid, &container)).await;
+        let counted = tokio::task::spawn_blocking(move || count(&app, &container)).await;
         match counted.unwrap_or_else(|error| Err(io::Error::other(error))) {
             Ok(count) => Ok(count),
             Err(source) => {
                 // What went away while it was looked at has no clients.
-                if self.pid_of(id).await? != Some(pid) {
+                if self.look_at(id).await?.is_none_or(|now| now.pid != pid) {
                     return Ok(0);
                 }
                 let class = match source.kind() {
@@ -52,31 +53,45 @@ impl Engine {
         }
     }
 
-    /// The first process of the container, none if it does not run.
-    async fn pid_of(&self, id: &ContainerId) -> Result<Option<i64>, EngineError> {
+    /// None if the container does not run.
+    async fn look_at(&self, id: &ContainerId) -> Result<Option<App>, EngineError> {
         let fail = |error| error::of(doing(), error, error::plain);
         let docker = self.within(SHORT).map_err(fail)?;
         match docker.inspect_container(&id.0, None::<InspectContainerOptions>).await {
-            Ok(inspected) => Ok(inspected.state.and_then(|state| state.pid).filter(|pid| *pid > 0)),
+            Ok(inspected) => {
+                let exposed = inspected.config.and_then(|config| config.exposed_ports).unwrap_or_default();
+                let ports = exposed.iter().filter_map(|port| port.strip_suffix("/tcp")?.parse().ok()).collect();
+                let pid = inspected.state.and_then(|state| state.pid).filter(|pid| *pid > 0);
+                Ok(pid.map(|pid| App { pid, ports }))
+            }
             Err(error) if error::is_not_found(&error) => Ok(None),
             Err(error) => Err(fail(error)),
         }
     }
 }
 
+/// A container that runs.
+struct App {
+    /// Its first process.
+    pid: i64,
+    /// What it exposes: the config's ports and those of the image.
+    ports: BTreeSet<u16>,
+}
+
 fn doing() -> String {
     "count the connections of the container".to_owned()
 }
 
-fn count(pid: i64, container: &str) -> io::Result<u32> {
-    let process = PathBuf::from(format!("/proc/{pid}"));
+fn count(app: &App, container: &str) -> io::Result<u32> {
+    let process = PathBuf::from(format!("/proc/{}", app.pid));
     if !is_of(&process, container)? {
         return Err(io::Error::other("the engine runs in another process namespace"));
     }
-    let network = |process: &Path| fs::read_link(process.join("ns/net"));
+    // Each network has tables of its own. `ns/net` would say it plainly, and `fd` who listens where, but only to who may trace the
+    // process: with that right the agent could read the memory of every process on the instance.
+    let network = |process: &Path| fs::metadata(process.join("net/tcp")).map(|table| table.ino());
     let on_host = network(&process)? == network(Path::new("/proc/self"))?;
-    let owned = if on_host { Some(sockets_of(container, &process)?) } else { None };
-    let mut census = Census { owned, ..Census::default() };
+    let mut census = Census { only: on_host.then(|| app.ports.clone()), ..Census::default() };
     census.read(File::open(process.join("net/tcp"))?)?;
     match File::open(process.join("net/tcp6")) {
         Ok(table) => census.read(table)?,
@@ -91,31 +106,11 @@ fn is_of(process: &Path, container: &str) -> io::Result<bool> {
     Ok(!container.is_empty() && fs::read_to_string(process.join("cgroup"))?.contains(container))
 }
 
-/// The inodes of all sockets that the container's processes hold. The first process must let itself be looked at; others may
-/// have gone meanwhile.
-fn sockets_of(container: &str, first: &Path) -> io::Result<BTreeSet<u64>> {
-    let mut inodes = sockets(first)?;
-    for entry in fs::read_dir("/proc")?.flatten() {
-        let is_process = entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit);
-        if is_process && is_of(&entry.path(), container).unwrap_or(false) {
-            inodes.extend(sockets(&entry.path()).unwrap_or_default());
-        }
-    }
-    Ok(inodes)
-}
-
-/// The inodes of the sockets that a process holds: its descriptors lead to `socket:[INODE]`.
-fn sockets(process: &Path) -> io::Result<BTreeSet<u64>> {
-    let inode = |target: PathBuf| target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok();
-    let links = fs::read_dir(process.join("fd"))?.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
-    Ok(links.filter_map(inode).collect())
-}
-
 /// The sockets of one network namespace.
 #[derive(Debug, Default)]
 struct Census {
-    /// The only sockets that count as listening, if not all do.
-    owned: Option<BTreeSet<u64>>,
+    /// The only ports that count, if not all do.
+    only: Option<BTreeSet<u16>>,
     listening: BTreeSet<u16>,
     /// Connections from elsewhere, by the port on this side.
     open: BTreeMap<u16, u32>,
@@ -134,7 +129,7 @@ impl Census {
 
     fn take(&mut self, socket: &Socket) {
         if socket.state == LISTEN {
-            if self.owned.as_ref().is_none_or(|owned| owned.contains(&socket.inode)) {
+            if self.only.as_ref().is_none_or(|only| only.contains(&socket.port)) {
                 self.listening.insert(socket.port);
             }
         } else if socket.is_in_use() && !socket.peer.to_canonical().is_loopback() {
@@ -158,7 +153,6 @@ struct Socket {
     state: u8,
     /// Bytes that the peer has not acknowledged; a FIN is one.
     unsent: u32,
-    inode: u64,
 }
 
 impl Socket {
@@ -173,7 +167,7 @@ impl Socket {
     }
 }
 
-/// `0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 1655 …`; the heading is none.
+/// `0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 …`; the heading is none.
 fn parse(line: &str) -> Option<Socket> {
     let mut words = line.split_ascii_whitespace().skip(1);
     let (_, port) = words.next()?.split_once(':')?;
@@ -185,7 +179,6 @@ fn parse(line: &str) -> Option<Socket> {
         peer: address(peer)?,
         state: u8::from_str_radix(state, 16).ok()?,
         unsent: u32::from_str_radix(unsent, 16).ok()?,
-        inode: words.nth(4)?.parse().ok()?,
     })
 }
 
@@ -212,19 +205,19 @@ mod tests {
     const HEADING: &str =
         "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
 
-    /// Lines of a table: local and remote as the kernel writes them, the state, the bytes unsent, the inode.
-    fn table(sockets: &[(&str, &str, u8, u32, u64)]) -> String {
-        let lines = sockets.iter().enumerate().map(|(at, (local, peer, state, unsent, inode))| {
+    /// Lines of a table: local and remote as the kernel writes them, the state, the bytes unsent.
+    fn table(sockets: &[(&str, &str, u8, u32)]) -> String {
+        let lines = sockets.iter().enumerate().map(|(at, (local, peer, state, unsent))| {
             format!(
-                "{at:4}: {local} {peer} {state:02X} {unsent:08X}:00000000 00:00000000 00000000     0        0 {inode} 1 \
+                "{at:4}: {local} {peer} {state:02X} {unsent:08X}:00000000 00:00000000 00000000     0        0 1655 1 \
                  ffff888003a8c000 100 0 0 10 0                     \n"
             )
         });
         HEADING.to_owned() + &lines.collect::<String>()
     }
 
-    fn clients(tables: &[String], owned: Option<&[u64]>) -> u32 {
-        let mut census = Census { owned: owned.map(|inodes| inodes.iter().copied().collect()), ..Census::default() };
+    fn clients(tables: &[String], only: Option<&[u16]>) -> u32 {
+        let mut census = Census { only: only.map(|ports| ports.iter().copied().collect()), ..Census::default() };
         tables.iter().for_each(|table| census.read(table.as_bytes()).unwrap());
         census.clients()
     }
@@ -238,7 +231,7 @@ mod tests {
     fn a_line_of_the_kernel_s_is_read() {
         let line = "   3: 020011AC:1F90 010011AC:D2F0 08 0000000B:00000001 00:00000000 00000000  1000        0 1655 1 ffff 20 4 30 10 -1";
         let peer = IpAddr::V4(Ipv4Addr::new(172, 17, 0, 1));
-        assert_eq!(parse(line), Some(Socket { port: 8080, peer, state: CLOSE_WAIT, unsent: 11, inode: 1655 }));
+        assert_eq!(parse(line), Some(Socket { port: 8080, peer, state: CLOSE_WAIT, unsent: 11 }));
         let line = line.replace("010011AC:", "0000000000000000FFFF0000010011AC:");
         assert_eq!(parse(&line).unwrap().peer.to_canonical(), peer);
         assert_eq!(parse(HEADING), None);
@@ -247,11 +240,11 @@ mod tests {
     #[test]
     fn connections_to_a_listening_port_are_counted_and_others_are_not() {
         let sockets = [
-            (HTTP, ANY, LISTEN, 0, 1),
-            (LOCAL, PEER, ESTABLISHED, 0, 2),
-            (LOCAL, "0100000A:C350", ESTABLISHED, 0, 0), // not accepted yet
-            ("020011AC:C001", "0500000A:1538", ESTABLISHED, 0, 3), // the app's own, to a database
-            (LOCAL, "0100007F:C350", ESTABLISHED, 0, 4),
+            (HTTP, ANY, LISTEN, 0),
+            (LOCAL, PEER, ESTABLISHED, 0),
+            (LOCAL, "0100000A:C350", ESTABLISHED, 0), // not accepted yet
+            ("020011AC:C001", "0500000A:1538", ESTABLISHED, 0), // the app's own, to a database
+            (LOCAL, "0100007F:C350", ESTABLISHED, 0),
         ];
         assert_eq!(clients(&[table(&sockets)], None), 2);
         assert_eq!(clients(&[table(&sockets[1..])], None), 0, "nobody listens");
@@ -264,11 +257,11 @@ mod tests {
         let (local, peer) = (mapped(LOCAL), mapped(PEER));
         let (inside, itself) = (mapped("0100007F:C350"), "00000000000000000000000001000000:C350");
         let six = table(&[
-            ("00000000000000000000000000000000:1F90", "00000000000000000000000000000000:0000", LISTEN, 0, 1),
-            (&local, &peer, ESTABLISHED, 0, 2),
-            (&local, &inside, ESTABLISHED, 0, 3),
-            (&local, itself, ESTABLISHED, 0, 4),
-            (&local, "B80D0120000000000000000001000000:C350", ESTABLISHED, 0, 5),
+            ("00000000000000000000000000000000:1F90", "00000000000000000000000000000000:0000", LISTEN, 0),
+            (&local, &peer, ESTABLISHED, 0),
+            (&local, &inside, ESTABLISHED, 0),
+            (&local, itself, ESTABLISHED, 0),
+            (&local, "B80D0120000000000000000001000000:C350", ESTABLISHED, 0),
         ]);
         assert_eq!(clients(&[table(&[]), six], None), 2);
     }
@@ -288,23 +281,23 @@ mod tests {
             (3, 0, 0),
             (5, 0, 0),
         ] {
-            let sockets = [(HTTP, ANY, LISTEN, 0, 1), (LOCAL, PEER, state, unsent, 2)];
+            let sockets = [(HTTP, ANY, LISTEN, 0), (LOCAL, PEER, state, unsent)];
             assert_eq!(clients(&[table(&sockets)], None), counts, "state {state}, {unsent} unsent");
         }
     }
 
     #[test]
-    fn on_the_hosts_network_only_the_containers_own_ports_count() {
+    fn on_the_hosts_network_only_the_containers_ports_count() {
         let other = "020011AC:0016";
         let sockets = [
-            (HTTP, ANY, LISTEN, 0, 10),
-            ("00000000:0016", ANY, LISTEN, 0, 11),
-            (LOCAL, PEER, ESTABLISHED, 0, 12),
-            (other, PEER, ESTABLISHED, 0, 13),
-            (other, "010011AC:C351", ESTABLISHED, 0, 14),
+            (HTTP, ANY, LISTEN, 0),
+            ("00000000:0016", ANY, LISTEN, 0),
+            (LOCAL, PEER, ESTABLISHED, 0),
+            (other, PEER, ESTABLISHED, 0),
+            (other, "010011AC:C351", ESTABLISHED, 0),
         ];
         assert_eq!(clients(&[table(&sockets)], None), 3);
-        assert_eq!(clients(&[table(&sockets)], Some(&[10])), 1);
+        assert_eq!(clients(&[table(&sockets)], Some(&[8080])), 1);
         assert_eq!(clients(&[table(&sockets)], Some(&[])), 0);
     }
 
@@ -316,7 +309,7 @@ mod tests {
 
         #[test]
         fn no_line_close_to_a_real_one_makes_it_panic(at in 0_usize..90, put in "[0-9A-Z: -]{0,3}", cut in 0_usize..40) {
-            let real = table(&[(LOCAL, PEER, ESTABLISHED, 0, 7)]).replace(HEADING, "");
+            let real = table(&[(LOCAL, PEER, ESTABLISHED, 0)]).replace(HEADING, "");
             let line = format!("{}{put}{}", &real[..at], &real[(at + cut).min(real.len())..]);
             prop_assert!(clients(&[line], None) == 0);
         }
@@ -326,8 +319,8 @@ mod tests {
             let mut text = table(&[]);
             for (at, count) in (0_u16..).zip(&clients_of) {
                 let local = format!("020011AC:{:04X}", 8080 + at);
-                text += &table(&[(&local, ANY, LISTEN, 0, 1)]);
-                (0..*count).for_each(|_| text += &table(&[(&local, PEER, ESTABLISHED, 0, 2)]));
+                text += &table(&[(&local, ANY, LISTEN, 0)]);
+                (0..*count).for_each(|_| text += &table(&[(&local, PEER, ESTABLISHED, 0)]));
             }
             prop_assert_eq!(clients(&[text], None), clients_of.iter().sum::<u32>());
         }
