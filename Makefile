@@ -20,7 +20,7 @@ sandbox: ## the same world with a prompt: launch, break things, look
 test: ## every test, with a real engine, a real registry and moto
 	@tests/install build engine world
 	@tests/install-moto >/dev/null
-	@tests/with-engine sh -c 'tests/images && exec cargo test --locked --workspace --no-fail-fast'
+	@tests/with-engine sh -c 'tests/images && tests/boot/image && exec cargo test --locked --workspace --no-fail-fast'
 
 sim: ## whole lives in virtual time with seeded faults: SEEDS=n lives, or SEED=n to replay one
 	@tests/install build

@@ -1,0 +1,236 @@
+//! A machine: a container whose PID 1 is systemd, with a Docker Engine of its own, on which berth is installed.
+
+use std::fs::Permissions;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use berth_kit::World;
+use berth_kit::client;
+use serde_json::Value;
+
+use crate::network::{self, MACHINE};
+use crate::{BERTH, command, until};
+
+/// What tests/boot/image made.
+const IMAGE: &str = "berth-test/machine:1";
+
+/// As `--privileged`, without what a machine that is itself one in a cloud may not have, and with a namespace of control
+/// groups of its own. The journal outlives the machine.
+const HARDWARE: &[&str] = &[
+    "--tty",
+    "--stop-signal=SIGRTMIN+3",
+    "--network=none",
+    "--cap-add=ALL",
+    "--cap-drop=SYS_RESOURCE",
+    "--security-opt=seccomp=unconfined",
+    "--security-opt=apparmor=unconfined",
+    "--security-opt=systempaths=unconfined",
+    "--device-cgroup-rule=a *:* rwm",
+    "--cgroupns=private",
+    "--tmpfs=/run:exec",
+    "--tmpfs=/run/lock",
+    "--tmpfs=/tmp:exec",
+    "--volume=/var/lib/docker",
+    "--volume=/var/lib/containerd",
+    "--volume=/var/log/journal",
+];
+
+/// Installed by hand where no package can be made.
+const UNIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../systemd/berth.service");
+
+/// The machine. Removed with everything on it when dropped.
+pub(crate) struct Machine {
+    name: String,
+}
+
+impl Machine {
+    /// What an AMI's builder does: switches a machine on and installs the package there. It is on when this returns, and the agent
+    /// does not run.
+    ///
+    /// `Err`: why this machine here can have no such machine; a failure later is a panic.
+    pub(crate) async fn built(world: &World) -> Result<Self, String> {
+        docker(["image", "inspect", IMAGE])
+            .map_err(|error| format!("tests/boot/image makes what is missing: {error}"))?;
+        let machine = Self { name: format!("berth-boot-{}", world.name) };
+        let create = ["create", "--name", &machine.name, "--hostname", &machine.name];
+        docker(create.iter().chain(HARDWARE).chain(&[IMAGE]))?;
+        machine.switch_on()?;
+        until("the machine's engine runs", async || machine.active("docker.service")).await?;
+        machine.install(world);
+        Ok(machine)
+    }
+
+    /// Installs berth, and what only a test needs: where this world's AWS is, and short waits.
+    fn install(&self, world: &World) {
+        match package() {
+            Some(package) => {
+                self.copy(&package, "/root/berth.deb");
+                self.run("dpkg --install /root/berth.deb");
+            }
+            None => {
+                self.copy(Path::new(BERTH), "/usr/bin/berth");
+                self.copy(Path::new(UNIT), "/lib/systemd/system/berth.service");
+                self.run("systemctl enable berth.service");
+            }
+        }
+        self.write("/etc/berth/berth.toml", crate::QUICK);
+        let aws = format!("[Service]\nEnvironment=AWS_ENDPOINT_URL={} BERTH_LOG=debug\n", world.aws.endpoint());
+        self.drop_in("world", &aws);
+    }
+
+    /// Overrides the unit, as `systemctl edit` does.
+    pub(crate) fn drop_in(&self, name: &str, text: &str) {
+        self.write(&format!("/etc/systemd/system/berth.service.d/{name}.conf"), text);
+        self.run("systemctl daemon-reload");
+    }
+
+    /// Power on, and a card in the network.
+    pub(crate) fn switch_on(&self) -> Result<(), String> {
+        docker(["start", &self.name])?;
+        network::plug_in(self.inspect("{{.State.Pid}}").trim())
+    }
+
+    /// `systemctl poweroff`, until it is off.
+    pub(crate) async fn power_off(&self) {
+        self.go_down("poweroff").await;
+    }
+
+    /// `systemctl reboot`: down in order, and up again.
+    pub(crate) async fn reboot(&self) {
+        self.go_down("reboot").await;
+        self.switch_on().unwrap();
+    }
+
+    /// Off from one moment to the next, and on again.
+    pub(crate) fn power_loss(&self) {
+        docker(["kill", &self.name]).unwrap();
+        self.switch_on().unwrap();
+    }
+
+    async fn go_down(&self, how: &str) {
+        self.run(&format!("systemctl {how} --no-block"));
+        self.until("the machine is off", async || self.inspect("{{.State.Running}}").trim() == "false").await;
+    }
+
+    /// Starts the agent on a machine that has just been installed, without another boot, and waits until it is ready.
+    pub(crate) async fn start_agent(&self) {
+        self.run("systemctl start berth.service");
+        self.is_ready().await;
+    }
+
+    /// Whether a unit is active.
+    pub(crate) fn active(&self, unit: &str) -> bool {
+        self.try_run(&format!("systemctl is-active {unit}")).is_ok()
+    }
+
+    /// A property of the agent's unit.
+    pub(crate) fn property(&self, name: &str) -> String {
+        self.run(&format!("systemctl show --value --property={name} berth.service")).trim().to_owned()
+    }
+
+    /// Runs a command line on the machine: what it printed.
+    ///
+    /// # Panics
+    /// If it fails.
+    pub(crate) fn run(&self, line: &str) -> String {
+        self.try_run(line).unwrap_or_else(|error| panic!("{error}\n{}", self.told()))
+    }
+
+    /// The same, of which a failure is an answer.
+    pub(crate) fn try_run(&self, line: &str) -> Result<String, String> {
+        docker(["exec", &self.name, "sh", "-c", line])
+    }
+
+    /// Waits until `/ready` answers 200.
+    pub(crate) async fn is_ready(&self) {
+        let address = SocketAddr::from((MACHINE, 9911));
+        self.until("/ready answers 200", async || {
+            let answer = client::over_tcp(address, client::request("GET", "/ready")).await;
+            answer.is_ok_and(|answer| answer.status == 200)
+        })
+        .await;
+    }
+
+    /// Waits until something holds.
+    ///
+    /// # Panics
+    /// If it does not, with the journal.
+    pub(crate) async fn until(&self, what: &str, holds: impl AsyncFnMut() -> bool) {
+        until(what, holds).await.unwrap_or_else(|error| panic!("{error}\n{}", self.told()));
+    }
+
+    /// The app's container on the machine: its id and since when it runs.
+    pub(crate) fn container(&self) -> String {
+        self.run("docker inspect --format '{{.Id}} {{.State.StartedAt}}' $(docker ps --quiet)")
+    }
+
+    /// What the machine wrote to its console, which is all that EC2 keeps of it.
+    pub(crate) fn console(&self) -> String {
+        docker(["logs", &self.name]).unwrap()
+    }
+
+    /// The journal of all boots, an object an entry; also of a machine that is off.
+    pub(crate) fn journal(&self) -> Vec<Value> {
+        let read = ["run", "--rm", "--network=none", "--volumes-from", &self.name, IMAGE];
+        let journalctl = ["journalctl", "--directory=/var/log/journal", "--output=json", "--no-pager"];
+        let text = docker(read.iter().chain(&journalctl)).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The journal as a failing test shows it.
+    pub(crate) fn told(&self) -> String {
+        let entries = self.journal();
+        let lines = entries.iter().filter_map(|entry| {
+            let who =
+                entry["SYSLOG_IDENTIFIER"].as_str().filter(|who| !["kernel", "dockerd", "containerd"].contains(who))?;
+            Some(format!("{who}: {}", entry["MESSAGE"].as_str()?))
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let mut file = tempfile::Builder::new().permissions(Permissions::from_mode(0o644)).tempfile().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        self.copy(file.path(), path);
+    }
+
+    fn copy(&self, from: &Path, to: &str) {
+        self.run(&format!("mkdir -p $(dirname {to})"));
+        docker(["cp", "--follow-link", &from.display().to_string(), &format!("{}:{to}", self.name)]).unwrap();
+    }
+
+    fn inspect(&self, format: &str) -> String {
+        docker(["inspect", "--format", format, &self.name]).unwrap()
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        if let Err(error) = docker(["rm", "--force", "--volumes", &self.name])
+            && !std::thread::panicking()
+        {
+            panic!("the machine is left behind: {error}");
+        }
+    }
+}
+
+fn docker<W: AsRef<std::ffi::OsStr>>(words: impl IntoIterator<Item = W>) -> Result<String, String> {
+    command::run("docker", words)
+}
+
+/// The Debian package of the shipped binary, where the sources can make one.
+fn package() -> Option<PathBuf> {
+    const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/deb");
+    static PACKAGE: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let make = || {
+        let (binary, directory) = (concat!(env!("CARGO_TARGET_TMPDIR"), "/berth"), env!("CARGO_TARGET_TMPDIR"));
+        // Without symbols, as it is shipped: it is compressed in seconds.
+        command::run("strip", ["-o", binary, BERTH]).unwrap();
+        let path = command::run(SCRIPT, [binary, std::env::consts::ARCH, directory]).unwrap();
+        PathBuf::from(path.trim())
+    };
+    PACKAGE.get_or_init(|| Path::new(SCRIPT).exists().then(make)).clone()
+}

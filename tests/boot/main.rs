@@ -1,0 +1,175 @@
+//! Boot: the package on a machine whose PID 1 is systemd, from the first boot to the last poweroff. Read machine.rs for what the
+//! machine is, network.rs for what is around it.
+//!
+//! Needs root, an engine that lets a container be a machine, and berth-test/machine:1 (tests/boot/image). Where one is missing,
+//! each test says that it is skipped, and why.
+
+#![cfg(test)]
+
+use std::time::Duration;
+
+use berth_kit::World;
+use journal::{Journal, agent, systemd};
+use machine::Machine;
+use tokio::sync::{Mutex, MutexGuard};
+use visitor::{Visitor, Visitors};
+
+mod command;
+mod journal;
+mod machine;
+mod network;
+mod visitor;
+
+/// The shipped binary.
+const BERTH: &str = env!("CARGO_BIN_EXE_berth");
+
+/// For a boot or a drain to end: far longer than it takes, on a machine that is busy with other tests.
+const SOON: Duration = Duration::from_secs(90);
+
+/// Waits that are short, so that a test is.
+const QUICK: &str = r#"
+    stop_timeout = "2s"
+    drain = { settle = "1s", idle = "500ms", timeout = "20s" }
+    lifecycle = { poll = "500ms" }
+"#;
+
+/// One after the other: a machine is not small, and there are two cores.
+static ALONE: Mutex<()> = Mutex::const_new(());
+
+/// A machine and the world it is in; in this order they are dropped.
+struct Site {
+    machine: Machine,
+    world: World,
+    _alone: MutexGuard<'static, ()>,
+}
+
+/// A machine that berth is installed on, and that is on. None, said aloud, where there can be no such machine.
+async fn site() -> Option<Site> {
+    let alone = ALONE.lock().await;
+    if let Err(why) = network::enter() {
+        return skipped(&why);
+    }
+    let world = World::builder().on(network::FAKES).start().await;
+    let image = world.app_image();
+    world.secrets.put("prod/api", r#"{"KEY":"value"}"#);
+    world.user_data(&format!("berth image={} port=80:8080 health=/health secrets=prod/api", image.by_tag()));
+    match Machine::built(&world).await {
+        Ok(machine) => Some(Site { machine, world, _alone: alone }),
+        Err(why) => skipped(&why),
+    }
+}
+
+/// Past libtest, which keeps what a passing test prints to itself.
+fn skipped(why: &str) -> Option<Site> {
+    use std::io::Write as _;
+    let name = std::thread::current().name().unwrap_or("boot").to_owned();
+    writeln!(std::io::stderr(), "SKIPPED {name}: no machine with systemd can be had here: {why}").unwrap();
+    None
+}
+
+/// A machine that was installed, booted, and serves; `unit` overrides the unit.
+async fn serving(unit: &str) -> Option<Site> {
+    let site = site().await?;
+    site.machine.drop_in("test", unit);
+    site.machine.start_agent().await;
+    site.world.autoscaling.wait_for_state("InService", SOON).await;
+    Some(site)
+}
+
+#[tokio::test]
+async fn an_installed_machine_boots_from_the_one_line_and_again_after_a_reboot_and_a_power_loss() {
+    let Some(site) = site().await else { return };
+    let Site { machine, world, .. } = &site;
+    assert!(!machine.active("berth.service"), "installing starts nothing");
+    assert_eq!(machine.run("systemctl is-enabled berth.service").trim(), "enabled");
+
+    machine.reboot().await;
+    machine.is_ready().await;
+    world.autoscaling.wait_for_state("InService", SOON).await;
+    assert!(!machine.active("cloud-final.service"), "it is still at the user scripts, and nobody waited for it");
+
+    machine.reboot().await;
+    machine.is_ready().await;
+    machine.power_loss();
+    machine.is_ready().await;
+    let completions = world.autoscaling.completions();
+    assert_eq!(completions.len(), 1, "the launch hook is completed once: {completions:?}");
+}
+
+#[tokio::test]
+async fn at_poweroff_the_drain_is_over_before_docker_is_stopped() {
+    let Some(site) = serving("").await else { return };
+    let Site { machine, world, .. } = &site;
+    let visitor = Visitor::begin("/slow?ms=4000");
+    world.autoscaling.terminate();
+    world.autoscaling.enter_wait();
+    machine.power_off().await;
+
+    assert_eq!(visitor.answer(), Ok(200), "the drain waited for it\n{}", machine.told());
+    let journal = Journal::of(machine);
+    journal.in_order(&[
+        agent("phase drain"),
+        agent("ContainerStopped"),
+        agent("HookCompleted"),
+        agent("LastWordsSaid"),
+        systemd("berth.service", "Deactivated successfully"),
+        systemd("docker.service", "Stopping"),
+    ]);
+    assert_eq!(journal.count(&agent("Failed")), 0, "{}", machine.told());
+    let completions: Vec<_> = world.autoscaling.completions().into_iter().map(|one| one.hook).collect();
+    assert_eq!(completions, ["launch", "terminate"], "each once");
+    let console = machine.console();
+    assert!(console.contains("berth: drained"), "{console}");
+}
+
+#[tokio::test]
+async fn an_agent_that_is_killed_or_stands_still_is_started_again_beside_the_same_container() {
+    let Some(site) = serving("[Service]\nWatchdogSec=2\n").await else { return };
+    let Site { machine, .. } = &site;
+    let before = machine.container();
+    let visitors = Visitors::begin();
+    for (restarts, signal) in [("1", "KILL"), ("2", "STOP")] {
+        machine.run(&format!("systemctl kill --kill-whom=main --signal=SIG{signal} berth.service"));
+        machine.until("systemd starts it again", async || machine.property("NRestarts") == restarts).await;
+        machine.is_ready().await;
+    }
+    assert_eq!(machine.container(), before, "the same container, not started again");
+    let (asked, failed) = visitors.end();
+    assert!(asked > 50 && failed.is_empty(), "{asked} requests, failed: {failed:?}");
+    assert!(Journal::of(machine).count(&systemd("berth.service", "Watchdog timeout")) > 0);
+}
+
+#[tokio::test]
+async fn a_drain_that_is_longer_than_the_stop_timeout_is_not_cut() {
+    let Some(site) = serving("[Service]\nTimeoutStopSec=3\n").await else { return };
+    let Site { machine, .. } = &site;
+    let visitor = Visitor::begin("/slow?ms=8000");
+    machine.run("systemctl stop --no-block berth.service");
+    machine
+        .until("the agent has ended", async || ["inactive", "failed"].contains(&&*machine.property("ActiveState")))
+        .await;
+    assert_eq!(machine.property("Result"), "success", "{}", machine.told());
+    assert_eq!(visitor.answer(), Ok(200));
+}
+
+/// What `imds=block` runs, as a child of the agent, in the very sandbox of the unit.
+#[tokio::test]
+async fn a_firewall_rule_can_be_made_from_within_the_unit() {
+    let rule = "DOCKER-USER --source 172.17.0.2 --destination 169.254.169.254 --jump DROP";
+    let unit = format!(
+        "[Service]\nExecStartPre=/usr/sbin/iptables --wait --insert {rule}\nExecStartPre=/usr/sbin/ip6tables --wait --list FORWARD\n\
+         ExecStartPre=/usr/sbin/iptables --wait --check {rule}\nExecStartPre=/usr/sbin/iptables --wait --delete {rule}\n"
+    );
+    let Some(site) = serving(&unit).await else { return };
+    assert_eq!(site.machine.property("Result"), "success");
+}
+
+/// Waits until something holds, at most for as long as that.
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) -> Result<(), String> {
+    let wait = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(SOON, wait).await.map_err(|_| format!("not: {what}, within {SOON:?}"))
+}
