@@ -1,11 +1,12 @@
 //! A machine: a container whose PID 1 is systemd, with a Docker Engine of its own, on which berth is installed.
 
+use std::collections::BTreeMap;
 use std::fs::Permissions;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::Mutex;
 
 use berth_kit::World;
 use berth_kit::client;
@@ -65,7 +66,7 @@ impl Machine {
 
     /// Installs berth, and what only a test needs: where this world's AWS is, and short waits.
     fn install(&self, world: &World) {
-        match package() {
+        match package("1") {
             Some(package) => {
                 self.copy(&package, "/root/berth.deb");
                 self.run("dpkg --install /root/berth.deb");
@@ -79,6 +80,22 @@ impl Machine {
         self.write("/etc/berth/berth.toml", crate::QUICK);
         let aws = format!("[Service]\nEnvironment=AWS_ENDPOINT_URL={} BERTH_LOG=debug\n", world.aws.endpoint());
         self.drop_in("world", &aws);
+    }
+
+    /// Installs the same binary as a newer package, which hands the agent over to it.
+    ///
+    /// `Err`: what dpkg said.
+    pub(crate) fn upgrade(&self) -> Result<String, String> {
+        match package("2") {
+            Some(package) => {
+                self.copy(&package, "/root/berth.deb");
+                self.try_run("dpkg --install /root/berth.deb 2>&1")
+            }
+            None => {
+                self.copy(Path::new(BERTH), "/usr/bin/berth.new");
+                self.try_run("mv /usr/bin/berth.new /usr/bin/berth && berth handover")
+            }
+        }
     }
 
     /// Overrides the unit, as `systemctl edit` does.
@@ -221,16 +238,17 @@ fn docker<W: AsRef<std::ffi::OsStr>>(words: impl IntoIterator<Item = W>) -> Resu
     command::run("docker", words)
 }
 
-/// The Debian package of the shipped binary, where the sources can make one.
-fn package() -> Option<PathBuf> {
+/// A Debian package of the shipped binary, where the sources can make one; each revision is made once.
+fn package(revision: &str) -> Option<PathBuf> {
     const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/deb");
-    static PACKAGE: OnceLock<Option<PathBuf>> = OnceLock::new();
+    static MADE: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
     let make = || {
         let (binary, directory) = (concat!(env!("CARGO_TARGET_TMPDIR"), "/berth"), env!("CARGO_TARGET_TMPDIR"));
         // Without symbols, as it is shipped: it is compressed in seconds.
         command::run("strip", ["-o", binary, BERTH]).unwrap();
-        let path = command::run(SCRIPT, [binary, std::env::consts::ARCH, directory]).unwrap();
+        let path = command::run(SCRIPT, [binary, std::env::consts::ARCH, directory, revision]).unwrap();
         PathBuf::from(path.trim())
     };
-    PACKAGE.get_or_init(|| Path::new(SCRIPT).exists().then(make)).clone()
+    let mut made = MADE.lock().unwrap();
+    Path::new(SCRIPT).exists().then(|| made.entry(revision.to_owned()).or_insert_with(make).clone())
 }

@@ -12,7 +12,7 @@ use berth_kit::World;
 use journal::{Journal, agent, systemd};
 use machine::Machine;
 use tokio::sync::{Mutex, MutexGuard};
-use visitor::{Visitor, Visitors};
+use visitor::{APP, ENDPOINT, Visitor, Visitors};
 
 mod command;
 mod journal;
@@ -127,16 +127,40 @@ async fn an_agent_that_is_killed_or_stands_still_is_started_again_beside_the_sam
     let Some(site) = serving("[Service]\nWatchdogSec=2\n").await else { return };
     let Site { machine, .. } = &site;
     let before = machine.container();
-    let visitors = Visitors::begin();
+    let (visitors, probes) = (Visitors::begin(APP, "/"), Visitors::begin(ENDPOINT, "/live"));
     for (restarts, signal) in [("1", "KILL"), ("2", "STOP")] {
         machine.run(&format!("systemctl kill --kill-whom=main --signal=SIG{signal} berth.service"));
         machine.until("systemd starts it again", async || machine.property("NRestarts") == restarts).await;
         machine.is_ready().await;
     }
     assert_eq!(machine.container(), before, "the same container, not started again");
-    let (asked, failed) = visitors.end();
-    assert!(asked > 50 && failed.is_empty(), "{asked} requests, failed: {failed:?}");
+    for (what, asking) in [("app", visitors), ("endpoint", probes)] {
+        let (asked, failed) = asking.end();
+        assert!(asked > 20 && failed.is_empty(), "{what}: {asked} requests, failed: {failed:?}");
+    }
     assert!(Journal::of(machine).count(&systemd("berth.service", "Watchdog timeout")) > 0);
+}
+
+#[tokio::test]
+async fn a_package_upgrade_under_load_fails_no_request_and_no_probe() {
+    let Some(site) = serving("").await else { return };
+    let Site { machine, .. } = &site;
+    let before = (machine.container(), machine.property("NRestarts"));
+    let runs = "stat --dereference --format=%i /proc/$(systemctl show --value --property=MainPID berth.service)/exe";
+    let first = machine.run(runs);
+    let (visitors, probes) = (Visitors::begin(APP, "/"), Visitors::begin(ENDPOINT, "/ready"));
+    let said = machine.upgrade().unwrap();
+    assert!(said.contains("handed over"), "{said}");
+    assert_ne!(machine.run(runs), first, "another binary runs");
+    assert_eq!(
+        (machine.container(), machine.property("NRestarts")),
+        before,
+        "the same container, and no failed service"
+    );
+    for (what, asking) in [("app", visitors), ("/ready", probes)] {
+        let (asked, failed) = asking.end();
+        assert!(asked > 20 && failed.is_empty(), "{what}: {asked} requests, failed: {failed:?}\n{}", machine.told());
+    }
 }
 
 #[tokio::test]

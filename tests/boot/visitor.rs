@@ -1,4 +1,4 @@
-//! Who visits the app meanwhile, from outside the machine, on a thread of his own: the test may block.
+//! Who asks the machine something meanwhile, from outside, on a thread of his own: the test may block.
 
 use std::net::SocketAddr;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -10,13 +10,17 @@ use tokio::runtime::Builder;
 
 use crate::network::MACHINE;
 
+/// Where the app's port is published.
+pub(crate) const APP: u16 = 80;
+/// Where the agent's endpoint is.
+pub(crate) const ENDPOINT: u16 = 9911;
 /// Between two visits.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// One request to port 80 of the machine, on a connection of its own: the status, or why there is none.
-fn get(path: &str) -> Result<u16, String> {
+/// One request on a connection of its own: the status, or why there is none.
+fn get(port: u16, path: &str) -> Result<u16, String> {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-    let answer = client::over_tcp(SocketAddr::from((MACHINE, 80)), client::request("GET", path));
+    let answer = client::over_tcp(SocketAddr::from((MACHINE, port)), client::request("GET", path));
     runtime.block_on(answer).map(|answer| answer.status).map_err(|error| error.to_string())
 }
 
@@ -24,9 +28,9 @@ fn get(path: &str) -> Result<u16, String> {
 pub(crate) struct Visitor(JoinHandle<Result<u16, String>>);
 
 impl Visitor {
-    /// Begins `GET path`.
+    /// Begins `GET path` of the app.
     pub(crate) fn begin(path: &'static str) -> Self {
-        Self(spawn(move || get(path)))
+        Self(spawn(move || get(APP, path)))
     }
 
     /// What was answered.
@@ -35,21 +39,21 @@ impl Visitor {
     }
 }
 
-/// One request after the other.
+/// One request after the other, as of clients or of a load balancer.
 pub(crate) struct Visitors {
     stop: Sender<()>,
     visits: JoinHandle<(usize, Vec<String>)>,
 }
 
 impl Visitors {
-    /// Begins.
-    pub(crate) fn begin() -> Self {
+    /// Begins `GET path` on this port.
+    pub(crate) fn begin(port: u16, path: &'static str) -> Self {
         let (stop, stopped) = channel();
         let visits = spawn(move || {
             let (mut asked, mut failed) = (0, Vec::new());
             while stopped.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
                 asked += 1;
-                match get("/") {
+                match get(port, path) {
                     Ok(200) => {}
                     Ok(status) => failed.push(status.to_string()),
                     Err(error) => failed.push(error),
