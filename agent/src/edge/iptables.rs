@@ -19,8 +19,8 @@ use crate::fault::Class;
 const LIMIT: Duration = Duration::from_secs(10);
 /// So many seconds the command itself waits for its turn; without that it would fail at once.
 const TURN: &str = "5";
-/// There if the kernel speaks IPv6.
-const IPV6: &str = "/proc/net/if_inet6";
+/// There if the kernel speaks IPv6. Not `/proc/net`: the unit shows the agent processes only (`ProcSubset=pid`).
+const IPV6: &str = "/proc/self/net/if_inet6";
 
 /// What is dropped.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
