@@ -68,8 +68,8 @@ impl Machine {
     fn install(&self, world: &World) {
         match package("1") {
             Some(package) => {
-                self.copy(&package, "/root/berth.deb");
-                self.run("dpkg --install /root/berth.deb");
+                self.copy(&package, "/var/tmp/berth.deb");
+                self.run("dpkg --install /var/tmp/berth.deb");
             }
             None => {
                 self.copy(Path::new(BERTH), "/usr/bin/berth");
@@ -88,8 +88,8 @@ impl Machine {
     pub(crate) fn upgrade(&self) -> Result<String, String> {
         match package("2") {
             Some(package) => {
-                self.copy(&package, "/root/berth.deb");
-                self.try_run("dpkg --install /root/berth.deb 2>&1")
+                self.copy(&package, "/var/tmp/berth.deb");
+                self.try_run("dpkg --install /var/tmp/berth.deb 2>&1")
             }
             None => {
                 self.copy(Path::new(BERTH), "/usr/bin/berth.new");

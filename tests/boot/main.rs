@@ -43,8 +43,8 @@ struct Site {
     _alone: MutexGuard<'static, ()>,
 }
 
-/// A machine that berth is installed on, and that is on. None, said aloud, where there can be no such machine.
-async fn site() -> Option<Site> {
+/// A machine that berth is installed on, and that is on, with these words more in its one line. None, said aloud, where there can be no such machine.
+async fn installed(words: &str) -> Option<Site> {
     let alone = ALONE.lock().await;
     if let Err(why) = network::enter() {
         return skipped(&why);
@@ -52,7 +52,7 @@ async fn site() -> Option<Site> {
     let world = World::builder().on(network::FAKES).start().await;
     let image = world.app_image();
     world.secrets.put("prod/api", r#"{"KEY":"value"}"#);
-    world.user_data(&format!("berth image={} port=80:8080 health=/health secrets=prod/api", image.by_tag()));
+    world.user_data(&format!("berth image={} port=80:8080 health=/health secrets=prod/api {words}", image.by_tag()));
     match Machine::built(&world).await {
         Ok(machine) => Some(Site { machine, world, _alone: alone }),
         Err(why) => skipped(&why),
@@ -69,7 +69,7 @@ fn skipped(why: &str) -> Option<Site> {
 
 /// A machine that was installed, booted, and serves; `unit` overrides the unit.
 async fn serving(unit: &str) -> Option<Site> {
-    let site = site().await?;
+    let site = installed("").await?;
     site.machine.drop_in("test", unit);
     site.machine.start_agent().await;
     site.world.autoscaling.wait_for_state("InService", SOON).await;
@@ -78,7 +78,7 @@ async fn serving(unit: &str) -> Option<Site> {
 
 #[tokio::test]
 async fn an_installed_machine_boots_from_the_one_line_and_again_after_a_reboot_and_a_power_loss() {
-    let Some(site) = site().await else { return };
+    let Some(site) = installed("").await else { return };
     let Site { machine, world, .. } = &site;
     assert!(!machine.active("berth.service"), "installing starts nothing");
     assert_eq!(machine.run("systemctl is-enabled berth.service").trim(), "enabled");
@@ -136,7 +136,7 @@ async fn an_agent_that_is_killed_or_stands_still_is_started_again_beside_the_sam
     assert_eq!(machine.container(), before, "the same container, not started again");
     for (what, asking) in [("app", visitors), ("endpoint", probes)] {
         let (asked, failed) = asking.end();
-        assert!(asked > 20 && failed.is_empty(), "{what}: {asked} requests, failed: {failed:?}");
+        assert!(asked > 5 && failed.is_empty(), "{what}: {asked} requests, failed: {failed:?}");
     }
     assert!(Journal::of(machine).count(&systemd("berth.service", "Watchdog timeout")) > 0);
 }
@@ -159,7 +159,7 @@ async fn a_package_upgrade_under_load_fails_no_request_and_no_probe() {
     );
     for (what, asking) in [("app", visitors), ("/ready", probes)] {
         let (asked, failed) = asking.end();
-        assert!(asked > 20 && failed.is_empty(), "{what}: {asked} requests, failed: {failed:?}\n{}", machine.told());
+        assert!(asked > 5 && failed.is_empty(), "{what}: {asked} requests, failed: {failed:?}\n{}", machine.told());
     }
 }
 
@@ -176,16 +176,16 @@ async fn a_drain_that_is_longer_than_the_stop_timeout_is_not_cut() {
     assert_eq!(visitor.answer(), Ok(200));
 }
 
-/// What `imds=block` runs, as a child of the agent, in the very sandbox of the unit.
+/// `imds=block` runs commands of the host as children of the agent, in the unit's sandbox.
 #[tokio::test]
-async fn a_firewall_rule_can_be_made_from_within_the_unit() {
-    let rule = "DOCKER-USER --source 172.17.0.2 --destination 169.254.169.254 --jump DROP";
-    let unit = format!(
-        "[Service]\nExecStartPre=/usr/sbin/iptables --wait --insert {rule}\nExecStartPre=/usr/sbin/ip6tables --wait --list FORWARD\n\
-         ExecStartPre=/usr/sbin/iptables --wait --check {rule}\nExecStartPre=/usr/sbin/iptables --wait --delete {rule}\n"
-    );
-    let Some(site) = serving(&unit).await else { return };
-    assert_eq!(site.machine.property("Result"), "success");
+async fn the_sandbox_lets_the_metadata_be_blocked_for_both_families() {
+    let Some(site) = installed("imds=block").await else { return };
+    let Site { machine, .. } = &site;
+    machine.start_agent().await;
+    for command in ["iptables", "ip6tables"] {
+        let rules = machine.run(&format!("{command} --table raw --list-rules PREROUTING"));
+        assert!(rules.contains("DROP"), "{command}: {rules}\n{}", machine.told());
+    }
 }
 
 /// Waits until something holds, at most for as long as that.
