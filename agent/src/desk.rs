@@ -33,9 +33,10 @@ impl Desk {
         self.orders.pop_front()
     }
 
-    /// About this long: between nine tenths and eleven tenths, so that a fleet that began together does not stay together.
+    /// At most this long, at least four fifths of it: what was promised for an interval holds, and a fleet that began together
+    /// does not stay together.
     pub fn spread(&mut self, interval: Duration) -> Duration {
-        interval.mul_f64(0.9 + self.rng.f64() / 5.0)
+        interval.mul_f64(0.8 + self.rng.f64() / 5.0)
     }
 
     /// Somewhere within this: for the first of many, so that what was begun together is spread from the first time on.

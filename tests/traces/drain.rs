@@ -31,13 +31,13 @@ fn an_idle_instance_leaves_in_settle_and_a_few_seconds() {
     let life = Sim::new(LINE).sees(secs(30), target(TargetState::Terminated)).run(secs(600));
     assert_eq!(life.outcome(), Some(Outcome::Done));
     expect![[r#"
-        53.725   drain   > StopContainer c0ffee within 30s
-        54.225   drain   ContainerStopped
-        54.225   drain   > CompleteHook web/leave CONTINUE
-        54.275   drain   HookCompleted
-        54.275   drain   > SayLastWords drained after 23 s (the group takes the instance away); termination hook: completed CONTINUE
-        54.276   drain   LastWordsSaid
-        54.276   gone    > Exit 0
+        52.491   drain   > StopContainer c0ffee within 30s
+        52.991   drain   ContainerStopped
+        52.991   drain   > CompleteHook web/leave CONTINUE
+        53.041   drain   HookCompleted
+        53.041   drain   > SayLastWords drained after 23 s (the group takes the instance away); termination hook: completed CONTINUE
+        53.042   drain   LastWordsSaid
+        53.042   gone    > Exit 0
     "#]].assert_eq(&after(&life, "StopContainer"));
 }
 
@@ -102,6 +102,16 @@ fn heartbeats_go_on_all_along() {
         .sees(secs(30), target(TargetState::Terminated))
         .run(secs(600));
     assert!((11..=13).contains(&life.count(Job::RecordHeartbeat)), "{}", life.count(Job::RecordHeartbeat));
+}
+
+/// systemd kills what has not asked again when the time that it asked for is over.
+#[test]
+fn systemd_is_asked_for_30_s_every_10_s_of_a_drain() {
+    let life =
+        Sim::new("image=r.test/a:1 port=80 drain.timeout=100s").holds(secs(0), 1).at(secs(30), TERM).run(secs(600));
+    let took = life.view().phase_since - 30.0;
+    assert!(took > 120.0, "{took} s");
+    assert!(life.count(Job::ExtendStop) as f64 > took / 10.0, "{} times in {took} s", life.count(Job::ExtendStop));
 }
 
 #[test]

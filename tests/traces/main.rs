@@ -13,4 +13,5 @@ mod hook;
 mod life;
 mod pool;
 mod promises;
+mod reaction;
 mod serve;

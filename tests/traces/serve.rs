@@ -4,13 +4,10 @@ use berth::effect::Job;
 use berth::event::Event;
 use berth::exit::Outcome;
 use berth::fault::Class;
+use berth::identity::TargetState;
 use berth::view::Status;
 
-use crate::sim::{LINE, Sim, exited, fault, ms, secs};
-
-fn refused() -> Event {
-    Event::ProbeFailed("connection refused".to_owned())
-}
+use crate::sim::{LINE, Sim, exited, fault, ms, refused, secs, target};
 
 #[test]
 fn readiness_follows_the_thresholds_both_ways() {
@@ -148,4 +145,33 @@ fn an_idle_hour_asks_the_metadata_and_the_app_and_nobody_else() {
         .collect();
     assert_eq!(others, []);
     assert!(hour.count(Job::WatchMetadata) > 1600, "{}", hour.count(Job::WatchMetadata));
+}
+
+/// What is kept for people must not grow with time: weeks are many days. The figures in it do, by some digits.
+#[test]
+fn after_a_day_what_the_machine_keeps_is_as_big_as_after_a_minute() {
+    let kept = |life: &Sim| (serde_json::to_string(&life.view()).unwrap().len(), life.view().steps.len());
+    let quiet = || Sim::new(LINE);
+    // A day in which the app exits, the metadata stumbles and the group changes its mind, every hour.
+    let restless = || {
+        let mut life = Sim::new(LINE);
+        for hour in 1..24 {
+            let at = secs(hour * 3600);
+            life = life
+                .answer(Job::WatchContainer, secs(3600), exited(1))
+                .sees(at, target(TargetState::Standby))
+                .sees(at + secs(600), target(TargetState::InService))
+                .sick(at + secs(1200), true)
+                .sick(at + secs(1230), false);
+        }
+        life
+    };
+    for (what, life) in [("quiet", &quiet as &dyn Fn() -> Sim), ("restless", &restless)] {
+        let ((minute, steps), (day, later)) = (kept(&life().run(secs(180))), kept(&life().run(secs(24 * 3600))));
+        assert!(
+            day < minute + 300 && later == steps,
+            "{what}: {minute} bytes, {steps} steps; {day} bytes, {later} steps"
+        );
+    }
+    assert!(restless().run(secs(24 * 3600)).view().restarts > 20);
 }

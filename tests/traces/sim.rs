@@ -51,6 +51,8 @@ pub(crate) struct Sim {
     sights: BTreeMap<Uptime, Sight>,
     /// Connections that clients hold, from when on.
     held: BTreeMap<Uptime, u32>,
+    /// Whether the app refuses its probes, from when on.
+    sick: BTreeMap<Uptime, bool>,
     /// Successful completions of the hook, by result.
     pub(crate) completions: Vec<String>,
     /// The hooks that were completed, `group/hook`.
@@ -143,6 +145,7 @@ impl Sim {
             trace: String::new(),
             sights: BTreeMap::from([(Uptime::ZERO, target(TargetState::InService))]),
             held: BTreeMap::new(),
+            sick: BTreeMap::new(),
             completions: Vec::new(),
             completed: Vec::new(),
             completing: String::new(),
@@ -182,6 +185,12 @@ impl Sim {
     /// From that moment on clients hold so many connections.
     pub(crate) fn holds(mut self, at: Duration, connections: u32) -> Self {
         self.held.insert(Uptime(at), connections);
+        self
+    }
+
+    /// From that moment on the app refuses its probes, or does not.
+    pub(crate) fn sick(mut self, at: Duration, sick: bool) -> Self {
+        self.sick.insert(Uptime(at), sick);
         self
     }
 
@@ -322,6 +331,7 @@ impl Sim {
             Effect::CreateContainer(_) => (50, Event::ContainerCreated(running().id)),
             Effect::StartContainer { .. } => (200, Event::ContainerStarted(Box::new(running()))),
             Effect::WatchContainer(_) => return Answer::Never,
+            Effect::ProbeApp { .. } if self.latest(&self.sick) => (10, refused()),
             Effect::ProbeApp { .. } => (10, Event::ProbePassed),
             Effect::StopContainer { .. } => (500, Event::ContainerStopped),
             Effect::RemoveContainer { .. } => (300, Event::ContainerRemoved),
@@ -370,6 +380,11 @@ pub(crate) fn identity() -> Identity {
     }
 }
 
+/// Nobody listens where the app should.
+pub(crate) fn refused() -> Event {
+    Event::ProbeFailed("connection refused".to_owned())
+}
+
 /// The app exits.
 pub(crate) fn exited(code: i64) -> Event {
     Event::ContainerExited(Exit { code, oom_killed: false })
@@ -379,7 +394,7 @@ impl Sim {
     /// The app answers the next probes with a refusal.
     pub(crate) fn fails_probing(mut self, times: usize) -> Self {
         for _ in 0..times {
-            self = self.answer(Job::ProbeApp, ms(10), Event::ProbeFailed("connection refused".to_owned()));
+            self = self.answer(Job::ProbeApp, ms(10), refused());
         }
         self
     }
