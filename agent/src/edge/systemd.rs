@@ -1,4 +1,7 @@
 //! What systemd is told (`sd_notify(3)`). Without `NOTIFY_SOCKET` nothing is told to nobody.
+//!
+//! Never `STOPPING=1`: it arms the timeout of a stop that nobody asked for, and a drain back into the warm pool is none
+//! (docs/decisions/0004-systemd-is-asked-for-time.md).
 
 use std::net::TcpListener;
 use std::os::fd::AsFd;
@@ -11,7 +14,6 @@ use tokio::sync::watch;
 
 use crate::edge::console::one_line;
 use crate::published::Published;
-use crate::view::Status;
 
 /// Between two feedings of a watchdog that is not there.
 const IDLE: Duration = Duration::from_secs(3600);
@@ -55,11 +57,6 @@ pub fn status(line: &str) {
     tell(&[NotifyState::Status(&one_line(line, STATUS_BYTES))]);
 }
 
-/// The agent is on its way out.
-pub fn stopping() {
-    tell(&[NotifyState::Stopping]);
-}
-
 /// The stop needs this much longer, counted from here; to be said again before it is over.
 pub fn extend_timeout(by: Duration) {
     let microseconds = u32::try_from(by.as_micros()).unwrap_or(u32::MAX);
@@ -93,9 +90,6 @@ pub async fn follow(mut published: watch::Receiver<Arc<Published>>) {
                     return;
                 }
                 let now = published.borrow_and_update().clone();
-                if now.view.status == Status::Draining && !told.starts_with(Status::Draining.word()) {
-                    stopping();
-                }
                 let line = format!("{}: {}", now.view.status.word(), now.view.reason);
                 if line != told {
                     status(&line);
