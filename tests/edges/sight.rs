@@ -91,6 +91,9 @@ async fn a_look_that_saw_nothing_has_failed() {
     let error = imds.sight().await.unwrap_err();
     assert_eq!(error.class(), Class::Transient);
     assert!(error.to_string().contains("429"), "{error}");
+    world.imds.target_state(Some(""));
+    let error = imds.sight().await.unwrap_err();
+    assert_eq!((error.class(), error.to_string().contains("no lifecycle state")), (Class::Transient, true), "{error}");
     world.imds.target_state(None);
     world.fault(SPOT, Fault::ErrorPage(200)).times(1);
     let error = imds.sight().await.unwrap_err();

@@ -131,6 +131,35 @@ fn a_second_notice_changes_nothing() {
 }
 
 #[test]
+fn a_state_that_flaps_vanishes_or_is_refused_is_one_notice_and_never_taken_back() {
+    let gone = Sight::default();
+    let mut life = Sim::new(LINE).sees(secs(10), gone.clone()).sees(secs(20), target(TargetState::InService));
+    for second in (30..60).step_by(6) {
+        life = life
+            .sees(secs(second), target(TargetState::Terminated))
+            .sees(secs(second + 3), if second % 12 == 6 { gone.clone() } else { target(TargetState::InService) });
+    }
+    let life = life.run(secs(600));
+    assert_eq!((life.outcome(), life.count(Job::StopContainer)), (Some(Outcome::Done), 1), "{}", life.trace());
+    assert_eq!(life.completed, ["web/boot", "web/leave"]);
+    assert_eq!(life.trace().matches("drained after").count(), 1);
+}
+
+#[test]
+fn metadata_that_is_away_for_30_s_is_no_notice_and_heard_again_within_seconds() {
+    let mut life =
+        Sim::new(LINE).answer(Job::WatchMetadata, ms(5), Event::MetadataSeen(target(TargetState::InService)));
+    let away = ["401", "429", "503", "connection refused", "an error page"];
+    for reason in away.iter().cycle().take(9) {
+        life = life.fails(Job::WatchMetadata, 1, Class::Transient, reason);
+    }
+    let life = life.sees(secs(3), target(TargetState::Terminated)).run(secs(30));
+    assert_eq!(life.view().status, Status::Ok, "{}", life.trace());
+    let life = life.run(secs(45));
+    assert_eq!(life.view().phase, PhaseName::Drain, "{}", life.trace());
+}
+
+#[test]
 fn spot_clamps_every_wait() {
     let life = Sim::new(LINE).holds(secs(0), 5).sees(secs(30), spot(60)).run(secs(600));
     assert_eq!(life.outcome(), Some(Outcome::DrainCut));
@@ -203,6 +232,35 @@ fn an_aws_that_is_away_does_not_keep_sigterm_waiting() {
 fn a_notice_during_the_boot_reaches_drain_at_once_and_starts_nothing() {
     let life = Sim::new(LINE).never(Job::PullImage).sees(secs(5), target(TargetState::Terminated)).run(secs(600));
     assert_eq!((life.outcome(), life.count(Job::CreateContainer)), (Some(Outcome::Done), 0));
+}
+
+#[test]
+fn spot_during_the_boot_starts_nothing_and_lets_the_group_know() {
+    let life = Sim::new(LINE).never(Job::PullImage).sees(secs(5), spot(60)).run(secs(600));
+    assert_eq!((life.outcome(), life.count(Job::CreateContainer)), (Some(Outcome::Done), 0), "{}", life.trace());
+    assert_eq!(life.completed, ["web/leave"], "the launch hook is the group's to end");
+    let cancelled = after(&life, "> Cancel");
+    assert!(cancelled.starts_with("6.") || cancelled.starts_with("5."), "{cancelled}");
+}
+
+/// SIGTERM says that nobody waits for the group, the notice that the group waits: the hook is completed either way round.
+#[test]
+fn sigterm_and_the_group_at_once_are_one_drain_and_one_completion() {
+    for signalled in [secs(29), secs(30), ms(30_001), secs(33), secs(53)] {
+        let mut life = Sim::new(LINE).sees(secs(30), target(TargetState::Terminated)).at(signalled, TERM);
+        life = life.answer(Job::CompleteHook, ms(50), Event::HookCompleted);
+        // The load balancer still lets go of it.
+        for _ in 0..20 {
+            life = life.answer(Job::CompleteHook, ms(50), Event::HookNotActive(Job::CompleteHook)).answer(
+                Job::DescribeInstance,
+                ms(50),
+                Event::InstanceDescribed(Some("Terminating".to_owned())),
+            );
+        }
+        let life = life.run(secs(600));
+        assert_eq!((life.outcome(), life.count(Job::StopContainer)), (Some(Outcome::Done), 1), "{}", life.trace());
+        assert_eq!(life.completed, ["web/boot", "web/leave"], "SIGTERM at {signalled:?}\n{}", life.trace());
+    }
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! The launch hook: completed exactly once, and the three meanings of "no active lifecycle action".
 
 use berth::effect::Job;
-use berth::event::{Event, Membership};
+use berth::event::{Event, Membership, Signal};
+use berth::exit::Outcome;
 use berth::fault::Class;
-use berth::view::Status;
+use berth::view::{PhaseName, Status};
 
 use crate::sim::{LINE, Sim, config, fault, group, ms, secs, survivor};
 
@@ -91,6 +92,31 @@ fn a_slow_boot_sends_heartbeats_at_half_the_timeout_and_none_when_it_is_over() {
         .run(secs(1000));
     assert_eq!(life.completions, ["completed CONTINUE"]);
     assert_eq!(life.view().lifecycle.heartbeats, 3);
+}
+
+#[test]
+fn an_app_that_is_well_in_minute_9_of_a_hook_of_10_completes_it() {
+    let line = "image=r.test/a:1 port=80 boot.timeout=20m probe.start_timeout=15m";
+    let life = Sim::new(line).sick(secs(0), true).sick(secs(540), false).run(secs(545));
+    assert_eq!((life.view().status, life.completions.len()), (Status::Ok, 1), "{}", life.trace());
+    assert_eq!(life.view().lifecycle.state, "completed CONTINUE");
+    assert!(life.view().lifecycle.heartbeats >= 1, "a timer of 10 min is not waited out to its last minute");
+}
+
+/// A heartbeat that fails is made good by the next; none of them ends a hold, and nothing is completed.
+#[test]
+fn a_hold_goes_on_although_its_hook_fails_again_and_again() {
+    for reason in ["Rate exceeded", "No active Lifecycle Action found"] {
+        let life = Sim::new("image=r.test/a:1 port=80 boot.on_failure=hold")
+            .fails(Job::PullImage, 1, Class::Broken, "manifest unknown")
+            .fails_always(Job::RecordHeartbeat, reason)
+            .run(secs(3600));
+        assert_eq!((life.view().phase, life.view().status), (PhaseName::Hold, Status::Failed));
+        assert!((11..=13).contains(&life.count(Job::RecordHeartbeat)), "{}", life.count(Job::RecordHeartbeat));
+        assert_eq!((life.count(Job::CompleteHook), life.outcome()), (0, None));
+        let life = life.at(secs(3700), Event::Signalled(Signal::Term)).run(secs(4000));
+        assert_eq!(life.outcome(), Some(Outcome::Done), "{}", life.trace());
+    }
 }
 
 #[test]

@@ -33,13 +33,15 @@ fn in_the_pool_everything_is_prepared_and_nothing_runs() {
 
 #[test]
 fn taken_from_the_pool_it_boots_and_completes_the_second_launch_hook() {
-    let life = warmed(LINE, TargetState::WarmedRunning)
-        .sees(secs(100), target(TargetState::InService))
-        .answer(Job::FindGroup, ms(100), group(secs(600), "Pending:Wait"))
-        .run(secs(200));
-    assert_eq!(life.view().status, Status::Ok, "{}", life.trace());
-    assert_eq!(life.completions.len(), 2);
-    assert_eq!(life.count(Job::PullImage), 1, "the image was there");
+    for state in [TargetState::WarmedStopped, TargetState::WarmedRunning, TargetState::WarmedHibernated] {
+        let life = warmed(LINE, state.clone())
+            .sees(secs(100), target(TargetState::InService))
+            .answer(Job::FindGroup, ms(100), group(secs(600), "Pending:Wait"))
+            .run(secs(200));
+        assert_eq!(life.view().status, Status::Ok, "{state}\n{}", life.trace());
+        assert_eq!(life.completions.len(), 2);
+        assert_eq!(life.count(Job::PullImage), 1, "the image was there");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Keeping the app running: probes, restarts, an engine that goes away, secrets that rotate.
 
 use berth::effect::Job;
-use berth::event::Event;
+use berth::event::{Event, Exit};
 use berth::exit::Outcome;
 use berth::fault::Class;
 use berth::identity::TargetState;
@@ -75,6 +75,24 @@ fn an_engine_that_goes_away_and_comes_back_is_no_crash() {
     );
     let life = life.run(secs(120));
     assert_eq!((life.view().status, life.view().restarts), (Status::Ok, 1), "{}", life.trace());
+}
+
+#[test]
+fn an_engine_that_comes_back_with_the_container_running_costs_no_restart() {
+    let life = Sim::new(LINE)
+        .answer(Job::WatchContainer, secs(10), fault(Job::WatchContainer, Class::Transient, "the engine is away"))
+        .fails(Job::WatchContainer, 20, Class::Transient, "the engine is away")
+        .run(secs(120));
+    assert_eq!((life.view().status, life.view().restarts), (Status::Ok, 0), "{}", life.trace());
+    assert_eq!((life.count(Job::WatchContainer), life.count(Job::StartContainer)), (22, 1), "watched again, by its id");
+}
+
+#[test]
+fn an_app_that_the_kernel_killed_for_memory_is_told_so_and_started_again() {
+    let killed = Event::ContainerExited(Exit { code: 137, oom_killed: true });
+    let life = Sim::new(LINE).answer(Job::WatchContainer, secs(10), killed).run(secs(13));
+    assert!(life.trace().contains("was killed by the kernel, out of memory (code 137)"), "{}", life.trace());
+    assert_eq!(life.run(secs(60)).view().status, Status::Ok);
 }
 
 #[test]
