@@ -169,8 +169,10 @@ impl Hook {
 
     /// The group takes the instance away: from here on "not active" means "not yet".
     pub fn expect(&mut self) {
-        if let Transition::Terminating { expected } = &mut self.transition {
-            *expected = true;
+        let Transition::Terminating { expected } = &mut self.transition else { return };
+        // What was said before puts nothing off again.
+        if std::mem::replace(expected, true) {
+            return;
         }
         if let Some(at) = &mut self.give_up_at {
             *at = *at + self.timeout.unwrap_or(BLIND_GIVE_UP);
