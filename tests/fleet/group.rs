@@ -16,6 +16,8 @@ pub(crate) enum How {
     Hook,
     /// SIGTERM, of which the group knows nothing.
     Signal,
+    /// Both at once, as when somebody shuts an instance down that the group takes away.
+    SignalAndHook,
     /// A spot interruption; the group hears of it too, somewhat later, and has its hook.
     Spot,
 }
@@ -62,11 +64,15 @@ impl Group {
     /// For each instance: a new one first, then the old one goes, in order.
     pub(crate) async fn replace_all(&mut self, how: How) {
         for _ in 0..self.serving.len() {
-            self.launch().await;
-            self.terminate_oldest(how).await;
-            let gone = self.gone.last().expect("one is gone");
-            gone.left_in_order(how).await;
+            self.replace_oldest(how).await;
         }
+    }
+
+    /// A new one first, then the one that was there first goes, in order.
+    pub(crate) async fn replace_oldest(&mut self, how: How) {
+        self.launch().await;
+        self.terminate_oldest(how).await;
+        self.gone.last().expect("one is gone").left_in_order(how).await;
     }
 
     /// One more: booted, ready, its launch hook completed, and only then registered.
@@ -91,6 +97,10 @@ impl Group {
         match how {
             How::Hook => world.autoscaling.terminate(),
             How::Signal => agent.signal("TERM"),
+            How::SignalAndHook => {
+                agent.signal("TERM");
+                world.autoscaling.terminate();
+            }
             How::Spot => world.imds.spot_interruption("terminate", wall() + Duration::from_secs(60)),
         }
         until("/ready 503", async || agent.http("/ready").await.status == 503).await;
@@ -98,7 +108,7 @@ impl Group {
         // Only now do the hooks of a termination hold the instance up: the group let the balancer let go first.
         self.balancer.sees_down(slot).await;
         match how {
-            How::Hook => world.autoscaling.enter_wait(),
+            How::Hook | How::SignalAndHook => world.autoscaling.enter_wait(),
             How::Signal => {}
             How::Spot => {
                 world.autoscaling.terminate();
@@ -113,7 +123,22 @@ impl Group {
     }
 }
 
+impl Group {
+    /// How long the app of the last that left still served after its agent's 503, in seconds.
+    pub(crate) async fn settled(&self) -> f64 {
+        let gone = self.gone.last().expect("one is gone");
+        let unready = gone.end.as_ref().expect("it ended").unready;
+        of_day(gone.stopped().await - unready)
+    }
+}
+
 impl Instance {
+    /// When the app stopped, in seconds of the day.
+    async fn stopped(&self) -> f64 {
+        let state = &self.world.engine.inspect(&self.world.container()).await.expect("the container is there")["State"];
+        moment(state["FinishedAt"].as_str().expect("a moment"))
+    }
+
     /// Asserts that the 503 came first, then the stop of the app, then the hook; each once, and in time.
     async fn left_in_order(&self, how: How) {
         let Self { world, agent, end, .. } = self;
@@ -122,7 +147,7 @@ impl Instance {
         let state = &world.engine.inspect(&world.container()).await.expect("the container is there")["State"];
         let by_sigterm = 128 + 15;
         assert_eq!((&state["Running"], &state["ExitCode"]), (&false.into(), &by_sigterm.into()));
-        let stopped = moment(state["FinishedAt"].as_str().expect("a moment"));
+        let stopped = self.stopped().await;
         assert_earlier("503", *unready, "the app's stop", stopped);
 
         let completions = world.autoscaling.completions();

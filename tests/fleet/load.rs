@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use berth_kit::WebSocket;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -163,7 +164,9 @@ impl Client {
             *self.tally.lock().unwrap().sent.entry(self.kind).or_default() += 1;
             let (connection, uses) = kept.take().map_or((None, 0), |(connection, uses)| (Some(connection), uses));
             match timeout(ANSWER, self.once(connection)).await {
-                Ok(Ok(connection)) if self.kind == Kind::Kept && uses < KEPT => kept = Some((connection, uses + 1)),
+                Ok(Ok(Some(connection))) if self.kind == Kind::Kept && uses < KEPT => {
+                    kept = Some((connection, uses + 1));
+                }
                 Ok(Ok(_)) => {}
                 Ok(Err(reason)) => self.fail(reason),
                 Err(_) => self.fail(format!("not over within {ANSWER:?}")),
@@ -176,7 +179,12 @@ impl Client {
         self.tally.lock().unwrap().failures.push(failure);
     }
 
-    async fn once(&self, kept: Option<BufReader<TcpStream>>) -> Result<BufReader<TcpStream>, String> {
+    /// The connection, if it can be kept.
+    async fn once(&self, kept: Option<BufReader<TcpStream>>) -> Result<Option<BufReader<TcpStream>>, String> {
+        if self.kind == Kind::WebSocket {
+            web_socket(self.target, Duration::from_millis(fastrand::u64(3_000..8_000))).await?;
+            return Ok(None);
+        }
         let mut connection = match kept {
             Some(connection) => connection,
             None => {
@@ -186,14 +194,13 @@ impl Client {
             }
         };
         match self.kind {
-            Kind::Kept => ask(&mut connection, "/", "keep-alive").await?,
             Kind::New => ask(&mut connection, "/", "close").await?,
             Kind::Slow => {
                 ask(&mut connection, &format!("/slow?ms={}", fastrand::u32(2_000..5_000)), "keep-alive").await?;
             }
-            Kind::WebSocket => web_socket(&mut connection, Duration::from_millis(fastrand::u64(3_000..8_000))).await?,
+            Kind::Kept | Kind::WebSocket => ask(&mut connection, "/", "keep-alive").await?,
         }
-        Ok(connection)
+        Ok(Some(connection))
     }
 }
 
@@ -231,40 +238,15 @@ async fn head(connection: &mut BufReader<TcpStream>) -> Result<(String, BTreeMap
     }
 }
 
-/// A WebSocket (RFC 6455) that its client ends after some time: until then every message comes back.
-async fn web_socket(connection: &mut BufReader<TcpStream>, long: Duration) -> Result<(), String> {
-    // Key and proof are the example of RFC 6455, section 1.3.
-    let request = "GET /echo HTTP/1.1\r\nHost: fleet\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-    connection.write_all(request.as_bytes()).await.map_err(told)?;
-    let (status, headers) = head(connection).await?;
-    if !status.contains(" 101 ") {
-        return Err(status);
-    }
-    if headers.get("sec-websocket-accept").map(String::as_str) != Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=") {
-        return Err(format!("a handshake that proves nothing: {headers:?}"));
-    }
+/// A WebSocket that its client ends after some time: until then every message comes back.
+async fn web_socket(target: SocketAddr, long: Duration) -> Result<(), String> {
+    let mut socket = WebSocket::open(target).await.map_err(told)?;
     let opened = Instant::now();
+    let after = |error: std::io::Error| format!("after {:.1} s: {error}", opened.elapsed().as_secs_f64());
     let mut pace = interval(Duration::from_millis(250));
     while opened.elapsed() < long {
         pace.tick().await;
-        echoed(connection, 1, b"over and over").await.map_err(|error| after(opened, &error))?;
+        socket.echo("over and over").await.map_err(after)?;
     }
-    echoed(connection, 8, &1000_u16.to_be_bytes()).await.map_err(|error| after(opened, &error))
-}
-
-fn after(opened: Instant, error: &std::io::Error) -> String {
-    format!("after {:.1} s: {error}", opened.elapsed().as_secs_f64())
-}
-
-/// Sends one frame and reads the one that comes back.
-async fn echoed(connection: &mut BufReader<TcpStream>, opcode: u8, payload: &[u8]) -> std::io::Result<()> {
-    let (mask, length) = ([1, 2, 3, 4], u8::try_from(payload.len()).expect("a short message"));
-    let masked = payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask);
-    let frame: Vec<u8> = [0x80 | opcode, 0x80 | length].into_iter().chain(mask).chain(masked).collect();
-    connection.write_all(&frame).await?;
-    let mut back = vec![0; payload.len() + 2];
-    connection.read_exact(&mut back).await?;
-    let same = back.first() == Some(&(0x80 | opcode)) && back.get(2..) == Some(payload);
-    if same { Ok(()) } else { Err(std::io::Error::other(format!("another frame came back: {back:?}"))) }
+    socket.close().await.map_err(after)
 }

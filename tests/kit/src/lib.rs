@@ -32,6 +32,7 @@ pub mod registry;
 
 pub mod client;
 pub mod engine;
+pub mod websocket;
 
 mod credentials;
 mod form;
@@ -47,4 +48,5 @@ pub use faults::Fault;
 pub use image::Image;
 pub use journal::Journal;
 pub use systemd::Systemd;
+pub use websocket::WebSocket;
 pub use world::World;
