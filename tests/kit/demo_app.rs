@@ -1,7 +1,7 @@
 //! The demo app: a small HTTP server on std alone, which build.rs compiles and the images carry.
 //!
-//! `/` `/health` `/sick` `/env/NAME` `/file?path=` `/args` `/cmdline` `/uid` `/slow?ms=` `/exit?code=` `/echo` (a
-//! WebSocket). Of an environment variable or a file it tells the SHA-256, so that a test can know that a secret arrived
+//! `/` `/health` `/sick` `/env/NAME` `/file?path=` `/args` `/cmdline` `/uid` `/slow?ms=` `/eat?mb=` `/exit?code=`
+//! `/echo` (a WebSocket). Of an environment variable or a file it tells the SHA-256, so that a test can know that a secret arrived
 //! without its being shown. As `demo-app probe` it asks its own `/health` and exits with 0 or 1. Environment: `PORT` (8080),
 //! `START_DELAY_MS` (unwell for so long), `EXIT_AT_START` (a code to exit with at once).
 
@@ -133,6 +133,10 @@ fn answer(method: &str, target: &str, well_at: Instant) -> (&'static str, Vec<u8
         "/slow" => {
             thread::sleep(Duration::from_millis(figure("ms")));
             (OK, b"at last\n".into())
+        }
+        "/eat" => {
+            std::mem::forget(vec![1_u8; (figure("mb") as usize) << 20]);
+            (OK, b"eaten\n".into())
         }
         "/exit" => {
             eprintln!("demo-app: asked to exit with {}", figure("code"));

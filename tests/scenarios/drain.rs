@@ -2,8 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use berth_kit::{Agent, Fault, World, client};
-use tokio::net::TcpStream;
+use berth_kit::{Agent, Fault, Image, WebSocket, World, client};
 
 use crate::steps::{container, until};
 use crate::{BERTH, SOON};
@@ -14,6 +13,9 @@ const QUICK: &str = r#"
     drain = { settle = "1s", idle = "500ms", timeout = "20s" }
     lifecycle = { poll = "500ms" }
 "#;
+
+/// One look at the metadata.
+const STATE: &str = "imds GET meta-data/autoscaling/target-lifecycle-state";
 
 /// A serving instance whose launch is over.
 async fn serving(more: &str) -> (World, Agent) {
@@ -100,14 +102,34 @@ async fn connections(world: &World) -> usize {
 }
 
 #[tokio::test]
-async fn a_connection_that_stays_open_is_waited_for_and_cut_by_the_timeout() {
+async fn a_websocket_is_served_until_it_closes_by_itself_and_the_drain_waits_for_it() {
+    let (world, agent) = serving("").await;
+    let mut socket = WebSocket::open(agent.app_address().await).await.unwrap();
+    world.autoscaling.terminate();
+    world.autoscaling.enter_wait();
+    until("counted for some seconds", async || {
+        socket.echo("still here").await.expect("it is served");
+        agent.log_text().matches("ConnectionsCounted 1").count() >= 6
+    })
+    .await;
+    assert!(app_runs(&world).await);
+    socket.close().await.unwrap();
+    assert_eq!(agent.exit_within(SOON).await, 0);
+    assert_eq!(results(&world), ["launch CONTINUE", "terminate CONTINUE"]);
+}
+
+#[tokio::test]
+async fn a_websocket_that_never_closes_is_cut_by_the_timeout() {
     let (world, agent) = serving("drain.timeout=4s").await;
-    let held = TcpStream::connect(agent.app_address().await).await.unwrap();
-    until("a connection", async || connections(&world).await > 0).await;
-    agent.signal("TERM");
+    let mut socket = WebSocket::open(agent.app_address().await).await.unwrap();
+    world.autoscaling.terminate();
+    world.autoscaling.enter_wait();
     agent.log_within("ConnectionsCounted 1", SOON).await;
+    socket.echo("until the end").await.unwrap();
     assert_eq!(agent.exit_within(SOON).await, 5);
-    drop(held);
+    socket.echo("after the end").await.unwrap_err();
+    assert_eq!(results(&world), ["launch CONTINUE", "terminate CONTINUE"]);
+    assert!(world.console_text().contains("cut short"), "{}", world.console_text());
 }
 
 #[tokio::test]
@@ -116,6 +138,32 @@ async fn sigterm_drains_in_a_group_without_an_active_hook() {
     agent.signal("TERM");
     assert_eq!(agent.exit_within(SOON).await, 0);
     assert_eq!(results(&world), ["launch CONTINUE"]);
+}
+
+#[tokio::test]
+async fn sigterm_and_the_group_at_once_complete_the_hook_once() {
+    let (world, agent) = serving("").await;
+    agent.signal("TERM");
+    world.autoscaling.terminate();
+    // The load balancer still lets go of the instance.
+    world.journal.wait_for_count("autoscaling CompleteLifecycleAction terminate 400", 2, SOON).await;
+    assert!(agent.runs(), "the group's hook is waited for");
+    world.autoscaling.enter_wait();
+    assert_eq!(agent.exit_within(SOON).await, 0);
+    assert_eq!(results(&world), ["launch CONTINUE", "terminate CONTINUE"]);
+}
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "a spot notice tells a moment of wall time")]
+async fn a_second_notice_brings_a_nearer_deadline_and_no_second_drain() {
+    let (world, agent) = serving("drain.settle=10m").await;
+    world.autoscaling.terminate();
+    world.autoscaling.enter_wait();
+    agent.phase_within("drain", SOON).await;
+    world.imds.spot_interruption("terminate", SystemTime::now() + Duration::from_secs(16));
+    assert_eq!(agent.exit_within(SOON).await, 5, "drain.settle was cut short");
+    assert_eq!(agent.log_text().matches("> StopContainer").count(), 1);
+    assert_eq!(results(&world), ["launch CONTINUE", "terminate CONTINUE"]);
 }
 
 #[tokio::test]
@@ -143,19 +191,35 @@ async fn spot_takes_the_instance_out_at_once_and_completes_the_hook_too() {
     assert_eq!(results(&world), ["launch CONTINUE", "terminate CONTINUE"]);
 }
 
-#[tokio::test]
-async fn a_notice_during_the_boot_starts_nothing() {
+/// A notice while the image is pulled.
+async fn leaves_the_boot(notice: impl Fn(&World)) {
     let world = World::start().await;
-    let image = world.app_image();
+    // No layer of another test's: the engine fetches one of them once for all who want it, and this one never comes.
+    let image = world.push("v1", &Image::scratch().layer_of_random(1024));
     world.fault("registry GET blob", Fault::Hang).always();
     world.ami_defaults(QUICK);
     world.user_data(&format!("berth image={} port=0:8080", image.by_digest()));
     let agent = world.launch(BERTH.as_ref()).await;
     agent.log_within("> PullImage", SOON).await;
-    world.autoscaling.terminate();
+    world.autoscaling.put("Terminating", Some("InService"));
+    notice(&world);
+    agent.phase_within("drain", SOON).await;
     world.autoscaling.enter_wait();
     assert_eq!(agent.exit_within(SOON).await, 0);
+    assert_eq!(results(&world), ["terminate CONTINUE"]);
     assert!(world.engine.inspect(&world.container()).await.is_none());
+}
+
+#[tokio::test]
+async fn a_notice_during_the_boot_starts_nothing() {
+    leaves_the_boot(|world| world.imds.target_state(Some("Terminated"))).await;
+}
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "a spot notice tells a moment of wall time")]
+async fn spot_during_the_boot_starts_nothing() {
+    leaves_the_boot(|world| world.imds.spot_interruption("terminate", SystemTime::now() + Duration::from_secs(60)))
+        .await;
 }
 
 #[tokio::test]
@@ -179,10 +243,18 @@ async fn metadata_that_stumbles_is_not_a_notice() {
     let (world, agent) = serving("").await;
     world.imds.expire_tokens();
     for fault in [Fault::Throttle, Fault::Status(503), Fault::ErrorPage(200), Fault::ErrorPage(500), Fault::Cut] {
-        world.fault("imds GET meta-data/autoscaling/target-lifecycle-state", fault).times(1);
+        world.fault(STATE, fault).times(1);
     }
-    let faulty = world.journal.count("imds GET meta-data/autoscaling/target-lifecycle-state");
-    world.journal.wait_for_count("imds GET meta-data/autoscaling/target-lifecycle-state", faulty + 9, SOON).await;
+    let looks = async |more: usize| {
+        let sofar = world.journal.count(STATE);
+        world.journal.wait_for_count(STATE, sofar + more, SOON).await;
+    };
+    looks(9).await;
+    for state in [None, Some(""), Some("Sideways"), Some("InService")] {
+        world.imds.target_state(state);
+        looks(3).await;
+        assert_eq!(agent.http("/ready").await.status, 200, "{state:?}");
+    }
     assert_eq!(agent.http("/ready").await.status, 200);
     world.autoscaling.terminate();
     world.autoscaling.enter_wait();
@@ -203,7 +275,7 @@ async fn standby_is_503_with_the_app_running_and_comes_back() {
 async fn a_warm_pool_prepares_waits_and_boots_when_it_is_called() {
     let world = World::start().await;
     let image = world.app_image();
-    world.autoscaling.put("Warmed:Pending", Some("Warmed:Running"));
+    world.autoscaling.put("Warmed:Pending", Some("Warmed:Stopped"));
     world.autoscaling.enter_wait();
     world.secrets.put("prod/api", r#"{"PASSWORD":"not before it serves"}"#);
     world.ami_defaults(QUICK);
@@ -215,11 +287,13 @@ async fn a_warm_pool_prepares_waits_and_boots_when_it_is_called() {
     assert_eq!(world.journal.count("secretsmanager"), 0);
     assert!(world.engine.inspect(&world.container()).await.is_none());
 
+    let pulls = || agent.log_text().matches("> PullImage").count();
+    let before = pulls();
     world.autoscaling.put("Pending", Some("InService"));
     world.autoscaling.enter_wait();
     agent.ready_within(SOON).await;
     until("the second hook", async || world.autoscaling.completions().len() == 2).await;
-    assert_eq!(agent.log_text().matches("> PullImage").count(), 1, "the layers were here");
+    assert_eq!(pulls(), before, "the layers were here");
 }
 
 #[tokio::test]
@@ -244,8 +318,8 @@ async fn in_steady_state_no_service_of_aws_is_called() {
     let services = ["autoscaling", "secretsmanager", "ssm", "ecr"];
     let calls = || services.map(|service| world.journal.count(service));
     let before = calls();
-    let polls = world.journal.count("imds GET meta-data/autoscaling/target-lifecycle-state");
-    world.journal.wait_for_count("imds GET meta-data/autoscaling/target-lifecycle-state", polls + 10, SOON).await;
+    let polls = world.journal.count(STATE);
+    world.journal.wait_for_count(STATE, polls + 10, SOON).await;
     assert_eq!(calls(), before);
     assert_eq!(agent.http("/ready").await.status, 200);
 }

@@ -136,8 +136,11 @@ async fn an_app_that_exits_is_started_again_and_then_given_up() {
 }
 
 #[tokio::test]
-async fn a_failed_boot_can_be_held_for_debugging() {
+async fn a_failed_boot_is_held_for_debugging_although_its_hook_fails_again_and_again() {
     let world = World::start().await;
+    world.fault("autoscaling RecordLifecycleActionHeartbeat", Fault::Throttle).times(1);
+    world.fault("autoscaling RecordLifecycleActionHeartbeat", Fault::Status(503)).times(1);
+    world.autoscaling.refuse_although_active(1);
     let missing = world.app_image().by_tag().replace(":v1", ":v2");
     world.user_data(&format!("berth image={missing} boot.on_failure=hold lifecycle.heartbeat=1s"));
     let agent = world.launch(BERTH.as_ref()).await;
@@ -146,7 +149,9 @@ async fn a_failed_boot_can_be_held_for_debugging() {
     assert_eq!(ready.status, 503);
     assert_eq!(ready.json()["status"], "failed");
     assert!(ready.json()["reason"].as_str().unwrap().contains("v2"), "{}", ready.text());
-    world.journal.wait_for_count("autoscaling RecordLifecycleActionHeartbeat", 2, SOON).await;
+    world.journal.wait_for_count("autoscaling RecordLifecycleActionHeartbeat 200", 2, SOON).await;
+    assert_eq!(world.journal.count("autoscaling RecordLifecycleActionHeartbeat"), 5, "{}", world.journal.text());
+    assert_eq!(agent.http("/ready").await.status, 503);
     assert!(world.autoscaling.completions().is_empty());
     agent.signal("TERM");
     assert_eq!(agent.exit_within(SOON).await, 0);
