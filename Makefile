@@ -30,10 +30,11 @@ check: ## formatting, lints, scripts, units; every failure is listed
 	@tests/install build lint
 	@tests/check
 
-bench: ## berth beside the bare engine calls: time, memory, bytes; as ratios measured in one run
+bench: ## berth beside the bare engine calls: time, memory, bytes, as ratios; reaction times; memory after a day
 	@tests/install build engine
 	cargo build --locked --release -p berth
 	@tests/with-engine sh -c 'BERTH_BIN=$$PWD/$(BINARY) exec cargo run --locked -q -p berth-kit --bin bench'
+	RESIDENT_LOOKS=43200 cargo test --locked -q -p berth --test edges resident:: -- --nocapture
 
 dist: ## the binary as it is shipped, its size, and that it is static
 	@tests/install build

@@ -18,6 +18,7 @@ mod imds;
 mod membership;
 mod metrics;
 mod parity;
+mod resident;
 mod secrets;
 mod sight;
 mod systemd;

@@ -26,12 +26,20 @@ pub(crate) async fn edge(world: &World, delivery: &Delivery) -> Edge {
 
 /// The same, which keeps containers from other addresses.
 pub(crate) async fn edge_with(world: &World, delivery: &Delivery, block: MetadataBlock) -> Edge {
+    let edge = bare_edge(&world.imds.endpoint(), &world.aws.endpoint(), delivery, block);
+    let identified = edge.perform(Effect::Identify).await;
+    assert!(matches!(identified, Event::Identified(_)), "{identified}");
+    edge
+}
+
+/// One that was asked nothing yet.
+pub(crate) fn bare_edge(metadata: &str, aws: &str, delivery: &Delivery, block: MetadataBlock) -> Edge {
     let http = Http::default();
-    let imds = Imds::at(&world.imds.endpoint().parse().unwrap(), http.clone());
-    let endpoint = world.aws.endpoint();
-    let env = move |name: &str| (name == "AWS_ENDPOINT_URL").then(|| endpoint.clone());
+    let imds = Imds::at(&metadata.parse().unwrap(), http.clone());
+    let aws = aws.to_owned();
+    let env = move |name: &str| (name == "AWS_ENDPOINT_URL").then(|| aws.clone());
     let (_, published) = watch::channel(Arc::new(Published::default()));
-    let edge = Edge::new(Parts {
+    Edge::new(Parts {
         aws: Aws::new(http, imds.clone(), &env),
         block,
         imds,
@@ -42,8 +50,5 @@ pub(crate) async fn edge_with(world: &World, delivery: &Delivery, block: Metadat
         binary: Path::new(env!("CARGO_BIN_EXE_berth")).to_owned(),
         endpoint: Door::open(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), published),
         notices: mpsc::channel(64).0,
-    });
-    let identified = edge.perform(Effect::Identify).await;
-    assert!(matches!(identified, Event::Identified(_)), "{identified}");
-    edge
+    })
 }

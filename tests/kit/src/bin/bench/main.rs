@@ -2,7 +2,7 @@
 //!
 //! Both boot the same kind of image, new in every round, from the same registry on loopback, turn by turn: A B A B … Nothing
 //! here is an absolute promise; a machine's speed drifts, the ratio of neighbours in time does not. The berth binary is the
-//! shipped one (BERTH_BIN).
+//! shipped one (BERTH_BIN). `bench reaction` measures the reaction times alone.
 
 #![allow(
     clippy::print_stdout,
@@ -23,6 +23,8 @@ use std::time::{Duration, Instant};
 use berth_kit::{Image, World, client};
 use serde_json::json;
 
+mod reaction;
+
 /// Rounds; the medians are told.
 const ROUNDS: usize = 7;
 /// The image's size beside the app.
@@ -33,16 +35,23 @@ const BOUND: Duration = Duration::from_secs(60);
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let berth = PathBuf::from(std::env::var_os("BERTH_BIN").expect("BERTH_BIN names the berth binary"));
+    if std::env::args().nth(1).as_deref() != Some("reaction") {
+        boots(&berth).await;
+    }
+    reaction::measure(&berth).await;
+}
+
+async fn boots(berth: &Path) {
     let (mut floor, mut cold, mut bound, mut resident) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         floor.push(engine_alone().await);
-        let boot = with_berth(&berth).await;
+        let boot = with_berth(berth).await;
         cold.push(boot.ready);
         resident.push(boot.resident);
-        bound.push(exec_to_bound(&berth).await);
+        bound.push(exec_to_bound(berth).await);
     }
     let ratios: Vec<f64> = cold.iter().zip(&floor).map(|(cold, floor)| cold / floor).collect();
-    let size = fs::metadata(&berth).unwrap().len();
+    let size = fs::metadata(berth).unwrap().len();
     println!("| what | median | min | max | goal |");
     println!("|---|---:|---:|---:|---|");
     row("bare engine calls: pull, create, start, first 200", "s", &floor, "");
@@ -78,7 +87,7 @@ async fn engine_alone() -> f64 {
     assert_eq!(started.status, 204, "{}", started.text());
     let inspected = world.engine.inspect(&name).await.unwrap();
     let address = inspected["NetworkSettings"]["IPAddress"].as_str().unwrap();
-    answers_200(format!("{address}:8080").parse().unwrap(), "/health").await;
+    answers(format!("{address}:8080").parse().unwrap(), "/health", 200).await;
     began.elapsed().as_secs_f64()
 }
 
@@ -96,7 +105,7 @@ async fn with_berth(berth: &Path) -> Boot {
     world.user_data(&format!("berth image={} port=0:8080 health=/health secrets=prod/api", image.by_tag()));
     let began = Instant::now();
     let agent = world.launcher(berth).env("BERTH_LOG", "info").start().await;
-    answers_200(agent.endpoint().await, "/ready").await;
+    answers(agent.endpoint().await, "/ready", 200).await;
     let ready = began.elapsed().as_secs_f64();
     world.autoscaling.wait_for_state("InService", BOUND).await;
     let status = fs::read_to_string(format!("/proc/{}/status", agent.pid())).unwrap();
@@ -122,15 +131,16 @@ async fn exec_to_bound(berth: &Path) -> f64 {
     took
 }
 
-async fn answers_200(address: SocketAddr, path: &str) {
+/// Asks every few milliseconds until the answer is this; when it came.
+async fn answers(address: SocketAddr, path: &str, status: u16) -> Instant {
     let began = Instant::now();
     loop {
         let answer = client::over_tcp(address, client::request("GET", path)).await;
-        if answer.is_ok_and(|answer| answer.status == 200) {
-            return;
+        if answer.is_ok_and(|answer| answer.status == status) {
+            return Instant::now();
         }
-        assert!(began.elapsed() < BOUND, "{path} at {address} never answered 200");
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        assert!(began.elapsed() < BOUND, "{path} at {address} never answered {status}");
+        tokio::time::sleep(Duration::from_millis(3)).await;
     }
 }
 
