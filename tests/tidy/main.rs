@@ -3,6 +3,7 @@
 
 #![cfg(test)]
 
+mod cases;
 mod commands;
 mod dependencies;
 mod examples;

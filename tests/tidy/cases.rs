@@ -1,0 +1,46 @@
+//! The table of cases in tests/README.md names tests that are there.
+
+use std::fs;
+use std::path::Path;
+
+fn tests() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests")
+}
+
+/// The rows of the table: the case, then the tests of each kind, as `file::name` between backticks.
+fn rows(page: &str) -> Vec<(String, Vec<(String, String)>)> {
+    let mut lines = page.lines().skip_while(|line| !line.starts_with("| case "));
+    let head = lines.next().unwrap_or_default();
+    let kinds: Vec<&str> = head.trim_matches('|').split('|').skip(1).map(str::trim).collect();
+    let rows = lines.skip(1).take_while(|line| line.starts_with('|'));
+    rows.map(|row| {
+        let mut cells = row.trim_matches('|').split('|');
+        let case = cells.next().unwrap_or_default().trim().to_owned();
+        let named = kinds.iter().zip(cells).flat_map(|(kind, cell)| {
+            cell.split('`').skip(1).step_by(2).map(|name| ((*kind).to_owned(), name.to_owned())).collect::<Vec<_>>()
+        });
+        (case, named.collect())
+    })
+    .collect()
+}
+
+#[test]
+fn every_case_has_a_test_that_is_there() {
+    let page = fs::read_to_string(tests().join("README.md")).unwrap();
+    let rows = rows(&page);
+    assert!(rows.len() > 20, "the table was not found: {rows:?}");
+    for (case, named) in rows {
+        assert!(!named.is_empty(), "`{case}` has no test");
+        for (kind, name) in named {
+            let (module, function) = name.rsplit_once("::").unwrap_or_else(|| panic!("{name} is no `file::name`"));
+            let file = tests().join(&kind).join(module.replace("::", "/")).with_extension("rs");
+            let text = fs::read_to_string(&file).unwrap_or_default();
+            let attribute = ["#[test]", "#[tokio::test]"].iter().any(|attribute| text.contains(attribute));
+            assert!(
+                attribute && text.contains(&format!("fn {function}(")),
+                "`{case}`: no {name} in {}",
+                file.display()
+            );
+        }
+    }
+}
