@@ -1,11 +1,10 @@
 //! A drain that takes longer than the group and systemd would wait: both are asked for more time all along.
 
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use berth_kit::group::{Completion, Hook, Transition};
-use berth_kit::{World, client};
-use tokio::net::UnixDatagram;
+use berth_kit::systemd::NO_STORE;
+use berth_kit::{Systemd, World, client};
 
 use crate::steps::until;
 use crate::{BERTH, SOON};
@@ -37,18 +36,8 @@ async fn with_a_request_of_a_minute(more: &str) -> End {
         "berth image={} port=0:8080 health=/health drain.settle=1s lifecycle.poll=500ms {more}",
         image.by_tag()
     ));
-    let directory = tempfile::tempdir().unwrap();
-    let systemd = UnixDatagram::bind(directory.path().join("notify")).unwrap();
-    let heard = Arc::<Mutex<Vec<String>>>::default();
-    let noted = Arc::clone(&heard);
-    let listening = tokio::spawn(async move {
-        let mut message = [0; 4096];
-        while let Ok(length) = systemd.recv(&mut message).await {
-            noted.lock().unwrap().push(String::from_utf8_lossy(&message[..length]).trim().to_owned());
-        }
-    });
-    let socket = directory.path().join("notify");
-    let agent = world.launcher(BERTH.as_ref()).env("NOTIFY_SOCKET", socket).start().await;
+    let systemd = Systemd::start(NO_STORE);
+    let agent = world.launcher(BERTH.as_ref()).under(&systemd).start().await;
     agent.ready_within(SOON).await;
     world.autoscaling.wait_for_state("InService", SOON).await;
 
@@ -60,9 +49,7 @@ async fn with_a_request_of_a_minute(more: &str) -> End {
     let answer = tokio::time::timeout(SOON + SOON, slow).await.expect("an answer").unwrap().unwrap().status;
     let code = agent.exit_within(SOON).await;
     until("the hook is over", async || world.autoscaling.completions().len() == 2).await;
-    listening.abort();
-    let heard = heard.lock().unwrap().clone();
-    End { code, answer, hook: world.autoscaling.completions().remove(1), heard }
+    End { code, answer, hook: world.autoscaling.completions().remove(1), heard: systemd.heard() }
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ const END: &[u8] = b"X_END=1";
 pub struct Systemd {
     directory: TempDir,
     store: Arc<Mutex<Vec<(String, OwnedFd)>>>,
+    heard: Arc<Mutex<Vec<String>>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -37,14 +38,20 @@ impl Systemd {
         let directory = tempfile::tempdir().expect("a directory");
         let socket = UnixDatagram::bind(directory.path().join("notify")).expect("a socket");
         let store = Arc::<Mutex<Vec<_>>>::default();
-        let kept = Arc::clone(&store);
-        let thread = std::thread::spawn(move || listen(&socket, store_max, &kept));
-        Self { directory, store, thread: Some(thread) }
+        let heard = Arc::<Mutex<Vec<_>>>::default();
+        let (kept, noted) = (Arc::clone(&store), Arc::clone(&heard));
+        let thread = std::thread::spawn(move || listen(&socket, store_max, &kept, &noted));
+        Self { directory, store, heard, thread: Some(thread) }
     }
 
     /// The names of what is stored.
     pub fn stored(&self) -> Vec<String> {
         self.store.lock().unwrap().iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Every message so far, each of one or more lines `NAME=value`.
+    pub fn heard(&self) -> Vec<String> {
+        self.heard.lock().unwrap().clone()
     }
 
     pub(crate) fn notify_socket(&self) -> PathBuf {
@@ -76,7 +83,7 @@ impl Drop for Systemd {
     }
 }
 
-fn listen(socket: &UnixDatagram, store_max: usize, store: &Mutex<Vec<(String, OwnedFd)>>) {
+fn listen(socket: &UnixDatagram, store_max: usize, store: &Mutex<Vec<(String, OwnedFd)>>, noted: &Mutex<Vec<String>>) {
     loop {
         let (mut text, mut space) = ([0; 4096], [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))]);
         let mut passed = RecvAncillaryBuffer::new(&mut space);
@@ -86,6 +93,7 @@ fn listen(socket: &UnixDatagram, store_max: usize, store: &Mutex<Vec<(String, Ow
         if text.as_bytes() == END {
             return;
         }
+        noted.lock().unwrap().push(text.trim().to_owned());
         let says = |line: &str| text.lines().any(|said| said == line);
         let name = text.lines().find_map(|line| line.strip_prefix("FDNAME=")).unwrap_or("stored").to_owned();
         let mut store = store.lock().unwrap();
