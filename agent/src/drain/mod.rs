@@ -182,7 +182,7 @@ impl Drain {
             self.hook.expect();
         }
         if let Some(cut) = cause.cut(now) {
-            self.cut = Some(self.cut.map_or(cut, |earlier| earlier.min(cut)).max(now));
+            self.cut = Some(self.cut.map_or(cut.max(now), |earlier| earlier.min(cut)));
         }
         // Back into service, or out of the pool for good: only the end of it changes.
         if matches!((&self.cause, cause), (Cause::BackToPool(_), Cause::Terminated)) {
