@@ -19,6 +19,7 @@
 //! Events come in with the time, effects go out with tickets. Only the driver calls it (invariant 2).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::boot::{self, Boot, Handover};
@@ -51,6 +52,8 @@ pub struct Machine {
     phase: Phase,
     since: Uptime,
     watcher: Watcher,
+    /// The config that was believed last, for what a notice means: a boot out of the pool has yet to read it again.
+    config: Option<Arc<Config>>,
     desk: Desk,
     /// For people.
     phases: Vec<PhaseView>,
@@ -87,7 +90,7 @@ impl Machine {
         let boot = Boot::begin(&mut desk, now);
         let phase = Phase::Boot(Box::new(boot));
         let phases = vec![PhaseView { name: PhaseName::Boot, began: now.0.as_secs_f64() }];
-        Self { phase, since: now, watcher: Watcher::new(POLL), desk, phases, retries: BTreeMap::new() }
+        Self { phase, since: now, watcher: Watcher::new(POLL), config: None, desk, phases, retries: BTreeMap::new() }
     }
 
     /// The only way in.
@@ -184,6 +187,7 @@ impl Machine {
         match event {
             Event::Identified(identity) => self.watcher.begin(identity.target_state.as_ref(), now),
             Event::ConfigRead(config) => {
+                self.config = Some(config.clone());
                 self.watcher.set_interval(config.lifecycle.poll);
                 Vec::new()
             }
@@ -193,7 +197,8 @@ impl Machine {
 
     /// What a notice means for the phase.
     fn hear(&mut self, notice: &Notice, now: Uptime) -> Next {
-        let policy = |which: fn(&Config) -> OnNotice, fallback: OnNotice| self.config().map_or(fallback, which);
+        let policy =
+            |which: fn(&Config) -> OnNotice, fallback: OnNotice| self.config.as_deref().map_or(fallback, which);
         let cause = match notice {
             Notice::Target(TargetState::Terminated | TargetState::WarmedTerminated) => Some(Cause::Terminated),
             Notice::Target(
@@ -240,18 +245,6 @@ impl Machine {
             }
             (Phase::Failing(_) | Phase::Gone, Some(_)) => Next::Stay, // on the way out already
             (_, Some(cause)) => Next::Drain(cause),
-        }
-    }
-
-    fn config(&self) -> Option<&Config> {
-        match &self.phase {
-            Phase::Boot(boot) => boot.config().map(AsRef::as_ref),
-            Phase::Serve(serve) => serve.past.config.as_deref(),
-            Phase::Drain(drain) => drain.past.config.as_deref(),
-            Phase::Warm(warm) => warm.past.config.as_deref(),
-            Phase::Failing(failing) => failing.past.config.as_deref(),
-            Phase::Hold(hold) => hold.past.config.as_deref(),
-            Phase::Gone => None,
         }
     }
 

@@ -337,3 +337,31 @@ fn a_failed_stop_does_not_skip_the_hook() {
         .run(secs(600));
     assert_eq!((life.outcome(), life.completions.len()), (Some(Outcome::DrainCut), 2), "{ACTIVE}");
 }
+
+#[test]
+fn a_second_signal_puts_the_end_of_a_stop_that_hangs_no_further_off() {
+    let life = Sim::new("image=r.test/a:1 port=80 stop_timeout=10s drain.settle=5s")
+        .never(Job::StopContainer)
+        .never(Job::StopContainer)
+        .at(secs(30), TERM)
+        .at(secs(53), TERM)
+        .run(secs(600));
+    assert_eq!(life.outcome(), Some(Outcome::DrainCut));
+    let trace = life.trace();
+    let stop = after(&life, "StopContainer");
+    assert!(stop.starts_with("37.") && life.count(Job::StopContainer) == 2, "{trace}");
+    assert!(after(&life, "SayLastWords").starts_with("62."), "25 s after the first stop: {trace}");
+}
+
+#[test]
+fn a_spot_notice_after_a_second_signal_moves_no_deadline() {
+    let life = Sim::new("image=r.test/a:1 port=80 drain.settle=20s")
+        .never(Job::SayLastWords)
+        .at(secs(30), TERM)
+        .at(secs(32), TERM)
+        .sees(secs(33), spot(120))
+        .run(secs(36));
+    assert!(life.count(Job::SayLastWords) == 1 && life.outcome().is_none(), "{}", life.trace());
+    let deadlines = life.view().deadlines;
+    assert!(deadlines.iter().any(|one| one.name == "taken away" && one.at == 32.0), "{deadlines:?}");
+}

@@ -123,3 +123,12 @@ fn the_same_state_a_thousand_times_is_one_notice() {
     assert_eq!(life.view().status, Status::Standby);
     assert_eq!(life.count(Job::CompleteHook) + life.count(Job::DescribeInstance), 1, "the launch hook, long ago");
 }
+
+#[test]
+fn a_spot_notice_that_the_config_ignores_is_ignored_on_the_way_out_of_the_pool_too() {
+    let spot = Some(Interruption { action: "terminate".to_owned(), ends_in: secs(120) });
+    let life = warmed("image=r.test/a:1 port=80 spot=ignore", TargetState::WarmedRunning)
+        .sees(secs(60), Sight { spot, ..target(TargetState::InService) })
+        .run(secs(120));
+    assert_eq!(life.view().status, Status::Ok, "{}", life.trace());
+}

@@ -182,7 +182,7 @@ impl Drain {
             self.hook.expect();
         }
         if let Some(cut) = cause.cut(now) {
-            self.cut = Some(self.cut.map_or(cut, |earlier| earlier.min(cut)).max(now));
+            self.cut = Some(self.cut.map_or(cut.max(now), |earlier| earlier.min(cut)));
         }
         // Back into service, or out of the pool for good: only the end of it changes.
         if matches!((&self.cause, cause), (Cause::BackToPool(_), Cause::Terminated)) {
@@ -331,10 +331,14 @@ impl Drain {
     /// A second signal: everything that waits is over.
     fn hurry(&mut self, desk: &mut Desk, now: Uptime) {
         self.cut = Some(now);
-        if let Stage::Stopping { ticket, .. } = &self.stage {
-            desk.order(Effect::Cancel(*ticket));
-            self.clean = false;
-            self.stop_next(desk, now);
+        let Stage::Stopping { ticket, until } = &self.stage else { return };
+        let (ticket, former) = (*ticket, *until);
+        desk.order(Effect::Cancel(ticket));
+        self.clean = false;
+        self.stop_next(desk, now);
+        // One that hangs gets no longer by it than it had.
+        if let Stage::Stopping { until, .. } = &mut self.stage {
+            *until = former.min(*until);
         }
     }
 

@@ -7,17 +7,43 @@ use crate::app::App;
 use crate::boot::Handover;
 use crate::config::{Config, PinnedImage};
 use crate::identity::Identity;
-use crate::view::{Status, View};
+use crate::view::{DeadlineView, Status, View};
 
 impl Machine {
+    /// What `/ready` says.
+    pub fn status(&self) -> Status {
+        match &self.phase {
+            Phase::Boot(_) => Status::Starting,
+            Phase::Serve(serve) => serve.status(),
+            Phase::Warm(_) => Status::Warm,
+            Phase::Drain(_) | Phase::Gone => Status::Draining,
+            Phase::Failing(_) | Phase::Hold(_) => Status::Failed,
+        }
+    }
+
+    /// What is waited for, and until when.
+    pub fn deadlines(&self) -> Vec<DeadlineView> {
+        match &self.phase {
+            Phase::Boot(boot) => boot.deadlines(),
+            Phase::Drain(drain) => drain.deadlines(),
+            Phase::Failing(failing) => failing.deadlines(),
+            Phase::Hold(hold) => hold.deadlines(),
+            Phase::Serve(_) | Phase::Warm(_) | Phase::Gone => Vec::new(),
+        }
+    }
+
     /// What can be seen from outside.
     pub fn view(&self) -> View {
-        let mut view = View { phase: self.phase(), phase_since: self.since.0.as_secs_f64(), ..View::default() };
+        let mut view = View {
+            phase: self.phase(),
+            phase_since: self.since.0.as_secs_f64(),
+            status: self.status(),
+            deadlines: self.deadlines(),
+            ..View::default()
+        };
         match &self.phase {
             Phase::Boot(boot) => {
-                view.status = Status::Starting;
                 view.reason = boot.reason();
-                view.deadlines = boot.deadlines();
                 view.steps = boot.steps();
                 view.pull = boot.pull_view();
                 show_names(&mut view, boot.identity(), boot.config(), boot.image());
@@ -25,15 +51,12 @@ impl Machine {
                 view.lifecycle = boot.hook().view();
             }
             Phase::Serve(serve) => {
-                view.status = serve.status();
                 view.reason = serve.reason();
                 show_past(&mut view, &serve.past);
                 show_app(&mut view, Some(serve.app()));
             }
             Phase::Drain(drain) => {
-                view.status = Status::Draining;
                 view.reason = drain.reason();
-                view.deadlines = drain.deadlines();
                 show_past(&mut view, &drain.past);
                 view.steps.extend(drain.steps());
                 view.connections = drain.connections();
@@ -42,24 +65,19 @@ impl Machine {
                 view.lifecycle.heartbeats += drain.past.hook.view().heartbeats;
             }
             Phase::Warm(warm) => {
-                view.status = Status::Warm;
                 view.reason = "prepared, in the warm pool".to_owned();
                 show_past(&mut view, &warm.past);
                 view.container = None;
             }
             Phase::Failing(failing) => {
-                view.status = Status::Failed;
                 view.reason = failing.reason().to_owned();
-                view.deadlines = failing.deadlines();
                 show_past(&mut view, &failing.past);
             }
             Phase::Hold(hold) => {
-                view.status = Status::Failed;
                 view.reason = hold.reason().to_owned();
-                view.deadlines = hold.deadlines();
                 show_past(&mut view, &hold.past);
             }
-            Phase::Gone => view.status = Status::Draining,
+            Phase::Gone => {} // nothing is left to show
         }
         view.phases.clone_from(&self.phases);
         view.retries.clone_from(&self.retries);

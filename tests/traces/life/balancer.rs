@@ -1,8 +1,10 @@
 //! The load balancer and its clients: asks `/ready`, routes with a lag, holds connections, notices what fails.
 
+use std::rc::Rc;
 use std::time::Duration;
 
-use super::plan::{Plan, Roll, Twist};
+use super::plan::{Plan, Roll};
+use super::twist::Twist;
 use crate::sim::{ms, secs};
 
 /// Between two health checks, and the failures in a row that take a target out: AWS's least, so that a drain has to settle.
@@ -31,14 +33,14 @@ pub(crate) struct Balancer {
     long: Vec<(Duration, Duration)>,
     gives_up_at: Option<Duration>,
     delay: Duration,
-    plan: Plan,
+    plan: Rc<Plan>,
     /// When clients' requests failed.
     pub(crate) failed: Vec<Duration>,
     pub(crate) served: u32,
 }
 
 impl Balancer {
-    pub(crate) fn new(plan: &Plan) -> Self {
+    pub(crate) fn new(plan: &Rc<Plan>) -> Self {
         let long = |twist: &Twist| match twist {
             Twist::LongConnection { at, lasts } => Some((*at, *lasts)),
             _ => None,

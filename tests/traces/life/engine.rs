@@ -8,7 +8,8 @@ use berth::effect::{ContainerId, Creation, FoundContainer, Job, RunningContainer
 use berth::event::{Event, Exit};
 use berth::fault::{Class, Fault};
 
-use super::plan::{Plan, Twist};
+use super::plan::Plan;
+use super::twist::Twist;
 use crate::sim::{DIGEST, ms};
 
 /// Who waits for an answer: the nth agent's ticket.
@@ -82,6 +83,7 @@ impl Engine {
                 Twist::Crash { at, oom } => engine.crashes.push((*at, *oom)),
                 Twist::CrashLoop { at, lasts } => engine.loops.push((*at, *at + *lasts)),
                 Twist::Sick { at, lasts } => engine.sick.push((*at, *at + *lasts)),
+                Twist::StartsIn(takes) => engine.ready_in = *takes,
                 Twist::StopsIn(takes) => engine.stops_in = *takes,
                 Twist::Stray { running, takes_the_name } => engine.stray(*running, *takes_the_name),
                 _ => {}
@@ -106,11 +108,6 @@ impl Engine {
     fn next_id(&mut self) -> ContainerId {
         self.created += 1;
         ContainerId(format!("c{}", self.created))
-    }
-
-    /// Whether it does not answer.
-    pub(crate) fn is_away(&self, now: Duration) -> bool {
-        self.away.iter().any(|(from, to, _)| (*from..*to).contains(&now))
     }
 
     pub(crate) fn running(&self) -> impl Iterator<Item = &Container> {

@@ -61,7 +61,8 @@ pub(crate) struct Ended {
     pub(crate) result: Option<HookResult>,
     /// Whether the timer ran out although it was restarted all along: the group's own limit.
     pub(crate) limit: bool,
-    pub(crate) at: Duration,
+    /// Since when it could be completed.
+    pub(crate) since: Duration,
 }
 
 #[derive(Debug)]
@@ -161,7 +162,7 @@ impl Group {
     fn end(&mut self, result: Option<HookResult>, now: Duration) {
         let Some(active) = self.active.take() else { return };
         let limit = result.is_none() && active.limit <= now;
-        self.ended.push(Ended { which: active.which, result, limit, at: now });
+        self.ended.push(Ended { which: active.which, result, limit, since: active.from + self.activation });
         match (active.which, result) {
             (Which::Launch, Some(HookResult::Continue)) => {
                 self.state = if self.pool { "Warmed:Pending:Proceed" } else { "Pending:Proceed" };

@@ -1,7 +1,6 @@
 //! Each effect, performed on the models: what the edge does in a real life.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use berth::effect::{Effect, ImageFacts, Job};
 use berth::event::{Event, Hook, Membership};
@@ -9,7 +8,8 @@ use berth::fault::{Class, Fault};
 use berth::identity::Identity;
 
 use super::engine::Asker;
-use super::plan::{ENGINE, GROUP, SERVICES, Twist};
+use super::plan::{ENGINE, GROUP, SERVICES};
+use super::twist::Twist;
 use super::world::World;
 use crate::sim::{DIGEST, identity};
 
@@ -28,7 +28,10 @@ impl World {
             }
             Effect::ReadConfig => Event::ConfigRead(self.config.clone()),
             Effect::Listen(_) => Event::Listening,
-            Effect::FetchSecrets(_) => Event::SecretsFetched,
+            Effect::FetchSecrets(_) => {
+                self.secrets_read = now;
+                Event::SecretsFetched
+            }
             Effect::LoginRegistry(_) => Event::RegistryLoggedIn,
             Effect::PingEngine => Event::EngineAnswered,
             Effect::FindContainers { .. } => Event::ContainersFound(self.engine.find()),
@@ -82,7 +85,11 @@ impl World {
                 self.systemd.extend(*by, now);
                 Event::StopExtended
             }
-            Effect::CheckSecrets(_) => Event::SecretsChecked { changed: false },
+            Effect::CheckSecrets(_) => {
+                let since = std::mem::replace(&mut self.secrets_read, now);
+                let newer = |twist: &Twist| matches!(twist, Twist::Rotation(at) if (since..now).contains(at));
+                Event::SecretsChecked { changed: self.plan.has(newer) }
+            }
             Effect::SignalApp { .. } => Event::AppSignalled,
             Effect::SayLastWords(_) => Event::LastWordsSaid,
             Effect::Cancel(_) | Effect::Exit(_) | Effect::HandOver | Effect::RefuseHandover(_) => return None,
@@ -100,26 +107,18 @@ impl World {
     }
 
     fn is_away(&self, job: Job) -> Option<&'static str> {
-        let now = self.now;
-        let spans = |of: fn(&Twist) -> Option<(Duration, Duration)>| {
-            self.plan.twists.iter().filter_map(of).any(|(at, lasts)| (at..at + lasts).contains(&now))
-        };
-        let through_the_engine = ENGINE.contains(&job) && !matches!(job, Job::ProbeApp | Job::CountConnections);
-        if through_the_engine && self.engine.is_away(now) {
-            return Some("the engine is away");
-        }
-        let aws = |twist: &Twist| match twist {
-            Twist::AwsAway { at, lasts } => Some((*at, *lasts)),
+        let away = |twist: &Twist| twist.span().is_some_and(|(from, to)| (from..to).contains(&self.now));
+        self.plan.twists.iter().filter(|twist| away(twist)).find_map(|twist| match twist {
+            Twist::EngineAway { .. } => {
+                let asked = ENGINE.contains(&job) && !matches!(job, Job::ProbeApp | Job::CountConnections);
+                asked.then_some("the engine is away")
+            }
+            Twist::AwsAway { .. } => (GROUP.contains(&job) || SERVICES.contains(&job)).then_some("Rate exceeded"),
+            Twist::MetadataAway { .. } => {
+                let asked = matches!(job, Job::Identify | Job::ReadConfig | Job::WatchMetadata);
+                asked.then_some("the metadata does not answer")
+            }
             _ => None,
-        };
-        if (GROUP.contains(&job) || SERVICES.contains(&job)) && spans(aws) {
-            return Some("Rate exceeded");
-        }
-        let metadata = |twist: &Twist| match twist {
-            Twist::MetadataAway { at, lasts } => Some((*at, *lasts)),
-            _ => None,
-        };
-        (matches!(job, Job::Identify | Job::ReadConfig | Job::WatchMetadata) && spans(metadata))
-            .then_some("the metadata does not answer")
+        })
     }
 }

@@ -10,6 +10,7 @@ use berth::effect::Job;
 use berth::fault::Class;
 use berth::identity::TargetState;
 
+use super::twist::{Fate, Twist};
 use crate::sim::{ms, secs};
 
 /// What one life is made of.
@@ -48,88 +49,6 @@ pub(crate) struct Shape {
     pub(crate) os_boots_in: Duration,
 }
 
-/// One thing that goes wrong, or is wanted of the instance. Moments count from power-on.
-#[derive(Clone, Debug)]
-pub(crate) enum Twist {
-    /// The nth attempt at a job ends so.
-    Fate(Job, u32, Fate),
-    /// The job is refused for good.
-    Denied(Job),
-    EngineAway {
-        at: Duration,
-        lasts: Duration,
-        kills: bool,
-    },
-    AwsAway {
-        at: Duration,
-        lasts: Duration,
-    },
-    MetadataAway {
-        at: Duration,
-        lasts: Duration,
-    },
-    /// The target lifecycle state answers 404 for a while.
-    StateVanishes {
-        at: Duration,
-        lasts: Duration,
-    },
-    Crash {
-        at: Duration,
-        oom: bool,
-    },
-    CrashLoop {
-        at: Duration,
-        lasts: Duration,
-    },
-    Sick {
-        at: Duration,
-        lasts: Duration,
-    },
-    /// The app takes that long to stop.
-    StopsIn(Duration),
-    /// The agent gets a SIGKILL.
-    Kill(Duration),
-    /// SIGTERM: the first as `systemctl stop`, a later one by hand.
-    Term(Duration),
-    /// `berth drain`
-    Asked(Duration),
-    /// The group takes the instance away.
-    Terminate(Duration),
-    /// The group takes the instance back into its pool, and later again into service.
-    Return(Duration),
-    Standby {
-        at: Duration,
-        lasts: Duration,
-    },
-    Detach(Duration),
-    Spot(Duration),
-    Rebalance(Duration),
-    /// A client holds a connection that long.
-    LongConnection {
-        at: Duration,
-        lasts: Duration,
-    },
-    /// A container of another config, or of a dead one, is there from the start.
-    Stray {
-        running: bool,
-        takes_the_name: bool,
-    },
-    /// The image is here already.
-    Baked,
-}
-
-/// How an attempt ends, if not well.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    Well,
-    Fails(Class),
-    /// It takes effect, and the answer is lost.
-    Lost,
-    /// It neither takes effect nor is it ever answered.
-    Hangs,
-    Slow(Duration),
-}
-
 /// Jobs of the engine.
 pub(crate) const ENGINE: [Job; 13] = [
     Job::PingEngine,
@@ -154,7 +73,8 @@ pub(crate) const GROUP: [Job; 5] =
 /// Jobs that ask other services of AWS.
 pub(crate) const SERVICES: [Job; 3] = [Job::FetchSecrets, Job::LoginRegistry, Job::CheckSecrets];
 
-const OTHERS: [Job; 6] =
+/// Jobs that ask neither the engine nor AWS.
+pub(crate) const OTHERS: [Job; 6] =
     [Job::Identify, Job::ReadConfig, Job::Listen, Job::WatchMetadata, Job::ExtendStop, Job::SayLastWords];
 
 impl Plan {
@@ -177,7 +97,8 @@ impl Plan {
             app_ready_in: ms(rng.u64(..8000)),
             os_boots_in: secs(rng.u64(..12)),
         };
-        let end = secs(rng.u64(20..400));
+        // A stretch in which nothing happens shows little after its first minute.
+        let end = secs(if rng.u8(..4) > 0 { rng.u64(20..100) } else { rng.u64(100..400) });
         let twists = (0..[0, 1, 1, 2, 2, 3, 4, 5, 7][rng.usize(..9)]).map(|_| Twist::any(&mut rng, end)).collect();
         Self { seed, words: words(&mut rng), shape, twists, end }
     }
@@ -196,6 +117,11 @@ impl Plan {
             _ => None,
         };
         self.twists.iter().find_map(fate).unwrap_or(Fate::Well)
+    }
+
+    /// Whether the config has this word.
+    pub(crate) fn says(&self, word: &str) -> bool {
+        self.words.iter().any(|one| one == word)
     }
 
     /// Whether any twist is so.
@@ -228,7 +154,6 @@ fn words(rng: &mut fastrand::Rng) -> Vec<String> {
             words.extend_from_slice(more);
         }
     };
-    maybe(2, &["secrets=prod/api"]);
     maybe(4, &["lifecycle.group=web", "lifecycle.launch_hook=boot", "lifecycle.terminate_hook=leave"]);
     maybe(8, &["boot.on_failure=hold"]);
     maybe(3, &["boot.timeout=90s"]);
@@ -239,93 +164,18 @@ fn words(rng: &mut fastrand::Rng) -> Vec<String> {
     maybe(2, &["probe.interval=10s"]);
     maybe(8, &["spot=ignore"]);
     maybe(4, &["rebalance=drain"]);
+    maybe(2, &["maintenance=drain"]);
+    words.extend(
+        [
+            &[][..],
+            &[],
+            &["secrets=prod/api"],
+            &["secrets=prod/api", "secrets_refresh=20s"],
+            &["secrets=prod/api", "secrets_refresh=20s,signal:HUP"],
+        ][rng.usize(..5)],
+    );
     words.extend([&[][..], &[], &["drain.timeout=40s"], &["drain.timeout=600s"]][rng.usize(..4)]);
     words.into_iter().map(str::to_owned).collect()
-}
-
-impl Twist {
-    fn any(rng: &mut fastrand::Rng, end: Duration) -> Self {
-        // Most of what matters happens on the way in and on the way out.
-        let at = match rng.u8(..3) {
-            0 => ms(rng.u64(..15_000)),
-            1 => end + ms(rng.u64(..45_000)),
-            _ => ms(rng.u64(..u64::try_from(end.as_millis()).unwrap_or(u64::MAX))),
-        };
-        let lasts = ms([500, 5_000, 40_000, 150_000][rng.usize(..4)] + rng.u64(..500));
-        match rng.u8(..30) {
-            0..=7 => {
-                let jobs: Vec<Job> = [&ENGINE[..], &GROUP, &SERVICES, &OTHERS].concat();
-                Self::Fate(jobs[rng.usize(..jobs.len())], rng.u32(..4), Fate::any(rng))
-            }
-            8 => Self::Denied([&GROUP[..], &SERVICES].concat()[rng.usize(..8)]),
-            9 | 10 => Self::EngineAway { at, lasts, kills: rng.bool() },
-            11 => Self::AwsAway { at, lasts },
-            12 => Self::MetadataAway { at, lasts },
-            13 => Self::StateVanishes { at, lasts },
-            14 => Self::Crash { at, oom: rng.bool() },
-            15 => Self::CrashLoop { at, lasts },
-            16 => Self::Sick { at, lasts },
-            17 => Self::StopsIn(secs(rng.u64(..15))),
-            18..=20 => Self::Kill(at),
-            21 => Self::Term(at),
-            22 => Self::Asked(at),
-            23 => Self::Terminate(at),
-            24 => Self::Return(at),
-            25 => [Self::Standby { at, lasts }, Self::Detach(at)][rng.usize(..2)].clone(),
-            26 => Self::Spot(at),
-            27 => Self::Rebalance(at),
-            28 => Self::LongConnection { at, lasts },
-            _ => [Self::Stray { running: rng.bool(), takes_the_name: rng.bool() }, Self::Baked][rng.usize(..2)].clone(),
-        }
-    }
-
-    /// For how long something is away by it.
-    pub(crate) fn lasts(&self) -> Duration {
-        match self {
-            Self::EngineAway { lasts, .. }
-            | Self::AwsAway { lasts, .. }
-            | Self::MetadataAway { lasts, .. }
-            | Self::StateVanishes { lasts, .. }
-            | Self::Fate(_, _, Fate::Slow(lasts)) => *lasts,
-            _ => Duration::ZERO,
-        }
-    }
-
-    /// The same, simpler: its moment and its length on whole seconds, or shorter.
-    pub(crate) fn simpler(&self) -> Vec<Self> {
-        let whole = |at: &Duration| secs(at.as_secs());
-        let halves = |lasts: &Duration| secs(lasts.as_secs() / 2);
-        let mut simpler = Vec::new();
-        match self {
-            Self::EngineAway { at, lasts, kills } => {
-                simpler.push(Self::EngineAway { at: *at, lasts: halves(lasts), kills: *kills });
-                simpler.push(Self::EngineAway { at: whole(at), lasts: *lasts, kills: *kills });
-            }
-            Self::AwsAway { at, lasts } => simpler.push(Self::AwsAway { at: *at, lasts: halves(lasts) }),
-            Self::MetadataAway { at, lasts } => simpler.push(Self::MetadataAway { at: *at, lasts: halves(lasts) }),
-            Self::Sick { at, lasts } => simpler.push(Self::Sick { at: *at, lasts: halves(lasts) }),
-            Self::CrashLoop { at, lasts } => simpler.push(Self::CrashLoop { at: *at, lasts: halves(lasts) }),
-            Self::LongConnection { at, lasts } => simpler.push(Self::LongConnection { at: *at, lasts: halves(lasts) }),
-            Self::Kill(at) => simpler.push(Self::Kill(whole(at))),
-            Self::Term(at) => simpler.push(Self::Term(whole(at))),
-            Self::Fate(job, nth, Fate::Slow(by)) => simpler.push(Self::Fate(*job, *nth, Fate::Slow(halves(by)))),
-            _ => {}
-        }
-        simpler.retain(|one| format!("{one:?}") != format!("{self:?}"));
-        simpler
-    }
-}
-
-impl Fate {
-    fn any(rng: &mut fastrand::Rng) -> Self {
-        match rng.u8(..10) {
-            0..=2 => Self::Fails(Class::Transient),
-            3 => Self::Fails([Class::Denied, Class::Broken, Class::Misconfigured][rng.usize(..3)]),
-            4 | 5 => Self::Lost,
-            6 | 7 => Self::Hangs,
-            _ => Self::Slow(ms(rng.u64(500..20_000))),
-        }
-    }
 }
 
 impl fmt::Display for Plan {

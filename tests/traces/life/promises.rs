@@ -11,12 +11,13 @@ use berth::effect::{Effect, HookResult, Job};
 use berth::event::Event;
 use berth::fault::Class;
 use berth::identity::TargetState;
-use berth::view::{PhaseName, Status, View};
+use berth::view::{PhaseName, Status};
 
+use super::agent::{Agent, Former, is_notice};
 use super::group::Which;
-use super::plan::{ENGINE, Fate, GROUP, SERVICES, Twist};
+use super::plan::GROUP;
 use super::world::World;
-use crate::sim::{ms, secs};
+use crate::sim::secs;
 
 /// A promise that was not kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,29 +30,60 @@ pub(crate) struct Broken {
 /// What was seen of a life so far, as far as a promise needs it.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
+    /// How the last agent ended, none if it was killed.
     pub(crate) code: Option<u8>,
     pub(crate) killed_by_systemd: bool,
     pub(crate) powered_off: bool,
     pub(crate) spot_ended: bool,
     /// The phases of the agent that runs, in order.
-    phases: Vec<(PhaseName, Duration)>,
-    misconfigured: bool,
+    pub(crate) phases: Vec<(PhaseName, Duration)>,
+    pub(crate) misconfigured: bool,
     /// When the first drain of an app in service began.
-    leaving_since: Option<Duration>,
-    crashed_while_leaving: bool,
+    pub(crate) leaving_since: Option<Duration>,
+    pub(crate) crashed_while_leaving: bool,
+    /// The activation of a launch hook that a drain left to the group, by its moment.
+    left: Option<Duration>,
     sights: BTreeSet<&'static str>,
     taken_since: Option<Duration>,
-    /// The results that each hook was asked to be completed with by this agent, and whether that was answered.
-    asked: Vec<(String, HookResult, bool)>,
+    /// The completions that this agent asked for.
+    asked: Vec<Asked>,
     crashes: Vec<Duration>,
     marked: u32,
-    stop_began: Option<Duration>,
-    hurried: bool,
+    pub(crate) hurried: bool,
     boots: u32,
 }
 
+/// A completion that was asked for.
+#[derive(Debug)]
+struct Asked {
+    hook: String,
+    result: HookResult,
+    told: Told,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    /// No answer, or that it may be too early.
+    Nothing,
+    Done,
+    /// The instance's state says that it expired, or that there is none.
+    NeverWill,
+}
+
+/// Whether a hook may be, or become, active while the group shows this state.
+fn may_wait(hook: &str, state: Option<&str>) -> bool {
+    let Some(state) = state else { return false };
+    let pending = matches!(state, "Pending" | "Pending:Wait" | "Warmed:Pending" | "Warmed:Pending:Wait");
+    pending || (hook != "boot" && !state.ends_with(":Proceed") && !state.ends_with("Terminated"))
+}
+
+fn is_of_the_pool(state: &TargetState) -> bool {
+    matches!(state, TargetState::WarmedRunning | TargetState::WarmedStopped | TargetState::WarmedHibernated)
+}
+
 impl World {
-    fn breaks(&mut self, promise: u8, what: impl Into<String>) {
+    pub(crate) fn breaks(&mut self, promise: u8, what: impl Into<String>) {
         if self.broken.is_none() {
             self.broken = Some(Broken { promise, what: what.into() });
         }
@@ -60,12 +92,12 @@ impl World {
     /// An agent starts.
     pub(crate) fn began(&mut self) {
         self.seen.phases = vec![(PhaseName::Boot, self.now)];
+        self.seen.code = None;
         self.seen.misconfigured = false;
         self.seen.asked.clear();
         self.seen.crashes.clear();
         self.seen.marked = 0;
         self.seen.sights.clear();
-        self.seen.stop_began = None;
         self.seen.boots += 1;
     }
 
@@ -76,43 +108,20 @@ impl World {
         }
     }
 
-    fn on_aws(&self) -> bool {
-        self.plan.troubles(&GROUP) || self.plan.has(|twist| matches!(twist, Twist::AwsAway { .. }))
-    }
-
-    fn on_the_engine(&self) -> bool {
-        self.plan.troubles(&ENGINE)
-            || self.plan.has(|twist| matches!(twist, Twist::EngineAway { .. } | Twist::StopsIn(_)))
-    }
-
-    fn on_the_app(&self) -> bool {
-        let app = |twist: &Twist| {
-            matches!(twist, Twist::Crash { .. } | Twist::CrashLoop { .. } | Twist::Sick { .. } | Twist::StopsIn(_))
-        };
-        self.plan.has(app)
-    }
-
-    fn on_the_metadata(&self) -> bool {
-        let away = |twist: &Twist| matches!(twist, Twist::MetadataAway { .. } | Twist::StateVanishes { .. });
-        self.plan.has(away) || self.plan.troubles(&[Job::Identify, Job::ReadConfig, Job::WatchMetadata])
-    }
-
-    fn has_spot(&self) -> bool {
-        self.plan.has(|twist| matches!(twist, Twist::Spot(_)))
-    }
-
-    fn says(&self, word: &str) -> bool {
-        self.plan.words.iter().any(|one| one == word)
-    }
-
     /// After every event.
-    pub(crate) fn look(&mut self, before: PhaseName, former: &View, event: &Event) {
+    pub(crate) fn look(&mut self, former: &Former, event: &Event) {
         let Some(agent) = &self.agent else { return };
-        let (after, view) = (agent.machine.phase(), agent.view.clone());
+        let (before, after, status) = (former.phase, agent.machine.phase(), agent.status);
         let age = self.now.saturating_sub(agent.started);
         let (waits, signals) = (agent.machine.next_wake().is_some(), agent.signals);
+        // A deadline that is over would be seen at the next wake-up at the latest.
+        let deadlines = if *event == Event::Woke { agent.machine.deadlines() } else { Vec::new() };
         if after != before {
+            let view = agent.machine.view();
             self.note("agent", || format!("{} -> {}: {}", before.word(), after.word(), view.reason));
+            if (view.phase, view.status) != (after, status) {
+                self.breaks(3, format!("what is shown is not so: {:?}, {:?}", view.phase, view.status));
+            }
             self.seen.phases.push((after, self.now));
             if after == PhaseName::Boot {
                 self.seen.crashes.clear();
@@ -123,23 +132,23 @@ impl World {
         }
         // A signal while failing means now, as a second one does while draining.
         self.seen.hurried |= signals > 1 || (signals > 0 && after == PhaseName::Failing);
-        if view.status == Status::Ok && after != PhaseName::Serve {
-            self.breaks(3, "ready outside serve");
+        if status == Status::Ok && after != PhaseName::Serve {
+            self.breaks(3, format!("ready in {}", after.word()));
         }
         if !waits && after != PhaseName::Gone {
             self.breaks(6, format!("nothing is waited for in {}", after.word()));
         }
-        for deadline in &view.deadlines {
+        for deadline in deadlines {
             // What has to be over by then still gets the time to say so.
             let slack = if deadline.name == "taken away" { secs(25) } else { secs(1) };
             if Duration::from_secs_f64(deadline.at) + slack < age {
                 self.breaks(6, format!("{} is over, and nothing follows", deadline.name));
             }
         }
-        self.look_at_notices(before, after, former, &view, event);
+        self.look_at_notices(former, after, event);
         self.look_at_time(after, age);
         if after == PhaseName::Serve && before == PhaseName::Boot && self.engine.running().count() != 1 {
-            let died = self.on_the_app() || self.on_the_engine() || self.seen.boots > 1;
+            let died = self.excuses.app || self.excuses.engine || self.seen.boots > 1;
             if self.engine.running().count() > 1 || !died {
                 self.breaks(10, format!("{} containers run when serving begins", self.engine.running().count()));
             }
@@ -150,45 +159,71 @@ impl World {
         if after == PhaseName::Warm {
             self.seen.leaving_since = None;
         }
+        if after == PhaseName::Drain {
+            let launch = self.group.waiting().filter(|(which, _)| *which == Which::Launch);
+            self.seen.left = launch.map(|(_, since)| since).or(self.seen.left);
+        }
         match event {
             Event::Failed(Job::ReadConfig, fault) if fault.class == Class::Misconfigured => {
                 self.seen.misconfigured |= before == PhaseName::Boot;
             }
             Event::HookCompleted => {
                 if let Some(last) = self.seen.asked.last_mut() {
-                    last.2 = true;
+                    last.told = Told::Done;
+                }
+            }
+            Event::InstanceDescribed(state) => {
+                if let Some(last) = self.seen.asked.last_mut().filter(|last| last.told == Told::Nothing)
+                    && !may_wait(&last.hook, state.as_deref())
+                {
+                    last.told = Told::NeverWill;
                 }
             }
             _ => {}
         }
     }
 
-    /// 7: a notice reaches drain in one event; a second changes nothing but an earlier deadline.
-    fn look_at_notices(&mut self, before: PhaseName, after: PhaseName, former: &View, view: &View, event: &Event) {
+    /// 7: a notice reaches drain in one event; a second changes nothing but an earlier deadline; and nothing else leads there.
+    fn look_at_notices(&mut self, former: &Former, after: PhaseName, event: &Event) {
+        if !is_notice(event) {
+            return;
+        }
+        let (before, knows_policies) = (former.phase, self.agent.as_ref().is_some_and(|one| one.knows_policies));
         let news = match event {
             Event::Signalled(_) => Some("signal"),
             Event::DrainRequested(_) => Some("asked"),
             Event::MetadataSeen(sight) => match &sight.target_state {
                 Some(TargetState::Terminated | TargetState::WarmedTerminated) => Some("terminated"),
-                _ if sight.spot.is_some() && !self.says("spot=ignore") => Some("spot"),
+                _ if sight.spot.is_some() && !self.plan.says("spot=ignore") => Some("spot"),
+                _ if sight.rebalance && self.plan.says("rebalance=drain") => Some("rebalance"),
+                _ if sight.maintenance.is_some() && self.plan.says("maintenance=drain") => Some("maintenance"),
                 _ => None,
             },
             _ => None,
         };
-        let Some(news) = news else { return };
-        if self.seen.sights.insert(news) {
-            let living = [PhaseName::Boot, PhaseName::Serve, PhaseName::Hold, PhaseName::Warm];
-            // A spot policy is not known before the config.
-            if living.contains(&before) && after != PhaseName::Drain && !(news == "spot" && view.name.is_none()) {
+        let living = [PhaseName::Boot, PhaseName::Serve, PhaseName::Hold, PhaseName::Warm].contains(&before);
+        let back = match event {
+            Event::MetadataSeen(sight) => sight.target_state.as_ref().is_some_and(is_of_the_pool),
+            _ => false,
+        };
+        let leaves = living && after == PhaseName::Drain;
+        // The policy for a notice is not known before the config.
+        if leaves && news.is_none() && !back && knows_policies {
+            self.breaks(7, format!("{} ends for no reason", before.word()));
+        }
+        if let Some(news) = news
+            && self.seen.sights.insert(news)
+        {
+            let policy = matches!(news, "spot" | "rebalance" | "maintenance");
+            if living && !leaves && (knows_policies || !policy) {
                 self.breaks(7, format!("{news} leads from {} to {}", before.word(), after.word()));
             }
         }
-        if before == PhaseName::Drain && after == PhaseName::Drain {
-            for deadline in &view.deadlines {
-                let earlier = former.deadlines.iter().find(|one| one.name == deadline.name);
-                if deadline.name != "termination hook" && earlier.is_some_and(|one| one.at + 0.001 < deadline.at) {
-                    self.breaks(7, format!("a second notice put {} off", deadline.name));
-                }
+        let deadlines = self.agent.as_ref().filter(|_| !former.deadlines.is_empty()).map(|one| one.machine.deadlines());
+        for deadline in deadlines.filter(|_| after == PhaseName::Drain).unwrap_or_default() {
+            let earlier = former.deadlines.iter().find(|one| one.name == deadline.name);
+            if deadline.name != "termination hook" && earlier.is_some_and(|one| one.at + 0.001 < deadline.at) {
+                self.breaks(7, format!("a second notice put {} off", deadline.name));
             }
         }
     }
@@ -197,14 +232,16 @@ impl World {
     fn look_at_time(&mut self, after: PhaseName, age: Duration) {
         let config = &self.config;
         let (poll, boot, stop) = (config.lifecycle.poll, config.boot.timeout, config.stop_timeout);
-        let knows_config = self.agent.as_ref().is_some_and(|one| one.view.name.is_some());
+        let knows = |what: fn(&Agent) -> bool| self.agent.as_ref().is_some_and(what);
+        let (knows_config, knows_itself) = (knows(|one| one.knows_config), knows(|one| one.knows_itself));
         let mut drain = config.drain.settle + config.drain.timeout + stop * 2;
         if !knows_config {
             drain = drain.max(secs(20 + 300 + 60)); // what a drain takes by default
         }
         let lasts = self.seen.phases.last().map_or(Duration::ZERO, |(_, since)| self.now.saturating_sub(*since));
         let limit = match after {
-            PhaseName::Boot => Some(boot.max(secs(600)) + secs(1)),
+            PhaseName::Boot if knows_config => Some(boot + secs(1)),
+            PhaseName::Boot => Some(secs(600 + 1)), // the default
             PhaseName::Failing => Some(stop + secs(130)),
             // The load balancer's delay, and what a hook is tried for, which AWS itself decides when nobody knows better.
             PhaseName::Drain => Some(drain + secs(100) + self.hook_patience()),
@@ -219,10 +256,9 @@ impl World {
             self.seen.taken_since = None;
         }
         let mut slack = secs(2) + poll * 3;
-        if self.on_the_metadata() {
-            slack += secs(100) + self.plan.twists.iter().map(Twist::lasts).sum::<Duration>();
+        if self.excuses.metadata {
+            slack += secs(100) + self.excuses.away;
         }
-        let knows_itself = self.agent.as_ref().is_some_and(|one| one.view.instance_id.is_some());
         let living = matches!(after, PhaseName::Boot | PhaseName::Serve | PhaseName::Warm | PhaseName::Hold);
         let heard = !(living && knows_itself);
         if gone && !heard && self.now > since + slack && age > slack {
@@ -231,33 +267,40 @@ impl World {
     }
 
     fn hook_patience(&self) -> Duration {
-        let blind = self.says("lifecycle.group=web") || self.on_aws();
         let known = self.plan.shape.terminate_hook.unwrap_or_default();
-        if blind { secs(2 * 3600) } else { known * 2 + secs(70) }
+        if self.excuses.blind || self.excuses.aws { secs(2 * 3600) } else { known * 2 + secs(70) }
     }
 
     /// When the agent orders something.
     pub(crate) fn ordered(&mut self, effect: &Effect) {
         let Some(agent) = &self.agent else { return };
-        let (phase, status) = (agent.machine.phase(), agent.view.status);
-        let settled = ["completed", "in no group", "no such hook", "nothing", "expired", "given up"];
-        let hook_over = settled.iter().any(|word| agent.view.lifecycle.state.starts_with(word));
+        let (phase, status) = (agent.machine.phase(), agent.status);
         let Some(job) = effect.job() else { return };
         let control_plane = GROUP.contains(&job) || matches!(job, Job::FetchSecrets | Job::LoginRegistry);
-        if phase == PhaseName::Serve && status == Status::Ok && hook_over && control_plane {
-            self.breaks(11, format!("{job:?} in a healthy serve"));
+        if phase == PhaseName::Serve && status == Status::Ok && control_plane {
+            let settled = ["completed", "in no group", "no such hook", "nothing", "expired", "given up"];
+            let state = agent.machine.view().lifecycle.state;
+            if settled.iter().any(|word| state.starts_with(word)) {
+                self.breaks(11, format!("{job:?} in a healthy serve"));
+            }
         }
         match effect {
             Effect::CompleteHook { hook, result } => {
                 let launch = hook.hook == "boot";
-                if self.seen.asked.iter().any(|(name, _, done)| *name == hook.hook && *done) {
-                    self.breaks(8, format!("{hook} is completed again"));
+                let former = self.seen.asked.iter().find(|one| one.hook == hook.hook);
+                if let Some((other, told)) = former.map(|one| (one.result, one.told)) {
+                    match told {
+                        Told::Done => self.breaks(8, format!("{hook} is completed again")),
+                        Told::NeverWill => self.breaks(8, format!("{hook} is completed although it never can be")),
+                        Told::Nothing if other != *result => {
+                            self.breaks(8, format!("{hook} is completed with two results"));
+                        }
+                        Told::Nothing => {}
+                    }
+                } else {
+                    self.seen.asked.push(Asked { hook: hook.hook.clone(), result: *result, told: Told::Nothing });
                 }
-                if self.seen.asked.iter().any(|(name, other, _)| *name == hook.hook && other != result) {
-                    self.breaks(8, format!("{hook} is completed with two results"));
-                }
-                self.seen.asked.push((hook.hook.clone(), *result, false));
-                let excused = self.on_the_engine() || self.seen.hurried;
+                let excused = self.excuses.engine || self.seen.hurried;
                 if !launch && self.engine.running().next().is_some() && !excused {
                     self.breaks(8, "the termination hook is completed before the app has stopped");
                 }
@@ -278,12 +321,9 @@ impl World {
             }
             Effect::MarkUnhealthy => {
                 self.seen.marked += 1;
-                if self.seen.marked > 1 && !self.on_aws() {
+                if self.seen.marked > 1 && !self.excuses.aws {
                     self.breaks(8, "the instance is marked unhealthy twice");
                 }
-            }
-            Effect::StopContainer { .. } if phase == PhaseName::Drain => {
-                self.seen.stop_began.get_or_insert(self.now);
             }
             _ => {}
         }
@@ -300,7 +340,7 @@ impl World {
         let now = self.now;
         self.seen.crashes.retain(|at| now.saturating_sub(*at) < window);
         self.seen.crashes.push(now);
-        if self.seen.crashes.len() > limit + 1 && !self.on_the_engine() {
+        if self.seen.crashes.len() > limit + 1 && !self.excuses.engine {
             self.breaks(10, format!("{} crashes within restart.window", self.seen.crashes.len()));
         }
     }
@@ -310,103 +350,18 @@ impl World {
         let Some(ended) = self.group.ended.last().filter(|ended| ended.result.is_none() && !ended.limit) else {
             return;
         };
-        let which = ended.which;
-        let blind = self.says("lifecycle.group=web");
+        let (which, since) = (ended.which, ended.since);
         let nobody = !matches!(
             self.phase(),
             Some(PhaseName::Boot | PhaseName::Serve | PhaseName::Drain | PhaseName::Hold | PhaseName::Warm)
         );
-        // A signal during the boot leaves the launch hook to the group.
-        let left = which == Which::Launch && self.phase() == Some(PhaseName::Drain);
+        // A signal during the boot leaves the launch hook to the group, and the next agent may find little time left in it.
+        let left = self.seen.left == Some(since);
         // Started on the way back into the pool, nobody can tell which of the two hooks waits.
         let returns = which == Which::Terminate && matches!(self.phase(), Some(PhaseName::Boot | PhaseName::Warm));
-        if !nobody && !left && !returns && !blind && !self.on_aws() && !self.on_the_metadata() {
+        if !nobody && !left && !returns && !self.excuses.blind && !self.excuses.aws && !self.excuses.metadata {
             self.breaks(8, format!("the {which:?} hook ran out of time while the agent was there"));
         }
-    }
-
-    /// The table of exit codes.
-    fn judge_code(&mut self) {
-        let Some(code) = self.seen.code else { return };
-        let phases = &self.seen.phases;
-        let from = |phase| phases.iter().position(|(one, _)| *one == phase);
-        let before_failing =
-            from(PhaseName::Failing).and_then(|at| phases.get(at.checked_sub(1)?)).map(|(one, _)| *one);
-        let drained = from(PhaseName::Drain).is_some();
-        let expected: &[u8] = match (before_failing, drained) {
-            (Some(_), _) if self.seen.misconfigured => &[2, 3],
-            (Some(PhaseName::Boot | PhaseName::Hold), _) => &[3],
-            (Some(_), _) => &[4],
-            (None, true) => &[0, 5],
-            (None, false) => &[],
-        };
-        if !expected.contains(&code) {
-            return self.breaks(0, format!("exit code {code}, and not one of {expected:?}"));
-        }
-        let trouble = self.on_the_engine() || self.on_the_app();
-        let long = self.plan.shape.websockets || self.plan.has(|twist| matches!(twist, Twist::LongConnection { .. }));
-        let short = self.has_spot() || self.seen.hurried;
-        let away = self.plan.troubles(&SERVICES) || self.on_aws() || self.on_the_metadata();
-        let listens = self.plan.troubles(&[Job::Listen]);
-        match code {
-            2 if !self.seen.misconfigured => self.breaks(0, "exit code 2 with a config that is right"),
-            3 if !(trouble || away || listens || self.seen.misconfigured) => {
-                self.breaks(0, "a boot fails for no reason")
-            }
-            4 if !trouble => self.breaks(0, "an app is given up for no reason"),
-            5 if !(trouble || long || short || self.on_aws()) => self.breaks(0, "a drain is cut for no reason"),
-            0 => {
-                let running = self.engine.running().count();
-                let unknown =
-                    self.on_the_metadata() || self.seen.phases.get(1).is_some_and(|(_, at)| self.is_early(*at));
-                if running > 0 && !unknown {
-                    self.breaks(0, format!("exit code 0, and {running} containers run on"));
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// Whether the agent may not have known yet who it is.
-    fn is_early(&self, at: Duration) -> bool {
-        self.agent.as_ref().is_some_and(|one| at.saturating_sub(one.started) < ms(20))
-    }
-
-    /// When the life is over.
-    pub(crate) fn judge(&self) -> Option<Broken> {
-        let broken = |promise, what: String| Some(Broken { promise, what });
-        if self.seen.killed_by_systemd && !self.plan.troubles(&[Job::ExtendStop]) {
-            return broken(6, "systemd had to kill the agent".to_owned());
-        }
-        let calm = !self.on_the_app() && !self.on_the_engine() && !self.seen.crashed_while_leaving;
-        if self.seen.code == Some(0) && calm && !self.seen.powered_off {
-            let since = self.seen.leaving_since.unwrap_or(Duration::MAX);
-            let lost = self.balancer.failed.iter().filter(|at| **at >= since).count();
-            if lost > 0 {
-                return broken(100, format!("{lost} requests failed in a drain that had the time"));
-            }
-        }
-        if matches!(self.seen.code, Some(0 | 5)) && !self.on_aws() && !self.seen.hurried && !self.has_spot() {
-            let waiting = self.group.waiting().filter(|(which, _)| *which == Which::Terminate);
-            if waiting.is_some_and(|(_, since)| since + secs(10) < self.now) && !self.on_the_metadata() {
-                return broken(8, "gone, and the termination hook still waits".to_owned());
-            }
-        }
-        if matches!(self.seen.code, Some(2..=4)) && !self.on_aws() && !self.on_the_metadata() {
-            let told = self.group.marked_unhealthy > 0
-                || self.group.described().is_none_or(|state| state.contains("Terminat"))
-                || self.group.ended.iter().any(|one| one.result == Some(HookResult::Abandon));
-            if !told && !self.seen.hurried {
-                return broken(8, "given up, and the group does not know".to_owned());
-            }
-        }
-        if self.seen.spot_ended && self.seen.powered_off && calm && !self.says("spot=ignore") {
-            let late = self.plan.has(|twist| matches!(twist, Twist::Fate(_, _, Fate::Hangs | Fate::Slow(_))));
-            if !late && !self.on_the_metadata() && !self.on_aws() {
-                return broken(6, "spot took the instance away before it was gone".to_owned());
-            }
-        }
-        None
     }
 }
 

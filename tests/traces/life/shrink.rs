@@ -1,5 +1,6 @@
 //! Shrinking: the smallest plan that breaks the same promise.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::plan::Plan;
@@ -7,10 +8,10 @@ use super::promises::Broken;
 use super::world::World;
 
 /// Drops, shortens and simplifies for as long as the same promise stays broken.
-pub(crate) fn shrink(mut plan: Plan, broken: &Broken) -> Plan {
+pub(crate) fn shrink(mut plan: Rc<Plan>, broken: &Broken) -> Rc<Plan> {
     let same = |one: &Broken| one.promise == broken.promise && words(&one.what) == words(&broken.what);
-    let still = |plan: &Plan| World::new(plan, false).run().broken.is_some_and(|one| same(&one));
-    while let Some(smaller) = candidates(&plan).into_iter().find(still) {
+    let still = |plan: &Rc<Plan>| World::new(plan, false).run().broken.is_some_and(|one| same(&one));
+    while let Some(smaller) = candidates(&plan).into_iter().map(Rc::new).find(still) {
         plan = smaller;
     }
     plan
@@ -68,7 +69,7 @@ fn candidates(plan: &Plan) -> Vec<Plan> {
         }
     }
     for nth in 0..plan.twists.len() {
-        for simpler in plan.twists.get(nth).map(super::plan::Twist::simpler).unwrap_or_default() {
+        for simpler in plan.twists.get(nth).map(super::twist::Twist::simpler).unwrap_or_default() {
             all.push(with(&|plan| {
                 if let Some(twist) = plan.twists.get_mut(nth) {
                     *twist = simpler.clone();

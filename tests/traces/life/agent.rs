@@ -1,0 +1,198 @@
+//! The agent's process in the world: started, killed, its orders taken, its answers delivered.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use berth::clock::Uptime;
+use berth::effect::{ContainerId, Effect, Job, Ticket};
+use berth::event::Event;
+use berth::fault::Fault;
+use berth::machine::Machine;
+use berth::view::{DeadlineView, PhaseName, Status};
+
+use super::engine::Asker;
+use super::plan::Roll;
+use super::twist::Fate;
+use super::world::{Due, World};
+use crate::sim::ms;
+
+/// The agent's process.
+pub(crate) struct Agent {
+    pub(crate) number: u32,
+    pub(crate) machine: Machine,
+    pub(crate) started: Duration,
+    pub(crate) running: BTreeMap<Ticket, Job>,
+    /// What `/ready` says.
+    pub(crate) status: Status,
+    pub(crate) signals: u32,
+    pub(crate) knows_itself: bool,
+    /// In this boot.
+    pub(crate) knows_config: bool,
+    /// In any.
+    pub(crate) knows_policies: bool,
+}
+
+/// How the agent was before an event.
+pub(crate) struct Former {
+    pub(crate) phase: PhaseName,
+    pub(crate) status: Status,
+    /// What a drain waited for, if the event is a notice.
+    pub(crate) deadlines: Vec<DeadlineView>,
+}
+
+impl World {
+    /// The phase of the agent, if there is one.
+    pub(crate) fn phase(&self) -> Option<PhaseName> {
+        self.agent.as_ref().map(|one| one.machine.phase())
+    }
+
+    pub(crate) fn start(&mut self) {
+        self.agents += 1;
+        let machine = Machine::new(self.plan.seed ^ u64::from(self.agents), Uptime::ZERO);
+        self.note("systemd", || "starts the agent".to_owned());
+        self.agent = Some(Agent {
+            number: self.agents,
+            status: machine.status(),
+            machine,
+            started: self.now,
+            running: BTreeMap::new(),
+            signals: 0,
+            knows_itself: false,
+            knows_config: false,
+            knows_policies: false,
+        });
+        self.began();
+    }
+
+    pub(crate) fn kill(&mut self) {
+        if self.agent.is_some() {
+            self.note("world", || "the agent is killed".to_owned());
+            self.ended(None);
+        }
+    }
+
+    pub(crate) fn ended(&mut self, code: Option<u8>) {
+        self.agent_ends(code);
+        self.end_agent();
+        self.systemd.ended(code, self.now);
+    }
+
+    pub(crate) fn end_agent(&mut self) {
+        if let Some(agent) = self.agent.take() {
+            self.engine.forget(agent.number);
+        }
+    }
+
+    pub(crate) fn listens(&self, (number, ticket): Asker) -> bool {
+        self.agent.as_ref().is_some_and(|one| one.number == number && one.running.contains_key(&Ticket(ticket)))
+    }
+
+    pub(crate) fn answer(&mut self, asker: Asker, event: &Event) {
+        if self.listens(asker)
+            && let Some(agent) = &mut self.agent
+        {
+            agent.running.remove(&Ticket(asker.1));
+            self.deliver(event);
+        }
+    }
+
+    /// The machine takes an event, and the promises are looked at.
+    pub(crate) fn deliver(&mut self, event: &Event) {
+        let Some(phase) = self.phase() else { return };
+        if !event.is_routine() {
+            self.note(phase.word(), || format!("{} {event}", event.name()));
+        }
+        let Some(agent) = &mut self.agent else { return };
+        let drains = phase == PhaseName::Drain && is_notice(event);
+        let deadlines = if drains { agent.machine.deadlines() } else { Vec::new() };
+        let former = Former { phase, status: agent.status, deadlines };
+        agent.machine.on(event, Uptime(self.now.saturating_sub(agent.started)));
+        agent.status = agent.machine.status();
+        if agent.machine.phase() == PhaseName::Boot && phase != PhaseName::Boot {
+            (agent.knows_itself, agent.knows_config) = (false, false);
+        }
+        agent.knows_itself |= matches!(event, Event::Identified(_));
+        agent.knows_config |= matches!(event, Event::ConfigRead(_));
+        agent.knows_policies |= agent.knows_config;
+        self.look(&former, event);
+    }
+
+    pub(crate) fn take_orders(&mut self) {
+        while let Some(agent) = &mut self.agent {
+            let Some((ticket, effect)) = agent.machine.next_effect() else { return };
+            let (number, phase) = (agent.number, agent.machine.phase().word());
+            if !effect.is_routine() && !matches!(effect, Effect::Cancel(_)) {
+                self.note(phase, || format!("> {effect}"));
+            }
+            match effect {
+                Effect::Exit(outcome) => {
+                    self.seen.code = Some(outcome.code());
+                    self.ended(Some(outcome.code()));
+                }
+                Effect::Cancel(other) => {
+                    if let Some(agent) = &mut self.agent {
+                        agent.running.remove(&other);
+                    }
+                }
+                Effect::HandOver => {
+                    self.end_agent();
+                    self.start();
+                }
+                effect => self.order(number, ticket, effect),
+            }
+        }
+    }
+
+    fn order(&mut self, number: u32, ticket: Ticket, effect: Effect) {
+        let Some(job) = effect.job() else { return };
+        self.ordered(&effect);
+        let nth = self.attempts.entry(job).or_default();
+        let fate = self.plan.fate(job, *nth);
+        let mut roll = self.plan.roll(Roll::Delay, (job as u64) << 32 | u64::from(*nth));
+        *nth += 1;
+        if let Some(agent) = &mut self.agent {
+            agent.running.insert(ticket, job);
+        }
+        let asker = (number, ticket.0);
+        let at = self.now + usual(job).mul_f64(0.5 + roll.f64());
+        let since = self.now;
+        match fate {
+            Fate::Hangs => self.note("world", || format!("{job:?} hangs")),
+            Fate::Fails(class) => {
+                let fault = Fault::new(class, "so planned");
+                self.schedule(at, Due::Answer(asker, Event::Failed(job, fault)));
+            }
+            Fate::Slow(by) => self.schedule(at + by, Due::Act { asker, effect: Box::new(effect), fate, since }),
+            Fate::Well | Fate::Lost => self.schedule(at, Due::Act { asker, effect: Box::new(effect), fate, since }),
+        }
+    }
+
+    /// The engine does one thing at a time with a container: a stop waits for the start that is on its way.
+    pub(crate) fn finish_start(&mut self, of: &ContainerId) {
+        let starts = |due: &Due| match due {
+            Due::Act { effect, .. } => matches!(effect.as_ref(), Effect::StartContainer { id, .. } if id == of),
+            _ => false,
+        };
+        let Some(key) = self.agenda.iter().find(|(_, due)| starts(due)).map(|(key, _)| *key) else { return };
+        self.agenda.remove(&key);
+        self.engine.start(of, self.now);
+    }
+}
+
+/// Whether it says what the surroundings want.
+pub(crate) fn is_notice(event: &Event) -> bool {
+    matches!(event, Event::Signalled(_) | Event::DrainRequested(_) | Event::MetadataSeen(_))
+}
+
+/// How long a job takes on an ordinary day.
+fn usual(job: Job) -> Duration {
+    ms(match job {
+        Job::Listen | Job::CountConnections | Job::ExtendStop | Job::SayLastWords | Job::SignalApp => 1,
+        Job::PullImage => 2000,
+        Job::StartContainer => 200,
+        Job::FetchSecrets | Job::LoginRegistry | Job::FindGroup | Job::CheckSecrets => 100,
+        Job::CreateContainer | Job::ResolveDigest | Job::CompleteHook | Job::RecordHeartbeat => 50,
+        Job::DescribeInstance | Job::MarkUnhealthy => 50,
+        _ => 5,
+    })
+}

@@ -1,0 +1,111 @@
+//! What happens around the agent: the plan's twists, the group's wishes, the machine's power, and what the metadata shows of it.
+
+use berth::event::{Event, Signal};
+use berth::identity::TargetState;
+use berth::notice::{Interruption, Sight};
+
+use super::group;
+use super::systemd::State;
+use super::twist::{Odd, Twist};
+use super::world::World;
+use crate::sim::secs;
+
+impl World {
+    pub(crate) fn twist(&mut self, twist: &Twist, begins: bool) {
+        self.note("world", || format!("{twist:?}{}", if begins { "" } else { " ends" }));
+        let news = match twist {
+            Twist::Kill(_) => {
+                self.kill();
+                None
+            }
+            Twist::Term(_) => {
+                if !self.stop() && matches!(self.systemd.state, State::Stopping(_)) {
+                    self.signal();
+                }
+                None
+            }
+            Twist::Asked(_) => {
+                self.deliver(&Event::DrainRequested(None));
+                None
+            }
+            Twist::Handover(_) => {
+                self.deliver(&Event::HandoverRequested);
+                None
+            }
+            Twist::Terminate(_) => {
+                self.group.terminate(self.now);
+                None
+            }
+            Twist::Return(_) => {
+                self.group.take_back(self.now);
+                None
+            }
+            Twist::Standby { .. } => self.group.stand_by(begins),
+            Twist::Detach(_) => self.group.detach(),
+            _ => None, // the models know
+        };
+        if let Some(news) = news {
+            self.hear(news);
+        }
+    }
+
+    pub(crate) fn hear(&mut self, news: group::News) {
+        if news != group::News::Deregister {
+            self.note("group", || format!("{news:?}"));
+        }
+        match news {
+            group::News::Register => self.balancer.register(self.now),
+            group::News::Deregister => self.balancer.deregister(self.now),
+            group::News::ShutDown => drop(self.stop()),
+            group::News::PowerOff => {
+                self.seen.powered_off |= self.agent.is_some();
+                self.end_agent();
+                self.engine.power_off();
+                self.balancer.app_ended(self.now);
+                self.systemd.power_off();
+            }
+            group::News::PowerOn => self.systemd.power_on(self.now + self.plan.shape.os_boots_in),
+        }
+    }
+
+    /// Stops the service, as `systemctl stop` and a shutdown do; whether the agent got the signal by that.
+    pub(crate) fn stop(&mut self) -> bool {
+        let signals = self.systemd.stop(self.now);
+        if signals {
+            self.signal();
+        }
+        signals
+    }
+
+    pub(crate) fn signal(&mut self) {
+        if let Some(agent) = &mut self.agent {
+            agent.signals += 1;
+        }
+        self.deliver(&Event::Signalled(Signal::Term));
+    }
+
+    /// What the metadata says at this moment.
+    pub(crate) fn sight(&self) -> Sight {
+        let mut sight = Sight { target_state: self.group.target(), ..Sight::default() };
+        for twist in &self.plan.twists {
+            match twist {
+                Twist::StateOdd { at, lasts, how } if (*at..*at + *lasts).contains(&self.now) => match how {
+                    Odd::Flapping if self.now.as_secs().is_multiple_of(2) => {}
+                    Odd::Absent | Odd::Flapping => sight.target_state = None,
+                    Odd::Empty => sight.target_state = Some(TargetState::Other(String::new())),
+                    Odd::Strange => sight.target_state = Some(TargetState::Other("Rebooting".to_owned())),
+                },
+                Twist::Spot(at) if *at <= self.now => {
+                    let ends_in = (*at + secs(120)).saturating_sub(self.now);
+                    sight.spot.get_or_insert(Interruption { action: "terminate".to_owned(), ends_in });
+                }
+                Twist::Rebalance(at) => sight.rebalance |= *at <= self.now,
+                Twist::Maintenance(at) if *at <= self.now => {
+                    sight.maintenance = Some("system-reboot on a day".to_owned());
+                }
+                _ => {}
+            }
+        }
+        sight
+    }
+}

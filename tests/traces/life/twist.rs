@@ -1,0 +1,266 @@
+//! What goes wrong in a life, or is wanted of the instance.
+
+use std::time::Duration;
+
+use berth::effect::Job;
+use berth::fault::Class;
+
+use super::plan::{ENGINE, GROUP, OTHERS, SERVICES};
+use crate::sim::{ms, secs};
+
+/// One thing that goes wrong, or is wanted of the instance. Moments count from power-on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Twist {
+    /// The nth attempt at a job ends so.
+    Fate(Job, u32, Fate),
+    /// The job is refused for good.
+    Denied(Job),
+    EngineAway {
+        at: Duration,
+        lasts: Duration,
+        kills: bool,
+    },
+    AwsAway {
+        at: Duration,
+        lasts: Duration,
+    },
+    MetadataAway {
+        at: Duration,
+        lasts: Duration,
+    },
+    /// The target lifecycle state is not told as it is for a while.
+    StateOdd {
+        at: Duration,
+        lasts: Duration,
+        how: Odd,
+    },
+    Crash {
+        at: Duration,
+        oom: bool,
+    },
+    CrashLoop {
+        at: Duration,
+        lasts: Duration,
+    },
+    Sick {
+        at: Duration,
+        lasts: Duration,
+    },
+    /// The app takes that long to become healthy.
+    StartsIn(Duration),
+    /// The app takes that long to stop.
+    StopsIn(Duration),
+    /// The agent gets a SIGKILL.
+    Kill(Duration),
+    /// SIGTERM: the first as `systemctl stop`, a later one by hand.
+    Term(Duration),
+    /// `berth drain`
+    Asked(Duration),
+    /// `berth handover`
+    Handover(Duration),
+    /// The group takes the instance away.
+    Terminate(Duration),
+    /// The group takes the instance back into its pool, and later again into service.
+    Return(Duration),
+    Standby {
+        at: Duration,
+        lasts: Duration,
+    },
+    Detach(Duration),
+    Spot(Duration),
+    Rebalance(Duration),
+    Maintenance(Duration),
+    /// A secret gets another value.
+    Rotation(Duration),
+    /// A client holds a connection that long.
+    LongConnection {
+        at: Duration,
+        lasts: Duration,
+    },
+    /// A container of another config, or of a dead one, is there from the start.
+    Stray {
+        running: bool,
+        takes_the_name: bool,
+    },
+    /// The image is here already.
+    Baked,
+}
+
+/// How the target lifecycle state is told, if not as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Odd {
+    /// 404
+    Absent,
+    /// An empty word.
+    Empty,
+    /// A word that nobody knows.
+    Strange,
+    /// 404 every other second.
+    Flapping,
+}
+
+/// How an attempt ends, if not well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Well,
+    Fails(Class),
+    /// It takes effect, and the answer is lost.
+    Lost,
+    /// It neither takes effect nor is it ever answered.
+    Hangs,
+    Slow(Duration),
+}
+
+impl Twist {
+    pub(crate) fn any(rng: &mut fastrand::Rng, end: Duration) -> Self {
+        // Most of what matters happens on the way in and on the way out.
+        let at = match rng.u8(..3) {
+            0 => ms(rng.u64(..15_000)),
+            1 => end + ms(rng.u64(..45_000)),
+            _ => ms(rng.u64(..u64::try_from(end.as_millis()).unwrap_or(u64::MAX))),
+        };
+        let lasts = ms([500, 5_000, 40_000, 150_000][rng.usize(..4)] + rng.u64(..500));
+        match rng.u8(..34) {
+            0..=7 => {
+                let jobs: Vec<Job> = [&ENGINE[..], &GROUP, &SERVICES, &OTHERS].concat();
+                Self::Fate(jobs[rng.usize(..jobs.len())], rng.u32(..4), Fate::any(rng))
+            }
+            8 => Self::Denied([&GROUP[..], &SERVICES].concat()[rng.usize(..8)]),
+            9 | 10 => Self::EngineAway { at, lasts, kills: rng.bool() },
+            11 => Self::AwsAway { at, lasts },
+            12 => Self::MetadataAway { at, lasts },
+            13 => Self::StateOdd {
+                at,
+                lasts,
+                how: [Odd::Absent, Odd::Empty, Odd::Strange, Odd::Flapping][rng.usize(..4)],
+            },
+            14 => Self::Crash { at, oom: rng.bool() },
+            15 => Self::CrashLoop { at, lasts },
+            16 => Self::Sick { at, lasts },
+            17 => Self::StopsIn(secs(rng.u64(..15))),
+            18..=20 => Self::Kill(at),
+            21 => Self::Term(at),
+            22 => Self::Asked(at),
+            23 => Self::Terminate(at),
+            24 => Self::Return(at),
+            25 => [Self::Standby { at, lasts }, Self::Detach(at)][rng.usize(..2)].clone(),
+            26 => Self::Spot(at),
+            27 => Self::Rebalance(at),
+            28 => Self::LongConnection { at, lasts },
+            29 => Self::Maintenance(at),
+            30 => Self::Rotation(at),
+            32 => Self::Handover(at),
+            31 => Self::StartsIn(secs([rng.u64(8..40), rng.u64(40..580)][rng.usize(..2)])),
+            _ => [Self::Stray { running: rng.bool(), takes_the_name: rng.bool() }, Self::Baked][rng.usize(..2)].clone(),
+        }
+    }
+
+    /// When it happens, if it is an event of its own.
+    pub(crate) fn at(&self) -> Option<Duration> {
+        match self {
+            Self::Kill(at)
+            | Self::Term(at)
+            | Self::Asked(at)
+            | Self::Handover(at)
+            | Self::Terminate(at)
+            | Self::Return(at)
+            | Self::Detach(at)
+            | Self::Spot(at)
+            | Self::Rebalance(at)
+            | Self::Maintenance(at)
+            | Self::Rotation(at)
+            | Self::Standby { at, .. } => Some(*at),
+            _ => None,
+        }
+    }
+
+    /// From when to when it lasts, if it is something that is away.
+    pub(crate) fn span(&self) -> Option<(Duration, Duration)> {
+        match self {
+            Self::EngineAway { at, lasts, .. }
+            | Self::AwsAway { at, lasts }
+            | Self::MetadataAway { at, lasts }
+            | Self::StateOdd { at, lasts, .. } => Some((*at, *at + *lasts)),
+            _ => None,
+        }
+    }
+
+    /// For how long something is away by it.
+    pub(crate) fn lasts(&self) -> Duration {
+        match self {
+            Self::EngineAway { lasts, .. }
+            | Self::AwsAway { lasts, .. }
+            | Self::MetadataAway { lasts, .. }
+            | Self::StateOdd { lasts, .. }
+            | Self::Fate(_, _, Fate::Slow(lasts)) => *lasts,
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// The same, simpler: its length halved, its moment on a whole second.
+    pub(crate) fn simpler(&self) -> Vec<Self> {
+        let (mut shorter, mut rounder) = (self.clone(), self.clone());
+        if let Some(lasts) = shorter.length() {
+            *lasts = secs(lasts.as_secs() / 2);
+        }
+        if let Some(at) = rounder.moment() {
+            *at = secs(at.as_secs());
+        }
+        [shorter, rounder].into_iter().filter(|one| one != self).collect()
+    }
+
+    fn length(&mut self) -> Option<&mut Duration> {
+        match self {
+            Self::EngineAway { lasts, .. }
+            | Self::AwsAway { lasts, .. }
+            | Self::MetadataAway { lasts, .. }
+            | Self::StateOdd { lasts, .. }
+            | Self::CrashLoop { lasts, .. }
+            | Self::Sick { lasts, .. }
+            | Self::Standby { lasts, .. }
+            | Self::LongConnection { lasts, .. }
+            | Self::StartsIn(lasts)
+            | Self::StopsIn(lasts)
+            | Self::Fate(_, _, Fate::Slow(lasts)) => Some(lasts),
+            _ => None,
+        }
+    }
+
+    fn moment(&mut self) -> Option<&mut Duration> {
+        match self {
+            Self::EngineAway { at, .. }
+            | Self::AwsAway { at, .. }
+            | Self::MetadataAway { at, .. }
+            | Self::StateOdd { at, .. }
+            | Self::Crash { at, .. }
+            | Self::CrashLoop { at, .. }
+            | Self::Sick { at, .. }
+            | Self::Standby { at, .. }
+            | Self::LongConnection { at, .. }
+            | Self::Kill(at)
+            | Self::Term(at)
+            | Self::Asked(at)
+            | Self::Handover(at)
+            | Self::Terminate(at)
+            | Self::Return(at)
+            | Self::Detach(at)
+            | Self::Spot(at)
+            | Self::Rebalance(at)
+            | Self::Maintenance(at)
+            | Self::Rotation(at) => Some(at),
+            _ => None,
+        }
+    }
+}
+
+impl Fate {
+    fn any(rng: &mut fastrand::Rng) -> Self {
+        match rng.u8(..10) {
+            0..=2 => Self::Fails(Class::Transient),
+            3 => Self::Fails([Class::Denied, Class::Broken, Class::Misconfigured][rng.usize(..3)]),
+            4 | 5 => Self::Lost,
+            6 | 7 => Self::Hangs,
+            _ => Self::Slow(ms(rng.u64(500..20_000))),
+        }
+    }
+}
