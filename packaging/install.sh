@@ -47,7 +47,7 @@ if [ "$action" = install ]; then
     [ -z "$first" ] || unit enable
     [ -z "$running" ] || systemctl daemon-reload
     if active; then
-        /usr/bin/berth handover || echo "install.sh: the running agent could not be handed over. It goes on as it was; the new program takes its place at the next boot." >&2
+        berth handover || echo "install.sh: the running agent was not handed over, see above; nothing was stopped" >&2
     fi
     exit 0
 fi
