@@ -18,7 +18,7 @@ sandbox: ## the same world with a prompt: launch, break things, look
 	@tests/with-engine sh -c 'cargo build --locked --bins && exec cargo run --quiet --locked --bin sandbox'
 
 test: ## every test, with a real engine, a real registry and moto
-	@tests/install build engine world
+	@tests/install build engine world package
 	@tests/install-moto >/dev/null
 	@tests/with-engine sh -c 'tests/images && tests/boot/image && exec cargo test --locked --workspace --no-fail-fast'
 
@@ -36,13 +36,10 @@ bench: ## berth beside the bare engine calls: time, memory, bytes, as ratios; re
 	@tests/with-engine sh -c 'BERTH_BIN=$$PWD/$(BINARY) exec cargo run --locked -q -p berth-kit --bin bench'
 	RESIDENT_LOOKS=43200 cargo test --locked -q -p berth --test edges resident:: -- --nocapture
 
-dist: ## the binary as it is shipped, its size, and that it is static
-	@tests/install build
-	cargo build --locked --release -p berth
-	@stat -c '%n: %s bytes' $(BINARY)
-	@file -L $(BINARY) 2>/dev/null || ldd $(BINARY)
-	@! ldd $(BINARY) 2>/dev/null | grep -q '=>'
+dist: ## what is shipped, into dist/: static binaries, packages and sums for both architectures
+	@tests/install build engine package cross
+	@tests/with-engine packaging/dist
 
 clean: ## remove what was built and cached here
 	cargo clean
-	rm -rf .cache
+	rm -rf .cache dist

@@ -1,0 +1,67 @@
+#!/bin/sh
+# Installs berth from this directory, where there is no package for the distribution: `./install.sh`. `--remove` takes it away again,
+# which drains a running instance; `--purge` takes its config and state too. DESTDIR is a root other than /.
+set -eu
+umask 022
+cd "$(dirname "$0")"
+root=${DESTDIR:-}
+action=${1:-install}
+case $action in
+install | --remove | --purge) ;;
+*)
+    sed -n '2,3s/^# //p' install.sh >&2
+    exit 2
+    ;;
+esac
+if [ -z "$root" ] && [ "$(id -u)" != 0 ]; then
+    echo "install.sh: only root can do this" >&2
+    exit 1
+fi
+if { dpkg-query -S "$root/usr/bin/berth" || rpm -qf "$root/usr/bin/berth"; } >/dev/null 2>&1; then
+    echo "install.sh: $root/usr/bin/berth belongs to a package; use that one's manager" >&2
+    exit 1
+fi
+
+# systemd of the root that is installed into; it runs only if that is this machine.
+running=
+[ -n "$root" ] || [ ! -d /run/systemd/system ] || running=yes
+unit() { ! command -v systemctl >/dev/null || systemctl --quiet --root="$root/" "$@" berth.service; }
+active() { [ -n "$running" ] && systemctl --quiet is-active berth.service; }
+
+if [ "$action" = install ]; then
+    if [ -z "$root" ] && ! usr/bin/berth --version >/dev/null 2>&1; then
+        echo "install.sh: this tarball is for another architecture than $(uname -m)" >&2
+        exit 1
+    fi
+    first=yes
+    [ ! -e "$root/usr/bin/berth" ] || first=
+    find usr -type f | while read -r file; do
+        # Beside it and then in its place: a program that runs cannot be written to.
+        mkdir -p "$root/${file%/*}"
+        cp "$file" "$root/$file.berth-new"
+        mv -f "$root/$file.berth-new" "$root/$file"
+    done
+    mkdir -p "$root/etc/berth"
+    [ -e "$root/etc/berth/berth.toml" ] || cp etc/berth/berth.toml "$root/etc/berth/berth.toml"
+    # Enabled at the first installation, later as the administrator left it; never started.
+    [ -z "$first" ] || unit enable
+    [ -z "$running" ] || systemctl daemon-reload
+    if active; then
+        berth handover || echo "install.sh: the running agent was not handed over, see above; nothing was stopped" >&2
+    fi
+    exit 0
+fi
+
+if active; then
+    echo "berth: taking this instance out of traffic and stopping its app; that takes minutes while clients are connected"
+    systemctl stop berth.service
+fi
+[ ! -e "$root/usr/lib/systemd/system/berth.service" ] || unit disable
+find usr -type f | while read -r file; do
+    rm -f "$root/$file"
+done
+rmdir "$root/usr/share/doc/berth/decisions" "$root/usr/share/doc/berth" 2>/dev/null || true
+[ -z "$running" ] || systemctl daemon-reload
+if [ "$action" = --purge ]; then
+    rm -rf "$root/etc/berth" "$root/var/lib/berth" "$root/run/berth"
+fi

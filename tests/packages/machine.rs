@@ -1,0 +1,128 @@
+//! A machine to install on, and packages to install: a container of Debian without network, with a systemd that only takes notes.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+/// The link by which systemd starts the agent at boot.
+pub(crate) const ENABLED: &str = "etc/systemd/system/multi-user.target.wants/berth.service";
+/// Writes down in /calls what it is asked, and sets that link or removes it. The agent runs if there is a file /agent-runs; to hand
+/// it over fails if there is /agent-stuck.
+pub(crate) const SYSTEMCTL: &str = r#"#!/bin/sh
+echo "systemctl $*" >>/calls
+wants=/etc/systemd/system/multi-user.target.wants
+case "$*" in
+*is-active*) [ -e /agent-runs ] ;;
+*disable*) rm -f $wants/berth.service ;;
+*preset*|*enable*) mkdir -p $wants && ln -sf /lib/systemd/system/berth.service $wants/berth.service ;;
+esac
+"#;
+/// Its presence in the root says that the agent runs.
+pub(crate) const BERTH_RUNS: &str = "agent-runs";
+const BERTH: &str = "#!/bin/sh\necho \"berth $*\" >>/calls\n[ ! -e /agent-stuck ]\n";
+
+/// The root of the sources.
+pub(crate) fn sources() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// Runs it, and gives what it printed; panics with all of it if it fails.
+pub(crate) fn run(command: &mut Command) -> String {
+    let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?}: {}\n{out}\n{err}", output.status);
+    format!("{out}{err}")
+}
+
+/// `packaging/KIND` of a berth that takes notes, or of the one under test; each time with a revision where the kind has them.
+pub(crate) struct Packages {
+    directory: TempDir,
+    binary: PathBuf,
+}
+
+impl Packages {
+    pub(crate) fn of_notes() -> Self {
+        let directory = TempDir::new().unwrap();
+        let binary = directory.path().join("berth");
+        std::fs::write(&binary, BERTH).unwrap();
+        Self { directory, binary }
+    }
+
+    /// The binary under test; without its symbols, which would take a minute to compress.
+    pub(crate) fn of_berth() -> Self {
+        let directory = TempDir::new().unwrap();
+        let binary = directory.path().join("berth");
+        run(Command::new("strip").arg("-o").arg(&binary).arg(env!("CARGO_BIN_EXE_berth")));
+        Self { directory, binary }
+    }
+
+    pub(crate) fn make(&self, kind: &str, revision: Option<&str>) -> PathBuf {
+        let out = self.directory.path();
+        let mut command = Command::new(sources().join("packaging").join(kind));
+        command.arg(&self.binary).arg("x86_64").arg(out).args(revision);
+        // What cargo tells a test would look to the cargo in there like a change, after which it builds anew.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("CARGO_")
+                && !["CARGO_HOME", "CARGO_TARGET_DIR"].iter().any(|kept| name == *kept)
+            {
+                command.env_remove(name);
+            }
+        }
+        let printed = run(&mut command);
+        let name = printed.lines().find(|line| Path::new(line).starts_with(out));
+        PathBuf::from(name.unwrap_or_else(|| panic!("packaging/{kind} told no path: {printed}")))
+    }
+}
+
+/// A container; gone when dropped.
+pub(crate) struct Machine {
+    id: String,
+}
+
+impl Machine {
+    pub(crate) fn start() -> Self {
+        let run_it = ["run", "--detach", "--rm", "--network=none", "--init", "--entrypoint=sleep"];
+        let id = run(Command::new("docker").args(run_it).args(["berth-test/nginx:1", "infinity"]));
+        let machine = Self { id: id.trim().to_owned() };
+        // The images leave out the manuals, and so would dpkg here.
+        machine.sh("rm -f /etc/dpkg/dpkg.cfg.d/* && mkdir -p /run/systemd/system && : >/calls");
+        let directory = TempDir::new().unwrap();
+        let systemctl = directory.path().join("systemctl");
+        std::fs::write(&systemctl, SYSTEMCTL).unwrap();
+        run(Command::new("chmod").arg("755").arg(&systemctl));
+        machine.copy(&systemctl, "/usr/bin/systemctl");
+        machine
+    }
+
+    /// Runs a script as root; its output.
+    pub(crate) fn sh(&self, script: &str) -> String {
+        run(Command::new("docker").args(["exec", &self.id, "sh", "-euc", script]))
+    }
+
+    pub(crate) fn copy(&self, from: &Path, to: &str) {
+        run(Command::new("docker").arg("cp").arg(from).arg(format!("{}:{to}", self.id)));
+    }
+
+    pub(crate) fn has(&self, path: &str) -> bool {
+        let test = format!("if [ -e {path} ] || [ -L {path} ]; then echo yes; fi");
+        !self.sh(&test).is_empty()
+    }
+
+    /// What systemctl and berth were asked since the last time.
+    pub(crate) fn calls(&self) -> Vec<String> {
+        self.sh("cat /calls; : >/calls").lines().map(str::to_owned).collect()
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = Command::new("docker").args(["rm", "--force", &self.id]).output();
+    }
+}
+
+/// Whether one of the calls would begin or end something.
+pub(crate) fn starts_or_stops(calls: &[String]) -> bool {
+    let words = ["start", "stop", "restart", "try-restart", "reload-or-restart", "kill", "--now"];
+    calls.iter().any(|call| call.split_whitespace().any(|word| words.contains(&word)))
+}
