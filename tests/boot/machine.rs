@@ -39,9 +39,6 @@ const HARDWARE: &[&str] = &[
     "--volume=/var/log/journal",
 ];
 
-/// Installed by hand where no package can be made.
-const UNIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../systemd/berth.service");
-
 /// The machine. Removed with everything on it when dropped.
 pub(crate) struct Machine {
     name: String,
@@ -66,17 +63,8 @@ impl Machine {
 
     /// Installs berth, and what only a test needs: where this world's AWS is, and short waits.
     fn install(&self, world: &World) {
-        match package("1") {
-            Some(package) => {
-                self.copy(&package, "/var/tmp/berth.deb");
-                self.run("dpkg --install /var/tmp/berth.deb");
-            }
-            None => {
-                self.copy(Path::new(BERTH), "/usr/bin/berth");
-                self.copy(Path::new(UNIT), "/lib/systemd/system/berth.service");
-                self.run("systemctl enable berth.service");
-            }
-        }
+        self.copy(&package("1"), "/var/tmp/berth.deb");
+        self.run("dpkg --install /var/tmp/berth.deb");
         self.write("/etc/berth/berth.toml", crate::QUICK);
         let aws = format!("[Service]\nEnvironment=AWS_ENDPOINT_URL={} BERTH_LOG=debug\n", world.aws.endpoint());
         self.drop_in("world", &aws);
@@ -86,16 +74,8 @@ impl Machine {
     ///
     /// `Err`: what dpkg said.
     pub(crate) fn upgrade(&self) -> Result<String, String> {
-        match package("2") {
-            Some(package) => {
-                self.copy(&package, "/var/tmp/berth.deb");
-                self.try_run("dpkg --install /var/tmp/berth.deb 2>&1")
-            }
-            None => {
-                self.copy(Path::new(BERTH), "/usr/bin/berth.new");
-                self.try_run("mv /usr/bin/berth.new /usr/bin/berth && berth handover")
-            }
-        }
+        self.copy(&package("2"), "/var/tmp/berth.deb");
+        self.try_run("dpkg --install /var/tmp/berth.deb 2>&1")
     }
 
     /// Overrides the unit, as `systemctl edit` does.
@@ -238,8 +218,8 @@ fn docker<W: AsRef<std::ffi::OsStr>>(words: impl IntoIterator<Item = W>) -> Resu
     command::run("docker", words)
 }
 
-/// A Debian package of the shipped binary, where the sources can make one; each revision is made once.
-fn package(revision: &str) -> Option<PathBuf> {
+/// A Debian package of the shipped binary; each revision is made once.
+fn package(revision: &str) -> PathBuf {
     const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/deb");
     static MADE: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
     let make = || {
@@ -250,5 +230,5 @@ fn package(revision: &str) -> Option<PathBuf> {
         PathBuf::from(path.trim())
     };
     let mut made = MADE.lock().unwrap();
-    Path::new(SCRIPT).exists().then(|| made.entry(revision.to_owned()).or_insert_with(make).clone())
+    made.entry(revision.to_owned()).or_insert_with(make).clone()
 }
