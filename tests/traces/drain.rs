@@ -354,14 +354,15 @@ fn a_second_signal_puts_the_end_of_a_stop_that_hangs_no_further_off() {
 }
 
 #[test]
-fn a_spot_notice_after_a_second_signal_moves_no_deadline() {
-    let life = Sim::new("image=r.test/a:1 port=80 drain.settle=20s")
-        .never(Job::SayLastWords)
-        .at(secs(30), TERM)
-        .at(secs(32), TERM)
-        .sees(secs(33), spot(120))
-        .run(secs(36));
-    assert!(life.count(Job::SayLastWords) == 1 && life.outcome().is_none(), "{}", life.trace());
-    let deadlines = life.view().deadlines;
-    assert!(deadlines.iter().any(|one| one.name == "taken away" && one.at == 32.0), "{deadlines:?}");
+fn a_notice_after_a_second_signal_moves_no_deadline() {
+    let hurried = || {
+        let line = "image=r.test/a:1 port=80 drain.settle=20s";
+        Sim::new(line).never(Job::SayLastWords).at(secs(30), TERM).at(secs(32), TERM)
+    };
+    for life in [hurried().sees(secs(33), spot(120)), hurried().at(secs(34), TERM)] {
+        let life = life.run(secs(36));
+        assert!(life.count(Job::SayLastWords) == 1 && life.outcome().is_none(), "{}", life.trace());
+        let deadlines = life.view().deadlines;
+        assert!(deadlines.iter().any(|one| one.name == "taken away" && one.at == 32.0), "{deadlines:?}");
+    }
 }

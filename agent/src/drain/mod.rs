@@ -330,7 +330,7 @@ impl Drain {
 
     /// A second signal: everything that waits is over.
     fn hurry(&mut self, desk: &mut Desk, now: Uptime) {
-        self.cut = Some(now);
+        self.cut = Some(self.cut.map_or(now, |earlier| earlier.min(now)));
         let Stage::Stopping { ticket, until } = &self.stage else { return };
         let (ticket, former) = (*ticket, *until);
         desk.order(Effect::Cancel(ticket));

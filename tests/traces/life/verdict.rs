@@ -85,10 +85,10 @@ impl World {
                 return broken(8, "given up, and the group does not know".to_owned());
             }
         }
-        if self.seen.spot_ended && self.seen.powered_off && calm && !self.plan.says("spot=ignore") {
-            if !self.excuses.late && !self.excuses.metadata && !self.excuses.aws {
-                return broken(6, "spot took the instance away before it was gone".to_owned());
-            }
+        let heard = !self.plan.says("spot=ignore") && !self.excuses.metadata;
+        let prompt = calm && !self.excuses.late && !self.excuses.aws;
+        if self.seen.spot_ended && self.seen.powered_off && heard && prompt {
+            return broken(6, "spot took the instance away before it was gone".to_owned());
         }
         None
     }
