@@ -11,6 +11,7 @@ pub mod drain;
 pub mod drained;
 mod figures;
 pub mod handover;
+pub mod policy;
 pub mod status;
 pub mod status_watch;
 pub mod timeline;
@@ -22,6 +23,11 @@ pub const NO: u8 = 1;
 /// Prints what was asked for. A reader that went away is no fault of ours.
 pub fn say(text: &str) {
     let _ = stdout().write_all(text.as_bytes());
+}
+
+/// Prints what somebody should know beside the answer.
+fn note(text: &str) {
+    let _ = writeln!(stderr(), "berth: {text}");
 }
 
 /// Prints why it did not work, and ends so.

@@ -74,6 +74,12 @@ pub async fn fetch_named(
     Ok(secrets)
 }
 
+/// Whether the fetch of this config's secrets asks for some of them by `BatchGetSecretValue`.
+pub fn is_batched(config: &Config) -> bool {
+    let all = config.secrets.iter().chain(config.secret.values());
+    secrets_manager::is_batched(all.filter_map(|reference| Source::of(reference).managed()).collect())
+}
+
 /// One secret, whole or one key of it.
 pub async fn fetch_one(aws: &Aws, reference: &SecretRef) -> Result<Secret, SecretsError> {
     let sources = Sources::fetch(aws, [reference]).await?;
@@ -172,6 +178,13 @@ impl<'r> Source<'r> {
                 version_id: version_id.clone(),
             }),
             SecretRef::Parameter { name, .. } => Self::Parameter(name),
+        }
+    }
+
+    fn managed(self) -> Option<Wanted> {
+        match self {
+            Self::Managed(wanted) => Some(wanted),
+            Self::Parameter(_) => None,
         }
     }
 
