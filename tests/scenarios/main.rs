@@ -17,6 +17,7 @@ mod handover;
 mod hook;
 mod long;
 mod metadata;
+mod policy;
 mod real_images;
 mod restart;
 mod secrecy;
