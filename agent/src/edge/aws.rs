@@ -134,7 +134,9 @@ impl Aws {
         let endpoint = self.endpoint(operation.service, &region);
         let credentials =
             self.credentials.get(self.now()).await.map_err(|source| AwsError::Credentials { operation, source })?;
-        let request = signed(&endpoint, operation.service, &region, headers, body, &credentials, self.now())
+        let skew = self.skew.load(Ordering::Relaxed);
+        let now = shifted(SystemTime::now(), skew);
+        let request = signed(&endpoint, operation.service, &region, headers, body, &credentials, now)
             .ok_or_else(|| AwsError::Unsignable { operation, endpoint: endpoint.clone() })?;
         let answer = self.http.send(request, TIMEOUT, MAX_BODY).await;
         let answer = answer.map_err(|source| AwsError::Unreachable { operation, source })?;
@@ -145,7 +147,7 @@ impl Aws {
         if refusal.is_expired_credentials() {
             self.credentials.refused(&credentials).await;
         }
-        match self.correct_clock(&refusal, &answer) {
+        match self.correct_clock(&refusal, &answer, skew) {
             Some(seconds) => Err(AwsError::ClockSkewed { operation, seconds }),
             None => Err(refusal),
         }
@@ -169,8 +171,9 @@ impl Aws {
         shifted(SystemTime::now(), self.skew.load(Ordering::Relaxed))
     }
 
-    /// Takes over the service's clock if the refusal blames ours; tells the difference in seconds.
-    fn correct_clock(&self, refusal: &AwsError, answer: &Response<Bytes>) -> Option<i64> {
+    /// Takes over the service's clock if the refusal blames ours; tells the difference in seconds. `signed_with` is the
+    /// difference that the refused call was signed with: another call may have learnt a better one meanwhile.
+    fn correct_clock(&self, refusal: &AwsError, answer: &Response<Bytes>, signed_with: i64) -> Option<i64> {
         if !refusal.blames_clock() {
             return None;
         }
@@ -178,7 +181,7 @@ impl Aws {
         let theirs = DateTime::from_str(date, Format::HttpDate).ok()?.secs();
         let skew = theirs - DateTime::from(SystemTime::now()).secs();
         // Signed by their clock and still refused: the clock is not what is wrong.
-        if (skew - self.skew.load(Ordering::Relaxed)).abs() < SKEW_THAT_MATTERS {
+        if (skew - signed_with).abs() < SKEW_THAT_MATTERS {
             return None;
         }
         self.skew.store(skew, Ordering::Relaxed);
