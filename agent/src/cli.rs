@@ -58,6 +58,12 @@ Exit codes of ready: 0 ready, 1 not ready in time or draining, 3 the boot failed
 Exit codes of drained: 0 the agent is gone or was not there, 1 not in time, or gone without a word; else the agent's own: 5 the
 drain was cut short.";
 
+const DOCTOR: &str = "\
+Looks at the metadata, the credentials, the config, each call of AWS that a boot makes, the registry, the engine, disk, clock and ports.
+Secrets are fetched and not shown. What AWS denies is told with the statement that the role's policy needs.
+
+Exit codes: 0 it can boot, warnings or not; 2 the config is at fault; 3 it could not boot.";
+
 const POLICY: &str = "\
 Without FILE, on an instance: the policy for the config that `berth run` would read there. What `config=` points to is read only
 then. Parts of an ARN that nobody names are *: give --region and --account for a narrower policy.
@@ -134,6 +140,9 @@ pub enum Command {
     /// Wait until the instance is in a state, for scripts
     #[command(after_help = WAIT)]
     Wait(Wait),
+    /// Whether this instance can boot: everything that a boot needs, tried without a side effect
+    #[command(after_help = DOCTOR)]
+    Doctor(Doctor),
     /// Print the IAM policy that the instance's role needs for a config, and nothing more
     #[command(after_help = POLICY)]
     Policy(Policy),
@@ -200,6 +209,14 @@ pub struct Drain {
     /// Wait until the agent has ended
     #[arg(long)]
     pub wait: bool,
+}
+
+/// `berth doctor`
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Doctor {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `berth policy`

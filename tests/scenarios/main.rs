@@ -9,6 +9,7 @@ mod steps;
 mod boot;
 mod commands;
 mod config;
+mod doctor;
 mod drain;
 mod engine;
 mod failures;

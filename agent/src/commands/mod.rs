@@ -4,9 +4,13 @@
 use std::io::{Write, stderr, stdout};
 use std::process::ExitCode;
 
+use crate::edge::aws::Aws;
+use crate::edge::http::Http;
+use crate::edge::imds::{Imds, ImdsError};
 use crate::fault::{Class, Fault};
 
 pub mod check;
+pub mod doctor;
 pub mod drain;
 pub mod drained;
 mod figures;
@@ -34,6 +38,14 @@ fn note(text: &str) {
 pub fn failed(code: impl Into<u8>, reason: &str) -> ExitCode {
     let _ = writeln!(stderr(), "berth: {reason}");
     ExitCode::from(code.into())
+}
+
+/// The clients that the agent uses, as this process's environment sets them.
+fn aws() -> Result<(Imds, Aws), ImdsError> {
+    let env = |name: &str| std::env::var(name).ok();
+    let http = Http::default();
+    let imds = Imds::from_env(&env, http.clone())?;
+    Ok((imds.clone(), Aws::new(http, imds, &env)))
 }
 
 /// An error with its sources, in one sentence.

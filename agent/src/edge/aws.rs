@@ -20,11 +20,11 @@ use http_body_util::Full;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::http::Http;
+use super::http::{Http, HttpError};
 use super::imds::Imds;
 use crate::identity::Identity;
 
-pub use credentials::CredentialsError;
+pub use credentials::{CredentialsError, Signer};
 pub use error::AwsError;
 pub use service::{Operation, Service};
 
@@ -59,6 +59,15 @@ struct Settings {
     endpoints: Vec<(Service, String)>,
     fips: bool,
     dual_stack: bool,
+}
+
+/// A service that answers.
+#[derive(Debug)]
+pub struct Reached {
+    /// Its URL.
+    pub endpoint: String,
+    /// Seconds that its clock is ahead of this host's.
+    pub ahead: Option<i64>,
 }
 
 /// Where the instance is.
@@ -153,6 +162,26 @@ impl Aws {
         }
     }
 
+    /// As whom calls are signed.
+    pub async fn signer(&self) -> Result<Signer, CredentialsError> {
+        self.credentials.signer(self.now()).await
+    }
+
+    /// Asks a service for nothing, to see that it answers, and what time it is there. That time is believed from here on.
+    pub async fn reach(&self, service: Service, region: Option<&str>) -> Result<Reached, HttpError> {
+        let region = region.map(str::to_owned).or_else(|| self.region()).unwrap_or_default();
+        let endpoint = self.endpoint(service, &region);
+        let mut request = Request::new(Full::default());
+        // One that is no URL has no host, and the client says so.
+        *request.uri_mut() = endpoint.parse().unwrap_or_default();
+        let answer = self.http.send(request, TIMEOUT, MAX_BODY).await?;
+        let ahead = seconds_ahead(&answer);
+        if let Some(seconds) = ahead.filter(|seconds| seconds.abs() >= SKEW_THAT_MATTERS) {
+            self.skew.store(seconds, Ordering::Relaxed);
+        }
+        Ok(Reached { endpoint, ahead })
+    }
+
     fn endpoint(&self, service: Service, region: &str) -> String {
         if let Some((_, url)) = self.settings.endpoints.iter().find(|(name, _)| *name == service) {
             return url.clone();
@@ -177,9 +206,7 @@ impl Aws {
         if !refusal.blames_clock() {
             return None;
         }
-        let date = answer.headers().get(http::header::DATE)?.to_str().ok()?;
-        let theirs = DateTime::from_str(date, Format::HttpDate).ok()?.secs();
-        let skew = theirs - DateTime::from(SystemTime::now()).secs();
+        let skew = seconds_ahead(answer)?;
         // Signed by their clock and still refused: the clock is not what is wrong.
         if (skew - signed_with).abs() < SKEW_THAT_MATTERS {
             return None;
@@ -187,6 +214,13 @@ impl Aws {
         self.skew.store(skew, Ordering::Relaxed);
         Some(skew)
     }
+}
+
+/// How far the clock of whoever answered is ahead of this host's.
+fn seconds_ahead(answer: &Response<Bytes>) -> Option<i64> {
+    let date = answer.headers().get(http::header::DATE)?.to_str().ok()?;
+    let theirs = DateTime::from_str(date, Format::HttpDate).ok()?.secs();
+    Some(theirs - DateTime::from(SystemTime::now()).secs())
 }
 
 impl Settings {

@@ -111,6 +111,17 @@ pub(crate) fn is_batched(wanted: BTreeSet<Wanted>) -> bool {
     batches(wanted.into_iter().filter(Wanted::is_current)).iter().any(|batch| batch.len() > 1)
 }
 
+/// Tries the calls of [`fetch`] that ask for several at once, which it otherwise makes up for singly when they are denied.
+pub(crate) async fn try_batches(aws: &Aws, wanted: BTreeSet<Wanted>) -> Result<(), AwsError> {
+    for batch in batches(wanted.into_iter().filter(Wanted::is_current)) {
+        if let [first, _, ..] = batch.as_slice() {
+            let ids: Vec<&str> = batch.iter().map(|wanted| wanted.id.as_str()).collect();
+            aws.json_call::<Batch>(BATCH, &json!({ "SecretIdList": ids }), first.region()).await?;
+        }
+    }
+    Ok(())
+}
+
 fn batches(current: impl IntoIterator<Item = Wanted>) -> Vec<Vec<Wanted>> {
     let mut by_region: BTreeMap<Option<String>, Vec<Wanted>> = BTreeMap::new();
     for wanted in current {

@@ -11,9 +11,7 @@ use serde::Serialize;
 use crate::cli::{self, Global};
 use crate::commands::check;
 use crate::config::{Config, Layers, RegistryAuth, SecretRef};
-use crate::edge::aws::{Aws, Operation};
-use crate::edge::http::Http;
-use crate::edge::imds::Imds;
+use crate::edge::aws::Operation;
 use crate::edge::{Sources, autoscaling, ecr, parameter_store, secrets, secrets_manager, sources};
 use crate::exit::Outcome;
 use crate::fault::Fault;
@@ -79,12 +77,9 @@ fn offline(global: &Global, file: &std::path::Path) -> Result<Layers, String> {
 
 /// What `berth run` would read here. A pointer that may not be followed yet is what this command is for, so it is no fault.
 async fn on_the_instance(global: &Global) -> Result<(Layers, Place, bool), String> {
-    let env = |name: &str| std::env::var(name).ok();
-    let http = Http::default();
     let elsewhere =
         |fault: Fault| format!("{fault}: elsewhere than on an instance name a FILE, or - for standard input");
-    let imds = Imds::from_env(&env, http.clone()).map_err(|error| super::chain(&error))?;
-    let aws = Aws::new(http, imds.clone(), &env);
+    let (imds, aws) = super::aws().map_err(|error| super::chain(&error))?;
     let identity = imds.identity().await.map_err(|error| elsewhere(error.into()))?;
     aws.locate(&identity);
     let (file, file_is_required) = global.config_file();
