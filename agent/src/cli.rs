@@ -58,6 +58,16 @@ Exit codes of ready: 0 ready, 1 not ready in time or draining, 3 the boot failed
 Exit codes of drained: 0 the agent is gone or was not there, 1 not in time, or gone without a word; else the agent's own: 5 the
 drain was cut short.";
 
+const BAKE: &str = "\
+Pulls by digest, logged in as a boot would be, with the builder's own role or the keys of the environment. The layers stay in the
+AMI, so that a boot pulls only what is new. Do not run `docker image prune` afterwards: these images have no tag.
+
+Examples:
+  berth bake
+  berth bake --image 123456789012.dkr.ecr.us-east-2.amazonaws.com/ap-api:a1b2c3d --image debian:12.8-slim
+
+Exit codes: 0 it is ready; 2 the config or a reference is at fault; 3 the host is not ready, or an image could not be pulled.";
+
 const DOCTOR: &str = "\
 Looks at the metadata, the credentials, the config, each call of AWS that a boot makes, the registry, the engine, disk, clock and ports.
 Secrets are fetched and not shown. What AWS denies is told with the statement that the role's policy needs.
@@ -140,6 +150,9 @@ pub enum Command {
     /// Wait until the instance is in a state, for scripts
     #[command(after_help = WAIT)]
     Wait(Wait),
+    /// Make this host ready to be an AMI: check it, pull images, see that nothing misleads the next boot
+    #[command(after_help = BAKE)]
+    Bake(Bake),
     /// Whether this instance can boot: everything that a boot needs, tried without a side effect
     #[command(after_help = DOCTOR)]
     Doctor(Doctor),
@@ -209,6 +222,14 @@ pub struct Drain {
     /// Wait until the agent has ended
     #[arg(long)]
     pub wait: bool,
+}
+
+/// `berth bake`
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Bake {
+    /// An image to pull, beside the one of --config; may be given again
+    #[arg(long = "image", value_name = "REF")]
+    pub images: Vec<String>,
 }
 
 /// `berth doctor`

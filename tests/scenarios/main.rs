@@ -6,6 +6,7 @@ use std::time::Duration;
 
 mod steps;
 
+mod bake;
 mod boot;
 mod commands;
 mod config;

@@ -9,6 +9,7 @@ use crate::edge::http::Http;
 use crate::edge::imds::{Imds, ImdsError};
 use crate::fault::{Class, Fault};
 
+pub mod bake;
 pub mod check;
 pub mod doctor;
 pub mod drain;

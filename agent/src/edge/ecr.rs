@@ -7,6 +7,7 @@ use serde_json::json;
 use thiserror::Error;
 
 use super::aws::{Aws, AwsError, Operation, Service};
+use super::engine::Login;
 use super::secret::Secret;
 use super::secrets::{self, SecretsError};
 use crate::config::{RegistryAuth, SecretRef};
@@ -26,6 +27,13 @@ pub struct RegistryCredentials {
     pub username: String,
     /// The password.
     pub password: Secret,
+}
+
+impl RegistryCredentials {
+    /// As the engine is told them.
+    pub fn as_login(&self) -> Login<'_> {
+        Login { username: &self.username, password: &self.password }
+    }
 }
 
 /// Why there are none.

@@ -18,7 +18,7 @@ use crate::edge::deliver::{DeliverError, Delivery};
 use crate::edge::door::Door;
 use crate::edge::ecr::{self, LoginError, RegistryCredentials};
 use crate::edge::endpoint::BindError;
-use crate::edge::engine::{Engine, EngineError, Login, Mounted};
+use crate::edge::engine::{Engine, EngineError, Mounted};
 use crate::edge::imds::{Imds, ImdsError};
 use crate::edge::membership::{self, Named};
 use crate::edge::metadata_block::{BlockError, MetadataBlock};
@@ -158,14 +158,16 @@ impl Edge {
             }
             Effect::ResolveDigest(image) => {
                 let login = self.login();
-                Event::DigestResolved(self.engine.resolve_digest(&image, login.as_deref().map(as_login)).await?)
+                Event::DigestResolved(
+                    self.engine.resolve_digest(&image, login.as_deref().map(RegistryCredentials::as_login)).await?,
+                )
             }
             Effect::InspectImage(image) => Event::ImageInspected(self.engine.inspect_image(&image).await?),
             Effect::PullImage { image, stall } => {
                 let login = self.login();
                 // A notice that finds the queue full is one of many; the next tells more.
                 let tell = |progress| drop(self.notices.try_send(Event::PullProgressed(progress)));
-                self.engine.pull(&image, login.as_deref().map(as_login), stall, tell).await?;
+                self.engine.pull(&image, login.as_deref().map(RegistryCredentials::as_login), stall, tell).await?;
                 Event::ImagePulled
             }
             Effect::CreateContainer(creation) => Event::ContainerCreated(self.create(&creation).await?),
@@ -324,10 +326,6 @@ impl Edge {
 
 fn misconfigured(faults: Faults) -> Fault {
     Fault::new(Class::Misconfigured, faults.to_string())
-}
-
-fn as_login(credentials: &RegistryCredentials) -> Login<'_> {
-    Login { username: &credentials.username, password: &credentials.password }
 }
 
 /// A lock is only held for a moment and never across an await; a poisoned one still holds whole values.

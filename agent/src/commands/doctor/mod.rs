@@ -40,7 +40,7 @@ pub async fn main(global: &Global, args: &cli::Doctor) -> ExitCode {
     if args.json {
         super::say(&(serde_json::to_string_pretty(&report).unwrap_or_default() + "\n"));
     } else {
-        super::say(&report.to_text());
+        super::say(&report.to_text("this instance can boot", "this instance cannot boot"));
     }
     match report.ok {
         true => Outcome::Done.into(),
@@ -50,7 +50,7 @@ pub async fn main(global: &Global, args: &cli::Doctor) -> ExitCode {
 }
 
 /// The answer, none if it did not come in time.
-async fn within<T>(answer: impl Future<Output = T>) -> Option<T> {
+pub async fn within<T>(answer: impl Future<Output = T>) -> Option<T> {
     timeout(PATIENCE, answer).await.ok()
 }
 

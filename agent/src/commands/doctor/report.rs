@@ -103,7 +103,9 @@ impl Report {
     }
 
     /// One line a check, and below it what to do. A statement that several need is shown once.
-    pub fn to_text(&self) -> String {
+    ///
+    /// The last line is `good` or `bad`.
+    pub fn to_text(&self, good: &str, bad: &str) -> String {
         let width = self.checks.iter().map(|check| check.name.len()).max().unwrap_or_default();
         let mut text = String::new();
         let mut shown: Vec<&Statement> = Vec::new();
@@ -130,9 +132,9 @@ impl Report {
         let many = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
         let (failed, warned) = (self.count(Verdict::Fail), self.count(Verdict::Warn));
         let _ = match (failed, warned) {
-            (0, 0) => writeln!(text, "\nthis instance can boot"),
-            (0, _) => writeln!(text, "\nthis instance can boot, with {}", many(warned, "warning")),
-            (..) => writeln!(text, "\nthis instance cannot boot: {}", many(failed, "fault")),
+            (0, 0) => writeln!(text, "\n{good}"),
+            (0, _) => writeln!(text, "\n{good}, with {}", many(warned, "warning")),
+            (..) => writeln!(text, "\n{bad}: {}", many(failed, "fault")),
         };
         text
     }
@@ -189,9 +191,9 @@ mod tests {
             warn  clock     7 min behind
                             start chronyd
 
-            this instance cannot boot: 2 faults
+            bad: 2 faults
         "#]]
-        .assert_eq(&Report::new(checks).to_text());
+        .assert_eq(&Report::new(checks).to_text("good", "bad"));
     }
 
     #[test]
@@ -199,8 +201,12 @@ mod tests {
         let untried = Check { verdict: Verdict::Untried, ..Check::ok("hook", "not tried") };
         let report = Report::new(vec![Check::warn("clock", "7 min behind", "start chronyd"), untried]);
         assert!(report.ok);
-        assert!(report.to_text().ends_with("\nthis instance can boot, with 1 warning\n"), "{}", report.to_text());
-        assert!(Report::new(vec![]).to_text().ends_with("this instance can boot\n"));
+        assert!(
+            report.to_text("good", "bad").ends_with("\ngood, with 1 warning\n"),
+            "{}",
+            report.to_text("good", "bad")
+        );
+        assert!(Report::new(vec![]).to_text("good", "bad").ends_with("\ngood\n"));
     }
 
     #[test]

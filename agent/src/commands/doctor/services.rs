@@ -9,7 +9,8 @@ use crate::commands::figures::span;
 use crate::commands::policy::Policy;
 use crate::config::{Config, RegistryAuth, SecretRef};
 use crate::edge::aws::{Aws, CredentialsError, Service, Signer};
-use crate::edge::engine::{Engine, Login};
+use crate::edge::ecr::RegistryCredentials;
+use crate::edge::engine::Engine;
 use crate::edge::http::HttpError;
 use crate::edge::membership::{self, Named};
 use crate::edge::{autoscaling, ecr, secrets};
@@ -146,48 +147,25 @@ async fn secret(aws: &Aws, config: &Config, reference: &SecretRef, is_whole: boo
 pub async fn image(aws: &Aws, engine: &Engine, config: &Config, policy: &Policy) -> Vec<Check> {
     let host = &config.image.registry;
     let mut checks = Vec::new();
-    let login = match within(ecr::log_in(aws, host, &config.registry_auth)).await {
-        None => {
-            checks.push(super::silent("login", host));
-            None
-        }
-        Some(Ok(login)) => {
-            let who = login.as_ref().map_or("nobody", |login| login.username.as_str());
-            checks.push(Check::ok("login", format!("to {host} as {who}")));
-            login
-        }
-        Some(Err(error)) => {
-            let action = match config.registry_auth {
-                RegistryAuth::Secret(SecretRef::Managed { .. }) => "secretsmanager:GetSecretValue",
-                RegistryAuth::Secret(SecretRef::Parameter { .. }) => "ssm:GetParameters",
-                _ => "ecr:GetAuthorizationToken",
-            };
-            let mut check = Check::refused("login", host, &Fault::from(error), policy.allowing(action));
+    let login = match log_in(aws, config, policy).await {
+        Ok(login) => login,
+        Err(mut check) => {
             if is_here(engine, config).await {
                 check.verdict = Verdict::Warn;
             }
-            checks.push(check);
-            return checks;
+            return vec![check];
         }
     };
-    let login = login.as_ref().map(|login| Login { username: &login.username, password: &login.password });
-    checks.push(match within(engine.look_up(&config.image, login)).await {
+    let who = login.as_ref().map_or("nobody", |login| login.username.as_str());
+    checks.push(Check::ok("login", format!("to {host} as {who}")));
+    checks.push(match within(engine.look_up(&config.image, login.as_ref().map(RegistryCredentials::as_login))).await {
         None => super::silent("image", host),
         Some(Ok(pinned)) => {
             let here = matches!(engine.inspect_image(&pinned).await, Ok(Some(_)));
             Check::ok("image", format!("{pinned}{}", if here { ", here already" } else { "" }))
         }
         Some(Err(error)) => {
-            let fault = Fault::from(error);
-            let mut check = Check::refused("image", "", &fault, policy.allowing("ecr:BatchGetImage"));
-            match fault.class {
-                Class::Denied if check.statement.is_none() => {
-                    check.advice =
-                        Some("see that the repository exists, and set `registry_auth` to who may pull from it".into());
-                }
-                Class::Broken => check.advice = Some("push the image, or correct `image`".into()),
-                _ => {}
-            }
+            let mut check = refused_image(&Fault::from(error), policy);
             if is_here(engine, config).await {
                 check.verdict = Verdict::Warn;
             }
@@ -195,6 +173,35 @@ pub async fn image(aws: &Aws, engine: &Engine, config: &Config, policy: &Policy)
         }
     });
     checks
+}
+
+/// The login that a pull of the image needs, or why there is none.
+pub async fn log_in(aws: &Aws, config: &Config, policy: &Policy) -> Result<Option<RegistryCredentials>, Check> {
+    let host = &config.image.registry;
+    let action = match config.registry_auth {
+        RegistryAuth::Secret(SecretRef::Managed { .. }) => "secretsmanager:GetSecretValue",
+        RegistryAuth::Secret(SecretRef::Parameter { .. }) => "ssm:GetParameters",
+        _ => "ecr:GetAuthorizationToken",
+    };
+    match within(ecr::log_in(aws, host, &config.registry_auth)).await {
+        None => Err(super::silent("login", host)),
+        Some(Ok(login)) => Ok(login),
+        Some(Err(error)) => Err(Check::refused("login", host, &Fault::from(error), policy.allowing(action))),
+    }
+}
+
+/// What to do when the registry does not give the image.
+pub fn refused_image(fault: &Fault, policy: &Policy) -> Check {
+    let mut check = Check::refused("image", "", fault, policy.allowing("ecr:BatchGetImage"));
+    match fault.class {
+        Class::Denied if check.statement.is_none() => {
+            check.advice =
+                Some("see that the repository exists, and set `registry_auth` to who may pull from it".into());
+        }
+        Class::Broken => check.advice = Some("push the image, or correct its name".into()),
+        _ => {}
+    }
+    check
 }
 
 /// Whether the engine has the very image that the config names by digest: then nobody asks the registry.
