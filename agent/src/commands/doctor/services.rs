@@ -79,7 +79,7 @@ pub fn clock(ahead: i64) -> Check {
         _ => Check::warn(
             "clock",
             found,
-            "berth signs by AWS's time, but the engine and the app do not: signatures are refused from 5 min on. Start chronyd \
+            "the agent signs by AWS's time, but the engine and the app do not: signatures are refused from 5 min on. Start chronyd \
              or systemd-timesyncd; Amazon's time is at 169.254.169.123",
         ),
     }
