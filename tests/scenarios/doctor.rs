@@ -194,6 +194,19 @@ async fn without_an_engine_the_rest_is_looked_at_all_the_same() {
 }
 
 #[tokio::test]
+async fn a_block_of_the_metadata_needs_a_packet_filter() {
+    let world = instance().await;
+    world.user_data(&format!("berth {} imds=block", line(&world)));
+    let command = |path: &str| world.launcher(BERTH.as_ref()).env("PATH", path).command();
+    for (path, verdict) in [("/usr/sbin:/usr/bin:/sbin:/bin", "ok"), ("/nowhere", "fail")] {
+        let mut command = tokio::process::Command::from(command(path));
+        let output = command.args(["doctor", "--json"]).kill_on_drop(true).output().await.unwrap();
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(named(&report, "imds")[0]["verdict"], verdict, "{report:#}");
+    }
+}
+
+#[tokio::test]
 async fn a_config_at_fault_is_two_and_tells_every_fault() {
     let world = instance().await;
     world.user_data("berth image=nginx helth=/x");

@@ -13,6 +13,7 @@ use crate::edge::deliver::may_hold_secrets;
 use crate::edge::endpoint::Endpoint;
 use crate::edge::engine::{About, Engine, EngineError};
 use crate::edge::http::trust_roots;
+use crate::edge::metadata_block::try_filter;
 use crate::edge::socket_client::{self, ClientError};
 use crate::fault::{Class, Fault};
 use crate::published::Report as Agent;
@@ -92,6 +93,18 @@ pub async fn agent(run_dir: &Path) -> (Check, Option<Agent>) {
         }
         Err(ClientError::NotRunning(_)) => (Check::ok("agent", "none runs yet"), None),
         Err(error) => (Check::warn("agent", crate::commands::chain(&error), "run it as root"), None),
+    }
+}
+
+/// The packet filter, which `imds=block` needs.
+pub async fn filter() -> Check {
+    match try_filter().await {
+        Ok(()) => Check::ok("imds", "the packet filter can keep the container from the metadata"),
+        Err(error) => Check::fail(
+            "imds",
+            crate::commands::chain(&error),
+            "run it as root, and install iptables, which the Docker Engine needs too",
+        ),
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use crate::cli::{self, Global};
 use crate::commands::check;
 use crate::commands::policy::{Place, Policy};
-use crate::config::{Config, Faults, Layers};
+use crate::config::{Config, Faults, ImdsAccess, Layers};
 use crate::edge::aws::{Aws, Service};
 use crate::edge::engine::{Engine, EngineError};
 use crate::edge::imds::Imds;
@@ -216,6 +216,9 @@ async fn examine_host(
     if let Some(config) = config {
         if config.has_secrets() {
             checks.push(host::run_dir(&run_dir));
+        }
+        if config.imds == ImdsAccess::Block {
+            checks.extend(within(host::filter()).await);
         }
         checks.push(host::listen(config, agent.as_ref()));
         checks.extend(host::ports(config, &published(engine, config, instance_id).await));
