@@ -58,6 +58,30 @@ Exit codes of ready: 0 ready, 1 not ready in time or draining, 3 the boot failed
 Exit codes of drained: 0 the agent is gone or was not there, 1 not in time, or gone without a word; else the agent's own: 5 the
 drain was cut short.";
 
+const BAKE: &str = "\
+Pulls by digest, logged in as a boot would be, with the builder's own role or the keys of the environment. The layers stay in the
+AMI, so that a boot pulls only what is new. Do not run `docker image prune` afterwards: these images have no tag.
+
+Examples:
+  berth bake
+  berth bake --image 123456789012.dkr.ecr.us-east-2.amazonaws.com/ap-api:a1b2c3d --image debian:12.8-slim
+
+Exit codes: 0 it is ready; 2 the config or a reference is at fault; 3 the host is not ready, or an image could not be pulled.";
+
+const DOCTOR: &str = "\
+Looks at the metadata, the credentials, the config, each call of AWS that a boot makes, the registry, the engine, disk, clock and ports.
+Secrets are fetched and not shown. What AWS denies is told with the statement that the role's policy needs.
+
+Exit codes: 0 it can boot, warnings or not; 2 the config is at fault; 3 it could not boot.";
+
+const POLICY: &str = "\
+Without FILE, on an instance: the policy for the config that `berth run` would read there. What `config=` points to is read only
+then. Parts of an ARN that nobody names are *: give --region and --account for a narrower policy.
+
+Examples:
+  berth policy user-data.sh --region us-east-2 --account 123456789012 >policy.json
+  terraform output -raw user_data | berth policy -";
+
 const DRAIN: &str = "\
 /ready answers 503 at once; the app is stopped when its connections have ended. SIGTERM to the agent does the same.
 
@@ -126,6 +150,15 @@ pub enum Command {
     /// Wait until the instance is in a state, for scripts
     #[command(after_help = WAIT)]
     Wait(Wait),
+    /// Make this host ready to be an AMI: check it, pull images, see that nothing misleads the next boot
+    #[command(after_help = BAKE)]
+    Bake(Bake),
+    /// Whether this instance can boot: everything that a boot needs, tried without a side effect
+    #[command(after_help = DOCTOR)]
+    Doctor(Doctor),
+    /// Print the IAM policy that the instance's role needs for a config, and nothing more
+    #[command(after_help = POLICY)]
+    Policy(Policy),
     /// Print the completions for a shell
     Completions {
         /// Which shell
@@ -191,6 +224,35 @@ pub struct Drain {
     pub wait: bool,
 }
 
+/// `berth bake`
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Bake {
+    /// An image to pull, beside the one of --config; may be given again
+    #[arg(long = "image", value_name = "REF")]
+    pub images: Vec<String>,
+}
+
+/// `berth doctor`
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Doctor {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `berth policy`
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Policy {
+    /// A config or a whole user-data, read offline on top of --config if that is given; - is standard input
+    pub file: Option<PathBuf>,
+    /// The region that the instances are in
+    #[arg(long, value_parser = region)]
+    pub region: Option<String>,
+    /// The account that the instances are in, twelve digits
+    #[arg(long, value_name = "ID", value_parser = account)]
+    pub account: Option<String>,
+}
+
 /// `berth wait`
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct Wait {
@@ -235,6 +297,16 @@ impl Global {
 fn directory(flag: Option<&Path>, environment: Option<OsString>, fallback: &str) -> PathBuf {
     let first = || std::env::split_paths(&environment?).next().filter(|path| !path.as_os_str().is_empty());
     flag.map(Path::to_owned).or_else(first).unwrap_or_else(|| fallback.into())
+}
+
+fn region(text: &str) -> Result<String, String> {
+    let is_one = text.contains('-') && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    is_one.then(|| text.to_owned()).ok_or_else(|| "a region: us-east-2".into())
+}
+
+fn account(text: &str) -> Result<String, String> {
+    let is_one = text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_one.then(|| text.to_owned()).ok_or_else(|| "twelve digits".into())
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -285,6 +357,8 @@ mod tests {
             "berth wait gone",
             "berth drain because",
             "berth wait ready --timeout 5",
+            "berth policy --account 1234",
+            "berth policy --region Ohio",
             "berth wait ready --timeout 9999999999999999999h",
             "berth",
         ] {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use berth::cli::{Cli, Command};
-use berth::commands::{check, drain, handover, status, timeline, wait};
+use berth::commands::{bake, check, doctor, drain, handover, policy, status, timeline, wait};
 use berth::exit::Outcome;
 use berth::{commands, logging, run, shim};
 use clap::{CommandFactory, Parser};
@@ -37,6 +37,9 @@ fn main() -> ExitCode {
         Command::Drain(args) => runtime.block_on(drain::main(&global, &args)),
         Command::Handover => runtime.block_on(handover::main(&global)),
         Command::Wait(args) => runtime.block_on(wait::main(&global, &args)),
+        Command::Bake(args) => runtime.block_on(bake::main(&global, &args)),
+        Command::Doctor(args) => runtime.block_on(doctor::main(&global, &args)),
+        Command::Policy(args) => runtime.block_on(policy::main(&global, &args)),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "berth", &mut std::io::stdout());
             ExitCode::SUCCESS

@@ -75,6 +75,18 @@ async fn a_wrong_clock_is_set_right_by_the_answer() {
 }
 
 #[tokio::test]
+async fn calls_side_by_side_all_learn_of_a_wrong_clock() {
+    let world = World::start().await;
+    world.aws.set_clock_ahead(Duration::from_secs(600));
+    world.fault("ssm", Fault::Delay(Duration::from_millis(100))).times(2);
+    let aws = world.aws().await;
+    for result in <[_; 2]>::from(tokio::join!(call(&aws), call(&aws))) {
+        assert_eq!(result.unwrap_err().class(), Class::Transient, "signed before anybody knew");
+    }
+    call(&aws).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_refused_signature_at_the_right_time_is_denied() {
     let body = r#"{"__type":"InvalidSignatureException","message":"Signature not yet current: …"}"#;
     let server = Server::start(move |_| answer(403, body)).await; // hyper's own Date is this host's

@@ -1,6 +1,6 @@
 //! Logins for registries.
 
-use berth::config::SecretRef;
+use berth::config::{RegistryAuth, SecretRef};
 use berth::edge::ecr;
 use berth::fault::Class;
 use berth_kit::World;
@@ -14,7 +14,7 @@ const HOST: &str = "123456789012.dkr.ecr.us-east-2.amazonaws.com";
 on_moto_and_kit!(the_account_s_registry_gives_a_login, another_registry_s_login_comes_from_a_secret);
 
 async fn the_account_s_registry_gives_a_login(services: &impl Services) {
-    let login = ecr::login(&services.aws().await, HOST).await.unwrap().unwrap();
+    let login = ecr::login(&services.aws().await, HOST).await.unwrap();
     assert_eq!(login.username, "AWS");
     assert_eq!(login.password.expose(), services.registry_password().as_bytes());
 }
@@ -40,8 +40,8 @@ async fn the_token_is_asked_for_in_the_registry_s_own_region() {
     let elsewhere = HOST.replace("us-east-2", "eu-west-1");
     assert_eq!(ecr::login(&aws, &elsewhere).await.unwrap_err().class(), Class::Denied, "no such region yet");
     world.aws.also_in("eu-west-1");
-    ecr::login(&aws, &elsewhere).await.unwrap().unwrap();
-    ecr::login(&aws, "registry.example.com").await.unwrap().unwrap();
+    ecr::login(&aws, &elsewhere).await.unwrap();
+    ecr::login(&aws, "registry.example.com").await.unwrap();
     world.journal.in_order(&[
         "ecr GetAuthorizationToken eu-west-1 400",
         "ecr GetAuthorizationToken eu-west-1 200",
@@ -51,7 +51,9 @@ async fn the_token_is_asked_for_in_the_registry_s_own_region() {
 
 #[tokio::test]
 async fn the_public_registry_needs_no_login() {
-    assert!(ecr::login(&client_of("http://127.0.0.1:1"), "public.ecr.aws").await.unwrap().is_none());
+    assert!(
+        ecr::log_in(&client_of("http://127.0.0.1:1"), "public.ecr.aws", &RegistryAuth::Auto).await.unwrap().is_none()
+    );
 }
 
 #[tokio::test]
@@ -60,7 +62,7 @@ async fn a_password_may_hold_a_colon_and_a_token_of_another_form_is_not_quoted()
         move |_: &_| answer(200, format!(r#"{{"authorizationData":[{{"authorizationToken":"{token}"}}]}}"#))
     };
     let server = Server::start(told("QVdTOnBhc3M6d29yZA==")).await; // AWS:pass:word
-    let login = ecr::login(&client_of(&server.base), HOST).await.unwrap().unwrap();
+    let login = ecr::login(&client_of(&server.base), HOST).await.unwrap();
     assert_eq!((login.username.as_str(), login.password.expose()), ("AWS", &b"pass:word"[..]));
     let server = Server::start(told("aHVudGVyMg==")).await; // hunter2
     let error = ecr::login(&client_of(&server.base), HOST).await.unwrap_err();

@@ -8,17 +8,17 @@ use berth_kit::{Fault, World};
 use crate::{BERTH, SOON};
 
 /// Runs a command with the world's directories to its end.
-async fn berth(world: &World, words: &[&str]) -> Output {
+pub(crate) async fn berth(world: &World, words: &[&str]) -> Output {
     let mut command = tokio::process::Command::from(world.launcher(BERTH.as_ref()).command());
     let ended = command.args(words).kill_on_drop(true).output();
     tokio::time::timeout(SOON, ended).await.expect("the command ends").unwrap()
 }
 
-fn out(output: &Output) -> String {
+pub(crate) fn out(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-fn err(output: &Output) -> String {
+pub(crate) fn err(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 

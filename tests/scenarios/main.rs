@@ -6,9 +6,11 @@ use std::time::Duration;
 
 mod steps;
 
+mod bake;
 mod boot;
 mod commands;
 mod config;
+mod doctor;
 mod drain;
 mod engine;
 mod failures;
@@ -17,6 +19,7 @@ mod handover;
 mod hook;
 mod long;
 mod metadata;
+mod policy;
 mod real_images;
 mod restart;
 mod secrecy;

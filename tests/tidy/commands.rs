@@ -10,9 +10,6 @@ use clap::{Command, CommandFactory};
 
 use crate::links::pages;
 
-/// Commands that the pages may tell of while this binary has them not; of those that it has, everything is checked.
-const COMING: [&str; 3] = ["bake", "doctor", "policy"];
-
 #[test]
 fn commands_in_the_documentation_exist_with_their_flags() {
     let mut seen = BTreeSet::new();
@@ -106,10 +103,7 @@ fn a_command_is_told_from_what_stands_around_it() {
 /// Why it is no command of berth.
 fn fault(words: &[String]) -> Option<String> {
     let cli: Command = Cli::command();
-    let name = words.get(1)?;
-    if COMING.contains(&name.as_str()) && cli.find_subcommand(name).is_none() {
-        return None;
-    }
+    words.get(1)?;
     let error = cli.try_get_matches_from(words).err().filter(clap::Error::use_stderr)?;
     Some(error.to_string().lines().next().unwrap_or_default().to_owned())
 }
@@ -120,7 +114,7 @@ fn unknown(piece: &str) -> Option<String> {
     let mut words = piece.split([' ', '[', ']', '|', '\\']).filter(|word| !word.is_empty()).skip(1);
     let name = words.next().filter(|name| name.chars().all(|c| c.is_ascii_lowercase()))?;
     let Some(command) = cli.find_subcommand(name) else {
-        return (!COMING.contains(&name)).then(|| name.to_owned());
+        return Some(name.to_owned());
     };
     let exists =
         |flag: &str| cli.get_arguments().chain(command.get_arguments()).any(|arg| arg.get_long() == Some(flag));

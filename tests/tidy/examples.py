@@ -239,9 +239,9 @@ def fits(name, is_):
     expect(is_["refresh"][0] == 100 < is_["refresh"][1], f"{name}: a refresh takes the old instance before the new one")
 
     code, allowed, _ = berth("policy", "-", "--region", REGION, "--account", ACCOUNT, given=is_["user_data"])
-    if code == 0:
-        allowed = statements(json.loads(allowed)["Statement"])
-        expect(is_["policy"] == allowed, f"{name}: allows {is_['policy']}\nberth policy prints {allowed}")
+    expect(code == 0, f"{name}: berth policy ends with {code}")
+    allowed = statements(json.loads(allowed)["Statement"]) if code == 0 else None
+    expect(is_["policy"] == allowed, f"{name}: allows {is_['policy']}\nberth policy prints {allowed}")
 
 
 def main():

@@ -17,19 +17,11 @@ use crate::config::{Config, Faults, Health, Layers, OnChange, Row, SecretRef, Se
 
 /// The whole command.
 pub fn main(args: &Check) -> ExitCode {
-    let standard_input = args.file == Path::new("-");
-    let read = if standard_input {
-        let mut bytes = Vec::new();
-        stdin().read_to_end(&mut bytes).map(|_| bytes)
-    } else {
-        fs::read(&args.file)
-    };
-    let name = args.file.display().to_string();
-    let bytes = match read {
+    let bytes = match read(&args.file) {
         Ok(bytes) => bytes,
-        Err(error) => return super::failed(Outcome::Usage, &format!("cannot read {name}: {error}")),
+        Err(reason) => return super::failed(Outcome::Usage, &reason),
     };
-    let (text, verdict) = check(&name, &bytes, args.json);
+    let (text, verdict) = check(&args.file.display().to_string(), &bytes, args.json);
     super::say(&text);
     match verdict {
         Ok(()) => ExitCode::SUCCESS,
@@ -37,24 +29,44 @@ pub fn main(args: &Check) -> ExitCode {
     }
 }
 
-/// Checks the bytes of `source`, a file's name or `-`. Gives what to print on stdout (nothing if there are faults), and the
-/// faults for stderr, with which the command exits 2.
-pub fn check(source: &str, bytes: &[u8], as_json: bool) -> (String, Result<(), Faults>) {
-    let mut layers = Layers::new();
+/// The bytes of a file, or with `-` of standard input.
+pub(super) fn read(file: &Path) -> Result<Vec<u8>, String> {
+    let read = if file == Path::new("-") {
+        let mut bytes = Vec::new();
+        stdin().read_to_end(&mut bytes).map(|_| bytes)
+    } else {
+        fs::read(file)
+    };
+    read.map_err(|error| format!("cannot read {}: {error}", file.display()))
+}
+
+/// Adds the bytes of `source`: a file of defaults by its name, all else user-data.
+pub(super) fn add(layers: &mut Layers, source: &str, bytes: &[u8]) {
     let name = if source == "-" { "stdin" } else { source };
     if source.ends_with(".toml") {
         layers.add_file(name, bytes);
     } else {
         layers.add_user_data_from(name, bytes);
     }
-    let believed = match layers.pointer() {
+}
+
+/// The config as far as these layers tell without anybody being asked.
+pub(super) fn believe_offline(layers: &Layers) -> Result<Config, Faults> {
+    match layers.pointer() {
         None => layers.believe(),
         Some(_) => match layers.believe_what_is_written(true) {
             (config, faults) if faults.is_empty() => Ok(config),
             (_, faults) => Err(faults),
         },
-    };
-    match believed {
+    }
+}
+
+/// Checks the bytes of `source`, a file's name or `-`. Gives what to print on stdout (nothing if there are faults), and the
+/// faults for stderr, with which the command exits 2.
+pub fn check(source: &str, bytes: &[u8], as_json: bool) -> (String, Result<(), Faults>) {
+    let mut layers = Layers::new();
+    add(&mut layers, source, bytes);
+    match believe_offline(&layers) {
         Err(faults) => (String::new(), Err(faults)),
         Ok(config) if as_json => (as_value(&layers, &config), Ok(())),
         Ok(config) => (as_text(&layers, &config), Ok(())),

@@ -5,11 +5,11 @@ use std::time::Duration;
 use super::aws::{Aws, AwsError, Operation, Service};
 use crate::effect::{HookName, HookResult};
 
-const DESCRIBE_INSTANCES: Operation = Service::AutoScaling.operation("DescribeAutoScalingInstances");
-const DESCRIBE_HOOKS: Operation = Service::AutoScaling.operation("DescribeLifecycleHooks");
-const COMPLETE: Operation = Service::AutoScaling.operation("CompleteLifecycleAction");
-const HEARTBEAT: Operation = Service::AutoScaling.operation("RecordLifecycleActionHeartbeat");
-const SET_HEALTH: Operation = Service::AutoScaling.operation("SetInstanceHealth");
+pub(crate) const DESCRIBE_INSTANCES: Operation = Service::AutoScaling.operation("DescribeAutoScalingInstances");
+pub(crate) const DESCRIBE_HOOKS: Operation = Service::AutoScaling.operation("DescribeLifecycleHooks");
+pub(crate) const COMPLETE: Operation = Service::AutoScaling.operation("CompleteLifecycleAction");
+pub(crate) const HEARTBEAT: Operation = Service::AutoScaling.operation("RecordLifecycleActionHeartbeat");
+pub(crate) const SET_HEALTH: Operation = Service::AutoScaling.operation("SetInstanceHealth");
 
 /// This instance as its group sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -20,11 +20,11 @@ use http_body_util::Full;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::http::Http;
+use super::http::{Http, HttpError};
 use super::imds::Imds;
 use crate::identity::Identity;
 
-pub use credentials::CredentialsError;
+pub use credentials::{CredentialsError, Signer};
 pub use error::AwsError;
 pub use service::{Operation, Service};
 
@@ -59,6 +59,15 @@ struct Settings {
     endpoints: Vec<(Service, String)>,
     fips: bool,
     dual_stack: bool,
+}
+
+/// A service that answers.
+#[derive(Debug)]
+pub struct Reached {
+    /// Its URL.
+    pub endpoint: String,
+    /// Seconds that its clock is ahead of this host's.
+    pub ahead: Option<i64>,
 }
 
 /// Where the instance is.
@@ -134,7 +143,9 @@ impl Aws {
         let endpoint = self.endpoint(operation.service, &region);
         let credentials =
             self.credentials.get(self.now()).await.map_err(|source| AwsError::Credentials { operation, source })?;
-        let request = signed(&endpoint, operation.service, &region, headers, body, &credentials, self.now())
+        let skew = self.skew.load(Ordering::Relaxed);
+        let now = shifted(SystemTime::now(), skew);
+        let request = signed(&endpoint, operation.service, &region, headers, body, &credentials, now)
             .ok_or_else(|| AwsError::Unsignable { operation, endpoint: endpoint.clone() })?;
         let answer = self.http.send(request, TIMEOUT, MAX_BODY).await;
         let answer = answer.map_err(|source| AwsError::Unreachable { operation, source })?;
@@ -145,10 +156,30 @@ impl Aws {
         if refusal.is_expired_credentials() {
             self.credentials.refused(&credentials).await;
         }
-        match self.correct_clock(&refusal, &answer) {
+        match self.correct_clock(&refusal, &answer, skew) {
             Some(seconds) => Err(AwsError::ClockSkewed { operation, seconds }),
             None => Err(refusal),
         }
+    }
+
+    /// As whom calls are signed.
+    pub async fn signer(&self) -> Result<Signer, CredentialsError> {
+        self.credentials.signer(self.now()).await
+    }
+
+    /// Asks a service for nothing, to see that it answers, and what time it is there. That time is believed from here on.
+    pub async fn reach(&self, service: Service, region: Option<&str>) -> Result<Reached, HttpError> {
+        let region = region.map(str::to_owned).or_else(|| self.region()).unwrap_or_default();
+        let endpoint = self.endpoint(service, &region);
+        let mut request = Request::new(Full::default());
+        // One that is no URL has no host, and the client says so.
+        *request.uri_mut() = endpoint.parse().unwrap_or_default();
+        let answer = self.http.send(request, TIMEOUT, MAX_BODY).await?;
+        let ahead = seconds_ahead(&answer);
+        if let Some(seconds) = ahead.filter(|seconds| seconds.abs() >= SKEW_THAT_MATTERS) {
+            self.skew.store(seconds, Ordering::Relaxed);
+        }
+        Ok(Reached { endpoint, ahead })
     }
 
     fn endpoint(&self, service: Service, region: &str) -> String {
@@ -169,21 +200,27 @@ impl Aws {
         shifted(SystemTime::now(), self.skew.load(Ordering::Relaxed))
     }
 
-    /// Takes over the service's clock if the refusal blames ours; tells the difference in seconds.
-    fn correct_clock(&self, refusal: &AwsError, answer: &Response<Bytes>) -> Option<i64> {
+    /// Takes over the service's clock if the refusal blames ours; tells the difference in seconds. `signed_with` is the
+    /// difference that the refused call was signed with: another call may have learnt a better one meanwhile.
+    fn correct_clock(&self, refusal: &AwsError, answer: &Response<Bytes>, signed_with: i64) -> Option<i64> {
         if !refusal.blames_clock() {
             return None;
         }
-        let date = answer.headers().get(http::header::DATE)?.to_str().ok()?;
-        let theirs = DateTime::from_str(date, Format::HttpDate).ok()?.secs();
-        let skew = theirs - DateTime::from(SystemTime::now()).secs();
+        let skew = seconds_ahead(answer)?;
         // Signed by their clock and still refused: the clock is not what is wrong.
-        if (skew - self.skew.load(Ordering::Relaxed)).abs() < SKEW_THAT_MATTERS {
+        if (skew - signed_with).abs() < SKEW_THAT_MATTERS {
             return None;
         }
         self.skew.store(skew, Ordering::Relaxed);
         Some(skew)
     }
+}
+
+/// How far the clock of whoever answered is ahead of this host's.
+fn seconds_ahead(answer: &Response<Bytes>) -> Option<i64> {
+    let date = answer.headers().get(http::header::DATE)?.to_str().ok()?;
+    let theirs = DateTime::from_str(date, Format::HttpDate).ok()?.secs();
+    Some(theirs - DateTime::from(SystemTime::now()).secs())
 }
 
 impl Settings {

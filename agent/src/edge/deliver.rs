@@ -210,6 +210,11 @@ fn check_value(name: &str, secret: &Secret, how: SecretsAs) -> Result<(), Delive
     }
 }
 
+/// Whether secrets may be put below a directory that is perhaps not made yet.
+pub fn may_hold_secrets(run_dir: &Path) -> Result<(), DeliverError> {
+    refuse_disk(run_dir.ancestors().find(|path| path.exists()).unwrap_or(run_dir))
+}
+
 fn refuse_disk(path: &Path) -> Result<(), DeliverError> {
     let kind = statfs(path)
         .map_err(|errno| DeliverError::Io {

@@ -7,12 +7,16 @@ use serde_json::json;
 use thiserror::Error;
 
 use super::aws::{Aws, AwsError, Operation, Service};
+use super::engine::Login;
 use super::secret::Secret;
 use super::secrets::{self, SecretsError};
-use crate::config::SecretRef;
+use crate::config::{RegistryAuth, SecretRef};
 use crate::fault::Class;
 
-const TOKEN: Operation = Service::Ecr.operation("GetAuthorizationToken");
+pub(crate) const TOKEN: Operation = Service::Ecr.operation("GetAuthorizationToken");
+/// What the engine asks for at the registry, which ECR checks as calls of its API: a manifest, and a layer.
+pub(crate) const PULL: [Operation; 2] =
+    [Service::Ecr.operation("BatchGetImage"), Service::Ecr.operation("GetDownloadUrlForLayer")];
 /// ECR Public; anybody may pull there.
 const PUBLIC: &str = "public.ecr.aws";
 
@@ -23,6 +27,13 @@ pub struct RegistryCredentials {
     pub username: String,
     /// The password.
     pub password: Secret,
+}
+
+impl RegistryCredentials {
+    /// As the engine is told them.
+    pub fn as_login(&self) -> Login<'_> {
+        Login { username: &self.username, password: &self.password }
+    }
 }
 
 /// Why there are none.
@@ -70,14 +81,18 @@ struct Token {
     authorization_token: Secret,
 }
 
-/// Whether images of this host are ECR's, private or public.
-pub fn is_ecr_host(host: &str) -> bool {
-    host == PUBLIC || region_of(host).is_some()
+/// Whether an image of this host is pulled with ECR's token; nobody logs in to ECR Public.
+pub fn needs_token(host: &str, auth: &RegistryAuth) -> bool {
+    match auth {
+        RegistryAuth::Auto => region_of(host).is_some(),
+        RegistryAuth::Ecr => host != PUBLIC,
+        RegistryAuth::None | RegistryAuth::Secret(_) => false,
+    }
 }
 
 /// The region of a private registry, in every form that ECR has:
 /// `ACCOUNT.dkr.ecr[-fips].REGION.SUFFIX` and, dual-stack, `ACCOUNT.dkr-ecr[-fips].REGION.on.aws`; any suffix.
-fn region_of(host: &str) -> Option<&str> {
+pub(crate) fn region_of(host: &str) -> Option<&str> {
     let (account, rest) = host.split_once('.')?;
     if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
@@ -89,19 +104,24 @@ fn region_of(host: &str) -> Option<&str> {
     (is_region && !region.is_empty() && suffix.contains('.') && !suffix.contains(':')).then_some(region)
 }
 
-/// The login for a host, from ECR in the registry's own region (the instance's if the host tells none); none means
-/// anonymous.
-pub async fn login(aws: &Aws, host: &str) -> Result<Option<RegistryCredentials>, LoginError> {
-    if host == PUBLIC {
-        return Ok(None);
-    }
+/// The login for a host as the config wants it; none means anonymous.
+pub async fn log_in(aws: &Aws, host: &str, auth: &RegistryAuth) -> Result<Option<RegistryCredentials>, LoginError> {
+    Ok(match auth {
+        _ if needs_token(host, auth) => Some(login(aws, host).await?),
+        RegistryAuth::Secret(secret) => Some(from_secret(aws, secret).await?),
+        RegistryAuth::Auto | RegistryAuth::Ecr | RegistryAuth::None => None,
+    })
+}
+
+/// ECR's login in the registry's own region, the instance's if the host tells none.
+pub async fn login(aws: &Aws, host: &str) -> Result<RegistryCredentials, LoginError> {
     let tokens: Tokens = aws.json_call(TOKEN, &json!({}), region_of(host)).await?;
     let token = tokens.authorization_data.into_iter().next().ok_or(LoginError::NotAToken)?;
     let decoded = STANDARD.decode(token.authorization_token.expose()).map_err(|_| LoginError::NotAToken)?;
     let decoded = Secret::new(decoded);
     let text = std::str::from_utf8(decoded.expose()).map_err(|_| LoginError::NotAToken)?;
     let (username, password) = text.split_once(':').ok_or(LoginError::NotAToken)?;
-    Ok(Some(RegistryCredentials { username: username.to_owned(), password: Secret::new(password) }))
+    Ok(RegistryCredentials { username: username.to_owned(), password: Secret::new(password) })
 }
 
 /// The login that a secret holds as JSON.
@@ -134,9 +154,8 @@ mod tests {
             ("123456789012.dkr.ecr.us-iso-east-1.c2s.ic.gov", "us-iso-east-1"),
         ] {
             assert_eq!(region_of(host), Some(region), "{host}");
-            assert!(is_ecr_host(host));
+            assert!(needs_token(host, &RegistryAuth::Auto));
         }
-        assert!(is_ecr_host("public.ecr.aws"));
     }
 
     #[test]
@@ -152,9 +171,11 @@ mod tests {
             "123456789012.dkr.ecrx.us-east-1.amazonaws.com",
             "123456789012.dkr.ecr.us-east-1.amazonaws.com:5000",
             "x.123456789012.dkr.ecr.us-east-1.amazonaws.com",
+            "public.ecr.aws",
             "public.ecr.aws.example.com",
         ] {
-            assert!(!is_ecr_host(host), "{host}");
+            assert!(!needs_token(host, &RegistryAuth::Auto), "{host}");
         }
+        assert!(!needs_token(PUBLIC, &RegistryAuth::Ecr));
     }
 }

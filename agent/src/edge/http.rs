@@ -260,7 +260,8 @@ impl Connector {
     }
 }
 
-fn tls_config() -> Result<ClientConfig, NoRoots> {
+/// The CA certificates of this host; at least one.
+pub fn trust_roots() -> Result<RootCertStore, NoRoots> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     let (added, _unusable) = roots.add_parsable_certificates(found.certs);
@@ -268,6 +269,11 @@ fn tls_config() -> Result<ClientConfig, NoRoots> {
         let detail = found.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
         return Err(NoRoots { detail });
     }
+    Ok(roots)
+}
+
+fn tls_config() -> Result<ClientConfig, NoRoots> {
+    let roots = trust_roots()?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -34,6 +34,9 @@ const TOKEN_TTL: Duration = Duration::from_secs(21_600);
 /// A token is renewed this long before it expires, or a tenth of its life if that is shorter.
 const RENEW_BEFORE: Duration = Duration::from_secs(60);
 
+/// Lists the one role.
+const ROLES: &str = "meta-data/iam/security-credentials/";
+
 const TTL_HEADER: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token-ttl-seconds");
 const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token");
 
@@ -245,9 +248,8 @@ impl Imds {
         Ok(Some(TargetState::from(word.to_owned())))
     }
 
-    /// The credentials of the instance's role.
-    pub async fn credentials(&self) -> Result<Credentials, ImdsError> {
-        const ROLES: &str = "meta-data/iam/security-credentials/";
+    /// The name of the instance's role.
+    pub async fn role(&self) -> Result<String, ImdsError> {
         let roles = self.optional(ROLES).await?.ok_or(ImdsError::NoRole)?;
         let role = text(ROLES, &roles)?.lines().next().unwrap_or_default();
         // IAM role names: [\w+=,.@-]+, up to 64.
@@ -257,6 +259,12 @@ impl Imds {
         if role.is_empty() {
             return Err(ImdsError::NoRole);
         }
+        Ok(role.to_owned())
+    }
+
+    /// The credentials of the instance's role.
+    pub async fn credentials(&self) -> Result<Credentials, ImdsError> {
+        let role = self.role().await?;
         let item = format!("{ROLES}{role}");
         let body = self.optional(&item).await?.ok_or(ImdsError::NoRole)?;
         let unusable = |what| ImdsError::Unusable { item: item.clone(), what };
@@ -264,7 +272,7 @@ impl Imds {
         let read: RoleCredentials = serde_json::from_slice(&body).map_err(|_| unusable("no credentials"))?;
         if let Some(code) = read.code.filter(|code| code != "Success") {
             let code = code.chars().filter(char::is_ascii_alphanumeric).take(64).collect();
-            return Err(ImdsError::RoleFailed { role: role.to_owned(), code });
+            return Err(ImdsError::RoleFailed { role, code });
         }
         let utf8 = |secret: Secret| String::from_utf8(secret.expose().to_vec()).ok();
         let (Some(id), Some(secret), Some(token)) =

@@ -70,6 +70,11 @@ impl BlockError {
     }
 }
 
+/// Whether the packet filter takes orders: looks for the rules of nobody.
+pub async fn try_filter() -> Result<(), BlockError> {
+    iptables::remove("berth-imds-nobody").await.map_err(BlockError::Filter)
+}
+
 impl MetadataBlock {
     /// The block with its notes in this run directory. `endpoint`: where the agent itself asks the metadata; an address that is not
     /// the usual one is blocked beside the usual ones.

@@ -1,7 +1,8 @@
 //! The edge: all IO, one file a neighbour. An adapter tries once, under a timeout, and says how it ended; when, how often and
 //! what then, the machine decides.
 
-pub use perform::{Edge, Parts, Sources};
+pub use perform::{Edge, Parts};
+pub use sources::Sources;
 
 mod perform;
 
@@ -16,6 +17,7 @@ pub mod socket;
 pub mod socket_client;
 
 pub mod imds;
+pub mod sources;
 
 pub mod secret;
 pub mod secrets;

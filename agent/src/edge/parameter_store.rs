@@ -14,7 +14,7 @@ use super::secret::Secret;
 use super::secrets_manager::arn_region;
 use crate::fault::{Class, Fault};
 
-const GET: Operation = Service::Ssm.operation("GetParameters");
+pub(crate) const GET: Operation = Service::Ssm.operation("GetParameters");
 /// `Names` of `GetParameters`.
 const MAX_NAMES: usize = 10;
 

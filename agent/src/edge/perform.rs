@@ -3,8 +3,6 @@
 //! The values of secrets and the registry's credentials stay in here; events carry only that they are there.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use crate::config::{Config, ImdsAccess, Layers, RegistryAuth, SecretsAs};
+use crate::config::{Config, Faults, ImdsAccess, SecretsAs};
 use crate::edge::autoscaling::{self, Answer};
 use crate::edge::aws::{Aws, AwsError};
 use crate::edge::console::{Console, ConsoleError};
@@ -20,28 +18,18 @@ use crate::edge::deliver::{DeliverError, Delivery};
 use crate::edge::door::Door;
 use crate::edge::ecr::{self, LoginError, RegistryCredentials};
 use crate::edge::endpoint::BindError;
-use crate::edge::engine::{Engine, EngineError, Login, Mounted};
+use crate::edge::engine::{Engine, EngineError, Mounted};
 use crate::edge::imds::{Imds, ImdsError};
 use crate::edge::membership::{self, Named};
 use crate::edge::metadata_block::{BlockError, MetadataBlock};
 use crate::edge::probe::probe;
 use crate::edge::secret::Secret;
 use crate::edge::secrets::{self, SecretsError};
+use crate::edge::sources::Sources;
 use crate::edge::systemd;
 use crate::effect::{ContainerId, Creation, Effect, FoundContainer, Job};
 use crate::event::Event;
 use crate::fault::{Class, Fault};
-
-/// Where the config is read from, beside the user-data.
-#[derive(Clone, Debug)]
-pub struct Sources {
-    /// The file with the AMI's defaults.
-    pub file: PathBuf,
-    /// Whether it must be there.
-    pub file_is_required: bool,
-    /// `key=value` words of the command line.
-    pub words: Vec<String>,
-}
 
 /// All neighbours, and what only the edge may hold.
 pub struct Edge {
@@ -141,7 +129,10 @@ impl Edge {
     async fn attempt(&self, effect: Effect) -> Result<Event, Fault> {
         Ok(match effect {
             Effect::Identify => self.identify().await?,
-            Effect::ReadConfig => Event::ConfigRead(Arc::new(self.read_config().await?)),
+            Effect::ReadConfig => {
+                let layers = self.sources.read(&self.imds, &self.aws).await?;
+                Event::ConfigRead(Arc::new(layers.believe().map_err(misconfigured)?))
+            }
             Effect::Listen(address) => {
                 self.endpoint.lock().await.move_to(address).await?;
                 Event::Listening
@@ -152,7 +143,7 @@ impl Edge {
                 Event::SecretsFetched
             }
             Effect::LoginRegistry(config) => {
-                let login = self.log_in(&config).await?;
+                let login = ecr::log_in(&self.aws, &config.image.registry, &config.registry_auth).await?;
                 *hold(&self.login) = login.map(Arc::new);
                 Event::RegistryLoggedIn
             }
@@ -167,14 +158,16 @@ impl Edge {
             }
             Effect::ResolveDigest(image) => {
                 let login = self.login();
-                Event::DigestResolved(self.engine.resolve_digest(&image, login.as_deref().map(as_login)).await?)
+                Event::DigestResolved(
+                    self.engine.resolve_digest(&image, login.as_deref().map(RegistryCredentials::as_login)).await?,
+                )
             }
             Effect::InspectImage(image) => Event::ImageInspected(self.engine.inspect_image(&image).await?),
             Effect::PullImage { image, stall } => {
                 let login = self.login();
                 // A notice that finds the queue full is one of many; the next tells more.
                 let tell = |progress| drop(self.notices.try_send(Event::PullProgressed(progress)));
-                self.engine.pull(&image, login.as_deref().map(as_login), stall, tell).await?;
+                self.engine.pull(&image, login.as_deref().map(RegistryCredentials::as_login), stall, tell).await?;
                 Event::ImagePulled
             }
             Effect::CreateContainer(creation) => Event::ContainerCreated(self.create(&creation).await?),
@@ -266,39 +259,6 @@ impl Edge {
         Ok(Event::Identified(Arc::new(identity)))
     }
 
-    /// Lays the layers: file, pointer, user-data, command line.
-    async fn read_config(&self) -> Result<Config, Fault> {
-        let mut layers = Layers::new();
-        let Sources { file, file_is_required, words } = &self.sources;
-        match fs::read(file) {
-            Ok(bytes) => layers.add_file(&file.display().to_string(), &bytes),
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !file_is_required => {}
-            Err(error) => {
-                let reason = format!("cannot read {}: {error}", file.display());
-                return Err(Fault::new(Class::Misconfigured, reason));
-            }
-        }
-        if let Some(user_data) = self.imds.user_data().await? {
-            layers.add_user_data(&user_data);
-        }
-        layers.add_words(words);
-        if let Some(pointer) = layers.pointer() {
-            let text = secrets::config_pointer(&self.aws, &pointer.secret_ref()).await?;
-            layers.add_pointed(&pointer, &text);
-        }
-        layers.believe().map_err(|faults| Fault::new(Class::Misconfigured, faults.to_string()))
-    }
-
-    async fn log_in(&self, config: &Config) -> Result<Option<RegistryCredentials>, Fault> {
-        let host = &config.image.registry;
-        Ok(match &config.registry_auth {
-            RegistryAuth::Auto if ecr::is_ecr_host(host) => ecr::login(&self.aws, host).await?,
-            RegistryAuth::Auto | RegistryAuth::None => None,
-            RegistryAuth::Ecr => ecr::login(&self.aws, host).await?,
-            RegistryAuth::Secret(secret) => Some(ecr::from_secret(&self.aws, secret).await?),
-        })
-    }
-
     async fn create(&self, creation: &Creation) -> Result<ContainerId, Fault> {
         let config = &creation.config;
         if !config.has_secrets() {
@@ -364,8 +324,8 @@ impl Edge {
     }
 }
 
-fn as_login(credentials: &RegistryCredentials) -> Login<'_> {
-    Login { username: &credentials.username, password: &credentials.password }
+fn misconfigured(faults: Faults) -> Fault {
+    Fault::new(Class::Misconfigured, faults.to_string())
 }
 
 /// A lock is only held for a moment and never across an await; a poisoned one still holds whole values.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-use super::aws::Aws;
+use super::aws::{Aws, AwsError};
 use super::secret::Secret;
 use super::secrets_manager::Wanted;
 use super::{parameter_store, secrets_manager};
@@ -72,6 +72,21 @@ pub async fn fetch_named(
     }
     SecretsError::unless_empty(faults)?;
     Ok(secrets)
+}
+
+/// Whether the fetch of this config's secrets asks for some of them by `BatchGetSecretValue`.
+pub fn is_batched(config: &Config) -> bool {
+    secrets_manager::is_batched(managed(config))
+}
+
+/// Tries only those calls, whose denial the fetch makes up for.
+pub async fn try_batches(aws: &Aws, config: &Config) -> Result<(), AwsError> {
+    secrets_manager::try_batches(aws, managed(config)).await
+}
+
+fn managed(config: &Config) -> BTreeSet<Wanted> {
+    let all = config.secrets.iter().chain(config.secret.values());
+    all.filter_map(|reference| Source::of(reference).managed()).collect()
 }
 
 /// One secret, whole or one key of it.
@@ -172,6 +187,13 @@ impl<'r> Source<'r> {
                 version_id: version_id.clone(),
             }),
             SecretRef::Parameter { name, .. } => Self::Parameter(name),
+        }
+    }
+
+    fn managed(self) -> Option<Wanted> {
+        match self {
+            Self::Managed(wanted) => Some(wanted),
+            Self::Parameter(_) => None,
         }
     }
 

@@ -18,8 +18,8 @@ use super::aws::{Aws, AwsError, Operation, Service};
 use super::secret::Secret;
 use crate::fault::{Class, Fault};
 
-const GET: Operation = Service::SecretsManager.operation("GetSecretValue");
-const BATCH: Operation = Service::SecretsManager.operation("BatchGetSecretValue");
+pub(crate) const GET: Operation = Service::SecretsManager.operation("GetSecretValue");
+pub(crate) const BATCH: Operation = Service::SecretsManager.operation("BatchGetSecretValue");
 /// `SecretIdList` of `BatchGetSecretValue`.
 const MAX_BATCH: usize = 20;
 
@@ -101,17 +101,33 @@ pub(super) fn arn_region(id: &str) -> Option<&str> {
 /// Every value that is wanted, or why it is not there.
 pub async fn fetch(aws: &Aws, wanted: BTreeSet<Wanted>) -> Results {
     let (current, others): (Vec<_>, Vec<_>) = wanted.into_iter().partition(Wanted::is_current);
+    let batches = batches(current).into_iter().map(|batch| fetch_batch(aws, batch));
+    let (batched, single) = tokio::join!(join_all(batches), fetch_singly(aws, others));
+    batched.into_iter().flatten().chain(single).collect()
+}
+
+/// Whether [`fetch`] asks for some of these by `BatchGetSecretValue`.
+pub(crate) fn is_batched(wanted: BTreeSet<Wanted>) -> bool {
+    batches(wanted.into_iter().filter(Wanted::is_current)).iter().any(|batch| batch.len() > 1)
+}
+
+/// Tries the calls of [`fetch`] that ask for several at once, which it otherwise makes up for singly when they are denied.
+pub(crate) async fn try_batches(aws: &Aws, wanted: BTreeSet<Wanted>) -> Result<(), AwsError> {
+    for batch in batches(wanted.into_iter().filter(Wanted::is_current)) {
+        if let [first, _, ..] = batch.as_slice() {
+            let ids: Vec<&str> = batch.iter().map(|wanted| wanted.id.as_str()).collect();
+            aws.json_call::<Batch>(BATCH, &json!({ "SecretIdList": ids }), first.region()).await?;
+        }
+    }
+    Ok(())
+}
+
+fn batches(current: impl IntoIterator<Item = Wanted>) -> Vec<Vec<Wanted>> {
     let mut by_region: BTreeMap<Option<String>, Vec<Wanted>> = BTreeMap::new();
     for wanted in current {
         by_region.entry(wanted.region().map(str::to_owned)).or_default().push(wanted);
     }
-    let batches = by_region.into_values().flat_map(|region| {
-        let chunks: Vec<_> = region.chunks(MAX_BATCH).map(<[Wanted]>::to_vec).collect();
-        chunks
-    });
-    let (batched, single) =
-        tokio::join!(join_all(batches.map(|batch| fetch_batch(aws, batch))), fetch_singly(aws, others));
-    batched.into_iter().flatten().chain(single).collect()
+    by_region.values().flat_map(|region| region.chunks(MAX_BATCH).map(<[Wanted]>::to_vec)).collect()
 }
 
 /// Up to twenty current values of one region.

@@ -38,6 +38,15 @@ impl AutoScaling {
         }
     }
 
+    /// The ARN of the group.
+    pub(crate) fn arn(&self) -> String {
+        let (region, account) = (crate::world::REGION, crate::world::ACCOUNT);
+        format!(
+            "arn:aws:autoscaling:{region}:{account}:autoScalingGroup:0a1b2c3d-4e5f:autoScalingGroupName/{}",
+            self.group
+        )
+    }
+
     /// The name of the group.
     pub fn group(&self) -> &str {
         &self.group

@@ -5,19 +5,21 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{Method, Request, header};
 use serde_json::Value;
 
 use crate::autoscaling::AutoScaling;
-use crate::clock::{self, amz_date};
+use crate::clock::{self, amz_date, http_date};
 use crate::credentials::Credentials;
 use crate::ecr::Ecr;
 use crate::faults::{self, Fault, Faults};
 use crate::form::Form;
+use crate::iam::Iam;
 use crate::journal::Journal;
 use crate::parameter_store::ParameterStore;
 use crate::refusal::{Protocol, Refusal, accept, denied, expired, refuse, request_id};
@@ -38,6 +40,8 @@ pub struct Aws {
     pub(crate) credentials: Arc<Credentials>,
     pub(crate) journal: Journal,
     pub(crate) faults: Faults,
+    pub(crate) iam: Iam,
+    pub(crate) ahead: AtomicU64,
     pub(crate) secrets: Arc<SecretsManager>,
     pub(crate) parameters: Arc<ParameterStore>,
     pub(crate) ecr: Arc<Ecr>,
@@ -53,6 +57,32 @@ impl Aws {
     /// Lets calls that are signed for this region be good too, e.g. for a registry elsewhere.
     pub fn also_in(&self, region: &str) {
         self.regions.lock().unwrap().insert(region.into());
+    }
+
+    /// Sets the services' clock ahead of this machine's, as if this machine's were that much behind.
+    pub fn set_clock_ahead(&self, by: Duration) {
+        self.ahead.store(by.as_secs(), Ordering::Relaxed);
+    }
+
+    fn now(&self) -> SystemTime {
+        clock::wall() + Duration::from_secs(self.ahead.load(Ordering::Relaxed))
+    }
+
+    /// Whether the role may. Secrets and parameters are asked about where they are found.
+    fn authorize(&self, service: &str, operation: &str, input: &Input) -> Result<(), Refusal> {
+        let resource = match (service, input) {
+            ("secretsmanager" | "ssm", _) => return Ok(()),
+            ("autoscaling", Input::Query(_)) if !operation.starts_with("Describe") => self.autoscaling.arn(),
+            _ => "*".to_owned(),
+        };
+        if self.iam.allows(&format!("{service}:{operation}"), &resource) {
+            return Ok(());
+        }
+        let refusal = denied(service, operation, &resource);
+        Err(match input {
+            Input::Json(_) => refusal,
+            Input::Query(_) => Refusal { status: 403, code: "AccessDenied".into(), ..refusal },
+        })
     }
 
     /// Whether the caller is the instance, and the request as it was signed.
@@ -86,7 +116,7 @@ impl Aws {
                 return Err(wrong(&format!("'{name}' must be a 'SignedHeader' in the AWS Authorization.")));
             }
         }
-        let (now, skew) = (clock::wall(), Duration::from_secs(300));
+        let (now, skew) = (self.now(), Duration::from_secs(300));
         let moment = text("x-amz-date");
         if moment < amz_date(now - skew).as_str() || moment > amz_date(now + skew).as_str() {
             return Err(wrong(&format!("Signature expired: {moment} is not within 5 minutes of the service's clock.")));
@@ -128,6 +158,15 @@ impl Aws {
 
 impl Neighbour for Aws {
     async fn answer(&self, request: Request<Bytes>) -> Reply {
+        let mut reply = self.reply(request).await;
+        let date = http_date(self.now()).parse().expect("a date fits a header");
+        reply.headers_mut().insert(header::DATE, date);
+        reply
+    }
+}
+
+impl Aws {
+    async fn reply(&self, request: Request<Bytes>) -> Reply {
         let (service, operation, input) = match read(&request) {
             Ok(call) => call,
             Err(why) => {
@@ -167,6 +206,7 @@ impl Neighbour for Aws {
                     }
                     _ => self
                         .authenticate(service, protocol, &request)
+                        .and_then(|()| self.authorize(service, &operation, &input))
                         .and_then(|()| self.perform(service, &operation, &input)),
                 };
                 match output {

@@ -24,6 +24,16 @@ pub fn amz_date(moment: SystemTime) -> String {
     iso8601(moment).replace(['-', ':'], "")
 }
 
+/// `Sat, 21 Nov 2026 03:34:32 GMT`, as the `Date` header writes it.
+pub(crate) fn http_date(moment: SystemTime) -> String {
+    let days = moment.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs() / 86_400;
+    let weekday = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"][days as usize % 7];
+    let (year, month, day, hour, minute, second) = civil(moment);
+    let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let month = months[month as usize - 1];
+    format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
+}
+
 /// Seconds since 1970, as the JSON protocols write a moment.
 pub(crate) fn epoch(moment: SystemTime) -> f64 {
     moment.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs_f64()

@@ -22,6 +22,7 @@ pub mod autoscaling;
 pub mod aws;
 pub mod ecr;
 pub mod group;
+pub mod iam;
 pub mod imds;
 pub mod parameter_store;
 pub mod secrets_manager;

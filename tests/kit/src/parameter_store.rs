@@ -6,11 +6,13 @@ use std::sync::Mutex;
 use serde_json::{Value, json};
 
 use crate::clock::{self, epoch};
+use crate::iam::Iam;
 use crate::refusal::{Refusal, denied};
 
 /// The parameters of the account.
 pub struct ParameterStore {
     prefix: String,
+    iam: Iam,
     parameters: Mutex<BTreeMap<String, Parameter>>,
 }
 
@@ -22,8 +24,8 @@ struct Parameter {
 }
 
 impl ParameterStore {
-    pub(crate) fn new(region: &str, account: &str) -> Self {
-        Self { prefix: format!("arn:aws:ssm:{region}:{account}:parameter"), parameters: Mutex::default() }
+    pub(crate) fn new(region: &str, account: &str, iam: Iam) -> Self {
+        Self { prefix: format!("arn:aws:ssm:{region}:{account}:parameter"), iam, parameters: Mutex::default() }
     }
 
     /// Stores a `String`; a parameter that is there gets a new version. Its ARN.
@@ -82,13 +84,14 @@ impl ParameterStore {
                 continue;
             };
             let parameter = &parameters[name];
-            if parameter.denied {
-                return Err(denied("ssm", operation, &self.arn(name)));
+            let arn = self.arn(name);
+            if parameter.denied || !self.iam.allows("ssm:GetParameters", &arn) {
+                return Err(denied("ssm", operation, &arn));
             }
             let plain = &parameter.values[version - 1];
             let sealed = parameter.kind == "SecureString" && !decrypt;
             let mut answer = json!({
-                "ARN": self.arn(name), "DataType": "text", "LastModifiedDate": parameter.modified, "Name": name,
+                "ARN": arn, "DataType": "text", "LastModifiedDate": parameter.modified, "Name": name,
                 "Type": parameter.kind, "Version": version,
                 "Value": if sealed { format!("AQICAHh{}", "A".repeat(plain.len())) } else { plain.clone() },
             });
@@ -131,7 +134,7 @@ mod tests {
     use super::*;
 
     fn store() -> ParameterStore {
-        ParameterStore::new("us-east-2", "123456789012")
+        ParameterStore::new("us-east-2", "123456789012", Iam::default())
     }
 
     fn get(store: &ParameterStore, names: &[&str], decrypt: bool) -> Result<Value, Refusal> {

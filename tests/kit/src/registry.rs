@@ -15,6 +15,7 @@ use serde_json::json;
 use tokio::runtime::Handle;
 
 use crate::faults::{self, Fault, Faults};
+use crate::iam::Iam;
 use crate::image::{Built, MANIFEST, MANIFEST_LIST};
 use crate::journal::Journal;
 use crate::server::{Neighbour, Reply, Reserved, reply, streaming};
@@ -38,6 +39,8 @@ struct Contents {
     denied: BTreeSet<String>,
     /// The `Authorization` header that is asked for.
     authorization: Option<String>,
+    /// The role that is asked, as ECR does, and the prefix of the repositories' ARNs.
+    role: Option<(Iam, String)>,
     bytes_per_second: Option<usize>,
 }
 
@@ -114,6 +117,16 @@ impl Registry {
         self.contents.lock().unwrap().authorization = Some(basic);
     }
 
+    /// Asks as ECR does whether the role may read a repository.
+    pub(crate) fn ask(&self, iam: Iam, arn: String) {
+        self.contents.lock().unwrap().role = Some((iam, arn));
+    }
+
+    /// From here on only the password counts, as in a registry that is not ECR's.
+    pub fn ask_nobody(&self) {
+        self.contents.lock().unwrap().role = None;
+    }
+
     /// Denies a repository to everybody.
     pub fn deny(&self, repository: &str) {
         self.contents.lock().unwrap().denied.insert(repository.into());
@@ -138,7 +151,7 @@ impl Registry {
         match call {
             Call::Ping => reply(StatusCode::OK, JSON, "{}"),
             Call::Manifest { repository, .. } | Call::Blob { repository, .. }
-                if contents.denied.contains(repository) =>
+                if contents.denied.contains(repository) || !contents.allow(call.action(), repository) =>
             {
                 error(StatusCode::FORBIDDEN, "DENIED", "requested access to the resource is denied")
             }
@@ -209,6 +222,12 @@ impl Neighbour for Registry {
     }
 }
 
+impl Contents {
+    fn allow(&self, action: &str, repository: &str) -> bool {
+        self.role.as_ref().is_none_or(|(iam, arn)| iam.allows(action, &format!("{arn}{repository}")))
+    }
+}
+
 /// What is asked for.
 enum Call {
     Ping,
@@ -218,6 +237,15 @@ enum Call {
 }
 
 impl Call {
+    /// The call of ECR's API that is behind it.
+    fn action(&self) -> &'static str {
+        match self {
+            Self::Manifest { .. } => "ecr:BatchGetImage",
+            Self::Blob { .. } => "ecr:GetDownloadUrlForLayer",
+            Self::Ping | Self::Other => "ecr:",
+        }
+    }
+
     /// `/v2/`, `/v2/<repository>/manifests/<reference>` or `/v2/<repository>/blobs/<digest>`; a repository may have slashes.
     fn read(path: &str) -> Self {
         let Some(rest) = path.strip_prefix("/v2/") else { return Self::Other };

@@ -8,12 +8,14 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 use crate::clock::{self, epoch};
+use crate::iam::Iam;
 use crate::refusal::{Refusal, denied};
 use crate::text::random_hex;
 
 /// The secrets of the account.
 pub struct SecretsManager {
     prefix: String,
+    iam: Iam,
     secrets: Mutex<BTreeMap<String, Secret>>,
 }
 
@@ -38,8 +40,8 @@ enum Payload {
 }
 
 impl SecretsManager {
-    pub(crate) fn new(region: &str, account: &str) -> Self {
-        Self { prefix: format!("arn:aws:secretsmanager:{region}:{account}:secret:"), secrets: Mutex::default() }
+    pub(crate) fn new(region: &str, account: &str, iam: Iam) -> Self {
+        Self { prefix: format!("arn:aws:secretsmanager:{region}:{account}:secret:"), iam, secrets: Mutex::default() }
     }
 
     /// Stores a text; a secret that is there gets a new `AWSCURRENT` version, the old one becomes `AWSPREVIOUS`. Its ARN.
@@ -99,7 +101,8 @@ impl SecretsManager {
                 }
                 self.value(operation, id, input["VersionId"].as_str(), input["VersionStage"].as_str())
             }
-            "BatchGetSecretValue" => self.batch(input),
+            "BatchGetSecretValue" if self.iam.allows("secretsmanager:BatchGetSecretValue", "*") => self.batch(input),
+            "BatchGetSecretValue" => Err(denied("secretsmanager", operation, "*")),
             _ => Err(Refusal::new("UnknownOperationException", "")),
         }
     }
@@ -111,7 +114,7 @@ impl SecretsManager {
             *name == id || secret.arn == id || secret.arn.rsplit_once('-').is_some_and(|(partial, _)| partial == id)
         });
         let Some((name, secret)) = found else { return Err(not_found("")) };
-        if secret.denied {
+        if secret.denied || !self.iam.allows("secretsmanager:GetSecretValue", &secret.arn) {
             return Err(denied("secretsmanager", operation, &secret.arn));
         }
         if secret.deleted {
@@ -193,7 +196,7 @@ mod tests {
     use super::*;
 
     fn manager() -> SecretsManager {
-        SecretsManager::new("us-east-2", "123456789012")
+        SecretsManager::new("us-east-2", "123456789012", Iam::default())
     }
 
     fn get(manager: &SecretsManager, input: Value) -> Result<Value, Refusal> {

@@ -18,6 +18,7 @@
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -34,6 +35,7 @@ use crate::ecr::Ecr;
 use crate::engine::Engine;
 use crate::faults::{Fault, Faults, Scripted};
 use crate::group::{Hook, Transition};
+use crate::iam::Iam;
 use crate::image::Image;
 use crate::imds::{Imds, Instance};
 use crate::journal::Journal;
@@ -63,6 +65,8 @@ pub struct World {
     pub journal: Journal,
     /// What goes wrong.
     pub faults: Faults,
+    /// What the instance's role may do.
+    pub iam: Iam,
     /// The metadata service.
     pub imds: Arc<Imds>,
     /// The AWS endpoint.
@@ -163,15 +167,17 @@ impl WorldBuilder {
             imds.start_listening();
         }
 
-        let reserved = Reserved::new((self.address, 0));
+        let (reserved, iam) = (Reserved::new((self.address, 0)), Iam::default());
         let aws = Arc::new(Aws {
             address: reserved.address,
             regions: Mutex::new(BTreeSet::from([REGION.to_owned()])),
             credentials: Arc::clone(&credentials),
             journal: journal.clone(),
             faults: faults.clone(),
-            secrets: Arc::new(SecretsManager::new(REGION, ACCOUNT)),
-            parameters: Arc::new(ParameterStore::new(REGION, ACCOUNT)),
+            iam: iam.clone(),
+            ahead: AtomicU64::new(0),
+            secrets: Arc::new(SecretsManager::new(REGION, ACCOUNT, iam.clone())),
+            parameters: Arc::new(ParameterStore::new(REGION, ACCOUNT, iam.clone())),
             ecr: Arc::new(Ecr::new(REGION, ACCOUNT)),
             autoscaling: Arc::clone(&autoscaling),
         });
@@ -179,6 +185,7 @@ impl WorldBuilder {
         let registry = Registry::open(self.address, journal.clone(), faults.clone(), &runtime);
         if self.private_registry {
             registry.require("AWS", &aws.ecr.password());
+            registry.ask(iam.clone(), format!("arn:aws:ecr:{REGION}:{ACCOUNT}:repository/"));
         }
 
         World {
@@ -195,6 +202,7 @@ impl WorldBuilder {
             name,
             journal,
             faults,
+            iam,
             imds,
             aws,
             autoscaling,

@@ -30,6 +30,15 @@ pub(super) struct Cached {
     refused: bool,
 }
 
+/// As whom calls are signed.
+#[derive(Debug)]
+pub struct Signer {
+    /// The instance's role; none for the keys of the environment.
+    pub role: Option<String>,
+    /// When the credentials end, if they do.
+    pub until: Option<SystemTime>,
+}
+
 /// Why there are no credentials.
 #[derive(Debug, Error)]
 pub enum CredentialsError {
@@ -88,6 +97,15 @@ impl Source {
             }
             (Err(error), None) => Err(CredentialsError::Role(error)),
         }
+    }
+
+    /// Who signs and until when: the role's name, none for the keys of the environment.
+    pub(super) async fn signer(&self, now: SystemTime) -> Result<Signer, CredentialsError> {
+        let role = match self {
+            Self::Role { imds, .. } => Some(imds.role().await.map_err(CredentialsError::Role)?),
+            Self::Environment(_) | Self::HalfSet => None,
+        };
+        Ok(Signer { role, until: self.get(now).await?.expiry() })
     }
 
     /// A service called these expired: the next call asks for new ones.

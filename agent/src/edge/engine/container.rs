@@ -32,7 +32,9 @@ impl Engine {
             let named = summary.names.iter().flatten().any(|held| held.trim_start_matches('/') == name);
             let Some(id) = summary.id.filter(|_| ours || named) else { continue };
             match docker.inspect_container(&id, None::<InspectContainerOptions>).await {
-                Ok(inspected) => containers.push(found(inspected)),
+                Ok(inspected) if ours => containers.push(found(inspected)),
+                // Of another instance, from whose disk the AMI was made: whatever it was made from, it is not adopted.
+                Ok(inspected) => containers.push(FoundContainer { fingerprint: None, ..found(inspected) }),
                 // It went away in between.
                 Err(error) if error::is_not_found(&error) => {}
                 Err(error) => return Err(fail(error)),

@@ -105,7 +105,8 @@ pub(super) fn of(doing: String, error: Bollard, judge: Judge) -> EngineError {
     }
 }
 
-fn no_answer(doing: String, source: Box<dyn Error + Send + Sync>) -> EngineError {
+/// The error of a call that was not answered.
+pub(super) fn no_answer(doing: String, source: Box<dyn Error + Send + Sync>) -> EngineError {
     let class = if is_permission(&*source) { Class::Denied } else { Class::Transient };
     EngineError::NoAnswer { doing, class, source }
 }

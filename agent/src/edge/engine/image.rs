@@ -17,9 +17,14 @@ impl Engine {
     /// The digest that the tag has in its registry, asked by the engine with its own client and its own trust. A reference
     /// that says its digest is not asked about.
     pub async fn resolve_digest(&self, image: &ImageRef, login: Option<Login<'_>>) -> Result<PinnedImage, EngineError> {
-        if let Some(pinned) = image.pinned() {
-            return Ok(pinned);
+        match image.pinned() {
+            Some(pinned) => Ok(pinned),
+            None => self.look_up(image, login).await,
         }
+    }
+
+    /// The same, with the registry asked in any case: whether it has the image.
+    pub async fn look_up(&self, image: &ImageRef, login: Option<Login<'_>>) -> Result<PinnedImage, EngineError> {
         let fail = |error| error::of(format!("resolve {image}"), error, error::registry);
         let docker = log_in(self.within(REGISTRY).map_err(fail)?, &image.name(), login)?;
         let answer = docker.inspect_registry_image(&image.to_string(), None).await.map_err(fail)?;

@@ -1,7 +1,8 @@
 //! The Docker Engine on its unix socket, from API 1.41 (Docker 20.10) on, in the words of API 1.44.
 //!
-//! `login` the credentials' header · `image` what the engine and the registry have · `pull` · `create` what a container is
-//! made of · `running` what an inspection tells · `container` its life · `network` how its packets come in · `exec` a command in it · `connections` who is connected to it · `error` what a no means.
+//! `about` the engine itself · `login` the credentials' header · `image` what the engine and the registry have · `pull` · `create` what
+//! a container is made of · `running` what an inspection tells · `container` its life · `network` how its packets come in · `exec` a
+//! command in it · `connections` who is connected to it · `error` what a no means.
 //!
 //! Requests carry no API version, so the engine answers in its newest; only fields that all of them have are read.
 
@@ -10,11 +11,13 @@ use std::time::Duration;
 
 use bollard::{API_DEFAULT_VERSION, Docker};
 
+pub use about::About;
 pub use create::Mounted;
 pub use error::EngineError;
 pub use login::Login;
 pub(crate) use running::NO_ADDRESS;
 
+mod about;
 mod login;
 
 mod image;
@@ -58,9 +61,13 @@ impl Engine {
 
     /// Whether the engine answers.
     pub async fn ping(&self) -> Result<(), EngineError> {
-        let doing = || format!("ask the engine at {}", self.socket);
+        let doing = || self.asking();
         let docker = self.within(SHORT).map_err(|error| error::of(doing(), error, error::plain))?;
         docker.ping().await.map(drop).map_err(|error| error::of(doing(), error, error::plain))
+    }
+
+    fn asking(&self) -> String {
+        format!("ask the engine at {}", self.socket)
     }
 
     /// A handle whose calls have this long until the engine's answer begins. Making one costs nothing: every request has a

@@ -1,0 +1,194 @@
+//! The host: the engine and its disk, the certificates, the ports, another agent. `berth bake` looks at most of it, too.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::path::Path;
+
+use nix::sys::statvfs::statvfs;
+
+use super::report::Check;
+use crate::commands::figures::{bytes, span};
+use crate::config::{Config, Port, Protocol};
+use crate::edge::deliver::may_hold_secrets;
+use crate::edge::endpoint::Endpoint;
+use crate::edge::engine::{About, Engine, EngineError};
+use crate::edge::http::trust_roots;
+use crate::edge::metadata_block::try_filter;
+use crate::edge::socket_client::{self, ClientError};
+use crate::fault::{Class, Fault};
+use crate::published::Report as Agent;
+
+/// Less than this holds no image worth the name.
+const TOO_LITTLE: u64 = 200_000_000;
+/// Less than this is soon full.
+const LITTLE: u64 = 2_000_000_000;
+
+/// Whether root asks, who may do what the agent may.
+pub fn root() -> Option<Check> {
+    let advice = "run it as root, as the agent is: what root may do is not seen by others";
+    (!nix::unistd::geteuid().is_root()).then(|| Check::warn("user", "this is not root", advice))
+}
+
+/// The certificates that services of AWS are checked with.
+pub fn roots() -> Check {
+    match trust_roots() {
+        Ok(roots) => Check::ok("trust", format!("{} root certificates", roots.len())),
+        Err(error) => Check::fail("trust", error.to_string(), "without them no service of AWS can be called"),
+    }
+}
+
+/// The engine, and what it says of itself.
+pub async fn engine(engine: &Result<Engine, EngineError>) -> (Check, Option<About>) {
+    let failed = |error: &EngineError| {
+        let fault = Fault::from_error(error.class(), error);
+        let advice = match fault.class {
+            Class::Denied => "run it as root, or as a user who may use the engine's socket",
+            Class::Misconfigured => "set DOCKER_HOST to a unix socket, or leave it out",
+            _ => "install the Docker Engine and start it: systemctl enable --now docker",
+        };
+        (Check::fail("engine", fault.reason, advice), None)
+    };
+    match engine {
+        Err(error) => failed(error),
+        Ok(engine) => match engine.about().await {
+            Err(error) => failed(&error),
+            Ok(about) => {
+                let found = format!("Docker Engine {}, storage driver {}", about.server_version, about.driver);
+                (Check::ok("engine", found), Some(about))
+            }
+        },
+    }
+}
+
+/// The room for images.
+pub fn disk(root: &Path) -> Check {
+    match statvfs(root) {
+        Ok(about) => room(root, about.blocks_available().saturating_mul(about.fragment_size())),
+        Err(error) => Check::warn(
+            "disk",
+            format!("cannot look at {}: {}", root.display(), error.desc()),
+            "see that the engine's disk has room for the image",
+        ),
+    }
+}
+
+fn room(root: &Path, free: u64) -> Check {
+    let found = format!("{} free in {}", bytes(free), root.display());
+    let advice = "give the instance a larger volume, or remove images that nobody needs; how large an image is, the registry does \
+                  not say before the pull";
+    match free {
+        LITTLE.. => Check::ok("disk", found),
+        TOO_LITTLE.. => Check::warn("disk", found, advice),
+        _ => Check::fail("disk", found, advice),
+    }
+}
+
+/// An agent that runs already; none is as good.
+pub async fn agent(run_dir: &Path) -> (Check, Option<Agent>) {
+    match socket_client::status(run_dir).await {
+        Ok(report) => {
+            let view = &report.published.view;
+            let found = format!("runs, {} for {}", view.phase.word(), span(report.now - view.phase_since));
+            (Check::ok("agent", found), Some(report))
+        }
+        Err(ClientError::NotRunning(_)) => (Check::ok("agent", "none runs yet"), None),
+        Err(error) => (Check::warn("agent", crate::commands::chain(&error), "run it as root"), None),
+    }
+}
+
+/// The packet filter, which `imds=block` needs.
+pub async fn filter() -> Check {
+    match try_filter().await {
+        Ok(()) => Check::ok("imds", "the packet filter can keep the container from the metadata"),
+        Err(error) => Check::fail(
+            "imds",
+            crate::commands::chain(&error),
+            "run it as root, and install iptables, which the Docker Engine needs too",
+        ),
+    }
+}
+
+/// Where secrets are put.
+pub fn run_dir(run_dir: &Path) -> Check {
+    match may_hold_secrets(run_dir) {
+        Ok(()) => Check::ok("run-dir", format!("{} is kept in memory", run_dir.display())),
+        Err(error) => Check::fail("run-dir", crate::commands::chain(&error), "use a directory below /run"),
+    }
+}
+
+/// The readiness endpoint's address.
+pub fn listen(config: &Config, agent: Option<&Agent>) -> Check {
+    let address = config.listen;
+    let held = agent.and_then(|agent| agent.published.listen).filter(|held| held.port() == address.port());
+    match (held, Endpoint::bind(address)) {
+        (Some(_), _) => Check::ok("listen", format!("{address}, held by the running agent")),
+        (None, Ok(_)) => Check::ok("listen", format!("{address} is free")),
+        (None, Err(error)) => Check::fail(
+            "listen",
+            crate::commands::chain(&error),
+            format!("stop who holds it (ss -lntp sport = :{}), or set `listen`", address.port()),
+        ),
+    }
+}
+
+/// The ports of the host that the app gets, unless its own container holds them.
+pub fn ports(config: &Config, held: &[SocketAddr]) -> Vec<Check> {
+    let fixed = config.ports.iter().filter(|port| port.host != 0);
+    fixed
+        .map(|port| match held.iter().any(|address| address.port() == port.host) {
+            true => Check::ok("port", format!("{port}, held by the app's own container")),
+            false => free(port),
+        })
+        .collect()
+}
+
+fn free(port: &Port) -> Check {
+    let address = SocketAddr::new(port.host_ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), port.host);
+    let bound = match port.protocol {
+        Protocol::Tcp => TcpListener::bind(address).map(drop),
+        Protocol::Udp => UdpSocket::bind(address).map(drop),
+    };
+    let (number, flag) = (port.host, if port.protocol == Protocol::Tcp { "t" } else { "u" });
+    match bound {
+        Ok(()) => Check::ok("port", format!("{port} is free")),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Check::warn("port", format!("{port}: only root may see whether it is free"), "run it as root")
+        }
+        Err(error) => Check::fail(
+            "port",
+            format!("{port}: {error}"),
+            format!("stop who holds it (ss -ln{flag}p sport = :{number}), or choose another"),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::report::Verdict;
+    use super::*;
+    use crate::config::Layers;
+
+    #[test]
+    fn a_disk_that_is_nearly_full_is_told_before_one_that_is() {
+        let verdict = |free| room(Path::new("/var/lib/docker"), free).verdict;
+        assert_eq!([verdict(0), verdict(TOO_LITTLE)], [Verdict::Fail, Verdict::Warn]);
+        assert_eq!([verdict(LITTLE - 1), verdict(LITTLE)], [Verdict::Warn, Verdict::Ok]);
+        assert_eq!(room(Path::new("/x"), 3_000_000_000).found, "3.00 GB free in /x");
+        assert_eq!(disk(Path::new("/nowhere/at/all")).verdict, Verdict::Warn);
+    }
+
+    #[test]
+    fn a_port_is_free_taken_or_our_own() {
+        let [tcp, udp] = [(); 2].map(|()| berth_kit::world::own_address());
+        let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+        let taken = holder.local_addr().unwrap();
+        let mut layers = Layers::new();
+        let line = format!("berth image=x:1 ports={tcp}:80,{taken}:81,{udp}:53/udp,0:82");
+        layers.add_user_data(line.as_bytes());
+        let config = layers.believe().unwrap();
+        let verdicts = |held: &[SocketAddr]| ports(&config, held).iter().map(|check| check.verdict).collect::<Vec<_>>();
+        assert_eq!(verdicts(&[]), [Verdict::Ok, Verdict::Fail, Verdict::Ok]);
+        assert_eq!(verdicts(&[taken]), [Verdict::Ok, Verdict::Ok, Verdict::Ok]);
+        drop(holder);
+    }
+}

@@ -1,0 +1,96 @@
+//! The resources of a policy: ARNs, with `*` for what nobody named.
+
+use crate::config::{Config, ImageRef, SecretRef};
+use crate::edge::ecr;
+
+/// Where the instances are, as far as it is known: the parts of an ARN.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// `us-east-2`
+    pub region: Option<String>,
+    /// The twelve digits.
+    pub account: Option<String>,
+}
+
+/// Makes ARNs; what is not known of the place is `*`.
+pub(super) struct Arns {
+    partition: String,
+    region: String,
+    account: String,
+}
+
+impl Arns {
+    pub(super) fn new(config: &Config, references: &[SecretRef], place: &Place) -> Self {
+        let registry = ecr::region_of(&config.image.registry);
+        let of_arn = references.iter().find_map(|reference| id(reference).strip_prefix("arn:")?.split(':').next());
+        // Nothing of one partition is reachable with the credentials of another.
+        let partition = match place.region.as_deref().or(registry) {
+            Some(region) => partition_of(region),
+            None => of_arn.unwrap_or("aws"),
+        };
+        let or_any = |part: &Option<String>| part.clone().unwrap_or_else(|| "*".to_owned());
+        Self { partition: partition.to_owned(), region: or_any(&place.region), account: or_any(&place.account) }
+    }
+
+    pub(super) fn of(&self, service: &str, region: Option<&str>, account: Option<&str>, resource: &str) -> String {
+        let (region, account) = (region.unwrap_or(&self.region), account.unwrap_or(&self.account));
+        format!("arn:{}:{service}:{region}:{account}:{resource}", self.partition)
+    }
+
+    pub(super) fn secret(&self, reference: &SecretRef) -> Option<String> {
+        let SecretRef::Managed { id, .. } = reference else { return None };
+        Some(match id.starts_with("arn:") {
+            true if is_whole(id) => id.clone(),
+            true => format!("{id}-??????"),
+            false => self.of("secretsmanager", None, None, &format!("secret:{id}-??????")),
+        })
+    }
+
+    /// A version or a label is no part of a parameter's ARN.
+    pub(super) fn parameter(&self, reference: &SecretRef) -> Option<String> {
+        let SecretRef::Parameter { name, .. } = reference else { return None };
+        if name.starts_with("arn:") {
+            return Some(name.splitn(7, ':').take(6).collect::<Vec<_>>().join(":"));
+        }
+        let path = name.split(':').next().unwrap_or_default().trim_start_matches('/');
+        Some(self.of("ssm", None, None, &format!("parameter/{path}")))
+    }
+
+    pub(super) fn repository(&self, image: &ImageRef) -> String {
+        let region = ecr::region_of(&image.registry);
+        let account = region.and(image.registry.get(..12));
+        self.of("ecr", region, account, &format!("repository/{}", image.repository))
+    }
+
+    pub(super) fn group(&self, name: Option<&str>) -> String {
+        let name = name.unwrap_or("*");
+        self.of("autoscaling", None, None, &format!("autoScalingGroup:*:autoScalingGroupName/{name}"))
+    }
+}
+
+fn id(reference: &SecretRef) -> &str {
+    match reference {
+        SecretRef::Managed { id, .. } => id,
+        SecretRef::Parameter { name, .. } => name,
+    }
+}
+
+/// Whether a secret's ARN ends in the six characters that Secrets Manager adds to its name.
+fn is_whole(arn: &str) -> bool {
+    let suffix = arn.rsplit_once('-').map(|(_, suffix)| suffix);
+    suffix.is_some_and(|suffix| suffix.len() == 6 && suffix.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+}
+
+/// The partition of a region (botocore's partitions.json).
+fn partition_of(region: &str) -> &'static str {
+    const PREFIXES: [(&str, &str); 7] = [
+        ("cn-", "aws-cn"),
+        ("us-gov-", "aws-us-gov"),
+        ("us-iso-", "aws-iso"),
+        ("us-isob-", "aws-iso-b"),
+        ("eu-isoe-", "aws-iso-e"),
+        ("us-isof-", "aws-iso-f"),
+        ("eusc-", "aws-eusc"),
+    ];
+    PREFIXES.iter().find(|(prefix, _)| region.starts_with(prefix)).map_or("aws", |(_, partition)| partition)
+}

@@ -1,0 +1,64 @@
+//! Where the config is written, and how it is read: the file of the AMI, the user-data, what `config=` points to, the command line.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use super::aws::Aws;
+use super::imds::Imds;
+use super::secrets;
+use crate::config::Layers;
+use crate::fault::{Class, Fault};
+
+/// Where the config is read from, beside the user-data.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    /// The file with the AMI's defaults.
+    pub file: PathBuf,
+    /// Whether it must be there.
+    pub file_is_required: bool,
+    /// `key=value` words of the command line.
+    pub words: Vec<String>,
+}
+
+impl Sources {
+    /// All layers. What they say is not believed yet.
+    pub async fn read(&self, imds: &Imds, aws: &Aws) -> Result<Layers, Fault> {
+        let mut layers = self.read_unpointed(imds).await?;
+        follow(&mut layers, aws).await?;
+        Ok(layers)
+    }
+
+    /// The layers that are at hand without AWS: all but what `config=` points to.
+    pub async fn read_unpointed(&self, imds: &Imds) -> Result<Layers, Fault> {
+        let mut layers = self.read_file()?;
+        if let Some(user_data) = imds.user_data().await? {
+            layers.add_user_data(&user_data);
+        }
+        layers.add_words(&self.words);
+        Ok(layers)
+    }
+
+    /// The AMI's defaults alone.
+    pub fn read_file(&self) -> Result<Layers, Fault> {
+        let mut layers = Layers::new();
+        match fs::read(&self.file) {
+            Ok(bytes) => layers.add_file(&self.file.display().to_string(), &bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !self.file_is_required => {}
+            Err(error) => {
+                let reason = format!("cannot read {}: {error}", self.file.display());
+                return Err(Fault::new(Class::Misconfigured, reason));
+            }
+        }
+        Ok(layers)
+    }
+}
+
+/// Adds what the layers point to, if they do.
+pub async fn follow(layers: &mut Layers, aws: &Aws) -> Result<(), Fault> {
+    if let Some(pointer) = layers.pointer() {
+        let text = secrets::config_pointer(aws, &pointer.secret_ref()).await?;
+        layers.add_pointed(&pointer, &text);
+    }
+    Ok(())
+}

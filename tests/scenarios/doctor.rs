@@ -1,0 +1,245 @@
+//! `berth doctor` on an instance that can boot, and on those that cannot: each fault named, each with what to do.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use berth_kit::{Fault, World};
+use serde_json::Value;
+
+use crate::commands::{berth, err, out};
+use crate::{BERTH, SOON};
+
+const LISTEN: &str = "listen = \"127.0.0.1:0\"";
+
+/// An instance that needs everything that a config can need.
+async fn instance() -> World {
+    let world = World::builder().private_registry().start().await;
+    world.ami_defaults(LISTEN);
+    for secret in ["prod/api", "prod/jwt"] {
+        world.secrets.put(secret, r#"{"KEY":"a value that nobody prints"}"#);
+    }
+    world.parameters.put_secure("/prod/key", "another one");
+    world.user_data(&format!("berth {}", line(&world)));
+    world
+}
+
+fn line(world: &World) -> String {
+    let image = world.app_image().by_tag();
+    format!("image={image} port=0:8080 registry_auth=ecr secrets=prod/api,prod/jwt secret.KEY=ssm:/prod/key")
+}
+
+/// The JSON of it, the exit code as expected.
+async fn examined(world: &World, code: i32) -> Value {
+    let output = berth(world, &["doctor", "--json"]).await;
+    assert_eq!(output.status.code(), Some(code), "{}{}", out(&output), err(&output));
+    for value in ["a value that nobody prints", "another one", &world.ecr.password()] {
+        assert!(!out(&output).contains(value) && !err(&output).contains(value), "{}", out(&output));
+    }
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// The checks of one name.
+fn named<'r>(report: &'r Value, name: &str) -> Vec<&'r Value> {
+    let checks: Vec<_> = report["checks"].as_array().unwrap().iter().filter(|check| check["name"] == name).collect();
+    assert!(!checks.is_empty(), "no {name} in {report:#}");
+    checks
+}
+
+/// Those that are not well, as `name verdict`.
+fn unwell(report: &Value) -> Vec<String> {
+    let checks = report["checks"].as_array().unwrap().iter();
+    let unwell = checks.filter(|check| ["warn", "fail"].contains(&check["verdict"].as_str().unwrap()));
+    // What the machine of the test is like is not the test's matter.
+    let unwell = unwell.filter(|check| !["user", "disk"].contains(&check["name"].as_str().unwrap()));
+    unwell.map(|check| format!("{} {}", check["name"].as_str().unwrap(), check["verdict"].as_str().unwrap())).collect()
+}
+
+#[tokio::test]
+async fn an_instance_that_can_boot_is_told_so_and_nothing_is_done_to_it() {
+    let world = instance().await;
+    let printed = berth(&world, &["doctor"]).await;
+    assert_eq!(printed.status.code(), Some(0), "{}{}", out(&printed), err(&printed));
+    let text = out(&printed);
+    for fact in [
+        world.instance_id.as_str(),
+        "of the role berth-instance-role, for ",
+        "prod/api: 1 keys",
+        "ssm:/prod/key",
+        " as AWS",
+        "agrees with AWS",
+        "Docker Engine ",
+        "none runs yet",
+        "launch hook launch, termination hook terminate",
+        "are not tried",
+        "autoscaling:CompleteLifecycleAction",
+        "\nthis instance can boot",
+    ] {
+        assert!(text.contains(fact), "{fact:?} in\n{text}");
+    }
+    assert!(!text.contains("FAIL") && text.lines().any(|line| line.starts_with("-     hook")), "{text}");
+    for effect in ["CompleteLifecycleAction", "RecordLifecycleActionHeartbeat", "SetInstanceHealth"] {
+        assert_eq!(world.journal.count(effect), 0, "{}", world.journal.text());
+    }
+    assert!(world.engine.inspect(&world.container()).await.is_none());
+
+    // It needs no more than the agent does.
+    let policy = berth(&world, &["policy"]).await;
+    world.iam.enforce(&serde_json::from_slice(&policy.stdout).unwrap());
+    assert_eq!(unwell(&examined(&world, 0).await), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn beside_a_running_agent_its_own_ports_are_not_taken() {
+    let world = instance().await;
+    let (listen, port) = (free_port(), free_port());
+    world.user_data(&format!("berth {}", line(&world).replace("port=0:", &format!("port=127.0.0.1:{port}:"))));
+    world.ami_defaults(&format!("listen = \"127.0.0.1:{listen}\""));
+    let agent = world.launcher(BERTH.as_ref()).listen(([127, 0, 0, 1], listen)).start().await;
+    agent.ready_within(SOON).await;
+    let report = examined(&world, 0).await;
+    assert_eq!(unwell(&report), Vec::<String>::new(), "{report:#}");
+    assert!(named(&report, "agent")[0]["found"].as_str().unwrap().starts_with("runs, serve for "), "{report:#}");
+    for held in ["listen", "port"] {
+        assert!(named(&report, held)[0]["found"].as_str().unwrap().contains("held by the "), "{report:#}");
+    }
+    drop(agent);
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+#[tokio::test]
+async fn each_call_that_is_denied_comes_with_the_statement_that_allows_it() {
+    let world = instance().await;
+    let policy: Value = serde_json::from_slice(&berth(&world, &["policy"]).await.stdout).unwrap();
+    let none: Value = serde_json::json!({ "Version": "2012-10-17", "Statement": [] });
+    world.iam.enforce(&none);
+    let report = examined(&world, 3).await;
+    let expected = ["secret fail", "secret fail", "secret fail", "secrets warn", "login fail", "group fail"];
+    assert_eq!(unwell(&report), expected, "{report:#}");
+
+    // All the statements it prints together are the policy, but for what the registry was not asked for without a login.
+    let statements = || report["checks"].as_array().unwrap().iter().map(|check| &check["statement"]);
+    for statement in policy["Statement"].as_array().unwrap() {
+        let is_told = statements().any(|told| told == statement);
+        assert_eq!(is_told, statement["Sid"] != "BerthImage", "{statement}\n{report:#}");
+    }
+    let denied: Vec<_> = world.iam.denied().into_iter().collect();
+    assert_eq!(
+        denied,
+        [
+            "autoscaling:DescribeAutoScalingInstances",
+            "ecr:GetAuthorizationToken",
+            "secretsmanager:BatchGetSecretValue",
+            "secretsmanager:GetSecretValue",
+            "ssm:GetParameters"
+        ]
+    );
+
+    let mut without_image = policy.clone();
+    without_image["Statement"].as_array_mut().unwrap().retain(|statement| statement["Sid"] != "BerthImage");
+    world.iam.enforce(&without_image);
+    let report = examined(&world, 3).await;
+    assert_eq!(unwell(&report), ["image fail"]);
+    assert_eq!(named(&report, "image")[0]["statement"]["Sid"], "BerthImage");
+}
+
+#[tokio::test]
+async fn what_is_missing_or_wrong_is_named() {
+    let world = instance().await;
+    let holders = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let [port, listen] = holders.each_ref().map(|holder| holder.local_addr().unwrap());
+    let image = world.app_image().by_tag().replace(":v1", ":v2");
+    world.user_data(&format!(
+        "berth image={image} port={port}:8080 registry_auth=ecr secrets=prod/none secret.A=prod/api#NOPE secret.B=ssm:/none"
+    ));
+    world.ami_defaults(&format!("listen = \"{listen}\""));
+    let report = examined(&world, 3).await;
+    let expected = ["secret fail", "secret fail", "secret fail", "image fail", "listen fail", "port fail"];
+    assert_eq!(unwell(&report), expected, "{report:#}");
+    let found: Vec<_> = named(&report, "secret").iter().map(|check| check["found"].as_str().unwrap()).collect();
+    assert!(found[0].contains("prod/none") && found[0].contains("ResourceNotFoundException"), "{found:?}");
+    assert!(found[1].contains("no key \"NOPE\""), "{found:?}");
+    assert!(found[2].contains("ssm:/none: there is no such parameter"), "{found:?}");
+    assert!(named(&report, "image")[0]["advice"].as_str().unwrap().contains("push the image"), "{report:#}");
+    assert!(named(&report, "port")[0]["advice"].as_str().unwrap().contains("ss -lntp"), "{report:#}");
+}
+
+#[tokio::test]
+async fn a_clock_ten_minutes_behind_is_told_and_keeps_nothing_else_from_being_looked_at() {
+    let world = instance().await;
+    world.aws.set_clock_ahead(Duration::from_secs(600));
+    let report = examined(&world, 0).await;
+    assert_eq!(unwell(&report), ["clock warn"], "{report:#}");
+    let clock = named(&report, "clock")[0];
+    assert!(clock["found"].as_str().unwrap().ends_with(" s behind AWS"), "{clock}");
+    assert!(clock["advice"].as_str().unwrap().contains("chronyd"), "{clock}");
+    // What it says is so: the agent boots.
+    let agent = world.launch(BERTH.as_ref()).await;
+    agent.ready_within(SOON).await;
+}
+
+#[tokio::test]
+async fn without_an_engine_the_rest_is_looked_at_all_the_same() {
+    let world = instance().await;
+    let mut command = tokio::process::Command::from(
+        world.launcher(BERTH.as_ref()).env("DOCKER_HOST", "unix:///nowhere/docker.sock").command(),
+    );
+    let output = command.args(["doctor", "--json"]).kill_on_drop(true).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", err(&output));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(unwell(&report), ["engine fail"], "{report:#}");
+    assert!(named(&report, "engine")[0]["advice"].as_str().unwrap().contains("systemctl enable --now docker"));
+}
+
+#[tokio::test]
+async fn a_block_of_the_metadata_needs_a_packet_filter() {
+    let world = instance().await;
+    world.user_data(&format!("berth {} imds=block", line(&world)));
+    let command = |path: &str| world.launcher(BERTH.as_ref()).env("PATH", path).command();
+    for (path, verdict) in [("/usr/sbin:/usr/bin:/sbin:/bin", "ok"), ("/nowhere", "fail")] {
+        let mut command = tokio::process::Command::from(command(path));
+        let output = command.args(["doctor", "--json"]).kill_on_drop(true).output().await.unwrap();
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(named(&report, "imds")[0]["verdict"], verdict, "{report:#}");
+    }
+}
+
+#[tokio::test]
+async fn a_config_at_fault_is_two_and_tells_every_fault() {
+    let world = instance().await;
+    world.user_data("berth image=nginx helth=/x");
+    let report = examined(&world, 2).await;
+    let found = named(&report, "config")[0]["found"].as_str().unwrap();
+    assert!(found.contains("is not pinned") && found.contains("did you mean `health`?"), "{found}");
+    assert_eq!(unwell(&report), ["config fail"]);
+}
+
+#[tokio::test]
+async fn without_metadata_or_with_a_role_that_fails_it_says_what_to_switch_on() {
+    let world = World::builder().imds_closed().start().await;
+    world.ami_defaults(LISTEN);
+    let report = examined(&world, 3).await;
+    assert_eq!(unwell(&report)[0], "metadata fail", "{report:#}");
+    assert!(named(&report, "metadata")[0]["advice"].as_str().unwrap().contains("hop limit"), "{report:#}");
+    assert_eq!(named(&report, "config")[0]["verdict"], "untried");
+
+    let world = instance().await;
+    world.fault("imds GET meta-data/iam/security-credentials/", Fault::Status(404)).always();
+    let report = examined(&world, 3).await;
+    let credentials = named(&report, "credentials")[0];
+    assert_eq!(credentials["verdict"], "fail", "{report:#}");
+    assert!(credentials["found"].as_str().unwrap().contains("attach an instance profile"), "{credentials}");
+}
+
+#[tokio::test]
+async fn a_pointer_that_may_not_be_read_comes_with_its_statement() {
+    let world = instance().await;
+    world.parameters.put("/prod/berth", "berth port=0:8080");
+    world.parameters.deny("/prod/berth");
+    world.user_data(&format!("berth image={} config=ssm:/prod/berth", world.app_image().by_tag()));
+    let report = examined(&world, 3).await;
+    let pointer = named(&report, "pointer")[0];
+    assert_eq!(pointer["statement"]["Resource"][0], "arn:aws:ssm:us-east-2:123456789012:parameter/prod/berth");
+}
