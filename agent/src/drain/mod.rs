@@ -36,7 +36,7 @@ const SPOT_MARGIN: Duration = Duration::from_secs(10);
 /// For the engine to say what runs, when nobody here knows.
 const LOOKING: Duration = Duration::from_secs(30);
 /// Between two counts of the connections.
-const COUNT: Duration = Duration::from_millis(500);
+const COUNT: Duration = Duration::from_millis(250);
 /// For one count to be answered.
 const COUNT_LIMIT: Duration = Duration::from_secs(5);
 /// systemd is asked for this much more time, again and again.
