@@ -156,7 +156,8 @@ impl World {
         if before == PhaseName::Serve && after == PhaseName::Drain && former.status == Status::Ok {
             self.seen.leaving_since.get_or_insert(self.now);
         }
-        if after == PhaseName::Warm {
+        // A drain that was cut off by a kill is over when the next agent serves.
+        if matches!(after, PhaseName::Serve | PhaseName::Warm) {
             self.seen.leaving_since = None;
         }
         if after == PhaseName::Drain {
