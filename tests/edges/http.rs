@@ -54,11 +54,15 @@ async fn a_refused_connection_says_so() {
     assert_eq!(source, "Connection refused (os error 111)");
 }
 
-/// Runs one of the `child_` tests in a process whose environment has these: nothing here may set its own.
-fn run_child(test: &str, environment: &[(&str, &std::ffi::OsStr)]) {
+/// Set in a process that is one part of a test, and which part: nothing here may set its own environment.
+const PART: &str = "BERTH_TEST_PART";
+
+/// Runs a part of a test in a process whose environment has these; there the test does only that part.
+fn run_part(test: &str, part: &str, environment: &[(&str, &std::ffi::OsStr)]) {
     let output = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("http::{test}"), "--ignored", "--nocapture"])
+        .args(["--exact", &format!("http::{test}"), "--nocapture"])
         .env_remove("SSL_CERT_DIR")
+        .env(PART, part)
         .envs(environment.iter().copied())
         .output()
         .unwrap();
@@ -66,28 +70,33 @@ fn run_child(test: &str, environment: &[(&str, &std::ffi::OsStr)]) {
     assert!(output.status.success() && text.contains("1 passed"), "{text}{}", String::from_utf8_lossy(&output.stderr));
 }
 
-#[test]
-fn a_host_without_certificates_is_told_what_to_do() {
-    let empty = tempfile::NamedTempFile::new().unwrap();
-    run_child("child_without_roots", &[("SSL_CERT_FILE", empty.path().as_os_str())]);
-}
-
 #[tokio::test]
-#[ignore = "run by a_host_without_certificates_is_told_what_to_do"]
-async fn child_without_roots() {
+async fn a_host_without_certificates_is_told_what_to_do() {
+    if std::env::var(PART).is_err() {
+        let empty = tempfile::NamedTempFile::new().unwrap();
+        let environment = [("SSL_CERT_FILE", empty.path().as_os_str())];
+        return run_part("a_host_without_certificates_is_told_what_to_do", "without", &environment);
+    }
     let error = Http::default().send(get("https://127.0.0.1:1"), LONG, 5).await.unwrap_err();
     assert!(error.to_string().contains("install the package ca-certificates"), "{error}");
     assert_eq!(error.class(), Class::Misconfigured);
 }
 
-#[test]
-fn only_a_certificate_that_the_host_trusts_is_talked_to() {
+#[tokio::test]
+async fn only_a_certificate_that_the_host_trusts_is_talked_to() {
+    match std::env::var(PART).as_deref() {
+        Ok("trusts") => return trusts(&port()).await,
+        Ok(_) => return does_not_trust(&port()).await,
+        Err(_) => {}
+    }
     let (trusted, other) = (tempfile::NamedTempFile::new().unwrap(), tempfile::NamedTempFile::new().unwrap());
     let (mut server, port) = moto::serve("serve_tls.py", &[trusted.path()]);
     let (mut another, _) = moto::serve("serve_tls.py", &[other.path()]);
     let port = port.to_string();
-    run_child("child_trusts", &[("SSL_CERT_FILE", trusted.path().as_os_str()), ("PORT", port.as_ref())]);
-    run_child("child_does_not_trust", &[("SSL_CERT_FILE", other.path().as_os_str()), ("PORT", port.as_ref())]);
+    for (part, roots) in [("trusts", &trusted), ("does not", &other)] {
+        let environment = [("SSL_CERT_FILE", roots.path().as_os_str()), ("PORT", port.as_ref())];
+        run_part("only_a_certificate_that_the_host_trusts_is_talked_to", part, &environment);
+    }
     for child in [&mut server, &mut another] {
         child.kill().unwrap();
         child.wait().unwrap();
@@ -98,23 +107,19 @@ fn port() -> String {
     std::env::var("PORT").unwrap()
 }
 
-#[tokio::test]
-#[ignore = "run by only_a_certificate_that_the_host_trusts_is_talked_to"]
-async fn child_trusts() {
+async fn trusts(port: &str) {
     let http = Http::default();
     for host in ["127.0.0.1", "localhost"] {
-        let answer = http.send(get(&format!("https://{host}:{}", port())), LONG, 5).await.unwrap();
+        let answer = http.send(get(&format!("https://{host}:{port}")), LONG, 5).await.unwrap();
         assert_eq!(answer.body(), "hello");
     }
     // The certificate is not for this name.
-    let error = http.send(get(&format!("https://x.localhost:{}", port())), LONG, 5).await.unwrap_err();
+    let error = http.send(get(&format!("https://x.localhost:{port}")), LONG, 5).await.unwrap_err();
     assert!(matches!(error, HttpError::Tls { .. }), "{error:?}");
 }
 
-#[tokio::test]
-#[ignore = "run by only_a_certificate_that_the_host_trusts_is_talked_to"]
-async fn child_does_not_trust() {
-    let error = Http::default().send(get(&format!("https://127.0.0.1:{}", port())), LONG, 5).await.unwrap_err();
+async fn does_not_trust(port: &str) {
+    let error = Http::default().send(get(&format!("https://127.0.0.1:{port}")), LONG, 5).await.unwrap_err();
     assert!(matches!(error, HttpError::Tls { .. }), "{error:?}");
     assert_eq!(error.class(), Class::Misconfigured);
 }
