@@ -1,6 +1,7 @@
 //! The readiness endpoint over the agent's life: bound before the boot begins, moved once the config is known, and from
 //! then on kept by systemd, so that it outlives the agent.
 
+use std::fmt::Display;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
@@ -21,26 +22,23 @@ pub struct Door {
 impl Door {
     /// Goes on at the door of the agent before this one. The address is the config's, unless that changed.
     pub fn inherit(listener: TcpListener, published: watch::Receiver<Arc<Published>>) -> Self {
-        let serving = match Endpoint::inherit(listener) {
-            Ok(endpoint) => Some(endpoint.serve(published.clone())),
-            Err(error) => {
-                warn!(error = %error, "the listener of the agent before this one is of no use");
-                None
-            }
-        };
-        Self { serving, published }
+        let otherwise = "the listener of the agent before this one is of no use";
+        Self::serve(Endpoint::inherit(listener), otherwise, published)
     }
 
     /// Opens at the address that is known so far. The config may name another, so an address that cannot be had is no
     /// failure yet: the config's own is asked for in time, and that one counts.
     pub fn open(address: SocketAddr, published: watch::Receiver<Arc<Published>>) -> Self {
-        let serving = match Endpoint::bind(address) {
-            Ok(endpoint) => Some(endpoint.serve(published.clone())),
-            Err(error) => {
-                warn!(error = %error, "the readiness endpoint is not bound yet");
-                None
-            }
-        };
+        Self::serve(Endpoint::bind(address), "the readiness endpoint is not bound yet", published)
+    }
+
+    fn serve<E: Display>(
+        endpoint: Result<Endpoint, E>,
+        otherwise: &str,
+        published: watch::Receiver<Arc<Published>>,
+    ) -> Self {
+        let serving = endpoint.map(|endpoint| endpoint.serve(published.clone()));
+        let serving = serving.inspect_err(|error| warn!(%error, "{otherwise}")).ok();
         Self { serving, published }
     }
 
