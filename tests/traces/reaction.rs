@@ -62,6 +62,28 @@ fn from_the_app_answering_to_ready_it_takes_the_interval_of_its_probes_and_50_ms
     }
 }
 
+#[test]
+fn an_app_that_is_quick_is_seen_soon_and_a_slow_one_is_not_asked_to_death() {
+    let started = when(&Sim::new(LINE).run(secs(30)), "ContainerStarted");
+    // A probe takes 10 ms here: one that came too early, and the one that passes.
+    for (late, seed) in moments(ms(800), ms(3)) {
+        let well = started + late;
+        let life =
+            Sim::seeded(LINE, seed).sick(secs(0), true).sick(well, false).run(well + (late / 8).max(ms(10)) + ms(22));
+        assert_eq!(life.view().status, Status::Ok, "well {late:?} after its start\n{}", life.trace());
+    }
+    let slow = |until| Sim::new(LINE).sick(secs(0), true).run(started + until).count(Job::ProbeApp);
+    assert!(slow(secs(1)) <= 30, "{} in the first second", slow(secs(1)));
+    let later = slow(secs(21)) - slow(secs(1));
+    assert!((180..=200).contains(&later), "{later} in the 20 s after it");
+}
+
+/// When the first line of the life that holds the word was.
+fn when(life: &Sim, word: &str) -> Duration {
+    let line = life.trace().lines().find(|line| line.contains(word)).unwrap_or_default();
+    Duration::from_secs_f64(line.split_whitespace().next().unwrap_or_default().parse().unwrap())
+}
+
 /// A request of a minute, and a termination hook that the group ends 30 s after the last heartbeat.
 fn a_long_request(line: &str) -> Sim {
     Sim::new(line)
@@ -85,9 +107,7 @@ fn longest_silence(life: &Sim) -> f64 {
 fn a_request_of_a_minute_outlives_a_hook_of_30_s_by_its_heartbeats() {
     let life = a_long_request(LINE);
     assert_eq!(life.completed, ["web/boot", "web/leave"], "{}", life.trace());
-    let stop = life.trace().lines().find(|line| line.contains("StopContainer")).unwrap_or_default();
-    let stopped: f64 = stop.split_whitespace().next().unwrap().parse().unwrap();
-    assert!(stopped > 90.0, "the request is over first: {stop}");
+    assert!(when(&life, "StopContainer") > secs(90), "the request is over first\n{}", life.trace());
     assert!(longest_silence(&life) < 20.0, "{} s\n{}", longest_silence(&life), life.trace());
     let mute = a_long_request(&format!("{LINE} lifecycle.heartbeat=2h"));
     assert!(longest_silence(&mute) > 60.0, "without heartbeats: {} s", longest_silence(&mute));

@@ -91,6 +91,11 @@ impl Pulse {
         !self.healthy && self.ailing_since <= self.up_since
     }
 
+    /// How long its process runs.
+    pub(super) fn starting_for(&self, now: Uptime) -> Duration {
+        now.since(self.up_since)
+    }
+
     /// Whether it is well.
     pub fn is_healthy(&self) -> bool {
         self.healthy

@@ -56,7 +56,7 @@ pub(super) static SECTIONS: &[Section] = &[
             ),
             words(
                 "probe.interval",
-                "between two probes; while the app starts it is asked every 100 ms; at least 100ms",
+                "between two probes; while the app starts it is asked every 100 ms, sooner at first; at least 100ms",
                 &["10s"],
             ),
             words("probe.timeout", "for one probe; at least 100ms", &["500ms"]),

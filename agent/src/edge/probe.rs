@@ -16,10 +16,10 @@ use crate::config::Health;
 use crate::edge::engine::{Engine, NO_ADDRESS};
 use crate::effect::RunningContainer;
 
-/// For the kernel on the other end of a virtual cable to take a connection, which needs well below a millisecond. The first
-/// packet to a bridge port that just came up can be lost, and is sent again only after a second (RFC 6298): the next probe
-/// is sooner.
-const CONNECT: Duration = Duration::from_millis(300);
+/// For the kernel on the other end of a virtual cable to take a connection, which needs well below a millisecond; 300 ms in
+/// all. The first packet to a bridge port that just came up can be lost, and would be sent again only after a second (RFC
+/// 6298): another connection is sooner.
+const CONNECT: [Duration; 3] = [Duration::from_millis(30), Duration::from_millis(90), Duration::from_millis(180)];
 /// So much of an answer's body is read out of politeness.
 const POLITE: usize = 64 * 1024;
 
@@ -68,10 +68,12 @@ fn own_address(app: &RunningContainer, port: Option<u16>) -> Result<SocketAddr, 
 }
 
 async fn connect(at: SocketAddr) -> Result<TcpStream, String> {
-    match tokio::time::timeout(CONNECT, TcpStream::connect(at)).await {
-        Ok(connected) => connected.map_err(|error| format!("{at}: {}", error.kind())),
-        Err(_) => Err(format!("{at}: no connection within {} ms", CONNECT.as_millis())),
+    for limit in CONNECT {
+        if let Ok(connected) = tokio::time::timeout(limit, TcpStream::connect(at)).await {
+            return connected.map_err(|error| format!("{at}: {}", error.kind()));
+        }
     }
+    Err(format!("{at}: no connection within {} ms", CONNECT.iter().sum::<Duration>().as_millis()))
 }
 
 /// One GET; 200 to 399 is well, a redirect is not followed.

@@ -8,7 +8,7 @@ use berth::edge::probe::probe;
 use berth::effect::{ContainerId, RunningContainer};
 use bollard::query_parameters::TopOptions;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::bench::{Bench, SLEEP, engine, within, words};
 
@@ -119,6 +119,27 @@ async fn a_port_is_well_if_it_accepts() {
     let reason = ask(&nowhere, &Health::Tcp(Some(port)), None).await.unwrap_err();
     assert!(reason.contains("no address of its own"), "{reason}");
     assert_eq!(ask(&nowhere, &Health::None, None).await, Ok(()));
+}
+
+#[tokio::test]
+async fn a_first_packet_that_is_lost_does_not_cost_the_probe() {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let listener = socket.listen(0).unwrap();
+    let at_door = listener.local_addr().unwrap();
+    // The queue has room for one: the next one's first packet is dropped, and sent again after a second.
+    let _first = TcpStream::connect(at_door).await.unwrap();
+    let asked = tokio::spawn(async move { ask(&at(at_door.ip()), &Health::Tcp(None), Some(at_door.port())).await });
+    let lost = async {
+        // State 02 is SYN_SENT (include/net/tcp_states.h).
+        let line = format!(":{:04X} 02 ", at_door.port());
+        while !std::fs::read_to_string("/proc/net/tcp").unwrap().contains(&line) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    within(lost).await;
+    let _taken = listener.accept().await.unwrap();
+    assert_eq!(asked.await.unwrap(), Ok(()));
 }
 
 #[tokio::test]
