@@ -22,11 +22,12 @@ use crate::retry::FAR;
 use crate::step::Step;
 use crate::view::{LifecycleView, StepView};
 
+use heartbeat::Heartbeats;
+
+mod heartbeat;
+
 /// Between two tries while the hook is not active yet: the wait state can lag the state that the group tells.
 const NOT_YET: Duration = Duration::from_secs(5);
-
-/// Between two heartbeats when the hook's timeout is not known; AWS allows no timeout below 30 s.
-const BLIND_HEARTBEAT: Duration = Duration::from_secs(30);
 
 /// For one answer; the adapter gives up before that.
 const ANSWER: Duration = Duration::from_secs(60);
@@ -58,10 +59,7 @@ pub struct Hook {
     completed: Step<()>,
     group: Option<String>,
     name: Option<String>,
-    timeout: Option<Duration>,
-    interval: Option<Duration>,
-    next_heartbeat: Option<Uptime>,
-    heartbeats: u32,
+    heartbeats: Heartbeats,
     wanted: Option<HookResult>,
     give_up_at: Option<Uptime>,
     /// The group and its hooks as far as the config names them.
@@ -113,10 +111,7 @@ impl Hook {
             completed: Step::new(transition.completion(), FAR),
             group: None,
             name: None,
-            timeout: None,
-            interval: None,
-            next_heartbeat: None,
-            heartbeats: 0,
+            heartbeats: Heartbeats::default(),
             wanted: None,
             give_up_at: None,
             group_name: None,
@@ -141,12 +136,13 @@ impl Hook {
             return;
         }
         if let Some(lifecycle) = lifecycle {
-            self.interval = lifecycle.heartbeat;
+            self.heartbeats.interval = lifecycle.heartbeat;
             self.group_name.clone_from(&lifecycle.group);
             self.launch_name.clone_from(&lifecycle.launch_hook);
             self.terminate_name.clone_from(&lifecycle.terminate_hook);
         }
         self.state = State::Finding;
+        self.heartbeats.look(now);
         if let Some(told) = told {
             self.found.done((), now);
             self.learn(told, desk, now);
@@ -175,8 +171,14 @@ impl Hook {
             return;
         }
         if let Some(at) = &mut self.give_up_at {
-            *at = *at + self.timeout.unwrap_or(BLIND_GIVE_UP);
+            *at = *at + self.heartbeats.timeout.unwrap_or(BLIND_GIVE_UP);
         }
+    }
+
+    /// An agent before this one was here, and left of the hook's timer whatever it left: the first heartbeat is due at once.
+    pub fn inherit(&mut self, desk: &mut Desk, now: Uptime) {
+        self.heartbeats.inherit(now);
+        self.advance(desk, now);
     }
 
     /// What the group told, for another hook of the same instance; none if it was not asked.
@@ -187,7 +189,7 @@ impl Hook {
     /// Until when AWS waits at the most: 100 times the hook's timeout, and never more than 48 hours.
     pub fn limit(&self, began: Uptime) -> Uptime {
         let longest = Duration::from_secs(48 * 3600);
-        began + self.timeout.map_or(longest, |timeout| timeout.saturating_mul(100).min(longest))
+        began + self.heartbeats.timeout.map_or(longest, |timeout| timeout.saturating_mul(100).min(longest))
     }
 
     /// Lets go of whatever is on its way: another hook's answers look the same.
@@ -210,7 +212,7 @@ impl Hook {
         self.wanted = Some(result);
         let patience = match self.transition {
             Transition::Terminating { expected: false } => UNANNOUNCED,
-            _ => self.timeout.unwrap_or(BLIND_GIVE_UP),
+            _ => self.heartbeats.timeout.unwrap_or(BLIND_GIVE_UP),
         };
         self.give_up_at = Some(now + patience);
         self.advance(desk, now);
@@ -224,7 +226,7 @@ impl Hook {
                 self.told = Some(membership.clone());
                 self.learn(membership.clone(), desk, now);
             }
-            Event::HeartbeatRecorded => self.heartbeats += 1,
+            Event::HeartbeatRecorded => self.heartbeats.recorded(),
             Event::HookCompleted => {
                 if let Some(result) = self.wanted {
                     self.end(Ending::Completed(result), now);
@@ -276,7 +278,7 @@ impl Hook {
             group: self.group.clone(),
             hook: self.name.clone(),
             state: self.words(),
-            heartbeats: self.heartbeats,
+            heartbeats: self.heartbeats.count(),
             target_state: None,
         }
     }
@@ -309,10 +311,9 @@ impl Hook {
 
     fn know(&mut self, hook: crate::event::Hook, desk: &mut Desk, now: Uptime) {
         self.name = Some(hook.name);
-        self.timeout = hook.timeout;
+        self.heartbeats.timeout = hook.timeout;
+        self.heartbeats.begin(now);
         self.state = State::Known;
-        // The timer has run for a while: since the instance was launched, or since an agent that was killed last restarted it.
-        self.next_heartbeat = Some(now + self.heartbeat_interval() / 2);
         self.advance(desk, now);
     }
 
@@ -343,7 +344,8 @@ impl Hook {
                     self.not_yet(now);
                 }
             }
-            _ => {} // a lost heartbeat is made good by the next; the rest is other rooms' business
+            Job::RecordHeartbeat if fault.is_transient() => self.heartbeats.failed(desk, now),
+            _ => {} // a heartbeat that is denied is due again as ever; the rest is other rooms' business
         }
     }
 
@@ -433,18 +435,14 @@ impl Hook {
                 self.answer_by = Some(now + ANSWER);
             }
         } else if self.heartbeat_due().is_some_and(|at| at <= now) {
-            self.next_heartbeat = Some(now + self.heartbeat_interval());
+            self.heartbeats.sent(now);
             desk.order(Effect::RecordHeartbeat(hook));
         }
     }
 
     /// Heartbeats end when the completion begins.
     fn heartbeat_due(&self) -> Option<Uptime> {
-        if self.wanted.is_some() { None } else { self.next_heartbeat }
-    }
-
-    fn heartbeat_interval(&self) -> Duration {
-        self.interval.or(self.timeout.map(|timeout| timeout / 2)).unwrap_or(BLIND_HEARTBEAT)
+        if self.wanted.is_some() { None } else { self.heartbeats.due() }
     }
 
     fn words(&self) -> String {

@@ -103,16 +103,24 @@ fn an_app_that_is_well_in_minute_9_of_a_hook_of_10_completes_it() {
     assert!(life.view().lifecycle.heartbeats >= 1, "a timer of 10 min is not waited out to its last minute");
 }
 
-/// A heartbeat that fails is made good by the next; none of them ends a hold, and nothing is completed.
+/// A heartbeat that fails is tried again after a wait; none of them ends a hold, and nothing is completed.
 #[test]
 fn a_hold_goes_on_although_its_hook_fails_again_and_again() {
-    for reason in ["Rate exceeded", "No active Lifecycle Action found"] {
-        let life = Sim::new("image=r.test/a:1 port=80 boot.on_failure=hold")
-            .fails(Job::PullImage, 1, Class::Broken, "manifest unknown")
-            .fails_always(Job::RecordHeartbeat, reason)
-            .run(secs(3600));
+    let throttled = fault(Job::RecordHeartbeat, Class::Transient, "Rate exceeded");
+    let not_active = Event::HookNotActive(Job::RecordHeartbeat);
+    for (answer, heartbeats) in [(throttled, 180..=370), (not_active, 11..=13)] {
+        let mut life = Sim::new("image=r.test/a:1 port=80 boot.on_failure=hold").fails(
+            Job::PullImage,
+            1,
+            Class::Broken,
+            "manifest unknown",
+        );
+        for _ in 0..2000 {
+            life = life.answer(Job::RecordHeartbeat, ms(10), answer.clone());
+        }
+        let life = life.run(secs(3600));
         assert_eq!((life.view().phase, life.view().status), (PhaseName::Hold, Status::Failed));
-        assert!((11..=13).contains(&life.count(Job::RecordHeartbeat)), "{}", life.count(Job::RecordHeartbeat));
+        assert!(heartbeats.contains(&life.count(Job::RecordHeartbeat)), "{}", life.count(Job::RecordHeartbeat));
         assert_eq!((life.count(Job::CompleteHook), life.outcome()), (0, None));
         let life = life.at(secs(3700), Event::Signalled(Signal::Term)).run(secs(4000));
         assert_eq!(life.outcome(), Some(Outcome::Done), "{}", life.trace());
@@ -131,6 +139,40 @@ fn an_agent_that_was_killed_just_before_a_heartbeat_leaves_enough_of_the_timeout
         "half of the 30 s may be over, and the restart takes some\n{}",
         life.trace()
     );
+}
+
+/// A drain that a signal began leaves the launch hook alone, for as long as it takes: an agent that is killed in it may leave the
+/// next one seconds.
+#[test]
+fn an_agent_that_finds_the_container_of_a_former_one_sends_its_first_heartbeat_at_once() {
+    let found = || Event::ContainersFound(vec![survivor(&config(LINE))]);
+    for (containers, group_found) in [(ms(5), ms(100)), (ms(2_000), ms(100)), (ms(5), ms(2_000))] {
+        let life = Sim::new(LINE)
+            .sick(secs(0), true)
+            .answer(Job::FindContainers, containers, found())
+            .answer(Job::FindGroup, group_found, group(secs(600), "Pending:Wait"))
+            .run(ms(2_500));
+        assert_eq!(life.count(Job::RecordHeartbeat), 1, "{}", life.trace());
+    }
+}
+
+#[test]
+fn a_group_that_is_found_late_gets_its_first_heartbeat_at_once() {
+    let life = Sim::new(LINE)
+        .answer(Job::FindGroup, secs(20), group(secs(30), "Pending:Wait"))
+        .never(Job::PullImage)
+        .run(secs(21));
+    assert_eq!(life.view().lifecycle.heartbeats, 1, "{}", life.trace());
+}
+
+#[test]
+fn heartbeats_that_are_throttled_are_sent_again_before_the_hook_runs_out() {
+    let life = Sim::new(LINE)
+        .answer(Job::FindGroup, ms(100), group(secs(30), "Pending:Wait"))
+        .never(Job::PullImage)
+        .fails(Job::RecordHeartbeat, 5, Class::Transient, "Rate exceeded")
+        .run(secs(28));
+    assert_eq!(life.view().lifecycle.heartbeats, 1, "{}", life.trace());
 }
 
 #[test]

@@ -317,6 +317,9 @@ impl Boot {
         self.steps.containers.done((), now);
         let Some(config) = self.steps.config.get().cloned() else { return };
         let fingerprint = config.fingerprint();
+        if found.iter().any(|one| one.fingerprint.is_some()) {
+            self.hook.inherit(desk, now);
+        }
         for one in found {
             let ours = one.fingerprint.as_deref() == Some(&fingerprint) && one.name == config.container_name();
             match (&one.running, &one.image) {

@@ -143,6 +143,9 @@ impl Drain {
                 }
             }
             (Event::ContainersFound(found), Stage::Looking { .. }) => {
+                if found.iter().any(|one| one.fingerprint.is_some()) {
+                    self.hook.inherit(desk, now);
+                }
                 self.running = found.iter().find_map(|one| one.running.clone());
                 self.to_stop.extend(found.iter().filter(|one| one.running.is_some()).map(|one| one.id.clone()));
                 self.settle(desk, now);

@@ -1,0 +1,83 @@
+//! The heartbeats of one hook: when its timer is restarted, so that it does not run out while somebody is there.
+//!
+//! The first comes a quarter of the timeout after the group was first asked for: the timer has run for a while, since the
+//! instance was launched or since an agent that was killed last restarted it. Every other comes after a half; one that failed is
+//! tried again before that.
+
+use std::time::Duration;
+
+use crate::clock::Uptime;
+use crate::desk::Desk;
+use crate::retry::FAR;
+
+/// Between two heartbeats when the hook's timeout is not known; AWS allows no timeout below 30 s.
+const BLIND: Duration = Duration::from_secs(30);
+
+/// When to restart the timer of one hook.
+#[derive(Debug, Default)]
+pub(super) struct Heartbeats {
+    /// `lifecycle.heartbeat`
+    pub(super) interval: Option<Duration>,
+    /// The hook's timeout, as far as it is known.
+    pub(super) timeout: Option<Duration>,
+    /// When the hook was first looked for.
+    since: Option<Uptime>,
+    next: Option<Uptime>,
+    recorded: u32,
+    /// Since the last that was recorded.
+    failures: u32,
+    /// Whether an agent before this one was here: nobody knows how little it left of the timer.
+    inherited: bool,
+}
+
+impl Heartbeats {
+    /// The hook is looked for.
+    pub(super) fn look(&mut self, now: Uptime) {
+        self.since = Some(now);
+    }
+
+    /// The hook is known.
+    pub(super) fn begin(&mut self, now: Uptime) {
+        let since = self.since.unwrap_or(now);
+        self.next = Some(if self.inherited { now } else { since + self.interval() / 2 });
+    }
+
+    /// An agent before this one was here: the next is due at once.
+    pub(super) fn inherit(&mut self, now: Uptime) {
+        if !std::mem::replace(&mut self.inherited, true) {
+            self.next = self.next.map(|_| now);
+        }
+    }
+
+    /// One was sent.
+    pub(super) fn sent(&mut self, now: Uptime) {
+        self.next = Some(now + self.interval());
+    }
+
+    /// It was recorded.
+    pub(super) fn recorded(&mut self) {
+        self.recorded = self.recorded.saturating_add(1);
+        self.failures = 0;
+    }
+
+    /// It may not have been recorded: tried again after a wait, as far as that is sooner than the next.
+    pub(super) fn failed(&mut self, desk: &mut Desk, now: Uptime) {
+        self.failures = self.failures.saturating_add(1);
+        let again = now + desk.wait(FAR, self.failures);
+        self.next = self.next.map(|next| next.min(again));
+    }
+
+    /// When the next is due; none before the hook is known.
+    pub(super) fn due(&self) -> Option<Uptime> {
+        self.next
+    }
+
+    /// How many were recorded.
+    pub(super) fn count(&self) -> u32 {
+        self.recorded
+    }
+
+    fn interval(&self) -> Duration {
+        self.interval.or(self.timeout.map(|timeout| timeout / 2)).unwrap_or(BLIND)
+    }
+}
