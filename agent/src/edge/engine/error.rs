@@ -196,6 +196,8 @@ pub(super) fn start(status: Option<u16>, prose: &str) -> Class {
 
 /// For what the engine asks a registry on our behalf. Its status says little: a denied pull is a 404.
 pub(super) fn registry(status: Option<u16>, prose: &str) -> Class {
+    // ECR's words for a token that is older than 12 hours.
+    const EXPIRED: &str = "authorization token has expired";
     const TRANSIENT: [&str; 4] = ["toomanyrequests", "too many requests", "request has expired", "no such host"];
     const MISCONFIGURED: [&str; 2] = ["server gave http response to https client", "invalid reference format"];
     const DENIED: [&str; 7] = [
@@ -217,7 +219,9 @@ pub(super) fn registry(status: Option<u16>, prose: &str) -> Class {
         "unsupported media type",
     ];
     let says = |words: &[&str]| words.iter().any(|words| prose.contains(words));
-    if says(&TRANSIENT) {
+    if prose.contains(EXPIRED) {
+        Class::Expired
+    } else if says(&TRANSIENT) {
         Class::Transient
     } else if says(&MISCONFIGURED) {
         Class::Misconfigured
@@ -261,7 +265,7 @@ mod tests {
                 Class::Denied,
             ),
             (Some(500), "Head \"https://host/v2/x/manifests/1\": no basic auth credentials", Class::Denied),
-            (None, "denied: Your authorization token has expired. Reauthenticate and try again.", Class::Denied),
+            (None, "denied: Your authorization token has expired. Reauthenticate and try again.", Class::Expired),
             (None, "unauthorized: authentication required", Class::Denied),
             (None, "unexpected status from HEAD request to https://host/v2/: 403 Forbidden", Class::Denied),
             (None, "toomanyrequests: You have reached your pull rate limit", Class::Transient),
