@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bollard::errors::Error as Bollard;
 
+use super::image::HERE;
 use crate::fault::Class;
 
 /// So much of the engine's prose is kept; a registry's error page can be a whole document.
@@ -38,9 +39,39 @@ pub enum EngineError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
-    /// The name that the container shall have is taken.
+    /// The connection ended before the answer did: the engine is stopped or restarted.
+    #[error("cannot {doing}: the engine broke off in the middle of its answer")]
+    BrokenOff {
+        /// What was tried.
+        doing: String,
+        /// Why.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The name that the container shall have is taken by a container of berth's.
     #[error("the container's name {0} is taken by another container")]
     NameTaken(String),
+    /// The name that the container shall have is taken by a container that berth did not make, and so does not remove.
+    #[error(
+        "the container's name {name} is taken by the container {id} of {image}, which is not berth's: remove it, or give the \
+         app another `name`"
+    )]
+    NotOurs {
+        /// The name.
+        name: String,
+        /// Who has it, shortened.
+        id: String,
+        /// What that one runs.
+        image: String,
+    },
+    /// The image is for another kind of machine.
+    #[error("{image} is built for {built_for}, and this machine is {HERE}: build it for linux/{HERE}, too")]
+    OtherMachine {
+        /// The image.
+        image: String,
+        /// Its architecture, in Go's word.
+        built_for: String,
+    },
     /// The pull stood still.
     #[error("no progress for {} s while pulling {image}", .stall.as_secs_f32())]
     Stalled {
@@ -77,9 +108,11 @@ impl EngineError {
             Self::NoSocket(_) | Self::UnreadableLogin(_) | Self::NoCommand(_) | Self::NoBridge { .. } => {
                 Class::Misconfigured
             }
+            Self::NotOurs { .. } | Self::OtherMachine { .. } => Class::Broken,
             Self::Refused { class, .. } | Self::NoAnswer { class, .. } => *class,
             // Its holder may be on the way out.
             Self::NameTaken(_) => Class::Transient,
+            Self::BrokenOff { .. } => Class::Transient,
             Self::Stalled { .. } | Self::TooLong(_) => Class::Transient,
         }
     }
@@ -98,6 +131,11 @@ pub(super) fn of(doing: String, error: Bollard, judge: Judge) -> EngineError {
         Bollard::DockerStreamError { error } => {
             let class = judge(None, &error.to_lowercase());
             EngineError::Refused { doing, message: one_line(&error), class }
+        }
+        Bollard::HyperResponseError { err } => EngineError::BrokenOff { doing, source: Box::new(err) },
+        // A body that ends early, as bollard hands it on.
+        Bollard::IOError { err } if err.kind() == io::ErrorKind::Other => {
+            EngineError::BrokenOff { doing, source: Box::new(err) }
         }
         // Its text repeats its source's.
         Bollard::HyperLegacyError { err } => no_answer(doing, Box::new(err)),
