@@ -130,7 +130,7 @@ pub async fn drive(mut machine: Machine, edge: Arc<Edge>, mut lines: Lines, star
         let before = machine.phase();
         machine.on(&event, now);
         if machine.phase() != before {
-            info!(phase = machine.phase().word(), from = before.word(), "phase");
+            tell_phase(&machine, before);
         }
     }
 }
@@ -150,6 +150,17 @@ fn tell_effect(feed: &broadcast::Sender<Arc<str>>, phase: PhaseName, ticket: Tic
         info!(phase, ticket = ticket.0, "> {effect}");
     }
     send(feed, || json!({"at": now.0.as_secs_f64(), "phase": phase, "ticket": ticket.0, "effect": effect.to_string()}));
+}
+
+/// The reason is the machine's own: no event says it when it is that time is over.
+fn tell_phase(machine: &Machine, before: PhaseName) {
+    let view = machine.view();
+    let (phase, from) = (view.phase.word(), before.word());
+    let reason = Some(view.reason.as_str()).filter(|reason| !reason.is_empty());
+    match view.phase {
+        PhaseName::Failing | PhaseName::Hold => warn!(phase, from, reason, "phase"),
+        _ => info!(phase, from, reason, "phase"),
+    }
 }
 
 fn tell_event(

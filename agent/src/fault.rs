@@ -7,6 +7,8 @@ use std::fmt;
 pub enum Class {
     /// May pass by itself: throttling, 5xx, a refused connection, a timeout. Tried again with backoff.
     Transient,
+    /// What it was tried with is not valid any more: got anew, then tried again with backoff.
+    Expired,
     /// The credentials do not allow it. Permanent for this boot.
     Denied,
     /// It is not there or not as it must be: image not found, a secret without that key. Permanent for this boot.
@@ -44,7 +46,7 @@ impl Fault {
 
     /// Whether another attempt may succeed.
     pub fn is_transient(&self) -> bool {
-        self.class == Class::Transient
+        matches!(self.class, Class::Transient | Class::Expired)
     }
 }
 

@@ -1,4 +1,4 @@
-//! One config in every form that user-data can have, and what its faults look like from outside.
+//! One config in every form that user-data can have.
 
 use std::io::Write as _;
 
@@ -102,31 +102,4 @@ async fn a_pointer_to_secrets_manager() {
     world.secrets.put("berth/web", &toml(&image));
     let greeted = greeting(&world, b"berth config=secretsmanager:berth/web").await;
     assert_eq!(greeted.trim(), greeting_digest());
-}
-
-#[tokio::test]
-async fn every_fault_is_told_at_once_and_the_launch_is_abandoned() {
-    let world = World::start().await;
-    world.user_data("berth imgae=app:v1 port=80800 helth=/health probe.interval=5 secrets=hunter2hunter2//");
-    let agent = world.launch(BERTH.as_ref()).await;
-    assert_eq!(agent.exit_within(SOON).await, 2);
-    let log = agent.log_text();
-    for told in
-        ["`imgae`", "did you mean `image`", "`port`", "`helth`", "did you mean `health`", "`probe.interval`", "column"]
-    {
-        assert!(log.contains(told), "{told} is not in\n{log}");
-    }
-    assert_eq!(world.autoscaling.completions().len(), 1);
-    world.journal.in_order(&["autoscaling CompleteLifecycleAction ABANDON"]);
-    assert_eq!(world.journal.count("registry"), 0, "nothing is pulled for a config that is not believed");
-    assert!(world.console_text().contains("imgae"), "{}", world.console_text());
-}
-
-#[tokio::test]
-async fn a_fault_on_the_command_line_is_told_before_anything_is_asked() {
-    let world = World::start().await;
-    let agent = world.launcher(BERTH.as_ref()).arg("prot=80").start().await;
-    assert_eq!(agent.exit_within(SOON).await, 2);
-    assert!(agent.log_text().contains("did you mean `port`"), "{}", agent.log_text());
-    assert_eq!(world.journal.text(), "");
 }

@@ -13,7 +13,7 @@ mod config;
 mod doctor;
 mod drain;
 mod engine;
-mod failures;
+mod faults;
 mod forms;
 mod handover;
 mod hook;

@@ -1,4 +1,4 @@
-//! The table of cases in tests/README.md names tests that are there.
+//! The tables of cases and of faults in tests/README.md name tests that are there.
 
 use std::fs;
 use std::path::Path;
@@ -7,16 +7,17 @@ fn tests() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests")
 }
 
-/// The rows of the table: the case, then the tests of each kind, as `file::name` between backticks.
-fn rows(page: &str) -> Vec<(String, Vec<(String, String)>)> {
-    let mut lines = page.lines().skip_while(|line| !line.starts_with("| case "));
+/// The rows of the table that begins so: the case, then the tests of each kind, as `file::name` between backticks.
+fn rows(page: &str, begin: &str) -> Vec<(String, Vec<(String, String)>)> {
+    let mut lines = page.lines().skip_while(|line| !line.starts_with(begin));
     let head = lines.next().unwrap_or_default();
     let kinds: Vec<&str> = head.trim_matches('|').split('|').skip(1).map(str::trim).collect();
     let rows = lines.skip(1).take_while(|line| line.starts_with('|'));
     rows.map(|row| {
         let mut cells = row.trim_matches('|').split('|');
         let case = cells.next().unwrap_or_default().trim().to_owned();
-        let named = kinds.iter().zip(cells).flat_map(|(kind, cell)| {
+        let tests = kinds.iter().zip(cells).filter(|(kind, _)| **kind != "ends");
+        let named = tests.flat_map(|(kind, cell)| {
             cell.split('`').skip(1).step_by(2).map(|name| ((*kind).to_owned(), name.to_owned())).collect::<Vec<_>>()
         });
         (case, named.collect())
@@ -25,11 +26,11 @@ fn rows(page: &str) -> Vec<(String, Vec<(String, String)>)> {
 }
 
 #[test]
-fn every_case_has_a_test_that_is_there() {
+fn every_case_and_every_fault_has_a_test_that_is_there() {
     let page = fs::read_to_string(tests().join("README.md")).unwrap();
-    let rows = rows(&page);
-    assert!(rows.len() > 20, "the table was not found: {rows:?}");
-    for (case, named) in rows {
+    let (cases, faults) = (rows(&page, "| case "), rows(&page, "| fault "));
+    assert!(cases.len() > 20 && faults.len() > 20, "a table was not found: {cases:?} {faults:?}");
+    for (case, named) in cases.into_iter().chain(faults) {
         assert!(!named.is_empty(), "`{case}` has no test");
         for (kind, name) in named {
             let (module, function) = name.rsplit_once("::").unwrap_or_else(|| panic!("{name} is no `file::name`"));

@@ -87,6 +87,16 @@ fn a_login_that_is_denied_fails_the_boot_when_the_image_must_be_pulled() {
 }
 
 #[test]
+fn a_login_that_expired_is_got_anew_before_the_next_attempt() {
+    for job in [Job::ResolveDigest, Job::PullImage] {
+        let life = Sim::new(LINE).fails(job, 2, Class::Expired, "the token has expired").run(secs(60));
+        assert_eq!((life.view().status, life.count(Job::LoginRegistry), life.count(job)), (Status::Ok, 3, 3));
+    }
+    let life = Sim::new(LINE).fails(Job::PullImage, 2, Class::Transient, "unexpected EOF").run(secs(60));
+    assert_eq!((life.view().status, life.count(Job::LoginRegistry)), (Status::Ok, 1));
+}
+
+#[test]
 fn a_network_that_comes_up_thirty_seconds_late_is_survived() {
     let refused = "connection refused";
     let life = Sim::new(LINE).fails(Job::Identify, 30, Class::Transient, refused).run(secs(120));

@@ -309,6 +309,9 @@ impl Boot {
             return Err(Failure { outcome: Outcome::BootFailed, reason: fault.reason.clone() });
         }
         step.retry(fault, desk, now);
+        if fault.class == Class::Expired {
+            self.steps.login.reopen();
+        }
         Ok(())
     }
 

@@ -18,8 +18,10 @@ use crate::view::{PullView, View};
 
 /// The bars are this wide; with the labels the screen stays within 80 columns.
 const BAR: usize = 36;
-/// The longest text from elsewhere.
+/// The longest text from elsewhere in a row.
 const TEXT: usize = 160;
+/// The longest line of a reason, which begins with what was tried, with an image's whole name in it, and ends with why it failed.
+const REASON: usize = 1000;
 
 /// The whole command.
 pub async fn main(global: &Global, args: &Status) -> ExitCode {
@@ -49,8 +51,8 @@ pub fn screen(report: &Report) -> String {
     let (view, now) = (&report.published.view, report.now);
     let mut screen = Screen::default();
     screen.line(&format!("{} · {} for {}", view.status.word(), view.phase.word(), span(now - view.phase_since)));
-    if !view.reason.is_empty() {
-        screen.line(&view.reason);
+    for line in view.reason.lines() {
+        screen.line(line);
     }
     screen.text.push('\n');
     facts(&mut screen, report);
@@ -147,7 +149,7 @@ struct Screen {
 
 impl Screen {
     fn line(&mut self, text: &str) {
-        let _ = writeln!(self.text, "{}", one_line(text, TEXT));
+        let _ = writeln!(self.text, "{}", one_line(text, REASON));
     }
 
     /// One labelled row, if there is anything to say.

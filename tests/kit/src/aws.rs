@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -41,7 +41,7 @@ pub struct Aws {
     pub(crate) journal: Journal,
     pub(crate) faults: Faults,
     pub(crate) iam: Iam,
-    pub(crate) ahead: AtomicU64,
+    pub(crate) ahead: AtomicI64,
     pub(crate) secrets: Arc<SecretsManager>,
     pub(crate) parameters: Arc<ParameterStore>,
     pub(crate) ecr: Arc<Ecr>,
@@ -61,11 +61,18 @@ impl Aws {
 
     /// Sets the services' clock ahead of this machine's, as if this machine's were that much behind.
     pub fn set_clock_ahead(&self, by: Duration) {
-        self.ahead.store(by.as_secs(), Ordering::Relaxed);
+        self.ahead.store(by.as_secs().cast_signed(), Ordering::Relaxed);
+    }
+
+    /// Sets the services' clock behind this machine's, as if this machine's were that much ahead.
+    pub fn set_clock_behind(&self, by: Duration) {
+        self.ahead.store(-by.as_secs().cast_signed(), Ordering::Relaxed);
     }
 
     fn now(&self) -> SystemTime {
-        clock::wall() + Duration::from_secs(self.ahead.load(Ordering::Relaxed))
+        let ahead = self.ahead.load(Ordering::Relaxed);
+        let by = Duration::from_secs(ahead.unsigned_abs());
+        if ahead < 0 { clock::wall() - by } else { clock::wall() + by }
     }
 
     /// Whether the role may. Secrets and parameters are asked about where they are found.
@@ -190,7 +197,7 @@ impl Aws {
         let detail = if service == "ecr" { region } else { detail };
         let noted = self.journal.arrived(service, &operation, detail);
         let fault = self.faults.meet(&noted);
-        let answer = match faults::before(fault.as_ref()).await {
+        let answer = match self.faults.before(fault.as_ref()).await {
             Some(answer) => answer,
             None => {
                 let output = match (&fault, protocol) {

@@ -27,6 +27,11 @@ impl Default for Engine {
 }
 
 impl Engine {
+    /// The engine with this socket.
+    pub(crate) fn at(socket: impl Into<PathBuf>) -> Self {
+        Self { socket: socket.into() }
+    }
+
     /// For the agent's `DOCKER_HOST`.
     pub fn host(&self) -> String {
         format!("unix://{}", self.socket.display())

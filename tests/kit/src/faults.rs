@@ -11,6 +11,7 @@ use futures_util::stream;
 use http::StatusCode;
 use http_body_util::BodyExt as _;
 use hyper::body::Frame;
+use tokio::sync::watch;
 
 use crate::journal::{Noted, matches};
 use crate::server::{Reply, reply, streaming};
@@ -24,7 +25,7 @@ pub enum Fault {
     Status(u16),
     /// The call is answered only after this.
     Delay(Duration),
-    /// The call is never answered.
+    /// The call is not answered before [`Faults::clear`].
     Hang,
     /// The call takes effect, but the connection is closed in the middle of the answer's body.
     Cut,
@@ -44,6 +45,8 @@ pub enum Fault {
 #[derive(Clone, Default)]
 pub struct Faults {
     script: Arc<Mutex<Vec<Line>>>,
+    /// How often everything was cleared.
+    cleared: watch::Sender<u64>,
 }
 
 struct Line {
@@ -78,11 +81,12 @@ impl Faults {
         Scripted { faults: self.clone(), index: script.len() - 1 }
     }
 
-    /// Ends every fault.
+    /// Ends every fault; calls that hang are answered.
     pub fn clear(&self) {
         for line in &mut *self.script.lock().unwrap() {
             line.left = 0;
         }
+        self.cleared.send_modify(|times| *times += 1);
     }
 
     /// The fault that this call meets: the first one scripted that is not used up.
@@ -94,19 +98,22 @@ impl Faults {
         noted.fault(&line.fault);
         Some(line.fault.clone())
     }
-}
 
-/// What a fault does before the call takes effect: waits, or answers in its place.
-pub(crate) async fn before(fault: Option<&Fault>) -> Option<Reply> {
-    match fault? {
-        Fault::Status(code) => Some(reply(status(*code), "text/plain", "")),
-        Fault::ErrorPage(code) => Some(error_page(*code)),
-        Fault::Delay(time) => {
-            tokio::time::sleep(*time).await;
-            None
+    /// What a fault does before the call takes effect: waits, or answers in its place.
+    pub(crate) async fn before(&self, fault: Option<&Fault>) -> Option<Reply> {
+        match fault? {
+            Fault::Status(code) => Some(reply(status(*code), "text/plain", "")),
+            Fault::ErrorPage(code) => Some(error_page(*code)),
+            Fault::Delay(time) => {
+                tokio::time::sleep(*time).await;
+                None
+            }
+            Fault::Hang => {
+                let _ = self.cleared.subscribe().changed().await;
+                None
+            }
+            _ => None,
         }
-        Fault::Hang => std::future::pending().await,
-        _ => None,
     }
 }
 

@@ -17,17 +17,18 @@ pub const MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json
 pub(crate) const MANIFEST_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 
 /// The architecture of this machine, in Go's word.
-const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
+pub const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
 
 /// The demo app's binary (demo_app.rs), static.
 pub static DEMO_APP: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/demo-app"));
 
 /// An image in the making.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Image {
     /// Each an uncompressed tar.
     layers: Vec<Vec<u8>>,
     config: Map<String, Value>,
+    architecture: &'static str,
 }
 
 /// An image as a registry holds it.
@@ -39,6 +40,8 @@ pub struct Built {
     pub layers: Vec<String>,
     /// The manifest, Docker's schema 2.
     pub manifest: Bytes,
+    /// The machine that it is built for.
+    architecture: &'static str,
     /// Config and layers by digest.
     pub blobs: BTreeMap<String, Bytes>,
 }
@@ -46,12 +49,18 @@ pub struct Built {
 impl Image {
     /// `FROM scratch`
     pub fn scratch() -> Self {
-        Self::default()
+        Self { layers: Vec::new(), config: Map::new(), architecture: ARCHITECTURE }
     }
 
     /// The demo app at `/app`, on port 8080, unlike any other image through some random bytes.
     pub fn demo_app() -> Self {
         Self::scratch().file("/app", DEMO_APP, 0o755).layer_of_random(64).entrypoint(&["/app"]).expose(8080)
+    }
+
+    /// Built for another machine than this, in Go's word.
+    #[must_use]
+    pub fn built_for(self, architecture: &'static str) -> Self {
+        Self { architecture, ..self }
     }
 
     /// One more layer with one file.
@@ -164,7 +173,7 @@ impl Image {
             blobs.insert(digest, blob);
         }
         let config = json!({
-            "architecture": ARCHITECTURE, "os": "linux",
+            "architecture": self.architecture, "os": "linux",
             "config": self.config, "created": "2026-01-01T00:00:00Z",
             "history": self.layers.iter().map(|_| json!({ "created_by": "berth-kit" })).collect::<Vec<_>>(),
             "rootfs": { "type": "layers", "diff_ids": self.layers.iter().map(|tar| digest(tar)).collect::<Vec<_>>() },
@@ -181,13 +190,12 @@ impl Image {
             .to_string(),
         );
         blobs.insert(digest(&config), config);
-        Built { digest: digest(&manifest), layers: digests, manifest, blobs }
+        Built { digest: digest(&manifest), layers: digests, manifest, architecture: self.architecture, blobs }
     }
 }
 
 impl Built {
-    /// A list of manifests with this image for this machine's architecture and something else for another one: its digest
-    /// and bytes.
+    /// A list of manifests with this image for its architecture and something else for another one: its digest and bytes.
     pub(crate) fn list(&self) -> (String, Bytes) {
         let entry = |digest: &str, architecture: &str| {
             json!({
@@ -198,7 +206,7 @@ impl Built {
         let other = digest(b"an image that nobody has");
         let list = json!({
             "schemaVersion": 2, "mediaType": MANIFEST_LIST,
-            "manifests": [entry(&other, "s390x"), entry(&self.digest, ARCHITECTURE)],
+            "manifests": [entry(&other, "s390x"), entry(&self.digest, self.architecture)],
         });
         let bytes = Bytes::from(list.to_string());
         (digest(&bytes), bytes)

@@ -4,7 +4,6 @@
 //! value.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -37,35 +36,26 @@ pub(crate) struct Instance<'a> {
 
 /// The metadata service.
 pub struct Imds {
-    address: SocketAddr,
+    port: Reserved,
     items: Mutex<BTreeMap<String, Bytes>>,
     tokens: Mutex<BTreeMap<String, Instant>>,
     credentials: Arc<Credentials>,
     journal: Journal,
     faults: Faults,
-    reserved: Mutex<Option<Reserved>>,
     runtime: Handle,
 }
 
 impl Imds {
     pub(crate) fn new(
         instance: &Instance<'_>,
-        reserved: Reserved,
+        port: Reserved,
         credentials: Arc<Credentials>,
         journal: Journal,
         faults: Faults,
         runtime: Handle,
     ) -> Self {
-        let imds = Self {
-            address: reserved.address,
-            items: Mutex::default(),
-            tokens: Mutex::default(),
-            credentials,
-            journal,
-            faults,
-            reserved: Mutex::new(Some(reserved)),
-            runtime,
-        };
+        let imds =
+            Self { port, items: Mutex::default(), tokens: Mutex::default(), credentials, journal, faults, runtime };
         let Instance { id, region, zone, account } = instance;
         imds.set("meta-data/instance-id", id);
         imds.set("meta-data/placement/region", region);
@@ -88,14 +78,17 @@ impl Imds {
 
     /// For `AWS_EC2_METADATA_SERVICE_ENDPOINT`.
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.port.address)
     }
 
     /// Begins to answer; until then connections are refused, as on a network that is not up yet.
     pub fn start_listening(self: &Arc<Self>) {
-        if let Some(reserved) = self.reserved.lock().unwrap().take() {
-            reserved.open(&self.runtime, Arc::clone(self));
-        }
+        self.port.open(&self.runtime, Arc::clone(self));
+    }
+
+    /// Cuts every connection, and refuses them from here on.
+    pub fn stop_listening(&self) {
+        self.port.close();
     }
 
     /// Sets one item; the path is that below `/latest/`.
@@ -217,7 +210,7 @@ impl Neighbour for Imds {
         let operation = if item == "api/token" { "token" } else { item };
         let noted = self.journal.arrived("imds", format!("{} {operation}", request.method()), String::new());
         let fault = self.faults.meet(&noted);
-        let answer = match faults::before(fault.as_ref()).await {
+        let answer = match self.faults.before(fault.as_ref()).await {
             Some(answer) => answer,
             None => match (&fault, request.method()) {
                 (Some(Fault::Throttle), _) => error_page(429),

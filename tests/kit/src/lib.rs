@@ -33,6 +33,7 @@ pub mod registry;
 
 pub mod client;
 pub mod engine;
+pub mod own_engine;
 pub mod websocket;
 
 mod credentials;
@@ -45,9 +46,11 @@ pub mod clock;
 pub mod text;
 
 pub use agent::Agent;
+pub use engine::Engine;
 pub use faults::Fault;
 pub use image::Image;
 pub use journal::Journal;
+pub use own_engine::OwnEngine;
 pub use systemd::Systemd;
 pub use websocket::WebSocket;
 pub use world::World;

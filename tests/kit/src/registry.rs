@@ -1,7 +1,7 @@
 //! The pull side of a Docker Registry (HTTP API v2): a real engine pulls from it over plain HTTP, since it is on loopback.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -25,10 +25,11 @@ const JSON: &str = "application/json; charset=utf-8";
 
 /// A registry.
 pub struct Registry {
-    address: SocketAddr,
+    port: Reserved,
     contents: Mutex<Contents>,
     journal: Journal,
     faults: Faults,
+    runtime: Handle,
 }
 
 #[derive(Default)]
@@ -76,15 +77,25 @@ impl Pushed {
 
 impl Registry {
     pub(crate) fn open(address: Ipv4Addr, journal: Journal, faults: Faults, runtime: &Handle) -> Arc<Self> {
-        let reserved = Reserved::new((address, 0));
-        let registry = Arc::new(Self { address: reserved.address, contents: Mutex::default(), journal, faults });
-        reserved.open(runtime, Arc::clone(&registry));
+        let (port, runtime) = (Reserved::new((address, 0)), runtime.clone());
+        let registry = Arc::new(Self { port, contents: Mutex::default(), journal, faults, runtime });
+        registry.start_listening();
         registry
+    }
+
+    /// Answers again, after [`Registry::stop_listening`].
+    pub fn start_listening(self: &Arc<Self>) {
+        self.port.open(&self.runtime, Arc::clone(self));
+    }
+
+    /// Cuts every connection, and refuses them from here on.
+    pub fn stop_listening(&self) {
+        self.port.close();
     }
 
     /// `127.0.0.1:PORT`, what an image reference begins with.
     pub fn host(&self) -> String {
-        self.address.to_string()
+        self.port.address.to_string()
     }
 
     /// Stores an image; a tag that is there moves.
@@ -94,7 +105,7 @@ impl Registry {
         self.name(repository, tag, &manifest)
     }
 
-    /// Stores an image of several architectures, of which only this machine's is there: the digest is that of the list.
+    /// Stores an image of several architectures, of which only its own is there: the digest is that of the list.
     pub fn push_list(&self, repository: &str, tag: &str, image: &Built) -> Pushed {
         self.push(repository, tag, image);
         let (digest, bytes) = image.list();
@@ -198,7 +209,7 @@ impl Neighbour for Registry {
         };
         let noted = self.journal.arrived("registry", format!("{} {operation}", request.method()), detail);
         let fault = self.faults.meet(&noted);
-        let mut answer = match faults::before(fault.as_ref()).await {
+        let mut answer = match self.faults.before(fault.as_ref()).await {
             Some(answer) => answer,
             None => match fault {
                 Some(Fault::Throttle) => error(StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS", "Rate exceeded"),

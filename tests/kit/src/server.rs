@@ -1,9 +1,9 @@
-//! The HTTP/1.1 server under every fake: a port of its own, reserved first, opened later.
+//! The HTTP/1.1 server under every fake: a port of its own, reserved first, opened later, closed and opened again.
 
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures_util::Stream;
@@ -16,6 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpSocket;
 use tokio::runtime::Handle;
+use tokio::task::{AbortHandle, JoinSet};
 
 /// What a fake answers.
 pub(crate) type Reply = Response<UnsyncBoxBody<Bytes, io::Error>>;
@@ -25,28 +26,31 @@ pub(crate) trait Neighbour: Send + Sync + 'static {
     fn answer(&self, request: Request<Bytes>) -> impl Future<Output = Reply> + Send;
 }
 
-/// A port that is taken but refuses connections until it is opened.
+/// A port that is taken, and that refuses connections while it is not open.
 pub(crate) struct Reserved {
-    socket: TcpSocket,
+    /// Bound and never listening, so that nobody else gets the port while it is closed.
+    _held: TcpSocket,
     pub(crate) address: SocketAddr,
+    open: Mutex<Option<AbortHandle>>,
 }
 
 impl Reserved {
     /// Port 0: one that the kernel chooses.
     pub(crate) fn new(address: impl Into<SocketAddr>) -> Self {
-        let socket = TcpSocket::new_v4().expect("a socket");
-        socket.bind(address.into()).expect("a free port on an address of this network");
-        let address = socket.local_addr().expect("a bound socket has an address");
-        Self { socket, address }
+        let held = bound(address.into());
+        let address = held.local_addr().expect("a bound socket has an address");
+        Self { _held: held, address, open: Mutex::default() }
     }
 
-    /// Answers from here on, until the runtime ends.
-    pub(crate) fn open<N: Neighbour>(self, runtime: &Handle, neighbour: Arc<N>) {
+    /// Answers from here on, until it is closed or the runtime ends.
+    pub(crate) fn open<N: Neighbour>(&self, runtime: &Handle, neighbour: Arc<N>) {
         let _entered = runtime.enter();
-        let listener = self.socket.listen(1024).expect("a bound socket listens");
-        runtime.spawn(async move {
+        let listener = bound(self.address).listen(1024).expect("a bound socket listens");
+        let task = runtime.spawn(async move {
+            let mut guests = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let _ = stream.set_nodelay(true);
+                while guests.try_join_next().is_some() {}
                 let neighbour = Arc::clone(&neighbour);
                 let service = service_fn(move |request: Request<Incoming>| {
                     let neighbour = Arc::clone(&neighbour);
@@ -56,10 +60,26 @@ impl Reserved {
                         Ok::<_, Infallible>(neighbour.answer(Request::from_parts(head, body)).await)
                     }
                 });
-                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+                guests.spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
             }
         });
+        *self.open.lock().unwrap() = Some(task.abort_handle());
     }
+
+    /// Whoever is inside is put out, and nobody comes in.
+    pub(crate) fn close(&self) {
+        if let Some(task) = self.open.lock().unwrap().take() {
+            task.abort();
+        }
+    }
+}
+
+/// Others may be bound to the same address; only one of them ever listens.
+fn bound(address: SocketAddr) -> TcpSocket {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_reuseport(true).expect("an address that is shared");
+    socket.bind(address).expect("a free port on an address of this network");
+    socket
 }
 
 /// A reply whose body is at hand.

@@ -18,7 +18,7 @@
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -175,7 +175,7 @@ impl WorldBuilder {
             journal: journal.clone(),
             faults: faults.clone(),
             iam: iam.clone(),
-            ahead: AtomicU64::new(0),
+            ahead: AtomicI64::new(0),
             secrets: Arc::new(SecretsManager::new(REGION, ACCOUNT, iam.clone())),
             parameters: Arc::new(ParameterStore::new(REGION, ACCOUNT, iam.clone())),
             ecr: Arc::new(Ecr::new(REGION, ACCOUNT)),

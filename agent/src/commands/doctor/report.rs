@@ -68,7 +68,7 @@ impl Check {
                 }
                 None => "check the role of the instance profile and its policy",
             },
-            Class::Transient => {
+            Class::Transient | Class::Expired => {
                 "it may pass; if it stays, check the route and the security group, or add a VPC endpoint"
             }
             Class::Broken => "create what is missing, or correct the config",

@@ -21,14 +21,16 @@ use crate::fault::Class;
 const KILLED: i64 = 128 + 9;
 
 impl Engine {
-    /// The containers of this instance, and the one that holds the name, whosever it is.
+    /// The containers of this instance, and the one of berth's that holds the name, whosever it is.
     pub async fn find_containers(&self, name: &str, instance_id: &str) -> Result<Vec<FoundContainer>, EngineError> {
         let fail = |error| error::of("list the containers".to_owned(), error, error::plain);
         let docker = self.within(LONG).map_err(fail)?;
         let all = ListContainersOptions { all: true, ..Default::default() };
         let mut containers = Vec::new();
         for summary in docker.list_containers(Some(all)).await.map_err(fail)? {
-            let ours = summary.labels.iter().flatten().any(|(label, value)| label == INSTANCE && value == instance_id);
+            // One that berth did not make is nobody's here, whatever its name is.
+            let Some(owner) = summary.labels.unwrap_or_default().remove(INSTANCE) else { continue };
+            let ours = owner == instance_id;
             let named = summary.names.iter().flatten().any(|held| held.trim_start_matches('/') == name);
             let Some(id) = summary.id.filter(|_| ours || named) else { continue };
             match docker.inspect_container(&id, None::<InspectContainerOptions>).await {
@@ -51,9 +53,23 @@ impl Engine {
         let options = CreateContainerOptions { name: Some(name.clone()), ..Default::default() };
         match self.within(LONG).map_err(fail)?.create_container(Some(options), body).await {
             Ok(created) => Ok(ContainerId(created.id)),
-            Err(error) if error::is_conflict(&error) => Err(EngineError::NameTaken(name)),
+            Err(error) if error::is_conflict(&error) => Err(self.name_taken(name).await),
             Err(error) => Err(fail(error)),
         }
+    }
+
+    /// By whom: one of berth's is on its way out, anybody else's is left alone.
+    async fn name_taken(&self, name: String) -> EngineError {
+        let Ok(docker) = self.within(SHORT) else { return EngineError::NameTaken(name) };
+        let Ok(holder) = docker.inspect_container(&name, None::<InspectContainerOptions>).await else {
+            return EngineError::NameTaken(name);
+        };
+        let config = holder.config.unwrap_or_default();
+        if config.labels.is_some_and(|labels| labels.contains_key(INSTANCE)) {
+            return EngineError::NameTaken(name);
+        }
+        let id = holder.id.unwrap_or_default().chars().take(12).collect();
+        EngineError::NotOurs { name, id, image: config.image.unwrap_or_default() }
     }
 
     /// Starts the container; one that runs already is left as it is.

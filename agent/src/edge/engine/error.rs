@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bollard::errors::Error as Bollard;
 
+use super::image::HERE;
 use crate::fault::Class;
 
 /// So much of the engine's prose is kept; a registry's error page can be a whole document.
@@ -38,9 +39,39 @@ pub enum EngineError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
-    /// The name that the container shall have is taken.
+    /// The connection ended before the answer did: the engine is stopped or restarted.
+    #[error("cannot {doing}: the engine broke off in the middle of its answer")]
+    BrokenOff {
+        /// What was tried.
+        doing: String,
+        /// Why.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The name that the container shall have is taken by a container of berth's.
     #[error("the container's name {0} is taken by another container")]
     NameTaken(String),
+    /// The name that the container shall have is taken by a container that berth did not make, and so does not remove.
+    #[error(
+        "the container's name {name} is taken by the container {id} of {image}, which is not berth's: remove it, or give the \
+         app another `name`"
+    )]
+    NotOurs {
+        /// The name.
+        name: String,
+        /// Who has it, shortened.
+        id: String,
+        /// What that one runs.
+        image: String,
+    },
+    /// The image is for another kind of machine.
+    #[error("{image} is built for {built_for}, and this machine is {HERE}: build it for linux/{HERE}, too")]
+    OtherMachine {
+        /// The image.
+        image: String,
+        /// Its architecture, in Go's word.
+        built_for: String,
+    },
     /// The pull stood still.
     #[error("no progress for {} s while pulling {image}", .stall.as_secs_f32())]
     Stalled {
@@ -77,9 +108,11 @@ impl EngineError {
             Self::NoSocket(_) | Self::UnreadableLogin(_) | Self::NoCommand(_) | Self::NoBridge { .. } => {
                 Class::Misconfigured
             }
+            Self::NotOurs { .. } | Self::OtherMachine { .. } => Class::Broken,
             Self::Refused { class, .. } | Self::NoAnswer { class, .. } => *class,
             // Its holder may be on the way out.
             Self::NameTaken(_) => Class::Transient,
+            Self::BrokenOff { .. } => Class::Transient,
             Self::Stalled { .. } | Self::TooLong(_) => Class::Transient,
         }
     }
@@ -98,6 +131,11 @@ pub(super) fn of(doing: String, error: Bollard, judge: Judge) -> EngineError {
         Bollard::DockerStreamError { error } => {
             let class = judge(None, &error.to_lowercase());
             EngineError::Refused { doing, message: one_line(&error), class }
+        }
+        Bollard::HyperResponseError { err } => EngineError::BrokenOff { doing, source: Box::new(err) },
+        // A body that ends early, as bollard hands it on.
+        Bollard::IOError { err } if err.kind() == io::ErrorKind::Other => {
+            EngineError::BrokenOff { doing, source: Box::new(err) }
         }
         // Its text repeats its source's.
         Bollard::HyperLegacyError { err } => no_answer(doing, Box::new(err)),
@@ -196,6 +234,8 @@ pub(super) fn start(status: Option<u16>, prose: &str) -> Class {
 
 /// For what the engine asks a registry on our behalf. Its status says little: a denied pull is a 404.
 pub(super) fn registry(status: Option<u16>, prose: &str) -> Class {
+    // ECR's words for a token that is older than 12 hours.
+    const EXPIRED: &str = "authorization token has expired";
     const TRANSIENT: [&str; 4] = ["toomanyrequests", "too many requests", "request has expired", "no such host"];
     const MISCONFIGURED: [&str; 2] = ["server gave http response to https client", "invalid reference format"];
     const DENIED: [&str; 7] = [
@@ -217,7 +257,9 @@ pub(super) fn registry(status: Option<u16>, prose: &str) -> Class {
         "unsupported media type",
     ];
     let says = |words: &[&str]| words.iter().any(|words| prose.contains(words));
-    if says(&TRANSIENT) {
+    if prose.contains(EXPIRED) {
+        Class::Expired
+    } else if says(&TRANSIENT) {
         Class::Transient
     } else if says(&MISCONFIGURED) {
         Class::Misconfigured
@@ -261,7 +303,7 @@ mod tests {
                 Class::Denied,
             ),
             (Some(500), "Head \"https://host/v2/x/manifests/1\": no basic auth credentials", Class::Denied),
-            (None, "denied: Your authorization token has expired. Reauthenticate and try again.", Class::Denied),
+            (None, "denied: Your authorization token has expired. Reauthenticate and try again.", Class::Expired),
             (None, "unauthorized: authentication required", Class::Denied),
             (None, "unexpected status from HEAD request to https://host/v2/: 403 Forbidden", Class::Denied),
             (None, "toomanyrequests: You have reached your pull rate limit", Class::Transient),

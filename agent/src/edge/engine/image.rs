@@ -13,6 +13,9 @@ use crate::effect::ImageFacts;
 /// For the registry to say which digest a tag has; the engine asks it, over TLS and sometimes through a token service.
 const REGISTRY: Duration = Duration::from_secs(30);
 
+/// This machine's architecture, in Go's word.
+pub(super) const HERE: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
+
 impl Engine {
     /// The digest that the tag has in its registry, asked by the engine with its own client and its own trust. A reference
     /// that says its digest is not asked about.
@@ -42,7 +45,12 @@ impl Engine {
     pub async fn inspect_image(&self, image: &PinnedImage) -> Result<Option<ImageFacts>, EngineError> {
         let fail = |error| error::of(format!("inspect {image}"), error, error::plain);
         match self.within(SHORT).map_err(fail)?.inspect_image(&image.to_string()).await {
-            Ok(found) if is_it(&found, image) => Ok(Some(facts(found))),
+            Ok(found) if is_it(&found, image) => match found.architecture.as_deref() {
+                Some(built_for) if !runs_here(built_for) => {
+                    Err(EngineError::OtherMachine { image: image.to_string(), built_for: built_for.to_owned() })
+                }
+                _ => Ok(Some(facts(found))),
+            },
             Ok(_) => Ok(None),
             Err(error) if error::is_not_found(&error) => Ok(None),
             Err(error) => Err(fail(error)),
@@ -54,6 +62,13 @@ impl Engine {
 fn is_it(found: &ImageInspect, image: &PinnedImage) -> bool {
     let wanted = format!("{}@{}", familiar(&image.repository), image.digest);
     found.repo_digests.iter().flatten().any(|known| familiar(known) == wanted)
+}
+
+/// Whether this machine runs what is built for that one, in Go's words for both; an engine that tells nothing is believed.
+fn runs_here(built_for: &str) -> bool {
+    // A 64-bit kernel runs the 32-bit programs of its own kind as well.
+    let also = if HERE == "amd64" { "386" } else { "arm" };
+    built_for.is_empty() || built_for == HERE || built_for == also
 }
 
 /// The name as the engine shows it: without Docker Hub's host, and without `library/` there.
@@ -107,6 +122,14 @@ mod tests {
         assert!(!is_it(&ImageInspect::default(), &image("nginx")));
         let other = PinnedImage { digest: DIGEST.replace('e', "f"), ..image("host/api") };
         assert!(!is_it(&known_as("host/api"), &other));
+    }
+
+    #[test]
+    fn an_image_runs_on_its_own_kind_of_machine() {
+        let other = if HERE == "amd64" { "arm64" } else { "amd64" };
+        assert!(runs_here(HERE) && runs_here(""));
+        assert!(!runs_here(other) && !runs_here("s390x"));
+        assert_eq!((runs_here("386"), runs_here("arm")), (HERE == "amd64", HERE == "arm64"));
     }
 
     #[test]

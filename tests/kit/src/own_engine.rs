@@ -1,0 +1,160 @@
+//! A Docker Engine of a test's own, which may be late, be restarted or have a full disk: the one that the tests share is
+//! restarted for nobody.
+//!
+//! It has its own socket, state and containerd, and touches no rule of the packet filter: its containers are on a bridge of its own
+//! and are reached there, or through the engine's proxy. Or it is in a network namespace, where it may do as it likes.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, geteuid};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::client;
+use crate::engine::Engine;
+
+/// For a start: far longer than it takes.
+const START: Duration = Duration::from_secs(60);
+
+/// An engine that is not started yet; gone, with all that it had, when it is dropped.
+pub struct OwnEngine {
+    state: TempDir,
+    network: Network,
+    process: Option<Child>,
+}
+
+enum Network {
+    /// The bridge of this name, the machine's network otherwise.
+    Bridge(String),
+    /// This network namespace.
+    Namespace(String),
+}
+
+impl OwnEngine {
+    /// One on a bridge of its own. None, said loudly, where a test may not have one.
+    #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+    pub fn new() -> Option<Self> {
+        if !geteuid().is_root() {
+            eprintln!("SKIPPED: only root starts an engine");
+            return None;
+        }
+        // 198.18.0.0/15 is for tests between networks (RFC 2544): nobody is there.
+        let (mark, net, host) = (fastrand::u32(..), fastrand::u8(..), fastrand::u8(..) & 0xf0);
+        let bridge = format!("bo{mark:x}");
+        run(&format!("ip link add {bridge} type bridge"));
+        let own = Self::with(Network::Bridge(bridge.clone()));
+        run(&format!("ip addr add 198.19.{net}.{}/28 dev {bridge}", host + 1));
+        run(&format!("ip link set {bridge} up"));
+        Some(own)
+    }
+
+    /// One in a network namespace that is there, as only root may have it.
+    pub fn in_namespace(namespace: &str) -> Self {
+        Self::with(Network::Namespace(namespace.to_owned()))
+    }
+
+    fn with(network: Network) -> Self {
+        let state = tempfile::Builder::new().prefix("berth-own-engine").tempdir().expect("a directory");
+        let own = Self { state, network, process: None };
+        own.settings(&json!({}));
+        own
+    }
+
+    /// What its `daemon.json` says from the next start on.
+    pub fn settings(&self, settings: &Value) {
+        std::fs::write(self.path("daemon.json"), settings.to_string()).expect("a file in its directory");
+    }
+
+    /// Gives it a disk of so many megabytes; before its first start.
+    pub fn small_disk(&self, megabytes: usize) {
+        let data = self.path("data");
+        std::fs::create_dir(&data).expect("its directory");
+        run(&format!("mount -t tmpfs -o size={megabytes}m tmpfs {}", data.display()));
+    }
+
+    /// For `DOCKER_HOST`.
+    pub fn host(&self) -> String {
+        self.engine().host()
+    }
+
+    /// It, raw.
+    pub fn engine(&self) -> Engine {
+        Engine::at(self.path("docker.sock"))
+    }
+
+    /// Starts it, and waits until it answers.
+    ///
+    /// # Panics
+    /// If it does not within a minute; the message is its log.
+    pub async fn start(&mut self) {
+        self.process = Some(self.daemon().spawn().expect("dockerd"));
+        let socket = self.path("docker.sock");
+        let answers = async {
+            while client::over_unix(&socket, client::request("GET", "/_ping")).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let up = tokio::time::timeout(START, answers).await;
+        assert!(up.is_ok(), "{}", std::fs::read_to_string(self.path("log")).unwrap_or_default());
+    }
+
+    /// Stops it as `systemctl stop docker` does.
+    pub fn stop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _ = kill(Pid::from_raw(process.id().cast_signed()), Signal::SIGTERM);
+            let _ = process.wait();
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.state.path().join(name)
+    }
+
+    fn daemon(&self) -> Command {
+        let mut dockerd = match &self.network {
+            Network::Bridge(bridge) => {
+                let mut dockerd = Command::new("dockerd");
+                dockerd.args(["--bridge", bridge, "--iptables=false", "--ip-masq=false"]);
+                dockerd
+            }
+            // Only the network is another: a container shall find its control groups where the machine has them.
+            Network::Namespace(namespace) => {
+                let mut dockerd = Command::new("nsenter");
+                dockerd.arg(format!("--net=/run/netns/{namespace}")).arg("dockerd");
+                dockerd
+            }
+        };
+        for (flag, name) in [("--config-file", "daemon.json"), ("--data-root", "data"), ("--exec-root", "exec")] {
+            dockerd.arg(flag).arg(self.path(name));
+        }
+        dockerd.arg("--pidfile").arg(self.path("pid")).arg("--host").arg(self.host());
+        let log = File::options().create(true).append(true).open(self.path("log")).expect("a file in its directory");
+        let again = log.try_clone().expect("a file descriptor");
+        dockerd.stdin(Stdio::null()).stdout(again).stderr(log);
+        dockerd
+    }
+}
+
+impl Drop for OwnEngine {
+    fn drop(&mut self) {
+        self.stop();
+        // What is left mounted must not be entered by whoever removes the directory.
+        let left =
+            "awk -v below=\"$0/\" 'index($2, below) == 1 { print $2 }' /proc/mounts | sort -r | xargs -r umount -l";
+        let _ = Command::new("sh").args([OsString::from("-c"), left.into()]).arg(self.state.path()).status();
+        if let Network::Bridge(bridge) = &self.network {
+            let _ = Command::new("ip").args(["link", "del", bridge]).status();
+        }
+    }
+}
+
+/// Runs a line, which must succeed.
+fn run(line: &str) {
+    let ran = Command::new("sh").args(["-c", line]).output().expect("a shell");
+    assert!(ran.status.success(), "{line}: {}", String::from_utf8_lossy(&ran.stderr));
+}

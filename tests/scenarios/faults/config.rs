@@ -1,0 +1,50 @@
+//! A config that is not believed.
+
+use berth_kit::World;
+
+use super::{container, fails, gives_up};
+use crate::{BERTH, SOON};
+
+/// Nothing that the config would have asked for was asked for: only the metadata, and then the group was told.
+fn asks_for_nothing(world: &World) {
+    let entries = world.journal.entries();
+    let others = entries.iter().position(|entry| entry.service != "imds").expect("the group was told");
+    assert!(entries[others..].iter().any(|entry| entry.operation == "CompleteLifecycleAction"));
+    let strange = |service: &str| !["imds", "autoscaling"].contains(&service);
+    assert!(!entries.iter().any(|entry| strange(entry.service)), "{}", world.journal.text());
+}
+
+#[tokio::test]
+async fn every_fault_is_told_at_once_and_the_launch_is_abandoned() {
+    let world = World::start().await;
+    let line = "berth imgae=app:v1 port=80800 helth=/health probe.interval=5 secrets=hunter2hunter2//";
+    let agent = fails(&world, line).await;
+    let words =
+        ["`imgae`", "did you mean `image`", "`port`", "`helth`", "did you mean `health`", "`probe.interval`", "column"];
+    gives_up(&world, &agent, 2, &words).await;
+    assert!(!agent.log_text().contains("hunter2"), "no value is told: {}", agent.log_text());
+    asks_for_nothing(&world);
+    assert_eq!(container(&world.engine, &world).await, "gone");
+}
+
+#[tokio::test]
+async fn an_image_that_is_not_pinned_is_not_asked_for() {
+    let latest = async |image: &str, words: &[&str]| {
+        let world = World::start().await;
+        let image = image.replace("APP", &world.app_image().repository);
+        let agent = fails(&world, &format!("berth image={image} port=0:8080 secrets=prod/api")).await;
+        gives_up(&world, &agent, 2, words).await;
+        asks_for_nothing(&world);
+        assert_eq!(container(&world.engine, &world).await, "gone");
+    };
+    tokio::join!(latest("APP:latest", &["`image`", "`latest`"]), latest("APP", &["`image`", "is not pinned"]));
+}
+
+#[tokio::test]
+async fn a_fault_on_the_command_line_is_told_before_anything_is_asked() {
+    let world = World::start().await;
+    let agent = world.launcher(BERTH.as_ref()).arg("prot=80").start().await;
+    assert_eq!(agent.exit_within(SOON).await, 2);
+    assert!(agent.log_text().contains("did you mean `port`"), "{}", agent.log_text());
+    assert_eq!(world.journal.text(), "");
+}

@@ -1,0 +1,63 @@
+//! An engine that is late, and one that is restarted: each a real one, of the test's own.
+
+use berth_kit::{Image, OwnEngine, World};
+
+use super::{container, gets_over, told, waits};
+use crate::steps::until;
+use crate::{BERTH, SOON};
+
+#[tokio::test]
+async fn an_engine_that_is_not_up_for_20_s_is_waited_for() {
+    let Some(mut own) = OwnEngine::new() else { return };
+    let world = World::start().await;
+    world.user_data(&format!("berth image={} port=0:8080", world.app_image().by_tag()));
+    let agent = world.launcher(BERTH.as_ref()).env("DOCKER_HOST", own.host()).start().await;
+    let socket = own.host().replace("unix://", "");
+    waits(&world, &agent, "engine", &[&socket]).await;
+    until("20 s later", async || agent.status().await["now"].as_f64() > Some(20.0)).await;
+    assert_eq!(agent.http("/ready").await.json()["status"], "starting");
+    own.start().await;
+    gets_over(&world, &agent).await;
+    assert_eq!(container(&own.engine(), &world).await, "running");
+}
+
+#[tokio::test]
+async fn an_engine_that_is_restarted_in_the_middle_of_a_pull_pulls_again() {
+    let Some(mut own) = OwnEngine::new() else { return };
+    own.start().await;
+    let world = World::start().await;
+    let image = world.push("v1", &Image::demo_app().layer_of_random(2_000_000));
+    world.registry.bandwidth(100_000);
+    world.user_data(&format!("berth image={} port=0:8080", image.by_tag()));
+    let agent = world.launcher(BERTH.as_ref()).env("DOCKER_HOST", own.host()).start().await;
+    until("in the middle of the pull", async || agent.status().await["pull"]["bytes"].as_u64() > Some(0)).await;
+    own.stop();
+    agent.log_within("the engine broke off in the middle of its answer", SOON).await;
+    waits(&world, &agent, "pull", &["cannot pull", "Socket not found", own.host().trim_start_matches("unix://")]).await;
+    world.registry.bandwidth(10_000_000);
+    own.start().await;
+    gets_over(&world, &agent).await;
+    assert_eq!(container(&own.engine(), &world).await, "running");
+}
+
+#[tokio::test]
+async fn an_engine_that_is_restarted_while_the_app_is_asked_has_it_started_again() {
+    let Some(mut own) = OwnEngine::new() else { return };
+    own.start().await;
+    let world = World::start().await;
+    let image = world.app_image().by_tag();
+    // Asked through the engine, too, and not well before it is restarted.
+    world.user_data(&format!(
+        "berth image={image} port=0:8080 health='cmd:/app probe' env.START_DELAY_MS=5000 restart.backoff=100ms"
+    ));
+    let agent = world.launcher(BERTH.as_ref()).env("DOCKER_HOST", own.host()).start().await;
+    until("asked", async || !agent.status().await["probes"][0].is_null()).await;
+    own.stop();
+    let away =
+        format!("cannot run a command in the container: Socket not found: {}", own.host().replace("unix://", ""));
+    told(&world, &agent, "starting", "/app: ", &[&away]).await;
+    own.start().await;
+    gets_over(&world, &agent).await;
+    assert_eq!(container(&own.engine(), &world).await, "running");
+    assert!(agent.status().await["restarts"].as_u64() > Some(0));
+}

@@ -1,0 +1,96 @@
+//! Every fault that a boot may meet, each a story: what is told of it while it lasts, and how it ends. The table of them is in
+//! tests/README.md.
+//!
+//! What is told is told three times: in the log, in the body of `/ready`, and on the screen of `berth status`.
+
+use std::time::Duration;
+
+use berth_kit::{Agent, Engine, Fault, World};
+
+use crate::commands::{berth, out};
+use crate::{BERTH, SOON};
+
+mod config;
+mod container;
+mod engine;
+mod hold;
+mod image;
+mod secrets;
+mod services;
+
+/// For what takes its time by design: a pull that stands still is cut after a minute.
+const LATE: Duration = Duration::from_secs(120);
+
+/// A boot that cannot succeed; the group is not told before [`gives_up`] has looked.
+async fn fails(world: &World, line: &str) -> Agent {
+    let agent = world.launcher(BERTH.as_ref());
+    doom(world, line);
+    agent.start().await
+}
+
+fn doom(world: &World, line: &str) {
+    world.user_data(line);
+    world.fault("autoscaling CompleteLifecycleAction", Fault::Hang).always();
+}
+
+/// What is wrong while a boot goes on: what waits for it, and these words.
+async fn waits(world: &World, agent: &Agent, step: &str, words: &[&str]) {
+    told(world, agent, "starting", &format!("waiting for {step}"), words).await;
+}
+
+/// These words are told wherever a fault is told, in a reason that begins so.
+async fn told(world: &World, agent: &Agent, status: &str, begin: &str, words: &[&str]) {
+    let says = |text: &str| words.iter().all(|word| text.contains(word));
+    let mut seen = (String::new(), String::new());
+    let looks = async {
+        loop {
+            let ready = agent.http("/ready").await;
+            let answer = ready.json();
+            seen.0 = ready.text();
+            let reason = answer["reason"].as_str().unwrap_or_default();
+            if ready.status == 503 && answer["status"] == status && reason.starts_with(begin) && says(reason) {
+                seen.1 = out(&berth(world, &["status"]).await);
+                let head = seen.1.split("\n\n").next().unwrap_or_default();
+                if head.starts_with(&format!("{status} · ")) && head.contains(begin) && says(head) {
+                    return;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let looked = tokio::time::timeout(LATE, looks).await;
+    let log = agent.log_text().replace("\\\"", "\"");
+    assert!(looked.is_ok(), "{begin:?} and {words:?} are not told with {status}:\n{}\n{}\n{log}", seen.0, seen.1);
+    assert!(says(&log), "{words:?} are not in the log:\n{log}");
+}
+
+/// These words are told, and the boot ends with this code, the launch hook abandoned once, and last words on the console.
+async fn gives_up(world: &World, agent: &Agent, code: i32, words: &[&str]) {
+    told(world, agent, "failed", "", words).await;
+    world.faults.clear();
+    assert_eq!(agent.exit_within(SOON).await, code, "{}", agent.log_text());
+    let console = world.console_text();
+    assert!(words.iter().all(|word| console.contains(word)), "{words:?} are not on the console:\n{console}");
+    assert_eq!(completions(world), ["launch ABANDON"]);
+}
+
+/// The boot gets there all the same, and the launch hook is completed once.
+async fn gets_over(world: &World, agent: &Agent) {
+    agent.ready_within(LATE).await;
+    world.autoscaling.wait_for_state("InService", SOON).await;
+    assert_eq!(completions(world), ["launch CONTINUE"]);
+}
+
+/// What the group heard.
+fn completions(world: &World) -> Vec<String> {
+    world.autoscaling.completions().into_iter().map(|one| format!("{} {}", one.hook, one.result)).collect()
+}
+
+/// What is there of the world's container: `running`, `stopped` or `gone`.
+async fn container(engine: &Engine, world: &World) -> &'static str {
+    match engine.inspect(&world.container()).await {
+        Some(container) if container["State"]["Running"] == true => "running",
+        Some(_) => "stopped",
+        None => "gone",
+    }
+}
