@@ -5,8 +5,10 @@ use std::fmt;
 /// What to do about a failure. Nothing else of an error decides anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// May pass by itself: throttling, 5xx, a refused connection, a timeout. Tried again with backoff.
+    /// May pass by itself: 5xx, a refused connection, a timeout. Tried again with backoff.
     Transient,
+    /// The service has too many callers. It passes too, the sooner the more of them stand back.
+    Throttled,
     /// The credentials do not allow it. Permanent for this boot.
     Denied,
     /// It is not there or not as it must be: image not found, a secret without that key. Permanent for this boot.
@@ -22,6 +24,13 @@ pub struct Fault {
     pub class: Class,
     /// The whole chain in one sentence, without any secret.
     pub reason: String,
+}
+
+impl Class {
+    /// Whether another attempt may succeed.
+    pub fn is_transient(self) -> bool {
+        matches!(self, Self::Transient | Self::Throttled)
+    }
 }
 
 impl Fault {
@@ -44,7 +53,7 @@ impl Fault {
 
     /// Whether another attempt may succeed.
     pub fn is_transient(&self) -> bool {
-        self.class == Class::Transient
+        self.class.is_transient()
     }
 }
 

@@ -22,7 +22,7 @@ use crate::retry::FAR;
 use crate::step::Step;
 use crate::view::{LifecycleView, StepView};
 
-/// Between two tries while the hook is not active yet: the wait state can lag the state that the group tells.
+/// Between two tries while the hook is not active yet, at the most: the wait state can lag the state that the group tells.
 const NOT_YET: Duration = Duration::from_secs(5);
 
 /// Between two heartbeats when the hook's timeout is not known; AWS allows no timeout below 30 s.
@@ -62,6 +62,8 @@ pub struct Hook {
     interval: Option<Duration>,
     next_heartbeat: Option<Uptime>,
     heartbeats: u32,
+    /// Answers in a row that there are too many callers, to what is no step.
+    throttled: u32,
     wanted: Option<HookResult>,
     give_up_at: Option<Uptime>,
     /// The group and its hooks as far as the config names them.
@@ -117,6 +119,7 @@ impl Hook {
             interval: None,
             next_heartbeat: None,
             heartbeats: 0,
+            throttled: 0,
             wanted: None,
             give_up_at: None,
             group_name: None,
@@ -224,7 +227,10 @@ impl Hook {
                 self.told = Some(membership.clone());
                 self.learn(membership.clone(), desk, now);
             }
-            Event::HeartbeatRecorded => self.heartbeats += 1,
+            Event::HeartbeatRecorded => {
+                self.heartbeats += 1;
+                self.throttled = 0;
+            }
             Event::HookCompleted => {
                 if let Some(result) = self.wanted {
                     self.end(Ending::Completed(result), now);
@@ -235,7 +241,7 @@ impl Hook {
                 self.asking = Some(desk.order(Effect::DescribeInstance));
                 self.answer_by = Some(now + ANSWER);
             }
-            Event::InstanceDescribed(state) if self.state == State::Asking => self.judge(state.as_deref(), now),
+            Event::InstanceDescribed(state) if self.state == State::Asking => self.judge(state.as_deref(), desk, now),
             Event::Failed(job, fault) => self.failed(*job, fault, desk, now),
             _ => {} // the other events are other rooms' answers
         }
@@ -311,8 +317,10 @@ impl Hook {
         self.name = Some(hook.name);
         self.timeout = hook.timeout;
         self.state = State::Known;
-        // The timer has run for a while: since the instance was launched, or since an agent that was killed last restarted it.
-        self.next_heartbeat = Some(now + self.heartbeat_interval() / 2);
+        // The timer has run for a while: since the instance was launched, or since an agent that was killed last restarted it. A
+        // group that was launched together does not send its heartbeats together.
+        let quarter = self.heartbeat_interval() / 4;
+        self.next_heartbeat = Some(now + quarter + desk.some_of(quarter));
         self.advance(desk, now);
     }
 
@@ -340,22 +348,40 @@ impl Hook {
                 if self.transition == (Transition::Terminating { expected: false }) {
                     self.end(Ending::GivenUp(fault.reason.clone()), now);
                 } else {
-                    self.not_yet(now);
+                    self.not_yet(desk, now);
+                    if let Some(wait) = self.stand_back(fault, desk) {
+                        self.state = State::NotYet(now + wait);
+                    }
                 }
             }
-            _ => {} // a lost heartbeat is made good by the next; the rest is other rooms' business
+            Job::RecordHeartbeat => {
+                if let Some(wait) = self.stand_back(fault, desk) {
+                    self.next_heartbeat = self.next_heartbeat.map(|next| next.min(now + wait));
+                }
+            }
+            _ => {} // other rooms' business
         }
     }
 
-    fn judge(&mut self, state: Option<&str>, now: Uptime) {
+    /// How long to wait if there are too many callers; any other lost heartbeat is made good by the next.
+    fn stand_back(&mut self, fault: &Fault, desk: &mut Desk) -> Option<Duration> {
+        if fault.class != Class::Throttled {
+            return None;
+        }
+        self.throttled = self.throttled.saturating_add(1);
+        Some(desk.stand_back(self.throttled))
+    }
+
+    fn judge(&mut self, state: Option<&str>, desk: &mut Desk, now: Uptime) {
         self.asking = None;
+        self.throttled = 0;
         let Some(state) = state else { return self.end(Ending::OutsideAnyGroup, now) };
         let to_come = match self.transition {
             Transition::Launching => is_waiting_to_launch(state),
             Transition::Terminating { expected } => is_waiting_to_terminate(state, expected),
         };
         if to_come {
-            self.not_yet(now);
+            self.not_yet(desk, now);
         } else if state.starts_with("Terminat") {
             self.end(Ending::Expired(state.to_owned()), now);
         } else {
@@ -363,8 +389,8 @@ impl Hook {
         }
     }
 
-    fn not_yet(&mut self, now: Uptime) {
-        self.state = State::NotYet(now + NOT_YET);
+    fn not_yet(&mut self, desk: &mut Desk, now: Uptime) {
+        self.state = State::NotYet(now + desk.spread(NOT_YET));
     }
 
     fn end(&mut self, ending: Ending, now: Uptime) {
@@ -433,7 +459,7 @@ impl Hook {
                 self.answer_by = Some(now + ANSWER);
             }
         } else if self.heartbeat_due().is_some_and(|at| at <= now) {
-            self.next_heartbeat = Some(now + self.heartbeat_interval());
+            self.next_heartbeat = Some(now + desk.spread(self.heartbeat_interval()));
             desk.order(Effect::RecordHeartbeat(hook));
         }
     }

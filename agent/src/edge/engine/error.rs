@@ -196,7 +196,8 @@ pub(super) fn start(status: Option<u16>, prose: &str) -> Class {
 
 /// For what the engine asks a registry on our behalf. Its status says little: a denied pull is a 404.
 pub(super) fn registry(status: Option<u16>, prose: &str) -> Class {
-    const TRANSIENT: [&str; 4] = ["toomanyrequests", "too many requests", "request has expired", "no such host"];
+    const THROTTLED: [&str; 2] = ["toomanyrequests", "too many requests"];
+    const TRANSIENT: [&str; 2] = ["request has expired", "no such host"];
     const MISCONFIGURED: [&str; 2] = ["server gave http response to https client", "invalid reference format"];
     const DENIED: [&str; 7] = [
         "denied",
@@ -217,7 +218,9 @@ pub(super) fn registry(status: Option<u16>, prose: &str) -> Class {
         "unsupported media type",
     ];
     let says = |words: &[&str]| words.iter().any(|words| prose.contains(words));
-    if says(&TRANSIENT) {
+    if says(&THROTTLED) {
+        Class::Throttled
+    } else if says(&TRANSIENT) {
         Class::Transient
     } else if says(&MISCONFIGURED) {
         Class::Misconfigured
@@ -264,7 +267,7 @@ mod tests {
             (None, "denied: Your authorization token has expired. Reauthenticate and try again.", Class::Denied),
             (None, "unauthorized: authentication required", Class::Denied),
             (None, "unexpected status from HEAD request to https://host/v2/: 403 Forbidden", Class::Denied),
-            (None, "toomanyrequests: You have reached your pull rate limit", Class::Transient),
+            (None, "toomanyrequests: You have reached your pull rate limit", Class::Throttled),
             (None, "filesystem layer verification failed for digest sha256:aa", Class::Transient),
             (None, "unexpected EOF", Class::Transient),
             (None, "received unexpected HTTP status: 503 Service Unavailable", Class::Transient),
