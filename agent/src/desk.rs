@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::effect::{Effect, Ticket};
-use crate::retry::Backoff;
+use crate::retry::{Backoff, THROTTLED};
 
 /// Orders not yet taken by the driver, and the machine's only source of chance.
 #[derive(Debug)]
@@ -47,5 +47,10 @@ impl Desk {
     /// The jittered wait after so many failed attempts.
     pub fn wait(&mut self, backoff: Backoff, attempts: u32) -> Duration {
         backoff.after(attempts, &mut self.rng)
+    }
+
+    /// The wait after so many attempts that failed because others asked too.
+    pub fn stand_back(&mut self, attempts: u32) -> Duration {
+        THROTTLED.within(attempts, &mut self.rng)
     }
 }

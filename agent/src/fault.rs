@@ -5,10 +5,12 @@ use std::fmt;
 /// What to do about a failure. Nothing else of an error decides anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// May pass by itself: throttling, 5xx, a refused connection, a timeout. Tried again with backoff.
+    /// May pass by itself: 5xx, a refused connection, a timeout. Tried again with backoff.
     Transient,
     /// What it was tried with is not valid any more: got anew, then tried again with backoff.
     Expired,
+    /// The service has too many callers. It passes too, the sooner the more of them stand back.
+    Throttled,
     /// The credentials do not allow it. Permanent for this boot.
     Denied,
     /// It is not there or not as it must be: image not found, a secret without that key. Permanent for this boot.
@@ -24,6 +26,13 @@ pub struct Fault {
     pub class: Class,
     /// The whole chain in one sentence, without any secret.
     pub reason: String,
+}
+
+impl Class {
+    /// Whether another attempt may succeed.
+    pub fn is_transient(self) -> bool {
+        matches!(self, Self::Transient | Self::Expired | Self::Throttled)
+    }
 }
 
 impl Fault {
@@ -46,7 +55,7 @@ impl Fault {
 
     /// Whether another attempt may succeed.
     pub fn is_transient(&self) -> bool {
-        matches!(self.class, Class::Transient | Class::Expired)
+        self.class.is_transient()
     }
 }
 

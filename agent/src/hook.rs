@@ -26,7 +26,7 @@ use heartbeat::Heartbeats;
 
 mod heartbeat;
 
-/// Between two tries while the hook is not active yet: the wait state can lag the state that the group tells.
+/// Between two tries while the hook is not active yet, at the most: the wait state can lag the state that the group tells.
 const NOT_YET: Duration = Duration::from_secs(5);
 
 /// For one answer; the adapter gives up before that.
@@ -60,6 +60,8 @@ pub struct Hook {
     group: Option<String>,
     name: Option<String>,
     heartbeats: Heartbeats,
+    /// Answers in a row that there are too many callers, to the question for the instance's state.
+    throttled: u32,
     wanted: Option<HookResult>,
     give_up_at: Option<Uptime>,
     /// The group and its hooks as far as the config names them.
@@ -112,6 +114,7 @@ impl Hook {
             group: None,
             name: None,
             heartbeats: Heartbeats::default(),
+            throttled: 0,
             wanted: None,
             give_up_at: None,
             group_name: None,
@@ -237,7 +240,7 @@ impl Hook {
                 self.asking = Some(desk.order(Effect::DescribeInstance));
                 self.answer_by = Some(now + ANSWER);
             }
-            Event::InstanceDescribed(state) if self.state == State::Asking => self.judge(state.as_deref(), now),
+            Event::InstanceDescribed(state) if self.state == State::Asking => self.judge(state.as_deref(), desk, now),
             Event::Failed(job, fault) => self.failed(*job, fault, desk, now),
             _ => {} // the other events are other rooms' answers
         }
@@ -312,7 +315,7 @@ impl Hook {
     fn know(&mut self, hook: crate::event::Hook, desk: &mut Desk, now: Uptime) {
         self.name = Some(hook.name);
         self.heartbeats.timeout = hook.timeout;
-        self.heartbeats.begin(now);
+        self.heartbeats.begin(desk, now);
         self.state = State::Known;
         self.advance(desk, now);
     }
@@ -341,23 +344,28 @@ impl Hook {
                 if self.transition == (Transition::Terminating { expected: false }) {
                     self.end(Ending::GivenUp(fault.reason.clone()), now);
                 } else {
-                    self.not_yet(now);
+                    self.not_yet(desk, now);
+                    if fault.class == Class::Throttled {
+                        self.throttled = self.throttled.saturating_add(1);
+                        self.state = State::NotYet(now + desk.stand_back(self.throttled));
+                    }
                 }
             }
-            Job::RecordHeartbeat if fault.is_transient() => self.heartbeats.failed(desk, now),
+            Job::RecordHeartbeat if fault.is_transient() => self.heartbeats.failed(fault, desk, now),
             _ => {} // a heartbeat that is denied is due again as ever; the rest is other rooms' business
         }
     }
 
-    fn judge(&mut self, state: Option<&str>, now: Uptime) {
+    fn judge(&mut self, state: Option<&str>, desk: &mut Desk, now: Uptime) {
         self.asking = None;
+        self.throttled = 0;
         let Some(state) = state else { return self.end(Ending::OutsideAnyGroup, now) };
         let to_come = match self.transition {
             Transition::Launching => is_waiting_to_launch(state),
             Transition::Terminating { expected } => is_waiting_to_terminate(state, expected),
         };
         if to_come {
-            self.not_yet(now);
+            self.not_yet(desk, now);
         } else if state.starts_with("Terminat") {
             self.end(Ending::Expired(state.to_owned()), now);
         } else {
@@ -365,8 +373,8 @@ impl Hook {
         }
     }
 
-    fn not_yet(&mut self, now: Uptime) {
-        self.state = State::NotYet(now + NOT_YET);
+    fn not_yet(&mut self, desk: &mut Desk, now: Uptime) {
+        self.state = State::NotYet(now + desk.spread(NOT_YET));
     }
 
     fn end(&mut self, ending: Ending, now: Uptime) {
@@ -435,7 +443,7 @@ impl Hook {
                 self.answer_by = Some(now + ANSWER);
             }
         } else if self.heartbeat_due().is_some_and(|at| at <= now) {
-            self.heartbeats.sent(now);
+            self.heartbeats.sent(desk, now);
             desk.order(Effect::RecordHeartbeat(hook));
         }
     }

@@ -15,16 +15,28 @@ pub struct Backoff {
 /// For neighbours on this machine (metadata, engine): they come up during a boot, so they are asked often.
 pub const NEAR: Backoff = Backoff { first: Duration::from_millis(100), cap: Duration::from_secs(1) };
 
-/// For services that a whole fleet asks at the same time.
+/// For services that are far away.
 pub const FAR: Backoff = Backoff { first: Duration::from_millis(500), cap: Duration::from_secs(20) };
 
+/// For a service that says that it has too many callers: most of a fleet heard the same at the same moment. Wide enough that a
+/// thousand do not come back as a second wave (tests/traces/quotas.rs).
+pub const THROTTLED: Backoff = Backoff { first: Duration::from_secs(3), cap: Duration::from_secs(20) };
+
 impl Backoff {
-    /// The wait after `attempts` failed attempts: between half of the doubled wait and the whole, so that a fleet that
-    /// failed together does not come back together.
+    /// The wait after `attempts` failed attempts: between half of the doubled wait and the whole, so that two who failed
+    /// together do not come back together.
     pub fn after(self, attempts: u32, rng: &mut fastrand::Rng) -> Duration {
+        self.whole(attempts).mul_f64(0.5 + rng.f64() / 2.0)
+    }
+
+    /// The same, anywhere within the doubled wait: those who failed together come back evenly spread.
+    pub fn within(self, attempts: u32, rng: &mut fastrand::Rng) -> Duration {
+        self.whole(attempts).mul_f64(rng.f64())
+    }
+
+    fn whole(self, attempts: u32) -> Duration {
         let doublings = attempts.saturating_sub(1).min(20);
-        let whole = self.first.saturating_mul(1 << doublings).min(self.cap);
-        whole.mul_f64(0.5 + rng.f64() / 2.0)
+        self.first.saturating_mul(1 << doublings).min(self.cap)
     }
 }
 
@@ -39,6 +51,22 @@ mod tests {
             let wait = FAR.after(attempt, &mut rng);
             let whole = FAR.first.saturating_mul(1 << (attempt - 1).min(20)).min(FAR.cap);
             assert!(wait >= whole / 2 && wait <= whole, "attempt {attempt}: {wait:?} of {whole:?}");
+        }
+    }
+
+    #[test]
+    fn those_who_are_throttled_come_back_all_over_the_doubled_wait() {
+        let mut rng = fastrand::Rng::with_seed(7);
+        for (attempt, whole) in [(1, 3.0), (2, 6.0), (3, 12.0), (4, 20.0), (40, 20.0)] {
+            let waits: Vec<f64> = (0..100).map(|_| THROTTLED.within(attempt, &mut rng).as_secs_f64()).collect();
+            for fifth in 0..5 {
+                let (from, to) = (whole * f64::from(fifth) / 5.0, whole * f64::from(fifth + 1) / 5.0);
+                assert!(
+                    waits.iter().any(|wait| (from..to).contains(wait)),
+                    "attempt {attempt}: none from {from} to {to}"
+                );
+            }
+            assert!(waits.iter().all(|wait| *wait < whole), "attempt {attempt}");
         }
     }
 

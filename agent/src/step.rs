@@ -10,7 +10,7 @@
 use crate::clock::Uptime;
 use crate::desk::Desk;
 use crate::effect::{Effect, Ticket};
-use crate::fault::Fault;
+use crate::fault::{Class, Fault};
 use crate::retry::Backoff;
 use crate::view::{StepView, WaitView};
 
@@ -104,7 +104,11 @@ impl<T> Step<T> {
     pub fn retry(&mut self, fault: &Fault, desk: &mut Desk, now: Uptime) {
         self.fault = Some(fault.reason.clone());
         self.pause(now);
-        self.state = State::Waiting(now + desk.wait(self.backoff, self.attempts));
+        let wait = match fault.class {
+            Class::Throttled => desk.stand_back(self.attempts),
+            _ => desk.wait(self.backoff, self.attempts),
+        };
+        self.state = State::Waiting(now + wait);
     }
 
     /// It will not be tried again, and its fault stays for people to see.
@@ -198,7 +202,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::fault::Class;
     use crate::retry::NEAR;
 
     fn at(seconds: u64) -> Uptime {

@@ -24,11 +24,11 @@ async fn call(aws: &Aws) -> Result<Value, AwsError> {
 #[tokio::test]
 async fn every_refusal_has_its_class() {
     for (status, code, class) in [
-        (400, "ThrottlingException", Class::Transient),
-        (400, "com.amazon.coral.availability#ThrottlingException", Class::Transient),
+        (400, "ThrottlingException", Class::Throttled),
+        (400, "com.amazon.coral.availability#ThrottlingException", Class::Throttled),
         (400, "ExpiredTokenException", Class::Transient),
         (500, "Whatever", Class::Transient),
-        (429, "", Class::Transient),
+        (429, "", Class::Throttled),
         (400, "AccessDeniedException", Class::Denied),
         (400, "UnrecognizedClientException", Class::Denied),
         (403, "InvalidSignatureException", Class::Denied),
@@ -149,7 +149,7 @@ async fn what_goes_wrong_has_its_class_in_both_protocols() {
     let world = World::start().await;
     let aws = world.aws().await;
     for (fault, class) in [
-        (Fault::Throttle, Class::Transient),
+        (Fault::Throttle, Class::Throttled),
         (Fault::ExpiredToken, Class::Transient),
         (Fault::AccessDenied, Class::Denied),
         (Fault::Status(503), Class::Transient),

@@ -28,9 +28,13 @@ async fn with(hooks: &[(&str, Transition)]) -> World {
 }
 
 async fn find(world: &World, names: [Option<&str>; 3]) -> Event {
-    let [group, launch_hook, terminate_hook] = names.map(|name| name.map(str::to_owned));
     let edge = edge(world, &Delivery::new(&world.run_dir())).await;
-    edge.perform(Effect::FindGroup { group, launch_hook, terminate_hook }).await
+    edge.perform(find_group(names)).await
+}
+
+fn find_group(names: [Option<&str>; 3]) -> Effect {
+    let [group, launch_hook, terminate_hook] = names.map(|name| name.map(str::to_owned));
+    Effect::FindGroup { group, launch_hook, terminate_hook }
 }
 
 async fn found(world: &World, names: [Option<&str>; 3]) -> Membership {
@@ -111,7 +115,26 @@ async fn a_named_launch_hook_needs_no_leave_to_list_the_hooks() {
     let Event::Failed(Job::FindGroup, fault) = find(&world, [None, Some("launch"), None]).await else {
         panic!("another attempt may tell the termination hook")
     };
-    assert_eq!(fault.class, Class::Transient);
+    assert_eq!(fault.class, Class::Throttled);
+}
+
+#[tokio::test]
+async fn a_group_that_was_told_is_not_asked_for_again_when_its_hooks_are_throttled() {
+    let world = with(&[("boot", Transition::Launching)]).await;
+    let edge = edge(&world, &Delivery::new(&world.run_dir())).await;
+    world.fault(DESCRIBE_HOOKS, Fault::Throttle).times(2);
+    for _ in 0..2 {
+        let Event::Failed(Job::FindGroup, fault) = edge.perform(find_group([None; 3])).await else {
+            panic!("throttled")
+        };
+        assert_eq!(fault.class, Class::Throttled);
+    }
+    let Event::GroupFound(Some(found)) = edge.perform(find_group([None; 3])).await else { panic!("not found") };
+    assert_eq!((found.launch_hook, found.state.as_deref()), (of_the_group("boot"), Some("Pending:Wait")));
+    assert_eq!((world.journal.count(DESCRIBE_INSTANCES), world.journal.count(DESCRIBE_HOOKS)), (1, 3));
+    // What was found may be another the next time, as when the instance is called from its pool.
+    edge.perform(find_group([None; 3])).await;
+    assert_eq!(world.journal.count(DESCRIBE_INSTANCES), 2);
 }
 
 #[tokio::test]

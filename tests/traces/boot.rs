@@ -107,7 +107,7 @@ fn a_network_that_comes_up_thirty_seconds_late_is_survived() {
 #[test]
 fn transient_faults_are_tried_again_and_permanent_ones_fail_at_once() {
     let throttled = Sim::new("image=r.test/a:1 port=80 secrets=prod/api")
-        .fails(Job::FetchSecrets, 3, Class::Transient, "throttled")
+        .fails(Job::FetchSecrets, 3, Class::Throttled, "throttled")
         .run(secs(60));
     assert_eq!((throttled.view().status, throttled.count(Job::FetchSecrets)), (Status::Ok, 4));
 

@@ -31,13 +31,13 @@ fn an_idle_instance_leaves_in_settle_and_a_few_seconds() {
     let life = Sim::new(LINE).sees(secs(30), target(TargetState::Terminated)).run(secs(600));
     assert_eq!(life.outcome(), Some(Outcome::Done));
     expect![[r#"
-        52.491   drain   > StopContainer c0ffee within 30s
-        52.991   drain   ContainerStopped
-        52.991   drain   > CompleteHook web/leave CONTINUE
-        53.041   drain   HookCompleted
-        53.041   drain   > SayLastWords drained after 23 s (the group takes the instance away); termination hook: completed CONTINUE
-        53.042   drain   LastWordsSaid
-        53.042   gone    > Exit 0
+        52.451   drain   > StopContainer c0ffee within 30s
+        52.951   drain   ContainerStopped
+        52.951   drain   > CompleteHook web/leave CONTINUE
+        53.001   drain   HookCompleted
+        53.001   drain   > SayLastWords drained after 23 s (the group takes the instance away); termination hook: completed CONTINUE
+        53.002   drain   LastWordsSaid
+        53.002   gone    > Exit 0
     "#]].assert_eq(&after(&life, "StopContainer"));
 }
 
@@ -101,7 +101,7 @@ fn heartbeats_go_on_all_along() {
         .holds(secs(0), 1)
         .sees(secs(30), target(TargetState::Terminated))
         .run(secs(600));
-    assert!((11..=13).contains(&life.count(Job::RecordHeartbeat)), "{}", life.count(Job::RecordHeartbeat));
+    assert!((11..=15).contains(&life.count(Job::RecordHeartbeat)), "{}", life.count(Job::RecordHeartbeat));
 }
 
 /// systemd kills what has not asked again when the time that it asked for is over.

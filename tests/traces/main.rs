@@ -13,5 +13,6 @@ mod hook;
 mod life;
 mod pool;
 mod promises;
+mod quotas;
 mod reaction;
 mod serve;

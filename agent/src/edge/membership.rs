@@ -16,24 +16,42 @@ pub struct Named {
     pub terminate_hook: Option<String>,
 }
 
+/// The group of an instance, and the lifecycle state if the group was asked.
+#[derive(Clone, Debug)]
+pub struct Place {
+    group: String,
+    state: Option<String>,
+}
+
 /// Finds the group and its hooks, none outside any group. A config that names all three costs no call.
+pub async fn find(aws: &Aws, instance_id: &str, named: Named) -> Result<Option<Membership>, Fault> {
+    match place(aws, instance_id, &named).await? {
+        Some(place) => hooks(aws, place, named).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Finds the group, none outside any group.
+pub async fn place(aws: &Aws, instance_id: &str, named: &Named) -> Result<Option<Place>, Fault> {
+    if let Some(group) = named.group.clone() {
+        return Ok(Some(Place { group, state: None }));
+    }
+    let found = autoscaling::describe_instance(aws, instance_id).await?;
+    Ok(found.map(|instance| Place { group: instance.group, state: Some(instance.lifecycle_state) }))
+}
+
+/// Finds the group's hooks.
 ///
 /// Several launch hooks are a fault: the boot waits to complete one of them. Several termination hooks are told in the log and
 /// none is taken: the boot does not need one, and a drain without it ends when the hook's time does.
-pub async fn find(aws: &Aws, instance_id: &str, named: Named) -> Result<Option<Membership>, Fault> {
-    let (group, state) = match named.group {
-        Some(group) => (group, None),
-        None => match autoscaling::describe_instance(aws, instance_id).await? {
-            Some(instance) => (instance.group, Some(instance.lifecycle_state)),
-            None => return Ok(None),
-        },
-    };
+pub async fn hooks(aws: &Aws, place: Place, named: Named) -> Result<Membership, Fault> {
+    let Place { group, state } = place;
     let hooks = match (&named.launch_hook, &named.terminate_hook) {
         (Some(_), Some(_)) => Vec::new(),
         (launch_hook, _) => match autoscaling::hooks(aws, &group).await {
             Ok(hooks) => hooks,
             // Whoever named the launch hook may not have allowed this call, and has what the boot needs.
-            Err(error) if launch_hook.is_some() && error.class() != Class::Transient => {
+            Err(error) if launch_hook.is_some() && !error.class().is_transient() => {
                 tracing::warn!(%error, "the termination hook is not known: name it with lifecycle.terminate_hook");
                 Vec::new()
             }
@@ -54,7 +72,7 @@ pub async fn find(aws: &Aws, instance_id: &str, named: Named) -> Result<Option<M
             );
             None
         });
-    Ok(Some(Membership { group, launch_hook, terminate_hook, state }))
+    Ok(Membership { group, launch_hook, terminate_hook, state })
 }
 
 /// The hook of that name, else the only one of that transition; two of several if nothing says which.

@@ -20,7 +20,7 @@ use crate::edge::ecr::{self, LoginError, RegistryCredentials};
 use crate::edge::endpoint::BindError;
 use crate::edge::engine::{Engine, EngineError, Mounted};
 use crate::edge::imds::{Imds, ImdsError};
-use crate::edge::membership::{self, Named};
+use crate::edge::membership::{self, Named, Place};
 use crate::edge::metadata_block::{BlockError, MetadataBlock};
 use crate::edge::probe::probe;
 use crate::edge::secret::Secret;
@@ -28,7 +28,7 @@ use crate::edge::secrets::{self, SecretsError};
 use crate::edge::sources::Sources;
 use crate::edge::systemd;
 use crate::effect::{ContainerId, Creation, Effect, FoundContainer, Job};
-use crate::event::Event;
+use crate::event::{Event, Membership};
 use crate::fault::{Class, Fault};
 
 /// All neighbours, and what only the edge may hold.
@@ -47,6 +47,8 @@ pub struct Edge {
     instance_id: Mutex<String>,
     secrets: Mutex<BTreeMap<String, Secret>>,
     login: Mutex<Option<Arc<RegistryCredentials>>>,
+    /// The group, while its hooks are still to be told.
+    place: Mutex<Option<Place>>,
 }
 
 /// What the composition root hands to the edge.
@@ -108,6 +110,7 @@ impl Edge {
             instance_id: Mutex::default(),
             secrets: Mutex::default(),
             login: Mutex::default(),
+            place: Mutex::default(),
         }
     }
 
@@ -204,7 +207,7 @@ impl Edge {
             }
             Effect::FindGroup { group, launch_hook, terminate_hook } => {
                 let named = Named { group, launch_hook, terminate_hook };
-                Event::GroupFound(membership::find(&self.aws, &self.instance_id(), named).await?)
+                Event::GroupFound(self.membership(named).await?)
             }
             Effect::RecordHeartbeat(hook) => {
                 match autoscaling::heartbeat(&self.aws, &hook, &self.instance_id()).await? {
@@ -313,6 +316,22 @@ impl Edge {
             self.delivery.write(&config.container_name(), config.secrets_as, &values)?;
         }
         Ok(())
+    }
+
+    /// What a fleet that is throttled was told once, it does not ask for again: else most of the answers that there are would be
+    /// to the first of two calls, and wasted.
+    async fn membership(&self, named: Named) -> Result<Option<Membership>, Fault> {
+        let told = hold(&self.place).take();
+        let place = match told {
+            Some(place) => Some(place),
+            None => membership::place(&self.aws, &self.instance_id(), &named).await?,
+        };
+        let Some(place) = place else { return Ok(None) };
+        let found = membership::hooks(&self.aws, place.clone(), named).await;
+        if found.as_ref().is_err_and(Fault::is_transient) {
+            *hold(&self.place) = Some(place);
+        }
+        found.map(Some)
     }
 
     fn instance_id(&self) -> String {

@@ -24,10 +24,11 @@ pub struct SecretsError {
 }
 
 impl SecretsError {
-    /// What to do about it: one fault that does not pass by itself decides.
+    /// What to do about it: one fault that does not pass by itself decides, then one that asks for patience.
     pub fn class(&self) -> Class {
         let permanent = self.faults.iter().find(|fault| !fault.is_transient());
-        permanent.map_or(Class::Transient, |fault| fault.class)
+        let throttled = || self.faults.iter().find(|fault| fault.class == Class::Throttled);
+        permanent.or_else(throttled).map_or(Class::Transient, |fault| fault.class)
     }
 
     fn unless_empty(faults: Vec<Fault>) -> Result<(), Self> {

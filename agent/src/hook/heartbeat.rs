@@ -1,13 +1,14 @@
 //! The heartbeats of one hook: when its timer is restarted, so that it does not run out while somebody is there.
 //!
-//! The first comes a quarter of the timeout after the group was first asked for: the timer has run for a while, since the
-//! instance was launched or since an agent that was killed last restarted it. Every other comes after a half; one that failed is
-//! tried again before that.
+//! The first comes a quarter of the timeout after the group was first asked for, at the latest: the timer has run for a while,
+//! since the instance was launched or since an agent that was killed last restarted it. Every other comes after a half, at the
+//! latest; one that failed is tried again before that. A group that was launched together does not send its heartbeats together.
 
 use std::time::Duration;
 
 use crate::clock::Uptime;
 use crate::desk::Desk;
+use crate::fault::{Class, Fault};
 use crate::retry::FAR;
 
 /// Between two heartbeats when the hook's timeout is not known; AWS allows no timeout below 30 s.
@@ -37,9 +38,9 @@ impl Heartbeats {
     }
 
     /// The hook is known.
-    pub(super) fn begin(&mut self, now: Uptime) {
-        let since = self.since.unwrap_or(now);
-        self.next = Some(if self.inherited { now } else { since + self.interval() / 2 });
+    pub(super) fn begin(&mut self, desk: &mut Desk, now: Uptime) {
+        let (since, quarter) = (self.since.unwrap_or(now), self.interval() / 4);
+        self.next = Some(if self.inherited { now } else { since + quarter + desk.some_of(quarter) });
     }
 
     /// An agent before this one was here: the next is due at once.
@@ -50,8 +51,8 @@ impl Heartbeats {
     }
 
     /// One was sent.
-    pub(super) fn sent(&mut self, now: Uptime) {
-        self.next = Some(now + self.interval());
+    pub(super) fn sent(&mut self, desk: &mut Desk, now: Uptime) {
+        self.next = Some(now + desk.spread(self.interval()));
     }
 
     /// It was recorded.
@@ -61,10 +62,13 @@ impl Heartbeats {
     }
 
     /// It may not have been recorded: tried again after a wait, as far as that is sooner than the next.
-    pub(super) fn failed(&mut self, desk: &mut Desk, now: Uptime) {
+    pub(super) fn failed(&mut self, fault: &Fault, desk: &mut Desk, now: Uptime) {
         self.failures = self.failures.saturating_add(1);
-        let again = now + desk.wait(FAR, self.failures);
-        self.next = self.next.map(|next| next.min(again));
+        let wait = match fault.class {
+            Class::Throttled => desk.stand_back(self.failures).min(self.interval() / 4),
+            _ => desk.wait(FAR, self.failures),
+        };
+        self.next = self.next.map(|next| next.min(now + wait));
     }
 
     /// When the next is due; none before the hook is known.

@@ -140,10 +140,25 @@ impl AwsError {
     }
 }
 
-/// Throttling, and what passes by itself (the codes that botocore retries), and credentials that will be renewed.
-const TRANSIENT: &[&str] = &[
+/// Too many callers (the codes that botocore takes for throttling).
+const THROTTLED: &[&str] = &[
     "BandwidthLimitExceeded",
     "EC2ThrottledException",
+    "LimitExceededException",
+    "PriorRequestNotComplete",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "SlowDown",
+    "ThrottledException",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+];
+
+/// What passes by itself (the other codes that botocore retries), and credentials that will be renewed.
+const TRANSIENT: &[&str] = &[
     "ExpiredToken",
     "ExpiredTokenException",
     "InternalError",
@@ -151,23 +166,12 @@ const TRANSIENT: &[&str] = &[
     "InternalServerError",
     "InternalServiceError",
     "InternalServiceErrorException",
-    "LimitExceededException",
-    "PriorRequestNotComplete",
-    "ProvisionedThroughputExceededException",
-    "RequestLimitExceeded",
-    "RequestThrottled",
-    "RequestThrottledException",
     "RequestTimeout",
     "RequestTimeoutException",
     "ResourceContention",
     "ServerException",
     "ServiceUnavailable",
     "ServiceUnavailableException",
-    "SlowDown",
-    "ThrottledException",
-    "Throttling",
-    "ThrottlingException",
-    "TooManyRequestsException",
     "TransactionInProgressException",
 ];
 
@@ -193,7 +197,9 @@ const DENIED: &[&str] = &[
 
 fn class_of(status: StatusCode, code: &str) -> Class {
     let code = code.strip_suffix("Fault").unwrap_or(code);
-    if TRANSIENT.contains(&code) || status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+    if THROTTLED.contains(&code) || status == StatusCode::TOO_MANY_REQUESTS {
+        Class::Throttled
+    } else if TRANSIENT.contains(&code) || status.is_server_error() {
         Class::Transient
     } else if DENIED.contains(&code) || status == StatusCode::FORBIDDEN || status == StatusCode::UNAUTHORIZED {
         Class::Denied

@@ -236,7 +236,8 @@ pub(super) fn start(status: Option<u16>, prose: &str) -> Class {
 pub(super) fn registry(status: Option<u16>, prose: &str) -> Class {
     // ECR's words for a token that is older than 12 hours.
     const EXPIRED: &str = "authorization token has expired";
-    const TRANSIENT: [&str; 4] = ["toomanyrequests", "too many requests", "request has expired", "no such host"];
+    const THROTTLED: [&str; 2] = ["toomanyrequests", "too many requests"];
+    const TRANSIENT: [&str; 2] = ["request has expired", "no such host"];
     const MISCONFIGURED: [&str; 2] = ["server gave http response to https client", "invalid reference format"];
     const DENIED: [&str; 7] = [
         "denied",
@@ -259,6 +260,8 @@ pub(super) fn registry(status: Option<u16>, prose: &str) -> Class {
     let says = |words: &[&str]| words.iter().any(|words| prose.contains(words));
     if prose.contains(EXPIRED) {
         Class::Expired
+    } else if says(&THROTTLED) {
+        Class::Throttled
     } else if says(&TRANSIENT) {
         Class::Transient
     } else if says(&MISCONFIGURED) {
@@ -306,7 +309,7 @@ mod tests {
             (None, "denied: Your authorization token has expired. Reauthenticate and try again.", Class::Expired),
             (None, "unauthorized: authentication required", Class::Denied),
             (None, "unexpected status from HEAD request to https://host/v2/: 403 Forbidden", Class::Denied),
-            (None, "toomanyrequests: You have reached your pull rate limit", Class::Transient),
+            (None, "toomanyrequests: You have reached your pull rate limit", Class::Throttled),
             (None, "filesystem layer verification failed for digest sha256:aa", Class::Transient),
             (None, "unexpected EOF", Class::Transient),
             (None, "received unexpected HTTP status: 503 Service Unavailable", Class::Transient),

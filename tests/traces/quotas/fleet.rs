@@ -1,0 +1,356 @@
+//! A group of instances in one virtual clock: each the real machine, all of them asking one account.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use berth::clock::Uptime;
+use berth::config::Config;
+use berth::effect::{Effect, HookResult, Job, Ticket};
+use berth::event::{Event, Hook, Membership};
+use berth::fault::{Class, Fault};
+use berth::identity::TargetState;
+use berth::machine::Machine;
+use berth::view::Status;
+
+use super::account::{Account, Api};
+use crate::sim::{DIGEST, config, identity, ms, running, target};
+
+/// The secrets of two services, a tag, ECR.
+const LINE: &str = "image=123456789012.dkr.ecr.us-east-2.amazonaws.com/api:v1 port=8080 health=/health \
+                    secrets=prod/api,prod/jwt secret.KEY=ssm:/prod/key";
+
+/// Layers of the image.
+const LAYERS: usize = 3;
+
+/// A group whose instances all began at the same moment.
+pub(crate) struct Fleet {
+    /// What they ask.
+    pub(crate) account: Account,
+    instances: Vec<Instance>,
+    config: Arc<Config>,
+    now: Duration,
+    /// What is to come: when, in which order, and to whom.
+    coming: BinaryHeap<Reverse<(Duration, u64, usize, Coming)>>,
+    answers: BTreeMap<u64, Event>,
+    sequence: u64,
+    rng: fastrand::Rng,
+    /// How long a pull takes at least.
+    pull: Duration,
+    heartbeat_timeout: Duration,
+    /// When the group takes all of them away.
+    leaves: Option<Duration>,
+    /// How long the load balancer holds them after that, before their termination hooks are active.
+    deregistration: Duration,
+    /// Whether nothing is left to chance: every answer takes as long as any other.
+    in_step: bool,
+    /// How many have done what they are watched for.
+    over: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Coming {
+    /// The answer to this ticket.
+    Answer(Ticket),
+    /// A wake-up, if the machine still wants it.
+    Wake,
+}
+
+struct Instance {
+    machine: Machine,
+    /// When it is next woken.
+    wake: Option<Duration>,
+    running: BTreeMap<Ticket, Job>,
+    pulled: bool,
+    /// Whether it knows its group.
+    placed: bool,
+    /// When it was ready.
+    ready: Option<Duration>,
+    /// Until when its launch hook waits, if it does.
+    launch_hook: Option<Duration>,
+    /// Hooks that were completed: when.
+    completed: Vec<Duration>,
+    expired: bool,
+    gone: Option<Duration>,
+}
+
+impl Fleet {
+    /// So many instances, each with a chance of its own.
+    pub(crate) fn new(instances: usize) -> Self {
+        Self::seeded(instances, |index| index)
+    }
+
+    /// So many that have one chance: none waits for another time than the others.
+    pub(crate) fn in_step(instances: usize) -> Self {
+        Self { in_step: true, ..Self::seeded(instances, |_| 1) }
+    }
+
+    fn seeded(instances: usize, seed: impl Fn(u64) -> u64) -> Self {
+        let heartbeat_timeout = Duration::from_secs(600);
+        let instance = |index| Instance {
+            machine: Machine::new(seed(index), Uptime::ZERO),
+            wake: None,
+            running: BTreeMap::new(),
+            pulled: false,
+            placed: false,
+            ready: None,
+            launch_hook: None,
+            completed: Vec::new(),
+            expired: false,
+            gone: None,
+        };
+        Self {
+            account: Account::default(),
+            instances: (0..instances as u64).map(instance).collect(),
+            config: Arc::new(config(LINE)),
+            now: Duration::ZERO,
+            coming: BinaryHeap::new(),
+            answers: BTreeMap::new(),
+            sequence: 0,
+            rng: fastrand::Rng::with_seed(1),
+            pull: Duration::from_secs(3),
+            heartbeat_timeout,
+            leaves: None,
+            deregistration: Duration::from_secs(60),
+            in_step: false,
+            over: 0,
+        }
+    }
+
+    /// A pull takes that long, and the hooks wait for this long between two heartbeats. The config names them, so that all know
+    /// them at the same moment.
+    pub(crate) fn pulls(mut self, pull: Duration, heartbeat_timeout: Duration) -> Self {
+        (self.pull, self.heartbeat_timeout) = (pull, heartbeat_timeout);
+        let beat = heartbeat_timeout.as_secs() / 2;
+        self.config = Arc::new(config(&format!(
+            "{LINE} lifecycle.group=web lifecycle.launch_hook=launch lifecycle.terminate_hook=leave lifecycle.heartbeat={beat}s"
+        )));
+        self
+    }
+
+    /// The group takes all of them away at that moment.
+    pub(crate) fn leaves(mut self, at: Duration) -> Self {
+        self.leaves = Some(at);
+        self
+    }
+
+    /// Lives until every instance is in service, or gone if the group takes them away, at the most until that moment.
+    pub(crate) fn run(mut self, limit: Duration) -> Self {
+        if self.sequence == 0 {
+            for index in 0..self.instances.len() {
+                self.instances[index].launch_hook = Some(self.heartbeat_timeout);
+                self.settle(index);
+            }
+        }
+        while self.over < self.instances.len() && self.coming.peek().is_some_and(|Reverse((at, ..))| *at <= limit) {
+            let Some(Reverse((at, sequence, index, coming))) = self.coming.pop() else { break };
+            self.now = at;
+            let event = match coming {
+                Coming::Answer(ticket) => {
+                    let answer = self.answers.remove(&sequence);
+                    let asked = self.instances[index].running.remove(&ticket);
+                    let Some((answer, _)) = answer.zip(asked) else { continue };
+                    answer
+                }
+                Coming::Wake if self.instances[index].wake != Some(at) => continue,
+                Coming::Wake => Event::Woke,
+            };
+            self.instances[index].machine.on(&event, Uptime(at));
+            self.settle(index);
+        }
+        self
+    }
+
+    /// How many are, or have been, ready.
+    pub(crate) fn ready(&self) -> usize {
+        self.instances.iter().filter(|one| one.ready.is_some()).count()
+    }
+
+    /// The moment at which it ended.
+    pub(crate) fn now(&self) -> Duration {
+        self.now
+    }
+
+    /// When the last one became ready.
+    pub(crate) fn last_ready(&self) -> Duration {
+        self.instances.iter().filter_map(|one| one.ready).max().unwrap_or_default()
+    }
+
+    /// How many completed this many hooks, each before its time was over.
+    pub(crate) fn completed(&self, hooks: usize) -> usize {
+        self.instances.iter().filter(|one| one.completed.len() == hooks && !one.expired).count()
+    }
+
+    /// When the last one was gone, if all are.
+    pub(crate) fn last_gone(&self) -> Option<Duration> {
+        let gone: Option<Vec<Duration>> = self.instances.iter().map(|one| one.gone).collect();
+        gone?.into_iter().max()
+    }
+
+    /// Takes what the machine ordered, and sees when it wants to be woken.
+    fn settle(&mut self, index: usize) {
+        while let Some((ticket, effect)) = self.instances[index].machine.next_effect() {
+            match &effect {
+                Effect::Cancel(other) => drop(self.instances[index].running.remove(other)),
+                Effect::Exit(_) => {
+                    self.over += usize::from(self.leaves.is_some());
+                    let instance = &mut self.instances[index];
+                    (instance.gone, instance.wake) = (Some(self.now), None);
+                    return instance.running.clear();
+                }
+                _ => {
+                    let Some(job) = effect.job() else { continue };
+                    self.instances[index].running.insert(ticket, job);
+                    if let Some((after, event)) = self.answer(index, &effect) {
+                        let sequence = self.comes(self.now + after, index, Coming::Answer(ticket));
+                        self.answers.insert(sequence, event);
+                    }
+                }
+            }
+        }
+        let instance = &mut self.instances[index];
+        if instance.machine.status() == Status::Ok {
+            instance.ready.get_or_insert(self.now);
+        }
+        let wake = instance.machine.next_wake().map(|wake| wake.0.max(self.now));
+        if std::mem::replace(&mut instance.wake, wake) != wake
+            && let Some(wake) = wake
+        {
+            self.comes(wake, index, Coming::Wake);
+        }
+    }
+
+    fn comes(&mut self, at: Duration, index: usize, what: Coming) -> u64 {
+        self.sequence += 1;
+        self.coming.push(Reverse((at, self.sequence, index, what)));
+        self.sequence
+    }
+
+    /// Some calls; all must be answered.
+    fn ask(&mut self, index: usize, job: Job, calls: &[Api], answer: Event) -> Option<(Duration, Event)> {
+        let mut answered = true;
+        for api in calls {
+            answered &= self.account.call(*api, index, self.now);
+        }
+        let refused = || Event::Failed(job, Fault::new(Class::Throttled, "Rate exceeded"));
+        Some((self.within(20, 120), if answered { answer } else { refused() }))
+    }
+
+    fn within(&mut self, least: u64, most: u64) -> Duration {
+        ms(if self.in_step { least } else { self.rng.u64(least..most) })
+    }
+
+    fn answer(&mut self, index: usize, effect: &Effect) -> Option<(Duration, Event)> {
+        let local = |this: &mut Self, event| Some((this.within(1, 20), event));
+        match effect {
+            Effect::Identify => local(self, Event::Identified(Arc::new(identity()))),
+            Effect::ReadConfig => {
+                let config = self.config.clone();
+                local(self, Event::ConfigRead(config))
+            }
+            Effect::Listen(_) => local(self, Event::Listening),
+            Effect::FetchSecrets(_) => {
+                self.ask(index, Job::FetchSecrets, &[Api::Secrets, Api::Parameters], Event::SecretsFetched)
+            }
+            Effect::LoginRegistry(_) => self.ask(index, Job::LoginRegistry, &[Api::Token], Event::RegistryLoggedIn),
+            Effect::PingEngine => local(self, Event::EngineAnswered),
+            Effect::FindContainers { .. } => local(self, Event::ContainersFound(Vec::new())),
+            Effect::ResolveDigest(image) => {
+                let found = Event::DigestResolved(image.at(DIGEST.to_owned()));
+                self.ask(index, Job::ResolveDigest, &[Api::Manifest], found)
+            }
+            Effect::InspectImage(_) => {
+                let facts = self.instances[index].pulled.then(berth::effect::ImageFacts::default);
+                local(self, Event::ImageInspected(facts))
+            }
+            Effect::PullImage { .. } => {
+                let calls = [&[Api::Manifest][..], &[Api::Layer; LAYERS]].concat();
+                let (after, event) = self.ask(index, Job::PullImage, &calls, Event::ImagePulled)?;
+                let pulled = event == Event::ImagePulled;
+                self.instances[index].pulled |= pulled;
+                Some((if pulled { self.pull + self.within(0, 1_000) } else { after }, event))
+            }
+            Effect::CreateContainer(_) => local(self, Event::ContainerCreated(running().id)),
+            Effect::StartContainer { .. } => {
+                Some((self.within(150, 300), Event::ContainerStarted(Box::new(running()))))
+            }
+            Effect::WatchContainer(_) => None,
+            Effect::ProbeApp { .. } => local(self, Event::ProbePassed),
+            Effect::StopContainer { .. } => Some((self.within(100, 900), Event::ContainerStopped)),
+            Effect::RemoveContainer { .. } => local(self, Event::ContainerRemoved),
+            Effect::FindGroup { .. } => {
+                let hook = |name: &str| Some(Hook { name: name.to_owned(), timeout: Some(self.heartbeat_timeout) });
+                let found = Event::GroupFound(Some(Membership {
+                    group: "web".to_owned(),
+                    launch_hook: hook("launch"),
+                    terminate_hook: hook("leave"),
+                    state: Some("Pending:Wait".to_owned()),
+                }));
+                // One after the other; what was told once is not asked for again.
+                if !self.instances[index].placed {
+                    let (after, first) = self.ask(index, Job::FindGroup, &[Api::Group], found.clone())?;
+                    if first != found {
+                        return Some((after, first));
+                    }
+                    self.instances[index].placed = true;
+                }
+                self.ask(index, Job::FindGroup, &[Api::Group], found)
+            }
+            Effect::RecordHeartbeat(_) => {
+                let answer = self.ask(index, Job::RecordHeartbeat, &[Api::Group], Event::HeartbeatRecorded)?;
+                let (now, again) = (self.now, self.now + self.heartbeat_timeout);
+                let instance = &mut self.instances[index];
+                if answer.1 == Event::HeartbeatRecorded {
+                    instance.expired |= instance.launch_hook.is_some_and(|until| until < now);
+                    instance.launch_hook = instance.launch_hook.map(|_| again);
+                }
+                Some(answer)
+            }
+            Effect::CompleteHook { hook, result } => self.complete(index, &hook.hook, *result),
+            Effect::DescribeInstance => {
+                let state = if self.is_active("leave") { "Terminating:Wait" } else { "Terminating" };
+                let told = Event::InstanceDescribed(Some(state.to_owned()));
+                self.ask(index, Job::DescribeInstance, &[Api::Group], told)
+            }
+            Effect::WatchMetadata => {
+                let leaves = self.leaves.is_some_and(|at| at <= self.now);
+                let state = if leaves { TargetState::Terminated } else { TargetState::InService };
+                local(self, Event::MetadataSeen(target(state)))
+            }
+            Effect::CountConnections(_) => local(self, Event::ConnectionsCounted(0)),
+            Effect::ExtendStop(_) => local(self, Event::StopExtended),
+            Effect::SayLastWords(_) => local(self, Event::LastWordsSaid),
+            other => panic!("nobody expected {other}"),
+        }
+    }
+
+    fn complete(&mut self, index: usize, hook: &str, result: HookResult) -> Option<(Duration, Event)> {
+        assert_eq!(result, HookResult::Continue, "{index}: {hook}");
+        if !self.is_active(hook) {
+            return self.ask(index, Job::CompleteHook, &[Api::Group], Event::HookNotActive(Job::CompleteHook));
+        }
+        let answer = self.ask(index, Job::CompleteHook, &[Api::Group], Event::HookCompleted)?;
+        if answer.1 == Event::HookCompleted {
+            let (now, until) = (self.now, self.until(hook, index));
+            let instance = &mut self.instances[index];
+            instance.expired |= until.is_none_or(|until| until < now);
+            instance.launch_hook = None;
+            instance.completed.push(now);
+            self.over += usize::from(self.leaves.is_none());
+        }
+        Some(answer)
+    }
+
+    fn is_active(&self, hook: &str) -> bool {
+        hook == "launch" || self.leaves.is_some_and(|at| at + self.deregistration <= self.now)
+    }
+
+    /// Until when a hook waits.
+    fn until(&self, hook: &str, index: usize) -> Option<Duration> {
+        match hook {
+            "launch" => self.instances[index].launch_hook,
+            _ => Some(self.leaves? + self.deregistration + self.heartbeat_timeout),
+        }
+    }
+}
