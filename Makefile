@@ -1,8 +1,9 @@
 # Each target sets up what it needs, then does it. The work is in tests/ and in cargo.
-.PHONY: help demo sandbox test sim check bench dist clean
+.PHONY: help demo sandbox test sim soak check bench dist clean
 .DEFAULT_GOAL := help
 
 SEEDS ?= 100000
+REQUESTS ?= 1000000
 TARGET := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 BINARY := target/$(TARGET)/release/berth
 
@@ -25,6 +26,12 @@ test: ## every test, with a real engine, a real registry and moto
 sim: ## whole lives in virtual time with seeded faults: SEEDS=n lives, or SEED=n to replay one
 	@tests/install build
 	SIM_SEEDS=$(SEEDS) SIM_SEED=$(SEED) cargo test --locked --profile sim -p berth --test traces life::seeds -- --exact --nocapture
+
+soak: ## a fleet under load while instances, agents, engines and apps go: REQUESTS=n, SEED=n for another order
+	@tests/install build engine world
+	cargo build --locked --release -p berth
+	SOAK_REQUESTS=$(REQUESTS) SOAK_SEED=$(SEED) BERTH_BIN=$$PWD/$(BINARY) \
+		cargo test --locked --profile sim -p berth --test fleet soak:: -- --nocapture
 
 check: ## formatting, lints, scripts, units; every failure is listed
 	@tests/install build lint

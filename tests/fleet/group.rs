@@ -1,5 +1,6 @@
 //! An Auto Scaling group that replaces its instances one by one: surge 1, unavailable 0.
 
+use std::net::SocketAddr;
 use std::time::{Duration, UNIX_EPOCH};
 
 use berth_kit::clock::wall;
@@ -10,7 +11,7 @@ use crate::load_balancer::{LoadBalancer, Reuse, Slot};
 use crate::{BERTH, SOON, until};
 
 /// How an instance is told to leave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum How {
     /// The group takes it away, with a termination hook.
     Hook,
@@ -35,11 +36,15 @@ pub(crate) struct Group {
     _shop: World,
 }
 
-struct Instance {
-    world: World,
-    agent: Agent,
-    slot: Slot,
+/// One instance behind the balancer.
+pub(crate) struct Instance {
+    /// Its agent.
+    pub(crate) agent: Agent,
+    /// Its place at the balancer.
+    pub(crate) slot: Slot,
     end: Option<End>,
+    /// What is around it. The last to go: it removes what the agent made.
+    pub(crate) world: World,
 }
 
 struct End {
@@ -84,40 +89,13 @@ impl Group {
             self.image, world.name, self.words
         ));
         let agent = world.launcher(BERTH.as_ref()).listen((app.ip(), 0)).start().await;
-        agent.ready_within(SOON).await;
-        world.autoscaling.wait_for_state("InService", SOON).await;
-        let slot = self.balancer.register(app, agent.endpoint().await).await;
-        self.serving.push(Instance { world, agent, slot, end: None });
+        self.serving.push(Instance::register(world, agent, app, &self.balancer).await);
     }
 
     /// The one that was there first leaves: the exit code of its agent.
     pub(crate) async fn terminate_oldest(&mut self, how: How) -> i32 {
         let mut old = self.serving.remove(0);
-        let Instance { world, agent, slot, .. } = &old;
-        match how {
-            How::Hook => world.autoscaling.terminate(),
-            How::Signal => agent.signal("TERM"),
-            How::SignalAndHook => {
-                agent.signal("TERM");
-                world.autoscaling.terminate();
-            }
-            How::Spot => world.imds.spot_interruption("terminate", wall() + Duration::from_secs(60)),
-        }
-        until("/ready 503", async || agent.http("/ready").await.status == 503).await;
-        let unready = now();
-        // Only now do the hooks of a termination hold the instance up: the group let the balancer let go first.
-        self.balancer.sees_down(slot).await;
-        match how {
-            How::Hook | How::SignalAndHook => world.autoscaling.enter_wait(),
-            How::Signal => {}
-            How::Spot => {
-                world.autoscaling.terminate();
-                world.autoscaling.enter_wait();
-            }
-        }
-        self.balancer.deregister(slot).await;
-        let code = agent.exit_within(SOON).await;
-        old.end = Some(End { unready, code });
+        let code = old.leave(how, &self.balancer).await;
         self.gone.push(old);
         code
     }
@@ -133,6 +111,44 @@ impl Group {
 }
 
 impl Instance {
+    /// Booted: once it is ready and its launch hook is completed, it is registered.
+    pub(crate) async fn register(world: World, agent: Agent, app: SocketAddr, balancer: &LoadBalancer) -> Self {
+        agent.ready_within(SOON).await;
+        world.autoscaling.wait_for_state("InService", SOON).await;
+        let slot = balancer.register(app, agent.endpoint().await).await;
+        Self { agent, slot, end: None, world }
+    }
+
+    /// It leaves: the exit code of its agent.
+    pub(crate) async fn leave(&mut self, how: How, balancer: &LoadBalancer) -> i32 {
+        let Self { world, agent, slot, .. } = self;
+        match how {
+            How::Hook => world.autoscaling.terminate(),
+            How::Signal => agent.signal("TERM"),
+            How::SignalAndHook => {
+                agent.signal("TERM");
+                world.autoscaling.terminate();
+            }
+            How::Spot => world.imds.spot_interruption("terminate", wall() + Duration::from_secs(60)),
+        }
+        until("/ready 503", async || agent.http("/ready").await.status == 503).await;
+        let unready = now();
+        // Only now do the hooks of a termination hold the instance up: the group let the balancer let go first.
+        balancer.sees_down(slot).await;
+        match how {
+            How::Hook | How::SignalAndHook => world.autoscaling.enter_wait(),
+            How::Signal => {}
+            How::Spot => {
+                world.autoscaling.terminate();
+                world.autoscaling.enter_wait();
+            }
+        }
+        balancer.deregister(slot).await;
+        let code = agent.exit_within(SOON).await;
+        self.end = Some(End { unready, code });
+        code
+    }
+
     /// When the app stopped, in seconds of the day.
     async fn stopped(&self) -> f64 {
         let state = &self.world.engine.inspect(&self.world.container()).await.expect("the container is there")["State"];
@@ -140,7 +156,7 @@ impl Instance {
     }
 
     /// Asserts that the 503 came first, then the stop of the app, then the hook; each once, and in time.
-    async fn left_in_order(&self, how: How) {
+    pub(crate) async fn left_in_order(&self, how: How) {
         let Self { world, agent, end, .. } = self;
         let End { unready, code } = end.as_ref().expect("it ended");
         assert_eq!(*code, 0, "{}", agent.log_text());

@@ -9,9 +9,10 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use berth_kit::WebSocket;
+use berth_kit::clock::wall;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -20,8 +21,6 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 /// For one answer, or one WebSocket; none lasts longer than eight seconds.
 const ANSWER: Duration = Duration::from_secs(20);
-/// A load that nobody ends ends by itself.
-const LONGEST: Duration = Duration::from_secs(240);
 /// A client on a kept connection makes a new one after so many requests, as they all do one day.
 const KEPT: usize = 200;
 
@@ -66,10 +65,27 @@ pub(crate) struct Tally {
 /// A request that was lost.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
-    at: Duration,
+    /// After the clients began.
+    pub(crate) at: Duration,
     /// Whose.
     pub(crate) kind: Kind,
-    reason: String,
+    /// What the client saw.
+    pub(crate) reason: String,
+    /// The client's port, by which the balancer knows the request; 0 if it was not connected.
+    pub(crate) port: u16,
+    /// When it was begun.
+    pub(crate) begun: Moment,
+    /// When it had failed.
+    pub(crate) failed: Moment,
+}
+
+/// Milliseconds since 1970: the clock that clients, balancer and whoever disturbs an instance share.
+pub(crate) type Moment = u64;
+
+/// This moment.
+pub(crate) fn moment() -> Moment {
+    let since = wall().duration_since(UNIX_EPOCH).expect("after 1970");
+    Moment::try_from(since.as_millis()).expect("before the end of time")
 }
 
 impl Tally {
@@ -83,7 +99,7 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (total, failed, took) = (self.total(), self.failures.len(), self.took.as_secs_f64());
         write!(f, "{total} requests ({:?}), {failed} failed, {took:.1} s", self.sent)?;
-        for Failure { at, kind, reason } in self.failures.iter().take(40) {
+        for Failure { at, kind, reason, .. } in self.failures.iter().take(40) {
             write!(f, "\n{:>8.3} {kind:?}: {reason}", at.as_secs_f64())?;
         }
         Ok(())
@@ -98,13 +114,13 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Lets the clients begin.
-    pub(crate) fn start(target: SocketAddr, clients: Clients) -> Self {
+    /// Lets the clients begin. They end by themselves after `longest`, should nobody end them.
+    pub(crate) fn start(target: SocketAddr, clients: Clients, longest: Duration) -> Self {
         let (tally, stop) = (Arc::<Mutex<Tally>>::default(), watch::Sender::new(false));
         let (counted, stopped) = (Arc::clone(&tally), stop.subscribe());
         let work = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(all(target, clients, &counted, &stopped));
+            runtime.block_on(all(target, clients, longest, &counted, &stopped));
         };
         let thread = thread::Builder::new().name("clients".into()).spawn(work).expect("a thread");
         Self { tally, stop, thread }
@@ -129,12 +145,19 @@ impl Load {
     }
 }
 
-async fn all(target: SocketAddr, wanted: Clients, tally: &Arc<Mutex<Tally>>, stopped: &watch::Receiver<bool>) {
+async fn all(
+    target: SocketAddr,
+    wanted: Clients,
+    longest: Duration,
+    tally: &Arc<Mutex<Tally>>,
+    stopped: &watch::Receiver<bool>,
+) {
     let began = Instant::now();
     let mut clients = JoinSet::new();
     for &(kind, count, every) in wanted {
         for _ in 0..count {
-            let client = Client { target, kind, every, began, tally: Arc::clone(tally), stopped: stopped.clone() };
+            let (tally, stopped) = (Arc::clone(tally), stopped.clone());
+            let client = Client { target, kind, every, longest, began, tally, stopped };
             clients.spawn(client.work());
         }
     }
@@ -146,6 +169,7 @@ struct Client {
     target: SocketAddr,
     kind: Kind,
     every: Duration,
+    longest: Duration,
     began: Instant,
     tally: Arc<Mutex<Tally>>,
     stopped: watch::Receiver<bool>,
@@ -158,33 +182,34 @@ impl Client {
         let mut kept: Option<(BufReader<TcpStream>, usize)> = None;
         loop {
             pace.tick().await;
-            if *self.stopped.borrow() || self.began.elapsed() > LONGEST {
+            if *self.stopped.borrow() || self.began.elapsed() > self.longest {
                 return;
             }
             *self.tally.lock().unwrap().sent.entry(self.kind).or_default() += 1;
             let (connection, uses) = kept.take().map_or((None, 0), |(connection, uses)| (Some(connection), uses));
-            match timeout(ANSWER, self.once(connection)).await {
+            let (begun, mut port) = (moment(), 0);
+            match timeout(ANSWER, self.once(connection, &mut port)).await {
                 Ok(Ok(Some(connection))) if self.kind == Kind::Kept && uses < KEPT => {
                     kept = Some((connection, uses + 1));
                 }
                 Ok(Ok(_)) => {}
-                Ok(Err(reason)) => self.fail(reason),
-                Err(_) => self.fail(format!("not over within {ANSWER:?}")),
+                Ok(Err(reason)) => self.fail(reason, begun, port),
+                Err(_) => self.fail(format!("not over within {ANSWER:?}"), begun, port),
             }
         }
     }
 
-    fn fail(&self, reason: String) {
-        let failure = Failure { at: self.began.elapsed(), kind: self.kind, reason };
+    fn fail(&self, reason: String, begun: Moment, port: u16) {
+        let failure = Failure { at: self.began.elapsed(), kind: self.kind, reason, port, begun, failed: moment() };
         self.tally.lock().unwrap().failures.push(failure);
     }
 
-    /// The connection, if it can be kept.
-    async fn once(&self, kept: Option<BufReader<TcpStream>>) -> Result<Option<BufReader<TcpStream>>, String> {
-        if self.kind == Kind::WebSocket {
-            web_socket(self.target, Duration::from_millis(fastrand::u64(3_000..8_000))).await?;
-            return Ok(None);
-        }
+    /// The connection, if it can be kept; `port` becomes the client's.
+    async fn once(
+        &self,
+        kept: Option<BufReader<TcpStream>>,
+        port: &mut u16,
+    ) -> Result<Option<BufReader<TcpStream>>, String> {
         let mut connection = match kept {
             Some(connection) => connection,
             None => {
@@ -193,6 +218,11 @@ impl Client {
                 BufReader::new(stream)
             }
         };
+        *port = connection.get_ref().local_addr().map_err(told)?.port();
+        if self.kind == Kind::WebSocket {
+            web_socket(connection.into_inner(), Duration::from_millis(fastrand::u64(3_000..8_000))).await?;
+            return Ok(None);
+        }
         match self.kind {
             Kind::New => ask(&mut connection, "/", "close").await?,
             Kind::Slow => {
@@ -239,8 +269,8 @@ async fn head(connection: &mut BufReader<TcpStream>) -> Result<(String, BTreeMap
 }
 
 /// A WebSocket that its client ends after some time: until then every message comes back.
-async fn web_socket(target: SocketAddr, long: Duration) -> Result<(), String> {
-    let mut socket = WebSocket::open(target).await.map_err(told)?;
+async fn web_socket(stream: TcpStream, long: Duration) -> Result<(), String> {
+    let mut socket = WebSocket::over(stream).await.map_err(told)?;
     let opened = Instant::now();
     let after = |error: std::io::Error| format!("after {:.1} s: {error}", opened.elapsed().as_secs_f64());
     let mut pace = interval(Duration::from_millis(250));

@@ -6,7 +6,8 @@
 //! account, is the target taken out: HAProxy keeps one idle connection to a target that is down for as long as it lives,
 //! which whoever deregisters a target closes, and an agent cannot tell from one with a request on its way.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
+use crate::load::Moment;
 use crate::until;
 
 /// Room for the targets of one test, those that are gone included.
@@ -29,7 +31,8 @@ pub(crate) struct LoadBalancer {
     pub(crate) address: SocketAddr,
     process: Child,
     directory: TempDir,
-    used: usize,
+    /// The places that no target has.
+    free: RefCell<Vec<String>>,
 }
 
 /// What becomes of a connection to a target when its request is over.
@@ -41,9 +44,22 @@ pub(crate) enum Reuse {
     Never,
 }
 
-/// One target.
+/// One target: the name of its place.
 #[derive(Clone, Debug)]
-pub(crate) struct Slot(String);
+pub(crate) struct Slot(pub(crate) String);
+
+/// What the balancer told of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// When it was over.
+    pub(crate) at: Moment,
+    /// Whose it was.
+    pub(crate) client: u16,
+    /// The target that it was sent to.
+    pub(crate) target: String,
+    /// How it ended: the status that the client was given, and the state that its end has in chapter 8.5 of HAProxy's manual.
+    pub(crate) end: String,
+}
 
 impl LoadBalancer {
     /// Starts one without targets.
@@ -63,7 +79,8 @@ impl LoadBalancer {
             .stderr(log)
             .spawn()
             .expect("haproxy, of the Debian package of that name: run `tests/install world`");
-        let mut balancer = Self { address, process, directory, used: 0 };
+        let free = (1..=SLOTS).rev().map(|number| format!("t{number}")).collect::<Vec<_>>().into();
+        let mut balancer = Self { address, process, directory, free };
         until("HAProxy answers", async || {
             let ended = balancer.process.try_wait().expect("a child");
             assert!(ended.is_none(), "HAProxy ended: {}", balancer.log_text());
@@ -75,24 +92,37 @@ impl LoadBalancer {
 
     /// One more target: the app's address, and the port on which its agent is asked whether it is ready. Waits until the
     /// balancer has asked and sends it requests.
-    pub(crate) async fn register(&mut self, app: SocketAddr, agent: SocketAddr) -> Slot {
-        assert_eq!(app.ip(), agent.ip(), "app and agent are one instance");
-        self.used += 1;
-        let slot = Slot(format!("t{}", self.used));
+    pub(crate) async fn register(&self, app: SocketAddr, agent: SocketAddr) -> Slot {
+        let slot = Slot(self.free.borrow_mut().pop().expect("a place for a target"));
         self.command(&format!("set server fleet/{} addr {} port {}", slot.0, app.ip(), app.port())).await;
-        self.command(&format!("set server fleet/{} check-port {}", slot.0, agent.port())).await;
+        self.command(&format!("set server fleet/{} check-addr {} port {}", slot.0, agent.ip(), agent.port())).await;
         self.command(&format!("set server fleet/{} state ready", slot.0)).await;
+        self.sees_up(&slot).await;
+        slot
+    }
+
+    /// Waits until the balancer has asked a target, was told that it is ready, and sends it requests.
+    pub(crate) async fn sees_up(&self, slot: &Slot) {
         until("the target is up", async || {
-            let row = self.row(&slot).await;
+            let row = self.row(slot).await;
             row["status"] == "UP" && row["check_status"] == "L7OK"
         })
         .await;
-        slot
+    }
+
+    /// Whether the balancer sends a target no more requests.
+    pub(crate) async fn is_down(&self, slot: &Slot) -> bool {
+        self.row(slot).await["status"] == "DOWN"
+    }
+
+    /// Whether the last time that the balancer asked a target it had no answer.
+    pub(crate) async fn misses(&self, slot: &Slot) -> bool {
+        self.row(slot).await["check_status"] != "L7OK"
     }
 
     /// Waits until the balancer sends a target no more requests.
     pub(crate) async fn sees_down(&self, slot: &Slot) {
-        until("the target is down", async || self.row(slot).await["status"] == "DOWN").await;
+        until("the target is down", async || self.is_down(slot).await).await;
     }
 
     /// Takes a target out that is down, once no request is left there.
@@ -101,10 +131,24 @@ impl LoadBalancer {
         self.command(&format!("set server fleet/{} state maint", slot.0)).await;
         // A new address is what closes the idle connections to the old one.
         self.command(&format!("set server fleet/{} addr 127.0.0.1 port 1", slot.0)).await;
+        self.free.borrow_mut().push(slot.0.clone());
     }
 
-    /// What went wrong, in its own words: it logs nothing else.
+    /// What it told of the requests of these clients.
+    pub(crate) fn told_of(&self, clients: &BTreeSet<u16>) -> Vec<Told> {
+        self.log().lines().filter_map(told).filter(|told| clients.contains(&told.client)).collect()
+    }
+
+    /// What went wrong, in its own words.
     pub(crate) fn log_text(&self) -> String {
+        let log = self.log();
+        log.lines()
+            .filter(|line| told(line).is_none_or(|told| !told.end.ends_with("--")))
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    fn log(&self) -> String {
         fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 
@@ -138,6 +182,14 @@ impl Drop for LoadBalancer {
     }
 }
 
+/// A line of its log, see the format there.
+fn told(line: &str) -> Option<Told> {
+    let mut words = line.split_whitespace();
+    let (at, client) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    let (target, status, state) = (words.next()?.to_owned(), words.next()?, words.next()?);
+    Some(Told { at, client, target, end: format!("{status} {state}") })
+}
+
 /// Health checks 500 ms apart, two of which take a target out, one puts it back. A target that answers no check within a second
 /// is not there.
 fn config_text(address: SocketAddr, reuse: Reuse, admin: &std::path::Path) -> String {
@@ -156,8 +208,7 @@ fn config_text(address: SocketAddr, reuse: Reuse, admin: &std::path::Path) -> St
 defaults
     mode http
     log global
-    option httplog
-    option dontlog-normal
+    log-format \"%[date(0,ms)] %cp %s %ST %ts %Tc/%Tr/%Ta %{{+Q}}r\"
     retries 0
     timeout connect {second}
     timeout check {second}

@@ -11,15 +11,21 @@ use load::{BUSY, Kind, Load, QUIET};
 use load_balancer::Reuse;
 use tokio::sync::Mutex;
 
+mod blame;
 mod group;
+mod host;
 mod load;
 mod load_balancer;
+mod soak;
 
 /// The shipped binary.
 const BERTH: &str = env!("CARGO_BIN_EXE_berth");
 
 /// For a boot or a drain to end: far longer than it takes, on a machine that is busy with other tests.
 const SOON: Duration = Duration::from_secs(120);
+
+/// A load that nobody ends ends by itself.
+const LONGEST: Duration = Duration::from_secs(240);
 
 /// Requests that each of these runs makes, at least.
 const ENOUGH: usize = 50_000;
@@ -52,7 +58,7 @@ async fn spot_takes_all_three_away_and_no_request_is_lost() {
 async fn sigterm_and_the_group_at_once_end_one_and_no_request_is_lost() {
     let _alone = ALONE.lock().await;
     let mut group = Group::start(Reuse::Shared, DRAIN).await;
-    let load = Load::start(group.balancer.address, BUSY);
+    let load = Load::start(group.balancer.address, BUSY, LONGEST);
     until("the load is there", async || load.total() > 2_000).await;
     group.replace_oldest(How::SignalAndHook).await;
     let tally = load.finish();
@@ -64,7 +70,7 @@ async fn sigterm_and_the_group_at_once_end_one_and_no_request_is_lost() {
 async fn without_a_drain_requests_of_every_kind_are_lost() {
     let _alone = ALONE.lock().await;
     let mut group = Group::start(Reuse::Shared, NO_DRAIN).await;
-    let load = Load::start(group.balancer.address, BUSY);
+    let load = Load::start(group.balancer.address, BUSY, LONGEST);
     until("the load is there", async || load.total() > 2_000).await;
     assert_eq!(load.failed(), 0, "it is well before");
     group.launch().await;
@@ -83,7 +89,7 @@ async fn an_instance_with_few_requests_loses_none_because_it_settles() {
     let _alone = ALONE.lock().await;
     for (words, lost) in [("drain.settle=3s drain.idle=0s", false), ("drain.settle=0s drain.idle=0s", true)] {
         let mut group = Group::start(Reuse::Never, words).await;
-        let load = Load::start(group.balancer.address, QUIET);
+        let load = Load::start(group.balancer.address, QUIET, LONGEST);
         until("the load is there", async || load.total() > 20).await;
         assert_eq!(group.terminate_oldest(How::Hook).await, 0);
         let (tally, settled) = (load.finish(), group.settled().await);
@@ -97,7 +103,7 @@ async fn an_instance_with_few_requests_loses_none_because_it_settles() {
 async fn no_request_is_lost(how: How) {
     let _alone = ALONE.lock().await;
     let mut group = Group::start(Reuse::Shared, DRAIN).await;
-    let load = Load::start(group.balancer.address, BUSY);
+    let load = Load::start(group.balancer.address, BUSY, LONGEST);
     until("the load is there", async || load.total() > 2_000).await;
     group.replace_all(how).await;
     report(&format!("{how:?}"), format!("all three are replaced after {} requests", load.total()));
@@ -109,7 +115,7 @@ async fn no_request_is_lost(how: How) {
 }
 
 #[expect(clippy::print_stderr, reason = "the figures, for who asks for them with --nocapture")]
-fn report(what: &str, figures: String) {
+pub(crate) fn report(what: &str, figures: String) {
     eprintln!("fleet: {what}: {figures}");
 }
 

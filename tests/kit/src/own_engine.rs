@@ -6,6 +6,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -29,8 +30,8 @@ pub struct OwnEngine {
 }
 
 enum Network {
-    /// The bridge of this name, the machine's network otherwise.
-    Bridge(String),
+    /// The bridge of this name with this address, the machine's network otherwise.
+    Bridge(String, Ipv4Addr),
     /// This network namespace.
     Namespace(String),
 }
@@ -47,8 +48,9 @@ impl OwnEngine {
         let (mark, net, host) = (fastrand::u32(..), fastrand::u8(..), fastrand::u8(..) & 0xf0);
         let bridge = format!("bo{mark:x}");
         run(&format!("ip link add {bridge} type bridge"));
-        let own = Self::with(Network::Bridge(bridge.clone()));
-        run(&format!("ip addr add 198.19.{net}.{}/28 dev {bridge}", host + 1));
+        let address = Ipv4Addr::new(198, 19, net, host + 1);
+        let own = Self::with(Network::Bridge(bridge.clone(), address));
+        run(&format!("ip addr add {address}/28 dev {bridge}"));
         run(&format!("ip link set {bridge} up"));
         Some(own)
     }
@@ -111,13 +113,41 @@ impl OwnEngine {
         }
     }
 
+    /// Kills it as a crash would. Its containerd dies with it; what runs goes on under `live-restore`, and no longer otherwise.
+    ///
+    /// # Panics
+    /// If the containerd does not end within a minute.
+    pub async fn kill9(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+        // One that waits for somebody to hear of its end would be taken for one that runs.
+        let pid_file = self.path("exec/containerd/containerd.pid");
+        let ended = async {
+            while std::fs::read_to_string(&pid_file).is_ok_and(|pid| !is_over(&pid)) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        assert!(tokio::time::timeout(START, ended).await.is_ok(), "its containerd lives on");
+        let _ = std::fs::remove_file(&pid_file);
+    }
+
+    /// The address that it gives to its first container, none in a network namespace.
+    pub fn first_address(&self) -> Option<Ipv4Addr> {
+        match &self.network {
+            Network::Bridge(_, address) => Some(Ipv4Addr::from_bits(address.to_bits() + 1)),
+            Network::Namespace(_) => None,
+        }
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.state.path().join(name)
     }
 
     fn daemon(&self) -> Command {
         let mut dockerd = match &self.network {
-            Network::Bridge(bridge) => {
+            Network::Bridge(bridge, _) => {
                 let mut dockerd = Command::new("dockerd");
                 dockerd.args(["--bridge", bridge, "--iptables=false", "--ip-masq=false"]);
                 dockerd
@@ -147,10 +177,16 @@ impl Drop for OwnEngine {
         let left =
             "awk -v below=\"$0/\" 'index($2, below) == 1 { print $2 }' /proc/mounts | sort -r | xargs -r umount -l";
         let _ = Command::new("sh").args([OsString::from("-c"), left.into()]).arg(self.state.path()).status();
-        if let Network::Bridge(bridge) = &self.network {
+        if let Network::Bridge(bridge, _) = &self.network {
             let _ = Command::new("ip").args(["link", "del", bridge]).status();
         }
     }
+}
+
+/// Whether a process is no more, or is a zombie (proc_pid_stat(5)).
+fn is_over(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['Z', 'X']))
 }
 
 /// Runs a line, which must succeed.

@@ -21,7 +21,14 @@ impl WebSocket {
     /// # Errors
     /// If nothing listens, or what listens proves no WebSocket.
     pub async fn open(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(address).await?;
+        Self::over(TcpStream::connect(address).await?).await
+    }
+
+    /// Shakes hands over a connection that is there.
+    ///
+    /// # Errors
+    /// If what listens proves no WebSocket.
+    pub async fn over(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         let mut connection = BufReader::new(stream);
         // Key and proof are the example of section 1.3.
