@@ -295,7 +295,7 @@ async fn a_call_that_fails_for_many_is_told_once() {
     let world = world_of_two().await;
     world.fault("secretsmanager", Fault::Throttle);
     let error = fetch(&world.aws().await, two(SecretsAs::Env)).await.unwrap_err();
-    assert_eq!(error.class(), Class::Transient);
+    assert_eq!(error.class(), Class::Throttled);
     assert_eq!(
         error.to_string(),
         "one, two: secretsmanager:BatchGetSecretValue failed with 400 Bad Request ThrottlingException: Rate exceeded"

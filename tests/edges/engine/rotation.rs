@@ -143,7 +143,7 @@ async fn a_value_that_cannot_be_fetched_changes_nothing() {
     put(&life.world, "2", "2");
     life.world.fault("secretsmanager", Fault::Throttle).always();
     let Event::Failed(Job::CheckSecrets, fault) = life.check().await else { panic!("it was fetched") };
-    assert_eq!(fault.class, Class::Transient);
+    assert_eq!(fault.class, Class::Throttled);
     life.world.faults.clear();
     life.signal(&life.edge).await;
     life.says_often(2).await;
