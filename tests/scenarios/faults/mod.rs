@@ -41,6 +41,8 @@ async fn waits(world: &World, agent: &Agent, step: &str, words: &[&str]) {
 /// These words are told wherever a fault is told, in a reason that begins so.
 async fn told(world: &World, agent: &Agent, status: &str, begin: &str, words: &[&str]) {
     let says = |text: &str| words.iter().all(|word| text.contains(word));
+    // As JSON, so its quotes are escaped.
+    let log = || agent.log_text().replace("\\\"", "\"");
     let mut seen = (String::new(), String::new());
     let looks = async {
         loop {
@@ -51,7 +53,7 @@ async fn told(world: &World, agent: &Agent, status: &str, begin: &str, words: &[
             if ready.status == 503 && answer["status"] == status && reason.starts_with(begin) && says(reason) {
                 seen.1 = out(&berth(world, &["status"]).await);
                 let head = seen.1.split("\n\n").next().unwrap_or_default();
-                if head.starts_with(&format!("{status} · ")) && head.contains(begin) && says(head) {
+                if head.starts_with(&format!("{status} · ")) && head.contains(begin) && says(head) && says(&log()) {
                     return;
                 }
             }
@@ -59,9 +61,8 @@ async fn told(world: &World, agent: &Agent, status: &str, begin: &str, words: &[
         }
     };
     let looked = tokio::time::timeout(LATE, looks).await;
-    let log = agent.log_text().replace("\\\"", "\"");
-    assert!(looked.is_ok(), "{begin:?} and {words:?} are not told with {status}:\n{}\n{}\n{log}", seen.0, seen.1);
-    assert!(says(&log), "{words:?} are not in the log:\n{log}");
+    let (ready, screen) = seen;
+    assert!(looked.is_ok(), "{begin:?} and {words:?} are not told with {status}:\n{ready}\n{screen}\n{}", log());
 }
 
 /// These words are told, and the boot ends with this code, the launch hook abandoned once, and last words on the console.

@@ -64,6 +64,16 @@ async fn a_hanging_or_stalled_call_is_not_answered_while_others_are() {
 }
 
 #[tokio::test]
+async fn a_hanging_call_is_answered_when_the_script_ends() {
+    let world = World::start().await;
+    world.fault("imds PUT token", Fault::Hang).always();
+    let mut hanging = std::pin::pin!(token(&world));
+    assert!(tokio::time::timeout(Duration::from_millis(200), &mut hanging).await.is_err());
+    world.faults.clear();
+    tokio::time::timeout(Duration::from_secs(5), hanging).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_delayed_call_is_answered_later() {
     let world = World::start().await;
     world.fault("imds PUT token", Fault::Delay(Duration::from_millis(200)));

@@ -94,11 +94,21 @@ async fn the_target_state_follows_the_group() {
 }
 
 #[tokio::test]
-async fn a_network_that_comes_up_late_refuses_connections_until_then() {
+async fn a_network_that_comes_up_late_or_goes_away_refuses_connections_meanwhile() {
     let world = World::builder().imds_closed().start().await;
     let address = world.imds.endpoint().strip_prefix("http://").unwrap().parse().unwrap();
     let refused = over_tcp(address, request("GET", "/")).await.unwrap_err();
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    world.imds.start_listening();
+    token(&world).await;
+    world.imds.stop_listening();
+    let closed = async || over_tcp(address, request("GET", "/")).await.is_err();
+    let waits = async {
+        while !closed().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), waits).await.unwrap();
     world.imds.start_listening();
     token(&world).await;
 }
