@@ -47,21 +47,32 @@ async fn a_running_container_is_found_with_all_that_adopting_it_takes() {
 }
 
 #[tokio::test]
-async fn whoever_holds_the_name_is_found_and_told() {
+async fn of_those_who_hold_the_name_only_berth_s_is_found() {
     let mut bench = Bench::new().await;
     let image = bench.busybox(&[SLEEP]).await;
     let creation = bench.creation(&image, |_| {}).await;
     let name = creation.config.container_name();
     bench.and_remove(format!("DELETE /containers/{name}?force=1"));
-    let options = CreateContainerOptions { name: Some(name.clone()), ..Default::default() };
-    let body = ContainerCreateBody { image: Some(creation.image.to_string()), ..Default::default() };
-    bench.docker.create_container(Some(options), body).await.unwrap();
+    for of_another_instance in [true, false] {
+        let options = CreateContainerOptions { name: Some(name.clone()), ..Default::default() };
+        let labels = of_another_instance.then(|| [("berth.instance".to_owned(), "i-another".to_owned())].into());
+        let body = ContainerCreateBody { image: Some(creation.image.to_string()), labels, ..Default::default() };
+        let id = bench.docker.create_container(Some(options), body).await.unwrap().id;
 
-    let found = bench.engine.find_containers(&name, &identity().instance_id).await.unwrap();
-    let holder = found.iter().find(|container| container.name == name).unwrap();
-    assert_eq!((&holder.fingerprint, &holder.image), (&None, &None));
-    let error = bench.engine.create(&creation, Mounted::Nothing).await.unwrap_err();
-    assert!(matches!(&error, EngineError::NameTaken(taken) if *taken == name), "{error}");
+        let found = bench.engine.find_containers(&name, &identity().instance_id).await.unwrap();
+        let holder = found.iter().find(|container| container.name == name);
+        let error = bench.engine.create(&creation, Mounted::Nothing).await.unwrap_err();
+        if of_another_instance {
+            let holder = holder.expect("it is removed for its name");
+            assert_eq!((&holder.fingerprint, &holder.image), (&None, &None));
+            assert!(matches!(&error, EngineError::NameTaken(taken) if *taken == name), "{error}");
+            bench.engine.remove(&holder.id).await.unwrap();
+        } else {
+            assert!(holder.is_none(), "it is nobody's here");
+            assert!(matches!(&error, EngineError::NotOurs { id: told, .. } if id.starts_with(told)), "{error}");
+            assert_eq!(error.class(), Class::Broken);
+        }
+    }
 }
 
 #[tokio::test]
