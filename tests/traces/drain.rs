@@ -1,6 +1,6 @@
 //! The way out: in which order, how long, and what comes first when several things want the instance to leave.
 
-use berth::effect::Job;
+use berth::effect::{FoundContainer, Job};
 use berth::event::{Event, Signal};
 use berth::exit::Outcome;
 use berth::fault::Class;
@@ -280,12 +280,26 @@ fn sigterm_and_the_group_at_once_are_one_drain_and_one_completion() {
 
 /// An agent was killed during a drain, and its container runs.
 fn killed_mid_drain(line: &str) -> Sim {
+    killed_beside(line, survivor(&config(line)))
+}
+
+/// An agent was killed during a drain, and left this container.
+fn killed_beside(line: &str, container: FoundContainer) -> Sim {
     let mut leaving = identity();
     leaving.target_state = Some(TargetState::Terminated);
     Sim::new(line)
         .answer(Job::Identify, ms(10), Event::Identified(leaving.into()))
-        .answer(Job::FindContainers, ms(5), Event::ContainersFound(vec![survivor(&config(line))]))
+        .answer(Job::FindContainers, ms(5), Event::ContainersFound(vec![container]))
         .sees(secs(0), target(TargetState::Terminated))
+}
+
+#[test]
+fn an_agent_killed_after_the_stop_takes_the_secrets_away_and_waits_for_nobody() {
+    let life = killed_beside(LINE, FoundContainer { running: None, ..survivor(&config(LINE)) }).run(secs(600));
+    assert_eq!((life.outcome(), life.completions.len()), (Some(Outcome::Done), 1), "{}", life.trace());
+    assert!(after(&life, "> StopContainer").starts_with("0."), "{}", life.trace());
+    let another_s = FoundContainer { running: None, fingerprint: None, ..survivor(&config(LINE)) };
+    assert_eq!(killed_beside(LINE, another_s).run(secs(600)).count(Job::StopContainer), 0);
 }
 
 #[test]

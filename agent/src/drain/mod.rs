@@ -158,7 +158,9 @@ impl Drain {
                     self.hook.inherit(desk, now);
                 }
                 self.running = found.iter().find_map(|one| one.running.clone());
-                self.to_stop.extend(found.iter().filter(|one| one.running.is_some()).map(|one| one.id.clone()));
+                // With one of ours that has stopped already, what was killed before it took the secrets away is made good.
+                let to_stop = found.iter().filter(|one| one.running.is_some() || one.fingerprint.is_some());
+                self.to_stop.extend(to_stop.map(|one| one.id.clone()));
                 self.settle(desk, now);
             }
             // Not to know what runs is not to know that nothing runs.
