@@ -10,6 +10,7 @@ mod bake;
 mod boot;
 mod commands;
 mod config;
+mod crash;
 mod doctor;
 mod drain;
 mod engine;

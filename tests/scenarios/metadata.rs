@@ -30,19 +30,20 @@ impl Filter {
     }
 
     fn of_last(&self) -> usize {
-        all().iter().filter(|(_, rule)| rule.contains(self.0.last().unwrap())).count()
+        rules().iter().filter(|(_, rule)| rule.contains(self.0.last().unwrap())).count()
     }
 }
 
 impl Drop for Filter {
     fn drop(&mut self) {
-        for (command, rule) in all().iter().filter(|(_, rule)| self.0.iter().any(|id| rule.contains(id))) {
+        for (command, rule) in rules().iter().filter(|(_, rule)| self.0.iter().any(|id| rule.contains(id))) {
             filter(command, &format!("-D {rule}"));
         }
     }
 }
 
-fn all() -> Vec<(&'static str, String)> {
+/// Every rule of the table raw, and of which command.
+pub(crate) fn rules() -> Vec<(&'static str, String)> {
     let of = |command| {
         let listed = filter(command, "-S PREROUTING");
         listed.lines().filter_map(|line| Some((command, line.strip_prefix("-A ")?.to_owned()))).collect::<Vec<_>>()
@@ -50,7 +51,7 @@ fn all() -> Vec<(&'static str, String)> {
     ["iptables", "ip6tables"].into_iter().flat_map(of).collect()
 }
 
-fn filter(command: &str, words: &str) -> String {
+pub(crate) fn filter(command: &str, words: &str) -> String {
     let ran = Command::new(command).args(["-w", "5", "-t", "raw"]).args(words.split(' ')).output().expect(command);
     assert!(ran.status.success(), "{command} {words}: {}", String::from_utf8_lossy(&ran.stderr));
     String::from_utf8_lossy(&ran.stdout).into_owned()
@@ -71,7 +72,7 @@ async fn the_rules_last_as_long_as_their_container_whatever_becomes_of_the_agent
     agent.kill9().await;
     assert_eq!(filter_of.of_last(), 2);
     let id = filter_of.0.last().unwrap().clone();
-    let (command, rule) = all().into_iter().find(|(_, rule)| rule.contains(&id)).unwrap();
+    let (command, rule) = rules().into_iter().find(|(_, rule)| rule.contains(&id)).unwrap();
     filter(command, &format!("-D {rule}"));
     let agent = launch(&["imds=block"]).start().await;
     agent.ready_within(SOON).await;

@@ -230,10 +230,12 @@ async fn a_second_sigterm_means_now() {
 
 /// Seconds between two moments of less than a day, as the engine and the log write them: `2026-11-21T03:38:41.123456789Z`.
 fn between(earlier: &Value, later: &Value) -> f64 {
-    let of_day = |moment: &Value| {
-        let (_, time) = moment.as_str().and_then(|text| text.split_once('T')).expect("a moment");
-        let figures = time.trim_end_matches('Z').split(':').map(|part| part.parse::<f64>().expect("a figure"));
-        figures.fold(0.0, |sum, figure| sum * 60.0 + figure)
-    };
     (of_day(later) - of_day(earlier)).rem_euclid(86_400.0)
+}
+
+/// Seconds since midnight.
+pub(crate) fn of_day(moment: &Value) -> f64 {
+    let (_, time) = moment.as_str().and_then(|text| text.split_once('T')).expect("a moment");
+    let figures = time.trim_end_matches('Z').split(':').map(|part| part.parse::<f64>().expect("a figure"));
+    figures.fold(0.0, |sum, figure| sum * 60.0 + figure)
 }

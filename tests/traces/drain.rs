@@ -1,6 +1,6 @@
 //! The way out: in which order, how long, and what comes first when several things want the instance to leave.
 
-use berth::effect::Job;
+use berth::effect::{FoundContainer, Job};
 use berth::event::{Event, Signal};
 use berth::exit::Outcome;
 use berth::fault::Class;
@@ -278,15 +278,55 @@ fn sigterm_and_the_group_at_once_are_one_drain_and_one_completion() {
     }
 }
 
-#[test]
-fn an_agent_killed_mid_drain_finds_the_container_and_drains_it() {
+/// An agent was killed during a drain, and its container runs.
+fn killed_mid_drain(line: &str) -> Sim {
+    killed_beside(line, survivor(&config(line)))
+}
+
+/// An agent was killed during a drain, and left this container.
+fn killed_beside(line: &str, container: FoundContainer) -> Sim {
     let mut leaving = identity();
     leaving.target_state = Some(TargetState::Terminated);
-    let life = Sim::new(LINE)
+    Sim::new(line)
         .answer(Job::Identify, ms(10), Event::Identified(leaving.into()))
-        .answer(Job::FindContainers, ms(5), Event::ContainersFound(vec![survivor(&config(LINE))]))
+        .answer(Job::FindContainers, ms(5), Event::ContainersFound(vec![container]))
         .sees(secs(0), target(TargetState::Terminated))
-        .run(secs(600));
+}
+
+#[test]
+fn an_agent_killed_after_the_stop_takes_the_secrets_away_and_waits_for_nobody() {
+    let life = killed_beside(LINE, FoundContainer { running: None, ..survivor(&config(LINE)) }).run(secs(600));
+    assert_eq!((life.outcome(), life.completions.len()), (Some(Outcome::Done), 1), "{}", life.trace());
+    assert!(after(&life, "> StopContainer").starts_with("0."), "{}", life.trace());
+    let another_s = FoundContainer { running: None, fingerprint: None, ..survivor(&config(LINE)) };
+    assert_eq!(killed_beside(LINE, another_s).run(secs(600)).count(Job::StopContainer), 0);
+}
+
+#[test]
+fn an_agent_killed_mid_drain_leaves_as_its_config_says() {
+    let named = "drain.settle=60s stop_timeout=7s lifecycle.group=web lifecycle.terminate_hook=bye";
+    let life = killed_mid_drain(&format!("{LINE} {named}")).run(secs(600));
+    assert_eq!(life.outcome(), Some(Outcome::Done), "{}", life.trace());
+    let stop = after(&life, "StopContainer");
+    assert!(stop.starts_with("62.") && stop.contains("> StopContainer c0ffee within 7s"), "{stop}");
+    assert_eq!((life.count(Job::FindGroup), &life.completed[..]), (0, &["web/bye".to_owned()][..]));
+}
+
+#[test]
+fn a_config_that_cannot_be_read_on_the_way_out_holds_nothing_up() {
+    // The first time it is asked for is the boot's, and cancelled.
+    let silent = killed_mid_drain(LINE).never(Job::ReadConfig).never(Job::ReadConfig).run(secs(600));
+    assert_eq!((silent.outcome(), silent.completions.len()), (Some(Outcome::Done), 1), "{}", silent.trace());
+    assert!(after(&silent, "StopContainer").starts_with("37."), "15 s for the config: {}", silent.trace());
+    let wrong = killed_mid_drain(LINE).fails(Job::ReadConfig, 2, Class::Misconfigured, "no").run(secs(600));
+    assert_eq!((wrong.outcome(), wrong.count(Job::ReadConfig)), (Some(Outcome::Done), 2), "{}", wrong.trace());
+    let away = killed_mid_drain(LINE).fails(Job::ReadConfig, 3, Class::Transient, "away").run(secs(600));
+    assert_eq!((away.outcome(), away.count(Job::ReadConfig)), (Some(Outcome::Done), 4), "{}", away.trace());
+}
+
+#[test]
+fn an_agent_killed_mid_drain_finds_the_container_and_drains_it() {
+    let life = killed_mid_drain(LINE).run(secs(600));
     assert_eq!(life.outcome(), Some(Outcome::Done), "{}", life.trace());
     assert_eq!((life.count(Job::StartContainer), life.count(Job::StopContainer)), (0, 1));
     assert!(life.count(Job::CountConnections) > 0, "its clients are waited for");

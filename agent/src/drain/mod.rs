@@ -1,11 +1,10 @@
 //! Drain: on the way out, in the order that lets no client notice.
 //!
 //! ```text
-//!   looking ──▶ settling ──▶ emptying ──▶ stopping ──▶ telling ──▶ last words ──▶ gone | warm
-//!   (only if     503, still   until no     the app      the hook,
-//!   it is not    serving      connection   stops        once
-//!   known what
-//!   runs)
+//!   reading ──▶ looking ──▶ settling ──▶ emptying ──▶ stopping ──▶ telling ──▶ last words ──▶ gone | warm
+//!   (only if it is not      503, still   until no     the app      the hook,
+//!   known what the config   serving      connection   stops        once
+//!   says, what runs)
 //! ```
 //! Readiness is 503 from the first moment. Heartbeats go on all along. The nearest deadline clamps every wait; a later notice
 //! can only bring a nearer deadline; a second signal means now. No step that fails keeps the next from happening.
@@ -25,6 +24,8 @@ use crate::effect::{ContainerId, Effect, HookResult, Job, RunningContainer, Tick
 use crate::event::Event;
 use crate::exit::Outcome;
 use crate::hook::{Hook, Transition};
+use crate::retry::NEAR;
+use crate::step::Step;
 use crate::view::{DeadlineView, StepView, WaitView};
 
 mod cause;
@@ -33,6 +34,8 @@ mod cause;
 const STOP_MARGIN: Duration = Duration::from_secs(15);
 /// Before the moment that spot takes the instance away: for the hook and the last words.
 const SPOT_MARGIN: Duration = Duration::from_secs(10);
+/// For the config to be read, when nobody here knows it; then its defaults hold.
+const READING: Duration = Duration::from_secs(15);
 /// For the engine to say what runs, when nobody here knows.
 const LOOKING: Duration = Duration::from_secs(30);
 /// Between two counts of the connections.
@@ -69,6 +72,7 @@ pub struct Drain {
 
 #[derive(Debug)]
 enum Stage {
+    Reading { config: Box<Step<()>>, until: Uptime },
     Looking { find: Count, until: Uptime },
     Settling { until: Uptime },
     Emptying { until: Uptime, quiet_since: Option<Uptime>, count: Count },
@@ -98,11 +102,7 @@ pub enum Next {
 impl Drain {
     /// Begins.
     pub fn begin(cause: Cause, mut past: Handover, desk: &mut Desk, now: Uptime) -> Self {
-        let mut hook = Hook::new(Transition::Terminating { expected: cause.is_the_group_s() });
-        if past.identity.is_some() {
-            let lifecycle = past.config.as_ref().map(|config| &config.lifecycle);
-            hook.begin(lifecycle, past.hook.told(), desk, now);
-        }
+        let hook = Hook::new(Transition::Terminating { expected: cause.is_the_group_s() });
         past.hook.halt(desk);
         let running = past.app.as_ref().and_then(|app| app.running().cloned());
         let mut to_stop = VecDeque::new();
@@ -142,12 +142,25 @@ impl Drain {
                     self.hurry(desk, now);
                 }
             }
+            (Event::ConfigRead(config), Stage::Reading { .. }) => {
+                self.past.config = Some(config.clone());
+                self.look(desk, now);
+            }
+            (Event::Failed(Job::ReadConfig, fault), Stage::Reading { config, .. }) => {
+                config.retry(fault, desk, now);
+                // A config that is wrong stays wrong.
+                if !fault.is_transient() {
+                    self.look(desk, now);
+                }
+            }
             (Event::ContainersFound(found), Stage::Looking { .. }) => {
                 if found.iter().any(|one| one.fingerprint.is_some()) {
                     self.hook.inherit(desk, now);
                 }
                 self.running = found.iter().find_map(|one| one.running.clone());
-                self.to_stop.extend(found.iter().filter(|one| one.running.is_some()).map(|one| one.id.clone()));
+                // With one of ours that has stopped already, what was killed before it took the secrets away is made good.
+                let to_stop = found.iter().filter(|one| one.running.is_some() || one.fingerprint.is_some());
+                self.to_stop.extend(to_stop.map(|one| one.id.clone()));
                 self.settle(desk, now);
             }
             // Not to know what runs is not to know that nothing runs.
@@ -197,6 +210,7 @@ impl Drain {
     /// When it wants to be looked at again.
     pub fn wake(&self) -> Option<Uptime> {
         let stage = match &self.stage {
+            Stage::Reading { config, until } => Some(config.wake().map_or(*until, |at| at.min(*until))),
             Stage::Looking { find: Count::Next(at), until } => Some((*at).min(*until)),
             Stage::Looking { until, .. }
             | Stage::Settling { until }
@@ -219,6 +233,7 @@ impl Drain {
     /// Why the drain began, and what it waits for.
     pub fn reason(&self) -> String {
         let stage = match &self.stage {
+            Stage::Reading { .. } => "reading the config".to_owned(),
             Stage::Looking { .. } => "looking for what runs".to_owned(),
             Stage::Settling { .. } => "still serving until load balancers have seen the 503".to_owned(),
             Stage::Emptying { .. } => match self.connections {
@@ -262,6 +277,7 @@ impl Drain {
     pub fn deadlines(&self) -> Vec<DeadlineView> {
         let view = |name: &str, at: Uptime| DeadlineView { name: name.to_owned(), at: at.0.as_secs_f64() };
         let stage = match &self.stage {
+            Stage::Reading { until, .. } => Some(view("reading", *until)),
             Stage::Looking { until, .. } => Some(view("looking", *until)),
             Stage::Settling { until } => Some(view("drain.settle", *until)),
             Stage::Emptying { until, .. } => Some(view("drain.timeout", *until)),
@@ -272,11 +288,30 @@ impl Drain {
         stage.into_iter().chain(self.cut.map(|cut| view("taken away", cut))).collect()
     }
 
+    /// An instance that may leave at the first look at it is asked what its config says of leaving: an agent before this one served.
     fn first_stage(&mut self, desk: &mut Desk, now: Uptime) {
+        if self.past.identity.is_some() && self.past.config.is_none() {
+            let config = Box::new(Step::new("config again", NEAR));
+            self.enter("reading", Stage::Reading { config, until: now + READING }, now);
+        } else {
+            self.look(desk, now);
+        }
+    }
+
+    fn look(&mut self, desk: &mut Desk, now: Uptime) {
+        self.seek_hook(desk, now);
         if self.past.identity.is_some() && !self.past.looked && self.to_stop.is_empty() {
             self.enter("looking", Stage::Looking { find: Count::Next(now), until: now + LOOKING }, now);
         } else {
             self.settle(desk, now);
+        }
+    }
+
+    /// Who does not know itself has no hook that it could complete.
+    fn seek_hook(&mut self, desk: &mut Desk, now: Uptime) {
+        if self.past.identity.is_some() {
+            let lifecycle = self.past.config.as_ref().map(|config| &config.lifecycle);
+            self.hook.begin(lifecycle, self.past.hook.told(), desk, now);
         }
     }
 
@@ -353,6 +388,18 @@ impl Drain {
         }
         let must_stop = self.cut_for_stop().is_some_and(|at| at <= now);
         match &mut self.stage {
+            Stage::Reading { config, .. } if must_stop => {
+                config.cancel(desk);
+                self.clean = false;
+                self.seek_hook(desk, now);
+                self.stop_next(desk, now);
+            }
+            Stage::Reading { config, until } if *until <= now => {
+                config.cancel(desk);
+                self.look(desk, now);
+                return self.advance(desk, now);
+            }
+            Stage::Reading { config, .. } if config.is_due(now) => config.order(Effect::ReadConfig, desk, now),
             Stage::Looking { find, until } if *until <= now || must_stop => {
                 if let Count::Asked { ticket, .. } = find {
                     desk.order(Effect::Cancel(*ticket));
@@ -425,7 +472,7 @@ impl Drain {
 
     /// By when the stop must begin to be over in time, while it has not begun.
     fn cut_for_stop(&self) -> Option<Uptime> {
-        if !matches!(self.stage, Stage::Looking { .. } | Stage::Settling { .. } | Stage::Emptying { .. }) {
+        if matches!(self.stage, Stage::Stopping { .. } | Stage::Telling | Stage::LastWords { .. }) {
             return None;
         }
         let stop_timeout = self.config().map_or(Duration::from_secs(30), |config| config.stop_timeout);

@@ -19,6 +19,7 @@ use tokio::process::Command;
 use tokio::sync::watch;
 
 use crate::client::{self, Answer};
+use crate::held::Held;
 use crate::systemd::Systemd;
 use crate::world::World;
 
@@ -106,6 +107,17 @@ impl<'a> Launch<'a> {
 
     /// Starts `berth run`.
     pub async fn start(self) -> Agent {
+        self.begin(Log::default(), None)
+    }
+
+    /// Starts `berth run`, held at each line of its log.
+    pub async fn start_held(self) -> (Agent, Held) {
+        let log = Log::default();
+        let (held, stderr) = Held::pipe(Arc::clone(&log));
+        (self.begin(log, Some(stderr)), held)
+    }
+
+    fn begin(self, log: Log, stderr: Option<Stdio>) -> Agent {
         let mut command = self.command();
         command.arg("run").arg("--console").arg(self.world.console_file());
         command.args(["--log-format", "json"]).arg(format!("listen={}", self.listen)).args(&self.arguments);
@@ -116,34 +128,37 @@ impl<'a> Launch<'a> {
         };
         let process = {
             let _entered = self.world.runtime.enter();
-            Process::start(command.into(), stdin)
+            Process::start(command.into(), stdin, log, stderr)
         };
         self.world.processes.lock().unwrap().push(Arc::clone(&process));
         Agent { process, socket }
     }
 }
 
+/// What a process said, line by line.
+type Log = Arc<Mutex<Vec<String>>>;
+
 /// A process whose end and whose words are noted on the world's thread.
 pub(crate) struct Process {
     pid: Pid,
-    log: Arc<Mutex<Vec<String>>>,
+    log: Log,
     exit: watch::Receiver<Option<i32>>,
 }
 
 impl Process {
-    /// Must be called on a runtime.
-    fn start(mut command: Command, stdin: Stdio) -> Arc<Self> {
-        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+    /// Must be called on a runtime. Whoever gives it a `stderr` writes what comes there to the log.
+    fn start(mut command: Command, stdin: Stdio, log: Log, stderr: Option<Stdio>) -> Arc<Self> {
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(stderr.unwrap_or_else(Stdio::piped));
         let mut child = command.spawn().expect("the binary starts");
         let pid = Pid::from_raw(child.id().expect("it was just started").try_into().expect("a pid"));
-        let log = Arc::<Mutex<Vec<String>>>::default();
-        let mut err = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+        let err = child.stderr.take().map(|err| BufReader::new(err).lines());
         let mut out = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let (said, exit) = (Arc::clone(&log), watch::Sender::new(None));
         let ended = exit.subscribe();
         let outward = Arc::clone(&log);
         let talk = async move {
             let stderr = async {
+                let Some(mut err) = err else { return };
                 while let Ok(Some(line)) = err.next_line().await {
                     said.lock().unwrap().push(line);
                 }

@@ -15,6 +15,7 @@ pub mod world;
 
 pub mod agent;
 pub mod faults;
+pub mod held;
 pub mod journal;
 pub mod systemd;
 
@@ -48,6 +49,7 @@ pub mod text;
 pub use agent::Agent;
 pub use engine::Engine;
 pub use faults::Fault;
+pub use held::Held;
 pub use image::Image;
 pub use journal::Journal;
 pub use own_engine::OwnEngine;

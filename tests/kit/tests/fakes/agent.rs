@@ -27,6 +27,29 @@ async fn the_agent_sees_the_world_and_nothing_of_the_tests_environment() {
 }
 
 #[tokio::test]
+async fn a_held_agent_comes_no_further_than_the_next_line() {
+    let world = World::start().await;
+    let (agent, mut held) =
+        world.launcher(stub()).arg(format!("lines={}", world.run_dir().display())).start_held().await;
+    let been = |line| world.run_dir().join(line).exists();
+    // What it was given comes first.
+    while held.next(10 * SECOND).await.expect("it runs") != "first" {}
+    assert!(!been("second") && agent.runs());
+    assert_eq!(held.next(10 * SECOND).await.as_deref(), Some("second"));
+    assert!(been("first") && !been("third"));
+    let long = held.next(10 * SECOND).await.expect("it runs");
+    assert_eq!((long.len(), long.trim_start_matches('x')), (10_000, ""), "in more than one part");
+    agent.kill9().await;
+    assert!(!been("third") && agent.log_text().contains("second"));
+    drop(held);
+
+    let (free, held) = world.launcher(stub()).arg("exit=3").start_held().await;
+    drop(held);
+    assert_eq!(free.exit_within(10 * SECOND).await, 3);
+    assert!(free.log_text().contains("arguments:"));
+}
+
+#[tokio::test]
 #[should_panic(expected = "AWS_ENDPOINT_URL is not an address on loopback")]
 async fn an_agent_that_could_reach_the_real_aws_is_not_started() {
     let world = World::builder().no_group().start().await;

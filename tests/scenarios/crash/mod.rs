@@ -1,0 +1,275 @@
+//! The crash matrix: at every step of a boot and of a drain the agent is killed with SIGKILL and started again, with the same
+//! config and with another; and at every step at which there is an app, the app is killed.
+//!
+//! The steps are learned from a life that is left alone (walk.rs), so a new event or effect is in the matrix by itself. A step
+//! that a cell does not reach fails it.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use berth_kit::{Agent, Fault};
+use tokio::runtime::{Builder, Runtime};
+
+use stage::{Stage, There};
+use walk::Walk;
+
+use crate::SOON;
+
+mod stage;
+mod walk;
+
+/// Lanes at a time: they wait more than they work.
+const AT_A_TIME: usize = 6;
+
+/// What an adoption asks for and does not wait for: whether it comes is chance.
+const SPARED: [&str; 6] =
+    ["SecretsFetched", "RegistryLoggedIn", "> ResolveDigest", "DigestResolved", "> InspectImage", "ImageInspected"];
+
+/// The part of a life that is walked.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Scene {
+    /// From nothing to service.
+    FirstBoot,
+    /// An agent was killed while it served: its container is kept.
+    Adoption,
+    /// … and the config is another: its container makes place.
+    Replacement,
+    /// The app serves.
+    Serve,
+    /// The group takes the instance away.
+    Drain,
+}
+
+/// What happens to whom.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Blow {
+    /// `kill -9` of the agent, and a start.
+    Agent,
+    /// The same, with another config.
+    AgentAndConfig,
+    /// `docker kill` of the app.
+    App,
+}
+
+impl Scene {
+    /// Whether the scene begins where it ends, so that one world is good for many of them.
+    fn is_a_circle(self) -> bool {
+        matches!(self, Self::Adoption | Self::Replacement)
+    }
+
+    /// Whether the step comes in one life of the scene and not in another.
+    fn is_chance(self, step: &str) -> bool {
+        match step {
+            // A boot may be over before the metadata is looked at again.
+            "> WatchMetadata" | "MetadataSeen" => !matches!(self, Self::Serve | Self::Drain),
+            step => self == Self::Adoption && SPARED.contains(&step),
+        }
+    }
+
+    /// The agent at the beginning of the scene, which for a circle is that somebody serves.
+    async fn begin(self, stage: &mut Stage) -> (Agent, Walk) {
+        match self {
+            // Long enough for a heartbeat.
+            Self::FirstBoot => stage.world.fault("registry GET blob", Fault::Delay(Duration::from_secs(1))).times(1),
+            Self::Replacement => stage.wish_another(),
+            Self::Adoption | Self::Serve | Self::Drain => {}
+        }
+        let (agent, mut walk) = stage.start_held().await;
+        if matches!(self, Self::Serve | Self::Drain) {
+            walk.until(&["serve", "HookCompleted"]).await;
+        }
+        if self == Self::Drain {
+            stage.world.autoscaling.terminate();
+            walk.until(&["drain"]).await;
+        }
+        (agent, walk)
+    }
+
+    /// The next step of the scene; none after the last.
+    async fn next(self, walk: &mut Walk, stage: &Stage) -> Option<String> {
+        let last: &[&str] = match self {
+            Self::FirstBoot => &["serve", "HookCompleted"],
+            Self::Adoption | Self::Replacement => &["serve", "GroupFound"],
+            Self::Serve => &["ProbePassed", "MetadataSeen"],
+            Self::Drain => &["> Exit"],
+        };
+        let step = loop {
+            if walk.saw(last) {
+                return None;
+            }
+            let step = walk.next().await;
+            if !step.as_deref().is_some_and(|step| self.is_chance(step)) {
+                break step;
+            }
+        };
+        // The load balancer lets go of the instance after the first try.
+        if self == Self::Drain && step.as_deref() == Some("HookNotActive CompleteHook") {
+            stage.world.autoscaling.enter_wait();
+        }
+        step
+    }
+
+    /// What must hold after the scene, whatever happened in it. The agent of a circle is killed.
+    async fn ends_well(self, stage: &Stage, agent: Agent) {
+        match self {
+            Self::Drain => {
+                if stage.world.autoscaling.state().as_deref() == Some("Terminating") {
+                    stage.world.autoscaling.enter_wait();
+                }
+                stage.is_gone(&agent).await;
+            }
+            Self::FirstBoot | Self::Serve => {
+                stage.serves(&agent).await;
+                stage.leaves(agent).await;
+            }
+            Self::Adoption | Self::Replacement => {
+                stage.serves(&agent).await;
+                agent.kill9().await;
+            }
+        }
+    }
+}
+
+/// The steps of a scene in which nothing happens, and what there is to hit at each of them.
+async fn steps(scene: Scene) -> Vec<(String, There)> {
+    let mut stage = scene_is_set(scene).await;
+    let (agent, mut walk) = scene.begin(&mut stage).await;
+    let mut steps = Vec::new();
+    while let Some(step) = scene.next(&mut walk, &stage).await {
+        steps.push((step, stage.there().await));
+    }
+    drop(walk);
+    scene.ends_well(&stage, agent).await;
+    if scene.is_a_circle() {
+        stage.leaves(stage.start().await).await;
+    }
+    steps
+}
+
+async fn scene_is_set(scene: Scene) -> Stage {
+    let stage = Stage::set().await;
+    if scene.is_a_circle() {
+        stage.served().await;
+    }
+    stage
+}
+
+/// One cell: the blow at that step, and what must hold after it.
+async fn cell(scene: Scene, at: &str, blow: Blow, stage: &mut Stage) {
+    let (mut agent, mut walk) = scene.begin(stage).await;
+    loop {
+        let step = scene.next(&mut walk, stage).await;
+        let Some(step) = step else { panic!("the walk never came to it, but to {:?}", walk.seen) };
+        if step == at {
+            break;
+        }
+    }
+    let mut kept = None;
+    if blow == Blow::App {
+        stage.kill_app().await;
+    } else {
+        agent.kill9().await;
+        if blow == Blow::AgentAndConfig {
+            stage.wish_another();
+        }
+        kept = stage.app().await;
+        agent = stage.start().await;
+    }
+    drop(walk);
+    if let Some(kept) = kept.filter(|_| scene != Scene::Drain) {
+        agent.ready_within(SOON).await;
+        assert_eq!(stage.app().await, Some(kept), "what ran as it should is kept");
+    }
+    scene.ends_well(stage, agent).await;
+}
+
+/// Cells one after the other, in one world as long as they go well; those that do not.
+fn lane(scene: Scene, blow: Blow, steps: &[String]) -> Vec<String> {
+    let runtime = runtime();
+    let (mut failed, mut stage) = (Vec::new(), None);
+    for step in steps {
+        let lived = catch_unwind(AssertUnwindSafe(|| {
+            runtime.block_on(async {
+                let mut stage = match stage.take() {
+                    Some(stage) => stage,
+                    None => scene_is_set(scene).await,
+                };
+                cell(scene, step, blow, &mut stage).await;
+                stage
+            })
+        }));
+        match lived {
+            Ok(whole) => stage = Some(whole).filter(|_| scene.is_a_circle()),
+            Err(reason) => {
+                let text = reason.downcast_ref::<String>().map_or("", String::as_str);
+                failed.push(format!("{scene:?} at {step}, hitting {blow:?}: {text}"));
+            }
+        }
+    }
+    failed
+}
+
+/// Every cell of a scene, some at a time.
+#[expect(clippy::print_stdout, reason = "with --nocapture the test tells what it walks")]
+fn matrix(scene: Scene, blows: &[Blow]) {
+    let steps = runtime().block_on(steps(scene));
+    let mut lanes = VecDeque::new();
+    for blow in blows {
+        let somebody = |there: &There| match blow {
+            Blow::Agent => true,
+            // Without a container nothing is left of the former config, and one that has stopped on the way out is left alone.
+            Blow::AgentAndConfig => there.app || there.containers && scene != Scene::Drain,
+            Blow::App => there.app,
+        };
+        let cells: Vec<_> = steps.iter().filter(|(_, there)| somebody(there)).map(|(step, _)| step.clone()).collect();
+        assert!(!cells.is_empty(), "nobody to hit for {blow:?} in {steps:?}");
+        println!("{scene:?} of {} steps, hitting {blow:?} at {}: {cells:?}", steps.len(), cells.len());
+        let size = if scene.is_a_circle() { cells.len() } else { 1 };
+        lanes.extend(cells.chunks(size).map(|cells| (*blow, cells.to_vec())));
+    }
+    let (lanes, failed) = (Mutex::new(lanes), Mutex::new(Vec::new()));
+    let work = || {
+        loop {
+            let Some((blow, cells)) = lanes.lock().unwrap().pop_front() else { return };
+            failed.lock().unwrap().extend(lane(scene, blow, &cells));
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..AT_A_TIME {
+            scope.spawn(work);
+        }
+    });
+    let failed = failed.into_inner().unwrap();
+    assert!(failed.is_empty(), "{} cells failed:\n{}", failed.len(), failed.join("\n\n"));
+}
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+#[test]
+fn a_boot_survives_a_crash_at_every_step() {
+    matrix(Scene::FirstBoot, &[Blow::Agent, Blow::AgentAndConfig, Blow::App]);
+}
+
+#[test]
+fn an_adoption_survives_a_crash_at_every_step() {
+    matrix(Scene::Adoption, &[Blow::Agent, Blow::AgentAndConfig, Blow::App]);
+}
+
+#[test]
+fn a_replacement_survives_a_crash_at_every_step() {
+    matrix(Scene::Replacement, &[Blow::Agent, Blow::AgentAndConfig, Blow::App]);
+}
+
+#[test]
+fn a_serving_app_that_is_killed_comes_back() {
+    matrix(Scene::Serve, &[Blow::App]);
+}
+
+#[test]
+fn a_drain_survives_a_crash_at_every_step() {
+    matrix(Scene::Drain, &[Blow::Agent, Blow::AgentAndConfig, Blow::App]);
+}
