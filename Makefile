@@ -6,6 +6,7 @@ SEEDS ?= 100000
 REQUESTS ?= 1000000
 TARGET := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 BINARY := target/$(TARGET)/release/berth
+DEBUG := target/$(TARGET)/debug
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -37,11 +38,12 @@ check: ## formatting, lints, scripts, units; every failure is listed
 	@tests/install build lint
 	@tests/check
 
-bench: ## berth beside the bare engine calls: time, memory, bytes, as ratios; reaction times; memory after a day
-	@tests/install build engine
+bench: ## berth beside the bash that it replaces and the bare engine: time, memory, calls; PARTS="boots idle" for some of it
+	@tests/install build engine bench
 	cargo build --locked --release -p berth
-	@tests/with-engine sh -c 'BERTH_BIN=$$PWD/$(BINARY) exec cargo run --locked -q -p berth-kit --bin bench'
-	RESIDENT_LOOKS=43200 cargo test --locked -q -p berth --test edges resident:: -- --nocapture
+	cargo build --locked --workspace --bins
+	@tests/with-engine env BERTH_BIN=$(BINARY) AWS_CLI=$$(tests/install-aws) $(DEBUG)/bench $(PARTS)
+	@[ -n "$(PARTS)" ] || RESIDENT_LOOKS=43200 cargo test --locked -q --workspace --test edges resident:: -- --nocapture
 
 dist: ## what is shipped, into dist/: static binaries, packages and sums for both architectures
 	@tests/install build engine package cross

@@ -26,6 +26,7 @@ const START: Duration = Duration::from_secs(60);
 pub struct OwnEngine {
     state: TempDir,
     network: Network,
+    environment: Vec<(String, String)>,
     process: Option<Child>,
 }
 
@@ -62,7 +63,7 @@ impl OwnEngine {
 
     fn with(network: Network) -> Self {
         let state = tempfile::Builder::new().prefix("berth-own-engine").tempdir().expect("a directory");
-        let own = Self { state, network, process: None };
+        let own = Self { state, network, environment: Vec::new(), process: None };
         own.settings(&json!({}));
         own
     }
@@ -70,6 +71,11 @@ impl OwnEngine {
     /// What its `daemon.json` says from the next start on.
     pub fn settings(&self, settings: &Value) {
         std::fs::write(self.path("daemon.json"), settings.to_string()).expect("a file in its directory");
+    }
+
+    /// One more variable of its environment, from the next start on.
+    pub fn env(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
     }
 
     /// Gives it a disk of so many megabytes; before its first start.
@@ -165,6 +171,7 @@ impl OwnEngine {
         dockerd.arg("--pidfile").arg(self.path("pid")).arg("--host").arg(self.host());
         let log = File::options().create(true).append(true).open(self.path("log")).expect("a file in its directory");
         let again = log.try_clone().expect("a file descriptor");
+        dockerd.envs(self.environment.iter().map(|(name, value)| (name, value)));
         dockerd.stdin(Stdio::null()).stdout(again).stderr(log);
         dockerd
     }

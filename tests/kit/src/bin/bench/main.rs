@@ -1,11 +1,14 @@
-//! `make bench`: berth beside the bare engine calls (the floor), in one run, as ratios.
+//! `make bench`: what berth costs and gains, measured in one run on one machine, as ratios.
 //!
-//! Both boot the same kind of image, new in every round, from the same registry on loopback, turn by turn: A B A B … Nothing
-//! here is an absolute promise; a machine's speed drifts, the ratio of neighbours in time does not. The berth binary is the
-//! shipped one (BERTH_BIN). `bench reaction` measures the reaction times alone.
+//! `bench` measures everything, `bench PART…` some of it: `boots` (beside the bash that it replaces and beside the bare engine
+//! calls), `idle`, `reaction`, `pigz`. What is printed is Markdown for docs/performance.md, and `boots` draws docs/boot.svg.
+//! BERTH_BIN is the shipped binary, AWS_CLI the directory of the `aws` that the bash calls; BENCH_ROUNDS makes a trial short.
+//!
+//! Nothing here is an absolute promise: a machine's speed drifts, the ratio of neighbours in time does not.
 
 #![allow(
     clippy::print_stdout,
+    clippy::print_stderr,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
@@ -14,129 +17,84 @@
     reason = "a measurement that cannot go on stops, and it reads the clock"
 )]
 
-use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use berth_kit::{Image, World, client};
-use serde_json::json;
+use berth_kit::{client, clock};
 
+mod boots;
+mod ways;
+
+mod berth;
+mod floor;
+mod user_data;
+
+mod idle;
+mod pigz;
+mod process;
 mod reaction;
 
-/// Rounds; the medians are told.
-const ROUNDS: usize = 7;
-/// The image's size beside the app.
-const LAYER: usize = 24 * 1024 * 1024;
+mod picture;
+mod table;
+
+/// The parts, in the order in which they are measured.
+const PARTS: [&str; 4] = ["boots", "idle", "reaction", "pigz"];
 /// For anything to happen.
-const BOUND: Duration = Duration::from_secs(60);
+const BOUND: Duration = Duration::from_secs(120);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let berth = PathBuf::from(std::env::var_os("BERTH_BIN").expect("BERTH_BIN names the berth binary"));
-    if std::env::args().nth(1).as_deref() != Some("reaction") {
-        boots(&berth).await;
+    // It is started in another directory than this one.
+    let berth = berth.canonicalize().expect("BERTH_BIN is there");
+    let mut parts: Vec<String> = std::env::args().skip(1).collect();
+    if parts.is_empty() {
+        parts = PARTS.map(str::to_owned).into();
     }
-    reaction::measure(&berth).await;
-}
-
-async fn boots(berth: &Path) {
-    let (mut floor, mut cold, mut bound, mut resident) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        floor.push(engine_alone().await);
-        let boot = with_berth(berth).await;
-        cold.push(boot.ready);
-        resident.push(boot.resident);
-        bound.push(exec_to_bound(berth).await);
+    println!("{}\n", machine().await);
+    for part in parts {
+        eprintln!("bench: {part}");
+        match part.as_str() {
+            "boots" => boots::measure(&berth).await,
+            "idle" => idle::measure(&berth).await,
+            "reaction" => reaction::measure(&berth).await,
+            "pigz" => pigz::measure().await,
+            other => panic!("no part is called {other}; there are {PARTS:?}"),
+        }
+        println!();
     }
-    let ratios: Vec<f64> = cold.iter().zip(&floor).map(|(cold, floor)| cold / floor).collect();
-    let size = fs::metadata(berth).unwrap().len();
-    println!("| what | median | min | max | goal |");
-    println!("|---|---:|---:|---:|---|");
-    row("bare engine calls: pull, create, start, first 200", "s", &floor, "");
-    row("berth: exec to `/ready` 200", "s", &cold, "");
-    row("cold boot, berth over bare calls, round by round", "×", &ratios, "≤ 1.10");
-    row("exec to the bound endpoint", "ms", &bound, "≤ 10");
-    row("resident memory, serving", "MiB", &resident, "≤ 7");
-    println!("| binary | {:.2} MB | | | ≤ 7 |", size as f64 / 1e6);
 }
 
-fn row(what: &str, unit: &str, values: &[f64], goal: &str) {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let (min, median, max) = (sorted[0], sorted[sorted.len() / 2], sorted[sorted.len() - 1]);
-    println!("| {what} | {median:.3} {unit} | {min:.3} | {max:.3} | {goal} |");
+/// Where and when it was measured.
+async fn machine() -> String {
+    let engine = berth_kit::engine::Engine::default().call("GET", "/version", None).await.json();
+    let cores = std::thread::available_parallelism().unwrap();
+    let date = clock::iso8601(SystemTime::now());
+    let word = |key: &str| engine[key].as_str().unwrap_or("?").to_owned();
+    let (date, version, kernel) = (&date[..10], word("Version"), word("KernelVersion"));
+    format!("{date}, {cores} cores, Docker Engine {version}, Linux {kernel}, registry and services on loopback.")
 }
 
-/// What a person would type, as engine calls, up to the first 200 of the app.
-async fn engine_alone() -> f64 {
-    let world = World::start().await;
-    let image = world.push("v1", &Image::demo_app().layer_of_random(LAYER));
-    let name = world.container();
-    let began = Instant::now();
-    let pulled = world.engine.pull(&image.by_tag(), None).await;
-    assert_eq!(pulled.status, 200);
-    let wanted = json!({
-        "Image": image.by_tag(), "HostConfig": {"Init": true, "PortBindings": {"8080/tcp": [{"HostPort": "0"}]}},
-        "ExposedPorts": {"8080/tcp": {}}, "Labels": {"berth.instance": world.instance_id},
-    });
-    let created = world.engine.call("POST", &format!("/containers/create?name={name}"), Some(wanted)).await;
-    assert_eq!(created.status, 201, "{}", created.text());
-    let started = world.engine.call("POST", &format!("/containers/{name}/start"), None).await;
-    assert_eq!(started.status, 204, "{}", started.text());
-    let inspected = world.engine.inspect(&name).await.unwrap();
-    let address = inspected["NetworkSettings"]["IPAddress"].as_str().unwrap();
-    answers(format!("{address}:8080").parse().unwrap(), "/health", 200).await;
-    began.elapsed().as_secs_f64()
+/// How many rounds: as a rule this many, in a trial what BENCH_ROUNDS says.
+fn rounds(usual: usize) -> usize {
+    std::env::var("BENCH_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
 }
 
-struct Boot {
-    /// Seconds.
-    ready: f64,
-    /// MiB.
-    resident: f64,
+/// The repository.
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
-async fn with_berth(berth: &Path) -> Boot {
-    let world = World::start().await;
-    let image = world.push("v1", &Image::demo_app().layer_of_random(LAYER));
-    world.secrets.put("prod/api", r#"{"PASSWORD":"not looked at"}"#);
-    world.user_data(&format!("berth image={} port=0:8080 health=/health secrets=prod/api", image.by_tag()));
-    let began = Instant::now();
-    let agent = world.launcher(berth).env("BERTH_LOG", "info").start().await;
-    answers(agent.endpoint().await, "/ready", 200).await;
-    let ready = began.elapsed().as_secs_f64();
-    world.autoscaling.wait_for_state("InService", BOUND).await;
-    let status = fs::read_to_string(format!("/proc/{}/status", agent.pid())).unwrap();
-    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")).unwrap();
-    Boot { ready, resident: kilobytes.trim().parse::<f64>().unwrap() / 1024.0 }
-}
-
-/// Milliseconds from exec to a connection that the endpoint accepts; the process is started without the kit's own work.
-async fn exec_to_bound(berth: &Path) -> f64 {
-    let world = World::start().await;
-    let address = free_address();
-    let mut command = world.launcher(berth).env("BERTH_LOG", "info").command();
-    command.arg("run").arg(format!("listen={address}")).stderr(Stdio::null()).stdout(Stdio::null());
-    let began = Instant::now();
-    let mut child = command.spawn().unwrap();
-    while TcpStream::connect(address).is_err() {
-        assert!(began.elapsed() < BOUND, "the endpoint was never bound");
-        std::thread::yield_now();
-    }
-    let took = began.elapsed().as_secs_f64() * 1e3;
-    child.kill().unwrap();
-    child.wait().unwrap();
-    took
-}
-
-/// Asks every few milliseconds until the answer is this; when it came.
+/// Asks every few milliseconds until the answer is this; when it came. The first packet to a container whose cable was just
+/// plugged in can be lost, so no request is waited for long.
 async fn answers(address: SocketAddr, path: &str, status: u16) -> Instant {
     let began = Instant::now();
     loop {
-        let answer = client::over_tcp(address, client::request("GET", path)).await;
-        if answer.is_ok_and(|answer| answer.status == status) {
+        let asked = client::over_tcp(address, client::request("GET", path));
+        if let Ok(Ok(answer)) = tokio::time::timeout(Duration::from_millis(50), asked).await
+            && answer.status == status
+        {
             return Instant::now();
         }
         assert!(began.elapsed() < BOUND, "{path} at {address} never answered {status}");
