@@ -76,6 +76,11 @@ impl ImageRef {
     pub fn at(&self, digest: String) -> PinnedImage {
         PinnedImage { repository: self.name(), digest }
     }
+
+    /// The image of this repository with the digest that somebody told; none if that is not `sha256:` and 64 hex digits.
+    pub fn at_told(&self, digest: &str) -> Option<PinnedImage> {
+        parse_digest(digest).ok().map(|digest| self.at(digest))
+    }
 }
 
 impl fmt::Display for ImageRef {
@@ -197,6 +202,15 @@ mod tests {
             "123456789012.dkr.ecr.us-east-2.amazonaws.com/ap-api:a1b2c3d",
         );
         check("a__b--c/d.e_f:1", "docker.io/a__b--c/d.e_f:1");
+    }
+
+    #[test]
+    fn an_image_is_pinned_by_a_whole_digest_and_by_nothing_else() {
+        let image = ImageRef::parse("registry.example/app:v1").unwrap();
+        assert_eq!(image.at_told(DIGEST).unwrap().to_string(), format!("registry.example/app@{DIGEST}"));
+        for told in ["", "sha256:", "sha256:aa", "sha256:../../x?y", &DIGEST.to_uppercase(), &format!("{DIGEST}0")] {
+            assert_eq!(image.at_told(told), None, "{told}");
+        }
     }
 
     #[test]
