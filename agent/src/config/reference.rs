@@ -107,7 +107,8 @@ fn parse_host(text: &str) -> Result<String, Reason> {
         Some(rest) => {
             let (address, port) = rest.split_once(']').ok_or(EXPECTED)?;
             address.parse::<std::net::Ipv6Addr>().map_err(|_| EXPECTED)?;
-            ("ipv6", port.strip_prefix(':'))
+            let port = if port.is_empty() { None } else { Some(port.strip_prefix(':').ok_or(EXPECTED)?) };
+            ("ipv6", port)
         }
         None => match text.split_once(':') {
             Some((host, port)) => (host, Some(port)),
@@ -236,6 +237,9 @@ mod tests {
         check("x:a b", "has a tag that no registry allows");
         check("-x.io/y:1", "does not begin with a registry's host name");
         check("x.io:http/y:1", "does not begin with a registry's host name");
+        check("[::1]x/y:1", "does not begin with a registry's host name");
+        check("[::1]\n{/y:1", "does not begin with a registry's host name");
+        check("[::1]:/y:1", "does not begin with a registry's host name");
         check("x.io:99999/y:1", "does not begin with a registry's host name");
         for text in ["", ":1", "/x:1", "x//y:1", "x/:1", "_x:1", "x_:1", "a___b:1", "a..b:1", "x y:1", "ä:1"] {
             assert!(ImageRef::parse(text).is_err(), "{text}");
