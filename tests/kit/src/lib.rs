@@ -33,6 +33,7 @@ pub mod registry;
 
 pub mod client;
 pub mod engine;
+pub mod hostile;
 pub mod own_engine;
 pub mod websocket;
 
@@ -48,6 +49,7 @@ pub mod text;
 pub use agent::Agent;
 pub use engine::Engine;
 pub use faults::Fault;
+pub use hostile::Hostile;
 pub use image::Image;
 pub use journal::Journal;
 pub use own_engine::OwnEngine;

@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 use berth_kit::{Image, World, client};
 use serde_json::json;
 
+mod hostile;
 mod reaction;
 
 /// Rounds; the medians are told.
@@ -35,6 +36,9 @@ const BOUND: Duration = Duration::from_secs(60);
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let berth = PathBuf::from(std::env::var_os("BERTH_BIN").expect("BERTH_BIN names the berth binary"));
+    if std::env::args().nth(1).as_deref() == Some("hostile") {
+        return hostile::measure(&berth).await;
+    }
     if std::env::args().nth(1).as_deref() != Some("reaction") {
         boots(&berth).await;
     }
