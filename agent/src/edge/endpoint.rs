@@ -30,6 +30,7 @@ pub const LIMITS: Limits = Limits {
     connections: 256,
     head: Duration::from_secs(7),
     life: Some(Duration::from_secs(120)),
+    answers: Some(100),
     last_question: Some(Duration::from_millis(100)),
 };
 

@@ -6,6 +6,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "the age of a connection is the edge's own time")]
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -48,6 +49,9 @@ pub struct Limits {
     pub head: Duration,
     /// For a connection; past half of it the next answer says that it closes. None: a stream may go on.
     pub life: Option<Duration>,
+    /// Answers to one connection; the last says that it closes. Who asks on and on and does not listen would keep the process at work,
+    /// and the kernel's memory full of answers. None: as many as are asked for.
+    pub answers: Option<usize>,
     /// For the last question of a connection that is open when the listener closes: its request may be on the way, and to
     /// hang up on it would look like a refusal. None: nobody is waited for who asks nothing.
     pub last_question: Option<Duration>,
@@ -191,13 +195,16 @@ where
 {
     let began = Instant::now();
     let closing = leave.clone();
+    let answers = Cell::new(0);
     let service = service_fn(move |request| {
+        answers.set(answers.get() + 1);
+        let is_last = limits.answers.is_some_and(|most| answers.get() >= most);
         let answered = answer(request);
         let closing = closing.clone();
         async move {
             let mut response = answered.await;
             response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-            if limits.life.is_some_and(|life| began.elapsed() > life / 2) || closing.has_changed().is_err() {
+            if is_last || limits.life.is_some_and(|life| began.elapsed() > life / 2) || closing.has_changed().is_err() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(response)

@@ -34,7 +34,8 @@ const LOCK: &str = "berth.lock";
 
 /// What the socket refuses. Only root gets here; the bounds are against scripts that forget to hang up. Nobody is waited for at the end, so that who
 /// hears the last event does not go on before the process has ended.
-pub const LIMITS: Limits = Limits { connections: 64, head: Duration::from_secs(10), life: None, last_question: None };
+pub const LIMITS: Limits =
+    Limits { connections: 64, head: Duration::from_secs(10), life: None, answers: None, last_question: None };
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: u32 = 64;
 /// The longest body of a request.
