@@ -3,7 +3,7 @@
 //! open) is to a server one that says nothing.
 //!
 //! They run on a thread of their own, so that whoever measures the server beside them is not held up by their work. Whom the server
-//! hangs up on comes again, about a second later.
+//! hangs up on comes again, some seconds later.
 
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
@@ -24,7 +24,7 @@ const FEW: usize = 24;
 /// Clients in all.
 pub const ALL: usize = IDLE + FEW * Kind::LOUD.len();
 /// Before somebody who was sent away comes again, half more or less.
-const AGAIN: Duration = Duration::from_secs(1);
+const AGAIN: Duration = Duration::from_secs(4);
 /// Between two bytes of the slow.
 const SLOWLY: Duration = Duration::from_millis(200);
 /// The endless head.

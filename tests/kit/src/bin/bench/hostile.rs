@@ -19,7 +19,7 @@ const BETWEEN: Duration = Duration::from_millis(5);
 /// The image's size beside the app.
 const LAYER: usize = 24 * 1024 * 1024;
 /// For all who come to have come.
-const ALL_THERE: Duration = Duration::from_secs(2);
+const ALL_THERE: Duration = Duration::from_secs(3);
 
 /// What was measured of one life.
 struct Life {
