@@ -1,12 +1,12 @@
 # Each target sets up what it needs, then does it. The work is in tests/ and in cargo.
-.PHONY: help demo sandbox test sim soak check bench dist clean
+.PHONY: help demo sandbox test sim fuzz soak check bench dist clean
 .DEFAULT_GOAL := help
 
 SEEDS ?= 100000
 REQUESTS ?= 1000000
-TARGET := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
-BINARY := target/$(TARGET)/release/berth
-DEBUG := target/$(TARGET)/debug
+HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+BINARY := target/$(HOST)/release/berth
+DEBUG := target/$(HOST)/debug
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -33,6 +33,10 @@ soak: ## a fleet under load while instances, agents, engines and apps go: REQUES
 	cargo build --locked --release -p berth
 	SOAK_REQUESTS=$(REQUESTS) SOAK_SEED=$(SEED) BERTH_BIN=$$PWD/$(BINARY) \
 		cargo test --locked --profile sim -p berth --test fleet soak:: -- --nocapture
+
+fuzz: ## what berth reads from others, by libFuzzer: FUZZ_SECONDS=n for each target, TARGET=name for one, JOBS=n at a time
+	@tests/install build fuzz
+	@tests/fuzz/run
 
 check: ## formatting, lints, scripts, units; every failure is listed
 	@tests/install build lint

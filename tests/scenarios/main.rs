@@ -18,6 +18,7 @@ mod faults;
 mod forms;
 mod handover;
 mod hook;
+mod hostile;
 mod long;
 mod metadata;
 mod policy;

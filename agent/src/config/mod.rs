@@ -51,6 +51,8 @@ mod scalar;
 mod secret_ref;
 
 #[cfg(test)]
+mod forms;
+#[cfg(test)]
 mod hostile;
 
 /// Everything that this instance shall do. See docs/configuration.md for every key and its default.

@@ -76,6 +76,11 @@ impl ImageRef {
     pub fn at(&self, digest: String) -> PinnedImage {
         PinnedImage { repository: self.name(), digest }
     }
+
+    /// The image of this repository with the digest that somebody told; none if that is not `sha256:` and 64 hex digits.
+    pub fn at_told(&self, digest: &str) -> Option<PinnedImage> {
+        parse_digest(digest).ok().map(|digest| self.at(digest))
+    }
 }
 
 impl fmt::Display for ImageRef {
@@ -102,7 +107,8 @@ fn parse_host(text: &str) -> Result<String, Reason> {
         Some(rest) => {
             let (address, port) = rest.split_once(']').ok_or(EXPECTED)?;
             address.parse::<std::net::Ipv6Addr>().map_err(|_| EXPECTED)?;
-            ("ipv6", port.strip_prefix(':'))
+            let port = if port.is_empty() { None } else { Some(port.strip_prefix(':').ok_or(EXPECTED)?) };
+            ("ipv6", port)
         }
         None => match text.split_once(':') {
             Some((host, port)) => (host, Some(port)),
@@ -200,6 +206,15 @@ mod tests {
     }
 
     #[test]
+    fn an_image_is_pinned_by_a_whole_digest_and_by_nothing_else() {
+        let image = ImageRef::parse("registry.example/app:v1").unwrap();
+        assert_eq!(image.at_told(DIGEST).unwrap().to_string(), format!("registry.example/app@{DIGEST}"));
+        for told in ["", "sha256:", "sha256:aa", "sha256:../../x?y", &DIGEST.to_uppercase(), &format!("{DIGEST}0")] {
+            assert_eq!(image.at_told(told), None, "{told}");
+        }
+    }
+
+    #[test]
     fn what_is_not_pinned_is_refused() {
         const UNPINNED: &str = "is not pinned: add a tag or, better, a digest (`…@sha256:…`)";
         check("nginx", UNPINNED);
@@ -222,6 +237,9 @@ mod tests {
         check("x:a b", "has a tag that no registry allows");
         check("-x.io/y:1", "does not begin with a registry's host name");
         check("x.io:http/y:1", "does not begin with a registry's host name");
+        check("[::1]x/y:1", "does not begin with a registry's host name");
+        check("[::1]\n{/y:1", "does not begin with a registry's host name");
+        check("[::1]:/y:1", "does not begin with a registry's host name");
         check("x.io:99999/y:1", "does not begin with a registry's host name");
         for text in ["", ":1", "/x:1", "x//y:1", "x/:1", "_x:1", "x_:1", "a___b:1", "a..b:1", "x y:1", "ä:1"] {
             assert!(ImageRef::parse(text).is_err(), "{text}");

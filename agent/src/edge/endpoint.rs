@@ -24,17 +24,19 @@ use crate::metrics;
 use crate::published::Published;
 use crate::view::{PhaseName, Status};
 
-/// Seven seconds, and not five: load balancers ask every 5, 6, 10, 15 or 30 seconds, and a connection that is kept alive
+/// What the endpoint refuses. Seven seconds, and not five: load balancers ask every 5, 6, 10, 15 or 30 seconds, and a connection that is kept alive
 /// must not end in the very moment of the next question.
-const LIMITS: Limits = Limits {
+pub const LIMITS: Limits = Limits {
     connections: 256,
     head: Duration::from_secs(7),
     life: Some(Duration::from_secs(120)),
+    answers: Some(100),
     last_question: Some(Duration::from_millis(100)),
 };
 
-/// Connections that the kernel keeps until they are accepted.
-const BACKLOG: u32 = 1024;
+/// Connections that the kernel keeps until they are accepted; it takes no more than net.core.somaxconn, which is 4096. When that is
+/// full a probe is not refused but dropped, and asked again a second later, which is a load balancer's whole patience.
+const BACKLOG: u32 = 4096;
 
 /// For the app of the agent before this one to be found again. Shorter than the shortest timeout of a load balancer's
 /// health check, which is 2 s.
@@ -178,7 +180,8 @@ impl Serving {
     }
 }
 
-fn answer<B>(request: &Request<B>, published: &Published) -> Response<Body> {
+/// What a request is answered, from what is published.
+pub fn answer<B>(request: &Request<B>, published: &Published) -> Response<Body> {
     let page: fn(&Published) -> Response<Body> = match request.uri().path() {
         "/ready" => ready,
         "/live" => |_| whole(StatusCode::OK, "application/json", "{\"status\":\"ok\"}\n"),

@@ -1,11 +1,12 @@
 //! HTTP/1.1 for whoever knocks: bounded in the size of a request, in time, and in the number of connections.
 //!
 //! The readiness endpoint and the local socket both answer through it. When the house is full, the oldest connection of
-//! the peer that holds the most makes room: a client that hoards connections pushes out itself, and a load balancer that
+//! the peer that holds the most makes room, as it does when the process is out of file descriptors: a client that hoards connections pushes out itself, and a load balancer that
 //! comes with one is always let in. When it closes, whoever is connected may ask one last question.
 
 #![expect(clippy::disallowed_methods, reason = "the age of a connection is the edge's own time")]
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -25,17 +26,18 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use nix::errno::Errno;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{oneshot, watch};
-use tokio::task::{AbortHandle, Id, JoinHandle, JoinSet};
+use tokio::task::{AbortHandle, Id, JoinError, JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 
 /// hyper's smallest: the head of a request, whole, fits in it or gets 431.
 const HEAD_BYTES: usize = 8192;
 /// For the answers under way when the listener is kept for another: they come from memory.
 const RETIREMENT: Duration = Duration::from_millis(250);
-/// Between two accepts when the process is out of file descriptors: the error repeats at once, the loop must not.
+/// Between two accepts that fail, if nobody can be sent away for it: the error repeats at once, the loop must not.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What is refused, and when.
@@ -47,6 +49,9 @@ pub struct Limits {
     pub head: Duration,
     /// For a connection; past half of it the next answer says that it closes. None: a stream may go on.
     pub life: Option<Duration>,
+    /// Answers to one connection; the last says that it closes. Who asks on and on and does not listen would keep the process at work,
+    /// and the kernel's memory full of answers. None: as many as are asked for.
+    pub answers: Option<usize>,
     /// For the last question of a connection that is open when the listener closes: its request may be on the way, and to
     /// hang up on it would look like a refusal. None: nobody is waited for who asks nothing.
     pub last_question: Option<Duration>,
@@ -146,10 +151,7 @@ async fn serve<L, A, F>(
         tokio::select! {
             biased;
             _ = &mut stopped => break,
-            Some(ended) = tasks.join_next_with_id() => guests.left(match ended {
-                Ok((id, ())) => id,
-                Err(error) => error.id(),
-            }),
+            Some(ended) = tasks.join_next_with_id() => guests.left(&ended),
             accepted = poll_fn(|cx| listener.poll_accept(cx)) => match accepted {
                 Ok((stream, peer)) => {
                     if guests.0.len() >= limits.connections {
@@ -160,7 +162,14 @@ async fn serve<L, A, F>(
                 }
                 Err(error) => {
                     tracing::debug!(%error, "a connection was not accepted");
-                    sleep(ACCEPT_PAUSE).await;
+                    if is_out_of_descriptors(&error) && !guests.0.is_empty() {
+                        guests.make_room();
+                        if let Some(ended) = tasks.join_next_with_id().await {
+                            guests.left(&ended);
+                        }
+                    } else {
+                        sleep(ACCEPT_PAUSE).await;
+                    }
                 }
             },
         }
@@ -169,6 +178,12 @@ async fn serve<L, A, F>(
     let _ = closing.send(());
     drop(leaving);
     let _ = timeout(limits.head, async { while tasks.join_next().await.is_some() {} }).await;
+}
+
+/// Whether somebody must go before somebody comes: EMFILE, ENFILE.
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    let of_whom = [Errno::EMFILE, Errno::ENFILE].map(|errno| Some(errno as i32));
+    of_whom.contains(&error.raw_os_error())
 }
 
 /// One connection, from its first request to its end.
@@ -180,13 +195,16 @@ where
 {
     let began = Instant::now();
     let closing = leave.clone();
+    let answers = Cell::new(0);
     let service = service_fn(move |request| {
+        answers.set(answers.get() + 1);
+        let is_last = limits.answers.is_some_and(|most| answers.get() >= most);
         let answered = answer(request);
         let closing = closing.clone();
         async move {
             let mut response = answered.await;
             response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-            if limits.life.is_some_and(|life| began.elapsed() > life / 2) || closing.has_changed().is_err() {
+            if is_last || limits.life.is_some_and(|life| began.elapsed() > life / 2) || closing.has_changed().is_err() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(response)
@@ -245,7 +263,11 @@ impl Guests {
         }
     }
 
-    fn left(&mut self, id: Id) {
+    fn left(&mut self, ended: &Result<(Id, ()), JoinError>) {
+        let id = match ended {
+            Ok((id, ())) => *id,
+            Err(error) => error.id(),
+        };
         self.0.retain(|guest| guest.task.id() != id);
     }
 }

@@ -32,9 +32,10 @@ pub const FILE: &str = "berth.sock";
 /// The lock's name in the run directory.
 const LOCK: &str = "berth.lock";
 
-/// Only root gets here; the bounds are against scripts that forget to hang up. Nobody is waited for at the end, so that who
+/// What the socket refuses. Only root gets here; the bounds are against scripts that forget to hang up. Nobody is waited for at the end, so that who
 /// hears the last event does not go on before the process has ended.
-const LIMITS: Limits = Limits { connections: 64, head: Duration::from_secs(10), life: None, last_question: None };
+pub const LIMITS: Limits =
+    Limits { connections: 64, head: Duration::from_secs(10), life: None, answers: None, last_question: None };
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: u32 = 64;
 /// The longest body of a request.
@@ -174,7 +175,8 @@ impl Drop for Held {
     }
 }
 
-async fn answer(request: http::Request<Incoming>, doors: Doors) -> Response<Body> {
+/// What a request is answered; one for the driver is handed to it.
+pub async fn answer(request: http::Request<Incoming>, doors: Doors) -> Response<Body> {
     let (method, path) = (request.method(), request.uri().path());
     match (method, path) {
         (&Method::GET, "/v1/status") => {

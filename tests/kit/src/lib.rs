@@ -34,6 +34,7 @@ pub mod registry;
 
 pub mod client;
 pub mod engine;
+pub mod hostile;
 pub mod own_engine;
 pub mod websocket;
 
@@ -50,6 +51,7 @@ pub use agent::Agent;
 pub use engine::Engine;
 pub use faults::Fault;
 pub use held::Held;
+pub use hostile::Hostile;
 pub use image::Image;
 pub use journal::Journal;
 pub use own_engine::OwnEngine;

@@ -107,6 +107,14 @@ async fn pipelined_requests_are_answered_in_their_order() {
 }
 
 #[tokio::test]
+async fn who_asks_on_and_on_is_told_to_close() {
+    let (serving, _sender) = start(LIMITS);
+    let answers = talk(serving.local_addr(), &"GET /live HTTP/1.1\r\nHost: x\r\n\r\n".repeat(300)).await;
+    assert_eq!(answers.matches("HTTP/1.1 200 ").count(), 100);
+    assert_eq!(answers.to_lowercase().matches("connection: close\r\n").count(), 1);
+}
+
+#[tokio::test]
 async fn a_head_that_comes_too_slowly_is_cut() {
     let (serving, _sender) = start(Limits { head: Duration::from_millis(50), ..LIMITS });
     let answer = talk(serving.local_addr(), "GET /ready HTTP/1.1\r\nHost: x\r\nX-Slow: ").await;

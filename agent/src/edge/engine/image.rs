@@ -31,14 +31,11 @@ impl Engine {
         let fail = |error| error::of(format!("resolve {image}"), error, error::registry);
         let docker = log_in(self.within(REGISTRY).map_err(fail)?, &image.name(), login)?;
         let answer = docker.inspect_registry_image(&image.to_string(), None).await.map_err(fail)?;
-        match answer.descriptor.digest {
-            Some(digest) if digest.starts_with("sha256:") => Ok(image.at(digest)),
-            _ => Err(EngineError::Refused {
-                doing: format!("resolve {image}"),
-                message: "the registry told no sha256 digest".to_owned(),
-                class: crate::fault::Class::Broken,
-            }),
-        }
+        answer.descriptor.digest.and_then(|digest| image.at_told(&digest)).ok_or_else(|| EngineError::Refused {
+            doing: format!("resolve {image}"),
+            message: "the registry told no sha256 digest".to_owned(),
+            class: crate::fault::Class::Broken,
+        })
     }
 
     /// What the image says of itself; none if the engine has not got it.

@@ -134,8 +134,8 @@ impl Tally {
         PullProgress {
             layers_done: self.layers.values().filter(|layer| layer.stage == Stage::Complete).count(),
             layers: self.layers.len(),
-            bytes: self.layers.values().map(|layer| layer.bytes).sum(),
-            total: self.layers.values().map(|layer| layer.total).sum(),
+            bytes: self.layers.values().map(|layer| layer.bytes).fold(0, u64::saturating_add),
+            total: self.layers.values().map(|layer| layer.total).fold(0, u64::saturating_add),
         }
     }
 }
@@ -170,6 +170,16 @@ mod tests {
         assert_eq!(tally.progress(), PullProgress { layers_done: 1, layers: 3, bytes: 60, total: 150 });
         tally.take(line("a", "Extracting", Some((1, 100))));
         assert_eq!(tally.progress().bytes, 150, "what is unpacked is not counted as downloaded again");
+    }
+
+    #[test]
+    fn sizes_that_no_registry_has_are_no_overflow() {
+        let mut tally = Tally::default();
+        for id in ["a", "b", "c"] {
+            tally.take(line(id, "Downloading", Some((i64::MAX, i64::MAX))));
+        }
+        assert_eq!(tally.progress().bytes, u64::MAX);
+        assert_eq!(tally.progress().total, u64::MAX);
     }
 
     #[test]

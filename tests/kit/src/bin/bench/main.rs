@@ -1,7 +1,7 @@
 //! `make bench`: what berth costs and gains, measured in one run on one machine, as ratios.
 //!
 //! `bench` measures everything, `bench PART…` some of it: `boots` (beside the bash that it replaces and beside the bare engine
-//! calls), `idle`, `reaction`, `pigz`. What is printed is Markdown for docs/performance.md, and `boots` draws docs/boot.svg.
+//! calls), `idle`, `reaction`, `hostile`, `pigz`. What is printed is Markdown for docs/performance.md, and `boots` draws docs/boot.svg.
 //! BERTH_BIN is the shipped binary, AWS_CLI the directory of the `aws` that the bash calls; BENCH_ROUNDS makes a trial short.
 //!
 //! Nothing here is an absolute promise: a machine's speed drifts, the ratio of neighbours in time does not.
@@ -30,6 +30,7 @@ mod berth;
 mod floor;
 mod user_data;
 
+mod hostile;
 mod idle;
 mod pigz;
 mod process;
@@ -39,7 +40,7 @@ mod picture;
 mod table;
 
 /// The parts, in the order in which they are measured.
-const PARTS: [&str; 4] = ["boots", "idle", "reaction", "pigz"];
+const PARTS: [&str; 5] = ["boots", "idle", "reaction", "hostile", "pigz"];
 /// For anything to happen.
 const BOUND: Duration = Duration::from_secs(120);
 
@@ -59,6 +60,7 @@ async fn main() {
             "boots" => boots::measure(&berth).await,
             "idle" => idle::measure(&berth).await,
             "reaction" => reaction::measure(&berth).await,
+            "hostile" => hostile::measure(&berth).await,
             "pigz" => pigz::measure().await,
             other => panic!("no part is called {other}; there are {PARTS:?}"),
         }

@@ -1,0 +1,160 @@
+//! A config as the instance gets it: user-data in any form, a file of defaults, what `config=` points to, a word of the command
+//! line; and, of an input that is text, its first line as the value of a key, said in three forms.
+
+use std::io::Write;
+use std::sync::LazyLock;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use berth::commands::check::check;
+use berth::config::{At, Config, Faults, Layers, Pointer, key_tables};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::{Map, Value, json};
+
+use crate::CANARY;
+
+/// The names of all keys, `NAME` in them stands for any.
+static KEYS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let tables = key_tables();
+    let rows = tables.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    rows.map(|(key, _)| key.to_owned()).collect()
+});
+
+/// A config is the same in whatever it is wrapped, and read again from what `berth check` shows of it; a fault has its place in
+/// the input and never tells a value.
+pub fn config(bytes: &[u8]) {
+    every_layer(bytes);
+    let believed = read(bytes);
+    wrapped(bytes, &believed);
+    match &believed {
+        Ok(config) => shown(bytes, config),
+        Err(faults) => placed(bytes, faults),
+    }
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        as_a_value(text);
+    }
+}
+
+fn read(bytes: &[u8]) -> Result<Config, Faults> {
+    let mut layers = Layers::new();
+    layers.add_user_data(bytes);
+    layers.believe()
+}
+
+/// That it comes back, and that what it tells is bounded, is all that can be said of these.
+fn every_layer(bytes: &[u8]) {
+    let mut layers = Layers::new();
+    layers.add_file("berth.toml", bytes);
+    layers.add_pointed(&Pointer::Ssm("/x".into()), bytes);
+    layers.add_words(&[String::from_utf8_lossy(bytes).into_owned()]);
+    let _ = (layers.pointer(), layers.listen());
+    if let Err(faults) = layers.believe() {
+        let told = faults.to_string();
+        assert!(told.lines().count() <= 101 && told.len() <= 101 * 1000, "{} bytes of faults", told.len());
+    }
+}
+
+/// Packed, and as a part of a multi-part, the same is meant. What is packed or of several parts itself would lie deeper.
+fn wrapped(bytes: &[u8], believed: &Result<Config, Faults>) {
+    let is_wrapped = bytes.starts_with(b"\x1f\x8b") || bytes.to_ascii_lowercase().windows(9).any(|w| w == b"multipart");
+    let Ok(config) = believed else { return };
+    if is_wrapped {
+        return;
+    }
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    assert_eq!(read(&encoder.finish().unwrap()).as_ref(), Ok(config), "packed");
+    let multi_part = format!(
+        "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=\"B\"\n\n--B\nContent-Type: text/x-berth\n\
+         Content-Transfer-Encoding: base64\n\n{}\n--B--\n",
+        STANDARD.encode(bytes)
+    );
+    assert_eq!(read(multi_part.as_bytes()).as_ref(), Ok(config), "as a part");
+}
+
+/// What `berth check` shows is what is believed: the keys that it shows, as a document, make the same config. Without those
+/// whose values it hides, and without lists and what it must escape.
+fn shown(bytes: &[u8], config: &Config) {
+    let (text, verdict) = check("-", bytes, true);
+    let (_, plain) = check("-", bytes, false);
+    assert!(verdict.is_ok() && plain.is_ok(), "believed, and not by check");
+    let page: Value = serde_json::from_str(&text).unwrap();
+    let mut keys = Map::new();
+    for (key, row) in page["keys"].as_object().unwrap() {
+        if row["from"] == "default" {
+            continue;
+        }
+        match row["value"].as_str() {
+            Some(value) if !key.contains('…') && !value.contains([',', '\\']) && key != "labels" => {
+                keys.insert(key.clone(), json!(value));
+            }
+            _ => return,
+        }
+    }
+    let again = Value::Object(keys).to_string();
+    assert_eq!(read(again.as_bytes()).as_ref(), Ok(config), "{again}");
+}
+
+/// In plain text a line and a column can be looked up.
+fn placed(bytes: &[u8], faults: &Faults) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    for fault in faults.iter() {
+        let Some(place) = &fault.place else { continue };
+        if &*place.source != "user-data" {
+            continue;
+        }
+        if let At::Line(line, column) = place.at {
+            let found = text.split('\n').nth(line.wrapping_sub(1));
+            let found = found.unwrap_or_else(|| panic!("{fault} is in no line"));
+            // One more is the end of the line, and one more again its line end.
+            assert!((1..=found.chars().count() + 2).contains(&column), "{fault} is in no column of {found:?}");
+        }
+    }
+}
+
+/// The first character tells the key, the rest of the line is its value, with what must never be told in it.
+fn as_a_value(text: &str) {
+    let mut chars = text.lines().next().unwrap_or_default().chars();
+    let key = &KEYS[chars.next().map_or(0, |char| char as usize) % KEYS.len()];
+    let value: String = chars.take(500).filter(|char| !char.is_control()).collect();
+    let middle = value.char_indices().nth(value.chars().count() / 2).map_or(0, |(at, _)| at);
+    let marked = format!("{}{CANARY}{}", &value[..middle], &value[middle..]);
+    for value in [value, marked] {
+        let quoted = value.replace('\'', r"'\''");
+        let string = Value::String(value.clone()).to_string();
+        let beside = if key == "image" { "" } else { "image=x:1 " };
+        let line = format!("berth {beside}{key}='{quoted}'");
+        let json = match key.as_str() {
+            "image" => format!("{{\"image\":{string}}}"),
+            key => format!("{{\"image\":\"x:1\",\"{key}\":{string}}}"),
+        };
+        // TOML's basic strings have all the escapes of JSON's but `\/`, which nobody writes here.
+        let toml = match key.as_str() {
+            "image" => format!("#berth\nimage = {string}\n"),
+            key => format!("#berth\nimage = 'x:1'\n{key} = {string}\n"),
+        };
+        let believed = read(line.as_bytes());
+        for other in [json, toml] {
+            match (&believed, &read(other.as_bytes())) {
+                (Ok(one), Ok(other_one)) => assert_eq!(one, other_one, "{line}\n{other}"),
+                (Err(faults), Err(others)) => {
+                    let reasons = |faults: &Faults| faults.iter().map(|fault| fault.reason.clone()).collect::<Vec<_>>();
+                    assert_eq!(reasons(faults), reasons(others), "{line}\n{other}");
+                    assert!(!others.to_string().contains(CANARY), "{others}");
+                }
+                (one, other_one) => panic!("{line}\n{one:?}\n{other}\n{other_one:?}"),
+            }
+        }
+        match believed {
+            Err(faults) => assert!(!faults.to_string().contains(CANARY), "{faults}"),
+            Ok(_) if key.starts_with("env.") || key.starts_with("log_opt.") => {
+                for as_json in [true, false] {
+                    let told = check("-", line.as_bytes(), as_json).0;
+                    assert!(!told.contains(CANARY), "{told}");
+                }
+            }
+            Ok(_) => {}
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What the metadata service answers (see script.rs): `a` user-data, `b` identity, `c` its domain, `d` target state, `e` role,
+//! `f` credentials, `g` to `i` spot, rebalance and maintenance within a look, `j` the token itself.
+
+use berth::edge::imds::{Imds, ImdsError};
+use berth::fault::Fault;
+use http::{Method, StatusCode};
+
+use crate::answerer::{Delivery, answering, plain, scripted};
+use crate::script::Script;
+use crate::{CANARY, check_told};
+
+/// The longest that any answer may be.
+const LONGEST: usize = 64 * 1024;
+
+/// What is asked for, in the order of the questions, and a good answer to it.
+const ITEMS: [(&str, &str); 10] = [
+    ("user-data", "berth image=x:1"),
+    (
+        "dynamic/instance-identity/document",
+        r#"{"accountId":"123456789012","availabilityZone":"us-east-2a","instanceId":"i-0123456789abcdef0","region":"us-east-2"}"#,
+    ),
+    ("meta-data/services/domain", "amazonaws.com"),
+    ("meta-data/autoscaling/target-lifecycle-state", "InService"),
+    ("meta-data/iam/security-credentials/", "app-role"),
+    (
+        "meta-data/iam/security-credentials/app-role",
+        r#"{"Code":"Success","AccessKeyId":"ASIA","SecretAccessKey":"hunter!2","Token":"hunter!2","Expiration":"2026-01-01T06:00:00Z"}"#,
+    ),
+    ("meta-data/spot/instance-action", ""),
+    ("meta-data/events/recommendations/rebalance", ""),
+    ("meta-data/events/maintenance/scheduled", "[]"),
+    ("api/token", "t0ken"),
+];
+
+/// An answer of the metadata service is a value that can be one, or a fault that tells nothing of it.
+pub fn imds(bytes: &[u8]) {
+    let script = Script::read(bytes);
+    let question = script.question % ITEMS.len();
+    let asked = ITEMS[question].0;
+    let body = script.body.clone();
+    let answer = move |request: &http::Request<_>| {
+        let item = request.uri().path().trim_start_matches("/latest/");
+        if item == asked {
+            return scripted(&script, Delivery::default());
+        }
+        match ITEMS.iter().find(|(known, answer)| *known == item && !answer.is_empty()) {
+            Some((_, good)) => plain(StatusCode::OK, good),
+            None => {
+                plain(if request.method() == Method::PUT { StatusCode::FORBIDDEN } else { StatusCode::NOT_FOUND }, "")
+            }
+        }
+    };
+    answering(answer, async |answerer| {
+        let imds = Imds::at(&answerer.base, answerer.http.clone());
+        match question {
+            0 => {
+                if let Some(Some(data)) = told(imds.user_data().await) {
+                    assert!(data.len() <= LONGEST && data == body, "user-data is not what came");
+                }
+            }
+            1..=3 => {
+                if let Some(identity) = told(imds.identity().await) {
+                    let is_id = identity.instance_id.starts_with("i-") && identity.instance_id.len() <= 19;
+                    assert!(is_id && identity.account.len() == 12, "{identity:?}");
+                    let host = format!("{}.{}", identity.region, identity.domain);
+                    assert!(format!("http://{host}/").parse::<http::Uri>().is_ok(), "{host:?} is no host");
+                    check_told(&format!("{identity:?}"));
+                }
+            }
+            4 => {
+                if let Some(role) = told(imds.role().await) {
+                    assert!((1..=64).contains(&role.len()), "{role:?}");
+                    check_told(&role);
+                }
+            }
+            5 | 9 => {
+                if let Some(credentials) = told(imds.credentials().await) {
+                    assert!(credentials.session_token().is_some() && credentials.expiry().is_some());
+                }
+            }
+            _ => {
+                if let Some(sight) = told(imds.sight().await) {
+                    if let Some(spot) = &sight.spot {
+                        assert!(spot.ends_in.as_secs() <= 120, "{spot:?}");
+                    }
+                    check_told(&format!("{sight:?}"));
+                }
+            }
+        }
+    });
+}
+
+/// The value; if there is none, why not is told as the agent would.
+fn told<T>(answer: Result<T, ImdsError>) -> Option<T> {
+    answer
+        .map_err(|error| {
+            let told = Fault::from_error(error.class(), &error).reason;
+            check_told(&told);
+            assert!(!told.contains(CANARY), "a secret is told: {told}");
+        })
+        .ok()
+}
