@@ -36,8 +36,8 @@ resource "aws_launch_template" "this" {
   }
 
   # berth speaks IMDSv2 only and runs on the host: one hop is enough for it, and keeps a container on Docker's bridge from the
-  # instance's role. Tags in the metadata stay off: berth does not read them, and with them on a tag key that has a space
-  # or a slash makes every launch fail.
+  # instance's role. Tags in the metadata stay off: they would save berth one call, and with them on a tag key that has a
+  # space or a slash makes every launch fail.
   metadata_options {
     http_endpoint               = "enabled"
     http_tokens                 = "required"

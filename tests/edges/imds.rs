@@ -111,6 +111,19 @@ async fn a_target_state_is_read_anew_each_time() {
 }
 
 #[tokio::test]
+async fn the_group_is_named_where_tags_are_in_the_metadata() {
+    let world = World::start().await;
+    let imds = imds_of(&world);
+    assert_eq!(imds.group().await.unwrap(), None, "they are off by default");
+    world.autoscaling.tell_by_tag();
+    assert_eq!(imds.group().await.unwrap().as_deref(), Some(world.autoscaling.group()));
+    for odd in ["", "two\nlines"] {
+        world.imds.tag("aws:autoscaling:groupName", odd);
+        assert_eq!(imds.group().await.unwrap_err().class(), Class::Transient, "{odd:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_refused_token_is_renewed_once() {
     let world = World::start().await;
     world.user_data("data");

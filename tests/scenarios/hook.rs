@@ -48,6 +48,25 @@ async fn names_from_the_config_make_it_one_call() {
 }
 
 #[tokio::test]
+async fn a_group_that_the_metadata_name_is_asked_for_its_hooks_only() {
+    let world = World::start().await;
+    world.autoscaling.tell_by_tag();
+    let image = world.app_image();
+    world.user_data(&format!("berth image={} port=0:8080", image.by_tag()));
+    let mut agent = world.launch(BERTH.as_ref()).await;
+    world.autoscaling.wait_for_state("InService", SOON).await;
+    world.journal.in_order(&["autoscaling DescribeLifecycleHooks", "autoscaling CompleteLifecycleAction CONTINUE 200"]);
+    assert_eq!(world.journal.count("autoscaling"), 2, "{}", world.journal.text());
+
+    // Without the group's word the next agent has to find out that there is nothing to complete any more.
+    agent.kill9().await;
+    let agent = world.launch(BERTH.as_ref()).await;
+    agent.ready_within(SOON).await;
+    world.journal.wait_for("autoscaling DescribeAutoScalingInstances", SOON).await;
+    assert_eq!(world.autoscaling.completions().len(), 1);
+}
+
+#[tokio::test]
 async fn a_slow_pull_is_covered_by_heartbeats() {
     let world = World::start().await;
     let image = world.app_image();

@@ -248,6 +248,21 @@ impl Imds {
         Ok(Some(TargetState::from(word.to_owned())))
     }
 
+    /// The Auto Scaling group that the instance's tags name; none unless the launch template says `InstanceMetadataTags=enabled`
+    /// (EC2 User Guide, "View tags for your EC2 instances using instance metadata").
+    pub async fn group(&self) -> Result<Option<String>, ImdsError> {
+        const ITEM: &str = "meta-data/tags/instance/aws:autoscaling:groupName";
+        let Some(body) = self.optional(ITEM).await? else {
+            return Ok(None);
+        };
+        let name = text(ITEM, &body)?;
+        // AutoScalingGroupName: 1 to 255 characters, no control characters.
+        if name.is_empty() || name.chars().count() > 255 || name.chars().any(char::is_control) {
+            return Err(ImdsError::Unusable { item: ITEM.into(), what: "no group's name" });
+        }
+        Ok(Some(name.to_owned()))
+    }
+
     /// The name of the instance's role.
     pub async fn role(&self) -> Result<String, ImdsError> {
         let roles = self.optional(ROLES).await?.ok_or(ImdsError::NoRole)?;

@@ -320,8 +320,12 @@ impl Edge {
 
     /// What a fleet that is throttled was told once, it does not ask for again: else most of the answers that there are would be
     /// to the first of two calls, and wasted.
-    async fn membership(&self, named: Named) -> Result<Option<Membership>, Fault> {
+    async fn membership(&self, mut named: Named) -> Result<Option<Membership>, Fault> {
         let told = hold(&self.place).take();
+        if named.group.is_none() && told.is_none() {
+            // Whatever keeps it from being there, the group can be asked for.
+            named.group = self.imds.group().await.ok().flatten();
+        }
         let place = match told {
             Some(place) => Some(place),
             None => membership::place(&self.aws, &self.instance_id(), &named).await?,

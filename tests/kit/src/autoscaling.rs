@@ -26,7 +26,6 @@ impl AutoScaling {
     pub(crate) fn new(instance: &str, zone: &str, group: &str, imds: Arc<Imds>, hooks: Option<Vec<Hook>>) -> Self {
         if hooks.is_some() {
             imds.target_state(Some("InService"));
-            imds.tag("aws:autoscaling:groupName", group);
         }
         Self {
             instance: instance.into(),
@@ -50,6 +49,11 @@ impl AutoScaling {
     /// The name of the group.
     pub fn group(&self) -> &str {
         &self.group
+    }
+
+    /// The launch template turns `InstanceMetadataTags` on: the metadata name the group.
+    pub fn tell_by_tag(&self) {
+        self.imds.tag("aws:autoscaling:groupName", &self.group);
     }
 
     /// Lets the hooks of the transition that the instance is in become active: `Pending` → `Pending:Wait`, and so on.

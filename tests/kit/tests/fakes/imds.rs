@@ -79,6 +79,8 @@ async fn listings_name_what_is_below() {
         get(&world, "/latest/meta-data/placement/").await.text(),
         "availability-zone\navailability-zone-id\nregion"
     );
+    assert_eq!(get(&world, "/latest/meta-data/tags/instance").await.status, 404, "off unless turned on");
+    world.autoscaling.tell_by_tag();
     assert_eq!(get(&world, "/latest/meta-data/tags/instance").await.text(), "aws:autoscaling:groupName");
 }
 

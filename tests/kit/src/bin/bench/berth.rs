@@ -23,6 +23,7 @@ pub(crate) async fn boot(world: &World, image: &Pushed, berth: &Path) -> Boot {
         image.by_tag(),
         free_address()
     ));
+    world.autoscaling.tell_by_tag();
     let (listen, earlier) = (free_address(), world.journal.count(COMPLETE));
     let launch = world.launcher(berth).listen(listen).env("BERTH_LOG", "info");
     let began = Instant::now();
