@@ -54,8 +54,8 @@ async fn a_group_that_the_metadata_name_is_asked_for_its_hooks_only() {
     let image = world.app_image();
     world.user_data(&format!("berth image={} port=0:8080", image.by_tag()));
     let mut agent = world.launch(BERTH.as_ref()).await;
-    world.autoscaling.wait_for_state("InService", SOON).await;
-    world.journal.in_order(&["autoscaling DescribeLifecycleHooks", "autoscaling CompleteLifecycleAction CONTINUE 200"]);
+    world.journal.wait_for("autoscaling CompleteLifecycleAction CONTINUE 200", SOON).await;
+    world.journal.in_order(&["autoscaling DescribeLifecycleHooks 200", "autoscaling CompleteLifecycleAction"]);
     assert_eq!(world.journal.count("autoscaling"), 2, "{}", world.journal.text());
 
     // Without the group's word the next agent has to find out that there is nothing to complete any more.
