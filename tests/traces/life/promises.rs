@@ -16,13 +16,14 @@ use berth::view::{PhaseName, Status};
 use super::agent::{Agent, Former, is_notice};
 use super::group::Which;
 use super::plan::GROUP;
+use super::table::HOLD_ENDED;
 use super::world::World;
 use crate::sim::secs;
 
 /// A promise that was not kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Broken {
-    /// The invariant's number; 0 is the table of exit codes, and 100 that no client notices.
+    /// The invariant's number; 0 is the table of exit codes, 100 that no client notices, 101 the table of faults.
     pub(crate) promise: u8,
     pub(crate) what: String,
 }
@@ -41,14 +42,23 @@ pub(crate) struct Seen {
     /// When the first drain of an app in service began.
     pub(crate) leaving_since: Option<Duration>,
     pub(crate) crashed_while_leaving: bool,
-    /// The activation of a launch hook that a drain left to the group, by its moment.
-    left: Option<Duration>,
+    /// The rows of the table that happened.
+    pub(crate) met: u64,
+    /// Whether any agent served, and whether any held a failed boot.
+    pub(crate) served: bool,
+    pub(crate) held: bool,
+    /// What was refused for good in this boot.
+    refused: BTreeSet<Job>,
+    /// The activation of a launch hook that a drain left to the group, by its moment, and which agent's drain.
+    left: Option<(Duration, u32)>,
+    /// Since when this agent knows that there was another before it.
+    inherits: Option<Duration>,
     sights: BTreeSet<&'static str>,
     taken_since: Option<Duration>,
     /// The completions that this agent asked for.
     asked: Vec<Asked>,
     crashes: Vec<Duration>,
-    marked: u32,
+    marked: bool,
     pub(crate) hurried: bool,
     boots: u32,
 }
@@ -70,6 +80,22 @@ enum Told {
     /// The instance's state says that it expired, or that there is none.
     NeverWill,
 }
+
+/// What a boot asks for until it is answered well, or refused for good.
+const IN_A_BOOT: [Job; 12] = [
+    Job::Identify,
+    Job::ReadConfig,
+    Job::Listen,
+    Job::FetchSecrets,
+    Job::LoginRegistry,
+    Job::PingEngine,
+    Job::FindContainers,
+    Job::ResolveDigest,
+    Job::InspectImage,
+    Job::PullImage,
+    Job::CreateContainer,
+    Job::StartContainer,
+];
 
 /// Whether a hook may be, or become, active while the group shows this state.
 fn may_wait(hook: &str, state: Option<&str>) -> bool {
@@ -96,8 +122,10 @@ impl World {
         self.seen.misconfigured = false;
         self.seen.asked.clear();
         self.seen.crashes.clear();
-        self.seen.marked = 0;
+        self.seen.marked = false;
         self.seen.sights.clear();
+        self.seen.refused.clear();
+        self.seen.inherits = None;
         self.seen.boots += 1;
     }
 
@@ -113,7 +141,7 @@ impl World {
         let Some(agent) = &self.agent else { return };
         let (before, after, status) = (former.phase, agent.machine.phase(), agent.status);
         let age = self.now.saturating_sub(agent.started);
-        let (waits, signals) = (agent.machine.next_wake().is_some(), agent.signals);
+        let (waits, signals) = (agent.wake.is_some(), agent.signals);
         // A deadline that is over would be seen at the next wake-up at the latest.
         let deadlines = if *event == Event::Woke { agent.machine.deadlines() } else { Vec::new() };
         if after != before {
@@ -125,6 +153,12 @@ impl World {
             self.seen.phases.push((after, self.now));
             if after == PhaseName::Boot {
                 self.seen.crashes.clear();
+                self.seen.refused.clear();
+            }
+            self.seen.served |= after == PhaseName::Serve;
+            self.seen.held |= after == PhaseName::Hold;
+            if before == PhaseName::Hold {
+                self.met(HOLD_ENDED);
             }
             if matches!(after, PhaseName::Boot | PhaseName::Drain) {
                 self.seen.asked.clear(); // another transition, another hook
@@ -153,6 +187,12 @@ impl World {
                 self.breaks(10, format!("{} containers run when serving begins", self.engine.running().count()));
             }
         }
+        if after == PhaseName::Serve && before == PhaseName::Boot {
+            let wants = self.agent.as_ref().map(|one| &one.wants);
+            if self.engine.running().any(|one| Some(&one.fingerprint) != wants) {
+                self.breaks(10, "an app of another config is served");
+            }
+        }
         if before == PhaseName::Serve && after == PhaseName::Drain && former.status == Status::Ok {
             self.seen.leaving_since.get_or_insert(self.now);
         }
@@ -162,12 +202,24 @@ impl World {
         }
         if after == PhaseName::Drain {
             let launch = self.group.waiting().filter(|(which, _)| *which == Which::Launch);
-            self.seen.left = launch.map(|(_, since)| since).or(self.seen.left);
+            self.seen.left = launch.map(|(_, since)| (since, self.agents)).or(self.seen.left);
         }
         match event {
             Event::Failed(Job::ReadConfig, fault) if fault.class == Class::Misconfigured => {
                 self.seen.misconfigured |= before == PhaseName::Boot;
             }
+            Event::Failed(job, fault) if before == PhaseName::Boot && !fault.is_transient() => {
+                self.seen.refused.insert(*job);
+            }
+            // What a registry refused may be allowed with another login.
+            Event::RegistryLoggedIn => {
+                self.seen.refused.remove(&Job::ResolveDigest);
+                self.seen.refused.remove(&Job::PullImage);
+            }
+            Event::ContainersFound(found) if found.iter().any(|one| one.fingerprint.is_some()) => {
+                self.seen.inherits.get_or_insert(self.now);
+            }
+            Event::MarkedUnhealthy => self.seen.marked = true,
             Event::HookCompleted => {
                 if let Some(last) = self.seen.asked.last_mut() {
                     last.told = Told::Done;
@@ -277,6 +329,12 @@ impl World {
         let Some(agent) = &self.agent else { return };
         let (phase, status) = (agent.machine.phase(), agent.status);
         let Some(job) = effect.job() else { return };
+        // An app that exits may ask for its secrets as often as it is started.
+        let restarts = || job == Job::FetchSecrets && agent.machine.view().container.is_some();
+        let again = phase == PhaseName::Boot && self.seen.refused.contains(&job) && IN_A_BOOT.contains(&job);
+        if again && !restarts() {
+            return self.breaks(101, format!("{job:?} is tried again after it was refused for good"));
+        }
         let control_plane = GROUP.contains(&job) || matches!(job, Job::FetchSecrets | Job::LoginRegistry);
         if phase == PhaseName::Serve && status == Status::Ok && control_plane {
             let settled = ["completed", "in no group", "no such hook", "nothing", "expired", "given up"];
@@ -314,17 +372,16 @@ impl World {
                 self.breaks(10, "an app is started beside another");
             }
             Effect::RemoveContainer { id, .. } => {
-                let ours = self.config.fingerprint();
-                let runs = self.engine.running().any(|one| one.id == *id && one.fingerprint == ours && !one.stopping);
+                let runs = self
+                    .engine
+                    .running()
+                    .any(|one| one.id == *id && one.fingerprint == self.fingerprint && !one.stopping);
                 if runs && phase == PhaseName::Boot && self.group.described().is_none_or(|s| !s.starts_with("Warmed")) {
                     self.breaks(10, "a running app of this config is removed");
                 }
             }
-            Effect::MarkUnhealthy => {
-                self.seen.marked += 1;
-                if self.seen.marked > 1 && !self.excuses.aws {
-                    self.breaks(8, "the instance is marked unhealthy twice");
-                }
+            Effect::MarkUnhealthy if self.seen.marked => {
+                self.breaks(8, "the instance is marked unhealthy twice");
             }
             _ => {}
         }
@@ -356,11 +413,16 @@ impl World {
             self.phase(),
             Some(PhaseName::Boot | PhaseName::Serve | PhaseName::Drain | PhaseName::Hold | PhaseName::Warm)
         );
-        // A signal during the boot leaves the launch hook to the group, and the next agent may find little time left in it.
-        let left = self.seen.left == Some(since);
+        // A signal during the boot leaves the launch hook to the group, and the next agent may find little time left in it: if
+        // there is a container to tell of it, it has sent a heartbeat a second later.
+        let inherits = self.seen.inherits.is_some_and(|at| at + secs(1) < self.now);
+        let left = self.seen.left.is_some_and(|(at, by)| at == since && (by == self.agents || !inherits));
         // Started on the way back into the pool, nobody can tell which of the two hooks waits.
         let returns = which == Which::Terminate && matches!(self.phase(), Some(PhaseName::Boot | PhaseName::Warm));
-        if !nobody && !left && !returns && !self.excuses.blind && !self.excuses.aws && !self.excuses.metadata {
+        let hooks = [self.plan.shape.launch_hook, self.plan.shape.terminate_hook];
+        let refused = hooks.into_iter().flatten().any(|hook| self.plan.ills().any(|ill| ill.outlasts(hook)));
+        let late = nobody || left || returns || refused;
+        if !(late || self.excuses.blind || self.excuses.aws || self.excuses.metadata) {
             self.breaks(8, format!("the {which:?} hook ran out of time while the agent was there"));
         }
     }
@@ -371,6 +433,7 @@ impl fmt::Display for Broken {
         match self.promise {
             0 => write!(f, "the table of exit codes: {}", self.what),
             100 => write!(f, "no client notices: {}", self.what),
+            101 => write!(f, "the table of faults: {}", self.what),
             number => write!(f, "invariant {number}: {}", self.what),
         }
     }
