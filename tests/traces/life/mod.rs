@@ -24,6 +24,7 @@ mod balancer;
 mod engine;
 mod excuses;
 mod group;
+mod notices;
 mod perform;
 mod plan;
 mod promises;
