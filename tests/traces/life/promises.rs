@@ -370,9 +370,7 @@ impl World {
         let left = self.seen.left.is_some_and(|(at, by)| at == since && (by == self.agents || !inherits));
         // Started on the way back into the pool, nobody can tell which of the two hooks waits.
         let returns = which == Which::Terminate && matches!(self.phase(), Some(PhaseName::Boot | PhaseName::Warm));
-        let hooks = [self.plan.shape.launch_hook, self.plan.shape.terminate_hook];
-        let refused = hooks.into_iter().flatten().any(|hook| self.plan.ills().any(|ill| ill.outlasts(hook)));
-        let late = nobody || left || returns || refused;
+        let late = nobody || left || returns || self.plan.outlasts_hooks();
         if !(late || self.excuses.blind || self.excuses.aws || self.excuses.metadata) {
             self.breaks(8, format!("the {which:?} hook ran out of time while the agent was there"));
         }

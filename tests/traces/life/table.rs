@@ -64,7 +64,7 @@ pub(crate) enum Ill {
 }
 
 /// What is counted, so that a run can say that each of them happened.
-pub(crate) const ROWS: [&str; 31] = [
+pub(crate) const ROWS: [&str; 32] = [
     "config fault",
     "latest",
     "secret missing",
@@ -96,6 +96,7 @@ pub(crate) const ROWS: [&str; 31] = [
     "killed before the orders of an event",
     "killed after them",
     "another config at the next start",
+    "engine restarted mid-start",
 ];
 
 pub(crate) const HOLD_ENDED: usize = 27;
@@ -139,7 +140,7 @@ impl Ill {
     pub(crate) fn any(rng: &mut fastrand::Rng) -> Self {
         let lasts = ms([500, 5_000, 20_000, 40_000][rng.usize(..4)] + rng.u64(..500));
         let times = [1, 2, 3, u32::MAX][rng.usize(..4)];
-        match rng.u8(..27) {
+        match rng.u8(..28) {
             0 => Self::ConfigFault,
             1 => Self::Latest,
             2 => Self::SecretMissing,
@@ -166,6 +167,7 @@ impl Ill {
             23 => Self::EngineRestarts { during: Job::ProbeApp, lasts, kills: rng.bool() },
             24 => Self::DiskFull,
             25 => Self::ClockOff,
+            26 => Self::EngineRestarts { during: Job::StartContainer, lasts, kills: rng.bool() },
             _ => Self::MetadataGone {
                 after: [Job::Identify, Job::ReadConfig][rng.usize(..2)],
                 lasts: [lasts, secs(100_000)][rng.usize(..2)],
@@ -199,7 +201,8 @@ impl Ill {
             Self::NeverHealthy => 20,
             Self::EngineLate(_) => 21,
             Self::EngineRestarts { during: Job::PullImage, .. } => 22,
-            Self::EngineRestarts { .. } => 23,
+            Self::EngineRestarts { during: Job::ProbeApp, .. } => 23,
+            Self::EngineRestarts { .. } => 31,
             Self::DiskFull => 24,
             Self::ClockOff => 25,
             Self::MetadataGone { .. } => 26,
@@ -262,6 +265,12 @@ impl Plan {
     /// The faults of the table in it.
     pub(crate) fn ills(&self) -> impl Iterator<Item = Ill> {
         self.twists.iter().filter_map(|twist| if let Twist::Ill(ill) = twist { Some(*ill) } else { None })
+    }
+
+    /// Whether one of them may outlast one of the hooks.
+    pub(crate) fn outlasts_hooks(&self) -> bool {
+        let hooks = [self.shape.launch_hook, self.shape.terminate_hook];
+        hooks.into_iter().flatten().any(|hook| self.ills().any(|ill| ill.outlasts(hook)))
     }
 
     /// `boot.timeout` and `probe.start_timeout`

@@ -8,7 +8,7 @@ use berth::view::PhaseName;
 use super::engine::Container;
 use super::group::Which;
 use super::promises::Broken;
-use super::table::End;
+use super::table::{End, Ill};
 use super::twist::Twist;
 use super::world::World;
 use crate::sim::{ms, secs};
@@ -79,7 +79,8 @@ impl World {
         }
         if matches!(self.seen.code, Some(0 | 5)) && !self.excuses.aws && !self.seen.hurried && !self.excuses.spot {
             let waiting = self.group.waiting().filter(|(which, _)| *which == Which::Terminate);
-            if waiting.is_some_and(|(_, since)| since + secs(10) < self.now) && !self.excuses.metadata {
+            let excused = self.excuses.metadata || self.plan.outlasts_hooks();
+            if waiting.is_some_and(|(_, since)| since + secs(10) < self.now) && !excused {
                 return broken(8, "gone, and the termination hook still waits".to_owned());
             }
         }
@@ -87,7 +88,9 @@ impl World {
             let told = self.group.marked_unhealthy > 0
                 || self.group.described().is_none_or(|state| state.contains("Terminat"))
                 || self.group.ended.iter().any(|one| one.result == Some(HookResult::Abandon));
-            if !told && !self.seen.hurried {
+            // Two minutes are what it is tried for; four refusals of each of three calls may take longer.
+            let refused = self.plan.ills().any(|ill| matches!(ill, Ill::Throttled(4..)));
+            if !told && !self.seen.hurried && !refused {
                 return broken(8, "given up, and the group does not know".to_owned());
             }
         }
