@@ -318,7 +318,7 @@ impl Boot {
     /// Adopts the container that the config asks for, and sees every other one as a stray.
     fn sort(&mut self, found: &[FoundContainer], desk: &mut Desk, now: Uptime) {
         self.steps.containers.done((), now);
-        let Some(config) = self.steps.config.get().cloned() else { return };
+        let Some(config) = self.steps.config.get().cloned().filter(|_| !found.is_empty()) else { return };
         let fingerprint = config.fingerprint();
         if found.iter().any(|one| one.fingerprint.is_some()) {
             self.hook.inherit(desk, now);

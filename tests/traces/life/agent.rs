@@ -1,6 +1,6 @@
 //! The agent's process in the world: started, killed, its orders taken, its answers delivered.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use berth::clock::Uptime;
@@ -11,8 +11,9 @@ use berth::machine::Machine;
 use berth::view::{DeadlineView, PhaseName, Status};
 
 use super::engine::Asker;
-use super::plan::Roll;
-use super::twist::Fate;
+use super::plan::{GROUP, Roll, SERVICES};
+use super::table::{KILLED_AFTER, KILLED_BEFORE, SKEWED};
+use super::twist::{Fate, Twist};
 use super::world::{Due, World};
 use crate::sim::ms;
 
@@ -21,7 +22,9 @@ pub(crate) struct Agent {
     pub(crate) number: u32,
     pub(crate) machine: Machine,
     pub(crate) started: Duration,
-    pub(crate) running: BTreeMap<Ticket, Job>,
+    pub(crate) running: Vec<Ticket>,
+    /// When its machine wants to be woken.
+    pub(crate) wake: Option<Duration>,
     /// What `/ready` says.
     pub(crate) status: Status,
     pub(crate) signals: u32,
@@ -30,6 +33,14 @@ pub(crate) struct Agent {
     pub(crate) knows_config: bool,
     /// In any.
     pub(crate) knows_policies: bool,
+    /// Whether a service told it the time.
+    pub(crate) knows_clock: bool,
+    /// Whether the metadata gave it credentials.
+    pub(crate) has_credentials: bool,
+    /// The fingerprint of the config that it read last.
+    pub(crate) wants: String,
+    /// Killed once its orders have left.
+    doomed: bool,
 }
 
 /// How the agent was before an event.
@@ -53,13 +64,18 @@ impl World {
         self.agent = Some(Agent {
             number: self.agents,
             status: machine.status(),
+            wake: machine.next_wake().map(|at| self.now + at.0),
             machine,
             started: self.now,
-            running: BTreeMap::new(),
+            running: Vec::new(),
             signals: 0,
             knows_itself: false,
             knows_config: false,
             knows_policies: false,
+            knows_clock: false,
+            has_credentials: false,
+            wants: String::new(),
+            doomed: false,
         });
         self.began();
     }
@@ -84,14 +100,14 @@ impl World {
     }
 
     pub(crate) fn listens(&self, (number, ticket): Asker) -> bool {
-        self.agent.as_ref().is_some_and(|one| one.number == number && one.running.contains_key(&Ticket(ticket)))
+        self.agent.as_ref().is_some_and(|one| one.number == number && one.running.contains(&Ticket(ticket)))
     }
 
     pub(crate) fn answer(&mut self, asker: Asker, event: &Event) {
         if self.listens(asker)
             && let Some(agent) = &mut self.agent
         {
-            agent.running.remove(&Ticket(asker.1));
+            agent.running.retain(|one| *one != Ticket(asker.1));
             self.deliver(event);
         }
     }
@@ -108,18 +124,48 @@ impl World {
         let former = Former { phase, status: agent.status, deadlines };
         agent.machine.on(event, Uptime(self.now.saturating_sub(agent.started)));
         agent.status = agent.machine.status();
+        agent.wake = agent.machine.next_wake().map(|at| agent.started + at.0);
         if agent.machine.phase() == PhaseName::Boot && phase != PhaseName::Boot {
             (agent.knows_itself, agent.knows_config) = (false, false);
         }
         agent.knows_itself |= matches!(event, Event::Identified(_));
         agent.knows_config |= matches!(event, Event::ConfigRead(_));
         agent.knows_policies |= agent.knows_config;
+        if let Event::ConfigRead(config) = event {
+            let same = Arc::ptr_eq(config, &self.config);
+            agent.wants = if same { self.fingerprint.clone() } else { config.fingerprint() };
+        }
+        agent.knows_clock |= matches!(event, Event::Failed(_, fault) if fault.reason == SKEWED);
         self.look(&former, event);
+        self.fall_ill(event);
+        self.events += 1;
+        let killed = |twist: &Twist| match twist {
+            Twist::KillAt { event, ordered } if *event == self.events => Some(*ordered),
+            _ => None,
+        };
+        match self.plan.twists.iter().find_map(killed) {
+            Some(true) => {
+                if let Some(agent) = &mut self.agent {
+                    agent.doomed = true;
+                }
+            }
+            Some(false) => {
+                self.met(KILLED_BEFORE);
+                self.kill();
+            }
+            None => {}
+        }
     }
 
     pub(crate) fn take_orders(&mut self) {
         while let Some(agent) = &mut self.agent {
-            let Some((ticket, effect)) = agent.machine.next_effect() else { return };
+            let Some((ticket, effect)) = agent.machine.next_effect() else {
+                if agent.doomed {
+                    self.met(KILLED_AFTER);
+                    self.kill();
+                }
+                return;
+            };
             let (number, phase) = (agent.number, agent.machine.phase().word());
             if !effect.is_routine() && !matches!(effect, Effect::Cancel(_)) {
                 self.note(phase, || format!("> {effect}"));
@@ -131,7 +177,7 @@ impl World {
                 }
                 Effect::Cancel(other) => {
                     if let Some(agent) = &mut self.agent {
-                        agent.running.remove(&other);
+                        agent.running.retain(|one| *one != other);
                     }
                 }
                 Effect::HandOver => {
@@ -146,16 +192,24 @@ impl World {
     fn order(&mut self, number: u32, ticket: Ticket, effect: Effect) {
         let Some(job) = effect.job() else { return };
         self.ordered(&effect);
-        let nth = self.attempts.entry(job).or_default();
-        let fate = self.plan.fate(job, *nth);
-        let mut roll = self.plan.roll(Roll::Delay, (job as u64) << 32 | u64::from(*nth));
-        *nth += 1;
+        let Some(nth) = self.attempts.get_mut(job as usize) else { return };
+        let nth = std::mem::replace(nth, *nth + 1);
+        let fate = self.plan.fate(job, nth);
+        let mut roll = self.plan.roll(Roll::Delay, (job as u64) << 32 | u64::from(nth));
         if let Some(agent) = &mut self.agent {
-            agent.running.insert(ticket, job);
+            agent.running.push(ticket);
         }
         let asker = (number, ticket.0);
-        let at = self.now + usual(job).mul_f64(0.5 + roll.f64());
-        let since = self.now;
+        let takes = usual(job).mul_f64(0.5 + roll.f64());
+        let (since, at) = (self.now, self.now + takes);
+        if let Some((after, fault)) = self.refusal(job, nth) {
+            return self.schedule(self.now + after.unwrap_or(takes), Due::Answer(asker, Event::Failed(job, fault)));
+        }
+        let aws = GROUP.contains(&job) || SERVICES.contains(&job);
+        if let Some(agent) = &mut self.agent {
+            agent.has_credentials |= aws;
+        }
+        self.restart_engine(job, nth, takes);
         match fate {
             Fate::Hangs => self.note("world", || format!("{job:?} hangs")),
             Fate::Fails(class) => {
@@ -173,9 +227,9 @@ impl World {
             Due::Act { effect, .. } => matches!(effect.as_ref(), Effect::StartContainer { id, .. } if id == of),
             _ => false,
         };
-        let Some(key) = self.agenda.iter().find(|(_, due)| starts(due)).map(|(key, _)| *key) else { return };
-        self.agenda.remove(&key);
-        self.engine.start(of, self.now);
+        if self.agenda.take(starts).is_some() {
+            self.engine.start(of, self.now);
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use berth::event::{Event, Exit};
 use berth::fault::{Class, Fault};
 
 use super::plan::Plan;
+use super::table::Ill;
 use super::twist::Twist;
 use crate::sim::{DIGEST, ms};
 
@@ -50,7 +51,9 @@ pub(crate) struct Engine {
     pub(crate) containers: Vec<Container>,
     waits: Vec<(Asker, ContainerId, Wait)>,
     pub(crate) has_image: bool,
+    /// When it does not answer, from and to, whether it takes the apps along, and in any case none answers that was asked before.
     away: Vec<(Duration, Duration, bool)>,
+    outages: Vec<(Duration, Duration)>,
     crashes: Vec<(Duration, bool)>,
     loops: Vec<(Duration, Duration)>,
     sick: Vec<(Duration, Duration)>,
@@ -70,6 +73,7 @@ impl Engine {
             waits: Vec::new(),
             has_image: plan.has(|twist| matches!(twist, Twist::Baked)),
             away: Vec::new(),
+            outages: Vec::new(),
             crashes: Vec::new(),
             loops: Vec::new(),
             sick: Vec::new(),
@@ -79,17 +83,38 @@ impl Engine {
         };
         for twist in &plan.twists {
             match twist {
-                Twist::EngineAway { at, lasts, kills } => engine.away.push((*at, *at + *lasts, *kills)),
+                Twist::EngineAway { at, lasts, kills } => engine.leave(*at, *lasts, *kills),
+                Twist::Ill(Ill::EngineLate(lasts)) => {
+                    engine.leave(Duration::ZERO, plan.shape.os_boots_in + *lasts, false);
+                }
+                Twist::Ill(Ill::NeverHealthy) => engine.ready_in = Duration::MAX / 4,
+                Twist::Ill(Ill::ExitsAtOnce) => {
+                    engine.loops.push((Duration::ZERO, Duration::MAX));
+                    engine.ready_in = engine.ready_in.max(ms(1000));
+                }
                 Twist::Crash { at, oom } => engine.crashes.push((*at, *oom)),
                 Twist::CrashLoop { at, lasts } => engine.loops.push((*at, *at + *lasts)),
                 Twist::Sick { at, lasts } => engine.sick.push((*at, *at + *lasts)),
                 Twist::StartsIn(takes) => engine.ready_in = *takes,
                 Twist::StopsIn(takes) => engine.stops_in = *takes,
-                Twist::Stray { running, takes_the_name } => engine.stray(*running, *takes_the_name),
+                Twist::Stray { running, takes_the_name } => {
+                    engine.stray(*running, *takes_the_name);
+                }
                 _ => {}
             }
         }
         engine
+    }
+
+    /// From then on it is away.
+    pub(crate) fn leave(&mut self, at: Duration, lasts: Duration, kills: bool) {
+        self.away.push((at, at + lasts, kills));
+        self.outages.push((at, at + lasts));
+    }
+
+    /// Whether a question that was asked at that time is not answered.
+    pub(crate) fn is_away(&self, since: Duration, now: Duration) -> bool {
+        self.outages.iter().any(|(from, to)| *from <= now && since < *to)
     }
 
     fn stray(&mut self, running: bool, takes_the_name: bool) {
@@ -139,13 +164,12 @@ impl Engine {
             .collect()
     }
 
-    pub(crate) fn create(&mut self, creation: &Creation) -> Event {
+    pub(crate) fn create(&mut self, creation: &Creation, fingerprint: String) -> Event {
         let name = creation.config.container_name();
         if self.containers.iter().any(|one| one.name == name) {
             return failed(Job::CreateContainer, Class::Transient, "the name is in use");
         }
         let id = self.next_id();
-        let fingerprint = creation.config.fingerprint();
         let (started, exits, exited) = (None, None, None);
         self.containers.push(Container { id: id.clone(), name, fingerprint, started, exits, exited, stopping: false });
         Event::ContainerCreated(id)

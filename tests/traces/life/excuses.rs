@@ -5,6 +5,7 @@ use std::time::Duration;
 use berth::effect::Job;
 
 use super::plan::{ENGINE, GROUP, Plan, SERVICES};
+use super::table::{End, Ill};
 use super::twist::{Fate, Twist};
 
 /// Worked out once: the promises are looked at after every event.
@@ -15,6 +16,8 @@ pub(crate) struct Excuses {
     /// Nor can the services that a boot needs.
     pub(crate) services: bool,
     pub(crate) engine: bool,
+    /// A boot may be given up for a fault of the table.
+    pub(crate) boot: bool,
     pub(crate) app: bool,
     pub(crate) metadata: bool,
     /// For how long things are away, one after the other at the worst.
@@ -31,10 +34,16 @@ pub(crate) struct Excuses {
 impl Excuses {
     pub(crate) fn of(plan: &Plan) -> Self {
         Self {
-            aws: plan.troubles(&GROUP) || plan.has(|twist| matches!(twist, Twist::AwsAway { .. })),
+            // Without the metadata there are no credentials.
+            aws: plan.troubles(&GROUP)
+                || plan.has(|twist| matches!(twist, Twist::AwsAway { .. } | Twist::Ill(Ill::MetadataGone { .. }))),
             services: plan.troubles(&SERVICES),
             engine: plan.troubles(&ENGINE)
-                || plan.has(|twist| matches!(twist, Twist::EngineAway { .. } | Twist::StopsIn(_))),
+                || plan.has(|twist| matches!(twist, Twist::EngineAway { .. } | Twist::StopsIn(_)))
+                || plan.ills().any(|ill| matches!(ill, Ill::EngineLate(_) | Ill::EngineRestarts { .. })),
+            // What each takes, one after the other.
+            boot: plan.ills().any(|ill| !matches!(ill.end(plan), End::Served(_)))
+                || plan.ills().map(|ill| ill.end(plan).within()).sum::<Duration>() >= plan.limits().0,
             app: plan.has(|twist| {
                 matches!(
                     twist,
@@ -43,10 +52,12 @@ impl Excuses {
                         | Twist::Sick { .. }
                         | Twist::StopsIn(_)
                         | Twist::StartsIn(_)
+                        | Twist::Ill(Ill::ExitsAtOnce | Ill::NeverHealthy)
                 )
             }),
             metadata: plan.troubles(&[Job::Identify, Job::ReadConfig, Job::WatchMetadata])
-                || plan.has(|twist| matches!(twist, Twist::MetadataAway { .. } | Twist::StateOdd { .. })),
+                || plan.has(|twist| matches!(twist, Twist::MetadataAway { .. } | Twist::StateOdd { .. }))
+                || plan.ills().any(|ill| matches!(ill, Ill::MetadataGone { .. })),
             away: plan.twists.iter().map(Twist::lasts).sum(),
             spot: plan.has(|twist| matches!(twist, Twist::Spot(_))),
             late: plan.has(|twist| matches!(twist, Twist::Fate(_, _, Fate::Hangs | Fate::Slow(_)))),

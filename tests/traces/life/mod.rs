@@ -6,6 +6,7 @@
 
 #![allow(clippy::print_stdout, reason = "what a simulation says goes to a person")]
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -13,25 +14,33 @@ use std::time::{Duration, Instant};
 
 use plan::Plan;
 use shrink::shrink;
+use table::ROWS;
+use twist::Twist;
 use world::World;
 
+mod agenda;
 mod agent;
 mod balancer;
 mod engine;
 mod excuses;
 mod group;
+mod notices;
 mod perform;
 mod plan;
 mod promises;
 mod shrink;
 mod surroundings;
 mod systemd;
+mod table;
 mod twist;
 mod verdict;
 mod world;
 
 /// For how long lives are lived in `cargo test`.
 const BUDGET: Duration = Duration::from_secs(30);
+
+/// After so many lives each fault of the table has happened.
+const ENOUGH: u64 = 5_000;
 
 /// Between two words on how far it is.
 const WORD: u64 = 500_000;
@@ -74,6 +83,7 @@ fn seeds() {
     let is_late = || seeds.is_none() && began.elapsed() >= BUDGET;
     let (next, lives, steps) = (AtomicU64::new(first), AtomicU64::new(0), AtomicU64::new(0));
     let broken = AtomicU64::new(u64::MAX);
+    let met = [const { AtomicU64::new(0) }; ROWS.len()];
     let rate = |lives: u64| lives as f64 / began.elapsed().as_secs_f64().max(0.001);
     let live = || {
         while !is_late() {
@@ -83,6 +93,9 @@ fn seeds() {
             }
             let life = World::new(&Rc::new(Plan::new(seed)), false).run();
             steps.fetch_add(life.steps, Ordering::Relaxed);
+            for (row, met) in met.iter().enumerate() {
+                met.fetch_add(life.seen.met >> row & 1, Ordering::Relaxed);
+            }
             if life.broken.is_some() {
                 broken.fetch_min(seed, Ordering::Relaxed);
             }
@@ -107,11 +120,49 @@ fn seeds() {
         rate(lives),
         steps / lives.max(1)
     );
+    let met: Vec<u64> = met.into_iter().map(AtomicU64::into_inner).collect();
+    let told: Vec<String> = ROWS.iter().zip(&met).map(|(row, lives)| format!("{row} {lives}")).collect();
+    println!("lives in which it happened: {}", told.join(", "));
+    let never: Vec<&str> = ROWS.into_iter().zip(&met).filter(|(_, met)| **met == 0).map(|(row, _)| row).collect();
+    assert!(lives < ENOUGH || never.is_empty(), "never happened: {}", never.join(", "));
 }
 
 #[expect(clippy::disallowed_methods, reason = "how long the simulation takes is told to a person")]
 fn now() -> Instant {
     Instant::now()
+}
+
+/// Plain lives, one for each way in and out, and another for each event that one of their agents could be killed at.
+#[test]
+fn a_kill_at_any_event_is_survived() {
+    let mut ways = BTreeSet::new();
+    let mut lives = 0;
+    for seed in 1.. {
+        let mut plan = Plan::new(seed);
+        plan.twists.clear();
+        let way = (
+            plan.shape.group,
+            plan.shape.pool.is_some(),
+            plan.shape.launch_hook.is_some(),
+            plan.says("secrets=prod/api"),
+        );
+        if !plan.shape.balancer || plan.shape.websockets || plan.end > Duration::from_secs(60) || !ways.insert(way) {
+            continue;
+        }
+        let last = World::new(&Rc::new(plan.clone()), false).run().events + 20;
+        for (event, ordered) in (1..last).flat_map(|event| [(event, false), (event, true)]) {
+            plan.twists = vec![Twist::KillAt { event, ordered }];
+            let plan = Rc::new(plan.clone());
+            if let Some(broken) = World::new(&plan, false).run().broken {
+                panic!("{broken}\n{plan}\n{}", World::new(&plan, true).run().trace());
+            }
+            lives += 1;
+        }
+        if ways.len() == 10 {
+            break;
+        }
+    }
+    println!("{lives} lives, each killed at another event");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Each effect, performed on the models: what the edge does in a real life.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use berth::effect::{Effect, ImageFacts, Job};
 use berth::event::{Event, Hook, Membership};
@@ -9,16 +10,21 @@ use berth::identity::Identity;
 
 use super::engine::Asker;
 use super::plan::{ENGINE, GROUP, SERVICES};
+use super::table::Ill;
 use super::twist::Twist;
 use super::world::World;
 use crate::sim::{DIGEST, identity};
 
+/// What a service says that has too many callers.
+const THROTTLED: &str = "Rate exceeded";
+
 impl World {
     /// One attempt; none if the answer comes later, from the engine.
-    pub(crate) fn perform(&mut self, asker: Asker, effect: &Effect) -> Option<Event> {
+    pub(crate) fn perform(&mut self, asker: Asker, effect: &Effect, since: Duration) -> Option<Event> {
         let job = effect.job()?;
-        if let Some(reason) = self.is_away(job) {
-            return Some(Event::Failed(job, Fault::new(Class::Transient, reason)));
+        if let Some(reason) = self.is_away(job, since) {
+            let class = if reason == THROTTLED { Class::Throttled } else { Class::Transient };
+            return Some(Event::Failed(job, Fault::new(class, reason)));
         }
         let now = self.now;
         Some(match effect {
@@ -41,7 +47,11 @@ impl World {
                 self.engine.has_image = true;
                 Event::ImagePulled
             }
-            Effect::CreateContainer(creation) => self.engine.create(creation),
+            Effect::CreateContainer(creation) => {
+                let same = Arc::ptr_eq(&creation.config, &self.config);
+                let fingerprint = if same { self.fingerprint.clone() } else { creation.config.fingerprint() };
+                self.engine.create(creation, fingerprint)
+            }
             Effect::StartContainer { id, .. } => self.engine.start(id, now),
             Effect::WatchContainer(id) => {
                 self.engine.watch(asker, id);
@@ -106,14 +116,15 @@ impl World {
         }
     }
 
-    fn is_away(&self, job: Job) -> Option<&'static str> {
+    fn is_away(&mut self, job: Job, since: Duration) -> Option<&'static str> {
+        let asks_engine = ENGINE.contains(&job) && !matches!(job, Job::ProbeApp | Job::CountConnections);
+        if asks_engine && self.engine.is_away(since, self.now) {
+            self.meet(|ill| matches!(ill, Ill::EngineLate(_)));
+            return Some("the engine is away");
+        }
         let away = |twist: &Twist| twist.span().is_some_and(|(from, to)| (from..to).contains(&self.now));
         self.plan.twists.iter().filter(|twist| away(twist)).find_map(|twist| match twist {
-            Twist::EngineAway { .. } => {
-                let asked = ENGINE.contains(&job) && !matches!(job, Job::ProbeApp | Job::CountConnections);
-                asked.then_some("the engine is away")
-            }
-            Twist::AwsAway { .. } => (GROUP.contains(&job) || SERVICES.contains(&job)).then_some("Rate exceeded"),
+            Twist::AwsAway { .. } => (GROUP.contains(&job) || SERVICES.contains(&job)).then_some(THROTTLED),
             Twist::MetadataAway { .. } => {
                 let asked = matches!(job, Job::Identify | Job::ReadConfig | Job::WatchMetadata);
                 asked.then_some("the metadata does not answer")

@@ -13,16 +13,17 @@ use berth::fault::Class;
 use berth::identity::TargetState;
 use berth::view::{PhaseName, Status};
 
-use super::agent::{Agent, Former, is_notice};
+use super::agent::{Agent, Former};
 use super::group::Which;
 use super::plan::GROUP;
+use super::table::HOLD_ENDED;
 use super::world::World;
 use crate::sim::secs;
 
 /// A promise that was not kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Broken {
-    /// The invariant's number; 0 is the table of exit codes, and 100 that no client notices.
+    /// The invariant's number; 0 is the table of exit codes, 100 that no client notices, 101 the table of faults.
     pub(crate) promise: u8,
     pub(crate) what: String,
 }
@@ -41,14 +42,23 @@ pub(crate) struct Seen {
     /// When the first drain of an app in service began.
     pub(crate) leaving_since: Option<Duration>,
     pub(crate) crashed_while_leaving: bool,
-    /// The activation of a launch hook that a drain left to the group, by its moment.
-    left: Option<Duration>,
-    sights: BTreeSet<&'static str>,
+    /// The rows of the table that happened.
+    pub(crate) met: u64,
+    /// Whether any agent served, and whether any held a failed boot.
+    pub(crate) served: bool,
+    pub(crate) held: bool,
+    /// What was refused for good in this boot.
+    refused: BTreeSet<Job>,
+    /// The activation of a launch hook that a drain left to the group, by its moment, and which agent's drain.
+    left: Option<(Duration, u32)>,
+    /// Since when this agent knows that there was another before it.
+    inherits: Option<Duration>,
+    pub(crate) sights: BTreeSet<&'static str>,
     taken_since: Option<Duration>,
     /// The completions that this agent asked for.
     asked: Vec<Asked>,
     crashes: Vec<Duration>,
-    marked: u32,
+    marked: bool,
     pub(crate) hurried: bool,
     boots: u32,
 }
@@ -71,15 +81,27 @@ enum Told {
     NeverWill,
 }
 
+/// What a boot asks for until it is answered well, or refused for good.
+const IN_A_BOOT: [Job; 12] = [
+    Job::Identify,
+    Job::ReadConfig,
+    Job::Listen,
+    Job::FetchSecrets,
+    Job::LoginRegistry,
+    Job::PingEngine,
+    Job::FindContainers,
+    Job::ResolveDigest,
+    Job::InspectImage,
+    Job::PullImage,
+    Job::CreateContainer,
+    Job::StartContainer,
+];
+
 /// Whether a hook may be, or become, active while the group shows this state.
 fn may_wait(hook: &str, state: Option<&str>) -> bool {
     let Some(state) = state else { return false };
     let pending = matches!(state, "Pending" | "Pending:Wait" | "Warmed:Pending" | "Warmed:Pending:Wait");
     pending || (hook != "boot" && !state.ends_with(":Proceed") && !state.ends_with("Terminated"))
-}
-
-fn is_of_the_pool(state: &TargetState) -> bool {
-    matches!(state, TargetState::WarmedRunning | TargetState::WarmedStopped | TargetState::WarmedHibernated)
 }
 
 impl World {
@@ -96,8 +118,10 @@ impl World {
         self.seen.misconfigured = false;
         self.seen.asked.clear();
         self.seen.crashes.clear();
-        self.seen.marked = 0;
+        self.seen.marked = false;
         self.seen.sights.clear();
+        self.seen.refused.clear();
+        self.seen.inherits = None;
         self.seen.boots += 1;
     }
 
@@ -113,7 +137,7 @@ impl World {
         let Some(agent) = &self.agent else { return };
         let (before, after, status) = (former.phase, agent.machine.phase(), agent.status);
         let age = self.now.saturating_sub(agent.started);
-        let (waits, signals) = (agent.machine.next_wake().is_some(), agent.signals);
+        let (waits, signals) = (agent.wake.is_some(), agent.signals);
         // A deadline that is over would be seen at the next wake-up at the latest.
         let deadlines = if *event == Event::Woke { agent.machine.deadlines() } else { Vec::new() };
         if after != before {
@@ -125,6 +149,12 @@ impl World {
             self.seen.phases.push((after, self.now));
             if after == PhaseName::Boot {
                 self.seen.crashes.clear();
+                self.seen.refused.clear();
+            }
+            self.seen.served |= after == PhaseName::Serve;
+            self.seen.held |= after == PhaseName::Hold;
+            if before == PhaseName::Hold {
+                self.met(HOLD_ENDED);
             }
             if matches!(after, PhaseName::Boot | PhaseName::Drain) {
                 self.seen.asked.clear(); // another transition, another hook
@@ -153,6 +183,12 @@ impl World {
                 self.breaks(10, format!("{} containers run when serving begins", self.engine.running().count()));
             }
         }
+        if after == PhaseName::Serve && before == PhaseName::Boot {
+            let wants = self.agent.as_ref().map(|one| &one.wants);
+            if self.engine.running().any(|one| Some(&one.fingerprint) != wants) {
+                self.breaks(10, "an app of another config is served");
+            }
+        }
         if before == PhaseName::Serve && after == PhaseName::Drain && former.status == Status::Ok {
             self.seen.leaving_since.get_or_insert(self.now);
         }
@@ -162,12 +198,24 @@ impl World {
         }
         if after == PhaseName::Drain {
             let launch = self.group.waiting().filter(|(which, _)| *which == Which::Launch);
-            self.seen.left = launch.map(|(_, since)| since).or(self.seen.left);
+            self.seen.left = launch.map(|(_, since)| (since, self.agents)).or(self.seen.left);
         }
         match event {
             Event::Failed(Job::ReadConfig, fault) if fault.class == Class::Misconfigured => {
                 self.seen.misconfigured |= before == PhaseName::Boot;
             }
+            Event::Failed(job, fault) if before == PhaseName::Boot && !fault.is_transient() => {
+                self.seen.refused.insert(*job);
+            }
+            // What a registry refused may be allowed with another login.
+            Event::RegistryLoggedIn => {
+                self.seen.refused.remove(&Job::ResolveDigest);
+                self.seen.refused.remove(&Job::PullImage);
+            }
+            Event::ContainersFound(found) if found.iter().any(|one| one.fingerprint.is_some()) => {
+                self.seen.inherits.get_or_insert(self.now);
+            }
+            Event::MarkedUnhealthy => self.seen.marked = true,
             Event::HookCompleted => {
                 if let Some(last) = self.seen.asked.last_mut() {
                     last.told = Told::Done;
@@ -181,51 +229,6 @@ impl World {
                 }
             }
             _ => {}
-        }
-    }
-
-    /// 7: a notice reaches drain in one event; a second changes nothing but an earlier deadline; and nothing else leads there.
-    fn look_at_notices(&mut self, former: &Former, after: PhaseName, event: &Event) {
-        if !is_notice(event) {
-            return;
-        }
-        let (before, knows_policies) = (former.phase, self.agent.as_ref().is_some_and(|one| one.knows_policies));
-        let news = match event {
-            Event::Signalled(_) => Some("signal"),
-            Event::DrainRequested(_) => Some("asked"),
-            Event::MetadataSeen(sight) => match &sight.target_state {
-                Some(TargetState::Terminated | TargetState::WarmedTerminated) => Some("terminated"),
-                _ if sight.spot.is_some() && !self.plan.says("spot=ignore") => Some("spot"),
-                _ if sight.rebalance && self.plan.says("rebalance=drain") => Some("rebalance"),
-                _ if sight.maintenance.is_some() && self.plan.says("maintenance=drain") => Some("maintenance"),
-                _ => None,
-            },
-            _ => None,
-        };
-        let living = [PhaseName::Boot, PhaseName::Serve, PhaseName::Hold, PhaseName::Warm].contains(&before);
-        let back = match event {
-            Event::MetadataSeen(sight) => sight.target_state.as_ref().is_some_and(is_of_the_pool),
-            _ => false,
-        };
-        let leaves = living && after == PhaseName::Drain;
-        // The policy for a notice is not known before the config.
-        if leaves && news.is_none() && !back && knows_policies {
-            self.breaks(7, format!("{} ends for no reason", before.word()));
-        }
-        if let Some(news) = news
-            && self.seen.sights.insert(news)
-        {
-            let policy = matches!(news, "spot" | "rebalance" | "maintenance");
-            if living && !leaves && (knows_policies || !policy) {
-                self.breaks(7, format!("{news} leads from {} to {}", before.word(), after.word()));
-            }
-        }
-        let deadlines = self.agent.as_ref().filter(|_| !former.deadlines.is_empty()).map(|one| one.machine.deadlines());
-        for deadline in deadlines.filter(|_| after == PhaseName::Drain).unwrap_or_default() {
-            let earlier = former.deadlines.iter().find(|one| one.name == deadline.name);
-            if deadline.name != "termination hook" && earlier.is_some_and(|one| one.at + 0.001 < deadline.at) {
-                self.breaks(7, format!("a second notice put {} off", deadline.name));
-            }
         }
     }
 
@@ -277,6 +280,12 @@ impl World {
         let Some(agent) = &self.agent else { return };
         let (phase, status) = (agent.machine.phase(), agent.status);
         let Some(job) = effect.job() else { return };
+        // An app that exits may ask for its secrets as often as it is started.
+        let restarts = || job == Job::FetchSecrets && agent.machine.view().container.is_some();
+        let again = phase == PhaseName::Boot && self.seen.refused.contains(&job) && IN_A_BOOT.contains(&job);
+        if again && !restarts() {
+            return self.breaks(101, format!("{job:?} is tried again after it was refused for good"));
+        }
         let control_plane = GROUP.contains(&job) || matches!(job, Job::FetchSecrets | Job::LoginRegistry);
         if phase == PhaseName::Serve && status == Status::Ok && control_plane {
             let settled = ["completed", "in no group", "no such hook", "nothing", "expired", "given up"];
@@ -314,17 +323,16 @@ impl World {
                 self.breaks(10, "an app is started beside another");
             }
             Effect::RemoveContainer { id, .. } => {
-                let ours = self.config.fingerprint();
-                let runs = self.engine.running().any(|one| one.id == *id && one.fingerprint == ours && !one.stopping);
+                let runs = self
+                    .engine
+                    .running()
+                    .any(|one| one.id == *id && one.fingerprint == self.fingerprint && !one.stopping);
                 if runs && phase == PhaseName::Boot && self.group.described().is_none_or(|s| !s.starts_with("Warmed")) {
                     self.breaks(10, "a running app of this config is removed");
                 }
             }
-            Effect::MarkUnhealthy => {
-                self.seen.marked += 1;
-                if self.seen.marked > 1 && !self.excuses.aws {
-                    self.breaks(8, "the instance is marked unhealthy twice");
-                }
+            Effect::MarkUnhealthy if self.seen.marked => {
+                self.breaks(8, "the instance is marked unhealthy twice");
             }
             _ => {}
         }
@@ -356,11 +364,14 @@ impl World {
             self.phase(),
             Some(PhaseName::Boot | PhaseName::Serve | PhaseName::Drain | PhaseName::Hold | PhaseName::Warm)
         );
-        // A signal during the boot leaves the launch hook to the group, and the next agent may find little time left in it.
-        let left = self.seen.left == Some(since);
+        // A signal during the boot leaves the launch hook to the group, and the next agent may find little time left in it: if
+        // there is a container to tell of it, it has sent a heartbeat a second later.
+        let inherits = self.seen.inherits.is_some_and(|at| at + secs(1) < self.now);
+        let left = self.seen.left.is_some_and(|(at, by)| at == since && (by == self.agents || !inherits));
         // Started on the way back into the pool, nobody can tell which of the two hooks waits.
         let returns = which == Which::Terminate && matches!(self.phase(), Some(PhaseName::Boot | PhaseName::Warm));
-        if !nobody && !left && !returns && !self.excuses.blind && !self.excuses.aws && !self.excuses.metadata {
+        let late = nobody || left || returns || self.plan.outlasts_hooks();
+        if !(late || self.excuses.blind || self.excuses.aws || self.excuses.metadata) {
             self.breaks(8, format!("the {which:?} hook ran out of time while the agent was there"));
         }
     }
@@ -371,6 +382,7 @@ impl fmt::Display for Broken {
         match self.promise {
             0 => write!(f, "the table of exit codes: {}", self.what),
             100 => write!(f, "no client notices: {}", self.what),
+            101 => write!(f, "the table of faults: {}", self.what),
             number => write!(f, "invariant {number}: {}", self.what),
         }
     }

@@ -1,5 +1,7 @@
 //! What happens around the agent: the plan's twists, the group's wishes, the machine's power, and what the metadata shows of it.
 
+use std::sync::Arc;
+
 use berth::event::{Event, Signal};
 use berth::identity::TargetState;
 use berth::notice::{Interruption, Sight};
@@ -8,7 +10,7 @@ use super::group;
 use super::systemd::State;
 use super::twist::{Odd, Twist};
 use super::world::World;
-use crate::sim::secs;
+use crate::sim::{config, secs};
 
 impl World {
     pub(crate) fn twist(&mut self, twist: &Twist, begins: bool) {
@@ -38,6 +40,11 @@ impl World {
             }
             Twist::Return(_) => {
                 self.group.take_back(self.now);
+                None
+            }
+            Twist::Changed(_) => {
+                self.config = Arc::new(config(&format!("{} env.CHANGED=1", self.plan.words.join(" "))));
+                self.fingerprint = self.config.fingerprint();
                 None
             }
             Twist::Standby { .. } => self.group.stand_by(begins),

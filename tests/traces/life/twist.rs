@@ -6,6 +6,7 @@ use berth::effect::Job;
 use berth::fault::Class;
 
 use super::plan::{ENGINE, GROUP, OTHERS, SERVICES};
+use super::table::Ill;
 use crate::sim::{ms, secs};
 
 /// One thing that goes wrong, or is wanted of the instance. Moments count from power-on.
@@ -15,6 +16,8 @@ pub(crate) enum Twist {
     Fate(Job, u32, Fate),
     /// The job is refused for good.
     Denied(Job),
+    /// A fault of the table.
+    Ill(Ill),
     EngineAway {
         at: Duration,
         lasts: Duration,
@@ -52,6 +55,13 @@ pub(crate) enum Twist {
     StopsIn(Duration),
     /// The agent gets a SIGKILL.
     Kill(Duration),
+    /// The same when it has taken so many events in its lives: before the orders of the last left it, or after.
+    KillAt {
+        event: u32,
+        ordered: bool,
+    },
+    /// Whoever reads the config from here on reads another one.
+    Changed(Duration),
     /// SIGTERM: the first as `systemctl stop`, a later one by hand.
     Term(Duration),
     /// `berth drain`
@@ -120,7 +130,7 @@ impl Twist {
             _ => ms(rng.u64(..u64::try_from(end.as_millis()).unwrap_or(u64::MAX))),
         };
         let lasts = ms([500, 5_000, 40_000, 150_000][rng.usize(..4)] + rng.u64(..500));
-        match rng.u8(..34) {
+        match rng.u8(..48) {
             0..=7 => {
                 let jobs: Vec<Job> = [&ENGINE[..], &GROUP, &SERVICES, &OTHERS].concat();
                 Self::Fate(jobs[rng.usize(..jobs.len())], rng.u32(..4), Fate::any(rng))
@@ -150,6 +160,12 @@ impl Twist {
             29 => Self::Maintenance(at),
             30 => Self::Rotation(at),
             32 => Self::Handover(at),
+            34..=42 => Self::Ill(Ill::any(rng)),
+            43..=46 => {
+                let most = [30, 100, 400][rng.usize(..3)];
+                Self::KillAt { event: rng.u32(1..most), ordered: rng.bool() }
+            }
+            47 => Self::Changed(at),
             31 => Self::StartsIn(secs([rng.u64(8..40), rng.u64(40..580)][rng.usize(..2)])),
             _ => [Self::Stray { running: rng.bool(), takes_the_name: rng.bool() }, Self::Baked][rng.usize(..2)].clone(),
         }
@@ -169,6 +185,7 @@ impl Twist {
             | Self::Rebalance(at)
             | Self::Maintenance(at)
             | Self::Rotation(at)
+            | Self::Changed(at)
             | Self::Standby { at, .. } => Some(*at),
             _ => None,
         }
@@ -193,6 +210,7 @@ impl Twist {
             | Self::MetadataAway { lasts, .. }
             | Self::StateOdd { lasts, .. }
             | Self::Fate(_, _, Fate::Slow(lasts)) => *lasts,
+            Self::Ill(ill) => ill.lasts(),
             _ => Duration::ZERO,
         }
     }
@@ -222,6 +240,7 @@ impl Twist {
             | Self::StartsIn(lasts)
             | Self::StopsIn(lasts)
             | Self::Fate(_, _, Fate::Slow(lasts)) => Some(lasts),
+            Self::Ill(ill) => ill.length(),
             _ => None,
         }
     }
@@ -247,6 +266,7 @@ impl Twist {
             | Self::Spot(at)
             | Self::Rebalance(at)
             | Self::Maintenance(at)
+            | Self::Changed(at)
             | Self::Rotation(at) => Some(at),
             _ => None,
         }
@@ -256,7 +276,8 @@ impl Twist {
 impl Fate {
     fn any(rng: &mut fastrand::Rng) -> Self {
         match rng.u8(..10) {
-            0..=2 => Self::Fails(Class::Transient),
+            0 | 1 => Self::Fails(Class::Transient),
+            2 => Self::Fails(Class::Throttled),
             3 => Self::Fails([Class::Denied, Class::Broken, Class::Misconfigured][rng.usize(..3)]),
             4 | 5 => Self::Lost,
             6 | 7 => Self::Hangs,

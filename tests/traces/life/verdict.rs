@@ -5,8 +5,11 @@ use std::time::Duration;
 use berth::effect::{HookResult, Job};
 use berth::view::PhaseName;
 
+use super::engine::Container;
 use super::group::Which;
 use super::promises::Broken;
+use super::table::{End, Ill};
+use super::twist::Twist;
 use super::world::World;
 use crate::sim::{ms, secs};
 
@@ -35,17 +38,20 @@ impl World {
         let listens = self.plan.troubles(&[Job::Listen]);
         match code {
             2 if !self.seen.misconfigured => self.breaks(0, "exit code 2 with a config that is right"),
-            3 if !(trouble || away || listens || self.seen.misconfigured) => {
+            3 if !(trouble || away || listens || self.excuses.boot || self.seen.misconfigured) => {
                 self.breaks(0, "a boot fails for no reason")
             }
             4 if !trouble => self.breaks(0, "an app is given up for no reason"),
             5 if !(trouble || short || self.excuses.aws) => self.breaks(0, "a drain is cut for no reason"),
-            0 => {
-                let running = self.engine.running().count();
+            0 | 3 | 4 => {
+                // A boot that fails may not have come to those of another config yet.
+                let left = |one: &&Container| code == 0 || (one.fingerprint == self.fingerprint && !one.stopping);
+                let running = self.engine.running().filter(left).count();
                 let unknown =
                     self.excuses.metadata || self.seen.phases.get(1).is_some_and(|(_, at)| self.is_early(*at));
-                if running > 0 && !unknown {
-                    self.breaks(0, format!("exit code 0, and {running} containers run on"));
+                let failed = code != 0 && (self.excuses.engine || self.seen.hurried);
+                if running > 0 && !unknown && !failed {
+                    self.breaks(0, format!("exit code {code}, and {running} containers run on"));
                 }
             }
             _ => {}
@@ -73,7 +79,8 @@ impl World {
         }
         if matches!(self.seen.code, Some(0 | 5)) && !self.excuses.aws && !self.seen.hurried && !self.excuses.spot {
             let waiting = self.group.waiting().filter(|(which, _)| *which == Which::Terminate);
-            if waiting.is_some_and(|(_, since)| since + secs(10) < self.now) && !self.excuses.metadata {
+            let excused = self.excuses.metadata || self.plan.outlasts_hooks();
+            if waiting.is_some_and(|(_, since)| since + secs(10) < self.now) && !excused {
                 return broken(8, "gone, and the termination hook still waits".to_owned());
             }
         }
@@ -81,14 +88,48 @@ impl World {
             let told = self.group.marked_unhealthy > 0
                 || self.group.described().is_none_or(|state| state.contains("Terminat"))
                 || self.group.ended.iter().any(|one| one.result == Some(HookResult::Abandon));
-            if !told && !self.seen.hurried {
+            // Two minutes are what it is tried for; four refusals of each of three calls may take longer.
+            let refused = self.plan.ills().any(|ill| matches!(ill, Ill::Throttled(4..)));
+            if !told && !self.seen.hurried && !refused {
                 return broken(8, "given up, and the group does not know".to_owned());
             }
         }
+        self.judge_ill().or_else(|| self.judge_spot(calm))
+    }
+
+    /// Where one fault of the table is all that happens, it comes to what the table says.
+    fn judge_ill(&self) -> Option<Broken> {
+        let broken = |what: String| Some(Broken { promise: 101, what });
+        let [twist] = self.plan.twists.as_slice() else { return None };
+        let Twist::Ill(ill) = twist else { return None };
+        let time = self.plan.end.saturating_sub(self.plan.shape.os_boots_in);
+        // In the pool nothing is started; what did not happen comes to nothing; and whether a hook may run out is another promise.
+        let ran_out = self.excuses.blind || self.group.ended.iter().any(|one| one.result.is_none());
+        if self.plan.shape.pool.is_some() || ran_out || self.seen.met & (1 << ill.row()) == 0 {
+            return None;
+        }
+        let end = ill.end(&self.plan);
+        if time < end.within() {
+            return None;
+        }
+        let hold = self.plan.says("boot.on_failure=hold");
+        match (end, self.seen.code) {
+            (End::Served(_), _) if !self.seen.served => broken(format!("{ill:?}: the app was never served")),
+            (End::Served(_), Some(2..=4)) => broken(format!("{ill:?} ends with {:?}", self.seen.code)),
+            (End::GivenUp(..), _) if self.seen.served => broken(format!("{ill:?}, and the app was served")),
+            (End::GivenUp(3, _), _) if hold && !self.seen.held => broken(format!("{ill:?} is not held")),
+            (End::GivenUp(3, _), Some(3)) if hold => broken(format!("{ill:?}: the hold ends by itself")),
+            (End::GivenUp(3, _), _) if hold => None,
+            (End::GivenUp(code, _), is) if is != Some(code) => broken(format!("{ill:?} ends with {is:?}, not {code}")),
+            _ => None,
+        }
+    }
+
+    fn judge_spot(&self, calm: bool) -> Option<Broken> {
         let heard = !self.plan.says("spot=ignore") && !self.excuses.metadata;
         let prompt = calm && !self.excuses.late && !self.excuses.aws;
         if self.seen.spot_ended && self.seen.powered_off && heard && prompt {
-            return broken(6, "spot took the instance away before it was gone".to_owned());
+            return Some(Broken { promise: 6, what: "spot took the instance away before it was gone".to_owned() });
         }
         None
     }

@@ -1,5 +1,6 @@
 //! The world of one life: an agent, and models of everything around it, on one clock. Time jumps to the next thing that happens.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::rc::Rc;
@@ -7,11 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use berth::config::Config;
-use berth::effect::{Effect, Job};
+use berth::effect::Effect;
 use berth::event::Event;
 use berth::fault::{Class, Fault};
 use berth::view::Status;
 
+use super::agenda::Agenda;
 use super::agent::Agent;
 use super::balancer::Balancer;
 use super::engine::{self, Asker, Engine};
@@ -23,6 +25,26 @@ use super::systemd::{self, State, Systemd};
 use super::twist::{Fate, Twist};
 use crate::sim::{config, secs};
 
+/// A config and its fingerprint.
+type Believed = (Arc<Config>, String);
+
+thread_local! {
+    /// What was believed before, by its words: many lives have the same.
+    static BELIEVED: RefCell<BTreeMap<Vec<String>, Believed>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+fn believed(words: &[String]) -> Believed {
+    BELIEVED.with_borrow_mut(|all| match all.get(words) {
+        Some(found) => found.clone(),
+        None => {
+            let config = Arc::new(config(&words.join(" ")));
+            let new = (config.clone(), config.fingerprint());
+            all.insert(words.to_vec(), new.clone());
+            new
+        }
+    })
+}
+
 /// A life that is not over this long after its end began is a broken promise.
 const PATIENCE: Duration = Duration::from_secs(4 * 3600);
 
@@ -33,6 +55,8 @@ pub(crate) struct World {
     pub(crate) plan: Rc<Plan>,
     pub(crate) excuses: Excuses,
     pub(crate) config: Arc<Config>,
+    /// The config's, worked out once.
+    pub(crate) fingerprint: String,
     pub(crate) now: Duration,
     pub(crate) engine: Engine,
     pub(crate) group: Group,
@@ -43,12 +67,18 @@ pub(crate) struct World {
     pub(crate) broken: Option<Broken>,
     pub(crate) steps: u64,
     pub(crate) agents: u32,
-    pub(crate) agenda: BTreeMap<(Duration, u64), Due>,
-    sequence: u64,
-    pub(crate) attempts: BTreeMap<Job, u32>,
+    pub(crate) agenda: Agenda<Due>,
+    /// At each job, by its number.
+    pub(crate) attempts: [u32; 32],
     crowd: (Duration, u32),
     /// When the values of the secrets were last looked at.
     pub(crate) secrets_read: Duration,
+    /// Logins at the registry so far.
+    pub(crate) logins: u32,
+    /// Until when the metadata is gone, once it is.
+    pub(crate) metadata_gone: Option<Duration>,
+    /// Events that agents took so far.
+    pub(crate) events: u32,
     trace: Option<String>,
     told: String,
 }
@@ -64,9 +94,11 @@ pub(crate) enum Due {
 
 impl World {
     pub(crate) fn new(plan: &Rc<Plan>, traced: bool) -> Self {
+        let (config, fingerprint) = believed(&plan.words);
         let mut world = Self {
             excuses: Excuses::of(plan),
-            config: Arc::new(config(&plan.words.join(" "))),
+            config,
+            fingerprint,
             now: Duration::ZERO,
             engine: Engine::new(plan),
             group: Group::new(plan),
@@ -77,13 +109,15 @@ impl World {
             broken: None,
             steps: 0,
             agents: 0,
-            agenda: BTreeMap::new(),
-            sequence: 0,
-            attempts: BTreeMap::new(),
+            agenda: Agenda::new(),
+            attempts: [0; 32],
             crowd: (Duration::ZERO, 0),
             trace: traced.then(String::new),
             told: String::new(),
             secrets_read: Duration::ZERO,
+            logins: 0,
+            metadata_gone: None,
+            events: 0,
             plan: plan.clone(),
         };
         for twist in &plan.twists {
@@ -131,8 +165,7 @@ impl World {
     }
 
     pub(crate) fn schedule(&mut self, at: Duration, due: Due) {
-        self.sequence += 1;
-        self.agenda.insert((at, self.sequence), due);
+        self.agenda.plan(at, due);
     }
 
     /// Tells what happens; what happens again and again is told once.
@@ -151,9 +184,9 @@ impl World {
         if self.is_over() {
             return true;
         }
-        let agenda = self.agenda.keys().next().map(|(at, _)| *at);
-        let wake = self.agent.as_ref().and_then(|one| one.machine.next_wake().map(|at| one.started + at.0));
-        let dues = [agenda, self.systemd.due(), self.engine.due(), self.group.due(), self.balancer.due(), wake];
+        let wake = self.agent.as_ref().and_then(|one| one.wake);
+        let dues =
+            [self.agenda.due(), self.systemd.due(), self.engine.due(), self.group.due(), self.balancer.due(), wake];
         let Some((which, at)) =
             dues.into_iter().enumerate().filter_map(|(which, at)| Some((which, at?))).min_by_key(|(_, at)| *at)
         else {
@@ -215,7 +248,7 @@ impl World {
     }
 
     fn do_next(&mut self) {
-        let Some((_, due)) = self.agenda.pop_first() else { return };
+        let Some(due) = self.agenda.next() else { return };
         match due {
             Due::Act { asker, effect, fate, since } => {
                 let listens = self.listens(asker);
@@ -227,7 +260,7 @@ impl World {
                 if let Effect::StopContainer { id, .. } | Effect::RemoveContainer { id, .. } = effect.as_ref() {
                     self.finish_start(id);
                 }
-                let answer = self.perform(asker, &effect);
+                let answer = self.perform(asker, &effect, since);
                 match (fate, answer, job) {
                     (Fate::Lost, _, Some(job)) => {
                         let fault = Fault::new(Class::Transient, "the answer was lost");

@@ -1,0 +1,59 @@
+//! Invariant 7: a notice reaches drain in one event; a second changes nothing but an earlier deadline; and nothing else leads there.
+
+use berth::event::Event;
+use berth::identity::TargetState;
+use berth::view::PhaseName;
+
+use super::agent::{Former, is_notice};
+use super::world::World;
+
+impl World {
+    /// After every event.
+    pub(crate) fn look_at_notices(&mut self, former: &Former, after: PhaseName, event: &Event) {
+        if !is_notice(event) {
+            return;
+        }
+        let (before, knows_policies) = (former.phase, self.agent.as_ref().is_some_and(|one| one.knows_policies));
+        let news = match event {
+            Event::Signalled(_) => Some("signal"),
+            Event::DrainRequested(_) => Some("asked"),
+            Event::MetadataSeen(sight) => match &sight.target_state {
+                Some(TargetState::Terminated | TargetState::WarmedTerminated) => Some("terminated"),
+                _ if sight.spot.is_some() && !self.plan.says("spot=ignore") => Some("spot"),
+                _ if sight.rebalance && self.plan.says("rebalance=drain") => Some("rebalance"),
+                _ if sight.maintenance.is_some() && self.plan.says("maintenance=drain") => Some("maintenance"),
+                _ => None,
+            },
+            _ => None,
+        };
+        let living = [PhaseName::Boot, PhaseName::Serve, PhaseName::Hold, PhaseName::Warm].contains(&before);
+        let back = match event {
+            Event::MetadataSeen(sight) => sight.target_state.as_ref().is_some_and(is_of_the_pool),
+            _ => false,
+        };
+        let leaves = living && after == PhaseName::Drain;
+        // The policy for a notice is not known before the config.
+        if leaves && news.is_none() && !back && knows_policies {
+            self.breaks(7, format!("{} ends for no reason", before.word()));
+        }
+        if let Some(news) = news
+            && self.seen.sights.insert(news)
+        {
+            let policy = matches!(news, "spot" | "rebalance" | "maintenance");
+            if living && !leaves && (knows_policies || !policy) {
+                self.breaks(7, format!("{news} leads from {} to {}", before.word(), after.word()));
+            }
+        }
+        let deadlines = self.agent.as_ref().filter(|_| !former.deadlines.is_empty()).map(|one| one.machine.deadlines());
+        for deadline in deadlines.filter(|_| after == PhaseName::Drain).unwrap_or_default() {
+            let earlier = former.deadlines.iter().find(|one| one.name == deadline.name);
+            if deadline.name != "termination hook" && earlier.is_some_and(|one| one.at + 0.001 < deadline.at) {
+                self.breaks(7, format!("a second notice put {} off", deadline.name));
+            }
+        }
+    }
+}
+
+fn is_of_the_pool(state: &TargetState) -> bool {
+    matches!(state, TargetState::WarmedRunning | TargetState::WarmedStopped | TargetState::WarmedHibernated)
+}

@@ -1,0 +1,389 @@
+//! The faults that a boot may meet, each told to the machine as the edge tells it, and what each must come to.
+
+use std::time::Duration;
+
+use berth::effect::Job;
+use berth::event::Event;
+use berth::fault::{Class, Fault};
+
+use super::plan::{GROUP, Plan, SERVICES};
+use super::twist::Twist;
+use super::world::World;
+use crate::sim::{ms, secs};
+
+/// What the edge says of a clock that it has just learnt to correct.
+pub(crate) const SKEWED: &str = "the service's clock is 600 s ahead";
+
+/// One fault of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ill {
+    ConfigFault,
+    Latest,
+    SecretMissing,
+    KeyMissing,
+    BinarySecret,
+    SecretDenied,
+    LoginDenied,
+    ImageDenied,
+    ImageMissing,
+    /// The registry has no manifest for this machine.
+    OtherArchitecture,
+    /// The image has no manifest list, and is for another machine.
+    OtherMachine,
+    /// From power-on until so long after the agent's first start.
+    RegistryDown(Duration),
+    /// The first attempts at every job of every service.
+    Throttled(u32),
+    /// The registry does not take the first login any more when this is asked of it.
+    TokenExpired(Job),
+    /// So many pulls in a row.
+    StalledPull(u32),
+    CutLayer(u32),
+    WrongDigest(u32),
+    PortTaken,
+    /// By a container that berth did not make.
+    NameTaken,
+    ExitsAtOnce,
+    NeverHealthy,
+    /// From power-on until so long after the agent's first start.
+    EngineLate(Duration),
+    /// In the middle of the first such job.
+    EngineRestarts {
+        during: Job,
+        lasts: Duration,
+        kills: bool,
+    },
+    DiskFull,
+    /// By ten minutes: a service refuses until the agent has learnt the time from a refusal.
+    ClockOff,
+    /// Once this is known.
+    MetadataGone {
+        after: Job,
+        lasts: Duration,
+    },
+}
+
+/// What is counted, so that a run can say that each of them happened.
+pub(crate) const ROWS: [&str; 32] = [
+    "config fault",
+    "latest",
+    "secret missing",
+    "JSON key missing",
+    "binary secret",
+    "secret denied",
+    "login denied",
+    "image denied",
+    "image not found",
+    "no image for this architecture",
+    "image for another architecture",
+    "registry down",
+    "throttled",
+    "registry token expired",
+    "stalled pull",
+    "layer cut",
+    "wrong digest",
+    "port taken",
+    "name taken",
+    "app exits at once",
+    "app never healthy",
+    "engine not up",
+    "engine restarted mid-pull",
+    "engine restarted mid-probe",
+    "disk full",
+    "clock off",
+    "metadata gone mid-boot",
+    "hold ended",
+    "killed before the orders of an event",
+    "killed after them",
+    "another config at the next start",
+    "engine restarted mid-start",
+];
+
+pub(crate) const HOLD_ENDED: usize = 27;
+pub(crate) const KILLED_BEFORE: usize = 28;
+pub(crate) const KILLED_AFTER: usize = 29;
+pub(crate) const CHANGED: usize = 30;
+
+/// What a fault comes to if nothing else goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The app is served, so long after the agent's first start at the latest.
+    Served(Duration),
+    /// The boot is given up with this exit code, or held, so long after the agent's first start at the latest.
+    GivenUp(u8, Duration),
+    /// Either: it takes about as long as a boot may.
+    Open,
+}
+
+impl End {
+    /// When it is reached at the latest, counted from the agent's first start.
+    pub(crate) fn within(self) -> Duration {
+        match self {
+            Self::Served(within) | Self::GivenUp(_, within) => within,
+            Self::Open => Duration::MAX / 1000,
+        }
+    }
+}
+
+/// A boot in which nothing goes wrong takes less.
+const USUAL: Duration = Duration::from_secs(20);
+
+/// What so many refusals of a throttled call take, one after the other.
+fn stood_back(times: u32) -> Duration {
+    (0..times).map(|doublings| secs(3 << doublings).min(secs(20))).sum()
+}
+
+/// The longest wait before another attempt.
+const WAIT: Duration = Duration::from_secs(21);
+
+impl Ill {
+    pub(crate) fn any(rng: &mut fastrand::Rng) -> Self {
+        let lasts = ms([500, 5_000, 20_000, 40_000][rng.usize(..4)] + rng.u64(..500));
+        let times = [1, 2, 3, u32::MAX][rng.usize(..4)];
+        match rng.u8(..28) {
+            0 => Self::ConfigFault,
+            1 => Self::Latest,
+            2 => Self::SecretMissing,
+            3 => Self::KeyMissing,
+            4 => Self::BinarySecret,
+            5 => Self::SecretDenied,
+            6 => Self::LoginDenied,
+            7 => Self::ImageDenied,
+            8 => Self::ImageMissing,
+            9 => Self::OtherArchitecture,
+            10 => Self::OtherMachine,
+            11 => Self::RegistryDown(lasts),
+            12 => Self::Throttled(rng.u32(1..=5)),
+            13 => Self::TokenExpired([Job::ResolveDigest, Job::PullImage][rng.usize(..2)]),
+            14 => Self::StalledPull(times),
+            15 => Self::CutLayer(times),
+            16 => Self::WrongDigest(times),
+            17 => Self::PortTaken,
+            18 => Self::NameTaken,
+            19 => Self::ExitsAtOnce,
+            20 => Self::NeverHealthy,
+            21 => Self::EngineLate(lasts),
+            22 => Self::EngineRestarts { during: Job::PullImage, lasts, kills: rng.bool() },
+            23 => Self::EngineRestarts { during: Job::ProbeApp, lasts, kills: rng.bool() },
+            24 => Self::DiskFull,
+            25 => Self::ClockOff,
+            26 => Self::EngineRestarts { during: Job::StartContainer, lasts, kills: rng.bool() },
+            _ => Self::MetadataGone {
+                after: [Job::Identify, Job::ReadConfig][rng.usize(..2)],
+                lasts: [lasts, secs(100_000)][rng.usize(..2)],
+            },
+        }
+    }
+
+    /// Where it is counted.
+    pub(crate) fn row(self) -> usize {
+        match self {
+            Self::ConfigFault => 0,
+            Self::Latest => 1,
+            Self::SecretMissing => 2,
+            Self::KeyMissing => 3,
+            Self::BinarySecret => 4,
+            Self::SecretDenied => 5,
+            Self::LoginDenied => 6,
+            Self::ImageDenied => 7,
+            Self::ImageMissing => 8,
+            Self::OtherArchitecture => 9,
+            Self::OtherMachine => 10,
+            Self::RegistryDown(_) => 11,
+            Self::Throttled(_) => 12,
+            Self::TokenExpired(_) => 13,
+            Self::StalledPull(_) => 14,
+            Self::CutLayer(_) => 15,
+            Self::WrongDigest(_) => 16,
+            Self::PortTaken => 17,
+            Self::NameTaken => 18,
+            Self::ExitsAtOnce => 19,
+            Self::NeverHealthy => 20,
+            Self::EngineLate(_) => 21,
+            Self::EngineRestarts { during: Job::PullImage, .. } => 22,
+            Self::EngineRestarts { during: Job::ProbeApp, .. } => 23,
+            Self::EngineRestarts { .. } => 31,
+            Self::DiskFull => 24,
+            Self::ClockOff => 25,
+            Self::MetadataGone { .. } => 26,
+        }
+    }
+
+    /// What it comes to, once it happened and if it is all that happens.
+    pub(crate) fn end(self, plan: &Plan) -> End {
+        let (boot, start) = plan.limits();
+        let patient = |worst: Duration| match worst {
+            worst if worst < boot => End::Served(worst),
+            worst if worst > secs(1 << 30) => End::GivenUp(3, boot + secs(10)),
+            _ => End::Open,
+        };
+        match self {
+            Self::ConfigFault | Self::Latest => End::GivenUp(2, USUAL),
+            Self::SecretMissing | Self::KeyMissing | Self::BinarySecret | Self::SecretDenied => End::GivenUp(3, USUAL),
+            Self::LoginDenied | Self::ImageDenied | Self::ImageMissing => End::GivenUp(3, USUAL),
+            Self::OtherArchitecture | Self::OtherMachine | Self::DiskFull => End::GivenUp(3, USUAL),
+            Self::PortTaken | Self::NameTaken => End::GivenUp(3, USUAL),
+            Self::ExitsAtOnce => End::GivenUp(3, boot.min(start) + secs(30)),
+            Self::NeverHealthy => End::GivenUp(3, boot.min(start) + secs(30)),
+            Self::RegistryDown(lasts) => patient(USUAL + lasts + WAIT),
+            Self::EngineLate(lasts) => patient(USUAL + lasts),
+            Self::EngineRestarts { lasts, .. } => patient(USUAL + lasts + WAIT * 2),
+            Self::MetadataGone { lasts, .. } => patient(USUAL + lasts + WAIT),
+            Self::StalledPull(times) => patient(USUAL + secs(60).saturating_mul(times) + WAIT),
+            Self::CutLayer(times) | Self::WrongDigest(times) => patient(USUAL + secs(5).saturating_mul(times)),
+            Self::Throttled(times) => patient(USUAL + stood_back(times)),
+            Self::TokenExpired(_) | Self::ClockOff => patient(USUAL),
+        }
+    }
+
+    /// Whether a hook of that timeout may run out by it: the group is found too late, its heartbeats too, or it is completed too late.
+    pub(crate) fn outlasts(self, hook: Duration) -> bool {
+        let Self::Throttled(times) = self else { return false };
+        let (each, margin) = (stood_back(times), secs(5));
+        each + hook / 8 * times + margin > hook || hook / 2 + each + margin > hook
+    }
+
+    /// For how long something is away by it.
+    pub(crate) fn lasts(self) -> Duration {
+        match self {
+            Self::EngineRestarts { lasts, .. } | Self::MetadataGone { lasts, .. } => lasts,
+            Self::RegistryDown(lasts) | Self::EngineLate(lasts) => lasts,
+            _ => Duration::ZERO,
+        }
+    }
+
+    pub(crate) fn length(&mut self) -> Option<&mut Duration> {
+        match self {
+            Self::EngineRestarts { lasts, .. } | Self::MetadataGone { lasts, .. } => Some(lasts),
+            Self::RegistryDown(lasts) | Self::EngineLate(lasts) => Some(lasts),
+            _ => None,
+        }
+    }
+}
+
+impl Plan {
+    /// The faults of the table in it.
+    pub(crate) fn ills(&self) -> impl Iterator<Item = Ill> {
+        self.twists.iter().filter_map(|twist| if let Twist::Ill(ill) = twist { Some(*ill) } else { None })
+    }
+
+    /// Whether one of them may outlast one of the hooks.
+    pub(crate) fn outlasts_hooks(&self) -> bool {
+        let hooks = [self.shape.launch_hook, self.shape.terminate_hook];
+        hooks.into_iter().flatten().any(|hook| self.ills().any(|ill| ill.outlasts(hook)))
+    }
+
+    /// `boot.timeout` and `probe.start_timeout`
+    pub(crate) fn limits(&self) -> (Duration, Duration) {
+        let boot = if self.says("boot.timeout=90s") { secs(90) } else { secs(600) };
+        let start = if self.says("probe.start_timeout=30s") { secs(30) } else { secs(120) };
+        (boot, start)
+    }
+}
+
+impl World {
+    /// What an event brings along.
+    pub(crate) fn fall_ill(&mut self, event: &Event) {
+        match event {
+            Event::RegistryLoggedIn => self.logins += 1,
+            Event::Identified(_) => self.lose_metadata(Job::Identify),
+            Event::ConfigRead(_) => {
+                self.lose_metadata(Job::ReadConfig);
+                let changed = |twist: &Twist| matches!(twist, Twist::Changed(at) if *at <= self.now);
+                if self.plan.has(changed) && !self.engine.containers.is_empty() {
+                    self.met(CHANGED);
+                }
+            }
+            Event::ContainerExited(_) => self.meet(|ill| ill == Ill::ExitsAtOnce),
+            Event::ProbeFailed(_) => self.meet(|ill| ill == Ill::NeverHealthy),
+            _ => {}
+        }
+    }
+
+    fn lose_metadata(&mut self, once: Job) {
+        let gone = self.plan.ills().find_map(|ill| match ill {
+            Ill::MetadataGone { after, lasts } if after == once => Some(lasts),
+            _ => None,
+        });
+        if let (Some(lasts), None) = (gone, self.metadata_gone) {
+            self.metadata_gone = Some(self.now + lasts);
+        }
+    }
+
+    /// The engine goes away in the middle of a job.
+    pub(crate) fn restart_engine(&mut self, job: Job, nth: u32, takes: Duration) {
+        let restarts = |ill: &Ill| matches!(ill, Ill::EngineRestarts { during, .. } if *during == job && nth == 0);
+        let found = self.plan.ills().find(restarts);
+        if let Some(ill @ Ill::EngineRestarts { lasts, kills, .. }) = found {
+            self.met(ill.row());
+            self.engine.leave(self.now + takes / 2, lasts, kills);
+        }
+    }
+
+    /// The first of these happened.
+    pub(crate) fn meet(&mut self, is: impl Fn(Ill) -> bool) {
+        let found = self.plan.ills().find(|ill| is(*ill));
+        if let Some(ill) = found {
+            self.met(ill.row());
+        }
+    }
+
+    /// It happened.
+    pub(crate) fn met(&mut self, row: usize) {
+        self.seen.met |= 1 << row;
+    }
+
+    /// How the nth attempt at a job fails, if a fault of the table has to do with it, and after how long.
+    pub(crate) fn refusal(&mut self, job: Job, nth: u32) -> Option<(Option<Duration>, Fault)> {
+        let plan = self.plan.clone();
+        let (ill, after, class, reason) = plan.ills().find_map(|ill| {
+            let (after, class, reason) = self.refused_by(ill, job, nth)?;
+            Some((ill, after, class, reason))
+        })?;
+        self.met(ill.row());
+        Some((after, Fault::new(class, reason)))
+    }
+
+    fn refused_by(&self, ill: Ill, job: Job, nth: u32) -> Option<(Option<Duration>, Class, &'static str)> {
+        use Class::{Broken, Denied, Expired, Misconfigured, Throttled, Transient};
+        let agent = self.agent.as_ref()?;
+        let of_aws = || GROUP.contains(&job) || SERVICES.contains(&job);
+        let secrets = matches!(job, Job::FetchSecrets | Job::CheckSecrets);
+        let registry = matches!(job, Job::ResolveDigest | Job::PullImage);
+        let (pull, start) = (job == Job::PullImage, job == Job::StartContainer);
+        let is = |yes: bool, class: Class, reason: &'static str| yes.then_some((None, class, reason));
+        match ill {
+            Ill::ConfigFault => is(job == Job::ReadConfig, Misconfigured, "`helth`: unknown key"),
+            Ill::Latest => is(job == Job::ReadConfig, Misconfigured, "`latest` is not pinned"),
+            Ill::SecretMissing => is(secrets, Broken, "there is no such secret"),
+            Ill::KeyMissing => is(secrets, Broken, "the secret has no key \"password\""),
+            Ill::BinarySecret => is(secrets, Broken, "the secret is not a JSON object"),
+            Ill::SecretDenied => is(secrets, Denied, "no right to secretsmanager:GetSecretValue"),
+            Ill::LoginDenied => is(job == Job::LoginRegistry, Denied, "no right to ecr:GetAuthorizationToken"),
+            Ill::ImageDenied => is(registry, Denied, "no right to ecr:BatchGetImage"),
+            Ill::ImageMissing => is(registry, Broken, "manifest unknown"),
+            Ill::OtherArchitecture => is(pull, Broken, "no matching manifest for linux/arm64/v8"),
+            Ill::OtherMachine => is(job == Job::InspectImage && self.engine.has_image, Broken, "it is built for arm64"),
+            Ill::RegistryDown(lasts) => {
+                let until = self.plan.shape.os_boots_in + lasts;
+                is(registry && self.now < until, Transient, "503 Service Unavailable")
+            }
+            Ill::Throttled(times) => is(nth < times && of_aws(), Throttled, "Rate exceeded"),
+            Ill::TokenExpired(of) => {
+                is(job == of && self.logins < 2, Expired, "denied: Your authorization token has expired")
+            }
+            Ill::StalledPull(times) if pull && nth < times => Some((Some(secs(60)), Transient, "no progress for 60 s")),
+            Ill::CutLayer(times) if pull && nth < times => Some((Some(secs(1)), Transient, "unexpected EOF")),
+            Ill::WrongDigest(times) => is(pull && nth < times, Transient, "filesystem layer verification failed"),
+            Ill::PortTaken => is(start, Misconfigured, "Bind for 0.0.0.0:8080 failed: port is already allocated"),
+            Ill::NameTaken => is(job == Job::CreateContainer, Broken, "the name is taken, and not by berth"),
+            Ill::DiskFull => is(pull, Broken, "no space left on device"),
+            Ill::ClockOff => is(!agent.knows_clock && of_aws(), Transient, SKEWED),
+            Ill::MetadataGone { .. } if self.metadata_gone.is_some_and(|until| self.now < until) => {
+                let asks = matches!(job, Job::Identify | Job::ReadConfig | Job::WatchMetadata);
+                is(asks || (!agent.has_credentials && of_aws()), Transient, "the metadata does not answer")
+            }
+            _ => None, // the models know
+        }
+    }
+}
