@@ -53,7 +53,7 @@ async fn a_group_that_the_metadata_name_is_asked_for_its_hooks_only() {
     world.autoscaling.tell_by_tag();
     let image = world.app_image();
     world.user_data(&format!("berth image={} port=0:8080", image.by_tag()));
-    let mut agent = world.launch(BERTH.as_ref()).await;
+    let agent = world.launch(BERTH.as_ref()).await;
     world.journal.wait_for("autoscaling CompleteLifecycleAction CONTINUE 200", SOON).await;
     world.journal.in_order(&["autoscaling DescribeLifecycleHooks 200", "autoscaling CompleteLifecycleAction"]);
     assert_eq!(world.journal.count("autoscaling"), 2, "{}", world.journal.text());
