@@ -349,7 +349,9 @@ impl World {
         let now = self.now;
         self.seen.crashes.retain(|at| now.saturating_sub(*at) < window);
         self.seen.crashes.push(now);
-        if self.seen.crashes.len() > limit + 1 && !self.excuses.engine {
+        // What a former agent had begun to start may come up, and crash, in the time of the next.
+        let inherited = usize::from(self.agents > 1);
+        if self.seen.crashes.len() > limit + 1 + inherited && !self.excuses.engine {
             self.breaks(10, format!("{} crashes within restart.window", self.seen.crashes.len()));
         }
     }
@@ -369,7 +371,8 @@ impl World {
         let inherits = self.seen.inherits.is_some_and(|at| at + secs(1) < self.now);
         let left = self.seen.left.is_some_and(|(at, by)| at == since && (by == self.agents || !inherits));
         // Started on the way back into the pool, nobody can tell which of the two hooks waits.
-        let returns = which == Which::Terminate && matches!(self.phase(), Some(PhaseName::Boot | PhaseName::Warm));
+        let way_in = matches!(self.phase(), Some(PhaseName::Boot | PhaseName::Warm | PhaseName::Hold));
+        let returns = which == Which::Terminate && way_in;
         let late = nobody || left || returns || self.plan.outlasts_hooks();
         if !(late || self.excuses.blind || self.excuses.aws || self.excuses.metadata) {
             self.breaks(8, format!("the {which:?} hook ran out of time while the agent was there"));

@@ -227,6 +227,10 @@ impl Ill {
             Self::NeverHealthy => End::GivenUp(3, boot.min(start) + secs(30)),
             Self::RegistryDown(lasts) => patient(USUAL + lasts + WAIT),
             Self::EngineLate(lasts) => patient(USUAL + lasts),
+            // An app that is not there yet has `probe.start_timeout` to be well, whoever keeps it from that.
+            Self::EngineRestarts { during, lasts, .. } if during != Job::PullImage && USUAL + lasts > start => {
+                End::Open
+            }
             Self::EngineRestarts { lasts, .. } => patient(USUAL + lasts + WAIT * 2),
             Self::MetadataGone { lasts, .. } => patient(USUAL + lasts + WAIT),
             Self::StalledPull(times) => patient(USUAL + secs(60).saturating_mul(times) + WAIT),

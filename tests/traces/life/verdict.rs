@@ -8,7 +8,7 @@ use berth::view::PhaseName;
 use super::engine::Container;
 use super::group::Which;
 use super::promises::Broken;
-use super::table::{End, Ill};
+use super::table::{CHANGED, End, Ill};
 use super::twist::Twist;
 use super::world::World;
 use crate::sim::{ms, secs};
@@ -69,8 +69,12 @@ impl World {
         if self.seen.killed_by_systemd && !self.plan.troubles(&[Job::ExtendStop]) {
             return broken(6, "systemd had to kill the agent".to_owned());
         }
-        let calm = !self.excuses.app && !self.excuses.engine && !self.seen.crashed_while_leaving;
-        if self.seen.code == Some(0) && calm && !self.seen.powered_off {
+        // Whoever wants another config has its app replaced at the next start, whoever is connected.
+        let replaced = self.seen.met & (1 << CHANGED) != 0;
+        let calm = !self.excuses.app && !self.excuses.engine && !self.seen.crashed_while_leaving && !replaced;
+        // A drain that was cut short, and whose agent was killed before it could say so, ends well by the word of the next.
+        let untold = (self.excuses.spot || self.excuses.long) && self.agents > 1;
+        if self.seen.code == Some(0) && calm && !untold && !self.seen.powered_off {
             let since = self.seen.leaving_since.unwrap_or(Duration::MAX);
             let lost = self.balancer.failed.iter().filter(|at| **at >= since).count();
             if lost > 0 {
@@ -90,6 +94,8 @@ impl World {
                 || self.group.ended.iter().any(|one| one.result == Some(HookResult::Abandon));
             // Two minutes are what it is tried for; four refusals of each of three calls may take longer.
             let refused = self.plan.ills().any(|ill| matches!(ill, Ill::Throttled(4..)));
+            // On the way back into the pool nobody can tell which of the two hooks waits.
+            let refused = refused || self.plan.has(|twist| matches!(twist, Twist::Return(_)));
             if !told && !self.seen.hurried && !refused {
                 return broken(8, "given up, and the group does not know".to_owned());
             }
