@@ -94,6 +94,8 @@ impl World {
                 || self.group.ended.iter().any(|one| one.result == Some(HookResult::Abandon));
             // Two minutes are what it is tried for; four refusals of each of three calls may take longer.
             let refused = self.plan.ills().any(|ill| matches!(ill, Ill::Throttled(4..)));
+            // On the way back into the pool nobody can tell which of the two hooks waits.
+            let refused = refused || self.plan.has(|twist| matches!(twist, Twist::Return(_)));
             if !told && !self.seen.hurried && !refused {
                 return broken(8, "given up, and the group does not know".to_owned());
             }
