@@ -31,8 +31,11 @@ pub fn aws_errors(bytes: &[u8]) {
                     if status == StatusCode::OK {
                         assert!(!fault.reason.contains(CANARY), "an answer is quoted: {fault}");
                     }
-                    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-                        assert_eq!(fault.class, Class::Transient, "{fault}");
+                    if status.is_server_error() {
+                        assert!(fault.is_transient(), "{fault}");
+                    }
+                    if status == StatusCode::TOO_MANY_REQUESTS {
+                        assert_eq!(fault.class, Class::Throttled, "{fault}");
                     }
                 }
             }
