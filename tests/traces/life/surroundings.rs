@@ -104,7 +104,10 @@ impl World {
                 },
                 Twist::Spot(at) if *at <= self.now => {
                     let ends_in = (*at + secs(120)).saturating_sub(self.now);
-                    sight.spot.get_or_insert(Interruption { action: "terminate".to_owned(), ends_in });
+                    // The metadata never take back what they said: the instance goes at the earliest.
+                    if sight.spot.as_ref().is_none_or(|spot| ends_in < spot.ends_in) {
+                        sight.spot = Some(Interruption { action: "terminate".to_owned(), ends_in });
+                    }
                 }
                 Twist::Rebalance(at) => sight.rebalance |= *at <= self.now,
                 Twist::Maintenance(at) if *at <= self.now => {
