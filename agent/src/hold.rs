@@ -7,6 +7,7 @@ use crate::boot::Handover;
 use crate::clock::Uptime;
 use crate::desk::Desk;
 use crate::event::Event;
+use crate::hook::{Hook, Transition};
 use crate::view::DeadlineView;
 
 /// AWS ends any wait state after 48 hours, whatever the heartbeats say.
@@ -34,6 +35,14 @@ impl Hold {
     pub fn on(&mut self, event: &Event, desk: &mut Desk, now: Uptime) -> bool {
         self.past.hook.on(event, desk, now);
         self.deadline <= now
+    }
+
+    /// The group wants the instance in service. Taken from its pool, it has another launch hook to keep from expiring.
+    pub fn serve(&mut self, desk: &mut Desk, now: Uptime) {
+        if self.past.hook.is_over() {
+            self.past.hook = Hook::new(Transition::Launching);
+            self.past.hook.begin(self.past.config.as_ref().map(|config| &config.lifecycle), None, desk, now);
+        }
     }
 
     /// When it wants to be looked at again.

@@ -227,6 +227,10 @@ impl Machine {
                 boot.serve(&mut self.desk, now);
                 Next::Stay
             }
+            (Phase::Hold(hold), TargetState::InService) => {
+                hold.serve(&mut self.desk, now);
+                Next::Stay
+            }
             (Phase::Boot(boot), _) if matches!(cause, Some(Cause::BackToPool(_))) && boot.app().is_none() => {
                 boot.prepare();
                 Next::Stay

@@ -3,6 +3,7 @@
 use berth::effect::Job;
 use berth::event::{Event, Signal};
 use berth::exit::Outcome;
+use berth::fault::Class;
 use berth::identity::TargetState;
 use berth::notice::{Interruption, Sight};
 use berth::view::{PhaseName, Status};
@@ -10,11 +11,16 @@ use berth::view::{PhaseName, Status};
 use crate::sim::{LINE, Sim, config, group, identity, ms, secs, survivor, target};
 
 fn warmed(line: &str, state: TargetState) -> Sim {
+    pooled(line, state, "Warmed:Pending:Wait")
+}
+
+/// An instance that is, as the group says, in this lifecycle state.
+fn pooled(line: &str, state: TargetState, lifecycle: &str) -> Sim {
     let mut entering = identity();
     entering.target_state = Some(state.clone());
     Sim::new(line)
         .answer(Job::Identify, ms(10), Event::Identified(entering.into()))
-        .answer(Job::FindGroup, ms(100), group(secs(600), "Warmed:Pending:Wait"))
+        .answer(Job::FindGroup, ms(100), group(secs(600), lifecycle))
         .sees(secs(0), target(state))
 }
 
@@ -42,6 +48,20 @@ fn taken_from_the_pool_it_boots_and_completes_the_second_launch_hook() {
         assert_eq!(life.completions.len(), 2);
         assert_eq!(life.count(Job::PullImage), 1, "the image was there");
     }
+}
+
+#[test]
+fn a_boot_that_is_held_in_the_pool_keeps_the_second_launch_hook_from_running_out() {
+    let life = pooled(&format!("{LINE} boot.on_failure=hold"), TargetState::WarmedRunning, "Warmed:Running")
+        .fails(Job::PullImage, 1, Class::Broken, "manifest unknown")
+        .run(secs(90));
+    assert_eq!((life.view().phase, life.count(Job::RecordHeartbeat)), (PhaseName::Hold, 0), "{}", life.trace());
+    let life = life
+        .sees(secs(100), target(TargetState::InService))
+        .answer(Job::FindGroup, ms(100), group(secs(60), "Pending:Wait"))
+        .run(secs(220));
+    assert_eq!((life.view().phase, life.completions.len()), (PhaseName::Hold, 0), "{}", life.trace());
+    assert!(life.count(Job::RecordHeartbeat) >= 4, "{}", life.trace());
 }
 
 #[test]
