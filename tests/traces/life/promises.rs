@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use berth::effect::{Effect, HookResult, Job};
+use berth::effect::{ContainerId, Effect, HookResult, Job};
 use berth::event::Event;
 use berth::fault::Class;
 use berth::identity::TargetState;
@@ -53,6 +53,8 @@ pub(crate) struct Seen {
     left: Option<(Duration, u32)>,
     /// Since when this agent knows that there was another before it.
     inherits: Option<Duration>,
+    /// What ran when this agent looked.
+    found: Vec<ContainerId>,
     pub(crate) sights: BTreeSet<&'static str>,
     taken_since: Option<Duration>,
     /// The completions that this agent asked for.
@@ -122,6 +124,7 @@ impl World {
         self.seen.sights.clear();
         self.seen.refused.clear();
         self.seen.inherits = None;
+        self.seen.found.clear();
         self.seen.boots += 1;
     }
 
@@ -214,6 +217,7 @@ impl World {
             }
             Event::ContainersFound(found) if found.iter().any(|one| one.fingerprint.is_some()) => {
                 self.seen.inherits.get_or_insert(self.now);
+                self.seen.found = found.iter().filter(|one| one.running.is_some()).map(|one| one.id.clone()).collect();
             }
             Event::MarkedUnhealthy => self.seen.marked = true,
             Event::HookCompleted => {
@@ -322,7 +326,8 @@ impl World {
             Effect::StartContainer { id, .. } if self.engine.running().any(|one| one.id != *id) => {
                 self.breaks(10, "an app is started beside another");
             }
-            Effect::RemoveContainer { id, .. } => {
+            // What a former agent had begun to start comes up unseen.
+            Effect::RemoveContainer { id, .. } if self.seen.found.contains(id) => {
                 let runs = self
                     .engine
                     .running()
