@@ -241,9 +241,10 @@ impl Ill {
     }
 
     /// Whether a hook of that timeout may run out by it: the group is found too late, its heartbeats too, or it is completed too late.
-    pub(crate) fn outlasts(self, hook: Duration) -> bool {
+    /// So much of it is over before anybody can send a heartbeat.
+    pub(crate) fn outlasts(self, hook: Duration, before: Duration) -> bool {
         let Self::Throttled(times) = self else { return false };
-        let (each, margin) = (stood_back(times), secs(5));
+        let (each, margin) = (stood_back(times), before + secs(5));
         each + hook / 8 * times + margin > hook || hook / 2 + each + margin > hook
     }
 
@@ -273,8 +274,9 @@ impl Plan {
 
     /// Whether one of them may outlast one of the hooks.
     pub(crate) fn outlasts_hooks(&self) -> bool {
-        let hooks = [self.shape.launch_hook, self.shape.terminate_hook];
-        hooks.into_iter().flatten().any(|hook| self.ills().any(|ill| ill.outlasts(hook)))
+        let hooks = [(self.shape.launch_hook, self.shape.os_boots_in), (self.shape.terminate_hook, Duration::ZERO)];
+        let may = |hook, before| self.ills().any(|ill| ill.outlasts(hook, before));
+        hooks.into_iter().any(|(hook, before)| hook.is_some_and(|hook| may(hook, before)))
     }
 
     /// `boot.timeout` and `probe.start_timeout`
