@@ -69,7 +69,7 @@ fn svg(boots: &[(Way, &Boot)]) -> String {
     for tick in 0..=(whole / step) as usize {
         let (x, seconds) = (at(tick as f64 * step), tick as f64 * step);
         let _ = writeln!(svg, "<path class=\"grid\" d=\"M{x:.1} {}V{bottom:.1}\"/>", TOP - 10.0);
-        text(&mut svg, x, TOP - 16.0, "quiet mid", &format!("{seconds} s"));
+        text(&mut svg, x, TOP - 16.0, "quiet mid", &format!("{seconds:.1} s"));
     }
     let mut y = TOP;
     for (way, boot) in boots {
