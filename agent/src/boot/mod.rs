@@ -25,7 +25,6 @@ use crate::exit::Outcome;
 use crate::fault::{Class, Fault};
 use crate::hook::{Hook, Transition};
 use crate::identity::Identity;
-use crate::view::{DeadlineView, PullView, StepView};
 
 pub use handover::Handover;
 use steps::Steps;
@@ -33,6 +32,7 @@ use steps::Steps;
 mod steps;
 
 mod handover;
+mod show;
 
 /// Until the config says how long a boot may take: the default of `boot.timeout`.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
@@ -191,49 +191,6 @@ impl Boot {
     /// The launch hook.
     pub fn hook(&self) -> &Hook {
         &self.hook
-    }
-
-    /// What is being waited for, in one sentence.
-    pub fn reason(&self) -> String {
-        if let Some(app) = &self.app {
-            return app.reason().to_owned();
-        }
-        if let Some(fault) = &self.held {
-            return fault.reason.clone();
-        }
-        let waiting: Vec<String> = self
-            .steps
-            .views()
-            .into_iter()
-            .filter(|step| step.took.is_none())
-            .map(|step| match step.fault {
-                Some(fault) => format!("{} ({fault})", step.name),
-                None => step.name,
-            })
-            .collect();
-        if waiting.is_empty() { "starting".to_owned() } else { format!("waiting for {}", waiting.join(", ")) }
-    }
-
-    /// The steps that began, in the order they began.
-    pub fn steps(&self) -> Vec<StepView> {
-        let mut steps: Vec<StepView> = self.steps.views().into_iter().chain(self.hook.steps()).collect();
-        steps.sort_by(|one, other| one.began.total_cmp(&other.began));
-        steps
-    }
-
-    /// How far the pull is.
-    pub fn pull_view(&self) -> Option<PullView> {
-        let p = self.progress.as_ref()?;
-        Some(PullView { layers_done: p.layers_done, layers: p.layers, bytes: p.bytes, total: p.total })
-    }
-
-    /// What is waited for, and until when.
-    pub fn deadlines(&self) -> Vec<DeadlineView> {
-        let boot = DeadlineView { name: "boot.timeout".to_owned(), at: self.deadline.0.as_secs_f64() };
-        let start = self
-            .start_deadline()
-            .map(|at| DeadlineView { name: "probe.start_timeout".to_owned(), at: at.0.as_secs_f64() });
-        [Some(boot), start].into_iter().flatten().collect()
     }
 
     /// Takes in what an answer brought.

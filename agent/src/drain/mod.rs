@@ -26,9 +26,9 @@ use crate::exit::Outcome;
 use crate::hook::{Hook, Transition};
 use crate::retry::NEAR;
 use crate::step::Step;
-use crate::view::{DeadlineView, StepView, WaitView};
 
 mod cause;
+mod show;
 
 /// What the engine gets beyond `stop_timeout` to kill the app and to answer.
 const STOP_MARGIN: Duration = Duration::from_secs(15);
@@ -228,64 +228,6 @@ impl Drain {
         };
         let app = self.past.app.as_ref().and_then(crate::app::App::wake);
         [stage, self.cut_for_stop(), self.hook.wake(), self.next_extension, app].into_iter().flatten().min()
-    }
-
-    /// Why the drain began, and what it waits for.
-    pub fn reason(&self) -> String {
-        let stage = match &self.stage {
-            Stage::Reading { .. } => "reading the config".to_owned(),
-            Stage::Looking { .. } => "looking for what runs".to_owned(),
-            Stage::Settling { .. } => "still serving until load balancers have seen the 503".to_owned(),
-            Stage::Emptying { .. } => match self.connections {
-                Some(count) => format!("waiting for {count} connections to end"),
-                None => "waiting for connections to end".to_owned(),
-            },
-            Stage::Stopping { .. } => "stopping the app".to_owned(),
-            Stage::Telling => format!("termination hook: {}", self.hook.view().state),
-            Stage::LastWords { .. } => "over".to_owned(),
-        };
-        format!("{}: {stage}", self.cause)
-    }
-
-    /// The hook of the termination, for people.
-    pub fn hook(&self) -> &Hook {
-        &self.hook
-    }
-
-    /// Connections of clients, as last counted.
-    pub fn connections(&self) -> Option<u32> {
-        self.connections
-    }
-
-    /// The stages so far, for people.
-    pub fn steps(&self) -> Vec<StepView> {
-        let ends = self.stages.iter().skip(1).map(|(_, began)| Some(*began)).chain([None]);
-        let stages = self.stages.iter().zip(ends);
-        stages
-            .map(|((name, began), ended)| {
-                let took = ended.map(|ended| ended.since(*began).as_secs_f64());
-                let began = began.0.as_secs_f64();
-                let waits = matches!(*name, "settling" | "emptying").then_some(WaitView { began, took });
-                let (name, waits) = ((*name).to_owned(), waits.into_iter().collect());
-                StepView { name, began, took, attempts: 1, fault: None, waits }
-            })
-            .chain(self.hook.steps())
-            .collect()
-    }
-
-    /// Until when what is waited for.
-    pub fn deadlines(&self) -> Vec<DeadlineView> {
-        let view = |name: &str, at: Uptime| DeadlineView { name: name.to_owned(), at: at.0.as_secs_f64() };
-        let stage = match &self.stage {
-            Stage::Reading { until, .. } => Some(view("reading", *until)),
-            Stage::Looking { until, .. } => Some(view("looking", *until)),
-            Stage::Settling { until } => Some(view("drain.settle", *until)),
-            Stage::Emptying { until, .. } => Some(view("drain.timeout", *until)),
-            Stage::Stopping { until, .. } => Some(view("stop_timeout", *until)),
-            Stage::Telling => Some(view("termination hook", self.hook.limit(self.began))),
-            Stage::LastWords { .. } => None,
-        };
-        stage.into_iter().chain(self.cut.map(|cut| view("taken away", cut))).collect()
     }
 
     /// An instance that may leave at the first look at it is asked what its config says of leaving: an agent before this one served.
