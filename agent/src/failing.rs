@@ -13,18 +13,35 @@ use crate::event::Event;
 use crate::exit::Outcome;
 use crate::retry::FAR;
 use crate::step::Step;
-use crate::view::DeadlineView;
+use crate::view::{DeadlineView, ReadyReason};
 
 /// For telling the group; what is not told by then, the hook's own timeout tells.
 const LIMIT: Duration = Duration::from_secs(120);
+
+/// Why a boot, or an app, is given up.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// How the agent ends.
+    pub outcome: Outcome,
+    /// Why, as `/ready` says it.
+    pub ready: ReadyReason,
+    /// Why, with what was answered.
+    pub reason: String,
+}
+
+impl Failure {
+    /// A failed boot.
+    pub fn of_boot(ready: ReadyReason, reason: impl Into<String>) -> Self {
+        Self { outcome: Outcome::BootFailed, ready, reason: reason.into() }
+    }
+}
 
 /// On the way out after a failure.
 #[derive(Debug)]
 pub struct Failing {
     /// What came before, for people.
     pub past: Handover,
-    outcome: Outcome,
-    reason: String,
+    failure: Failure,
     stopped: Step<()>,
     told: Step<()>,
     words: Step<()>,
@@ -42,7 +59,7 @@ pub enum Next {
 
 impl Failing {
     /// Begins.
-    pub fn begin(outcome: Outcome, reason: String, mut past: Handover, desk: &mut Desk, now: Uptime) -> Self {
+    pub fn begin(failure: Failure, mut past: Handover, desk: &mut Desk, now: Uptime) -> Self {
         let timeout = past.config.as_ref().map(|config| config.stop_timeout).unwrap_or_default();
         let id = match &mut past.app {
             Some(app) => {
@@ -63,8 +80,7 @@ impl Failing {
         }
         let mut failing = Self {
             past,
-            outcome,
-            reason,
+            failure,
             stopped,
             told: Step::new("unhealthy", FAR),
             words: Step::new("words", FAR),
@@ -82,12 +98,12 @@ impl Failing {
             Event::MarkedUnhealthy => self.told.done((), now),
             Event::Failed(Job::MarkUnhealthy, fault) if fault.is_transient() => self.told.retry(fault, desk, now),
             Event::Failed(Job::MarkUnhealthy, _) => self.told.done((), now),
-            Event::LastWordsSaid | Event::Failed(Job::SayLastWords, _) => return Next::Gone(self.outcome),
+            Event::LastWordsSaid | Event::Failed(Job::SayLastWords, _) => return Next::Gone(self.failure.outcome),
             Event::Signalled(_) => self.deadline = now,
             _ => {} // answers to questions of earlier phases
         }
         if self.deadline <= now && self.words.is_under_way() {
-            return Next::Gone(self.outcome);
+            return Next::Gone(self.failure.outcome);
         }
         self.advance(desk, now);
         Next::Stay
@@ -99,8 +115,8 @@ impl Failing {
     }
 
     /// Why.
-    pub fn reason(&self) -> &str {
-        &self.reason
+    pub fn failure(&self) -> &Failure {
+        &self.failure
     }
 
     /// Until when the group is tried to be told.
@@ -127,10 +143,10 @@ impl Failing {
     }
 
     fn last_words(&self) -> String {
-        let what = match self.outcome {
+        let what = match self.failure.outcome {
             Outcome::AppFailed => "the app cannot be kept running",
             _ => "the boot failed",
         };
-        format!("{what}: {}; launch hook: {}", self.reason, self.past.hook.view().state)
+        format!("{what}: {}; launch hook: {}", self.failure.reason, self.past.hook.view().state)
     }
 }

@@ -7,6 +7,7 @@ use crate::boot::Handover;
 use crate::clock::Uptime;
 use crate::desk::Desk;
 use crate::event::Event;
+use crate::failing::Failure;
 use crate::hook::{Hook, Transition};
 use crate::view::DeadlineView;
 
@@ -18,17 +19,17 @@ const LIMIT: Duration = Duration::from_secs(48 * 3600);
 pub struct Hold {
     /// What came before.
     pub past: Handover,
-    reason: String,
+    failure: Failure,
     deadline: Uptime,
 }
 
 impl Hold {
     /// Begins. What runs is left running, to be looked at; it is not restarted.
-    pub fn begin(reason: String, mut past: Handover, desk: &mut Desk, now: Uptime) -> Self {
+    pub fn begin(failure: Failure, mut past: Handover, desk: &mut Desk, now: Uptime) -> Self {
         if let Some(app) = &mut past.app {
             app.halt(desk);
         }
-        Self { past, reason, deadline: now + LIMIT }
+        Self { past, failure, deadline: now + LIMIT }
     }
 
     /// Takes an event; whether the hold is over.
@@ -51,8 +52,8 @@ impl Hold {
     }
 
     /// Why the boot failed.
-    pub fn reason(&self) -> &str {
-        &self.reason
+    pub fn failure(&self) -> &Failure {
+        &self.failure
     }
 
     /// Until when AWS lets it be.

@@ -30,7 +30,7 @@ use crate::drain::{self, Cause, Drain};
 use crate::effect::{Effect, Job, Ticket};
 use crate::event::Event;
 use crate::exit::Outcome;
-use crate::failing::{self, Failing};
+use crate::failing::{self, Failing, Failure};
 use crate::hold::Hold;
 use crate::identity::TargetState;
 use crate::notice::{Notice, Watcher};
@@ -78,7 +78,7 @@ enum Next {
     Serve,
     Warm,
     Drain(Cause),
-    Fail(Outcome, String),
+    Fail(Failure),
     Gone(Outcome),
     HandOver,
 }
@@ -152,11 +152,11 @@ impl Machine {
                 boot::Next::Occupied => Next::Drain(Cause::BackToPool(
                     self.watcher.target_state().cloned().unwrap_or(TargetState::WarmedRunning),
                 )),
-                boot::Next::Fail(outcome, reason) => Next::Fail(outcome, reason),
+                boot::Next::Fail(failure) => Next::Fail(failure),
             },
             (Phase::Serve(serve), event) => match serve.on(event, desk, now) {
                 serve::Next::Stay => Next::Stay,
-                serve::Next::Fail(reason) => Next::Fail(Outcome::AppFailed, reason),
+                serve::Next::Fail(failure) => Next::Fail(failure),
             },
             (Phase::Drain(drain), event) => match drain.on(event, desk, now) {
                 drain::Next::Stay => Next::Stay,
@@ -169,7 +169,7 @@ impl Machine {
             },
             (Phase::Hold(hold), event) => {
                 if hold.on(event, desk, now) {
-                    Next::Fail(Outcome::BootFailed, hold.reason().to_owned())
+                    Next::Fail(hold.failure().clone())
                 } else {
                     Next::Stay
                 }
@@ -208,10 +208,10 @@ impl Machine {
                 Some(Cause::Spot(interruption.ends_in))
             }
             Notice::Rebalance if policy(|config| config.rebalance, OnNotice::Ignore) == OnNotice::Drain => {
-                Some(Cause::Advised(notice.to_string()))
+                Some(Cause::Rebalance(notice.to_string()))
             }
             Notice::Maintenance(_) if policy(|config| config.maintenance, OnNotice::Ignore) == OnNotice::Drain => {
-                Some(Cause::Advised(notice.to_string()))
+                Some(Cause::Maintenance(notice.to_string()))
             }
             // Detached carries on, and so does whoever is told a word that this version does not know.
             Notice::Target(_) | Notice::Spot(_) | Notice::Rebalance | Notice::Maintenance(_) => None,
@@ -308,11 +308,11 @@ impl Machine {
                 None => gone(Outcome::Bug, desk), // a boot says Serve only with an app in its hands
             },
             (Next::Drain(cause), Ok(past)) => Phase::Drain(Box::new(Drain::begin(cause, past, desk, now))),
-            (Next::Fail(outcome, reason), Ok(past)) => {
-                if !held && wants_hold(&past, outcome) {
-                    Phase::Hold(Box::new(Hold::begin(reason, past, desk, now)))
+            (Next::Fail(failure), Ok(past)) => {
+                if !held && wants_hold(&past, failure.outcome) {
+                    Phase::Hold(Box::new(Hold::begin(failure, past, desk, now)))
                 } else {
-                    Phase::Failing(Box::new(Failing::begin(outcome, reason, past, desk, now)))
+                    Phase::Failing(Box::new(Failing::begin(failure, past, desk, now)))
                 }
             }
         };

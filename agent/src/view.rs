@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::histogram::Histogram;
 
+pub use ready_reason::ReadyReason;
+
+mod ready_reason;
+
 /// The agent at one moment. Durations and moments are in seconds; moments count from the start of the agent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct View {
@@ -16,7 +20,10 @@ pub struct View {
     pub phase: PhaseName,
     /// What `/ready` says.
     pub status: Status,
-    /// Why it is so, one sentence.
+    /// Why, as anyone who reaches the endpoint may read it.
+    #[serde(default)]
+    pub ready_reason: ReadyReason,
+    /// Why it is so, one sentence with what was answered: for the socket, the log and the console, never for the endpoint.
     pub reason: String,
     /// When this phase began.
     pub phase_since: f64,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::SPOT_MARGIN;
 use crate::clock::Uptime;
 use crate::identity::TargetState;
+use crate::view::ReadyReason;
 
 /// Why a drain begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,14 +21,29 @@ pub enum Cause {
     BackToPool(TargetState),
     /// Spot takes the instance away in so long.
     Spot(Duration),
-    /// A rebalance is recommended, or maintenance is scheduled, and the config says to drain.
-    Advised(String),
+    /// A rebalance is recommended, and the config says to drain: the notice.
+    Rebalance(String),
+    /// Maintenance is scheduled, and the config says to drain: the notice.
+    Maintenance(String),
 }
 
 impl Cause {
     /// Whether the group said so: then its termination hook is, or will be, active.
     pub(super) fn is_the_group_s(&self) -> bool {
         matches!(self, Self::Terminated | Self::BackToPool(_))
+    }
+
+    /// The cause, as `/ready` says it.
+    pub(super) fn ready_reason(&self) -> ReadyReason {
+        match self {
+            Self::Signal => ReadyReason::AgentStopping,
+            Self::Asked(_) => ReadyReason::DrainRequested,
+            Self::Terminated => ReadyReason::Terminating,
+            Self::BackToPool(_) => ReadyReason::ReturningToWarmPool,
+            Self::Spot(_) => ReadyReason::SpotInterruption,
+            Self::Rebalance(_) => ReadyReason::RebalanceRecommended,
+            Self::Maintenance(_) => ReadyReason::MaintenanceScheduled,
+        }
     }
 
     /// By when the app must have stopped.
@@ -47,7 +63,7 @@ impl fmt::Display for Cause {
             Self::Terminated => f.write_str("the group takes the instance away"),
             Self::BackToPool(state) => write!(f, "the group takes the instance back ({state})"),
             Self::Spot(ends_in) => write!(f, "spot takes the instance away in {} s", ends_in.as_secs()),
-            Self::Advised(notice) => f.write_str(notice),
+            Self::Rebalance(notice) | Self::Maintenance(notice) => f.write_str(notice),
         }
     }
 }

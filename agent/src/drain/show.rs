@@ -3,7 +3,7 @@
 use super::{Drain, Stage};
 use crate::clock::Uptime;
 use crate::hook::Hook;
-use crate::view::{DeadlineView, StepView, WaitView};
+use crate::view::{DeadlineView, ReadyReason, StepView, WaitView};
 
 impl Drain {
     /// Why the drain began, and what it waits for.
@@ -21,6 +21,11 @@ impl Drain {
             Stage::LastWords { .. } => "over".to_owned(),
         };
         format!("{}: {stage}", self.cause)
+    }
+
+    /// Why, as `/ready` says it.
+    pub fn ready_reason(&self) -> ReadyReason {
+        self.cause.ready_reason()
     }
 
     /// The hook of the termination, for people.

@@ -10,7 +10,9 @@ use crate::clock::Uptime;
 use crate::desk::Desk;
 use crate::effect::HookResult;
 use crate::event::Event;
-use crate::view::Status;
+use crate::exit::Outcome;
+use crate::failing::Failure;
+use crate::view::{ReadyReason, Status};
 
 use rotation::Rotation;
 
@@ -32,7 +34,7 @@ pub enum Next {
     /// On with it.
     Stay,
     /// The app cannot be kept running, and why.
-    Fail(String),
+    Fail(Failure),
 }
 
 impl Serve {
@@ -52,7 +54,9 @@ impl Serve {
         }
         match self.app.on(event, desk, now) {
             News::Nothing | News::Healthy => Next::Stay,
-            News::Lost(reason) => Next::Fail(reason),
+            News::Lost(reason) => {
+                Next::Fail(Failure { outcome: Outcome::AppFailed, ready: self.app.ready_reason(), reason })
+            }
         }
     }
 
@@ -84,6 +88,11 @@ impl Serve {
     /// Why.
     pub fn reason(&self) -> String {
         if self.standby { "the group put the instance on standby".to_owned() } else { self.app.reason().to_owned() }
+    }
+
+    /// Why, as `/ready` says it.
+    pub fn ready_reason(&self) -> ReadyReason {
+        if self.standby { ReadyReason::Standby } else { self.app.ready_reason() }
     }
 
     /// Hands over to the next phase.
