@@ -208,8 +208,21 @@ impl<'r> Source<'r> {
 /// The keys of a JSON object; the values stay where they are, as they are written.
 fn object<'s>(secret: &'s Secret, reference: &SecretRef) -> Result<BTreeMap<String, &'s RawValue>, Fault> {
     // The parser's error may quote the text.
-    serde_json::from_slice(secret.expose())
-        .map_err(|_| Fault::new(Class::Broken, format!("{reference}: the secret is not a JSON object")))
+    serde_json::from_slice(json_of(secret.expose())).map_err(|_| {
+        let form = if is_utf16(secret.expose()) { ", it is UTF-16: store it as UTF-8" } else { "" };
+        Fault::new(Class::Broken, format!("{reference}: the secret is not a JSON object{form}"))
+    })
+}
+
+/// JSON without the byte order mark that editors on Windows and PowerShell put in front of UTF-8. A parser may ignore it (RFC 8259,
+/// section 8.1). A value that is delivered whole keeps it: that one is the app's to read.
+pub(super) fn json_of(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
+/// Whether this begins as UTF-16 does, with its byte order mark or with the brace of an object.
+fn is_utf16(bytes: &[u8]) -> bool {
+    matches!(bytes, [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [b'{', 0, ..] | [0, b'{', ..])
 }
 
 /// A JSON value as the app gets it: strings as they are, all else as compact JSON.
