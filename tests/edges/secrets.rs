@@ -317,6 +317,31 @@ async fn a_parameter_that_may_not_be_read_takes_its_call_along() {
     assert!(text.starts_with("ssm:/closed, ssm:/open: ssm:GetParameters is not allowed"), "{text}");
 }
 
+#[tokio::test]
+async fn more_than_a_process_can_be_given_is_refused_with_the_sum_and_the_limit() {
+    let world = World::start().await;
+    let mut words = vec!["image=a/b:1".to_owned(), "env.LOG=info".to_owned()];
+    for number in 0..40 {
+        world.secrets.put(&format!("big/s{number}"), &"hunter2 ".repeat(8192));
+        words.push(format!("secret.S{number:02}=big/s{number}"));
+    }
+    let aws = world.aws().await;
+    let fetch = async |more: &[&str]| {
+        let mut layers = berth::config::Layers::new();
+        layers.add_words(&[&words[..], &more.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>()[..]].concat());
+        secrets::fetch(&aws, &layers.believe().unwrap()).await
+    };
+    let error = fetch(&[]).await.unwrap_err();
+    assert_eq!(error.class(), Class::Misconfigured);
+    assert_eq!(
+        error.to_string(),
+        "secrets_as=env: 40 secrets and 1 env.* take 2621977 bytes of the environment, and a process can be given 1966080: use \
+         secrets_as=files, or fewer or shorter secrets"
+    );
+    assert_eq!(fetch(&["secrets_as=files"]).await.unwrap().len(), 40);
+    assert_eq!(fetch(&["ulimits=stack=67108864"]).await.unwrap().len(), 40);
+}
+
 /// A Secrets Manager and a Parameter Store that answer every question with this one secret and parameter.
 async fn always(secret: &'static str, parameter: &'static str) -> Server {
     Server::start(move |seen| match seen.headers["x-amz-target"].rsplit('.').next() {

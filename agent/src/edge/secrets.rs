@@ -11,7 +11,7 @@ use thiserror::Error;
 use super::aws::{Aws, AwsError};
 use super::secret::Secret;
 use super::secrets_manager::Wanted;
-use super::{parameter_store, secrets_manager};
+use super::{exec_limits, parameter_store, secrets_manager};
 use crate::config::{Config, SecretRef, SecretsAs};
 use crate::fault::{Class, Fault};
 
@@ -40,9 +40,20 @@ fn joined(faults: &[Fault]) -> String {
     faults.iter().map(|fault| fault.reason.as_str()).collect::<Vec<_>>().join("; ")
 }
 
-/// The value of every name that the config's `secrets` and `secret.NAME` give to the app.
+/// The value of every name that the config's `secrets` and `secret.NAME` give to the app. What is more than a process can be
+/// given is refused here, and not by every start of the app.
 pub async fn fetch(aws: &Aws, config: &Config) -> Result<BTreeMap<String, Secret>, SecretsError> {
-    fetch_named(aws, &config.secrets, &config.secret, config.secrets_as).await
+    let secrets = fetch_named(aws, &config.secrets, &config.secret, config.secrets_as).await?;
+    match config.secrets_as {
+        SecretsAs::Env => match exec_limits::too_large(config, &secrets) {
+            Some(why) => {
+                let reason = format!("secrets_as=env: {why}: use secrets_as=files, or fewer or shorter secrets");
+                Err(SecretsError { faults: vec![Fault::new(Class::Misconfigured, reason)] })
+            }
+            None => Ok(secrets),
+        },
+        SecretsAs::Files => Ok(secrets),
+    }
 }
 
 /// The same, from the keys of the config that matter: `all` are objects whose keys become names, `named` win over them.
