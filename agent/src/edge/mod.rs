@@ -19,6 +19,7 @@ pub mod socket_client;
 pub mod imds;
 pub mod sources;
 
+mod exec_limits;
 pub mod secret;
 pub mod secrets;
 pub mod secrets_manager;
