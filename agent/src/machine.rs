@@ -102,9 +102,25 @@ impl Machine {
             let next = self.hear(&notice, now);
             self.go(next, now);
         }
+        if let Some((past, desk)) = self.past() {
+            past.attend_endpoint(event, desk, now);
+        }
         if !matches!(self.phase, Phase::Gone) {
             self.watcher.advance(&mut self.desk, now);
         }
+    }
+
+    /// What the boot left, once it is over.
+    fn past(&mut self) -> Option<(&mut Handover, &mut Desk)> {
+        let past = match &mut self.phase {
+            Phase::Serve(serve) => &mut serve.past,
+            Phase::Drain(drain) => &mut drain.past,
+            Phase::Warm(warm) => &mut warm.past,
+            Phase::Failing(failing) => &mut failing.past,
+            Phase::Hold(hold) => &mut hold.past,
+            Phase::Boot(_) | Phase::Gone => return None,
+        };
+        Some((past, &mut self.desk))
     }
 
     /// Counts what no step counts.
@@ -259,16 +275,17 @@ impl Machine {
 
     /// When the machine wants to be woken; none if only an answer can move it.
     pub fn next_wake(&self) -> Option<Uptime> {
-        let phase = match &self.phase {
-            Phase::Boot(boot) => boot.wake(),
-            Phase::Serve(serve) => serve.wake(),
-            Phase::Drain(drain) => drain.wake(),
-            Phase::Warm(warm) => warm.wake(),
-            Phase::Failing(failing) => failing.wake(),
-            Phase::Hold(hold) => hold.wake(),
+        let (phase, past) = match &self.phase {
+            Phase::Boot(boot) => (boot.wake(), None),
+            Phase::Serve(serve) => (serve.wake(), Some(&serve.past)),
+            Phase::Drain(drain) => (drain.wake(), Some(&drain.past)),
+            Phase::Warm(warm) => (warm.wake(), Some(&warm.past)),
+            Phase::Failing(failing) => (failing.wake(), Some(&failing.past)),
+            Phase::Hold(hold) => (hold.wake(), Some(&hold.past)),
             Phase::Gone => return None,
         };
-        [phase, self.watcher.wake()].into_iter().flatten().min()
+        let endpoint = past.and_then(|past| past.listen.wake());
+        [phase, endpoint, self.watcher.wake()].into_iter().flatten().min()
     }
 
     /// The name of the phase.

@@ -8,6 +8,7 @@ mod sim;
 mod boot;
 mod drain;
 mod ending;
+mod endpoint;
 mod handover;
 mod hook;
 mod life;

@@ -88,6 +88,7 @@ impl Machine {
 
 fn show_past(view: &mut View, past: &Handover) {
     view.steps = past.steps.clone();
+    view.steps.extend(past.listen.view());
     view.steps.extend(past.hook.steps());
     view.pull = past.pull;
     show_names(view, past.identity.as_ref(), past.config.as_ref(), past.image.as_ref());
