@@ -77,7 +77,11 @@ impl Machine {
                 view.reason = hold.reason().to_owned();
                 show_past(&mut view, &hold.past);
             }
-            Phase::Gone => {} // nothing is left to show
+            Phase::Gone => {
+                let View { phase, phase_since, status, deadlines, .. } = view;
+                let last = self.last.as_deref().cloned().unwrap_or_default();
+                view = View { phase, phase_since, status, deadlines, ..last };
+            }
         }
         view.phases.clone_from(&self.phases);
         view.retries.clone_from(&self.retries);
