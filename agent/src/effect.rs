@@ -84,6 +84,8 @@ pub enum Effect {
         /// From the stop signal to SIGKILL.
         timeout: Duration,
     },
+    /// Take every secret off the tmpfs: the app could not be stopped, and nobody comes back for them.
+    ForgetSecrets,
     /// Find the group and its hooks, as far as the config does not name them.
     FindGroup {
         /// `lifecycle.group`
@@ -170,6 +172,8 @@ pub enum Job {
     StopContainer,
     /// [`Effect::RemoveContainer`]
     RemoveContainer,
+    /// [`Effect::ForgetSecrets`]
+    ForgetSecrets,
     /// [`Effect::FindGroup`]
     FindGroup,
     /// [`Effect::RecordHeartbeat`]
@@ -214,6 +218,7 @@ impl Effect {
             Self::ProbeApp { .. } => Job::ProbeApp,
             Self::StopContainer { .. } => Job::StopContainer,
             Self::RemoveContainer { .. } => Job::RemoveContainer,
+            Self::ForgetSecrets => Job::ForgetSecrets,
             Self::FindGroup { .. } => Job::FindGroup,
             Self::RecordHeartbeat(_) => Job::RecordHeartbeat,
             Self::CompleteHook { .. } => Job::CompleteHook,
@@ -354,6 +359,7 @@ impl fmt::Display for Effect {
             | Self::LoginRegistry(_)
             | Self::PingEngine
             | Self::ProbeApp { .. }
+            | Self::ForgetSecrets
             | Self::FindGroup { .. }
             | Self::DescribeInstance
             | Self::MarkUnhealthy

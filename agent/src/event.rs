@@ -53,6 +53,8 @@ pub enum Event {
     ContainerStopped,
     /// The container is gone.
     ContainerRemoved,
+    /// No secret is left on the tmpfs.
+    SecretsForgotten,
     /// The group of this instance, none outside any group.
     GroupFound(Option<Membership>),
     /// The hook's timer was restarted.
@@ -168,6 +170,7 @@ impl Event {
             Self::ContainerExited(_) => "ContainerExited",
             Self::ContainerStopped => "ContainerStopped",
             Self::ContainerRemoved => "ContainerRemoved",
+            Self::SecretsForgotten => "SecretsForgotten",
             Self::GroupFound(_) => "GroupFound",
             Self::HeartbeatRecorded => "HeartbeatRecorded",
             Self::HookNotActive(_) => "HookNotActive",
@@ -248,6 +251,7 @@ impl fmt::Display for Event {
             | Self::ProbePassed
             | Self::ContainerStopped
             | Self::ContainerRemoved
+            | Self::SecretsForgotten
             | Self::HeartbeatRecorded
             | Self::HookCompleted
             | Self::MarkedUnhealthy

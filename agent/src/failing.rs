@@ -94,7 +94,8 @@ impl Failing {
     pub fn on(&mut self, event: &Event, desk: &mut Desk, now: Uptime) -> Next {
         self.past.hook.on(event, desk, now);
         match event {
-            Event::ContainerStopped | Event::Failed(Job::StopContainer, _) => self.stopped.done((), now),
+            Event::ContainerStopped => self.stopped.done((), now),
+            Event::Failed(Job::StopContainer, _) => self.give_up_stop(desk, now),
             Event::MarkedUnhealthy => self.told.done((), now),
             Event::Failed(Job::MarkUnhealthy, fault) if fault.is_transient() => self.told.retry(fault, desk, now),
             Event::Failed(Job::MarkUnhealthy, _) => self.told.done((), now),
@@ -136,10 +137,20 @@ impl Failing {
         }
         let over = self.stopped.is_done() && (nobody || self.told.is_done());
         if (over || late) && self.words.is_due(now) {
+            if !self.stopped.is_done() {
+                self.stopped.cancel(desk);
+                self.give_up_stop(desk, now);
+            }
             // The words get their own short time, so that a stuck console cannot hold the exit up.
             self.deadline = now + Duration::from_secs(5);
             self.words.order(Effect::SayLastWords(self.last_words()), desk, now);
         }
+    }
+
+    /// What could not be stopped keeps no secrets: nobody comes back to take them away.
+    fn give_up_stop(&mut self, desk: &mut Desk, now: Uptime) {
+        self.stopped.done((), now);
+        desk.order(Effect::ForgetSecrets);
     }
 
     fn last_words(&self) -> String {

@@ -221,6 +221,14 @@ impl Hook {
         self.advance(desk, now);
     }
 
+    /// An agent before this one has tried to complete it for so long: the time that it is tried for does not begin again.
+    pub fn has_been_tried_for(&mut self, tried: Duration, desk: &mut Desk, now: Uptime) {
+        if let Some(at) = &mut self.give_up_at {
+            *at = (now + at.since(now).saturating_sub(tried)).min(*at);
+        }
+        self.advance(desk, now);
+    }
+
     /// Takes an answer that is the hook's; others change nothing.
     pub fn on(&mut self, event: &Event, desk: &mut Desk, now: Uptime) {
         match event {

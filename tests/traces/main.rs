@@ -6,10 +6,13 @@
 mod sim;
 
 mod boot;
+mod cut_short;
 mod drain;
 mod ending;
+mod endpoint;
 mod handover;
 mod hook;
+mod killed;
 mod life;
 mod pool;
 mod promises;

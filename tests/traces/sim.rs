@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use berth::clock::Uptime;
 use berth::config::{Config, Layers, PinnedImage};
+use berth::drain::Unfinished;
 use berth::effect::{ContainerId, Effect, FoundContainer, ImageFacts, Job, RunningContainer, Ticket};
 use berth::event::{Event, Exit, Hook, Membership};
 use berth::exit::Outcome;
@@ -154,6 +155,17 @@ impl Sim {
             ready_outside_serve: false,
             stuck: false,
         }
+    }
+
+    /// An agent before this one was killed in a drain, of which this is left.
+    pub(crate) fn after(mut self, former: Option<Unfinished>) -> Self {
+        self.machine = self.machine.after(former, Uptime::ZERO);
+        self
+    }
+
+    /// What the next agent is handed if this one is killed now.
+    pub(crate) fn unfinished(&self) -> Option<Unfinished> {
+        self.machine.unfinished(self.now)
     }
 
     /// The next attempt at the job is answered so; several calls script several attempts.
@@ -335,6 +347,7 @@ impl Sim {
             Effect::ProbeApp { .. } => (10, Event::ProbePassed),
             Effect::StopContainer { .. } => (500, Event::ContainerStopped),
             Effect::RemoveContainer { .. } => (300, Event::ContainerRemoved),
+            Effect::ForgetSecrets => (1, Event::SecretsForgotten),
             Effect::FindGroup { .. } => (100, group(secs(600), "Pending:Wait")),
             Effect::RecordHeartbeat(_) => (50, Event::HeartbeatRecorded),
             Effect::CompleteHook { .. } => (50, Event::HookCompleted),

@@ -26,7 +26,7 @@ use crate::failing::Failure;
 use crate::fault::{Class, Fault};
 use crate::hook::{Hook, Transition};
 use crate::identity::Identity;
-use crate::view::ReadyReason;
+use crate::view::{ReadyReason, StepView};
 
 pub use handover::Handover;
 use steps::Steps;
@@ -155,7 +155,9 @@ impl Boot {
 
     /// Stops everything that runs and hands over what there is.
     pub fn leave(mut self, desk: &mut Desk) -> Handover {
-        let (steps, pull) = (self.steps.views(), self.pull_view());
+        let pull = self.pull_view();
+        let is_kept = |step: &StepView| step.name != self.steps.listen.name();
+        let steps = self.steps.views().into_iter().filter(is_kept).collect();
         self.steps.cancel(desk);
         Handover {
             config: self.steps.config.get().cloned(),
@@ -165,6 +167,7 @@ impl Boot {
             created: self.steps.create.get().cloned(),
             app: self.app,
             hook: self.hook,
+            listen: self.steps.listen,
             steps,
             pull,
         }

@@ -3,13 +3,15 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::SPOT_MARGIN;
 use crate::clock::Uptime;
 use crate::identity::TargetState;
 use crate::view::ReadyReason;
 
 /// Why a drain begins.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Cause {
     /// The process got SIGTERM or SIGINT.
     Signal,

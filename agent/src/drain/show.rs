@@ -40,7 +40,7 @@ impl Drain {
 
     /// The stages so far, for people.
     pub fn steps(&self) -> Vec<StepView> {
-        let ends = self.stages.iter().skip(1).map(|(_, began)| Some(*began)).chain([None]);
+        let ends = self.stages.iter().skip(1).map(|(_, began)| Some(*began)).chain([self.ended]);
         let stages = self.stages.iter().zip(ends);
         stages
             .map(|((name, began), ended)| {
@@ -63,7 +63,7 @@ impl Drain {
             Stage::Settling { until } => Some(view("drain.settle", *until)),
             Stage::Emptying { until, .. } => Some(view("drain.timeout", *until)),
             Stage::Stopping { until, .. } => Some(view("stop_timeout", *until)),
-            Stage::Telling => Some(view("termination hook", self.hook.limit(self.began))),
+            Stage::Telling => Some(view("termination hook", self.hook.limit(self.entered))),
             Stage::LastWords { .. } => None,
         };
         stage.into_iter().chain(self.cut.map(|cut| view("taken away", cut))).collect()

@@ -152,15 +152,14 @@ impl Delivery {
         }
     }
 
-    /// Deletes everything of this container. It is no fault if there is nothing.
+    /// Deletes everything of this container. It is no error if there is nothing.
     pub fn forget(&self, container: &str) -> Result<(), DeliverError> {
-        let path = self.root.join(container);
-        match std::fs::remove_dir_all(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(DeliverError::Io { doing: "remove", path, source })
-            }
-            _ => Ok(()),
-        }
+        remove(self.root.join(container))
+    }
+
+    /// Deletes everything of every container. It is no error if there is nothing.
+    pub fn forget_all(&self) -> Result<(), DeliverError> {
+        remove(self.root.clone())
     }
 
     fn mounted(&self, container: &str, how: SecretsAs) -> PathBuf {
@@ -168,6 +167,15 @@ impl Delivery {
             SecretsAs::Env => "env",
             SecretsAs::Files => "files",
         })
+    }
+}
+
+fn remove(path: PathBuf) -> Result<(), DeliverError> {
+    match std::fs::remove_dir_all(&path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(DeliverError::Io { doing: "remove", path, source })
+        }
+        _ => Ok(()),
     }
 }
 

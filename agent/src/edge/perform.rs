@@ -205,6 +205,10 @@ impl Edge {
                 self.block.lift(&id).await?;
                 Event::ContainerRemoved
             }
+            Effect::ForgetSecrets => {
+                self.delivery.forget_all()?;
+                Event::SecretsForgotten
+            }
             Effect::FindGroup { group, launch_hook, terminate_hook } => {
                 let named = Named { group, launch_hook, terminate_hook };
                 Event::GroupFound(self.membership(named).await?)

@@ -82,7 +82,12 @@ impl Machine {
                 show_failure(&mut view, hold.failure());
                 show_past(&mut view, &hold.past);
             }
-            Phase::Gone => view.ready_reason = ReadyReason::Exiting, // nothing else is left to show
+            Phase::Gone => {
+                let View { phase, phase_since, status, deadlines, .. } = view;
+                let last = self.last.as_deref().cloned().unwrap_or_default();
+                let ready_reason = ReadyReason::Exiting;
+                view = View { phase, phase_since, status, deadlines, ready_reason, ..last };
+            }
         }
         view.phases.clone_from(&self.phases);
         view.retries.clone_from(&self.retries);
@@ -98,6 +103,7 @@ fn show_failure(view: &mut View, failure: &Failure) {
 
 fn show_past(view: &mut View, past: &Handover) {
     view.steps = past.steps.clone();
+    view.steps.extend(past.listen.view());
     view.steps.extend(past.hook.steps());
     view.pull = past.pull;
     show_names(view, past.identity.as_ref(), past.config.as_ref(), past.image.as_ref());

@@ -72,6 +72,7 @@ impl World {
                 self.engine.stop(asker, id, *timeout, true, now);
                 return None;
             }
+            Effect::ForgetSecrets => Event::SecretsForgotten,
             Effect::FindGroup { group, launch_hook, .. } => Event::GroupFound(self.found(group, launch_hook)),
             Effect::RecordHeartbeat(hook) => match self.group.heartbeat(&hook.hook, now) {
                 true => Event::HeartbeatRecorded,
