@@ -251,7 +251,7 @@ impl Machine {
             Event::Identified(identity) => self.watcher.begin(identity.target_state.as_ref(), now),
             Event::ConfigRead(config) => {
                 self.config = Some(config.clone());
-                self.watcher.set_interval(config.lifecycle.poll);
+                self.watcher.set_interval(config.lifecycle.poll, &mut self.desk, now);
                 Vec::new()
             }
             event => self.watcher.on(event, &mut self.desk, now),

@@ -84,9 +84,14 @@ impl Watcher {
             .collect()
     }
 
-    /// Asks at this interval from here on (`lifecycle.poll`).
-    pub fn set_interval(&mut self, interval: Duration) {
-        self.interval = interval;
+    /// Asks at this interval from here on (`lifecycle.poll`). The wait that goes on was made before it was known: it may only get
+    /// shorter by it. A wait after a failure is left alone.
+    pub fn set_interval(&mut self, interval: Duration, desk: &mut Desk, now: Uptime) {
+        let former = std::mem::replace(&mut self.interval, interval);
+        if interval < former && self.failures == 0 {
+            let soon = now + desk.spread(interval);
+            self.next = self.next.map(|next| next.min(soon));
+        }
     }
 
     /// Takes an answer; what changed since the last.

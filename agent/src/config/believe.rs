@@ -182,12 +182,12 @@ mod tests {
              probe.start_timeout=1m env.A= env.a.b='x y' secret.P=prod/api#p secret.Q=ssm:/q secrets_as=files \
              secrets_refresh=1h,signal:HUP registry_auth=prod/registry imds=block boot.timeout=5m boot.on_failure=hold \
              restart.backoff=2s restart.backoff_max=10s restart.limit=0 restart.window=1m drain.settle=0s \
-             drain.timeout=1m drain.idle=1s stop_timeout=10s lifecycle.poll=5s lifecycle.group='my group' \
+             drain.timeout=1m drain.idle=1s drain.on_failure=abandon stop_timeout=10s lifecycle.poll=5s lifecycle.group='my group' \
              lifecycle.launch_hook=up lifecycle.terminate_hook=down lifecycle.heartbeat=15s spot=ignore rebalance=drain \
              maintenance=drain config=ssm:/more",
             expect![[r#"
                 boot={"on_failure":"hold","timeout":{"nanos":0,"secs":300}}
-                drain={"idle":{"nanos":0,"secs":1},"settle":{"nanos":0,"secs":0},"timeout":{"nanos":0,"secs":60}}
+                drain={"idle":{"nanos":0,"secs":1},"on_failure":"abandon","settle":{"nanos":0,"secs":0},"timeout":{"nanos":0,"secs":60}}
                 env={"A":"","a.b":"x y"}
                 imds="block"
                 lifecycle={"group":"my group","heartbeat":{"nanos":0,"secs":15},"launch_hook":"up","poll":{"nanos":0,"secs":5},"terminate_hook":"down"}

@@ -7,8 +7,8 @@ use super::layers::Pointer;
 use super::scalar::{count, cpus, duration_from, is_name, one_of, size, switch};
 use super::value::{Reason, Reasons, Value};
 use super::{
-    Config, Health, ImageRef, ImdsAccess, OnChange, OnFailure, OnNotice, Port, Refresh, RegistryAuth, SecretRef,
-    SecretsAs, container, fault, line,
+    Config, CutDrain, Health, ImageRef, ImdsAccess, OnChange, OnFailure, OnNotice, Port, Refresh, RegistryAuth,
+    SecretRef, SecretsAs, container, fault, line,
 };
 
 /// One key, or with `.NAME` at its end a table of keys.
@@ -122,6 +122,9 @@ pub(super) static KEYS: &[Key] = &[
     key("drain.settle", By("20s"), |c, v, _| put(&mut c.drain.settle, at_least(0, v))),
     key("drain.timeout", By("300s"), |c, v, _| put(&mut c.drain.timeout, at_least(0, v))),
     key("drain.idle", By("2s"), |c, v, _| put(&mut c.drain.idle, at_least(0, v))),
+    key("drain.on_failure", By("continue"), |c, v, _| {
+        put(&mut c.drain.on_failure, choice(v, &[("continue", CutDrain::Continue), ("abandon", CutDrain::Abandon)]))
+    }),
     key("stop_timeout", By("30s"), |c, v, _| put(&mut c.stop_timeout, at_least(0, v))),
     key("lifecycle.poll", By("2s"), |c, v, _| put(&mut c.lifecycle.poll, at_least(100, v))),
     key("lifecycle.group", Words("discovered"), |c, v, _| put(&mut c.lifecycle.group, some(v, group_name))),

@@ -304,6 +304,18 @@ pub struct Drain {
     pub timeout: Duration,
     /// No connection for this long counts as ended.
     pub idle: Duration,
+    /// What the group hears of a drain that was cut short.
+    pub on_failure: CutDrain,
+}
+
+/// `drain.on_failure`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CutDrain {
+    /// The termination hook is completed with CONTINUE, as after any other drain.
+    Continue,
+    /// It is completed with ABANDON: a group with the retention trigger `TerminateHookAbandon=retain` keeps the instance.
+    Abandon,
 }
 
 /// `lifecycle.*`

@@ -20,7 +20,7 @@ pub use unfinished::Unfinished;
 use crate::app::{App, News};
 use crate::boot::Handover;
 use crate::clock::Uptime;
-use crate::config::Config;
+use crate::config::{Config, CutDrain};
 use crate::desk::Desk;
 use crate::effect::{ContainerId, Effect, HookResult, Job, RunningContainer, Ticket};
 use crate::event::Event;
@@ -363,8 +363,17 @@ impl Drain {
         }
         let since = *self.completing.get_or_insert(Moment::now(now));
         self.enter("telling", Stage::Telling, now);
-        self.hook.complete(HookResult::Continue, desk, now);
+        self.hook.complete(self.result(), desk, now);
         self.hook.has_been_tried_for(since.age(now), desk, now);
+    }
+
+    /// Back in the pool the instance is used again, and there is nothing to keep for a look.
+    fn result(&self) -> HookResult {
+        let policy = self.config().map_or(CutDrain::Continue, |config| config.drain.on_failure);
+        match (policy, &self.cause) {
+            (CutDrain::Abandon, cause) if !self.clean && !matches!(cause, Cause::BackToPool(_)) => HookResult::Abandon,
+            _ => HookResult::Continue,
+        }
     }
 
     fn say(&mut self, desk: &mut Desk, now: Uptime) {
