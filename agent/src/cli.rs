@@ -103,7 +103,7 @@ Exit codes: 0 the next agent has the app, 1 no agent runs, it is on its way out,
 
 /// Boots, serves and drains one container on a plain EC2 instance.
 #[derive(Clone, Debug, PartialEq, Eq, Parser)]
-#[command(name = "berth", version, after_help = ENVIRONMENT, disable_help_subcommand = true)]
+#[command(name = "berth", version, after_help = ENVIRONMENT)]
 pub struct Cli {
     /// Flags that every command takes.
     #[command(flatten)]

@@ -16,6 +16,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 pub use fault::{At, ConfigFault, Faults, Place};
+pub use foreign::Foreign;
 pub use health::Health;
 pub use layers::{Layer, Layers, Pointer};
 pub use port::{Port, Protocol};
@@ -26,10 +27,13 @@ pub(crate) use shown::Row;
 pub use words::key_tables;
 
 mod find;
+mod foreign;
 mod mime;
+mod near_miss;
 
 mod document;
 mod line;
+mod syntax;
 
 mod fault;
 mod layers;
@@ -38,6 +42,7 @@ mod value;
 mod believe;
 mod defaults;
 mod derived;
+mod hints;
 mod keys;
 mod shown;
 mod together;
@@ -50,6 +55,8 @@ mod reference;
 mod scalar;
 mod secret_ref;
 
+#[cfg(test)]
+mod disguises;
 #[cfg(test)]
 mod forms;
 #[cfg(test)]
