@@ -44,8 +44,11 @@ mod defaults;
 mod derived;
 mod hints;
 mod keys;
+mod mounts;
+mod secret_like;
 mod shown;
 mod together;
+mod warnings;
 mod words;
 
 mod container;
