@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use crate::boot::{self, Boot, Handover};
 use crate::clock::Uptime;
-use crate::config::{Config, OnFailure, OnNotice};
+use crate::config::{Config, Foreign, OnFailure, OnNotice};
 use crate::desk::Desk;
 use crate::drain::{self, Cause, Drain};
 use crate::effect::{Effect, Job, Ticket};
@@ -54,6 +54,8 @@ pub struct Machine {
     watcher: Watcher,
     /// The config that was believed last, for what a notice means: a boot out of the pool has yet to read it again.
     config: Option<Arc<Config>>,
+    /// What the user-data is if it holds no config, for people.
+    foreign: Option<Foreign>,
     desk: Desk,
     /// For people.
     phases: Vec<PhaseView>,
@@ -90,7 +92,16 @@ impl Machine {
         let boot = Boot::begin(&mut desk, now);
         let phase = Phase::Boot(Box::new(boot));
         let phases = vec![PhaseView { name: PhaseName::Boot, began: now.0.as_secs_f64() }];
-        Self { phase, since: now, watcher: Watcher::new(POLL), config: None, desk, phases, retries: BTreeMap::new() }
+        Self {
+            phase,
+            since: now,
+            watcher: Watcher::new(POLL),
+            config: None,
+            foreign: None,
+            desk,
+            phases,
+            retries: BTreeMap::new(),
+        }
     }
 
     /// The only way in.
@@ -189,6 +200,10 @@ impl Machine {
             Event::ConfigRead(config) => {
                 self.config = Some(config.clone());
                 self.watcher.set_interval(config.lifecycle.poll);
+                Vec::new()
+            }
+            Event::UserDataIsForeign(foreign) => {
+                self.foreign = Some(*foreign);
                 Vec::new()
             }
             event => self.watcher.on(event, &mut self.desk, now),

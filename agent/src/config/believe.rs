@@ -13,7 +13,7 @@ impl Layers {
     }
 
     /// The config as far as it can be believed. Without an `image` it has none; that is a fault.
-    fn believe_in_part(&self) -> (Config, Faults) {
+    pub(crate) fn believe_in_part(&self) -> (Config, Faults) {
         let (config, mut faults) = self.believe_what_is_written(false);
         if !self.keys.contains_key("image") && !self.broken {
             faults.add(None, Some("image"), || match self.foreign {

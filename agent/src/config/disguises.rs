@@ -10,7 +10,7 @@ use flate2::write::{GzEncoder, ZlibEncoder};
 use proptest::prelude::*;
 
 use super::Layers;
-use crate::commands::check::check;
+use crate::commands::check::{self, Checked, Print};
 
 /// What every disguise asks for.
 const NEW: &str = "registry.example/app:v2";
@@ -234,7 +234,7 @@ fn encoded() -> Vec<(&'static str, Vec<u8>, Right)> {
         ("base64 in lines", wrapped.into_bytes(), Refused("base64")),
         ("base64 twice", STANDARD.encode(&once).into_bytes(), Refused("base64")),
         ("base64 of an URL", URL_SAFE_NO_PAD.encode(format!("{line}#???>>>")).into_bytes(), Refused("base64")),
-        ("base64 that is cut", once[..once.len() - 3].as_bytes().to_vec(), Refused("base64")),
+        ("base64 that is cut", once.as_bytes()[..once.len() - 3].to_vec(), Refused("base64")),
         ("base64 of gzip", STANDARD.encode(gzip(line.as_bytes())).into_bytes(), Refused("base64")),
         ("gzip of base64", gzip(once.as_bytes()), Refused("base64")),
         ("gzip of an indented line", gzip(format!("  #berth image={NEW}").as_bytes()), Taken),
@@ -292,11 +292,13 @@ fn wrong(bytes: &[u8], right: Right) -> Option<String> {
         (Taken, Err(errors)) => return Some(format!("refused: {errors}")),
     }
     // `berth check` of the same bytes says the same.
-    let checked = check("-", bytes, false);
-    match (right, checked) {
-        (Taken, (text, Ok(()))) if text.contains(NEW) => None,
-        (Refused(mend), (_, Err(errors))) if errors.to_string().contains(mend) => None,
-        (_, (text, verdict)) => Some(format!("check: {text} {verdict:?}")),
+    let mut layers = Layers::new();
+    check::add(&mut layers, "-", bytes);
+    let Checked { text, verdict, .. } = check::check(&layers, Print::Text);
+    match (right, verdict) {
+        (Taken, Ok(())) if text.contains(NEW) => None,
+        (Refused(mend), Err(errors)) if errors.to_string().contains(mend) => None,
+        (_, verdict) => Some(format!("check: {text} {verdict:?}")),
     }
 }
 

@@ -8,20 +8,12 @@
 //!                                                  └ nothing of the kind           somebody else's (foreign.rs)
 //! ```
 
-use std::borrow::Cow;
-use std::io::Read;
-
-use serde_json::Value as Json;
-
 use super::fault::At;
-use super::foreign::Foreign;
-use super::keys::Key;
+use super::foreign::{self, Foreign, Whose};
 use super::mime;
 use super::near_miss::{self, CODES, Line, Misread, Miss};
+use super::packed::{from_utf16, unpack};
 use super::value::Reason;
-
-/// What gzip may unpack to: user-data itself is at most 16 KB.
-const UNPACKED: u64 = 1 << 20;
 
 /// What a document or a line of berth may be long; Secrets Manager holds as much.
 const LONGEST: usize = 64 << 10;
@@ -84,6 +76,10 @@ impl Refusal {
     }
 }
 
+fn within(reason: &'static str) -> Refusal {
+    Refusal::new(At::Within, reason)
+}
+
 impl From<Refusal> for Detected {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(vec![refusal])
@@ -113,7 +109,7 @@ pub(super) fn in_user_data(bytes: &[u8]) -> Detected {
 
 /// Finds the config in a file of its own, where TOML needs no `#berth` at its head.
 pub(super) fn in_file(bytes: &[u8]) -> Result<Form, Refusal> {
-    let unpacked = unpack(bytes)?;
+    let unpacked = unpack(bytes).map_err(within)?;
     let decoded = from_utf16(&unpacked);
     let text = text(&decoded)?;
     Ok(if text.trim_start().starts_with('{') { Form::Json(text.to_owned()) } else { Form::Toml(text.to_owned()) })
@@ -122,7 +118,7 @@ pub(super) fn in_file(bytes: &[u8]) -> Result<Form, Refusal> {
 fn search(bytes: &[u8], depth: usize) -> Detected {
     let unpacked = match unpack(bytes) {
         Ok(unpacked) => unpacked,
-        Err(refusal) => return refusal.into(),
+        Err(reason) => return within(reason).into(),
     };
     let bytes = from_utf16(&unpacked);
     match mime::parts(&bytes) {
@@ -247,36 +243,14 @@ fn toml(text: &str) -> Detected {
     }
 }
 
-/// A JSON object: berth's, or that of somebody else, who has keys of other names.
+/// A JSON object: berth's, or that of somebody else.
 fn json(text: &str, depth: usize) -> Detected {
-    let ours = || Detected::found(Form::Json(text.to_owned()));
-    let Ok(value) = serde_json::from_str::<Json>(text) else {
-        // What is broken is read once more, for the place and what to do.
-        let is_ignition = text.contains("\"ignition\"") && !text.contains("berth") && !text.contains("\"image\"");
-        return if is_ignition { Detected::Foreign(Foreign::Ignition) } else { ours() };
-    };
-    let Some(members) = value.as_object() else { return ours() };
-    let nests = |value: &Json| value.as_object().is_some_and(|inner| inner.contains_key("image"));
-    if members.is_empty() || members.iter().any(|(key, value)| Key::is_meant(key) || nests(value)) {
-        return ours();
-    }
-    if members.contains_key("ignition") {
-        return Detected::Foreign(Foreign::Ignition);
-    }
-    if depth < DEEPEST && texts(&value).any(|text| is_berths(&search(text.as_bytes(), depth + 1))) {
-        const INSIDE: &str = "the config is a text inside of a JSON object: give that text alone as the user-data";
-        return Refusal::new(At::Within, INSIDE).into();
-    }
-    Detected::Foreign(Foreign::Json)
-}
-
-/// Every text in a value. serde_json bounds the depth.
-fn texts(value: &Json) -> Box<dyn Iterator<Item = &str> + '_> {
-    match value {
-        Json::String(text) => Box::new(std::iter::once(text.as_str())),
-        Json::Array(values) => Box::new(values.iter().flat_map(texts)),
-        Json::Object(members) => Box::new(members.values().flat_map(texts)),
-        _ => Box::new(std::iter::empty()),
+    const INSIDE: &str = "the config is a text inside of a JSON object: give that text alone as the user-data";
+    let holds = |text: &str| depth < DEEPEST && is_berths(&search(text.as_bytes(), depth + 1));
+    match foreign::json(text, holds) {
+        Whose::Berths => Detected::found(Form::Json(text.to_owned())),
+        Whose::Inside => within(INSIDE).into(),
+        Whose::Others(foreign) => Detected::Foreign(foreign),
     }
 }
 
@@ -359,36 +333,6 @@ fn text(bytes: &[u8]) -> Result<&str, Refusal> {
         let column = lines.clone().next_back().map_or(0, |line| String::from_utf8_lossy(line).chars().count());
         Refusal::new(At::Line(lines.count(), column + 1), "not UTF-8")
     })
-}
-
-/// UTF-16, as Windows' editors and PowerShell's `Out-File` write it, as UTF-8: by its mark, or where every other byte is mostly NUL.
-fn from_utf16(bytes: &[u8]) -> Cow<'_, [u8]> {
-    const LOOKED_AT: usize = 512;
-    let pairs = || bytes.chunks_exact(2).take(LOOKED_AT);
-    let nul = |half: usize| pairs().filter(|pair| pair.get(half) == Some(&0)).count();
-    let (low, high, half) = (nul(0), nul(1), pairs().count() / 2);
-    let (rest, order): (&[u8], fn([u8; 2]) -> u16) = match bytes {
-        [0xff, 0xfe, 0, 0, ..] => return bytes.into(),
-        [0xff, 0xfe, rest @ ..] => (rest, u16::from_le_bytes),
-        [0xfe, 0xff, rest @ ..] => (rest, u16::from_be_bytes),
-        _ if low == 0 && high > half => (bytes, u16::from_le_bytes),
-        _ if high == 0 && low > half => (bytes, u16::from_be_bytes),
-        _ => return bytes.into(),
-    };
-    let units = rest.chunks_exact(2).filter_map(|pair| Some(order(pair.try_into().ok()?)));
-    let text: String = char::decode_utf16(units).map(|char| char.unwrap_or(char::REPLACEMENT_CHARACTER)).collect();
-    text.into_bytes().into()
-}
-
-fn unpack(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
-    if !bytes.starts_with(b"\x1f\x8b") {
-        return Ok(bytes.into());
-    }
-    let refused = |reason: &'static str| Refusal::new(At::Within, reason);
-    let mut unpacked = Vec::new();
-    let mut limited = flate2::read::MultiGzDecoder::new(bytes).take(UNPACKED + 1);
-    limited.read_to_end(&mut unpacked).map_err(|_| refused("begins as gzip does and cannot be unpacked"))?;
-    if unpacked.len() as u64 > UNPACKED { Err(refused("unpacks to more than 1 MiB")) } else { Ok(unpacked.into()) }
 }
 
 #[cfg(test)]

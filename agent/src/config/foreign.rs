@@ -3,6 +3,9 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::keys::Key;
 
 /// What user-data without a config looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +51,45 @@ impl Foreign {
     }
 }
 
+/// Whose a JSON object is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// Berth's, right or wrong.
+    Berths,
+    /// Somebody else's, with a config of berth's as a text inside.
+    Inside,
+    /// Somebody else's.
+    Others(Foreign),
+}
+
+/// Tells by the keys whose a text is that begins with `{`; `holds` says whether a text inside of it is a config.
+pub(super) fn json(text: &str, holds: impl Fn(&str) -> bool) -> Whose {
+    let Ok(value) = serde_json::from_str::<Value>(text) else {
+        // What is broken is read once more, for the place and what to do.
+        let is_ignition = text.contains("\"ignition\"") && !text.contains("berth") && !text.contains("\"image\"");
+        return if is_ignition { Whose::Others(Foreign::Ignition) } else { Whose::Berths };
+    };
+    let Some(members) = value.as_object() else { return Whose::Berths };
+    let nests = |value: &Value| value.as_object().is_some_and(|inner| inner.contains_key("image"));
+    if members.is_empty() || members.iter().any(|(key, value)| Key::is_meant(key) || nests(value)) {
+        return Whose::Berths;
+    }
+    if members.contains_key("ignition") {
+        return Whose::Others(Foreign::Ignition);
+    }
+    if texts(&value).any(holds) { Whose::Inside } else { Whose::Others(Foreign::Json) }
+}
+
+/// Every text in a value. serde_json bounds the depth.
+fn texts(value: &Value) -> Box<dyn Iterator<Item = &str> + '_> {
+    match value {
+        Value::String(text) => Box::new(std::iter::once(text.as_str())),
+        Value::Array(values) => Box::new(values.iter().flat_map(texts)),
+        Value::Object(members) => Box::new(members.values().flat_map(texts)),
+        _ => Box::new(std::iter::empty()),
+    }
+}
+
 /// `a script`
 impl fmt::Display for Foreign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -67,6 +109,28 @@ impl fmt::Display for Foreign {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_keys_of_an_object_say_whose_it_is() {
+        for (text, expected) in [
+            ("{}", Whose::Berths),
+            ("{\"port\": 80}", Whose::Berths),
+            ("{\"imgae\": \"x:1\"}", Whose::Berths),
+            ("{\"probe\": {\"interval\": \"1s\"}}", Whose::Berths),
+            ("{\"healthcheck\": \"/h\"}", Whose::Berths),
+            ("{\"app\": {\"image\": \"x:1\"}}", Whose::Berths),
+            ("{\"image\": ", Whose::Berths),
+            ("{{ template }}", Whose::Berths),
+            ("{\"ignition\": {\"version\": \"3.3.0\"}}", Whose::Others(Foreign::Ignition)),
+            ("{\"ignition\": {\"version\": \"3.3.0\"},}", Whose::Others(Foreign::Ignition)),
+            ("{\"ignition\": {}, \"image\": \"x:1\"}", Whose::Berths),
+            ("{\"cluster\": \"web\"}", Whose::Others(Foreign::Json)),
+            ("{\"containers\": [{\"image\": \"x:1\"}]}", Whose::Others(Foreign::Json)),
+            ("{\"data\": [\"config\"]}", Whose::Inside),
+        ] {
+            assert_eq!(json(text, |text| text == "config"), expected, "{text}");
+        }
+    }
 
     #[test]
     fn user_data_of_others_is_known_by_its_beginning() {

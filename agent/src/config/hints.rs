@@ -4,8 +4,11 @@ use super::line::TYPOGRAPHIC;
 use super::near_miss::is_invisible;
 use super::value::Value;
 
+/// How a value shows a mistake, and what to do.
+type Hint = (fn(&str) -> bool, &'static str);
+
 /// Each mistake: how a value shows it, and what to do.
-const HINTS: [(fn(&str) -> bool, &str); 6] = [
+const HINTS: [Hint; 6] = [
     (holds_variable, "it holds a variable that was not filled in, and berth fills none in"),
     (
         |text| ["&quot;", "&amp;", "&#", "&lt;", "&gt;"].iter().any(|escape| text.contains(escape)),

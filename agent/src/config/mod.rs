@@ -30,6 +30,7 @@ mod find;
 mod foreign;
 mod mime;
 mod near_miss;
+mod packed;
 
 mod document;
 mod line;

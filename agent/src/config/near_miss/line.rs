@@ -303,7 +303,8 @@ mod tests {
         let mut commands: Vec<_> = cli.get_subcommands().map(|command| command.get_name().to_owned()).collect();
         let mut known: Vec<_> =
             COMMANDS.iter().map(|command| (*command).to_owned()).chain(["run".to_owned()]).collect();
-        (commands.sort(), known.sort());
+        commands.sort();
+        known.sort();
         assert_eq!(known, commands);
     }
 }

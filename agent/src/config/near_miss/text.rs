@@ -135,21 +135,16 @@ fn mime(lines: &[&str]) -> Option<(usize, usize)> {
     })
 }
 
-/// A line `berth:`, in a comment or not, with `image` below it.
+/// A line `berth:`, in a comment or not, with `image` soon below it.
 fn yaml_block(lines: &[&str]) -> Option<(usize, usize)> {
-    let marks = |char: char| char.is_whitespace() || "#-\"'".contains(char);
-    let (line, column) = at(lines, |line| {
-        line.trim_matches(marks).trim_end_matches('|').trim_end() == "berth:" || line.trim_matches(marks) == "[berth]"
-    })?;
-    let below = lines.iter().skip(line);
+    const SOON: usize = 30;
+    let marks = |char: char| char.is_whitespace() || "#-\"'|".contains(char);
+    let (line, column) = at(lines, |line| line.trim_matches(marks) == "berth:")?;
     let holds = |line: &&str| {
-        line.trim_start_matches(marks)
-            .strip_prefix("image")
-            .is_some_and(|rest| rest.trim_start_matches(marks).starts_with([':', '=']))
+        let below = line.trim_start_matches(marks).strip_prefix("image");
+        below.is_some_and(|rest| rest.trim_start_matches(marks).starts_with([':', '=']))
     };
-    // `[berth]` is TOML; the form of its keys says so below.
-    let is_yaml = lines.get(line - 1).is_some_and(|line| line.contains("berth:"));
-    (is_yaml && below.take(30).any(|line| holds(&line))).then_some((line, column))
+    lines.iter().skip(line).take(SOON).any(holds).then_some((line, column))
 }
 
 /// `#berth` alone, not as the first line, with `image` below it.
@@ -158,7 +153,7 @@ fn late_head(lines: &[&str]) -> Option<(usize, usize)> {
         at(lines, |line| line.starts_with('#') && line.trim_start_matches(['#', ' ', '\t']).trim_end() == "berth")?;
     let holds =
         |line: &&str| line.trim_start().strip_prefix("image").is_some_and(|rest| rest.trim_start().starts_with('='));
-    lines.iter().skip(line).any(|line| holds(&line)).then_some((line, column))
+    lines.iter().skip(line).any(holds).then_some((line, column))
 }
 
 #[cfg(test)]
