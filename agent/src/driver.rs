@@ -177,6 +177,7 @@ fn tell_event(
     match event {
         _ if routine => debug!(phase, ticket, took, "{name} {event}"),
         Event::Failed(_, fault) if !fault.is_transient() => warn!(phase, ticket, took, "{name} {event}"),
+        Event::ConfigWarned(_) => warn!(phase, "{name} {event}"),
         _ => info!(phase, ticket, took, "{name} {event}"),
     }
     if !matches!(event, Event::Woke) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::config::{Config, PinnedImage};
+use crate::config::{Config, Foreign, PinnedImage};
 use crate::effect::{ContainerId, FoundContainer, ImageFacts, Job, RunningContainer};
 use crate::fault::Fault;
 use crate::identity::Identity;
@@ -19,6 +19,10 @@ pub enum Event {
     Began,
     /// The instance's metadata answered.
     Identified(Arc<Identity>),
+    /// The user-data holds no config: what it looks like instead.
+    UserDataIsForeign(Foreign),
+    /// Something in the config is legal and unwise; its place, its key and why, without a value.
+    ConfigWarned(String),
     /// Every layer was read and believed.
     ConfigRead(Arc<Config>),
     /// The endpoint answers on the address that was asked for.
@@ -153,6 +157,8 @@ impl Event {
         match self {
             Self::Began => "Began",
             Self::Identified(_) => "Identified",
+            Self::UserDataIsForeign(_) => "UserDataIsForeign",
+            Self::ConfigWarned(_) => "ConfigWarned",
             Self::ConfigRead(_) => "ConfigRead",
             Self::Listening => "Listening",
             Self::SecretsFetched => "SecretsFetched",
@@ -216,6 +222,10 @@ impl fmt::Display for Event {
                     None => Ok(()),
                 }
             }
+            Self::UserDataIsForeign(foreign) => {
+                write!(f, "{foreign}; it holds no config, and the other layers say what runs")
+            }
+            Self::ConfigWarned(warning) => f.write_str(warning),
             Self::ConfigRead(config) => write!(f, "{} from {}", config.name, config.image),
             Self::ContainersFound(found) => {
                 let running = found.iter().filter(|one| one.running.is_some()).count();

@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use crate::boot::{self, Boot, Handover};
 use crate::clock::Uptime;
-use crate::config::{Config, OnFailure, OnNotice};
+use crate::config::{Config, Foreign, OnFailure, OnNotice};
 use crate::desk::Desk;
 use crate::drain::{self, Cause, Drain, Unfinished};
 use crate::effect::{Effect, Job, Ticket};
@@ -59,6 +59,8 @@ pub struct Machine {
     config: Option<Arc<Config>>,
     /// A drain that an agent before this one was killed in, and when this was handed in, until it is known whose it is.
     former: Option<(Unfinished, Uptime)>,
+    /// What the user-data is if it holds no config, for people.
+    foreign: Option<Foreign>,
     desk: Desk,
     /// What could be seen at the end, once it is over.
     last: Option<Box<View>>,
@@ -97,9 +99,18 @@ impl Machine {
         let boot = Boot::begin(&mut desk, now);
         let phase = Phase::Boot(Box::new(boot));
         let phases = vec![PhaseView { name: PhaseName::Boot, began: now.0.as_secs_f64() }];
-        let watcher = Watcher::new(POLL);
-        let retries = BTreeMap::new();
-        Self { phase, since: now, watcher, config: None, former: None, desk, last: None, phases, retries }
+        Self {
+            phase,
+            since: now,
+            watcher: Watcher::new(POLL),
+            config: None,
+            former: None,
+            foreign: None,
+            desk,
+            last: None,
+            phases,
+            retries: BTreeMap::new(),
+        }
     }
 
     /// The same after an agent that was killed in a drain, of which this is left.
@@ -252,6 +263,10 @@ impl Machine {
             Event::ConfigRead(config) => {
                 self.config = Some(config.clone());
                 self.watcher.set_interval(config.lifecycle.poll, &mut self.desk, now);
+                Vec::new()
+            }
+            Event::UserDataIsForeign(foreign) => {
+                self.foreign = Some(*foreign);
                 Vec::new()
             }
             event => self.watcher.on(event, &mut self.desk, now),

@@ -31,7 +31,7 @@ fn main() -> ExitCode {
             runtime.shutdown_background();
             outcome.into()
         }
-        Command::Check(args) => check::main(&args),
+        Command::Check(args) => check::main(&global, &args),
         Command::Status(args) => runtime.block_on(status::main(&global, &args)),
         Command::Timeline(args) => runtime.block_on(timeline::main(&global, &args)),
         Command::Drain(args) => runtime.block_on(drain::main(&global, &args)),

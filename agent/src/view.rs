@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Foreign;
 use crate::histogram::Histogram;
 
 pub use ready_reason::ReadyReason;
@@ -34,6 +35,9 @@ pub struct View {
     pub instance_id: Option<String>,
     /// The instance's availability zone.
     pub availability_zone: Option<String>,
+    /// What the user-data is if it holds no config; none if it holds one, or was not read yet.
+    #[serde(default)]
+    pub user_data: Option<Foreign>,
     /// The app's name.
     pub name: Option<String>,
     /// The image as the config has it.

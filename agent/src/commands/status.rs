@@ -85,6 +85,8 @@ fn facts(screen: &mut Screen, report: &Report) {
     }
     let instance = [view.instance_id.as_deref(), view.availability_zone.as_deref()];
     screen.row("instance", &instance.into_iter().flatten().collect::<Vec<_>>().join(" in "));
+    let foreign = view.user_data.map(|foreign| format!("{foreign}, holds no config"));
+    screen.row("user-data", foreign.as_deref().unwrap_or_default());
     screen.row("endpoint", &published.listen.map(|listen| listen.to_string()).unwrap_or_default());
     screen.row("agent", &format!("{} since {}", published.agent_version, published.started_at));
 }

@@ -134,7 +134,18 @@ impl Edge {
             Effect::Identify => self.identify().await?,
             Effect::ReadConfig => {
                 let layers = self.sources.read(&self.imds, &self.aws).await?;
-                Event::ConfigRead(Arc::new(layers.believe().map_err(misconfigured)?))
+                let config = layers.believe().map_err(misconfigured)?;
+                // What is worth a line of the log beside the config. Nobody listens once the agent ends.
+                let foreign = layers.foreign().map(Event::UserDataIsForeign);
+                let warnings = layers
+                    .warnings(&config)
+                    .iter()
+                    .map(|warning| Event::ConfigWarned(warning.to_string()))
+                    .collect::<Vec<_>>();
+                for remark in foreign.into_iter().chain(warnings) {
+                    let _ = self.notices.send(remark).await;
+                }
+                Event::ConfigRead(Arc::new(config))
             }
             Effect::Listen(address) => {
                 self.endpoint.lock().await.move_to(address).await?;
