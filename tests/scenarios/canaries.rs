@@ -161,7 +161,7 @@ async fn what_a_probe_meets_is_not_on_the_open_endpoint() {
     let probe = async |health: String, phase| {
         let world = World::start().await;
         let image = world.app_image().by_tag();
-        let end = if phase == "hold" { "probe.start_timeout=1s boot.on_failure=hold" } else { "" };
+        let end = if phase == "hold" { "probe.start_timeout=8s boot.on_failure=hold" } else { "" };
         world.user_data(&format!("berth image={image} port=0:8080 'health={health}' {end}"));
         let agent = world.launch(BERTH.as_ref()).await;
         is_kept_in(&agent, phase).await;
