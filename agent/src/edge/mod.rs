@@ -13,6 +13,7 @@ pub mod systemd;
 pub mod door;
 pub mod endpoint;
 pub mod http_server;
+mod proxy_protocol;
 pub mod socket;
 pub mod socket_client;
 

@@ -199,6 +199,21 @@ async fn a_head_that_comes_too_slowly_is_cut() {
 }
 
 #[tokio::test]
+async fn a_proxy_header_in_front_of_a_request_is_skipped_and_an_endless_one_is_cut() {
+    let (serving, _sender) = start(Limits { head: Duration::from_millis(500), ..LIMITS });
+    let address = serving.local_addr();
+    let request = "GET /live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    for header in ["PROXY TCP4 192.0.2.1 192.0.2.2 4000 9911\r\n", "\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"] {
+        let answer = talk(address, &format!("{header}{request}")).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{header:?} got {answer:?}");
+    }
+    // Begun and never finished: in the line, in the signature, in what is thrown away, and before anything else came.
+    for endless in ["PROXY TCP4 192.0.2.1", "\r\n\r\n\0", "\r\n\r\n\0\r\nQUIT\n\x21\x11\x10\0abc", ""] {
+        assert_eq!(talk(address, endless).await, "", "{endless:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_head_that_is_too_long_is_refused() {
     let (serving, _sender) = start(LIMITS);
     let long = "a".repeat(100_000);
