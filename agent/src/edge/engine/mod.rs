@@ -21,6 +21,7 @@ mod about;
 mod login;
 
 mod image;
+mod image_error;
 mod pull;
 
 mod create;
