@@ -42,4 +42,5 @@ pub mod config;
 
 pub mod clock;
 
+pub mod core_dump;
 pub mod shim;
