@@ -1,5 +1,6 @@
 //! `berth status`: the running agent in one screen.
 //!
+//! When no agent runs, the last one: from its record in the state directory (edge/state_dir.rs), which is the same and how it ended.
 //! Drawn from `/v1/status` alone, so it shows nothing that the socket does not. What came from elsewhere (a reason, a
 //! fault) is cut to one line without control characters: no registry's error page steers a terminal.
 
@@ -13,6 +14,8 @@ use crate::commands::status_watch;
 use crate::commands::timeline::{Timeline, bars};
 use crate::edge::console::one_line;
 use crate::edge::socket_client::{self, ClientError};
+use crate::edge::state_dir;
+use crate::last_life::LastLife;
 use crate::published::Report;
 use crate::view::{PullView, View};
 
@@ -25,16 +28,37 @@ const REASON: usize = 1000;
 
 /// The whole command.
 pub async fn main(global: &Global, args: &Status) -> ExitCode {
-    if args.watch {
-        return status_watch::main(&global.run_dir(), args.json).await;
-    }
-    match run(&global.run_dir(), args.json).await {
-        Ok(text) => {
-            super::say(&text);
-            ExitCode::SUCCESS
+    let shown = if args.watch {
+        status_watch::main(&global.run_dir(), args.json).await
+    } else {
+        run(&global.run_dir(), args.json).await.map(|text| super::say(&text))
+    };
+    match shown {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(ClientError::NotRunning(run_dir)) => {
+            super::note(&ClientError::NotRunning(run_dir).to_string());
+            match state_dir::read(&global.state_dir()) {
+                Ok(Some(life)) => super::say(&last(&life, args.json)),
+                Ok(None) => {}
+                Err(error) => super::note(&super::chain(&error)),
+            }
+            super::NO.into()
         }
         Err(error) => super::failed(super::NO, &super::chain(&error)),
     }
+}
+
+/// The last life: how it ended, when and why, and what it showed at that moment.
+pub fn last(life: &LastLife, json: bool) -> String {
+    if json {
+        // It has no map with keys that are not strings, so it always can be written.
+        return serde_json::to_string(life).unwrap_or_default() + "\n";
+    }
+    let mut screen = Screen::default();
+    screen.line(&life.sentence());
+    screen.line(life.last_life.final_status.as_ref().unwrap_or(&life.report.published.view.reason));
+    screen.body(&life.report);
+    screen.text
 }
 
 /// The screen, or the JSON that the agent answered.
@@ -54,17 +78,7 @@ pub fn screen(report: &Report) -> String {
     for line in view.reason.lines() {
         screen.line(line);
     }
-    screen.text.push('\n');
-    facts(&mut screen, report);
-    steps(&mut screen, report);
-    if let Some(pull) = &view.pull {
-        screen.row("pulled", &pulled(pull));
-    }
-    screen.row("probes", &probes(view, now));
-    screen.row("hook", &hook(view));
-    for deadline in &view.deadlines {
-        screen.row("until", &format!("{} in {}", deadline.name, span(deadline.at - now)));
-    }
+    screen.body(report);
     screen.text
 }
 
@@ -150,6 +164,22 @@ struct Screen {
 }
 
 impl Screen {
+    /// All but the first lines.
+    fn body(&mut self, report: &Report) {
+        let (view, now) = (&report.published.view, report.now);
+        self.text.push('\n');
+        facts(self, report);
+        steps(self, report);
+        if let Some(pull) = &view.pull {
+            self.row("pulled", &pulled(pull));
+        }
+        self.row("probes", &probes(view, now));
+        self.row("hook", &hook(view));
+        for deadline in &view.deadlines {
+            self.row("until", &format!("{} in {}", deadline.name, span(deadline.at - now)));
+        }
+    }
+
     fn line(&mut self, text: &str) {
         let _ = writeln!(self.text, "{}", one_line(text, REASON));
     }

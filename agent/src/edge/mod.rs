@@ -41,6 +41,10 @@ pub mod deliver;
 pub mod engine;
 pub mod probe;
 
+pub mod note;
+pub mod small_file;
+pub mod state_dir;
+
 pub mod iptables;
 pub mod metadata_block;
 
