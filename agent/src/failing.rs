@@ -11,6 +11,7 @@ use crate::desk::Desk;
 use crate::effect::{Effect, HookResult, Job};
 use crate::event::Event;
 use crate::exit::Outcome;
+use crate::hook::explain;
 use crate::retry::FAR;
 use crate::step::Step;
 use crate::view::DeadlineView;
@@ -27,6 +28,8 @@ pub struct Failing {
     reason: String,
     stopped: Step<()>,
     told: Step<()>,
+    /// Why the group could not be told that the instance is unhealthy.
+    untold: Option<String>,
     words: Step<()>,
     deadline: Uptime,
 }
@@ -58,7 +61,7 @@ impl Failing {
         }
         // Who does not know itself cannot tell anybody.
         if past.identity.is_some() {
-            past.hook.begin(None, None, desk, now);
+            past.hook.begin(past.identity.as_ref(), None, None, desk, now);
             past.hook.complete(HookResult::Abandon, desk, now);
         }
         let mut failing = Self {
@@ -67,6 +70,7 @@ impl Failing {
             reason,
             stopped,
             told: Step::new("unhealthy", FAR),
+            untold: None,
             words: Step::new("words", FAR),
             deadline: now + timeout + LIMIT,
         };
@@ -81,8 +85,14 @@ impl Failing {
             Event::ContainerStopped | Event::Failed(Job::StopContainer, _) => self.stopped.done((), now),
             Event::MarkedUnhealthy => self.told.done((), now),
             Event::Failed(Job::MarkUnhealthy, fault) if fault.is_transient() => self.told.retry(fault, desk, now),
-            Event::Failed(Job::MarkUnhealthy, _) => self.told.done((), now),
-            Event::LastWordsSaid | Event::Failed(Job::SayLastWords, _) => return Next::Gone(self.outcome),
+            Event::Failed(Job::MarkUnhealthy, fault) => {
+                let (identity, call) = (self.past.identity.as_deref(), Some("autoscaling:SetInstanceHealth"));
+                self.untold = Some(explain(fault, call, identity, self.past.hook.view().group.as_deref()));
+                self.told.done((), now);
+            }
+            Event::LastWordsSaid | Event::Failed(Job::SayLastWords, _) if self.words.is_under_way() => {
+                return Next::Gone(self.outcome);
+            }
             Event::Signalled(_) => self.deadline = now,
             _ => {} // answers to questions of earlier phases
         }
@@ -131,6 +141,13 @@ impl Failing {
             Outcome::AppFailed => "the app cannot be kept running",
             _ => "the boot failed",
         };
-        format!("{what}: {}; launch hook: {}", self.reason, self.past.hook.view().state)
+        let mut words = format!("{what}: {}", self.reason);
+        if !self.past.hook.refusal().is_some_and(|refusal| refusal == self.reason) {
+            words.push_str(&format!("; launch hook: {}", self.past.hook.view().state));
+        }
+        if let Some(untold) = &self.untold {
+            words.push_str(&format!("; the instance could not be marked unhealthy: {untold}"));
+        }
+        words
     }
 }

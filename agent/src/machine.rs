@@ -4,7 +4,7 @@
 //!            healthy               notice, signal, asked for
 //!   boot ───────────────▶ serve ──────────────────────────▶ drain ───▶ gone(0 | 5)
 //!    │ ▲ └── notice … ─────┼──────────────────────────────────▲ │
-//!    │ │ InService         │ lost                             │ │ back to the pool
+//!    │ │ InService         │ lost, hook refused               │ │ back to the pool
 //!    │ warm ◀──────────────┼──────────────────────────────────┼─┘
 //!    │ failed              ▼                                  │
 //!    ├─────────────────▶ failing ───▶ gone(2 | 3 | 4)         │
@@ -58,6 +58,8 @@ pub struct Machine {
     /// For people.
     phases: Vec<PhaseView>,
     retries: BTreeMap<String, u32>,
+    /// Answers that no further attempt can change.
+    refused: BTreeMap<String, u32>,
 }
 
 #[derive(Debug)]
@@ -90,7 +92,8 @@ impl Machine {
         let boot = Boot::begin(&mut desk, now);
         let phase = Phase::Boot(Box::new(boot));
         let phases = vec![PhaseView { name: PhaseName::Boot, began: now.0.as_secs_f64() }];
-        Self { phase, since: now, watcher: Watcher::new(POLL), config: None, desk, phases, retries: BTreeMap::new() }
+        let (retries, refused) = (BTreeMap::new(), BTreeMap::new());
+        Self { phase, since: now, watcher: Watcher::new(POLL), config: None, desk, phases, retries, refused }
     }
 
     /// The only way in.
@@ -103,7 +106,9 @@ impl Machine {
             self.go(next, now);
         }
         if !matches!(self.phase, Phase::Gone) {
-            self.watcher.advance(&mut self.desk, now);
+            let notice = self.watcher.advance(&mut self.desk, now);
+            let next = notice.map_or(Next::Stay, |notice| self.hear(&notice, now));
+            self.go(next, now);
         }
     }
 
@@ -120,6 +125,12 @@ impl Machine {
         ) = event
         {
             let count = self.retries.entry(format!("{job:?}")).or_default();
+            *count = count.saturating_add(1);
+        }
+        if let Event::Failed(job, fault) = event
+            && !fault.is_transient()
+        {
+            let count = self.refused.entry(format!("{job:?}")).or_default();
             *count = count.saturating_add(1);
         }
     }
@@ -156,7 +167,7 @@ impl Machine {
             },
             (Phase::Serve(serve), event) => match serve.on(event, desk, now) {
                 serve::Next::Stay => Next::Stay,
-                serve::Next::Fail(reason) => Next::Fail(Outcome::AppFailed, reason),
+                serve::Next::Fail(outcome, reason) => Next::Fail(outcome, reason),
             },
             (Phase::Drain(drain), event) => match drain.on(event, desk, now) {
                 drain::Next::Stay => Next::Stay,
@@ -174,10 +185,10 @@ impl Machine {
                     Next::Stay
                 }
             }
-            (Phase::Warm(warm), event) => {
-                warm.on(event, desk, now);
-                Next::Stay
-            }
+            (Phase::Warm(warm), event) => match warm.on(event, desk, now) {
+                Some(reason) => Next::Fail(Outcome::BootFailed, reason),
+                None => Next::Stay,
+            },
             (Phase::Gone, _) => Next::Stay, // nothing can happen any more
         }
     }
@@ -204,6 +215,7 @@ impl Machine {
             Notice::Target(
                 state @ (TargetState::WarmedRunning | TargetState::WarmedStopped | TargetState::WarmedHibernated),
             ) => Some(Cause::BackToPool(state.clone())),
+            Notice::Target(TargetState::RootVolume(word)) => Some(Cause::RootVolume(word.clone())),
             Notice::Spot(interruption) if policy(|config| config.spot, OnNotice::Drain) == OnNotice::Drain => {
                 Some(Cause::Spot(interruption.ends_in))
             }

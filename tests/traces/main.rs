@@ -15,4 +15,7 @@ mod pool;
 mod promises;
 mod quotas;
 mod reaction;
+mod refused;
+mod root_volume;
 mod serve;
+mod unanswered;

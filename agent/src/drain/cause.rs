@@ -18,6 +18,8 @@ pub enum Cause {
     Terminated,
     /// The group takes the instance back into its warm pool.
     BackToPool(TargetState),
+    /// The group replaces the instance's root volume, which ends in a reboot; its word for it.
+    RootVolume(String),
     /// Spot takes the instance away in so long.
     Spot(Duration),
     /// A rebalance is recommended, or maintenance is scheduled, and the config says to drain.
@@ -27,7 +29,7 @@ pub enum Cause {
 impl Cause {
     /// Whether the group said so: then its termination hook is, or will be, active.
     pub(super) fn is_the_group_s(&self) -> bool {
-        matches!(self, Self::Terminated | Self::BackToPool(_))
+        matches!(self, Self::Terminated | Self::BackToPool(_) | Self::RootVolume(_))
     }
 
     /// By when the app must have stopped.
@@ -46,6 +48,7 @@ impl fmt::Display for Cause {
             Self::Asked(reason) => write!(f, "asked for: {reason}"),
             Self::Terminated => f.write_str("the group takes the instance away"),
             Self::BackToPool(state) => write!(f, "the group takes the instance back ({state})"),
+            Self::RootVolume(word) => write!(f, "Auto Scaling is replacing the root volume ({word})"),
             Self::Spot(ends_in) => write!(f, "spot takes the instance away in {} s", ends_in.as_secs()),
             Self::Advised(notice) => f.write_str(notice),
         }
