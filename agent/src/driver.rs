@@ -155,8 +155,12 @@ fn answer(successors: &mut Vec<oneshot::Sender<Result<(), &'static str>>>, said:
 }
 
 fn tell_effect(feed: &broadcast::Sender<Arc<str>>, phase: PhaseName, ticket: Ticket, effect: &Effect, now: Uptime) {
+    // What is said while the life goes on is no farewell.
+    let alarm = matches!(effect, Effect::SayLastWords(_)) && matches!(phase, PhaseName::Serve | PhaseName::Warm);
     let phase = phase.word();
-    if effect.is_routine() {
+    if alarm {
+        warn!(phase, ticket = ticket.0, "> {effect}");
+    } else if effect.is_routine() {
         debug!(phase, ticket = ticket.0, "> {effect}");
     } else {
         info!(phase, ticket = ticket.0, "> {effect}");

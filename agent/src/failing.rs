@@ -11,6 +11,7 @@ use crate::desk::Desk;
 use crate::effect::{Effect, HookResult, Job};
 use crate::event::Event;
 use crate::exit::Outcome;
+use crate::hook::explain;
 use crate::retry::FAR;
 use crate::step::Step;
 use crate::view::{DeadlineView, ReadyReason};
@@ -44,6 +45,8 @@ pub struct Failing {
     failure: Failure,
     stopped: Step<()>,
     told: Step<()>,
+    /// Why the group could not be told that the instance is unhealthy.
+    untold: Option<String>,
     words: Step<()>,
     deadline: Uptime,
 }
@@ -75,7 +78,7 @@ impl Failing {
         }
         // Who does not know itself cannot tell anybody.
         if past.identity.is_some() {
-            past.hook.begin(None, None, desk, now);
+            past.hook.begin(past.identity.as_ref(), None, None, desk, now);
             past.hook.complete(HookResult::Abandon, desk, now);
         }
         let mut failing = Self {
@@ -83,6 +86,7 @@ impl Failing {
             failure,
             stopped,
             told: Step::new("unhealthy", FAR),
+            untold: None,
             words: Step::new("words", FAR),
             deadline: now + timeout + LIMIT,
         };
@@ -98,8 +102,14 @@ impl Failing {
             Event::Failed(Job::StopContainer, _) => self.give_up_stop(desk, now),
             Event::MarkedUnhealthy => self.told.done((), now),
             Event::Failed(Job::MarkUnhealthy, fault) if fault.is_transient() => self.told.retry(fault, desk, now),
-            Event::Failed(Job::MarkUnhealthy, _) => self.told.done((), now),
-            Event::LastWordsSaid | Event::Failed(Job::SayLastWords, _) => return Next::Gone(self.failure.outcome),
+            Event::Failed(Job::MarkUnhealthy, fault) => {
+                let (identity, call) = (self.past.identity.as_deref(), Some("autoscaling:SetInstanceHealth"));
+                self.untold = Some(explain(fault, call, identity, self.past.hook.view().group.as_deref()));
+                self.told.done((), now);
+            }
+            Event::LastWordsSaid | Event::Failed(Job::SayLastWords, _) if self.words.is_under_way() => {
+                return Next::Gone(self.failure.outcome);
+            }
             Event::Signalled(_) => self.deadline = now,
             _ => {} // answers to questions of earlier phases
         }
@@ -158,6 +168,13 @@ impl Failing {
             Outcome::AppFailed => "the app cannot be kept running",
             _ => "the boot failed",
         };
-        format!("{what}: {}; launch hook: {}", self.failure.reason, self.past.hook.view().state)
+        let mut words = format!("{what}: {}", self.failure.reason);
+        if self.past.hook.refusal().is_none_or(|refusal| refusal != self.failure.reason) {
+            words.push_str(&format!("; launch hook: {}", self.past.hook.view().state));
+        }
+        if let Some(untold) = &self.untold {
+            words.push_str(&format!("; the instance could not be marked unhealthy: {untold}"));
+        }
+        words
     }
 }

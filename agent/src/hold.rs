@@ -29,6 +29,7 @@ impl Hold {
         if let Some(app) = &mut past.app {
             app.halt(desk);
         }
+        past.hook.hold(desk, now);
         Self { past, failure, deadline: now + LIMIT }
     }
 
@@ -42,7 +43,8 @@ impl Hold {
     pub fn serve(&mut self, desk: &mut Desk, now: Uptime) {
         if self.past.hook.is_over() {
             self.past.hook = Hook::new(Transition::Launching);
-            self.past.hook.begin(self.past.config.as_ref().map(|config| &config.lifecycle), None, desk, now);
+            let lifecycle = self.past.config.as_ref().map(|config| &config.lifecycle);
+            self.past.hook.begin(self.past.identity.as_ref(), lifecycle, None, desk, now);
         }
     }
 

@@ -4,7 +4,7 @@
 //!            healthy               notice, signal, asked for
 //!   boot ───────────────▶ serve ──────────────────────────▶ drain ───▶ gone(0 | 5)
 //!    │ ▲ └── notice … ─────┼──────────────────────────────────▲ │
-//!    │ │ InService         │ lost                             │ │ back to the pool
+//!    │ │ InService         │ lost, hook refused               │ │ back to the pool
 //!    │ warm ◀──────────────┼──────────────────────────────────┼─┘
 //!    │ failed              ▼                                  │
 //!    ├─────────────────▶ failing ───▶ gone(2 | 3 | 4)         │
@@ -38,7 +38,7 @@ use crate::hold::Hold;
 use crate::identity::TargetState;
 use crate::notice::{Notice, Watcher};
 use crate::serve::{self, Serve};
-use crate::view::{PhaseName, PhaseView, View};
+use crate::view::{PhaseName, PhaseView, ReadyReason, View};
 use crate::warm::Warm;
 
 mod show;
@@ -67,6 +67,8 @@ pub struct Machine {
     /// For people.
     phases: Vec<PhaseView>,
     retries: BTreeMap<String, u32>,
+    /// Answers that no further attempt can change.
+    refused: BTreeMap<String, u32>,
 }
 
 #[derive(Debug)]
@@ -110,6 +112,7 @@ impl Machine {
             last: None,
             phases,
             retries: BTreeMap::new(),
+            refused: BTreeMap::new(),
         }
     }
 
@@ -138,7 +141,9 @@ impl Machine {
             past.attend_endpoint(event, desk, now);
         }
         if !matches!(self.phase, Phase::Gone) {
-            self.watcher.advance(&mut self.desk, now);
+            let notice = self.watcher.advance(&mut self.desk, now);
+            let next = notice.map_or(Next::Stay, |notice| self.hear(&notice, now));
+            self.go(next, now);
         }
     }
 
@@ -196,6 +201,12 @@ impl Machine {
             let count = self.retries.entry(format!("{job:?}")).or_default();
             *count = count.saturating_add(1);
         }
+        if let Event::Failed(job, fault) = event
+            && !fault.is_transient()
+        {
+            let count = self.refused.entry(format!("{job:?}")).or_default();
+            *count = count.saturating_add(1);
+        }
     }
 
     /// What the event means for the phase.
@@ -248,10 +259,10 @@ impl Machine {
                     Next::Stay
                 }
             }
-            (Phase::Warm(warm), event) => {
-                warm.on(event, desk, now);
-                Next::Stay
-            }
+            (Phase::Warm(warm), event) => match warm.on(event, desk, now) {
+                Some(reason) => Next::Fail(Failure::of_boot(ReadyReason::LaunchHookRefused, reason)),
+                None => Next::Stay,
+            },
             (Phase::Gone, _) => Next::Stay, // nothing can happen any more
         }
     }
@@ -282,6 +293,7 @@ impl Machine {
             Notice::Target(
                 state @ (TargetState::WarmedRunning | TargetState::WarmedStopped | TargetState::WarmedHibernated),
             ) => Some(Cause::BackToPool(state.clone())),
+            Notice::Target(TargetState::RootVolume(word)) => Some(Cause::RootVolume(word.clone())),
             Notice::Spot(interruption) if policy(|config| config.spot, OnNotice::Drain) == OnNotice::Drain => {
                 Some(Cause::Spot(interruption.ends_in))
             }

@@ -68,6 +68,9 @@ pub struct View {
     /// Calls that were made again after a failure and belong to no step, by the name of the call.
     #[serde(default)]
     pub retries: BTreeMap<String, u32>,
+    /// Answers that no further attempt can change, such as a call that is not allowed, by the name of the call.
+    #[serde(default)]
+    pub refused: BTreeMap<String, u32>,
     /// The lifecycle hook.
     pub lifecycle: LifecycleView,
     /// What is waited for, and until when.
@@ -241,6 +244,9 @@ pub struct LifecycleView {
     pub hook: Option<String>,
     /// In words: `looking`, `none`, `waiting for the app`, `completing`, `completed CONTINUE`, …
     pub state: String,
+    /// Whether it could not be completed: refused, expired, or not in time.
+    #[serde(default)]
+    pub failed: bool,
     /// Heartbeats recorded.
     pub heartbeats: u32,
     /// The target lifecycle state last seen.

@@ -19,4 +19,7 @@ mod promises;
 mod quotas;
 mod reaction;
 mod ready;
+mod refused;
+mod root_volume;
 mod serve;
+mod unanswered;

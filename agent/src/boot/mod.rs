@@ -124,6 +124,10 @@ impl Boot {
         if let Some(failure) = self.advance(desk, now) {
             return Next::Fail(failure);
         }
+        // Whether an app runs that needs no boot decides what a refusal means.
+        if let Some(reason) = self.hook.refusal().filter(|_| self.steps.containers.is_done()) {
+            return Next::Fail(Failure::of_boot(ReadyReason::LaunchHookRefused, reason));
+        }
         if self.warm && self.facts().is_some() && self.steps.containers.is_done() && self.strays.is_empty() {
             return Next::Warm;
         }
@@ -142,7 +146,8 @@ impl Boot {
     pub fn serve(&mut self, desk: &mut Desk, now: Uptime) {
         if std::mem::take(&mut self.warm) && self.hook.is_over() {
             self.hook = Hook::new(Transition::Launching);
-            self.hook.begin(self.steps.config.get().map(|config| &config.lifecycle), None, desk, now);
+            let lifecycle = self.steps.config.get().map(|config| &config.lifecycle);
+            self.hook.begin(self.steps.identity.get(), lifecycle, None, desk, now);
         }
     }
 
@@ -205,7 +210,7 @@ impl Boot {
             Event::ConfigRead(config) => {
                 self.steps.config.done(config.clone(), now);
                 self.deadline = self.began + config.boot.timeout;
-                self.hook.begin(Some(&config.lifecycle), None, desk, now);
+                self.hook.begin(self.steps.identity.get(), Some(&config.lifecycle), None, desk, now);
                 if let Some(image) = config.image.pinned() {
                     self.steps.digest.done(image, now);
                 }

@@ -249,6 +249,7 @@ mod tests {
                 group: Some("ap-api".into()),
                 hook: Some("launch".into()),
                 state: "waiting for the app".into(),
+                failed: false,
                 heartbeats: 1,
                 target_state: Some("InService".into()),
             },

@@ -21,6 +21,8 @@ pub enum Cause {
     Terminated,
     /// The group takes the instance back into its warm pool.
     BackToPool(TargetState),
+    /// The group replaces the instance's root volume, which ends in a reboot; its word for it.
+    RootVolume(String),
     /// Spot takes the instance away in so long.
     Spot(Duration),
     /// A rebalance is recommended, and the config says to drain: the notice.
@@ -32,7 +34,7 @@ pub enum Cause {
 impl Cause {
     /// Whether the group said so: then its termination hook is, or will be, active.
     pub(super) fn is_the_group_s(&self) -> bool {
-        matches!(self, Self::Terminated | Self::BackToPool(_))
+        matches!(self, Self::Terminated | Self::BackToPool(_) | Self::RootVolume(_))
     }
 
     /// The cause, as `/ready` says it.
@@ -42,6 +44,7 @@ impl Cause {
             Self::Asked(_) => ReadyReason::DrainRequested,
             Self::Terminated => ReadyReason::Terminating,
             Self::BackToPool(_) => ReadyReason::ReturningToWarmPool,
+            Self::RootVolume(_) => ReadyReason::ReplacingRootVolume,
             Self::Spot(_) => ReadyReason::SpotInterruption,
             Self::Rebalance(_) => ReadyReason::RebalanceRecommended,
             Self::Maintenance(_) => ReadyReason::MaintenanceScheduled,
@@ -64,6 +67,7 @@ impl fmt::Display for Cause {
             Self::Asked(reason) => write!(f, "asked for: {reason}"),
             Self::Terminated => f.write_str("the group takes the instance away"),
             Self::BackToPool(state) => write!(f, "the group takes the instance back ({state})"),
+            Self::RootVolume(word) => write!(f, "Auto Scaling is replacing the root volume ({word})"),
             Self::Spot(ends_in) => write!(f, "spot takes the instance away in {} s", ends_in.as_secs()),
             Self::Rebalance(notice) | Self::Maintenance(notice) => f.write_str(notice),
         }

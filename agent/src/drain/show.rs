@@ -63,7 +63,10 @@ impl Drain {
             Stage::Settling { until } => Some(view("drain.settle", *until)),
             Stage::Emptying { until, .. } => Some(view("drain.timeout", *until)),
             Stage::Stopping { until, .. } => Some(view("stop_timeout", *until)),
-            Stage::Telling => Some(view("termination hook", self.hook.limit(self.entered))),
+            Stage::Telling => {
+                let limit = self.hook.limit(self.entered);
+                Some(view("termination hook", self.hook.gives_up_at().map_or(limit, |at| at.min(limit))))
+            }
             Stage::LastWords { .. } => None,
         };
         stage.into_iter().chain(self.cut.map(|cut| view("taken away", cut))).collect()

@@ -54,7 +54,12 @@ impl Unfinished {
             _ if self.signals > 0 => false,
             Cause::Signal => false,
             Cause::BackToPool(_) => target != Some(&TargetState::InService),
-            Cause::Asked(_) | Cause::Terminated | Cause::Spot(_) | Cause::Rebalance(_) | Cause::Maintenance(_) => true,
+            Cause::Asked(_)
+            | Cause::Terminated
+            | Cause::RootVolume(_)
+            | Cause::Spot(_)
+            | Cause::Rebalance(_)
+            | Cause::Maintenance(_) => true,
         }
     }
 }

@@ -9,12 +9,13 @@ use std::time::Duration;
 use nix::libc;
 use tokio::time::{sleep, timeout};
 
-/// A console that takes nothing for this long is stuck; a full serial line of 400 bytes at 9600 baud needs half a second.
+/// A console that takes nothing for this long is stuck; a full serial line of 1000 bytes at 9600 baud needs a second.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Between two tries at a full console: waiting for its descriptor would need tokio's unsafe `AsyncFd`.
 const AGAIN: Duration = Duration::from_millis(20);
-/// The longest line, in bytes of text after the prefix: EC2 keeps 64 KB of console output in all.
-const LINE_BYTES: usize = 400;
+/// The longest line, in bytes of text after the prefix: EC2 keeps 64 KB of console output in all, and what a service says of a
+/// call that is not allowed, with what would allow it, is some 500.
+const LINE_BYTES: usize = 1000;
 
 /// Where last words go.
 #[derive(Clone, Debug)]

@@ -92,6 +92,7 @@ impl Machine {
         view.phases.clone_from(&self.phases);
         view.retries.clone_from(&self.retries);
         view.user_data = self.foreign;
+        view.refused.clone_from(&self.refused);
         view.lifecycle.target_state = self.watcher.target_state().map(ToString::to_string);
         view
     }

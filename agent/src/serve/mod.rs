@@ -2,7 +2,7 @@
 //!
 //! Ready while the app is healthy and the group has not put the instance on standby (invariant 3). An exit is followed by a
 //! restart with backoff, one that stays unhealthy is restarted too; past `restart.limit` within `restart.window` the instance
-//! is given up. The launch hook is completed with CONTINUE on the way in.
+//! is given up. The launch hook is completed with CONTINUE on the way in; one that never can be is a failed boot.
 
 use crate::app::{App, News};
 use crate::boot::Handover;
@@ -33,7 +33,7 @@ pub struct Serve {
 pub enum Next {
     /// On with it.
     Stay,
-    /// The app cannot be kept running, and why.
+    /// The app cannot be kept running, or the launch hook never be completed, and why.
     Fail(Failure),
 }
 
@@ -49,6 +49,10 @@ impl Serve {
     /// Takes an event.
     pub fn on(&mut self, event: &Event, desk: &mut Desk, now: Uptime) -> Next {
         self.past.hook.on(event, desk, now);
+        // The group would throw the instance away when the hook's time is over, and the next one, too.
+        if let Some(reason) = self.past.hook.refusal() {
+            return Next::Fail(Failure::of_boot(ReadyReason::LaunchHookRefused, reason));
+        }
         if let Some(rotation) = &mut self.rotation {
             rotation.on(event, &mut self.app, desk, now);
         }

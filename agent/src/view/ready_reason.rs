@@ -72,6 +72,8 @@ pub enum ReadyReason {
     NotHealthyInTime,
     /// `boot.timeout` is over.
     BootTimedOut,
+    /// The launch hook can never be completed: Auto Scaling would terminate the instance at the hook's timeout.
+    LaunchHookRefused,
     /// Auto Scaling put the instance on standby.
     Standby,
     /// Prepared, in the warm pool.
@@ -80,6 +82,8 @@ pub enum ReadyReason {
     Terminating,
     /// Auto Scaling returns the instance to its warm pool.
     ReturningToWarmPool,
+    /// Auto Scaling replaces the instance's root volume.
+    ReplacingRootVolume,
     /// A spot interruption was announced.
     SpotInterruption,
     /// A rebalance recommendation, and the config drains on it.
@@ -96,7 +100,7 @@ pub enum ReadyReason {
 
 impl ReadyReason {
     /// Every reason, for the table in docs/operations.md and its test.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 42] = [
         Self::Starting,
         Self::WaitingForMetadata,
         Self::ReadingConfig,
@@ -127,10 +131,12 @@ impl ReadyReason {
         Self::ContainerNotStarted,
         Self::NotHealthyInTime,
         Self::BootTimedOut,
+        Self::LaunchHookRefused,
         Self::Standby,
         Self::Warm,
         Self::Terminating,
         Self::ReturningToWarmPool,
+        Self::ReplacingRootVolume,
         Self::SpotInterruption,
         Self::RebalanceRecommended,
         Self::MaintenanceScheduled,
@@ -172,10 +178,12 @@ impl ReadyReason {
             Self::ContainerNotStarted => "the container cannot be started",
             Self::NotHealthyInTime => "the app did not become healthy in time",
             Self::BootTimedOut => "the boot timed out",
+            Self::LaunchHookRefused => "the launch hook cannot be completed",
             Self::Standby => "Auto Scaling put the instance on standby",
             Self::Warm => "prepared, in the warm pool",
             Self::Terminating => "Auto Scaling is terminating the instance",
             Self::ReturningToWarmPool => "Auto Scaling is returning the instance to its warm pool",
+            Self::ReplacingRootVolume => "Auto Scaling is replacing the root volume",
             Self::SpotInterruption => "spot interruption",
             Self::RebalanceRecommended => "rebalance recommendation",
             Self::MaintenanceScheduled => "scheduled maintenance",

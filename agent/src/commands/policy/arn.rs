@@ -2,6 +2,7 @@
 
 use crate::config::{Config, ImageRef, SecretRef};
 use crate::edge::aws::registry_region;
+use crate::identity::partition_of;
 
 /// Where the instances are, as far as it is known: the parts of an ARN.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -79,18 +80,4 @@ fn id(reference: &SecretRef) -> &str {
 fn is_whole(arn: &str) -> bool {
     let suffix = arn.rsplit_once('-').map(|(_, suffix)| suffix);
     suffix.is_some_and(|suffix| suffix.len() == 6 && suffix.bytes().all(|byte| byte.is_ascii_alphanumeric()))
-}
-
-/// The partition of a region (botocore's partitions.json).
-fn partition_of(region: &str) -> &'static str {
-    const PREFIXES: [(&str, &str); 7] = [
-        ("cn-", "aws-cn"),
-        ("us-gov-", "aws-us-gov"),
-        ("us-iso-", "aws-iso"),
-        ("us-isob-", "aws-iso-b"),
-        ("eu-isoe-", "aws-iso-e"),
-        ("us-isof-", "aws-iso-f"),
-        ("eusc-", "aws-eusc"),
-    ];
-    PREFIXES.iter().find(|(prefix, _)| region.starts_with(prefix)).map_or("aws", |(_, partition)| partition)
 }
