@@ -15,6 +15,7 @@ use std::fs::{DirBuilder, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
 use zeroize::Zeroizing;
@@ -23,6 +24,8 @@ use crate::config::SecretsAs;
 use crate::edge::secret::Secret;
 use crate::fault::Class;
 use crate::shim;
+
+mod given;
 
 /// `RAMFS_MAGIC` of linux/magic.h.
 const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
@@ -78,6 +81,14 @@ impl DeliverError {
             Self::Io { .. } => Class::Transient,
         }
     }
+}
+
+/// The values that a container was given.
+pub struct Given {
+    /// By name.
+    pub secrets: Vec<(String, Secret)>,
+    /// When the first of them were put in place: right before the container's start.
+    pub since: SystemTime,
 }
 
 impl Delivery {
@@ -150,6 +161,11 @@ impl Delivery {
                 Ok(Some(names.iter().all(known)))
             }
         }
+    }
+
+    /// The values that are in place; none if nothing is.
+    pub fn values(&self, container: &str, how: SecretsAs) -> Result<Option<Given>, DeliverError> {
+        given::read(&self.mounted(container, how), how)
     }
 
     /// Deletes everything of this container. It is no fault if there is nothing.

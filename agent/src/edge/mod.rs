@@ -39,6 +39,9 @@ pub mod deliver;
 pub mod engine;
 pub mod probe;
 
+pub mod app_output;
+pub mod redact;
+
 pub mod iptables;
 pub mod metadata_block;
 
