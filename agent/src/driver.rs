@@ -179,6 +179,10 @@ fn tell_event(
         Event::Failed(_, fault) if !fault.is_transient() => warn!(phase, ticket, took, "{name} {event}"),
         _ => info!(phase, ticket, took, "{name} {event}"),
     }
+    // The app's lines have a line of the log each, so that anything that reads the log reads them.
+    if let Event::OutputRead(output) = event {
+        output.told().iter().for_each(|line| warn!(phase, "app: {line}"));
+    }
     if !matches!(event, Event::Woke) {
         send(feed, || {
             json!({"at": now.0.as_secs_f64(), "phase": phase, "ticket": ticket, "took": took,

@@ -34,6 +34,7 @@ use crate::failing::{self, Failing};
 use crate::hold::Hold;
 use crate::identity::TargetState;
 use crate::notice::{Notice, Watcher};
+use crate::output::AppOutput;
 use crate::serve::{self, Serve};
 use crate::view::{PhaseName, PhaseView};
 use crate::warm::Warm;
@@ -58,6 +59,8 @@ pub struct Machine {
     /// For people.
     phases: Vec<PhaseView>,
     retries: BTreeMap<String, u32>,
+    /// What the app wrote last, once it is over.
+    app_output: Option<AppOutput>,
 }
 
 #[derive(Debug)]
@@ -90,7 +93,16 @@ impl Machine {
         let boot = Boot::begin(&mut desk, now);
         let phase = Phase::Boot(Box::new(boot));
         let phases = vec![PhaseView { name: PhaseName::Boot, began: now.0.as_secs_f64() }];
-        Self { phase, since: now, watcher: Watcher::new(POLL), config: None, desk, phases, retries: BTreeMap::new() }
+        Self {
+            phase,
+            since: now,
+            watcher: Watcher::new(POLL),
+            config: None,
+            desk,
+            phases,
+            retries: BTreeMap::new(),
+            app_output: None,
+        }
     }
 
     /// The only way in.
@@ -287,6 +299,9 @@ impl Machine {
     fn go(&mut self, next: Next, now: Uptime) {
         if matches!(next, Next::Stay) {
             return;
+        }
+        if matches!(next, Next::Gone(_)) {
+            self.app_output = self.view().app_output;
         }
         let standby = self.watcher.target_state() == Some(&TargetState::Standby);
         let desk = &mut self.desk;

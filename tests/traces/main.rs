@@ -11,6 +11,7 @@ mod ending;
 mod handover;
 mod hook;
 mod life;
+mod output;
 mod pool;
 mod promises;
 mod quotas;

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub use cause::Cause;
 
-use crate::app::News;
+use crate::app::{App, News};
 use crate::boot::Handover;
 use crate::clock::Uptime;
 use crate::config::Config;
@@ -24,6 +24,7 @@ use crate::effect::{ContainerId, Effect, HookResult, Job, RunningContainer, Tick
 use crate::event::Event;
 use crate::exit::Outcome;
 use crate::hook::{Hook, Transition};
+use crate::output::AppOutput;
 use crate::retry::NEAR;
 use crate::step::Step;
 
@@ -66,6 +67,8 @@ pub struct Drain {
     connections: Option<u32>,
     /// Whether nothing was cut short.
     clean: bool,
+    /// Whether the app exited before it was asked to.
+    exited: bool,
     hook: Hook,
     next_extension: Option<Uptime>,
 }
@@ -123,6 +126,7 @@ impl Drain {
             to_stop,
             connections: None,
             clean: true,
+            exited: false,
             hook,
             next_extension: Some(now),
         };
@@ -186,7 +190,13 @@ impl Drain {
             (Event::LastWordsSaid | Event::Failed(Job::SayLastWords, _), Stage::LastWords { .. }) => {
                 return self.over();
             }
-            (_, Stage::Settling { .. } | Stage::Emptying { .. }) if exited => self.stop_next(desk, now),
+            (_, Stage::Settling { .. } | Stage::Emptying { .. }) if exited => {
+                self.exited = true;
+                if let Some(app) = &mut self.past.app {
+                    app.read_output(desk, now);
+                }
+                self.stop_next(desk, now);
+            }
             _ => {} // nothing else can hold a drain up
         }
         self.advance(desk, now)
@@ -226,7 +236,7 @@ impl Drain {
             }
             Stage::Telling => self.cut,
         };
-        let app = self.past.app.as_ref().and_then(crate::app::App::wake);
+        let app = self.past.app.as_ref().and_then(App::wake);
         [stage, self.cut_for_stop(), self.hook.wake(), self.next_extension, app].into_iter().flatten().min()
     }
 
@@ -299,7 +309,9 @@ impl Drain {
             self.cause,
             self.hook.view().state
         );
-        desk.order(Effect::SayLastWords(words));
+        let output = self.past.app.as_ref().filter(|_| self.exited).and_then(App::output).map(AppOutput::told);
+        let output = output.unwrap_or_default().into_iter().map(Into::into).collect();
+        desk.order(Effect::SayLastWords { words, output });
         self.enter("last words", Stage::LastWords { until: now + WORDS }, now);
     }
 

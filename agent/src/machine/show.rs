@@ -77,7 +77,7 @@ impl Machine {
                 view.reason = hold.reason().to_owned();
                 show_past(&mut view, &hold.past);
             }
-            Phase::Gone => {} // nothing is left to show
+            Phase::Gone => view.app_output.clone_from(&self.app_output), // nothing else is left to show
         }
         view.phases.clone_from(&self.phases);
         view.retries.clone_from(&self.retries);
@@ -118,6 +118,7 @@ fn show_app(view: &mut View, app: Option<&App>) {
         view.container = Some(app.view());
         view.probes = app.pulse().last();
         view.restarts = app.restarts();
+        view.app_output = app.output().cloned();
         view.probe_seconds = app.pulse().seconds().clone();
         view.probe_failures = app.pulse().failed();
     }
