@@ -45,7 +45,7 @@ fn lines(tail: &Tail, redactor: &Redactor) -> AppOutput {
     let text = redactor.redact(&tail.text, tail.is_cut);
     let text = String::from_utf8_lossy(&text);
     let all: Vec<&str> = text.lines().collect();
-    let mut truncated = tail.is_cut || all.len() > LINES;
+    let mut truncated = tail.has_more || all.len() > LINES;
     let (mut lines, mut room) = (Vec::new(), BYTES);
     for line in all.iter().rev().take(LINES) {
         // Where a person would see columns.
@@ -73,7 +73,7 @@ mod tests {
     fn shown(text: &[u8], is_cut: bool) -> AppOutput {
         let secret = Secret::new("hunter2");
         let redactor = Redactor::new([("PASSWORD", &secret)]);
-        lines(&Tail { text: Zeroizing::new(text.to_vec()), is_cut }, &redactor)
+        lines(&Tail { text: Zeroizing::new(text.to_vec()), has_more: is_cut, is_cut }, &redactor)
     }
 
     #[test]

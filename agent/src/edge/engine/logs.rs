@@ -22,7 +22,9 @@ const WINDOW: usize = 64 * 1024;
 pub struct Tail {
     /// Lines, each with its `\n` but perhaps the last. It may hold the values of secrets.
     pub text: Zeroizing<Vec<u8>>,
-    /// Whether the container wrote more before; then the first line may begin in its middle.
+    /// Whether the container wrote more before.
+    pub has_more: bool,
+    /// Whether the first line may begin in its middle.
     pub is_cut: bool,
 }
 
@@ -105,13 +107,15 @@ struct Window {
     text: Zeroizing<Vec<u8>>,
     /// The beginnings of lines of standard output and standard error.
     begun: [Zeroizing<Vec<u8>>; 2],
+    /// Whether an earlier start's output was left out.
+    has_earlier: bool,
     is_cut: bool,
 }
 
 impl Window {
     fn new(since: Option<i128>) -> Self {
         let buffer = || Zeroizing::new(Vec::new());
-        Self { since, text: buffer(), begun: [buffer(), buffer()], is_cut: false }
+        Self { since, text: buffer(), begun: [buffer(), buffer()], has_earlier: false, is_cut: false }
     }
 
     fn take(&mut self, entry: &LogOutput) {
@@ -123,7 +127,7 @@ impl Window {
         };
         let (stamp, line) = split_stamp(message);
         if self.since.is_some_and(|since| stamp.is_some_and(|stamp| stamp < since)) {
-            self.is_cut = true;
+            self.has_earlier = true;
             return;
         }
         let Some(begun) = self.begun.get_mut(stream) else { return };
@@ -140,16 +144,18 @@ impl Window {
         }
     }
 
-    /// `is_cut`: the log has perhaps more entries than were asked for.
-    fn finish(mut self, is_cut: bool) -> Tail {
+    /// `has_more`: the log has perhaps more entries than were asked for.
+    fn finish(mut self, has_more: bool) -> Tail {
         for begun in &mut self.begun {
             if !begun.is_empty() {
                 self.text.append(begun);
                 self.text.push(b'\n');
             }
         }
-        let is_cut = self.is_cut | is_cut | shorten(&mut self.text);
-        Tail { text: self.text, is_cut }
+        let is_shortened = shorten(&mut self.text) | self.is_cut;
+        // Every start begins with a line of its own.
+        let is_cut = is_shortened || (has_more && !self.has_earlier);
+        Tail { text: self.text, has_more: is_cut || self.has_earlier, is_cut }
     }
 }
 
@@ -236,7 +242,7 @@ mod tests {
         let mut window = Window::new(since);
         entries.iter().for_each(|entry| window.take(entry));
         let tail = window.finish(false);
-        (String::from_utf8_lossy(&tail.text).into_owned(), tail.is_cut)
+        (String::from_utf8_lossy(&tail.text).into_owned(), tail.has_more)
     }
 
     const AT: &str = "2026-11-28T19:22:44.123456789Z";
@@ -271,6 +277,20 @@ mod tests {
     fn what_an_earlier_start_wrote_is_left_out() {
         let entries = [out(&format!("{AT} now\n")), out("2026-11-28T19:22:44.123456788Z before\n"), out("no time\n")];
         assert_eq!(window(parse(AT), &entries), ("now\nno time\n".into(), true));
+    }
+
+    #[test]
+    fn only_what_is_cut_off_may_begin_in_the_middle_of_a_line() {
+        let cut = |since: Option<i128>, entries: &[LogOutput], has_more: bool| {
+            let mut window = Window::new(since);
+            entries.iter().for_each(|entry| window.take(entry));
+            window.finish(has_more).is_cut
+        };
+        let now = out(&format!("{AT} now\n"));
+        let earlier = out("2026-11-28T19:22:44.1Z earlier\n");
+        assert!(!cut(None, &[now.clone()], false) && cut(None, &[now.clone()], true));
+        assert!(!cut(parse(AT), &[earlier, now.clone()], true), "a start begins with a line of its own");
+        assert!(cut(None, &[out(&"x".repeat(WINDOW + 1)), now], false));
     }
 
     #[test]
