@@ -5,6 +5,7 @@
 //!     berth-api/                  0700
 //!       env/    env               0755, 0444: mounted at /.berth/secrets, read by the shim (shim.rs)
 //!       files/  password  …       0755, 0444: mounted at /run/secrets
+//!       former/ 1/ 2/ …           0700: what was in place before (deliver/given.rs)
 //! ```
 //! A bind mount holds on to the directory it was made from, so a directory is never replaced, only what is in it: every file is
 //! written under another name and renamed. Anything but tmpfs or ramfs is refused (invariant 5: no secret on a disk).
@@ -87,7 +88,7 @@ impl DeliverError {
 pub struct Given {
     /// By name.
     pub secrets: Vec<(String, Secret)>,
-    /// When the first of them were put in place: right before the container's start.
+    /// Since when the container had no others.
     pub since: SystemTime,
 }
 
@@ -122,6 +123,9 @@ impl Delivery {
             check_value(name, secret, how)?;
         }
         let directory = self.prepare(container, how)?;
+        if self.holds(container, how, secrets)? == Some(false) {
+            given::keep(&self.root.join(container), &directory)?;
+        }
         match how {
             SecretsAs::Env => write_file(&directory, shim::FILE, &environment(secrets)),
             SecretsAs::Files => {
@@ -163,9 +167,9 @@ impl Delivery {
         }
     }
 
-    /// The values that are in place; none if nothing is.
+    /// The values that are in place, and those that were; none if nothing is.
     pub fn values(&self, container: &str, how: SecretsAs) -> Result<Option<Given>, DeliverError> {
-        given::read(&self.mounted(container, how), how)
+        given::read(&self.root.join(container), &self.mounted(container, how), how)
     }
 
     /// Deletes everything of this container. It is no fault if there is nothing.

@@ -199,18 +199,24 @@ async fn without_the_values_nothing_is_shown() {
     assert_eq!((output.unavailable, output.lines.len()), (Some(Unavailable::SecretsUnknown), 0));
 }
 
+/// A stop takes the values off the tmpfs; the log stays.
 #[tokio::test]
-async fn what_an_earlier_start_wrote_is_not_shown_since_it_had_other_values() {
+async fn what_was_written_with_values_that_are_not_known_any_more_is_not_shown() {
     let mut bench = Bench::new().await;
     let creation = bench.shell("echo $TOKEN; exit 1", with_secrets(SecretsAs::Env)).await;
     let first = bench.last_output(&creation, Some(&secrets(&[("TOKEN", "value-of-the-first")]))).await;
     assert_eq!(first.lines, ["[secret TOKEN]"]);
     let (name, how) = (creation.config.container_name(), creation.config.secrets_as);
-    bench.delivery.write(&name, how, &secrets(&[("TOKEN", "value-of-the-second")])).unwrap();
-    let id = ContainerId(bench.inspect(&ContainerId(name)).await.id.unwrap());
-    bench.engine.start(&id).await.unwrap();
-    within(bench.engine.watch(&id)).await.unwrap();
-    let output = bench.read(&id, &creation).await;
-    assert_eq!(output.lines, ["[secret TOKEN]"], "{output:?}");
-    assert!(output.truncated, "there is more, and it is said");
+    let id = ContainerId(bench.inspect(&ContainerId(name.clone())).await.id.unwrap());
+    let again = async |value: &str| {
+        bench.delivery.write(&name, how, &secrets(&[("TOKEN", value)])).unwrap();
+        bench.engine.start(&id).await.unwrap();
+        within(bench.engine.watch(&id)).await.unwrap();
+        bench.read(&id, &creation).await
+    };
+    assert_eq!(again("value-of-the-second").await.lines, ["[secret TOKEN]"; 2], "both values are on the tmpfs");
+    bench.delivery.forget(&name).unwrap();
+    bench.delivery.prepare(&name, how).unwrap();
+    let third = again("value-of-the-third").await;
+    assert_eq!((third.lines, third.truncated), (words(&["[secret TOKEN]"]), true), "there is more, and it is said");
 }
