@@ -5,13 +5,15 @@ use std::time::{Duration, Instant};
 
 use berth::config::{Config, SecretRef, SecretsAs};
 use berth::edge::app_output;
-use berth::edge::engine::EngineError;
+use berth::edge::engine::{Engine, EngineError};
 use berth::effect::{ContainerId, Creation};
 use berth::output::{AppOutput, BYTES, LINES, Unavailable};
+use berth_kit::OwnEngine;
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::CreateContainerOptions;
 
 use super::bench::{Bench, Secrets, call, secrets, unique, within, words};
+use super::street::sh;
 
 const HELLO: &str = "echo out; echo err >&2; echo bye; exit 3";
 
@@ -64,6 +66,41 @@ async fn every_driver_that_can_be_read_is_read() {
     }
 }
 
+/// The journal's daemon is of the test's own, as is the engine that logs to it: the machine may have none.
+#[tokio::test]
+async fn journald_is_read() {
+    let Some(mut own) = OwnEngine::new() else { return };
+    if !own.with_journal() {
+        return;
+    }
+    own.start().await;
+    let root = tempfile::tempdir().unwrap();
+    let (root, host) = (root.path().display(), own.host());
+    sh(&format!("mkdir {root}/bin && cp /bin/busybox {root}/bin && ln -s busybox {root}/bin/sh"));
+    sh(&format!("tar -C {root} -c . | docker -H {host} import - app"));
+    sh(&format!(
+        "docker -H {host} run --network none --log-driver journald --name app app sh -c '{HELLO}' || [ $? = 3 ]"
+    ));
+    let engine = Engine::new(Some(&host)).unwrap();
+    // The journal is written behind the engine's back.
+    let text = within(async {
+        loop {
+            let (driver, tail) = engine.tail(&ContainerId("app".to_owned()), LINES, None).await.unwrap();
+            let text = String::from_utf8_lossy(&tail.unwrap().text).into_owned();
+            if text.lines().count() == 3 {
+                return format!("{} {text}", driver.unwrap());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let text = text.await;
+    assert!(
+        text.starts_with("journald ") && ["out\n", "err\n", "bye\n"].iter().all(|line| text.contains(line)),
+        "{text}"
+    );
+    sh(&format!("docker -H {host} rm -f app"));
+}
+
 #[tokio::test]
 async fn a_driver_that_cannot_be_read_is_read_from_the_engine_s_cache() {
     let mut bench = Bench::new().await;
@@ -111,7 +148,7 @@ async fn a_container_that_somebody_removed_has_none() {
 #[tokio::test]
 async fn an_engine_that_is_away_is_an_error() {
     let bench = Bench::new().await;
-    let away = berth::edge::engine::Engine::new(Some("unix:///nowhere/docker.sock")).unwrap();
+    let away = Engine::new(Some("unix:///nowhere/docker.sock")).unwrap();
     let asked = away.tail(&ContainerId("c0ffee".to_owned()), LINES, None).await;
     assert!(matches!(asked, Err(EngineError::NoAnswer { .. })));
     drop(bench);

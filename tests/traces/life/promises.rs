@@ -339,10 +339,10 @@ impl World {
             Effect::ReadOutput { .. } if status == Status::Ok => {
                 self.breaks(5, "the output of a healthy app is read");
             }
-            Effect::ReadOutput { id, .. } if phase == PhaseName::Drain => {
-                if self.engine.running().any(|one| one.id == *id) {
-                    self.breaks(5, "the output of an app that a drain stops is read");
-                }
+            Effect::ReadOutput { id, .. }
+                if phase == PhaseName::Drain && self.engine.running().any(|one| one.id == *id) =>
+            {
+                self.breaks(5, "the output of an app that a drain stops is read");
             }
             Effect::MarkUnhealthy if self.seen.marked => {
                 self.breaks(8, "the instance is marked unhealthy twice");

@@ -288,7 +288,7 @@ mod tests {
         };
         let now = out(&format!("{AT} now\n"));
         let earlier = out("2026-11-28T19:22:44.1Z earlier\n");
-        assert!(!cut(None, &[now.clone()], false) && cut(None, &[now.clone()], true));
+        assert!(!cut(None, std::slice::from_ref(&now), false) && cut(None, std::slice::from_ref(&now), true));
         assert!(!cut(parse(AT), &[earlier, now.clone()], true), "a start begins with a line of its own");
         assert!(cut(None, &[out(&"x".repeat(WINDOW + 1)), now], false));
     }
