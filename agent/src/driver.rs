@@ -181,7 +181,7 @@ fn tell_event(
     }
     // The app's lines have a line of the log each, so that anything that reads the log reads them.
     if let Event::OutputRead(output) = event {
-        output.told().iter().for_each(|line| warn!(phase, "app: {line}"));
+        output.for_people().iter().for_each(|line| warn!(phase, "app: {line}"));
     }
     if !matches!(event, Event::Woke) {
         send(feed, || {

@@ -133,7 +133,7 @@ impl Failing {
         if (over || late) && self.words.is_due(now) {
             // The words get their own short time, so that a stuck console cannot hold the exit up.
             self.deadline = now + Duration::from_secs(5);
-            let output = self.past.app.as_ref().and_then(App::output).map(AppOutput::told).unwrap_or_default();
+            let output = self.past.app.as_ref().and_then(App::output).map(AppOutput::for_people).unwrap_or_default();
             let output = output.into_iter().map(Into::into).collect();
             self.words.order(Effect::SayLastWords { words: self.last_words(), output }, desk, now);
         }

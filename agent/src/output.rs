@@ -48,7 +48,7 @@ impl AppOutput {
     }
 
     /// The lines for a person, or one sentence that says why there are none.
-    pub fn told(&self) -> Vec<Cow<'_, str>> {
+    pub fn for_people(&self) -> Vec<Cow<'_, str>> {
         let sentence = match self.unavailable {
             None if self.lines.is_empty() => "(the app wrote nothing)".into(),
             None => return self.lines.iter().map(|line| line.as_str().into()).collect(),
@@ -85,12 +85,12 @@ mod tests {
     #[test]
     fn what_is_not_there_is_said_in_one_sentence() {
         let wrote = AppOutput { lines: vec!["one".into(), "two".into()], ..AppOutput::default() };
-        assert_eq!(wrote.told(), ["one", "two"]);
-        assert_eq!(AppOutput::default().told(), ["(the app wrote nothing)"]);
+        assert_eq!(wrote.for_people(), ["one", "two"]);
+        assert_eq!(AppOutput::default().for_people(), ["(the app wrote nothing)"]);
         let driver = Some("awslogs".to_owned());
         let unreadable = AppOutput { log_driver: driver, ..AppOutput::none(Unavailable::DriverNotReadable) };
         assert_eq!(
-            unreadable.told(),
+            unreadable.for_people(),
             [
                 "(the app's output is not available: the engine cannot read the log driver awslogs (cache-disabled=true?); \
               look where it writes to)"

@@ -162,7 +162,7 @@ fn a_reading_that_hangs_delays_the_exit_by_its_deadline() {
         "#]],
     );
     let why = AppOutput::none(Unavailable::EngineFailed);
-    assert_eq!((life.outcome(), &life.said[..]), (Some(Outcome::BootFailed), &[why.told()[0].to_string()][..]));
+    assert_eq!((life.outcome(), &life.said[..]), (Some(Outcome::BootFailed), &[why.for_people()[0].to_string()][..]));
 }
 
 #[test]

@@ -148,7 +148,7 @@ fn hook(view: &View) -> String {
 /// What the app wrote last, as far as it says why it is not healthy; of one that recovered the end is enough.
 fn output(screen: &mut Screen, view: &View, now: f64) {
     let Some(output) = &view.app_output else { return };
-    let lines = output.told();
+    let lines = output.for_people();
     let shown = if view.status == ViewStatus::Ok { lines.len().min(RECOVERED) } else { lines.len() };
     let more = match (output.truncated, lines.len() - shown) {
         (_, more @ 1..) => format!(", {more} lines before in --json"),

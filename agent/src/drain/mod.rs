@@ -309,7 +309,7 @@ impl Drain {
             self.cause,
             self.hook.view().state
         );
-        let output = self.past.app.as_ref().filter(|_| self.exited).and_then(App::output).map(AppOutput::told);
+        let output = self.past.app.as_ref().filter(|_| self.exited).and_then(App::output).map(AppOutput::for_people);
         let output = output.unwrap_or_default().into_iter().map(Into::into).collect();
         desk.order(Effect::SayLastWords { words, output });
         self.enter("last words", Stage::LastWords { until: now + WORDS }, now);

@@ -1,7 +1,7 @@
 //! What the app wrote last, read from a real engine: by every log driver, on a terminal, in floods, and never with a secret in it.
 
 use std::net::UdpSocket;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use berth::config::{Config, SecretRef, SecretsAs};
 use berth::edge::app_output;
@@ -123,7 +123,7 @@ async fn a_driver_that_cannot_be_read_is_read_from_the_engine_s_cache() {
     let creation = bench.shell(HELLO, uncached).await;
     let output = bench.last_output(&creation, None).await;
     assert_eq!(output.unavailable, Some(Unavailable::DriverNotReadable), "{output:?}");
-    assert!(output.told()[0].contains("cannot read the log driver gelf"), "{output:?}");
+    assert!(output.for_people()[0].contains("cannot read the log driver gelf"), "{output:?}");
 
     let creation = bench
         .shell(HELLO, |config| {
@@ -171,9 +171,8 @@ async fn a_flood_is_answered_within_bounds() {
         let creation = bench.shell(script, |config| config.log_driver = driver.to_owned()).await;
         let running = bench.run(&creation, None).await;
         within(bench.engine.watch(&running.id)).await.unwrap();
-        let began = Instant::now();
+        // It ends in an error past its three seconds.
         let output = bench.read(&running.id, &creation).await;
-        assert!(began.elapsed() < Duration::from_secs(3), "{driver}: {:?}", began.elapsed());
         let bytes: usize = output.lines.iter().map(String::len).sum();
         assert!(output.truncated && output.lines.len() <= LINES && bytes <= BYTES, "{driver}: {output:?}");
         let last = output.lines.last().expect("lines");
