@@ -16,11 +16,14 @@ use crate::desk::Desk;
 use crate::effect::{ContainerId, Effect, Job, RunningContainer, Ticket};
 use crate::event::{Event, Exit};
 use crate::fault::Fault;
+use crate::output::AppOutput;
 use crate::retry::{Backoff, NEAR};
 use crate::view::{ContainerView, ReadyReason};
 
+use last_output::LastOutput;
 pub use pulse::Pulse;
 
+mod last_output;
 mod pulse;
 
 /// Between two probes while the app is starting: never longer than the first, never shorter than the second.
@@ -56,6 +59,7 @@ pub struct App {
     restarts: u32,
     /// Whether this process holds the values of the secrets: an adopted app brought its own.
     holds_secrets: bool,
+    output: LastOutput,
     reason: String,
     /// The same, as `/ready` says it.
     ready: ReadyReason,
@@ -155,6 +159,7 @@ impl App {
             recent: VecDeque::new(),
             restarts: 0,
             holds_secrets: true,
+            output: LastOutput::default(),
             reason: "the container is starting".to_owned(),
             ready: ReadyReason::StartingApp,
         }
@@ -162,6 +167,7 @@ impl App {
 
     /// Takes an answer that is the app's; others change nothing.
     pub fn on(&mut self, event: &Event, desk: &mut Desk, now: Uptime) -> News {
+        self.output.on(event, now);
         let news = match event {
             Event::ContainerStarted(running) => {
                 if matches!(self.state, State::Starting { .. }) {
@@ -214,6 +220,21 @@ impl App {
     /// Restarts since the agent started.
     pub fn restarts(&self) -> u32 {
         self.restarts
+    }
+
+    /// What it wrote last before it exited, or while it was not healthy.
+    pub fn output(&self) -> Option<&AppOutput> {
+        self.output.last()
+    }
+
+    /// Whether that is being read.
+    pub fn is_reading_output(&self) -> bool {
+        self.output.is_asked()
+    }
+
+    /// Reads what it wrote last, since its keeper gives it up while it runs, or it exited on its way out.
+    pub fn read_output(&mut self, desk: &mut Desk, now: Uptime) {
+        self.output.ask(&self.id, &self.config, desk, now);
     }
 
     /// From here on one that stays unhealthy is restarted.
@@ -272,7 +293,7 @@ impl App {
 
     /// When it wants to be looked at again.
     pub fn wake(&self) -> Option<Uptime> {
-        match &self.state {
+        let state = match &self.state {
             State::Up { watch, probe, .. } => {
                 let watch = if let Watch::Lost(at) = watch { Some(*at) } else { None };
                 let probe = match probe {
@@ -287,7 +308,8 @@ impl App {
             | State::FetchingSecrets { until, .. }
             | State::Stopping { until, .. } => Some(*until),
             State::Halted => None,
-        }
+        };
+        state.into_iter().chain(self.output.wake()).min()
     }
 
     /// For people.
@@ -319,6 +341,10 @@ impl App {
         let State::Up { probe, .. } = &self.state else { return News::Nothing };
         if let Probing::Asked { ticket, .. } = probe {
             desk.order(Effect::Cancel(*ticket));
+        }
+        // One that is on its way out may be stopped by the drain itself, which knows.
+        if !self.retiring {
+            self.output.ask(&self.id, &self.config, desk, now);
         }
         self.back_off(ReadyReason::AppExited, format!("the app {exit}"), desk, now)
     }
@@ -435,6 +461,7 @@ impl App {
 
     /// Does what is due.
     fn advance(&mut self, desk: &mut Desk, now: Uptime) -> News {
+        self.output.advance(desk, now);
         if let State::Up { probe: Probing::Asked { ticket, since }, .. } = &self.state
             && *since + self.config.probe.timeout + PROBE_MARGIN <= now
         {
@@ -443,6 +470,7 @@ impl App {
         }
         if self.kept && self.is_up() && self.pulse.is_hopeless(&self.config.probe, now) {
             let reason = format!("the app stays unhealthy: {}", self.reason);
+            self.read_output(desk, now);
             self.stop(Then::BackOff(reason.clone()), ReadyReason::AppUnhealthy, reason, desk, now);
             return News::Nothing;
         }

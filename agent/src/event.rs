@@ -11,6 +11,7 @@ use crate::effect::{ContainerId, FoundContainer, ImageFacts, Job, RunningContain
 use crate::fault::Fault;
 use crate::identity::Identity;
 use crate::notice::Sight;
+use crate::output::AppOutput;
 
 /// Something that happened. Answers of effects come first, in the order of a boot.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,6 +85,8 @@ pub enum Event {
     },
     /// The app has the signal.
     AppSignalled,
+    /// What the app wrote last, or why it cannot be read.
+    OutputRead(AppOutput),
     /// The console has the line.
     LastWordsSaid,
     /// An attempt at a job failed.
@@ -188,6 +191,7 @@ impl Event {
             Self::StopExtended => "StopExtended",
             Self::SecretsChecked { .. } => "SecretsChecked",
             Self::AppSignalled => "AppSignalled",
+            Self::OutputRead(_) => "OutputRead",
             Self::LastWordsSaid => "LastWordsSaid",
             Self::Failed(..) => "Failed",
             Self::Signalled(_) => "Signalled",
@@ -250,6 +254,11 @@ impl fmt::Display for Event {
             Self::Failed(job, fault) => write!(f, "{job:?}: {fault}"),
             Self::ConnectionsCounted(count) => write!(f, "{count}"),
             Self::SecretsChecked { changed } => f.write_str(if *changed { "changed" } else { "the same" }),
+            // The lines themselves have their own place in the log.
+            Self::OutputRead(output) => match output.lines.len() {
+                1 => f.write_str("1 line"),
+                lines => write!(f, "{lines} lines"),
+            },
             Self::Signalled(signal) => write!(f, "{signal}"),
             Self::DrainRequested(reason) => f.write_str(reason.as_deref().unwrap_or_default()),
             Self::Began

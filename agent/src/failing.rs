@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::app::App;
 use crate::boot::Handover;
 use crate::clock::Uptime;
 use crate::desk::Desk;
@@ -12,6 +13,7 @@ use crate::effect::{Effect, HookResult, Job};
 use crate::event::Event;
 use crate::exit::Outcome;
 use crate::hook::explain;
+use crate::output::AppOutput;
 use crate::retry::FAR;
 use crate::step::Step;
 use crate::view::{DeadlineView, ReadyReason};
@@ -66,6 +68,10 @@ impl Failing {
         let timeout = past.config.as_ref().map(|config| config.stop_timeout).unwrap_or_default();
         let id = match &mut past.app {
             Some(app) => {
+                // Of one that exited it was read then.
+                if app.is_up() {
+                    app.read_output(desk, now);
+                }
                 app.halt(desk);
                 Some(app.id().clone())
             }
@@ -97,6 +103,9 @@ impl Failing {
     /// Takes an event.
     pub fn on(&mut self, event: &Event, desk: &mut Desk, now: Uptime) -> Next {
         self.past.hook.on(event, desk, now);
+        if let Some(app) = &mut self.past.app {
+            app.on(event, desk, now); // it is halted: only what it wrote last is still to come
+        }
         match event {
             Event::ContainerStopped => self.stopped.done((), now),
             Event::Failed(Job::StopContainer, _) => self.give_up_stop(desk, now),
@@ -122,7 +131,8 @@ impl Failing {
 
     /// When it wants to be looked at again.
     pub fn wake(&self) -> Option<Uptime> {
-        [self.past.hook.wake(), self.told.wake(), Some(self.deadline)].into_iter().flatten().min()
+        let app = self.past.app.as_ref().and_then(App::wake);
+        [self.past.hook.wake(), self.told.wake(), app, Some(self.deadline)].into_iter().flatten().min()
     }
 
     /// Why.
@@ -145,7 +155,8 @@ impl Failing {
                 self.told.order(Effect::MarkUnhealthy, desk, now);
             }
         }
-        let over = self.stopped.is_done() && (nobody || self.told.is_done());
+        let reading = self.past.app.as_ref().is_some_and(App::is_reading_output);
+        let over = self.stopped.is_done() && (nobody || self.told.is_done()) && !reading;
         if (over || late) && self.words.is_due(now) {
             if !self.stopped.is_done() {
                 self.stopped.cancel(desk);
@@ -153,7 +164,9 @@ impl Failing {
             }
             // The words get their own short time, so that a stuck console cannot hold the exit up.
             self.deadline = now + Duration::from_secs(5);
-            self.words.order(Effect::SayLastWords(self.last_words()), desk, now);
+            let output = self.past.app.as_ref().and_then(App::output).map(AppOutput::for_people).unwrap_or_default();
+            let output = output.into_iter().map(Into::into).collect();
+            self.words.order(Effect::SayLastWords { words: self.last_words(), output }, desk, now);
         }
     }
 

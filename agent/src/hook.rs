@@ -482,10 +482,11 @@ impl Hook {
         if self.transition == Transition::Launching && self.wanted == Some(HookResult::Continue) {
             let last = self.refused.as_deref().or(self.completed.fault()).or(self.found.fault());
             let last = last.map(|fault| format!(" ({fault})")).unwrap_or_default();
-            desk.order(Effect::SayLastWords(format!(
+            let words = format!(
                 "the launch hook was not completed within its timeout{last}: the group may terminate this instance although its \
                  app is healthy"
-            )));
+            );
+            desk.order(Effect::SayLastWords { words, output: Vec::new() });
         }
         self.end(Ending::GivenUp(why), now);
     }

@@ -64,7 +64,7 @@ pub fn run(mut args: impl Iterator<Item = OsString>) -> ExitCode {
 }
 
 /// The variables of the file, in its order. What has no name is passed over: the agent writes none.
-fn variables(file: &[u8]) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+pub fn variables(file: &[u8]) -> impl Iterator<Item = (&OsStr, &OsStr)> {
     file.split(|byte| *byte == 0).filter_map(|entry| {
         let equals = entry.iter().position(|byte| *byte == b'=').filter(|at| *at > 0)?;
         let (name, value) = entry.split_at_checked(equals)?;

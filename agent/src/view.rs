@@ -1,7 +1,8 @@
 //! What can be seen of the machine from outside: the readiness endpoint, the socket and `berth status` show this and
 //! nothing else. A value made anew after every event, so it can never disagree with the phase (invariant 3).
 //!
-//! It holds no secret, no environment and no config value but the image.
+//! It holds no secret, no environment and no config value but the image; in what the app wrote the values of its secrets are
+//! taken out.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Foreign;
 use crate::histogram::Histogram;
+use crate::output::AppOutput;
 
 pub use ready_reason::ReadyReason;
 
@@ -63,6 +65,9 @@ pub struct View {
     /// Connections that the app's clients hold, none while they are not counted.
     #[serde(default)]
     pub connections: Option<u32>,
+    /// What the app wrote last before it exited, or while it did not become healthy; none while it never failed.
+    #[serde(default)]
+    pub app_output: Option<AppOutput>,
     /// Restarts of the app since the agent started.
     pub restarts: u32,
     /// Calls that were made again after a failure and belong to no step, by the name of the call.

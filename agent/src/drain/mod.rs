@@ -26,6 +26,7 @@ use crate::effect::{ContainerId, Effect, HookResult, Job, RunningContainer, Tick
 use crate::event::Event;
 use crate::exit::Outcome;
 use crate::hook::{Hook, Transition};
+use crate::output::AppOutput;
 use crate::retry::NEAR;
 use crate::step::Step;
 
@@ -335,6 +336,9 @@ impl Drain {
     fn lose(&mut self, how: Option<String>, desk: &mut Desk, now: Uptime) {
         self.clean &= matches!(self.stage, Stage::Emptying { quiet_since: Some(_), .. });
         self.exited = how;
+        if let Some(app) = &mut self.past.app {
+            app.read_output(desk, now);
+        }
         self.stop_next(desk, now);
     }
 
@@ -406,7 +410,10 @@ impl Drain {
             self.cause,
             self.hook.view().state
         );
-        desk.order(Effect::SayLastWords(words));
+        let output =
+            self.past.app.as_ref().filter(|_| self.exited.is_some()).and_then(App::output).map(AppOutput::for_people);
+        let output = output.unwrap_or_default().into_iter().map(Into::into).collect();
+        desk.order(Effect::SayLastWords { words, output });
         self.enter("last words", Stage::LastWords { until: now + WORDS }, now);
     }
 

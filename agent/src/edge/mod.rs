@@ -41,7 +41,9 @@ pub mod deliver;
 pub mod engine;
 pub mod probe;
 
+pub mod app_output;
 pub mod note;
+pub mod redact;
 pub mod small_file;
 pub mod state_dir;
 

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use crate::config::{Config, Faults, ImdsAccess, SecretsAs};
+use crate::edge::app_output;
 use crate::edge::autoscaling::{self, Answer};
 use crate::edge::aws::{Aws, AwsError};
 use crate::edge::console::{Console, ConsoleError};
@@ -244,8 +245,11 @@ impl Edge {
                 autoscaling::set_unhealthy(&self.aws, &self.instance_id()).await?;
                 Event::MarkedUnhealthy
             }
-            Effect::SayLastWords(words) => {
-                self.console.say(&words).await?;
+            Effect::ReadOutput { id, config } => {
+                Event::OutputRead(app_output::read(&self.engine, &self.delivery, &id, &config).await?)
+            }
+            Effect::SayLastWords { words, output } => {
+                self.console.say(&words, &output).await?;
                 Event::LastWordsSaid
             }
             Effect::WatchMetadata => Event::MetadataSeen(self.imds.sight().await?),

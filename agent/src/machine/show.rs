@@ -136,6 +136,7 @@ fn show_app(view: &mut View, app: Option<&App>) {
         view.container = Some(app.view());
         view.probes = app.pulse().last();
         view.restarts = app.restarts();
+        view.app_output = app.output().cloned();
         view.probe_seconds = app.pulse().seconds().clone();
         view.probe_failures = app.pulse().failed();
     }

@@ -17,6 +17,7 @@ mod container;
 mod engine;
 mod hold;
 mod image;
+mod output;
 mod secrets;
 mod services;
 
