@@ -51,7 +51,10 @@ async fn status_and_timeline_tell_how_the_last_life_ended_why_and_when() {
     let screen = status(&world).await;
     let mut lines = screen.lines();
     let first = lines.next().unwrap();
-    assert!(first.starts_with("the last one ended at 2") && first.ends_with("Z with exit code 0 (drained)"), "{screen}");
+    assert!(
+        first.starts_with("the last one ended at 2") && first.ends_with("Z with exit code 0 (drained)"),
+        "{screen}"
+    );
     let second = lines.next().unwrap();
     assert!(second.starts_with("drained after ") && second.contains("asked for: the disk"), "{screen}");
     for fact in [world.instance_id.clone(), world.container(), "settling".to_owned(), "stopping".to_owned()] {

@@ -27,7 +27,11 @@ fn next(line: &str, state: TargetState, left: Option<Unfinished>) -> Sim {
         .after(left)
         .holds(secs(0), 1)
         .sees(secs(0), target(state.clone()))
-        .answer(Job::Identify, ms(10), Event::Identified(berth::identity::Identity { target_state: Some(state), ..identity() }.into()))
+        .answer(
+            Job::Identify,
+            ms(10),
+            Event::Identified(berth::identity::Identity { target_state: Some(state), ..identity() }.into()),
+        )
         .answer(Job::FindContainers, ms(5), Event::ContainersFound(vec![survivor(&config(line))]))
 }
 
@@ -163,10 +167,11 @@ fn a_hook_that_was_tried_for_a_while_is_given_up_when_its_time_is_over() {
     let first = hook(first).sees(secs(30), target(TargetState::Terminated)).run(secs(94));
     assert!(first.unfinished().unwrap().completing.is_some_and(|tried| tried > secs(55)), "{}", first.trace());
     let stopped = FoundContainer { running: None, ..survivor(&config(&line)) };
-    let second = Sim::new(&line)
-        .after(first.unfinished())
-        .sees(secs(0), target(TargetState::Terminated))
-        .answer(Job::FindContainers, ms(5), Event::ContainersFound(vec![stopped]));
+    let second = Sim::new(&line).after(first.unfinished()).sees(secs(0), target(TargetState::Terminated)).answer(
+        Job::FindContainers,
+        ms(5),
+        Event::ContainersFound(vec![stopped]),
+    );
     let second = hook(second).run(secs(600));
     let end = when(&second, "> Exit");
     assert!((50.0..70.0).contains(&end), "120 s in all: {end}\n{}", second.trace());
@@ -174,7 +179,11 @@ fn a_hook_that_was_tried_for_a_while_is_given_up_when_its_time_is_over() {
 
 #[test]
 fn what_was_cut_short_stays_so_and_what_went_well_too() {
-    let failed = first(NINE, asked()).answer(Job::StopContainer, ms(5), fault(Job::StopContainer, berth::fault::Class::Broken, "no"));
+    let failed = first(NINE, asked()).answer(
+        Job::StopContainer,
+        ms(5),
+        fault(Job::StopContainer, berth::fault::Class::Broken, "no"),
+    );
     let failed = failed.never(Job::CompleteHook).never(Job::CompleteHook).run(secs(45));
     let life = next(NINE, TargetState::InService, failed.unfinished()).run(secs(600));
     assert_eq!(life.outcome(), Some(Outcome::DrainCut), "{}", life.trace());

@@ -137,7 +137,9 @@ fn state(state_dir: &Path) -> Check {
 /// Removes the record of the builder's own last life: it says nothing of an instance of this AMI.
 fn forget(state_dir: &Path) -> Option<Check> {
     match state_dir::forget(state_dir) {
-        Ok(true) => Some(Check::ok("state", format!("the record of an earlier life in {} is removed", state_dir.display()))),
+        Ok(true) => {
+            Some(Check::ok("state", format!("the record of an earlier life in {} is removed", state_dir.display())))
+        }
         Ok(false) => None,
         Err(error) => Some(Check::fail("state", super::chain(&error), "remove it by hand")),
     }

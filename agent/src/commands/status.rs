@@ -256,7 +256,8 @@ mod tests {
               settling   ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━       20.0 s
               stopping                                  ━━━━━   3.0 s
 
-        "#]].assert_eq(&last(&life, false));
+        "#]]
+        .assert_eq(&last(&life, false));
         (life.last_life.exit_code, life.last_life.final_status) = (None, None);
         let killed = last(&life, false);
         expect![[r#"

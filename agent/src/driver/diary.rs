@@ -79,7 +79,13 @@ impl Diary {
     }
 
     /// The agent ends. After a bug the next one goes on with the drain, as after a kill.
-    pub(super) fn end(&mut self, outcome: Outcome, published: &watch::Sender<Arc<Published>>, kept: &Kept, now: Uptime) {
+    pub(super) fn end(
+        &mut self,
+        outcome: Outcome,
+        published: &watch::Sender<Arc<Published>>,
+        kept: &Kept,
+        now: Uptime,
+    ) {
         kept.life.keep(report(published, now), Some(outcome.code()), self.final_status.take());
         if outcome != Outcome::Bug
             && let Err(error) = kept.note.clear()

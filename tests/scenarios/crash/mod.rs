@@ -109,13 +109,12 @@ impl Scene {
         step
     }
 
-    /// The exit codes that a blow at this step may come to. An app that is killed while its clients are served has cut them off;
-    /// once they are counted, nobody may have been there.
+    /// The exit codes that a blow at this step may come to. An app that is killed at the beginning of a drain has cut its
+    /// clients off; later on they may have been counted, and none was there.
     fn codes(self, at: &str, blow: Blow) -> &'static [i32] {
-        let counted = ["> CountConnections", "ConnectionsCounted", "> StopContainer"];
         match (self, blow) {
-            (Self::Drain, Blow::App) if counted.contains(&at) => &[0, 5],
-            (Self::Drain, Blow::App) => &[5],
+            (Self::Drain, Blow::App) if ["> ExtendStop", "StopExtended"].contains(&at) => &[5],
+            (Self::Drain, Blow::App) => &[0, 5],
             _ => &[0],
         }
     }

@@ -229,9 +229,12 @@ impl Stage {
         assert!(codes.contains(&code), "exit code {code}, and not one of {codes:?}: {}", agent.log_text());
         let cut_short = self.world.console_text().contains("cut short");
         assert_eq!(code == 5, cut_short, "{}", self.world.console_text());
-        // As the config has it, whoever stops it.
+        // As the config has it; an agent that takes a stop up has what is left of that.
+        let taken_up = agent.log_text().contains("was killed in a drain");
         for line in agent.log_text().lines().filter(|line| line.contains("> StopContainer")) {
-            assert!(line.contains(" within 3s"), "{line}");
+            let (_, within) = line.split_once(" within ").expect("a time");
+            let less = ["2.", "1.", "0ns"].iter().any(|begin| within.starts_with(begin)) || within.contains("ms\"");
+            assert!(within.starts_with("3s\"") || (taken_up && less), "{line}");
         }
         let all = self.containers().await;
         assert!(all.len() <= 1 && self.running().await.is_empty(), "{all:#?}");
