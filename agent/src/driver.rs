@@ -155,8 +155,12 @@ fn answer(successors: &mut Vec<oneshot::Sender<Result<(), &'static str>>>, said:
 }
 
 fn tell_effect(feed: &broadcast::Sender<Arc<str>>, phase: PhaseName, ticket: Ticket, effect: &Effect, now: Uptime) {
+    // What is said while the life goes on is no farewell.
+    let alarm = matches!(effect, Effect::SayLastWords { .. }) && matches!(phase, PhaseName::Serve | PhaseName::Warm);
     let phase = phase.word();
-    if effect.is_routine() {
+    if alarm {
+        warn!(phase, ticket = ticket.0, "> {effect}");
+    } else if effect.is_routine() {
         debug!(phase, ticket = ticket.0, "> {effect}");
     } else {
         info!(phase, ticket = ticket.0, "> {effect}");
@@ -189,7 +193,12 @@ fn tell_event(
     match event {
         _ if routine => debug!(phase, ticket, took, "{name} {event}"),
         Event::Failed(_, fault) if !fault.is_transient() => warn!(phase, ticket, took, "{name} {event}"),
+        Event::ConfigWarned(_) => warn!(phase, "{name} {event}"),
         _ => info!(phase, ticket, took, "{name} {event}"),
+    }
+    // The app's lines have a line of the log each, so that anything that reads the log reads them.
+    if let Event::OutputRead(output) = event {
+        output.for_people().iter().for_each(|line| warn!(phase, "app: {line}"));
     }
     if !matches!(event, Event::Woke) {
         send(feed, || {

@@ -4,12 +4,16 @@
 //!   idle ──config──▶ finding ──▶ known ──complete──▶ completing ──▶ over(CONTINUE | ABANDON)
 //!                       │          ▲                    │   ▲
 //!                       │      heartbeats               ▼   │ too early: every 5 s
-//!                       └──▶ over(no hook)            asking ──▶ over(expired | nothing to complete)
+//!                       └──▶ over(no hook)            asking ──▶ over(expired | nothing to complete | refused)
 //! ```
 //! `No active Lifecycle Action found` has three meanings, and only the group can tell which: the hook is not active
 //! **yet** (the instance is still `Pending`, or became `Pending:Wait` a moment ago), it has **expired** (the group gives the
 //! instance up), or there **never was** one, or somebody completed it (the instance is in service or outside any group).
+//!
+//! A call that is refused for good leads to the same question: a launch hook that holds the instance and can never be completed
+//! is a failed boot ([`Hook::refusal`]), and a refusal that holds nothing is only told.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Uptime;
@@ -18,13 +22,22 @@ use crate::desk::Desk;
 use crate::effect::{Effect, HookName, HookResult, Job, Ticket};
 use crate::event::{Event, Membership};
 use crate::fault::{Class, Fault};
+use crate::identity::Identity;
 use crate::retry::FAR;
 use crate::step::Step;
-use crate::view::{LifecycleView, StepView};
 
+use ending::Ending;
 use heartbeat::Heartbeats;
+use patience::Patience;
 
+mod ending;
 mod heartbeat;
+mod patience;
+mod refused;
+mod show;
+mod state;
+
+pub(crate) use refused::explain;
 
 /// Between two tries while the hook is not active yet, at the most: the wait state can lag the state that the group tells.
 const NOT_YET: Duration = Duration::from_secs(5);
@@ -35,8 +48,12 @@ const ANSWER: Duration = Duration::from_secs(60);
 /// For a termination hook that nobody announced: whoever stops the agent does not wait for an AWS that is away.
 const UNANNOUNCED: Duration = Duration::from_secs(60);
 
-/// For how long a completion is tried when the hook's timeout is not known: AWS's default timeout.
+/// For how long a completion is tried when the hook's timeout is not known, and the group says all along that it is too early:
+/// AWS's default timeout, and the longest time that a load balancer takes to let go.
 const BLIND_GIVE_UP: Duration = Duration::from_secs(3600);
+
+/// What an agent gets that takes up a completion whose time is over.
+const ONE_TRY: Duration = Duration::from_secs(10);
 
 /// Which transition a hook holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +81,14 @@ pub struct Hook {
     throttled: u32,
     wanted: Option<HookResult>,
     give_up_at: Option<Uptime>,
+    /// For how long the group may leave everything unanswered.
+    patience: Patience,
+    /// What was refused for good, told to people. The group is being asked whether the instance's life hangs on it.
+    refused: Option<String>,
+    /// Who this instance is.
+    identity: Option<Arc<Identity>>,
+    /// Whether the metadata showed, before the completion, that the instance is in a group.
+    in_group: bool,
     /// The group and its hooks as far as the config names them.
     group_name: Option<String>,
     launch_name: Option<String>,
@@ -93,16 +118,6 @@ enum State {
     Over(Ending),
 }
 
-#[derive(Debug, PartialEq)]
-enum Ending {
-    Completed(HookResult),
-    OutsideAnyGroup,
-    NoHook,
-    NothingToComplete(String),
-    Expired(String),
-    GivenUp(String),
-}
-
 impl Hook {
     /// A hook of which nothing is known.
     pub fn new(transition: Transition) -> Self {
@@ -117,6 +132,10 @@ impl Hook {
             throttled: 0,
             wanted: None,
             give_up_at: None,
+            patience: Patience::default(),
+            refused: None,
+            identity: None,
+            in_group: false,
             group_name: None,
             launch_name: None,
             terminate_name: None,
@@ -126,10 +145,11 @@ impl Hook {
         }
     }
 
-    /// Begins to look for the hook, as far as neither the config names it nor the group told of it before. No `lifecycle` if
-    /// there is no config to believe.
+    /// Begins to look for the hook of this instance, as far as neither the config names it nor the group told of it before. No
+    /// `lifecycle` if there is no config to believe.
     pub fn begin(
         &mut self,
+        identity: Option<&Arc<Identity>>,
         lifecycle: Option<&Lifecycle>,
         told: Option<Option<Membership>>,
         desk: &mut Desk,
@@ -138,6 +158,8 @@ impl Hook {
         if self.state != State::Idle {
             return;
         }
+        self.identity = identity.cloned();
+        self.in_group |= identity.is_some_and(|identity| identity.target_state.is_some());
         if let Some(lifecycle) = lifecycle {
             self.heartbeats.interval = lifecycle.heartbeat;
             self.group_name.clone_from(&lifecycle.group);
@@ -195,15 +217,38 @@ impl Hook {
         began + self.heartbeats.timeout.map_or(longest, |timeout| timeout.saturating_mul(100).min(longest))
     }
 
+    /// The hook's own timeout, as far as it is known.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.heartbeats.timeout
+    }
+
+    /// Gives up when the group has left everything unanswered for this long; said again, only the nearer end counts.
+    pub fn wait_for_answers(&mut self, patience: Duration, now: Uptime) {
+        self.patience.limit(patience, now);
+    }
+
+    /// When it gives up, if nothing changes.
+    pub fn gives_up_at(&self) -> Option<Uptime> {
+        [self.give_up_at, self.patience.ends()].into_iter().flatten().min()
+    }
+
+    /// A completion that was refused is put off: the hook is kept from running out again, as far as it is known.
+    pub fn hold(&mut self, desk: &mut Desk, now: Uptime) {
+        if matches!(self.state, State::Over(Ending::Refused { .. })) && self.name.is_some() {
+            (self.wanted, self.give_up_at, self.state) = (None, None, State::Known);
+            self.completed.reopen();
+            self.heartbeats.begin(desk, now);
+            self.advance(desk, now);
+        }
+    }
+
     /// Lets go of whatever is on its way: another hook's answers look the same.
     pub fn halt(&mut self, desk: &mut Desk) {
         self.found.cancel(desk);
         self.completed.cancel(desk);
-        if let Some(ticket) = self.asking.take() {
-            desk.order(Effect::Cancel(ticket));
-        }
+        self.stop_asking(desk);
         if !self.is_over() {
-            self.state = State::Over(Ending::GivenUp("the instance leaves".to_owned()));
+            self.state = State::Over(Ending::Left);
         }
     }
 
@@ -218,19 +263,34 @@ impl Hook {
             _ => self.heartbeats.timeout.unwrap_or(BLIND_GIVE_UP),
         };
         self.give_up_at = Some(now + patience);
-        self.advance(desk, now);
-    }
-
-    /// An agent before this one has tried to complete it for so long: the time that it is tried for does not begin again.
-    pub fn has_been_tried_for(&mut self, tried: Duration, desk: &mut Desk, now: Uptime) {
-        if let Some(at) = &mut self.give_up_at {
-            *at = (now + at.since(now).saturating_sub(tried)).min(*at);
+        // What keeps a hook from being completed keeps it from being abandoned, too.
+        if result == HookResult::Abandon
+            && let Some(reason) = self.refused.clone().filter(|_| !self.is_over() && self.state != State::Known)
+        {
+            self.stop_asking(desk);
+            return self.end(Ending::Refused { reason, waits: false }, now);
         }
         self.advance(desk, now);
     }
 
+    /// An agent before this one has tried to complete it for so long: the times that it is tried for do not begin again. There is
+    /// always enough left to try it once.
+    pub fn has_been_tried_for(&mut self, tried: Duration, now: Uptime) {
+        let shorter = |at: Uptime| (now + at.since(now).saturating_sub(tried).max(ONE_TRY)).min(at);
+        self.give_up_at = self.give_up_at.map(shorter);
+        self.patience.shorten(shorter);
+    }
+
     /// Takes an answer that is the hook's; others change nothing.
     pub fn on(&mut self, event: &Event, desk: &mut Desk, now: Uptime) {
+        match event {
+            Event::GroupFound(_) | Event::HeartbeatRecorded | Event::InstanceDescribed(_) => {
+                self.patience.answered(now)
+            }
+            // One that joins a group later has no launch hook of this boot.
+            Event::MetadataSeen(sight) if self.wanted.is_none() => self.in_group |= sight.target_state.is_some(),
+            _ => {}
+        }
         match event {
             Event::GroupFound(membership) if self.state == State::Finding => {
                 self.found.done((), now);
@@ -243,11 +303,7 @@ impl Hook {
                     self.end(Ending::Completed(result), now);
                 }
             }
-            Event::HookNotActive(Job::CompleteHook) if self.state == State::Completing => {
-                self.state = State::Asking;
-                self.asking = Some(desk.order(Effect::DescribeInstance));
-                self.answer_by = Some(now + ANSWER);
-            }
+            Event::HookNotActive(Job::CompleteHook) if self.state == State::Completing => self.ask(desk, now),
             Event::InstanceDescribed(state) if self.state == State::Asking => self.judge(state.as_deref(), desk, now),
             Event::Failed(job, fault) => self.failed(*job, fault, desk, now),
             _ => {} // the other events are other rooms' answers
@@ -258,6 +314,19 @@ impl Hook {
     /// Whether nothing more will be done about the hook.
     pub fn is_over(&self) -> bool {
         matches!(self.state, State::Over(_))
+    }
+
+    /// Why the instance's life cannot go on: the launch hook holds it, or may, and can never be completed. An app that ran before
+    /// this agent came is not given up on a guess.
+    pub fn refusal(&self) -> Option<&str> {
+        match &self.state {
+            State::Over(Ending::Refused { reason, waits })
+                if *waits || (self.in_group && !self.heartbeats.is_inherited()) =>
+            {
+                Some(reason)
+            }
+            _ => None,
+        }
     }
 
     /// Whether the group heard from the hook that the launch failed.
@@ -279,24 +348,8 @@ impl Hook {
             State::Known => [self.heartbeat_due(), self.completed.wake()].into_iter().flatten().min(),
             State::Idle | State::Over(_) => None,
         };
-        let give_up = if self.is_over() { None } else { self.give_up_at };
+        let give_up = if self.is_over() { None } else { self.gives_up_at() };
         [own, give_up].into_iter().flatten().min()
-    }
-
-    /// For people.
-    pub fn view(&self) -> LifecycleView {
-        LifecycleView {
-            group: self.group.clone(),
-            hook: self.name.clone(),
-            state: self.words(),
-            heartbeats: self.heartbeats.count(),
-            target_state: None,
-        }
-    }
-
-    /// The steps of finding and completing.
-    pub fn steps(&self) -> impl Iterator<Item = StepView> {
-        [self.found.view(), self.completed.view()].into_iter().flatten()
     }
 
     fn learn(&mut self, membership: Option<Membership>, desk: &mut Desk, now: Uptime) {
@@ -304,7 +357,7 @@ impl Hook {
         self.group = Some(membership.group);
         let hook = match self.transition {
             Transition::Launching => {
-                if let Some(state) = membership.state.filter(|state| !is_waiting_to_launch(state)) {
+                if let Some(state) = membership.state.filter(|state| !state::waits_to_launch(state)) {
                     return self.end(Ending::NothingToComplete(state), now);
                 }
                 membership.launch_hook
@@ -335,7 +388,7 @@ impl Hook {
                     self.found.retry(fault, desk, now);
                 } else {
                     self.found.refuse(fault, now);
-                    self.end(Ending::GivenUp(fault.reason.clone()), now);
+                    self.refused("cannot be found", explain(fault, None, None, None), desk, now);
                 }
             }
             Job::CompleteHook if self.state == State::Completing => {
@@ -344,12 +397,17 @@ impl Hook {
                     self.state = State::Known;
                 } else {
                     self.completed.refuse(fault, now);
-                    self.end(Ending::GivenUp(fault.reason.clone()), now);
+                    let call = Some("autoscaling:CompleteLifecycleAction");
+                    let why = explain(fault, call, self.identity.as_deref(), self.group.as_deref());
+                    self.refused("cannot be completed", why, desk, now);
                 }
             }
             // Without the group's word "not active" may still mean "not yet", where something is to come at all.
             Job::DescribeInstance if self.state == State::Asking => {
-                if self.transition == (Transition::Terminating { expected: false }) {
+                self.asking = None;
+                if let Some(reason) = self.refused.clone().filter(|_| !fault.is_transient()) {
+                    self.end(Ending::Refused { reason, waits: false }, now);
+                } else if self.transition == (Transition::Terminating { expected: false }) {
                     self.end(Ending::GivenUp(fault.reason.clone()), now);
                 } else {
                     self.not_yet(desk, now);
@@ -360,7 +418,35 @@ impl Hook {
                 }
             }
             Job::RecordHeartbeat if fault.is_transient() => self.heartbeats.failed(fault, desk, now),
-            _ => {} // a heartbeat that is denied is due again as ever; the rest is other rooms' business
+            // It is due again as ever.
+            Job::RecordHeartbeat => self.heartbeats.refused(fault),
+            _ => {} // other rooms' business
+        }
+    }
+
+    /// A call was refused for good. Whether the instance's life hangs on it, the group knows.
+    fn refused(&mut self, what: &str, why: String, desk: &mut Desk, now: Uptime) {
+        let name = self.group.iter().chain(&self.name).map(String::as_str).collect::<Vec<_>>().join("/");
+        let reason = [self.transition.name(), &name, what].into_iter().filter(|word| !word.is_empty());
+        let reason = format!("the {}: {why}", reason.collect::<Vec<_>>().join(" "));
+        self.refused = Some(reason.clone());
+        if self.transition == Transition::Launching && self.wanted != Some(HookResult::Abandon) {
+            self.ask(desk, now);
+        } else {
+            self.end(Ending::Refused { reason, waits: false }, now);
+        }
+    }
+
+    /// Asks the group which state the instance is in.
+    fn ask(&mut self, desk: &mut Desk, now: Uptime) {
+        self.state = State::Asking;
+        self.asking = Some(desk.order(Effect::DescribeInstance));
+        self.answer_by = Some(now + ANSWER);
+    }
+
+    fn stop_asking(&mut self, desk: &mut Desk) {
+        if let Some(ticket) = self.asking.take() {
+            desk.order(Effect::Cancel(ticket));
         }
     }
 
@@ -369,15 +455,17 @@ impl Hook {
         self.throttled = 0;
         let Some(state) = state else { return self.end(Ending::OutsideAnyGroup, now) };
         let to_come = match self.transition {
-            Transition::Launching => is_waiting_to_launch(state),
-            Transition::Terminating { expected } => is_waiting_to_terminate(state, expected),
+            Transition::Launching => state::waits_to_launch(state),
+            Transition::Terminating { expected } => state::waits_to_terminate(state, expected),
         };
-        if to_come {
-            self.not_yet(desk, now);
-        } else if state.starts_with("Terminat") {
-            self.end(Ending::Expired(state.to_owned()), now);
-        } else {
-            self.end(Ending::NothingToComplete(state.to_owned()), now);
+        match self.refused.clone() {
+            // Whether there is a hook at all shows when the instance goes on from `Pending`.
+            Some(reason) if to_come && state.ends_with(":Wait") => {
+                self.end(Ending::Refused { reason, waits: true }, now);
+            }
+            _ if to_come => self.not_yet(desk, now),
+            _ if state.starts_with("Terminat") => self.end(Ending::Expired(state.to_owned()), now),
+            _ => self.end(Ending::NothingToComplete(state.to_owned()), now),
         }
     }
 
@@ -392,13 +480,35 @@ impl Hook {
         self.state = State::Over(ending);
     }
 
+    /// Nothing more is tried. A launch hook that runs out now takes a healthy instance with it: that is told while it serves.
+    fn give_up(&mut self, why: String, desk: &mut Desk, now: Uptime) {
+        if self.transition == Transition::Launching && self.wanted == Some(HookResult::Continue) {
+            let last = self.refused.as_deref().or(self.completed.fault()).or(self.found.fault());
+            let last = last.map(|fault| format!(" ({fault})")).unwrap_or_default();
+            let words = format!(
+                "the launch hook was not completed within its timeout{last}: the group may terminate this instance although its \
+                 app is healthy"
+            );
+            desk.order(Effect::SayLastWords { words, output: Vec::new() });
+        }
+        self.end(Ending::GivenUp(why), now);
+    }
+
     /// Does what is due.
     fn advance(&mut self, desk: &mut Desk, now: Uptime) {
         if self.is_over() {
             return;
         }
         if self.give_up_at.is_some_and(|at| at <= now) {
-            return self.end(Ending::GivenUp("its time is over".to_owned()), now);
+            return self.give_up("its time is over".to_owned(), desk, now);
+        }
+        if self.patience.is_over(now) {
+            let fault = self.completed.fault().or(self.found.fault()).unwrap_or("no answer came");
+            return self.give_up(
+                format!("Auto Scaling was asked for {} s: {fault}", self.patience.whole_seconds()),
+                desk,
+                now,
+            );
         }
         if self.answer_by.is_some_and(|at| at <= now) {
             self.answer_is_late(desk, now);
@@ -411,6 +521,7 @@ impl Hook {
                 self.answer_by = Some(now + ANSWER);
             }
             State::Known => self.advance_known(desk, now),
+            State::NotYet(at) if at <= now && self.refused.is_some() => self.ask(desk, now),
             State::NotYet(at) if at <= now => {
                 self.completed.reopen();
                 self.advance_known(desk, now);
@@ -432,9 +543,7 @@ impl Hook {
                 self.failed(Job::CompleteHook, &late, desk, now);
             }
             State::Asking => {
-                if let Some(ticket) = self.asking.take() {
-                    desk.order(Effect::Cancel(ticket));
-                }
+                self.stop_asking(desk);
                 self.failed(Job::DescribeInstance, &late, desk, now);
             }
             _ => {} // it came
@@ -459,55 +568,5 @@ impl Hook {
     /// Heartbeats end when the completion begins.
     fn heartbeat_due(&self) -> Option<Uptime> {
         if self.wanted.is_some() { None } else { self.heartbeats.due() }
-    }
-
-    fn words(&self) -> String {
-        match &self.state {
-            State::Idle | State::Finding => "looking for the group".to_owned(),
-            State::Known if self.wanted.is_none() => "waiting for the app".to_owned(),
-            State::Known | State::Completing | State::Asking => "completing".to_owned(),
-            State::NotYet(_) => "not active yet".to_owned(),
-            State::Over(ending) => match ending {
-                Ending::Completed(result) => format!("completed {}", result.word()),
-                Ending::OutsideAnyGroup => "in no group".to_owned(),
-                Ending::NoHook => "no such hook".to_owned(),
-                Ending::NothingToComplete(state) => format!("nothing to complete, the instance is {state}"),
-                Ending::Expired(state) => format!("expired, the instance is {state}"),
-                Ending::GivenUp(why) => format!("given up: {why}"),
-            },
-        }
-    }
-}
-
-/// Whether a launch hook may be, or become, active in this state.
-fn is_waiting_to_launch(state: &str) -> bool {
-    matches!(state, "Pending" | "Pending:Wait" | "Warmed:Pending" | "Warmed:Pending:Wait")
-}
-
-/// Whether a termination hook may be, or become, active in this state. A group that reuses instances lets them wait for the
-/// termination hook in `Warmed:Pending:Wait`.
-fn is_waiting_to_terminate(state: &str, expected: bool) -> bool {
-    match state {
-        "Terminating" | "Terminating:Wait" | "Warmed:Terminating" | "Warmed:Terminating:Wait" => true,
-        "Warmed:Pending" | "Warmed:Pending:Wait" => true,
-        // The metadata can be ahead of what the group answers.
-        "InService" | "Standby" | "Detached" => expected,
-        _ => false,
-    }
-}
-
-impl Transition {
-    fn step(self) -> &'static str {
-        match self {
-            Self::Launching => "group",
-            Self::Terminating { .. } => "group again",
-        }
-    }
-
-    fn completion(self) -> &'static str {
-        match self {
-            Self::Launching => "hook",
-            Self::Terminating { .. } => "termination hook",
-        }
     }
 }

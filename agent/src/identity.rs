@@ -21,6 +21,28 @@ pub struct Identity {
     pub target_state: Option<TargetState>,
 }
 
+impl Identity {
+    /// The ARN of a group of this account and region, as IAM takes it for a resource: `*` where the group's own id is.
+    pub fn group_arn(&self, group: &str) -> String {
+        let (partition, region, account) = (partition_of(&self.region), &self.region, &self.account);
+        format!("arn:{partition}:autoscaling:{region}:{account}:autoScalingGroup:*:autoScalingGroupName/{group}")
+    }
+}
+
+/// The partition of a region (botocore's partitions.json).
+pub fn partition_of(region: &str) -> &'static str {
+    const PREFIXES: [(&str, &str); 7] = [
+        ("cn-", "aws-cn"),
+        ("us-gov-", "aws-us-gov"),
+        ("us-iso-", "aws-iso"),
+        ("us-isob-", "aws-iso-b"),
+        ("eu-isoe-", "aws-iso-e"),
+        ("us-isof-", "aws-iso-f"),
+        ("eusc-", "aws-eusc"),
+    ];
+    PREFIXES.iter().find(|(prefix, _)| region.starts_with(prefix)).map_or("aws", |(_, partition)| partition)
+}
+
 /// The lifecycle state that the instance is being moved **to** (`autoscaling/target-lifecycle-state`).
 ///
 /// The list grows; unknown words are kept as [`TargetState::Other`].
@@ -43,6 +65,9 @@ pub enum TargetState {
     WarmedHibernated,
     /// Leaves the warm pool for good.
     WarmedTerminated,
+    /// The group replaces the instance's root volume and reboots it: `ReplacingRootVolume` and what may follow it, but for
+    /// `:Proceed`, after which nothing is left to do. The lifecycle states are documented, the word in the metadata is not.
+    RootVolume(String),
     /// A word this version does not know.
     Other(String),
 }
@@ -58,6 +83,7 @@ impl From<String> for TargetState {
             "Warmed:Stopped" => Self::WarmedStopped,
             "Warmed:Hibernated" => Self::WarmedHibernated,
             "Warmed:Terminated" => Self::WarmedTerminated,
+            state if state.starts_with("ReplacingRootVolume") && !state.ends_with(":Proceed") => Self::RootVolume(word),
             _ => Self::Other(word),
         }
     }
@@ -80,7 +106,7 @@ impl fmt::Display for TargetState {
             Self::WarmedStopped => "Warmed:Stopped",
             Self::WarmedHibernated => "Warmed:Hibernated",
             Self::WarmedTerminated => "Warmed:Terminated",
-            Self::Other(word) => word,
+            Self::RootVolume(word) | Self::Other(word) => word,
         })
     }
 }

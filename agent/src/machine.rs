@@ -4,7 +4,7 @@
 //!            healthy               notice, signal, asked for
 //!   boot ───────────────▶ serve ──────────────────────────▶ drain ───▶ gone(0 | 5)
 //!    │ ▲ └── notice … ─────┼──────────────────────────────────▲ │
-//!    │ │ InService         │ lost                             │ │ back to the pool
+//!    │ │ InService         │ lost, hook refused               │ │ back to the pool
 //!    │ warm ◀──────────────┼──────────────────────────────────┼─┘
 //!    │ failed              ▼                                  │
 //!    ├─────────────────▶ failing ───▶ gone(2 | 3 | 4)         │
@@ -27,18 +27,18 @@ use std::time::Duration;
 
 use crate::boot::{self, Boot, Handover};
 use crate::clock::Uptime;
-use crate::config::{Config, OnFailure, OnNotice};
+use crate::config::{Config, Foreign, OnFailure, OnNotice};
 use crate::desk::Desk;
 use crate::drain::{self, Cause, Drain, Unfinished};
 use crate::effect::{Effect, Job, Ticket};
 use crate::event::Event;
 use crate::exit::Outcome;
-use crate::failing::{self, Failing};
+use crate::failing::{self, Failing, Failure};
 use crate::hold::Hold;
 use crate::identity::TargetState;
 use crate::notice::{Notice, Watcher};
 use crate::serve::{self, Serve};
-use crate::view::{PhaseName, PhaseView, View};
+use crate::view::{PhaseName, PhaseView, ReadyReason, View};
 use crate::warm::Warm;
 
 mod show;
@@ -59,12 +59,16 @@ pub struct Machine {
     config: Option<Arc<Config>>,
     /// A drain that an agent before this one was killed in, and when this was handed in, until it is known whose it is.
     former: Option<(Unfinished, Uptime)>,
+    /// What the user-data is if it holds no config, for people.
+    foreign: Option<Foreign>,
     desk: Desk,
     /// What could be seen at the end, once it is over.
     last: Option<Box<View>>,
     /// For people.
     phases: Vec<PhaseView>,
     retries: BTreeMap<String, u32>,
+    /// Answers that no further attempt can change.
+    refused: BTreeMap<String, u32>,
 }
 
 #[derive(Debug)]
@@ -85,7 +89,7 @@ enum Next {
     Serve,
     Warm,
     Drain(Cause),
-    Fail(Outcome, String),
+    Fail(Failure),
     Gone(Outcome),
     HandOver,
 }
@@ -97,9 +101,19 @@ impl Machine {
         let boot = Boot::begin(&mut desk, now);
         let phase = Phase::Boot(Box::new(boot));
         let phases = vec![PhaseView { name: PhaseName::Boot, began: now.0.as_secs_f64() }];
-        let watcher = Watcher::new(POLL);
-        let retries = BTreeMap::new();
-        Self { phase, since: now, watcher, config: None, former: None, desk, last: None, phases, retries }
+        Self {
+            phase,
+            since: now,
+            watcher: Watcher::new(POLL),
+            config: None,
+            former: None,
+            foreign: None,
+            desk,
+            last: None,
+            phases,
+            retries: BTreeMap::new(),
+            refused: BTreeMap::new(),
+        }
     }
 
     /// The same after an agent that was killed in a drain, of which this is left.
@@ -127,7 +141,9 @@ impl Machine {
             past.attend_endpoint(event, desk, now);
         }
         if !matches!(self.phase, Phase::Gone) {
-            self.watcher.advance(&mut self.desk, now);
+            let notice = self.watcher.advance(&mut self.desk, now);
+            let next = notice.map_or(Next::Stay, |notice| self.hear(&notice, now));
+            self.go(next, now);
         }
     }
 
@@ -185,6 +201,12 @@ impl Machine {
             let count = self.retries.entry(format!("{job:?}")).or_default();
             *count = count.saturating_add(1);
         }
+        if let Event::Failed(job, fault) = event
+            && !fault.is_transient()
+        {
+            let count = self.refused.entry(format!("{job:?}")).or_default();
+            *count = count.saturating_add(1);
+        }
     }
 
     /// What the event means for the phase.
@@ -215,11 +237,11 @@ impl Machine {
                 boot::Next::Occupied => Next::Drain(Cause::BackToPool(
                     self.watcher.target_state().cloned().unwrap_or(TargetState::WarmedRunning),
                 )),
-                boot::Next::Fail(outcome, reason) => Next::Fail(outcome, reason),
+                boot::Next::Fail(failure) => Next::Fail(failure),
             },
             (Phase::Serve(serve), event) => match serve.on(event, desk, now) {
                 serve::Next::Stay => Next::Stay,
-                serve::Next::Fail(reason) => Next::Fail(Outcome::AppFailed, reason),
+                serve::Next::Fail(failure) => Next::Fail(failure),
             },
             (Phase::Drain(drain), event) => match drain.on(event, desk, now) {
                 drain::Next::Stay => Next::Stay,
@@ -232,15 +254,15 @@ impl Machine {
             },
             (Phase::Hold(hold), event) => {
                 if hold.on(event, desk, now) {
-                    Next::Fail(Outcome::BootFailed, hold.reason().to_owned())
+                    Next::Fail(hold.failure().clone())
                 } else {
                     Next::Stay
                 }
             }
-            (Phase::Warm(warm), event) => {
-                warm.on(event, desk, now);
-                Next::Stay
-            }
+            (Phase::Warm(warm), event) => match warm.on(event, desk, now) {
+                Some(reason) => Next::Fail(Failure::of_boot(ReadyReason::LaunchHookRefused, reason)),
+                None => Next::Stay,
+            },
             (Phase::Gone, _) => Next::Stay, // nothing can happen any more
         }
     }
@@ -251,7 +273,11 @@ impl Machine {
             Event::Identified(identity) => self.watcher.begin(identity.target_state.as_ref(), now),
             Event::ConfigRead(config) => {
                 self.config = Some(config.clone());
-                self.watcher.set_interval(config.lifecycle.poll);
+                self.watcher.set_interval(config.lifecycle.poll, &mut self.desk, now);
+                Vec::new()
+            }
+            Event::UserDataIsForeign(foreign) => {
+                self.foreign = Some(*foreign);
                 Vec::new()
             }
             event => self.watcher.on(event, &mut self.desk, now),
@@ -267,14 +293,15 @@ impl Machine {
             Notice::Target(
                 state @ (TargetState::WarmedRunning | TargetState::WarmedStopped | TargetState::WarmedHibernated),
             ) => Some(Cause::BackToPool(state.clone())),
+            Notice::Target(TargetState::RootVolume(word)) => Some(Cause::RootVolume(word.clone())),
             Notice::Spot(interruption) if policy(|config| config.spot, OnNotice::Drain) == OnNotice::Drain => {
                 Some(Cause::Spot(interruption.ends_in))
             }
             Notice::Rebalance if policy(|config| config.rebalance, OnNotice::Ignore) == OnNotice::Drain => {
-                Some(Cause::Advised(notice.to_string()))
+                Some(Cause::Rebalance(notice.to_string()))
             }
             Notice::Maintenance(_) if policy(|config| config.maintenance, OnNotice::Ignore) == OnNotice::Drain => {
-                Some(Cause::Advised(notice.to_string()))
+                Some(Cause::Maintenance(notice.to_string()))
             }
             // Detached carries on, and so does whoever is told a word that this version does not know.
             Notice::Target(_) | Notice::Spot(_) | Notice::Rebalance | Notice::Maintenance(_) => None,
@@ -377,11 +404,11 @@ impl Machine {
                 None => gone(Outcome::Bug, desk), // a boot says Serve only with an app in its hands
             },
             (Next::Drain(cause), Ok(past)) => Phase::Drain(Box::new(Drain::begin(cause, past, former, desk, now))),
-            (Next::Fail(outcome, reason), Ok(past)) => {
-                if !held && wants_hold(&past, outcome) {
-                    Phase::Hold(Box::new(Hold::begin(reason, past, desk, now)))
+            (Next::Fail(failure), Ok(past)) => {
+                if !held && wants_hold(&past, failure.outcome) {
+                    Phase::Hold(Box::new(Hold::begin(failure, past, desk, now)))
                 } else {
-                    Phase::Failing(Box::new(Failing::begin(outcome, reason, past, desk, now)))
+                    Phase::Failing(Box::new(Failing::begin(failure, past, desk, now)))
                 }
             }
         };

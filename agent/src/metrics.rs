@@ -47,6 +47,8 @@ pub fn render(published: &Published) -> String {
     }
     text.family("berth_heartbeats_total", "counter", "Heartbeats of lifecycle hooks that were recorded.");
     text.sample("berth_heartbeats_total", &[], f64::from(view.lifecycle.heartbeats));
+    text.family("berth_hook_failed", "gauge", "1 once the lifecycle hook could not be completed.");
+    text.sample("berth_hook_failed", &[], f64::from(u8::from(view.lifecycle.failed)));
     text.0
 }
 
@@ -84,6 +86,12 @@ fn retries(text: &mut Text, view: &View) {
     }
     for (call, count) in retries {
         text.sample("berth_retries_total", &[("call", call)], count as f64);
+    }
+    if !view.refused.is_empty() {
+        text.family("berth_refused_total", "counter", "Answers to a call that no further attempt can change.");
+    }
+    for (call, count) in &view.refused {
+        text.sample("berth_refused_total", &[("call", call)], f64::from(*count));
     }
 }
 
@@ -197,6 +205,9 @@ mod tests {
             # HELP berth_heartbeats_total Heartbeats of lifecycle hooks that were recorded.
             # TYPE berth_heartbeats_total counter
             berth_heartbeats_total 0
+            # HELP berth_hook_failed 1 once the lifecycle hook could not be completed.
+            # TYPE berth_hook_failed gauge
+            berth_hook_failed 0
         "##]]
         .assert_eq(&render(&published));
     }
@@ -214,6 +225,21 @@ mod tests {
         assert!(text.contains("berth_boot_step_seconds{step=\"start\"} 2\n"), "{text}");
         assert!(text.contains("berth_retries_total{call=\"start\"} 11\n"), "{text}");
         assert!(text.contains("berth_retries_total{call=\"heartbeat\"} 4294967295\n"), "{text}");
+    }
+
+    #[test]
+    fn a_refusal_and_a_hook_that_could_not_be_completed_are_seen_from_outside() {
+        let mut view =
+            View { refused: [("CompleteHook".into(), 1), ("RecordHeartbeat".into(), 3)].into(), ..View::default() };
+        view.lifecycle.failed = true;
+        let text = render(&Published { view, ..Published::default() });
+        for sample in [
+            "berth_refused_total{call=\"CompleteHook\"} 1",
+            "berth_refused_total{call=\"RecordHeartbeat\"} 3",
+            "berth_hook_failed 1",
+        ] {
+            assert!(text.lines().any(|line| line == sample), "{sample}\n{text}");
+        }
     }
 
     #[test]

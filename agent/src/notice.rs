@@ -1,7 +1,8 @@
 //! Notices: what the instance's surroundings want of it, as the metadata tells it, and the watcher that asks.
 //!
 //! The metadata shows states, asked for again and again; a notice is the moment such a state changes. The same state seen a
-//! thousand times is one notice, a word this version does not know is none, and a 404 is "nothing".
+//! thousand times is one notice, and a 404 is "nothing". A word that this version does not know is none by itself: the group is asked
+//! what it means.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,6 +13,10 @@ use crate::effect::{Effect, Job, Ticket};
 use crate::event::Event;
 use crate::identity::TargetState;
 use crate::retry::Backoff;
+
+use unclear::Unclear;
+
+mod unclear;
 
 /// Between two looks while the metadata stumbles or throttles: long enough to let it recover, short enough to hear a spot
 /// notice of two minutes in time.
@@ -65,28 +70,39 @@ pub struct Watcher {
     asked: Option<(Ticket, Uptime)>,
     next: Option<Uptime>,
     failures: u32,
+    unclear: Unclear,
 }
 
 impl Watcher {
     /// A watcher that has not begun; `interval` is the default of `lifecycle.poll`.
     pub fn new(interval: Duration) -> Self {
-        Self { interval, seen: Sight::default(), asked: None, next: None, failures: 0 }
+        Self { interval, seen: Sight::default(), asked: None, next: None, failures: 0, unclear: Unclear::default() }
     }
 
-    /// Begins with what the first look at the metadata showed. To be in service, or on the way there, is no notice.
+    /// Begins with what the first look at the metadata showed. To be in service, or on the way there, is no notice; nor is a root
+    /// volume replacement, which may be the one that this boot comes out of, before the group says so.
     pub fn begin(&mut self, target_state: Option<&TargetState>, now: Uptime) -> Vec<Notice> {
         self.next = Some(now + self.interval);
         let former = std::mem::replace(&mut self.seen.target_state, target_state.cloned());
         let news = target_state.filter(|state| former.as_ref() != Some(*state));
-        news.filter(|state| **state != TargetState::InService)
-            .map(|state| Notice::Target(state.clone()))
-            .into_iter()
-            .collect()
+        match news {
+            None | Some(TargetState::InService) => Vec::new(),
+            Some(state @ TargetState::RootVolume(_)) => {
+                self.unclear.shows(state, now);
+                Vec::new()
+            }
+            Some(state) => vec![self.target(state, now)],
+        }
     }
 
-    /// Asks at this interval from here on (`lifecycle.poll`).
-    pub fn set_interval(&mut self, interval: Duration) {
-        self.interval = interval;
+    /// Asks at this interval from here on (`lifecycle.poll`). The wait that goes on was made before it was known: it may only get
+    /// shorter by it. A wait after a failure is left alone.
+    pub fn set_interval(&mut self, interval: Duration, desk: &mut Desk, now: Uptime) {
+        let former = std::mem::replace(&mut self.interval, interval);
+        if interval < former && self.failures == 0 {
+            let soon = now + desk.spread(interval);
+            self.next = self.next.map(|next| next.min(soon));
+        }
     }
 
     /// Takes an answer; what changed since the last.
@@ -96,18 +112,18 @@ impl Watcher {
                 self.asked = None;
                 self.failures = 0;
                 self.next = Some(now + desk.spread(self.interval));
-                self.compare(sight)
+                self.compare(sight, now)
             }
             Event::Failed(Job::WatchMetadata, _) => {
                 self.failed(desk, now);
                 Vec::new()
             }
-            _ => Vec::new(), // other rooms' answers
+            event => self.unclear.on(event, desk, now).map(Notice::Target).into_iter().collect(),
         }
     }
 
-    /// Asks if it is time.
-    pub fn advance(&mut self, desk: &mut Desk, now: Uptime) {
+    /// Asks if it is time; what follows from an answer that does not come.
+    pub fn advance(&mut self, desk: &mut Desk, now: Uptime) -> Option<Notice> {
         if let Some((ticket, _)) = self.asked.filter(|(_, late)| *late <= now) {
             desk.order(Effect::Cancel(ticket));
             self.failed(desk, now);
@@ -116,11 +132,13 @@ impl Watcher {
             self.next = None;
             self.asked = Some((desk.order(Effect::WatchMetadata), now + ANSWER));
         }
+        self.unclear.advance(desk, now).map(Notice::Target)
     }
 
     /// When it wants to ask again.
     pub fn wake(&self) -> Option<Uptime> {
-        self.next.or(self.asked.map(|(_, late)| late))
+        let own = self.next.or(self.asked.map(|(_, late)| late));
+        own.into_iter().chain(self.unclear.wake()).min()
     }
 
     /// The target lifecycle state last seen.
@@ -134,12 +152,21 @@ impl Watcher {
         self.next = Some(now + self.interval.max(desk.wait(STUMBLE, self.failures)));
     }
 
-    fn compare(&mut self, sight: &Sight) -> Vec<Notice> {
+    /// The target lifecycle state became this one.
+    fn target(&mut self, state: &TargetState, now: Uptime) -> Notice {
+        match state {
+            TargetState::Other(word) if !word.is_empty() => self.unclear.shows(state, now),
+            _ => self.unclear.is_clear(),
+        }
+        Notice::Target(state.clone())
+    }
+
+    fn compare(&mut self, sight: &Sight, now: Uptime) -> Vec<Notice> {
         let mut notices = Vec::new();
         if let Some(state) = &sight.target_state
             && self.seen.target_state.as_ref() != Some(state)
         {
-            notices.push(Notice::Target(state.clone()));
+            notices.push(self.target(state, now));
         }
         if let Some(interruption) = &sight.spot
             && self.seen.spot.is_none()

@@ -28,10 +28,11 @@ impl Warm {
         Self { past, next: now + LOOK }
     }
 
-    /// Takes an event.
-    pub fn on(&mut self, event: &Event, desk: &mut Desk, now: Uptime) {
+    /// Takes an event; why the instance cannot stay, if the launch hook can never be completed.
+    pub fn on(&mut self, event: &Event, desk: &mut Desk, now: Uptime) -> Option<String> {
         self.past.hook.on(event, desk, now);
         self.next = now + LOOK;
+        self.past.hook.refusal().map(str::to_owned)
     }
 
     /// When it wants to be looked at again.

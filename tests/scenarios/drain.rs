@@ -20,13 +20,18 @@ const STATE: &str = "imds GET meta-data/autoscaling/target-lifecycle-state";
 /// A serving instance whose launch is over.
 async fn serving(more: &str) -> (World, Agent) {
     let world = World::start().await;
+    let agent = serving_in(&world, more).await;
+    (world, agent)
+}
+
+async fn serving_in(world: &World, more: &str) -> Agent {
     let image = world.app_image();
     world.ami_defaults(QUICK);
     world.user_data(&format!("berth image={} port=0:8080 health=/health {more}", image.by_tag()));
     let agent = world.launch(BERTH.as_ref()).await;
     agent.ready_within(SOON).await;
     world.autoscaling.wait_for_state("InService", SOON).await;
-    (world, agent)
+    agent
 }
 
 fn results(world: &World) -> Vec<String> {
@@ -322,4 +327,81 @@ async fn in_steady_state_no_service_of_aws_is_called() {
     world.journal.wait_for_count(STATE, polls + 10, SOON).await;
     assert_eq!(calls(), before);
     assert_eq!(agent.http("/ready").await.status, 200);
+}
+
+/// A new root volume, and a boot of the same instance: the engine knows nothing of what it had.
+async fn reboots_with_an_empty_disk(world: &World) {
+    world.engine.remove(&world.container()).await;
+    assert_eq!(world.engine.inspect(&world.container()).await, None);
+}
+
+#[tokio::test]
+async fn a_root_volume_replacement_drains_completes_the_termination_hook_and_boots_again() {
+    // The second word says nothing by itself: the group says what it does.
+    for word in ["ReplacingRootVolume", "RootVolumeReplaced"] {
+        let (world, agent) = serving("").await;
+        world.autoscaling.replace_root_volume(word);
+        until("503", async || agent.http("/ready").await.status == 503).await;
+        world.autoscaling.enter_wait();
+        assert_eq!(agent.exit_within(SOON).await, 0);
+        assert_eq!(results(&world), ["launch CONTINUE", "terminate CONTINUE"]);
+        assert!(world.console_text().contains("replacing the root volume"), "{}", world.console_text());
+
+        reboots_with_an_empty_disk(&world).await;
+        world.autoscaling.put("RootVolumeReplaced", Some(word));
+        let agent = world.launch(BERTH.as_ref()).await;
+        agent.ready_within(SOON).await;
+        agent.log_within("InstanceDescribed RootVolumeReplaced", SOON).await;
+        assert_eq!(agent.http("/ready").await.status, 200, "{}", agent.log_text());
+        world.autoscaling.put("InService", Some("InService"));
+        assert_eq!(results(&world).len(), 2, "no launch hook follows a replacement");
+    }
+}
+
+#[tokio::test]
+async fn a_drain_that_was_cut_short_is_retained_by_a_group_that_retains() {
+    let (world, agent) = serving("drain.timeout=1s drain.on_failure=abandon").await;
+    world.autoscaling.retain_on_abandon();
+    let mut socket = WebSocket::open(agent.app_address().await).await.unwrap();
+    socket.echo("here").await.unwrap();
+    world.autoscaling.terminate();
+    world.autoscaling.enter_wait();
+    assert_eq!(agent.exit_within(SOON).await, 5);
+    assert_eq!(results(&world), ["launch CONTINUE", "terminate ABANDON"]);
+    assert_eq!(world.autoscaling.state().as_deref(), Some("Terminating:Retained"));
+    assert!(world.console_text().contains("cut short"), "{}", world.console_text());
+
+    // Started again by a person, it finds that there is nothing to complete.
+    let agent = world.launch(BERTH.as_ref()).await;
+    assert_eq!(agent.exit_within(SOON).await, 0, "{}", agent.log_text());
+    assert!(world.console_text().contains("expired, the instance is Terminating:Retained"), "{}", world.console_text());
+}
+
+#[tokio::test]
+async fn a_signal_ends_the_waiting_for_an_api_that_is_away_but_not_the_drain() {
+    let world = World::start().await;
+    // The hook's timeout is not known.
+    let named = format!(
+        "lifecycle.group={} lifecycle.launch_hook=launch lifecycle.terminate_hook=terminate",
+        world.autoscaling.group()
+    );
+    let agent = serving_in(&world, &named).await;
+    world.fault("autoscaling", Fault::Status(503)).always();
+    world.autoscaling.terminate();
+    world.journal.wait_for_count("autoscaling CompleteLifecycleAction", 2, SOON).await;
+    let until = async || {
+        let status = agent.status().await;
+        let find = |one: &serde_json::Value| one["name"] == "termination hook";
+        status["deadlines"].as_array().unwrap().iter().find(|one| find(one)).unwrap()["at"].as_f64().unwrap()
+    };
+    let before = until().await;
+    agent.signal("TERM");
+    agent.log_within("Signalled SIGTERM", SOON).await;
+    let after = until().await;
+    let phase_since = agent.status().await["phase_since"].as_f64().unwrap();
+    // 1 s of settling, 20 s for connections, 2 s for the stop, and a minute.
+    assert!((before - phase_since - 83.0).abs() < 0.1, "{before}, {phase_since}");
+    assert!(after < before && agent.runs(), "{after}, {before}");
+    agent.signal("TERM");
+    assert_eq!(agent.exit_within(SOON).await, 5);
 }

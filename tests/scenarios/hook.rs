@@ -80,14 +80,49 @@ async fn a_slow_pull_is_covered_by_heartbeats() {
     assert_eq!(agent.status().await["lifecycle"]["heartbeats"], heartbeats);
 }
 
+/// The metadata name a group, and nobody may say whether a hook waits.
 #[tokio::test]
-async fn a_group_that_may_not_be_asked_does_not_keep_the_app_from_serving() {
+async fn a_group_that_may_not_be_asked_is_a_failed_boot_and_outside_a_group_it_is_none() {
     let world = World::start().await;
     let image = world.app_image();
     world.fault("autoscaling", Fault::AccessDenied).always();
     world.user_data(&format!("berth image={} port=0:8080", image.by_tag()));
     let agent = world.launch(BERTH.as_ref()).await;
+    assert_eq!(agent.exit_within(SOON).await, 3, "{}", agent.log_text());
+    let console = world.console_text();
+    for words in [
+        "autoscaling:DescribeAutoScalingInstances",
+        "`berth policy`",
+        "must allow autoscaling:SetInstanceHealth on arn:",
+    ] {
+        assert!(console.contains(words), "{words}:\n{console}");
+    }
+
+    let world = World::builder().no_group().start().await;
+    let image = world.app_image();
+    world.fault("autoscaling", Fault::AccessDenied).always();
+    world.user_data(&format!("berth image={} port=0:8080", image.by_tag()));
+    let agent = world.launch(BERTH.as_ref()).await;
     agent.ready_within(SOON).await;
+    agent.log_within("Failed DescribeInstance", SOON).await;
+    assert_eq!(agent.http("/ready").await.status, 200);
     let state = agent.status().await["lifecycle"]["state"].to_string();
     assert!(state.contains("autoscaling:DescribeAutoScalingInstances"), "{state}");
+}
+
+#[tokio::test]
+async fn a_heartbeat_that_is_not_allowed_is_a_warning_and_a_metric() {
+    let world = World::start().await;
+    let image = world.app_image();
+    world.fault("registry GET blob", Fault::Delay(Duration::from_secs(4))).times(2);
+    world.fault("autoscaling RecordLifecycleActionHeartbeat", Fault::AccessDenied).always();
+    world.user_data(&format!("berth image={} port=0:8080 lifecycle.heartbeat=1s", image.by_tag()));
+    let agent = world.launch(BERTH.as_ref()).await;
+    agent.ready_within(SOON).await;
+    let metrics = agent.http("/metrics").await.text();
+    assert!(metrics.contains("berth_refused_total{call=\"RecordHeartbeat\"}"), "{metrics}");
+    let warned =
+        |line: &str| line.contains("\"WARN\"") && line.contains("RecordLifecycleActionHeartbeat is not allowed");
+    assert!(agent.log_text().lines().any(warned), "{}", agent.log_text());
+    world.autoscaling.wait_for_state("InService", SOON).await;
 }

@@ -407,3 +407,39 @@ fn a_notice_after_a_second_signal_moves_no_deadline() {
         assert!(deadlines.iter().any(|one| one.name == "taken away" && one.at == 32.0), "{deadlines:?}");
     }
 }
+
+/// What the group heard from the termination hook of a life.
+fn result(life: &Sim) -> &str {
+    life.completions.last().map_or("", String::as_str)
+}
+
+#[test]
+fn a_drain_that_was_cut_short_is_abandoned_if_the_config_says_so() {
+    let line = "image=r.test/a:1 port=80 drain.settle=5s drain.timeout=30s";
+    let abandon = format!("{line} drain.on_failure=abandon");
+    let cut = |line: &str| Sim::new(line).holds(secs(0), 1).sees(secs(30), target(TargetState::Terminated));
+    let failed_stop = fault(Job::StopContainer, Class::Broken, "the engine is gone");
+    for cut in [
+        cut(&abandon),
+        Sim::new(&abandon)
+            .answer(Job::StopContainer, ms(5), failed_stop)
+            .sees(secs(30), target(TargetState::Terminated)),
+        Sim::new(&abandon).holds(secs(0), 1).sees(secs(30), spot(60)),
+    ] {
+        let life = cut.run(secs(600));
+        assert_eq!((life.outcome(), result(&life)), (Some(Outcome::DrainCut), "completed ABANDON"), "{}", life.trace());
+        assert_eq!(life.completed, ["web/boot", "web/leave"], "once each");
+    }
+    let kept = cut(line).run(secs(600));
+    assert_eq!((kept.outcome(), result(&kept)), (Some(Outcome::DrainCut), "completed CONTINUE"), "{}", kept.trace());
+    let clean = Sim::new(&abandon).sees(secs(30), target(TargetState::Terminated)).run(secs(600));
+    assert_eq!((clean.outcome(), result(&clean)), (Some(Outcome::Done), "completed CONTINUE"), "{}", clean.trace());
+}
+
+/// Back in the pool the instance is to be used again, and nothing is there to be kept for a look.
+#[test]
+fn a_drain_back_into_the_pool_is_never_abandoned() {
+    let line = "image=r.test/a:1 port=80 drain.settle=5s drain.timeout=30s drain.on_failure=abandon";
+    let life = Sim::new(line).holds(secs(0), 1).sees(secs(30), target(TargetState::WarmedRunning)).run(secs(200));
+    assert_eq!((life.view().phase, result(&life)), (PhaseName::Warm, "completed CONTINUE"), "{}", life.trace());
+}

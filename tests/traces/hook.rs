@@ -206,16 +206,3 @@ fn without_the_right_to_ask_not_active_is_taken_for_too_early_until_the_time_is_
     assert!((9..=15).contains(&life.count(Job::CompleteHook)), "{} tries", life.count(Job::CompleteHook));
     assert_eq!(life.view().lifecycle.state, "given up: its time is over");
 }
-
-#[test]
-fn a_group_that_may_not_be_asked_does_not_keep_the_app_from_serving() {
-    let life = Sim::new(LINE)
-        .answer(
-            Job::FindGroup,
-            ms(50),
-            fault(Job::FindGroup, Class::Denied, "autoscaling:DescribeAutoScalingInstances"),
-        )
-        .run(secs(60));
-    assert_eq!(life.view().status, Status::Ok);
-    assert!(life.view().lifecycle.state.contains("DescribeAutoScalingInstances"));
-}

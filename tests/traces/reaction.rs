@@ -26,6 +26,21 @@ fn from_the_metadata_changing_to_503_it_takes_lifecycle_poll_and_100_ms_at_most(
     }
 }
 
+/// The first wait is the default's, since nobody knows the config yet; from the moment that it is known its `lifecycle.poll` holds.
+#[test]
+fn a_termination_in_the_first_second_is_a_503_within_the_config_s_poll_and_100_ms() {
+    for (poll, line) in [(ms(1000), "lifecycle.poll=1s"), (ms(100), "lifecycle.poll=100ms")] {
+        let line = format!("image=r.test/a:1 port=80 {line}");
+        for (late, seed) in moments(ms(2600), ms(13)) {
+            // The config is known after 15 ms.
+            let changed = ms(15) + late;
+            let life = Sim::seeded(&line, seed).sees(changed, target(TargetState::Terminated));
+            let life = life.run(changed + poll + ms(100));
+            assert_eq!(life.view().status, Status::Draining, "changed at {changed:?}, {poll:?}\n{}", life.trace());
+        }
+    }
+}
+
 #[test]
 fn from_the_last_connection_closing_to_the_completed_hook_it_takes_drain_idle_and_1_s_at_most() {
     for (late, seed) in moments(secs(2), ms(13)) {

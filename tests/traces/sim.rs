@@ -17,6 +17,7 @@ use berth::fault::{Class, Fault};
 use berth::identity::{Identity, TargetState};
 use berth::machine::Machine;
 use berth::notice::Sight;
+use berth::output::AppOutput;
 use berth::view::{PhaseName, Status, View};
 
 /// The line that most lives boot from.
@@ -54,6 +55,8 @@ pub(crate) struct Sim {
     held: BTreeMap<Uptime, u32>,
     /// Whether the app refuses its probes, from when on.
     sick: BTreeMap<Uptime, bool>,
+    /// The app's lines on the console.
+    pub(crate) said: Vec<String>,
     /// Successful completions of the hook, by result.
     pub(crate) completions: Vec<String>,
     /// The hooks that were completed, `group/hook`.
@@ -147,6 +150,7 @@ impl Sim {
             sights: BTreeMap::from([(Uptime::ZERO, target(TargetState::InService))]),
             held: BTreeMap::new(),
             sick: BTreeMap::new(),
+            said: Vec::new(),
             completions: Vec::new(),
             completed: Vec::new(),
             completing: String::new(),
@@ -302,8 +306,10 @@ impl Sim {
                 }
                 job => {
                     let Some(kind) = job.job() else { continue };
-                    if let Effect::CompleteHook { hook, .. } = &job {
-                        self.completing = hook.to_string();
+                    match &job {
+                        Effect::CompleteHook { hook, .. } => self.completing = hook.to_string(),
+                        Effect::SayLastWords { output, .. } => self.said.clone_from(output),
+                        _ => {}
                     }
                     self.ordered.push(kind);
                     self.running.insert(ticket, kind);
@@ -358,7 +364,8 @@ impl Sim {
             Effect::ExtendStop(_) => (0, Event::StopExtended),
             Effect::CheckSecrets(_) => (50, Event::SecretsChecked { changed: false }),
             Effect::SignalApp { .. } => (1, Event::AppSignalled),
-            Effect::SayLastWords(_) => (1, Event::LastWordsSaid),
+            Effect::ReadOutput { .. } => (5, Event::OutputRead(wrote("demo: it does not work"))),
+            Effect::SayLastWords { .. } => (1, Event::LastWordsSaid),
             Effect::Cancel(_) | Effect::Exit(_) | Effect::HandOver | Effect::RefuseHandover(_) => {
                 return Answer::Never;
             }
@@ -391,6 +398,11 @@ pub(crate) fn identity() -> Identity {
         domain: "amazonaws.com".to_owned(),
         target_state: Some(TargetState::InService),
     }
+}
+
+/// The app wrote this last.
+pub(crate) fn wrote(line: &str) -> AppOutput {
+    AppOutput { lines: vec![line.to_owned()], ..AppOutput::default() }
 }
 
 /// Nobody listens where the app should.

@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
 use super::{
-    BootPolicy, Config, Drain, ImageRef, ImdsAccess, Lifecycle, OnFailure, OnNotice, Probe, RegistryAuth, Restart,
-    SecretsAs,
+    BootPolicy, Config, CutDrain, Drain, ImageRef, ImdsAccess, Lifecycle, OnFailure, OnNotice, Probe, RegistryAuth,
+    Restart, SecretsAs,
 };
 
 /// Every default; what has none, `image` and `name`, is empty.
@@ -58,7 +58,7 @@ pub(super) fn defaults() -> Config {
         listen: Config::DEFAULT_LISTEN,
         boot: BootPolicy { timeout: seconds(600), on_failure: OnFailure::Abandon },
         restart: Restart { backoff: seconds(1), backoff_max: seconds(60), limit: 5, window: seconds(600) },
-        drain: Drain { settle: seconds(20), timeout: seconds(300), idle: seconds(2) },
+        drain: Drain { settle: seconds(20), timeout: seconds(300), idle: seconds(2), on_failure: CutDrain::Continue },
         stop_timeout: seconds(30),
         lifecycle: Lifecycle {
             poll: seconds(2),

@@ -127,6 +127,7 @@ mod tests {
             "health=none",
             "probe.interval=1s",
             "drain.settle=1s",
+            "drain.on_failure=abandon",
             "lifecycle.group=a",
             "listen=0.0.0.0:1",
             "boot.on_failure=hold",

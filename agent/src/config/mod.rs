@@ -16,6 +16,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 pub use fault::{At, ConfigFault, Faults, Place};
+pub use foreign::Foreign;
 pub use health::Health;
 pub use layers::{Layer, Layers, Pointer};
 pub use port::{Port, Protocol};
@@ -26,10 +27,14 @@ pub(crate) use shown::Row;
 pub use words::key_tables;
 
 mod find;
+mod foreign;
 mod mime;
+mod near_miss;
+mod packed;
 
 mod document;
 mod line;
+mod syntax;
 
 mod fault;
 mod layers;
@@ -38,9 +43,13 @@ mod value;
 mod believe;
 mod defaults;
 mod derived;
+mod hints;
 mod keys;
+mod mounts;
+mod secret_like;
 mod shown;
 mod together;
+mod warnings;
 mod words;
 
 mod container;
@@ -50,6 +59,8 @@ mod reference;
 mod scalar;
 mod secret_ref;
 
+#[cfg(test)]
+mod disguises;
 #[cfg(test)]
 mod forms;
 #[cfg(test)]
@@ -304,6 +315,18 @@ pub struct Drain {
     pub timeout: Duration,
     /// No connection for this long counts as ended.
     pub idle: Duration,
+    /// What the group hears of a drain that was cut short.
+    pub on_failure: CutDrain,
+}
+
+/// `drain.on_failure`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CutDrain {
+    /// The termination hook is completed with CONTINUE, as after any other drain.
+    Continue,
+    /// It is completed with ABANDON: a group with the retention trigger `TerminateHookAbandon=retain` keeps the instance.
+    Abandon,
 }
 
 /// `lifecycle.*`

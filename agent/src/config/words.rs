@@ -188,6 +188,12 @@ pub(super) static SECTIONS: &[Section] = &[
             words("drain.settle", "keep serving this long after readiness turned 503", &["35s"]),
             words("drain.timeout", "wait at most this long for connections to end", &["15m"]),
             words("drain.idle", "no connection for this long counts as ended", &["5s"]),
+            words(
+                "drain.on_failure",
+                "how a drain that was cut short completes the termination hook: `continue` · `abandon`: with ABANDON, so \
+                 that a group with the retention trigger `TerminateHookAbandon=retain` keeps the instance",
+                &["abandon"],
+            ),
             words("stop_timeout", "duration from the stop signal to SIGKILL", &["2m"]),
             words("lifecycle.poll", "how often the group's target state is looked at; at least 100ms", &["5s"]),
             words("lifecycle.group", "the Auto Scaling group", &["web"]),

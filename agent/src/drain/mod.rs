@@ -20,12 +20,13 @@ pub use unfinished::Unfinished;
 use crate::app::{App, News};
 use crate::boot::Handover;
 use crate::clock::Uptime;
-use crate::config::Config;
+use crate::config::{Config, CutDrain};
 use crate::desk::Desk;
 use crate::effect::{ContainerId, Effect, HookResult, Job, RunningContainer, Ticket};
 use crate::event::Event;
 use crate::exit::Outcome;
 use crate::hook::{Hook, Transition};
+use crate::output::AppOutput;
 use crate::retry::NEAR;
 use crate::step::Step;
 
@@ -50,6 +51,10 @@ const COUNT_LIMIT: Duration = Duration::from_secs(5);
 const EXTENSION: Duration = Duration::from_secs(30);
 /// Between two such requests.
 const EXTEND_EVERY: Duration = Duration::from_secs(10);
+/// What a drain may take by the defaults of `drain.settle`, `drain.timeout` and `stop_timeout`.
+const DEFAULT_LONGEST: Duration = Duration::from_secs(20 + 300 + 30);
+/// For an Auto Scaling that does not answer, once everything else is over: beyond what `drain.*` says, or after a signal.
+const UNANSWERED: Duration = Duration::from_secs(60);
 /// For the console to take the last words.
 const WORDS: Duration = Duration::from_secs(5);
 
@@ -166,6 +171,8 @@ impl Drain {
                 self.signals += 1;
                 if self.signals > 1 {
                     self.hurry(desk, now);
+                } else if matches!(self.stage, Stage::Telling) {
+                    self.hook.wait_for_answers(UNANSWERED, now);
                 }
             }
             (Event::ConfigRead(config), Stage::Reading { .. }) => {
@@ -273,7 +280,7 @@ impl Drain {
     fn seek_hook(&mut self, desk: &mut Desk, now: Uptime) {
         if self.past.identity.is_some() {
             let lifecycle = self.past.config.as_ref().map(|config| &config.lifecycle);
-            self.hook.begin(lifecycle, self.past.hook.told(), desk, now);
+            self.hook.begin(self.past.identity.as_ref(), lifecycle, self.past.hook.told(), desk, now);
         }
     }
 
@@ -316,8 +323,32 @@ impl Drain {
         }
         let since = *self.completing.get_or_insert(Moment::now(now));
         self.enter("telling", Stage::Telling, now);
-        self.hook.complete(HookResult::Continue, desk, now);
-        self.hook.has_been_tried_for(since.age(now), desk, now);
+        self.hook.wait_for_answers(self.patience(now), now);
+        self.hook.complete(self.result(), desk, now);
+        self.hook.has_been_tried_for(since.age(now), now);
+    }
+
+    /// For how long an Auto Scaling that does not answer is asked. The hook runs out by itself after its timeout, so it is asked
+    /// for no longer; an unknown timeout is no reason to stay longer than the drain may take. Somebody who stops the agent does not
+    /// wait for an AWS that is away.
+    fn patience(&self, now: Uptime) -> Duration {
+        if self.signals > 0 {
+            return UNANSWERED;
+        }
+        let longest = self
+            .config()
+            .map_or(DEFAULT_LONGEST, |config| config.drain.settle + config.drain.timeout + config.stop_timeout);
+        let left = self.began.left_of(longest, now);
+        self.hook.timeout().unwrap_or(left + UNANSWERED)
+    }
+
+    /// Back in the pool the instance is used again, and there is nothing to keep for a look.
+    fn result(&self) -> HookResult {
+        let policy = self.config().map_or(CutDrain::Continue, |config| config.drain.on_failure);
+        match (policy, &self.cause) {
+            (CutDrain::Abandon, cause) if !self.clean && !matches!(cause, Cause::BackToPool(_)) => HookResult::Abandon,
+            _ => HookResult::Continue,
+        }
     }
 
     fn say(&mut self, desk: &mut Desk, now: Uptime) {
@@ -329,7 +360,10 @@ impl Drain {
             self.cause,
             self.hook.view().state
         );
-        desk.order(Effect::SayLastWords(words));
+        let output =
+            self.past.app.as_ref().filter(|_| self.exited.is_some()).and_then(App::output).map(AppOutput::for_people);
+        let output = output.unwrap_or_default().into_iter().map(Into::into).collect();
+        desk.order(Effect::SayLastWords { words, output });
         self.enter("last words", Stage::LastWords { until: now + WORDS }, now);
     }
 

@@ -3,7 +3,7 @@
 use super::{Drain, Stage};
 use crate::clock::Uptime;
 use crate::hook::Hook;
-use crate::view::{DeadlineView, StepView, WaitView};
+use crate::view::{DeadlineView, ReadyReason, StepView, WaitView};
 
 impl Drain {
     /// Why the drain began, and what it waits for.
@@ -21,6 +21,11 @@ impl Drain {
             Stage::LastWords { .. } => "over".to_owned(),
         };
         format!("{}: {stage}", self.cause)
+    }
+
+    /// Why, as `/ready` says it.
+    pub fn ready_reason(&self) -> ReadyReason {
+        self.cause.ready_reason()
     }
 
     /// The hook of the termination, for people.
@@ -58,7 +63,10 @@ impl Drain {
             Stage::Settling { until } => Some(view("drain.settle", *until)),
             Stage::Emptying { until, .. } => Some(view("drain.timeout", *until)),
             Stage::Stopping { until, .. } => Some(view("stop_timeout", *until)),
-            Stage::Telling => Some(view("termination hook", self.hook.limit(self.entered))),
+            Stage::Telling => {
+                let limit = self.hook.limit(self.entered);
+                Some(view("termination hook", self.hook.gives_up_at().map_or(limit, |at| at.min(limit))))
+            }
             Stage::LastWords { .. } => None,
         };
         stage.into_iter().chain(self.cut.map(|cut| view("taken away", cut))).collect()

@@ -16,6 +16,9 @@ impl Drain {
     pub(super) fn lose(&mut self, how: Option<String>, desk: &mut Desk, now: Uptime) {
         self.clean &= matches!(self.stage, Stage::Emptying { quiet_since: Some(_), .. });
         self.exited = how;
+        if let Some(app) = &mut self.past.app {
+            app.read_output(desk, now);
+        }
         self.stop_next(desk, now);
     }
 

@@ -54,7 +54,12 @@ impl Unfinished {
             _ if self.signals > 0 => false,
             Cause::Signal => false,
             Cause::BackToPool(_) => target != Some(&TargetState::InService),
-            Cause::Asked(_) | Cause::Terminated | Cause::Spot(_) | Cause::Advised(_) => true,
+            Cause::Asked(_)
+            | Cause::Terminated
+            | Cause::RootVolume(_)
+            | Cause::Spot(_)
+            | Cause::Rebalance(_)
+            | Cause::Maintenance(_) => true,
         }
     }
 }
@@ -137,7 +142,7 @@ mod tests {
             Cause::Asked("the disk".into()),
             Cause::Terminated,
             Cause::Spot(Duration::from_secs(120)),
-            Cause::Advised("rebalance recommendation".into()),
+            Cause::Rebalance("rebalance recommendation".into()),
         ] {
             assert!(of(cause.clone(), 0).goes_on(service) && of(cause.clone(), 0).goes_on(None), "{cause}");
             assert!(!of(cause.clone(), 1).goes_on(service), "{cause}, then systemctl stop and systemctl start");

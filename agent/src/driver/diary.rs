@@ -73,7 +73,7 @@ impl Diary {
 
     /// The line for the console is kept with the record.
     pub(super) fn hear(&mut self, effect: &Effect) {
-        if let Effect::SayLastWords(words) = effect {
+        if let Effect::SayLastWords { words, .. } = effect {
             self.final_status = Some(words.clone());
         }
     }

@@ -29,6 +29,8 @@ pub(super) struct Heartbeats {
     failures: u32,
     /// Whether an agent before this one was here: nobody knows how little it left of the timer.
     inherited: bool,
+    /// Why the last was refused for good.
+    refusal: Option<String>,
 }
 
 impl Heartbeats {
@@ -59,6 +61,22 @@ impl Heartbeats {
     pub(super) fn recorded(&mut self) {
         self.recorded = self.recorded.saturating_add(1);
         self.failures = 0;
+        self.refusal = None;
+    }
+
+    /// It is not allowed: it is due again as ever, since the role may be mended.
+    pub(super) fn refused(&mut self, fault: &Fault) {
+        self.refusal = Some(fault.reason.clone());
+    }
+
+    /// Why the last was refused, none if it was not.
+    pub(super) fn refusal(&self) -> Option<&str> {
+        self.refusal.as_deref()
+    }
+
+    /// Whether an agent before this one was here.
+    pub(super) fn is_inherited(&self) -> bool {
+        self.inherited
     }
 
     /// It may not have been recorded: tried again after a wait, as far as that is sooner than the next.

@@ -2,7 +2,7 @@
 //!
 //! Ready while the app is healthy and the group has not put the instance on standby (invariant 3). An exit is followed by a
 //! restart with backoff, one that stays unhealthy is restarted too; past `restart.limit` within `restart.window` the instance
-//! is given up. The launch hook is completed with CONTINUE on the way in.
+//! is given up. The launch hook is completed with CONTINUE on the way in; one that never can be is a failed boot.
 
 use crate::app::{App, News};
 use crate::boot::Handover;
@@ -10,7 +10,9 @@ use crate::clock::Uptime;
 use crate::desk::Desk;
 use crate::effect::HookResult;
 use crate::event::Event;
-use crate::view::Status;
+use crate::exit::Outcome;
+use crate::failing::Failure;
+use crate::view::{ReadyReason, Status};
 
 use rotation::Rotation;
 
@@ -31,8 +33,8 @@ pub struct Serve {
 pub enum Next {
     /// On with it.
     Stay,
-    /// The app cannot be kept running, and why.
-    Fail(String),
+    /// The app cannot be kept running, or the launch hook never be completed, and why.
+    Fail(Failure),
 }
 
 impl Serve {
@@ -47,12 +49,18 @@ impl Serve {
     /// Takes an event.
     pub fn on(&mut self, event: &Event, desk: &mut Desk, now: Uptime) -> Next {
         self.past.hook.on(event, desk, now);
+        // The group would throw the instance away when the hook's time is over, and the next one, too.
+        if let Some(reason) = self.past.hook.refusal() {
+            return Next::Fail(Failure::of_boot(ReadyReason::LaunchHookRefused, reason));
+        }
         if let Some(rotation) = &mut self.rotation {
             rotation.on(event, &mut self.app, desk, now);
         }
         match self.app.on(event, desk, now) {
             News::Nothing | News::Healthy => Next::Stay,
-            News::Lost(reason) => Next::Fail(reason),
+            News::Lost(reason) => {
+                Next::Fail(Failure { outcome: Outcome::AppFailed, ready: self.app.ready_reason(), reason })
+            }
         }
     }
 
@@ -84,6 +92,11 @@ impl Serve {
     /// Why.
     pub fn reason(&self) -> String {
         if self.standby { "the group put the instance on standby".to_owned() } else { self.app.reason().to_owned() }
+    }
+
+    /// Why, as `/ready` says it.
+    pub fn ready_reason(&self) -> ReadyReason {
+        if self.standby { ReadyReason::Standby } else { self.app.ready_reason() }
     }
 
     /// Hands over to the next phase.

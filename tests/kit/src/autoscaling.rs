@@ -68,6 +68,18 @@ impl AutoScaling {
         self.imds.target_state(Some("Terminated"));
     }
 
+    /// An instance refresh replaces the instance's root volume. Its hook is active only after [`AutoScaling::enter_wait`], and what
+    /// follows is a reboot. The word in the metadata is not documented.
+    pub fn replace_root_volume(&self, target_state: &str) {
+        self.change(|member| member.enter("ReplacingRootVolume"));
+        self.imds.target_state(Some(target_state));
+    }
+
+    /// The group has the retention trigger `TerminateHookAbandon=retain`.
+    pub fn retain_on_abandon(&self) {
+        self.change(|member| member.retains = true);
+    }
+
     /// Puts the instance into any state, e.g. `Standby` with the target state `Standby`, or `Warmed:Pending` with
     /// `Warmed:Stopped`.
     pub fn put(&self, state: &str, target_state: Option<&str>) {

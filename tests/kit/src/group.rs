@@ -64,6 +64,8 @@ pub(crate) struct Member {
     pub(crate) heartbeats: usize,
     /// Calls that are still refused although the hook is active (the race that users report).
     pub(crate) refusals: usize,
+    /// The retention trigger `TerminateHookAbandon=retain`.
+    pub(crate) retains: bool,
     active: Vec<Active>,
 }
 
@@ -80,6 +82,7 @@ impl Member {
             completions: Vec::new(),
             heartbeats: 0,
             refusals: 0,
+            retains: false,
             active: Vec::new(),
         }
     }
@@ -164,6 +167,7 @@ impl Member {
         match (base.as_str(), result) {
             ("Pending", "ABANDON") => self.enter("Terminating"),
             ("Warmed:Pending", "ABANDON") => self.enter("Warmed:Terminating"),
+            ("Terminating", "ABANDON") if self.retains => self.enter("Terminating:Retained"),
             _ => self.enter(&format!("{base}:Proceed")),
         }
         match base.as_str() {
@@ -176,7 +180,7 @@ impl Member {
     fn transition(&self) -> Option<Transition> {
         match self.state() {
             "Pending" | "Warmed:Pending" => Some(Transition::Launching),
-            "Terminating" | "Warmed:Terminating" => Some(Transition::Terminating),
+            "Terminating" | "Warmed:Terminating" | "ReplacingRootVolume" => Some(Transition::Terminating),
             _ => None,
         }
     }
@@ -268,6 +272,42 @@ mod tests {
         assert_eq!(member.state(), "Terminating:Wait");
         member.complete("terminate", "CONTINUE", now).unwrap();
         assert_eq!(member.state(), "Terminating:Proceed");
+    }
+
+    #[test]
+    fn an_abandoned_termination_is_retained_if_the_group_says_so_and_one_that_timed_out_too() {
+        let leaving = |retains| {
+            let (mut member, now) = waiting();
+            member.retains = retains;
+            member.complete("launch", "CONTINUE", now).unwrap();
+            member.enter("Terminating");
+            member.begin_wait(now);
+            (member, now)
+        };
+        for (retains, result, state) in [
+            (true, "ABANDON", "Terminating:Retained"),
+            (true, "CONTINUE", "Terminating:Proceed"),
+            (false, "ABANDON", "Terminating:Proceed"),
+        ] {
+            let (mut member, now) = leaving(retains);
+            member.complete("terminate", result, now).unwrap();
+            assert_eq!(member.state(), state);
+        }
+        let (mut member, now) = leaving(true);
+        member.time_out(now);
+        assert_eq!(member.state(), "Terminating:Retained");
+    }
+
+    #[test]
+    fn a_root_volume_replacement_waits_for_the_termination_hook() {
+        let (mut member, now) = waiting();
+        member.complete("launch", "CONTINUE", now).unwrap();
+        member.enter("ReplacingRootVolume");
+        assert_eq!(member.complete("terminate", "CONTINUE", now), Err(NotActive));
+        member.begin_wait(now);
+        assert_eq!(member.state(), "ReplacingRootVolume:Wait");
+        member.complete("terminate", "CONTINUE", now).unwrap();
+        assert_eq!(member.state(), "ReplacingRootVolume:Proceed");
     }
 
     #[test]

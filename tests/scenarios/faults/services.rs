@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use berth_kit::{Agent, Fault, World};
 
-use super::{container, gets_over, waits};
+use super::{completions, container, gets_over, told, waits};
 use crate::{BERTH, SOON};
 
 const TEN_MINUTES: Duration = Duration::from_secs(600);
@@ -142,4 +142,74 @@ async fn an_error_page_is_never_taken_for_a_value() {
     })
     .await;
     assert!(world.journal.count("imds GET dynamic/instance-identity/document") >= 2, "{}", world.journal.text());
+}
+
+const NOT_COMPLETED: [&str; 3] = [
+    "the launch hook",
+    "autoscaling:CompleteLifecycleAction is not allowed",
+    "must allow autoscaling:CompleteLifecycleAction on arn:aws:autoscaling:us-east-2:123456789012:autoScalingGroup:*:",
+];
+
+/// A healthy app whose launch hook the role may not complete.
+async fn not_completed(more: &str) -> (World, Agent) {
+    let world = World::start().await;
+    let image = world.app_image();
+    world.fault("autoscaling CompleteLifecycleAction", Fault::AccessDenied).always();
+    // There is time to look, before the group is told.
+    world.fault("autoscaling SetInstanceHealth", Fault::Hang).always();
+    world.ami_defaults("drain = { settle = \"1s\", idle = \"500ms\" }\nstop_timeout = \"2s\"");
+    world.user_data(&format!("berth image={} port=0:8080 health=/health {more}", image.by_tag()));
+    let agent = world.launch(BERTH.as_ref()).await;
+    told(&world, &agent, "failed", "", &NOT_COMPLETED).await;
+    let metrics = agent.http("/metrics").await.text();
+    for sample in ["berth_hook_failed 1", "berth_refused_total{call=\"CompleteHook\"} 1", "berth_ready 0"] {
+        assert!(metrics.lines().any(|line| line == sample), "{sample}:\n{metrics}");
+    }
+    (world, agent)
+}
+
+#[tokio::test]
+async fn a_launch_hook_that_the_role_may_not_complete_is_a_failed_boot() {
+    let (world, agent) = not_completed("").await;
+    world.journal.wait_for("autoscaling SetInstanceHealth", SOON).await;
+    assert_eq!(container(&world.engine, &world).await, "stopped");
+    world.faults.clear();
+    assert_eq!(agent.exit_within(SOON).await, 3, "{}", agent.log_text());
+    let console = world.console_text();
+    assert!(NOT_COMPLETED.iter().all(|words| console.contains(words)), "{console}");
+    assert_eq!((completions(&world), world.autoscaling.health().as_deref()), (Vec::new(), Some("Unhealthy")));
+    assert_eq!(world.journal.count("autoscaling CompleteLifecycleAction"), 1, "{}", world.journal.text());
+}
+
+#[tokio::test]
+async fn a_launch_hook_that_the_role_may_not_complete_is_held_with_heartbeats() {
+    let (world, agent) = not_completed("boot.on_failure=hold lifecycle.heartbeat=1s").await;
+    agent.phase_within("hold", SOON).await;
+    world.journal.wait_for_count("autoscaling RecordLifecycleActionHeartbeat 200", 2, SOON).await;
+    assert_eq!(container(&world.engine, &world).await, "running");
+    assert_eq!(agent.http("/ready").await.status, 503);
+    agent.signal("TERM");
+    world.faults.clear();
+    assert_eq!(agent.exit_within(SOON).await, 0, "{}", agent.log_text());
+}
+
+/// A right that was taken away after the boot: nothing waits any more, so nothing hangs on it.
+#[tokio::test]
+async fn an_agent_that_is_started_again_in_service_needs_no_right_to_complete() {
+    let world = World::start().await;
+    let image = world.app_image();
+    world.user_data(&format!(
+        "berth image={} port=0:8080 lifecycle.group={} lifecycle.launch_hook=launch",
+        image.by_tag(),
+        world.autoscaling.group()
+    ));
+    let agent = world.launch(BERTH.as_ref()).await;
+    gets_over(&world, &agent).await;
+    agent.kill9().await;
+    world.fault("autoscaling CompleteLifecycleAction", Fault::AccessDenied).always();
+    let agent = world.launch(BERTH.as_ref()).await;
+    agent.ready_within(SOON).await;
+    agent.log_within("InstanceDescribed InService", SOON).await;
+    assert_eq!(agent.http("/ready").await.status, 200, "{}", agent.log_text());
+    assert_eq!(container(&world.engine, &world).await, "running");
 }

@@ -102,7 +102,8 @@ impl World {
                 Event::SecretsChecked { changed: self.plan.has(newer) }
             }
             Effect::SignalApp { .. } => Event::AppSignalled,
-            Effect::SayLastWords(_) => Event::LastWordsSaid,
+            Effect::ReadOutput { id, .. } => Event::OutputRead(self.engine.output(id)),
+            Effect::SayLastWords { .. } => Event::LastWordsSaid,
             Effect::Cancel(_) | Effect::Exit(_) | Effect::HandOver | Effect::RefuseHandover(_) => return None,
         })
     }

@@ -53,7 +53,7 @@ pub(crate) struct Shape {
 const CONFIGS: u64 = 10_007;
 
 /// Jobs of the engine.
-pub(crate) const ENGINE: [Job; 13] = [
+pub(crate) const ENGINE: [Job; 14] = [
     Job::PingEngine,
     Job::FindContainers,
     Job::ResolveDigest,
@@ -67,6 +67,7 @@ pub(crate) const ENGINE: [Job; 13] = [
     Job::RemoveContainer,
     Job::CountConnections,
     Job::SignalApp,
+    Job::ReadOutput,
 ];
 
 /// Jobs that ask the group.

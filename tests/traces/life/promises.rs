@@ -362,6 +362,14 @@ impl World {
                     self.breaks(10, "a running app of this config is removed");
                 }
             }
+            Effect::ReadOutput { .. } if status == Status::Ok => {
+                self.breaks(5, "the output of a healthy app is read");
+            }
+            Effect::ReadOutput { id, .. }
+                if phase == PhaseName::Drain && self.engine.running().any(|one| one.id == *id) =>
+            {
+                self.breaks(5, "the output of an app that a drain stops is read");
+            }
             Effect::MarkUnhealthy if self.seen.marked => {
                 self.breaks(8, "the instance is marked unhealthy twice");
             }

@@ -1,7 +1,8 @@
 //! The resources of a policy: ARNs, with `*` for what nobody named.
 
 use crate::config::{Config, ImageRef, SecretRef};
-use crate::edge::ecr;
+use crate::edge::aws::registry_region;
+use crate::identity::partition_of;
 
 /// Where the instances are, as far as it is known: the parts of an ARN.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub(super) struct Arns {
 
 impl Arns {
     pub(super) fn new(config: &Config, references: &[SecretRef], place: &Place) -> Self {
-        let registry = ecr::region_of(&config.image.registry);
+        let registry = registry_region(&config.image.registry);
         let of_arn = references.iter().find_map(|reference| id(reference).strip_prefix("arn:")?.split(':').next());
         // Nothing of one partition is reachable with the credentials of another.
         let partition = match place.region.as_deref().or(registry) {
@@ -57,7 +58,7 @@ impl Arns {
     }
 
     pub(super) fn repository(&self, image: &ImageRef) -> String {
-        let region = ecr::region_of(&image.registry);
+        let region = registry_region(&image.registry);
         let account = region.and(image.registry.get(..12));
         self.of("ecr", region, account, &format!("repository/{}", image.repository))
     }
@@ -79,18 +80,4 @@ fn id(reference: &SecretRef) -> &str {
 fn is_whole(arn: &str) -> bool {
     let suffix = arn.rsplit_once('-').map(|(_, suffix)| suffix);
     suffix.is_some_and(|suffix| suffix.len() == 6 && suffix.bytes().all(|byte| byte.is_ascii_alphanumeric()))
-}
-
-/// The partition of a region (botocore's partitions.json).
-fn partition_of(region: &str) -> &'static str {
-    const PREFIXES: [(&str, &str); 7] = [
-        ("cn-", "aws-cn"),
-        ("us-gov-", "aws-us-gov"),
-        ("us-iso-", "aws-iso"),
-        ("us-isob-", "aws-iso-b"),
-        ("eu-isoe-", "aws-iso-e"),
-        ("us-isof-", "aws-iso-f"),
-        ("eusc-", "aws-eusc"),
-    ];
-    PREFIXES.iter().find(|(prefix, _)| region.starts_with(prefix)).map_or("aws", |(_, partition)| partition)
 }

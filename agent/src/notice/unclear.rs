@@ -1,0 +1,104 @@
+//! A target lifecycle state that does not say enough by itself, so that the group is asked what it does with the instance.
+//!
+//! A word that this version does not know may announce a root volume replacement: its word in the metadata is not documented, and
+//! `DescribeAutoScalingInstances` knows it (`ReplacingRootVolume`, `:Wait`). The word of a replacement that is there at the first
+//! look may be the one that this boot comes out of: the instance id is the same before and after. The group's answer can lag
+//! behind the metadata, so it is asked a few times, and then no more until the word changes.
+
+use std::time::Duration;
+
+use crate::clock::Uptime;
+use crate::desk::Desk;
+use crate::effect::{Effect, Job, Ticket};
+use crate::event::Event;
+use crate::fault::Class;
+use crate::identity::TargetState;
+
+/// Between two questions about one word.
+const BETWEEN: Duration = Duration::from_secs(10);
+
+/// Questions about one word.
+const QUESTIONS: u32 = 4;
+
+/// For an answer; the adapter gives up before that.
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// A word that comes and goes is asked about no sooner than after this.
+const AGAIN: Duration = Duration::from_secs(300);
+
+/// The word that is unclear, and what was asked about it.
+#[derive(Debug, Default)]
+pub(super) struct Unclear {
+    word: Option<TargetState>,
+    since: Uptime,
+    questions: u32,
+    answered: bool,
+    asked: Option<(Ticket, Uptime)>,
+    next: Option<Uptime>,
+}
+
+impl Unclear {
+    /// This word is shown from here on.
+    pub(super) fn shows(&mut self, word: &TargetState, now: Uptime) {
+        let again = self.word.as_ref() == Some(word) && now < self.since + AGAIN;
+        if !again {
+            *self = Self { word: Some(word.clone()), since: now, next: Some(now), ..Self::default() };
+        }
+    }
+
+    /// A word is shown that says enough.
+    pub(super) fn is_clear(&mut self) {
+        (self.next, self.asked) = (None, None);
+    }
+
+    /// Takes an answer; what the group does with the instance, if that is to replace its root volume.
+    pub(super) fn on(&mut self, event: &Event, desk: &mut Desk, now: Uptime) -> Option<TargetState> {
+        self.asked?;
+        match event {
+            Event::InstanceDescribed(state) => {
+                (self.asked, self.answered) = (None, true);
+                let state = state.clone().unwrap_or_default();
+                // These are what a group shows that has not got there yet.
+                let lags = matches!(state.as_str(), "InService" | "Standby") || state.starts_with("Pending");
+                match TargetState::from(state) {
+                    state @ TargetState::RootVolume(_) => return Some(state),
+                    _ if lags && self.questions < QUESTIONS => self.next = Some(now + desk.spread(BETWEEN)),
+                    _ => {}
+                }
+                None
+            }
+            Event::Failed(Job::DescribeInstance, fault) => self.failed(fault.class, desk, now),
+            _ => None, // other rooms' answers
+        }
+    }
+
+    /// Asks if it is time.
+    pub(super) fn advance(&mut self, desk: &mut Desk, now: Uptime) -> Option<TargetState> {
+        if let Some((ticket, _)) = self.asked.filter(|(_, late)| *late <= now) {
+            desk.order(Effect::Cancel(ticket));
+            return self.failed(Class::Transient, desk, now);
+        }
+        if self.next.is_some_and(|at| at <= now) {
+            self.next = None;
+            self.questions += 1;
+            self.asked = Some((desk.order(Effect::DescribeInstance), now + ANSWER));
+        }
+        None
+    }
+
+    /// When it wants to be looked at again.
+    pub(super) fn wake(&self) -> Option<Uptime> {
+        self.next.or(self.asked.map(|(_, late)| late))
+    }
+
+    /// Where the group cannot be asked, a word that is known is believed, and one that is not says nothing.
+    fn failed(&mut self, class: Class, desk: &mut Desk, now: Uptime) -> Option<TargetState> {
+        self.asked = None;
+        if class.is_transient() && self.questions < QUESTIONS {
+            let wait = if class == Class::Throttled { desk.stand_back(self.questions) } else { desk.spread(BETWEEN) };
+            self.next = Some(now + wait);
+            return None;
+        }
+        self.word.clone().filter(|word| matches!(word, TargetState::RootVolume(_)) && !self.answered)
+    }
+}

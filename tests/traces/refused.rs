@@ -1,0 +1,256 @@
+//! Calls to the group that are refused for good. What decides the instance's life is a failed boot, told as one; the rest goes on.
+
+use berth::effect::{FoundContainer, Job};
+use berth::event::{Event, Signal};
+use berth::exit::Outcome;
+use berth::fault::Class;
+use berth::identity::TargetState;
+use berth::notice::Sight;
+use berth::view::{PhaseName, Status};
+
+use crate::sim::{LINE, Sim, config, exited, group, identity, ms, secs, survivor, target};
+
+const NOT_ALLOWED: &str = "autoscaling:CompleteLifecycleAction is not allowed (AccessDenied): no";
+
+fn described(state: &str) -> Event {
+    Event::InstanceDescribed(Some(state.to_owned()))
+}
+
+/// A life whose completions are refused, in an instance that is in this lifecycle state.
+fn refused(line: &str, state: &str) -> Sim {
+    Sim::new(line).fails(Job::CompleteHook, 50, Class::Denied, NOT_ALLOWED).answer(
+        Job::DescribeInstance,
+        ms(50),
+        described(state),
+    )
+}
+
+/// Without the metadata's word for the group.
+fn unknown_to_the_metadata(mut life: Sim) -> Sim {
+    let mut outside = identity();
+    outside.target_state = None;
+    life = life.sees(secs(0), Sight::default());
+    life.answer(Job::Identify, ms(10), Event::Identified(outside.into()))
+}
+
+fn adopted(life: Sim, line: &str) -> Sim {
+    let found: Vec<FoundContainer> = vec![survivor(&config(line))];
+    life.answer(Job::FindContainers, ms(5), Event::ContainersFound(found))
+}
+
+/// What was said on the console, last.
+fn last_words(life: &Sim) -> &str {
+    let line = life.trace().lines().rfind(|line| line.contains("> SayLastWords"));
+    line.unwrap_or_else(|| panic!("nothing was said\n{}", life.trace()))
+}
+
+/// As the socket and the metrics have it.
+fn shown(life: &Sim) -> serde_json::Value {
+    serde_json::to_value(life.view()).unwrap()
+}
+
+#[test]
+fn a_launch_hook_that_may_not_be_completed_is_a_failed_boot_that_names_the_permission() {
+    for class in [Class::Denied, Class::Broken, Class::Misconfigured] {
+        let life = Sim::new(LINE).fails(Job::CompleteHook, 1, class, NOT_ALLOWED).answer(
+            Job::DescribeInstance,
+            ms(50),
+            described("Pending:Wait"),
+        );
+        let served = life.run(ms(2_450));
+        assert_eq!(served.view().status, Status::Ok, "until it is known\n{}", served.trace());
+        let life = served.run(secs(600));
+        assert_eq!(life.outcome(), Some(Outcome::BootFailed), "{}", life.trace());
+        let told = [Job::CompleteHook, Job::StopContainer, Job::MarkUnhealthy, Job::SayLastWords];
+        assert_eq!(told.map(|job| life.count(job)), [1, 1, 1, 1], "{}", life.trace());
+        let words = last_words(&life);
+        assert!(
+            words.contains("the boot failed: the launch hook web/boot cannot be completed: autoscaling:Comp"),
+            "{words}"
+        );
+        assert_eq!(words.matches(NOT_ALLOWED).count(), 1, "{words}");
+        let permission = "must allow autoscaling:CompleteLifecycleAction on \
+                          arn:aws:autoscaling:us-east-2:123456789012:autoScalingGroup:*:autoScalingGroupName/web";
+        assert_eq!(words.contains(permission), class == Class::Denied, "{words}");
+    }
+}
+
+#[test]
+fn a_refusal_is_shown_and_counted_while_the_instance_is_given_up() {
+    let life = refused(LINE, "Pending:Wait").never(Job::StopContainer).run(secs(5));
+    let view = shown(&life);
+    assert_eq!((life.view().phase, life.view().status), (PhaseName::Failing, Status::Failed), "{}", life.trace());
+    assert!(life.view().reason.contains(NOT_ALLOWED), "{}", life.view().reason);
+    assert_eq!((&view["lifecycle"]["failed"], &view["refused"]["CompleteHook"]), (&true.into(), &1.into()), "{view}");
+}
+
+#[test]
+fn a_boot_whose_hook_is_refused_is_held_with_its_app_and_its_heartbeats() {
+    let line = format!("{LINE} boot.on_failure=hold lifecycle.heartbeat=10s");
+    let life = refused(&line, "Pending:Wait").run(secs(120));
+    assert_eq!((life.view().phase, life.outcome()), (PhaseName::Hold, None), "{}", life.trace());
+    assert_eq!((life.count(Job::StopContainer), life.count(Job::CompleteHook)), (0, 1));
+    assert!(life.count(Job::RecordHeartbeat) >= 10, "{}", life.trace());
+    assert!(life.view().lifecycle.state.contains(NOT_ALLOWED), "{}", life.view().lifecycle.state);
+}
+
+#[test]
+fn a_refusal_that_holds_nothing_goes_on() {
+    let named = "image=r.test/a:1 port=80 lifecycle.group=web lifecycle.launch_hook=boot";
+    for (state, words) in [
+        (Some("InService"), "nothing to complete, the instance is InService"),
+        (Some("RootVolumeReplaced"), "nothing to complete, the instance is RootVolumeReplaced"),
+        (Some("Terminating:Wait"), "expired, the instance is Terminating:Wait"),
+        (None, "in no group"),
+    ] {
+        let life = Sim::new(named)
+            .fails(Job::CompleteHook, 1, Class::Denied, NOT_ALLOWED)
+            .answer(Job::DescribeInstance, ms(50), Event::InstanceDescribed(state.map(str::to_owned)))
+            .run(secs(100));
+        assert_eq!((life.view().status, life.view().lifecycle.state.as_str()), (Status::Ok, words), "{}", life.trace());
+    }
+}
+
+/// The metadata say that it is in a group, and nobody says more.
+#[test]
+fn where_the_group_cannot_be_asked_either_a_boot_fails_and_an_app_that_ran_before_goes_on() {
+    let line = "image=r.test/a:1 port=80 lifecycle.group=web lifecycle.launch_hook=boot";
+    let mute = || {
+        let life = Sim::new(line).fails(Job::CompleteHook, 1, Class::Denied, NOT_ALLOWED);
+        life.fails(Job::DescribeInstance, 1, Class::Denied, "autoscaling:DescribeAutoScalingInstances")
+    };
+    let boot = mute().run(secs(100));
+    assert_eq!(boot.outcome(), Some(Outcome::BootFailed), "{}", boot.trace());
+    let again = adopted(mute(), line).run(secs(100));
+    assert_eq!((again.view().status, again.count(Job::StopContainer)), (Status::Ok, 0), "{}", again.trace());
+    assert!(again.view().lifecycle.state.contains(NOT_ALLOWED), "{}", again.view().lifecycle.state);
+    let outside = unknown_to_the_metadata(mute()).run(secs(100));
+    assert_eq!(outside.view().status, Status::Ok, "{}", outside.trace());
+    // It joins a group a minute later: that group has no launch hook of this boot.
+    let joins = unknown_to_the_metadata(mute()).sees(secs(60), target(TargetState::InService)).run(secs(100));
+    assert_eq!(joins.view().status, Status::Ok, "{}", joins.trace());
+}
+
+#[test]
+fn an_app_that_ran_before_is_given_up_when_the_group_says_that_it_waits() {
+    let life = adopted(refused(LINE, "Pending:Wait"), LINE).run(secs(100));
+    assert_eq!(life.outcome(), Some(Outcome::BootFailed), "{}", life.trace());
+}
+
+fn unfound(class: Class) -> Sim {
+    let refusal = "autoscaling:DescribeLifecycleHooks is not allowed (AccessDenied): no";
+    Sim::new(LINE).fails(Job::FindGroup, 1, class, refusal)
+}
+
+#[test]
+fn a_launch_hook_that_cannot_be_found_ends_the_boot_before_anything_is_started() {
+    for class in [Class::Denied, Class::Broken, Class::Misconfigured] {
+        let life = unfound(class).answer(Job::DescribeInstance, ms(50), described("Pending:Wait")).run(secs(100));
+        assert_eq!(life.outcome(), Some(Outcome::BootFailed), "{}", life.trace());
+        let done = [Job::CreateContainer, Job::CompleteHook, Job::MarkUnhealthy].map(|job| life.count(job));
+        assert_eq!(done, [0, 0, 1], "{}", life.trace());
+        let words = last_words(&life);
+        assert!(words.contains("the launch hook cannot be found: autoscaling:DescribeLifecycleHooks"), "{words}");
+    }
+}
+
+#[test]
+fn a_group_that_may_not_be_asked_for_its_hooks_and_has_none_does_not_keep_the_app_from_serving() {
+    let life = unfound(Class::Denied)
+        .answer(Job::DescribeInstance, ms(50), described("Pending"))
+        .answer(Job::DescribeInstance, ms(50), described("Pending"))
+        .run(secs(100));
+    assert_eq!((life.view().status, life.count(Job::DescribeInstance)), (Status::Ok, 3), "{}", life.trace());
+    assert_eq!(life.view().lifecycle.state, "nothing to complete, the instance is InService");
+}
+
+#[test]
+fn a_group_that_stumbles_when_asked_about_a_refusal_is_asked_again() {
+    let life = Sim::new(LINE)
+        .fails(Job::CompleteHook, 1, Class::Denied, NOT_ALLOWED)
+        .fails(Job::DescribeInstance, 2, Class::Transient, "503")
+        .fails(Job::DescribeInstance, 2, Class::Throttled, "Rate exceeded")
+        .answer(Job::DescribeInstance, ms(50), described("Pending:Wait"))
+        .run(secs(200));
+    assert_eq!((life.outcome(), life.count(Job::CompleteHook)), (Some(Outcome::BootFailed), 1), "{}", life.trace());
+}
+
+#[test]
+fn an_instance_of_the_pool_whose_hook_is_refused_is_a_failed_boot() {
+    let mut entering = identity();
+    entering.target_state = Some(TargetState::WarmedStopped);
+    let life = Sim::new(LINE)
+        .answer(Job::Identify, ms(10), Event::Identified(entering.into()))
+        .answer(Job::FindGroup, ms(100), group(secs(600), "Warmed:Pending:Wait"))
+        .sees(secs(0), target(TargetState::WarmedStopped))
+        .fails(Job::CompleteHook, 1, Class::Denied, NOT_ALLOWED)
+        .answer(Job::DescribeInstance, ms(50), described("Warmed:Pending:Wait"))
+        .run(secs(100));
+    assert_eq!((life.outcome(), life.count(Job::MarkUnhealthy)), (Some(Outcome::BootFailed), 1), "{}", life.trace());
+}
+
+#[test]
+fn an_instance_that_may_not_be_marked_unhealthy_says_so_with_the_permission() {
+    let mut life = Sim::new(LINE).fails(
+        Job::MarkUnhealthy,
+        1,
+        Class::Denied,
+        "autoscaling:SetInstanceHealth is not allowed (AccessDenied): no",
+    );
+    for _ in 0..6 {
+        life = life.answer(Job::WatchContainer, ms(500), exited(1));
+    }
+    let life = life.run(secs(600));
+    assert_eq!(life.outcome(), Some(Outcome::AppFailed), "{}", life.trace());
+    let permission = "must allow autoscaling:SetInstanceHealth on \
+                      arn:aws:autoscaling:us-east-2:123456789012:autoScalingGroup:*:autoScalingGroupName/web";
+    assert!(last_words(&life).contains(permission), "{}", last_words(&life));
+}
+
+#[test]
+fn heartbeats_that_are_not_allowed_are_told_and_end_nothing() {
+    let life = Sim::new(LINE)
+        .answer(Job::FindGroup, ms(100), group(secs(30), "Pending:Wait"))
+        .answer(Job::PullImage, secs(60), Event::ImagePulled)
+        .fails(Job::RecordHeartbeat, 50, Class::Denied, "autoscaling:RecordLifecycleActionHeartbeat is not allowed")
+        .run(secs(40));
+    let state = life.view().lifecycle.state;
+    assert!(state.contains("heartbeats are refused: autoscaling:RecordLifecycleActionHeartbeat"), "{state}");
+    assert!(shown(&life)["refused"]["RecordHeartbeat"].as_u64() >= Some(2), "{}", life.trace());
+    let life = life.run(secs(100));
+    assert_eq!((life.view().status, life.completions.len()), (Status::Ok, 1), "{}", life.trace());
+}
+
+/// The hook's own timeout is over by then: whether the group takes the instance away, the metadata say.
+#[test]
+fn a_launch_hook_that_could_not_be_completed_in_its_time_is_told_while_the_app_serves() {
+    let life = Sim::new(LINE)
+        .answer(Job::FindGroup, ms(100), group(secs(60), "Pending:Wait"))
+        .fails_always(Job::CompleteHook, "no route to Auto Scaling")
+        .run(secs(100));
+    assert_eq!((life.view().status, &shown(&life)["lifecycle"]["failed"]), (Status::Ok, &true.into()));
+    let words = last_words(&life);
+    assert!(words.contains("the launch hook was not completed") && words.contains("no route"), "{words}");
+    assert_eq!(life.count(Job::SayLastWords), 1);
+}
+
+#[test]
+fn a_termination_hook_that_may_not_be_completed_is_told_at_the_end_of_the_drain() {
+    let life = Sim::new(LINE)
+        .answer(Job::CompleteHook, ms(50), Event::HookCompleted)
+        .fails(Job::CompleteHook, 50, Class::Denied, NOT_ALLOWED)
+        .sees(secs(30), target(TargetState::Terminated))
+        .run(secs(600));
+    assert_eq!((life.outcome(), life.count(Job::CompleteHook)), (Some(Outcome::Done), 2), "{}", life.trace());
+    let words = last_words(&life);
+    let (told, permission) = ("the termination hook web/leave cannot be completed", "autoScalingGroupName/web");
+    assert!(words.contains(told) && words.contains(permission), "{words}");
+}
+
+/// What was refused a moment ago is not asked again on the way out by a signal.
+#[test]
+fn a_signal_after_a_refusal_is_an_ordinary_way_out_of_a_hold() {
+    let line = format!("{LINE} boot.on_failure=hold");
+    let life = refused(&line, "Pending:Wait").at(secs(60), Event::Signalled(Signal::Term)).run(secs(300));
+    assert_eq!(life.outcome(), Some(Outcome::Done), "{}", life.trace());
+}

@@ -1,0 +1,162 @@
+//! Root volume replacement: a drain like a termination, then a reboot, after which the same instance boots again.
+
+use berth::effect::Job;
+use berth::event::{Event, Signal};
+use berth::exit::Outcome;
+use berth::fault::Class;
+use berth::identity::TargetState;
+use berth::view::{PhaseName, Status};
+
+use crate::sim::{LINE, Sim, config, group, identity, ms, secs, survivor, target};
+
+/// As the metadata's word is read.
+fn word(word: &str) -> TargetState {
+    TargetState::from(word.to_owned())
+}
+
+fn described(state: &str) -> Event {
+    Event::InstanceDescribed(Some(state.to_owned()))
+}
+
+/// A boot whose first look at the metadata shows this word.
+fn boots_under(shown: &str) -> Sim {
+    let mut replaced = identity();
+    replaced.target_state = Some(word(shown));
+    Sim::new(LINE)
+        .answer(Job::Identify, ms(10), Event::Identified(replaced.into()))
+        .answer(Job::FindGroup, ms(100), group(secs(600), "RootVolumeReplaced"))
+        .sees(secs(0), target(word(shown)))
+}
+
+#[test]
+fn a_root_volume_replacement_is_drained_like_a_termination() {
+    for shown in ["ReplacingRootVolume", "ReplacingRootVolume:Wait", "ReplacingRootVolumeSoon"] {
+        let life = Sim::new(LINE)
+            .answer(Job::CompleteHook, ms(50), Event::HookCompleted)
+            .answer(Job::CompleteHook, ms(50), Event::HookNotActive(Job::CompleteHook))
+            .answer(Job::DescribeInstance, ms(50), described("ReplacingRootVolume"))
+            .answer(Job::CompleteHook, ms(50), Event::HookNotActive(Job::CompleteHook))
+            .answer(Job::DescribeInstance, ms(50), described("ReplacingRootVolume:Wait"))
+            .sees(secs(30), target(word(shown)))
+            .run(secs(600));
+        assert_eq!((life.outcome(), life.count(Job::StopContainer)), (Some(Outcome::Done), 1), "{}", life.trace());
+        assert_eq!(life.completed, ["web/boot", "web/leave"], "{shown}\n{}", life.trace());
+        assert!(life.trace().contains("replacing the root volume"), "{}", life.trace());
+    }
+}
+
+#[test]
+fn what_is_left_of_a_replacement_is_not_waited_for() {
+    for state in ["ReplacingRootVolume:Proceed", "RootVolumeReplaced"] {
+        let life = Sim::new(LINE)
+            .answer(Job::CompleteHook, ms(50), Event::HookCompleted)
+            .answer(Job::CompleteHook, ms(50), Event::HookNotActive(Job::CompleteHook))
+            .answer(Job::DescribeInstance, ms(50), described(state))
+            .sees(secs(30), target(word("ReplacingRootVolume")))
+            .run(secs(600));
+        assert_eq!((life.outcome(), life.count(Job::CompleteHook)), (Some(Outcome::Done), 2), "{}", life.trace());
+    }
+}
+
+/// The word in the metadata is not documented, and the group's answer may lag behind it.
+#[test]
+fn an_unknown_word_is_a_drain_if_the_group_says_that_it_replaces_the_root_volume() {
+    for lag in 0..3 {
+        let mut life = Sim::new(LINE).sees(secs(30), target(word("RootVolumeReplaced")));
+        for _ in 0..lag {
+            life = life.answer(Job::DescribeInstance, ms(50), described("InService"));
+        }
+        let life = life.answer(Job::DescribeInstance, ms(50), described("ReplacingRootVolume:Wait")).run(secs(600));
+        assert_eq!(life.outcome(), Some(Outcome::Done), "{}", life.trace());
+        assert_eq!((life.completed.len(), life.count(Job::DescribeInstance)), (2, lag + 1), "{}", life.trace());
+    }
+}
+
+#[test]
+fn an_unknown_word_that_means_something_else_is_asked_about_a_few_times_and_carries_on() {
+    let life = Sim::new(LINE).sees(secs(30), target(word("Rebooting"))).run(secs(3600));
+    assert_eq!((life.view().status, life.count(Job::DescribeInstance)), (Status::Ok, 4), "{}", life.trace());
+    let clear = Sim::new(LINE)
+        .answer(Job::DescribeInstance, ms(50), described("RootVolumeReplaced"))
+        .sees(secs(30), target(word("Rebooting")))
+        .run(secs(3600));
+    assert_eq!((clear.view().status, clear.count(Job::DescribeInstance)), (Status::Ok, 1), "{}", clear.trace());
+    let denied = Sim::new(LINE)
+        .fails(Job::DescribeInstance, 9, Class::Denied, "no")
+        .sees(secs(30), target(word("Rebooting")))
+        .run(secs(3600));
+    assert_eq!((denied.view().status, denied.count(Job::DescribeInstance)), (Status::Ok, 1), "{}", denied.trace());
+}
+
+#[test]
+fn an_unknown_word_that_comes_and_goes_does_not_make_a_stream_of_calls() {
+    let mut life = Sim::new(LINE);
+    for second in (30..630).step_by(6) {
+        life =
+            life.sees(secs(second), target(word("Rebooting"))).sees(secs(second + 3), target(TargetState::InService));
+    }
+    let life = life.run(secs(630));
+    assert_eq!(life.view().status, Status::Ok, "{}", life.trace());
+    assert!(life.count(Job::DescribeInstance) <= 8, "{} calls", life.count(Job::DescribeInstance));
+}
+
+#[test]
+fn the_boot_after_a_replacement_serves_whatever_the_metadata_still_say() {
+    for shown in ["ReplacingRootVolume", "ReplacingRootVolume:Proceed", "RootVolumeReplaced", "InService"] {
+        for state in ["RootVolumeReplaced", "ReplacingRootVolume:Proceed", "InService"] {
+            let mut life = boots_under(shown);
+            for _ in 0..4 {
+                life = life.answer(Job::DescribeInstance, ms(50), described(state));
+            }
+            let life = life.sees(secs(60), target(TargetState::InService)).run(secs(300));
+            assert_eq!(life.view().status, Status::Ok, "{shown}, {state}\n{}", life.trace());
+            assert_eq!(life.count(Job::CompleteHook), 0, "no launch hook follows a replacement\n{}", life.trace());
+        }
+    }
+}
+
+#[test]
+fn an_agent_killed_in_the_drain_of_a_replacement_goes_on_with_it() {
+    let found = || Event::ContainersFound(vec![survivor(&config(LINE))]);
+    let killed = || boots_under("ReplacingRootVolume").answer(Job::FindContainers, ms(5), found());
+    let told = killed().answer(Job::DescribeInstance, ms(50), described("ReplacingRootVolume:Wait")).run(secs(600));
+    assert_eq!((told.outcome(), &told.completed[..]), (Some(Outcome::Done), &["web/leave".to_owned()][..]));
+    // Where nobody may ask the group, the word is believed.
+    let denied = killed().fails(Job::DescribeInstance, 1, Class::Denied, "no").run(secs(600));
+    assert_eq!(denied.outcome(), Some(Outcome::Done), "{}", denied.trace());
+    let away = killed().fails(Job::DescribeInstance, 4, Class::Transient, "503").run(secs(600));
+    assert_eq!(away.outcome(), Some(Outcome::Done), "{}", away.trace());
+    let silent = (0..4).fold(killed(), |life, _| life.never(Job::DescribeInstance)).run(secs(900));
+    assert_eq!(silent.outcome(), Some(Outcome::Done), "{}", silent.trace());
+}
+
+#[test]
+fn a_replacement_reaches_drain_from_every_phase() {
+    let seen = |life: Sim| life.sees(secs(30), target(word("ReplacingRootVolume")));
+    let booting = seen(Sim::new(LINE).never(Job::PullImage)).run(secs(600));
+    assert_eq!((booting.outcome(), booting.count(Job::CreateContainer)), (Some(Outcome::Done), 0));
+    let held = Sim::new(&format!("{LINE} boot.on_failure=hold")).fails(Job::PullImage, 1, Class::Broken, "no");
+    assert_eq!(seen(held).run(secs(600)).outcome(), Some(Outcome::Done));
+    let leaving = seen(Sim::new(LINE).at(secs(29), Event::Signalled(Signal::Term)));
+    let mut leaving = leaving.answer(Job::CompleteHook, ms(50), Event::HookCompleted);
+    // Announced, so it is waited for longer than for a signal alone.
+    for _ in 0..20 {
+        leaving = leaving.answer(Job::CompleteHook, ms(50), Event::HookNotActive(Job::CompleteHook)).answer(
+            Job::DescribeInstance,
+            ms(50),
+            described("ReplacingRootVolume"),
+        );
+    }
+    let leaving = leaving.run(secs(600));
+    assert_eq!((leaving.outcome(), leaving.completed.len()), (Some(Outcome::Done), 2), "{}", leaving.trace());
+    let standby = seen(Sim::new(LINE).sees(secs(10), target(TargetState::Standby))).run(secs(32));
+    assert_eq!(standby.view().phase, PhaseName::Drain, "{}", standby.trace());
+}
+
+#[test]
+fn a_cut_drain_before_a_replacement_is_abandoned_if_the_config_says_so() {
+    let line = "image=r.test/a:1 port=80 drain.settle=5s drain.timeout=30s drain.on_failure=abandon";
+    let life = Sim::new(line).holds(secs(0), 1).sees(secs(30), target(word("ReplacingRootVolume"))).run(secs(600));
+    let last = life.completions.last().map(String::as_str);
+    assert_eq!((life.outcome(), last), (Some(Outcome::DrainCut), Some("completed ABANDON")), "{}", life.trace());
+}
