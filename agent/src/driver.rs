@@ -176,7 +176,7 @@ fn tell_event(
     let took = took.map(|(_, took)| took.as_secs_f64());
     match event {
         _ if routine => debug!(phase, ticket, took, "{name} {event}"),
-        Event::Failed(_, fault) if !fault.is_transient() => warn!(phase, ticket, took, "{name} {event}"),
+        event if event.is_warning() => warn!(phase, ticket, took, "{name} {event}"),
         _ => info!(phase, ticket, took, "{name} {event}"),
     }
     if !matches!(event, Event::Woke) {

@@ -123,6 +123,8 @@ pub enum Effect {
         /// For the secrets' delivery before it.
         config: Arc<Config>,
     },
+    /// Look whether the containers that are kept from the instance metadata still are, and put back what is missing.
+    CheckMetadataBlock,
     /// Write one line to the system console.
     SayLastWords(String),
     /// Stop working on that ticket; its answer will be dropped.
@@ -190,6 +192,8 @@ pub enum Job {
     CheckSecrets,
     /// [`Effect::SignalApp`]
     SignalApp,
+    /// [`Effect::CheckMetadataBlock`]
+    CheckMetadataBlock,
     /// [`Effect::SayLastWords`]
     SayLastWords,
 }
@@ -224,6 +228,7 @@ impl Effect {
             Self::ExtendStop(_) => Job::ExtendStop,
             Self::CheckSecrets(_) => Job::CheckSecrets,
             Self::SignalApp { .. } => Job::SignalApp,
+            Self::CheckMetadataBlock => Job::CheckMetadataBlock,
             Self::SayLastWords(_) => Job::SayLastWords,
             Self::Cancel(_) | Self::Exit(_) | Self::HandOver | Self::RefuseHandover(_) => return None,
         })
@@ -233,7 +238,14 @@ impl Effect {
 impl Effect {
     /// Whether it comes so often that only a debugging log wants it.
     pub fn is_routine(&self) -> bool {
-        matches!(self, Self::ProbeApp { .. } | Self::WatchMetadata | Self::CountConnections(_) | Self::ExtendStop(_))
+        matches!(
+            self,
+            Self::ProbeApp { .. }
+                | Self::WatchMetadata
+                | Self::CountConnections(_)
+                | Self::ExtendStop(_)
+                | Self::CheckMetadataBlock
+        )
     }
 }
 
@@ -359,6 +371,7 @@ impl fmt::Display for Effect {
             | Self::MarkUnhealthy
             | Self::WatchMetadata
             | Self::CountConnections(_)
+            | Self::CheckMetadataBlock
             | Self::CheckSecrets(_) => Ok(()),
         }
     }

@@ -31,6 +31,7 @@ pub mod fault;
 pub mod histogram;
 pub mod hook;
 pub mod identity;
+pub mod metadata_guard;
 pub mod metrics;
 pub mod notice;
 pub mod published;

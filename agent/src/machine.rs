@@ -33,6 +33,7 @@ use crate::exit::Outcome;
 use crate::failing::{self, Failing};
 use crate::hold::Hold;
 use crate::identity::TargetState;
+use crate::metadata_guard::MetadataGuard;
 use crate::notice::{Notice, Watcher};
 use crate::serve::{self, Serve};
 use crate::view::{PhaseName, PhaseView};
@@ -52,6 +53,7 @@ pub struct Machine {
     phase: Phase,
     since: Uptime,
     watcher: Watcher,
+    guard: MetadataGuard,
     /// The config that was believed last, for what a notice means: a boot out of the pool has yet to read it again.
     config: Option<Arc<Config>>,
     desk: Desk,
@@ -90,7 +92,16 @@ impl Machine {
         let boot = Boot::begin(&mut desk, now);
         let phase = Phase::Boot(Box::new(boot));
         let phases = vec![PhaseView { name: PhaseName::Boot, began: now.0.as_secs_f64() }];
-        Self { phase, since: now, watcher: Watcher::new(POLL), config: None, desk, phases, retries: BTreeMap::new() }
+        Self {
+            phase,
+            since: now,
+            watcher: Watcher::new(POLL),
+            guard: MetadataGuard::default(),
+            config: None,
+            desk,
+            phases,
+            retries: BTreeMap::new(),
+        }
     }
 
     /// The only way in.
@@ -102,8 +113,10 @@ impl Machine {
             let next = self.hear(&notice, now);
             self.go(next, now);
         }
+        self.guard.on(event, &mut self.desk, now);
         if !matches!(self.phase, Phase::Gone) {
             self.watcher.advance(&mut self.desk, now);
+            self.guard.advance(&mut self.desk, now);
         }
     }
 
@@ -114,6 +127,7 @@ impl Machine {
             | Job::RecordHeartbeat
             | Job::CountConnections
             | Job::CheckSecrets
+            | Job::CheckMetadataBlock
             | Job::SignalApp
             | Job::WatchContainer),
             _,
@@ -268,7 +282,7 @@ impl Machine {
             Phase::Hold(hold) => hold.wake(),
             Phase::Gone => return None,
         };
-        [phase, self.watcher.wake()].into_iter().flatten().min()
+        [phase, self.watcher.wake(), self.guard.wake()].into_iter().flatten().min()
     }
 
     /// The name of the phase.

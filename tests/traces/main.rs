@@ -11,6 +11,7 @@ mod ending;
 mod handover;
 mod hook;
 mod life;
+mod metadata_guard;
 mod pool;
 mod promises;
 mod quotas;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use berth::clock::Uptime;
 use berth::config::{Config, Layers, PinnedImage};
 use berth::effect::{ContainerId, Effect, FoundContainer, ImageFacts, Job, RunningContainer, Ticket};
-use berth::event::{Event, Exit, Hook, Membership};
+use berth::event::{BlockRepair, Event, Exit, Hook, Membership};
 use berth::exit::Outcome;
 use berth::fault::{Class, Fault};
 use berth::identity::{Identity, TargetState};
@@ -344,6 +344,7 @@ impl Sim {
             Effect::CountConnections(_) => (1, Event::ConnectionsCounted(self.latest(&self.held))),
             Effect::ExtendStop(_) => (0, Event::StopExtended),
             Effect::CheckSecrets(_) => (50, Event::SecretsChecked { changed: false }),
+            Effect::CheckMetadataBlock => (10, Event::MetadataBlockChecked(BlockRepair::default())),
             Effect::SignalApp { .. } => (1, Event::AppSignalled),
             Effect::SayLastWords(_) => (1, Event::LastWordsSaid),
             Effect::Cancel(_) | Effect::Exit(_) | Effect::HandOver | Effect::RefuseHandover(_) => {

@@ -81,6 +81,7 @@ impl Machine {
         }
         view.phases.clone_from(&self.phases);
         view.retries.clone_from(&self.retries);
+        view.metadata_block = self.guard.view();
         view.lifecycle.target_state = self.watcher.target_state().map(ToString::to_string);
         view
     }
