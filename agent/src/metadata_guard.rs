@@ -1,8 +1,7 @@
-//! The guard of `imds=block`: every few seconds it has somebody look whether the block still holds, in every phase, since an app may run
-//! in each of them. Somebody who flushes the packet filter, or connects the container to another network, opens it otherwise for
-//! the rest of the life.
+//! When `imds=block` is checked: every few seconds and in every phase, since an app may run in each of them. A flushed packet filter, or
+//! another network of the container, opens the way to the metadata, and nothing else notices.
 //!
-//! The adapter looks at what is held and puts back what is missing in one go; here is only decided when.
+//! One check looks at all rules and networks and puts back what is missing: [`Effect::CheckMetadataBlock`].
 
 use std::time::Duration;
 
