@@ -307,7 +307,7 @@ async fn a_container_that_somebody_connects_to_another_network_is_held_there_too
     let disconnect = NetworkDisconnectRequest { container: id.0.clone(), force: Some(true) };
     life.bench.docker.disconnect_network("bridge", disconnect).await.unwrap();
     assert!(life.reaches(&id, &metadata).await);
-    assert_eq!(life.check().await.bridges.into_iter().collect::<Vec<_>>(), [bridge.clone()]);
+    assert!(life.check().await.bridges.iter().eq([&bridge]));
     assert!(life.is_kept_from(&id, &metadata).await);
     assert!(life.reaches(&id, &neighbour).await);
     assert_eq!(rules(&id).iter().filter(|rule| rule.contains(&bridge)).count(), 3);

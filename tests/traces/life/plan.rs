@@ -184,7 +184,7 @@ fn words(rng: &mut fastrand::Rng) -> Vec<String> {
         *image = format!("image=registry.test/api@{DIGEST}");
     }
     // Drawn from what is drawn already, so that each seed's plan is what it was.
-    if words.len() % 5 == 0 {
+    if words.len().is_multiple_of(5) {
         words.push("imds=block".to_owned());
     }
     words
