@@ -76,6 +76,10 @@ pub enum Event {
         /// Whether any value is another.
         changed: bool,
     },
+    /// The container was not started: no secrets are at the edge or on tmpfs for it.
+    SecretsMissing,
+    /// Nothing of secrets or of the registry's password is at the edge.
+    SecretsWiped,
     /// The app has the signal.
     AppSignalled,
     /// The console has the line.
@@ -178,6 +182,8 @@ impl Event {
             Self::ConnectionsCounted(_) => "ConnectionsCounted",
             Self::StopExtended => "StopExtended",
             Self::SecretsChecked { .. } => "SecretsChecked",
+            Self::SecretsMissing => "SecretsMissing",
+            Self::SecretsWiped => "SecretsWiped",
             Self::AppSignalled => "AppSignalled",
             Self::LastWordsSaid => "LastWordsSaid",
             Self::Failed(..) => "Failed",
@@ -253,6 +259,8 @@ impl fmt::Display for Event {
             | Self::MarkedUnhealthy
             | Self::MetadataSeen(_)
             | Self::StopExtended
+            | Self::SecretsMissing
+            | Self::SecretsWiped
             | Self::AppSignalled
             | Self::LastWordsSaid
             | Self::HandoverRequested

@@ -20,6 +20,7 @@ mod handover;
 mod hook;
 mod hostile;
 mod long;
+mod memory;
 mod metadata;
 mod policy;
 mod real_images;

@@ -15,4 +15,5 @@ mod pool;
 mod promises;
 mod quotas;
 mod reaction;
+mod secrets;
 mod serve;

@@ -344,6 +344,7 @@ impl Sim {
             Effect::CountConnections(_) => (1, Event::ConnectionsCounted(self.latest(&self.held))),
             Effect::ExtendStop(_) => (0, Event::StopExtended),
             Effect::CheckSecrets(_) => (50, Event::SecretsChecked { changed: false }),
+            Effect::WipeSecrets => (0, Event::SecretsWiped),
             Effect::SignalApp { .. } => (1, Event::AppSignalled),
             Effect::SayLastWords(_) => (1, Event::LastWordsSaid),
             Effect::Cancel(_) | Effect::Exit(_) | Effect::HandOver | Effect::RefuseHandover(_) => {

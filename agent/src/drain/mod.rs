@@ -282,7 +282,7 @@ impl Drain {
         let Some(id) = self.to_stop.front().cloned() else { return self.tell(desk, now) };
         let longest = self.config().map_or(Duration::from_secs(30), |config| config.stop_timeout);
         let timeout = self.cut.map_or(longest, |cut| cut.since(now).min(longest));
-        let ticket = desk.order(Effect::StopContainer { id, timeout });
+        let ticket = desk.order(Effect::StopContainer { id, timeout, for_good: true });
         self.enter("stopping", Stage::Stopping { ticket, until: now + timeout + STOP_MARGIN }, now);
     }
 

@@ -131,7 +131,7 @@ async fn an_environment_is_new_only_at_the_next_start() {
     life.says_often(2).await;
     life.says(&["a=1", "b=1"]).await;
     assert_eq!(life.check().await, checked(false), "one signal is enough");
-    let stop = Effect::StopContainer { id: life.id.clone(), timeout: Duration::ZERO };
+    let stop = Effect::StopContainer { id: life.id.clone(), timeout: Duration::ZERO, for_good: false };
     assert_eq!(life.edge.perform(stop).await, Event::ContainerStopped);
     life.start().await;
     life.says(&["a=2", "b=1"]).await;
