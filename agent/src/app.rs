@@ -57,7 +57,7 @@ pub struct App {
     /// Restarts within the window, and all of them.
     recent: VecDeque<Uptime>,
     restarts: u32,
-    /// Whether this process holds the values of the secrets: an adopted app brought its own.
+    /// Whether the values of the secrets are at hand for the next start, on tmpfs or at the edge: an adopted app brought its own.
     holds_secrets: bool,
     output: LastOutput,
     reason: String,
@@ -183,6 +183,12 @@ impl App {
                 if matches!(self.state, State::FetchingSecrets { .. }) {
                     self.holds_secrets = true;
                     self.order_start(desk, now);
+                }
+                News::Nothing
+            }
+            Event::SecretsMissing => {
+                if matches!(self.state, State::Starting { .. }) {
+                    self.fetch_secrets(desk, now);
                 }
                 News::Nothing
             }
@@ -337,6 +343,11 @@ impl App {
         self.state = State::Starting { ticket: desk.order(start), until: now + START_LIMIT };
     }
 
+    fn fetch_secrets(&mut self, desk: &mut Desk, now: Uptime) {
+        let ticket = desk.order(Effect::FetchSecrets(self.config.clone()));
+        self.state = State::FetchingSecrets { ticket, until: now + START_LIMIT };
+    }
+
     fn exited(&mut self, exit: &Exit, desk: &mut Desk, now: Uptime) -> News {
         let State::Up { probe, .. } = &self.state else { return News::Nothing };
         if let Probing::Asked { ticket, .. } = probe {
@@ -394,7 +405,7 @@ impl App {
         self.pulse.ail(now);
         (self.ready, self.reason) = (ready, reason);
         let timeout = self.config.stop_timeout;
-        let ticket = desk.order(Effect::StopContainer { id: self.id.clone(), timeout });
+        let ticket = desk.order(Effect::StopContainer { id: self.id.clone(), timeout, for_good: false });
         self.state = State::Stopping { ticket, until: now + timeout + START_LIMIT, then };
     }
 
@@ -501,8 +512,7 @@ impl App {
             State::BackingOff(until) if *until <= now => {
                 self.restarts += 1;
                 if self.config.has_secrets() && !self.holds_secrets {
-                    let ticket = desk.order(Effect::FetchSecrets(self.config.clone()));
-                    self.state = State::FetchingSecrets { ticket, until: now + START_LIMIT };
+                    self.fetch_secrets(desk, now);
                 } else {
                     self.order_start(desk, now);
                 }

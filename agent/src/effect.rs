@@ -24,9 +24,9 @@ pub enum Effect {
     ReadConfig,
     /// Move the readiness endpoint to this address.
     Listen(SocketAddr),
-    /// Fetch every secret of the config; the values stay at the edge.
+    /// Fetch every secret of the config; the values stay at the edge until they are delivered, or [`Effect::WipeSecrets`].
     FetchSecrets(Arc<Config>),
-    /// Get the registry's username and password; they stay at the edge.
+    /// Get the registry's username and password; they stay at the edge until [`Effect::WipeSecrets`].
     LoginRegistry(Arc<Config>),
     /// Ask the engine whether it is there.
     PingEngine,
@@ -50,7 +50,7 @@ pub enum Effect {
     },
     /// Create the container.
     CreateContainer(Box<Creation>),
-    /// Write the secrets to tmpfs and start the container.
+    /// Start the container, with the secrets that were fetched last, which then are on tmpfs alone, or with those that are there.
     StartContainer {
         /// Which.
         id: ContainerId,
@@ -70,12 +70,14 @@ pub enum Effect {
         /// For how long.
         timeout: Duration,
     },
-    /// Stop the container, its stop signal, then SIGKILL after the timeout, and take its secrets off the tmpfs.
+    /// Stop the container, its stop signal, then SIGKILL after the timeout.
     StopContainer {
         /// Which.
         id: ContainerId,
         /// From the signal to SIGKILL.
         timeout: Duration,
+        /// Whether it is not started again: then its secrets are taken off the tmpfs.
+        for_good: bool,
     },
     /// Stop the container if it runs, then remove it and its secrets.
     RemoveContainer {
@@ -114,8 +116,10 @@ pub enum Effect {
     CountConnections(Box<RunningContainer>),
     /// Ask systemd for this much more time to stop in, counted from here.
     ExtendStop(Duration),
-    /// Look whether the secrets' values differ from those that the app was given.
+    /// Look whether the secrets' values differ from those that the app was given. Others stay at the edge, as fetched ones do.
     CheckSecrets(Arc<Config>),
+    /// Wipe what is at the edge of secrets that were not delivered, and the registry's password.
+    WipeSecrets,
     /// Send the app a signal.
     SignalApp {
         /// Which container.
@@ -206,6 +210,8 @@ pub enum Job {
     ExtendStop,
     /// [`Effect::CheckSecrets`]
     CheckSecrets,
+    /// [`Effect::WipeSecrets`]
+    WipeSecrets,
     /// [`Effect::SignalApp`]
     SignalApp,
     /// [`Effect::ReadOutput`]
@@ -246,6 +252,7 @@ impl Effect {
             Self::CountConnections(_) => Job::CountConnections,
             Self::ExtendStop(_) => Job::ExtendStop,
             Self::CheckSecrets(_) => Job::CheckSecrets,
+            Self::WipeSecrets => Job::WipeSecrets,
             Self::SignalApp { .. } => Job::SignalApp,
             Self::ReadOutput { .. } => Job::ReadOutput,
             Self::CheckMetadataBlock => Job::CheckMetadataBlock,
@@ -370,7 +377,10 @@ impl fmt::Display for Effect {
             Self::StartContainer { id, .. } | Self::WatchContainer(id) | Self::ReadOutput { id, .. } => {
                 write!(f, " {id}")
             }
-            Self::StopContainer { id, timeout } | Self::RemoveContainer { id, timeout } => {
+            Self::StopContainer { id, timeout, for_good: false } => {
+                write!(f, " {id} within {timeout:?}, to start it again")
+            }
+            Self::StopContainer { id, timeout, for_good: true } | Self::RemoveContainer { id, timeout } => {
                 write!(f, " {id} within {timeout:?}")
             }
             Self::RecordHeartbeat(hook) => write!(f, " {hook}"),
@@ -395,7 +405,8 @@ impl fmt::Display for Effect {
             | Self::WatchMetadata
             | Self::CountConnections(_)
             | Self::CheckMetadataBlock
-            | Self::CheckSecrets(_) => Ok(()),
+            | Self::CheckSecrets(_)
+            | Self::WipeSecrets => Ok(()),
         }
     }
 }

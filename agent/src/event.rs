@@ -86,6 +86,10 @@ pub enum Event {
     },
     /// Whether the containers that are kept from the instance metadata still were.
     MetadataBlockChecked(BlockRepair),
+    /// The container was not started: no secrets are at the edge or on tmpfs for it.
+    SecretsMissing,
+    /// Nothing of secrets or of the registry's password is at the edge.
+    SecretsWiped,
     /// The app has the signal.
     AppSignalled,
     /// What the app wrote last, or why it cannot be read.
@@ -203,6 +207,8 @@ impl Event {
             Self::StopExtended => "StopExtended",
             Self::SecretsChecked { .. } => "SecretsChecked",
             Self::MetadataBlockChecked(_) => "MetadataBlockChecked",
+            Self::SecretsMissing => "SecretsMissing",
+            Self::SecretsWiped => "SecretsWiped",
             Self::AppSignalled => "AppSignalled",
             Self::OutputRead(_) => "OutputRead",
             Self::LastWordsSaid => "LastWordsSaid",
@@ -301,6 +307,8 @@ impl fmt::Display for Event {
             | Self::MarkedUnhealthy
             | Self::MetadataSeen(_)
             | Self::StopExtended
+            | Self::SecretsMissing
+            | Self::SecretsWiped
             | Self::AppSignalled
             | Self::LastWordsSaid
             | Self::HandoverRequested

@@ -79,7 +79,7 @@ impl Failing {
         };
         let mut stopped = Step::new("stop", FAR);
         match id {
-            Some(id) => stopped.order(Effect::StopContainer { id, timeout }, desk, now),
+            Some(id) => stopped.order(Effect::StopContainer { id, timeout, for_good: true }, desk, now),
             None => stopped.done((), now),
         }
         // Who does not know itself cannot tell anybody.

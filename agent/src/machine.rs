@@ -394,6 +394,7 @@ impl Machine {
         let desk = &mut self.desk;
         let phase = std::mem::replace(&mut self.phase, Phase::Gone);
         let held = matches!(phase, Phase::Hold(_));
+        let fetches = self.config.is_some() && matches!(phase, Phase::Boot(_) | Phase::Serve(_));
         self.since = now;
         self.phase = match (next, leave(phase, desk)) {
             (Next::Stay, Ok(_) | Err(_)) => Phase::Gone, // asked for above
@@ -418,6 +419,11 @@ impl Machine {
                 }
             }
         };
+        // Fetched values that no start took: an adopted app has its own, and nothing is started on the way out. An image is here or
+        // not needed. What starts an app again fetches again.
+        if fetches && !matches!(self.phase, Phase::Gone) {
+            self.desk.order(Effect::WipeSecrets);
+        }
         // Weeks in a warm pool are no reason to grow.
         if self.phases.len() == PHASES_KEPT {
             self.phases.remove(0);

@@ -1,5 +1,6 @@
 //! The order of the process, and its exit code.
 
+use std::alloc::System;
 use std::process::ExitCode;
 
 use berth::cli::{Cli, Command};
@@ -7,6 +8,12 @@ use berth::commands::{bake, check, doctor, drain, handover, policy, status, time
 use berth::exit::Outcome;
 use berth::{commands, core_dump, logging, run, shim};
 use clap::{CommandFactory, Parser};
+use zeroizing_alloc::ZeroAlloc;
+
+/// Wipes every buffer when it is freed or moved, those of the libraries too: the values of secrets go through many of them
+/// (docs/decisions/0007-wiped-memory.md).
+#[global_allocator]
+static MEMORY: ZeroAlloc<System> = ZeroAlloc(System);
 
 fn main() -> ExitCode {
     // First of all: in a container this is the shim and nothing else.

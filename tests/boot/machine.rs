@@ -188,7 +188,8 @@ impl Machine {
         lines.collect::<Vec<_>>().join("\n")
     }
 
-    fn write(&self, path: &str, text: &str) {
+    /// Writes a file on the machine.
+    pub(crate) fn write(&self, path: &str, text: &str) {
         let mut file = tempfile::Builder::new().permissions(Permissions::from_mode(0o644)).tempfile().unwrap();
         file.write_all(text.as_bytes()).unwrap();
         self.copy(file.path(), path);

@@ -15,6 +15,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use visitor::{APP, ENDPOINT, Visitor, Visitors};
 
 mod command;
+mod cores;
 mod journal;
 mod machine;
 mod network;

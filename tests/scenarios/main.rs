@@ -22,6 +22,7 @@ mod hook;
 mod hostile;
 mod last_life;
 mod long;
+mod memory;
 mod metadata;
 mod policy;
 mod real_images;

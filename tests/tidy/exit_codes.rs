@@ -62,3 +62,11 @@ fn systemd_waits_at_least_as_long_as_a_drain_takes_by_default() {
     let stop = directive(&read("systemd/berth.service"), "TimeoutStopSec").parse().expect("seconds");
     assert!(Duration::from_secs(stop) > drain);
 }
+
+#[test]
+fn systemd_never_asks_for_a_core_dump() {
+    let unit = read("systemd/berth.service");
+    assert_eq!(directive(&unit, "WatchdogSignal"), "SIGKILL");
+    assert_eq!(directive(&unit, "LimitCORE"), "0");
+    assert!(!unit.contains("FailureMode=abort"), "SIGABRT asks for one");
+}

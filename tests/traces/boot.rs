@@ -53,6 +53,8 @@ fn a_cold_boot_does_side_by_side_what_it_can() {
             2.405    boot    ContainerStarted c0ffee at 172.17.0.2
             2.405    boot    > WatchContainer c0ffee
             2.415    serve   > CompleteHook web/boot CONTINUE
+            2.415    serve   > WipeSecrets
+            2.415    serve   SecretsWiped
             2.465    serve   HookCompleted
         "#]],
     );

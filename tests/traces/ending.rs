@@ -18,6 +18,8 @@ fn a_signal_stops_the_container_and_leaves_with_zero() {
     let end: String = life.trace().lines().filter(|line| line.starts_with("10.")).map(|l| format!("{l}\n")).collect();
     expect![[r#"
         10.000   serve   Signalled SIGTERM
+        10.000   drain   > WipeSecrets
+        10.000   drain   SecretsWiped
     "#]]
     .assert_eq(&end);
 }

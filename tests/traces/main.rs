@@ -23,5 +23,6 @@ mod reaction;
 mod ready;
 mod refused;
 mod root_volume;
+mod secrets;
 mod serve;
 mod unanswered;

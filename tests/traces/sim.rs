@@ -364,6 +364,7 @@ impl Sim {
             Effect::ExtendStop(_) => (0, Event::StopExtended),
             Effect::CheckSecrets(_) => (50, Event::SecretsChecked { changed: false }),
             Effect::CheckMetadataBlock => (10, Event::MetadataBlockChecked(BlockRepair::default())),
+            Effect::WipeSecrets => (0, Event::SecretsWiped),
             Effect::SignalApp { .. } => (1, Event::AppSignalled),
             Effect::ReadOutput { .. } => (5, Event::OutputRead(wrote("demo: it does not work"))),
             Effect::SayLastWords { .. } => (1, Event::LastWordsSaid),

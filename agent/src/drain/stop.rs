@@ -30,7 +30,7 @@ impl Drain {
         // An agent before this one has waited for the whole stop if it had come to the hook.
         let left = if self.completing.is_some() { Duration::ZERO } else { began.left_of(longest, now) };
         let timeout = self.cut.map_or(left, |cut| cut.since(now).min(left));
-        let ticket = desk.order(Effect::StopContainer { id, timeout });
+        let ticket = desk.order(Effect::StopContainer { id, timeout, for_good: true });
         self.enter("stopping", Stage::Stopping { ticket, until: now + timeout + STOP_MARGIN }, now);
     }
 

@@ -20,7 +20,7 @@ use http_body_util::Full;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::http::{Http, HttpError};
+use super::http::{Http, HttpError, close_after};
 use super::imds::Imds;
 use crate::identity::Identity;
 
@@ -148,8 +148,11 @@ impl Aws {
             self.credentials.get(self.now()).await.map_err(|source| AwsError::Credentials { operation, source })?;
         let skew = self.skew.load(Ordering::Relaxed);
         let now = shifted(SystemTime::now(), skew);
-        let request = signed(&endpoint, operation.service, &region, headers, body, &credentials, now)
+        let mut request = signed(&endpoint, operation.service, &region, headers, body, &credentials, now)
             .ok_or_else(|| AwsError::Unsignable { operation, endpoint: endpoint.clone() })?;
+        if operation.service.tells_secrets() {
+            close_after(&mut request);
+        }
         let answer = self.http.send(request, TIMEOUT, MAX_BODY).await;
         let answer = answer.map_err(|source| AwsError::Unreachable { operation, source })?;
         if answer.status() == StatusCode::OK {

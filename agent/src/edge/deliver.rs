@@ -172,6 +172,15 @@ impl Delivery {
         given::read(&self.root.join(container), &self.mounted(container, how), how)
     }
 
+    /// Whether an earlier delivery is in place. One of no files at all is not seen: it may be a directory that was only prepared.
+    pub fn is_in_place(&self, container: &str, how: SecretsAs) -> Result<bool, DeliverError> {
+        match list(&self.mounted(container, how)) {
+            Ok(names) => Ok(names.iter().any(|name| name != UNFINISHED)),
+            Err(DeliverError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Deletes everything of this container. It is no error if there is nothing.
     pub fn forget(&self, container: &str) -> Result<(), DeliverError> {
         remove(self.root.join(container))

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, Uri};
+use http::{HeaderValue, Request, Response, Uri};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::Client;
@@ -191,6 +191,12 @@ impl Http {
             Err(source) => Err(HttpError::Broken { to: to.to_owned(), source }),
         }
     }
+}
+
+/// Has the connection closed after the answer, which holds a secret: the buffers of one that is kept hold what came last, for as
+/// long as it is used.
+pub fn close_after(request: &mut Request<Full<Bytes>>) {
+    request.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
 }
 
 /// Scheme, host and port.

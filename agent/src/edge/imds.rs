@@ -19,7 +19,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::aws::domain_of;
-use super::http::{Http, HttpError};
+use super::http::{Http, HttpError, close_after};
 use super::secret::Secret;
 use crate::fault::Class;
 use crate::identity::{Identity, TargetState};
@@ -345,6 +345,9 @@ impl Imds {
         *request.uri_mut() =
             uri.parse().map_err(|_| ImdsError::Unusable { item: item.to_owned(), what: "a name that is no path" })?;
         request.headers_mut().insert(name, value);
+        if item.strip_prefix(ROLES).is_some_and(|role| !role.is_empty()) {
+            close_after(&mut request);
+        }
         let sent = self.http.send(request, TIMEOUT, MAX_BODY).await;
         sent.map_err(|source| ImdsError::Unreachable { item: item.to_owned(), source })
     }

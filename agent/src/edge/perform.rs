@@ -47,7 +47,8 @@ pub struct Edge {
     endpoint: tokio::sync::Mutex<Door>,
     notices: mpsc::Sender<Event>,
     instance_id: Mutex<String>,
-    secrets: Mutex<BTreeMap<String, Secret>>,
+    /// From the fetch until they are delivered.
+    secrets: Mutex<Option<BTreeMap<String, Secret>>>,
     login: Mutex<Option<Arc<RegistryCredentials>>>,
     /// The group, while its hooks are still to be told.
     place: Mutex<Option<Place>>,
@@ -155,7 +156,7 @@ impl Edge {
             }
             Effect::FetchSecrets(config) => {
                 let values = secrets::fetch(&self.aws, &config).await?;
-                *hold(&self.secrets) = values;
+                *hold(&self.secrets) = Some(values);
                 Event::SecretsFetched
             }
             Effect::LoginRegistry(config) => {
@@ -188,8 +189,8 @@ impl Edge {
             }
             Effect::CreateContainer(creation) => Event::ContainerCreated(self.create(&creation).await?),
             Effect::StartContainer { id, config } => {
-                if config.has_secrets() {
-                    self.delivery.write(&config.container_name(), config.secrets_as, &hold(&self.secrets))?;
+                if config.has_secrets() && !self.deliver(&config)? {
+                    return Ok(Event::SecretsMissing);
                 }
                 if config.imds == ImdsAccess::Block {
                     self.keep_from_metadata(&id, &*self.block.lock().await).await?;
@@ -203,9 +204,9 @@ impl Edge {
                     Err(reason) => Event::ProbeFailed(reason),
                 }
             }
-            Effect::StopContainer { id, timeout } => {
+            Effect::StopContainer { id, timeout, for_good } => {
                 self.engine.stop(&id, timeout).await?;
-                if let Some(name) = self.engine.name_of(&id).await? {
+                if for_good && let Some(name) = self.engine.name_of(&id).await? {
                     self.delivery.forget(&name)?;
                 }
                 Event::ContainerStopped
@@ -261,8 +262,16 @@ impl Edge {
             }
             Effect::CheckSecrets(config) => Event::SecretsChecked { changed: self.check_secrets(&config).await? },
             Effect::CheckMetadataBlock => Event::MetadataBlockChecked(self.check_block().await?),
+            Effect::WipeSecrets => {
+                *hold(&self.secrets) = None;
+                *hold(&self.login) = None;
+                Event::SecretsWiped
+            }
             Effect::SignalApp { id, signal, config } => {
-                self.deliver_again(&config)?;
+                // Files change under the app; an environment stays what it was at the start, and only the next one is another.
+                if config.has_secrets() {
+                    self.deliver(&config)?;
+                }
                 self.engine.signal(&id, &signal).await?;
                 Event::AppSignalled
             }
@@ -350,20 +359,21 @@ impl Edge {
     async fn check_secrets(&self, config: &Config) -> Result<bool, Fault> {
         let values = secrets::fetch(&self.aws, config).await?;
         let delivered = self.delivery.holds(&config.container_name(), config.secrets_as, &values)?;
-        *hold(&self.secrets) = values;
         // Without a delivery there is nothing to compare with: these are the first.
-        Ok(delivered == Some(false))
+        let changed = delivered == Some(false);
+        *hold(&self.secrets) = changed.then_some(values);
+        Ok(changed)
     }
 
-    /// Puts the values fetched last in place for an app that runs. Files change under it; an environment stays what it was at
-    /// the start, and only the next one is another.
-    fn deliver_again(&self, config: &Config) -> Result<(), Fault> {
-        let values = hold(&self.secrets);
-        // None were fetched in this process: those in place are the app's.
-        if config.has_secrets() && !values.is_empty() {
-            self.delivery.write(&config.container_name(), config.secrets_as, &values)?;
-        }
-        Ok(())
+    /// Puts the values that were fetched last in place and wipes them here. Whether the container has its values: none were
+    /// fetched if those in place are still the app's.
+    fn deliver(&self, config: &Config) -> Result<bool, Fault> {
+        let (container, how) = (config.container_name(), config.secrets_as);
+        let mut fetched = hold(&self.secrets);
+        let Some(values) = &*fetched else { return Ok(self.delivery.is_in_place(&container, how)?) };
+        self.delivery.write(&container, how, values)?;
+        *fetched = None;
+        Ok(true)
     }
 
     /// What a fleet that is throttled was told once, it does not ask for again: else most of the answers that there are would be

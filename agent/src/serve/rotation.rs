@@ -47,6 +47,10 @@ impl Rotation {
                 self.plan(desk, now);
             }
             (Event::Failed(Job::CheckSecrets, _), State::Asked { .. }) => self.plan(desk, now),
+            // The next look fetches them again; until then nobody needs them.
+            (Event::Failed(Job::SignalApp, _), _) => {
+                desk.order(Effect::WipeSecrets);
+            }
             (_, State::Next(at)) if *at <= now && app.pulse().is_healthy() => {
                 let ticket = desk.order(Effect::CheckSecrets(self.config.clone()));
                 self.state = State::Asked { ticket, until: now + LIMIT };

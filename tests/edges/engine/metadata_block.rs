@@ -258,7 +258,7 @@ async fn a_container_that_was_stopped_is_held_when_it_is_started_again() {
     let Some(mut life) = Life::begin().await else { return };
     let (creation, id) = life.create(block).await;
     assert!(matches!(life.start(&creation, &id).await, Event::ContainerStarted(_)));
-    let stop = Effect::StopContainer { id: id.clone(), timeout: std::time::Duration::ZERO };
+    let stop = Effect::StopContainer { id: id.clone(), timeout: std::time::Duration::ZERO, for_good: true };
     assert_eq!(life.edge.perform(stop).await, Event::ContainerStopped);
     let standing = rules(&id);
     assert_eq!(standing.len(), 3, "whoever starts it by hand starts it blocked");

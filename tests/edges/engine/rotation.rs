@@ -131,7 +131,7 @@ async fn an_environment_is_new_only_at_the_next_start() {
     life.says_often(2).await;
     life.says(&["a=1", "b=1"]).await;
     assert_eq!(life.check().await, checked(false), "one signal is enough");
-    let stop = Effect::StopContainer { id: life.id.clone(), timeout: Duration::ZERO };
+    let stop = Effect::StopContainer { id: life.id.clone(), timeout: Duration::ZERO, for_good: false };
     assert_eq!(life.edge.perform(stop).await, Event::ContainerStopped);
     life.start().await;
     life.says(&["a=2", "b=1"]).await;
@@ -190,6 +190,42 @@ async fn the_next_process_knows_what_the_app_has() {
         assert_eq!(next.perform(check.clone()).await, checked(true), "{how:?}");
         let next = edge(&life.world, &life.bench.delivery).await;
         assert_eq!(next.perform(check).await, checked(true), "{how:?}");
+    }
+}
+
+async fn stop(life: &Life, for_good: bool) {
+    let stop = Effect::StopContainer { id: life.id.clone(), timeout: Duration::ZERO, for_good };
+    assert_eq!(life.edge.perform(stop).await, Event::ContainerStopped);
+}
+
+#[tokio::test]
+async fn another_start_takes_the_values_that_are_in_place_and_asks_no_service() {
+    for how in [SecretsAs::Files, SecretsAs::Env] {
+        let life = Life::begin(how).await;
+        life.world.fault("secretsmanager", Fault::Status(503)).always();
+        stop(&life, false).await;
+        life.start().await;
+        life.says_often(2).await;
+        life.says(&["a=1", "b=1"]).await;
+    }
+}
+
+#[tokio::test]
+async fn without_values_at_the_edge_or_in_place_nothing_is_started_before_a_fetch() {
+    for how in [SecretsAs::Files, SecretsAs::Env] {
+        let life = Life::begin(how).await;
+        let start = Effect::StartContainer { id: life.id.clone(), config: life.config() };
+        stop(&life, true).await;
+        assert_eq!(life.edge.perform(start.clone()).await, Event::SecretsMissing, "{how:?}: deleted");
+        // A fetch whose values are wiped before the start is none.
+        assert_eq!(life.edge.perform(Effect::FetchSecrets(life.config())).await, Event::SecretsFetched);
+        assert_eq!(life.edge.perform(Effect::WipeSecrets).await, Event::SecretsWiped);
+        life.bench.delivery.prepare(&life.config().container_name(), how).unwrap();
+        assert_eq!(life.edge.perform(start).await, Event::SecretsMissing, "{how:?}: only prepared");
+        assert_eq!(life.edge.perform(Effect::FetchSecrets(life.config())).await, Event::SecretsFetched);
+        life.start().await;
+        life.says_often(2).await;
+        life.says(&["a=1", "b=1"]).await;
     }
 }
 

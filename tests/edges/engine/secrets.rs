@@ -1,14 +1,18 @@
 //! Secrets all the way into the process: through the shim, and as files.
 
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::time::Duration;
 
-use berth::config::{Health, SecretsAs};
+use berth::config::{Health, SecretsAs, Ulimit};
 use berth::edge::deliver::{DeliverError, Delivery};
 use berth::edge::engine::{EngineError, Mounted};
 use berth::edge::probe::probe;
 use berth::effect::ContainerId;
 use berth::fault::Class;
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 
 use super::bench::{Bench, SLEEP, secrets, within, words};
 
@@ -144,6 +148,56 @@ async fn signals_and_exit_codes_pass_through_the_shim() {
         let exit = within(bench.engine.watch(&app.id)).await.unwrap();
         assert_eq!(exit.code, 42, "init={init}");
     }
+}
+
+/// What may be dumped belongs to its user in /proc, all else to root (`proc(5)`).
+fn owner(pid: i64) -> u32 {
+    std::fs::metadata(format!("/proc/{pid}/environ")).unwrap().uid()
+}
+
+/// The soft limit of core files, as /proc/PID/limits has it.
+fn core_limit(pid: i64) -> String {
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max core file size")).unwrap();
+    line.split_whitespace().next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn the_shim_can_not_be_dumped_and_the_app_is_as_it_would_be_without_it() {
+    let mut bench = Bench::new().await;
+    let image = bench.busybox(&["USER 1000", "CMD [\"sh\", \"-c\", \"echo runs; sleep 600\"]"]).await;
+    let creation = bench
+        .creation(&image, |config| {
+            config.init = false;
+            config.ulimits.push(Ulimit { name: "core".to_owned(), soft: 4096, hard: 8192 });
+        })
+        .await;
+    let id = bench.create(&creation, Some(&secrets(&[("A", "1")]))).await;
+    let directory = bench.delivery.prepare(&creation.config.container_name(), SecretsAs::Env).unwrap();
+    // The shim waits at a pipe in place of the file, with whatever it read so far in its memory.
+    let file = directory.join("env");
+    mkfifo(&file, Mode::from_bits_truncate(0o666)).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o444)).unwrap();
+    bench.engine.start(&id).await.unwrap();
+    let pid = bench.inspect(&id).await.state.unwrap().pid.unwrap();
+    let mut options = std::fs::File::options();
+    options.write(true).custom_flags(OFlag::O_NONBLOCK.bits());
+    let mut pipe = within(async {
+        loop {
+            // Refused as long as nobody reads.
+            if let Ok(pipe) = options.open(&file) {
+                return pipe;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    assert_eq!((owner(pid), core_limit(pid)), (0, "0".to_owned()));
+
+    pipe.write_all(b"A=1\0").unwrap();
+    drop(pipe);
+    bench.says(&id, "runs").await;
+    assert_eq!((owner(pid), core_limit(pid)), (1000, "4096".to_owned()));
 }
 
 #[tokio::test]

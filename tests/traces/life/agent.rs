@@ -97,6 +97,7 @@ impl World {
     pub(crate) fn end_agent(&mut self) {
         if let Some(agent) = self.agent.take() {
             self.engine.forget(agent.number);
+            self.fetched = false;
         }
     }
 
@@ -208,6 +209,10 @@ impl World {
         if let Some(agent) = &mut self.agent {
             agent.running.push(ticket);
         }
+        // As the edge does before it asks the engine: what was fetched is then on the tmpfs alone.
+        if matches!(job, Job::StartContainer | Job::SignalApp) {
+            self.delivered |= std::mem::take(&mut self.fetched);
+        }
         let asker = (number, ticket.0);
         let takes = usual(job).mul_f64(0.5 + roll.f64());
         let (since, at) = (self.now, self.now + takes);
@@ -250,7 +255,12 @@ pub(crate) fn is_notice(event: &Event) -> bool {
 /// How long a job takes on an ordinary day.
 fn usual(job: Job) -> Duration {
     ms(match job {
-        Job::Listen | Job::CountConnections | Job::ExtendStop | Job::SayLastWords | Job::SignalApp => 1,
+        Job::Listen
+        | Job::CountConnections
+        | Job::ExtendStop
+        | Job::SayLastWords
+        | Job::SignalApp
+        | Job::WipeSecrets => 1,
         Job::PullImage => 2000,
         Job::StartContainer => 200,
         Job::FetchSecrets | Job::LoginRegistry | Job::FindGroup | Job::CheckSecrets => 100,

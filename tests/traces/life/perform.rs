@@ -36,6 +36,8 @@ impl World {
             Effect::Listen(_) => Event::Listening,
             Effect::FetchSecrets(_) => {
                 self.secrets_read = now;
+                // The values of a fetch that was cancelled go with it.
+                self.fetched |= self.listens(asker);
                 Event::SecretsFetched
             }
             Effect::LoginRegistry(_) => Event::RegistryLoggedIn,
@@ -52,6 +54,7 @@ impl World {
                 let fingerprint = if same { self.fingerprint.clone() } else { creation.config.fingerprint() };
                 self.engine.create(creation, fingerprint)
             }
+            Effect::StartContainer { config, .. } if config.has_secrets() && !self.delivered => Event::SecretsMissing,
             Effect::StartContainer { id, .. } => self.engine.start(id, now),
             Effect::WatchContainer(id) => {
                 self.engine.watch(asker, id);
@@ -64,11 +67,13 @@ impl World {
                     Event::ProbeFailed("connection refused".to_owned())
                 }
             }
-            Effect::StopContainer { id, timeout } => {
+            Effect::StopContainer { id, timeout, for_good } => {
+                self.delivered &= !for_good;
                 self.engine.stop(asker, id, *timeout, false, now);
                 return None;
             }
             Effect::RemoveContainer { id, timeout } => {
+                self.delivered = false;
                 self.engine.stop(asker, id, *timeout, true, now);
                 return None;
             }
@@ -99,7 +104,15 @@ impl World {
             Effect::CheckSecrets(_) => {
                 let since = std::mem::replace(&mut self.secrets_read, now);
                 let newer = |twist: &Twist| matches!(twist, Twist::Rotation(at) if (since..now).contains(at));
-                Event::SecretsChecked { changed: self.plan.has(newer) }
+                let changed = self.plan.has(newer);
+                if self.listens(asker) {
+                    self.fetched = changed;
+                }
+                Event::SecretsChecked { changed }
+            }
+            Effect::WipeSecrets => {
+                self.fetched = false;
+                Event::SecretsWiped
             }
             Effect::CheckMetadataBlock => Event::MetadataBlockChecked(BlockRepair::default()),
             Effect::SignalApp { .. } => Event::AppSignalled,

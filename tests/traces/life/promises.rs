@@ -49,6 +49,8 @@ pub(crate) struct Seen {
     /// Whether any agent served, and whether any held a failed boot.
     pub(crate) served: bool,
     pub(crate) held: bool,
+    /// Whether values of secrets that nobody needed were in memory at the last look at the metadata.
+    kept: bool,
     /// What was refused for good in this boot.
     refused: BTreeSet<Job>,
     /// The activation of a launch hook that a drain left to the group, by its moment, and which agent's drain.
@@ -309,6 +311,12 @@ impl World {
         let Some(agent) = &self.agent else { return };
         let (phase, status) = (agent.machine.phase(), agent.status);
         let Some(job) = effect.job() else { return };
+        let needed = phase == PhaseName::Boot || (phase == PhaseName::Serve && status != Status::Ok);
+        // Twice in a row: the wipe may be under way.
+        let kept = self.fetched && !needed;
+        if job == Job::WatchMetadata && std::mem::replace(&mut self.seen.kept, kept) && kept {
+            return self.breaks(5, format!("values of secrets stay in the agent's memory in {phase:?}"));
+        }
         // An app that exits may ask for its secrets as often as it is started.
         let restarts = || job == Job::FetchSecrets && agent.machine.view().container.is_some();
         let again = phase == PhaseName::Boot && self.seen.refused.contains(&job) && IN_A_BOOT.contains(&job);

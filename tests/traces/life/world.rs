@@ -76,6 +76,9 @@ pub(crate) struct World {
     crowd: (Duration, u32),
     /// When the values of the secrets were last looked at.
     pub(crate) secrets_read: Duration,
+    /// Whether the agent has values of secrets in its memory, and whether the tmpfs has those of the app.
+    pub(crate) fetched: bool,
+    pub(crate) delivered: bool,
     /// Logins at the registry so far.
     pub(crate) logins: u32,
     /// Until when the metadata is gone, once it is.
@@ -119,6 +122,8 @@ impl World {
             trace: traced.then(String::new),
             told: String::new(),
             secrets_read: Duration::ZERO,
+            fetched: false,
+            delivered: false,
             logins: 0,
             metadata_gone: None,
             events: 0,

@@ -320,6 +320,7 @@ impl Fleet {
             }
             Effect::CountConnections(_) => local(self, Event::ConnectionsCounted(0)),
             Effect::ExtendStop(_) => local(self, Event::StopExtended),
+            Effect::WipeSecrets => local(self, Event::SecretsWiped),
             Effect::SayLastWords { .. } => local(self, Event::LastWordsSaid),
             other => panic!("nobody expected {other}"),
         }

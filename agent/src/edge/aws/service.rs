@@ -45,6 +45,11 @@ impl Service {
         }
     }
 
+    /// Whether its answers hold secrets, or a registry's password.
+    pub(super) fn tells_secrets(self) -> bool {
+        self != Self::AutoScaling
+    }
+
     /// What follows `AWS_ENDPOINT_URL_`.
     pub(super) fn env_suffix(self) -> &'static str {
         match self {
