@@ -142,7 +142,7 @@ impl Failing {
             _ => "the boot failed",
         };
         let mut words = format!("{what}: {}", self.reason);
-        if !self.past.hook.refusal().is_some_and(|refusal| refusal == self.reason) {
+        if self.past.hook.refusal().is_none_or(|refusal| refusal != self.reason) {
             words.push_str(&format!("; launch hook: {}", self.past.hook.view().state));
         }
         if let Some(untold) = &self.untold {
