@@ -16,11 +16,14 @@ use crate::desk::Desk;
 use crate::effect::{ContainerId, Effect, Job, RunningContainer, Ticket};
 use crate::event::{Event, Exit};
 use crate::fault::Fault;
+use crate::output::AppOutput;
 use crate::retry::{Backoff, NEAR};
-use crate::view::ContainerView;
+use crate::view::{ContainerView, ReadyReason};
 
+use last_output::LastOutput;
 pub use pulse::Pulse;
 
+mod last_output;
 mod pulse;
 
 /// Between two probes while the app is starting: never longer than the first, never shorter than the second.
@@ -56,7 +59,10 @@ pub struct App {
     restarts: u32,
     /// Whether this process holds the values of the secrets: an adopted app brought its own.
     holds_secrets: bool,
+    output: LastOutput,
     reason: String,
+    /// The same, as `/ready` says it.
+    ready: ReadyReason,
 }
 
 #[derive(Debug)]
@@ -153,12 +159,15 @@ impl App {
             recent: VecDeque::new(),
             restarts: 0,
             holds_secrets: true,
+            output: LastOutput::default(),
             reason: "the container is starting".to_owned(),
+            ready: ReadyReason::StartingApp,
         }
     }
 
     /// Takes an answer that is the app's; others change nothing.
     pub fn on(&mut self, event: &Event, desk: &mut Desk, now: Uptime) -> News {
+        self.output.on(event, now);
         let news = match event {
             Event::ContainerStarted(running) => {
                 if matches!(self.state, State::Starting { .. }) {
@@ -167,8 +176,8 @@ impl App {
                 News::Nothing
             }
             Event::ContainerExited(exit) => self.exited(exit, desk, now),
-            Event::ProbePassed => self.probed(None, now),
-            Event::ProbeFailed(reason) => self.probed(Some(reason), now),
+            Event::ProbePassed => self.probed(ReadyReason::Healthy, None, now),
+            Event::ProbeFailed(reason) => self.probed(ReadyReason::AppUnhealthy, Some(reason), now),
             Event::ContainerStopped => self.stopped(desk, now),
             Event::SecretsFetched => {
                 if matches!(self.state, State::FetchingSecrets { .. }) {
@@ -198,6 +207,11 @@ impl App {
         &self.reason
     }
 
+    /// The same, as `/ready` says it.
+    pub fn ready_reason(&self) -> ReadyReason {
+        self.ready
+    }
+
     /// Its container.
     pub fn id(&self) -> &ContainerId {
         &self.id
@@ -206,6 +220,21 @@ impl App {
     /// Restarts since the agent started.
     pub fn restarts(&self) -> u32 {
         self.restarts
+    }
+
+    /// What it wrote last before it exited, or while it was not healthy.
+    pub fn output(&self) -> Option<&AppOutput> {
+        self.output.last()
+    }
+
+    /// Whether that is being read.
+    pub fn is_reading_output(&self) -> bool {
+        self.output.is_asked()
+    }
+
+    /// Reads what it wrote last, since its keeper gives it up while it runs, or it exited on its way out.
+    pub fn read_output(&mut self, desk: &mut Desk, now: Uptime) {
+        self.output.ask(&self.id, &self.config, desk, now);
     }
 
     /// From here on one that stays unhealthy is restarted.
@@ -227,11 +256,11 @@ impl App {
         }
     }
 
-    /// Stops it and starts it again, because somebody wants that and not because anything is wrong.
+    /// Stops it and starts it again for secrets that changed.
     pub fn restart(&mut self, reason: &str, desk: &mut Desk, now: Uptime) {
         if self.is_up() {
             self.holds_secrets = true;
-            self.stop(Then::Start, reason.to_owned(), desk, now);
+            self.stop(Then::Start, ReadyReason::RestartingForSecrets, reason.to_owned(), desk, now);
         }
     }
 
@@ -264,7 +293,7 @@ impl App {
 
     /// When it wants to be looked at again.
     pub fn wake(&self) -> Option<Uptime> {
-        match &self.state {
+        let state = match &self.state {
             State::Up { watch, probe, .. } => {
                 let watch = if let Watch::Lost(at) = watch { Some(*at) } else { None };
                 let probe = match probe {
@@ -279,7 +308,8 @@ impl App {
             | State::FetchingSecrets { until, .. }
             | State::Stopping { until, .. } => Some(*until),
             State::Halted => None,
-        }
+        };
+        state.into_iter().chain(self.output.wake()).min()
     }
 
     /// For people.
@@ -298,6 +328,7 @@ impl App {
         self.state = State::Up { running: Box::new(running), watch, probe: Probing::Next(now) };
         self.engine_away = None;
         self.pulse.begin(now);
+        self.ready = ReadyReason::NotHealthyYet;
         self.reason = "the app has not answered yet".to_owned();
     }
 
@@ -311,13 +342,18 @@ impl App {
         if let Probing::Asked { ticket, .. } = probe {
             desk.order(Effect::Cancel(*ticket));
         }
-        self.back_off(format!("the app {exit}"), desk, now)
+        // One that is on its way out may be stopped by the drain itself, which knows.
+        if !self.retiring {
+            self.output.ask(&self.id, &self.config, desk, now);
+        }
+        self.back_off(ReadyReason::AppExited, format!("the app {exit}"), desk, now)
     }
 
     /// Plans the next start, unless there were too many.
-    fn back_off(&mut self, reason: String, desk: &mut Desk, now: Uptime) -> News {
+    fn back_off(&mut self, ready: ReadyReason, reason: String, desk: &mut Desk, now: Uptime) -> News {
         let restart = self.config.restart.clone();
         self.pulse.ail(now);
+        self.ready = ready;
         if self.retiring {
             self.state = State::Halted;
             self.reason.clone_from(&reason);
@@ -326,6 +362,7 @@ impl App {
         self.recent.retain(|at| now.since(*at) < restart.window);
         if self.recent.len() >= restart.limit as usize {
             self.state = State::Halted;
+            self.ready = ReadyReason::RestartLimitReached;
             self.reason = format!("{reason}, after {} restarts within {:?}", self.recent.len(), restart.window);
             return News::Lost(self.reason.clone());
         }
@@ -341,6 +378,7 @@ impl App {
     fn wait_for_engine(&mut self, reason: String, desk: &mut Desk, now: Uptime) -> News {
         let since = *self.engine_away.get_or_insert(now);
         self.pulse.ail(now);
+        self.ready = ReadyReason::EngineUnavailable;
         self.reason.clone_from(&reason);
         if now.since(since) >= self.config.boot.timeout {
             self.state = State::Halted;
@@ -351,10 +389,10 @@ impl App {
         News::Nothing
     }
 
-    fn stop(&mut self, then: Then, reason: String, desk: &mut Desk, now: Uptime) {
+    fn stop(&mut self, then: Then, ready: ReadyReason, reason: String, desk: &mut Desk, now: Uptime) {
         self.halt(desk);
         self.pulse.ail(now);
-        self.reason = reason;
+        (self.ready, self.reason) = (ready, reason);
         let timeout = self.config.stop_timeout;
         let ticket = desk.order(Effect::StopContainer { id: self.id.clone(), timeout });
         self.state = State::Stopping { ticket, until: now + timeout + START_LIMIT, then };
@@ -367,7 +405,7 @@ impl App {
                 self.order_start(desk, now);
                 News::Nothing
             }
-            State::Stopping { then: Then::BackOff(reason), .. } => self.back_off(reason, desk, now),
+            State::Stopping { then: Then::BackOff(reason), .. } => self.back_off(self.ready, reason, desk, now),
             other => {
                 self.state = other;
                 News::Nothing
@@ -375,13 +413,15 @@ impl App {
         }
     }
 
-    fn probed(&mut self, fault: Option<&str>, now: Uptime) -> News {
+    fn probed(&mut self, ready: ReadyReason, fault: Option<&str>, now: Uptime) -> News {
         let State::Up { probe, .. } = &mut self.state else { return News::Nothing };
         let Probing::Asked { since, .. } = *probe else { return News::Nothing };
         let was_healthy = self.pulse.is_healthy();
         let took = now.since(since);
         if self.pulse.take(fault, took, &self.config.probe, now) {
             fault.unwrap_or("the app is healthy").clone_into(&mut self.reason);
+            let starting = ready == ReadyReason::AppUnhealthy && self.pulse.is_starting();
+            self.ready = if starting { ReadyReason::NotHealthyYet } else { ready };
         }
         let wait = if self.pulse.is_starting() {
             (self.pulse.starting_for(now) / PATIENCE).max(took).clamp(KEEN, EAGER)
@@ -396,11 +436,17 @@ impl App {
         match (job, &mut self.state) {
             (Job::StartContainer, State::Starting { .. }) => {
                 let reason = format!("the container does not start: {fault}");
-                if fault.is_transient() { self.wait_for_engine(reason, desk, now) } else { News::Lost(reason) }
+                if fault.is_transient() {
+                    self.wait_for_engine(reason, desk, now)
+                } else {
+                    self.ready = ReadyReason::ContainerNotStarted;
+                    News::Lost(reason)
+                }
             }
             (Job::StopContainer, State::Stopping { .. }) => self.stopped(desk, now),
             (Job::FetchSecrets, State::FetchingSecrets { .. }) => {
-                self.back_off(format!("the secrets cannot be fetched: {fault}"), desk, now)
+                let ready = ReadyReason::SecretsUnavailable.or_denied(fault);
+                self.back_off(ready, format!("the secrets cannot be fetched: {fault}"), desk, now)
             }
             (Job::WatchContainer, State::Up { watch, .. }) => {
                 self.attempts += 1;
@@ -408,22 +454,24 @@ impl App {
                 News::Nothing
             }
             // The engine could not be asked: that says as little for the app as a failed probe.
-            (Job::ProbeApp, State::Up { .. }) => self.probed(Some(&fault.reason), now),
+            (Job::ProbeApp, State::Up { .. }) => self.probed(ReadyReason::EngineUnavailable, Some(&fault.reason), now),
             _ => News::Nothing, // another room's failure, or of a container that is gone
         }
     }
 
     /// Does what is due.
     fn advance(&mut self, desk: &mut Desk, now: Uptime) -> News {
+        self.output.advance(desk, now);
         if let State::Up { probe: Probing::Asked { ticket, since }, .. } = &self.state
             && *since + self.config.probe.timeout + PROBE_MARGIN <= now
         {
             desk.order(Effect::Cancel(*ticket));
-            return self.probed(Some("the probe did not end"), now);
+            return self.probed(ReadyReason::AppUnhealthy, Some("the probe did not end"), now);
         }
         if self.kept && self.is_up() && self.pulse.is_hopeless(&self.config.probe, now) {
             let reason = format!("the app stays unhealthy: {}", self.reason);
-            self.stop(Then::BackOff(reason.clone()), reason, desk, now);
+            self.read_output(desk, now);
+            self.stop(Then::BackOff(reason.clone()), ReadyReason::AppUnhealthy, reason, desk, now);
             return News::Nothing;
         }
         match &mut self.state {
@@ -461,7 +509,8 @@ impl App {
             }
             State::Starting { ticket, until } | State::FetchingSecrets { ticket, until } if *until <= now => {
                 desk.order(Effect::Cancel(*ticket));
-                return self.back_off(format!("the container did not start within {START_LIMIT:?}"), desk, now);
+                let reason = format!("the container did not start within {START_LIMIT:?}");
+                return self.back_off(ReadyReason::ContainerNotStarted, reason, desk, now);
             }
             State::Stopping { ticket, until, .. } if *until <= now => {
                 desk.order(Effect::Cancel(*ticket));

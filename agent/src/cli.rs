@@ -37,7 +37,10 @@ const CHECK: &str = "\
 Examples:
   berth check user-data.sh
   terraform output -raw user_data | berth check -
-  berth check --json /etc/berth/berth.toml";
+  berth check --config ami.toml user-data.sh
+  berth check --json /etc/berth/berth.toml
+
+Warnings are on standard error and change nothing. Exit codes: 0 it would run; 2 it would not, with every error.";
 
 const TIMELINE: &str = "\
 A bar is a step; all bars of the boot share one axis, those of the drain another. The longest chain is what the whole waited for:
@@ -103,7 +106,7 @@ Exit codes: 0 the next agent has the app, 1 no agent runs, it is on its way out,
 
 /// Boots, serves and drains one container on a plain EC2 instance.
 #[derive(Clone, Debug, PartialEq, Eq, Parser)]
-#[command(name = "berth", version, after_help = ENVIRONMENT, disable_help_subcommand = true)]
+#[command(name = "berth", version, after_help = ENVIRONMENT)]
 pub struct Cli {
     /// Flags that every command takes.
     #[command(flatten)]
@@ -183,12 +186,15 @@ pub struct Run {
 /// `berth check`
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct Check {
-    /// The file; - is standard input
+    /// The file, read as user-data on top of --config if that is given, a name that ends in .toml as defaults; - is standard input
     #[arg(default_value = "-")]
     pub file: PathBuf,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    /// Print the keys that have their default, too
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// `berth status`
@@ -346,6 +352,17 @@ mod tests {
         assert_eq!(run.words, ["image=x:1", "port=80"]);
         assert_eq!(run.console, PathBuf::from("/dev/console"));
         assert_eq!(Global::default().config_file(), (PathBuf::from(CONFIG), false));
+    }
+
+    #[test]
+    fn help_is_a_command_too() {
+        for words in ["berth help", "berth help status", "berth --help", "berth status --help", "berth help help"] {
+            let shown = parse(words).unwrap_err();
+            assert_eq!((shown.kind(), shown.exit_code()), (clap::error::ErrorKind::DisplayHelp, 0), "{words}");
+        }
+        let shown = parse("berth help status").unwrap_err().to_string();
+        assert!(shown.contains("Usage: berth status"), "{shown}");
+        assert_eq!(parse("berth help nonsense").unwrap_err().exit_code(), 2);
     }
 
     #[test]

@@ -23,6 +23,11 @@ use crate::machine::Machine;
 use crate::published::Published;
 use crate::view::PhaseName;
 
+use diary::Diary;
+pub use diary::Kept;
+
+mod diary;
+
 /// What the driver listens to and speaks to, beside the edge.
 pub struct Lines {
     /// Signals of the process.
@@ -53,18 +58,22 @@ struct Running {
 }
 
 /// Lives one life; the start of the agent is `started`.
-pub async fn drive(mut machine: Machine, edge: Arc<Edge>, mut lines: Lines, started: Instant) -> End {
+pub async fn drive(mut machine: Machine, edge: Arc<Edge>, mut lines: Lines, kept: &Kept, started: Instant) -> End {
     let mut tasks: JoinSet<(Ticket, Event)> = JoinSet::new();
     let mut running: BTreeMap<Ticket, Running> = BTreeMap::new();
     let mut layers_told = 0;
     let mut successors = Vec::new();
+    let mut diary = Diary::new();
     loop {
+        // Before any order of the last event leaves: what the next agent finds is never behind what was done.
+        diary.note(&machine, &kept.note, uptime(started));
         while let Some((ticket, effect)) = machine.next_effect() {
             let now = uptime(started);
             tell_effect(&lines.feed, machine.phase(), ticket, &effect, now);
             match effect {
                 Effect::Exit(outcome) => {
                     publish(&machine, &edge, &lines.published);
+                    diary.end(outcome, &lines.published, kept, now);
                     return End::Exit(outcome);
                 }
                 // Nothing is published: to whoever asks, the instance stays what it was.
@@ -79,6 +88,7 @@ pub async fn drive(mut machine: Machine, edge: Arc<Edge>, mut lines: Lines, star
                     }
                 }
                 job => {
+                    diary.hear(&job);
                     let Some(kind) = job.job() else { continue };
                     let edge = edge.clone();
                     let handle = tasks.spawn(async move { (ticket, edge.perform(job).await) });
@@ -87,6 +97,7 @@ pub async fn drive(mut machine: Machine, edge: Arc<Edge>, mut lines: Lines, star
             }
         }
         publish(&machine, &edge, &lines.published);
+        diary.keep(&lines.published, &kept.life, uptime(started));
 
         let (ticket, event) = tokio::select! {
             biased;
@@ -104,6 +115,7 @@ pub async fn drive(mut machine: Machine, edge: Arc<Edge>, mut lines: Lines, star
                 Err(error) if error.is_cancelled() => continue,
                 Err(error) => {
                     warn!(%error, "a job panicked");
+                    diary.end(Outcome::Bug, &lines.published, kept, uptime(started));
                     return End::Exit(Outcome::Bug);
                 }
             },
@@ -144,7 +156,7 @@ fn answer(successors: &mut Vec<oneshot::Sender<Result<(), &'static str>>>, said:
 
 fn tell_effect(feed: &broadcast::Sender<Arc<str>>, phase: PhaseName, ticket: Ticket, effect: &Effect, now: Uptime) {
     // What is said while the life goes on is no farewell.
-    let alarm = matches!(effect, Effect::SayLastWords(_)) && matches!(phase, PhaseName::Serve | PhaseName::Warm);
+    let alarm = matches!(effect, Effect::SayLastWords { .. }) && matches!(phase, PhaseName::Serve | PhaseName::Warm);
     let phase = phase.word();
     if alarm {
         warn!(phase, ticket = ticket.0, "> {effect}");
@@ -181,7 +193,12 @@ fn tell_event(
     match event {
         _ if routine => debug!(phase, ticket, took, "{name} {event}"),
         Event::Failed(_, fault) if !fault.is_transient() => warn!(phase, ticket, took, "{name} {event}"),
+        Event::ConfigWarned(_) => warn!(phase, "{name} {event}"),
         _ => info!(phase, ticket, took, "{name} {event}"),
+    }
+    // The app's lines have a line of the log each, so that anything that reads the log reads them.
+    if let Event::OutputRead(output) = event {
+        output.for_people().iter().for_each(|line| warn!(phase, "app: {line}"));
     }
     if !matches!(event, Event::Woke) {
         send(feed, || {

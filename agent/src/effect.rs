@@ -84,6 +84,8 @@ pub enum Effect {
         /// From the stop signal to SIGKILL.
         timeout: Duration,
     },
+    /// Take every secret off the tmpfs: the app could not be stopped, and nobody comes back for them.
+    ForgetSecrets,
     /// Find the group and its hooks, as far as the config does not name them.
     FindGroup {
         /// `lifecycle.group`
@@ -123,8 +125,20 @@ pub enum Effect {
         /// For the secrets' delivery before it.
         config: Arc<Config>,
     },
-    /// Write one line to the system console.
-    SayLastWords(String),
+    /// Read what the app wrote last.
+    ReadOutput {
+        /// Which container.
+        id: ContainerId,
+        /// For its secrets' values, which are taken out.
+        config: Arc<Config>,
+    },
+    /// Write to the system console: one line, and what the app wrote last.
+    SayLastWords {
+        /// The line.
+        words: String,
+        /// The app's lines, oldest first; the console gets the newest.
+        output: Vec<String>,
+    },
     /// Stop working on that ticket; its answer will be dropped.
     Cancel(Ticket),
     /// Leave.
@@ -170,6 +184,8 @@ pub enum Job {
     StopContainer,
     /// [`Effect::RemoveContainer`]
     RemoveContainer,
+    /// [`Effect::ForgetSecrets`]
+    ForgetSecrets,
     /// [`Effect::FindGroup`]
     FindGroup,
     /// [`Effect::RecordHeartbeat`]
@@ -190,6 +206,8 @@ pub enum Job {
     CheckSecrets,
     /// [`Effect::SignalApp`]
     SignalApp,
+    /// [`Effect::ReadOutput`]
+    ReadOutput,
     /// [`Effect::SayLastWords`]
     SayLastWords,
 }
@@ -214,6 +232,7 @@ impl Effect {
             Self::ProbeApp { .. } => Job::ProbeApp,
             Self::StopContainer { .. } => Job::StopContainer,
             Self::RemoveContainer { .. } => Job::RemoveContainer,
+            Self::ForgetSecrets => Job::ForgetSecrets,
             Self::FindGroup { .. } => Job::FindGroup,
             Self::RecordHeartbeat(_) => Job::RecordHeartbeat,
             Self::CompleteHook { .. } => Job::CompleteHook,
@@ -224,7 +243,8 @@ impl Effect {
             Self::ExtendStop(_) => Job::ExtendStop,
             Self::CheckSecrets(_) => Job::CheckSecrets,
             Self::SignalApp { .. } => Job::SignalApp,
-            Self::SayLastWords(_) => Job::SayLastWords,
+            Self::ReadOutput { .. } => Job::ReadOutput,
+            Self::SayLastWords { .. } => Job::SayLastWords,
             Self::Cancel(_) | Self::Exit(_) | Self::HandOver | Self::RefuseHandover(_) => return None,
         })
     }
@@ -335,7 +355,9 @@ impl fmt::Display for Effect {
             Self::ResolveDigest(image) => write!(f, " {image}"),
             Self::InspectImage(image) | Self::PullImage { image, .. } => write!(f, " {image}"),
             Self::CreateContainer(creation) => write!(f, " {} from {}", creation.config.name, creation.image),
-            Self::StartContainer { id, .. } | Self::WatchContainer(id) => write!(f, " {id}"),
+            Self::StartContainer { id, .. } | Self::WatchContainer(id) | Self::ReadOutput { id, .. } => {
+                write!(f, " {id}")
+            }
             Self::StopContainer { id, timeout } | Self::RemoveContainer { id, timeout } => {
                 write!(f, " {id} within {timeout:?}")
             }
@@ -343,7 +365,7 @@ impl fmt::Display for Effect {
             Self::CompleteHook { hook, result } => write!(f, " {hook} {}", result.word()),
             Self::ExtendStop(by) => write!(f, " {by:?}"),
             Self::SignalApp { id, signal, .. } => write!(f, " {id} {signal}"),
-            Self::SayLastWords(words) => write!(f, " {words}"),
+            Self::SayLastWords { words, .. } => write!(f, " {words}"),
             Self::Cancel(ticket) => write!(f, "Cancel {}", ticket.0),
             Self::Exit(outcome) => write!(f, "Exit {}", outcome.code()),
             Self::HandOver => f.write_str("HandOver"),
@@ -354,6 +376,7 @@ impl fmt::Display for Effect {
             | Self::LoginRegistry(_)
             | Self::PingEngine
             | Self::ProbeApp { .. }
+            | Self::ForgetSecrets
             | Self::FindGroup { .. }
             | Self::DescribeInstance
             | Self::MarkUnhealthy

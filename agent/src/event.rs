@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::config::{Config, PinnedImage};
+use crate::config::{Config, Foreign, PinnedImage};
 use crate::effect::{ContainerId, FoundContainer, ImageFacts, Job, RunningContainer};
 use crate::fault::Fault;
 use crate::identity::Identity;
 use crate::notice::Sight;
+use crate::output::AppOutput;
 
 /// Something that happened. Answers of effects come first, in the order of a boot.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +20,10 @@ pub enum Event {
     Began,
     /// The instance's metadata answered.
     Identified(Arc<Identity>),
+    /// The user-data holds no config: what it looks like instead.
+    UserDataIsForeign(Foreign),
+    /// Something in the config is legal and unwise; its place, its key and why, without a value.
+    ConfigWarned(String),
     /// Every layer was read and believed.
     ConfigRead(Arc<Config>),
     /// The endpoint answers on the address that was asked for.
@@ -53,6 +58,8 @@ pub enum Event {
     ContainerStopped,
     /// The container is gone.
     ContainerRemoved,
+    /// No secret is left on the tmpfs.
+    SecretsForgotten,
     /// The group of this instance, none outside any group.
     GroupFound(Option<Membership>),
     /// The hook's timer was restarted.
@@ -78,6 +85,8 @@ pub enum Event {
     },
     /// The app has the signal.
     AppSignalled,
+    /// What the app wrote last, or why it cannot be read.
+    OutputRead(AppOutput),
     /// The console has the line.
     LastWordsSaid,
     /// An attempt at a job failed.
@@ -151,6 +160,8 @@ impl Event {
         match self {
             Self::Began => "Began",
             Self::Identified(_) => "Identified",
+            Self::UserDataIsForeign(_) => "UserDataIsForeign",
+            Self::ConfigWarned(_) => "ConfigWarned",
             Self::ConfigRead(_) => "ConfigRead",
             Self::Listening => "Listening",
             Self::SecretsFetched => "SecretsFetched",
@@ -168,6 +179,7 @@ impl Event {
             Self::ContainerExited(_) => "ContainerExited",
             Self::ContainerStopped => "ContainerStopped",
             Self::ContainerRemoved => "ContainerRemoved",
+            Self::SecretsForgotten => "SecretsForgotten",
             Self::GroupFound(_) => "GroupFound",
             Self::HeartbeatRecorded => "HeartbeatRecorded",
             Self::HookNotActive(_) => "HookNotActive",
@@ -179,6 +191,7 @@ impl Event {
             Self::StopExtended => "StopExtended",
             Self::SecretsChecked { .. } => "SecretsChecked",
             Self::AppSignalled => "AppSignalled",
+            Self::OutputRead(_) => "OutputRead",
             Self::LastWordsSaid => "LastWordsSaid",
             Self::Failed(..) => "Failed",
             Self::Signalled(_) => "Signalled",
@@ -213,6 +226,10 @@ impl fmt::Display for Event {
                     None => Ok(()),
                 }
             }
+            Self::UserDataIsForeign(foreign) => {
+                write!(f, "{foreign}; it holds no config, and the other layers say what runs")
+            }
+            Self::ConfigWarned(warning) => f.write_str(warning),
             Self::ConfigRead(config) => write!(f, "{} from {}", config.name, config.image),
             Self::ContainersFound(found) => {
                 let running = found.iter().filter(|one| one.running.is_some()).count();
@@ -237,6 +254,11 @@ impl fmt::Display for Event {
             Self::Failed(job, fault) => write!(f, "{job:?}: {fault}"),
             Self::ConnectionsCounted(count) => write!(f, "{count}"),
             Self::SecretsChecked { changed } => f.write_str(if *changed { "changed" } else { "the same" }),
+            // The lines themselves have their own place in the log.
+            Self::OutputRead(output) => match output.lines.len() {
+                1 => f.write_str("1 line"),
+                lines => write!(f, "{lines} lines"),
+            },
             Self::Signalled(signal) => write!(f, "{signal}"),
             Self::DrainRequested(reason) => f.write_str(reason.as_deref().unwrap_or_default()),
             Self::Began
@@ -248,6 +270,7 @@ impl fmt::Display for Event {
             | Self::ProbePassed
             | Self::ContainerStopped
             | Self::ContainerRemoved
+            | Self::SecretsForgotten
             | Self::HeartbeatRecorded
             | Self::HookCompleted
             | Self::MarkedUnhealthy

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::app::App;
 use crate::boot::Handover;
 use crate::clock::Uptime;
 use crate::desk::Desk;
@@ -12,20 +13,38 @@ use crate::effect::{Effect, HookResult, Job};
 use crate::event::Event;
 use crate::exit::Outcome;
 use crate::hook::explain;
+use crate::output::AppOutput;
 use crate::retry::FAR;
 use crate::step::Step;
-use crate::view::DeadlineView;
+use crate::view::{DeadlineView, ReadyReason};
 
 /// For telling the group; what is not told by then, the hook's own timeout tells.
 const LIMIT: Duration = Duration::from_secs(120);
+
+/// Why a boot, or an app, is given up.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// How the agent ends.
+    pub outcome: Outcome,
+    /// Why, as `/ready` says it.
+    pub ready: ReadyReason,
+    /// Why, with what was answered.
+    pub reason: String,
+}
+
+impl Failure {
+    /// A failed boot.
+    pub fn of_boot(ready: ReadyReason, reason: impl Into<String>) -> Self {
+        Self { outcome: Outcome::BootFailed, ready, reason: reason.into() }
+    }
+}
 
 /// On the way out after a failure.
 #[derive(Debug)]
 pub struct Failing {
     /// What came before, for people.
     pub past: Handover,
-    outcome: Outcome,
-    reason: String,
+    failure: Failure,
     stopped: Step<()>,
     told: Step<()>,
     /// Why the group could not be told that the instance is unhealthy.
@@ -45,10 +64,14 @@ pub enum Next {
 
 impl Failing {
     /// Begins.
-    pub fn begin(outcome: Outcome, reason: String, mut past: Handover, desk: &mut Desk, now: Uptime) -> Self {
+    pub fn begin(failure: Failure, mut past: Handover, desk: &mut Desk, now: Uptime) -> Self {
         let timeout = past.config.as_ref().map(|config| config.stop_timeout).unwrap_or_default();
         let id = match &mut past.app {
             Some(app) => {
+                // Of one that exited it was read then.
+                if app.is_up() {
+                    app.read_output(desk, now);
+                }
                 app.halt(desk);
                 Some(app.id().clone())
             }
@@ -66,8 +89,7 @@ impl Failing {
         }
         let mut failing = Self {
             past,
-            outcome,
-            reason,
+            failure,
             stopped,
             told: Step::new("unhealthy", FAR),
             untold: None,
@@ -81,8 +103,12 @@ impl Failing {
     /// Takes an event.
     pub fn on(&mut self, event: &Event, desk: &mut Desk, now: Uptime) -> Next {
         self.past.hook.on(event, desk, now);
+        if let Some(app) = &mut self.past.app {
+            app.on(event, desk, now); // it is halted: only what it wrote last is still to come
+        }
         match event {
-            Event::ContainerStopped | Event::Failed(Job::StopContainer, _) => self.stopped.done((), now),
+            Event::ContainerStopped => self.stopped.done((), now),
+            Event::Failed(Job::StopContainer, _) => self.give_up_stop(desk, now),
             Event::MarkedUnhealthy => self.told.done((), now),
             Event::Failed(Job::MarkUnhealthy, fault) if fault.is_transient() => self.told.retry(fault, desk, now),
             Event::Failed(Job::MarkUnhealthy, fault) => {
@@ -91,13 +117,13 @@ impl Failing {
                 self.told.done((), now);
             }
             Event::LastWordsSaid | Event::Failed(Job::SayLastWords, _) if self.words.is_under_way() => {
-                return Next::Gone(self.outcome);
+                return Next::Gone(self.failure.outcome);
             }
             Event::Signalled(_) => self.deadline = now,
             _ => {} // answers to questions of earlier phases
         }
         if self.deadline <= now && self.words.is_under_way() {
-            return Next::Gone(self.outcome);
+            return Next::Gone(self.failure.outcome);
         }
         self.advance(desk, now);
         Next::Stay
@@ -105,12 +131,13 @@ impl Failing {
 
     /// When it wants to be looked at again.
     pub fn wake(&self) -> Option<Uptime> {
-        [self.past.hook.wake(), self.told.wake(), Some(self.deadline)].into_iter().flatten().min()
+        let app = self.past.app.as_ref().and_then(App::wake);
+        [self.past.hook.wake(), self.told.wake(), app, Some(self.deadline)].into_iter().flatten().min()
     }
 
     /// Why.
-    pub fn reason(&self) -> &str {
-        &self.reason
+    pub fn failure(&self) -> &Failure {
+        &self.failure
     }
 
     /// Until when the group is tried to be told.
@@ -128,21 +155,34 @@ impl Failing {
                 self.told.order(Effect::MarkUnhealthy, desk, now);
             }
         }
-        let over = self.stopped.is_done() && (nobody || self.told.is_done());
+        let reading = self.past.app.as_ref().is_some_and(App::is_reading_output);
+        let over = self.stopped.is_done() && (nobody || self.told.is_done()) && !reading;
         if (over || late) && self.words.is_due(now) {
+            if !self.stopped.is_done() {
+                self.stopped.cancel(desk);
+                self.give_up_stop(desk, now);
+            }
             // The words get their own short time, so that a stuck console cannot hold the exit up.
             self.deadline = now + Duration::from_secs(5);
-            self.words.order(Effect::SayLastWords(self.last_words()), desk, now);
+            let output = self.past.app.as_ref().and_then(App::output).map(AppOutput::for_people).unwrap_or_default();
+            let output = output.into_iter().map(Into::into).collect();
+            self.words.order(Effect::SayLastWords { words: self.last_words(), output }, desk, now);
         }
     }
 
+    /// What could not be stopped keeps no secrets: nobody comes back to take them away.
+    fn give_up_stop(&mut self, desk: &mut Desk, now: Uptime) {
+        self.stopped.done((), now);
+        desk.order(Effect::ForgetSecrets);
+    }
+
     fn last_words(&self) -> String {
-        let what = match self.outcome {
+        let what = match self.failure.outcome {
             Outcome::AppFailed => "the app cannot be kept running",
             _ => "the boot failed",
         };
-        let mut words = format!("{what}: {}", self.reason);
-        if self.past.hook.refusal().is_none_or(|refusal| refusal != self.reason) {
+        let mut words = format!("{what}: {}", self.failure.reason);
+        if self.past.hook.refusal().is_none_or(|refusal| refusal != self.failure.reason) {
             words.push_str(&format!("; launch hook: {}", self.past.hook.view().state));
         }
         if let Some(untold) = &self.untold {

@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
+use crate::app::App;
 use crate::boot::Handover;
 use crate::clock::Uptime;
 use crate::desk::Desk;
 use crate::event::Event;
+use crate::failing::Failure;
 use crate::hook::{Hook, Transition};
 use crate::view::DeadlineView;
 
@@ -18,23 +20,30 @@ const LIMIT: Duration = Duration::from_secs(48 * 3600);
 pub struct Hold {
     /// What came before.
     pub past: Handover,
-    reason: String,
+    failure: Failure,
     deadline: Uptime,
 }
 
 impl Hold {
     /// Begins. What runs is left running, to be looked at; it is not restarted.
-    pub fn begin(reason: String, mut past: Handover, desk: &mut Desk, now: Uptime) -> Self {
+    pub fn begin(failure: Failure, mut past: Handover, desk: &mut Desk, now: Uptime) -> Self {
         if let Some(app) = &mut past.app {
+            // Of one that exited it was read then.
+            if app.is_up() {
+                app.read_output(desk, now);
+            }
             app.halt(desk);
         }
         past.hook.hold(desk, now);
-        Self { past, reason, deadline: now + LIMIT }
+        Self { past, failure, deadline: now + LIMIT }
     }
 
     /// Takes an event; whether the hold is over.
     pub fn on(&mut self, event: &Event, desk: &mut Desk, now: Uptime) -> bool {
         self.past.hook.on(event, desk, now);
+        if let Some(app) = &mut self.past.app {
+            app.on(event, desk, now); // it is halted: only what it wrote last is still to come
+        }
         self.deadline <= now
     }
 
@@ -49,12 +58,13 @@ impl Hold {
 
     /// When it wants to be looked at again.
     pub fn wake(&self) -> Option<Uptime> {
-        [self.past.hook.wake(), Some(self.deadline)].into_iter().flatten().min()
+        let app = self.past.app.as_ref().and_then(App::wake);
+        [self.past.hook.wake(), app, Some(self.deadline)].into_iter().flatten().min()
     }
 
     /// Why the boot failed.
-    pub fn reason(&self) -> &str {
-        &self.reason
+    pub fn failure(&self) -> &Failure {
+        &self.failure
     }
 
     /// Until when AWS lets it be.

@@ -261,6 +261,14 @@ impl Hook {
         self.advance(desk, now);
     }
 
+    /// An agent before this one has tried to complete it for so long: the time that it is tried for does not begin again.
+    pub fn has_been_tried_for(&mut self, tried: Duration, desk: &mut Desk, now: Uptime) {
+        if let Some(at) = &mut self.give_up_at {
+            *at = (now + at.since(now).saturating_sub(tried)).min(*at);
+        }
+        self.advance(desk, now);
+    }
+
     /// Takes an answer that is the hook's; others change nothing.
     pub fn on(&mut self, event: &Event, desk: &mut Desk, now: Uptime) {
         match event {
@@ -410,10 +418,11 @@ impl Hook {
         if self.transition == Transition::Launching && self.wanted == Some(HookResult::Continue) {
             let last = self.refused.as_deref().or(self.completed.fault()).or(self.found.fault());
             let last = last.map(|fault| format!(" ({fault})")).unwrap_or_default();
-            desk.order(Effect::SayLastWords(format!(
+            let words = format!(
                 "the launch hook was not completed within its timeout{last}: the group may terminate this instance although its \
                  app is healthy"
-            )));
+            );
+            desk.order(Effect::SayLastWords { words, output: Vec::new() });
         }
         self.end(Ending::GivenUp(why), now);
     }

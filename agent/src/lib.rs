@@ -31,8 +31,10 @@ pub mod fault;
 pub mod histogram;
 pub mod hook;
 pub mod identity;
+pub mod last_life;
 pub mod metrics;
 pub mod notice;
+pub mod output;
 pub mod published;
 pub mod retry;
 pub mod step;
@@ -42,4 +44,5 @@ pub mod config;
 
 pub mod clock;
 
+pub mod core_dump;
 pub mod shim;

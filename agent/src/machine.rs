@@ -13,6 +13,9 @@
 //! A handover (`berth handover`) ends boot, serve, warm and hold as a kill would, with the container left as it is, and the
 //! next agent begins anew. On the way out it is refused: the next agent would not know that somebody asked to leave.
 //!
+//! A kill is no end of a drain: the next agent is handed what is left of it, and goes on as soon as it knows which instance it
+//! is on (drain/unfinished.rs).
+//!
 //! What the surroundings want is asked for in every phase (notice.rs), and reaches drain from any of them in one event; a
 //! drain hears later notices without beginning anew (invariant 7).
 //!
@@ -24,18 +27,18 @@ use std::time::Duration;
 
 use crate::boot::{self, Boot, Handover};
 use crate::clock::Uptime;
-use crate::config::{Config, OnFailure, OnNotice};
+use crate::config::{Config, Foreign, OnFailure, OnNotice};
 use crate::desk::Desk;
-use crate::drain::{self, Cause, Drain};
+use crate::drain::{self, Cause, Drain, Unfinished};
 use crate::effect::{Effect, Job, Ticket};
 use crate::event::Event;
 use crate::exit::Outcome;
-use crate::failing::{self, Failing};
+use crate::failing::{self, Failing, Failure};
 use crate::hold::Hold;
 use crate::identity::TargetState;
 use crate::notice::{Notice, Watcher};
 use crate::serve::{self, Serve};
-use crate::view::{PhaseName, PhaseView};
+use crate::view::{PhaseName, PhaseView, ReadyReason, View};
 use crate::warm::Warm;
 
 mod show;
@@ -54,7 +57,13 @@ pub struct Machine {
     watcher: Watcher,
     /// The config that was believed last, for what a notice means: a boot out of the pool has yet to read it again.
     config: Option<Arc<Config>>,
+    /// A drain that an agent before this one was killed in, and when this was handed in, until it is known whose it is.
+    former: Option<(Unfinished, Uptime)>,
+    /// What the user-data is if it holds no config, for people.
+    foreign: Option<Foreign>,
     desk: Desk,
+    /// What could be seen at the end, once it is over.
+    last: Option<Box<View>>,
     /// For people.
     phases: Vec<PhaseView>,
     retries: BTreeMap<String, u32>,
@@ -80,7 +89,7 @@ enum Next {
     Serve,
     Warm,
     Drain(Cause),
-    Fail(Outcome, String),
+    Fail(Failure),
     Gone(Outcome),
     HandOver,
 }
@@ -92,8 +101,25 @@ impl Machine {
         let boot = Boot::begin(&mut desk, now);
         let phase = Phase::Boot(Box::new(boot));
         let phases = vec![PhaseView { name: PhaseName::Boot, began: now.0.as_secs_f64() }];
-        let (retries, refused) = (BTreeMap::new(), BTreeMap::new());
-        Self { phase, since: now, watcher: Watcher::new(POLL), config: None, desk, phases, retries, refused }
+        Self {
+            phase,
+            since: now,
+            watcher: Watcher::new(POLL),
+            config: None,
+            former: None,
+            foreign: None,
+            desk,
+            last: None,
+            phases,
+            retries: BTreeMap::new(),
+            refused: BTreeMap::new(),
+        }
+    }
+
+    /// The same after an agent that was killed in a drain, of which this is left.
+    #[must_use]
+    pub fn after(self, former: Option<Unfinished>, now: Uptime) -> Self {
+        Self { former: former.map(|former| (former, now)), ..self }
     }
 
     /// The only way in.
@@ -101,15 +127,63 @@ impl Machine {
         self.count(event);
         let next = self.react(event, now);
         self.go(next, now);
+        let next = self.resume(event);
+        self.go(next, now);
         for notice in self.watch(event, now) {
             let next = self.hear(&notice, now);
             self.go(next, now);
+        }
+        // Whatever this agent does from here on is its own.
+        if matches!(event, Event::Identified(_)) {
+            self.former = None;
+        }
+        if let Some((past, desk)) = self.past() {
+            past.attend_endpoint(event, desk, now);
         }
         if !matches!(self.phase, Phase::Gone) {
             let notice = self.watcher.advance(&mut self.desk, now);
             let next = notice.map_or(Next::Stay, |notice| self.hear(&notice, now));
             self.go(next, now);
         }
+    }
+
+    /// Goes on with the drain of the agent before this one; what is left of another instance's is nothing.
+    fn resume(&mut self, event: &Event) -> Next {
+        let Event::Identified(identity) = event else { return Next::Stay };
+        self.former = self.former.take().filter(|(former, _)| former.instance_id == identity.instance_id);
+        match (&self.phase, &self.former) {
+            (Phase::Boot(_), Some((former, _))) if former.goes_on(identity.target_state.as_ref()) => {
+                Next::Drain(former.cause.clone())
+            }
+            _ => Next::Stay,
+        }
+    }
+
+    /// What the next agent needs to know if this one is killed in a drain.
+    pub fn unfinished(&self, now: Uptime) -> Option<Unfinished> {
+        match (&self.phase, &self.former) {
+            (Phase::Drain(drain), _) => drain.unfinished(now),
+            (Phase::Boot(_), Some((former, at))) => Some(former.clone().after(now.since(*at))),
+            _ => None,
+        }
+    }
+
+    /// Whether it is known which instance this is, and so whose the drain before was.
+    fn is_identified(&self) -> bool {
+        matches!(&self.phase, Phase::Boot(boot) if boot.identity().is_some())
+    }
+
+    /// What the boot left, once it is over.
+    fn past(&mut self) -> Option<(&mut Handover, &mut Desk)> {
+        let past = match &mut self.phase {
+            Phase::Serve(serve) => &mut serve.past,
+            Phase::Drain(drain) => &mut drain.past,
+            Phase::Warm(warm) => &mut warm.past,
+            Phase::Failing(failing) => &mut failing.past,
+            Phase::Hold(hold) => &mut hold.past,
+            Phase::Boot(_) | Phase::Gone => return None,
+        };
+        Some((past, &mut self.desk))
     }
 
     /// Counts what no step counts.
@@ -163,11 +237,11 @@ impl Machine {
                 boot::Next::Occupied => Next::Drain(Cause::BackToPool(
                     self.watcher.target_state().cloned().unwrap_or(TargetState::WarmedRunning),
                 )),
-                boot::Next::Fail(outcome, reason) => Next::Fail(outcome, reason),
+                boot::Next::Fail(failure) => Next::Fail(failure),
             },
             (Phase::Serve(serve), event) => match serve.on(event, desk, now) {
                 serve::Next::Stay => Next::Stay,
-                serve::Next::Fail(outcome, reason) => Next::Fail(outcome, reason),
+                serve::Next::Fail(failure) => Next::Fail(failure),
             },
             (Phase::Drain(drain), event) => match drain.on(event, desk, now) {
                 drain::Next::Stay => Next::Stay,
@@ -180,13 +254,13 @@ impl Machine {
             },
             (Phase::Hold(hold), event) => {
                 if hold.on(event, desk, now) {
-                    Next::Fail(Outcome::BootFailed, hold.reason().to_owned())
+                    Next::Fail(hold.failure().clone())
                 } else {
                     Next::Stay
                 }
             }
             (Phase::Warm(warm), event) => match warm.on(event, desk, now) {
-                Some(reason) => Next::Fail(Outcome::BootFailed, reason),
+                Some(reason) => Next::Fail(Failure::of_boot(ReadyReason::LaunchHookRefused, reason)),
                 None => Next::Stay,
             },
             (Phase::Gone, _) => Next::Stay, // nothing can happen any more
@@ -200,6 +274,10 @@ impl Machine {
             Event::ConfigRead(config) => {
                 self.config = Some(config.clone());
                 self.watcher.set_interval(config.lifecycle.poll, &mut self.desk, now);
+                Vec::new()
+            }
+            Event::UserDataIsForeign(foreign) => {
+                self.foreign = Some(*foreign);
                 Vec::new()
             }
             event => self.watcher.on(event, &mut self.desk, now),
@@ -220,10 +298,10 @@ impl Machine {
                 Some(Cause::Spot(interruption.ends_in))
             }
             Notice::Rebalance if policy(|config| config.rebalance, OnNotice::Ignore) == OnNotice::Drain => {
-                Some(Cause::Advised(notice.to_string()))
+                Some(Cause::Rebalance(notice.to_string()))
             }
             Notice::Maintenance(_) if policy(|config| config.maintenance, OnNotice::Ignore) == OnNotice::Drain => {
-                Some(Cause::Advised(notice.to_string()))
+                Some(Cause::Maintenance(notice.to_string()))
             }
             // Detached carries on, and so does whoever is told a word that this version does not know.
             Notice::Target(_) | Notice::Spot(_) | Notice::Rebalance | Notice::Maintenance(_) => None,
@@ -271,16 +349,17 @@ impl Machine {
 
     /// When the machine wants to be woken; none if only an answer can move it.
     pub fn next_wake(&self) -> Option<Uptime> {
-        let phase = match &self.phase {
-            Phase::Boot(boot) => boot.wake(),
-            Phase::Serve(serve) => serve.wake(),
-            Phase::Drain(drain) => drain.wake(),
-            Phase::Warm(warm) => warm.wake(),
-            Phase::Failing(failing) => failing.wake(),
-            Phase::Hold(hold) => hold.wake(),
+        let (phase, past) = match &self.phase {
+            Phase::Boot(boot) => (boot.wake(), None),
+            Phase::Serve(serve) => (serve.wake(), Some(&serve.past)),
+            Phase::Drain(drain) => (drain.wake(), Some(&drain.past)),
+            Phase::Warm(warm) => (warm.wake(), Some(&warm.past)),
+            Phase::Failing(failing) => (failing.wake(), Some(&failing.past)),
+            Phase::Hold(hold) => (hold.wake(), Some(&hold.past)),
             Phase::Gone => return None,
         };
-        [phase, self.watcher.wake()].into_iter().flatten().min()
+        let endpoint = past.and_then(|past| past.listen.wake());
+        [phase, endpoint, self.watcher.wake()].into_iter().flatten().min()
     }
 
     /// The name of the phase.
@@ -299,6 +378,11 @@ impl Machine {
     fn go(&mut self, next: Next, now: Uptime) {
         if matches!(next, Next::Stay) {
             return;
+        }
+        let former = self.former.take().filter(|_| self.is_identified());
+        let former = former.map(|(former, at)| former.after(now.since(at)));
+        if matches!(next, Next::Gone(_)) {
+            self.last = Some(Box::new(self.view()));
         }
         let standby = self.watcher.target_state() == Some(&TargetState::Standby);
         let desk = &mut self.desk;
@@ -319,12 +403,12 @@ impl Machine {
                 Some(app) => Phase::Serve(Box::new(Serve::begin(app, past, standby, desk, now))),
                 None => gone(Outcome::Bug, desk), // a boot says Serve only with an app in its hands
             },
-            (Next::Drain(cause), Ok(past)) => Phase::Drain(Box::new(Drain::begin(cause, past, desk, now))),
-            (Next::Fail(outcome, reason), Ok(past)) => {
-                if !held && wants_hold(&past, outcome) {
-                    Phase::Hold(Box::new(Hold::begin(reason, past, desk, now)))
+            (Next::Drain(cause), Ok(past)) => Phase::Drain(Box::new(Drain::begin(cause, past, former, desk, now))),
+            (Next::Fail(failure), Ok(past)) => {
+                if !held && wants_hold(&past, failure.outcome) {
+                    Phase::Hold(Box::new(Hold::begin(failure, past, desk, now)))
                 } else {
-                    Phase::Failing(Box::new(Failing::begin(outcome, reason, past, desk, now)))
+                    Phase::Failing(Box::new(Failing::begin(failure, past, desk, now)))
                 }
             }
         };

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use berth::cli::{Cli, Command};
 use berth::commands::{bake, check, doctor, drain, handover, policy, status, timeline, wait};
 use berth::exit::Outcome;
-use berth::{commands, logging, run, shim};
+use berth::{commands, core_dump, logging, run, shim};
 use clap::{CommandFactory, Parser};
 
 fn main() -> ExitCode {
@@ -13,6 +13,7 @@ fn main() -> ExitCode {
     if shim::is_shim(std::env::args_os()) {
         return shim::run(std::env::args_os().skip(2));
     }
+    let forbidden = core_dump::forbid();
     let bug = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         bug(panic);
@@ -26,12 +27,15 @@ fn main() -> ExitCode {
     match command {
         Command::Run(run) => {
             logging::init(run.log_format);
+            if let Err(error) = forbidden {
+                tracing::warn!(%error, "a crash of this process may write a core dump");
+            }
             let outcome = runtime.block_on(run::run(&global, &run));
             // What still runs is cancelled; the engine and AWS do not need us to hear their answers.
             runtime.shutdown_background();
             outcome.into()
         }
-        Command::Check(args) => check::main(&args),
+        Command::Check(args) => check::main(&global, &args),
         Command::Status(args) => runtime.block_on(status::main(&global, &args)),
         Command::Timeline(args) => runtime.block_on(timeline::main(&global, &args)),
         Command::Drain(args) => runtime.block_on(drain::main(&global, &args)),

@@ -12,7 +12,8 @@ use tracing::{error, warn};
 use crate::cli::{Global, Run};
 use crate::clock::Uptime;
 use crate::config::{Config, Faults, Layers};
-use crate::driver::{self, End, Lines};
+use crate::drain::Unfinished;
+use crate::driver::{self, End, Kept, Lines};
 use crate::edge::aws::Aws;
 use crate::edge::console::Console;
 use crate::edge::deliver::Delivery;
@@ -22,8 +23,10 @@ use crate::edge::handover;
 use crate::edge::http::Http;
 use crate::edge::imds::Imds;
 use crate::edge::metadata_block::MetadataBlock;
+use crate::edge::note::Note;
 use crate::edge::signals::Signals;
 use crate::edge::socket::{Doors, Socket};
+use crate::edge::state_dir::Keeper;
 use crate::edge::{Edge, Parts, Sources, systemd};
 use crate::exit::Outcome;
 use crate::machine::Machine;
@@ -96,11 +99,15 @@ async fn begin(global: &Global, run: &Run, started: Instant) -> Result<Outcome, 
         notices: tell,
     }));
 
-    let lines = Lines { signals: Signals::new().map_err(BeginError::Signals)?, requests, notices, published, feed };
+    let kept = Kept { note: Note::new(&global.run_dir()), life: Keeper::start(&global.state_dir()) };
+    let left = left(&kept.note);
+    let signals = Signals::new().map_err(BeginError::Signals)?;
+    let lines = Lines { signals, requests, notices, published, feed };
     systemd::ready();
     tokio::spawn(systemd::follow(watcher));
-    let machine = Machine::new(seed(), Uptime::ZERO);
-    let end = driver::drive(machine, edge.clone(), lines, started).await;
+    let machine = Machine::new(seed(), Uptime::ZERO).after(left, Uptime::ZERO);
+    let end = driver::drive(machine, edge.clone(), lines, &kept, started).await;
+    kept.life.finish().await;
     match end {
         End::Exit(outcome) => {
             drop(socket.finish().await);
@@ -133,6 +140,15 @@ fn early_layers(sources: &Sources) -> Result<Layers, BeginError> {
         layers.add_file(&sources.file.display().to_string(), &bytes);
     }
     Ok(layers)
+}
+
+/// What an agent that was killed in a drain left of it. A note that cannot be read is none: the boot goes on without it.
+fn left(note: &Note) -> Option<Unfinished> {
+    let read = note.read::<Unfinished>().unwrap_or_else(|error| {
+        warn!("{}", crate::fault::Fault::from_error(crate::fault::Class::Broken, &error));
+        None
+    });
+    read.map(|(left, ago)| left.after(ago))
 }
 
 /// The binary that the shim's bind mount needs by its path; `/proc/self/exe` names it even after an upgrade moved it.

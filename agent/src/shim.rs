@@ -7,13 +7,16 @@
 //!                 └ execs /app --serve: same process id, so signals and exit codes pass through untouched
 //! ```
 //! It must come before everything else in `main`: no runtime, no thread, no flag parser. The image may be empty but for the app,
-//! its user anybody, its root file system read-only.
+//! its user anybody, its root file system read-only. No core dump is written of it; the app gets the limit that it would have
+//! without the shim.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{ErrorKind, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
+
+use crate::core_dump;
 
 /// The word that the container's entry point has after the binary.
 pub const WORD: &str = "shim";
@@ -38,6 +41,8 @@ pub fn is_shim(mut args: impl Iterator<Item = OsString>) -> bool {
 
 /// Becomes the program with the secret environment; returns only if that fails. `args`: the program and its arguments.
 pub fn run(mut args: impl Iterator<Item = OsString>) -> ExitCode {
+    // A kernel that refuses this is no reason not to start the app.
+    let former = core_dump::suspend();
     let Some(program) = args.next() else {
         return fail(OWN_FAILURE, "no program to run");
     };
@@ -47,7 +52,10 @@ pub fn run(mut args: impl Iterator<Item = OsString>) -> ExitCode {
         Err(error) => return fail(OWN_FAILURE, &format!("cannot read {file}: {error}")),
     };
     // The search for the program goes by the PATH that the app will have.
-    let error = Command::new(&program).args(args).envs(variables(&values)).exec();
+    let mut command = Command::new(&program);
+    command.args(args).envs(variables(&values));
+    let _ = former.and_then(core_dump::allow);
+    let error = command.exec();
     let code = match error.kind() {
         ErrorKind::NotFound => NOT_FOUND,
         _ => NOT_EXECUTABLE,
@@ -56,7 +64,7 @@ pub fn run(mut args: impl Iterator<Item = OsString>) -> ExitCode {
 }
 
 /// The variables of the file, in its order. What has no name is passed over: the agent writes none.
-fn variables(file: &[u8]) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+pub fn variables(file: &[u8]) -> impl Iterator<Item = (&OsStr, &OsStr)> {
     file.split(|byte| *byte == 0).filter_map(|entry| {
         let equals = entry.iter().position(|byte| *byte == b'=').filter(|at| *at > 0)?;
         let (name, value) = entry.split_at_checked(equals)?;

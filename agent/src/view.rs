@@ -1,13 +1,20 @@
 //! What can be seen of the machine from outside: the readiness endpoint, the socket and `berth status` show this and
 //! nothing else. A value made anew after every event, so it can never disagree with the phase (invariant 3).
 //!
-//! It holds no secret, no environment and no config value but the image.
+//! It holds no secret, no environment and no config value but the image; in what the app wrote the values of its secrets are
+//! taken out.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Foreign;
 use crate::histogram::Histogram;
+use crate::output::AppOutput;
+
+pub use ready_reason::ReadyReason;
+
+mod ready_reason;
 
 /// The agent at one moment. Durations and moments are in seconds; moments count from the start of the agent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -16,7 +23,10 @@ pub struct View {
     pub phase: PhaseName,
     /// What `/ready` says.
     pub status: Status,
-    /// Why it is so, one sentence.
+    /// Why, as anyone who reaches the endpoint may read it.
+    #[serde(default)]
+    pub ready_reason: ReadyReason,
+    /// Why it is so, one sentence with what was answered: for the socket, the log and the console, never for the endpoint.
     pub reason: String,
     /// When this phase began.
     pub phase_since: f64,
@@ -27,6 +37,9 @@ pub struct View {
     pub instance_id: Option<String>,
     /// The instance's availability zone.
     pub availability_zone: Option<String>,
+    /// What the user-data is if it holds no config; none if it holds one, or was not read yet.
+    #[serde(default)]
+    pub user_data: Option<Foreign>,
     /// The app's name.
     pub name: Option<String>,
     /// The image as the config has it.
@@ -52,6 +65,9 @@ pub struct View {
     /// Connections that the app's clients hold, none while they are not counted.
     #[serde(default)]
     pub connections: Option<u32>,
+    /// What the app wrote last before it exited, or while it did not become healthy; none while it never failed.
+    #[serde(default)]
+    pub app_output: Option<AppOutput>,
     /// Restarts of the app since the agent started.
     pub restarts: u32,
     /// Calls that were made again after a failure and belong to no step, by the name of the call.

@@ -92,7 +92,11 @@ async fn a_group_that_is_not_there_is_no_hook_that_is_not_active() {
 
 #[tokio::test]
 async fn a_completion_says_what_the_api_wants_to_know() {
-    let server = Server::start(|_| answer(200, "<CompleteLifecycleActionResponse/>")).await;
+    let server = Server::start(|seen| {
+        let action = String::from_utf8_lossy(&seen.body).split(['=', '&']).nth(1).map(str::to_owned);
+        answer(200, format!("<{}Response/>", action.unwrap()))
+    })
+    .await;
     let aws = client_of(&server.base);
     let hook = HookName { group: "web & api".into(), hook: "boot".into() };
     assert_eq!(autoscaling::complete(&aws, &hook, "i-0123", HookResult::Abandon).await.unwrap(), Answer::Done);
@@ -108,6 +112,18 @@ async fn a_completion_says_what_the_api_wants_to_know() {
             "Action=SetInstanceHealth&Version=2011-01-01&InstanceId=i-0123&HealthStatus=Unhealthy&ShouldRespectGracePeriod=false".into(),
         ]
     );
+}
+
+#[tokio::test]
+async fn a_login_page_is_no_completion() {
+    for page in ["<html><body><p>Sign in</p></body></html>", "<DescribeLifecycleHooksResponse/>", "<ok/>"] {
+        let server = Server::start(move |_| answer(200, page)).await;
+        let (aws, hook) = (client_of(&server.base), HookName { group: "web".into(), hook: "boot".into() });
+        let error = autoscaling::complete(&aws, &hook, "i-0123", HookResult::Continue).await.unwrap_err();
+        assert_eq!(error.class(), Class::Transient, "{page}: {error}");
+        autoscaling::heartbeat(&aws, &hook, "i-0123").await.unwrap_err();
+        autoscaling::set_unhealthy(&aws, "i-0123").await.unwrap_err();
+    }
 }
 
 #[tokio::test]

@@ -28,13 +28,11 @@ async fn every_refusal_has_its_class() {
         (400, "com.amazon.coral.availability#ThrottlingException", Class::Throttled),
         (400, "ExpiredTokenException", Class::Transient),
         (500, "Whatever", Class::Transient),
-        (429, "", Class::Throttled),
         (400, "AccessDeniedException", Class::Denied),
         (400, "UnrecognizedClientException", Class::Denied),
         (403, "InvalidSignatureException", Class::Denied),
-        (403, "", Class::Denied),
+        (403, "OfALaterDayException", Class::Denied),
         (400, "ResourceNotFoundException", Class::Broken),
-        (400, "", Class::Broken),
     ] {
         let server =
             Server::start(move |_| answer(status, json!({ "__type": code, "message": "why" }).to_string())).await;
@@ -42,6 +40,45 @@ async fn every_refusal_has_its_class() {
         assert_eq!(error.class(), class, "{status} {code}: {error}");
         assert!(error.to_string().contains("ssm:GetParameters") && error.to_string().contains("why"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn what_aws_did_not_say_passes() {
+    const PAGE: &str = "<!doctype html><html><head><title>Sign in</title></head><body>403 Forbidden</body></html>";
+    let too_long = json!({ "__type": "AccessDeniedException", "message": "x".repeat(5 * 1024 * 1024) }).to_string();
+    for (status, body, class) in [
+        (302, String::new(), Class::Transient),
+        (307, PAGE.to_owned(), Class::Transient),
+        (403, PAGE.to_owned(), Class::Transient),
+        (403, String::new(), Class::Transient),
+        (403, json!({ "message": "Forbidden" }).to_string(), Class::Transient),
+        (403, json!({ "code": 403, "message": "Forbidden" }).to_string(), Class::Transient),
+        (403, json!({ "code": "forbidden", "message": "ask the help desk" }).to_string(), Class::Transient),
+        (403, json!({ "__type": "access denied by policy 7" }).to_string(), Class::Transient),
+        (401, PAGE.to_owned(), Class::Transient),
+        (404, PAGE.to_owned(), Class::Transient),
+        (400, json!([]).to_string(), Class::Transient),
+        (407, PAGE.to_owned(), Class::Transient),
+        (511, PAGE.to_owned(), Class::Transient),
+        (429, PAGE.to_owned(), Class::Throttled),
+        (200, PAGE.to_owned(), Class::Transient),
+        (200, "x".repeat(5 * 1024 * 1024), Class::Transient),
+        (400, too_long, Class::Transient),
+    ] {
+        let shown = format!("{status} {body:.60}");
+        let server = Server::start(move |_| answer(status, body.clone())).await;
+        let aws = client_of(&server.base);
+        for error in [call(&aws).await.unwrap_err(), autoscaling::describe_instance(&aws, "i-1").await.unwrap_err()] {
+            assert_eq!(error.class(), class, "{shown}: {error}");
+            assert!(!error.to_string().contains("html"), "{error}");
+        }
+    }
+    let server = Server::start(|_| answer(302, "")).await;
+    assert_eq!(
+        call(&client_of(&server.base)).await.unwrap_err().to_string(),
+        "ssm:GetParameters was answered with 302 Found and no AWS error code: check what is between this host and AWS (proxy, \
+         firewall, login page)"
+    );
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ async fn the_account_s_registry_gives_a_login(services: &impl Services) {
 }
 
 async fn another_registry_s_login_comes_from_a_secret(services: &impl Services) {
-    services.put_secret("registry/login", r#"{"username":"robot","password":"pw"}"#).await;
+    services.put_secret("registry/login", "\u{feff}{\"username\":\"robot\",\"password\":\"pw\"}").await;
     services.put_parameter("/registry/login", r#"{"username":"robot","pass":"hunter2"}"#).await;
     let aws = services.aws().await;
     let good =
@@ -54,6 +54,21 @@ async fn the_public_registry_needs_no_login() {
     assert!(
         ecr::log_in(&client_of("http://127.0.0.1:1"), "public.ecr.aws", &RegistryAuth::Auto).await.unwrap().is_none()
     );
+}
+
+#[tokio::test]
+async fn a_host_that_only_looks_like_a_registry_of_ecr_gets_no_token() {
+    let world = World::start().await;
+    let aws = world.aws().await;
+    for host in [
+        "123456789012.dkr.ecr.us-east-2.evil.example",
+        "123456789012.dkr.ecr.us-east-2.amazonaws.com.evil.example",
+        "123456789012.dkr-ecr.us-east-2.on.aws.evil.example",
+    ] {
+        assert!(ecr::log_in(&aws, host, &RegistryAuth::Auto).await.unwrap().is_none(), "{host}");
+    }
+    assert_eq!(world.journal.count("ecr"), 0);
+    assert!(ecr::log_in(&aws, HOST, &RegistryAuth::Auto).await.unwrap().is_some());
 }
 
 #[tokio::test]

@@ -93,6 +93,27 @@ async fn what_is_not_there_is_an_answer_only_where_it_may_be_absent() {
 }
 
 #[tokio::test]
+async fn without_a_domain_the_partition_follows_from_the_region() {
+    for (region, domain) in [
+        ("us-east-2", "amazonaws.com"),
+        ("us-gov-west-1", "amazonaws.com"),
+        ("cn-north-1", "amazonaws.com.cn"),
+        ("us-iso-east-1", "c2s.ic.gov"),
+        ("us-isob-east-1", "sc2s.sgov.gov"),
+        ("eusc-de-east-1", "amazonaws.eu"),
+    ] {
+        let document = leak(DOCUMENT.replace("\"us-east-2\"", &format!("\"{region}\"")));
+        for said in [None, Some("meta-data/services/domain")] {
+            let mut all = with("dynamic/instance-identity/document", document);
+            all.retain(|(item, _)| *item != "meta-data/services/domain");
+            all.extend(said.map(|item| (item, "\n")));
+            let server = Server::start(items(&all)).await;
+            assert_eq!(imds(&server).identity().await.unwrap().domain, domain, "{region} {said:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn user_data_comes_as_bytes() {
     let world = World::start().await;
     let gzip = b"\x1f\x8b\x08\x00\xff\xfe\n";

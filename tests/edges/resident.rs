@@ -12,10 +12,12 @@ use std::time::{Duration, Instant};
 
 use berth::clock::Uptime;
 use berth::config::{Config, Layers, PinnedImage};
-use berth::driver::{Lines, drive};
+use berth::driver::{Kept, Lines, drive};
 use berth::edge::deliver::Delivery;
 use berth::edge::metadata_block::MetadataBlock;
+use berth::edge::note::Note;
 use berth::edge::signals::Signals;
+use berth::edge::state_dir::Keeper;
 use berth::effect::{ContainerId, Effect, FoundContainer, RunningContainer};
 use berth::event::Event;
 use berth::identity::Identity;
@@ -140,7 +142,8 @@ async fn live(base: &str) {
     let ((_tell, notices), (_ask, requests)) = (mpsc::channel(64), mpsc::channel(64));
     let lines =
         Lines { signals: Signals::new().unwrap(), notices, requests, published, feed: broadcast::channel(256).0 };
-    let end = drive(machine, Arc::new(edge), lines, Instant::now()).await;
+    let kept = Kept { note: Note::new(nowhere), life: Keeper::start(nowhere) };
+    let end = drive(machine, Arc::new(edge), lines, &kept, Instant::now()).await;
     panic!("it ended: {end:?}");
 }
 

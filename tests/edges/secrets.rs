@@ -318,6 +318,129 @@ async fn a_parameter_that_may_not_be_read_takes_its_call_along() {
 }
 
 #[tokio::test]
+async fn more_than_a_process_can_be_given_is_refused_with_the_sum_and_the_limit() {
+    let world = World::start().await;
+    let mut words = vec!["image=a/b:1".to_owned(), "env.LOG=info".to_owned()];
+    for number in 0..40 {
+        world.secrets.put(&format!("big/s{number}"), &"hunter2 ".repeat(8192));
+        words.push(format!("secret.S{number:02}=big/s{number}"));
+    }
+    let aws = world.aws().await;
+    let fetch = async |more: &[&str]| {
+        let mut layers = berth::config::Layers::new();
+        layers.add_words(&[&words[..], &more.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>()[..]].concat());
+        secrets::fetch(&aws, &layers.believe().unwrap()).await
+    };
+    let error = fetch(&[]).await.unwrap_err();
+    assert_eq!(error.class(), Class::Misconfigured);
+    assert_eq!(
+        error.to_string(),
+        "secrets_as=env: 40 secrets and 1 env.* take 2621977 bytes of the environment, and a process can be given 1966080: use \
+         secrets_as=files, or fewer or shorter secrets"
+    );
+    assert_eq!(fetch(&["secrets_as=files"]).await.unwrap().len(), 40);
+    assert_eq!(fetch(&["ulimits=stack=67108864"]).await.unwrap().len(), 40);
+}
+
+/// A Secrets Manager and a Parameter Store that answer every question with this one secret and parameter.
+async fn always(secret: &'static str, parameter: &'static str) -> Server {
+    Server::start(move |seen| match seen.headers["x-amz-target"].rsplit('.').next() {
+        Some("BatchGetSecretValue") => answer(200, format!(r#"{{"SecretValues":[{{{secret}}}]}}"#)),
+        Some("GetSecretValue") => answer(200, format!("{{{secret}}}")),
+        _ => answer(200, format!(r#"{{"Parameters":[{{{parameter}}}]}}"#)),
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_value_of_another_secret_is_refused() {
+    const ARN: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret";
+    let version = |stage: Option<&str>, id: Option<&str>| staged("prod/api", stage, id);
+    let (full, partial) = (format!("{ARN}:prod/api-AbCdEf"), format!("{ARN}:prod/api"));
+    for (asked, answered) in [
+        (managed("prod/api", None), r#""ARN":"arn:x:secret:prod/other-AbCdEf","Name":"prod/other""#),
+        (managed("prod/api", None), r#""ARN":"arn:x:secret:prod/api2-AbCdEf","Name":"prod/api2""#),
+        (managed("prod/api", None), r#""ARN":"prod/api-AbCdEf","Name":"prod/other""#),
+        (managed("prod/api", None), ""),
+        (
+            managed(&full, None),
+            r#""ARN":"arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/api-ghijkl","Name":"prod/api""#,
+        ),
+        (
+            managed(&full, None),
+            r#""ARN":"arn:aws:secretsmanager:eu-west-1:210987654321:secret:prod/api-AbCdEf","Name":"prod/api""#,
+        ),
+        (
+            managed(&partial, None),
+            r#""ARN":"arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/api/v2-AbCdEf","Name":"prod/api/v2""#,
+        ),
+        (
+            managed(&partial, None),
+            r#""ARN":"arn:aws:secretsmanager:us-east-2:123456789012:secret:prod/api-AbCdEf","Name":"prod/api""#,
+        ),
+        (version(None, None), r#""Name":"prod/api","VersionStages":["AWSPREVIOUS"]"#),
+        (version(Some("AWSPREVIOUS"), None), r#""Name":"prod/api","VersionStages":["AWSCURRENT"]"#),
+        (version(None, Some("v1")), r#""Name":"prod/api","VersionId":"v2","VersionStages":["AWSCURRENT"]"#),
+        (parameter("/prod/api", None), r#""Name":"/prod/other","Version":1"#),
+        (parameter("/prod/api", None), r#""Name":"/prod/ap","Version":1"#),
+        (parameter("/prod/api:3", None), r#""Name":"/prod/api","Version":4,"Selector":":4""#),
+        (parameter("/prod/api:3", None), r#""Name":"/prod/api","Version":4,"Selector":":3""#),
+        (parameter("/prod/api:live", None), r#""Name":"/prod/api","Version":4,"Selector":":dead""#),
+        (parameter("/prod/api:live", None), r#""Name":"/prod/api","Version":4"#),
+        (
+            parameter("arn:aws:ssm:eu-west-1:123456789012:parameter/k", None),
+            r#""ARN":"arn:aws:ssm:eu-west-1:210987654321:parameter/k","Name":"/k","Version":1"#,
+        ),
+    ] {
+        let comma = if answered.is_empty() { "" } else { "," };
+        let secret = format!(r#"{answered}{comma}"SecretString":"hunter2""#).leak();
+        let parameter_value = format!(r#"{answered}{comma}"Value":"hunter2""#).leak();
+        let server = always(secret, parameter_value).await;
+        let aws = client_of(&server.base);
+        let alone = secrets::fetch_one(&aws, &asked).await.unwrap_err();
+        let besides = vec![("A", asked.clone()), ("B", managed("other", None)), ("C", parameter("/other", None))];
+        let together = fetch(&aws, Asked { secret: besides, secrets: vec![], secrets_as: SecretsAs::Env }).await;
+        for error in [alone, together.unwrap_err()] {
+            assert_eq!(error.class(), Class::Transient, "{asked} by {answered}: {error}");
+            assert!(error.to_string().contains(&asked.to_string().trim_start_matches("ssm:")), "{asked}: {error}");
+            assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_in_front_of_json_is_ignored_and_stays_in_a_whole_value() {
+    let world = World::start().await;
+    world.secrets.put("bom/api", "\u{feff}{\"A\":\"1\"}");
+    world.parameters.put("/bom/key", "\u{feff}{\"B\":\"2\"}");
+    world.secrets.put("bom/deep", r#"{"D":"\ufeff{\"C\":\"3\"}"}"#);
+    world.secrets.put("bom/config", "\u{feff}berth image=a/b:1 port=8080");
+    let utf16: Vec<u8> = "\u{feff}{\"A\":\"1\"}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    world.secrets.put_binary("bom/utf16", &utf16);
+    let aws = world.aws().await;
+    let asked = Asked {
+        secret: vec![("WHOLE", managed("bom/api", None)), ("KEY", managed("bom/api", Some("A")))],
+        secrets: vec![managed("bom/api", None), parameter("/bom/key", None), managed("bom/deep", Some("D"))],
+        secrets_as: SecretsAs::Env,
+    };
+    let whole = "\u{feff}{\"A\":\"1\"}";
+    assert_eq!(
+        fetch(&aws, asked).await.unwrap(),
+        map(&[("A", "1"), ("B", "2"), ("C", "3"), ("KEY", "1"), ("WHOLE", whole)])
+    );
+
+    let error = secrets::fetch_one(&aws, &managed("bom/utf16", Some("A"))).await.unwrap_err();
+    assert_eq!(error.to_string(), "bom/utf16#A: the secret is not a JSON object, it is UTF-16: store it as UTF-8");
+
+    let text = secrets::config_pointer(&aws, &managed("bom/config", None)).await.unwrap();
+    let mut layers = berth::config::Layers::new();
+    layers.add_words(&["config=secretsmanager:bom/config".to_owned()]);
+    let pointer = layers.pointer().unwrap();
+    layers.add_pointed(&pointer, &text);
+    assert_eq!(layers.believe().unwrap().image.to_string(), "docker.io/a/b:1");
+}
+
+#[tokio::test]
 async fn an_answer_that_is_no_json_is_not_quoted() {
     let server = Server::start(|_| answer(200, r#"{"Name":"x","SecretString":{"hunter2":"hunter2"}}"#)).await;
     let error = secrets::fetch_one(&client_of(&server.base), &managed("one", None)).await.unwrap_err();

@@ -3,7 +3,8 @@
 //! `/` `/health` `/sick` `/env/NAME` `/file?path=` `/args` `/cmdline` `/uid` `/slow?ms=` `/eat?mb=` `/exit?code=`
 //! `/echo` (a WebSocket). Of an environment variable or a file it tells the SHA-256, so that a test can know that a secret arrived
 //! without its being shown. As `demo-app probe` it asks its own `/health` and exits with 0 or 1. Environment: `PORT` (8080),
-//! `START_DELAY_MS` (unwell for so long), `EXIT_AT_START` (a code to exit with at once).
+//! `START_DELAY_MS` (unwell for so long), `EXIT_AT_START` (a code to exit with at once),
+//! `SAY_AT_START` (variables that it prints at its start, as no app should).
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -22,6 +23,9 @@ fn main() {
     let port: u16 = number("PORT").unwrap_or(8080) as u16;
     if env::args().nth(1).as_deref() == Some("probe") {
         exit(if probe(port) { 0 } else { 1 });
+    }
+    for name in env::var("SAY_AT_START").iter().flat_map(|names| names.split(',')) {
+        println!("demo-app: {name}={}", env::var(name).unwrap_or_default());
     }
     if let Some(code) = number("EXIT_AT_START") {
         eprintln!("demo-app: EXIT_AT_START={code}");

@@ -96,7 +96,8 @@ async fn an_app_that_stays_unhealthy_is_restarted() {
     assert_eq!(post(agent.app_address().await, "/sick").await.status, 200);
     assert_eq!(ready_answers(&agent, 503).await["status"], "unhealthy");
     let reason = "the app stays unhealthy: /health answers 503";
-    until(reason, async || agent.http("/ready").await.json()["reason"].as_str().unwrap().starts_with(reason)).await;
+    until(reason, async || agent.status().await["reason"].as_str().unwrap().starts_with(reason)).await;
+    assert_eq!(agent.http("/ready").await.json()["reason"], "the app fails its health check");
     agent.ready_within(SOON).await;
     assert_eq!(agent.status().await["restarts"], 1);
     let after = container(&world).await;
@@ -115,7 +116,8 @@ async fn an_app_that_the_kernel_killed_for_memory_is_told_so_and_started_again()
     // It goes without an answer.
     let _ = client::over_tcp(agent.app_address().await, client::request("GET", "/eat?mb=64")).await;
     let answer = ready_answers(&agent, 503).await;
-    assert_eq!(answer["reason"], "the app was killed by the kernel, out of memory (code 137)");
+    assert_eq!(answer["reason"], "the app exited");
+    assert_eq!(agent.status().await["reason"], "the app was killed by the kernel, out of memory (code 137)");
     agent.ready_within(SOON).await;
     assert_eq!(agent.status().await["restarts"], 1);
 }

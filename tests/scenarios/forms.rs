@@ -14,7 +14,7 @@ const ONE: &str = "one-parameter";
 
 /// What is seen of the app's health once its own `/health` says 503.
 enum Unwell {
-    /// `/ready` says 503 with this reason.
+    /// `/ready` answers 503, and the socket has this reason.
     Told(&'static str),
     /// Nobody asks there: the probes go on passing.
     Unseen,
@@ -77,7 +77,9 @@ impl Form {
         match self.unwell {
             Unwell::Told(reason) => {
                 let answer = ready_answers(agent, 503).await;
-                assert_eq!((answer["status"].as_str(), answer["reason"].as_str()), (Some("unhealthy"), Some(reason)));
+                let sentence = "the app fails its health check";
+                assert_eq!((answer["status"].as_str(), answer["reason"].as_str()), (Some("unhealthy"), Some(sentence)));
+                assert_eq!(agent.status().await["reason"], reason);
             }
             Unwell::Unseen => {
                 let seen = agent.status().await["now"].as_f64();

@@ -8,6 +8,7 @@ mod steps;
 
 mod bake;
 mod boot;
+mod canaries;
 mod commands;
 mod config;
 mod crash;

@@ -175,11 +175,12 @@ async fn a_key_that_a_secret_has_not_fails_the_boot_at_once_and_shows_no_value()
     assert_eq!(world.journal.count("autoscaling CompleteLifecycleAction ABANDON 200"), 1, "{}", world.journal.text());
     assert!(!agent.log_text().contains(&held) && !world.console_text().contains(&held));
 
-    // Held, the instance tells the same.
+    // Held, the instance reports the same on the socket, and a sentence to anyone who asks.
     let agent = world.launcher(BERTH.as_ref()).arg("boot.on_failure=hold").start().await;
     agent.phase_within("hold", SOON).await;
     let answer = agent.http("/ready").await;
-    assert_eq!((answer.status, answer.json()["reason"].as_str()), (503, Some(reason)));
+    assert_eq!((answer.status, answer.json()["reason"].as_str()), (503, Some("the secrets cannot be fetched")));
+    assert_eq!(agent.status().await["reason"], reason);
     for answer in [answer, agent.http("/version").await, agent.http("/metrics").await] {
         assert!(!answer.text().contains(&held));
     }

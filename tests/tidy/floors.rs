@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms that may read a clock, a file, a socket or the environment.
-const WITH_IO: [&str; 8] = ["edge", "commands", "driver", "run", "main", "cli", "logging", "shim"];
+const WITH_IO: [&str; 9] = ["edge", "commands", "driver", "run", "main", "cli", "logging", "core_dump", "shim"];
 
 /// What only those rooms may name: the runtime, the clock, the outside, and the floors above.
 const IO: [&str; 19] = [

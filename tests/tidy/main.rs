@@ -10,3 +10,4 @@ mod examples;
 mod exit_codes;
 mod floors;
 mod links;
+mod ready;

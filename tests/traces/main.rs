@@ -6,15 +6,20 @@
 mod sim;
 
 mod boot;
+mod cut_short;
 mod drain;
 mod ending;
+mod endpoint;
 mod handover;
 mod hook;
+mod killed;
 mod life;
+mod output;
 mod pool;
 mod promises;
 mod quotas;
 mod reaction;
+mod ready;
 mod refused;
 mod root_volume;
 mod serve;

@@ -15,7 +15,7 @@ const LINES: [&str; 4] = [
     "image=r.test/a:1 port=80 restart.limit=1 probe.start_timeout=10s",
 ];
 
-const JOBS: [Job; 20] = [
+const JOBS: [Job; 21] = [
     Job::Identify,
     Job::ReadConfig,
     Job::Listen,
@@ -35,6 +35,7 @@ const JOBS: [Job; 20] = [
     Job::CompleteHook,
     Job::DescribeInstance,
     Job::MarkUnhealthy,
+    Job::ReadOutput,
     Job::SayLastWords,
 ];
 

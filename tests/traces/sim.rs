@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use berth::clock::Uptime;
 use berth::config::{Config, Layers, PinnedImage};
+use berth::drain::Unfinished;
 use berth::effect::{ContainerId, Effect, FoundContainer, ImageFacts, Job, RunningContainer, Ticket};
 use berth::event::{Event, Exit, Hook, Membership};
 use berth::exit::Outcome;
@@ -16,6 +17,7 @@ use berth::fault::{Class, Fault};
 use berth::identity::{Identity, TargetState};
 use berth::machine::Machine;
 use berth::notice::Sight;
+use berth::output::AppOutput;
 use berth::view::{PhaseName, Status, View};
 
 /// The line that most lives boot from.
@@ -53,6 +55,8 @@ pub(crate) struct Sim {
     held: BTreeMap<Uptime, u32>,
     /// Whether the app refuses its probes, from when on.
     sick: BTreeMap<Uptime, bool>,
+    /// The app's lines on the console.
+    pub(crate) said: Vec<String>,
     /// Successful completions of the hook, by result.
     pub(crate) completions: Vec<String>,
     /// The hooks that were completed, `group/hook`.
@@ -146,6 +150,7 @@ impl Sim {
             sights: BTreeMap::from([(Uptime::ZERO, target(TargetState::InService))]),
             held: BTreeMap::new(),
             sick: BTreeMap::new(),
+            said: Vec::new(),
             completions: Vec::new(),
             completed: Vec::new(),
             completing: String::new(),
@@ -154,6 +159,17 @@ impl Sim {
             ready_outside_serve: false,
             stuck: false,
         }
+    }
+
+    /// An agent before this one was killed in a drain, of which this is left.
+    pub(crate) fn after(mut self, former: Option<Unfinished>) -> Self {
+        self.machine = self.machine.after(former, Uptime::ZERO);
+        self
+    }
+
+    /// What the next agent is handed if this one is killed now.
+    pub(crate) fn unfinished(&self) -> Option<Unfinished> {
+        self.machine.unfinished(self.now)
     }
 
     /// The next attempt at the job is answered so; several calls script several attempts.
@@ -290,8 +306,10 @@ impl Sim {
                 }
                 job => {
                     let Some(kind) = job.job() else { continue };
-                    if let Effect::CompleteHook { hook, .. } = &job {
-                        self.completing = hook.to_string();
+                    match &job {
+                        Effect::CompleteHook { hook, .. } => self.completing = hook.to_string(),
+                        Effect::SayLastWords { output, .. } => self.said.clone_from(output),
+                        _ => {}
                     }
                     self.ordered.push(kind);
                     self.running.insert(ticket, kind);
@@ -335,6 +353,7 @@ impl Sim {
             Effect::ProbeApp { .. } => (10, Event::ProbePassed),
             Effect::StopContainer { .. } => (500, Event::ContainerStopped),
             Effect::RemoveContainer { .. } => (300, Event::ContainerRemoved),
+            Effect::ForgetSecrets => (1, Event::SecretsForgotten),
             Effect::FindGroup { .. } => (100, group(secs(600), "Pending:Wait")),
             Effect::RecordHeartbeat(_) => (50, Event::HeartbeatRecorded),
             Effect::CompleteHook { .. } => (50, Event::HookCompleted),
@@ -345,7 +364,8 @@ impl Sim {
             Effect::ExtendStop(_) => (0, Event::StopExtended),
             Effect::CheckSecrets(_) => (50, Event::SecretsChecked { changed: false }),
             Effect::SignalApp { .. } => (1, Event::AppSignalled),
-            Effect::SayLastWords(_) => (1, Event::LastWordsSaid),
+            Effect::ReadOutput { .. } => (5, Event::OutputRead(wrote("demo: it does not work"))),
+            Effect::SayLastWords { .. } => (1, Event::LastWordsSaid),
             Effect::Cancel(_) | Effect::Exit(_) | Effect::HandOver | Effect::RefuseHandover(_) => {
                 return Answer::Never;
             }
@@ -378,6 +398,11 @@ pub(crate) fn identity() -> Identity {
         domain: "amazonaws.com".to_owned(),
         target_state: Some(TargetState::InService),
     }
+}
+
+/// The app wrote this last.
+pub(crate) fn wrote(line: &str) -> AppOutput {
+    AppOutput { lines: vec![line.to_owned()], ..AppOutput::default() }
 }
 
 /// Nobody listens where the app should.

@@ -3,10 +3,14 @@
 use std::sync::Arc;
 
 use crate::app::App;
+use crate::clock::Uptime;
 use crate::config::{Config, PinnedImage};
-use crate::effect::ContainerId;
+use crate::desk::Desk;
+use crate::effect::{ContainerId, Effect, Job};
+use crate::event::Event;
 use crate::hook::Hook;
 use crate::identity::Identity;
+use crate::step::Step;
 use crate::view::{PullView, StepView};
 
 /// What a boot leaves behind for the phase that follows.
@@ -26,8 +30,27 @@ pub struct Handover {
     pub created: Option<ContainerId>,
     /// The launch hook.
     pub hook: Hook,
-    /// The steps, for people.
+    /// Whether the endpoint is where the config says: a boot may end before it is.
+    pub listen: Step<()>,
+    /// The steps, for people; without the one above.
     pub steps: Vec<StepView>,
     /// How far the pull came.
     pub pull: Option<PullView>,
+}
+
+impl Handover {
+    /// Moves the endpoint to where the config says, in every phase that a boot did not get to it for: load balancers ask
+    /// there, also on the way out. No phase waits for it.
+    pub fn attend_endpoint(&mut self, event: &Event, desk: &mut Desk, now: Uptime) {
+        let Some(config) = &self.config else { return };
+        match event {
+            Event::Listening => self.listen.done((), now),
+            Event::Failed(Job::Listen, fault) if fault.is_transient() => self.listen.retry(fault, desk, now),
+            Event::Failed(Job::Listen, fault) => self.listen.refuse(fault, now),
+            _ => {} // answers to other questions
+        }
+        if self.listen.is_due(now) {
+            self.listen.order(Effect::Listen(config.listen), desk, now);
+        }
+    }
 }

@@ -22,9 +22,11 @@ use crate::desk::Desk;
 use crate::effect::{ContainerId, Creation, Effect, FoundContainer, ImageFacts, Job, RunningContainer};
 use crate::event::{Event, PullProgress};
 use crate::exit::Outcome;
+use crate::failing::Failure;
 use crate::fault::{Class, Fault};
 use crate::hook::{Hook, Transition};
 use crate::identity::Identity;
+use crate::view::{ReadyReason, StepView};
 
 pub use handover::Handover;
 use steps::Steps;
@@ -50,7 +52,7 @@ pub struct Boot {
     steps: Steps,
     login_refused: Option<Fault>,
     /// A lasting fault of what a container that runs already does not need: it counts once it is known that there is none.
-    held: Option<Fault>,
+    held: Option<Failure>,
     strays: VecDeque<ContainerId>,
     progress: Option<PullProgress>,
     app: Option<App>,
@@ -72,8 +74,8 @@ pub enum Next {
     Warm,
     /// The group wants the instance in its warm pool, and an app still runs: an agent before this one served.
     Occupied,
-    /// It failed: the exit code and why.
-    Fail(Outcome, String),
+    /// It failed.
+    Fail(Failure),
 }
 
 impl Boot {
@@ -110,27 +112,27 @@ impl Boot {
                     self.steps.healthy.done((), now);
                     return Next::Serve;
                 }
-                News::Lost(reason) => return Next::Fail(Outcome::BootFailed, reason),
+                News::Lost(reason) => return Next::Fail(Failure::of_boot(app.ready_reason(), reason)),
             }
         }
         if let Err(failure) = self.take(event, desk, now) {
-            return Next::Fail(failure.outcome, failure.reason);
+            return Next::Fail(failure);
         }
         if self.occupied {
             return Next::Occupied;
         }
-        if let Some(fault) = self.advance(desk, now) {
-            return Next::Fail(Outcome::BootFailed, fault.reason);
+        if let Some(failure) = self.advance(desk, now) {
+            return Next::Fail(failure);
         }
         // Whether an app runs that needs no boot decides what a refusal means.
         if let Some(reason) = self.hook.refusal().filter(|_| self.steps.containers.is_done()) {
-            return Next::Fail(Outcome::BootFailed, reason.to_owned());
+            return Next::Fail(Failure::of_boot(ReadyReason::LaunchHookRefused, reason));
         }
         if self.warm && self.facts().is_some() && self.steps.containers.is_done() && self.strays.is_empty() {
             return Next::Warm;
         }
         match self.overdue(now) {
-            Some(reason) => Next::Fail(Outcome::BootFailed, reason),
+            Some(failure) => Next::Fail(failure),
             None => Next::Stay,
         }
     }
@@ -158,7 +160,9 @@ impl Boot {
 
     /// Stops everything that runs and hands over what there is.
     pub fn leave(mut self, desk: &mut Desk) -> Handover {
-        let (steps, pull) = (self.steps.views(), self.pull_view());
+        let pull = self.pull_view();
+        let is_kept = |step: &StepView| step.name != self.steps.listen.name();
+        let steps = self.steps.views().into_iter().filter(is_kept).collect();
         self.steps.cancel(desk);
         Handover {
             config: self.steps.config.get().cloned(),
@@ -168,6 +172,7 @@ impl Boot {
             created: self.steps.create.get().cloned(),
             app: self.app,
             hook: self.hook,
+            listen: self.steps.listen,
             steps,
             pull,
         }
@@ -249,7 +254,8 @@ impl Boot {
         match job {
             Job::ReadConfig if fault.class == Class::Misconfigured => {
                 self.steps.config.refuse(fault, now);
-                return Err(Failure { outcome: Outcome::Usage, reason: fault.reason.clone() });
+                let (outcome, ready) = (Outcome::Usage, ReadyReason::ConfigInvalid);
+                return Err(Failure { outcome, ready, reason: fault.reason.clone() });
             }
             // Credentials that nobody needs in the end are no reason to fail.
             Job::LoginRegistry if lasting => {
@@ -264,11 +270,12 @@ impl Boot {
         let Some(step) = self.steps.of(job) else { return Ok(()) };
         if lasting {
             step.refuse(fault, now);
+            let failure = steps::failure(job, fault);
             if !self.steps.containers.is_done() && is_spared_by_adoption(job) {
-                self.held.get_or_insert_with(|| fault.clone());
+                self.held.get_or_insert(failure);
                 return Ok(());
             }
-            return Err(Failure { outcome: Outcome::BootFailed, reason: fault.reason.clone() });
+            return Err(failure);
         }
         step.retry(fault, desk, now);
         if fault.class == Class::Expired {
@@ -314,7 +321,7 @@ impl Boot {
     }
 
     /// Orders every step whose inputs are there.
-    fn advance(&mut self, desk: &mut Desk, now: Uptime) -> Option<Fault> {
+    fn advance(&mut self, desk: &mut Desk, now: Uptime) -> Option<Failure> {
         self.advanced = now;
         let Some(identity) = self.steps.identity.get().cloned() else {
             if self.steps.identity.is_due(now) {
@@ -363,14 +370,14 @@ impl Boot {
     }
 
     /// Tag to digest, then the image: here, or pulled.
-    fn advance_image(&mut self, config: &Arc<Config>, desk: &mut Desk, now: Uptime) -> Option<Fault> {
+    fn advance_image(&mut self, config: &Arc<Config>, desk: &mut Desk, now: Uptime) -> Option<Failure> {
         if !self.steps.engine.is_done() || self.facts().is_some() {
             return None;
         }
         let Some(image) = self.steps.digest.get().cloned() else {
             if self.steps.digest.is_due(now) {
                 if let Some(fault) = &self.login_refused {
-                    return Some(fault.clone());
+                    return Some(steps::failure(Job::LoginRegistry, fault));
                 }
                 if self.steps.login.is_done() {
                     self.steps.digest.order(Effect::ResolveDigest(config.image.clone()), desk, now);
@@ -382,7 +389,7 @@ impl Boot {
             self.steps.image.order(Effect::InspectImage(image), desk, now);
         } else if self.steps.image.is_done() && self.steps.pull.is_due(now) {
             if let Some(fault) = &self.login_refused {
-                return Some(fault.clone());
+                return Some(steps::failure(Job::LoginRegistry, fault));
             }
             if self.steps.login.is_done() {
                 self.steps.pull.order(Effect::PullImage { image, stall: STALL }, desk, now);
@@ -443,15 +450,17 @@ impl Boot {
     }
 
     /// Why the boot has lasted too long, if it has.
-    fn overdue(&self, now: Uptime) -> Option<String> {
+    fn overdue(&self, now: Uptime) -> Option<Failure> {
         let config = self.steps.config.get();
         if self.start_deadline().is_some_and(|at| at <= now) {
             let limit = config.map(|config| config.probe.start_timeout).unwrap_or_default();
-            return Some(format!("the app was not healthy within {limit:?} (probe.start_timeout): {}", self.reason()));
+            let reason = format!("the app was not healthy within {limit:?} (probe.start_timeout): {}", self.reason());
+            return Some(Failure::of_boot(ReadyReason::NotHealthyInTime, reason));
         }
         if self.deadline <= now {
             let limit = self.deadline.since(self.began);
-            return Some(format!("the boot was not over within {limit:?} (boot.timeout): {}", self.reason()));
+            let reason = format!("the boot was not over within {limit:?} (boot.timeout): {}", self.reason());
+            return Some(Failure::of_boot(ReadyReason::BootTimedOut, reason));
         }
         None
     }
@@ -460,10 +469,4 @@ impl Boot {
 /// Whether a container that is found running makes the job needless.
 fn is_spared_by_adoption(job: Job) -> bool {
     matches!(job, Job::FetchSecrets | Job::ResolveDigest | Job::InspectImage | Job::PullImage)
-}
-
-/// Why a boot is given up.
-struct Failure {
-    outcome: Outcome,
-    reason: String,
 }

@@ -1,7 +1,7 @@
 //! What people see of a boot: what it waits for, how far it is, and until when.
 
 use super::Boot;
-use crate::view::{DeadlineView, PullView, StepView};
+use crate::view::{DeadlineView, PullView, ReadyReason, StepView};
 
 impl Boot {
     /// What is being waited for, in one sentence.
@@ -9,8 +9,8 @@ impl Boot {
         if let Some(app) = &self.app {
             return app.reason().to_owned();
         }
-        if let Some(fault) = &self.held {
-            return fault.reason.clone();
+        if let Some(failure) = &self.held {
+            return failure.reason.clone();
         }
         let waiting: Vec<String> = self
             .steps
@@ -23,6 +23,15 @@ impl Boot {
             })
             .collect();
         if waiting.is_empty() { "starting".to_owned() } else { format!("waiting for {}", waiting.join(", ")) }
+    }
+
+    /// The same, as `/ready` says it: one step of those under way, first of all one that is tried again.
+    pub fn ready_reason(&self) -> ReadyReason {
+        match (&self.app, &self.held) {
+            (Some(app), _) => app.ready_reason(),
+            (None, Some(failure)) => failure.ready,
+            (None, None) => self.steps.ready_reason(),
+        }
     }
 
     /// The steps that began, in the order they began.

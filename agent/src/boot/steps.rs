@@ -6,11 +6,12 @@ use crate::clock::Uptime;
 use crate::config::{Config, PinnedImage};
 use crate::desk::Desk;
 use crate::effect::{ContainerId, ImageFacts, Job};
+use crate::failing::Failure;
 use crate::fault::Fault;
 use crate::identity::Identity;
 use crate::retry::{FAR, NEAR};
 use crate::step::Step;
-use crate::view::StepView;
+use crate::view::{ReadyReason, StepView};
 
 /// Every step, each with its result.
 #[derive(Debug)]
@@ -38,6 +39,8 @@ pub(super) trait AnyStep {
     fn cancel(&mut self, desk: &mut Desk);
     fn wake(&self) -> Option<Uptime>;
     fn view(&self) -> Option<StepView>;
+    fn is_under_way(&self) -> bool;
+    fn fault(&self) -> Option<&str>;
 }
 
 impl<T> AnyStep for Step<T> {
@@ -55,6 +58,12 @@ impl<T> AnyStep for Step<T> {
     }
     fn view(&self) -> Option<StepView> {
         self.view()
+    }
+    fn is_under_way(&self) -> bool {
+        self.is_under_way()
+    }
+    fn fault(&self) -> Option<&str> {
+        self.fault()
     }
 }
 
@@ -117,6 +126,29 @@ impl Steps {
         self.all().into_iter().filter_map(AnyStep::view).collect()
     }
 
+    /// What is under way, as `/ready` says it. Steps run side by side: one that is tried again comes first.
+    pub(super) fn ready_reason(&self) -> ReadyReason {
+        const WAITING_FOR: [ReadyReason; 14] = [
+            ReadyReason::WaitingForMetadata,
+            ReadyReason::ReadingConfig,
+            ReadyReason::BindingListenAddress,
+            ReadyReason::FetchingSecrets,
+            ReadyReason::LoggingIn,
+            ReadyReason::WaitingForEngine,
+            ReadyReason::CheckingContainers,
+            ReadyReason::CheckingContainers,
+            ReadyReason::LookingUpImage,
+            ReadyReason::LookingUpImage,
+            ReadyReason::PullingImage,
+            ReadyReason::CreatingContainer,
+            ReadyReason::StartingApp,
+            ReadyReason::NotHealthyYet,
+        ];
+        let under_way = || self.all().into_iter().zip(WAITING_FOR).filter(|(step, _)| step.is_under_way());
+        let first = under_way().find(|(step, _)| step.fault().is_some()).or_else(|| under_way().next());
+        first.map_or(ReadyReason::Starting, |(_, reason)| reason)
+    }
+
     fn all(&self) -> [&dyn AnyStep; 14] {
         [
             &self.identity,
@@ -135,4 +167,20 @@ impl Steps {
             &self.healthy,
         ]
     }
+}
+
+/// What it means for the boot that a step of it failed for good.
+pub(super) fn failure(job: Job, fault: &Fault) -> Failure {
+    let ready = match job {
+        Job::Identify => ReadyReason::MetadataUnavailable,
+        Job::ReadConfig => ReadyReason::ConfigUnavailable.or_denied(fault),
+        Job::Listen => ReadyReason::ListenAddressUnavailable,
+        Job::FetchSecrets => ReadyReason::SecretsUnavailable.or_denied(fault),
+        Job::CreateContainer => ReadyReason::ContainerNotCreated,
+        Job::LoginRegistry | Job::ResolveDigest | Job::InspectImage | Job::PullImage => {
+            ReadyReason::ImageUnavailable.or_denied(fault)
+        }
+        _ => ReadyReason::EngineUnavailable, // the ping, and what is found and removed
+    };
+    Failure::of_boot(ready, &*fault.reason)
 }

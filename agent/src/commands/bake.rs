@@ -19,6 +19,7 @@ use crate::edge::Sources;
 use crate::edge::aws::Aws;
 use crate::edge::ecr::RegistryCredentials;
 use crate::edge::engine::{Engine, EngineError};
+use crate::edge::state_dir;
 use crate::event::PullProgress;
 use crate::exit::Outcome;
 use crate::fault::Fault;
@@ -50,6 +51,7 @@ pub async fn main(global: &Global, args: &cli::Bake) -> ExitCode {
     // Nothing is pulled on a host that is not ready, and nothing is removed beside an agent that runs.
     if let (Ok(engine), true) = (&engine, report.ok) {
         checks.extend(clear(engine, instance_id.as_deref()).await);
+        checks.extend(forget(&global.state_dir()));
         for image in images {
             super::note(&format!("pulling {image}"));
             let config = Config { registry_auth: auth(&config, &image), image, ..config.clone() };
@@ -118,9 +120,10 @@ fn unit(name: &str, advice: &str) -> Option<Check> {
     })
 }
 
-/// What would outlive the reboot into the AMI.
+/// What would outlive the reboot into the AMI. The record of the last life misleads nobody, and is removed (`forget`).
 fn state(state_dir: &Path) -> Check {
-    let files = fs::read_dir(state_dir).map(Iterator::count).unwrap_or_default();
+    let others = |entry: &fs::DirEntry| !entry.file_name().to_string_lossy().starts_with(state_dir::FILE);
+    let files = fs::read_dir(state_dir).into_iter().flatten().flatten().filter(others).count();
     match files {
         0 => Check::ok("state", format!("nothing in {}", state_dir.display())),
         _ => Check::fail(
@@ -128,6 +131,17 @@ fn state(state_dir: &Path) -> Check {
             format!("{files} files of an earlier life in {}", state_dir.display()),
             "remove them: no instance of this AMI shall find them",
         ),
+    }
+}
+
+/// Removes the record of the builder's own last life: it says nothing of an instance of this AMI.
+fn forget(state_dir: &Path) -> Option<Check> {
+    match state_dir::forget(state_dir) {
+        Ok(true) => {
+            Some(Check::ok("state", format!("the record of an earlier life in {} is removed", state_dir.display())))
+        }
+        Ok(false) => None,
+        Err(error) => Some(Check::fail("state", super::chain(&error), "remove it by hand")),
     }
 }
 

@@ -2,36 +2,81 @@
 //!
 //! It shows references to secrets, names of environment variables and of log options, and never their values.
 
+use std::fmt::Write;
 use std::fs;
-use std::io::{Read, stdin};
+use std::io::{IsTerminal, Read, stdin};
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::cli::Check;
-use crate::exit::Outcome;
-use std::fmt::Write;
-
 use serde_json::{Value, json};
 
-use crate::config::{Config, Faults, Health, Layers, OnChange, Row, SecretRef, SecretsAs, duration_text};
+use crate::cli::{self, Global};
+use crate::config::{Config, ConfigFault, Faults, Health, Layers, OnChange, Row, SecretRef, SecretsAs, duration_text};
+use crate::edge::Sources;
+use crate::exit::Outcome;
+
+/// How the answer is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Print {
+    /// For people: what would run, and the keys that are written.
+    #[default]
+    Text,
+    /// For people, with every key that has its default.
+    All,
+    /// JSON, with every key.
+    Json,
+}
+
+/// What a config comes to.
+#[derive(Debug)]
+pub struct Checked {
+    /// What to print on standard output; nothing if there are errors.
+    pub text: String,
+    /// What is legal and unwise.
+    pub warnings: Faults,
+    /// Whether it would run, or every error.
+    pub verdict: Result<(), Faults>,
+}
 
 /// The whole command.
-pub fn main(args: &Check) -> ExitCode {
-    let bytes = match read(&args.file) {
-        Ok(bytes) => bytes,
+pub fn main(global: &Global, args: &cli::Check) -> ExitCode {
+    let layers = match offline(global, &args.file) {
+        Ok(layers) => layers,
         Err(reason) => return super::failed(Outcome::Usage, &reason),
     };
-    let (text, verdict) = check(&args.file.display().to_string(), &bytes, args.json);
+    let print = match (args.json, args.all) {
+        (true, _) => Print::Json,
+        (false, true) => Print::All,
+        (false, false) => Print::Text,
+    };
+    let Checked { text, warnings, verdict } = check(&layers, print);
     super::say(&text);
+    for warning in warnings.iter() {
+        super::note(&format!("warning: {warning}"));
+    }
     match verdict {
         Ok(()) => ExitCode::SUCCESS,
-        Err(faults) => super::failed(Outcome::Usage, &faults.to_string()),
+        Err(errors) => super::failed(Outcome::Usage, &errors.to_string()),
     }
 }
 
+/// What `berth run` would layer, offline: the file of --config if that is given, and above it FILE, the user-data.
+pub(super) fn offline(global: &Global, file: &Path) -> Result<Layers, String> {
+    let mut layers = match global.config_file() {
+        (file, true) => Sources { file, file_is_required: true, words: Vec::new() }.read_file(),
+        (_, false) => Ok(Layers::new()),
+    }
+    .map_err(|fault| fault.reason)?;
+    add(&mut layers, &file.display().to_string(), &read(file)?);
+    Ok(layers)
+}
+
 /// The bytes of a file, or with `-` of standard input.
-pub(super) fn read(file: &Path) -> Result<Vec<u8>, String> {
+fn read(file: &Path) -> Result<Vec<u8>, String> {
     let read = if file == Path::new("-") {
+        if stdin().is_terminal() {
+            super::note("reads a config from standard input: type it and end it with Ctrl-D, or name a FILE");
+        }
         let mut bytes = Vec::new();
         stdin().read_to_end(&mut bytes).map(|_| bytes)
     } else {
@@ -40,8 +85,8 @@ pub(super) fn read(file: &Path) -> Result<Vec<u8>, String> {
     read.map_err(|error| format!("cannot read {}: {error}", file.display()))
 }
 
-/// Adds the bytes of `source`: a file of defaults by its name, all else user-data.
-pub(super) fn add(layers: &mut Layers, source: &str, bytes: &[u8]) {
+/// Adds the bytes of `source`, a file's name or `-`: a file of defaults by its name, all else user-data.
+pub fn add(layers: &mut Layers, source: &str, bytes: &[u8]) {
     let name = if source == "-" { "stdin" } else { source };
     if source.ends_with(".toml") {
         layers.add_file(name, bytes);
@@ -52,28 +97,34 @@ pub(super) fn add(layers: &mut Layers, source: &str, bytes: &[u8]) {
 
 /// The config as far as these layers tell without anybody being asked.
 pub(super) fn believe_offline(layers: &Layers) -> Result<Config, Faults> {
+    match believe_in_part(layers) {
+        (config, errors) if errors.is_empty() => Ok(config),
+        (_, errors) => Err(errors),
+    }
+}
+
+fn believe_in_part(layers: &Layers) -> (Config, Faults) {
     match layers.pointer() {
-        None => layers.believe(),
-        Some(_) => match layers.believe_what_is_written(true) {
-            (config, faults) if faults.is_empty() => Ok(config),
-            (_, faults) => Err(faults),
-        },
+        None => layers.believe_in_part(),
+        Some(_) => layers.believe_what_is_written(true),
     }
 }
 
-/// Checks the bytes of `source`, a file's name or `-`. Gives what to print on stdout (nothing if there are faults), and the
-/// faults for stderr, with which the command exits 2.
-pub fn check(source: &str, bytes: &[u8], as_json: bool) -> (String, Result<(), Faults>) {
-    let mut layers = Layers::new();
-    add(&mut layers, source, bytes);
-    match believe_offline(&layers) {
-        Err(faults) => (String::new(), Err(faults)),
-        Ok(config) if as_json => (as_value(&layers, &config), Ok(())),
-        Ok(config) => (as_text(&layers, &config), Ok(())),
+/// Checks what these layers say.
+pub fn check(layers: &Layers, print: Print) -> Checked {
+    let (config, errors) = believe_in_part(layers);
+    let warnings = layers.warnings(&config);
+    if !errors.is_empty() {
+        return Checked { text: String::new(), warnings, verdict: Err(errors) };
     }
+    let text = match print {
+        Print::Json => as_value(layers, &config, &warnings),
+        Print::Text | Print::All => as_text(layers, &config, print == Print::All),
+    };
+    Checked { text, warnings, verdict: Ok(()) }
 }
 
-fn as_text(layers: &Layers, config: &Config) -> String {
+fn as_text(layers: &Layers, config: &Config, all: bool) -> String {
     let mut lines: Vec<(&str, String)> = vec![("image", image(layers, config))];
     if !config.name.is_empty() {
         lines.push(("container", config.container_name()));
@@ -92,7 +143,7 @@ fn as_text(layers: &Layers, config: &Config) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{label:<11}{line}");
     }
-    let rows = layers.rows();
+    let rows: Vec<_> = layers.rows().into_iter().filter(|row| all || row.from.is_some()).collect();
     let width = |of: fn(&Row) -> usize| rows.iter().map(of).max().unwrap_or_default().min(40);
     let (keys, values) = (width(|row| row.key.chars().count()), width(|row| shown_value(row).chars().count()));
     text.push('\n');
@@ -103,7 +154,8 @@ fn as_text(layers: &Layers, config: &Config) -> String {
     text
 }
 
-fn as_value(layers: &Layers, config: &Config) -> String {
+fn as_value(layers: &Layers, config: &Config, warnings: &Faults) -> String {
+    let warning = |ConfigFault { place, key, reason }: &ConfigFault| json!({ "place": place.as_ref().map(ToString::to_string), "key": key, "reason": reason });
     let keys = layers.rows().into_iter().map(|row| {
         let from = row.from.unwrap_or_else(|| "default".to_owned());
         (row.key, json!({ "value": row.value, "from": from, "about": row.about }))
@@ -122,6 +174,7 @@ fn as_value(layers: &Layers, config: &Config) -> String {
         "listen": config.listen,
         "config": layers.pointer_name(),
         "notes": notes(layers),
+        "warnings": warnings.iter().map(warning).collect::<Vec<_>>(),
         "keys": keys.collect::<serde_json::Map<String, Value>>(),
     });
     format!("{value:#}\n")
@@ -204,7 +257,8 @@ fn reference(secret: &SecretRef) -> String {
 
 fn notes(layers: &Layers) -> Vec<String> {
     let more = layers.pointer_name().map(|pointer| format!("more keys come from {pointer}, which is not read here"));
-    more.into_iter().collect()
+    let foreign = layers.foreign().map(|foreign| format!("the user-data is {foreign} and holds no config"));
+    more.into_iter().chain(foreign).collect()
 }
 
 #[cfg(test)]
@@ -213,19 +267,25 @@ mod tests {
 
     use super::*;
 
-    fn told(source: &str, text: &str, as_json: bool) -> String {
-        match check(source, text.as_bytes(), as_json) {
-            (text, Ok(())) => text,
-            (text, Err(faults)) => format!("{text}{faults}"),
+    fn checked(files: &[(&str, &str)], print: Print) -> Checked {
+        let mut layers = Layers::new();
+        for (source, text) in files {
+            add(&mut layers, source, text.as_bytes());
+        }
+        check(&layers, print)
+    }
+
+    fn told(source: &str, text: &str, print: Print) -> String {
+        match checked(&[(source, text)], print) {
+            Checked { text, verdict: Ok(()), .. } => text,
+            Checked { text, verdict: Err(errors), .. } => format!("{text}{errors}"),
         }
     }
 
-    /// The text without the table of keys, or with only its written ones.
     #[track_caller]
     fn shows(source: &str, text: &str, expected: Expect) {
-        let told = told(source, text, false);
-        let lines = told.lines().filter(|line| !line.ends_with("  default")).map(str::trim_end);
-        expected.assert_eq(&lines.collect::<Vec<_>>().join("\n"));
+        let told = told(source, text, Print::Text);
+        expected.assert_eq(&told.lines().map(str::trim_end).collect::<Vec<_>>().join("\n"));
     }
 
     #[test]
@@ -244,15 +304,15 @@ mod tests {
                 env        LEVEL
                 readiness  http://0.0.0.0:9911/ready
 
-                image                     nginx:1.27                                user-data.txt line 2 column 8
-                port                      80:8080                                   user-data.txt line 2 column 25
-                health                    /health                                   user-data.txt line 2 column 38
-                env.LEVEL                 (not shown)                               user-data.txt line 2 column 86
-                secret.K                  ssm:/k                                    user-data.txt line 2 column 70
-                secrets                   prod/api                                  user-data.txt line 2 column 53
-                labels                    a                                         user-data.txt line 2 column 129
-                log_opt.max-size          (not shown)                               user-data.txt line 2 column 104
-                drain.settle              5s                                        user-data.txt line 2 column 146"#]],
+                image             nginx:1.27   user-data.txt line 2 column 8
+                port              80:8080      user-data.txt line 2 column 25
+                health            /health      user-data.txt line 2 column 38
+                env.LEVEL         (not shown)  user-data.txt line 2 column 86
+                secret.K          ssm:/k       user-data.txt line 2 column 70
+                secrets           prod/api     user-data.txt line 2 column 53
+                labels            a            user-data.txt line 2 column 129
+                log_opt.max-size  (not shown)  user-data.txt line 2 column 104
+                drain.settle      5s           user-data.txt line 2 column 146"#]],
         );
         shows(
             "x.toml",
@@ -264,8 +324,8 @@ mod tests {
                 secret     looked at again every 1h, a change means a restart
                 readiness  http://0.0.0.0:9911/ready
 
-                image                     nginx:1.27                                x.toml line 1 column 1
-                secrets_refresh           1h                                        x.toml line 2 column 1"#]],
+                image            nginx:1.27  x.toml line 1 column 1
+                secrets_refresh  1h          x.toml line 2 column 1"#]],
         );
     }
 
@@ -280,14 +340,15 @@ mod tests {
                 readiness  http://0.0.0.0:9911/ready
                 note       more keys come from ssm:/prod/berth, which is not read here
 
-                health                    /x                                        stdin line 1 column 30
-                config                    ssm:/prod/berth                           stdin line 1 column 7"#]],
+                health  /x               stdin line 1 column 30
+                config  ssm:/prod/berth  stdin line 1 column 7"#]],
         );
     }
 
     #[test]
-    fn every_key_is_in_the_table_with_its_default() {
-        let told = told("-", "berth image=x:1", false);
+    fn every_key_is_in_the_table_with_its_default_if_all_are_asked_for() {
+        assert!(!told("-", "berth image=x:1", Print::Text).contains("  default"));
+        let told = told("-", "berth image=x:1", Print::All);
         for row in ["boot.timeout ", "spot ", "env.NAME ", "listen "] {
             assert!(told.lines().any(|line| line.starts_with(row) && line.ends_with("  default")), "{row}\n{told}");
         }
@@ -319,8 +380,65 @@ mod tests {
     }
 
     #[test]
+    fn user_data_stands_above_the_file_of_defaults() {
+        let told = checked(
+            &[
+                ("ami.toml", "image = 'x:old'\nport = 80\n[env]\nA = 'b'\n"),
+                ("-", "#cloud-config\n  #berth image=x:new port=81\n"),
+            ],
+            Print::Text,
+        );
+        assert!(told.verdict.is_ok());
+        let lines: Vec<_> = told.text.lines().collect();
+        assert_eq!(lines[0], "image      docker.io/library/x:new (the tag's digest is looked up at boot)");
+        assert!(lines.contains(&"port       81 -> 81/tcp") && !told.text.contains("80 -> 80"), "{}", told.text);
+        for row in ["image  x:new        stdin line 2 column 10", "env.A  (not shown)  ami.toml line 4 column 1"] {
+            assert!(lines.contains(&row), "{row}\n{}", told.text);
+        }
+        let broken = checked(&[("ami.toml", "prot = 80\n"), ("-", "berth helth=/x\n")], Print::Text);
+        expect![[r#"
+            ami.toml line 1 column 1: `prot`: unknown key, did you mean `port`?
+            stdin line 1 column 7: `helth`: unknown key, did you mean `health`?
+            `image`: is required"#]]
+        .assert_eq(&broken.verdict.unwrap_err().to_string());
+    }
+
+    #[test]
+    fn user_data_of_others_is_noted_where_a_file_says_what_runs() {
+        for (user_data, what) in
+            [("#!/bin/bash\nyum update -y\n", "a script"), ("{\"ignition\":{\"version\":\"3.3.0\"}}", "for Ignition")]
+        {
+            let told = checked(&[("ami.toml", "image = 'x:1'"), ("-", user_data)], Print::Text);
+            assert!(told.verdict.is_ok());
+            assert!(
+                told.text.contains(&format!("note       the user-data is {what} and holds no config\n")),
+                "{}",
+                told.text
+            );
+        }
+    }
+
+    #[test]
+    fn warnings_stand_beside_the_answer_and_beside_errors() {
+        let words = "berth image=x:1 env.DB_PASSWORD=hunter2 volumes=/:/host";
+        let told = checked(&[("-", words)], Print::Json);
+        assert!(told.verdict.is_ok() && told.warnings.iter().count() == 2, "{}", told.warnings);
+        let json: Value = serde_json::from_str(&told.text).unwrap();
+        let warning = &json["warnings"][0];
+        assert_eq!((&warning["place"], &warning["key"]), (&"stdin line 1 column 17".into(), &"env.DB_PASSWORD".into()));
+        assert!(
+            warning["reason"].as_str().is_some_and(|reason| reason.contains("`secret.DB_PASSWORD=…`")),
+            "{warning}"
+        );
+        assert!(!told.text.contains("hunter2"));
+
+        let wrong = checked(&[("-", &format!("{words} prot=80"))], Print::Text);
+        assert!(wrong.verdict.is_err() && wrong.warnings.iter().count() == 2);
+    }
+
+    #[test]
     fn json_says_the_same() {
-        let told = told("-", "berth image=x:1 port=80 env.A=hunter2 spot=drain", true);
+        let told = told("-", "berth image=x:1 port=80 env.A=hunter2 spot=drain", Print::Json);
         assert!(!told.contains("hunter2"));
         let mut told: Value = serde_json::from_str(&told).unwrap();
         let keys = told["keys"].take();
@@ -347,7 +465,8 @@ mod tests {
                 "80 -> 80/tcp"
               ],
               "secrets": [],
-              "version": "1"
+              "version": "1",
+              "warnings": []
             }"#]]
         .assert_eq(&format!("{told:#}"));
     }

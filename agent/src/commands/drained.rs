@@ -147,7 +147,7 @@ mod tests {
         for outcome in Outcome::ALL {
             assert_eq!(exit_code(&line(&Effect::Exit(outcome))), Some(outcome.code()));
         }
-        assert_eq!(exit_code(&line(&Effect::SayLastWords("Exit 0".into()))), None);
+        assert_eq!(exit_code(&line(&Effect::SayLastWords { words: "Exit 0".into(), output: Vec::new() })), None);
         for other in [
             "",
             "{}",

@@ -1,5 +1,6 @@
 //! `berth status`: the running agent in one screen.
 //!
+//! When no agent runs, the last one: from its record in the state directory (edge/state_dir.rs), which is the same and how it ended.
 //! Drawn from `/v1/status` alone, so it shows nothing that the socket does not. What came from elsewhere (a reason, a
 //! fault) is cut to one line without control characters: no registry's error page steers a terminal.
 
@@ -13,8 +14,10 @@ use crate::commands::status_watch;
 use crate::commands::timeline::{Timeline, bars};
 use crate::edge::console::one_line;
 use crate::edge::socket_client::{self, ClientError};
+use crate::edge::state_dir;
+use crate::last_life::LastLife;
 use crate::published::Report;
-use crate::view::{PullView, View};
+use crate::view::{PullView, Status as ViewStatus, View};
 
 /// The bars are this wide; with the labels the screen stays within 80 columns.
 const BAR: usize = 36;
@@ -22,19 +25,42 @@ const BAR: usize = 36;
 const TEXT: usize = 160;
 /// The longest line of a reason, which begins with what was tried, with an image's whole name in it, and ends with why it failed.
 const REASON: usize = 1000;
+/// So many of the app's last lines are shown once it is healthy again.
+const RECOVERED: usize = 10;
 
 /// The whole command.
 pub async fn main(global: &Global, args: &Status) -> ExitCode {
-    if args.watch {
-        return status_watch::main(&global.run_dir(), args.json).await;
-    }
-    match run(&global.run_dir(), args.json).await {
-        Ok(text) => {
-            super::say(&text);
-            ExitCode::SUCCESS
+    let shown = if args.watch {
+        status_watch::main(&global.run_dir(), args.json).await
+    } else {
+        run(&global.run_dir(), args.json).await.map(|text| super::say(&text))
+    };
+    match shown {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(ClientError::NotRunning(run_dir)) => {
+            super::note(&ClientError::NotRunning(run_dir).to_string());
+            match state_dir::read(&global.state_dir()) {
+                Ok(Some(life)) => super::say(&last(&life, args.json)),
+                Ok(None) => {}
+                Err(error) => super::note(&super::chain(&error)),
+            }
+            super::NO.into()
         }
         Err(error) => super::failed(super::NO, &super::chain(&error)),
     }
+}
+
+/// The last life: how it ended, when and why, and what it showed at that moment.
+pub fn last(life: &LastLife, json: bool) -> String {
+    if json {
+        // It has no map with keys that are not strings, so it always can be written.
+        return serde_json::to_string(life).unwrap_or_default() + "\n";
+    }
+    let mut screen = Screen::default();
+    screen.line(&life.sentence());
+    screen.line(life.last_life.final_status.as_ref().unwrap_or(&life.report.published.view.reason));
+    screen.body(&life.report);
+    screen.text
 }
 
 /// The screen, or the JSON that the agent answered.
@@ -54,17 +80,7 @@ pub fn screen(report: &Report) -> String {
     for line in view.reason.lines() {
         screen.line(line);
     }
-    screen.text.push('\n');
-    facts(&mut screen, report);
-    steps(&mut screen, report);
-    if let Some(pull) = &view.pull {
-        screen.row("pulled", &pulled(pull));
-    }
-    screen.row("probes", &probes(view, now));
-    screen.row("hook", &hook(view));
-    for deadline in &view.deadlines {
-        screen.row("until", &format!("{} in {}", deadline.name, span(deadline.at - now)));
-    }
+    screen.body(report);
     screen.text
 }
 
@@ -85,6 +101,8 @@ fn facts(screen: &mut Screen, report: &Report) {
     }
     let instance = [view.instance_id.as_deref(), view.availability_zone.as_deref()];
     screen.row("instance", &instance.into_iter().flatten().collect::<Vec<_>>().join(" in "));
+    let foreign = view.user_data.map(|foreign| format!("{foreign}, holds no config"));
+    screen.row("user-data", foreign.as_deref().unwrap_or_default());
     screen.row("endpoint", &published.listen.map(|listen| listen.to_string()).unwrap_or_default());
     screen.row("agent", &format!("{} since {}", published.agent_version, published.started_at));
 }
@@ -142,12 +160,45 @@ fn hook(view: &View) -> String {
     words.join(", ")
 }
 
+/// What the app wrote last, as far as it says why it is not healthy; of one that recovered the end is enough.
+fn output(screen: &mut Screen, view: &View, now: f64) {
+    let Some(output) = &view.app_output else { return };
+    let lines = output.for_people();
+    let shown = if view.status == ViewStatus::Ok { lines.len().min(RECOVERED) } else { lines.len() };
+    let more = match (output.truncated, lines.len() - shown) {
+        (_, more @ 1..) => format!(", {more} lines before in --json"),
+        (true, _) => ", earlier output left out".to_owned(),
+        (false, _) => String::new(),
+    };
+    let _ = writeln!(screen.text, "\n  the app's last output, {} ago{more}", span(now - output.at));
+    for line in lines.iter().skip(lines.len() - shown) {
+        let _ = writeln!(screen.text, "    {}", one_line(line, REASON));
+    }
+}
+
 #[derive(Default)]
 struct Screen {
     text: String,
 }
 
 impl Screen {
+    /// All but the first lines.
+    fn body(&mut self, report: &Report) {
+        let (view, now) = (&report.published.view, report.now);
+        self.text.push('\n');
+        facts(self, report);
+        steps(self, report);
+        if let Some(pull) = &view.pull {
+            self.row("pulled", &pulled(pull));
+        }
+        self.row("probes", &probes(view, now));
+        self.row("hook", &hook(view));
+        for deadline in &view.deadlines {
+            self.row("until", &format!("{} in {}", deadline.name, span(deadline.at - now)));
+        }
+        output(self, view, now);
+    }
+
     fn line(&mut self, text: &str) {
         let _ = writeln!(self.text, "{}", one_line(text, REASON));
     }
@@ -165,6 +216,7 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
+    use crate::output::AppOutput;
     use crate::published::Published;
     use crate::view::{ContainerView, DeadlineView, LifecycleView, PhaseName, ProbeView, Status, StepView};
 
@@ -244,6 +296,33 @@ mod tests {
               hook       ap-api / launch, waiting for the app, 1 heartbeat, target state InService
               until      the boot is given up in 9 min 55 s
         "#]].assert_eq(&screen(&report(view, 4.2)));
+    }
+
+    #[test]
+    fn what_the_app_wrote_last_stands_at_the_end() {
+        let lines = ["listening on 8080".to_owned(), "panic: no route\u{1b}[2J".to_owned()].into();
+        let app_output = Some(AppOutput { at: 10.0, lines, truncated: true, ..AppOutput::default() });
+        let view = View { reason: "the app exited with code 1".into(), app_output, ..View::default() };
+        expect![[r#"
+            starting · boot for 13.0 s
+            the app exited with code 1
+
+              endpoint   0.0.0.0:9911
+              agent      0.1.0 since 2026-11-21T03:38:41Z
+
+              the app's last output, 3.0 s ago, earlier output left out
+                listening on 8080
+                panic: no route\u{1b}[2J
+        "#]]
+        .assert_eq(&screen(&report(view.clone(), 13.0)));
+
+        let lines = (0..40).map(|n| format!("line {n}")).collect();
+        let app_output = Some(AppOutput { at: 10.0, lines, ..AppOutput::default() });
+        let recovered = screen(&report(View { status: ViewStatus::Ok, app_output, ..view }, 13.0));
+        assert!(
+            recovered.contains("the app's last output, 3.0 s ago, 30 lines before in --json\n    line 30\n"),
+            "{recovered}"
+        );
     }
 
     #[test]

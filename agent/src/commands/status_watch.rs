@@ -5,7 +5,6 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -33,8 +32,8 @@ pub enum Paper {
     Roll,
 }
 
-/// The whole command.
-pub async fn main(run_dir: &Path, json: bool) -> ExitCode {
+/// Draws until the agent ends; an error if there is none to begin with.
+pub async fn main(run_dir: &Path, json: bool) -> Result<(), ClientError> {
     let mut out = io::stdout();
     let paper = if out.is_terminal() && !json { Paper::Terminal } else { Paper::Roll };
     if paper == Paper::Terminal {
@@ -47,12 +46,12 @@ pub async fn main(run_dir: &Path, json: bool) -> ExitCode {
     if paper == Paper::Terminal {
         let _ = out.write_all(LEAVE.as_bytes()).and_then(|()| out.flush());
     }
-    match watched {
-        Ok(Some(last)) if paper == Paper::Terminal => super::say(&format!("{last}\nthe agent has ended\n")),
-        Ok(_) => {}
-        Err(error) => return super::failed(super::NO, &super::chain(&error)),
+    if let Some(last) = watched?
+        && paper == Paper::Terminal
+    {
+        super::say(&format!("{last}\nthe agent has ended\n"));
     }
-    ExitCode::SUCCESS
+    Ok(())
 }
 
 /// Draw until the agent ends, then the last screen; none when nobody takes the drawing any more.

@@ -3,7 +3,7 @@
 use super::fault::{Faults, Place};
 use super::keys::{self, Key};
 use super::layers::{Layer, Layers, Written};
-use super::{Config, defaults};
+use super::{Config, defaults, hints};
 
 impl Layers {
     /// The config, or every fault of all layers.
@@ -13,14 +13,14 @@ impl Layers {
     }
 
     /// The config as far as it can be believed. Without an `image` it has none; that is a fault.
-    fn believe_in_part(&self) -> (Config, Faults) {
+    pub(crate) fn believe_in_part(&self) -> (Config, Faults) {
         let (config, mut faults) = self.believe_what_is_written(false);
         if !self.keys.contains_key("image") && !self.broken {
-            faults.add(None, Some("image"), || match self.in_vain {
-                true => {
+            faults.add(None, Some("image"), || match self.foreign {
+                Some(_) => {
                     "is required, and the user-data holds no config (a line that begins with `berth ` or `#berth `)"
                 }
-                false => "is required",
+                None => "is required",
             });
             faults.sort();
         }
@@ -38,7 +38,9 @@ impl Layers {
         for (key, written) in in_order {
             let Some((known, name)) = Key::find(key) else { continue };
             if let Err(reasons) = (known.believe)(&mut config, &written.value, name) {
+                let hint = hints::of(&written.value);
                 for reason in reasons.0 {
+                    let reason = hint.map_or(reason.clone(), |hint| format!("{reason}; {hint}").into());
                     faults.add(Some(written.place.clone()), Some(key), || reason);
                 }
             }
@@ -225,7 +227,7 @@ mod tests {
             expect![[r#"
                 user-data line 1 column 7: `helth`: unknown key, did you mean `health`?
                 user-data line 1 column 16: `port`: does not begin with an address: IPv6 needs `[…]`
-                user-data line 1 column 30: this word has no `=`: everything is `key=value`; quote a value that has blanks
+                user-data line 1 column 30: this word has no `=`: everything is `key=value`; quote a value that has spaces
                 user-data line 1 column 38: `memory`: is not a size like `512m` or `1g`
                 user-data line 1 column 50: `probe.healthy`: is less than 1
                 user-data line 1 column 66: `image`: is not pinned: add a tag or, better, a digest (`…@sha256:…`)"#]],
@@ -249,7 +251,7 @@ mod tests {
             r#"{"image":"x:1","probe":{"interval":5,"x":1},"env":"A=1","cap_add":null,"a":{}}"#,
             expect![[r#"
             user-data: `probe.x`: unknown key
-            user-data: `env`: is a table: give its keys, as in `env.NAME`
+            user-data: `env`: needs a name: `env.NAME=…`
             user-data: `cap_add`: is null: leave the key out
             user-data: `a`: unknown key
             user-data: `probe.interval`: needs a unit: `ms`, `s`, `m` or `h`"#]],
@@ -265,7 +267,10 @@ mod tests {
             user-data line 2 column 13: not TOML: invalid basic string, expected `"`
             user-data line 3 column 8: not TOML: string values must be quoted, expected literal string"#]],
         );
-        faults("{\"image\":\n \"x:1\",}", expect!["user-data line 2 column 8: not JSON: a syntax error"]);
+        faults(
+            "{\"image\":\n \"x:1\",}",
+            expect!["user-data line 2 column 8: not JSON: a comma before the end: remove it"],
+        );
         faults("{\"image\":", expect!["user-data line 1 column 9: not JSON: it ends too early"]);
         faults(
             "#!/bin/sh\n",
@@ -328,7 +333,7 @@ mod tests {
         let mut layers = Layers::new();
         layers.add_words(&["image=x:1".into(), "hunter2".into(), "prot=80".into(), "port=a b".into()]);
         expect![[r#"
-            command line word 2: this word has no `=`: everything is `key=value`; quote a value that has blanks
+            command line word 2: this word has no `=`: everything is `key=value`; quote a value that has spaces
             command line word 3: `prot`: unknown key, did you mean `port`?
             command line word 4: `port`: is not a port like `8080`, `80:8080` or `127.0.0.1:80:8080/udp`"#]]
         .assert_eq(&layers.believe().unwrap_err().to_string());

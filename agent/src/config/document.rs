@@ -7,6 +7,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use toml::de::{DeTable, DeValue};
 
 use super::fault::At;
+use super::syntax;
 use super::value::{Reason, Value};
 
 /// How deep tables may lie in each other; the deepest key there is has two levels.
@@ -37,7 +38,9 @@ pub(super) fn toml(text: &str) -> Said {
     for error in errors {
         // The message is one of the parser's own sentences; only its Display would quote the document.
         let at = error.span().map_or(At::Within, |span| lines.at(span.start));
-        said.faults.push((at, String::new(), format!("not TOML: {}", error.message()).into()));
+        let mend = error.span().and_then(|span| syntax::of_toml(lines.around(span.start)));
+        let reason = mend.map_or_else(|| error.message().to_owned(), str::to_owned);
+        said.faults.push((at, String::new(), format!("not TOML: {reason}").into()));
     }
     said
 }
@@ -49,11 +52,14 @@ pub(super) fn json(text: &str) -> Said {
         Ok(Node::Table(members)) => said.flatten("", members),
         Ok(_) => said.faults.push((At::Within, String::new(), "not a JSON object".into())),
         Err(error) => {
+            let lines = Lines::of(text);
+            let (line, column) = (error.line(), error.column().max(1));
+            let offset = lines.starts.get(line.saturating_sub(1)).map_or(text.len(), |start| start + column - 1);
             let what = match error.classify() {
-                serde_json::error::Category::Eof => "not JSON: it ends too early",
-                _ => "not JSON: a syntax error",
+                serde_json::error::Category::Eof => "it ends too early",
+                _ => syntax::of_json(text, offset).unwrap_or("a syntax error"),
             };
-            said.faults.push((At::Line(error.line(), error.column().max(1)), String::new(), what.into()));
+            said.faults.push((At::Line(line, column), String::new(), format!("not JSON: {what}").into()));
         }
     }
     said
@@ -177,6 +183,13 @@ impl<'a> Lines<'a> {
     fn of(text: &'a str) -> Self {
         let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
         Self { text, starts: std::iter::once(0).chain(ends).collect() }
+    }
+
+    /// The line that this byte is in.
+    fn around(&self, offset: usize) -> &'a str {
+        let line = self.starts.partition_point(|start| *start <= offset);
+        let start = self.starts.get(line.saturating_sub(1)).copied().unwrap_or_default();
+        self.text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default()
     }
 
     fn at(&self, offset: usize) -> At {

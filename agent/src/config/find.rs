@@ -1,25 +1,36 @@
 //! Where berth's config is in bytes that may hold anything: a script, a cloud-config, a MIME multi-part, gzip, nothing.
 //!
 //! ```text
-//!   gzip ─▶ MIME ─▶ part text/x-berth ─▶ ┬ first line is `#berth`              TOML
-//!                └▶ other parts ─┐       ├ first character is `{`              JSON
-//!                                └──────▶┴ first line that begins `#berth …`   the one line
+//!   gzip ─▶ UTF-16 ─▶ MIME ─▶ part text/x-berth ─▶ ┬ first line is `#berth`        TOML
+//!                          └▶ other parts ─┐       ├ first character is `{`        JSON
+//!                                          └──────▶├ a line that begins `#berth …` the one line
+//!                                                  ├ almost one of these           refused (near_miss)
+//!                                                  └ nothing of the kind           somebody else's (foreign.rs)
 //! ```
 
-use std::io::Read;
-
 use super::fault::At;
+use super::foreign::{self, Foreign, Whose};
 use super::mime;
+use super::near_miss::{self, CODES, Line, Misread, Miss};
+use super::packed::{from_utf16, unpack};
 use super::value::Reason;
-
-/// What gzip may unpack to: user-data itself is at most 16 KB.
-const UNPACKED: u64 = 1 << 20;
 
 /// What a document or a line of berth may be long; Secrets Manager holds as much.
 const LONGEST: usize = 64 << 10;
 
-/// gzip in MIME in gzip, at most this deep.
+/// gzip in MIME in base64, at most this deep.
 const DEEPEST: usize = 3;
+
+/// What is in user-data.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Detected {
+    /// A config, not yet read.
+    Config(Found),
+    /// Almost a config, or more than one: every place, with what to do.
+    Refused(Vec<Refusal>),
+    /// Nothing of berth's.
+    Foreign(Foreign),
+}
 
 /// A config, not yet read.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,138 +59,280 @@ pub(super) enum Form {
     Json(String),
 }
 
-/// Why there is no saying.
+/// Why what is there is not read.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Unreadable {
+pub(super) struct Refusal {
     /// The MIME part, counted from 1.
     pub(super) part: Option<usize>,
     /// Where in there.
     pub(super) at: At,
-    /// Why.
+    /// Why, and what to do.
     pub(super) reason: Reason,
 }
 
-/// Finds the config in user-data; none is an answer too.
-pub(super) fn in_user_data(bytes: &[u8]) -> Result<Option<Found>, Unreadable> {
+impl Refusal {
+    fn new(at: At, reason: impl Into<Reason>) -> Self {
+        Self { part: None, at, reason: reason.into() }
+    }
+}
+
+fn within(reason: &'static str) -> Refusal {
+    Refusal::new(At::Within, reason)
+}
+
+impl From<Refusal> for Detected {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(vec![refusal])
+    }
+}
+
+impl Detected {
+    fn found(form: Form) -> Self {
+        Self::Config(Found { part: None, form })
+    }
+
+    /// As seen from the message that this is a part of.
+    fn in_part(mut self, number: usize) -> Self {
+        match &mut self {
+            Self::Config(found) => found.part = Some(number),
+            Self::Refused(refusals) => refusals.iter_mut().for_each(|refusal| refusal.part = Some(number)),
+            Self::Foreign(_) => {}
+        }
+        self
+    }
+}
+
+/// Finds the config in user-data.
+pub(super) fn in_user_data(bytes: &[u8]) -> Detected {
     search(bytes, 0)
 }
 
 /// Finds the config in a file of its own, where TOML needs no `#berth` at its head.
-pub(super) fn in_file(bytes: &[u8]) -> Result<Form, Unreadable> {
-    let unpacked = unpack(bytes)?;
-    let text = text(&unpacked)?;
+pub(super) fn in_file(bytes: &[u8]) -> Result<Form, Refusal> {
+    let unpacked = unpack(bytes).map_err(within)?;
+    let decoded = from_utf16(&unpacked);
+    let text = text(&decoded)?;
     Ok(if text.trim_start().starts_with('{') { Form::Json(text.to_owned()) } else { Form::Toml(text.to_owned()) })
 }
 
-fn search(bytes: &[u8], depth: usize) -> Result<Option<Found>, Unreadable> {
-    let bytes = unpack(bytes)?;
+fn search(bytes: &[u8], depth: usize) -> Detected {
+    let unpacked = match unpack(bytes) {
+        Ok(unpacked) => unpacked,
+        Err(reason) => return within(reason).into(),
+    };
+    let bytes = from_utf16(&unpacked);
     match mime::parts(&bytes) {
         Some(parts) if depth < DEEPEST => search_parts(&parts, depth),
-        _ => Ok(form(&bytes)?.map(|form| Found { part: None, form })),
+        _ => document(&bytes, depth),
     }
 }
 
-fn search_parts(parts: &[mime::Part], depth: usize) -> Result<Option<Found>, Unreadable> {
-    let numbered = || parts.iter().zip(1..);
-    let mut own = numbered().filter(|(part, _)| part.content_type == "text/x-berth");
-    if let Some((part, number)) = own.next() {
-        let fault = |at, reason: &'static str| Unreadable { part: Some(number), at, reason: reason.into() };
-        if own.next().is_some() {
-            return Err(Unreadable {
-                part: None,
-                at: At::Within,
-                reason: "has more than one text/x-berth part".into(),
-            });
-        }
-        let body = part.body.as_deref();
-        let body = body.ok_or_else(|| fault(At::Within, "has a Content-Transfer-Encoding that cannot be undone"))?;
-        return match search(body, depth + 1) {
-            Ok(Some(found)) => Ok(Some(Found { part: Some(number), ..found })),
-            Ok(None) => Err(fault(At::Within, NOTHING)),
-            Err(unreadable) => Err(Unreadable { part: Some(number), ..unreadable }),
-        };
+fn search_parts(parts: &[mime::Part], depth: usize) -> Detected {
+    let is_own = |part: &mime::Part| part.content_type == "text/x-berth";
+    if parts.iter().filter(|part| is_own(part)).count() > 1 {
+        return Refusal::new(At::Within, "has more than one text/x-berth part").into();
     }
-    // A script or a cloud-config in a multi-part may carry the line as well; what else is in there is not ours.
-    Ok(numbered().find_map(|(part, number)| {
-        let body = unpack(part.body.as_deref()?).ok()?;
-        let form = line(&body).ok()??;
-        Some(Found { part: Some(number), form })
-    }))
+    let detected = parts.iter().zip(1..).map(|(part, number)| {
+        match &part.body {
+            None if is_own(part) => {
+                Refusal::new(At::Within, "has a Content-Transfer-Encoding that cannot be undone").into()
+            }
+            None => Detected::Foreign(Foreign::MultiPart),
+            Some(body) if is_own(part) => own_part(body, depth),
+            Some(body) => other_part(body, depth),
+        }
+        .in_part(number)
+    });
+    let detected: Vec<_> = detected.collect();
+    let count = detected.iter().filter(|one| matches!(one, Detected::Config(_))).count();
+    let (mut found, mut refused) = (None, Vec::new());
+    for one in detected {
+        match one {
+            Detected::Foreign(_) => {}
+            Detected::Refused(refusals) => refused.extend(refusals),
+            Detected::Config(Found { part, form }) if count > 1 => {
+                refused.push(Refusal { part, at: form.at(), reason: one_of(count) });
+            }
+            Detected::Config(one) => found = Some(one),
+        }
+    }
+    match (found, refused.is_empty()) {
+        (Some(found), true) => Detected::Config(found),
+        (None, true) => Detected::Foreign(Foreign::MultiPart),
+        _ => Detected::Refused(refused),
+    }
+}
+
+fn own_part(body: &[u8], depth: usize) -> Detected {
+    match search(body, depth + 1) {
+        Detected::Foreign(_) => Refusal::new(At::Within, NOTHING).into(),
+        detected => detected,
+    }
+}
+
+/// A script or a cloud-config in a multi-part may carry the line as well; a document is berth's only in a part of its own type.
+fn other_part(body: &[u8], depth: usize) -> Detected {
+    const WRONG_TYPE: &str = "is a config in a part of another type: give the part `Content-Type: text/x-berth`";
+    let Ok(body) = unpack(body) else { return Detected::Foreign(Foreign::MultiPart) };
+    match document(&from_utf16(&body), depth + 1) {
+        Detected::Config(Found { form: Form::Json(text), .. }) if text.trim() == "{}" => {
+            Detected::Foreign(Foreign::Json)
+        }
+        Detected::Config(Found { form: form @ (Form::Json(_) | Form::Toml(_)), .. }) => {
+            Refusal::new(form.at(), WRONG_TYPE).into()
+        }
+        detected => detected,
+    }
+}
+
+impl Form {
+    /// Where it begins.
+    fn at(&self) -> At {
+        match self {
+            Self::Line { line, .. } => At::Line(*line, 1),
+            Self::Toml(_) | Self::Json(_) => At::Line(1, 1),
+        }
+    }
 }
 
 /// What a document that must hold a config and holds none is told.
 pub(super) const NOTHING: &str = "holds no config: it is a line that begins with `berth ` or `#berth `, TOML below a first line \
      `#berth`, or a JSON object";
 
-fn form(bytes: &[u8]) -> Result<Option<Form>, Unreadable> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let first = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    if first.trim_ascii_end() == b"#berth" {
-        return Ok(Some(Form::Toml(text(bytes)?.to_owned())));
-    }
-    if bytes.trim_ascii_start().starts_with(b"{") {
-        return Ok(Some(Form::Json(text(bytes)?.to_owned())));
-    }
-    line(bytes)
+fn one_of(count: usize) -> Reason {
+    format!("is one of {count} configs, and only one is read: join them into one, or remove the others").into()
 }
 
-/// The first line that begins with `berth ` or `#berth `. In a script, `berth` at the start of a line is also the command:
-/// there, only what is followed by `key=…` is the config.
-fn line(bytes: &[u8]) -> Result<Option<Form>, Unreadable> {
-    let script = bytes.starts_with(b"#!");
-    for (line, number) in bytes.split(|byte| *byte == b'\n').zip(1..) {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let begins = |prefix: &&&str| line.starts_with(prefix.as_bytes());
-        let Some(prefix) = BEGINNINGS.iter().find(begins) else { continue };
-        let words = line.get(prefix.len()..).unwrap_or_default();
-        let first = words.trim_ascii_start().split(u8::is_ascii_whitespace).next().unwrap_or_default();
-        if script && !prefix.starts_with('#') && !first.contains(&b'=') {
-            continue;
-        }
-        let indent = prefix.len();
-        return match std::str::from_utf8(words) {
-            Ok(words) if words.len() <= LONGEST => {
-                Ok(Some(Form::Line { words: words.to_owned(), line: number, indent }))
-            }
-            Ok(_) => Err(Unreadable { part: None, at: At::Line(number, 1), reason: TOO_LONG.into() }),
-            Err(error) => {
-                let column =
-                    words.get(..error.valid_up_to()).map_or(0, |good| String::from_utf8_lossy(good).chars().count());
-                Err(Unreadable { part: None, at: At::Line(number, indent + column + 1), reason: "not UTF-8".into() })
-            }
+fn document(bytes: &[u8], depth: usize) -> Detected {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    if let Some(mend) = near_miss::foreign_compression(bytes) {
+        return Refusal::new(At::Within, mend).into();
+    }
+    let begins = bytes.trim_ascii_start();
+    let first = begins.split(|byte| *byte == b'\n' || *byte == b'\r').next().unwrap_or_default();
+    if is_head(first) {
+        return match text(bytes) {
+            Ok(text) => toml(text),
+            Err(refusal) => refusal.into(),
         };
     }
-    Ok(None)
+    if begins.starts_with(b"{") {
+        return match text(bytes) {
+            Ok(text) => json(text, depth),
+            Err(refusal) => refusal.into(),
+        };
+    }
+    lines(bytes, depth)
 }
 
-/// How the one line begins.
-const BEGINNINGS: [&str; 5] = ["berth ", "berth\t", "#berth ", "#berth\t", "#berth: "];
+/// `#berth`, also with spaces around its parts.
+fn is_head(line: &[u8]) -> bool {
+    let mark = line.iter().take_while(|byte| b"# \t".contains(byte)).count();
+    let name = line.get(mark..).unwrap_or_default().trim_ascii_end();
+    line.starts_with(b"#") && name == b"berth"
+}
+
+/// A TOML document; the one line in it, a comment for TOML, would be passed over.
+fn toml(text: &str) -> Detected {
+    const MIXED: &str = "is the one line, below a line `#berth` that announces TOML: remove the line `#berth`, or write this one as TOML";
+    let is_line =
+        |line: &str| matches!(near_miss::look(line, false), Some(Line::Config { words, .. }) if words.contains('='));
+    match text.lines().zip(1..).find(|(line, _)| is_line(line)) {
+        Some((_, number)) => Refusal::new(At::Line(number, 1), MIXED).into(),
+        None => Detected::found(Form::Toml(text.to_owned())),
+    }
+}
+
+/// A JSON object: berth's, or that of somebody else.
+fn json(text: &str, depth: usize) -> Detected {
+    const INSIDE: &str = "the config is a text inside of a JSON object: give that text alone as the user-data";
+    let holds = |text: &str| depth < DEEPEST && is_berths(&search(text.as_bytes(), depth + 1));
+    match foreign::json(text, holds) {
+        Whose::Berths => Detected::found(Form::Json(text.to_owned())),
+        Whose::Inside => within(INSIDE).into(),
+        Whose::Others(foreign) => Detected::Foreign(foreign),
+    }
+}
+
+fn is_berths(detected: &Detected) -> bool {
+    !matches!(detected, Detected::Foreign(_))
+}
+
+/// Looks for the one line, and for what is almost one.
+fn lines(bytes: &[u8], depth: usize) -> Detected {
+    let kind = Foreign::of(bytes);
+    let (mut configs, mut misses) = (Vec::new(), Vec::new());
+    // Old editors end a line with CR alone.
+    let end = if bytes.contains(&b'\n') { b'\n' } else { b'\r' };
+    for (raw, number) in bytes.split(|byte| *byte == end).zip(1..) {
+        let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
+        match near_miss::look(&String::from_utf8_lossy(raw), kind == Foreign::Script) {
+            None => {}
+            Some(Line::Miss(miss)) => misses.push((number, miss)),
+            Some(Line::Config { words, indent }) => configs.push((number, checked(raw, words, number, indent))),
+        }
+    }
+    let certain = misses.iter().filter(|(_, miss)| miss.certain).count();
+    if configs.len() == 1 && certain == 0 {
+        return configs
+            .pop()
+            .map_or(Detected::Foreign(kind), |(_, config)| config.map_or_else(Detected::from, Detected::found));
+    }
+    if configs.is_empty() {
+        if let Some(code) = CODES
+            .iter()
+            .filter(|_| depth < DEEPEST)
+            .find(|code| (code.undo)(bytes).is_some_and(|plain| is_berths(&search(&plain, depth + 1))))
+        {
+            return Refusal::new(At::Within, code.mend).into();
+        }
+    } else {
+        misses.retain(|(_, miss)| miss.certain);
+    }
+    let count = configs.len();
+    let at = |number: usize, column: usize| At::Line(number, column);
+    let mut refused: Vec<_> = configs
+        .into_iter()
+        .filter(|_| count > 1)
+        .map(|(number, _)| Refusal::new(at(number, 1), one_of(count)))
+        .collect();
+    refused.extend(
+        misses.into_iter().map(|(number, Miss { column, reason, .. })| Refusal::new(at(number, column), reason)),
+    );
+    if !refused.is_empty() {
+        return Detected::Refused(refused);
+    }
+    match near_miss::misread(&String::from_utf8_lossy(bytes), kind) {
+        Some(Misread { line, column, mend }) => Refusal::new(At::Line(line, column), mend).into(),
+        None => Detected::Foreign(kind),
+    }
+}
+
+/// The words of a line that are text and not too many.
+fn checked(raw: &[u8], words: String, line: usize, indent: usize) -> Result<Form, Refusal> {
+    match std::str::from_utf8(raw) {
+        Err(error) => {
+            let good = String::from_utf8_lossy(raw.get(..error.valid_up_to()).unwrap_or_default());
+            Err(Refusal::new(At::Line(line, good.chars().count() + 1), "not UTF-8"))
+        }
+        Ok(_) if words.len() > LONGEST => Err(Refusal::new(At::Line(line, 1), TOO_LONG)),
+        Ok(_) => Ok(Form::Line { words, line, indent }),
+    }
+}
 
 const TOO_LONG: &str = "longer than 64 KiB";
 
-fn text(bytes: &[u8]) -> Result<&str, Unreadable> {
+fn text(bytes: &[u8]) -> Result<&str, Refusal> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let fault = |at, reason: &'static str| Unreadable { part: None, at, reason: reason.into() };
     if bytes.len() > LONGEST {
-        return Err(fault(At::Within, TOO_LONG));
+        return Err(Refusal::new(At::Within, TOO_LONG));
     }
     std::str::from_utf8(bytes).map_err(|error| {
         let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
         let lines = good.split(|byte| *byte == b'\n');
         let column = lines.clone().next_back().map_or(0, |line| String::from_utf8_lossy(line).chars().count());
-        fault(At::Line(lines.count(), column + 1), "not UTF-8")
+        Refusal::new(At::Line(lines.count(), column + 1), "not UTF-8")
     })
-}
-
-fn unpack(bytes: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>, Unreadable> {
-    if !bytes.starts_with(b"\x1f\x8b") {
-        return Ok(bytes.into());
-    }
-    let fault = |reason: &'static str| Unreadable { part: None, at: At::Within, reason: reason.into() };
-    let mut unpacked = Vec::new();
-    let mut limited = flate2::read::MultiGzDecoder::new(bytes).take(UNPACKED + 1);
-    limited.read_to_end(&mut unpacked).map_err(|_| fault("begins as gzip does and cannot be unpacked"))?;
-    if unpacked.len() as u64 > UNPACKED { Err(fault("unpacks to more than 1 MiB")) } else { Ok(unpacked.into()) }
 }
 
 #[cfg(test)]
@@ -196,8 +349,8 @@ mod tests {
 
     fn told(bytes: &[u8]) -> String {
         match in_user_data(bytes) {
-            Ok(None) => "none".into(),
-            Ok(Some(Found { part, form })) => {
+            Detected::Foreign(_) => "none".into(),
+            Detected::Config(Found { part, form }) => {
                 let form = match form {
                     Form::Line { words, line, indent } => format!("line {line} from {indent}: {words}"),
                     Form::Toml(text) => format!("TOML {text:?}"),
@@ -205,7 +358,10 @@ mod tests {
                 };
                 part.map_or(form.clone(), |part| format!("part {part}, {form}"))
             }
-            Err(Unreadable { part, at, reason }) => format!("{part:?} {at:?} {reason}"),
+            Detected::Refused(refusals) => {
+                let told = |Refusal { part, at, reason }: &Refusal| format!("{part:?} {at:?} {reason}");
+                refusals.iter().map(told).collect::<Vec<_>>().join("; ")
+            }
         }
     }
 
@@ -223,7 +379,7 @@ mod tests {
         check("#cloud-config\n#berth image=x:1\npackages: []\n", "line 2 from 7: image=x:1");
         check("#!/bin/bash\r\nset -e\r\n#berth image=x:1\r\necho\r\n", "line 3 from 7: image=x:1");
         check("\u{feff}berth a=1", "line 1 from 6: a=1");
-        check("berth a=1\nberth b=2\n", "line 1 from 6: a=1");
+        check("  #cloud-config\r  # berth a=1\r", "line 2 from 10: a=1");
         check("berth \n", "line 1 from 6: ");
     }
 
@@ -231,7 +387,7 @@ mod tests {
     fn the_command_in_a_script_is_not_the_line() {
         check("#!/bin/sh\nberth wait ready --timeout=5m\n#berth a=1\n", "line 3 from 7: a=1");
         check("#!/bin/sh\nberth wait ready\n", "none");
-        check("#!/bin/sh\n  berth a=1\n", "none");
+        check("#!/bin/sh\n  berth a=1\n", "line 2 from 8: a=1");
         check("berth wait\n", "line 1 from 6: wait");
     }
 
@@ -240,7 +396,7 @@ mod tests {
         check("#berth\nimage = 'x:1'\n", "TOML \"#berth\\nimage = 'x:1'\\n\"");
         check("#berth \r\nimage = 'x:1'", "TOML \"#berth \\r\\nimage = 'x:1'\"");
         check(" \n{\"image\":\"x:1\"}", "JSON \" \\n{\\\"image\\\":\\\"x:1\\\"}\"");
-        check("\n#berth\nimage = 'x:1'\n", "none");
+        check("\n#berth\nimage = 'x:1'\n", "TOML \"\\n#berth\\nimage = 'x:1'\\n\"");
         check("#berthed image=x", "none");
         check("", "none");
         check("#!/bin/sh\necho\n", "none");
@@ -264,7 +420,7 @@ mod tests {
             &message("text/x-berth", "base64", "%"),
             "Some(2) Within has a Content-Transfer-Encoding that cannot be undone",
         );
-        check(&message("text/x-berth", "7bit", "image=x"), &format!("Some(2) Within {NOTHING}"));
+        check(&message("text/x-berth", "7bit", "hello"), &format!("Some(2) Within {NOTHING}"));
         check(&message("text/x-shellscript", "7bit", "#!/bin/sh\n#berth a=1"), "part 2, line 2 from 7: a=1");
         check(
             &message("text/x-shellscript", "base64", &base64(b"#!/bin/sh\n#berth a=1")),

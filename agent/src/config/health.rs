@@ -1,5 +1,7 @@
 //! The forms of `health`.
 
+use std::net::IpAddr;
+
 use serde::Serialize;
 
 use super::line;
@@ -62,12 +64,28 @@ impl Health {
                     Err("holds a user before `@`, which is not sent".into())
                 }
                 Some(authority) if !authority.host().is_empty() && !text.contains('#') => {
+                    check_target(authority)?;
                     Ok(Self::Url(text.to_owned()))
                 }
                 _ => Err("is not an address like `http://127.0.0.1:8080/health`".into()),
             };
         }
         Err("is not one of `/path`, `http://…`, `tcp`, `tcp:PORT`, `cmd:…`, `docker`, `none`".into())
+    }
+}
+
+/// What the probe can ask: it looks no name up, because a health check that needs DNS fails with it.
+fn check_target(authority: &http::uri::Authority) -> Result<(), Reason> {
+    let host = authority.host();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    if host != "localhost" && bare.parse::<IpAddr>().is_err() {
+        return Err("names a host that is never looked up: ask the app itself with `health=/path`, or write `localhost` or an IP address".into());
+    }
+    let has_port = authority.as_str().len() > host.len();
+    match authority.port_u16() {
+        None if has_port => Err("has a port that is none".into()),
+        Some(0) => Err("has port 0, where nothing listens".into()),
+        _ => Ok(()),
     }
 }
 
@@ -84,6 +102,7 @@ mod tests {
         check("/health", Ok(Health::Path("/health".into())));
         check("/h?deep=1&x=a%20b", Ok(Health::Path("/h?deep=1&x=a%20b".into())));
         check("http://127.0.0.1:9/x", Ok(Health::Url("http://127.0.0.1:9/x".into())));
+        check("http://localhost/x", Ok(Health::Url("http://localhost/x".into())));
         check("http://[::1]:9", Ok(Health::Url("http://[::1]:9".into())));
         check("tcp", Ok(Health::Tcp(None)));
         check("tcp:5432", Ok(Health::Tcp(Some(5432))));
@@ -99,6 +118,19 @@ mod tests {
         check("http://", Err("is not an address like `http://127.0.0.1:8080/health`"));
         check("http:///x", Err("is not an address like `http://127.0.0.1:8080/health`"));
         check("http://u:p@x/", Err("holds a user before `@`, which is not sent"));
+        let looked_up = "names a host that is never looked up: ask the app itself with `health=/path`, or write `localhost` or an IP address";
+        for name in ["app.internal:8080", "app", "LOCALHOST:80", "127.0.0.1.nip.io", "[::1%25lo]:80", "1.2.3"] {
+            let told = Health::parse(&format!("http://{name}/x"));
+            assert!(
+                told == Err(looked_up.into())
+                    || told == Err("is not an address like `http://127.0.0.1:8080/health`".into()),
+                "{name}: {told:?}"
+            );
+        }
+        check("http://app.internal:8080/x", Err(looked_up));
+        check("http://127.0.0.1:99999/x", Err("has a port that is none"));
+        check("http://127.0.0.1:/x", Err("has a port that is none"));
+        check("http://localhost:0/x", Err("has port 0, where nothing listens"));
         check("/a b", Err("holds a character that a path cannot have"));
         check("/a#b", Err("holds a character that a path cannot have"));
         check("tcp:0", Err("has no port after `tcp:`"));

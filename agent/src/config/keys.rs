@@ -153,13 +153,39 @@ impl Key {
         })
     }
 
+    /// Whether this is a key, the table of some, or near enough to one to be meant.
+    pub(super) fn is_meant(written: &str) -> bool {
+        let is_table = |key: &Key| key.name.split_once('.').is_some_and(|(table, _)| table == written);
+        Self::find(written).is_some()
+            || KEYS.iter().any(is_table)
+            || ALIASES.iter().any(|(alias, _)| *alias == written)
+            || nearest(written).is_some()
+    }
+
     /// Why nobody knows this key, with the nearest that somebody knows.
     pub(super) fn unknown(written: &str) -> Reason {
         let head = written.split('.').next().unwrap_or(written);
         let table =
             |key: &&Key| key.name.split_once('.').is_some_and(|(table, _)| table == written.trim_end_matches('.'));
+        if written == "secret" {
+            return "needs a name: `secret.NAME=…` for one value, or `secrets=…` for every key of a JSON secret".into();
+        }
         if let Some(key) = KEYS.iter().find(table) {
-            return format!("is a table: give its keys, as in `{}`", key.name).into();
+            return format!("needs a name: `{}=…`", key.name).into();
+        }
+        if let Some((_, name)) = ALIASES.iter().find(|(alias, _)| *alias == written) {
+            return format!("unknown key: here it is `{name}`").into();
+        }
+        let bare = written.trim_start_matches('-');
+        if bare != written && Self::is_meant(bare) {
+            return format!("unknown key: write it without `--`, as in `{}=…`", fault::shown(bare)).into();
+        }
+        if let Some((_, below)) = written.split_once('.').filter(|(_, below)| Self::find(below).is_some()) {
+            return format!(
+                "unknown key: it stands below something else; at the top level it is `{}`",
+                fault::shown(below)
+            )
+            .into();
         }
         if KEYS.iter().any(|key| key.name == head) {
             return format!("unknown key: `{head}` is a value or a list, not a table").into();
@@ -170,6 +196,9 @@ impl Key {
         }
     }
 }
+
+/// What others call a key: compose, ECS.
+const ALIASES: [(&str, &str); 3] = [("healthcheck", "health"), ("health_check", "health"), ("health-check", "health")];
 
 /// The nearest known name, if it is near enough to be meant.
 fn nearest(written: &str) -> Option<String> {
@@ -321,10 +350,14 @@ mod tests {
             ("probe.intervall", "unknown key, did you mean `probe.interval`?"),
             ("evn.FOO", "unknown key, did you mean `env.FOO`?"),
             ("log_opts.max-size", "unknown key, did you mean `log_opt.max-size`?"),
-            ("env", "is a table: give its keys, as in `env.NAME`"),
-            ("env.", "is a table: give its keys, as in `env.NAME`"),
-            ("probe", "is a table: give its keys, as in `probe.interval`"),
+            ("env", "needs a name: `env.NAME=…`"),
+            ("env.", "needs a name: `env.NAME=…`"),
+            ("probe", "needs a name: `probe.interval=…`"),
             ("labels.a", "unknown key: `labels` is a value or a list, not a table"),
+            ("secret", "needs a name: `secret.NAME=…` for one value, or `secrets=…` for every key of a JSON secret"),
+            ("healthcheck", "unknown key: here it is `health`"),
+            ("--image", "unknown key: write it without `--`, as in `image=…`"),
+            ("berth.image", "unknown key: it stands below something else; at the top level it is `image`"),
             ("zzzzzzzz", "unknown key"),
             ("", "unknown key"),
         ] {

@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use super::document::{self, Said};
 use super::fault::{At, Faults, Place};
-use super::find::{self, Form, Found, Unreadable};
+use super::find::{self, Detected, Form, Found, Refusal};
+use super::foreign::Foreign;
 use super::keys::{self, Key};
-use super::line;
+use super::line::{self, Word};
 use super::secret_ref::{SecretRef, check_parameter, check_secret_name};
 use super::value::{Reason, Value};
 
@@ -89,8 +90,8 @@ pub struct Layers {
     count: usize,
     /// Sources whose syntax is broken: what they would have said is not known.
     pub(super) broken: bool,
-    /// User-data in which no config was found.
-    pub(super) in_vain: bool,
+    /// What the user-data is, if it holds no config.
+    pub(super) foreign: Option<Foreign>,
 }
 
 impl Layers {
@@ -101,29 +102,40 @@ impl Layers {
 
     /// Adds a file of defaults, TOML or a JSON object; `name` is what faults call it.
     pub fn add_file(&mut self, name: &str, bytes: &[u8]) {
-        let found = find::in_file(bytes).map(|form| Some(Found { part: None, form }));
-        self.add(Layer::Defaults, name, found);
+        match find::in_file(bytes) {
+            Ok(form) => self.add(Layer::Defaults, name, Found { part: None, form }),
+            Err(refusal) => self.refuse(name, vec![refusal]),
+        }
     }
 
-    /// Adds the user-data, as the bytes that the metadata service gave. To hold no config is no fault.
+    /// Adds the user-data, as the bytes that the metadata service gave. To hold no config is no error; to almost hold one is.
     pub fn add_user_data(&mut self, bytes: &[u8]) {
         self.add_user_data_from("user-data", bytes);
     }
 
     /// Adds user-data that faults call `name`.
     pub(crate) fn add_user_data_from(&mut self, name: &str, bytes: &[u8]) {
-        if !self.add(Layer::UserData, name, find::in_user_data(bytes)) {
-            self.in_vain = true;
+        match find::in_user_data(bytes) {
+            Detected::Config(found) => self.add(Layer::UserData, name, found),
+            Detected::Refused(refusals) => self.refuse(name, refusals),
+            Detected::Foreign(foreign) => self.foreign = Some(foreign),
         }
+    }
+
+    /// What the user-data is, if it was added and holds no config.
+    pub fn foreign(&self) -> Option<Foreign> {
+        self.foreign
     }
 
     /// Adds what the pointer points to. It must hold a config and must not point on.
     pub fn add_pointed(&mut self, pointer: &Pointer, bytes: &[u8]) {
         let name = pointer.to_string();
-        if !self.add(Layer::Pointer, &name, find::in_user_data(bytes)) {
-            let place = Place { source: name.into(), at: At::Within };
-            self.faults.add(Some(place), None, || find::NOTHING);
-            self.broken = true;
+        match find::in_user_data(bytes) {
+            Detected::Config(found) => self.add(Layer::Pointer, &name, found),
+            Detected::Refused(refusals) => self.refuse(&name, refusals),
+            Detected::Foreign(_) => {
+                self.refuse(&name, vec![Refusal { part: None, at: At::Within, reason: find::NOTHING.into() }]);
+            }
         }
     }
 
@@ -151,26 +163,56 @@ impl Layers {
         &self.faults
     }
 
-    /// Whether there was anything to add.
-    fn add(&mut self, layer: Layer, name: &str, found: Result<Option<Found>, Unreadable>) -> bool {
-        let label = |part: Option<usize>| part.map_or(name.to_owned(), |part| format!("{name} part {part}")).into();
-        match found {
-            Ok(None) => return false,
-            Ok(Some(Found { part, form })) => {
-                let mut source = Source::new(self, layer, label(part));
-                match form {
-                    Form::Line { words, line, indent } => source.add_line(&words, line, indent),
-                    Form::Toml(text) => source.add_document(document::toml(&text)),
-                    Form::Json(text) => source.add_document(document::json(&text)),
-                }
-            }
-            Err(Unreadable { part, at, reason }) => {
-                self.faults.add(Some(Place { source: label(part), at }), None, || reason);
-                self.broken = true;
-            }
+    fn add(&mut self, layer: Layer, name: &str, Found { part, form }: Found) {
+        let mut source = Source::new(self, layer, label(name, part));
+        match form {
+            Form::Line { words, line, indent } => source.add_line(&words, line, indent),
+            Form::Toml(text) => source.add_document(document::toml(&text)),
+            Form::Json(text) => source.add_document(document::json(&text)),
         }
-        true
     }
+
+    /// What such a source would have said is not known.
+    fn refuse(&mut self, name: &str, refusals: Vec<Refusal>) {
+        for Refusal { part, at, reason } in refusals {
+            self.faults.add(Some(Place { source: label(name, part), at }), None, || reason);
+        }
+        self.broken = true;
+    }
+}
+
+/// What errors call a source, or a part of it.
+fn label(name: &str, part: Option<usize>) -> Arc<str> {
+    part.map_or(name.to_owned(), |part| format!("{name} part {part}")).into()
+}
+
+/// How many of the words behind this one are its `=` and its value, written with spaces: `image = x`, `image =x`, `image= x`.
+fn spaced(word: &Word, after: &[Word]) -> usize {
+    let text = |n: usize| after.get(n).map_or("", |word| word.text.as_str());
+    let is_value = |n: usize| !text(n).is_empty() && !text(n).contains('=');
+    let key = word.text.trim_end_matches('=');
+    match (Key::find(key).is_some(), word.text.len() - key.len()) {
+        (true, 0) if text(0) == "=" => 1 + usize::from(is_value(1)),
+        (true, 0) if text(0).starts_with('=') => 1,
+        (true, 1) if is_value(0) => 1,
+        _ => 0,
+    }
+}
+
+/// What to do about a word that has no `=`.
+fn without_sign(word: &str) -> Cow<'static, str> {
+    let bare = word.trim_start_matches('-');
+    let key = |text: &str| Key::find(text).is_some().then(|| text.to_owned());
+    if let Some(key) = word.split_once(':').and_then(|(name, _)| key(name)) {
+        return format!("takes `=`, not `:`: write `{key}=…`").into();
+    }
+    if let Some(key) = key(bare).filter(|_| bare != word) {
+        return format!("is written `{key}=…`, without `--`").into();
+    }
+    if word.starts_with('#') {
+        return "a comment cannot stand behind the words: leave it out".into();
+    }
+    "this word has no `=`: everything is `key=value`; quote a value that has spaces".into()
 }
 
 /// One source being read into the layers.
@@ -192,11 +234,7 @@ impl<'a> Source<'a> {
 
     fn add_line(&mut self, words: &str, line: usize, indent: usize) {
         match line::words(words) {
-            Ok(words) => {
-                for word in words {
-                    self.add_word(At::Line(line, indent + word.column), &word.text);
-                }
-            }
+            Ok(words) => self.add_line_words(&words, |word| At::Line(line, indent + word.column)),
             Err(bad) => {
                 self.fault(At::Line(line, indent + bad.column), None, bad.reason);
                 self.layers.broken = true;
@@ -204,13 +242,29 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// The word itself is never told when it has no `=`: it may be a secret that lost its key.
+    fn add_line_words(&mut self, words: &[Word], at: impl Fn(&Word) -> At) {
+        let mut rest = words;
+        while let [word, after @ ..] = rest {
+            rest = match spaced(word, after) {
+                0 => {
+                    self.add_word(at(word), &word.text);
+                    after
+                }
+                taken => {
+                    let key = word.text.trim_end_matches('=');
+                    self.fault(at(word), Some(key), "must have no space around `=`: `key=value`");
+                    self.layers.broken = true;
+                    after.get(taken..).unwrap_or_default()
+                }
+            };
+        }
+    }
+
+    /// The word itself is never shown when it has no `=`: it may be a secret that lost its key.
     fn add_word(&mut self, at: At, word: &str) {
         match word.split_once('=') {
             Some((key, value)) => self.add_key(at, key.to_owned(), Value::Text(value.to_owned())),
-            None => {
-                self.fault(at, None, "this word has no `=`: everything is `key=value`; quote a value that has blanks")
-            }
+            None => self.fault(at, None, without_sign(word)),
         }
     }
 

@@ -3,7 +3,11 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
+use super::near_miss::is_invisible;
 use super::value::{Reason, Value};
+
+/// The quotes of text editors, which no shell and no parser takes for quotes.
+pub(super) const TYPOGRAPHIC: [char; 9] = ['“', '”', '„', '‟', '‘', '’', '‚', '«', '»'];
 
 /// One word of a line.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,7 +27,7 @@ pub(super) struct BadWord {
     pub(super) reason: Reason,
 }
 
-/// Splits at blanks; `'…'`, `"…"` and `\` quote as in a shell. What a shell would expand (`$`, `` ` ``, `*`, `~`) is text.
+/// Splits at spaces; `'…'`, `"…"` and `\` quote as in a shell. What a shell would expand (`$`, `` ` ``, `*`, `~`) is text.
 pub(super) fn words(line: &str) -> Result<Vec<Word>, BadWord> {
     let mut chars = Columns { chars: line.chars().peekable(), column: 0 };
     let mut words: Vec<Word> = Vec::new();
@@ -34,7 +38,10 @@ pub(super) fn words(line: &str) -> Result<Vec<Word>, BadWord> {
             continue;
         }
         if char.is_whitespace() {
-            return Err(chars.bad("a blank that is not a plain space: put quotes around it, or write a space"));
+            return Err(chars.bad("a space that is not a plain space: put quotes around it, or write a plain one"));
+        }
+        if is_invisible(char) {
+            return Err(chars.bad("an invisible character: leave it out, or put quotes around it"));
         }
         if !within {
             words.push(Word { text: String::new(), column: chars.column });
@@ -48,6 +55,9 @@ pub(super) fn words(line: &str) -> Result<Vec<Word>, BadWord> {
                 Some(escaped) => word.text.push(escaped),
                 None => return Err(chars.bad("the line ends with `\\`: everything must be on one line")),
             },
+            open if TYPOGRAPHIC.contains(&open) && (word.text.is_empty() || word.text.ends_with('=')) => {
+                return Err(chars.bad("a typographic quote: write a plain one, `'` or `\"`"));
+            }
             plain => word.text.push(plain),
         }
     }
@@ -164,8 +174,15 @@ mod tests {
         check("a=\"x\\\"", "column 3: this \" is never closed");
         check("a=1 \\", "column 5: the line ends with `\\`: everything must be on one line");
         check("a=1\0", "column 4: a control character");
-        check("a=1\u{a0}b=2", "column 4: a blank that is not a plain space: put quotes around it, or write a space");
+        check(
+            "a=1\u{a0}b=2",
+            "column 4: a space that is not a plain space: put quotes around it, or write a plain one",
+        );
         check("a='1\u{a0}b'", "1:a=1\u{a0}b");
+        check("a=1\u{200b}b", "column 4: an invisible character: leave it out, or put quotes around it");
+        check("a='1\u{200b}b'", "1:a=1\u{200b}b");
+        check("a=“x”", "column 3: a typographic quote: write a plain one, `'` or `\"`");
+        check("a='“x”' b=it’s", "1:a=“x”|9:b=it’s");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 pub use fault::{At, ConfigFault, Faults, Place};
+pub use foreign::Foreign;
 pub use health::Health;
 pub use layers::{Layer, Layers, Pointer};
 pub use port::{Port, Protocol};
@@ -26,10 +27,14 @@ pub(crate) use shown::Row;
 pub use words::key_tables;
 
 mod find;
+mod foreign;
 mod mime;
+mod near_miss;
+mod packed;
 
 mod document;
 mod line;
+mod syntax;
 
 mod fault;
 mod layers;
@@ -38,9 +43,13 @@ mod value;
 mod believe;
 mod defaults;
 mod derived;
+mod hints;
 mod keys;
+mod mounts;
+mod secret_like;
 mod shown;
 mod together;
+mod warnings;
 mod words;
 
 mod container;
@@ -50,6 +59,8 @@ mod reference;
 mod scalar;
 mod secret_ref;
 
+#[cfg(test)]
+mod disguises;
 #[cfg(test)]
 mod forms;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::fault::Faults;
 use super::layers::Layers;
-use super::{Config, Health, ImdsAccess, Port, SecretsAs};
+use super::{Config, Health, ImdsAccess, Port, mounts};
 
 impl Layers {
     /// What is written and needs something that is not.
@@ -54,16 +54,25 @@ impl Layers {
             let key = if self.keys.contains_key("restart.backoff") { "restart.backoff" } else { "restart.backoff_max" };
             fault(key, "`restart.backoff` is longer than `restart.backoff_max`");
         }
-        let mut targets: Vec<&str> = config.volumes.iter().map(|volume| volume.target.as_str()).collect();
-        targets.extend(config.tmpfs.keys().map(String::as_str));
-        let mut targets: Vec<&str> = targets.into_iter().map(|target| target.trim_end_matches('/')).collect();
-        targets.sort_unstable();
-        if targets.windows(2).any(|pair| pair.first() == pair.last()) {
-            let key = if config.volumes.is_empty() { "tmpfs" } else { "volumes" };
+        if let Some(key) = mounts::twice(config) {
             fault(key, "two of the mounts have the same path in the container");
         }
-        if config.secrets_as == SecretsAs::Files && config.has_secrets() && targets.contains(&"/run/secrets") {
-            fault("secrets_as", "the secrets' files need `/run/secrets`, where a volume or tmpfs is");
+        if let Some((key, reason)) = mounts::in_the_way(config) {
+            fault(key, reason);
+        }
+        // The probe asks the container's own address, which these have not.
+        let nowhere = config.network.as_deref().is_some_and(|name| name == "none" || name.starts_with("container:"));
+        if nowhere && matches!(config.health, Some(Health::Path(_) | Health::Tcp(_))) {
+            fault(
+                "health",
+                "asks the container's own address, and on this network it has none: use `health=cmd:…`, or another `network`",
+            );
+        }
+        if config.log_opt.contains_key("awslogs-stream-prefix") {
+            fault(
+                "log_opt.awslogs-stream-prefix",
+                "is an option of ECS, and Docker's awslogs driver refuses it: use `log_opt.awslogs-stream=…`, or `log_opt.tag=…`",
+            );
         }
     }
 
@@ -147,7 +156,25 @@ mod tests {
             (
                 "secrets=a secrets_as=files tmpfs=/run/secrets",
                 expect![
-                    "user-data line 1 column 27: `secrets_as`: the secrets' files need `/run/secrets`, where a volume or tmpfs is"
+                    "user-data line 1 column 44: `tmpfs`: is mounted at or below `/run/secrets`, or hides it: the secrets' files are there; mount it elsewhere"
+                ],
+            ),
+            (
+                "health=/x port=80 network=none",
+                expect![
+                    "user-data line 1 column 17: `health`: asks the container's own address, and on this network it has none: use `health=cmd:…`, or another `network`"
+                ],
+            ),
+            (
+                "health=tcp:80 network=container:web",
+                expect![
+                    "user-data line 1 column 17: `health`: asks the container's own address, and on this network it has none: use `health=cmd:…`, or another `network`"
+                ],
+            ),
+            (
+                "log_opt.awslogs-stream-prefix=api log_driver=awslogs log_opt.awslogs-group=g",
+                expect![
+                    "user-data line 1 column 17: `log_opt.awslogs-stream-prefix`: is an option of ECS, and Docker's awslogs driver refuses it: use `log_opt.awslogs-stream=…`, or `log_opt.tag=…`"
                 ],
             ),
             (
@@ -187,6 +214,8 @@ mod tests {
             "port=80 network=host health=/x",
             "health=tcp:5432",
             "imds=block network=none",
+            "health=cmd:true network=none",
+            "health=http://127.0.0.1:1/ network=container:web",
             "imds=block network=own privileged=true",
             "health=http://127.0.0.1:1/ restart.backoff=1m",
         ] {

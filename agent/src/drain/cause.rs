@@ -3,12 +3,15 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::SPOT_MARGIN;
 use crate::clock::Uptime;
 use crate::identity::TargetState;
+use crate::view::ReadyReason;
 
 /// Why a drain begins.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Cause {
     /// The process got SIGTERM or SIGINT.
     Signal,
@@ -22,14 +25,30 @@ pub enum Cause {
     RootVolume(String),
     /// Spot takes the instance away in so long.
     Spot(Duration),
-    /// A rebalance is recommended, or maintenance is scheduled, and the config says to drain.
-    Advised(String),
+    /// A rebalance is recommended, and the config says to drain: the notice.
+    Rebalance(String),
+    /// Maintenance is scheduled, and the config says to drain: the notice.
+    Maintenance(String),
 }
 
 impl Cause {
     /// Whether the group said so: then its termination hook is, or will be, active.
     pub(super) fn is_the_group_s(&self) -> bool {
         matches!(self, Self::Terminated | Self::BackToPool(_) | Self::RootVolume(_))
+    }
+
+    /// The cause, as `/ready` says it.
+    pub(super) fn ready_reason(&self) -> ReadyReason {
+        match self {
+            Self::Signal => ReadyReason::AgentStopping,
+            Self::Asked(_) => ReadyReason::DrainRequested,
+            Self::Terminated => ReadyReason::Terminating,
+            Self::BackToPool(_) => ReadyReason::ReturningToWarmPool,
+            Self::RootVolume(_) => ReadyReason::ReplacingRootVolume,
+            Self::Spot(_) => ReadyReason::SpotInterruption,
+            Self::Rebalance(_) => ReadyReason::RebalanceRecommended,
+            Self::Maintenance(_) => ReadyReason::MaintenanceScheduled,
+        }
     }
 
     /// By when the app must have stopped.
@@ -50,7 +69,7 @@ impl fmt::Display for Cause {
             Self::BackToPool(state) => write!(f, "the group takes the instance back ({state})"),
             Self::RootVolume(word) => write!(f, "Auto Scaling is replacing the root volume ({word})"),
             Self::Spot(ends_in) => write!(f, "spot takes the instance away in {} s", ends_in.as_secs()),
-            Self::Advised(notice) => f.write_str(notice),
+            Self::Rebalance(notice) | Self::Maintenance(notice) => f.write_str(notice),
         }
     }
 }

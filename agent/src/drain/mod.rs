@@ -7,15 +7,17 @@
 //!   says, what runs)
 //! ```
 //! Readiness is 503 from the first moment. Heartbeats go on all along. The nearest deadline clamps every wait; a later notice
-//! can only bring a nearer deadline; a second signal means now. No step that fails keeps the next from happening.
+//! can only bring a nearer deadline; a second signal means now. No step that fails keeps the next from happening. An agent that
+//! is killed leaves the drain to the next one, which goes on with the time that is left (unfinished.rs).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use cause::Cause;
+pub use unfinished::Unfinished;
 
-use crate::app::News;
+use crate::app::{App, News};
 use crate::boot::Handover;
 use crate::clock::Uptime;
 use crate::config::{Config, CutDrain};
@@ -24,11 +26,15 @@ use crate::effect::{ContainerId, Effect, HookResult, Job, RunningContainer, Tick
 use crate::event::Event;
 use crate::exit::Outcome;
 use crate::hook::{Hook, Transition};
+use crate::output::AppOutput;
 use crate::retry::NEAR;
 use crate::step::Step;
 
+use unfinished::Moment;
+
 mod cause;
 mod show;
+mod unfinished;
 
 /// What the engine gets beyond `stop_timeout` to kill the app and to answer.
 const STOP_MARGIN: Duration = Duration::from_secs(15);
@@ -59,9 +65,16 @@ pub struct Drain {
     /// What came before, for people.
     pub past: Handover,
     cause: Cause,
-    began: Uptime,
+    /// When it began here; an agent before this one may have begun it.
+    entered: Uptime,
+    began: Moment,
+    /// When the app was told to stop, once it was.
+    stopping: Option<Moment>,
+    /// When the hook was to be completed, once it was.
+    completing: Option<Moment>,
     stage: Stage,
     stages: Vec<(&'static str, Uptime)>,
+    ended: Option<Uptime>,
     /// The moment by which the app must have stopped, if there is one.
     cut: Option<Uptime>,
     signals: u32,
@@ -70,6 +83,10 @@ pub struct Drain {
     connections: Option<u32>,
     /// Whether nothing was cut short.
     clean: bool,
+    /// How the app ended, if it did before it was told to.
+    exited: Option<String>,
+    /// Whether every app that there was, or may have been, is known to have stopped.
+    stopped: bool,
     hook: Hook,
     next_extension: Option<Uptime>,
 }
@@ -104,8 +121,10 @@ pub enum Next {
 }
 
 impl Drain {
-    /// Begins.
-    pub fn begin(cause: Cause, mut past: Handover, desk: &mut Desk, now: Uptime) -> Self {
+    /// Begins, or goes on where the agent before this one was killed in the same drain.
+    pub fn begin(cause: Cause, mut past: Handover, former: Option<Unfinished>, desk: &mut Desk, now: Uptime) -> Self {
+        let moment = |span: Option<Duration>| span.map(|span| Moment::ago(span, now));
+        let inherited = former.as_ref().and_then(|former| former.cut_in).map(|left| now + left);
         let hook = Hook::new(Transition::Terminating { expected: cause.is_the_group_s() });
         past.hook.halt(desk);
         let running = past.app.as_ref().and_then(|app| app.running().cloned());
@@ -116,17 +135,23 @@ impl Drain {
         }
         to_stop.extend(past.created.iter().filter(|_| past.app.is_none()).cloned());
         let mut drain = Self {
-            cut: cause.cut(now).map(|at| at.max(now)),
+            cut: cause.cut(now).map(|at| at.max(now)).into_iter().chain(inherited).min(),
             signals: u32::from(cause == Cause::Signal),
             past,
             cause,
-            began: now,
+            entered: now,
+            began: Moment::ago(former.as_ref().map_or(Duration::ZERO, |former| former.age), now),
+            stopping: moment(former.as_ref().and_then(|former| former.stopping)),
+            completing: moment(former.as_ref().and_then(|former| former.completing)),
             stage: Stage::Telling,
             stages: Vec::new(),
+            ended: None,
             running,
             to_stop,
             connections: None,
-            clean: true,
+            clean: former.is_none_or(|former| former.clean),
+            exited: None,
+            stopped: true,
             hook,
             next_extension: Some(now),
         };
@@ -138,7 +163,10 @@ impl Drain {
     /// Takes an event.
     pub fn on(&mut self, event: &Event, desk: &mut Desk, now: Uptime) -> Next {
         self.hook.on(event, desk, now);
-        let exited = self.past.app.as_mut().is_some_and(|app| matches!(app.on(event, desk, now), News::Lost(_)));
+        let exited = match self.past.app.as_mut().map(|app| app.on(event, desk, now)) {
+            Some(News::Lost(how)) => Some(how),
+            Some(News::Nothing | News::Healthy) | None => None,
+        };
         match (event, &mut self.stage) {
             (Event::Signalled(_), _) => {
                 self.signals += 1;
@@ -167,6 +195,7 @@ impl Drain {
                 // With one of ours that has stopped already, what was killed before it took the secrets away is made good.
                 let to_stop = found.iter().filter(|one| one.running.is_some() || one.fingerprint.is_some());
                 self.to_stop.extend(to_stop.map(|one| one.id.clone()));
+                self.adopt(desk, now);
                 self.settle(desk, now);
             }
             // Not to know what runs is not to know that nothing runs.
@@ -180,19 +209,12 @@ impl Drain {
             (Event::Failed(Job::CountConnections, _), Stage::Emptying { count, .. }) => {
                 *count = Count::Next(now + COUNT)
             }
-            (Event::ContainerStopped, Stage::Stopping { .. }) => {
-                self.to_stop.pop_front();
-                self.stop_next(desk, now);
-            }
-            (Event::Failed(Job::StopContainer, _), Stage::Stopping { .. }) => {
-                self.clean = false;
-                self.to_stop.pop_front();
-                self.stop_next(desk, now);
-            }
+            (Event::ContainerStopped, Stage::Stopping { .. }) => self.stop_after(desk, now),
+            (Event::Failed(Job::StopContainer, _), Stage::Stopping { .. }) => self.give_up_stop(desk, now),
             (Event::LastWordsSaid | Event::Failed(Job::SayLastWords, _), Stage::LastWords { .. }) => {
-                return self.over();
+                return self.over(now);
             }
-            (_, Stage::Settling { .. } | Stage::Emptying { .. }) if exited => self.stop_next(desk, now),
+            (_, Stage::Settling { .. } | Stage::Emptying { .. }) if exited.is_some() => self.lose(exited, desk, now),
             _ => {} // nothing else can hold a drain up
         }
         self.advance(desk, now)
@@ -211,6 +233,21 @@ impl Drain {
             self.cause = Cause::Terminated;
         }
         let _ = self.advance(desk, now);
+    }
+
+    /// What the next agent needs to know if this one is killed here; none if it does not know itself.
+    pub fn unfinished(&self, now: Uptime) -> Option<Unfinished> {
+        let span = |moment: Option<Moment>| moment.map(|moment| moment.age(now));
+        Some(Unfinished {
+            instance_id: self.past.identity.as_ref()?.instance_id.clone(),
+            cause: self.cause.clone(),
+            signals: self.signals,
+            age: self.began.age(now),
+            stopping: span(self.stopping),
+            completing: span(self.completing),
+            cut_in: self.cut.map(|cut| cut.since(now)),
+            clean: self.clean,
+        })
     }
 
     /// When it wants to be looked at again.
@@ -232,7 +269,7 @@ impl Drain {
             }
             Stage::Telling => self.cut,
         };
-        let app = self.past.app.as_ref().and_then(crate::app::App::wake);
+        let app = self.past.app.as_ref().and_then(App::wake);
         [stage, self.cut_for_stop(), self.hook.wake(), self.next_extension, app].into_iter().flatten().min()
     }
 
@@ -269,33 +306,76 @@ impl Drain {
         Some(desk.order(Effect::FindContainers { name, instance_id }))
     }
 
-    /// Without a running app there is nobody to serve.
+    /// An app that was found is watched as one that was kept: its exit is an end.
+    fn adopt(&mut self, desk: &mut Desk, now: Uptime) {
+        let (Some(running), Some(config)) = (&self.running, self.config().cloned()) else { return };
+        let mut app = App::adopt(config, running.clone(), desk, now);
+        app.retire(desk);
+        self.past.app = Some(app);
+    }
+
+    /// Both times of serving on count from the moment of the first 503. Without a running app there is nobody to serve, and one
+    /// that was told to stop has served.
     fn settle(&mut self, desk: &mut Desk, now: Uptime) {
-        if self.running.is_none() {
+        if self.running.is_none() || self.stopping.is_some() || self.completing.is_some() {
             return self.stop_next(desk, now);
         }
-        let settle = self.config().map_or(Duration::from_secs(20), |config| config.drain.settle);
-        self.enter("settling", Stage::Settling { until: now + settle }, now);
+        match self.began.left_of(self.settling(), now) {
+            Duration::ZERO => self.empty(now),
+            left => self.enter("settling", Stage::Settling { until: now + left }, now),
+        }
     }
 
     fn empty(&mut self, now: Uptime) {
         let timeout = self.config().map_or(Duration::from_secs(300), |config| config.drain.timeout);
-        let count = Count::Next(now);
-        self.enter("emptying", Stage::Emptying { until: now + timeout, quiet_since: None, count }, now);
+        let until = now + self.began.left_of(self.settling().saturating_add(timeout), now);
+        self.enter("emptying", Stage::Emptying { until, quiet_since: None, count: Count::Next(now) }, now);
+    }
+
+    /// The app ended before it was told to. With a client, or before load balancers had seen the 503, somebody noticed.
+    fn lose(&mut self, how: Option<String>, desk: &mut Desk, now: Uptime) {
+        self.clean &= matches!(self.stage, Stage::Emptying { quiet_since: Some(_), .. });
+        self.exited = how;
+        if let Some(app) = &mut self.past.app {
+            app.read_output(desk, now);
+        }
+        self.stop_next(desk, now);
     }
 
     fn stop_next(&mut self, desk: &mut Desk, now: Uptime) {
         let Some(id) = self.to_stop.front().cloned() else { return self.tell(desk, now) };
         let longest = self.config().map_or(Duration::from_secs(30), |config| config.stop_timeout);
-        let timeout = self.cut.map_or(longest, |cut| cut.since(now).min(longest));
+        let began = *self.stopping.get_or_insert(Moment::now(now));
+        // An agent before this one has waited for the whole stop if it had come to the hook.
+        let left = if self.completing.is_some() { Duration::ZERO } else { began.left_of(longest, now) };
+        let timeout = self.cut.map_or(left, |cut| cut.since(now).min(left));
         let ticket = desk.order(Effect::StopContainer { id, timeout });
         self.enter("stopping", Stage::Stopping { ticket, until: now + timeout + STOP_MARGIN }, now);
     }
 
+    /// One is over, and the next gets its own time.
+    fn stop_after(&mut self, desk: &mut Desk, now: Uptime) {
+        self.to_stop.pop_front();
+        self.stopping = Some(Moment::now(now));
+        self.stop_next(desk, now);
+    }
+
+    fn give_up_stop(&mut self, desk: &mut Desk, now: Uptime) {
+        self.clean = false;
+        self.stopped = false;
+        self.stop_after(desk, now);
+    }
+
+    /// What could not be stopped keeps no secrets: nobody comes back to take them away.
     fn tell(&mut self, desk: &mut Desk, now: Uptime) {
+        if !self.stopped {
+            desk.order(Effect::ForgetSecrets);
+        }
+        let since = *self.completing.get_or_insert(Moment::now(now));
         self.enter("telling", Stage::Telling, now);
         self.hook.wait_for_answers(self.patience(now), now);
         self.hook.complete(self.result(), desk, now);
+        self.hook.has_been_tried_for(since.age(now), desk, now);
     }
 
     /// For how long an Auto Scaling that does not answer is asked. The hook runs out by itself after its timeout, so it is asked
@@ -308,7 +388,7 @@ impl Drain {
         let longest = self
             .config()
             .map_or(DEFAULT_LONGEST, |config| config.drain.settle + config.drain.timeout + config.stop_timeout);
-        let left = (self.began + longest).since(now);
+        let left = self.began.left_of(longest, now);
         self.hook.timeout().unwrap_or(left + UNANSWERED)
     }
 
@@ -323,13 +403,17 @@ impl Drain {
 
     fn say(&mut self, desk: &mut Desk, now: Uptime) {
         let how = if self.clean { "drained" } else { "the drain was cut short" };
+        let exited = self.exited.as_ref().map(|how| format!("; {how} before it was stopped")).unwrap_or_default();
         let words = format!(
-            "{how} after {:.0} s ({}); termination hook: {}",
-            now.since(self.began).as_secs_f64(),
+            "{how} after {:.0} s ({}){exited}; termination hook: {}",
+            self.began.age(now).as_secs_f64(),
             self.cause,
             self.hook.view().state
         );
-        desk.order(Effect::SayLastWords(words));
+        let output =
+            self.past.app.as_ref().filter(|_| self.exited.is_some()).and_then(App::output).map(AppOutput::for_people);
+        let output = output.unwrap_or_default().into_iter().map(Into::into).collect();
+        desk.order(Effect::SayLastWords { words, output });
         self.enter("last words", Stage::LastWords { until: now + WORDS }, now);
     }
 
@@ -363,6 +447,7 @@ impl Drain {
             Stage::Reading { config, .. } if must_stop => {
                 config.cancel(desk);
                 self.clean = false;
+                self.stopped = false;
                 self.seek_hook(desk, now);
                 self.stop_next(desk, now);
             }
@@ -377,6 +462,7 @@ impl Drain {
                     desk.order(Effect::Cancel(*ticket));
                 }
                 self.clean = false;
+                self.stopped = false;
                 self.stop_next(desk, now);
             }
             Stage::Looking { find: Count::Next(at), until } if *at <= now => {
@@ -396,16 +482,14 @@ impl Drain {
             Stage::Emptying { .. } => self.advance_emptying(must_stop, desk, now),
             Stage::Stopping { ticket, until } if *until <= now => {
                 desk.order(Effect::Cancel(*ticket));
-                self.clean = false;
-                self.to_stop.pop_front();
-                self.stop_next(desk, now);
+                self.give_up_stop(desk, now);
             }
-            Stage::LastWords { until } if *until <= now => return self.over(),
+            Stage::LastWords { until } if *until <= now => return self.over(now),
             _ => {} // an answer is awaited, or its time
         }
         if matches!(self.stage, Stage::Telling) {
             let hurried = self.signals > 1;
-            let late = self.cut.is_some_and(|cut| cut <= now) || self.hook.limit(self.began) <= now;
+            let late = self.cut.is_some_and(|cut| cut <= now) || self.hook.limit(self.entered) <= now;
             if self.hook.is_over() || self.past.identity.is_none() || late || hurried {
                 self.clean &= self.hook.is_over() || self.past.identity.is_none();
                 self.say(desk, now);
@@ -449,7 +533,11 @@ impl Drain {
         }
         let stop_timeout = self.config().map_or(Duration::from_secs(30), |config| config.stop_timeout);
         let earliest = Uptime(self.cut?.0.saturating_sub(stop_timeout));
-        Some(earliest.max(self.began))
+        Some(earliest.max(self.entered))
+    }
+
+    fn settling(&self) -> Duration {
+        self.config().map_or(Duration::from_secs(20), |config| config.drain.settle)
     }
 
     fn idle(&self) -> Duration {
@@ -460,7 +548,8 @@ impl Drain {
         self.past.config.as_ref()
     }
 
-    fn over(&self) -> Next {
+    fn over(&mut self, now: Uptime) -> Next {
+        self.ended = Some(now);
         match (&self.cause, self.clean) {
             // Unless it has no future: somebody stops the agent, or spot takes the instance away.
             (Cause::BackToPool(_), _) if self.signals == 0 && self.cut.is_none() => Next::Warm,

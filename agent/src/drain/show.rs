@@ -3,7 +3,7 @@
 use super::{Drain, Stage};
 use crate::clock::Uptime;
 use crate::hook::Hook;
-use crate::view::{DeadlineView, StepView, WaitView};
+use crate::view::{DeadlineView, ReadyReason, StepView, WaitView};
 
 impl Drain {
     /// Why the drain began, and what it waits for.
@@ -23,6 +23,11 @@ impl Drain {
         format!("{}: {stage}", self.cause)
     }
 
+    /// Why, as `/ready` says it.
+    pub fn ready_reason(&self) -> ReadyReason {
+        self.cause.ready_reason()
+    }
+
     /// The hook of the termination, for people.
     pub fn hook(&self) -> &Hook {
         &self.hook
@@ -35,7 +40,7 @@ impl Drain {
 
     /// The stages so far, for people.
     pub fn steps(&self) -> Vec<StepView> {
-        let ends = self.stages.iter().skip(1).map(|(_, began)| Some(*began)).chain([None]);
+        let ends = self.stages.iter().skip(1).map(|(_, began)| Some(*began)).chain([self.ended]);
         let stages = self.stages.iter().zip(ends);
         stages
             .map(|((name, began), ended)| {
@@ -59,7 +64,7 @@ impl Drain {
             Stage::Emptying { until, .. } => Some(view("drain.timeout", *until)),
             Stage::Stopping { until, .. } => Some(view("stop_timeout", *until)),
             Stage::Telling => {
-                let limit = self.hook.limit(self.began);
+                let limit = self.hook.limit(self.entered);
                 Some(view("termination hook", self.hook.gives_up_at().map_or(limit, |at| at.min(limit))))
             }
             Stage::LastWords { .. } => None,

@@ -26,10 +26,12 @@ use crate::identity::Identity;
 
 pub use credentials::{CredentialsError, Signer};
 pub use error::AwsError;
+pub use partition::{domain_of, registry_region};
 pub use service::{Operation, Service};
 
 mod credentials;
 mod error;
+mod partition;
 mod service;
 pub(super) mod xml;
 
@@ -129,7 +131,8 @@ impl Aws {
         }
         let headers = vec![(http::header::CONTENT_TYPE, "application/x-www-form-urlencoded; charset=utf-8".to_owned())];
         let answer = self.call(operation, headers, body.into(), None).await?;
-        xml::parse(&answer).ok_or(AwsError::Unreadable { operation })
+        let root = xml::parse(&answer).filter(|root| root.is(&format!("{}Response", operation.name)));
+        root.ok_or(AwsError::Unreadable { operation })
     }
 
     async fn call(
@@ -189,8 +192,7 @@ impl Aws {
         let place = self.place.read().unwrap_or_else(PoisonError::into_inner);
         let domain = match &*place {
             Some(place) => place.domain.as_str(),
-            None if region.starts_with("cn-") => "amazonaws.com.cn",
-            None => "amazonaws.com",
+            None => domain_of(region),
         };
         service.endpoint(region, domain, self.settings.fips, self.settings.dual_stack)
     }

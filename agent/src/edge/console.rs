@@ -16,6 +16,9 @@ const AGAIN: Duration = Duration::from_millis(20);
 /// The longest line, in bytes of text after the prefix: EC2 keeps 64 KB of console output in all, and what a service says of a
 /// call that is not allowed, with what would allow it, is some 500.
 const LINE_BYTES: usize = 1000;
+/// Of the app's lines so many, the newest, each of so many bytes: 2 KB in all.
+const APP_LINES: usize = 10;
+const APP_LINE_BYTES: usize = 200;
 
 /// Where last words go.
 #[derive(Clone, Debug)]
@@ -39,14 +42,20 @@ pub enum ConsoleError {
 }
 
 impl Console {
-    /// Write one line, `berth: …`. Never blocks, and gives up on a console that is stuck.
-    pub async fn say(&self, words: &str) -> Result<(), ConsoleError> {
+    /// Write one line, `berth: …`, and the last of the app's lines, `berth: app: …`. Never blocks, and gives up on a console that is
+    /// stuck.
+    pub async fn say(&self, words: &str, output: &[String]) -> Result<(), ConsoleError> {
         let file = open(&self.path).map_err(|error| ConsoleError::Open(self.path.clone(), error))?;
-        let line = format!("berth: {}\n", one_line(words, LINE_BYTES));
-        match timeout(PATIENCE, write_all(file, line.as_bytes())).await {
-            Ok(written) => written.map_err(|error| ConsoleError::Write(self.path.clone(), error)),
-            Err(_) => Err(ConsoleError::Stuck(self.path.clone())),
+        let app = output.iter().skip(output.len().saturating_sub(APP_LINES));
+        let app = app.map(|line| format!("berth: app: {}\n", one_line(line, APP_LINE_BYTES)));
+        // A line at a time: what a slow console has not taken in the end is the least.
+        for line in [format!("berth: {}\n", one_line(words, LINE_BYTES))].into_iter().chain(app) {
+            match timeout(PATIENCE, write_all(&file, line.as_bytes())).await {
+                Ok(written) => written.map_err(|error| ConsoleError::Write(self.path.clone(), error))?,
+                Err(_) => return Err(ConsoleError::Stuck(self.path.clone())),
+            }
         }
+        Ok(())
     }
 }
 
@@ -55,7 +64,7 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
 }
 
-async fn write_all(mut file: File, mut rest: &[u8]) -> io::Result<()> {
+async fn write_all(mut file: &File, mut rest: &[u8]) -> io::Result<()> {
     while !rest.is_empty() {
         match file.write(rest) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -76,7 +85,7 @@ pub fn one_line(text: &str, limit: usize) -> String {
     let room = limit.saturating_sub('…'.len_utf8());
     let (mut line, mut cut) = (String::new(), 0);
     for character in text.chars() {
-        if character.is_control() || matches!(character, '\u{2028}' | '\u{2029}') {
+        if character.is_control() || turns_text(character) {
             line.extend(character.escape_default());
         } else {
             line.push(character);
@@ -91,6 +100,11 @@ pub fn one_line(text: &str, limit: usize) -> String {
         }
     }
     line
+}
+
+/// Line and paragraph separators, and what turns the direction of the text after it (Unicode Standard Annex #9).
+fn turns_text(character: char) -> bool {
+    matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -109,7 +123,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), "login: \n").unwrap();
         let console = Console { path: file.path().to_owned() };
-        console.say("boot failed: image\nnot found \u{1b}[2J").await.unwrap();
+        console.say("boot failed: image\nnot found \u{1b}[2J", &[]).await.unwrap();
         assert_eq!(
             fs::read_to_string(file.path()).unwrap(),
             "login: \nberth: boot failed: image\\nnot found \\u{1b}[2J\n"
@@ -117,10 +131,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_newest_of_the_app_s_lines_follow_each_cut() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let console = Console { path: file.path().to_owned() };
+        let output: Vec<String> = (0..40).map(|n| format!("line {n}\u{1b}[2J{}", "x".repeat(300))).collect();
+        console.say("the boot failed", &output).await.unwrap();
+        let said = fs::read_to_string(file.path()).unwrap();
+        let lines: Vec<_> = said.lines().collect();
+        assert_eq!((lines.len(), lines[0]), (1 + APP_LINES, "berth: the boot failed"));
+        assert!(
+            lines[1].starts_with("berth: app: line 30\\u{1b}[2Jxx") && lines[10].starts_with("berth: app: line 39")
+        );
+        assert!(lines[1..].iter().all(|line| line.len() <= 12 + APP_LINE_BYTES && line.ends_with('…')), "{said}");
+    }
+
+    #[tokio::test]
     async fn a_console_that_is_not_there_is_not_made() {
         let directory = tempfile::tempdir().unwrap();
         let console = Console { path: directory.path().join("console") };
-        assert!(matches!(console.say("x").await, Err(ConsoleError::Open(..))));
+        assert!(matches!(console.say("x", &[]).await, Err(ConsoleError::Open(..))));
         assert!(!console.path.exists());
     }
 
@@ -134,12 +163,12 @@ mod tests {
         let mut filler = open(&console.path).unwrap();
         while filler.write(&[b'.'; 4096]).is_ok() {}
         while filler.write(b".").is_ok() {}
-        assert!(matches!(console.say("x").await, Err(ConsoleError::Stuck(_))));
+        assert!(matches!(console.say("x", &[]).await, Err(ConsoleError::Stuck(_))));
 
         let mut heard = vec![0; 1 << 20];
         let drained = reader.read(&mut heard).unwrap();
         assert!(drained > 0);
-        console.say("x").await.unwrap();
+        console.say("x", &[]).await.unwrap();
     }
 
     #[test]

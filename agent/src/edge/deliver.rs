@@ -5,6 +5,7 @@
 //!     berth-api/                  0700
 //!       env/    env               0755, 0444: mounted at /.berth/secrets, read by the shim (shim.rs)
 //!       files/  password  …       0755, 0444: mounted at /run/secrets
+//!       former/ 1/ 2/ …           0700: what was in place before (deliver/given.rs)
 //! ```
 //! A bind mount holds on to the directory it was made from, so a directory is never replaced, only what is in it: every file is
 //! written under another name and renamed. Anything but tmpfs or ramfs is refused (invariant 5: no secret on a disk).
@@ -15,6 +16,7 @@ use std::fs::{DirBuilder, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
 use zeroize::Zeroizing;
@@ -23,6 +25,8 @@ use crate::config::SecretsAs;
 use crate::edge::secret::Secret;
 use crate::fault::Class;
 use crate::shim;
+
+mod given;
 
 /// `RAMFS_MAGIC` of linux/magic.h.
 const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
@@ -80,6 +84,14 @@ impl DeliverError {
     }
 }
 
+/// The values that a container was given.
+pub struct Given {
+    /// By name.
+    pub secrets: Vec<(String, Secret)>,
+    /// Since when the container had no others.
+    pub since: SystemTime,
+}
+
 impl Delivery {
     /// The delivery below this run directory.
     pub fn new(run_dir: &Path) -> Self {
@@ -111,6 +123,9 @@ impl Delivery {
             check_value(name, secret, how)?;
         }
         let directory = self.prepare(container, how)?;
+        if self.holds(container, how, secrets)? == Some(false) {
+            given::keep(&self.root.join(container), &directory)?;
+        }
         match how {
             SecretsAs::Env => write_file(&directory, shim::FILE, &environment(secrets)),
             SecretsAs::Files => {
@@ -152,15 +167,19 @@ impl Delivery {
         }
     }
 
-    /// Deletes everything of this container. It is no fault if there is nothing.
+    /// The values that are in place, and those that were; none if nothing is.
+    pub fn values(&self, container: &str, how: SecretsAs) -> Result<Option<Given>, DeliverError> {
+        given::read(&self.root.join(container), &self.mounted(container, how), how)
+    }
+
+    /// Deletes everything of this container. It is no error if there is nothing.
     pub fn forget(&self, container: &str) -> Result<(), DeliverError> {
-        let path = self.root.join(container);
-        match std::fs::remove_dir_all(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(DeliverError::Io { doing: "remove", path, source })
-            }
-            _ => Ok(()),
-        }
+        remove(self.root.join(container))
+    }
+
+    /// Deletes everything of every container. It is no error if there is nothing.
+    pub fn forget_all(&self) -> Result<(), DeliverError> {
+        remove(self.root.clone())
     }
 
     fn mounted(&self, container: &str, how: SecretsAs) -> PathBuf {
@@ -168,6 +187,15 @@ impl Delivery {
             SecretsAs::Env => "env",
             SecretsAs::Files => "files",
         })
+    }
+}
+
+fn remove(path: PathBuf) -> Result<(), DeliverError> {
+    match std::fs::remove_dir_all(&path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(DeliverError::Io { doing: "remove", path, source })
+        }
+        _ => Ok(()),
     }
 }
 

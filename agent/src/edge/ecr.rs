@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 use thiserror::Error;
 
-use super::aws::{Aws, AwsError, Operation, Service};
+use super::aws::{Aws, AwsError, Operation, Service, registry_region};
 use super::engine::Login;
 use super::secret::Secret;
 use super::secrets::{self, SecretsError};
@@ -84,24 +84,10 @@ struct Token {
 /// Whether an image of this host is pulled with ECR's token; nobody logs in to ECR Public.
 pub fn needs_token(host: &str, auth: &RegistryAuth) -> bool {
     match auth {
-        RegistryAuth::Auto => region_of(host).is_some(),
+        RegistryAuth::Auto => registry_region(host).is_some(),
         RegistryAuth::Ecr => host != PUBLIC,
         RegistryAuth::None | RegistryAuth::Secret(_) => false,
     }
-}
-
-/// The region of a private registry, in every form that ECR has:
-/// `ACCOUNT.dkr.ecr[-fips].REGION.SUFFIX` and, dual-stack, `ACCOUNT.dkr-ecr[-fips].REGION.on.aws`; any suffix.
-pub(crate) fn region_of(host: &str) -> Option<&str> {
-    let (account, rest) = host.split_once('.')?;
-    if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let rest = rest.strip_prefix("dkr.ecr").or_else(|| rest.strip_prefix("dkr-ecr"))?;
-    let rest = rest.strip_prefix("-fips").unwrap_or(rest).strip_prefix('.')?;
-    let (region, suffix) = rest.split_once('.')?;
-    let is_region = region.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-    (is_region && !region.is_empty() && suffix.contains('.') && !suffix.contains(':')).then_some(region)
 }
 
 /// The login for a host as the config wants it; none means anonymous.
@@ -115,7 +101,7 @@ pub async fn log_in(aws: &Aws, host: &str, auth: &RegistryAuth) -> Result<Option
 
 /// ECR's login in the registry's own region, the instance's if the host tells none.
 pub async fn login(aws: &Aws, host: &str) -> Result<RegistryCredentials, LoginError> {
-    let tokens: Tokens = aws.json_call(TOKEN, &json!({}), region_of(host)).await?;
+    let tokens: Tokens = aws.json_call(TOKEN, &json!({}), registry_region(host)).await?;
     let token = tokens.authorization_data.into_iter().next().ok_or(LoginError::NotAToken)?;
     let decoded = STANDARD.decode(token.authorization_token.expose()).map_err(|_| LoginError::NotAToken)?;
     let decoded = Secret::new(decoded);
@@ -133,30 +119,14 @@ pub async fn from_secret(aws: &Aws, secret: &SecretRef) -> Result<RegistryCreden
     }
     let value = secrets::fetch_one(aws, secret).await.map_err(LoginError::Secret)?;
     // The parser's error may quote the text.
-    let login: Login =
-        serde_json::from_slice(value.expose()).map_err(|_| LoginError::NotALogin { secret: secret.clone() })?;
+    let login: Login = serde_json::from_slice(secrets::json_of(value.expose()))
+        .map_err(|_| LoginError::NotALogin { secret: secret.clone() })?;
     Ok(RegistryCredentials { username: login.username, password: login.password })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_form_of_a_registry_host_tells_its_region() {
-        for (host, region) in [
-            ("123456789012.dkr.ecr.us-east-1.amazonaws.com", "us-east-1"),
-            ("123456789012.dkr.ecr-fips.us-east-1.amazonaws.com", "us-east-1"),
-            ("123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn", "cn-north-1"),
-            ("123456789012.dkr-ecr.us-east-1.on.aws", "us-east-1"),
-            ("123456789012.dkr-ecr-fips.us-gov-west-1.on.aws", "us-gov-west-1"),
-            ("123456789012.dkr.ecr.eusc-de-east-1.amazonaws.eu", "eusc-de-east-1"),
-            ("123456789012.dkr.ecr.us-iso-east-1.c2s.ic.gov", "us-iso-east-1"),
-        ] {
-            assert_eq!(region_of(host), Some(region), "{host}");
-            assert!(needs_token(host, &RegistryAuth::Auto));
-        }
-    }
 
     #[test]
     fn what_only_looks_like_a_registry_of_ecr_is_none() {
@@ -171,6 +141,7 @@ mod tests {
             "123456789012.dkr.ecrx.us-east-1.amazonaws.com",
             "123456789012.dkr.ecr.us-east-1.amazonaws.com:5000",
             "x.123456789012.dkr.ecr.us-east-1.amazonaws.com",
+            "123456789012.dkr.ecr.us-east-2.evil.example",
             "public.ecr.aws",
             "public.ecr.aws.example.com",
         ] {

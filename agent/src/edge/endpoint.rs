@@ -1,7 +1,8 @@
 //! The readiness endpoint that load balancers ask: `/ready`, `/live`, `/version`, `/metrics`.
 //!
-//! It answers from memory and is bound before the boot begins, so a probe is never refused. It shows no secret, no
-//! environment and no config value but the image; it takes GET and HEAD, and reads no body.
+//! It answers from memory and is bound before the boot begins, so a probe is never refused. Anyone can reach it, so it shows no
+//! secret, no environment, no config value but the image, and nothing that AWS, the registry, the engine or the app
+//! answered: the reason is a sentence of a closed list. It takes GET and HEAD, and reads no body.
 //!
 //! With the listener of the agent before it, it goes on with what that agent said: who asks `/ready` before the app that
 //! runs on was found again waits for that, a moment and no longer, instead of hearing of a start that is none.
@@ -203,14 +204,14 @@ struct Ready<'a> {
     status: Status,
     version: Option<&'a str>,
     phase: PhaseName,
-    reason: &'a str,
+    reason: &'static str,
 }
 
 fn ready(published: &Published) -> Response<Body> {
     let view = &published.view;
     let status = if view.status == Status::Ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let version = view.version.as_deref();
-    json(status, &Ready { status: view.status, version, phase: view.phase, reason: &view.reason })
+    json(status, &Ready { status: view.status, version, phase: view.phase, reason: view.ready_reason.sentence() })
 }
 
 /// `/version`

@@ -113,10 +113,12 @@ impl HttpError {
                 rustls::Error::InvalidCertificate(_) => Class::Misconfigured,
                 _ => Class::Transient,
             },
-            Self::TooLarge { .. } => Class::Broken,
-            Self::Timeout { .. } | Self::Resolve { .. } | Self::Connect { .. } | Self::Broken { .. } => {
-                Class::Transient
-            }
+            // The limits are above everything that the services themselves answer.
+            Self::TooLarge { .. }
+            | Self::Timeout { .. }
+            | Self::Resolve { .. }
+            | Self::Connect { .. }
+            | Self::Broken { .. } => Class::Transient,
         }
     }
 

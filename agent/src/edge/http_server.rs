@@ -33,6 +33,8 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, Id, JoinError, JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::edge::proxy_protocol::Skipping;
+
 /// hyper's smallest: the head of a request, whole, fits in it or gets 431.
 const HEAD_BYTES: usize = 8192;
 /// For the answers under way when the listener is kept for another: they come from memory.
@@ -216,7 +218,7 @@ where
                 .timer(TokioTimer::new())
                 .header_read_timeout(limits.head)
                 .max_buf_size(HEAD_BYTES)
-                .serve_connection(TokioIo::new(stream), service)
+                .serve_connection(TokioIo::new(Skipping::new(stream)), service)
         );
         tokio::select! {
             ended = &mut connection => ended,

@@ -18,6 +18,7 @@ use thiserror::Error;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use super::aws::domain_of;
 use super::http::{Http, HttpError};
 use super::secret::Secret;
 use crate::fault::Class;
@@ -198,7 +199,7 @@ impl Imds {
     pub async fn identity(&self) -> Result<Identity, ImdsError> {
         let (document, domain, target_state) = tokio::try_join!(
             self.required("dynamic/instance-identity/document"),
-            self.required("meta-data/services/domain"),
+            self.optional("meta-data/services/domain"),
             self.target_lifecycle_state(),
         )?;
         let unusable = |what| ImdsError::Unusable { item: "dynamic/instance-identity/document".into(), what };
@@ -215,7 +216,9 @@ impl Imds {
         if document.account_id.len() != 12 || !document.account_id.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(unusable("no account id"));
         }
-        let domain = text("meta-data/services/domain", &domain)?;
+        let domain = text("meta-data/services/domain", domain.as_deref().unwrap_or_default())?;
+        // Some of what plays the metadata service leaves it out: then the region says which partition it is.
+        let domain = if domain.is_empty() { domain_of(&document.region) } else { domain };
         if !domain.split('.').all(is_label) {
             return Err(ImdsError::Unusable { item: "meta-data/services/domain".into(), what: "no domain" });
         }

@@ -13,12 +13,14 @@ pub mod systemd;
 pub mod door;
 pub mod endpoint;
 pub mod http_server;
+mod proxy_protocol;
 pub mod socket;
 pub mod socket_client;
 
 pub mod imds;
 pub mod sources;
 
+mod exec_limits;
 pub mod secret;
 pub mod secrets;
 pub mod secrets_manager;
@@ -38,6 +40,12 @@ pub mod http;
 pub mod deliver;
 pub mod engine;
 pub mod probe;
+
+pub mod app_output;
+pub mod note;
+pub mod redact;
+pub mod small_file;
+pub mod state_dir;
 
 pub mod iptables;
 pub mod metadata_block;

@@ -23,6 +23,9 @@ const MAX_NAMES: usize = 10;
 struct Answer {
     #[serde(default)]
     parameters: Vec<Parameter>,
+    /// Those of the names that there is no parameter for.
+    #[serde(default)]
+    invalid_parameters: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -48,7 +51,10 @@ impl Parameter {
         [&self.name, &self.arn].into_iter().filter(|id| !id.is_empty()).any(|id| {
             match asked.strip_prefix(id.as_str()) {
                 Some("") => self.selector.is_empty(),
-                Some(selector) => selector == self.selector || selector == format!(":{}", self.version),
+                Some(selector) => match selector.strip_prefix(':').and_then(|version| version.parse::<u64>().ok()) {
+                    Some(version) => self.version == version,
+                    None => selector == self.selector && !selector.is_empty(),
+                },
                 None => false,
             }
         })
@@ -78,8 +84,11 @@ async fn fetch_batch(aws: &Aws, names: &[String], region: Option<&str>) -> Resul
     };
     let mut find = |name: &String| match answer.parameters.iter().position(|parameter| parameter.is(name)) {
         Some(at) => Ok(answer.parameters.swap_remove(at).value),
-        // `InvalidParameters`, which says no more than this.
-        None => Err(Fault::new(Class::Broken, "there is no such parameter, or no such version of it")),
+        None if answer.invalid_parameters.iter().any(|invalid| !invalid.is_empty() && name.ends_with(invalid)) => {
+            Err(Fault::new(Class::Broken, "there is no such parameter, or no such version of it"))
+        }
+        // AWS leaves out no name and answers about no other: something in between did.
+        None => Err(Fault::new(Class::Transient, format!("{GET} was answered without it"))),
     };
     // From the last to the first, so that `name:1` is found before `name`, which a value without a selector would fit too.
     names.iter().rev().map(|name| (name.clone(), find(name))).collect()

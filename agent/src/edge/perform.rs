@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use crate::config::{Config, Faults, ImdsAccess, SecretsAs};
+use crate::edge::app_output;
 use crate::edge::autoscaling::{self, Answer};
 use crate::edge::aws::{Aws, AwsError};
 use crate::edge::console::{Console, ConsoleError};
@@ -134,7 +135,18 @@ impl Edge {
             Effect::Identify => self.identify().await?,
             Effect::ReadConfig => {
                 let layers = self.sources.read(&self.imds, &self.aws).await?;
-                Event::ConfigRead(Arc::new(layers.believe().map_err(misconfigured)?))
+                let config = layers.believe().map_err(misconfigured)?;
+                // What is worth a line of the log beside the config. Nobody listens once the agent ends.
+                let foreign = layers.foreign().map(Event::UserDataIsForeign);
+                let warnings = layers
+                    .warnings(&config)
+                    .iter()
+                    .map(|warning| Event::ConfigWarned(warning.to_string()))
+                    .collect::<Vec<_>>();
+                for remark in foreign.into_iter().chain(warnings) {
+                    let _ = self.notices.send(remark).await;
+                }
+                Event::ConfigRead(Arc::new(config))
             }
             Effect::Listen(address) => {
                 self.endpoint.lock().await.move_to(address).await?;
@@ -205,6 +217,10 @@ impl Edge {
                 self.block.lift(&id).await?;
                 Event::ContainerRemoved
             }
+            Effect::ForgetSecrets => {
+                self.delivery.forget_all()?;
+                Event::SecretsForgotten
+            }
             Effect::FindGroup { group, launch_hook, terminate_hook } => {
                 let named = Named { group, launch_hook, terminate_hook };
                 Event::GroupFound(self.membership(named).await?)
@@ -229,8 +245,11 @@ impl Edge {
                 autoscaling::set_unhealthy(&self.aws, &self.instance_id()).await?;
                 Event::MarkedUnhealthy
             }
-            Effect::SayLastWords(words) => {
-                self.console.say(&words).await?;
+            Effect::ReadOutput { id, config } => {
+                Event::OutputRead(app_output::read(&self.engine, &self.delivery, &id, &config).await?)
+            }
+            Effect::SayLastWords { words, output } => {
+                self.console.say(&words, &output).await?;
                 Event::LastWordsSaid
             }
             Effect::WatchMetadata => Event::MetadataSeen(self.imds.sight().await?),

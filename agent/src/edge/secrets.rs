@@ -11,7 +11,7 @@ use thiserror::Error;
 use super::aws::{Aws, AwsError};
 use super::secret::Secret;
 use super::secrets_manager::Wanted;
-use super::{parameter_store, secrets_manager};
+use super::{exec_limits, parameter_store, secrets_manager};
 use crate::config::{Config, SecretRef, SecretsAs};
 use crate::fault::{Class, Fault};
 
@@ -40,9 +40,20 @@ fn joined(faults: &[Fault]) -> String {
     faults.iter().map(|fault| fault.reason.as_str()).collect::<Vec<_>>().join("; ")
 }
 
-/// The value of every name that the config's `secrets` and `secret.NAME` give to the app.
+/// The value of every name that the config's `secrets` and `secret.NAME` give to the app. What is more than a process can be
+/// given is refused here, and not by every start of the app.
 pub async fn fetch(aws: &Aws, config: &Config) -> Result<BTreeMap<String, Secret>, SecretsError> {
-    fetch_named(aws, &config.secrets, &config.secret, config.secrets_as).await
+    let secrets = fetch_named(aws, &config.secrets, &config.secret, config.secrets_as).await?;
+    match config.secrets_as {
+        SecretsAs::Env => match exec_limits::too_large(config, &secrets) {
+            Some(why) => {
+                let reason = format!("secrets_as=env: {why}: use secrets_as=files, or fewer or shorter secrets");
+                Err(SecretsError { faults: vec![Fault::new(Class::Misconfigured, reason)] })
+            }
+            None => Ok(secrets),
+        },
+        SecretsAs::Files => Ok(secrets),
+    }
 }
 
 /// The same, from the keys of the config that matter: `all` are objects whose keys become names, `named` win over them.
@@ -208,8 +219,21 @@ impl<'r> Source<'r> {
 /// The keys of a JSON object; the values stay where they are, as they are written.
 fn object<'s>(secret: &'s Secret, reference: &SecretRef) -> Result<BTreeMap<String, &'s RawValue>, Fault> {
     // The parser's error may quote the text.
-    serde_json::from_slice(secret.expose())
-        .map_err(|_| Fault::new(Class::Broken, format!("{reference}: the secret is not a JSON object")))
+    serde_json::from_slice(json_of(secret.expose())).map_err(|_| {
+        let form = if is_utf16(secret.expose()) { ", it is UTF-16: store it as UTF-8" } else { "" };
+        Fault::new(Class::Broken, format!("{reference}: the secret is not a JSON object{form}"))
+    })
+}
+
+/// JSON without the byte order mark that editors on Windows and PowerShell put in front of UTF-8. A parser may ignore it (RFC 8259,
+/// section 8.1). A value that is delivered whole keeps it: that one is the app's to read.
+pub(super) fn json_of(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
+/// Whether this begins as UTF-16 does, with its byte order mark or with the brace of an object.
+fn is_utf16(bytes: &[u8]) -> bool {
+    matches!(bytes, [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [b'{', 0, ..] | [0, b'{', ..])
 }
 
 /// A JSON value as the app gets it: strings as they are, all else as compact JSON.

@@ -40,6 +40,10 @@ struct SecretValue {
     arn: String,
     #[serde(rename = "Name", default)]
     name: String,
+    #[serde(rename = "VersionId")]
+    version_id: Option<String>,
+    #[serde(rename = "VersionStages")]
+    version_stages: Option<Vec<String>>,
     #[serde(rename = "SecretString")]
     text: Option<Secret>,
     #[serde(rename = "SecretBinary")]
@@ -75,10 +79,18 @@ impl Wanted {
         self.version_id.is_none() && self.version_stage.is_none()
     }
 
-    /// Whether a secret with this ARN and name is the one: by name, by ARN, or by ARN without its six random characters.
+    /// Whether this value is the one: the secret by name, by ARN, or by ARN without its six random characters, and the version, as far
+    /// as the answer says which it is.
     fn is(&self, value: &SecretValue) -> bool {
         let suffix = value.arn.strip_prefix(&self.id).map(str::as_bytes);
-        self.id == value.name || self.id == value.arn || matches!(suffix, Some([b'-', rest @ ..]) if rest.len() == 6)
+        let secret = self.id == value.name
+            || self.id == value.arn
+            || matches!(suffix, Some([b'-', rest @ ..]) if rest.len() == 6 && self.region().is_some());
+        let is_version = |id: &String| value.version_id.as_ref().is_none_or(|told| told == id);
+        let has_stage = |stage| value.version_stages.as_ref().is_none_or(|told| told.iter().any(|one| one == stage));
+        // A version that is asked for by its id may have lost every stage.
+        let stage = self.version_stage.as_deref().or(self.version_id.is_none().then_some("AWSCURRENT"));
+        secret && self.version_id.as_ref().is_none_or(is_version) && stage.is_none_or(has_stage)
     }
 }
 
@@ -173,7 +185,9 @@ async fn fetch_singly(aws: &Aws, wanted: Vec<Wanted>) -> Results {
         let mut body = json!({ "SecretId": id, "VersionStage": version_stage, "VersionId": version_id });
         body.as_object_mut().into_iter().for_each(|body| body.retain(|_, value| !value.is_null()));
         let value = match aws.json_call::<SecretValue>(GET, &body, wanted.region()).await {
-            Ok(value) => value.into_secret(GET),
+            Ok(value) if wanted.is(&value) => value.into_secret(GET),
+            // AWS answers about no other secret than the one that it is asked for: something in between did.
+            Ok(_) => Err(Fault::new(Class::Transient, format!("{GET} was answered with another secret or version"))),
             Err(error) => Err(Fault::from_error(error.class(), &error)),
         };
         (wanted, value)

@@ -6,8 +6,9 @@ use super::{Machine, Phase};
 use crate::app::App;
 use crate::boot::Handover;
 use crate::config::{Config, PinnedImage};
+use crate::failing::Failure;
 use crate::identity::Identity;
-use crate::view::{DeadlineView, Status, View};
+use crate::view::{DeadlineView, ReadyReason, Status, View};
 
 impl Machine {
     /// What `/ready` says.
@@ -44,6 +45,7 @@ impl Machine {
         match &self.phase {
             Phase::Boot(boot) => {
                 view.reason = boot.reason();
+                view.ready_reason = boot.ready_reason();
                 view.steps = boot.steps();
                 view.pull = boot.pull_view();
                 show_names(&mut view, boot.identity(), boot.config(), boot.image());
@@ -52,11 +54,13 @@ impl Machine {
             }
             Phase::Serve(serve) => {
                 view.reason = serve.reason();
+                view.ready_reason = serve.ready_reason();
                 show_past(&mut view, &serve.past);
                 show_app(&mut view, Some(serve.app()));
             }
             Phase::Drain(drain) => {
                 view.reason = drain.reason();
+                view.ready_reason = drain.ready_reason();
                 show_past(&mut view, &drain.past);
                 view.steps.extend(drain.steps());
                 view.connections = drain.connections();
@@ -65,30 +69,43 @@ impl Machine {
                 view.lifecycle.heartbeats += drain.past.hook.view().heartbeats;
             }
             Phase::Warm(warm) => {
-                view.reason = "prepared, in the warm pool".to_owned();
+                view.ready_reason = ReadyReason::Warm;
+                view.reason = view.ready_reason.sentence().to_owned();
                 show_past(&mut view, &warm.past);
                 view.container = None;
             }
             Phase::Failing(failing) => {
-                view.reason = failing.reason().to_owned();
+                show_failure(&mut view, failing.failure());
                 show_past(&mut view, &failing.past);
             }
             Phase::Hold(hold) => {
-                view.reason = hold.reason().to_owned();
+                show_failure(&mut view, hold.failure());
                 show_past(&mut view, &hold.past);
             }
-            Phase::Gone => {} // nothing is left to show
+            Phase::Gone => {
+                let View { phase, phase_since, status, deadlines, .. } = view;
+                let last = self.last.as_deref().cloned().unwrap_or_default();
+                let ready_reason = ReadyReason::Exiting;
+                view = View { phase, phase_since, status, deadlines, ready_reason, ..last };
+            }
         }
         view.phases.clone_from(&self.phases);
         view.retries.clone_from(&self.retries);
+        view.user_data = self.foreign;
         view.refused.clone_from(&self.refused);
         view.lifecycle.target_state = self.watcher.target_state().map(ToString::to_string);
         view
     }
 }
 
+fn show_failure(view: &mut View, failure: &Failure) {
+    view.reason.clone_from(&failure.reason);
+    view.ready_reason = failure.ready;
+}
+
 fn show_past(view: &mut View, past: &Handover) {
     view.steps = past.steps.clone();
+    view.steps.extend(past.listen.view());
     view.steps.extend(past.hook.steps());
     view.pull = past.pull;
     show_names(view, past.identity.as_ref(), past.config.as_ref(), past.image.as_ref());
@@ -119,6 +136,7 @@ fn show_app(view: &mut View, app: Option<&App>) {
         view.container = Some(app.view());
         view.probes = app.pulse().last();
         view.restarts = app.restarts();
+        view.app_output = app.output().cloned();
         view.probe_seconds = app.pulse().seconds().clone();
         view.probe_failures = app.pulse().failed();
     }

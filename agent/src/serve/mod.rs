@@ -11,7 +11,8 @@ use crate::desk::Desk;
 use crate::effect::HookResult;
 use crate::event::Event;
 use crate::exit::Outcome;
-use crate::view::Status;
+use crate::failing::Failure;
+use crate::view::{ReadyReason, Status};
 
 use rotation::Rotation;
 
@@ -33,7 +34,7 @@ pub enum Next {
     /// On with it.
     Stay,
     /// The app cannot be kept running, or the launch hook never be completed, and why.
-    Fail(Outcome, String),
+    Fail(Failure),
 }
 
 impl Serve {
@@ -50,14 +51,16 @@ impl Serve {
         self.past.hook.on(event, desk, now);
         // The group would throw the instance away when the hook's time is over, and the next one, too.
         if let Some(reason) = self.past.hook.refusal() {
-            return Next::Fail(Outcome::BootFailed, reason.to_owned());
+            return Next::Fail(Failure::of_boot(ReadyReason::LaunchHookRefused, reason));
         }
         if let Some(rotation) = &mut self.rotation {
             rotation.on(event, &mut self.app, desk, now);
         }
         match self.app.on(event, desk, now) {
             News::Nothing | News::Healthy => Next::Stay,
-            News::Lost(reason) => Next::Fail(Outcome::AppFailed, reason),
+            News::Lost(reason) => {
+                Next::Fail(Failure { outcome: Outcome::AppFailed, ready: self.app.ready_reason(), reason })
+            }
         }
     }
 
@@ -89,6 +92,11 @@ impl Serve {
     /// Why.
     pub fn reason(&self) -> String {
         if self.standby { "the group put the instance on standby".to_owned() } else { self.app.reason().to_owned() }
+    }
+
+    /// Why, as `/ready` says it.
+    pub fn ready_reason(&self) -> ReadyReason {
+        if self.standby { ReadyReason::Standby } else { self.app.ready_reason() }
     }
 
     /// Hands over to the next phase.

@@ -8,6 +8,7 @@ use berth::edge::engine::{EngineError, Login};
 use berth::edge::secret::Secret;
 use berth::event::PullProgress;
 use berth::fault::Class;
+use berth_kit::image::Flaw;
 use berth_kit::{Fault, Image, World};
 
 use super::bench::{engine, unique, within, words};
@@ -166,4 +167,57 @@ async fn a_manifest_with_another_digest_is_not_taken() {
     let error = pull(&image, None).await.unwrap_err();
     assert!(error.to_string().contains("digest"), "{error}");
     assert_eq!(engine().inspect_image(&image).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_image_whose_bytes_are_wrong_is_final_and_says_what_to_do() {
+    for (flaw, says, advice) in [
+        (Flaw::Zstd, "invalid tar header", "Docker Engine 23.0 or later"),
+        (Flaw::NotATar, "invalid tar header", "Docker Engine 23.0 or later"),
+        (Flaw::DiffId, "layers from manifest don't match image configuration", "build and push it again"),
+        (Flaw::LayerCount, "layers from manifest don't match image configuration", "build and push it again"),
+        (Flaw::Config, "invalid character", "build and push it again"),
+        (Flaw::Artifact, "helm", "it must be a container image"),
+        (Flaw::LayerType, "unsupported media type", "it must be a container image"),
+        (Flaw::Layers, "max depth exceeded", "at most 125"),
+    ] {
+        let mut kit = Kit::open().await;
+        let built = noise().with(flaw).build();
+        let image = kit.put("v1", &built).await.at(built.digest);
+        let error = pull(&image, None).await.unwrap_err();
+        assert_eq!(error.class(), Class::Broken, "{flaw:?}: {error}");
+        let text = error.to_string();
+        assert!(text.contains(says) && text.contains(advice), "{flaw:?}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_layer_that_ends_early_is_tried_again() {
+    let mut kit = Kit::open().await;
+    let built = noise().with(Flaw::CutGzip).build();
+    let error = pull(&kit.put("v1", &built).await.at(built.digest), None).await.unwrap_err();
+    assert_eq!(error.class(), Class::Transient, "{error}");
+}
+
+#[tokio::test]
+async fn a_page_instead_of_the_registry_s_answer_passes() {
+    for page in [200, 302, 400, 403, 404, 407, 511] {
+        // Of a blob the engine itself tries a status of 500 and more again, for minutes.
+        let blob = (page < 500).then_some("registry GET blob LAYER");
+        for fault in blob.into_iter().chain(["registry GET manifest"]) {
+            let (_world, image) = world_with(fault, Fault::ErrorPage(page)).await;
+            let error = pull(&image, None).await.unwrap_err();
+            assert_eq!(error.class(), Class::Transient, "{page} {fault}: {error}");
+        }
+        let (_world, image) = world_with("registry", Fault::ErrorPage(page)).await;
+        let (registry, repository) = image.repository.split_once('/').unwrap();
+        let tag = ImageRef {
+            registry: registry.to_owned(),
+            repository: repository.to_owned(),
+            tag: Some("v1".to_owned()),
+            digest: None,
+        };
+        let error = engine().resolve_digest(&tag, None).await.unwrap_err();
+        assert_eq!(error.class(), Class::Transient, "{page}: {error}");
+    }
 }

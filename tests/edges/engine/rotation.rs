@@ -138,6 +138,26 @@ async fn an_environment_is_new_only_at_the_next_start() {
 }
 
 #[tokio::test]
+async fn a_value_that_was_rotated_away_is_not_shown_in_what_the_app_wrote() {
+    for how in [SecretsAs::Env, SecretsAs::Files] {
+        let life = Life::begin(how).await;
+        for value in ["first-value", "second-value"] {
+            put(&life.world, value, "1");
+            assert_eq!(life.check().await, checked(true));
+            life.signal(&life.edge).await;
+        }
+        if how == SecretsAs::Files {
+            life.says(&["a=second-value", "b=1"]).await;
+        }
+        let effect = Effect::ReadOutput { id: life.id.clone(), config: life.config() };
+        let Event::OutputRead(output) = life.edge.perform(effect).await else { panic!("it is not read") };
+        let shown = output.lines.join("\n");
+        assert!(shown.starts_with("a=1\nb=1\nsaid") && !shown.contains("-value"), "{how:?}: {shown}");
+        assert!(how == SecretsAs::Env || shown.contains("a=[secret a]\n"), "{shown}");
+    }
+}
+
+#[tokio::test]
 async fn a_value_that_cannot_be_fetched_changes_nothing() {
     let life = Life::begin(SecretsAs::Files).await;
     put(&life.world, "2", "2");

@@ -96,6 +96,19 @@ async fn an_image_of_nothing_but_one_program_gets_its_secrets() {
 }
 
 #[tokio::test]
+async fn the_largest_environment_that_is_fetched_is_one_that_a_process_starts_with() {
+    let mut bench = Bench::new().await;
+    let image = bench.busybox(&["CMD [\"/bin/sh\", \"-c\", \"echo started\"]"]).await;
+    // 15 × 131,072 are the 1,966,080 of edge/exec_limits.rs, and each is the longest that a variable can be.
+    let value = "x".repeat(128 * 1024 - "S00=".len() - 1 - size_of::<usize>());
+    let names: Vec<String> = (0..15).map(|number| format!("S{number:02}")).collect();
+    let pairs: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), value.as_str())).collect();
+    let creation = bench.creation(&image, |_| {}).await;
+    let (exit, output) = bench.run_to_end(&creation, Some(&secrets(&pairs))).await;
+    assert_eq!((exit.code, output.as_str()), (0, "started\n"));
+}
+
+#[tokio::test]
 async fn secret_files_can_be_read_by_any_user_and_written_by_none() {
     let mut bench = Bench::new().await;
     let script = "id -u; cat /run/secrets/password; touch /run/secrets/new 2> /dev/null || echo refused";

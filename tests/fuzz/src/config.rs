@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use berth::commands::check::check;
+use berth::commands::check::{self, Checked, Print};
 use berth::config::{At, Config, Faults, Layers, Pointer, key_tables};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -29,11 +29,17 @@ pub fn config(bytes: &[u8]) {
     wrapped(bytes, &believed);
     match &believed {
         Ok(config) => shown(bytes, config),
-        Err(faults) => placed(bytes, faults),
+        Err(faults) => placed(bytes, faults, "user-data"),
     }
     if let Ok(text) = std::str::from_utf8(bytes) {
         as_a_value(text);
     }
+}
+
+fn checked(bytes: &[u8], print: Print) -> Checked {
+    let mut layers = Layers::new();
+    check::add(&mut layers, "-", bytes);
+    check::check(&layers, print)
 }
 
 fn read(bytes: &[u8]) -> Result<Config, Faults> {
@@ -76,9 +82,10 @@ fn wrapped(bytes: &[u8], believed: &Result<Config, Faults>) {
 /// What `berth check` shows is what is believed: the keys that it shows, as a document, make the same config. Without those
 /// whose values it hides, and without lists and what it must escape.
 fn shown(bytes: &[u8], config: &Config) {
-    let (text, verdict) = check("-", bytes, true);
-    let (_, plain) = check("-", bytes, false);
+    let Checked { text, warnings, verdict } = checked(bytes, Print::Json);
+    let plain = checked(bytes, Print::Text).verdict;
     assert!(verdict.is_ok() && plain.is_ok(), "believed, and not by check");
+    placed(bytes, &warnings, "stdin");
     let page: Value = serde_json::from_str(&text).unwrap();
     let mut keys = Map::new();
     for (key, row) in page["keys"].as_object().unwrap() {
@@ -97,15 +104,16 @@ fn shown(bytes: &[u8], config: &Config) {
 }
 
 /// In plain text a line and a column can be looked up.
-fn placed(bytes: &[u8], faults: &Faults) {
+fn placed(bytes: &[u8], faults: &Faults, source: &str) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     for fault in faults.iter() {
         let Some(place) = &fault.place else { continue };
-        if &*place.source != "user-data" {
+        if &*place.source != source {
             continue;
         }
         if let At::Line(line, column) = place.at {
-            let found = text.split('\n').nth(line.wrapping_sub(1));
+            let end = if text.contains('\n') { '\n' } else { '\r' };
+            let found = text.split(end).nth(line.wrapping_sub(1));
             let found = found.unwrap_or_else(|| panic!("{fault} is in no line"));
             // One more is the end of the line, and one more again its line end.
             assert!((1..=found.chars().count() + 2).contains(&column), "{fault} is in no column of {found:?}");
@@ -149,9 +157,9 @@ fn as_a_value(text: &str) {
         match believed {
             Err(faults) => assert!(!faults.to_string().contains(CANARY), "{faults}"),
             Ok(_) if key.starts_with("env.") || key.starts_with("log_opt.") => {
-                for as_json in [true, false] {
-                    let told = check("-", line.as_bytes(), as_json).0;
-                    assert!(!told.contains(CANARY), "{told}");
+                for print in [Print::Json, Print::All] {
+                    let Checked { text, warnings, .. } = checked(line.as_bytes(), print);
+                    assert!(!text.contains(CANARY) && !warnings.to_string().contains(CANARY), "{text}{warnings}");
                 }
             }
             Ok(_) => {}

@@ -39,6 +39,8 @@ pub enum Fault {
     AccessDenied,
     /// An XHTML page with this status in place of a value, as the metadata service and proxies send.
     ErrorPage(u16),
+    /// This status and this body, whatever the service's own shape is: a hostile or a broken neighbour.
+    Says(u16, String),
 }
 
 /// The faults of a world. Clones are the same script.
@@ -104,6 +106,7 @@ impl Faults {
         match fault? {
             Fault::Status(code) => Some(reply(status(*code), "text/plain", "")),
             Fault::ErrorPage(code) => Some(error_page(*code)),
+            Fault::Says(code, body) => Some(reply(status(*code), "text/plain", body.clone())),
             Fault::Delay(time) => {
                 tokio::time::sleep(*time).await;
                 None

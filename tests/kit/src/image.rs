@@ -29,6 +29,30 @@ pub struct Image {
     layers: Vec<Vec<u8>>,
     config: Map<String, Value>,
     architecture: &'static str,
+    flaw: Option<Flaw>,
+}
+
+/// What is wrong with an image although every digest in it is right: no other pull makes it better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// Nothing is wrong, but its layers are compressed with zstd, which Docker Engine unpacks since 23.0.
+    Zstd,
+    /// The config has other `diff_ids` than its layers.
+    DiffId,
+    /// The config has one layer more than the manifest.
+    LayerCount,
+    /// Its layers are no tar.
+    NotATar,
+    /// Its layers end in the middle of the gzip stream.
+    CutGzip,
+    /// Its config is no JSON.
+    Config,
+    /// It is no image but an artifact of another kind: a Helm chart.
+    Artifact,
+    /// Its layers have a media type that nobody knows.
+    LayerType,
+    /// It has more layers than Docker stores.
+    Layers,
 }
 
 /// An image as a registry holds it.
@@ -49,7 +73,7 @@ pub struct Built {
 impl Image {
     /// `FROM scratch`
     pub fn scratch() -> Self {
-        Self { layers: Vec::new(), config: Map::new(), architecture: ARCHITECTURE }
+        Self { layers: Vec::new(), config: Map::new(), architecture: ARCHITECTURE, flaw: None }
     }
 
     /// The demo app at `/app`, on port 8080, unlike any other image through some random bytes.
@@ -61,6 +85,12 @@ impl Image {
     #[must_use]
     pub fn built_for(self, architecture: &'static str) -> Self {
         Self { architecture, ..self }
+    }
+
+    /// The same with this flaw.
+    #[must_use]
+    pub fn with(self, flaw: Flaw) -> Self {
+        Self { flaw: Some(flaw), ..self }
     }
 
     /// One more layer with one file.
@@ -159,33 +189,56 @@ impl Image {
 
     /// Packs it.
     pub fn build(&self) -> Built {
+        if self.flaw == Some(Flaw::Layers) {
+            let small = |image: Self, number| image.file(&format!("/layer-{number}"), b"", 0o644);
+            return (0..130).fold(Self { flaw: None, ..self.clone() }, small).build();
+        }
         let mut blobs = BTreeMap::new();
         let (mut layers, mut digests) = (Vec::new(), Vec::new());
+        let is = |flaw| self.flaw == Some(flaw);
+        let layer_type = match self.flaw {
+            Some(Flaw::Zstd) => "application/vnd.oci.image.layer.v1.tar+zstd",
+            Some(Flaw::LayerType) => "application/vnd.example.layer.v1",
+            Some(Flaw::Artifact) => "application/vnd.cncf.helm.chart.content.v1.tar+gzip",
+            _ => "application/vnd.docker.image.rootfs.diff.tar.gzip",
+        };
+        let config_type = match self.flaw {
+            Some(Flaw::Artifact) => "application/vnd.cncf.helm.config.v1+json",
+            _ => "application/vnd.docker.container.image.v1+json",
+        };
         for tar in &self.layers {
-            let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
-            gzip.write_all(tar).expect("gzip in memory");
-            let blob = Bytes::from(gzip.finish().expect("gzip in memory"));
+            let mut blob = match self.flaw {
+                Some(Flaw::Zstd) => zstd(tar),
+                Some(Flaw::NotATar) => gzip(&tar[1..]),
+                _ => gzip(tar),
+            };
+            if is(Flaw::CutGzip) {
+                blob.truncate(blob.len() / 2);
+            }
+            let blob = Bytes::from(blob);
             let digest = digest(&blob);
-            layers.push(json!({
-                "mediaType": "application/vnd.docker.image.rootfs.diff.tar.gzip", "size": blob.len(), "digest": digest,
-            }));
+            layers.push(json!({ "mediaType": layer_type, "size": blob.len(), "digest": digest }));
             digests.push(digest.clone());
             blobs.insert(digest, blob);
+        }
+        let mut diff_ids: Vec<String> = self.layers.iter().map(|tar| digest(tar)).collect();
+        if is(Flaw::DiffId) {
+            diff_ids.iter_mut().for_each(|id| *id = digest(id.as_bytes()));
+        }
+        if is(Flaw::LayerCount) {
+            diff_ids.push(digest(b"a layer that the manifest does not have"));
         }
         let config = json!({
             "architecture": self.architecture, "os": "linux",
             "config": self.config, "created": "2026-01-01T00:00:00Z",
             "history": self.layers.iter().map(|_| json!({ "created_by": "berth-kit" })).collect::<Vec<_>>(),
-            "rootfs": { "type": "layers", "diff_ids": self.layers.iter().map(|tar| digest(tar)).collect::<Vec<_>>() },
+            "rootfs": { "type": "layers", "diff_ids": diff_ids },
         });
-        let config = Bytes::from(config.to_string());
+        let config = Bytes::from(if is(Flaw::Config) { format!("no JSON {config}") } else { config.to_string() });
         let manifest = Bytes::from(
             json!({
                 "schemaVersion": 2, "mediaType": MANIFEST, "layers": layers,
-                "config": {
-                    "mediaType": "application/vnd.docker.container.image.v1+json", "size": config.len(),
-                    "digest": digest(&config),
-                },
+                "config": { "mediaType": config_type, "size": config.len(), "digest": digest(&config) },
             })
             .to_string(),
         );
@@ -216,6 +269,28 @@ impl Built {
     pub fn size(&self) -> usize {
         self.blobs.values().map(Bytes::len).sum()
     }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(bytes).expect("gzip in memory");
+    gzip.finish().expect("gzip in memory")
+}
+
+/// A frame of zstd whose blocks are stored as they are (RFC 8878, sections 3.1.1.1 and 3.1.1.2).
+fn zstd(bytes: &[u8]) -> Vec<u8> {
+    const BLOCK: usize = 128 * 1024;
+    let size = u32::try_from(bytes.len()).expect("a layer of less than 4 GB");
+    // One segment, with its size in four bytes.
+    let mut frame = [&[0x28, 0xb5, 0x2f, 0xfd, 0xa0][..], &size.to_le_bytes()].concat();
+    let mut blocks = bytes.chunks(BLOCK).peekable();
+    while let Some(block) = blocks.next() {
+        let is_last = u32::from(blocks.peek().is_none());
+        let header = u32::try_from(block.len()).expect("a block") << 3 | is_last;
+        frame.extend(&header.to_le_bytes()[..3]);
+        frame.extend(block);
+    }
+    frame
 }
 
 fn digest(bytes: &[u8]) -> String {

@@ -19,6 +19,8 @@ use tempfile::TempDir;
 use crate::client;
 use crate::engine::Engine;
 
+/// Where Debian has it.
+const JOURNALD: &str = "/lib/systemd/systemd-journald";
 /// For a start: far longer than it takes.
 const START: Duration = Duration::from_secs(60);
 
@@ -27,6 +29,7 @@ pub struct OwnEngine {
     state: TempDir,
     network: Network,
     environment: Vec<(String, String)>,
+    journal: bool,
     process: Option<Child>,
 }
 
@@ -63,7 +66,7 @@ impl OwnEngine {
 
     fn with(network: Network) -> Self {
         let state = tempfile::Builder::new().prefix("berth-own-engine").tempdir().expect("a directory");
-        let own = Self { state, network, environment: Vec::new(), process: None };
+        let own = Self { state, network, environment: Vec::new(), journal: false, process: None };
         own.settings(&json!({}));
         own
     }
@@ -76,6 +79,17 @@ impl OwnEngine {
     /// One more variable of its environment, from the next start on.
     pub fn env(&mut self, name: &str, value: &str) {
         self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Gives it a journal of its own to log to, which ends with it; before its first start. False, said loudly, where there is no
+    /// systemd-journald.
+    #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+    pub fn with_journal(&mut self) -> bool {
+        self.journal = std::path::Path::new(JOURNALD).exists();
+        if !self.journal {
+            eprintln!("SKIPPED: there is no {JOURNALD}");
+        }
+        self.journal
     }
 
     /// Gives it a disk of so many megabytes; before its first start.
@@ -154,7 +168,7 @@ impl OwnEngine {
     fn daemon(&self) -> Command {
         let mut dockerd = match &self.network {
             Network::Bridge(bridge, _) => {
-                let mut dockerd = Command::new("dockerd");
+                let mut dockerd = if self.journal { journalled() } else { Command::new("dockerd") };
                 dockerd.args(["--bridge", bridge, "--iptables=false", "--ip-masq=false"]);
                 dockerd
             }
@@ -188,6 +202,20 @@ impl Drop for OwnEngine {
             let _ = Command::new("ip").args(["link", "del", bridge]).status();
         }
     }
+}
+
+/// A `dockerd` with a journal, both in a mount namespace of their own: the journal's place is the machine's.
+fn journalled() -> Command {
+    let script = format!(
+        "set -e; mkdir -p /run/systemd /run/log
+        mount -t tmpfs tmpfs /run/systemd; mount -t tmpfs tmpfs /run/log; mkdir /run/systemd/journal /run/log/journal
+        setpriv --pdeathsig KILL {JOURNALD} &
+        for i in $(seq 500); do [ -S /run/systemd/journal/socket ] && break; sleep 0.02; done
+        exec dockerd \"$@\""
+    );
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "sh", "-c", &script, "sh"]);
+    command
 }
 
 /// Whether a process is no more, or is a zombie (proc_pid_stat(5)).

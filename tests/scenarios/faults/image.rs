@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use berth_kit::image::Flaw;
 use berth_kit::{Fault, Image, OwnEngine, World};
 use serde_json::json;
 
@@ -57,6 +58,27 @@ async fn an_image_for_another_machine_is_never_started() {
         assert_eq!(container(&world.engine, &world).await, "gone");
     };
     tokio::join!(alone(), listed());
+}
+
+#[tokio::test]
+async fn an_image_that_this_engine_cannot_unpack_fails_at_once() {
+    let with = async |flaw: Flaw, words: &[&str]| {
+        let world = World::start().await;
+        let image = world.push("v1", &Image::demo_app().with(flaw));
+        let agent = fails(&world, &format!("berth image={} port=0:8080", image.by_tag())).await;
+        gives_up(&world, &agent, 3, words).await;
+        assert_eq!(container(&world.engine, &world).await, "gone");
+    };
+    tokio::join!(
+        with(
+            Flaw::Zstd,
+            &["cannot pull", "if its layers are compressed with zstd, it needs Docker Engine 23.0 or later"]
+        ),
+        with(
+            Flaw::DiffId,
+            &["cannot pull", "layers from manifest don't match image configuration; build and push it again"]
+        ),
+    );
 }
 
 #[tokio::test]

@@ -1,10 +1,12 @@
 //! Every fault that a boot may meet, each a story: what is told of it while it lasts, and how it ends. The table of them is in
 //! tests/README.md.
 //!
-//! What is told is told three times: in the log, in the body of `/ready`, and on the screen of `berth status`.
+//! What is reported is in the log, on the local socket, and on the screen of `berth status`; `/ready`, which anyone can ask, answers
+//! one of its own sentences.
 
 use std::time::Duration;
 
+use berth::view::ReadyReason;
 use berth_kit::{Agent, Engine, Fault, World};
 
 use crate::commands::{berth, out};
@@ -15,6 +17,7 @@ mod container;
 mod engine;
 mod hold;
 mod image;
+mod output;
 mod secrets;
 mod services;
 
@@ -38,7 +41,7 @@ async fn waits(world: &World, agent: &Agent, step: &str, words: &[&str]) {
     told(world, agent, "starting", &format!("waiting for {step}"), words).await;
 }
 
-/// These words are told wherever a fault is told, in a reason that begins so.
+/// These words are reported wherever an error is reported, in a reason that begins so; and `/ready` does not have them.
 async fn told(world: &World, agent: &Agent, status: &str, begin: &str, words: &[&str]) {
     let says = |text: &str| words.iter().all(|word| text.contains(word));
     // As JSON, so its quotes are escaped.
@@ -49,7 +52,11 @@ async fn told(world: &World, agent: &Agent, status: &str, begin: &str, words: &[
             let ready = agent.http("/ready").await;
             let answer = ready.json();
             seen.0 = ready.text();
-            let reason = answer["reason"].as_str().unwrap_or_default();
+            let sentence = answer["reason"].as_str().unwrap_or_default();
+            let closed = ReadyReason::ALL.into_iter().any(|reason| reason.sentence() == sentence);
+            assert!(closed, "/ready answers {}", seen.0);
+            let socket = agent.status().await;
+            let reason = socket["reason"].as_str().unwrap_or_default();
             if ready.status == 503 && answer["status"] == status && reason.starts_with(begin) && says(reason) {
                 seen.1 = out(&berth(world, &["status"]).await);
                 let head = seen.1.split("\n\n").next().unwrap_or_default();

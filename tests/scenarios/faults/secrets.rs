@@ -45,6 +45,21 @@ async fn a_binary_secret_is_no_text() {
 }
 
 #[tokio::test]
+async fn secrets_that_no_process_can_be_given_are_refused_with_their_sum() {
+    let world = World::start().await;
+    let image = world.app_image().by_tag();
+    let mut named = Vec::new();
+    for number in 0..40 {
+        world.secrets.put(&format!("big/s{number}"), &"x".repeat(64 * 1024));
+        named.push(format!("secret.S{number:02}=big/s{number}"));
+    }
+    let agent = fails(&world, &format!("berth image={image} port=0:8080 {}", named.join(" "))).await;
+    let words = ["40 secrets and 0 env.* take 2621960 bytes", "a process can be given 1966080", "use secrets_as=files"];
+    gives_up(&world, &agent, 3, &words).await;
+    assert_ne!(container(&world.engine, &world).await, "running");
+}
+
+#[tokio::test]
 async fn a_secret_that_is_denied_names_the_action_that_is_missing() {
     let words = ["prod/denied: secretsmanager:GetSecretValue is not allowed", "AccessDeniedException"];
     without("secrets=prod/denied", &words).await;

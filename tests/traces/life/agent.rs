@@ -59,7 +59,8 @@ impl World {
 
     pub(crate) fn start(&mut self) {
         self.agents += 1;
-        let machine = Machine::new(self.plan.seed ^ u64::from(self.agents), Uptime::ZERO);
+        let left = self.left.clone().map(|(left, at)| left.after(self.now.saturating_sub(at)));
+        let machine = Machine::new(self.plan.seed ^ u64::from(self.agents), Uptime::ZERO).after(left, Uptime::ZERO);
         self.note("systemd", || "starts the agent".to_owned());
         self.agent = Some(Agent {
             number: self.agents,
@@ -155,6 +156,13 @@ impl World {
             }
             None => {}
         }
+        // Written before any order of this event leaves.
+        if let Some(agent) = &self.agent
+            && agent.machine.phase() != PhaseName::Gone
+        {
+            let left = agent.machine.unfinished(Uptime(self.now.saturating_sub(agent.started)));
+            self.left = left.map(|left| (left, self.now));
+        }
     }
 
     pub(crate) fn take_orders(&mut self) {
@@ -172,6 +180,7 @@ impl World {
             }
             match effect {
                 Effect::Exit(outcome) => {
+                    self.left = None;
                     self.seen.code = Some(outcome.code());
                     self.ended(Some(outcome.code()));
                 }

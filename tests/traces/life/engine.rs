@@ -7,11 +7,12 @@ use berth::config::PinnedImage;
 use berth::effect::{ContainerId, Creation, FoundContainer, Job, RunningContainer};
 use berth::event::{Event, Exit};
 use berth::fault::{Class, Fault};
+use berth::output::{AppOutput, Unavailable};
 
 use super::plan::Plan;
 use super::table::Ill;
 use super::twist::Twist;
-use crate::sim::{DIGEST, ms};
+use crate::sim::{DIGEST, ms, wrote};
 
 /// Who waits for an answer: the nth agent's ticket.
 pub(crate) type Asker = (u32, u64);
@@ -186,6 +187,14 @@ impl Engine {
             one.exits = loops.then(|| (now + ms(500), Exit { code: 1, oom_killed: false }));
         }
         Event::ContainerStarted(Box::new(view(id)))
+    }
+
+    /// What the container wrote last.
+    pub(crate) fn output(&self, id: &ContainerId) -> AppOutput {
+        match self.containers.iter().find(|one| one.id == *id) {
+            Some(_) => wrote("so far, so good"),
+            None => AppOutput::none(Unavailable::ContainerRemoved),
+        }
     }
 
     pub(crate) fn watch(&mut self, asker: Asker, id: &ContainerId) {

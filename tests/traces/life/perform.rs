@@ -72,6 +72,7 @@ impl World {
                 self.engine.stop(asker, id, *timeout, true, now);
                 return None;
             }
+            Effect::ForgetSecrets => Event::SecretsForgotten,
             Effect::FindGroup { group, launch_hook, .. } => Event::GroupFound(self.found(group, launch_hook)),
             Effect::RecordHeartbeat(hook) => match self.group.heartbeat(&hook.hook, now) {
                 true => Event::HeartbeatRecorded,
@@ -101,7 +102,8 @@ impl World {
                 Event::SecretsChecked { changed: self.plan.has(newer) }
             }
             Effect::SignalApp { .. } => Event::AppSignalled,
-            Effect::SayLastWords(_) => Event::LastWordsSaid,
+            Effect::ReadOutput { id, .. } => Event::OutputRead(self.engine.output(id)),
+            Effect::SayLastWords { .. } => Event::LastWordsSaid,
             Effect::Cancel(_) | Effect::Exit(_) | Effect::HandOver | Effect::RefuseHandover(_) => return None,
         })
     }

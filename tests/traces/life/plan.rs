@@ -55,7 +55,7 @@ pub(crate) struct Shape {
 const CONFIGS: u64 = 10_007;
 
 /// Jobs of the engine.
-pub(crate) const ENGINE: [Job; 13] = [
+pub(crate) const ENGINE: [Job; 14] = [
     Job::PingEngine,
     Job::FindContainers,
     Job::ResolveDigest,
@@ -69,6 +69,7 @@ pub(crate) const ENGINE: [Job; 13] = [
     Job::RemoveContainer,
     Job::CountConnections,
     Job::SignalApp,
+    Job::ReadOutput,
 ];
 
 /// Jobs that ask the group.

@@ -16,7 +16,7 @@ use berth::view::{PhaseName, Status};
 use super::agent::{Agent, Former};
 use super::group::Which;
 use super::plan::GROUP;
-use super::table::{ABANDONED, API_AWAY, HOLD_ENDED, HOOK_REFUSED, Ill, REPLACED};
+use super::table::{ABANDONED, API_AWAY, CHANGED, HOLD_ENDED, HOOK_REFUSED, Ill, REPLACED};
 use super::twist::Twist;
 use super::world::World;
 use crate::sim::secs;
@@ -43,6 +43,8 @@ pub(crate) struct Seen {
     /// When the first drain of an app in service began.
     pub(crate) leaving_since: Option<Duration>,
     pub(crate) crashed_while_leaving: bool,
+    /// When a drain began that no agent has ended yet, and how many agents have had it since.
+    draining: Option<(Duration, u32)>,
     /// The rows of the table that happened.
     pub(crate) met: u64,
     /// Whether any agent served, and whether any held a failed boot.
@@ -136,6 +138,9 @@ impl World {
         self.seen.inherits = None;
         self.seen.found.clear();
         self.seen.boots += 1;
+        if let Some((_, agents)) = &mut self.seen.draining {
+            *agents += 1;
+        }
     }
 
     /// An agent ends.
@@ -234,6 +239,12 @@ impl World {
         // A drain that was cut off by a kill is over when the next agent serves.
         if matches!(after, PhaseName::Serve | PhaseName::Warm) {
             self.seen.leaving_since = None;
+            self.seen.draining = None;
+        }
+        match after {
+            PhaseName::Drain if before == PhaseName::Serve => self.seen.draining = Some((self.now, 0)),
+            PhaseName::Gone => self.seen.draining = None,
+            _ => {}
         }
         if after == PhaseName::Drain {
             let launch = self.group.waiting().filter(|(which, _)| *which == Which::Launch);
@@ -333,6 +344,20 @@ impl World {
         known * 2 + secs(70) + unknown
     }
 
+    /// 6: however often the agent is killed, an app in service is served on for its time and no longer.
+    fn look_at_serving_on(&mut self) {
+        let Some((since, agents)) = self.seen.draining else { return };
+        let times = &self.config.drain;
+        // For a kill: one second until systemd starts the next, and what that asks for first. One may not be able to ask.
+        let slow = self.excuses.metadata || self.excuses.aws || self.excuses.services || self.excuses.engine;
+        let asking = if slow { secs(2 + 15 + 30) } else { secs(2) };
+        let longest = times.settle + times.timeout + asking * agents + secs(1) + self.excuses.away;
+        let lasts = self.now.saturating_sub(since);
+        if lasts > longest && self.seen.met & (1 << CHANGED) == 0 {
+            self.breaks(6, format!("the app is told to stop after {lasts:?} of a drain of {longest:?} at the most"));
+        }
+    }
+
     /// When the agent orders something.
     pub(crate) fn ordered(&mut self, effect: &Effect) {
         let Some(agent) = &self.agent else { return };
@@ -386,6 +411,7 @@ impl World {
             Effect::StartContainer { id, .. } if self.engine.running().any(|one| one.id != *id) => {
                 self.breaks(10, "an app is started beside another");
             }
+            Effect::StopContainer { .. } if phase == PhaseName::Drain => self.look_at_serving_on(),
             // What a former agent had begun to start comes up unseen.
             Effect::RemoveContainer { id, .. } if self.seen.found.contains(id) => {
                 let runs = self
@@ -396,7 +422,15 @@ impl World {
                     self.breaks(10, "a running app of this config is removed");
                 }
             }
-            Effect::SayLastWords(words) if words.contains("Auto Scaling was asked for") => self.met(API_AWAY),
+            Effect::SayLastWords { words, .. } if words.contains("Auto Scaling was asked for") => self.met(API_AWAY),
+            Effect::ReadOutput { .. } if status == Status::Ok => {
+                self.breaks(5, "the output of a healthy app is read");
+            }
+            Effect::ReadOutput { id, .. }
+                if phase == PhaseName::Drain && self.engine.running().any(|one| one.id == *id) =>
+            {
+                self.breaks(5, "the output of an app that a drain stops is read");
+            }
             Effect::MarkUnhealthy if self.seen.marked => {
                 self.breaks(8, "the instance is marked unhealthy twice");
             }

@@ -71,6 +71,7 @@ impl World {
             group::News::PowerOff => {
                 self.seen.powered_off |= self.agent.is_some();
                 self.end_agent();
+                self.left = None;
                 self.engine.power_off();
                 self.balancer.app_ended(self.now);
                 self.systemd.power_off();

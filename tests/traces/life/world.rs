@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use berth::config::Config;
+use berth::drain::Unfinished;
 use berth::effect::Effect;
 use berth::event::Event;
 use berth::fault::{Class, Fault};
@@ -67,6 +68,8 @@ pub(crate) struct World {
     pub(crate) broken: Option<Broken>,
     pub(crate) steps: u64,
     pub(crate) agents: u32,
+    /// What is left of a drain for the next agent, and when it was written; gone with the power.
+    pub(crate) left: Option<(Unfinished, Duration)>,
     pub(crate) agenda: Agenda<Due>,
     /// At each job, by its number.
     pub(crate) attempts: [u32; 32],
@@ -109,6 +112,7 @@ impl World {
             broken: None,
             steps: 0,
             agents: 0,
+            left: None,
             agenda: Agenda::new(),
             attempts: [0; 32],
             crowd: (Duration::ZERO, 0),

@@ -320,7 +320,7 @@ impl Fleet {
             }
             Effect::CountConnections(_) => local(self, Event::ConnectionsCounted(0)),
             Effect::ExtendStop(_) => local(self, Event::StopExtended),
-            Effect::SayLastWords(_) => local(self, Event::LastWordsSaid),
+            Effect::SayLastWords { .. } => local(self, Event::LastWordsSaid),
             other => panic!("nobody expected {other}"),
         }
     }

@@ -8,7 +8,7 @@ use super::within;
 use crate::commands::figures::span;
 use crate::commands::policy::Policy;
 use crate::config::{Config, RegistryAuth, SecretRef};
-use crate::edge::aws::{Aws, CredentialsError, Service, Signer};
+use crate::edge::aws::{Aws, CredentialsError, Service, Signer, registry_region};
 use crate::edge::ecr::RegistryCredentials;
 use crate::edge::engine::Engine;
 use crate::edge::http::HttpError;
@@ -95,7 +95,7 @@ pub fn services(config: &Config) -> Vec<(Service, Option<&str>)> {
     let needed = [
         (Service::SecretsManager, managed.then_some(None)),
         (Service::Ssm, parameters.then_some(None)),
-        (Service::Ecr, from_ecr.then(|| ecr::region_of(host))),
+        (Service::Ecr, from_ecr.then(|| registry_region(host))),
     ];
     needed.into_iter().filter_map(|(service, region)| Some((service, region?))).collect()
 }

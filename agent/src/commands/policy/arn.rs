@@ -1,7 +1,7 @@
 //! The resources of a policy: ARNs, with `*` for what nobody named.
 
 use crate::config::{Config, ImageRef, SecretRef};
-use crate::edge::ecr;
+use crate::edge::aws::registry_region;
 use crate::identity::partition_of;
 
 /// Where the instances are, as far as it is known: the parts of an ARN.
@@ -22,7 +22,7 @@ pub(super) struct Arns {
 
 impl Arns {
     pub(super) fn new(config: &Config, references: &[SecretRef], place: &Place) -> Self {
-        let registry = ecr::region_of(&config.image.registry);
+        let registry = registry_region(&config.image.registry);
         let of_arn = references.iter().find_map(|reference| id(reference).strip_prefix("arn:")?.split(':').next());
         // Nothing of one partition is reachable with the credentials of another.
         let partition = match place.region.as_deref().or(registry) {
@@ -58,7 +58,7 @@ impl Arns {
     }
 
     pub(super) fn repository(&self, image: &ImageRef) -> String {
-        let region = ecr::region_of(&image.registry);
+        let region = registry_region(&image.registry);
         let account = region.and(image.registry.get(..12));
         self.of("ecr", region, account, &format!("repository/{}", image.repository))
     }

@@ -43,7 +43,7 @@ pub struct Statement {
 /// The whole command.
 pub async fn main(global: &Global, args: &cli::Policy) -> ExitCode {
     let read = match &args.file {
-        Some(file) => offline(global, file).map(|layers| (layers, Place::default(), false)),
+        Some(file) => check::offline(global, file).map(|layers| (layers, Place::default(), false)),
         None => on_the_instance(global).await,
     };
     let (layers, mut place, pointer_is_read) = match read {
@@ -63,16 +63,6 @@ pub async fn main(global: &Global, args: &cli::Policy) -> ExitCode {
             ExitCode::SUCCESS
         }
     }
-}
-
-fn offline(global: &Global, file: &std::path::Path) -> Result<Layers, String> {
-    let mut layers = match global.config_file() {
-        (file, true) => Sources { file, file_is_required: true, words: Vec::new() }.read_file(),
-        (_, false) => Ok(Layers::new()),
-    }
-    .map_err(|fault| fault.reason)?;
-    check::add(&mut layers, &file.display().to_string(), &check::read(file)?);
-    Ok(layers)
 }
 
 /// What `berth run` would read here. A pointer that may not be followed yet is what this command is for, so it is no fault.

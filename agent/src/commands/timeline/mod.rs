@@ -1,4 +1,5 @@
-//! `berth timeline`: where the time of the boot went, and of the drain, as text, as JSON and as a picture.
+//! `berth timeline`: where the time of the boot went, and of the drain, as text, as JSON and as a picture; of the last life, too,
+//! when no agent runs.
 //!
 //! Days of serving lie between the two, so each has a panel and an axis of its own. Within a panel the longest chain is told
 //! apart: work begins in the moment its last input is there, so whoever follows the begins back from the last end finds
@@ -11,6 +12,8 @@ use serde::Serialize;
 
 use crate::cli::{self, Global};
 use crate::edge::socket_client::{self, ClientError};
+use crate::edge::state_dir;
+use crate::last_life::{Ending, LastLife};
 use crate::published::Report;
 use crate::view::{DeadlineView, PhaseName, PhaseView, StepView, View, WaitView};
 
@@ -26,25 +29,25 @@ const LONGEST: f64 = 1e9;
 
 /// The whole command.
 pub async fn main(global: &Global, args: &cli::Timeline) -> ExitCode {
-    match run(&global.run_dir(), args).await {
-        Ok(text) => {
-            super::say(&text);
-            ExitCode::SUCCESS
-        }
-        Err(error) => super::failed(super::NO, &super::chain(&error)),
-    }
+    let timeline = match run(&global.run_dir()).await {
+        Ok(timeline) => timeline,
+        Err(error @ ClientError::NotRunning(_)) => match state_dir::read(&global.state_dir()) {
+            Ok(Some(life)) => {
+                super::note(&format!("no agent runs; {}", life.sentence()));
+                Timeline::of_last(&life)
+            }
+            Ok(None) => return super::failed(super::NO, &super::chain(&error)),
+            Err(strange) => return super::failed(super::NO, &format!("{error}; {}", super::chain(&strange))),
+        },
+        Err(error) => return super::failed(super::NO, &super::chain(&error)),
+    };
+    super::say(&timeline.draw(args));
+    ExitCode::SUCCESS
 }
 
-/// The timeline of the running agent, as it was asked for.
-pub async fn run(run_dir: &Path, args: &cli::Timeline) -> Result<String, ClientError> {
-    let timeline = Timeline::of(&socket_client::status(run_dir).await?);
-    Ok(if args.svg {
-        svg::draw(&timeline)
-    } else if args.json {
-        timeline.json()
-    } else {
-        text::draw(&timeline)
-    })
+/// The timeline of the running agent.
+pub async fn run(run_dir: &Path) -> Result<Timeline, ClientError> {
+    Ok(Timeline::of(&socket_client::status(run_dir).await?))
 }
 
 /// A life so far. Moments are in seconds since the agent started.
@@ -68,6 +71,8 @@ pub struct Timeline {
     pub phase: PhaseName,
     /// Why it is in that phase.
     pub reason: String,
+    /// How it ended, if it is the last life and no agent runs.
+    pub last_life: Option<Ending>,
     /// When the app was served first, none if it never was.
     pub ready: Option<f64>,
     /// The boot, then the way out once it has begun.
@@ -164,8 +169,25 @@ impl Timeline {
             now,
             phase: view.phase,
             reason: view.reason.clone(),
+            last_life: None,
             ready: began(view, |name| name == PhaseName::Serve),
             panels,
+        }
+    }
+
+    /// The same of a life that is over.
+    pub fn of_last(life: &LastLife) -> Self {
+        Self { last_life: Some(life.last_life.clone()), ..Self::of(&life.report) }
+    }
+
+    /// As it was asked for.
+    pub fn draw(&self, args: &cli::Timeline) -> String {
+        if args.svg {
+            svg::draw(self)
+        } else if args.json {
+            self.json()
+        } else {
+            text::draw(self)
         }
     }
 

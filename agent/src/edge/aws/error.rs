@@ -58,10 +58,21 @@ pub enum AwsError {
         operation: Operation,
         /// The HTTP status.
         status: StatusCode,
-        /// The service's error code, `-` if the answer told none.
+        /// The service's error code.
         code: String,
         /// The service's message.
         message: String,
+    },
+    /// An answer without an error code of AWS: no service of AWS refused anything.
+    #[error(
+        "{operation} was answered with {status} and no AWS error code: check what is between this host and AWS (proxy, firewall, \
+         login page)"
+    )]
+    NotAws {
+        /// Which call.
+        operation: Operation,
+        /// The HTTP status.
+        status: StatusCode,
     },
     /// The service blames the clock of this host; calls are signed by the service's time from now on.
     #[error(
@@ -92,8 +103,9 @@ impl AwsError {
             Self::Unreachable { source, .. } => source.class(),
             Self::Denied { .. } => Class::Denied,
             Self::Failed { status, code, .. } => class_of(*status, code),
-            // Something between this host and the service spoke.
-            Self::ClockSkewed { .. } | Self::Unreadable { .. } => Class::Transient,
+            Self::NotAws { status, .. } if *status == StatusCode::TOO_MANY_REQUESTS => Class::Throttled,
+            // Only what AWS itself says is final: something between this host and the service may be another in a minute.
+            Self::NotAws { .. } | Self::ClockSkewed { .. } | Self::Unreadable { .. } => Class::Transient,
         }
     }
 
@@ -130,7 +142,10 @@ impl AwsError {
 
     /// An error code that a service told for one of several things it was asked for.
     pub(in crate::edge) fn of_code(operation: Operation, status: StatusCode, code: &str, message: &str) -> Self {
-        let code = if code.is_empty() { "-".to_owned() } else { printable(code, 100) };
+        if !is_code(code) {
+            return Self::NotAws { operation, status };
+        }
+        let code = printable(code, 100);
         let message = printable(message, 300);
         if class_of(status, &code) == Class::Denied {
             Self::Denied { operation, code, message }
@@ -208,7 +223,7 @@ fn class_of(status: StatusCode, code: &str) -> Class {
     }
 }
 
-/// Reads the error of either protocol; what cannot be read is known by its status alone.
+/// Reads the error of either protocol; what cannot be read is no error of AWS.
 pub(super) fn refusal(operation: Operation, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> AwsError {
     #[derive(Default, Deserialize)]
     struct Json {
@@ -233,6 +248,12 @@ pub(super) fn refusal(operation: Operation, status: StatusCode, headers: &Header
     let code = code.split(':').next().unwrap_or_default();
     let code = code.rsplit('#').next().unwrap_or_default();
     AwsError::of_code(operation, status, code, &message.unwrap_or_else(|| "no message".to_owned()))
+}
+
+/// Whether this may be an error code of AWS: a word in camel case, as each of its services has them.
+fn is_code(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_uppercase())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'_')
 }
 
 /// At most that many characters, in one line.

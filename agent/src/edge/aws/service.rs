@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::partition::dual_stack_domain;
+
 /// A service that the agent calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Service {
@@ -71,21 +73,6 @@ impl Service {
             _ => self.signing_name(),
         };
         format!("https://{prefix}{fips}.{region}.{domain}")
-    }
-}
-
-/// The suffix of dual-stack endpoints in the same partition (botocore's partitions.json).
-fn dual_stack_domain(domain: &str) -> &str {
-    match domain {
-        "amazonaws.com" => "api.aws",
-        "amazonaws.com.cn" => "api.amazonwebservices.com.cn",
-        "amazonaws.eu" => "api.amazonwebservices.eu",
-        "c2s.ic.gov" => "api.aws.ic.gov",
-        "sc2s.sgov.gov" => "api.aws.scloud",
-        "cloud.adc-e.uk" => "api.cloud-aws.adc-e.uk",
-        "csp.hci.ic.gov" => "api.aws.hci.ic.gov",
-        // A partition of a later day: better the endpoint that every one has.
-        other => other,
     }
 }
 

@@ -15,6 +15,11 @@ pub(in crate::edge) struct Element {
 const MAX_DEPTH: usize = 32;
 
 impl Element {
+    /// Whether this is its name.
+    pub(in crate::edge) fn is(&self, name: &str) -> bool {
+        self.name == name
+    }
+
     /// The first child of that name.
     fn child(&self, name: &str) -> Option<&Self> {
         self.children.iter().find(|child| child.name == name)

@@ -1,11 +1,15 @@
 //! The readiness endpoint, asked over loopback.
 
+use std::collections::BTreeSet;
+
+use futures_util::FutureExt;
+use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::*;
-use crate::view::View;
+use crate::view::{ContainerView, DeadlineView, LifecycleView, PhaseView, ProbeView, ReadyReason, StepView, View};
 
 /// Far longer than anything here takes, and shorter than anybody's patience.
 const BOUND: Duration = Duration::from_secs(20);
@@ -14,7 +18,8 @@ fn published(status: Status) -> Published {
     let view = View {
         status,
         phase: PhaseName::Serve,
-        reason: "the app is well".into(),
+        ready_reason: ReadyReason::Healthy,
+        reason: "GET http://10.0.0.7:8080/health answers 200".into(),
         image: Some("registry.example/ap-api:v7".into()),
         version: Some("v7".into()),
         ..View::default()
@@ -59,7 +64,7 @@ async fn ready_turns_200_with_the_status_and_back() {
     let body: serde_json::Value = serde_json::from_str(ready.split_once("\r\n\r\n").unwrap().1).unwrap();
     assert_eq!(
         body,
-        serde_json::json!({"status": "ok", "version": "v7", "phase": "serve", "reason": "the app is well"})
+        serde_json::json!({"status": "ok", "version": "v7", "phase": "serve", "reason": "the app is healthy"})
     );
     for status in [Status::Unhealthy, Status::Draining, Status::Standby, Status::Warm, Status::Failed] {
         sender.send_replace(Arc::new(published(status)));
@@ -75,6 +80,78 @@ async fn the_other_pages_answer_whatever_the_status() {
     assert!(ask(address, "GET", "/version").await.contains("\"tag\":\"v7\""));
     assert!(ask(address, "GET", "/metrics").await.contains("\nberth_ready 0\n"));
     assert!(ask(address, "GET", "/v1/status").await.starts_with("HTTP/1.1 404 "));
+}
+
+/// A view in which every text that may come from elsewhere is the path of its field.
+fn full_of_canaries() -> Published {
+    let everything = Published {
+        view: View {
+            phase: PhaseName::Serve,
+            status: Status::Unhealthy,
+            phases: vec![PhaseView::default()],
+            instance_id: Some(String::new()),
+            availability_zone: Some(String::new()),
+            name: Some(String::new()),
+            image: Some(String::new()),
+            version: Some(String::new()),
+            digest: Some(String::new()),
+            steps: vec![StepView { took: Some(1.0), fault: Some(String::new()), ..StepView::default() }],
+            container: Some(ContainerView {
+                id: String::new(),
+                name: String::new(),
+                adopted: true,
+                ports: vec![String::new()],
+            }),
+            probes: vec![ProbeView { at: 1.0, took: 1.0, fault: Some(String::new()) }],
+            retries: [("CANARY retries".to_owned(), 1)].into(),
+            lifecycle: LifecycleView {
+                group: Some(String::new()),
+                hook: Some(String::new()),
+                target_state: Some(String::new()),
+                ..LifecycleView::default()
+            },
+            deadlines: vec![DeadlineView { name: String::new(), at: 1.0 }],
+            ..View::default()
+        },
+        ..Published::default()
+    };
+    let mut json = serde_json::to_value(everything).unwrap();
+    fill(&mut json, "CANARY");
+    serde_json::from_value(json).unwrap()
+}
+
+/// Words of closed lists stay what they are: one that is not of its list could not be read again.
+fn fill(json: &mut serde_json::Value, path: &str) {
+    match json {
+        serde_json::Value::String(text) if text.is_empty() => *text = path.to_owned(),
+        serde_json::Value::Array(items) => items.iter_mut().for_each(|item| fill(item, path)),
+        serde_json::Value::Object(fields) => {
+            fields.iter_mut().for_each(|(key, value)| fill(value, &format!("{path} {key}")));
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn of_all_texts_only_the_image_its_version_and_names_of_berth_s_own_are_shown() {
+    let published = full_of_canaries();
+    let all = serde_json::to_string(&published).unwrap().matches("CANARY").count();
+    assert!(all >= 20, "{all} canaries");
+    let shown = |path: &str| {
+        let answer = answer(&Request::get(path).body(()).unwrap(), &published);
+        let body = answer.into_body().collect().now_or_never().unwrap().unwrap().to_bytes();
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        let found: BTreeSet<String> =
+            text.split('"').filter(|part| part.starts_with("CANARY")).map(|part| part.replace("CANARY ", "")).collect();
+        assert_eq!(text.matches("CANARY").count(), text.split('"').filter(|part| part.starts_with("CANARY")).count());
+        found.into_iter().collect::<Vec<_>>().join(", ")
+    };
+    assert_eq!(shown("/ready"), "version");
+    assert_eq!(shown("/live"), "");
+    assert_eq!(shown("/version"), "agent_version, digest, image, instance_id, started_at, version");
+    // The names of steps and calls are the machine's; a name of the app is the image's unless the config has another.
+    assert_eq!(shown("/metrics"), "agent_version, name, retries, steps name, version");
+    assert_eq!(shown("/v1/status"), "");
 }
 
 #[tokio::test]
@@ -119,6 +196,21 @@ async fn a_head_that_comes_too_slowly_is_cut() {
     let (serving, _sender) = start(Limits { head: Duration::from_millis(50), ..LIMITS });
     let answer = talk(serving.local_addr(), "GET /ready HTTP/1.1\r\nHost: x\r\nX-Slow: ").await;
     assert!(!answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_proxy_header_in_front_of_a_request_is_skipped_and_an_endless_one_is_cut() {
+    let (serving, _sender) = start(Limits { head: Duration::from_millis(500), ..LIMITS });
+    let address = serving.local_addr();
+    let request = "GET /live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    for header in ["PROXY TCP4 192.0.2.1 192.0.2.2 4000 9911\r\n", "\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"] {
+        let answer = talk(address, &format!("{header}{request}")).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{header:?} got {answer:?}");
+    }
+    // Begun and never finished: in the line, in the signature, in what is thrown away, and before anything else came.
+    for endless in ["PROXY TCP4 192.0.2.1", "\r\n\r\n\0", "\r\n\r\n\0\r\nQUIT\n\x21\x11\x10\0abc", ""] {
+        assert_eq!(talk(address, endless).await, "", "{endless:?}");
+    }
 }
 
 #[tokio::test]

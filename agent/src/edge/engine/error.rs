@@ -7,6 +7,7 @@ use std::time::Duration;
 use bollard::errors::Error as Bollard;
 
 use super::image::HERE;
+use super::image_error;
 use crate::fault::Class;
 
 /// So much of the engine's prose is kept; a registry's error page can be a whole document.
@@ -126,11 +127,11 @@ pub(super) fn of(doing: String, error: Bollard, judge: Judge) -> EngineError {
     match error {
         Bollard::DockerResponseServerError { status_code, message } => {
             let class = judge(Some(status_code), &message.to_lowercase());
-            EngineError::Refused { doing, message: one_line(&message), class }
+            EngineError::Refused { doing, message: explained(&message), class }
         }
         Bollard::DockerStreamError { error } => {
             let class = judge(None, &error.to_lowercase());
-            EngineError::Refused { doing, message: one_line(&error), class }
+            EngineError::Refused { doing, message: explained(&error), class }
         }
         Bollard::HyperResponseError { err } => EngineError::BrokenOff { doing, source: Box::new(err) },
         // A body that ends early, as bollard hands it on.
@@ -237,7 +238,7 @@ pub(super) fn registry(status: Option<u16>, prose: &str) -> Class {
     // ECR's words for a token that is older than 12 hours.
     const EXPIRED: &str = "authorization token has expired";
     const THROTTLED: [&str; 2] = ["toomanyrequests", "too many requests"];
-    const TRANSIENT: [&str; 2] = ["request has expired", "no such host"];
+    const TRANSIENT: [&str; 3] = ["request has expired", "no such host", "received unexpected http status: 5"];
     const MISCONFIGURED: [&str; 2] = ["server gave http response to https client", "invalid reference format"];
     const DENIED: [&str; 7] = [
         "denied",
@@ -248,22 +249,23 @@ pub(super) fn registry(status: Option<u16>, prose: &str) -> Class {
         "authorization failed",
         "insufficient_scope",
     ];
-    const BROKEN: [&str; 7] = [
+    const BROKEN: [&str; 6] = [
         "manifest unknown",
         "name unknown",
         "not found",
         "no matching manifest",
         "does not exist",
         "no space left on device",
-        "unsupported media type",
     ];
     let says = |words: &[&str]| words.iter().any(|words| prose.contains(words));
     if prose.contains(EXPIRED) {
         Class::Expired
     } else if says(&THROTTLED) {
         Class::Throttled
-    } else if says(&TRANSIENT) {
+    } else if says(&TRANSIENT) || image_error::is_page(prose) {
         Class::Transient
+    } else if image_error::is_final(prose) {
+        Class::Broken
     } else if says(&MISCONFIGURED) {
         Class::Misconfigured
     } else if says(&DENIED) || matches!(status, Some(401 | 403)) {
@@ -272,6 +274,15 @@ pub(super) fn registry(status: Option<u16>, prose: &str) -> Class {
         Class::Broken
     } else {
         Class::Transient
+    }
+}
+
+/// The prose, and what to do where the image is the reason.
+fn explained(prose: &str) -> String {
+    let line = one_line(prose);
+    match image_error::advice(&prose.to_lowercase()) {
+        Some(advice) => format!("{line}; {advice}"),
+        None => line,
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! `about` the engine itself · `login` the credentials' header · `image` what the engine and the registry have · `pull` · `create` what
 //! a container is made of · `running` what an inspection tells · `container` its life · `network` how its packets come in · `exec` a
-//! command in it · `connections` who is connected to it · `error` what a no means.
+//! command in it · `logs` what it wrote · `connections` who is connected to it · `error` what a no means.
 //!
 //! Requests carry no API version, so the engine answers in its newest; only fields that all of them have are read.
 
@@ -15,12 +15,14 @@ pub use about::About;
 pub use create::Mounted;
 pub use error::EngineError;
 pub use login::Login;
+pub use logs::{NoLogs, Tail};
 pub(crate) use running::NO_ADDRESS;
 
 mod about;
 mod login;
 
 mod image;
+mod image_error;
 mod pull;
 
 mod create;
@@ -28,6 +30,7 @@ mod create;
 mod connections;
 mod container;
 mod exec;
+mod logs;
 mod network;
 mod running;
 

@@ -1,0 +1,85 @@
+//! What often stands in a value by mistake: told beside what is wrong with it, and never with the value.
+
+use super::line::TYPOGRAPHIC;
+use super::near_miss::is_invisible;
+use super::value::Value;
+
+/// How a value shows a mistake, and what to do.
+type Hint = (fn(&str) -> bool, &'static str);
+
+/// Each mistake: how a value shows it, and what to do.
+const HINTS: [Hint; 6] = [
+    (holds_variable, "it holds a variable that was not filled in, and berth fills none in"),
+    (
+        |text| ["&quot;", "&amp;", "&#", "&lt;", "&gt;"].iter().any(|escape| text.contains(escape)),
+        "it is HTML-escaped: give the plain text",
+    ),
+    (
+        |text| text.starts_with(TYPOGRAPHIC) || text.ends_with(TYPOGRAPHIC),
+        "it has typographic quotes: write plain ones",
+    ),
+    (|text| text.contains(is_invisible), "it holds an invisible character: leave it out"),
+    (|text| text.ends_with(','), "it ends with a comma: words are separated by spaces alone"),
+    (|text| text.ends_with(';'), "it ends with `;`: words are separated by spaces alone"),
+];
+
+/// The first mistake that a value shows.
+pub(super) fn of(value: &Value) -> Option<&'static str> {
+    let elements = value.list();
+    HINTS
+        .iter()
+        .find(|(shows, _)| elements.iter().any(|text| shows(text)) || whole(value).is_some_and(shows))
+        .map(|(_, hint)| *hint)
+}
+
+fn whole(value: &Value) -> Option<&str> {
+    if let Value::Text(text) = value { Some(text) } else { None }
+}
+
+/// `${TAG}`, `$TAG`, `$(cmd)`, `{{ tag }}`, `<tag>`, `%TAG%`: of a shell, of Terraform, Jinja or a template's author.
+pub(super) fn holds_variable(text: &str) -> bool {
+    let opens = |sign: &str| {
+        text.split(sign).skip(1).any(|rest| rest.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_'))
+    };
+    let encloses = |open: &str, close: &str| text.split_once(open).is_some_and(|(_, rest)| rest.contains(close));
+    opens("$")
+        || encloses("${", "}")
+        || encloses("$(", ")")
+        || text.contains("{{")
+        || encloses("<", ">")
+        || encloses("%", "%")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Layers;
+
+    #[test]
+    fn what_stands_in_a_value_by_mistake_is_told_beside_what_is_wrong() {
+        for (words, hint) in [
+            ("image=x:${TAG}", "a variable"),
+            ("image=x:$TAG", "a variable"),
+            ("image=x:{{tag}}", "a variable"),
+            ("'image=x:<tag>'", "a variable"),
+            ("image=x:1 secrets=prod/${STAGE},other", "a variable"),
+            ("image=x:1 port=$(port)", "a variable"),
+            ("image=&quot;x:1&quot;", "HTML-escaped"),
+            ("'image=“x:1”'", "typographic quotes"),
+            ("'image=x:1\u{200b}'", "an invisible character"),
+            ("image=x:1, port=80", "ends with a comma"),
+            ("image=x:1; port=80", "ends with `;`"),
+        ] {
+            let mut layers = Layers::new();
+            layers.add_user_data(format!("berth {words}").as_bytes());
+            let told = layers.believe().unwrap_err().to_string();
+            assert!(told.contains(hint), "{words}: {told}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_is_right_gets_no_hint() {
+        let mut layers = Layers::new();
+        layers.add_user_data(b"berth image=x:1 env.A='${B},' command='sh -c \"echo $HOME;\"'");
+        assert_eq!(layers.believe().err(), None);
+    }
+}

@@ -1,0 +1,45 @@
+//! No core dump is written of a process that holds secrets: a core file is a copy of its memory, on a disk.
+//!
+//! It takes two settings. A limit of 0 keeps the kernel from writing a file, but where `core_pattern` is a pipe (systemd-coredump,
+//! apport) the kernel ignores the limit (`core(5)`). A process that is not dumpable has no dump in either way
+//! (`PR_SET_DUMPABLE`, `prctl(2)`), and only a process with CAP_SYS_PTRACE can read its memory. `execve` makes it dumpable again,
+//! so every program that berth becomes or starts has the kernel's default.
+
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
+
+/// The limit of core files that the process was started with, bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Former {
+    soft: rlim_t,
+    hard: rlim_t,
+}
+
+/// For the whole life of this process, and for what it starts.
+///
+/// # Errors
+/// What the kernel refused; the rest is set.
+pub fn forbid() -> nix::Result<()> {
+    let dumpable = prctl::set_dumpable(false);
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    dumpable
+}
+
+/// Until this process becomes another program, which may have the limit back: see [`allow`].
+///
+/// # Errors
+/// As for [`forbid`].
+pub fn suspend() -> nix::Result<Former> {
+    let dumpable = prctl::set_dumpable(false);
+    let (soft, hard) = getrlimit(Resource::RLIMIT_CORE)?;
+    setrlimit(Resource::RLIMIT_CORE, 0, hard)?;
+    dumpable.map(|()| Former { soft, hard })
+}
+
+/// Gives the limit back, right before `execve`. Until that this process stays not dumpable.
+///
+/// # Errors
+/// What the kernel refused.
+pub fn allow(former: Former) -> nix::Result<()> {
+    setrlimit(Resource::RLIMIT_CORE, former.soft, former.hard)
+}

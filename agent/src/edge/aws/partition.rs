@@ -1,0 +1,132 @@
+//! The partitions of AWS: which domain a region's endpoints are under, and which hosts are registries of ECR.
+//!
+//! botocore's partitions.json has the regions and the domains of endpoints (tests/edges/parity.rs compares), amazon-ecr-credential-helper
+//! those of registries.
+
+/// One partition.
+struct Partition {
+    /// What its regions begin with.
+    regions: &'static str,
+    /// The domain of its endpoints, and of its registries.
+    domain: &'static str,
+    /// The domain of its dual-stack endpoints.
+    dual_stack: &'static str,
+    /// The domain of its dual-stack registries, where it has them.
+    registries: Option<&'static str>,
+}
+
+const fn partition(
+    regions: &'static str,
+    domain: &'static str,
+    dual_stack: &'static str,
+    registries: Option<&'static str>,
+) -> Partition {
+    Partition { regions, domain, dual_stack, registries }
+}
+
+/// The last one has every region that no other has: a region of a later day is most likely one of it.
+const PARTITIONS: [Partition; 8] = [
+    partition("cn-", "amazonaws.com.cn", "api.amazonwebservices.com.cn", Some("on.amazonwebservices.com.cn")),
+    partition("eusc-", "amazonaws.eu", "api.amazonwebservices.eu", Some("on.amazonwebservices.eu")),
+    partition("us-iso-", "c2s.ic.gov", "api.aws.ic.gov", None),
+    partition("us-isob-", "sc2s.sgov.gov", "api.aws.scloud", None),
+    partition("eu-isoe-", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk", None),
+    partition("us-isof-", "csp.hci.ic.gov", "api.aws.hci.ic.gov", None),
+    partition("us-gov-", "amazonaws.com", "api.aws", Some("on.aws")),
+    partition("", "amazonaws.com", "api.aws", Some("on.aws")),
+];
+
+/// The domain of the endpoints of a region: what `services/domain` of its instances' metadata says.
+pub fn domain_of(region: &str) -> &'static str {
+    let found = PARTITIONS.iter().find(|partition| region.starts_with(partition.regions));
+    found.map_or("amazonaws.com", |partition| partition.domain)
+}
+
+/// The domain of the dual-stack endpoints in the same partition.
+pub(super) fn dual_stack_domain(domain: &str) -> &str {
+    // A partition of a later day: better the endpoint that every one has.
+    PARTITIONS.iter().find(|partition| partition.domain == domain).map_or(domain, |partition| partition.dual_stack)
+}
+
+/// The region of a private registry of ECR, in every form that there is: `ACCOUNT.dkr.ecr[-fips].REGION.DOMAIN` and, dual-stack,
+/// `ACCOUNT.dkr-ecr[-fips].REGION.on.aws`. Only AWS's own domains count, to their last letter: a registry gets the account's token.
+pub fn registry_region(host: &str) -> Option<&str> {
+    let (account, rest) = host.split_once('.')?;
+    if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let rest = rest.strip_prefix("dkr.ecr").or_else(|| rest.strip_prefix("dkr-ecr"))?;
+    let rest = rest.strip_prefix("-fips").unwrap_or(rest).strip_prefix('.')?;
+    let (region, domain) = rest.split_once('.')?;
+    let is_region = region.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    let is_aws = PARTITIONS.iter().any(|aws| aws.domain == domain || aws.registries == Some(domain));
+    (is_region && !region.is_empty() && is_aws).then_some(region)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_of_a_registry_host_has_its_region() {
+        for (host, region) in [
+            ("123456789012.dkr.ecr.us-east-1.amazonaws.com", "us-east-1"),
+            ("123456789012.dkr.ecr-fips.us-east-1.amazonaws.com", "us-east-1"),
+            ("123456789012.dkr.ecr.us-gov-west-1.amazonaws.com", "us-gov-west-1"),
+            ("123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn", "cn-north-1"),
+            ("123456789012.dkr-ecr.cn-north-1.on.amazonwebservices.com.cn", "cn-north-1"),
+            ("123456789012.dkr-ecr.us-east-1.on.aws", "us-east-1"),
+            ("123456789012.dkr-ecr-fips.us-gov-west-1.on.aws", "us-gov-west-1"),
+            ("123456789012.dkr.ecr.eusc-de-east-1.amazonaws.eu", "eusc-de-east-1"),
+            ("123456789012.dkr-ecr.eusc-de-east-1.on.amazonwebservices.eu", "eusc-de-east-1"),
+            ("123456789012.dkr.ecr.us-iso-east-1.c2s.ic.gov", "us-iso-east-1"),
+            ("123456789012.dkr.ecr.us-isob-east-1.sc2s.sgov.gov", "us-isob-east-1"),
+            ("123456789012.dkr.ecr.eu-isoe-west-1.cloud.adc-e.uk", "eu-isoe-west-1"),
+            ("123456789012.dkr.ecr.us-isof-south-1.csp.hci.ic.gov", "us-isof-south-1"),
+            ("123456789012.dkr.ecr.xy-newest-1.amazonaws.com", "xy-newest-1"),
+        ] {
+            assert_eq!(registry_region(host), Some(region), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_host_outside_of_aws_s_own_domains_is_no_registry_of_ecr() {
+        for host in [
+            "123456789012.dkr.ecr.us-east-2.evil.example",
+            "123456789012.dkr.ecr.us-east-2.amazonaws.com.evil.example",
+            "123456789012.dkr.ecr.us-east-2.evilamazonaws.com",
+            "123456789012.dkr.ecr.us-east-2.evil.amazonaws.com",
+            "123456789012.dkr.ecr.us-east-2.amazonaws.com.",
+            "123456789012.dkr.ecr.us-east-2.amazonaws.co",
+            "123456789012.dkr.ecr.us-east-2.amazonaws.com.cn.example",
+            "123456789012.dkr.ecr.us-east-2.AMAZONAWS.COM",
+            "123456789012.dkr.ecr.us-east-2.aws",
+            "123456789012.dkr.ecr.us-east-2.api.aws",
+            "123456789012.dkr-ecr.us-east-2.on.aws.example",
+            "123456789012.dkr-ecr.us-east-2.xon.aws",
+            "123456789012.dkr.ecr.us-east-2.on.amazonwebservices.com",
+            "123456789012.dkr.ecr.us-east-2.ic.gov",
+            "123456789012.dkr.ecr.us_east_2.amazonaws.com",
+            "123456789012.dkr.ecr.us-east-2@evil.amazonaws.com",
+        ] {
+            assert_eq!(registry_region(host), None, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_region_has_the_domain_of_its_partition() {
+        for (region, domain) in [
+            ("us-east-1", "amazonaws.com"),
+            ("us-gov-west-1", "amazonaws.com"),
+            ("il-central-1", "amazonaws.com"),
+            ("us-iso-east-1", "c2s.ic.gov"),
+            ("us-isob-east-1", "sc2s.sgov.gov"),
+            ("us-isof-south-1", "csp.hci.ic.gov"),
+            ("eu-isoe-west-1", "cloud.adc-e.uk"),
+            ("eusc-de-east-1", "amazonaws.eu"),
+            ("cn-northwest-1", "amazonaws.com.cn"),
+        ] {
+            assert_eq!(domain_of(region), domain, "{region}");
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! One text as others may have written it: each view undoes one encoding, and knows where in the text its bytes come from.
+
+use zeroize::Zeroizing;
+
+/// Bytes, and for each the place in the text at which what it was made from begins.
+pub(super) struct View {
+    pub(super) bytes: Zeroizing<Vec<u8>>,
+    from: Vec<u32>,
+    end: u32,
+}
+
+/// What is made of the beginning of a text: at most four bytes of so many.
+struct Piece {
+    bytes: [u8; 4],
+    len: usize,
+    used: usize,
+}
+
+impl Piece {
+    fn byte(byte: u8, used: usize) -> Self {
+        Self { bytes: [byte, 0, 0, 0], len: 1, used }
+    }
+
+    fn nothing(used: usize) -> Self {
+        Self { bytes: [0; 4], len: 0, used }
+    }
+
+    fn character(character: char, used: usize) -> Self {
+        let mut bytes = [0; 4];
+        let len = character.encode_utf8(&mut bytes).len();
+        Self { bytes, len, used }
+    }
+}
+
+impl View {
+    /// The text without what steers a terminal, and with `\n` at the end of every line.
+    pub(super) fn plain(text: &[u8]) -> Self {
+        let end = u32::try_from(text.len()).unwrap_or(u32::MAX);
+        Self::of(text, |at| u32::try_from(at).unwrap_or(u32::MAX), end, strip)
+    }
+
+    /// Without the backslashes of JSON and of programming languages.
+    pub(super) fn unescaped(&self) -> Self {
+        self.through(unescape)
+    }
+
+    /// Without the percent signs of a URL.
+    pub(super) fn percent_decoded(&self) -> Self {
+        self.through(percent)
+    }
+
+    /// The same of a form, in which `+` is a space.
+    pub(super) fn form_decoded(&self) -> Self {
+        self.through(form)
+    }
+
+    fn through(&self, step: fn(&[u8]) -> Piece) -> Self {
+        Self::of(&self.bytes, |at| self.from.get(at).copied().unwrap_or(self.end), self.end, step)
+    }
+
+    fn of(text: &[u8], place: impl Fn(usize) -> u32, end: u32, step: fn(&[u8]) -> Piece) -> Self {
+        // No step makes more bytes than it uses, so nothing grows and leaves a copy behind.
+        let mut view =
+            Self { bytes: Zeroizing::new(Vec::with_capacity(text.len())), from: Vec::with_capacity(text.len()), end };
+        let mut at = 0;
+        while let Some(rest @ [_, ..]) = text.get(at..) {
+            let piece = step(rest);
+            for byte in piece.bytes.iter().take(piece.len) {
+                view.bytes.push(*byte);
+                view.from.push(place(at));
+            }
+            at += piece.used.max(1);
+        }
+        view
+    }
+
+    /// Where in the text this byte comes from.
+    pub(super) fn place(&self, at: usize) -> usize {
+        self.from.get(at).copied().unwrap_or(self.end) as usize
+    }
+
+    /// Where in the text these bytes end: where the first byte begins that was made of something else.
+    pub(super) fn end_of(&self, last: usize) -> usize {
+        let of = self.place(last);
+        (last..self.bytes.len()).map(|at| self.place(at)).find(|place| *place > of).unwrap_or(self.end as usize)
+    }
+}
+
+/// ECMA-48 control sequences (colours, titles) are nothing, a carriage return ends a line.
+fn strip(rest: &[u8]) -> Piece {
+    match rest {
+        [b'\r', b'\n', ..] => Piece::byte(b'\n', 2),
+        [b'\r', ..] => Piece::byte(b'\n', 1),
+        [0x1b, b'[', sequence @ ..] => {
+            let parameters = sequence.iter().take_while(|byte| (0x20..=0x3f).contains(*byte)).count();
+            let last = sequence.get(parameters).is_some_and(|byte| (0x40..=0x7e).contains(byte));
+            Piece::nothing(2 + parameters + usize::from(last))
+        }
+        // A title ends with BEL or ESC \; one that never ends is not followed past its line.
+        [0x1b, b']', title @ ..] => match title.iter().position(|byte| matches!(byte, 0x07 | 0x1b | b'\n')) {
+            Some(end) if title.get(end) == Some(&0x07) => Piece::nothing(3 + end),
+            Some(end) if title.get(end..end + 2) == Some(b"\x1b\\") => Piece::nothing(4 + end),
+            _ => Piece::nothing(2),
+        },
+        [0x1b, ..] => Piece::nothing(1),
+        [byte, ..] => Piece::byte(*byte, 1),
+        [] => Piece::nothing(1),
+    }
+}
+
+fn unescape(rest: &[u8]) -> Piece {
+    let [b'\\', escape @ ..] = rest else { return Piece::byte(rest.first().copied().unwrap_or_default(), 1) };
+    match escape {
+        [b'r', b'\\', b'n', ..] => Piece::nothing(2),
+        [b'n' | b'r', ..] => Piece::byte(b'\n', 2),
+        [b't', ..] => Piece::byte(b'\t', 2),
+        [b'b', ..] => Piece::byte(0x08, 2),
+        [b'f', ..] => Piece::byte(0x0c, 2),
+        [b'x', digits @ ..] => match hex(digits, 2) {
+            Some(byte) => Piece::byte(u8::try_from(byte).unwrap_or_default(), 4),
+            None => Piece::byte(b'\\', 1),
+        },
+        [b'u', b'{', digits @ ..] => {
+            let count = digits.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+            let character = hex(digits, count).and_then(char::from_u32);
+            match (character, digits.get(count)) {
+                (Some(character), Some(b'}')) => Piece::character(character, 4 + count),
+                _ => Piece::byte(b'\\', 1),
+            }
+        }
+        [b'u', digits @ ..] => match hex(digits, 4) {
+            Some(high @ 0xd800..=0xdbff) => {
+                let low = digits.get(4..).and_then(|rest| rest.strip_prefix(b"\\u")).and_then(|rest| hex(rest, 4));
+                let pair = low.filter(|low| (0xdc00..=0xdfff).contains(low));
+                let character =
+                    pair.and_then(|low| char::from_u32(0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00)));
+                character.map_or(Piece::byte(b'\\', 1), |character| Piece::character(character, 12))
+            }
+            Some(number) => match char::from_u32(number) {
+                Some(character) => Piece::character(character, 6),
+                None => Piece::byte(b'\\', 1),
+            },
+            None => Piece::byte(b'\\', 1),
+        },
+        [byte, ..] if byte.is_ascii_punctuation() || *byte == b' ' => Piece::byte(*byte, 2),
+        _ => Piece::byte(b'\\', 1),
+    }
+}
+
+fn percent(rest: &[u8]) -> Piece {
+    let decoded = rest.strip_prefix(b"%").and_then(|digits| hex(digits, 2)).and_then(|byte| u8::try_from(byte).ok());
+    match decoded {
+        Some(byte) => Piece::byte(byte, 3),
+        None => Piece::byte(rest.first().copied().unwrap_or_default(), 1),
+    }
+}
+
+fn form(rest: &[u8]) -> Piece {
+    if rest.first() == Some(&b'+') { Piece::byte(b' ', 1) } else { percent(rest) }
+}
+
+fn hex(digits: &[u8], count: usize) -> Option<u32> {
+    let digits = digits.get(..count).filter(|digits| (1..=6).contains(&digits.len()))?;
+    digits.iter().try_fold(0, |number, digit| Some(number * 16 + char::from(*digit).to_digit(16)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(text: &str) -> String {
+        String::from_utf8_lossy(&View::plain(text.as_bytes()).bytes).into_owned()
+    }
+
+    #[test]
+    fn what_steers_a_terminal_is_taken_out() {
+        assert_eq!(plain("\x1b[1;32mINFO\x1b[0m up\r\nnext\rover"), "INFO up\nnext\nover");
+        assert_eq!(plain("\x1b]0;title\x07a\x1b]0;title\x1b\\b"), "ab");
+        assert_eq!(plain("\x1b]never ends\nnext"), "never ends\nnext");
+        assert_eq!(plain("\x1b[2J\x1b[\x1bcx\x1b"), "cx");
+    }
+
+    #[test]
+    fn what_is_escaped_is_read() {
+        let unescaped =
+            |text: &str| String::from_utf8_lossy(&View::plain(text.as_bytes()).unescaped().bytes).into_owned();
+        assert_eq!(unescaped(r#"\"a\\b\/c\n\u00e4\ud83d\ude00\u{e9}\x41"#), "\"a\\b/c\nä😀éA");
+        assert_eq!(unescaped(r"a\r\nb"), "a\nb");
+        assert_eq!(unescaped(r"C:\dir \u12 \ud83d \x4 \"), r"C:\dir \u12 \ud83d \x4 \");
+    }
+
+    #[test]
+    fn a_place_in_a_view_is_known_in_the_text() {
+        let view = View::plain(b"\x1b[1ma%2Fb\\u00e4c").percent_decoded().unescaped();
+        assert_eq!(&**view.bytes, "a/bäc".as_bytes());
+        assert_eq!((view.place(1), view.end_of(1)), (5, 8));
+        assert_eq!((view.place(3), view.end_of(3)), (9, 15), "the first byte of two that one escape is");
+        assert_eq!((view.place(5), view.end_of(5)), (15, 16));
+    }
+}

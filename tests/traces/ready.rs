@@ -1,0 +1,174 @@
+//! What anyone who asks `/ready` reads as the reason: a sentence of a closed list that says what goes on, and nothing that a
+//! service, the engine or an operator said.
+
+use berth::effect::Job;
+use berth::event::{Event, Signal};
+use berth::fault::Class;
+use berth::identity::TargetState;
+use berth::notice::{Interruption, Sight};
+use berth::view::{ReadyReason, Status};
+
+use crate::sim::{LINE, Sim, exited, ms, secs, target};
+
+/// What a neighbour says in these tests.
+const SAID: &str = "arn:aws:iam::123456789012:role/api";
+
+#[track_caller]
+fn is(life: &Sim, status: Status, reason: ReadyReason) {
+    let view = life.view();
+    assert_eq!((view.status, view.ready_reason), (status, reason), "{}\n{}", view.reason, life.trace());
+}
+
+#[test]
+fn a_boot_says_which_step_it_is_at() {
+    let line = "image=r.test/a:1 port=80 secrets=prod/api";
+    for (job, reason) in [
+        (Job::Identify, ReadyReason::WaitingForMetadata),
+        (Job::ReadConfig, ReadyReason::ReadingConfig),
+        (Job::Listen, ReadyReason::BindingListenAddress),
+        (Job::FetchSecrets, ReadyReason::FetchingSecrets),
+        (Job::LoginRegistry, ReadyReason::LoggingIn),
+        (Job::PingEngine, ReadyReason::WaitingForEngine),
+        (Job::FindContainers, ReadyReason::CheckingContainers),
+        (Job::ResolveDigest, ReadyReason::LookingUpImage),
+        (Job::InspectImage, ReadyReason::LookingUpImage),
+        (Job::PullImage, ReadyReason::PullingImage),
+        (Job::CreateContainer, ReadyReason::CreatingContainer),
+        (Job::StartContainer, ReadyReason::StartingApp),
+        (Job::ProbeApp, ReadyReason::NotHealthyYet),
+    ] {
+        // An address that cannot be had keeps nothing else from going on.
+        let at = if job == Job::Listen { secs(1) } else { secs(5) };
+        // Asked during the first attempt, and between two attempts.
+        is(&Sim::new(line).never(job).run(at), Status::Starting, reason);
+        if !matches!(job, Job::StartContainer | Job::ProbeApp) {
+            is(&Sim::new(line).fails_always(job, SAID).run(at), Status::Starting, reason);
+        }
+    }
+}
+
+#[test]
+fn a_failed_boot_says_what_could_not_be_had() {
+    let line = "image=r.test/a:1 port=80 secrets=prod/api";
+    for (job, class, reason) in [
+        (Job::Identify, Class::Misconfigured, ReadyReason::MetadataUnavailable),
+        (Job::ReadConfig, Class::Misconfigured, ReadyReason::ConfigInvalid),
+        (Job::ReadConfig, Class::Broken, ReadyReason::ConfigUnavailable),
+        (Job::ReadConfig, Class::Denied, ReadyReason::AccessDenied),
+        (Job::Listen, Class::Misconfigured, ReadyReason::ListenAddressUnavailable),
+        (Job::FetchSecrets, Class::Broken, ReadyReason::SecretsUnavailable),
+        (Job::FetchSecrets, Class::Denied, ReadyReason::AccessDenied),
+        (Job::LoginRegistry, Class::Denied, ReadyReason::AccessDenied),
+        (Job::PingEngine, Class::Denied, ReadyReason::EngineUnavailable),
+        (Job::ResolveDigest, Class::Broken, ReadyReason::ImageUnavailable),
+        (Job::PullImage, Class::Denied, ReadyReason::AccessDenied),
+        (Job::PullImage, Class::Broken, ReadyReason::ImageUnavailable),
+        (Job::CreateContainer, Class::Broken, ReadyReason::ContainerNotCreated),
+        (Job::StartContainer, Class::Broken, ReadyReason::ContainerNotStarted),
+    ] {
+        let failed =
+            |line: &str| Sim::new(line).fails(job, 1, class, SAID).never(Job::CompleteHook).never(Job::SayLastWords);
+        is(&failed(line).run(secs(5)), Status::Failed, reason);
+        // Held, it says the same; before the config is known there is no hold.
+        if !matches!(job, Job::Identify | Job::ReadConfig) {
+            is(&failed(&format!("{line} boot.on_failure=hold")).run(secs(100)), Status::Failed, reason);
+        }
+    }
+    let late = Sim::new("image=r.test/a:1 port=80 probe.start_timeout=3s").fails_probing(1000).never(Job::CompleteHook);
+    is(&late.run(secs(10)), Status::Failed, ReadyReason::NotHealthyInTime);
+    let late = Sim::new("image=r.test/a:1 port=80 boot.timeout=30s").never(Job::PullImage).never(Job::CompleteHook);
+    is(&late.run(secs(31)), Status::Failed, ReadyReason::BootTimedOut);
+}
+
+#[test]
+fn an_app_that_is_not_ready_while_serving_says_why() {
+    let up = Sim::new(LINE).run(secs(10));
+    is(&up, Status::Ok, ReadyReason::Healthy);
+
+    let crashed = Sim::new(LINE).answer(Job::WatchContainer, secs(5), exited(1)).run(ms(7500));
+    is(&crashed, Status::Unhealthy, ReadyReason::AppExited);
+    let stays = Sim::new("image=r.test/a:1 port=80 restart.limit=1")
+        .answer(Job::WatchContainer, secs(5), exited(1))
+        .answer(Job::WatchContainer, secs(5), exited(1))
+        .never(Job::MarkUnhealthy)
+        .run(secs(30));
+    is(&stays, Status::Failed, ReadyReason::RestartLimitReached);
+
+    is(&Sim::new(LINE).sick(secs(5), true).run(secs(20)), Status::Unhealthy, ReadyReason::AppUnhealthy);
+    let again = Sim::new(LINE)
+        .answer(Job::WatchContainer, secs(5), exited(1))
+        .answer(Job::ProbeApp, ms(10), Event::ProbePassed)
+        .sick(secs(5), true)
+        .run(secs(12));
+    is(&again, Status::Unhealthy, ReadyReason::NotHealthyYet);
+
+    let away = Sim::new(LINE)
+        .answer(Job::StartContainer, ms(200), Event::ContainerStarted(Box::new(crate::sim::running())))
+        .answer(Job::WatchContainer, secs(5), exited(1))
+        .fails_always(Job::StartContainer, SAID)
+        .run(secs(30));
+    is(&away, Status::Unhealthy, ReadyReason::EngineUnavailable);
+    let unasked = Sim::new(LINE).answer(Job::ProbeApp, ms(10), Event::ProbePassed).fails_always(Job::ProbeApp, SAID);
+    is(&unasked.run(secs(60)), Status::Unhealthy, ReadyReason::EngineUnavailable);
+
+    let line = "image=r.test/a:1 port=80 secrets=prod/api secrets_refresh=1h";
+    let mut rotated = Sim::new(line)
+        .answer(Job::CheckSecrets, ms(50), Event::SecretsChecked { changed: true })
+        .never(Job::StopContainer);
+    for second in 0..3700 {
+        rotated = rotated.run(secs(second));
+        if rotated.count(Job::StopContainer) > 0 {
+            break;
+        }
+    }
+    is(&rotated, Status::Unhealthy, ReadyReason::RestartingForSecrets);
+
+    let standby = Sim::new(LINE).sees(secs(5), target(TargetState::Standby)).run(secs(10));
+    is(&standby, Status::Standby, ReadyReason::Standby);
+}
+
+#[test]
+fn an_adopted_app_whose_secrets_cannot_be_fetched_says_so() {
+    let line = "image=r.test/a:1 port=80 secrets=prod/api";
+    for (class, reason) in
+        [(Class::Transient, ReadyReason::SecretsUnavailable), (Class::Denied, ReadyReason::AccessDenied)]
+    {
+        let found = Event::ContainersFound(vec![crate::sim::survivor(&crate::sim::config(line))]);
+        let life = Sim::new(line)
+            .answer(Job::FindContainers, ms(5), found)
+            .never(Job::FetchSecrets)
+            .answer(Job::WatchContainer, secs(5), exited(1))
+            .fails(Job::FetchSecrets, 1, class, SAID)
+            .run(secs(7));
+        is(&life, Status::Unhealthy, reason);
+    }
+}
+
+#[test]
+fn a_drain_says_what_kind_of_notice_it_follows() {
+    let spot = Interruption { action: "terminate".to_owned(), ends_in: secs(120) };
+    let line = "image=r.test/a:1 port=80 rebalance=drain maintenance=drain";
+    let sights = [
+        (target(TargetState::Terminated), ReadyReason::Terminating),
+        (target(TargetState::WarmedStopped), ReadyReason::ReturningToWarmPool),
+        (Sight { spot: Some(spot), ..target(TargetState::InService) }, ReadyReason::SpotInterruption),
+        (Sight { rebalance: true, ..target(TargetState::InService) }, ReadyReason::RebalanceRecommended),
+        (
+            Sight { maintenance: Some(SAID.to_owned()), ..target(TargetState::InService) },
+            ReadyReason::MaintenanceScheduled,
+        ),
+    ];
+    for (sight, reason) in sights {
+        is(&Sim::new(line).sees(secs(5), sight).run(secs(10)), Status::Draining, reason);
+    }
+    for (event, reason) in [
+        (Event::Signalled(Signal::Term), ReadyReason::AgentStopping),
+        (Event::DrainRequested(Some(SAID.to_owned())), ReadyReason::DrainRequested),
+    ] {
+        let life = Sim::new(LINE).at(secs(5), event).run(secs(10));
+        is(&life, Status::Draining, reason);
+        is(&life.run(secs(600)), Status::Draining, ReadyReason::Exiting);
+    }
+    let pooled = Sim::new(LINE).sees(Default::default(), target(TargetState::WarmedStopped)).run(secs(60));
+    is(&pooled, Status::Warm, ReadyReason::Warm);
+}
