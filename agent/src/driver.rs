@@ -192,8 +192,7 @@ fn tell_event(
     let took = took.map(|(_, took)| took.as_secs_f64());
     match event {
         _ if routine => debug!(phase, ticket, took, "{name} {event}"),
-        Event::Failed(_, fault) if !fault.is_transient() => warn!(phase, ticket, took, "{name} {event}"),
-        Event::ConfigWarned(_) => warn!(phase, "{name} {event}"),
+        event if event.is_warning() => warn!(phase, ticket, took, "{name} {event}"),
         _ => info!(phase, ticket, took, "{name} {event}"),
     }
     // The app's lines have a line of the log each, so that anything that reads the log reads them.

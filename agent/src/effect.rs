@@ -132,6 +132,8 @@ pub enum Effect {
         /// For its secrets' values, which are taken out.
         config: Arc<Config>,
     },
+    /// Look whether the containers that are kept from the instance metadata still are, and put back what is missing.
+    CheckMetadataBlock,
     /// Write to the system console: one line, and what the app wrote last.
     SayLastWords {
         /// The line.
@@ -208,6 +210,8 @@ pub enum Job {
     SignalApp,
     /// [`Effect::ReadOutput`]
     ReadOutput,
+    /// [`Effect::CheckMetadataBlock`]
+    CheckMetadataBlock,
     /// [`Effect::SayLastWords`]
     SayLastWords,
 }
@@ -244,6 +248,7 @@ impl Effect {
             Self::CheckSecrets(_) => Job::CheckSecrets,
             Self::SignalApp { .. } => Job::SignalApp,
             Self::ReadOutput { .. } => Job::ReadOutput,
+            Self::CheckMetadataBlock => Job::CheckMetadataBlock,
             Self::SayLastWords { .. } => Job::SayLastWords,
             Self::Cancel(_) | Self::Exit(_) | Self::HandOver | Self::RefuseHandover(_) => return None,
         })
@@ -253,7 +258,14 @@ impl Effect {
 impl Effect {
     /// Whether it comes so often that only a debugging log wants it.
     pub fn is_routine(&self) -> bool {
-        matches!(self, Self::ProbeApp { .. } | Self::WatchMetadata | Self::CountConnections(_) | Self::ExtendStop(_))
+        matches!(
+            self,
+            Self::ProbeApp { .. }
+                | Self::WatchMetadata
+                | Self::CountConnections(_)
+                | Self::ExtendStop(_)
+                | Self::CheckMetadataBlock
+        )
     }
 }
 
@@ -382,6 +394,7 @@ impl fmt::Display for Effect {
             | Self::MarkUnhealthy
             | Self::WatchMetadata
             | Self::CountConnections(_)
+            | Self::CheckMetadataBlock
             | Self::CheckSecrets(_) => Ok(()),
         }
     }

@@ -1,5 +1,6 @@
 //! Events: what happened. Every one is in the past; the machine reacts and never asks back.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,6 +84,8 @@ pub enum Event {
         /// Whether any value is another.
         changed: bool,
     },
+    /// Whether the containers that are kept from the instance metadata still were.
+    MetadataBlockChecked(BlockRepair),
     /// The app has the signal.
     AppSignalled,
     /// What the app wrote last, or why it cannot be read.
@@ -130,6 +133,15 @@ pub struct PullProgress {
     pub bytes: u64,
     /// Bytes of the layers whose size is known so far.
     pub total: u64,
+}
+
+/// What had to be put back so that a container is kept from the instance metadata; nothing if it was.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BlockRepair {
+    /// Bridges of the host on which rules were missing, and are set.
+    pub bridges: BTreeSet<String>,
+    /// Networks where no rule can hold, from which the container was disconnected.
+    pub networks: BTreeSet<String>,
 }
 
 /// What was found of the group.
@@ -190,6 +202,7 @@ impl Event {
             Self::ConnectionsCounted(_) => "ConnectionsCounted",
             Self::StopExtended => "StopExtended",
             Self::SecretsChecked { .. } => "SecretsChecked",
+            Self::MetadataBlockChecked(_) => "MetadataBlockChecked",
             Self::AppSignalled => "AppSignalled",
             Self::OutputRead(_) => "OutputRead",
             Self::LastWordsSaid => "LastWordsSaid",
@@ -201,17 +214,28 @@ impl Event {
         }
     }
 
+    /// Whether an operator should look at it, although the agent goes on.
+    pub fn is_warning(&self) -> bool {
+        match self {
+            Self::Failed(_, fault) => !fault.is_transient(),
+            Self::ConfigWarned(_) => true,
+            Self::MetadataBlockChecked(repair) => !repair.is_nothing(),
+            _ => false,
+        }
+    }
+
     /// Whether it comes so often that only a debugging log wants it.
     pub fn is_routine(&self) -> bool {
-        matches!(
-            self,
-            Self::Woke
-                | Self::ProbePassed
-                | Self::PullProgressed(_)
-                | Self::MetadataSeen(_)
-                | Self::ConnectionsCounted(_)
-                | Self::StopExtended
-        )
+        matches!(self, Self::MetadataBlockChecked(repair) if repair.is_nothing())
+            || matches!(
+                self,
+                Self::Woke
+                    | Self::ProbePassed
+                    | Self::PullProgressed(_)
+                    | Self::MetadataSeen(_)
+                    | Self::ConnectionsCounted(_)
+                    | Self::StopExtended
+            )
     }
 }
 
@@ -253,6 +277,7 @@ impl fmt::Display for Event {
             Self::InstanceDescribed(state) => f.write_str(state.as_deref().unwrap_or("in no group")),
             Self::Failed(job, fault) => write!(f, "{job:?}: {fault}"),
             Self::ConnectionsCounted(count) => write!(f, "{count}"),
+            Self::MetadataBlockChecked(repair) => write!(f, "{repair}"),
             Self::SecretsChecked { changed } => f.write_str(if *changed { "changed" } else { "the same" }),
             // The lines themselves have their own place in the log.
             Self::OutputRead(output) => match output.lines.len() {
@@ -281,6 +306,32 @@ impl fmt::Display for Event {
             | Self::HandoverRequested
             | Self::Woke => Ok(()),
         }
+    }
+}
+
+impl BlockRepair {
+    /// Whether nothing had to be put back.
+    pub fn is_nothing(&self) -> bool {
+        self.bridges.is_empty() && self.networks.is_empty()
+    }
+}
+
+/// What an operator should know: that the app could reach the metadata, and what was done.
+impl fmt::Display for BlockRepair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let listed = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().join(", ");
+        match (self.bridges.is_empty(), self.networks.is_empty()) {
+            (true, true) => return f.write_str("imds=block holds"),
+            (false, true) => write!(f, "rules were missing on {} and are set", listed(&self.bridges))?,
+            (true, false) => write!(f, "the app was disconnected from {}", listed(&self.networks))?,
+            (false, false) => write!(
+                f,
+                "rules were missing on {} and are set, the app was disconnected from {}",
+                listed(&self.bridges),
+                listed(&self.networks)
+            )?,
+        }
+        f.write_str(": until now the app could reach the instance metadata although the config says imds=block")
     }
 }
 

@@ -53,6 +53,9 @@ const UNANNOUNCED: Duration = Duration::from_secs(60);
 /// AWS's default timeout, and the longest time that a load balancer takes to let go.
 const BLIND_GIVE_UP: Duration = Duration::from_secs(3600);
 
+/// What an agent gets that takes up a completion whose time is over.
+const ONE_TRY: Duration = Duration::from_secs(10);
+
 /// Which transition a hook holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transition {
@@ -261,12 +264,12 @@ impl Hook {
         self.advance(desk, now);
     }
 
-    /// An agent before this one has tried to complete it for so long: the time that it is tried for does not begin again.
-    pub fn has_been_tried_for(&mut self, tried: Duration, desk: &mut Desk, now: Uptime) {
-        if let Some(at) = &mut self.give_up_at {
-            *at = (now + at.since(now).saturating_sub(tried)).min(*at);
-        }
-        self.advance(desk, now);
+    /// An agent before this one has tried to complete it for so long: the times that it is tried for do not begin again. There is
+    /// always enough left to try it once.
+    pub fn has_been_tried_for(&mut self, tried: Duration, now: Uptime) {
+        let shorter = |at: Uptime| (now + at.since(now).saturating_sub(tried).max(ONE_TRY)).min(at);
+        self.give_up_at = self.give_up_at.map(shorter);
+        self.patience.shorten(shorter);
     }
 
     /// Takes an answer that is the hook's; others change nothing.

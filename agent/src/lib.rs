@@ -32,6 +32,7 @@ pub mod histogram;
 pub mod hook;
 pub mod identity;
 pub mod last_life;
+pub mod metadata_guard;
 pub mod metrics;
 pub mod notice;
 pub mod output;

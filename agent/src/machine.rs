@@ -36,6 +36,7 @@ use crate::exit::Outcome;
 use crate::failing::{self, Failing, Failure};
 use crate::hold::Hold;
 use crate::identity::TargetState;
+use crate::metadata_guard::MetadataGuard;
 use crate::notice::{Notice, Watcher};
 use crate::serve::{self, Serve};
 use crate::view::{PhaseName, PhaseView, ReadyReason, View};
@@ -55,6 +56,7 @@ pub struct Machine {
     phase: Phase,
     since: Uptime,
     watcher: Watcher,
+    guard: MetadataGuard,
     /// The config that was believed last, for what a notice means: a boot out of the pool has yet to read it again.
     config: Option<Arc<Config>>,
     /// A drain that an agent before this one was killed in, and when this was handed in, until it is known whose it is.
@@ -105,6 +107,7 @@ impl Machine {
             phase,
             since: now,
             watcher: Watcher::new(POLL),
+            guard: MetadataGuard::default(),
             config: None,
             former: None,
             foreign: None,
@@ -140,7 +143,9 @@ impl Machine {
         if let Some((past, desk)) = self.past() {
             past.attend_endpoint(event, desk, now);
         }
+        self.guard.on(event, &mut self.desk, now);
         if !matches!(self.phase, Phase::Gone) {
+            self.guard.advance(&mut self.desk, now);
             let notice = self.watcher.advance(&mut self.desk, now);
             let next = notice.map_or(Next::Stay, |notice| self.hear(&notice, now));
             self.go(next, now);
@@ -193,6 +198,7 @@ impl Machine {
             | Job::RecordHeartbeat
             | Job::CountConnections
             | Job::CheckSecrets
+            | Job::CheckMetadataBlock
             | Job::SignalApp
             | Job::WatchContainer),
             _,
@@ -359,7 +365,7 @@ impl Machine {
             Phase::Gone => return None,
         };
         let endpoint = past.and_then(|past| past.listen.wake());
-        [phase, endpoint, self.watcher.wake()].into_iter().flatten().min()
+        [phase, endpoint, self.watcher.wake(), self.guard.wake()].into_iter().flatten().min()
     }
 
     /// The name of the phase.

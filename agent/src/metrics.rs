@@ -37,6 +37,16 @@ pub fn render(published: &Published) -> String {
 
     text.family("berth_restarts_total", "counter", "Restarts of the app.");
     text.sample("berth_restarts_total", &[], f64::from(view.restarts));
+    if let Some(block) = view.metadata_block {
+        text.family("berth_imds_block", "gauge", "1 while imds=block holds, 0 while it cannot be checked or put back.");
+        text.sample("berth_imds_block", &[], f64::from(u8::from(block.holds)));
+        text.family(
+            "berth_imds_block_restored_total",
+            "counter",
+            "Times that the app could reach the instance metadata although imds=block is set, until it was put back.",
+        );
+        text.sample("berth_imds_block_restored_total", &[], block.restored as f64);
+    }
     if let Some(connections) = view.connections {
         text.family(
             "berth_connections",

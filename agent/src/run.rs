@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{broadcast, mpsc, watch};
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use crate::cli::{Global, Run};
 use crate::clock::Uptime;
@@ -148,7 +148,12 @@ fn left(note: &Note) -> Option<Unfinished> {
         warn!("{}", crate::fault::Fault::from_error(crate::fault::Class::Broken, &error));
         None
     });
-    read.map(|(left, ago)| left.after(ago))
+    let left = read.map(|(left, ago)| left.after(ago));
+    if let Some(left) = &left {
+        let age = left.age.as_secs_f64();
+        info!(age, cause = %left.cause, "an agent before this one was killed in a drain; the time that is left of it counts");
+    }
+    left
 }
 
 /// The binary that the shim's bind mount needs by its path; `/proc/self/exe` names it even after an upgrade moved it.

@@ -76,6 +76,9 @@ pub struct View {
     /// Answers that no further attempt can change, such as a call that is not allowed, by the name of the call.
     #[serde(default)]
     pub refused: BTreeMap<String, u32>,
+    /// Whether `imds=block` holds, none without it.
+    #[serde(default)]
+    pub metadata_block: Option<BlockView>,
     /// The lifecycle hook.
     pub lifecycle: LifecycleView,
     /// What is waited for, and until when.
@@ -238,6 +241,15 @@ pub struct ProbeView {
     pub took: f64,
     /// Why it failed, none if it passed.
     pub fault: Option<String>,
+}
+
+/// How the container is kept from the instance metadata.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockView {
+    /// Whether the last check could be made, and what was missing be put back.
+    pub holds: bool,
+    /// How often something was missing and was put back.
+    pub restored: u64,
 }
 
 /// The lifecycle hook.

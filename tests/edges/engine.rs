@@ -11,6 +11,7 @@ mod connections;
 mod containers;
 mod keys;
 mod metadata_block;
+mod networks;
 mod output;
 mod probes;
 mod pulls;

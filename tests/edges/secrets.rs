@@ -402,7 +402,7 @@ async fn a_value_of_another_secret_is_refused() {
         let together = fetch(&aws, Asked { secret: besides, secrets: vec![], secrets_as: SecretsAs::Env }).await;
         for error in [alone, together.unwrap_err()] {
             assert_eq!(error.class(), Class::Transient, "{asked} by {answered}: {error}");
-            assert!(error.to_string().contains(&asked.to_string().trim_start_matches("ssm:")), "{asked}: {error}");
+            assert!(error.to_string().contains(asked.to_string().trim_start_matches("ssm:")), "{asked}: {error}");
             assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
         }
     }

@@ -116,6 +116,12 @@ async fn what_an_agent_left_on_the_builder_is_removed_or_told() {
     refused(&bake(&world, &[]).await, 0, &[&format!("{} of an earlier life is removed", world.container())]);
     assert!(world.engine.inspect(&world.container()).await.is_none());
 
+    // The record of the agent above is the builder's own.
+    assert_eq!(fs::read_dir(world.state_dir()).unwrap().count(), 0);
+    fs::write(world.state_dir().join("last-life.json"), "{}").unwrap();
+    refused(&bake(&world, &[]).await, 0, &["nothing in ", "the record of an earlier life in "]);
+    assert_eq!(fs::read_dir(world.state_dir()).unwrap().count(), 0);
+
     fs::write(world.state_dir().join("something"), "").unwrap();
     refused(&bake(&world, &[]).await, 3, &["FAIL  state", "1 files of an earlier life"]);
 }

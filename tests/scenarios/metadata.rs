@@ -6,7 +6,7 @@ use std::process::Command;
 
 use berth_kit::World;
 
-use crate::steps::container;
+use crate::steps::{container, until};
 use crate::{BERTH, SOON};
 
 /// The rules in the packet filter that this world's containers had; gone with it.
@@ -92,6 +92,34 @@ async fn the_rules_last_as_long_as_their_container_whatever_becomes_of_the_agent
     agent.ready_within(SOON).await;
     assert_eq!(filter_of.of_last(), 0);
     assert_eq!(filter_of.of_app(&world).await, 0);
+}
+
+#[tokio::test]
+async fn what_somebody_takes_away_is_put_back_within_seconds_and_told() {
+    let Some(mut filter_of) = Filter::look() else { return };
+    let world = World::start().await;
+    world.user_data(&format!("berth image={} port=0:8080 health=/health imds=block", world.app_image().by_tag()));
+    let agent = world.launch(BERTH.as_ref()).await;
+    agent.ready_within(SOON).await;
+    assert_eq!(filter_of.of_app(&world).await, 2);
+    let metrics = async || agent.http("/metrics").await.text();
+    let before = metrics().await;
+    assert!(
+        before.contains("\nberth_imds_block 1\n") && before.contains("\nberth_imds_block_restored_total 0\n"),
+        "{before}"
+    );
+    let id = filter_of.0.last().unwrap().clone();
+    for (command, rule) in rules().into_iter().filter(|(_, rule)| rule.contains(&id)) {
+        filter(command, &format!("-D {rule}"));
+    }
+    assert_eq!(filter_of.of_last(), 0);
+    until("they are there again", async || filter_of.of_last() == 2).await;
+    until("it is counted", async || metrics().await.contains("\nberth_imds_block_restored_total 1\n")).await;
+    let log = agent.log_text();
+    let told = log.lines().find(|line| line.contains("rules were missing on docker0 and are set")).expect(&log);
+    assert!(told.to_ascii_lowercase().contains("warn"), "{told}");
+    assert_eq!(agent.http("/ready").await.status, 200);
+    assert_eq!(agent.status().await["restarts"], 0);
 }
 
 #[tokio::test]

@@ -110,7 +110,9 @@ fn fault(words: &[String]) -> Option<String> {
 
 /// The first of a command's name and flags that does not exist, of what is written as `berth drain [--wait]`.
 fn unknown(piece: &str) -> Option<String> {
-    let cli = Cli::command();
+    let mut cli = Cli::command();
+    // Until then there is no `help`.
+    cli.build();
     let mut words = piece.split([' ', '[', ']', '|', '\\']).filter(|word| !word.is_empty()).skip(1);
     let name = words.next().filter(|name| name.chars().all(|c| c.is_ascii_lowercase()))?;
     let Some(command) = cli.find_subcommand(name) else {

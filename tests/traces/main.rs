@@ -14,6 +14,7 @@ mod handover;
 mod hook;
 mod killed;
 mod life;
+mod metadata_guard;
 mod output;
 mod pool;
 mod promises;

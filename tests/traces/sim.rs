@@ -11,7 +11,7 @@ use berth::clock::Uptime;
 use berth::config::{Config, Layers, PinnedImage};
 use berth::drain::Unfinished;
 use berth::effect::{ContainerId, Effect, FoundContainer, ImageFacts, Job, RunningContainer, Ticket};
-use berth::event::{Event, Exit, Hook, Membership};
+use berth::event::{BlockRepair, Event, Exit, Hook, Membership};
 use berth::exit::Outcome;
 use berth::fault::{Class, Fault};
 use berth::identity::{Identity, TargetState};
@@ -363,6 +363,7 @@ impl Sim {
             Effect::CountConnections(_) => (1, Event::ConnectionsCounted(self.latest(&self.held))),
             Effect::ExtendStop(_) => (0, Event::StopExtended),
             Effect::CheckSecrets(_) => (50, Event::SecretsChecked { changed: false }),
+            Effect::CheckMetadataBlock => (10, Event::MetadataBlockChecked(BlockRepair::default())),
             Effect::SignalApp { .. } => (1, Event::AppSignalled),
             Effect::ReadOutput { .. } => (5, Event::OutputRead(wrote("demo: it does not work"))),
             Effect::SayLastWords { .. } => (1, Event::LastWordsSaid),

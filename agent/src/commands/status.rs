@@ -216,6 +216,7 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
+    use crate::last_life::Ending;
     use crate::output::AppOutput;
     use crate::published::Published;
     use crate::view::{ContainerView, DeadlineView, LifecycleView, PhaseName, ProbeView, Status, StepView};
@@ -244,6 +245,47 @@ mod tests {
               agent      0.1.0 since 2026-11-21T03:38:41Z
         "#]]
         .assert_eq(&screen(&report(View { reason: "booting".into(), ..View::default() }, 0.004)));
+    }
+
+    #[test]
+    fn the_last_life_begins_with_how_it_ended_and_goes_on_as_a_running_one() {
+        let view = View {
+            phase: PhaseName::Gone,
+            reason: "a signal: over".into(),
+            instance_id: Some("i-0123456789abcdef0".into()),
+            phases: [(PhaseName::Boot, 0.0), (PhaseName::Drain, 60.0), (PhaseName::Gone, 83.0)]
+                .map(|(name, began)| crate::view::PhaseView { name, began })
+                .to_vec(),
+            steps: vec![step("settling", 60.0, Some(20.0)), step("stopping", 80.0, Some(3.0))],
+            ..View::default()
+        };
+        let last_life = Ending {
+            format: 1,
+            written_at: "2026-11-21T03:40:04Z".into(),
+            exit_code: Some(0),
+            final_status: Some("drained after 23 s (a signal)\u{1b}[2J; termination hook: in no group".into()),
+        };
+        let mut life = LastLife { report: report(view, 83.0), last_life };
+        expect![[r#"
+            the last one ended at 2026-11-21T03:40:04Z with exit code 0 (drained)
+            drained after 23 s (a signal)\u{1b}[2J; termination hook: in no group
+
+              instance   i-0123456789abcdef0
+              endpoint   0.0.0.0:9911
+              agent      0.1.0 since 2026-11-21T03:38:41Z
+
+              drain 23.0 s
+              settling   ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━       20.0 s
+              stopping                                  ━━━━━   3.0 s
+
+        "#]]
+        .assert_eq(&last(&life, false));
+        (life.last_life.exit_code, life.last_life.final_status) = (None, None);
+        let killed = last(&life, false);
+        expect![[r#"
+            the last one left no final status: it was killed, or the instance was stopped; its last known phase is gone, since 2026-11-21T03:40:04Z
+            a signal: over"#]].assert_eq(&killed.lines().take(2).collect::<Vec<_>>().join("\n"));
+        assert_eq!(serde_json::from_str::<LastLife>(&last(&life, true)).unwrap(), life);
     }
 
     #[test]

@@ -155,6 +155,8 @@ const TEXTS: &[(&str, Right)] = &[
     ("#cloud-config\u{2028}#berth image={}\n", Refused("line of its own")),
     ("#!/bin/bash\\n#berth image={}\\n", Refused("`\\n`")),
     ("#cloud-config\\r\\n#berth image={}\\r\\n", Refused("`\\n`")),
+    ("#berth image={}\\n", Refused("`\\n`")),
+    ("berth image={}\\r\\n", Refused("`\\n`")),
     // Encoded.
     ("berth%20image%3D{}", Refused("URL")),
     ("berth+image%3D{}+port%3D80", Refused("URL")),

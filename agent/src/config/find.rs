@@ -112,6 +112,12 @@ pub(super) fn in_file(bytes: &[u8]) -> Result<Form, Refusal> {
     let unpacked = unpack(bytes).map_err(within)?;
     let decoded = from_utf16(&unpacked);
     let text = text(&decoded)?;
+    let begins = |line: &str| line.starts_with("berth") || line.starts_with("#berth");
+    if let Some((_, number)) = text.lines().zip(1..).find(|(line, _)| begins(line) && is_line(line)) {
+        const IN_A_FILE: &str =
+            "is the one line, which is for user-data: a file takes TOML, `image = \"…\"`, or a JSON object";
+        return Err(Refusal::new(At::Line(number, 1), IN_A_FILE));
+    }
     Ok(if text.trim_start().starts_with('{') { Form::Json(text.to_owned()) } else { Form::Toml(text.to_owned()) })
 }
 
@@ -235,12 +241,14 @@ fn is_head(line: &[u8]) -> bool {
 /// A TOML document; the one line in it, a comment for TOML, would be passed over.
 fn toml(text: &str) -> Detected {
     const MIXED: &str = "is the one line, below a line `#berth` that announces TOML: remove the line `#berth`, or write this one as TOML";
-    let is_line =
-        |line: &str| matches!(near_miss::look(line, false), Some(Line::Config { words, .. }) if words.contains('='));
     match text.lines().zip(1..).find(|(line, _)| is_line(line)) {
         Some((_, number)) => Refusal::new(At::Line(number, 1), MIXED).into(),
         None => Detected::found(Form::Toml(text.to_owned())),
     }
+}
+
+fn is_line(line: &str) -> bool {
+    matches!(near_miss::look(line, false), Some(Line::Config { words, .. }) if words.contains('='))
 }
 
 /// A JSON object: berth's, or that of somebody else.
@@ -429,6 +437,17 @@ mod tests {
         check(&message("text/plain", "7bit", "{}"), "none");
         let twice = message("text/x-berth", "7bit", "berth a=1\n--B\nContent-Type: text/x-berth\n\nberth b=1");
         check(&twice, "None Within has more than one text/x-berth part");
+    }
+
+    #[test]
+    fn a_file_with_the_one_line_is_not_an_empty_file() {
+        for text in ["#berth image=x:1\n", "# defaults\nberth image=x:1\n"] {
+            let refused = in_file(text.as_bytes()).unwrap_err();
+            assert!(refused.reason.starts_with("is the one line, which is for user-data"), "{text}");
+        }
+        for text in ["#berth\nimage = 'x:1'\n", "# berth image=x:1 as an example\n", "image = 'x:1' # berth\n"] {
+            assert_eq!(in_file(text.as_bytes()), Ok(Form::Toml(text.to_owned())), "{text}");
+        }
     }
 
     #[test]

@@ -96,6 +96,30 @@ fn depth_is_bounded() {
 }
 
 #[test]
+fn a_long_text_of_near_misses_gets_an_answer_in_time() {
+    // What takes the square of the length would take hours.
+    const LONG: usize = 128 << 10;
+    for piece in [
+        "berth ",
+        "image ",
+        "1 image= ",
+        "berth image",
+        "\u{200b}berth",
+        "//berth\n",
+        "%62erth+",
+        "\\nberth ",
+        "&#98;",
+        "=3Dberth ",
+    ] {
+        for head in ["", "berth ", "#!/bin/sh ", "{\"a\":\"", "\"", "[\""] {
+            let mut layers = Layers::new();
+            layers.add_user_data(format!("{head}{}", piece.repeat(LONG / piece.len())).as_bytes());
+            drop(layers.believe());
+        }
+    }
+}
+
+#[test]
 fn thousands_of_faults_are_told_as_a_hundred_and_a_number() {
     let told = {
         let mut layers = Layers::new();

@@ -52,6 +52,8 @@ pub(super) fn words(line: &str) -> Result<Vec<Word>, BadWord> {
             '\'' => chars.single_quoted(&mut word.text)?,
             '"' => chars.double_quoted(&mut word.text)?,
             '\\' => match chars.next()? {
+                // A shell makes a plain `n` of it, which nobody means.
+                Some('n' | 'r') => return Err(chars.bad("`\\n` as two characters: write a real line end, or `\\\\n`")),
                 Some(escaped) => word.text.push(escaped),
                 None => return Err(chars.bad("the line ends with `\\`: everything must be on one line")),
             },
@@ -179,6 +181,8 @@ mod tests {
             "column 4: a space that is not a plain space: put quotes around it, or write a plain one",
         );
         check("a='1\u{a0}b'", "1:a=1\u{a0}b");
+        check("a=1\\n", "column 5: `\\n` as two characters: write a real line end, or `\\\\n`");
+        check(r"a=1\\n b='\n'", r"1:a=1\n|8:b=\n");
         check("a=1\u{200b}b", "column 4: an invisible character: leave it out, or put quotes around it");
         check("a='1\u{200b}b'", "1:a=1\u{200b}b");
         check("a=“x”", "column 3: a typographic quote: write a plain one, `'` or `\"`");

@@ -49,7 +49,7 @@ pub(super) static SECTIONS: &[Section] = &[
             words("ports", "the same list as `port`", &["80:8080,443:8443"]),
             words(
                 "health",
-                "`/path`: HTTP on the first TCP port, 200 to 399 is well · `http://…` · `tcp`: the first TCP port \
+                "`/path`: HTTP on the first TCP port, 200 to 399 is well · `http://…`: an address on the host, by IP or `localhost` · `tcp`: the first TCP port \
                  accepts · `tcp:PORT` · `cmd:…`: a command in the container, split as a shell does, without a shell, 0 \
                  is well · `docker`: the image's HEALTHCHECK · `none`: running is well",
                 &["/health", "'cmd:pg_isready -U app'"],

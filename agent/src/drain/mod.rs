@@ -34,10 +34,9 @@ use unfinished::Moment;
 
 mod cause;
 mod show;
+mod stop;
 mod unfinished;
 
-/// What the engine gets beyond `stop_timeout` to kill the app and to answer.
-const STOP_MARGIN: Duration = Duration::from_secs(15);
 /// Before the moment that spot takes the instance away: for the hook and the last words.
 const SPOT_MARGIN: Duration = Duration::from_secs(10);
 /// For the config to be read, when nobody here knows it; then its defaults hold.
@@ -235,21 +234,6 @@ impl Drain {
         let _ = self.advance(desk, now);
     }
 
-    /// What the next agent needs to know if this one is killed here; none if it does not know itself.
-    pub fn unfinished(&self, now: Uptime) -> Option<Unfinished> {
-        let span = |moment: Option<Moment>| moment.map(|moment| moment.age(now));
-        Some(Unfinished {
-            instance_id: self.past.identity.as_ref()?.instance_id.clone(),
-            cause: self.cause.clone(),
-            signals: self.signals,
-            age: self.began.age(now),
-            stopping: span(self.stopping),
-            completing: span(self.completing),
-            cut_in: self.cut.map(|cut| cut.since(now)),
-            clean: self.clean,
-        })
-    }
-
     /// When it wants to be looked at again.
     pub fn wake(&self) -> Option<Uptime> {
         let stage = match &self.stage {
@@ -332,40 +316,6 @@ impl Drain {
         self.enter("emptying", Stage::Emptying { until, quiet_since: None, count: Count::Next(now) }, now);
     }
 
-    /// The app ended before it was told to. With a client, or before load balancers had seen the 503, somebody noticed.
-    fn lose(&mut self, how: Option<String>, desk: &mut Desk, now: Uptime) {
-        self.clean &= matches!(self.stage, Stage::Emptying { quiet_since: Some(_), .. });
-        self.exited = how;
-        if let Some(app) = &mut self.past.app {
-            app.read_output(desk, now);
-        }
-        self.stop_next(desk, now);
-    }
-
-    fn stop_next(&mut self, desk: &mut Desk, now: Uptime) {
-        let Some(id) = self.to_stop.front().cloned() else { return self.tell(desk, now) };
-        let longest = self.config().map_or(Duration::from_secs(30), |config| config.stop_timeout);
-        let began = *self.stopping.get_or_insert(Moment::now(now));
-        // An agent before this one has waited for the whole stop if it had come to the hook.
-        let left = if self.completing.is_some() { Duration::ZERO } else { began.left_of(longest, now) };
-        let timeout = self.cut.map_or(left, |cut| cut.since(now).min(left));
-        let ticket = desk.order(Effect::StopContainer { id, timeout });
-        self.enter("stopping", Stage::Stopping { ticket, until: now + timeout + STOP_MARGIN }, now);
-    }
-
-    /// One is over, and the next gets its own time.
-    fn stop_after(&mut self, desk: &mut Desk, now: Uptime) {
-        self.to_stop.pop_front();
-        self.stopping = Some(Moment::now(now));
-        self.stop_next(desk, now);
-    }
-
-    fn give_up_stop(&mut self, desk: &mut Desk, now: Uptime) {
-        self.clean = false;
-        self.stopped = false;
-        self.stop_after(desk, now);
-    }
-
     /// What could not be stopped keeps no secrets: nobody comes back to take them away.
     fn tell(&mut self, desk: &mut Desk, now: Uptime) {
         if !self.stopped {
@@ -375,7 +325,7 @@ impl Drain {
         self.enter("telling", Stage::Telling, now);
         self.hook.wait_for_answers(self.patience(now), now);
         self.hook.complete(self.result(), desk, now);
-        self.hook.has_been_tried_for(since.age(now), desk, now);
+        self.hook.has_been_tried_for(since.age(now), now);
     }
 
     /// For how long an Auto Scaling that does not answer is asked. The hook runs out by itself after its timeout, so it is asked
@@ -420,20 +370,6 @@ impl Drain {
     fn enter(&mut self, name: &'static str, stage: Stage, now: Uptime) {
         self.stages.push((name, now));
         self.stage = stage;
-    }
-
-    /// A second signal: everything that waits is over.
-    fn hurry(&mut self, desk: &mut Desk, now: Uptime) {
-        self.cut = Some(self.cut.map_or(now, |earlier| earlier.min(now)));
-        let Stage::Stopping { ticket, until } = &self.stage else { return };
-        let (ticket, former) = (*ticket, *until);
-        desk.order(Effect::Cancel(ticket));
-        self.clean = false;
-        self.stop_next(desk, now);
-        // One that hangs gets no longer by it than it had.
-        if let Stage::Stopping { until, .. } = &mut self.stage {
-            *until = former.min(*until);
-        }
     }
 
     /// Does what is due.

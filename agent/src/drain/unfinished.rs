@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Cause;
+use super::{Cause, Drain};
 use crate::clock::Uptime;
 use crate::identity::TargetState;
 
@@ -61,6 +61,23 @@ impl Unfinished {
             | Cause::Rebalance(_)
             | Cause::Maintenance(_) => true,
         }
+    }
+}
+
+impl Drain {
+    /// What the next agent needs to know if this one is killed here; none if it does not know itself.
+    pub fn unfinished(&self, now: Uptime) -> Option<Unfinished> {
+        let span = |moment: Option<Moment>| moment.map(|moment| moment.age(now));
+        Some(Unfinished {
+            instance_id: self.past.identity.as_ref()?.instance_id.clone(),
+            cause: self.cause.clone(),
+            signals: self.signals,
+            age: self.began.age(now),
+            stopping: span(self.stopping),
+            completing: span(self.completing),
+            cut_in: self.cut.map(|cut| cut.since(now)),
+            clean: self.clean,
+        })
     }
 }
 

@@ -79,17 +79,19 @@ impl IptablesError {
     }
 }
 
-/// Makes sure that there is a rule of this mark for each of these, in front of all others.
-pub async fn ensure(mark: &str, dropped: &BTreeSet<Dropped>) -> Result<(), IptablesError> {
+/// Makes sure that there is a rule of this mark for each of these, in front of all others; for which there was none.
+pub async fn ensure(mark: &str, dropped: &BTreeSet<Dropped>) -> Result<Vec<Dropped>, IptablesError> {
+    let mut missing = Vec::new();
     for command in commands() {
         let standing: BTreeSet<Dropped> = marked(command, mark).await?.iter().filter_map(|rule| read(rule)).collect();
         for one in dropped.difference(&standing).filter(|one| command_for(one.address) == command) {
             let address = one.address.to_string();
             let what = ["-i", &one.interface, "-d", &address, "-m", "comment", "--comment", mark, "-j", "DROP"];
             run(command, &[&["-I", "PREROUTING"], &what[..]].concat()).await?;
+            missing.push(one.clone());
         }
     }
-    Ok(())
+    Ok(missing)
 }
 
 /// Removes every rule of this mark.

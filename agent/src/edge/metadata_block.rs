@@ -5,8 +5,8 @@
 //!   host ───────────────────────────────────────────────────────────────────────▶ its own way to the metadata
 //! ```
 //! The rules are there before the container starts and stay until it is removed. They outlive agent and engine in the kernel, so for
-//! each container a note on tmpfs, written first and deleted last, tells the next agent which ones to look after. Kernel and tmpfs
-//! forget at the same moment: when the instance reboots.
+//! each container a note on tmpfs, written first and deleted last, tells this agent and the next which ones to look after, and on which
+//! bridges. Kernel and tmpfs forget at the same moment: when the instance reboots.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -85,23 +85,40 @@ impl MetadataBlock {
         Self { notes: run_dir.join("imds"), addresses: [IPV4, IPV6].into_iter().chain(own).collect() }
     }
 
-    /// Makes sure that nothing that comes in through these bridges reaches the metadata, in the name of this container. Without any
-    /// bridge there is no way in.
-    pub async fn hold(&self, id: &ContainerId, bridges: &[String]) -> Result<(), BlockError> {
-        if let Some(bridge) = bridges.iter().find(|bridge| !Path::new(INTERFACES).join(bridge).exists()) {
+    /// Makes sure that nothing that comes in through these bridges reaches the metadata, in the name of this container; on which of
+    /// them it could. Without any bridge there is no way in.
+    pub async fn hold(&self, id: &ContainerId, bridges: &[String]) -> Result<BTreeSet<String>, BlockError> {
+        if let Some(bridge) = bridges.iter().find(|bridge| !is_here(bridge)) {
             return Err(BlockError::NoSuchBridge(bridge.clone()));
         }
         if bridges.is_empty() {
-            return Ok(());
+            return Ok(BTreeSet::new());
         }
-        let note = self.note(id);
-        fs::create_dir_all(&self.notes).map_err(|source| self.cannot("make", &self.notes, source))?;
-        fs::write(&note, "").map_err(|source| self.cannot("write", &note, source))?;
+        self.write_note(id, &bridges.join("\n"))?;
         let each = |bridge: &String| {
             let interface = bridge.clone();
             self.addresses.iter().map(move |address| Dropped { interface: interface.clone(), address: *address })
         };
-        iptables::ensure(&mark(id), &bridges.iter().flat_map(each).collect()).await.map_err(BlockError::Filter)
+        let missing = iptables::ensure(&mark(id), &bridges.iter().flat_map(each).collect()).await;
+        Ok(missing.map_err(BlockError::Filter)?.into_iter().map(|dropped| dropped.interface).collect())
+    }
+
+    /// The same on the bridges that it was held on last, for a moment when the engine does not say on which ones the container is.
+    pub async fn hold_as_noted(&self, id: &ContainerId) -> Result<BTreeSet<String>, BlockError> {
+        let note = self.note(id);
+        let text = fs::read_to_string(&note).map_err(|source| self.cannot("read", &note, source))?;
+        let bridges: Vec<String> = text.lines().filter(|name| is_here(name)).map(str::to_owned).collect();
+        if bridges.is_empty() { Ok(BTreeSet::new()) } else { self.hold(id, &bridges).await }
+    }
+
+    /// Only what changed is written: it is looked at every few seconds.
+    fn write_note(&self, id: &ContainerId, text: &str) -> Result<(), BlockError> {
+        let note = self.note(id);
+        if fs::read_to_string(&note).is_ok_and(|former| former == text) {
+            return Ok(());
+        }
+        fs::create_dir_all(&self.notes).map_err(|source| self.cannot("make", &self.notes, source))?;
+        fs::write(&note, text).map_err(|source| self.cannot("write", &note, source))
     }
 
     /// Takes away what is held in the name of this container. It is no fault if nothing is.
@@ -131,6 +148,11 @@ impl MetadataBlock {
     fn cannot(&self, doing: &'static str, path: &Path, source: io::Error) -> BlockError {
         BlockError::Note { doing, path: path.to_owned(), source }
     }
+}
+
+/// Whether the interface is in this network namespace.
+fn is_here(interface: &str) -> bool {
+    Path::new(INTERFACES).join(interface).exists()
 }
 
 /// The comment of a container's rules.

@@ -88,7 +88,7 @@ async fn fetch_batch(aws: &Aws, names: &[String], region: Option<&str>) -> Resul
             Err(Fault::new(Class::Broken, "there is no such parameter, or no such version of it"))
         }
         // AWS leaves out no name and answers about no other: something in between did.
-        None => Err(Fault::new(Class::Transient, format!("{GET} was answered without it"))),
+        None => Err(Fault::new(Class::Transient, format!("{GET} returned neither a value nor an error for it"))),
     };
     // From the last to the first, so that `name:1` is found before `name`, which a value without a selector would fit too.
     names.iter().rev().map(|name| (name.clone(), find(name))).collect()

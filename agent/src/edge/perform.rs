@@ -29,7 +29,7 @@ use crate::edge::secrets::{self, SecretsError};
 use crate::edge::sources::Sources;
 use crate::edge::systemd;
 use crate::effect::{ContainerId, Creation, Effect, FoundContainer, Job};
-use crate::event::{Event, Membership};
+use crate::event::{BlockRepair, Event, Membership};
 use crate::fault::{Class, Fault};
 
 /// All neighbours, and what only the edge may hold.
@@ -38,7 +38,8 @@ pub struct Edge {
     aws: Aws,
     engine: Engine,
     delivery: Delivery,
-    block: MetadataBlock,
+    /// One at a time: two that set the same rule would set it twice.
+    block: tokio::sync::Mutex<MetadataBlock>,
     console: Console,
     sources: Sources,
     /// berth's own binary, for the shim.
@@ -102,7 +103,7 @@ impl Edge {
             aws: parts.aws,
             engine: parts.engine,
             delivery: parts.delivery,
-            block: parts.block,
+            block: tokio::sync::Mutex::new(parts.block),
             console: parts.console,
             sources: parts.sources,
             binary: parts.binary,
@@ -191,7 +192,7 @@ impl Edge {
                     self.delivery.write(&config.container_name(), config.secrets_as, &hold(&self.secrets))?;
                 }
                 if config.imds == ImdsAccess::Block {
-                    self.keep_from_metadata(&id).await?;
+                    self.keep_from_metadata(&id, &*self.block.lock().await).await?;
                 }
                 Event::ContainerStarted(Box::new(self.engine.start(&id).await?))
             }
@@ -214,7 +215,7 @@ impl Edge {
                 if let Some(name) = self.engine.remove(&id).await? {
                     self.delivery.forget(&name)?;
                 }
-                self.block.lift(&id).await?;
+                self.block.lock().await.lift(&id).await?;
                 Event::ContainerRemoved
             }
             Effect::ForgetSecrets => {
@@ -259,6 +260,7 @@ impl Edge {
                 Event::StopExtended
             }
             Effect::CheckSecrets(config) => Event::SecretsChecked { changed: self.check_secrets(&config).await? },
+            Effect::CheckMetadataBlock => Event::MetadataBlockChecked(self.check_block().await?),
             Effect::SignalApp { id, signal, config } => {
                 self.deliver_again(&config)?;
                 self.engine.signal(&id, &signal).await?;
@@ -295,22 +297,49 @@ impl Edge {
     }
 
     /// Before a start there is nobody in the container yet, so nobody has a moment to ask the metadata in.
-    async fn keep_from_metadata(&self, id: &ContainerId) -> Result<(), Fault> {
+    async fn keep_from_metadata(&self, id: &ContainerId, block: &MetadataBlock) -> Result<(), Fault> {
         // One that is gone has nobody to keep; starting it will say so.
         if let Some(bridges) = self.engine.bridges(id).await? {
-            self.block.hold(id, &bridges).await?;
+            block.hold(id, &bridges).await?;
         }
         Ok(())
     }
 
+    /// Everybody who is held is held still, wherever somebody connected it to meanwhile.
+    async fn check_block(&self) -> Result<BlockRepair, Fault> {
+        let block = self.block.lock().await;
+        let mut repair = BlockRepair::default();
+        for id in block.held()? {
+            let mut bridges = self.engine.bridges(&id).await;
+            if let Err(EngineError::NoBridge { .. }) = bridges {
+                repair.networks.append(&mut self.engine.leave_other_networks(&id).await?);
+                bridges = self.engine.bridges(&id).await;
+            }
+            match bridges {
+                Ok(Some(bridges)) => repair.bridges.append(&mut block.hold(&id, &bridges).await?),
+                Ok(None) => block.lift(&id).await?,
+                // An app can outlive its engine. What is missing now is put back now, and the rest when the engine is there again.
+                Err(error) => {
+                    let set = block.hold_as_noted(&id).await?;
+                    if set.is_empty() {
+                        return Err(error.into());
+                    }
+                    repair.bridges.extend(set);
+                }
+            }
+        }
+        Ok(repair)
+    }
+
     /// What an earlier agent held is held on for a container that runs, since it may be adopted, and let go of for one that is gone.
     async fn look_after_blocks(&self, found: &[FoundContainer]) -> Result<(), Fault> {
-        for id in self.block.held()? {
+        let block = self.block.lock().await;
+        for id in block.held()? {
             match found.iter().find(|container| container.id == id) {
-                Some(container) if container.running.is_some() => self.keep_from_metadata(&id).await?,
+                Some(container) if container.running.is_some() => self.keep_from_metadata(&id, &block).await?,
                 // It has nobody in it, and its start will look again.
                 Some(_) => {}
-                None => self.block.lift(&id).await?,
+                None => block.lift(&id).await?,
             }
         }
         Ok(())

@@ -187,7 +187,7 @@ async fn fetch_singly(aws: &Aws, wanted: Vec<Wanted>) -> Results {
         let value = match aws.json_call::<SecretValue>(GET, &body, wanted.region()).await {
             Ok(value) if wanted.is(&value) => value.into_secret(GET),
             // AWS answers about no other secret than the one that it is asked for: something in between did.
-            Ok(_) => Err(Fault::new(Class::Transient, format!("{GET} was answered with another secret or version"))),
+            Ok(_) => Err(Fault::new(Class::Transient, format!("{GET} returned another secret or version"))),
             Err(error) => Err(Fault::from_error(error.class(), &error)),
         };
         (wanted, value)

@@ -22,6 +22,11 @@ impl Patience {
         self.ends = Some(self.ends.map_or(end, |former| former.min(end)));
     }
 
+    /// An agent before this one was patient already.
+    pub(super) fn shorten(&mut self, shorter: impl Fn(Uptime) -> Uptime) {
+        self.ends = self.ends.map(shorter);
+    }
+
     /// The group answered.
     pub(super) fn answered(&mut self, now: Uptime) {
         self.ends = self.limit.map(|limit| now + limit);

@@ -93,6 +93,7 @@ impl Machine {
         view.retries.clone_from(&self.retries);
         view.user_data = self.foreign;
         view.refused.clone_from(&self.refused);
+        view.metadata_block = self.guard.view();
         view.lifecycle.target_state = self.watcher.target_state().map(ToString::to_string);
         view
     }

@@ -25,6 +25,7 @@ static KEYS: LazyLock<Vec<String>> = LazyLock::new(|| {
 /// the input and never tells a value.
 pub fn config(bytes: &[u8]) {
     every_layer(bytes);
+    not_passed_over(bytes);
     let believed = read(bytes);
     wrapped(bytes, &believed);
     match &believed {
@@ -58,6 +59,23 @@ fn every_layer(bytes: &[u8]) {
     if let Err(faults) = layers.believe() {
         let told = faults.to_string();
         assert!(told.lines().count() <= 101 && told.len() <= 101 * 1000, "{} bytes of faults", told.len());
+    }
+}
+
+/// A line that begins as the config does is taken or refused: what an older layer says never runs instead.
+fn not_passed_over(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let is_line = |line: &str| line.trim_start_matches(['#', ' ', '\t']).starts_with("berth image=");
+    // In a JSON object and in a multi-part a line may be a part of something else.
+    let is_other = text.trim_start().starts_with('{') || text.to_ascii_lowercase().contains("content-type");
+    if is_other || text.contains('\0') || !text.split(['\n', '\r']).any(is_line) {
+        return;
+    }
+    let mut layers = Layers::new();
+    layers.add_file("berth.toml", b"image = 'older:1'");
+    layers.add_user_data(bytes);
+    if let Ok(config) = layers.believe() {
+        assert_ne!(config.image.to_string(), "docker.io/library/older:1", "{text:?} is passed over");
     }
 }
 

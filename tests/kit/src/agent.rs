@@ -30,7 +30,7 @@ const TICK: Duration = Duration::from_millis(20);
 pub struct Launch<'a> {
     world: &'a World,
     berth: PathBuf,
-    listen: SocketAddr,
+    listen: Option<SocketAddr>,
     arguments: Vec<OsString>,
     environment: BTreeMap<String, OsString>,
     systemd: Option<&'a Systemd>,
@@ -47,14 +47,21 @@ impl<'a> Launch<'a> {
             // As systemd has it for a service.
             ("PATH".into(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into()),
         ]);
-        let listen = (Ipv4Addr::LOCALHOST, 0).into();
+        let listen = Some((Ipv4Addr::LOCALHOST, 0).into());
         Self { world, berth: berth.into(), listen, arguments: Vec::new(), environment, systemd: None }
     }
 
     /// Where the readiness endpoint answers; as a rule on 127.0.0.1, on a port that the kernel chooses.
     #[must_use]
     pub fn listen(mut self, address: impl Into<SocketAddr>) -> Self {
-        self.listen = address.into();
+        self.listen = Some(address.into());
+        self
+    }
+
+    /// Where the readiness endpoint answers is said by the config, and by no word of the command line.
+    #[must_use]
+    pub fn listen_as_configured(mut self) -> Self {
+        self.listen = None;
         self
     }
 
@@ -120,7 +127,8 @@ impl<'a> Launch<'a> {
     fn begin(self, log: Log, stderr: Option<Stdio>) -> Agent {
         let mut command = self.command();
         command.arg("run").arg("--console").arg(self.world.console_file());
-        command.args(["--log-format", "json"]).arg(format!("listen={}", self.listen)).args(&self.arguments);
+        command.args(["--log-format", "json"]).args(self.listen.map(|address| format!("listen={address}")));
+        command.args(&self.arguments);
         let socket = self.world.run_dir().join("berth.sock");
         let (command, stdin) = match self.systemd {
             Some(systemd) => systemd.pass(command),

@@ -125,10 +125,20 @@ impl OwnEngine {
         assert!(up.is_ok(), "{}", std::fs::read_to_string(self.path("log")).unwrap_or_default());
     }
 
+    /// It hangs from here on: it takes connections and answers nothing. Its containers run on.
+    pub fn hang(&self) {
+        if let Some(process) = &self.process {
+            let _ = kill(Pid::from_raw(process.id().cast_signed()), Signal::SIGSTOP);
+        }
+    }
+
     /// Stops it as `systemctl stop docker` does.
     pub fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {
-            let _ = kill(Pid::from_raw(process.id().cast_signed()), Signal::SIGTERM);
+            // One that hangs hears no other signal before this one.
+            for signal in [Signal::SIGCONT, Signal::SIGTERM] {
+                let _ = kill(Pid::from_raw(process.id().cast_signed()), signal);
+            }
             let _ = process.wait();
         }
     }

@@ -7,15 +7,13 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use berth_kit::{Agent, Fault};
 use tokio::runtime::{Builder, Runtime};
 
 use stage::{Stage, There};
 use walk::Walk;
-
-use crate::SOON;
 
 mod stage;
 mod walk;
@@ -111,14 +109,24 @@ impl Scene {
         step
     }
 
+    /// The exit codes that a blow at this step may come to. An app that is killed at the beginning of a drain has cut its
+    /// clients off; later on they may have been counted, and none was there.
+    fn codes(self, at: &str, blow: Blow) -> &'static [i32] {
+        match (self, blow) {
+            (Self::Drain, Blow::App) if ["> ExtendStop", "StopExtended"].contains(&at) => &[5],
+            (Self::Drain, Blow::App) => &[0, 5],
+            _ => &[0],
+        }
+    }
+
     /// What must hold after the scene, whatever happened in it. The agent of a circle is killed.
-    async fn ends_well(self, stage: &Stage, agent: Agent) {
+    async fn ends_well(self, stage: &Stage, agent: Agent, codes: &[i32]) {
         match self {
             Self::Drain => {
                 if stage.world.autoscaling.state().as_deref() == Some("Terminating") {
                     stage.world.autoscaling.enter_wait();
                 }
-                stage.is_gone(&agent).await;
+                stage.is_gone(&agent, codes).await;
             }
             Self::FirstBoot | Self::Serve => {
                 stage.serves(&agent).await;
@@ -141,7 +149,7 @@ async fn steps(scene: Scene) -> Vec<(String, There)> {
         steps.push((step, stage.there().await));
     }
     drop(walk);
-    scene.ends_well(&stage, agent).await;
+    scene.ends_well(&stage, agent, &[0]).await;
     if scene.is_a_circle() {
         stage.leaves(stage.start().await).await;
     }
@@ -157,8 +165,10 @@ async fn scene_is_set(scene: Scene) -> Stage {
 }
 
 /// One cell: the blow at that step, and what must hold after it.
+#[expect(clippy::disallowed_methods, reason = "how old a drain is, is the case")]
 async fn cell(scene: Scene, at: &str, blow: Blow, stage: &mut Stage) {
     let (mut agent, mut walk) = scene.begin(stage).await;
+    let began = Instant::now();
     loop {
         let step = scene.next(&mut walk, stage).await;
         let Some(step) = step else { panic!("the walk never came to it, but to {:?}", walk.seen) };
@@ -175,14 +185,22 @@ async fn cell(scene: Scene, at: &str, blow: Blow, stage: &mut Stage) {
             stage.wish_another();
         }
         kept = stage.app().await;
+        let killed = began.elapsed();
         agent = stage.start().await;
+        // At the very end it was over, and nobody goes on.
+        if scene == Scene::Drain && at != "> Exit" {
+            if stage.world.autoscaling.state().as_deref() == Some("Terminating") {
+                stage.world.autoscaling.enter_wait();
+            }
+            stage.goes_on_draining(&agent, killed).await;
+        }
     }
     drop(walk);
     if let Some(kept) = kept.filter(|_| scene != Scene::Drain) {
-        agent.ready_within(SOON).await;
+        stage.is_ready(&agent).await;
         assert_eq!(stage.app().await, Some(kept), "what ran as it should is kept");
     }
-    scene.ends_well(stage, agent).await;
+    scene.ends_well(stage, agent, scene.codes(at, blow)).await;
 }
 
 /// Cells one after the other, in one world as long as they go well; those that do not.

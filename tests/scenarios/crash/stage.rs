@@ -1,17 +1,18 @@
 //! The stage of one cell: a world, an agent in it, and what must hold once another agent took its place.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 use berth_kit::registry::Pushed;
 use berth_kit::text::sha256_hex;
-use berth_kit::{Agent, Image, World};
+use berth_kit::{Agent, Image, World, client};
 use serde_json::Value;
 
 use super::walk::Walk;
 use crate::metadata::{filter, rules};
-use crate::steps::until;
+use crate::steps::{own_address, until};
 use crate::{BERTH, SOON};
 
 /// Waits that are short, so that a test is.
@@ -47,6 +48,8 @@ pub(super) struct Stage {
     pub(super) world: World,
     images: [Pushed; 2],
     wishes: usize,
+    /// Where the config says that the endpoint answers; no word of the command line says it.
+    listen: SocketAddr,
     /// Every container so far.
     ids: Mutex<BTreeSet<String>>,
     /// Whether the packet filter is at hand.
@@ -60,7 +63,8 @@ impl Stage {
         world.ami_defaults(QUICK);
         let images = ["v1", "v2"].map(|tag| world.push(tag, &Image::demo_app()));
         let root = nix::unistd::geteuid().is_root();
-        let stage = Self { world, images, wishes: 0, ids: Mutex::default(), root };
+        let (listen, ids) = (own_address(), Mutex::default());
+        let stage = Self { world, images, wishes: 0, listen, ids, root };
         stage.tell();
         stage
     }
@@ -79,23 +83,34 @@ impl Stage {
         let Wish { image, color } = self.wish();
         let (image, imds) = (self.images[image].by_tag(), if self.root { "block" } else { "allow" });
         self.world.user_data(&format!(
-            "berth image={image} port=0:8080 health=/health secrets=prod/api env.COLOR={color} imds={imds}"
+            "berth image={image} port=0:8080 health=/health secrets=prod/api env.COLOR={color} imds={imds} listen={}",
+            self.listen
         ));
     }
 
     pub(super) async fn start(&self) -> Agent {
-        self.world.launch(BERTH.as_ref()).await
+        self.world.launcher(BERTH.as_ref()).listen_as_configured().start().await
     }
 
     pub(super) async fn start_held(&self) -> (Agent, Walk) {
-        let (agent, held) = self.world.launcher(BERTH.as_ref()).start_held().await;
+        let (agent, held) = self.world.launcher(BERTH.as_ref()).listen_as_configured().start_held().await;
         (agent, Walk::new(held))
+    }
+
+    /// `/ready` answers 200 where the config says.
+    pub(super) async fn is_ready(&self, agent: &Agent) {
+        let ready = async || {
+            assert!(agent.runs(), "it ended: {}", agent.log_text());
+            let answer = client::over_tcp(self.listen, client::request("GET", "/ready")).await;
+            answer.is_ok_and(|answer| answer.status == 200)
+        };
+        until("ready", ready).await;
     }
 
     /// An agent has served, and was killed.
     pub(super) async fn served(&self) {
         let agent = self.start().await;
-        agent.ready_within(SOON).await;
+        self.is_ready(&agent).await;
         self.world.autoscaling.wait_for_state("InService", SOON).await;
         agent.kill9().await;
     }
@@ -173,7 +188,7 @@ impl Stage {
     pub(super) async fn serves(&self, agent: &Agent) {
         let world = &self.world;
         until("one app runs", async || self.running().await.len() == 1).await;
-        agent.ready_within(SOON).await;
+        self.is_ready(agent).await;
         world.autoscaling.wait_for_state("InService", SOON).await;
         assert_eq!(agent.status().await["phase"], "serve");
         let all = self.containers().await;
@@ -194,15 +209,32 @@ impl Stage {
     pub(super) async fn leaves(&self, agent: Agent) {
         self.world.autoscaling.terminate();
         self.world.autoscaling.enter_wait();
-        self.is_gone(&agent).await;
+        self.is_gone(&agent, &[0]).await;
     }
 
-    /// It ended drained: the app stopped, then the hook completed, once.
-    pub(super) async fn is_gone(&self, agent: &Agent) {
-        assert_eq!(agent.exit_within(SOON).await, 0, "{}", agent.log_text());
-        // As the config has it, whoever stops it.
+    /// It goes on with the drain of the agent before it, which began so long ago at the least, and answers where the config says.
+    pub(super) async fn goes_on_draining(&self, agent: &Agent, began: Duration) {
+        agent.exit_within(SOON).await;
+        let log = agent.log_text();
+        let found = log.lines().find(|line| line.contains("was killed in a drain")).unwrap_or_else(|| panic!("{log}"));
+        let age = serde_json::from_str::<Value>(found).unwrap()["age"].as_f64().unwrap();
+        assert!(age >= began.as_secs_f64(), "it began {began:?} ago: {found}");
+        let moved = log.find(&format!("> Listen {}", self.listen)).unwrap_or_else(|| panic!("{log}"));
+        assert!(log[moved..].contains("Listening"), "{log}");
+    }
+
+    /// It ended drained, or as well as it can when the app is killed: the app stopped, then the hook completed, once.
+    pub(super) async fn is_gone(&self, agent: &Agent, codes: &[i32]) {
+        let code = agent.exit_within(SOON).await;
+        assert!(codes.contains(&code), "exit code {code}, and not one of {codes:?}: {}", agent.log_text());
+        let cut_short = self.world.console_text().contains("cut short");
+        assert_eq!(code == 5, cut_short, "{}", self.world.console_text());
+        // As the config has it; an agent that takes a stop up has what is left of that.
+        let taken_up = agent.log_text().contains("was killed in a drain");
         for line in agent.log_text().lines().filter(|line| line.contains("> StopContainer")) {
-            assert!(line.contains(" within 3s"), "{line}");
+            let (_, within) = line.split_once(" within ").expect("a time");
+            let less = ["2.", "1.", "0ns"].iter().any(|begin| within.starts_with(begin)) || within.contains("ms\"");
+            assert!(within.starts_with("3s\"") || (taken_up && less), "{line}");
         }
         let all = self.containers().await;
         assert!(all.len() <= 1 && self.running().await.is_empty(), "{all:#?}");

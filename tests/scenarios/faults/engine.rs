@@ -1,6 +1,6 @@
 //! An engine that is late, and one that is restarted: each a real one, of the test's own.
 
-use berth_kit::{Image, OwnEngine, World};
+use berth_kit::{Agent, Image, OwnEngine, World};
 
 use super::{container, gets_over, told, waits};
 use crate::steps::until;
@@ -60,4 +60,41 @@ async fn an_engine_that_is_restarted_while_the_app_is_asked_has_it_started_again
     gets_over(&world, &agent).await;
     assert_eq!(container(&own.engine(), &world).await, "running");
     assert!(agent.status().await["restarts"].as_u64() > Some(0));
+}
+
+/// A serving app with a secret, beside an engine of its own.
+async fn serving(own: &mut OwnEngine, more: &str) -> (World, Agent) {
+    own.start().await;
+    let world = World::start().await;
+    world.secrets.put("prod/api", r#"{"KEY":"value"}"#);
+    let image = world.app_image().by_tag();
+    world.user_data(&format!("berth image={image} port=0:8080 health=/health secrets=prod/api stop_timeout=1s {more}"));
+    let agent = world.launcher(BERTH.as_ref()).env("DOCKER_HOST", own.host()).start().await;
+    agent.ready_within(SOON).await;
+    assert!(world.run_dir().join("secrets").exists());
+    (world, agent)
+}
+
+#[tokio::test]
+async fn an_engine_that_hangs_before_the_drain_cuts_it_short_and_leaves_no_secret_behind() {
+    let Some(mut own) = OwnEngine::new() else { return };
+    let (world, agent) = serving(&mut own, "drain.settle=300ms drain.timeout=1s").await;
+    own.hang();
+    agent.signal("TERM");
+    assert_eq!(agent.exit_within(SOON).await, 5, "{}", agent.log_text());
+    assert!(!world.run_dir().join("secrets").exists(), "{}", agent.log_text());
+    assert!(world.console_text().contains("cut short"), "{}", world.console_text());
+}
+
+#[tokio::test]
+async fn an_engine_that_dies_in_the_settle_time_takes_the_app_along_and_that_is_said() {
+    let Some(mut own) = OwnEngine::new() else { return };
+    let (world, agent) = serving(&mut own, "drain.settle=30s").await;
+    agent.signal("TERM");
+    agent.phase_within("drain", SOON).await;
+    own.stop();
+    own.start().await;
+    assert_eq!(agent.exit_within(SOON).await, 5, "{}", agent.log_text());
+    let said = world.console_text();
+    assert!(said.contains("cut short") && said.contains("before it was stopped"), "{said}");
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use berth::effect::{Effect, ImageFacts, Job};
-use berth::event::{Event, Hook, Membership};
+use berth::event::{BlockRepair, Event, Hook, Membership};
 use berth::fault::{Class, Fault};
 use berth::identity::Identity;
 
@@ -101,6 +101,7 @@ impl World {
                 let newer = |twist: &Twist| matches!(twist, Twist::Rotation(at) if (since..now).contains(at));
                 Event::SecretsChecked { changed: self.plan.has(newer) }
             }
+            Effect::CheckMetadataBlock => Event::MetadataBlockChecked(BlockRepair::default()),
             Effect::SignalApp { .. } => Event::AppSignalled,
             Effect::ReadOutput { id, .. } => Event::OutputRead(self.engine.output(id)),
             Effect::SayLastWords { .. } => Event::LastWordsSaid,

@@ -50,7 +50,7 @@ pub(in super::super) fn look(line: &str, script: bool) -> Option<Line> {
             true => Line::Miss(Miss { column: indent + 1, reason: QUOTED_PRINTABLE.into(), certain: true }),
             false => Line::Config { words, indent },
         }),
-        (None, _) => seen.mentions().find_map(|mention| mention.recognise(script)).map(Line::Miss),
+        (None, _) => seen.mentions().take(OFTEN).find_map(|mention| mention.recognise(script)).map(Line::Miss),
     }
 }
 
@@ -93,8 +93,14 @@ fn first_key(text: &str) -> (&str, &str) {
     text.split_at(if starts { end } else { 0 })
 }
 
+/// How far behind `berth` the image is looked for, and how often in one line; hostile bytes could make it long.
+const FAR: usize = 2_000;
+const OFTEN: usize = 64;
+
 /// Whether `image` with one of these signs is in the text, with at most one word of prose before it.
 fn assigns_image(text: &str, signs: &str) -> bool {
+    let end = (0..=FAR.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+    let text = text.get(..end).unwrap_or_default();
     text.match_indices("image").any(|(at, _)| {
         let (before, after) = (text.get(..at).unwrap_or_default(), text.get(at + "image".len()..).unwrap_or_default());
         let alone = !before.ends_with(|char: char| char.is_alphanumeric() || "_./".contains(char));

@@ -1,0 +1,91 @@
+//! `imds=block` is looked after as long as an app may run.
+
+use std::collections::BTreeSet;
+
+use berth::effect::Job;
+use berth::event::{BlockRepair, Event};
+use berth::exit::Outcome;
+use berth::fault::Class;
+use berth::view::{BlockView, PhaseName};
+
+use crate::sim::{LINE, Sim, ms, secs};
+
+fn line(more: &str) -> String {
+    format!("{LINE} imds=block {more}")
+}
+
+fn repaired() -> Event {
+    let bridges = BTreeSet::from(["docker0".to_owned()]);
+    Event::MetadataBlockChecked(BlockRepair { bridges, ..BlockRepair::default() })
+}
+
+/// A life in which somebody opens the block again and again.
+fn opened(line: &str) -> Sim {
+    (0..1000).fold(Sim::new(line), |life, _| life.answer(Job::CheckMetadataBlock, ms(10), repaired()))
+}
+
+/// In which phases it was put back, each once.
+fn phases(life: &Sim) -> Vec<String> {
+    let looks = life.trace().lines().filter(|line| line.contains("MetadataBlockChecked"));
+    let mut phases: Vec<String> = looks.filter_map(|line| line.split_whitespace().nth(1).map(str::to_owned)).collect();
+    phases.dedup();
+    phases
+}
+
+#[test]
+fn a_block_is_looked_after_every_five_seconds_and_nobody_looks_without_one() {
+    let life = Sim::new(&line("")).run(secs(3600));
+    assert!((700..=720).contains(&life.count(Job::CheckMetadataBlock)), "{}", life.count(Job::CheckMetadataBlock));
+    assert_eq!(life.view().metadata_block, Some(BlockView { holds: true, restored: 0 }));
+    let life = Sim::new(LINE).run(secs(3600));
+    assert_eq!((life.count(Job::CheckMetadataBlock), life.view().metadata_block), (0, None));
+}
+
+#[test]
+fn a_boot_that_waits_for_the_app_a_drain_and_a_hold_look_after_it_too() {
+    let life = opened(&line("probe.start_timeout=60s boot.on_failure=hold")).fails_probing(100_000).run(secs(120));
+    assert_eq!((life.view().phase, phases(&life)), (PhaseName::Hold, vec!["boot".to_owned(), "hold".to_owned()]));
+
+    let life = opened(&line("drain.settle=30s")).at(secs(20), Event::DrainRequested(None)).run(secs(45));
+    assert_eq!((life.view().phase, phases(&life)), (PhaseName::Drain, ["serve", "drain"].map(str::to_owned).to_vec()));
+    let gone = life.run(secs(900));
+    assert_eq!(gone.outcome(), Some(Outcome::Done));
+}
+
+#[test]
+fn what_was_put_back_is_counted_and_a_warning_and_the_app_runs_on() {
+    let life = Sim::new(&line("")).answer(Job::CheckMetadataBlock, ms(10), repaired()).run(secs(60));
+    assert_eq!(life.view().metadata_block, Some(BlockView { holds: true, restored: 1 }));
+    assert_eq!((life.count(Job::StopContainer), life.view().restarts), (0, 0));
+    assert!(repaired().is_warning() && !repaired().is_routine());
+    let nothing = Event::MetadataBlockChecked(BlockRepair::default());
+    assert!(!nothing.is_warning() && nothing.is_routine());
+    assert_eq!(
+        repaired().to_string(),
+        "rules were missing on docker0 and are set: until now the app could reach the instance metadata although the config says \
+         imds=block"
+    );
+}
+
+#[test]
+fn a_look_that_fails_is_shown_and_tried_again_for_as_long_as_it_takes() {
+    let failing = Sim::new(&line("")).fails(Job::CheckMetadataBlock, 1000, Class::Broken, "no iptables");
+    let life = failing.run(secs(3600));
+    assert_eq!(life.view().metadata_block, Some(BlockView { holds: false, restored: 0 }));
+    let looks = life.count(Job::CheckMetadataBlock);
+    assert!((60..=130).contains(&looks), "every minute at most: {looks}");
+    assert_eq!((life.view().phase, life.count(Job::StopContainer)), (PhaseName::Serve, 0));
+
+    let life =
+        Sim::new(&line("")).fails(Job::CheckMetadataBlock, 3, Class::Transient, "the engine is away").run(secs(60));
+    assert_eq!(life.view().metadata_block, Some(BlockView { holds: true, restored: 0 }));
+    assert_eq!(life.view().retries.get("CheckMetadataBlock"), Some(&3));
+}
+
+#[test]
+fn a_look_that_never_ends_is_cut_and_made_again() {
+    let life = Sim::new(&line("")).never(Job::CheckMetadataBlock).run(secs(300));
+    assert!(life.count(Job::CheckMetadataBlock) > 20, "{}", life.trace());
+    assert!(life.trace().contains("Cancel"), "{}", life.trace());
+    assert_eq!(life.view().metadata_block, Some(BlockView { holds: true, restored: 0 }));
+}
