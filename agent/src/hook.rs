@@ -30,6 +30,7 @@ use ending::Ending;
 use heartbeat::Heartbeats;
 use patience::Patience;
 
+mod asking;
 mod ending;
 mod heartbeat;
 mod patience;
@@ -232,16 +233,6 @@ impl Hook {
         [self.give_up_at, self.patience.ends()].into_iter().flatten().min()
     }
 
-    /// A completion that was refused is put off: the hook is kept from running out again, as far as it is known.
-    pub fn hold(&mut self, desk: &mut Desk, now: Uptime) {
-        if matches!(self.state, State::Over(Ending::Refused { .. })) && self.name.is_some() {
-            (self.wanted, self.give_up_at, self.state) = (None, None, State::Known);
-            self.completed.reopen();
-            self.heartbeats.begin(desk, now);
-            self.advance(desk, now);
-        }
-    }
-
     /// Lets go of whatever is on its way: another hook's answers look the same.
     pub fn halt(&mut self, desk: &mut Desk) {
         self.found.cancel(desk);
@@ -304,7 +295,10 @@ impl Hook {
                 }
             }
             Event::HookNotActive(Job::CompleteHook) if self.state == State::Completing => self.ask(desk, now),
-            Event::InstanceDescribed(state) if self.state == State::Asking => self.judge(state.as_deref(), desk, now),
+            // Whoever asked: between two tries it is as good.
+            Event::InstanceDescribed(state) if matches!(self.state, State::Asking | State::NotYet(_)) => {
+                self.judge(state.as_deref(), desk, now);
+            }
             Event::Failed(job, fault) => self.failed(*job, fault, desk, now),
             _ => {} // the other events are other rooms' answers
         }
@@ -314,19 +308,6 @@ impl Hook {
     /// Whether nothing more will be done about the hook.
     pub fn is_over(&self) -> bool {
         matches!(self.state, State::Over(_))
-    }
-
-    /// Why the instance's life cannot go on: the launch hook holds it, or may, and can never be completed. An app that ran before
-    /// this agent came is not given up on a guess.
-    pub fn refusal(&self) -> Option<&str> {
-        match &self.state {
-            State::Over(Ending::Refused { reason, waits })
-                if *waits || (self.in_group && !self.heartbeats.is_inherited()) =>
-            {
-                Some(reason)
-            }
-            _ => None,
-        }
     }
 
     /// Whether the group heard from the hook that the launch failed.
@@ -421,51 +402,6 @@ impl Hook {
             // It is due again as ever.
             Job::RecordHeartbeat => self.heartbeats.refused(fault),
             _ => {} // other rooms' business
-        }
-    }
-
-    /// A call was refused for good. Whether the instance's life hangs on it, the group knows.
-    fn refused(&mut self, what: &str, why: String, desk: &mut Desk, now: Uptime) {
-        let name = self.group.iter().chain(&self.name).map(String::as_str).collect::<Vec<_>>().join("/");
-        let reason = [self.transition.name(), &name, what].into_iter().filter(|word| !word.is_empty());
-        let reason = format!("the {}: {why}", reason.collect::<Vec<_>>().join(" "));
-        self.refused = Some(reason.clone());
-        if self.transition == Transition::Launching && self.wanted != Some(HookResult::Abandon) {
-            self.ask(desk, now);
-        } else {
-            self.end(Ending::Refused { reason, waits: false }, now);
-        }
-    }
-
-    /// Asks the group which state the instance is in.
-    fn ask(&mut self, desk: &mut Desk, now: Uptime) {
-        self.state = State::Asking;
-        self.asking = Some(desk.order(Effect::DescribeInstance));
-        self.answer_by = Some(now + ANSWER);
-    }
-
-    fn stop_asking(&mut self, desk: &mut Desk) {
-        if let Some(ticket) = self.asking.take() {
-            desk.order(Effect::Cancel(ticket));
-        }
-    }
-
-    fn judge(&mut self, state: Option<&str>, desk: &mut Desk, now: Uptime) {
-        self.asking = None;
-        self.throttled = 0;
-        let Some(state) = state else { return self.end(Ending::OutsideAnyGroup, now) };
-        let to_come = match self.transition {
-            Transition::Launching => state::waits_to_launch(state),
-            Transition::Terminating { expected } => state::waits_to_terminate(state, expected),
-        };
-        match self.refused.clone() {
-            // Whether there is a hook at all shows when the instance goes on from `Pending`.
-            Some(reason) if to_come && state.ends_with(":Wait") => {
-                self.end(Ending::Refused { reason, waits: true }, now);
-            }
-            _ if to_come => self.not_yet(desk, now),
-            _ if state.starts_with("Terminat") => self.end(Ending::Expired(state.to_owned()), now),
-            _ => self.end(Ending::NothingToComplete(state.to_owned()), now),
         }
     }
 

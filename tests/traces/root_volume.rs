@@ -73,6 +73,23 @@ fn an_unknown_word_is_a_drain_if_the_group_says_that_it_replaces_the_root_volume
 }
 
 #[test]
+fn a_group_that_stumbles_when_asked_about_an_unknown_word_is_asked_again() {
+    for class in [Class::Transient, Class::Throttled] {
+        let life = Sim::new(LINE)
+            .fails(Job::DescribeInstance, 6, class, "503")
+            .answer(Job::DescribeInstance, ms(50), described("ReplacingRootVolume:Wait"))
+            .sees(secs(30), target(word("RootVolumeReplaced")))
+            .run(secs(900));
+        assert_eq!((life.outcome(), life.completed.len()), (Some(Outcome::Done), 2), "{}", life.trace());
+    }
+    let away = Sim::new(LINE)
+        .fails_always(Job::DescribeInstance, "503")
+        .sees(secs(30), target(word("RootVolumeReplaced")))
+        .run(secs(3600));
+    assert_eq!((away.view().status, away.count(Job::DescribeInstance)), (Status::Ok, 12), "{}", away.trace());
+}
+
+#[test]
 fn an_unknown_word_that_means_something_else_is_asked_about_a_few_times_and_carries_on() {
     let life = Sim::new(LINE).sees(secs(30), target(word("Rebooting"))).run(secs(3600));
     assert_eq!((life.view().status, life.count(Job::DescribeInstance)), (Status::Ok, 4), "{}", life.trace());

@@ -3,7 +3,7 @@
 //! A word that this version does not know may announce a root volume replacement: its word in the metadata is not documented, and
 //! `DescribeAutoScalingInstances` knows it (`ReplacingRootVolume`, `:Wait`). The word of a replacement that is there at the first
 //! look may be the one that this boot comes out of: the instance id is the same before and after. The group's answer can lag
-//! behind the metadata, so it is asked a few times, and then no more until the word changes.
+//! behind the metadata, so it is asked a few times, and then no more until the word changes. An attempt that fails is no answer.
 
 use std::time::Duration;
 
@@ -17,8 +17,14 @@ use crate::identity::TargetState;
 /// Between two questions about one word.
 const BETWEEN: Duration = Duration::from_secs(10);
 
-/// Questions about one word.
-const QUESTIONS: u32 = 4;
+/// Answers about one word.
+const ANSWERS: u32 = 4;
+
+/// Attempts about one word that fail, before its meaning stays unknown; it takes some minutes.
+const FAILURES: u32 = 12;
+
+/// The same for a replacement that is there at the first look. Then the word is believed.
+const FAILURES_KNOWN: u32 = 4;
 
 /// For an answer; the adapter gives up before that.
 const ANSWER: Duration = Duration::from_secs(60);
@@ -31,8 +37,8 @@ const AGAIN: Duration = Duration::from_secs(300);
 pub(super) struct Unclear {
     word: Option<TargetState>,
     since: Uptime,
-    questions: u32,
-    answered: bool,
+    answers: u32,
+    failures: u32,
     asked: Option<(Ticket, Uptime)>,
     next: Option<Uptime>,
 }
@@ -56,13 +62,13 @@ impl Unclear {
         self.asked?;
         match event {
             Event::InstanceDescribed(state) => {
-                (self.asked, self.answered) = (None, true);
+                (self.asked, self.answers) = (None, self.answers + 1);
                 let state = state.clone().unwrap_or_default();
                 // These are what a group shows that has not got there yet.
                 let lags = matches!(state.as_str(), "InService" | "Standby") || state.starts_with("Pending");
                 match TargetState::from(state) {
                     state @ TargetState::RootVolume(_) => return Some(state),
-                    _ if lags && self.questions < QUESTIONS => self.next = Some(now + desk.spread(BETWEEN)),
+                    _ if lags && self.answers < ANSWERS => self.next = Some(now + desk.spread(BETWEEN)),
                     _ => {}
                 }
                 None
@@ -80,7 +86,6 @@ impl Unclear {
         }
         if self.next.is_some_and(|at| at <= now) {
             self.next = None;
-            self.questions += 1;
             self.asked = Some((desk.order(Effect::DescribeInstance), now + ANSWER));
         }
         None
@@ -94,11 +99,14 @@ impl Unclear {
     /// Where the group cannot be asked, a word that is known is believed, and one that is not says nothing.
     fn failed(&mut self, class: Class, desk: &mut Desk, now: Uptime) -> Option<TargetState> {
         self.asked = None;
-        if class.is_transient() && self.questions < QUESTIONS {
-            let wait = if class == Class::Throttled { desk.stand_back(self.questions) } else { desk.spread(BETWEEN) };
+        self.failures += 1;
+        let known = self.word.clone().filter(|word| matches!(word, TargetState::RootVolume(_)));
+        let most = if known.is_some() { FAILURES_KNOWN } else { FAILURES };
+        if class.is_transient() && self.failures < most {
+            let wait = if class == Class::Throttled { desk.stand_back(self.failures) } else { desk.spread(BETWEEN) };
             self.next = Some(now + wait);
             return None;
         }
-        self.word.clone().filter(|word| matches!(word, TargetState::RootVolume(_)) && !self.answered)
+        known.filter(|_| self.answers == 0)
     }
 }

@@ -232,6 +232,12 @@ impl Engine {
         }
     }
 
+    /// It knows nothing of what it had.
+    pub(crate) fn forget_all(&mut self) {
+        self.containers.clear();
+        self.has_image = false;
+    }
+
     pub(crate) fn due(&self) -> Option<Duration> {
         let ends = self.running().filter_map(|one| one.exits.as_ref().map(|(at, _)| *at));
         let crashes = self.crashes.iter().map(|(at, _)| *at);

@@ -21,6 +21,8 @@ pub(crate) enum News {
     ShutDown,
     PowerOff,
     PowerOn,
+    /// The disk is empty from here on.
+    NewDisk,
 }
 
 /// Which hook.
@@ -51,6 +53,10 @@ enum Move {
     Leave,
     End,
     Off,
+    /// The operating system is told to reboot for a new root volume.
+    Reboot,
+    /// The root volume is another one.
+    Replace,
 }
 
 /// An activation of a hook that is over.
@@ -78,6 +84,8 @@ pub(crate) struct Group {
     /// Whether the instance goes into the pool, or is in it.
     pool: bool,
     pub(crate) marked_unhealthy: u32,
+    /// When the instance came back into service with another root volume.
+    pub(crate) replaced: Option<Duration>,
     took_long: Duration,
 }
 
@@ -102,6 +110,7 @@ impl Group {
             active: None,
             ended: Vec::new(),
             marked_unhealthy: 0,
+            replaced: None,
         }
     }
 
@@ -139,7 +148,12 @@ impl Group {
 
     /// Whether the instance is off and will be switched on again.
     pub(crate) fn sleeps(&self) -> bool {
-        self.state == "Warmed:Stopped"
+        self.state == "Warmed:Stopped" || matches!(self.next, Some((_, Move::Reboot | Move::Replace)))
+    }
+
+    /// Whether the group waits for the instance to leave its root volume.
+    pub(crate) fn is_replacing(&self) -> bool {
+        matches!(self.state, "ReplacingRootVolume" | "ReplacingRootVolume:Wait")
     }
 
     pub(crate) fn heartbeat(&mut self, name: &str, now: Duration) -> bool {
@@ -172,6 +186,15 @@ impl Group {
             (Which::Terminate, _) if self.pool => {
                 self.state = "Warmed:Pending:Proceed";
                 self.next = Some((now + self.took_long, Move::Enter));
+            }
+            (Which::Terminate, _) if self.is_replacing() => {
+                self.state = "ReplacingRootVolume:Proceed";
+                self.next = Some((now + self.took_long, Move::Reboot));
+            }
+            (Which::Terminate, Some(HookResult::Abandon) | None) if self.shape.retains => {
+                self.state = "Terminating:Retained";
+                // Until somebody terminates it.
+                self.next = Some((now + secs(1800), Move::End));
             }
             (Which::Terminate, _) => {
                 self.state = "Terminating:Proceed";
@@ -210,6 +233,15 @@ impl Group {
             self.target = Some(self.shape.pool.clone().unwrap_or(TargetState::WarmedRunning));
             self.state = "Terminating";
             self.pool = true;
+            self.next = Some((now + self.took_long, Move::LetGo));
+        }
+    }
+
+    /// An instance refresh replaces the root volume. The metadata's word for it is not documented.
+    pub(crate) fn replace(&mut self, word: &str, now: Duration) {
+        if self.state == "InService" {
+            self.target = Some(TargetState::from(word.to_owned()));
+            self.state = "ReplacingRootVolume";
             self.next = Some((now + self.took_long, Move::LetGo));
         }
     }
@@ -256,8 +288,21 @@ impl Group {
                 None => self.next = Some((at, if self.pool { Move::Enter } else { Move::Serve })),
             },
             Move::Serve => {
+                if self.state == "RootVolumeReplaced" {
+                    self.replaced = Some(now);
+                    self.target = Some(TargetState::InService);
+                }
                 self.state = "InService";
                 return vec![News::Register];
+            }
+            Move::Reboot => {
+                self.next = Some((now + secs(10), Move::Replace));
+                return vec![News::ShutDown];
+            }
+            Move::Replace => {
+                self.state = "RootVolumeReplaced";
+                self.next = Some((now + self.took_long * 4, Move::Serve));
+                return vec![News::PowerOff, News::NewDisk, News::PowerOn];
             }
             Move::Enter => {
                 self.next = Some((now + secs(60), Move::TakeFromPool));
@@ -290,10 +335,15 @@ impl Group {
                     Some(timeout) => {
                         self.state = match (self.pool, &self.target) {
                             (true, _) => "Warmed:Pending:Wait",
+                            (false, _) if self.is_replacing() => "ReplacingRootVolume:Wait",
                             (false, Some(TargetState::WarmedTerminated)) => "Warmed:Terminating:Wait",
                             (false, _) => "Terminating:Wait",
                         };
                         self.begin(Which::Terminate, timeout, now);
+                    }
+                    None if self.is_replacing() => {
+                        self.state = "ReplacingRootVolume:Proceed";
+                        self.next = Some((now, Move::Reboot));
                     }
                     None if self.pool => self.next = Some((now, Move::Enter)),
                     None => self.next = Some((now, Move::End)),

@@ -19,6 +19,10 @@ impl World {
             Event::DrainRequested(_) => Some("asked"),
             Event::MetadataSeen(sight) => match &sight.target_state {
                 Some(TargetState::Terminated | TargetState::WarmedTerminated) => Some("terminated"),
+                // The one of the first look may be what this boot comes out of: the group is asked.
+                Some(state @ TargetState::RootVolume(_)) if self.seen.first_target.as_ref() != Some(state) => {
+                    Some("replaced")
+                }
                 _ if sight.spot.is_some() && !self.plan.says("spot=ignore") => Some("spot"),
                 _ if sight.rebalance && self.plan.says("rebalance=drain") => Some("rebalance"),
                 _ if sight.maintenance.is_some() && self.plan.says("maintenance=drain") => Some("maintenance"),
@@ -31,9 +35,11 @@ impl World {
             Event::MetadataSeen(sight) => sight.target_state.as_ref().is_some_and(is_of_the_pool),
             _ => false,
         };
+        let asked = matches!(event, Event::MetadataSeen(sight)
+            if matches!(sight.target_state, Some(TargetState::RootVolume(_))));
         let leaves = living && after == PhaseName::Drain;
         // The policy for a notice is not known before the config.
-        if leaves && news.is_none() && !back && knows_policies {
+        if leaves && news.is_none() && !back && !asked && knows_policies {
             self.breaks(7, format!("{} ends for no reason", before.word()));
         }
         if let Some(news) = news

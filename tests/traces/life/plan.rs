@@ -33,6 +33,8 @@ pub(crate) struct Shape {
     pub(crate) launch_hook: Option<Duration>,
     /// The timeout of the termination hook, if there is one.
     pub(crate) terminate_hook: Option<Duration>,
+    /// Whether the group has the retention trigger.
+    pub(crate) retains: bool,
     /// The warm pool that the instance is launched into.
     pub(crate) pool: Option<TargetState>,
     /// Whether a load balancer stands before it.
@@ -94,6 +96,7 @@ impl Plan {
             launch_hook: hook(&mut rng),
             terminate_hook: hook(&mut rng),
             pool: (group && rng.u8(..6) == 0).then(|| pools[rng.usize(..3)].clone()),
+            retains: rng.u8(..4) == 0,
             balancer: rng.u8(..4) > 0,
             websockets: rng.u8(..4) == 0,
             activation: ms(rng.u64(..6000)),
@@ -170,6 +173,7 @@ fn words(rng: &mut fastrand::Rng) -> Vec<String> {
     maybe(8, &["spot=ignore"]);
     maybe(4, &["rebalance=drain"]);
     maybe(2, &["maintenance=drain"]);
+    maybe(6, &["drain.on_failure=abandon"]);
     words.extend(
         [
             &[][..],

@@ -16,7 +16,8 @@ use berth::view::{PhaseName, Status};
 use super::agent::{Agent, Former};
 use super::group::Which;
 use super::plan::GROUP;
-use super::table::{CHANGED, HOLD_ENDED};
+use super::table::{ABANDONED, API_AWAY, CHANGED, HOLD_ENDED, HOOK_REFUSED, Ill, REPLACED};
+use super::twist::Twist;
 use super::world::World;
 use crate::sim::secs;
 
@@ -60,7 +61,14 @@ pub(crate) struct Seen {
     /// What ran when this agent looked.
     found: Vec<ContainerId>,
     pub(crate) sights: BTreeSet<&'static str>,
-    taken_since: Option<Duration>,
+    /// Since when the group takes the instance away (or only its root volume).
+    taken_since: Option<(bool, Duration)>,
+    /// What the first look of this agent at the metadata showed.
+    pub(crate) first_target: Option<TargetState>,
+    /// Whether this agent was refused for good what decides the instance's life.
+    pub(crate) hook_refused: bool,
+    /// When an app was last served.
+    pub(crate) served_at: Duration,
     /// The completions that this agent asked for.
     asked: Vec<Asked>,
     crashes: Vec<Duration>,
@@ -124,6 +132,8 @@ impl World {
         self.seen.misconfigured = false;
         self.seen.asked.clear();
         self.seen.crashes.clear();
+        self.seen.first_target = None;
+        self.seen.hook_refused = false;
         self.seen.marked = false;
         self.seen.sights.clear();
         self.seen.refused.clear();
@@ -137,8 +147,25 @@ impl World {
 
     /// An agent ends.
     pub(crate) fn agent_ends(&mut self, code: Option<u8>) {
-        if code.is_some() {
+        if let Some(code) = code {
             self.judge_code();
+            self.judge_result(code);
+        }
+    }
+
+    /// A drain that was cut short is abandoned, where the config says so, and no other is.
+    fn judge_result(&mut self, code: u8) {
+        let Some(asked) = self.seen.asked.iter().find(|one| one.hook == "leave") else { return };
+        let (abandoned, done) = (asked.result == HookResult::Abandon, asked.told == Told::Done);
+        if abandoned && done {
+            self.met(ABANDONED);
+        }
+        if abandoned && code != 5 {
+            return self.breaks(8, format!("the termination hook is abandoned, and the exit code is {code}"));
+        }
+        let back = self.plan.has(|twist| matches!(twist, Twist::Return(_)));
+        if !abandoned && done && code == 5 && self.plan.says("drain.on_failure=abandon") && !back {
+            self.breaks(8, "a drain that was cut short is continued, and the config says abandon");
         }
     }
 
@@ -162,9 +189,18 @@ impl World {
                 self.seen.refused.clear();
             }
             self.seen.served |= after == PhaseName::Serve;
+            if after == PhaseName::Serve {
+                self.seen.served_at = self.now;
+            }
             self.seen.held |= after == PhaseName::Hold;
             if before == PhaseName::Hold {
                 self.met(HOLD_ENDED);
+            }
+            if matches!(after, PhaseName::Failing | PhaseName::Hold) && view.reason.starts_with("the launch hook") {
+                self.met(HOOK_REFUSED);
+            }
+            if after == PhaseName::Serve && self.group.state.contains("RootVolumeReplaced") {
+                self.met(REPLACED);
             }
             if matches!(after, PhaseName::Boot | PhaseName::Drain) {
                 self.seen.asked.clear(); // another transition, another hook
@@ -216,6 +252,11 @@ impl World {
             let launch = self.group.waiting().filter(|(which, _)| *which == Which::Launch);
             self.seen.left = launch.map(|(_, since)| (since, self.agents)).or(self.seen.left);
         }
+        // Then the group is asked for another reason, too.
+        let unclear = self.plan.has(|twist| matches!(twist, Twist::StateOdd { .. } | Twist::Replace { .. }));
+        if let Event::Failed(Job::FindGroup | Job::CompleteHook, fault) = event {
+            self.seen.hook_refused |= !fault.is_transient();
+        }
         match event {
             Event::Failed(Job::ReadConfig, fault) if fault.class == Class::Misconfigured => {
                 self.seen.misconfigured |= before == PhaseName::Boot;
@@ -232,6 +273,7 @@ impl World {
                 self.seen.inherits.get_or_insert(self.now);
                 self.seen.found = found.iter().filter(|one| one.running.is_some()).map(|one| one.id.clone()).collect();
             }
+            Event::Identified(identity) => self.seen.first_target.clone_from(&identity.target_state),
             Event::MarkedUnhealthy => self.seen.marked = true,
             Event::HookCompleted => {
                 if let Some(last) = self.seen.asked.last_mut() {
@@ -241,6 +283,7 @@ impl World {
             Event::InstanceDescribed(state) => {
                 if let Some(last) = self.seen.asked.last_mut().filter(|last| last.told == Told::Nothing)
                     && !may_wait(&last.hook, state.as_deref())
+                    && !unclear
                 {
                     last.told = Told::NeverWill;
                 }
@@ -271,14 +314,22 @@ impl World {
         if limit.is_some_and(|limit| lasts > limit) {
             self.breaks(6, format!("{} lasts {lasts:?}", after.word()));
         }
-        let gone = matches!(self.group.target(), Some(TargetState::Terminated | TargetState::WarmedTerminated));
-        let since = *self.seen.taken_since.get_or_insert(self.now);
-        if !gone {
-            self.seen.taken_since = None;
-        }
+        let replacing = self.group.is_replacing();
+        let taken = matches!(self.group.target(), Some(TargetState::Terminated | TargetState::WarmedTerminated));
+        let gone = taken || replacing;
+        let (_, since) = match self.seen.taken_since {
+            Some(since) if since.0 == taken => since,
+            _ => (taken, self.now),
+        };
+        self.seen.taken_since = gone.then_some((taken, since));
         let mut slack = secs(2) + poll * 3;
         if self.excuses.metadata {
             slack += secs(100) + self.excuses.away;
+        }
+        if !taken {
+            // Where the word does not say enough, the group has to.
+            let throttled = self.plan.ills().any(|ill| matches!(ill, Ill::Throttled(_)));
+            slack += secs(if self.excuses.aws { 8 * 3600 } else { 40 + 70 * u64::from(throttled) });
         }
         let living = matches!(after, PhaseName::Boot | PhaseName::Serve | PhaseName::Warm | PhaseName::Hold);
         let heard = !(living && knows_itself);
@@ -287,9 +338,12 @@ impl World {
         }
     }
 
+    /// A group that says "not yet" is asked on while the load balancer lets go, which takes five minutes here at the most; one that
+    /// says nothing, for as long as the hook's timeout, or a minute beyond what a drain may take.
     fn hook_patience(&self) -> Duration {
         let known = self.plan.shape.terminate_hook.unwrap_or_default();
-        if self.excuses.blind || self.excuses.aws { secs(2 * 3600) } else { known * 2 + secs(70) }
+        let unknown = if self.excuses.blind || self.excuses.aws { secs(300 + 60) } else { secs(0) };
+        known * 2 + secs(70) + unknown
     }
 
     /// 6: however often the agent is killed, an app in service is served on for its time and no longer.
@@ -325,9 +379,12 @@ impl World {
         }
         let control_plane = GROUP.contains(&job) || matches!(job, Job::FetchSecrets | Job::LoginRegistry);
         if phase == PhaseName::Serve && status == Status::Ok && control_plane {
-            let settled = ["completed", "in no group", "no such hook", "nothing", "expired", "given up"];
+            let settled = ["completed", "in no group", "no such hook", "nothing", "expired", "given up", "refused:"];
             let state = agent.machine.view().lifecycle.state;
-            if settled.iter().any(|word| state.starts_with(word)) {
+            // A word that says too little is asked about.
+            let unclear = job == Job::DescribeInstance
+                && self.plan.has(|twist| matches!(twist, Twist::StateOdd { .. } | Twist::Replace { .. }));
+            if !unclear && settled.iter().any(|word| state.starts_with(word)) {
                 self.breaks(11, format!("{job:?} in a healthy serve"));
             }
         }
@@ -346,6 +403,9 @@ impl World {
                     }
                 } else {
                     self.seen.asked.push(Asked { hook: hook.hook.clone(), result: *result, told: Told::Nothing });
+                }
+                if !launch && *result == HookResult::Abandon && !self.plan.says("drain.on_failure=abandon") {
+                    self.breaks(8, "the termination hook is abandoned, and nobody said so");
                 }
                 let excused = self.excuses.engine || self.seen.hurried;
                 if !launch && self.engine.running().next().is_some() && !excused {
@@ -370,6 +430,7 @@ impl World {
                     self.breaks(10, "a running app of this config is removed");
                 }
             }
+            Effect::SayLastWords { words, .. } if words.contains("Auto Scaling was asked for") => self.met(API_AWAY),
             Effect::ReadOutput { .. } if status == Status::Ok => {
                 self.breaks(5, "the output of a healthy app is read");
             }

@@ -38,6 +38,10 @@ impl World {
                 self.group.terminate(self.now);
                 None
             }
+            Twist::Replace { known, .. } => {
+                self.group.replace(if *known { "ReplacingRootVolume" } else { "RootVolumeReplaced" }, self.now);
+                None
+            }
             Twist::Return(_) => {
                 self.group.take_back(self.now);
                 None
@@ -72,6 +76,7 @@ impl World {
                 self.balancer.app_ended(self.now);
                 self.systemd.power_off();
             }
+            group::News::NewDisk => self.engine.forget_all(),
             group::News::PowerOn => self.systemd.power_on(self.now + self.plan.shape.os_boots_in),
         }
     }

@@ -64,7 +64,7 @@ pub(crate) enum Ill {
 }
 
 /// What is counted, so that a run can say that each of them happened.
-pub(crate) const ROWS: [&str; 32] = [
+pub(crate) const ROWS: [&str; 36] = [
     "config fault",
     "latest",
     "secret missing",
@@ -97,12 +97,20 @@ pub(crate) const ROWS: [&str; 32] = [
     "killed after them",
     "another config at the next start",
     "engine restarted mid-start",
+    "launch hook refused",
+    "root volume replaced",
+    "drain abandoned",
+    "drain ended by an API that is away",
 ];
 
 pub(crate) const HOLD_ENDED: usize = 27;
 pub(crate) const KILLED_BEFORE: usize = 28;
 pub(crate) const KILLED_AFTER: usize = 29;
 pub(crate) const CHANGED: usize = 30;
+pub(crate) const HOOK_REFUSED: usize = 32;
+pub(crate) const REPLACED: usize = 33;
+pub(crate) const ABANDONED: usize = 34;
+pub(crate) const API_AWAY: usize = 35;
 
 /// What a fault comes to if nothing else goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

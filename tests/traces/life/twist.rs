@@ -9,6 +9,9 @@ use super::plan::{ENGINE, GROUP, OTHERS, SERVICES};
 use super::table::Ill;
 use crate::sim::{ms, secs};
 
+/// What decides the instance's life, and may be refused.
+const REFUSALS: [Job; 2] = [Job::FindGroup, Job::CompleteHook];
+
 /// One thing that goes wrong, or is wanted of the instance. Moments count from power-on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Twist {
@@ -72,6 +75,11 @@ pub(crate) enum Twist {
     Terminate(Duration),
     /// The group takes the instance back into its pool, and later again into service.
     Return(Duration),
+    /// The group replaces the instance's root volume; whether the metadata's word says so.
+    Replace {
+        at: Duration,
+        known: bool,
+    },
     Standby {
         at: Duration,
         lasts: Duration,
@@ -130,7 +138,7 @@ impl Twist {
             _ => ms(rng.u64(..u64::try_from(end.as_millis()).unwrap_or(u64::MAX))),
         };
         let lasts = ms([500, 5_000, 40_000, 150_000][rng.usize(..4)] + rng.u64(..500));
-        match rng.u8(..48) {
+        match rng.u8(..51) {
             0..=7 => {
                 let jobs: Vec<Job> = [&ENGINE[..], &GROUP, &SERVICES, &OTHERS].concat();
                 Self::Fate(jobs[rng.usize(..jobs.len())], rng.u32(..4), Fate::any(rng))
@@ -166,6 +174,9 @@ impl Twist {
                 Self::KillAt { event: rng.u32(1..most), ordered: rng.bool() }
             }
             47 => Self::Changed(at),
+            48 => Self::Replace { at, known: rng.bool() },
+            49 => Self::AwsAway { at, lasts: secs(20_000) },
+            50 => Self::Denied(REFUSALS[rng.usize(..2)]),
             31 => Self::StartsIn(secs([rng.u64(8..40), rng.u64(40..580)][rng.usize(..2)])),
             _ => [Self::Stray { running: rng.bool(), takes_the_name: rng.bool() }, Self::Baked][rng.usize(..2)].clone(),
         }
@@ -186,7 +197,8 @@ impl Twist {
             | Self::Maintenance(at)
             | Self::Rotation(at)
             | Self::Changed(at)
-            | Self::Standby { at, .. } => Some(*at),
+            | Self::Standby { at, .. }
+            | Self::Replace { at, .. } => Some(*at),
             _ => None,
         }
     }
@@ -255,6 +267,7 @@ impl Twist {
             | Self::CrashLoop { at, .. }
             | Self::Sick { at, .. }
             | Self::Standby { at, .. }
+            | Self::Replace { at, .. }
             | Self::LongConnection { at, .. }
             | Self::Kill(at)
             | Self::Term(at)

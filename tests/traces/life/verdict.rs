@@ -25,6 +25,8 @@ impl World {
         let expected: &[u8] = match (before_failing, drained) {
             (Some(_), _) if self.seen.misconfigured => &[2, 3],
             (Some(PhaseName::Boot | PhaseName::Hold), _) => &[3],
+            // Served for a moment: the launch hook can never be completed.
+            (Some(_), _) if self.seen.hook_refused => &[3, 4],
             (Some(_), _) => &[4],
             (None, true) => &[0, 5],
             (None, false) => &[],
@@ -100,7 +102,35 @@ impl World {
                 return broken(8, "given up, and the group does not know".to_owned());
             }
         }
-        self.judge_ill().or_else(|| self.judge_spot(calm))
+        self.judge_ill().or_else(|| self.judge_alone()).or_else(|| self.judge_spot(calm))
+    }
+
+    /// A refusal, or a replacement, that is all that happens.
+    fn judge_alone(&self) -> Option<Broken> {
+        let [twist] = self.plan.twists.as_slice() else { return None };
+        let broken = |promise, what: &str| Some(Broken { promise, what: what.to_owned() });
+        let time = self.plan.end.saturating_sub(self.plan.shape.os_boots_in);
+        match twist {
+            // Told in time, the group takes it away by itself.
+            Twist::Denied(Job::FindGroup | Job::CompleteHook) if self.plan.shape.launch_hook.is_some() => {
+                let named = *twist == Twist::Denied(Job::FindGroup) && self.excuses.blind;
+                let late = time < secs(60) || self.group.ended.iter().any(|one| one.result.is_none());
+                let failed = self.seen.code == Some(3) || self.seen.held;
+                if !named && !late && !failed {
+                    return broken(8, "the launch hook is refused for good, and that is no failed boot");
+                }
+                None
+            }
+            Twist::Replace { .. } => {
+                let replaced = self.group.replaced.filter(|at| *at + secs(60) < self.plan.end)?;
+                let known = !self.excuses.app && self.seen.code != Some(3);
+                if known && self.seen.served_at < replaced.saturating_sub(secs(17)) {
+                    return broken(6, "not served again after its root volume was replaced");
+                }
+                None
+            }
+            _ => None,
+        }
     }
 
     /// Where one fault of the table is all that happens, it comes to what the table says.
