@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use berth::cli::{Cli, Command};
 use berth::commands::{bake, check, doctor, drain, handover, policy, status, timeline, wait};
+use berth::edge::log;
 use berth::exit::Outcome;
 use berth::{commands, core_dump, logging, run, shim};
 use clap::{CommandFactory, Parser};
@@ -37,9 +38,11 @@ fn main() -> ExitCode {
             if let Err(error) = forbidden {
                 tracing::warn!(%error, "a crash of this process may write a core dump");
             }
+            logging::log_panics();
             let outcome = runtime.block_on(run::run(&global, &run));
             // What still runs is cancelled; the engine and AWS do not need us to hear their answers.
             runtime.shutdown_background();
+            log::flush(log::LAST);
             outcome.into()
         }
         Command::Check(args) => check::main(&global, &args),

@@ -59,6 +59,8 @@ pub fn render(published: &Published) -> String {
     text.sample("berth_heartbeats_total", &[], f64::from(view.lifecycle.heartbeats));
     text.family("berth_hook_failed", "gauge", "1 once the lifecycle hook could not be completed.");
     text.sample("berth_hook_failed", &[], f64::from(u8::from(view.lifecycle.failed)));
+    text.family("berth_log_lines_dropped_total", "counter", "Lines of the log that standard error did not take.");
+    text.sample("berth_log_lines_dropped_total", &[], published.log_lines_dropped as f64);
     text.0
 }
 
@@ -218,6 +220,9 @@ mod tests {
             # HELP berth_hook_failed 1 once the lifecycle hook could not be completed.
             # TYPE berth_hook_failed gauge
             berth_hook_failed 0
+            # HELP berth_log_lines_dropped_total Lines of the log that standard error did not take.
+            # TYPE berth_log_lines_dropped_total counter
+            berth_log_lines_dropped_total 0
         "##]]
         .assert_eq(&render(&published));
     }

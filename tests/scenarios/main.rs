@@ -21,6 +21,7 @@ mod handover;
 mod hook;
 mod hostile;
 mod last_life;
+mod log;
 mod long;
 mod memory;
 mod metadata;

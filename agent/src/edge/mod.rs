@@ -51,3 +51,4 @@ pub mod iptables;
 pub mod metadata_block;
 
 pub mod console;
+pub mod log;
