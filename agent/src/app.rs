@@ -479,7 +479,8 @@ impl App {
             desk.order(Effect::Cancel(*ticket));
             return self.probed(ReadyReason::AppUnhealthy, Some("the probe did not end"), now);
         }
-        if self.kept && self.is_up() && self.pulse.is_hopeless(&self.config.probe, now) {
+        // One on its way out is stopped by the drain, in its own time.
+        if self.kept && !self.retiring && self.is_up() && self.pulse.is_hopeless(&self.config.probe, now) {
             let reason = format!("the app stays unhealthy: {}", self.reason);
             self.read_output(desk, now);
             self.stop(Then::BackOff(reason.clone()), ReadyReason::AppUnhealthy, reason, desk, now);

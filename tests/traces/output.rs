@@ -193,3 +193,15 @@ fn an_app_that_exits_in_a_drain_is_read_and_one_that_the_drain_stops_is_not() {
     let stopped = Sim::new(LINE).at(secs(10), TERM).answer(Job::WatchContainer, secs(30), exited(143)).run(secs(120));
     assert_eq!((stopped.count(Job::ReadOutput), stopped.said.len()), (0, 0), "{}", stopped.trace());
 }
+
+#[test]
+fn an_unhealthy_app_in_a_drain_is_neither_read_nor_stopped_before_its_time() {
+    let line = "image=r.test/a:1 port=80 health=/ probe.start_timeout=20s drain.settle=40s drain.timeout=10s";
+    let life = Sim::new(line)
+        .answer(Job::ProbeApp, ms(10), Event::ProbePassed)
+        .answer(Job::WatchContainer, secs(5), exited(1))
+        .fails_probing(10_000)
+        .at(secs(12), TERM)
+        .run(secs(200));
+    assert_eq!((life.count(Job::ReadOutput), life.count(Job::StopContainer)), (1, 1), "{}", life.trace());
+}
