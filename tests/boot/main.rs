@@ -148,10 +148,14 @@ async fn signals_that_mean_nothing_leave_the_same_agent_and_the_same_container()
     let Site { machine, .. } = &site;
     let who = || (machine.property("MainPID"), machine.property("NRestarts"), machine.container());
     let before = who();
-    for signal in ["HUP", "USR1", "USR2", "ALRM"] {
+    for (signal, ignored) in [
+        ("HUP", "SIGHUP is ignored"),
+        ("USR1", "SIGUSR1 is ignored"),
+        ("USR2", "SIGUSR2 is ignored"),
+        ("ALRM", "SIGALRM is ignored"),
+    ] {
         machine.run(&format!("systemctl kill --kill-whom=main --signal=SIG{signal} berth.service"));
-        let named = format!("SIG{signal} is ignored");
-        machine.until("it is in the journal", async || Journal::of(machine).count(&agent(&named)) > 0).await;
+        machine.until("it is in the journal", async || Journal::of(machine).count(&agent(ignored)) > 0).await;
     }
     machine.is_ready().await;
     assert_eq!(who(), before);
