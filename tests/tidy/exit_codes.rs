@@ -66,7 +66,6 @@ fn systemd_waits_at_least_as_long_as_a_drain_takes_by_default() {
 #[test]
 fn systemd_never_asks_for_a_core_dump() {
     let unit = read("systemd/berth.service");
-    assert_eq!(directive(&unit, "WatchdogSignal"), "SIGKILL");
-    assert_eq!(directive(&unit, "LimitCORE"), "0");
+    assert_eq!(["WatchdogSignal", "LimitCORE"].map(|name| directive(&unit, name)), ["SIGKILL", "0"]);
     assert!(!unit.contains("FailureMode=abort"), "SIGABRT asks for one");
 }
