@@ -33,7 +33,7 @@ async fn an_answer_that_is_too_long_is_not_read_to_its_end() {
     let server = Server::start(|_| answer(200, "hello")).await;
     let error = Http::default().send(get(&server.base), LONG, 4).await.unwrap_err();
     assert!(matches!(error, HttpError::TooLarge { limit: 4, .. }), "{error:?}");
-    assert_eq!(error.class(), Class::Broken);
+    assert_eq!(error.class(), Class::Transient);
 }
 
 #[tokio::test]
