@@ -7,6 +7,7 @@ use std::time::Duration;
 use berth::config::{ImageRef, Port, Protocol};
 use berth::edge::engine::Engine;
 use berth::effect::{ContainerId, RunningContainer};
+use berth::fault::Fault;
 use berth_kit::image::DEMO_APP;
 use bollard::exec::StartExecOptions;
 use bollard::models::ExecConfig;
@@ -151,7 +152,7 @@ async fn on_the_hosts_network_the_neighbours_clients_are_not_the_apps() {
 }
 
 #[tokio::test]
-async fn a_container_that_does_not_run_has_no_clients() {
+async fn the_clients_of_a_container_that_does_not_run_are_not_counted() {
     let mut bench = Bench::new().await;
     let image = demo_app(&mut bench).await;
     let creation = bench.creation(&image, |_| {}).await;
@@ -159,8 +160,10 @@ async fn a_container_that_does_not_run_has_no_clients() {
     let _client = connect(SocketAddr::new(app.address, 8080)).await;
     counted(&bench.engine, &app, 1).await;
     bench.engine.stop(&app.id, Duration::ZERO).await.unwrap();
-    assert_eq!(bench.engine.connections(&app.id).await.unwrap(), 0);
-    assert_eq!(bench.engine.connections(&ContainerId(unique("gone"))).await.unwrap(), 0);
+    for id in [app.id.clone(), ContainerId(unique("gone"))] {
+        let error = bench.engine.connections(&id).await.unwrap_err();
+        assert!(Fault::from_error(error.class(), &error).reason.contains("does not run"), "{error:?}");
+    }
 }
 
 #[tokio::test]

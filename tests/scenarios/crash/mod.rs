@@ -62,6 +62,8 @@ impl Scene {
         match step {
             // A boot may be over before the metadata is looked at again.
             "> WatchMetadata" | "MetadataSeen" => !matches!(self, Self::Serve | Self::Drain),
+            // One that was due in the moment of the notice.
+            "> ProbeApp" => self == Self::Drain,
             step => self == Self::Adoption && SPARED.contains(&step),
         }
     }

@@ -30,19 +30,23 @@ const LAST_ACK: u8 = 9;
 const LISTEN: u8 = 10;
 const CLOSING: u8 = 11;
 
+/// There is nobody to count for.
+fn ended() -> EngineError {
+    EngineError::NoAnswer { doing: doing(), class: Class::Transient, source: "the container does not run".into() }
+}
+
 impl Engine {
-    /// Counts the connections that the app's clients hold; none if the container does not run.
+    /// Counts the connections that the app's clients hold. A container that does not run is an error: it may have ended with clients.
     pub async fn connections(&self, id: &ContainerId) -> Result<u32, EngineError> {
-        let Some(app) = self.look_at(id).await? else { return Ok(0) };
+        let Some(app) = self.look_at(id).await? else { return Err(ended()) };
         let (container, pid) = (id.0.clone(), app.pid);
         // Milliseconds in the kernel, more with a great many sockets: the endpoint must answer meanwhile.
         let counted = tokio::task::spawn_blocking(move || count(&app, &container)).await;
         match counted.unwrap_or_else(|error| Err(io::Error::other(error))) {
             Ok(count) => Ok(count),
             Err(source) => {
-                // What went away while it was looked at has no clients.
                 if self.look_at(id).await?.is_none_or(|now| now.pid != pid) {
-                    return Ok(0);
+                    return Err(ended());
                 }
                 let class = match source.kind() {
                     io::ErrorKind::PermissionDenied => Class::Denied,
