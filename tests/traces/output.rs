@@ -186,7 +186,7 @@ fn an_app_that_exits_in_a_drain_is_read_and_one_that_the_drain_stops_is_not() {
             12.405   drain   > StopContainer c0ffee within 30s
             12.410   drain   OutputRead 1 line
             12.905   drain   > CompleteHook web/leave CONTINUE
-            12.955   drain   > SayLastWords drained after 3 s (a signal); termination hook: completed CONTINUE
+            12.955   drain   > SayLastWords the drain was cut short after 3 s (a signal); the app exited with code 1 before it was stopped; termination hook: completed CONTINUE
         "#]],
     );
     assert_eq!(exits.said, ["demo: it does not work"]);
