@@ -62,6 +62,7 @@ async fn systemd_hears_how_much_longer_the_stop_takes() {
 }
 
 /// Runs this test once more, in a process to which systemd is the socket at `path`. False in that process.
+#[expect(clippy::disallowed_methods, reason = "a bound")]
 fn speaks(test: &str, path: &Path) -> bool {
     if std::env::var_os(SPEAKER).is_some() {
         return false;
@@ -106,6 +107,7 @@ fn fed(socket: &UnixDatagram) -> usize {
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "here the agent's time begins")]
 async fn the_watchdog_is_fed_by_the_driver_s_loop_alone() {
     let directory = tempfile::tempdir().unwrap();
     if speaks("the_watchdog_is_fed_by_the_driver_s_loop_alone", &directory.path().join("notify")) {

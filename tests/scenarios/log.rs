@@ -42,6 +42,7 @@ async fn until_lines_are_dropped(agent: &Agent) {
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "how long an answer takes is measured")]
 async fn an_agent_whose_log_nobody_reads_answers_and_drains() {
     let world = World::start().await;
     let (agent, _log) = serving_unread(&world).await;

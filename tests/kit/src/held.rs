@@ -116,6 +116,7 @@ fn watch(pid: Pid, seen: OwnedFd, log: &Mutex<Vec<String>>, say: &mpsc::Unbounde
 }
 
 /// Waits until the process is stopped; not if it has ended.
+#[expect(clippy::disallowed_methods, reason = "a bound")]
 fn is_stopped(pid: Pid) -> bool {
     let stat = format!("/proc/{pid}/stat");
     let began = std::time::Instant::now();
