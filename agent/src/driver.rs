@@ -1,7 +1,11 @@
 //! The only loop: events in, effects out, tickets, wake-ups.
 //!
-//! Order of service, first to last: signals, requests, notices of running jobs, answers of finished jobs, wake-ups. Every line that the
-//! agent logs above debug is one event or one effect, and is written here.
+//! Order of service, first to last: signals, requests, notices of running jobs, answers of finished jobs, wake-ups, what is the loop's
+//! own (the watchdog), signals that mean nothing. Every line that the agent logs above debug is one event or one effect, and is
+//! written here.
+//!
+//! Nothing here waits but the one `select!`. The watchdog is fed here and nowhere else, so systemd ends an agent whose loop no
+//! longer turns, whatever else still does.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,9 +17,9 @@ use tokio::task::{AbortHandle, JoinSet};
 use tracing::{debug, info, warn};
 
 use crate::clock::Uptime;
-use crate::edge::Edge;
 use crate::edge::signals::Signals;
 use crate::edge::socket::Request;
+use crate::edge::{Edge, log, systemd};
 use crate::effect::{Effect, Job, Ticket};
 use crate::event::Event;
 use crate::exit::Outcome;
@@ -58,7 +62,15 @@ pub async fn drive(mut machine: Machine, edge: Arc<Edge>, mut lines: Lines, star
     let mut running: BTreeMap<Ticket, Running> = BTreeMap::new();
     let mut layers_told = 0;
     let mut successors = Vec::new();
+    let watchdog = systemd::watchdog_interval();
+    let mut feeding = watchdog.map(|_| Uptime::ZERO);
     loop {
+        let turned = uptime(started);
+        if let (Some(every), Some(_)) = (watchdog, feeding.filter(|due| *due <= turned)) {
+            systemd::feed_watchdog();
+            feeding = Some(turned + every);
+        }
+        tell_dropped_lines();
         while let Some((ticket, effect)) = machine.next_effect() {
             let now = uptime(started);
             tell_effect(&lines.feed, machine.phase(), ticket, &effect, now);
@@ -90,7 +102,7 @@ pub async fn drive(mut machine: Machine, edge: Arc<Edge>, mut lines: Lines, star
 
         let (ticket, event) = tokio::select! {
             biased;
-            signal = lines.signals.next() => (None, Event::Signalled(signal)),
+            signal = lines.signals.drain.next() => (None, Event::Signalled(signal)),
             Some(request) = lines.requests.recv() => (None, match request {
                 Request::Drain { reason } => Event::DrainRequested(reason),
                 Request::Handover { answer } => {
@@ -108,6 +120,11 @@ pub async fn drive(mut machine: Machine, edge: Arc<Edge>, mut lines: Lines, star
                 }
             },
             () = until(machine.next_wake(), started) => (None, Event::Woke),
+            () = until(feeding, started) => continue,
+            name = lines.signals.harmless.next() => {
+                info!(phase = machine.phase().word(), "{name} is ignored: only SIGTERM and SIGINT drain");
+                continue;
+            }
         };
         let now = uptime(started);
         let mut took = None;
@@ -139,6 +156,14 @@ pub async fn drive(mut machine: Machine, edge: Arc<Edge>, mut lines: Lines, star
 fn answer(successors: &mut Vec<oneshot::Sender<Result<(), &'static str>>>, said: Result<(), &'static str>) {
     for asker in successors.drain(..) {
         let _ = asker.send(said);
+    }
+}
+
+/// Once there is room in the log again, how many lines it did not take.
+fn tell_dropped_lines() {
+    let dropped = log::unreported();
+    if dropped > 0 {
+        warn!(dropped, "lines of the log were dropped: nothing read standard error");
     }
 }
 
@@ -198,7 +223,7 @@ fn publish(machine: &Machine, edge: &Edge, published: &watch::Sender<Arc<Publish
     let view = machine.view();
     published.send_modify(|former| {
         let listen = edge.listening().or(former.listen);
-        *former = Arc::new(Published { view, listen, ..Published::clone(former) });
+        *former = Arc::new(Published { view, listen, log_lines_dropped: log::dropped(), ..Published::clone(former) });
     });
 }
 

@@ -1,10 +1,11 @@
-//! The log: one line per event and per effect, on stderr. JSON where a journal reads it, text where a person does.
+//! The log: one line per event and per effect, on stderr, which is never waited for (edge/log.rs). JSON where a journal reads it,
+//! text where a person does.
 //!
 //! `BERTH_LOG` says how much. Other crates are heard from `warn` on, whatever it says: what an HTTP or a TLS library tells
 //! at `trace` may hold the bytes of a secret (invariant 5).
 
 use std::fmt;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 
 use clap::ValueEnum;
 use tracing::Level;
@@ -14,6 +15,8 @@ use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::edge::log;
+use crate::exit::Outcome;
 use crate::published::rfc3339;
 
 /// How a line of the log looks.
@@ -34,7 +37,7 @@ pub fn init(format: Option<LogFormat>) {
     let others = LevelFilter::from_level(level.min(Level::WARN));
     let targets = Targets::new().with_default(others).with_target("berth", level);
     // A line that cannot be written is lost: stderr is gone, and telling it there would panic.
-    let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false).log_internal_errors(false);
+    let layer = tracing_subscriber::fmt::layer().with_writer(stderr).with_target(false).log_internal_errors(false);
     let format = format.unwrap_or_else(fitting);
     let registry = tracing_subscriber::registry().with(targets);
     // The second call of a process is a mistake that does no harm.
@@ -47,6 +50,23 @@ pub fn init(format: Option<LogFormat>) {
     };
     if strange {
         tracing::warn!("BERTH_LOG is none of error, warn, info, debug, trace; info it is");
+    }
+}
+
+/// From here on a panic is a line of the log and ends the process, with what is queued but without waiting for a log that
+/// nobody reads.
+pub fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        tracing::error!("{panic}");
+        log::flush(log::LAST);
+        std::process::exit(Outcome::Bug.code().into());
+    }));
+}
+
+fn stderr() -> Box<dyn Write> {
+    match log::stderr() {
+        Some(writer) => Box::new(writer),
+        None => Box::new(io::sink()),
     }
 }
 

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use berth::cli::{Cli, Command};
 use berth::commands::{bake, check, doctor, drain, handover, policy, status, timeline, wait};
+use berth::edge::log;
 use berth::exit::Outcome;
 use berth::{commands, logging, run, shim};
 use clap::{CommandFactory, Parser};
@@ -26,9 +27,11 @@ fn main() -> ExitCode {
     match command {
         Command::Run(run) => {
             logging::init(run.log_format);
+            logging::log_panics();
             let outcome = runtime.block_on(run::run(&global, &run));
             // What still runs is cancelled; the engine and AWS do not need us to hear their answers.
             runtime.shutdown_background();
+            log::flush(log::LAST);
             outcome.into()
         }
         Command::Check(args) => check::main(&args),

@@ -47,6 +47,8 @@ pub fn render(published: &Published) -> String {
     }
     text.family("berth_heartbeats_total", "counter", "Heartbeats of lifecycle hooks that were recorded.");
     text.sample("berth_heartbeats_total", &[], f64::from(view.lifecycle.heartbeats));
+    text.family("berth_log_lines_dropped_total", "counter", "Lines of the log that standard error did not take.");
+    text.sample("berth_log_lines_dropped_total", &[], published.log_lines_dropped as f64);
     text.0
 }
 
@@ -197,6 +199,9 @@ mod tests {
             # HELP berth_heartbeats_total Heartbeats of lifecycle hooks that were recorded.
             # TYPE berth_heartbeats_total counter
             berth_heartbeats_total 0
+            # HELP berth_log_lines_dropped_total Lines of the log that standard error did not take.
+            # TYPE berth_log_lines_dropped_total counter
+            berth_log_lines_dropped_total 0
         "##]]
         .assert_eq(&render(&published));
     }

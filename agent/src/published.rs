@@ -16,6 +16,9 @@ pub struct Published {
     pub view: View,
     /// Where the readiness endpoint really answers; `listen` may have asked for port 0.
     pub listen: Option<SocketAddr>,
+    /// Lines of the log that standard error did not take.
+    #[serde(default)]
+    pub log_lines_dropped: u64,
     /// The version of this binary.
     pub agent_version: String,
     /// When the agent started, RFC 3339 in UTC.

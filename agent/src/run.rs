@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{broadcast, mpsc, watch};
 use tracing::{error, warn};
@@ -24,13 +24,16 @@ use crate::edge::imds::Imds;
 use crate::edge::metadata_block::MetadataBlock;
 use crate::edge::signals::Signals;
 use crate::edge::socket::{Doors, Socket};
-use crate::edge::{Edge, Parts, Sources, systemd};
+use crate::edge::{Edge, Parts, Sources, log, systemd};
 use crate::exit::Outcome;
 use crate::machine::Machine;
 use crate::published::{Published, rfc3339};
 
 /// Events and notices that may wait while the machine is busy: it never is for long.
 const QUEUE: usize = 64;
+
+/// For what is queued for the log, before the next agent begins: the endpoint does not answer meanwhile.
+const HANDOVER_FLUSH: Duration = Duration::from_millis(20);
 
 /// Why the agent did not even begin.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +69,7 @@ async fn begin(global: &Global, run: &Run, started: Instant) -> Result<Outcome, 
     let sources = Sources { file, file_is_required, words: run.words.clone() };
     let early = early_layers(&sources)?;
 
+    let signals = Signals::new().map_err(BeginError::Signals)?;
     let socket = Socket::bind(&global.run_dir())?;
     let (published, watcher) = watch::channel(Arc::new(first_sight()));
     let door = match systemd::inherited_listener() {
@@ -96,8 +100,7 @@ async fn begin(global: &Global, run: &Run, started: Instant) -> Result<Outcome, 
         notices: tell,
     }));
 
-    let lines = Lines { signals: Signals::new().map_err(BeginError::Signals)?, requests, notices, published, feed };
-    systemd::ready();
+    let lines = Lines { signals, requests, notices, published, feed };
     tokio::spawn(systemd::follow(watcher));
     let machine = Machine::new(seed(), Uptime::ZERO);
     let end = driver::drive(machine, edge.clone(), lines, started).await;
@@ -112,6 +115,8 @@ async fn begin(global: &Global, run: &Run, started: Instant) -> Result<Outcome, 
             }
             // The endpoint last: until then it answers.
             let _name = socket.finish().await;
+            // The thread that may still wait for standard error does not outlive this agent.
+            log::flush(HANDOVER_FLUSH);
             let listener = edge.leave_endpoint().await;
             let Err(fault) = handover::become_next(&own, listener);
             error!("{}", crate::fault::Fault::from_error(crate::fault::Class::Broken, &fault));

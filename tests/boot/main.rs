@@ -142,6 +142,26 @@ async fn an_agent_that_is_killed_or_stands_still_is_started_again_beside_the_sam
 }
 
 #[tokio::test]
+async fn signals_that_mean_nothing_leave_the_same_agent_and_the_same_container() {
+    let Some(site) = serving("").await else { return };
+    let Site { machine, .. } = &site;
+    let who = || (machine.property("MainPID"), machine.property("NRestarts"), machine.container());
+    let before = who();
+    for (signal, named) in [
+        ("SIGHUP", "SIGHUP is ignored"),
+        ("SIGUSR1", "SIGUSR1 is ignored"),
+        ("SIGUSR2", "SIGUSR2 is ignored"),
+        ("SIGALRM", "SIGALRM is ignored"),
+    ] {
+        machine.run(&format!("systemctl kill --kill-whom=main --signal={signal} berth.service"));
+        machine.until("it is in the journal", async || Journal::of(machine).count(&agent(named)) > 0).await;
+    }
+    machine.is_ready().await;
+    assert_eq!(who(), before);
+    assert!(machine.active("berth.service"));
+}
+
+#[tokio::test]
 async fn a_package_upgrade_under_load_fails_no_request_and_no_probe() {
     let Some(site) = serving("").await else { return };
     let Site { machine, .. } = &site;

@@ -1,14 +1,27 @@
 //! What systemd hears on its socket. The variable that names it is read from the process's environment, so a second process
 //! of this very test says it.
 
+use std::io::ErrorKind;
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::pin::pin;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use berth::clock::Uptime;
+use berth::driver::{Lines, drive};
 use berth::edge::deliver::Delivery;
+use berth::edge::metadata_block::MetadataBlock;
+use berth::edge::signals::Signals;
+use berth::edge::systemd;
 use berth::effect::Effect;
 use berth::event::Event;
+use berth::machine::Machine;
+use berth::published::Published;
 use berth_kit::World;
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::time::timeout;
 
 use crate::whole::edge;
 
@@ -44,4 +57,107 @@ async fn systemd_hears_how_much_longer_the_stop_takes() {
     };
     assert_eq!(heard(), "EXTEND_TIMEOUT_USEC=30500000\n");
     assert_eq!(heard(), "EXTEND_TIMEOUT_USEC=4294967295\n", "the most that fits: it is said again in time");
+}
+
+/// Runs this test once more, in a process to which systemd is the socket at `path`. False in that process.
+#[expect(clippy::disallowed_methods, reason = "a bound")]
+fn speaks(test: &str, path: &Path) -> bool {
+    if std::env::var_os(SPEAKER).is_some() {
+        return false;
+    }
+    let mut speaker = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", &format!("systemd::{test}"), "--nocapture"])
+        .env("NOTIFY_SOCKET", path)
+        .env("WATCHDOG_USEC", (2 * FED_EVERY.as_micros()).to_string())
+        .env(SPEAKER, "1")
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    let status = loop {
+        match speaker.try_wait().unwrap() {
+            Some(status) => break status,
+            None if began.elapsed() > Duration::from_secs(30) => {
+                speaker.kill().unwrap();
+                break speaker.wait().unwrap();
+            }
+            None => std::thread::yield_now(),
+        }
+    };
+    assert!(status.success(), "{status}");
+    true
+}
+
+/// How often the watchdog wants to be fed in these tests.
+const FED_EVERY: Duration = Duration::from_millis(50);
+
+/// How often the watchdog was fed since this was asked last.
+fn fed(socket: &UnixDatagram) -> usize {
+    let mut fed = 0;
+    let mut message = [0; 1024];
+    loop {
+        match socket.recv(&mut message) {
+            Ok(length) => fed += usize::from(message[..length].starts_with(b"WATCHDOG=1")),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return fed,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "here the agent's time begins")]
+async fn the_watchdog_is_fed_by_the_driver_s_loop_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    if speaks("the_watchdog_is_fed_by_the_driver_s_loop_alone", &directory.path().join("notify")) {
+        return;
+    }
+    let path = std::env::var_os("NOTIFY_SOCKET").unwrap();
+    std::fs::create_dir_all(Path::new(&path).parent().unwrap()).unwrap();
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_nonblocking(true).unwrap();
+
+    let nowhere = Path::new("/nonexistent");
+    let block = MetadataBlock::new(nowhere, "http://127.0.0.1:1");
+    let edge = crate::whole::bare_edge("http://127.0.0.1:1", "http://127.0.0.1:1", &Delivery::new(nowhere), block);
+    let (published, watched) = watch::channel(Arc::new(Published::default()));
+    let ((_tell, notices), (_ask, requests)) = (mpsc::channel(64), mpsc::channel(64));
+    let lines =
+        Lines { signals: Signals::new().unwrap(), notices, requests, published, feed: broadcast::channel(256).0 };
+    tokio::spawn(systemd::follow(watched));
+    let mut driver = pin!(drive(Machine::new(1, Uptime::ZERO), Arc::new(edge), lines, Instant::now()));
+
+    // A driver that turns, also when nothing happens.
+    let mut times = 0;
+    for _ in 0..40 {
+        assert!(timeout(FED_EVERY, driver.as_mut()).await.is_err(), "it lives on");
+        // Looked at in between, because the queue has room for ten.
+        times += fed(&socket);
+    }
+    assert!((10..=50).contains(&times), "{times} in 40 intervals");
+
+    // One that stands still, while everything else goes on.
+    tokio::time::sleep(FED_EVERY * 20).await;
+    assert_eq!(fed(&socket), 0);
+
+    // And on it goes.
+    let _ = timeout(FED_EVERY * 10, driver.as_mut()).await;
+    assert!(fed(&socket) > 0);
+}
+
+#[tokio::test]
+async fn a_manager_that_does_not_listen_stops_nobody() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("notify");
+    let deaf = UnixDatagram::bind(&path).unwrap();
+    if speaks("a_manager_that_does_not_listen_stops_nobody", &path) {
+        drop(deaf);
+        return;
+    }
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    for _ in 0..2000 {
+        systemd::status("serving");
+        systemd::feed_watchdog();
+        systemd::keep_listener(&listener);
+        systemd::extend_timeout(Duration::from_secs(1));
+    }
 }

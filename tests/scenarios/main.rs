@@ -20,6 +20,7 @@ mod forms;
 mod handover;
 mod hook;
 mod hostile;
+mod log;
 mod long;
 mod metadata;
 mod policy;

@@ -178,6 +178,7 @@ mod tests {
             listen: "0.0.0.0:9911".parse().ok(),
             agent_version: "0.1.0".into(),
             started_at: "2026-11-21T03:38:41Z".into(),
+            log_lines_dropped: 0,
         };
         Report { published, now }
     }

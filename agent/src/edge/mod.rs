@@ -44,3 +44,4 @@ pub mod iptables;
 pub mod metadata_block;
 
 pub mod console;
+pub mod log;

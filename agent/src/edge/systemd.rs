@@ -1,22 +1,31 @@
-//! What systemd is told (`sd_notify(3)`). Without `NOTIFY_SOCKET` nothing is told to nobody.
+//! What systemd is told (`sd_notify(3)`). Without `NOTIFY_SOCKET` nothing is told to nobody. A socket whose queue is full is
+//! not waited for: a manager that hangs must not stop the loop.
 //!
 //! Never `STOPPING=1`: it arms the timeout of a stop that nobody asked for, and a drain back into the warm pool is none
 //! (docs/decisions/0004-systemd-is-asked-for-time.md).
 
+use std::env;
+use std::fmt::Write;
+use std::io;
 use std::net::TcpListener;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::Arc;
 use std::time::Duration;
 
 use listenfd::ListenFd;
 use sd_notify::NotifyState;
+use sendfd::SendWithFd;
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 use crate::edge::console::one_line;
 use crate::published::Published;
 
-/// Between two feedings of a watchdog that is not there.
-const IDLE: Duration = Duration::from_secs(3600);
+/// Until the queue of a busy manager is looked at again.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// systemd shows the status on one line of `systemctl status`.
 const STATUS_BYTES: usize = 200;
@@ -36,7 +45,7 @@ pub fn inherited_listener() -> Option<TcpListener> {
 /// its queue. To give the same listener again changes nothing.
 pub fn keep_listener(listener: impl AsFd) {
     let state = [NotifyState::FdStore, NotifyState::FdName(LISTENER)];
-    if let Err(error) = sd_notify::notify_with_fds(&state, &[listener.as_fd()]) {
+    if let Err(error) = send(&state, &[listener.as_fd().as_raw_fd()]) {
         tracing::debug!(%error, "systemd does not keep the listener");
     }
 }
@@ -44,11 +53,6 @@ pub fn keep_listener(listener: impl AsFd) {
 /// systemd lets go of the listener, before its address is left.
 pub fn forget_listener() {
     tell(&[NotifyState::FdStoreRemove, NotifyState::FdName(LISTENER)]);
-}
-
-/// The agent runs; whether the app is ready, `/ready` says.
-pub fn ready() {
-    tell(&[NotifyState::Ready]);
 }
 
 /// What the agent does, one line.
@@ -68,35 +72,50 @@ pub fn watchdog_interval() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|limit| limit / 2).filter(|half| !half.is_zero())
 }
 
-/// The agent's loop turns.
+/// The agent's loop turns: for that loop alone to say.
 pub fn feed_watchdog() {
     tell(&[NotifyState::Watchdog]);
 }
 
 fn tell(state: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
+    if let Err(error) = send(state, &[]) {
         tracing::debug!(%error, "systemd was not told");
     }
 }
 
-/// Tells systemd what the agent shows, for as long as it shows anything: the status when it changes, the watchdog on time.
+/// One datagram, if there is room for it.
+fn send(state: &[NotifyState<'_>], fds: &[RawFd]) -> io::Result<()> {
+    let Some(path) = env::var_os("NOTIFY_SOCKET") else { return Ok(()) };
+    let mut message = String::new();
+    for one in state {
+        let _ = writeln!(message, "{one}");
+    }
+    let address = match path.as_bytes().strip_prefix(b"@") {
+        Some(name) => SocketAddr::from_abstract_name(name)?,
+        None => SocketAddr::from_pathname(&path)?,
+    };
+    let socket = UnixDatagram::unbound()?;
+    socket.set_nonblocking(true)?;
+    socket.connect_addr(&address)?;
+    socket.send_with_fd(message.as_bytes(), fds).map(drop)
+}
+
+/// Tells systemd that the agent runs, and then what it shows whenever that changes, for as long as it shows anything. Whether the
+/// app is ready, `/ready` says.
 pub async fn follow(mut published: watch::Receiver<Arc<Published>>) {
+    // A unit that never becomes active is stopped, so this one is not dropped.
+    while let Err(error) = send(&[NotifyState::Ready], &[])
+        && error.kind() == io::ErrorKind::WouldBlock
+    {
+        sleep(AGAIN).await;
+    }
     let mut told = String::new();
-    let mut fed = tokio::time::interval(watchdog_interval().unwrap_or(IDLE));
-    loop {
-        tokio::select! {
-            changed = published.changed() => {
-                if changed.is_err() {
-                    return;
-                }
-                let now = published.borrow_and_update().clone();
-                let line = format!("{}: {}", now.view.status.word(), now.view.reason);
-                if line != told {
-                    status(&line);
-                    told = line;
-                }
-            }
-            _ = fed.tick() => feed_watchdog(),
+    while published.changed().await.is_ok() {
+        let now = published.borrow_and_update().clone();
+        let line = format!("{}: {}", now.view.status.word(), now.view.reason);
+        if line != told {
+            status(&line);
+            told = line;
         }
     }
 }

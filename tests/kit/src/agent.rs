@@ -19,7 +19,7 @@ use tokio::process::Command;
 use tokio::sync::watch;
 
 use crate::client::{self, Answer};
-use crate::held::Held;
+use crate::held::{Held, Pipe};
 use crate::systemd::Systemd;
 use crate::world::World;
 
@@ -107,24 +107,33 @@ impl<'a> Launch<'a> {
 
     /// Starts `berth run`.
     pub async fn start(self) -> Agent {
-        self.begin(Log::default(), None)
+        self.begin(Log::default(), None, None)
+    }
+
+    /// Starts `berth run` with a stderr that has room for a few lines, and that nobody reads: the end to read it from.
+    pub async fn start_unread(self) -> (Agent, std::io::PipeReader) {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        rustix::pipe::fcntl_setpipe_size(&writer, 4096).expect("a pipe of one page");
+        (self.begin(Log::default(), None, Some(writer.into())), reader)
     }
 
     /// Starts `berth run`, held at each line of its log.
     pub async fn start_held(self) -> (Agent, Held) {
-        let log = Log::default();
-        let (held, stderr) = Held::pipe(Arc::clone(&log));
-        (self.begin(log, Some(stderr)), held)
+        let (log, pipe) = (Log::default(), Pipe::new());
+        let agent = self.begin(Arc::clone(&log), Some(pipe.stdin), Some(pipe.stderr));
+        let held = Held::hold(agent.process.pid, pipe.seen, log);
+        (agent, held)
     }
 
-    fn begin(self, log: Log, stderr: Option<Stdio>) -> Agent {
+    fn begin(self, log: Log, held: Option<Stdio>, stderr: Option<Stdio>) -> Agent {
         let mut command = self.command();
         command.arg("run").arg("--console").arg(self.world.console_file());
         command.args(["--log-format", "json"]).arg(format!("listen={}", self.listen)).args(&self.arguments);
         let socket = self.world.run_dir().join("berth.sock");
-        let (command, stdin) = match self.systemd {
-            Some(systemd) => systemd.pass(command),
-            None => (command, Stdio::null()),
+        let (command, stdin) = match (self.systemd, held) {
+            (_, Some(stdin)) => (Pipe::holding(&command), stdin),
+            (Some(systemd), None) => systemd.pass(command),
+            (None, None) => (command, Stdio::null()),
         };
         let process = {
             let _entered = self.world.runtime.enter();

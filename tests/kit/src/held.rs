@@ -1,22 +1,31 @@
 //! An agent that is held at each line of its log, so that a test can do something at exactly that point of its life.
 //!
-//! Its stderr is a pipe with room for one write (`O_DIRECT` and one page, pipe(7)), and a line is looked at without being taken out
-//! (tee(2)). The agent logs on its only thread, before it does what the line tells: so while a test looks at a line, the agent
-//! can go on with that and come as far as the next line, and no further.
+//! Its stderr is a pipe for which the kernel sends it SIGSTOP whenever something was written (`O_ASYNC`, `F_SETOWN` and `F_SETSIG` of the
+//! end that is read, fcntl(2)). The agent writes a line on its only thread, before it does what the line tells, and a write that
+//! raised the signal does not return before the process goes on. So while a test looks at a line, the agent can go on with
+//! that and come as far as the next line, and no further. The agent has no part in it, and never waits for its log.
 
+use std::fs::File;
 use std::io::Read as _;
-use std::os::fd::{AsFd, OwnedFd};
-use std::process::Stdio;
+use std::os::fd::OwnedFd;
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, tee};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use rustix::pipe::{PipeFlags, fcntl_getpipe_size, pipe_with};
 use tokio::sync::mpsc;
 
-/// One page, the least that a pipe has: room for one packet.
-const PAGE: usize = 4096;
+/// For the kernel to stop a process: it has been sent the signal already, or is about to.
+const STOPPED: Duration = Duration::from_secs(20);
+
+/// Makes the pipe that is its standard input what it has to be, and becomes the agent. In Perl, which every Debian has: the
+/// standard library cannot say it, and it must be said by the process that is to be stopped, before its first line.
+const BECOME: &str = "use Fcntl; fcntl(STDIN, 10, 19) && fcntl(STDIN, 8, $$ + 0) && fcntl(STDIN, F_SETFL, O_ASYNC) or die $!; \
+                      open(STDIN, '<', '/dev/null'); exec { $ARGV[0] } @ARGV; die $!";
 
 /// The lines of one agent's log, one by one. Dropped, the agent goes on freely.
 pub struct Held {
@@ -25,16 +34,43 @@ pub struct Held {
     looking: bool,
 }
 
+/// Both ends of the pipe: the agent is started with one as its stdin, which it does not keep, and the other as its stderr.
+pub(crate) struct Pipe {
+    /// For [`Held::hold`].
+    pub(crate) seen: OwnedFd,
+    /// For the agent.
+    pub(crate) stdin: Stdio,
+    /// For the agent.
+    pub(crate) stderr: Stdio,
+}
+
+impl Pipe {
+    pub(crate) fn new() -> Self {
+        let (seen, written) = pipe_with(PipeFlags::CLOEXEC).expect("a pipe");
+        let stdin = Stdio::from(seen.try_clone().expect("a descriptor"));
+        Self { seen, stdin, stderr: Stdio::from(written) }
+    }
+
+    /// The command that becomes this one, held.
+    pub(crate) fn holding(command: &Command) -> Command {
+        let mut held = Command::new("/usr/bin/perl");
+        held.arg("-e").arg(BECOME).arg(command.get_program()).args(command.get_args());
+        let environment = command.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        held.env_clear().envs(environment);
+        if let Some(directory) = command.get_current_dir() {
+            held.current_dir(directory);
+        }
+        held
+    }
+}
+
 impl Held {
-    /// What an agent gets for its stderr; every line also goes to `log`.
-    pub(crate) fn pipe(log: Arc<Mutex<Vec<String>>>) -> (Self, Stdio) {
-        let (pipe, agent_s) = pipe_with(PipeFlags::DIRECT | PipeFlags::CLOEXEC).expect("a pipe");
-        let room = fcntl_setpipe_size(&pipe, PAGE).expect("a pipe of one page");
-        assert_eq!(room, PAGE, "room for one line only");
+    /// Holds the process that was started so; every line also goes to `log`.
+    pub(crate) fn hold(pid: Pid, seen: OwnedFd, log: Arc<Mutex<Vec<String>>>) -> Self {
         let (say, lines) = mpsc::unbounded_channel();
         let (go, gone_on) = channel();
-        thread::spawn(move || watch(pipe, &log, &say, &gone_on));
-        (Self { lines, go, looking: false }, Stdio::from(agent_s))
+        thread::spawn(move || watch(pid, seen, &log, &say, &gone_on));
+        Self { lines, go, looking: false }
     }
 
     /// Lets the agent go on to its next line; none once it has ended.
@@ -52,30 +88,45 @@ impl Held {
     }
 }
 
-fn watch(pipe: OwnedFd, log: &Mutex<Vec<String>>, say: &mpsc::UnboundedSender<String>, go: &Receiver<()>) {
-    let (seen, look) = pipe_with(PipeFlags::CLOEXEC).expect("a pipe");
-    let (mut pipe, mut seen) = (std::fs::File::from(pipe), std::fs::File::from(seen));
-    let (mut line, mut buffer) = (Vec::new(), [0; PAGE]);
+fn watch(pid: Pid, seen: OwnedFd, log: &Mutex<Vec<String>>, say: &mpsc::UnboundedSender<String>, go: &Receiver<()>) {
+    // What one write brought is read at once: it is stopped after each.
+    let mut room = vec![0; fcntl_getpipe_size(&seen).expect("a pipe")];
+    let (mut seen, mut line) = (File::from(seen), Vec::new());
     loop {
-        let length = match tee(pipe.as_fd(), look.as_fd(), PAGE, SpliceFlags::empty()) {
-            Ok(0) => return,
-            Ok(length) => length,
-            Err(rustix::io::Errno::INTR) => continue,
-            Err(error) => panic!("cannot look at the agent's log: {error}"),
-        };
-        seen.read_exact(&mut buffer[..length]).expect("what was looked at");
-        line.extend_from_slice(&buffer[..length]);
-        // A line longer than a page comes in parts.
-        if line.ends_with(b"\n") {
-            let whole = String::from_utf8_lossy(&line).trim_end().to_owned();
-            line.clear();
-            log.lock().unwrap().push(whole.clone());
-            // Nobody listens any more, or waits: then it is not held.
-            if say.send(whole).is_ok() {
-                let _ = go.recv();
-            }
+        let length = seen.read(&mut room).expect("a pipe can be read");
+        if length == 0 {
+            return;
         }
-        let taken = pipe.read(&mut buffer).expect("what was looked at");
-        assert_eq!(taken, length, "one packet after the other");
+        line.extend_from_slice(&room[..length]);
+        if !is_stopped(pid) {
+            return;
+        }
+        let _ = kill(pid, Signal::SIGCONT);
+        if line.ends_with(b"\n") {
+            for whole in String::from_utf8_lossy(&line).lines() {
+                log.lock().unwrap().push(whole.to_owned());
+                // Nobody listens any more, or waits: then it is not held.
+                if say.send(whole.to_owned()).is_ok() {
+                    let _ = go.recv();
+                }
+            }
+            line.clear();
+        }
+    }
+}
+
+/// Waits until the process is stopped; not if it has ended.
+#[expect(clippy::disallowed_methods, reason = "a bound")]
+fn is_stopped(pid: Pid) -> bool {
+    let stat = format!("/proc/{pid}/stat");
+    let began = std::time::Instant::now();
+    loop {
+        let text = std::fs::read_to_string(&stat).unwrap_or_default();
+        match text.rsplit(") ").next().and_then(|rest| rest.chars().next()) {
+            Some('T') => return true,
+            None | Some('Z' | 'X') => return false,
+            _ => assert!(began.elapsed() < STOPPED, "it is not stopped: {text}"),
+        }
+        thread::yield_now();
     }
 }
