@@ -109,7 +109,7 @@ fn an_app_that_stays_unhealthy_is_read_before_it_is_restarted() {
             2.205    boot    > StartContainer c0ffee
             2.415    serve   > CompleteHook web/boot CONTINUE
             32.475   serve   > ReadOutput c0ffee
-            32.475   serve   > StopContainer c0ffee within 30s
+            32.475   serve   > StopContainer c0ffee within 30s, to start it again
             32.480   serve   OutputRead 1 line
             33.811   serve   > StartContainer c0ffee
         "#]],
