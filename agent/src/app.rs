@@ -44,6 +44,8 @@ pub struct App {
     adopted: bool,
     state: State,
     pulse: Pulse,
+    /// How long it may take to become healthy, from its first start or from when it was healthy last.
+    start_limit: Duration,
     attempts: u32,
     /// Since when the engine has not been there to start it.
     engine_away: Option<Uptime>,
@@ -63,7 +65,7 @@ pub struct App {
 enum State {
     Starting {
         ticket: Ticket,
-        until: Uptime,
+        since: Uptime,
     },
     Up {
         running: Box<RunningContainer>,
@@ -98,6 +100,8 @@ enum Probing {
         since: Uptime,
     },
     Next(Uptime),
+    /// Never asked: it counts as healthy if it runs until then.
+    Unasked(Uptime),
     /// Not asked any more.
     Over,
 }
@@ -126,7 +130,7 @@ impl App {
     /// Starts a container that was created.
     pub fn start(config: Arc<Config>, id: ContainerId, desk: &mut Desk, now: Uptime) -> Self {
         let ticket = desk.order(Effect::StartContainer { id: id.clone(), config: config.clone() });
-        Self::new(config, id, State::Starting { ticket, until: now + START_LIMIT }, now)
+        Self::new(config, id, State::Starting { ticket, since: now }, now)
     }
 
     /// Keeps a container that was found running.
@@ -135,12 +139,14 @@ impl App {
         let mut app = Self::new(config, id, State::Halted, now);
         app.adopted = true;
         app.holds_secrets = false;
-        app.up(running, desk, now);
+        let ran = running.running_for;
+        app.up(running, ran, desk, now);
         app
     }
 
     fn new(config: Arc<Config>, id: ContainerId, state: State, now: Uptime) -> Self {
         Self {
+            start_limit: config.probe.start_timeout,
             config,
             id,
             adopted: false,
@@ -161,8 +167,10 @@ impl App {
     pub fn on(&mut self, event: &Event, desk: &mut Desk, now: Uptime) -> News {
         let news = match event {
             Event::ContainerStarted(running) => {
-                if matches!(self.state, State::Starting { .. }) {
-                    self.up(running.as_ref().clone(), desk, now);
+                if let State::Starting { since, .. } = self.state {
+                    // Not longer than since the order: the wall clock that the engine's times come from may have been set since.
+                    let ran = running.running_for.min(now.since(since));
+                    self.up(running.as_ref().clone(), ran, desk, now);
                 }
                 News::Nothing
             }
@@ -191,6 +199,11 @@ impl App {
     /// Whether its process runs.
     pub fn is_up(&self) -> bool {
         matches!(self.state, State::Up { .. })
+    }
+
+    /// How long it may take to become healthy, and when that is over, if it is not healthy.
+    pub fn start_deadline(&self) -> Option<(Duration, Uptime)> {
+        Some((self.start_limit, self.pulse.ailing_since()? + self.start_limit))
     }
 
     /// Why it is not healthy, or that it is.
@@ -268,16 +281,16 @@ impl App {
             State::Up { watch, probe, .. } => {
                 let watch = if let Watch::Lost(at) = watch { Some(*at) } else { None };
                 let probe = match probe {
-                    Probing::Next(at) => Some(*at),
+                    Probing::Next(at) | Probing::Unasked(at) => Some(*at),
                     Probing::Asked { since, .. } => Some(*since + self.config.probe.timeout + PROBE_MARGIN),
                     Probing::Over => None,
                 };
                 watch.into_iter().chain(probe).min()
             }
-            State::BackingOff(until)
-            | State::Starting { until, .. }
-            | State::FetchingSecrets { until, .. }
-            | State::Stopping { until, .. } => Some(*until),
+            State::Starting { since, .. } => Some(*since + START_LIMIT),
+            State::BackingOff(until) | State::FetchingSecrets { until, .. } | State::Stopping { until, .. } => {
+                Some(*until)
+            }
             State::Halted => None,
         }
     }
@@ -293,17 +306,30 @@ impl App {
         ContainerView { id: self.id.0.clone(), name: self.config.container_name(), adopted: self.adopted, ports }
     }
 
-    fn up(&mut self, running: RunningContainer, desk: &mut Desk, now: Uptime) {
+    /// Its process runs, and has for so long.
+    fn up(&mut self, running: RunningContainer, ran: Duration, desk: &mut Desk, now: Uptime) {
         let watch = Watch::On(desk.order(Effect::WatchContainer(self.id.clone())));
-        self.state = State::Up { running: Box::new(running), watch, probe: Probing::Next(now) };
+        let running_for = self.config.probe.running_for;
+        let probe = if self.how(&running) == Health::None {
+            self.start_limit = self.config.probe.start_timeout.saturating_add(running_for);
+            self.reason = format!("the app has not run for {running_for:?} yet (probe.running_for)");
+            Probing::Unasked(now + running_for.saturating_sub(ran))
+        } else {
+            self.reason = "the app has not answered yet".to_owned();
+            Probing::Next(now)
+        };
+        self.state = State::Up { running: Box::new(running), watch, probe };
         self.engine_away = None;
         self.pulse.begin(now);
-        self.reason = "the app has not answered yet".to_owned();
+    }
+
+    fn how(&self, running: &RunningContainer) -> Health {
+        self.config.effective_health(running.healthcheck.is_some())
     }
 
     fn order_start(&mut self, desk: &mut Desk, now: Uptime) {
         let start = Effect::StartContainer { id: self.id.clone(), config: self.config.clone() };
-        self.state = State::Starting { ticket: desk.order(start), until: now + START_LIMIT };
+        self.state = State::Starting { ticket: desk.order(start), since: now };
     }
 
     fn exited(&mut self, exit: &Exit, desk: &mut Desk, now: Uptime) -> News {
@@ -311,7 +337,21 @@ impl App {
         if let Probing::Asked { ticket, .. } = probe {
             desk.order(Effect::Cancel(*ticket));
         }
-        self.back_off(format!("the app {exit}"), desk, now)
+        let reason = match probe {
+            Probing::Unasked(_) => {
+                let running_for = self.config.probe.running_for;
+                format!("the app {exit} before it had run for {running_for:?} (probe.running_for)")
+            }
+            _ => format!("the app {exit}"),
+        };
+        // What is not there at the first start is not there at the next.
+        if exit.is_not_run() && !self.kept && !self.adopted && self.restarts == 0 {
+            self.pulse.ail(now);
+            self.state = State::Halted;
+            self.reason.clone_from(&reason);
+            return News::Lost(reason);
+        }
+        self.back_off(reason, desk, now)
     }
 
     /// Plans the next start, unless there were too many.
@@ -421,7 +461,7 @@ impl App {
             desk.order(Effect::Cancel(*ticket));
             return self.probed(Some("the probe did not end"), now);
         }
-        if self.kept && self.is_up() && self.pulse.is_hopeless(&self.config.probe, now) {
+        if self.kept && self.is_up() && self.pulse.is_hopeless(&self.config.probe, self.start_limit, now) {
             let reason = format!("the app stays unhealthy: {}", self.reason);
             self.stop(Then::BackOff(reason.clone()), reason, desk, now);
             return News::Nothing;
@@ -433,21 +473,23 @@ impl App {
                 {
                     *watch = Watch::On(desk.order(Effect::WatchContainer(self.id.clone())));
                 }
-                if let Probing::Next(at) = probe
-                    && *at <= now
-                {
-                    let how = self.config.effective_health(running.healthcheck.is_some());
-                    if how == Health::None && self.pulse.is_healthy() {
-                        *probe = Probing::Next(now + self.config.probe.interval);
-                    } else {
+                match probe {
+                    Probing::Next(at) if *at <= now => {
                         let ticket = desk.order(Effect::ProbeApp {
                             app: running.clone(),
-                            how,
+                            how: self.config.effective_health(running.healthcheck.is_some()),
                             port: self.config.first_tcp_port(),
                             timeout: self.config.probe.timeout,
                         });
                         *probe = Probing::Asked { ticket, since: now };
                     }
+                    Probing::Unasked(at) if *at <= now => {
+                        *probe = Probing::Over;
+                        self.pulse.endure();
+                        "the app is healthy".clone_into(&mut self.reason);
+                        return News::Healthy;
+                    }
+                    Probing::Next(_) | Probing::Unasked(_) | Probing::Asked { .. } | Probing::Over => {}
                 }
             }
             State::BackingOff(until) if *until <= now => {
@@ -459,9 +501,13 @@ impl App {
                     self.order_start(desk, now);
                 }
             }
-            State::Starting { ticket, until } | State::FetchingSecrets { ticket, until } if *until <= now => {
+            State::Starting { ticket, since } if *since + START_LIMIT <= now => {
                 desk.order(Effect::Cancel(*ticket));
                 return self.back_off(format!("the container did not start within {START_LIMIT:?}"), desk, now);
+            }
+            State::FetchingSecrets { ticket, until } if *until <= now => {
+                desk.order(Effect::Cancel(*ticket));
+                return self.back_off(format!("the secrets did not come within {START_LIMIT:?}"), desk, now);
             }
             State::Stopping { ticket, until, .. } if *until <= now => {
                 desk.order(Effect::Cancel(*ticket));

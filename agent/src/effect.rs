@@ -293,6 +293,8 @@ pub struct RunningContainer {
     pub healthcheck: Option<Vec<String>>,
     /// Whether commands in it go through the shim to see the secret environment.
     pub shim: bool,
+    /// How long its process had been running when it was looked at, by the engine's `State.StartedAt`.
+    pub running_for: Duration,
 }
 
 /// A lifecycle hook by name.

@@ -153,6 +153,7 @@ fn serving(config: Config) -> Machine {
         published: Vec::new(),
         healthcheck: None,
         shim: false,
+        running_for: Duration::ZERO,
     };
     let found = FoundContainer {
         id,

@@ -16,3 +16,4 @@ mod promises;
 mod quotas;
 mod reaction;
 mod serve;
+mod unprobed;

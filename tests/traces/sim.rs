@@ -99,6 +99,7 @@ pub(crate) fn running() -> RunningContainer {
         published: Vec::new(),
         healthcheck: None,
         shim: false,
+        running_for: Duration::ZERO,
     }
 }
 

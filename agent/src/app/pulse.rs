@@ -60,6 +60,11 @@ impl Pulse {
         !self.healthy
     }
 
+    /// It has run for long enough to count as well without having been asked.
+    pub(super) fn endure(&mut self) {
+        self.healthy = true;
+    }
+
     /// Its process started.
     pub(super) fn begin(&mut self, now: Uptime) {
         self.failures = 0;
@@ -77,10 +82,10 @@ impl Pulse {
 
     /// Whether it has been unwell for too long: twice the failures that made it so, or, if it never got well after a
     /// restart, the time that a start may take.
-    pub(super) fn is_hopeless(&self, policy: &Probe, now: Uptime) -> bool {
+    pub(super) fn is_hopeless(&self, policy: &Probe, start_limit: Duration, now: Uptime) -> bool {
         !self.healthy
             && if self.is_starting() {
-                now.since(self.up_since) >= policy.start_timeout
+                now.since(self.up_since) >= start_limit
             } else {
                 self.failures >= policy.unhealthy.saturating_mul(2)
             }

@@ -146,8 +146,12 @@ impl Boot {
 
     /// When the boot wants to be looked at again.
     pub fn wake(&self) -> Option<Uptime> {
-        let rooms =
-            [self.hook.wake(), self.app.as_ref().and_then(App::wake), self.start_deadline(), Some(self.deadline)];
+        let rooms = [
+            self.hook.wake(),
+            self.app.as_ref().and_then(App::wake),
+            self.start_deadline().map(|(_, at)| at),
+            Some(self.deadline),
+        ];
         rooms.into_iter().chain([self.steps.wake(self.advanced)]).flatten().min()
     }
 
@@ -432,16 +436,15 @@ impl Boot {
     }
 
     /// When the app has to be healthy.
-    fn start_deadline(&self) -> Option<Uptime> {
-        let since = self.app.as_ref()?.pulse().ailing_since()?;
-        Some(since + self.steps.config.get()?.probe.start_timeout)
+    fn start_deadline(&self) -> Option<(Duration, Uptime)> {
+        self.app.as_ref()?.start_deadline()
     }
 
     /// Why the boot has lasted too long, if it has.
     fn overdue(&self, now: Uptime) -> Option<String> {
-        let config = self.steps.config.get();
-        if self.start_deadline().is_some_and(|at| at <= now) {
-            let limit = config.map(|config| config.probe.start_timeout).unwrap_or_default();
+        if let Some((limit, at)) = self.start_deadline()
+            && at <= now
+        {
             return Some(format!("the app was not healthy within {limit:?} (probe.start_timeout): {}", self.reason()));
         }
         if self.deadline <= now {

@@ -23,6 +23,7 @@ pub(super) fn defaults() -> Config {
             healthy: 1,
             unhealthy: 3,
             start_timeout: seconds(120),
+            running_for: seconds(5),
         },
         env: BTreeMap::new(),
         secret: BTreeMap::new(),

@@ -59,6 +59,7 @@ pub(super) static KEYS: &[Key] = &[
     key("probe.healthy", By("1"), |c, v, _| put(&mut c.probe.healthy, v.one().and_then(|text| count(1, text)))),
     key("probe.unhealthy", By("3"), |c, v, _| put(&mut c.probe.unhealthy, v.one().and_then(|text| count(1, text)))),
     key("probe.start_timeout", By("120s"), |c, v, _| put(&mut c.probe.start_timeout, at_least(1000, v))),
+    key("probe.running_for", By("5s"), |c, v, _| put(&mut c.probe.running_for, at_least(0, v))),
     key("env.NAME", Words("none"), |c, v, name| {
         container::env_name(name)?;
         c.env.insert(name.to_owned(), v.text()?.to_owned());

@@ -163,6 +163,8 @@ pub struct Probe {
     pub unhealthy: u32,
     /// From the start of the container to the first healthy.
     pub start_timeout: Duration,
+    /// Without any probe: how long the app must have run to count as healthy.
+    pub running_for: Duration,
 }
 
 /// `secrets_as`

@@ -40,6 +40,7 @@ fn at(address: IpAddr) -> RunningContainer {
         published: Vec::new(),
         healthcheck: None,
         shim: false,
+        running_for: Duration::ZERO,
     }
 }
 

@@ -150,7 +150,7 @@ impl Engine {
     }
 
     /// All are of this instance.
-    pub(crate) fn find(&self) -> Vec<FoundContainer> {
+    pub(crate) fn find(&self, now: Duration) -> Vec<FoundContainer> {
         let image = PinnedImage { repository: "registry.test/api".to_owned(), digest: DIGEST.to_owned() };
         self.containers
             .iter()
@@ -159,7 +159,7 @@ impl Engine {
                 name: one.name.clone(),
                 fingerprint: Some(one.fingerprint.clone()),
                 image: Some(image.clone()),
-                running: one.started.map(|_| view(&one.id)),
+                running: one.started.map(|since| view(&one.id, now.saturating_sub(since))),
             })
             .collect()
     }
@@ -185,7 +185,8 @@ impl Engine {
             one.stopping = false;
             one.exits = loops.then(|| (now + ms(500), Exit { code: 1, oom_killed: false }));
         }
-        Event::ContainerStarted(Box::new(view(id)))
+        let running_for = one.started.map_or(Duration::ZERO, |since| now.saturating_sub(since));
+        Event::ContainerStarted(Box::new(view(id, running_for)))
     }
 
     pub(crate) fn watch(&mut self, asker: Asker, id: &ContainerId) {
@@ -288,9 +289,9 @@ impl Engine {
     }
 }
 
-fn view(id: &ContainerId) -> RunningContainer {
+fn view(id: &ContainerId, running_for: Duration) -> RunningContainer {
     let address = IpAddr::V4(Ipv4Addr::new(172, 17, 0, 2));
-    RunningContainer { id: id.clone(), address, published: Vec::new(), healthcheck: None, shim: false }
+    RunningContainer { id: id.clone(), address, published: Vec::new(), healthcheck: None, shim: false, running_for }
 }
 
 fn failed(job: Job, class: Class, reason: &str) -> Event {

@@ -40,7 +40,7 @@ impl World {
             }
             Effect::LoginRegistry(_) => Event::RegistryLoggedIn,
             Effect::PingEngine => Event::EngineAnswered,
-            Effect::FindContainers { .. } => Event::ContainersFound(self.engine.find()),
+            Effect::FindContainers { .. } => Event::ContainersFound(self.engine.find(now)),
             Effect::ResolveDigest(image) => Event::DigestResolved(image.at(DIGEST.to_owned())),
             Effect::InspectImage(_) => Event::ImageInspected(self.engine.has_image.then(ImageFacts::default)),
             Effect::PullImage { .. } => {

@@ -1,7 +1,10 @@
 //! What an inspection tells of a container, as far as it decides anything.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, SystemTime};
 
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
 use bollard::models::{ContainerConfig, ContainerInspectResponse, NetworkSettings};
 
 use super::create::{FINGERPRINT, IMAGE};
@@ -43,6 +46,7 @@ pub(super) fn running(inspected: ContainerInspectResponse) -> RunningContainer {
         address: if on_host { Ipv4Addr::LOCALHOST.into() } else { address(&network).unwrap_or(NO_ADDRESS) },
         published: published(network),
         shim: has_shim(&config),
+        running_for: inspected.state.and_then(|state| age(&state.started_at?, SystemTime::now())).unwrap_or_default(),
         healthcheck: config.healthcheck.and_then(|health| healthcheck(health, config.shell)),
     }
 }
@@ -73,6 +77,13 @@ fn published(network: NetworkSettings) -> Vec<(u16, SocketAddr)> {
     published
 }
 
+/// How long ago that was. The engine's times are the host's wall clock, which may have been set since: a moment that has not come
+/// yet is now.
+fn age(started_at: &str, now: SystemTime) -> Option<Duration> {
+    let started = SystemTime::try_from(DateTime::from_str(started_at, Format::DateTimeWithOffset).ok()?).ok()?;
+    now.duration_since(started).ok()
+}
+
 fn has_shim(config: &ContainerConfig) -> bool {
     config.entrypoint.as_deref().is_some_and(|words| matches!(words, [first, ..] if first == shim::BINARY))
 }
@@ -99,6 +110,21 @@ mod tests {
         assert_eq!(at("six", serde_json::json!({"six": {"IPAddress": "", "GlobalIPv6Address": "fd00::2"}})), "fd00::2");
         assert_eq!(at("host", serde_json::json!({"host": {"IPAddress": ""}})), "127.0.0.1");
         assert_eq!(at("none", serde_json::json!({"none": {"IPAddress": ""}})), "0.0.0.0");
+    }
+
+    #[test]
+    fn how_long_it_has_run_is_counted_from_its_last_start() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_232_321_500);
+        let age = |at| age(at, now);
+        assert_eq!(age("2026-11-21T03:38:31.25Z"), Some(Duration::from_millis(10_250)));
+        assert_eq!(age("2026-11-21T03:38:41.123456789Z"), Some(Duration::from_nanos(376_543_211)));
+        assert_eq!(
+            age("2026-11-21T05:38:41.000000000+02:00"),
+            Some(Duration::from_millis(500)),
+            "an engine with a time zone"
+        );
+        assert_eq!(age("2026-11-21T03:38:42Z"), None, "not in the future");
+        assert_eq!(age(""), None);
     }
 
     #[test]
