@@ -16,6 +16,7 @@ use crate::desk::Desk;
 use crate::effect::{ContainerId, Effect, Job, RunningContainer, Ticket};
 use crate::event::{Event, Exit};
 use crate::fault::Fault;
+use crate::probe_failure::{ProbeFailure, ProbeFailureKind};
 use crate::retry::{Backoff, NEAR};
 use crate::view::ContainerView;
 
@@ -98,6 +99,7 @@ enum Probing {
     Asked {
         ticket: Ticket,
         since: Uptime,
+        until: Uptime,
     },
     Next(Uptime),
     /// Never asked: it counts as healthy if it runs until then.
@@ -146,7 +148,7 @@ impl App {
 
     fn new(config: Arc<Config>, id: ContainerId, state: State, now: Uptime) -> Self {
         Self {
-            start_limit: config.probe.start_timeout,
+            start_limit: config.probe.start_limit(None),
             config,
             id,
             adopted: false,
@@ -176,7 +178,7 @@ impl App {
             }
             Event::ContainerExited(exit) => self.exited(exit, desk, now),
             Event::ProbePassed => self.probed(None, now),
-            Event::ProbeFailed(reason) => self.probed(Some(reason), now),
+            Event::ProbeFailed(failure) => self.probed(Some(failure), now),
             Event::ContainerStopped => self.stopped(desk, now),
             Event::SecretsFetched => {
                 if matches!(self.state, State::FetchingSecrets { .. }) {
@@ -282,7 +284,7 @@ impl App {
                 let watch = if let Watch::Lost(at) = watch { Some(*at) } else { None };
                 let probe = match probe {
                     Probing::Next(at) | Probing::Unasked(at) => Some(*at),
-                    Probing::Asked { since, .. } => Some(*since + self.config.probe.timeout + PROBE_MARGIN),
+                    Probing::Asked { until, .. } => Some(*until),
                     Probing::Over => None,
                 };
                 watch.into_iter().chain(probe).min()
@@ -310,8 +312,11 @@ impl App {
     fn up(&mut self, running: RunningContainer, ran: Duration, desk: &mut Desk, now: Uptime) {
         let watch = Watch::On(desk.order(Effect::WatchContainer(self.id.clone())));
         let running_for = self.config.probe.running_for;
-        let probe = if self.how(&running) == Health::None {
-            self.start_limit = self.config.probe.start_timeout.saturating_add(running_for);
+        let how = self.config.effective_health(running.healthcheck.is_some());
+        let own = running.healthcheck.as_ref().filter(|_| how == Health::Docker);
+        self.start_limit = self.config.probe.start_limit(own.map(|own| own.start_period));
+        let probe = if how == Health::None {
+            self.start_limit = self.start_limit.saturating_add(running_for);
             self.reason = format!("the app has not run for {running_for:?} yet (probe.running_for)");
             Probing::Unasked(now + running_for.saturating_sub(ran))
         } else {
@@ -321,10 +326,6 @@ impl App {
         self.state = State::Up { running: Box::new(running), watch, probe };
         self.engine_away = None;
         self.pulse.begin(now);
-    }
-
-    fn how(&self, running: &RunningContainer) -> Health {
-        self.config.effective_health(running.healthcheck.is_some())
     }
 
     fn order_start(&mut self, desk: &mut Desk, now: Uptime) {
@@ -415,13 +416,22 @@ impl App {
         }
     }
 
-    fn probed(&mut self, fault: Option<&str>, now: Uptime) -> News {
+    fn probed(&mut self, failure: Option<&ProbeFailure>, now: Uptime) -> News {
         let State::Up { probe, .. } = &mut self.state else { return News::Nothing };
         let Probing::Asked { since, .. } = *probe else { return News::Nothing };
         let was_healthy = self.pulse.is_healthy();
         let took = now.since(since);
-        if self.pulse.take(fault, took, &self.config.probe, now) {
-            fault.unwrap_or("the app is healthy").clone_into(&mut self.reason);
+        if self.pulse.take(failure, took, &self.config.probe, now) {
+            self.reason = failure.map_or_else(|| "the app is healthy".to_owned(), ToString::to_string);
+        }
+        let ran = self.pulse.starting_for(now);
+        if let Some(failure) = failure
+            && !self.kept
+            && failure.kind.lasting_after().is_some_and(|after| ran >= after)
+        {
+            let reason = format!("the app can never become healthy: {failure}");
+            self.reason.clone_from(&reason);
+            return News::Lost(reason);
         }
         let wait = if self.pulse.is_starting() {
             (self.pulse.starting_for(now) / PATIENCE).max(took).clamp(KEEN, EAGER)
@@ -448,18 +458,20 @@ impl App {
                 News::Nothing
             }
             // The engine could not be asked: that says as little for the app as a failed probe.
-            (Job::ProbeApp, State::Up { .. }) => self.probed(Some(&fault.reason), now),
+            (Job::ProbeApp, State::Up { .. }) => {
+                self.probed(Some(&ProbeFailure::new(ProbeFailureKind::Engine, &fault.reason)), now)
+            }
             _ => News::Nothing, // another room's failure, or of a container that is gone
         }
     }
 
     /// Does what is due.
     fn advance(&mut self, desk: &mut Desk, now: Uptime) -> News {
-        if let State::Up { probe: Probing::Asked { ticket, since }, .. } = &self.state
-            && *since + self.config.probe.timeout + PROBE_MARGIN <= now
+        if let State::Up { probe: Probing::Asked { ticket, until, .. }, .. } = &self.state
+            && *until <= now
         {
             desk.order(Effect::Cancel(*ticket));
-            return self.probed(Some("the probe did not end"), now);
+            return self.probed(Some(&ProbeFailure::new(ProbeFailureKind::TimedOut, "the probe did not end")), now);
         }
         if self.kept && self.is_up() && self.pulse.is_hopeless(&self.config.probe, self.start_limit, now) {
             let reason = format!("the app stays unhealthy: {}", self.reason);
@@ -475,13 +487,12 @@ impl App {
                 }
                 match probe {
                     Probing::Next(at) if *at <= now => {
-                        let ticket = desk.order(Effect::ProbeApp {
-                            app: running.clone(),
-                            how: self.config.effective_health(running.healthcheck.is_some()),
-                            port: self.config.first_tcp_port(),
-                            timeout: self.config.probe.timeout,
-                        });
-                        *probe = Probing::Asked { ticket, since: now };
+                        let how = self.config.effective_health(running.healthcheck.is_some());
+                        let own = running.healthcheck.as_ref().filter(|_| how == Health::Docker);
+                        let timeout = self.config.probe.timeout_for(own.map(|own| own.timeout));
+                        let port = self.config.first_tcp_port();
+                        let ticket = desk.order(Effect::ProbeApp { app: running.clone(), how, port, timeout });
+                        *probe = Probing::Asked { ticket, since: now, until: now + timeout + PROBE_MARGIN };
                     }
                     Probing::Unasked(at) if *at <= now => {
                         *probe = Probing::Over;

@@ -11,6 +11,7 @@ use crate::effect::{ContainerId, FoundContainer, ImageFacts, Job, RunningContain
 use crate::fault::Fault;
 use crate::identity::Identity;
 use crate::notice::Sight;
+use crate::probe_failure::ProbeFailure;
 
 /// Something that happened. Answers of effects come first, in the order of a boot.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,8 +46,8 @@ pub enum Event {
     ContainerStarted(Box<RunningContainer>),
     /// The app said that it is well.
     ProbePassed,
-    /// The app said no, or nothing; the reason in a few words.
-    ProbeFailed(String),
+    /// The app said no, or nothing.
+    ProbeFailed(ProbeFailure),
     /// The container exited by itself or was stopped.
     ContainerExited(Exit),
     /// The stop that was asked for is over.
@@ -225,7 +226,7 @@ impl fmt::Display for Event {
             }
             Self::ContainerCreated(id) => write!(f, "{id}"),
             Self::ContainerStarted(running) => write!(f, "{} at {}", running.id, running.address),
-            Self::ProbeFailed(reason) => f.write_str(reason),
+            Self::ProbeFailed(failure) => write!(f, "{failure}"),
             Self::ContainerExited(exit) => write!(f, "{exit}"),
             Self::GroupFound(Some(found)) => match &found.launch_hook {
                 Some(hook) => write!(f, "{}, launch hook {}", found.group, hook.name),

@@ -33,6 +33,7 @@ pub mod hook;
 pub mod identity;
 pub mod metrics;
 pub mod notice;
+pub mod probe_failure;
 pub mod published;
 pub mod retry;
 pub mod step;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::histogram::Histogram;
+use crate::probe_failure::ProbeFailureKind;
 
 /// The agent at one moment. Durations and moments are in seconds; moments count from the start of the agent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -219,6 +220,9 @@ pub struct ProbeView {
     pub took: f64,
     /// Why it failed, none if it passed.
     pub fault: Option<String>,
+    /// What kind of failure that is.
+    #[serde(default)]
+    pub kind: Option<ProbeFailureKind>,
 }
 
 /// The lifecycle hook.

@@ -16,7 +16,7 @@ use berth::driver::{Lines, drive};
 use berth::edge::deliver::Delivery;
 use berth::edge::metadata_block::MetadataBlock;
 use berth::edge::signals::Signals;
-use berth::effect::{ContainerId, Effect, FoundContainer, RunningContainer};
+use berth::effect::{Address, ContainerId, Effect, FoundContainer, RunningContainer};
 use berth::event::Event;
 use berth::identity::Identity;
 use berth::machine::Machine;
@@ -149,7 +149,7 @@ fn serving(config: Config) -> Machine {
     let id = ContainerId("c0ffee".to_owned());
     let running = RunningContainer {
         id: id.clone(),
-        address: [127, 0, 0, 1].into(),
+        address: Address::At([127, 0, 0, 1].into()),
         published: Vec::new(),
         healthcheck: None,
         shim: false,

@@ -42,7 +42,6 @@ async fn a_worker_that_runs_is_ready_five_seconds_after_its_start_and_no_later_t
     agent.ready_within(SOON).await;
     world.autoscaling.wait_for_state("InService", SOON).await;
     let after = served_after(&agent, &container(&world).await);
-    println!("served {after:.0} ms after the container's start");
     assert!((5000.0..5300.0).contains(&after), "{after} ms\n{}", agent.log_text());
 }
 

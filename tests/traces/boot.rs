@@ -9,7 +9,7 @@ use berth::fault::Class;
 use berth::view::{PhaseName, Status};
 use expect_test::{Expect, expect};
 
-use crate::sim::{DIGEST, LINE, Sim, config, exited, fault, ms, secs, survivor};
+use crate::sim::{DIGEST, LINE, Sim, config, exited, fault, ms, refused, secs, survivor};
 
 #[track_caller]
 fn check(life: &Sim, expected: Expect) {
@@ -223,7 +223,7 @@ fn a_create_that_waits_for_a_slow_engine_does_not_spin() {
 #[test]
 fn an_app_that_exits_while_starting_is_started_again_with_backoff() {
     let life = Sim::new(LINE)
-        .answer(Job::ProbeApp, ms(50), Event::ProbeFailed("connection refused".to_owned()))
+        .answer(Job::ProbeApp, ms(50), refused())
         .answer(Job::WatchContainer, ms(20), exited(3))
         .run(secs(30));
     assert_eq!((life.view().status, life.view().restarts, life.count(Job::StartContainer)), (Status::Ok, 1, 2));

@@ -10,6 +10,7 @@ mod drain;
 mod ending;
 mod handover;
 mod hook;
+mod lasting;
 mod life;
 mod pool;
 mod promises;

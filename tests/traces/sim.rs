@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use berth::clock::Uptime;
 use berth::config::{Config, Layers, PinnedImage};
-use berth::effect::{ContainerId, Effect, FoundContainer, ImageFacts, Job, RunningContainer, Ticket};
+use berth::effect::{Address, ContainerId, Effect, FoundContainer, ImageFacts, Job, RunningContainer, Ticket};
 use berth::event::{Event, Exit, Hook, Membership};
 use berth::exit::Outcome;
 use berth::fault::{Class, Fault};
 use berth::identity::{Identity, TargetState};
 use berth::machine::Machine;
 use berth::notice::Sight;
+use berth::probe_failure::{ProbeFailure, ProbeFailureKind};
 use berth::view::{PhaseName, Status, View};
 
 /// The line that most lives boot from.
@@ -95,7 +96,7 @@ pub(crate) fn config(line: &str) -> Config {
 pub(crate) fn running() -> RunningContainer {
     RunningContainer {
         id: ContainerId("c0ffee".to_owned()),
-        address: IpAddr::V4(Ipv4Addr::new(172, 17, 0, 2)),
+        address: Address::At(IpAddr::V4(Ipv4Addr::new(172, 17, 0, 2))),
         published: Vec::new(),
         healthcheck: None,
         shim: false,
@@ -383,7 +384,7 @@ pub(crate) fn identity() -> Identity {
 
 /// Nobody listens where the app should.
 pub(crate) fn refused() -> Event {
-    Event::ProbeFailed("connection refused".to_owned())
+    Event::ProbeFailed(ProbeFailure::new(ProbeFailureKind::Refused, "connection refused"))
 }
 
 /// The app exits.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use berth::effect::Job;
+use berth::effect::{HealthCheck, Job};
 use berth::event::{Event, Exit};
 use berth::exit::Outcome;
 use berth::view::{PhaseName, Status};
@@ -68,7 +68,8 @@ fn a_port_or_a_healthcheck_is_asked_and_not_waited_for() {
     let life = Sim::new("image=registry.test/api:v1 port=80").run(STARTED + secs(1));
     assert_eq!((life.view().status, life.count(Job::ProbeApp)), (Status::Ok, 1));
     let mut with_healthcheck = running();
-    with_healthcheck.healthcheck = Some(vec!["/probe".to_owned()]);
+    with_healthcheck.healthcheck =
+        Some(HealthCheck { command: vec!["/probe".to_owned()], timeout: secs(30), start_period: Duration::ZERO });
     let life = Sim::new(WORKER)
         .answer(Job::StartContainer, ms(200), Event::ContainerStarted(Box::new(with_healthcheck)))
         .run(STARTED + secs(1));

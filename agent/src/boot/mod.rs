@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::app::{App, News};
 use crate::clock::Uptime;
-use crate::config::{Config, PinnedImage};
+use crate::config::{Config, Health, PinnedImage};
 use crate::desk::Desk;
 use crate::effect::{ContainerId, Creation, Effect, FoundContainer, ImageFacts, Job, RunningContainer};
 use crate::event::{Event, PullProgress};
@@ -225,7 +225,8 @@ impl Boot {
                     self.steps.pull.retry(&fault, desk, now);
                 }
                 self.steps.image.done(facts.clone(), now);
-                if facts.is_some() {
+                if let Some(facts) = facts {
+                    self.refuse_health(facts)?;
                     // The registry is not needed any more, whatever it was about to say.
                     self.steps.login.cancel(desk);
                 }
@@ -238,6 +239,16 @@ impl Boot {
             Event::ContainerCreated(id) => self.steps.create.done(id.clone(), now),
             Event::Failed(job, fault) => return self.failed(*job, fault, desk, now),
             _ => {} // the app's and the hook's answers, and wake-ups
+        }
+        Ok(())
+    }
+
+    /// What can never be asked of the image is known before anything is created from it.
+    fn refuse_health(&self, facts: &ImageFacts) -> Result<(), Failure> {
+        let asks = self.config().is_some_and(|config| config.health == Some(Health::Docker));
+        if asks && facts.healthcheck.is_none() {
+            let reason = "health=docker, and the image has no HEALTHCHECK: add one, or choose another `health`";
+            return Err(Failure { outcome: Outcome::BootFailed, reason: reason.to_owned() });
         }
         Ok(())
     }

@@ -187,7 +187,7 @@ impl Edge {
             Effect::ProbeApp { app, how, port, timeout } => {
                 match probe(&self.engine, &app, &how, port, timeout).await {
                     Ok(()) => Event::ProbePassed,
-                    Err(reason) => Event::ProbeFailed(reason),
+                    Err(failure) => Event::ProbeFailed(failure),
                 }
             }
             Effect::StopContainer { id, timeout } => {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use berth::config::PinnedImage;
-use berth::effect::{ContainerId, Creation, FoundContainer, Job, RunningContainer};
+use berth::effect::{Address, ContainerId, Creation, FoundContainer, Job, RunningContainer};
 use berth::event::{Event, Exit};
 use berth::fault::{Class, Fault};
 
@@ -290,7 +290,7 @@ impl Engine {
 }
 
 fn view(id: &ContainerId, running_for: Duration) -> RunningContainer {
-    let address = IpAddr::V4(Ipv4Addr::new(172, 17, 0, 2));
+    let address = Address::At(IpAddr::V4(Ipv4Addr::new(172, 17, 0, 2)));
     RunningContainer { id: id.clone(), address, published: Vec::new(), healthcheck: None, shim: false, running_for }
 }
 

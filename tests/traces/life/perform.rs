@@ -13,7 +13,7 @@ use super::plan::{ENGINE, GROUP, SERVICES};
 use super::table::Ill;
 use super::twist::Twist;
 use super::world::World;
-use crate::sim::{DIGEST, identity};
+use crate::sim::{DIGEST, identity, refused};
 
 /// What a service says that has too many callers.
 const THROTTLED: &str = "Rate exceeded";
@@ -61,7 +61,7 @@ impl World {
                 if self.engine.probe(&app.id, now) {
                     Event::ProbePassed
                 } else {
-                    Event::ProbeFailed("connection refused".to_owned())
+                    refused()
                 }
             }
             Effect::StopContainer { id, timeout } => {

@@ -15,7 +15,6 @@ pub use about::About;
 pub use create::Mounted;
 pub use error::EngineError;
 pub use login::Login;
-pub(crate) use running::NO_ADDRESS;
 
 mod about;
 mod login;
