@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   starting ──started──▶ up ──exited──▶ backing off ──due──▶ (secrets) ──▶ starting
+//!      └─ gone: somebody removed it ──▶ creating (recreation.rs) ──▶ starting
 //!                          │ probes: healthy after `healthy` passes in a row, unhealthy after `unhealthy` failures
 //! ```
 //! The engine's own restart policy is off: this is the one owner (invariant 10).
@@ -15,14 +16,17 @@ use crate::config::{Config, Health};
 use crate::desk::Desk;
 use crate::effect::{ContainerId, Effect, Job, RunningContainer, Ticket};
 use crate::event::{Event, Exit};
-use crate::fault::Fault;
+use crate::fault::{Class, Fault};
 use crate::probe_failure::{ProbeFailure, ProbeFailureKind};
 use crate::retry::{Backoff, NEAR};
 use crate::view::ContainerView;
 
 pub use pulse::Pulse;
+pub use recreation::Recipe;
+use recreation::{Next, Recreation};
 
 mod pulse;
+mod recreation;
 
 /// Between two probes while the app is starting: never longer than the first, never shorter than the second.
 const EAGER: Duration = Duration::from_millis(100);
@@ -41,6 +45,7 @@ const PROBE_MARGIN: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct App {
     config: Arc<Config>,
+    recipe: Recipe,
     id: ContainerId,
     adopted: bool,
     state: State,
@@ -52,6 +57,10 @@ pub struct App {
     engine_away: Option<Uptime>,
     /// Whether serve keeps it: then one that stays unhealthy is restarted. A boot has its own end for that.
     kept: bool,
+    /// Whether its container was created for this very start.
+    fresh: bool,
+    /// Whether its container is known to be removed.
+    gone: bool,
     /// Whether it is on its way out: then an exit is an end, and nobody asks any more.
     retiring: bool,
     /// Restarts within the window, and all of them.
@@ -68,6 +77,8 @@ enum State {
         ticket: Ticket,
         since: Uptime,
     },
+    /// On the way to another container.
+    Creating(Box<Recreation>),
     Up {
         running: Box<RunningContainer>,
         watch: Watch,
@@ -130,15 +141,17 @@ pub enum News {
 
 impl App {
     /// Starts a container that was created.
-    pub fn start(config: Arc<Config>, id: ContainerId, desk: &mut Desk, now: Uptime) -> Self {
-        let ticket = desk.order(Effect::StartContainer { id: id.clone(), config: config.clone() });
-        Self::new(config, id, State::Starting { ticket, since: now }, now)
+    pub fn start(recipe: Recipe, id: ContainerId, desk: &mut Desk, now: Uptime) -> Self {
+        let mut app = Self::new(recipe, id, now);
+        app.fresh = true;
+        app.order_start(desk, now);
+        app
     }
 
     /// Keeps a container that was found running.
-    pub fn adopt(config: Arc<Config>, running: RunningContainer, desk: &mut Desk, now: Uptime) -> Self {
+    pub fn adopt(recipe: Recipe, running: RunningContainer, desk: &mut Desk, now: Uptime) -> Self {
         let id = running.id.clone();
-        let mut app = Self::new(config, id, State::Halted, now);
+        let mut app = Self::new(recipe, id, now);
         app.adopted = true;
         app.holds_secrets = false;
         let ran = running.running_for;
@@ -146,13 +159,17 @@ impl App {
         app
     }
 
-    fn new(config: Arc<Config>, id: ContainerId, state: State, now: Uptime) -> Self {
+    fn new(recipe: Recipe, id: ContainerId, now: Uptime) -> Self {
+        let config = recipe.config.clone();
         Self {
             start_limit: config.probe.start_limit(None),
             config,
+            recipe,
             id,
             adopted: false,
-            state,
+            fresh: false,
+            gone: false,
+            state: State::Halted,
             pulse: Pulse::new(now),
             attempts: 0,
             engine_away: None,
@@ -167,6 +184,10 @@ impl App {
 
     /// Takes an answer that is the app's; others change nothing.
     pub fn on(&mut self, event: &Event, desk: &mut Desk, now: Uptime) -> News {
+        if let State::Creating(recreation) = &mut self.state {
+            let next = recreation.on(event, desk, now);
+            return self.created(next, desk, now);
+        }
         let news = match event {
             Event::ContainerStarted(running) => {
                 if let State::Starting { since, .. } = self.state {
@@ -191,6 +212,16 @@ impl App {
             _ => News::Nothing, // the other events are other rooms' answers
         };
         if news == News::Nothing { self.advance(desk, now) } else { news }
+    }
+
+    /// Whether the event is an answer to what it asked to create its container again.
+    pub fn takes(&self, event: &Event) -> bool {
+        self.is_creating() && Recreation::may_take(event)
+    }
+
+    /// Whether its container is being created again.
+    pub fn is_creating(&self) -> bool {
+        matches!(self.state, State::Creating(_))
     }
 
     /// What its probes say of it.
@@ -261,6 +292,7 @@ impl App {
     /// Stops asking, watching and restarting.
     pub fn halt(&mut self, desk: &mut Desk) {
         match &self.state {
+            State::Creating(recreation) => recreation.halt(desk),
             State::Starting { ticket, .. } | State::FetchingSecrets { ticket, .. } | State::Stopping { ticket, .. } => {
                 desk.order(Effect::Cancel(*ticket));
             }
@@ -289,6 +321,7 @@ impl App {
                 };
                 watch.into_iter().chain(probe).min()
             }
+            State::Creating(recreation) => Some(recreation.wake()),
             State::Starting { since, .. } => Some(*since + START_LIMIT),
             State::BackingOff(until) | State::FetchingSecrets { until, .. } | State::Stopping { until, .. } => {
                 Some(*until)
@@ -324,8 +357,52 @@ impl App {
             Probing::Next(now)
         };
         self.state = State::Up { running: Box::new(running), watch, probe };
+        self.fresh = false;
         self.engine_away = None;
         self.pulse.begin(now);
+    }
+
+    /// Starts the container, with the secrets fetched before if this process does not hold them.
+    fn launch(&mut self, desk: &mut Desk, now: Uptime) {
+        if self.config.has_secrets() && !self.holds_secrets {
+            let ticket = desk.order(Effect::FetchSecrets(self.config.clone()));
+            self.state = State::FetchingSecrets { ticket, until: now + START_LIMIT };
+        } else {
+            self.order_start(desk, now);
+        }
+    }
+
+    fn create(&mut self, desk: &mut Desk, now: Uptime) {
+        "the container was removed and is created again".clone_into(&mut self.reason);
+        self.state = State::Creating(Box::new(Recreation::begin(self.recipe.clone(), desk, now)));
+    }
+
+    fn created(&mut self, next: Next, desk: &mut Desk, now: Uptime) -> News {
+        match next {
+            Next::Stay => News::Nothing,
+            Next::Created(id) => {
+                self.id = id;
+                (self.fresh, self.gone) = (true, false);
+                self.launch(desk, now);
+                News::Nothing
+            }
+            Next::Failed(reason) => {
+                self.state = State::Halted;
+                self.reason.clone_from(&reason);
+                News::Lost(reason)
+            }
+        }
+    }
+
+    /// Somebody removed the container before it could be started.
+    fn removed(&mut self, desk: &mut Desk, now: Uptime) -> News {
+        self.gone = true;
+        // One that goes as soon as it was created is a failed start: else it would be created for ever.
+        if self.fresh {
+            return self.back_off("the container was removed before it was started".to_owned(), desk, now);
+        }
+        self.create(desk, now);
+        News::Nothing
     }
 
     fn order_start(&mut self, desk: &mut Desk, now: Uptime) {
@@ -444,6 +521,7 @@ impl App {
 
     fn failed(&mut self, job: Job, fault: &Fault, desk: &mut Desk, now: Uptime) -> News {
         match (job, &mut self.state) {
+            (Job::StartContainer, State::Starting { .. }) if fault.class == Class::Gone => self.removed(desk, now),
             (Job::StartContainer, State::Starting { .. }) => {
                 let reason = format!("the container does not start: {fault}");
                 if fault.is_transient() { self.wait_for_engine(reason, desk, now) } else { News::Lost(reason) }
@@ -505,12 +583,7 @@ impl App {
             }
             State::BackingOff(until) if *until <= now => {
                 self.restarts += 1;
-                if self.config.has_secrets() && !self.holds_secrets {
-                    let ticket = desk.order(Effect::FetchSecrets(self.config.clone()));
-                    self.state = State::FetchingSecrets { ticket, until: now + START_LIMIT };
-                } else {
-                    self.order_start(desk, now);
-                }
+                if self.gone { self.create(desk, now) } else { self.launch(desk, now) }
             }
             State::Starting { ticket, since } if *since + START_LIMIT <= now => {
                 desk.order(Effect::Cancel(*ticket));
@@ -525,6 +598,7 @@ impl App {
                 return self.stopped(desk, now);
             }
             State::BackingOff(_)
+            | State::Creating(_)
             | State::Starting { .. }
             | State::FetchingSecrets { .. }
             | State::Stopping { .. }

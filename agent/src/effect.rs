@@ -11,6 +11,9 @@ use crate::config::{Config, Health, ImageRef, PinnedImage};
 use crate::exit::Outcome;
 use crate::identity::Identity;
 
+/// A pull that makes no progress for this long is cut and tried again.
+pub const PULL_STALL: Duration = Duration::from_secs(60);
+
 /// Numbers one running effect, so that it can be cancelled and its late answer dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);

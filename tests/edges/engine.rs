@@ -11,6 +11,7 @@ mod connections;
 mod containers;
 mod keys;
 mod metadata_block;
+mod ports;
 mod probes;
 mod pulls;
 mod restarted;

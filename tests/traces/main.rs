@@ -16,5 +16,6 @@ mod pool;
 mod promises;
 mod quotas;
 mod reaction;
+mod removed;
 mod serve;
 mod unprobed;

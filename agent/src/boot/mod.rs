@@ -15,11 +15,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::app::{App, News};
+use crate::app::{App, News, Recipe};
 use crate::clock::Uptime;
 use crate::config::{Config, Health, PinnedImage};
 use crate::desk::Desk;
-use crate::effect::{ContainerId, Creation, Effect, FoundContainer, ImageFacts, Job, RunningContainer};
+use crate::effect::{ContainerId, Creation, Effect, FoundContainer, ImageFacts, Job, PULL_STALL, RunningContainer};
 use crate::event::{Event, PullProgress};
 use crate::exit::Outcome;
 use crate::fault::{Class, Fault};
@@ -36,9 +36,6 @@ mod show;
 
 /// Until the config says how long a boot may take: the default of `boot.timeout`.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
-
-/// A pull that makes no progress for this long is cut and tried again.
-const STALL: Duration = Duration::from_secs(60);
 
 /// The way to a healthy app.
 #[derive(Debug)]
@@ -100,7 +97,9 @@ impl Boot {
     /// Takes an event.
     pub fn on(&mut self, event: &Event, desk: &mut Desk, now: Uptime) -> Next {
         self.hook.on(event, desk, now);
+        let mut is_the_app_s = false;
         if let Some(app) = &mut self.app {
+            is_the_app_s = app.takes(event);
             if matches!(event, Event::ContainerStarted(_)) {
                 self.steps.start.done((), now);
             }
@@ -112,8 +111,13 @@ impl Boot {
                 }
                 News::Lost(reason) => return Next::Fail(Outcome::BootFailed, reason),
             }
+            if app.is_creating() {
+                // It removes what is in its way itself.
+                self.steps.clearing.cancel(desk);
+                self.strays.clear();
+            }
         }
-        if let Err(failure) = self.take(event, desk, now) {
+        if !is_the_app_s && let Err(failure) = self.take(event, desk, now) {
             return Next::Fail(failure.outcome, failure.reason);
         }
         if self.occupied {
@@ -317,10 +321,12 @@ impl Boot {
         desk: &mut Desk,
         now: Uptime,
     ) {
+        let Some(identity) = self.steps.identity.get().cloned() else { return };
         self.cancel_unneeded(desk);
-        self.steps.digest.done(image, now);
+        self.steps.digest.done(image.clone(), now);
+        let recipe = Recipe { config: config.clone(), identity, image };
         self.steps.healthy.mark(now);
-        self.app = Some(App::adopt(config.clone(), running, desk, now));
+        self.app = Some(App::adopt(recipe, running, desk, now));
     }
 
     /// Orders every step whose inputs are there.
@@ -395,7 +401,7 @@ impl Boot {
                 return Some(fault.clone());
             }
             if self.steps.login.is_done() {
-                self.steps.pull.order(Effect::PullImage { image, stall: STALL }, desk, now);
+                self.steps.pull.order(Effect::PullImage { image, stall: PULL_STALL }, desk, now);
             }
         }
         None
@@ -418,7 +424,8 @@ impl Boot {
         {
             self.steps.start.mark(now);
             self.steps.healthy.mark(now);
-            self.app = Some(App::start(config.clone(), id.clone(), desk, now));
+            let recipe = Recipe { config: config.clone(), identity: identity.clone(), image: image.clone() };
+            self.app = Some(App::start(recipe, id.clone(), desk, now));
         }
     }
 

@@ -181,7 +181,7 @@ impl Edge {
                 if config.imds == ImdsAccess::Block {
                     self.keep_from_metadata(&id).await?;
                 }
-                Event::ContainerStarted(Box::new(self.engine.start(&id).await?))
+                Event::ContainerStarted(Box::new(self.engine.start(&id, &config.ports).await?))
             }
             Effect::WatchContainer(id) => Event::ContainerExited(self.engine.watch(&id).await?),
             Effect::ProbeApp { app, how, port, timeout } => {

@@ -188,7 +188,7 @@ async fn what_cannot_start_is_told_in_the_engine_s_words() {
         });
         let creation = creation.await;
         let id = bench.create(&creation, None).await;
-        let error = bench.engine.start(&id).await.unwrap_err();
+        let error = bench.engine.start(&id, &creation.config.ports).await.unwrap_err();
         assert!(error.to_string().contains(says), "{error}");
         assert_eq!(error.class(), class, "{error}");
     }
@@ -213,7 +213,7 @@ async fn what_cannot_be_created_is_told_in_the_engine_s_words() {
         let error = match bench.engine.create(&creation, Mounted::Nothing).await {
             Err(error) => error,
             Ok(id) => {
-                let started = bench.engine.start(&id).await;
+                let started = bench.engine.start(&id, &creation.config.ports).await;
                 bench.engine.remove(&id).await.unwrap();
                 panic!("{says}: it was created: {started:?}")
             }

@@ -160,7 +160,7 @@ async fn the_shim_says_why_it_cannot_run_the_app() {
     // Started before its secrets are there.
     let creation = bench.creation(&image, |config| config.command = Some(words(&["sh"]))).await;
     let id = bench.create(&creation, Some(&secrets(&[]))).await;
-    bench.engine.start(&id).await.unwrap();
+    bench.engine.start(&id, &[]).await.unwrap();
     assert_eq!(within(bench.engine.watch(&id)).await.unwrap().code, 125);
     assert!(bench.output(&id).await.contains("cannot read /.berth/secrets/env"));
 }
@@ -172,7 +172,7 @@ async fn a_container_whose_secrets_are_gone_does_not_start_on_a_directory_on_dis
     let creation = bench.creation(&image, |_| {}).await;
     let id = bench.create(&creation, Some(&secrets(&[("A", "1")]))).await;
     bench.delivery.forget(&creation.config.container_name()).unwrap();
-    let error = bench.engine.start(&id).await.unwrap_err();
+    let error = bench.engine.start(&id, &[]).await.unwrap_err();
     assert_eq!(error.class(), Class::Misconfigured, "{error}");
 }
 
