@@ -219,16 +219,27 @@ impl Boot {
             Event::EngineAnswered => self.steps.engine.done((), now),
             Event::ContainersFound(found) => self.sort(found, desk, now),
             Event::ContainerRemoved => {
-                self.steps.clearing.done((), now);
                 self.strays.pop_front();
+                if self.strays.is_empty() {
+                    self.steps.clearing.done((), now);
+                } else {
+                    self.steps.clearing.go_on();
+                }
             }
             Event::DigestResolved(image) => self.steps.digest.done(image.clone(), now),
             Event::ImageInspected(facts) => {
-                if facts.is_none() && self.steps.pull.is_done() {
-                    let fault = Fault::new(Class::Transient, "the image was pulled, but the engine does not have it");
-                    self.steps.pull.retry(&fault, desk, now);
+                match (self.steps.image.is_done(), facts) {
+                    (false, _) => self.steps.image.done(facts.clone(), now),
+                    // The look after the pull, which is a part of it.
+                    (true, Some(_)) => {
+                        self.steps.image.replace(facts.clone());
+                        self.steps.pull.done((), now);
+                    }
+                    (true, None) => {
+                        let reason = "the image was pulled, but the engine does not have it";
+                        self.steps.pull.retry(&Fault::new(Class::Transient, reason), desk, now);
+                    }
                 }
-                self.steps.image.done(facts.clone(), now);
                 if let Some(facts) = facts {
                     self.refuse_health(facts)?;
                     // The registry is not needed any more, whatever it was about to say.
@@ -237,8 +248,10 @@ impl Boot {
             }
             Event::PullProgressed(progress) => self.progress = Some(progress.clone()),
             Event::ImagePulled => {
-                self.steps.pull.done((), now);
-                self.steps.image.reopen();
+                self.steps.pull.go_on();
+                if let Some(image) = self.steps.digest.get().cloned() {
+                    self.steps.pull.order(Effect::InspectImage(image), desk, now);
+                }
             }
             Event::ContainerCreated(id) => self.steps.create.done(id.clone(), now),
             Event::Failed(job, fault) => return self.failed(*job, fault, desk, now),
