@@ -15,18 +15,19 @@ use crate::clock::Uptime;
 use crate::config::{Config, Health};
 use crate::desk::Desk;
 use crate::effect::{ContainerId, Effect, Job, RunningContainer, Ticket};
-use crate::event::{Event, Exit};
+use crate::event::Event;
 use crate::fault::{Class, Fault};
 use crate::probe_failure::{ProbeFailure, ProbeFailureKind};
-use crate::retry::{Backoff, NEAR};
-use crate::view::ContainerView;
+use crate::retry::NEAR;
 
 pub use pulse::Pulse;
 pub use recreation::Recipe;
-use recreation::{Next, Recreation};
+use recreation::Recreation;
 
 mod pulse;
 mod recreation;
+mod restart;
+mod show;
 
 /// Between two probes while the app is starting: never longer than the first, never shorter than the second.
 const EAGER: Duration = Duration::from_millis(100);
@@ -214,46 +215,6 @@ impl App {
         if news == News::Nothing { self.advance(desk, now) } else { news }
     }
 
-    /// Whether the event is an answer to what it asked to create its container again.
-    pub fn takes(&self, event: &Event) -> bool {
-        self.is_creating() && Recreation::may_take(event)
-    }
-
-    /// Whether its container is being created again.
-    pub fn is_creating(&self) -> bool {
-        matches!(self.state, State::Creating(_))
-    }
-
-    /// What its probes say of it.
-    pub fn pulse(&self) -> &Pulse {
-        &self.pulse
-    }
-
-    /// Whether its process runs.
-    pub fn is_up(&self) -> bool {
-        matches!(self.state, State::Up { .. })
-    }
-
-    /// How long it may take to become healthy, and when that is over, if it is not healthy.
-    pub fn start_deadline(&self) -> Option<(Duration, Uptime)> {
-        Some((self.start_limit, self.pulse.ailing_since()? + self.start_limit))
-    }
-
-    /// Why it is not healthy, or that it is.
-    pub fn reason(&self) -> &str {
-        &self.reason
-    }
-
-    /// Its container.
-    pub fn id(&self) -> &ContainerId {
-        &self.id
-    }
-
-    /// Restarts since the agent started.
-    pub fn restarts(&self) -> u32 {
-        self.restarts
-    }
-
     /// From here on one that stays unhealthy is restarted.
     pub fn keep(&mut self) {
         self.kept = true;
@@ -281,14 +242,6 @@ impl App {
         }
     }
 
-    /// Where it can be asked and counted, if it runs.
-    pub fn running(&self) -> Option<&RunningContainer> {
-        match &self.state {
-            State::Up { running, .. } => Some(running),
-            _ => None,
-        }
-    }
-
     /// Stops asking, watching and restarting.
     pub fn halt(&mut self, desk: &mut Desk) {
         match &self.state {
@@ -307,38 +260,6 @@ impl App {
             State::BackingOff(_) | State::Halted => {}
         }
         self.state = State::Halted;
-    }
-
-    /// When it wants to be looked at again.
-    pub fn wake(&self) -> Option<Uptime> {
-        match &self.state {
-            State::Up { watch, probe, .. } => {
-                let watch = if let Watch::Lost(at) = watch { Some(*at) } else { None };
-                let probe = match probe {
-                    Probing::Next(at) | Probing::Unasked(at) => Some(*at),
-                    Probing::Asked { until, .. } => Some(*until),
-                    Probing::Over => None,
-                };
-                watch.into_iter().chain(probe).min()
-            }
-            State::Creating(recreation) => Some(recreation.wake()),
-            State::Starting { since, .. } => Some(*since + START_LIMIT),
-            State::BackingOff(until) | State::FetchingSecrets { until, .. } | State::Stopping { until, .. } => {
-                Some(*until)
-            }
-            State::Halted => None,
-        }
-    }
-
-    /// For people.
-    pub fn view(&self) -> ContainerView {
-        let ports = match &self.state {
-            State::Up { running, .. } => {
-                running.published.iter().map(|(inside, outside)| format!("{inside} -> {outside}")).collect()
-            }
-            _ => Vec::new(),
-        };
-        ContainerView { id: self.id.0.clone(), name: self.config.container_name(), adopted: self.adopted, ports }
     }
 
     /// Its process runs, and has for so long.
@@ -360,137 +281,6 @@ impl App {
         self.fresh = false;
         self.engine_away = None;
         self.pulse.begin(now);
-    }
-
-    /// Starts the container, with the secrets fetched before if this process does not hold them.
-    fn launch(&mut self, desk: &mut Desk, now: Uptime) {
-        if self.config.has_secrets() && !self.holds_secrets {
-            let ticket = desk.order(Effect::FetchSecrets(self.config.clone()));
-            self.state = State::FetchingSecrets { ticket, until: now + START_LIMIT };
-        } else {
-            self.order_start(desk, now);
-        }
-    }
-
-    fn create(&mut self, desk: &mut Desk, now: Uptime) {
-        "the container was removed and is created again".clone_into(&mut self.reason);
-        self.state = State::Creating(Box::new(Recreation::begin(self.recipe.clone(), desk, now)));
-    }
-
-    fn created(&mut self, next: Next, desk: &mut Desk, now: Uptime) -> News {
-        match next {
-            Next::Stay => News::Nothing,
-            Next::Created(id) => {
-                self.id = id;
-                (self.fresh, self.gone) = (true, false);
-                self.launch(desk, now);
-                News::Nothing
-            }
-            Next::Failed(reason) => {
-                self.state = State::Halted;
-                self.reason.clone_from(&reason);
-                News::Lost(reason)
-            }
-        }
-    }
-
-    /// Somebody removed the container before it could be started.
-    fn removed(&mut self, desk: &mut Desk, now: Uptime) -> News {
-        self.gone = true;
-        // One that goes as soon as it was created is a failed start: else it would be created for ever.
-        if self.fresh {
-            return self.back_off("the container was removed before it was started".to_owned(), desk, now);
-        }
-        self.create(desk, now);
-        News::Nothing
-    }
-
-    fn order_start(&mut self, desk: &mut Desk, now: Uptime) {
-        let start = Effect::StartContainer { id: self.id.clone(), config: self.config.clone() };
-        self.state = State::Starting { ticket: desk.order(start), since: now };
-    }
-
-    fn exited(&mut self, exit: &Exit, desk: &mut Desk, now: Uptime) -> News {
-        let State::Up { probe, .. } = &self.state else { return News::Nothing };
-        if let Probing::Asked { ticket, .. } = probe {
-            desk.order(Effect::Cancel(*ticket));
-        }
-        let reason = match probe {
-            Probing::Unasked(_) => {
-                let running_for = self.config.probe.running_for;
-                format!("the app {exit} before it had run for {running_for:?} (probe.running_for)")
-            }
-            _ => format!("the app {exit}"),
-        };
-        // What is not there at the first start is not there at the next.
-        if exit.is_not_run() && !self.kept && !self.adopted && self.restarts == 0 {
-            self.pulse.ail(now);
-            self.state = State::Halted;
-            self.reason.clone_from(&reason);
-            return News::Lost(reason);
-        }
-        self.back_off(reason, desk, now)
-    }
-
-    /// Plans the next start, unless there were too many.
-    fn back_off(&mut self, reason: String, desk: &mut Desk, now: Uptime) -> News {
-        let restart = self.config.restart.clone();
-        self.pulse.ail(now);
-        if self.retiring {
-            self.state = State::Halted;
-            self.reason.clone_from(&reason);
-            return News::Lost(reason);
-        }
-        self.recent.retain(|at| now.since(*at) < restart.window);
-        if self.recent.len() >= restart.limit as usize {
-            self.state = State::Halted;
-            self.reason = format!("{reason}, after {} restarts within {:?}", self.recent.len(), restart.window);
-            return News::Lost(self.reason.clone());
-        }
-        self.recent.push_back(now);
-        let backoff = Backoff { first: restart.backoff, cap: restart.backoff_max };
-        let wait = desk.wait(backoff, u32::try_from(self.recent.len()).unwrap_or(u32::MAX));
-        self.state = State::BackingOff(now + wait);
-        self.reason = reason;
-        News::Nothing
-    }
-
-    /// An engine that is away is no crash of the app: tried again without counting, for as long as a boot may take.
-    fn wait_for_engine(&mut self, reason: String, desk: &mut Desk, now: Uptime) -> News {
-        let since = *self.engine_away.get_or_insert(now);
-        self.pulse.ail(now);
-        self.reason.clone_from(&reason);
-        if now.since(since) >= self.config.boot.timeout {
-            self.state = State::Halted;
-            return News::Lost(reason);
-        }
-        self.attempts = self.attempts.saturating_add(1);
-        self.state = State::BackingOff(now + desk.wait(NEAR, self.attempts));
-        News::Nothing
-    }
-
-    fn stop(&mut self, then: Then, reason: String, desk: &mut Desk, now: Uptime) {
-        self.halt(desk);
-        self.pulse.ail(now);
-        self.reason = reason;
-        let timeout = self.config.stop_timeout;
-        let ticket = desk.order(Effect::StopContainer { id: self.id.clone(), timeout });
-        self.state = State::Stopping { ticket, until: now + timeout + START_LIMIT, then };
-    }
-
-    fn stopped(&mut self, desk: &mut Desk, now: Uptime) -> News {
-        match std::mem::replace(&mut self.state, State::Halted) {
-            State::Stopping { then: Then::Start, .. } => {
-                self.restarts += 1;
-                self.order_start(desk, now);
-                News::Nothing
-            }
-            State::Stopping { then: Then::BackOff(reason), .. } => self.back_off(reason, desk, now),
-            other => {
-                self.state = other;
-                News::Nothing
-            }
-        }
     }
 
     fn probed(&mut self, failure: Option<&ProbeFailure>, now: Uptime) -> News {
