@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   starting ──started──▶ up ──exited──▶ backing off ──due──▶ (secrets) ──▶ starting
+//!      └─ gone: somebody removed it ──▶ creating (recreation.rs) ──▶ starting
 //!                          │ probes: healthy after `healthy` passes in a row, unhealthy after `unhealthy` failures
 //! ```
 //! The engine's own restart policy is off: this is the one owner (invariant 10).
@@ -14,17 +15,22 @@ use crate::clock::Uptime;
 use crate::config::{Config, Health};
 use crate::desk::Desk;
 use crate::effect::{ContainerId, Effect, Job, RunningContainer, Ticket};
-use crate::event::{Event, Exit};
-use crate::fault::Fault;
-use crate::output::AppOutput;
-use crate::retry::{Backoff, NEAR};
-use crate::view::{ContainerView, ReadyReason};
+use crate::event::Event;
+use crate::fault::{Class, Fault};
+use crate::probe_failure::{ProbeFailure, ProbeFailureKind};
+use crate::retry::NEAR;
+use crate::view::ReadyReason;
 
 use last_output::LastOutput;
 pub use pulse::Pulse;
+pub use recreation::Recipe;
+use recreation::Recreation;
 
 mod last_output;
 mod pulse;
+mod recreation;
+mod restart;
+mod show;
 
 /// Between two probes while the app is starting: never longer than the first, never shorter than the second.
 const EAGER: Duration = Duration::from_millis(100);
@@ -43,15 +49,22 @@ const PROBE_MARGIN: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct App {
     config: Arc<Config>,
+    recipe: Recipe,
     id: ContainerId,
     adopted: bool,
     state: State,
     pulse: Pulse,
+    /// How long it may take to become healthy, from its first start or from when it was healthy last.
+    start_limit: Duration,
     attempts: u32,
     /// Since when the engine has not been there to start it.
     engine_away: Option<Uptime>,
     /// Whether serve keeps it: then one that stays unhealthy is restarted. A boot has its own end for that.
     kept: bool,
+    /// Whether its container was created for this very start.
+    fresh: bool,
+    /// Whether its container is known to be removed.
+    gone: bool,
     /// Whether it is on its way out: then an exit is an end, and nobody asks any more.
     retiring: bool,
     /// Restarts within the window, and all of them.
@@ -69,8 +82,10 @@ pub struct App {
 enum State {
     Starting {
         ticket: Ticket,
-        until: Uptime,
+        since: Uptime,
     },
+    /// On the way to another container.
+    Creating(Box<Recreation>),
     Up {
         running: Box<RunningContainer>,
         watch: Watch,
@@ -102,8 +117,11 @@ enum Probing {
     Asked {
         ticket: Ticket,
         since: Uptime,
+        until: Uptime,
     },
     Next(Uptime),
+    /// Never asked: it counts as healthy if it runs until then.
+    Unasked(Uptime),
     /// Not asked any more.
     Over,
 }
@@ -130,27 +148,35 @@ pub enum News {
 
 impl App {
     /// Starts a container that was created.
-    pub fn start(config: Arc<Config>, id: ContainerId, desk: &mut Desk, now: Uptime) -> Self {
-        let ticket = desk.order(Effect::StartContainer { id: id.clone(), config: config.clone() });
-        Self::new(config, id, State::Starting { ticket, until: now + START_LIMIT }, now)
-    }
-
-    /// Keeps a container that was found running.
-    pub fn adopt(config: Arc<Config>, running: RunningContainer, desk: &mut Desk, now: Uptime) -> Self {
-        let id = running.id.clone();
-        let mut app = Self::new(config, id, State::Halted, now);
-        app.adopted = true;
-        app.holds_secrets = false;
-        app.up(running, desk, now);
+    pub fn start(recipe: Recipe, id: ContainerId, desk: &mut Desk, now: Uptime) -> Self {
+        let mut app = Self::new(recipe, id, now);
+        app.fresh = true;
+        app.order_start(desk, now);
         app
     }
 
-    fn new(config: Arc<Config>, id: ContainerId, state: State, now: Uptime) -> Self {
+    /// Keeps a container that was found running.
+    pub fn adopt(recipe: Recipe, running: RunningContainer, desk: &mut Desk, now: Uptime) -> Self {
+        let id = running.id.clone();
+        let mut app = Self::new(recipe, id, now);
+        app.adopted = true;
+        app.holds_secrets = false;
+        let ran = running.running_for;
+        app.up(running, ran, desk, now);
+        app
+    }
+
+    fn new(recipe: Recipe, id: ContainerId, now: Uptime) -> Self {
+        let config = recipe.config.clone();
         Self {
+            start_limit: config.probe.start_limit(None),
             config,
+            recipe,
             id,
             adopted: false,
-            state,
+            fresh: false,
+            gone: false,
+            state: State::Halted,
             pulse: Pulse::new(now),
             attempts: 0,
             engine_away: None,
@@ -168,16 +194,23 @@ impl App {
     /// Takes an answer that is the app's; others change nothing.
     pub fn on(&mut self, event: &Event, desk: &mut Desk, now: Uptime) -> News {
         self.output.on(event, now);
+        self.output.advance(desk, now);
+        if let State::Creating(recreation) = &mut self.state {
+            let next = recreation.on(event, desk, now);
+            return self.created(next, desk, now);
+        }
         let news = match event {
             Event::ContainerStarted(running) => {
-                if matches!(self.state, State::Starting { .. }) {
-                    self.up(running.as_ref().clone(), desk, now);
+                if let State::Starting { since, .. } = self.state {
+                    // Not longer than since the order: the wall clock that the engine's times come from may have been set since.
+                    let ran = running.running_for.min(now.since(since));
+                    self.up(running.as_ref().clone(), ran, desk, now);
                 }
                 News::Nothing
             }
             Event::ContainerExited(exit) => self.exited(exit, desk, now),
-            Event::ProbePassed => self.probed(ReadyReason::Healthy, None, now),
-            Event::ProbeFailed(reason) => self.probed(ReadyReason::AppUnhealthy, Some(reason), now),
+            Event::ProbePassed => self.probed(None, now),
+            Event::ProbeFailed(failure) => self.probed(Some(failure), now),
             Event::ContainerStopped => self.stopped(desk, now),
             Event::SecretsFetched => {
                 if matches!(self.state, State::FetchingSecrets { .. }) {
@@ -196,46 +229,6 @@ impl App {
             _ => News::Nothing, // the other events are other rooms' answers
         };
         if news == News::Nothing { self.advance(desk, now) } else { news }
-    }
-
-    /// What its probes say of it.
-    pub fn pulse(&self) -> &Pulse {
-        &self.pulse
-    }
-
-    /// Whether its process runs.
-    pub fn is_up(&self) -> bool {
-        matches!(self.state, State::Up { .. })
-    }
-
-    /// Why it is not healthy, or that it is.
-    pub fn reason(&self) -> &str {
-        &self.reason
-    }
-
-    /// The same, as `/ready` says it.
-    pub fn ready_reason(&self) -> ReadyReason {
-        self.ready
-    }
-
-    /// Its container.
-    pub fn id(&self) -> &ContainerId {
-        &self.id
-    }
-
-    /// Restarts since the agent started.
-    pub fn restarts(&self) -> u32 {
-        self.restarts
-    }
-
-    /// What it wrote last before it exited, or while it was not healthy.
-    pub fn output(&self) -> Option<&AppOutput> {
-        self.output.last()
-    }
-
-    /// Whether that is being read.
-    pub fn is_reading_output(&self) -> bool {
-        self.output.is_asked()
     }
 
     /// Reads what it wrote last, since its keeper gives it up while it runs, or it exited on its way out.
@@ -270,17 +263,10 @@ impl App {
         }
     }
 
-    /// Where it can be asked and counted, if it runs.
-    pub fn running(&self) -> Option<&RunningContainer> {
-        match &self.state {
-            State::Up { running, .. } => Some(running),
-            _ => None,
-        }
-    }
-
     /// Stops asking, watching and restarting.
     pub fn halt(&mut self, desk: &mut Desk) {
         match &self.state {
+            State::Creating(recreation) => recreation.halt(desk),
             State::Starting { ticket, .. } | State::FetchingSecrets { ticket, .. } | State::Stopping { ticket, .. } => {
                 desk.order(Effect::Cancel(*ticket));
             }
@@ -297,142 +283,51 @@ impl App {
         self.state = State::Halted;
     }
 
-    /// When it wants to be looked at again.
-    pub fn wake(&self) -> Option<Uptime> {
-        let state = match &self.state {
-            State::Up { watch, probe, .. } => {
-                let watch = if let Watch::Lost(at) = watch { Some(*at) } else { None };
-                let probe = match probe {
-                    Probing::Next(at) => Some(*at),
-                    Probing::Asked { since, .. } => Some(*since + self.config.probe.timeout + PROBE_MARGIN),
-                    Probing::Over => None,
-                };
-                watch.into_iter().chain(probe).min()
-            }
-            State::BackingOff(until)
-            | State::Starting { until, .. }
-            | State::FetchingSecrets { until, .. }
-            | State::Stopping { until, .. } => Some(*until),
-            State::Halted => None,
-        };
-        state.into_iter().chain(self.output.wake()).min()
-    }
-
-    /// For people.
-    pub fn view(&self) -> ContainerView {
-        let ports = match &self.state {
-            State::Up { running, .. } => {
-                running.published.iter().map(|(inside, outside)| format!("{inside} -> {outside}")).collect()
-            }
-            _ => Vec::new(),
-        };
-        ContainerView { id: self.id.0.clone(), name: self.config.container_name(), adopted: self.adopted, ports }
-    }
-
-    fn up(&mut self, running: RunningContainer, desk: &mut Desk, now: Uptime) {
+    /// Its process runs, and has for so long.
+    fn up(&mut self, running: RunningContainer, ran: Duration, desk: &mut Desk, now: Uptime) {
         let watch = Watch::On(desk.order(Effect::WatchContainer(self.id.clone())));
-        self.state = State::Up { running: Box::new(running), watch, probe: Probing::Next(now) };
+        let running_for = self.config.probe.running_for;
+        let how = self.config.effective_health(running.healthcheck.is_some());
+        let own = running.healthcheck.as_ref().filter(|_| how == Health::Docker);
+        self.start_limit = self.config.probe.start_limit(own.map(|own| own.start_period));
+        let probe = if how == Health::None {
+            self.start_limit = self.start_limit.saturating_add(running_for);
+            self.reason = format!("the app has not run for {running_for:?} yet (probe.running_for)");
+            Probing::Unasked(now + running_for.saturating_sub(ran))
+        } else {
+            self.reason = "the app has not answered yet".to_owned();
+            Probing::Next(now)
+        };
+        self.state = State::Up { running: Box::new(running), watch, probe };
+        self.fresh = false;
         self.engine_away = None;
         self.pulse.begin(now);
         self.ready = ReadyReason::NotHealthyYet;
-        self.reason = "the app has not answered yet".to_owned();
     }
 
-    fn order_start(&mut self, desk: &mut Desk, now: Uptime) {
-        let start = Effect::StartContainer { id: self.id.clone(), config: self.config.clone() };
-        self.state = State::Starting { ticket: desk.order(start), until: now + START_LIMIT };
-    }
-
-    fn fetch_secrets(&mut self, desk: &mut Desk, now: Uptime) {
-        let ticket = desk.order(Effect::FetchSecrets(self.config.clone()));
-        self.state = State::FetchingSecrets { ticket, until: now + START_LIMIT };
-    }
-
-    fn exited(&mut self, exit: &Exit, desk: &mut Desk, now: Uptime) -> News {
-        let State::Up { probe, .. } = &self.state else { return News::Nothing };
-        if let Probing::Asked { ticket, .. } = probe {
-            desk.order(Effect::Cancel(*ticket));
-        }
-        // One that is on its way out may be stopped by the drain itself, which knows.
-        if !self.retiring {
-            self.output.ask(&self.id, &self.config, desk, now);
-        }
-        self.back_off(ReadyReason::AppExited, format!("the app {exit}"), desk, now)
-    }
-
-    /// Plans the next start, unless there were too many.
-    fn back_off(&mut self, ready: ReadyReason, reason: String, desk: &mut Desk, now: Uptime) -> News {
-        let restart = self.config.restart.clone();
-        self.pulse.ail(now);
-        self.ready = ready;
-        if self.retiring {
-            self.state = State::Halted;
-            self.reason.clone_from(&reason);
-            return News::Lost(reason);
-        }
-        self.recent.retain(|at| now.since(*at) < restart.window);
-        if self.recent.len() >= restart.limit as usize {
-            self.state = State::Halted;
-            self.ready = ReadyReason::RestartLimitReached;
-            self.reason = format!("{reason}, after {} restarts within {:?}", self.recent.len(), restart.window);
-            return News::Lost(self.reason.clone());
-        }
-        self.recent.push_back(now);
-        let backoff = Backoff { first: restart.backoff, cap: restart.backoff_max };
-        let wait = desk.wait(backoff, u32::try_from(self.recent.len()).unwrap_or(u32::MAX));
-        self.state = State::BackingOff(now + wait);
-        self.reason = reason;
-        News::Nothing
-    }
-
-    /// An engine that is away is no crash of the app: tried again without counting, for as long as a boot may take.
-    fn wait_for_engine(&mut self, reason: String, desk: &mut Desk, now: Uptime) -> News {
-        let since = *self.engine_away.get_or_insert(now);
-        self.pulse.ail(now);
-        self.ready = ReadyReason::EngineUnavailable;
-        self.reason.clone_from(&reason);
-        if now.since(since) >= self.config.boot.timeout {
-            self.state = State::Halted;
-            return News::Lost(reason);
-        }
-        self.attempts = self.attempts.saturating_add(1);
-        self.state = State::BackingOff(now + desk.wait(NEAR, self.attempts));
-        News::Nothing
-    }
-
-    fn stop(&mut self, then: Then, ready: ReadyReason, reason: String, desk: &mut Desk, now: Uptime) {
-        self.halt(desk);
-        self.pulse.ail(now);
-        (self.ready, self.reason) = (ready, reason);
-        let timeout = self.config.stop_timeout;
-        let ticket = desk.order(Effect::StopContainer { id: self.id.clone(), timeout, for_good: false });
-        self.state = State::Stopping { ticket, until: now + timeout + START_LIMIT, then };
-    }
-
-    fn stopped(&mut self, desk: &mut Desk, now: Uptime) -> News {
-        match std::mem::replace(&mut self.state, State::Halted) {
-            State::Stopping { then: Then::Start, .. } => {
-                self.restarts += 1;
-                self.order_start(desk, now);
-                News::Nothing
-            }
-            State::Stopping { then: Then::BackOff(reason), .. } => self.back_off(self.ready, reason, desk, now),
-            other => {
-                self.state = other;
-                News::Nothing
-            }
-        }
-    }
-
-    fn probed(&mut self, ready: ReadyReason, fault: Option<&str>, now: Uptime) -> News {
+    fn probed(&mut self, failure: Option<&ProbeFailure>, now: Uptime) -> News {
         let State::Up { probe, .. } = &mut self.state else { return News::Nothing };
         let Probing::Asked { since, .. } = *probe else { return News::Nothing };
         let was_healthy = self.pulse.is_healthy();
         let took = now.since(since);
-        if self.pulse.take(fault, took, &self.config.probe, now) {
-            fault.unwrap_or("the app is healthy").clone_into(&mut self.reason);
-            let starting = ready == ReadyReason::AppUnhealthy && self.pulse.is_starting();
-            self.ready = if starting { ReadyReason::NotHealthyYet } else { ready };
+        if self.pulse.take(failure, took, &self.config.probe, now) {
+            self.reason = failure.map_or_else(|| "the app is healthy".to_owned(), ToString::to_string);
+            self.ready = match failure {
+                None => ReadyReason::Healthy,
+                Some(failure) if failure.kind == ProbeFailureKind::Engine => ReadyReason::EngineUnavailable,
+                Some(_) if self.pulse.is_starting() => ReadyReason::NotHealthyYet,
+                Some(_) => ReadyReason::AppUnhealthy,
+            };
+        }
+        let ran = self.pulse.starting_for(now);
+        if let Some(failure) = failure
+            && !self.kept
+            && failure.kind.lasting_after().is_some_and(|after| ran >= after)
+        {
+            let reason = format!("the app can never become healthy: {failure}");
+            self.reason.clone_from(&reason);
+            self.ready = ReadyReason::AppUnhealthy;
+            return News::Lost(reason);
         }
         let wait = if self.pulse.is_starting() {
             (self.pulse.starting_for(now) / PATIENCE).max(took).clamp(KEEN, EAGER)
@@ -445,6 +340,7 @@ impl App {
 
     fn failed(&mut self, job: Job, fault: &Fault, desk: &mut Desk, now: Uptime) -> News {
         match (job, &mut self.state) {
+            (Job::StartContainer, State::Starting { .. }) if fault.class == Class::Gone => self.removed(desk, now),
             (Job::StartContainer, State::Starting { .. }) => {
                 let reason = format!("the container does not start: {fault}");
                 if fault.is_transient() {
@@ -465,22 +361,27 @@ impl App {
                 News::Nothing
             }
             // The engine could not be asked: that says as little for the app as a failed probe.
-            (Job::ProbeApp, State::Up { .. }) => self.probed(ReadyReason::EngineUnavailable, Some(&fault.reason), now),
+            (Job::ProbeApp, State::Up { .. }) => {
+                self.probed(Some(&ProbeFailure::new(ProbeFailureKind::Engine, &fault.reason)), now)
+            }
             _ => News::Nothing, // another room's failure, or of a container that is gone
         }
     }
 
     /// Does what is due.
     fn advance(&mut self, desk: &mut Desk, now: Uptime) -> News {
-        self.output.advance(desk, now);
-        if let State::Up { probe: Probing::Asked { ticket, since }, .. } = &self.state
-            && *since + self.config.probe.timeout + PROBE_MARGIN <= now
+        if let State::Up { probe: Probing::Asked { ticket, until, .. }, .. } = &self.state
+            && *until <= now
         {
             desk.order(Effect::Cancel(*ticket));
-            return self.probed(ReadyReason::AppUnhealthy, Some("the probe did not end"), now);
+            return self.probed(Some(&ProbeFailure::new(ProbeFailureKind::TimedOut, "the probe did not end")), now);
         }
         // One on its way out is stopped by the drain, in its own time.
-        if self.kept && !self.retiring && self.is_up() && self.pulse.is_hopeless(&self.config.probe, now) {
+        if self.kept
+            && !self.retiring
+            && self.is_up()
+            && self.pulse.is_hopeless(&self.config.probe, self.start_limit, now)
+        {
             let reason = format!("the app stays unhealthy: {}", self.reason);
             self.read_output(desk, now);
             self.stop(Then::BackOff(reason.clone()), ReadyReason::AppUnhealthy, reason, desk, now);
@@ -493,41 +394,45 @@ impl App {
                 {
                     *watch = Watch::On(desk.order(Effect::WatchContainer(self.id.clone())));
                 }
-                if let Probing::Next(at) = probe
-                    && *at <= now
-                {
-                    let how = self.config.effective_health(running.healthcheck.is_some());
-                    if how == Health::None && self.pulse.is_healthy() {
-                        *probe = Probing::Next(now + self.config.probe.interval);
-                    } else {
-                        let ticket = desk.order(Effect::ProbeApp {
-                            app: running.clone(),
-                            how,
-                            port: self.config.first_tcp_port(),
-                            timeout: self.config.probe.timeout,
-                        });
-                        *probe = Probing::Asked { ticket, since: now };
+                match probe {
+                    Probing::Next(at) if *at <= now => {
+                        let how = self.config.effective_health(running.healthcheck.is_some());
+                        let own = running.healthcheck.as_ref().filter(|_| how == Health::Docker);
+                        let timeout = self.config.probe.timeout_for(own.map(|own| own.timeout));
+                        let port = self.config.first_tcp_port();
+                        let ticket = desk.order(Effect::ProbeApp { app: running.clone(), how, port, timeout });
+                        *probe = Probing::Asked { ticket, since: now, until: now + timeout + PROBE_MARGIN };
                     }
+                    Probing::Unasked(at) if *at <= now => {
+                        *probe = Probing::Over;
+                        self.pulse.endure();
+                        "the app is healthy".clone_into(&mut self.reason);
+                        self.ready = ReadyReason::Healthy;
+                        return News::Healthy;
+                    }
+                    Probing::Next(_) | Probing::Unasked(_) | Probing::Asked { .. } | Probing::Over => {}
                 }
             }
             State::BackingOff(until) if *until <= now => {
                 self.restarts += 1;
-                if self.config.has_secrets() && !self.holds_secrets {
-                    self.fetch_secrets(desk, now);
-                } else {
-                    self.order_start(desk, now);
-                }
+                if self.gone { self.create(desk, now) } else { self.launch(desk, now) }
             }
-            State::Starting { ticket, until } | State::FetchingSecrets { ticket, until } if *until <= now => {
+            State::Starting { ticket, since } if *since + START_LIMIT <= now => {
                 desk.order(Effect::Cancel(*ticket));
                 let reason = format!("the container did not start within {START_LIMIT:?}");
                 return self.back_off(ReadyReason::ContainerNotStarted, reason, desk, now);
+            }
+            State::FetchingSecrets { ticket, until } if *until <= now => {
+                desk.order(Effect::Cancel(*ticket));
+                let reason = format!("the secrets did not come within {START_LIMIT:?}");
+                return self.back_off(ReadyReason::SecretsUnavailable, reason, desk, now);
             }
             State::Stopping { ticket, until, .. } if *until <= now => {
                 desk.order(Effect::Cancel(*ticket));
                 return self.stopped(desk, now);
             }
             State::BackingOff(_)
+            | State::Creating(_)
             | State::Starting { .. }
             | State::FetchingSecrets { .. }
             | State::Stopping { .. }

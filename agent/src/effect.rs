@@ -11,6 +11,9 @@ use crate::config::{Config, Health, ImageRef, PinnedImage};
 use crate::exit::Outcome;
 use crate::identity::Identity;
 
+/// A pull that makes no progress for this long is cut and tried again.
+pub const PULL_STALL: Duration = Duration::from_secs(60);
+
 /// Numbers one running effect, so that it can be cancelled and its late answer dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
@@ -300,8 +303,19 @@ pub struct ImageFacts {
     pub entrypoint: Vec<String>,
     /// CMD
     pub command: Vec<String>,
-    /// HEALTHCHECK as an argument vector, if it has one.
-    pub healthcheck: Option<Vec<String>>,
+    /// HEALTHCHECK, if it has one.
+    pub healthcheck: Option<HealthCheck>,
+}
+
+/// A HEALTHCHECK, as far as berth keeps to it: how often it is asked, and how often it may fail, is `probe.*`'s.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// The argument vector.
+    pub command: Vec<String>,
+    /// `--timeout`, or what the engine takes without it.
+    pub timeout: Duration,
+    /// `--start-period`, zero without it.
+    pub start_period: Duration,
 }
 
 /// A container that the engine has, as found by [`Effect::FindContainers`].
@@ -324,14 +338,27 @@ pub struct FoundContainer {
 pub struct RunningContainer {
     /// Its id.
     pub id: ContainerId,
-    /// Where its own ports answer, seen from the host: its address on the bridge, or loopback on the host's network.
-    pub address: IpAddr,
+    /// Where its own ports answer, seen from the host.
+    pub address: Address,
     /// What is published: port in the container and where it answers on the host.
     pub published: Vec<(u16, SocketAddr)>,
-    /// The HEALTHCHECK in force, as an argument vector.
-    pub healthcheck: Option<Vec<String>>,
+    /// The HEALTHCHECK in force.
+    pub healthcheck: Option<HealthCheck>,
     /// Whether commands in it go through the shim to see the secret environment.
     pub shim: bool,
+    /// How long its process had been running when it was looked at, by the engine's `State.StartedAt`.
+    pub running_for: Duration,
+}
+
+/// Where a container's own ports answer, seen from the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// Its address on its network, or loopback on the host's network.
+    At(IpAddr),
+    /// Its network mode gives it no address of its own: `none`, or another container's network.
+    Never,
+    /// It had none when it was looked at: it did not run any more, or was on no network.
+    NotNow,
 }
 
 /// A lifecycle hook by name.
@@ -407,6 +434,15 @@ impl fmt::Display for Effect {
             | Self::CheckMetadataBlock
             | Self::CheckSecrets(_)
             | Self::WipeSecrets => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::At(address) => write!(f, "{address}"),
+            Self::Never | Self::NotNow => f.write_str("no address"),
         }
     }
 }

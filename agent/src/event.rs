@@ -13,6 +13,7 @@ use crate::fault::Fault;
 use crate::identity::Identity;
 use crate::notice::Sight;
 use crate::output::AppOutput;
+use crate::probe_failure::ProbeFailure;
 
 /// Something that happened. Answers of effects come first, in the order of a boot.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,8 +52,8 @@ pub enum Event {
     ContainerStarted(Box<RunningContainer>),
     /// The app said that it is well.
     ProbePassed,
-    /// The app said no, or nothing; the reason in a few words.
-    ProbeFailed(String),
+    /// The app said no, or nothing.
+    ProbeFailed(ProbeFailure),
     /// The container exited by itself or was stopped.
     ContainerExited(Exit),
     /// The stop that was asked for is over.
@@ -272,7 +273,7 @@ impl fmt::Display for Event {
             }
             Self::ContainerCreated(id) => write!(f, "{id}"),
             Self::ContainerStarted(running) => write!(f, "{} at {}", running.id, running.address),
-            Self::ProbeFailed(reason) => f.write_str(reason),
+            Self::ProbeFailed(failure) => write!(f, "{failure}"),
             Self::ContainerExited(exit) => write!(f, "{exit}"),
             Self::GroupFound(Some(found)) => match &found.launch_hook {
                 Some(hook) => write!(f, "{}, launch hook {}", found.group, hook.name),
@@ -343,13 +344,47 @@ impl fmt::Display for BlockRepair {
     }
 }
 
-/// `exited with code 3`, `was killed by the kernel, out of memory (code 137)`.
+impl Exit {
+    /// Whether nothing ran: the codes of a program that cannot be executed (126) or is not there (127), from a shell, from
+    /// `docker-init` and from berth's shim alike.
+    pub fn is_not_run(&self) -> bool {
+        matches!(self.code, 126 | 127)
+    }
+
+    /// What the code means, if it is none of the app's own: POSIX shells and `docker-init` give 126, 127 and 128 + n for signal n.
+    pub fn meaning(&self) -> Option<&'static str> {
+        Some(match self.code {
+            126 => {
+                "the program cannot be executed: it is not executable, is built for another kind of machine, or its arguments and \
+                 environment are too long"
+            }
+            127 => "the program, or the interpreter that it names, is not in the image",
+            129 => "SIGHUP",
+            130 => "SIGINT",
+            131 => "SIGQUIT",
+            132 => "SIGILL: an instruction that this CPU does not have",
+            134 => "SIGABRT: the app aborted itself",
+            135 => "SIGBUS",
+            136 => "SIGFPE",
+            137 => {
+                "SIGKILL: killed from outside, by `docker kill` or by the kernel when the instance ran out of memory"
+            }
+            139 => "SIGSEGV: the app accessed memory that is not its own",
+            141 => "SIGPIPE",
+            143 => "SIGTERM: it was asked to stop",
+            _ => return None,
+        })
+    }
+}
+
+/// `exited with code 3`, `exited with code 139 (SIGSEGV: …)`, `was killed by the kernel, out of memory (code 137)`.
 impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.oom_killed {
-            write!(f, "was killed by the kernel, out of memory (code {})", self.code)
-        } else {
-            write!(f, "exited with code {}", self.code)
+        let code = self.code;
+        match self.meaning() {
+            _ if self.oom_killed => write!(f, "was killed by the kernel, out of memory (code {code})"),
+            Some(meaning) => write!(f, "exited with code {code} ({meaning})"),
+            None => write!(f, "exited with code {code}"),
         }
     }
 }

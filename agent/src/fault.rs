@@ -13,6 +13,8 @@ pub enum Class {
     Throttled,
     /// The credentials do not allow it. Permanent for this boot.
     Denied,
+    /// The container that it was about is not there any more: somebody removed it.
+    Gone,
     /// It is not there or not as it must be: image not found, a secret without that key. Permanent for this boot.
     Broken,
     /// The config asks for something that cannot be. Permanent for this boot.

@@ -459,7 +459,7 @@ impl Hook {
             State::Known => self.advance_known(desk, now),
             State::NotYet(at) if at <= now && self.refused.is_some() => self.ask(desk, now),
             State::NotYet(at) if at <= now => {
-                self.completed.reopen();
+                self.completed.again();
                 self.advance_known(desk, now);
             }
             _ => {} // an answer is awaited

@@ -25,7 +25,10 @@ pub struct Step<T> {
     state: State<T>,
     began: Option<Uptime>,
     ended: Option<Uptime>,
+    /// The first, and those that followed a failure: what goes on after a success is none.
     attempts: u32,
+    /// Whether the last attempt failed.
+    failed: bool,
     fault: Option<String>,
     /// From when to when nothing ran; only the last may be going on.
     waits: Vec<(Uptime, Option<Uptime>)>,
@@ -49,6 +52,7 @@ impl<T> Step<T> {
             began: None,
             ended: None,
             attempts: 0,
+            failed: false,
             fault: None,
             waits: Vec::new(),
         }
@@ -63,11 +67,11 @@ impl<T> Step<T> {
         }
     }
 
-    /// Orders one attempt.
+    /// Orders one attempt, or the next part of one.
     pub fn order(&mut self, effect: Effect, desk: &mut Desk, now: Uptime) {
         self.began.get_or_insert(now);
         self.resume(now);
-        self.attempts += 1;
+        self.attempts += u32::from(self.attempts == 0 || std::mem::take(&mut self.failed));
         self.state = State::Running(desk.order(effect));
     }
 
@@ -103,6 +107,7 @@ impl<T> Step<T> {
     /// An attempt failed; the next comes after a wait.
     pub fn retry(&mut self, fault: &Fault, desk: &mut Desk, now: Uptime) {
         self.fault = Some(fault.reason.clone());
+        self.failed = true;
         self.pause(now);
         let wait = match fault.class {
             Class::Throttled => desk.stand_back(self.attempts),
@@ -128,11 +133,29 @@ impl<T> Step<T> {
         }
     }
 
-    /// Back to idle, whatever it was, keeping its times and attempts. Since it ended, nothing has run in it.
+    /// A part of the attempt went well, and the next is ordered with the same step.
+    pub fn go_on(&mut self) {
+        self.state = State::Idle;
+    }
+
+    /// The attempt came to nothing without a fault, and is made again.
+    pub fn again(&mut self) {
+        self.failed = true;
+        self.state = State::Idle;
+    }
+
+    /// What is done is done again, since something else made it necessary: its times are those of the last time, and nothing is
+    /// counted as an attempt or as a wait.
     pub fn reopen(&mut self) {
         self.state = State::Idle;
-        if let Some(ended) = self.ended.take() {
-            self.pause(ended);
+        (self.began, self.ended) = (None, None);
+        self.waits.clear();
+    }
+
+    /// Another result of a step that is done, without any time spent in it.
+    pub fn replace(&mut self, value: T) {
+        if self.is_done() {
+            self.state = State::Done(value);
         }
     }
 
@@ -241,13 +264,32 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_is_taken_up_again_has_waited_since_its_end() {
-        let (mut step, mut desk) = (Step::new("image", NEAR), Desk::new(1));
+    fn a_step_that_is_taken_up_again_is_neither_a_retry_nor_a_wait() {
+        let (mut step, mut desk) = (Step::new("containers", NEAR), Desk::new(1));
         step.order(Effect::PingEngine, &mut desk, at(1));
         step.done((), at(2));
         step.reopen();
         step.order(Effect::PingEngine, &mut desk, at(9));
-        assert_eq!(waits(&step), [(2.0, Some(7.0))]);
+        step.done((), at(10));
+        let view = step.view().unwrap();
+        assert_eq!((view.attempts, view.began, view.took, waits(&step)), (1, 9.0, Some(1.0), vec![]));
+    }
+
+    #[test]
+    fn only_what_follows_a_failure_is_another_attempt() {
+        let (mut step, mut desk) = (Step::<()>::new("pull", NEAR), Desk::new(1));
+        let attempts = |step: &Step<()>| step.view().unwrap().attempts;
+        step.order(Effect::PingEngine, &mut desk, at(1));
+        step.go_on();
+        step.order(Effect::PingEngine, &mut desk, at(2));
+        assert_eq!(attempts(&step), 1, "the second part of the first");
+        step.retry(&Fault::new(Class::Transient, "later"), &mut desk, at(3));
+        assert_eq!(attempts(&step), 1);
+        step.order(Effect::PingEngine, &mut desk, at(4));
+        assert_eq!(attempts(&step), 2);
+        step.again();
+        step.order(Effect::PingEngine, &mut desk, at(5));
+        assert_eq!(attempts(&step), 3);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::Foreign;
 use crate::histogram::Histogram;
 use crate::output::AppOutput;
+use crate::probe_failure::ProbeFailureKind;
 
 pub use ready_reason::ReadyReason;
 
@@ -241,6 +242,9 @@ pub struct ProbeView {
     pub took: f64,
     /// Why it failed, none if it passed.
     pub fault: Option<String>,
+    /// What kind of failure that is.
+    #[serde(default)]
+    pub kind: Option<ProbeFailureKind>,
 }
 
 /// How the container is kept from the instance metadata.

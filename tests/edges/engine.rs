@@ -13,6 +13,7 @@ mod keys;
 mod metadata_block;
 mod networks;
 mod output;
+mod ports;
 mod probes;
 mod pulls;
 mod restarted;

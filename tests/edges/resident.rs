@@ -18,7 +18,7 @@ use berth::edge::metadata_block::MetadataBlock;
 use berth::edge::note::Note;
 use berth::edge::signals::Signals;
 use berth::edge::state_dir::Keeper;
-use berth::effect::{ContainerId, Effect, FoundContainer, RunningContainer};
+use berth::effect::{Address, ContainerId, Effect, FoundContainer, RunningContainer};
 use berth::event::Event;
 use berth::identity::Identity;
 use berth::machine::Machine;
@@ -152,10 +152,11 @@ fn serving(config: Config) -> Machine {
     let id = ContainerId("c0ffee".to_owned());
     let running = RunningContainer {
         id: id.clone(),
-        address: [127, 0, 0, 1].into(),
+        address: Address::At([127, 0, 0, 1].into()),
         published: Vec::new(),
         healthcheck: None,
         shim: false,
+        running_for: Duration::ZERO,
     };
     let found = FoundContainer {
         id,

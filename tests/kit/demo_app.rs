@@ -3,7 +3,7 @@
 //! `/` `/health` `/sick` `/env/NAME` `/file?path=` `/args` `/cmdline` `/uid` `/slow?ms=` `/eat?mb=` `/exit?code=`
 //! `/echo` (a WebSocket). Of an environment variable or a file it tells the SHA-256, so that a test can know that a secret arrived
 //! without its being shown. As `demo-app probe` it asks its own `/health` and exits with 0 or 1. Environment: `PORT` (8080),
-//! `START_DELAY_MS` (unwell for so long), `EXIT_AT_START` (a code to exit with at once),
+//! `START_DELAY_MS` (unwell for so long), `EXIT_AT_START` (a code to exit with at once, or after `EXIT_AFTER_MS`),
 //! `SAY_AT_START` (variables that it prints at its start, as no app should).
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -28,6 +28,7 @@ fn main() {
         println!("demo-app: {name}={}", env::var(name).unwrap_or_default());
     }
     if let Some(code) = number("EXIT_AT_START") {
+        thread::sleep(Duration::from_millis(number("EXIT_AFTER_MS").unwrap_or(0)));
         eprintln!("demo-app: EXIT_AT_START={code}");
         exit(code as i32);
     }

@@ -53,7 +53,7 @@ fn descriptors(agent: &Agent) -> usize {
 async fn a_boot_under_attack_ends_well_and_no_probe_of_the_load_balancer_is_lost() {
     let world = World::start().await;
     let image = world.app_image();
-    world.user_data(&format!("berth image={} network=none health=none", image.by_tag()));
+    world.user_data(&format!("berth image={} network=none health=none probe.running_for=0s", image.by_tag()));
     let agent = world.launch(Path::new(BERTH)).await;
     let address = agent.endpoint().await;
     let before = memory(&agent);
@@ -84,7 +84,7 @@ async fn a_boot_under_attack_ends_well_and_no_probe_of_the_load_balancer_is_lost
 async fn an_agent_that_may_open_few_files_lets_the_load_balancer_in_all_the_same() {
     let world = World::start().await;
     let image = world.app_image();
-    world.user_data(&format!("berth image={} network=none health=none", image.by_tag()));
+    world.user_data(&format!("berth image={} network=none health=none probe.running_for=0s", image.by_tag()));
     let few = tempfile::tempdir().unwrap();
     let script = few.path().join("berth");
     fs::write(&script, format!("#!/bin/sh\nulimit -n 64\nexec {BERTH} \"$@\"\n")).unwrap();

@@ -29,6 +29,7 @@ mod policy;
 mod real_images;
 mod restart;
 mod secrecy;
+mod unprobed;
 
 /// The shipped binary.
 const BERTH: &str = env!("CARGO_BIN_EXE_berth");

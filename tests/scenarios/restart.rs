@@ -149,6 +149,42 @@ async fn an_app_that_exits_is_started_again_after_the_backoff() {
 }
 
 #[tokio::test]
+async fn a_container_that_somebody_removes_is_created_again_and_that_is_one_restart() {
+    let world = World::start().await;
+    let image = world.app_image();
+    world.secrets.put("prod/api", r#"{"KEY":"value"}"#);
+    world.user_data(&format!(
+        "berth image={} port=0:8080 health=/health secrets=prod/api restart.backoff=2s restart.limit=3",
+        image.by_tag()
+    ));
+    let agent = world.launch(BERTH.as_ref()).await;
+    let call = async |method: &str, path: &str| {
+        let answer = world.engine.call(method, path, None).await;
+        assert!(answer.status < 300, "{method} {path}: {}", answer.text());
+    };
+    let name = world.container();
+    for (restarts, how) in ["in the backoff", "while it runs", "with its image"].into_iter().enumerate() {
+        agent.ready_within(SOON).await;
+        let before = container(&world).await;
+        if how == "in the backoff" {
+            call("POST", &format!("/containers/{name}/kill")).await;
+            ready_answers(&agent, 503).await;
+        }
+        call("DELETE", &format!("/containers/{name}?force=true")).await;
+        if how == "with its image" {
+            call("DELETE", &format!("/images/{}?force=true", image.by_digest())).await;
+        }
+        until("a restart", async || agent.status().await["restarts"] == restarts + 1).await;
+        agent.ready_within(SOON).await;
+        let after = container(&world).await;
+        assert_ne!(after["Id"], before["Id"], "{how}");
+        assert_eq!(agent.app("/env/KEY").await.status, 200, "{how}: its secrets are there");
+    }
+    assert_eq!(agent.status().await["restarts"], 3);
+    assert_eq!(world.autoscaling.health().as_deref(), Some("Healthy"));
+}
+
+#[tokio::test]
 async fn an_app_that_exits_too_often_gives_the_instance_back() {
     let world = World::start().await;
     let image = world.app_image();

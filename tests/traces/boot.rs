@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use berth::effect::Job;
+use berth::effect::{ContainerId, FoundContainer, Job};
 use berth::event::Event;
 use berth::exit::Outcome;
 use berth::fault::Class;
 use berth::view::{PhaseName, Status};
 use expect_test::{Expect, expect};
 
-use crate::sim::{DIGEST, LINE, Sim, config, exited, fault, ms, secs, survivor};
+use crate::sim::{DIGEST, LINE, Sim, config, exited, fault, ms, refused, secs, survivor};
 
 #[track_caller]
 fn check(life: &Sim, expected: Expect) {
@@ -225,7 +225,7 @@ fn a_create_that_waits_for_a_slow_engine_does_not_spin() {
 #[test]
 fn an_app_that_exits_while_starting_is_started_again_with_backoff() {
     let life = Sim::new(LINE)
-        .answer(Job::ProbeApp, ms(50), Event::ProbeFailed("connection refused".to_owned()))
+        .answer(Job::ProbeApp, ms(50), refused())
         .answer(Job::WatchContainer, ms(20), exited(3))
         .run(secs(30));
     assert_eq!((life.view().status, life.view().restarts, life.count(Job::StartContainer)), (Status::Ok, 1, 2));
@@ -268,4 +268,61 @@ fn a_failed_boot_can_be_held_with_heartbeats_until_a_signal() {
     assert_eq!((life.view().phase, life.view().status), (PhaseName::Hold, Status::Failed));
     assert!(life.view().lifecycle.heartbeats >= 9, "{} heartbeats in 3000 s", life.view().lifecycle.heartbeats);
     assert!(life.completions.is_empty());
+}
+
+/// What people see of each step: how often it was tried, and how many waits are in it.
+fn steps_of(life: &Sim) -> Vec<(String, u32, usize)> {
+    life.view().steps.iter().map(|step| (step.name.clone(), step.attempts, step.waits.len())).collect()
+}
+
+#[test]
+fn a_clean_cold_boot_counts_no_retry_and_no_wait() {
+    let life = Sim::new("image=registry.test/api:v1 port=8080 secrets=prod/api").run(secs(10));
+    let counted: Vec<_> =
+        steps_of(&life).into_iter().filter(|(_, attempts, waits)| *attempts > 1 || *waits > 0).collect();
+    assert_eq!(counted, [], "{:?}", life.view().steps);
+    let of = |name: &str| life.view().steps.into_iter().find(|step| step.name == name).unwrap();
+    let (image, pull) = (of("image"), of("pull"));
+    assert!(image.took.unwrap() < 0.01, "the look before the pull: {image:?}");
+    assert!((2.0..2.1).contains(&pull.took.unwrap()), "the pull and the look after it: {pull:?}");
+}
+
+#[test]
+fn several_strays_are_cleared_without_a_retry() {
+    let stray = |id: &str| FoundContainer {
+        id: ContainerId(id.to_owned()),
+        name: format!("berth-{id}"),
+        ..survivor(&config(LINE))
+    };
+    let found = Event::ContainersFound(vec![stray("one"), stray("two"), stray("three")]);
+    let life = Sim::new(LINE).answer(Job::FindContainers, ms(5), found).run(secs(10));
+    let clearing = life.view().steps.into_iter().find(|step| step.name == "clearing").unwrap();
+    assert_eq!((life.count(Job::RemoveContainer), clearing.attempts, clearing.waits.len()), (3, 1, 0));
+    assert!(clearing.took.unwrap() > 0.85, "all three: {clearing:?}");
+}
+
+#[test]
+fn what_another_step_made_necessary_again_is_no_retry_of_its_own() {
+    let life = Sim::new(LINE)
+        .fails(Job::PullImage, 1, Class::Expired, "the token has expired")
+        .fails(Job::CreateContainer, 2, Class::Transient, "the name is in use")
+        .run(secs(60));
+    let tried = |name: &str| steps_of(&life).into_iter().find(|step| step.0 == name).map(|step| (step.1, step.2));
+    assert_eq!(tried("login"), Some((1, 0)));
+    assert_eq!(tried("containers"), Some((1, 0)));
+    assert_eq!((tried("pull"), tried("create")), (Some((2, 1)), Some((3, 2))), "these are");
+}
+
+#[test]
+fn an_image_that_is_not_there_after_its_pull_is_pulled_again() {
+    let life = Sim::new(LINE)
+        .answer(Job::InspectImage, ms(5), Event::ImageInspected(None))
+        .answer(Job::InspectImage, ms(5), Event::ImageInspected(None))
+        .run(secs(60));
+    assert_eq!((life.view().status, life.count(Job::PullImage)), (Status::Ok, 2), "{}", life.trace());
+    let lost = Sim::new(LINE)
+        .answer(Job::InspectImage, ms(5), Event::ImageInspected(None))
+        .fails(Job::InspectImage, 2, Class::Transient, "the engine is away")
+        .run(secs(60));
+    assert_eq!(lost.view().status, Status::Ok, "{}", lost.trace());
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use berth::clock::Uptime;
 use berth::config::{Config, Layers, PinnedImage};
 use berth::drain::Unfinished;
-use berth::effect::{ContainerId, Effect, FoundContainer, ImageFacts, Job, RunningContainer, Ticket};
+use berth::effect::{Address, ContainerId, Effect, FoundContainer, ImageFacts, Job, RunningContainer, Ticket};
 use berth::event::{BlockRepair, Event, Exit, Hook, Membership};
 use berth::exit::Outcome;
 use berth::fault::{Class, Fault};
@@ -18,6 +18,7 @@ use berth::identity::{Identity, TargetState};
 use berth::machine::Machine;
 use berth::notice::Sight;
 use berth::output::AppOutput;
+use berth::probe_failure::{ProbeFailure, ProbeFailureKind};
 use berth::view::{PhaseName, Status, View};
 
 /// The line that most lives boot from.
@@ -99,10 +100,11 @@ pub(crate) fn config(line: &str) -> Config {
 pub(crate) fn running() -> RunningContainer {
     RunningContainer {
         id: ContainerId("c0ffee".to_owned()),
-        address: IpAddr::V4(Ipv4Addr::new(172, 17, 0, 2)),
+        address: Address::At(IpAddr::V4(Ipv4Addr::new(172, 17, 0, 2))),
         published: Vec::new(),
         healthcheck: None,
         shim: false,
+        running_for: Duration::ZERO,
     }
 }
 
@@ -409,7 +411,7 @@ pub(crate) fn wrote(line: &str) -> AppOutput {
 
 /// Nobody listens where the app should.
 pub(crate) fn refused() -> Event {
-    Event::ProbeFailed("connection refused".to_owned())
+    Event::ProbeFailed(ProbeFailure::new(ProbeFailureKind::Refused, "connection refused"))
 }
 
 /// The app exits.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::clock::Uptime;
 use crate::config::Probe;
 use crate::histogram::Histogram;
+use crate::probe_failure::ProbeFailure;
 use crate::view::ProbeView;
 
 /// Probes kept for people to look at.
@@ -43,10 +44,10 @@ impl Pulse {
 
     /// Takes one answer: none if the app is well, else why not. Whether the app's health, or the reason for it, is another
     /// now.
-    pub(super) fn take(&mut self, fault: Option<&str>, took: Duration, policy: &Probe, now: Uptime) -> bool {
-        self.note(fault, took, now);
+    pub(super) fn take(&mut self, failure: Option<&ProbeFailure>, took: Duration, policy: &Probe, now: Uptime) -> bool {
+        self.note(failure, took, now);
         let was_healthy = self.healthy;
-        if fault.is_none() {
+        if failure.is_none() {
             self.failures = 0;
             self.passes = self.passes.saturating_add(1);
             self.healthy |= self.passes >= policy.healthy;
@@ -58,6 +59,11 @@ impl Pulse {
             self.ail(now);
         }
         !self.healthy
+    }
+
+    /// It has run for long enough to count as well without having been asked.
+    pub(super) fn endure(&mut self) {
+        self.healthy = true;
     }
 
     /// Its process started.
@@ -77,10 +83,10 @@ impl Pulse {
 
     /// Whether it has been unwell for too long: twice the failures that made it so, or, if it never got well after a
     /// restart, the time that a start may take.
-    pub(super) fn is_hopeless(&self, policy: &Probe, now: Uptime) -> bool {
+    pub(super) fn is_hopeless(&self, policy: &Probe, start_limit: Duration, now: Uptime) -> bool {
         !self.healthy
             && if self.is_starting() {
-                now.since(self.up_since) >= policy.start_timeout
+                now.since(self.up_since) >= start_limit
             } else {
                 self.failures >= policy.unhealthy.saturating_mul(2)
             }
@@ -121,13 +127,18 @@ impl Pulse {
         self.failed
     }
 
-    fn note(&mut self, fault: Option<&str>, took: Duration, now: Uptime) {
+    fn note(&mut self, failure: Option<&ProbeFailure>, took: Duration, now: Uptime) {
         self.seconds.observe(took);
-        self.failed += u64::from(fault.is_some());
+        self.failed += u64::from(failure.is_some());
         if self.last.len() == KEPT {
             self.last.pop_front();
         }
         let (at, took) = (now.0.as_secs_f64(), took.as_secs_f64());
-        self.last.push_back(ProbeView { at, took, fault: fault.map(str::to_owned) });
+        self.last.push_back(ProbeView {
+            at,
+            took,
+            fault: failure.map(ToString::to_string),
+            kind: failure.map(|failure| failure.kind),
+        });
     }
 }

@@ -15,11 +15,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::app::{App, News};
+use crate::app::{App, News, Recipe};
 use crate::clock::Uptime;
-use crate::config::{Config, PinnedImage};
+use crate::config::{Config, Health, PinnedImage};
 use crate::desk::Desk;
-use crate::effect::{ContainerId, Creation, Effect, FoundContainer, ImageFacts, Job, RunningContainer};
+use crate::effect::{ContainerId, Creation, Effect, FoundContainer, ImageFacts, Job, PULL_STALL, RunningContainer};
 use crate::event::{Event, PullProgress};
 use crate::exit::Outcome;
 use crate::failing::Failure;
@@ -38,9 +38,6 @@ mod show;
 
 /// Until the config says how long a boot may take: the default of `boot.timeout`.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
-
-/// A pull that makes no progress for this long is cut and tried again.
-const STALL: Duration = Duration::from_secs(60);
 
 /// The way to a healthy app.
 #[derive(Debug)]
@@ -102,7 +99,9 @@ impl Boot {
     /// Takes an event.
     pub fn on(&mut self, event: &Event, desk: &mut Desk, now: Uptime) -> Next {
         self.hook.on(event, desk, now);
+        let mut is_the_app_s = false;
         if let Some(app) = &mut self.app {
+            is_the_app_s = app.takes(event);
             if matches!(event, Event::ContainerStarted(_)) {
                 self.steps.start.done((), now);
             }
@@ -114,8 +113,13 @@ impl Boot {
                 }
                 News::Lost(reason) => return Next::Fail(Failure::of_boot(app.ready_reason(), reason)),
             }
+            if app.is_creating() {
+                // It removes what is in its way itself.
+                self.steps.clearing.cancel(desk);
+                self.strays.clear();
+            }
         }
-        if let Err(failure) = self.take(event, desk, now) {
+        if !is_the_app_s && let Err(failure) = self.take(event, desk, now) {
             return Next::Fail(failure);
         }
         if self.occupied {
@@ -153,8 +157,12 @@ impl Boot {
 
     /// When the boot wants to be looked at again.
     pub fn wake(&self) -> Option<Uptime> {
-        let rooms =
-            [self.hook.wake(), self.app.as_ref().and_then(App::wake), self.start_deadline(), Some(self.deadline)];
+        let rooms = [
+            self.hook.wake(),
+            self.app.as_ref().and_then(App::wake),
+            self.start_deadline().map(|(_, at)| at),
+            Some(self.deadline),
+        ];
         rooms.into_iter().chain([self.steps.wake(self.advanced)]).flatten().min()
     }
 
@@ -221,29 +229,53 @@ impl Boot {
             Event::EngineAnswered => self.steps.engine.done((), now),
             Event::ContainersFound(found) => self.sort(found, desk, now),
             Event::ContainerRemoved => {
-                self.steps.clearing.done((), now);
                 self.strays.pop_front();
+                if self.strays.is_empty() {
+                    self.steps.clearing.done((), now);
+                } else {
+                    self.steps.clearing.go_on();
+                }
             }
             Event::DigestResolved(image) => self.steps.digest.done(image.clone(), now),
             Event::ImageInspected(facts) => {
-                if facts.is_none() && self.steps.pull.is_done() {
-                    let fault = Fault::new(Class::Transient, "the image was pulled, but the engine does not have it");
-                    self.steps.pull.retry(&fault, desk, now);
+                match (self.steps.image.is_done(), facts) {
+                    (false, _) => self.steps.image.done(facts.clone(), now),
+                    // The look after the pull, which is a part of it.
+                    (true, Some(_)) => {
+                        self.steps.image.replace(facts.clone());
+                        self.steps.pull.done((), now);
+                    }
+                    (true, None) => {
+                        let reason = "the image was pulled, but the engine does not have it";
+                        self.steps.pull.retry(&Fault::new(Class::Transient, reason), desk, now);
+                    }
                 }
-                self.steps.image.done(facts.clone(), now);
-                if facts.is_some() {
+                if let Some(facts) = facts {
+                    self.refuse_health(facts)?;
                     // The registry is not needed any more, whatever it was about to say.
                     self.steps.login.cancel(desk);
                 }
             }
             Event::PullProgressed(progress) => self.progress = Some(progress.clone()),
             Event::ImagePulled => {
-                self.steps.pull.done((), now);
-                self.steps.image.reopen();
+                self.steps.pull.go_on();
+                if let Some(image) = self.steps.digest.get().cloned() {
+                    self.steps.pull.order(Effect::InspectImage(image), desk, now);
+                }
             }
             Event::ContainerCreated(id) => self.steps.create.done(id.clone(), now),
             Event::Failed(job, fault) => return self.failed(*job, fault, desk, now),
             _ => {} // the app's and the hook's answers, and wake-ups
+        }
+        Ok(())
+    }
+
+    /// What can never be asked of the image is known before anything is created from it.
+    fn refuse_health(&self, facts: &ImageFacts) -> Result<(), Failure> {
+        let asks = self.config().is_some_and(|config| config.health == Some(Health::Docker));
+        if asks && facts.healthcheck.is_none() {
+            let reason = "health=docker, and the image has no HEALTHCHECK: add one, or choose another `health`";
+            return Err(Failure::of_boot(ReadyReason::AppUnhealthy, reason));
         }
         Ok(())
     }
@@ -314,10 +346,12 @@ impl Boot {
         desk: &mut Desk,
         now: Uptime,
     ) {
+        let Some(identity) = self.steps.identity.get().cloned() else { return };
         self.cancel_unneeded(desk);
-        self.steps.digest.done(image, now);
+        self.steps.digest.done(image.clone(), now);
+        let recipe = Recipe { config: config.clone(), identity, image };
         self.steps.healthy.mark(now);
-        self.app = Some(App::adopt(config.clone(), running, desk, now));
+        self.app = Some(App::adopt(recipe, running, desk, now));
     }
 
     /// Orders every step whose inputs are there.
@@ -392,7 +426,7 @@ impl Boot {
                 return Some(steps::failure(Job::LoginRegistry, fault));
             }
             if self.steps.login.is_done() {
-                self.steps.pull.order(Effect::PullImage { image, stall: STALL }, desk, now);
+                self.steps.pull.order(Effect::PullImage { image, stall: PULL_STALL }, desk, now);
             }
         }
         None
@@ -415,7 +449,8 @@ impl Boot {
         {
             self.steps.start.mark(now);
             self.steps.healthy.mark(now);
-            self.app = Some(App::start(config.clone(), id.clone(), desk, now));
+            let recipe = Recipe { config: config.clone(), identity: identity.clone(), image: image.clone() };
+            self.app = Some(App::start(recipe, id.clone(), desk, now));
         }
     }
 
@@ -444,16 +479,15 @@ impl Boot {
     }
 
     /// When the app has to be healthy.
-    fn start_deadline(&self) -> Option<Uptime> {
-        let since = self.app.as_ref()?.pulse().ailing_since()?;
-        Some(since + self.steps.config.get()?.probe.start_timeout)
+    fn start_deadline(&self) -> Option<(Duration, Uptime)> {
+        self.app.as_ref()?.start_deadline()
     }
 
     /// Why the boot has lasted too long, if it has.
     fn overdue(&self, now: Uptime) -> Option<Failure> {
-        let config = self.steps.config.get();
-        if self.start_deadline().is_some_and(|at| at <= now) {
-            let limit = config.map(|config| config.probe.start_timeout).unwrap_or_default();
+        if let Some((limit, at)) = self.start_deadline()
+            && at <= now
+        {
             let reason = format!("the app was not healthy within {limit:?} (probe.start_timeout): {}", self.reason());
             return Some(Failure::of_boot(ReadyReason::NotHealthyInTime, reason));
         }

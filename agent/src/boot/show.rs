@@ -52,7 +52,7 @@ impl Boot {
         let boot = DeadlineView { name: "boot.timeout".to_owned(), at: self.deadline.0.as_secs_f64() };
         let start = self
             .start_deadline()
-            .map(|at| DeadlineView { name: "probe.start_timeout".to_owned(), at: at.0.as_secs_f64() });
+            .map(|(_, at)| DeadlineView { name: "probe.start_timeout".to_owned(), at: at.0.as_secs_f64() });
         [Some(boot), start].into_iter().flatten().collect()
     }
 }

@@ -99,7 +99,9 @@ impl Steps {
             Job::FindContainers => &mut self.containers,
             Job::RemoveContainer => &mut self.clearing,
             Job::ResolveDigest => &mut self.digest,
-            Job::InspectImage => &mut self.image,
+            Job::InspectImage if !self.image.is_done() => &mut self.image,
+            // The look after a pull is a part of it.
+            Job::InspectImage => &mut self.pull,
             Job::PullImage => &mut self.pull,
             Job::CreateContainer => &mut self.create,
             _ => return None,

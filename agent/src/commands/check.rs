@@ -205,7 +205,7 @@ fn health(config: &Config) -> String {
         Health::Tcp(Some(port)) => format!("a TCP connection to port {port}"),
         Health::Cmd(words) => format!("in the container: {}", words.join(" ")),
         Health::Docker => "the image's HEALTHCHECK".to_owned(),
-        Health::None => "running is well".to_owned(),
+        Health::None => format!("healthy once it has run for {}", duration_text(config.probe.running_for)),
     };
     match &config.health {
         Some(health) => how(health.clone()),
@@ -221,9 +221,9 @@ fn rhythm(config: &Config) -> String {
     format!(
         "; every {}, {} to answer, unhealthy after {} failures, healthy within {} of the start",
         duration_text(probe.interval),
-        duration_text(probe.timeout),
+        duration_text(probe.timeout_for(None)),
         probe.unhealthy,
-        duration_text(probe.start_timeout),
+        duration_text(probe.start_limit(None)),
     )
 }
 
@@ -320,7 +320,7 @@ mod tests {
             expect![[r#"
                 image      docker.io/library/nginx:1.27 (the tag's digest is looked up at boot)
                 container  berth-nginx
-                health     the image's HEALTHCHECK, else running is well; every 5s, 2s to answer, unhealthy after 3 failures, healthy within 2m of the start
+                health     the image's HEALTHCHECK, else healthy once it has run for 5s; every 5s, 2s to answer, unhealthy after 3 failures, healthy within 2m of the start
                 secret     looked at again every 1h, a change means a restart
                 readiness  http://0.0.0.0:9911/ready
 

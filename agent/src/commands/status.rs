@@ -370,7 +370,7 @@ mod tests {
 
     #[test]
     fn a_serving_instance_shows_its_probes() {
-        let probe = |at, fault: Option<&str>| ProbeView { at, took: 0.002, fault: fault.map(Into::into) };
+        let probe = |at, fault: Option<&str>| ProbeView { at, took: 0.002, fault: fault.map(Into::into), kind: None };
         let view = View {
             phase: PhaseName::Serve,
             status: Status::Unhealthy,

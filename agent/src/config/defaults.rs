@@ -19,10 +19,11 @@ pub(super) fn defaults() -> Config {
         health: None,
         probe: Probe {
             interval: seconds(5),
-            timeout: seconds(2),
+            timeout: None,
             healthy: 1,
             unhealthy: 3,
-            start_timeout: seconds(120),
+            start_timeout: None,
+            running_for: seconds(5),
         },
         env: BTreeMap::new(),
         secret: BTreeMap::new(),

@@ -1,12 +1,33 @@
 //! What follows from a believed config without asking anybody.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{Config, Health, Protocol};
+use super::{Config, Health, Probe, Protocol};
 
 /// Raised when what a container is made of is written down differently: containers of an older form are then made anew.
 const FINGERPRINT_FORMAT: u32 = 1;
+
+/// For one probe, when neither the config nor a HEALTHCHECK says so.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// From the start of the container to the first healthy, when the config does not say so.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
+
+impl Probe {
+    /// For one probe: as written, else what the HEALTHCHECK has if that is what is asked, else 2 s.
+    pub fn timeout_for(&self, healthcheck: Option<Duration>) -> Duration {
+        self.timeout.or(healthcheck).unwrap_or(PROBE_TIMEOUT)
+    }
+
+    /// From the start of the container to the first healthy: as written, else 120 s, and the start period of the HEALTHCHECK
+    /// before them if that is what is asked. The engine takes an app that becomes healthy after its start period, too.
+    pub fn start_limit(&self, start_period: Option<Duration>) -> Duration {
+        self.start_timeout.unwrap_or_else(|| START_TIMEOUT.saturating_add(start_period.unwrap_or_default()))
+    }
+}
 
 impl Config {
     /// Tells two containers apart by what they are made of: 32 hex digits that change when the container must be made anew,

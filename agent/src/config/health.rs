@@ -21,7 +21,7 @@ pub enum Health {
     Cmd(Vec<String>),
     /// `docker`: the image's HEALTHCHECK command.
     Docker,
-    /// `none`: running is well.
+    /// `none`: healthy once it has run for `probe.running_for`.
     None,
 }
 

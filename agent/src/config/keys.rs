@@ -55,10 +55,15 @@ pub(super) static KEYS: &[Key] = &[
         |c, v, _| put(&mut c.health, v.one().and_then(Health::parse).map(Some)),
     ),
     key("probe.interval", By("5s"), |c, v, _| put(&mut c.probe.interval, at_least(100, v))),
-    key("probe.timeout", By("2s"), |c, v, _| put(&mut c.probe.timeout, at_least(100, v))),
+    key("probe.timeout", Words("the HEALTHCHECK's own where that is asked, else `2s`"), |c, v, _| {
+        put(&mut c.probe.timeout, at_least(100, v).map(Some))
+    }),
     key("probe.healthy", By("1"), |c, v, _| put(&mut c.probe.healthy, v.one().and_then(|text| count(1, text)))),
     key("probe.unhealthy", By("3"), |c, v, _| put(&mut c.probe.unhealthy, v.one().and_then(|text| count(1, text)))),
-    key("probe.start_timeout", By("120s"), |c, v, _| put(&mut c.probe.start_timeout, at_least(1000, v))),
+    key("probe.start_timeout", Words("`120s`, and the HEALTHCHECK's start period where that is asked"), |c, v, _| {
+        put(&mut c.probe.start_timeout, at_least(1000, v).map(Some))
+    }),
+    key("probe.running_for", By("5s"), |c, v, _| put(&mut c.probe.running_for, at_least(0, v))),
     key("env.NAME", Words("none"), |c, v, name| {
         container::env_name(name)?;
         c.env.insert(name.to_owned(), v.text()?.to_owned());

@@ -166,14 +166,16 @@ pub struct Config {
 pub struct Probe {
     /// Between two probes while serving.
     pub interval: Duration,
-    /// For one probe.
-    pub timeout: Duration,
+    /// For one probe, none if it is left to the default: [`Probe::timeout_for`].
+    pub timeout: Option<Duration>,
     /// Passes in a row that make it healthy.
     pub healthy: u32,
     /// Failures in a row that make it unhealthy.
     pub unhealthy: u32,
-    /// From the start of the container to the first healthy.
-    pub start_timeout: Duration,
+    /// From the start of the container to the first healthy, none if it is left to the default: [`Probe::start_limit`].
+    pub start_timeout: Option<Duration>,
+    /// Without any probe: how long the app must have run to count as healthy.
+    pub running_for: Duration,
 }
 
 /// `secrets_as`

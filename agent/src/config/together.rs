@@ -54,6 +54,10 @@ impl Layers {
             let key = if self.keys.contains_key("restart.backoff") { "restart.backoff" } else { "restart.backoff_max" };
             fault(key, "`restart.backoff` is longer than `restart.backoff_max`");
         }
+        if config.health == Some(Health::None) && config.probe.running_for >= config.boot.timeout {
+            let key = if self.keys.contains_key("probe.running_for") { "probe.running_for" } else { "boot.timeout" };
+            fault(key, "`probe.running_for` is not shorter than `boot.timeout`: the app could never become healthy");
+        }
         if let Some(key) = mounts::twice(config) {
             fault(key, "two of the mounts have the same path in the container");
         }
@@ -146,6 +150,12 @@ mod tests {
                 ],
             ),
             (
+                "health=none boot.timeout=5s",
+                expect![
+                    "user-data line 1 column 29: `boot.timeout`: `probe.running_for` is not shorter than `boot.timeout`: the app could never become healthy"
+                ],
+            ),
+            (
                 "log_driver=awslogs",
                 expect!["user-data line 1 column 17: `log_driver`: `awslogs` needs `log_opt.awslogs-group`"],
             ),
@@ -218,6 +228,8 @@ mod tests {
             "health=http://127.0.0.1:1/ network=container:web",
             "imds=block network=own privileged=true",
             "health=http://127.0.0.1:1/ restart.backoff=1m",
+            "health=tcp port=1 boot.timeout=5s",
+            "health=none probe.running_for=0s boot.timeout=1s",
         ] {
             let mut layers = Layers::new();
             layers.add_user_data(format!("berth image=x:1 {words}").as_bytes());

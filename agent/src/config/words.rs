@@ -51,7 +51,7 @@ pub(super) static SECTIONS: &[Section] = &[
                 "health",
                 "`/path`: HTTP on the first TCP port, 200 to 399 is well · `http://…`: an address on the host, by IP or `localhost` · `tcp`: the first TCP port \
                  accepts · `tcp:PORT` · `cmd:…`: a command in the container, split as a shell does, without a shell, 0 \
-                 is well · `docker`: the image's HEALTHCHECK · `none`: running is well",
+                 is well · `docker`: the image's HEALTHCHECK · `none`: healthy once it has run for `probe.running_for`",
                 &["/health", "'cmd:pg_isready -U app'"],
             ),
             words(
@@ -59,10 +59,24 @@ pub(super) static SECTIONS: &[Section] = &[
                 "between two probes; while the app starts it is asked every 100 ms, sooner at first; at least 100ms",
                 &["10s"],
             ),
-            words("probe.timeout", "for one probe; at least 100ms", &["500ms"]),
+            words(
+                "probe.timeout",
+                "for one probe; at least 100ms. A HEALTHCHECK without `--timeout` has 30s, as in Docker",
+                &["500ms"],
+            ),
             words("probe.healthy", "passes in a row that make it healthy", &["2"]),
             words("probe.unhealthy", "failures in a row that make it unhealthy", &["5"]),
-            words("probe.start_timeout", "from the start of the container to the first time healthy", &["10m"]),
+            words(
+                "probe.start_timeout",
+                "from the start of the container to the first time healthy; with `health=none`, `probe.running_for` is added",
+                &["10m"],
+            ),
+            words(
+                "probe.running_for",
+                "with `health=none`: how long the app must have run before it counts as healthy; an exit before that is a failed \
+                 start; `0s` counts it as healthy once it is started",
+                &["30s"],
+            ),
             words(
                 "env.NAME",
                 "plain environment; `AWS_REGION`, `BERTH_VERSION`, `BERTH_INSTANCE_ID`, `BERTH_AZ` are there unless \

@@ -17,10 +17,10 @@ use std::time::Duration;
 pub use cause::Cause;
 pub use unfinished::Unfinished;
 
-use crate::app::{App, News};
+use crate::app::{App, News, Recipe};
 use crate::boot::Handover;
 use crate::clock::Uptime;
-use crate::config::{Config, CutDrain};
+use crate::config::{Config, CutDrain, PinnedImage};
 use crate::desk::Desk;
 use crate::effect::{ContainerId, Effect, HookResult, Job, RunningContainer, Ticket};
 use crate::event::Event;
@@ -190,11 +190,12 @@ impl Drain {
                 if found.iter().any(|one| one.fingerprint.is_some()) {
                     self.hook.inherit(desk, now);
                 }
-                self.running = found.iter().find_map(|one| one.running.clone());
+                let running = found.iter().find(|one| one.running.is_some());
+                self.running = running.and_then(|one| one.running.clone());
                 // With one of ours that has stopped already, what was killed before it took the secrets away is made good.
                 let to_stop = found.iter().filter(|one| one.running.is_some() || one.fingerprint.is_some());
                 self.to_stop.extend(to_stop.map(|one| one.id.clone()));
-                self.adopt(desk, now);
+                self.adopt(running.and_then(|one| one.image.clone()), desk, now);
                 self.settle(desk, now);
             }
             // Not to know what runs is not to know that nothing runs.
@@ -291,9 +292,10 @@ impl Drain {
     }
 
     /// An app that was found is watched as one that was kept: its exit is an end.
-    fn adopt(&mut self, desk: &mut Desk, now: Uptime) {
-        let (Some(running), Some(config)) = (&self.running, self.config().cloned()) else { return };
-        let mut app = App::adopt(config, running.clone(), desk, now);
+    fn adopt(&mut self, image: Option<PinnedImage>, desk: &mut Desk, now: Uptime) {
+        let (Some(running), Some(image)) = (&self.running, image) else { return };
+        let (Some(config), Some(identity)) = (self.config().cloned(), self.past.identity.clone()) else { return };
+        let mut app = App::adopt(Recipe { config, identity, image }, running.clone(), desk, now);
         app.retire(desk);
         self.past.app = Some(app);
     }

@@ -195,13 +195,13 @@ impl Edge {
                 if config.imds == ImdsAccess::Block {
                     self.keep_from_metadata(&id, &*self.block.lock().await).await?;
                 }
-                Event::ContainerStarted(Box::new(self.engine.start(&id).await?))
+                Event::ContainerStarted(Box::new(self.engine.start(&id, &config.ports).await?))
             }
             Effect::WatchContainer(id) => Event::ContainerExited(self.engine.watch(&id).await?),
             Effect::ProbeApp { app, how, port, timeout } => {
                 match probe(&self.engine, &app, &how, port, timeout).await {
                     Ok(()) => Event::ProbePassed,
-                    Err(reason) => Event::ProbeFailed(reason),
+                    Err(failure) => Event::ProbeFailed(failure),
                 }
             }
             Effect::StopContainer { id, timeout, for_good } => {

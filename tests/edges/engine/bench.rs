@@ -148,7 +148,7 @@ impl Bench {
         if let Some(secrets) = secrets {
             self.delivery.write(&creation.config.container_name(), creation.config.secrets_as, secrets).unwrap();
         }
-        self.engine.start(&id).await.unwrap()
+        self.engine.start(&id, &creation.config.ports).await.unwrap()
     }
 
     /// Runs it to its end: how it ended, and what it printed.

@@ -6,13 +6,18 @@ use std::time::Duration;
 
 use berth::config::{ImageRef, Port, Protocol};
 use berth::edge::engine::Engine;
-use berth::effect::{ContainerId, RunningContainer};
+use berth::effect::{Address, ContainerId, RunningContainer};
 use berth::fault::Fault;
 use berth_kit::image::DEMO_APP;
 use bollard::exec::StartExecOptions;
 use bollard::models::ExecConfig;
 
 use super::bench::{Bench, unique, within, words};
+
+fn address(app: &RunningContainer) -> IpAddr {
+    let Address::At(address) = app.address else { panic!("it has no address") };
+    address
+}
 
 /// Waits until the count is that. It may be another for a moment: a connection that the kernel has closed is seen as closed
 /// only when the other end has answered.
@@ -77,7 +82,7 @@ async fn every_client_is_counted_until_it_has_gone() {
     let port = Port { host_ip: Some(Ipv4Addr::LOCALHOST.into()), host: 0, container: 8080, protocol: Protocol::Tcp };
     let creation = bench.creation(&image, |config| config.ports = vec![port]).await;
     let app = bench.run(&creation, None).await;
-    let (own, published) = (SocketAddr::new(app.address, 8080), app.published[0].1);
+    let (own, published) = (SocketAddr::new(address(&app), 8080), app.published[0].1);
     let silent = connect(own).await;
     counted(&bench.engine, &app, 1).await;
 
@@ -106,7 +111,7 @@ async fn what_the_app_opens_itself_and_what_asks_inside_are_no_clients() {
     let image = bench.image(&["sh", "sleep", "httpd", "nc", "cat"], &[], &[]).await;
     let creation = bench.creation(&image, |config| config.command = Some(words(&["httpd", "-f", "-p", "8080"]))).await;
     let app = bench.run(&creation, None).await;
-    drop(connect(SocketAddr::new(app.address, 8080)).await);
+    drop(connect(SocketAddr::new(address(&app), 8080)).await);
     let database = TcpListener::bind((host_seen_from(&bench, &app).await, 0)).unwrap();
     let to_database = database.local_addr().unwrap();
     for to in ["127.0.0.1 8080".to_owned(), format!("{} {}", to_database.ip(), to_database.port())] {
@@ -121,7 +126,7 @@ async fn what_the_app_opens_itself_and_what_asks_inside_are_no_clients() {
     ]);
     within(async { while bench.engine.exec(&app, &inside, Duration::from_secs(10)).await.unwrap() != 0 {} }).await;
     assert_eq!(bench.engine.connections(&app.id).await.unwrap(), 0);
-    let _client = connect(SocketAddr::new(app.address, 8080)).await;
+    let _client = connect(SocketAddr::new(address(&app), 8080)).await;
     counted(&bench.engine, &app, 1).await;
 }
 
@@ -157,7 +162,7 @@ async fn the_clients_of_a_container_that_does_not_run_are_not_counted() {
     let image = demo_app(&mut bench).await;
     let creation = bench.creation(&image, |_| {}).await;
     let app = bench.run(&creation, None).await;
-    let _client = connect(SocketAddr::new(app.address, 8080)).await;
+    let _client = connect(SocketAddr::new(address(&app), 8080)).await;
     counted(&bench.engine, &app, 1).await;
     bench.engine.stop(&app.id, Duration::ZERO).await.unwrap();
     for id in [app.id.clone(), ContainerId(unique("gone"))] {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use berth::config::{Config, Device, Port, Protocol, Volume};
 use berth::edge::engine::{Engine, EngineError, Mounted};
-use berth::effect::ContainerId;
+use berth::effect::{Address, ContainerId, RunningContainer};
 use berth::event::Exit;
 use berth::fault::Class;
 use bollard::models::ContainerCreateBody;
@@ -27,15 +27,24 @@ async fn a_running_container_is_found_with_all_that_adopting_it_takes() {
     let creation = bench.creation(&image, |config| config.ports = publish(0)).await;
     let name = creation.config.container_name();
     let started = bench.run(&creation, None).await;
-    assert!(matches!(started.address, IpAddr::V4(address) if address.is_private()), "{}", started.address);
+    assert!(matches!(started.address, Address::At(IpAddr::V4(address)) if address.is_private()), "{}", started.address);
     assert!(matches!(started.published[..], [(8080, host)] if host.port() > 0 && host.ip().is_loopback()));
-    assert_eq!(started.healthcheck, Some(words(&["/bin/sh", "-c", "test -f /well"])));
+    assert_eq!(
+        started.healthcheck.as_ref().map(|own| own.command.clone()),
+        Some(words(&["/bin/sh", "-c", "test -f /well"]))
+    );
     assert!(!started.shim);
 
     let found = bench.engine.find_containers("berth-nothing", &identity().instance_id).await.unwrap();
     let found: Vec<_> = found.into_iter().filter(|container| container.name == name).collect();
     assert_eq!(found.len(), 1);
-    assert_eq!(found[0].running, Some(started.clone()));
+    let running = found[0].running.clone().unwrap();
+    assert!(
+        running.running_for > started.running_for && running.running_for < Duration::from_secs(60),
+        "{:?}",
+        running.running_for
+    );
+    assert_eq!(RunningContainer { running_for: started.running_for, ..running }, started);
     assert_eq!(found[0].image, Some(creation.image.clone()));
     assert_eq!(found[0].fingerprint, Some(creation.config.fingerprint()));
 
@@ -80,7 +89,7 @@ async fn a_container_on_the_host_s_network_answers_on_loopback() {
     let mut bench = Bench::new().await;
     let image = bench.busybox(&[SLEEP]).await;
     let creation = bench.creation(&image, |config| config.network = Some("host".to_owned())).await;
-    assert_eq!(bench.run(&creation, None).await.address, IpAddr::V4(Ipv4Addr::LOCALHOST));
+    assert_eq!(bench.run(&creation, None).await.address, Address::At(IpAddr::V4(Ipv4Addr::LOCALHOST)));
 }
 
 #[tokio::test]
@@ -179,7 +188,7 @@ async fn what_cannot_start_is_told_in_the_engine_s_words() {
         });
         let creation = creation.await;
         let id = bench.create(&creation, None).await;
-        let error = bench.engine.start(&id).await.unwrap_err();
+        let error = bench.engine.start(&id, &creation.config.ports).await.unwrap_err();
         assert!(error.to_string().contains(says), "{error}");
         assert_eq!(error.class(), class, "{error}");
     }
@@ -204,7 +213,7 @@ async fn what_cannot_be_created_is_told_in_the_engine_s_words() {
         let error = match bench.engine.create(&creation, Mounted::Nothing).await {
             Err(error) => error,
             Ok(id) => {
-                let started = bench.engine.start(&id).await;
+                let started = bench.engine.start(&id, &creation.config.ports).await;
                 bench.engine.remove(&id).await.unwrap();
                 panic!("{says}: it was created: {started:?}")
             }

@@ -195,7 +195,7 @@ async fn on_a_terminal_it_is_read_as_well() {
     };
     let options = CreateContainerOptions { name: Some(name.clone()), ..Default::default() };
     let id = ContainerId(bench.docker.create_container(Some(options), body).await.unwrap().id);
-    bench.engine.start(&id).await.unwrap();
+    bench.engine.start(&id, &[]).await.unwrap();
     within(bench.engine.watch(&id)).await.unwrap();
     let output = bench.read(&id, &creation).await;
     assert_eq!(output.lines, ["\\u{1}\\u{0}bin", "red    end", "no newline"]);
@@ -246,7 +246,7 @@ async fn what_was_written_with_values_that_are_not_known_any_more_is_not_shown()
     let id = ContainerId(bench.inspect(&ContainerId(name.clone())).await.id.unwrap());
     let again = async |value: &str| {
         bench.delivery.write(&name, how, &secrets(&[("TOKEN", value)])).unwrap();
-        bench.engine.start(&id).await.unwrap();
+        bench.engine.start(&id, &[]).await.unwrap();
         within(bench.engine.watch(&id)).await.unwrap();
         bench.read(&id, &creation).await
     };

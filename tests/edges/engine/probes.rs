@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use berth::config::{Health, Port, Protocol};
 use berth::edge::probe::probe;
-use berth::effect::{ContainerId, RunningContainer};
+use berth::effect::{Address, ContainerId, RunningContainer};
+use berth::probe_failure::ProbeFailureKind as Kind;
 use bollard::query_parameters::TopOptions;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -34,17 +35,22 @@ async fn app(answer: &'static [u8]) -> (RunningContainer, u16) {
 }
 
 fn at(address: IpAddr) -> RunningContainer {
+    with(Address::At(address))
+}
+
+fn with(address: Address) -> RunningContainer {
     RunningContainer {
         id: ContainerId("unused".to_owned()),
         address,
         published: Vec::new(),
         healthcheck: None,
         shim: false,
+        running_for: Duration::ZERO,
     }
 }
 
 async fn ask(app: &RunningContainer, how: &Health, port: Option<u16>) -> Result<(), String> {
-    probe(&engine(), app, how, port, LONG).await
+    probe(&engine(), app, how, port, LONG).await.map_err(|failure| failure.reason)
 }
 
 #[tokio::test]
@@ -82,7 +88,8 @@ async fn silence_nobody_and_nonsense_are_told_apart() {
     let how = Health::Path("/health".to_owned());
     let (silent, port) = app(b"").await;
     let late = probe(&engine(), &silent, &how, Some(port), Duration::from_millis(50)).await;
-    assert_eq!(late, Err("no answer within 0.05 s".to_owned()));
+    let late = late.unwrap_err();
+    assert_eq!((late.kind, late.reason.as_str()), (Kind::TimedOut, "no answer within 0.05 s"));
 
     let free = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
     assert_eq!(ask(&silent, &how, Some(free)).await, Err(format!("127.0.0.1:{free}: connection refused")));
@@ -115,10 +122,39 @@ async fn a_port_is_well_if_it_accepts() {
     assert_eq!(ask(&app, &Health::Tcp(Some(port)), Some(1)).await, Ok(()));
     assert!(ask(&app, &Health::Tcp(Some(1)), Some(port)).await.is_err());
     assert_eq!(ask(&app, &Health::Tcp(None), None).await, Err("the config has no TCP port to ask".to_owned()));
-    let nowhere = at(Ipv4Addr::UNSPECIFIED.into());
-    let reason = ask(&nowhere, &Health::Tcp(Some(port)), None).await.unwrap_err();
-    assert!(reason.contains("no address of its own"), "{reason}");
-    assert_eq!(ask(&nowhere, &Health::None, None).await, Ok(()));
+}
+
+#[tokio::test]
+async fn only_a_network_mode_without_addresses_is_advised_to_ask_by_a_command() {
+    for how in [Health::Tcp(Some(80)), Health::Path("/".to_owned())] {
+        let never = probe(&engine(), &with(Address::Never), &how, Some(80), LONG).await.unwrap_err();
+        assert!(never.reason.contains("no address of its own; ask it with health=cmd:"), "{never}");
+        assert_eq!((never.kind, never.kind.lasting_after()), (Kind::NoAddress, Some(Duration::ZERO)));
+        let dead = probe(&engine(), &with(Address::NotNow), &how, Some(80), LONG).await.unwrap_err();
+        assert_eq!(
+            (dead.reason.as_str(), dead.kind.lasting_after()),
+            ("the container does not run, or is on no network", None)
+        );
+    }
+    assert_eq!(ask(&with(Address::Never), &Health::None, None).await, Ok(()));
+}
+
+#[tokio::test]
+async fn a_command_that_is_not_in_the_container_is_told_from_one_that_fails() {
+    let mut bench = Bench::new().await;
+    let image = bench.busybox(&[SLEEP]).await;
+    let creation = bench.creation(&image, |_| {}).await;
+    let app = bench.run(&creation, None).await;
+    for (command, kind) in [
+        (&["nope"][..], Kind::CommandNotFound),
+        (&["/nope"], Kind::CommandNotFound),
+        (&["/etc/passwd"], Kind::CommandNotFound),
+        (&["/bin/sh", "-c", "nope -f http://localhost/"], Kind::CommandNotFound),
+        (&["/bin/sh", "-c", "exit 3"], Kind::CommandFailed),
+    ] {
+        let failure = probe(&bench.engine, &app, &Health::Cmd(words(command)), None, LONG).await.unwrap_err();
+        assert_eq!(failure.kind, kind, "{command:?}: {failure}");
+    }
 }
 
 #[tokio::test]
@@ -150,8 +186,8 @@ async fn an_app_that_does_not_listen_is_not_well_though_its_port_is_published() 
     let creation = bench.creation(&image, |config| config.ports = vec![port]).await;
     let app = bench.run(&creation, None).await;
     let how = Health::Path("/".to_owned());
-    let reason = probe(&bench.engine, &app, &how, Some(8080), LONG).await.unwrap_err();
-    assert!(reason.contains("refused"), "{reason}");
+    let failure = probe(&bench.engine, &app, &how, Some(8080), LONG).await.unwrap_err();
+    assert_eq!(failure.kind, Kind::Refused, "{failure}");
 
     let creation = bench
         .creation(&image, |config| {
@@ -178,17 +214,15 @@ async fn a_healthcheck_is_run_when_it_is_asked_for() {
     let creation = bench.creation(&image, |_| {}).await;
     let app = bench.run(&creation, None).await;
     let ask = || probe(&bench.engine, &app, &Health::Docker, None, LONG);
-    assert_eq!(ask().await, Err("/bin/sh exits with 1".to_owned()));
+    assert_eq!(ask().await.unwrap_err().reason, "/bin/sh exits with 1");
     let touch = Health::Cmd(words(&["touch", "/well"]));
     assert_eq!(probe(&bench.engine, &app, &touch, None, LONG).await, Ok(()));
     assert_eq!(ask().await, Ok(()));
-    let reason = probe(&bench.engine, &app, &Health::Cmd(words(&["nope"])), None, LONG).await.unwrap_err();
-    assert!(reason.starts_with("nope"), "{reason}");
     let plain = bench.busybox(&[SLEEP]).await;
     let creation = bench.creation(&plain, |_| {}).await;
     let app = bench.run(&creation, None).await;
     let none = probe(&bench.engine, &app, &Health::Docker, None, LONG).await;
-    assert_eq!(none, Err("the image has no HEALTHCHECK".to_owned()));
+    assert_eq!(none.unwrap_err().kind, Kind::NoHealthcheck);
 }
 
 #[tokio::test]
@@ -198,8 +232,8 @@ async fn a_command_that_hangs_is_killed_and_leaves_nothing_behind() {
     let creation = bench.creation(&image, |_| {}).await;
     let app = bench.run(&creation, None).await;
     let how = Health::Cmd(words(&["sleep", "555"]));
-    let reason = probe(&bench.engine, &app, &how, None, Duration::from_secs(1)).await.unwrap_err();
-    assert_eq!(reason, "sleep: it took longer than 1 s");
+    let failure = probe(&bench.engine, &app, &how, None, Duration::from_secs(1)).await.unwrap_err();
+    assert_eq!((failure.kind, failure.reason.as_str()), (Kind::TimedOut, "sleep: it took longer than 1 s"));
     within(async {
         loop {
             let top = bench.docker.top_processes(&app.id.0, None::<TopOptions>).await.unwrap();

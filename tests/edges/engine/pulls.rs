@@ -50,7 +50,7 @@ async fn a_tag_becomes_a_digest_and_the_digest_is_pulled(mut stock: impl Stock) 
     assert!(told.windows(2).all(|pair| pair[0] != pair[1]), "only changes are told");
     let facts = engine().inspect_image(&pinned).await.unwrap().expect("it is here");
     assert_eq!((facts.entrypoint, facts.command), (words(&["/app"]), words(&["-i"])));
-    assert_eq!(facts.healthcheck, Some(words(&["/app", "probe"])));
+    assert_eq!(facts.healthcheck.map(|own| own.command), Some(words(&["/app", "probe"])));
     let other = PinnedImage { repository: format!("{}-other", pinned.repository), ..pinned.clone() };
     assert_eq!(engine().inspect_image(&other).await.unwrap(), None, "another repository's image is not this one");
     assert_eq!(pull(&pinned, stock.login()).await.unwrap().last().map_or(0, |last| last.bytes), 0);

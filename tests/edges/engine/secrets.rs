@@ -178,7 +178,7 @@ async fn the_shim_can_not_be_dumped_and_the_app_is_as_it_would_be_without_it() {
     let file = directory.join("env");
     mkfifo(&file, Mode::from_bits_truncate(0o666)).unwrap();
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o444)).unwrap();
-    bench.engine.start(&id).await.unwrap();
+    bench.engine.start(&id, &[]).await.unwrap();
     let pid = bench.inspect(&id).await.state.unwrap().pid.unwrap();
     let mut options = std::fs::File::options();
     options.write(true).custom_flags(OFlag::O_NONBLOCK.bits());
@@ -209,7 +209,8 @@ async fn a_command_of_a_probe_sees_the_secrets() {
     let asks = |token: &str| Health::Cmd(words(&["sh", "-c", &format!("[ \"$TOKEN\" = {token} ]")]));
     let timeout = Duration::from_secs(30);
     assert_eq!(probe(&bench.engine, &app, &asks("t0ken"), None, timeout).await, Ok(()));
-    assert_eq!(probe(&bench.engine, &app, &asks("other"), None, timeout).await, Err("sh exits with 1".to_owned()));
+    let other = probe(&bench.engine, &app, &asks("other"), None, timeout).await.unwrap_err();
+    assert_eq!(other.reason, "sh exits with 1");
 }
 
 #[tokio::test]
@@ -226,7 +227,7 @@ async fn the_shim_says_why_it_cannot_run_the_app() {
     // Started before its secrets are there.
     let creation = bench.creation(&image, |config| config.command = Some(words(&["sh"]))).await;
     let id = bench.create(&creation, Some(&secrets(&[]))).await;
-    bench.engine.start(&id).await.unwrap();
+    bench.engine.start(&id, &[]).await.unwrap();
     assert_eq!(within(bench.engine.watch(&id)).await.unwrap().code, 125);
     assert!(bench.output(&id).await.contains("cannot read /.berth/secrets/env"));
 }
@@ -238,7 +239,7 @@ async fn a_container_whose_secrets_are_gone_does_not_start_on_a_directory_on_dis
     let creation = bench.creation(&image, |_| {}).await;
     let id = bench.create(&creation, Some(&secrets(&[("A", "1")]))).await;
     bench.delivery.forget(&creation.config.container_name()).unwrap();
-    let error = bench.engine.start(&id).await.unwrap_err();
+    let error = bench.engine.start(&id, &[]).await.unwrap_err();
     assert_eq!(error.class(), Class::Misconfigured, "{error}");
 }
 

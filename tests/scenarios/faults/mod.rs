@@ -25,7 +25,7 @@ mod services;
 const LATE: Duration = Duration::from_secs(120);
 
 /// A boot that cannot succeed; the group is not told before [`gives_up`] has looked.
-async fn fails(world: &World, line: &str) -> Agent {
+pub(crate) async fn fails(world: &World, line: &str) -> Agent {
     let agent = world.launcher(BERTH.as_ref());
     doom(world, line);
     agent.start().await
@@ -73,7 +73,7 @@ async fn told(world: &World, agent: &Agent, status: &str, begin: &str, words: &[
 }
 
 /// These words are told, and the boot ends with this code, the launch hook abandoned once, and last words on the console.
-async fn gives_up(world: &World, agent: &Agent, code: i32, words: &[&str]) {
+pub(crate) async fn gives_up(world: &World, agent: &Agent, code: i32, words: &[&str]) {
     told(world, agent, "failed", "", words).await;
     world.faults.clear();
     assert_eq!(agent.exit_within(SOON).await, code, "{}", agent.log_text());

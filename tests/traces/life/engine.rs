@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use berth::config::PinnedImage;
-use berth::effect::{ContainerId, Creation, FoundContainer, Job, RunningContainer};
+use berth::effect::{Address, ContainerId, Creation, FoundContainer, Job, RunningContainer};
 use berth::event::{Event, Exit};
 use berth::fault::{Class, Fault};
 use berth::output::{AppOutput, Unavailable};
@@ -57,6 +57,8 @@ pub(crate) struct Engine {
     outages: Vec<(Duration, Duration)>,
     crashes: Vec<(Duration, bool)>,
     loops: Vec<(Duration, Duration)>,
+    /// When every container is removed, and whether the image is too.
+    removals: Vec<(Duration, bool)>,
     sick: Vec<(Duration, Duration)>,
     ready_in: Duration,
     stops_in: Duration,
@@ -77,6 +79,7 @@ impl Engine {
             outages: Vec::new(),
             crashes: Vec::new(),
             loops: Vec::new(),
+            removals: Vec::new(),
             sick: Vec::new(),
             ready_in: plan.shape.app_ready_in,
             stops_in: ms(300),
@@ -95,6 +98,7 @@ impl Engine {
                 }
                 Twist::Crash { at, oom } => engine.crashes.push((*at, *oom)),
                 Twist::CrashLoop { at, lasts } => engine.loops.push((*at, *at + *lasts)),
+                Twist::Removed { at, image } => engine.removals.push((*at, *image)),
                 Twist::Sick { at, lasts } => engine.sick.push((*at, *at + *lasts)),
                 Twist::StartsIn(takes) => engine.ready_in = *takes,
                 Twist::StopsIn(takes) => engine.stops_in = *takes,
@@ -151,7 +155,7 @@ impl Engine {
     }
 
     /// All are of this instance.
-    pub(crate) fn find(&self) -> Vec<FoundContainer> {
+    pub(crate) fn find(&self, now: Duration) -> Vec<FoundContainer> {
         let image = PinnedImage { repository: "registry.test/api".to_owned(), digest: DIGEST.to_owned() };
         self.containers
             .iter()
@@ -160,7 +164,7 @@ impl Engine {
                 name: one.name.clone(),
                 fingerprint: Some(one.fingerprint.clone()),
                 image: Some(image.clone()),
-                running: one.started.map(|_| view(&one.id)),
+                running: one.started.map(|since| view(&one.id, now.saturating_sub(since))),
             })
             .collect()
     }
@@ -179,14 +183,15 @@ impl Engine {
     pub(crate) fn start(&mut self, id: &ContainerId, now: Duration) -> Event {
         let loops = within(&self.loops, now);
         let Some(one) = self.containers.iter_mut().find(|one| one.id == *id) else {
-            return failed(Job::StartContainer, Class::Broken, "no such container");
+            return failed(Job::StartContainer, Class::Gone, "no such container");
         };
         if one.started.is_none() {
             one.started = Some(now);
             one.stopping = false;
             one.exits = loops.then(|| (now + ms(500), Exit { code: 1, oom_killed: false }));
         }
-        Event::ContainerStarted(Box::new(view(id)))
+        let running_for = one.started.map_or(Duration::ZERO, |since| now.saturating_sub(since));
+        Event::ContainerStarted(Box::new(view(id, running_for)))
     }
 
     /// What the container wrote last.
@@ -240,7 +245,7 @@ impl Engine {
 
     pub(crate) fn due(&self) -> Option<Duration> {
         let ends = self.running().filter_map(|one| one.exits.as_ref().map(|(at, _)| *at));
-        let crashes = self.crashes.iter().map(|(at, _)| *at);
+        let crashes = self.crashes.iter().chain(&self.removals).map(|(at, _)| *at);
         let away = self.away.iter().map(|(at, _, _)| *at).filter(|_| !self.waits.is_empty());
         let waits = self.waits.iter().filter(|(_, id, _)| !self.is_running(id)).map(|_| Duration::ZERO);
         ends.chain(crashes).chain(away).chain(waits).min()
@@ -257,6 +262,10 @@ impl Engine {
             if let Some((_, oom_killed)) = crashing {
                 one.exits = Some((now, Exit { code: 137, oom_killed }));
             }
+        }
+        let removal = self.removals.iter().position(|(at, _)| *at <= now).map(|at| self.removals.remove(at));
+        for one in self.containers.iter_mut().filter(|one| removal.is_some() && one.started.is_some()) {
+            one.exits = Some((now, Exit { code: 137, oom_killed: false }));
         }
         let left = self.away.iter().position(|(from, to, _)| (*from..*to).contains(&now));
         if let Some((_, _, kills)) = left.and_then(|at| self.away.get_mut(at)) {
@@ -283,6 +292,10 @@ impl Engine {
                 one.exited = Some(exit);
             }
         }
+        if let Some((_, image)) = removal {
+            self.containers.clear();
+            self.has_image &= !image;
+        }
         let over = |id: &ContainerId| !self.containers.iter().any(|one| one.id == *id && one.started.is_some());
         let (done, waits) = std::mem::take(&mut self.waits).into_iter().partition(|(_, id, _)| over(id));
         self.waits = waits;
@@ -290,7 +303,7 @@ impl Engine {
         for (asker, id, wait) in done {
             let exit = self.containers.iter().find(|one| one.id == id).and_then(|one| one.exited.clone());
             let event = match wait {
-                Wait::Exit => Event::ContainerExited(exit.unwrap_or(Exit { code: 0, oom_killed: false })),
+                Wait::Exit => Event::ContainerExited(exit.unwrap_or(Exit { code: 137, oom_killed: false })),
                 Wait::Stop => Event::ContainerStopped,
                 Wait::Remove => {
                     self.containers.retain(|one| one.id != id);
@@ -303,9 +316,9 @@ impl Engine {
     }
 }
 
-fn view(id: &ContainerId) -> RunningContainer {
-    let address = IpAddr::V4(Ipv4Addr::new(172, 17, 0, 2));
-    RunningContainer { id: id.clone(), address, published: Vec::new(), healthcheck: None, shim: false }
+fn view(id: &ContainerId, running_for: Duration) -> RunningContainer {
+    let address = Address::At(IpAddr::V4(Ipv4Addr::new(172, 17, 0, 2)));
+    RunningContainer { id: id.clone(), address, published: Vec::new(), healthcheck: None, shim: false, running_for }
 }
 
 fn failed(job: Job, class: Class, reason: &str) -> Event {

@@ -49,6 +49,7 @@ impl Excuses {
                     twist,
                     Twist::Crash { .. }
                         | Twist::CrashLoop { .. }
+                        | Twist::Removed { .. }
                         | Twist::Sick { .. }
                         | Twist::StopsIn(_)
                         | Twist::StartsIn(_)

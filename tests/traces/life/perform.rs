@@ -13,7 +13,7 @@ use super::plan::{ENGINE, GROUP, SERVICES};
 use super::table::Ill;
 use super::twist::Twist;
 use super::world::World;
-use crate::sim::{DIGEST, identity};
+use crate::sim::{DIGEST, identity, refused};
 
 /// What a service says that has too many callers.
 const THROTTLED: &str = "Rate exceeded";
@@ -42,7 +42,7 @@ impl World {
             }
             Effect::LoginRegistry(_) => Event::RegistryLoggedIn,
             Effect::PingEngine => Event::EngineAnswered,
-            Effect::FindContainers { .. } => Event::ContainersFound(self.engine.find()),
+            Effect::FindContainers { .. } => Event::ContainersFound(self.engine.find(now)),
             Effect::ResolveDigest(image) => Event::DigestResolved(image.at(DIGEST.to_owned())),
             Effect::InspectImage(_) => Event::ImageInspected(self.engine.has_image.then(ImageFacts::default)),
             Effect::PullImage { .. } => {
@@ -64,7 +64,7 @@ impl World {
                 if self.engine.probe(&app.id, now) {
                     Event::ProbePassed
                 } else {
-                    Event::ProbeFailed("connection refused".to_owned())
+                    refused()
                 }
             }
             Effect::StopContainer { id, timeout, for_good } => {

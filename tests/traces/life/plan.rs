@@ -108,7 +108,10 @@ impl Plan {
         let end = secs(if rng.u8(..4) > 0 { rng.u64(20..100) } else { rng.u64(100..400) });
         let twists = (0..[0, 1, 1, 2, 2, 3, 4, 5, 7][rng.usize(..9)]).map(|_| Twist::any(&mut rng, end)).collect();
         let words = words(&mut fastrand::Rng::with_seed(seed % CONFIGS));
-        Self { seed, words, shape, twists, end }
+        let mut plan = Self { seed, words, shape, twists, end };
+        // Nobody asks a worker anything.
+        plan.shape.balancer &= !plan.is_worker();
+        plan
     }
 
     /// A number for this choice, the same whatever else was chosen.
@@ -130,6 +133,11 @@ impl Plan {
     /// Whether the config has this word.
     pub(crate) fn says(&self, word: &str) -> bool {
         self.words.iter().any(|one| one == word)
+    }
+
+    /// Whether the app has no probe: it is healthy once it has run for `probe.running_for`.
+    pub(crate) fn is_worker(&self) -> bool {
+        !self.says("health=/health")
     }
 
     /// Whether any twist is so.
@@ -156,7 +164,10 @@ pub(crate) enum Roll {
 }
 
 fn words(rng: &mut fastrand::Rng) -> Vec<String> {
-    let mut words = vec!["image=registry.test/api:v1", "port=8080", "health=/health", "stop_timeout=10s"];
+    let mut words = vec!["image=registry.test/api:v1", "stop_timeout=10s"];
+    words.extend(
+        [&["port=8080", "health=/health"][..], &[], &["probe.running_for=12s"]][[0, 0, 0, 0, 1, 2][rng.usize(..6)]],
+    );
     let mut maybe = |odds: u8, more: &[&'static str]| {
         if rng.u8(..odds) == 0 {
             words.extend_from_slice(more);

@@ -229,6 +229,12 @@ impl World {
                 self.breaks(10, format!("{} containers run when serving begins", self.engine.running().count()));
             }
         }
+        if after == PhaseName::Serve && before == PhaseName::Boot && self.plan.is_worker() {
+            let enough = |since: Duration| self.now.saturating_sub(since) >= self.config.probe.running_for;
+            if !self.engine.running().any(|one| one.started.is_some_and(enough)) && !self.excuses.engine {
+                self.breaks(8, "a worker is served before it has run for probe.running_for");
+            }
+        }
         if after == PhaseName::Serve && before == PhaseName::Boot {
             let wants = self.agent.as_ref().map(|one| &one.wants);
             if self.engine.running().any(|one| Some(&one.fingerprint) != wants) {
@@ -261,7 +267,10 @@ impl World {
             Event::Failed(Job::ReadConfig, fault) if fault.class == Class::Misconfigured => {
                 self.seen.misconfigured |= before == PhaseName::Boot;
             }
-            Event::Failed(job, fault) if before == PhaseName::Boot && !fault.is_transient() => {
+            // A container that is gone is created again, and that one is started.
+            Event::Failed(job, fault)
+                if before == PhaseName::Boot && !fault.is_transient() && fault.class != Class::Gone =>
+            {
                 self.seen.refused.insert(*job);
             }
             // What a registry refused may be allowed with another login.

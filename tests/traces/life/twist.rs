@@ -48,6 +48,11 @@ pub(crate) enum Twist {
         at: Duration,
         lasts: Duration,
     },
+    /// Somebody removes every container, and the image too.
+    Removed {
+        at: Duration,
+        image: bool,
+    },
     Sick {
         at: Duration,
         lasts: Duration,
@@ -138,7 +143,7 @@ impl Twist {
             _ => ms(rng.u64(..u64::try_from(end.as_millis()).unwrap_or(u64::MAX))),
         };
         let lasts = ms([500, 5_000, 40_000, 150_000][rng.usize(..4)] + rng.u64(..500));
-        match rng.u8(..51) {
+        match rng.u8(..52) {
             0..=7 => {
                 let jobs: Vec<Job> = [&ENGINE[..], &GROUP, &SERVICES, &OTHERS].concat();
                 Self::Fate(jobs[rng.usize(..jobs.len())], rng.u32(..4), Fate::any(rng))
@@ -177,6 +182,7 @@ impl Twist {
             48 => Self::Replace { at, known: rng.bool() },
             49 => Self::AwsAway { at, lasts: secs(20_000) },
             50 => Self::Denied(REFUSALS[rng.usize(..2)]),
+            51 => Self::Removed { at, image: rng.bool() },
             31 => Self::StartsIn(secs([rng.u64(8..40), rng.u64(40..580)][rng.usize(..2)])),
             _ => [Self::Stray { running: rng.bool(), takes_the_name: rng.bool() }, Self::Baked][rng.usize(..2)].clone(),
         }
@@ -265,6 +271,7 @@ impl Twist {
             | Self::StateOdd { at, .. }
             | Self::Crash { at, .. }
             | Self::CrashLoop { at, .. }
+            | Self::Removed { at, .. }
             | Self::Sick { at, .. }
             | Self::Standby { at, .. }
             | Self::Replace { at, .. }

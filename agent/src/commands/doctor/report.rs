@@ -72,7 +72,7 @@ impl Check {
                 "it may pass; if it stays, check the route and the security group, or add a VPC endpoint"
             }
             Class::Throttled => "it passes; whoever else asks in this account uses the quota up",
-            Class::Broken => "create what is missing, or correct the config",
+            Class::Broken | Class::Gone => "create what is missing, or correct the config",
             Class::Misconfigured => "correct the config or the environment",
         };
         Self::fail(name, found, advice)

@@ -102,7 +102,7 @@ fn full_of_canaries() -> Published {
                 adopted: true,
                 ports: vec![String::new()],
             }),
-            probes: vec![ProbeView { at: 1.0, took: 1.0, fault: Some(String::new()) }],
+            probes: vec![ProbeView { at: 1.0, took: 1.0, fault: Some(String::new()), kind: None }],
             retries: [("CANARY retries".to_owned(), 1)].into(),
             lifecycle: LifecycleView {
                 group: Some(String::new()),

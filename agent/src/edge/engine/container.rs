@@ -13,6 +13,7 @@ use super::create::{INSTANCE, Mounted, body, whole_seconds};
 use super::error::{self, EngineError};
 use super::running::{found, running};
 use super::{Engine, LONG, SHORT};
+use crate::config::Port;
 use crate::effect::{ContainerId, Creation, FoundContainer, RunningContainer};
 use crate::event::Exit;
 use crate::fault::Class;
@@ -72,9 +73,9 @@ impl Engine {
         EngineError::NotOurs { name, id, image: config.image.unwrap_or_default() }
     }
 
-    /// Starts the container; one that runs already is left as it is.
-    pub async fn start(&self, id: &ContainerId) -> Result<RunningContainer, EngineError> {
-        let fail = |error| error::of("start the container".to_owned(), error, error::start);
+    /// Starts the container, which publishes these ports; one that runs already is left as it is.
+    pub async fn start(&self, id: &ContainerId, ports: &[Port]) -> Result<RunningContainer, EngineError> {
+        let fail = |error| error::of_start(error, ports);
         let docker = self.within(LONG).map_err(fail)?;
         docker.start_container(&id.0, None::<StartContainerOptions>).await.map_err(fail)?;
         let inspected = docker.inspect_container(&id.0, None::<InspectContainerOptions>).await.map_err(fail)?;

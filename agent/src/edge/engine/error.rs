@@ -8,6 +8,7 @@ use bollard::errors::Error as Bollard;
 
 use super::image::HERE;
 use super::image_error;
+use crate::config::Port;
 use crate::fault::Class;
 
 /// So much of the engine's prose is kept; a registry's error page can be a whole document.
@@ -224,13 +225,41 @@ pub(super) fn start(status: Option<u16>, prose: &str) -> Class {
         "no space left on device",
     ];
     let says = |words: &[&str]| words.iter().any(|words| prose.contains(words));
-    if says(&MISCONFIGURED) {
+    if status == Some(404) && prose.contains("no such container") {
+        Class::Gone
+    } else if says(&MISCONFIGURED) {
         Class::Misconfigured
     } else if says(&BROKEN) || matches!(status, Some(400 | 404)) {
         Class::Broken
     } else {
         Class::Transient
     }
+}
+
+/// The error of a start of a container with these ports. The engine chooses another for host port 0 at the next attempt, so one
+/// that is taken is in the way only now; a port that the config names is taken for good.
+pub(super) fn of_start(error: Bollard, ports: &[Port]) -> EngineError {
+    let mut error = of("start the container".to_owned(), error, start);
+    if let EngineError::Refused { message, class, .. } = &mut error
+        && is_port_taken(&message.to_lowercase())
+        && !ports.is_empty()
+    {
+        let named: Vec<u16> = message
+            .split(|char: char| !char.is_ascii_digit() && char != ':')
+            .flat_map(|word| word.split(':').skip(1))
+            .filter_map(|port| port.parse().ok())
+            .collect();
+        let is_chosen = |port: &Port| port.host == 0;
+        let is_taken = |port: &Port| named.is_empty() || named.contains(&port.host);
+        if ports.iter().any(is_chosen) && !ports.iter().any(|port| !is_chosen(port) && is_taken(port)) {
+            *class = Class::Transient;
+        }
+    }
+    error
+}
+
+fn is_port_taken(prose: &str) -> bool {
+    ["port is already allocated", "address already in use"].iter().any(|words| prose.contains(words))
 }
 
 /// For what the engine asks a registry on our behalf. Its status says little: a denied pull is a 404.
@@ -305,6 +334,7 @@ fn one_line(prose: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Protocol;
 
     #[test]
     fn a_registry_s_prose_is_told_apart() {
@@ -351,7 +381,9 @@ mod tests {
 
     #[test]
     fn a_start_s_prose_is_told_apart() {
-        let table: [(u16, &str, Class); 5] = [
+        let table: [(u16, &str, Class); 7] = [
+            (404, "No such container: 352a920488d7", Class::Gone),
+            (404, "network own not found", Class::Broken),
             (500, "driver failed: Bind for 0.0.0.0:80 failed: port is already allocated", Class::Misconfigured),
             (
                 500,
@@ -369,6 +401,33 @@ mod tests {
         for (status, prose, class) in table {
             assert_eq!(start(Some(status), &prose.to_lowercase()), class, "{prose}");
         }
+    }
+
+    #[test]
+    fn a_port_that_the_engine_chose_is_taken_only_now_and_one_of_the_config_for_good() {
+        let ports = |hosts: &[u16]| {
+            let port = |host: &u16| Port { host_ip: None, host: *host, container: 8080, protocol: Protocol::Tcp };
+            hosts.iter().map(port).collect::<Vec<_>>()
+        };
+        let class = |prose: &str, hosts: &[u16]| {
+            let message = format!("driver failed programming external connectivity on endpoint x (0a1b): {prose}");
+            of_start(Bollard::DockerResponseServerError { status_code: 500, message }, &ports(hosts)).class()
+        };
+        for prose in [
+            "Error starting userland proxy: listen tcp4 0.0.0.0:32768: bind: address already in use",
+            "Bind for 0.0.0.0:32768 failed: port is already allocated",
+            "failed to bind host port for 0.0.0.0:32768:172.17.0.2:8080/tcp: address already in use",
+            "failed to bind host port [::]:32768/tcp: address already in use",
+        ] {
+            for chosen in [&[0][..], &[0, 80]] {
+                assert_eq!(class(prose, chosen), Class::Transient, "{chosen:?}: {prose}");
+            }
+            for fixed in [&[32768][..], &[0, 32768]] {
+                assert_eq!(class(prose, fixed), Class::Misconfigured, "{fixed:?}: {prose}");
+            }
+        }
+        assert_eq!(class("address already in use", &[0]), Class::Transient, "without a number it is the only one");
+        assert_eq!(class("address already in use", &[0, 80]), Class::Misconfigured, "it may be either");
     }
 
     #[test]

@@ -8,10 +8,13 @@ use super::error::{self, EngineError};
 use super::login::{Login, log_in};
 use super::{Engine, SHORT};
 use crate::config::{ImageRef, PinnedImage};
-use crate::effect::ImageFacts;
+use crate::effect::{HealthCheck, ImageFacts};
 
 /// For the registry to say which digest a tag has; the engine asks it, over TLS and sometimes through a token service.
 const REGISTRY: Duration = Duration::from_secs(30);
+
+/// What the engine gives a HEALTHCHECK without `--timeout` (Dockerfile reference, HEALTHCHECK).
+const ENGINE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// This machine's architecture, in Go's word.
 pub(super) const HERE: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
@@ -85,10 +88,15 @@ fn facts(image: ImageInspect) -> ImageFacts {
     }
 }
 
-/// HEALTHCHECK as an argument vector, as the engine itself would run it. None for none, `NONE` and what is no such thing.
-pub(super) fn healthcheck(health: HealthConfig, shell: Option<Vec<String>>) -> Option<Vec<String>> {
+/// HEALTHCHECK as the engine itself would run it. None for none, `NONE` and what is no such thing.
+pub(super) fn healthcheck(health: HealthConfig, shell: Option<Vec<String>>) -> Option<HealthCheck> {
+    // Nanoseconds, and zero for what is not said (API, HealthConfig).
+    let said = |nanoseconds: Option<i64>| {
+        nanoseconds.and_then(|n| u64::try_from(n).ok()).filter(|n| *n > 0).map(Duration::from_nanos)
+    };
+    let (timeout, start_period) = (said(health.timeout), said(health.start_period));
     let mut words = health.test?.into_iter();
-    let argv: Vec<String> = match words.next()?.as_str() {
+    let command: Vec<String> = match words.next()?.as_str() {
         "CMD" => words.collect(),
         "CMD-SHELL" => {
             let shell = shell.filter(|shell| !shell.is_empty());
@@ -96,7 +104,11 @@ pub(super) fn healthcheck(health: HealthConfig, shell: Option<Vec<String>>) -> O
         }
         _ => return None,
     };
-    (!argv.is_empty()).then_some(argv)
+    (!command.is_empty()).then(|| HealthCheck {
+        command,
+        timeout: timeout.unwrap_or(ENGINE_TIMEOUT),
+        start_period: start_period.unwrap_or_default(),
+    })
 }
 
 #[cfg(test)]
@@ -134,7 +146,7 @@ mod tests {
         let test = |words: &[&str], shell: Option<&[&str]>| {
             let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
             let health = HealthConfig { test: Some(owned(words)), ..Default::default() };
-            healthcheck(health, shell.map(owned)).map(|argv| argv.join("|"))
+            healthcheck(health, shell.map(owned)).map(|own| own.command.join("|"))
         };
         assert_eq!(test(&["CMD", "curl", "-f", "http://localhost/"], None).unwrap(), "curl|-f|http://localhost/");
         assert_eq!(test(&["CMD-SHELL", "pg_isready || exit 1"], None).unwrap(), "/bin/sh|-c|pg_isready || exit 1");
@@ -142,5 +154,19 @@ mod tests {
         assert_eq!(test(&["NONE"], None), None);
         assert_eq!(test(&[], None), None);
         assert_eq!(test(&["CMD"], None), None);
+    }
+
+    #[test]
+    fn a_healthcheck_has_its_own_timeout_and_start_period() {
+        let second = 1_000_000_000;
+        let of = |timeout, start_period| {
+            let test = Some(vec!["CMD".to_owned(), "/probe".to_owned()]);
+            let own = healthcheck(HealthConfig { test, timeout, start_period, ..Default::default() }, None).unwrap();
+            (own.timeout.as_millis(), own.start_period.as_millis())
+        };
+        assert_eq!(of(Some(45 * second), Some(60 * second)), (45_000, 60_000));
+        assert_eq!(of(Some(second / 2), None), (500, 0));
+        assert_eq!(of(Some(0), Some(0)), (30_000, 0), "zero is what is not said");
+        assert_eq!(of(None, Some(-1)), (30_000, 0));
     }
 }

@@ -16,7 +16,6 @@ pub use create::Mounted;
 pub use error::EngineError;
 pub use login::Login;
 pub use logs::{NoLogs, Tail};
-pub(crate) use running::NO_ADDRESS;
 
 mod about;
 mod login;

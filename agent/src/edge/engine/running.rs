@@ -1,17 +1,21 @@
 //! What an inspection tells of a container, as far as it decides anything.
+#![expect(clippy::disallowed_methods, reason = "the engine tells when a container started by the wall clock")]
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, SystemTime};
 
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
 use bollard::models::{ContainerConfig, ContainerInspectResponse, NetworkSettings};
 
 use super::create::{FINGERPRINT, IMAGE};
 use super::image::healthcheck;
 use crate::config::PinnedImage;
-use crate::effect::{ContainerId, FoundContainer, RunningContainer};
+use crate::effect::{Address, ContainerId, FoundContainer, RunningContainer};
 use crate::shim;
 
-/// The address of a container that has none (`network=none`): nothing answers there, and the probe says why.
-pub(crate) const NO_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+/// Where a port is published whose address the engine does not say.
+const ANYWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// The container as found, running or not.
 pub(super) fn found(inspected: ContainerInspectResponse) -> FoundContainer {
@@ -36,13 +40,19 @@ pub(super) fn found(inspected: ContainerInspectResponse) -> FoundContainer {
 /// The container as it runs.
 pub(super) fn running(inspected: ContainerInspectResponse) -> RunningContainer {
     let config = inspected.config.unwrap_or_default();
-    let on_host = inspected.host_config.and_then(|host| host.network_mode).is_some_and(|mode| mode == "host");
+    let mode = inspected.host_config.and_then(|host| host.network_mode).unwrap_or_default();
     let network = inspected.network_settings.unwrap_or_default();
     RunningContainer {
         id: ContainerId(inspected.id.unwrap_or_default()),
-        address: if on_host { Ipv4Addr::LOCALHOST.into() } else { address(&network).unwrap_or(NO_ADDRESS) },
+        address: match (mode.as_str(), address(&network)) {
+            ("host", _) => Address::At(Ipv4Addr::LOCALHOST.into()),
+            (_, Some(address)) => Address::At(address),
+            (mode, None) if mode == "none" || mode.starts_with("container:") => Address::Never,
+            (_, None) => Address::NotNow,
+        },
         published: published(network),
         shim: has_shim(&config),
+        running_for: inspected.state.and_then(|state| age(&state.started_at?, SystemTime::now())).unwrap_or_default(),
         healthcheck: config.healthcheck.and_then(|health| healthcheck(health, config.shell)),
     }
 }
@@ -62,7 +72,7 @@ fn published(network: NetworkSettings) -> Vec<(u16, SocketAddr)> {
     for (port, bindings) in network.ports.into_iter().flatten() {
         let Some(container) = port.split('/').next().and_then(|port| port.parse().ok()) else { continue };
         for binding in bindings.into_iter().flatten() {
-            let host = binding.host_ip.and_then(|address| address.parse().ok()).unwrap_or(NO_ADDRESS);
+            let host = binding.host_ip.and_then(|address| address.parse().ok()).unwrap_or(ANYWHERE);
             if let Some(port) = binding.host_port.and_then(|port| port.parse().ok()) {
                 published.push((container, SocketAddr::new(host, port)));
             }
@@ -71,6 +81,13 @@ fn published(network: NetworkSettings) -> Vec<(u16, SocketAddr)> {
     published.sort();
     published.dedup();
     published
+}
+
+/// How long ago that was. The engine's times are the host's wall clock, which may have been set since: a moment that has not come
+/// yet is now.
+fn age(started_at: &str, now: SystemTime) -> Option<Duration> {
+    let started = SystemTime::try_from(DateTime::from_str(started_at, Format::DateTimeWithOffset).ok()?).ok()?;
+    now.duration_since(started).ok()
 }
 
 fn has_shim(config: &ContainerConfig) -> bool {
@@ -98,7 +115,31 @@ mod tests {
         assert_eq!(at("own", serde_json::json!({"own": {"IPAddress": "172.18.0.2"}})), "172.18.0.2");
         assert_eq!(at("six", serde_json::json!({"six": {"IPAddress": "", "GlobalIPv6Address": "fd00::2"}})), "fd00::2");
         assert_eq!(at("host", serde_json::json!({"host": {"IPAddress": ""}})), "127.0.0.1");
-        assert_eq!(at("none", serde_json::json!({"none": {"IPAddress": ""}})), "0.0.0.0");
+        let without = |mode: &str, networks: serde_json::Value| {
+            running(inspected(serde_json::json!({
+                "HostConfig": {"NetworkMode": mode}, "NetworkSettings": {"Networks": networks},
+            })))
+            .address
+        };
+        assert_eq!(without("none", serde_json::json!({"none": {"IPAddress": ""}})), Address::Never);
+        assert_eq!(without("container:x", serde_json::json!({})), Address::Never);
+        assert_eq!(without("default", serde_json::json!({"bridge": {"IPAddress": ""}})), Address::NotNow, "it exited");
+        assert_eq!(without("own", serde_json::json!({})), Address::NotNow, "it was disconnected");
+    }
+
+    #[test]
+    fn how_long_it_has_run_is_counted_from_its_last_start() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_232_321_500);
+        let age = |at| age(at, now);
+        assert_eq!(age("2026-11-21T03:38:31.25Z"), Some(Duration::from_millis(10_250)));
+        assert_eq!(age("2026-11-21T03:38:41.123456789Z"), Some(Duration::from_nanos(376_543_211)));
+        assert_eq!(
+            age("2026-11-21T05:38:41.000000000+02:00"),
+            Some(Duration::from_millis(500)),
+            "an engine with a time zone"
+        );
+        assert_eq!(age("2026-11-21T03:38:42Z"), None, "not in the future");
+        assert_eq!(age(""), None);
     }
 
     #[test]

@@ -1,0 +1,162 @@
+//! A container that somebody removes, at any moment: it is created again, and counts as one restart.
+
+use berth::effect::{FoundContainer, ImageFacts, Job};
+use berth::event::Event;
+use berth::exit::Outcome;
+use berth::fault::Class;
+use berth::view::Status;
+
+use crate::sim::{LINE, Sim, config, exited, ms, running, secs, survivor};
+
+const GONE: &str = "No such container: c0ffee";
+
+/// The jobs that were ordered once the app was served, without those that go on all the time.
+fn after_serving(life: &Sim) -> Vec<Job> {
+    let served = life.ordered.iter().position(|job| *job == Job::CompleteHook).unwrap_or_default();
+    let often = [Job::ProbeApp, Job::WatchMetadata, Job::Listen];
+    life.ordered.iter().skip(served + 1).copied().filter(|job| !often.contains(job)).collect()
+}
+
+fn here() -> Event {
+    Event::ImageInspected(Some(ImageFacts::default()))
+}
+
+#[test]
+fn removed_while_it_waits_for_its_restart_it_is_created_again_and_that_is_one_restart() {
+    let life = Sim::new(LINE)
+        .answer(Job::WatchContainer, secs(10), exited(137))
+        .answer(Job::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
+        .fails(Job::StartContainer, 1, Class::Gone, GONE)
+        .run(secs(60));
+    assert_eq!((life.view().status, life.view().restarts), (Status::Ok, 1), "{}", life.trace());
+    let expected = [
+        Job::StartContainer,
+        Job::FindContainers,
+        Job::InspectImage,
+        Job::CreateContainer,
+        Job::StartContainer,
+        Job::WatchContainer,
+    ];
+    assert_eq!(after_serving(&life), expected, "{}", life.trace());
+}
+
+/// The case: with no restart left for anything else.
+#[test]
+fn a_removal_leaves_the_limit_of_restarts_as_an_exit_does() {
+    let life = Sim::new("image=registry.test/api:v1 port=8080 restart.limit=1")
+        .answer(Job::WatchContainer, secs(10), exited(137))
+        .answer(Job::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
+        .fails(Job::StartContainer, 1, Class::Gone, GONE)
+        .run(secs(60));
+    assert_eq!((life.view().status, life.outcome()), (Status::Ok, None), "{}", life.trace());
+}
+
+#[test]
+fn an_image_that_was_pruned_with_it_is_pulled_again() {
+    let life = Sim::new(LINE)
+        .answer(Job::WatchContainer, secs(10), exited(137))
+        .answer(Job::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
+        .fails(Job::StartContainer, 1, Class::Gone, GONE)
+        .answer(Job::InspectImage, ms(5), Event::ImageInspected(None))
+        .answer(Job::InspectImage, ms(5), here())
+        .answer(Job::InspectImage, ms(5), Event::ImageInspected(None))
+        .run(secs(60));
+    assert_eq!((life.view().status, life.view().restarts), (Status::Ok, 1), "{}", life.trace());
+    assert_eq!((life.count(Job::PullImage), life.count(Job::LoginRegistry)), (2, 2), "{}", life.trace());
+}
+
+#[test]
+fn an_app_of_a_former_agent_gets_its_secrets_fetched_and_its_container_created() {
+    let line = "image=registry.test/api:v1 port=80 secrets=prod/api";
+    let found = Event::ContainersFound(vec![survivor(&config(line))]);
+    let life = Sim::new(line)
+        .answer(Job::FindContainers, ms(5), found)
+        .answer(Job::InspectImage, ms(5), here())
+        .answer(Job::WatchContainer, secs(10), exited(137))
+        .fails(Job::StartContainer, 1, Class::Gone, GONE)
+        .run(secs(60));
+    assert_eq!((life.view().status, life.view().restarts), (Status::Ok, 1), "{}", life.trace());
+    assert_eq!((life.count(Job::CreateContainer), life.count(Job::StartContainer)), (1, 2), "{}", life.trace());
+}
+
+#[test]
+fn removed_while_it_stops_for_new_secrets_it_is_created_again() {
+    let line = "image=registry.test/api:v1 port=80 secrets=prod/api secrets_refresh=1m";
+    let life = Sim::new(line)
+        .answer(Job::CheckSecrets, ms(50), Event::SecretsChecked { changed: true })
+        .answer(Job::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
+        .fails(Job::StartContainer, 1, Class::Gone, GONE)
+        .run(secs(200));
+    assert_eq!((life.view().status, life.count(Job::CreateContainer)), (Status::Ok, 2), "{}", life.trace());
+}
+
+#[test]
+fn removed_between_create_and_start_it_is_a_failed_start_and_created_again() {
+    let once = Sim::new(LINE).fails(Job::StartContainer, 1, Class::Gone, GONE).run(secs(60));
+    assert_eq!((once.view().status, once.view().restarts), (Status::Ok, 1), "{}", once.trace());
+    assert_eq!(once.count(Job::CreateContainer), 2);
+    let always = Sim::new(LINE).fails(Job::StartContainer, 50, Class::Gone, GONE).run(secs(200));
+    assert_eq!(always.outcome(), Some(Outcome::BootFailed), "{}", always.trace());
+    assert_eq!(
+        (always.count(Job::StartContainer), always.completions.as_slice()),
+        (6, &["completed ABANDON".to_owned()][..])
+    );
+}
+
+#[test]
+fn what_a_lost_answer_to_the_create_left_behind_is_removed_first() {
+    let left = FoundContainer { running: None, ..survivor(&config(LINE)) };
+    let life = Sim::new(LINE)
+        .answer(Job::FindContainers, ms(5), Event::ContainersFound(Vec::new()))
+        .answer(Job::FindContainers, ms(5), Event::ContainersFound(Vec::new()))
+        .answer(Job::FindContainers, ms(5), Event::ContainersFound(vec![left]))
+        .answer(Job::CreateContainer, ms(5), Event::ContainerCreated(running().id))
+        .answer(Job::WatchContainer, secs(10), exited(137))
+        .answer(Job::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
+        .fails(Job::StartContainer, 1, Class::Gone, GONE)
+        .fails(Job::CreateContainer, 1, Class::Transient, "the answer was lost")
+        .run(secs(60));
+    assert_eq!((life.view().status, life.count(Job::RemoveContainer)), (Status::Ok, 1), "{}", life.trace());
+}
+
+#[test]
+fn an_image_that_cannot_be_had_any_more_ends_the_app_with_the_reason() {
+    let life = Sim::new(LINE)
+        .answer(Job::WatchContainer, secs(10), exited(137))
+        .answer(Job::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
+        .fails(Job::StartContainer, 1, Class::Gone, GONE)
+        .answer(Job::InspectImage, ms(5), Event::ImageInspected(None))
+        .answer(Job::InspectImage, ms(5), here())
+        .answer(Job::InspectImage, ms(5), Event::ImageInspected(None))
+        .answer(Job::PullImage, ms(5), Event::ImagePulled)
+        .fails(Job::PullImage, 1, Class::Broken, "manifest unknown")
+        .run(secs(60));
+    assert_eq!(life.outcome(), Some(Outcome::AppFailed), "{}", life.trace());
+    assert!(life.trace().contains("cannot be created again: manifest unknown"), "{}", life.trace());
+}
+
+#[test]
+fn an_engine_that_never_creates_it_is_given_up_after_as_long_as_a_boot_may_take() {
+    let life = Sim::new("image=registry.test/api:v1 port=80 boot.timeout=2m")
+        .answer(Job::WatchContainer, secs(10), exited(137))
+        .answer(Job::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
+        .fails(Job::StartContainer, 1, Class::Gone, GONE)
+        .answer(Job::CreateContainer, ms(5), Event::ContainerCreated(running().id))
+        .fails_always(Job::CreateContainer, "the engine is away")
+        .run(secs(400));
+    assert_eq!(life.outcome(), Some(Outcome::AppFailed), "{}", life.trace());
+    assert!(life.trace().contains("is not created again within 120s"), "{}", life.trace());
+}
+
+#[test]
+fn a_notice_while_it_is_created_again_stops_that() {
+    let life = Sim::new(LINE)
+        .answer(Job::WatchContainer, secs(10), exited(137))
+        .answer(Job::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
+        .fails(Job::StartContainer, 1, Class::Gone, GONE)
+        .answer(Job::CreateContainer, ms(5), Event::ContainerCreated(running().id))
+        .never(Job::CreateContainer)
+        .at(secs(30), Event::Signalled(berth::event::Signal::Term))
+        .run(secs(400));
+    assert_eq!((life.outcome(), life.count(Job::StartContainer)), (Some(Outcome::Done), 2), "{}", life.trace());
+}
