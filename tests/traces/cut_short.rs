@@ -90,5 +90,10 @@ fn an_engine_that_dies_in_the_settle_time_takes_the_app_along_and_that_is_said()
         .at(secs(30), TERM)
         .run(secs(600));
     assert_eq!(life.outcome(), Some(Outcome::DrainCut), "{}", life.trace());
-    assert!(last_words(&life).contains("the app exited with code 137 before it was stopped"), "{}", life.trace());
+    let words = last_words(&life);
+    assert!(
+        words.contains("the app exited with code 137 (SIGKILL") && words.contains("before it was stopped"),
+        "{}",
+        life.trace()
+    );
 }

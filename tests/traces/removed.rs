@@ -13,7 +13,7 @@ const GONE: &str = "No such container: c0ffee";
 /// The jobs that were ordered once the app was served, without those that go on all the time.
 fn after_serving(life: &Sim) -> Vec<Job> {
     let served = life.ordered.iter().position(|job| *job == Job::CompleteHook).unwrap_or_default();
-    let often = [Job::ProbeApp, Job::WatchMetadata, Job::Listen];
+    let often = [Job::ProbeApp, Job::WatchMetadata, Job::Listen, Job::WipeSecrets, Job::ReadOutput];
     life.ordered.iter().skip(served + 1).copied().filter(|job| !often.contains(job)).collect()
 }
 
