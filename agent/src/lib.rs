@@ -36,6 +36,7 @@ pub mod metadata_guard;
 pub mod metrics;
 pub mod notice;
 pub mod output;
+pub mod partition;
 pub mod probe_failure;
 pub mod published;
 pub mod retry;

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use berth::edge::aws::{Aws, Service, domain_of};
+use berth::edge::aws::{Aws, Service};
 use berth::edge::http::Http;
 use berth::edge::imds::Imds;
+use berth::partition::domain_of;
 use serde_json::{Value, json};
 
 use crate::moto;

@@ -23,15 +23,14 @@ use serde_json::Value;
 use super::http::{Http, HttpError, close_after};
 use super::imds::Imds;
 use crate::identity::Identity;
+use crate::partition::domain_of;
 
 pub use credentials::{CredentialsError, Signer};
 pub use error::AwsError;
-pub use partition::{domain_of, registry_region};
 pub use service::{Operation, Service};
 
 mod credentials;
 mod error;
-mod partition;
 mod service;
 pub(super) mod xml;
 

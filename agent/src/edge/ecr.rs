@@ -6,12 +6,13 @@ use serde::Deserialize;
 use serde_json::json;
 use thiserror::Error;
 
-use super::aws::{Aws, AwsError, Operation, Service, registry_region};
+use super::aws::{Aws, AwsError, Operation, Service};
 use super::engine::Login;
 use super::secret::Secret;
 use super::secrets::{self, SecretsError};
 use crate::config::{RegistryAuth, SecretRef};
 use crate::fault::Class;
+use crate::partition::registry_region;
 
 pub(crate) const TOKEN: Operation = Service::Ecr.operation("GetAuthorizationToken");
 /// What the engine asks for at the registry, which ECR checks as calls of its API: a manifest, and a layer.

@@ -18,11 +18,11 @@ use thiserror::Error;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::aws::domain_of;
 use super::http::{Http, HttpError, close_after};
 use super::secret::Secret;
 use crate::fault::Class;
 use crate::identity::{Identity, TargetState};
+use crate::partition::domain_of;
 
 mod sight;
 

@@ -8,13 +8,14 @@ use super::within;
 use crate::commands::figures::span;
 use crate::commands::policy::Policy;
 use crate::config::{Config, RegistryAuth, SecretRef};
-use crate::edge::aws::{Aws, CredentialsError, Service, Signer, registry_region};
+use crate::edge::aws::{Aws, CredentialsError, Service, Signer};
 use crate::edge::ecr::RegistryCredentials;
 use crate::edge::engine::Engine;
 use crate::edge::http::HttpError;
 use crate::edge::membership::{self, Named};
 use crate::edge::{autoscaling, ecr, secrets};
 use crate::fault::{Class, Fault};
+use crate::partition::registry_region;
 
 /// Services refuse signatures that are older or younger than this.
 const SKEW_ALLOWED: i64 = 300;

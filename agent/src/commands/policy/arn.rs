@@ -1,8 +1,7 @@
 //! The resources of a policy: ARNs, with `*` for what nobody named.
 
 use crate::config::{Config, ImageRef, SecretRef};
-use crate::edge::aws::registry_region;
-use crate::identity::partition_of;
+use crate::partition::{partition_of, registry_region};
 
 /// Where the instances are, as far as it is known: the parts of an ARN.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::partition::dual_stack_domain;
+use crate::partition::dual_stack_domain;
 
 /// A service that the agent calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

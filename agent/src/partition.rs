@@ -5,6 +5,8 @@
 
 /// One partition.
 struct Partition {
+    /// Its name in an ARN.
+    name: &'static str,
     /// What its regions begin with.
     regions: &'static str,
     /// The domain of its endpoints, and of its registries.
@@ -16,25 +18,32 @@ struct Partition {
 }
 
 const fn partition(
+    name: &'static str,
     regions: &'static str,
     domain: &'static str,
     dual_stack: &'static str,
     registries: Option<&'static str>,
 ) -> Partition {
-    Partition { regions, domain, dual_stack, registries }
+    Partition { name, regions, domain, dual_stack, registries }
 }
 
 /// The last one has every region that no other has: a region of a later day is most likely one of it.
 const PARTITIONS: [Partition; 8] = [
-    partition("cn-", "amazonaws.com.cn", "api.amazonwebservices.com.cn", Some("on.amazonwebservices.com.cn")),
-    partition("eusc-", "amazonaws.eu", "api.amazonwebservices.eu", Some("on.amazonwebservices.eu")),
-    partition("us-iso-", "c2s.ic.gov", "api.aws.ic.gov", None),
-    partition("us-isob-", "sc2s.sgov.gov", "api.aws.scloud", None),
-    partition("eu-isoe-", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk", None),
-    partition("us-isof-", "csp.hci.ic.gov", "api.aws.hci.ic.gov", None),
-    partition("us-gov-", "amazonaws.com", "api.aws", Some("on.aws")),
-    partition("", "amazonaws.com", "api.aws", Some("on.aws")),
+    partition("aws-cn", "cn-", "amazonaws.com.cn", "api.amazonwebservices.com.cn", Some("on.amazonwebservices.com.cn")),
+    partition("aws-eusc", "eusc-", "amazonaws.eu", "api.amazonwebservices.eu", Some("on.amazonwebservices.eu")),
+    partition("aws-iso", "us-iso-", "c2s.ic.gov", "api.aws.ic.gov", None),
+    partition("aws-iso-b", "us-isob-", "sc2s.sgov.gov", "api.aws.scloud", None),
+    partition("aws-iso-e", "eu-isoe-", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk", None),
+    partition("aws-iso-f", "us-isof-", "csp.hci.ic.gov", "api.aws.hci.ic.gov", None),
+    partition("aws-us-gov", "us-gov-", "amazonaws.com", "api.aws", Some("on.aws")),
+    partition("aws", "", "amazonaws.com", "api.aws", Some("on.aws")),
 ];
+
+/// The partition of a region, as an ARN names it.
+pub fn partition_of(region: &str) -> &'static str {
+    let found = PARTITIONS.iter().find(|partition| region.starts_with(partition.regions));
+    found.map_or("aws", |partition| partition.name)
+}
 
 /// The domain of the endpoints of a region: what `services/domain` of its instances' metadata says.
 pub fn domain_of(region: &str) -> &'static str {
@@ -43,7 +52,7 @@ pub fn domain_of(region: &str) -> &'static str {
 }
 
 /// The domain of the dual-stack endpoints in the same partition.
-pub(super) fn dual_stack_domain(domain: &str) -> &str {
+pub fn dual_stack_domain(domain: &str) -> &str {
     // A partition of a later day: better the endpoint that every one has.
     PARTITIONS.iter().find(|partition| partition.domain == domain).map_or(domain, |partition| partition.dual_stack)
 }
@@ -127,6 +136,13 @@ mod tests {
             ("cn-northwest-1", "amazonaws.com.cn"),
         ] {
             assert_eq!(domain_of(region), domain, "{region}");
+        }
+    }
+
+    #[test]
+    fn an_arn_names_the_partition_of_its_region() {
+        for (region, name) in [("us-east-2", "aws"), ("us-gov-east-1", "aws-us-gov"), ("us-isob-east-1", "aws-iso-b")] {
+            assert_eq!(partition_of(region), name, "{region}");
         }
     }
 }
