@@ -1,4 +1,4 @@
-//! The tables of cases and of faults in tests/README.md name tests that are there.
+//! The tables of cases, of inputs and of faults in tests/README.md name tests that are there.
 
 use std::fs;
 use std::path::Path;
@@ -25,16 +25,24 @@ fn rows(page: &str, begin: &str) -> Vec<(String, Vec<(String, String)>)> {
     .collect()
 }
 
+/// The inputs that were handed in, by their letter: boot and life, user-data, attacks.
+const INPUTS: [(char, usize); 3] = [('B', 17), ('U', 8), ('A', 13)];
+
 #[test]
-fn every_case_and_every_fault_has_a_test_that_is_there() {
+fn every_case_every_input_and_every_fault_has_a_test_that_is_there() {
     let page = fs::read_to_string(tests().join("README.md")).unwrap();
-    let (cases, faults) = (rows(&page, "| case "), rows(&page, "| fault "));
+    let (cases, inputs, faults) = (rows(&page, "| case "), rows(&page, "| input "), rows(&page, "| fault "));
     assert!(cases.len() > 20 && faults.len() > 20, "a table was not found: {cases:?} {faults:?}");
-    for (case, named) in cases.into_iter().chain(faults) {
+    let expected: Vec<String> =
+        INPUTS.iter().flat_map(|(letter, last)| (1..=*last).map(move |number| format!("{letter}{number}"))).collect();
+    let listed: Vec<&str> = inputs.iter().map(|(input, _)| input.split(':').next().unwrap_or_default()).collect();
+    assert_eq!(listed, expected);
+    for (case, named) in cases.into_iter().chain(inputs).chain(faults) {
         assert!(!named.is_empty(), "`{case}` has no test");
         for (kind, name) in named {
             let (module, function) = name.rsplit_once("::").unwrap_or_else(|| panic!("{name} is no `file::name`"));
-            let file = tests().join(&kind).join(module.replace("::", "/")).with_extension("rs");
+            let directory = if kind == "units" { tests().join("../agent/src") } else { tests().join(&kind) };
+            let file = directory.join(module.replace("::", "/")).with_extension("rs");
             let text = fs::read_to_string(&file).unwrap_or_default();
             let attribute = ["#[test]", "#[tokio::test]"].iter().any(|attribute| text.contains(attribute));
             assert!(
