@@ -12,7 +12,7 @@ use crate::published::Report;
 pub const FORMAT: u32 = 1;
 
 /// A life that is over, or as far as it was known.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct LastLife {
     /// What `/v1/status` would have answered at that moment; its fields stand at the top level of the JSON.
     #[serde(flatten)]
@@ -34,7 +34,19 @@ pub struct Ending {
     pub final_status: Option<String>,
 }
 
+/// What a record holds beside the report.
+#[derive(Deserialize)]
+struct BesideTheReport {
+    last_life: Ending,
+}
+
 impl LastLife {
+    /// Reads its JSON, once for the report and once for the rest.
+    pub fn from_json(bytes: &[u8]) -> serde_json::Result<Self> {
+        let BesideTheReport { last_life } = serde_json::from_slice(bytes)?;
+        Ok(Self { report: Report::from_json(bytes)?, last_life })
+    }
+
     /// One line for people: when, and how.
     pub fn sentence(&self) -> String {
         let Ending { written_at, exit_code, .. } = &self.last_life;
@@ -74,7 +86,7 @@ mod tests {
         };
         let json = serde_json::to_value(&life).unwrap();
         assert_eq!((&json["phase"], &json["last_life"]["exit_code"]), (&"boot".into(), &5.into()));
-        assert_eq!(serde_json::from_value::<LastLife>(json).unwrap(), life);
+        assert_eq!(LastLife::from_json(json.to_string().as_bytes()).unwrap(), life);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::view::View;
 
 /// The agent as it shows itself.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Published {
     /// The machine; its fields stand at the top level of the JSON.
     #[serde(flatten)]
@@ -17,7 +17,6 @@ pub struct Published {
     /// Where the readiness endpoint really answers; `listen` may have asked for port 0.
     pub listen: Option<SocketAddr>,
     /// Lines of the log that standard error did not take.
-    #[serde(default)]
     pub log_lines_dropped: u64,
     /// The version of this binary.
     pub agent_version: String,
@@ -26,13 +25,35 @@ pub struct Published {
 }
 
 /// `GET /v1/status`: what is published, and the moment it was asked for.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Report {
     /// The agent; its fields stand at the top level of the JSON.
     #[serde(flatten)]
     pub published: Published,
     /// Seconds since the agent started: the moments of the view count from the same start.
     pub now: f64,
+}
+
+/// What a report holds beside the view.
+#[derive(Deserialize)]
+struct BesideTheView {
+    listen: Option<SocketAddr>,
+    #[serde(default)]
+    log_lines_dropped: u64,
+    agent_version: String,
+    started_at: String,
+    now: f64,
+}
+
+impl Report {
+    /// Reads its JSON, once for the view and once for the rest: serde reads a struct that is flattened into another by a second
+    /// set of code for every type in it, which is 37 KB of the binary.
+    pub fn from_json(bytes: &[u8]) -> serde_json::Result<Self> {
+        let BesideTheView { listen, log_lines_dropped, agent_version, started_at, now } =
+            serde_json::from_slice(bytes)?;
+        let view = serde_json::from_slice(bytes)?;
+        Ok(Self { published: Published { view, listen, log_lines_dropped, agent_version, started_at }, now })
+    }
 }
 
 impl Published {
@@ -92,6 +113,6 @@ mod tests {
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!(json["phase"], "boot");
         assert_eq!(json["now"], 1.5);
-        assert_eq!(serde_json::from_value::<Report>(json).unwrap(), report);
+        assert_eq!(Report::from_json(json.to_string().as_bytes()).unwrap(), report);
     }
 }

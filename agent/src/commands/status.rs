@@ -286,7 +286,7 @@ mod tests {
         expect![[r#"
             the last one left no final status: it was killed, or the instance was stopped; its last known phase is gone, since 2026-11-21T03:40:04Z
             a signal: over"#]].assert_eq(&killed.lines().take(2).collect::<Vec<_>>().join("\n"));
-        assert_eq!(serde_json::from_str::<LastLife>(&last(&life, true)).unwrap(), life);
+        assert_eq!(LastLife::from_json(last(&life, true).as_bytes()).unwrap(), life);
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub enum ClientError {
 /// `GET /v1/status`
 pub async fn status(run_dir: &Path) -> Result<Report, ClientError> {
     let path = "/v1/status";
-    serde_json::from_slice(&get(run_dir, path).await?).map_err(|error| ClientError::Strange(path, error))
+    Report::from_json(&get(run_dir, path).await?).map_err(|error| ClientError::Strange(path, error))
 }
 
 /// `POST /v1/drain`

@@ -119,7 +119,7 @@ pub fn read(state_dir: &Path) -> Result<Option<LastLife>, StateError> {
         Ok(None) => return Ok(None),
         Err(error) => return Err(StateError::Io(path, "read", error)),
     };
-    let life: LastLife = serde_json::from_slice(&bytes).map_err(|error| StateError::Strange(path.clone(), error))?;
+    let life = LastLife::from_json(&bytes).map_err(|error| StateError::Strange(path.clone(), error))?;
     match life.last_life.format {
         FORMAT => Ok(Some(life)),
         other => Err(StateError::Foreign(path, other)),
