@@ -93,10 +93,9 @@ async fn what_the_metadata_and_the_group_say_is_not_on_the_open_endpoint() {
             "<ErrorResponse><Error><Code>ValidationError</Code><Message>{CANARY}</Message></Error></ErrorResponse>"
         );
         world.fault("autoscaling", Fault::Says(400, error)).always();
-        world.user_data(&format!("berth image={} port=0:8080", world.app_image().by_tag()));
+        world.user_data(&format!("berth image={} port=0:8080 boot.on_failure=hold", world.app_image().by_tag()));
         let agent = world.launch(BERTH.as_ref()).await;
-        agent.log_within(CANARY, SOON).await;
-        stays_quiet(&agent).await;
+        is_kept_in(&agent, "hold").await;
     };
     tokio::join!(metadata, group);
 }
