@@ -6,7 +6,7 @@ use berth::exit::Outcome;
 use berth::fault::Class;
 use berth::identity::TargetState;
 
-use crate::sim::{LINE, Sim, exited, fault, ms, secs, target};
+use crate::sim::{LINE, Sim, config, exited, fault, ms, secs, survivor, target};
 
 const TERM: Event = Event::Signalled(Signal::Term);
 
@@ -96,4 +96,22 @@ fn an_engine_that_dies_in_the_settle_time_takes_the_app_along_and_that_is_said()
         "{}",
         life.trace()
     );
+}
+
+/// A drain that comes while the boot removes a container of another config: the engine goes on with the removal.
+#[test]
+fn a_container_that_the_boot_was_removing_is_no_app_that_ended() {
+    let found = || {
+        let other = survivor(&config("image=registry.test/api:v0 port=8080 health=/health"));
+        Event::ContainersFound(vec![other])
+    };
+    let life = Sim::new(LINE)
+        .answer(Job::FindContainers, ms(5), found())
+        .never(Job::RemoveContainer)
+        .answer(Job::FindContainers, ms(5), found())
+        .answer(Job::WatchContainer, ms(3), exited(137))
+        .at(secs(1), Event::DrainRequested(None))
+        .run(secs(600));
+    assert_eq!(life.outcome(), Some(Outcome::Done), "{}", life.trace());
+    assert!(last_words(&life).starts_with("drained after"), "{}", life.trace());
 }

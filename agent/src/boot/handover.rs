@@ -26,6 +26,8 @@ pub struct Handover {
     pub app: Option<App>,
     /// Whether it is known which containers there were.
     pub looked: bool,
+    /// Whether a container was being removed: the engine may go on with it, and its exit is no end of an app.
+    pub removing: bool,
     /// A container that was created but not started.
     pub created: Option<ContainerId>,
     /// The launch hook.

@@ -177,6 +177,7 @@ impl Boot {
             identity: self.steps.identity.get().cloned(),
             image: self.steps.digest.get().cloned(),
             looked: self.steps.containers.is_done() && self.strays.is_empty(),
+            removing: !self.strays.is_empty(),
             created: self.steps.create.get().cloned(),
             app: self.app,
             hook: self.hook,

@@ -14,8 +14,11 @@ const STOP_MARGIN: Duration = Duration::from_secs(15);
 impl Drain {
     /// The app ended before it was told to. With a client, or before load balancers had seen the 503, somebody noticed.
     pub(super) fn lose(&mut self, how: Option<String>, desk: &mut Desk, now: Uptime) {
-        self.clean &= matches!(self.stage, Stage::Emptying { quiet_since: Some(_), .. });
-        self.exited = how;
+        // One that the boot was removing is no app that ended.
+        if !self.past.removing {
+            self.clean &= matches!(self.stage, Stage::Emptying { quiet_since: Some(_), .. });
+            self.exited = how;
+        }
         if let Some(app) = &mut self.past.app {
             app.read_output(desk, now);
         }

@@ -37,6 +37,8 @@ impl World {
         let trouble = self.excuses.engine || self.excuses.app;
         let short = self.excuses.spot || self.seen.hurried || self.excuses.long;
         let away = self.excuses.services || self.excuses.aws || self.excuses.metadata;
+        // The next agent drains once it knows which instance it is on, and the time goes on.
+        let killed = self.plan.has(|twist| matches!(twist, Twist::Kill(_) | Twist::KillAt { .. }));
         let listens = self.plan.troubles(&[Job::Listen]);
         match code {
             2 if !self.seen.misconfigured => self.breaks(0, "exit code 2 with a config that is right"),
@@ -44,7 +46,9 @@ impl World {
                 self.breaks(0, "a boot fails for no reason")
             }
             4 if !trouble => self.breaks(0, "an app is given up for no reason"),
-            5 if !(trouble || short || self.excuses.aws) => self.breaks(0, "a drain is cut for no reason"),
+            5 if !(trouble || short || self.excuses.aws || (killed && self.excuses.metadata)) => {
+                self.breaks(0, "a drain is cut for no reason")
+            }
             0 | 3 | 4 => {
                 // A boot that fails may not have come to those of another config yet.
                 let left = |one: &&Container| code == 0 || (one.fingerprint == self.fingerprint && !one.stopping);

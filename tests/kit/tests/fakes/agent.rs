@@ -46,7 +46,7 @@ async fn a_held_agent_comes_no_further_than_the_next_line() {
     let (free, held) = world.launcher(stub()).arg("exit=3").start_held().await;
     drop(held);
     assert_eq!(free.exit_within(10 * SECOND).await, 3);
-    assert!(free.log_text().contains("arguments:"));
+    free.log_within("arguments:", 10 * SECOND).await;
 }
 
 #[tokio::test]
