@@ -56,6 +56,15 @@ const TEXTS: &[(&str, Right)] = &[
     ("#berth image=registry.example/app:old\n;berth image={}\n", Refused("`#berth `")),
     ("#berth\n#berth image={}\n", Refused("one line")),
     ("#berth\nberth image={}\n", Refused("one line")),
+    // The line goes on.
+    ("berth image={} port=80\n  health=/health\n", Refused("one line")),
+    ("#cloud-config\n#berth image={}\n#  port=80 health=/\npackages: []\n", Refused("one line")),
+    ("#!/bin/bash\n#berth image={}\n# port=80\nname=web\n", Refused("one line")),
+    // A typo.
+    ("#bert image={} port=80\n", Refused("misspelt")),
+    ("#cloud-config\n#berh image={}\n", Refused("misspelt")),
+    ("#!/bin/bash\nbreth image={} port=80\n", Refused("misspelt")),
+    ("# Berht: image={}\n", Refused("misspelt")),
     // Other languages.
     ("berth: {image: '{}'}\n", Refused("YAML")),
     ("#cloud-config\nberth: {image: {}}\n", Refused("YAML")),
@@ -320,6 +329,7 @@ fn what_is_not_berth_s_is_left_alone() {
         "\n",
         "#!/bin/bash\nset -e\nberth wait ready --timeout 5m\nberth drain --wait && echo image=gone\n",
         "#!/bin/bash\n# berth reads its config from /etc/berth/berth.toml, image=… is in there\nyum update -y\n",
+        "#!/bin/bash\necho birth image of the day\nearth image\n",
         "#!/bin/bash\nsudo berth bake --image=registry.example/app:v2\n",
         "#!/bin/bash\nif ! berth check /etc/berth/berth.toml; then exit 1; fi\n",
         "#!/bin/bash\nimage=nginx:1.27\ndocker run -d $image\n",

@@ -280,6 +280,16 @@ fn lines(bytes: &[u8], depth: usize) -> Detected {
             Some(Line::Config { words, indent }) => configs.push((number, checked(raw, words, number, indent))),
         }
     }
+    if let [(number, _)] = configs.as_slice()
+        && let Some(next) = bytes.split(|byte| *byte == end).nth(*number)
+        && near_miss::goes_on(&String::from_utf8_lossy(next), kind == Foreign::Script)
+    {
+        return Refusal::new(
+            At::Line(number + 1, 1),
+            "goes on with the config of the line before: write everything on one line",
+        )
+        .into();
+    }
     let certain = misses.iter().filter(|(_, miss)| miss.certain).count();
     if configs.len() == 1 && certain == 0 {
         return configs

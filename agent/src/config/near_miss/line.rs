@@ -39,7 +39,7 @@ const COMMANDS: [&str; 11] =
 pub(in super::super) fn look(line: &str, script: bool) -> Option<Line> {
     let seen = Visible::of(line);
     if !seen.text.to_ascii_lowercase().contains("berth") {
-        return None;
+        return misspelt(&seen.text).map(Line::Miss);
     }
     let plain = config(&seen.text, script);
     match (plain, seen.first_hidden) {
@@ -52,6 +52,25 @@ pub(in super::super) fn look(line: &str, script: bool) -> Option<Line> {
         }),
         (None, _) => seen.mentions().take(OFTEN).find_map(|mention| mention.recognise(script)).map(Line::Miss),
     }
+}
+
+/// A line whose first word is one typo away from `berth`, and that says which image.
+fn misspelt(line: &str) -> Option<Miss> {
+    let rest = line.trim_start_matches([' ', '\t', '#']);
+    let (word, after) = first_key(rest);
+    let is_near = (4..=6).contains(&word.len()) && strsim::osa_distance(&word.to_ascii_lowercase(), "berth") == 1;
+    let is_config = is_near && after.starts_with([' ', '\t', ':']) && assigns_image(after, "=");
+    let column = line.get(..line.len() - rest.len())?.chars().count() + 1;
+    is_config.then(|| Miss { column, reason: MISSPELT.into(), certain: false })
+}
+
+/// Whether a line goes on with the config of the line before it: it begins with `key=value` of a key that there is. In a script, the
+/// shell assigns variables like this, so there it must be a comment as well.
+pub(in super::super) fn goes_on(line: &str, script: bool) -> bool {
+    let words = line.trim_start_matches([' ', '\t', '#']);
+    let is_pair = |word: &str| word.split_once('=').is_some_and(|(key, _)| Key::find(key).is_some());
+    let may_be = !script || line.trim_start().starts_with('#');
+    may_be && words.split_whitespace().next().is_some_and(is_pair)
 }
 
 /// The one line, as it is or with the marks that editors, heredocs and habits put in front of it: indentation, `# berth`, `##berth`.
@@ -164,6 +183,7 @@ const RUN: &str = "is the command `berth run`, not a config: leave out `run` and
 const YAML: &str = "looks like YAML, which is not read: write `#berth image=… port=…` on one line, or TOML, or JSON";
 const FOLDED: &str = "the config is in the middle of a line: `#berth …` needs a line of its own";
 const CASE: &str = "`berth` is in capitals: write it in lower case, `#berth image=…`";
+const MISSPELT: &str = "looks like a misspelt `berth`: begin the line with `#berth ` or `berth `";
 const NOT_FIRST: &str =
     "looks like the config and is not: begin the line with `#berth ` or `berth `, and put `key=value` words behind it";
 

@@ -8,7 +8,7 @@
 //! Each file has one table of recognisers, each of them with a sentence that says what it plainly is and what to do.
 
 pub(super) use coded::CODES;
-pub(super) use line::{Line, Miss, is_invisible, look};
+pub(super) use line::{Line, Miss, goes_on, is_invisible, look};
 pub(super) use text::{Misread, foreign_compression, misread};
 
 mod coded;
