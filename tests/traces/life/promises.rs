@@ -40,6 +40,8 @@ pub(crate) struct Seen {
     /// The phases of the agent that runs, in order.
     pub(crate) phases: Vec<(PhaseName, Duration)>,
     pub(crate) misconfigured: bool,
+    /// Whether this agent knows its config.
+    pub(crate) knows_config: bool,
     /// When the first drain of an app in service began.
     pub(crate) leaving_since: Option<Duration>,
     pub(crate) crashed_while_leaving: bool,
@@ -130,6 +132,7 @@ impl World {
         self.seen.phases = vec![(PhaseName::Boot, self.now)];
         self.seen.code = None;
         self.seen.misconfigured = false;
+        self.seen.knows_config = false;
         self.seen.asked.clear();
         self.seen.crashes.clear();
         self.seen.first_target = None;
@@ -164,7 +167,8 @@ impl World {
             return self.breaks(8, format!("the termination hook is abandoned, and the exit code is {code}"));
         }
         let back = self.plan.has(|twist| matches!(twist, Twist::Return(_)));
-        if !abandoned && done && code == 5 && self.plan.says("drain.on_failure=abandon") && !back {
+        let says_so = self.seen.knows_config && self.plan.says("drain.on_failure=abandon");
+        if !abandoned && done && code == 5 && says_so && !back {
             self.breaks(8, "a drain that was cut short is continued, and the config says abandon");
         }
     }
@@ -264,6 +268,7 @@ impl World {
             self.seen.hook_refused |= !fault.is_transient();
         }
         match event {
+            Event::ConfigRead(_) => self.seen.knows_config = true,
             Event::Failed(Job::ReadConfig, fault) if fault.class == Class::Misconfigured => {
                 self.seen.misconfigured |= before == PhaseName::Boot;
             }
