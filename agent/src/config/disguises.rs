@@ -60,6 +60,21 @@ const TEXTS: &[(&str, Right)] = &[
     ("berth image={} port=80\n  health=/health\n", Refused("one line")),
     ("#cloud-config\n#berth image={}\n#  port=80 health=/\npackages: []\n", Refused("one line")),
     ("#!/bin/bash\n#berth image={}\n# port=80\nname=web\n", Refused("one line")),
+    // Capitals.
+    ("BERTH IMAGE={}\n", Refused("lower case")),
+    ("#cloud-config\n#Berth Image={} port=80\n", Refused("lower case")),
+    ("#cloud-config\nBerth:\n  image: {}\n", Refused("YAML")),
+    // TOML in comments.
+    ("#berth\n#image = \"{}\"\n#port = 90\n", Refused("without `#`")),
+    // Multi-parts whose boundary does not fit.
+    (
+        "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=X\n\n--B\nContent-Type: text/x-berth\n\nberth image={}\n--B--\n",
+        Refused("boundary"),
+    ),
+    (
+        "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary='B'\n\n--B\nContent-Type: text/x-berth\n\nberth image={}\n--B--\n",
+        Refused("boundary"),
+    ),
     // A typo.
     ("#bert image={} port=80\n", Refused("misspelt")),
     ("#cloud-config\n#berh image={}\n", Refused("misspelt")),

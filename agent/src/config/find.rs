@@ -128,7 +128,14 @@ fn search(bytes: &[u8], depth: usize) -> Detected {
     };
     let bytes = from_utf16(&unpacked);
     match mime::parts(&bytes) {
-        Some(parts) if depth < DEEPEST => search_parts(&parts, depth),
+        Some(parts) if depth < DEEPEST => match search_parts(&parts, depth) {
+            // A part that was split wrongly, or not at all, for its boundary.
+            Detected::Foreign(kind) => near_miss::own_part(&String::from_utf8_lossy(&bytes))
+                .map_or(Detected::Foreign(kind), |miss| {
+                    Refusal::new(At::Line(miss.line, miss.column), miss.mend).into()
+                }),
+            detected => detected,
+        },
         _ => document(&bytes, depth),
     }
 }
@@ -240,9 +247,13 @@ fn is_head(line: &[u8]) -> bool {
 
 /// A TOML document; the one line in it, a comment for TOML, would be passed over.
 fn toml(text: &str) -> Detected {
+    const COMMENTED: &str = "is a comment: below the line `#berth` keys stand without `#`; only the one line, `#berth image=…`, may be a comment";
     const MIXED: &str = "is the one line, below a line `#berth` that announces TOML: remove the line `#berth`, or write this one as TOML";
-    match text.lines().zip(1..).find(|(line, _)| is_line(line)) {
-        Some((_, number)) => Refusal::new(At::Line(number, 1), MIXED).into(),
+    if let Some((_, number)) = text.lines().zip(1..).find(|(line, _)| is_line(line)) {
+        return Refusal::new(At::Line(number, 1), MIXED).into();
+    }
+    match near_miss::commented_keys(text) {
+        Some(number) => Refusal::new(At::Line(number, 1), COMMENTED).into(),
         None => Detected::found(Form::Toml(text.to_owned())),
     }
 }

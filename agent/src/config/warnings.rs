@@ -54,6 +54,14 @@ impl Layers {
                 || "is not published: with `network=none` the engine leaves ports out",
             );
         }
+        let probed = config.health.as_ref().is_some_and(|health| *health != Health::None);
+        if probed && self.place("probe.running_for").is_some() {
+            warnings.add(
+                self.place("probe.running_for"),
+                Some("probe.running_for"),
+                || "holds only without a probe (`health=none`), and this config has one",
+            );
+        }
         warnings.sort();
         warnings
     }
@@ -181,6 +189,7 @@ mod tests {
     #[test]
     fn what_is_legal_and_unwise_gets_a_warning_with_its_place() {
         for (words, expected) in [
+            ("probe.running_for=30s port=80 health=/", "`probe.running_for`: holds only without a probe"),
             ("env.DB_PASSWORD=hunter2", "`env.DB_PASSWORD`: looks like a secret in plain text"),
             ("env.DATABASE_URL=postgres://app:hunter2@db/app", "`env.DATABASE_URL`: looks like a secret in plain text"),
             ("env.KEY=AKIAIOSFODNN7EXAMPLE", "`env.KEY`: looks like a secret in plain text"),

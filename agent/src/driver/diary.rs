@@ -14,7 +14,7 @@ use crate::exit::Outcome;
 use crate::fault::{Class, Fault};
 use crate::machine::Machine;
 use crate::published::{Published, Report};
-use crate::view::PhaseName;
+use crate::view::{PhaseName, View};
 
 /// What is written for those who come when this agent is gone.
 #[derive(Debug)]
@@ -32,14 +32,30 @@ pub(super) struct Diary {
     noted: bool,
     /// Whether the last note could not be written.
     failed: bool,
-    phase: Option<PhaseName>,
+    kept: Option<Shown>,
     final_status: Option<String>,
+}
+
+/// What a record is written for: an agent that is killed writes no more.
+#[derive(Debug, PartialEq)]
+struct Shown {
+    phase: PhaseName,
+    hook: String,
+    restarts: u32,
+    output: Option<f64>,
+}
+
+impl Shown {
+    fn of(view: &View) -> Self {
+        let output = view.app_output.as_ref().map(|output| output.at);
+        Self { phase: view.phase, hook: view.lifecycle.state.clone(), restarts: view.restarts, output }
+    }
 }
 
 impl Diary {
     /// At the start a note of an agent before this one may lie there, read or not.
     pub(super) fn new() -> Self {
-        Self { noted: true, failed: false, phase: None, final_status: None }
+        Self { noted: true, failed: false, kept: None, final_status: None }
     }
 
     /// Leaves the next agent what is left of a drain. A disk has no part in it, so the loop waits for it.
@@ -63,10 +79,11 @@ impl Diary {
         self.failed = written.is_err();
     }
 
-    /// Keeps what can be seen, once in each phase.
+    /// Keeps what can be seen, whenever what explains a life has changed.
     pub(super) fn keep(&mut self, published: &watch::Sender<Arc<Published>>, life: &Keeper, now: Uptime) {
-        let phase = published.borrow().view.phase;
-        if self.phase.replace(phase) != Some(phase) {
+        let shown = Shown::of(&published.borrow().view);
+        if self.kept.as_ref() != Some(&shown) {
+            self.kept = Some(shown);
             life.keep(report(published, now), None, None);
         }
     }

@@ -166,7 +166,8 @@ impl World {
         if abandoned && code != 5 {
             return self.breaks(8, format!("the termination hook is abandoned, and the exit code is {code}"));
         }
-        let back = self.plan.has(|twist| matches!(twist, Twist::Return(_)));
+        // A drain back into the pool asks for CONTINUE, and what was asked for first counts.
+        let back = self.plan.has(|twist| matches!(twist, Twist::Return(_))) || self.plan.shape.pool.is_some();
         let says_so = self.seen.knows_config && self.plan.says("drain.on_failure=abandon");
         if !abandoned && done && code == 5 && says_so && !back {
             self.breaks(8, "a drain that was cut short is continued, and the config says abandon");

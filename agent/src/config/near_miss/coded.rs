@@ -56,8 +56,15 @@ fn base64(bytes: &[u8]) -> Option<Vec<u8>> {
         [STANDARD, URL_SAFE].iter().find_map(|alphabet| GeneralPurpose::new(alphabet, lenient).decode(&text).ok())?;
     // A word can be base64 by chance; what it then holds is noise.
     let is_meant = plain.starts_with(b"\x1f\x8b")
+        || is_utf16(&plain)
         || !plain.iter().any(|byte| byte.is_ascii_control() && !byte.is_ascii_whitespace());
     is_meant.then_some(plain)
+}
+
+/// PowerShell's usual bytes of a text: every other one is NUL.
+fn is_utf16(bytes: &[u8]) -> bool {
+    let nul = |first: usize| bytes.iter().skip(first).step_by(2).filter(|byte| **byte == 0).count();
+    bytes.len() >= SHORTEST && nul(0).max(nul(1)) * 5 >= bytes.len() * 2
 }
 
 fn without_nul(bytes: &[u8]) -> Option<Vec<u8>> {

@@ -50,8 +50,20 @@ pub(in super::super) fn look(line: &str, script: bool) -> Option<Line> {
             true => Line::Miss(Miss { column: indent + 1, reason: QUOTED_PRINTABLE.into(), certain: true }),
             false => Line::Config { words, indent },
         }),
-        (None, _) => seen.mentions().take(OFTEN).find_map(|mention| mention.recognise(script)).map(Line::Miss),
+        (None, _) => seen
+            .mentions()
+            .take(OFTEN)
+            .find_map(|mention| mention.recognise(script))
+            .or_else(|| capitals(line, script))
+            .map(Line::Miss),
     }
+}
+
+/// A line that would be the config if its keys were not in capitals.
+fn capitals(line: &str, script: bool) -> Option<Miss> {
+    let lower = line.to_ascii_lowercase();
+    let indent = config(&lower, script).filter(|(words, _)| lower != line && assigns_image(words, "="))?.1;
+    Some(Miss { column: indent + 1, reason: CAPITALS.into(), certain: false })
 }
 
 /// A line whose first word is one typo away from `berth`, and that says which image.
@@ -183,6 +195,7 @@ const RUN: &str = "is the command `berth run`, not a config: leave out `run` and
 const YAML: &str = "looks like YAML, which is not read: write `#berth image=… port=…` on one line, or TOML, or JSON";
 const FOLDED: &str = "the config is in the middle of a line: `#berth …` needs a line of its own";
 const CASE: &str = "`berth` is in capitals: write it in lower case, `#berth image=…`";
+const CAPITALS: &str = "is in capitals: write `berth` and the keys in lower case, `#berth image=…`";
 const MISSPELT: &str = "looks like a misspelt `berth`: begin the line with `#berth ` or `berth `";
 const NOT_FIRST: &str =
     "looks like the config and is not: begin the line with `#berth ` or `berth `, and put `key=value` words behind it";

@@ -9,7 +9,7 @@
 
 pub(super) use coded::CODES;
 pub(super) use line::{Line, Miss, goes_on, is_invisible, look};
-pub(super) use text::{Misread, foreign_compression, misread};
+pub(super) use text::{Misread, commented_keys, foreign_compression, misread, own_part};
 
 mod coded;
 mod line;

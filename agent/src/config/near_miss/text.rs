@@ -128,6 +128,28 @@ fn key(line: &str) -> Option<(&str, &str)> {
     own.then_some((key, rest))
 }
 
+/// A `text/x-berth` part that a multi-part was not split into.
+pub(in super::super) fn own_part(text: &str) -> Option<Misread> {
+    const BOUNDARY: &str = "is a part that is not read: the `boundary` of the multi-part's header must be in double quotes or without any, and its \
+         lines `--BOUNDARY` must not be indented; a config is read at most three multi-parts deep";
+    let lines: Vec<&str> = text.lines().collect();
+    mime(&lines).map(|(line, column)| Misread { line, column, mend: BOUNDARY })
+}
+
+/// The first line of a TOML document of berth's that has only comments, if one of them is a key of berth's.
+pub(in super::super) fn commented_keys(text: &str) -> Option<usize> {
+    let mut below = text.lines().zip(1..).skip_while(|(line, _)| line.trim().is_empty()).skip(1);
+    let is_comment = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
+    if !below.clone().all(|(line, _)| is_comment(line)) {
+        return None;
+    }
+    let is_key = |line: &str| {
+        let (key, value) = line.trim_start_matches([' ', '\t', '#']).split_once('=')?;
+        Key::find(key.trim()).filter(|_| !value.trim().is_empty()).map(drop)
+    };
+    below.find(|(line, _)| is_key(line).is_some()).map(|(_, number)| number)
+}
+
 fn mime(lines: &[&str]) -> Option<(usize, usize)> {
     at(lines, |line| {
         let line = line.trim_start().to_ascii_lowercase();
@@ -139,8 +161,9 @@ fn mime(lines: &[&str]) -> Option<(usize, usize)> {
 fn yaml_block(lines: &[&str]) -> Option<(usize, usize)> {
     const SOON: usize = 30;
     let marks = |char: char| char.is_whitespace() || "#-\"'|".contains(char);
-    let (line, column) = at(lines, |line| line.trim_matches(marks) == "berth:")?;
+    let (line, column) = at(lines, |line| line.trim_matches(marks).eq_ignore_ascii_case("berth:"))?;
     let holds = |line: &&str| {
+        let line = line.to_ascii_lowercase();
         let below = line.trim_start_matches(marks).strip_prefix("image");
         below.is_some_and(|rest| rest.trim_start_matches(marks).starts_with([':', '=']))
     };

@@ -152,27 +152,33 @@ impl Redactor {
 
 /// The value, and the parts of it that an app may write alone.
 fn forms(value: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
-    let own = |bytes: &[u8]| Zeroizing::new(bytes.to_vec());
     let value = value.trim_ascii();
-    let mut forms = vec![own(value)];
-    if value.contains(&b'\n') {
-        forms.extend(value.split(|byte| *byte == b'\n').map(|line| own(line.trim_ascii())));
-    }
+    let mut forms = Vec::new();
+    add_text(value, &mut forms);
     if matches!(value, [b'{' | b'[', ..])
         && let Ok(json) = serde_json::from_slice(value)
     {
         add_strings(json, &mut forms);
     }
-    if let Some(password) = url_password(value) {
+    forms
+}
+
+/// A text, its lines, and the password of a URL.
+fn add_text(text: &[u8], forms: &mut Vec<Zeroizing<Vec<u8>>>) {
+    let own = |bytes: &[u8]| Zeroizing::new(bytes.to_vec());
+    forms.push(own(text));
+    if text.contains(&b'\n') {
+        forms.extend(text.split(|byte| *byte == b'\n').map(|line| own(line.trim_ascii())));
+    }
+    if let Some(password) = url_password(text) {
         forms.push(own(password));
         forms.push(View::plain(password).percent_decoded().bytes);
     }
-    forms
 }
 
 fn add_strings(json: serde_json::Value, forms: &mut Vec<Zeroizing<Vec<u8>>>) {
     match json {
-        serde_json::Value::String(text) => forms.push(Zeroizing::new(text.into_bytes())),
+        serde_json::Value::String(text) => add_text(Zeroizing::new(text.into_bytes()).trim_ascii(), forms),
         serde_json::Value::Array(values) => values.into_iter().for_each(|value| add_strings(value, forms)),
         serde_json::Value::Object(fields) => fields.into_iter().for_each(|(_, value)| add_strings(value, forms)),
         serde_json::Value::Number(number) => forms.push(Zeroizing::new(number.to_string().into_bytes())),

@@ -36,6 +36,20 @@ fn the_space_at_the_ends_of_a_value_need_not_be_there() {
     assert_eq!(redact(&[("A", "hunter2\n")], "<hunter2>"), "<[secret A]>");
 }
 
+/// A service account of Google's holds its key like this.
+#[test]
+fn a_text_of_several_lines_inside_of_json_is_found_line_by_line() {
+    let value = Secret::new(
+        r#"{"type":"service_account","private_key":"-----BEGIN KEY-----\nMIIEvgIBADAN\nBgkqhkiG9w0B\n-----END KEY-----\n"}"#,
+    );
+    let redactor = Redactor::new([("GCP", &value)]);
+    for line in ["MIIEvgIBADAN", "    BgkqhkiG9w0B", "key: MIIEvgIBADAN!"] {
+        let shown = redactor.redact(line.as_bytes(), false);
+        let shown = String::from_utf8_lossy(&shown);
+        assert!(shown.contains("[secret GCP]") && !shown.contains("MIIE") && !shown.contains("Bgkq"), "{shown}");
+    }
+}
+
 #[test]
 fn a_value_of_several_lines_is_found_whole_and_line_by_line() {
     let key = "-----BEGIN KEY-----\r\nMIIEvQIBADANBg\r\nkqhkiG9w0B\r\n-----END KEY-----\r\n";
