@@ -21,7 +21,7 @@ Environment:
   AWS_REGION, AWS_ENDPOINT_URL, AWS_EC2_METADATA_SERVICE_ENDPOINT, …
                       as in the AWS SDKs
 
-Exit codes: 0 done, 1 the answer is no, 2 usage or config fault, 3 boot failed, 4 the app cannot be kept
+Exit codes: 0 done, 1 condition not met, 2 usage or config error, 3 boot failed, 4 the app cannot be kept
 running, 5 drain cut short, 70 a bug.";
 
 const RUN: &str = "\
@@ -40,11 +40,12 @@ Examples:
   berth check --config ami.toml user-data.sh
   berth check --json /etc/berth/berth.toml
 
-Warnings are on standard error and change nothing. Exit codes: 0 it would run; 2 it would not, with every error.";
+The AMI's defaults are layered below FILE only with --config. Errors and warnings are on standard error; warnings change nothing. On
+errors --json prints nothing on standard output. Exit codes: 0 it would run; 2 it would not, with every error.";
 
 const TIMELINE: &str = "\
-A bar is a step; all bars of the boot share one axis, those of the drain another. The longest chain is what the whole waited for:
-to be faster, shorten a step on it.
+A bar is a step; all bars of the boot share one axis, those of the drain another. The longest chain is the critical path, the steps
+that the whole waited for: to be faster, shorten a step on it.
 
 Examples:
   berth timeline
@@ -58,8 +59,8 @@ Examples:
   berth drain && berth wait drained --timeout 6m
 
 Exit codes of ready: 0 ready, 1 not ready in time or draining, 3 the boot failed.
-Exit codes of drained: 0 the agent is gone or was not there, 1 not in time, or gone without a word; else the agent's own: 5 the
-drain was cut short.";
+Exit codes of drained: 0 the agent is gone or was not there, 1 not in time, or gone without reporting how; else the agent's own: 5 the
+drain was cut short, by its deadline, a second SIGTERM, or an app that ended too early or could not be stopped.";
 
 const BAKE: &str = "\
 Pulls by digest, logged in as a boot would be, with the builder's own role or the keys of the environment. The layers stay in the
@@ -69,17 +70,18 @@ Examples:
   berth bake
   berth bake --image 123456789012.dkr.ecr.us-east-2.amazonaws.com/ap-api:a1b2c3d --image debian:12.8-slim
 
-Exit codes: 0 it is ready; 2 the config or a reference is at fault; 3 the host is not ready, or an image could not be pulled.";
+Exit codes: 0 it is ready; 2 the config or a reference is invalid; 3 the host is not ready, or an image could not be pulled.";
 
 const DOCTOR: &str = "\
 Looks at the metadata, the credentials, the config, each call of AWS that a boot makes, the registry, the engine, disk, clock and ports.
-Secrets are fetched and not shown. What AWS denies is told with the statement that the role's policy needs.
+Secrets are fetched and not shown. What AWS denies is reported with the statement that the role's policy needs.
 
-Exit codes: 0 it can boot, warnings or not; 2 the config is at fault; 3 it could not boot.";
+Exit codes: 0 it can boot, warnings or not; 2 the config is invalid; 3 it could not boot.";
 
 const POLICY: &str = "\
 Without FILE, on an instance: the policy for the config that `berth run` would read there. What `config=` points to is read only
-then. Parts of an ARN that nobody names are *: give --region and --account for a narrower policy.
+then. Parts of an ARN that nobody names are *: give --region and --account for a narrower policy. With FILE, the AMI's defaults are layered
+below it only with --config.
 
 Examples:
   berth policy user-data.sh --region us-east-2 --account 123456789012 >policy.json
@@ -92,8 +94,8 @@ Examples:
   berth drain --reason 'replacing the disk'
   berth drain --wait && shutdown now
 
-Exit codes: 0 the agent will drain (--wait: has drained), 1 no agent runs; with --wait the agent's own: 5 the drain was cut short
-by its deadline.";
+Exit codes: 0 the agent will drain (--wait: has drained), 1 no agent runs; with --wait the agent's own: 5 the drain was cut short,
+by its deadline, a second SIGTERM, or an app that ended too early or could not be stopped.";
 
 const HANDOVER: &str = "\
 The installed binary takes the agent's place in the same process; the app runs on, its clients and the load balancer notice
@@ -119,13 +121,13 @@ pub struct Cli {
 /// Flags that every command takes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
 pub struct Global {
-    /// The AMI's defaults [default: /etc/berth/berth.toml, if it is there]
+    /// File with AMI-wide defaults [default: /etc/berth/berth.toml, if it is there]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Where the socket and the secrets are; must be on a tmpfs [default: $RUNTIME_DIRECTORY, else /run/berth]
     #[arg(long, global = true, value_name = "DIR")]
     pub run_dir: Option<PathBuf>,
-    /// What outlives a reboot [default: $STATE_DIRECTORY, else /var/lib/berth]
+    /// Where the persistent state is [default: $STATE_DIRECTORY, else /var/lib/berth]
     #[arg(long, global = true, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
 }
@@ -222,7 +224,7 @@ pub struct Timeline {
 /// `berth drain`
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct Drain {
-    /// Why, for those who look: `berth status`, the log, the console
+    /// Why: shown in `berth status`, the log and on the console
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
     /// Wait until the agent has ended
@@ -233,7 +235,7 @@ pub struct Drain {
 /// `berth bake`
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct Bake {
-    /// An image to pull, beside the one of --config; may be given again
+    /// An image to pull, besides the one of --config; may be given again
     #[arg(long = "image", value_name = "REF")]
     pub images: Vec<String>,
 }
@@ -293,7 +295,7 @@ impl Global {
         directory(self.run_dir.as_deref(), std::env::var_os("RUNTIME_DIRECTORY"), "/run/berth")
     }
 
-    /// What outlives a reboot.
+    /// Where the persistent state is.
     pub fn state_dir(&self) -> PathBuf {
         directory(self.state_dir.as_deref(), std::env::var_os("STATE_DIRECTORY"), "/var/lib/berth")
     }

@@ -50,7 +50,7 @@ impl Ended {
             Self::NotThere => "no agent runs".into(),
             Self::With(code) => match outcome(*code) {
                 Some(Outcome::Done) => "drained".into(),
-                Some(Outcome::DrainCut) => "the drain was cut short by its deadline".into(),
+                Some(Outcome::DrainCut) => "the drain was cut short (see `berth status`)".into(),
                 Some(Outcome::BootFailed) => "the agent ended: the boot had failed".into(),
                 Some(Outcome::AppFailed) => "the agent ended: the app could not be kept running".into(),
                 Some(Outcome::Usage | Outcome::Bug) | None => format!("the agent ended with exit code {code}"),
@@ -164,7 +164,7 @@ mod tests {
     async fn the_end_has_the_agents_own_code_and_comes_after_its_process() {
         for (outcome, code, sentence) in [
             (Outcome::Done, 0, "drained"),
-            (Outcome::DrainCut, 5, "the drain was cut short by its deadline"),
+            (Outcome::DrainCut, 5, "the drain was cut short (see `berth status`)"),
             (Outcome::AppFailed, 4, "the agent ended: the app could not be kept running"),
         ] {
             let run_dir = tempfile::tempdir().unwrap();

@@ -49,9 +49,9 @@ pub(super) static SECTIONS: &[Section] = &[
             words("ports", "the same list as `port`", &["80:8080,443:8443"]),
             words(
                 "health",
-                "`/path`: HTTP on the first TCP port, 200 to 399 is well · `http://…`: an address on the host, by IP or `localhost` · `tcp`: the first TCP port \
+                "`/path`: HTTP on the first TCP port, 200 to 399 passes · `http://…`: an address on the host, by IP or `localhost` · `tcp`: the first TCP port \
                  accepts · `tcp:PORT` · `cmd:…`: a command in the container, split as a shell does, without a shell, 0 \
-                 is well · `docker`: the image's HEALTHCHECK · `none`: healthy once it has run for `probe.running_for`",
+                 passes · `docker`: the image's HEALTHCHECK · `none`: healthy once it has run for `probe.running_for`",
                 &["/health", "'cmd:pg_isready -U app'"],
             ),
             words(
@@ -73,8 +73,8 @@ pub(super) static SECTIONS: &[Section] = &[
             ),
             words(
                 "probe.running_for",
-                "with `health=none`: how long the app must have run before it counts as healthy; an exit before that is a failed \
-                 start; `0s` counts it as healthy once it is started",
+                "with `health=none`: how long the app must have run before it counts as healthy; an exit before that counts as a \
+                 restart, past `restart.limit` the boot fails, and 126 or 127 at the first start fails it at once; `0s` counts it as healthy once it is started",
                 &["30s"],
             ),
             words(
@@ -123,7 +123,7 @@ pub(super) static SECTIONS: &[Section] = &[
     Section {
         title: "The container",
         intro: "As `docker run` means them. Beyond the defaults below, `no-new-privileges` is always on and the engine's restart policy always \
-                off: berth is the only one who restarts.",
+                off: only berth restarts the app.",
         keys: &[
             words("command", "a command: replaces the image's CMD", &["'serve --port 80'"]),
             words("entrypoint", "a command: replaces the image's ENTRYPOINT and drops its CMD", &["/bin/app"]),
@@ -140,7 +140,7 @@ pub(super) static SECTIONS: &[Section] = &[
                 "list of `/PATH` or `/PATH:OPTIONS`; the options may hold commas",
                 &["/run,/tmp:size=64m,noexec"],
             ),
-            words("read_only", "switch: the root filesystem", &["true"]),
+            words("read_only", "boolean: the root filesystem is read-only", &["true"]),
             words("memory", "size, at least 6m", &["512m"]),
             words("cpus", "number, at least 0.01", &["0.5"]),
             words("ulimits", "list of `NAME=SOFT` or `NAME=SOFT:HARD`; -1 is no limit", &["nofile=65536,core=0"]),
@@ -163,8 +163,8 @@ pub(super) static SECTIONS: &[Section] = &[
                  berth's own",
                 &["team=web,tier=front"],
             ),
-            words("init", "switch: the engine's init as process 1", &["false"]),
-            words("privileged", "switch", &["true"]),
+            words("init", "boolean: the engine's init as process 1", &["false"]),
+            words("privileged", "boolean", &["true"]),
             words("stop_signal", "name or number", &["SIGQUIT"]),
             words(
                 "log_driver",
@@ -195,7 +195,7 @@ pub(super) static SECTIONS: &[Section] = &[
             words("restart.backoff_max", "the longest wait", &["5m"]),
             words(
                 "restart.limit",
-                "restarts within the window; one more and the instance is marked unhealthy; 0 allows none",
+                "restarts within the window; with one more the boot fails, or the instance that serves is marked unhealthy; 0 allows none",
                 &["10"],
             ),
             words("restart.window", "the window", &["1h"]),
