@@ -365,10 +365,13 @@ impl World {
     fn look_at_serving_on(&mut self) {
         let Some((since, agents)) = self.seen.draining else { return };
         let times = &self.config.drain;
+        // An agent that could not read its config drains by the defaults.
+        let known = |time: Duration, default: u64| if self.seen.knows_config { time } else { time.max(secs(default)) };
         // For a kill: one second until systemd starts the next, and what that asks for first. One may not be able to ask.
         let slow = self.excuses.metadata || self.excuses.aws || self.excuses.services || self.excuses.engine;
         let asking = if slow { secs(2 + 15 + 30) } else { secs(2) };
-        let longest = times.settle + times.timeout + asking * agents + secs(1) + self.excuses.away;
+        let serving_on = known(times.settle, 20) + known(times.timeout, 300);
+        let longest = serving_on + asking * agents + secs(1) + self.excuses.away;
         let lasts = self.now.saturating_sub(since);
         if lasts > longest && self.seen.met & (1 << CHANGED) == 0 {
             self.breaks(6, format!("the app is told to stop after {lasts:?} of a drain of {longest:?} at the most"));
