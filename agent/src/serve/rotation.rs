@@ -59,6 +59,7 @@ impl Rotation {
             (_, State::Next(at)) if *at <= now => self.plan(desk, now),
             (_, State::Asked { ticket, until }) if *until <= now => {
                 desk.order(Effect::Cancel(*ticket));
+                desk.order(Effect::WipeSecrets);
                 self.plan(desk, now);
             }
             _ => {} // its time has not come

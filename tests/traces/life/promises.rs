@@ -17,7 +17,7 @@ use super::agent::{Agent, Former};
 use super::group::Which;
 use super::plan::GROUP;
 use super::table::{ABANDONED, API_AWAY, CHANGED, HOLD_ENDED, HOOK_REFUSED, Ill, REPLACED};
-use super::twist::Twist;
+use super::twist::{Fate, Twist};
 use super::world::World;
 use crate::sim::secs;
 
@@ -385,7 +385,9 @@ impl World {
         let Some(job) = effect.job() else { return };
         let needed = phase == PhaseName::Boot || (phase == PhaseName::Serve && status != Status::Ok);
         // Twice in a row: the wipe may be under way.
-        let kept = self.fetched && !needed;
+        // An answer that is lost between the edge and the machine leaves what it brought, until the machine gives it up.
+        let lost = self.plan.has(|twist| matches!(twist, Twist::Fate(Job::CheckSecrets, _, Fate::Lost)));
+        let kept = self.fetched && !needed && !lost;
         if job == Job::WatchMetadata && std::mem::replace(&mut self.seen.kept, kept) && kept {
             return self.breaks(5, format!("values of secrets stay in the agent's memory in {phase:?}"));
         }
