@@ -60,6 +60,8 @@ const TEXTS: &[(&str, Right)] = &[
     ("berth image={} port=80\n  health=/health\n", Refused("one line")),
     ("#cloud-config\n#berth image={}\n#  port=80 health=/\npackages: []\n", Refused("one line")),
     ("#!/bin/bash\n#berth image={}\n# port=80\nname=web\n", Refused("one line")),
+    ("berth image={}\n  command='serve --all' port=80\n", Refused("one line")),
+    ("#!/bin/bash\n#berth image={}\n# port=80 is what the app listens on\nport=80\n", Taken),
     // Capitals.
     ("BERTH IMAGE={}\n", Refused("lower case")),
     ("#cloud-config\n#Berth Image={} port=80\n", Refused("lower case")),

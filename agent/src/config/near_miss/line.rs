@@ -76,13 +76,15 @@ fn misspelt(line: &str) -> Option<Miss> {
     is_config.then(|| Miss { column, reason: MISSPELT.into(), certain: false })
 }
 
-/// Whether a line goes on with the config of the line before it: it begins with `key=value` of a key that there is. In a script, the
+/// Whether a line goes on with the config of the line before it: `key=value` words of keys that there are. In a script, the
 /// shell assigns variables like this, so there it must be a comment as well.
 pub(in super::super) fn goes_on(line: &str, script: bool) -> bool {
     let words = line.trim_start_matches([' ', '\t', '#']);
     let is_pair = |word: &str| word.split_once('=').is_some_and(|(key, _)| Key::find(key).is_some());
     let may_be = !script || line.trim_start().starts_with('#');
-    may_be && words.split_whitespace().next().is_some_and(is_pair)
+    // A quoted value may have spaces; a sentence that begins with `port=80` is a comment.
+    let mut each = words.split_whitespace();
+    may_be && each.next().is_some_and(is_pair) && (each.all(is_pair) || words.contains(['\'', '"']))
 }
 
 /// The one line, as it is or with the marks that editors, heredocs and habits put in front of it: indentation, `# berth`, `##berth`.
