@@ -141,10 +141,12 @@ async fn an_environment_is_new_only_at_the_next_start() {
 async fn a_value_that_was_rotated_away_is_not_shown_in_what_the_app_wrote() {
     for how in [SecretsAs::Env, SecretsAs::Files] {
         let life = Life::begin(how).await;
-        for value in ["first-value", "second-value"] {
+        for (value, often) in [("first-value", 2), ("second-value", 3)] {
             put(&life.world, value, "1");
             assert_eq!(life.check().await, checked(true));
             life.signal(&life.edge).await;
+            // Two signals at once would be said as one, or into each other.
+            life.says_often(often).await;
         }
         if how == SecretsAs::Files {
             life.says(&["a=second-value", "b=1"]).await;
