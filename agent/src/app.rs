@@ -326,7 +326,7 @@ impl App {
         {
             let reason = format!("the app can never become healthy: {failure}");
             self.reason.clone_from(&reason);
-            self.ready = ReadyReason::AppUnhealthy;
+            self.ready = ReadyReason::NeverHealthy;
             return News::Lost(reason);
         }
         let wait = if self.pulse.is_starting() {

@@ -7,7 +7,7 @@ use berth::effect::{HealthCheck, ImageFacts, Job, RunningContainer};
 use berth::event::Event;
 use berth::exit::Outcome;
 use berth::probe_failure::{ProbeFailure, ProbeFailureKind as Kind};
-use berth::view::Status;
+use berth::view::{ReadyReason, Status};
 
 use crate::sim::{LINE, Sim, config, exited, fault, ms, refused, running, secs, survivor};
 
@@ -54,6 +54,12 @@ fn a_probe_that_can_never_pass_ends_the_boot_at_once() {
         );
         assert!(life.trace().contains("the app can never become healthy: no"), "{}", life.trace());
     }
+}
+
+#[test]
+fn of_a_probe_that_can_never_pass_ready_says_so() {
+    let held = fails(Sim::new(&format!("{LINE} boot.on_failure=hold")), LASTING[0], 1).run(secs(60));
+    assert_eq!(held.view().ready_reason, ReadyReason::NeverHealthy, "{}", held.trace());
 }
 
 #[test]

@@ -276,7 +276,7 @@ impl Boot {
         let asks = self.config().is_some_and(|config| config.health == Some(Health::Docker));
         if asks && facts.healthcheck.is_none() {
             let reason = "health=docker, and the image has no HEALTHCHECK: add one, or choose another `health`";
-            return Err(Failure::of_boot(ReadyReason::AppUnhealthy, reason));
+            return Err(Failure::of_boot(ReadyReason::NeverHealthy, reason));
         }
         Ok(())
     }

@@ -68,6 +68,8 @@ pub enum ReadyReason {
     ContainerNotCreated,
     /// The engine does not start the container.
     ContainerNotStarted,
+    /// The health check can never pass, such as `health=docker` on an image without a HEALTHCHECK.
+    NeverHealthy,
     /// `probe.start_timeout` is over.
     NotHealthyInTime,
     /// `boot.timeout` is over.
@@ -100,7 +102,7 @@ pub enum ReadyReason {
 
 impl ReadyReason {
     /// Every reason, for the table in docs/operations.md and its test.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 43] = [
         Self::Starting,
         Self::WaitingForMetadata,
         Self::ReadingConfig,
@@ -129,6 +131,7 @@ impl ReadyReason {
         Self::ImageUnavailable,
         Self::ContainerNotCreated,
         Self::ContainerNotStarted,
+        Self::NeverHealthy,
         Self::NotHealthyInTime,
         Self::BootTimedOut,
         Self::LaunchHookRefused,
@@ -176,6 +179,7 @@ impl ReadyReason {
             Self::ImageUnavailable => "the image cannot be pulled",
             Self::ContainerNotCreated => "the container cannot be created",
             Self::ContainerNotStarted => "the container cannot be started",
+            Self::NeverHealthy => "the health check can never pass",
             Self::NotHealthyInTime => "the app did not become healthy in time",
             Self::BootTimedOut => "the boot timed out",
             Self::LaunchHookRefused => "the launch hook cannot be completed",
