@@ -22,7 +22,7 @@ sandbox: ## the same world with a prompt: launch, break things, look
 test: ## every test, with a real engine, a real registry and moto
 	@tests/install build engine world package
 	@tests/install-moto >/dev/null
-	@tests/with-engine sh -c 'tests/images && tests/boot/image && exec cargo test --locked --workspace --no-fail-fast'
+	@tests/with-summary tests/with-engine sh -c 'tests/images && tests/boot/image && exec cargo test --locked --workspace --no-fail-fast'
 
 sim: ## whole lives in virtual time with seeded faults: SEEDS=n lives, or SEED=n to replay one
 	@tests/install build
@@ -40,7 +40,7 @@ fuzz: ## what berth reads from others, by libFuzzer: FUZZ_SECONDS=n for each tar
 
 check: ## formatting, lints, scripts, units; every failure is listed
 	@tests/install build lint
-	@tests/check
+	@tests/with-summary tests/check
 
 bench: ## berth beside the bash that it replaces and the bare engine: time, memory, calls; PARTS="boots idle" for some of it
 	@tests/install build engine bench

@@ -1,14 +1,14 @@
 //! Boot: the package on a machine whose PID 1 is systemd, from the first boot to the last poweroff. Read machine.rs for what the
 //! machine is, network.rs for what is around it.
 //!
-//! Needs root, an engine that lets a container be a machine, and berth-test/machine:1 (tests/boot/image). Where one is missing,
-//! each test says that it is skipped, and why.
+//! Needs root, an engine that lets a container be a machine, and berth-test/machine:1 (tests/boot/image): words root and systemd of
+//! tests/needs.
 
 #![cfg(test)]
 
 use std::time::Duration;
 
-use berth_kit::World;
+use berth_kit::{Need, World, missing, needs};
 use journal::{Journal, agent, systemd};
 use machine::Machine;
 use tokio::sync::{Mutex, MutexGuard};
@@ -44,28 +44,25 @@ struct Site {
     _alone: MutexGuard<'static, ()>,
 }
 
-/// A machine that berth is installed on, and that is on, with these words more in its one line. None, said aloud, where there can be no such machine.
+/// A machine that berth is installed on, and that is on, with these words more in its one line. None where the test is to be left
+/// out because there can be no such machine.
 async fn installed(words: &str) -> Option<Site> {
     let alone = ALONE.lock().await;
-    if let Err(why) = network::enter() {
-        return skipped(&why);
+    if !needs::root("makes network namespaces") {
+        return None;
     }
+    network::enter().unwrap();
     let world = World::builder().on(network::FAKES).start().await;
     let image = world.app_image();
     world.secrets.put("prod/api", r#"{"KEY":"value"}"#);
     world.user_data(&format!("berth image={} port=80:8080 health=/health secrets=prod/api {words}", image.by_tag()));
     match Machine::built(&world).await {
         Ok(machine) => Some(Site { machine, world, _alone: alone }),
-        Err(why) => skipped(&why),
+        Err(why) => {
+            missing(Need::Systemd, &format!("no container can be a machine with systemd here: {why}"));
+            None
+        }
     }
-}
-
-/// Past libtest, which keeps what a passing test prints to itself.
-fn skipped(why: &str) -> Option<Site> {
-    use std::io::Write as _;
-    let name = std::thread::current().name().unwrap_or("boot").to_owned();
-    writeln!(std::io::stderr(), "SKIPPED {name}: no machine with systemd can be had here: {why}").unwrap();
-    None
 }
 
 /// A machine that was installed, booted, and serves; `unit` overrides the unit.

@@ -14,7 +14,7 @@ use serde_json::json;
 pub(crate) struct Host(OwnEngine);
 
 impl Host {
-    /// Starts one; none where a test may not have one.
+    /// Starts one; none where a test is to be left out without one.
     pub(crate) async fn start() -> Option<Self> {
         let mut own = OwnEngine::new()?;
         // With a proxy for each port it would lose them whenever it is restarted.

@@ -4,7 +4,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use berth_kit::World;
+use berth_kit::{World, needs};
 
 use crate::steps::{container, until};
 use crate::{BERTH, SOON};
@@ -13,14 +13,9 @@ use crate::{BERTH, SOON};
 struct Filter(Vec<String>);
 
 impl Filter {
-    /// None, said loudly, where a test may not look.
-    #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+    /// None where a test is to be left out because it may not look.
     fn look() -> Option<Self> {
-        let root = nix::unistd::geteuid().is_root();
-        if !root {
-            eprintln!("SKIPPED: only root sets rules of the packet filter");
-        }
-        root.then(|| Self(Vec::new()))
+        needs::root("lists and sets iptables rules").then(|| Self(Vec::new()))
     }
 
     /// How many there are of the world's container.

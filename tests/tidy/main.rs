@@ -10,4 +10,5 @@ mod examples;
 mod exit_codes;
 mod floors;
 mod links;
+mod needs;
 mod ready;

@@ -34,7 +34,7 @@ impl Drop for Life {
 }
 
 impl Life {
-    /// None where the test may not do it.
+    /// None where the test is to be left out.
     async fn begin() -> Option<Self> {
         let street = Street::open()?;
         let world = World::start().await;

@@ -4,6 +4,7 @@
 use std::process::{Child, Command, Stdio};
 
 use berth::effect::ContainerId;
+use berth_kit::needs;
 
 /// The namespace and what leads there; gone when it is dropped.
 pub(super) struct Street {
@@ -25,7 +26,7 @@ pub(super) struct Street {
 }
 
 impl Street {
-    /// None, said loudly, where a test may not make one.
+    /// None where a test is to be left out because it may not make one.
     pub(super) fn open() -> Option<Self> {
         Self::make(false)
     }
@@ -35,10 +36,8 @@ impl Street {
         Self::make(true)
     }
 
-    #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
     fn make(beside_an_engine: bool) -> Option<Self> {
-        if !nix::unistd::geteuid().is_root() {
-            eprintln!("SKIPPED: only root sets rules of the packet filter and makes network namespaces");
+        if !needs::root("sets iptables rules and makes network namespaces") {
             return None;
         }
         // 198.18.0.0/15 is for tests between networks (RFC 2544): nobody is there.

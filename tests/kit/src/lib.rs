@@ -45,6 +45,7 @@ mod server;
 mod sigv4;
 
 pub mod clock;
+pub mod needs;
 pub mod text;
 
 pub use agent::Agent;
@@ -54,6 +55,7 @@ pub use held::Held;
 pub use hostile::Hostile;
 pub use image::Image;
 pub use journal::Journal;
+pub use needs::{Need, missing};
 pub use own_engine::OwnEngine;
 pub use systemd::Systemd;
 pub use websocket::WebSocket;

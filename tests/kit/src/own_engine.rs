@@ -12,12 +12,13 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, geteuid};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::client;
 use crate::engine::Engine;
+use crate::needs::{self, Need, missing};
 
 /// Where Debian has it.
 const JOURNALD: &str = "/lib/systemd/systemd-journald";
@@ -41,11 +42,10 @@ enum Network {
 }
 
 impl OwnEngine {
-    /// One on a bridge of its own. None, said loudly, where a test may not have one.
-    #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+    /// One on a bridge of its own. None where a test is to be left out without one ([`crate::missing`]).
+    #[track_caller]
     pub fn new() -> Option<Self> {
-        if !geteuid().is_root() {
-            eprintln!("SKIPPED: only root starts an engine");
+        if !needs::root("starts a Docker Engine") {
             return None;
         }
         // 198.18.0.0/15 is for tests between networks (RFC 2544): nobody is there.
@@ -81,13 +81,13 @@ impl OwnEngine {
         self.environment.push((name.to_owned(), value.to_owned()));
     }
 
-    /// Gives it a journal of its own to log to, which ends with it; before its first start. False, said loudly, where there is no
-    /// systemd-journald.
-    #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+    /// Gives it a journal of its own to log to, which ends with it; before its first start. False where the test is to be left
+    /// out because there is no systemd-journald.
+    #[track_caller]
     pub fn with_journal(&mut self) -> bool {
         self.journal = std::path::Path::new(JOURNALD).exists();
         if !self.journal {
-            eprintln!("SKIPPED: there is no {JOURNALD}");
+            missing(Need::Journald, &format!("there is no {JOURNALD}"));
         }
         self.journal
     }
