@@ -3,6 +3,7 @@
 
 #![cfg(test)]
 
+mod aws_commands;
 mod cases;
 mod commands;
 mod dependencies;
@@ -10,4 +11,5 @@ mod examples;
 mod exit_codes;
 mod floors;
 mod links;
+mod one_lines;
 mod ready;
