@@ -99,8 +99,7 @@ def quick_start(endpoint):
             "profiles": client("iam").list_instance_profiles()["InstanceProfiles"],
         }
         for what, rest in left.items():
-            names = [one.get("RoleName", "") if isinstance(one, dict) else one for one in rest]
-            rest = [name for name in names if not str(name).startswith("AWSServiceRole")]
+            rest = [one for one in rest if not (isinstance(one, dict) and one.get("RoleName", "").startswith("AWSServiceRole"))]
             expect(not rest, f"the quick start leaves {what}: {rest}")
 
 
