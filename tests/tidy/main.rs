@@ -3,6 +3,7 @@
 
 #![cfg(test)]
 
+mod aws_commands;
 mod cases;
 mod commands;
 mod dependencies;
@@ -11,4 +12,5 @@ mod exit_codes;
 mod floors;
 mod links;
 mod needs;
+mod one_lines;
 mod ready;
