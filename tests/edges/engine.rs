@@ -9,6 +9,7 @@ mod street;
 mod answers;
 mod connections;
 mod containers;
+mod isolation;
 mod keys;
 mod metadata_block;
 mod networks;

@@ -164,6 +164,19 @@ pub(super) fn extra_host(text: &str) -> Result<String, Reason> {
     Ok(format!("{name}:{bare}"))
 }
 
+/// One of `dns_search`: a domain, or `.` for none (docker/cli, opts.ValidateDNSSearch).
+pub(super) fn domain(text: &str) -> Result<String, Reason> {
+    let domain = text.strip_suffix('.').unwrap_or(text);
+    let label = |label: &str| is_name(label, "-") && !label.ends_with('-');
+    let good = domain.len() < 255 && domain.contains(|c: char| c.is_ascii_alphabetic()) && domain.split('.').all(label);
+    if good || text == "." { Ok(text.to_owned()) } else { Err("is not a domain".into()) }
+}
+
+/// `runtime`: a name of the engine's `runtimes`, or of a containerd shim such as `io.containerd.runsc.v1`.
+pub(super) fn runtime(text: &str) -> Result<String, Reason> {
+    if is_name(text, "_.-") { Ok(text.to_owned()) } else { Err("is not a runtime's name".into()) }
+}
+
 /// `labels`: each `NAME=VALUE`.
 pub(super) fn labels(value: &Value) -> Result<BTreeMap<String, String>, Reasons> {
     let labels = value.each(|entry| {
@@ -179,7 +192,7 @@ pub(super) fn labels(value: &Value) -> Result<BTreeMap<String, String>, Reasons>
     unique(labels, "names a label twice")
 }
 
-fn unique(pairs: Vec<(String, String)>, twice: &'static str) -> Result<BTreeMap<String, String>, Reasons> {
+pub(super) fn unique(pairs: Vec<(String, String)>, twice: &'static str) -> Result<BTreeMap<String, String>, Reasons> {
     let mut map = BTreeMap::new();
     for (key, value) in pairs {
         if map.insert(key, value).is_some() {
@@ -309,6 +322,18 @@ mod tests {
             env_name("A_b.c-1").is_ok() && env_name("1A").is_err() && env_name("").is_err() && env_name("Ä").is_err()
         );
         assert!(network("container:x").is_ok() && network("host").is_ok() && network("a b").is_err());
+    }
+
+    #[test]
+    fn domains_and_runtimes_are_docker_s() {
+        for text in ["example.com", "ec2.internal.", "a-b", "."] {
+            assert_eq!(domain(text), Ok(text.to_owned()));
+        }
+        for text in ["1", "a_b", "-a", "a-", "a..b", "", "a b", &"a.".repeat(128)] {
+            assert!(domain(text).is_err(), "{text}");
+        }
+        assert!(runtime("io.containerd.runsc.v1").is_ok() && runtime("nvidia").is_ok());
+        assert!(runtime("/usr/bin/runc").is_err() && runtime("a b").is_err());
     }
 
     #[test]

@@ -39,17 +39,28 @@ pub(super) fn defaults() -> Config {
         tmpfs: BTreeMap::new(),
         read_only: false,
         memory: None,
+        memory_swap: None,
         cpus: None,
+        pids_limit: None,
         ulimits: Vec::new(),
         cap_add: Vec::new(),
         cap_drop: Vec::new(),
+        group_add: Vec::new(),
+        security_opt: Vec::new(),
+        sysctls: BTreeMap::new(),
         devices: Vec::new(),
         gpus: None,
         network: None,
         hostname: None,
         extra_hosts: Vec::new(),
+        dns: Vec::new(),
+        dns_search: Vec::new(),
+        ipc: None,
+        pid: None,
         shm_size: None,
         labels: BTreeMap::new(),
+        platform: None,
+        runtime: None,
         init: true,
         privileged: false,
         stop_signal: None,
@@ -77,6 +88,9 @@ pub(super) fn defaults() -> Config {
 impl Config {
     /// `listen` when it is not written.
     pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 9911));
+
+    /// `log_driver` for whichever the engine has by default, with the options that its own configuration says.
+    pub const ENGINE_LOG_DRIVER: &str = "engine";
 }
 
 #[cfg(test)]

@@ -52,8 +52,37 @@ impl Config {
             (&self.network, &self.hostname, &self.extra_hosts, &self.labels, &self.log_driver, &self.log_opt),
         ));
         // Maps with text keys and numbers always have a JSON form; an empty one would only make the container anew.
-        let json = serde_json::to_vec(&made).unwrap_or_default();
+        let mut json = serde_json::to_vec(&made).unwrap_or_default();
+        let later = self.later_keys();
+        if !later.is_empty() {
+            json.extend(serde_json::to_vec(&later).unwrap_or_default());
+        }
         Sha256::digest(json).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// What is written of the keys that came after the first form of the fingerprint: a container made without them keeps its own.
+    fn later_keys(&self) -> serde_json::Map<String, serde_json::Value> {
+        use serde_json::{Value, json};
+        let all = [
+            ("dns", json!(self.dns)),
+            ("dns_search", json!(self.dns_search)),
+            ("group_add", json!(self.group_add)),
+            ("ipc", json!(self.ipc)),
+            ("memory_swap", json!(self.memory_swap)),
+            ("pid", json!(self.pid)),
+            ("pids_limit", json!(self.pids_limit)),
+            ("platform", json!(self.platform)),
+            ("runtime", json!(self.runtime)),
+            ("security_opt", json!(self.security_opt)),
+            ("sysctls", json!(self.sysctls)),
+        ];
+        let is_written = |value: &Value| match value {
+            Value::Null => false,
+            Value::Array(list) => !list.is_empty(),
+            Value::Object(table) => !table.is_empty(),
+            _ => true,
+        };
+        all.into_iter().filter(|(_, value)| is_written(value)).map(|(key, value)| (key.to_owned(), value)).collect()
     }
 
     /// `berth-<name>`
@@ -136,6 +165,18 @@ mod tests {
             "image=x:1 log_driver=journald",
             "image=x:1 log_opt.a=b",
             "image=x:1 imds=block",
+            "image=x:1 dns=1.1.1.1",
+            "image=x:1 dns_search=a",
+            "image=x:1 group_add=a",
+            "image=x:1 ipc=host",
+            "image=x:1 memory_swap=-1",
+            "image=x:1 pid=host",
+            "image=x:1 pids_limit=0",
+            "image=x:1 platform=linux/arm64",
+            "image=x:1 runtime=runc",
+            "image=x:1 security_opt=label=disable",
+            "image=x:1 sysctls=net.a=1",
+            "image=x:1 log_driver=engine",
         ] {
             assert_ne!(config(words).fingerprint(), plain, "{words}");
         }

@@ -7,8 +7,8 @@ use super::layers::Pointer;
 use super::scalar::{count, cpus, duration_from, is_name, one_of, size, switch};
 use super::value::{Reason, Reasons, Value};
 use super::{
-    Config, CutDrain, Health, ImageRef, ImdsAccess, OnChange, OnFailure, OnNotice, Port, Refresh, RegistryAuth,
-    SecretRef, SecretsAs, container, fault, line,
+    Config, CutDrain, Health, ImageRef, ImdsAccess, OnChange, OnFailure, OnNotice, Platform, Port, Refresh,
+    RegistryAuth, SecretRef, SecretsAs, container, fault, kernel, line,
 };
 
 /// One key, or with `.NAME` at its end a table of keys.
@@ -87,18 +87,35 @@ pub(super) static KEYS: &[Key] = &[
     key("volumes", Words("none"), |c, v, _| put(&mut c.volumes, v.each(container::volume))),
     key("tmpfs", Words("none"), |c, v, _| put(&mut c.tmpfs, container::tmpfs(v))),
     key("read_only", By("false"), |c, v, _| put(&mut c.read_only, v.one().and_then(switch))),
-    key("memory", Words("no limit"), |c, v, _| put(&mut c.memory, some(v, memory))),
+    key("memory", Words("no limit"), |c, v, _| put(&mut c.memory, some(v, kernel::memory))),
+    key("memory_swap", Words("the engine's, twice `memory`"), |c, v, _| {
+        put(&mut c.memory_swap, some(v, kernel::memory_swap))
+    }),
     key("cpus", Words("no limit"), |c, v, _| put(&mut c.cpus, some(v, cpus))),
+    key("pids_limit", Words("the engine's"), |c, v, _| put(&mut c.pids_limit, some(v, kernel::pids_limit))),
     key("ulimits", Words("the engine's"), |c, v, _| put(&mut c.ulimits, v.each(container::ulimit))),
     key("cap_add", Words("none"), |c, v, _| put(&mut c.cap_add, v.each(container::capability))),
     key("cap_drop", Words("none"), |c, v, _| put(&mut c.cap_drop, v.each(container::capability))),
+    key("group_add", Words("none"), |c, v, _| put(&mut c.group_add, v.each(kernel::group))),
+    key("security_opt", Words("`no-new-privileges`, without `privileged`"), |c, v, _| {
+        put(&mut c.security_opt, kernel::security_opts(v))
+    }),
+    key("sysctls", Words("the kernel's"), |c, v, _| put(&mut c.sysctls, kernel::sysctls(v))),
     key("devices", Words("none"), |c, v, _| put(&mut c.devices, v.each(container::device))),
     key("gpus", Words("none"), |c, v, _| put(&mut c.gpus, some(v, container::gpus))),
     key("network", Words("the engine's, `bridge`"), |c, v, _| put(&mut c.network, some(v, container::network))),
     key("hostname", Words("the container's id"), |c, v, _| put(&mut c.hostname, some(v, container::hostname))),
     key("extra_hosts", Words("none"), |c, v, _| put(&mut c.extra_hosts, v.each(container::extra_host))),
+    key("dns", Words("the engine's"), |c, v, _| {
+        put(&mut c.dns, v.each(|text| text.parse().map_err(|_| "is not an IP address".into())))
+    }),
+    key("dns_search", Words("the engine's"), |c, v, _| put(&mut c.dns_search, v.each(container::domain))),
+    key("ipc", Words("the engine's, `private`"), |c, v, _| put(&mut c.ipc, some(v, kernel::ipc))),
+    key("pid", Words("the container's own"), |c, v, _| put(&mut c.pid, some(v, kernel::pid))),
     key("shm_size", Words("the engine's, `64m`"), |c, v, _| put(&mut c.shm_size, some(v, size))),
     key("labels", Words("none"), |c, v, _| put(&mut c.labels, container::labels(v))),
+    key("platform", Words("the machine's"), |c, v, _| put(&mut c.platform, some(v, Platform::parse))),
+    key("runtime", Words("the engine's, `runc`"), |c, v, _| put(&mut c.runtime, some(v, container::runtime))),
     key("init", By("true"), |c, v, _| put(&mut c.init, v.one().and_then(switch))),
     key("privileged", By("false"), |c, v, _| put(&mut c.privileged, v.one().and_then(switch))),
     key("stop_signal", Words("the image's, else `SIGTERM`"), |c, v, _| {
@@ -298,14 +315,6 @@ fn registry_auth(text: &str) -> Result<RegistryAuth, Reason> {
         "ecr" => Ok(RegistryAuth::Ecr),
         "none" => Ok(RegistryAuth::None),
         secret => whole_secret(secret).map(RegistryAuth::Secret),
-    }
-}
-
-fn memory(text: &str) -> Result<u64, Reason> {
-    // The engine's own least (linuxMinMemory).
-    match size(text)? {
-        bytes if bytes < 6 << 20 => Err("is less than `6m`, the engine's least".into()),
-        bytes => Ok(bytes),
     }
 }
 

@@ -10,7 +10,7 @@
 //! fault, only its key and place: a line may hold by mistake what should have been a secret.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -19,6 +19,7 @@ pub use fault::{At, ConfigFault, Faults, Place};
 pub use foreign::Foreign;
 pub use health::Health;
 pub use layers::{Layer, Layers, Pointer};
+pub use platform::Platform;
 pub use port::{Port, Protocol};
 pub use reference::{ImageRef, PinnedImage};
 pub(crate) use scalar::duration_text;
@@ -41,9 +42,11 @@ mod layers;
 mod value;
 
 mod believe;
+mod conflicts;
 mod defaults;
 mod derived;
 mod hints;
+mod isolation;
 mod keys;
 mod mounts;
 mod secret_like;
@@ -54,6 +57,8 @@ mod words;
 
 mod container;
 mod health;
+mod kernel;
+mod platform;
 mod port;
 mod reference;
 mod scalar;
@@ -107,14 +112,24 @@ pub struct Config {
     pub read_only: bool,
     /// `memory`, bytes
     pub memory: Option<u64>,
+    /// `memory_swap`, bytes of memory and swap together; -1 is no limit
+    pub memory_swap: Option<i64>,
     /// `cpus`, in billionths of a CPU (the engine's NanoCpus)
     pub cpus: Option<u64>,
+    /// `pids_limit`; -1 and 0 are no limit
+    pub pids_limit: Option<i64>,
     /// `ulimits`
     pub ulimits: Vec<Ulimit>,
     /// `cap_add`
     pub cap_add: Vec<String>,
     /// `cap_drop`
     pub cap_drop: Vec<String>,
+    /// `group_add`, names and numbers
+    pub group_add: Vec<String>,
+    /// `security_opt`, each `name=value`
+    pub security_opt: Vec<String>,
+    /// `sysctls`
+    pub sysctls: BTreeMap<String, String>,
     /// `devices`
     pub devices: Vec<Device>,
     /// `gpus`
@@ -125,17 +140,29 @@ pub struct Config {
     pub hostname: Option<String>,
     /// `extra_hosts`, each `name:address`
     pub extra_hosts: Vec<String>,
+    /// `dns`
+    pub dns: Vec<IpAddr>,
+    /// `dns_search`
+    pub dns_search: Vec<String>,
+    /// `ipc`
+    pub ipc: Option<String>,
+    /// `pid`
+    pub pid: Option<String>,
     /// `shm_size`, bytes
     pub shm_size: Option<u64>,
     /// `labels`
     pub labels: BTreeMap<String, String>,
+    /// `platform`
+    pub platform: Option<Platform>,
+    /// `runtime`
+    pub runtime: Option<String>,
     /// `init`
     pub init: bool,
     /// `privileged`
     pub privileged: bool,
     /// `stop_signal`, e.g. `SIGTERM`
     pub stop_signal: Option<String>,
-    /// `log_driver`
+    /// `log_driver`; [`Config::ENGINE_LOG_DRIVER`] is whichever the engine has by default.
     pub log_driver: String,
     /// `log_opt.NAME`; for `json-file` without any option, rotation 3 × 10 MB is filled in.
     pub log_opt: BTreeMap<String, String>,

@@ -22,6 +22,7 @@ impl Layers {
 
     /// What is written and cannot live together.
     pub(super) fn check_together(&self, config: &Config, faults: &mut Faults) {
+        self.check_conflicts(config, faults);
         let mut fault = |key: &str, reason: &'static str| faults.add(self.place(key), Some(key), || reason);
         for name in config.env.keys().filter(|name| config.secret.contains_key(*name)) {
             fault(&format!("secret.{name}"), "the same name is given as `env.` too");

@@ -44,6 +44,7 @@ impl Layers {
         let mut warnings = Faults::default();
         self.warn_of_secrets(config, &mut warnings);
         self.warn_of_the_host(config, &mut warnings);
+        self.warn_of_isolation(config, &mut warnings);
         self.warn_of_the_drain(config, &mut warnings);
         let none = config.network.as_deref() == Some("none");
         if none && !config.ports.is_empty() {

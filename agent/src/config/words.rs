@@ -79,8 +79,8 @@ pub(super) static SECTIONS: &[Section] = &[
             ),
             words(
                 "env.NAME",
-                "plain environment; `AWS_REGION`, `BERTH_VERSION`, `BERTH_INSTANCE_ID`, `BERTH_AZ` are there unless \
-                 set here",
+                "plain environment; `AWS_REGION`, `AWS_DEFAULT_REGION`, `BERTH_VERSION`, `BERTH_INSTANCE_ID`, `BERTH_AZ` \
+                 are there unless set here; an `AWS_REGION` set here is the `AWS_DEFAULT_REGION` too",
                 &["env.LOG_LEVEL=info"],
             ),
         ],
@@ -122,8 +122,7 @@ pub(super) static SECTIONS: &[Section] = &[
     },
     Section {
         title: "The container",
-        intro: "As `docker run` means them. Beyond the defaults below, `no-new-privileges` is always on and the engine's restart policy always \
-                off: only berth restarts the app.",
+        intro: "As `docker run` means them. Beyond the defaults below, the engine's restart policy is always off: only berth restarts the app.",
         keys: &[
             words("command", "a command: replaces the image's CMD", &["'serve --port 80'"]),
             words("entrypoint", "a command: replaces the image's ENTRYPOINT and drops its CMD", &["/bin/app"]),
@@ -142,10 +141,28 @@ pub(super) static SECTIONS: &[Section] = &[
             ),
             words("read_only", "boolean: the root filesystem is read-only", &["true"]),
             words("memory", "size, at least 6m", &["512m"]),
+            words(
+                "memory_swap",
+                "size of `memory` and swap together, not less than `memory`; the same size is no swap, `-1` no limit",
+                &["-1"],
+            ),
             words("cpus", "number, at least 0.01", &["0.5"]),
+            words("pids_limit", "most processes and threads; `-1` is no limit", &["512"]),
             words("ulimits", "list of `NAME=SOFT` or `NAME=SOFT:HARD`; -1 is no limit", &["nofile=65536,core=0"]),
             words("cap_add", "list of capabilities", &["NET_ADMIN"]),
             words("cap_drop", "list of capabilities", &["ALL"]),
+            words("group_add", "list of further groups of the app's user, names or numbers", &["audio,2000"]),
+            words(
+                "security_opt",
+                "list of `no-new-privileges=true` or `false`, `apparmor=PROFILE`, `seccomp=FILE` (an absolute path on the host, JSON), \
+                 `seccomp=unconfined`, `label=disable`, `label=type:TYPE` and its kind, `systempaths=unconfined`, `writable-cgroups=true`",
+                &["seccomp=unconfined,label=disable"],
+            ),
+            words(
+                "sysctls",
+                "list of `NAME=VALUE`: `net.*`, `fs.mqueue.*`, `kernel.msg*`, `kernel.sem`, `kernel.shm*`",
+                &["net.core.somaxconn=4096"],
+            ),
             words("devices", "list of `HOST`, `HOST:CONTAINER`, `HOST:CONTAINER:rwm`", &["/dev/fuse"]),
             words("gpus", "`all`, a number, or `device=ID,ID`", &["all"]),
             words(
@@ -156,6 +173,14 @@ pub(super) static SECTIONS: &[Section] = &[
             ),
             words("hostname", "host name", &["web-1"]),
             words("extra_hosts", "list of `NAME:ADDRESS`; `host-gateway` is the host", &["db:10.0.0.5"]),
+            words("dns", "list of name servers, by IP", &["169.254.169.253"]),
+            words("dns_search", "list of domains; `.` is none", &["ec2.internal"]),
+            words(
+                "ipc",
+                "`none`, `private`, `shareable`, `host`, or `container:NAME`: whose shared memory and message queues",
+                &["host"],
+            ),
+            words("pid", "`host` or `container:NAME`: whose processes the app sees", &["host"]),
             words("shm_size", "size of `/dev/shm`", &["1g"]),
             words(
                 "labels",
@@ -163,15 +188,27 @@ pub(super) static SECTIONS: &[Section] = &[
                  berth's own",
                 &["team=web,tier=front"],
             ),
+            words(
+                "platform",
+                "`linux/ARCH` or `linux/ARCH/VARIANT`: which image of a multi-platform one; another than the machine's needs \
+                 emulation (binfmt_misc)",
+                &["linux/amd64"],
+            ),
+            words("runtime", "one of the engine's runtimes (`docker info` lists them)", &["runc"]),
             words("init", "boolean: the engine's init as process 1", &["false"]),
             words("privileged", "boolean", &["true"]),
             words("stop_signal", "name or number", &["SIGQUIT"]),
             words(
                 "log_driver",
-                "one of the engine's log drivers; `awslogs` needs `log_opt.awslogs-group`",
-                &["awslogs"],
+                "one of the engine's log drivers; `awslogs` needs `log_opt.awslogs-group`; `engine`: whichever the engine has by default, with \
+                 its own options",
+                &["awslogs", "engine"],
             ),
-            words("log_opt.NAME", "an option of the log driver", &["log_opt.awslogs-group=/prod/api"]),
+            words(
+                "log_opt.NAME",
+                "an option of the log driver; one of another driver is an error",
+                &["log_opt.max-size=50m"],
+            ),
             words(
                 "imds",
                 "`allow` or `block`: keep the container from the instance metadata, and so from the instance role; not with `network=host` or `container:NAME`; see below",
@@ -284,8 +321,12 @@ mod tests {
                     false => format!("{}={example}", words.key),
                 };
                 // What some of them need beside them; said first, so that the example wins.
+                let needed = match *example {
+                    "awslogs" => "log_opt.awslogs-group = 'g'",
+                    _ => "",
+                };
                 let mut layers = Layers::new();
-                layers.add_file("needed", b"image = 'x:1'\nport = 80\nlog_opt.awslogs-group = 'g'");
+                layers.add_file("needed", format!("image = 'x:1'\nport = 80\n{needed}").as_bytes());
                 layers.add_user_data(format!("berth {written}").as_bytes());
                 assert_eq!(layers.believe().err().map(|faults| faults.to_string()), None, "{written}");
             }

@@ -66,6 +66,16 @@ async fn every_key_means_what_docker_run_means() {
         ),
         ("read_only", |c| c.read_only = true, "/HostConfig/ReadonlyRootfs", json!(true)),
         ("memory", |c| c.memory = Some(64 << 20), "/HostConfig/Memory", json!(64 << 20)),
+        (
+            "memory_swap",
+            |c| {
+                c.memory = Some(64 << 20);
+                c.memory_swap = Some(-1);
+            },
+            "/HostConfig/MemorySwap",
+            json!(-1),
+        ),
+        ("pids_limit", |c| c.pids_limit = Some(99), "/HostConfig/PidsLimit", json!(99)),
         ("cpus", |c| c.cpus = Some(500_000_000), "/HostConfig/NanoCpus", json!(500_000_000)),
         (
             "ulimits",
@@ -75,6 +85,48 @@ async fn every_key_means_what_docker_run_means() {
         ),
         ("cap_add", |c| c.cap_add = words(&["CAP_NET_ADMIN"]), "/HostConfig/CapAdd", json!(["CAP_NET_ADMIN"])),
         ("cap_drop", |c| c.cap_drop = words(&["ALL"]), "/HostConfig/CapDrop", json!(["ALL"])),
+        ("group_add", |c| c.group_add = words(&["audio", "99"]), "/HostConfig/GroupAdd", json!(["audio", "99"])),
+        (
+            "security_opt beside the default",
+            |c| c.security_opt = words(&["label=disable", "apparmor=unconfined"]),
+            "/HostConfig/SecurityOpt",
+            json!(["no-new-privileges:true", "label=disable", "apparmor=unconfined"]),
+        ),
+        (
+            "security_opt in place of the default",
+            |c| c.security_opt = words(&["no-new-privileges=false"]),
+            "/HostConfig/SecurityOpt",
+            json!(["no-new-privileges=false"]),
+        ),
+        (
+            "security_opt: the paths are no option of the engine",
+            |c| c.security_opt = words(&["systempaths=unconfined"]),
+            "/HostConfig/SecurityOpt",
+            json!(["no-new-privileges:true"]),
+        ),
+        (
+            "security_opt: hidden paths",
+            |c| c.security_opt = words(&["systempaths=unconfined"]),
+            "/HostConfig/MaskedPaths",
+            json!([]),
+        ),
+        (
+            "security_opt: read-only paths",
+            |c| c.security_opt = words(&["systempaths=unconfined"]),
+            "/HostConfig/ReadonlyPaths",
+            json!([]),
+        ),
+        (
+            "sysctls",
+            |c| c.sysctls = BTreeMap::from([("net.core.somaxconn".to_owned(), "4096".to_owned())]),
+            "/HostConfig/Sysctls",
+            json!({"net.core.somaxconn": "4096"}),
+        ),
+        ("dns", |c| c.dns = vec!["10.0.0.2".parse().unwrap()], "/HostConfig/Dns", json!(["10.0.0.2"])),
+        ("dns_search", |c| c.dns_search = words(&["a.test"]), "/HostConfig/DnsSearch", json!(["a.test"])),
+        ("ipc", |c| c.ipc = Some("shareable".to_owned()), "/HostConfig/IpcMode", json!("shareable")),
+        ("pid", |c| c.pid = Some("host".to_owned()), "/HostConfig/PidMode", json!("host")),
+        ("runtime", |c| c.runtime = Some("runc".to_owned()), "/HostConfig/Runtime", json!("runc")),
         (
             "devices",
             |c| {
@@ -164,7 +216,7 @@ async fn every_key_means_what_docker_run_means() {
             |c| {
                 c.env.insert("LEVEL".to_owned(), "a=b c".to_owned());
             },
-            "/Config/Env/4",
+            "/Config/Env/5",
             json!("LEVEL=a=b c"),
         ),
         (
@@ -172,8 +224,25 @@ async fn every_key_means_what_docker_run_means() {
             |c| {
                 c.env.insert("AWS_REGION".to_owned(), "eu-west-1".to_owned());
             },
-            "/Config/Env/0",
+            "/Config/Env/1",
             json!("AWS_REGION=eu-west-1"),
+        ),
+        ("env: the region under its other name", |_| {}, "/Config/Env/0", json!("AWS_DEFAULT_REGION=us-east-2")),
+        (
+            "env: the other name follows",
+            |c| {
+                c.env.insert("AWS_REGION".to_owned(), "eu-west-1".to_owned());
+            },
+            "/Config/Env/0",
+            json!("AWS_DEFAULT_REGION=eu-west-1"),
+        ),
+        (
+            "env: the other name wins over berth's own",
+            |c| {
+                c.env.insert("AWS_DEFAULT_REGION".to_owned(), "eu-west-1".to_owned());
+            },
+            "/Config/Env/0",
+            json!("AWS_DEFAULT_REGION=eu-west-1"),
         ),
     ];
     let mut bench = Bench::new().await;

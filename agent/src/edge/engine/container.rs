@@ -50,11 +50,12 @@ impl Engine {
     pub async fn create(&self, creation: &Creation, mounted: Mounted<'_>) -> Result<ContainerId, EngineError> {
         let name = creation.config.container_name();
         let body = body(creation, mounted)?;
-        let fail = |error| error::of(format!("create the container {name}"), error, error::create);
-        let options = CreateContainerOptions { name: Some(name.clone()), ..Default::default() };
+        let fail = |error| error::of_create(&name, error);
+        let platform = creation.config.platform.as_ref().map(ToString::to_string).unwrap_or_default();
+        let options = CreateContainerOptions { name: Some(name.clone()), platform };
         match self.within(LONG).map_err(fail)?.create_container(Some(options), body).await {
             Ok(created) => Ok(ContainerId(created.id)),
-            Err(error) if error::is_conflict(&error) => Err(self.name_taken(name).await),
+            Err(error) if error::is_conflict(&error) => Err(self.name_taken(name.clone()).await),
             Err(error) => Err(fail(error)),
         }
     }
@@ -75,7 +76,7 @@ impl Engine {
 
     /// Starts the container, which publishes these ports; one that runs already is left as it is.
     pub async fn start(&self, id: &ContainerId, ports: &[Port]) -> Result<RunningContainer, EngineError> {
-        let fail = |error| error::of_start(error, ports);
+        let fail = |error| error::of_start(error, &id.0, ports);
         let docker = self.within(LONG).map_err(fail)?;
         docker.start_container(&id.0, None::<StartContainerOptions>).await.map_err(fail)?;
         let inspected = docker.inspect_container(&id.0, None::<InspectContainerOptions>).await.map_err(fail)?;

@@ -1,6 +1,7 @@
 //! What a container is made of, in the engine's words: every key of the config as `docker run` means it.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use bollard::models::{
 };
 
 use super::error::EngineError;
+use super::seccomp;
 use crate::config::{Config, Gpus, ImdsAccess, Port, Volume};
 use crate::effect::Creation;
 use crate::shim;
@@ -22,6 +24,8 @@ pub(super) const NAME: &str = "berth.name";
 pub(super) const FINGERPRINT: &str = "berth.fingerprint";
 /// The image, repository and digest.
 pub(super) const IMAGE: &str = "berth.image";
+/// The security option that is two lists of paths in the API.
+const UNMASKED: &str = "systempaths=unconfined";
 /// Where secrets delivered as files are in the container.
 const SECRET_FILES: &str = "/run/secrets";
 
@@ -63,18 +67,21 @@ pub(super) fn body(creation: &Creation, mounted: Mounted<'_>) -> Result<Containe
         volumes: Some(
             config.volumes.iter().filter(|volume| volume.source.is_none()).map(|v| v.target.clone()).collect(),
         ),
-        host_config: Some(host_config(config, mounted)),
+        host_config: Some(host_config(config, mounted)?),
         ..Default::default()
     })
 }
 
-fn host_config(config: &Config, mounted: Mounted<'_>) -> HostConfig {
-    HostConfig {
+fn host_config(config: &Config, mounted: Mounted<'_>) -> Result<HostConfig, EngineError> {
+    let is_unmasked = config.security_opt.iter().any(|option| option == UNMASKED);
+    Ok(HostConfig {
         binds: Some(config.volumes.iter().filter_map(bind).collect()),
         mounts: Some(mounts(mounted)),
         tmpfs: Some(config.tmpfs.clone().into_iter().collect()),
         readonly_rootfs: Some(config.read_only),
         memory: config.memory.map(signed),
+        memory_swap: config.memory_swap,
+        pids_limit: config.pids_limit,
         nano_cpus: config.cpus.map(signed),
         ulimits: Some(
             config
@@ -101,22 +108,45 @@ fn host_config(config: &Config, mounted: Mounted<'_>) -> HostConfig {
                 .collect(),
         ),
         device_requests: Some(config.gpus.iter().map(gpus).collect()),
+        group_add: Some(config.group_add.clone()),
+        sysctls: Some(config.sysctls.clone().into_iter().collect()),
         network_mode: config.network.clone(),
+        dns: Some(config.dns.iter().map(IpAddr::to_string).collect()),
+        dns_search: Some(config.dns_search.clone()),
+        ipc_mode: config.ipc.clone(),
+        pid_mode: config.pid.clone(),
         extra_hosts: Some(config.extra_hosts.clone()),
         shm_size: config.shm_size.map(signed),
         init: Some(config.init),
         privileged: Some(config.privileged),
-        // A privileged container may do everything anyway, and apps that need it need setuid too.
-        security_opt: (!config.privileged).then(|| vec!["no-new-privileges:true".to_owned()]),
+        security_opt: Some(security_opts(config)?).filter(|options| !options.is_empty()),
+        masked_paths: is_unmasked.then(Vec::new),
+        readonly_paths: is_unmasked.then(Vec::new),
+        runtime: config.runtime.clone(),
         log_config: Some(HostConfigLogConfig {
-            typ: Some(config.log_driver.clone()),
+            // An engine that is told none takes its own, and adds the options of its own configuration.
+            typ: Some(config.log_driver.clone()).filter(|driver| driver != Config::ENGINE_LOG_DRIVER),
             config: Some(config.log_opt.clone().into_iter().collect()),
         }),
         port_bindings: Some(port_bindings(&config.ports)),
         // There is exactly one who restarts it (invariant 10).
         restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None }),
         ..Default::default()
-    }
+    })
+}
+
+/// The security options: what the docker command reads or turns into other fields, the API does not know. Without a word of the config
+/// nothing in the container gains privileges, unless it is privileged: apps that need that need setuid too.
+fn security_opts(config: &Config) -> Result<Vec<String>, EngineError> {
+    let is_said = config.security_opt.iter().any(|option| option.starts_with("no-new-privileges="));
+    let own = (!config.privileged && !is_said).then(|| Ok("no-new-privileges:true".to_owned()));
+    let written = config.security_opt.iter().filter(|option| *option != UNMASKED);
+    own.into_iter()
+        .chain(written.map(|option| match option.strip_prefix("seccomp=").filter(|profile| profile.starts_with('/')) {
+            Some(path) => Ok(format!("seccomp={}", seccomp::profile(Path::new(path))?)),
+            None => Ok(option.clone()),
+        }))
+        .collect()
 }
 
 /// An argument vector, if it is said.
@@ -151,7 +181,10 @@ fn command(creation: &Creation, mounted: Mounted<'_>) -> Result<(Said, Said), En
 fn environment(creation: &Creation) -> Vec<String> {
     let Creation { config, identity, .. } = creation;
     let version = config.version();
+    // Some SDKs read the one name, some the other: a region that the config sets under the first is not contradicted by the second.
+    let region = config.env.get("AWS_REGION").unwrap_or(&identity.region);
     let mut variables = BTreeMap::from([
+        ("AWS_DEFAULT_REGION", region.as_str()),
         ("AWS_REGION", identity.region.as_str()),
         ("BERTH_VERSION", version.as_str()),
         ("BERTH_INSTANCE_ID", &identity.instance_id),

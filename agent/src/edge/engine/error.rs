@@ -7,7 +7,7 @@ use std::time::Duration;
 use bollard::errors::Error as Bollard;
 
 use super::image::HERE;
-use super::image_error;
+use super::{image_error, refused_key};
 use crate::config::Port;
 use crate::fault::Class;
 
@@ -66,12 +66,32 @@ pub enum EngineError {
         /// What that one runs.
         image: String,
     },
+    /// The file of `security_opt=seccomp=…` cannot be used.
+    #[error("cannot use the seccomp profile {path} (`security_opt`): {reason}")]
+    SeccompProfile {
+        /// The file on the host.
+        path: String,
+        /// Why.
+        reason: String,
+    },
     /// The image is for another kind of machine.
     #[error("{image} is built for {built_for}, and this machine is {HERE}: build it for linux/{HERE}, too")]
     OtherMachine {
         /// The image.
         image: String,
         /// Its architecture, in Go's word.
+        built_for: String,
+    },
+    /// The image is not for the platform that the config asks for.
+    #[error(
+        "{image} is built for {built_for}, and not for {platform} (`platform`): build it for that platform, or leave the key out"
+    )]
+    OtherPlatform {
+        /// The image.
+        image: String,
+        /// What the config asks for.
+        platform: String,
+        /// What it is built for.
         built_for: String,
     },
     /// The pull stood still.
@@ -110,7 +130,8 @@ impl EngineError {
             Self::NoSocket(_) | Self::UnreadableLogin(_) | Self::NoCommand(_) | Self::NoBridge { .. } => {
                 Class::Misconfigured
             }
-            Self::NotOurs { .. } | Self::OtherMachine { .. } => Class::Broken,
+            Self::SeccompProfile { .. } => Class::Misconfigured,
+            Self::NotOurs { .. } | Self::OtherMachine { .. } | Self::OtherPlatform { .. } => Class::Broken,
             Self::Refused { class, .. } | Self::NoAnswer { class, .. } => *class,
             // Its holder may be on the way out.
             Self::NameTaken(_) => Class::Transient,
@@ -195,6 +216,9 @@ pub(super) fn create(status: Option<u16>, prose: &str) -> Class {
     if MISCONFIGURED.iter().any(|words| prose.contains(words)) {
         return Class::Misconfigured;
     }
+    if let Some((class, _)) = refused_key::find(prose) {
+        return class;
+    }
     match status {
         _ if prose.contains("no space left on device") => Class::Broken,
         Some(400) => Class::Misconfigured,
@@ -227,6 +251,8 @@ pub(super) fn start(status: Option<u16>, prose: &str) -> Class {
     let says = |words: &[&str]| words.iter().any(|words| prose.contains(words));
     if status == Some(404) && prose.contains("no such container") {
         Class::Gone
+    } else if let Some((class, _)) = refused_key::find(prose) {
+        class
     } else if says(&MISCONFIGURED) {
         Class::Misconfigured
     } else if says(&BROKEN) || matches!(status, Some(400 | 404)) {
@@ -236,10 +262,15 @@ pub(super) fn start(status: Option<u16>, prose: &str) -> Class {
     }
 }
 
-/// The error of a start of a container with these ports. The engine chooses another for host port 0 at the next attempt, so one
+/// The error of a start of this container with these ports. One that is not there may be another, whose network it shares. The engine chooses another for host port 0 at the next attempt, so one
 /// that is taken is in the way only now; a port that the config names is taken for good.
-pub(super) fn of_start(error: Bollard, ports: &[Port]) -> EngineError {
+pub(super) fn of_start(error: Bollard, id: &str, ports: &[Port]) -> EngineError {
     let mut error = of("start the container".to_owned(), error, start);
+    if let EngineError::Refused { message, .. } = &error
+        && !message.contains(id)
+    {
+        name_the_other(&mut error);
+    }
     if let EngineError::Refused { message, class, .. } = &mut error
         && is_port_taken(&message.to_lowercase())
         && !ports.is_empty()
@@ -256,6 +287,24 @@ pub(super) fn of_start(error: Bollard, ports: &[Port]) -> EngineError {
         }
     }
     error
+}
+
+/// The error of a creation of the container with this name.
+pub(super) fn of_create(name: &str, error: Bollard) -> EngineError {
+    let mut error = of(format!("create the container {name}"), error, create);
+    name_the_other(&mut error);
+    error
+}
+
+/// A container that is not there, and is another than the one that the call was about.
+fn name_the_other(error: &mut EngineError) {
+    if let EngineError::Refused { message, class, .. } = error
+        && message.to_lowercase().contains("no such container")
+        && let Some((of_other, advice)) = refused_key::find("no such container")
+    {
+        *class = of_other;
+        *message = format!("{message}; {advice}");
+    }
 }
 
 fn is_port_taken(prose: &str) -> bool {
@@ -309,7 +358,10 @@ pub(super) fn registry(status: Option<u16>, prose: &str) -> Class {
 /// The prose, and what to do where the image is the reason.
 fn explained(prose: &str) -> String {
     let line = one_line(prose);
-    match image_error::advice(&prose.to_lowercase()) {
+    let prose = prose.to_lowercase();
+    // Which container it is that is not there, only the caller knows.
+    let of_key = || refused_key::find(&prose).filter(|(class, _)| *class != Class::Transient).map(|(_, advice)| advice);
+    match image_error::advice(&prose).or_else(of_key) {
         Some(advice) => format!("{line}; {advice}"),
         None => line,
     }
@@ -404,6 +456,18 @@ mod tests {
     }
 
     #[test]
+    fn a_start_tells_its_own_container_from_one_whose_network_it_shares() {
+        let of = |named: &str| {
+            let message = format!("No such container: {named}");
+            of_start(Bollard::DockerResponseServerError { status_code: 404, message }, "c0ffee", &[])
+        };
+        assert_eq!(of("c0ffee").class(), Class::Gone);
+        let other = of("db");
+        assert_eq!(other.class(), Class::Transient);
+        assert!(other.to_string().contains("No such container: db; `network`, `ipc` or `pid` names it"), "{other}");
+    }
+
+    #[test]
     fn a_port_that_the_engine_chose_is_taken_only_now_and_one_of_the_config_for_good() {
         let ports = |hosts: &[u16]| {
             let port = |host: &u16| Port { host_ip: None, host: *host, container: 8080, protocol: Protocol::Tcp };
@@ -411,7 +475,7 @@ mod tests {
         };
         let class = |prose: &str, hosts: &[u16]| {
             let message = format!("driver failed programming external connectivity on endpoint x (0a1b): {prose}");
-            of_start(Bollard::DockerResponseServerError { status_code: 500, message }, &ports(hosts)).class()
+            of_start(Bollard::DockerResponseServerError { status_code: 500, message }, "c0ffee", &ports(hosts)).class()
         };
         for prose in [
             "Error starting userland proxy: listen tcp4 0.0.0.0:32768: bind: address already in use",

@@ -1,8 +1,9 @@
 //! The Docker Engine on its unix socket, from API 1.41 (Docker 20.10) on, in the words of API 1.44.
 //!
 //! `about` the engine itself · `login` the credentials' header · `image` what the engine and the registry have · `pull` · `create` what
-//! a container is made of · `running` what an inspection tells · `container` its life · `network` how its packets come in · `exec` a
-//! command in it · `logs` what it wrote · `connections` who is connected to it · `error` what a no means.
+//! a container is made of · `seccomp` a profile for it · `running` what an inspection tells · `container` its life · `network` how its
+//! packets come in · `exec` a command in it · `logs` what it wrote · `connections` who is connected to it · `error` what a no means, `refused_key`
+//! which key of the config it is about.
 //!
 //! Requests carry no API version, so the engine answers in its newest; only fields that all of them have are read.
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use bollard::{API_DEFAULT_VERSION, Docker};
 
+use crate::config::Platform;
 pub use about::About;
 pub use create::Mounted;
 pub use error::EngineError;
@@ -25,6 +27,7 @@ mod image_error;
 mod pull;
 
 mod create;
+mod seccomp;
 
 mod connections;
 mod container;
@@ -34,6 +37,7 @@ mod network;
 mod running;
 
 mod error;
+mod refused_key;
 
 /// Where the engine listens when nothing says otherwise.
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
@@ -46,6 +50,8 @@ const LONG: Duration = Duration::from_secs(120);
 #[derive(Clone, Debug)]
 pub struct Engine {
     socket: String,
+    /// Which of the images that a reference stands for; the machine's own if none is said.
+    platform: Option<Platform>,
 }
 
 impl Engine {
@@ -58,7 +64,13 @@ impl Engine {
                 .filter(|path| Path::new(path).is_absolute())
                 .ok_or_else(|| EngineError::NoSocket(host.to_owned()))?,
         };
-        Ok(Self { socket: socket.to_owned() })
+        Ok(Self { socket: socket.to_owned(), platform: None })
+    }
+
+    /// The same engine, asked for images of this platform.
+    #[must_use]
+    pub fn with_platform(&self, platform: Option<&Platform>) -> Self {
+        Self { platform: platform.cloned(), ..self.clone() }
     }
 
     /// Whether the engine answers.

@@ -1,0 +1,128 @@
+//! Warnings of what takes a container's isolation away, and of what has no effect beside it.
+
+use super::fault::Faults;
+use super::kernel::is_bare;
+use super::layers::Layers;
+use super::{Config, ImdsAccess};
+
+/// A `shm_size` below this was meant in another unit.
+const SMALL_SHM: u64 = 1 << 20;
+
+impl Layers {
+    pub(super) fn warn_of_isolation(&self, config: &Config, warnings: &mut Faults) {
+        let mut warn = |key: &str, reason: &str| {
+            let reason = reason.to_owned();
+            warnings.add(self.place(key), Some(key), || reason);
+        };
+        for option in &config.security_opt {
+            if let Some(reason) = taken_away(option) {
+                warn("security_opt", reason);
+            }
+        }
+        if config.pid.as_deref() == Some("host") {
+            warn("pid", of_host_processes(config));
+        }
+        let ipc = config.ipc.as_deref().unwrap_or_default();
+        if ipc == "host" {
+            warn(
+                "ipc",
+                "shares the shared memory and the message queues of all processes of the host with the container",
+            );
+        }
+        if config.shm_size.is_some() && (matches!(ipc, "host" | "none") || ipc.starts_with("container:")) {
+            warn("shm_size", "has no effect: with this `ipc` the container has no `/dev/shm` of its own");
+        }
+        let is_bare = self.keys.get("shm_size").and_then(|written| written.value.one().ok()).is_some_and(is_bare);
+        if is_bare && config.shm_size.is_some_and(|bytes| bytes < SMALL_SHM) {
+            warn(
+                "shm_size",
+                "counts bytes, as in Docker; for MiB, which ECS task definitions count in, write `m` after the number",
+            );
+        }
+    }
+}
+
+/// What a security option takes away, if it takes anything away.
+fn taken_away(option: &str) -> Option<&'static str> {
+    Some(match option {
+        "apparmor=unconfined" => {
+            "runs the container without an AppArmor profile: give it one that allows what the app needs"
+        }
+        "seccomp=unconfined" => {
+            "lets the container make every system call: give it a profile (`seccomp=FILE`) that allows what the app needs"
+        }
+        "label=disable" => {
+            "runs the container without SELinux confinement: give it a type (`label=type:…`) that allows what the app needs"
+        }
+        "systempaths=unconfined" => "lets the container read and write what the engine hides in `/proc` and `/sys`",
+        "no-new-privileges=false" => "lets the app gain privileges through setuid programs, such as `sudo`",
+        "writable-cgroups=true" => "lets the container write to its control groups",
+        _ => return None,
+    })
+}
+
+fn of_host_processes(config: &Config) -> &'static str {
+    match (config.privileged, config.imds) {
+        (true, ImdsAccess::Block) => {
+            "with `privileged`, lets the container enter the host's namespaces: it is root on the host, and `imds=block` cannot keep it \
+             from the metadata"
+        }
+        (true, ImdsAccess::Allow) => {
+            "with `privileged`, lets the container enter the host's namespaces: it is root on the host"
+        }
+        (false, _) => "lets the container see and signal the processes of the host, within the rights of its user",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn warnings(words: &str) -> String {
+        let mut layers = Layers::new();
+        layers.add_user_data(format!("berth image=x:1 {words}").as_bytes());
+        let config = layers.believe().unwrap_or_else(|errors| panic!("{words}: {errors}"));
+        layers.warnings(&config).to_string()
+    }
+
+    #[test]
+    fn what_takes_isolation_away_gets_a_warning_with_its_place() {
+        for (words, expected) in [
+            ("security_opt=apparmor=unconfined", "`security_opt`: runs the container without an AppArmor profile"),
+            ("security_opt=apparmor:unconfined", "`security_opt`: runs the container without an AppArmor profile"),
+            ("security_opt=seccomp=unconfined", "`security_opt`: lets the container make every system call"),
+            ("security_opt=label=disable", "`security_opt`: runs the container without SELinux"),
+            (
+                "security_opt=systempaths=unconfined",
+                "`security_opt`: lets the container read and write what the engine hides",
+            ),
+            ("security_opt=no-new-privileges=false", "`security_opt`: lets the app gain privileges"),
+            ("pid=host", "`pid`: lets the container see and signal the processes of the host"),
+            ("ipc=host", "`ipc`: shares the shared memory"),
+            ("shm_size=1g ipc=none", "`shm_size`: has no effect"),
+            ("shm_size=512", "`shm_size`: counts bytes, as in Docker"),
+        ] {
+            let told = warnings(words);
+            assert!(told.starts_with("user-data line 1 column 17: ") && told.contains(expected), "{words}: {told}");
+            assert_eq!(told.lines().count(), 1, "{words}: {told}");
+        }
+        let told = warnings("pid=host privileged=true");
+        assert!(
+            told.contains("`pid`: with `privileged`, lets the container enter") && told.lines().count() == 2,
+            "{told}"
+        );
+        assert!(warnings("pid=host privileged=true imds=block").contains("`imds=block` cannot keep it"));
+    }
+
+    #[test]
+    fn what_keeps_it_gets_none() {
+        for words in [
+            "security_opt=no-new-privileges,apparmor=mine,seccomp=/etc/berth/app.json,label=type:app_t",
+            "ipc=private pid=container:a",
+            "ipc=shareable shm_size=1g",
+            "sysctls=net.core.somaxconn=4096 dns=1.1.1.1 dns_search=a group_add=a pids_limit=10 platform=linux/arm64 runtime=runc",
+        ] {
+            assert_eq!(warnings(words), "", "{words}");
+        }
+    }
+}
