@@ -19,3 +19,4 @@ mod pulls;
 mod restarted;
 mod rotation;
 mod secrets;
+mod tls_probes;

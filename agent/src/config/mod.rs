@@ -20,6 +20,7 @@ pub use foreign::Foreign;
 pub use health::Health;
 pub use layers::{Layer, Layers, Pointer};
 pub use port::{Port, Protocol};
+pub use probe_http::{HttpProbe, Statuses};
 pub use reference::{ImageRef, PinnedImage};
 pub(crate) use scalar::duration_text;
 pub use secret_ref::SecretRef;
@@ -55,6 +56,7 @@ mod words;
 mod container;
 mod health;
 mod port;
+mod probe_http;
 mod reference;
 mod scalar;
 mod secret_ref;
@@ -176,6 +178,9 @@ pub struct Probe {
     pub start_timeout: Option<Duration>,
     /// Without any probe: how long the app must have run to count as healthy.
     pub running_for: Duration,
+    /// What an HTTP probe sends and takes for healthy.
+    #[serde(flatten)]
+    pub http: HttpProbe,
 }
 
 /// `secrets_as`
