@@ -399,8 +399,8 @@ impl App {
                         let how = self.config.effective_health(running.healthcheck.is_some());
                         let own = running.healthcheck.as_ref().filter(|_| how == Health::Docker);
                         let timeout = self.config.probe.timeout_for(own.map(|own| own.timeout));
-                        let port = self.config.first_tcp_port();
-                        let ticket = desk.order(Effect::ProbeApp { app: running.clone(), how, port, timeout });
+                        let (port, http) = (self.config.first_tcp_port(), self.config.probe.http.clone());
+                        let ticket = desk.order(Effect::ProbeApp { app: running.clone(), how, port, http, timeout });
                         *probe = Probing::Asked { ticket, since: now, until: now + timeout + PROBE_MARGIN };
                     }
                     Probing::Unasked(at) if *at <= now => {

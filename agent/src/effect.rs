@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{Config, Health, ImageRef, PinnedImage};
+use crate::config::{Config, Health, HttpProbe, ImageRef, PinnedImage};
 use crate::exit::Outcome;
 use crate::identity::Identity;
 
@@ -70,6 +70,8 @@ pub enum Effect {
         how: Health,
         /// The first TCP port in the container, for the forms of `health` that name none.
         port: Option<u16>,
+        /// For the forms of `health` that ask over HTTP.
+        http: HttpProbe,
         /// For how long.
         timeout: Duration,
     },

@@ -29,9 +29,11 @@ pub enum ProbeFailureKind {
     TimedOut,
     /// No connection for another reason.
     Unreachable,
+    /// The TLS handshake failed.
+    Tls,
     /// What answered is no HTTP.
     NotHttp,
-    /// An HTTP status that is not healthy.
+    /// An HTTP status that `probe.expect` does not have.
     Status,
     /// The command exited with another code than 0.
     CommandFailed,
@@ -66,6 +68,7 @@ impl ProbeFailureKind {
             | Self::Refused
             | Self::TimedOut
             | Self::Unreachable
+            | Self::Tls
             | Self::NotHttp
             | Self::Status
             | Self::CommandFailed

@@ -20,3 +20,4 @@ mod pulls;
 mod restarted;
 mod rotation;
 mod secrets;
+mod tls_probes;

@@ -1,5 +1,8 @@
 """An HTTPS server for 127.0.0.1 and localhost on a free port, which it prints; its certificate goes to the file that it
-is given. Ends when its standard input does."""
+is given. Ends when its standard input does.
+
+`expired` as a second argument: the certificate is out of its time. `mutual`: the client must have a certificate, too.
+`/seen?sni=NAME&host=NAME` is 200 if these are the name of the handshake and the Host header, else 421; `/status/CODE` is CODE."""
 import datetime
 import http.server
 import ipaddress
@@ -7,6 +10,7 @@ import ssl
 import sys
 import tempfile
 import threading
+import urllib.parse
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -14,7 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 key = ec.generate_private_key(ec.SECP256R1())
 name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "berth edge test")])
-now = datetime.datetime.now(datetime.timezone.utc)
+how = sys.argv[2] if len(sys.argv) > 2 else ""
+now = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=2 if how == "expired" else 0)
 certificate = (
     x509.CertificateBuilder()
     .subject_name(name)
@@ -35,7 +40,14 @@ with open(sys.argv[1], "wb") as file:
 
 class Hello(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        self.send_response(200)
+        url = urllib.parse.urlsplit(self.path)
+        status = 200
+        if url.path.startswith("/status/"):
+            status = int(url.path.removeprefix("/status/"))
+        if url.path == "/seen":
+            seen = {"sni": getattr(self.connection, "asked_for", None) or "", "host": self.headers["host"]}
+            status = 200 if seen == dict(urllib.parse.parse_qsl(url.query, keep_blank_values=True)) else 421
+        self.send_response(status)
         self.send_header("content-length", "5")
         self.end_headers()
         self.wfile.write(b"hello")
@@ -54,6 +66,10 @@ with tempfile.NamedTemporaryFile() as both:
     )
     both.flush()
     context.load_cert_chain(both.name)
+context.sni_callback = lambda connection, name, _: setattr(connection, "asked_for", name)
+if how == "mutual":
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(cadata=pem.decode())
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hello)
 server.socket = context.wrap_socket(server.socket, server_side=True)
 threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -2,6 +2,8 @@
 //!
 //! `tests/images` makes them, as `make test` does.
 
+use std::process::Command;
+
 use berth_kit::docker_registry::DockerRegistry;
 use berth_kit::registry::Pushed;
 use berth_kit::{Agent, World};
@@ -44,6 +46,7 @@ async fn nginx_redis_and_postgres_boot_from_one_line_each() {
     }
     nginx(&pushed[0]).await;
     nginx_on_a_read_only_root(&pushed[0]).await;
+    nginx_that_speaks_tls(&pushed[0]).await;
     redis_as_its_own_user(&pushed[1]).await;
     postgres_with_a_volume_and_a_file_secret(&pushed[2]).await;
 }
@@ -64,6 +67,36 @@ async fn nginx_on_a_read_only_root(image: &Pushed) {
     agent.signal("TERM");
     assert_eq!(agent.exit_within(SOON).await, 0);
     assert_eq!(container(&world).await["State"]["ExitCode"], 0, "its graceful stop");
+}
+
+/// With a certificate that it has signed itself, and an answer for one name alone.
+async fn nginx_that_speaks_tls(image: &Pushed) {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=app.example.com"])
+        .args(["-keyout", &at("key.pem"), "-out", &at("cert.pem")])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let tls = "listen 8443 ssl; ssl_certificate /etc/tls/cert.pem; ssl_certificate_key /etc/tls/key.pem;";
+    let servers = format!(
+        "server {{ {tls} server_name app.example.com; return 204; }} server {{ {tls} server_name other; return 421; }}"
+    );
+    std::fs::write(at("tls.conf"), format!("events {{}} http {{ {servers} }}")).unwrap();
+
+    let line = format!(
+        "port=0:8443 volumes={}:/etc/tls:ro command='-c /etc/tls/tls.conf -g \"daemon off;\"' health=https:8443/",
+        directory.path().display()
+    );
+    let (world, agent) = boot(image, &format!("{line} probe.host=app.example.com probe.expect=204")).await;
+    agent.signal("TERM");
+    assert_eq!(agent.exit_within(SOON).await, 0);
+
+    world.user_data(&format!("berth image={} name={} {line} probe.host=other", image.by_tag(), world.name));
+    let agent = world.relaunch(BERTH.as_ref()).await;
+    agent.log_within("/ answers 421, expected 200-399", SOON).await;
+    agent.kill9().await;
 }
 
 async fn redis_as_its_own_user(image: &Pushed) {

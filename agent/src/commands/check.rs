@@ -11,7 +11,9 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use crate::cli::{self, Global};
-use crate::config::{Config, ConfigFault, Faults, Health, Layers, OnChange, Row, SecretRef, SecretsAs, duration_text};
+use crate::config::{
+    Config, ConfigFault, Faults, Health, Layers, OnChange, Row, SecretRef, SecretsAs, Statuses, duration_text,
+};
 use crate::edge::Sources;
 use crate::exit::Outcome;
 
@@ -198,9 +200,17 @@ fn image(layers: &Layers, config: &Config) -> String {
 
 fn health(config: &Config) -> String {
     let port = config.first_tcp_port().map_or("the first port".to_owned(), |port| format!("port {port}"));
+    let http = &config.probe.http;
+    let mut told = http.host.as_ref().map(|host| format!(" as {host}")).unwrap_or_default();
+    if http.expect != Statuses::default() {
+        told.push_str(&format!(", {} passes", http.expect));
+    }
     let how = |health: Health| match health {
-        Health::Path(path) => format!("GET {path} on {port}"),
-        Health::Url(url) => format!("GET {url}"),
+        Health::Path(path) => format!("GET {path} on {port}{told}"),
+        Health::Port { tls, port, path } => {
+            format!("GET {path} over {} on port {port}{told}", if tls { "TLS" } else { "HTTP" })
+        }
+        Health::Url(url) => format!("GET {url}{told}"),
         Health::Tcp(None) => format!("a TCP connection to {port}"),
         Health::Tcp(Some(port)) => format!("a TCP connection to port {port}"),
         Health::Cmd(words) => format!("in the container: {}", words.join(" ")),

@@ -195,7 +195,7 @@ mod tests {
                 lifecycle={"group":"my group","heartbeat":{"nanos":0,"secs":15},"launch_hook":"up","poll":{"nanos":0,"secs":5},"terminate_hook":"down"}
                 listen="[::]:80"
                 maintenance="drain"
-                probe={"healthy":2,"interval":{"nanos":0,"secs":1},"running_for":{"nanos":0,"secs":5},"start_timeout":{"nanos":0,"secs":60},"timeout":{"nanos":0,"secs":1},"unhealthy":5}
+                probe={"expect":"200-399","healthy":2,"host":null,"interval":{"nanos":0,"secs":1},"running_for":{"nanos":0,"secs":5},"start_timeout":{"nanos":0,"secs":60},"timeout":{"nanos":0,"secs":1},"unhealthy":5}
                 rebalance="drain"
                 registry_auth={"secret":{"Managed":{"id":"prod/registry","json_key":null,"version_id":null,"version_stage":null}}}
                 restart={"backoff":{"nanos":0,"secs":2},"backoff_max":{"nanos":0,"secs":10},"limit":0,"window":{"nanos":0,"secs":60}}

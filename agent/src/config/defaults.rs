@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
 use super::{
-    BootPolicy, Config, CutDrain, Drain, ImageRef, ImdsAccess, Lifecycle, OnFailure, OnNotice, Probe, RegistryAuth,
-    Restart, SecretsAs,
+    BootPolicy, Config, CutDrain, Drain, HttpProbe, ImageRef, ImdsAccess, Lifecycle, OnFailure, OnNotice, Probe,
+    RegistryAuth, Restart, SecretsAs,
 };
 
 /// Every default; what has none, `image` and `name`, is empty.
@@ -24,6 +24,7 @@ pub(super) fn defaults() -> Config {
             unhealthy: 3,
             start_timeout: None,
             running_for: seconds(5),
+            http: HttpProbe::default(),
         },
         env: BTreeMap::new(),
         secret: BTreeMap::new(),

@@ -8,7 +8,7 @@ use super::scalar::{count, cpus, duration_from, is_name, one_of, size, switch};
 use super::value::{Reason, Reasons, Value};
 use super::{
     Config, CutDrain, Health, ImageRef, ImdsAccess, OnChange, OnFailure, OnNotice, Platform, Port, Refresh,
-    RegistryAuth, SecretRef, SecretsAs, container, fault, kernel, line,
+    RegistryAuth, SecretRef, SecretsAs, Statuses, container, fault, kernel, line, probe_http,
 };
 
 /// One key, or with `.NAME` at its end a table of keys.
@@ -64,6 +64,10 @@ pub(super) static KEYS: &[Key] = &[
         put(&mut c.probe.start_timeout, at_least(1000, v).map(Some))
     }),
     key("probe.running_for", By("5s"), |c, v, _| put(&mut c.probe.running_for, at_least(0, v))),
+    key("probe.host", Words("the address that is asked"), |c, v, _| {
+        put(&mut c.probe.http.host, some(v, probe_http::host))
+    }),
+    key("probe.expect", By("200-399"), |c, v, _| put(&mut c.probe.http.expect, Statuses::parse(v))),
     key("env.NAME", Words("none"), |c, v, name| {
         container::env_name(name)?;
         c.env.insert(name.to_owned(), v.text()?.to_owned());

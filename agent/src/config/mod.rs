@@ -21,6 +21,7 @@ pub use health::Health;
 pub use layers::{Layer, Layers, Pointer};
 pub use platform::Platform;
 pub use port::{Port, Protocol};
+pub use probe_http::{HttpProbe, Statuses};
 pub use reference::{ImageRef, PinnedImage};
 pub(crate) use scalar::duration_text;
 pub use secret_ref::SecretRef;
@@ -60,6 +61,7 @@ mod health;
 mod kernel;
 mod platform;
 mod port;
+mod probe_http;
 mod reference;
 mod scalar;
 mod secret_ref;
@@ -203,6 +205,9 @@ pub struct Probe {
     pub start_timeout: Option<Duration>,
     /// Without any probe: how long the app must have run to count as healthy.
     pub running_for: Duration,
+    /// What an HTTP probe sends and takes for healthy.
+    #[serde(flatten)]
+    pub http: HttpProbe,
 }
 
 /// `secrets_as`

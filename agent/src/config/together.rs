@@ -67,7 +67,7 @@ impl Layers {
         }
         // The probe asks the container's own address, which these have not.
         let nowhere = config.network.as_deref().is_some_and(|name| name == "none" || name.starts_with("container:"));
-        if nowhere && matches!(config.health, Some(Health::Path(_) | Health::Tcp(_))) {
+        if nowhere && matches!(config.health, Some(Health::Path(_) | Health::Port { .. } | Health::Tcp(_))) {
             fault(
                 "health",
                 "asks the container's own address, and on this network it has none: use `health=cmd:…`, or another `network`",
@@ -177,6 +177,12 @@ mod tests {
                 ],
             ),
             (
+                "health=https:8443/x network=none",
+                expect![
+                    "user-data line 1 column 17: `health`: asks the container's own address, and on this network it has none: use `health=cmd:…`, or another `network`"
+                ],
+            ),
+            (
                 "health=tcp:80 network=container:web",
                 expect![
                     "user-data line 1 column 17: `health`: asks the container's own address, and on this network it has none: use `health=cmd:…`, or another `network`"
@@ -224,6 +230,7 @@ mod tests {
             "port=9911/udp",
             "port=80 network=host health=/x",
             "health=tcp:5432",
+            "health=https:8443/x",
             "imds=block network=none",
             "health=cmd:true network=none",
             "health=http://127.0.0.1:1/ network=container:web",

@@ -55,16 +55,35 @@ impl Layers {
                 || "is not published: with `network=none` the engine leaves ports out",
             );
         }
-        let probed = config.health.as_ref().is_some_and(|health| *health != Health::None);
-        if probed && self.place("probe.running_for").is_some() {
-            warnings.add(
-                self.place("probe.running_for"),
-                Some("probe.running_for"),
-                || "holds only without a probe (`health=none`), and this config has one",
-            );
-        }
+        self.warn_of_the_probe(config, &mut warnings);
         warnings.sort();
         warnings
+    }
+
+    /// Keys that mean nothing for the `health` that is written, or for any that the default can be.
+    fn warn_of_the_probe(&self, config: &Config, warnings: &mut Faults) {
+        let mut warn = |key: &str, reason: &'static str| {
+            if let place @ Some(_) = self.place(key) {
+                warnings.add(place, Some(key), || reason);
+            }
+        };
+        match &config.health {
+            Some(Health::None) => {
+                for key in ["probe.interval", "probe.timeout", "probe.healthy", "probe.unhealthy"] {
+                    warn(key, "has no effect with `health=none`: nothing is asked");
+                }
+            }
+            Some(_) => warn("probe.running_for", "holds only without a probe (`health=none`), and this config has one"),
+            None => {}
+        }
+        if !config.health.as_ref().is_some_and(Health::is_http) {
+            for key in ["probe.host", "probe.expect"] {
+                warn(
+                    key,
+                    "has no effect without an HTTP health check: write `health=/path`, `health=https:PORT/path` or an address",
+                );
+            }
+        }
     }
 
     fn warn_of_secrets(&self, config: &Config, warnings: &mut Faults) {
@@ -191,6 +210,9 @@ mod tests {
     fn what_is_legal_and_unwise_gets_a_warning_with_its_place() {
         for (words, expected) in [
             ("probe.running_for=30s port=80 health=/", "`probe.running_for`: holds only without a probe"),
+            ("probe.expect=204 port=80", "`probe.expect`: has no effect without an HTTP health check"),
+            ("probe.host=app.example.com health=tcp:80", "`probe.host`: has no effect without an HTTP health check"),
+            ("probe.interval=10s health=none", "`probe.interval`: has no effect with `health=none`"),
             ("env.DB_PASSWORD=hunter2", "`env.DB_PASSWORD`: looks like a secret in plain text"),
             ("env.DATABASE_URL=postgres://app:hunter2@db/app", "`env.DATABASE_URL`: looks like a secret in plain text"),
             ("env.KEY=AKIAIOSFODNN7EXAMPLE", "`env.KEY`: looks like a secret in plain text"),
@@ -231,6 +253,8 @@ mod tests {
             "env.DB_PASSWORD_FILE=/run/secrets/db env.SESSION_TOKEN_HEADER=x-token env.URL=https://example.com/a:b@c",
             "env.DATABASE_URL=postgres://db/app env.SECRET_KEY_PATH=/x env.PASSWORD_MIN_LENGTH=12",
             "secret.DB_PASSWORD=prod/db#password",
+            "probe.expect=204 probe.host=app.example.com health=https:8443/x probe.interval=1s",
+            "probe.interval=1s probe.running_for=1s",
             "volumes=/etc/ssl:/etc/ssl:ro,/srv/data:/data,/etc:/host/etc:ro,/sys:/sys:ro",
             "command='sh -c \"echo ${HOME}\"' cap_add=NET_ADMIN drain.timeout=1h",
         ] {

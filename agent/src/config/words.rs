@@ -49,8 +49,8 @@ pub(super) static SECTIONS: &[Section] = &[
             words("ports", "the same list as `port`", &["80:8080,443:8443"]),
             words(
                 "health",
-                "`/path`: HTTP on the first TCP port, 200 to 399 passes · `http://…`: an address on the host, by IP or `localhost` · `tcp`: the first TCP port \
-                 accepts · `tcp:PORT` · `cmd:…`: a command in the container, split as a shell does, without a shell, 0 \
+                "`/path`: HTTP on the first TCP port · `http:PORT/path`, `https:PORT/path`: on this port of the container · `http://…`, `https://…`: an \
+                 address on the host, by IP or `localhost` · `tcp`: the first TCP port accepts · `tcp:PORT` · `cmd:…`: a command in the container, split as a shell does, without a shell, 0 \
                  passes · `docker`: the image's HEALTHCHECK · `none`: healthy once it has run for `probe.running_for`",
                 &["/health", "'cmd:pg_isready -U app'"],
             ),
@@ -76,6 +76,16 @@ pub(super) static SECTIONS: &[Section] = &[
                 "with `health=none`: how long the app must have run before it counts as healthy; an exit before that counts as a \
                  restart, past `restart.limit` the boot fails, and 126 or 127 at the first start fails it at once; `0s` counts it as healthy once it is started",
                 &["30s"],
+            ),
+            words(
+                "probe.host",
+                "for HTTP probes: the Host header, and the server name (SNI) over TLS; a name is sent and never looked up",
+                &["app.example.com"],
+            ),
+            words(
+                "probe.expect",
+                "for HTTP probes: list of statuses and ranges that pass; a redirect is an answer and is not followed",
+                &["200,204", "200-399,401"],
             ),
             words(
                 "env.NAME",

@@ -198,8 +198,8 @@ impl Edge {
                 Event::ContainerStarted(Box::new(self.engine.start(&id, &config.ports).await?))
             }
             Effect::WatchContainer(id) => Event::ContainerExited(self.engine.watch(&id).await?),
-            Effect::ProbeApp { app, how, port, timeout } => {
-                match probe(&self.engine, &app, &how, port, timeout).await {
+            Effect::ProbeApp { app, how, port, http, timeout } => {
+                match probe(&self.engine, &app, &how, port, &http, timeout).await {
                     Ok(()) => Event::ProbePassed,
                     Err(failure) => Event::ProbeFailed(failure),
                 }

@@ -11,13 +11,16 @@ use http::{Request, Uri, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use crate::config::Health;
+use crate::config::{Health, HttpProbe};
 use crate::edge::engine::{Engine, EngineError};
 use crate::effect::{Address, RunningContainer};
 use crate::fault::Fault;
 use crate::probe_failure::{ProbeFailure, ProbeFailureKind as Kind};
+
+mod tls;
 
 /// For the kernel on the other end of a virtual cable to take a connection, which needs well below a millisecond; 300 ms in
 /// all. The first packet to a bridge port that just came up can be lost, and would be sent again only after a second (RFC
@@ -32,18 +35,14 @@ pub async fn probe(
     app: &RunningContainer,
     how: &Health,
     first_port: Option<u16>,
+    http: &HttpProbe,
     timeout: Duration,
 ) -> Result<(), ProbeFailure> {
     let asked = async {
         match how {
-            Health::Path(path) => {
-                let at = own_address(app, first_port)?;
-                get(at, &at.to_string(), path).await
-            }
-            Health::Url(url) => {
-                let (at, host, path) = target(url)?;
-                get(at, &host, &path).await
-            }
+            Health::Path(path) => Target::own(own_address(app, first_port)?, false, path).ask(http).await,
+            Health::Port { tls, port, path } => Target::own(own_address(app, Some(*port))?, *tls, path).ask(http).await,
+            Health::Url(url) => Target::of_url(url)?.ask(http).await,
             Health::Tcp(port) => connect(own_address(app, port.or(first_port))?).await.map(drop),
             Health::Cmd(command) => exec(engine, app, command, timeout).await,
             Health::Docker => {
@@ -90,56 +89,99 @@ async fn connect(at: SocketAddr) -> Result<TcpStream, ProbeFailure> {
     Err(ProbeFailure::new(Kind::TimedOut, format!("{at}: no connection within {limit} ms")))
 }
 
-/// One GET; 200 to 399 is well, a redirect is not followed.
-async fn get(at: SocketAddr, host: &str, path: &str) -> Result<(), ProbeFailure> {
-    let stream = connect(at).await?;
-    let broken = |error: hyper::Error| ProbeFailure::new(Kind::NotHttp, format!("{at} speaks no HTTP: {error}"));
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
-    let request = Request::get(path)
-        .header(header::HOST, host)
-        .header(header::USER_AGENT, concat!("berth/", env!("CARGO_PKG_VERSION")))
-        .header(header::CONNECTION, "close")
-        .body(Empty::<Bytes>::new())
-        .map_err(|_| ProbeFailure::new(Kind::InvalidTarget, format!("{path} is no path that can be asked for")))?;
-    let exchange = async {
-        let answer = sender.send_request(request).await.map_err(broken)?;
-        let status = answer.status();
-        let mut body = answer.into_body();
-        let mut read = 0;
-        while read < POLITE
-            && let Some(Ok(frame)) = body.frame().await
-        {
-            read += frame.data_ref().map_or(0, Bytes::len);
-        }
-        match status.as_u16() {
-            200..=399 => Ok(()),
-            code => Err(ProbeFailure::new(Kind::Status, format!("{path} answers {code}"))),
-        }
-    };
-    let mut exchange = std::pin::pin!(exchange);
-    tokio::select! {
-        answer = &mut exchange => answer,
-        // The connection may end before the answer was looked at.
-        _ = connection => exchange.await,
-    }
+/// Whom to ask for what over HTTP.
+struct Target {
+    at: SocketAddr,
+    tls: bool,
+    /// What `health` says, for the Host header.
+    host: String,
+    path: String,
 }
 
-/// Where an address of the config leads: the socket, the Host header and the path. As the host sees it, so by number or
-/// `localhost`: a health check that needs the DNS would fail with it.
-fn target(url: &str) -> Result<(SocketAddr, String, String), ProbeFailure> {
-    let invalid = |reason: String| ProbeFailure::new(Kind::InvalidTarget, reason);
-    let uri: Uri = url.parse().map_err(|_| invalid(format!("{url} is no address")))?;
-    let (Some("http"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-        return Err(invalid(format!("{url} is no http:// address")));
-    };
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-    let address = match host {
-        "localhost" => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        _ => host.parse().map_err(|_| invalid(format!("{host} is neither an IP address nor localhost")))?,
-    };
-    let at = SocketAddr::new(address, authority.port_u16().unwrap_or(80));
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    Ok((at, authority.as_str().to_owned(), path.to_owned()))
+impl Target {
+    /// The container's own address.
+    fn own(at: SocketAddr, tls: bool, path: &str) -> Self {
+        Self { at, tls, host: at.to_string(), path: path.to_owned() }
+    }
+
+    /// Where an address of the config leads. As the host sees it, so by number or `localhost`: a health check that needs the DNS
+    /// would fail with it.
+    fn of_url(url: &str) -> Result<Self, ProbeFailure> {
+        let invalid = |reason: String| ProbeFailure::new(Kind::InvalidTarget, reason);
+        let uri: Uri = url.parse().map_err(|_| invalid(format!("{url} is no address")))?;
+        let (tls, authority) = match (uri.scheme_str(), uri.authority()) {
+            (Some("http"), Some(authority)) => (false, authority),
+            (Some("https"), Some(authority)) => (true, authority),
+            _ => return Err(invalid(format!("{url} is no http:// or https:// address"))),
+        };
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        let address = match host {
+            "localhost" => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            _ => host.parse().map_err(|_| invalid(format!("{host} is neither an IP address nor localhost")))?,
+        };
+        let at = SocketAddr::new(address, authority.port_u16().unwrap_or(if tls { 443 } else { 80 }));
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        Ok(Self { at, tls, host: authority.as_str().to_owned(), path: path.to_owned() })
+    }
+
+    async fn ask(&self, http: &HttpProbe) -> Result<(), ProbeFailure> {
+        let host = http.host.as_deref().unwrap_or(&self.host);
+        let stream = connect(self.at).await?;
+        let status = if self.tls {
+            self.get(host, tls::handshake(self.at, host, stream).await?).await?
+        } else {
+            self.get(host, stream).await?
+        };
+        if http.expect.has(status) {
+            return Ok(());
+        }
+        let reason = format!("{} answers {status}, expected {}", self.path, http.expect);
+        Err(ProbeFailure::new(Kind::Status, reason))
+    }
+
+    /// One GET, and the status of its answer; a redirect is one and not followed.
+    async fn get<S>(&self, host: &str, stream: S) -> Result<u16, ProbeFailure>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|error| self.not_http(&error))?;
+        let request = Request::get(&self.path)
+            .header(header::HOST, host)
+            .header(header::USER_AGENT, concat!("berth/", env!("CARGO_PKG_VERSION")))
+            .header(header::CONNECTION, "close")
+            .body(Empty::<Bytes>::new())
+            .map_err(|_| {
+                let reason = format!("{} is no path that can be asked for", self.path);
+                ProbeFailure::new(Kind::InvalidTarget, reason)
+            })?;
+        let exchange = async {
+            let answer = sender.send_request(request).await.map_err(|error| self.not_http(&error))?;
+            let status = answer.status();
+            let mut body = answer.into_body();
+            let mut read = 0;
+            while read < POLITE
+                && let Some(Ok(frame)) = body.frame().await
+            {
+                read += frame.data_ref().map_or(0, Bytes::len);
+            }
+            Ok(status.as_u16())
+        };
+        let mut exchange = std::pin::pin!(exchange);
+        tokio::select! {
+            answer = &mut exchange => answer,
+            // The connection may end before the answer was looked at.
+            _ = connection => exchange.await,
+        }
+    }
+
+    fn not_http(&self, error: &hyper::Error) -> ProbeFailure {
+        if let Some(failure) = tls::later(self.at, error) {
+            return failure;
+        }
+        let hint = if self.tls { "" } else { "; for an app that listens with TLS write `health=https:PORT/path`" };
+        ProbeFailure::new(Kind::NotHttp, format!("{} did not answer with HTTP: {error}{hint}", self.at))
+    }
 }
 
 async fn exec(

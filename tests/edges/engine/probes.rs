@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use berth::config::{Health, Port, Protocol};
+use berth::config::{Health, HttpProbe, Layers, Port, Protocol};
 use berth::edge::probe::probe;
 use berth::effect::{Address, ContainerId, RunningContainer};
 use berth::probe_failure::ProbeFailureKind as Kind;
@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::bench::{Bench, SLEEP, engine, within, words};
 
-const LONG: Duration = Duration::from_secs(30);
+pub(super) const LONG: Duration = Duration::from_secs(30);
 
 /// An app on loopback whose server answers this to everything, and then closes; or says nothing at all.
 async fn app(answer: &'static [u8]) -> (RunningContainer, u16) {
@@ -34,7 +34,7 @@ async fn app(answer: &'static [u8]) -> (RunningContainer, u16) {
     (at(Ipv4Addr::LOCALHOST.into()), port)
 }
 
-fn at(address: IpAddr) -> RunningContainer {
+pub(super) fn at(address: IpAddr) -> RunningContainer {
     with(Address::At(address))
 }
 
@@ -50,7 +50,14 @@ fn with(address: Address) -> RunningContainer {
 }
 
 async fn ask(app: &RunningContainer, how: &Health, port: Option<u16>) -> Result<(), String> {
-    probe(&engine(), app, how, port, LONG).await.map_err(|failure| failure.reason)
+    probe(&engine(), app, how, port, &HttpProbe::default(), LONG).await.map_err(|failure| failure.reason)
+}
+
+/// What these words of a config make of an HTTP probe.
+pub(super) fn http_probe(words: &str) -> HttpProbe {
+    let mut layers = Layers::new();
+    layers.add_user_data(format!("berth image=x:1 {words}").as_bytes());
+    layers.believe().unwrap().probe.http
 }
 
 #[tokio::test]
@@ -59,14 +66,65 @@ async fn two_and_three_hundreds_are_well_and_nothing_else() {
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", Ok(())),
         (b"HTTP/1.1 204 No Content\r\n\r\n", Ok(())),
         (b"HTTP/1.1 302 Found\r\nLocation: http://192.0.2.1/\r\nContent-Length: 0\r\n\r\n", Ok(())),
-        (b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 3\r\n\r\nbad", Err("/health answers 503")),
-        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", Err("/health answers 404")),
+        (
+            b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 3\r\n\r\nbad",
+            Err("/health answers 503, expected 200-399"),
+        ),
+        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", Err("/health answers 404, expected 200-399")),
     ];
     for (answer, expected) in answers {
         let (app, port) = app(answer).await;
         let how = Health::Path("/health".to_owned());
         assert_eq!(ask(&app, &how, Some(port)).await, expected.map_err(str::to_owned));
     }
+}
+
+#[tokio::test]
+async fn the_config_says_which_answers_are_healthy() {
+    let answers: [(&[u8], u16); 3] = [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200),
+        (b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n", 302),
+        (b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", 401),
+    ];
+    for (answer, status) in answers {
+        let (app, port) = app(answer).await;
+        for (expect, healthy) in [("200", status == 200), ("200-299,401", status != 302), ("401", status == 401)] {
+            let http = http_probe(&format!("probe.expect={expect}"));
+            for how in [Health::Path("/x".into()), Health::Port { tls: false, port, path: "/x".into() }] {
+                let answer = probe(&engine(), &app, &how, Some(port), &http, LONG).await;
+                let expected = format!("/x answers {status}, expected {expect}");
+                let told = answer.map_err(|failure| (failure.kind, failure.reason));
+                assert_eq!(told, if healthy { Ok(()) } else { Err((Kind::Status, expected)) });
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_app_is_asked_as_the_host_that_the_config_names() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let door = listener.local_addr().unwrap();
+    let seen = tokio::spawn(async move {
+        let mut hosts = Vec::new();
+        while hosts.len() < 3 {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            let read = stream.read(&mut request).await.unwrap();
+            let request = String::from_utf8_lossy(&request[..read]).to_ascii_lowercase();
+            hosts.extend(request.lines().filter_map(|line| line.strip_prefix("host: ")).map(str::to_owned));
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+        }
+        hosts
+    });
+    let named = http_probe("probe.host=app.example.com:8443");
+    for (how, http) in [
+        (Health::Path("/".into()), &HttpProbe::default()),
+        (Health::Path("/".into()), &named),
+        (Health::Url(format!("http://{door}/")), &named),
+    ] {
+        assert_eq!(probe(&engine(), &at(door.ip()), &how, Some(door.port()), http, LONG).await, Ok(()));
+    }
+    assert_eq!(seen.await.unwrap(), [door.to_string().as_str(), "app.example.com:8443", "app.example.com:8443"]);
 }
 
 #[tokio::test]
@@ -87,7 +145,7 @@ async fn an_endless_body_does_not_hold_the_probe() {
 async fn silence_nobody_and_nonsense_are_told_apart() {
     let how = Health::Path("/health".to_owned());
     let (silent, port) = app(b"").await;
-    let late = probe(&engine(), &silent, &how, Some(port), Duration::from_millis(50)).await;
+    let late = probe(&engine(), &silent, &how, Some(port), &HttpProbe::default(), Duration::from_millis(50)).await;
     let late = late.unwrap_err();
     assert_eq!((late.kind, late.reason.as_str()), (Kind::TimedOut, "no answer within 0.05 s"));
 
@@ -96,7 +154,7 @@ async fn silence_nobody_and_nonsense_are_told_apart() {
 
     let (odd, port) = app(b"SSH-2.0-OpenSSH\r\n").await;
     let reason = ask(&odd, &how, Some(port)).await.unwrap_err();
-    assert!(reason.contains("speaks no HTTP"), "{reason}");
+    assert!(reason.contains("did not answer with HTTP") && reason.ends_with("health=https:PORT/path`"), "{reason}");
 }
 
 #[tokio::test]
@@ -107,8 +165,8 @@ async fn an_address_is_asked_as_the_host_sees_it() {
     }
     for (url, says) in [
         ("http://app.example/", "neither an IP address nor localhost"),
-        ("https://127.0.0.1/", "no http:// address"),
-        ("127.0.0.1:80", "no http:// address"),
+        ("ftp://127.0.0.1/", "no http:// or https:// address"),
+        ("127.0.0.1:80", "no http:// or https:// address"),
     ] {
         let reason = ask(&app, &Health::Url(url.to_owned()), None).await.unwrap_err();
         assert!(reason.contains(says), "{reason}");
@@ -127,10 +185,12 @@ async fn a_port_is_well_if_it_accepts() {
 #[tokio::test]
 async fn only_a_network_mode_without_addresses_is_advised_to_ask_by_a_command() {
     for how in [Health::Tcp(Some(80)), Health::Path("/".to_owned())] {
-        let never = probe(&engine(), &with(Address::Never), &how, Some(80), LONG).await.unwrap_err();
+        let never =
+            probe(&engine(), &with(Address::Never), &how, Some(80), &HttpProbe::default(), LONG).await.unwrap_err();
         assert!(never.reason.contains("no address of its own; ask it with health=cmd:"), "{never}");
         assert_eq!((never.kind, never.kind.lasting_after()), (Kind::NoAddress, Some(Duration::ZERO)));
-        let dead = probe(&engine(), &with(Address::NotNow), &how, Some(80), LONG).await.unwrap_err();
+        let dead =
+            probe(&engine(), &with(Address::NotNow), &how, Some(80), &HttpProbe::default(), LONG).await.unwrap_err();
         assert_eq!(
             (dead.reason.as_str(), dead.kind.lasting_after()),
             ("the container does not run, or is on no network", None)
@@ -152,7 +212,9 @@ async fn a_command_that_is_not_in_the_container_is_told_from_one_that_fails() {
         (&["/bin/sh", "-c", "nope -f http://localhost/"], Kind::CommandNotFound),
         (&["/bin/sh", "-c", "exit 3"], Kind::CommandFailed),
     ] {
-        let failure = probe(&bench.engine, &app, &Health::Cmd(words(command)), None, LONG).await.unwrap_err();
+        let failure = probe(&bench.engine, &app, &Health::Cmd(words(command)), None, &HttpProbe::default(), LONG)
+            .await
+            .unwrap_err();
         assert_eq!(failure.kind, kind, "{command:?}: {failure}");
     }
 }
@@ -186,7 +248,7 @@ async fn an_app_that_does_not_listen_is_not_well_though_its_port_is_published() 
     let creation = bench.creation(&image, |config| config.ports = vec![port]).await;
     let app = bench.run(&creation, None).await;
     let how = Health::Path("/".to_owned());
-    let failure = probe(&bench.engine, &app, &how, Some(8080), LONG).await.unwrap_err();
+    let failure = probe(&bench.engine, &app, &how, Some(8080), &HttpProbe::default(), LONG).await.unwrap_err();
     assert_eq!(failure.kind, Kind::Refused, "{failure}");
 
     let creation = bench
@@ -197,14 +259,17 @@ async fn an_app_that_does_not_listen_is_not_well_though_its_port_is_published() 
         .await;
     let app = bench.run(&creation, None).await;
     within(async {
-        while probe(&bench.engine, &app, &Health::Path("/env".to_owned()), Some(8080), LONG).await.is_err() {
+        while probe(&bench.engine, &app, &Health::Path("/env".to_owned()), Some(8080), &HttpProbe::default(), LONG)
+            .await
+            .is_err()
+        {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     })
     .await;
     let published: SocketAddr = app.published[0].1;
     let how = Health::Url(format!("http://{published}/env"));
-    assert_eq!(probe(&bench.engine, &app, &how, None, LONG).await, Ok(()));
+    assert_eq!(probe(&bench.engine, &app, &how, None, &HttpProbe::default(), LONG).await, Ok(()));
 }
 
 #[tokio::test]
@@ -213,15 +278,16 @@ async fn a_healthcheck_is_run_when_it_is_asked_for() {
     let image = bench.busybox(&[SLEEP, "HEALTHCHECK CMD cat /well"]).await;
     let creation = bench.creation(&image, |_| {}).await;
     let app = bench.run(&creation, None).await;
-    let ask = || probe(&bench.engine, &app, &Health::Docker, None, LONG);
+    let http = HttpProbe::default();
+    let ask = || probe(&bench.engine, &app, &Health::Docker, None, &http, LONG);
     assert_eq!(ask().await.unwrap_err().reason, "/bin/sh exits with 1");
     let touch = Health::Cmd(words(&["touch", "/well"]));
-    assert_eq!(probe(&bench.engine, &app, &touch, None, LONG).await, Ok(()));
+    assert_eq!(probe(&bench.engine, &app, &touch, None, &HttpProbe::default(), LONG).await, Ok(()));
     assert_eq!(ask().await, Ok(()));
     let plain = bench.busybox(&[SLEEP]).await;
     let creation = bench.creation(&plain, |_| {}).await;
     let app = bench.run(&creation, None).await;
-    let none = probe(&bench.engine, &app, &Health::Docker, None, LONG).await;
+    let none = probe(&bench.engine, &app, &Health::Docker, None, &HttpProbe::default(), LONG).await;
     assert_eq!(none.unwrap_err().kind, Kind::NoHealthcheck);
 }
 
@@ -232,7 +298,8 @@ async fn a_command_that_hangs_is_killed_and_leaves_nothing_behind() {
     let creation = bench.creation(&image, |_| {}).await;
     let app = bench.run(&creation, None).await;
     let how = Health::Cmd(words(&["sleep", "555"]));
-    let failure = probe(&bench.engine, &app, &how, None, Duration::from_secs(1)).await.unwrap_err();
+    let failure =
+        probe(&bench.engine, &app, &how, None, &HttpProbe::default(), Duration::from_secs(1)).await.unwrap_err();
     assert_eq!((failure.kind, failure.reason.as_str()), (Kind::TimedOut, "sleep: it took longer than 1 s"));
     within(async {
         loop {

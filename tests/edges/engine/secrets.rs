@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::time::Duration;
 
-use berth::config::{Health, SecretsAs, Ulimit};
+use berth::config::{Health, HttpProbe, SecretsAs, Ulimit};
 use berth::edge::deliver::{DeliverError, Delivery};
 use berth::edge::engine::{EngineError, Mounted};
 use berth::edge::probe::probe;
@@ -208,8 +208,8 @@ async fn a_command_of_a_probe_sees_the_secrets() {
     let app = bench.run(&creation, Some(&secrets(&[("TOKEN", "t0ken")]))).await;
     let asks = |token: &str| Health::Cmd(words(&["sh", "-c", &format!("[ \"$TOKEN\" = {token} ]")]));
     let timeout = Duration::from_secs(30);
-    assert_eq!(probe(&bench.engine, &app, &asks("t0ken"), None, timeout).await, Ok(()));
-    let other = probe(&bench.engine, &app, &asks("other"), None, timeout).await.unwrap_err();
+    assert_eq!(probe(&bench.engine, &app, &asks("t0ken"), None, &HttpProbe::default(), timeout).await, Ok(()));
+    let other = probe(&bench.engine, &app, &asks("other"), None, &HttpProbe::default(), timeout).await.unwrap_err();
     assert_eq!(other.reason, "sh exits with 1");
 }
 
