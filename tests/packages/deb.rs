@@ -22,6 +22,8 @@ fn the_package_brings_a_berth_that_runs_and_an_example_that_it_understands() {
     for file in [
         "/lib/systemd/system/berth.service",
         "/usr/share/man/man1/berth-run.1.gz",
+        "/usr/share/man/man5/berth.toml.5.gz",
+        "/usr/share/man/man8/berth.service.8.gz",
         "/usr/share/bash-completion/completions/berth",
         "/usr/share/zsh/vendor-completions/_berth",
         "/usr/share/fish/vendor_completions.d/berth.fish",

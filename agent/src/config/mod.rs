@@ -26,7 +26,7 @@ pub use reference::{ImageRef, PinnedImage};
 pub(crate) use scalar::duration_text;
 pub use secret_ref::SecretRef;
 pub(crate) use shown::Row;
-pub use words::key_tables;
+pub use words::{KeyDoc, KeySection, key_sections, key_tables};
 
 mod find;
 mod foreign;

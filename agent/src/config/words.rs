@@ -280,20 +280,57 @@ pub(super) fn about(key: &str) -> &'static str {
     all.find(|words| words.key == key).map_or("", |words| words.about)
 }
 
+/// One key, as the documentation shows it.
+#[derive(Clone, Debug)]
+pub struct KeyDoc {
+    /// Its name; `env.NAME` stands for every name.
+    pub key: &'static str,
+    /// What it means and in which forms, in Markdown.
+    pub about: &'static str,
+    /// The default, in Markdown.
+    pub default: String,
+    /// Values as they stand in the one line; of a table, whole words.
+    pub examples: &'static [&'static str],
+}
+
+/// Keys that belong together, as the documentation shows them.
+#[derive(Clone, Debug)]
+pub struct KeySection {
+    /// The heading.
+    pub title: &'static str,
+    /// What holds for all of them, in Markdown; may be empty.
+    pub intro: &'static str,
+    /// The keys, in the order of the table of keys.
+    pub keys: Vec<KeyDoc>,
+}
+
+/// Every key there is, by section.
+pub fn key_sections() -> Vec<KeySection> {
+    let doc = |words: &Words| {
+        let default = match KEYS.iter().find(|known| known.name == words.key).map(|known| &known.default) {
+            Some(Default::Value(text)) => format!("`{text}`"),
+            Some(Default::Words(text)) => (*text).to_owned(),
+            None => String::new(),
+        };
+        KeyDoc { key: words.key, about: words.about, default, examples: words.examples }
+    };
+    let section = |section: &Section| KeySection {
+        title: section.title,
+        intro: section.intro,
+        keys: section.keys.iter().map(doc).collect(),
+    };
+    SECTIONS.iter().map(section).collect()
+}
+
 /// The tables of keys in Markdown, a section each: what docs/configuration.md holds.
 pub fn key_tables() -> String {
     let mut text = String::new();
-    for Section { title, intro, keys } in SECTIONS {
+    for KeySection { title, intro, keys } in key_sections() {
         let gap = if intro.is_empty() { "" } else { "\n\n" };
         // Writing to a String cannot fail.
         let _ = write!(text, "\n### {title}\n\n{intro}{gap}");
         text.push_str("| key | meaning and forms | default | example |\n|---|---|---|---|\n");
-        for Words { key, about, examples } in *keys {
-            let default = match KEYS.iter().find(|known| known.name == *key).map(|known| &known.default) {
-                Some(Default::Value(text)) => format!("`{text}`"),
-                Some(Default::Words(text)) => (*text).to_owned(),
-                None => String::new(),
-            };
+        for KeyDoc { key, about, default, examples } in keys {
             let examples: Vec<_> = examples.iter().map(|example| format!("`{example}`")).collect();
             let _ = writeln!(text, "| `{key}` | {about} | {default} | {} |", examples.join(", "));
         }

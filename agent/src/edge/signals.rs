@@ -67,6 +67,11 @@ impl Signals {
     }
 }
 
+/// The names of the signals that end a process by default and are only named in the log, for the manual.
+pub fn ignored() -> Vec<&'static str> {
+    HARMLESS.into_iter().filter_map(|number| Posix::try_from(number).ok()).map(Posix::as_str).collect()
+}
+
 impl Drain {
     /// The next signal. Cancel-safe; pends for ever where no signal can come any more.
     pub async fn next(&mut self) -> Signal {
