@@ -1,5 +1,5 @@
 //! A Docker Engine of a test's own, which may be late, be restarted or have a full disk: the one that the tests share is
-//! restarted for nobody.
+//! restarted for nobody. It is of the same kind (`BERTH_ENGINE`, tests/with-engine).
 //!
 //! It has its own socket, state and containerd, and touches no rule of the packet filter: its containers are on a bridge of its own
 //! and are reached there, or through the engine's proxy. Or it is in a network namespace, where it may do as it likes.
@@ -178,14 +178,14 @@ impl OwnEngine {
     fn daemon(&self) -> Command {
         let mut dockerd = match &self.network {
             Network::Bridge(bridge, _) => {
-                let mut dockerd = if self.journal { journalled() } else { Command::new("dockerd") };
+                let mut dockerd = if self.journal { journalled() } else { Command::new(program()) };
                 dockerd.args(["--bridge", bridge, "--iptables=false", "--ip-masq=false"]);
                 dockerd
             }
             // Only the network is another: a container shall find its control groups where the machine has them.
             Network::Namespace(namespace) => {
                 let mut dockerd = Command::new("nsenter");
-                dockerd.arg(format!("--net=/run/netns/{namespace}")).arg("dockerd");
+                dockerd.arg(format!("--net=/run/netns/{namespace}")).arg(program());
                 dockerd
             }
         };
@@ -214,6 +214,11 @@ impl Drop for OwnEngine {
     }
 }
 
+/// What takes dockerd's flags: the engine under test where tests/with-engine started another than the machine's.
+fn program() -> OsString {
+    std::env::var_os("BERTH_DOCKERD").unwrap_or_else(|| "dockerd".into())
+}
+
 /// A `dockerd` with a journal, both in a mount namespace of their own: the journal's place is the machine's.
 fn journalled() -> Command {
     let script = format!(
@@ -221,10 +226,10 @@ fn journalled() -> Command {
         mount -t tmpfs tmpfs /run/systemd; mount -t tmpfs tmpfs /run/log; mkdir /run/systemd/journal /run/log/journal
         setpriv --pdeathsig KILL {JOURNALD} &
         for i in $(seq 500); do [ -S /run/systemd/journal/socket ] && break; sleep 0.02; done
-        exec dockerd \"$@\""
+        exec \"$@\""
     );
     let mut command = Command::new("unshare");
-    command.args(["--mount", "--propagation", "private", "sh", "-c", &script, "sh"]);
+    command.args(["--mount", "--propagation", "private", "sh", "-c", &script, "sh"]).arg(program());
     command
 }
 
