@@ -1,7 +1,7 @@
 //! Core dumps: a signal that asks for one leaves none of the agent, however the host is set up.
 
 use crate::journal::{Journal, systemd};
-use crate::machine::Machine;
+use crate::machine::{Machine, Suite};
 use crate::{Site, installed};
 
 /// Where the kernel writes core files to, for all of its processes. Theirs have no such directory, the agent may write there.
@@ -31,9 +31,10 @@ fn cores(machine: &Machine) -> String {
     machine.run("cd /run/berth && ls -d core-* 2> /dev/null || true")
 }
 
-#[tokio::test]
-async fn a_signal_that_asks_for_a_core_dump_leaves_none_of_the_agent() {
-    let Some(site) = installed("").await else { return };
+on_each_machine! { a_signal_that_asks_for_a_core_dump_leaves_none_of_the_agent }
+
+async fn a_signal_that_asks_for_a_core_dump_leaves_none_of_the_agent(suite: Suite) {
+    let Some(site) = installed(suite, "").await else { return };
     let Site { machine, .. } = &site;
     machine.write("/etc/systemd/system.conf.d/cores.conf", "[Manager]\nDefaultLimitCORE=infinity\n");
     machine.run("systemctl daemon-reload");

@@ -15,8 +15,24 @@ use serde_json::Value;
 use crate::network::{self, MACHINE};
 use crate::{BERTH, command, until};
 
-/// What tests/boot/image made.
-const IMAGE: &str = "berth-test/machine:1";
+/// A release of Debian, with its own systemd and its own Docker Engine.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Suite {
+    /// Debian 12: systemd 252, Docker Engine 20.10.
+    Bookworm,
+    /// Debian 13: systemd 257, Docker Engine 26.1.
+    Trixie,
+}
+
+impl Suite {
+    /// What tests/boot/image made.
+    fn image(self) -> &'static str {
+        match self {
+            Self::Bookworm => "berth-test/machine:bookworm",
+            Self::Trixie => "berth-test/machine:trixie",
+        }
+    }
+}
 
 /// As `--privileged`, without what a machine that is itself one in a cloud may not have, and with a namespace of control
 /// groups of its own. The journal outlives the machine.
@@ -42,6 +58,7 @@ const HARDWARE: &[&str] = &[
 /// The machine. Removed with everything on it when dropped.
 pub(crate) struct Machine {
     name: String,
+    image: &'static str,
 }
 
 impl Machine {
@@ -49,12 +66,13 @@ impl Machine {
     /// does not run.
     ///
     /// `Err`: why this machine here can have no such machine; a failure later is a panic.
-    pub(crate) async fn built(world: &World) -> Result<Self, String> {
-        docker(["image", "inspect", IMAGE])
+    pub(crate) async fn built(suite: Suite, world: &World) -> Result<Self, String> {
+        let image = suite.image();
+        docker(["image", "inspect", image])
             .map_err(|error| format!("tests/boot/image makes what is missing: {error}"))?;
-        let machine = Self { name: format!("berth-boot-{}", world.name) };
+        let machine = Self { name: format!("berth-boot-{}", world.name), image };
         let create = ["create", "--name", &machine.name, "--hostname", &machine.name];
-        docker(create.iter().chain(HARDWARE).chain(&[IMAGE]))?;
+        docker(create.iter().chain(HARDWARE).chain(&[image]))?;
         machine.switch_on()?;
         until("the machine's engine runs", async || machine.active("docker.service")).await?;
         machine.install(world);
@@ -171,7 +189,7 @@ impl Machine {
 
     /// The journal of all boots, an object an entry; also of a machine that is off.
     pub(crate) fn journal(&self) -> Vec<Value> {
-        let read = ["run", "--rm", "--network=none", "--volumes-from", &self.name, IMAGE];
+        let read = ["run", "--rm", "--network=none", "--volumes-from", &self.name, self.image];
         let journalctl = ["journalctl", "--directory=/var/log/journal", "--output=json", "--no-pager"];
         let text = docker(read.iter().chain(&journalctl)).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()

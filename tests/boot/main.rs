@@ -1,8 +1,8 @@
 //! Boot: the package on a machine whose PID 1 is systemd, from the first boot to the last poweroff. Read machine.rs for what the
 //! machine is, network.rs for what is around it.
 //!
-//! Needs root, an engine that lets a container be a machine, and berth-test/machine:1 (tests/boot/image): words root and systemd of
-//! tests/needs.
+//! Every test runs on each [`Suite`]. It needs root, an engine that lets a container be a machine, and that machine's image, which
+//! tests/boot/image makes: words root and systemd of tests/needs.
 
 #![cfg(test)]
 
@@ -10,9 +10,21 @@ use std::time::Duration;
 
 use berth_kit::{Need, World, missing, needs};
 use journal::{Journal, agent, systemd};
-use machine::Machine;
+use machine::{Machine, Suite};
 use tokio::sync::{Mutex, MutexGuard};
 use visitor::{APP, ENDPOINT, Visitor, Visitors};
+
+/// Makes a test of each of these functions on every machine.
+macro_rules! on_each_machine {
+    ($($test:ident)*) => {
+        mod bookworm {
+            $(#[tokio::test] async fn $test() { super::$test(crate::machine::Suite::Bookworm).await; })*
+        }
+        mod trixie {
+            $(#[tokio::test] async fn $test() { super::$test(crate::machine::Suite::Trixie).await; })*
+        }
+    };
+}
 
 mod command;
 mod cores;
@@ -46,7 +58,7 @@ struct Site {
 
 /// A machine that berth is installed on, and that is on, with these words more in its one line. None where the test is to be left
 /// out because there can be no such machine.
-async fn installed(words: &str) -> Option<Site> {
+async fn installed(suite: Suite, words: &str) -> Option<Site> {
     let alone = ALONE.lock().await;
     if !needs::root("makes network namespaces") {
         return None;
@@ -56,7 +68,7 @@ async fn installed(words: &str) -> Option<Site> {
     let image = world.app_image();
     world.secrets.put("prod/api", r#"{"KEY":"value"}"#);
     world.user_data(&format!("berth image={} port=80:8080 health=/health secrets=prod/api {words}", image.by_tag()));
-    match Machine::built(&world).await {
+    match Machine::built(suite, &world).await {
         Ok(machine) => Some(Site { machine, world, _alone: alone }),
         Err(why) => {
             missing(Need::Systemd, &format!("no container can be a machine with systemd here: {why}"));
@@ -65,18 +77,27 @@ async fn installed(words: &str) -> Option<Site> {
     }
 }
 
+on_each_machine! {
+    an_installed_machine_boots_from_the_one_line_and_again_after_a_reboot_and_a_power_loss
+    at_poweroff_the_drain_is_over_before_docker_is_stopped
+    an_agent_that_is_killed_or_stands_still_is_started_again_beside_the_same_container
+    signals_that_mean_nothing_leave_the_same_agent_and_the_same_container
+    a_package_upgrade_under_load_fails_no_request_and_no_probe
+    a_drain_that_is_longer_than_the_stop_timeout_is_not_cut
+    the_sandbox_lets_the_metadata_be_blocked_for_both_families
+}
+
 /// A machine that was installed, booted, and serves; `unit` overrides the unit.
-async fn serving(unit: &str) -> Option<Site> {
-    let site = installed("").await?;
+async fn serving(suite: Suite, unit: &str) -> Option<Site> {
+    let site = installed(suite, "").await?;
     site.machine.drop_in("test", unit);
     site.machine.start_agent().await;
     site.world.autoscaling.wait_for_state("InService", SOON).await;
     Some(site)
 }
 
-#[tokio::test]
-async fn an_installed_machine_boots_from_the_one_line_and_again_after_a_reboot_and_a_power_loss() {
-    let Some(site) = installed("").await else { return };
+async fn an_installed_machine_boots_from_the_one_line_and_again_after_a_reboot_and_a_power_loss(suite: Suite) {
+    let Some(site) = installed(suite, "").await else { return };
     let Site { machine, world, .. } = &site;
     assert!(!machine.active("berth.service"), "installing starts nothing");
     assert_eq!(machine.run("systemctl is-enabled berth.service").trim(), "enabled");
@@ -94,9 +115,8 @@ async fn an_installed_machine_boots_from_the_one_line_and_again_after_a_reboot_a
     assert_eq!(completions.len(), 1, "the launch hook is completed once: {completions:?}");
 }
 
-#[tokio::test]
-async fn at_poweroff_the_drain_is_over_before_docker_is_stopped() {
-    let Some(site) = serving("").await else { return };
+async fn at_poweroff_the_drain_is_over_before_docker_is_stopped(suite: Suite) {
+    let Some(site) = serving(suite, "").await else { return };
     let Site { machine, world, .. } = &site;
     let visitor = Visitor::begin("/slow?ms=4000");
     world.autoscaling.terminate();
@@ -120,9 +140,8 @@ async fn at_poweroff_the_drain_is_over_before_docker_is_stopped() {
     assert!(console.contains("berth: drained"), "{console}");
 }
 
-#[tokio::test]
-async fn an_agent_that_is_killed_or_stands_still_is_started_again_beside_the_same_container() {
-    let Some(site) = serving("[Service]\nWatchdogSec=2\n").await else { return };
+async fn an_agent_that_is_killed_or_stands_still_is_started_again_beside_the_same_container(suite: Suite) {
+    let Some(site) = serving(suite, "[Service]\nWatchdogSec=2\n").await else { return };
     let Site { machine, .. } = &site;
     let before = machine.container();
     let (visitors, probes) = (Visitors::begin(APP, "/"), Visitors::begin(ENDPOINT, "/live"));
@@ -139,9 +158,8 @@ async fn an_agent_that_is_killed_or_stands_still_is_started_again_beside_the_sam
     assert!(Journal::of(machine).count(&systemd("berth.service", "Watchdog timeout")) > 0);
 }
 
-#[tokio::test]
-async fn signals_that_mean_nothing_leave_the_same_agent_and_the_same_container() {
-    let Some(site) = serving("").await else { return };
+async fn signals_that_mean_nothing_leave_the_same_agent_and_the_same_container(suite: Suite) {
+    let Some(site) = serving(suite, "").await else { return };
     let Site { machine, .. } = &site;
     let who = || (machine.property("MainPID"), machine.property("NRestarts"), machine.container());
     let before = who();
@@ -159,9 +177,8 @@ async fn signals_that_mean_nothing_leave_the_same_agent_and_the_same_container()
     assert!(machine.active("berth.service"));
 }
 
-#[tokio::test]
-async fn a_package_upgrade_under_load_fails_no_request_and_no_probe() {
-    let Some(site) = serving("").await else { return };
+async fn a_package_upgrade_under_load_fails_no_request_and_no_probe(suite: Suite) {
+    let Some(site) = serving(suite, "").await else { return };
     let Site { machine, .. } = &site;
     let before = (machine.container(), machine.property("NRestarts"));
     let runs = "stat --dereference --format=%i /proc/$(systemctl show --value --property=MainPID berth.service)/exe";
@@ -181,9 +198,8 @@ async fn a_package_upgrade_under_load_fails_no_request_and_no_probe() {
     }
 }
 
-#[tokio::test]
-async fn a_drain_that_is_longer_than_the_stop_timeout_is_not_cut() {
-    let Some(site) = serving("[Service]\nTimeoutStopSec=3\n").await else { return };
+async fn a_drain_that_is_longer_than_the_stop_timeout_is_not_cut(suite: Suite) {
+    let Some(site) = serving(suite, "[Service]\nTimeoutStopSec=3\n").await else { return };
     let Site { machine, .. } = &site;
     let visitor = Visitor::begin("/slow?ms=8000");
     machine.run("systemctl stop --no-block berth.service");
@@ -195,9 +211,8 @@ async fn a_drain_that_is_longer_than_the_stop_timeout_is_not_cut() {
 }
 
 /// `imds=block` runs commands of the host as children of the agent, in the unit's sandbox.
-#[tokio::test]
-async fn the_sandbox_lets_the_metadata_be_blocked_for_both_families() {
-    let Some(site) = installed("imds=block").await else { return };
+async fn the_sandbox_lets_the_metadata_be_blocked_for_both_families(suite: Suite) {
+    let Some(site) = installed(suite, "imds=block").await else { return };
     let Site { machine, .. } = &site;
     machine.start_agent().await;
     for command in ["iptables", "ip6tables"] {

@@ -122,9 +122,10 @@ async fn an_app_that_cannot_be_kept_from_the_metadata_is_never_started() {
     let commands = tempfile::tempdir().unwrap();
     let command = commands.path().join("iptables");
     let forbidden = "#!/bin/sh\necho 'Fatal: Permission denied (you must be root)' >&2\nexit 4\n";
-    for (script, says) in
-        [(None, "cannot run iptables: No such file"), (Some(forbidden), "iptables says: Fatal: Permission denied")]
-    {
+    for (script, says) in [
+        (None, "neither iptables nor nft is in the PATH; install iptables or nftables"),
+        (Some(forbidden), "iptables says: Fatal: Permission denied"),
+    ] {
         if let Some(script) = script {
             std::fs::write(&command, script).unwrap();
             std::fs::set_permissions(&command, PermissionsExt::from_mode(0o755)).unwrap();

@@ -44,7 +44,8 @@ fn every_case_every_input_and_every_fault_has_a_test_that_is_there() {
             let directory = if kind == "units" { tests().join("../agent/src") } else { tests().join(&kind) };
             let file = directory.join(module.replace("::", "/")).with_extension("rs");
             let text = fs::read_to_string(&file).unwrap_or_default();
-            let attribute = ["#[test]", "#[tokio::test]"].iter().any(|attribute| text.contains(attribute));
+            let attribute =
+                ["#[test]", "#[tokio::test]", "on_each_machine!"].iter().any(|attribute| text.contains(attribute));
             assert!(
                 attribute && text.contains(&format!("fn {function}(")),
                 "`{case}`: no {name} in {}",

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use http::Uri;
 
-use super::iptables::{self, Dropped, IptablesError};
+use super::packet_filter::{self, Dropped, FilterError};
 use crate::effect::ContainerId;
 use crate::fault::Class;
 
@@ -45,7 +45,7 @@ pub enum BlockError {
     NoSuchBridge(String),
     /// The packet filter said no.
     #[error("imds=block cannot be kept")]
-    Filter(#[source] IptablesError),
+    Filter(#[source] FilterError),
     /// The note could not be written, read or deleted.
     #[error("imds=block cannot be kept: cannot {doing} {path}")]
     Note {
@@ -72,7 +72,7 @@ impl BlockError {
 
 /// Whether the packet filter takes orders: looks for the rules of nobody.
 pub async fn try_filter() -> Result<(), BlockError> {
-    iptables::remove("berth-imds-nobody").await.map_err(BlockError::Filter)
+    packet_filter::remove("berth-imds-nobody").await.map_err(BlockError::Filter)
 }
 
 impl MetadataBlock {
@@ -99,7 +99,7 @@ impl MetadataBlock {
             let interface = bridge.clone();
             self.addresses.iter().map(move |address| Dropped { interface: interface.clone(), address: *address })
         };
-        let missing = iptables::ensure(&mark(id), &bridges.iter().flat_map(each).collect()).await;
+        let missing = packet_filter::ensure(&mark(id), &bridges.iter().flat_map(each).collect()).await;
         Ok(missing.map_err(BlockError::Filter)?.into_iter().map(|dropped| dropped.interface).collect())
     }
 
@@ -127,7 +127,7 @@ impl MetadataBlock {
         if !note.exists() {
             return Ok(());
         }
-        iptables::remove(&mark(id)).await.map_err(BlockError::Filter)?;
+        packet_filter::remove(&mark(id)).await.map_err(BlockError::Filter)?;
         fs::remove_file(&note).map_err(|source| self.cannot("delete", &note, source))
     }
 

@@ -47,8 +47,8 @@ pub mod redact;
 pub mod small_file;
 pub mod state_dir;
 
-pub mod iptables;
 pub mod metadata_block;
+pub mod packet_filter;
 
 pub mod console;
 pub mod log;

@@ -14,13 +14,13 @@ use serde_json::json;
 use super::street::{Street, rules, sh};
 use crate::whole::bare_edge;
 
-const HOST: &str = "BERTH_TEST_HOST";
-const CONTAINER: &str = "BERTH_TEST_CONTAINER";
-const METADATA: &str = "BERTH_TEST_METADATA";
-const RUN_DIR: &str = "BERTH_TEST_RUN_DIR";
+pub(super) const HOST: &str = "BERTH_TEST_HOST";
+pub(super) const CONTAINER: &str = "BERTH_TEST_CONTAINER";
+pub(super) const METADATA: &str = "BERTH_TEST_METADATA";
+pub(super) const RUN_DIR: &str = "BERTH_TEST_RUN_DIR";
 
 /// Runs a line of the engine's own client.
-fn docker(own: &OwnEngine, line: &str) -> Result<String, String> {
+pub(super) fn docker(own: &OwnEngine, line: &str) -> Result<String, String> {
     let ran = Command::new("sh").args(["-c", &format!("docker -H {} {line}", own.host())]).output().unwrap();
     if ran.status.success() {
         Ok(String::from_utf8_lossy(&ran.stdout).trim().to_owned())
@@ -30,7 +30,7 @@ fn docker(own: &OwnEngine, line: &str) -> Result<String, String> {
 }
 
 /// An image with what the tests run.
-fn import_app(own: &OwnEngine) {
+pub(super) fn import_app(own: &OwnEngine) {
     let image = tempfile::tempdir().unwrap();
     let root = image.path().display();
     sh(&format!(
@@ -41,10 +41,23 @@ fn import_app(own: &OwnEngine) {
 
 /// Runs the agent's part of a test in the engine's network namespace: what it printed.
 fn run_part(test: &str, street: &Street, own: &OwnEngine, id: &str, run_dir: &Path) -> String {
+    run_part_with(&[], &format!("restarted::{test}"), street, own, id, run_dir)
+}
+
+/// The same of a test of another module, with these variables more.
+pub(super) fn run_part_with(
+    variables: &[(&str, &str)],
+    test: &str,
+    street: &Street,
+    own: &OwnEngine,
+    id: &str,
+    run_dir: &Path,
+) -> String {
     let namespace = street.instance.as_ref().unwrap();
-    let mut there = Command::new("nsenter");
-    there.arg(format!("--net=/run/netns/{namespace}")).arg(std::env::current_exe().unwrap());
-    there.args(["--nocapture", "--exact", &format!("engine::restarted::{test}")]);
+    let mut there = Command::new("/usr/bin/nsenter");
+    there.arg(format!("--net=/run/netns/{namespace}"));
+    there.arg("env").args(variables.iter().map(|(name, value)| format!("{name}={value}")));
+    there.arg(std::env::current_exe().unwrap()).args(["--nocapture", "--exact", &format!("engine::{test}")]);
     there.env(HOST, own.host()).env(CONTAINER, id).env(METADATA, &street.metadata).env(RUN_DIR, run_dir);
     let ran = there.env("DOCKER_HOST", own.host()).output().unwrap();
     let said = String::from_utf8_lossy(&ran.stdout).into_owned();

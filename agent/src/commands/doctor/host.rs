@@ -100,11 +100,9 @@ pub async fn agent(run_dir: &Path) -> (Check, Option<Agent>) {
 pub async fn filter() -> Check {
     match try_filter().await {
         Ok(()) => Check::ok("imds", "the packet filter can keep the container from the metadata"),
-        Err(error) => Check::fail(
-            "imds",
-            crate::commands::chain(&error),
-            "run it as root, and install iptables, which the Docker Engine needs too",
-        ),
+        Err(error) => {
+            Check::fail("imds", crate::commands::chain(&error), "run it as root, and install iptables or nftables")
+        }
     }
 }
 
