@@ -14,6 +14,7 @@ mod keys;
 mod metadata_block;
 mod networks;
 mod output;
+mod platforms;
 mod ports;
 mod probes;
 mod pulls;
