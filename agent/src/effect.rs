@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{Config, Health, HttpProbe, ImageRef, PinnedImage};
+use crate::config::{Config, Health, HttpProbe, ImageRef, PinnedImage, Platform};
 use crate::exit::Outcome;
 use crate::identity::Identity;
 
@@ -40,14 +40,18 @@ pub enum Effect {
         /// Whose containers.
         instance_id: String,
     },
-    /// Ask the registry which digest the tag has.
-    ResolveDigest(ImageRef),
-    /// Look whether the engine has the image.
-    InspectImage(PinnedImage),
+    /// Ask the registry which digest the tag has, and whether that is one for this platform.
+    ResolveDigest(ImageRef, Option<Platform>),
+    /// Look whether these paths of the host are there.
+    CheckPaths(Vec<String>),
+    /// Look whether the engine has the image, for this platform.
+    InspectImage(PinnedImage, Option<Platform>),
     /// Pull the image.
     PullImage {
         /// What.
         image: PinnedImage,
+        /// For which platform, the machine's own if none is said.
+        platform: Option<Platform>,
         /// Without progress for this long the pull is cut.
         stall: Duration,
     },
@@ -179,6 +183,8 @@ pub enum Job {
     FindContainers,
     /// [`Effect::ResolveDigest`]
     ResolveDigest,
+    /// [`Effect::CheckPaths`]
+    CheckPaths,
     /// [`Effect::InspectImage`]
     InspectImage,
     /// [`Effect::PullImage`]
@@ -238,8 +244,9 @@ impl Effect {
             Self::LoginRegistry(_) => Job::LoginRegistry,
             Self::PingEngine => Job::PingEngine,
             Self::FindContainers { .. } => Job::FindContainers,
-            Self::ResolveDigest(_) => Job::ResolveDigest,
-            Self::InspectImage(_) => Job::InspectImage,
+            Self::ResolveDigest(..) => Job::ResolveDigest,
+            Self::CheckPaths(_) => Job::CheckPaths,
+            Self::InspectImage(..) => Job::InspectImage,
             Self::PullImage { .. } => Job::PullImage,
             Self::CreateContainer(_) => Job::CreateContainer,
             Self::StartContainer { .. } => Job::StartContainer,
@@ -400,8 +407,9 @@ impl fmt::Display for Effect {
         match self {
             Self::Listen(address) => write!(f, " {address}"),
             Self::FindContainers { name, .. } => write!(f, " {name}"),
-            Self::ResolveDigest(image) => write!(f, " {image}"),
-            Self::InspectImage(image) | Self::PullImage { image, .. } => write!(f, " {image}"),
+            Self::ResolveDigest(image, _) => write!(f, " {image}"),
+            Self::CheckPaths(paths) => write!(f, " {}", paths.join(", ")),
+            Self::InspectImage(image, _) | Self::PullImage { image, .. } => write!(f, " {image}"),
             Self::CreateContainer(creation) => write!(f, " {} from {}", creation.config.name, creation.image),
             Self::StartContainer { id, .. } | Self::WatchContainer(id) | Self::ReadOutput { id, .. } => {
                 write!(f, " {id}")

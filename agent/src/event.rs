@@ -38,6 +38,8 @@ pub enum Event {
     EngineAnswered,
     /// The containers of this instance.
     ContainersFound(Vec<FoundContainer>),
+    /// Every path that the container waits for is there.
+    PathsFound,
     /// The registry told the digest.
     DigestResolved(PinnedImage),
     /// The engine has the image, or has not.
@@ -185,6 +187,7 @@ impl Event {
             Self::RegistryLoggedIn => "RegistryLoggedIn",
             Self::EngineAnswered => "EngineAnswered",
             Self::ContainersFound(_) => "ContainersFound",
+            Self::PathsFound => "PathsFound",
             Self::DigestResolved(_) => "DigestResolved",
             Self::ImageInspected(_) => "ImageInspected",
             Self::PullProgressed(_) => "PullProgressed",
@@ -298,6 +301,7 @@ impl fmt::Display for Event {
             | Self::SecretsFetched
             | Self::RegistryLoggedIn
             | Self::EngineAnswered
+            | Self::PathsFound
             | Self::ImagePulled
             | Self::ProbePassed
             | Self::ContainerStopped

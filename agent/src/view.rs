@@ -182,7 +182,7 @@ pub struct PhaseView {
 /// One step on the way in or out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StepView {
-    /// `identity`, `config`, `secrets`, `login`, `engine`, `containers`, `digest`, `image`, `pull`, `create`, `start`,
+    /// `identity`, `config`, `secrets`, `login`, `engine`, `containers`, `digest`, `image`, `pull`, `paths`, `create`, `start`,
     /// `healthy`, `group`, `hook`; whoever has a step gives it its name.
     pub name: String,
     /// When its first attempt began.

@@ -15,6 +15,7 @@ mod metadata_block;
 mod networks;
 mod output;
 mod packet_filters;
+mod platforms;
 mod ports;
 mod probes;
 mod pulls;

@@ -18,6 +18,7 @@ mod imds;
 mod membership;
 mod metrics;
 mod parity;
+mod paths;
 mod proxy_protocol;
 mod resident;
 mod secrets;

@@ -243,3 +243,18 @@ async fn a_pointer_that_may_not_be_read_comes_with_its_statement() {
     let pointer = named(&report, "pointer")[0];
     assert_eq!(pointer["statement"]["Resource"][0], "arn:aws:ssm:us-east-2:123456789012:parameter/prod/berth");
 }
+
+#[tokio::test]
+async fn what_the_container_waits_for_is_looked_at() {
+    let world = instance().await;
+    let there = tempfile::tempdir().unwrap();
+    let (here, absent) = (there.path().display().to_string(), there.path().join("absent").display().to_string());
+    for (after, verdict, found) in
+        [(&here, "ok", here.clone()), (&absent, "fail", format!("{absent} does not exist (`after`)"))]
+    {
+        world.user_data(&format!("berth {} after={after}", line(&world)));
+        let report = examined(&world, if verdict == "ok" { 0 } else { 3 }).await;
+        let paths = named(&report, "paths")[0];
+        assert_eq!((&paths["verdict"], &paths["found"]), (&verdict.into(), &found.into()), "{paths}");
+    }
+}

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 mod steps;
 
+mod after;
 mod bake;
 mod boot;
 mod canaries;

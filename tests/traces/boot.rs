@@ -252,10 +252,17 @@ fn an_app_that_never_gets_healthy_fails_the_boot_after_its_start_timeout() {
 
 #[test]
 fn a_boot_ends_with_its_timeout_whatever_hangs() {
-    for job in
-        [Job::Identify, Job::ReadConfig, Job::FetchSecrets, Job::PingEngine, Job::PullImage, Job::CreateContainer]
-    {
-        let life = Sim::new("image=r.test/a:1 port=80 secrets=s boot.timeout=20s").never(job).run(secs(1000));
+    for job in [
+        Job::Identify,
+        Job::ReadConfig,
+        Job::FetchSecrets,
+        Job::PingEngine,
+        Job::PullImage,
+        Job::CheckPaths,
+        Job::CreateContainer,
+    ] {
+        let life =
+            Sim::new("image=r.test/a:1 port=80 secrets=s boot.timeout=20s after=/mnt/data").never(job).run(secs(1000));
         assert_eq!(life.outcome(), Some(Outcome::BootFailed), "{job:?} hangs");
     }
 }

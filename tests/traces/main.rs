@@ -5,6 +5,7 @@
 
 mod sim;
 
+mod after;
 mod boot;
 mod cut_short;
 mod drain;

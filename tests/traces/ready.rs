@@ -21,7 +21,7 @@ fn is(life: &Sim, status: Status, reason: ReadyReason) {
 
 #[test]
 fn a_boot_says_which_step_it_is_at() {
-    let line = "image=r.test/a:1 port=80 secrets=prod/api";
+    let line = "image=r.test/a:1 port=80 secrets=prod/api after=/mnt/data";
     for (job, reason) in [
         (Job::Identify, ReadyReason::WaitingForMetadata),
         (Job::ReadConfig, ReadyReason::ReadingConfig),
@@ -33,6 +33,7 @@ fn a_boot_says_which_step_it_is_at() {
         (Job::ResolveDigest, ReadyReason::LookingUpImage),
         (Job::InspectImage, ReadyReason::LookingUpImage),
         (Job::PullImage, ReadyReason::PullingImage),
+        (Job::CheckPaths, ReadyReason::WaitingForPaths),
         (Job::CreateContainer, ReadyReason::CreatingContainer),
         (Job::StartContainer, ReadyReason::StartingApp),
         (Job::ProbeApp, ReadyReason::NotHealthyYet),

@@ -1,7 +1,7 @@
 //! A container that is gone is created again: somebody removed it, and maybe its image with it.
 //!
 //! ```text
-//!   find ──▶ remove each ──▶ inspect ──here──▶ create
+//!   find ──▶ remove each ──▶ inspect ──here──▶ paths (`after`) ──▶ create
 //!                              └─▶ login ──▶ pull ──▶ inspect
 //! ```
 //! After a transient failure it begins again with a wait, so what a lost answer left behind is found and removed.
@@ -44,6 +44,8 @@ pub(super) struct Recreation {
     strays: Vec<ContainerId>,
     /// Whether this attempt has pulled the image.
     pulled: bool,
+    /// What the image says of itself, once it is known to be here.
+    facts: Option<ImageFacts>,
 }
 
 #[derive(Debug)]
@@ -65,8 +67,15 @@ impl Recreation {
     /// Begins.
     pub(super) fn begin(recipe: Recipe, desk: &mut Desk, now: Uptime) -> Self {
         let deadline = now + recipe.config.boot.timeout;
-        let mut recreation =
-            Self { recipe, state: State::Waiting(now), deadline, attempts: 0, strays: Vec::new(), pulled: false };
+        let mut recreation = Self {
+            recipe,
+            state: State::Waiting(now),
+            deadline,
+            attempts: 0,
+            strays: Vec::new(),
+            pulled: false,
+            facts: None,
+        };
         recreation.find(desk, now);
         recreation
     }
@@ -79,6 +88,7 @@ impl Recreation {
             | Event::ImageInspected(_)
             | Event::RegistryLoggedIn
             | Event::ImagePulled
+            | Event::PathsFound
             | Event::ContainerCreated(_) => true,
             Event::Failed(job, _) => matches!(
                 job,
@@ -87,6 +97,7 @@ impl Recreation {
                     | Job::InspectImage
                     | Job::LoginRegistry
                     | Job::PullImage
+                    | Job::CheckPaths
                     | Job::CreateContainer
             ),
             _ => false,
@@ -118,13 +129,14 @@ impl Recreation {
                 self.inspected(facts.as_ref(), desk, now);
             }
             (State::Asked { job: Job::LoginRegistry, .. }, Event::RegistryLoggedIn) => {
-                let image = self.recipe.image.clone();
-                self.ask(Effect::PullImage { image, stall: PULL_STALL }, self.deadline, desk);
+                let (image, platform) = (self.recipe.image.clone(), self.recipe.config.platform.clone());
+                self.ask(Effect::PullImage { image, platform, stall: PULL_STALL }, self.deadline, desk);
             }
             (State::Asked { job: Job::PullImage, .. }, Event::ImagePulled) => {
                 self.pulled = true;
                 self.inspect(desk, now);
             }
+            (State::Asked { job: Job::CheckPaths, .. }, Event::PathsFound) => self.create(desk, now),
             (State::Asked { job: Job::CreateContainer, .. }, Event::ContainerCreated(id)) => {
                 return Next::Created(id.clone());
             }
@@ -172,19 +184,26 @@ impl Recreation {
     }
 
     fn inspect(&mut self, desk: &mut Desk, now: Uptime) {
-        self.ask(Effect::InspectImage(self.recipe.image.clone()), now + CALL_LIMIT, desk);
+        let (image, platform) = (self.recipe.image.clone(), self.recipe.config.platform.clone());
+        self.ask(Effect::InspectImage(image, platform), now + CALL_LIMIT, desk);
     }
 
     fn inspected(&mut self, facts: Option<&ImageFacts>, desk: &mut Desk, now: Uptime) {
-        let Recipe { config, identity, image } = self.recipe.clone();
+        let config = self.recipe.config.clone();
+        self.facts = facts.cloned();
         match facts {
-            Some(facts) => {
-                let creation = Creation { config, identity, image, facts: facts.clone() };
-                self.ask(Effect::CreateContainer(Box::new(creation)), now + CALL_LIMIT, desk);
-            }
+            Some(_) if config.after.is_empty() => self.create(desk, now),
+            Some(_) => self.ask(Effect::CheckPaths(config.after.clone()), now + CALL_LIMIT, desk),
             None if self.pulled => self.wait(Class::Transient, desk, now),
             None => self.ask(Effect::LoginRegistry(config), now + CALL_LIMIT, desk),
         }
+    }
+
+    fn create(&mut self, desk: &mut Desk, now: Uptime) {
+        let Recipe { config, identity, image } = self.recipe.clone();
+        let facts = self.facts.take().unwrap_or_default();
+        let creation = Creation { config, identity, image, facts };
+        self.ask(Effect::CreateContainer(Box::new(creation)), now + CALL_LIMIT, desk);
     }
 
     fn failed(&mut self, fault: &Fault, desk: &mut Desk, now: Uptime) -> Next {

@@ -4,7 +4,7 @@
 //!   identity ▶ config ┬▶ secrets ───────────────────────────────────┐
 //!                     ├▶ login ──┬▶ digest ▶ image ┬─────▶ create ──┴▶ start ▶ healthy ▶ serve
 //!                     ├▶ engine ─┤                 └▶ pull ▶ image
-//!                     │          └▶ containers ▶ (strays removed | ours adopted ▶ healthy)
+//!                     │          └▶ containers ▶ (strays removed ▶ paths ▶ create | ours adopted ▶ healthy)
 //!                     └▶ group ▶ heartbeats (hook.rs)
 //! ```
 //! Every step is ordered as soon as its inputs are there, so what can go side by side does. A transient fault is tried
@@ -237,6 +237,7 @@ impl Boot {
                     self.steps.clearing.go_on();
                 }
             }
+            Event::PathsFound => self.steps.paths.done((), now),
             Event::DigestResolved(image) => self.steps.digest.done(image.clone(), now),
             Event::ImageInspected(facts) => {
                 match (self.steps.image.is_done(), facts) {
@@ -261,7 +262,8 @@ impl Boot {
             Event::ImagePulled => {
                 self.steps.pull.go_on();
                 if let Some(image) = self.steps.digest.get().cloned() {
-                    self.steps.pull.order(Effect::InspectImage(image), desk, now);
+                    let platform = self.config().and_then(|config| config.platform.clone());
+                    self.steps.pull.order(Effect::InspectImage(image, platform), desk, now);
                 }
             }
             Event::ContainerCreated(id) => self.steps.create.done(id.clone(), now),
@@ -391,6 +393,10 @@ impl Boot {
                 self.steps.secrets.done((), now);
             }
         }
+        // One that is adopted has what it was created with.
+        if !config.after.is_empty() && !self.warm && self.steps.containers.is_done() && self.steps.paths.is_due(now) {
+            self.steps.paths.order(Effect::CheckPaths(config.after.clone()), desk, now);
+        }
         if self.steps.login.is_due(now) && self.login_refused.is_none() && self.facts().is_none() {
             self.steps.login.order(Effect::LoginRegistry(config.clone()), desk, now);
         }
@@ -415,28 +421,32 @@ impl Boot {
                     return Some(steps::failure(Job::LoginRegistry, fault));
                 }
                 if self.steps.login.is_done() {
-                    self.steps.digest.order(Effect::ResolveDigest(config.image.clone()), desk, now);
+                    let (image, platform) = (config.image.clone(), config.platform.clone());
+                    self.steps.digest.order(Effect::ResolveDigest(image, platform), desk, now);
                 }
             }
             return None;
         };
         if self.steps.image.is_due(now) {
-            self.steps.image.order(Effect::InspectImage(image), desk, now);
+            self.steps.image.order(Effect::InspectImage(image, config.platform.clone()), desk, now);
         } else if self.steps.image.is_done() && self.steps.pull.is_due(now) {
             if let Some(fault) = &self.login_refused {
                 return Some(steps::failure(Job::LoginRegistry, fault));
             }
             if self.steps.login.is_done() {
-                self.steps.pull.order(Effect::PullImage { image, stall: PULL_STALL }, desk, now);
+                let platform = config.platform.clone();
+                self.steps.pull.order(Effect::PullImage { image, platform, stall: PULL_STALL }, desk, now);
             }
         }
         None
     }
 
-    /// Create once the image is here and the name is free; start once the secrets are here too.
+    /// Create once the image is here, the name is free and the paths are there; start once the secrets are here too.
     fn advance_container(&mut self, config: &Arc<Config>, identity: &Arc<Identity>, desk: &mut Desk, now: Uptime) {
         let (Some(image), Some(facts), false) = (self.steps.digest.get(), self.facts(), self.warm) else { return };
-        if self.steps.create.is_due(now) && self.steps.containers.is_done() && self.strays.is_empty() {
+        let is_free = self.steps.containers.is_done() && self.strays.is_empty();
+        let is_prepared = config.after.is_empty() || self.steps.paths.is_done();
+        if self.steps.create.is_due(now) && is_free && is_prepared {
             let creation = Creation {
                 config: config.clone(),
                 identity: identity.clone(),

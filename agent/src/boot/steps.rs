@@ -27,6 +27,7 @@ pub(super) struct Steps {
     pub(super) digest: Step<PinnedImage>,
     pub(super) image: Step<Option<ImageFacts>>,
     pub(super) pull: Step<()>,
+    pub(super) paths: Step<()>,
     pub(super) create: Step<ContainerId>,
     pub(super) start: Step<()>,
     pub(super) healthy: Step<()>,
@@ -81,6 +82,7 @@ impl Steps {
             digest: Step::new("digest", FAR),
             image: Step::new("image", NEAR),
             pull: Step::new("pull", FAR),
+            paths: Step::new("paths", NEAR),
             create: Step::new("create", NEAR),
             start: Step::new("start", NEAR),
             healthy: Step::new("healthy", NEAR),
@@ -103,6 +105,7 @@ impl Steps {
             // The look after a pull is a part of it.
             Job::InspectImage => &mut self.pull,
             Job::PullImage => &mut self.pull,
+            Job::CheckPaths => &mut self.paths,
             Job::CreateContainer => &mut self.create,
             _ => return None,
         })
@@ -111,9 +114,9 @@ impl Steps {
     /// Stops whatever runs.
     pub(super) fn cancel(&mut self, desk: &mut Desk) {
         let Self { identity, config, listen, secrets, login, engine, containers, clearing, .. } = self;
-        let Self { digest, image, pull, create, .. } = self;
+        let Self { digest, image, pull, paths, create, .. } = self;
         let before: [&mut dyn AnyStep; 8] = [identity, config, listen, secrets, login, engine, containers, clearing];
-        let after: [&mut dyn AnyStep; 4] = [digest, image, pull, create];
+        let after: [&mut dyn AnyStep; 5] = [digest, image, pull, paths, create];
         before.into_iter().chain(after).for_each(|step| step.cancel(desk));
     }
 
@@ -130,7 +133,7 @@ impl Steps {
 
     /// What is under way, as `/ready` says it. Steps run side by side: one that is tried again comes first.
     pub(super) fn ready_reason(&self) -> ReadyReason {
-        const WAITING_FOR: [ReadyReason; 14] = [
+        const WAITING_FOR: [ReadyReason; 15] = [
             ReadyReason::WaitingForMetadata,
             ReadyReason::ReadingConfig,
             ReadyReason::BindingListenAddress,
@@ -142,6 +145,7 @@ impl Steps {
             ReadyReason::LookingUpImage,
             ReadyReason::LookingUpImage,
             ReadyReason::PullingImage,
+            ReadyReason::WaitingForPaths,
             ReadyReason::CreatingContainer,
             ReadyReason::StartingApp,
             ReadyReason::NotHealthyYet,
@@ -151,7 +155,7 @@ impl Steps {
         first.map_or(ReadyReason::Starting, |(_, reason)| reason)
     }
 
-    fn all(&self) -> [&dyn AnyStep; 14] {
+    fn all(&self) -> [&dyn AnyStep; 15] {
         [
             &self.identity,
             &self.config,
@@ -164,6 +168,7 @@ impl Steps {
             &self.digest,
             &self.image,
             &self.pull,
+            &self.paths,
             &self.create,
             &self.start,
             &self.healthy,
@@ -178,7 +183,7 @@ pub(super) fn failure(job: Job, fault: &Fault) -> Failure {
         Job::ReadConfig => ReadyReason::ConfigUnavailable.or_denied(fault),
         Job::Listen => ReadyReason::ListenAddressUnavailable,
         Job::FetchSecrets => ReadyReason::SecretsUnavailable.or_denied(fault),
-        Job::CreateContainer => ReadyReason::ContainerNotCreated,
+        Job::CreateContainer | Job::CheckPaths => ReadyReason::ContainerNotCreated,
         Job::LoginRegistry | Job::ResolveDigest | Job::InspectImage | Job::PullImage => {
             ReadyReason::ImageUnavailable.or_denied(fault)
         }

@@ -181,7 +181,7 @@ async fn pull(aws: &Aws, engine: &Engine, config: &Config, policy: &Policy) -> C
         Ok(login) => login,
         Err(check) => return check,
     };
-    match pulled(engine, &config.image, login.as_ref()).await {
+    match pulled(&engine.with_platform(config.platform.as_ref()), &config.image, login.as_ref()).await {
         Ok((pinned, None)) => Check::ok("image", format!("{pinned} is here already")),
         Ok((pinned, Some(size))) => Check::ok("image", format!("{pinned}, {} pulled", bytes(size))),
         Err(error) => services::refused_image(&Fault::from(error), policy),

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use nix::sys::signal::Signal;
 
+use super::mounts::clean;
 use super::scalar::is_name;
 use super::value::{Reason, Reasons, Value};
 use super::{Device, Gpus, Ulimit, Volume};
@@ -13,6 +14,14 @@ use super::{Device, Gpus, Ulimit, Volume};
 /// A path in the container or on the host.
 pub(super) fn absolute(text: &str) -> Result<String, Reason> {
     if text.starts_with('/') { Ok(text.to_owned()) } else { Err("is not an absolute path".into()) }
+}
+
+/// A path of the host other than its root, cleaned.
+pub(super) fn host_path(text: &str) -> Result<String, Reason> {
+    match clean(&absolute(text)?) {
+        root if root == "/" => Err("is `/`, which is always there".into()),
+        path => Ok(path),
+    }
 }
 
 /// `SOURCE:TARGET[:ro|rw]` or `TARGET`.
@@ -322,6 +331,13 @@ mod tests {
             env_name("A_b.c-1").is_ok() && env_name("1A").is_err() && env_name("").is_err() && env_name("Ä").is_err()
         );
         assert!(network("container:x").is_ok() && network("host").is_ok() && network("a b").is_err());
+    }
+
+    #[test]
+    fn a_path_of_the_host_is_absolute_and_not_its_root() {
+        assert_eq!(host_path("/mnt//data/"), Ok("/mnt/data".to_owned()));
+        assert_eq!(host_path("data"), Err("is not an absolute path".into()));
+        assert!(host_path("/").is_err() && host_path("//.").is_err() && host_path("/a/..").is_err());
     }
 
     #[test]

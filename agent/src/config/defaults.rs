@@ -69,6 +69,7 @@ pub(super) fn defaults() -> Config {
         log_opt: BTreeMap::new(),
         imds: ImdsAccess::Allow,
         listen: Config::DEFAULT_LISTEN,
+        after: Vec::new(),
         boot: BootPolicy { timeout: seconds(600), on_failure: OnFailure::Abandon },
         restart: Restart { backoff: seconds(1), backoff_max: seconds(60), limit: 5, window: seconds(600) },
         drain: Drain { settle: seconds(20), timeout: seconds(300), idle: seconds(2), on_failure: CutDrain::Continue },

@@ -198,6 +198,7 @@ mod tests {
             "stop_timeout=1s",
             "secrets_refresh=1h",
             "spot=ignore",
+            "after=/mnt/data",
             "image=docker.io/library/x:1",
         ] {
             let words = if words.starts_with("image") { words.to_owned() } else { format!("image=x:1 {words}") };

@@ -1,9 +1,20 @@
-//! Warnings of what takes a container's isolation away, and of what has no effect beside it.
+//! Warnings of what takes a container's isolation away, of what has no effect beside it, and of what the agent's own isolation hides.
 
 use super::fault::Faults;
 use super::kernel::is_bare;
 use super::layers::Layers;
+use super::mounts::below;
 use super::{Config, ImdsAccess};
+
+/// What berth.service hides from the agent, and by which directive.
+const HIDDEN: [(&str, &str); 6] = [
+    ("/dev", "PrivateDevices"),
+    ("/home", "ProtectHome"),
+    ("/root", "ProtectHome"),
+    ("/run/user", "ProtectHome"),
+    ("/tmp", "PrivateTmp"),
+    ("/var/tmp", "PrivateTmp"),
+];
 
 /// A `shm_size` below this was meant in another unit.
 const SMALL_SHM: u64 = 1 << 20;
@@ -32,6 +43,24 @@ impl Layers {
         if config.shm_size.is_some() && (matches!(ipc, "host" | "none") || ipc.starts_with("container:")) {
             warn("shm_size", "has no effect: with this `ipc` the container has no `/dev/shm` of its own");
         }
+        if config.runtime.as_deref().is_some_and(has_own_network) {
+            warn(
+                "runtime",
+                "has a network stack of its own: the connections of the app's clients cannot be counted, so a drain waits for \
+                 `drain.settle` and not for them",
+            );
+        }
+        for path in &config.after {
+            if let Some((folder, directive)) = HIDDEN.iter().find(|(folder, _)| below(path, folder)) {
+                warn(
+                    "after",
+                    &format!(
+                        "may never be there for the agent: berth.service hides the host's `{folder}` ({directive}); wait for another path, or \
+                         change the unit with `systemctl edit berth`"
+                    ),
+                );
+            }
+        }
         let is_bare = self.keys.get("shm_size").and_then(|written| written.value.one().ok()).is_some_and(is_bare);
         if is_bare && config.shm_size.is_some_and(|bytes| bytes < SMALL_SHM) {
             warn(
@@ -40,6 +69,11 @@ impl Layers {
             );
         }
     }
+}
+
+/// Whether a runtime keeps sockets where the host's kernel does not list them: gVisor, Kata Containers.
+fn has_own_network(runtime: &str) -> bool {
+    ["runsc", "gvisor", "kata"].iter().any(|name| runtime.contains(name))
 }
 
 /// What a security option takes away, if it takes anything away.
@@ -100,6 +134,12 @@ mod tests {
             ("pid=host", "`pid`: lets the container see and signal the processes of the host"),
             ("ipc=host", "`ipc`: shares the shared memory"),
             ("shm_size=1g ipc=none", "`shm_size`: has no effect"),
+            (
+                "after=/mnt/data,/home/app/data",
+                "`after`: may never be there for the agent: berth.service hides the host's `/home`",
+            ),
+            ("after=/dev/nvme1n1", "berth.service hides the host's `/dev` (PrivateDevices)"),
+            ("runtime=io.containerd.runsc.v1", "`runtime`: has a network stack of its own"),
             ("shm_size=512", "`shm_size`: counts bytes, as in Docker"),
         ] {
             let told = warnings(words);
@@ -119,6 +159,7 @@ mod tests {
         for words in [
             "security_opt=no-new-privileges,apparmor=mine,seccomp=/etc/berth/app.json,label=type:app_t",
             "ipc=private pid=container:a",
+            "after=/mnt/data,/run/ready,/devices",
             "ipc=shareable shm_size=1g",
             "sysctls=net.core.somaxconn=4096 dns=1.1.1.1 dns_search=a group_add=a pids_limit=10 platform=linux/arm64 runtime=runc",
         ] {

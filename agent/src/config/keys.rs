@@ -137,6 +137,7 @@ pub(super) static KEYS: &[Key] = &[
         put(&mut c.imds, choice(v, &[("allow", ImdsAccess::Allow), ("block", ImdsAccess::Block)]))
     }),
     key("listen", By("0.0.0.0:9911"), |c, v, _| put(&mut c.listen, listen(v))),
+    key("after", Words("none"), |c, v, _| put(&mut c.after, v.each(container::host_path))),
     key("boot.timeout", By("10m"), |c, v, _| put(&mut c.boot.timeout, at_least(1000, v))),
     key("boot.on_failure", By("abandon"), |c, v, _| {
         put(&mut c.boot.on_failure, choice(v, &[("abandon", OnFailure::Abandon), ("hold", OnFailure::Hold)]))

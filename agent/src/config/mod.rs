@@ -172,6 +172,8 @@ pub struct Config {
     pub imds: ImdsAccess,
     /// `listen`
     pub listen: SocketAddr,
+    /// `after`, paths of the host
+    pub after: Vec<String>,
     /// `boot.*`
     pub boot: BootPolicy,
     /// `restart.*`

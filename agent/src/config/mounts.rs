@@ -66,7 +66,7 @@ pub(super) fn in_the_way(config: &Config) -> Option<(&'static str, &'static str)
 }
 
 /// Whether a path is this folder or lies in it.
-fn below(path: &str, folder: &str) -> bool {
+pub(super) fn below(path: &str, folder: &str) -> bool {
     path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 

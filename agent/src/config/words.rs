@@ -231,6 +231,12 @@ pub(super) static SECTIONS: &[Section] = &[
         intro: "",
         keys: &[
             words("listen", "address and port of the readiness endpoint", &["[::]:9911"]),
+            words(
+                "after",
+                "list of paths on the host that must be there before the container is created, within `boot.timeout`; a path on a mount \
+                 point that `/etc/fstab` or a mount unit names is there once that is mounted; see below",
+                &["/mnt/data"],
+            ),
             words("boot.timeout", "give up booting after this; at least 1s", &["20m"]),
             words(
                 "boot.on_failure",

@@ -43,6 +43,7 @@ pub mod probe;
 
 pub mod app_output;
 pub mod note;
+pub mod paths;
 pub mod redact;
 pub mod small_file;
 pub mod state_dir;

@@ -23,6 +23,7 @@ use crate::edge::engine::{Engine, EngineError, Mounted};
 use crate::edge::imds::{Imds, ImdsError};
 use crate::edge::membership::{self, Named, Place};
 use crate::edge::metadata_block::{BlockError, MetadataBlock};
+use crate::edge::paths::{Paths, PathsError};
 use crate::edge::probe::probe;
 use crate::edge::secret::Secret;
 use crate::edge::secrets::{self, SecretsError};
@@ -41,6 +42,7 @@ pub struct Edge {
     /// One at a time: two that set the same rule would set it twice.
     block: tokio::sync::Mutex<MetadataBlock>,
     console: Console,
+    paths: Paths,
     sources: Sources,
     /// berth's own binary, for the shim.
     binary: PathBuf,
@@ -88,7 +90,17 @@ macro_rules! faults_from {
     )+};
 }
 
-faults_from!(ImdsError, AwsError, EngineError, DeliverError, BlockError, LoginError, SecretsError, BindError);
+faults_from!(
+    ImdsError,
+    AwsError,
+    EngineError,
+    DeliverError,
+    BlockError,
+    LoginError,
+    SecretsError,
+    BindError,
+    PathsError
+);
 
 impl From<ConsoleError> for Fault {
     fn from(error: ConsoleError) -> Self {
@@ -106,6 +118,7 @@ impl Edge {
             delivery: parts.delivery,
             block: tokio::sync::Mutex::new(parts.block),
             console: parts.console,
+            paths: Paths::default(),
             sources: parts.sources,
             binary: parts.binary,
             endpoint: tokio::sync::Mutex::new(parts.endpoint),
@@ -173,18 +186,25 @@ impl Edge {
                 self.look_after_blocks(&found).await?;
                 Event::ContainersFound(found)
             }
-            Effect::ResolveDigest(image) => {
-                let login = self.login();
+            Effect::ResolveDigest(image, platform) => {
+                let (engine, login) = (self.engine.with_platform(platform.as_ref()), self.login());
                 Event::DigestResolved(
-                    self.engine.resolve_digest(&image, login.as_deref().map(RegistryCredentials::as_login)).await?,
+                    engine.resolve_digest(&image, login.as_deref().map(RegistryCredentials::as_login)).await?,
                 )
             }
-            Effect::InspectImage(image) => Event::ImageInspected(self.engine.inspect_image(&image).await?),
-            Effect::PullImage { image, stall } => {
+            Effect::CheckPaths(paths) => {
+                self.paths.look(&paths).await?;
+                Event::PathsFound
+            }
+            Effect::InspectImage(image, platform) => {
+                Event::ImageInspected(self.engine.with_platform(platform.as_ref()).inspect_image(&image).await?)
+            }
+            Effect::PullImage { image, platform, stall } => {
                 let login = self.login();
                 // A notice that finds the queue full is one of many; the next tells more.
                 let tell = |progress| drop(self.notices.try_send(Event::PullProgressed(progress)));
-                self.engine.pull(&image, login.as_deref().map(RegistryCredentials::as_login), stall, tell).await?;
+                let engine = self.engine.with_platform(platform.as_ref());
+                engine.pull(&image, login.as_deref().map(RegistryCredentials::as_login), stall, tell).await?;
                 Event::ImagePulled
             }
             Effect::CreateContainer(creation) => Event::ContainerCreated(self.create(&creation).await?),

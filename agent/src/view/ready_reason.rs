@@ -32,6 +32,8 @@ pub enum ReadyReason {
     LookingUpImage,
     /// The image is being pulled.
     PullingImage,
+    /// A path of `after` is not there.
+    WaitingForPaths,
     /// The container is being created.
     CreatingContainer,
     /// The container is being started.
@@ -102,7 +104,7 @@ pub enum ReadyReason {
 
 impl ReadyReason {
     /// Every reason, for the table in docs/operations.md and its test.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 44] = [
         Self::Starting,
         Self::WaitingForMetadata,
         Self::ReadingConfig,
@@ -113,6 +115,7 @@ impl ReadyReason {
         Self::CheckingContainers,
         Self::LookingUpImage,
         Self::PullingImage,
+        Self::WaitingForPaths,
         Self::CreatingContainer,
         Self::StartingApp,
         Self::NotHealthyYet,
@@ -161,6 +164,7 @@ impl ReadyReason {
             Self::CheckingContainers => "checking for containers of an earlier agent",
             Self::LookingUpImage => "looking up the image",
             Self::PullingImage => "pulling the image",
+            Self::WaitingForPaths => "waiting for a path or a mount on the host",
             Self::CreatingContainer => "creating the container",
             Self::StartingApp => "starting the app",
             Self::NotHealthyYet => "the app is not healthy yet",

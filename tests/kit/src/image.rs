@@ -265,6 +265,20 @@ impl Built {
         (digest(&bytes), bytes)
     }
 
+    /// A list of the manifests of these images, each for its architecture: its digest and bytes.
+    pub(crate) fn list_of(images: &[Self]) -> (String, Bytes) {
+        let entry = |image: &Self| {
+            json!({
+                "mediaType": MANIFEST, "size": image.manifest.len(), "digest": image.digest,
+                "platform": { "architecture": image.architecture, "os": "linux" },
+            })
+        };
+        let manifests: Vec<_> = images.iter().map(entry).collect();
+        let list = json!({ "schemaVersion": 2, "mediaType": MANIFEST_LIST, "manifests": manifests });
+        let bytes = Bytes::from(list.to_string());
+        (digest(&bytes), bytes)
+    }
+
     /// The bytes that a pull of it transfers, without the manifest.
     pub fn size(&self) -> usize {
         self.blobs.values().map(Bytes::len).sum()

@@ -112,6 +112,15 @@ impl Registry {
         self.name(repository, tag, &Manifest { kind: MANIFEST_LIST, digest, bytes })
     }
 
+    /// Stores an image of several architectures: the digest is that of the list.
+    pub fn push_all(&self, repository: &str, tag: &str, images: &[Built]) -> Pushed {
+        for image in images {
+            self.push(repository, tag, image);
+        }
+        let (digest, bytes) = Built::list_of(images);
+        self.name(repository, tag, &Manifest { kind: MANIFEST_LIST, digest, bytes })
+    }
+
     fn name(&self, repository: &str, tag: &str, manifest: &Manifest) -> Pushed {
         let mut contents = self.contents.lock().unwrap();
         let manifests = contents.manifests.entry(repository.to_owned()).or_default();

@@ -1,6 +1,6 @@
 //! What the app wrote last: in the log, in `berth status`, on the console, and nowhere with the value of a secret in it.
 
-use berth_kit::{Agent, World, client};
+use berth_kit::{Agent, OwnEngine, World, client};
 use serde_json::Value;
 
 use super::{completions, fails};
@@ -123,4 +123,30 @@ async fn an_app_without_a_log_says_so() {
     assert_eq!(agent.exit_within(SOON).await, 3);
     let sentence = "app: (the app's output is not available: log_driver=none keeps none)";
     assert!(world.console_text().contains(sentence) && agent.log_text().contains(sentence), "{}", world.console_text());
+}
+
+/// `log_driver=engine`: driver and rotation are the daemon's, and its output is read as any other's.
+#[tokio::test]
+async fn an_app_that_logs_by_the_engine_s_own_driver_shows_its_last_lines() {
+    for (driver, options) in [("local", serde_json::json!({ "max-size": "1m" })), ("json-file", serde_json::json!({}))]
+    {
+        let Some(mut own) = OwnEngine::new() else { return };
+        own.settings(&serde_json::json!({ "log-driver": driver, "log-opts": options }));
+        own.start().await;
+        let world = World::start().await;
+        world.secrets.put("prod/api", &serde_json::json!({ "PASSWORD": VALUE }).to_string());
+        let image = world.app_image().by_tag();
+        world.user_data(&format!(
+            "berth image={image} port=0:8080 secrets=prod/api restart.limit=0 env.EXIT_AT_START=7 env.SAY_AT_START=PASSWORD \
+             log_driver=engine"
+        ));
+        let agent = world.launcher(BERTH.as_ref()).env("DOCKER_HOST", own.host()).start().await;
+        assert_eq!(agent.exit_within(SOON).await, 3, "{}", agent.log_text());
+        let console = world.console_text();
+        assert!(console.contains("berth: app: demo-app: PASSWORD=[secret PASSWORD]\n"), "{console}");
+        is_secret(VALUE, &[&console, &agent.log_text()]);
+        let container = own.engine().inspect(&world.container()).await.expect("it is left for a look");
+        assert_eq!(container["HostConfig"]["LogConfig"], serde_json::json!({ "Type": driver, "Config": options }));
+        own.engine().remove(&world.container()).await;
+    }
 }

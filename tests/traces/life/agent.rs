@@ -256,6 +256,7 @@ pub(crate) fn is_notice(event: &Event) -> bool {
 fn usual(job: Job) -> Duration {
     ms(match job {
         Job::Listen
+        | Job::CheckPaths
         | Job::CountConnections
         | Job::ExtendStop
         | Job::SayLastWords

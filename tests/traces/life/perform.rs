@@ -43,8 +43,9 @@ impl World {
             Effect::LoginRegistry(_) => Event::RegistryLoggedIn,
             Effect::PingEngine => Event::EngineAnswered,
             Effect::FindContainers { .. } => Event::ContainersFound(self.engine.find(now)),
-            Effect::ResolveDigest(image) => Event::DigestResolved(image.at(DIGEST.to_owned())),
-            Effect::InspectImage(_) => Event::ImageInspected(self.engine.has_image.then(ImageFacts::default)),
+            Effect::ResolveDigest(image, _) => Event::DigestResolved(image.at(DIGEST.to_owned())),
+            Effect::InspectImage(..) => Event::ImageInspected(self.engine.has_image.then(ImageFacts::default)),
+            Effect::CheckPaths(_) => Event::PathsFound,
             Effect::PullImage { .. } => {
                 self.engine.has_image = true;
                 Event::ImagePulled

@@ -10,6 +10,7 @@ use berth::effect::Job;
 use berth::fault::Class;
 use berth::identity::TargetState;
 
+use super::table::Ill;
 use super::twist::{Fate, Twist};
 use crate::sim::{DIGEST, ms, secs};
 
@@ -53,6 +54,9 @@ pub(crate) struct Shape {
 
 /// So many seeds in a row have a config of their own: to believe one takes as long as a tenth of a life, so they come again.
 const CONFIGS: u64 = 10_007;
+
+/// What some configs wait for.
+pub(crate) const AFTER: &str = "after=/mnt/data";
 
 /// Jobs of the engine.
 pub(crate) const ENGINE: [Job; 14] = [
@@ -109,6 +113,12 @@ impl Plan {
         let twists = (0..[0, 1, 1, 2, 2, 3, 4, 5, 7][rng.usize(..9)]).map(|_| Twist::any(&mut rng, end)).collect();
         let words = words(&mut fastrand::Rng::with_seed(seed % CONFIGS));
         let mut plan = Self { seed, words, shape, twists, end };
+        // Drawn apart, so that the rest of each seed's plan is what it was.
+        let mut paths = plan.roll(Roll::Paths, 0);
+        if plan.says(AFTER) && paths.u8(..3) == 0 {
+            let lasts = ms([500, 5_000, 40_000, 100_000][paths.usize(..4)] + paths.u64(..500));
+            plan.twists.push(Twist::Ill(Ill::PathsLate(lasts)));
+        }
         // Nobody asks a worker anything.
         plan.shape.balancer &= !plan.is_worker();
         plan
@@ -161,6 +171,7 @@ pub(crate) enum Roll {
     Wire,
     Client,
     Group,
+    Paths,
 }
 
 fn words(rng: &mut fastrand::Rng) -> Vec<String> {
@@ -200,8 +211,12 @@ fn words(rng: &mut fastrand::Rng) -> Vec<String> {
         *image = format!("image=registry.test/api@{DIGEST}");
     }
     // Drawn from what is drawn already, so that each seed's plan is what it was.
-    if words.len().is_multiple_of(5) {
+    let drawn = words.len();
+    if drawn.is_multiple_of(5) {
         words.push("imds=block".to_owned());
+    }
+    if drawn.is_multiple_of(3) {
+        words.push(AFTER.to_owned());
     }
     words
 }

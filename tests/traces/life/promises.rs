@@ -436,6 +436,9 @@ impl World {
                     self.breaks(8, "the launch hook is completed without a healthy app");
                 }
             }
+            Effect::CreateContainer(creation) if !creation.config.after.is_empty() && self.lacks_paths() => {
+                self.breaks(101, "a container is created before its paths are there");
+            }
             Effect::StartContainer { id, .. } if self.engine.running().any(|one| one.id != *id) => {
                 self.breaks(10, "an app is started beside another");
             }

@@ -47,6 +47,8 @@ pub(crate) enum Ill {
     NeverHealthy,
     /// From power-on until so long after the agent's first start.
     EngineLate(Duration),
+    /// What `after` names is not there, from power-on until so long after the agent's first start. Only where the config has it.
+    PathsLate(Duration),
     /// In the middle of the first such job.
     EngineRestarts {
         during: Job,
@@ -64,7 +66,7 @@ pub(crate) enum Ill {
 }
 
 /// What is counted, so that a run can say that each of them happened.
-pub(crate) const ROWS: [&str; 36] = [
+pub(crate) const ROWS: [&str; 37] = [
     "config fault",
     "latest",
     "secret missing",
@@ -101,6 +103,7 @@ pub(crate) const ROWS: [&str; 36] = [
     "root volume replaced",
     "drain abandoned",
     "drain ended by an API that is away",
+    "paths not there yet",
 ];
 
 pub(crate) const HOLD_ENDED: usize = 27;
@@ -214,6 +217,7 @@ impl Ill {
             Self::DiskFull => 24,
             Self::ClockOff => 25,
             Self::MetadataGone { .. } => 26,
+            Self::PathsLate(_) => 36,
         }
     }
 
@@ -234,7 +238,7 @@ impl Ill {
             Self::ExitsAtOnce => End::GivenUp(3, boot.min(start) + secs(30)),
             Self::NeverHealthy => End::GivenUp(3, boot.min(start) + secs(30)),
             Self::RegistryDown(lasts) => patient(USUAL + lasts + WAIT),
-            Self::EngineLate(lasts) => patient(USUAL + lasts),
+            Self::EngineLate(lasts) | Self::PathsLate(lasts) => patient(USUAL + lasts),
             // An app that is not there yet has `probe.start_timeout` to be well, whoever keeps it from that.
             Self::EngineRestarts { during, lasts, .. } if during != Job::PullImage && USUAL + lasts > start => {
                 End::Open
@@ -260,7 +264,7 @@ impl Ill {
     pub(crate) fn lasts(self) -> Duration {
         match self {
             Self::EngineRestarts { lasts, .. } | Self::MetadataGone { lasts, .. } => lasts,
-            Self::RegistryDown(lasts) | Self::EngineLate(lasts) => lasts,
+            Self::RegistryDown(lasts) | Self::EngineLate(lasts) | Self::PathsLate(lasts) => lasts,
             _ => Duration::ZERO,
         }
     }
@@ -268,7 +272,7 @@ impl Ill {
     pub(crate) fn length(&mut self) -> Option<&mut Duration> {
         match self {
             Self::EngineRestarts { lasts, .. } | Self::MetadataGone { lasts, .. } => Some(lasts),
-            Self::RegistryDown(lasts) | Self::EngineLate(lasts) => Some(lasts),
+            Self::RegistryDown(lasts) | Self::EngineLate(lasts) | Self::PathsLate(lasts) => Some(lasts),
             _ => None,
         }
     }
@@ -334,6 +338,13 @@ impl World {
         }
     }
 
+    /// Whether what `after` names is not there.
+    pub(crate) fn lacks_paths(&self) -> bool {
+        let until =
+            |ill| if let Ill::PathsLate(lasts) = ill { Some(self.plan.shape.os_boots_in + lasts) } else { None };
+        self.plan.ills().filter_map(until).any(|until| self.now < until)
+    }
+
     /// The first of these happened.
     pub(crate) fn meet(&mut self, is: impl Fn(Ill) -> bool) {
         let found = self.plan.ills().find(|ill| is(*ill));
@@ -381,6 +392,9 @@ impl World {
             Ill::RegistryDown(lasts) => {
                 let until = self.plan.shape.os_boots_in + lasts;
                 is(registry && self.now < until, Transient, "503 Service Unavailable")
+            }
+            Ill::PathsLate(_) => {
+                is(job == Job::CheckPaths && self.lacks_paths(), Transient, "/mnt/data does not exist")
             }
             Ill::Throttled(times) => is(nth < times && of_aws(), Throttled, "Rate exceeded"),
             Ill::TokenExpired(of) => {

@@ -256,11 +256,11 @@ impl Fleet {
             Effect::LoginRegistry(_) => self.ask(index, Job::LoginRegistry, &[Api::Token], Event::RegistryLoggedIn),
             Effect::PingEngine => local(self, Event::EngineAnswered),
             Effect::FindContainers { .. } => local(self, Event::ContainersFound(Vec::new())),
-            Effect::ResolveDigest(image) => {
+            Effect::ResolveDigest(image, _) => {
                 let found = Event::DigestResolved(image.at(DIGEST.to_owned()));
                 self.ask(index, Job::ResolveDigest, &[Api::Manifest], found)
             }
-            Effect::InspectImage(_) => {
+            Effect::InspectImage(..) => {
                 let facts = self.instances[index].pulled.then(berth::effect::ImageFacts::default);
                 local(self, Event::ImageInspected(facts))
             }

@@ -14,6 +14,7 @@ use crate::edge::endpoint::Endpoint;
 use crate::edge::engine::{About, Engine, EngineError};
 use crate::edge::http::trust_roots;
 use crate::edge::metadata_block::try_filter;
+use crate::edge::paths::Paths;
 use crate::edge::socket_client::{self, ClientError};
 use crate::fault::{Class, Fault};
 use crate::published::Report as Agent;
@@ -70,6 +71,21 @@ pub fn disk(root: &Path) -> Check {
             "see that the engine's disk has room for the image",
         ),
     }
+}
+
+/// What the container waits for; nothing is said where it waits for nothing.
+pub async fn paths(config: &Config) -> Option<Check> {
+    if config.after.is_empty() {
+        return None;
+    }
+    Some(match Paths::default().look(&config.after).await {
+        Ok(()) => Check::ok("paths", config.after.join(", ")),
+        Err(error) => {
+            let advice = "a boot waits for it until boot.timeout: mount it, or correct `after`; `systemctl list-units --type mount --all` shows \
+                          mounts that failed";
+            Check::fail("paths", error.to_string(), advice)
+        }
+    })
 }
 
 fn room(root: &Path, free: u64) -> Check {

@@ -220,6 +220,7 @@ async fn examine_host(
         if config.imds == ImdsAccess::Block {
             checks.extend(within(host::filter()).await);
         }
+        checks.extend(host::paths(config).await);
         checks.push(host::listen(config, agent.as_ref()));
         checks.extend(host::ports(config, &published(engine, config, instance_id).await));
     }

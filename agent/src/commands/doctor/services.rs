@@ -147,6 +147,7 @@ async fn secret(aws: &Aws, config: &Config, reference: &SecretRef, is_whole: boo
 /// The login, and whether the registry has the image for it.
 pub async fn image(aws: &Aws, engine: &Engine, config: &Config, policy: &Policy) -> Vec<Check> {
     let host = &config.image.registry;
+    let engine = &engine.with_platform(config.platform.as_ref());
     let mut checks = Vec::new();
     let login = match log_in(aws, config, policy).await {
         Ok(login) => login,

@@ -8,7 +8,7 @@ use std::io;
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use http::Request;
+use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -48,14 +48,20 @@ impl Engine {
     }
 
     async fn ask(&self, path: &str) -> Result<Bytes, Box<dyn Error + Send + Sync>> {
+        match self.get(path).await? {
+            (status, body) if status.is_success() => Ok(body),
+            (status, _) => Err(io::Error::other(format!("it answered {status}")).into()),
+        }
+    }
+
+    /// What the engine answers to this path, without bollard.
+    pub(super) async fn get(&self, path: &str) -> Result<(StatusCode, Bytes), Box<dyn Error + Send + Sync>> {
         let stream = UnixStream::connect(&self.socket).await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         let answer =
             sender.send_request(Request::get(path).header("host", "docker").body(Empty::<Bytes>::new())?).await?;
-        if !answer.status().is_success() {
-            return Err(io::Error::other(format!("it answered {}", answer.status())).into());
-        }
-        Ok(Limited::new(answer.into_body(), LONGEST).collect().await?.to_bytes())
+        let status = answer.status();
+        Ok((status, Limited::new(answer.into_body(), LONGEST).collect().await?.to_bytes()))
     }
 }

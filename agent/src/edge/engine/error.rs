@@ -342,6 +342,8 @@ pub(super) fn registry(status: Option<u16>, prose: &str) -> Class {
         Class::Throttled
     } else if says(&TRANSIENT) || image_error::is_page(prose) {
         Class::Transient
+    } else if let Some((class, _)) = refused_key::find(prose) {
+        class
     } else if image_error::is_final(prose) {
         Class::Broken
     } else if says(&MISCONFIGURED) {

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use bollard::models::{HealthConfig, ImageInspect};
+use bollard::errors::Error as Bollard;
+use bollard::models::{HealthConfig, ImageInspect, OciPlatform};
 
 use super::error::{self, EngineError};
 use super::login::{Login, log_in};
 use super::{Engine, SHORT};
-use crate::config::{ImageRef, PinnedImage};
+use crate::config::{ImageRef, PinnedImage, Platform};
 use crate::effect::{HealthCheck, ImageFacts};
 
 /// For the registry to say which digest a tag has; the engine asks it, over TLS and sometimes through a token service.
@@ -34,6 +35,7 @@ impl Engine {
         let fail = |error| error::of(format!("resolve {image}"), error, error::registry);
         let docker = log_in(self.within(REGISTRY).map_err(fail)?, &image.name(), login)?;
         let answer = docker.inspect_registry_image(&image.to_string(), None).await.map_err(fail)?;
+        self.is_one_of(image, &answer.platforms)?;
         answer.descriptor.digest.and_then(|digest| image.at_told(&digest)).ok_or_else(|| EngineError::Refused {
             doing: format!("resolve {image}"),
             message: "the registry told no sha256 digest".to_owned(),
@@ -41,21 +43,98 @@ impl Engine {
         })
     }
 
-    /// What the image says of itself; none if the engine has not got it.
+    /// What the image says of itself; none if the engine has not got it, or has it for another platform than the one that is asked for.
     pub async fn inspect_image(&self, image: &PinnedImage) -> Result<Option<ImageFacts>, EngineError> {
+        match (self.look_for(image).await?, &self.platform) {
+            (Found::Nothing, _) | (Found::Other(_), Some(_)) => Ok(None),
+            (Found::Image(facts), _) => Ok(Some(facts)),
+            (Found::Other(built_for), None) => Err(EngineError::OtherMachine { image: image.to_string(), built_for }),
+        }
+    }
+
+    /// After a pull: that what came is for the platform that was asked for. A reference that stands for a single image brings that one.
+    pub(super) async fn check_platform(&self, image: &PinnedImage) -> Result<(), EngineError> {
+        let Some(platform) = self.platform.as_ref().map(ToString::to_string) else { return Ok(()) };
+        match self.look_for(image).await? {
+            Found::Other(built_for) => {
+                Err(EngineError::OtherPlatform { image: image.to_string(), platform, built_for })
+            }
+            Found::Nothing | Found::Image(_) => Ok(()),
+        }
+    }
+
+    async fn look_for(&self, image: &PinnedImage) -> Result<Found, EngineError> {
         let fail = |error| error::of(format!("inspect {image}"), error, error::plain);
-        match self.within(SHORT).map_err(fail)?.inspect_image(&image.to_string()).await {
+        let inspected = match &self.platform {
+            None => self.within(SHORT).map_err(fail)?.inspect_image(&image.to_string()).await,
+            Some(platform) => self.inspect_for(image, platform).await,
+        };
+        let is_wanted = |built_for: &str, variant: &str| match &self.platform {
+            Some(platform) => platform.is_of(built_for, variant),
+            None => runs_here(built_for),
+        };
+        match inspected {
             Ok(found) if is_it(&found, image) => match found.architecture.as_deref() {
-                Some(built_for) if !runs_here(built_for) => {
-                    Err(EngineError::OtherMachine { image: image.to_string(), built_for: built_for.to_owned() })
+                Some(built_for) if !is_wanted(built_for, found.variant.as_deref().unwrap_or_default()) => {
+                    Ok(Found::Other(built_for.to_owned()))
                 }
-                _ => Ok(Some(facts(found))),
+                _ => Ok(Found::Image(facts(found))),
             },
-            Ok(_) => Ok(None),
-            Err(error) if error::is_not_found(&error) => Ok(None),
+            Ok(_) => Ok(Found::Nothing),
+            Err(error) if error::is_not_found(&error) => Ok(Found::Nothing),
             Err(error) => Err(fail(error)),
         }
     }
+
+    /// The image of a platform. An engine that keeps several under one digest (API 1.49) must be told which, and bollard does not.
+    async fn inspect_for(&self, image: &PinnedImage, platform: &Platform) -> Result<ImageInspect, Bollard> {
+        let mut wanted = serde_json::Map::new();
+        wanted.insert("os".to_owned(), "linux".into());
+        wanted.insert("architecture".to_owned(), platform.architecture().into());
+        if let Some(variant) = platform.variant() {
+            wanted.insert("variant".to_owned(), variant.into());
+        }
+        let wanted = serde_json::Value::Object(wanted).to_string();
+        // All that a query does not take as it is, of what stands in such an object.
+        let wanted = wanted.replace('{', "%7B").replace('}', "%7D").replace('"', "%22");
+        let path = format!("/images/{image}/json?platform={wanted}");
+        let failed = |source| Bollard::IOError { err: std::io::Error::new(std::io::ErrorKind::NotConnected, source) };
+        match tokio::time::timeout(SHORT, self.get(&path)).await {
+            Err(_) => Err(Bollard::RequestTimeoutError),
+            Ok(Err(source)) => Err(failed(source)),
+            Ok(Ok((status, body))) if status.is_success() => serde_json::from_slice(&body).map_err(Into::into),
+            Ok(Ok((status, body))) => {
+                let message = String::from_utf8_lossy(&body).into_owned();
+                Err(Bollard::DockerResponseServerError { status_code: status.as_u16(), message })
+            }
+        }
+    }
+
+    /// Whether the registry has the image for the platform that is asked for; one that does not say for which is believed.
+    fn is_one_of(&self, image: &ImageRef, has: &[OciPlatform]) -> Result<(), EngineError> {
+        let Some(platform) = self.platform.as_ref().filter(|_| !has.is_empty()) else { return Ok(()) };
+        let text = |of: &Option<String>| of.clone().unwrap_or_default();
+        if has.iter().any(|one| platform.is_of(&text(&one.architecture), &text(&one.variant))) {
+            return Ok(());
+        }
+        let name = |one: &OciPlatform| {
+            let parts = [text(&one.os), text(&one.architecture), text(&one.variant)];
+            parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
+        };
+        // An attestation is listed beside the images, as of an unknown platform.
+        let mut built_for: Vec<String> = has.iter().map(name).filter(|name| !name.starts_with("unknown")).collect();
+        built_for.truncate(10);
+        let (platform, built_for) = (platform.to_string(), built_for.join(", "));
+        Err(EngineError::OtherPlatform { image: image.to_string(), platform, built_for })
+    }
+}
+
+/// What the engine has under a digest.
+enum Found {
+    Nothing,
+    /// One for another platform, and which.
+    Other(String),
+    Image(ImageFacts),
 }
 
 /// Whether the engine knows this image by the very digest. Names are compared as the engine shortens them.

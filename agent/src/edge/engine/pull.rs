@@ -36,6 +36,7 @@ impl Engine {
         let options = CreateImageOptions {
             from_image: Some(image.repository.clone()),
             tag: Some(image.digest.clone()),
+            platform: self.platform.as_ref().map(ToString::to_string).unwrap_or_default(),
             ..Default::default()
         };
         let mut lines = pin!(docker.create_image(Some(options), None, None));
@@ -50,7 +51,7 @@ impl Engine {
                     return Err(EngineError::Stalled { image: image.to_string(), stall });
                 }
             };
-            let Some(line) = line else { return Ok(()) };
+            let Some(line) = line else { return self.check_platform(image).await };
             if tally.take(line.map_err(fail)?) {
                 quiet.set(sleep(stall));
                 let progress = tally.progress();

@@ -5,7 +5,7 @@ use crate::fault::Class;
 /// Words of the prose, all of them there, in lower case.
 type Words = &'static [&'static str];
 
-const REFUSALS: [(Words, Class, &str); 15] = [
+const REFUSALS: [(Words, Class, &str); 16] = [
     (&["unknown runtime specified"], Class::Misconfigured, RUNTIME),
     (&["unknown or invalid runtime name"], Class::Misconfigured, RUNTIME),
     (&["runtime", "binary not installed"], Class::Misconfigured, RUNTIME),
@@ -39,6 +39,12 @@ const REFUSALS: [(Words, Class, &str); 15] = [
         &["does not match the specified platform"],
         Class::Broken,
         "`platform`: build the image for that platform, or leave the key out",
+    ),
+    (
+        &["cannot overwrite digest"],
+        Class::Broken,
+        "`platform`: this engine keeps one image under a digest, and has the one for another platform; remove that one with `docker \
+         rmi`, or name the digest of the image for this platform",
     ),
     // Whoever starts it may be late, as the engine itself may be.
     (&["no such container"], Class::Transient, "`network`, `ipc` or `pid` names it, and it must be there first"),
@@ -106,6 +112,7 @@ mod tests {
                 Class::Broken,
                 "`platform`",
             ),
+            ("Cannot overwrite digest sha256:004a", Class::Broken, "`platform`"),
             ("No such container: nope", Class::Transient, "`network`, `ipc` or `pid`"),
         ] {
             let (found, advice) = find(&prose.to_lowercase()).expect(prose);
