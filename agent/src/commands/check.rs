@@ -157,7 +157,7 @@ fn as_text(layers: &Layers, config: &Config, all: bool) -> String {
 }
 
 fn as_value(layers: &Layers, config: &Config, warnings: &Faults) -> String {
-    let warning = |ConfigFault { place, key, reason }: &ConfigFault| json!({ "place": place.as_ref().map(ToString::to_string), "key": key, "reason": reason });
+    let warning = |ConfigFault { place, key, reason, .. }: &ConfigFault| json!({ "place": place.as_ref().map(ToString::to_string), "key": key, "reason": reason });
     let keys = layers.rows().into_iter().map(|row| {
         let from = row.from.unwrap_or_else(|| "default".to_owned());
         (row.key, json!({ "value": row.value, "from": from, "about": row.about }))
