@@ -106,7 +106,7 @@ async fn begin(global: &Global, run: &Run, started: Instant) -> Result<Outcome, 
     let left = left(&kept.note);
     let lines = Lines { signals, requests, notices, published, feed };
     tokio::spawn(systemd::follow(watcher));
-    let machine = Machine::new(seed(), Uptime::ZERO).after(left, Uptime::ZERO);
+    let machine = Machine::new(seed(), Uptime::ZERO).within(early.boot_timeout()).after(left, Uptime::ZERO);
     let end = driver::drive(machine, edge.clone(), lines, &kept, started).await;
     kept.life.finish().await;
     match end {
