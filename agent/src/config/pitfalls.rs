@@ -8,7 +8,7 @@ use super::fault::Faults;
 use super::layers::Layers;
 use super::scalar::duration_text;
 use super::value::Value;
-use super::{Config, OnChange, OnNotice, RegistryAuth, SecretsAs};
+use super::{Config, Health, OnChange, OnNotice, RegistryAuth, SecretsAs};
 
 /// A notice that is seen later than this leaves much less than the two minutes of a spot interruption.
 const SLOW_POLL: Duration = Duration::from_secs(30);
@@ -58,7 +58,7 @@ impl Layers {
                 ),
             );
         }
-        if config.probe.unhealthy == 1 {
+        if config.probe.unhealthy == 1 && config.health != Some(Health::None) {
             warn(
                 Code::OneFailure,
                 "probe.unhealthy",

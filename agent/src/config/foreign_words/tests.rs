@@ -7,12 +7,12 @@ use super::*;
 const DOCKER_RUN: &str = "add-host annotation -a attach blkio-weight blkio-weight-device cap-add cap-drop cgroup-parent cgroupns \
     cidfile cpu-count cpu-percent cpu-period cpu-quota cpu-rt-period cpu-rt-runtime -c cpu-shares cpus cpuset-cpus cpuset-mems -d \
     detach detach-keys device device-cgroup-rule device-read-bps device-read-iops device-write-bps device-write-iops \
-    disable-content-trust domainname entrypoint -e env env-file expose gpus health-cmd \
+    disable-content-trust dns dns-option dns-search domainname entrypoint -e env env-file expose gpus group-add health-cmd \
     health-interval health-retries health-start-interval health-start-period health-timeout help -h hostname init -i interactive \
-    io-maxbandwidth io-maxiops ip ip6 isolation kernel-memory -l label label-file link link-local-ip log-driver log-opt \
-    mac-address -m memory memory-reservation memory-swappiness mount name net network network-alias net-alias no-healthcheck \
-    oom-kill-disable oom-score-adj privileged -p publish -P publish-all pull -q quiet read-only restart rm \
-    shm-size sig-proxy stop-signal stop-timeout storage-opt tmpfs -t tty ulimit \
+    io-maxbandwidth io-maxiops ip ip6 ipc isolation kernel-memory -l label label-file link link-local-ip log-driver log-opt \
+    mac-address -m memory memory-reservation memory-swap memory-swappiness mount name net network network-alias net-alias no-healthcheck \
+    oom-kill-disable oom-score-adj pid pids-limit platform privileged -p publish -P publish-all pull -q quiet read-only restart rm \
+    runtime security-opt shm-size sig-proxy stop-signal stop-timeout storage-opt sysctl tmpfs -t tty ulimit \
     use-api-socket -u user userns uts -v volume volume-driver volumes-from -w workdir";
 
 /// The properties of `service` in the compose specification's schema, with those of its tables that a config would hold.
@@ -20,19 +20,19 @@ const COMPOSE: &str = "annotations attach blkio_config blkio_config.weight build
     cap_drop cgroup cgroup_parent command configs container_name cpu_count cpu_percent cpu_period cpu_quota cpu_rt_period \
     cpu_rt_runtime cpu_shares cpus cpuset credential_spec credential_spec.file depends_on depends_on.db deploy \
     deploy.endpoint_mode deploy.labels deploy.mode deploy.placement deploy.placement.constraints deploy.replicas deploy.resources \
-    deploy.resources.limits deploy.resources.limits.cpus deploy.resources.limits.memory \
+    deploy.resources.limits deploy.resources.limits.cpus deploy.resources.limits.memory deploy.resources.limits.pids \
     deploy.resources.reservations deploy.resources.reservations.cpus deploy.resources.reservations.devices \
     deploy.resources.reservations.generic_resources deploy.resources.reservations.memory deploy.restart_policy \
     deploy.restart_policy.condition deploy.restart_policy.delay deploy.restart_policy.max_attempts deploy.restart_policy.window \
     deploy.rollback_config deploy.rollback_config.order deploy.update_config deploy.update_config.parallelism develop \
-    develop.watch device_cgroup_rules devices domainname entrypoint env_file environment \
-    environment.LOG_LEVEL expose extends extends.file extends.service external_links extra_hosts gpus healthcheck \
+    develop.watch device_cgroup_rules devices dns dns_opt dns_search domainname entrypoint env_file environment \
+    environment.LOG_LEVEL expose extends extends.file extends.service external_links extra_hosts gpus group_add healthcheck \
     healthcheck.disable healthcheck.interval healthcheck.retries healthcheck.start_interval healthcheck.start_period \
-    healthcheck.test healthcheck.timeout hostname image init isolation label_file labels links logging logging.driver \
-    logging.options logging.options.max-size mac_address mem_limit mem_reservation mem_swappiness models \
-    network_mode networks networks.default oom_kill_disable oom_score_adj ports post_start pre_stop privileged \
-    profiles provider provider.type pull_policy pull_refresh_after read_only restart scale secrets \
-    shm_size stdin_open stop_grace_period stop_signal storage_opt tmpfs tty ulimits use_api_socket user userns_mode uts \
+    healthcheck.test healthcheck.timeout hostname image init ipc isolation label_file labels links logging logging.driver \
+    logging.options logging.options.max-size mac_address mem_limit mem_reservation mem_swappiness memswap_limit models \
+    network_mode networks networks.default oom_kill_disable oom_score_adj pid pids_limit platform ports post_start pre_stop privileged \
+    profiles provider provider.type pull_policy pull_refresh_after read_only restart runtime scale secrets \
+    security_opt shm_size stdin_open stop_grace_period stop_signal storage_opt sysctls tmpfs tty ulimits use_api_socket user userns_mode uts \
     volumes volumes_from working_dir version name include services";
 
 /// `ContainerDefinition`, `RegisterTaskDefinition` and `Volume` of the ECS API.
@@ -41,14 +41,14 @@ const ECS: &str = "name image repositoryCredentials repositoryCredentials.creden
     restartPolicy.enabled restartPolicy.ignoredExitCodes restartPolicy.restartAttemptPeriod entryPoint command environment \
     environmentFiles mountPoints mountPoints.containerPath volumesFrom linuxParameters.capabilities.add \
     linuxParameters.capabilities.drop linuxParameters.devices linuxParameters.initProcessEnabled linuxParameters.sharedMemorySize \
-    linuxParameters.tmpfs linuxParameters.swappiness secrets secrets.valueFrom dependsOn startTimeout \
+    linuxParameters.tmpfs linuxParameters.maxSwap linuxParameters.swappiness secrets secrets.valueFrom dependsOn startTimeout \
     stopTimeout versionConsistency hostname user workingDirectory disableNetworking privileged readonlyRootFilesystem \
-    extraHosts interactive pseudoTerminal dockerLabels dockerLabels.team ulimits \
+    dnsServers dnsSearchDomains dockerSecurityOptions systemControls extraHosts interactive pseudoTerminal dockerLabels dockerLabels.team ulimits \
     logConfiguration logConfiguration.logDriver logConfiguration.options logConfiguration.options.awslogs-group \
     logConfiguration.secretOptions healthCheck healthCheck.command healthCheck.interval healthCheck.timeout healthCheck.retries \
     healthCheck.startPeriod resourceRequirements firelensConfiguration firelensConfiguration.type credentialSpecs \
     family taskRoleArn executionRoleArn networkMode containerDefinitions volumes placementConstraints requiresCompatibilities tags \
-    proxyConfiguration inferenceAccelerators ephemeralStorage enableFaultInjection host.sourcePath \
+    proxyConfiguration inferenceAccelerators ephemeralStorage enableFaultInjection pidMode ipcMode runtimePlatform runtimePlatform.cpuArchitecture host.sourcePath \
     dockerVolumeConfiguration dockerVolumeConfiguration.driver efsVolumeConfiguration efsVolumeConfiguration.fileSystemId \
     s3filesVolumeConfiguration fsxWindowsFileServerVolumeConfiguration configuredAtLaunch valueFrom";
 
