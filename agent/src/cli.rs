@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::edge::Sources;
 use crate::logging::LogFormat;
 
 /// The defaults of the AMI.
@@ -17,12 +18,15 @@ Environment:
   BERTH_LOG           how much is logged: error, warn, info (default), debug or trace
   DOCKER_HOST         the Docker Engine's socket, unix://… (default unix:///var/run/docker.sock)
   RUNTIME_DIRECTORY, STATE_DIRECTORY
-                      set by systemd; --run-dir and --state-dir win
+                      set by systemd; --run-dir and --state-dir take precedence
   AWS_REGION, AWS_ENDPOINT_URL, AWS_EC2_METADATA_SERVICE_ENDPOINT, …
                       as in the AWS SDKs
+  NO_COLOR            no colour on a terminal
 
 Exit codes: 0 done, 1 condition not met, 2 usage or config error, 3 boot failed, 4 the app cannot be kept
-running, 5 drain cut short, 70 a bug.";
+running, 5 drain cut short, 70 a bug.
+
+berth help COMMAND shows a command's flags and examples.";
 
 const RUN: &str = "\
 The whole config may be one line of the instance's user-data:
@@ -34,18 +38,22 @@ Examples:
   BERTH_LOG=debug berth run --log-format text";
 
 const CHECK: &str = "\
+FILE is layered as `berth run` does: over the file with AMI-wide defaults, if that is there (--config /dev/null leaves it out). What
+`config=` points to is not read. Errors and warnings are on standard error; with --json they are in the answer, each with a code, and
+standard error stays empty. Warnings do not change the exit code.
+
 Examples:
   berth check user-data.sh
   terraform output -raw user_data | berth check -
   berth check --config ami.toml user-data.sh
   berth check --json /etc/berth/berth.toml
+  berth check --json user-data.sh | jq -r '.errors[].code'
 
-The AMI's defaults are layered below FILE only with --config. Errors and warnings are on standard error; warnings change nothing. On
-errors --json prints nothing on standard output. Exit codes: 0 it would run; 2 it would not, with every error.";
+Exit codes: 0 it would run; 2 it would not, with every error.";
 
 const TIMELINE: &str = "\
-A bar is a step; all bars of the boot share one axis, those of the drain another. The longest chain is the critical path, the steps
-that the whole waited for: to be faster, shorten a step on it.
+A bar is a step. The steps of the boot share one time axis, those of the drain another. To be faster, shorten a step on the critical
+path.
 
 Examples:
   berth timeline
@@ -59,29 +67,29 @@ Examples:
   berth drain && berth wait drained --timeout 6m
 
 Exit codes of ready: 0 ready, 1 not ready in time or draining, 3 the boot failed.
-Exit codes of drained: 0 the agent is gone or was not there, 1 not in time, or gone without reporting how; else the agent's own: 5 the
-drain was cut short, by its deadline, a second SIGTERM, or an app that ended too early or could not be stopped.";
+Exit codes of drained: 0 the agent has ended or no agent runs, 1 timed out, or the agent ended without reporting how; else the agent's
+own: 5 the drain was cut short, by its deadline, a second SIGTERM, or an app that ended too early or could not be stopped.";
 
 const BAKE: &str = "\
-Pulls by digest, logged in as a boot would be, with the builder's own role or the keys of the environment. The layers stay in the
-AMI, so that a boot pulls only what is new. Do not run `docker image prune` afterwards: these images have no tag.
+Images are pulled by digest, with the login that a boot would use and the builder's role or the keys of the environment. The layers
+stay in the AMI, so that a boot pulls only what is new. Do not run `docker image prune` afterwards: these images have no tag.
 
 Examples:
   berth bake
   berth bake --image 123456789012.dkr.ecr.us-east-2.amazonaws.com/ap-api:a1b2c3d --image debian:12.8-slim
 
-Exit codes: 0 it is ready; 2 the config or a reference is invalid; 3 the host is not ready, or an image could not be pulled.";
+Exit codes: 0 the host is ready; 2 the config or a reference is invalid; 3 the host is not ready, or an image could not be pulled.";
 
 const DOCTOR: &str = "\
-Looks at the metadata, the credentials, the config, each call of AWS that a boot makes, the registry, the engine, disk, clock and ports.
-Secrets are fetched and not shown. What AWS denies is reported with the statement that the role's policy needs.
+Checks the metadata, the credentials, the config and its warnings, each AWS call that a boot makes, the registry, the engine, disk,
+clock and ports. Secrets are fetched and not shown. For a call that AWS denies, the IAM statement that allows it is printed.
 
-Exit codes: 0 it can boot, warnings or not; 2 the config is invalid; 3 it could not boot.";
+Exit codes: 0 the instance can boot, with warnings or without; 2 the config is invalid; 3 it could not boot.";
 
 const POLICY: &str = "\
-Without FILE, on an instance: the policy for the config that `berth run` would read there. What `config=` points to is read only
-then. Parts of an ARN that nobody names are *: give --region and --account for a narrower policy. With FILE, the AMI's defaults are layered
-below it only with --config.
+Without FILE, on an instance: the policy for the config that `berth run` would read there; only then is `config=` followed. Parts of an
+ARN that are not known are *: --region and --account make the policy narrower. FILE is layered over the file with AMI-wide defaults, if
+that is there (--config /dev/null leaves it out).
 
 Examples:
   berth policy user-data.sh --region us-east-2 --account 123456789012 >policy.json
@@ -94,23 +102,23 @@ Examples:
   berth drain --reason 'replacing the disk'
   berth drain --wait && shutdown now
 
-Exit codes: 0 the agent will drain (--wait: has drained), 1 no agent runs; with --wait the agent's own: 5 the drain was cut short,
+Exit codes: 0 the agent drains (--wait: has drained), 1 no agent runs; with --wait the agent's own: 5 the drain was cut short,
 by its deadline, a second SIGTERM, or an app that ended too early or could not be stopped.";
 
 const HANDOVER: &str = "\
-The installed binary takes the agent's place in the same process; the app runs on, its clients and the load balancer notice
-nothing. A package does it after an upgrade. `systemctl restart berth` would drain instead.
+The installed binary takes the agent's place in the same process; the app keeps running, and neither its clients nor the load balancer
+notice. A package does it after an upgrade. `systemctl restart berth` would drain instead.
 
 Example:
   berth handover && berth wait ready
 
-Exit codes: 0 the next agent has the app, 1 no agent runs, it is on its way out, or the next one did not take over in 30 s.";
+Exit codes: 0 the next agent has the app, 1 no agent runs, it is draining, or the next one did not take over in 30 s.";
 
 /// Boots, serves and drains one container on a plain EC2 instance.
 #[derive(Clone, Debug, PartialEq, Eq, Parser)]
 #[command(name = "berth", version, after_help = ENVIRONMENT)]
 pub struct Cli {
-    /// Flags that every command takes.
+    /// Flags in front of the command, which every command takes there.
     #[command(flatten)]
     pub global: Global,
     /// What to do.
@@ -118,30 +126,54 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// Flags that every command takes.
+/// `--config`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+pub struct ConfigFile {
+    /// File with AMI-wide defaults [default: /etc/berth/berth.toml, if it exists]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// `--run-dir`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+pub struct RunDir {
+    /// Directory of the socket and the secrets, on a tmpfs [default: $RUNTIME_DIRECTORY, else /run/berth]
+    #[arg(long, value_name = "DIR")]
+    pub run_dir: Option<PathBuf>,
+}
+
+/// `--state-dir`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+pub struct StateDir {
+    /// Directory of the persistent state [default: $STATE_DIRECTORY, else /var/lib/berth]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+}
+
+/// Where things are. In front of a command every flag is taken; behind it, those that the command uses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
 pub struct Global {
-    /// File with AMI-wide defaults [default: /etc/berth/berth.toml, if it is there]
-    #[arg(long, global = true, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Where the socket and the secrets are; must be on a tmpfs [default: $RUNTIME_DIRECTORY, else /run/berth]
-    #[arg(long, global = true, value_name = "DIR")]
-    pub run_dir: Option<PathBuf>,
-    /// Where the persistent state is [default: $STATE_DIRECTORY, else /var/lib/berth]
-    #[arg(long, global = true, value_name = "DIR")]
-    pub state_dir: Option<PathBuf>,
+    /// `--config`
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// `--run-dir`
+    #[command(flatten)]
+    pub run_dir: RunDir,
+    /// `--state-dir`
+    #[command(flatten)]
+    pub state_dir: StateDir,
 }
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
-    /// The agent, in the foreground: what berth.service starts
+    /// Run the agent in the foreground: what berth.service starts
     #[command(after_help = RUN)]
     Run(Run),
-    /// Read a config or a whole user-data file, offline, and print what would run
+    /// Check a config or a whole user-data file offline, and print what would run
     #[command(after_help = CHECK)]
     Check(Check),
-    /// Show the running agent in one screen
+    /// Show the running agent, or how the last one ended, on one screen
     Status(Status),
     /// Show where the time of the boot and of the drain went
     #[command(after_help = TIMELINE)]
@@ -149,24 +181,24 @@ pub enum Command {
     /// Take the instance out of traffic, stop the app and end the agent
     #[command(after_help = DRAIN)]
     Drain(Drain),
-    /// Replace the running agent by the installed binary, and leave the app alone
+    /// Replace the running agent by the installed binary; the app keeps running
     #[command(after_help = HANDOVER)]
-    Handover,
-    /// Wait until the instance is in a state, for scripts
+    Handover(Handover),
+    /// Wait until the instance is ready or drained, for scripts
     #[command(after_help = WAIT)]
     Wait(Wait),
-    /// Make this host ready to be an AMI: check it, pull images, see that nothing misleads the next boot
+    /// Prepare this host to become an AMI: check it, pull images, leave no state behind
     #[command(after_help = BAKE)]
     Bake(Bake),
-    /// Whether this instance can boot: everything that a boot needs, tried without a side effect
+    /// Check whether this instance can boot, without side effects
     #[command(after_help = DOCTOR)]
     Doctor(Doctor),
-    /// Print the IAM policy that the instance's role needs for a config, and nothing more
+    /// Print the least-privilege IAM policy for a config
     #[command(after_help = POLICY)]
     Policy(Policy),
     /// Print the completions for a shell
     Completions {
-        /// Which shell
+        /// The shell
         shell: Shell,
     },
 }
@@ -174,21 +206,24 @@ pub enum Command {
 /// `berth run`
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct Run {
-    /// Config keys that win over the user-data and the AMI's defaults
+    /// Config keys; they take precedence over the user-data and the AMI-wide defaults
     #[arg(value_name = "KEY=VALUE")]
     pub words: Vec<String>,
-    /// How a line of the log looks [default: text on a terminal, json under systemd]
+    /// Format of the log [default: text on a terminal, json under systemd]
     #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = false)]
     pub log_format: Option<LogFormat>,
-    /// Where last words go
+    /// Where the final status goes
     #[arg(long, value_name = "PATH", default_value = "/dev/console", hide = true)]
     pub console: PathBuf,
+    /// Where things are.
+    #[command(flatten)]
+    pub at: Global,
 }
 
 /// `berth check`
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct Check {
-    /// The file, read as user-data on top of --config if that is given, a name that ends in .toml as defaults; - is standard input
+    /// The file, read as user-data, or as AMI-wide defaults if its name ends in .toml; - is standard input
     #[arg(default_value = "-")]
     pub file: PathBuf,
     /// Print JSON
@@ -197,28 +232,43 @@ pub struct Check {
     /// Print the keys that have their default, too
     #[arg(long)]
     pub all: bool,
+    /// `--config`
+    #[command(flatten)]
+    pub config: ConfigFile,
 }
 
 /// `berth status`
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct Status {
-    /// Print what /v1/status answers
+    /// Print the answer of /v1/status, which is JSON
     #[arg(long)]
     pub json: bool,
-    /// Again at every event, until the agent ends or Ctrl-C; appended when standard output is no terminal
+    /// Show it again at every event, until the agent ends or Ctrl-C; appended when standard output is not a terminal
     #[arg(long)]
     pub watch: bool,
+    /// `--run-dir`
+    #[command(flatten)]
+    pub run_dir: RunDir,
+    /// `--state-dir`
+    #[command(flatten)]
+    pub state_dir: StateDir,
 }
 
 /// `berth timeline`
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct Timeline {
-    /// Print JSON; moments and spans are in seconds
+    /// Print JSON; times are in seconds
     #[arg(long, conflicts_with = "svg")]
     pub json: bool,
-    /// Print a picture, for a browser or a wiki
+    /// Print an SVG picture
     #[arg(long)]
     pub svg: bool,
+    /// `--run-dir`
+    #[command(flatten)]
+    pub run_dir: RunDir,
+    /// `--state-dir`
+    #[command(flatten)]
+    pub state_dir: StateDir,
 }
 
 /// `berth drain`
@@ -230,14 +280,28 @@ pub struct Drain {
     /// Wait until the agent has ended
     #[arg(long)]
     pub wait: bool,
+    /// `--run-dir`
+    #[command(flatten)]
+    pub run_dir: RunDir,
+}
+
+/// `berth handover`
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Handover {
+    /// `--run-dir`
+    #[command(flatten)]
+    pub run_dir: RunDir,
 }
 
 /// `berth bake`
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct Bake {
-    /// An image to pull, besides the one of --config; may be given again
+    /// An image to pull, besides the one of --config; may be given more than once
     #[arg(long = "image", value_name = "REF")]
     pub images: Vec<String>,
+    /// Where things are.
+    #[command(flatten)]
+    pub at: Global,
 }
 
 /// `berth doctor`
@@ -246,12 +310,18 @@ pub struct Doctor {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    /// `--config`
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// `--run-dir`
+    #[command(flatten)]
+    pub run_dir: RunDir,
 }
 
 /// `berth policy`
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct Policy {
-    /// A config or a whole user-data, read offline on top of --config if that is given; - is standard input
+    /// A config or a whole user-data file, read offline; - is standard input
     pub file: Option<PathBuf>,
     /// The region that the instances are in
     #[arg(long, value_parser = region)]
@@ -259,6 +329,9 @@ pub struct Policy {
     /// The account that the instances are in, twelve digits
     #[arg(long, value_name = "ID", value_parser = account)]
     pub account: Option<String>,
+    /// `--config`
+    #[command(flatten)]
+    pub config: ConfigFile,
 }
 
 /// `berth wait`
@@ -267,9 +340,12 @@ pub struct Wait {
     /// What to wait for
     #[arg(value_enum)]
     pub condition: Condition,
-    /// Give up after this: 90s, 5m, 1h
-    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration)]
+    /// Give up after this: 90s, 5m, 1h30m
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = timeout)]
     pub timeout: Duration,
+    /// `--run-dir`
+    #[command(flatten)]
+    pub run_dir: RunDir,
 }
 
 /// What can be waited for.
@@ -281,23 +357,59 @@ pub enum Condition {
     Drained,
 }
 
+impl Cli {
+    /// Where things are, by the flags on both sides of the command, and what to do. Those behind it take precedence.
+    pub fn into_parts(self) -> (Global, Command) {
+        let behind = self.command.flags();
+        let at = Global {
+            config: ConfigFile { config: behind.config.config.or(self.global.config.config) },
+            run_dir: RunDir { run_dir: behind.run_dir.run_dir.or(self.global.run_dir.run_dir) },
+            state_dir: StateDir { state_dir: behind.state_dir.state_dir.or(self.global.state_dir.state_dir) },
+        };
+        (at, self.command)
+    }
+}
+
+impl Command {
+    /// Where things are, by the flags behind the command.
+    fn flags(&self) -> Global {
+        let nothing = Global::default();
+        match self {
+            Self::Run(Run { at, .. }) | Self::Bake(Bake { at, .. }) => at.clone(),
+            Self::Check(Check { config, .. }) | Self::Policy(Policy { config, .. }) => {
+                Global { config: config.clone(), ..nothing }
+            }
+            Self::Doctor(Doctor { config, run_dir, .. }) => {
+                Global { config: config.clone(), run_dir: run_dir.clone(), ..nothing }
+            }
+            Self::Status(Status { run_dir, state_dir, .. }) | Self::Timeline(Timeline { run_dir, state_dir, .. }) => {
+                Global { run_dir: run_dir.clone(), state_dir: state_dir.clone(), ..nothing }
+            }
+            Self::Drain(Drain { run_dir, .. })
+            | Self::Handover(Handover { run_dir })
+            | Self::Wait(Wait { run_dir, .. }) => Global { run_dir: run_dir.clone(), ..nothing },
+            Self::Completions { .. } => nothing,
+        }
+    }
+}
+
 impl Global {
-    /// The file with the AMI's defaults, and whether somebody named it: only then must it be there.
-    pub fn config_file(&self) -> (PathBuf, bool) {
-        match &self.config {
-            Some(path) => (path.clone(), true),
-            None => (CONFIG.into(), false),
+    /// Where the config is read from, with these words of the command line. A file must be there only if it was named.
+    pub fn sources(&self, words: Vec<String>) -> Sources {
+        match &self.config.config {
+            Some(file) => Sources { file: file.clone(), file_is_required: true, words },
+            None => Sources { file: CONFIG.into(), file_is_required: false, words },
         }
     }
 
     /// Where the socket and the secrets are.
     pub fn run_dir(&self) -> PathBuf {
-        directory(self.run_dir.as_deref(), std::env::var_os("RUNTIME_DIRECTORY"), "/run/berth")
+        directory(self.run_dir.run_dir.as_deref(), std::env::var_os("RUNTIME_DIRECTORY"), "/run/berth")
     }
 
     /// Where the persistent state is.
     pub fn state_dir(&self) -> PathBuf {
-        directory(self.state_dir.as_deref(), std::env::var_os("STATE_DIRECTORY"), "/var/lib/berth")
+        directory(self.state_dir.state_dir.as_deref(), std::env::var_os("STATE_DIRECTORY"), "/var/lib/berth")
     }
 }
 
@@ -309,25 +421,17 @@ fn directory(flag: Option<&Path>, environment: Option<OsString>, fallback: &str)
 
 fn region(text: &str) -> Result<String, String> {
     let is_one = text.contains('-') && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    is_one.then(|| text.to_owned()).ok_or_else(|| "a region: us-east-2".into())
+    is_one.then(|| text.to_owned()).ok_or_else(|| "must be a region, such as us-east-2".into())
 }
 
 fn account(text: &str) -> Result<String, String> {
     let is_one = text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit());
-    is_one.then(|| text.to_owned()).ok_or_else(|| "twelve digits".into())
+    is_one.then(|| text.to_owned()).ok_or_else(|| "must be twelve digits".into())
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let (number, unit) = text.split_at(digits);
-    let factor = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        _ => return Err("a number and a unit: 90s, 5m, 1h".into()),
-    };
-    let number: u64 = number.parse().map_err(|_| "a number and a unit: 90s, 5m, 1h".to_owned())?;
-    number.checked_mul(factor).map(Duration::from_secs).ok_or_else(|| "longer than time itself".into())
+/// A duration as in the config: `90s`, `1h30m`, at most a week.
+fn timeout(text: &str) -> Result<Duration, String> {
+    crate::config::duration(text).map_err(|reason| reason.replace('`', ""))
 }
 
 #[cfg(test)]
@@ -346,14 +450,63 @@ mod tests {
     }
 
     #[test]
-    fn run_takes_keys_and_global_flags_on_either_side() {
-        let cli = parse("berth --run-dir /r run image=x:1 port=80 --config /c").unwrap();
-        assert_eq!(cli.global.config_file(), (PathBuf::from("/c"), true));
-        assert_eq!(cli.global.run_dir(), PathBuf::from("/r"));
-        let Command::Run(run) = cli.command else { panic!("{cli:?}") };
+    fn run_takes_keys_and_flags_on_either_side() {
+        let (at, command) =
+            parse("berth --run-dir /r --config /a run image=x:1 port=80 --config /c").unwrap().into_parts();
+        let sources = at.sources(Vec::new());
+        assert_eq!((sources.file, sources.file_is_required), (PathBuf::from("/c"), true));
+        assert_eq!(at.run_dir(), PathBuf::from("/r"));
+        let Command::Run(run) = command else { panic!("{command:?}") };
         assert_eq!(run.words, ["image=x:1", "port=80"]);
         assert_eq!(run.console, PathBuf::from("/dev/console"));
-        assert_eq!(Global::default().config_file(), (PathBuf::from(CONFIG), false));
+        let sources = Global::default().sources(Vec::new());
+        assert_eq!((sources.file, sources.file_is_required), (PathBuf::from(CONFIG), false));
+    }
+
+    #[test]
+    fn a_flag_is_shown_and_taken_only_where_it_means_something() {
+        const ALL: [&str; 3] = ["--config", "--run-dir", "--state-dir"];
+        for (command, used) in [
+            ("run", "--config --run-dir --state-dir"),
+            ("check -", "--config"),
+            ("status", "--run-dir --state-dir"),
+            ("timeline", "--run-dir --state-dir"),
+            ("drain", "--run-dir"),
+            ("handover", "--run-dir"),
+            ("wait ready", "--run-dir"),
+            ("bake", "--config --run-dir --state-dir"),
+            ("doctor", "--config --run-dir"),
+            ("policy", "--config"),
+            ("completions bash", ""),
+        ] {
+            let help = parse(&format!("berth {command} --help")).unwrap_err().to_string();
+            for flag in ALL {
+                let is_used = used.split(' ').any(|one| one == flag);
+                assert_eq!(help.contains(&format!("{flag} <")), is_used, "{command} {flag}\n{help}");
+                assert_eq!(parse(&format!("berth {command} {flag} /x")).is_ok(), is_used, "{command} {flag}");
+                // In front of the command a script may give them all.
+                assert!(parse(&format!("berth {flag} /x {command}")).is_ok(), "{flag} {command}");
+            }
+            let (at, _) =
+                parse(&format!("berth --config /c --run-dir /r --state-dir /s {command}")).unwrap().into_parts();
+            assert_eq!((at.run_dir(), at.state_dir()), ("/r".into(), "/s".into()), "{command}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_flag_or_command_is_answered_with_the_nearest() {
+        for (wrong, meant) in [
+            ("berth chek", "check"),
+            ("berth statsu", "status"),
+            ("berth check --jsn", "--json"),
+            ("berth wait redy", "ready"),
+            ("berth run --log-fromat json", "--log-format"),
+            ("berth status --confg /x", "--"),
+        ] {
+            let shown = parse(wrong).unwrap_err();
+            assert!(shown.exit_code() == 2 && shown.to_string().contains(&format!("'{meant}")), "{wrong}: {shown}");
+        }
+        assert!(Cli::command().get_subcommands().all(|command| command.get_all_aliases().next().is_none()));
     }
 
     #[test]
@@ -379,6 +532,7 @@ mod tests {
             "berth policy --account 1234",
             "berth policy --region Ohio",
             "berth wait ready --timeout 9999999999999999999h",
+            "berth wait ready --timeout 169h",
             "berth",
         ] {
             assert_eq!(parse(refused).unwrap_err().exit_code(), 2, "{refused}");

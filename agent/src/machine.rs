@@ -125,6 +125,15 @@ impl Machine {
         Self { former: former.map(|former| (former, now)), ..self }
     }
 
+    /// The same with a `boot.timeout` that is known before the config is read.
+    #[must_use]
+    pub fn within(mut self, limit: Option<Duration>) -> Self {
+        if let (Phase::Boot(boot), Some(limit)) = (&mut self.phase, limit) {
+            boot.limit(limit);
+        }
+        self
+    }
+
     /// The only way in.
     pub fn on(&mut self, event: &Event, now: Uptime) {
         self.count(event);

@@ -27,12 +27,19 @@ fn main() -> ExitCode {
         bug(panic);
         std::process::exit(Outcome::Bug.code().into());
     }));
-    let Cli { global, command } = Cli::parse();
+    let (global, command) = match Cli::try_parse() {
+        Ok(cli) => cli.into_parts(),
+        Err(shown) if !shown.use_stderr() => {
+            commands::say(&shown.to_string());
+            return commands::ended(ExitCode::SUCCESS);
+        }
+        Err(wrong) => wrong.exit(),
+    };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return commands::failed(Outcome::Bug, &format!("cannot start: {error}")),
     };
-    match command {
+    commands::ended(match command {
         Command::Run(run) => {
             logging::init(run.log_format);
             if let Err(error) = forbidden {
@@ -49,14 +56,16 @@ fn main() -> ExitCode {
         Command::Status(args) => runtime.block_on(status::main(&global, &args)),
         Command::Timeline(args) => runtime.block_on(timeline::main(&global, &args)),
         Command::Drain(args) => runtime.block_on(drain::main(&global, &args)),
-        Command::Handover => runtime.block_on(handover::main(&global)),
+        Command::Handover(_) => runtime.block_on(handover::main(&global)),
         Command::Wait(args) => runtime.block_on(wait::main(&global, &args)),
         Command::Bake(args) => runtime.block_on(bake::main(&global, &args)),
         Command::Doctor(args) => runtime.block_on(doctor::main(&global, &args)),
         Command::Policy(args) => runtime.block_on(policy::main(&global, &args)),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "berth", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "berth", &mut script);
+            commands::say(&String::from_utf8_lossy(&script));
             ExitCode::SUCCESS
         }
-    }
+    })
 }

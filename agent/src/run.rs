@@ -68,8 +68,7 @@ pub async fn run(global: &Global, run: &Run) -> Outcome {
 }
 
 async fn begin(global: &Global, run: &Run, started: Instant) -> Result<Outcome, BeginError> {
-    let (file, file_is_required) = global.config_file();
-    let sources = Sources { file, file_is_required, words: run.words.clone() };
+    let sources = global.sources(run.words.clone());
     let early = early_layers(&sources)?;
 
     let signals = Signals::new().map_err(BeginError::Signals)?;
@@ -107,7 +106,7 @@ async fn begin(global: &Global, run: &Run, started: Instant) -> Result<Outcome, 
     let left = left(&kept.note);
     let lines = Lines { signals, requests, notices, published, feed };
     tokio::spawn(systemd::follow(watcher));
-    let machine = Machine::new(seed(), Uptime::ZERO).after(left, Uptime::ZERO);
+    let machine = Machine::new(seed(), Uptime::ZERO).within(early.boot_timeout()).after(left, Uptime::ZERO);
     let end = driver::drive(machine, edge.clone(), lines, &kept, started).await;
     kept.life.finish().await;
     match end {
@@ -134,15 +133,15 @@ async fn begin(global: &Global, run: &Run, started: Instant) -> Result<Outcome, 
 /// What can be checked before anything is asked for: the words of the command line, which whoever typed them wants to hear
 /// about at once. The file's faults are told together with the user-data's.
 fn early_layers(sources: &Sources) -> Result<Layers, BeginError> {
-    let mut layers = Layers::new();
-    layers.add_words(&sources.words);
-    let faults = layers.faults_so_far();
+    let mut words = Layers::new();
+    words.add_words(&sources.words);
+    let faults = words.faults_so_far();
     if !faults.is_empty() {
         return Err(BeginError::Words(faults.clone()));
     }
-    if let Ok(bytes) = std::fs::read(&sources.file) {
-        layers.add_file(&sources.file.display().to_string(), &bytes);
-    }
+    // A file that cannot be read is reported when the config is read.
+    let mut layers = sources.read_file().unwrap_or_default();
+    layers.add_words(&sources.words);
     Ok(layers)
 }
 

@@ -1,7 +1,7 @@
 //! The other commands, beside a running agent or without one.
 
 use std::fs;
-use std::process::Output;
+use std::process::{Output, Stdio};
 
 use berth_kit::{Fault, World};
 
@@ -161,4 +161,106 @@ async fn a_shell_takes_the_completions() {
     let mut bash = std::process::Command::new("bash");
     let completed = bash.args(["--norc", "-c", &script]).output().unwrap();
     assert_eq!(out(&completed).trim(), "wait", "{}", err(&completed));
+}
+
+/// The exit code and standard error of a command whose standard output is a device that is full.
+async fn unprinted(world: &World, words: &[&str]) -> (Option<i32>, String) {
+    let mut command = tokio::process::Command::from(world.launcher(BERTH.as_ref()).command());
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    command.args(words).stdin(Stdio::null()).stdout(full).stderr(Stdio::piped()).kill_on_drop(true);
+    let ended = command.spawn().unwrap().wait_with_output();
+    let output = tokio::time::timeout(SOON, ended).await.expect("the command ends").unwrap();
+    (output.status.code(), err(&output))
+}
+
+#[tokio::test]
+async fn a_command_whose_answer_cannot_be_printed_has_not_done_what_it_was_asked_for() {
+    let world = World::start().await;
+    let line = format!("berth image={} port=0:8080 health=/health", world.app_image().by_tag());
+    let file = world.state_dir().with_file_name("user-data");
+    world.user_data(&line);
+    fs::write(&file, &line).unwrap();
+    let path = file.to_str().unwrap();
+    let agent = world.launch(BERTH.as_ref()).await;
+    agent.ready_within(SOON).await;
+    for words in [
+        &["check", path][..],
+        &["check", "--json", path],
+        &["policy", path],
+        &["policy"],
+        &["status"],
+        &["status", "--json"],
+        &["timeline"],
+        &["timeline", "--svg"],
+        &["completions", "bash"],
+        &["--help"],
+        &["help", "check"],
+        &["--version"],
+    ] {
+        let (code, told) = unprinted(&world, words).await;
+        assert!(
+            code == Some(1) && told.contains("cannot write to standard output: No space left"),
+            "{words:?}: {code:?} {told}"
+        );
+        assert_eq!(told.matches("cannot write").count(), 1, "{words:?}: {told}");
+    }
+    // Whoever reads no further has read enough.
+    let piped = format!("{BERTH} check --all {path} | head -n 1; exit ${{PIPESTATUS[0]}}");
+    let ended = std::process::Command::new("bash").args(["-c", &piped]).output().unwrap();
+    assert_eq!(ended.status.code(), Some(0), "{}", err(&ended));
+}
+
+#[tokio::test]
+async fn check_prints_json_for_errors_too_and_nothing_beside_it() {
+    let world = World::start().await;
+    let file = world.state_dir().with_file_name("user-data");
+    let path = file.to_str().unwrap();
+    for (text, code) in [("berth image=x:1 add_host=db:10.0.0.5", "unknown_key"), ("berth image=x", "invalid_value")] {
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, text).unwrap();
+        let checked = berth(&world, &["check", "--json", path]).await;
+        assert_eq!((checked.status.code(), err(&checked).as_str()), (Some(2), ""));
+        let json: serde_json::Value = serde_json::from_slice(&checked.stdout).unwrap();
+        assert_eq!((&json["ok"], &json["errors"][0]["code"]), (&false.into(), &code.into()), "{json:#}");
+        assert_eq!(json["layers"].as_array().map(Vec::len), Some(2), "the file of --config is a layer: {json:#}");
+    }
+    for unreadable in ["/nowhere", "/dev/zero"] {
+        let checked = berth(&world, &["check", "--json", unreadable]).await;
+        assert_eq!((checked.status.code(), err(&checked).as_str()), (Some(2), ""));
+        let json: serde_json::Value = serde_json::from_slice(&checked.stdout).unwrap();
+        assert_eq!(json["errors"][0]["code"], "unreadable", "{json:#}");
+    }
+}
+
+#[tokio::test]
+async fn colour_is_on_a_terminal_only_and_not_where_nobody_wants_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("user-data");
+    fs::write(&file, "berth image=x:1 privileged=true helth=/x").unwrap();
+    let command = format!("{BERTH} check {}", file.display());
+    let on_a_terminal = |no_colour: Option<&str>| {
+        // util-linux's `script` makes a terminal of it.
+        let mut script = std::process::Command::new("script");
+        script.args(["-qec", &command, "/dev/null"]).env("TERM", "xterm").env_remove("NO_COLOR");
+        script.envs(no_colour.map(|value| ("NO_COLOR", value))).stdin(Stdio::null());
+        out(&script.output().unwrap())
+    };
+    let painted = on_a_terminal(None);
+    assert!(
+        painted.contains("\x1b[1;33mwarning:\x1b[0m ") && painted.contains("\x1b[1;31merror:\x1b[0m "),
+        "{painted}"
+    );
+    assert!(!on_a_terminal(Some("1")).contains('\x1b'));
+    let piped = std::process::Command::new(BERTH).args(["check", file.to_str().unwrap()]).output().unwrap();
+    assert!(!err(&piped).contains('\x1b') && err(&piped).contains("berth: error: "), "{}", err(&piped));
+}
+
+#[tokio::test]
+async fn a_boot_timeout_of_the_command_line_counts_before_the_config_is_read() {
+    let world = World::start().await;
+    world.user_data("berth image=x:1");
+    world.fault("imds GET user-data", Fault::Hang).always();
+    let agent = world.launcher(BERTH.as_ref()).arg("boot.timeout=2s").start().await;
+    assert_eq!(agent.exit_within(SOON).await, 3, "{}", agent.log_text());
+    assert!(agent.log_text().contains("within 2s (boot.timeout)"), "{}", agent.log_text());
 }

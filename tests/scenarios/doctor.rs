@@ -258,3 +258,16 @@ async fn what_the_container_waits_for_is_looked_at() {
         assert_eq!((&paths["verdict"], &paths["found"]), (&verdict.into(), &found.into()), "{paths}");
     }
 }
+
+#[tokio::test]
+async fn what_is_legal_and_unwise_is_a_warning_and_keeps_nobody_from_booting() {
+    let world = instance().await;
+    world.user_data(&format!("berth {} env.API_TOKEN=hunter2 probe.unhealthy=1", line(&world)));
+    let report = examined(&world, 0).await;
+    assert_eq!(unwell(&report), ["config warn", "config warn"]);
+    let config = named(&report, "config");
+    let [_, token, probe] = config.as_slice() else { panic!("{config:#?}") };
+    assert!(token["found"].as_str().unwrap().contains("`env.API_TOKEN`: looks like a secret"), "{token}");
+    assert!(probe["advice"].as_str().unwrap().starts_with("one_failure: "), "{probe}");
+    assert!(!report.to_string().contains("hunter2"));
+}

@@ -36,7 +36,7 @@ mod steps;
 mod handover;
 mod show;
 
-/// Until the config says how long a boot may take: the default of `boot.timeout`.
+/// Until it is known how long a boot may take: the default of `boot.timeout`.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// The way to a healthy app.
@@ -94,6 +94,11 @@ impl Boot {
         };
         boot.steps.identity.order(Effect::Identify, desk, now);
         boot
+    }
+
+    /// Sets how long the boot may take, until the config says it.
+    pub fn limit(&mut self, limit: Duration) {
+        self.deadline = self.began + limit;
     }
 
     /// Takes an event.
@@ -218,7 +223,7 @@ impl Boot {
             Event::Identified(identity) => self.steps.identity.done(identity.clone(), now),
             Event::ConfigRead(config) => {
                 self.steps.config.done(config.clone(), now);
-                self.deadline = self.began + config.boot.timeout;
+                self.limit(config.boot.timeout);
                 self.hook.begin(self.steps.identity.get(), Some(&config.lifecycle), None, desk, now);
                 if let Some(image) = config.image.pinned() {
                     self.steps.digest.done(image, now);

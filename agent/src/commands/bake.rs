@@ -13,9 +13,9 @@ use crate::cli::{self, Global};
 use crate::commands::doctor::report::{Check, Report};
 use crate::commands::doctor::{host, services, within};
 use crate::commands::figures::bytes;
+use crate::commands::paint::Paint;
 use crate::commands::policy::{Place, Policy};
 use crate::config::{Config, Faults, ImageRef, Layers, PinnedImage, RegistryAuth};
-use crate::edge::Sources;
 use crate::edge::aws::Aws;
 use crate::edge::ecr::RegistryCredentials;
 use crate::edge::engine::{Engine, EngineError};
@@ -60,14 +60,17 @@ pub async fn main(global: &Global, args: &cli::Bake) -> ExitCode {
         }
     }
     let report = Report::new(checks);
-    super::say(&report.to_text("this host is ready to be an AMI", "this host is not ready to be an AMI"));
+    super::say(&report.to_text(
+        "this host is ready to be an AMI",
+        "this host is not ready to be an AMI",
+        Paint::stdout(),
+    ));
     if report.ok { Outcome::Done.into() } else { Outcome::BootFailed.into() }
 }
 
 /// The AMI's own config as far as it is written, and every image; or every fault.
 fn wanted(global: &Global, more: &[String]) -> Result<(Layers, Config, Vec<ImageRef>), String> {
-    let (file, file_is_required) = global.config_file();
-    let layers = Sources { file, file_is_required, words: Vec::new() }.read_file().map_err(|fault| fault.reason)?;
+    let layers = global.sources(Vec::new()).read_file().map_err(|fault| fault.reason)?;
     // The user-data of a launch will add to it.
     let (config, faults): (Config, Faults) = layers.believe_what_is_written(true);
     let mut reasons = Vec::new();

@@ -31,11 +31,12 @@ pub async fn run(run_dir: &Path, args: &Drain) -> Result<Option<Ended>, ClientEr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::RunDir;
     use crate::commands::fake::Agent;
     use crate::edge::socket::Request;
 
     fn args(reason: Option<&str>, wait: bool) -> Drain {
-        Drain { reason: reason.map(Into::into), wait }
+        Drain { reason: reason.map(Into::into), wait, run_dir: RunDir::default() }
     }
 
     #[tokio::test]

@@ -1,8 +1,9 @@
 //! The commands that are not the agent itself. Each says what it found on standard output, what went wrong on standard
 //! error, and ends with an exit code; nothing here decides anything about the instance.
 
-use std::io::{Write, stderr, stdout};
+use std::io::{ErrorKind, Write, stderr, stdout};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::edge::aws::Aws;
 use crate::edge::http::Http;
@@ -16,18 +17,33 @@ pub mod drain;
 pub mod drained;
 mod figures;
 pub mod handover;
+mod paint;
 pub mod policy;
 pub mod status;
 pub mod status_watch;
 pub mod timeline;
 pub mod wait;
 
-/// The exit code of a command whose answer is no. The agent itself never ends with it.
+/// The exit code of a command whose condition is not met. The agent itself never ends with it.
 pub const NO: u8 = 1;
 
-/// Prints what was asked for. A reader that went away is no fault of ours.
+/// Whether something that was to be printed could not be.
+static UNPRINTED: AtomicBool = AtomicBool::new(false);
+
+/// Prints what was asked for. A reader that went away has read enough; any other failure is reported once, and [`ended`] counts it.
 pub fn say(text: &str) {
-    let _ = stdout().write_all(text.as_bytes());
+    let mut out = stdout().lock();
+    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush())
+        && error.kind() != ErrorKind::BrokenPipe
+        && !UNPRINTED.swap(true, Ordering::Relaxed)
+    {
+        note(&format!("cannot write to standard output: {error}"));
+    }
+}
+
+/// The exit code of a command: one whose answer could not be printed did not do what it was asked for.
+pub fn ended(code: ExitCode) -> ExitCode {
+    if code == ExitCode::SUCCESS && UNPRINTED.load(Ordering::Relaxed) { NO.into() } else { code }
 }
 
 /// Prints what somebody should know beside the answer.

@@ -1,5 +1,6 @@
 //! From what was written to what is believed: every value, then what they say together (together.rs), all faults at once.
 
+use super::code::Code;
 use super::fault::{Faults, Place};
 use super::keys::{self, Key};
 use super::layers::{Layer, Layers, Written};
@@ -16,7 +17,7 @@ impl Layers {
     pub(crate) fn believe_in_part(&self) -> (Config, Faults) {
         let (config, mut faults) = self.believe_what_is_written(false);
         if !self.keys.contains_key("image") && !self.broken {
-            faults.add(None, Some("image"), || match self.foreign {
+            faults.add(Code::Missing, None, Some("image"), || match self.foreign {
                 Some(_) => {
                     "is required, and the user-data holds no config (a line that begins with `berth ` or `#berth `)"
                 }
@@ -41,7 +42,7 @@ impl Layers {
                 let hint = hints::of(&written.value);
                 for reason in reasons.0 {
                     let reason = hint.map_or(reason.clone(), |hint| format!("{reason}; {hint}").into());
-                    faults.add(Some(written.place.clone()), Some(key), || reason);
+                    faults.add(Code::InvalidValue, Some(written.place.clone()), Some(key), || reason);
                 }
             }
         }
@@ -74,7 +75,12 @@ impl Layers {
             match keys::app_name(last) {
                 Ok(name) => config.name = name,
                 Err(_) if last.is_empty() => {}
-                Err(_) => faults.add(None, Some("name"), || "must be given: the repository's last part is no name"),
+                Err(_) => faults.add(
+                    Code::Missing,
+                    None,
+                    Some("name"),
+                    || "must be given: the repository's last part is no name",
+                ),
             }
         }
         if config.log_driver == "json-file" && config.log_opt.is_empty() {
@@ -324,7 +330,9 @@ mod tests {
         assert_eq!(told(b"{\"port\":80}"), "none");
         faults(
             "berth image=x:1 config=/etc/berth",
-            expect!["user-data line 1 column 17: `config`: is not `ssm:NAME` or `secretsmanager:NAME`"],
+            expect![
+                "user-data line 1 column 17: `config`: is not `ssm:NAME` or `secretsmanager:NAME`: a parameter is `ssm:/NAME`"
+            ],
         );
     }
 

@@ -1,6 +1,7 @@
 //! What the engine refuses together, or the kernel does at the start: said before anything is pulled.
 
 use super::Config;
+use super::code::Code;
 use super::fault::Faults;
 use super::kernel::{is_of_ipc, is_of_network};
 use super::layers::Layers;
@@ -44,6 +45,7 @@ impl Layers {
         ] {
             if is_set {
                 faults.add(
+                    Code::Conflict,
                     self.place(key),
                     Some(key),
                     || "cannot be set with `network=container:NAME`: the engine takes it from that container",
@@ -55,7 +57,8 @@ impl Layers {
     /// What belongs to the host's namespace is not the container's to set (runc, validate.sysctl).
     fn check_sysctls(&self, config: &Config, faults: &mut Faults) {
         let host = |mode: &Option<String>| mode.as_deref() == Some("host");
-        let mut fault = |reason: &'static str| faults.add(self.place("sysctls"), Some("sysctls"), || reason);
+        let mut fault =
+            |reason: &'static str| faults.add(Code::Conflict, self.place("sysctls"), Some("sysctls"), || reason);
         if host(&config.network) && config.sysctls.keys().any(|name| is_of_network(name)) {
             fault(
                 "`net.*` cannot be set on the host's network (`network=host`): set it on the host, in `/etc/sysctl.d`",
@@ -70,13 +73,17 @@ impl Layers {
 
     fn check_swap(&self, config: &Config, faults: &mut Faults) {
         let Some(swap) = config.memory_swap.filter(|swap| *swap > 0) else { return };
-        let mut fault = |reason: &'static str| faults.add(self.place("memory_swap"), Some("memory_swap"), || reason);
+        let mut fault =
+            |code, reason: &'static str| faults.add(code, self.place("memory_swap"), Some("memory_swap"), || reason);
         match config.memory {
             // One that is invalid has its own error.
             None if self.place("memory").is_some() => {}
-            None => fault("needs `memory`: it is the sum of memory and swap"),
+            None => fault(Code::Missing, "needs `memory`: it is the sum of memory and swap"),
             Some(memory) if swap.unsigned_abs() < memory => {
-                fault("is less than `memory`: it is the sum of memory and swap, and the same size is no swap");
+                fault(
+                    Code::Conflict,
+                    "is less than `memory`: it is the sum of memory and swap, and the same size is no swap",
+                );
             }
             Some(_) => {}
         }
@@ -92,7 +99,7 @@ impl Layers {
             let owner = LOG_DRIVERS.iter().find(|(_, begin)| !begin.is_empty() && option.starts_with(begin));
             if let Some((owner, _)) = owner.filter(|(owner, _)| *owner != driver) {
                 let key = format!("log_opt.{option}");
-                faults.add(self.place(&key), Some(&key), || {
+                faults.add(Code::Conflict, self.place(&key), Some(&key), || {
                     format!("is an option of the log driver `{owner}`, and `log_driver` is `{driver}`: add `log_driver={owner}`")
                 });
             }

@@ -85,7 +85,7 @@ impl Said {
                 Node::Table(members) if members.is_empty() => {
                     // An empty table of a known name says nothing, and is no fault.
                     if !super::keys::KEYS.iter().any(|known| known.name.starts_with(&format!("{key}."))) {
-                        self.faults.push((at, key.clone(), super::keys::Key::unknown(&key)));
+                        self.faults.push((at, key, "is an empty table".into()));
                     }
                 }
                 Node::Table(members) => self.flatten(&key, members),
@@ -96,7 +96,13 @@ impl Said {
                         nodes.into_iter().map(|node| if let Node::Text(text) = node { Some(text) } else { None });
                     match texts.collect::<Option<Vec<_>>>() {
                         Some(texts) => self.keys.push((at, key, Value::List(texts))),
-                        None => self.faults.push((at, key, "is a list of something else than plain values".into())),
+                        None => {
+                            let mut reason = "is a list of something else than plain values".to_owned();
+                            if let Some(example) = super::words::example(&key) {
+                                reason.push_str(&format!(": write each entry as one text, as in `{example}`"));
+                            }
+                            self.faults.push((at, key, reason.into()));
+                        }
                     }
                 }
             }

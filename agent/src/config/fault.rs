@@ -5,6 +5,10 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use super::code::Code;
+use super::keys::Key;
+use super::suggest::Unknown;
+use super::words;
 use crate::fault::Class;
 
 /// How many faults of one config are told; hostile bytes could make thousands.
@@ -51,8 +55,29 @@ pub struct ConfigFault {
     pub place: Option<Place>,
     /// The key, none if there is none (a word without `=`, a syntax error).
     pub key: Option<String>,
+    /// What kind of thing.
+    pub code: Code,
     /// What is wrong and what to do, without any value.
     pub reason: Cow<'static, str>,
+    /// The key that is most likely meant instead, as it would be written.
+    pub suggestion: Option<String>,
+}
+
+impl ConfigFault {
+    /// The key as it may be printed.
+    pub fn shown_key(&self) -> Option<String> {
+        self.key.as_deref().map(shown)
+    }
+
+    /// More about it: what the key takes, or what the code means.
+    pub fn help(&self) -> Cow<'static, str> {
+        let key = match self.code {
+            Code::UnknownKey => self.suggestion.as_deref(),
+            Code::InvalidValue | Code::Missing => self.key.as_deref(),
+            _ => None,
+        };
+        key.and_then(words::help).map_or(Cow::Borrowed(self.code.about()), Cow::Owned)
+    }
 }
 
 impl fmt::Display for ConfigFault {
@@ -96,6 +121,16 @@ impl Faults {
         self.told.iter()
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.told.len() + self.more
+    }
+
+    /// How many more there are than are told.
+    pub fn more(&self) -> usize {
+        self.more
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.told.is_empty()
@@ -114,12 +149,37 @@ impl Faults {
     /// Adds one. The reason is worked out only if it will be told.
     pub(super) fn add<R: Into<Cow<'static, str>>>(
         &mut self,
+        code: Code,
         place: Option<Place>,
         key: Option<&str>,
         reason: impl FnOnce() -> R,
     ) {
+        self.push(|| ConfigFault {
+            place,
+            key: key.map(str::to_owned),
+            code,
+            reason: reason().into(),
+            suggestion: None,
+        });
+    }
+
+    /// Adds a key that nobody knows.
+    pub(super) fn add_unknown(&mut self, place: Place, key: &str) {
+        self.push(|| {
+            let Unknown { reason, meant } = Key::unknown(key);
+            ConfigFault {
+                place: Some(place),
+                key: Some(key.to_owned()),
+                code: Code::UnknownKey,
+                reason: reason.into(),
+                suggestion: meant,
+            }
+        });
+    }
+
+    fn push(&mut self, fault: impl FnOnce() -> ConfigFault) {
         if self.told.len() < TOLD {
-            self.told.push(ConfigFault { place, key: key.map(str::to_owned), reason: reason().into() });
+            self.told.push(fault());
         } else {
             self.more += 1;
         }

@@ -1,5 +1,6 @@
 //! Warnings of what takes a container's isolation away, of what has no effect beside it, and of what the agent's own isolation hides.
 
+use super::code::Code;
 use super::fault::Faults;
 use super::kernel::is_bare;
 use super::layers::Layers;
@@ -21,30 +22,36 @@ const SMALL_SHM: u64 = 1 << 20;
 
 impl Layers {
     pub(super) fn warn_of_isolation(&self, config: &Config, warnings: &mut Faults) {
-        let mut warn = |key: &str, reason: &str| {
+        let mut warn = |code, key: &str, reason: &str| {
             let reason = reason.to_owned();
-            warnings.add(self.place(key), Some(key), || reason);
+            warnings.add(code, self.place(key), Some(key), || reason);
         };
         for option in &config.security_opt {
             if let Some(reason) = taken_away(option) {
-                warn("security_opt", reason);
+                warn(Code::WeakIsolation, "security_opt", reason);
             }
         }
         if config.pid.as_deref() == Some("host") {
-            warn("pid", of_host_processes(config));
+            warn(Code::WeakIsolation, "pid", of_host_processes(config));
         }
         let ipc = config.ipc.as_deref().unwrap_or_default();
         if ipc == "host" {
             warn(
+                Code::WeakIsolation,
                 "ipc",
                 "shares the shared memory and the message queues of all processes of the host with the container",
             );
         }
         if config.shm_size.is_some() && (matches!(ipc, "host" | "none") || ipc.starts_with("container:")) {
-            warn("shm_size", "has no effect: with this `ipc` the container has no `/dev/shm` of its own");
+            warn(
+                Code::UnusedKey,
+                "shm_size",
+                "has no effect: with this `ipc` the container has no `/dev/shm` of its own",
+            );
         }
         if config.runtime.as_deref().is_some_and(has_own_network) {
             warn(
+                Code::UncountedConnections,
                 "runtime",
                 "has a network stack of its own: the connections of the app's clients cannot be counted, so a drain waits for \
                  `drain.settle` and not for them",
@@ -53,6 +60,7 @@ impl Layers {
         for path in &config.after {
             if let Some((folder, directive)) = HIDDEN.iter().find(|(folder, _)| below(path, folder)) {
                 warn(
+                    Code::HiddenPath,
                     "after",
                     &format!(
                         "may never be there for the agent: berth.service hides the host's `{folder}` ({directive}); wait for another path, or \
@@ -64,6 +72,7 @@ impl Layers {
         let is_bare = self.keys.get("shm_size").and_then(|written| written.value.one().ok()).is_some_and(is_bare);
         if is_bare && config.shm_size.is_some_and(|bytes| bytes < SMALL_SHM) {
             warn(
+                Code::SmallSize,
                 "shm_size",
                 "counts bytes, as in Docker; for MiB, which ECS task definitions count in, write `m` after the number",
             );

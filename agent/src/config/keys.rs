@@ -8,7 +8,7 @@ use super::scalar::{count, cpus, duration_from, is_name, one_of, size, switch};
 use super::value::{Reason, Reasons, Value};
 use super::{
     Config, CutDrain, Health, ImageRef, ImdsAccess, OnChange, OnFailure, OnNotice, Platform, Port, Refresh,
-    RegistryAuth, SecretRef, SecretsAs, Statuses, container, fault, kernel, line, probe_http,
+    RegistryAuth, SecretRef, SecretsAs, Statuses, container, kernel, line, probe_http,
 };
 
 /// One key, or with `.NAME` at its end a table of keys.
@@ -138,7 +138,7 @@ pub(super) static KEYS: &[Key] = &[
     }),
     key("listen", By("0.0.0.0:9911"), |c, v, _| put(&mut c.listen, listen(v))),
     key("after", Words("none"), |c, v, _| put(&mut c.after, v.each(container::host_path))),
-    key("boot.timeout", By("10m"), |c, v, _| put(&mut c.boot.timeout, at_least(1000, v))),
+    key("boot.timeout", By("10m"), |c, v, _| put(&mut c.boot.timeout, boot_timeout(v))),
     key("boot.on_failure", By("abandon"), |c, v, _| {
         put(&mut c.boot.on_failure, choice(v, &[("abandon", OnFailure::Abandon), ("hold", OnFailure::Hold)]))
     }),
@@ -179,78 +179,6 @@ impl Key {
             None => (key.name == written).then_some((key, "")),
         })
     }
-
-    /// Whether this is a key, the table of some, or near enough to one to be meant.
-    pub(super) fn is_meant(written: &str) -> bool {
-        let is_table = |key: &Key| key.name.split_once('.').is_some_and(|(table, _)| table == written);
-        Self::find(written).is_some()
-            || KEYS.iter().any(is_table)
-            || ALIASES.iter().any(|(alias, _)| *alias == written)
-            || nearest(written).is_some()
-    }
-
-    /// Why nobody knows this key, with the nearest that somebody knows.
-    pub(super) fn unknown(written: &str) -> Reason {
-        let head = written.split('.').next().unwrap_or(written);
-        let table =
-            |key: &&Key| key.name.split_once('.').is_some_and(|(table, _)| table == written.trim_end_matches('.'));
-        if written == "secret" {
-            return "needs a name: `secret.NAME=…` for one value, or `secrets=…` for every key of a JSON secret".into();
-        }
-        if let Some(key) = KEYS.iter().find(table) {
-            return format!("needs a name: `{}=…`", key.name).into();
-        }
-        if let Some((_, name)) = ALIASES.iter().find(|(alias, _)| *alias == written) {
-            return format!("unknown key: here it is `{name}`").into();
-        }
-        let bare = written.trim_start_matches('-');
-        if bare != written && Self::is_meant(bare) {
-            return format!("unknown key: write it without `--`, as in `{}=…`", fault::shown(bare)).into();
-        }
-        if let Some((_, below)) = written.split_once('.').filter(|(_, below)| Self::find(below).is_some()) {
-            return format!(
-                "unknown key: it stands below something else; at the top level it is `{}`",
-                fault::shown(below)
-            )
-            .into();
-        }
-        if KEYS.iter().any(|key| key.name == head) {
-            return format!("unknown key: `{head}` is a value or a list, not a table").into();
-        }
-        match nearest(written) {
-            Some(name) => format!("unknown key, did you mean `{}`?", fault::shown(&name)).into(),
-            None => "unknown key".into(),
-        }
-    }
-}
-
-/// What others call a key: compose, ECS.
-const ALIASES: [(&str, &str); 3] = [("healthcheck", "health"), ("health_check", "health"), ("health-check", "health")];
-
-/// The nearest known name, if it is near enough to be meant.
-fn nearest(written: &str) -> Option<String> {
-    // Longer than any known key by far; also bounds the work.
-    const LONGEST: usize = 64;
-    if written.len() > LONGEST {
-        return None;
-    }
-    let near = |known: &str, word: &str| {
-        let distance = strsim::damerau_levenshtein(known, &word.to_ascii_lowercase());
-        (distance <= (known.len() / 3).max(1)).then_some(distance)
-    };
-    KEYS.iter()
-        .filter_map(|key| match (key.name.strip_suffix(".NAME"), written.split_once('.')) {
-            (Some(table), Some((head, name))) => {
-                near(table, head).map(|distance| (distance, format!("{table}.{name}")))
-            }
-            (Some(_), None) => None,
-            (None, _) => {
-                let last = key.name.rsplit('.').next().filter(|last| *last == written).map(|_| 1);
-                near(key.name, written).or(last).map(|distance| (distance, key.name.to_owned()))
-            }
-        })
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name)
 }
 
 /// A key that has no value of its own when it is not written.
@@ -327,6 +255,10 @@ fn log_driver(text: &str) -> Result<String, Reason> {
     if is_name(text, "_.-/:") { Ok(text.to_owned()) } else { Err("is not a log driver's name".into()) }
 }
 
+pub(super) fn boot_timeout(value: &Value) -> Result<Duration, Reason> {
+    at_least(1000, value)
+}
+
 pub(super) fn listen(value: &Value) -> Result<std::net::SocketAddr, Reason> {
     value.one()?.parse().map_err(|_| "is not an address with a port like `0.0.0.0:9911` or `[::]:9911`".into())
 }
@@ -357,33 +289,6 @@ fn heartbeat(value: &Value) -> Result<Duration, Reason> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_key_that_nobody_knows_gets_the_nearest_that_somebody_knows() {
-        for (written, told) in [
-            ("helth", "unknown key, did you mean `health`?"),
-            ("prot", "unknown key, did you mean `port`?"),
-            ("Image", "unknown key, did you mean `image`?"),
-            ("boot_timeout", "unknown key, did you mean `boot.timeout`?"),
-            ("interval", "unknown key, did you mean `probe.interval`?"),
-            ("probe.intervall", "unknown key, did you mean `probe.interval`?"),
-            ("evn.FOO", "unknown key, did you mean `env.FOO`?"),
-            ("log_opts.max-size", "unknown key, did you mean `log_opt.max-size`?"),
-            ("env", "needs a name: `env.NAME=…`"),
-            ("env.", "needs a name: `env.NAME=…`"),
-            ("probe", "needs a name: `probe.interval=…`"),
-            ("labels.a", "unknown key: `labels` is a value or a list, not a table"),
-            ("secret", "needs a name: `secret.NAME=…` for one value, or `secrets=…` for every key of a JSON secret"),
-            ("healthcheck", "unknown key: here it is `health`"),
-            ("--image", "unknown key: write it without `--`, as in `image=…`"),
-            ("berth.image", "unknown key: it stands below something else; at the top level it is `image`"),
-            ("zzzzzzzz", "unknown key"),
-            ("", "unknown key"),
-        ] {
-            assert_eq!(Key::unknown(written), told, "{written}");
-        }
-        assert_eq!(Key::unknown(&"x".repeat(1000)), "unknown key");
-    }
 
     #[test]
     fn every_name_in_the_table_is_found_once() {

@@ -6,15 +6,21 @@ use std::collections::btree_map::Entry;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::code::Code;
 use super::document::{self, Said};
 use super::fault::{At, Faults, Place};
 use super::find::{self, Detected, Form, Found, Refusal};
 use super::foreign::Foreign;
+use super::foreign_words;
 use super::keys::{self, Key};
 use super::line::{self, Word};
 use super::secret_ref::{SecretRef, check_parameter, check_secret_name};
 use super::value::{Reason, Value};
+
+/// EC2 takes at most 16 KB, before they are in base64 (EC2 user guide, "Instance user data").
+const LONGEST_USER_DATA: usize = 16 << 10;
 
 /// Who wrote something; the later of these wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,7 +64,10 @@ impl Pointer {
             check_secret_name(name)?;
             return Ok(Self::SecretsManager(name.to_owned()));
         }
-        Err("is not `ssm:NAME` or `secretsmanager:NAME`".into())
+        match text.starts_with('/') {
+            true => Err("is not `ssm:NAME` or `secretsmanager:NAME`: a parameter is `ssm:/NAME`".into()),
+            false => Err("is not `ssm:NAME` or `secretsmanager:NAME`".into()),
+        }
     }
 }
 
@@ -92,6 +101,12 @@ pub struct Layers {
     pub(super) broken: bool,
     /// What the user-data is, if it holds no config.
     pub(super) foreign: Option<Foreign>,
+    /// Every source that holds a config, as errors call it.
+    sources: Vec<(Layer, Arc<str>)>,
+    /// Those of them, beside the defaults, that hold no key.
+    pub(super) empty: Vec<Arc<str>>,
+    /// User-data that EC2 would not take for its length.
+    pub(super) too_long: Option<Arc<str>>,
 }
 
 impl Layers {
@@ -115,6 +130,9 @@ impl Layers {
 
     /// Adds user-data that faults call `name`.
     pub(crate) fn add_user_data_from(&mut self, name: &str, bytes: &[u8]) {
+        if bytes.len() > LONGEST_USER_DATA {
+            self.too_long = Some(name.into());
+        }
         match find::in_user_data(bytes) {
             Detected::Config(found) => self.add(Layer::UserData, name, found),
             Detected::Refused(refusals) => self.refuse(name, refusals),
@@ -141,6 +159,10 @@ impl Layers {
 
     /// Adds `key=value` words of a command line, which the shell has unquoted already.
     pub fn add_words(&mut self, words: &[String]) {
+        if words.is_empty() {
+            return;
+        }
+        self.sources.push((Layer::CommandLine, "command line".into()));
         let mut source = Source::new(self, Layer::CommandLine, "command line".into());
         for (word, n) in words.iter().zip(1..) {
             source.add_word(At::Word(n), word);
@@ -153,6 +175,11 @@ impl Layers {
         Pointer::parse(written.value.one().ok()?).ok()
     }
 
+    /// `boot.timeout`, if it is written so far and can be believed.
+    pub fn boot_timeout(&self) -> Option<Duration> {
+        keys::boot_timeout(&self.keys.get("boot.timeout")?.value).ok()
+    }
+
     /// `listen`, if it is written so far and can be believed.
     pub fn listen(&self) -> Option<SocketAddr> {
         keys::listen(&self.keys.get("listen")?.value).ok()
@@ -163,8 +190,26 @@ impl Layers {
         &self.faults
     }
 
+    /// The sources that hold a config, the first that counts least.
+    pub fn sources(&self) -> Vec<&str> {
+        let mut sources: Vec<_> = self.sources.iter().collect();
+        sources.sort_by_key(|(layer, _)| *layer);
+        sources.into_iter().map(|(_, name)| name.as_ref()).collect()
+    }
+
     fn add(&mut self, layer: Layer, name: &str, Found { part, form }: Found) {
-        let mut source = Source::new(self, layer, label(name, part));
+        let label = label(name, part);
+        self.sources.push((layer, Arc::clone(&label)));
+        let before = (self.count, self.faults.len());
+        self.read(layer, Arc::clone(&label), form);
+        // A file of defaults in which everything is commented out is the one that a package brings.
+        if layer != Layer::Defaults && before == (self.count, self.faults.len()) {
+            self.empty.push(label);
+        }
+    }
+
+    fn read(&mut self, layer: Layer, label: Arc<str>, form: Form) {
+        let mut source = Source::new(self, layer, label);
         match form {
             Form::Line { words, line, indent } => source.add_line(&words, line, indent),
             Form::Toml(text) => source.add_document(document::toml(&text)),
@@ -175,7 +220,7 @@ impl Layers {
     /// What such a source would have said is not known.
     fn refuse(&mut self, name: &str, refusals: Vec<Refusal>) {
         for Refusal { part, at, reason } in refusals {
-            self.faults.add(Some(Place { source: label(name, part), at }), None, || reason);
+            self.faults.add(Code::NotAConfig, Some(Place { source: label(name, part), at }), None, || reason);
         }
         self.broken = true;
     }
@@ -199,15 +244,25 @@ fn spaced(word: &Word, after: &[Word]) -> usize {
     }
 }
 
-/// What to do about a word that has no `=`.
+/// What to do about a word that has no `=`. Of the word itself nothing is shown but the name of a key.
 fn without_sign(word: &str) -> Cow<'static, str> {
     let bare = word.trim_start_matches('-');
     let key = |text: &str| Key::find(text).is_some().then(|| text.to_owned());
-    if let Some(key) = word.split_once(':').and_then(|(name, _)| key(name)) {
+    let (name, has_colon) = word.split_once(':').map_or((word, false), |(name, _)| (name, true));
+    if let Some(key) = key(name).filter(|_| has_colon) {
         return format!("takes `=`, not `:`: write `{key}=…`").into();
     }
-    if let Some(key) = key(bare).filter(|_| bare != word) {
-        return format!("is written `{key}=…`, without `--`").into();
+    if let Some(key) = key(bare) {
+        return match bare == word {
+            true => format!("has no value: write `{key}=…`").into(),
+            false => format!("is written `{key}=…`, without `--`").into(),
+        };
+    }
+    if let Some(meaning) = foreign_words::find(name).filter(|_| has_colon || bare != word) {
+        return match meaning.key {
+            Some(key) => format!("this word has no `=`; berth calls it `{key}`: write `{key}=…`").into(),
+            None => format!("has no equivalent in berth: {}", meaning.advice).into(),
+        };
     }
     if word.starts_with('#') {
         return "a comment cannot stand behind the words: leave it out".into();
@@ -227,16 +282,20 @@ impl<'a> Source<'a> {
         Self { layers, layer, label }
     }
 
-    fn fault(&mut self, at: At, key: Option<&str>, reason: impl Into<Cow<'static, str>>) {
+    fn fault(&mut self, code: Code, at: At, key: Option<&str>, reason: impl Into<Cow<'static, str>>) {
         let place = Place { source: Arc::clone(&self.label), at };
-        self.layers.faults.add(Some(place), key, || reason);
+        self.layers.faults.add(code, Some(place), key, || reason);
+    }
+
+    fn unknown(&mut self, at: At, key: &str) {
+        self.layers.faults.add_unknown(Place { source: Arc::clone(&self.label), at }, key);
     }
 
     fn add_line(&mut self, words: &str, line: usize, indent: usize) {
         match line::words(words) {
             Ok(words) => self.add_line_words(&words, |word| At::Line(line, indent + word.column)),
             Err(bad) => {
-                self.fault(At::Line(line, indent + bad.column), None, bad.reason);
+                self.fault(Code::Syntax, At::Line(line, indent + bad.column), None, bad.reason);
                 self.layers.broken = true;
             }
         }
@@ -252,7 +311,7 @@ impl<'a> Source<'a> {
                 }
                 taken => {
                     let key = word.text.trim_end_matches('=');
-                    self.fault(at(word), Some(key), "must have no space around `=`: `key=value`");
+                    self.fault(Code::Syntax, at(word), Some(key), "must have no space around `=`: `key=value`");
                     self.layers.broken = true;
                     after.get(taken..).unwrap_or_default()
                 }
@@ -264,7 +323,7 @@ impl<'a> Source<'a> {
     fn add_word(&mut self, at: At, word: &str) {
         match word.split_once('=') {
             Some((key, value)) => self.add_key(at, key.to_owned(), Value::Text(value.to_owned())),
-            None => self.fault(at, None, without_sign(word)),
+            None => self.fault(Code::NoEquals, at, None, without_sign(word)),
         }
     }
 
@@ -274,19 +333,24 @@ impl<'a> Source<'a> {
         }
         for (at, key, reason) in said.faults {
             self.layers.broken |= key.is_empty();
-            self.fault(at, Some(key.as_str()).filter(|key| !key.is_empty()), reason);
+            match key.as_str() {
+                "" => self.fault(Code::Syntax, at, None, reason),
+                key if Key::find(key).is_some() || Key::is_table(key) => {
+                    self.fault(Code::InvalidValue, at, Some(key), reason);
+                }
+                key => self.unknown(at, key),
+            }
         }
     }
 
     fn add_key(&mut self, at: At, key: String, value: Value) {
-        let place = Place { source: Arc::clone(&self.label), at };
         if Key::find(&key).is_none() {
-            self.layers.faults.add(Some(place), Some(&key), || Key::unknown(&key));
-            return;
+            return self.unknown(at, &key);
         }
         if key == "config" && self.layer == Layer::Pointer {
-            return self.fault(at, Some(&key), "what is pointed to cannot point on");
+            return self.fault(Code::NestedPointer, at, Some(&key), "what is pointed to cannot point on");
         }
+        let place = Place { source: Arc::clone(&self.label), at };
         self.layers.count += 1;
         let written = Written { value, place, layer: self.layer, order: self.layers.count };
         match self.layers.keys.entry(key) {
@@ -295,7 +359,7 @@ impl<'a> Source<'a> {
             }
             Entry::Occupied(occupied) if occupied.get().place.source == self.label => {
                 let key = occupied.key().clone();
-                self.fault(at, Some(&key), "is given twice");
+                self.fault(Code::GivenTwice, at, Some(&key), "is given twice");
             }
             Entry::Occupied(mut occupied) => {
                 if occupied.get().layer <= written.layer {

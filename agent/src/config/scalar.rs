@@ -8,7 +8,7 @@ use super::value::Reason;
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// `500ms`, `5s`, `10m`, `1h`, also put together as in `1h30m`; a number alone is refused, because its unit is a guess.
-pub(super) fn duration(text: &str) -> Result<Duration, Reason> {
+pub(crate) fn duration(text: &str) -> Result<Duration, Reason> {
     const EXPECTED: &str = "is not a duration like `500ms`, `5s`, `10m` or `1h30m`";
     let mut total = Duration::ZERO;
     let mut rest = text;

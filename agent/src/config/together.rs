@@ -1,5 +1,6 @@
 //! What the values say together: what cannot live side by side, and what needs something that is not there.
 
+use super::code::Code;
 use super::fault::Faults;
 use super::layers::Layers;
 use super::{Config, Health, ImdsAccess, Port, mounts};
@@ -10,20 +11,24 @@ impl Layers {
         let needs_port = matches!(config.health, Some(Health::Path(_) | Health::Tcp(None)));
         if needs_port && config.first_tcp_port().is_none() && !self.has_fault_in_ports() {
             faults.add(
+                Code::Missing,
                 self.place("health"),
                 Some("health"),
                 || "asks the first TCP port, and none is given: add `port=`",
             );
         }
         if config.log_driver == "awslogs" && !config.log_opt.contains_key("awslogs-group") {
-            faults.add(self.place("log_driver"), Some("log_driver"), || "`awslogs` needs `log_opt.awslogs-group`");
+            let reason = "`awslogs` needs `log_opt.awslogs-group`";
+            faults.add(Code::Missing, self.place("log_driver"), Some("log_driver"), || reason);
         }
     }
 
     /// What is written and cannot live together.
     pub(super) fn check_together(&self, config: &Config, faults: &mut Faults) {
         self.check_conflicts(config, faults);
-        let mut fault = |key: &str, reason: &'static str| faults.add(self.place(key), Some(key), || reason);
+        let mut fault = |key: &str, reason: &'static str| {
+            faults.add(Code::Conflict, self.place(key), Some(key), || reason);
+        };
         for name in config.env.keys().filter(|name| config.secret.contains_key(*name)) {
             fault(&format!("secret.{name}"), "the same name is given as `env.` too");
         }

@@ -1,8 +1,10 @@
 //! What is legal and unwise: told beside the errors, with its place, and no reason to refuse anything. Never with a value.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::fault::Faults;
+use super::code::Code;
+use super::fault::{At, Faults, Place};
 use super::layers::Layers;
 use super::mounts::clean;
 use super::scalar::duration_text;
@@ -42,14 +44,17 @@ impl Layers {
     /// Everything that is legal and unwise in this config.
     pub fn warnings(&self, config: &Config) -> Faults {
         let mut warnings = Faults::default();
+        self.warn_of_sources(&mut warnings);
         self.warn_of_secrets(config, &mut warnings);
         self.warn_of_the_host(config, &mut warnings);
         self.warn_of_isolation(config, &mut warnings);
         self.warn_of_the_drain(config, &mut warnings);
+        self.warn_of_pitfalls(config, &mut warnings);
         let none = config.network.as_deref() == Some("none");
         if none && !config.ports.is_empty() {
             let key = if self.place("port").is_some() { "port" } else { "ports" };
             warnings.add(
+                Code::NotPublished,
                 self.place(key),
                 Some(key),
                 || "is not published: with `network=none` the engine leaves ports out",
@@ -64,7 +69,7 @@ impl Layers {
     fn warn_of_the_probe(&self, config: &Config, warnings: &mut Faults) {
         let mut warn = |key: &str, reason: &'static str| {
             if let place @ Some(_) = self.place(key) {
-                warnings.add(place, Some(key), || reason);
+                warnings.add(Code::UnusedKey, place, Some(key), || reason);
             }
         };
         match &config.health {
@@ -86,15 +91,35 @@ impl Layers {
         }
     }
 
+    fn warn_of_sources(&self, warnings: &mut Faults) {
+        let within = |source: &Arc<str>| Some(Place { source: Arc::clone(source), at: At::Within });
+        for source in &self.empty {
+            warnings.add(
+                Code::EmptyConfig,
+                within(source),
+                None,
+                || "holds a config without any key: what runs is what the other layers say",
+            );
+        }
+        if let Some(source) = &self.too_long {
+            warnings.add(
+                Code::UserDataTooLong,
+                within(source),
+                None,
+                || "is longer than 16 KB, and EC2 takes no more as user-data: move keys to where `config=` points to, or compress it with gzip",
+            );
+        }
+    }
+
     fn warn_of_secrets(&self, config: &Config, warnings: &mut Faults) {
         for (name, value) in &config.env {
             let key = format!("env.{name}");
             if secret_like::is_reference(value) {
-                warnings.add(self.place(&key), Some(&key), || {
+                warnings.add(Code::PlainReference, self.place(&key), Some(&key), || {
                     format!("is given to the app as this text: to fetch what it refers to, write `secret.{name}=…`")
                 });
             } else if secret_like::is_one(name, value) {
-                warnings.add(self.place(&key), Some(&key), || {
+                warnings.add(Code::PlainSecret, self.place(&key), Some(&key), || {
                     format!(
                         "looks like a secret in plain text, which user-data and `docker inspect` show: write `secret.{name}=…` and keep \
                          it in Secrets Manager or the Parameter Store"
@@ -102,6 +127,7 @@ impl Layers {
                 });
             } else if value.contains("${") && hints::holds_variable(value) {
                 warnings.add(
+                    Code::UnfilledVariable,
                     self.place(&key),
                     Some(&key),
                     || "holds a variable (`${…}`), and berth fills none in: the app gets this text",
@@ -119,7 +145,7 @@ impl Layers {
         ];
         for (key, words) in commands {
             if words.unwrap_or_default().iter().any(|word| secret_like::is_argument(word)) {
-                warnings.add(self.place(key), Some(key), || {
+                warnings.add(Code::SecretArgument, self.place(key), Some(key), || {
                     "looks like a secret on a command line, which every process list shows: give it as `secret.NAME=…`"
                 });
             }
@@ -127,29 +153,36 @@ impl Layers {
     }
 
     fn warn_of_the_host(&self, config: &Config, warnings: &mut Faults) {
-        let mut warn = |key: &str, reason: String| warnings.add(self.place(key), Some(key), || reason);
+        let mut warn = |code, key: &str, reason: String| warnings.add(code, self.place(key), Some(key), || reason);
         if config.privileged {
-            warn("privileged", "gives the container every device and capability, and so the host: `cap_add=` and `devices=` give one by one".into());
+            warn(Code::Privileged, "privileged", "gives the container every device and capability, and so the host: `cap_add=` and `devices=` give one by one".into());
         }
         if let Some(name) = config.cap_add.iter().find(|name| is_all_of_the_host(name)) {
-            warn("cap_add", format!("`{name}` gives the container most of what root may do on the host"));
+            warn(
+                Code::Privileged,
+                "cap_add",
+                format!("`{name}` gives the container most of what root may do on the host"),
+            );
         }
         for volume in &config.volumes {
             let Some(source) = volume.source.as_deref().filter(|source| source.starts_with('/')) else { continue };
             let source = clean(source);
             if SOCKETS.iter().any(|socket| source.rsplit('/').next() == Some(socket)) {
                 warn(
+                    Code::EngineSocket,
                     "volumes",
                     "gives the container the engine's socket, and so root on the host; `:ro` does not change that"
                         .into(),
                 );
             } else if source == "/" {
                 warn(
+                    Code::HostFolder,
                     "volumes",
                     "gives the container the host's whole file system, with its secrets and the engine's socket".into(),
                 );
             } else if source.starts_with("/run/berth") || source.starts_with("/var/run/berth") {
                 warn(
+                    Code::HostFolder,
                     "volumes",
                     "gives the container berth's own directory, with its socket and the secrets of the app".into(),
                 );
@@ -157,6 +190,7 @@ impl Layers {
                 FOLDERS.iter().find(|(folder, write)| source == *folder && !(*write && volume.read_only))
             {
                 warn(
+                    Code::HostFolder,
                     "volumes",
                     format!("gives the container the host's `{folder}`: mount only the directory that the app needs"),
                 );
@@ -176,11 +210,11 @@ impl Layers {
         let Some((key, _)) = longest else { return };
         let text = duration_text(drain);
         if drain > GLOBAL {
-            warnings.add(self.place(key), Some(key), || {
+            warnings.add(Code::LongDrain, self.place(key), Some(key), || {
                 format!("a drain may take {text} (settle, timeout, stop_timeout), and no hook waits longer than 48h: the instance is terminated before")
             });
         } else if drain > HEARTBEAT {
-            warnings.add(self.place(key), Some(key), || {
+            warnings.add(Code::LongDrain, self.place(key), Some(key), || {
                 format!(
                     "a drain may take {text} (settle, timeout, stop_timeout), longer than 2h, the longest timeout of a hook: only heartbeats keep \
                      the hook waiting, and not longer than 100 of its timeouts; give the termination hook a timeout above {}",

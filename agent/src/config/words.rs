@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::keys::{Default, KEYS};
+use super::keys::{Default, KEYS, Key};
 
 /// One key in words.
 pub(super) struct Words {
@@ -326,6 +326,25 @@ pub fn key_sections() -> Vec<KeySection> {
         keys: section.keys.iter().map(doc).collect(),
     };
     SECTIONS.iter().map(section).collect()
+}
+
+/// What a key takes, with an example: for whoever wrote something else. None for a key that is not known.
+pub(super) fn help(key: &str) -> Option<String> {
+    let Words { key: name, about, .. } = of(key)?;
+    let example = example(key).map(|example| format!("; for example `{example}`"));
+    Some(format!("`{name}`: {about}{}", example.unwrap_or_default()))
+}
+
+/// A key with a value, as it is written in the one line.
+pub(super) fn example(key: &str) -> Option<String> {
+    let Words { key, examples, .. } = of(key)?;
+    let example = examples.iter().find(|example| !example.contains('…'))?;
+    Some(if key.ends_with(".NAME") { (*example).to_owned() } else { format!("{key}={example}") })
+}
+
+fn of(key: &str) -> Option<&'static Words> {
+    let (known, _) = Key::find(key)?;
+    SECTIONS.iter().flat_map(|section| section.keys).find(|words| words.key == known.name)
 }
 
 /// The tables of keys in Markdown, a section each: what docs/configuration.md holds.

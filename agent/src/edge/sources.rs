@@ -1,14 +1,17 @@
 //! Where the config is written, and how it is read: the file of the AMI, the user-data, what `config=` points to, the command line.
 
-use std::fs;
-use std::io;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 
 use super::aws::Aws;
 use super::imds::Imds;
 use super::secrets;
 use crate::config::Layers;
 use crate::fault::{Class, Fault};
+
+/// No file is longer: a config has at most 64 KiB, and what it is packed in is unpacked to at most as much as this.
+const LONGEST: u64 = 1 << 20;
 
 /// Where the config is read from, beside the user-data.
 #[derive(Clone, Debug)]
@@ -42,7 +45,7 @@ impl Sources {
     /// The AMI's defaults alone.
     pub fn read_file(&self) -> Result<Layers, Fault> {
         let mut layers = Layers::new();
-        match fs::read(&self.file) {
+        match read_bounded(&self.file) {
             Ok(bytes) => layers.add_file(&self.file.display().to_string(), &bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound && !self.file_is_required => {}
             Err(error) => {
@@ -52,6 +55,21 @@ impl Sources {
         }
         Ok(layers)
     }
+}
+
+/// The bytes of a file, if there are not too many: `/dev/zero` has no end.
+pub fn read_bounded(file: &Path) -> io::Result<Vec<u8>> {
+    bounded(File::open(file)?)
+}
+
+/// The bytes of anything, if there are not too many.
+pub fn bounded(from: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(LONGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "longer than 1 MiB, which no config is"));
+    }
+    Ok(bytes)
 }
 
 /// Adds what the layers point to, if they do.

@@ -13,12 +13,13 @@ use tokio::time::timeout;
 
 use crate::cli::{self, Global};
 use crate::commands::check;
+use crate::commands::paint::Paint;
 use crate::commands::policy::{Place, Policy};
 use crate::config::{Config, Faults, ImdsAccess, Layers};
 use crate::edge::aws::{Aws, Service};
 use crate::edge::engine::{Engine, EngineError};
 use crate::edge::imds::Imds;
-use crate::edge::{Sources, sources};
+use crate::edge::sources;
 use crate::exit::Outcome;
 use crate::fault::{Class, Fault};
 use crate::identity::Identity;
@@ -40,7 +41,7 @@ pub async fn main(global: &Global, args: &cli::Doctor) -> ExitCode {
     if args.json {
         super::say(&(serde_json::to_string_pretty(&report).unwrap_or_default() + "\n"));
     } else {
-        super::say(&report.to_text("this instance can boot", "this instance cannot boot"));
+        super::say(&report.to_text("this instance can boot", "this instance cannot boot", Paint::stdout()));
     }
     match report.ok {
         true => Outcome::Done.into(),
@@ -124,9 +125,7 @@ async fn configure(
     place: &Place,
     checks: &mut Vec<Check>,
 ) -> Option<(Config, Policy)> {
-    let (file, file_is_required) = global.config_file();
-    let from = Sources { file, file_is_required, words: Vec::new() };
-    let mut layers = match within(from.read_unpointed(imds)).await {
+    let mut layers = match within(global.sources(Vec::new()).read_unpointed(imds)).await {
         Some(Ok(layers)) => layers,
         Some(Err(fault)) if fault.class == Class::Misconfigured => {
             checks.push(Check::fail("config", fault.reason, "correct --config"));
@@ -160,6 +159,9 @@ async fn configure(
         }
         Ok(config) => {
             checks.push(Check::ok("config", format!("{} as {}", config.image, config.container_name())));
+            checks.extend(layers.warnings(&config).iter().map(|warning| {
+                Check::warn("config", warning.to_string(), format!("{}: {}", warning.code.name(), warning.code.about()))
+            }));
             let policy = Policy::of(&layers, &config, place);
             Some((config, policy))
         }

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
+use crate::commands::paint::Paint;
 use crate::commands::policy::Statement;
 use crate::fault::{Class, Fault};
 
@@ -106,19 +107,19 @@ impl Report {
     /// One line a check, and below it what to do. A statement that several need is shown once.
     ///
     /// The last line is `good` or `bad`.
-    pub fn to_text(&self, good: &str, bad: &str) -> String {
+    pub fn to_text(&self, good: &str, bad: &str, paint: Paint) -> String {
         let width = self.checks.iter().map(|check| check.name.len()).max().unwrap_or_default();
         let mut text = String::new();
         let mut shown: Vec<&Statement> = Vec::new();
         for check in &self.checks {
             let verdict = match check.verdict {
-                Verdict::Ok => "ok",
-                Verdict::Warn => "warn",
-                Verdict::Fail => "FAIL",
-                Verdict::Untried => "-",
+                Verdict::Ok => paint.green("ok   "),
+                Verdict::Warn => paint.yellow("warn "),
+                Verdict::Fail => paint.red("FAIL "),
+                Verdict::Untried => "-    ".to_owned(),
             };
             // Writing to a String cannot fail.
-            let _ = write!(text, "{verdict:<5} {:<width$}  ", check.name);
+            let _ = write!(text, "{verdict} {:<width$}  ", check.name);
             indented(&mut text, width, &check.found);
             let is_shown = check.statement.as_ref().is_some_and(|statement| shown.contains(&statement));
             let advice = if is_shown { Some("the statement above allows it") } else { check.advice.as_deref() };
@@ -135,7 +136,7 @@ impl Report {
         let _ = match (failed, warned) {
             (0, 0) => writeln!(text, "\n{good}"),
             (0, _) => writeln!(text, "\n{good}, with {}", many(warned, "warning")),
-            (..) => writeln!(text, "\n{bad}: {}", many(failed, "fault")),
+            (..) => writeln!(text, "\n{bad}: {}", many(failed, "error")),
         };
         text
     }
@@ -192,9 +193,9 @@ mod tests {
             warn  clock     7 min behind
                             start chronyd
 
-            bad: 2 faults
+            bad: 2 errors
         "#]]
-        .assert_eq(&Report::new(checks).to_text("good", "bad"));
+        .assert_eq(&Report::new(checks).to_text("good", "bad", Paint::NONE));
     }
 
     #[test]
@@ -203,11 +204,11 @@ mod tests {
         let report = Report::new(vec![Check::warn("clock", "7 min behind", "start chronyd"), untried]);
         assert!(report.ok);
         assert!(
-            report.to_text("good", "bad").ends_with("\ngood, with 1 warning\n"),
+            report.to_text("good", "bad", Paint::NONE).ends_with("\ngood, with 1 warning\n"),
             "{}",
-            report.to_text("good", "bad")
+            report.to_text("good", "bad", Paint::NONE)
         );
-        assert!(Report::new(vec![]).to_text("good", "bad").ends_with("\ngood\n"));
+        assert!(Report::new(vec![]).to_text("good", "bad", Paint::NONE).ends_with("\ngood\n"));
     }
 
     #[test]

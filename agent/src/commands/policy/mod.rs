@@ -12,7 +12,7 @@ use crate::cli::{self, Global};
 use crate::commands::check;
 use crate::config::{Config, Layers, RegistryAuth, SecretRef};
 use crate::edge::aws::Operation;
-use crate::edge::{Sources, autoscaling, ecr, parameter_store, secrets, secrets_manager, sources};
+use crate::edge::{autoscaling, ecr, parameter_store, secrets, secrets_manager, sources};
 use crate::exit::Outcome;
 use crate::fault::Fault;
 
@@ -43,7 +43,12 @@ pub struct Statement {
 /// The whole command.
 pub async fn main(global: &Global, args: &cli::Policy) -> ExitCode {
     let read = match &args.file {
-        Some(file) => check::offline(global, file).map(|layers| (layers, Place::default(), false)),
+        Some(file) => {
+            let sources = global.sources(Vec::new());
+            check::offline(&sources, file)
+                .inspect(|layers| check::note_layers(&sources, layers))
+                .map(|layers| (layers, Place::default(), false))
+        }
         None => on_the_instance(global).await,
     };
     let (layers, mut place, pointer_is_read) = match read {
@@ -72,9 +77,7 @@ async fn on_the_instance(global: &Global) -> Result<(Layers, Place, bool), Strin
     let (imds, aws) = super::aws().map_err(|error| super::chain(&error))?;
     let identity = imds.identity().await.map_err(|error| elsewhere(error.into()))?;
     aws.locate(&identity);
-    let (file, file_is_required) = global.config_file();
-    let from = Sources { file, file_is_required, words: Vec::new() };
-    let mut layers = from.read_unpointed(&imds).await.map_err(|fault| fault.reason)?;
+    let mut layers = global.sources(Vec::new()).read_unpointed(&imds).await.map_err(|fault| fault.reason)?;
     let followed = sources::follow(&mut layers, &aws).await;
     let place = Place { region: aws.region(), account: Some(identity.account) };
     Ok((layers, place, followed.is_ok()))
