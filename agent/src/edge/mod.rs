@@ -52,3 +52,4 @@ pub mod metadata_block;
 
 pub mod console;
 pub mod log;
+pub mod terminal;
