@@ -15,6 +15,7 @@ mod crash;
 mod doctor;
 mod drain;
 mod engine;
+mod exec;
 mod faults;
 mod forms;
 mod handover;
