@@ -1,7 +1,7 @@
 //! `after`: one look at whether paths of the host are there, and mounted where something is to be mounted.
 //!
 //! A directory that a mount is still to cover is not there yet: what the app writes into it goes to the wrong disk, and is out of sight
-//! when the mount comes (docs/decisions/0013). A file system that hangs keeps a thread, never the agent.
+//! when the mount comes (docs/decisions/0014). A file system that hangs keeps a thread, never the agent.
 
 use std::fmt;
 use std::fs;
