@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use berth::config::{SecretRef, SecretsAs};
+use berth::config::{Config, Layers, SecretRef, SecretValue, SecretsAs};
 use berth::edge::secrets;
 use berth::fault::Class;
 use berth_kit::{Fault, World};
@@ -18,6 +18,7 @@ on_moto_and_kit!(
     every_secret_that_is_missing_is_named_at_once,
     a_key_that_is_missing_is_named_and_no_value_is_told,
     a_pointer_gives_the_text,
+    a_template_is_filled_in_from_both_services,
 );
 
 fn managed(id: &str, json_key: Option<&str>) -> SecretRef {
@@ -45,7 +46,8 @@ struct Asked {
 }
 
 async fn fetch(aws: &berth::edge::aws::Aws, asked: Asked) -> Result<BTreeMap<String, String>, secrets::SecretsError> {
-    let secret = asked.secret.into_iter().map(|(name, reference)| (name.to_owned(), reference)).collect();
+    let secret =
+        asked.secret.into_iter().map(|(name, reference)| (name.to_owned(), SecretValue::from(reference))).collect();
     let fetched = secrets::fetch_named(aws, &asked.secrets, &secret, asked.secrets_as).await?;
     Ok(fetched.into_iter().map(|(name, secret)| (name, String::from_utf8_lossy(secret.expose()).into())).collect())
 }
@@ -230,6 +232,82 @@ async fn a_pointer_gives_the_text(services: &impl Services) {
     }
 }
 
+async fn a_template_is_filled_in_from_both_services(services: &impl Services) {
+    services.put_secret("template/db", r#"{"user":"app","password":"p@ss","port":5432}"#).await;
+    services.put_parameter("/template/host", "db.internal").await;
+    services.put_secret("template/text", "{\"a\": 1}").await;
+    let text = "postgres://${template/db#user}:${template/db#password}@${ssm:/template/host}:${template/db#port}/$${x}?${template/db#user}";
+    let config =
+        config(&[&format!("secret.URL={text}"), "secret.TEXT=<${template/text}>", "secret.ONE=template/db#user"]);
+    let fetched = secrets::fetch(&services.aws().await, &config).await.unwrap();
+    let value = |name: &str| String::from_utf8_lossy(fetched[name].expose()).into_owned();
+    assert_eq!(value("URL"), "postgres://app:p@ss@db.internal:5432/${x}?app");
+    assert_eq!((value("TEXT").as_str(), value("ONE").as_str()), ("<{\"a\": 1}>", "app"));
+    assert_eq!((fetched["URL"].parts().len(), fetched["ONE"].parts().len()), (5, 0));
+}
+
+/// moto has the name of the secret where AWS has that of the parameter.
+#[tokio::test]
+async fn a_secret_is_read_as_a_parameter() {
+    let world = World::start().await;
+    world.secrets.put("reserved/api", r#"{"user":"old"}"#);
+    world.secrets.put("reserved/api", r#"{"user":"app"}"#);
+    let asked = "ssm:/aws/reference/secretsmanager/reserved/api";
+    let words = [format!("secret.USER={asked}#user"), format!("secret.OLD=${{{asked}:AWSPREVIOUS#user}}")];
+    let config = config(&words.each_ref().map(String::as_str));
+    let fetched = secrets::fetch(&world.aws().await, &config).await.unwrap();
+    assert_eq!((fetched["USER"].expose(), fetched["OLD"].expose()), (&b"app"[..], &b"old"[..]));
+    assert_eq!((world.journal.count("secretsmanager"), world.journal.count("ssm")), (0, 1), "{}", world.journal.text());
+}
+
+fn config(words: &[&str]) -> Config {
+    let mut layers = Layers::new();
+    layers.add_words(&[&["image=a/b:1"], words].concat().iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+    layers.believe().unwrap()
+}
+
+#[tokio::test]
+async fn a_secret_that_is_used_many_times_is_fetched_once() {
+    let world = world_of_two().await;
+    world.parameters.put("/p", "x");
+    let config = config(&["secret.A=${one}${one}${two#k}${two}${ssm:/p}${ssm:/p}", "secret.B=${one}", "secrets=two"]);
+    let fetched = secrets::fetch(&world.aws().await, &config).await.unwrap();
+    assert_eq!(fetched["A"].expose(), br#"11v{"k":"v"}xx"#);
+    assert_eq!((world.journal.count("secretsmanager"), world.journal.count("ssm")), (1, 1), "{}", world.journal.text());
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_part_of_a_template_is_told_with_its_place_and_without_a_value() {
+    let world = World::start().await;
+    world.secrets.put("prod/db", r#"{"user":"hunter2","nul":"hunter2\u0000"}"#);
+    world.secrets.put_binary("prod/key", b"hunter2\xff");
+    let aws = world.aws().await;
+    for (words, class, expected) in [
+        (
+            &["secret.URL=x://${prod/db#user}:${prod/db#password}@${prod/key}", "secret.NUL=<${prod/db#nul}>"][..],
+            Class::Broken,
+            "secret.NUL: the value for \"NUL\" holds a NUL byte, which no environment can: use secrets_as=files; \
+             secret.URL at character 21: prod/db#password: the secret has no key \"password\"; \
+             secret.URL at character 41: prod/key: the value is binary, and only text can be put into a text",
+        ),
+        (
+            &[
+                "secret.URL=x://${prod/none#user}:${prod/none#password}@${prod/db#user}",
+                "secret.A=ssm:/none",
+                "secret.B=${ssm:/none}",
+            ],
+            Class::Broken,
+            "prod/none (secret.URL at character 5, secret.URL at character 23): secretsmanager:GetSecretValue failed with 200 OK \
+             ResourceNotFoundException: Secrets Manager can't find the specified secret.; \
+             ssm:/none (secret.B at character 1): there is no such parameter, or no such version of it",
+        ),
+    ] {
+        let error = secrets::fetch(&aws, &config(words)).await.unwrap_err();
+        assert_eq!((error.class(), error.to_string().as_str()), (class, expected));
+        assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+    }
+}
+
 fn two(secrets_as: SecretsAs) -> Asked {
     Asked {
         secret: vec![("A", managed("one", None)), ("B", managed("two", None)), ("C", managed("two", Some("k")))],
@@ -327,7 +405,7 @@ async fn more_than_a_process_can_be_given_is_refused_with_the_sum_and_the_limit(
     }
     let aws = world.aws().await;
     let fetch = async |more: &[&str]| {
-        let mut layers = berth::config::Layers::new();
+        let mut layers = Layers::new();
         layers.add_words(&[&words[..], &more.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>()[..]].concat());
         secrets::fetch(&aws, &layers.believe().unwrap()).await
     };
@@ -433,7 +511,7 @@ async fn a_byte_order_mark_in_front_of_json_is_ignored_and_stays_in_a_whole_valu
     assert_eq!(error.to_string(), "bom/utf16#A: the secret is not a JSON object, it is UTF-16: store it as UTF-8");
 
     let text = secrets::config_pointer(&aws, &managed("bom/config", None)).await.unwrap();
-    let mut layers = berth::config::Layers::new();
+    let mut layers = Layers::new();
     layers.add_words(&["config=secretsmanager:bom/config".to_owned()]);
     let pointer = layers.pointer().unwrap();
     layers.add_pointed(&pointer, &text);
@@ -463,8 +541,8 @@ async fn a_parameter_is_found_by_its_arn_and_its_label_whatever_the_order() {
     })
     .await;
     let named = BTreeMap::from([
-        ("A".to_owned(), parameter(ARN, None)),
-        ("B".to_owned(), parameter(&format!("{ARN}:live"), None)),
+        ("A".to_owned(), parameter(ARN, None).into()),
+        ("B".to_owned(), parameter(&format!("{ARN}:live"), None).into()),
     ]);
     let found = secrets::fetch_named(&client_of(&server.base), &[], &named, SecretsAs::Env).await.unwrap();
     assert_eq!((found["A"].expose(), found["B"].expose()), (&b"current"[..], &b"labelled"[..]));

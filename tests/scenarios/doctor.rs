@@ -146,6 +146,29 @@ async fn each_call_that_is_denied_comes_with_the_statement_that_allows_it() {
 }
 
 #[tokio::test]
+async fn a_secret_that_is_read_as_a_parameter_comes_with_the_statement_that_is_missing() {
+    let world = instance().await;
+    world.secrets.put("prod/only", "a value that nobody prints");
+    world.user_data(&format!("berth {} secret.API=ssm:/aws/reference/secretsmanager/prod/only", line(&world)));
+    let policy: Value = serde_json::from_slice(&berth(&world, &["policy"]).await.stdout).unwrap();
+    world.iam.enforce(&policy);
+    assert_eq!(unwell(&examined(&world, 0).await), Vec::<String>::new());
+    let text = policy.to_string();
+    for (missing, resource) in
+        [("BerthSecrets", "secret:prod/only-"), ("BerthParameters", "secretsmanager/prod/only\"")]
+    {
+        assert_eq!(text.matches(resource).count(), 1, "{text}");
+        let less: Value = serde_json::from_str(&text.replace(resource, &resource.replace("only", "another"))).unwrap();
+        world.iam.enforce(&less);
+        let report = examined(&world, 3).await;
+        let check = named(&report, "secret")
+            .into_iter()
+            .find(|check| check["found"].as_str().unwrap().contains("ssm:/aws/reference/secretsmanager/prod/only"));
+        assert_eq!(check.expect("the check")["statement"]["Sid"], missing, "{report:#}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_missing_or_wrong_is_named() {
     let world = instance().await;
     let holders = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());

@@ -31,6 +31,7 @@ mod policy;
 mod real_images;
 mod restart;
 mod secrecy;
+mod templates;
 mod unprobed;
 
 /// The shipped binary.

@@ -105,7 +105,7 @@ fn put_secrets(world: &World) -> Vec<String> {
 fn line(image: &str, words: &str) -> String {
     format!(
         "berth image={image} port=0:8080 health=/health registry_auth=ecr secrets=prod/api secret.KEY=prod/key \
-         secret.THREE=ssm:/prod/three {words}"
+         secret.THREE=ssm:/prod/three secret.URL='x://app:${{prod/key}}@db/${{ssm:/prod/three}}' {words}"
     )
 }
 
@@ -118,8 +118,9 @@ fn login(world: &World) -> Vec<String> {
 /// Whether all of these values are on the tmpfs for the app.
 fn delivered(world: &World, values: &[String]) -> bool {
     let container = world.run_dir().join("secrets").join(world.container());
+    // One of its files is no directory: the parts of what was put together.
     let directories =
-        std::fs::read_dir(container).unwrap().flat_map(|how| std::fs::read_dir(how.unwrap().path()).unwrap());
+        std::fs::read_dir(container).unwrap().filter_map(|how| std::fs::read_dir(how.unwrap().path()).ok()).flatten();
     // A file may be replaced meanwhile.
     let files: String = directories.filter_map(|file| std::fs::read_to_string(file.ok()?.path()).ok()).collect();
     values.iter().all(|value| files.contains(value.as_str()))

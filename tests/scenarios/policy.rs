@@ -95,7 +95,7 @@ async fn a_config_with_everything_lives_by_its_policy_and_needs_all_of_it() {
         let image = world.app_image().by_tag();
         format!(
             "image={image} port=0:8080 health=/health registry_auth=ecr secrets=prod/api,prod/jwt secret.KEY=ssm:/prod/key \
-             secret.PLAIN=ssm:plain"
+             secret.PLAIN=ssm:plain secret.URL='x://${{ssm:plain}}:${{ssm:/aws/reference/secretsmanager/prod/other}}@db'"
         )
     })
     .await;

@@ -39,7 +39,7 @@ impl Layers {
         for (key, written) in in_order {
             let Some((known, name)) = Key::find(key) else { continue };
             if let Err(reasons) = (known.believe)(&mut config, &written.value, name) {
-                let hint = hints::of(&written.value);
+                let hint = hints::of(key, &written.value);
                 for reason in reasons.0 {
                     let reason = hint.map_or(reason.clone(), |hint| format!("{reason}; {hint}").into());
                     faults.add(Code::InvalidValue, Some(written.place.clone()), Some(key), || reason);

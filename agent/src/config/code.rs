@@ -61,10 +61,10 @@ codes! {
     warnings {
         EmptyConfig "empty_config" "a config without any key: what runs is what the other layers say";
         UserDataTooLong "user_data_too_long" "more than 16 KB of user-data, which EC2 refuses: move keys to where `config=` points to, or compress it with gzip";
-        PlainSecret "plain_secret" "a plain value in `env.NAME` that looks like a secret: user-data and `docker inspect` show it; use `secret.NAME`";
+        PlainSecret "plain_secret" "a plain value in `env.NAME`, or in the text of a `secret.NAME` with `${…}`, that looks like a secret: user-data and `docker inspect` show it; use `secret.NAME`";
         SecretArgument "secret_argument" "what looks like a secret in `command`, `entrypoint` or `health=cmd:`: every process list shows it; use `secret.NAME`";
         PlainReference "plain_reference" "a reference to a secret in `env.NAME`: the app gets the reference as it is; `secret.NAME` fetches what it refers to";
-        UnfilledVariable "unfilled_variable" "`${…}` in `env.NAME`: berth fills in no variables, so the app gets it as it is";
+        UnfilledVariable "unfilled_variable" "`${…}` in `env.NAME`: berth fills in no variables, so the app gets it as it is; or `${STAGE}` and its like in `secret.NAME`, which is read as the name of a secret";
         SlashName "slash_name" "a secret whose name begins with `/`: it is looked up in Secrets Manager, and a parameter of the Parameter Store is `ssm:/…`";
         Privileged "privileged" "`privileged`, `cap_add=ALL` and their like: what runs in the container can become root on the host";
         EngineSocket "engine_socket" "a mounted socket of the engine: a process that can connect to it is root on the host, also with `:ro`";

@@ -139,6 +139,7 @@ mod tests {
             "image=x:1 env.A=1",
             "image=x:1 secrets=a",
             "image=x:1 secret.A=a",
+            "image=x:1 secret.A=a${b}",
             "image=x:1 secrets_as=files",
             "image=x:1 command=a",
             "image=x:1 entrypoint=a",

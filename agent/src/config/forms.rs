@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use super::{Config, Faults, Layers};
 
 /// Keys that go together, each with a value.
-const SAMPLES: [(&str, &str); 24] = [
+const SAMPLES: [(&str, &str); 25] = [
     ("name", "web"),
     ("port", "127.0.0.1:80:8080"),
     ("health", "cmd:wget -q 'http://localhost/?a=b c'"),
@@ -23,6 +23,7 @@ const SAMPLES: [(&str, &str); 24] = [
     ("probe.unhealthy", "5"),
     ("secret.DB", "prod/db#pass word"),
     ("secret.KEY", "ssm:/prod/key"),
+    ("secret.DATABASE_URL", r#"postgres://${a#u}:${ssm:/b}@db/x?y=$${z}&"q'=\$"#),
     ("secrets_as", "files"),
     ("secrets_refresh", "1h,signal:HUP"),
     ("registry_auth", "prod/registry"),

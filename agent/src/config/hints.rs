@@ -7,7 +7,7 @@ use super::value::Value;
 /// How a value shows a mistake, and what to do.
 type Hint = (fn(&str) -> bool, &'static str);
 
-/// Each mistake: how a value shows it, and what to do.
+/// Each mistake: how a value shows it, and what to do. The first is none in a template of secrets.
 const HINTS: [Hint; 6] = [
     (holds_variable, "it holds a variable that was not filled in, and berth fills none in"),
     (
@@ -23,11 +23,13 @@ const HINTS: [Hint; 6] = [
     (|text| text.ends_with(';'), "it ends with `;`: words are separated by spaces alone"),
 ];
 
-/// The first mistake that a value shows.
-pub(super) fn of(value: &Value) -> Option<&'static str> {
+/// The first mistake that the value of this key shows.
+pub(super) fn of(key: &str, value: &Value) -> Option<&'static str> {
     let elements = value.list();
+    let is_template = key.starts_with("secret.") && whole(value).is_some_and(|text| text.contains("${"));
     HINTS
         .iter()
+        .skip(usize::from(is_template))
         .find(|(shows, _)| elements.iter().any(|text| shows(text)) || whole(value).is_some_and(shows))
         .map(|(_, hint)| *hint)
 }
@@ -73,6 +75,16 @@ mod tests {
             layers.add_user_data(format!("berth {words}").as_bytes());
             let told = layers.believe().unwrap_err().to_string();
             assert!(told.contains(hint), "{words}: {told}");
+        }
+    }
+
+    #[test]
+    fn a_template_of_secrets_that_is_wrong_holds_no_variable() {
+        for (words, hint) in [("secret.A='${a#x} ${}'", None), ("secret.A='${a,},'", Some("ends with a comma"))] {
+            let mut layers = Layers::new();
+            layers.add_user_data(format!("berth image=x:1 {words}").as_bytes());
+            let told = layers.believe().unwrap_err().to_string();
+            assert!(!told.contains("a variable") && hint.is_none_or(|hint| told.contains(hint)), "{words}: {told}");
         }
     }
 

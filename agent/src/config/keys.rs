@@ -8,7 +8,7 @@ use super::scalar::{count, cpus, duration_from, is_name, one_of, size, switch};
 use super::value::{Reason, Reasons, Value};
 use super::{
     Config, CutDrain, Health, ImageRef, ImdsAccess, OnChange, OnFailure, OnNotice, Platform, Port, Refresh,
-    RegistryAuth, SecretRef, SecretsAs, Statuses, container, kernel, line, probe_http,
+    RegistryAuth, SecretRef, SecretValue, SecretsAs, Statuses, container, kernel, line, probe_http,
 };
 
 /// One key, or with `.NAME` at its end a table of keys.
@@ -75,7 +75,7 @@ pub(super) static KEYS: &[Key] = &[
     }),
     key("secret.NAME", Words("none"), |c, v, name| {
         container::env_name(name)?;
-        c.secret.insert(name.to_owned(), v.one().and_then(SecretRef::parse)?);
+        c.secret.insert(name.to_owned(), SecretValue::parse(v.one()?)?);
         Ok(())
     }),
     key("secrets", Words("none"), |c, v, _| put(&mut c.secrets, v.each(whole_secret))),

@@ -27,6 +27,7 @@ pub use reference::{ImageRef, PinnedImage};
 pub(crate) use scalar::{duration, duration_text};
 pub use secret_ref::SecretRef;
 pub(crate) use shown::Row;
+pub use template::{Piece, SecretValue, Template};
 pub use words::{KeyDoc, KeySection, key_sections, key_tables};
 
 mod find;
@@ -70,6 +71,7 @@ mod probe_http;
 mod reference;
 mod scalar;
 mod secret_ref;
+mod template;
 
 #[cfg(test)]
 mod disguises;
@@ -94,7 +96,7 @@ pub struct Config {
     /// `env.NAME`
     pub env: BTreeMap<String, String>,
     /// `secret.NAME`
-    pub secret: BTreeMap<String, SecretRef>,
+    pub secret: BTreeMap<String, SecretValue>,
     /// `secrets`: each a JSON object whose keys become names; a later one wins, `secret.NAME` wins over all.
     pub secrets: Vec<SecretRef>,
     /// `secrets_as`

@@ -107,7 +107,11 @@ impl Layers {
     /// Keys that name a secret as parameters are named.
     fn slash_names(&self) -> Vec<String> {
         let takes_one = |key: &str| key.starts_with("secret.") || key == "secrets" || key == "registry_auth";
-        let is_slash = |value: &Value| value.list().iter().any(|text| text.starts_with('/'));
+        let is_slash = |value: &Value| match value {
+            // A template: its text may begin so, its references not.
+            Value::Text(text) if text.contains("${") => text.replace("$${", "").contains("${/"),
+            value => value.list().iter().any(|text| text.starts_with('/')),
+        };
         let written = self.keys.iter().filter(|(key, written)| takes_one(key) && is_slash(&written.value));
         written.map(|(key, _)| key.clone()).collect()
     }
@@ -147,6 +151,7 @@ mod tests {
     fn what_does_something_else_than_it_seems_to_is_told() {
         for (words, code, told) in [
             ("secret.A=/prod/key", Code::SlashName, "`secret.A`: is looked up in Secrets Manager"),
+            ("secret.A=x:${/prod/key}", Code::SlashName, "`secret.A`: is looked up in Secrets Manager"),
             ("secrets=prod/api,/prod/key", Code::SlashName, "`secrets`: is looked up"),
             ("registry_auth=/prod/registry", Code::SlashName, "`registry_auth`: is looked up"),
             ("secrets_refresh=1h", Code::UnusedKey, "this config has no secret"),

@@ -5,6 +5,10 @@ use std::fmt;
 
 use serde::Serialize;
 
+/// Below this path the Parameter Store has the secrets of Secrets Manager, each by its name (user guide, "Referencing AWS Secrets Manager secrets
+/// from Parameter Store parameters").
+const REFERENCE: &str = "/aws/reference/secretsmanager/";
+
 /// One secret, or one JSON key of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum SecretRef {
@@ -50,6 +54,16 @@ impl SecretRef {
         Ok(Self::Managed { id: id.to_owned(), json_key, version_stage: None, version_id: None })
     }
 
+    /// The name of the secret in Secrets Manager that a parameter of the reserved path is.
+    pub fn secret_of_parameter(&self) -> Option<&str> {
+        let Self::Parameter { name, .. } = self else { return None };
+        let path = match name.starts_with("arn:") {
+            true => name.splitn(6, ':').nth(5)?.strip_prefix("parameter")?,
+            false => name,
+        };
+        path.strip_prefix(REFERENCE)?.split(':').next()
+    }
+
     /// Whether this is one key of a JSON object, not the whole secret.
     pub(super) fn is_one_key(&self) -> bool {
         match self {
@@ -85,7 +99,9 @@ pub(super) fn check_parameter(name: &str) -> Result<(), Cow<'static, str>> {
     if path.is_empty() {
         return Err("names no parameter".into());
     }
-    if path.len() > 1011 || !path.bytes().all(allowed) {
+    if let Some(secret) = path.strip_prefix(REFERENCE) {
+        check_secret_name(secret)?;
+    } else if path.len() > 1011 || !path.bytes().all(allowed) {
         return Err("is not a parameter's name: letters, digits and `_.-/`".into());
     }
     if path.contains('/') && !path.starts_with('/') {
@@ -200,6 +216,8 @@ mod tests {
         check("ssm:/prod/key", parameter("/prod/key", None));
         check("ssm:key:3", parameter("key:3", None));
         check("ssm:/prod/db#user", parameter("/prod/db", Some("user")));
+        let managed = "/aws/reference/secretsmanager/rds!cluster-1";
+        check(&format!("ssm:{managed}:AWSPREVIOUS#user"), parameter(&format!("{managed}:AWSPREVIOUS"), Some("user")));
     }
 
     #[test]
@@ -218,6 +236,20 @@ mod tests {
     }
 
     #[test]
+    fn a_parameter_of_the_reserved_path_is_a_secret() {
+        for (text, secret) in [
+            ("ssm:/aws/reference/secretsmanager/prod/api", Some("prod/api")),
+            ("ssm:/aws/reference/secretsmanager/prod/api:AWSPREVIOUS#user", Some("prod/api")),
+            (&format!("{PARAMETER}/aws/reference/secretsmanager/prod/api:AWSPREVIOUS"), Some("prod/api")),
+            ("ssm:/prod/key", None),
+            (&format!("{PARAMETER}/prod/key"), None),
+            ("prod/api", None),
+        ] {
+            assert_eq!(SecretRef::parse(text).unwrap().secret_of_parameter(), secret, "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_no_reference_is_told_so() {
         for (text, reason) in [
             ("", "names no secret"),
@@ -227,6 +259,7 @@ mod tests {
             ("ssm:", "names no parameter"),
             ("ssm:a/b", "is not a parameter's name: a name with levels begins with `/`"),
             ("ssm:/a b", "is not a parameter's name: letters, digits and `_.-/`"),
+            ("ssm:/aws/reference/secretsmanager/", "names no secret"),
             ("ssm:/a:", "has a version or label that no parameter has"),
             ("arn:aws:ssm", "is not a whole ARN"),
             ("arn:aws:s3:us-east-2:123456789012:x", "is an ARN of neither Secrets Manager nor the Parameter Store"),

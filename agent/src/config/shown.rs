@@ -1,6 +1,7 @@
 //! Every key with its value as it may be shown to whoever holds the config: what is plain to the app is not plain to a
 //! terminal, so the values of `env`, of log options and of labels stay where they are.
 
+use super::SecretValue;
 use super::fault::shown;
 use super::keys::{Default, KEYS};
 use super::layers::{Layers, Pointer, Written};
@@ -51,6 +52,10 @@ fn row(key: &str, written: &Written, about: &'static str) -> Row {
     let list = || written.value.list();
     let value = match (&written.value, key) {
         _ if is_hidden => None,
+        // What is no reference may be the secret itself.
+        (Value::Text(text), key) if key.starts_with("secret.") => {
+            SecretValue::parse(text).ok().map(|value| value.to_string())
+        }
         (_, "labels") => Some(list().iter().filter_map(|label| label.split('=').next()).collect::<Vec<_>>().join(", ")),
         (Value::Text(text), _) => Some(text.clone()),
         (Value::List(_), _) => Some(list().join(", ")),

@@ -8,7 +8,7 @@ use super::fault::{At, Faults, Place};
 use super::layers::Layers;
 use super::mounts::clean;
 use super::scalar::duration_text;
-use super::{Config, Health, hints, secret_like};
+use super::{Config, Health, SecretRef, SecretValue, hints, secret_like};
 
 /// The longest heartbeat timeout of a lifecycle hook (API reference, PutLifecycleHook).
 const HEARTBEAT: Duration = Duration::from_secs(7200);
@@ -130,8 +130,25 @@ impl Layers {
                     Code::UnfilledVariable,
                     self.place(&key),
                     Some(&key),
-                    || "holds a variable (`${…}`), and berth fills none in: the app gets this text",
+                    || "holds a variable (`${…}`), and berth fills none in: the app gets this text; only `secret.NAME` takes `${…}`, for secrets",
                 );
+            }
+        }
+        for (name, value) in &config.secret {
+            let SecretValue::Template(template) = value else { continue };
+            let key = format!("secret.{name}");
+            if template.holds_password() {
+                warnings.add(Code::PlainSecret, self.place(&key), Some(&key), || {
+                    "holds a password in plain text, which user-data shows: keep it in a secret, and write `${…}` in its place"
+                });
+            }
+            for (reference, at) in template.references().filter(|(reference, _)| is_variable(reference)) {
+                warnings.add(Code::UnfilledVariable, self.place(&key), Some(&key), || {
+                    format!(
+                        "`${{{reference}}}` at character {at} is taken for the secret `{reference}` and looks like a variable: berth fills no \
+                         variables in"
+                    )
+                });
             }
         }
         let health = match &config.health {
@@ -225,6 +242,13 @@ impl Layers {
     }
 }
 
+/// A name as only environment variables have: `STAGE`, `DB_HOST`.
+fn is_variable(reference: &SecretRef) -> bool {
+    let SecretRef::Managed { id, json_key: None, .. } = reference else { return false };
+    id.starts_with(|char: char| char.is_ascii_uppercase())
+        && id.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
 fn is_all_of_the_host(capability: &str) -> bool {
     matches!(capability.strip_prefix("CAP_").unwrap_or(capability), "ALL" | "SYS_ADMIN" | "SYS_MODULE" | "SYS_RAWIO")
 }
@@ -252,6 +276,11 @@ mod tests {
             ("env.KEY=AKIAIOSFODNN7EXAMPLE", "`env.KEY`: looks like a secret in plain text"),
             ("env.DB_PASSWORD=ssm:/prod/db", "`env.DB_PASSWORD`: is given to the app as this text"),
             ("env.STAGE='${STAGE}'", "`env.STAGE`: holds a variable"),
+            (
+                "secret.A=prod/${STAGE}/db",
+                "`secret.A`: `${STAGE}` at character 6 is taken for the secret `STAGE` and looks like a variable",
+            ),
+            ("secret.A='postgres://app:hunter2@${db/host}/x'", "`secret.A`: holds a password in plain text"),
             ("command='serve --password=hunter2'", "`command`: looks like a secret on a command line"),
             ("health='cmd:psql postgres://app:hunter2@db/app'", "`health`: looks like a secret on a command line"),
             ("volumes=/var/run/docker.sock:/var/run/docker.sock", "`volumes`: gives the container the engine's socket"),
@@ -287,6 +316,7 @@ mod tests {
             "env.DB_PASSWORD_FILE=/run/secrets/db env.SESSION_TOKEN_HEADER=x-token env.URL=https://example.com/a:b@c",
             "env.DATABASE_URL=postgres://db/app env.SECRET_KEY_PATH=/x env.PASSWORD_MIN_LENGTH=12",
             "secret.DB_PASSWORD=prod/db#password",
+            "secret.A='postgres://${prod/db#user}:${prod/db#password}@db/app' secret.B='${API_TOKEN#value}'",
             "probe.expect=204 probe.host=app.example.com health=https:8443/x probe.interval=1s",
             "probe.interval=1s probe.running_for=1s",
             "volumes=/etc/ssl:/etc/ssl:ro,/srv/data:/data,/etc:/host/etc:ro,/sys:/sys:ro",

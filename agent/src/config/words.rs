@@ -101,8 +101,11 @@ pub(super) static SECTIONS: &[Section] = &[
         keys: &[
             words(
                 "secret.NAME",
-                "one secret, or one key of one, into one name",
-                &["secret.DB_PASSWORD=prod/db#password"],
+                "one secret, or one key of one, into one name; or a text that holds several, each as `${…}` (`$${` is the text `${`); see below",
+                &[
+                    "secret.DB_PASSWORD=prod/db#password",
+                    "secret.DB_URL='postgres://${prod/db#user}:${prod/db#password}@db/app'",
+                ],
             ),
             words(
                 "secrets",

@@ -5,6 +5,7 @@
 //!     berth-api/                  0700
 //!       env/    env               0755, 0444: mounted at /.berth/secrets, read by the shim (shim.rs)
 //!       files/  password  …       0755, 0444: mounted at /run/secrets
+//!       parts                     what some values were put together of (deliver/parts.rs)
 //!       former/ 1/ 2/ …           0700: what was in place before (deliver/given.rs)
 //! ```
 //! A bind mount holds on to the directory it was made from, so a directory is never replaced, only what is in it: every file is
@@ -27,6 +28,7 @@ use crate::fault::Class;
 use crate::shim;
 
 mod given;
+mod parts;
 
 /// `RAMFS_MAGIC` of linux/magic.h.
 const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
@@ -126,6 +128,8 @@ impl Delivery {
         if self.holds(container, how, secrets)? == Some(false) {
             given::keep(&self.root.join(container), &directory)?;
         }
+        // Before the values, so that no value is there without them.
+        parts::write(&self.root.join(container), secrets)?;
         match how {
             SecretsAs::Env => write_file(&directory, shim::FILE, &environment(secrets)),
             SecretsAs::Files => {

@@ -169,7 +169,11 @@ impl Edge {
             }
             Effect::FetchSecrets(config) => {
                 let values = secrets::fetch(&self.aws, &config).await?;
+                let remarks = secrets::remarks(&config, &values);
                 *hold(&self.secrets) = Some(values);
+                for remark in remarks {
+                    let _ = self.notices.send(Event::ConfigWarned(remark)).await;
+                }
                 Event::SecretsFetched
             }
             Effect::LoginRegistry(config) => {

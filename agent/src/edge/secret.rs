@@ -8,17 +8,30 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 /// The bytes of one secret.
-pub struct Secret(Zeroizing<Vec<u8>>);
+pub struct Secret {
+    bytes: Zeroizing<Vec<u8>>,
+    parts: Vec<Secret>,
+}
 
 impl Secret {
     /// Takes the bytes over, without a copy.
     pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
-        Self(Zeroizing::new(bytes.into()))
+        Self { bytes: Zeroizing::new(bytes.into()), parts: Vec::new() }
+    }
+
+    /// One that was put together of others, which an app may write alone.
+    pub fn of_parts(bytes: impl Into<Vec<u8>>, parts: Vec<Self>) -> Self {
+        Self { bytes: Zeroizing::new(bytes.into()), parts }
+    }
+
+    /// What it was put together of; empty for one that is as it was fetched.
+    pub fn parts(&self) -> &[Self] {
+        &self.parts
     }
 
     /// The bytes, for the one who delivers them.
     pub fn expose(&self) -> &[u8] {
-        &self.0
+        &self.bytes
     }
 }
 

@@ -12,8 +12,12 @@ use super::aws::{Aws, AwsError};
 use super::secret::Secret;
 use super::secrets_manager::Wanted;
 use super::{exec_limits, parameter_store, secrets_manager};
-use crate::config::{Config, SecretRef, SecretsAs};
+use crate::config::{Config, SecretRef, SecretValue, SecretsAs};
 use crate::fault::{Class, Fault};
+
+pub use template::remarks;
+
+mod template;
 
 /// Why some secrets are not there: every fault of the fetch, each secret named.
 #[derive(Debug, Error)]
@@ -60,12 +64,14 @@ pub async fn fetch(aws: &Aws, config: &Config) -> Result<BTreeMap<String, Secret
 pub async fn fetch_named(
     aws: &Aws,
     all: &[SecretRef],
-    named: &BTreeMap<String, SecretRef>,
+    named: &BTreeMap<String, SecretValue>,
     secrets_as: SecretsAs,
 ) -> Result<BTreeMap<String, Secret>, SecretsError> {
-    let sources = Sources::fetch(aws, all.iter().chain(named.values())).await?;
+    let whole = all.iter().map(|reference| (reference, None));
+    let sources =
+        Sources::fetch(aws, whole.chain(named.iter().flat_map(|(name, value)| template::places(name, value)))).await?;
     let (mut secrets, mut faults) = (BTreeMap::new(), Vec::new());
-    let mut put = |from: &SecretRef, values: Result<Vec<(String, Secret)>, Fault>| match values {
+    let mut put = |from: String, values: Result<Vec<(String, Secret)>, Vec<Fault>>| match values {
         Ok(values) => {
             for (name, secret) in values {
                 match unusable(secrets_as, &name, &secret) {
@@ -74,13 +80,21 @@ pub async fn fetch_named(
                 }
             }
         }
-        Err(fault) => faults.push(fault),
+        Err(mut told) => faults.append(&mut told),
     };
     for reference in all {
-        put(reference, sources.all_keys(reference));
+        put(reference.to_string(), sources.all_keys(reference).map_err(|fault| vec![fault]));
     }
-    for (name, reference) in named {
-        put(reference, sources.value(reference).map(|secret| vec![(name.clone(), secret)]));
+    for (name, value) in named {
+        let (from, secret) = match value {
+            SecretValue::Reference(reference) => {
+                (reference.to_string(), sources.value(reference).map_err(|fault| vec![fault]))
+            }
+            SecretValue::Template(template) => {
+                (format!("secret.{name}"), template::fill_in(name, template, |reference| sources.value(reference)))
+            }
+        };
+        put(from, secret.map(|secret| vec![(name.clone(), secret)]));
     }
     SecretsError::unless_empty(faults)?;
     Ok(secrets)
@@ -97,13 +111,13 @@ pub async fn try_batches(aws: &Aws, config: &Config) -> Result<(), AwsError> {
 }
 
 fn managed(config: &Config) -> BTreeSet<Wanted> {
-    let all = config.secrets.iter().chain(config.secret.values());
+    let all = config.secrets.iter().chain(config.secret.values().flat_map(SecretValue::references));
     all.filter_map(|reference| Source::of(reference).managed()).collect()
 }
 
 /// One secret, whole or one key of it.
 pub async fn fetch_one(aws: &Aws, reference: &SecretRef) -> Result<Secret, SecretsError> {
-    let sources = Sources::fetch(aws, [reference]).await?;
+    let sources = Sources::fetch(aws, [(reference, None)]).await?;
     sources.value(reference).map_err(|fault| SecretsError { faults: vec![fault] })
 }
 
@@ -120,19 +134,35 @@ struct Sources {
 }
 
 impl Sources {
-    async fn fetch(aws: &Aws, references: impl IntoIterator<Item = &SecretRef>) -> Result<Self, SecretsError> {
+    /// Each secret once, however often it is referred to. A reference in a template comes with its place, for faults.
+    async fn fetch(
+        aws: &Aws,
+        references: impl IntoIterator<Item = (&SecretRef, Option<String>)>,
+    ) -> Result<Self, SecretsError> {
         let (mut managed, mut parameters) = (BTreeSet::new(), BTreeSet::new());
-        for reference in references {
-            match Source::of(reference) {
-                Source::Managed(wanted) => drop(managed.insert(wanted)),
-                Source::Parameter(name) => drop(parameters.insert(name.to_owned())),
-            }
+        let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (reference, place) in references {
+            let name = match Source::of(reference) {
+                Source::Managed(wanted) => {
+                    let name = wanted.to_string();
+                    managed.insert(wanted);
+                    name
+                }
+                Source::Parameter(name) => {
+                    parameters.insert(name.to_owned());
+                    parameter_name(name)
+                }
+            };
+            places.entry(name).or_default().extend(place);
         }
         let (managed, parameters) =
             tokio::join!(secrets_manager::fetch(aws, managed), parameter_store::fetch(aws, parameters));
         // One refused call may fail many secrets: its reason is told once, behind their names.
         let mut failed: BTreeMap<String, (Class, Vec<String>)> = BTreeMap::new();
-        let mut fail = |name: String, fault: Fault| {
+        let mut fail = |mut name: String, fault: Fault| {
+            if let Some(places) = places.get(&name).filter(|places| !places.is_empty()) {
+                name = format!("{name} ({})", places.join(", "));
+            }
             failed.entry(fault.reason).or_insert_with(|| (fault.class, Vec::new())).1.push(name);
         };
         let mut sources = Self { managed: BTreeMap::new(), parameters: BTreeMap::new() };
@@ -145,7 +175,7 @@ impl Sources {
         for (name, result) in parameters {
             match result {
                 Ok(secret) => drop(sources.parameters.insert(name, secret)),
-                Err(fault) => fail(SecretRef::Parameter { name, json_key: None }.to_string(), fault),
+                Err(fault) => fail(parameter_name(&name), fault),
             }
         }
         let faults = failed
@@ -182,6 +212,10 @@ impl Sources {
         let object = object(&secret, reference)?;
         object.into_iter().map(|(key, value)| Ok((key, plain(value, reference)?))).collect()
     }
+}
+
+fn parameter_name(name: &str) -> String {
+    SecretRef::Parameter { name: name.to_owned(), json_key: None }.to_string()
 }
 
 /// A reference without its key.

@@ -36,7 +36,7 @@ impl Life {
         let image = bench.busybox(&[]).await;
         let secret = |name: &str| {
             let id = format!("prod/{name}");
-            (name.to_owned(), SecretRef::Managed { id, json_key: None, version_stage: None, version_id: None })
+            (name.to_owned(), SecretRef::Managed { id, json_key: None, version_stage: None, version_id: None }.into())
         };
         let script = if how == SecretsAs::Env { ENV } else { FILES };
         let edit = |config: &mut Config| {

@@ -1,18 +1,24 @@
 //! SSM Parameter Store: GetParameters, up to ten names at a time.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
 use crate::clock::{self, epoch};
 use crate::iam::Iam;
 use crate::refusal::{Refusal, denied};
+use crate::secrets_manager::SecretsManager;
+
+/// Below it is no parameter but, by its name, a secret of Secrets Manager (user guide, "Referencing AWS Secrets Manager secrets from Parameter
+/// Store parameters").
+const REFERENCE: &str = "/aws/reference/secretsmanager/";
 
 /// The parameters of the account.
 pub struct ParameterStore {
     prefix: String,
     iam: Iam,
+    secrets: Arc<SecretsManager>,
     parameters: Mutex<BTreeMap<String, Parameter>>,
 }
 
@@ -24,8 +30,8 @@ struct Parameter {
 }
 
 impl ParameterStore {
-    pub(crate) fn new(region: &str, account: &str, iam: Iam) -> Self {
-        Self { prefix: format!("arn:aws:ssm:{region}:{account}:parameter"), iam, parameters: Mutex::default() }
+    pub(crate) fn new(region: &str, account: &str, iam: Iam, secrets: Arc<SecretsManager>) -> Self {
+        Self { prefix: format!("arn:aws:ssm:{region}:{account}:parameter"), iam, secrets, parameters: Mutex::default() }
     }
 
     /// Stores a `String`; a parameter that is there gets a new version. Its ARN.
@@ -79,6 +85,13 @@ impl ParameterStore {
         let parameters = self.parameters.lock().unwrap();
         let (mut found, mut invalid) = (BTreeMap::new(), Vec::new());
         for asked in names {
+            if let Some(id) = asked.strip_prefix(&self.prefix).unwrap_or(asked).strip_prefix(REFERENCE) {
+                match self.secret(operation, id, decrypt)? {
+                    Some(answer) => drop(found.insert(asked.to_owned(), answer)),
+                    None => invalid.push(asked),
+                }
+                continue;
+            }
             let Some((name, version, selector)) = self.resolve(&parameters, asked) else {
                 invalid.push(asked);
                 continue;
@@ -102,6 +115,35 @@ impl ParameterStore {
         }
         // Alphabetical, not in the order of the request.
         Ok(json!({ "Parameters": found.into_values().collect::<Vec<_>>(), "InvalidParameters": invalid }))
+    }
+
+    /// What a secret looks like as a parameter: without a version, with what Secrets Manager said in it, and never sealed.
+    fn secret(&self, operation: &str, asked: &str, decrypt: bool) -> Result<Option<Value>, Refusal> {
+        let (id, selector) = asked.split_once(':').map_or((asked, None), |(id, selector)| (id, Some(selector)));
+        let arn = self.arn(&format!("{REFERENCE}{id}"));
+        if !self.iam.allows("ssm:GetParameters", &arn) {
+            return Err(denied("ssm", operation, &arn));
+        }
+        if !decrypt {
+            let message = "WithDecryption flag must be True for retrieving a Secret Manager secret.";
+            return Err(Refusal::new("ValidationException", message));
+        }
+        let is_version = |text: &&str| text.len() == 36 && text.split('-').count() == 5;
+        let (version, stage) = (selector.filter(is_version), selector.filter(|text| !is_version(text)));
+        let secret = match self.secrets.value("GetSecretValue", id, version, stage) {
+            Ok(secret) => secret,
+            Err(refusal) if refusal.code == "ResourceNotFoundException" => return Ok(None),
+            Err(refusal) => return Err(refusal),
+        };
+        let mut answer = json!({
+            "ARN": secret["ARN"], "DataType": "text", "LastModifiedDate": secret["CreatedDate"],
+            "Name": format!("{REFERENCE}{id}"), "Type": "SecureString", "Value": secret["SecretString"],
+            "SourceResult": secret.to_string(),
+        });
+        if let Some(selector) = selector {
+            answer["Selector"] = json!(format!(":{selector}"));
+        }
+        Ok(Some(answer))
     }
 
     /// A name or ARN, perhaps with `:version`, to the parameter's name, the version, and the selector as it was written.
@@ -134,7 +176,9 @@ mod tests {
     use super::*;
 
     fn store() -> ParameterStore {
-        ParameterStore::new("us-east-2", "123456789012", Iam::default())
+        let secrets = SecretsManager::new("us-east-2", "123456789012", Iam::default());
+        secrets.put("prod/api", "open sesame");
+        ParameterStore::new("us-east-2", "123456789012", Iam::default(), Arc::new(secrets))
     }
 
     fn get(store: &ParameterStore, names: &[&str], decrypt: bool) -> Result<Value, Refusal> {
@@ -160,6 +204,35 @@ mod tests {
         store.put_secure("/key", "open sesame");
         assert_ne!(get(&store, &["/key"], false).unwrap()["Parameters"][0]["Value"], "open sesame");
         assert_eq!(get(&store, &["/key"], true).unwrap()["Parameters"][0]["Value"], "open sesame");
+    }
+
+    #[test]
+    fn a_secret_is_a_parameter_of_the_reserved_path_and_only_decrypted() {
+        let store = store();
+        let name = "/aws/reference/secretsmanager/prod/api";
+        let refusal = get(&store, &[name], false).unwrap_err();
+        assert_eq!(refusal.code, "ValidationException");
+        assert!(refusal.message.contains("WithDecryption flag must be True"), "{}", refusal.message);
+        for (asked, selector) in [(name.to_owned(), json!(null)), (format!("{name}:AWSCURRENT"), json!(":AWSCURRENT"))]
+        {
+            let answer = get(&store, &[&asked], true).unwrap();
+            let secret = &answer["Parameters"][0];
+            assert_eq!(
+                (&secret["Name"], &secret["Value"], &secret["Type"]),
+                (&json!(name), &json!("open sesame"), &json!("SecureString"))
+            );
+            assert_eq!((&secret["Selector"], &secret["Version"]), (&selector, &json!(null)));
+            assert!(
+                secret["ARN"]
+                    .as_str()
+                    .unwrap()
+                    .starts_with("arn:aws:secretsmanager:us-east-2:123456789012:secret:prod/api-")
+            );
+        }
+        let answer = get(&store, &[&format!("{name}:AWSPENDING"), "/aws/reference/secretsmanager/none"], true).unwrap();
+        assert_eq!(answer["InvalidParameters"].as_array().unwrap().len(), 2);
+        store.secrets.deny("prod/api");
+        assert!(get(&store, &[name], true).unwrap_err().message.contains("secretsmanager:GetSecretValue"));
     }
 
     #[test]

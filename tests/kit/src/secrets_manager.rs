@@ -107,7 +107,13 @@ impl SecretsManager {
         }
     }
 
-    fn value(&self, operation: &str, id: &str, version: Option<&str>, stage: Option<&str>) -> Result<Value, Refusal> {
+    pub(crate) fn value(
+        &self,
+        operation: &str,
+        id: &str,
+        version: Option<&str>,
+        stage: Option<&str>,
+    ) -> Result<Value, Refusal> {
         let secrets = self.secrets.lock().unwrap();
         // A name, a whole ARN, or an ARN without its random suffix.
         let found = secrets.iter().find(|(name, secret)| {

@@ -168,6 +168,8 @@ impl WorldBuilder {
         }
 
         let (reserved, iam) = (Reserved::new((self.address, 0)), Iam::default());
+        let secrets = Arc::new(SecretsManager::new(REGION, ACCOUNT, iam.clone()));
+        let parameters = ParameterStore::new(REGION, ACCOUNT, iam.clone(), Arc::clone(&secrets));
         let aws = Arc::new(Aws {
             address: reserved.address,
             regions: Mutex::new(BTreeSet::from([REGION.to_owned()])),
@@ -176,8 +178,8 @@ impl WorldBuilder {
             faults: faults.clone(),
             iam: iam.clone(),
             ahead: AtomicI64::new(0),
-            secrets: Arc::new(SecretsManager::new(REGION, ACCOUNT, iam.clone())),
-            parameters: Arc::new(ParameterStore::new(REGION, ACCOUNT, iam.clone())),
+            secrets,
+            parameters: Arc::new(parameters),
             ecr: Arc::new(Ecr::new(REGION, ACCOUNT)),
             autoscaling: Arc::clone(&autoscaling),
         });

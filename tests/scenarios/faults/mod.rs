@@ -17,7 +17,7 @@ mod container;
 mod engine;
 mod hold;
 mod image;
-mod output;
+pub(crate) mod output;
 mod secrets;
 mod services;
 

@@ -16,7 +16,7 @@ async fn report(world: &World) -> Value {
 }
 
 /// Once the lines are read.
-async fn read(world: &World) -> Value {
+pub(crate) async fn read(world: &World) -> Value {
     let looks = async {
         loop {
             let report = report(world).await;

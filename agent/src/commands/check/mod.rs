@@ -8,7 +8,9 @@ use std::process::ExitCode;
 
 use super::paint::Paint;
 use crate::cli::{self, Global};
-use crate::config::{Config, Faults, Health, Layers, OnChange, SecretRef, SecretsAs, Statuses, duration_text};
+use crate::config::{
+    Config, Faults, Health, Layers, OnChange, SecretRef, SecretValue, SecretsAs, Statuses, duration_text,
+};
 use crate::edge::{Sources, sources};
 use crate::exit::Outcome;
 
@@ -213,7 +215,7 @@ fn secrets(config: &Config) -> Vec<String> {
         SecretsAs::Files => "in /run/secrets",
     };
     let whole = config.secrets.iter().map(|secret| format!("every key of {}, {into}", reference(secret)));
-    let single = config.secret.iter().map(|(name, secret)| format!("{name} from {}, {into}", reference(secret)));
+    let single = config.secret.iter().map(|(name, secret)| format!("{name} from {}, {into}", value(secret)));
     let mut told: Vec<_> = whole.chain(single).collect();
     if let Some(refresh) = &config.secrets_refresh {
         let what = match &refresh.on_change {
@@ -223,6 +225,13 @@ fn secrets(config: &Config) -> Vec<String> {
         told.push(format!("looked at again every {}, a change means {what}", duration_text(refresh.every)));
     }
     told
+}
+
+fn value(secret: &SecretValue) -> String {
+    match secret {
+        SecretValue::Reference(secret) => reference(secret),
+        SecretValue::Template(template) => template.to_string(),
+    }
 }
 
 fn reference(secret: &SecretRef) -> String {

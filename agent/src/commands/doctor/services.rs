@@ -7,7 +7,7 @@ use super::report::{Check, Verdict};
 use super::within;
 use crate::commands::figures::span;
 use crate::commands::policy::Policy;
-use crate::config::{Config, RegistryAuth, SecretRef};
+use crate::config::{Config, RegistryAuth, SecretRef, SecretValue};
 use crate::edge::aws::{Aws, CredentialsError, Service, Signer};
 use crate::edge::ecr::RegistryCredentials;
 use crate::edge::engine::Engine;
@@ -88,7 +88,7 @@ pub fn clock(ahead: i64) -> Check {
 
 /// The services that this config calls beside Auto Scaling, which every one does.
 pub fn services(config: &Config) -> Vec<(Service, Option<&str>)> {
-    let all = || config.secrets.iter().chain(config.secret.values());
+    let all = || config.secrets.iter().chain(config.secret.values().flat_map(SecretValue::references));
     let managed = all().any(|reference| matches!(reference, SecretRef::Managed { .. }));
     let parameters = all().any(|reference| matches!(reference, SecretRef::Parameter { .. }));
     let host = &config.image.registry;
@@ -104,10 +104,17 @@ pub fn services(config: &Config) -> Vec<(Service, Option<&str>)> {
 /// Every secret, fetched as at a boot and shown to nobody.
 pub async fn secrets(aws: &Aws, config: &Config, policy: &Policy) -> Vec<Check> {
     let whole = config.secrets.iter().map(|reference| (reference, true));
-    let single = config.secret.values().map(|reference| (reference, false));
+    let single = config.secret.values().filter_map(|value| match value {
+        SecretValue::Reference(reference) => Some((reference, false)),
+        SecretValue::Template(_) => None,
+    });
     let looked =
         whole.chain(single).map(async |(reference, is_whole)| secret(aws, config, reference, is_whole, policy).await);
-    let mut checks = futures_util::future::join_all(looked).await;
+    let templates = config.secret.iter().filter(|(_, value)| matches!(value, SecretValue::Template(_)));
+    let filled_in = templates.map(async |(name, _)| template(aws, config, name, policy).await);
+    let (mut checks, filled_in) =
+        futures_util::join!(futures_util::future::join_all(looked), futures_util::future::join_all(filled_in));
+    checks.extend(filled_in);
     // Several names may be of one secret.
     checks.dedup();
     if secrets::is_batched(config)
@@ -140,8 +147,32 @@ async fn secret(aws: &Aws, config: &Config, reference: &SecretRef, is_whole: boo
     match within(fetched).await {
         None => super::silent("secret", action),
         Some(Ok(found)) => Check::ok("secret", found),
-        Some(Err(error)) => Check::refused("secret", "", &Fault::from(error), policy.allowing(action)),
+        Some(Err(error)) => refused_secret(error, policy),
     }
+}
+
+/// `secret.NAME` that is put together of several.
+async fn template(aws: &Aws, config: &Config, name: &str, policy: &Policy) -> Check {
+    let one = config.secret.get_key_value(name).into_iter();
+    let one: BTreeMap<_, _> = one.map(|(name, value)| (name.clone(), value.clone())).collect();
+    let references: Vec<_> = one.values().flat_map(SecretValue::references).map(ToString::to_string).collect();
+    let found = format!("secret.{name} of {}", references.join(", "));
+    match within(secrets::fetch_named(aws, &[], &one, config.secrets_as)).await {
+        None => super::silent("secret", &references.join(", ")),
+        Some(Err(error)) => refused_secret(error, policy),
+        Some(Ok(values)) => match secrets::remarks(config, &values).into_iter().next() {
+            None => Check::ok("secret", found),
+            Some(remark) => Check::warn("secret", found, remark),
+        },
+    }
+}
+
+fn refused_secret(error: secrets::SecretsError, policy: &Policy) -> Check {
+    let fault = Fault::from(error);
+    // A parameter that refers to a secret needs both, and the service says which is missing.
+    let of_the_secret = fault.reason.contains("secretsmanager:GetSecretValue");
+    let action = if of_the_secret { "secretsmanager:GetSecretValue" } else { "ssm:GetParameters" };
+    Check::refused("secret", "", &fault, policy.allowing(action))
 }
 
 /// The login, and whether the registry has the image for it.

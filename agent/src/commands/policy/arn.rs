@@ -37,12 +37,19 @@ impl Arns {
         format!("arn:{}:{service}:{region}:{account}:{resource}", self.partition)
     }
 
+    /// Of a secret, also of one that is read as a parameter: the Parameter Store asks Secrets Manager with the caller's permissions.
     pub(super) fn secret(&self, reference: &SecretRef) -> Option<String> {
-        let SecretRef::Managed { id, .. } = reference else { return None };
-        Some(match id.starts_with("arn:") {
-            true if is_whole(id) => id.clone(),
-            true => format!("{id}-??????"),
-            false => self.of("secretsmanager", None, None, &format!("secret:{id}-??????")),
+        let of_name =
+            |region, account, name: &str| self.of("secretsmanager", region, account, &format!("secret:{name}-??????"));
+        Some(match reference {
+            SecretRef::Managed { id, .. } if !id.starts_with("arn:") => of_name(None, None, id),
+            SecretRef::Managed { id, .. } if is_whole(id) => id.clone(),
+            SecretRef::Managed { id, .. } => format!("{id}-??????"),
+            SecretRef::Parameter { name, .. } => {
+                let secret = reference.secret_of_parameter()?;
+                let part = |nth| name.strip_prefix("arn:").and_then(|arn| arn.split(':').nth(nth));
+                of_name(part(2), part(3), secret)
+            }
         })
     }
 

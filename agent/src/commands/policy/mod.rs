@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::cli::{self, Global};
 use crate::commands::check;
-use crate::config::{Config, Layers, RegistryAuth, SecretRef};
+use crate::config::{Config, Layers, RegistryAuth, SecretRef, SecretValue};
 use crate::edge::aws::Operation;
 use crate::edge::{autoscaling, ecr, parameter_store, secrets, secrets_manager, sources};
 use crate::exit::Outcome;
@@ -186,7 +186,8 @@ fn references(layers: &Layers, config: &Config) -> Vec<SecretRef> {
         RegistryAuth::Secret(secret) => Some(secret),
         _ => None,
     };
-    let all = config.secrets.iter().chain(config.secret.values()).chain(login).cloned();
+    let all =
+        config.secrets.iter().chain(config.secret.values().flat_map(SecretValue::references)).chain(login).cloned();
     all.chain(layers.pointer().map(|pointer| pointer.secret_ref())).collect()
 }
 

@@ -115,6 +115,48 @@ fn an_arn_keeps_its_own_region_and_account() {
 }
 
 #[test]
+fn a_secret_that_is_read_as_a_parameter_needs_both() {
+    shows(
+        "berth image=x:1 secret.A=ssm:/aws/reference/secretsmanager/prod/api:AWSPREVIOUS \
+         secret.B=arn:aws:ssm:eu-west-1:111122223333:parameter/aws/reference/secretsmanager/jwt lifecycle.group=g",
+        &HERE(),
+        expect![[r#"
+            BerthSecrets secretsmanager:GetSecretValue
+                arn:aws:secretsmanager:eu-west-1:111122223333:secret:jwt-??????
+                arn:aws:secretsmanager:us-east-2:123456789012:secret:prod/api-??????
+            BerthParameters ssm:GetParameters
+                arn:aws:ssm:eu-west-1:111122223333:parameter/aws/reference/secretsmanager/jwt
+                arn:aws:ssm:us-east-2:123456789012:parameter/aws/reference/secretsmanager/prod/api
+            BerthGroupLookup autoscaling:DescribeAutoScalingInstances autoscaling:DescribeLifecycleHooks
+                *
+            BerthGroup autoscaling:CompleteLifecycleAction autoscaling:RecordLifecycleActionHeartbeat autoscaling:SetInstanceHealth
+                arn:aws:autoscaling:us-east-2:123456789012:autoScalingGroup:*:autoScalingGroupName/g
+        "#]],
+    );
+}
+
+#[test]
+fn every_secret_of_a_template_is_in_it() {
+    shows(
+        "berth image=x:1 secret.A='x://${prod/db#user}:${prod/db#password}@${ssm:/prod/host}' secret.B=${prod/other} lifecycle.group=g",
+        &HERE(),
+        expect![[r#"
+            BerthSecrets secretsmanager:GetSecretValue
+                arn:aws:secretsmanager:us-east-2:123456789012:secret:prod/db-??????
+                arn:aws:secretsmanager:us-east-2:123456789012:secret:prod/other-??????
+            BerthSecretsAtOnce secretsmanager:BatchGetSecretValue
+                *
+            BerthParameters ssm:GetParameters
+                arn:aws:ssm:us-east-2:123456789012:parameter/prod/host
+            BerthGroupLookup autoscaling:DescribeAutoScalingInstances autoscaling:DescribeLifecycleHooks
+                *
+            BerthGroup autoscaling:CompleteLifecycleAction autoscaling:RecordLifecycleActionHeartbeat autoscaling:SetInstanceHealth
+                arn:aws:autoscaling:us-east-2:123456789012:autoScalingGroup:*:autoScalingGroupName/g
+        "#]],
+    );
+}
+
+#[test]
 fn the_partition_comes_from_whatever_names_one() {
     let first = |line: &str, place: &Place| {
         policy(line, place).statement.last().unwrap().resource[0].split(':').nth(1).unwrap().to_owned()

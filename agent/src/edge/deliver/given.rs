@@ -2,9 +2,9 @@
 //! others by a signal may still write the former ones, and one whose environment they are has them until its end.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::{DeliverError, Existing, Given, UNFINISHED, list, make_directory, read_file};
+use super::{DeliverError, Existing, Given, UNFINISHED, list, make_directory, parts, read_file, remove};
 use crate::config::SecretsAs;
 use crate::edge::secret::Secret;
 use crate::shim;
@@ -22,31 +22,52 @@ pub(super) fn keep(container: &Path, mounted: &Path) -> Result<(), DeliverError>
     if let [_, second, ..] = numbers[..]
         && numbers.len() >= KEPT
     {
-        let path = former.join(second.to_string());
-        std::fs::remove_dir_all(&path).map_err(|source| DeliverError::Io { doing: "remove", path, source })?;
+        remove(former.join(second.to_string()))?;
+        remove_file(former.join(parts_of(second)))?;
     }
-    let kept = former.join((numbers.last().copied().unwrap_or_default() + 1).to_string());
+    let number = numbers.last().copied().unwrap_or_default() + 1;
+    let kept = former.join(number.to_string());
     make_directory(&kept, 0o700, Existing::Corrected)?;
+    // First, so that no value is there without its parts.
+    let parts = container.join(parts::FILE);
+    if parts.exists() {
+        link(&parts, former.join(parts_of(number)))?;
+    }
     for name in list(mounted)? {
-        let path = kept.join(&name);
-        // What is put in place next has the name, and not the file.
-        std::fs::hard_link(mounted.join(&name), &path).map_err(|source| DeliverError::Io {
-            doing: "link",
-            path,
-            source,
-        })?;
+        link(&mounted.join(&name), kept.join(&name))?;
     }
     Ok(())
+}
+
+/// The file of the parts of a former delivery; no directory has such a name.
+fn parts_of(number: u32) -> String {
+    format!("{number}.{}", parts::FILE)
+}
+
+/// What is put in place next has the name, and not the file.
+fn link(file: &Path, path: PathBuf) -> Result<(), DeliverError> {
+    std::fs::hard_link(file, &path).map_err(|source| DeliverError::Io { doing: "link", path, source })
+}
+
+fn remove_file(path: PathBuf) -> Result<(), DeliverError> {
+    match std::fs::remove_file(&path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(DeliverError::Io { doing: "remove", path, source })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Everything that the container was given.
 pub(super) fn read(container: &Path, mounted: &Path, how: SecretsAs) -> Result<Option<Given>, DeliverError> {
     let Some(mut given) = read_one(mounted, how)? else { return Ok(None) };
+    given.secrets.extend(parts::read(container, parts::FILE)?);
     let former = container.join(FORMER);
     let mut next = None;
     for number in numbers(&former)?.into_iter().rev() {
         let Some(one) = read_one(&former.join(number.to_string()), how)? else { continue };
         given.secrets.extend(one.secrets);
+        given.secrets.extend(parts::read(&former, &parts_of(number))?);
         // What came between two that are kept is not known.
         if next.is_none_or(|next| next == number + 1) {
             given.since = given.since.min(one.since);
@@ -144,6 +165,34 @@ mod tests {
             assert_eq!(delivery.values(NAME, how).unwrap().unwrap().since, first);
             delivery.forget(NAME).unwrap();
             assert!(delivery.values(NAME, how).unwrap().is_none());
+            drop(directory);
+        }
+    }
+
+    #[test]
+    fn parts_of_a_value_are_known_as_long_as_the_value() {
+        for how in [SecretsAs::Env, SecretsAs::Files] {
+            let (directory, delivery) = on_tmpfs();
+            let put_url = |password: &str| {
+                let parts = ["app", password].map(Secret::new).into();
+                let url = Secret::of_parts(format!("app:{password}@db"), parts);
+                delivery.write(NAME, how, &BTreeMap::from([("URL".to_owned(), url)])).unwrap();
+            };
+            put_url("one");
+            assert_eq!(given(&delivery, how), ["URL=app:one@db", "URL=app", "URL=one"]);
+            for password in ["one", "two", "three"] {
+                put_url(password);
+            }
+            let all = given(&delivery, how);
+            for password in ["one", "two", "three"] {
+                assert!(all.contains(&format!("URL={password}")), "{all:?}");
+            }
+            put(&delivery, how, &[("URL", "plain")]);
+            assert_eq!(given(&delivery, how).first().map(String::as_str), Some("URL=plain"));
+            assert!(given(&delivery, how).contains(&"URL=two".to_owned()));
+            let mounted = delivery.mounted(NAME, how);
+            assert_eq!(list(&mounted).unwrap().len(), 1, "the container gets no part");
+            delivery.forget(NAME).unwrap();
             drop(directory);
         }
     }
