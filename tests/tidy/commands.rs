@@ -50,7 +50,7 @@ fn one_lines_in_the_documentation_are_believed() {
 #[test]
 fn help_texts_use_the_words_of_the_field() {
     const OTHERS: [&str; 15] = [
-        "fault",
+        " fault",
         "told",
         "tells",
         "blank",
