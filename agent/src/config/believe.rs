@@ -241,8 +241,8 @@ mod tests {
         faults(
             "#!/bin/sh\r\n#berth image=x:1 port=1,x,0\r\n",
             expect![[r#"
-            user-data line 2 column 18: `port`: entry 2: is not a port like `8080`, `80:8080` or `127.0.0.1:80:8080/udp`
-            user-data line 2 column 18: `port`: entry 3: has container port 0; only the host's may be 0, as in `0:8080`"#]],
+            user-data line 2 column 18: `port`: entry 2 is not a port like `8080`, `80:8080` or `127.0.0.1:80:8080/udp`
+            user-data line 2 column 18: `port`: entry 3 has container port 0; only the host's may be 0, as in `0:8080`"#]],
         );
         faults(
             "#berth\nimage = 'nginx'\n[probe]\n  intervall = '5s'\ntimeout = 5\n[env]\nA = [1]\n[labels]\nx = 1\n",

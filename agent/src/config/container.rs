@@ -285,7 +285,7 @@ mod tests {
             read("/tmp:size=64m,noexec,/run,/x:mode=700"),
             Ok(r#"{"/run": "", "/tmp": "size=64m,noexec", "/x": "mode=700"}"#.into())
         );
-        assert_eq!(read("/run,noexec"), Err(Reasons(vec!["entry 2: is not an absolute path below `/`".into()])));
+        assert_eq!(read("/run,noexec"), Err(Reasons(vec!["entry 2 is not an absolute path below `/`".into()])));
         assert_eq!(read("/run,/run"), Err("names a path twice".into()));
         assert!(read("/").is_err() && read("/a:b:c").is_err());
     }

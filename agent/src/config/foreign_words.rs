@@ -40,7 +40,7 @@ const BLOCK_IO: &str = "limit the volume itself, in EBS";
 const WINDOWS: &str = "it is for Windows containers, which berth does not run";
 const KERNEL: &str = "the engine's default holds (`/etc/docker/daemon.json`)";
 const VOLUME: &str = "`SOURCE:TARGET` or `SOURCE:TARGET:ro`";
-const MOUNTED: &str = "mount it on the instance, and give its path in `volumes=`";
+const MOUNTED: &str = "mount it on the instance (`/etc/fstab`), and give its path in `volumes=` and in `after=`";
 const NAMED: &str = "create the volume before, with `docker volume create`, and give its name in `volumes=`";
 const IN_GROUP: &str = "set it on the Auto Scaling group";
 const IN_HOOK: &str = "set it on the lifecycle hook";

@@ -235,7 +235,7 @@ mod tests {
             assert!(read(text).contains("is not `NAME=VALUE`"), "{text}");
         }
         assert!(read("net.x=1,net.x=2").contains("names a sysctl twice"));
-        assert!(read("net.x=1,vm.x=2").contains("entry 2: "));
+        assert!(read("net.x=1,vm.x=2").contains("entry 2 "));
     }
 
     #[test]

@@ -118,7 +118,7 @@ mod tests {
             assert_eq!(statuses(text), Err(vec![expected.to_owned()]), "{text}");
         }
         assert_eq!(statuses("399-200"), Err(vec!["is a range that ends before it begins".to_owned()]));
-        assert_eq!(statuses("200,,x"), Err(vec!["entry 2: is empty".to_owned(), format!("entry 3: {expected}")]));
+        assert_eq!(statuses("200,,x"), Err(vec!["entry 2 is empty".to_owned(), format!("entry 3 {expected}")]));
         assert_eq!(statuses(""), Err(vec!["is empty".to_owned()]));
     }
 

@@ -71,7 +71,7 @@ impl Value {
             };
             match believed {
                 Ok(value) => good.push(value),
-                Err(reason) if several => bad.push(format!("entry {}: {reason}", n + 1).into()),
+                Err(reason) if several => bad.push(format!("entry {} {reason}", n + 1).into()),
                 Err(reason) => bad.push(reason),
             }
         }
@@ -117,6 +117,6 @@ mod tests {
     #[test]
     fn every_bad_entry_of_a_list_is_told_with_its_number() {
         let told = Value::Text("1,x,,4".into()).each(|text| text.parse::<u8>().map_err(|_| "is no number".into()));
-        assert_eq!(told, Err(Reasons(vec!["entry 2: is no number".into(), "entry 3: is empty".into()])));
+        assert_eq!(told, Err(Reasons(vec!["entry 2 is no number".into(), "entry 3 is empty".into()])));
     }
 }

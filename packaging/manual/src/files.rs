@@ -31,6 +31,7 @@ const DOCKER_HOST: Said =
 const RUN_DIR: Said = ("RUNTIME_DIRECTORY", "Set by systemd: where the socket and the secrets are. `--run-dir` wins.");
 const STATE_DIR: Said =
     ("STATE_DIRECTORY", "Set by systemd: where the record of the last life is. `--state-dir` wins.");
+const NO_COLOR: Said = ("NO_COLOR", "No colour on a terminal.");
 const REGION: Said = ("AWS_REGION, AWS_DEFAULT_REGION", "The region, instead of the instance's own.");
 const KEYS: Said = (
     "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN",
@@ -65,8 +66,10 @@ pub fn files_of(command: &str) -> Vec<Block> {
 /// What the page of a command names under ENVIRONMENT.
 pub fn environment_of(command: &str) -> Vec<Block> {
     let said: &[Said] = match command {
-        "berth" | "run" => &[LOG, DOCKER_HOST, RUN_DIR, STATE_DIR, REGION, KEYS, ENDPOINT, IMDS, ROOTS, NOTIFY],
-        "bake" | "doctor" => &[DOCKER_HOST, REGION, KEYS, ENDPOINT, IMDS, ROOTS],
+        "berth" => &[LOG, DOCKER_HOST, RUN_DIR, STATE_DIR, REGION, KEYS, ENDPOINT, IMDS, ROOTS, NOTIFY, NO_COLOR],
+        "run" => &[LOG, DOCKER_HOST, RUN_DIR, STATE_DIR, REGION, KEYS, ENDPOINT, IMDS, ROOTS, NOTIFY],
+        "bake" | "doctor" => &[DOCKER_HOST, REGION, KEYS, ENDPOINT, IMDS, ROOTS, NO_COLOR],
+        "check" => &[NO_COLOR],
         "policy" => &[REGION, KEYS, ENDPOINT, IMDS, ROOTS],
         "exec" => &[DOCKER_HOST, RUN_DIR],
         "status" | "timeline" => &[RUN_DIR, STATE_DIR],
