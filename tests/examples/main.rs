@@ -1,4 +1,4 @@
-//! The examples of packaging/, applied: by a real Terraform to moto, and what they then say there boots an instance
+//! The examples of packaging/, applied: by a real Terraform and by CloudFormation to moto, and what they then say there boots an instance
 //! in the kit, under the very policy that its role has there.
 
 #![cfg(test)]
@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 mod boot;
+mod cloudformation;
 mod module;
 mod moto;
 mod policies;
