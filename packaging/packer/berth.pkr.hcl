@@ -4,10 +4,12 @@
 #   packer build -var region=us-east-2 -var package=berth.x86_64.rpm \
 #     -var 'images=["123456789012.dkr.ecr.us-east-2.amazonaws.com/ap-api:a1b2c3d"]' .
 #
-# Nothing about one app belongs into an AMI: the launch template's one line says what runs.
+# Nothing about one app belongs into an AMI: the launch template's one line says what runs. Amazon Linux 2023 brings the SSM agent, so
+# Session Manager opens a shell on its instances; the minimal AMIs, which the filter below leaves out, lack it.
 
 variable "region" {
-  type = string
+  type        = string
+  description = "Where the AMI is built, and is."
 }
 
 variable "package" {
@@ -24,30 +26,45 @@ variable "images" {
 variable "architecture" {
   type        = string
   default     = "x86_64"
-  description = "x86_64 or arm64; the instance type below must fit."
+  description = "x86_64 or arm64."
+
+  validation {
+    condition     = var.architecture == "x86_64" || var.architecture == "arm64"
+    error_message = "Use x86_64 or arm64."
+  }
 }
 
 variable "instance_type" {
-  type    = string
-  default = "t3.small"
+  type        = string
+  default     = ""
+  description = "Instance type that the build runs on; empty is t3.small or t4g.small, as the architecture needs it."
 }
 
 variable "ami_prefix" {
-  type    = string
-  default = "berth"
+  type        = string
+  default     = "berth"
+  description = "Beginning of the AMI's name."
+}
+
+variable "tags" {
+  type        = map(string)
+  default     = {}
+  description = "Tags for the AMI, its snapshot, and what the build runs on."
 }
 
 locals {
   stamp       = formatdate("YYYYMMDD-hhmmss", timestamp())
   bake_images = join(" ", [for image in var.images : "--image '${image}'"])
+  fits        = var.architecture == "arm64" ? "t4g.small" : "t3.small"
+  name        = "${var.ami_prefix}-${var.architecture}"
 }
 
 source "amazon-ebs" "al2023" {
   region        = var.region
-  instance_type = var.instance_type
+  instance_type = var.instance_type == "" ? local.fits : var.instance_type
   ssh_username  = "ec2-user"
 
-  ami_name        = "${var.ami_prefix}-${var.architecture}-${local.stamp}"
+  ami_name        = "${local.name}-${local.stamp}"
   ami_description = "Amazon Linux 2023 with Docker and berth"
 
   source_ami_filter {
@@ -61,8 +78,8 @@ source "amazon-ebs" "al2023" {
     }
   }
 
-  # Instances of this AMI speak IMDSv2 only, whoever launches them. That sets the hop limit to 2; the launch template sets it to
-  # 1 again, which is what berth needs and what keeps a container on Docker's bridge from the instance's role.
+  # Instances of this AMI speak IMDSv2 only, from whatever they are launched. It also makes their hop limit 2, unless the launch template says
+  # otherwise. berth needs 1. WITH 1, AN APP ON DOCKER'S BRIDGE GETS NO CREDENTIALS OF THE INSTANCE'S ROLE, EVEN WITH imds=allow.
   imds_support = "v2.0"
 
   # The same for the instance that builds it.
@@ -81,9 +98,10 @@ source "amazon-ebs" "al2023" {
       Resource = ["*"]
     }
     Statement {
-      Effect   = "Allow"
-      Action   = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
-      Resource = ["arn:aws:ecr:*:*:repository/*"]
+      Effect = "Allow"
+      Action = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+      # In every partition, for as long as the build takes.
+      Resource = ["*"]
     }
   }
 
@@ -97,10 +115,10 @@ source "amazon-ebs" "al2023" {
     delete_on_termination = true
   }
 
-  tags = {
-    Name      = "${var.ami_prefix}-${var.architecture}"
-    SourceAMI = "{{ .SourceAMI }}"
-  }
+  tags            = merge({ Name = local.name, SourceAMI = "{{ .SourceAMI }}" }, var.tags)
+  snapshot_tags   = merge({ Name = local.name }, var.tags)
+  run_tags        = merge({ Name = "${local.name} build" }, var.tags)
+  run_volume_tags = merge({ Name = "${local.name} build" }, var.tags)
 }
 
 build {

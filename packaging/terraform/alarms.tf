@@ -1,12 +1,15 @@
+# Two alarms stop an instance refresh and roll it back; all of them notify `alarm_topic_arns`.
+
 locals {
-  # What ends a refresh and goes back to the version before.
   rollback_alarms = [
     aws_cloudwatch_metric_alarm.errors.alarm_name,
     aws_cloudwatch_metric_alarm.healthy.alarm_name,
   ]
 
   target = {
-    LoadBalancer = data.aws_lb.this.arn_suffix
+    # From the listener's ARN, …:listener/app/NAME/ID/ID of the listener: to look the load balancer up would make all of this unknown
+    # whenever anything about it changes.
+    LoadBalancer = join("/", slice(split("/", var.listener_arn), 1, 4))
     TargetGroup  = aws_lb_target_group.this.arn_suffix
   }
 }
@@ -24,7 +27,9 @@ resource "aws_cloudwatch_metric_alarm" "errors" {
   comparison_operator = "GreaterThanOrEqualToThreshold"
   # No errors are no data.
   treat_missing_data = "notBreaching"
-  alarm_actions      = var.alarm_topics
+  alarm_actions      = var.alarm_topic_arns
+  ok_actions         = var.alarm_topic_arns
+  tags               = local.tags
 }
 
 resource "aws_cloudwatch_metric_alarm" "healthy" {
@@ -40,11 +45,13 @@ resource "aws_cloudwatch_metric_alarm" "healthy" {
   comparison_operator = "LessThanThreshold"
   # Before the first target there is no data, and no refresh either.
   treat_missing_data = "notBreaching"
-  alarm_actions      = var.alarm_topics
+  alarm_actions      = var.alarm_topic_arns
+  ok_actions         = var.alarm_topic_arns
+  tags               = local.tags
 }
 
-# A boot that fails is replaced by one that fails again: nothing is down, and nothing gets better. No metric counts launch hooks that
-# were abandoned, so this sees that the group does not reach its size. 20 minutes are two boots that took all of boot.timeout.
+# An instance whose boot fails is replaced by one whose boot fails again: nothing is down, and nothing gets better. No metric counts
+# abandoned launch hooks, so this sees that the group does not reach its size. 20 minutes are two boots that took all of boot.timeout.
 resource "aws_cloudwatch_metric_alarm" "boots" {
   alarm_name          = "${var.name}-boots"
   alarm_description   = "The group does not reach its size: read the console output of its last instances."
@@ -52,12 +59,14 @@ resource "aws_cloudwatch_metric_alarm" "boots" {
   threshold           = 0
   comparison_operator = "GreaterThanThreshold"
   treat_missing_data  = "notBreaching"
-  alarm_actions       = var.alarm_topics
+  alarm_actions       = var.alarm_topic_arns
+  ok_actions          = var.alarm_topic_arns
+  tags                = local.tags
 
   metric_query {
     id          = "missing"
     expression  = "desired - in_service"
-    label       = "instances that are not there"
+    label       = "instances missing"
     return_data = true
   }
 

@@ -1,31 +1,10 @@
-# One app behind a load balancer: group, launch template, both lifecycle hooks, target group, instance refresh.
-#
-# The figures fit berth's defaults (drain.settle=20s, drain.timeout=300s, stop_timeout=30s, boot.timeout=10m,
-# listen=0.0.0.0:9911). Whoever changes one of these keys looks for its name below. tests/tidy/examples.py holds them together.
-
-data "aws_lb_listener" "this" {
-  arn = var.listener
-}
-
-data "aws_lb" "this" {
-  arn = data.aws_lb_listener.this.load_balancer_arn
-}
-
-locals {
-  # `listen`
-  readiness_port = 9911
-
-  secrets = length(var.secrets) == 0 ? "" : " secrets=${join(",", var.secrets)}"
-  keys    = join("", [for key, value in var.keys : " ${key}='${value}'"])
-  line    = "image=${var.image} port=${var.port} health=${var.health}${local.secrets}${local.keys}"
-
-  # The first line is for cloud-init, which takes the second for a comment and says nothing.
-  user_data = "#cloud-config\n#berth ${local.line}\n"
-}
+# One app behind a load balancer: launch template, group with both lifecycle hooks, target group, listener rule, security group.
+# What the instances may do is in policy.tf, what they run in user_data.tf.
 
 resource "aws_launch_template" "this" {
   name_prefix   = "${var.name}-"
-  image_id      = var.ami
+  description   = "${var.name}: runs ${var.image}"
+  image_id      = var.ami_id
   instance_type = var.instance_type
 
   user_data              = base64encode(local.user_data)
@@ -35,21 +14,36 @@ resource "aws_launch_template" "this" {
     arn = aws_iam_instance_profile.this.arn
   }
 
-  # berth speaks IMDSv2 only and runs on the host: one hop is enough for it, and keeps a container on Docker's bridge from the
-  # instance's role. Tags in the metadata stay off: they would save berth one call, and with them on a tag key that has a
-  # space or a slash makes every launch fail.
+  # berth speaks IMDSv2 only and runs on the host, so one hop is enough for it. One hop is not enough for an app on Docker's bridge:
+  # with 1 it gets no credentials, whatever `imds` says. Tags in the metadata stay off: with them on, a tag key that has a space or
+  # a slash makes every launch fail.
   metadata_options {
     http_endpoint               = "enabled"
     http_tokens                 = "required"
-    http_put_response_hop_limit = 1
+    http_put_response_hop_limit = var.metadata_hop_limit != null ? var.metadata_hop_limit : lookup(var.keys, "imds", "") == "allow" ? 2 : 1
   }
+
+  # The group tags its instances; their volumes and interfaces are tagged here.
+  dynamic "tag_specifications" {
+    for_each = toset(["volume", "network-interface"])
+    content {
+      resource_type = tag_specifications.value
+      tags          = local.tags
+    }
+  }
+
+  tags = local.tags
+}
+
+locals {
+  tags = merge({ Name = var.name }, var.tags)
 }
 
 resource "aws_autoscaling_group" "this" {
   name                = var.name
   min_size            = var.min_size
   max_size            = var.max_size
-  vpc_zone_identifier = var.subnets
+  vpc_zone_identifier = var.subnet_ids
   target_group_arns   = [aws_lb_target_group.this.arn]
 
   # A number and not "$Latest": so a new version starts a refresh, and a refresh can go back.
@@ -58,32 +52,30 @@ resource "aws_autoscaling_group" "this" {
     version = aws_launch_template.this.latest_version
   }
 
-  # The hooks are part of the group, so that its very first instances meet them. Terraform gives them to a new group only: to change one
-  # later, change it here and with `aws autoscaling put-lifecycle-hook`.
+  # The hooks are part of the group, so that its very first instances meet them, and that they are there until its last instance has
+  # drained. Terraform gives them to a new group only: for an existing group, `aws autoscaling put-lifecycle-hook` changes them. With
+  # other timeouts in `keys` that is not urgent: berth sends heartbeats.
   #
-  # Launch: an instance is registered with the load balancer when berth completes this, after the app has answered. berth sends
-  # heartbeats while a boot is slow, so this is the time for an agent that says nothing; it is boot.timeout, so that even
-  # without a heartbeat no boot is cut short. Then, and when berth says that the boot failed, the instance is replaced.
+  # Launch: an instance is registered with the load balancer when berth completes this, after the app has answered. When berth reports
+  # that the boot failed, or says nothing for so long, the instance is replaced.
   initial_lifecycle_hook {
     name                 = "berth-launch"
     lifecycle_transition = "autoscaling:EC2_INSTANCE_LAUNCHING"
-    heartbeat_timeout    = 600
+    heartbeat_timeout    = local.launch_timeout
     default_result       = "ABANDON"
   }
 
-  # Termination: the load balancer has let go of the instance, then this holds it until berth has stopped the app. Longer than
-  # drain.settle + drain.timeout + stop_timeout and what the engine takes, so that it holds without heartbeats too. An agent that is
+  # Termination: the load balancer has deregistered the instance, then this holds it until berth has stopped the app. An agent that is
   # gone must not keep an instance: CONTINUE.
   initial_lifecycle_hook {
     name                 = "berth-terminate"
     lifecycle_transition = "autoscaling:EC2_INSTANCE_TERMINATING"
-    heartbeat_timeout    = 420
+    heartbeat_timeout    = local.termination_timeout
     default_result       = "CONTINUE"
   }
 
-  # The load balancer's verdict counts, which is berth's: /ready. In service means that the app has answered already, so the time of
-  # grace is for the load balancer's first check alone, not for a boot.
-  health_check_type         = "ELB"
+  # With ELB the grace period begins at InService, when the app has answered already: it is for the load balancer's first check alone.
+  health_check_type         = var.health_check_type
   health_check_grace_period = 30
   # The same for a refresh: how long after InService the next instance is replaced.
   default_instance_warmup = 30
@@ -91,11 +83,12 @@ resource "aws_autoscaling_group" "this" {
   instance_refresh {
     strategy = "Rolling"
     preferences {
-      # New before old: no less than everything, and a tenth more (one instance in a small group) meanwhile.
-      min_healthy_percentage = 100
-      max_healthy_percentage = 110
-      skip_matching          = true
-      auto_rollback          = true
+      min_healthy_percentage       = var.instance_refresh.min_healthy_percentage
+      max_healthy_percentage       = var.instance_refresh.max_healthy_percentage
+      skip_matching                = var.instance_refresh.skip_matching
+      auto_rollback                = var.instance_refresh.auto_rollback
+      standby_instances            = var.instance_refresh.standby_instances
+      scale_in_protected_instances = var.instance_refresh.scale_in_protected_instances
       alarm_specification {
         alarms = local.rollback_alarms
       }
@@ -106,56 +99,93 @@ resource "aws_autoscaling_group" "this" {
     for_each = var.warm_pool == null ? [] : [var.warm_pool]
     content {
       # Into the pool the launch hook is completed once the image is pulled, out of it once the app has answered.
-      pool_state = "Stopped"
-      min_size   = warm_pool.value
+      pool_state                  = warm_pool.value.pool_state
+      min_size                    = warm_pool.value.min_size
+      max_group_prepared_capacity = warm_pool.value.max_group_prepared_capacity
+      instance_reuse_policy {
+        reuse_on_scale_in = warm_pool.value.reuse_on_scale_in
+      }
     }
   }
 
-  # For the alarm below; they cost nothing.
+  # For the alarm "boots"; they cost nothing.
   enabled_metrics = ["GroupDesiredCapacity", "GroupInServiceInstances"]
-  # Longer than boot.timeout: an apply that ends well has seen the app answer.
-  wait_for_capacity_timeout = "15m"
+  # Longer than a boot may take: an apply that ends well has seen the app answer.
+  wait_for_capacity_timeout = "${local.launch_timeout + 300}s"
 
-  tag {
-    key                 = "Name"
-    value               = var.name
-    propagate_at_launch = true
+  dynamic "tag" {
+    for_each = local.tags
+    content {
+      key                 = tag.key
+      value               = tag.value
+      propagate_at_launch = true
+    }
+  }
+
+  timeouts {
+    # Every instance drains before the group is gone. It cannot follow `keys`: a timeout must be known when it is planned.
+    delete = "30m"
   }
 
   lifecycle {
-    # Whoever scales changes it.
+    # Scaling policies and people change it.
     ignore_changes = [desired_capacity]
+
+    precondition {
+      condition     = local.seconds["drain.settle"] > local.noticed_after
+      error_message = "drain.settle is ${local.durations["drain.settle"]}, but the load balancer notices a 503 only after ${local.noticed_after} s: it would send requests to an app that has stopped. Set drain.settle in keys to ${local.noticed_after + 5}s, or lower unhealthy_threshold."
+    }
+    precondition {
+      condition     = var.deregistration_delay <= local.seconds["drain.settle"] + local.seconds["drain.timeout"]
+      error_message = "deregistration_delay is ${var.deregistration_delay} s, but berth stops the app after drain.settle + drain.timeout = ${local.seconds["drain.settle"] + local.seconds["drain.timeout"]} s: lower it, or raise drain.timeout in keys."
+    }
+    precondition {
+      condition     = local.readiness_port != var.instance_port
+      error_message = "instance_port and the port of listen in keys are both ${var.instance_port}: the app and berth need one each."
+    }
   }
 
-  # A target group that no listener uses is asked by nobody, and an instance must not need a role that it cannot use yet.
-  depends_on = [aws_lb_listener_rule.this, aws_iam_role_policy.this]
+  # Created before the group: a target group without a listener checks nothing, and an instance must not need a role or a rule that is not
+  # there yet. Destroyed after it, for the same reasons: the last instances drain with all of it in place.
+  depends_on = [
+    aws_iam_role_policy.berth,
+    aws_iam_role_policy.session_manager,
+    aws_lb_listener_rule.this,
+    aws_vpc_security_group_egress_rule.all,
+    aws_vpc_security_group_ingress_rule.app,
+    aws_vpc_security_group_ingress_rule.readiness,
+  ]
 }
 
 resource "aws_lb_target_group" "this" {
-  name     = var.name
-  vpc_id   = data.aws_lb.this.vpc_id
-  protocol = "HTTP"
-  port     = var.port
+  # A new port or VPC makes a new target group beside the old one, so the name is not fixed. It may have 32 characters, the prefix 6.
+  name_prefix = substr(var.name, 0, 6)
+  vpc_id      = var.vpc_id
+  protocol    = "HTTP"
+  port        = var.instance_port
 
-  # What the load balancer asks is berth. An instance on its way out by spot or SIGTERM is noticed after unhealthy_threshold *
-  # interval + timeout = 12 s; drain.settle, for which the app goes on serving, is longer than that.
+  # What the load balancer asks is berth.
   health_check {
     port                = local.readiness_port
     path                = "/ready"
     matcher             = "200"
-    interval            = 5
-    timeout             = 2
+    interval            = local.check_interval
+    timeout             = local.check_timeout
     healthy_threshold   = 2
-    unhealthy_threshold = 2
+    unhealthy_threshold = var.unhealthy_threshold
   }
 
-  # How long a request that is under way may take at most when its instance leaves. No longer than drain.settle + drain.timeout, or
-  # berth would stop the app first. On spot there are two minutes for everything: use less than 90 there.
-  deregistration_delay = 120
+  deregistration_delay = var.deregistration_delay
+
+  tags = local.tags
+
+  lifecycle {
+    create_before_destroy = true
+  }
 }
 
 resource "aws_lb_listener_rule" "this" {
-  listener_arn = var.listener
+  listener_arn = var.listener_arn
   priority     = var.priority
 
   action {
@@ -165,32 +195,61 @@ resource "aws_lb_listener_rule" "this" {
 
   condition {
     path_pattern {
-      values = var.paths
+      values = var.path_patterns
     }
   }
+
+  dynamic "condition" {
+    for_each = length(var.host_headers) == 0 ? [] : [var.host_headers]
+    content {
+      host_header {
+        values = condition.value
+      }
+    }
+  }
+
+  tags = local.tags
 }
 
 resource "aws_security_group" "this" {
-  name   = var.name
-  vpc_id = data.aws_lb.this.vpc_id
-}
+  name_prefix = "${var.name}-"
+  description = "Instances of ${var.name}"
+  vpc_id      = var.vpc_id
 
-# From the load balancer: the app, and berth's readiness. Nobody else needs either.
-resource "aws_vpc_security_group_ingress_rule" "this" {
-  for_each = {
-    for pair in setproduct(data.aws_lb.this.security_groups, [var.port, local.readiness_port]) :
-    "${pair[0]}-${pair[1]}" => { group = pair[0], port = pair[1] }
+  tags = local.tags
+
+  lifecycle {
+    create_before_destroy = true
   }
-
-  security_group_id            = aws_security_group.this.id
-  referenced_security_group_id = each.value.group
-  ip_protocol                  = "tcp"
-  from_port                    = each.value.port
-  to_port                      = each.value.port
 }
 
-resource "aws_vpc_security_group_egress_rule" "this" {
+resource "aws_vpc_security_group_ingress_rule" "app" {
+  security_group_id            = aws_security_group.this.id
+  description                  = "Requests for the app, from the load balancer"
+  referenced_security_group_id = var.load_balancer_security_group_id
+  ip_protocol                  = "tcp"
+  from_port                    = var.instance_port
+  to_port                      = var.instance_port
+
+  tags = local.tags
+}
+
+resource "aws_vpc_security_group_ingress_rule" "readiness" {
+  security_group_id            = aws_security_group.this.id
+  description                  = "Health checks of the load balancer, answered by berth"
+  referenced_security_group_id = var.load_balancer_security_group_id
+  ip_protocol                  = "tcp"
+  from_port                    = local.readiness_port
+  to_port                      = local.readiness_port
+
+  tags = local.tags
+}
+
+resource "aws_vpc_security_group_egress_rule" "all" {
   security_group_id = aws_security_group.this.id
+  description       = "AWS APIs, the registry, and what the app calls"
   cidr_ipv4         = "0.0.0.0/0"
   ip_protocol       = "-1"
+
+  tags = local.tags
 }

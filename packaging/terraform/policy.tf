@@ -1,78 +1,98 @@
-# What the instance may do: what `berth policy` prints for the line above, and nothing more. The app has the same role, unless the
-# hop limit or imds=block keeps it away: what only the app needs is better given to the app.
+# What the instances may do: what `berth policy` prints for the line in user_data.tf, and a shell by Session Manager. The app has the
+# same role, unless the hop limit or imds=block keeps it away.
 
 data "aws_caller_identity" "this" {}
 data "aws_region" "this" {}
 data "aws_partition" "this" {}
 
 locals {
-  arn     = "arn:${data.aws_partition.this.partition}"
-  account = data.aws_caller_identity.this.account_id
+  partition = data.aws_partition.this.partition
+  account   = data.aws_caller_identity.this.account_id
   # The name of it in every version of the provider.
   region = data.aws_region.this.id
 
-  # account, region and repository of an image in ECR, null of any other
-  ecr = try(regex("^([0-9]{12})[.]dkr[.-]ecr(?:-fips)?[.]([a-z0-9-]+)[.][^/]+/([^:@]+)", var.image), null)
+  # Every secret and parameter that the line refers to. The value of secret.NAME is one reference, or a text with references in ${…},
+  # where $${ is a literal ${.
+  templates     = { for key, value in var.keys : key => replace(value, "/[$][$][{]/", "") if startswith(key, "secret.") }
+  registry_auth = lookup(var.keys, "registry_auth", "auto")
+  for_the_app = distinct(concat(
+    var.secrets,
+    flatten([for value in local.templates : strcontains(value, "$${") ? [for found in regexall("[$][{]([^}]+)[}]", value) : found[0]] : [value]]),
+  ))
+  references = distinct(concat(
+    local.for_the_app,
+    contains(["auto", "ecr", "none"], local.registry_auth) ? [] : [local.registry_auth],
+    [for pointer in compact([lookup(var.keys, "config", "")]) : pointer if !startswith(pointer, "s3:")],
+  ))
 
-  # A secret's ARN ends in six characters that its name does not tell.
-  secrets_arns = [
-    for secret in var.secrets :
-    startswith(secret, "arn:") ? secret : "${local.arn}:secretsmanager:${local.region}:${local.account}:secret:${secret}-??????"
+  # The same without the key of the JSON object, split into what the two services know.
+  named      = { for reference in local.references : reference => trimprefix(split("#", reference)[0], "secretsmanager:") }
+  is_of_ssm  = { for reference, name in local.named : reference => can(regex("^ssm:|^arn:[^:]*:ssm:", name)) }
+  parameters = distinct([for reference, name in local.named : trimprefix(name, "ssm:") if local.is_of_ssm[reference]])
+  # A parameter of this path stands for a secret, and reading it needs both.
+  stand_in = "^/?aws/reference/secretsmanager/([^:]+)"
+  secrets = distinct(concat(
+    [for reference, name in local.named : name if !local.is_of_ssm[reference]],
+    [for name in local.parameters : regex(local.stand_in, name)[0] if can(regex(local.stand_in, name))],
+  ))
+
+  # A version or a label is no part of a parameter's ARN.
+  parameter_arns = distinct([for name in local.parameters : startswith(name, "arn:")
+    ? join(":", slice(split(":", name), 0, 6))
+    : "arn:${local.partition}:ssm:${local.region}:${local.account}:parameter/${trimprefix(split(":", name)[0], "/")}"
+  ])
+
+  # A secret's ARN ends in six characters that its name does not say; JSON key, stage and version may follow.
+  secret_ids = distinct([for name in local.secrets : startswith(name, "arn:") ? join(":", slice(split(":", name), 0, 7)) : name])
+  secret_arns = distinct([for id in local.secret_ids : !startswith(id, "arn:")
+    ? "arn:${local.partition}:secretsmanager:${local.region}:${local.account}:secret:${id}-??????"
+    : can(regex("-[A-Za-z0-9]{6}$", id)) ? id : "${id}-??????"
+  ])
+  # The app's secrets of one region are fetched in one call, but for those of another stage or version.
+  current = distinct([for reference in local.for_the_app : join(":", slice(split(":", "${local.named[reference]}::::::"), 0, 7))
+  if !local.is_of_ssm[reference] && !can(regex("^arn:([^:]*:){7}[^:]*:[^:]*[^:]|^arn:([^:]*:){7}[^:]*:[^:]*:[^:]", local.named[reference]))])
+  batches = { for id in local.current : startswith(id, "arn:") ? split(":", id)[3] : "" => id... }
+
+  # Account, region and repository of an image in ECR; with registry_auth=ecr any registry is taken for one.
+  ecr        = try(regex("^([0-9]{12})[.]dkr[.-]ecr(?:-fips)?[.]([a-z0-9-]+)[.][^/]+/", var.image), [local.account, local.region])
+  is_of_ecr  = can(regex("^[0-9]{12}[.]dkr[.-]ecr(-fips)?[.][a-z0-9-]+[.][^/]+/", var.image))
+  repository = regex("^(?:(?:[^/]*[.:][^/]*|localhost)/)?([^@]+?)(?::[^:/@]+)?(?:@.*)?$", var.image)[0]
+  is_public  = startswith(var.image, "public.ecr.aws/")
+  logs_in    = local.registry_auth == "ecr" && !local.is_public || local.registry_auth == "auto" && local.is_of_ecr
+
+  log_group = lookup(var.keys, "log_driver", "") == "awslogs" ? lookup(var.keys, "log_opt.awslogs-group", "") : ""
+
+  # Sid, actions, resources; what has no resources is left out.
+  statements = [
+    ["BerthSecrets", ["secretsmanager:GetSecretValue"], local.secret_arns],
+    ["BerthSecretsAtOnce", ["secretsmanager:BatchGetSecretValue"], anytrue([for ids in values(local.batches) : length(ids) > 1]) ? ["*"] : []],
+    ["BerthParameters", ["ssm:GetParameters"], local.parameter_arns],
+    ["BerthKeys", ["kms:Decrypt"], var.kms_key_arns],
+    ["BerthRegistryLogin", ["ecr:GetAuthorizationToken"], local.logs_in ? ["*"] : []],
+    ["BerthImage", ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+    local.logs_in ? ["arn:${local.partition}:ecr:${local.ecr[1]}:${local.ecr[0]}:repository/${local.repository}"] : []],
+    # AWS knows no resource for these.
+    ["BerthGroupLookup", ["autoscaling:DescribeAutoScalingInstances", "autoscaling:DescribeLifecycleHooks"], ["*"]],
+    ["BerthGroup", ["autoscaling:CompleteLifecycleAction", "autoscaling:RecordLifecycleActionHeartbeat", "autoscaling:SetInstanceHealth"],
+    ["arn:${local.partition}:autoscaling:${local.region}:${local.account}:autoScalingGroup:*:autoScalingGroupName/${var.name}"]],
+    ["BerthAppLogs",
+      concat(["logs:CreateLogStream", "logs:PutLogEvents"], lookup(var.keys, "log_opt.awslogs-create-group", "") == "true" ? ["logs:CreateLogGroup"] : []),
+      local.log_group == "" ? [] : [
+        "arn:${local.partition}:logs:${lookup(var.keys, "log_opt.awslogs-region", local.region)}:${local.account}:log-group:${local.log_group}:*"
+    ]],
   ]
-}
-
-data "aws_iam_policy_document" "this" {
-  statement {
-    actions = [
-      "autoscaling:CompleteLifecycleAction",
-      "autoscaling:RecordLifecycleActionHeartbeat",
-      "autoscaling:SetInstanceHealth",
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      for statement in local.statements : { Sid = statement[0], Effect = "Allow", Action = statement[1], Resource = statement[2] }
+      if length(statement[2]) > 0
     ]
-    resources = ["${local.arn}:autoscaling:${local.region}:${local.account}:autoScalingGroup:*:autoScalingGroupName/${var.name}"]
-  }
-
-  # AWS knows no resource for these.
-  statement {
-    actions   = ["autoscaling:DescribeAutoScalingInstances", "autoscaling:DescribeLifecycleHooks"]
-    resources = ["*"]
-  }
-
-  dynamic "statement" {
-    for_each = local.ecr == null ? [] : [local.ecr]
-    content {
-      actions   = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
-      resources = ["${local.arn}:ecr:${statement.value[1]}:${statement.value[0]}:repository/${statement.value[2]}"]
-    }
-  }
-
-  dynamic "statement" {
-    for_each = local.ecr == null ? [] : [local.ecr]
-    content {
-      actions   = ["ecr:GetAuthorizationToken"]
-      resources = ["*"]
-    }
-  }
-
-  dynamic "statement" {
-    for_each = length(var.secrets) == 0 ? [] : [local.secrets_arns]
-    content {
-      actions   = ["secretsmanager:GetSecretValue"]
-      resources = statement.value
-    }
-  }
-
-  # Two or more go in one call.
-  dynamic "statement" {
-    for_each = length(var.secrets) < 2 ? [] : [local.secrets_arns]
-    content {
-      actions   = ["secretsmanager:BatchGetSecretValue"]
-      resources = ["*"]
-    }
-  }
+  })
 }
 
 resource "aws_iam_role" "this" {
-  name = var.name
+  name_prefix = "${var.name}-"
+  description = "Instances of ${var.name}"
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
     Statement = [{
@@ -81,15 +101,39 @@ resource "aws_iam_role" "this" {
       Principal = { Service = "ec2.${data.aws_partition.this.dns_suffix}" }
     }]
   })
+  tags = local.tags
 }
 
-resource "aws_iam_role_policy" "this" {
+resource "aws_iam_role_policy" "berth" {
   name   = "berth"
   role   = aws_iam_role.this.id
-  policy = data.aws_iam_policy_document.this.json
+  policy = var.policy_json != null ? var.policy_json : local.policy
+}
+
+resource "aws_iam_role_policy" "session_manager" {
+  count = var.session_manager ? 1 : 0
+
+  name = "session-manager"
+  role = aws_iam_role.this.id
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid    = "SessionManager"
+      Effect = "Allow"
+      Action = [
+        "ssm:UpdateInstanceInformation",
+        "ssmmessages:CreateControlChannel",
+        "ssmmessages:CreateDataChannel",
+        "ssmmessages:OpenControlChannel",
+        "ssmmessages:OpenDataChannel",
+      ]
+      Resource = ["*"]
+    }]
+  })
 }
 
 resource "aws_iam_instance_profile" "this" {
-  name = var.name
-  role = aws_iam_role.this.name
+  name_prefix = "${var.name}-"
+  role        = aws_iam_role.this.name
+  tags        = local.tags
 }

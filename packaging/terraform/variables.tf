@@ -1,99 +1,272 @@
 # What runs.
 
 variable "name" {
+  description = "Name of the Auto Scaling group, and the beginning of the name of everything around it."
   type        = string
-  description = "Name of the group and of everything around it."
+  nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{0,23}$", var.name))
-    error_message = "At most 24 of a-z, 0-9 and -: a target group's name has 32."
+    condition     = can(regex("^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$", var.name))
+    error_message = "Use 1 to 32 of a-z, 0-9 and -, with a letter first and no - last."
   }
-}
-
-variable "ami" {
-  type        = string
-  description = "An AMI with berth and Docker, as packaging/packer makes it."
 }
 
 variable "image" {
+  description = "Image of the app, with a tag or, better, a digest. A new value is a new version of the launch template and starts an instance refresh."
   type        = string
-  description = "The app, with a tag or, better, a digest. A new value is a new version of the launch template, and that is a rollout."
-}
-
-variable "port" {
-  type        = number
-  description = "The app's port, in the container and on the instance."
-}
-
-variable "health" {
-  type        = string
-  default     = "/health"
-  description = "How berth asks the app; see `health` in docs/configuration.md. The load balancer asks berth."
-}
-
-variable "secrets" {
-  type        = list(string)
-  default     = []
-  description = "Secrets of Secrets Manager, by name or ARN, whose JSON keys become the app's environment."
-}
-
-variable "keys" {
-  type        = map(string)
-  default     = {}
-  description = "Any other keys of docs/configuration.md, as { \"env.LOG_LEVEL\" = \"info\" }."
+  nullable    = false
 
   validation {
-    condition     = !anytrue([for value in values(var.keys) : strcontains(value, "'") || strcontains(value, "\n")])
-    error_message = "No single quotes and no line breaks: all of it is one line, in which these quote a value."
+    condition     = can(regex("^[^\\s'\"\\\\]+[:@][^\\s'\"\\\\]+$", var.image))
+    error_message = "Give the image a tag or a digest, without spaces or quotes."
   }
 }
 
-# Where.
+variable "port" {
+  description = "Port that the app listens on, in the container. A new value starts an instance refresh and replaces nothing else."
+  type        = number
+  nullable    = false
 
-variable "subnets" {
-  type = list(string)
+  validation {
+    condition     = var.port >= 1 && var.port <= 65535 && floor(var.port) == var.port
+    error_message = "Use a whole number from 1 to 65535."
+  }
 }
 
-variable "listener" {
+variable "health" {
+  description = "How berth checks the app: `/path`, `tcp`, `cmd:COMMAND`, … as `health` in docs/configuration.md. Keep it shallow: a check that fails when a database fails restarts, and then replaces, every instance. The load balancer does not ask the app: it asks berth."
   type        = string
-  description = "ARN of a listener of an Application Load Balancer."
+  default     = "/health"
+  nullable    = false
+
+  validation {
+    condition     = !can(regex("[\\x00-\\x1f\\x7f]", var.health))
+    error_message = "Write it on one line, without control characters."
+  }
+}
+
+variable "secrets" {
+  description = "Secrets in Secrets Manager, by name or ARN, whose JSON keys become environment variables of the app."
+  type        = list(string)
+  default     = []
+  nullable    = false
+}
+
+variable "keys" {
+  description = "Any other keys of docs/configuration.md, as they are written in the one line: `{ \"env.LOG_LEVEL\" = \"info\", \"secret.KEY\" = \"ssm:/prod/key\" }`. A list has commas. The module quotes the values, and allows the role what the secrets, `config`, `registry_auth` and `log_driver=awslogs` in them need."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = length(setintersection(keys(var.keys), ["image", "port", "health", "secrets"])) == 0
+    error_message = "image, port, health and secrets are variables of their own."
+  }
+
+  validation {
+    condition     = alltrue([for key in keys(var.keys) : can(regex("^[A-Za-z0-9_.-]+$", key))])
+    error_message = "A key has letters, digits, _, . and - only."
+  }
+
+  validation {
+    condition     = !anytrue([for value in values(var.keys) : can(regex("[\\x00-\\x08\\x0a-\\x1f\\x7f]", value))])
+    error_message = "Values cannot hold line breaks or other control characters: the config is one line. Put such a value into a secret."
+  }
+}
+
+# Where it runs.
+
+variable "ami_id" {
+  description = "AMI with berth and Docker, as packaging/packer builds it."
+  type        = string
+  nullable    = false
+}
+
+variable "instance_type" {
+  description = "Instance type; its architecture must be the AMI's."
+  type        = string
+  nullable    = false
+}
+
+variable "vpc_id" {
+  description = "VPC of the load balancer and of the subnets."
+  type        = string
+  nullable    = false
+}
+
+variable "subnet_ids" {
+  description = "Subnets for the instances. They need a route to ECR, to the AWS APIs, and to what the app calls."
+  type        = list(string)
+  nullable    = false
+}
+
+variable "listener_arn" {
+  description = "ARN of a listener of an Application Load Balancer; the module adds a rule to it."
+  type        = string
+  nullable    = false
+}
+
+variable "load_balancer_security_group_id" {
+  description = "A security group of the load balancer. Only from it are the app and the readiness endpoint reachable."
+  type        = string
+  nullable    = false
 }
 
 variable "priority" {
+  description = "Priority of the listener rule."
   type        = number
   default     = 100
-  description = "Of the listener's rule."
+  nullable    = false
 }
 
-variable "paths" {
-  type    = list(string)
-  default = ["/*"]
+variable "path_patterns" {
+  description = "Paths that the listener rule sends to the app."
+  type        = list(string)
+  default     = ["/*"]
+  nullable    = false
+}
+
+variable "host_headers" {
+  description = "Host names that the listener rule sends to the app; empty is all of them."
+  type        = list(string)
+  default     = []
+  nullable    = false
+}
+
+variable "instance_port" {
+  description = "Port on the instance that the load balancer sends requests to. It need not be the app's. **A new value replaces the target group, and no instance serves until the instance refresh has replaced it.**"
+  type        = number
+  default     = 8080
+  nullable    = false
+
+  validation {
+    condition     = var.instance_port >= 1 && var.instance_port <= 65535 && floor(var.instance_port) == var.instance_port
+    error_message = "Use a whole number from 1 to 65535."
+  }
 }
 
 # How many.
 
-variable "instance_type" {
-  type = string
-}
-
 variable "min_size" {
-  type    = number
-  default = 2
+  description = "Least number of instances in service."
+  type        = number
+  default     = 2
+  nullable    = false
 }
 
 variable "max_size" {
-  type    = number
-  default = 6
+  description = "Greatest number of instances. An instance refresh needs room for one more than are in service."
+  type        = number
+  default     = 6
+  nullable    = false
 }
 
 variable "warm_pool" {
-  type        = number
-  default     = null
-  description = "Instances that wait, stopped, with the image pulled; null is no pool."
+  description = "Warm pool, or null for none. Its instances have pulled the image and wait in `pool_state`. There are `max_group_prepared_capacity` minus desired capacity of them (`max_size` minus desired capacity if null), and never fewer than `min_size`, which is a floor and not a size."
+  type = object({
+    min_size                    = optional(number, 0)
+    max_group_prepared_capacity = optional(number)
+    pool_state                  = optional(string, "Stopped")
+    reuse_on_scale_in           = optional(bool, false)
+  })
+  default = null
+
+  validation {
+    condition     = var.warm_pool == null ? true : contains(["Stopped", "Running", "Hibernated"], var.warm_pool.pool_state)
+    error_message = "pool_state is Stopped, Running or Hibernated."
+  }
 }
 
-variable "alarm_topics" {
+# How instances are checked and replaced.
+
+variable "health_check_type" {
+  description = "What makes the group replace an instance. `EC2`: a failed instance, or berth, which restarts the app first and marks the instance unhealthy past `restart.limit`. `ELB`: also the load balancer, after `unhealthy_threshold` failed checks; read [Health checks](#health-checks) first."
+  type        = string
+  default     = "EC2"
+  nullable    = false
+
+  validation {
+    condition     = contains(["EC2", "ELB"], var.health_check_type)
+    error_message = "Use EC2 or ELB."
+  }
+}
+
+variable "unhealthy_threshold" {
+  description = "Failed checks, 5 s apart, after which the load balancer sends an instance no more requests. `drain.settle` must be longer than they take."
+  type        = number
+  default     = 2
+  nullable    = false
+
+  validation {
+    condition     = var.unhealthy_threshold >= 2 && var.unhealthy_threshold <= 10
+    error_message = "The load balancer takes 2 to 10."
+  }
+}
+
+variable "deregistration_delay" {
+  description = "Seconds that requests in progress have when their instance leaves. No longer than `drain.settle` + `drain.timeout`, after which berth stops the app."
+  type        = number
+  default     = 120
+  nullable    = false
+}
+
+variable "instance_refresh" {
+  description = "How an instance refresh goes. `standby_instances` and `scale_in_protected_instances` are `Wait`, `Ignore` or, to replace them, `Terminate` and `Refresh`; with `Wait` one such instance holds the refresh up for an hour and then fails it."
+  type = object({
+    min_healthy_percentage       = optional(number, 100)
+    max_healthy_percentage       = optional(number, 110)
+    skip_matching                = optional(bool, true)
+    auto_rollback                = optional(bool, true)
+    standby_instances            = optional(string, "Ignore")
+    scale_in_protected_instances = optional(string, "Ignore")
+  })
+  default  = {}
+  nullable = false
+}
+
+variable "alarm_topic_arns" {
+  description = "SNS topics that the alarms notify. Without one the alarms still roll an instance refresh back, but nothing reports boots that fail."
   type        = list(string)
   default     = []
-  description = "SNS topics that hear of the alarms."
+  nullable    = false
+}
+
+# What may be done, and by whom.
+
+variable "metadata_hop_limit" {
+  description = "Hop limit of the instance metadata service. **With 1, a container on Docker's bridge gets no credentials of the instance's role, even with `imds=allow`.** An app that calls AWS with the instance's role needs 2. Null is 2 if `keys` says `imds = \"allow\"`, else 1."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.metadata_hop_limit == null ? true : var.metadata_hop_limit >= 1 && var.metadata_hop_limit <= 64
+    error_message = "EC2 takes 1 to 64."
+  }
+}
+
+variable "session_manager" {
+  description = "Whether the role allows Session Manager, which opens a shell on an instance; there is no other way onto one. It is the part of AmazonSSMManagedInstanceCore that sessions need; the whole of it would also let the app read every parameter of the account."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "policy_json" {
+  description = "IAM policy for berth, as `berth policy` prints it, instead of the one that the module derives from its variables. Needed when what `config` points to names further secrets."
+  type        = string
+  default     = null
+}
+
+variable "kms_key_arns" {
+  description = "Customer managed KMS keys that the secrets and parameters are encrypted with."
+  type        = list(string)
+  default     = []
+  nullable    = false
+}
+
+variable "tags" {
+  description = "Tags for everything, also for the instances and their volumes."
+  type        = map(string)
+  default     = {}
+  nullable    = false
 }

@@ -7,7 +7,6 @@ mod aws_commands;
 mod cases;
 mod commands;
 mod dependencies;
-mod examples;
 mod exit_codes;
 mod floors;
 mod links;

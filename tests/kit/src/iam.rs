@@ -68,8 +68,9 @@ impl Iam {
     }
 }
 
+/// A list, or a single text that stands for a list of one.
 fn texts(value: &Value) -> impl Iterator<Item = &str> {
-    let list = value.as_array().expect("a list");
+    let list = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
     list.iter().map(|text| text.as_str().expect("a text"))
 }
 
@@ -122,6 +123,9 @@ mod tests {
         let statement = json!({ "Effect": "Allow", "Action": ["ssm:GetParameters"], "Resource": ["*"] });
         iam.enforce(&json!({ "Version": "2012-10-17", "Statement": [statement] }));
         assert!(iam.allows("ssm:GetParameters", "arn:aws:ssm:r:a:parameter/x"));
+        let statement = json!({ "Effect": "Allow", "Action": "ssm:GetParameters", "Resource": "*" });
+        iam.enforce(&json!({ "Version": "2012-10-17", "Statement": [statement] }));
+        assert!(iam.allows("ssm:GetParameters", "arn:aws:ssm:r:a:parameter/x"), "a list of one may be a text");
         assert!(!iam.allows("ssm:GetParameter", "arn:aws:ssm:r:a:parameter/x"));
         assert_eq!(iam.needed().len(), 2);
         assert_eq!(iam.denied().into_iter().collect::<Vec<_>>(), ["ssm:GetParameter"]);

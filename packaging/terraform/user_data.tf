@@ -1,0 +1,60 @@
+# The one line that says what runs, and the figures of it that group and load balancer must fit.
+
+locals {
+  keys = merge(
+    {
+      image   = var.image
+      port    = var.port == var.instance_port ? tostring(var.port) : "${var.instance_port}:${var.port}"
+      health  = var.health
+      secrets = join(",", var.secrets)
+    },
+    var.keys,
+  )
+  # What people look for first, then the rest.
+  order = concat(
+    ["image", "port", "health"],
+    length(var.secrets) == 0 ? [] : ["secrets"],
+    sort(keys(var.keys)),
+  )
+
+  # As a shell quotes: between ' everything is itself but ', which is written '\''.
+  words = [
+    for key in local.order : format("%s=%s", key,
+      can(regex("^[A-Za-z0-9_./:@,=+-]+$", local.keys[key]))
+      ? local.keys[key]
+      : "'${replace(local.keys[key], "'", "'\\''")}'"
+    )
+  ]
+
+  # The first line is for cloud-init, which takes the second for a comment and logs no warning.
+  user_data = "#cloud-config\n#berth ${join(" ", local.words)}\n"
+
+  # berth's defaults for keys that are not given, in its own spelling.
+  durations = {
+    for key, default in {
+      "boot.timeout"  = "10m"
+      "drain.settle"  = "20s"
+      "drain.timeout" = "300s"
+      "stop_timeout"  = "30s"
+    } : key => lookup(var.keys, key, default)
+  }
+  seconds = {
+    for key, text in local.durations : key => ceil(sum(concat([0], [
+      for part in regexall("([0-9]+)(ms|s|m|h)", text) :
+      tonumber(part[0]) * { ms = 0.001, s = 1, m = 60, h = 3600 }[part[1]]
+    ])))
+  }
+
+  # Where the load balancer asks for /ready.
+  readiness_port = tonumber(regex("([0-9]+)$", lookup(var.keys, "listen", "0.0.0.0:9911"))[0])
+
+  # Until the load balancer has noticed that /ready answers 503.
+  check_interval = 5
+  check_timeout  = 2
+  noticed_after  = var.unhealthy_threshold * local.check_interval + local.check_timeout
+
+  # The hooks wait for so long without a heartbeat: for a whole boot; for a whole drain, what the engine takes beyond stop_timeout, and the
+  # calls after that. A hook may have 30 s to 2 h.
+  launch_timeout      = min(7200, max(30, local.seconds["boot.timeout"]))
+  termination_timeout = min(7200, max(30, local.seconds["drain.settle"] + local.seconds["drain.timeout"] + local.seconds["stop_timeout"] + 70))
+}
