@@ -18,3 +18,6 @@ pub mod help;
 pub mod commands;
 pub mod keys;
 pub mod service;
+
+#[cfg(test)]
+mod troubleshooting;

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::slice;
 use std::time::Duration;
 
 use bollard::errors::Error as Bollard;
@@ -155,9 +156,9 @@ pub enum Asked {
 /// The disk of the engine.
 const DISK_FULL: &str = "no space left on device";
 
-/// Every piece of prose that makes a no final, in lower case, for the documentation and its test.
-pub fn final_prose() -> Vec<(Asked, &'static str)> {
-    let lists: [(Asked, &[&'static str]); 9] = [
+/// What makes a no final: words of its prose, all of them there, in lower case. For the documentation and its test.
+pub fn final_prose() -> Vec<(Asked, &'static [&'static str])> {
+    let lists: [(Asked, &'static [&'static str]); 9] = [
         (Asked::Registry, &image_error::IMAGE),
         (Asked::Registry, &image_error::CONFIG),
         (Asked::Registry, &REGISTRY_MISCONFIGURED),
@@ -168,7 +169,10 @@ pub fn final_prose() -> Vec<(Asked, &'static str)> {
         (Asked::Start, &START_MISCONFIGURED),
         (Asked::Start, &START_BROKEN),
     ];
-    lists.into_iter().flat_map(|(asked, prose)| prose.iter().map(move |prose| (asked, *prose))).collect()
+    let single =
+        lists.into_iter().flat_map(|(asked, prose)| prose.iter().map(move |prose| (asked, slice::from_ref(prose))));
+    // Some engines refuse a key at the creation, others at the start.
+    single.chain(refused_key::final_words().map(|words| (Asked::Start, words))).collect()
 }
 
 /// The error that this answer of the engine becomes.
