@@ -10,6 +10,8 @@ pub mod roff;
 
 #[cfg(test)]
 mod made;
+#[cfg(test)]
+mod pictures;
 
 pub mod exits;
 pub mod files;
