@@ -7,7 +7,10 @@ pub mod text;
 
 pub mod markdown;
 pub mod roff;
+pub mod shipped;
 
+#[cfg(test)]
+mod contents;
 #[cfg(test)]
 mod made;
 #[cfg(test)]
