@@ -24,7 +24,9 @@ fn section(reason: ReadyReason) -> Option<Section> {
         ReadyReason::SecretsUnavailable => Some(Section::Secrets),
         ReadyReason::ImageUnavailable => Some(Section::Image),
         ReadyReason::WaitingForEngine | ReadyReason::EngineUnavailable => Some(Section::Engine),
-        ReadyReason::ContainerNotCreated | ReadyReason::ContainerNotStarted => Some(Section::Container),
+        ReadyReason::WaitingForPaths | ReadyReason::ContainerNotCreated | ReadyReason::ContainerNotStarted => {
+            Some(Section::Container)
+        }
         ReadyReason::NotHealthyYet
         | ReadyReason::AppUnhealthy
         | ReadyReason::AppExited

@@ -69,7 +69,7 @@ pub(super) static KEYS: &[Known] = &[
         ),
     },
     Known {
-        prose: &["does not match the specified platform"],
+        prose: &["does not match the specified platform", "cannot overwrite digest"],
         example: "image with reference IMAGE was found but does not match the specified platform: wanted linux/arm64, actual: linux/amd64",
         advice: entry(
             Section::Image,
