@@ -1,5 +1,5 @@
 # Each target sets up what it needs, then does it. The work is in tests/ and in cargo.
-.PHONY: help demo sandbox test sim fuzz soak check bench dist clean
+.PHONY: help demo sandbox test sim fuzz soak check bench docs dist clean
 .DEFAULT_GOAL := help
 
 SEEDS ?= 100000
@@ -48,6 +48,10 @@ bench: ## berth beside the bash that it replaces and the bare engine: time, memo
 	cargo build --locked --workspace --bins
 	@tests/with-engine env BERTH_BIN=$(BINARY) AWS_CLI=$$(tests/install-aws) $(DEBUG)/bench $(PARTS)
 	@[ -n "$(PARTS)" ] || RESIDENT_LOOKS=43200 cargo test --locked -q --workspace --test edges resident:: -- --nocapture
+
+docs: ## the pages as a site, into dist/site, by mdBook
+	@tests/install build docs
+	@packaging/site
 
 dist: ## what is shipped, into dist/: static binaries, packages and sums for both architectures
 	@tests/install build engine package cross

@@ -16,6 +16,7 @@ use crate::config::{Config, Health};
 use crate::desk::Desk;
 use crate::effect::{ContainerId, Effect, Job, RunningContainer, Ticket};
 use crate::event::Event;
+use crate::failure_reason::FailureReason;
 use crate::fault::{Class, Fault};
 use crate::probe_failure::{ProbeFailure, ProbeFailureKind};
 use crate::retry::NEAR;
@@ -324,7 +325,7 @@ impl App {
             && !self.kept
             && failure.kind.lasting_after().is_some_and(|after| ran >= after)
         {
-            let reason = format!("the app can never become healthy: {failure}");
+            let reason = FailureReason::NeverHealthy { failure: failure.to_string() }.to_string();
             self.reason.clone_from(&reason);
             self.ready = ReadyReason::NeverHealthy;
             return News::Lost(reason);
@@ -342,7 +343,7 @@ impl App {
         match (job, &mut self.state) {
             (Job::StartContainer, State::Starting { .. }) if fault.class == Class::Gone => self.removed(desk, now),
             (Job::StartContainer, State::Starting { .. }) => {
-                let reason = format!("the container does not start: {fault}");
+                let reason = FailureReason::NotStarted { answer: fault.to_string() }.to_string();
                 if fault.is_transient() {
                     self.wait_for_engine(reason, desk, now)
                 } else {

@@ -27,6 +27,7 @@ pub mod app;
 pub mod desk;
 pub mod effect;
 pub mod event;
+pub mod failure_reason;
 pub mod fault;
 pub mod histogram;
 pub mod hook;

@@ -18,6 +18,7 @@ fn a_link_is_told_from_code_and_a_heading_becomes_its_anchor() {
     assert_eq!(links(text), [(1, "one.md"), (1, "https://x.y/z"), (5, "four.svg"), (5, "#five")]);
     assert_eq!(anchor("## 2. The `/ready` endpoint, in short"), Some("2-the-ready-endpoint-in-short".to_owned()));
     assert_eq!(anchor("text"), None);
+    assert_eq!(anchors("# a\n```\n# b\n```\n## c d").collect::<Vec<_>>(), ["a", "c-d"]);
 }
 
 /// Every page of the repository.
@@ -53,7 +54,7 @@ fn resolves(link: &str, page: &Path, here: &Path) -> bool {
     if heading.is_empty() {
         return target.exists();
     }
-    fs::read_to_string(target).is_ok_and(|text| text.lines().filter_map(anchor).any(|anchor| anchor == heading))
+    fs::read_to_string(target).is_ok_and(|text| anchors(&text).any(|anchor| anchor == heading))
 }
 
 /// The targets of the links outside of code, each with its line.
@@ -71,6 +72,15 @@ fn links(text: &str) -> Vec<(usize, &str)> {
         }
     }
     found
+}
+
+/// The anchors of a page; what looks like a heading in code is none.
+fn anchors(text: &str) -> impl Iterator<Item = String> {
+    let mut fenced = false;
+    text.lines().filter_map(move |line| {
+        fenced ^= line.trim_start().starts_with("```");
+        anchor(line).filter(|_| !fenced)
+    })
 }
 
 /// The anchor that a heading gets when it is shown.

@@ -58,6 +58,8 @@ pub(crate) struct Sim {
     sick: BTreeMap<Uptime, bool>,
     /// The app's lines on the console.
     pub(crate) said: Vec<String>,
+    /// The line on the console.
+    pub(crate) words: String,
     /// Successful completions of the hook, by result.
     pub(crate) completions: Vec<String>,
     /// The hooks that were completed, `group/hook`.
@@ -153,6 +155,7 @@ impl Sim {
             held: BTreeMap::new(),
             sick: BTreeMap::new(),
             said: Vec::new(),
+            words: String::new(),
             completions: Vec::new(),
             completed: Vec::new(),
             completing: String::new(),
@@ -310,7 +313,10 @@ impl Sim {
                     let Some(kind) = job.job() else { continue };
                     match &job {
                         Effect::CompleteHook { hook, .. } => self.completing = hook.to_string(),
-                        Effect::SayLastWords { output, .. } => self.said.clone_from(output),
+                        Effect::SayLastWords { output, words } => {
+                            self.said.clone_from(output);
+                            self.words.clone_from(words);
+                        }
                         _ => {}
                     }
                     self.ordered.push(kind);

@@ -4,6 +4,7 @@ use crate::clock::Uptime;
 use crate::desk::Desk;
 use crate::effect::Effect;
 use crate::event::Exit;
+use crate::failure_reason::FailureReason;
 use crate::retry::{Backoff, NEAR};
 use crate::view::ReadyReason;
 
@@ -78,9 +79,9 @@ impl App {
         let reason = match probe {
             Probing::Unasked(_) => {
                 let running_for = self.config.probe.running_for;
-                format!("the app {exit} before it had run for {running_for:?} (probe.running_for)")
+                FailureReason::ExitedTooSoon { exit: exit.clone(), running_for }.to_string()
             }
-            _ => format!("the app {exit}"),
+            _ => FailureReason::Exited { exit: exit.clone() }.to_string(),
         };
         // What is not there at the first start is not there at the next.
         if exit.is_not_run() && !self.kept && !self.adopted && self.restarts == 0 {
@@ -107,7 +108,8 @@ impl App {
         if self.recent.len() >= restart.limit as usize {
             self.state = State::Halted;
             self.ready = ReadyReason::RestartLimitReached;
-            self.reason = format!("{reason}, after {} restarts within {:?}", self.recent.len(), restart.window);
+            let (restarts, window) = (self.recent.len(), restart.window);
+            self.reason = FailureReason::TooManyRestarts { reason, restarts, window }.to_string();
             return News::Lost(self.reason.clone());
         }
         self.recent.push_back(now);

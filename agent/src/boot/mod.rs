@@ -23,6 +23,7 @@ use crate::effect::{ContainerId, Creation, Effect, FoundContainer, ImageFacts, J
 use crate::event::{Event, PullProgress};
 use crate::exit::Outcome;
 use crate::failing::Failure;
+use crate::failure_reason::FailureReason;
 use crate::fault::{Class, Fault};
 use crate::hook::{Hook, Transition};
 use crate::identity::Identity;
@@ -282,8 +283,7 @@ impl Boot {
     fn refuse_health(&self, facts: &ImageFacts) -> Result<(), Failure> {
         let asks = self.config().is_some_and(|config| config.health == Some(Health::Docker));
         if asks && facts.healthcheck.is_none() {
-            let reason = "health=docker, and the image has no HEALTHCHECK: add one, or choose another `health`";
-            return Err(Failure::of_boot(ReadyReason::NeverHealthy, reason));
+            return Err(Failure::of_boot(ReadyReason::NeverHealthy, FailureReason::NoHealthcheck.to_string()));
         }
         Ok(())
     }
@@ -504,13 +504,13 @@ impl Boot {
         if let Some((limit, at)) = self.start_deadline()
             && at <= now
         {
-            let reason = format!("the app was not healthy within {limit:?} (probe.start_timeout): {}", self.reason());
-            return Some(Failure::of_boot(ReadyReason::NotHealthyInTime, reason));
+            let reason = FailureReason::NotHealthyInTime { limit, last: self.reason() };
+            return Some(Failure::of_boot(ReadyReason::NotHealthyInTime, reason.to_string()));
         }
         if self.deadline <= now {
             let limit = self.deadline.since(self.began);
-            let reason = format!("the boot was not over within {limit:?} (boot.timeout): {}", self.reason());
-            return Some(Failure::of_boot(ReadyReason::BootTimedOut, reason));
+            let reason = FailureReason::BootTimedOut { limit, last: self.reason() };
+            return Some(Failure::of_boot(ReadyReason::BootTimedOut, reason.to_string()));
         }
         None
     }

@@ -26,7 +26,7 @@ use crate::identity::Identity;
 use crate::partition::domain_of;
 
 pub use credentials::{CredentialsError, Signer};
-pub use error::AwsError;
+pub use error::{AwsError, DENIED};
 pub use service::{Operation, Service};
 
 mod credentials;

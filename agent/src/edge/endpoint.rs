@@ -68,7 +68,8 @@ pub struct Serving {
 pub struct BindError {
     /// The address.
     pub address: SocketAddr,
-    source: io::Error,
+    /// Why not.
+    pub source: io::Error,
 }
 
 impl BindError {

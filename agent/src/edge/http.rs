@@ -73,7 +73,7 @@ pub enum HttpError {
         source: Box<rustls::Error>,
     },
     /// This host cannot check any certificate.
-    #[error("{0}")]
+    #[error(transparent)]
     NoRoots(#[from] NoRoots),
     /// The connection broke, or what came was not HTTP.
     #[error("the connection to {to} broke")]
@@ -97,7 +97,8 @@ pub enum HttpError {
 #[derive(Clone, Debug, Error)]
 #[error("no CA certificates on this host{detail}: install the package ca-certificates, or set SSL_CERT_FILE")]
 pub struct NoRoots {
-    detail: String,
+    /// What was found instead, in parentheses behind a space; may be empty.
+    pub detail: String,
 }
 
 impl HttpError {

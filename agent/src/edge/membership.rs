@@ -23,6 +23,27 @@ pub struct Place {
     state: Option<String>,
 }
 
+/// Several launch hooks, and nothing that says which is berth's.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error(
+    "the group {group} has several launch hooks ({first}, {second}, …): say which is berth's with lifecycle.launch_hook"
+)]
+pub struct SeveralLaunchHooks {
+    /// The group.
+    pub group: String,
+    /// One of them.
+    pub first: String,
+    /// Another one.
+    pub second: String,
+}
+
+impl SeveralLaunchHooks {
+    /// What to do about it.
+    pub fn class(&self) -> Class {
+        Class::Misconfigured
+    }
+}
+
 /// Finds the group and its hooks, none outside any group. A config that names all three costs no call.
 pub async fn find(aws: &Aws, instance_id: &str, named: Named) -> Result<Option<Membership>, Fault> {
     match place(aws, instance_id, &named).await? {
@@ -59,10 +80,8 @@ pub async fn hooks(aws: &Aws, place: Place, named: Named) -> Result<Membership, 
         },
     };
     let launch_hook = choose(&hooks, Transition::Launching, named.launch_hook).map_err(|[first, second]| {
-        let reason = format!(
-            "the group {group} has several launch hooks ({first}, {second}, …): say which is berth's with lifecycle.launch_hook"
-        );
-        Fault::new(Class::Misconfigured, reason)
+        let error = SeveralLaunchHooks { group: group.clone(), first, second };
+        Fault::from_error(error.class(), &error)
     })?;
     let terminate_hook =
         choose(&hooks, Transition::Terminating, named.terminate_hook).unwrap_or_else(|[first, second]| {

@@ -22,6 +22,7 @@ pub mod sources;
 
 mod exec_limits;
 pub mod secret;
+pub mod secret_error;
 pub mod secrets;
 pub mod secrets_manager;
 

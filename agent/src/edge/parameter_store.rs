@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::aws::{Aws, Operation, Service};
 use super::secret::Secret;
+use super::secret_error::SecretError;
 use super::secrets_manager::arn_region;
 use crate::fault::{Class, Fault};
 
@@ -85,7 +86,7 @@ async fn fetch_batch(aws: &Aws, names: &[String], region: Option<&str>) -> Resul
     let mut find = |name: &String| match answer.parameters.iter().position(|parameter| parameter.is(name)) {
         Some(at) => Ok(answer.parameters.swap_remove(at).value),
         None if answer.invalid_parameters.iter().any(|invalid| !invalid.is_empty() && name.ends_with(invalid)) => {
-            Err(Fault::new(Class::Broken, "there is no such parameter, or no such version of it"))
+            Err(SecretError::NoParameter.into())
         }
         // AWS leaves out no name and answers about no other: something in between did.
         None => Err(Fault::new(Class::Transient, format!("{GET} returned neither a value nor an error for it"))),

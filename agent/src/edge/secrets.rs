@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use super::aws::{Aws, AwsError};
 use super::secret::Secret;
+use super::secret_error::SecretError;
 use super::secrets_manager::Wanted;
 use super::{exec_limits, parameter_store, secrets_manager};
 use crate::config::{Config, SecretRef, SecretValue, SecretsAs};
@@ -50,10 +51,7 @@ pub async fn fetch(aws: &Aws, config: &Config) -> Result<BTreeMap<String, Secret
     let secrets = fetch_named(aws, &config.secrets, &config.secret, config.secrets_as).await?;
     match config.secrets_as {
         SecretsAs::Env => match exec_limits::too_large(config, &secrets) {
-            Some(why) => {
-                let reason = format!("secrets_as=env: {why}: use secrets_as=files, or fewer or shorter secrets");
-                Err(SecretsError { faults: vec![Fault::new(Class::Misconfigured, reason)] })
-            }
+            Some(why) => Err(SecretsError { faults: vec![SecretError::TooLarge { why }.into()] }),
             None => Ok(secrets),
         },
         SecretsAs::Files => Ok(secrets),
@@ -75,7 +73,7 @@ pub async fn fetch_named(
         Ok(values) => {
             for (name, secret) in values {
                 match unusable(secrets_as, &name, &secret) {
-                    Some(why) => faults.push(Fault::new(Class::Broken, format!("{from}: {why}"))),
+                    Some(why) => faults.push(SecretError::Undeliverable { reference: from.to_string(), why }.into()),
                     None => drop(secrets.insert(name, secret)),
                 }
             }
@@ -190,7 +188,7 @@ impl Sources {
             Source::Managed(wanted) => self.managed.get(&wanted),
             Source::Parameter(name) => self.parameters.get(name),
         };
-        found.ok_or_else(|| Fault::new(Class::Broken, format!("{reference} was not fetched")))
+        found.ok_or_else(|| SecretError::NotFetched { reference: reference.to_string() }.into())
     }
 
     /// The secret, or its key.
@@ -202,7 +200,7 @@ impl Sources {
         let object = object(whole, reference)?;
         let value = object
             .get(key)
-            .ok_or_else(|| Fault::new(Class::Broken, format!("{reference}: the secret has no key {key:?}")))?;
+            .ok_or_else(|| SecretError::NoKey { reference: reference.to_string(), key: key.to_owned() })?;
         plain(value, reference)
     }
 
@@ -254,8 +252,7 @@ impl<'r> Source<'r> {
 fn object<'s>(secret: &'s Secret, reference: &SecretRef) -> Result<BTreeMap<String, &'s RawValue>, Fault> {
     // The parser's error may quote the text.
     serde_json::from_slice(json_of(secret.expose())).map_err(|_| {
-        let form = if is_utf16(secret.expose()) { ", it is UTF-16: store it as UTF-8" } else { "" };
-        Fault::new(Class::Broken, format!("{reference}: the secret is not a JSON object{form}"))
+        SecretError::NotAnObject { reference: reference.to_string(), is_utf16: is_utf16(secret.expose()) }.into()
     })
 }
 
@@ -277,7 +274,7 @@ fn plain(value: &RawValue, reference: &SecretRef) -> Result<Secret, Fault> {
         return Ok(Secret::new(compact(json)));
     }
     serde_json::from_str::<Secret>(json)
-        .map_err(|_| Fault::new(Class::Broken, format!("{reference}: the secret holds text that is not Unicode")))
+        .map_err(|_| SecretError::NotUnicode { reference: reference.to_string() }.into())
 }
 
 /// JSON without the white space between its tokens; numbers stay as written.

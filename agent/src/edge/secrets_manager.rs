@@ -16,6 +16,7 @@ use serde_json::json;
 
 use super::aws::{Aws, AwsError, Operation, Service};
 use super::secret::Secret;
+use super::secret_error::SecretError;
 use crate::fault::{Class, Fault};
 
 pub(crate) const GET: Operation = Service::SecretsManager.operation("GetSecretValue");
@@ -198,8 +199,6 @@ async fn fetch_singly(aws: &Aws, wanted: Vec<Wanted>) -> Results {
 impl SecretValue {
     fn into_secret(self, operation: Operation) -> Result<Secret, Fault> {
         let decode = |binary: Secret| STANDARD.decode(binary.expose()).ok().map(Secret::new);
-        self.text
-            .or_else(|| decode(self.binary?))
-            .ok_or_else(|| Fault::new(Class::Broken, format!("{operation} told no value")))
+        self.text.or_else(|| decode(self.binary?)).ok_or_else(|| SecretError::NoValue { operation }.into())
     }
 }

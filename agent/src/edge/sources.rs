@@ -24,6 +24,23 @@ pub struct Sources {
     pub words: Vec<String>,
 }
 
+/// The file with the AMI's defaults cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read {}", .file.display())]
+pub struct FileError {
+    /// The file.
+    pub file: PathBuf,
+    /// Why not.
+    pub source: io::Error,
+}
+
+impl FileError {
+    /// What to do about it.
+    pub fn class(&self) -> Class {
+        Class::Misconfigured
+    }
+}
+
 impl Sources {
     /// All layers. What they say is not believed yet.
     pub async fn read(&self, imds: &Imds, aws: &Aws) -> Result<Layers, Fault> {
@@ -49,8 +66,8 @@ impl Sources {
             Ok(bytes) => layers.add_file(&self.file.display().to_string(), &bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound && !self.file_is_required => {}
             Err(error) => {
-                let reason = format!("cannot read {}: {error}", self.file.display());
-                return Err(Fault::new(Class::Misconfigured, reason));
+                let error = FileError { file: self.file.clone(), source: error };
+                return Err(Fault::from_error(error.class(), &error));
             }
         }
         Ok(layers)

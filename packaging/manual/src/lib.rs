@@ -7,9 +7,14 @@ pub mod text;
 
 pub mod markdown;
 pub mod roff;
+pub mod shipped;
 
 #[cfg(test)]
+mod contents;
+#[cfg(test)]
 mod made;
+#[cfg(test)]
+mod pictures;
 
 pub mod exits;
 pub mod files;
@@ -18,3 +23,6 @@ pub mod help;
 pub mod commands;
 pub mod keys;
 pub mod service;
+
+#[cfg(test)]
+mod troubleshooting;

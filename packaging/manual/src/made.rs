@@ -20,6 +20,11 @@ pub(crate) fn is_update() -> bool {
     std::env::var_os("UPDATE_EXPECT").is_some()
 }
 
+/// A made part with nothing in it yet.
+pub(crate) fn empty(name: &str) -> String {
+    format!("<!-- made: {name}, by UPDATE_EXPECT=1 cargo test -p berth-manual -->\n<!-- end of {name} -->\n")
+}
+
 /// Panics unless the page has this text between the comments of this name; with `UPDATE_EXPECT=1` it gets the text instead.
 #[track_caller]
 pub(crate) fn holds(file: &str, name: &str, text: &str) {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::{env, fs, io};
 
 use berth_manual::roff::Page;
-use berth_manual::{commands, keys, service};
+use berth_manual::{commands, keys, service, shipped};
 use clap::CommandFactory;
 use clap_complete::Shell;
 
@@ -16,7 +16,7 @@ fn main() -> io::Result<()> {
     }
 }
 
-/// `man1/`, `man5/`, `man8/` and `completions/` for three shells, below `directory`.
+/// `man1/`, `man5/`, `man8/`, `completions/` for three shells and the pages of `docs/`, below `directory`.
 fn write(directory: &Path, date: &str) -> io::Result<()> {
     let completions = directory.join("completions");
     fs::create_dir_all(&completions)?;
@@ -30,6 +30,24 @@ fn write(directory: &Path, date: &str) -> io::Result<()> {
         let folder = directory.join(format!("man{}", page.section));
         fs::create_dir_all(&folder)?;
         fs::write(folder.join(format!("{}.{}", page.name, page.section)), page.to_roff(date))?;
+    }
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+    copy_documentation(&sources, Path::new(""), &directory.join("docs"))
+}
+
+/// What is below `folder` of the documentation, the pages without links out of it.
+fn copy_documentation(sources: &Path, folder: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to.join(folder))?;
+    for entry in fs::read_dir(sources.join(folder))? {
+        let entry = entry?;
+        let below = folder.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_documentation(sources, &below, to)?;
+        } else if below.extension().is_some_and(|extension| extension == "md") {
+            fs::write(to.join(&below), shipped::page(&below, &fs::read_to_string(entry.path())?))?;
+        } else {
+            fs::copy(entry.path(), to.join(&below))?;
+        }
     }
     Ok(())
 }

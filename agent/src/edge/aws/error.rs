@@ -191,7 +191,7 @@ const TRANSIENT: &[&str] = &[
 ];
 
 /// The credentials are wrong, or not enough.
-const DENIED: &[&str] = &[
+pub const DENIED: &[&str] = &[
     "AccessDenied",
     "AccessDeniedException",
     "AuthFailure",

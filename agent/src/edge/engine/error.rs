@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::slice;
 use std::time::Duration;
 
 use bollard::errors::Error as Bollard;
@@ -141,6 +142,50 @@ impl EngineError {
     }
 }
 
+/// What the engine was asked for when it said no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// To ask a registry, or to pull.
+    Registry,
+    /// To create a container.
+    Create,
+    /// To start one.
+    Start,
+}
+
+/// The disk of the engine.
+const DISK_FULL: &str = "no space left on device";
+
+/// What makes a no final: words of its prose, all of them there, in lower case. For the documentation and its test.
+pub fn final_prose() -> Vec<(Asked, &'static [&'static str])> {
+    let lists: [(Asked, &'static [&'static str]); 9] = [
+        (Asked::Registry, &image_error::IMAGE),
+        (Asked::Registry, &image_error::CONFIG),
+        (Asked::Registry, &REGISTRY_MISCONFIGURED),
+        (Asked::Registry, &REGISTRY_DENIED),
+        (Asked::Registry, &REGISTRY_BROKEN),
+        (Asked::Create, &CREATE_MISCONFIGURED),
+        (Asked::Create, &[DISK_FULL]),
+        (Asked::Start, &START_MISCONFIGURED),
+        (Asked::Start, &START_BROKEN),
+    ];
+    let single =
+        lists.into_iter().flat_map(|(asked, prose)| prose.iter().map(move |prose| (asked, slice::from_ref(prose))));
+    // Some engines refuse a key at the creation, others at the start.
+    single.chain(refused_key::final_words().map(|words| (Asked::Start, words))).collect()
+}
+
+/// The error that this answer of the engine becomes.
+pub fn refused(asked: Asked, doing: &str, prose: &str) -> EngineError {
+    let error = Bollard::DockerResponseServerError { status_code: 500, message: prose.to_owned() };
+    let judge = match asked {
+        Asked::Registry => registry,
+        Asked::Create => create,
+        Asked::Start => start,
+    };
+    of(doing.to_owned(), error, judge)
+}
+
 /// The class of a no: the status, if there was one, and the prose.
 pub(super) type Judge = fn(Option<u16>, &str) -> Class;
 
@@ -204,58 +249,59 @@ pub(super) fn plain(status: Option<u16>, _: &str) -> Class {
     }
 }
 
+/// Engines answer 500 and 404 to these, too.
+const CREATE_MISCONFIGURED: [&str; 4] =
+    ["error looking up logging plugin", "unknown log opt", "invalid mount config", "bind source path does not exist"];
+
 /// For creating a container: the engine checks what it was asked for.
 pub(super) fn create(status: Option<u16>, prose: &str) -> Class {
-    // Engines answer 500 and 404 to these, too.
-    const MISCONFIGURED: [&str; 4] = [
-        "error looking up logging plugin",
-        "unknown log opt",
-        "invalid mount config",
-        "bind source path does not exist",
-    ];
-    if MISCONFIGURED.iter().any(|words| prose.contains(words)) {
+    if CREATE_MISCONFIGURED.iter().any(|words| prose.contains(words)) {
         return Class::Misconfigured;
     }
     if let Some((class, _)) = refused_key::find(prose) {
         return class;
     }
     match status {
-        _ if prose.contains("no space left on device") => Class::Broken,
+        _ if prose.contains(DISK_FULL) => Class::Broken,
         Some(400) => Class::Misconfigured,
         Some(404) => Class::Broken,
         _ => Class::Transient,
     }
 }
 
+/// What the host does not give the container.
+const START_MISCONFIGURED: [&str; 9] = [
+    "port is already allocated",
+    "address already in use",
+    "cannot assign requested address",
+    "error gathering device information",
+    "could not select device driver",
+    "failed to initialize logging driver",
+    "network-scoped alias",
+    "bind source path does not exist",
+    "invalid mount config",
+];
+
+/// What the image does not have, or the host has no room for.
+const START_BROKEN: [&str; 6] = [
+    "executable file not found",
+    "no such file or directory",
+    "permission denied",
+    "exec format error",
+    "unable to find user",
+    "no space left on device",
+];
+
 /// For starting a container: the kernel, the runtime and the network check the rest.
 pub(super) fn start(status: Option<u16>, prose: &str) -> Class {
-    const MISCONFIGURED: [&str; 9] = [
-        "port is already allocated",
-        "address already in use",
-        "cannot assign requested address",
-        "error gathering device information",
-        "could not select device driver",
-        "failed to initialize logging driver",
-        "network-scoped alias",
-        "bind source path does not exist",
-        "invalid mount config",
-    ];
-    const BROKEN: [&str; 6] = [
-        "executable file not found",
-        "no such file or directory",
-        "permission denied",
-        "exec format error",
-        "unable to find user",
-        "no space left on device",
-    ];
     let says = |words: &[&str]| words.iter().any(|words| prose.contains(words));
     if status == Some(404) && prose.contains("no such container") {
         Class::Gone
     } else if let Some((class, _)) = refused_key::find(prose) {
         class
-    } else if says(&MISCONFIGURED) {
+    } else if says(&START_MISCONFIGURED) {
         Class::Misconfigured
-    } else if says(&BROKEN) || matches!(status, Some(400 | 404)) {
+    } else if says(&START_BROKEN) || matches!(status, Some(400 | 404)) {
         Class::Broken
     } else {
         Class::Transient
@@ -311,30 +357,36 @@ fn is_port_taken(prose: &str) -> bool {
     ["port is already allocated", "address already in use"].iter().any(|words| prose.contains(words))
 }
 
+/// What the config or the engine's own config says of the registry.
+const REGISTRY_MISCONFIGURED: [&str; 2] = ["server gave http response to https client", "invalid reference format"];
+
+/// The login is missing, or allows something else.
+const REGISTRY_DENIED: [&str; 7] = [
+    "denied",
+    "unauthorized",
+    "forbidden",
+    "no basic auth credentials",
+    "authentication required",
+    "authorization failed",
+    "insufficient_scope",
+];
+
+/// What the registry or the host does not have.
+const REGISTRY_BROKEN: [&str; 6] = [
+    "manifest unknown",
+    "name unknown",
+    "not found",
+    "no matching manifest",
+    "does not exist",
+    "no space left on device",
+];
+
 /// For what the engine asks a registry on our behalf. Its status says little: a denied pull is a 404.
 pub(super) fn registry(status: Option<u16>, prose: &str) -> Class {
     // ECR's words for a token that is older than 12 hours.
     const EXPIRED: &str = "authorization token has expired";
     const THROTTLED: [&str; 2] = ["toomanyrequests", "too many requests"];
     const TRANSIENT: [&str; 3] = ["request has expired", "no such host", "received unexpected http status: 5"];
-    const MISCONFIGURED: [&str; 2] = ["server gave http response to https client", "invalid reference format"];
-    const DENIED: [&str; 7] = [
-        "denied",
-        "unauthorized",
-        "forbidden",
-        "no basic auth credentials",
-        "authentication required",
-        "authorization failed",
-        "insufficient_scope",
-    ];
-    const BROKEN: [&str; 6] = [
-        "manifest unknown",
-        "name unknown",
-        "not found",
-        "no matching manifest",
-        "does not exist",
-        "no space left on device",
-    ];
     let says = |words: &[&str]| words.iter().any(|words| prose.contains(words));
     if prose.contains(EXPIRED) {
         Class::Expired
@@ -346,11 +398,11 @@ pub(super) fn registry(status: Option<u16>, prose: &str) -> Class {
         class
     } else if image_error::is_final(prose) {
         Class::Broken
-    } else if says(&MISCONFIGURED) {
+    } else if says(&REGISTRY_MISCONFIGURED) {
         Class::Misconfigured
-    } else if says(&DENIED) || matches!(status, Some(401 | 403)) {
+    } else if says(&REGISTRY_DENIED) || matches!(status, Some(401 | 403)) {
         Class::Denied
-    } else if says(&BROKEN) || status == Some(404) {
+    } else if says(&REGISTRY_BROKEN) || status == Some(404) {
         Class::Broken
     } else {
         Class::Transient

@@ -2,7 +2,7 @@
 //! final. Whether the transfer or this host is to blame is read from the same prose.
 
 /// The image itself is the reason.
-const IMAGE: [&str; 17] = [
+pub(super) const IMAGE: [&str; 17] = [
     // Docker's own store.
     "layers from manifest don't match image configuration",
     "invalid rootfs in image configuration",
@@ -27,7 +27,7 @@ const IMAGE: [&str; 17] = [
 ];
 
 /// What an engine's parser says of an image's config, as the whole of its answer. In front of it other prose tells of other JSON.
-const CONFIG: [&str; 3] = ["invalid character", "unexpected end of json input", "json: cannot unmarshal"];
+pub(super) const CONFIG: [&str; 3] = ["invalid character", "unexpected end of json input", "json: cannot unmarshal"];
 
 /// The host or the transfer is the reason, also while a layer is unpacked.
 const HOST: [&str; 16] = [

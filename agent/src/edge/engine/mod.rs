@@ -15,7 +15,7 @@ use bollard::{API_DEFAULT_VERSION, Docker};
 use crate::config::Platform;
 pub use about::About;
 pub use create::Mounted;
-pub use error::EngineError;
+pub use error::{Asked, EngineError, final_prose, refused};
 pub use login::Login;
 pub use logs::{NoLogs, Tail};
 

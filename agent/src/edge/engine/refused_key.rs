@@ -3,7 +3,7 @@
 use crate::fault::Class;
 
 /// Words of the prose, all of them there, in lower case.
-type Words = &'static [&'static str];
+pub(super) type Words = &'static [&'static str];
 
 const REFUSALS: [(Words, Class, &str); 16] = [
     (&["unknown runtime specified"], Class::Misconfigured, RUNTIME),
@@ -52,6 +52,11 @@ const REFUSALS: [(Words, Class, &str); 16] = [
 
 const RUNTIME: &str = "`runtime`: the engine has none of that name; `docker info` lists those that it has, and \
                        /etc/docker/daemon.json names more";
+
+/// Every refusal that is final, as its words.
+pub(super) fn final_words() -> impl Iterator<Item = Words> {
+    REFUSALS.iter().filter(|(_, class, _)| *class != Class::Transient).map(|(words, ..)| *words)
+}
 
 /// What the prose, in lower case, says about a key.
 pub(super) fn find(prose: &str) -> Option<(Class, &'static str)> {
