@@ -55,6 +55,12 @@ const HARDWARE: &[&str] = &[
     "--volume=/var/log/journal",
 ];
 
+/// Lists what is on the machine's disk and tmpfs; not what others write there while the machine runs.
+const FILES: &str = "find / /run '(' -path /proc -o -path /sys -o -path /dev -o -path /tmp -o -path /var/log -o -path /var/lib/docker \
+     -o -path /var/lib/containerd -o -path /run/docker -o -path /run/containerd -o -path /run/systemd -o -path /run/udev \
+     -o -path /run/user -o -path /var/lib/dpkg -o -path /var/cache -o -path '/var/tmp/systemd-private-*' ')' -prune -o -print | sort -u";
+const BEFORE: &str = "/tmp/files-before-berth";
+
 /// The machine. Removed with everything on it when dropped.
 pub(crate) struct Machine {
     name: String,
@@ -81,6 +87,7 @@ impl Machine {
 
     /// Installs berth, and what only a test needs: where this world's AWS is, and short waits.
     fn install(&self, world: &World) {
+        self.run(&format!("{FILES} >{BEFORE}"));
         self.copy(&package("1"), "/var/tmp/berth.deb");
         self.run("dpkg --install /var/tmp/berth.deb");
         self.write("/etc/berth/berth.toml", crate::QUICK);
@@ -94,6 +101,17 @@ impl Machine {
     pub(crate) fn upgrade(&self) -> Result<String, String> {
         self.copy(&package("2"), "/var/tmp/berth.deb");
         self.try_run("dpkg --install /var/tmp/berth.deb 2>&1")
+    }
+
+    /// Removes the package and its configuration: what dpkg said.
+    pub(crate) fn purge(&self) -> String {
+        self.run("dpkg --purge berth 2>&1")
+    }
+
+    /// What is on the machine and was not before berth was installed; without its journal, and what only the test wrote.
+    pub(crate) fn left_by_berth(&self) -> String {
+        self.run("rm -r /etc/systemd/system/berth.service.d /var/tmp/berth.deb");
+        self.run(&format!("{FILES} | diff {BEFORE} - | grep '^>' || true"))
     }
 
     /// Overrides the unit, as `systemctl edit` does.

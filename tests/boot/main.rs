@@ -85,6 +85,8 @@ on_each_machine! {
     a_package_upgrade_under_load_fails_no_request_and_no_probe
     a_drain_that_is_longer_than_the_stop_timeout_is_not_cut
     the_sandbox_lets_the_metadata_be_blocked_for_both_families
+    the_sandbox_lets_the_metadata_be_blocked_with_iptables_legacy_and_with_nft_alone
+    a_purge_drains_the_instance_and_leaves_no_file_and_no_directory
 }
 
 /// A machine that was installed, booted, and serves; `unit` overrides the unit.
@@ -219,6 +221,39 @@ async fn the_sandbox_lets_the_metadata_be_blocked_for_both_families(suite: Suite
         let rules = machine.run(&format!("{command} --table raw --list-rules PREROUTING"));
         assert!(rules.contains("DROP"), "{command}: {rules}\n{}", machine.told());
     }
+}
+
+/// The machine has all of them, and Docker uses iptables on nftables; which one the agent finds is up to its PATH.
+async fn the_sandbox_lets_the_metadata_be_blocked_with_iptables_legacy_and_with_nft_alone(suite: Suite) {
+    let Some(site) = installed(suite, "imds=block").await else { return };
+    let Site { machine, .. } = &site;
+    assert_eq!(machine.run("ls /run/xtables.lock 2> /dev/null || true"), "", "only iptables-legacy has a lock file");
+    machine.run("mkdir -p /opt/legacy /opt/nft && ln -s /usr/sbin/nft /opt/nft/nft");
+    machine.run("for six in '' 6; do ln -s /usr/sbin/xtables-legacy-multi /opt/legacy/ip${six}tables; done");
+    for (tool, list) in [
+        ("legacy", "for six in '' 6; do /opt/legacy/ip${six}tables --table raw --list-rules PREROUTING; done"),
+        ("nft", "nft list table inet berth"),
+    ] {
+        machine.drop_in("test", &format!("[Service]\nEnvironment=PATH=/opt/{tool}\n"));
+        machine.run("systemctl restart berth.service");
+        machine.is_ready().await;
+        let rules = machine.run(list);
+        for address in ["169.254.169.254", "fd00:ec2::254"] {
+            let drops = |rule: &&str| rule.contains(address) && rule.to_lowercase().contains("drop");
+            assert_eq!(rules.lines().filter(drops).count(), 1, "{tool}: {rules}\n{}", machine.told());
+        }
+    }
+}
+
+async fn a_purge_drains_the_instance_and_leaves_no_file_and_no_directory(suite: Suite) {
+    let Some(site) = serving(suite, "").await else { return };
+    let Site { machine, world, .. } = &site;
+    let said = machine.purge();
+    assert!(said.contains("out of traffic") && !said.contains("warning"), "{said}");
+    assert_eq!(Journal::of(machine).count(&agent("ContainerStopped")), 1, "{}", machine.told());
+    assert_eq!(machine.left_by_berth(), "");
+    assert_eq!(machine.run("systemctl list-unit-files --no-legend 'berth*' || true"), "");
+    assert_eq!(world.autoscaling.completions().len(), 1, "the launch hook: nobody else terminates the instance");
 }
 
 /// Waits until something holds, at most for as long as that.

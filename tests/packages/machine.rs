@@ -1,7 +1,9 @@
 //! A machine to install on, and packages to install: a container of Debian without network, with a systemd that only takes notes.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 
 use tempfile::TempDir;
 
@@ -15,7 +17,7 @@ wants=/etc/systemd/system/multi-user.target.wants
 case "$*" in
 *is-active*) [ -e /agent-runs ] ;;
 *disable*) rm -f $wants/berth.service ;;
-*preset*|*enable*) mkdir -p $wants && ln -sf /lib/systemd/system/berth.service $wants/berth.service ;;
+*preset*|*enable*) mkdir -p $wants && ln -sf /usr/lib/systemd/system/berth.service $wants/berth.service ;;
 esac
 "#;
 /// Its presence in the root says that the agent runs.
@@ -37,33 +39,61 @@ pub(crate) fn run(command: &mut Command) -> String {
 
 /// `packaging/KIND` of a berth that takes notes, or of the one under test; each time with a revision where the kind has them.
 pub(crate) struct Packages {
-    directory: TempDir,
-    binary: PathBuf,
+    directory: PathBuf,
 }
+
+/// Every package so far: to make one takes seconds.
+static MADE: Mutex<BTreeMap<(PathBuf, String), PathBuf>> = Mutex::new(BTreeMap::new());
 
 impl Packages {
     pub(crate) fn of_notes() -> Self {
-        let directory = TempDir::new().unwrap();
-        let binary = directory.path().join("berth");
-        std::fs::write(&binary, BERTH).unwrap();
-        Self { directory, binary }
+        Self::of("notes", |binary| std::fs::write(binary, BERTH).unwrap())
     }
 
     /// The binary under test; without its symbols, which would take a minute to compress.
     pub(crate) fn of_berth() -> Self {
-        let directory = TempDir::new().unwrap();
-        let binary = directory.path().join("berth");
-        run(Command::new("strip").arg("-o").arg(&binary).arg(env!("CARGO_BIN_EXE_berth")));
-        Self { directory, binary }
+        Self::of("berth", |binary| {
+            run(Command::new("strip").arg("-o").arg(binary).arg(env!("CARGO_BIN_EXE_berth")));
+        })
+    }
+
+    fn of(name: &str, binary: impl FnOnce(&Path)) -> Self {
+        let _one_at_a_time = MADE.lock().unwrap();
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("packages").join(name);
+        std::fs::create_dir_all(&directory).unwrap();
+        binary(&directory.join("berth"));
+        Self { directory }
     }
 
     pub(crate) fn make(&self, kind: &str, revision: Option<&str>) -> PathBuf {
-        let out = self.directory.path();
-        let mut command = Command::new(sources().join("packaging").join(kind));
-        command.arg(&self.binary).arg("x86_64").arg(out).args(revision);
-        let printed = run(&mut command);
-        let name = printed.lines().find(|line| Path::new(line).starts_with(out));
-        PathBuf::from(name.unwrap_or_else(|| panic!("packaging/{kind} told no path: {printed}")))
+        let key = (self.directory.clone(), format!("{kind} {}", revision.unwrap_or_default()));
+        let make = || {
+            let mut command = Command::new(sources().join("packaging").join(kind));
+            command.arg(self.directory.join("berth")).arg("x86_64").arg(&self.directory).args(revision);
+            let printed = run(&mut command);
+            let name = printed.lines().find(|line| Path::new(line).starts_with(&self.directory));
+            PathBuf::from(name.unwrap_or_else(|| panic!("packaging/{kind} told no path: {printed}")))
+        };
+        MADE.lock().unwrap().entry(key).or_insert_with(make).clone()
+    }
+}
+
+/// A release of Debian.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Suite {
+    /// Debian 12, of which little is there: no systemd.
+    Bookworm,
+    /// Debian 13, with systemd, Docker and others that own the directories that a package shares.
+    Trixie,
+}
+
+impl Suite {
+    /// An image that tests/images or tests/boot/image made.
+    fn image(self) -> &'static str {
+        match self {
+            Self::Bookworm => "berth-test/nginx:1",
+            Self::Trixie => "berth-test/machine:trixie",
+        }
     }
 }
 
@@ -73,9 +103,9 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    pub(crate) fn start() -> Self {
+    pub(crate) fn start(suite: Suite) -> Self {
         let run_it = ["run", "--detach", "--rm", "--network=none", "--init", "--entrypoint=sleep"];
-        let id = run(Command::new("docker").args(run_it).args(["berth-test/nginx:1", "infinity"]));
+        let id = run(Command::new("docker").args(run_it).args([suite.image(), "infinity"]));
         let machine = Self { id: id.trim().to_owned() };
         // The images leave out the manuals, and so would dpkg here.
         machine.sh("rm -f /etc/dpkg/dpkg.cfg.d/* && mkdir -p /run/systemd/system && : >/calls");

@@ -1,10 +1,14 @@
 //! The tarball and its install.sh.
 
-use crate::machine::{ENABLED, Machine, Packages, starts_or_stops};
+use crate::machine::{ENABLED, Machine, Packages, Suite, starts_or_stops};
 
-#[test]
-fn install_sh_installs_enables_hands_over_and_takes_all_away_again() {
-    let machine = Machine::start();
+on_each_machine! {
+    install_sh_installs_enables_hands_over_and_takes_all_away_again
+    install_sh_leaves_a_package_alone
+}
+
+fn install_sh_installs_enables_hands_over_and_takes_all_away_again(suite: Suite) {
+    let machine = Machine::start(suite);
     let packages = Packages::of_notes();
     machine.copy(&packages.make("tarball", None), "/berth.tar.gz");
     machine.sh("tar xzf /berth.tar.gz --strip-components=1 --one-top-level=/unpacked");
@@ -27,9 +31,8 @@ fn install_sh_installs_enables_hands_over_and_takes_all_away_again() {
     assert_eq!(machine.sh("find / -xdev '(' -path /proc -o -path /sys ')' -prune -o -name '*berth*' -print"), "");
 }
 
-#[test]
-fn install_sh_leaves_a_package_alone() {
-    let machine = Machine::start();
+fn install_sh_leaves_a_package_alone(suite: Suite) {
+    let machine = Machine::start(suite);
     let packages = Packages::of_notes();
     machine.copy(&packages.make("deb", None), "/package.deb");
     machine.copy(&packages.make("tarball", None), "/berth.tar.gz");
