@@ -1,8 +1,10 @@
 //! `after`: a boot that waits for a file and for a mount of the host.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use berth_kit::World;
 use nix::unistd::geteuid;
@@ -103,4 +105,53 @@ async fn a_path_that_never_comes_ends_the_boot_with_its_name() {
     agent.log_within(&format!("waiting for paths ({missing} does not exist (`after`))"), SOON).await;
     world.journal.in_order(&["autoscaling CompleteLifecycleAction ABANDON 200"]);
     assert!(world.engine.inspect(&world.container()).await.is_none(), "nothing is created");
+}
+
+/// A berth in a mount namespace of its own, where a file system waits at this place for a daemon that does not answer.
+fn beside_a_file_system_that_hangs(directory: &Path) -> PathBuf {
+    let script = directory.join("berth");
+    let (at, pipe) = (directory.join("hangs"), directory.join("pipe"));
+    fs::create_dir(&at).unwrap();
+    let text = format!(
+        "#!/bin/sh -e\n\
+         [ -n \"$INSIDE\" ] || INSIDE=1 exec unshare --mount --propagation private \"$0\" \"$@\"\n\
+         mkfifo {pipe}; exec 9<>{pipe}\n\
+         mount -i -t autofs -o fd=9,pgrp=1,minproto=5,maxproto=5,direct autofs {at}\n\
+         exec {BERTH} \"$@\"\n",
+        pipe = pipe.display(),
+        at = at.display(),
+    );
+    fs::write(&script, text).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    script
+}
+
+#[tokio::test]
+async fn a_file_system_that_hangs_keeps_the_boot_waiting_and_nothing_else() {
+    assert!(geteuid().is_root(), "only root mounts a file system");
+    let world = World::start().await;
+    let image = world.app_image();
+    let (_directory, path) = directory();
+    let berth = beside_a_file_system_that_hangs(&path);
+    let at = path.join("hangs").display().to_string();
+    world.user_data(&format!("berth image={} port=0:8080 after={at}", image.by_tag()));
+    let agent = world.launch(&berth).await;
+    let told = format!("waiting for paths (no answer from the file system of {at} within 10 s (`after`))");
+    until("told that it hangs", async || agent.status().await["reason"] == told).await;
+    let threads = || {
+        let tasks = fs::read_dir(format!("/proc/{}/task", agent.pid())).unwrap().flatten();
+        tasks.filter(|task| fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name == "after\n")).count()
+    };
+    let attempts = async || {
+        let status = agent.status().await;
+        let paths = status["steps"].as_array().unwrap().iter().find(|step| step["name"] == "paths").cloned();
+        paths.and_then(|paths| paths["attempts"].as_u64()).unwrap_or_default()
+    };
+    let before = attempts().await;
+    until("looked at again", async || attempts().await > before).await;
+    assert_eq!(threads(), 1, "it is not asked about twice");
+    assert_eq!(agent.http("/ready").await.status, 503);
+    // Neither a notice nor the end of the agent waits for it.
+    agent.signal("TERM");
+    assert_eq!(agent.exit_within(Duration::from_secs(8)).await, 0, "{}", agent.log_text());
 }
