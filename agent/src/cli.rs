@@ -328,6 +328,9 @@ pub struct Exec {
     /// `--run-dir`
     #[command(flatten)]
     pub run_dir: RunDir,
+    /// `--state-dir`
+    #[command(flatten)]
+    pub state_dir: StateDir,
 }
 
 /// `berth bake`
@@ -419,11 +422,12 @@ impl Command {
             Self::Doctor(Doctor { config, run_dir, .. }) => {
                 Global { config: config.clone(), run_dir: run_dir.clone(), ..nothing }
             }
-            Self::Status(Status { run_dir, state_dir, .. }) | Self::Timeline(Timeline { run_dir, state_dir, .. }) => {
+            Self::Status(Status { run_dir, state_dir, .. })
+            | Self::Timeline(Timeline { run_dir, state_dir, .. })
+            | Self::Exec(Exec { run_dir, state_dir, .. }) => {
                 Global { run_dir: run_dir.clone(), state_dir: state_dir.clone(), ..nothing }
             }
             Self::Drain(Drain { run_dir, .. })
-            | Self::Exec(Exec { run_dir, .. })
             | Self::Handover(Handover { run_dir })
             | Self::Wait(Wait { run_dir, .. }) => Global { run_dir: run_dir.clone(), ..nothing },
             Self::Completions { .. } => nothing,
@@ -511,6 +515,7 @@ mod tests {
             ("timeline", "--run-dir --state-dir"),
             ("drain", "--run-dir"),
             ("handover", "--run-dir"),
+            ("exec", "--run-dir --state-dir"),
             ("wait ready", "--run-dir"),
             ("bake", "--config --run-dir --state-dir"),
             ("doctor", "--config --run-dir"),
@@ -521,10 +526,13 @@ mod tests {
             for flag in ALL {
                 let is_used = used.split(' ').any(|one| one == flag);
                 assert_eq!(help.contains(&format!("{flag} <")), is_used, "{command} {flag}\n{help}");
-                assert_eq!(parse(&format!("berth {command} {flag} /x")).is_ok(), is_used, "{command} {flag}");
+                // Behind these flags stands what is run.
+                let rest = if command == "exec" { " true" } else { "" };
+                assert_eq!(parse(&format!("berth {command} {flag} /x{rest}")).is_ok(), is_used, "{command} {flag}");
                 // In front of the command a script may give them all.
-                assert!(parse(&format!("berth {flag} /x {command}")).is_ok(), "{flag} {command}");
+                assert!(parse(&format!("berth {flag} /x {command}{rest}")).is_ok(), "{flag} {command}");
             }
+            let command = command.replace("exec", "exec true");
             let (at, _) =
                 parse(&format!("berth --config /c --run-dir /r --state-dir /s {command}")).unwrap().into_parts();
             assert_eq!((at.run_dir(), at.state_dir()), ("/r".into(), "/s".into()), "{command}");
