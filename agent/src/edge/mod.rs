@@ -53,3 +53,4 @@ pub mod packet_filter;
 
 pub mod console;
 pub mod log;
+pub mod terminal;

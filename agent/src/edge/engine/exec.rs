@@ -5,8 +5,8 @@ use std::time::Duration;
 use bollard::exec::{StartExecOptions, StartExecResults};
 use bollard::models::ExecConfig;
 use futures_util::StreamExt;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::{Pid, getpgid};
 
 use super::error::{self, EngineError};
 use super::{Engine, SHORT};
@@ -50,17 +50,23 @@ impl Engine {
             && inspected.running == Some(true)
             && let Some(pid) = inspected.pid.and_then(|pid| i32::try_from(pid).ok())
         {
-            kill_inside(pid, &app.id.0);
+            signal_inside(pid, &app.id.0, Signal::SIGKILL);
         }
         Err(EngineError::TooLong(timeout))
     }
 }
 
-/// Kills the process if it is one of that container: its control group is named by the id. An engine in another process
-/// namespace tells numbers that mean something else here.
-fn kill_inside(pid: i32, container: &str) {
+/// Sends the signal to the process, and to those that it started if it leads a group, as a terminal does it; whether it was sent.
+/// Only to one of that container, whose control group is named by the id: an engine in another process namespace returns numbers
+/// that mean something else here.
+pub(super) fn signal_inside(pid: i32, container: &str, signal: Signal) -> bool {
     let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-    if pid > 1 && !container.is_empty() && groups.contains(container) {
-        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    if pid <= 1 || container.is_empty() || !groups.contains(container) {
+        return false;
+    }
+    let pid = Pid::from_raw(pid);
+    match getpgid(Some(pid)) {
+        Ok(group) if group == pid => killpg(pid, signal).is_ok(),
+        _ => kill(pid, signal).is_ok(),
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! `about` the engine itself · `login` the credentials' header · `image` what the engine and the registry have · `pull` · `create` what
 //! a container is made of · `seccomp` a profile for it · `running` what an inspection tells · `container` its life · `network` how its
-//! packets come in · `exec` a command in it · `logs` what it wrote · `connections` who is connected to it · `error` what a no means, `refused_key`
-//! which key of the config it is about.
+//! packets come in · `exec` a command in it · `exec_attached` one whose streams are the caller's · `exec_output` what that one writes ·
+//! `logs` what it wrote · `connections` who is connected to it · `error` what a no means, `refused_key` which key of the config it is about.
 //!
 //! Requests carry no API version, so the engine answers in its newest; only fields that all of them have are read.
 
@@ -32,6 +32,8 @@ mod seccomp;
 mod connections;
 mod container;
 mod exec;
+pub mod exec_attached;
+pub mod exec_output;
 mod logs;
 mod network;
 mod running;
