@@ -105,6 +105,20 @@ Examples:
 Exit codes: 0 the agent drains (--wait: has drained), 1 no agent runs; with --wait the agent's own: 5 the drain was cut short,
 by its deadline, a second SIGTERM, or an app that ended too early or could not be stopped.";
 
+const EXEC: &str = "\
+As `docker exec`, and the command also gets the secrets that the app gets as environment; no shell is between. Without -t a signal, such
+as Ctrl-C, is sent on to the command; a second one ends berth and leaves it. With -t Ctrl-C is a key like any other, and a command whose
+terminal is closed gets SIGHUP.
+
+Examples:
+  berth exec -it -- bin/rails console
+  berth exec -- ./manage.py migrate
+  berth exec -i -- psql <dump.sql
+  berth exec --user root -- env
+
+Exit codes: the command's, 128 + N if signal N ended it; 127 no such program in the image, 126 it cannot be executed, 125 the engine
+failed. Before the command is started: 1 no agent or no running container, 2 usage error.";
+
 const HANDOVER: &str = "\
 The installed binary takes the agent's place in the same process; the app keeps running, and neither its clients nor the load balancer
 notice. A package does it after an upgrade. `systemctl restart berth` would drain instead.
@@ -181,6 +195,9 @@ pub enum Command {
     /// Take the instance out of traffic, stop the app and end the agent
     #[command(after_help = DRAIN)]
     Drain(Drain),
+    /// Run a command in the app's container, with the app's secret environment
+    #[command(after_help = EXEC)]
+    Exec(Exec),
     /// Replace the running agent by the installed binary; the app keeps running
     #[command(after_help = HANDOVER)]
     Handover(Handover),
@@ -293,6 +310,29 @@ pub struct Handover {
     pub run_dir: RunDir,
 }
 
+/// `berth exec`
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Exec {
+    /// Send standard input to the command
+    #[arg(short, long)]
+    pub interactive: bool,
+    /// Give the command a terminal
+    #[arg(short = 't', long = "tty")]
+    pub terminal: bool,
+    /// Run it as this user, NAME or UID, or USER:GROUP [default: the container's user]
+    #[arg(short, long, value_name = "USER")]
+    pub user: Option<String>,
+    /// The program and its arguments
+    #[arg(value_name = "CMD", required = true, trailing_var_arg = true)]
+    pub command: Vec<String>,
+    /// `--run-dir`
+    #[command(flatten)]
+    pub run_dir: RunDir,
+    /// `--state-dir`
+    #[command(flatten)]
+    pub state_dir: StateDir,
+}
+
 /// `berth bake`
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct Bake {
@@ -382,7 +422,9 @@ impl Command {
             Self::Doctor(Doctor { config, run_dir, .. }) => {
                 Global { config: config.clone(), run_dir: run_dir.clone(), ..nothing }
             }
-            Self::Status(Status { run_dir, state_dir, .. }) | Self::Timeline(Timeline { run_dir, state_dir, .. }) => {
+            Self::Status(Status { run_dir, state_dir, .. })
+            | Self::Timeline(Timeline { run_dir, state_dir, .. })
+            | Self::Exec(Exec { run_dir, state_dir, .. }) => {
                 Global { run_dir: run_dir.clone(), state_dir: state_dir.clone(), ..nothing }
             }
             Self::Drain(Drain { run_dir, .. })
@@ -518,6 +560,23 @@ mod tests {
         let shown = parse("berth help status").unwrap_err().to_string();
         assert!(shown.contains("Usage: berth status"), "{shown}");
         assert_eq!(parse("berth help nonsense").unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn what_follows_the_program_of_exec_is_its_own() {
+        let exec = |words: &str| match parse(words).unwrap().command {
+            Command::Exec(exec) => (exec.interactive, exec.terminal, exec.user, exec.command.join(" ")),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(exec("berth exec -- env"), (false, false, None, "env".into()));
+        assert_eq!(exec("berth exec -it sh -c id --user x -i"), (true, true, None, "sh -c id --user x -i".into()));
+        assert_eq!(
+            exec("berth exec --user 0:0 -i -- -strange --run-dir /r"),
+            (true, false, Some("0:0".into()), "-strange --run-dir /r".into())
+        );
+        for refused in ["berth exec", "berth exec -t", "berth exec --", "berth exec --detach -- env"] {
+            assert_eq!(parse(refused).unwrap_err().exit_code(), 2, "{refused}");
+        }
     }
 
     #[test]

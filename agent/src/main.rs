@@ -4,7 +4,7 @@ use std::alloc::System;
 use std::process::ExitCode;
 
 use berth::cli::{Cli, Command};
-use berth::commands::{bake, check, doctor, drain, handover, policy, status, timeline, wait};
+use berth::commands::{bake, check, doctor, drain, exec, handover, policy, status, timeline, wait};
 use berth::edge::log;
 use berth::exit::Outcome;
 use berth::{commands, core_dump, logging, run, shim};
@@ -56,6 +56,7 @@ fn main() -> ExitCode {
         Command::Status(args) => runtime.block_on(status::main(&global, &args)),
         Command::Timeline(args) => runtime.block_on(timeline::main(&global, &args)),
         Command::Drain(args) => runtime.block_on(drain::main(&global, &args)),
+        Command::Exec(args) => runtime.block_on(exec::main(&global, &args)),
         Command::Handover(_) => runtime.block_on(handover::main(&global)),
         Command::Wait(args) => runtime.block_on(wait::main(&global, &args)),
         Command::Bake(args) => runtime.block_on(bake::main(&global, &args)),

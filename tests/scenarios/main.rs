@@ -16,6 +16,7 @@ mod crash;
 mod doctor;
 mod drain;
 mod engine;
+mod exec;
 mod faults;
 mod forms;
 mod handover;

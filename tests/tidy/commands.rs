@@ -119,6 +119,8 @@ fn a_command_is_told_from_what_stands_around_it() {
     assert_eq!(unknown("berth image=x:1"), None);
     assert_eq!(unknown("berth drain [--now]"), Some("--now".to_owned()));
     assert_eq!(unknown("berth dran"), Some("dran".to_owned()));
+    assert_eq!(unknown("berth exec [-i] -- rails --color"), None);
+    assert_eq!(unknown("berth exec --now -- rails"), Some("--now".to_owned()));
     assert_eq!(code("text\n\n    one\n```\ntwo\n```\n`three`").len(), 2);
     for (wrong, told) in [
         ("berth nonsense", true),
@@ -152,6 +154,8 @@ fn unknown(piece: &str) -> Option<String> {
     };
     let exists =
         |flag: &str| cli.get_arguments().chain(command.get_arguments()).any(|arg| arg.get_long() == Some(flag));
+    // What follows `--` is another program's.
+    let mut words = words.take_while(|word| *word != "--");
     words.find(|word| word.strip_prefix("--").is_some_and(|flag| !exists(flag))).map(str::to_owned)
 }
 

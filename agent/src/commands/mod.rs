@@ -15,6 +15,7 @@ pub mod check;
 pub mod doctor;
 pub mod drain;
 pub mod drained;
+pub mod exec;
 mod figures;
 pub mod handover;
 mod paint;
