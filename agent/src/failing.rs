@@ -142,7 +142,7 @@ impl Failing {
 
     /// Until when the group is tried to be told.
     pub fn deadlines(&self) -> Vec<DeadlineView> {
-        vec![DeadlineView { name: "giving up".to_owned(), at: self.deadline.0.as_secs_f64() }]
+        vec![DeadlineView { name: "cleanup".to_owned(), at: self.deadline.0.as_secs_f64() }]
     }
 
     fn advance(&mut self, desk: &mut Desk, now: Uptime) {

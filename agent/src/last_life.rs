@@ -52,9 +52,9 @@ impl LastLife {
         let Ending { written_at, exit_code, .. } = &self.last_life;
         let phase = self.report.published.view.phase.word();
         match exit_code {
-            Some(code) => format!("the last one ended at {written_at} with exit code {code} ({})", meaning(*code)),
+            Some(code) => format!("the last agent ended at {written_at} with exit code {code} ({})", meaning(*code)),
             None => format!(
-                "the last one left no final status: it was killed, or the instance was stopped; its last known phase is \
+                "the last agent left no final status: it was killed, or the instance was stopped; its last known phase is \
                  {phase}, since {written_at}"
             ),
         }
@@ -94,7 +94,7 @@ mod tests {
         for outcome in Outcome::ALL {
             let ending = Ending { exit_code: Some(outcome.code()), written_at: "T".into(), ..Ending::default() };
             let sentence = LastLife { last_life: ending, ..LastLife::default() }.sentence();
-            assert!(sentence.starts_with(&format!("the last one ended at T with exit code {} (", outcome.code())));
+            assert!(sentence.starts_with(&format!("the last agent ended at T with exit code {} (", outcome.code())));
             assert!(!sentence.contains("unknown"), "{sentence}");
         }
         assert!(LastLife::default().sentence().contains("its last known phase is boot"));

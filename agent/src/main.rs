@@ -56,6 +56,7 @@ fn main() -> ExitCode {
         Command::Status(args) => runtime.block_on(status::main(&global, &args)),
         Command::Timeline(args) => runtime.block_on(timeline::main(&global, &args)),
         Command::Drain(args) => runtime.block_on(drain::main(&global, &args)),
+        Command::Exec(args) => runtime.block_on(exec::main(&global, &args)),
         Command::Handover(_) => runtime.block_on(handover::main(&global)),
         Command::Exec(args) => runtime.block_on(exec::main(&global, &args)),
         Command::Wait(args) => runtime.block_on(wait::main(&global, &args)),

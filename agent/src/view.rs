@@ -274,6 +274,9 @@ pub struct LifecycleView {
     pub target_state: Option<String>,
 }
 
+/// The deadline of a spot interruption: by then the app must have stopped.
+pub const SPOT: &str = "spot interruption";
+
 /// Something that is waited for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DeadlineView {

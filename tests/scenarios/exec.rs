@@ -236,12 +236,15 @@ struct Terminal {
     slave: OwnedFd,
     shown: Arc<Mutex<Vec<u8>>>,
     child: Child,
+    /// Its modes before `berth exec` had it.
+    before: String,
 }
 
 impl Terminal {
     fn start(world: &World, words: &[&str]) -> Self {
         let size = Winsize { ws_row: 33, ws_col: 101, ws_xpixel: 0, ws_ypixel: 0 };
         let OpenptyResult { master, slave } = openpty(&size, None).unwrap();
+        let before = modes(&slave);
         let (master, shown) = (File::from(master), Arc::new(Mutex::new(Vec::new())));
         let (mut screen, seen) = (master.try_clone().unwrap(), Arc::clone(&shown));
         thread::spawn(move || {
@@ -257,7 +260,7 @@ impl Terminal {
         command.env_clear().envs(berth.get_envs().filter_map(|(name, value)| Some((name, value?))));
         let stream = || Stdio::from(slave.try_clone().unwrap());
         let child = command.stdin(stream()).stdout(stream()).stderr(stream()).kill_on_drop(true).spawn().unwrap();
-        Self { master, slave, shown, child }
+        Self { master, slave, shown, child, before }
     }
 
     fn text(&self) -> String {
@@ -280,8 +283,12 @@ impl Terminal {
     }
 
     fn modes(&self) -> String {
-        format!("{:?}", tcgetattr(&self.slave).unwrap().local_flags)
+        modes(&self.slave)
     }
+}
+
+fn modes(terminal: &OwnedFd) -> String {
+    format!("{:?}", tcgetattr(terminal).unwrap().local_flags)
 }
 
 #[tokio::test]
@@ -297,9 +304,8 @@ async fn a_terminal_has_its_size_its_keys_and_its_modes_back() {
             "trap 'echo inter''rupted' INT; stty -ixon; while [ \"$(stty size)\" != '33 101' ]; do :; done; stty size; read x; stty size; while ! read y; do :; done; echo y=$y; exit 5",
         ],
     );
-    let before = terminal.modes();
     terminal.shows("33 101\r\n").await;
-    assert_ne!(terminal.modes(), before, "raw");
+    assert_ne!(terminal.modes(), terminal.before, "raw");
     tcsetwinsize(&terminal.slave, rustix::termios::Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 })
         .unwrap();
     // The new size is there when a command in the container says so, and not before.
@@ -316,7 +322,7 @@ async fn a_terminal_has_its_size_its_keys_and_its_modes_back() {
     terminal.key("\u{10}\u{11}yes\r");
     terminal.shows("y=\u{10}\u{11}yes\r\n").await;
     assert_eq!(code(&mut terminal.child).await, Some(5));
-    assert_eq!(terminal.modes(), before);
+    assert_eq!(terminal.modes(), terminal.before);
 }
 
 #[tokio::test]
@@ -324,12 +330,11 @@ async fn a_terminal_that_is_closed_ends_the_command() {
     let (world, _agent) = serving("").await;
     for (sent, wanted) in [(Signal::SIGTERM, 143), (Signal::SIGHUP, 129)] {
         let mut terminal = Terminal::start(&world, &["-i", "-t", "--", "sh", "-c", "echo started; sleep 1004"]);
-        let before = terminal.modes();
         terminal.shows("started\r\n").await;
         until("it sleeps", async || processes(&world).await.contains("\"sleep 1004\"")).await;
         signal(&terminal.child, sent);
         assert_eq!(code(&mut terminal.child).await, Some(wanted));
-        assert_eq!(terminal.modes(), before);
+        assert_eq!(terminal.modes(), terminal.before);
         until("the command is gone", async || !processes(&world).await.contains("sleep 1004")).await;
     }
 }

@@ -52,11 +52,11 @@ async fn status_and_timeline_tell_how_the_last_life_ended_why_and_when() {
     let mut lines = screen.lines();
     let first = lines.next().unwrap();
     assert!(
-        first.starts_with("the last one ended at 2") && first.ends_with("Z with exit code 0 (drained)"),
+        first.starts_with("the last agent ended at 2") && first.ends_with("Z with exit code 0 (drained)"),
         "{screen}"
     );
     let second = lines.next().unwrap();
-    assert!(second.starts_with("drained after ") && second.contains("asked for: the disk"), "{screen}");
+    assert!(second.starts_with("drained after ") && second.contains("berth drain (the disk)"), "{screen}");
     for fact in [world.instance_id.clone(), world.container(), "settling".to_owned(), "stopping".to_owned()] {
         assert!(screen.contains(&fact), "{fact} in\n{screen}");
     }
@@ -71,7 +71,7 @@ async fn status_and_timeline_tell_how_the_last_life_ended_why_and_when() {
 
     let timeline = berth(&world, &["timeline"]).await;
     assert_eq!(timeline.status.code(), Some(0), "{}", err(&timeline));
-    assert!(err(&timeline).contains("no agent runs; the last one ended at 2"), "{}", err(&timeline));
+    assert!(err(&timeline).contains("no agent runs; the last agent ended at 2"), "{}", err(&timeline));
     assert!(out(&timeline).contains("\n  drain ") && !out(&timeline).contains("going on\n"), "{}", out(&timeline));
     let watched = berth(&world, &["status", "--watch"]).await;
     assert_eq!((watched.status.code(), out(&watched)), (Some(1), screen));
@@ -94,7 +94,7 @@ async fn an_agent_that_was_killed_left_no_final_status_and_that_is_what_is_said(
     until("the record of serve", async || record(&world)["phase"] == "serve").await;
     agent.kill9().await;
     let screen = status(&world).await;
-    assert!(screen.starts_with("the last one left no final status: it was killed"), "{screen}");
+    assert!(screen.starts_with("the last agent left no final status: it was killed"), "{screen}");
     assert!(screen.contains("its last known phase is serve, since 2"), "{screen}");
     assert_eq!(record(&world)["last_life"]["exit_code"], Value::Null);
 }
@@ -177,10 +177,10 @@ async fn a_drain_that_a_person_asked_for_goes_on_after_a_crash_and_a_start_by_ha
     agent.kill9().await;
     let again = world.launch(BERTH.as_ref()).await;
     again.phase_within("drain", SOON).await;
-    assert!(again.status().await["reason"].as_str().unwrap().starts_with("asked for: the disk"));
+    assert!(again.status().await["reason"].as_str().unwrap().starts_with("berth drain (the disk)"));
     assert_eq!(again.exit_within(SOON).await, 0);
     assert!(!again.log_text().contains("\"phase\":\"serve\""), "{}", again.log_text());
-    assert!(world.console_text().contains("asked for: the disk"), "{}", world.console_text());
+    assert!(world.console_text().contains("berth drain (the disk)"), "{}", world.console_text());
 
     let started = world.launch(BERTH.as_ref()).await;
     started.ready_within(SOON).await;

@@ -35,7 +35,7 @@ fn an_idle_instance_leaves_in_settle_and_a_few_seconds() {
         52.951   drain   ContainerStopped
         52.951   drain   > CompleteHook web/leave CONTINUE
         53.001   drain   HookCompleted
-        53.001   drain   > SayLastWords drained after 23 s (the group takes the instance away); termination hook: completed CONTINUE
+        53.001   drain   > SayLastWords drained after 23 s (Auto Scaling is terminating the instance); termination hook: completed CONTINUE
         53.002   drain   LastWordsSaid
         53.002   gone    > Exit 0
     "#]].assert_eq(&after(&life, "StopContainer"));
@@ -404,7 +404,7 @@ fn a_notice_after_a_second_signal_moves_no_deadline() {
         let life = life.run(secs(36));
         assert!(life.count(Job::SayLastWords) == 1 && life.outcome().is_none(), "{}", life.trace());
         let deadlines = life.view().deadlines;
-        assert!(deadlines.iter().any(|one| one.name == "taken away" && one.at == 32.0), "{deadlines:?}");
+        assert!(deadlines.iter().any(|one| one.name == "spot interruption" && one.at == 32.0), "{deadlines:?}");
     }
 }
 

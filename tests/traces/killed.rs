@@ -73,12 +73,12 @@ fn a_drain_that_a_person_asked_for_goes_on_after_a_crash_and_never_says_ready() 
     let life = next(LINE, TargetState::InService, left).run(secs(10));
     assert_eq!((life.view().phase, life.view().status), (PhaseName::Drain, Status::Draining), "{}", life.trace());
     assert!(!life.trace().contains("serve"), "{}", life.trace());
-    assert!(life.view().reason.starts_with("asked for: the disk"), "{}", life.view().reason);
+    assert!(life.view().reason.starts_with("berth drain (the disk)"), "{}", life.view().reason);
     let life = life.holds(secs(16), 0).run(secs(600));
     assert_eq!(life.outcome(), Some(Outcome::Done), "{}", life.trace());
     let stop = when(&life, "> StopContainer");
     assert!((17.0..19.0).contains(&stop), "15 s of drain.settle were left: {stop}\n{}", life.trace());
-    assert!(life.trace().contains("drained after 24 s (asked for: the disk)"), "{}", life.trace());
+    assert!(life.trace().contains("drained after 24 s (berth drain (the disk))"), "{}", life.trace());
 }
 
 #[test]

@@ -13,7 +13,7 @@ pub async fn main(global: &Global, args: &Drain) -> ExitCode {
         Ok(None) => ExitCode::SUCCESS,
         Ok(Some(ended)) if ended.code() == 0 => ExitCode::SUCCESS,
         Ok(Some(ended)) => super::failed(ended.code(), &ended.sentence()),
-        Err(error) => super::failed(super::NO, &super::chain(&error)),
+        Err(error) => super::failed(super::NO, &super::plain(&super::chain(&error))),
     }
 }
 

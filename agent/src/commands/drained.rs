@@ -29,7 +29,7 @@ pub enum Ended {
     With(u8),
     /// The agent is gone and did not say how.
     Silently,
-    /// The time is over; what was seen last.
+    /// It timed out; what was seen last.
     TimedOut(String),
 }
 
@@ -43,7 +43,7 @@ impl Ended {
         }
     }
 
-    /// One sentence, for whoever watches the script.
+    /// One sentence, for the log of the script.
     pub fn sentence(&self) -> String {
         let outcome = |code| Outcome::ALL.into_iter().find(|outcome| outcome.code() == code);
         match self {
@@ -55,13 +55,13 @@ impl Ended {
                 Some(Outcome::AppFailed) => "the agent ended: the app could not be kept running".into(),
                 Some(Outcome::Usage | Outcome::Bug) | None => format!("the agent ended with exit code {code}"),
             },
-            Self::Silently => "the agent is gone without telling how it ended".into(),
-            Self::TimedOut(last) => format!("not drained in time: {last}"),
+            Self::Silently => "the agent is gone and returned no exit code".into(),
+            Self::TimedOut(last) => format!("not drained in time: {}", super::plain(last)),
         }
     }
 }
 
-/// Wait until the agent is gone, or the time is over.
+/// Wait until the agent is gone, or the time is up.
 pub async fn drained(run_dir: &Path, patience: Duration) -> Result<Ended, ClientError> {
     match timeout(patience, begin(run_dir)).await {
         Ok(ended) => ended,

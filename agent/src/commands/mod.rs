@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::edge::aws::Aws;
+use crate::edge::console::one_line;
 use crate::edge::http::Http;
 use crate::edge::imds::{Imds, ImdsError};
 use crate::fault::{Class, Fault};
@@ -20,6 +21,7 @@ mod figures;
 pub mod handover;
 mod paint;
 pub mod policy;
+mod sheet;
 pub mod status;
 pub mod status_watch;
 pub mod timeline;
@@ -27,6 +29,8 @@ pub mod wait;
 
 /// The exit code of a command whose condition is not met. The agent itself never ends with it.
 pub const NO: u8 = 1;
+/// Far longer than any line of an error.
+const LONGEST_LINE: usize = 4000;
 
 /// Whether something that was to be printed could not be.
 static UNPRINTED: AtomicBool = AtomicBool::new(false);
@@ -56,6 +60,12 @@ fn note(text: &str) {
 pub fn failed(code: impl Into<u8>, reason: &str) -> ExitCode {
     let _ = writeln!(stderr(), "berth: {reason}");
     ExitCode::from(code.into())
+}
+
+/// Text from elsewhere, fit to be printed: line by line, without control characters.
+fn plain(text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(|line| one_line(line, LONGEST_LINE)).collect();
+    lines.join("\n")
 }
 
 /// The clients that the agent uses, as this process's environment sets them.

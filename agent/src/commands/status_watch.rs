@@ -10,14 +10,19 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
+use crate::commands::sheet::Room;
 use crate::commands::status;
 use crate::edge::socket_client::{ClientError, Events};
+use crate::edge::terminal::{self, Size};
 
 /// Between two looks, however many events there are: in place, and appended.
 const LEAST: Duration = Duration::from_millis(200);
 const LEAST_APPENDED: Duration = Duration::from_secs(1);
 /// A terminal is drawn again after this even without an event, for its times go on.
 const MOST: Duration = Duration::from_secs(1);
+
+/// The size of a terminal that does not know it.
+const USUAL: Size = Size { columns: 80, rows: 24 };
 
 /// Alternate screen, no cursor, no wrapping of long lines; and back. The names are those of xterm's control sequences.
 const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[?7l";
@@ -59,7 +64,7 @@ async fn watch(run_dir: &Path, json: bool, paper: Paper, out: &mut impl Write) -
     let mut events = Events::open(run_dir).await?;
     let mut last: Option<String> = None;
     loop {
-        let screen = match status::run(run_dir, json).await {
+        let screen = match status::run(run_dir, json, room(paper)).await {
             Ok(screen) => screen,
             // It ended between its last event and this look.
             Err(ClientError::NotRunning(_) | ClientError::Talk(..)) if last.is_some() => return Ok(last),
@@ -95,7 +100,18 @@ async fn watch(run_dir: &Path, json: bool, paper: Paper, out: &mut impl Write) -
     }
 }
 
-/// The screen in place of the one before. Every line has its row, so what does not fit falls on the last row and nothing scrolls.
+/// The room for one look.
+fn room(paper: Paper) -> Room {
+    match paper {
+        Paper::Roll => Room::default(),
+        Paper::Terminal => {
+            let size = terminal::own_size().unwrap_or(USUAL);
+            Room { columns: Some(size.columns.into()), rows: Some(size.rows.into()), bounded: true }
+        }
+    }
+}
+
+/// The screen in place of the one before. Every line has its row, and there are no more lines than rows.
 fn frame(screen: &str) -> String {
     let rows = screen.lines().enumerate().map(|(at, line)| format!("\x1b[{};1H{line}\x1b[K", at + 1));
     rows.collect::<String>() + "\x1b[J"

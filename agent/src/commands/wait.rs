@@ -27,7 +27,7 @@ pub enum Waited {
     BootFailed(String),
     /// The instance is on its way out; the reason.
     Leaving(String),
-    /// The time is over; what was seen last.
+    /// It timed out; what was seen last.
     TimedOut(String),
 }
 
@@ -41,13 +41,13 @@ impl Waited {
         }
     }
 
-    /// One sentence, for whoever watches the script.
+    /// One sentence, for the log of the script.
     pub fn sentence(&self) -> String {
         match self {
             Self::Ready => "ready".into(),
-            Self::BootFailed(reason) => format!("the boot failed: {reason}"),
-            Self::Leaving(reason) => format!("the instance is on its way out: {reason}"),
-            Self::TimedOut(last) => format!("not ready in time: {last}"),
+            Self::BootFailed(reason) => format!("the boot failed: {}", super::plain(reason)),
+            Self::Leaving(reason) => format!("the instance is being drained: {}", super::plain(reason)),
+            Self::TimedOut(last) => format!("not ready in time: {}", super::plain(last)),
         }
     }
 }
@@ -58,17 +58,17 @@ pub async fn main(global: &Global, args: &Wait) -> ExitCode {
     let (code, sentence) = match args.condition {
         Condition::Ready => match ready(&run_dir, patience).await {
             Ok(waited) => (waited.code(), waited.sentence()),
-            Err(error) => (super::NO, super::chain(&error)),
+            Err(error) => (super::NO, super::plain(&super::chain(&error))),
         },
         Condition::Drained => match drained::drained(&run_dir, patience).await {
             Ok(ended) => (ended.code(), ended.sentence()),
-            Err(error) => (super::NO, super::chain(&error)),
+            Err(error) => (super::NO, super::plain(&super::chain(&error))),
         },
     };
     if code == Outcome::Done.code() { ExitCode::SUCCESS } else { super::failed(code, &sentence) }
 }
 
-/// Wait until the instance is ready, or cannot become so, or the time is over. An agent that is not up yet is waited for.
+/// Wait until the instance is ready, or cannot become so, or the time is up. An agent that is not up yet is waited for.
 pub async fn ready(run_dir: &Path, patience: Duration) -> Result<Waited, ClientError> {
     let mut last = String::new();
     match timeout(patience, watch(run_dir, &mut last)).await {

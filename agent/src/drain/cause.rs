@@ -64,11 +64,11 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Signal => f.write_str("a signal"),
-            Self::Asked(reason) => write!(f, "asked for: {reason}"),
-            Self::Terminated => f.write_str("the group takes the instance away"),
-            Self::BackToPool(state) => write!(f, "the group takes the instance back ({state})"),
+            Self::Asked(reason) => write!(f, "berth drain ({reason})"),
+            Self::Terminated => f.write_str("Auto Scaling is terminating the instance"),
+            Self::BackToPool(state) => write!(f, "Auto Scaling is returning the instance to its warm pool ({state})"),
             Self::RootVolume(word) => write!(f, "Auto Scaling is replacing the root volume ({word})"),
-            Self::Spot(ends_in) => write!(f, "spot takes the instance away in {} s", ends_in.as_secs()),
+            Self::Spot(ends_in) => write!(f, "spot interruption in {} s", ends_in.as_secs()),
             Self::Rebalance(notice) | Self::Maintenance(notice) => f.write_str(notice),
         }
     }

@@ -3,7 +3,7 @@
 use super::{Drain, Stage};
 use crate::clock::Uptime;
 use crate::hook::Hook;
-use crate::view::{DeadlineView, ReadyReason, StepView, WaitView};
+use crate::view::{DeadlineView, ReadyReason, SPOT, StepView, WaitView};
 
 impl Drain {
     /// Why the drain began, and what it waits for.
@@ -13,6 +13,7 @@ impl Drain {
             Stage::Looking { .. } => "looking for what runs".to_owned(),
             Stage::Settling { .. } => "still serving until load balancers have seen the 503".to_owned(),
             Stage::Emptying { .. } => match self.connections {
+                Some(1) => "waiting for 1 connection to end".to_owned(),
                 Some(count) => format!("waiting for {count} connections to end"),
                 None => "waiting for connections to end".to_owned(),
             },
@@ -69,6 +70,6 @@ impl Drain {
             }
             Stage::LastWords { .. } => None,
         };
-        stage.into_iter().chain(self.cut.map(|cut| view("taken away", cut))).collect()
+        stage.into_iter().chain(self.cut.map(|cut| view(SPOT, cut))).collect()
     }
 }

@@ -48,7 +48,7 @@ impl Transition {
     pub(super) fn step(self) -> &'static str {
         match self {
             Self::Launching => "group",
-            Self::Terminating { .. } => "group again",
+            Self::Terminating { .. } => "look up group again",
         }
     }
 

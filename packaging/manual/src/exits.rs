@@ -64,6 +64,20 @@ pub const COMMANDS: &[Exits] = &[
         ],
     },
     Exits {
+        command: "exec",
+        codes: &[
+            (0, "the command ended with 0; every other code of the command is passed on, 128 + N if signal N ended it"),
+            (
+                1,
+                "before the command was started: no agent and no container, the container does not run, or this user may not ask",
+            ),
+            (2, "before the command was started: invalid usage, or `-i -t` without a terminal"),
+            (125, "the engine failed, or the connection to it was lost; also from the command"),
+            (126, "the command cannot be executed, or there is no such `--user`"),
+            (127, "the image has no such command"),
+        ],
+    },
+    Exits {
         command: "handover",
         codes: &[
             (0, "the next agent runs and has the app"),

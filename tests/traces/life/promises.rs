@@ -221,7 +221,7 @@ impl World {
         }
         for deadline in deadlines {
             // What has to be over by then still gets the time to say so.
-            let slack = if deadline.name == "taken away" { secs(25) } else { secs(1) };
+            let slack = if deadline.name == "spot interruption" { secs(25) } else { secs(1) };
             if Duration::from_secs_f64(deadline.at) + slack < age {
                 self.breaks(6, format!("{} is over, and nothing follows", deadline.name));
             }

@@ -125,7 +125,7 @@ impl ExecError {
 pub async fn main(global: &Global, args: &Exec) -> ExitCode {
     match run(global, args).await {
         Ok(code) => code.into(),
-        Err(error) => super::failed(error.code(), &super::chain(&error)),
+        Err(error) => super::failed(error.code(), &super::plain(&super::chain(&error))),
     }
 }
 

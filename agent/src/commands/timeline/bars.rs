@@ -4,29 +4,38 @@ use super::{Bar, Panel, State};
 use crate::commands::figures::span;
 use crate::edge::console::one_line;
 
-/// The longest text from elsewhere.
-const TEXT: usize = 160;
-/// The longest name of a step in a line.
+/// The longest text from elsewhere, in bytes: what AWS says of a call that is not allowed is some 500.
+const TEXT: usize = 1000;
+/// The columns of the names in a panel, at least and at most; what is longer is none of berth's names.
 const NAME: usize = 10;
+const LONGEST_NAME: usize = 24;
 
 /// How bars look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weight {
     /// All the same.
     Even,
-    /// Heavy on the longest chain, light beside it.
-    Chain,
+    /// Heavy on the critical path, light off it.
+    Path,
 }
 
-/// The line of a step, with a bar of at most `width` columns.
+/// The columns that the names of this panel take.
+pub fn name_width(panel: &Panel) -> usize {
+    let longest = panel.steps.iter().map(|step| one_line(&step.name, LONGEST_NAME).chars().count()).max();
+    longest.unwrap_or_default().max(NAME)
+}
+
+/// The name of a step in so many columns.
+pub fn name(step: &Bar, width: usize) -> String {
+    format!("{:<width$}", one_line(&step.name, LONGEST_NAME))
+}
+
+/// The line of a step, with a bar of at most `width` columns beside names of the usual length.
 pub fn row(panel: &Panel, step: &Bar, width: usize, weight: Weight) -> String {
+    let names = name_width(panel);
     let took = span(step.until - step.began);
-    let row = format!(
-        "  {:<NAME$} {} {took:>7}  {}",
-        one_line(&step.name, NAME),
-        bar(panel, step, width, weight),
-        notes(step)
-    );
+    let bar = bar(panel, step, (width + NAME).saturating_sub(names), weight);
+    let row = format!("  {} {bar} {took:>7}  {}", name(step, names), notes(step));
     row.trim_end().to_owned()
 }
 
@@ -51,7 +60,8 @@ pub fn notes(step: &Bar) -> String {
     notes.join(", ")
 }
 
-fn bar(panel: &Panel, step: &Bar, width: usize, weight: Weight) -> String {
+/// The bar alone, in so many columns.
+pub fn bar(panel: &Panel, step: &Bar, width: usize, weight: Weight) -> String {
     let whole = panel.until - panel.began;
     let column = |moment: f64| {
         let share = if whole > 0.0 { (moment - panel.began) / whole } else { 0.0 };
@@ -62,7 +72,7 @@ fn bar(panel: &Panel, step: &Bar, width: usize, weight: Weight) -> String {
     let ends = column(step.until).max(begins + 1);
     let work = match (step.state, weight) {
         (State::Going | State::Cut, _) => '╌',
-        (_, Weight::Chain) if !step.critical => '─',
+        (_, Weight::Path) if !step.critical => '─',
         _ => '━',
     };
     let waits: Vec<_> = step.waits.iter().map(|(from, to)| column(*from)..column(*to)).collect();

@@ -1,9 +1,9 @@
 //! `berth timeline`: where the time of the boot went, and of the drain, as text, as JSON and as a picture; of the last life, too,
 //! when no agent runs.
 //!
-//! Days of serving lie between the two, so each has a panel and an axis of its own. Within a panel the longest chain is told
-//! apart: work begins in the moment its last input is there, so whoever follows the begins back from the last end finds
-//! what the whole waited for.
+//! Days of serving lie between the two, so each has a panel and an axis of its own. Within a panel the critical path is told
+//! apart: work begins in the moment its last input is there, so following the begins back from the last end finds what the
+//! whole waited for.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use crate::cli::{self, Global};
+use crate::edge::console::one_line;
 use crate::edge::socket_client::{self, ClientError};
 use crate::edge::state_dir;
 use crate::last_life::{Ending, LastLife};
@@ -26,6 +27,8 @@ mod text;
 const CLOSE: f64 = 0.001;
 /// No life is longer, in seconds; what claims to be is cut.
 const LONGEST: f64 = 1e9;
+/// The longest note about the last life.
+const LONGEST_NOTE: usize = 1000;
 
 /// The whole command.
 pub async fn main(global: &Global, args: &cli::Timeline) -> ExitCode {
@@ -33,7 +36,7 @@ pub async fn main(global: &Global, args: &cli::Timeline) -> ExitCode {
         Ok(timeline) => timeline,
         Err(error @ ClientError::NotRunning(_)) => match state_dir::read(&global.state_dir()) {
             Ok(Some(life)) => {
-                super::note(&format!("no agent runs; {}", life.sentence()));
+                super::note(&one_line(&format!("no agent runs; {}", life.sentence()), LONGEST_NOTE));
                 Timeline::of_last(&life)
             }
             Ok(None) => return super::failed(super::NO, &super::chain(&error)),
@@ -146,6 +149,13 @@ pub enum State {
     Cut,
 }
 
+impl Bar {
+    /// Whether there is nothing to say of it but that it is done.
+    pub fn is_uneventful(&self) -> bool {
+        self.state == State::Done && self.fault.is_none() && self.attempts <= 1
+    }
+}
+
 impl Timeline {
     /// What the report tells of where the time went.
     pub fn of(report: &Report) -> Self {
@@ -224,7 +234,7 @@ fn way_out(view: &View, steps: &[&StepView], left: f64, now: f64) -> Panel {
 
 fn panel(view: &View, mut steps: Vec<Bar>, began: f64, until: f64, going: bool) -> Panel {
     let until = until.max(began);
-    mark_longest_chain(&mut steps);
+    mark_critical_path(&mut steps);
     Panel {
         name: view.phase,
         began,
@@ -288,7 +298,7 @@ struct Stretch {
 }
 
 /// Back from the last end: before each stretch, the one that ended last before it began.
-fn mark_longest_chain(steps: &mut [Bar]) {
+fn mark_critical_path(steps: &mut [Bar]) {
     let stretches: Vec<Stretch> = steps.iter().enumerate().flat_map(|(at, step)| stretches(at, step)).collect();
     let mut end = stretches.iter().map(|one| one.to).reduce(f64::max).unwrap_or_default();
     loop {

@@ -217,8 +217,8 @@ fn legend(svg: &mut String, y: f64) {
     let _ = writeln!(svg, "<g>");
     let axis = Axis { began: 0.0, whole: RIGHT - LEFT };
     for (at, kind, what) in [
-        (0.0, "k", "the longest chain"),
-        (150.0, "b", "beside it"),
+        (0.0, "k", "critical path"),
+        (150.0, "b", "off it"),
         (250.0, "f", "failed"),
         (420.0, "k g", "going on, or cut off"),
     ] {

@@ -98,7 +98,7 @@ fn booting() -> Report {
         phases: vec![phase(PhaseName::Boot, 0.0)],
         name: Some("ap-api".into()),
         steps,
-        deadlines: vec![DeadlineView { name: "the boot is given up".into(), at: 600.0 }],
+        deadlines: vec![DeadlineView { name: "boot.timeout".into(), at: 600.0 }],
         ..View::default()
     };
     report(view, 4.2)
@@ -138,10 +138,10 @@ fn boot_and_drain_each_have_an_axis_of_their_own() {
           emptying            ······························          1 min 11 s
           stop                                              ━━━━        8.2 s
           hook                                                  ·····  12.3 s  3 attempts, 11.1 s waiting, no active lifecycle action <yet> & "soon"
-          until 2 min 30 s: the hook's heartbeat timeout
-          until 5 min 20 s: drain.timeout
+          the hook's heartbeat timeout ends after 2 min 30 s
+          drain.timeout ends after 5 min 20 s
 
-          ━ the longest chain   ─ beside it   · waiting   ╌ going on, or cut off
+          ━ critical path   ─ off it   · waiting   ╌ going on, or cut off
     "#]].assert_eq(&text::draw(&Timeline::of(&life())));
 }
 
@@ -162,9 +162,9 @@ fn what_goes_on_reaches_to_now() {
           digest        ━━                                             180 ms
           image           ━                                             12 ms
           pull            ╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌   3.8 s
-          until 10 min 0 s: the boot is given up
+          boot.timeout ends after 10 min 0 s
 
-          ━ the longest chain   ─ beside it   · waiting   ╌ going on, or cut off
+          ━ critical path   ─ off it   · waiting   ╌ going on, or cut off
     "#]].assert_eq(&text::draw(&Timeline::of(&booting())));
 }
 

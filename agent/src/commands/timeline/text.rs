@@ -10,8 +10,11 @@ use crate::view::PhaseName;
 
 /// The bars are this wide; with names and times a line stays within 80 columns.
 const BAR: usize = 48;
-/// From the left edge to the bars.
-const INDENT: usize = 13;
+/// Beside names of this length.
+const NAME: usize = 10;
+/// From the left edge to the names, and from them to the bars.
+const EDGE: usize = 2;
+const GAP: usize = 1;
 /// The longest text from elsewhere.
 const TEXT: usize = 160;
 
@@ -26,7 +29,7 @@ pub(super) fn draw(timeline: &Timeline) -> String {
         draw_panel(&mut text, panel);
     }
     if timeline.panels.iter().any(|panel| !panel.steps.is_empty()) {
-        text.push_str("\n  ━ the longest chain   ─ beside it   · waiting   ╌ going on, or cut off\n");
+        text.push_str("\n  ━ critical path   ─ off it   · waiting   ╌ going on, or cut off\n");
     }
     text
 }
@@ -51,28 +54,30 @@ pub(super) fn outcome(timeline: &Timeline) -> String {
 
 fn draw_panel(text: &mut String, panel: &Panel) {
     let whole = panel.until - panel.began;
+    let names = bars::name_width(panel);
+    let indent = EDGE + names + GAP;
     let _ = writeln!(text, "\n  {} {}{}", panel.name.word(), span(whole), if panel.going { ", going on" } else { "" });
     if panel.steps.is_empty() {
         let _ = writeln!(text, "  no step has begun");
     } else {
-        let _ = writeln!(text, "{:INDENT$}{}", "", marks(whole).trim_end());
+        let _ = writeln!(text, "{:indent$}{}", "", marks(whole, (BAR + NAME).saturating_sub(names)).trim_end());
     }
     for step in &panel.steps {
-        let _ = writeln!(text, "{}", bars::row(panel, step, BAR, Weight::Chain));
+        let _ = writeln!(text, "{}", bars::row(panel, step, BAR, Weight::Path));
     }
     for deadline in &panel.deadlines {
-        let _ = writeln!(text, "  until {}: {}", span(deadline.at - panel.began), one_line(&deadline.name, TEXT));
+        let _ = writeln!(text, "  {} ends after {}", one_line(&deadline.name, TEXT), span(deadline.at - panel.began));
     }
 }
 
 /// The marks of the axis, each beginning at its moment; those that would touch the one before are left out.
-fn marks(whole: f64) -> String {
+fn marks(whole: f64, width: usize) -> String {
     let mut line = String::new();
     for tick in axis::ticks(whole, 6) {
         let share = if whole > 0.0 { tick / whole } else { 0.0 };
-        let at = (share * BAR as f64).round() as usize;
+        let at = (share * width as f64).round() as usize;
         let (label, used) = (format!("╷{}", point(tick)), line.chars().count());
-        if (used == 0 || used < at) && at < BAR {
+        if (used == 0 || used < at) && at < width {
             line.extend(std::iter::repeat_n(' ', at.saturating_sub(used)));
             line.push_str(&label);
         }
