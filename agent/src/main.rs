@@ -58,7 +58,6 @@ fn main() -> ExitCode {
         Command::Drain(args) => runtime.block_on(drain::main(&global, &args)),
         Command::Exec(args) => runtime.block_on(exec::main(&global, &args)),
         Command::Handover(_) => runtime.block_on(handover::main(&global)),
-        Command::Exec(args) => runtime.block_on(exec::main(&global, &args)),
         Command::Wait(args) => runtime.block_on(wait::main(&global, &args)),
         Command::Bake(args) => runtime.block_on(bake::main(&global, &args)),
         Command::Doctor(args) => runtime.block_on(doctor::main(&global, &args)),
