@@ -126,7 +126,8 @@ def commands(page):
 def others(endpoint):
     count = 0
     with tempfile.TemporaryDirectory() as home:
-        (Path(home) / "user-data.txt").write_text("berth image=x:1\n")
+        for name in ("user-data.txt", "secret.json"):
+            (Path(home) / name).write_text("berth image=x:1\n")
         for page in sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("packaging/**/*.md")]):
             for line, command in commands(page) if page != QUICK_START else ():
                 # Interactive, or about one's own machine.
