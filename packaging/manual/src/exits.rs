@@ -64,6 +64,17 @@ pub const COMMANDS: &[Exits] = &[
         ],
     },
     Exits {
+        command: "exec",
+        codes: &[
+            (0, "the command exited with 0; any code of it is passed through, 128 + N after signal N"),
+            (1, "no agent runs, or the container does not run"),
+            (2, "invalid usage"),
+            (125, "the engine failed"),
+            (126, "the command cannot be executed"),
+            (127, "the command is not in the image"),
+        ],
+    },
+    Exits {
         command: "handover",
         codes: &[
             (0, "the next agent runs and has the app"),
