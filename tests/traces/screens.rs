@@ -9,6 +9,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ const LINE: &str =
 /// A life with the times of an instance, which pulls for that long.
 fn life(pull: Option<Duration>) -> Sim {
     let sim = Sim::new(LINE)
-        .answer(Job::Identify, ms(262), Event::Identified(std::sync::Arc::new(crate::sim::identity())))
+        .answer(Job::Identify, ms(262), Event::Identified(Arc::new(crate::sim::identity())))
         .answer(Job::FindGroup, ms(15), crate::sim::group(secs(600), "Pending:Wait"));
     match pull {
         Some(pull) => sim.answer(Job::PullImage, pull, Event::ImagePulled),
@@ -109,8 +110,12 @@ fn with(page: &str, name: &str, text: &str) -> Option<String> {
     Some(format!("{before}{marker}\n{block}\n{}", &rest[after..]))
 }
 
+/// Tests that write into one page write one after the other.
+static TURN: Mutex<()> = Mutex::new(());
+
 #[track_caller]
 fn holds(file: &str, name: &str, text: &str) {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let before = fs::read_to_string(page(file)).expect("a page");
     let after = with(&before, name, text).unwrap_or_else(|| panic!("docs/{file} shows no {name}"));
     if std::env::var_os("UPDATE_EXPECT").is_some() {

@@ -9,6 +9,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+/// Tests that write into one page write one after the other.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// A page of docs/.
 pub(crate) fn page(name: &str) -> PathBuf {
@@ -28,6 +32,7 @@ pub(crate) fn empty(name: &str) -> String {
 /// Panics unless the page has this text between the comments of this name; with `UPDATE_EXPECT=1` it gets the text instead.
 #[track_caller]
 pub(crate) fn holds(file: &str, name: &str, text: &str) {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let path = page(file);
     let before = fs::read_to_string(&path).unwrap_or_default();
     let after = with(&before, name, text).unwrap_or_else(|| panic!("docs/{file} has no made part {name}"));
