@@ -1,5 +1,5 @@
 # Each target sets up what it needs, then does it. The work is in tests/ and in cargo.
-.PHONY: help demo sandbox test sim fuzz soak check bench docs dist clean
+.PHONY: help demo sandbox test engines sim fuzz soak check bench docs dist clean
 .DEFAULT_GOAL := help
 
 SEEDS ?= 100000
@@ -22,7 +22,12 @@ sandbox: ## the same world with a prompt: launch, break things, look
 test: ## every test, with a real engine, a real registry and moto
 	@tests/install build engine world package
 	@tests/install-moto >/dev/null
-	@tests/with-summary tests/with-engine sh -c 'tests/images && tests/boot/image && exec cargo test --locked --workspace --no-fail-fast'
+	@tests/with-summary sh -c "tests/with-engine sh -c 'tests/images && tests/boot/image && exec cargo test --locked --workspace --no-fail-fast' && \
+		tests/engines/part"
+
+engines: ## what needs an engine on every engine that users have, and the table of docs/support.md: ENGINES="sid podman" for some
+	@tests/install build engine world
+	@tests/engines/all $(ENGINES)
 
 sim: ## whole lives in virtual time with seeded faults: SEEDS=n lives, or SEED=n to replay one
 	@tests/install build

@@ -23,3 +23,4 @@ mod restarted;
 mod rotation;
 mod secrets;
 mod tls_probes;
+mod versions;

@@ -128,12 +128,12 @@ async fn completed_once(world: &World) {
 async fn health_is_asked_over_the_network() {
     let published = own_address();
     for form in [
-        Form::new("port=0:8080 health=/health", By::Tag, "env", Unwell::Told("/health answers 503")),
+        Form::new("port=0:8080 health=/health", By::Tag, "env", Unwell::Told("/health answers 503, expected 200-399")),
         Form::new(
             &format!("port={published}:8080 health=http://{published}/health"),
             By::Digest,
             "files",
-            Unwell::Told("/health answers 503"),
+            Unwell::Told("/health answers 503, expected 200-399"),
         ),
         Form::new("port=0:8080 health=tcp", By::Tag, "files", Unwell::Unseen),
         // Nobody listens on the first port.

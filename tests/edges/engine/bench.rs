@@ -22,6 +22,7 @@ use futures_util::StreamExt;
 use http::HeaderValue;
 
 use berth_kit::docker_registry::DockerRegistry;
+use berth_kit::engine::resolves_tags;
 
 /// The engine that the tests have.
 pub(crate) fn engine() -> Engine {
@@ -119,11 +120,20 @@ impl Bench {
 
     /// Everything that the machine would know before it creates a container of that image.
     pub(super) async fn creation(&mut self, image: &ImageRef, edit: impl FnOnce(&mut Config)) -> Creation {
-        let pinned = self.engine.resolve_digest(image, None).await.unwrap();
+        let pinned = match resolves_tags() {
+            true => self.engine.resolve_digest(image, None).await.unwrap(),
+            // As whoever pushed it was told.
+            false => image.at(self.pushed_digest(image).await),
+        };
         let facts = self.engine.inspect_image(&pinned).await.unwrap().expect("the engine has the image");
         let mut config = config(image);
         edit(&mut config);
         Creation { config: Arc::new(config), identity: Arc::new(identity()), image: pinned, facts }
+    }
+
+    async fn pushed_digest(&self, image: &ImageRef) -> String {
+        let known = self.docker.inspect_image(&image.to_string()).await.unwrap().repo_digests.unwrap_or_default();
+        known.first().and_then(|known| known.split_once('@')).expect("a digest").1.to_owned()
     }
 
     /// Creates the container, with what its secrets need.

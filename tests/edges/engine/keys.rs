@@ -253,7 +253,9 @@ async fn every_key_means_what_docker_run_means() {
         let id = bench.create(&creation, None).await;
         let inspected = serde_json::to_value(bench.inspect(&id).await).unwrap();
         let shown = inspected.pointer(pointer).cloned().unwrap_or_default();
-        if shown != expected {
+        // From API 1.48 on the engine shows which network the default one is.
+        let is_default = expected == "default" && shown == "bridge";
+        if shown != expected && !is_default {
             wrong.push(format!("{key}: {pointer} is {shown}, not {expected}"));
         }
         bench.engine.remove(&id).await.unwrap();

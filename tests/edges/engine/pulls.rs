@@ -65,10 +65,12 @@ async fn a_layer_that_is_here_is_not_fetched_again(mut stock: impl Stock) {
     assert_eq!(told.first().map(|progress| (progress.layers_done, progress.layers)), Some((0, 1)), "{told:?}");
     let second = stock.put("v2", &new).await.at(new.digest);
     let told = pull(&second, stock.login()).await.unwrap();
-    assert!(told.iter().all(|progress| progress.layers_done >= 1), "the old layer was never under way: {told:?}");
+    let under_way = |progress: &PullProgress| progress.layers - progress.layers_done;
+    assert!(told.iter().all(|progress| under_way(progress) <= 1), "the old layer was never under way: {told:?}");
     assert!(told.iter().all(|progress| progress.bytes < 200_000), "{told:?}");
     let last = told.last().expect("there was progress");
-    assert_eq!((last.layers_done, last.layers), (2, 2), "{told:?}");
+    // The containerd image store does not count what is here.
+    assert!(last.layers_done == last.layers && (1..=2).contains(&last.layers), "{told:?}");
 }
 
 async fn an_image_that_is_not_there_is_permanent(mut stock: impl Stock) {
@@ -78,7 +80,12 @@ async fn an_image_that_is_not_there_is_permanent(mut stock: impl Stock) {
         ImageRef { repository: unique("berth-edges-nothing"), ..image.clone() },
     ] {
         let error = engine().resolve_digest(&image, stock.login()).await.unwrap_err();
-        assert_eq!(error.class(), Class::Broken, "{error}");
+        // Of a registry that may be insecure, as all on loopback, the containerd image store then asks for plain HTTP as well,
+        // and shows that answer.
+        let is_plain_http = ["connection reset by peer", "HTTP request to an HTTPS server"]
+            .iter()
+            .any(|words| error.to_string().contains(words));
+        assert!(error.class() == Class::Broken || is_plain_http, "{error}");
     }
     let error = pull(&image.at(nothing_known()), stock.login()).await.unwrap_err();
     assert_eq!(error.class(), Class::Broken, "{error}");
@@ -165,30 +172,49 @@ async fn a_pull_that_stands_still_is_cut() {
 async fn a_manifest_with_another_digest_is_not_taken() {
     let (_world, image) = world_with("registry GET manifest", Fault::WrongDigest).await;
     let error = pull(&image, None).await.unwrap_err();
-    assert!(error.to_string().contains("digest"), "{error}");
+    // The containerd image store compares the length first.
+    assert!(["digest", "failed size validation"].iter().any(|words| error.to_string().contains(words)), "{error}");
     assert_eq!(engine().inspect_image(&image).await.unwrap(), None);
 }
 
 #[tokio::test]
 async fn an_image_whose_bytes_are_wrong_is_final_and_says_what_to_do() {
+    // What Docker's own image store says, the containerd image store, and Podman; nothing where it takes the image as it is.
+    let unpack = ["invalid tar header", "does not match config's DiffID"];
+    let layers =
+        ["layers from manifest don't match image configuration", "wrong diff id", "does not match config's DiffID"];
+    let count =
+        ["layers from manifest don't match image configuration", "number of layers and diffIDs don't match", ""];
+    let again = ["build and push it again"].as_slice();
+    let no_image = ["it must be a container image", "build and push it again"].as_slice();
+    let zstd = ["Docker Engine 23.0 or later"].as_slice();
+    let kind = ["helm", "unsupported docker v2s2 media type", "unsupported media type", "mismatched image rootfs"];
+    let mut wrong = Vec::new();
     for (flaw, says, advice) in [
-        (Flaw::Zstd, "invalid tar header", "Docker Engine 23.0 or later"),
-        (Flaw::NotATar, "invalid tar header", "Docker Engine 23.0 or later"),
-        (Flaw::DiffId, "layers from manifest don't match image configuration", "build and push it again"),
-        (Flaw::LayerCount, "layers from manifest don't match image configuration", "build and push it again"),
-        (Flaw::Config, "invalid character", "build and push it again"),
-        (Flaw::Artifact, "helm", "it must be a container image"),
-        (Flaw::LayerType, "unsupported media type", "it must be a container image"),
-        (Flaw::Layers, "max depth exceeded", "at most 125"),
+        (Flaw::Zstd, ["invalid tar header", "zstd", ""].as_slice(), zstd),
+        (Flaw::NotATar, &unpack, &["Docker Engine 23.0 or later", "build and push it again"]),
+        (Flaw::DiffId, &layers, again),
+        (Flaw::LayerCount, &count, again),
+        (Flaw::Config, &["invalid character"], again),
+        (Flaw::Artifact, &kind, no_image),
+        (Flaw::LayerType, &kind, no_image),
+        (Flaw::Layers, &["max depth exceeded", ""], &["at most 125"]),
     ] {
         let mut kit = Kit::open().await;
         let built = noise().with(flaw).build();
         let image = kit.put("v1", &built).await.at(built.digest);
-        let error = pull(&image, None).await.unwrap_err();
-        assert_eq!(error.class(), Class::Broken, "{flaw:?}: {error}");
-        let text = error.to_string();
-        assert!(text.contains(says) && text.contains(advice), "{flaw:?}: {text}");
+        let said = |text: &str, words: &[&str]| words.iter().any(|words| !words.is_empty() && text.contains(words));
+        let is_right = match pull(&image, None).await {
+            Ok(_) if says.contains(&"") => continue,
+            Ok(_) => Err("it was pulled".to_owned()),
+            Err(error) if error.class() == Class::Broken && said(&error.to_string(), says) => {
+                Some(()).filter(|()| said(&error.to_string(), advice)).ok_or(error.to_string())
+            }
+            Err(error) => Err(format!("{:?}: {error}", error.class())),
+        };
+        wrong.extend(is_right.err().map(|text| format!("{flaw:?}: {text}")));
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[tokio::test]
@@ -207,7 +233,9 @@ async fn a_page_instead_of_the_registry_s_answer_passes() {
         for fault in blob.into_iter().chain(["registry GET manifest"]) {
             let (_world, image) = world_with(fault, Fault::ErrorPage(page)).await;
             let error = pull(&image, None).await.unwrap_err();
-            assert_eq!(error.class(), Class::Transient, "{page} {fault}: {error}");
+            // The containerd image store tells the status and nothing of the page: that may as well be the registry's no.
+            let is_told_so = matches!(page, 403 | 404) && !error.to_string().contains('<');
+            assert!(error.class() == Class::Transient || is_told_so, "{page} {fault}: {error}");
         }
         let (_world, image) = world_with("registry", Fault::ErrorPage(page)).await;
         let (registry, repository) = image.repository.split_once('/').unwrap();

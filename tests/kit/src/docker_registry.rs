@@ -99,8 +99,12 @@ impl DockerRegistry {
         let answer = engine.push(&repository, tag, &self.auth_header()).await;
         engine.forget(&self.address()).await;
         let lines: Vec<Value> = answer.text().lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-        let digest = lines.iter().find_map(|line| line["aux"]["Digest"].as_str());
-        let digest = digest.unwrap_or_else(|| panic!("{image} was not pushed: {}", answer.text())).to_owned();
+        // The containerd image store has it in a sentence only: `v1: digest: sha256:… size: 531`.
+        let in_words =
+            |line: &Value| line["status"].as_str()?.split_once("digest: ")?.1.split(' ').next().map(str::to_owned);
+        let digest =
+            lines.iter().find_map(|line| line["aux"]["Digest"].as_str().map(str::to_owned).or_else(|| in_words(line)));
+        let digest = digest.unwrap_or_else(|| panic!("{image} was not pushed: {}", answer.text()));
         Pushed { repository, tag: tag.into(), digest }
     }
 

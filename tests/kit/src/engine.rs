@@ -26,6 +26,11 @@ impl Default for Engine {
     }
 }
 
+/// Whether the engine under test can ask a registry which digest a tag has. Podman's API cannot.
+pub fn resolves_tags() -> bool {
+    std::env::var("BERTH_ENGINE").as_deref() != Ok("podman")
+}
+
 impl Engine {
     /// The engine with this socket.
     pub(crate) fn at(socket: impl Into<PathBuf>) -> Self {

@@ -14,6 +14,7 @@ use hyper::body::Frame;
 use serde_json::json;
 use tokio::runtime::Handle;
 
+use crate::engine;
 use crate::faults::{self, Fault, Faults};
 use crate::iam::Iam;
 use crate::image::{Built, MANIFEST, MANIFEST_LIST};
@@ -66,7 +67,8 @@ pub struct Pushed {
 impl Pushed {
     /// `127.0.0.1:PORT/repository:tag`
     pub fn by_tag(&self) -> String {
-        format!("{}:{}", self.repository, self.tag)
+        let named = format!("{}:{}", self.repository, self.tag);
+        if engine::resolves_tags() { named } else { format!("{named}@{}", self.digest) }
     }
 
     /// `127.0.0.1:PORT/repository@sha256:…`

@@ -92,7 +92,8 @@ impl Scene {
         let last: &[&str] = match self {
             Self::FirstBoot => &["serve", "HookCompleted"],
             Self::Adoption | Self::Replacement => &["serve", "GroupFound"],
-            Self::Serve => &["ProbePassed", "MetadataSeen"],
+            // A poll that began before the scene may end in it.
+            Self::Serve => &["> ProbeApp", "ProbePassed", "> WatchMetadata", "MetadataSeen"],
             Self::Drain => &["> Exit"],
         };
         let step = loop {

@@ -43,6 +43,7 @@ pub async fn engine(engine: &Result<Engine, EngineError>) -> (Check, Option<Abou
     let failed = |error: &EngineError| {
         let fault = Fault::from_error(error.class(), error);
         let advice = match fault.class {
+            _ if matches!(error, EngineError::TooOld { .. }) => "install Docker Engine 20.10 or later",
             Class::Denied => "run it as root, or as a user who may use the engine's socket",
             Class::Misconfigured => "set DOCKER_HOST to a unix socket, or leave it out",
             _ => "install the Docker Engine and start it: systemctl enable --now docker",
@@ -53,6 +54,11 @@ pub async fn engine(engine: &Result<Engine, EngineError>) -> (Check, Option<Abou
         Err(error) => failed(error),
         Ok(engine) => match engine.about().await {
             Err(error) => failed(&error),
+            Ok(about) if about.is_podman => {
+                let found = format!("Podman {}, storage driver {}", about.server_version, about.driver);
+                let advice = "berth is made for Docker Engine; docs/support.md says what does not work with Podman";
+                (Check::warn("engine", found, advice), Some(about))
+            }
             Ok(about) => {
                 let found = format!("Docker Engine {}, storage driver {}", about.server_version, about.driver);
                 (Check::ok("engine", found), Some(about))

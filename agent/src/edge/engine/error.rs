@@ -21,6 +21,16 @@ pub enum EngineError {
     /// `DOCKER_HOST` is no unix socket.
     #[error("DOCKER_HOST is {0:?}, but berth speaks to the engine on a unix socket: unix:///var/run/docker.sock")]
     NoSocket(String),
+    /// The engine's API is older than what berth asks for.
+    #[error(
+        "the engine at {socket} has API {version}, and berth needs API 1.41 (Docker Engine 20.10) or later: update the engine"
+    )]
+    TooOld {
+        /// Its socket.
+        socket: String,
+        /// Its newest API.
+        version: String,
+    },
     /// The engine said no.
     #[error("cannot {doing}: {message}")]
     Refused {
@@ -95,6 +105,12 @@ pub enum EngineError {
         /// What it is built for.
         built_for: String,
     },
+    /// The engine has no way to ask a registry which digest a tag has.
+    #[error(
+        "cannot resolve {0}: this engine cannot ask a registry for the digest of a tag (Podman's API has no /distribution); name the \
+         image by its digest, NAME@sha256:…"
+    )]
+    NoTags(String),
     /// The pull stood still.
     #[error("no progress for {} s while pulling {image}", .stall.as_secs_f32())]
     Stalled {
@@ -128,11 +144,15 @@ impl EngineError {
     /// What to do about it.
     pub fn class(&self) -> Class {
         match self {
-            Self::NoSocket(_) | Self::UnreadableLogin(_) | Self::NoCommand(_) | Self::NoBridge { .. } => {
-                Class::Misconfigured
-            }
+            Self::NoSocket(_)
+            | Self::NoTags(_)
+            | Self::UnreadableLogin(_)
+            | Self::NoCommand(_)
+            | Self::NoBridge { .. } => Class::Misconfigured,
             Self::SeccompProfile { .. } => Class::Misconfigured,
-            Self::NotOurs { .. } | Self::OtherMachine { .. } | Self::OtherPlatform { .. } => Class::Broken,
+            Self::TooOld { .. } | Self::NotOurs { .. } | Self::OtherMachine { .. } | Self::OtherPlatform { .. } => {
+                Class::Broken
+            }
             Self::Refused { class, .. } | Self::NoAnswer { class, .. } => *class,
             // Its holder may be on the way out.
             Self::NameTaken(_) => Class::Transient,
@@ -232,6 +252,12 @@ fn is_permission(error: &(dyn Error + 'static)) -> bool {
 /// Whether the engine says that it has no such thing.
 pub(super) fn is_not_found(error: &Bollard) -> bool {
     matches!(error, Bollard::DockerResponseServerError { status_code: 404, .. })
+}
+
+/// Whether the engine has no such path in its API. Of what it knows a 404 has a sentence.
+pub(super) fn is_no_such_path(error: &Bollard) -> bool {
+    matches!(error, Bollard::DockerResponseServerError { status_code: 404, message }
+        if message.trim().eq_ignore_ascii_case("not found"))
 }
 
 /// Whether the engine says that the state does not allow it.

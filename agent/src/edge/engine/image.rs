@@ -34,7 +34,10 @@ impl Engine {
     pub async fn look_up(&self, image: &ImageRef, login: Option<Login<'_>>) -> Result<PinnedImage, EngineError> {
         let fail = |error| error::of(format!("resolve {image}"), error, error::registry);
         let docker = log_in(self.within(REGISTRY).map_err(fail)?, &image.name(), login)?;
-        let answer = docker.inspect_registry_image(&image.to_string(), None).await.map_err(fail)?;
+        let answer = match docker.inspect_registry_image(&image.to_string(), None).await {
+            Err(error) if error::is_no_such_path(&error) => return Err(EngineError::NoTags(image.to_string())),
+            answer => answer.map_err(fail)?,
+        };
         self.is_one_of(image, &answer.platforms)?;
         answer.descriptor.digest.and_then(|digest| image.at_told(&digest)).ok_or_else(|| EngineError::Refused {
             doing: format!("resolve {image}"),
@@ -59,7 +62,18 @@ impl Engine {
             Found::Other(built_for) => {
                 Err(EngineError::OtherPlatform { image: image.to_string(), platform, built_for })
             }
-            Found::Nothing | Found::Image(_) => Ok(()),
+            // To a containerd image store that is asked for a platform, a single image of another one is not there.
+            Found::Nothing => {
+                let fail = |error| error::of(format!("inspect {image}"), error, error::plain);
+                match self.within(SHORT).map_err(fail)?.inspect_image(&image.to_string()).await {
+                    Ok(found) if is_it(&found, image) => {
+                        let built_for = found.architecture.unwrap_or_default();
+                        Err(EngineError::OtherPlatform { image: image.to_string(), platform, built_for })
+                    }
+                    _ => Ok(()),
+                }
+            }
+            Found::Image(_) => Ok(()),
         }
     }
 

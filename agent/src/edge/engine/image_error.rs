@@ -2,7 +2,7 @@
 //! final. Whether the transfer or this host is to blame is read from the same prose.
 
 /// The image itself is the reason.
-pub(super) const IMAGE: [&str; 17] = [
+pub(super) const IMAGE: [&str; 21] = [
     // Docker's own store.
     "layers from manifest don't match image configuration",
     "invalid rootfs in image configuration",
@@ -15,6 +15,11 @@ pub(super) const IMAGE: [&str; 17] = [
     "wrong diff id",
     "mismatched image rootfs",
     "no processor for media-type",
+    "number of layers and diffids don't match",
+    "unmarshal image config",
+    // Podman's.
+    "does not match config's diffid",
+    "unsupported docker v2s2 media type",
     // Both.
     "archive/tar: invalid tar header",
     "unsupported media type",
@@ -30,8 +35,10 @@ pub(super) const IMAGE: [&str; 17] = [
 pub(super) const CONFIG: [&str; 3] = ["invalid character", "unexpected end of json input", "json: cannot unmarshal"];
 
 /// The host or the transfer is the reason, also while a layer is unpacked.
-const HOST: [&str; 16] = [
+const HOST: [&str; 17] = [
     "eof",
+    // unpigz's word for it.
+    "incomplete deflate data",
     "no space left on device",
     "quota exceeded",
     "cannot allocate memory",
@@ -50,7 +57,9 @@ const HOST: [&str; 16] = [
 ];
 
 /// A page, where the registry would have answered with JSON.
-const PAGE: [&str; 5] = [
+const PAGE: [&str; 7] = [
+    "<html",
+    "<!doctype html",
     "error parsing http",
     "error unmarshalling content",
     "text/html",
@@ -75,7 +84,7 @@ pub(super) fn advice(prose: &str) -> Option<&'static str> {
     let says = |words: &str| prose.contains(words);
     if !is_final(prose) {
         None
-    } else if says("invalid tar header") || says("zstd") {
+    } else if says("invalid tar header") || (says("zstd") && !says("media type")) {
         Some(
             "if its layers are compressed with zstd, it needs Docker Engine 23.0 or later, or the containerd image store: update the \
              engine, or build the image with gzip",
@@ -86,7 +95,8 @@ pub(super) fn advice(prose: &str) -> Option<&'static str> {
         Some("push it again from a current engine, as schema 2 or OCI")
     } else if says("max depth exceeded") {
         Some("build it with fewer layers: Docker has at most 125")
-    } else if says("encountered remote") || says("unsupported media type") || says("unsupported manifest") {
+    } else if says("encountered remote") || (says("unsupported") && says("media type")) || says("unsupported manifest")
+    {
         Some("it must be a container image whose layers are tar, gzip or (Docker Engine 23.0 or later) zstd")
     } else {
         Some("build and push it again")
@@ -116,6 +126,13 @@ mod tests {
                 "failed to extract layer sha256:aa: mount callback failed on /x: archive/tar: invalid tar header: unknown",
             ),
             (true, "wrong diff id calculated on extraction \"sha256:aa\""),
+            (true, "number of layers and diffIDs don't match: 1 != 2"),
+            (true, "unmarshal image config: invalid character 'o' in literal null (expecting 'u')"),
+            (
+                true,
+                "writing blob: layer 0 (blob \"sha256:aa\"/\"\"/\"sha256:bb\") does not match config's DiffID \"sha256:cc\"",
+            ),
+            (true, "unsupported docker v2s2 media type: \"application/vnd.cncf.helm.chart.content.v1.tar+gzip\""),
             (true, "invalid character 'o' in literal null (expecting 'u')"),
             (true, "json: cannot unmarshal string into Go struct field Image.rootfs of type image.RootFS"),
             (true, "Encountered remote \"application/vnd.cncf.helm.config.v1+json\"(unknown) when fetching"),
@@ -130,6 +147,11 @@ mod tests {
             (
                 false,
                 "failed to register layer: Error processing tar file(exit status 1): write /x: no space left on device",
+            ),
+            (
+                false,
+                "failed to extract layer (x) to overlayfs as \"y\": mount callback failed on /x: exit status 1: unpigz: skipping: <stdin>: \
+                 corrupted -- incomplete deflate data",
             ),
             (false, "failed to register layer: fork/exec /proc/self/exe: cannot allocate memory"),
             (false, "failed to register layer: rename /a /b: file exists"),
@@ -153,6 +175,7 @@ mod tests {
                 "error parsing HTTP 403 response body: invalid character '<' looking for beginning of value: \"<html>\"",
             ),
             (true, "error parsing HTTP 404 response body: no error details found in HTTP response body: \"{}\""),
+            (true, "pull access denied for host/x: denied: <!DOCTYPE html> <html> <h1>403 - Forbidden</h1>"),
             (true, "received unexpected HTTP status: 511 Network Authentication Required"),
             (true, "Get \"https://host/v2/\": Proxy Authentication Required"),
             (true, "unsupported manifest media type and no default available: text/html; charset=utf-8"),

@@ -5,7 +5,8 @@
 //! packets come in · `exec` a command in it · `exec_attached` one whose streams are the caller's · `exec_output` what that one writes ·
 //! `logs` what it wrote · `connections` who is connected to it · `error` what a no means, `refused_key` which key of the config it is about.
 //!
-//! Requests carry no API version, so the engine answers in its newest; only fields that all of them have are read.
+//! Requests carry no API version, so the engine answers in its newest; only fields that all of them have are read. An engine with an
+//! older API is refused by the first question.
 
 use std::path::Path;
 use std::time::Duration;
@@ -73,13 +74,6 @@ impl Engine {
     #[must_use]
     pub fn with_platform(&self, platform: Option<&Platform>) -> Self {
         Self { platform: platform.cloned(), ..self.clone() }
-    }
-
-    /// Whether the engine answers.
-    pub async fn ping(&self) -> Result<(), EngineError> {
-        let doing = || self.asking();
-        let docker = self.within(SHORT).map_err(|error| error::of(doing(), error, error::plain))?;
-        docker.ping().await.map(drop).map_err(|error| error::of(doing(), error, error::plain))
     }
 
     fn asking(&self) -> String {

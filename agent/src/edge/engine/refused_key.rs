@@ -5,7 +5,7 @@ use crate::fault::Class;
 /// Words of the prose, all of them there, in lower case.
 pub(super) type Words = &'static [&'static str];
 
-const REFUSALS: [(Words, Class, &str); 16] = [
+const REFUSALS: [(Words, Class, &str); 20] = [
     (&["unknown runtime specified"], Class::Misconfigured, RUNTIME),
     (&["unknown or invalid runtime name"], Class::Misconfigured, RUNTIME),
     (&["runtime", "binary not installed"], Class::Misconfigured, RUNTIME),
@@ -30,13 +30,26 @@ const REFUSALS: [(Words, Class, &str); 16] = [
         Class::Misconfigured,
         "`sysctls`: this kernel has no such setting, or none within a namespace",
     ),
+    // As runc says it from 1.3.3 on.
+    (
+        &["open sysctl ", "no such file"],
+        Class::Misconfigured,
+        "`sysctls`: this kernel has no such setting, or none within a namespace",
+    ),
     (&["write /proc/sys/"], Class::Misconfigured, "`sysctls`: the kernel refuses the value"),
+    (&["write sysctl "], Class::Misconfigured, "`sysctls`: the kernel refuses the value"),
+    (&["open sysctl ", "denied"], Class::Misconfigured, "`sysctls`: the kernel does not let a container set it"),
     (&["open /proc/sys/", "denied"], Class::Misconfigured, "`sysctls`: the kernel does not let a container set it"),
     (&["sysctl", "not in a separate kernel namespace"], Class::Misconfigured, "`sysctls`: set it on the host"),
     (&["sysctl", "not allowed in"], Class::Misconfigured, "`sysctls`: set it on the host"),
     (&["non-shareable ipc"], Class::Misconfigured, "`ipc`: the other container must be created with `--ipc=shareable`"),
     (
         &["does not match the specified platform"],
+        Class::Broken,
+        "`platform`: build the image for that platform, or leave the key out",
+    ),
+    (
+        &["does not provide the specified platform"],
         Class::Broken,
         "`platform`: build the image for that platform, or leave the key out",
     ),
