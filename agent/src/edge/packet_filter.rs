@@ -55,7 +55,7 @@ pub enum FilterError {
     Refused {
         /// Which.
         command: &'static str,
-        /// Its first line.
+        /// The first line that it wrote to stderr, or how it ended.
         message: String,
         /// Its exit code, none if a signal ended it.
         code: Option<i32>,
@@ -136,7 +136,8 @@ async fn run(command: &'static str, words: &[&str]) -> Result<String, FilterErro
     if status.success() {
         return Ok(String::from_utf8_lossy(&stdout).into_owned());
     }
-    let message = String::from_utf8_lossy(&stderr).lines().next().unwrap_or("nothing").to_owned();
+    // A command that crashed wrote nothing; then it is how it ended.
+    let message = String::from_utf8_lossy(&stderr).lines().next().map_or_else(|| status.to_string(), str::to_owned);
     Err(FilterError::Refused { command, message, code: status.code() })
 }
 
@@ -175,6 +176,15 @@ mod tests {
         assert_eq!(reported(missing("iptables"), refused("nft")), "nft says: no");
         assert_eq!(reported(refused("iptables"), missing("nft")), "iptables says: no");
         assert_eq!(reported(refused("iptables"), refused("nft")), "iptables says: no");
+    }
+
+    #[tokio::test]
+    async fn a_command_that_wrote_nothing_is_reported_by_how_it_ended() {
+        let said = |script| async move { run("sh", &["-c", script]).await.unwrap_err().to_string() };
+        assert_eq!(said("kill -KILL $$").await, "sh says: signal: 9 (SIGKILL)");
+        assert_eq!(said("exit 3").await, "sh says: exit status: 3");
+        assert_eq!(said("echo no >&2; echo more >&2; exit 3").await, "sh says: no");
+        assert_eq!(run("sh", &["-c", "echo yes"]).await.unwrap(), "yes\n");
     }
 
     fn run_error(command: &'static str, kind: io::ErrorKind) -> FilterError {
