@@ -43,6 +43,18 @@ rows! { engine, EngineError, class_of;
         "remove `DOCKER_HOST` from the environment of the agent, or set it to `unix:///…`.",
         &["systemctl show berth --property Environment"],
     );
+    EngineError::TooOld { .. }, EngineError::TooOld { socket: "VALUE".to_owned(), version: "1.40".to_owned() } => entry(
+        Section::Engine,
+        "The engine is older than Docker Engine 20.10, the oldest that berth is tested with; Podman answers with an API of its own.",
+        "update the engine in the AMI; `docs/support.md` has the list of those that work.",
+        &["docker version --format '{{.Server.Version}} {{.Server.APIVersion}}'"],
+    );
+    EngineError::NoTags(_), EngineError::NoTags("VALUE".to_owned()) => entry(
+        Section::Image,
+        "The engine cannot ask a registry which digest a tag has: Podman's Docker-compatible API has no such call.",
+        "name the image by its digest, or use Docker.",
+        &["docker buildx imagetools inspect IMAGE --format '{{.Manifest.Digest}}'"],
+    );
     EngineError::Refused { class: Class::Transient | Class::Expired | Class::Throttled | Class::Gone, .. }, refusal(Class::Transient) => Passes;
     EngineError::Refused { class: Class::Denied, .. }, refusal(Class::Denied) => entry(
         Section::Engine,

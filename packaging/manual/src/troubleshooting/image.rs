@@ -177,17 +177,34 @@ static PULL: &[Known] = &[
         advice: UNREADABLE,
     },
     Known {
-        prose: &["failed to extract layer", "wrong diff id", "mismatched image rootfs"],
+        prose: &[
+            "failed to extract layer",
+            "wrong diff id",
+            "mismatched image rootfs",
+            "number of layers and diffids don't match",
+            "does not match config's diffid",
+        ],
         example: "failed to extract layer sha256:…: wrong diff id calculated on extraction \"sha256:…\"",
         advice: UNREADABLE,
     },
     Known {
-        prose: &["encountered remote", "no processor for media-type", "unsupported media type", "unsupported manifest"],
+        prose: &[
+            "encountered remote",
+            "no processor for media-type",
+            "unsupported media type",
+            "unsupported manifest",
+            "unsupported docker v2s2 media type",
+        ],
         example: "Encountered remote \"application/vnd.…\"(unknown) when fetching",
         advice: UNREADABLE,
     },
     Known {
-        prose: &["invalid character", "unexpected end of json input", "json: cannot unmarshal"],
+        prose: &[
+            "invalid character",
+            "unexpected end of json input",
+            "json: cannot unmarshal",
+            "unmarshal image config",
+        ],
         example: "invalid character 'x' looking for beginning of value",
         advice: UNREADABLE,
     },

@@ -45,6 +45,9 @@ pub(super) static KEYS: &[Known] = &[
     Known {
         prose: &[
             "open /proc/sys/ + no such file",
+            "open sysctl  + no such file",
+            "write sysctl ",
+            "open sysctl  + denied",
             "write /proc/sys/",
             "open /proc/sys/ + denied",
             "sysctl + not in a separate kernel namespace",
@@ -69,7 +72,11 @@ pub(super) static KEYS: &[Known] = &[
         ),
     },
     Known {
-        prose: &["does not match the specified platform", "cannot overwrite digest"],
+        prose: &[
+            "does not match the specified platform",
+            "does not provide the specified platform",
+            "cannot overwrite digest",
+        ],
         example: "image with reference IMAGE was found but does not match the specified platform: wanted linux/arm64, actual: linux/amd64",
         advice: entry(
             Section::Image,
