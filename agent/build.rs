@@ -1,6 +1,10 @@
 //! What the linker leaves out of the binary that is shipped. Only there: a test wants each function under its own name.
 
 use std::env::var;
+use std::path::Path;
+
+/// The tables for unwinding themselves: 645 KB, an eighth of the binary. A panic aborts, so nothing ever reads them.
+const NO_UNWIND_TABLES: &str = "SECTIONS { /DISCARD/ : { *(.eh_frame) *(.eh_frame.*) } } INSERT AFTER .text;\n";
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
@@ -13,10 +17,15 @@ fn main() {
             "--icf=all",
             "--ignore-data-address-equality",
             "-O2",
-            // The index for unwinding: 86 KB. A panic ends the process, and a backtrace without symbols tells nothing.
+            // The index for unwinding: 86 KB. A panic ends the process, and a backtrace without symbols says nothing.
             "--no-eh-frame-hdr",
         ] {
             println!("cargo:rustc-link-arg-bins=-Wl,{argument}");
         }
+        let script = Path::new(&var("OUT_DIR").unwrap_or_default()).join("no-unwind-tables.ld");
+        if let Err(error) = std::fs::write(&script, NO_UNWIND_TABLES) {
+            println!("cargo:error=cannot write {}: {error}", script.display());
+        }
+        println!("cargo:rustc-link-arg-bins=-Wl,--script={}", script.display());
     }
 }

@@ -22,9 +22,9 @@ fn main() -> ExitCode {
         return shim::run(std::env::args_os().skip(2));
     }
     let forbidden = core_dump::forbid();
-    let bug = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        bug(panic);
+    // Not the hook that is there: it may look for a backtrace, and what is shipped has no tables to unwind by (build.rs).
+    std::panic::set_hook(Box::new(|panic| {
+        commands::note(&format!("this is a bug: {panic}"));
         std::process::exit(Outcome::Bug.code().into());
     }));
     let (global, command) = match Cli::try_parse() {

@@ -52,7 +52,7 @@ pub fn ended(code: ExitCode) -> ExitCode {
 }
 
 /// Prints what somebody should know beside the answer.
-fn note(text: &str) {
+pub fn note(text: &str) {
     let _ = writeln!(stderr(), "berth: {text}");
 }
 
