@@ -32,8 +32,20 @@ pub(in super::super) struct Miss {
 }
 
 /// The commands of berth: in a script, a line may call them. A test compares them with the command line's own.
-const COMMANDS: [&str; 11] =
-    ["check", "status", "timeline", "drain", "handover", "wait", "bake", "doctor", "policy", "completions", "help"];
+const COMMANDS: [&str; 12] = [
+    "check",
+    "status",
+    "timeline",
+    "drain",
+    "exec",
+    "handover",
+    "wait",
+    "bake",
+    "doctor",
+    "policy",
+    "completions",
+    "help",
+];
 
 /// Looks at one line. In a script, `berth` at the start of a line is also the command.
 pub(in super::super) fn look(line: &str, script: bool) -> Option<Line> {
