@@ -294,3 +294,59 @@ async fn what_is_legal_and_unwise_is_a_warning_and_keeps_nobody_from_booting() {
     assert!(probe["advice"].as_str().unwrap().starts_with("one_failure: "), "{probe}");
     assert!(!report.to_string().contains("hunter2"));
 }
+
+/// As an instance shows it: what differs from run to run, and where the kit stands in for AWS, is replaced.
+fn on_an_instance(world: &World, text: &str) -> String {
+    let image = world.app_image().by_tag();
+    let text = text
+        .replace(&image, "123456789012.dkr.ecr.us-east-2.amazonaws.com/ap-api:a1b2c3d")
+        .replace(&world.instance_id, "i-0123456789abcdef0")
+        .replace("berth-instance-role", "ap-api");
+    let mut endpoints = ["secretsmanager", "api.ecr", "autoscaling"].into_iter();
+    let line = |line: &str| {
+        let Some((head, found)) = line.split_at_checked(19) else { return line.to_owned() };
+        let found = match head.get(6..).unwrap_or_default().trim_end() {
+            "trust" => "145 root certificates".to_owned(),
+            "credentials" => "of the role ap-api, for 5 h 59 min".to_owned(),
+            "endpoint" => format!("https://{}.us-east-2.amazonaws.com", endpoints.next().expect("a service")),
+            "secret" => {
+                // What Secrets Manager appends to a name is not known before it is made.
+                let (before, after) = found.split_once("secret:prod/api-").expect("an ARN");
+                format!("{before}secret:prod/api-a1B2c3{}", after.get(6..).expect("six characters"))
+            }
+            "login" => "to 123456789012.dkr.ecr.us-east-2.amazonaws.com as AWS".to_owned(),
+            "image" => {
+                let (_, digest) = found.split_once('@').expect("a digest");
+                let digest = if digest.len() == 71 {
+                    format!("sha256:{}", "43b39eba7b364162".repeat(4))
+                } else {
+                    digest.to_owned()
+                };
+                format!("123456789012.dkr.ecr.us-east-2.amazonaws.com/ap-api@{digest}")
+            }
+            "group" => "ap-api, launch hook launch, termination hook terminate".to_owned(),
+            "engine" => "Docker Engine 28.5.2, storage driver overlay2".to_owned(),
+            "disk" => "17.21 GB free in /var/lib/docker".to_owned(),
+            "run-dir" => "/run/berth is kept in memory".to_owned(),
+            "listen" => "0.0.0.0:9911 is free".to_owned(),
+            _ => found.to_owned(),
+        };
+        format!("{head}{found}")
+    };
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test]
+async fn the_screen_of_the_documentation_is_what_it_prints() {
+    let world = World::builder().private_registry().start().await;
+    world.ami_defaults(LISTEN);
+    world.secrets.put("prod/api", r#"{"KEY":"a value that nobody prints"}"#);
+    let image = world.app_image().by_tag();
+    world.user_data(&format!("berth image={image} name=ap-api port=0:8080 registry_auth=ecr secrets=prod/api"));
+    let mut policy: Value = serde_json::from_slice(&berth(&world, &["policy"]).await.stdout).unwrap();
+    policy["Statement"].as_array_mut().unwrap().retain(|statement| statement["Sid"] != "BerthSecrets");
+    world.iam.enforce(&policy);
+    let printed = berth(&world, &["doctor"]).await;
+    let screen = format!("# berth doctor\n{}", on_an_instance(&world, &out(&printed)));
+    berth_kit::pages::shows("operations.md", "doctor", "scenarios screen", &screen);
+}

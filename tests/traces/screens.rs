@@ -94,35 +94,9 @@ fn afterwards(command: &str, life: &LastLife) -> String {
     printed(&[command, "--run-dir", state_dir, "--state-dir", state_dir], "").replace(state_dir, "/run/berth")
 }
 
-fn page(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name)
-}
-
-/// The page with another text in the block of this name; none if it has no such block.
-fn with(page: &str, name: &str, text: &str) -> Option<String> {
-    let marker = format!("<!-- screen: {name}, by UPDATE_EXPECT=1 cargo test -p berth --test traces screens -->\n");
-    let (before, rest) = page.split_once(&marker)?;
-    let is_of_block = |line: &&str| line.starts_with("    ") || line.trim().is_empty();
-    let after: usize = rest.split_inclusive('\n').take_while(is_of_block).map(str::len).sum();
-    let indent =
-        |line: &str| if line.trim().is_empty() { "\n".to_owned() } else { format!("    {}\n", line.trim_end()) };
-    let block: String = text.trim_end().lines().map(indent).collect();
-    Some(format!("{before}{marker}\n{block}\n{}", &rest[after..]))
-}
-
-/// Tests that write into one page write one after the other.
-static TURN: Mutex<()> = Mutex::new(());
-
 #[track_caller]
 fn holds(file: &str, name: &str, text: &str) {
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let before = fs::read_to_string(page(file)).expect("a page");
-    let after = with(&before, name, text).unwrap_or_else(|| panic!("docs/{file} shows no {name}"));
-    if std::env::var_os("UPDATE_EXPECT").is_some() {
-        fs::write(page(file), after).expect("a page that can be written");
-    } else {
-        assert!(before == after, "docs/{file} does not show {name} as it is:\n{text}");
-    }
+    berth_kit::pages::shows(file, name, "traces screens", text);
 }
 
 #[test]

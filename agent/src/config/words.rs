@@ -102,10 +102,7 @@ pub(super) static SECTIONS: &[Section] = &[
             words(
                 "secret.NAME",
                 "one secret, or one key of one, into one name; or a text that holds several, each as `${…}` (`$${` is the text `${`); see below",
-                &[
-                    "secret.DB_PASSWORD=prod/db#password",
-                    "secret.DB_URL='postgres://app:${prod/db#password}@db/app'",
-                ],
+                &["secret.DB_PASSWORD=prod/db#password", "secret.DB_URL='postgres://app:${prod/db#password}@db/app'"],
             ),
             words(
                 "secrets",

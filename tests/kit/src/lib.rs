@@ -46,6 +46,7 @@ mod sigv4;
 
 pub mod clock;
 pub mod needs;
+pub mod pages;
 pub mod text;
 
 pub use agent::Agent;
