@@ -1,15 +1,11 @@
 //! What the documentation shows of `berth status`, `timeline`, `check` and `policy` is what the binary prints: lives in virtual time are
 //! handed to it as an agent's socket or as the record of a last life would.
-//!
-//! A page marks such a block with `<!-- screen: NAME, by UPDATE_EXPECT=1 cargo test -p berth --test traces screens -->`; the block below it is
-//! compared, and written with `UPDATE_EXPECT=1`.
 
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -142,14 +138,4 @@ fn the_errors_of_a_config_are_as_they_are_shown() {
     let user_data = "#!/bin/bash\n#berth helth=/h addHost=db:10.0.0.5 image=nginx\n";
     let text = printed(&["check", "--config", "/dev/null", "-"], user_data).replace("stdin", "user-data");
     holds("configuration.md", "errors of a config", &text);
-}
-
-#[test]
-fn a_block_ends_where_the_text_goes_on() {
-    let marker = "<!-- screen: x, by UPDATE_EXPECT=1 cargo test -p berth --test traces screens -->\n";
-    let page = format!("a\n{marker}\n    old\n\n      older\n\nb\n    c\n");
-    let made = format!("a\n{marker}\n    1\n\n      2\n\nb\n    c\n");
-    assert_eq!(with(&page, "x", "1\n\n  2\n\n").as_deref(), Some(made.as_str()));
-    assert_eq!(with(&made, "x", "1\n\n  2").as_deref(), Some(made.as_str()));
-    assert_eq!(with(&page, "y", "1"), None);
 }
