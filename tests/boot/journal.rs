@@ -46,6 +46,28 @@ impl Journal {
         }
     }
 
+    /// Asserts that the journal knows how serious each line of the agent is, as `journalctl -p` asks it.
+    pub(crate) fn has_the_priorities(&self) {
+        let lines: Vec<(&str, Value)> = self
+            .0
+            .iter()
+            .filter(|entry| entry["_SYSTEMD_UNIT"] == "berth.service")
+            .filter_map(|entry| {
+                Some((entry["PRIORITY"].as_str()?, serde_json::from_str(entry["MESSAGE"].as_str()?).ok()?))
+            })
+            .collect();
+        assert!(!lines.is_empty(), "{}", self.text());
+        for (priority, line) in lines {
+            let expected = match line["level"].as_str() {
+                Some("ERROR") => "3",
+                Some("WARN") => "4",
+                Some("INFO") => "6",
+                _ => "7",
+            };
+            assert_eq!(priority, expected, "{line}");
+        }
+    }
+
     /// What is told of the units that matter here, a line an entry.
     fn text(&self) -> String {
         let lines = self.0.iter().filter_map(|entry| {

@@ -127,6 +127,7 @@ async fn at_poweroff_the_drain_is_over_before_docker_is_stopped(suite: Suite) {
 
     assert_eq!(visitor.answer(), Ok(200), "the drain waited for it\n{}", machine.told());
     let journal = Journal::of(machine);
+    journal.has_the_priorities();
     journal.in_order(&[
         agent("phase drain"),
         agent("ContainerStopped"),
