@@ -60,10 +60,9 @@ pub fn last(life: &LastLife, json: bool, room: Room) -> String {
     }
     let mut sheet = Sheet::default();
     sheet.line(Rank::Explains, &clean(&life.sentence()));
-    sheet.line(
-        Rank::Explains,
-        &clean(life.last_life.final_status.as_ref().unwrap_or(&life.report.published.view.reason)),
-    );
+    for line in life.last_life.final_status.as_ref().unwrap_or(&life.report.published.view.reason).lines() {
+        sheet.line(Rank::Explains, &clean(line));
+    }
     body(&mut sheet, &life.report, room);
     sheet.fit(room)
 }

@@ -141,7 +141,7 @@ pub(super) static SECTIONS: &[Section] = &[
             words(
                 "volumes",
                 "list of `SOURCE:TARGET`, `SOURCE:TARGET:ro`, `TARGET`; the source is an absolute path or the name of \
-                 a volume",
+                 a volume; a path that is not there is made by the engine, empty: `after` waits for a disk",
                 &["data:/var/lib/app,/etc/ssl:/etc/ssl:ro"],
             ),
             words(

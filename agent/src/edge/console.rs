@@ -16,6 +16,8 @@ const AGAIN: Duration = Duration::from_millis(20);
 /// The longest line, in bytes of text after the prefix: EC2 keeps 64 KB of console output in all, and what a service says of a
 /// call that is not allowed, with what would allow it, is some 500.
 const LINE_BYTES: usize = 1000;
+/// Of several errors so many have a line of their own.
+const LINES: usize = 20;
 /// Of the app's lines so many, the newest, each of so many bytes: 2 KB in all.
 const APP_LINES: usize = 10;
 const APP_LINE_BYTES: usize = 200;
@@ -42,14 +44,19 @@ pub enum ConsoleError {
 }
 
 impl Console {
-    /// Write one line, `berth: …`, and the last of the app's lines, `berth: app: …`. Never blocks, and gives up on a console that is
-    /// stuck.
+    /// Write one line, `berth: …`, each further error below it, and the last of the app's lines, `berth: app: …`. Never blocks, and
+    /// gives up on a console that is stuck.
     pub async fn say(&self, words: &str, output: &[String]) -> Result<(), ConsoleError> {
         let file = open(&self.path).map_err(|error| ConsoleError::Open(self.path.clone(), error))?;
         let app = output.iter().skip(output.len().saturating_sub(APP_LINES));
         let app = app.map(|line| format!("berth: app: {}\n", one_line(line, APP_LINE_BYTES)));
+        // Indented, so that no text from elsewhere can look like a final status of its own.
+        let told =
+            words.lines().take(LINES).enumerate().map(|(at, line)| {
+                format!("berth: {}{}\n", if at == 0 { "" } else { "  " }, one_line(line, LINE_BYTES))
+            });
         // A line at a time: what a slow console has not taken in the end is the least.
-        for line in [format!("berth: {}\n", one_line(words, LINE_BYTES))].into_iter().chain(app) {
+        for line in told.chain(app) {
             match timeout(PATIENCE, write_all(&file, line.as_bytes())).await {
                 Ok(written) => written.map_err(|error| ConsoleError::Write(self.path.clone(), error))?,
                 Err(_) => return Err(ConsoleError::Stuck(self.path.clone())),
@@ -119,14 +126,14 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn last_words_are_one_line_after_what_is_there() {
+    async fn each_error_has_a_line_after_what_is_there() {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), "login: \n").unwrap();
         let console = Console { path: file.path().to_owned() };
         console.say("boot failed: image\nnot found \u{1b}[2J", &[]).await.unwrap();
         assert_eq!(
             fs::read_to_string(file.path()).unwrap(),
-            "login: \nberth: boot failed: image\\nnot found \\u{1b}[2J\n"
+            "login: \nberth: boot failed: image\nberth:   not found \\u{1b}[2J\n"
         );
     }
 

@@ -69,7 +69,7 @@ pub enum ImdsError {
         expected: &'static str,
     },
     /// No answer.
-    #[error("the instance metadata did not tell {item}")]
+    #[error("the instance metadata returned no {item}")]
     Unreachable {
         /// What was asked for.
         item: String,

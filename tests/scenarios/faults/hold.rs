@@ -21,6 +21,12 @@ async fn held() -> (World, Agent) {
     world.journal.wait_for_count("autoscaling RecordLifecycleActionHeartbeat 200", 2, SOON).await;
     assert!(completions(&world).is_empty());
     assert_eq!(container(&world.engine, &world).await, "running");
+    let report: serde_json::Value = serde_json::from_slice(&berth(&world, &["doctor", "--json"]).await.stdout).unwrap();
+    let checks = report["checks"].as_array().unwrap();
+    let check = checks.iter().find(|check| check["name"] == "agent").expect("the check");
+    assert_eq!(check["verdict"], "warn", "{check}");
+    assert!(check["found"].as_str().unwrap().contains("/no-such-page answers 404"), "{check}");
+    assert!(check["advice"].as_str().unwrap().contains("berth handover"), "{check}");
     (world, agent)
 }
 

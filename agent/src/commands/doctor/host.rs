@@ -18,6 +18,7 @@ use crate::edge::paths::Paths;
 use crate::edge::socket_client::{self, ClientError};
 use crate::fault::{Class, Fault};
 use crate::published::Report as Agent;
+use crate::view::PhaseName;
 
 /// Less than this holds no image worth the name.
 const TOO_LITTLE: u64 = 200_000_000;
@@ -111,7 +112,15 @@ pub async fn agent(run_dir: &Path) -> (Check, Option<Agent>) {
         Ok(report) => {
             let view = &report.published.view;
             let found = format!("runs, {} for {}", view.phase.word(), span(report.now - view.phase_since));
-            (Check::ok("agent", found), Some(report))
+            let check = match view.phase {
+                PhaseName::Hold | PhaseName::Failing => Check::warn(
+                    "agent",
+                    format!("{found}: {}", view.reason.lines().next().unwrap_or_default()),
+                    "this boot failed; `berth status` shows all of it. When the cause is mended, `berth handover` tries the boot again",
+                ),
+                _ => Check::ok("agent", found),
+            };
+            (check, Some(report))
         }
         Err(ClientError::NotRunning(_)) => (Check::ok("agent", "none runs yet"), None),
         Err(error) => (Check::warn("agent", crate::commands::chain(&error), "run it as root"), None),

@@ -41,11 +41,11 @@ pub fn signer(signer: Result<Signer, CredentialsError>) -> Check {
         }
         Err(error) => {
             let fault = Fault::from_error(error.class(), &error);
-            Check::fail(
-                "credentials",
-                fault.reason,
-                "attach an instance profile whose role has the policy of `berth policy`",
-            )
+            let advice = match fault.class {
+                Class::Transient | Class::Throttled => "the instance metadata gives them: mend `metadata` first",
+                _ => "attach an instance profile whose role has the policy of `berth policy`",
+            };
+            Check::fail("credentials", fault.reason, advice)
         }
     }
 }

@@ -23,10 +23,11 @@ fn refused() -> io::Error {
 rows! { config, FileError, |error| Some(error.class());
     FileError { .. }, FileError { file: "FILE".into(), source: refused() } => entry(
         Section::Config,
-        "The file of `--config`, or `/etc/berth/berth.toml`, cannot be read. Errors in what it says have their line and column, and are \
-         explained in [configuration.md](configuration.md#errors-and-warnings).",
-        "correct the path or the mode. For errors in the config itself:",
-        &["berth check --config /etc/berth/berth.toml user-data.sh"],
+        "The file of `--config`, or `/etc/berth/berth.toml`, cannot be read. An error in the config itself has its place and what \
+         to write, such as ``user-data line 2 column 8: `helth`: unknown key, did you mean `health`?``; all are explained in \
+         [configuration.md](configuration.md#errors-and-warnings).",
+        "correct the path or the mode. For errors in the config itself, check what the launch template holds, then roll out a corrected version:",
+        &["aws ec2 describe-launch-template-versions --launch-template-name ap-api --versions '$Latest' --query 'LaunchTemplateVersions[0].LaunchTemplateData.UserData' --output text | base64 -d | berth check -"],
     );
 }
 

@@ -170,7 +170,8 @@ pub(super) fn start() -> Vec<Row> {
 
 const NO_MOUNT: Advice = entry(
     Section::Container,
-    "A path of `volumes` is not on this host. berth makes no folder of the host.",
+    "A path that is to be mounted is not on this host. For `volumes` the engine makes a missing path, as an empty folder, as with `docker run -v`: \
+     `after` waits for a disk instead.",
     "make it in the AMI, or mount the volume that it is on before berth starts.",
     &["findmnt", "ls -ld PATH"],
 );

@@ -33,7 +33,9 @@ fn secret() -> berth::config::SecretRef {
 
 /// What a registry, or the engine in its place, says in the end.
 pub(super) fn pull() -> Vec<Row> {
-    known(PULL, Asked::Registry, "pull IMAGE")
+    let mut rows = known(RESOLVE, Asked::Registry, "resolve HOST/REPOSITORY:TAG");
+    rows.extend(known(PULL, Asked::Registry, "pull IMAGE"));
+    rows
 }
 
 const NOT_THERE: super::Advice = entry(
@@ -66,6 +68,9 @@ const UNREADABLE: super::Advice = entry(
     "rebuild and push the image, as the end of the message says.",
     &["docker buildx imagetools inspect IMAGE"],
 );
+
+/// Of a tag, which is looked up before anything is pulled.
+static RESOLVE: &[Known] = &[Known { prose: &["manifest unknown"], example: "manifest unknown", advice: NOT_THERE }];
 
 static PULL: &[Known] = &[
     Known {

@@ -21,8 +21,11 @@ fn section(reason: ReadyReason) -> Option<Section> {
         ReadyReason::ConfigUnavailable | ReadyReason::ConfigInvalid => Some(Section::Config),
         ReadyReason::WaitingForMetadata | ReadyReason::MetadataUnavailable => Some(Section::Metadata),
         ReadyReason::AccessDenied => Some(Section::Denied),
-        ReadyReason::SecretsUnavailable => Some(Section::Secrets),
-        ReadyReason::ImageUnavailable => Some(Section::Image),
+        ReadyReason::FetchingSecrets | ReadyReason::SecretsUnavailable => Some(Section::Secrets),
+        ReadyReason::LoggingIn
+        | ReadyReason::LookingUpImage
+        | ReadyReason::PullingImage
+        | ReadyReason::ImageUnavailable => Some(Section::Image),
         ReadyReason::WaitingForEngine | ReadyReason::EngineUnavailable => Some(Section::Engine),
         ReadyReason::WaitingForPaths | ReadyReason::ContainerNotCreated | ReadyReason::ContainerNotStarted => {
             Some(Section::Container)
@@ -40,11 +43,7 @@ fn section(reason: ReadyReason) -> Option<Section> {
         ReadyReason::Starting
         | ReadyReason::ReadingConfig
         | ReadyReason::BindingListenAddress
-        | ReadyReason::FetchingSecrets
-        | ReadyReason::LoggingIn
         | ReadyReason::CheckingContainers
-        | ReadyReason::LookingUpImage
-        | ReadyReason::PullingImage
         | ReadyReason::CreatingContainer
         | ReadyReason::StartingApp
         | ReadyReason::Healthy
@@ -223,7 +222,7 @@ fn probe(kind: ProbeFailureKind) -> ((&'static str, Advice), Option<ProbeFailure
                 "PATH answers 404",
                 entry(
                     "The app answers, and with a status that does not count as healthy. 200 to 399 do, unless the config says otherwise.",
-                    "correct the path of `health`; 401 and 403 mean that it wants a login, 400 often that it wants another `Host` header.",
+                    "correct the path of `health`; 401 and 403 mean that it wants a login, 400 often that it wants another `Host` header. ADDRESS is `127.0.0.1` and the host port of `port`.",
                     &["curl -si http://ADDRESS/PATH"],
                 ),
             ),

@@ -260,7 +260,8 @@ Where the error is, the first that you can reach:
     aws ec2 get-console-output --latest --output text --instance-id i-0123456789abcdef0
 
 `berth doctor` tries everything that a boot needs and prints what is missing, with the IAM statement for each denied call. A boot that failed
-ends the instance: `boot.on_failure=hold` keeps the next one for a look.
+ends the instance: `boot.on_failure=hold` keeps the next one for a look, unless its config is invalid. When the cause is mended, `berth handover` on
+a held instance tries the boot again.
 
 ";
 
