@@ -79,7 +79,9 @@ fn in_markdown(text: &mut String, command: &Command) {
         text.push_str("| option | meaning |\n|---|---|\n");
         for word in &words {
             let about: Vec<String> = word.about.iter().map(in_cell).collect();
-            let _ = writeln!(text, "| `{}` | {} |", plain(&word.long), about.join(" · "));
+            // A bar would end the cell, also within code.
+            let word = plain(&word.long).replace('|', "\\|");
+            let _ = writeln!(text, "| `{word}` | {} |", about.join(" · "));
         }
         text.push('\n');
     }
