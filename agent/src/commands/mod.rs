@@ -38,10 +38,14 @@ static UNPRINTED: AtomicBool = AtomicBool::new(false);
 /// Prints what was asked for. A reader that went away has read enough; any other failure is reported once, and [`ended`] counts it.
 pub fn say(text: &str) {
     let mut out = stdout().lock();
-    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush())
-        && error.kind() != ErrorKind::BrokenPipe
-        && !UNPRINTED.swap(true, Ordering::Relaxed)
-    {
+    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        unprinted(&error);
+    }
+}
+
+/// Standard output did not take what was to be printed.
+fn unprinted(error: &std::io::Error) {
+    if error.kind() != ErrorKind::BrokenPipe && !UNPRINTED.swap(true, Ordering::Relaxed) {
         note(&format!("cannot write to standard output: {error}"));
     }
 }

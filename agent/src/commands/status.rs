@@ -116,6 +116,10 @@ fn body(sheet: &mut Sheet, report: &Report, room: Room) {
     for deadline in &view.deadlines {
         sheet.row(Rank::Explains, "deadline", &clean(&until(deadline, now)));
     }
+    if !view.refused.is_empty() {
+        let calls = view.refused.iter().map(|(call, count)| format!("{call} {count} ×"));
+        sheet.row(Rank::Explains, "refused", &clean(&calls.collect::<Vec<_>>().join(", ")));
+    }
     if let Some(output) = &view.app_output {
         let lines = output.for_people().iter().map(|line| clean(line)).collect();
         let recovered = (view.status == ViewStatus::Ok).then_some(RECOVERED);

@@ -75,7 +75,8 @@ async fn watch(run_dir: &Path, json: bool, paper: Paper, out: &mut impl Write) -
             Paper::Roll if json || last.is_none() => screen.clone(),
             Paper::Roll => format!("\n{screen}"),
         };
-        if out.write_all(drawing.as_bytes()).and_then(|()| out.flush()).is_err() {
+        if let Err(error) = out.write_all(drawing.as_bytes()).and_then(|()| out.flush()) {
+            super::unprinted(&error);
             return Ok(None);
         }
         last = Some(screen);

@@ -62,6 +62,26 @@ pub(super) fn is_argument(word: &str) -> bool {
     has_its_form(word) || option.is_some_and(|(name, value)| is_one(name.trim_start_matches('-'), value))
 }
 
+/// Whether a text of several parts (a connection string, a query, JSON, a header) holds a secret; `$` stands for one that is none of it.
+pub(super) fn is_in(text: &str) -> bool {
+    let parts: Vec<String> = text
+        .split(|char: char| char.is_whitespace() || ";&?,{}".contains(char))
+        .map(|part| part.replace(['"', '\''], ""))
+        .filter(|part| !part.is_empty())
+        .collect();
+    let is_given = |name: &str, value: &str| !value.starts_with('$') && is_one(name, value);
+    let is_pair = |part: &str| {
+        [part.split_once('='), part.split_once(':')].into_iter().flatten().any(|(name, value)| is_given(name, value))
+    };
+    let is_authorization = |pair: &[String]| {
+        matches!(pair, [scheme, value] if ["bearer", "basic"].contains(&scheme.to_ascii_lowercase().as_str())
+            && value.len() >= 8 && !value.contains('$'))
+    };
+    is_argument(text)
+        || parts.iter().any(|part| is_pair(part) || part.split([':', '=', '@']).any(has_its_form))
+        || parts.windows(2).any(is_authorization)
+}
+
 /// Whether this is how berth refers to a secret.
 pub(super) fn is_reference(value: &str) -> bool {
     let of_arn = value.starts_with("arn:")
@@ -108,4 +128,36 @@ fn has_password(value: &str) -> bool {
         user.and_then(|user| user.split_once(':'))
             .is_some_and(|(_, password)| !password.is_empty() && !password.starts_with('$'))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_of_several_parts_is_looked_through() {
+        for secret in [
+            "Server=db;Password=hunter2hunter2;User=$",
+            "postgres://$@h/db?sslmode=require&password=hunter2hunter2",
+            r#"{"password":"hunter2hunter2","u":"$"}"#,
+            "Authorization: Bearer eyJhbGciOiJIUzI1NiJ9 $",
+            "Authorization: Basic dTpodW50ZXIy $",
+            "api_key=hunter2hunter2 $",
+            "AKIAIOSFODNN7EXAMPLE:$",
+            "postgres://u:hunter2@$/db",
+        ] {
+            assert!(is_in(secret), "{secret}");
+        }
+        for none in [
+            "postgres://$:$@db/app",
+            "Server=db;User=app;Password=$",
+            r#"{"password":"$","user":"app"}"#,
+            "Authorization: Bearer $",
+            "redis://:$@cache:6379/0?timeout=5s&token_ttl=60",
+            "amqp://app:$@mq:5671/%2f?heartbeat=30",
+            "$",
+        ] {
+            assert!(!is_in(none), "{none}");
+        }
+    }
 }

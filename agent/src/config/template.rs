@@ -161,7 +161,7 @@ impl Template {
 
     /// Whether its text holds a password, beside the references.
     pub(super) fn holds_password(&self) -> bool {
-        secret_like::is_argument(&self.with(|_| "$".to_owned()))
+        secret_like::is_in(&self.with(|_| "$".to_owned()))
     }
 
     /// The text with this in the place of every reference.

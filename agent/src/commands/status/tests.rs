@@ -70,6 +70,8 @@ fn the_last_life_begins_with_how_it_ended_and_goes_on_as_a_running_one() {
     expect![[r#"
         the last agent left no final status: it was killed, or the instance was stopped; its last known phase is gone, since 2026-11-21T03:40:04Z
         a signal: over"#]].assert_eq(&killed.lines().take(2).collect::<Vec<_>>().join("\n"));
+    life.report.published.view.refused.insert("CheckSecrets".into(), 5);
+    assert!(last(&life, false, Room::default()).contains("\n  refused    CheckSecrets 5 ×\n"));
     life.last_life.final_status = Some("the config is invalid: a\nb: c".into());
     let several = last(&life, false, Room::default());
     assert_eq!(several.lines().skip(1).take(2).collect::<Vec<_>>(), ["the config is invalid: a", "b: c"]);
