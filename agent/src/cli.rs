@@ -10,127 +10,14 @@ use clap_complete::Shell;
 use crate::edge::Sources;
 use crate::logging::LogFormat;
 
+mod help;
+
 /// The defaults of the AMI.
 const CONFIG: &str = "/etc/berth/berth.toml";
 
-const ENVIRONMENT: &str = "\
-Environment:
-  BERTH_LOG           how much is logged: error, warn, info (default), debug or trace
-  DOCKER_HOST         the Docker Engine's socket, unix://… (default unix:///var/run/docker.sock)
-  RUNTIME_DIRECTORY, STATE_DIRECTORY
-                      set by systemd; --run-dir and --state-dir take precedence
-  AWS_REGION, AWS_ENDPOINT_URL, AWS_EC2_METADATA_SERVICE_ENDPOINT, …
-                      as in the AWS SDKs
-  NO_COLOR            no colour on a terminal
-
-Exit codes: 0 done, 1 condition not met, 2 usage or config error, 3 boot failed, 4 the app cannot be kept
-running, 5 drain cut short, 70 a bug.
-
-berth help COMMAND shows a command's flags and examples.";
-
-const RUN: &str = "\
-The whole config may be one line of the instance's user-data:
-  berth image=123456789012.dkr.ecr.us-east-2.amazonaws.com/ap-api:a1b2c3d port=8080 health=/health secrets=prod/api
-
-Examples:
-  berth run
-  berth run boot.on_failure=hold env.LOG_LEVEL=debug
-  BERTH_LOG=debug berth run --log-format text";
-
-const CHECK: &str = "\
-FILE is layered as `berth run` does: over the file with AMI-wide defaults, if that is there (--config /dev/null leaves it out). What
-`config=` points to is not read. Errors and warnings are on standard error; with --json they are in the answer, each with a code, and
-standard error stays empty. Warnings do not change the exit code.
-
-Examples:
-  berth check user-data.sh
-  terraform output -raw user_data | berth check -
-  berth check --config ami.toml user-data.sh
-  berth check --json /etc/berth/berth.toml
-  berth check --json user-data.sh | jq -r '.errors[].code'
-
-Exit codes: 0 it would run; 2 it would not, with every error.";
-
-const TIMELINE: &str = "\
-A bar is a step. The steps of the boot share one time axis, those of the drain another. To be faster, shorten a step on the critical
-path.
-
-Examples:
-  berth timeline
-  berth timeline --svg >timeline.svg
-  berth timeline --json | jq '.panels[].steps[] | select(.critical) | .name'";
-
-const WAIT: &str = "\
-Examples:
-  berth wait ready
-  berth wait ready --timeout 5m && echo serving
-  berth drain && berth wait drained --timeout 6m
-
-Exit codes of ready: 0 ready, 1 not ready in time or draining, 3 the boot failed.
-Exit codes of drained: 0 the agent has ended or no agent runs, 1 timed out, or the agent ended without reporting how; else the agent's
-own: 5 the drain was cut short, by its deadline, a second SIGTERM, or an app that ended too early or could not be stopped.";
-
-const BAKE: &str = "\
-Images are pulled by digest, with the login that a boot would use and the builder's role or the keys of the environment. The layers
-stay in the AMI, so that a boot pulls only what is new. Do not run `docker image prune` afterwards: these images have no tag.
-
-Examples:
-  berth bake
-  berth bake --image 123456789012.dkr.ecr.us-east-2.amazonaws.com/ap-api:a1b2c3d --image debian:12.8-slim
-
-Exit codes: 0 the host is ready; 2 the config or a reference is invalid; 3 the host is not ready, or an image could not be pulled.";
-
-const DOCTOR: &str = "\
-Checks the metadata, the credentials, the config and its warnings, each AWS call that a boot makes, the registry, the engine, disk,
-clock and ports. Secrets are fetched and not shown. For a call that AWS denies, the IAM statement that allows it is printed.
-
-Exit codes: 0 the instance can boot, with warnings or without; 2 the config is invalid; 3 it could not boot.";
-
-const POLICY: &str = "\
-Without FILE, on an instance: the policy for the config that `berth run` would read there; only then is `config=` followed. Parts of an
-ARN that are not known are *: --region and --account make the policy narrower. FILE is layered over the file with AMI-wide defaults, if
-that is there (--config /dev/null leaves it out).
-
-Examples:
-  berth policy user-data.sh --region us-east-2 --account 123456789012 >policy.json
-  terraform output -raw user_data | berth policy -";
-
-const DRAIN: &str = "\
-/ready answers 503 at once; the app is stopped when its connections have ended. SIGTERM to the agent does the same.
-
-Examples:
-  berth drain --reason 'replacing the disk'
-  berth drain --wait && shutdown now
-
-Exit codes: 0 the agent drains (--wait: has drained), 1 no agent runs; with --wait the agent's own: 5 the drain was cut short,
-by its deadline, a second SIGTERM, or an app that ended too early or could not be stopped.";
-
-const EXEC: &str = "\
-As `docker exec`, and the command also gets the secrets that the app gets as environment; no shell is between. Without -t a signal, such
-as Ctrl-C, is sent on to the command; a second one ends berth and leaves it. With -t Ctrl-C is a key like any other, and a command whose
-terminal is closed gets SIGHUP.
-
-Examples:
-  berth exec -it -- bin/rails console
-  berth exec -- ./manage.py migrate
-  berth exec -i -- psql <dump.sql
-  berth exec --user root -- env
-
-Exit codes: the command's, 128 + N if signal N ended it; 127 no such program in the image, 126 it cannot be executed, 125 the engine
-failed. Before the command is started: 1 no agent or no running container, 2 usage error.";
-
-const HANDOVER: &str = "\
-The installed binary takes the agent's place in the same process; the app keeps running, and neither its clients nor the load balancer
-notice. A package does it after an upgrade. `systemctl restart berth` would drain instead.
-
-Example:
-  berth handover && berth wait ready
-
-Exit codes: 0 the next agent has the app, 1 no agent runs, it is draining, or the next one did not take over in 30 s.";
-
 /// Boots, serves and drains one container on a plain EC2 instance.
 #[derive(Clone, Debug, PartialEq, Eq, Parser)]
-#[command(name = "berth", version, after_help = ENVIRONMENT)]
+#[command(name = "berth", version, after_help = help::ENVIRONMENT)]
 pub struct Cli {
     /// Flags in front of the command, which every command takes there.
     #[command(flatten)]
@@ -182,36 +69,36 @@ pub struct Global {
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Run the agent in the foreground: what berth.service starts
-    #[command(after_help = RUN)]
+    #[command(after_help = help::RUN)]
     Run(Run),
     /// Check a config or a whole user-data file offline, and print what would run
-    #[command(after_help = CHECK)]
+    #[command(after_help = help::CHECK)]
     Check(Check),
     /// Show the running agent, or how the last one ended, on one screen
     Status(Status),
     /// Show where the time of the boot and of the drain went
-    #[command(after_help = TIMELINE)]
+    #[command(after_help = help::TIMELINE)]
     Timeline(Timeline),
     /// Take the instance out of traffic, stop the app and end the agent
-    #[command(after_help = DRAIN)]
+    #[command(after_help = help::DRAIN)]
     Drain(Drain),
     /// Run a command in the app's container, with the app's secret environment
-    #[command(after_help = EXEC)]
+    #[command(after_help = help::EXEC)]
     Exec(Exec),
     /// Replace the running agent by the installed binary; the app keeps running
-    #[command(after_help = HANDOVER)]
+    #[command(after_help = help::HANDOVER)]
     Handover(Handover),
     /// Wait until the instance is ready or drained, for scripts
-    #[command(after_help = WAIT)]
+    #[command(after_help = help::WAIT)]
     Wait(Wait),
     /// Prepare this host to become an AMI: check it, pull images, leave no state behind
-    #[command(after_help = BAKE)]
+    #[command(after_help = help::BAKE)]
     Bake(Bake),
     /// Check whether this instance can boot, without side effects
-    #[command(after_help = DOCTOR)]
+    #[command(after_help = help::DOCTOR)]
     Doctor(Doctor),
     /// Print the least-privilege IAM policy for a config
-    #[command(after_help = POLICY)]
+    #[command(after_help = help::POLICY)]
     Policy(Policy),
     /// Print the completions for a shell
     Completions {
