@@ -25,10 +25,26 @@ const LOG_DRIVERS: [(&str, &str); 11] = [
 impl Layers {
     /// What cannot be set beside each other.
     pub(super) fn check_conflicts(&self, config: &Config, faults: &mut Faults) {
+        self.check_own_name(config, faults);
         self.check_network_of_another(config, faults);
         self.check_sysctls(config, faults);
         self.check_swap(config, faults);
         self.check_log_options(config, faults);
+    }
+
+    /// A container cannot share what is its own: the engine would look for it before it is there.
+    fn check_own_name(&self, config: &Config, faults: &mut Faults) {
+        let own = format!("container:{}", config.container_name());
+        for (key, mode) in [("network", &config.network), ("ipc", &config.ipc), ("pid", &config.pid)] {
+            if mode.as_deref() == Some(own.as_str()) {
+                faults.add(
+                    Code::Conflict,
+                    self.place(key),
+                    Some(key),
+                    || "names the app's own container: name another one",
+                );
+            }
+        }
     }
 
     /// A container on another one's network has that one's name, name servers and ports (moby, validateNetContainerMode).
@@ -130,6 +146,9 @@ mod tests {
                 "`sysctls`: `kernel.*` and `fs.mqueue.*` cannot be set with `ipc=host`",
             ),
             ("sysctls=fs.mqueue.msg_max=1 ipc=host", "`sysctls`: `kernel.*` and `fs.mqueue.*` cannot be set"),
+            ("ipc=container:berth-x", "`ipc`: names the app's own container"),
+            ("pid=container:berth-x", "`pid`: names the app's own container"),
+            ("network=container:berth-x health=none", "`network`: names the app's own container"),
             ("memory_swap=1g", "`memory_swap`: needs `memory`"),
             ("memory_swap=256m memory=512m", "`memory_swap`: is less than `memory`"),
             (
