@@ -93,6 +93,13 @@ pub(super) fn sysctls(value: &Value) -> Result<BTreeMap<String, String>, Reasons
         if value.trim().is_empty() || value.contains(char::is_control) || !is_name(name, "_.-/") {
             return Err("is not `NAME=VALUE`".into());
         }
+        if name.split(['.', '/']).any(str::is_empty) {
+            return Err("is not a sysctl's name: `net.ipv4.ip_forward`".into());
+        }
+        // As in /proc/sys; the engine takes dots.
+        if ["net/", "kernel/", "fs/"].iter().any(|start| name.starts_with(start)) {
+            return Err(format!("is written with dots: `{}`", name.replace('/', ".")).into());
+        }
         if !is_of_ipc(name) && !is_of_network(name) {
             return Err("is a setting of the whole host, which a container cannot have for itself: only `net.*`, `fs.mqueue.*` and \
                         `kernel.msg*`, `kernel.sem`, `kernel.shm*` are its own; set others in `/etc/sysctl.d`"
@@ -228,13 +235,17 @@ mod tests {
             r#"Ok({"net.core.somaxconn": "4096", "net.ipv4.ping_group_range": "0 1000"})"#
         );
         assert!(read("kernel.shmmax=1,fs.mqueue.msg_max=9").starts_with("Ok"));
-        for text in ["vm.swappiness=1", "kernel.pid_max=9", "fs.file-max=1", "net.=1", "fs.mqueue.=1"] {
+        for text in ["vm.swappiness=1", "kernel.pid_max=9", "fs.file-max=1"] {
             assert!(read(text).contains("of the whole host"), "{text}");
         }
         for text in ["net.core.somaxconn", "=1", "net.x=", "net. x=1"] {
             assert!(read(text).contains("is not `NAME=VALUE`"), "{text}");
         }
         assert!(read("net.x=1,net.x=2").contains("names a sysctl twice"));
+        assert!(read("net/ipv4/ip_forward=1").contains("is written with dots: `net.ipv4.ip_forward`"));
+        for text in ["net.=1", "fs.mqueue.=1"] {
+            assert!(read(text).contains("is not a sysctl's name"), "{text}");
+        }
         assert!(read("net.x=1,vm.x=2").contains("entry 2 "));
     }
 

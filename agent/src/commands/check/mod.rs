@@ -112,7 +112,7 @@ fn read(file: &Path) -> Result<Vec<u8>, String> {
         io::ErrorKind::NotFound if file.to_string_lossy().contains('=') => {
             "takes a file, not `key=value` words; for words: echo 'berth image=… port=…' | berth check -".to_owned()
         }
-        _ => format!("cannot read {}: {error}", file.display()),
+        _ => format!("cannot read {}: {error}", super::plain(&file.display().to_string())),
     })
 }
 
@@ -122,11 +122,12 @@ fn is_defaults(source: &str) -> bool {
 
 /// Adds the bytes of `source`, a file's name or `-`: a file of defaults by its name, all else user-data.
 pub fn add(layers: &mut Layers, source: &str, bytes: &[u8]) {
-    let name = if source == "-" { "stdin" } else { source };
+    // A file's name may hold what steers a terminal.
+    let name = if source == "-" { "stdin".to_owned() } else { super::plain(source) };
     if is_defaults(source) {
-        layers.add_file(name, bytes);
+        layers.add_file(&name, bytes);
     } else {
-        layers.add_user_data_from(name, bytes);
+        layers.add_user_data_from(&name, bytes);
     }
 }
 
