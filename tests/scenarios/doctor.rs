@@ -295,6 +295,22 @@ async fn what_is_legal_and_unwise_is_a_warning_and_keeps_nobody_from_booting() {
     assert!(!report.to_string().contains("hunter2"));
 }
 
+#[tokio::test]
+async fn more_than_a_process_can_be_given_is_found_before_the_boot() {
+    let world = instance().await;
+    world.secrets.put("prod/large", &"x".repeat(60_000));
+    let template = |count: usize| format!("berth {} secret.LARGE='{}'", line(&world), "${prod/large}".repeat(count));
+    world.user_data(&template(2));
+    assert_eq!(unwell(&examined(&world, 0).await), Vec::<String>::new());
+    world.user_data(&template(3));
+    let report = examined(&world, 3).await;
+    assert_eq!(unwell(&report), ["secret fail"], "{report:#}");
+    let told = named(&report, "secret")
+        .into_iter()
+        .any(|check| check["found"].as_str().unwrap().contains("LARGE takes 180007 bytes"));
+    assert!(told, "{report:#}");
+}
+
 /// As an instance shows it: what differs from run to run, and where the kit stands in for AWS, is replaced.
 fn on_an_instance(world: &World, text: &str) -> String {
     let image = world.app_image().by_tag();

@@ -117,6 +117,12 @@ pub async fn secrets(aws: &Aws, config: &Config, policy: &Policy) -> Vec<Check> 
     checks.extend(filled_in);
     // Several names may be of one secret.
     checks.dedup();
+    // What only all of them together show: whether a process can be given as much.
+    if checks.iter().all(|check| check.verdict != Verdict::Fail)
+        && let Some(Err(error)) = within(secrets::fetch(aws, config)).await
+    {
+        checks.push(refused_secret(error, policy));
+    }
     if secrets::is_batched(config)
         && let Some(Err(error)) = within(secrets::try_batches(aws, config)).await
         && error.class() == Class::Denied
