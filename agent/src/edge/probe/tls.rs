@@ -45,7 +45,9 @@ pub(super) async fn handshake(
 /// What TLS said when the connection ended later: a server that wants a certificate of its client may say so only then (RFC 8446,
 /// section 4.4.2.4).
 pub(super) fn later(at: SocketAddr, error: &hyper::Error) -> Option<ProbeFailure> {
-    let io = error.source()?.downcast_ref::<std::io::Error>()?;
+    // A request that was not sent yet is cancelled, with the connection's error as the source.
+    let mut causes = std::iter::successors(error.source(), |cause| (*cause).source());
+    let io = causes.find_map(|cause| cause.downcast_ref::<std::io::Error>())?;
     let cause = io.get_ref()?.downcast_ref::<rustls::Error>()?;
     Some(failure(at, &cause.to_string()))
 }
