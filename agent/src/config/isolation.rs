@@ -119,14 +119,7 @@ fn of_host_processes(config: &Config) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    fn warnings(words: &str) -> String {
-        let mut layers = Layers::new();
-        layers.add_user_data(format!("berth image=x:1 {words}").as_bytes());
-        let config = layers.believe().unwrap_or_else(|errors| panic!("{words}: {errors}"));
-        layers.warnings(&config).to_string()
-    }
+    use super::super::warnings::tests::warnings;
 
     #[test]
     fn what_takes_isolation_away_gets_a_warning_with_its_place() {

@@ -254,10 +254,11 @@ fn is_all_of_the_host(capability: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn warnings(words: &str) -> String {
+    /// What a config of these words is warned of.
+    pub(in super::super) fn warnings(words: &str) -> String {
         let mut layers = Layers::new();
         layers.add_user_data(format!("berth image=x:1 {words}").as_bytes());
         let config = layers.believe().unwrap_or_else(|errors| panic!("{words}: {errors}"));
