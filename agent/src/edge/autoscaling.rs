@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use aws_sdk_autoscaling::Client;
+use aws_sdk_autoscaling::types::LifecycleHook;
+
 use super::aws::{Aws, AwsError, Operation, Service};
 use crate::effect::{HookName, HookResult};
 
@@ -53,63 +56,67 @@ pub enum Answer {
 
 /// This instance's group, none if it is in no group.
 pub async fn describe_instance(aws: &Aws, instance_id: &str) -> Result<Option<GroupInstance>, AwsError> {
-    let answer = aws.query_call(DESCRIBE_INSTANCES, &[("InstanceIds.member.1", instance_id)]).await?;
-    let mut instances = answer.members("AutoScalingInstances");
-    let Some(instance) = instances.find(|instance| instance.text_of("InstanceId") == Some(instance_id)) else {
-        // The list alone says that it is in no group; without a list this is no answer.
-        return match answer.find("AutoScalingInstances") {
-            Some(_) => Ok(None),
-            None => Err(AwsError::Unreadable { operation: DESCRIBE_INSTANCES }),
-        };
+    let answer = aws.call(DESCRIBE_INSTANCES, None, |config| {
+        Client::new(config).describe_auto_scaling_instances().instance_ids(instance_id).send()
+    });
+    let unreadable = AwsError::Unreadable { operation: DESCRIBE_INSTANCES };
+    // The list alone says that it is in no group; without a list this is no answer.
+    let Some(instances) = answer.await?.auto_scaling_instances else { return Err(unreadable) };
+    let Some(instance) = instances.into_iter().find(|instance| instance.instance_id() == Some(instance_id)) else {
+        return Ok(None);
     };
-    let text = |name| instance.text_of(name).map(str::to_owned);
-    match (text("AutoScalingGroupName"), text("LifecycleState")) {
+    match (instance.auto_scaling_group_name, instance.lifecycle_state) {
         (Some(group), Some(lifecycle_state)) => Ok(Some(GroupInstance { group, lifecycle_state })),
-        _ => Err(AwsError::Unreadable { operation: DESCRIBE_INSTANCES }),
+        _ => Err(unreadable),
     }
 }
 
 /// All hooks of a group, in the order told.
 pub async fn hooks(aws: &Aws, group: &str) -> Result<Vec<GroupHook>, AwsError> {
-    let answer = aws.query_call(DESCRIBE_HOOKS, &[("AutoScalingGroupName", group)]).await?;
-    answer.find("LifecycleHooks").ok_or(AwsError::Unreadable { operation: DESCRIBE_HOOKS })?;
-    let hook = |hook: &super::aws::xml::Element| {
+    let answer = aws.call(DESCRIBE_HOOKS, None, |config| {
+        Client::new(config).describe_lifecycle_hooks().auto_scaling_group_name(group).send()
+    });
+    let hooks = answer.await?.lifecycle_hooks.ok_or(AwsError::Unreadable { operation: DESCRIBE_HOOKS })?;
+    let hook = |hook: LifecycleHook| {
         Some(GroupHook {
-            name: hook.text_of("LifecycleHookName")?.to_owned(),
-            transition: match hook.text_of("LifecycleTransition") {
+            name: hook.lifecycle_hook_name?,
+            transition: match hook.lifecycle_transition.as_deref() {
                 Some("autoscaling:EC2_INSTANCE_LAUNCHING") => Transition::Launching,
                 Some("autoscaling:EC2_INSTANCE_TERMINATING") => Transition::Terminating,
                 _ => Transition::Other,
             },
-            timeout: hook.text_of("HeartbeatTimeout").and_then(|text| text.parse().ok()).map(Duration::from_secs),
+            timeout: hook.heartbeat_timeout.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs),
         })
     };
-    Ok(answer.members("LifecycleHooks").filter_map(hook).collect())
+    Ok(hooks.into_iter().filter_map(hook).collect())
 }
 
 /// Completes a hook.
 pub async fn complete(aws: &Aws, hook: &HookName, instance_id: &str, result: HookResult) -> Result<Answer, AwsError> {
-    let parameters = [
-        ("AutoScalingGroupName", hook.group.as_str()),
-        ("LifecycleHookName", &hook.hook),
-        ("InstanceId", instance_id),
-        ("LifecycleActionResult", result.word()),
-    ];
-    answer(aws.query_call(COMPLETE, &parameters).await.map(drop))
+    let completed = aws.call(COMPLETE, None, |config| {
+        let request = Client::new(config).complete_lifecycle_action().instance_id(instance_id);
+        let request = request.auto_scaling_group_name(&hook.group).lifecycle_hook_name(&hook.hook);
+        request.lifecycle_action_result(result.word()).send()
+    });
+    answer(completed.await.map(drop))
 }
 
 /// Restarts a hook's timer.
 pub async fn heartbeat(aws: &Aws, hook: &HookName, instance_id: &str) -> Result<Answer, AwsError> {
-    let parameters =
-        [("AutoScalingGroupName", hook.group.as_str()), ("LifecycleHookName", &hook.hook), ("InstanceId", instance_id)];
-    answer(aws.query_call(HEARTBEAT, &parameters).await.map(drop))
+    let recorded = aws.call(HEARTBEAT, None, |config| {
+        let request = Client::new(config).record_lifecycle_action_heartbeat().instance_id(instance_id);
+        request.auto_scaling_group_name(&hook.group).lifecycle_hook_name(&hook.hook).send()
+    });
+    answer(recorded.await.map(drop))
 }
 
 /// Has the group replace this instance at once, whatever its grace period.
 pub async fn set_unhealthy(aws: &Aws, instance_id: &str) -> Result<(), AwsError> {
-    let parameters =
-        [("InstanceId", instance_id), ("HealthStatus", "Unhealthy"), ("ShouldRespectGracePeriod", "false")];
-    aws.query_call(SET_HEALTH, &parameters).await.map(drop)
+    let set = aws.call(SET_HEALTH, None, |config| {
+        let request = Client::new(config).set_instance_health().instance_id(instance_id);
+        request.health_status("Unhealthy").should_respect_grace_period(false).send()
+    });
+    set.await.map(drop)
 }
 
 /// The API has no error of its own for it, only this text (`… found with instance ID i-…`).

@@ -1,9 +1,9 @@
 //! Who the engine says it is to a registry: ECR's authorization token, or a secret that holds username and password.
 
+use aws_sdk_ecr::Client;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
-use serde_json::json;
 use thiserror::Error;
 
 use super::aws::{Aws, AwsError, Operation, Service};
@@ -69,19 +69,6 @@ impl LoginError {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Tokens {
-    #[serde(default)]
-    authorization_data: Vec<Token>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Token {
-    authorization_token: Secret,
-}
-
 /// Whether an image of this host is pulled with ECR's token; nobody logs in to ECR Public.
 pub fn needs_token(host: &str, auth: &RegistryAuth) -> bool {
     match auth {
@@ -102,9 +89,11 @@ pub async fn log_in(aws: &Aws, host: &str, auth: &RegistryAuth) -> Result<Option
 
 /// ECR's login in the registry's own region, the instance's if the host tells none.
 pub async fn login(aws: &Aws, host: &str) -> Result<RegistryCredentials, LoginError> {
-    let tokens: Tokens = aws.json_call(TOKEN, &json!({}), registry_region(host)).await?;
-    let token = tokens.authorization_data.into_iter().next().ok_or(LoginError::NotAToken)?;
-    let decoded = STANDARD.decode(token.authorization_token.expose()).map_err(|_| LoginError::NotAToken)?;
+    let answer =
+        aws.call(TOKEN, registry_region(host), |config| Client::new(config).get_authorization_token().send()).await?;
+    let token = answer.authorization_data.unwrap_or_default().into_iter().next();
+    let token = token.and_then(|data| data.authorization_token).map(Secret::new).ok_or(LoginError::NotAToken)?;
+    let decoded = STANDARD.decode(token.expose()).map_err(|_| LoginError::NotAToken)?;
     let decoded = Secret::new(decoded);
     let text = std::str::from_utf8(decoded.expose()).map_err(|_| LoginError::NotAToken)?;
     let (username, password) = text.split_once(':').ok_or(LoginError::NotAToken)?;

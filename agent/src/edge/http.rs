@@ -211,7 +211,7 @@ fn origin(uri: &Uri) -> String {
 }
 
 /// The first error of that type in the chain; looks into `io::Error`s, whose `source` skips what they wrap.
-fn find<'e, E: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Option<&'e E> {
+pub(super) fn find<'e, E: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Option<&'e E> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref() {

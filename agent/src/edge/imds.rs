@@ -298,6 +298,10 @@ impl Imds {
         else {
             return Err(unusable("credentials without a key"));
         };
+        // The SDK's signer takes it for granted that they fit into a header, and panics.
+        if [&id, &token].into_iter().any(|text| HeaderValue::from_str(text).is_err()) {
+            return Err(unusable("credentials that are no text"));
+        }
         let expiry = read
             .expiration
             .and_then(|text| DateTime::from_str(&text, Format::DateTime).ok())

@@ -7,12 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueOutput;
+use aws_sdk_secretsmanager::primitives::Blob;
+use aws_sdk_secretsmanager::types::{ApiErrorType, SecretValueEntry};
 use futures_util::future::join_all;
 use http::StatusCode;
-use serde::Deserialize;
-use serde_json::json;
 
 use super::aws::{Aws, AwsError, Operation, Service};
 use super::secret::Secret;
@@ -35,37 +35,42 @@ pub struct Wanted {
     pub version_id: Option<String>,
 }
 
-#[derive(Deserialize)]
+/// What either operation tells of one secret.
 struct SecretValue {
-    #[serde(rename = "ARN", default)]
     arn: String,
-    #[serde(rename = "Name", default)]
     name: String,
-    #[serde(rename = "VersionId")]
     version_id: Option<String>,
-    #[serde(rename = "VersionStages")]
     version_stages: Option<Vec<String>>,
-    #[serde(rename = "SecretString")]
-    text: Option<Secret>,
-    #[serde(rename = "SecretBinary")]
-    binary: Option<Secret>,
+    value: Option<Secret>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Batch {
-    #[serde(default)]
-    secret_values: Vec<SecretValue>,
-    #[serde(default)]
-    errors: Vec<BatchError>,
+impl From<GetSecretValueOutput> for SecretValue {
+    fn from(told: GetSecretValueOutput) -> Self {
+        Self {
+            arn: told.arn.unwrap_or_default(),
+            name: told.name.unwrap_or_default(),
+            version_id: told.version_id,
+            version_stages: told.version_stages,
+            value: value(told.secret_string, told.secret_binary),
+        }
+    }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct BatchError {
-    secret_id: Option<String>,
-    error_code: Option<String>,
-    message: Option<String>,
+impl From<SecretValueEntry> for SecretValue {
+    fn from(told: SecretValueEntry) -> Self {
+        Self {
+            arn: told.arn.unwrap_or_default(),
+            name: told.name.unwrap_or_default(),
+            version_id: told.version_id,
+            version_stages: told.version_stages,
+            value: value(told.secret_string, told.secret_binary),
+        }
+    }
+}
+
+/// A secret is text or bytes.
+fn value(text: Option<String>, binary: Option<Blob>) -> Option<Secret> {
+    text.map(Secret::new).or_else(|| binary.map(|binary| Secret::new(binary.into_inner())))
 }
 
 type Results = BTreeMap<Wanted, Result<Secret, Fault>>;
@@ -128,8 +133,7 @@ pub(crate) fn is_batched(wanted: BTreeSet<Wanted>) -> bool {
 pub(crate) async fn try_batches(aws: &Aws, wanted: BTreeSet<Wanted>) -> Result<(), AwsError> {
     for batch in batches(wanted.into_iter().filter(Wanted::is_current)) {
         if let [first, _, ..] = batch.as_slice() {
-            let ids: Vec<&str> = batch.iter().map(|wanted| wanted.id.as_str()).collect();
-            aws.json_call::<Batch>(BATCH, &json!({ "SecretIdList": ids }), first.region()).await?;
+            call_batch(aws, &batch, first.region()).await?;
         }
     }
     Ok(())
@@ -148,9 +152,8 @@ async fn fetch_batch(aws: &Aws, wanted: Vec<Wanted>) -> Results {
     let Some(region) = wanted.first().filter(|_| wanted.len() > 1).map(Wanted::region) else {
         return fetch_singly(aws, wanted).await;
     };
-    let ids: Vec<&str> = wanted.iter().map(|wanted| wanted.id.as_str()).collect();
-    let mut batch: Batch = match aws.json_call(BATCH, &json!({ "SecretIdList": ids }), region).await {
-        Ok(batch) => batch,
+    let (mut values, errors) = match call_batch(aws, &wanted, region).await {
+        Ok(answer) => answer,
         Err(error @ AwsError::Denied { .. }) => {
             tracing::debug!(%error, "the secrets are asked for one by one");
             return fetch_singly(aws, wanted).await;
@@ -163,9 +166,9 @@ async fn fetch_batch(aws: &Aws, wanted: Vec<Wanted>) -> Results {
     let mut results = Results::new();
     let mut left_out = Vec::new();
     for wanted in wanted {
-        let error = batch.errors.iter().find(|error| error.secret_id.as_deref() == Some(&wanted.id));
-        if let Some(at) = batch.secret_values.iter().position(|value| wanted.is(value)) {
-            let value = batch.secret_values.swap_remove(at).into_secret(BATCH);
+        let error = errors.iter().find(|error| error.secret_id.as_deref() == Some(&wanted.id));
+        if let Some(at) = values.iter().position(|value| wanted.is(value)) {
+            let value = values.swap_remove(at).into_secret(BATCH);
             results.insert(wanted, value);
         } else if let Some(error) = error {
             let code = error.error_code.as_deref().unwrap_or_default();
@@ -180,12 +183,28 @@ async fn fetch_batch(aws: &Aws, wanted: Vec<Wanted>) -> Results {
     results
 }
 
+async fn call_batch(
+    aws: &Aws,
+    wanted: &[Wanted],
+    region: Option<&str>,
+) -> Result<(Vec<SecretValue>, Vec<ApiErrorType>), AwsError> {
+    let ids = wanted.iter().map(|wanted| wanted.id.clone()).collect();
+    let answer = aws.call(BATCH, region, |config| {
+        Client::new(config).batch_get_secret_value().set_secret_id_list(Some(ids)).send()
+    });
+    let answer = answer.await?;
+    let values = answer.secret_values.unwrap_or_default().into_iter().map(SecretValue::from).collect();
+    Ok((values, answer.errors.unwrap_or_default()))
+}
+
 async fn fetch_singly(aws: &Aws, wanted: Vec<Wanted>) -> Results {
     let asked = wanted.into_iter().map(async |wanted| {
-        let Wanted { id, version_stage, version_id } = &wanted;
-        let mut body = json!({ "SecretId": id, "VersionStage": version_stage, "VersionId": version_id });
-        body.as_object_mut().into_iter().for_each(|body| body.retain(|_, value| !value.is_null()));
-        let value = match aws.json_call::<SecretValue>(GET, &body, wanted.region()).await {
+        let answer = aws.call(GET, wanted.region(), |config| {
+            let Wanted { id, version_stage, version_id } = wanted.clone();
+            let request = Client::new(config).get_secret_value().secret_id(id);
+            request.set_version_stage(version_stage).set_version_id(version_id).send()
+        });
+        let value = match answer.await.map(SecretValue::from) {
             Ok(value) if wanted.is(&value) => value.into_secret(GET),
             // AWS answers about no other secret than the one that it is asked for: something in between did.
             Ok(_) => Err(Fault::new(Class::Transient, format!("{GET} returned another secret or version"))),
@@ -198,7 +217,6 @@ async fn fetch_singly(aws: &Aws, wanted: Vec<Wanted>) -> Results {
 
 impl SecretValue {
     fn into_secret(self, operation: Operation) -> Result<Secret, Fault> {
-        let decode = |binary: Secret| STANDARD.decode(binary.expose()).ok().map(Secret::new);
-        self.text.or_else(|| decode(self.binary?)).ok_or_else(|| SecretError::NoValue { operation }.into())
+        self.value.ok_or_else(|| SecretError::NoValue { operation }.into())
     }
 }

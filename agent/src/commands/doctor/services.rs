@@ -1,6 +1,7 @@
 //! What AWS and the registry say to the calls of a boot, each made once and without a side effect.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::report::{Check, Verdict};
@@ -8,10 +9,9 @@ use super::within;
 use crate::commands::figures::span;
 use crate::commands::policy::Policy;
 use crate::config::{Config, RegistryAuth, SecretRef, SecretValue};
-use crate::edge::aws::{Aws, CredentialsError, Service, Signer};
+use crate::edge::aws::{Aws, AwsError, CredentialsError, Service, Signer};
 use crate::edge::ecr::RegistryCredentials;
 use crate::edge::engine::Engine;
-use crate::edge::http::HttpError;
 use crate::edge::membership::{self, Named};
 use crate::edge::{autoscaling, ecr, secrets};
 use crate::fault::{Class, Fault};
@@ -24,7 +24,7 @@ const SKEW_OF_A_GOOD_CLOCK: i64 = 30;
 
 /// As whom, and until when.
 #[expect(clippy::disallowed_methods, reason = "credentials end by the wall clock")]
-pub fn signer(signer: Result<Signer, CredentialsError>) -> Check {
+pub fn signer(signer: Result<Signer, Arc<CredentialsError>>) -> Check {
     match signer {
         Ok(Signer { role: None, .. }) => Check::ok("credentials", "from the environment"),
         Ok(Signer { role: Some(role), until }) => {
@@ -40,7 +40,7 @@ pub fn signer(signer: Result<Signer, CredentialsError>) -> Check {
             }
         }
         Err(error) => {
-            let fault = Fault::from_error(error.class(), &error);
+            let fault = Fault::from_error(error.class(), &*error);
             let advice = match fault.class {
                 Class::Transient | Class::Throttled => "the instance metadata gives them: mend `metadata` first",
                 _ => "attach an instance profile whose role has the policy of `berth policy`",
@@ -53,9 +53,13 @@ pub fn signer(signer: Result<Signer, CredentialsError>) -> Check {
 /// Whether a service answers, and how far its clock is ahead.
 pub async fn reach(aws: &Aws, service: Service, region: Option<&str>) -> (Check, Option<i64>) {
     let reached = aws.reach(service, region);
-    let failed = |error: &HttpError| {
-        let fault = Fault::from_error(error.class(), error);
+    let failed = |error: &AwsError| {
         let name = service.signing_name();
+        let AwsError::Unreachable { source, .. } = error else {
+            let fault = Fault::from_error(error.class(), error);
+            return Check::fail("endpoint", fault.reason, "name a region and an endpoint that AWS has");
+        };
+        let fault = Fault::from_error(source.class(), &**source);
         let advice = format!(
             "open port 443 to it (route, security group, network ACL), or add the VPC endpoint of {name} and its private DNS name"
         );

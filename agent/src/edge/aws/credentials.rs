@@ -1,33 +1,34 @@
 //! Who signs: the keys of the environment, else the role of the instance.
 //!
-//! The role's credentials are kept until shortly before they expire. When they cannot be renewed, the last good ones stay
-//! in use, even past their end: the services decide, and often allow it while the metadata service is ill.
+//! The SDK's cache keeps them until shortly before they expire. When the role's cannot be renewed, the last good ones stay in use,
+//! even past their end: the services decide, and often allow it while the metadata service is ill.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError as SdkCredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, future};
+use http::HeaderValue;
 use thiserror::Error;
-use tokio::sync::Mutex;
 
 use crate::edge::imds::{Imds, ImdsError};
 use crate::fault::Class;
 
-/// New credentials appear at least this long before the old expire (EC2 User Guide).
-const RENEW_BEFORE: Duration = Duration::from_secs(300);
+/// The SDK's cache renews at a random moment of its last minutes, which may be the very last: what is signed then arrives too late.
+const SPARE: Duration = Duration::from_secs(60);
 
 /// Where credentials come from.
 #[derive(Debug)]
 pub(super) enum Source {
     Environment(Credentials),
     HalfSet,
-    Role { imds: Imds, cached: Mutex<Cached> },
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Cached {
-    credentials: Option<Credentials>,
-    /// A service called them expired, whatever they say of themselves.
-    refused: bool,
+    NotText,
+    /// By berth's own client of the metadata: docs/decisions/0015-the-sdk.md.
+    Role {
+        imds: Imds,
+        last: Mutex<Option<Credentials>>,
+    },
 }
 
 /// As whom calls are signed.
@@ -45,6 +46,11 @@ pub enum CredentialsError {
     /// One of the two variables without the other.
     #[error("the environment sets only one of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: set both or neither")]
     HalfSet,
+    /// Keys with a character that no request may carry.
+    #[error(
+        "the credentials of the environment hold a character that they cannot have: check AWS_ACCESS_KEY_ID and AWS_SESSION_TOKEN"
+    )]
+    NotText,
     /// The role has none.
     #[error("no credentials from the instance's role")]
     Role(#[source] ImdsError),
@@ -54,7 +60,7 @@ impl CredentialsError {
     /// What to do about it.
     pub fn class(&self) -> Class {
         match self {
-            Self::HalfSet => Class::Misconfigured,
+            Self::HalfSet | Self::NotText => Class::Misconfigured,
             Self::Role(source) => source.class(),
         }
     }
@@ -65,56 +71,60 @@ impl Source {
         let set = |name: &str| env(name).filter(|value| !value.is_empty());
         match (set("AWS_ACCESS_KEY_ID"), set("AWS_SECRET_ACCESS_KEY")) {
             (Some(id), Some(secret)) => {
-                Self::Environment(Credentials::new(id, secret, set("AWS_SESSION_TOKEN"), None, "environment"))
+                let token = set("AWS_SESSION_TOKEN");
+                // The SDK's signer takes it for granted, and panics.
+                let fit =
+                    [Some(&id), token.as_ref()].into_iter().flatten().all(|text| HeaderValue::from_str(text).is_ok());
+                if !fit {
+                    return Self::NotText;
+                }
+                Self::Environment(Credentials::new(id, secret, token, None, "environment"))
             }
-            (None, None) => Self::Role { imds, cached: Mutex::default() },
+            (None, None) => Self::Role { imds, last: Mutex::default() },
             _ => Self::HalfSet,
         }
     }
 
-    /// The credentials to sign with now. Calls at the same time share one look at the metadata.
-    pub(super) async fn get(&self, now: SystemTime) -> Result<Credentials, CredentialsError> {
-        let (imds, cached) = match self {
+    async fn get(&self) -> Result<Credentials, Arc<CredentialsError>> {
+        let (imds, last) = match self {
             Self::Environment(credentials) => return Ok(credentials.clone()),
-            Self::HalfSet => return Err(CredentialsError::HalfSet),
-            Self::Role { imds, cached } => (imds, cached),
+            Self::HalfSet => return Err(Arc::new(CredentialsError::HalfSet)),
+            Self::NotText => return Err(Arc::new(CredentialsError::NotText)),
+            Self::Role { imds, last } => (imds, last),
         };
-        let mut cached = cached.lock().await;
-        if let Some(credentials) = &cached.credentials
-            && !cached.refused
-            && credentials.expiry().is_none_or(|end| now + RENEW_BEFORE < end)
-        {
-            return Ok(credentials.clone());
-        }
-        match (imds.credentials().await, &cached.credentials) {
-            (Ok(credentials), _) => {
-                *cached = Cached { credentials: Some(credentials.clone()), refused: false };
-                Ok(credentials)
-            }
+        let renewed = imds.credentials().await;
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        match (renewed, &*last) {
+            (Ok(credentials), _) => Ok(last.insert(credentials).clone()),
             (Err(error), Some(last)) => {
                 tracing::debug!(%error, "the role's credentials were not renewed; the last ones stay in use");
                 Ok(last.clone())
             }
-            (Err(error), None) => Err(CredentialsError::Role(error)),
+            (Err(error), None) => Err(Arc::new(CredentialsError::Role(error))),
         }
     }
 
     /// Who signs and until when: the role's name, none for the keys of the environment.
-    pub(super) async fn signer(&self, now: SystemTime) -> Result<Signer, CredentialsError> {
+    pub(super) async fn signer(&self) -> Result<Signer, Arc<CredentialsError>> {
         let role = match self {
             Self::Role { imds, .. } => Some(imds.role().await.map_err(CredentialsError::Role)?),
-            Self::Environment(_) | Self::HalfSet => None,
+            Self::Environment(_) | Self::HalfSet | Self::NotText => None,
         };
-        Ok(Signer { role, until: self.get(now).await?.expiry() })
+        Ok(Signer { role, until: self.get().await?.expiry() })
     }
+}
 
-    /// A service called these expired: the next call asks for new ones.
-    pub(super) async fn refused(&self, credentials: &Credentials) {
-        if let Self::Role { cached, .. } = self {
-            let mut cached = cached.lock().await;
-            if cached.credentials.as_ref() == Some(credentials) {
-                cached.refused = true;
+impl ProvideCredentials for Source {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async {
+            let mut credentials = self.get().await.map_err(SdkCredentialsError::provider_error)?;
+            if let Some(end) = credentials.expiry_mut() {
+                *end = end.checked_sub(SPARE).unwrap_or(*end);
             }
-        }
+            Ok(credentials)
+        })
     }
 }

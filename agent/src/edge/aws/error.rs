@@ -1,11 +1,19 @@
 //! Why a call has no answer, and what a service's error code asks for.
 
-use http::{HeaderMap, StatusCode};
-use serde::Deserialize;
+use std::error::Error as StdError;
+use std::sync::Arc;
+
+use aws_runtime::retries::classifiers::{THROTTLING_ERRORS, TRANSIENT_ERRORS};
+use aws_smithy_http::endpoint::error::ResolveEndpointError;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::{ErrorMetadata, ProvideErrorMetadata};
+use http::StatusCode;
 use thiserror::Error;
 
-use super::{CredentialsError, Operation, Service, xml};
-use crate::edge::http::HttpError;
+use super::exchange::Unanswered;
+use super::{CredentialsError, Operation};
+use crate::edge::http::{HttpError, find};
 use crate::fault::Class;
 
 /// A call that failed. The service's message is kept, cut short; it names principals and resources, never values.
@@ -23,15 +31,15 @@ pub enum AwsError {
         /// Which call.
         operation: Operation,
         /// Why.
-        source: CredentialsError,
+        source: Arc<CredentialsError>,
     },
-    /// The endpoint is no URL, or the credentials fit into no header.
-    #[error("{operation} cannot be sent to {endpoint}: check AWS_ENDPOINT_URL and the credentials of the environment")]
-    Unsignable {
+    /// There is no such endpoint, or the credentials fit into no header.
+    #[error("{operation} cannot be sent: {why}")]
+    Unsendable {
         /// Which call.
         operation: Operation,
-        /// Where to.
-        endpoint: String,
+        /// What is wrong, and what to check.
+        why: String,
     },
     /// No answer.
     #[error("{operation} was not answered")]
@@ -39,7 +47,7 @@ pub enum AwsError {
         /// Which call.
         operation: Operation,
         /// Why.
-        source: HttpError,
+        source: Arc<HttpError>,
     },
     /// The credentials do not allow it.
     #[error("{operation} is not allowed ({code}): {message}")]
@@ -98,7 +106,7 @@ impl AwsError {
     /// What to do about it.
     pub fn class(&self) -> Class {
         match self {
-            Self::NoRegion { .. } | Self::Unsignable { .. } => Class::Misconfigured,
+            Self::NoRegion { .. } | Self::Unsendable { .. } => Class::Misconfigured,
             Self::Credentials { source, .. } => source.class(),
             Self::Unreachable { source, .. } => source.class(),
             Self::Denied { .. } => Class::Denied,
@@ -122,6 +130,60 @@ impl AwsError {
         match self {
             Self::Denied { message, .. } | Self::Failed { message, .. } => Some(message),
             _ => None,
+        }
+    }
+
+    /// What the SDK says of a call that failed. Its own texts may quote an answer, so none of them is kept but those of its rules for
+    /// endpoints.
+    pub(super) fn from_sdk<E>(operation: Operation, error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+    {
+        match error.raw_response() {
+            Some(answer) => {
+                let status = StatusCode::from_u16(answer.status().as_u16()).unwrap_or_default();
+                Self::refused(operation, status, error.meta())
+            }
+            None => Self::unanswered(operation, error),
+        }
+    }
+
+    fn refused(operation: Operation, status: StatusCode, error: &ErrorMetadata) -> Self {
+        if status == StatusCode::OK {
+            return Self::Unreadable { operation };
+        }
+        let message = error.message().unwrap_or("no message");
+        Self::of_code(operation, status, error.code().unwrap_or_default(), message)
+    }
+
+    fn unanswered(operation: Operation, error: &(dyn StdError + 'static)) -> Self {
+        if let Some(source) = find::<Arc<CredentialsError>>(error) {
+            return Self::Credentials { operation, source: source.clone() };
+        }
+        match find::<Unanswered>(error) {
+            Some(Unanswered::Http(source)) => return Self::Unreachable { operation, source: source.clone() },
+            Some(Unanswered::Unreadable) => return Self::Unreadable { operation },
+            Some(Unanswered::Unsendable) | None => {}
+        }
+        let why = match find::<ResolveEndpointError>(error) {
+            Some(error) => error.to_string(),
+            None => "check AWS_ENDPOINT_URL and the credentials of the environment".to_owned(),
+        };
+        Self::Unsendable { operation, why }
+    }
+
+    /// Which call.
+    pub(super) fn operation(&self) -> Operation {
+        match self {
+            Self::NoRegion { operation }
+            | Self::Credentials { operation, .. }
+            | Self::Unsendable { operation, .. }
+            | Self::Unreachable { operation, .. }
+            | Self::Denied { operation, .. }
+            | Self::Failed { operation, .. }
+            | Self::NotAws { operation, .. }
+            | Self::ClockSkewed { operation, .. }
+            | Self::Unreadable { operation } => *operation,
         }
     }
 
@@ -155,24 +217,7 @@ impl AwsError {
     }
 }
 
-/// Too many callers (the codes that botocore takes for throttling).
-const THROTTLED: &[&str] = &[
-    "BandwidthLimitExceeded",
-    "EC2ThrottledException",
-    "LimitExceededException",
-    "PriorRequestNotComplete",
-    "ProvisionedThroughputExceededException",
-    "RequestLimitExceeded",
-    "RequestThrottled",
-    "RequestThrottledException",
-    "SlowDown",
-    "ThrottledException",
-    "Throttling",
-    "ThrottlingException",
-    "TooManyRequestsException",
-];
-
-/// What passes by itself (the other codes that botocore retries), and credentials that will be renewed.
+/// What passes by itself, beside the SDK's own list: the other codes that botocore retries, and credentials that will be renewed.
 const TRANSIENT: &[&str] = &[
     "ExpiredToken",
     "ExpiredTokenException",
@@ -181,13 +226,10 @@ const TRANSIENT: &[&str] = &[
     "InternalServerError",
     "InternalServiceError",
     "InternalServiceErrorException",
-    "RequestTimeout",
-    "RequestTimeoutException",
     "ResourceContention",
     "ServerException",
     "ServiceUnavailable",
     "ServiceUnavailableException",
-    "TransactionInProgressException",
 ];
 
 /// The credentials are wrong, or not enough.
@@ -212,42 +254,15 @@ pub const DENIED: &[&str] = &[
 
 fn class_of(status: StatusCode, code: &str) -> Class {
     let code = code.strip_suffix("Fault").unwrap_or(code);
-    if THROTTLED.contains(&code) || status == StatusCode::TOO_MANY_REQUESTS {
+    if THROTTLING_ERRORS.contains(&code) || status == StatusCode::TOO_MANY_REQUESTS {
         Class::Throttled
-    } else if TRANSIENT.contains(&code) || status.is_server_error() {
+    } else if TRANSIENT_ERRORS.contains(&code) || TRANSIENT.contains(&code) || status.is_server_error() {
         Class::Transient
     } else if DENIED.contains(&code) || status == StatusCode::FORBIDDEN || status == StatusCode::UNAUTHORIZED {
         Class::Denied
     } else {
         Class::Broken
     }
-}
-
-/// Reads the error of either protocol; what cannot be read is no error of AWS.
-pub(super) fn refusal(operation: Operation, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> AwsError {
-    #[derive(Default, Deserialize)]
-    struct Json {
-        #[serde(rename = "__type")]
-        kind: Option<String>,
-        code: Option<String>,
-        #[serde(alias = "Message")]
-        message: Option<String>,
-    }
-    let (code, message) = if operation.service == Service::AutoScaling {
-        let root = xml::parse(body).unwrap_or_default();
-        let error = root.find("Error");
-        let text = |name| error.and_then(|error| error.text_of(name)).map(str::to_owned);
-        (text("Code"), text("Message"))
-    } else {
-        let json: Json = serde_json::from_slice(body).unwrap_or_default();
-        let header = headers.get("x-amzn-errortype").and_then(|value| value.to_str().ok()).map(str::to_owned);
-        (header.or(json.kind).or(json.code), json.message)
-    };
-    // `com.amazonaws.ssm#ThrottlingException:http://…` is ThrottlingException.
-    let code = code.unwrap_or_default();
-    let code = code.split(':').next().unwrap_or_default();
-    let code = code.rsplit('#').next().unwrap_or_default();
-    AwsError::of_code(operation, status, code, &message.unwrap_or_else(|| "no message".to_owned()))
 }
 
 /// Whether this may be an error code of AWS: a word in camel case, as each of its services has them.

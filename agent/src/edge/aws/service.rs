@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crate::partition::dual_stack_domain;
-
 /// A service that the agent calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Service {
@@ -50,47 +48,40 @@ impl Service {
         self != Self::AutoScaling
     }
 
-    /// What follows `AWS_ENDPOINT_URL_`.
-    pub(super) fn env_suffix(self) -> &'static str {
+    /// The environment variable that names its endpoint.
+    pub(super) fn endpoint_variable(self) -> &'static str {
         match self {
-            Self::SecretsManager => "SECRETS_MANAGER",
-            Self::Ssm => "SSM",
-            Self::Ecr => "ECR",
-            Self::AutoScaling => "AUTO_SCALING",
+            Self::SecretsManager => "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+            Self::Ssm => "AWS_ENDPOINT_URL_SSM",
+            Self::Ecr => "AWS_ENDPOINT_URL_ECR",
+            Self::AutoScaling => "AWS_ENDPOINT_URL_AUTO_SCALING",
         }
     }
 
-    /// The URL of the service in a region of the partition whose endpoints end in `domain`.
-    ///
-    /// The rules are those of the SDKs' endpoint rule sets; tests/edges compares with botocore's.
-    pub fn endpoint(self, region: &str, domain: &str, fips: bool, dual_stack: bool) -> String {
-        // Secrets Manager answers IPv6 under its one name where others have a second.
-        let dual_stack = dual_stack && !(self == Self::SecretsManager && domain.starts_with("amazonaws.com"));
-        let domain = if dual_stack { dual_stack_domain(domain) } else { domain };
-        let fips = match (fips, self) {
-            (false, _) => "",
-            // GovCloud's plain endpoints of these two are the validated ones.
-            (true, Self::Ssm | Self::AutoScaling) if region.starts_with("us-gov-") && !dual_stack => "",
-            (true, _) => "-fips",
+    /// The URL of the service by the SDK's rules, or why there is none.
+    pub(super) async fn endpoint(
+        self,
+        region: &str,
+        fips: bool,
+        dual_stack: bool,
+        named: Option<&str>,
+    ) -> Result<String, String> {
+        macro_rules! by_the_rules_of {
+            ($sdk:ident) => {{
+                use $sdk::config::endpoint::{DefaultResolver, Params, ResolveEndpoint as _};
+                let params = Params::builder().region(region).use_fips(fips).use_dual_stack(dual_stack);
+                let params =
+                    params.set_endpoint(named.map(str::to_owned)).build().map_err(|error| error.to_string())?;
+                DefaultResolver::new().resolve_endpoint(&params).await
+            }};
+        }
+        let endpoint = match self {
+            Self::SecretsManager => by_the_rules_of!(aws_sdk_secretsmanager),
+            Self::Ssm => by_the_rules_of!(aws_sdk_ssm),
+            Self::Ecr => by_the_rules_of!(aws_sdk_ecr),
+            Self::AutoScaling => by_the_rules_of!(aws_sdk_autoscaling),
         };
-        let prefix = match self {
-            Self::Ecr if fips.is_empty() && !dual_stack => "api.ecr",
-            _ => self.signing_name(),
-        };
-        format!("https://{prefix}{fips}.{region}.{domain}")
-    }
-}
-
-impl Operation {
-    /// `X-Amz-Target`
-    pub(super) fn target(self) -> String {
-        let prefix = match self.service {
-            Service::SecretsManager => "secretsmanager",
-            Service::Ssm => "AmazonSSM",
-            Service::Ecr => "AmazonEC2ContainerRegistry_V20150921",
-            Service::AutoScaling => "AutoScaling_2011_01_01",
-        };
-        format!("{prefix}.{}", self.name)
+        endpoint.map(|endpoint| endpoint.url().to_owned()).map_err(|error| error.to_string())
     }
 }
 

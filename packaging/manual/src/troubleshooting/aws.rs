@@ -16,16 +16,17 @@ rows! { calls, AwsError, |error| Some(error.class());
         "set `AWS_REGION` for commands that run outside of EC2.",
         &["AWS_REGION=us-east-2 berth bake"],
     );
-    AwsError::Credentials { .. }, AwsError::Credentials { operation: SECRET, source: CredentialsError::HalfSet } => Source;
-    AwsError::Unsignable { .. }, AwsError::Unsignable { operation: SECRET, endpoint: "ENDPOINT".to_owned() } => entry(
+    AwsError::Credentials { .. }, AwsError::Credentials { operation: SECRET, source: CredentialsError::HalfSet.into() } => Source;
+    AwsError::Unsendable { .. }, AwsError::Unsendable { operation: SECRET, why: "REASON".to_owned() } => entry(
         Section::Aws,
-        "`AWS_ENDPOINT_URL` is not a URL, or the keys of the environment hold characters that no header can hold (a line end, for example).",
-        "remove them from the environment of the agent.",
+        "AWS has no such endpoint: the region does not exist, or its partition has no FIPS or dual-stack endpoint, or `AWS_ENDPOINT_URL` \
+         is not a URL.",
+        "correct or remove what REASON names: `AWS_REGION`, `AWS_USE_FIPS_ENDPOINT`, `AWS_USE_DUALSTACK_ENDPOINT`, `AWS_ENDPOINT_URL`.",
         &["systemctl cat berth"],
     );
     AwsError::Unreachable { .. }, AwsError::Unreachable {
         operation: SECRET,
-        source: HttpError::Broken { to: "https://HOST".to_owned(), source: "REASON".into() },
+        source: HttpError::Broken { to: "https://HOST".to_owned(), source: "REASON".into() }.into(),
     } => Source;
     AwsError::Denied { .. }, AwsError::Denied {
         operation: SECRET,

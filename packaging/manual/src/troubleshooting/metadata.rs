@@ -75,5 +75,11 @@ rows! { credentials, CredentialsError, |error| Some(error.class());
         "on an instance set neither: the role's credentials are taken. Look into the drop-ins of the unit:",
         &["systemctl cat berth"],
     );
+    CredentialsError::NotText, CredentialsError::NotText => entry(
+        Section::Metadata,
+        "A key in the environment of the agent holds a line end or another character that no request can carry.",
+        "on an instance set none: the role's credentials are taken. Look into the drop-ins of the unit:",
+        &["systemctl cat berth"],
+    );
     CredentialsError::Role(_), CredentialsError::Role(ImdsError::NoRole) => Source;
 }
