@@ -36,7 +36,7 @@ pub(super) enum Source {
 pub struct Signer {
     /// The instance's role; none for the keys of the environment.
     pub role: Option<String>,
-    /// When the credentials end, if they do.
+    /// When the credentials are renewed at the latest, if they end.
     pub until: Option<SystemTime>,
 }
 
@@ -95,7 +95,12 @@ impl Source {
         let renewed = imds.credentials().await;
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
         match (renewed, &*last) {
-            (Ok(credentials), _) => Ok(last.insert(credentials).clone()),
+            (Ok(mut credentials), _) => {
+                if let Some(end) = credentials.expiry_mut() {
+                    *end = end.checked_sub(SPARE).unwrap_or(*end);
+                }
+                Ok(last.insert(credentials).clone())
+            }
             (Err(error), Some(last)) => {
                 tracing::debug!(%error, "the role's credentials were not renewed; the last ones stay in use");
                 Ok(last.clone())
@@ -119,12 +124,6 @@ impl ProvideCredentials for Source {
     where
         Self: 'a,
     {
-        future::ProvideCredentials::new(async {
-            let mut credentials = self.get().await.map_err(SdkCredentialsError::provider_error)?;
-            if let Some(end) = credentials.expiry_mut() {
-                *end = end.checked_sub(SPARE).unwrap_or(*end);
-            }
-            Ok(credentials)
-        })
+        future::ProvideCredentials::new(async { self.get().await.map_err(SdkCredentialsError::provider_error) })
     }
 }
