@@ -24,20 +24,21 @@ const TABLE: &str = include_str!("refusals.md");
 /// What a message never quotes: the value of a secret, and a page.
 const NEVER_QUOTED: [&str; 3] = ["hunter2", "<", "html"];
 /// What the table must have of each service.
-const KINDS: [&str; 13] = [
+const KINDS: [&str; 14] = [
     "throttled",
-    "denied",
-    "missing",
-    "expired",
-    "clock",
+    "429 without an error code",
+    "access denied",
+    "not found",
+    "expired credentials",
+    "wrong clock",
     "5xx",
-    "302",
-    "403 without code",
-    "429 without code",
-    "cut",
-    "refused",
-    "slow",
-    "too long",
+    "redirect",
+    "403 without an error code",
+    "200 that is not AWS's",
+    "connection closed mid-response",
+    "connection refused",
+    "timeout",
+    "response over 4 MiB",
 ];
 
 /// One call of the agent, by its operation.
@@ -247,6 +248,17 @@ fn every_kind_of_refusal_is_there_for_every_service() {
     let unknown: Vec<_> = rows.iter().filter(|row| !Call::ALL.into_iter().any(|call| call.is_in(row.calls))).collect();
     assert!(unknown.is_empty(), "{unknown:?}");
     assert_eq!(rows.len(), TABLE.lines().filter(|line| line.starts_with("| ")).count() - 1, "all but the heading");
+}
+
+/// docs/operations.md has a row for each class, with its kinds.
+#[test]
+fn the_documentation_says_what_is_retried() {
+    let page = include_str!("../../docs/operations.md");
+    for class in ["throttled", "transient", "denied", "broken"] {
+        let of_class: BTreeSet<_> = rows().iter().filter(|row| row.class == class).map(|row| row.kind).collect();
+        let row = format!("| {class} | {} | ", Vec::from_iter(of_class).join(", "));
+        assert!(page.contains(&row), "docs/operations.md lacks\n{row}");
+    }
 }
 
 #[test]
