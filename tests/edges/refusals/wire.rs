@@ -134,6 +134,10 @@ async fn read_request(stream: &mut TcpStream) -> Option<()> {
 
 impl Way {
     fn of(words: &str, protocol: Protocol) -> Self {
+        let (words, via) = match words.strip_suffix(" through a proxy") {
+            Some(words) => (words, &b"via: 1.1 caf\xe9\r\n"[..]),
+            None => (words, &b""[..]),
+        };
         let (words, date) = match words.split_once(" dated ") {
             Some((words, "now")) => (words, now()),
             Some((words, date)) => (words, date.to_owned()),
@@ -146,7 +150,7 @@ impl Way {
             words => words.split_once(' ').expect("a status and a body"),
         };
         let coded = |code: &str, message: Option<&str>| Answer::of(protocol, code, message);
-        let begun = |length: usize, bytes: &str| Answer::text(bytes).to_bytes(status, &date, length);
+        let begun = |length: usize, bytes: &str| Answer::text(bytes).to_bytes(status, &date, via, length);
         let answer = match body {
             "empty" => Answer::text(""),
             "page" => Answer::text(PAGE),
@@ -163,7 +167,7 @@ impl Way {
             },
         };
         let length = answer.body.len();
-        Self::Say(answer.to_bytes(status, &date, length))
+        Self::Say(answer.to_bytes(status, &date, via, length))
     }
 }
 
@@ -196,14 +200,13 @@ impl Answer {
         })
     }
 
-    fn to_bytes(&self, status: &str, date: &str, length: usize) -> Vec<u8> {
+    fn to_bytes(&self, status: &str, date: &str, via: &[u8], length: usize) -> Vec<u8> {
         let error_type = self.error_type.iter().map(|code| format!("x-amzn-ErrorType: {code}\r\n")).collect::<String>();
         let redirected = if status.starts_with('3') { "location: /login\r\n" } else { "" };
-        format!(
-            "HTTP/1.1 {status} Whatever\r\ndate: {date}\r\n{error_type}{redirected}content-length: {length}\r\n\r\n{}",
-            self.body
-        )
-        .into()
+        let head = format!(
+            "HTTP/1.1 {status} Whatever\r\ndate: {date}\r\n{error_type}{redirected}content-length: {length}\r\n"
+        );
+        [head.as_bytes(), via, b"\r\n", self.body.as_bytes()].concat()
     }
 }
 
