@@ -20,6 +20,7 @@ mod metrics;
 mod parity;
 mod paths;
 mod proxy_protocol;
+mod refusals;
 mod resident;
 mod secrets;
 mod sight;

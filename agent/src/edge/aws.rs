@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_smithy_async::rt::sleep::TokioSleep;
@@ -146,6 +147,9 @@ impl Aws {
             .http_client(Exchange::new(self.http.clone(), operation))
             .retry_config(RetryConfig::disabled())
             .disable_clock_skew_correction(true)
+            // It would count from the upload, of which it sees nothing: [`exchange`] sends the request as a whole. A service that
+            // takes more than five seconds to answer would be given up.
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .sleep_impl(TokioSleep::new())
             .time_source(self.clock.clone())
             .credentials_provider(self.credentials.clone())

@@ -163,6 +163,7 @@ impl AwsError {
         match find::<Unanswered>(error) {
             Some(Unanswered::Http(source)) => return Self::Unreachable { operation, source: source.clone() },
             Some(Unanswered::Unreadable) => return Self::Unreadable { operation },
+            Some(Unanswered::Status(status)) => return Self::NotAws { operation, status: *status },
             Some(Unanswered::Unsendable) | None => {}
         }
         let why = match find::<ResolveEndpointError>(error) {

@@ -38,6 +38,8 @@ pub(super) enum Unanswered {
     Http(Arc<HttpError>),
     /// A good status over something that is no answer to this call.
     Unreadable,
+    /// A status that no operation of AWS answers with. The SDK takes every one below 300 for success.
+    Status(StatusCode),
     /// What the SDK made is no request.
     Unsendable,
 }
@@ -64,8 +66,10 @@ impl Exchange {
         }
         let answer = self.http.send(request, TIMEOUT, MAX_BODY).await;
         let answer = answer.map_err(|error| Unanswered::Http(Arc::new(error)))?;
-        if answer.status() == StatusCode::OK && !self.operation.is_answered_by(answer.body()) {
-            return Err(Unanswered::Unreadable);
+        match answer.status() {
+            StatusCode::OK if !self.operation.is_answered_by(answer.body()) => return Err(Unanswered::Unreadable),
+            status if status.is_success() && status != StatusCode::OK => return Err(Unanswered::Status(status)),
+            _ => {}
         }
         HttpResponse::try_from(answer.map(SdkBody::from)).map_err(|_| Unanswered::Unreadable)
     }
