@@ -149,11 +149,12 @@ impl Aws {
             ("ssm", Input::Json(input)) => self.parameters.call(operation, input)?.to_string(),
             ("ecr", Input::Json(_)) => self.ecr.call(operation)?.to_string(),
             ("autoscaling", Input::Query(form)) => {
-                let result = self.autoscaling.call(operation, form)?;
+                let output = self.autoscaling.call(operation, form)?;
+                let result = output.map(|output| format!("<{operation}Result>{output}</{operation}Result>\n"));
                 format!(
-                    "<{operation}Response xmlns=\"http://autoscaling.amazonaws.com/doc/2011-01-01/\">\n\
-                     <{operation}Result>{result}</{operation}Result>\n\
+                    "<{operation}Response xmlns=\"http://autoscaling.amazonaws.com/doc/2011-01-01/\">\n{}\
                      <ResponseMetadata><RequestId>{}</RequestId></ResponseMetadata>\n</{operation}Response>\n",
+                    result.unwrap_or_default(),
                     request_id()
                 )
             }
