@@ -125,8 +125,14 @@ impl Aws {
         }
         let (now, skew) = (self.now(), Duration::from_secs(300));
         let moment = text("x-amz-date");
-        if moment < amz_date(now - skew).as_str() || moment > amz_date(now + skew).as_str() {
-            return Err(wrong(&format!("Signature expired: {moment} is not within 5 minutes of the service's clock.")));
+        let (present, earliest, latest) = (amz_date(now), amz_date(now - skew), amz_date(now + skew));
+        if moment < earliest.as_str() {
+            let why = format!("Signature expired: {moment} is now earlier than {earliest} ({present} - 5 min.)");
+            return Err(wrong(&why));
+        }
+        if moment > latest.as_str() {
+            let why = format!("Signature not yet current: {moment} is still later than {latest} ({present} + 5 min.)");
+            return Err(wrong(&why));
         }
         if !moment.starts_with(&authorization.date) {
             return Err(wrong("Date in Credential scope does not match the date of the request."));
