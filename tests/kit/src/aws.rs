@@ -17,6 +17,7 @@ use crate::autoscaling::AutoScaling;
 use crate::clock::{self, amz_date, http_date};
 use crate::credentials::Credentials;
 use crate::ecr::Ecr;
+use crate::exchange::{Exchange, Exchanges};
 use crate::faults::{self, Fault, Faults};
 use crate::form::Form;
 use crate::iam::Iam;
@@ -39,6 +40,7 @@ pub struct Aws {
     pub(crate) regions: Mutex<BTreeSet<String>>,
     pub(crate) credentials: Arc<Credentials>,
     pub(crate) journal: Journal,
+    pub(crate) exchanges: Exchanges,
     pub(crate) faults: Faults,
     pub(crate) iam: Iam,
     pub(crate) ahead: AtomicI64,
@@ -52,6 +54,11 @@ impl Aws {
     /// For `AWS_ENDPOINT_URL`.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Every call so far, as it was on the wire.
+    pub fn exchanges(&self) -> Vec<Exchange> {
+        self.exchanges.all()
     }
 
     /// Lets calls that are signed for this region be good too, e.g. for a registry elsewhere.
@@ -181,6 +188,7 @@ impl Neighbour for Aws {
 
 impl Aws {
     async fn reply(&self, request: Request<Bytes>) -> Reply {
+        let number = self.exchanges.arrived(&request);
         let (service, operation, input) = match read(&request) {
             Ok(call) => call,
             Err(why) => {
@@ -223,10 +231,11 @@ impl Aws {
                         .and_then(|()| self.authorize(service, &operation, &input))
                         .and_then(|()| self.perform(service, &operation, &input)),
                 };
-                match output {
+                let answer = match output {
                     Ok(output) => accept(protocol, output),
                     Err(refusal) => refuse(service, protocol, &refusal),
-                }
+                };
+                self.exchanges.answered(number, answer).await
             }
         };
         noted.answered(answer.status().as_u16());
