@@ -1,8 +1,8 @@
 """Compares calls, as they were on the wire, with botocore's models of the services.
 
 Standard input: a JSON list of exchanges, each a request with its answer. Standard output: for each of them the
-operation and everything in which request or answer differ from the model. Requests are parsed by moto's parsers, which know every
-protocol, and serialized again by botocore: what botocore would not have sent is a difference.
+operation and everything in which request or answer differ from the model. Requests are parsed by moto's parsers,
+which know every protocol, and written again by botocore: what botocore would not have sent is a difference.
 """
 import base64
 import functools
