@@ -175,6 +175,10 @@ class Answer:
             wanted = modeled[code].get("error", {}).get("httpStatusCode", usual)
             if self.status != wanted:
                 yield f"{code} comes with {wanted}, not with {self.status}"
+            # The services do not agree on the case of `message`; each model says which it is.
+            if self.call.protocol == "json":
+                unknown = json.loads(self.body).keys() - {"__type"} - modeled[code]["members"].keys()
+                yield from (f"{code} has no member {name}" for name in sorted(unknown))
         elif code not in common:
             yield f"{code} is neither an error of {self.call.operation.name} nor a common one"
         if not error.get("Message"):

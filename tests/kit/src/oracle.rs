@@ -48,7 +48,7 @@ pub fn agree(world: &World) -> BTreeSet<String> {
 /// Judges exchanges of which a test changed something.
 pub fn judge_all(world: &World, exchanges: &[Exchange]) -> Vec<Verdict> {
     let given: Vec<Value> = exchanges.iter().map(|exchange| written(world, exchange)).collect();
-    let verdicts = run("judge.py", &json!(given));
+    let verdicts = run(&script("judge.py"), &json!(given));
     let read = |verdict: &Value| Verdict {
         operation: verdict["operation"].as_str().unwrap().to_owned(),
         differences: texts(&verdict["differences"]),
@@ -59,16 +59,23 @@ pub fn judge_all(world: &World, exchanges: &[Exchange]) -> Vec<Verdict> {
 /// Lets boto3 make these calls, `[service, operation, parameters, {}]` each, with the role's credentials, which it finds in the
 /// world's metadata. The last part of a call may hold `unsigned`, another `region_name` or other credentials, as `Session.client` takes them.
 pub fn call(world: &World, calls: &[Value]) -> Value {
-    run("call.py", &json!({ "metadata": world.imds.endpoint(), "endpoint": world.aws.endpoint(), "calls": calls }))
+    run(
+        &script("call.py"),
+        &json!({ "metadata": world.imds.endpoint(), "endpoint": world.aws.endpoint(), "calls": calls }),
+    )
 }
 
-/// Runs one of the scripts: JSON in, JSON out.
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("oracle").join(name)
+}
+
+/// Runs a script that has botocore at hand: JSON in, JSON out.
 ///
 /// # Panics
 /// If it fails.
-pub fn run(script: &str, input: &Value) -> Value {
+pub fn run(script: &Path, input: &Value) -> Value {
     let mut child = Command::new(python())
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("oracle").join(script))
+        .arg(script)
         // No setting and no credentials of this machine count.
         .env_clear()
         .envs([("HOME", "/nonexistent"), ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1")])
@@ -80,7 +87,7 @@ pub fn run(script: &str, input: &Value) -> Value {
     let written = child.stdin.take().unwrap().write_all(input.to_string().as_bytes());
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(written.is_ok() && output.status.success(), "{script}: {said}");
+    assert!(written.is_ok() && output.status.success(), "{}: {said}", script.display());
     serde_json::from_slice(&output.stdout).expect("JSON")
 }
 

@@ -128,6 +128,7 @@ async fn what_a_model_does_not_allow_is_found() {
             "InternalServiceError",
             "answer: InternalServiceError comes with 500, not with 400",
         ),
+        (missing, "\"Message\"", "\"message\"", "answer: ResourceNotFoundException has no member message"),
     ];
     let wrong: Vec<Exchange> = cases.iter().map(|(number, from, to, _)| changed(&good[*number], from, to)).collect();
     let mut passed = String::new();
