@@ -17,6 +17,7 @@ mod http;
 mod imds;
 mod membership;
 mod metrics;
+mod oracle;
 mod parity;
 mod paths;
 mod proxy_protocol;

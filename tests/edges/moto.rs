@@ -1,9 +1,9 @@
 //! moto, somebody else's AWS: one process for all tests of this binary, and botocore, somebody else's client.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{LazyLock, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use berth::edge::aws::{Aws, Service};
 use berth::edge::http::Http;
 use berth::edge::imds::Imds;
+use berth_kit::oracle;
 use bytes::Bytes;
 use http::Request;
 use http::request::Builder;
@@ -22,16 +23,6 @@ use crate::services::{HEARTBEAT, Membership, Services};
 /// The repository's root.
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
-}
-
-/// The interpreter that knows moto and botocore, installed at the first use.
-fn python() -> &'static Path {
-    static PYTHON: LazyLock<PathBuf> = LazyLock::new(|| {
-        let installed = Command::new(root().join("tests/install-moto")).stderr(Stdio::inherit()).output().unwrap();
-        assert!(installed.status.success(), "tests/install-moto failed");
-        String::from_utf8(installed.stdout).unwrap().trim().into()
-    });
-    &PYTHON
 }
 
 /// moto as the AWS of these tests; all of them share it.
@@ -157,7 +148,7 @@ pub(crate) fn base() -> String {
 
 /// Starts one of the scripts beside this file that serve until their input ends, and print their port.
 pub(crate) fn serve(script: &str, arguments: &[&Path]) -> (Child, u16) {
-    let mut child = Command::new(python())
+    let mut child = Command::new(oracle::python())
         .arg(root().join("tests/edges").join(script))
         .args(arguments)
         .env("AWS_ACCESS_KEY_ID", "unused")
@@ -174,14 +165,5 @@ pub(crate) fn serve(script: &str, arguments: &[&Path]) -> (Child, u16) {
 
 /// Runs one of the scripts beside this file with botocore at hand: JSON in, JSON out.
 pub(crate) fn botocore(script: &str, input: &Value) -> Value {
-    let mut child = Command::new(python())
-        .arg(root().join("tests/edges").join(script))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(input.to_string().as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{script} failed");
-    serde_json::from_slice(&output.stdout).unwrap()
+    oracle::run(&root().join("tests/edges").join(script), input)
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 
+pub(crate) use berth_kit::oracle::python;
 use serde_json::Value;
 
 /// The repository's root.
@@ -12,16 +13,6 @@ pub(crate) fn root() -> &'static Path {
     static ROOT: LazyLock<PathBuf> =
         LazyLock::new(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap());
     &ROOT
-}
-
-/// The interpreter that knows moto and botocore, installed at the first use.
-pub(crate) fn python() -> &'static Path {
-    static PYTHON: LazyLock<PathBuf> = LazyLock::new(|| {
-        let installed = Command::new(root().join("tests/install-moto")).stderr(Stdio::inherit()).output().unwrap();
-        assert!(installed.status.success(), "tests/install-moto failed");
-        String::from_utf8(installed.stdout).unwrap().trim().into()
-    });
-    &PYTHON
 }
 
 /// An account. It ends with this value: moto reads a pipe that only this process holds.

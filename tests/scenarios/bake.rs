@@ -23,7 +23,7 @@ async fn bake_with_unit(world: &World, unit: &str, words: &[&str]) -> Output {
     tokio::time::timeout(SOON, ended).await.expect("the command ends").unwrap()
 }
 
-async fn bake(world: &World, words: &[&str]) -> Output {
+pub(crate) async fn bake(world: &World, words: &[&str]) -> Output {
     bake_with_unit(world, "enabled", words).await
 }
 

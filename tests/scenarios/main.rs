@@ -27,6 +27,7 @@ mod log;
 mod long;
 mod memory;
 mod metadata;
+mod oracle;
 mod policy;
 mod real_images;
 mod restart;

@@ -84,6 +84,17 @@ pub(super) fn check_secret_name(name: &str) -> Result<(), Cow<'static, str>> {
     }
 }
 
+/// The lengths of a version's id and of a staging label (API reference, GetSecretValue).
+fn check_version(stage: Option<&str>, id: Option<&str>) -> Result<(), Cow<'static, str>> {
+    if id.is_some_and(|id| !(32..=64).contains(&id.chars().count())) {
+        return Err("has a version id that no secret has: one has 32 to 64 characters".into());
+    }
+    if stage.is_some_and(|stage| stage.chars().count() > 256) {
+        return Err("has a version stage that no secret has: one has at most 256 characters".into());
+    }
+    Ok(())
+}
+
 /// A name in the Parameter Store: letters, digits and `_.-/`, then perhaps `:version` or `:label` (API reference, PutParameter,
 /// LabelParameterVersion).
 pub(super) fn check_parameter(name: &str) -> Result<(), Cow<'static, str>> {
@@ -141,6 +152,7 @@ fn parse_arn(arn: &str, json_key: Option<String>) -> Result<SecretRef, Cow<'stat
             if version_stage.is_some() && version_id.is_some() {
                 return Err("has a version stage and a version id: only one of them may be given".into());
             }
+            check_version(version_stage.as_deref(), version_id.as_deref())?;
             let whole = ["arn", partition, service, region, account, "secret", name].join(":");
             Ok(SecretRef::Managed { id: whole, json_key: key, version_stage, version_id })
         }
@@ -226,8 +238,9 @@ mod tests {
         check(&format!("{ARN}#user"), managed(ARN, Some("user"), None, None));
         check(&format!("{ARN}:user::"), managed(ARN, Some("user"), None, None));
         check(&format!("{ARN}::AWSPREVIOUS:"), managed(ARN, None, Some("AWSPREVIOUS"), None));
-        check(&format!("{ARN}:::9d4cb84b"), managed(ARN, None, None, Some("9d4cb84b")));
-        check(&format!("{ARN}:user::9d4cb84b"), managed(ARN, Some("user"), None, Some("9d4cb84b")));
+        let id = "9d4cb84b-ad69-40c0-a0ab-cead36b967e8";
+        check(&format!("{ARN}:::{id}"), managed(ARN, None, None, Some(id)));
+        check(&format!("{ARN}:user::{id}"), managed(ARN, Some("user"), None, Some(id)));
         check(&format!("{ARN}:::"), managed(ARN, None, None, None));
         let cn = ARN.replace("arn:aws:", "arn:aws-cn:");
         check(&cn, managed(&cn, None, None, None));
@@ -282,5 +295,20 @@ mod tests {
             &format!("{ARN}::AWSCURRENT:9d4c"),
             Err("has a version stage and a version id: only one of them may be given".into()),
         );
+    }
+
+    #[test]
+    fn a_version_that_no_secret_has_is_told_so() {
+        let of = |count| "v".repeat(count);
+        for count in [32, 64] {
+            check(&format!("{ARN}:::{}", of(count)), managed(ARN, None, None, Some(&of(count))));
+        }
+        for count in [31, 65] {
+            let reason = "has a version id that no secret has: one has 32 to 64 characters";
+            check(&format!("{ARN}:::{}", of(count)), Err(reason.into()));
+        }
+        check(&format!("{ARN}::{}:", of(256)), managed(ARN, None, Some(&of(256)), None));
+        let reason = "has a version stage that no secret has: one has at most 256 characters";
+        check(&format!("{ARN}::{}:", of(257)), Err(reason.into()));
     }
 }

@@ -157,13 +157,13 @@ impl AutoScaling {
         words.join(" ")
     }
 
-    /// The inside of the `…Result` element.
-    pub(crate) fn call(&self, operation: &str, form: &Form) -> Result<String, Refusal> {
+    /// The inside of the `…Result` element; none if the operation has no such element.
+    pub(crate) fn call(&self, operation: &str, form: &Form) -> Result<Option<String>, Refusal> {
         match operation {
-            "DescribeAutoScalingInstances" => Ok(self.describe_instances(form)),
+            "DescribeAutoScalingInstances" => Ok(Some(self.describe_instances(form))),
             "DescribeLifecycleHooks" => {
                 self.check_group(form)?;
-                Ok(self.describe_hooks())
+                Ok(Some(self.describe_hooks()))
             }
             "CompleteLifecycleAction" => {
                 let result = required(form, "LifecycleActionResult")?;
@@ -189,18 +189,18 @@ impl AutoScaling {
                     return Err(Refusal::new("ValidationError", message));
                 }
                 self.change(|member| member.health = health.into());
-                Ok(String::new())
+                Ok(None)
             }
             _ => Err(Refusal::new("InvalidAction", format!("Could not find operation {operation}"))),
         }
     }
 
-    fn on_hook(&self, form: &Form, how: impl FnOnce(&mut Member, &str) -> bool) -> Result<String, Refusal> {
+    fn on_hook(&self, form: &Form, how: impl FnOnce(&mut Member, &str) -> bool) -> Result<Option<String>, Refusal> {
         let hook = required(form, "LifecycleHookName")?;
         self.check_group(form)?;
         let id = required(form, "InstanceId")?;
         if id == self.instance && self.change(|member| how(member, hook)) {
-            return Ok(String::new());
+            return Ok(Some(String::new()));
         }
         let message = format!("No active Lifecycle Action found with instance ID {id}");
         Err(Refusal::new("ValidationError", message))

@@ -17,6 +17,7 @@ use crate::autoscaling::AutoScaling;
 use crate::clock::{self, amz_date, http_date};
 use crate::credentials::Credentials;
 use crate::ecr::Ecr;
+use crate::exchange::{Exchange, Exchanges};
 use crate::faults::{self, Fault, Faults};
 use crate::form::Form;
 use crate::iam::Iam;
@@ -39,6 +40,7 @@ pub struct Aws {
     pub(crate) regions: Mutex<BTreeSet<String>>,
     pub(crate) credentials: Arc<Credentials>,
     pub(crate) journal: Journal,
+    pub(crate) exchanges: Exchanges,
     pub(crate) faults: Faults,
     pub(crate) iam: Iam,
     pub(crate) ahead: AtomicI64,
@@ -52,6 +54,11 @@ impl Aws {
     /// For `AWS_ENDPOINT_URL`.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Every call so far, as it was on the wire.
+    pub fn exchanges(&self) -> Vec<Exchange> {
+        self.exchanges.all()
     }
 
     /// Lets calls that are signed for this region be good too, e.g. for a registry elsewhere.
@@ -125,8 +132,14 @@ impl Aws {
         }
         let (now, skew) = (self.now(), Duration::from_secs(300));
         let moment = text("x-amz-date");
-        if moment < amz_date(now - skew).as_str() || moment > amz_date(now + skew).as_str() {
-            return Err(wrong(&format!("Signature expired: {moment} is not within 5 minutes of the service's clock.")));
+        let (present, earliest, latest) = (amz_date(now), amz_date(now - skew), amz_date(now + skew));
+        if moment < earliest.as_str() {
+            let why = format!("Signature expired: {moment} is now earlier than {earliest} ({present} - 5 min.)");
+            return Err(wrong(&why));
+        }
+        if moment > latest.as_str() {
+            let why = format!("Signature not yet current: {moment} is still later than {latest} ({present} + 5 min.)");
+            return Err(wrong(&why));
         }
         if !moment.starts_with(&authorization.date) {
             return Err(wrong("Date in Credential scope does not match the date of the request."));
@@ -149,11 +162,12 @@ impl Aws {
             ("ssm", Input::Json(input)) => self.parameters.call(operation, input)?.to_string(),
             ("ecr", Input::Json(_)) => self.ecr.call(operation)?.to_string(),
             ("autoscaling", Input::Query(form)) => {
-                let result = self.autoscaling.call(operation, form)?;
+                let output = self.autoscaling.call(operation, form)?;
+                let result = output.map(|output| format!("<{operation}Result>{output}</{operation}Result>\n"));
                 format!(
-                    "<{operation}Response xmlns=\"http://autoscaling.amazonaws.com/doc/2011-01-01/\">\n\
-                     <{operation}Result>{result}</{operation}Result>\n\
+                    "<{operation}Response xmlns=\"http://autoscaling.amazonaws.com/doc/2011-01-01/\">\n{}\
                      <ResponseMetadata><RequestId>{}</RequestId></ResponseMetadata>\n</{operation}Response>\n",
+                    result.unwrap_or_default(),
                     request_id()
                 )
             }
@@ -174,6 +188,7 @@ impl Neighbour for Aws {
 
 impl Aws {
     async fn reply(&self, request: Request<Bytes>) -> Reply {
+        let number = self.exchanges.arrived(&request);
         let (service, operation, input) = match read(&request) {
             Ok(call) => call,
             Err(why) => {
@@ -216,10 +231,11 @@ impl Aws {
                         .and_then(|()| self.authorize(service, &operation, &input))
                         .and_then(|()| self.perform(service, &operation, &input)),
                 };
-                match output {
+                let answer = match output {
                     Ok(output) => accept(protocol, output),
                     Err(refusal) => refuse(service, protocol, &refusal),
-                }
+                };
+                self.exchanges.answered(number, answer).await
             }
         };
         noted.answered(answer.status().as_u16());

@@ -182,7 +182,8 @@ impl Imds {
             };
         }
         let items = self.items.lock().unwrap();
-        if let Some(value) = items.get(item) {
+        // botocore asks for the zone with a slash behind it.
+        if let Some(value) = items.get(item.trim_end_matches('/')) {
             let kind = if item == "user-data" { "application/octet-stream" } else { "text/plain" };
             return reply(StatusCode::OK, kind, value.clone());
         }

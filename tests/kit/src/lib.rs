@@ -22,11 +22,14 @@ pub mod systemd;
 pub mod autoscaling;
 pub mod aws;
 pub mod ecr;
+pub mod exchange;
 pub mod group;
 pub mod iam;
 pub mod imds;
 pub mod parameter_store;
 pub mod secrets_manager;
+
+pub mod oracle;
 
 pub mod docker_registry;
 pub mod image;

@@ -137,9 +137,12 @@ impl ParameterStore {
         };
         let mut answer = json!({
             "ARN": secret["ARN"], "DataType": "text", "LastModifiedDate": secret["CreatedDate"],
-            "Name": format!("{REFERENCE}{id}"), "Type": "SecureString", "Value": secret["SecretString"],
-            "SourceResult": secret.to_string(),
+            "Name": format!("{REFERENCE}{id}"), "Type": "SecureString", "SourceResult": secret.to_string(),
         });
+        // A secret of bytes has no text.
+        if let Some(text) = secret.get("SecretString") {
+            answer["Value"] = text.clone();
+        }
         if let Some(selector) = selector {
             answer["Selector"] = json!(format!(":{selector}"));
         }

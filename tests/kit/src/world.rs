@@ -33,6 +33,7 @@ use crate::aws::Aws;
 use crate::credentials::Credentials;
 use crate::ecr::Ecr;
 use crate::engine::Engine;
+use crate::exchange::Exchanges;
 use crate::faults::{Fault, Faults, Scripted};
 use crate::group::{Hook, Transition};
 use crate::iam::Iam;
@@ -175,6 +176,7 @@ impl WorldBuilder {
             regions: Mutex::new(BTreeSet::from([REGION.to_owned()])),
             credentials: Arc::clone(&credentials),
             journal: journal.clone(),
+            exchanges: Exchanges::default(),
             faults: faults.clone(),
             iam: iam.clone(),
             ahead: AtomicI64::new(0),

@@ -11,4 +11,5 @@ mod agent;
 mod aws;
 mod faults;
 mod imds;
+mod oracle;
 mod registry;

@@ -1,0 +1,116 @@
+//! Every request that the adapters send, over their whole range, is one that botocore's models allow; so is every answer of the kit.
+
+use std::collections::BTreeMap;
+
+use berth::config::{RegistryAuth, SecretRef, SecretsAs};
+use berth::edge::{autoscaling, ecr, secrets};
+use berth::effect::{HookName, HookResult};
+use berth_kit::{Fault, World, oracle};
+
+use crate::services::Services;
+
+/// Every operation that the agent calls. A new one needs a call in [`the_requests_are_those_of_botocore_s_models`].
+const OPERATIONS: [&str; 9] = [
+    "autoscaling CompleteLifecycleAction",
+    "autoscaling DescribeAutoScalingInstances",
+    "autoscaling DescribeLifecycleHooks",
+    "autoscaling RecordLifecycleActionHeartbeat",
+    "autoscaling SetInstanceHealth",
+    "ecr GetAuthorizationToken",
+    "secretsmanager BatchGetSecretValue",
+    "secretsmanager GetSecretValue",
+    "ssm GetParameters",
+];
+
+/// Text that needs every escape of JSON, of a form and of XML.
+const ODD: &str = "a+b c/=&%2B\"\\<>'~é\u{1f511}";
+
+fn references(texts: &[String]) -> Vec<SecretRef> {
+    texts.iter().map(|text| SecretRef::parse(text).unwrap_or_else(|why| panic!("{text}: {why}"))).collect()
+}
+
+/// By name, by ARN, in another region, by version; one alone, two, and more than a call takes.
+async fn ask_for_secrets(world: &World) {
+    let aws = world.aws().await;
+    let arn = world.secrets.put("prod/api", r#"{"A":"1"}"#);
+    let version = world.secrets.version_id("prod/api", "AWSCURRENT").unwrap();
+    let parameter = world.parameters.put_secure("/prod/key", r#"{"B":"2"}"#);
+    let mut many: Vec<String> = Vec::new();
+    for number in 0..23 {
+        let value = format!(r#"{{"KEY{number}":"{number}"}}"#);
+        world.secrets.put(&format!("many/s+{number}=@."), &value);
+        world.parameters.put(&format!("/many/p-{number}"), &value);
+        many.extend([format!("many/s+{number}=@."), format!("ssm:/many/p-{number}")]);
+    }
+    let elsewhere = |arn: &str| arn.replace("us-east-2", "eu-west-1");
+    let of_version = [
+        format!("{arn}::AWSPREVIOUS:"),
+        format!("{arn}:::{version}"),
+        "ssm:/prod/key:1".to_owned(),
+        "ssm:/prod/key:label".to_owned(),
+        "ssm:/aws/reference/secretsmanager/prod/api".to_owned(),
+    ];
+    // The longest and the shortest that a config takes.
+    let text = |count| "x".repeat(count);
+    let at_limits = [
+        text(1),
+        text(512),
+        format!("{arn}::{}:", text(256)),
+        format!("{arn}:::{}", text(32)),
+        format!("{arn}:::{}", text(64)),
+        "ssm:x".to_owned(),
+        format!("ssm:/{}:{}", text(1010), text(100)),
+        format!("arn:aws:ssm:us-east-2:123456789012:parameter/{}:{}", text(1010), text(100)),
+    ];
+    let in_regions = [arn.clone(), elsewhere(&arn), parameter.clone(), elsewhere(&parameter)];
+    for asked in
+        [&["prod/api".to_owned()][..], &["prod/api".to_owned(), arn], &many, &of_version, &at_limits, &in_regions]
+    {
+        // Some are not there: that, too, is an answer.
+        let _ = secrets::fetch_named(&aws, &references(asked), &BTreeMap::new(), SecretsAs::Env).await;
+    }
+    for pointer in ["secretsmanager:prod/api", "ssm:/prod/key"] {
+        secrets::config_pointer(&aws, &SecretRef::parse(pointer).unwrap()).await.unwrap();
+    }
+    let login = RegistryAuth::Secret(SecretRef::parse("prod/api").unwrap());
+    let _ = ecr::log_in(&aws, "registry.example.com", &login).await;
+}
+
+async fn ask_for_logins(world: &World) {
+    let aws = world.aws().await;
+    for region in ["us-east-2", "eu-west-1"] {
+        let host = format!("123456789012.dkr.ecr.{region}.amazonaws.com");
+        ecr::log_in(&aws, &host, &RegistryAuth::Auto).await.unwrap().unwrap();
+    }
+}
+
+async fn talk_to_the_group(world: &World) {
+    let (aws, id) = (world.aws().await, &world.instance_id);
+    let group = world.autoscaling.group().to_owned();
+    autoscaling::describe_instance(&aws, id).await.unwrap().unwrap();
+    autoscaling::hooks(&aws, &group).await.unwrap();
+    autoscaling::hooks(&aws, ODD).await.unwrap_err();
+    autoscaling::set_unhealthy(&aws, id).await.unwrap();
+    let longest = "h".repeat(255);
+    for (group, hook, is_there) in [(&*group, "launch", true), (ODD, "a-b_c/1", false), (ODD, &longest, false)] {
+        let hook = HookName { group: group.into(), hook: hook.into() };
+        assert_eq!(autoscaling::heartbeat(&aws, &hook, id).await.is_ok(), is_there);
+        for result in [HookResult::Continue, HookResult::Abandon] {
+            assert_eq!(autoscaling::complete(&aws, &hook, id, result).await.is_ok(), is_there);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_requests_are_those_of_botocore_s_models() {
+    let world = World::start().await;
+    world.aws.also_in("eu-west-1");
+    ask_for_secrets(&world).await;
+    ask_for_logins(&world).await;
+    talk_to_the_group(&world).await;
+    // Not allowed to batch, it asks singly.
+    world.fault("secretsmanager BatchGetSecretValue", Fault::AccessDenied).always();
+    ask_for_secrets(&world).await;
+
+    assert_eq!(oracle::agree(&world).into_iter().collect::<Vec<_>>(), OPERATIONS);
+}
