@@ -33,7 +33,7 @@ pub async fn main(global: &Global, args: &cli::Bake) -> ExitCode {
         Ok(wanted) => wanted,
         Err(reason) => return super::failed(Outcome::Usage, &reason),
     };
-    let (imds, aws) = match super::aws() {
+    let (imds, aws) = match super::aws_anywhere().await {
         Ok(both) => both,
         Err(error) => return super::failed(Outcome::Usage, &super::chain(&error)),
     };

@@ -80,6 +80,13 @@ fn aws() -> Result<(Imds, Aws), ImdsError> {
     Ok((imds.clone(), Aws::new(http, imds, &env)))
 }
 
+/// The same for a command that may run elsewhere than on an instance.
+async fn aws_anywhere() -> Result<(Imds, Aws), ImdsError> {
+    let http = Http::default();
+    let imds = Imds::from_env(&|name: &str| std::env::var(name).ok(), http.clone())?;
+    Ok((imds.clone(), Aws::anywhere(http, imds).await))
+}
+
 /// An error with its sources, in one sentence.
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     Fault::from_error(Class::Broken, error).reason

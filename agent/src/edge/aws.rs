@@ -10,6 +10,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
+use aws_config::meta::region::ProvideRegion as _;
+use aws_config::profile::ProfileFileRegionProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
@@ -31,7 +34,7 @@ use super::http::Http;
 use super::imds::Imds;
 use crate::identity::Identity;
 
-pub use credentials::{CredentialsError, Signer};
+pub use credentials::{CredentialsError, Origin, Signer};
 pub use error::{AwsError, DENIED};
 pub use service::{Operation, Service};
 
@@ -81,20 +84,53 @@ pub struct Reached {
     pub ahead: Option<i64>,
 }
 
-impl Aws {
-    /// A client with the settings and, if there are any, the credentials of this environment; else those of the role.
-    pub fn new(http: Http, imds: Imds, env: &dyn Fn(&str) -> Option<String>) -> Self {
+impl Place {
+    fn from_env(env: &dyn Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| env(name).filter(|value| !value.is_empty());
         let is_true = |name| set(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
-        let place = Place {
+        Self {
             region: set("AWS_REGION").or_else(|| set("AWS_DEFAULT_REGION")),
             fips: is_true("AWS_USE_FIPS_ENDPOINT"),
             dual_stack: is_true("AWS_USE_DUALSTACK_ENDPOINT"),
+        }
+    }
+}
+
+impl Aws {
+    /// A client with the settings and, if there are any, the credentials of this environment; else those of the role.
+    pub fn new(http: Http, imds: Imds, env: &dyn Fn(&str) -> Option<String>) -> Self {
+        let place = Place::from_env(env);
+        let endpoints = Endpoints::from_env(env);
+        Self::signed_by(Source::new(imds, env), http, endpoints, place)
+    }
+
+    /// A client for a command that may run anywhere: credentials by the SDKs' default chain, and a profile's region. It reads this
+    /// process's own environment and files.
+    pub async fn anywhere(http: Http, imds: Imds) -> Self {
+        let env = |name: &str| std::env::var(name).ok();
+        let clock = Clock::default();
+        let place = Place::from_env(&env);
+        let config = ProviderConfig::without_region()
+            .with_http_client(Exchange::new(http.clone(), None))
+            .with_sleep_impl(TokioSleep::new())
+            .with_time_source(clock.clone())
+            .with_use_fips(Some(place.fips))
+            .with_use_dual_stack(Some(place.dual_stack))
+            .with_behavior_version(Some(BehaviorVersion::v2026_01_12()));
+        let region = match place.region {
+            Some(region) => Some(Region::new(region)),
+            None => ProfileFileRegionProvider::builder().configure(&config).build().region().await,
         };
-        let source = Arc::new(Source::new(imds, env));
+        let config = config.with_region(region.clone());
+        let place = Place { region: region.map(|region| region.to_string()), ..place };
+        Self { clock, ..Self::signed_by(Source::chain(imds, &env, &config), http, Endpoints::from_env(&env), place) }
+    }
+
+    fn signed_by(source: Source, http: Http, endpoints: Endpoints, place: Place) -> Self {
+        let source = Arc::new(source);
         Self {
             http,
-            endpoints: Endpoints::from_env(env),
+            endpoints,
             place: RwLock::new(place),
             credentials: SharedCredentialsProvider::new(source.clone() as Arc<dyn ProvideCredentials>),
             source,
@@ -144,7 +180,7 @@ impl Aws {
         let identities = self.identities.read().unwrap_or_else(PoisonError::into_inner).clone();
         SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
-            .http_client(Exchange::new(self.http.clone(), operation))
+            .http_client(Exchange::new(self.http.clone(), Some(operation)))
             .retry_config(RetryConfig::disabled())
             .disable_clock_skew_correction(true)
             // It would count from the upload, of which it sees nothing: [`exchange`] sends the request as a whole. A service that

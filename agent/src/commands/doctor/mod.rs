@@ -63,7 +63,7 @@ fn silent(name: &'static str, whom: &str) -> Check {
 async fn examine(global: &Global) -> Vec<Check> {
     let engine = Engine::new(std::env::var("DOCKER_HOST").ok().as_deref());
     let mut checks: Vec<Check> = host::root().into_iter().chain([host::roots()]).collect();
-    let (imds, aws) = match super::aws() {
+    let (imds, mut aws) = match super::aws() {
         Ok(both) => both,
         Err(error) => {
             checks.push(Check::fail("metadata", super::chain(&error), "correct the environment, or leave it out"));
@@ -72,6 +72,12 @@ async fn examine(global: &Global) -> Vec<Check> {
         }
     };
     let identity = identify(&imds, &aws, &mut checks).await;
+    // On an instance the agent's own credentials are what counts.
+    if identity.is_none()
+        && let Ok((_, anywhere)) = super::aws_anywhere().await
+    {
+        aws = anywhere;
+    }
     let (signer, (endpoint, ahead)) =
         tokio::join!(within(aws.signer()), services::reach(&aws, Service::AutoScaling, None));
     checks.push(signer.map_or_else(|| silent("credentials", "the instance metadata"), services::signer));

@@ -9,7 +9,7 @@ use super::within;
 use crate::commands::figures::span;
 use crate::commands::policy::Policy;
 use crate::config::{Config, RegistryAuth, SecretRef, SecretValue};
-use crate::edge::aws::{Aws, AwsError, CredentialsError, Service, Signer};
+use crate::edge::aws::{Aws, AwsError, CredentialsError, Origin, Service, Signer};
 use crate::edge::ecr::RegistryCredentials;
 use crate::edge::engine::Engine;
 use crate::edge::membership::{self, Named};
@@ -26,8 +26,9 @@ const SKEW_OF_A_GOOD_CLOCK: i64 = 30;
 #[expect(clippy::disallowed_methods, reason = "credentials end by the wall clock")]
 pub fn signer(signer: Result<Signer, Arc<CredentialsError>>) -> Check {
     match signer {
-        Ok(Signer { role: None, .. }) => Check::ok("credentials", "from the environment"),
-        Ok(Signer { role: Some(role), until }) => {
+        Ok(Signer { from: Origin::Environment, .. }) => Check::ok("credentials", "from the environment"),
+        Ok(Signer { from: Origin::Chain(from), .. }) => Check::ok("credentials", format!("from {from}")),
+        Ok(Signer { from: Origin::Role(role), until }) => {
             let left = until.map(|until| until.duration_since(SystemTime::now()).unwrap_or_default());
             match left {
                 Some(Duration::ZERO) => Check::warn(

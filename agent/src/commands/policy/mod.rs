@@ -74,7 +74,7 @@ pub async fn main(global: &Global, args: &cli::Policy) -> ExitCode {
 async fn on_the_instance(global: &Global) -> Result<(Layers, Place, bool), String> {
     let elsewhere =
         |fault: Fault| format!("{fault}: elsewhere than on an instance name a FILE, or - for standard input");
-    let (imds, aws) = super::aws().map_err(|error| super::chain(&error))?;
+    let (imds, aws) = super::aws_anywhere().await.map_err(|error| super::chain(&error))?;
     let identity = imds.identity().await.map_err(|error| elsewhere(error.into()))?;
     aws.locate(&identity);
     let mut layers = global.sources(Vec::new()).read_unpointed(&imds).await.map_err(|fault| fault.reason)?;

@@ -1,4 +1,4 @@
-//! Who signs: the keys of the environment, else the role of the instance.
+//! Who signs: the keys of the environment, else the role of the instance. Commands may run elsewhere: they go by the SDKs' default chain.
 //!
 //! The SDK's cache keeps them until shortly before they expire. When the role's cannot be renewed, the last good ones stay in use,
 //! even past their end: the services decide, and often allow it while the metadata service is ill.
@@ -6,9 +6,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use aws_config::ecs::EcsCredentialsProvider;
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
+use aws_config::web_identity_token::WebIdentityTokenCredentialsProvider;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError as SdkCredentialsError;
-use aws_credential_types::provider::{ProvideCredentials, future};
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use http::HeaderValue;
 use thiserror::Error;
 
@@ -24,20 +28,39 @@ pub(super) enum Source {
     Environment(Credentials),
     HalfSet,
     NotText,
-    /// By berth's own client of the metadata: docs/decisions/0015-the-sdk.md.
-    Role {
-        imds: Imds,
-        last: Mutex<Option<Credentials>>,
+    Role(Role),
+    /// The SDKs' default chain behind the environment, for commands that run anywhere: docs/decisions/0015-the-sdk.md.
+    Chain {
+        providers: Vec<(&'static str, SharedCredentialsProvider)>,
+        role: Role,
     },
+}
+
+/// The role of the instance, by berth's own client of the metadata: docs/decisions/0015-the-sdk.md.
+#[derive(Debug)]
+pub(super) struct Role {
+    imds: Imds,
+    last: Mutex<Option<Credentials>>,
 }
 
 /// As whom calls are signed.
 #[derive(Debug)]
 pub struct Signer {
-    /// The instance's role; none for the keys of the environment.
-    pub role: Option<String>,
+    /// Where the credentials come from.
+    pub from: Origin,
     /// When the credentials are renewed at the latest, if they end.
     pub until: Option<SystemTime>,
+}
+
+/// Where credentials come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`
+    Environment,
+    /// The instance's role, by name.
+    Role(String),
+    /// Another source of the SDKs' default chain.
+    Chain(&'static str),
 }
 
 /// Why there are no credentials.
@@ -54,46 +77,105 @@ pub enum CredentialsError {
     /// The role has none.
     #[error("no credentials from the instance's role")]
     Role(#[source] ImdsError),
+    /// A source of the default chain is there and has none.
+    #[error("no credentials from {from}")]
+    Chain {
+        /// The source.
+        from: &'static str,
+        /// Why not.
+        source: SdkCredentialsError,
+    },
 }
 
 impl CredentialsError {
     /// What to do about it.
     pub fn class(&self) -> Class {
         match self {
-            Self::HalfSet | Self::NotText => Class::Misconfigured,
+            Self::HalfSet | Self::NotText | Self::Chain { .. } => Class::Misconfigured,
             Self::Role(source) => source.class(),
         }
     }
 }
 
 impl Source {
+    /// The agent's: the environment, else the role.
     pub(super) fn new(imds: Imds, env: &dyn Fn(&str) -> Option<String>) -> Self {
-        let set = |name: &str| env(name).filter(|value| !value.is_empty());
-        match (set("AWS_ACCESS_KEY_ID"), set("AWS_SECRET_ACCESS_KEY")) {
-            (Some(id), Some(secret)) => {
-                let token = set("AWS_SESSION_TOKEN");
-                // The SDK's signer takes it for granted, and panics.
-                let fit =
-                    [Some(&id), token.as_ref()].into_iter().flatten().all(|text| HeaderValue::from_str(text).is_ok());
-                if !fit {
-                    return Self::NotText;
-                }
-                Self::Environment(Credentials::new(id, secret, token, None, "environment"))
-            }
-            (None, None) => Self::Role { imds, last: Mutex::default() },
-            _ => Self::HalfSet,
-        }
+        Self::of_environment(env).unwrap_or_else(|| Self::Role(Role::new(imds)))
     }
 
-    async fn get(&self) -> Result<Credentials, Arc<CredentialsError>> {
-        let (imds, last) = match self {
-            Self::Environment(credentials) => return Ok(credentials.clone()),
+    /// The default chain: the environment, a profile, a web identity, the container's role, the instance's role.
+    pub(super) fn chain(imds: Imds, env: &dyn Fn(&str) -> Option<String>, config: &ProviderConfig) -> Self {
+        let providers = || {
+            let profile = ProfileFileCredentialsProvider::builder().configure(config).build();
+            let web_identity = WebIdentityTokenCredentialsProvider::builder().configure(config).build();
+            let container = EcsCredentialsProvider::builder().configure(config).build();
+            vec![
+                ("a profile", SharedCredentialsProvider::new(profile)),
+                ("a web identity", SharedCredentialsProvider::new(web_identity)),
+                ("the container's role", SharedCredentialsProvider::new(container)),
+            ]
+        };
+        Self::of_environment(env).unwrap_or_else(|| Self::Chain { providers: providers(), role: Role::new(imds) })
+    }
+
+    fn of_environment(env: &dyn Fn(&str) -> Option<String>) -> Option<Self> {
+        let set = |name: &str| env(name).filter(|value| !value.is_empty());
+        let (id, secret) = match (set("AWS_ACCESS_KEY_ID"), set("AWS_SECRET_ACCESS_KEY")) {
+            (Some(id), Some(secret)) => (id, secret),
+            (None, None) => return None,
+            _ => return Some(Self::HalfSet),
+        };
+        let token = set("AWS_SESSION_TOKEN");
+        // The SDK's signer takes it for granted, and panics.
+        let fit = [Some(&id), token.as_ref()].into_iter().flatten().all(|text| HeaderValue::from_str(text).is_ok());
+        if !fit {
+            return Some(Self::NotText);
+        }
+        Some(Self::Environment(Credentials::new(id, secret, token, None, "environment")))
+    }
+
+    async fn get(&self) -> Result<(Option<&'static str>, Credentials), Arc<CredentialsError>> {
+        let role = match self {
+            Self::Environment(credentials) => return Ok((None, credentials.clone())),
             Self::HalfSet => return Err(Arc::new(CredentialsError::HalfSet)),
             Self::NotText => return Err(Arc::new(CredentialsError::NotText)),
-            Self::Role { imds, last } => (imds, last),
+            Self::Role(role) => role,
+            Self::Chain { providers, role } => {
+                for (from, provider) in providers {
+                    match provider.provide_credentials().await {
+                        Ok(credentials) => return Ok((Some(from), credentials)),
+                        Err(SdkCredentialsError::CredentialsNotLoaded(_)) => {}
+                        Err(source) => return Err(Arc::new(CredentialsError::Chain { from, source })),
+                    }
+                }
+                role
+            }
         };
-        let renewed = imds.credentials().await;
-        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok((None, role.get().await?))
+    }
+
+    /// Who signs and until when.
+    pub(super) async fn signer(&self) -> Result<Signer, Arc<CredentialsError>> {
+        let (from, credentials) = self.get().await?;
+        let from = match (self, from) {
+            (_, Some(from)) => Origin::Chain(from),
+            (Self::Role(role) | Self::Chain { role, .. }, None) => {
+                Origin::Role(role.imds.role().await.map_err(CredentialsError::Role)?)
+            }
+            (Self::Environment(_) | Self::HalfSet | Self::NotText, None) => Origin::Environment,
+        };
+        Ok(Signer { from, until: credentials.expiry() })
+    }
+}
+
+impl Role {
+    fn new(imds: Imds) -> Self {
+        Self { imds, last: Mutex::default() }
+    }
+
+    async fn get(&self) -> Result<Credentials, CredentialsError> {
+        let renewed = self.imds.credentials().await;
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         match (renewed, &*last) {
             (Ok(mut credentials), _) => {
                 if let Some(end) = credentials.expiry_mut() {
@@ -105,17 +187,8 @@ impl Source {
                 tracing::debug!(%error, "the role's credentials were not renewed; the last ones stay in use");
                 Ok(last.clone())
             }
-            (Err(error), None) => Err(Arc::new(CredentialsError::Role(error))),
+            (Err(error), None) => Err(CredentialsError::Role(error)),
         }
-    }
-
-    /// Who signs and until when: the role's name, none for the keys of the environment.
-    pub(super) async fn signer(&self) -> Result<Signer, Arc<CredentialsError>> {
-        let role = match self {
-            Self::Role { imds, .. } => Some(imds.role().await.map_err(CredentialsError::Role)?),
-            Self::Environment(_) | Self::HalfSet | Self::NotText => None,
-        };
-        Ok(Signer { role, until: self.get().await?.expiry() })
     }
 }
 
@@ -124,6 +197,9 @@ impl ProvideCredentials for Source {
     where
         Self: 'a,
     {
-        future::ProvideCredentials::new(async { self.get().await.map_err(SdkCredentialsError::provider_error) })
+        future::ProvideCredentials::new(async {
+            let (_, credentials) = self.get().await.map_err(SdkCredentialsError::provider_error)?;
+            Ok(credentials)
+        })
     }
 }

@@ -28,7 +28,8 @@ pub(super) const MAX_BODY: usize = 4 * 1024 * 1024;
 #[derive(Clone, Debug)]
 pub(super) struct Exchange {
     http: Http,
-    operation: Operation,
+    /// None: a call that a source of credentials makes.
+    operation: Option<Operation>,
 }
 
 /// Why there is no answer that the SDK could read. It travels in the SDK's error.
@@ -53,7 +54,7 @@ impl fmt::Display for Unanswered {
 impl StdError for Unanswered {}
 
 impl Exchange {
-    pub(super) fn new(http: Http, operation: Operation) -> Self {
+    pub(super) fn new(http: Http, operation: Option<Operation>) -> Self {
         Self { http, operation }
     }
 
@@ -61,13 +62,15 @@ impl Exchange {
         let request = request.try_into_http1x().map_err(|_| Unanswered::Unsendable)?;
         // Every request of these services is in memory, and none holds a secret.
         let mut request = request.map(|body| Full::new(Bytes::copy_from_slice(body.bytes().unwrap_or_default())));
-        if self.operation.service.tells_secrets() {
+        if self.operation.is_none_or(|operation| operation.service.tells_secrets()) {
             close_after(&mut request);
         }
         let answer = self.http.send(request, TIMEOUT, MAX_BODY).await;
         let answer = answer.map_err(|error| Unanswered::Http(Arc::new(error)))?;
         match answer.status() {
-            StatusCode::OK if !self.operation.is_answered_by(answer.body()) => return Err(Unanswered::Unreadable),
+            StatusCode::OK if !self.operation.is_none_or(|operation| operation.is_answered_by(answer.body())) => {
+                return Err(Unanswered::Unreadable);
+            }
             status if status.is_success() && status != StatusCode::OK => return Err(Unanswered::Status(status)),
             _ => {}
         }

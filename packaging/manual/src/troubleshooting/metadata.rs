@@ -1,5 +1,6 @@
 //! The instance metadata, and the credentials of the instance's role.
 
+use aws_credential_types::provider::error::CredentialsError as SdkCredentialsError;
 use berth::edge::aws::CredentialsError;
 use berth::edge::http::HttpError;
 use berth::edge::imds::ImdsError;
@@ -80,6 +81,16 @@ rows! { credentials, CredentialsError, |error| Some(error.class());
         "A key in the environment of the agent holds a line end or another character that no request can carry.",
         "on an instance set none: the role's credentials are taken. Look into the drop-ins of the unit:",
         &["systemctl cat berth"],
+    );
+    CredentialsError::Chain { .. }, CredentialsError::Chain {
+        from: "a profile",
+        source: SdkCredentialsError::invalid_configuration("REASON"),
+    } => entry(
+        Section::Metadata,
+        "`berth bake`, `berth policy` and, elsewhere than on an instance, `berth doctor` take credentials as the AWS CLI does. The source that \
+         is named is configured, and gave none. The agent itself reads only its environment and the instance's role.",
+        "make this work first; it shows the same error:",
+        &["aws sts get-caller-identity"],
     );
     CredentialsError::Role(_), CredentialsError::Role(ImdsError::NoRole) => Source;
 }
