@@ -11,6 +11,7 @@ mod whole;
 
 mod autoscaling;
 mod aws;
+mod client_hello;
 mod dns;
 mod ecr;
 mod http;

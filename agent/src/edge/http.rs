@@ -283,8 +283,7 @@ pub fn trust_roots() -> Result<RootCertStore, NoRoots> {
 
 fn tls_config() -> Result<ClientConfig, NoRoots> {
     let roots = trust_roots()?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(super::tls_provider::hybrid())
         .with_safe_default_protocol_versions()
         .map_err(|error| NoRoots { detail: format!(" ({error})") })?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())

@@ -37,6 +37,7 @@ pub mod aws;
 
 pub mod dns;
 pub mod http;
+pub mod tls_provider;
 
 pub mod deliver;
 pub mod engine;

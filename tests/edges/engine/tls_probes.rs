@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::bench::{engine, within};
 use super::probes::{LONG, at, http_probe};
+use crate::client_hello::{Reader, SECP256R1, SECP384R1, TLS_1_2, TLS_1_3, X25519};
 use crate::moto;
 
 /// A server that ends with the test.
@@ -102,6 +103,20 @@ async fn the_name_of_the_config_is_in_the_handshake_and_in_the_host_header() {
     assert_eq!(ask(&Health::Url(url), &HttpProbe::default()).await, Ok(()));
     let other = server.ask("/seen?sni=other&host=other", &http_probe("probe.host=app.example.com")).await;
     assert_eq!(other.unwrap_err().0, Kind::Status, "the server does look");
+}
+
+/// A longer one comes in two packets, which a few old servers cannot read.
+#[tokio::test]
+async fn a_probe_offers_classical_key_exchanges_only_in_one_short_message() {
+    let reader = Reader::start().await;
+    let url = Health::Url(format!("https://{}/health", reader.at));
+    assert_eq!(ask(&url, &HttpProbe::default()).await.unwrap_err().0, Kind::Tls);
+    let hello = reader.read().await;
+    assert_eq!(hello.codes("supported_groups"), [X25519, SECP256R1, SECP384R1]);
+    assert_eq!(hello.codes("key_share"), [X25519]);
+    assert_eq!(hello.codes("supported_versions"), [TLS_1_3, TLS_1_2]);
+    let protocol = hello.extension("application_layer_protocol_negotiation").unwrap();
+    assert_eq!(protocol.lines().nth(1).map(str::trim), Some("http/1.1"), "{protocol}");
 }
 
 #[tokio::test]

@@ -60,7 +60,7 @@ fn failure(at: SocketAddr, why: &str) -> ProbeFailure {
 fn config() -> Result<Arc<ClientConfig>, rustls::Error> {
     static CONFIG: OnceLock<Result<Arc<ClientConfig>, rustls::Error>> = OnceLock::new();
     let make = || {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let provider = crate::edge::tls_provider::classical();
         let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
         let mut config = builder
             .dangerous()
