@@ -70,7 +70,7 @@ impl Addresses {
 
     /// This one answered: it is the one from here on.
     pub(super) fn answered(&self, base: &str) {
-        if self.answered.get_or_init(|| base.to_owned()) == base && self.second.is_some() {
+        if self.answered.set(base.to_owned()).is_ok() && self.second.is_some() {
             tracing::debug!(base, "the instance metadata service answers");
         }
     }
