@@ -17,8 +17,6 @@ pub struct Identity {
     pub availability_zone: String,
     /// The twelve digits of the account, from the identity document.
     pub account: String,
-    /// The DNS suffix of the partition's endpoints, `amazonaws.com` or `amazonaws.com.cn` (`services/domain`).
-    pub domain: String,
     /// `autoscaling/target-lifecycle-state`; none outside a group, or while it is not populated yet.
     pub target_state: Option<TargetState>,
 }

@@ -1,7 +1,7 @@
-//! The partitions of AWS: which domain a region's endpoints are under, and which hosts are registries of ECR.
+//! The partitions of AWS: which one a region is in, and which hosts are registries of ECR. The endpoints of services are the SDK's matter.
 //!
-//! botocore's partitions.json has the regions and the domains of endpoints (tests/edges/parity.rs compares), amazon-ecr-credential-helper
-//! those of registries.
+//! botocore's partitions.json has the regions and the domains (tests/edges/parity.rs compares), amazon-ecr-credential-helper those of
+//! dual-stack registries.
 
 /// One partition.
 struct Partition {
@@ -9,10 +9,8 @@ struct Partition {
     name: &'static str,
     /// What its regions begin with.
     regions: &'static str,
-    /// The domain of its endpoints, and of its registries.
+    /// The domain of its registries.
     domain: &'static str,
-    /// The domain of its dual-stack endpoints.
-    dual_stack: &'static str,
     /// The domain of its dual-stack registries, where it has them.
     registries: Option<&'static str>,
 }
@@ -21,40 +19,27 @@ const fn partition(
     name: &'static str,
     regions: &'static str,
     domain: &'static str,
-    dual_stack: &'static str,
     registries: Option<&'static str>,
 ) -> Partition {
-    Partition { name, regions, domain, dual_stack, registries }
+    Partition { name, regions, domain, registries }
 }
 
 /// The last one has every region that no other has: a region of a later day is most likely one of it.
 const PARTITIONS: [Partition; 8] = [
-    partition("aws-cn", "cn-", "amazonaws.com.cn", "api.amazonwebservices.com.cn", Some("on.amazonwebservices.com.cn")),
-    partition("aws-eusc", "eusc-", "amazonaws.eu", "api.amazonwebservices.eu", Some("on.amazonwebservices.eu")),
-    partition("aws-iso", "us-iso-", "c2s.ic.gov", "api.aws.ic.gov", None),
-    partition("aws-iso-b", "us-isob-", "sc2s.sgov.gov", "api.aws.scloud", None),
-    partition("aws-iso-e", "eu-isoe-", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk", None),
-    partition("aws-iso-f", "us-isof-", "csp.hci.ic.gov", "api.aws.hci.ic.gov", None),
-    partition("aws-us-gov", "us-gov-", "amazonaws.com", "api.aws", Some("on.aws")),
-    partition("aws", "", "amazonaws.com", "api.aws", Some("on.aws")),
+    partition("aws-cn", "cn-", "amazonaws.com.cn", Some("on.amazonwebservices.com.cn")),
+    partition("aws-eusc", "eusc-", "amazonaws.eu", Some("on.amazonwebservices.eu")),
+    partition("aws-iso", "us-iso-", "c2s.ic.gov", None),
+    partition("aws-iso-b", "us-isob-", "sc2s.sgov.gov", None),
+    partition("aws-iso-e", "eu-isoe-", "cloud.adc-e.uk", None),
+    partition("aws-iso-f", "us-isof-", "csp.hci.ic.gov", None),
+    partition("aws-us-gov", "us-gov-", "amazonaws.com", Some("on.aws")),
+    partition("aws", "", "amazonaws.com", Some("on.aws")),
 ];
 
 /// The partition of a region, as an ARN names it.
 pub fn partition_of(region: &str) -> &'static str {
     let found = PARTITIONS.iter().find(|partition| region.starts_with(partition.regions));
     found.map_or("aws", |partition| partition.name)
-}
-
-/// The domain of the endpoints of a region: what `services/domain` of its instances' metadata says.
-pub fn domain_of(region: &str) -> &'static str {
-    let found = PARTITIONS.iter().find(|partition| region.starts_with(partition.regions));
-    found.map_or("amazonaws.com", |partition| partition.domain)
-}
-
-/// The domain of the dual-stack endpoints in the same partition.
-pub fn dual_stack_domain(domain: &str) -> &str {
-    // A partition of a later day: better the endpoint that every one has.
-    PARTITIONS.iter().find(|partition| partition.domain == domain).map_or(domain, |partition| partition.dual_stack)
 }
 
 /// The region of a private registry of ECR, in every form that there is: `ACCOUNT.dkr.ecr[-fips].REGION.DOMAIN` and, dual-stack,
@@ -70,6 +55,16 @@ pub fn registry_region(host: &str) -> Option<&str> {
     let is_region = region.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
     let is_aws = PARTITIONS.iter().any(|aws| aws.domain == domain || aws.registries == Some(domain));
     (is_region && !region.is_empty() && is_aws).then_some(region)
+}
+
+/// The same registry under the name that has an IPv6 address too; none if this is no private registry of ECR with IPv4 alone, or its partition
+/// has no other name (ECR user guide, "Getting started with making requests to Amazon ECR over IPv6").
+pub fn dual_stack_registry(host: &str) -> Option<String> {
+    let region = registry_region(host)?;
+    let (account, rest) = host.split_once(".dkr.ecr")?;
+    let fips = if rest.starts_with("-fips.") { "-fips" } else { "" };
+    let partition = PARTITIONS.iter().find(|partition| region.starts_with(partition.regions))?;
+    Some(format!("{account}.dkr-ecr{fips}.{region}.{}", partition.registries?))
 }
 
 #[cfg(test)]
@@ -99,6 +94,27 @@ mod tests {
     }
 
     #[test]
+    fn a_registry_with_ipv4_alone_has_another_name() {
+        for (host, other) in [
+            ("123456789012.dkr.ecr.us-east-1.amazonaws.com", Some("123456789012.dkr-ecr.us-east-1.on.aws")),
+            (
+                "123456789012.dkr.ecr-fips.us-gov-west-1.amazonaws.com",
+                Some("123456789012.dkr-ecr-fips.us-gov-west-1.on.aws"),
+            ),
+            (
+                "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn",
+                Some("123456789012.dkr-ecr.cn-north-1.on.amazonwebservices.com.cn"),
+            ),
+            ("123456789012.dkr.ecr.us-iso-east-1.c2s.ic.gov", None),
+            ("123456789012.dkr-ecr.us-east-1.on.aws", None),
+            ("123456789012.dkr.ecr.us-east-1.evil.example", None),
+            ("registry-1.docker.io", None),
+        ] {
+            assert_eq!(dual_stack_registry(host).as_deref(), other, "{host}");
+        }
+    }
+
+    #[test]
     fn a_host_outside_of_aws_s_own_domains_is_no_registry_of_ecr() {
         for host in [
             "123456789012.dkr.ecr.us-east-2.evil.example",
@@ -119,23 +135,6 @@ mod tests {
             "123456789012.dkr.ecr.us-east-2@evil.amazonaws.com",
         ] {
             assert_eq!(registry_region(host), None, "{host}");
-        }
-    }
-
-    #[test]
-    fn a_region_has_the_domain_of_its_partition() {
-        for (region, domain) in [
-            ("us-east-1", "amazonaws.com"),
-            ("us-gov-west-1", "amazonaws.com"),
-            ("il-central-1", "amazonaws.com"),
-            ("us-iso-east-1", "c2s.ic.gov"),
-            ("us-isob-east-1", "sc2s.sgov.gov"),
-            ("us-isof-south-1", "csp.hci.ic.gov"),
-            ("eu-isoe-west-1", "cloud.adc-e.uk"),
-            ("eusc-de-east-1", "amazonaws.eu"),
-            ("cn-northwest-1", "amazonaws.com.cn"),
-        ] {
-            assert_eq!(domain_of(region), domain, "{region}");
         }
     }
 

@@ -26,7 +26,7 @@ fn token(value: impl ToString, ttl: &str) -> Reply {
     Reply::Answer(answer.body(Full::new(Bytes::from(value.to_string()))).unwrap())
 }
 
-/// A service that has these items, below `/latest/`, for whoever brings a token.
+/// A service that has these items, below the version that is asked for, for a request with a token.
 fn items(items: &[(&'static str, &'static str)]) -> impl Fn(&Seen) -> Reply + use<> {
     let items: BTreeMap<_, _> = items.iter().copied().collect();
     move |seen| {
@@ -37,7 +37,7 @@ fn items(items: &[(&'static str, &'static str)]) -> impl Fn(&Seen) -> Reply + us
         if seen.headers.get("x-aws-ec2-metadata-token").map(String::as_str) != Some("t0ken") {
             return answer(401, "<?xml?>unauthorized");
         }
-        match items.get(seen.path.trim_start_matches("/latest/")) {
+        match items.get(seen.path.trim_start_matches("/2021-07-15/")) {
             Some(body) => answer(200, *body),
             None => answer(404, PAGE_404),
         }
@@ -47,7 +47,6 @@ fn items(items: &[(&'static str, &'static str)]) -> impl Fn(&Seen) -> Reply + us
 fn everything() -> Vec<(&'static str, &'static str)> {
     vec![
         ("dynamic/instance-identity/document", DOCUMENT),
-        ("meta-data/services/domain", "amazonaws.com"),
         ("meta-data/autoscaling/target-lifecycle-state", "InService"),
         ("meta-data/iam/security-credentials/", "app-role"),
         ("meta-data/iam/security-credentials/app-role", CREDENTIALS),
@@ -65,18 +64,19 @@ fn imds(server: &Server) -> Imds {
 }
 
 #[tokio::test]
-async fn the_identity_costs_one_token_and_three_questions() {
+async fn the_identity_costs_one_token_and_two_questions() {
     let world = World::start().await;
     let imds = imds_of(&world);
     let identity = imds.identity().await.unwrap();
     assert_eq!(identity.instance_id, world.instance_id);
     assert_eq!((identity.region.as_str(), identity.availability_zone.as_str()), ("us-east-2", "us-east-2a"));
-    assert_eq!((identity.account.as_str(), identity.domain.as_str()), ("123456789012", "amazonaws.com"));
+    assert_eq!(identity.account, "123456789012");
     assert_eq!(identity.target_state, Some(TargetState::InService));
-    world.journal.in_order(&["imds PUT token 200", "imds GET 200", "imds GET 200", "imds GET 200"]);
-    assert_eq!(world.journal.entries().len(), 4);
+    world.journal.in_order(&["imds PUT token 200", "imds GET 200", "imds GET 200"]);
+    assert_eq!(world.journal.entries().len(), 3);
     imds.identity().await.unwrap();
-    assert_eq!(world.journal.entries().len(), 7);
+    assert_eq!(world.journal.entries().len(), 5);
+    assert_eq!((world.journal.count("services/"), imds.schema()), (0, "2021-07-15"));
 }
 
 #[tokio::test]
@@ -93,23 +93,44 @@ async fn what_is_not_there_is_an_answer_only_where_it_may_be_absent() {
 }
 
 #[tokio::test]
-async fn without_a_domain_the_partition_follows_from_the_region() {
-    for (region, domain) in [
-        ("us-east-2", "amazonaws.com"),
-        ("us-gov-west-1", "amazonaws.com"),
-        ("cn-north-1", "amazonaws.com.cn"),
-        ("us-iso-east-1", "c2s.ic.gov"),
-        ("us-isob-east-1", "sc2s.sgov.gov"),
-        ("eusc-de-east-1", "amazonaws.eu"),
-    ] {
-        let document = leak(DOCUMENT.replace("\"us-east-2\"", &format!("\"{region}\"")));
-        for said in [None, Some("meta-data/services/domain")] {
-            let mut all = with("dynamic/instance-identity/document", document);
-            all.retain(|(item, _)| *item != "meta-data/services/domain");
-            all.extend(said.map(|item| (item, "\n")));
-            let server = Server::start(items(&all)).await;
-            assert_eq!(imds(&server).identity().await.unwrap().domain, domain, "{region} {said:?}");
-        }
+async fn every_item_is_asked_for_in_one_version_and_the_token_in_the_latest() {
+    let server = Server::start(items(&everything())).await;
+    let imds = imds(&server);
+    imds.identity().await.unwrap();
+    imds.user_data().await.unwrap();
+    imds.group().await.unwrap();
+    imds.credentials().await.unwrap();
+    imds.sight().await.unwrap();
+    let (tokens, others): (Vec<_>, Vec<_>) =
+        server.asked().into_iter().partition(|asked| asked == "PUT /latest/api/token");
+    assert_eq!((tokens.len(), others.len()), (1, 10));
+    assert!(others.iter().all(|asked| asked.starts_with("GET /2021-07-15/")), "{others:?}");
+}
+
+#[tokio::test]
+async fn a_service_that_knows_latest_only_is_asked_for_that_from_then_on() {
+    let world = World::start().await;
+    world.user_data("data");
+    world.imds.know_latest_only();
+    let imds = imds_of(&world);
+    let identity = imds.identity().await.unwrap();
+    assert_eq!((identity.instance_id.as_str(), imds.schema()), (world.instance_id.as_str(), "latest"));
+    assert_eq!(identity.target_state, Some(TargetState::InService), "which was a 404 at first");
+    assert_eq!(world.journal.entries().len(), 5, "a token, two items, and both again");
+    assert_eq!(imds.user_data().await.unwrap().unwrap(), "data");
+    imds.identity().await.unwrap();
+    assert_eq!(world.journal.entries().len(), 8);
+}
+
+#[tokio::test]
+async fn a_document_that_is_missing_in_every_version_changes_nothing() {
+    let world = World::start().await;
+    world.imds.remove("dynamic/instance-identity/document");
+    let imds = imds_of(&world);
+    for _ in 0..2 {
+        let error = imds.identity().await.unwrap_err();
+        assert_eq!(error.to_string(), "the instance metadata has no dynamic/instance-identity/document");
+        assert_eq!(imds.schema(), "2021-07-15");
     }
 }
 
@@ -232,7 +253,6 @@ async fn values_that_cannot_be_are_refused() {
         ("dynamic/instance-identity/document", leak(DOCUMENT.replace("\"us-east-2\"", "\"us east\"")), "no region"),
         ("dynamic/instance-identity/document", leak(DOCUMENT.replace("us-east-2a", "")), "no availability zone"),
         ("dynamic/instance-identity/document", leak(DOCUMENT.replace("123456789012", "12345678901")), "no account id"),
-        ("meta-data/services/domain", "evil.example/path", "no domain"),
         ("meta-data/autoscaling/target-lifecycle-state", "In Service", "no lifecycle state"),
     ] {
         let server = Server::start(items(&with(item, body))).await;
@@ -304,6 +324,12 @@ fn the_environment_of_the_sdks_names_the_endpoint() {
     assert_eq!(base(&[(MODE, "IPv4")]).unwrap(), "http://169.254.169.254");
     assert_eq!(base(&[(MODE, "IPv6"), (ENDPOINT, "http://[::1]:1338/")]).unwrap(), "http://[::1]:1338");
     assert_eq!(base(&[(ENDPOINT, "")]).unwrap(), "http://169.254.169.254");
+    let asked = |pairs: &[(&str, &str)]| {
+        let env = |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_string());
+        Imds::from_env(&env, Http::default()).unwrap().asked()
+    };
+    assert_eq!(asked(&[]), "http://169.254.169.254, http://[fd00:ec2::254]");
+    assert_eq!(asked(&[(MODE, "IPv4")]), "http://169.254.169.254");
     for bad in [(MODE, "v6"), (ENDPOINT, "169.254.169.254"), (ENDPOINT, "http:///x"), (ENDPOINT, "not a url")] {
         assert_eq!(base(&[bad]).unwrap_err().class(), Class::Misconfigured, "{bad:?}");
     }

@@ -9,6 +9,7 @@ mod moto;
 mod server;
 mod whole;
 
+mod addresses;
 mod autoscaling;
 mod aws;
 mod client_hello;

@@ -1,8 +1,9 @@
-//! The endpoints that services are asked at, compared with botocore's rules.
+//! The endpoints that services are asked at, compared with botocore's rules; the partitions, with its list.
 
 use berth::edge::aws::{Aws, Service};
 use berth::edge::http::Http;
 use berth::edge::imds::Imds;
+use berth::partition::{partition_of, registry_region};
 use serde_json::json;
 
 use crate::moto;
@@ -44,4 +45,19 @@ async fn endpoints_are_those_of_botocores_rules() {
         }
     }
     assert_eq!(json!(ours), moto::botocore("endpoints.py", &json!(asked)));
+}
+
+#[test]
+fn every_region_of_botocore_has_its_partition_and_its_registry() {
+    let regions = moto::botocore("partitions.py", &json!(null));
+    let regions = regions.as_array().unwrap();
+    assert!(regions.len() > 40, "{regions:?}");
+    for one in regions {
+        let [partition, region, domain] = [0, 1, 2].map(|at| one[at].as_str().unwrap());
+        assert_eq!(partition_of(region), partition, "{region}");
+        for name in ["dkr.ecr", "dkr.ecr-fips"] {
+            let host = format!("123456789012.{name}.{region}.{domain}");
+            assert_eq!(registry_region(&host), Some(region), "{host}");
+        }
+    }
 }

@@ -109,7 +109,7 @@ async fn answer(stream: TcpStream, counts: Arc<Counts>) {
         }
         let (status, body) = match head.split_whitespace().nth(1).unwrap_or_default() {
             "/latest/api/token" => ("200 OK", "t0ken"),
-            "/latest/meta-data/autoscaling/target-lifecycle-state" => {
+            "/2021-07-15/meta-data/autoscaling/target-lifecycle-state" => {
                 counts.looks.fetch_add(1, Ordering::Relaxed);
                 ("200 OK", "InService")
             }
@@ -170,7 +170,6 @@ fn serving(config: Config) -> Machine {
         region: "us-east-2".to_owned(),
         availability_zone: "us-east-2a".to_owned(),
         account: "123456789012".to_owned(),
-        domain: "amazonaws.com".to_owned(),
         target_state: None,
     };
     let (mut machine, config) = (Machine::new(1, Uptime::ZERO), Arc::new(config));

@@ -22,6 +22,7 @@ mod forms;
 mod handover;
 mod hook;
 mod hostile;
+mod ipv6;
 mod last_life;
 mod log;
 mod long;

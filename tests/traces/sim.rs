@@ -406,7 +406,6 @@ pub(crate) fn identity() -> Identity {
         region: "us-east-2".to_owned(),
         availability_zone: "us-east-2a".to_owned(),
         account: "123456789012".to_owned(),
-        domain: "amazonaws.com".to_owned(),
         target_state: Some(TargetState::InService),
     }
 }

@@ -57,6 +57,7 @@ const RENEW_BEFORE: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub struct Aws {
     http: Http,
+    imds: Imds,
     endpoints: Endpoints,
     place: RwLock<Place>,
     credentials: SharedCredentialsProvider,
@@ -72,7 +73,8 @@ struct Place {
     /// From the environment, else the instance's.
     region: Option<String>,
     fips: bool,
-    dual_stack: bool,
+    /// None: as the routes of this host are at the time of a call.
+    dual_stack: Option<bool>,
 }
 
 /// A service that answers.
@@ -91,7 +93,7 @@ impl Place {
         Self {
             region: set("AWS_REGION").or_else(|| set("AWS_DEFAULT_REGION")),
             fips: is_true("AWS_USE_FIPS_ENDPOINT"),
-            dual_stack: is_true("AWS_USE_DUALSTACK_ENDPOINT"),
+            dual_stack: set("AWS_USE_DUALSTACK_ENDPOINT").map(|value| value.eq_ignore_ascii_case("true")),
         }
     }
 }
@@ -101,7 +103,7 @@ impl Aws {
     pub fn new(http: Http, imds: Imds, env: &dyn Fn(&str) -> Option<String>) -> Self {
         let place = Place::from_env(env);
         let endpoints = Endpoints::from_env(env);
-        Self::signed_by(Source::new(imds, env), http, endpoints, place)
+        Self::signed_by(Source::new(imds.clone(), env), http, imds, endpoints, place)
     }
 
     /// A client for a command that may run anywhere: credentials by the SDKs' default chain, and a profile's region. It reads this
@@ -115,7 +117,7 @@ impl Aws {
             .with_sleep_impl(TokioSleep::new())
             .with_time_source(clock.clone())
             .with_use_fips(Some(place.fips))
-            .with_use_dual_stack(Some(place.dual_stack))
+            .with_use_dual_stack(Some(place.dual_stack.unwrap_or_else(|| imds.is_ipv6_only())))
             .with_behavior_version(Some(BehaviorVersion::v2026_01_12()));
         let region = match place.region {
             Some(region) => Some(Region::new(region)),
@@ -123,13 +125,15 @@ impl Aws {
         };
         let config = config.with_region(region.clone());
         let place = Place { region: region.map(|region| region.to_string()), ..place };
-        Self { clock, ..Self::signed_by(Source::chain(imds, &env, &config), http, Endpoints::from_env(&env), place) }
+        let source = Source::chain(imds.clone(), &env, &config);
+        Self { clock, ..Self::signed_by(source, http, imds, Endpoints::from_env(&env), place) }
     }
 
-    fn signed_by(source: Source, http: Http, endpoints: Endpoints, place: Place) -> Self {
+    fn signed_by(source: Source, http: Http, imds: Imds, endpoints: Endpoints, place: Place) -> Self {
         let source = Arc::new(source);
         Self {
             http,
+            imds,
             endpoints,
             place: RwLock::new(place),
             credentials: SharedCredentialsProvider::new(source.clone() as Arc<dyn ProvideCredentials>),
@@ -192,7 +196,7 @@ impl Aws {
             .identity_cache(identities)
             .region(Region::new(region))
             .use_fips(fips)
-            .use_dual_stack(dual_stack)
+            .use_dual_stack(self.is_dual_stack(dual_stack))
             .service_config(self.endpoints.clone())
             .build()
     }
@@ -207,6 +211,7 @@ impl Aws {
         let operation = service.operation("*");
         let Place { region: own, fips, dual_stack } = self.place();
         let region = region.map(str::to_owned).or(own).ok_or(AwsError::NoRegion { operation })?;
+        let dual_stack = self.is_dual_stack(dual_stack);
         let endpoint =
             service.endpoint(&region, fips, dual_stack, self.endpoints.of(service.endpoint_variable())).await;
         endpoint.map_err(|why| AwsError::Unsendable { operation, why })
@@ -227,6 +232,11 @@ impl Aws {
             self.clock.set_ahead(seconds);
         }
         Ok(Reached { endpoint, ahead })
+    }
+
+    /// Whether endpoints are called at their names with an IPv6 address too: as somebody said, else on a host without IPv4.
+    fn is_dual_stack(&self, said: Option<bool>) -> bool {
+        said.unwrap_or_else(|| self.imds.is_ipv6_only())
     }
 
     fn place(&self) -> Place {

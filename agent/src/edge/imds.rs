@@ -5,6 +5,7 @@
 #![expect(clippy::disallowed_methods, reason = "tokens expire by the clock")]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
@@ -14,16 +15,20 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use serde::Deserialize;
-use thiserror::Error;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::http::{Http, HttpError, close_after};
+use super::http::{Http, close_after};
+use super::ip_routes;
 use super::secret::Secret;
-use crate::fault::Class;
+use crate::fault::Fault;
 use crate::identity::{Identity, TargetState};
-use crate::partition::domain_of;
+use address::Addresses;
 
+pub use error::ImdsError;
+
+mod address;
+mod error;
 mod sight;
 
 /// For one request. The service is on the same host: what takes longer is lost.
@@ -35,107 +40,41 @@ const TOKEN_TTL: Duration = Duration::from_secs(21_600);
 /// A token is renewed this long before it expires, or a tenth of its life if that is shorter.
 const RENEW_BEFORE: Duration = Duration::from_secs(60);
 
+/// The oldest version of the schema that has all that is read here; `autoscaling/target-lifecycle-state` came last (EC2 user guide,
+/// "Instance metadata categories"). What EC2 changes in a later version does not reach an AMI that was built before.
+const SCHEMA: &str = "2021-07-15";
+/// The version of the token's path, and of all paths where `SCHEMA` is unknown.
+const LATEST: &str = "latest";
+
+/// What every instance has.
+const DOCUMENT: &str = "dynamic/instance-identity/document";
+/// What a token is called in an error.
+const TOKEN: &str = "a token";
 /// Lists the one role.
 const ROLES: &str = "meta-data/iam/security-credentials/";
 
 const TTL_HEADER: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token-ttl-seconds");
 const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token");
 
-/// The metadata service at one address; clones share its token.
+/// The metadata service; clones share its token and what was found out about it.
 #[derive(Clone, Debug)]
 pub struct Imds {
-    base: Arc<str>,
+    service: Arc<Service>,
     http: Http,
     token: Arc<Mutex<Option<Token>>>,
+}
+
+/// What is found out about the service, once.
+#[derive(Debug)]
+struct Service {
+    addresses: Addresses,
+    asks_latest: AtomicBool,
 }
 
 #[derive(Clone, Debug)]
 struct Token {
     value: HeaderValue,
     renew_at: Instant,
-}
-
-/// Why a question has no answer.
-#[derive(Debug, Error)]
-pub enum ImdsError {
-    /// The environment names an endpoint that cannot be one.
-    #[error("{variable}={value:?} is not usable: expected {expected}")]
-    Endpoint {
-        /// The environment variable.
-        variable: &'static str,
-        /// What it says.
-        value: String,
-        /// What it should say.
-        expected: &'static str,
-    },
-    /// No answer.
-    #[error("the instance metadata returned no {item}")]
-    Unreachable {
-        /// What was asked for.
-        item: String,
-        /// Why.
-        source: HttpError,
-    },
-    /// The service is switched off for this instance, or does not grant it.
-    #[error(
-        "the instance metadata refused {item} (403): enable it with `aws ec2 modify-instance-metadata-options \
-         --http-endpoint enabled --http-tokens required` (HttpEndpoint, HttpTokens)"
-    )]
-    Off {
-        /// What was asked for.
-        item: String,
-    },
-    /// Any other status.
-    #[error("the instance metadata answered {status} when asked for {item}")]
-    Status {
-        /// What was asked for.
-        item: String,
-        /// The status.
-        status: StatusCode,
-    },
-    /// Every instance has it, this one has not.
-    #[error("the instance metadata has no {item}")]
-    Missing {
-        /// What was asked for.
-        item: String,
-    },
-    /// An error page under a good status, or a value that cannot be one.
-    #[error("the instance metadata answered with {what} when asked for {item}")]
-    Unusable {
-        /// What was asked for.
-        item: String,
-        /// What came instead.
-        what: &'static str,
-    },
-    /// The instance has no role.
-    #[error("the instance has no credentials: attach an instance profile with a role to it")]
-    NoRole,
-    /// The role's credentials could not be made.
-    #[error(
-        "the instance has no credentials: its role {role} answers {code}: attach an instance profile whose role trusts \
-         ec2.amazonaws.com"
-    )]
-    RoleFailed {
-        /// The role.
-        role: String,
-        /// The service's word.
-        code: String,
-    },
-}
-
-impl ImdsError {
-    /// What to do about it.
-    pub fn class(&self) -> Class {
-        match self {
-            Self::Endpoint { .. } | Self::Off { .. } => Class::Misconfigured,
-            Self::Unreachable { source, .. } => source.class(),
-            Self::Status { status, .. } if *status == StatusCode::BAD_REQUEST => Class::Broken,
-            // 401 again with a new token, 429, 5xx, pages of something in between: all of them pass.
-            Self::Status { .. } | Self::Unusable { .. } => Class::Transient,
-            Self::Missing { .. } => Class::Broken,
-            Self::NoRole | Self::RoleFailed { .. } => Class::Denied,
-        }
-    }
 }
 
 #[derive(Deserialize)]
@@ -160,49 +99,56 @@ struct RoleCredentials {
 impl Imds {
     /// The service at this address: scheme and authority, no path.
     pub fn at(base: &Uri, http: Http) -> Self {
-        Self { base: base.to_string().trim_end_matches('/').into(), http, token: Arc::default() }
+        Self::with(Addresses::only(base), http)
     }
 
-    /// The service where the AWS SDKs' environment variables say, else at its link-local address.
+    /// The service where the AWS SDKs' environment variables say, else at its link-local addresses: that of IPv4, or that of IPv6 if IPv4
+    /// does not lead there.
     pub fn from_env(env: &dyn Fn(&str) -> Option<String>, http: Http) -> Result<Self, ImdsError> {
-        const ENDPOINT: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
-        const MODE: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE";
-        let set = |name| env(name).filter(|value| !value.is_empty());
-        if let Some(value) = set(ENDPOINT) {
-            return match value.parse::<Uri>() {
-                Ok(base) if base.scheme().is_some() && base.host().is_some() => Ok(Self::at(&base, http)),
-                _ => Err(ImdsError::Endpoint {
-                    variable: ENDPOINT,
-                    value,
-                    expected: "a URL like http://169.254.169.254",
-                }),
-            };
-        }
-        match set(MODE) {
-            None => Ok(Self::at(&Uri::from_static("http://169.254.169.254"), http)),
-            Some(mode) if mode.eq_ignore_ascii_case("IPv4") => {
-                Ok(Self::at(&Uri::from_static("http://169.254.169.254"), http))
-            }
-            Some(mode) if mode.eq_ignore_ascii_case("IPv6") => {
-                Ok(Self::at(&Uri::from_static("http://[fd00:ec2::254]"), http))
-            }
-            Some(value) => Err(ImdsError::Endpoint { variable: MODE, value, expected: "IPv4 or IPv6" }),
+        Ok(Self::with(Addresses::from_env(env)?, http))
+    }
+
+    fn with(addresses: Addresses, http: Http) -> Self {
+        Self {
+            service: Arc::new(Service { addresses, asks_latest: AtomicBool::new(false) }),
+            http,
+            token: Arc::default(),
         }
     }
 
-    /// Where it asks.
+    /// Where it asks: once one of two addresses has answered, that one.
     pub fn base(&self) -> &str {
-        &self.base
+        self.service.addresses.current()
     }
 
-    /// Who this instance is: three questions side by side, behind one token.
+    /// For people: every address that it may still ask.
+    pub fn asked(&self) -> String {
+        self.service.addresses.to_text()
+    }
+
+    /// The version of the schema that it asks for.
+    pub fn schema(&self) -> &'static str {
+        if self.service.asks_latest.load(Ordering::Relaxed) { LATEST } else { SCHEMA }
+    }
+
+    /// Whether this host reaches others by IPv6 only, so that endpoints must have an IPv6 address. Asked afresh each time: early at
+    /// power-on IPv4 may come later.
+    pub fn is_ipv6_only(&self) -> bool {
+        !ip_routes::has_ipv4() && (ip_routes::has_ipv6() || self.service.addresses.is_ipv6())
+    }
+
+    /// Who this instance is: two questions side by side, behind one token.
     pub async fn identity(&self) -> Result<Identity, ImdsError> {
-        let (document, domain, target_state) = tokio::try_join!(
-            self.required("dynamic/instance-identity/document"),
-            self.optional("meta-data/services/domain"),
-            self.target_lifecycle_state(),
-        )?;
-        let unusable = |what| ImdsError::Unusable { item: "dynamic/instance-identity/document".into(), what };
+        let asked = async || tokio::try_join!(self.optional(DOCUMENT), self.target_lifecycle_state());
+        let mut answers = asked().await?;
+        // Every instance has the document: without it, this version is unknown here. EC2 knows it, what plays EC2 may know only the other.
+        if answers.0.is_none() && !self.service.asks_latest.swap(true, Ordering::Relaxed) {
+            answers = asked().await?;
+            self.service.asks_latest.store(answers.0.is_some(), Ordering::Relaxed);
+        }
+        let (document, target_state) = answers;
+        let document = document.ok_or_else(|| ImdsError::Missing { item: DOCUMENT.into() })?;
+        let unusable = |what| ImdsError::Unusable { item: DOCUMENT.into(), what };
         let document: Document = serde_json::from_slice(&document).map_err(|_| unusable("no identity document"))?;
         if !is_instance_id(&document.instance_id) {
             return Err(unusable("no instance id"));
@@ -216,18 +162,11 @@ impl Imds {
         if document.account_id.len() != 12 || !document.account_id.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(unusable("no account id"));
         }
-        let domain = text("meta-data/services/domain", domain.as_deref().unwrap_or_default())?;
-        // Some of what plays the metadata service leaves it out: then the region says which partition it is.
-        let domain = if domain.is_empty() { domain_of(&document.region) } else { domain };
-        if !domain.split('.').all(is_label) {
-            return Err(ImdsError::Unusable { item: "meta-data/services/domain".into(), what: "no domain" });
-        }
         Ok(Identity {
             instance_id: document.instance_id,
             region: document.region,
             availability_zone: document.availability_zone,
             account: document.account_id,
-            domain: domain.to_owned(),
             target_state,
         })
     }
@@ -310,10 +249,6 @@ impl Imds {
         Ok(Credentials::new(id, secret, Some(token), Some(expiry), "imds"))
     }
 
-    async fn required(&self, item: &str) -> Result<Bytes, ImdsError> {
-        self.optional(item).await?.ok_or_else(|| ImdsError::Missing { item: item.to_owned() })
-    }
-
     /// One question. Only 404 says that the item is not there.
     async fn optional(&self, item: &str) -> Result<Option<Bytes>, ImdsError> {
         let token = self.token(None).await?;
@@ -333,7 +268,8 @@ impl Imds {
     }
 
     async fn get(&self, item: &str, token: &HeaderValue) -> Result<Response<Bytes>, ImdsError> {
-        self.send(item, Method::GET, &format!("{}/latest/{item}", self.base), TOKEN_HEADER, token.clone()).await
+        self.send(item, Method::GET, &format!("{}/{}/{item}", self.base(), self.schema()), TOKEN_HEADER, token.clone())
+            .await
     }
 
     async fn send(
@@ -365,16 +301,14 @@ impl Imds {
         {
             return Ok(token.value.clone());
         }
-        const ITEM: &str = "a token";
-        let uri = format!("{}/latest/api/token", self.base);
         let asked_at = Instant::now();
-        let answer = self.send(ITEM, Method::PUT, &uri, TTL_HEADER, HeaderValue::from(TOKEN_TTL.as_secs())).await?;
+        let answer = self.ask_for_token().await?;
         if answer.status() != StatusCode::OK {
-            return Err(refused(ITEM, answer.status()));
+            return Err(refused(TOKEN, answer.status()));
         }
         let granted = answer.headers().get(TTL_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
         let ttl = granted.map_or(TOKEN_TTL, Duration::from_secs).min(TOKEN_TTL);
-        let unusable = || ImdsError::Unusable { item: ITEM.into(), what: "an error page" };
+        let unusable = || ImdsError::Unusable { item: TOKEN.into(), what: "an error page" };
         if is_page(&answer) || answer.body().is_empty() {
             return Err(unusable());
         }
@@ -382,6 +316,31 @@ impl Imds {
         value.set_sensitive(true);
         *cached = Some(Token { value: value.clone(), renew_at: asked_at + ttl - RENEW_BEFORE.min(ttl / 10) });
         Ok(value)
+    }
+
+    /// The request that decides which address is asked from here on.
+    async fn ask_for_token(&self) -> Result<Response<Bytes>, ImdsError> {
+        let addresses = &self.service.addresses;
+        let put = async |base: &str| {
+            // A path of another version is refused (EC2 user guide, "How Instance Metadata Service Version 2 works").
+            let uri = format!("{base}/{LATEST}/api/token");
+            let answer = self.send(TOKEN, Method::PUT, &uri, TTL_HEADER, HeaderValue::from(TOKEN_TTL.as_secs())).await;
+            answer.inspect(|_| addresses.answered(base))
+        };
+        let first = put(addresses.current()).await;
+        let (Err(ImdsError::Unreachable { source, .. }), Some(second)) = (&first, addresses.alternative()) else {
+            return first;
+        };
+        if !address::leads_nowhere(source) {
+            return first;
+        }
+        let ipv4 = Fault::from_error(source.class(), source).reason;
+        put(second).await.map_err(|error| match error {
+            ImdsError::Unreachable { item, source } => {
+                ImdsError::NeitherAddress { item, ipv4, source: Box::new(source) }
+            }
+            other => other,
+        })
     }
 }
 

@@ -163,6 +163,8 @@ fn mark(id: &ContainerId) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::edge::http::Http;
+    use crate::edge::imds::Imds;
 
     #[test]
     fn the_usual_addresses_are_blocked_and_the_one_that_the_agent_asks() {
@@ -176,6 +178,9 @@ mod tests {
         {
             assert_eq!(told(endpoint), usual, "{endpoint}");
         }
+        // Whichever of the two answers later: nothing of the block depends on it.
+        let imds = Imds::from_env(&|_| None, Http::default()).unwrap();
+        assert_eq!(told(imds.base()), usual);
         assert_eq!(told("http://198.18.0.1:80"), ["169.254.169.254", "198.18.0.1", "fd00:ec2::254"]);
         assert_eq!(told("http://[2001:db8::1]:80"), ["169.254.169.254", "2001:db8::1", "fd00:ec2::254"]);
     }

@@ -18,6 +18,7 @@ pub mod socket;
 pub mod socket_client;
 
 pub mod imds;
+pub mod ip_routes;
 pub mod sources;
 
 mod exec_limits;

@@ -25,7 +25,6 @@ mod tests {
             region: region.to_owned(),
             availability_zone: format!("{region}a"),
             account: "123456789012".to_owned(),
-            domain: "amazonaws.com".to_owned(),
             target_state: None,
         }
     }

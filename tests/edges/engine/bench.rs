@@ -253,7 +253,6 @@ pub(super) fn identity() -> Identity {
         region: "us-east-2".to_owned(),
         availability_zone: "us-east-2a".to_owned(),
         account: "123456789012".to_owned(),
-        domain: "amazonaws.com".to_owned(),
         target_state: None,
     }
 }

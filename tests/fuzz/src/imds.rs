@@ -1,5 +1,5 @@
-//! What the metadata service answers (see script.rs): `a` user-data, `b` identity, `c` its domain, `d` target state, `e` role,
-//! `f` credentials, `g` to `i` spot, rebalance and maintenance within a look, `j` the token itself.
+//! What the metadata service answers (see script.rs): `a` user-data, `b` identity, `c` target state, `d` role, `e` credentials, `f` to
+//! `h` spot, rebalance and maintenance within a look, `i` the token itself.
 
 use berth::edge::imds::{Imds, ImdsError};
 use berth::fault::Fault;
@@ -13,13 +13,12 @@ use crate::{CANARY, check_told};
 const LONGEST: usize = 64 * 1024;
 
 /// What is asked for, in the order of the questions, and a good answer to it.
-const ITEMS: [(&str, &str); 10] = [
+const ITEMS: [(&str, &str); 9] = [
     ("user-data", "berth image=x:1"),
     (
         "dynamic/instance-identity/document",
         r#"{"accountId":"123456789012","availabilityZone":"us-east-2a","instanceId":"i-0123456789abcdef0","region":"us-east-2"}"#,
     ),
-    ("meta-data/services/domain", "amazonaws.com"),
     ("meta-data/autoscaling/target-lifecycle-state", "InService"),
     ("meta-data/iam/security-credentials/", "app-role"),
     (
@@ -39,7 +38,8 @@ pub fn imds(bytes: &[u8]) {
     let asked = ITEMS[question].0;
     let body = script.body.clone();
     let answer = move |request: &http::Request<_>| {
-        let item = request.uri().path().trim_start_matches("/latest/");
+        // Below the version that is asked for.
+        let item = request.uri().path().splitn(3, '/').nth(2).unwrap_or_default();
         if item == asked {
             return scripted(&script, Delivery::default());
         }
@@ -58,22 +58,22 @@ pub fn imds(bytes: &[u8]) {
                     assert!(data.len() <= LONGEST && data == body, "user-data is not what came");
                 }
             }
-            1..=3 => {
+            1 | 2 => {
                 if let Some(identity) = told(imds.identity().await) {
                     let is_id = identity.instance_id.starts_with("i-") && identity.instance_id.len() <= 19;
                     assert!(is_id && identity.account.len() == 12, "{identity:?}");
-                    let host = format!("{}.{}", identity.region, identity.domain);
+                    let host = format!("{}.amazonaws.com", identity.region);
                     assert!(format!("http://{host}/").parse::<http::Uri>().is_ok(), "{host:?} is no host");
                     check_told(&format!("{identity:?}"));
                 }
             }
-            4 => {
+            3 => {
                 if let Some(role) = told(imds.role().await) {
                     assert!((1..=64).contains(&role.len()), "{role:?}");
                     check_told(&role);
                 }
             }
-            5 | 9 => {
+            4 | 8 => {
                 if let Some(credentials) = told(imds.credentials().await) {
                     assert!(credentials.session_token().is_some() && credentials.expiry().is_some());
                 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::OpenOptions;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
@@ -23,6 +23,8 @@ use crate::held::{Held, Pipe};
 use crate::systemd::Systemd;
 use crate::world::World;
 
+/// Names the metadata service.
+const METADATA: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
 /// How often a condition is looked at again when nothing tells that it changed.
 const TICK: Duration = Duration::from_millis(20);
 
@@ -38,8 +40,8 @@ pub struct Launch<'a> {
 
 impl<'a> Launch<'a> {
     pub(crate) fn new(world: &'a World, berth: &Path) -> Self {
-        let environment = BTreeMap::from([
-            ("AWS_EC2_METADATA_SERVICE_ENDPOINT".into(), world.imds.endpoint().into()),
+        let mut environment = BTreeMap::from([
+            (METADATA.into(), world.imds.endpoint().into()),
             ("AWS_ENDPOINT_URL".into(), world.aws.endpoint().into()),
             ("DOCKER_HOST".into(), world.engine.host().into()),
             ("BERTH_LOG".into(), "trace".into()),
@@ -47,7 +49,14 @@ impl<'a> Launch<'a> {
             // As systemd has it for a service.
             ("PATH".into(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into()),
         ]);
-        let listen = Some((Ipv4Addr::LOCALHOST, 0).into());
+        if world.alone.is_some() {
+            environment.remove(METADATA);
+        }
+        let listen = match world.alone {
+            Some(metadata) if metadata.is_ipv6() => (Ipv6Addr::LOCALHOST, 0).into(),
+            _ => (Ipv4Addr::LOCALHOST, 0).into(),
+        };
+        let listen = Some(listen);
         Self { world, berth: berth.into(), listen, arguments: Vec::new(), environment, systemd: None }
     }
 
@@ -91,7 +100,8 @@ impl<'a> Launch<'a> {
     /// # Panics
     /// If the metadata or the AWS endpoint is not on loopback: a test must never reach the real ones.
     pub fn command(&self) -> std::process::Command {
-        for name in ["AWS_EC2_METADATA_SERVICE_ENDPOINT", "AWS_ENDPOINT_URL"] {
+        // In a network of its own it has nobody else to reach.
+        for name in [METADATA, "AWS_ENDPOINT_URL"].into_iter().filter(|_| self.world.alone.is_none()) {
             let value = self.environment.get(name).and_then(|value| value.to_str()).unwrap_or_default();
             let loopback = value
                 .strip_prefix("http://")

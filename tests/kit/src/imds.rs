@@ -1,7 +1,7 @@
 //! The instance metadata service, version 2 only, as facts of EC2's user guide and of its clients' sources have it.
 //!
-//! Items are text below `/latest/`; a path that ends in `/` lists its children. Errors carry small XHTML pages, never a
-//! value.
+//! Items are text below `/VERSION/`, of which `latest` is one; a path that ends in `/` lists its children. A version has the items that
+//! were there when it was released. Errors carry small XHTML pages, never a value.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -23,6 +23,20 @@ const TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
 const TOKEN: &str = "x-aws-ec2-metadata-token";
 const TARGET_STATE: &str = "meta-data/autoscaling/target-lifecycle-state";
 
+/// The versions that EC2 has, without most of the old ones.
+const VERSIONS: [&str; 8] =
+    ["1.0", "2009-04-04", "2016-09-02", "2018-09-24", "2020-10-27", "2021-03-23", "2021-07-15", LATEST];
+const LATEST: &str = "latest";
+/// What came later than 2016, and in which version: "Instance metadata categories" of EC2's user guide.
+const RELEASED: [(&str, &str); 6] = [
+    ("meta-data/spot/instance-action", "2016-11-15"),
+    ("meta-data/events/maintenance", "2018-08-17"),
+    ("meta-data/placement/region", "2020-08-24"),
+    ("meta-data/events/recommendations", "2020-10-27"),
+    ("meta-data/tags", "2021-03-23"),
+    (TARGET_STATE, "2021-07-15"),
+];
+
 /// The name of the instance's role.
 pub const ROLE: &str = "berth-instance-role";
 
@@ -39,6 +53,7 @@ pub struct Imds {
     port: Reserved,
     items: Mutex<BTreeMap<String, Bytes>>,
     tokens: Mutex<BTreeMap<String, Instant>>,
+    versions: Mutex<Vec<&'static str>>,
     credentials: Arc<Credentials>,
     journal: Journal,
     faults: Faults,
@@ -54,8 +69,8 @@ impl Imds {
         faults: Faults,
         runtime: Handle,
     ) -> Self {
-        let imds =
-            Self { port, items: Mutex::default(), tokens: Mutex::default(), credentials, journal, faults, runtime };
+        let (items, tokens, versions) = (Mutex::default(), Mutex::default(), Mutex::new(VERSIONS.to_vec()));
+        let imds = Self { port, items, tokens, versions, credentials, journal, faults, runtime };
         let Instance { id, region, zone, account } = instance;
         imds.set("meta-data/instance-id", id);
         imds.set("meta-data/placement/region", region);
@@ -89,6 +104,11 @@ impl Imds {
     /// Cuts every connection, and refuses them from here on.
     pub fn stop_listening(&self) {
         self.port.close();
+    }
+
+    /// Knows no version but `latest` from here on, as ec2-metadata-mock and others that play EC2.
+    pub fn know_latest_only(&self) {
+        *self.versions.lock().unwrap() = vec![LATEST];
     }
 
     /// Sets one item; the path is that below `/latest/`.
@@ -171,7 +191,16 @@ impl Imds {
         self.tokens.lock().unwrap().get(token).is_some_and(|expires| clock::now() < *expires)
     }
 
-    fn get(&self, item: &str) -> Reply {
+    fn get(&self, version: &str, item: &str) -> Reply {
+        let known = self.versions.lock().unwrap();
+        if version.is_empty() {
+            return reply(StatusCode::OK, "text/plain", known.join("\n"));
+        }
+        // As text, a date is before a later one, and before `latest`.
+        let is_later = |(path, released): &(&str, &str)| item.starts_with(path) && version < *released;
+        if !known.contains(&version) || RELEASED.iter().any(is_later) {
+            return error_page(404);
+        }
         if let Some(role) = item.strip_prefix("meta-data/iam/security-credentials") {
             return match role {
                 "" | "/" => reply(StatusCode::OK, "text/plain", ROLE),
@@ -207,7 +236,8 @@ impl Imds {
 impl Neighbour for Imds {
     async fn answer(&self, request: Request<Bytes>) -> Reply {
         let path = request.uri().path().to_owned();
-        let item = path.strip_prefix("/latest/").unwrap_or(&path);
+        let below = path.trim_start_matches('/');
+        let (version, item) = below.split_once('/').unwrap_or((below, ""));
         let operation = if item == "api/token" { "token" } else { item };
         let noted = self.journal.arrived("imds", format!("{} {operation}", request.method()), String::new());
         let fault = self.faults.meet(&noted);
@@ -220,8 +250,7 @@ impl Neighbour for Imds {
                 (_, &Method::PUT) if path == "/latest/api/token" => self.put_token(request.headers()),
                 (_, &Method::PUT) => error_page(403),
                 (_, &(Method::GET | Method::HEAD)) if !self.token_is_good(request.headers()) => error_page(401),
-                (_, &(Method::GET | Method::HEAD)) if path.starts_with("/latest/") => self.get(item),
-                (_, &(Method::GET | Method::HEAD)) => error_page(404),
+                (_, &(Method::GET | Method::HEAD)) => self.get(version, item),
                 _ => error_page(405),
             },
         };

@@ -49,6 +49,7 @@ mod sigv4;
 
 pub mod clock;
 pub mod needs;
+pub mod network;
 pub mod pages;
 pub mod text;
 

@@ -76,7 +76,7 @@ impl Reserved {
 
 /// Others may be bound to the same address; only one of them ever listens.
 fn bound(address: SocketAddr) -> TcpSocket {
-    let socket = TcpSocket::new_v4().expect("a socket");
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.expect("a socket");
     socket.set_reuseport(true).expect("an address that is shared");
     socket.bind(address).expect("a free port on an address of this network");
     socket

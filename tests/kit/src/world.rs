@@ -16,7 +16,7 @@
 //! containers, volumes and images are removed from the engine.
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex};
@@ -40,6 +40,7 @@ use crate::iam::Iam;
 use crate::image::Image;
 use crate::imds::{Imds, Instance};
 use crate::journal::Journal;
+use crate::network::Outside;
 use crate::parameter_store::ParameterStore;
 use crate::registry::{Pushed, Registry};
 use crate::secrets_manager::SecretsManager;
@@ -55,6 +56,8 @@ pub const ACCOUNT: &str = "123456789012";
 
 /// Where EC2 has its metadata service: "Use the Instance Metadata Service to access instance metadata" of its user guide.
 pub const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
+/// The same by IPv6.
+pub const METADATA6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254);
 
 /// The world that a test runs the agent in.
 pub struct World {
@@ -86,6 +89,8 @@ pub struct World {
     pub engine: Engine,
     pub(crate) processes: Mutex<Vec<Arc<Process>>>,
     pub(crate) runtime: Handle,
+    /// Where the metadata service is, if the world is in a network of its own.
+    pub(crate) alone: Option<IpAddr>,
     credentials: Arc<Credentials>,
     run: TempDir,
     disk: TempDir,
@@ -99,6 +104,7 @@ pub struct WorldBuilder {
     imds_closed: bool,
     private_registry: bool,
     address: Ipv4Addr,
+    alone: Option<(Outside, IpAddr)>,
 }
 
 impl WorldBuilder {
@@ -145,6 +151,24 @@ impl WorldBuilder {
         self
     }
 
+    /// In a network of the test's own ([`crate::network`]): the metadata service is where EC2 has it, at this address, and the agent is not
+    /// told so; AWS is on loopback, by the same version of IP. Only the registry stays where the engine is.
+    #[must_use]
+    pub fn alone(mut self, outside: &Outside, metadata: impl Into<IpAddr>) -> Self {
+        self.alone = Some((outside.clone(), metadata.into()));
+        self
+    }
+
+    /// Where the metadata service listens, and where AWS does.
+    fn places(&self) -> (SocketAddr, SocketAddr) {
+        match &self.alone {
+            Some((_, metadata @ IpAddr::V4(_))) => ((*metadata, 80).into(), (Ipv4Addr::LOCALHOST, 0).into()),
+            Some((_, metadata @ IpAddr::V6(_))) => ((*metadata, 80).into(), (Ipv6Addr::LOCALHOST, 0).into()),
+            None if self.address.is_loopback() => ((self.address, 0).into(), (self.address, 0).into()),
+            None => ((METADATA, 80).into(), (self.address, 0).into()),
+        }
+    }
+
     /// Lets the world begin.
     pub async fn start(self) -> World {
         let (runtime, thread) = begin_thread();
@@ -153,7 +177,7 @@ impl WorldBuilder {
         let name = format!("app-{}", random_hex(8));
 
         let instance = Instance { id: &instance_id, region: REGION, zone: ZONE, account: ACCOUNT };
-        let metadata = if self.address.is_loopback() { (self.address, 0) } else { (METADATA, 80) };
+        let (metadata, aws) = self.places();
         let metadata = Reserved::new(metadata);
         let imds =
             Imds::new(&instance, metadata, Arc::clone(&credentials), journal.clone(), faults.clone(), runtime.clone());
@@ -168,7 +192,7 @@ impl WorldBuilder {
             imds.start_listening();
         }
 
-        let (reserved, iam) = (Reserved::new((self.address, 0)), Iam::default());
+        let (reserved, iam) = (Reserved::new(aws), Iam::default());
         let secrets = Arc::new(SecretsManager::new(REGION, ACCOUNT, iam.clone()));
         let parameters = ParameterStore::new(REGION, ACCOUNT, iam.clone(), Arc::clone(&secrets));
         let aws = Arc::new(Aws {
@@ -186,7 +210,11 @@ impl WorldBuilder {
             autoscaling: Arc::clone(&autoscaling),
         });
         reserved.open(&runtime, Arc::clone(&aws));
-        let registry = Registry::open(self.address, journal.clone(), faults.clone(), &runtime);
+        let open = || Registry::open(self.address, journal.clone(), faults.clone(), &runtime);
+        let registry = match &self.alone {
+            Some((outside, _)) => outside.enter(open),
+            None => open(),
+        };
         if self.private_registry {
             registry.require("AWS", &aws.ecr.password());
             registry.ask(iam.clone(), format!("arn:aws:ecr:{REGION}:{ACCOUNT}:repository/"));
@@ -212,6 +240,7 @@ impl WorldBuilder {
             autoscaling,
             registry,
             runtime,
+            alone: self.alone.map(|(_, metadata)| metadata),
             credentials,
         }
     }
@@ -237,6 +266,7 @@ impl World {
             imds_closed: false,
             private_registry: false,
             address: Ipv4Addr::LOCALHOST,
+            alone: None,
         }
     }
 

@@ -27,6 +27,7 @@ use crate::identity::Identity;
 use report::{Check, Report, Verdict};
 
 pub mod host;
+pub mod network;
 pub mod report;
 pub mod services;
 
@@ -89,6 +90,9 @@ async fn examine(global: &Global) -> Vec<Check> {
     let config = configure(global, &imds, &aws, &place, &mut checks).await;
     let host = examine_host(global, &engine, config.as_ref().map(|(config, _)| config), &id).await;
     if let Some((config, policy)) = &config {
+        if imds.is_ipv6_only() {
+            checks.extend(network::unreachable(config));
+        }
         // What does not answer has told so already.
         let answers = host.iter().any(|check| check.name == "engine" && check.verdict == Verdict::Ok);
         let engine = engine.as_ref().ok().filter(|_| answers);
@@ -103,8 +107,12 @@ async fn identify(imds: &Imds, aws: &Aws, checks: &mut Vec<Check>) -> Option<Ide
         Some(Ok(identity)) => {
             aws.locate(&identity);
             let Identity { instance_id, availability_zone, account, .. } = &identity;
-            let found = format!("{instance_id} in {availability_zone}, account {account}");
+            let mut found = format!("{instance_id} in {availability_zone}, account {account}");
+            if imds.schema() == "latest" {
+                found.push_str("; schema `latest`, so this is no metadata service of EC2");
+            }
             checks.push(Check::ok("metadata", found));
+            checks.extend(network::ipv6_only(imds));
             Some(identity)
         }
         failed => {
@@ -115,7 +123,7 @@ async fn identify(imds: &Imds, aws: &Aws, checks: &mut Vec<Check>) -> Option<Ide
             let advice = format!(
                 "is this an EC2 instance, and its metadata service ({}) enabled? In a container of its own network it needs a hop \
                  limit of 2; on the host 1 is enough",
-                imds.base()
+                imds.asked()
             );
             checks.push(Check::fail("metadata", found, advice));
             None

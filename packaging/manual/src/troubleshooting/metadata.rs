@@ -28,6 +28,11 @@ rows! { imds, ImdsError, |error| Some(error.class());
         item: item(),
         source: HttpError::Timeout { to: "http://ADDRESS".to_owned(), after: std::time::Duration::from_secs(2) },
     } => Source;
+    ImdsError::NeitherAddress { .. }, ImdsError::NeitherAddress {
+        item: item(),
+        ipv4: "cannot connect to http://169.254.169.254: Network is unreachable (os error 101)".to_owned(),
+        source: Box::new(HttpError::Timeout { to: "http://ADDRESS".to_owned(), after: std::time::Duration::from_secs(2) }),
+    } => Source;
     ImdsError::Off { .. }, ImdsError::Off { item: item() } => entry(
         Section::Metadata,
         "The metadata service of this instance is switched off (`HttpEndpoint=disabled`).",

@@ -50,6 +50,7 @@ async fn a_token_needs_a_lifetime_and_no_proxy() {
         ("/latest/api/token", vec![(ttl, "21601")], 400),
         ("/latest/api/token", vec![(ttl, "60"), ("x-forwarded-for", "10.0.0.1")], 403),
         ("/2021-03-23/api/token", vec![(ttl, "60")], 403),
+        ("/2021-07-15/api/token", vec![(ttl, "60")], 403),
         ("/latest/api/token", vec![(ttl, "60")], 200),
     ] {
         assert_eq!(ask(&world, "PUT", path, &headers).await.status, status, "{path} {headers:?}");
@@ -134,4 +135,36 @@ async fn user_data_is_bytes() {
     let world = World::start().await;
     world.imds.user_data([0x1f, 0x8b, 0xff, 0x00]);
     assert_eq!(get(&world, "/latest/user-data").await.body, Bytes::from_static(&[0x1f, 0x8b, 0xff, 0x00]));
+}
+
+#[tokio::test]
+async fn a_version_has_what_was_there_when_it_was_released() {
+    let world = World::start().await;
+    let state = "meta-data/autoscaling/target-lifecycle-state";
+    let document = "dynamic/instance-identity/document";
+    for (path, status) in [
+        (format!("/latest/{state}"), 200),
+        (format!("/2021-07-15/{state}"), 200),
+        (format!("/2021-03-23/{state}"), 404),
+        (format!("/2021-03-23/{document}"), 200),
+        ("/2021-07-15/user-data".to_owned(), 404),
+        (format!("/2021-07-16/{document}"), 404),
+        (document.to_owned(), 404),
+    ] {
+        assert_eq!(get(&world, &format!("/{}", path.trim_start_matches('/'))).await.status, status, "{path}");
+    }
+    assert!(get(&world, "/").await.text().lines().eq([
+        "1.0",
+        "2009-04-04",
+        "2016-09-02",
+        "2018-09-24",
+        "2020-10-27",
+        "2021-03-23",
+        "2021-07-15",
+        "latest"
+    ]));
+    world.imds.know_latest_only();
+    assert_eq!(get(&world, "/").await.text(), "latest");
+    assert_eq!(get(&world, &format!("/2021-07-15/{document}")).await.status, 404);
+    assert_eq!(get(&world, &format!("/latest/{document}")).await.status, 200);
 }
