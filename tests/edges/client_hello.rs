@@ -1,5 +1,6 @@
 //! What berth's HTTP client offers in its first message of TLS, as OpenSSL reads it, and what an OpenSSL that has ML-KEM agrees on.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
@@ -110,10 +111,11 @@ async fn client(test: &str, url: &str, certificate: &Path) -> String {
 /// In such a process: asks and prints.
 async fn ask(url: &str) {
     let request = Request::get(url).body(Full::<Bytes>::default()).unwrap();
-    match Http::default().send(request, LONG, 1000).await {
-        Ok(answer) => println!("said: {}", String::from_utf8_lossy(answer.body())),
-        Err(error) => println!("said: {error}"),
-    }
+    let said = match Http::default().send(request, LONG, 1000).await {
+        Ok(answer) => String::from_utf8_lossy(answer.body()).into_owned(),
+        Err(error) => error.to_string(),
+    };
+    writeln!(std::io::stdout(), "said: {said}").unwrap();
 }
 
 /// A certificate that somebody has signed.
