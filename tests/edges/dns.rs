@@ -1,73 +1,18 @@
-//! The resolver, against a name server of our own.
+//! The resolver, against name servers of our own.
 
-use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use berth::edge::dns::{DnsError, Resolver};
-use tempfile::NamedTempFile;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, UdpSocket};
+use berth::edge::dns::DnsError;
+use tokio::time::timeout;
 
-/// A server that answers what `reply` makes of each query, over UDP and TCP on one port; counts the questions.
-struct NameServer {
-    resolver: Resolver,
-    asked: Arc<AtomicUsize>,
-    _files: [NamedTempFile; 2],
-}
+use servers::{Reply, name_server, name_servers};
 
-type Answers = Vec<Vec<u8>>;
+mod servers;
 
-async fn name_server(hosts: &str, reply: impl Fn(&[u8], bool) -> Answers + Send + Sync + 'static) -> NameServer {
-    let (udp, tcp) = loop {
-        let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        // The same port over TCP may be somebody else's: take another then.
-        if let Ok(tcp) = TcpListener::bind(udp.local_addr().unwrap()).await {
-            break (udp, tcp);
-        }
-    };
-    let port = udp.local_addr().unwrap().port();
-    let asked = Arc::new(AtomicUsize::new(0));
-    let (count, reply) = (asked.clone(), Arc::new(reply));
-    let over_tcp = reply.clone();
-    tokio::spawn(async move {
-        let mut buffer = [0; 512];
-        loop {
-            let (length, from) = udp.recv_from(&mut buffer).await.unwrap();
-            count.fetch_add(1, Ordering::SeqCst);
-            for answer in reply(&buffer[..length], false) {
-                udp.send_to(&answer, from).await.unwrap();
-            }
-        }
-    });
-    tokio::spawn(async move {
-        loop {
-            let (mut stream, _) = tcp.accept().await.unwrap();
-            let length = stream.read_u16().await.unwrap();
-            let mut query = vec![0; length.into()];
-            stream.read_exact(&mut query).await.unwrap();
-            for answer in over_tcp(&query, true) {
-                stream.write_u16(answer.len() as u16).await.unwrap();
-                stream.write_all(&answer).await.unwrap();
-            }
-        }
-    });
-    let file = |text: &str| {
-        let mut file = NamedTempFile::new().unwrap();
-        file.write_all(text.as_bytes()).unwrap();
-        file
-    };
-    let (hosts, resolv_conf) =
-        (file(hosts), file("# a comment\nsearch example.com\nnameserver 127.0.0.1\noptions ndots:5\n"));
-    let resolver = Resolver {
-        hosts: hosts.path().into(),
-        resolv_conf: resolv_conf.path().into(),
-        port,
-        timeout: Duration::from_millis(200),
-    };
-    NameServer { resolver, asked, _files: [hosts, resolv_conf] }
+fn good() -> Reply {
+    Arc::new(|query, _| vec![response(query, GOOD, &[address(query)])])
 }
 
 /// The header and question of the query turned into an answer with these flags and records.
@@ -95,8 +40,13 @@ fn record(owner: &[u8], kind: u16, data: &[u8]) -> Vec<u8> {
 const ASKED: &[u8] = &[0xc0, 12];
 const ALIAS: &[u8] = b"\x05alias\x04test\x00";
 
+/// 1 for A, 28 for AAAA.
+fn kind(query: &[u8]) -> u8 {
+    query[query.len() - 3]
+}
+
 fn is_aaaa(query: &[u8]) -> bool {
-    query[query.len() - 3] == 28
+    kind(query) == 28
 }
 
 fn address(query: &[u8]) -> Vec<u8> {
@@ -126,7 +76,8 @@ async fn literal_addresses_hosts_and_localhost_are_asked_of_nobody() {
     assert_eq!(look("api.test").await, ["::5".parse::<IpAddr>().unwrap()]);
     assert_eq!(look("api2.test").await, ["10.9.9.9".parse::<IpAddr>().unwrap(), "::5".parse().unwrap()]);
     assert_eq!(look("app.localhost").await, [IpAddr::from(Ipv4Addr::LOCALHOST)]);
-    assert_eq!(server.asked.load(Ordering::SeqCst), 0);
+    assert_eq!(look("LOCALHOST.").await, [IpAddr::from(Ipv4Addr::LOCALHOST)]);
+    assert_eq!(server.asked(), [0]);
 }
 
 #[tokio::test]
@@ -174,28 +125,171 @@ async fn a_name_that_is_not_there_is_not_asked_for_twice() {
     let server = name_server("", |query, _| vec![response(query, 0x8183, &[])]).await;
     let error = server.resolver.lookup("absent.test").await.unwrap_err();
     assert_eq!(error.to_string(), "no such host: absent.test");
-    assert_eq!(server.asked.load(Ordering::SeqCst), 2);
+    assert_eq!(server.asked(), [2]);
     let server = name_server("", |query, _| vec![response(query, GOOD, &[])]).await;
     assert!(matches!(server.resolver.lookup("empty.test").await, Err(DnsError::NotFound { .. })));
 }
 
+/// Whether one of the families is refused, is empty, or is never answered, the other's addresses are there.
 #[tokio::test]
 async fn one_family_is_enough() {
-    let server = name_server("", |query, _| {
-        if is_aaaa(query) { vec![response(query, 0x8182, &[])] } else { vec![response(query, GOOD, &[address(query)])] }
-    })
-    .await;
-    assert_eq!(server.resolver.lookup("api.test").await.unwrap(), [V4]);
+    for (other, there) in [(28, V4), (1, v6())] {
+        for flags in [Some(0x8182), Some(GOOD), Some(0x8183)] {
+            let server = name_server("", move |query, _| {
+                let records = if kind(query) == other { vec![] } else { vec![address(query)] };
+                let flags = if kind(query) == other { flags.unwrap() } else { GOOD };
+                vec![response(query, flags, &records)]
+            })
+            .await;
+            assert_eq!(server.resolver.lookup("api.test").await.unwrap(), [there]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_family_whose_questions_are_dropped_holds_up_no_lookup_of_the_other() {
+    for (dropped, there) in [(28, V4), (1, v6())] {
+        let mut server = name_server("", move |query, _| {
+            if kind(query) == dropped { vec![] } else { vec![response(query, GOOD, &[address(query)])] }
+        })
+        .await;
+        server.resolver.timeout = Duration::from_secs(600);
+        std::fs::write(&server.resolver.resolv_conf, "nameserver 127.0.0.1\noptions timeout:600\n").unwrap();
+        let found = timeout(Duration::from_secs(30), server.resolver.lookup("api.test")).await;
+        assert_eq!(found.expect("it waits for the other family").unwrap(), [there]);
+    }
 }
 
 #[tokio::test]
 async fn a_server_that_is_silent_or_failing_is_asked_in_two_rounds() {
-    for (reply, why) in [(None, "did not answer within 200ms"), (Some(0x8182), "answered with code 2")] {
+    for (reply, why) in
+        [(None, "127.0.0.1:PORT did not answer within 200ms"), (Some(0x8182), "127.0.0.1:PORT answered SERVFAIL")]
+    {
         let server =
             name_server("", move |query, _| reply.map(|flags| response(query, flags, &[])).into_iter().collect()).await;
         let error = server.resolver.lookup("api.test").await.unwrap_err();
-        assert!(error.to_string().contains(why), "{error}");
-        assert_eq!(server.asked.load(Ordering::SeqCst), 4);
+        let why = why.replace("PORT", &server.resolver.port.to_string());
+        assert_eq!(error.to_string(), format!("api.test was not resolved: {why}"));
+        assert_eq!(server.asked(), [4]);
+    }
+}
+
+#[tokio::test]
+async fn the_servers_are_asked_in_their_order_until_one_knows() {
+    let silent: Reply = Arc::new(|_, _| vec![]);
+    let refuses: Reply = Arc::new(|query, _| vec![response(query, 0x8185, &[])]);
+    let fails: Reply = Arc::new(|query, _| vec![response(query, 0x8182, &[])]);
+    // A record that says to be longer than what is left of the message.
+    let malformed: Reply =
+        Arc::new(|query, _| vec![response(query, GOOD, &[record(ASKED, 1, &[10; 4])[..12].to_vec()])]);
+    for first in [silent, refuses, fails, malformed] {
+        let servers = name_servers("", vec![("127.0.0.2", first), ("127.0.0.1", good()), ("127.0.0.3", good())]).await;
+        assert_eq!(servers.resolver.lookup("api.test").await.unwrap(), [V4, v6()]);
+        assert_eq!(servers.asked(), [2, 2, 0]);
+    }
+    // Nothing listens at 127.0.0.9: that is known at once, whatever the time limit.
+    let mut servers = name_servers("", vec![("127.0.0.1", good())]).await;
+    servers.resolver.timeout = Duration::from_secs(600);
+    std::fs::write(&servers.resolv_conf, "nameserver 127.0.0.9\nnameserver 127.0.0.1\noptions timeout:600\n").unwrap();
+    let found = timeout(Duration::from_secs(30), servers.resolver.lookup("api.test")).await;
+    assert_eq!(found.expect("a refused port is waited for").unwrap(), [V4, v6()]);
+}
+
+#[tokio::test]
+async fn a_name_server_may_have_an_ipv6_address() {
+    let servers = name_servers("", vec![("::1", good())]).await;
+    assert_eq!(servers.resolver.lookup("api.test").await.unwrap(), [V4, v6()]);
+}
+
+/// cloud-init, a DHCP client and systemd-resolved write them during a boot.
+#[tokio::test]
+async fn both_files_are_read_for_every_lookup() {
+    let server = name_server("", |query, _| vec![response(query, GOOD, &[address(query)])]).await;
+    std::fs::write(&server.resolv_conf, "nameserver 127.0.0.9\n").unwrap();
+    server.resolver.lookup("api.test").await.unwrap_err();
+    std::fs::write(&server.resolv_conf, "nameserver 127.0.0.1\n").unwrap();
+    assert_eq!(server.resolver.lookup("api.test").await.unwrap(), [V4, v6()]);
+    std::fs::write(&server.hosts, "10.9.9.9 api.test\n").unwrap();
+    assert_eq!(server.resolver.lookup("api.test").await.unwrap(), ["10.9.9.9".parse::<IpAddr>().unwrap()]);
+    std::fs::remove_file(&server.hosts).unwrap();
+    assert_eq!(server.resolver.lookup("api.test").await.unwrap(), [V4, v6()]);
+    assert_eq!(server.asked(), [4]);
+}
+
+#[tokio::test]
+async fn options_make_a_lookup_shorter_and_not_longer() {
+    for (options, asked) in [("attempts:1", 2), ("attempts:5", 4), ("attempts:0", 2)] {
+        let server = name_server("", |query, _| vec![response(query, 0x8182, &[])]).await;
+        std::fs::write(&server.resolv_conf, format!("nameserver 127.0.0.1\noptions {options}\n")).unwrap();
+        server.resolver.lookup("api.test").await.unwrap_err();
+        assert_eq!(server.asked(), [asked], "{options}");
+    }
+    let mut server = name_server("", |_, _| vec![]).await;
+    for (limit, options, within) in [(60, "timeout:1 attempts:1", "1s"), (1, "timeout:30 attempts:1", "1s")] {
+        server.resolver.timeout = Duration::from_secs(limit);
+        std::fs::write(&server.resolv_conf, format!("nameserver 127.0.0.1\noptions {options}\n")).unwrap();
+        let error = server.resolver.lookup("api.test").await.unwrap_err().to_string();
+        assert!(error.ends_with(&format!("did not answer within {within}")), "{error}");
+    }
+}
+
+/// `use-vc` is for networks that let no DNS through over UDP.
+#[tokio::test]
+async fn a_resolv_conf_can_ask_for_tcp() {
+    let server =
+        name_server("", |query, tcp| if tcp { vec![response(query, GOOD, &[address(query)])] } else { vec![] }).await;
+    std::fs::write(&server.resolv_conf, "nameserver 127.0.0.1\noptions use-vc\n").unwrap();
+    assert_eq!(server.resolver.lookup("api.test").await.unwrap(), [V4, v6()]);
+}
+
+#[tokio::test]
+async fn what_hostile_servers_answer_ends_with_their_address_and_why() {
+    let loops: fn(&[u8]) -> Vec<u8> = |query| {
+        let at = query.len() as u8;
+        response(query, GOOD, &[record(&[0xc0, at], 1, &[10; 4])])
+    };
+    let cnames_in_a_circle: fn(&[u8]) -> Vec<u8> =
+        |query| response(query, GOOD, &[record(ASKED, 5, ALIAS), record(ALIAS, 5, ASKED)]);
+    let an_address_of_five_bytes: fn(&[u8]) -> Vec<u8> =
+        |query| response(query, GOOD, &[record(ASKED, kind(query).into(), &[10; 5])]);
+    let more_records_than_there_are: fn(&[u8]) -> Vec<u8> = |query| {
+        let mut answer = response(query, GOOD, &[address(query)]);
+        answer[6] = 0xff;
+        answer
+    };
+    for hostile in [loops, cnames_in_a_circle, an_address_of_five_bytes, more_records_than_there_are] {
+        let server = name_server("", move |query, _| vec![hostile(query)]).await;
+        let error = server.resolver.lookup("api.test").await.unwrap_err();
+        let why = format!("127.0.0.1:{} sent a malformed answer", server.resolver.port);
+        assert_eq!(error.to_string(), format!("api.test was not resolved: {why}"));
+    }
+    let still_truncated = name_server("", |query, _| vec![response(query, TRUNCATED, &[])]).await;
+    let error = still_truncated.resolver.lookup("api.test").await.unwrap_err().to_string();
+    assert!(error.ends_with("truncated its answer over TCP"), "{error}");
+}
+
+/// Addresses are in the answer section, of class IN, under the name that was asked for or one that it is an alias of.
+#[tokio::test]
+async fn addresses_of_other_sections_classes_and_names_are_none() {
+    let in_additional: fn(&[u8]) -> Vec<u8> = |query| {
+        let mut answer = response(query, GOOD, &[address(query)]);
+        answer.swap(7, 11);
+        answer
+    };
+    let of_class_chaos: fn(&[u8]) -> Vec<u8> = |query| {
+        let mut chaos = address(query);
+        chaos[5] = 3;
+        response(query, GOOD, &[chaos])
+    };
+    let of_another_name: fn(&[u8]) -> Vec<u8> =
+        |query| response(query, GOOD, &[record(ALIAS, kind(query).into(), &address(query)[12..])]);
+    let of_the_other_family: fn(&[u8]) -> Vec<u8> = |query| {
+        response(query, GOOD, &[if is_aaaa(query) { record(ASKED, 1, &[6; 4]) } else { record(ASKED, 28, &[6; 16]) }])
+    };
+    for answer in [in_additional, of_class_chaos, of_another_name, of_the_other_family] {
+        let server = name_server("", move |query, _| vec![answer(query)]).await;
+        let found = server.resolver.lookup("api.test").await;
+        assert!(matches!(found, Err(DnsError::NotFound { .. })), "{found:?}");
     }
 }
 
@@ -213,5 +307,5 @@ async fn what_cannot_be_a_name_is_refused() {
     for name in ["", ".", "a..b", &"x".repeat(64), &"x.".repeat(130)] {
         assert!(matches!(server.resolver.lookup(name).await, Err(DnsError::NotAName { .. })), "{name}");
     }
-    assert_eq!(server.asked.load(Ordering::SeqCst), 0);
+    assert_eq!(server.asked(), [0]);
 }

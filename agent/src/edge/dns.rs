@@ -1,20 +1,22 @@
-//! The own resolver. A static binary must not load the host's libnss modules, which `getaddrinfo` does on many hosts.
+//! Looks names up. A static binary must not load the host's libnss modules, which `getaddrinfo` does on many hosts.
 //!
 //! ```text
-//!   literal address → /etc/hosts → localhost → the nameservers of /etc/resolv.conf: A and AAAA side by side over UDP,
-//!                                              again over TCP when the answer is truncated, two rounds over all servers
+//!   literal address → /etc/hosts → localhost → the nameservers of /etc/resolv.conf, in their order, two rounds:
+//!                                              A and AAAA side by side over UDP, again over TCP if the answer is truncated
 //! ```
-//! Both files are read afresh for every name: they change during a boot. Left out on purpose, because only full names of
-//! endpoints are looked up: `search` and `ndots`, a cache, EDNS, and the modules of nsswitch.conf.
+//! Both files are read for every name: they change during a boot. Only full names of endpoints are looked up, a few a boot, so
+//! `search`, `ndots`, a cache and the modules of nsswitch.conf are left out. Why it is not hickory-resolver:
+//! docs/decisions/0002-static-glibc-own-resolver.md.
 
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use hyper_util::client::legacy::connect::dns::Name;
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -23,7 +25,7 @@ use tokio::time::timeout;
 
 use message::{Answer, Query, RecordType};
 
-mod message;
+pub mod message;
 
 /// How long one server may take for one question.
 const PER_QUESTION: Duration = Duration::from_secs(2);
@@ -31,6 +33,9 @@ const PER_QUESTION: Duration = Duration::from_secs(2);
 const ROUNDS: usize = 2;
 /// resolv.conf(5): MAXNS.
 const MAX_SERVERS: usize = 3;
+/// How long the addresses of one family wait for those of the other (RFC 8305 section 3). Where the questions for one family are
+/// dropped on the way, a host that has the other must not wait for them to time out.
+const OTHER_FAMILY: Duration = Duration::from_millis(500);
 
 /// Looks names up.
 #[derive(Clone, Debug)]
@@ -96,105 +101,137 @@ impl Resolver {
     }
 
     async fn ask_servers(&self, name: &str) -> Result<Vec<IpAddr>, DnsError> {
-        let servers = nameservers(&std::fs::read(&self.resolv_conf).unwrap_or_default());
-        let (four, six) =
-            tokio::join!(self.ask(&servers, name, RecordType::A), self.ask(&servers, name, RecordType::Aaaa));
-        // One family without an answer does not hide the other's addresses.
-        match (four, six) {
-            (Ok(mut addresses), Ok(more)) => {
-                addresses.extend(more);
-                if addresses.is_empty() { Err(DnsError::NotFound { name: name.to_owned() }) } else { Ok(addresses) }
+        let servers = Servers::read(&std::fs::read(&self.resolv_conf).unwrap_or_default(), self);
+        let four = pin!(servers.ask(name, RecordType::A));
+        let six = pin!(servers.ask(name, RecordType::Aaaa));
+        let (four, six) = match select(four, six).await {
+            Either::Left((four, six)) => {
+                let six = other_family(&four, six).await;
+                (Some(four), six)
             }
-            (Ok(addresses), Err(_)) | (Err(_), Ok(addresses)) if !addresses.is_empty() => Ok(addresses),
-            (Err(error), _) | (_, Err(error)) => Err(error),
+            Either::Right((six, four)) => (other_family(&six, four).await, Some(six)),
+        };
+        // One family without an answer does not hide the other's addresses.
+        let (mut addresses, mut failed) = (Vec::new(), None);
+        for found in [four, six].into_iter().flatten() {
+            match found {
+                Ok(more) => addresses.extend(more),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        match failed {
+            _ if !addresses.is_empty() => Ok(addresses),
+            Some(error) => Err(error),
+            None => Err(DnsError::NotFound { name: name.to_owned() }),
+        }
+    }
+}
+
+/// What the second family found; none if the first has addresses and the second takes too long.
+async fn other_family(first: &Found, second: impl Future<Output = Found>) -> Option<Found> {
+    match first {
+        Ok(addresses) if !addresses.is_empty() => timeout(OTHER_FAMILY, second).await.ok(),
+        _ => Some(second.await),
+    }
+}
+
+/// The addresses of one family; empty if the name has none of it.
+type Found = Result<Vec<IpAddr>, DnsError>;
+
+/// Whom resolv.conf(5) names, and how it wants them asked.
+struct Servers {
+    addresses: Vec<SocketAddr>,
+    rounds: usize,
+    /// For one question to one server.
+    timeout: Duration,
+    /// `options use-vc`
+    tcp_only: bool,
+}
+
+impl Servers {
+    /// This host if the file names no server, or is missing. `options` may make a lookup shorter, not longer: whether to try
+    /// again is decided by the caller of the request.
+    fn read(file: &[u8], resolver: &Resolver) -> Self {
+        let (conf, _unusable) = resolv_conf::Config::parse_with_errors(file);
+        let servers = conf.get_nameservers_or_local();
+        Self {
+            addresses: servers.iter().take(MAX_SERVERS).map(|ip| SocketAddr::new(ip.into(), resolver.port)).collect(),
+            rounds: ROUNDS.min(usize::try_from(conf.attempts).unwrap_or(ROUNDS)).max(1),
+            timeout: resolver.timeout.min(Duration::from_secs(conf.timeout.max(1).into())),
+            tcp_only: conf.use_vc,
         }
     }
 
-    /// One record type, from the first server that knows; empty when the name has none of it.
-    async fn ask(&self, servers: &[IpAddr], name: &str, kind: RecordType) -> Result<Vec<IpAddr>, DnsError> {
+    /// Asks one server after the other until one knows.
+    async fn ask(&self, name: &str, kind: RecordType) -> Found {
         let mut why = String::from("no nameserver");
-        for server in servers.iter().cycle().take(servers.len() * ROUNDS) {
+        for server in self.addresses.iter().cycle().take(self.addresses.len() * self.rounds) {
             let Some(query) = Query::new(name, kind) else {
                 return Err(DnsError::NotAName { name: name.to_owned() });
             };
-            let server = SocketAddr::new(*server, self.port);
-            match timeout(self.timeout, exchange(server, &query)).await {
+            why = match timeout(self.timeout, exchange(*server, &query, self.tcp_only)).await {
                 Ok(Ok(Answer::Addresses(addresses))) => return Ok(addresses),
                 Ok(Ok(Answer::NoSuchName)) => return Err(DnsError::NotFound { name: name.to_owned() }),
-                Ok(Ok(Answer::Refused(code))) => why = format!("{server} answered with code {code}"),
-                Ok(Err(error)) => why = format!("{server}: {error}"),
-                Err(_) => why = format!("{server} did not answer within {:?}", self.timeout),
-            }
+                Ok(Ok(Answer::Refused(code))) => format!("{server} answered {code}"),
+                Ok(Ok(Answer::Truncated)) => format!("{server} truncated its answer over TCP"),
+                Ok(Ok(Answer::Malformed)) => format!("{server} sent a malformed answer"),
+                Ok(Err(error)) => format!("{server}: {error}"),
+                Err(_) => format!("{server} did not answer within {:?}", self.timeout),
+            };
         }
         Err(DnsError::NoAnswer { name: name.to_owned(), why })
     }
 }
 
 /// Asks one server once: over UDP, and over TCP if the answer did not fit.
-async fn exchange(server: SocketAddr, query: &Query) -> io::Result<Answer> {
+async fn exchange(server: SocketAddr, query: &Query, tcp_only: bool) -> io::Result<Answer> {
+    if !tcp_only {
+        let answer = over_udp(server, query).await?;
+        if answer != Answer::Truncated {
+            return Ok(answer);
+        }
+    }
+    over_tcp(server, query).await
+}
+
+async fn over_udp(server: SocketAddr, query: &Query) -> io::Result<Answer> {
     let any: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0)).await?;
-    // Connected: the kernel drops what others send, and tells a refused port at once.
+    // Connected: the kernel drops what others send, and reports a refused port at once.
     socket.connect(server).await?;
     socket.send(query.bytes()).await?;
     let mut buffer = [0; 1500];
     loop {
         let length = socket.recv(&mut buffer).await?;
-        // What does not answer this very question is not ours: wait on for what does.
-        match query.read(buffer.get(..length).unwrap_or_default()) {
-            None => continue,
-            Some(read) if read.truncated => break,
-            Some(read) => return Ok(read.answer),
+        // What does not answer this very question is forged or late: wait for what does.
+        if let Some(answer) = query.read(buffer.get(..length).unwrap_or_default()) {
+            return Ok(answer);
         }
     }
+}
+
+async fn over_tcp(server: SocketAddr, query: &Query) -> io::Result<Answer> {
     let mut stream = TcpStream::connect(server).await?;
     let length = u16::try_from(query.bytes().len()).map_err(io::Error::other)?;
     stream.write_all(&[&length.to_be_bytes(), query.bytes()].concat()).await?;
     let length = stream.read_u16().await?;
     let mut answer = vec![0; length.into()];
     stream.read_exact(&mut answer).await?;
-    match query.read(&answer) {
-        Some(read) => Ok(read.answer),
-        None => Err(io::Error::new(io::ErrorKind::InvalidData, "an answer to another question")),
-    }
+    query.read(&answer).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "an answer to another question"))
 }
 
 /// Every address that hosts(5) gives the name, IPv4 first.
 fn in_hosts(file: &[u8], name: &str) -> Vec<IpAddr> {
-    let mut found: Vec<IpAddr> = lines(file)
+    let mut found: Vec<IpAddr> = file
+        .split(|byte| *byte == b'\n')
         .filter_map(|line| {
-            let mut words = line.split_ascii_whitespace();
+            let mut words = std::str::from_utf8(line).ok()?.split('#').next()?.split_ascii_whitespace();
             let address = words.next()?.parse().ok()?;
             words.any(|word| word.eq_ignore_ascii_case(name)).then_some(address)
         })
         .collect();
     found.sort_by_key(IpAddr::is_ipv6);
     found
-}
-
-/// The servers of resolv.conf(5); this host if it names none, or is missing.
-fn nameservers(file: &[u8]) -> Vec<IpAddr> {
-    let mut servers: Vec<IpAddr> = lines(file)
-        .filter_map(|line| {
-            let mut words = line.split_ascii_whitespace();
-            if words.next() != Some("nameserver") {
-                return None;
-            }
-            words.next()?.parse().ok()
-        })
-        .take(MAX_SERVERS)
-        .collect();
-    if servers.is_empty() {
-        servers.push(Ipv4Addr::LOCALHOST.into());
-    }
-    servers
-}
-
-/// The lines that are text, without comments.
-fn lines(file: &[u8]) -> impl Iterator<Item = &str> {
-    file.split(|byte| *byte == b'\n')
-        .filter_map(|line| std::str::from_utf8(line).ok())
-        .map(|line| line.split(['#', ';']).next().unwrap_or_default())
 }
 
 impl tower_service::Service<Name> for Resolver {
