@@ -14,6 +14,7 @@
 
 pub use aws_errors::aws_errors;
 pub use config::config;
+pub use dns::dns;
 pub use endpoint::endpoint;
 pub use imds::imds;
 pub use pull::pull;
@@ -22,6 +23,7 @@ pub use socket::socket;
 
 mod aws_errors;
 mod config;
+mod dns;
 mod endpoint;
 mod imds;
 mod pull;

@@ -37,6 +37,11 @@ fn the_inputs_of_config_keep_its_promises() {
 }
 
 #[test]
+fn the_inputs_of_dns_keep_its_promises() {
+    replay("dns", berth_fuzz::dns);
+}
+
+#[test]
 fn the_inputs_of_imds_keep_its_promises() {
     replay("imds", berth_fuzz::imds);
 }
