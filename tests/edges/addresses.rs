@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
+use berth::edge::autoscaling;
 use berth::edge::aws::{Aws, Service};
 use berth::edge::dns::Resolver;
 use berth::edge::http::Http;
@@ -178,6 +179,13 @@ fn without_ipv4_endpoints_are_dual_stack_unless_the_environment_says_otherwise()
             aws.locate(&imds.identity().await.unwrap());
             assert_eq!(aws.endpoint(Service::Ssm, None).await.unwrap(), endpoint, "{said:?}");
         }
+        // One that is named stays as it is: the SDK refuses a custom endpoint that shall be dual-stack.
+        let env = |name: &str| (name == "AWS_ENDPOINT_URL").then(|| "http://[::1]:1".to_owned());
+        let imds = imds();
+        let aws = Aws::new(Http::default(), imds.clone(), &env);
+        aws.locate(&imds.identity().await.unwrap());
+        let error = autoscaling::describe_instance(&aws, "i-0123").await.unwrap_err();
+        assert_eq!(error.class(), Class::Transient, "{error}");
     });
 }
 

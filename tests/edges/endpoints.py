@@ -1,15 +1,24 @@
-"""The endpoints of botocore's rule sets for every combination that it is given."""
+"""The endpoints of botocore's rule sets: for each set of parameters the URL, or why there is none."""
 import json
 import sys
 
 import botocore.session
 from botocore.endpoint_provider import EndpointProvider
+from botocore.exceptions import EndpointProviderError
 
 loader = botocore.session.get_session().get_component("data_loader")
 partitions = loader.load_data("partitions")
-answers = []
-for service, region, fips, dual_stack in json.load(sys.stdin):
-    rules = loader.load_service_model(service, "endpoint-rule-set-1")
-    provider = EndpointProvider(rules, partitions)
-    answers.append(provider.resolve_endpoint(Region=region, UseFIPS=fips, UseDualStack=dual_stack).url)
-json.dump(answers, sys.stdout)
+providers = {}
+
+
+def answer(service, **parameters):
+    if service not in providers:
+        rules = loader.load_service_model(service, "endpoint-rule-set-1")
+        providers[service] = EndpointProvider(rules, partitions)
+    try:
+        return {"url": providers[service].resolve_endpoint(**parameters).url}
+    except EndpointProviderError as error:
+        return {"error": str(error)}
+
+
+json.dump([answer(**question) for question in json.load(sys.stdin)], sys.stdout)

@@ -15,6 +15,7 @@ mod aws;
 mod client_hello;
 mod dns;
 mod ecr;
+mod endpoints;
 mod http;
 mod imds;
 mod membership;

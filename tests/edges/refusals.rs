@@ -43,7 +43,7 @@ const KINDS: [&str; 14] = [
 
 /// One call of the agent, by its operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Call {
+pub(crate) enum Call {
     GetSecretValue,
     BatchGetSecretValue,
     GetParameters,
@@ -91,7 +91,7 @@ impl Call {
     }
 
     /// Makes the call as the agent makes it.
-    async fn make(self, aws: &Aws) -> Outcome {
+    pub(crate) async fn make(self, aws: &Aws) -> Outcome {
         let hook = HookName { group: "web".into(), hook: "launch".into() };
         let group = |error: AwsError| failed(error.class(), &error);
         let told = |answer| match answer {
@@ -131,7 +131,7 @@ impl Call {
 
 /// How a call ended.
 #[derive(Clone, Debug)]
-enum Outcome {
+pub(crate) enum Outcome {
     Failed(Fault),
     /// Anything else, in the table's words.
     Other(&'static str),

@@ -26,7 +26,6 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_smithy_types::retry::RetryConfig;
-use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use http::Request;
 use http_body_util::Full;
 
@@ -39,9 +38,11 @@ pub use error::{AwsError, DENIED};
 pub use service::{Operation, Service};
 
 use credentials::Source;
+use endpoint::{DUAL_STACK, Endpoints, FIPS};
 use exchange::Exchange;
 
 mod credentials;
+mod endpoint;
 mod error;
 mod exchange;
 mod service;
@@ -92,8 +93,8 @@ impl Place {
         let is_true = |name| set(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
         Self {
             region: set("AWS_REGION").or_else(|| set("AWS_DEFAULT_REGION")),
-            fips: is_true("AWS_USE_FIPS_ENDPOINT"),
-            dual_stack: set("AWS_USE_DUALSTACK_ENDPOINT").map(|value| value.eq_ignore_ascii_case("true")),
+            fips: is_true(FIPS),
+            dual_stack: set(DUAL_STACK).map(|value| value.eq_ignore_ascii_case("true")),
         }
     }
 }
@@ -167,8 +168,9 @@ impl Aws {
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
     {
         let region = region.map(str::to_owned).or_else(|| self.region()).ok_or(AwsError::NoRegion { operation })?;
+        let endpoint = self.url(operation, &region).await?;
         let signed_with = self.clock.ahead();
-        let config = self.config(operation, region);
+        let config = self.config(operation, region, endpoint);
         match send(&config).await {
             Ok(answer) => Ok(answer),
             Err(error) => {
@@ -179,8 +181,7 @@ impl Aws {
     }
 
     /// The one configuration of all clients.
-    fn config(&self, operation: Operation, region: String) -> SdkConfig {
-        let Place { fips, dual_stack, .. } = self.place();
+    fn config(&self, operation: Operation, region: String, endpoint: String) -> SdkConfig {
         let identities = self.identities.read().unwrap_or_else(PoisonError::into_inner).clone();
         SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
@@ -195,9 +196,7 @@ impl Aws {
             .credentials_provider(self.credentials.clone())
             .identity_cache(identities)
             .region(Region::new(region))
-            .use_fips(fips)
-            .use_dual_stack(self.is_dual_stack(dual_stack))
-            .service_config(self.endpoints.clone())
+            .endpoint_url(endpoint)
             .build()
     }
 
@@ -209,12 +208,17 @@ impl Aws {
     /// The URL that a service is asked at: by the SDK's rules for the region, or what the environment says.
     pub async fn endpoint(&self, service: Service, region: Option<&str>) -> Result<String, AwsError> {
         let operation = service.operation("*");
-        let Place { region: own, fips, dual_stack } = self.place();
-        let region = region.map(str::to_owned).or(own).ok_or(AwsError::NoRegion { operation })?;
-        let dual_stack = self.is_dual_stack(dual_stack);
-        let endpoint =
-            service.endpoint(&region, fips, dual_stack, self.endpoints.of(service.endpoint_variable())).await;
-        endpoint.map_err(|why| AwsError::Unsendable { operation, why })
+        let region = region.map(str::to_owned).or_else(|| self.region()).ok_or(AwsError::NoRegion { operation })?;
+        self.url(operation, &region).await
+    }
+
+    async fn url(&self, operation: Operation, region: &str) -> Result<String, AwsError> {
+        let Place { fips, dual_stack, .. } = self.place();
+        // On a host without IPv4 by itself, as far as the host is not named: that one has no other form.
+        let by_itself = || self.endpoints.of(operation.service).is_none() && self.imds.is_ipv6_only();
+        let dual_stack = dual_stack.unwrap_or_else(by_itself);
+        let url = self.endpoints.url(operation.service, region, fips, dual_stack).await;
+        url.map_err(|why| AwsError::Unsendable { operation, why })
     }
 
     /// Asks a service for nothing, to see that it answers, and what time it is there. That time is believed from here on.
@@ -232,11 +236,6 @@ impl Aws {
             self.clock.set_ahead(seconds);
         }
         Ok(Reached { endpoint, ahead })
-    }
-
-    /// Whether endpoints are called at their names with an IPv6 address too: as somebody said, else on a host without IPv4.
-    fn is_dual_stack(&self, said: Option<bool>) -> bool {
-        said.unwrap_or_else(|| self.imds.is_ipv6_only())
     }
 
     fn place(&self) -> Place {
@@ -294,39 +293,5 @@ impl TimeSource for Clock {
         let by = Duration::from_secs(ahead.unsigned_abs());
         let shifted = if ahead < 0 { now.checked_sub(by) } else { now.checked_add(by) };
         shifted.unwrap_or(now)
-    }
-}
-
-/// The endpoints that the environment names: `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_<SERVICE>`, as the SDK's clients ask for them.
-#[derive(Clone, Debug)]
-struct Endpoints {
-    /// By the name of the variable.
-    named: Arc<Vec<(String, String)>>,
-}
-
-impl Endpoints {
-    fn from_env(env: &dyn Fn(&str) -> Option<String>) -> Self {
-        const ALL: &str = "AWS_ENDPOINT_URL";
-        let ignored =
-            env("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS").is_some_and(|value| value.eq_ignore_ascii_case("true"));
-        let names = Service::ALL.iter().map(|service| service.endpoint_variable());
-        let named = std::iter::once(ALL)
-            .chain(names)
-            .filter(|_| !ignored)
-            .filter_map(|name| Some((name.to_owned(), env(name).filter(|value| !value.is_empty())?)));
-        Self { named: Arc::new(named.collect()) }
-    }
-
-    /// A service's own, else the one of all.
-    fn of(&self, variable: &str) -> Option<&str> {
-        let named = |name: &str| self.named.iter().find(|(one, _)| one == name).map(|(_, url)| url.as_str());
-        named(variable).or_else(|| named("AWS_ENDPOINT_URL"))
-    }
-}
-
-impl LoadServiceConfig for Endpoints {
-    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
-        let service = key.service_id().to_uppercase().replace(' ', "_");
-        self.of(&format!("{}_{service}", key.env())).map(str::to_owned)
     }
 }

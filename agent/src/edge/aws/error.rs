@@ -4,7 +4,6 @@ use std::error::Error as StdError;
 use std::sync::Arc;
 
 use aws_runtime::retries::classifiers::{THROTTLING_ERRORS, TRANSIENT_ERRORS};
-use aws_smithy_http::endpoint::error::ResolveEndpointError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::{ErrorMetadata, ProvideErrorMetadata};
@@ -100,6 +99,12 @@ pub enum AwsError {
         /// Which call.
         operation: Operation,
     },
+    /// The SDK gave the call up by itself, with no answer and none of the reasons above.
+    #[error("{operation} was given up before an answer came")]
+    GivenUp {
+        /// Which call.
+        operation: Operation,
+    },
 }
 
 impl AwsError {
@@ -113,7 +118,9 @@ impl AwsError {
             Self::Failed { status, code, .. } => class_of(*status, code),
             Self::NotAws { status, .. } if *status == StatusCode::TOO_MANY_REQUESTS => Class::Throttled,
             // Only what AWS itself says is final: something between this host and the service may be another in a minute.
-            Self::NotAws { .. } | Self::ClockSkewed { .. } | Self::Unreadable { .. } => Class::Transient,
+            Self::NotAws { .. } | Self::ClockSkewed { .. } | Self::Unreadable { .. } | Self::GivenUp { .. } => {
+                Class::Transient
+            }
         }
     }
 
@@ -133,18 +140,28 @@ impl AwsError {
         }
     }
 
-    /// What the SDK says of a call that failed. Its own texts may quote an answer, so none of them is kept but those of its rules for
-    /// endpoints.
+    /// What the SDK says of a call that failed. None of its own texts is kept: they may quote an answer.
     pub(super) fn from_sdk<E>(operation: Operation, error: &SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
     {
-        match error.raw_response() {
-            Some(answer) => {
-                let status = StatusCode::from_u16(answer.status().as_u16()).unwrap_or_default();
-                Self::refused(operation, status, error.meta())
+        if let Some(answer) = error.raw_response() {
+            let status = StatusCode::from_u16(answer.status().as_u16()).unwrap_or_default();
+            return Self::refused(operation, status, error.meta());
+        }
+        if let Some(source) = find::<Arc<CredentialsError>>(error) {
+            return Self::Credentials { operation, source: source.clone() };
+        }
+        match (find::<Unanswered>(error), error) {
+            (Some(Unanswered::Http(source)), _) => Self::Unreachable { operation, source: source.clone() },
+            (Some(Unanswered::Unreadable), _) => Self::Unreadable { operation },
+            (Some(Unanswered::Status(status)), _) => Self::NotAws { operation, status: *status },
+            (Some(Unanswered::Unsendable), _) | (None, SdkError::ConstructionFailure(_)) => {
+                let why = "check AWS_REGION and the credentials of the environment".to_owned();
+                Self::Unsendable { operation, why }
             }
-            None => Self::unanswered(operation, error),
+            // What the SDK does by itself has no answer that is final.
+            (None, _) => Self::GivenUp { operation },
         }
     }
 
@@ -154,23 +171,6 @@ impl AwsError {
         }
         let message = error.message().unwrap_or("no message");
         Self::of_code(operation, status, error.code().unwrap_or_default(), message)
-    }
-
-    fn unanswered(operation: Operation, error: &(dyn StdError + 'static)) -> Self {
-        if let Some(source) = find::<Arc<CredentialsError>>(error) {
-            return Self::Credentials { operation, source: source.clone() };
-        }
-        match find::<Unanswered>(error) {
-            Some(Unanswered::Http(source)) => return Self::Unreachable { operation, source: source.clone() },
-            Some(Unanswered::Unreadable) => return Self::Unreadable { operation },
-            Some(Unanswered::Status(status)) => return Self::NotAws { operation, status: *status },
-            Some(Unanswered::Unsendable) | None => {}
-        }
-        let why = match find::<ResolveEndpointError>(error) {
-            Some(error) => error.to_string(),
-            None => "check AWS_ENDPOINT_URL and the credentials of the environment".to_owned(),
-        };
-        Self::Unsendable { operation, why }
     }
 
     /// Which call.
@@ -184,7 +184,8 @@ impl AwsError {
             | Self::Failed { operation, .. }
             | Self::NotAws { operation, .. }
             | Self::ClockSkewed { operation, .. }
-            | Self::Unreadable { operation } => *operation,
+            | Self::Unreadable { operation }
+            | Self::GivenUp { operation } => *operation,
         }
     }
 
@@ -275,4 +276,27 @@ fn is_code(text: &str) -> bool {
 /// At most that many characters, in one line.
 fn printable(text: &str, most: usize) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_ssm::operation::get_parameters::GetParametersError;
+    use aws_smithy_runtime_api::client::result::ConnectorError;
+
+    use super::super::Service;
+    use super::*;
+
+    #[test]
+    fn what_the_sdk_gives_up_by_itself_passes_and_what_it_cannot_build_does_not() {
+        type Sdk = SdkError<GetParametersError, HttpResponse>;
+        let operation = Service::Ssm.operation("GetParameters");
+        for (error, class) in [
+            (Sdk::timeout_error("too slow"), Class::Transient),
+            (Sdk::dispatch_failure(ConnectorError::other("why".into(), None)), Class::Transient),
+            (Sdk::construction_failure("no such region"), Class::Misconfigured),
+        ] {
+            let told = AwsError::from_sdk(operation, &error);
+            assert_eq!(told.class(), class, "{error:?}: {told}");
+        }
+    }
 }

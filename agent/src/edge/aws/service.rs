@@ -59,20 +59,12 @@ impl Service {
     }
 
     /// The URL of the service by the SDK's rules, or why there is none.
-    pub(super) async fn endpoint(
-        self,
-        region: &str,
-        fips: bool,
-        dual_stack: bool,
-        named: Option<&str>,
-    ) -> Result<String, String> {
+    pub(super) async fn endpoint(self, region: &str, fips: bool, dual_stack: bool) -> Result<String, String> {
         macro_rules! by_the_rules_of {
             ($sdk:ident) => {{
                 use $sdk::config::endpoint::{DefaultResolver, Params, ResolveEndpoint as _};
-                let params = Params::builder().region(region).use_fips(fips).use_dual_stack(dual_stack);
-                let params =
-                    params.set_endpoint(named.map(str::to_owned)).build().map_err(|error| error.to_string())?;
-                DefaultResolver::new().resolve_endpoint(&params).await
+                let params = Params::builder().region(region).use_fips(fips).use_dual_stack(dual_stack).build();
+                DefaultResolver::new().resolve_endpoint(&params.map_err(|error| error.to_string())?).await
             }};
         }
         let endpoint = match self {

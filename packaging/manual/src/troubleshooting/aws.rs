@@ -19,8 +19,8 @@ rows! { calls, AwsError, |error| Some(error.class());
     AwsError::Credentials { .. }, AwsError::Credentials { operation: SECRET, source: CredentialsError::HalfSet.into() } => Source;
     AwsError::Unsendable { .. }, AwsError::Unsendable { operation: SECRET, why: "REASON".to_owned() } => entry(
         Section::Aws,
-        "AWS has no such endpoint: the region does not exist, or its partition has no FIPS or dual-stack endpoint, or `AWS_ENDPOINT_URL` \
-         is not a URL.",
+        "AWS has no such endpoint: the region does not exist, or its partition has no FIPS or dual-stack endpoint. Or `AWS_ENDPOINT_URL` \
+         is not a URL, or is set beside a FIPS or dual-stack setting, which would ask for another host.",
         "correct or remove what REASON names: `AWS_REGION`, `AWS_USE_FIPS_ENDPOINT`, `AWS_USE_DUALSTACK_ENDPOINT`, `AWS_ENDPOINT_URL`.",
         &["systemctl cat berth"],
     );
@@ -54,4 +54,5 @@ rows! { calls, AwsError, |error| Some(error.class());
     AwsError::NotAws { .. }, AwsError::NotAws { operation: SECRET, status: StatusCode::FOUND } => Passes;
     AwsError::ClockSkewed { .. }, AwsError::ClockSkewed { operation: SECRET, seconds: 600 } => Passes;
     AwsError::Unreadable { .. }, AwsError::Unreadable { operation: SECRET } => Passes;
+    AwsError::GivenUp { .. }, AwsError::GivenUp { operation: SECRET } => Passes;
 }

@@ -1,0 +1,70 @@
+//! Which URL a service is asked at: the one that the environment names, else the one of the SDK's rules.
+//!
+//! It is known before a request is made, so that what is wrong with it is told by the names that somebody wrote.
+
+use http::Uri;
+
+use super::service::Service;
+
+/// For every service that has no variable of its own.
+const ALL: &str = "AWS_ENDPOINT_URL";
+pub(super) const FIPS: &str = "AWS_USE_FIPS_ENDPOINT";
+pub(super) const DUAL_STACK: &str = "AWS_USE_DUALSTACK_ENDPOINT";
+
+/// The endpoints that the environment names: `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_<SERVICE>`.
+#[derive(Clone, Debug)]
+pub(super) struct Endpoints {
+    /// By the name of the variable.
+    named: Vec<(&'static str, String)>,
+}
+
+impl Endpoints {
+    pub(super) fn from_env(env: &dyn Fn(&str) -> Option<String>) -> Self {
+        let ignored =
+            env("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+        let names = Service::ALL.iter().map(|service| service.endpoint_variable()).chain([ALL]);
+        let named =
+            names.filter(|_| !ignored).filter_map(|name| Some((name, env(name).filter(|value| !value.is_empty())?)));
+        Self { named: named.collect() }
+    }
+
+    /// The URL of a service in a region, or why there is none.
+    pub(super) async fn url(
+        &self,
+        service: Service,
+        region: &str,
+        fips: bool,
+        dual_stack: bool,
+    ) -> Result<String, String> {
+        let settings: Vec<&str> =
+            [(fips, FIPS), (dual_stack, DUAL_STACK)].iter().filter(|on| on.0).map(|on| on.1).collect();
+        let settings = settings.join(" and ");
+        match self.of(service) {
+            // As the SDK has it: a host that somebody names has no other form.
+            Some((variable, _)) if fips || dual_stack => {
+                Err(format!("{variable} names the endpoint, and {settings} another one: remove one of them"))
+            }
+            Some((variable, url)) if !is_url(url) => {
+                Err(format!("{variable} is {url:?}: expected a URL such as https://vpce-0123.example.com"))
+            }
+            Some((_, url)) => Ok(url.to_owned()),
+            None => service.endpoint(region, fips, dual_stack).await.map_err(|why| {
+                let settings = if settings.is_empty() { settings } else { format!(", {settings}") };
+                let name = service.signing_name();
+                format!("AWS has no endpoint of {name} in {region:?}: check the region (AWS_REGION){settings}: {why}")
+            }),
+        }
+    }
+
+    /// A service's own, else the one of all; with the variable's name.
+    pub(super) fn of(&self, service: Service) -> Option<(&str, &str)> {
+        let mut named = self.named.iter().filter(|(name, _)| [service.endpoint_variable(), ALL].contains(name));
+        named.next().map(|(name, url)| (*name, url.as_str()))
+    }
+}
+
+fn is_url(text: &str) -> bool {
+    let uri: Option<Uri> = text.parse().ok();
+    let host = |uri: &Uri| uri.host().is_some_and(|host| !host.is_empty());
+    uri.is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && host(&uri))
+}
