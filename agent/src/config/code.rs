@@ -61,7 +61,7 @@ codes! {
     warnings {
         EmptyConfig "empty_config" "a config without any key: what runs is what the other layers say";
         UserDataTooLong "user_data_too_long" "more than 16 KB of user-data, which EC2 refuses: move keys to where `config=` points to, or compress it with gzip";
-        PlainSecret "plain_secret" "a plain value in `env.NAME`, or in the text of a `secret.NAME` with `${…}`, that looks like a secret: user-data and `docker inspect` show it; use `secret.NAME`";
+        PlainSecret "plain_secret" "a plain value in `env.NAME`, or in the text of a `secret.NAME` with `${…}`, that looks like a secret: user-data and `docker inspect` show it; use `secret.NAME`; or a password in `https_proxy`";
         SecretArgument "secret_argument" "what looks like a secret in `command`, `entrypoint` or `health=cmd:`: every process list shows it; use `secret.NAME`";
         PlainReference "plain_reference" "a reference to a secret in `env.NAME`: the app gets the reference as it is; `secret.NAME` fetches what it refers to";
         UnfilledVariable "unfilled_variable" "`${…}` in `env.NAME`: berth fills in no variables, so the app gets it as it is; or `${STAGE}` and its like in `secret.NAME`, which is read as the name of a secret";
@@ -72,7 +72,7 @@ codes! {
         WeakIsolation "weak_isolation" "`security_opt`, `pid=host` or `ipc=host` that takes a part of the container's isolation away: what runs in it reaches the host more easily";
         SmallSize "small_size" "a size without a unit that is most likely meant in MiB, as ECS counts, and not in bytes, as Docker does";
         UncountedConnections "uncounted_connections" "a `runtime` with a network stack of its own, such as gVisor or Kata Containers: the connections of the app's clients cannot be counted, so a drain waits for `drain.settle` only";
-        HiddenPath "hidden_path" "`after` below a directory that berth.service hides from the agent: the agent may never see the path";
+        HiddenPath "hidden_path" "`after` or `ca_bundle` below a directory that berth.service hides from the agent: the agent may never see the path";
         NotPublished "not_published" "`port` with `network=none`: the engine publishes no port";
         UnusedKey "unused_key" "a key that has no effect in this config";
         LongDrain "long_drain" "`drain.settle`, `drain.timeout` and `stop_timeout` together above 2h: no lifecycle hook has a longer timeout, and heartbeats extend it to at most 100 timeouts, or 48h";

@@ -124,6 +124,15 @@ static ROWS: &[Row] = &[
         "`drain` or `ignore`; that the group replaces the instance is set on the group",
     ),
     key("include extends", "config", "`ssm:NAME` or `secretsmanager:NAME` holds more keys"),
+    key(
+        "http_proxy all_proxy proxy proxy_url aws.https_proxy aws.http_proxy aws.proxy",
+        "https_proxy",
+        "AWS's endpoints are `https://`; the app gets its own in `env.HTTPS_PROXY=…`",
+    ),
+    key("proxy_exclude aws.no_proxy", "no_proxy", ""),
+    key("aws_ca_bundle aws.ca_bundle ssl_cert_file", "ca_bundle", "the path of a PEM file on the host"),
+    key("use_fips_endpoint aws_use_fips_endpoint aws.use_fips_endpoint", "aws.fips", ""),
+    key("use_dualstack_endpoint aws_use_dualstack_endpoint aws.use_dualstack_endpoint", "aws.dual_stack", ""),
     // docker run and compose, without a key.
     none("expose", "a port that other hosts do not connect to needs no key; `port=` publishes one"),
     none("publish_all -P", "name the ports in `port=`; `0:8080` lets the engine choose the host's port"),

@@ -27,9 +27,11 @@ const HINTS: [Hint; 6] = [
 pub(super) fn of(key: &str, value: &Value) -> Option<&'static str> {
     let elements = value.list();
     let is_template = key.starts_with("secret.") && whole(value).is_some_and(|text| text.contains("${"));
+    // Two `%` of a URL are no variable.
+    let is_encoded = key == "https_proxy";
     HINTS
         .iter()
-        .skip(usize::from(is_template))
+        .skip(usize::from(is_template || is_encoded))
         .find(|(shows, _)| elements.iter().any(|text| shows(text)) || whole(value).is_some_and(shows))
         .map(|(_, hint)| *hint)
 }

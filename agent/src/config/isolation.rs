@@ -20,6 +20,11 @@ const HIDDEN: [(&str, &str); 6] = [
 /// A `shm_size` below this was meant in another unit.
 const SMALL_SHM: u64 = 1 << 20;
 
+/// The directory and the directive of berth.service that hide this path from the agent.
+pub(super) fn hidden(path: &str) -> Option<(&'static str, &'static str)> {
+    HIDDEN.into_iter().find(|(folder, _)| below(path, folder))
+}
+
 impl Layers {
     pub(super) fn warn_of_isolation(&self, config: &Config, warnings: &mut Faults) {
         let mut warn = |code, key: &str, reason: &str| {
@@ -58,7 +63,7 @@ impl Layers {
             );
         }
         for path in &config.after {
-            if let Some((folder, directive)) = HIDDEN.iter().find(|(folder, _)| below(path, folder)) {
+            if let Some((folder, directive)) = hidden(path) {
                 warn(
                     Code::HiddenPath,
                     "after",

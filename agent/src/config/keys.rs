@@ -8,7 +8,7 @@ use super::scalar::{count, cpus, duration_from, is_name, one_of, size, switch};
 use super::value::{Reason, Reasons, Value};
 use super::{
     Config, CutDrain, Health, ImageRef, ImdsAccess, OnChange, OnFailure, OnNotice, Platform, Port, Refresh,
-    RegistryAuth, SecretRef, SecretValue, SecretsAs, Statuses, container, kernel, line, probe_http,
+    RegistryAuth, SecretRef, SecretValue, SecretsAs, Statuses, container, kernel, line, network, probe_http,
 };
 
 /// One key, or with `.NAME` at its end a table of keys.
@@ -168,6 +168,14 @@ pub(super) static KEYS: &[Key] = &[
     key("config", Words("none"), |_, v, _| {
         v.one().and_then(Pointer::parse)?;
         Ok(())
+    }),
+    // Held by `Network`, which the edge alone has.
+    key("https_proxy", Words("`HTTPS_PROXY`, `ALL_PROXY`, else none"), |_, v, _| network::check("https_proxy", v)),
+    key("no_proxy", Words("`NO_PROXY`, else none"), |_, v, _| network::check("no_proxy", v)),
+    key("ca_bundle", Words("`AWS_CA_BUNDLE`, else the host's CAs"), |_, v, _| network::check("ca_bundle", v)),
+    key("aws.fips", Words("`AWS_USE_FIPS_ENDPOINT`, else false"), |_, v, _| network::check("aws.fips", v)),
+    key("aws.dual_stack", Words("`AWS_USE_DUALSTACK_ENDPOINT`, else false"), |_, v, _| {
+        network::check("aws.dual_stack", v)
     }),
 ];
 

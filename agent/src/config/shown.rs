@@ -1,12 +1,12 @@
 //! Every key with its value as it may be shown to whoever holds the config: what is plain to the app is not plain to a
 //! terminal, so the values of `env`, of log options and of labels stay where they are.
 
-use super::SecretValue;
 use super::fault::shown;
 use super::keys::{Default, KEYS};
 use super::layers::{Layers, Pointer, Written};
 use super::value::Value;
 use super::words;
+use super::{ProxyUrl, SecretValue};
 
 /// One key, written or not.
 pub(crate) struct Row {
@@ -56,6 +56,9 @@ fn row(key: &str, written: &Written, about: &'static str) -> Row {
         (Value::Text(text), key) if key.starts_with("secret.") => {
             SecretValue::parse(text).ok().map(|value| value.to_string())
         }
+        // Without user and password.
+        (Value::Text(text), "https_proxy") => ProxyUrl::parse(text).ok().map(|proxy| proxy.to_string()),
+        (_, "https_proxy") => None,
         (_, "labels") => Some(list().iter().filter_map(|label| label.split('=').next()).collect::<Vec<_>>().join(", ")),
         (Value::Text(text), _) => Some(text.clone()),
         (Value::List(_), _) => Some(list().join(", ")),

@@ -61,6 +61,7 @@ impl Layers {
             );
         }
         self.warn_of_the_probe(config, &mut warnings);
+        self.warn_of_the_network(&mut warnings);
         warnings.sort();
         warnings
     }
@@ -299,6 +300,9 @@ pub(super) mod tests {
             ("stop_timeout=2h", "`stop_timeout`: a drain may take 2h5m20s"),
             ("drain.timeout=50h", "no hook waits longer than 48h"),
             ("port=80 network=none health=none", "`port`: is not published"),
+            ("https_proxy=http://u:hunter2@proxy:3128", "`https_proxy`: holds a password in plain text"),
+            ("https_proxy=http://proxy:3128 no_proxy=.x,*", "`https_proxy`: has no effect: `no_proxy` has `*`"),
+            ("ca_bundle=/root/corp.pem", "`ca_bundle`: cannot be read by the agent"),
         ] {
             let told = warnings(words);
             assert!(told.starts_with("user-data line 1 column 17: ") && told.contains(expected), "{words}: {told}");
@@ -320,6 +324,7 @@ pub(super) mod tests {
             "secret.A='postgres://${prod/db#user}:${prod/db#password}@db/app' secret.B='${API_TOKEN#value}'",
             "probe.expect=204 probe.host=app.example.com health=https:8443/x probe.interval=1s",
             "probe.interval=1s probe.running_for=1s",
+            "https_proxy=http://proxy:3128 no_proxy=.internal ca_bundle=/etc/ssl/corp.pem aws.fips=true",
             "volumes=/etc/ssl:/etc/ssl:ro,/srv/data:/data,/etc:/host/etc:ro,/sys:/sys:ro",
             "command='sh -c \"echo ${HOME}\"' cap_add=NET_ADMIN drain.timeout=1h",
         ] {

@@ -278,6 +278,32 @@ pub(super) static SECTIONS: &[Section] = &[
             ),
         ],
     },
+    Section {
+        title: "The way to AWS",
+        intro: "How the agent itself reaches AWS, the fetch of what `config=` points to included. A key wins over the environment variable of the \
+                agent; see [proxies and private CAs](operations.md#proxies-and-private-cas). The engine and the app have settings of their own.",
+        keys: &[
+            words(
+                "https_proxy",
+                "URL of the proxy for `https://` endpoints: `http://HOST:PORT` or `https://HOST:PORT`, with `USER:PASSWORD@` before the host where it \
+                 asks for them, percent-encoded; the instance metadata and loopback are never proxied",
+                &["http://proxy.example.com:3128"],
+            ),
+            words(
+                "no_proxy",
+                "list of what is reached directly: a name and all below it, an IP address, a network, or `*` for everything; empty drops the \
+                 environment's list",
+                &[".us-east-2.amazonaws.com,10.0.0.0/8"],
+            ),
+            words(
+                "ca_bundle",
+                "path of a PEM file on the host, whose certificates are trusted for AWS instead of the host's",
+                &["/etc/ssl/certs/corp.pem"],
+            ),
+            words("aws.fips", "boolean: AWS's FIPS endpoints", &["true"]),
+            words("aws.dual_stack", "boolean: AWS's dual-stack endpoints, which have IPv6 too", &["true"]),
+        ],
+    },
 ];
 
 /// What the key means; empty for none that is known.

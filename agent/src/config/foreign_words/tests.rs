@@ -52,6 +52,11 @@ const ECS: &str = "name image repositoryCredentials repositoryCredentials.creden
     dockerVolumeConfiguration dockerVolumeConfiguration.driver efsVolumeConfiguration efsVolumeConfiguration.fileSystemId \
     s3filesVolumeConfiguration fsxWindowsFileServerVolumeConfiguration configuredAtLaunch valueFrom";
 
+/// Variables and settings of the AWS SDKs ("AWS SDKs and Tools Reference Guide"), of curl, and of what engines and agents call a proxy.
+const NETWORK: &str = "HTTP_PROXY ALL_PROXY proxy proxy_url aws.https_proxy aws.http_proxy aws.proxy proxy_exclude aws.no_proxy \
+    AWS_CA_BUNDLE aws.ca_bundle SSL_CERT_FILE use_fips_endpoint AWS_USE_FIPS_ENDPOINT aws.use_fips_endpoint \
+    use_dualstack_endpoint AWS_USE_DUALSTACK_ENDPOINT aws.use_dualstack_endpoint";
+
 /// `RequestLaunchTemplateData` and its metadata options of EC2, `CreateAutoScalingGroup` and `PutLifecycleHook`.
 const GROUP: &str = "KernelId EbsOptimized IamInstanceProfile IamInstanceProfile.Arn BlockDeviceMappings NetworkInterfaces ImageId \
     InstanceType KeyName Monitoring Placement RamDiskId DisableApiTermination InstanceInitiatedShutdownBehavior UserData \
@@ -68,7 +73,7 @@ const GROUP: &str = "KernelId EbsOptimized IamInstanceProfile IamInstanceProfile
     NotificationMetadata HeartbeatTimeout DefaultResult";
 
 fn words() -> impl Iterator<Item = &'static str> {
-    [DOCKER_RUN, COMPOSE, ECS, GROUP].into_iter().flat_map(str::split_whitespace)
+    [DOCKER_RUN, COMPOSE, ECS, GROUP, NETWORK].into_iter().flat_map(str::split_whitespace)
 }
 
 /// A word as it is, and as the others would spell it.
@@ -161,6 +166,16 @@ fn a_word_of_others_is_answered_with_the_key_that_says_it() {
         ),
         ("stopTimeout", "unknown key, did you mean `stop_timeout`?"),
         ("--read-only", "unknown key, did you mean `read_only`?"),
+        ("HTTPS_PROXY", "unknown key, did you mean `https_proxy`?"),
+        ("NO_PROXY", "unknown key, did you mean `no_proxy`?"),
+        (
+            "http_proxy",
+            "unknown key: berth calls it `https_proxy`; AWS's endpoints are `https://`; the app gets its own in `env.HTTPS_PROXY=…`",
+        ),
+        ("AWS_CA_BUNDLE", "unknown key: berth calls it `ca_bundle`; the path of a PEM file on the host"),
+        ("aws.use_fips_endpoint", "unknown key: berth calls it `aws.fips`"),
+        ("aws.use_dualstack_endpoint", "unknown key: berth calls it `aws.dual_stack`"),
+        ("aws.dualstack", "unknown key, did you mean `aws.dual_stack`?"),
         ("log-opt.max-size", "unknown key, did you mean `log_opt.max-size`?"),
         (
             "logConfiguration.options.awslogs-group",
