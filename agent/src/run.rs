@@ -17,6 +17,7 @@ use crate::driver::{self, End, Kept, Lines};
 use crate::edge::aws::Aws;
 use crate::edge::console::Console;
 use crate::edge::deliver::Delivery;
+use crate::edge::dns::Resolver;
 use crate::edge::door::Door;
 use crate::edge::engine::Engine;
 use crate::edge::handover;
@@ -47,6 +48,8 @@ enum BeginError {
     Socket(#[from] crate::edge::socket::SocketError),
     #[error(transparent)]
     Imds(#[from] crate::edge::imds::ImdsError),
+    #[error(transparent)]
+    Proxy(#[from] crate::edge::http::VariableError),
     #[error(transparent)]
     Engine(#[from] crate::edge::engine::EngineError),
     #[error("cannot listen to signals")]
@@ -85,7 +88,7 @@ async fn begin(global: &Global, run: &Run, started: Instant) -> Result<Outcome, 
 
     let environment: BTreeMap<String, String> = std::env::vars().collect();
     let env = |name: &str| environment.get(name).cloned();
-    let http = Http::default();
+    let http = Http::from_env(&env, Resolver::default())?;
     let imds = Imds::from_env(&env, http.clone())?;
     let (tell, notices) = mpsc::channel(QUEUE);
     let own = own_binary().map_err(BeginError::Binary)?;

@@ -23,6 +23,7 @@ mod metrics;
 mod oracle;
 mod parity;
 mod paths;
+mod proxy;
 mod proxy_protocol;
 mod refusals;
 mod resident;

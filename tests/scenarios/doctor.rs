@@ -324,7 +324,10 @@ fn on_an_instance(world: &World, text: &str) -> String {
         let found = match head.get(6..).unwrap_or_default().trim_end() {
             "trust" => "145 root certificates".to_owned(),
             "credentials" => "of the role ap-api, for 5 h 59 min".to_owned(),
-            "endpoint" => format!("https://{}.us-east-2.amazonaws.com", endpoints.next().expect("a service")),
+            "endpoint" => {
+                let (_, route) = found.split_once(", ").expect("how it is reached");
+                format!("https://{}.us-east-2.amazonaws.com, {route}", endpoints.next().expect("a service"))
+            }
             "secret" => {
                 // What Secrets Manager appends to a name is not known before it is made.
                 let (before, after) = found.split_once("secret:prod/api-").expect("an ARN");

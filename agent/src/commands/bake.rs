@@ -19,7 +19,7 @@ use crate::config::{Config, Faults, ImageRef, Layers, PinnedImage, RegistryAuth}
 use crate::edge::aws::Aws;
 use crate::edge::ecr::RegistryCredentials;
 use crate::edge::engine::{Engine, EngineError};
-use crate::edge::state_dir;
+use crate::edge::{sources, state_dir};
 use crate::event::PullProgress;
 use crate::exit::Outcome;
 use crate::fault::Fault;
@@ -37,6 +37,9 @@ pub async fn main(global: &Global, args: &cli::Bake) -> ExitCode {
         Ok(both) => both,
         Err(error) => return super::failed(Outcome::Usage, &super::chain(&error)),
     };
+    if let Err(fault) = sources::configure(&layers, &aws) {
+        return super::failed(Outcome::Usage, &fault.reason);
+    }
     let identity = within(imds.identity()).await.and_then(Result::ok);
     if let Some(identity) = &identity {
         aws.locate(identity);
@@ -45,7 +48,7 @@ pub async fn main(global: &Global, args: &cli::Bake) -> ExitCode {
     let docker_host = std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty());
     let engine = Engine::new(docker_host.as_deref());
 
-    let mut checks = examine(global, &engine, docker_host.is_none()).await;
+    let mut checks = examine(global, &aws, &engine, docker_host.is_none()).await;
     let instance_id = identity.map(|identity| identity.instance_id);
     let report = Report::new(checks.clone());
     // Nothing is pulled on a host that is not ready, and nothing is removed beside an agent that runs.
@@ -95,7 +98,7 @@ fn auth(config: &Config, image: &ImageRef) -> RegistryAuth {
     if is_meant { config.registry_auth.clone() } else { RegistryAuth::Auto }
 }
 
-async fn examine(global: &Global, engine: &Result<Engine, EngineError>, usual_engine: bool) -> Vec<Check> {
+async fn examine(global: &Global, aws: &Aws, engine: &Result<Engine, EngineError>, usual_engine: bool) -> Vec<Check> {
     let run_dir = global.run_dir();
     let ((engine, about), (agent, running)) = tokio::join!(host::engine(engine), host::agent(&run_dir));
     let mut checks: Vec<Check> = host::root().into_iter().chain([engine]).collect();
@@ -104,7 +107,7 @@ async fn examine(global: &Global, engine: &Result<Engine, EngineError>, usual_en
         checks.extend(unit("docker.service", "systemctl enable docker"));
     }
     checks.extend(unit("berth.service", "install berth's package, then systemctl enable berth"));
-    checks.extend([host::roots(), host::run_dir(&run_dir), state(&global.state_dir())]);
+    checks.extend([host::roots(aws.http()), host::run_dir(&run_dir), state(&global.state_dir())]);
     checks.push(match running {
         Some(_) => Check::fail("agent", agent.found, "stop it first: systemctl stop berth drains it"),
         None => agent,

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::edge::aws::Aws;
 use crate::edge::console::one_line;
-use crate::edge::http::Http;
+use crate::edge::dns::Resolver;
+use crate::edge::http::{Http, VariableError};
 use crate::edge::imds::{Imds, ImdsError};
 use crate::fault::{Class, Fault};
 
@@ -72,18 +73,28 @@ fn plain(text: &str) -> String {
     lines.join("\n")
 }
 
+/// The environment cannot be followed.
+#[derive(Debug, thiserror::Error)]
+enum EnvironmentError {
+    #[error(transparent)]
+    Imds(#[from] ImdsError),
+    #[error(transparent)]
+    Proxy(#[from] VariableError),
+}
+
 /// The clients that the agent uses, as this process's environment sets them.
-fn aws() -> Result<(Imds, Aws), ImdsError> {
+fn aws() -> Result<(Imds, Aws), EnvironmentError> {
     let env = |name: &str| std::env::var(name).ok();
-    let http = Http::default();
+    let http = Http::from_env(&env, Resolver::default())?;
     let imds = Imds::from_env(&env, http.clone())?;
     Ok((imds.clone(), Aws::new(http, imds, &env)))
 }
 
 /// The same for a command that may run elsewhere than on an instance.
-async fn aws_anywhere() -> Result<(Imds, Aws), ImdsError> {
-    let http = Http::default();
-    let imds = Imds::from_env(&|name: &str| std::env::var(name).ok(), http.clone())?;
+async fn aws_anywhere() -> Result<(Imds, Aws), EnvironmentError> {
+    let env = |name: &str| std::env::var(name).ok();
+    let http = Http::from_env(&env, Resolver::default())?;
+    let imds = Imds::from_env(&env, http.clone())?;
     Ok((imds.clone(), Aws::anywhere(http, imds).await))
 }
 

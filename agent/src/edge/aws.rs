@@ -31,6 +31,7 @@ use http_body_util::Full;
 
 use super::http::Http;
 use super::imds::Imds;
+use crate::config::Network;
 use crate::identity::Identity;
 
 pub use credentials::{CredentialsError, Origin, Signer};
@@ -61,6 +62,8 @@ pub struct Aws {
     imds: Imds,
     endpoints: Endpoints,
     place: RwLock<Place>,
+    /// What the config says, before the environment.
+    network: RwLock<Network>,
     credentials: SharedCredentialsProvider,
     source: Arc<Source>,
     /// Forgotten as a whole when a service calls the credentials expired.
@@ -137,11 +140,23 @@ impl Aws {
             imds,
             endpoints,
             place: RwLock::new(place),
+            network: RwLock::default(),
             credentials: SharedCredentialsProvider::new(source.clone() as Arc<dyn ProvideCredentials>),
             source,
             identities: RwLock::new(no_identities()),
             clock: Clock::default(),
         }
+    }
+
+    /// From the next call on, what the config says of the way to AWS counts before the environment.
+    pub fn configure(&self, network: &Network) {
+        self.http.configure(network);
+        *self.network.write().unwrap_or_else(PoisonError::into_inner) = network.clone();
+    }
+
+    /// The client that calls are sent with.
+    pub fn http(&self) -> &Http {
+        &self.http
     }
 
     /// Tells the client where it is, for calls that name no region.
@@ -239,7 +254,9 @@ impl Aws {
     }
 
     fn place(&self) -> Place {
-        self.place.read().unwrap_or_else(PoisonError::into_inner).clone()
+        let place = self.place.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let network = self.network.read().unwrap_or_else(PoisonError::into_inner);
+        Place { fips: network.fips.unwrap_or(place.fips), dual_stack: network.dual_stack.or(place.dual_stack), ..place }
     }
 
     /// What the next attempt shall do in another way. `signed_with` is the difference that the refused call was signed with:

@@ -1,44 +1,76 @@
-//! The one HTTP client of the process: plain and TLS, own resolver, connections kept for a moment and used again.
+//! The one HTTP client of the process: plain and TLS, directly or through a proxy, own resolver, connections kept for a moment and
+//! used again.
 //!
-//! One request, one attempt, under a timeout. The host's CA certificates are read at the first `https` request: to parse
-//! them takes longer than the rest of the agent's start.
+//! One request, one attempt, under a timeout. The CA certificates are read at the first `https` request.
+//!
+//! ```text
+//!   Http ─▶ Client (pool) ─▶ connect.rs: TCP, CONNECT, TLS ─┬─ proxy.rs: through which proxy, if any
+//!                                                           └─ trust.rs: which certificates are trusted
+//! ```
 
 use std::error::Error as StdError;
-use std::future::Future;
 use std::io;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, Uri};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rustls::{ClientConfig, RootCertStore};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use thiserror::Error;
-use tokio::net::TcpStream;
-use tower_service::Service;
 
 use super::dns::{DnsError, Resolver};
+use crate::config::Network;
 use crate::fault::Class;
+
+use connect::Connector;
+use proxy::{Environment, Proxies, is_https};
+use trust::{Bundle, Trust};
+
+pub use connect::ProxyError;
+pub use proxy::{Route, VariableError, route_in};
+pub use trust::TrustError;
+
+mod connect;
+mod proxy;
+mod trust;
 
 /// For one address to accept the connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Long enough for the calls of one boot to share connections, short enough to hold none while idle.
 const POOL_IDLE: Duration = Duration::from_secs(10);
+/// The AWS SDKs' word for a file with CA certificates.
+const BUNDLE: &str = "AWS_CA_BUNDLE";
 
-/// A handle on the client; clones share its connections.
+/// A handle on the client; clones share its connections and its settings.
 #[derive(Clone, Debug)]
 pub struct Http {
-    client: Arc<Client<Connector, Full<Bytes>>>,
+    shared: Arc<Shared>,
 }
 
-/// Why a request has no answer. `to` is scheme, host and port: a path or a query may say more than a log should hold.
-#[derive(Debug, Error)]
+#[derive(Debug)]
+struct Shared {
+    resolver: Resolver,
+    environment: Environment,
+    bundle: Option<Bundle>,
+    current: RwLock<Arc<Current>>,
+}
+
+/// The client as it is configured; another configuration makes another one, so that no connection of an old way is used again.
+#[derive(Debug)]
+struct Current {
+    network: Network,
+    client: Client<Connector, Full<Bytes>>,
+    proxies: Arc<Proxies>,
+    trust: Arc<Trust>,
+}
+
+/// Why a request has no answer. `to` is scheme, host and port, and the proxy if there is one: a path or a query may say more than a
+/// log should hold.
+#[derive(Clone, Debug, Error)]
 pub enum HttpError {
     /// No whole answer within the time.
     #[error("{to} did not answer within {after:?}")]
@@ -62,26 +94,34 @@ pub enum HttpError {
         /// Whom.
         to: String,
         /// Why.
-        source: Box<dyn StdError + Send + Sync>,
+        source: Arc<dyn StdError + Send + Sync>,
     },
     /// The server's certificate is not to be trusted, or TLS failed otherwise.
-    #[error("no TLS with {to}")]
+    #[error("TLS handshake with {to} failed")]
     Tls {
         /// Whom.
         to: String,
         /// Why.
         source: Box<rustls::Error>,
     },
-    /// This host cannot check any certificate.
+    /// No certificate can be checked.
     #[error(transparent)]
-    NoRoots(#[from] NoRoots),
+    Trust(#[from] TrustError),
+    /// The proxy did not let it through.
+    #[error("cannot reach {to}")]
+    Proxy {
+        /// Whom.
+        to: String,
+        /// Why.
+        source: Box<ProxyError>,
+    },
     /// The connection broke, or what came was not HTTP.
     #[error("the connection to {to} broke")]
     Broken {
         /// Whom.
         to: String,
         /// Why.
-        source: Box<dyn StdError + Send + Sync>,
+        source: Arc<dyn StdError + Send + Sync>,
     },
     /// The answer is longer than anyone asked for.
     #[error("the answer of {to} is longer than {limit} bytes")]
@@ -93,27 +133,13 @@ pub enum HttpError {
     },
 }
 
-/// The host has no CA certificates.
-#[derive(Clone, Debug, Error)]
-#[error("no CA certificates on this host{detail}: install the package ca-certificates, or set SSL_CERT_FILE")]
-pub struct NoRoots {
-    /// What was found instead, in parentheses behind a space; may be empty.
-    pub detail: String,
-}
-
 impl HttpError {
-    /// What to do about it. A certificate that is out of its time passes: early in a boot the clock may not be set.
+    /// What to do about it.
     pub fn class(&self) -> Class {
-        use rustls::CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
         match self {
-            Self::NoRoots(_) | Self::Resolve { source: DnsError::NotAName { .. }, .. } => Class::Misconfigured,
-            Self::Tls { source, .. } => match &**source {
-                rustls::Error::InvalidCertificate(
-                    Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. },
-                ) => Class::Transient,
-                rustls::Error::InvalidCertificate(_) => Class::Misconfigured,
-                _ => Class::Transient,
-            },
+            Self::Trust(_) | Self::Resolve { source: DnsError::NotAName { .. }, .. } => Class::Misconfigured,
+            Self::Tls { source, .. } => tls_class(source),
+            Self::Proxy { source, .. } => source.class(),
             // The limits are above everything that the services themselves answer.
             Self::TooLarge { .. }
             | Self::Timeout { .. }
@@ -123,9 +149,13 @@ impl HttpError {
         }
     }
 
-    fn from_hyper(error: hyper_util::client::legacy::Error, to: String) -> Self {
-        if let Some(no_roots) = find::<NoRoots>(&error) {
-            return Self::NoRoots(no_roots.clone());
+    fn from_hyper(error: hyper_util::client::legacy::Error, uri: &Uri, to: String) -> Self {
+        if let Some(error) = find::<TrustError>(&error) {
+            return Self::Trust(error.clone());
+        }
+        if let Some(source) = find::<ProxyError>(&error) {
+            // The proxy is named by what it did.
+            return Self::Proxy { to: origin(uri), source: Box::new(source.clone()) };
         }
         if let Some(source) = find::<DnsError>(&error) {
             return Self::Resolve { to, source: source.clone() };
@@ -135,10 +165,22 @@ impl HttpError {
         }
         match (error.is_connect(), find::<io::Error>(&error).map(|cause| (cause.kind(), cause.to_string()))) {
             // Of the whole chain only the system's own words help: "Connection refused (os error 111)".
-            (true, Some((kind, text))) => Self::Connect { to, source: io::Error::new(kind, text).into() },
-            (true, None) => Self::Connect { to, source: error.into() },
-            (false, _) => Self::Broken { to, source: error.into() },
+            (true, Some((kind, text))) => Self::Connect { to, source: Arc::new(io::Error::new(kind, text)) },
+            (true, None) => Self::Connect { to, source: Arc::new(error) },
+            (false, _) => Self::Broken { to, source: Arc::new(error) },
         }
+    }
+}
+
+/// A certificate that is out of its time passes: early in a boot the clock may not be set.
+fn tls_class(error: &rustls::Error) -> Class {
+    use rustls::CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
+    match error {
+        rustls::Error::InvalidCertificate(
+            Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. },
+        ) => Class::Transient,
+        rustls::Error::InvalidCertificate(_) => Class::Misconfigured,
+        _ => Class::Transient,
     }
 }
 
@@ -149,17 +191,50 @@ impl Default for Http {
 }
 
 impl Http {
-    /// A client that looks names up with this resolver.
+    /// A client that looks names up with this resolver and follows no environment: no proxy, and the host's certificates.
     pub fn with(resolver: Resolver) -> Self {
-        let mut tcp = HttpConnector::new_with_resolver(resolver);
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(POOL_IDLE)
-            .build(Connector { tcp, tls: Arc::default() });
-        Self { client: Arc::new(client) }
+        Self::new(resolver, Environment::default(), None)
+    }
+
+    /// A client with the proxies and the CA bundle of this environment.
+    pub fn from_env(env: &dyn Fn(&str) -> Option<String>, resolver: Resolver) -> Result<Self, VariableError> {
+        let file = env(BUNDLE).filter(|file| !file.is_empty()).map(PathBuf::from);
+        Ok(Self::new(resolver, Environment::read(env)?, file.map(|file| Bundle { file, from: BUNDLE })))
+    }
+
+    fn new(resolver: Resolver, environment: Environment, bundle: Option<Bundle>) -> Self {
+        let current = RwLock::new(Arc::new(Current::new(&resolver, &environment, bundle.clone(), Network::default())));
+        Self { shared: Arc::new(Shared { resolver, environment, bundle, current }) }
+    }
+
+    /// A client of its own that no proxy is ever asked for: for the instance metadata, wherever they are.
+    pub fn direct(&self) -> Self {
+        let Shared { resolver, bundle, .. } = &*self.shared;
+        Self::new(resolver.clone(), Environment::default(), bundle.clone())
+    }
+
+    /// From the next request on, what the config says counts before the environment; for all clones.
+    pub fn configure(&self, network: &Network) {
+        let Shared { resolver, environment, bundle, current } = &*self.shared;
+        if self.current().network != *network {
+            let next = Current::new(resolver, environment, bundle.clone(), network.clone());
+            *current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
+        }
+    }
+
+    /// How a request to this URL goes.
+    pub fn route(&self, url: &str) -> Route {
+        url.parse().map_or(Route::Direct, |uri| self.current().proxies.route(&uri))
+    }
+
+    /// How many CA certificates are trusted.
+    pub fn trusted(&self) -> Result<usize, TrustError> {
+        Ok(self.current().trust.roots()?.len())
+    }
+
+    /// The file that replaces the host's CA certificates, and the key or the variable that names it.
+    pub fn bundle(&self) -> Option<(PathBuf, &'static str)> {
+        self.current().trust.bundle().map(|(file, from)| (file.to_owned(), from))
     }
 
     /// Sends one request and reads the whole answer, within `limit`; at most `max_body` bytes of it.
@@ -169,27 +244,68 @@ impl Http {
         limit: Duration,
         max_body: usize,
     ) -> Result<Response<Bytes>, HttpError> {
-        let to = origin(request.uri());
-        match tokio::time::timeout(limit, self.exchange(request, &to, max_body)).await {
+        let current = self.current();
+        let to = current.destination(request.uri());
+        match tokio::time::timeout(limit, current.exchange(request, &to, max_body)).await {
             Ok(result) => result,
             Err(_) => Err(HttpError::Timeout { to, after: limit }),
         }
     }
 
+    fn current(&self) -> Arc<Current> {
+        Arc::clone(&self.shared.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Current {
+    fn new(resolver: &Resolver, environment: &Environment, bundle: Option<Bundle>, network: Network) -> Self {
+        let mut tcp = HttpConnector::new_with_resolver(resolver.clone());
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        let written = network.ca_bundle.as_ref().map(|file| Bundle { file: file.into(), from: "ca_bundle" });
+        let proxies = Arc::new(Proxies::new(environment, &network));
+        let trust = Arc::new(Trust::new(written.or(bundle)));
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(POOL_IDLE)
+            .build(Connector { tcp, proxies: Arc::clone(&proxies), trust: Arc::clone(&trust) });
+        Self { network, client, proxies, trust }
+    }
+
+    /// What errors call the other side.
+    fn destination(&self, uri: &Uri) -> String {
+        match self.proxies.route(uri) {
+            Route::Proxied { proxy, .. } => format!("{} through the proxy {proxy}", origin(uri)),
+            Route::Direct | Route::Excepted { .. } => origin(uri),
+        }
+    }
+
     async fn exchange(
         &self,
-        request: Request<Full<Bytes>>,
+        mut request: Request<Full<Bytes>>,
         to: &str,
         max_body: usize,
     ) -> Result<Response<Bytes>, HttpError> {
-        let answer = self.client.request(request).await.map_err(|error| HttpError::from_hyper(error, to.to_owned()))?;
+        let uri = request.uri().clone();
+        // A tunnel is paid for when it is made, a request in absolute form by itself.
+        let proxy = if is_https(&uri) { None } else { self.proxies.intercept(&uri) };
+        if let Some(login) = proxy.as_ref().and_then(|proxy| proxy.basic_auth()) {
+            request.headers_mut().insert(header::PROXY_AUTHORIZATION, login.clone());
+        }
+        let sent = self.client.request(request).await;
+        let answer = sent.map_err(|error| HttpError::from_hyper(error, &uri, to.to_owned()))?;
+        if let (Some(proxy), StatusCode::PROXY_AUTHENTICATION_REQUIRED) = (proxy, answer.status()) {
+            let source = ProxyError::refused(&origin(proxy.uri()), "the request".to_owned(), answer.status());
+            return Err(HttpError::Proxy { to: origin(&uri), source: Box::new(source) });
+        }
         let (head, body) = answer.into_parts();
         match Limited::new(body, max_body).collect().await {
             Ok(body) => Ok(Response::from_parts(head, body.to_bytes())),
             Err(error) if error.is::<LengthLimitError>() => {
                 Err(HttpError::TooLarge { to: to.to_owned(), limit: max_body })
             }
-            Err(source) => Err(HttpError::Broken { to: to.to_owned(), source }),
+            Err(source) => Err(HttpError::Broken { to: to.to_owned(), source: Arc::from(source) }),
         }
     }
 }
@@ -197,7 +313,7 @@ impl Http {
 /// Has the connection closed after the answer, which holds a secret: the buffers of one that is kept hold what came last, for as
 /// long as it is used.
 pub fn close_after(request: &mut Request<Full<Bytes>>) {
-    request.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+    request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
 }
 
 /// Scheme, host and port.
@@ -223,70 +339,6 @@ pub(super) fn find<'e, E: StdError + 'static>(error: &'e (dyn StdError + 'static
         };
     }
     None
-}
-
-type BoxError = Box<dyn StdError + Send + Sync>;
-type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
-
-/// Connects, with TLS where the scheme says so.
-#[derive(Clone, Debug)]
-struct Connector {
-    tcp: HttpConnector<Resolver>,
-    tls: Arc<Mutex<Option<Arc<ClientConfig>>>>,
-}
-
-impl Service<Uri> for Connector {
-    type Response = Stream;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Stream, BoxError>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.tcp.poll_ready(context).map_err(Into::into)
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        if uri.scheme() != Some(&http::uri::Scheme::HTTPS) {
-            let connecting = self.tcp.call(uri);
-            return Box::pin(async move { Ok(MaybeHttpsStream::Http(connecting.await?)) });
-        }
-        match self.tls_config() {
-            Ok(config) => HttpsConnector::from((self.tcp.clone(), config)).call(uri),
-            Err(no_roots) => Box::pin(async move { Err(no_roots.into()) }),
-        }
-    }
-}
-
-impl Connector {
-    /// Reads the roots once; a host without them is looked at again at the next request.
-    fn tls_config(&self) -> Result<Arc<ClientConfig>, NoRoots> {
-        let mut cached = self.tls.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(config) = &*cached {
-            return Ok(config.clone());
-        }
-        let config = Arc::new(tls_config()?);
-        *cached = Some(config.clone());
-        Ok(config)
-    }
-}
-
-/// The CA certificates of this host; at least one.
-pub fn trust_roots() -> Result<RootCertStore, NoRoots> {
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    let (added, _unusable) = roots.add_parsable_certificates(found.certs);
-    if added == 0 {
-        let detail = found.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
-        return Err(NoRoots { detail });
-    }
-    Ok(roots)
-}
-
-fn tls_config() -> Result<ClientConfig, NoRoots> {
-    let roots = trust_roots()?;
-    let builder = ClientConfig::builder_with_provider(super::tls_provider::hybrid())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| NoRoots { detail: format!(" ({error})") })?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
 #[cfg(test)]

@@ -97,7 +97,7 @@ struct RoleCredentials {
 }
 
 impl Imds {
-    /// The service at this address: scheme and authority, no path.
+    /// The service at this address: scheme and authority, no path. No proxy is asked for it, wherever it is.
     pub fn at(base: &Uri, http: Http) -> Self {
         Self::with(Addresses::only(base), http)
     }
@@ -111,7 +111,7 @@ impl Imds {
     fn with(addresses: Addresses, http: Http) -> Self {
         Self {
             service: Arc::new(Service { addresses, asks_latest: AtomicBool::new(false) }),
-            http,
+            http: http.direct(),
             token: Arc::default(),
         }
     }

@@ -89,11 +89,21 @@ pub fn bounded(from: impl Read) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Adds what the layers point to, if they do.
+/// Adds what the layers point to, if they do. It is fetched on the way that they say, and everything after it on the way that both say.
 pub async fn follow(layers: &mut Layers, aws: &Aws) -> Result<(), Fault> {
+    configure(layers, aws)?;
     if let Some(pointer) = layers.pointer() {
         let text = secrets::config_pointer(aws, &pointer.secret_ref()).await?;
         layers.add_pointed(&pointer, &text);
+        // What is wrong in there is told with everything else, when the layers are believed.
+        let _ = configure(layers, aws);
     }
+    Ok(())
+}
+
+/// Has AWS reached as the layers say so far.
+pub fn configure(layers: &Layers, aws: &Aws) -> Result<(), Fault> {
+    let network = layers.network().map_err(|errors| Fault::new(Class::Misconfigured, errors.to_string()))?;
+    aws.configure(&network);
     Ok(())
 }

@@ -43,7 +43,19 @@ const IMDS: Said = (
     "AWS_EC2_METADATA_SERVICE_ENDPOINT, AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",
     "Where the instance metadata is; the mode is IPv4 or IPv6.",
 );
-const ROOTS: Said = ("SSL_CERT_FILE, SSL_CERT_DIR", "CA certificates, instead of those of the distribution.");
+const PROXY: Said = (
+    "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY",
+    "The proxy for AWS, and what is reached without it; also in lower case. The keys `https_proxy` and `no_proxy` win. The instance metadata and \
+     loopback are never proxied.",
+);
+const ROOTS: Said = (
+    "AWS_CA_BUNDLE, SSL_CERT_FILE, SSL_CERT_DIR",
+    "CA certificates, instead of those of the distribution; the first that is set counts, and the key `ca_bundle` before it.",
+);
+const VARIANTS: Said = (
+    "AWS_USE_FIPS_ENDPOINT, AWS_USE_DUALSTACK_ENDPOINT",
+    "`true` for AWS's FIPS or dual-stack endpoints. The keys `aws.fips` and `aws.dual_stack` win.",
+);
 const NOTIFY: Said =
     ("NOTIFY_SOCKET, WATCHDOG_USEC", "Set by systemd: where the agent reports that it is up, and that it is alive.");
 
@@ -66,11 +78,25 @@ pub fn files_of(command: &str) -> Vec<Block> {
 /// What the page of a command names under ENVIRONMENT.
 pub fn environment_of(command: &str) -> Vec<Block> {
     let said: &[Said] = match command {
-        "berth" => &[LOG, DOCKER_HOST, RUN_DIR, STATE_DIR, REGION, KEYS, ENDPOINT, IMDS, ROOTS, NOTIFY, NO_COLOR],
-        "run" => &[LOG, DOCKER_HOST, RUN_DIR, STATE_DIR, REGION, KEYS, ENDPOINT, IMDS, ROOTS, NOTIFY],
-        "bake" | "doctor" => &[DOCKER_HOST, REGION, KEYS, ENDPOINT, IMDS, ROOTS, NO_COLOR],
+        "berth" => &[
+            LOG,
+            DOCKER_HOST,
+            RUN_DIR,
+            STATE_DIR,
+            REGION,
+            KEYS,
+            ENDPOINT,
+            VARIANTS,
+            IMDS,
+            PROXY,
+            ROOTS,
+            NOTIFY,
+            NO_COLOR,
+        ],
+        "run" => &[LOG, DOCKER_HOST, RUN_DIR, STATE_DIR, REGION, KEYS, ENDPOINT, VARIANTS, IMDS, PROXY, ROOTS, NOTIFY],
+        "bake" | "doctor" => &[DOCKER_HOST, REGION, KEYS, ENDPOINT, VARIANTS, IMDS, PROXY, ROOTS, NO_COLOR],
         "check" => &[NO_COLOR],
-        "policy" => &[REGION, KEYS, ENDPOINT, IMDS, ROOTS],
+        "policy" => &[REGION, KEYS, ENDPOINT, VARIANTS, IMDS, PROXY, ROOTS],
         "exec" => &[DOCKER_HOST, RUN_DIR],
         "status" | "timeline" => &[RUN_DIR, STATE_DIR],
         "drain" | "wait" | "handover" => &[RUN_DIR],

@@ -39,8 +39,10 @@ pub mod client;
 pub mod engine;
 pub mod hostile;
 pub mod own_engine;
+pub mod proxy;
 pub mod websocket;
 
+pub mod certificate;
 mod credentials;
 mod form;
 mod refusal;

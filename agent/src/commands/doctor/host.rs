@@ -12,7 +12,7 @@ use crate::config::{Config, Port, Protocol};
 use crate::edge::deliver::may_hold_secrets;
 use crate::edge::endpoint::Endpoint;
 use crate::edge::engine::{About, Engine, EngineError};
-use crate::edge::http::trust_roots;
+use crate::edge::http::{Http, Route, route_in};
 use crate::edge::metadata_block::try_filter;
 use crate::edge::paths::Paths;
 use crate::edge::socket_client::{self, ClientError};
@@ -32,10 +32,48 @@ pub fn root() -> Option<Check> {
 }
 
 /// The certificates that services of AWS are checked with.
-pub fn roots() -> Check {
-    match trust_roots() {
-        Ok(roots) => Check::ok("trust", format!("{} root certificates", roots.len())),
-        Err(error) => Check::fail("trust", error.to_string(), "without them no service of AWS can be called"),
+pub fn roots(http: &Http) -> Check {
+    match (http.trusted(), http.bundle()) {
+        (Ok(count), None) => Check::ok("trust", format!("{count} root certificates")),
+        (Ok(count), Some((file, from))) => {
+            let what = if count == 1 { "root certificate" } else { "root certificates" };
+            Check::ok("trust", format!("{count} {what} of {} ({from}), and not the host's", file.display()))
+        }
+        (Err(error), _) => {
+            Check::fail("trust", crate::commands::chain(&error), "without them no service of AWS can be called")
+        }
+    }
+}
+
+/// Whether berth and the engine go out the same way: each has its own proxy, and a pull is the engine's.
+pub fn proxies(about: &About, http: &Http, registry: &str) -> Option<Check> {
+    let url = format!("https://{registry}");
+    let of_engine = |name: &str| {
+        let value = match name {
+            "HTTP_PROXY" => &about.http_proxy,
+            "HTTPS_PROXY" => &about.https_proxy,
+            "NO_PROXY" => &about.no_proxy,
+            _ => return None,
+        };
+        Some(value.clone())
+    };
+    // The engine may take proxies of kinds that berth does not.
+    let of_engine = route_in(&of_engine, &url);
+    match (http.route(&url), of_engine) {
+        (Route::Proxied { proxy, from }, Ok(Route::Direct)) => Some(Check::warn(
+            "proxy",
+            format!(
+                "berth has the proxy {proxy} ({from}), and the engine, which pulls the image from {registry}, has none"
+            ),
+            "if the registry is not reached directly, set HTTPS_PROXY in /etc/systemd/system/docker.service.d/http-proxy.conf, then systemctl \
+             daemon-reload and systemctl restart docker",
+        )),
+        (Route::Direct, Ok(Route::Proxied { proxy, .. })) => Some(Check::warn(
+            "proxy",
+            format!("the engine has the proxy {proxy}, and berth, which calls AWS, has none"),
+            "if AWS is not reached directly, set `https_proxy` in the config, or HTTPS_PROXY in a drop-in of berth.service",
+        )),
+        _ => None,
     }
 }
 

@@ -34,6 +34,9 @@ pub mod services;
 /// For one check. What a boot has ten minutes for shall be there at once.
 const PATIENCE: Duration = Duration::from_secs(8);
 
+/// What to do about a config with errors.
+const CORRECT: &str = "correct it; `berth check` tells the same of a file";
+
 /// The whole command.
 pub async fn main(global: &Global, args: &cli::Doctor) -> ExitCode {
     let checks = examine(global).await;
@@ -63,15 +66,21 @@ fn silent(name: &'static str, whom: &str) -> Check {
 
 async fn examine(global: &Global) -> Vec<Check> {
     let engine = Engine::new(std::env::var("DOCKER_HOST").ok().as_deref());
-    let mut checks: Vec<Check> = host::root().into_iter().chain([host::roots()]).collect();
+    let mut checks: Vec<Check> = host::root().into_iter().collect();
     let (imds, mut aws) = match super::aws() {
         Ok(both) => both,
         Err(error) => {
-            checks.push(Check::fail("metadata", super::chain(&error), "correct the environment, or leave it out"));
-            checks.extend(examine_host(global, &engine, None, "").await);
+            checks.push(Check::fail("environment", super::chain(&error), "correct the environment, or leave it out"));
+            checks.extend(examine_host(global, &engine, None, None, "").await);
             return checks;
         }
     };
+    let layers = within(global.sources(Vec::new()).read_unpointed(&imds)).await;
+    // How AWS is reached holds from the first call on. If it is invalid, the check of the config says so.
+    if let Some(Ok(layers)) = &layers {
+        let _ = sources::configure(layers, &aws);
+    }
+    checks.push(host::roots(aws.http()));
     let identity = identify(&imds, &aws, &mut checks).await;
     // On an instance the agent's own credentials are what counts.
     if identity.is_none()
@@ -87,8 +96,8 @@ async fn examine(global: &Global) -> Vec<Check> {
 
     let place = Place { region: aws.region(), account: identity.as_ref().map(|identity| identity.account.clone()) };
     let id = identity.map(|identity| identity.instance_id).unwrap_or_default();
-    let config = configure(global, &imds, &aws, &place, &mut checks).await;
-    let host = examine_host(global, &engine, config.as_ref().map(|(config, _)| config), &id).await;
+    let config = configure(layers, &aws, &place, &mut checks).await;
+    let host = examine_host(global, &engine, Some(&aws), config.as_ref().map(|(config, _)| config), &id).await;
     if let Some((config, policy)) = &config {
         if imds.is_ipv6_only() {
             checks.extend(network::unreachable(config));
@@ -133,13 +142,12 @@ async fn identify(imds: &Imds, aws: &Aws, checks: &mut Vec<Check>) -> Option<Ide
 
 /// The config as `berth run` would believe it, and its policy.
 async fn configure(
-    global: &Global,
-    imds: &Imds,
+    layers: Option<Result<Layers, Fault>>,
     aws: &Aws,
     place: &Place,
     checks: &mut Vec<Check>,
 ) -> Option<(Config, Policy)> {
-    let mut layers = match within(global.sources(Vec::new()).read_unpointed(imds)).await {
+    let mut layers = match layers {
         Some(Ok(layers)) => layers,
         Some(Err(fault)) if fault.class == Class::Misconfigured => {
             checks.push(Check::fail("config", fault.reason, "correct --config"));
@@ -152,6 +160,10 @@ async fn configure(
             return None;
         }
     };
+    if let Err(fault) = sources::configure(&layers, aws) {
+        checks.push(Check::fail("config", fault.reason, CORRECT));
+        return None;
+    }
     if let Some(pointer) = layers.pointer() {
         match within(sources::follow(&mut layers, aws)).await {
             None => checks.push(silent("pointer", &pointer.to_string())),
@@ -164,11 +176,7 @@ async fn configure(
     }
     match layers.believe() {
         Err(faults) => {
-            checks.push(Check::fail(
-                "config",
-                faults.to_string(),
-                "correct it; `berth check` tells the same of a file",
-            ));
+            checks.push(Check::fail("config", faults.to_string(), CORRECT));
             None
         }
         Ok(config) => {
@@ -221,6 +229,7 @@ async fn examine_services(
 async fn examine_host(
     global: &Global,
     engine: &Result<Engine, EngineError>,
+    aws: Option<&Aws>,
     config: Option<&Config>,
     instance_id: &str,
 ) -> Vec<Check> {
@@ -228,6 +237,9 @@ async fn examine_host(
     let ((engine_check, about), (agent_check, agent)) = tokio::join!(host::engine(engine), host::agent(&run_dir));
     let mut checks = vec![engine_check];
     checks.extend(about.as_ref().map(|about| host::disk(&about.docker_root_dir)));
+    if let (Some(about), Some(aws), Some(config)) = (&about, aws, config) {
+        checks.extend(host::proxies(about, aws.http(), &config.image.registry));
+    }
     checks.push(agent_check);
     if let Some(config) = config {
         if config.has_secrets() {

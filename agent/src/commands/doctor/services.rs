@@ -12,6 +12,7 @@ use crate::config::{Config, RegistryAuth, SecretRef, SecretValue};
 use crate::edge::aws::{Aws, AwsError, CredentialsError, Origin, Service, Signer};
 use crate::edge::ecr::RegistryCredentials;
 use crate::edge::engine::Engine;
+use crate::edge::http::HttpError;
 use crate::edge::membership::{self, Named};
 use crate::edge::{autoscaling, ecr, secrets};
 use crate::fault::{Class, Fault};
@@ -61,13 +62,23 @@ pub async fn reach(aws: &Aws, service: Service, region: Option<&str>) -> (Check,
             return Check::fail("endpoint", fault.reason, "name a region and an endpoint that AWS has");
         };
         let fault = Fault::from_error(source.class(), &**source);
-        let advice = format!(
-            "open port 443 to it (route, security group, network ACL), or add the VPC endpoint of {name} and its private DNS name"
-        );
+        let advice = match &**source {
+            HttpError::Proxy { .. } => {
+                format!(
+                    "correct `https_proxy`, or reach it without the proxy: the VPC endpoint of {name}, and its name in `no_proxy`"
+                )
+            }
+            _ => format!(
+                "open port 443 to it (route, security group, network ACL), or add the VPC endpoint of {name} and its private DNS name"
+            ),
+        };
         Check::fail("endpoint", fault.reason, advice)
     };
     match within(reached).await {
-        Some(Ok(reached)) => (Check::ok("endpoint", reached.endpoint), reached.ahead),
+        Some(Ok(reached)) => {
+            let route = aws.http().route(&reached.endpoint);
+            (Check::ok("endpoint", format!("{}, {route}", reached.endpoint)), reached.ahead)
+        }
         Some(Err(error)) => (failed(&error), None),
         None => (super::silent("endpoint", service.signing_name()), None),
     }

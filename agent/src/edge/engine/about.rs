@@ -38,6 +38,15 @@ pub struct About {
     /// Where it keeps images and containers: `/var/lib/docker`
     #[serde(default)]
     pub docker_root_dir: PathBuf,
+    /// The proxy for `http://` registries, which the engine shows without its password.
+    #[serde(default)]
+    pub http_proxy: String,
+    /// The proxy for `https://` registries.
+    #[serde(default)]
+    pub https_proxy: String,
+    /// What it reaches directly.
+    #[serde(default)]
+    pub no_proxy: String,
     /// Whether it is Podman, with its API in Docker's words.
     #[serde(skip)]
     pub is_podman: bool,

@@ -26,7 +26,7 @@ rows! { calls, AwsError, |error| Some(error.class());
     );
     AwsError::Unreachable { .. }, AwsError::Unreachable {
         operation: SECRET,
-        source: HttpError::Broken { to: "https://HOST".to_owned(), source: "REASON".into() }.into(),
+        source: HttpError::TooLarge { to: "https://HOST".to_owned(), limit: 65_536 }.into(),
     } => Source;
     AwsError::Denied { .. }, AwsError::Denied {
         operation: SECRET,
