@@ -30,6 +30,7 @@ mod memory;
 mod metadata;
 mod oracle;
 mod policy;
+mod proxy;
 mod real_images;
 mod restart;
 mod secrecy;

@@ -104,15 +104,11 @@ impl<'a> Launch<'a> {
         // In a network of its own it has nobody else to reach.
         for name in [METADATA, "AWS_ENDPOINT_URL"].into_iter().filter(|_| self.world.alone.is_none()) {
             let value = self.environment.get(name).and_then(|value| value.to_str()).unwrap_or_default();
-            let host =
-                value.split_once("://").map_or("", |(_, rest)| rest.rsplit_once(':').map_or(rest, |(host, _)| host));
-            if host.ends_with(".berth.test") {
+            let address = value.split_once("://").map_or("", |(_, address)| address);
+            if address.rsplit_once(':').is_some_and(|(host, _)| host.ends_with(".berth.test")) {
                 continue;
             }
-            let loopback = value
-                .strip_prefix("http://")
-                .and_then(|address| address.parse::<SocketAddr>().ok())
-                .is_some_and(|address| address.ip().is_loopback());
+            let loopback = address.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_loopback());
             assert!(loopback, "{name} is not an address on loopback: {value:?}");
         }
         for directory in [self.world.run_dir(), self.world.state_dir(), self.world.home()] {

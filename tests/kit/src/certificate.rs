@@ -1,6 +1,7 @@
 //! A certificate for one name, signed by itself, made by OpenSSL.
 
 use std::fs;
+use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::Command;
@@ -19,7 +20,7 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// For this DNS name, for a day.
+    /// For this DNS name or IP address, for a day.
     ///
     /// # Panics
     /// If OpenSSL is not there.
@@ -30,9 +31,10 @@ impl Certificate {
         let path = |name: &str| files.path().join(name);
         let (pem, der, key, both) = (path("cert.pem"), path("cert.der"), path("key.pem"), path("both.pem"));
         // Of a server's, not of a CA's kind, as rustls wants it.
+        let kind = if name.parse::<IpAddr>().is_ok() { "IP" } else { "DNS" };
         let config = format!(
             "[req]\nprompt=no\ndistinguished_name=subject\nx509_extensions=server\n[subject]\nCN={name}\n\
-             [server]\nsubjectAltName=DNS:{name}\nbasicConstraints=critical,CA:FALSE\n"
+             [server]\nsubjectAltName={kind}:{name}\nbasicConstraints=critical,CA:FALSE\n"
         );
         fs::write(path("openssl.cnf"), config).expect("a file");
         let make = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -config";

@@ -192,7 +192,20 @@ impl TlsFront {
     /// # Panics
     /// If it cannot be started.
     pub async fn start(name: &str, behind: SocketAddr) -> Self {
-        let (address, certificate) = (own_address(), Certificate::of(name));
+        Self::at(own_address(), name, behind).await
+    }
+
+    /// In front of this address, for its own address: nobody needs to know a name.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub async fn without_name(behind: SocketAddr) -> Self {
+        let address = own_address();
+        Self::at(address, &address.ip().to_string(), behind).await
+    }
+
+    async fn at(address: SocketAddr, name: &str, behind: SocketAddr) -> Self {
+        let certificate = Certificate::of(name);
         let files = tempfile::Builder::new().prefix("berth-tls").tempdir().expect("a directory");
         let config: PathBuf = files.path().join("haproxy.cfg");
         let text = format!(

@@ -234,6 +234,7 @@ mod tests {
     use super::super::report::Verdict;
     use super::*;
     use crate::config::Layers;
+    use crate::edge::dns::Resolver;
 
     #[test]
     fn a_disk_that_is_nearly_full_is_told_before_one_that_is() {
@@ -242,6 +243,35 @@ mod tests {
         assert_eq!([verdict(LITTLE - 1), verdict(LITTLE)], [Verdict::Warn, Verdict::Ok]);
         assert_eq!(room(Path::new("/x"), 3_000_000_000).found, "3.00 GB free in /x");
         assert_eq!(disk(Path::new("/nowhere/at/all")).verdict, Verdict::Warn);
+    }
+
+    #[test]
+    fn an_engine_without_the_proxy_of_berth_is_warned_of_and_the_other_way_round() {
+        const PROXY: &str = "http://user:hunter2@proxy:3128";
+        let found = |engine: &str, except: &str, berth: &[(&str, &str)], registry: &str| {
+            let about = serde_json::json!({ "HttpsProxy": engine, "NoProxy": except });
+            let env = |name: &str| berth.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+            let http = Http::from_env(&env, Resolver::default()).unwrap();
+            let check = proxies(&serde_json::from_value(about).unwrap(), &http, registry)?;
+            assert!(check.verdict == Verdict::Warn && !format!("{check:?}").contains("hunter2"), "{check:?}");
+            Some(check.found)
+        };
+        let own = ("HTTPS_PROXY", PROXY);
+        assert_eq!(
+            found("", "", &[own], "docker.io").unwrap(),
+            "berth has the proxy http://proxy:3128 (HTTPS_PROXY), and the engine, which pulls the image from docker.io, has none"
+        );
+        // As the engine shows a proxy that has a password.
+        assert_eq!(
+            found("http://xxxxx:xxxxx@proxy:3128", "", &[], "docker.io").unwrap(),
+            "the engine has the proxy http://proxy:3128, and berth, which calls AWS, has none"
+        );
+        assert_eq!(found(PROXY, "", &[own], "docker.io"), None);
+        assert_eq!(found("", "", &[], "docker.io"), None);
+        // Somebody thought of it.
+        assert_eq!(found(PROXY, "docker.io", &[own], "docker.io"), None);
+        assert_eq!(found("", "", &[own], "127.0.0.1:5000"), None);
+        assert_eq!(found("socks5://proxy:1080", "", &[], "docker.io"), None);
     }
 
     #[test]
