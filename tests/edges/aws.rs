@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_ssm::Client;
+use berth::config::Layers;
 use berth::edge::autoscaling;
 use berth::edge::aws::{Aws, AwsError, Service};
 use berth::edge::http::Http;
@@ -245,5 +246,27 @@ async fn an_environment_that_cannot_be_sent_is_no_panic() {
         };
         let aws = Aws::new(Http::default(), Imds::at(&"http://127.0.0.1:1".parse().unwrap(), Http::default()), &env);
         call(&aws).await.unwrap_err();
+    }
+}
+
+#[tokio::test]
+async fn the_keys_of_the_config_come_before_the_environment() {
+    let env = |name: &str| match name {
+        "AWS_REGION" => Some("us-east-2".to_owned()),
+        "AWS_USE_FIPS_ENDPOINT" => Some("true".to_owned()),
+        _ => None,
+    };
+    let imds = Imds::at(&"http://127.0.0.1:1".parse().unwrap(), Http::default());
+    let aws = Aws::new(Http::default(), imds, &env);
+    for (keys, endpoint) in [
+        ("", "https://ssm-fips.us-east-2.amazonaws.com"),
+        ("aws.fips=false aws.dual_stack=true", "https://ssm.us-east-2.api.aws"),
+        ("aws.dual_stack=true", "https://ssm-fips.us-east-2.api.aws"),
+        ("", "https://ssm-fips.us-east-2.amazonaws.com"),
+    ] {
+        let mut layers = Layers::new();
+        layers.add_user_data(format!("berth image=x:1 {keys}").as_bytes());
+        aws.configure(&layers.network().unwrap());
+        assert_eq!(aws.endpoint(Service::Ssm, None).await.unwrap().trim_end_matches('/'), endpoint, "{keys}");
     }
 }

@@ -174,7 +174,7 @@ pub(super) static KEYS: &[Key] = &[
     key("no_proxy", Words("`NO_PROXY`, else none"), |_, v, _| network::check("no_proxy", v)),
     key("ca_bundle", Words("`AWS_CA_BUNDLE`, else the host's CAs"), |_, v, _| network::check("ca_bundle", v)),
     key("aws.fips", Words("`AWS_USE_FIPS_ENDPOINT`, else false"), |_, v, _| network::check("aws.fips", v)),
-    key("aws.dual_stack", Words("`AWS_USE_DUALSTACK_ENDPOINT`, else false"), |_, v, _| {
+    key("aws.dual_stack", Words("`AWS_USE_DUALSTACK_ENDPOINT`, else true on a host without IPv4"), |_, v, _| {
         network::check("aws.dual_stack", v)
     }),
 ];

@@ -7,8 +7,7 @@ use crate::partition::dual_stack_registry;
 
 /// Said of the host; nothing where it reaches others by IPv4.
 pub fn ipv6_only(imds: &Imds) -> Option<Check> {
-    let found =
-        "IPv6 only: services of AWS are called at their dual-stack endpoints, unless AWS_USE_DUALSTACK_ENDPOINT is set";
+    let found = "IPv6 only: services of AWS are called at their dual-stack endpoints, unless `aws.dual_stack` or AWS_USE_DUALSTACK_ENDPOINT is set";
     imds.is_ipv6_only().then(|| Check::ok("network", found))
 }
 
