@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_ssm::Client;
-use berth::config::Layers;
+use berth::config::{Layers, Network};
 use berth::edge::autoscaling;
 use berth::edge::aws::{Aws, AwsError, Service};
 use berth::edge::http::Http;
@@ -258,6 +258,17 @@ async fn the_keys_of_the_config_come_before_the_environment() {
     };
     let imds = Imds::at(&"http://127.0.0.1:1".parse().unwrap(), Http::default());
     let aws = Aws::new(Http::default(), imds, &env);
+    // An error names the key, too.
+    let named = |name: &str| {
+        env(name)
+            .filter(|_| name != "AWS_USE_FIPS_ENDPOINT")
+            .or_else(|| (name == "AWS_ENDPOINT_URL").then(|| "http://x".to_owned()))
+    };
+    let at = Aws::new(Http::default(), Imds::at(&"http://127.0.0.1:1".parse().unwrap(), Http::default()), &named);
+    at.configure(&Network { fips: Some(true), ..Network::default() });
+    let error = call(&at).await.unwrap_err();
+    assert!(error.to_string().contains("`aws.fips` or AWS_USE_FIPS_ENDPOINT"), "{error}");
+    assert_eq!(error.class(), Class::Misconfigured);
     for (keys, endpoint) in [
         ("", "https://ssm-fips.us-east-2.amazonaws.com"),
         ("aws.fips=false aws.dual_stack=true", "https://ssm.us-east-2.api.aws"),

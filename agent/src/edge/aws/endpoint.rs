@@ -36,9 +36,9 @@ impl Endpoints {
         fips: bool,
         dual_stack: bool,
     ) -> Result<String, String> {
-        let settings: Vec<&str> =
-            [(fips, FIPS), (dual_stack, DUAL_STACK)].iter().filter(|on| on.0).map(|on| on.1).collect();
-        let settings = settings.join(" and ");
+        let all = [(fips, "aws.fips", FIPS), (dual_stack, "aws.dual_stack", DUAL_STACK)];
+        let on = all.iter().filter(|(is_on, ..)| *is_on).map(|(_, key, variable)| format!("`{key}` or {variable}"));
+        let settings = on.collect::<Vec<_>>().join(" and ");
         match self.of(service) {
             // As the SDK has it: a host that somebody names has no other form.
             Some((variable, _)) if fips || dual_stack => {
