@@ -1,8 +1,7 @@
 //! moto, somebody else's AWS: one process for all tests of this binary, and botocore, somebody else's client.
 
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -148,19 +147,7 @@ pub(crate) fn base() -> String {
 
 /// Starts one of the scripts beside this file that serve until their input ends, and print their port.
 pub(crate) fn serve(script: &str, arguments: &[&Path]) -> (Child, u16) {
-    let mut child = Command::new(oracle::python())
-        .arg(root().join("tests/edges").join(script))
-        .args(arguments)
-        .env("AWS_ACCESS_KEY_ID", "unused")
-        .env("AWS_SECRET_ACCESS_KEY", "unused")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    (child, line.trim().parse().expect("the server did not start"))
+    oracle::serve(&root().join("tests/edges").join(script), arguments)
 }
 
 /// Runs one of the scripts beside this file with botocore at hand: JSON in, JSON out.

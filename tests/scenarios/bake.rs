@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 
+use berth_kit::agent::Launch;
 use berth_kit::{Image, World};
 
 use crate::commands::{err, out};
@@ -12,13 +13,17 @@ use crate::{BERTH, SOON};
 
 /// Bakes where the unit `berth.service` is as told.
 async fn bake_with_unit(world: &World, unit: &str, words: &[&str]) -> Output {
+    bake_as(world, world.launcher(BERTH.as_ref()), unit, words).await
+}
+
+/// The same with what else the launcher has.
+pub(crate) async fn bake_as(world: &World, launcher: Launch<'_>, unit: &str, words: &[&str]) -> Output {
     let bin = world.state_dir().with_file_name("bin");
     fs::create_dir_all(&bin).unwrap();
     let systemctl = bin.join("systemctl");
     fs::write(&systemctl, format!("#!/bin/sh\necho {unit}\ntest {unit} = enabled\n")).unwrap();
     fs::set_permissions(&systemctl, fs::Permissions::from_mode(0o755)).unwrap();
-    let launcher = world.launcher(BERTH.as_ref()).env("PATH", &bin);
-    let mut command = tokio::process::Command::from(launcher.command());
+    let mut command = tokio::process::Command::from(launcher.env("PATH", &bin).command());
     let ended = command.arg("bake").args(words).kill_on_drop(true).output();
     tokio::time::timeout(SOON, ended).await.expect("the command ends").unwrap()
 }

@@ -13,6 +13,7 @@ mod canaries;
 mod commands;
 mod config;
 mod crash;
+mod credentials;
 mod doctor;
 mod drain;
 mod engine;

@@ -42,6 +42,7 @@ use credentials::Source;
 use endpoint::{DUAL_STACK, Endpoints, FIPS};
 use exchange::Exchange;
 
+mod chain;
 mod credentials;
 mod endpoint;
 mod error;

@@ -37,6 +37,19 @@ const KEYS: Said = (
     "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN",
     "Credentials, instead of those of the instance's role. Set both of the first two or neither.",
 );
+const PROFILE: Said = (
+    "AWS_PROFILE, AWS_CONFIG_FILE, AWS_SHARED_CREDENTIALS_FILE",
+    "Without keys in the environment: a profile of the AWS CLI, and where its two files are. The agent does not read them.",
+);
+const WEB_IDENTITY: Said = (
+    "AWS_WEB_IDENTITY_TOKEN_FILE, AWS_ROLE_ARN, AWS_ROLE_SESSION_NAME",
+    "Without a profile: the role of a web identity, as CI and Kubernetes set it. The agent does not read them.",
+);
+const CONTAINER: Said = (
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, AWS_CONTAINER_CREDENTIALS_FULL_URI, AWS_CONTAINER_AUTHORIZATION_TOKEN, \
+     AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "Without a web identity: the container's role. The agent does not read them.",
+);
 const ENDPOINT: Said =
     ("AWS_ENDPOINT_URL", "One address for all AWS services, for tests. `AWS_ENDPOINT_URL_SERVICE` is for one of them.");
 const IMDS: Said = (
@@ -94,9 +107,22 @@ pub fn environment_of(command: &str) -> Vec<Block> {
             NO_COLOR,
         ],
         "run" => &[LOG, DOCKER_HOST, RUN_DIR, STATE_DIR, REGION, KEYS, ENDPOINT, VARIANTS, IMDS, PROXY, ROOTS, NOTIFY],
-        "bake" | "doctor" => &[DOCKER_HOST, REGION, KEYS, ENDPOINT, VARIANTS, IMDS, PROXY, ROOTS, NO_COLOR],
+        "bake" | "doctor" => &[
+            DOCKER_HOST,
+            REGION,
+            KEYS,
+            PROFILE,
+            WEB_IDENTITY,
+            CONTAINER,
+            ENDPOINT,
+            VARIANTS,
+            IMDS,
+            PROXY,
+            ROOTS,
+            NO_COLOR,
+        ],
         "check" => &[NO_COLOR],
-        "policy" => &[REGION, KEYS, ENDPOINT, VARIANTS, IMDS, PROXY, ROOTS],
+        "policy" => &[REGION, KEYS, PROFILE, WEB_IDENTITY, CONTAINER, ENDPOINT, VARIANTS, IMDS, PROXY, ROOTS],
         "exec" => &[DOCKER_HOST, RUN_DIR],
         "status" | "timeline" => &[RUN_DIR, STATE_DIR],
         "drain" | "wait" | "handover" => &[RUN_DIR],

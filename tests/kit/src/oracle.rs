@@ -2,9 +2,9 @@
 //! world's agent made, and boto3 calls the fakes as the agent does. The scripts are in `tests/kit/oracle`.
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 
 use base64::Engine as _;
@@ -89,6 +89,23 @@ pub fn run(script: &Path, input: &Value) -> Value {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(written.is_ok() && output.status.success(), "{}: {said}", script.display());
     serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+/// Starts a script that serves until its input ends, and prints its port.
+pub fn serve(script: &Path, arguments: &[&Path]) -> (Child, u16) {
+    let mut child = Command::new(python())
+        .arg(script)
+        .args(arguments)
+        .env("AWS_ACCESS_KEY_ID", "unused")
+        .env("AWS_SECRET_ACCESS_KEY", "unused")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the python of tests/install-moto");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    (child, line.trim().parse().expect("the server did not start"))
 }
 
 /// The interpreter that has botocore, installed at the first use.

@@ -30,7 +30,7 @@ use tokio::sync::oneshot;
 use crate::agent::{Agent, Launch, Process};
 use crate::autoscaling::AutoScaling;
 use crate::aws::Aws;
-use crate::credentials::Credentials;
+use crate::credentials::{Credential, Credentials};
 use crate::ecr::Ecr;
 use crate::engine::Engine;
 use crate::exchange::Exchanges;
@@ -340,6 +340,13 @@ impl World {
 
     pub(crate) fn config_file(&self) -> PathBuf {
         self.disk.path().join("berth.toml")
+    }
+
+    /// The role's credentials as they are now: access key id, secret access key, session token. Elsewhere than on the instance they
+    /// are good too.
+    pub fn keys(&self) -> [String; 3] {
+        let Credential { access_key, secret_key, token, .. } = self.credentials.current();
+        [access_key, secret_key, token]
     }
 
     /// The role's secret keys and tokens, which must be seen nowhere.

@@ -43,8 +43,12 @@ pub fn signer(signer: Result<Signer, Arc<CredentialsError>>) -> Check {
         }
         Err(error) => {
             let fault = Fault::from_error(error.class(), &*error);
-            let advice = match fault.class {
-                Class::Transient | Class::Throttled => "the instance metadata gives them: mend `metadata` first",
+            let advice = match (&*error, fault.class) {
+                (CredentialsError::Nowhere(_), _) => "set AWS_PROFILE, or run this on an instance that has a role",
+                (CredentialsError::NoProfile { .. }, _) => "correct AWS_PROFILE, or `source_profile` in the files",
+                (CredentialsError::Unsupported { .. }, _) => "that command is part of version 2 of the AWS CLI",
+                (CredentialsError::Chain { .. }, _) => "make `aws sts get-caller-identity` work first",
+                (_, Class::Transient | Class::Throttled) => "the instance metadata gives them: mend `metadata` first",
                 _ => "attach an instance profile whose role has the policy of `berth policy`",
             };
             Check::fail("credentials", fault.reason, advice)

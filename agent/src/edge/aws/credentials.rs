@@ -6,16 +6,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use aws_config::ecs::EcsCredentialsProvider;
-use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
-use aws_config::web_identity_token::WebIdentityTokenCredentialsProvider;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError as SdkCredentialsError;
-use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
+use aws_credential_types::provider::{ProvideCredentials, future};
 use http::HeaderValue;
 use thiserror::Error;
 
+use super::chain::Chain;
 use crate::edge::imds::{Imds, ImdsError};
 use crate::fault::Class;
 
@@ -29,11 +27,8 @@ pub(super) enum Source {
     HalfSet,
     NotText,
     Role(Role),
-    /// The SDKs' default chain behind the environment, for commands that run anywhere: docs/decisions/0015-the-sdk.md.
-    Chain {
-        providers: Vec<(&'static str, SharedCredentialsProvider)>,
-        role: Role,
-    },
+    /// For commands that run anywhere: docs/decisions/0015-the-sdk.md.
+    Chain(Chain),
 }
 
 /// The role of the instance, by berth's own client of the metadata: docs/decisions/0015-the-sdk.md.
@@ -71,19 +66,47 @@ pub enum CredentialsError {
     HalfSet,
     /// Keys with a character that no request may carry.
     #[error(
-        "the credentials of the environment hold a character that they cannot have: check AWS_ACCESS_KEY_ID and AWS_SESSION_TOKEN"
+        "the credentials from {from} have a character that no credentials have: check the access key id and the session token"
     )]
-    NotText,
+    NotText {
+        /// The source.
+        from: &'static str,
+    },
     /// The role has none.
     #[error("no credentials from the instance's role")]
     Role(#[source] ImdsError),
+    /// Nothing of the default chain is there.
+    #[error(
+        "no credentials: there are no keys in the environment, no profile, no web identity and no container's role, and the instance's \
+         role cannot be used"
+    )]
+    Nowhere(#[source] ImdsError),
+    /// `AWS_PROFILE`, or the `source_profile` of another profile, that is not there.
+    #[error(
+        "no credentials: the profile {name:?} is neither in the config file nor in the credentials file of the AWS CLI"
+    )]
+    NoProfile {
+        /// Its name.
+        name: String,
+    },
+    /// A profile that gets its credentials in a way that is left out of this binary.
+    #[error(
+        "no credentials: the profile {profile:?} gets them by {how}, which berth does not support; export them first: \
+         eval \"$(aws configure export-credentials --profile {profile} --format env)\""
+    )]
+    Unsupported {
+        /// The profile that was asked for.
+        profile: String,
+        /// How it would get them.
+        how: &'static str,
+    },
     /// A source of the default chain is there and has none.
-    #[error("no credentials from {from}")]
+    #[error("no credentials from {from}: {why}")]
     Chain {
         /// The source.
         from: &'static str,
         /// Why not.
-        source: SdkCredentialsError,
+        why: String,
     },
 }
 
@@ -91,8 +114,12 @@ impl CredentialsError {
     /// What to do about it.
     pub fn class(&self) -> Class {
         match self {
-            Self::HalfSet | Self::NotText | Self::Chain { .. } => Class::Misconfigured,
-            Self::Role(source) => source.class(),
+            Self::HalfSet
+            | Self::NotText { .. }
+            | Self::NoProfile { .. }
+            | Self::Unsupported { .. }
+            | Self::Chain { .. } => Class::Misconfigured,
+            Self::Role(source) | Self::Nowhere(source) => source.class(),
         }
     }
 }
@@ -105,17 +132,7 @@ impl Source {
 
     /// The default chain: the environment, a profile, a web identity, the container's role, the instance's role.
     pub(super) fn chain(imds: Imds, env: &dyn Fn(&str) -> Option<String>, config: &ProviderConfig) -> Self {
-        let providers = || {
-            let profile = ProfileFileCredentialsProvider::builder().configure(config).build();
-            let web_identity = WebIdentityTokenCredentialsProvider::builder().configure(config).build();
-            let container = EcsCredentialsProvider::builder().configure(config).build();
-            vec![
-                ("a profile", SharedCredentialsProvider::new(profile)),
-                ("a web identity", SharedCredentialsProvider::new(web_identity)),
-                ("the container's role", SharedCredentialsProvider::new(container)),
-            ]
-        };
-        Self::of_environment(env).unwrap_or_else(|| Self::Chain { providers: providers(), role: Role::new(imds) })
+        Self::of_environment(env).unwrap_or_else(|| Self::Chain(Chain::new(imds, env, config)))
     }
 
     fn of_environment(env: &dyn Fn(&str) -> Option<String>) -> Option<Self> {
@@ -126,9 +143,7 @@ impl Source {
             _ => return Some(Self::HalfSet),
         };
         let token = set("AWS_SESSION_TOKEN");
-        // The SDK's signer takes it for granted, and panics.
-        let fit = [Some(&id), token.as_ref()].into_iter().flatten().all(|text| HeaderValue::from_str(text).is_ok());
-        if !fit {
+        if !is_text(&id, token.as_deref()) {
             return Some(Self::NotText);
         }
         Some(Self::Environment(Credentials::new(id, secret, token, None, "environment")))
@@ -138,18 +153,9 @@ impl Source {
         let role = match self {
             Self::Environment(credentials) => return Ok((None, credentials.clone())),
             Self::HalfSet => return Err(Arc::new(CredentialsError::HalfSet)),
-            Self::NotText => return Err(Arc::new(CredentialsError::NotText)),
+            Self::NotText => return Err(Arc::new(CredentialsError::NotText { from: "the environment" })),
             Self::Role(role) => role,
-            Self::Chain { providers, role } => {
-                for (from, provider) in providers {
-                    match provider.provide_credentials().await {
-                        Ok(credentials) => return Ok((Some(from), credentials)),
-                        Err(SdkCredentialsError::CredentialsNotLoaded(_)) => {}
-                        Err(source) => return Err(Arc::new(CredentialsError::Chain { from, source })),
-                    }
-                }
-                role
-            }
+            Self::Chain(chain) => return Ok(chain.get().await?),
         };
         Ok((None, role.get().await?))
     }
@@ -159,21 +165,29 @@ impl Source {
         let (from, credentials) = self.get().await?;
         let from = match (self, from) {
             (_, Some(from)) => Origin::Chain(from),
-            (Self::Role(role) | Self::Chain { role, .. }, None) => {
-                Origin::Role(role.imds.role().await.map_err(CredentialsError::Role)?)
-            }
+            (Self::Role(role), None) => role.origin().await?,
+            (Self::Chain(chain), None) => chain.role().origin().await?,
             (Self::Environment(_) | Self::HalfSet | Self::NotText, None) => Origin::Environment,
         };
         Ok(Signer { from, until: credentials.expiry() })
     }
 }
 
+/// Whether they fit into the headers that they are sent in. The SDK's signer takes it for granted, and panics.
+pub(super) fn is_text(access_key_id: &str, session_token: Option<&str>) -> bool {
+    [Some(access_key_id), session_token].into_iter().flatten().all(|text| HeaderValue::from_str(text).is_ok())
+}
+
 impl Role {
-    fn new(imds: Imds) -> Self {
+    pub(super) fn new(imds: Imds) -> Self {
         Self { imds, last: Mutex::default() }
     }
 
-    async fn get(&self) -> Result<Credentials, CredentialsError> {
+    async fn origin(&self) -> Result<Origin, CredentialsError> {
+        Ok(Origin::Role(self.imds.role().await.map_err(CredentialsError::Role)?))
+    }
+
+    pub(super) async fn get(&self) -> Result<Credentials, CredentialsError> {
         let renewed = self.imds.credentials().await;
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         match (renewed, &*last) {
@@ -189,6 +203,15 @@ impl Role {
             }
             (Err(error), None) => Err(CredentialsError::Role(error)),
         }
+    }
+}
+
+impl ProvideCredentials for Role {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async { self.get().await.map_err(SdkCredentialsError::provider_error) })
     }
 }
 

@@ -274,7 +274,7 @@ fn is_code(text: &str) -> bool {
 }
 
 /// At most that many characters, in one line.
-fn printable(text: &str, most: usize) -> String {
+pub(super) fn printable(text: &str, most: usize) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most).collect()
 }
 

@@ -1,6 +1,5 @@
 //! The instance metadata, and the credentials of the instance's role.
 
-use aws_credential_types::provider::error::CredentialsError as SdkCredentialsError;
 use berth::edge::aws::CredentialsError;
 use berth::edge::http::HttpError;
 use berth::edge::imds::ImdsError;
@@ -81,15 +80,35 @@ rows! { credentials, CredentialsError, |error| Some(error.class());
         "on an instance set neither: the role's credentials are taken. Look into the drop-ins of the unit:",
         &["systemctl cat berth"],
     );
-    CredentialsError::NotText, CredentialsError::NotText => entry(
+    CredentialsError::NotText { .. }, CredentialsError::NotText { from: "the environment" } => entry(
         Section::Metadata,
-        "A key in the environment of the agent holds a line end or another character that no request can carry.",
+        "The access key id or the session token holds a line end or another character that no request can carry.",
         "on an instance set none: the role's credentials are taken. Look into the drop-ins of the unit:",
         &["systemctl cat berth"],
     );
+    CredentialsError::Nowhere(_), CredentialsError::Nowhere(ImdsError::NoRole) => entry(
+        Section::Metadata,
+        "`berth bake`, `berth policy` and, elsewhere than on an instance, `berth doctor` take credentials as the AWS CLI does, and found none. \
+         The agent itself reads only its environment and the instance's role.",
+        "name a profile, or run it on an instance that has a role:",
+        &["AWS_PROFILE=builder berth bake"],
+    );
+    CredentialsError::NoProfile { .. }, CredentialsError::NoProfile { name: "NAME".to_owned() } => entry(
+        Section::Metadata,
+        "`AWS_PROFILE`, or the `source_profile` of another profile, names a profile that does not exist.",
+        "correct the name, or add the profile; the AWS CLI has to know it, too:",
+        &["aws sts get-caller-identity --profile NAME"],
+    );
+    CredentialsError::Unsupported { .. }, CredentialsError::Unsupported { profile: "NAME".to_owned(), how: "SSO" } => entry(
+        Section::Metadata,
+        "berth reads keys, roles, web identities and container roles from a profile. IAM Identity Center (SSO), `credential_process` and \
+         `aws login` are left to the AWS CLI (version 2), which can export what it has.",
+        "export the credentials, then run the command again:",
+        &["eval \"$(aws configure export-credentials --profile NAME --format env)\""],
+    );
     CredentialsError::Chain { .. }, CredentialsError::Chain {
         from: "a profile",
-        source: SdkCredentialsError::invalid_configuration("REASON"),
+        why: "REASON".to_owned(),
     } => entry(
         Section::Metadata,
         "`berth bake`, `berth policy` and, elsewhere than on an instance, `berth doctor` take credentials as the AWS CLI does. The source that \
