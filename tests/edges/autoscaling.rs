@@ -117,33 +117,3 @@ async fn a_completion_says_what_the_api_wants_to_know() {
         .map(|body| said(&body))
     );
 }
-
-#[tokio::test]
-async fn a_login_page_is_no_completion() {
-    for page in ["<html><body><p>Sign in</p></body></html>", "<DescribeLifecycleHooksResponse/>", "<ok/>"] {
-        let server = Server::start(move |_| answer(200, page)).await;
-        let (aws, hook) = (client_of(&server.base), HookName { group: "web".into(), hook: "boot".into() });
-        let error = autoscaling::complete(&aws, &hook, "i-0123", HookResult::Continue).await.unwrap_err();
-        assert_eq!(error.class(), Class::Transient, "{page}: {error}");
-        autoscaling::heartbeat(&aws, &hook, "i-0123").await.unwrap_err();
-        autoscaling::set_unhealthy(&aws, "i-0123").await.unwrap_err();
-    }
-}
-
-#[tokio::test]
-async fn contention_and_pages_of_an_ill_service_pass() {
-    let contended = "<ErrorResponse><Error><Type>Sender</Type><Code>ResourceContentionFault</Code>\
-        <Message>pending</Message></Error></ErrorResponse>";
-    for (status, body) in [(500, "<!doctype html><html>oops</html>"), (400, contended)] {
-        let server = Server::start(move |_| answer(status, body)).await;
-        let error = autoscaling::set_unhealthy(&client_of(&server.base), "i-0123").await.unwrap_err();
-        assert_eq!(error.class(), Class::Transient, "{error}");
-    }
-}
-
-#[tokio::test]
-async fn an_answer_without_the_list_does_not_say_that_there_is_no_group() {
-    let server = Server::start(|_| answer(200, "<html></html>")).await;
-    let error = autoscaling::describe_instance(&client_of(&server.base), "i-0123").await.unwrap_err();
-    assert_eq!(error.class(), Class::Transient);
-}

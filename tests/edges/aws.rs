@@ -13,7 +13,6 @@ use berth_kit::{Fault, World};
 use bytes::Bytes;
 use http::Response;
 use http_body_util::Full;
-use serde_json::json;
 
 use crate::moto::client_of;
 use crate::server::{Reply, Server, answer};
@@ -23,74 +22,6 @@ async fn call(aws: &Aws) -> Result<(), AwsError> {
     let operation = Service::Ssm.operation("GetParameters");
     let sent = aws.call(operation, None, |config| Client::new(config).get_parameters().names("/none").send());
     sent.await.map(drop)
-}
-
-#[tokio::test]
-async fn every_refusal_has_its_class() {
-    for (status, code, class) in [
-        (400, "ThrottlingException", Class::Throttled),
-        (400, "com.amazon.coral.availability#ThrottlingException", Class::Throttled),
-        (400, "ExpiredTokenException", Class::Transient),
-        (500, "Whatever", Class::Transient),
-        (400, "AccessDeniedException", Class::Denied),
-        (400, "UnrecognizedClientException", Class::Denied),
-        (403, "InvalidSignatureException", Class::Denied),
-        (403, "OfALaterDayException", Class::Denied),
-        (400, "ResourceNotFoundException", Class::Broken),
-    ] {
-        let server =
-            Server::start(move |_| answer(status, json!({ "__type": code, "message": "why" }).to_string())).await;
-        let error = call(&client_of(&server.base)).await.unwrap_err();
-        assert_eq!(error.class(), class, "{status} {code}: {error}");
-        assert!(error.to_string().contains("ssm:GetParameters") && error.to_string().contains("why"), "{error}");
-    }
-}
-
-#[tokio::test]
-async fn what_aws_did_not_say_passes() {
-    const PAGE: &str = "<!doctype html><html><head><title>Sign in</title></head><body>403 Forbidden</body></html>";
-    let too_long = json!({ "__type": "AccessDeniedException", "message": "x".repeat(5 * 1024 * 1024) }).to_string();
-    for (status, body, class) in [
-        (302, String::new(), Class::Transient),
-        (307, PAGE.to_owned(), Class::Transient),
-        (403, PAGE.to_owned(), Class::Transient),
-        (403, String::new(), Class::Transient),
-        (403, json!({ "message": "Forbidden" }).to_string(), Class::Transient),
-        (403, json!({ "code": 403, "message": "Forbidden" }).to_string(), Class::Transient),
-        (403, json!({ "code": "forbidden", "message": "ask the help desk" }).to_string(), Class::Transient),
-        (403, json!({ "__type": "access denied by policy 7" }).to_string(), Class::Transient),
-        (401, PAGE.to_owned(), Class::Transient),
-        (404, PAGE.to_owned(), Class::Transient),
-        (400, json!([]).to_string(), Class::Transient),
-        (407, PAGE.to_owned(), Class::Transient),
-        (511, PAGE.to_owned(), Class::Transient),
-        (429, PAGE.to_owned(), Class::Throttled),
-        (200, PAGE.to_owned(), Class::Transient),
-        (200, "x".repeat(5 * 1024 * 1024), Class::Transient),
-        (400, too_long, Class::Transient),
-    ] {
-        let shown = format!("{status} {body:.60}");
-        let server = Server::start(move |_| answer(status, body.clone())).await;
-        let aws = client_of(&server.base);
-        for error in [call(&aws).await.unwrap_err(), autoscaling::describe_instance(&aws, "i-1").await.unwrap_err()] {
-            assert_eq!(error.class(), class, "{shown}: {error}");
-            assert!(!error.to_string().contains("html"), "{error}");
-        }
-    }
-    let server = Server::start(|_| answer(302, "")).await;
-    assert_eq!(
-        call(&client_of(&server.base)).await.unwrap_err().to_string(),
-        "ssm:GetParameters was answered with 302 Found and no AWS error code: check what is between this host and AWS (proxy, \
-         firewall, login page)"
-    );
-}
-
-#[tokio::test]
-async fn a_long_message_is_cut_and_kept_in_one_line() {
-    let server =
-        Server::start(|_| answer(400, json!({ "__type": "X", "message": "a\n".repeat(9000) }).to_string())).await;
-    let error = call(&client_of(&server.base)).await.unwrap_err().to_string();
-    assert!(error.len() < 400 && !error.contains('\n'), "{error}");
 }
 
 #[tokio::test]
@@ -189,26 +120,6 @@ async fn keys_that_aws_does_not_know_are_denied() {
     assert_eq!((error.class(), error.code()), (Class::Denied, Some("UnrecognizedClientException")));
     let error = autoscaling::describe_instance(&stranger, &world.instance_id).await.unwrap_err();
     assert_eq!((error.class(), error.code()), (Class::Denied, Some("InvalidClientTokenId")));
-}
-
-#[tokio::test]
-async fn what_goes_wrong_has_its_class_in_both_protocols() {
-    let world = World::start().await;
-    let aws = world.aws().await;
-    for (fault, class) in [
-        (Fault::Throttle, Class::Throttled),
-        (Fault::ExpiredToken, Class::Transient),
-        (Fault::AccessDenied, Class::Denied),
-        (Fault::Status(503), Class::Transient),
-        (Fault::ErrorPage(500), Class::Transient),
-        (Fault::Cut, Class::Transient),
-    ] {
-        world.fault("ssm", fault.clone());
-        world.fault("autoscaling", fault.clone());
-        assert_eq!(call(&aws).await.unwrap_err().class(), class, "{fault:?}");
-        let query = autoscaling::describe_instance(&aws, &world.instance_id).await;
-        assert_eq!(query.unwrap_err().class(), class, "{fault:?}");
-    }
 }
 
 #[tokio::test]
