@@ -302,7 +302,7 @@ pub(super) mod tests {
             ("port=80 network=none health=none", "`port`: is not published"),
             ("https_proxy=http://u:hunter2@proxy:3128", "`https_proxy`: holds a password in plain text"),
             ("https_proxy=http://proxy:3128 no_proxy=.x,*", "`https_proxy`: has no effect: `no_proxy` has `*`"),
-            ("ca_bundle=/root/corp.pem", "`ca_bundle`: cannot be read by the agent"),
+            ("ca_bundle=/tmp/corp.pem", "`ca_bundle`: cannot be read by the agent"),
         ] {
             let told = warnings(words);
             assert!(told.starts_with("user-data line 1 column 17: ") && told.contains(expected), "{words}: {told}");
