@@ -14,9 +14,9 @@ use crate::{BOUND, free_address, rounds};
 /// An agent that serves is watched for so long, with every interval at its default.
 const WATCHED: Duration = Duration::from_secs(60);
 /// Milliseconds.
-const BOUND_WITHIN: f64 = 10.0;
+const BOUND_WITHIN: f64 = 5.0;
 /// MiB.
-const RESIDENT: f64 = 7.0;
+const RESIDENT: f64 = 6.5;
 /// Per cent of a core.
 const CPU: f64 = 0.1;
 
