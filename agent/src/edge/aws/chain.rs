@@ -9,7 +9,6 @@ use std::io;
 use std::sync::Arc;
 
 use aws_config::ecs::EcsCredentialsProvider;
-
 use aws_config::profile::{self, ProfileFileCredentialsProvider, ProfileSet};
 use aws_config::provider_config::ProviderConfig;
 use aws_config::web_identity_token::WebIdentityTokenCredentialsProvider;
