@@ -58,7 +58,7 @@ Exit codes of drained: 0 the agent has ended or no agent runs, 1 timed out, or t
 own: 5 the drain was cut short, by its deadline, a second SIGTERM, or an app that ended too early or could not be stopped.";
 
 pub(super) const BAKE: &str = "\
-Images are pulled by digest, with the login that a boot would use and the builder's role or the keys of the environment. The layers
+Images are pulled by digest, with the login that a boot would use and the credentials that the AWS CLI would take. The layers
 stay in the AMI, so that a boot pulls only what is new. Do not run `docker image prune` afterwards: these images have no tag.
 
 Examples:

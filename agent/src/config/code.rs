@@ -61,7 +61,7 @@ codes! {
     warnings {
         EmptyConfig "empty_config" "a config without any key: what runs is what the other layers say";
         UserDataTooLong "user_data_too_long" "more than 16 KB of user-data, which EC2 refuses: move keys to where `config=` points to, or compress it with gzip";
-        PlainSecret "plain_secret" "a plain value in `env.NAME`, or in the text of a `secret.NAME` with `${…}`, that looks like a secret: user-data and `docker inspect` show it; use `secret.NAME`; or a password in `https_proxy`";
+        PlainSecret "plain_secret" "a plain value in `env.NAME`, or in the text of a `secret.NAME` with `${…}`, that looks like a secret: user-data and `docker inspect` show it; use `secret.NAME`. Also a password in `https_proxy`: use an `EnvironmentFile=` of the unit";
         SecretArgument "secret_argument" "what looks like a secret in `command`, `entrypoint` or `health=cmd:`: every process list shows it; use `secret.NAME`";
         PlainReference "plain_reference" "a reference to a secret in `env.NAME`: the app gets the reference as it is; `secret.NAME` fetches what it refers to";
         UnfilledVariable "unfilled_variable" "`${…}` in `env.NAME`: berth fills in no variables, so the app gets it as it is; or `${STAGE}` and its like in `secret.NAME`, which is read as the name of a secret";

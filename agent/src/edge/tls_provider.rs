@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 /// Bytes of an ML-KEM-768 ciphertext, the first part of a server's share (FIPS 203, table 3). What follows is X25519's.
 const CIPHERTEXT: usize = 1088;
 
-/// For AWS, registries and whatever else is sent credentials: X25519MLKEM768, X25519, secp256r1, secp384r1, in this order. A share
+/// For AWS and whatever else is sent credentials: X25519MLKEM768, X25519, secp256r1, secp384r1, in this order. A share
 /// for both of the first two is sent, so a server that knows only X25519 costs no round trip more.
 pub fn hybrid() -> Arc<CryptoProvider> {
     let mut provider = default_provider();

@@ -69,8 +69,11 @@ pub async fn reach(aws: &Aws, service: Service, region: Option<&str>) -> (Check,
         let advice = match &**source {
             HttpError::Proxy { .. } => {
                 format!(
-                    "correct `https_proxy`, or reach it without the proxy: the VPC endpoint of {name}, and its name in `no_proxy`"
+                    "correct `https_proxy` or HTTPS_PROXY, whichever is set, or reach it without the proxy: the VPC endpoint of {name}, and its name in `no_proxy`"
                 )
+            }
+            HttpError::Tls { .. } | HttpError::Trust(_) => {
+                "put the CA that signed it into the host's CAs, or name a file that has it in `ca_bundle`; see that the clock is right".to_owned()
             }
             _ => format!(
                 "open port 443 to it (route, security group, network ACL), or add the VPC endpoint of {name} and its private DNS name"
