@@ -1,6 +1,7 @@
 //! The composition root: what the agent is made of, on one screen.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -54,6 +55,8 @@ enum BeginError {
     Engine(#[from] crate::edge::engine::EngineError),
     #[error("cannot listen to signals")]
     Signals(#[source] io::Error),
+    #[error("the environment variable {0} is not UTF-8: correct it, or remove it")]
+    NotUtf8(String),
     #[error("cannot find berth's own binary")]
     Binary(#[source] io::Error),
 }
@@ -86,7 +89,7 @@ async fn begin(global: &Global, run: &Run, started: Instant) -> Result<Outcome, 
     let doors = Doors { published: watcher.clone(), began: started, lines: feed.downgrade(), requests: ask };
     let socket = socket.serve(doors);
 
-    let environment: BTreeMap<String, String> = std::env::vars().collect();
+    let environment = text_of(std::env::vars_os())?;
     let env = |name: &str| environment.get(name).cloned();
     let http = Http::from_env(&env, Resolver::default())?;
     let imds = Imds::from_env(&env, http.clone())?;
@@ -148,6 +151,20 @@ fn early_layers(sources: &Sources) -> Result<Layers, BeginError> {
     Ok(layers)
 }
 
+/// The variables that are text. Of the others only those end the agent that it would have read; their values are not shown.
+fn text_of(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<BTreeMap<String, String>, BeginError> {
+    let is_read = |name: &str| name.starts_with("AWS_") || name.to_ascii_uppercase().ends_with("_PROXY");
+    let mut environment = BTreeMap::new();
+    for (name, value) in variables {
+        match (name.into_string(), value.into_string()) {
+            (Ok(name), Ok(value)) => drop(environment.insert(name, value)),
+            (Ok(name), Err(_)) if is_read(&name) || name == "DOCKER_HOST" => return Err(BeginError::NotUtf8(name)),
+            _ => {}
+        }
+    }
+    Ok(environment)
+}
+
 /// What an agent that was killed in a drain left of it. A note that cannot be read is none: the boot goes on without it.
 fn left(note: &Note) -> Option<Unfinished> {
     let read = note.read::<Unfinished>().unwrap_or_else(|error| {
@@ -176,4 +193,23 @@ fn first_sight() -> Published {
 /// Decides the jitter of this life: no two instances, and no two starts, may share it.
 fn seed() -> u64 {
     fastrand::u64(..)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_variable_that_is_not_text_is_no_panic_and_its_value_is_not_shown() {
+        let bytes = || OsString::from_vec(b"\xffs3cr3t".to_vec());
+        let of = |name: &str| text_of([(OsString::from(name), bytes()), ("A".into(), "b".into())].into_iter());
+        assert_eq!(of("MY_DB_PASSWORD").unwrap(), BTreeMap::from([("A".to_owned(), "b".to_owned())]));
+        assert!(text_of([(bytes(), bytes())].into_iter()).unwrap().is_empty());
+        for name in ["AWS_REGION", "https_proxy", "NO_PROXY", "DOCKER_HOST"] {
+            let refused = of(name).unwrap_err().to_string();
+            assert!(refused.contains(name) && !refused.contains("s3cr3t"), "{refused}");
+        }
+    }
 }

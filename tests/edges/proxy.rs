@@ -375,7 +375,7 @@ async fn a_ca_bundle_replaces_what_the_host_trusts_and_the_config_s_comes_first(
     }
     for (file, told) in [
         (&*missing, "cannot read the CA bundle FILE (FROM): No such file or directory (os error 2)"),
-        (names.files.path(), "cannot read the CA bundle FILE (FROM): Is a directory (os error 21)"),
+        (names.files.path(), "cannot read the CA bundle FILE (FROM): not a regular file"),
         (&*empty, "the CA bundle FILE (FROM) holds no certificate in PEM (`-----BEGIN CERTIFICATE-----`)"),
         (&*good.der, "the CA bundle FILE (FROM) holds no certificate in PEM (`-----BEGIN CERTIFICATE-----`)"),
     ] {

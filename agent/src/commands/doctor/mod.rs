@@ -90,7 +90,7 @@ async fn examine(global: &Global) -> Vec<Check> {
     }
     let (signer, (endpoint, ahead)) =
         tokio::join!(within(aws.signer()), services::reach(&aws, Service::AutoScaling, None));
-    checks.push(signer.map_or_else(|| silent("credentials", "the instance metadata"), services::signer));
+    checks.push(signer.map_or_else(|| silent("credentials", "the source of the credentials"), services::signer));
     checks.push(endpoint);
     checks.extend(ahead.map(services::clock));
 
@@ -151,6 +151,15 @@ async fn configure(
         Some(Ok(layers)) => layers,
         Some(Err(fault)) if fault.class == Class::Misconfigured => {
             checks.push(Check::fail("config", fault.reason, "correct --config"));
+            return None;
+        }
+        // Of metadata that answer otherwise.
+        Some(Err(fault)) if place.account.is_some() => {
+            checks.push(Check::fail("config", fault.reason, "see what the instance metadata answer for `user-data`"));
+            return None;
+        }
+        None if place.account.is_some() => {
+            checks.push(silent("config", "the instance metadata"));
             return None;
         }
         // The metadata's own check has told why.

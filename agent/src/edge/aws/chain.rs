@@ -6,6 +6,7 @@
 
 use std::error::Error as StdError;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aws_config::ecs::EcsCredentialsProvider;
@@ -35,6 +36,15 @@ const PROFILE: &str = "a profile";
 const WEB_IDENTITY: &str = "a web identity";
 const CONTAINER: &str = "the container's role";
 
+const FILES: [(&str, &str); 4] = [
+    ("AWS_CONFIG_FILE", PROFILE),
+    ("AWS_SHARED_CREDENTIALS_FILE", PROFILE),
+    ("AWS_WEB_IDENTITY_TOKEN_FILE", WEB_IDENTITY),
+    ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", CONTAINER),
+];
+/// Bytes of such a file.
+const MOST: u64 = 1 << 20;
+
 /// Characters of what the SDK or a service says.
 const MAX_REASON: usize = 400;
 
@@ -45,6 +55,10 @@ pub(super) struct Chain {
     profile: Option<String>,
     providers: Vec<(&'static str, SharedCredentialsProvider)>,
     role: Arc<Role>,
+    /// The files that variables name: the variable, whose source it is, the file.
+    files: Vec<(&'static str, &'static str, PathBuf)>,
+    /// `AWS_CONTAINER_CREDENTIALS_FULL_URI`, which may have a password.
+    uri: Option<String>,
 }
 
 impl Chain {
@@ -69,7 +83,9 @@ impl Chain {
         if uris.into_iter().any(|name| set(name).is_some()) {
             providers.push((CONTAINER, SharedCredentialsProvider::new(container())));
         }
-        Self { profile, providers, role }
+        let files =
+            FILES.into_iter().filter_map(|(name, from)| Some((name, from, PathBuf::from(set(name)?)))).collect();
+        Self { profile, providers, role, files, uri: set("AWS_CONTAINER_CREDENTIALS_FULL_URI") }
     }
 
     /// The credentials, and which link gave them; none if it is the instance's role.
@@ -99,6 +115,12 @@ impl Chain {
 
     /// What the SDK passes over, or panics at: a profile that is not there, and keys that fit into no header.
     async fn check_profile(&self) -> Result<(), CredentialsError> {
+        for (variable, from, file) in &self.files {
+            if !is_finite(file) {
+                let why = format!("{variable} names {}, which is no file of at most 1 MiB", file.display());
+                return Err(CredentialsError::Chain { from, why });
+            }
+        }
         // The provider's own error does not say which line.
         let profiles = profile::load(&Fs::real(), &Env::real(), &EnvConfigFiles::default(), None).await;
         let profiles = profiles.map_err(|error| CredentialsError::Chain { from: PROFILE, why: chain_of(&error) })?;
@@ -125,8 +147,25 @@ impl Chain {
                 let profile = self.profile.as_deref().unwrap_or(DEFAULT).to_owned();
                 CredentialsError::Unsupported { profile, how }
             }
-            None => CredentialsError::Chain { from, why: reason(&source) },
+            None => {
+                let why = reason(&source);
+                // The SDK quotes it.
+                let why = match &self.uri {
+                    Some(uri) => why.replace(uri.as_str(), "AWS_CONTAINER_CREDENTIALS_FULL_URI"),
+                    None => why,
+                };
+                CredentialsError::Chain { from, why }
+            }
         }
+    }
+}
+
+/// Whether a file can be read to its end: a pipe would keep the command waiting, and `/dev/zero` fills its memory. One that is not there is
+/// passed over, as by the AWS CLI; `/dev/null` is how to say that there is none.
+fn is_finite(file: &Path) -> bool {
+    match std::fs::metadata(file) {
+        Ok(about) => file == Path::new("/dev/null") || about.is_file() && about.len() <= MOST,
+        Err(_) => true,
     }
 }
 
@@ -186,5 +225,25 @@ struct Names;
 impl ResolveDns for Names {
     fn resolve_dns<'a>(&'a self, name: &'a str) -> DnsFuture<'a> {
         DnsFuture::new(async move { Resolver::default().lookup(name).await.map_err(ResolveDnsError::new) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_end_or_keeps_a_reader_waiting_is_told_from_a_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        nix::unistd::mkfifo(&at("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        std::fs::File::create(at("long")).unwrap().set_len(MOST + 1).unwrap();
+        std::fs::write(at("file"), "[default]").unwrap();
+        for file in [at("pipe"), at("long"), directory.path().to_owned(), "/dev/zero".into()] {
+            assert!(!is_finite(&file), "{}", file.display());
+        }
+        for file in [at("file"), at("none"), "/dev/null".into()] {
+            assert!(is_finite(&file), "{}", file.display());
+        }
     }
 }

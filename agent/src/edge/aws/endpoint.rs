@@ -16,6 +16,8 @@ pub(super) const DUAL_STACK: &str = "AWS_USE_DUALSTACK_ENDPOINT";
 pub(super) struct Endpoints {
     /// By the name of the variable.
     named: Vec<(&'static str, String)>,
+    /// A switch that is neither on nor off: whoever asked for FIPS shall not be without it in silence.
+    no_switch: Option<&'static str>,
 }
 
 impl Endpoints {
@@ -25,7 +27,9 @@ impl Endpoints {
         let names = Service::ALL.iter().map(|service| service.endpoint_variable()).chain([ALL]);
         let named =
             names.filter(|_| !ignored).filter_map(|name| Some((name, env(name).filter(|value| !value.is_empty())?)));
-        Self { named: named.collect() }
+        let is_switch = |value: &str| ["", "true", "false"].iter().any(|one| value.eq_ignore_ascii_case(one));
+        let no_switch = [FIPS, DUAL_STACK].into_iter().find(|name| env(name).is_some_and(|value| !is_switch(&value)));
+        Self { named: named.collect(), no_switch }
     }
 
     /// The URL of a service in a region, or why there is none.
@@ -39,13 +43,16 @@ impl Endpoints {
         let all = [(fips, "aws.fips", FIPS), (dual_stack, "aws.dual_stack", DUAL_STACK)];
         let on = all.iter().filter(|(is_on, ..)| *is_on).map(|(_, key, variable)| format!("`{key}` or {variable}"));
         let settings = on.collect::<Vec<_>>().join(" and ");
+        if let Some(variable) = self.no_switch {
+            return Err(format!("{variable} is neither `true` nor `false`"));
+        }
         match self.of(service) {
             // As the SDK has it: a host that somebody names has no other form.
             Some((variable, _)) if fips || dual_stack => {
                 Err(format!("{variable} names the endpoint, and {settings} another one: remove one of them"))
             }
             Some((variable, url)) if !is_url(url) => {
-                Err(format!("{variable} is {url:?}: expected a URL such as https://vpce-0123.example.com"))
+                Err(format!("{variable} is not a URL such as https://vpce-0123.example.com"))
             }
             Some((_, url)) => Ok(url.to_owned()),
             None => service.endpoint(region, fips, dual_stack).await.map_err(|why| {

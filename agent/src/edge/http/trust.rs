@@ -15,6 +15,9 @@ use thiserror::Error;
 
 use crate::edge::tls_provider::hybrid;
 
+/// Far more than all authorities of the world, which are about 250 KB.
+const MOST: u64 = 16 << 20;
+
 /// A file with certificates in PEM, and who names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Bundle {
@@ -93,6 +96,9 @@ impl Trust {
 impl Bundle {
     fn roots(&self) -> Result<RootCertStore, TrustError> {
         let Self { file, from } = self.clone();
+        if let Err(error) = finite(&file) {
+            return Err(TrustError::Unreadable { file, from, source: Arc::new(error) });
+        }
         let found = load_certs_from_paths(Some(&file), None);
         let unreadable = found.errors.iter().find_map(|error| match &error.kind {
             ErrorKind::Io { inner, .. } => Some(io::Error::new(inner.kind(), inner.to_string())),
@@ -105,7 +111,25 @@ impl Bundle {
     }
 }
 
+/// Whether a file can be read to its end, and soon: a pipe would keep the whole agent waiting, and `/dev/zero` fills its memory.
+fn finite(file: &Path) -> io::Result<()> {
+    let about = std::fs::metadata(file)?;
+    if !about.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    if about.len() > MOST {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("longer than {MOST} bytes")));
+    }
+    Ok(())
+}
+
 fn host_roots() -> Result<RootCertStore, TrustError> {
+    const FROM: &str = "SSL_CERT_FILE";
+    if let Some(file) = std::env::var_os(FROM).filter(|file| !file.is_empty()).map(PathBuf::from)
+        && let Err(error) = finite(&file)
+    {
+        return Err(TrustError::Unreadable { file, from: FROM, source: Arc::new(error) });
+    }
     let found = load_native_certs();
     let detail = found.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
     parsed(found).ok_or(TrustError::NoRoots { detail })
@@ -123,4 +147,22 @@ fn tls_config(roots: RootCertStore) -> Result<ClientConfig, TrustError> {
         .with_safe_default_protocol_versions()
         .map_err(|error| TrustError::NoRoots { detail: format!(" ({error})") })?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bundle_that_has_no_end_or_keeps_a_reader_waiting_is_refused_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let long = directory.path().join("long");
+        std::fs::File::create(&long).unwrap().set_len(MOST + 1).unwrap();
+        for file in [pipe, "/dev/zero".into(), directory.path().to_owned(), long] {
+            let refused = Bundle { file: file.clone(), from: "ca_bundle" }.roots().unwrap_err();
+            assert!(matches!(refused, TrustError::Unreadable { .. }), "{}: {refused}", file.display());
+        }
+    }
 }
