@@ -201,7 +201,7 @@ impl Running {
             Followed::Output(OutputEnd::Strange(strange)) => Err(ExecError::Strange(strange)),
             Followed::Output(OutputEnd::NotTaken(channel, error)) => {
                 // As the kernel would if the command wrote there itself.
-                self.engine.signal_command(&self.app, &self.id, Signal::SIGPIPE).await;
+                self.signal_once_started(Signal::SIGPIPE, signals).await;
                 if error.kind() == io::ErrorKind::BrokenPipe {
                     return Ok(died_by(Signal::SIGPIPE));
                 }
@@ -242,6 +242,21 @@ impl Running {
             ));
         }
         self.terminal || again || !sent
+    }
+
+    /// Sends the command a signal. Its first output may be here before the engine knows its process.
+    async fn signal_once_started(&self, signal: Signal, signals: &mut Signals) {
+        for _ in 0..LOOKS {
+            let state = self.engine.command_state(&self.id).await.unwrap_or_default();
+            let has_ended = !state.running && state.code.is_some();
+            if has_ended || self.engine.signal_command(&self.app, &self.id, signal).await {
+                return;
+            }
+            // Somebody who sends a signal now does not want to wait.
+            if let Ok(Some(_)) = tokio::time::timeout(AGAIN, signals.next()).await {
+                return;
+            }
+        }
     }
 
     async fn resize(&self) {
