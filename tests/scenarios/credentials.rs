@@ -394,10 +394,10 @@ async fn what_sts_says_is_told() {
     let found = failing(&world, "", "", &with_role).await;
     let sentence = "the file with the token cannot be read: No such file or directory (os error 2)";
     assert_eq!(found, format!("no credentials from a web identity: {sentence}"));
-    let of_somebody = [("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://192.0.2.1/role")];
+    let of_somebody = [("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://u:s3cr3t@192.0.2.1/role")];
     let found = failing(&world, "", "", &of_somebody).await;
-    let sentence =
-        "invalid full URI for ECS provider (URI did not refer to an allowed IP address): http://192.0.2.1/role";
+    // It may have a password.
+    let sentence = "invalid full URI for ECS provider (URI did not refer to an allowed IP address): AWS_CONTAINER_CREDENTIALS_FULL_URI";
     assert_eq!(found, format!("no credentials from the container's role: {sentence}"));
 }
 

@@ -220,7 +220,7 @@ impl Running {
                 signal = signals.next() => signal,
             };
             if let Some(signal) = signal {
-                if self.obey(signal, passed_on).await {
+                if self.obey(signal, passed_on, signals).await {
                     return Followed::Signal(signal);
                 }
                 passed_on = true;
@@ -231,10 +231,10 @@ impl Running {
     }
 
     /// Passes the signal on; whether this process ends by it.
-    async fn obey(&self, signal: Signal, again: bool) -> bool {
+    async fn obey(&self, signal: Signal, again: bool, signals: &mut Signals) -> bool {
         // With a terminal a key never becomes a signal here: somebody wants this process to end, and the command loses its terminal.
         let passed = if self.terminal { Signal::SIGHUP } else { signal };
-        let sent = self.engine.signal_command(&self.app, &self.id, passed).await;
+        let sent = self.signal_once_started(passed, signals).await;
         if !sent {
             terminal::restore();
             super::note(&format!(
@@ -244,19 +244,19 @@ impl Running {
         self.terminal || again || !sent
     }
 
-    /// Sends the command a signal. Its first output may be here before the engine knows its process.
-    async fn signal_once_started(&self, signal: Signal, signals: &mut Signals) {
+    /// Sends the command a signal; whether it could be sent. Its first output may be here before the engine knows its process.
+    async fn signal_once_started(&self, signal: Signal, signals: &mut Signals) -> bool {
         for _ in 0..LOOKS {
             let state = self.engine.command_state(&self.id).await.unwrap_or_default();
-            let has_ended = !state.running && state.code.is_some();
-            if has_ended || self.engine.signal_command(&self.app, &self.id, signal).await {
-                return;
+            if state.pid.is_some() || state.code.is_some() {
+                return self.engine.signal_command(&self.app, &self.id, signal).await;
             }
-            // Somebody who sends a signal now does not want to wait.
+            // Somebody who sends another signal now does not want to wait.
             if let Ok(Some(_)) = tokio::time::timeout(AGAIN, signals.next()).await {
-                return;
+                return false;
             }
         }
+        false
     }
 
     async fn resize(&self) {
@@ -280,7 +280,7 @@ impl Running {
                 CommandState { .. } => {}
             }
             if let Ok(Some(signal)) = tokio::time::timeout(AGAIN, signals.next()).await {
-                if self.obey(signal, passed_on).await {
+                if self.obey(signal, passed_on, signals).await {
                     return Ok(died_by(signal));
                 }
                 passed_on = true;
