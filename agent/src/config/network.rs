@@ -72,7 +72,7 @@ impl Layers {
         let Ok(network) = self.network() else { return };
         if network.https_proxy.as_ref().is_some_and(ProxyUrl::has_password) {
             warnings.add(Code::PlainSecret, self.place("https_proxy"), Some("https_proxy"), || {
-                "holds a password in plain text, which user-data show to every process on the instance, and a file of the AMI to whoever has the AMI: let the proxy allow the instances by \
+                "holds a password in plain text, readable by every process on the instance (user-data) or by everyone who can use the AMI (its file): let the proxy allow the instances by \
                  their addresses, or set `HTTPS_PROXY` in an `EnvironmentFile=` of berth.service that only root can read"
             });
         }

@@ -282,7 +282,7 @@ fn no_identities() -> SharedIdentityCache {
     IdentityCache::lazy().load_timeout(CREDENTIALS_TIMEOUT).buffer_time(RENEW_BEFORE).build()
 }
 
-/// How far the clock of whoever answered is ahead of this host's, in seconds, by the `Date` of the answer.
+/// How far the answering service's clock is ahead of this host's, in seconds, by the `Date` of the answer.
 fn seconds_ahead(date: Option<&str>) -> Option<i64> {
     let theirs = DateTime::from_str(date?, Format::HttpDate).ok()?.secs();
     Some(theirs - DateTime::from(SystemTime::now()).secs())

@@ -1,6 +1,6 @@
 //! Which URL a service is asked at: the one that the environment names, else the one of the SDK's rules.
 //!
-//! It is known before a request is made, so that what is wrong with it is told by the names that somebody wrote.
+//! It is known before a request is made, so that an error can name the variable or key that is wrong.
 
 use http::Uri;
 
@@ -16,7 +16,7 @@ pub(super) const DUAL_STACK: &str = "AWS_USE_DUALSTACK_ENDPOINT";
 pub(super) struct Endpoints {
     /// By the name of the variable.
     named: Vec<(&'static str, String)>,
-    /// A switch that is neither on nor off: whoever asked for FIPS shall not be without it in silence.
+    /// A switch that is neither `true` nor `false`. It is an error, so that a request for FIPS is never ignored in silence.
     no_switch: Option<&'static str>,
 }
 
