@@ -31,7 +31,7 @@ engines: ## what needs an engine on every engine that users have, and the table 
 
 sim: ## whole lives in virtual time with seeded faults: SEEDS=n lives, or SEED=n to replay one
 	@tests/install build
-	SIM_SEEDS=$(SEEDS) SIM_SEED=$(SEED) cargo test --locked --profile sim -p berth --test traces life::seeds -- --exact --nocapture
+	SIM_SEEDS=$(SEEDS) SIM_SEED=$(SEED) cargo test --locked --profile sim -p berth-core --test traces life::seeds -- --exact --nocapture
 
 soak: ## a fleet under load while instances, agents, engines and apps go: REQUESTS=n, SEED=n for another order
 	@tests/install build engine world

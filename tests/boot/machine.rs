@@ -257,7 +257,7 @@ fn docker<W: AsRef<std::ffi::OsStr>>(words: impl IntoIterator<Item = W>) -> Resu
 
 /// A Debian package of the shipped binary; each revision is made once.
 fn package(revision: &str) -> PathBuf {
-    const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/deb");
+    const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../packaging/deb");
     static MADE: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
     let make = || {
         let (binary, directory) = (concat!(env!("CARGO_TARGET_TMPDIR"), "/berth"), env!("CARGO_TARGET_TMPDIR"));

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use berth::edge::autoscaling::{self, Answer, GroupHook, GroupInstance, Transition};
-use berth::effect::{HookName, HookResult};
-use berth::fault::Class;
+use berth::io::aws::autoscaling::{self, Answer, GroupHook, GroupInstance, Transition};
+use berth_core::message::effect::{HookName, HookResult};
+use berth_core::message::fault::Class;
 use berth_kit::World;
 
 use crate::moto::client_of;

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use aws_sdk_ssm::Client;
-use berth::config::{Layers, Network};
-use berth::edge::autoscaling;
-use berth::edge::aws::{Aws, AwsError, Service};
-use berth::edge::http::Http;
-use berth::edge::imds::Imds;
-use berth::fault::Class;
+use berth::io::aws::autoscaling;
+use berth::io::aws::imds::Imds;
+use berth::io::aws::{Aws, AwsError, Service};
+use berth::io::http::Http;
+use berth_config::{Layers, Network};
+use berth_core::message::fault::Class;
 use berth_kit::{Fault, World};
 use bytes::Bytes;
 use http::Response;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use berth::edge::http::Http;
+use berth::io::http::Http;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth::edge::dns::DnsError;
+use berth::io::http::dns::DnsError;
 use tokio::time::timeout;
 
 use servers::{Reply, name_server, name_servers};

@@ -1,8 +1,8 @@
 //! Logins for registries.
 
-use berth::config::{RegistryAuth, SecretRef};
-use berth::edge::ecr;
-use berth::fault::Class;
+use berth::io::aws::ecr;
+use berth_config::{RegistryAuth, SecretRef};
+use berth_core::message::fault::Class;
 use berth_kit::World;
 
 use crate::moto::client_of;

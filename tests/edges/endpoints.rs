@@ -6,13 +6,13 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use berth::config::SecretRef;
-use berth::edge::aws::{Aws, Service};
-use berth::edge::dns::Resolver;
-use berth::edge::http::Http;
-use berth::edge::imds::Imds;
-use berth::edge::{ecr, secrets};
-use berth::fault::{Class, Fault};
+use berth::io::aws::imds::Imds;
+use berth::io::aws::{Aws, Service};
+use berth::io::http::Http;
+use berth::io::http::dns::Resolver;
+use berth::io::{aws::ecr, aws::secrets};
+use berth_config::SecretRef;
+use berth_core::message::fault::{Class, Fault};
 use futures_util::future::join_all;
 use serde_json::json;
 use tempfile::NamedTempFile;

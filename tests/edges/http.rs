@@ -3,8 +3,8 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use berth::edge::http::{Http, HttpError};
-use berth::fault::Class;
+use berth::io::http::{Http, HttpError};
+use berth_core::message::fault::Class;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use berth::edge::http::Http;
-use berth::edge::imds::Imds;
-use berth::fault::Class;
-use berth::identity::TargetState;
+use berth::io::aws::imds::Imds;
+use berth::io::http::Http;
+use berth_core::message::fault::Class;
+use berth_core::message::identity::TargetState;
 use berth_kit::World;
 use bytes::Bytes;
 use http::Response;

@@ -1,9 +1,9 @@
 //! The kit as the AWS of these tests. Its client has no keys: they come from the kit's metadata service, and the kit checks
 //! every signature.
 
-use berth::edge::aws::Aws;
-use berth::edge::http::Http;
-use berth::edge::imds::Imds;
+use berth::io::aws::Aws;
+use berth::io::aws::imds::Imds;
+use berth::io::http::Http;
 use berth_kit::World;
 
 use crate::services::{Membership, Services};

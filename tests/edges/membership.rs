@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use berth::edge::deliver::Delivery;
-use berth::effect::{Effect, Job};
-use berth::event::{Event, Hook, Membership};
-use berth::fault::Class;
+use berth::io::secret::deliver::Delivery;
+use berth_core::message::effect::{Effect, Job};
+use berth_core::message::event::{Event, Hook, Membership};
+use berth_core::message::fault::Class;
 use berth_kit::group::{self, Transition};
 use berth_kit::{Fault, World};
 

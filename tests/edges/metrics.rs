@@ -4,9 +4,9 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use berth::metrics::render;
-use berth::published::Published;
-use berth::view::{LifecycleView, PhaseName, PhaseView, StepView, View};
+use berth_core::view::metrics::render;
+use berth_core::view::published::Published;
+use berth_core::view::{LifecycleView, PhaseName, PhaseView, StepView, View};
 
 /// What `promtool check metrics` says; nothing if all is well.
 fn promtool(page: &str) -> String {

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use berth::edge::aws::{Aws, Service};
-use berth::edge::http::Http;
-use berth::edge::imds::Imds;
+use berth::io::aws::imds::Imds;
+use berth::io::aws::{Aws, Service};
+use berth::io::http::Http;
 use berth_kit::oracle;
 use bytes::Bytes;
 use http::Request;
@@ -21,7 +21,7 @@ use crate::services::{HEARTBEAT, Membership, Services};
 
 /// The repository's root.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
 }
 
 /// moto as the AWS of these tests; all of them share it.

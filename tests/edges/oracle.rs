@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use berth::config::{RegistryAuth, SecretRef, SecretsAs};
-use berth::edge::{autoscaling, ecr, secrets};
-use berth::effect::{HookName, HookResult};
+use berth::io::{aws::autoscaling, aws::ecr, aws::secrets};
+use berth_config::{RegistryAuth, SecretRef, SecretsAs};
+use berth_core::message::effect::{HookName, HookResult};
 use berth_kit::{Fault, World, oracle};
 
 use crate::services::Services;

@@ -1,6 +1,6 @@
 //! The partitions, compared with botocore's list.
 
-use berth::partition::{partition_of, registry_region};
+use berth_core::message::partition::{partition_of, registry_region};
 use serde_json::json;
 
 use crate::moto;

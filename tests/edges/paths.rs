@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use berth::edge::paths::{Missing, Paths, PathsError};
-use berth::fault::Class;
+use berth::io::host::paths::{Missing, Paths, PathsError};
+use berth_core::message::fault::Class;
 use nix::unistd::geteuid;
 use tempfile::TempDir;
 

@@ -5,11 +5,11 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 
-use berth::config::{Layers, Network};
-use berth::edge::dns::Resolver;
-use berth::edge::http::{Http, HttpError, ProxyError, TrustError};
-use berth::edge::imds::Imds;
-use berth::fault::{Class, Fault};
+use berth::io::aws::imds::Imds;
+use berth::io::http::dns::Resolver;
+use berth::io::http::{Http, HttpError, ProxyError, TrustError};
+use berth_config::{Layers, Network};
+use berth_core::message::fault::{Class, Fault};
 use berth_kit::certificate::Certificate;
 use berth_kit::proxy::{FORBIDDEN, PASSWORD, Proxy, TlsFront, USERNAME};
 use bytes::Bytes;

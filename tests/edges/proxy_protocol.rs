@@ -6,9 +6,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth::edge::endpoint::{Endpoint, Serving};
-use berth::published::Published;
-use berth::view::{Status, View};
+use berth::io::listen::endpoint::{Endpoint, Serving};
+use berth_core::view::published::Published;
+use berth_core::view::{Status, View};
 use berth_kit::{client, world::own_address};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

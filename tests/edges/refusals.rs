@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fmt::Debug;
 
-use berth::config::{SecretRef, SecretValue, SecretsAs};
-use berth::edge::autoscaling::{self, Answer};
-use berth::edge::aws::{Aws, AwsError};
-use berth::edge::{ecr, secrets};
-use berth::effect::{HookName, HookResult};
-use berth::fault::{Class, Fault};
+use berth::io::aws::autoscaling::{self, Answer};
+use berth::io::aws::{Aws, AwsError};
+use berth::io::{aws::ecr, aws::secrets};
+use berth_config::{SecretRef, SecretValue, SecretsAs};
+use berth_core::message::effect::{HookName, HookResult};
+use berth_core::message::fault::{Class, Fault};
 use futures_util::future::join_all;
 
 use crate::moto::client_of;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use berth::config::{Config, Layers, SecretRef, SecretValue, SecretsAs};
-use berth::edge::secrets;
-use berth::fault::Class;
+use berth::io::aws::secrets;
+use berth_config::{Config, Layers, SecretRef, SecretValue, SecretsAs};
+use berth_core::message::fault::Class;
 use berth_kit::{Fault, World};
 
 use crate::moto::client_of;
@@ -45,7 +45,7 @@ struct Asked {
     secrets_as: SecretsAs,
 }
 
-async fn fetch(aws: &berth::edge::aws::Aws, asked: Asked) -> Result<BTreeMap<String, String>, secrets::SecretsError> {
+async fn fetch(aws: &berth::io::aws::Aws, asked: Asked) -> Result<BTreeMap<String, String>, secrets::SecretsError> {
     let secret =
         asked.secret.into_iter().map(|(name, reference)| (name.to_owned(), SecretValue::from(reference))).collect();
     let fetched = secrets::fetch_named(aws, &asked.secrets, &secret, asked.secrets_as).await?;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use berth::edge::aws::Aws;
+use berth::io::aws::Aws;
 
 /// What both groups of [`Services::join_group`] give their two hooks, `launch` and `terminate`.
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(300);

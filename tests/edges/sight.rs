@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use berth::edge::http::Http;
-use berth::edge::imds::Imds;
-use berth::fault::Class;
-use berth::identity::TargetState;
-use berth::notice::{Interruption, Sight};
+use berth::io::aws::imds::Imds;
+use berth::io::http::Http;
+use berth_core::message::fault::Class;
+use berth_core::message::identity::TargetState;
+use berth_core::watcher::{Interruption, Sight};
 use berth_kit::clock::wall;
 use berth_kit::{Fault, World};
 use serde_json::json;

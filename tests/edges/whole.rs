@@ -4,17 +4,17 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use berth::edge::aws::Aws;
-use berth::edge::console::Console;
-use berth::edge::deliver::Delivery;
-use berth::edge::door::Door;
-use berth::edge::http::Http;
-use berth::edge::imds::Imds;
-use berth::edge::metadata_block::MetadataBlock;
-use berth::edge::{Edge, Parts, Sources};
-use berth::effect::Effect;
-use berth::event::Event;
-use berth::published::Published;
+use berth::io::aws::Aws;
+use berth::io::aws::imds::Imds;
+use berth::io::host::console::Console;
+use berth::io::host::metadata_block::MetadataBlock;
+use berth::io::http::Http;
+use berth::io::listen::door::Door;
+use berth::io::secret::deliver::Delivery;
+use berth::io::{Edge, Parts, Sources};
+use berth_core::message::effect::Effect;
+use berth_core::message::event::Event;
+use berth_core::view::published::Published;
 use berth_kit::World;
 use tokio::sync::{mpsc, watch};
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 /// The repository's root.
 pub(crate) fn root() -> &'static Path {
     static ROOT: LazyLock<PathBuf> =
-        LazyLock::new(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap());
+        LazyLock::new(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap());
     &ROOT
 }
 

@@ -26,7 +26,7 @@ const BERTH: &str = "#!/bin/sh\necho \"berth $*\" >>/calls\n[ ! -e /agent-stuck 
 
 /// The root of the sources.
 pub(crate) fn sources() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
 }
 
 /// Runs it, and gives what it printed; panics with all of it if it fails.

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 #[test]
 fn the_aws_commands_of_the_documentation_can_be_typed() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let installed = |script: &str| {
         let output = Command::new(root.join(script)).stderr(Stdio::inherit()).output().expect("the script");
         assert!(output.status.success(), "{script} failed");

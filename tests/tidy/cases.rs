@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 fn tests() -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests")
 }
 
 /// The rows of the table that begins so: the case, then the tests of each kind, as `file::name` between backticks.
@@ -41,8 +41,15 @@ fn every_case_every_input_and_every_fault_has_a_test_that_is_there() {
         assert!(!named.is_empty(), "`{case}` has no test");
         for (kind, name) in named {
             let (module, function) = name.rsplit_once("::").unwrap_or_else(|| panic!("{name} is no `file::name`"));
-            let directory = if kind == "units" { tests().join("../agent/src") } else { tests().join(&kind) };
-            let file = directory.join(module.replace("::", "/")).with_extension("rs");
+            let file = if kind == "units" {
+                // The first name is the crate.
+                let (krate, module) = module.split_once("::").unwrap_or((module, "lib"));
+                let path = tests().join(format!("../agent/{krate}/src/{}", module.replace("::", "/")));
+                let folder = path.join("mod.rs");
+                if folder.exists() { folder } else { path.with_extension("rs") }
+            } else {
+                tests().join(&kind).join(module.replace("::", "/")).with_extension("rs")
+            };
             let text = fs::read_to_string(&file).unwrap_or_default();
             let attribute =
                 ["#[test]", "#[tokio::test]", "on_each_machine!"].iter().any(|attribute| text.contains(attribute));

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use berth::cli::Cli;
-use berth::config::Layers;
+use berth_config::Layers;
 use clap::{Command, CommandFactory};
 
 use crate::links::pages;
@@ -78,7 +78,7 @@ fn help_texts_use_the_words_of_the_field() {
 
 #[test]
 fn tests_that_the_security_page_names_exist() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let page = fs::read_to_string(root.join("docs/security.md")).expect("the page");
     // A metric has berth's name in front.
     let is_name = |word: &&str| {
@@ -87,7 +87,7 @@ fn tests_that_the_security_page_names_exist() {
     };
     let named: BTreeSet<&str> = page.split('`').skip(1).step_by(2).filter(is_name).collect();
     assert!(named.len() > 10, "only {named:?} were found");
-    let sources = sources(&[root.join("agent/src"), root.join("tests")]);
+    let sources = sources(&[root.join("agent"), root.join("tests")]);
     let missing: Vec<_> = named.into_iter().filter(|name| !sources.contains(&format!("fn {name}("))).collect();
     assert!(missing.is_empty(), "no test has the name: {missing:?}");
 }
@@ -251,4 +251,16 @@ fn sources(folders: &[PathBuf]) -> String {
         }
     }
     text
+}
+
+#[test]
+fn a_near_miss_of_the_config_knows_every_command() {
+    let mut cli = Cli::command();
+    cli.build();
+    let mut commands: Vec<_> = cli.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    let mut known: Vec<_> =
+        berth_config::COMMANDS.iter().map(|command| (*command).to_owned()).chain(["run".to_owned()]).collect();
+    commands.sort();
+    known.sort();
+    assert_eq!(known, commands);
 }

@@ -70,7 +70,7 @@ struct Package {
 
 #[test]
 fn every_crate_keeps_to_deny_toml() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let deny = std::fs::read_to_string(root.join("deny.toml")).expect("deny.toml");
     let deny: Deny = toml::from_str(&deny).expect("deny.toml as expected here");
     let crates: BTreeMap<String, Package> =

@@ -23,7 +23,7 @@ fn a_link_is_told_from_code_and_a_heading_becomes_its_anchor() {
 
 /// Every page of the repository.
 pub(crate) fn pages() -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the repository");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the repository");
     let mut folders = vec![root.join("docs"), root.join("tests"), root.join("systemd"), root.join("packaging")];
     let mut found = markdown_in(&root).0;
     while let Some(folder) = folders.pop() {

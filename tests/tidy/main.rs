@@ -1,5 +1,5 @@
-//! What the compiler cannot see: that the documents, the unit file and the code say the same, and that each floor of the
-//! house uses only the floors below it.
+//! What the compiler cannot see: that the documents, the unit file and the code say the same, and which crates the
+//! layers depend on.
 
 #![cfg(test)]
 
@@ -8,7 +8,7 @@ mod cases;
 mod commands;
 mod dependencies;
 mod exit_codes;
-mod floors;
+mod layers;
 mod links;
 mod needs;
 mod one_lines;

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use berth_kit::Need;
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 /// One of the scripts in tests/, with this in `BERTH_TESTS_WITHOUT`.

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use berth::view::ReadyReason;
+use berth_core::view::ReadyReason;
 
 #[test]
 fn the_table_of_the_reasons_has_every_sentence_of_the_type_and_no_other() {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operations.md");
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/operations.md");
     let page = fs::read_to_string(page).unwrap();
     let table = page.lines().skip_while(|line| !line.starts_with("| `reason` |")).skip(2);
     let documented: Vec<&str> = table.map_while(|line| line.strip_prefix("| ")?.split(" | ").next()).collect();

@@ -1,11 +1,11 @@
 //! `after`: paths of the host that must be there before a container is created, at the first boot and whenever one is created again.
 
-use berth::effect::{FoundContainer, Job};
-use berth::event::{Event, Signal};
-use berth::exit::Outcome;
-use berth::fault::Class;
-use berth::identity::TargetState;
-use berth::view::{PhaseName, ReadyReason, Status};
+use berth_core::message::effect::{FoundContainer, Job};
+use berth_core::message::event::{Event, Signal};
+use berth_core::message::fault::Class;
+use berth_core::message::identity::TargetState;
+use berth_core::message::outcome::Outcome;
+use berth_core::view::{PhaseName, ReadyReason, Status};
 use expect_test::expect;
 
 use crate::sim::{LINE, Sim, config, exited, group, identity, ms, secs, survivor, target};

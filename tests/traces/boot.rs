@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use berth::effect::{ContainerId, FoundContainer, Job};
-use berth::event::Event;
-use berth::exit::Outcome;
-use berth::fault::Class;
-use berth::view::{PhaseName, Status};
+use berth_core::message::effect::{ContainerId, FoundContainer, Job};
+use berth_core::message::event::Event;
+use berth_core::message::fault::Class;
+use berth_core::message::outcome::Outcome;
+use berth_core::view::{PhaseName, Status};
 use expect_test::{Expect, expect};
 
 use crate::sim::{DIGEST, LINE, Sim, config, exited, fault, ms, refused, secs, survivor};

@@ -1,10 +1,10 @@
 //! A drain, or a boot that is given up, that does not go as it should: what is taken away anyway, and what is said of it.
 
-use berth::effect::Job;
-use berth::event::{Event, Exit, Signal};
-use berth::exit::Outcome;
-use berth::fault::Class;
-use berth::identity::TargetState;
+use berth_core::message::effect::Job;
+use berth_core::message::event::{Event, Exit, Signal};
+use berth_core::message::fault::Class;
+use berth_core::message::identity::TargetState;
+use berth_core::message::outcome::Outcome;
 
 use crate::sim::{LINE, Sim, config, exited, fault, ms, secs, survivor, target};
 

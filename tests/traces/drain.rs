@@ -1,12 +1,12 @@
 //! The way out: in which order, how long, and what comes first when several things want the instance to leave.
 
-use berth::effect::{FoundContainer, Job};
-use berth::event::{Event, Signal};
-use berth::exit::Outcome;
-use berth::fault::Class;
-use berth::identity::TargetState;
-use berth::notice::{Interruption, Sight};
-use berth::view::{PhaseName, Status};
+use berth_core::message::effect::{FoundContainer, Job};
+use berth_core::message::event::{Event, Signal};
+use berth_core::message::fault::Class;
+use berth_core::message::identity::TargetState;
+use berth_core::message::outcome::Outcome;
+use berth_core::view::{PhaseName, Status};
+use berth_core::watcher::{Interruption, Sight};
 use expect_test::expect;
 
 use crate::sim::{LINE, Sim, config, exited, fault, group, identity, ms, secs, survivor, target};

@@ -1,10 +1,10 @@
 //! How a life ends: by a signal, by an app that cannot be kept running, by a boot that failed.
 
-use berth::effect::Job;
-use berth::event::{Event, Signal};
-use berth::exit::Outcome;
-use berth::fault::Class;
-use berth::view::Status;
+use berth_core::message::effect::Job;
+use berth_core::message::event::{Event, Signal};
+use berth_core::message::fault::Class;
+use berth_core::message::outcome::Outcome;
+use berth_core::view::Status;
 use expect_test::expect;
 
 use crate::sim::{LINE, Sim, exited, fault, ms, secs};
@@ -85,8 +85,12 @@ fn a_failed_boot_outside_any_group_tells_nobody_but_the_console() {
 
 #[test]
 fn a_failed_boot_in_a_group_without_a_hook_marks_the_instance_unhealthy() {
-    let bare =
-        berth::event::Membership { group: "web".to_owned(), launch_hook: None, terminate_hook: None, state: None };
+    let bare = berth_core::message::event::Membership {
+        group: "web".to_owned(),
+        launch_hook: None,
+        terminate_hook: None,
+        state: None,
+    };
     let life = Sim::new(LINE)
         .answer(Job::FindGroup, ms(50), Event::GroupFound(Some(bare)))
         .fails(Job::PullImage, 1, Class::Broken, "manifest unknown")

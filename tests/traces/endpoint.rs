@@ -1,11 +1,11 @@
 //! Where the readiness endpoint answers: at the address of the config, in every phase that a life can be in once the config is known.
 
-use berth::effect::Job;
-use berth::event::{Event, Signal};
-use berth::exit::Outcome;
-use berth::fault::Class;
-use berth::identity::TargetState;
-use berth::view::PhaseName;
+use berth_core::message::effect::Job;
+use berth_core::message::event::{Event, Signal};
+use berth_core::message::fault::Class;
+use berth_core::message::identity::TargetState;
+use berth_core::message::outcome::Outcome;
+use berth_core::view::PhaseName;
 
 use crate::sim::{LINE, Sim, config, identity, ms, secs, survivor, target};
 

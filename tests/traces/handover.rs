@@ -1,11 +1,11 @@
 //! `berth handover`: in each phase, whether the agent makes room for the next one, and that it touches nothing on the way.
 
-use berth::effect::Job;
-use berth::event::{Event, Signal};
-use berth::exit::Outcome;
-use berth::fault::Class;
-use berth::identity::TargetState;
-use berth::view::{PhaseName, Status};
+use berth_core::message::effect::Job;
+use berth_core::message::event::{Event, Signal};
+use berth_core::message::fault::Class;
+use berth_core::message::identity::TargetState;
+use berth_core::message::outcome::Outcome;
+use berth_core::view::{PhaseName, Status};
 
 use crate::sim::{LINE, Sim, config, identity, ms, secs, survivor, target};
 

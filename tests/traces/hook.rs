@@ -1,10 +1,10 @@
 //! The launch hook: completed exactly once, and the three meanings of "no active lifecycle action".
 
-use berth::effect::Job;
-use berth::event::{Event, Membership, Signal};
-use berth::exit::Outcome;
-use berth::fault::Class;
-use berth::view::{PhaseName, Status};
+use berth_core::message::effect::Job;
+use berth_core::message::event::{Event, Membership, Signal};
+use berth_core::message::fault::Class;
+use berth_core::message::outcome::Outcome;
+use berth_core::view::{PhaseName, Status};
 
 use crate::sim::{LINE, Sim, config, fault, group, ms, secs, survivor};
 

@@ -1,12 +1,12 @@
 //! An agent that is killed in a drain: the next one goes on with the time that is left, and only where it should.
 
-use berth::drain::Unfinished;
-use berth::effect::{FoundContainer, Job};
-use berth::event::{Event, Signal};
-use berth::exit::Outcome;
-use berth::identity::TargetState;
-use berth::notice::{Interruption, Sight};
-use berth::view::{PhaseName, Status};
+use berth_core::message::effect::{FoundContainer, Job};
+use berth_core::message::event::{Event, Signal};
+use berth_core::message::identity::TargetState;
+use berth_core::message::outcome::Outcome;
+use berth_core::phase::drain::Unfinished;
+use berth_core::view::{PhaseName, Status};
+use berth_core::watcher::{Interruption, Sight};
 
 use crate::sim::{LINE, Sim, config, fault, group, identity, ms, secs, survivor, target};
 
@@ -30,7 +30,9 @@ fn next(line: &str, state: TargetState, left: Option<Unfinished>) -> Sim {
         .answer(
             Job::Identify,
             ms(10),
-            Event::Identified(berth::identity::Identity { target_state: Some(state), ..identity() }.into()),
+            Event::Identified(
+                berth_core::message::identity::Identity { target_state: Some(state), ..identity() }.into(),
+            ),
         )
         .answer(Job::FindContainers, ms(5), Event::ContainersFound(vec![survivor(&config(line))]))
 }
@@ -182,7 +184,7 @@ fn what_was_cut_short_stays_so_and_what_went_well_too() {
     let failed = first(NINE, asked()).answer(
         Job::StopContainer,
         ms(5),
-        fault(Job::StopContainer, berth::fault::Class::Broken, "no"),
+        fault(Job::StopContainer, berth_core::message::fault::Class::Broken, "no"),
     );
     let failed = failed.never(Job::CompleteHook).never(Job::CompleteHook).run(secs(45));
     let life = next(NINE, TargetState::InService, failed.unfinished()).run(secs(600));

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use berth::effect::{HealthCheck, ImageFacts, Job, RunningContainer};
-use berth::event::Event;
-use berth::exit::Outcome;
-use berth::probe_failure::{ProbeFailure, ProbeFailureKind as Kind};
-use berth::view::{ReadyReason, Status};
+use berth_core::message::effect::{HealthCheck, ImageFacts, Job, RunningContainer};
+use berth_core::message::event::Event;
+use berth_core::message::outcome::Outcome;
+use berth_core::message::probe_failure::{ProbeFailure, ProbeFailureKind as Kind};
+use berth_core::view::{ReadyReason, Status};
 
 use crate::sim::{LINE, Sim, config, exited, fault, ms, refused, running, secs, survivor};
 
@@ -106,7 +106,11 @@ fn an_adopted_app_whose_probe_can_never_pass_is_no_boot_either() {
 #[test]
 fn an_engine_that_cannot_be_asked_is_no_verdict() {
     let life = Sim::new(LINE)
-        .answer(Job::ProbeApp, ms(10), fault(Job::ProbeApp, berth::fault::Class::Broken, "no such container"))
+        .answer(
+            Job::ProbeApp,
+            ms(10),
+            fault(Job::ProbeApp, berth_core::message::fault::Class::Broken, "no such container"),
+        )
         .run(secs(30));
     assert_eq!(life.view().status, Status::Ok, "{}", life.trace());
 }

@@ -26,7 +26,6 @@ mod ready;
 mod refused;
 mod removed;
 mod root_volume;
-mod screens;
 mod secrets;
 mod serve;
 mod unanswered;

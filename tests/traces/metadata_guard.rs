@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use berth::effect::Job;
-use berth::event::{BlockRepair, Event};
-use berth::exit::Outcome;
-use berth::fault::Class;
-use berth::view::{BlockView, PhaseName};
+use berth_core::message::effect::Job;
+use berth_core::message::event::{BlockRepair, Event};
+use berth_core::message::fault::Class;
+use berth_core::message::outcome::Outcome;
+use berth_core::view::{BlockView, PhaseName};
 
 use crate::sim::{LINE, Sim, ms, secs};
 

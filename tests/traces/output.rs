@@ -1,12 +1,12 @@
 //! What the app wrote last: read once for each exit and when it is given up, shown to the end, and never waited for but by the
 //! final status, until a deadline.
 
-use berth::effect::Job;
-use berth::event::{Event, Signal};
-use berth::exit::Outcome;
-use berth::fault::Class;
-use berth::output::{AppOutput, Unavailable};
-use berth::view::{PhaseName, Status};
+use berth_core::message::effect::Job;
+use berth_core::message::event::{Event, Signal};
+use berth_core::message::fault::Class;
+use berth_core::message::outcome::Outcome;
+use berth_core::message::output::{AppOutput, Unavailable};
+use berth_core::view::{PhaseName, Status};
 use expect_test::{Expect, expect};
 
 use crate::sim::{LINE, Sim, exited, ms, secs, wrote};

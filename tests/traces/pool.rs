@@ -1,12 +1,12 @@
 //! Warm pools, standby and detaching: states in which the instance lives and takes no traffic, or carries on.
 
-use berth::effect::Job;
-use berth::event::{Event, Signal};
-use berth::exit::Outcome;
-use berth::fault::Class;
-use berth::identity::TargetState;
-use berth::notice::{Interruption, Sight};
-use berth::view::{PhaseName, Status};
+use berth_core::message::effect::Job;
+use berth_core::message::event::{Event, Signal};
+use berth_core::message::fault::Class;
+use berth_core::message::identity::TargetState;
+use berth_core::message::outcome::Outcome;
+use berth_core::view::{PhaseName, Status};
+use berth_core::watcher::{Interruption, Sight};
 
 use crate::sim::{LINE, Sim, config, group, identity, ms, secs, survivor, target};
 

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use berth::effect::Job;
-use berth::event::Event;
-use berth::identity::TargetState;
-use berth::view::Status;
+use berth_core::message::effect::Job;
+use berth_core::message::event::Event;
+use berth_core::message::identity::TargetState;
+use berth_core::view::Status;
 
 use crate::sim::{LINE, Sim, group, ms, secs, target};
 

@@ -1,12 +1,12 @@
 //! What anyone who asks `/ready` reads as the reason: a sentence of a closed list that says what goes on, and nothing that a
 //! service, the engine or an operator said.
 
-use berth::effect::Job;
-use berth::event::{Event, Signal};
-use berth::fault::Class;
-use berth::identity::TargetState;
-use berth::notice::{Interruption, Sight};
-use berth::view::{ReadyReason, Status};
+use berth_core::message::effect::Job;
+use berth_core::message::event::{Event, Signal};
+use berth_core::message::fault::Class;
+use berth_core::message::identity::TargetState;
+use berth_core::view::{ReadyReason, Status};
+use berth_core::watcher::{Interruption, Sight};
 
 use crate::sim::{LINE, Sim, exited, ms, secs, target};
 

@@ -1,12 +1,12 @@
 //! Calls to the group that are refused for good. What decides the instance's life is a failed boot, told as one; the rest goes on.
 
-use berth::effect::{FoundContainer, Job};
-use berth::event::{Event, Signal};
-use berth::exit::Outcome;
-use berth::fault::Class;
-use berth::identity::TargetState;
-use berth::notice::Sight;
-use berth::view::{PhaseName, Status};
+use berth_core::message::effect::{FoundContainer, Job};
+use berth_core::message::event::{Event, Signal};
+use berth_core::message::fault::Class;
+use berth_core::message::identity::TargetState;
+use berth_core::message::outcome::Outcome;
+use berth_core::view::{PhaseName, Status};
+use berth_core::watcher::Sight;
 
 use crate::sim::{LINE, Sim, config, exited, group, identity, ms, secs, survivor, target};
 

@@ -1,10 +1,10 @@
 //! A container that somebody removes, at any moment: it is created again, and counts as one restart.
 
-use berth::effect::{FoundContainer, ImageFacts, Job};
-use berth::event::Event;
-use berth::exit::Outcome;
-use berth::fault::Class;
-use berth::view::Status;
+use berth_core::message::effect::{FoundContainer, ImageFacts, Job};
+use berth_core::message::event::Event;
+use berth_core::message::fault::Class;
+use berth_core::message::outcome::Outcome;
+use berth_core::view::Status;
 
 use crate::sim::{LINE, Sim, config, exited, ms, running, secs, survivor};
 
@@ -156,7 +156,7 @@ fn a_notice_while_it_is_created_again_stops_that() {
         .fails(Job::StartContainer, 1, Class::Gone, GONE)
         .answer(Job::CreateContainer, ms(5), Event::ContainerCreated(running().id))
         .never(Job::CreateContainer)
-        .at(secs(30), Event::Signalled(berth::event::Signal::Term))
+        .at(secs(30), Event::Signalled(berth_core::message::event::Signal::Term))
         .run(secs(400));
     assert_eq!((life.outcome(), life.count(Job::StartContainer)), (Some(Outcome::Done), 2), "{}", life.trace());
 }

@@ -1,11 +1,11 @@
 //! Secrets on their way to the app: when they are fetched, and when nothing of them is at the edge any more.
 
-use berth::effect::Job;
-use berth::event::{Event, Signal};
-use berth::exit::Outcome;
-use berth::fault::Class;
-use berth::identity::TargetState;
-use berth::view::{PhaseName, Status};
+use berth_core::message::effect::Job;
+use berth_core::message::event::{Event, Signal};
+use berth_core::message::fault::Class;
+use berth_core::message::identity::TargetState;
+use berth_core::message::outcome::Outcome;
+use berth_core::view::{PhaseName, Status};
 
 use crate::sim::{Sim, config, exited, ms, refused, running, secs, survivor, target};
 

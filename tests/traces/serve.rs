@@ -1,11 +1,11 @@
 //! Keeping the app running: probes, restarts, an engine that goes away, secrets that rotate.
 
-use berth::effect::Job;
-use berth::event::{Event, Exit};
-use berth::exit::Outcome;
-use berth::fault::Class;
-use berth::identity::TargetState;
-use berth::view::Status;
+use berth_core::message::effect::Job;
+use berth_core::message::event::{Event, Exit};
+use berth_core::message::fault::Class;
+use berth_core::message::identity::TargetState;
+use berth_core::message::outcome::Outcome;
+use berth_core::view::Status;
 
 use crate::sim::{LINE, Sim, exited, fault, ms, refused, secs, target};
 

@@ -7,19 +7,21 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth::clock::Uptime;
-use berth::config::{Config, Layers, PinnedImage};
-use berth::drain::Unfinished;
-use berth::effect::{Address, ContainerId, Effect, FoundContainer, ImageFacts, Job, RunningContainer, Ticket};
-use berth::event::{BlockRepair, Event, Exit, Hook, Membership};
-use berth::exit::Outcome;
-use berth::fault::{Class, Fault};
-use berth::identity::{Identity, TargetState};
-use berth::machine::Machine;
-use berth::notice::Sight;
-use berth::output::AppOutput;
-use berth::probe_failure::{ProbeFailure, ProbeFailureKind};
-use berth::view::{PhaseName, Status, View};
+use berth_config::{Config, Layers, PinnedImage};
+use berth_core::clock::Uptime;
+use berth_core::machine::Machine;
+use berth_core::message::effect::{
+    Address, ContainerId, Effect, FoundContainer, ImageFacts, Job, RunningContainer, Ticket,
+};
+use berth_core::message::event::{BlockRepair, Event, Exit, Hook, Membership};
+use berth_core::message::fault::{Class, Fault};
+use berth_core::message::identity::{Identity, TargetState};
+use berth_core::message::outcome::Outcome;
+use berth_core::message::output::AppOutput;
+use berth_core::message::probe_failure::{ProbeFailure, ProbeFailureKind};
+use berth_core::phase::drain::Unfinished;
+use berth_core::view::{PhaseName, Status, View};
+use berth_core::watcher::Sight;
 
 /// The line that most lives boot from.
 pub(crate) const LINE: &str = "image=registry.test/api:v1 port=8080 health=/health";

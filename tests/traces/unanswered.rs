@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use berth::effect::Job;
-use berth::event::{Event, Membership, Signal};
-use berth::exit::Outcome;
-use berth::fault::Class;
-use berth::identity::TargetState;
+use berth_core::message::effect::Job;
+use berth_core::message::event::{Event, Membership, Signal};
+use berth_core::message::fault::Class;
+use berth_core::message::identity::TargetState;
+use berth_core::message::outcome::Outcome;
 
 use crate::sim::{LINE, Sim, fault, group, ms, secs, target};
 

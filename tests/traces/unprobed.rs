@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use berth::effect::{HealthCheck, Job};
-use berth::event::{Event, Exit};
-use berth::exit::Outcome;
-use berth::view::{PhaseName, Status};
+use berth_core::message::effect::{HealthCheck, Job};
+use berth_core::message::event::{Event, Exit};
+use berth_core::message::outcome::Outcome;
+use berth_core::view::{PhaseName, Status};
 
 use crate::sim::{LINE, Sim, config, exited, ms, running, secs, survivor};
 

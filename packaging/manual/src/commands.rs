@@ -48,7 +48,7 @@ pub fn pages() -> Vec<Page> {
 pub fn markdown() -> String {
     let root = berth();
     let mut text = String::from(
-        "# Commands\n\n<!-- made from agent/src/cli.rs and packaging/manual: UPDATE_EXPECT=1 cargo test -p berth-manual -->\n\n",
+        "# Commands\n\n<!-- made from agent/berth/src/cli.rs and packaging/manual: UPDATE_EXPECT=1 cargo test -p berth-manual -->\n\n",
     );
     let _ =
         writeln!(text, "{}. `berth help COMMAND` and the manual (`man berth-status`) say the same.\n", about(&root));

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use berth::exit::Outcome;
+use berth_core::message::outcome::Outcome;
 
 use crate::text::{Block, Inline};
 

@@ -1,7 +1,7 @@
 //! `berth.toml(5)`: every key of the config, in every form. The keys come from the code, what is said around them from
 //! docs/configuration.md.
 
-use berth::config::{KeyDoc, key_sections};
+use berth_config::{KeyDoc, key_sections};
 
 use crate::markdown::{blocks, section, sentence};
 use crate::roff::Page;

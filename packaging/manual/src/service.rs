@@ -1,7 +1,7 @@
 //! `berth.service(8)`: the unit, its signals, its files, and how to change it. The directives and their reasons come from
 //! systemd/berth.service itself.
 
-use berth::edge::signals;
+use berth::io::host::signals;
 
 use crate::roff::Page;
 use crate::text::{Block, Inline, line, paragraph, term};

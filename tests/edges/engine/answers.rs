@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use berth::edge::http::Http;
+use berth::io::http::Http;
 use berth_kit::Image;
+use berth_kit::docker_registry::{PASSWORD, basic};
 use berth_kit::image::{Built, MANIFEST};
 use bytes::Bytes;
 use http::{Request, header};
@@ -12,7 +13,6 @@ use http_body_util::Full;
 use serde_json::Value;
 
 use super::stock::{Debian, Kit, Stock};
-use berth_kit::docker_registry::{PASSWORD, basic};
 
 /// A request: method, path below the repository, a header more.
 type Asked<'a> = (&'a str, &'a str, Option<(header::HeaderName, &'a str)>);

@@ -4,10 +4,10 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use berth::config::{ImageRef, Port, Protocol};
-use berth::edge::engine::Engine;
-use berth::effect::{Address, ContainerId, RunningContainer};
-use berth::fault::Fault;
+use berth::io::docker::Engine;
+use berth_config::{ImageRef, Port, Protocol};
+use berth_core::message::effect::{Address, ContainerId, RunningContainer};
+use berth_core::message::fault::Fault;
 use berth_kit::image::DEMO_APP;
 use bollard::exec::StartExecOptions;
 use bollard::models::ExecConfig;

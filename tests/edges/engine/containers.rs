@@ -3,11 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::time::Duration;
 
-use berth::config::{Config, Device, Port, Protocol, Volume};
-use berth::edge::engine::{Engine, EngineError, Mounted};
-use berth::effect::{Address, ContainerId, RunningContainer};
-use berth::event::Exit;
-use berth::fault::Class;
+use berth::io::docker::{Engine, EngineError, Mounted};
+use berth_config::{Config, Device, Port, Protocol, Volume};
+use berth_core::message::effect::{Address, ContainerId, RunningContainer};
+use berth_core::message::event::Exit;
+use berth_core::message::fault::Class;
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::CreateContainerOptions;
 

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use berth::config::Config;
-use berth::edge::engine::{EngineError, Mounted};
-use berth::effect::Creation;
-use berth::fault::Class;
+use berth::io::docker::{EngineError, Mounted};
+use berth_config::Config;
+use berth_core::message::effect::Creation;
+use berth_core::message::fault::Class;
 
 use super::bench::{Bench, SLEEP, unique, words};
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use berth::config::{Config, Device, Gpus, Port, Protocol, Ulimit, Volume};
+use berth_config::{Config, Device, Gpus, Port, Protocol, Ulimit, Volume};
 use serde_json::{Value, json};
 
 use super::bench::{Bench, unique, words};

@@ -4,12 +4,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use berth::config::{Config, ImdsAccess};
-use berth::edge::Edge;
-use berth::edge::metadata_block::MetadataBlock;
-use berth::effect::{ContainerId, Creation, Effect, Job};
-use berth::event::{BlockRepair, Event};
-use berth::fault::Class;
+use berth::io::Edge;
+use berth::io::host::metadata_block::MetadataBlock;
+use berth_config::{Config, ImdsAccess};
+use berth_core::message::effect::{ContainerId, Creation, Effect, Job};
+use berth_core::message::event::{BlockRepair, Event};
+use berth_core::message::fault::Class;
 use berth_kit::World;
 use bollard::models::{Ipam, IpamConfig, NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest};
 

@@ -3,8 +3,8 @@
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
-use berth::edge::engine::Engine;
-use berth::effect::ContainerId;
+use berth::io::docker::Engine;
+use berth_core::message::effect::ContainerId;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;

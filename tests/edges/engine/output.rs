@@ -3,11 +3,11 @@
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use berth::config::{Config, SecretRef, SecretsAs};
-use berth::edge::app_output;
-use berth::edge::engine::{Engine, EngineError};
-use berth::effect::{ContainerId, Creation};
-use berth::output::{AppOutput, BYTES, LINES, Unavailable};
+use berth::io::docker::{Engine, EngineError};
+use berth::io::secret::app_output;
+use berth_config::{Config, SecretRef, SecretsAs};
+use berth_core::message::effect::{ContainerId, Creation};
+use berth_core::message::output::{AppOutput, BYTES, LINES, Unavailable};
 use berth_kit::OwnEngine;
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::CreateContainerOptions;

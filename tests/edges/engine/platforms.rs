@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use berth::config::{Config, ImageRef, Layers, PinnedImage};
-use berth::edge::engine::{Engine, EngineError, Mounted};
-use berth::fault::Class;
+use berth::io::docker::{Engine, EngineError, Mounted};
+use berth_config::{Config, ImageRef, Layers, PinnedImage};
+use berth_core::message::fault::Class;
 use berth_kit::{Image, World};
 
 use super::bench::{Bench, SLEEP, engine, within};

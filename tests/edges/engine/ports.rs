@@ -5,10 +5,10 @@ use std::fs;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use berth::config::{Port, Protocol};
-use berth::edge::engine::Engine;
-use berth::effect::ContainerId;
-use berth::fault::Class;
+use berth::io::docker::Engine;
+use berth_config::{Port, Protocol};
+use berth_core::message::effect::ContainerId;
+use berth_core::message::fault::Class;
 use berth_kit::OwnEngine;
 
 use super::bench::within;

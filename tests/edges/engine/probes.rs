@@ -3,10 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use berth::config::{Health, HttpProbe, Layers, Port, Protocol};
-use berth::edge::probe::probe;
-use berth::effect::{Address, ContainerId, RunningContainer};
-use berth::probe_failure::ProbeFailureKind as Kind;
+use berth::io::http::probe::probe;
+use berth_config::{Health, HttpProbe, Layers, Port, Protocol};
+use berth_core::message::effect::{Address, ContainerId, RunningContainer};
+use berth_core::message::probe_failure::ProbeFailureKind as Kind;
 use bollard::query_parameters::TopOptions;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};

@@ -3,17 +3,17 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use berth::config::{ImageRef, PinnedImage};
-use berth::edge::engine::{EngineError, Login};
-use berth::edge::secret::Secret;
-use berth::event::PullProgress;
-use berth::fault::Class;
+use berth::io::docker::{EngineError, Login};
+use berth::io::secret::Secret;
+use berth_config::{ImageRef, PinnedImage};
+use berth_core::message::event::PullProgress;
+use berth_core::message::fault::Class;
+use berth_kit::docker_registry::USERNAME;
 use berth_kit::image::Flaw;
 use berth_kit::{Fault, Image, World};
 
 use super::bench::{engine, unique, within, words};
 use super::stock::{Debian, Kit, Stock, on_every_registry};
-use berth_kit::docker_registry::USERNAME;
 
 const STALL: Duration = Duration::from_secs(60);
 

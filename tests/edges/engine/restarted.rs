@@ -4,10 +4,10 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use berth::edge::deliver::Delivery;
-use berth::edge::engine::Engine;
-use berth::edge::metadata_block::MetadataBlock;
-use berth::effect::{ContainerId, Effect};
+use berth::io::docker::Engine;
+use berth::io::host::metadata_block::MetadataBlock;
+use berth::io::secret::deliver::Delivery;
+use berth_core::message::effect::{ContainerId, Effect};
 use berth_kit::OwnEngine;
 use serde_json::json;
 

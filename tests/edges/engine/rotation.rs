@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth::config::{Config, SecretRef, SecretsAs};
-use berth::edge::Edge;
-use berth::edge::deliver::Delivery;
-use berth::effect::{ContainerId, Creation, Effect, Job};
-use berth::event::Event;
-use berth::fault::Class;
+use berth::io::Edge;
+use berth::io::secret::deliver::Delivery;
+use berth_config::{Config, SecretRef, SecretsAs};
+use berth_core::message::effect::{ContainerId, Creation, Effect, Job};
+use berth_core::message::event::Event;
+use berth_core::message::fault::Class;
 use berth_kit::{Fault, World};
 
 use super::bench::{Bench, words};

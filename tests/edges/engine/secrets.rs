@@ -4,12 +4,12 @@ use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::time::Duration;
 
-use berth::config::{Health, HttpProbe, SecretsAs, Ulimit};
-use berth::edge::deliver::{DeliverError, Delivery};
-use berth::edge::engine::{EngineError, Mounted};
-use berth::edge::probe::probe;
-use berth::effect::ContainerId;
-use berth::fault::Class;
+use berth::io::docker::{EngineError, Mounted};
+use berth::io::http::probe::probe;
+use berth::io::secret::deliver::{DeliverError, Delivery};
+use berth_config::{Health, HttpProbe, SecretsAs, Ulimit};
+use berth_core::message::effect::ContainerId;
+use berth_core::message::fault::Class;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;

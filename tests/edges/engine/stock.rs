@@ -1,14 +1,14 @@
 //! A registry with images in it that the engine has not got: Debian's in its three forms, and the kit's own, open and
 //! behind a password. What is true of a pull is one function over [`Stock`], run on each of them.
 
-use berth::config::ImageRef;
-use berth::edge::engine::Login;
-use berth::edge::secret::Secret;
+use berth::io::docker::Login;
+use berth::io::secret::Secret;
+use berth_config::ImageRef;
 use berth_kit::World;
+use berth_kit::docker_registry::{DockerRegistry, PASSWORD, USERNAME};
 use berth_kit::image::Built;
 
 use super::bench::{call, unique};
-use berth_kit::docker_registry::{DockerRegistry, PASSWORD, USERNAME};
 
 /// A registry that a test can put images into.
 pub(super) trait Stock {

@@ -3,9 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
 
-use berth::config::{Health, HttpProbe};
-use berth::edge::probe::probe;
-use berth::probe_failure::ProbeFailureKind as Kind;
+use berth::io::http::probe::probe;
+use berth_config::{Health, HttpProbe};
+use berth_core::message::probe_failure::ProbeFailureKind as Kind;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 

@@ -3,8 +3,8 @@
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixListener;
 
-use berth::edge::engine::Engine;
-use berth::fault::Class;
+use berth::io::docker::Engine;
+use berth_core::message::fault::Class;
 
 use super::bench::engine;
 

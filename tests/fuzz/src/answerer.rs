@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use berth::edge::http::Http;
+use berth::io::http::Http;
 use bytes::Bytes;
 use futures_util::stream;
 use http::{Request, Response, StatusCode, Uri};

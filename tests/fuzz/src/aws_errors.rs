@@ -2,12 +2,12 @@
 //! `d` DescribeAutoScalingInstances, `e` DescribeLifecycleHooks, `f` CompleteLifecycleAction, `g` a heartbeat, `h` SetInstanceHealth,
 //! `i` only what time it is there, `j` many secrets in a batch.
 
-use berth::config::{Layers, SecretRef};
-use berth::edge::aws::{Aws, AwsError, Service};
-use berth::edge::imds::Imds;
-use berth::edge::{autoscaling, ecr, secrets};
-use berth::effect::{HookName, HookResult};
-use berth::fault::{Class, Fault};
+use berth::io::aws::imds::Imds;
+use berth::io::aws::{Aws, AwsError, Service};
+use berth::io::{aws::autoscaling, aws::ecr, aws::secrets};
+use berth_config::{Layers, SecretRef};
+use berth_core::message::effect::{HookName, HookResult};
+use berth_core::message::fault::{Class, Fault};
 use http::StatusCode;
 
 use crate::answerer::{Answerer, Delivery, answering, scripted};

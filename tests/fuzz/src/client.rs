@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use berth::edge::http_server::{Body, Limits, Listener, Server};
+use berth::io::listen::http_server::{Body, Limits, Listener, Server};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, Join, duplex, join};

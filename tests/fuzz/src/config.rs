@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use berth::commands::check::{self, Checked, Print};
-use berth::config::{At, Config, Faults, Layers, Pointer, key_tables};
+use berth_config::{At, Config, Faults, Layers, Pointer, key_tables};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Map, Value, json};

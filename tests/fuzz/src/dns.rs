@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use berth::edge::dns::message::{Answer, Query, RecordType};
+use berth::io::http::dns::message::{Answer, Query, RecordType};
 
 use crate::check_told;
 

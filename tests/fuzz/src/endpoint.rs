@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use berth::edge::endpoint;
-use berth::published::Published;
-use berth::view::{Status, View};
+use berth::io::listen::endpoint;
+use berth_core::view::published::Published;
+use berth_core::view::{Status, View};
 
 use crate::client::{answers, count, say};
 

@@ -1,8 +1,8 @@
 //! What the metadata service answers (see script.rs): `a` user-data, `b` identity, `c` target state, `d` role, `e` credentials, `f` to
 //! `h` spot, rebalance and maintenance within a look, `i` the token itself.
 
-use berth::edge::imds::{Imds, ImdsError};
-use berth::fault::Fault;
+use berth::io::aws::imds::{Imds, ImdsError};
+use berth_core::message::fault::Fault;
 use http::{Method, StatusCode};
 
 use crate::answerer::{Delivery, answering, plain, scripted};

@@ -4,10 +4,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use berth::config::PinnedImage;
-use berth::edge::engine::Engine;
-use berth::event::PullProgress;
-use berth::fault::Fault;
+use berth::io::docker::Engine;
+use berth_config::PinnedImage;
+use berth_core::message::event::PullProgress;
+use berth_core::message::fault::Fault;
 use http::StatusCode;
 use serde_json::Value;
 

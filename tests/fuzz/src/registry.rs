@@ -1,11 +1,11 @@
 //! What comes of a registry, all of it through the engine (see script.rs): `a` a reference as people write it (the body), `b` the
 //! answer to which digest a tag has, `c` what an image says of itself, `d` what a container says of itself.
 
-use berth::config::{ImageRef, PinnedImage, RegistryAuth};
-use berth::edge::ecr;
-use berth::edge::engine::{Engine, EngineError};
-use berth::effect::ContainerId;
-use berth::fault::Fault;
+use berth::io::aws::ecr;
+use berth::io::docker::{Engine, EngineError};
+use berth_config::{ImageRef, PinnedImage, RegistryAuth};
+use berth_core::message::effect::ContainerId;
+use berth_core::message::fault::Fault;
 
 use crate::answerer::{Delivery, answering, scripted};
 use crate::check_told;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use berth::edge::socket::{self, Doors, Request};
+use berth::io::listen::socket::{self, Doors, Request};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::yield_now;
 

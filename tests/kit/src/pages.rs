@@ -45,11 +45,11 @@ mod tests {
 
     #[test]
     fn a_block_ends_where_the_text_goes_on() {
-        let marker = "<!-- screen: x, by UPDATE_EXPECT=1 cargo test -p berth --test traces screens -->\n";
+        let marker = "<!-- screen: x, by UPDATE_EXPECT=1 cargo test -p berth --test screens -->\n";
         let page = format!("a\n{marker}\n    old\n\n      older\n\nb\n    c\n");
         let made = format!("a\n{marker}\n    1\n\n      2\n\nb\n    c\n");
-        assert_eq!(with(&page, "x", "traces screens", "1\n\n  2\n\n").as_deref(), Some(made.as_str()));
-        assert_eq!(with(&made, "x", "traces screens", "1\n\n  2").as_deref(), Some(made.as_str()));
-        assert_eq!(with(&page, "y", "traces screens", "1"), None);
+        assert_eq!(with(&page, "x", "screens", "1\n\n  2\n\n").as_deref(), Some(made.as_str()));
+        assert_eq!(with(&made, "x", "screens", "1\n\n  2").as_deref(), Some(made.as_str()));
+        assert_eq!(with(&page, "y", "screens", "1"), None);
     }
 }

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use berth::view::ReadyReason;
+use berth_core::view::ReadyReason;
 use berth_kit::{Agent, Engine, Fault, World};
 
 use crate::commands::{berth, out};

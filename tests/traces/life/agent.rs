@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth::clock::Uptime;
-use berth::effect::{ContainerId, Effect, Job, Ticket};
-use berth::event::Event;
-use berth::fault::Fault;
-use berth::machine::Machine;
-use berth::view::{DeadlineView, PhaseName, Status};
+use berth_core::clock::Uptime;
+use berth_core::machine::Machine;
+use berth_core::message::effect::{ContainerId, Effect, Job, Ticket};
+use berth_core::message::event::Event;
+use berth_core::message::fault::Fault;
+use berth_core::view::{DeadlineView, PhaseName, Status};
 
 use super::engine::Asker;
 use super::plan::{GROUP, Roll, SERVICES};

@@ -3,11 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use berth::config::PinnedImage;
-use berth::effect::{Address, ContainerId, Creation, FoundContainer, Job, RunningContainer};
-use berth::event::{Event, Exit};
-use berth::fault::{Class, Fault};
-use berth::output::{AppOutput, Unavailable};
+use berth_config::PinnedImage;
+use berth_core::message::effect::{Address, ContainerId, Creation, FoundContainer, Job, RunningContainer};
+use berth_core::message::event::{Event, Exit};
+use berth_core::message::fault::{Class, Fault};
+use berth_core::message::output::{AppOutput, Unavailable};
 
 use super::plan::Plan;
 use super::table::Ill;

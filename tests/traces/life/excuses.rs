@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use berth::effect::Job;
+use berth_core::message::effect::Job;
 
 use super::plan::{ENGINE, GROUP, Plan, SERVICES};
 use super::table::{End, Ill};

@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use berth::effect::HookResult;
-use berth::event::{Hook, Membership};
-use berth::identity::TargetState;
+use berth_core::message::effect::HookResult;
+use berth_core::message::event::{Hook, Membership};
+use berth_core::message::identity::TargetState;
 
 use super::plan::{Plan, Roll, Shape};
 use crate::sim::{ms, secs};

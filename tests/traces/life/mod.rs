@@ -45,6 +45,7 @@ const ENOUGH: u64 = 5_000;
 /// Between two words on how far it is.
 const WORD: u64 = 500_000;
 
+#[expect(clippy::disallowed_methods, reason = "seeds are chosen on the command line")]
 fn from_env(name: &str) -> Option<u64> {
     std::env::var(name).ok().filter(|text| !text.is_empty()).map(|text| text.parse().expect("a number"))
 }

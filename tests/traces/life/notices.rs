@@ -1,8 +1,8 @@
 //! Invariant 7: a notice reaches drain in one event; a second changes nothing but an earlier deadline; and nothing else leads there.
 
-use berth::event::Event;
-use berth::identity::TargetState;
-use berth::view::PhaseName;
+use berth_core::message::event::Event;
+use berth_core::message::identity::TargetState;
+use berth_core::view::PhaseName;
 
 use super::agent::{Former, is_notice};
 use super::world::World;

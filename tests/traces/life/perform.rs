@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth::effect::{Effect, ImageFacts, Job};
-use berth::event::{BlockRepair, Event, Hook, Membership};
-use berth::fault::{Class, Fault};
-use berth::identity::Identity;
+use berth_core::message::effect::{Effect, ImageFacts, Job};
+use berth_core::message::event::{BlockRepair, Event, Hook, Membership};
+use berth_core::message::fault::{Class, Fault};
+use berth_core::message::identity::Identity;
 
 use super::engine::Asker;
 use super::plan::{ENGINE, GROUP, SERVICES};

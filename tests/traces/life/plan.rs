@@ -6,9 +6,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use berth::effect::Job;
-use berth::fault::Class;
-use berth::identity::TargetState;
+use berth_core::message::effect::Job;
+use berth_core::message::fault::Class;
+use berth_core::message::identity::TargetState;
 
 use super::table::Ill;
 use super::twist::{Fate, Twist};

@@ -7,11 +7,11 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use berth::effect::{ContainerId, Effect, HookResult, Job};
-use berth::event::Event;
-use berth::fault::Class;
-use berth::identity::TargetState;
-use berth::view::{PhaseName, Status};
+use berth_core::message::effect::{ContainerId, Effect, HookResult, Job};
+use berth_core::message::event::Event;
+use berth_core::message::fault::Class;
+use berth_core::message::identity::TargetState;
+use berth_core::view::{PhaseName, Status};
 
 use super::agent::{Agent, Former};
 use super::group::Which;

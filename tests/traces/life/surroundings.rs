@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use berth::event::{Event, Signal};
-use berth::identity::TargetState;
-use berth::notice::{Interruption, Sight};
+use berth_core::message::event::{Event, Signal};
+use berth_core::message::identity::TargetState;
+use berth_core::watcher::{Interruption, Sight};
 
 use super::group;
 use super::systemd::State;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use berth::effect::Job;
-use berth::event::Event;
-use berth::fault::{Class, Fault};
+use berth_core::message::effect::Job;
+use berth_core::message::event::Event;
+use berth_core::message::fault::{Class, Fault};
 
 use super::plan::{GROUP, Plan, SERVICES};
 use super::twist::Twist;

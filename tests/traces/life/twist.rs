@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use berth::effect::Job;
-use berth::fault::Class;
+use berth_core::message::effect::Job;
+use berth_core::message::fault::Class;
 
 use super::plan::{ENGINE, GROUP, OTHERS, SERVICES};
 use super::table::Ill;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use berth::effect::{HookResult, Job};
-use berth::view::PhaseName;
+use berth_core::message::effect::{HookResult, Job};
+use berth_core::view::PhaseName;
 
 use super::engine::Container;
 use super::group::Which;

@@ -7,12 +7,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth::config::Config;
-use berth::drain::Unfinished;
-use berth::effect::Effect;
-use berth::event::Event;
-use berth::fault::{Class, Fault};
-use berth::view::Status;
+use berth_config::Config;
+use berth_core::message::effect::Effect;
+use berth_core::message::event::Event;
+use berth_core::message::fault::{Class, Fault};
+use berth_core::phase::drain::Unfinished;
+use berth_core::view::Status;
 
 use super::agenda::Agenda;
 use super::agent::Agent;

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth::clock::Uptime;
-use berth::config::Config;
-use berth::effect::{Effect, HookResult, Job, Ticket};
-use berth::event::{Event, Hook, Membership};
-use berth::fault::{Class, Fault};
-use berth::identity::TargetState;
-use berth::machine::Machine;
-use berth::view::Status;
+use berth_config::Config;
+use berth_core::clock::Uptime;
+use berth_core::machine::Machine;
+use berth_core::message::effect::{Effect, HookResult, Job, Ticket};
+use berth_core::message::event::{Event, Hook, Membership};
+use berth_core::message::fault::{Class, Fault};
+use berth_core::message::identity::TargetState;
+use berth_core::view::Status;
 
 use super::account::{Account, Api};
 use crate::sim::{DIGEST, config, identity, ms, running, target};
@@ -261,7 +261,7 @@ impl Fleet {
                 self.ask(index, Job::ResolveDigest, &[Api::Manifest], found)
             }
             Effect::InspectImage(..) => {
-                let facts = self.instances[index].pulled.then(berth::effect::ImageFacts::default);
+                let facts = self.instances[index].pulled.then(berth_core::message::effect::ImageFacts::default);
                 local(self, Event::ImageInspected(facts))
             }
             Effect::PullImage { .. } => {

@@ -1,7 +1,7 @@
-//! The phases of a life and what leads from one to the other, as agent/src/machine.rs decides it.
+//! The phases of a life and what leads from one to the other, as agent/core/src/machine/mod.rs decides it.
 
-use berth::exit::Outcome;
-use berth::view::PhaseName;
+use berth_core::message::outcome::Outcome;
+use berth_core::view::PhaseName;
 
 use super::Picture;
 

@@ -2,15 +2,15 @@
 
 use std::io;
 
-use berth::edge::console::ConsoleError;
-use berth::edge::deliver::DeliverError;
-use berth::edge::endpoint::BindError;
-use berth::edge::handover::HandoverError;
-use berth::edge::note::NoteError;
-use berth::edge::socket::SocketError;
-use berth::edge::socket_client::ClientError;
-use berth::edge::sources::FileError;
-use berth::edge::state_dir::StateError;
+use berth::io::host::console::ConsoleError;
+use berth::io::host::note::NoteError;
+use berth::io::host::state_dir::StateError;
+use berth::io::listen::endpoint::BindError;
+use berth::io::listen::handover::HandoverError;
+use berth::io::listen::socket::SocketError;
+use berth::io::listen::socket_client::ClientError;
+use berth::io::secret::deliver::DeliverError;
+use berth::io::sources::FileError;
 use http::StatusCode;
 
 use super::Advice::Passes;

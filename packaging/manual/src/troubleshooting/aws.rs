@@ -1,7 +1,7 @@
 //! Calls to AWS, whatever they are for.
 
-use berth::edge::aws::{AwsError, CredentialsError, Operation, Service};
-use berth::edge::http::HttpError;
+use berth::io::aws::{AwsError, CredentialsError, Operation, Service};
+use berth::io::http::HttpError;
 use http::StatusCode;
 
 use super::Advice::{Passes, Source};

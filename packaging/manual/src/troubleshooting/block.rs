@@ -2,8 +2,8 @@
 
 use std::io;
 
-use berth::edge::metadata_block::BlockError;
-use berth::edge::packet_filter::FilterError;
+use berth::io::host::metadata_block::BlockError;
+use berth::io::host::packet_filter::FilterError;
 
 use super::Advice::{Passes, Source};
 use super::{Advice, Section, entry, rows};

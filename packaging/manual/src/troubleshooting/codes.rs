@@ -1,6 +1,6 @@
 //! Error codes of AWS that are known to be met, by what to do about them.
 
-use berth::edge::aws::{AwsError, DENIED, Operation, Service};
+use berth::io::aws::{AwsError, DENIED, Operation, Service};
 use http::StatusCode;
 
 use super::aws::SECRET;

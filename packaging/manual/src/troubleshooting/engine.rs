@@ -3,8 +3,8 @@
 use std::io;
 use std::time::Duration;
 
-use berth::edge::engine::{Asked, EngineError, refused};
-use berth::fault::Class;
+use berth::io::docker::{Asked, EngineError, refused};
+use berth_core::message::fault::Class;
 
 use super::Advice::Passes;
 use super::image::DISK_FULL;
@@ -326,7 +326,7 @@ static START: &[Known] = &[
 
 #[cfg(test)]
 mod tests {
-    use berth::edge::engine::final_prose;
+    use berth::io::docker::final_prose;
 
     use super::super::refused;
     use super::*;

@@ -1,7 +1,7 @@
 //! The Auto Scaling group and its lifecycle hooks.
 
-use berth::edge::aws::{AwsError, Operation, Service};
-use berth::edge::membership::SeveralLaunchHooks;
+use berth::io::aws::membership::SeveralLaunchHooks;
+use berth::io::aws::{AwsError, Operation, Service};
 use http::StatusCode;
 
 use super::{Row, Section, entry, rows};

@@ -1,9 +1,9 @@
 //! The registry: the login, and what the engine answers about an image.
 
-use berth::edge::aws::AwsError;
-use berth::edge::ecr::LoginError;
-use berth::edge::engine::Asked;
-use berth::edge::secrets::SecretsError;
+use berth::io::aws::AwsError;
+use berth::io::aws::ecr::LoginError;
+use berth::io::aws::secrets::SecretsError;
+use berth::io::docker::Asked;
 
 use super::Advice::{Passes, Source, Transparent};
 use super::aws::SECRET;
@@ -22,8 +22,8 @@ rows! { login, LoginError, |error| Some(error.class());
     );
 }
 
-fn secret() -> berth::config::SecretRef {
-    berth::config::SecretRef::Managed {
+fn secret() -> berth_config::SecretRef {
+    berth_config::SecretRef::Managed {
         id: "prod/registry".to_owned(),
         json_key: None,
         version_stage: None,

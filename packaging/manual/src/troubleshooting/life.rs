@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use berth::event::Exit;
-use berth::failure_reason::FailureReason;
-use berth::fault::Class;
-use berth::probe_failure::ProbeFailureKind;
-use berth::view::ReadyReason;
+use berth_core::message::event::Exit;
+use berth_core::message::failure_reason::FailureReason;
+use berth_core::message::fault::Class;
+use berth_core::message::probe_failure::ProbeFailureKind;
+use berth_core::view::ReadyReason;
 
 use super::{Advice, Row, Section, entry, rows};
 

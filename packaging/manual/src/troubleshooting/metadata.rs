@@ -1,8 +1,8 @@
 //! The instance metadata, and the credentials of the instance's role.
 
-use berth::edge::aws::CredentialsError;
-use berth::edge::http::HttpError;
-use berth::edge::imds::ImdsError;
+use berth::io::aws::CredentialsError;
+use berth::io::aws::imds::ImdsError;
+use berth::io::http::HttpError;
 use http::StatusCode;
 
 use super::Advice::{Passes, Source};

@@ -7,7 +7,7 @@
 use std::error::Error;
 use std::fmt::Write;
 
-use berth::fault::{Class, Fault};
+use berth_core::message::fault::{Class, Fault};
 
 mod agent;
 mod aws;
@@ -107,7 +107,7 @@ macro_rules! rows {
                     $($pattern $(if $guard)? => stringify!($pattern $(if $guard)?),)+
                 }
             }
-            let class: fn(&$error) -> Option<berth::fault::Class> = $class;
+            let class: fn(&$error) -> Option<berth_core::message::fault::Class> = $class;
             vec![$({
                 let value: $error = $value;
                 assert_eq!(row(&value), stringify!($pattern $(if $guard)?), "the value is of another row");
@@ -250,7 +250,7 @@ fn shown(row: &Row) -> String {
 const INTRODUCTION: &str = "\
 # Troubleshooting
 
-<!-- made from the error types of agent/src by packaging/manual: UPDATE_EXPECT=1 cargo test -p berth-manual -->
+<!-- made from the error types of agent/berth/src by packaging/manual: UPDATE_EXPECT=1 cargo test -p berth-manual -->
 
 Every error that ends a boot, or that no other attempt changes. Search this page for a few words of yours; words in CAPITALS differ from
 case to case. Errors that pass by themselves (timeouts, throttling, 5xx) are not here: they are tried again until a deadline, and `berth

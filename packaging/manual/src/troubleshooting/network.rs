@@ -5,9 +5,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth::edge::dns::DnsError;
-use berth::edge::http::{HttpError, ProxyError, TrustError, VariableError};
-use berth::fault::Class;
+use berth::io::http::dns::DnsError;
+use berth::io::http::{HttpError, ProxyError, TrustError, VariableError};
+use berth_core::message::fault::Class;
 use http::StatusCode;
 
 use super::Advice::{Passes, Source, Transparent};

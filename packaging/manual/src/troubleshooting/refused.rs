@@ -1,6 +1,6 @@
 //! Keys of the config that the engine, its runtime or the kernel refuses when the container is created or started.
 
-use berth::edge::engine::Asked;
+use berth::io::docker::Asked;
 
 use super::engine::{Known, known};
 use super::{Row, Section, entry};

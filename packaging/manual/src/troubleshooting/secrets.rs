@@ -2,8 +2,8 @@
 
 use std::io;
 
-use berth::edge::deliver::DeliverError;
-use berth::edge::secret_error::SecretError;
+use berth::io::aws::secret_error::SecretError;
+use berth::io::secret::deliver::DeliverError;
 
 use super::Advice::Passes;
 use super::aws::SECRET;

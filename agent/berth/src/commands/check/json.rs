@@ -1,0 +1,77 @@
+//! What would run, or every error, for scripts. docs/configuration.md has the codes.
+
+use berth_config::{At, Code, Config, ConfigFault, Faults, Layers};
+use serde_json::{Map, Value, json};
+
+use super::{has_image, health, notes, secrets};
+
+/// A config that would run.
+pub(super) fn of(layers: &Layers, config: &Config, warnings: &Faults) -> String {
+    let keys = layers.rows().into_iter().map(|row| {
+        let from = row.from.unwrap_or_else(|| "default".to_owned());
+        (row.key, json!({ "value": row.value, "from": from, "about": row.about }))
+    });
+    let image = Some(config.image.to_string()).filter(|_| has_image(config));
+    print(&json!({
+        "ok": true,
+        "layers": layers.sources(),
+        "image": image,
+        "pinned": config.image.digest.is_some(),
+        "name": config.name,
+        "version": config.version(),
+        "container": config.container_name(),
+        "ports": config.ports.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "health": health(config),
+        "secrets": secrets(config),
+        "env": config.env.keys().collect::<Vec<_>>(),
+        "listen": config.listen,
+        "config": layers.pointer_name(),
+        "notes": notes(layers),
+        "errors": [],
+        "warnings": all(warnings),
+        "keys": keys.collect::<Map<String, Value>>(),
+    }))
+}
+
+/// A config with errors.
+pub(super) fn of_errors(layers: &Layers, errors: &Faults, warnings: &Faults) -> String {
+    print(&json!({
+        "ok": false,
+        "layers": layers.sources(),
+        "errors": all(errors),
+        "more_errors": errors.more(),
+        "warnings": all(warnings),
+    }))
+}
+
+/// No config at all.
+pub(super) fn unreadable(reason: &str) -> String {
+    let error = json!({ "code": Code::Unreadable, "message": reason, "help": Code::Unreadable.about() });
+    print(&json!({ "ok": false, "layers": [], "errors": [error], "more_errors": 0, "warnings": [] }))
+}
+
+fn all(faults: &Faults) -> Vec<Value> {
+    faults.iter().map(one).collect()
+}
+
+fn one(fault: &ConfigFault) -> Value {
+    let (line, column) = match fault.place.as_ref().map(|place| place.at) {
+        Some(At::Line(line, column)) => (Some(line), Some(column)),
+        _ => (None, None),
+    };
+    json!({
+        "code": fault.code,
+        "key": fault.shown_key(),
+        "place": fault.place.as_ref().map(ToString::to_string),
+        "source": fault.place.as_ref().map(|place| &*place.source),
+        "line": line,
+        "column": column,
+        "message": fault.reason,
+        "suggestion": fault.suggestion,
+        "help": fault.help(),
+    })
+}
+
+fn print(value: &Value) -> String {
+    format!("{value:#}\n")
+}

@@ -1,0 +1,258 @@
+//! `berth check [FILE|-]`: what a config or a whole user-data would run, told offline.
+//!
+//! It shows references to secrets, names of environment variables and of log options, and never their values.
+
+use std::io::{self, IsTerminal, stdin};
+use std::path::Path;
+use std::process::ExitCode;
+
+use berth_config::{
+    Config, Faults, Health, Layers, OnChange, SecretRef, SecretValue, SecretsAs, Statuses, duration_text,
+};
+use berth_core::message::outcome::Outcome;
+
+use super::paint::Paint;
+use crate::cli::{self, Global};
+use crate::io::{Sources, sources};
+
+mod json;
+mod text;
+
+/// How the answer is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Print {
+    /// For people: what would run, and the keys that are written.
+    #[default]
+    Text,
+    /// For people, with every key that has its default.
+    All,
+    /// JSON, with every key.
+    Json,
+}
+
+/// What a config comes to.
+#[derive(Debug)]
+pub struct Checked {
+    /// What to print on standard output; of a config with errors only JSON.
+    pub text: String,
+    /// What is legal and unwise.
+    pub warnings: Faults,
+    /// Whether it would run, or every error.
+    pub verdict: Result<(), Faults>,
+}
+
+/// The whole command. With --json everything is in the answer, and standard error stays empty.
+pub fn main(global: &Global, args: &cli::Check) -> ExitCode {
+    let print = match (args.json, args.all) {
+        (true, _) => Print::Json,
+        (false, true) => Print::All,
+        (false, false) => Print::Text,
+    };
+    let sources = global.sources(Vec::new());
+    let layers = match offline(&sources, &args.file) {
+        Ok(layers) => layers,
+        Err(reason) if args.json => {
+            super::say(&json::unreadable(&reason));
+            return Outcome::Usage.into();
+        }
+        Err(reason) => return super::failed(Outcome::Usage, &reason),
+    };
+    let Checked { text, warnings, verdict } = check(&layers, print);
+    super::say(&text);
+    if !args.json {
+        note_layers(&sources, &layers);
+        let paint = Paint::stderr();
+        for warning in warnings.iter() {
+            super::note(&format!("{} {warning}", paint.yellow("warning:")));
+        }
+        if let Err(errors) = &verdict {
+            for error in errors.to_string().lines() {
+                super::note(&format!("{} {error}", paint.red("error:")));
+            }
+        }
+    }
+    if verdict.is_ok() { ExitCode::SUCCESS } else { Outcome::Usage.into() }
+}
+
+/// What `berth run` would layer if FILE were the user-data, without asking anybody.
+pub(super) fn offline(sources: &Sources, file: &Path) -> Result<Layers, String> {
+    let bytes = read(file)?;
+    layered(sources, &file.display().to_string(), &bytes)
+}
+
+/// The same of bytes that are at hand. A file of defaults, by its name, stands in the place of the AMI's own.
+fn layered(sources: &Sources, source: &str, bytes: &[u8]) -> Result<Layers, String> {
+    let mut layers = match is_defaults(source) && !sources.file_is_required {
+        true => Layers::new(),
+        false => sources.read_file().map_err(|fault| fault.reason)?,
+    };
+    add(&mut layers, source, bytes);
+    Ok(layers)
+}
+
+/// Says that the AMI's own file counts, which nobody named.
+pub(super) fn note_layers(sources: &Sources, layers: &Layers) {
+    let file = sources.file.display().to_string();
+    if !sources.file_is_required && layers.sources().contains(&file.as_str()) && layers.sources().len() > 1 {
+        super::note(&format!("{file} is layered below it, as `berth run` does; `--config /dev/null` leaves it out"));
+    }
+}
+
+/// The bytes of a file, or with `-` of standard input.
+fn read(file: &Path) -> Result<Vec<u8>, String> {
+    let read = if file == Path::new("-") {
+        if stdin().is_terminal() {
+            super::note("reads a config from standard input: type it and end it with Ctrl-D, or name a FILE");
+        }
+        sources::bounded(stdin())
+    } else {
+        sources::read_bounded(file)
+    };
+    read.map_err(|error| match error.kind() {
+        // The name is not repeated: whoever gives a config as an argument may have given a secret with it.
+        io::ErrorKind::NotFound if file.to_string_lossy().contains('=') => {
+            "takes a file, not `key=value` words; for words: echo 'berth image=… port=…' | berth check -".to_owned()
+        }
+        _ => format!("cannot read {}: {error}", super::plain(&file.display().to_string())),
+    })
+}
+
+fn is_defaults(source: &str) -> bool {
+    source.ends_with(".toml")
+}
+
+/// Adds the bytes of `source`, a file's name or `-`: a file of defaults by its name, all else user-data.
+pub fn add(layers: &mut Layers, source: &str, bytes: &[u8]) {
+    // A file's name may hold what steers a terminal.
+    let name = if source == "-" { "stdin".to_owned() } else { super::plain(source) };
+    if is_defaults(source) {
+        layers.add_file(&name, bytes);
+    } else {
+        layers.add_user_data_from(&name, bytes);
+    }
+}
+
+/// The config as far as these layers tell without anybody being asked.
+pub(super) fn believe_offline(layers: &Layers) -> Result<Config, Faults> {
+    match believe_in_part(layers) {
+        (config, errors) if errors.is_empty() => Ok(config),
+        (_, errors) => Err(errors),
+    }
+}
+
+fn believe_in_part(layers: &Layers) -> (Config, Faults) {
+    match layers.pointer() {
+        None => layers.believe_in_part(),
+        Some(_) => layers.believe_what_is_written(true),
+    }
+}
+
+/// Checks what these layers say.
+pub fn check(layers: &Layers, print: Print) -> Checked {
+    let (config, errors) = believe_in_part(layers);
+    let warnings = layers.warnings(&config);
+    let text = match (print, errors.is_empty()) {
+        (Print::Json, true) => json::of(layers, &config, &warnings),
+        (Print::Json, false) => json::of_errors(layers, &errors, &warnings),
+        (Print::Text | Print::All, true) => text::of(layers, &config, print == Print::All),
+        (Print::Text | Print::All, false) => String::new(),
+    };
+    Checked { text, warnings, verdict: if errors.is_empty() { Ok(()) } else { Err(errors) } }
+}
+
+fn has_image(config: &Config) -> bool {
+    !config.image.repository.is_empty()
+}
+
+fn image(layers: &Layers, config: &Config) -> String {
+    match (has_image(config), &config.image.digest) {
+        (true, Some(_)) => config.image.to_string(),
+        (true, None) => format!("{} (the tag's digest is looked up at boot)", config.image),
+        (false, _) => format!("given by {}", layers.pointer_name().unwrap_or_default()),
+    }
+}
+
+fn health(config: &Config) -> String {
+    let port = config.first_tcp_port().map_or("the first port".to_owned(), |port| format!("port {port}"));
+    let http = &config.probe.http;
+    let mut told = http.host.as_ref().map(|host| format!(" as {host}")).unwrap_or_default();
+    if http.expect != Statuses::default() {
+        told.push_str(&format!(", {} passes", http.expect));
+    }
+    let how = |health: Health| match health {
+        Health::Path(path) => format!("GET {path} on {port}{told}"),
+        Health::Port { tls, port, path } => {
+            format!("GET {path} over {} on port {port}{told}", if tls { "TLS" } else { "HTTP" })
+        }
+        Health::Url(url) => format!("GET {url}{told}"),
+        Health::Tcp(None) => format!("a TCP connection to {port}"),
+        Health::Tcp(Some(port)) => format!("a TCP connection to port {port}"),
+        Health::Cmd(words) => format!("in the container: {}", words.join(" ")),
+        Health::Docker => "the image's HEALTHCHECK".to_owned(),
+        Health::None => format!("healthy once it has run for {}", duration_text(config.probe.running_for)),
+    };
+    match &config.health {
+        Some(health) => how(health.clone()),
+        None => format!("{}, else {}", how(Health::Docker), how(config.effective_health(false))),
+    }
+}
+
+fn rhythm(config: &Config) -> String {
+    if config.health == Some(Health::None) {
+        return String::new();
+    }
+    let probe = &config.probe;
+    format!(
+        "; every {}, {} to answer, unhealthy after {} failures, healthy within {} of the start",
+        duration_text(probe.interval),
+        duration_text(probe.timeout_for(None)),
+        probe.unhealthy,
+        duration_text(probe.start_limit(None)),
+    )
+}
+
+fn secrets(config: &Config) -> Vec<String> {
+    let into = match config.secrets_as {
+        SecretsAs::Env => "in the environment",
+        SecretsAs::Files => "in /run/secrets",
+    };
+    let whole = config.secrets.iter().map(|secret| format!("every key of {}, {into}", reference(secret)));
+    let single = config.secret.iter().map(|(name, secret)| format!("{name} from {}, {into}", value(secret)));
+    let mut told: Vec<_> = whole.chain(single).collect();
+    if let Some(refresh) = &config.secrets_refresh {
+        let what = match &refresh.on_change {
+            OnChange::Restart => "a restart".to_owned(),
+            OnChange::Signal(name) => format!("SIG{name}"),
+        };
+        told.push(format!("looked at again every {}, a change means {what}", duration_text(refresh.every)));
+    }
+    told
+}
+
+fn value(secret: &SecretValue) -> String {
+    match secret {
+        SecretValue::Reference(secret) => reference(secret),
+        SecretValue::Template(template) => template.to_string(),
+    }
+}
+
+fn reference(secret: &SecretRef) -> String {
+    match secret {
+        SecretRef::Managed { version_stage: Some(version), .. }
+        | SecretRef::Managed { version_id: Some(version), .. } => {
+            format!("{secret} ({version})")
+        }
+        _ => secret.to_string(),
+    }
+}
+
+fn notes(layers: &Layers) -> Vec<String> {
+    let more = layers.pointer_name().map(|pointer| format!("more keys come from {pointer}, which is not read here"));
+    let foreign = layers.foreign().map(|foreign| format!("the user-data is {foreign} and holds no config"));
+    more.into_iter().chain(foreign).collect()
+}
+
+#[cfg(test)]
+mod disguises;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,292 @@
+//! The host: the engine and its disk, the certificates, the ports, another agent. `berth bake` looks at most of it, too.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::path::Path;
+
+use berth_config::{Config, Port, Protocol};
+use berth_core::message::fault::{Class, Fault};
+use berth_core::view::PhaseName;
+use berth_core::view::published::Report as Agent;
+use nix::sys::statvfs::statvfs;
+
+use super::report::Check;
+use crate::commands::figures::{bytes, span};
+use crate::io::docker::{About, Engine, EngineError};
+use crate::io::host::metadata_block::try_filter;
+use crate::io::host::paths::Paths;
+use crate::io::http::{Http, Route, route_in};
+use crate::io::listen::endpoint::Endpoint;
+use crate::io::listen::socket_client::{self, ClientError};
+use crate::io::secret::deliver::may_hold_secrets;
+
+/// Less than this holds no image worth the name.
+const TOO_LITTLE: u64 = 200_000_000;
+/// Less than this is soon full.
+const LITTLE: u64 = 2_000_000_000;
+
+/// Whether root asks, who may do what the agent may.
+pub fn root() -> Option<Check> {
+    let advice = "run it as root, as the agent is: what root may do is not seen by others";
+    (!nix::unistd::geteuid().is_root()).then(|| Check::warn("user", "this is not root", advice))
+}
+
+/// The certificates that services of AWS are checked with.
+pub fn roots(http: &Http) -> Check {
+    match (http.trusted(), http.bundle()) {
+        (Ok(count), None) => Check::ok("trust", format!("{count} root certificates")),
+        (Ok(count), Some((file, from))) => {
+            let what = if count == 1 { "root certificate" } else { "root certificates" };
+            Check::ok("trust", format!("{count} {what} of {} ({from}), and not the host's", file.display()))
+        }
+        (Err(error), _) => {
+            Check::fail("trust", crate::commands::chain(&error), "without them no service of AWS can be called")
+        }
+    }
+}
+
+/// Whether berth and the engine go out the same way: each has its own proxy, and a pull is the engine's.
+pub fn proxies(about: &About, http: &Http, registry: &str) -> Option<Check> {
+    let url = format!("https://{registry}");
+    let of_engine = |name: &str| {
+        let value = match name {
+            "HTTP_PROXY" => &about.http_proxy,
+            "HTTPS_PROXY" => &about.https_proxy,
+            "NO_PROXY" => &about.no_proxy,
+            _ => return None,
+        };
+        Some(value.clone())
+    };
+    // The engine may take proxies of kinds that berth does not.
+    let of_engine = route_in(&of_engine, &url);
+    match (http.route(&url), of_engine) {
+        (Route::Proxied { proxy, from }, Ok(Route::Direct)) => Some(Check::warn(
+            "proxy",
+            format!(
+                "berth has the proxy {proxy} ({from}), and the engine, which pulls the image from {registry}, has none"
+            ),
+            "if the registry is not reached directly, set HTTPS_PROXY in /etc/systemd/system/docker.service.d/http-proxy.conf, then systemctl \
+             daemon-reload and systemctl restart docker",
+        )),
+        (Route::Direct, Ok(Route::Proxied { proxy, .. })) => Some(Check::warn(
+            "proxy",
+            format!("the engine has the proxy {proxy}, and berth, which calls AWS, has none"),
+            "if AWS is not reached directly, set `https_proxy` in the config, or HTTPS_PROXY in a drop-in of berth.service",
+        )),
+        _ => None,
+    }
+}
+
+/// The engine, and what it says of itself.
+pub async fn engine(engine: &Result<Engine, EngineError>) -> (Check, Option<About>) {
+    let failed = |error: &EngineError| {
+        let fault = Fault::from_error(error.class(), error);
+        let advice = match fault.class {
+            _ if matches!(error, EngineError::TooOld { .. }) => "install Docker Engine 20.10 or later",
+            Class::Denied => "run it as root, or as a user who may use the engine's socket",
+            Class::Misconfigured => "set DOCKER_HOST to a unix socket, or leave it out",
+            _ => "install the Docker Engine and start it: systemctl enable --now docker",
+        };
+        (Check::fail("engine", fault.reason, advice), None)
+    };
+    match engine {
+        Err(error) => failed(error),
+        Ok(engine) => match engine.about().await {
+            Err(error) => failed(&error),
+            Ok(about) if about.is_podman => {
+                let found = format!("Podman {}, storage driver {}", about.server_version, about.driver);
+                let advice = "berth is made for Docker Engine; docs/support.md says what does not work with Podman";
+                (Check::warn("engine", found, advice), Some(about))
+            }
+            Ok(about) => {
+                let found = format!("Docker Engine {}, storage driver {}", about.server_version, about.driver);
+                (Check::ok("engine", found), Some(about))
+            }
+        },
+    }
+}
+
+/// The room for images.
+pub fn disk(root: &Path) -> Check {
+    match statvfs(root) {
+        Ok(about) => room(root, about.blocks_available().saturating_mul(about.fragment_size())),
+        Err(error) => Check::warn(
+            "disk",
+            format!("cannot look at {}: {}", root.display(), error.desc()),
+            "see that the engine's disk has room for the image",
+        ),
+    }
+}
+
+/// What the container waits for; nothing is said where it waits for nothing.
+pub async fn paths(config: &Config) -> Option<Check> {
+    if config.after.is_empty() {
+        return None;
+    }
+    Some(match Paths::default().look(&config.after).await {
+        Ok(()) => Check::ok("paths", config.after.join(", ")),
+        Err(error) => {
+            let advice = "a boot waits for it until boot.timeout: mount it, or correct `after`; `systemctl list-units --type mount --all` shows \
+                          mounts that failed";
+            Check::fail("paths", error.to_string(), advice)
+        }
+    })
+}
+
+fn room(root: &Path, free: u64) -> Check {
+    let found = format!("{} free in {}", bytes(free), root.display());
+    let advice = "give the instance a larger volume, or remove images that nobody needs; how large an image is, the registry does \
+                  not say before the pull";
+    match free {
+        LITTLE.. => Check::ok("disk", found),
+        TOO_LITTLE.. => Check::warn("disk", found, advice),
+        _ => Check::fail("disk", found, advice),
+    }
+}
+
+/// An agent that runs already; none is as good.
+pub async fn agent(run_dir: &Path) -> (Check, Option<Agent>) {
+    match socket_client::status(run_dir).await {
+        Ok(report) => {
+            let view = &report.published.view;
+            let found = format!("runs, {} for {}", view.phase.word(), span(report.now - view.phase_since));
+            let check = match view.phase {
+                PhaseName::Hold | PhaseName::Failing => Check::warn(
+                    "agent",
+                    format!("{found}: {}", view.reason.lines().next().unwrap_or_default()),
+                    "this boot failed; `berth status` shows all of it. When the cause is mended, `berth handover` tries the boot again",
+                ),
+                _ => Check::ok("agent", found),
+            };
+            (check, Some(report))
+        }
+        Err(ClientError::NotRunning(_)) => (Check::ok("agent", "none runs yet"), None),
+        Err(error) => (Check::warn("agent", crate::commands::chain(&error), "run it as root"), None),
+    }
+}
+
+/// The packet filter, which `imds=block` needs.
+pub async fn filter() -> Check {
+    match try_filter().await {
+        Ok(()) => Check::ok("imds", "the packet filter can keep the container from the metadata"),
+        Err(error) => {
+            Check::fail("imds", crate::commands::chain(&error), "run it as root, and install iptables or nftables")
+        }
+    }
+}
+
+/// Where secrets are put.
+pub fn run_dir(run_dir: &Path) -> Check {
+    match may_hold_secrets(run_dir) {
+        Ok(()) => Check::ok("run-dir", format!("{} is kept in memory", run_dir.display())),
+        Err(error) => Check::fail("run-dir", crate::commands::chain(&error), "use a directory below /run"),
+    }
+}
+
+/// The readiness endpoint's address.
+pub fn listen(config: &Config, agent: Option<&Agent>) -> Check {
+    let address = config.listen;
+    let held = agent.and_then(|agent| agent.published.listen).filter(|held| held.port() == address.port());
+    match (held, Endpoint::bind(address)) {
+        (Some(_), _) => Check::ok("listen", format!("{address}, held by the running agent")),
+        (None, Ok(_)) => Check::ok("listen", format!("{address} is free")),
+        (None, Err(error)) => Check::fail(
+            "listen",
+            crate::commands::chain(&error),
+            format!("stop who holds it (ss -lntp sport = :{}), or set `listen`", address.port()),
+        ),
+    }
+}
+
+/// The ports of the host that the app gets, unless its own container holds them.
+pub fn ports(config: &Config, held: &[SocketAddr]) -> Vec<Check> {
+    let fixed = config.ports.iter().filter(|port| port.host != 0);
+    fixed
+        .map(|port| match held.iter().any(|address| address.port() == port.host) {
+            true => Check::ok("port", format!("{port}, held by the app's own container")),
+            false => free(port),
+        })
+        .collect()
+}
+
+fn free(port: &Port) -> Check {
+    let address = SocketAddr::new(port.host_ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), port.host);
+    let bound = match port.protocol {
+        Protocol::Tcp => TcpListener::bind(address).map(drop),
+        Protocol::Udp => UdpSocket::bind(address).map(drop),
+    };
+    let (number, flag) = (port.host, if port.protocol == Protocol::Tcp { "t" } else { "u" });
+    match bound {
+        Ok(()) => Check::ok("port", format!("{port} is free")),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Check::warn("port", format!("{port}: only root may see whether it is free"), "run it as root")
+        }
+        Err(error) => Check::fail(
+            "port",
+            format!("{port}: {error}"),
+            format!("stop who holds it (ss -ln{flag}p sport = :{number}), or choose another"),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use berth_config::Layers;
+
+    use super::super::report::Verdict;
+    use super::*;
+    use crate::io::http::dns::Resolver;
+
+    #[test]
+    fn a_disk_that_is_nearly_full_is_told_before_one_that_is() {
+        let verdict = |free| room(Path::new("/var/lib/docker"), free).verdict;
+        assert_eq!([verdict(0), verdict(TOO_LITTLE)], [Verdict::Fail, Verdict::Warn]);
+        assert_eq!([verdict(LITTLE - 1), verdict(LITTLE)], [Verdict::Warn, Verdict::Ok]);
+        assert_eq!(room(Path::new("/x"), 3_000_000_000).found, "3.00 GB free in /x");
+        assert_eq!(disk(Path::new("/nowhere/at/all")).verdict, Verdict::Warn);
+    }
+
+    #[test]
+    fn an_engine_without_the_proxy_of_berth_is_warned_of_and_the_other_way_round() {
+        const PROXY: &str = "http://user:hunter2@proxy:3128";
+        let found = |engine: &str, except: &str, berth: &[(&str, &str)], registry: &str| {
+            let about = serde_json::json!({ "HttpsProxy": engine, "NoProxy": except });
+            let env = |name: &str| berth.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+            let http = Http::from_env(&env, Resolver::default()).unwrap();
+            let check = proxies(&serde_json::from_value(about).unwrap(), &http, registry)?;
+            assert!(check.verdict == Verdict::Warn && !format!("{check:?}").contains("hunter2"), "{check:?}");
+            Some(check.found)
+        };
+        let own = ("HTTPS_PROXY", PROXY);
+        assert_eq!(
+            found("", "", &[own], "docker.io").unwrap(),
+            "berth has the proxy http://proxy:3128 (HTTPS_PROXY), and the engine, which pulls the image from docker.io, has none"
+        );
+        // As the engine shows a proxy that has a password.
+        assert_eq!(
+            found("http://xxxxx:xxxxx@proxy:3128", "", &[], "docker.io").unwrap(),
+            "the engine has the proxy http://proxy:3128, and berth, which calls AWS, has none"
+        );
+        assert_eq!(found(PROXY, "", &[own], "docker.io"), None);
+        assert_eq!(found("", "", &[], "docker.io"), None);
+        // Somebody thought of it.
+        assert_eq!(found(PROXY, "docker.io", &[own], "docker.io"), None);
+        assert_eq!(found("", "", &[own], "127.0.0.1:5000"), None);
+        assert_eq!(found("socks5://proxy:1080", "", &[], "docker.io"), None);
+    }
+
+    #[test]
+    fn a_port_is_free_taken_or_our_own() {
+        let [tcp, udp] = [(); 2].map(|()| berth_kit::world::own_address());
+        let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+        let taken = holder.local_addr().unwrap();
+        let mut layers = Layers::new();
+        let line = format!("berth image=x:1 ports={tcp}:80,{taken}:81,{udp}:53/udp,0:82");
+        layers.add_user_data(line.as_bytes());
+        let config = layers.believe().unwrap();
+        let verdicts = |held: &[SocketAddr]| ports(&config, held).iter().map(|check| check.verdict).collect::<Vec<_>>();
+        assert_eq!(verdicts(&[]), [Verdict::Ok, Verdict::Fail, Verdict::Ok]);
+        assert_eq!(verdicts(&[taken]), [Verdict::Ok, Verdict::Ok, Verdict::Ok]);
+        drop(holder);
+    }
+}

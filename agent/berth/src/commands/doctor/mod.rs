@@ -1,0 +1,273 @@
+//! `berth doctor`: can this instance boot? Everything that a boot will need, looked at once and without a side effect.
+//!
+//! ```text
+//!   metadata ▶ credentials, Auto Scaling's endpoint (clock) ▶ config ▶ the host ▶ what services say, side by side
+//! ```
+//! The same adapters that the agent uses make the same calls; what cannot be tried without doing it is said to be untried.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use berth_config::{Config, Faults, ImdsAccess, Layers};
+use berth_core::message::fault::{Class, Fault};
+use berth_core::message::identity::Identity;
+use berth_core::message::outcome::Outcome;
+use tokio::time::timeout;
+
+use crate::cli::{self, Global};
+use crate::commands::check;
+use crate::commands::paint::Paint;
+use crate::commands::policy::{Place, Policy};
+use crate::io::aws::imds::Imds;
+use crate::io::aws::{Aws, Service};
+use crate::io::docker::{Engine, EngineError};
+use crate::io::sources;
+
+use report::{Check, Report, Verdict};
+
+pub mod host;
+pub mod network;
+pub mod report;
+pub mod services;
+
+/// For one check. What a boot has ten minutes for shall be there at once.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// What to do about a config with errors.
+const CORRECT: &str = "correct it; `berth check` tells the same of a file";
+
+/// The whole command.
+pub async fn main(global: &Global, args: &cli::Doctor) -> ExitCode {
+    let checks = examine(global).await;
+    let config_is_at_fault = checks.iter().any(|check| check.name == "config" && check.verdict == Verdict::Fail);
+    let report = Report::new(checks);
+    if args.json {
+        super::say(&(serde_json::to_string_pretty(&report).unwrap_or_default() + "\n"));
+    } else {
+        super::say(&report.to_text("this instance can boot", "this instance cannot boot", Paint::stdout()));
+    }
+    match report.ok {
+        true => Outcome::Done.into(),
+        false if config_is_at_fault => Outcome::Usage.into(),
+        false => Outcome::BootFailed.into(),
+    }
+}
+
+/// The answer, none if it did not come in time.
+pub async fn within<T>(answer: impl Future<Output = T>) -> Option<T> {
+    timeout(PATIENCE, answer).await.ok()
+}
+
+fn silent(name: &'static str, whom: &str) -> Check {
+    let found = format!("{whom} did not answer within {} s", PATIENCE.as_secs());
+    Check::fail(name, found, "see that it can be reached: route, security group, proxy, VPC endpoint")
+}
+
+async fn examine(global: &Global) -> Vec<Check> {
+    let engine = Engine::new(std::env::var("DOCKER_HOST").ok().as_deref());
+    let mut checks: Vec<Check> = host::root().into_iter().collect();
+    let (imds, mut aws) = match super::aws() {
+        Ok(both) => both,
+        Err(error) => {
+            checks.push(Check::fail("environment", super::chain(&error), "correct the environment, or leave it out"));
+            checks.extend(examine_host(global, &engine, None, None, "").await);
+            return checks;
+        }
+    };
+    let layers = within(global.sources(Vec::new()).read_unpointed(&imds)).await;
+    // How AWS is reached holds from the first call on. If it is invalid, the check of the config says so.
+    if let Some(Ok(layers)) = &layers {
+        let _ = sources::configure(layers, &aws);
+    }
+    checks.push(host::roots(aws.http()));
+    let identity = identify(&imds, &aws, &mut checks).await;
+    // On an instance the agent's own credentials are what counts.
+    if identity.is_none()
+        && let Ok((_, anywhere)) = super::aws_anywhere().await
+    {
+        aws = anywhere;
+    }
+    let (signer, (endpoint, ahead)) =
+        tokio::join!(within(aws.signer()), services::reach(&aws, Service::AutoScaling, None));
+    checks.push(signer.map_or_else(|| silent("credentials", "the source of the credentials"), services::signer));
+    checks.push(endpoint);
+    checks.extend(ahead.map(services::clock));
+
+    let place = Place { region: aws.region(), account: identity.as_ref().map(|identity| identity.account.clone()) };
+    let id = identity.map(|identity| identity.instance_id).unwrap_or_default();
+    let config = configure(layers, &aws, &place, &mut checks).await;
+    let host = examine_host(global, &engine, Some(&aws), config.as_ref().map(|(config, _)| config), &id).await;
+    if let Some((config, policy)) = &config {
+        if imds.is_ipv6_only() {
+            checks.extend(network::unreachable(config));
+        }
+        // What does not answer has told so already.
+        let answers = host.iter().any(|check| check.name == "engine" && check.verdict == Verdict::Ok);
+        let engine = engine.as_ref().ok().filter(|_| answers);
+        checks.extend(examine_services(&aws, engine, config, policy, &id).await);
+    }
+    checks.extend(host);
+    checks
+}
+
+async fn identify(imds: &Imds, aws: &Aws, checks: &mut Vec<Check>) -> Option<Identity> {
+    match within(imds.identity()).await {
+        Some(Ok(identity)) => {
+            aws.locate(&identity);
+            let Identity { instance_id, availability_zone, account, .. } = &identity;
+            let mut found = format!("{instance_id} in {availability_zone}, account {account}");
+            if imds.schema() == "latest" {
+                found.push_str("; schema `latest`, so this is no metadata service of EC2");
+            }
+            checks.push(Check::ok("metadata", found));
+            checks.extend(network::ipv6_only(imds));
+            Some(identity)
+        }
+        failed => {
+            let found = failed.map_or("no answer".to_owned(), |result| match result {
+                Err(error) => super::chain(&error),
+                Ok(_) => String::new(), // taken above
+            });
+            let advice = format!(
+                "is this an EC2 instance, and its metadata service ({}) enabled? In a container of its own network it needs a hop \
+                 limit of 2; on the host 1 is enough",
+                imds.asked()
+            );
+            checks.push(Check::fail("metadata", found, advice));
+            None
+        }
+    }
+}
+
+/// The config as `berth run` would believe it, and its policy.
+async fn configure(
+    layers: Option<Result<Layers, Fault>>,
+    aws: &Aws,
+    place: &Place,
+    checks: &mut Vec<Check>,
+) -> Option<(Config, Policy)> {
+    let mut layers = match layers {
+        Some(Ok(layers)) => layers,
+        Some(Err(fault)) if fault.class == Class::Misconfigured => {
+            checks.push(Check::fail("config", fault.reason, "correct --config"));
+            return None;
+        }
+        // Of metadata that answer otherwise.
+        Some(Err(fault)) if place.account.is_some() => {
+            checks.push(Check::fail("config", fault.reason, "see what the instance metadata answer for `user-data`"));
+            return None;
+        }
+        None if place.account.is_some() => {
+            checks.push(silent("config", "the instance metadata"));
+            return None;
+        }
+        // The metadata's own check has told why.
+        _ => {
+            let found = "not read: without the metadata there is no user-data";
+            checks.push(Check { verdict: Verdict::Untried, ..Check::ok("config", found) });
+            return None;
+        }
+    };
+    if let Err(fault) = sources::configure(&layers, aws) {
+        checks.push(Check::fail("config", fault.reason, CORRECT));
+        return None;
+    }
+    if let Some(pointer) = layers.pointer() {
+        match within(sources::follow(&mut layers, aws)).await {
+            None => checks.push(silent("pointer", &pointer.to_string())),
+            Some(Ok(())) => checks.push(Check::ok("pointer", pointer.to_string())),
+            Some(Err(fault)) => {
+                checks.push(refused_pointer(&layers, &fault, place));
+                return None;
+            }
+        }
+    }
+    match layers.believe() {
+        Err(faults) => {
+            checks.push(Check::fail("config", faults.to_string(), CORRECT));
+            None
+        }
+        Ok(config) => {
+            checks.push(Check::ok("config", format!("{} as {}", config.image, config.container_name())));
+            checks.extend(layers.warnings(&config).iter().map(|warning| {
+                Check::warn("config", warning.to_string(), format!("{}: {}", warning.code.name(), warning.code.about()))
+            }));
+            let policy = Policy::of(&layers, &config, place);
+            Some((config, policy))
+        }
+    }
+}
+
+fn refused_pointer(layers: &Layers, fault: &Fault, place: &Place) -> Check {
+    let believed: Result<Config, Faults> = check::believe_offline(layers);
+    let policy = believed.ok().map(|config| Policy::of(layers, &config, place));
+    let allowing = |action| policy.as_ref().and_then(|policy| policy.allowing(action));
+    let action = match layers.pointer() {
+        Some(berth_config::Pointer::Ssm(_)) => "ssm:GetParameters",
+        _ => "secretsmanager:GetSecretValue",
+    };
+    Check::refused("pointer", "config", fault, allowing(action))
+}
+
+async fn examine_services(
+    aws: &Aws,
+    engine: Option<&Engine>,
+    config: &Config,
+    policy: &Policy,
+    instance_id: &str,
+) -> Vec<Check> {
+    let endpoints = services::services(config)
+        .into_iter()
+        .map(async |(service, region)| services::reach(aws, service, region).await.0);
+    let image = async {
+        match engine {
+            Some(engine) => services::image(aws, engine, config, policy).await,
+            None => Vec::new(),
+        }
+    };
+    let (endpoints, secrets, image, group) = tokio::join!(
+        futures_util::future::join_all(endpoints),
+        services::secrets(aws, config, policy),
+        image,
+        services::group(aws, instance_id, config, policy),
+    );
+    [endpoints, secrets, image, group].concat()
+}
+
+async fn examine_host(
+    global: &Global,
+    engine: &Result<Engine, EngineError>,
+    aws: Option<&Aws>,
+    config: Option<&Config>,
+    instance_id: &str,
+) -> Vec<Check> {
+    let run_dir = global.run_dir();
+    let ((engine_check, about), (agent_check, agent)) = tokio::join!(host::engine(engine), host::agent(&run_dir));
+    let mut checks = vec![engine_check];
+    checks.extend(about.as_ref().map(|about| host::disk(&about.docker_root_dir)));
+    if let (Some(about), Some(aws), Some(config)) = (&about, aws, config) {
+        checks.extend(host::proxies(about, aws.http(), &config.image.registry));
+    }
+    checks.push(agent_check);
+    if let Some(config) = config {
+        if config.has_secrets() {
+            checks.push(host::run_dir(&run_dir));
+        }
+        if config.imds == ImdsAccess::Block {
+            checks.extend(within(host::filter()).await);
+        }
+        checks.extend(host::paths(config).await);
+        checks.push(host::listen(config, agent.as_ref()));
+        checks.extend(host::ports(config, &published(engine, config, instance_id).await));
+    }
+    checks
+}
+
+/// What the app's own container holds.
+async fn published(engine: &Result<Engine, EngineError>, config: &Config, instance_id: &str) -> Vec<SocketAddr> {
+    let Ok(engine) = engine else { return Vec::new() };
+    let found = engine.find_containers(&config.container_name(), instance_id).await.unwrap_or_default();
+    let running = found.into_iter().filter_map(|container| container.running);
+    running.flat_map(|container| container.published).map(|(_, host)| host).collect()
+}

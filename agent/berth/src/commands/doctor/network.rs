@@ -1,0 +1,65 @@
+//! What is different where the host reaches others by IPv6 only: names that have no IPv6 address, and an endpoint that is reached by IPv4.
+
+use berth_config::Config;
+use berth_core::message::partition::dual_stack_registry;
+
+use crate::commands::doctor::report::Check;
+use crate::io::aws::imds::Imds;
+
+/// Said of the host; nothing where it reaches others by IPv4.
+pub fn ipv6_only(imds: &Imds) -> Option<Check> {
+    let found = "IPv6 only: services of AWS are called at their dual-stack endpoints, unless `aws.dual_stack` or AWS_USE_DUALSTACK_ENDPOINT is set";
+    imds.is_ipv6_only().then(|| Check::ok("network", found))
+}
+
+/// What the config names that IPv6 does not reach, for a host without another way.
+pub fn unreachable(config: &Config) -> Vec<Check> {
+    let host = &config.image.registry;
+    let registry = dual_stack_registry(host).map(|other| {
+        let image = config.image.name().replacen(host.as_str(), &other, 1);
+        Check::warn(
+            "registry",
+            format!("{host} has no IPv6 address"),
+            format!("write `image={image}…` with the same tag or digest, or give the subnet DNS64 and NAT64"),
+        )
+    });
+    let listen = (config.listen.is_ipv4() && !config.listen.ip().is_loopback()).then(|| {
+        let port = config.listen.port();
+        let found = format!("{} is reached by IPv4 only", config.listen);
+        Check::warn("listen", found, format!("for a load balancer with IPv6 targets set `listen=[::]:{port}`"))
+    });
+    registry.into_iter().chain(listen).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use berth_config::Layers;
+
+    use super::*;
+
+    fn found(line: &str) -> Vec<(&'static str, String)> {
+        let mut layers = Layers::new();
+        layers.add_user_data(line.as_bytes());
+        let checks = unreachable(&layers.believe().unwrap());
+        checks.into_iter().map(|check| (check.name, format!("{}; {}", check.found, check.advice.unwrap()))).collect()
+    }
+
+    #[test]
+    fn a_registry_without_ipv6_and_an_endpoint_without_it_are_warned_of() {
+        let checks = found("berth image=123456789012.dkr.ecr.us-east-2.amazonaws.com/ap/api:a1 port=8080");
+        let names: Vec<_> = checks.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["registry", "listen"]);
+        assert!(checks[0].1.contains("`image=123456789012.dkr-ecr.us-east-2.on.aws/ap/api…`"), "{}", checks[0].1);
+        assert!(checks[1].1.contains("`listen=[::]:9911`"), "{}", checks[1].1);
+    }
+
+    #[test]
+    fn what_ipv6_reaches_is_not() {
+        for line in [
+            "berth image=123456789012.dkr-ecr.us-east-2.on.aws/ap/api:a1 listen=[::]:9911",
+            "berth image=registry.example.com/ap/api:a1 listen=127.0.0.1:9911",
+        ] {
+            assert_eq!(found(line), [], "{line}");
+        }
+    }
+}

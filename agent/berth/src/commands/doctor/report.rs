@@ -1,0 +1,220 @@
+//! What was examined and what was found, for people and as JSON.
+
+use std::fmt::Write;
+
+use berth_core::message::fault::{Class, Fault};
+use serde::Serialize;
+
+use crate::commands::paint::Paint;
+use crate::commands::policy::Statement;
+
+/// How a check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// As it must be.
+    Ok,
+    /// A boot works, but somebody should know.
+    Warn,
+    /// A boot would fail.
+    Fail,
+    /// Cannot be tried without doing it.
+    Untried,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// `secret`
+    pub name: &'static str,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// What was found.
+    pub found: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
+    /// What the role's policy must allow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub statement: Option<Statement>,
+}
+
+impl Check {
+    /// As it must be.
+    pub fn ok(name: &'static str, found: impl Into<String>) -> Self {
+        Self { name, verdict: Verdict::Ok, found: found.into(), advice: None, statement: None }
+    }
+
+    /// Something that somebody should know.
+    pub fn warn(name: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Warn, advice: Some(advice.into()), ..Self::ok(name, found) }
+    }
+
+    /// Something that a boot would fail with.
+    pub fn fail(name: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Fail, advice: Some(advice.into()), ..Self::ok(name, found) }
+    }
+
+    /// A call of AWS that failed. Only one that was denied is helped by its statement.
+    pub fn refused(name: &'static str, what: &str, fault: &Fault, statement: Option<&Statement>) -> Self {
+        let found = if what.is_empty() { fault.reason.clone() } else { format!("{what}: {}", fault.reason) };
+        let advice = match fault.class {
+            // The service's own words; the key's policy may say no, too.
+            Class::Denied if fault.reason.to_ascii_lowercase().contains("kms") => {
+                "allow kms:Decrypt on the key that it is encrypted with, in the role's policy and in the key's"
+            }
+            Class::Denied => match statement {
+                Some(statement) => {
+                    return Self::fail(name, found, "the role's policy must allow it:").allowing(Some(statement));
+                }
+                None => "check the role of the instance profile and its policy",
+            },
+            Class::Transient | Class::Expired => {
+                "it may pass; if it stays, check the route and the security group, or add a VPC endpoint"
+            }
+            Class::Throttled => "it passes; whoever else asks in this account uses the quota up",
+            Class::Broken | Class::Gone => "create what is missing, or correct the config",
+            Class::Misconfigured => "correct the config or the environment",
+        };
+        Self::fail(name, found, advice)
+    }
+
+    /// With a statement to paste.
+    pub fn allowing(self, statement: Option<&Statement>) -> Self {
+        Self { statement: statement.cloned(), ..self }
+    }
+}
+
+/// Whether an instance can boot.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Nothing would fail.
+    pub ok: bool,
+    /// Everything that was looked at.
+    pub checks: Vec<Check>,
+}
+
+impl Report {
+    /// The verdict over these.
+    pub fn new(checks: Vec<Check>) -> Self {
+        Self { ok: checks.iter().all(|check| check.verdict != Verdict::Fail), checks }
+    }
+
+    fn count(&self, verdict: Verdict) -> usize {
+        self.checks.iter().filter(|check| check.verdict == verdict).count()
+    }
+
+    /// One line a check, and below it what to do. A statement that several need is shown once.
+    ///
+    /// The last line is `good` or `bad`.
+    pub fn to_text(&self, good: &str, bad: &str, paint: Paint) -> String {
+        let width = self.checks.iter().map(|check| check.name.len()).max().unwrap_or_default();
+        let mut text = String::new();
+        let mut shown: Vec<&Statement> = Vec::new();
+        for check in &self.checks {
+            let verdict = match check.verdict {
+                Verdict::Ok => paint.green("ok   "),
+                Verdict::Warn => paint.yellow("warn "),
+                Verdict::Fail => paint.red("FAIL "),
+                Verdict::Untried => "-    ".to_owned(),
+            };
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{verdict} {:<width$}  ", check.name);
+            indented(&mut text, width, &check.found);
+            let is_shown = check.statement.as_ref().is_some_and(|statement| shown.contains(&statement));
+            let advice = if is_shown { Some("the statement above allows it") } else { check.advice.as_deref() };
+            let statement = check.statement.as_ref().filter(|_| !is_shown);
+            let json = statement.map(Statement::to_json);
+            for below in advice.into_iter().chain(json.as_deref()) {
+                let _ = write!(text, "{:1$}", "", width + 8);
+                indented(&mut text, width, below.trim_end());
+            }
+            shown.extend(statement);
+        }
+        let many = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+        let (failed, warned) = (self.count(Verdict::Fail), self.count(Verdict::Warn));
+        let _ = match (failed, warned) {
+            (0, 0) => writeln!(text, "\n{good}"),
+            (0, _) => writeln!(text, "\n{good}, with {}", many(warned, "warning")),
+            (..) => writeln!(text, "\n{bad}: {}", many(failed, "error")),
+        };
+        text
+    }
+}
+
+/// The lines after the first stand below it; what came from elsewhere moves no cursor.
+fn indented(text: &mut String, width: usize, lines: &str) {
+    for (at, line) in lines.lines().enumerate() {
+        let margin = if at == 0 { 0 } else { width + 8 };
+        let line: String = line.chars().filter(|c| !c.is_control()).collect();
+        let _ = writeln!(text, "{:margin$}{line}", "");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use berth_config::Layers;
+    use expect_test::expect;
+
+    use super::*;
+    use crate::commands::policy::{Place, Policy};
+
+    fn statement() -> Statement {
+        let mut layers = Layers::new();
+        layers.add_user_data(b"berth image=x:1 secret.A=a");
+        let policy = Policy::of(&layers, &layers.believe().unwrap(), &Place::default());
+        policy.allowing("secretsmanager:GetSecretValue").unwrap().clone()
+    }
+
+    #[test]
+    fn a_statement_that_two_faults_need_is_shown_once_and_its_lines_stand_in_their_column() {
+        let denied = Fault::new(Class::Denied, "not allowed\x1b[2J\n(AccessDeniedException)");
+        let mut checks = vec![Check::ok("metadata", "i-1")];
+        checks.extend(["prod/a", "prod/b"].map(|what| Check::refused("secret", what, &denied, Some(&statement()))));
+        checks.push(Check::warn("clock", "7 min behind", "start chronyd"));
+        expect![[r#"
+            ok    metadata  i-1
+            FAIL  secret    prod/a: not allowed[2J
+                            (AccessDeniedException)
+                            the role's policy must allow it:
+                            {
+                              "Sid": "BerthSecrets",
+                              "Effect": "Allow",
+                              "Action": [
+                                "secretsmanager:GetSecretValue"
+                              ],
+                              "Resource": [
+                                "arn:aws:secretsmanager:*:*:secret:a-??????"
+                              ]
+                            }
+            FAIL  secret    prod/b: not allowed[2J
+                            (AccessDeniedException)
+                            the statement above allows it
+            warn  clock     7 min behind
+                            start chronyd
+
+            bad: 2 errors
+        "#]]
+        .assert_eq(&Report::new(checks).to_text("good", "bad", Paint::NONE));
+    }
+
+    #[test]
+    fn a_warning_and_what_was_not_tried_keep_nobody_from_booting() {
+        let untried = Check { verdict: Verdict::Untried, ..Check::ok("hook", "not tried") };
+        let report = Report::new(vec![Check::warn("clock", "7 min behind", "start chronyd"), untried]);
+        assert!(report.ok);
+        assert!(
+            report.to_text("good", "bad", Paint::NONE).ends_with("\ngood, with 1 warning\n"),
+            "{}",
+            report.to_text("good", "bad", Paint::NONE)
+        );
+        assert!(Report::new(vec![]).to_text("good", "bad", Paint::NONE).ends_with("\ngood\n"));
+    }
+
+    #[test]
+    fn a_key_that_may_not_be_used_is_told_apart() {
+        let denied = Fault::new(Class::Denied, "AccessDeniedException: Access to KMS is not allowed");
+        let check = Check::refused("secret", "prod/a", &denied, Some(&statement()));
+        assert!(check.advice.unwrap().contains("kms:Decrypt") && check.statement.is_none());
+    }
+}

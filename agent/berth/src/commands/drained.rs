@@ -1,0 +1,233 @@
+//! How an agent ends, told by its last event: `berth drain --wait` and `berth wait drained` follow it until it is gone.
+//!
+//! An agent that is not there has left: whoever asks for a drain and then waits for its end may come too late to see it. One
+//! that went without a word was killed; systemd starts it again and it goes on with its drain, so it is looked for a while.
+
+use std::path::Path;
+use std::time::Duration;
+
+use berth_core::message::outcome::Outcome;
+use serde::Deserialize;
+use tokio::time::{sleep, timeout};
+
+use crate::io::listen::socket;
+use crate::io::listen::socket_client::{self, ClientError, Events};
+
+/// How often an agent that was killed is looked for.
+const LOOK: Duration = Duration::from_millis(100);
+/// For an agent that was killed to come back: systemd starts it again after one second.
+const COMES_BACK: Duration = Duration::from_secs(5);
+/// From the agent's last event to the end of its process.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// How the waiting ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// No agent runs.
+    NotThere,
+    /// The agent ended with this exit code.
+    With(u8),
+    /// The agent is gone and did not say how.
+    Silently,
+    /// It timed out; what was seen last.
+    TimedOut(String),
+}
+
+impl Ended {
+    /// The exit code: the agent's own, or 1 for a plain no.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::NotThere => Outcome::Done.code(),
+            Self::With(code) => *code,
+            Self::Silently | Self::TimedOut(_) => super::NO,
+        }
+    }
+
+    /// One sentence, for the log of the script.
+    pub fn sentence(&self) -> String {
+        let outcome = |code| Outcome::ALL.into_iter().find(|outcome| outcome.code() == code);
+        match self {
+            Self::NotThere => "no agent runs".into(),
+            Self::With(code) => match outcome(*code) {
+                Some(Outcome::Done) => "drained".into(),
+                Some(Outcome::DrainCut) => "the drain was cut short (see `berth status`)".into(),
+                Some(Outcome::BootFailed) => "the agent ended: the boot had failed".into(),
+                Some(Outcome::AppFailed) => "the agent ended: the app could not be kept running".into(),
+                Some(Outcome::Usage | Outcome::Bug) | None => format!("the agent ended with exit code {code}"),
+            },
+            Self::Silently => "the agent is gone and returned no exit code".into(),
+            Self::TimedOut(last) => format!("not drained in time: {}", super::plain(last)),
+        }
+    }
+}
+
+/// Wait until the agent is gone, or the time is up.
+pub async fn drained(run_dir: &Path, patience: Duration) -> Result<Ended, ClientError> {
+    match timeout(patience, begin(run_dir)).await {
+        Ok(ended) => ended,
+        Err(_) => {
+            let last = match socket_client::status(run_dir).await {
+                Ok(report) => format!("{}, {}", report.published.view.phase.word(), report.published.view.reason),
+                Err(error) => super::chain(&error),
+            };
+            Ok(Ended::TimedOut(last))
+        }
+    }
+}
+
+async fn begin(run_dir: &Path) -> Result<Ended, ClientError> {
+    match Events::open(run_dir).await {
+        Ok(events) => follow(run_dir, events).await,
+        // One that ends well takes its socket along.
+        Err(ClientError::NotRunning(_)) if !run_dir.join(socket::FILE).exists() => Ok(Ended::NotThere),
+        Err(ClientError::NotRunning(_) | ClientError::Talk(..)) => match come_back(run_dir).await? {
+            Some(events) => follow(run_dir, events).await,
+            None => Ok(Ended::Silently),
+        },
+        Err(error) => Err(error),
+    }
+}
+
+/// Follow the agent, and those that continue its work, to the end.
+pub async fn follow(run_dir: &Path, mut events: Events) -> Result<Ended, ClientError> {
+    loop {
+        while let Some(line) = events.next().await {
+            if let Some(code) = exit_code(&line) {
+                let _ = timeout(FAREWELL, async { while events.next().await.is_some() {} }).await;
+                return Ok(Ended::With(code));
+            }
+        }
+        match come_back(run_dir).await? {
+            Some(next) => events = next,
+            None => return Ok(Ended::Silently),
+        }
+    }
+}
+
+async fn come_back(run_dir: &Path) -> Result<Option<Events>, ClientError> {
+    let look = async {
+        loop {
+            match Events::open(run_dir).await {
+                Ok(events) => return Ok(Some(events)),
+                Err(ClientError::NotRunning(_) | ClientError::Talk(..) | ClientError::Refused(..)) => sleep(LOOK).await,
+                Err(error) => return Err(error),
+            }
+        }
+    };
+    timeout(COMES_BACK, look).await.unwrap_or(Ok(None))
+}
+
+/// A line of `/v1/events`, as far as it is looked at.
+#[derive(Deserialize)]
+struct Line {
+    effect: Option<String>,
+}
+
+/// The code in `Exit 0`, the agent's last effect.
+fn exit_code(line: &str) -> Option<u8> {
+    serde_json::from_str::<Line>(line).ok()?.effect?.strip_prefix("Exit ")?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use berth_core::message::effect::Effect;
+    use berth_core::view::{PhaseName, Status};
+
+    use super::*;
+    use crate::commands::fake::Agent;
+
+    const BOUND: Duration = Duration::from_secs(20);
+
+    /// What the driver tells of an effect.
+    fn line(effect: &Effect) -> String {
+        serde_json::json!({"at": 1.0, "phase": "drain", "ticket": 7, "effect": effect.to_string()}).to_string()
+    }
+
+    #[test]
+    fn only_the_last_effect_tells_the_code() {
+        for outcome in Outcome::ALL {
+            assert_eq!(exit_code(&line(&Effect::Exit(outcome))), Some(outcome.code()));
+        }
+        assert_eq!(exit_code(&line(&Effect::SayLastWords { words: "Exit 0".into(), output: Vec::new() })), None);
+        for other in [
+            "",
+            "{}",
+            "Exit 0",
+            "{\"lagged\":3}",
+            "{\"event\":\"Failed\",\"detail\":\"Exit 0\"}",
+            "{\"effect\":\"Exit 256\"}",
+        ] {
+            assert_eq!(exit_code(other), None, "{other}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_end_has_the_agents_own_code_and_comes_after_its_process() {
+        for (outcome, code, sentence) in [
+            (Outcome::Done, 0, "drained"),
+            (Outcome::DrainCut, 5, "the drain was cut short (see `berth status`)"),
+            (Outcome::AppFailed, 4, "the agent ended: the app could not be kept running"),
+        ] {
+            let run_dir = tempfile::tempdir().unwrap();
+            let agent = Agent::start(run_dir.path());
+            agent.show(PhaseName::Serve, Status::Ok);
+            let life = async {
+                agent.followed().await;
+                agent.tell(&line(&Effect::Identify));
+                agent.tell(&line(&Effect::Exit(outcome)));
+                // Long enough for it to be heard; if it is not, the test still passes.
+                for _ in 0..1000 {
+                    tokio::task::yield_now().await;
+                }
+                agent.end().await;
+            };
+            let wait = async {
+                let ended = drained(run_dir.path(), BOUND).await;
+                (ended.unwrap(), run_dir.path().join(socket::FILE).exists())
+            };
+            let ((ended, is_there), ()) = tokio::join!(wait, life);
+            assert_eq!((ended.code(), ended.sentence().as_str()), (code, sentence));
+            assert!(!is_there);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_is_not_there_has_left() {
+        let run_dir = tempfile::tempdir().unwrap();
+        let ended = drained(run_dir.path(), BOUND).await.unwrap();
+        assert_eq!((ended.code(), ended), (0, Ended::NotThere));
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_was_killed_is_followed_when_it_comes_back() {
+        let run_dir = tempfile::tempdir().unwrap();
+        let first = Agent::start(run_dir.path());
+        let life = async {
+            first.followed().await;
+            first.die(run_dir.path()).await;
+            let second = Agent::start(run_dir.path());
+            second.followed().await;
+            second.tell(&line(&Effect::Exit(Outcome::DrainCut)));
+            second.end().await;
+        };
+        let (ended, ()) = tokio::join!(drained(run_dir.path(), BOUND), life);
+        assert_eq!(ended.unwrap(), Ended::With(5));
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_was_killed_for_good_is_no_success() {
+        let run_dir = tempfile::tempdir().unwrap();
+        Agent::start(run_dir.path()).die(run_dir.path()).await;
+        let ended = drained(run_dir.path(), BOUND).await.unwrap();
+        assert_eq!((ended.code(), ended), (1, Ended::Silently));
+    }
+
+    #[tokio::test]
+    async fn the_time_ends_with_what_was_seen_last() {
+        let run_dir = tempfile::tempdir().unwrap();
+        let agent = Agent::start(run_dir.path());
+        agent.show(PhaseName::Serve, Status::Ok);
+        let ended = drained(run_dir.path(), Duration::from_millis(300)).await.unwrap();
+        assert_eq!((ended.code(), ended.sentence().as_str()), (1, "not drained in time: serve, because"));
+    }
+}

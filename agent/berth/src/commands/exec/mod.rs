@@ -1,0 +1,326 @@
+//! `berth exec`: a command in the app's container, with the app's secret environment.
+//!
+//! What `docker exec` does, with the container that the agent serves with, and with the shim in front of the command where the
+//! secrets come as environment. Two things are better than there, because a person who presses Ctrl-C, or whose connection is
+//! lost, expects them: without a terminal a signal goes on to the command, and with one a command whose terminal has gone gets SIGHUP.
+//!
+//! ```text
+//!   stdin ─▶ thread ─▶ connection of the engine ─▶ command ─▶ connection ─▶ thread ─▶ stdout, stderr
+//!                      signals ─▶ process group of the command
+//!                      SIGWINCH ─▶ size of its terminal
+//! ```
+
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use berth_core::message::effect::RunningContainer;
+use berth_core::message::fault::Class;
+use berth_core::message::outcome::Outcome;
+use nix::libc;
+use nix::sys::signal::Signal;
+use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
+
+use crate::cli::{Exec, Global};
+use crate::io::docker::exec_attached::{Attached, Command, CommandState};
+use crate::io::docker::exec_output::{Channel, NoFrame};
+use crate::io::docker::{Engine, EngineError};
+use crate::io::host::terminal::{self, Raw};
+use crate::io::listen::socket_client::ClientError;
+
+use streams::OutputEnd;
+
+mod container;
+mod streams;
+
+/// berth or the engine failed while the command ran or was started, as `docker run` has it.
+const FAILED: u8 = 125;
+/// A process that a signal killed, as shells have it: this and the signal's number.
+const SIGNALLED: u8 = 128;
+/// How often a command that has closed its output is asked for its end.
+const AGAIN: Duration = Duration::from_millis(100);
+/// An engine that says of an ended command no exit code is asked for it so often.
+const LOOKS: usize = 50;
+
+/// Why the command was not run, or how it ended is not known.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecError {
+    /// `-i -t` without a terminal.
+    #[error("standard input is not a terminal: leave out -t, or start it from a terminal")]
+    NoTerminal,
+    /// The agent does not answer.
+    #[error(transparent)]
+    Agent(ClientError),
+    /// The engine does not answer, or refuses.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The agent has no container.
+    #[error("the app has no container: {0}")]
+    NoContainer(String),
+    /// The container does not run.
+    #[error("the container {name} is not running: {state}")]
+    NotRunning {
+        /// Its name.
+        name: String,
+        /// The phase, and why.
+        state: String,
+    },
+    /// The engine has no such container.
+    #[error("the engine has no container {name}: {state}; set DOCKER_HOST if the agent uses another engine")]
+    Unknown {
+        /// Its name.
+        name: String,
+        /// The phase, and why.
+        state: String,
+    },
+    /// No agent, and no container either.
+    #[error("{0}, and the engine has no running container of this instance")]
+    Nothing(String),
+    /// No agent, and more than one container.
+    #[error("{no_agent}, and the engine has several running containers: {names}; choose one with `docker exec`")]
+    Several {
+        /// That there is none.
+        no_agent: String,
+        /// Their names.
+        names: String,
+    },
+    /// The signals cannot be caught, or the terminal cannot be set.
+    #[error("cannot {0}")]
+    Own(&'static str, #[source] io::Error),
+    /// The connection ended too early.
+    #[error("the connection to the engine was lost; the command may still be running")]
+    Lost(#[source] Option<io::Error>),
+    /// The output is in no known form.
+    #[error(transparent)]
+    Strange(NoFrame),
+    /// Somebody who reads this process's output failed.
+    #[error("cannot write to {0}")]
+    NotTaken(&'static str, #[source] io::Error),
+    /// The engine does not know how it ended.
+    #[error("the engine returned no exit code of the command")]
+    NoCode,
+}
+
+impl ExecError {
+    /// The exit code. The command's own may be the same: which it is, the sentence on standard error says.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::NoTerminal => Outcome::Usage.code(),
+            Self::Engine(error) if error.class() == Class::Misconfigured => Outcome::Usage.code(),
+            Self::Engine(error) if error.class() == Class::Denied => super::NO,
+            Self::Agent(_)
+            | Self::NoContainer(_)
+            | Self::NotRunning { .. }
+            | Self::Unknown { .. }
+            | Self::Nothing(_)
+            | Self::Several { .. } => super::NO,
+            Self::Engine(_) | Self::Own(..) | Self::Lost(_) | Self::Strange(_) | Self::NotTaken(..) | Self::NoCode => {
+                FAILED
+            }
+        }
+    }
+}
+
+/// The whole command.
+pub async fn main(global: &Global, args: &Exec) -> ExitCode {
+    match run(global, args).await {
+        Ok(code) => code.into(),
+        Err(error) => super::failed(error.code(), &super::plain(&super::chain(&error))),
+    }
+}
+
+/// Runs the command to its end; its exit code.
+async fn run(global: &Global, args: &Exec) -> Result<u8, ExecError> {
+    if args.terminal && args.interactive && !io::stdin().is_terminal() {
+        return Err(ExecError::NoTerminal);
+    }
+    let engine = Engine::new(std::env::var("DOCKER_HOST").ok().as_deref())?;
+    let app = container::find(global, &engine).await?;
+    let command = Command {
+        words: args.command.clone(),
+        user: args.user.clone(),
+        input: args.interactive,
+        terminal: args.terminal,
+        size: terminal::own_size().filter(|_| args.terminal),
+    };
+    // From here on a signal is the command's.
+    let mut signals = Signals::new().map_err(|error| ExecError::Own("catch signals", error))?;
+    let attached = engine.attach(&app, &command).await?;
+    let _raw = if args.terminal && args.interactive { raw()? } else { None };
+    let running = Running { engine, app, id: attached.id.clone(), terminal: args.terminal };
+    running.follow(attached, args.interactive, &mut signals).await
+}
+
+/// The terminal's keys are the command's; a panic puts the terminal back before it speaks.
+fn raw() -> Result<Option<Raw>, ExecError> {
+    let raw = Raw::begin().map_err(|error| ExecError::Own("set the terminal to raw mode", error))?;
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        terminal::restore();
+        before(panic);
+    }));
+    Ok(raw)
+}
+
+/// A command that runs.
+struct Running {
+    engine: Engine,
+    app: RunningContainer,
+    id: String,
+    terminal: bool,
+}
+
+/// How following it ended.
+enum Followed {
+    Output(OutputEnd),
+    Signal(Signal),
+}
+
+impl Running {
+    async fn follow(self, attached: Attached, interactive: bool, signals: &mut Signals) -> Result<u8, ExecError> {
+        let Attached { begun, output, input, .. } = attached;
+        // Dropped, the connection's other direction would end, which some engines take for the end of the whole.
+        let kept = if interactive {
+            tokio::spawn(streams::send_input(input));
+            None
+        } else {
+            Some(input)
+        };
+        if self.terminal {
+            // Engines before API 1.42 did not take the size with the command.
+            self.resize().await;
+        }
+        let output = streams::receive_output(&begun, output, self.terminal);
+        let followed = self.until_output_ends(output, signals).await;
+        drop(kept);
+        match followed {
+            Followed::Signal(signal) => Ok(died_by(signal)),
+            Followed::Output(OutputEnd::Whole) => self.code(signals).await,
+            Followed::Output(OutputEnd::Cut) => Err(ExecError::Lost(None)),
+            Followed::Output(OutputEnd::Broken(error)) => Err(ExecError::Lost(Some(error))),
+            Followed::Output(OutputEnd::Strange(strange)) => Err(ExecError::Strange(strange)),
+            Followed::Output(OutputEnd::NotTaken(channel, error)) => {
+                // As the kernel would if the command wrote there itself.
+                self.signal_once_started(Signal::SIGPIPE, signals).await;
+                if error.kind() == io::ErrorKind::BrokenPipe {
+                    return Ok(died_by(Signal::SIGPIPE));
+                }
+                let stream = if channel == Channel::Error { "standard error" } else { "standard output" };
+                Err(ExecError::NotTaken(stream, error))
+            }
+        }
+    }
+
+    async fn until_output_ends(&self, output: impl Future<Output = OutputEnd>, signals: &mut Signals) -> Followed {
+        let mut output = std::pin::pin!(output);
+        let mut passed_on = false;
+        loop {
+            let signal = tokio::select! {
+                end = &mut output => return Followed::Output(end),
+                signal = signals.next() => signal,
+            };
+            if let Some(signal) = signal {
+                if self.obey(signal, passed_on, signals).await {
+                    return Followed::Signal(signal);
+                }
+                passed_on = true;
+            } else if self.terminal {
+                self.resize().await;
+            }
+        }
+    }
+
+    /// Passes the signal on; whether this process ends by it.
+    async fn obey(&self, signal: Signal, again: bool, signals: &mut Signals) -> bool {
+        // With a terminal a key never becomes a signal here: somebody wants this process to end, and the command loses its terminal.
+        let passed = if self.terminal { Signal::SIGHUP } else { signal };
+        let sent = self.signal_once_started(passed, signals).await;
+        if !sent {
+            terminal::restore();
+            super::note(&format!(
+                "{passed} could not be sent to the command, which may still be running in the container"
+            ));
+        }
+        self.terminal || again || !sent
+    }
+
+    /// Sends the command a signal; whether it could be sent. Its first output may be here before the engine knows its process.
+    async fn signal_once_started(&self, signal: Signal, signals: &mut Signals) -> bool {
+        for _ in 0..LOOKS {
+            let state = self.engine.command_state(&self.id).await.unwrap_or_default();
+            if state.pid.is_some() || state.code.is_some() {
+                return self.engine.signal_command(&self.app, &self.id, signal).await;
+            }
+            // Somebody who sends another signal now does not want to wait.
+            if let Ok(Some(_)) = tokio::time::timeout(AGAIN, signals.next()).await {
+                return false;
+            }
+        }
+        false
+    }
+
+    async fn resize(&self) {
+        if let Some(size) = terminal::own_size() {
+            // A command that ends at this moment has no terminal any more.
+            let _ = self.engine.resize(&self.id, size).await;
+        }
+    }
+
+    /// The exit code, once the command has ended: one that has closed its output may still run.
+    async fn code(&self, signals: &mut Signals) -> Result<u8, ExecError> {
+        let mut looks = 0;
+        let mut passed_on = false;
+        loop {
+            match self.engine.command_state(&self.id).await? {
+                CommandState { running: false, code: Some(code), .. } => {
+                    return u8::try_from(code).map_err(|_| ExecError::NoCode);
+                }
+                CommandState { running: false, .. } if looks == LOOKS => return Err(ExecError::NoCode),
+                CommandState { running: false, .. } => looks += 1,
+                CommandState { .. } => {}
+            }
+            if let Ok(Some(signal)) = tokio::time::timeout(AGAIN, signals.next()).await {
+                if self.obey(signal, passed_on, signals).await {
+                    return Ok(died_by(signal));
+                }
+                passed_on = true;
+            }
+        }
+    }
+}
+
+fn died_by(signal: Signal) -> u8 {
+    u8::try_from(signal as libc::c_int).map_or(FAILED, |number| SIGNALLED.saturating_add(number))
+}
+
+/// What is for the command: the signals that end a process, and a new size of the terminal.
+struct Signals {
+    interrupt: Stream,
+    quit: Stream,
+    hangup: Stream,
+    terminate: Stream,
+    window: Stream,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            window: signal(SignalKind::window_change())?,
+        })
+    }
+
+    /// The next signal, none for a new size. Cancel-safe.
+    async fn next(&mut self) -> Option<Signal> {
+        tokio::select! {
+            _ = self.interrupt.recv() => Some(Signal::SIGINT),
+            _ = self.quit.recv() => Some(Signal::SIGQUIT),
+            _ = self.hangup.recv() => Some(Signal::SIGHUP),
+            _ = self.terminate.recv() => Some(Signal::SIGTERM),
+            _ = self.window.recv() => None,
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The three streams of this process, beside the one thread that does everything else: reading and writing them may block for as
+//! long as somebody likes, and a signal must be obeyed meanwhile. So each has a thread, which ends with the process.
+//!
+//! Little is kept between a thread and the connection. Whoever does not read, or the command that does not, is waited for.
+
+use std::io::{self, Read, Write};
+use std::thread;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::io::docker::exec_output::{Channel, Frames, NoFrame};
+
+/// So much is read at once.
+const CHUNK: usize = 64 * 1024;
+/// So many pieces wait at most.
+const WAITING: usize = 4;
+
+/// How the output ended.
+#[derive(Debug)]
+pub(super) enum OutputEnd {
+    /// All of it was written.
+    Whole,
+    /// The connection ended within a piece.
+    Cut,
+    /// The connection broke.
+    Broken(io::Error),
+    /// It could not be understood.
+    Strange(NoFrame),
+    /// This process's standard output or standard error did not take it.
+    NotTaken(Channel, io::Error),
+}
+
+/// Hands standard input on until it ends, and then ends the command's.
+pub(super) async fn send_input(mut connection: OwnedWriteHalf) {
+    let mut chunks = match read_stdin() {
+        Ok(chunks) => chunks,
+        // No thread: the command gets an empty input.
+        Err(_) => return,
+    };
+    while let Some(chunk) = chunks.recv().await {
+        // A command that has ended, or that has closed its input, wants no more of it.
+        if connection.write_all(&chunk).await.is_err() {
+            return;
+        }
+    }
+    let _ = connection.shutdown().await;
+}
+
+fn read_stdin() -> io::Result<mpsc::Receiver<Bytes>> {
+    let (sender, receiver) = mpsc::channel(WAITING);
+    let read = move || {
+        let (mut stdin, mut chunk) = (io::stdin(), vec![0; CHUNK]);
+        loop {
+            match stdin.read(&mut chunk) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // A terminal that went away is the end, too.
+                Ok(0) | Err(_) => return,
+                Ok(length) => {
+                    let Some(read) = chunk.get(..length) else { return };
+                    if sender.blocking_send(Bytes::copy_from_slice(read)).is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    };
+    thread::Builder::new().name("stdin".into()).spawn(read)?;
+    Ok(receiver)
+}
+
+/// Writes the command's output until it ends.
+pub(super) async fn receive_output(begun: &[u8], mut connection: OwnedReadHalf, terminal: bool) -> OutputEnd {
+    let (pieces, waiting) = mpsc::channel(WAITING);
+    let (ended, end) = oneshot::channel();
+    let write = move || {
+        let _ = ended.send(write_pieces(waiting, terminal));
+    };
+    if let Err(error) = thread::Builder::new().name("output".into()).spawn(write) {
+        return OutputEnd::NotTaken(Channel::Output, error);
+    }
+    let mut frames = Frames::new(terminal);
+    let mut received = BytesMut::from(begun);
+    let end_of_connection = loop {
+        match frames.next(&mut received) {
+            Ok(Some(piece)) => {
+                if pieces.send(piece).await.is_err() {
+                    // The thread says below why it takes no more.
+                    break OutputEnd::Whole;
+                }
+            }
+            Ok(None) => {
+                received.reserve(CHUNK);
+                match connection.read_buf(&mut received).await {
+                    Ok(0) if frames.is_incomplete(&received) => break OutputEnd::Cut,
+                    Ok(0) => break OutputEnd::Whole,
+                    Ok(_) => {}
+                    Err(error) => break OutputEnd::Broken(error),
+                }
+            }
+            Err(strange) => break OutputEnd::Strange(strange),
+        }
+    };
+    drop(pieces);
+    match end.await {
+        Ok(Err((channel, error))) => OutputEnd::NotTaken(channel, error),
+        Ok(Ok(())) | Err(_) => end_of_connection,
+    }
+}
+
+/// In the order in which they came, as long as somebody takes them.
+fn write_pieces(mut pieces: mpsc::Receiver<(Channel, BytesMut)>, terminal: bool) -> Result<(), (Channel, io::Error)> {
+    // Not through std's handle of standard output, which keeps what follows the last newline.
+    let mut output = unbuffered(io::stdout()).map_err(|error| (Channel::Output, error))?;
+    let mut errors =
+        if terminal { None } else { Some(unbuffered(io::stderr()).map_err(|error| (Channel::Error, error))?) };
+    while let Some((channel, piece)) = pieces.blocking_recv() {
+        let written = match (channel, &mut errors) {
+            (Channel::Error, Some(errors)) => errors.write_all(&piece),
+            _ => output.write_all(&piece),
+        };
+        written.map_err(|error| (channel, error))?;
+    }
+    Ok(())
+}
+
+fn unbuffered(stream: impl std::os::fd::AsFd) -> io::Result<std::fs::File> {
+    Ok(stream.as_fd().try_clone_to_owned()?.into())
+}

@@ -1,0 +1,108 @@
+//! The commands that are not the agent itself. Each says what it found on standard output, what went wrong on standard
+//! error, and ends with an exit code; nothing here decides anything about the instance.
+
+use std::io::{ErrorKind, Write, stderr, stdout};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use berth_core::message::fault::{Class, Fault};
+
+use crate::io::aws::Aws;
+use crate::io::aws::imds::{Imds, ImdsError};
+use crate::io::host::console::one_line;
+use crate::io::http::dns::Resolver;
+use crate::io::http::{Http, VariableError};
+
+pub mod bake;
+pub mod check;
+pub mod doctor;
+pub mod drain;
+pub mod drained;
+pub mod exec;
+mod figures;
+pub mod handover;
+mod paint;
+pub mod policy;
+mod sheet;
+pub mod status;
+pub mod status_watch;
+pub mod timeline;
+pub mod wait;
+
+/// The exit code of a command whose condition is not met. The agent itself never ends with it.
+pub const NO: u8 = 1;
+/// Far longer than any line of an error.
+const LONGEST_LINE: usize = 4000;
+
+/// Whether something that was to be printed could not be.
+static UNPRINTED: AtomicBool = AtomicBool::new(false);
+
+/// Prints what was asked for. A reader that went away has read enough; any other failure is reported once, and [`ended`] counts it.
+pub fn say(text: &str) {
+    let mut out = stdout().lock();
+    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        unprinted(&error);
+    }
+}
+
+/// Standard output did not take what was to be printed.
+fn unprinted(error: &std::io::Error) {
+    if error.kind() != ErrorKind::BrokenPipe && !UNPRINTED.swap(true, Ordering::Relaxed) {
+        note(&format!("cannot write to standard output: {error}"));
+    }
+}
+
+/// The exit code of a command: one whose answer could not be printed did not do what it was asked for.
+pub fn ended(code: ExitCode) -> ExitCode {
+    if code == ExitCode::SUCCESS && UNPRINTED.load(Ordering::Relaxed) { NO.into() } else { code }
+}
+
+/// Prints what somebody should know beside the answer.
+pub fn note(text: &str) {
+    let _ = writeln!(stderr(), "berth: {text}");
+}
+
+/// Prints why it did not work, and ends so.
+pub fn failed(code: impl Into<u8>, reason: &str) -> ExitCode {
+    let _ = writeln!(stderr(), "berth: {reason}");
+    ExitCode::from(code.into())
+}
+
+/// Text from elsewhere, fit to be printed: line by line, without control characters.
+fn plain(text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(|line| one_line(line, LONGEST_LINE)).collect();
+    lines.join("\n")
+}
+
+/// The environment cannot be followed.
+#[derive(Debug, thiserror::Error)]
+enum EnvironmentError {
+    #[error(transparent)]
+    Imds(#[from] ImdsError),
+    #[error(transparent)]
+    Proxy(#[from] VariableError),
+}
+
+/// The clients that the agent uses, as this process's environment sets them.
+fn aws() -> Result<(Imds, Aws), EnvironmentError> {
+    let env = |name: &str| std::env::var(name).ok();
+    let http = Http::from_env(&env, Resolver::default())?;
+    let imds = Imds::from_env(&env, http.clone())?;
+    Ok((imds.clone(), Aws::new(http, imds, &env)))
+}
+
+/// The same for a command that may run elsewhere than on an instance.
+async fn aws_anywhere() -> Result<(Imds, Aws), EnvironmentError> {
+    let env = |name: &str| std::env::var(name).ok();
+    let http = Http::from_env(&env, Resolver::default())?;
+    let imds = Imds::from_env(&env, http.clone())?;
+    Ok((imds.clone(), Aws::anywhere(http, imds).await))
+}
+
+/// An error with its sources, in one sentence.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    Fault::from_error(Class::Broken, error).reason
+}
+
+#[cfg(test)]
+mod fake;

@@ -1,0 +1,89 @@
+//! The resources of a policy: ARNs, with `*` for what nobody named.
+
+use berth_config::{Config, ImageRef, SecretRef};
+use berth_core::message::partition::{partition_of, registry_region};
+
+/// Where the instances are, as far as it is known: the parts of an ARN.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// `us-east-2`
+    pub region: Option<String>,
+    /// The twelve digits.
+    pub account: Option<String>,
+}
+
+/// Makes ARNs; what is not known of the place is `*`.
+pub(super) struct Arns {
+    partition: String,
+    region: String,
+    account: String,
+}
+
+impl Arns {
+    pub(super) fn new(config: &Config, references: &[SecretRef], place: &Place) -> Self {
+        let registry = registry_region(&config.image.registry);
+        let of_arn = references.iter().find_map(|reference| id(reference).strip_prefix("arn:")?.split(':').next());
+        // Nothing of one partition is reachable with the credentials of another.
+        let partition = match place.region.as_deref().or(registry) {
+            Some(region) => partition_of(region),
+            None => of_arn.unwrap_or("aws"),
+        };
+        let or_any = |part: &Option<String>| part.clone().unwrap_or_else(|| "*".to_owned());
+        Self { partition: partition.to_owned(), region: or_any(&place.region), account: or_any(&place.account) }
+    }
+
+    pub(super) fn of(&self, service: &str, region: Option<&str>, account: Option<&str>, resource: &str) -> String {
+        let (region, account) = (region.unwrap_or(&self.region), account.unwrap_or(&self.account));
+        format!("arn:{}:{service}:{region}:{account}:{resource}", self.partition)
+    }
+
+    /// Of a secret, also of one that is read as a parameter: the Parameter Store asks Secrets Manager with the caller's permissions.
+    pub(super) fn secret(&self, reference: &SecretRef) -> Option<String> {
+        let of_name =
+            |region, account, name: &str| self.of("secretsmanager", region, account, &format!("secret:{name}-??????"));
+        Some(match reference {
+            SecretRef::Managed { id, .. } if !id.starts_with("arn:") => of_name(None, None, id),
+            SecretRef::Managed { id, .. } if is_whole(id) => id.clone(),
+            SecretRef::Managed { id, .. } => format!("{id}-??????"),
+            SecretRef::Parameter { name, .. } => {
+                let secret = reference.secret_of_parameter()?;
+                let part = |nth| name.strip_prefix("arn:").and_then(|arn| arn.split(':').nth(nth));
+                of_name(part(2), part(3), secret)
+            }
+        })
+    }
+
+    /// A version or a label is no part of a parameter's ARN.
+    pub(super) fn parameter(&self, reference: &SecretRef) -> Option<String> {
+        let SecretRef::Parameter { name, .. } = reference else { return None };
+        if name.starts_with("arn:") {
+            return Some(name.splitn(7, ':').take(6).collect::<Vec<_>>().join(":"));
+        }
+        let path = name.split(':').next().unwrap_or_default().trim_start_matches('/');
+        Some(self.of("ssm", None, None, &format!("parameter/{path}")))
+    }
+
+    pub(super) fn repository(&self, image: &ImageRef) -> String {
+        let region = registry_region(&image.registry);
+        let account = region.and(image.registry.get(..12));
+        self.of("ecr", region, account, &format!("repository/{}", image.repository))
+    }
+
+    pub(super) fn group(&self, name: Option<&str>) -> String {
+        let name = name.unwrap_or("*");
+        self.of("autoscaling", None, None, &format!("autoScalingGroup:*:autoScalingGroupName/{name}"))
+    }
+}
+
+fn id(reference: &SecretRef) -> &str {
+    match reference {
+        SecretRef::Managed { id, .. } => id,
+        SecretRef::Parameter { name, .. } => name,
+    }
+}
+
+/// Whether a secret's ARN ends in the six characters that Secrets Manager adds to its name.
+fn is_whole(arn: &str) -> bool {
+    let suffix = arn.rsplit_once('-').map(|(_, suffix)| suffix);
+    suffix.is_some_and(|suffix| suffix.len() == 6 && suffix.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+}

@@ -1,0 +1,199 @@
+//! `berth policy [FILE|-]`: the least-privilege IAM policy for a config.
+//!
+//! The actions are the adapters' own operations, so that what is asked for and what is allowed have one name. A statement is
+//! there if some life of this config makes its call: a boot, a drain, a boot that fails, an app that cannot be kept running.
+
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+
+use berth_config::{Config, Layers, RegistryAuth, SecretRef, SecretValue};
+use berth_core::message::fault::Fault;
+use berth_core::message::outcome::Outcome;
+use serde::Serialize;
+
+use crate::cli::{self, Global};
+use crate::commands::check;
+use crate::io::aws::Operation;
+use crate::io::{aws::autoscaling, aws::ecr, aws::parameter_store, aws::secrets, aws::secrets_manager, sources};
+
+use arn::Arns;
+pub use arn::Place;
+
+mod arn;
+
+/// A policy document.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Policy {
+    version: &'static str,
+    /// What is allowed.
+    pub statement: Vec<Statement>,
+}
+
+/// Some actions on some resources.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Statement {
+    sid: &'static str,
+    effect: &'static str,
+    action: Vec<String>,
+    resource: Vec<String>,
+}
+
+/// The whole command.
+pub async fn main(global: &Global, args: &cli::Policy) -> ExitCode {
+    let read = match &args.file {
+        Some(file) => {
+            let sources = global.sources(Vec::new());
+            check::offline(&sources, file)
+                .inspect(|layers| check::note_layers(&sources, layers))
+                .map(|layers| (layers, Place::default(), false))
+        }
+        None => on_the_instance(global).await,
+    };
+    let (layers, mut place, pointer_is_read) = match read {
+        Ok(read) => read,
+        Err(reason) => return super::failed(Outcome::Usage, &reason),
+    };
+    place.region = args.region.clone().or(place.region);
+    place.account = args.account.clone().or(place.account);
+    let believed = if pointer_is_read { layers.believe() } else { check::believe_offline(&layers) };
+    match believed {
+        Err(faults) => super::failed(Outcome::Usage, &faults.to_string()),
+        Ok(config) => {
+            super::say(&Policy::of(&layers, &config, &place).to_json());
+            for note in notes(&layers, &config, pointer_is_read) {
+                super::note(&note);
+            }
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+/// What `berth run` would read here. A pointer that may not be followed yet is what this command is for, so it is no fault.
+async fn on_the_instance(global: &Global) -> Result<(Layers, Place, bool), String> {
+    let elsewhere =
+        |fault: Fault| format!("{fault}: elsewhere than on an instance name a FILE, or - for standard input");
+    let (imds, aws) = super::aws_anywhere().await.map_err(|error| super::chain(&error))?;
+    let identity = imds.identity().await.map_err(|error| elsewhere(error.into()))?;
+    aws.locate(&identity);
+    let mut layers = global.sources(Vec::new()).read_unpointed(&imds).await.map_err(|fault| fault.reason)?;
+    let followed = sources::follow(&mut layers, &aws).await;
+    let place = Place { region: aws.region(), account: Some(identity.account) };
+    Ok((layers, place, followed.is_ok()))
+}
+
+/// What a policy cannot say, or what is not known.
+fn notes(layers: &Layers, config: &Config, pointer_is_read: bool) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(pointer) = layers.pointer_name().filter(|_| !pointer_is_read) {
+        notes.push(format!(
+            "{pointer} was not read: what it adds to the config is missing here; run this on an instance that may read it"
+        ));
+    }
+    if !references(layers, config).is_empty() {
+        notes.push(
+            "a secret or parameter that is encrypted with a key of your own also needs kms:Decrypt on that key; with the \
+             AWS managed keys nothing is missing"
+                .to_owned(),
+        );
+    }
+    notes
+}
+
+impl Policy {
+    /// What the lives of this config need.
+    pub fn of(layers: &Layers, config: &Config, place: &Place) -> Self {
+        let references = references(layers, config);
+        let arn = Arns::new(config, &references, place);
+        let mut statement = Vec::new();
+        let mut allow = |sid, action: &[Operation], resource: Vec<String>| {
+            if !resource.is_empty() {
+                let action = action.iter().map(ToString::to_string).collect();
+                statement.push(Statement { sid, effect: "Allow", action, resource });
+            }
+        };
+        let any = || vec!["*".to_owned()];
+        let only_if = |needed: bool| if needed { any() } else { Vec::new() };
+
+        let managed = references.iter().filter_map(|reference| arn.secret(reference)).collect();
+        allow("BerthSecrets", &[secrets_manager::GET], distinct(managed));
+        // It has no resources of its own: what may be told is what the statement above allows.
+        allow("BerthSecretsAtOnce", &[secrets_manager::BATCH], only_if(secrets::is_batched(config)));
+        let parameters = references.iter().filter_map(|reference| arn.parameter(reference)).collect();
+        allow("BerthParameters", &[parameter_store::GET], distinct(parameters));
+
+        let image = Some(&config.image).filter(|image| !image.repository.is_empty());
+        let from_ecr = image.filter(|image| ecr::needs_token(&image.registry, &config.registry_auth));
+        allow("BerthRegistryLogin", &[ecr::TOKEN], only_if(from_ecr.is_some()));
+        allow("BerthImage", &ecr::PULL, from_ecr.map(|image| arn.repository(image)).into_iter().collect());
+
+        let lifecycle = &config.lifecycle;
+        // A hook that is not active is asked about, whatever is named.
+        let mut lookups = vec![autoscaling::DESCRIBE_INSTANCES];
+        if lifecycle.launch_hook.is_none() || lifecycle.terminate_hook.is_none() {
+            lookups.push(autoscaling::DESCRIBE_HOOKS);
+        }
+        allow("BerthGroupLookup", &lookups, any());
+        let told = [autoscaling::COMPLETE, autoscaling::HEARTBEAT, autoscaling::SET_HEALTH];
+        allow("BerthGroup", &told, vec![arn.group(lifecycle.group.as_deref())]);
+
+        statement.extend(logs(config, &arn));
+        Self { version: "2012-10-17", statement }
+    }
+
+    /// The document, as IAM takes it.
+    pub fn to_json(&self) -> String {
+        json(self)
+    }
+
+    /// The statement that allows an action, as IAM names it.
+    pub fn allowing(&self, action: &str) -> Option<&Statement> {
+        self.statement.iter().find(|statement| statement.action.iter().any(|one| one == action))
+    }
+}
+
+impl Statement {
+    /// The statement, to be pasted among others.
+    pub fn to_json(&self) -> String {
+        json(self)
+    }
+}
+
+fn json(value: &impl Serialize) -> String {
+    // Neither has a part that JSON cannot hold.
+    serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
+}
+
+/// The engine's log driver calls CloudWatch Logs itself, with the instance's role.
+fn logs(config: &Config, arn: &Arns) -> Option<Statement> {
+    let group = config.log_opt.get("awslogs-group").filter(|_| config.log_driver == "awslogs")?;
+    let creates = config.log_opt.get("awslogs-create-group").is_some_and(|value| value == "true");
+    let region = config.log_opt.get("awslogs-region").map(String::as_str);
+    let actions = ["logs:CreateLogStream", "logs:PutLogEvents", "logs:CreateLogGroup"];
+    let resource = arn.of("logs", region, None, &format!("log-group:{group}:*"));
+    Some(Statement {
+        sid: "BerthAppLogs",
+        effect: "Allow",
+        action: actions.iter().take(if creates { 3 } else { 2 }).map(|&action| action.to_owned()).collect(),
+        resource: vec![resource],
+    })
+}
+
+/// Every secret and parameter that is read: the app's, the registry's, the config's own.
+fn references(layers: &Layers, config: &Config) -> Vec<SecretRef> {
+    let login = match &config.registry_auth {
+        RegistryAuth::Secret(secret) => Some(secret),
+        _ => None,
+    };
+    let all =
+        config.secrets.iter().chain(config.secret.values().flat_map(SecretValue::references)).chain(login).cloned();
+    all.chain(layers.pointer().map(|pointer| pointer.secret_ref())).collect()
+}
+
+fn distinct(arns: BTreeSet<String>) -> Vec<String> {
+    arns.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,240 @@
+//! `berth status`: the running agent in one screen.
+//!
+//! When no agent runs, the last one: from its record in the state directory (edge/state_dir.rs), which is the same and how it ended.
+//! Drawn from `/v1/status` alone, so it shows nothing that the socket does not. It is laid out for its terminal (sheet.rs). What came
+//! from elsewhere (a reason, a fault) is cut to one line without control characters: no registry's error page steers a terminal.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use berth_core::view::last_life::LastLife;
+use berth_core::view::published::Report;
+use berth_core::view::{DeadlineView, PullView, SPOT, Status as ViewStatus, View};
+
+use crate::cli::{Global, Status};
+use crate::commands::figures::{bytes, span};
+use crate::commands::sheet::{Rank, Room, Sheet};
+use crate::commands::status_watch;
+use crate::commands::timeline::{Bar, Timeline, bars};
+use crate::io::host::console::one_line;
+use crate::io::host::state_dir;
+use crate::io::host::terminal;
+use crate::io::listen::socket_client::{self, ClientError};
+
+/// The bars are this wide beside names of so many letters; with a time, and in 80 columns, they leave room for a short note.
+const BAR: usize = 36;
+const NAME: usize = 10;
+/// In the line of a step, without its name and its bar: the edge, two spaces and the time.
+const BESIDE_THE_BAR: usize = 11;
+/// The longest text from elsewhere: a reason begins with what was tried, with an image's whole name in it, and ends with why it failed.
+const LONGEST: usize = 1000;
+/// So many of the app's last lines are shown once it is healthy again.
+const RECOVERED: usize = 10;
+
+/// The whole command.
+pub async fn main(global: &Global, args: &Status) -> ExitCode {
+    let shown = if args.watch {
+        status_watch::main(&global.run_dir(), args.json).await
+    } else {
+        run(&global.run_dir(), args.json, room()).await.map(|text| super::say(&text))
+    };
+    match shown {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(ClientError::NotRunning(run_dir)) => {
+            super::note(&clean(&ClientError::NotRunning(run_dir).to_string()));
+            match state_dir::read(&global.state_dir()) {
+                Ok(Some(life)) => super::say(&last(&life, args.json, room())),
+                Ok(None) => {}
+                Err(error) => super::note(&clean(&super::chain(&error))),
+            }
+            super::NO.into()
+        }
+        Err(error) => super::failed(super::NO, &super::chain(&error)),
+    }
+}
+
+/// The last life: how it ended, when and why, and what it showed at that moment.
+pub fn last(life: &LastLife, json: bool, room: Room) -> String {
+    if json {
+        // It has no map with keys that are not strings, so it always can be written.
+        return serde_json::to_string(life).unwrap_or_default() + "\n";
+    }
+    let mut sheet = Sheet::default();
+    sheet.line(Rank::Explains, &clean(&life.sentence()));
+    for line in life.last_life.final_status.as_ref().unwrap_or(&life.report.published.view.reason).lines() {
+        sheet.line(Rank::Explains, &clean(line));
+    }
+    body(&mut sheet, &life.report, room);
+    sheet.fit(room)
+}
+
+/// The screen, or the JSON that the agent answered.
+pub async fn run(run_dir: &Path, json: bool, room: Room) -> Result<String, ClientError> {
+    if json {
+        let answer = socket_client::get(run_dir, "/v1/status").await?;
+        return Ok(String::from_utf8_lossy(&answer).into_owned());
+    }
+    Ok(screen(&socket_client::status(run_dir).await?, room))
+}
+
+/// The room on standard output: that of its terminal, with a row for the prompt that follows. It scrolls, so nothing is lost.
+fn room() -> Room {
+    match terminal::size(std::io::stdout()) {
+        Some(size) => Room {
+            columns: Some(size.columns.into()),
+            rows: Some(usize::from(size.rows).saturating_sub(2)),
+            bounded: false,
+        },
+        None => Room::default(),
+    }
+}
+
+/// The agent in one screen.
+pub fn screen(report: &Report, room: Room) -> String {
+    let (view, now) = (&report.published.view, report.now);
+    let mut sheet = Sheet::default();
+    let since = span(now - view.phase_since);
+    sheet.line(Rank::Explains, &format!("{} · {} for {since}", view.status.word(), view.phase.word()));
+    for line in view.reason.lines() {
+        sheet.line(Rank::Explains, &clean(line));
+    }
+    body(&mut sheet, report, room);
+    sheet.fit(room)
+}
+
+/// All but the first lines.
+fn body(sheet: &mut Sheet, report: &Report, room: Room) {
+    let (view, now) = (&report.published.view, report.now);
+    sheet.space();
+    facts(sheet, report);
+    steps(sheet, report, room);
+    if let Some(pull) = &view.pull {
+        sheet.row(Rank::Fact, "pulled", &pulled(pull));
+    }
+    let failing = view.probes.last().is_some_and(|probe| probe.fault.is_some());
+    sheet.row(if failing { Rank::Explains } else { Rank::Fact }, "probes", &clean(&probes(view, now)));
+    sheet.row(Rank::Explains, "hook", &clean(&hook(view)));
+    for deadline in &view.deadlines {
+        sheet.row(Rank::Explains, "deadline", &clean(&until(deadline, now)));
+    }
+    if !view.refused.is_empty() {
+        let calls = view.refused.iter().map(|(call, count)| format!("{call} {count} ×"));
+        sheet.row(Rank::Explains, "refused", &clean(&calls.collect::<Vec<_>>().join(", ")));
+    }
+    if let Some(output) = &view.app_output {
+        let lines = output.for_people().iter().map(|line| clean(line)).collect();
+        let recovered = (view.status == ViewStatus::Ok).then_some(RECOVERED);
+        sheet.output(now - output.at, lines, output.truncated, recovered);
+    }
+}
+
+/// One line without control characters.
+fn clean(text: &str) -> String {
+    one_line(text, LONGEST)
+}
+
+fn facts(sheet: &mut Sheet, report: &Report) {
+    let (published, view) = (&report.published, &report.published.view);
+    let mut row = |rank, label, text: &str| sheet.row(rank, label, &clean(text));
+    row(Rank::Fact, "image", view.image.as_deref().unwrap_or_default());
+    row(Rank::Detail, "digest", view.digest.as_deref().unwrap_or_default());
+    if let Some(container) = &view.container {
+        let id = container.id.get(..12).unwrap_or(&container.id);
+        let adopted = if container.adopted { ", adopted" } else { "" };
+        let restarts = match view.restarts {
+            0 => String::new(),
+            1 => ", restarted once".into(),
+            times => format!(", restarted {times} times"),
+        };
+        row(Rank::Fact, "container", &format!("{} ({id}){adopted}{restarts}", container.name));
+        row(Rank::Detail, "ports", &container.ports.join(", "));
+    }
+    let instance = [view.instance_id.as_deref(), view.availability_zone.as_deref()];
+    row(Rank::Fact, "instance", &instance.into_iter().flatten().collect::<Vec<_>>().join(" in "));
+    let foreign = view.user_data.map(|foreign| format!("{foreign}, holds no config"));
+    row(Rank::Explains, "user-data", foreign.as_deref().unwrap_or_default());
+    row(Rank::Detail, "endpoint", &published.listen.map(|listen| listen.to_string()).unwrap_or_default());
+    row(Rank::Detail, "agent", &format!("{} since {}", published.agent_version, published.started_at));
+}
+
+/// The steps of the boot, or of the way out once it has begun.
+fn steps(sheet: &mut Sheet, report: &Report, room: Room) {
+    let timeline = Timeline::of(report);
+    let Some(panel) = timeline.panels.last().filter(|panel| !panel.steps.is_empty()) else { return };
+    sheet.space();
+    sheet.line(Rank::Explains, &format!("  {} {}", panel.name.word(), span(panel.until - panel.began)));
+    let names = bars::name_width(panel);
+    let beside = names + BESIDE_THE_BAR;
+    let width =
+        room.columns.map_or(BAR, |columns| columns.saturating_sub(beside)).min((BAR + NAME).saturating_sub(names));
+    for step in &panel.steps {
+        let took = span(step.until - step.began);
+        let bar = format!("{} {took:>7}", bars::bar(panel, step, width, bars::Weight::Even));
+        let folded = step.is_uneventful().then(|| {
+            if step.until - step.began < 1.0 { clean(&step.name) } else { clean(&format!("{} {took}", step.name)) }
+        });
+        // Where there is little room, the fault of a step is not said twice.
+        let is_said = |fault: &String| room.columns.is_some() && report.published.view.reason.contains(fault.as_str());
+        let notes = match step.fault.as_ref().filter(|fault| is_said(fault)) {
+            Some(_) => bars::notes(&Bar { fault: None, ..step.clone() }),
+            None => bars::notes(step),
+        };
+        sheet.step(&bars::name(step, names), &bar, &notes, folded);
+    }
+    sheet.space();
+}
+
+/// What is waited for, and for how long still.
+fn until(deadline: &DeadlineView, now: f64) -> String {
+    let left = span(deadline.at - now);
+    match deadline.name.as_str() {
+        SPOT => format!("{SPOT} in {left}"),
+        name => format!("{name} ends in {left}"),
+    }
+}
+
+fn pulled(pull: &PullView) -> String {
+    let share = if pull.total == 0 { 0.0 } else { (pull.bytes as f64 / pull.total as f64).clamp(0.0, 1.0) };
+    let full = (share * BAR as f64) as usize;
+    format!(
+        "{}{} {:3.0} %  {} of {}, {} of {} layers",
+        "█".repeat(full),
+        "░".repeat(BAR - full),
+        share * 100.0,
+        bytes(pull.bytes),
+        bytes(pull.total),
+        pull.layers_done,
+        pull.layers
+    )
+}
+
+fn probes(view: &View, now: f64) -> String {
+    let Some(last) = view.probes.last() else { return String::new() };
+    let marks: String = view.probes.iter().map(|probe| if probe.fault.is_none() { '●' } else { '○' }).collect();
+    let (took, ago) = (span(last.took), span(now - last.at));
+    match &last.fault {
+        None => format!("{marks} last passed in {took}, {ago} ago"),
+        Some(fault) => format!("{marks} last failed in {took}, {ago} ago: {fault}"),
+    }
+}
+
+fn hook(view: &View) -> String {
+    let lifecycle = &view.lifecycle;
+    let names: Vec<_> = [&lifecycle.group, &lifecycle.hook].into_iter().flatten().map(String::as_str).collect();
+    let mut words: Vec<String> =
+        [names.join(" / "), lifecycle.state.clone()].into_iter().filter(|word| !word.is_empty()).collect();
+    match lifecycle.heartbeats {
+        0 => {}
+        1 => words.push("1 heartbeat".into()),
+        many => words.push(format!("{many} heartbeats")),
+    }
+    if let Some(target) = &lifecycle.target_state {
+        words.push(format!("target state {target}"));
+    }
+    words.join(", ")
+}
+
+#[cfg(test)]
+mod screens;
+#[cfg(test)]
+mod tests;

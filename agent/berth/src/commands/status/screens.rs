@@ -1,0 +1,366 @@
+//! The screen of a terminal of 80×24, phase by phase: what explains is whole, and it fits.
+
+use berth_core::message::output::AppOutput;
+use berth_core::view::last_life::Ending;
+use berth_core::view::{ContainerView, LifecycleView, PhaseName, PhaseView, ProbeView, Status, StepView};
+use expect_test::expect;
+
+use super::tests::{report, step};
+use super::*;
+
+/// Where `berth status --watch` is looked at most.
+const TERMINAL: Room = Room { columns: Some(80), rows: Some(24), bounded: true };
+
+fn fault(name: &str, began: f64, fault: &str) -> StepView {
+    StepView { attempts: 4, fault: Some(fault.into()), ..step(name, began, None) }
+}
+
+fn deadline(name: &str, at: f64) -> DeadlineView {
+    DeadlineView { name: name.into(), at }
+}
+
+/// An instance in a group, with a boot behind it that took 12 s.
+fn instance(phases: &[(PhaseName, f64)]) -> View {
+    let names =
+        ["identity", "config", "listen", "secrets", "login", "engine", "group", "containers", "digest", "image"];
+    let steps = names.iter().enumerate().map(|(at, name)| step(name, at as f64 / 10.0, Some(0.1)));
+    let (phase, phase_since) = *phases.last().unwrap();
+    View {
+        phase,
+        phase_since,
+        phases: phases.iter().map(|(name, began)| PhaseView { name: *name, began: *began }).collect(),
+        name: Some("ap-api".into()),
+        image: Some("123456789012.dkr.ecr.us-east-2.amazonaws.com/ap-api:a1b2c3d".into()),
+        digest: Some("sha256:43b39eba7b364162adc35011bd155271b788050583ef729bdf73676a5b67f857".into()),
+        instance_id: Some("i-0123456789abcdef0".into()),
+        availability_zone: Some("us-east-2a".into()),
+        container: Some(ContainerView {
+            id: "4f5e6d7c8b9a00112233".into(),
+            name: "berth-ap-api".into(),
+            adopted: false,
+            ports: vec!["8080 -> 0.0.0.0:8080".into()],
+        }),
+        steps: steps
+            .chain([step("pull", 1.0, Some(8.0)), step("create", 9.0, Some(1.0)), step("healthy", 10.0, Some(2.0))])
+            .collect(),
+        lifecycle: LifecycleView {
+            group: Some("ap-api".into()),
+            hook: Some("launch".into()),
+            state: "completed CONTINUE".into(),
+            target_state: Some("InService".into()),
+            ..LifecycleView::default()
+        },
+        ..View::default()
+    }
+}
+
+fn wrote(lines: usize) -> Option<AppOutput> {
+    let lines = (1..=lines).map(|n| {
+        format!("Error: connect ECONNREFUSED 10.0.3.{n}:5432, and what else a stack trace of Node says in one line")
+    });
+    Some(AppOutput { at: 5.0, lines: lines.collect(), ..AppOutput::default() })
+}
+
+const DENIED: &str = "GetSecretValue prod/api in us-east-2 (account 123456789012): AccessDeniedException: User: \
+    arn:aws:sts::123456789012:assumed-role/ap-api-instance-role-with-a-long-name/i-0123456789abcdef0 is not authorized to perform: \
+    secretsmanager:GetSecretValue on resource: prod/api because no identity-based policy allows the secretsmanager:GetSecretValue action";
+
+#[test]
+fn a_boot_that_does_not_get_on_shows_why_at_80_by_24() {
+    let mut view = View { reason: format!("waiting for secrets ({DENIED})"), ..instance(&[(PhaseName::Boot, 0.0)]) };
+    view.container = None;
+    view.steps.truncate(9);
+    view.steps[3] = fault("secrets", 0.3, DENIED);
+    view.steps.push(step("pull", 0.9, None));
+    view.pull = Some(PullView { layers_done: 3, layers: 7, bytes: 61_000_000, total: 182_400_000 });
+    view.lifecycle.state = "waiting for the app".into();
+    view.lifecycle.heartbeats = 1;
+    view.deadlines = vec![deadline("boot.timeout", 600.0)];
+    expect![[r#"
+        starting · boot for 1 min 1 s
+        waiting for secrets (GetSecretValue prod/api in us-east-2 (account
+        123456789012): AccessDeniedException: User:
+        arn:aws:sts::123456789012:assumed-role/ap-api-instance-role-with-a-long-name/i-0
+        123456789abcdef0 is not authorized to perform: secretsmanager:GetSecretValue on
+        resource: prod/api because no identity-based policy allows the
+        secretsmanager:GetSecretValue action)
+
+          image      123456789012.dkr.ecr.us-east-2.amazonaws.com/ap-api:a1b2c3d
+          instance   i-0123456789abcdef0 in us-east-2a
+
+          boot 1 min 1 s
+          done       identity, config, listen, login, engine, group, containers, digest
+          secrets    ╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌ 1 min 0 s  4 attempts
+          pull        ╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌ 1 min 0 s
+
+          pulled     ████████████░░░░░░░░░░░░░░░░░░░░░░░░  33 %  61.0 MB of 182.4 MB, 3
+                     of 7 layers
+          hook       ap-api / launch, waiting for the app, 1 heartbeat, target state
+                     InService
+          deadline   boot.timeout ends in 8 min 59 s
+    "#]]
+    .assert_eq(&screen(&report(view, 61.0), TERMINAL));
+}
+
+#[test]
+fn a_boot_that_failed_and_is_held_shows_why_and_what_the_app_wrote_at_80_by_24() {
+    let mut view = instance(&[(PhaseName::Boot, 0.0), (PhaseName::Hold, 130.0)]);
+    view.status = Status::Failed;
+    view.reason = "the app did not become healthy within probe.start_timeout (120 s): GET http://172.17.0.2:8080/health: connection refused".into();
+    view.steps.pop();
+    view.steps.push(StepView {
+        fault: Some("GET /health on port 8080: connection refused".into()),
+        ..step("healthy", 10.0, Some(120.0))
+    });
+    view.lifecycle.state = "kept from running out; the boot failed".into();
+    view.lifecycle.heartbeats = 2;
+    view.deadlines = vec![deadline("hold", 172_800.0)];
+    view.app_output = wrote(40);
+    expect![[r#"
+        failed · hold for 47 min 50 s
+        the app did not become healthy within probe.start_timeout (120 s): GET
+        http://172.17.0.2:8080/health: connection refused
+          boot 2 min 10 s
+          healthy       ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━ 2 min 0 s
+                     failed, GET /health on port 8080: connection refused
+          hook       ap-api / launch, kept from running out; the boot failed, 2
+                     heartbeats, target state InService
+          deadline   hold ends in 47 h 10 min
+          the app's last output, 49 min 55 s ago, 33 lines before in --json
+            Error: connect ECONNREFUSED 10.0.3.34:5432, and what else a stack trace of
+            Node says in one line
+            Error: connect ECONNREFUSED 10.0.3.35:5432, and what else a stack trace of
+            Node says in one line
+            Error: connect ECONNREFUSED 10.0.3.36:5432, and what else a stack trace of
+            Node says in one line
+            Error: connect ECONNREFUSED 10.0.3.37:5432, and what else a stack trace of
+            Node says in one line
+            Error: connect ECONNREFUSED 10.0.3.38:5432, and what else a stack trace of
+            Node says in one line
+            Error: connect ECONNREFUSED 10.0.3.39:5432, and what else a stack trace of
+            Node says in one line
+            Error: connect ECONNREFUSED 10.0.3.40:5432, and what else a stack trace of
+            Node says in one line
+    "#]]
+    .assert_eq(&screen(&report(view, 3000.0), TERMINAL));
+}
+
+#[test]
+fn an_app_that_is_not_healthy_shows_its_last_lines_at_80_by_24() {
+    let mut view = instance(&[(PhaseName::Boot, 0.0), (PhaseName::Serve, 12.0)]);
+    view.status = Status::Unhealthy;
+    view.reason = "3 probes failed in a row: GET http://172.17.0.2:8080/health: HTTP 500".into();
+    view.probes = (0..20)
+        .map(|n| ProbeView {
+            at: 5.0 * f64::from(n),
+            took: 0.002,
+            fault: (n > 16).then(|| "HTTP 500".into()),
+            kind: None,
+        })
+        .collect();
+    view.app_output = wrote(6);
+    expect![[r#"
+        unhealthy · serve for 1 min 25 s
+        3 probes failed in a row: GET http://172.17.0.2:8080/health: HTTP 500
+          image      123456789012.dkr.ecr.us-east-2.amazonaws.com/ap-api:a1b2c3d
+          container  berth-ap-api (4f5e6d7c8b9a)
+          instance   i-0123456789abcdef0 in us-east-2a
+          boot 12.0 s
+          done       identity, config, listen, secrets, login, engine, group,
+                     containers, digest, image, pull 8.0 s, create 1.0 s, healthy 2.0 s
+          probes     ●●●●●●●●●●●●●●●●●○○○ last failed in 2 ms, 2.0 s ago: HTTP 500
+          hook       ap-api / launch, completed CONTINUE, target state InService
+          the app's last output, 1 min 32 s ago
+            Error: connect ECONNREFUSED 10.0.3.1:5432, and what else a stack trace of
+            Node says in one line
+            Error: connect ECONNREFUSED 10.0.3.2:5432, and what else a stack trace of
+            Node says in one line
+            Error: connect ECONNREFUSED 10.0.3.3:5432, and what else a stack trace of
+            Node says in one line
+            Error: connect ECONNREFUSED 10.0.3.4:5432, and what else a stack trace of
+            Node says in one line
+            Error: connect ECONNREFUSED 10.0.3.5:5432, and what else a stack trace of
+            Node says in one line
+            Error: connect ECONNREFUSED 10.0.3.6:5432, and what else a stack trace of
+            Node says in one line
+    "#]]
+    .assert_eq(&screen(&report(view, 97.0), TERMINAL));
+}
+
+#[test]
+fn a_drain_that_is_cut_by_spot_shows_until_when_at_80_by_24() {
+    let mut view = instance(&[(PhaseName::Boot, 0.0), (PhaseName::Serve, 12.0), (PhaseName::Drain, 4000.0)]);
+    view.status = Status::Draining;
+    view.reason = "spot interruption in 120 s: waiting for 1 connection to end".into();
+    view.connections = Some(1);
+    view.steps.extend([
+        step("settling", 4000.0, Some(20.0)),
+        step("emptying", 4020.0, None),
+        fault(
+            "look up group again",
+            4000.0,
+            "DescribeLifecycleHooks for ap-api in us-east-2: Throttling: Rate exceeded",
+        ),
+    ]);
+    view.lifecycle.state = "not active yet".into();
+    view.lifecycle.hook = Some("terminate".into());
+    view.deadlines = vec![deadline("drain.timeout", 4320.0), deadline(SPOT, 4110.0)];
+    expect![[r#"
+        draining · drain for 50.0 s
+        spot interruption in 120 s: waiting for 1 connection to end
+
+          image      123456789012.dkr.ecr.us-east-2.amazonaws.com/ap-api:a1b2c3d
+          digest     sha256:43b39eba7b364162adc35011bd155271b788050583ef729bdf73676a5b67
+                     f857
+          container  berth-ap-api (4f5e6d7c8b9a)
+          ports      8080 -> 0.0.0.0:8080
+          instance   i-0123456789abcdef0 in us-east-2a
+          endpoint   0.0.0.0:9911
+          agent      0.1.0 since 2026-11-21T03:38:41Z
+
+          drain 50.0 s
+          settling            ━━━━━━━━━━━                  20.0 s
+          look up group again ╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌  50.0 s
+                              4 attempts, DescribeLifecycleHooks for ap-api in
+                              us-east-2: Throttling: Rate exceeded
+          emptying                       ╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌  30.0 s
+
+          hook       ap-api / terminate, not active yet, target state InService
+          deadline   drain.timeout ends in 4 min 30 s
+          deadline   spot interruption in 1 min 0 s
+    "#]]
+    .assert_eq(&screen(&report(view, 4050.0), TERMINAL));
+}
+
+#[test]
+fn one_that_serves_stands_by_or_waits_in_the_pool_fits_with_every_fact_at_80_by_24() {
+    let mut view = instance(&[(PhaseName::Boot, 0.0), (PhaseName::Serve, 12.0)]);
+    view.probes = vec![ProbeView { at: 95.0, took: 0.002, fault: None, kind: None }];
+    for (status, reason) in [(Status::Ok, "healthy"), (Status::Standby, "in standby")] {
+        (view.status, view.reason) = (status, reason.into());
+        let shown = screen(&report(view.clone(), 97.0), TERMINAL);
+        assert!(
+            shown.lines().count() <= 24 && shown.contains("sha256:43b3") && shown.contains("0.0.0.0:9911"),
+            "{shown}"
+        );
+    }
+    expect![[r#"
+        standby · serve for 1 min 25 s
+        in standby
+
+          image      123456789012.dkr.ecr.us-east-2.amazonaws.com/ap-api:a1b2c3d
+          digest     sha256:43b39eba7b364162adc35011bd155271b788050583ef729bdf73676a5b67
+                     f857
+          container  berth-ap-api (4f5e6d7c8b9a)
+          ports      8080 -> 0.0.0.0:8080
+          instance   i-0123456789abcdef0 in us-east-2a
+          endpoint   0.0.0.0:9911
+          agent      0.1.0 since 2026-11-21T03:38:41Z
+
+          boot 12.0 s
+          done       identity, config, listen, secrets, login, engine, group,
+                     containers, digest, image, pull 8.0 s, create 1.0 s, healthy 2.0 s
+
+          probes     ● last passed in 2 ms, 2.0 s ago
+          hook       ap-api / launch, completed CONTINUE, target state InService
+    "#]]
+    .assert_eq(&screen(&report(view, 97.0), TERMINAL));
+
+    let mut view = instance(&[(PhaseName::Boot, 0.0), (PhaseName::Warm, 10.0)]);
+    (view.status, view.reason, view.container) = (Status::Warm, "in the group's warm pool".into(), None);
+    view.lifecycle.target_state = Some("Warmed:Running".into());
+    expect![[r#"
+        warm · warm for 1 min 27 s
+        in the group's warm pool
+
+          image      123456789012.dkr.ecr.us-east-2.amazonaws.com/ap-api:a1b2c3d
+          digest     sha256:43b39eba7b364162adc35011bd155271b788050583ef729bdf73676a5b67
+                     f857
+          instance   i-0123456789abcdef0 in us-east-2a
+          endpoint   0.0.0.0:9911
+          agent      0.1.0 since 2026-11-21T03:38:41Z
+
+          boot 12.0 s
+          done       identity, config, listen, secrets, login, engine, group,
+                     containers, digest, image, pull 8.0 s, create 1.0 s, healthy 2.0 s
+
+          hook       ap-api / launch, completed CONTINUE, target state Warmed:Running
+    "#]]
+    .assert_eq(&screen(&report(view, 97.0), TERMINAL));
+}
+
+#[test]
+fn a_config_with_more_errors_than_rows_says_that_there_are_more() {
+    let reason = (1..=40).map(|n| format!("line {n}, column 1: `kez{n}`: unknown key")).collect::<Vec<_>>().join("\n");
+    let view = View { reason, status: Status::Failed, phase: PhaseName::Failing, ..View::default() };
+    let shown = screen(&report(view.clone(), 1.0), TERMINAL);
+    assert_eq!(shown.lines().count(), 24);
+    assert_eq!(shown.lines().last(), Some("… the rest does not fit here: `berth status`"));
+    let scrolls = screen(&report(view, 1.0), Room { bounded: false, ..TERMINAL });
+    assert!(scrolls.contains("kez40") && !scrolls.contains('…'), "{scrolls}");
+}
+
+/// Text without the breaks and spaces that a layout changes.
+fn dense(text: &str) -> String {
+    text.split_whitespace().collect()
+}
+
+proptest::proptest! {
+    // Each lays a screen out many times.
+    #![proptest_config(proptest::test_runner::Config::with_cases(48))]
+
+    #[test]
+    fn what_explains_is_whole_at_80_by_24_in_every_phase(
+        phase in proptest::sample::select(&PhaseName::ALL[..]),
+        reason in "[ -~]{0,260}",
+        step_fault in "[ -~]{1,160}",
+        probe_fault in "[ -~]{1,120}",
+        state in "[ -~]{1,80}",
+        name in "[a-z._]{1,20}",
+        lines in 0..41_usize,
+    ) {
+        let mut view = instance(&[(PhaseName::Boot, 0.0), (phase, 12.0)]);
+        (view.status, view.reason) = (Status::Unhealthy, reason.clone());
+        view.steps.push(fault("termination hook", 13.0, &step_fault));
+        view.probes = vec![ProbeView { at: 14.0, took: 0.1, fault: Some(probe_fault.clone()), kind: None }];
+        view.lifecycle.state = state.clone();
+        view.deadlines = vec![deadline(&name, 100.0)];
+        view.app_output = wrote(lines);
+        let shown = screen(&report(view, 20.0), TERMINAL);
+        proptest::prop_assert!(shown.lines().count() <= 24 && !shown.contains('…'), "{}", shown);
+        for line in shown.lines() {
+            proptest::prop_assert!(line.chars().count() <= 80, "{}", line);
+        }
+        for whole in [&*reason, &step_fault, &probe_fault, &state, &name, "termination hook"] {
+            proptest::prop_assert!(dense(&shown).contains(&dense(whole)), "{} in\n{}", whole, shown);
+        }
+        if lines > 0 {
+            proptest::prop_assert!(shown.contains("the app's last output"), "{}", shown);
+        }
+    }
+
+    #[test]
+    fn nothing_from_elsewhere_steers_a_terminal(evil in "[\\x00-\\x1f\\x7f-\\x9fa-z\\u{202e}]{1,80}") {
+        let mut view = instance(&[(PhaseName::Boot, 0.0)]);
+        view.reason = evil.clone();
+        view.steps.push(fault(&evil, 13.0, &evil));
+        view.lifecycle.state = evil.clone();
+        view.deadlines = vec![deadline(&evil, 100.0)];
+        view.image = Some(evil.clone());
+        view.app_output = Some(AppOutput { lines: vec![evil.clone()], ..AppOutput::default() });
+        let mut report = report(view, 20.0);
+        report.published.started_at = evil.clone();
+        let ending = Ending { written_at: evil.clone(), final_status: Some(evil.clone()), exit_code: Some(0), ..Ending::default() };
+        let life = LastLife { report: report.clone(), last_life: ending };
+        let timeline = Timeline::of_last(&life).draw(&crate::cli::Timeline {
+            json: false,
+            svg: false,
+            run_dir: crate::cli::RunDir::default(),
+            state_dir: crate::cli::StateDir::default(),
+        });
+        for shown in [screen(&report, TERMINAL), last(&life, false, Room::default()), timeline] {
+            let steers = shown.chars().any(|c| c.is_control() && c != '\n' || c == '\u{202e}');
+            proptest::prop_assert!(!steers, "{:?}", shown);
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! `berth status --watch`: the screen again and again, until the agent ends or somebody presses Ctrl-C.
+//!
+//! On a terminal it is drawn in place, on the alternate screen, which is left as it was found; elsewhere each look is
+//! appended. Every event may change the screen, but it is drawn only so often.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
+
+use crate::commands::sheet::Room;
+use crate::commands::status;
+use crate::io::host::terminal::{self, Size};
+use crate::io::listen::socket_client::{ClientError, Events};
+
+/// Between two looks, however many events there are: in place, and appended.
+const LEAST: Duration = Duration::from_millis(200);
+const LEAST_APPENDED: Duration = Duration::from_secs(1);
+/// A terminal is drawn again after this even without an event, for its times go on.
+const MOST: Duration = Duration::from_secs(1);
+
+/// The size of a terminal that does not know it.
+const USUAL: Size = Size { columns: 80, rows: 24 };
+
+/// Alternate screen, no cursor, no wrapping of long lines; and back. The names are those of xterm's control sequences.
+const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[?7l";
+const LEAVE: &str = "\x1b[?7h\x1b[?25h\x1b[?1049l";
+
+/// What the screen is drawn on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Paper {
+    /// A terminal, that is drawn in place.
+    Terminal,
+    /// A file or a pipe, that is appended to.
+    Roll,
+}
+
+/// Draws until the agent ends; an error if there is none to begin with.
+pub async fn main(run_dir: &Path, json: bool) -> Result<(), ClientError> {
+    let mut out = io::stdout();
+    let paper = if out.is_terminal() && !json { Paper::Terminal } else { Paper::Roll };
+    if paper == Paper::Terminal {
+        let _ = out.write_all(ENTER.as_bytes());
+    }
+    let watched = tokio::select! {
+        watched = watch(run_dir, json, paper, &mut out) => watched,
+        () = interrupted() => Ok(None),
+    };
+    if paper == Paper::Terminal {
+        let _ = out.write_all(LEAVE.as_bytes()).and_then(|()| out.flush());
+    }
+    if let Some(last) = watched?
+        && paper == Paper::Terminal
+    {
+        super::say(&format!("{last}\nthe agent has ended\n"));
+    }
+    Ok(())
+}
+
+/// Draw until the agent ends, then the last screen; none when nobody takes the drawing any more.
+async fn watch(run_dir: &Path, json: bool, paper: Paper, out: &mut impl Write) -> Result<Option<String>, ClientError> {
+    let mut events = Events::open(run_dir).await?;
+    let mut last: Option<String> = None;
+    loop {
+        let screen = match status::run(run_dir, json, room(paper)).await {
+            Ok(screen) => screen,
+            // It ended between its last event and this look.
+            Err(ClientError::NotRunning(_) | ClientError::Talk(..)) if last.is_some() => return Ok(last),
+            Err(error) => return Err(error),
+        };
+        let drawing = match paper {
+            Paper::Terminal => frame(&screen),
+            Paper::Roll if json || last.is_none() => screen.clone(),
+            Paper::Roll => format!("\n{screen}"),
+        };
+        if let Err(error) = out.write_all(drawing.as_bytes()).and_then(|()| out.flush()) {
+            super::unprinted(&error);
+            return Ok(None);
+        }
+        last = Some(screen);
+
+        let next = async {
+            let first = events.next().await;
+            // Whatever else happens meanwhile is seen in the same look.
+            let least = if paper == Paper::Terminal { LEAST } else { LEAST_APPENDED };
+            let rest = timeout(least, async { while events.next().await.is_some() {} });
+            if first.is_some() && rest.await.is_err() { Some(()) } else { None }
+        };
+        let ended = match paper {
+            Paper::Roll => next.await.is_none(),
+            Paper::Terminal => match timeout(MOST, next).await {
+                Ok(more) => more.is_none(),
+                Err(_) => false,
+            },
+        };
+        if ended {
+            return Ok(last);
+        }
+    }
+}
+
+/// The room for one look.
+fn room(paper: Paper) -> Room {
+    match paper {
+        Paper::Roll => Room::default(),
+        Paper::Terminal => {
+            let size = terminal::own_size().unwrap_or(USUAL);
+            Room { columns: Some(size.columns.into()), rows: Some(size.rows.into()), bounded: true }
+        }
+    }
+}
+
+/// The screen in place of the one before. Every line has its row, and there are no more lines than rows.
+fn frame(screen: &str) -> String {
+    let rows = screen.lines().enumerate().map(|(at, line)| format!("\x1b[{};1H{line}\x1b[K", at + 1));
+    rows.collect::<String>() + "\x1b[J"
+}
+
+/// Ctrl-C, or the end that somebody else wants.
+async fn interrupted() {
+    let wait = |kind| async move {
+        match signal(kind) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = wait(SignalKind::interrupt()) => {}
+        () = wait(SignalKind::terminate()) => {}
+        () = wait(SignalKind::hangup()) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use berth_core::view::published::Published;
+    use berth_core::view::{PhaseName, Status, View};
+    use expect_test::expect;
+
+    use super::*;
+    use crate::commands::fake::Agent;
+
+    const BOUND: Duration = Duration::from_secs(20);
+
+    #[derive(Clone, Default)]
+    struct Drawn(Arc<Mutex<Vec<u8>>>);
+
+    impl Drawn {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+
+        async fn until(&self, text: &str) {
+            let seen = async {
+                while !self.text().contains(text) {
+                    tokio::task::yield_now().await;
+                }
+            };
+            timeout(BOUND, seen).await.unwrap_or_else(|_| panic!("{text} in\n{}", self.text()));
+        }
+    }
+
+    impl Write for Drawn {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A pipe whose reader went away.
+    struct Closed;
+
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_change_is_appended_and_a_storm_of_events_is_one_look() {
+        let run_dir = tempfile::tempdir().unwrap();
+        let agent = Agent::start(run_dir.path());
+        agent.show(PhaseName::Boot, Status::Starting);
+        let drawn = Drawn::default();
+        let life = async {
+            drawn.until("starting · boot").await;
+            for _ in 0..10 {
+                agent.tell("{}");
+            }
+            agent.show(PhaseName::Serve, Status::Ok);
+            drawn.until("ok · serve").await;
+            agent.show(PhaseName::Serve, Status::Unhealthy);
+            drawn.until("unhealthy · serve").await;
+            agent.end().await;
+        };
+        let mut out = drawn.clone();
+        let (ended, ()) = tokio::join!(watch(run_dir.path(), false, Paper::Roll, &mut out), life);
+        assert!(ended.unwrap().unwrap().starts_with("unhealthy · serve"));
+        assert_eq!(drawn.text().matches("because").count(), 3, "{}", drawn.text());
+        assert!(!drawn.text().contains('\u{1b}'));
+    }
+
+    #[tokio::test]
+    async fn a_terminal_is_drawn_in_place_and_its_times_go_on_without_an_event() {
+        let run_dir = tempfile::tempdir().unwrap();
+        let agent = Agent::start(run_dir.path());
+        let drawn = Drawn::default();
+        let life = async {
+            drawn.until("starting · boot").await;
+            let view = View { status: Status::Ok, ..View::default() };
+            agent.published.send_replace(Arc::new(Published { view, ..Published::default() }));
+            drawn.until("ok · boot").await;
+            agent.end().await;
+        };
+        let mut out = drawn.clone();
+        let (ended, ()) = tokio::join!(watch(run_dir.path(), false, Paper::Terminal, &mut out), life);
+        assert!(ended.unwrap().is_some());
+        assert!(!drawn.text().contains('\n'), "nothing scrolls");
+    }
+
+    #[tokio::test]
+    async fn json_is_one_object_a_line() {
+        let run_dir = tempfile::tempdir().unwrap();
+        let agent = Agent::start(run_dir.path());
+        let drawn = Drawn::default();
+        let life = async {
+            drawn.until("\"phase\":\"boot\"").await;
+            agent.show(PhaseName::Serve, Status::Ok);
+            drawn.until("\"phase\":\"serve\"").await;
+            agent.end().await;
+        };
+        let mut out = drawn.clone();
+        let (ended, ()) = tokio::join!(watch(run_dir.path(), true, Paper::Roll, &mut out), life);
+        assert!(ended.unwrap().is_some());
+        assert!(drawn.text().lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()));
+        assert_eq!(drawn.text().lines().count(), 2);
+    }
+
+    #[tokio::test]
+    async fn nobody_is_drawn_for_who_went_away() {
+        let run_dir = tempfile::tempdir().unwrap();
+        assert!(matches!(
+            watch(run_dir.path(), false, Paper::Roll, &mut Closed).await,
+            Err(ClientError::NotRunning(_))
+        ));
+        let _agent = Agent::start(run_dir.path());
+        let watched = timeout(BOUND, watch(run_dir.path(), false, Paper::Roll, &mut Closed)).await;
+        assert_eq!(watched.expect("it ends").unwrap(), None);
+    }
+
+    #[test]
+    fn a_frame_has_a_row_for_every_line_and_clears_the_rest() {
+        expect![[r#""\u{1b}[1;1Hok · serve\u{1b}[K\u{1b}[2;1H\u{1b}[K\u{1b}[3;1H  image  x\u{1b}[K\u{1b}[J""#]]
+            .assert_eq(&format!("{:?}", frame("ok · serve\n\n  image  x\n")));
+    }
+}

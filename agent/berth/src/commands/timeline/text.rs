@@ -1,0 +1,87 @@
+//! The timeline for a terminal.
+
+use std::fmt::Write;
+
+use berth_core::view::PhaseName;
+
+use super::bars::{self, Weight};
+use super::{Panel, Timeline, axis};
+use crate::commands::figures::{point, span};
+use crate::io::host::console::one_line;
+
+/// The bars are this wide; with names and times a line stays within 80 columns.
+const BAR: usize = 48;
+/// Beside names of this length.
+const NAME: usize = 10;
+/// From the left edge to the names, and from them to the bars.
+const EDGE: usize = 2;
+const GAP: usize = 1;
+/// The longest text from elsewhere.
+const TEXT: usize = 160;
+
+/// The whole timeline.
+pub(super) fn draw(timeline: &Timeline) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "{}", one_line(&heading(timeline), TEXT));
+    if let Some(image) = &timeline.image {
+        let _ = writeln!(text, "{}", one_line(image, TEXT));
+    }
+    for panel in &timeline.panels {
+        draw_panel(&mut text, panel);
+    }
+    if timeline.panels.iter().any(|panel| !panel.steps.is_empty()) {
+        text.push_str("\n  ━ critical path   ─ off it   · waiting   ╌ going on, or cut off\n");
+    }
+    text
+}
+
+/// `ap-api a1b2c3d on i-0123456789abcdef0, ready after 12.4 s`
+pub(super) fn heading(timeline: &Timeline) -> String {
+    let app = [timeline.name.as_deref(), timeline.version.as_deref()];
+    let mut words: Vec<String> = app.into_iter().flatten().map(str::to_owned).collect();
+    words.extend(timeline.instance_id.iter().map(|id| format!("on {id}")));
+    let outcome = outcome(timeline);
+    if words.is_empty() { outcome } else { format!("{}, {outcome}", words.join(" ")) }
+}
+
+/// The one number that most people came for.
+pub(super) fn outcome(timeline: &Timeline) -> String {
+    match timeline.ready {
+        Some(ready) => format!("ready after {}", span(ready)),
+        None if timeline.phase == PhaseName::Boot => format!("not ready after {}", span(timeline.now)),
+        None => "never ready".into(),
+    }
+}
+
+fn draw_panel(text: &mut String, panel: &Panel) {
+    let whole = panel.until - panel.began;
+    let names = bars::name_width(panel);
+    let indent = EDGE + names + GAP;
+    let _ = writeln!(text, "\n  {} {}{}", panel.name.word(), span(whole), if panel.going { ", going on" } else { "" });
+    if panel.steps.is_empty() {
+        let _ = writeln!(text, "  no step has begun");
+    } else {
+        let _ = writeln!(text, "{:indent$}{}", "", marks(whole, (BAR + NAME).saturating_sub(names)).trim_end());
+    }
+    for step in &panel.steps {
+        let _ = writeln!(text, "{}", bars::row(panel, step, BAR, Weight::Path));
+    }
+    for deadline in &panel.deadlines {
+        let _ = writeln!(text, "  {} ends after {}", one_line(&deadline.name, TEXT), span(deadline.at - panel.began));
+    }
+}
+
+/// The marks of the axis, each beginning at its moment; those that would touch the one before are left out.
+fn marks(whole: f64, width: usize) -> String {
+    let mut line = String::new();
+    for tick in axis::ticks(whole, 6) {
+        let share = if whole > 0.0 { tick / whole } else { 0.0 };
+        let at = (share * width as f64).round() as usize;
+        let (label, used) = (format!("╷{}", point(tick)), line.chars().count());
+        if (used == 0 || used < at) && at < width {
+            line.extend(std::iter::repeat_n(' ', at.saturating_sub(used)));
+            line.push_str(&label);
+        }
+    }
+    line
+}

@@ -1,0 +1,199 @@
+//! `berth wait`: for scripts that go on when the instance serves, or when it has left (drained.rs).
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use berth_core::message::outcome::Outcome;
+use berth_core::view::published::Report;
+use berth_core::view::{PhaseName, Status};
+use tokio::time::{sleep, timeout};
+
+use crate::cli::{Condition, Global, Wait};
+use crate::commands::drained;
+use crate::io::listen::socket_client::{self, ClientError, Events};
+
+/// How often an agent that is not up is looked for.
+const LOOK: Duration = Duration::from_millis(100);
+/// The status is asked again after this even without an event: an event may be told just before its view is published.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// How the waiting ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Waited {
+    /// `/ready` answers 200.
+    Ready,
+    /// The boot failed; the reason.
+    BootFailed(String),
+    /// The instance is on its way out; the reason.
+    Leaving(String),
+    /// It timed out; what was seen last.
+    TimedOut(String),
+}
+
+impl Waited {
+    /// The exit code: 3 as the agent's own for a failed boot, 1 for a plain no.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Ready => Outcome::Done.code(),
+            Self::BootFailed(_) => Outcome::BootFailed.code(),
+            Self::Leaving(_) | Self::TimedOut(_) => super::NO,
+        }
+    }
+
+    /// One sentence, for the log of the script.
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Ready => "ready".into(),
+            Self::BootFailed(reason) => format!("the boot failed: {}", super::plain(reason)),
+            Self::Leaving(reason) => format!("the instance is being drained: {}", super::plain(reason)),
+            Self::TimedOut(last) => format!("not ready in time: {}", super::plain(last)),
+        }
+    }
+}
+
+/// The whole command.
+pub async fn main(global: &Global, args: &Wait) -> ExitCode {
+    let (run_dir, patience) = (global.run_dir(), args.timeout);
+    let (code, sentence) = match args.condition {
+        Condition::Ready => match ready(&run_dir, patience).await {
+            Ok(waited) => (waited.code(), waited.sentence()),
+            Err(error) => (super::NO, super::plain(&super::chain(&error))),
+        },
+        Condition::Drained => match drained::drained(&run_dir, patience).await {
+            Ok(ended) => (ended.code(), ended.sentence()),
+            Err(error) => (super::NO, super::plain(&super::chain(&error))),
+        },
+    };
+    if code == Outcome::Done.code() { ExitCode::SUCCESS } else { super::failed(code, &sentence) }
+}
+
+/// Wait until the instance is ready, or cannot become so, or the time is up. An agent that is not up yet is waited for.
+pub async fn ready(run_dir: &Path, patience: Duration) -> Result<Waited, ClientError> {
+    let mut last = String::new();
+    match timeout(patience, watch(run_dir, &mut last)).await {
+        Ok(ended) => ended,
+        Err(_) => Ok(Waited::TimedOut(last)),
+    }
+}
+
+async fn watch(run_dir: &Path, last: &mut String) -> Result<Waited, ClientError> {
+    loop {
+        match follow(run_dir, last).await {
+            Ok(waited) => return Ok(waited),
+            // It may be starting, or be replaced by its next version.
+            Err(error @ (ClientError::NotRunning(_) | ClientError::Talk(..))) => *last = error.to_string(),
+            Err(error) => return Err(error),
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// Look once, and again at every event.
+async fn follow(run_dir: &Path, last: &mut String) -> Result<Waited, ClientError> {
+    let mut events = Events::open(run_dir).await?;
+    loop {
+        let report = socket_client::status(run_dir).await?;
+        if let Some(waited) = judge(&report) {
+            return Ok(waited);
+        }
+        let view = &report.published.view;
+        *last = format!("{}, {}", view.phase.word(), view.reason);
+        if let Ok(None) = timeout(AGAIN, events.next()).await {
+            return Err(ClientError::NotRunning(run_dir.to_owned()));
+        }
+    }
+}
+
+fn judge(report: &Report) -> Option<Waited> {
+    let view = &report.published.view;
+    match (view.status, view.phase) {
+        (Status::Ok, _) => Some(Waited::Ready),
+        (Status::Failed, _) | (_, PhaseName::Failing | PhaseName::Hold) => {
+            Some(Waited::BootFailed(view.reason.clone()))
+        }
+        (Status::Draining, _) | (_, PhaseName::Drain | PhaseName::Gone) => Some(Waited::Leaving(view.reason.clone())),
+        (
+            Status::Starting | Status::Unhealthy | Status::Standby | Status::Warm,
+            PhaseName::Boot | PhaseName::Serve | PhaseName::Warm,
+        ) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use berth_core::view::View;
+    use berth_core::view::published::Published;
+
+    use super::*;
+    use crate::commands::fake::Agent;
+
+    const BOUND: Duration = Duration::from_secs(20);
+
+    #[tokio::test]
+    async fn an_agent_that_is_not_up_yet_is_waited_for() {
+        let run_dir = tempfile::tempdir().unwrap();
+        let life = async {
+            let agent = Agent::start(run_dir.path());
+            agent.show(PhaseName::Boot, Status::Starting);
+            // It has been looked at when it is listened to.
+            while agent.lines.receiver_count() == 0 {
+                tokio::task::yield_now().await;
+            }
+            agent.show(PhaseName::Serve, Status::Ok);
+            agent
+        };
+        let (waited, _agent) = tokio::join!(ready(run_dir.path(), BOUND), life);
+        assert_eq!(waited.unwrap(), Waited::Ready);
+    }
+
+    #[tokio::test]
+    async fn a_view_that_comes_without_an_event_is_seen() {
+        let run_dir = tempfile::tempdir().unwrap();
+        let agent = Agent::start(run_dir.path());
+        let life = async {
+            while agent.lines.receiver_count() == 0 {
+                tokio::task::yield_now().await;
+            }
+            // Long enough for the first look to be over; if it is not, that look sees the view and the test still passes.
+            for _ in 0..10_000 {
+                tokio::task::yield_now().await;
+            }
+            let view = View { status: Status::Ok, ..View::default() };
+            agent.published.send_replace(Arc::new(Published { view, ..Published::default() }));
+        };
+        let (waited, ()) = tokio::join!(ready(run_dir.path(), BOUND), life);
+        assert_eq!(waited.unwrap(), Waited::Ready);
+    }
+
+    #[tokio::test]
+    async fn a_failed_boot_and_a_drain_are_told_apart() {
+        let run_dir = tempfile::tempdir().unwrap();
+        let agent = Agent::start(run_dir.path());
+        for (phase, status, code) in [
+            (PhaseName::Serve, Status::Ok, 0),
+            (PhaseName::Failing, Status::Failed, 3),
+            (PhaseName::Hold, Status::Failed, 3),
+            (PhaseName::Drain, Status::Draining, 1),
+            (PhaseName::Gone, Status::Draining, 1),
+        ] {
+            agent.show(phase, status);
+            assert_eq!(ready(run_dir.path(), BOUND).await.unwrap().code(), code, "{phase:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_time_ends_with_what_was_seen_last() {
+        let run_dir = tempfile::tempdir().unwrap();
+        let waited = ready(run_dir.path(), Duration::from_millis(1)).await.unwrap();
+        assert!(waited.sentence().starts_with("not ready in time: no berth agent runs with "), "{waited:?}");
+        assert_eq!(waited.code(), 1);
+
+        let agent = Agent::start(run_dir.path());
+        agent.show(PhaseName::Boot, Status::Starting);
+        let waited = ready(run_dir.path(), Duration::from_millis(300)).await.unwrap();
+        assert_eq!(waited, Waited::TimedOut("boot, because".into()));
+    }
+}

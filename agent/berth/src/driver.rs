@@ -1,0 +1,262 @@
+//! The only loop: events in, effects out, tickets, wake-ups.
+//!
+//! Order of service, first to last: signals, requests, notices of running jobs, answers of finished jobs, wake-ups, what is the loop's
+//! own (the watchdog), signals that mean nothing. Every line that the agent logs above debug is one event or one effect, and is
+//! written here.
+//!
+//! Nothing here waits but the one `select!`. The watchdog is fed here and nowhere else, so systemd ends an agent whose loop no
+//! longer turns, whatever else still does.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use berth_core::clock::Uptime;
+use berth_core::machine::Machine;
+use berth_core::message::effect::{Effect, Job, Ticket};
+use berth_core::message::event::Event;
+use berth_core::message::outcome::Outcome;
+use berth_core::view::PhaseName;
+use berth_core::view::published::Published;
+use serde_json::json;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::task::{AbortHandle, JoinSet};
+use tracing::{debug, info, warn};
+
+use crate::io::host::signals::Signals;
+use crate::io::listen::socket::Request;
+use crate::io::{Edge, host::log, host::systemd};
+
+use diary::Diary;
+pub use diary::Kept;
+
+mod diary;
+
+/// What the driver listens to and speaks to, beside the edge.
+pub struct Lines {
+    /// Signals of the process.
+    pub signals: Signals,
+    /// What running jobs tell before they end.
+    pub notices: mpsc::Receiver<Event>,
+    /// What somebody asks over the socket.
+    pub requests: mpsc::Receiver<Request>,
+    /// Everybody who looks at the agent.
+    pub published: watch::Sender<Arc<Published>>,
+    /// Everybody who follows `/v1/events`; each message is one line of JSON.
+    pub feed: broadcast::Sender<Arc<str>>,
+}
+
+/// How a life ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// With this exit code.
+    Exit(Outcome),
+    /// The next agent takes over.
+    HandOver,
+}
+
+struct Running {
+    job: Job,
+    since: Uptime,
+    handle: AbortHandle,
+}
+
+/// Lives one life; the start of the agent is `started`.
+pub async fn drive(mut machine: Machine, edge: Arc<Edge>, mut lines: Lines, kept: &Kept, started: Instant) -> End {
+    let mut tasks: JoinSet<(Ticket, Event)> = JoinSet::new();
+    let mut running: BTreeMap<Ticket, Running> = BTreeMap::new();
+    let mut layers_told = 0;
+    let mut successors = Vec::new();
+    let mut diary = Diary::new();
+    let watchdog = systemd::watchdog_interval();
+    let mut feeding = watchdog.map(|_| Uptime::ZERO);
+    loop {
+        let turned = uptime(started);
+        if let (Some(every), Some(_)) = (watchdog, feeding.filter(|due| *due <= turned)) {
+            systemd::feed_watchdog();
+            feeding = Some(turned + every);
+        }
+        tell_dropped_lines();
+        // Before any order of the last event leaves: what the next agent finds is never behind what was done.
+        diary.note(&machine, &kept.note, turned);
+        while let Some((ticket, effect)) = machine.next_effect() {
+            let now = uptime(started);
+            tell_effect(&lines.feed, machine.phase(), ticket, &effect, now);
+            match effect {
+                Effect::Exit(outcome) => {
+                    publish(&machine, &edge, &lines.published);
+                    diary.end(outcome, &lines.published, kept, now);
+                    return End::Exit(outcome);
+                }
+                // Nothing is published: to whoever asks, the instance stays what it was.
+                Effect::HandOver => {
+                    answer(&mut successors, Ok(()));
+                    return End::HandOver;
+                }
+                Effect::RefuseHandover(why) => answer(&mut successors, Err(why)),
+                Effect::Cancel(other) => {
+                    if let Some(cancelled) = running.remove(&other) {
+                        cancelled.handle.abort();
+                    }
+                }
+                job => {
+                    diary.hear(&job);
+                    let Some(kind) = job.job() else { continue };
+                    let edge = edge.clone();
+                    let handle = tasks.spawn(async move { (ticket, edge.perform(job).await) });
+                    running.insert(ticket, Running { job: kind, since: now, handle });
+                }
+            }
+        }
+        publish(&machine, &edge, &lines.published);
+        diary.keep(&lines.published, &kept.life, uptime(started));
+
+        let (ticket, event) = tokio::select! {
+            biased;
+            signal = lines.signals.drain.next() => (None, Event::Signalled(signal)),
+            Some(request) = lines.requests.recv() => (None, match request {
+                Request::Drain { reason } => Event::DrainRequested(reason),
+                Request::Handover { answer } => {
+                    successors.push(answer);
+                    Event::HandoverRequested
+                }
+            }),
+            Some(notice) = lines.notices.recv() => (None, notice),
+            Some(done) = tasks.join_next() => match done {
+                Ok((ticket, event)) => (Some(ticket), event),
+                Err(error) if error.is_cancelled() => continue,
+                Err(error) => {
+                    warn!(%error, "a job panicked");
+                    diary.end(Outcome::Bug, &lines.published, kept, uptime(started));
+                    return End::Exit(Outcome::Bug);
+                }
+            },
+            () = until(machine.next_wake(), started) => (None, Event::Woke),
+            () = until(feeding, started) => continue,
+            name = lines.signals.harmless.next() => {
+                info!(phase = machine.phase().word(), "{name} is ignored: only SIGTERM and SIGINT drain");
+                continue;
+            }
+        };
+        let now = uptime(started);
+        let mut took = None;
+        if let Some(ticket) = ticket {
+            match running.remove(&ticket) {
+                Some(job) => took = Some((job.job, now.since(job.since))),
+                None => {
+                    debug!(ticket = ticket.0, event = event.name(), "late answer to a cancelled ticket, dropped");
+                    continue;
+                }
+            }
+        }
+        let routine = match &event {
+            Event::PullProgressed(progress) => {
+                progress.layers_done == std::mem::replace(&mut layers_told, progress.layers_done)
+            }
+            other => other.is_routine(),
+        };
+        tell_event(&lines.feed, machine.phase(), ticket, &event, took, routine, now);
+        let before = machine.phase();
+        machine.on(&event, now);
+        if machine.phase() != before {
+            tell_phase(&machine, before);
+        }
+    }
+}
+
+/// Tells everybody who asked for a handover. One that hung up does not need to know.
+fn answer(successors: &mut Vec<oneshot::Sender<Result<(), &'static str>>>, said: Result<(), &'static str>) {
+    for asker in successors.drain(..) {
+        let _ = asker.send(said);
+    }
+}
+
+/// Once there is room in the log again, how many lines it did not take.
+fn tell_dropped_lines() {
+    let dropped = log::unreported();
+    if dropped > 0 {
+        warn!(dropped, "lines of the log were dropped: nothing read standard error");
+    }
+}
+
+fn tell_effect(feed: &broadcast::Sender<Arc<str>>, phase: PhaseName, ticket: Ticket, effect: &Effect, now: Uptime) {
+    // What is said while the life goes on is no farewell.
+    let alarm = matches!(effect, Effect::SayLastWords { .. }) && matches!(phase, PhaseName::Serve | PhaseName::Warm);
+    let phase = phase.word();
+    if alarm {
+        warn!(phase, ticket = ticket.0, "> {effect}");
+    } else if effect.is_routine() {
+        debug!(phase, ticket = ticket.0, "> {effect}");
+    } else {
+        info!(phase, ticket = ticket.0, "> {effect}");
+    }
+    send(feed, || json!({"at": now.0.as_secs_f64(), "phase": phase, "ticket": ticket.0, "effect": effect.to_string()}));
+}
+
+/// The reason is the machine's own: no event says it when it is that time is over.
+fn tell_phase(machine: &Machine, before: PhaseName) {
+    let view = machine.view();
+    let (phase, from) = (view.phase.word(), before.word());
+    let reason = Some(view.reason.as_str()).filter(|reason| !reason.is_empty());
+    match view.phase {
+        PhaseName::Failing | PhaseName::Hold => warn!(phase, from, reason, "phase"),
+        _ => info!(phase, from, reason, "phase"),
+    }
+}
+
+fn tell_event(
+    feed: &broadcast::Sender<Arc<str>>,
+    phase: PhaseName,
+    ticket: Option<Ticket>,
+    event: &Event,
+    took: Option<(Job, Duration)>,
+    routine: bool,
+    now: Uptime,
+) {
+    let (phase, ticket, name) = (phase.word(), ticket.map(|ticket| ticket.0), event.name());
+    let took = took.map(|(_, took)| took.as_secs_f64());
+    match event {
+        _ if routine => debug!(phase, ticket, took, "{name} {event}"),
+        event if event.is_warning() => warn!(phase, ticket, took, "{name} {event}"),
+        _ => info!(phase, ticket, took, "{name} {event}"),
+    }
+    // The app's lines have a line of the log each, so that anything that reads the log reads them.
+    if let Event::OutputRead(output) = event {
+        output.for_people().iter().for_each(|line| warn!(phase, "app: {line}"));
+    }
+    if !matches!(event, Event::Woke) {
+        send(feed, || {
+            json!({"at": now.0.as_secs_f64(), "phase": phase, "ticket": ticket, "took": took,
+                   "event": name, "detail": event.to_string()})
+        });
+    }
+}
+
+/// Nobody may be following; then nothing is rendered.
+fn send(feed: &broadcast::Sender<Arc<str>>, line: impl FnOnce() -> serde_json::Value) {
+    if feed.receiver_count() > 0 {
+        let _ = feed.send(line().to_string().into());
+    }
+}
+
+fn publish(machine: &Machine, edge: &Edge, published: &watch::Sender<Arc<Published>>) {
+    let view = machine.view();
+    published.send_modify(|former| {
+        let listen = edge.listening().or(former.listen);
+        *former = Arc::new(Published { view, listen, log_lines_dropped: log::dropped(), ..Published::clone(former) });
+    });
+}
+
+/// The one reading of the clock (invariant 1).
+#[expect(clippy::disallowed_methods, reason = "the driver is the one that reads the clock")]
+fn uptime(started: Instant) -> Uptime {
+    Uptime(Instant::now().saturating_duration_since(started))
+}
+
+/// Pends for ever if the machine wants no wake-up: then only an answer can move it.
+async fn until(wake: Option<Uptime>, started: Instant) {
+    match wake {
+        Some(at) => tokio::time::sleep_until((started + at.0).into()).await,
+        None => std::future::pending().await,
+    }
+}

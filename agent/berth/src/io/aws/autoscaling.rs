@@ -1,0 +1,134 @@
+//! EC2 Auto Scaling: which group this instance is in, its hooks, and the three things it says to it.
+
+use std::time::Duration;
+
+use aws_sdk_autoscaling::Client;
+use aws_sdk_autoscaling::types::LifecycleHook;
+use berth_core::message::effect::{HookName, HookResult};
+
+use crate::io::aws::{Aws, AwsError, Operation, Service};
+
+pub(crate) const DESCRIBE_INSTANCES: Operation = Service::AutoScaling.operation("DescribeAutoScalingInstances");
+pub(crate) const DESCRIBE_HOOKS: Operation = Service::AutoScaling.operation("DescribeLifecycleHooks");
+pub(crate) const COMPLETE: Operation = Service::AutoScaling.operation("CompleteLifecycleAction");
+pub(crate) const HEARTBEAT: Operation = Service::AutoScaling.operation("RecordLifecycleActionHeartbeat");
+pub(crate) const SET_HEALTH: Operation = Service::AutoScaling.operation("SetInstanceHealth");
+
+/// This instance as its group sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupInstance {
+    /// The group's name.
+    pub group: String,
+    /// `Pending:Wait`, `InService`, …
+    pub lifecycle_state: String,
+}
+
+/// A hook of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupHook {
+    /// Its name.
+    pub name: String,
+    /// When it holds an instance.
+    pub transition: Transition,
+    /// `HeartbeatTimeout`
+    pub timeout: Option<Duration>,
+}
+
+/// When a hook holds an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transition {
+    /// `autoscaling:EC2_INSTANCE_LAUNCHING`
+    Launching,
+    /// `autoscaling:EC2_INSTANCE_TERMINATING`
+    Terminating,
+    /// One that this version does not know.
+    Other,
+}
+
+/// What the group answers to a heartbeat or a completion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It is recorded.
+    Done,
+    /// `No active Lifecycle Action found`: not yet, no more, or never; the machine knows which.
+    NotActive,
+}
+
+/// This instance's group, none if it is in no group.
+pub async fn describe_instance(aws: &Aws, instance_id: &str) -> Result<Option<GroupInstance>, AwsError> {
+    let answer = aws.call(DESCRIBE_INSTANCES, None, |config| {
+        Client::new(config).describe_auto_scaling_instances().instance_ids(instance_id).send()
+    });
+    let unreadable = AwsError::Unreadable { operation: DESCRIBE_INSTANCES };
+    // The list alone says that it is in no group; without a list this is no answer.
+    let Some(instances) = answer.await?.auto_scaling_instances else { return Err(unreadable) };
+    let Some(instance) = instances.into_iter().find(|instance| instance.instance_id() == Some(instance_id)) else {
+        return Ok(None);
+    };
+    match (instance.auto_scaling_group_name, instance.lifecycle_state) {
+        (Some(group), Some(lifecycle_state)) => Ok(Some(GroupInstance { group, lifecycle_state })),
+        _ => Err(unreadable),
+    }
+}
+
+/// All hooks of a group, in the order told.
+pub async fn hooks(aws: &Aws, group: &str) -> Result<Vec<GroupHook>, AwsError> {
+    let answer = aws.call(DESCRIBE_HOOKS, None, |config| {
+        Client::new(config).describe_lifecycle_hooks().auto_scaling_group_name(group).send()
+    });
+    let hooks = answer.await?.lifecycle_hooks.ok_or(AwsError::Unreadable { operation: DESCRIBE_HOOKS })?;
+    let hook = |hook: LifecycleHook| {
+        Some(GroupHook {
+            name: hook.lifecycle_hook_name?,
+            transition: match hook.lifecycle_transition.as_deref() {
+                Some("autoscaling:EC2_INSTANCE_LAUNCHING") => Transition::Launching,
+                Some("autoscaling:EC2_INSTANCE_TERMINATING") => Transition::Terminating,
+                _ => Transition::Other,
+            },
+            timeout: hook.heartbeat_timeout.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs),
+        })
+    };
+    Ok(hooks.into_iter().filter_map(hook).collect())
+}
+
+/// Completes a hook.
+pub async fn complete(aws: &Aws, hook: &HookName, instance_id: &str, result: HookResult) -> Result<Answer, AwsError> {
+    let completed = aws.call(COMPLETE, None, |config| {
+        let request = Client::new(config).complete_lifecycle_action().instance_id(instance_id);
+        let request = request.auto_scaling_group_name(&hook.group).lifecycle_hook_name(&hook.hook);
+        request.lifecycle_action_result(result.word()).send()
+    });
+    answer(completed.await.map(drop))
+}
+
+/// Restarts a hook's timer.
+pub async fn heartbeat(aws: &Aws, hook: &HookName, instance_id: &str) -> Result<Answer, AwsError> {
+    let recorded = aws.call(HEARTBEAT, None, |config| {
+        let request = Client::new(config).record_lifecycle_action_heartbeat().instance_id(instance_id);
+        request.auto_scaling_group_name(&hook.group).lifecycle_hook_name(&hook.hook).send()
+    });
+    answer(recorded.await.map(drop))
+}
+
+/// Has the group replace this instance at once, whatever its grace period.
+pub async fn set_unhealthy(aws: &Aws, instance_id: &str) -> Result<(), AwsError> {
+    let set = aws.call(SET_HEALTH, None, |config| {
+        let request = Client::new(config).set_instance_health().instance_id(instance_id);
+        request.health_status("Unhealthy").should_respect_grace_period(false).send()
+    });
+    set.await.map(drop)
+}
+
+/// The API has no error of its own for it, only this text (`… found with instance ID i-…`).
+fn answer(result: Result<(), AwsError>) -> Result<Answer, AwsError> {
+    match result {
+        Ok(()) => Ok(Answer::Done),
+        Err(error)
+            if error.code() == Some("ValidationError")
+                && error.message().is_some_and(|text| text.contains("No active Lifecycle Action found")) =>
+        {
+            Ok(Answer::NotActive)
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,302 @@
+//! Why a call has no answer, and what a service's error code asks for.
+
+use std::error::Error as StdError;
+use std::sync::Arc;
+
+use aws_runtime::retries::classifiers::{THROTTLING_ERRORS, TRANSIENT_ERRORS};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::{ErrorMetadata, ProvideErrorMetadata};
+use berth_core::message::fault::Class;
+use http::StatusCode;
+use thiserror::Error;
+
+use super::exchange::Unanswered;
+use super::{CredentialsError, Operation};
+use crate::io::http::{HttpError, find};
+
+/// A call that failed. The service's message is kept, cut short; it names principals and resources, never values.
+#[derive(Debug, Error)]
+pub enum AwsError {
+    /// Neither the environment nor the instance's metadata named a region.
+    #[error("{operation} has no region: set AWS_REGION")]
+    NoRegion {
+        /// Which call.
+        operation: Operation,
+    },
+    /// Nobody to sign as.
+    #[error("{operation} cannot be signed")]
+    Credentials {
+        /// Which call.
+        operation: Operation,
+        /// Why.
+        source: Arc<CredentialsError>,
+    },
+    /// There is no such endpoint, or the credentials fit into no header.
+    #[error("{operation} cannot be sent: {why}")]
+    Unsendable {
+        /// Which call.
+        operation: Operation,
+        /// What is wrong, and what to check.
+        why: String,
+    },
+    /// No answer.
+    #[error("{operation} was not answered")]
+    Unreachable {
+        /// Which call.
+        operation: Operation,
+        /// Why.
+        source: Arc<HttpError>,
+    },
+    /// The credentials do not allow it.
+    #[error("{operation} is not allowed ({code}): {message}")]
+    Denied {
+        /// Which call, as an IAM policy names it.
+        operation: Operation,
+        /// The service's error code.
+        code: String,
+        /// The service's message.
+        message: String,
+    },
+    /// Any other error of the service.
+    #[error("{operation} failed with {status} {code}: {message}")]
+    Failed {
+        /// Which call.
+        operation: Operation,
+        /// The HTTP status.
+        status: StatusCode,
+        /// The service's error code.
+        code: String,
+        /// The service's message.
+        message: String,
+    },
+    /// An answer without an error code of AWS: no service of AWS refused anything.
+    #[error(
+        "{operation} was answered with {status} and no AWS error code: check what is between this host and AWS (proxy, firewall, \
+         login page)"
+    )]
+    NotAws {
+        /// Which call.
+        operation: Operation,
+        /// The HTTP status.
+        status: StatusCode,
+    },
+    /// The service blames the clock of this host; calls are signed by the service's time from now on.
+    #[error(
+        "{operation} was refused because the clock of this host is {} s {}: the service's time is used from now on",
+        seconds.unsigned_abs(),
+        if *seconds > 0 { "behind" } else { "ahead" }
+    )]
+    ClockSkewed {
+        /// Which call.
+        operation: Operation,
+        /// How far the service's clock is ahead of this host's.
+        seconds: i64,
+    },
+    /// A good status over something that is no answer to this call.
+    #[error("{operation} was answered with something else than its result")]
+    Unreadable {
+        /// Which call.
+        operation: Operation,
+    },
+    /// The SDK gave the call up by itself, with no answer and none of the reasons above.
+    #[error("{operation} was given up before an answer came")]
+    GivenUp {
+        /// Which call.
+        operation: Operation,
+    },
+}
+
+impl AwsError {
+    /// What to do about it.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::NoRegion { .. } | Self::Unsendable { .. } => Class::Misconfigured,
+            Self::Credentials { source, .. } => source.class(),
+            Self::Unreachable { source, .. } => source.class(),
+            Self::Denied { .. } => Class::Denied,
+            Self::Failed { status, code, .. } => class_of(*status, code),
+            Self::NotAws { status, .. } if *status == StatusCode::TOO_MANY_REQUESTS => Class::Throttled,
+            // Only what AWS itself says is final: something between this host and the service may be another in a minute.
+            Self::NotAws { .. } | Self::ClockSkewed { .. } | Self::Unreadable { .. } | Self::GivenUp { .. } => {
+                Class::Transient
+            }
+        }
+    }
+
+    /// The service's error code.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Denied { code, .. } | Self::Failed { code, .. } => Some(code),
+            _ => None,
+        }
+    }
+
+    /// The service's message.
+    pub fn message(&self) -> Option<&str> {
+        match self {
+            Self::Denied { message, .. } | Self::Failed { message, .. } => Some(message),
+            _ => None,
+        }
+    }
+
+    /// What the SDK says of a call that failed. None of its own texts is kept: they may quote an answer.
+    pub(super) fn from_sdk<E>(operation: Operation, error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+    {
+        if let Some(answer) = error.raw_response() {
+            let status = StatusCode::from_u16(answer.status().as_u16()).unwrap_or_default();
+            return Self::refused(operation, status, error.meta());
+        }
+        if let Some(source) = find::<Arc<CredentialsError>>(error) {
+            return Self::Credentials { operation, source: source.clone() };
+        }
+        match (find::<Unanswered>(error), error) {
+            (Some(Unanswered::Http(source)), _) => Self::Unreachable { operation, source: source.clone() },
+            (Some(Unanswered::Unreadable), _) => Self::Unreadable { operation },
+            (Some(Unanswered::Status(status)), _) => Self::NotAws { operation, status: *status },
+            (Some(Unanswered::Unsendable), _) | (None, SdkError::ConstructionFailure(_)) => {
+                let why = "check AWS_REGION and the credentials of the environment".to_owned();
+                Self::Unsendable { operation, why }
+            }
+            // What the SDK does by itself has no answer that is final.
+            (None, _) => Self::GivenUp { operation },
+        }
+    }
+
+    fn refused(operation: Operation, status: StatusCode, error: &ErrorMetadata) -> Self {
+        if status == StatusCode::OK {
+            return Self::Unreadable { operation };
+        }
+        let message = error.message().unwrap_or("no message");
+        Self::of_code(operation, status, error.code().unwrap_or_default(), message)
+    }
+
+    /// Which call.
+    pub(super) fn operation(&self) -> Operation {
+        match self {
+            Self::NoRegion { operation }
+            | Self::Credentials { operation, .. }
+            | Self::Unsendable { operation, .. }
+            | Self::Unreachable { operation, .. }
+            | Self::Denied { operation, .. }
+            | Self::Failed { operation, .. }
+            | Self::NotAws { operation, .. }
+            | Self::ClockSkewed { operation, .. }
+            | Self::Unreadable { operation }
+            | Self::GivenUp { operation } => *operation,
+        }
+    }
+
+    pub(super) fn is_expired_credentials(&self) -> bool {
+        matches!(self.code(), Some("ExpiredToken" | "ExpiredTokenException"))
+    }
+
+    pub(super) fn blames_clock(&self) -> bool {
+        let message = self.message().unwrap_or_default();
+        match self.code() {
+            Some("RequestTimeTooSkewed" | "RequestExpired" | "RequestInTheFuture") => true,
+            Some("InvalidSignatureException" | "SignatureDoesNotMatch" | "InvalidSignature") => {
+                message.contains("Signature expired") || message.contains("not yet current")
+            }
+            _ => false,
+        }
+    }
+
+    /// An error code that a service told for one of several things it was asked for.
+    pub(in crate::io) fn of_code(operation: Operation, status: StatusCode, code: &str, message: &str) -> Self {
+        if !is_code(code) {
+            return Self::NotAws { operation, status };
+        }
+        let code = printable(code, 100);
+        let message = printable(message, 300);
+        if class_of(status, &code) == Class::Denied {
+            Self::Denied { operation, code, message }
+        } else {
+            Self::Failed { operation, status, code, message }
+        }
+    }
+}
+
+/// What passes by itself, beside the SDK's own list: the other codes that botocore retries, and credentials that will be renewed.
+const TRANSIENT: &[&str] = &[
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InternalError",
+    "InternalFailure",
+    "InternalServerError",
+    "InternalServiceError",
+    "InternalServiceErrorException",
+    "ResourceContention",
+    "ServerException",
+    "ServiceUnavailable",
+    "ServiceUnavailableException",
+];
+
+/// The credentials are wrong, or not enough.
+pub const DENIED: &[&str] = &[
+    "AccessDenied",
+    "AccessDeniedException",
+    "AuthFailure",
+    "IncompleteSignature",
+    "IncompleteSignatureException",
+    "InvalidClientTokenId",
+    "InvalidSignature",
+    "InvalidSignatureException",
+    "MissingAuthenticationToken",
+    "MissingAuthenticationTokenException",
+    "NotAuthorized",
+    "OptInRequired",
+    "RequestExpired",
+    "SignatureDoesNotMatch",
+    "UnauthorizedOperation",
+    "UnrecognizedClientException",
+];
+
+fn class_of(status: StatusCode, code: &str) -> Class {
+    let code = code.strip_suffix("Fault").unwrap_or(code);
+    if THROTTLING_ERRORS.contains(&code) || status == StatusCode::TOO_MANY_REQUESTS {
+        Class::Throttled
+    } else if TRANSIENT_ERRORS.contains(&code) || TRANSIENT.contains(&code) || status.is_server_error() {
+        Class::Transient
+    } else if DENIED.contains(&code) || status == StatusCode::FORBIDDEN || status == StatusCode::UNAUTHORIZED {
+        Class::Denied
+    } else {
+        Class::Broken
+    }
+}
+
+/// Whether this may be an error code of AWS: a word in camel case, as each of its services has them.
+fn is_code(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_uppercase())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'_')
+}
+
+/// At most that many characters, in one line.
+pub(super) fn printable(text: &str, most: usize) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_ssm::operation::get_parameters::GetParametersError;
+    use aws_smithy_runtime_api::client::result::ConnectorError;
+
+    use super::super::Service;
+    use super::*;
+
+    #[test]
+    fn what_the_sdk_gives_up_by_itself_passes_and_what_it_cannot_build_does_not() {
+        type Sdk = SdkError<GetParametersError, HttpResponse>;
+        let operation = Service::Ssm.operation("GetParameters");
+        for (error, class) in [
+            (Sdk::timeout_error("too slow"), Class::Transient),
+            (Sdk::dispatch_failure(ConnectorError::other("why".into(), None)), Class::Transient),
+            (Sdk::construction_failure("no such region"), Class::Misconfigured),
+        ] {
+            let told = AwsError::from_sdk(operation, &error);
+            assert_eq!(told.class(), class, "{error:?}: {told}");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The SDK's calls over the process's own HTTP client: one request, one answer.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+use http::StatusCode;
+use http_body_util::Full;
+
+use super::{Operation, Service};
+use crate::io::http::{Http, HttpError, close_after};
+
+/// For one call, from the connection to the last byte of the answer.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
+/// Twenty secrets of 64 KB each, as JSON or base64.
+pub(super) const MAX_BODY: usize = 4 * 1024 * 1024;
+
+/// The HTTP client of one call.
+#[derive(Clone, Debug)]
+pub(super) struct Exchange {
+    http: Http,
+    /// None: a call that a source of credentials makes.
+    operation: Option<Operation>,
+}
+
+/// Why there is no answer that the SDK could read. It travels in the SDK's error.
+#[derive(Clone, Debug)]
+pub(super) enum Unanswered {
+    /// None came.
+    Http(Arc<HttpError>),
+    /// A good status over something that is no answer to this call.
+    Unreadable,
+    /// A status that no operation of AWS answers with. The SDK takes every one below 300 for success.
+    Status(StatusCode),
+    /// What the SDK made is no request.
+    Unsendable,
+}
+
+impl fmt::Display for Unanswered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the call was not answered")
+    }
+}
+
+impl StdError for Unanswered {}
+
+impl Exchange {
+    pub(super) fn new(http: Http, operation: Option<Operation>) -> Self {
+        Self { http, operation }
+    }
+
+    async fn send(self, request: HttpRequest) -> Result<HttpResponse, Unanswered> {
+        let request = request.try_into_http1x().map_err(|_| Unanswered::Unsendable)?;
+        // Every request of these services is in memory, and none holds a secret.
+        let mut request = request.map(|body| Full::new(Bytes::copy_from_slice(body.bytes().unwrap_or_default())));
+        if self.operation.is_none_or(|operation| operation.service.tells_secrets()) {
+            close_after(&mut request);
+        }
+        let answer = self.http.send(request, TIMEOUT, MAX_BODY).await;
+        let answer = answer.map_err(|error| Unanswered::Http(Arc::new(error)))?;
+        match answer.status() {
+            StatusCode::OK if !self.operation.is_none_or(|operation| operation.is_answered_by(answer.body())) => {
+                return Err(Unanswered::Unreadable);
+            }
+            status if status.is_success() && status != StatusCode::OK => return Err(Unanswered::Status(status)),
+            _ => {}
+        }
+        HttpResponse::try_from(answer.map(SdkBody::from)).map_err(|_| Unanswered::Unreadable)
+    }
+}
+
+impl HttpClient for Exchange {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for Exchange {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let exchange = self.clone();
+        HttpConnectorFuture::new(async move {
+            exchange.send(request).await.map_err(|error| ConnectorError::other(error.into(), None))
+        })
+    }
+}
+
+impl Operation {
+    /// Whether a body may be the answer to this operation. The SDK takes any body for the answer of an operation that has no
+    /// result, such as `CompleteLifecycleAction`: a login page would complete a hook.
+    fn is_answered_by(self, body: &[u8]) -> bool {
+        let body = body.trim_ascii_start();
+        if self.service != Service::AutoScaling {
+            return body.starts_with(b"{");
+        }
+        let text = std::str::from_utf8(body).unwrap_or_default();
+        let root = match text.strip_prefix("<?xml") {
+            Some(declared) => declared.split_once("?>").map_or("", |(_, root)| root).trim_start(),
+            None => text,
+        };
+        let name = root.strip_prefix('<').and_then(|root| root.strip_prefix(self.name)?.strip_prefix("Response"));
+        name.is_some_and(|rest| rest.starts_with([' ', '>', '/', '\n', '\r', '\t']))
+    }
+}

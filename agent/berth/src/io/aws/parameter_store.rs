@@ -1,0 +1,79 @@
+//! The Parameter Store of SSM: `GetParameters`, ten names a call, decrypted; all calls side by side.
+//!
+//! The answer comes in an order of its own and tells unknown names inside a good status. A parameter named by ARN is
+//! asked for in the ARN's region.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_ssm::Client;
+use aws_sdk_ssm::types::Parameter;
+use berth_core::message::fault::{Class, Fault};
+use futures_util::future::join_all;
+
+use crate::io::aws::secret_error::SecretError;
+use crate::io::aws::secrets_manager::arn_region;
+use crate::io::aws::{Aws, Operation, Service};
+use crate::io::secret::Secret;
+
+pub(crate) const GET: Operation = Service::Ssm.operation("GetParameters");
+/// `Names` of `GetParameters`.
+const MAX_NAMES: usize = 10;
+
+type Results = BTreeMap<String, Result<Secret, Fault>>;
+
+/// Whether this is what was asked for, by name or by ARN, with or without a version or label.
+fn is(parameter: &Parameter, asked: &str) -> bool {
+    [&parameter.name, &parameter.arn].into_iter().flatten().filter(|id| !id.is_empty()).any(|id| {
+        let told = parameter.selector.as_deref().unwrap_or_default();
+        match asked.strip_prefix(id.as_str()) {
+            Some("") => told.is_empty(),
+            Some(selector) => match selector.strip_prefix(':').and_then(|version| version.parse::<i64>().ok()) {
+                Some(version) => parameter.version == version,
+                None => selector == told && !told.is_empty(),
+            },
+            None => false,
+        }
+    })
+}
+
+/// Every parameter (name or ARN, with `:version` or `:label` if one is meant), or why it is not there.
+pub async fn fetch(aws: &Aws, names: BTreeSet<String>) -> Results {
+    let mut by_region: BTreeMap<Option<String>, Vec<String>> = BTreeMap::new();
+    for name in names {
+        by_region.entry(arn_region(&name).map(str::to_owned)).or_default().push(name);
+    }
+    let calls = by_region
+        .iter()
+        .flat_map(|(region, names)| names.chunks(MAX_NAMES).map(|names| fetch_batch(aws, names, region.as_deref())));
+    join_all(calls).await.into_iter().flatten().collect()
+}
+
+async fn fetch_batch(aws: &Aws, names: &[String], region: Option<&str>) -> Results {
+    let answer = aws.call(GET, region, |config| {
+        Client::new(config).get_parameters().set_names(Some(names.to_vec())).with_decryption(true).send()
+    });
+    let answer = match answer.await {
+        Ok(answer) => answer,
+        Err(error) => {
+            let fault = Fault::from_error(error.class(), &error);
+            return names.iter().map(|name| (name.clone(), Err(fault.clone()))).collect();
+        }
+    };
+    let invalid_parameters = answer.invalid_parameters.unwrap_or_default();
+    let mut parameters = answer.parameters.unwrap_or_default();
+    let value = |parameter: Parameter| parameter.value.map(Secret::new).ok_or_else(neither);
+    let mut find = |name: &String| match parameters.iter().position(|parameter| is(parameter, name)) {
+        Some(at) => value(parameters.swap_remove(at)),
+        None if invalid_parameters.iter().any(|invalid| !invalid.is_empty() && name.ends_with(invalid)) => {
+            Err(SecretError::NoParameter.into())
+        }
+        // AWS leaves out no name and answers about no other: something in between did.
+        None => Err(neither()),
+    };
+    // From the last to the first, so that `name:1` is found before `name`, which a value without a selector would fit too.
+    names.iter().rev().map(|name| (name.clone(), find(name))).collect()
+}
+
+fn neither() -> Fault {
+    Fault::new(Class::Transient, format!("{GET} returned neither a value nor an error for it"))
+}

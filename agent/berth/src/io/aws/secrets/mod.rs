@@ -1,0 +1,311 @@
+//! All secrets of a config: both services side by side, JSON keys taken out, names checked, every fault told at once.
+//!
+//! Nothing that is said here holds a value: a fault names the secret and the key.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use berth_config::{Config, SecretRef, SecretValue, SecretsAs};
+use berth_core::message::fault::{Class, Fault};
+use bytes::Bytes;
+use serde_json::value::RawValue;
+use thiserror::Error;
+
+use crate::io::aws::secret_error::SecretError;
+use crate::io::aws::secrets_manager::Wanted;
+use crate::io::aws::{Aws, AwsError};
+use crate::io::secret::Secret;
+use crate::io::{aws::exec_limits, aws::parameter_store, aws::secrets_manager};
+
+pub use template::remarks;
+
+mod template;
+
+/// Why some secrets are not there: every fault of the fetch, each secret named.
+#[derive(Debug, Error)]
+#[error("{}", joined(.faults))]
+pub struct SecretsError {
+    /// At least one.
+    pub faults: Vec<Fault>,
+}
+
+impl SecretsError {
+    /// What to do about it: one fault that does not pass by itself decides, then one that asks for patience.
+    pub fn class(&self) -> Class {
+        let permanent = self.faults.iter().find(|fault| !fault.is_transient());
+        let throttled = || self.faults.iter().find(|fault| fault.class == Class::Throttled);
+        permanent.or_else(throttled).map_or(Class::Transient, |fault| fault.class)
+    }
+
+    fn unless_empty(faults: Vec<Fault>) -> Result<(), Self> {
+        if faults.is_empty() { Ok(()) } else { Err(Self { faults }) }
+    }
+}
+
+fn joined(faults: &[Fault]) -> String {
+    faults.iter().map(|fault| fault.reason.as_str()).collect::<Vec<_>>().join("; ")
+}
+
+/// The value of every name that the config's `secrets` and `secret.NAME` give to the app. What is more than a process can be
+/// given is refused here, and not by every start of the app.
+pub async fn fetch(aws: &Aws, config: &Config) -> Result<BTreeMap<String, Secret>, SecretsError> {
+    let secrets = fetch_named(aws, &config.secrets, &config.secret, config.secrets_as).await?;
+    match config.secrets_as {
+        SecretsAs::Env => match exec_limits::too_large(config, &secrets) {
+            Some(why) => Err(SecretsError { faults: vec![SecretError::TooLarge { why }.into()] }),
+            None => Ok(secrets),
+        },
+        SecretsAs::Files => Ok(secrets),
+    }
+}
+
+/// The same, from the keys of the config that matter: `all` are objects whose keys become names, `named` win over them.
+pub async fn fetch_named(
+    aws: &Aws,
+    all: &[SecretRef],
+    named: &BTreeMap<String, SecretValue>,
+    secrets_as: SecretsAs,
+) -> Result<BTreeMap<String, Secret>, SecretsError> {
+    let whole = all.iter().map(|reference| (reference, None));
+    let sources =
+        Sources::fetch(aws, whole.chain(named.iter().flat_map(|(name, value)| template::places(name, value)))).await?;
+    let (mut secrets, mut faults) = (BTreeMap::new(), Vec::new());
+    let mut put = |from: String, values: Result<Vec<(String, Secret)>, Vec<Fault>>| match values {
+        Ok(values) => {
+            for (name, secret) in values {
+                match unusable(secrets_as, &name, &secret) {
+                    Some(why) => faults.push(SecretError::Undeliverable { reference: from.to_string(), why }.into()),
+                    None => drop(secrets.insert(name, secret)),
+                }
+            }
+        }
+        Err(mut told) => faults.append(&mut told),
+    };
+    for reference in all {
+        put(reference.to_string(), sources.all_keys(reference).map_err(|fault| vec![fault]));
+    }
+    for (name, value) in named {
+        let (from, secret) = match value {
+            SecretValue::Reference(reference) => {
+                (reference.to_string(), sources.value(reference).map_err(|fault| vec![fault]))
+            }
+            SecretValue::Template(template) => {
+                (format!("secret.{name}"), template::fill_in(name, template, |reference| sources.value(reference)))
+            }
+        };
+        put(from, secret.map(|secret| vec![(name.clone(), secret)]));
+    }
+    SecretsError::unless_empty(faults)?;
+    Ok(secrets)
+}
+
+/// Whether the fetch of this config's secrets asks for some of them by `BatchGetSecretValue`.
+pub fn is_batched(config: &Config) -> bool {
+    secrets_manager::is_batched(managed(config))
+}
+
+/// Tries only those calls, whose denial the fetch makes up for.
+pub async fn try_batches(aws: &Aws, config: &Config) -> Result<(), AwsError> {
+    secrets_manager::try_batches(aws, managed(config)).await
+}
+
+fn managed(config: &Config) -> BTreeSet<Wanted> {
+    let all = config.secrets.iter().chain(config.secret.values().flat_map(SecretValue::references));
+    all.filter_map(|reference| Source::of(reference).managed()).collect()
+}
+
+/// One secret, whole or one key of it.
+pub async fn fetch_one(aws: &Aws, reference: &SecretRef) -> Result<Secret, SecretsError> {
+    let sources = Sources::fetch(aws, [(reference, None)]).await?;
+    sources.value(reference).map_err(|fault| SecretsError { faults: vec![fault] })
+}
+
+/// What `config=` points to: the text of one parameter or one secret.
+pub async fn config_pointer(aws: &Aws, pointer: &SecretRef) -> Result<Bytes, SecretsError> {
+    Ok(Bytes::copy_from_slice(fetch_one(aws, pointer).await?.expose()))
+}
+
+/// The secrets themselves, before their keys are looked at.
+#[derive(Debug)]
+struct Sources {
+    managed: BTreeMap<Wanted, Secret>,
+    parameters: BTreeMap<String, Secret>,
+}
+
+impl Sources {
+    /// Each secret once, however often it is referred to. A reference in a template comes with its place, for faults.
+    async fn fetch(
+        aws: &Aws,
+        references: impl IntoIterator<Item = (&SecretRef, Option<String>)>,
+    ) -> Result<Self, SecretsError> {
+        let (mut managed, mut parameters) = (BTreeSet::new(), BTreeSet::new());
+        let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (reference, place) in references {
+            let name = match Source::of(reference) {
+                Source::Managed(wanted) => {
+                    let name = wanted.to_string();
+                    managed.insert(wanted);
+                    name
+                }
+                Source::Parameter(name) => {
+                    parameters.insert(name.to_owned());
+                    parameter_name(name)
+                }
+            };
+            places.entry(name).or_default().extend(place);
+        }
+        let (managed, parameters) =
+            tokio::join!(secrets_manager::fetch(aws, managed), parameter_store::fetch(aws, parameters));
+        // One refused call may fail many secrets: its reason is told once, behind their names.
+        let mut failed: BTreeMap<String, (Class, Vec<String>)> = BTreeMap::new();
+        let mut fail = |mut name: String, fault: Fault| {
+            if let Some(places) = places.get(&name).filter(|places| !places.is_empty()) {
+                name = format!("{name} ({})", places.join(", "));
+            }
+            failed.entry(fault.reason).or_insert_with(|| (fault.class, Vec::new())).1.push(name);
+        };
+        let mut sources = Self { managed: BTreeMap::new(), parameters: BTreeMap::new() };
+        for (wanted, result) in managed {
+            match result {
+                Ok(secret) => drop(sources.managed.insert(wanted, secret)),
+                Err(fault) => fail(wanted.to_string(), fault),
+            }
+        }
+        for (name, result) in parameters {
+            match result {
+                Ok(secret) => drop(sources.parameters.insert(name, secret)),
+                Err(fault) => fail(parameter_name(&name), fault),
+            }
+        }
+        let faults = failed
+            .into_iter()
+            .map(|(reason, (class, names))| Fault::new(class, format!("{}: {reason}", names.join(", "))));
+        SecretsError::unless_empty(faults.collect())?;
+        Ok(sources)
+    }
+
+    fn whole(&self, reference: &SecretRef) -> Result<&Secret, Fault> {
+        let found = match Source::of(reference) {
+            Source::Managed(wanted) => self.managed.get(&wanted),
+            Source::Parameter(name) => self.parameters.get(name),
+        };
+        found.ok_or_else(|| SecretError::NotFetched { reference: reference.to_string() }.into())
+    }
+
+    /// The secret, or its key.
+    fn value(&self, reference: &SecretRef) -> Result<Secret, Fault> {
+        let whole = self.whole(reference)?;
+        let Some(key) = Source::json_key(reference) else {
+            return Ok(Secret::new(whole.expose()));
+        };
+        let object = object(whole, reference)?;
+        let value = object
+            .get(key)
+            .ok_or_else(|| SecretError::NoKey { reference: reference.to_string(), key: key.to_owned() })?;
+        plain(value, reference)
+    }
+
+    /// Every key of the secret's JSON object, or of the object at its key.
+    fn all_keys(&self, reference: &SecretRef) -> Result<Vec<(String, Secret)>, Fault> {
+        let secret = self.value(reference)?;
+        let object = object(&secret, reference)?;
+        object.into_iter().map(|(key, value)| Ok((key, plain(value, reference)?))).collect()
+    }
+}
+
+fn parameter_name(name: &str) -> String {
+    SecretRef::Parameter { name: name.to_owned(), json_key: None }.to_string()
+}
+
+/// A reference without its key.
+enum Source<'r> {
+    Managed(Wanted),
+    Parameter(&'r str),
+}
+
+impl<'r> Source<'r> {
+    fn of(reference: &'r SecretRef) -> Self {
+        match reference {
+            SecretRef::Managed { id, version_stage, version_id, .. } => Self::Managed(Wanted {
+                id: id.clone(),
+                version_stage: version_stage.clone().filter(|stage| stage != "AWSCURRENT"),
+                version_id: version_id.clone(),
+            }),
+            SecretRef::Parameter { name, .. } => Self::Parameter(name),
+        }
+    }
+
+    fn managed(self) -> Option<Wanted> {
+        match self {
+            Self::Managed(wanted) => Some(wanted),
+            Self::Parameter(_) => None,
+        }
+    }
+
+    fn json_key(reference: &SecretRef) -> Option<&str> {
+        match reference {
+            SecretRef::Managed { json_key, .. } | SecretRef::Parameter { json_key, .. } => json_key.as_deref(),
+        }
+    }
+}
+
+/// The keys of a JSON object; the values stay where they are, as they are written.
+fn object<'s>(secret: &'s Secret, reference: &SecretRef) -> Result<BTreeMap<String, &'s RawValue>, Fault> {
+    // The parser's error may quote the text.
+    serde_json::from_slice(json_of(secret.expose())).map_err(|_| {
+        SecretError::NotAnObject { reference: reference.to_string(), is_utf16: is_utf16(secret.expose()) }.into()
+    })
+}
+
+/// JSON without the byte order mark that editors on Windows and PowerShell put in front of UTF-8. A parser may ignore it (RFC 8259,
+/// section 8.1). A value that is delivered whole keeps it: that one is the app's to read.
+pub(crate) fn json_of(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
+/// Whether this begins as UTF-16 does, with its byte order mark or with the brace of an object.
+fn is_utf16(bytes: &[u8]) -> bool {
+    matches!(bytes, [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [b'{', 0, ..] | [0, b'{', ..])
+}
+
+/// A JSON value as the app gets it: strings as they are, all else as compact JSON.
+fn plain(value: &RawValue, reference: &SecretRef) -> Result<Secret, Fault> {
+    let json = value.get();
+    if !json.starts_with('"') {
+        return Ok(Secret::new(compact(json)));
+    }
+    serde_json::from_str::<Secret>(json)
+        .map_err(|_| SecretError::NotUnicode { reference: reference.to_string() }.into())
+}
+
+/// JSON without the white space between its tokens; numbers stay as written.
+fn compact(json: &str) -> String {
+    let (mut in_string, mut escaped) = (false, false);
+    json.chars()
+        .filter(|c| {
+            let between = !in_string && c.is_ascii_whitespace();
+            if *c == '"' && !escaped {
+                in_string = !in_string;
+            }
+            escaped = in_string && *c == '\\' && !escaped;
+            !between
+        })
+        .collect()
+}
+
+/// Why a name and its value cannot be delivered.
+fn unusable(secrets_as: SecretsAs, name: &str, secret: &Secret) -> Option<String> {
+    let shown: String = name.chars().take(100).collect();
+    match secrets_as {
+        SecretsAs::Env if name.is_empty() || name.contains(['=', '\0']) => {
+            Some(format!("{shown:?} cannot be the name of an environment variable"))
+        }
+        SecretsAs::Env if secret.expose().contains(&0) => {
+            Some(format!("the value for {shown:?} holds a NUL byte, which no environment can: use secrets_as=files"))
+        }
+        // NAME_MAX is 255 on every file system that matters.
+        SecretsAs::Files if matches!(name, "" | "." | "..") || name.contains(['/', '\0']) || name.len() > 255 => {
+            Some(format!("{shown:?} cannot be the name of a file"))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,222 @@
+//! Secrets Manager: many secrets in few calls, each value once.
+//!
+//! Two or more current values go by `BatchGetSecretValue`, twenty a call; one alone, and every other version, by
+//! `GetSecretValue`; all calls side by side. What a batch does not tell (the role may not batch, or the answer leaves one
+//! out) is asked for singly. A secret named by ARN is asked for in the ARN's region.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueOutput;
+use aws_sdk_secretsmanager::primitives::Blob;
+use aws_sdk_secretsmanager::types::{ApiErrorType, SecretValueEntry};
+use berth_core::message::fault::{Class, Fault};
+use futures_util::future::join_all;
+use http::StatusCode;
+
+use crate::io::aws::secret_error::SecretError;
+use crate::io::aws::{Aws, AwsError, Operation, Service};
+use crate::io::secret::Secret;
+
+pub(crate) const GET: Operation = Service::SecretsManager.operation("GetSecretValue");
+pub(crate) const BATCH: Operation = Service::SecretsManager.operation("BatchGetSecretValue");
+/// `SecretIdList` of `BatchGetSecretValue`.
+const MAX_BATCH: usize = 20;
+
+/// One version of one secret.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wanted {
+    /// Name or ARN.
+    pub id: String,
+    /// None is `AWSCURRENT`.
+    pub version_stage: Option<String>,
+    /// A version by id.
+    pub version_id: Option<String>,
+}
+
+/// What either operation tells of one secret.
+struct SecretValue {
+    arn: String,
+    name: String,
+    version_id: Option<String>,
+    version_stages: Option<Vec<String>>,
+    value: Option<Secret>,
+}
+
+impl From<GetSecretValueOutput> for SecretValue {
+    fn from(told: GetSecretValueOutput) -> Self {
+        Self {
+            arn: told.arn.unwrap_or_default(),
+            name: told.name.unwrap_or_default(),
+            version_id: told.version_id,
+            version_stages: told.version_stages,
+            value: value(told.secret_string, told.secret_binary),
+        }
+    }
+}
+
+impl From<SecretValueEntry> for SecretValue {
+    fn from(told: SecretValueEntry) -> Self {
+        Self {
+            arn: told.arn.unwrap_or_default(),
+            name: told.name.unwrap_or_default(),
+            version_id: told.version_id,
+            version_stages: told.version_stages,
+            value: value(told.secret_string, told.secret_binary),
+        }
+    }
+}
+
+/// A secret is text or bytes.
+fn value(text: Option<String>, binary: Option<Blob>) -> Option<Secret> {
+    text.map(Secret::new).or_else(|| binary.map(|binary| Secret::new(binary.into_inner())))
+}
+
+type Results = BTreeMap<Wanted, Result<Secret, Fault>>;
+
+impl Wanted {
+    /// The region of an ARN (`arn:partition:secretsmanager:region:…`), none for a name.
+    fn region(&self) -> Option<&str> {
+        arn_region(&self.id)
+    }
+
+    fn is_current(&self) -> bool {
+        self.version_id.is_none() && self.version_stage.is_none()
+    }
+
+    /// Whether this value is the one: the secret by name, by ARN, or by ARN without its six random characters, and the version, as far
+    /// as the answer says which it is.
+    fn is(&self, value: &SecretValue) -> bool {
+        let suffix = value.arn.strip_prefix(&self.id).map(str::as_bytes);
+        let secret = self.id == value.name
+            || self.id == value.arn
+            || matches!(suffix, Some([b'-', rest @ ..]) if rest.len() == 6 && self.region().is_some());
+        let is_version = |id: &String| value.version_id.as_ref().is_none_or(|told| told == id);
+        let has_stage = |stage| value.version_stages.as_ref().is_none_or(|told| told.iter().any(|one| one == stage));
+        // A version that is asked for by its id may have lost every stage.
+        let stage = self.version_stage.as_deref().or(self.version_id.is_none().then_some("AWSCURRENT"));
+        secret && self.version_id.as_ref().is_none_or(is_version) && stage.is_none_or(has_stage)
+    }
+}
+
+/// The id, with the version if one is said.
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.id)?;
+        match self.version_stage.as_ref().or(self.version_id.as_ref()) {
+            Some(version) => write!(f, " ({version})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The region that an ARN names.
+pub(crate) fn arn_region(id: &str) -> Option<&str> {
+    id.strip_prefix("arn:")?.split(':').nth(2).filter(|region| !region.is_empty())
+}
+
+/// Every value that is wanted, or why it is not there.
+pub async fn fetch(aws: &Aws, wanted: BTreeSet<Wanted>) -> Results {
+    let (current, others): (Vec<_>, Vec<_>) = wanted.into_iter().partition(Wanted::is_current);
+    let batches = batches(current).into_iter().map(|batch| fetch_batch(aws, batch));
+    let (batched, single) = tokio::join!(join_all(batches), fetch_singly(aws, others));
+    batched.into_iter().flatten().chain(single).collect()
+}
+
+/// Whether [`fetch`] asks for some of these by `BatchGetSecretValue`.
+pub(crate) fn is_batched(wanted: BTreeSet<Wanted>) -> bool {
+    batches(wanted.into_iter().filter(Wanted::is_current)).iter().any(|batch| batch.len() > 1)
+}
+
+/// Tries the calls of [`fetch`] that ask for several at once, which it otherwise makes up for singly when they are denied.
+pub(crate) async fn try_batches(aws: &Aws, wanted: BTreeSet<Wanted>) -> Result<(), AwsError> {
+    for batch in batches(wanted.into_iter().filter(Wanted::is_current)) {
+        if let [first, _, ..] = batch.as_slice() {
+            call_batch(aws, &batch, first.region()).await?;
+        }
+    }
+    Ok(())
+}
+
+fn batches(current: impl IntoIterator<Item = Wanted>) -> Vec<Vec<Wanted>> {
+    let mut by_region: BTreeMap<Option<String>, Vec<Wanted>> = BTreeMap::new();
+    for wanted in current {
+        by_region.entry(wanted.region().map(str::to_owned)).or_default().push(wanted);
+    }
+    by_region.values().flat_map(|region| region.chunks(MAX_BATCH).map(<[Wanted]>::to_vec)).collect()
+}
+
+/// Up to twenty current values of one region.
+async fn fetch_batch(aws: &Aws, wanted: Vec<Wanted>) -> Results {
+    let Some(region) = wanted.first().filter(|_| wanted.len() > 1).map(Wanted::region) else {
+        return fetch_singly(aws, wanted).await;
+    };
+    let (mut values, errors) = match call_batch(aws, &wanted, region).await {
+        Ok(answer) => answer,
+        Err(error @ AwsError::Denied { .. }) => {
+            tracing::debug!(%error, "the secrets are asked for one by one");
+            return fetch_singly(aws, wanted).await;
+        }
+        Err(error) => {
+            let fault = Fault::from_error(error.class(), &error);
+            return wanted.into_iter().map(|wanted| (wanted, Err(fault.clone()))).collect();
+        }
+    };
+    let mut results = Results::new();
+    let mut left_out = Vec::new();
+    for wanted in wanted {
+        let error = errors.iter().find(|error| error.secret_id.as_deref() == Some(&wanted.id));
+        if let Some(at) = values.iter().position(|value| wanted.is(value)) {
+            let value = values.swap_remove(at).into_secret(BATCH);
+            results.insert(wanted, value);
+        } else if let Some(error) = error {
+            let code = error.error_code.as_deref().unwrap_or_default();
+            let error = AwsError::of_code(GET, StatusCode::OK, code, error.message.as_deref().unwrap_or("no message"));
+            results.insert(wanted, Err(Fault::from_error(error.class(), &error)));
+        } else {
+            // The same secret by its name and by its ARN, of which the answer holds one.
+            left_out.push(wanted);
+        }
+    }
+    results.extend(fetch_singly(aws, left_out).await);
+    results
+}
+
+async fn call_batch(
+    aws: &Aws,
+    wanted: &[Wanted],
+    region: Option<&str>,
+) -> Result<(Vec<SecretValue>, Vec<ApiErrorType>), AwsError> {
+    let ids = wanted.iter().map(|wanted| wanted.id.clone()).collect();
+    let answer = aws.call(BATCH, region, |config| {
+        Client::new(config).batch_get_secret_value().set_secret_id_list(Some(ids)).send()
+    });
+    let answer = answer.await?;
+    let values = answer.secret_values.unwrap_or_default().into_iter().map(SecretValue::from).collect();
+    Ok((values, answer.errors.unwrap_or_default()))
+}
+
+async fn fetch_singly(aws: &Aws, wanted: Vec<Wanted>) -> Results {
+    let asked = wanted.into_iter().map(async |wanted| {
+        let answer = aws.call(GET, wanted.region(), |config| {
+            let Wanted { id, version_stage, version_id } = wanted.clone();
+            let request = Client::new(config).get_secret_value().secret_id(id);
+            request.set_version_stage(version_stage).set_version_id(version_id).send()
+        });
+        let value = match answer.await.map(SecretValue::from) {
+            Ok(value) if wanted.is(&value) => value.into_secret(GET),
+            // AWS answers about no other secret than the one that it is asked for: something in between did.
+            Ok(_) => Err(Fault::new(Class::Transient, format!("{GET} returned another secret or version"))),
+            Err(error) => Err(Fault::from_error(error.class(), &error)),
+        };
+        (wanted, value)
+    });
+    join_all(asked).await.into_iter().collect()
+}
+
+impl SecretValue {
+    fn into_secret(self, operation: Operation) -> Result<Secret, Fault> {
+        self.value.ok_or_else(|| SecretError::NoValue { operation }.into())
+    }
+}

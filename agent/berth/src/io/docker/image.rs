@@ -1,0 +1,265 @@
+//! What the registry and the engine say of an image, before anything is pulled.
+
+use std::time::Duration;
+
+use berth_config::{ImageRef, PinnedImage, Platform};
+use berth_core::message::effect::{HealthCheck, ImageFacts};
+use bollard::errors::Error as Bollard;
+use bollard::models::{HealthConfig, ImageInspect, OciPlatform};
+
+use super::error::{self, EngineError};
+use super::login::{Login, log_in};
+use super::{Engine, SHORT};
+
+/// For the registry to say which digest a tag has; the engine asks it, over TLS and sometimes through a token service.
+const REGISTRY: Duration = Duration::from_secs(30);
+
+/// What the engine gives a HEALTHCHECK without `--timeout` (Dockerfile reference, HEALTHCHECK).
+const ENGINE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// This machine's architecture, in Go's word.
+pub(super) const HERE: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
+
+impl Engine {
+    /// The digest that the tag has in its registry, asked by the engine with its own client and its own trust. A reference
+    /// that says its digest is not asked about.
+    pub async fn resolve_digest(&self, image: &ImageRef, login: Option<Login<'_>>) -> Result<PinnedImage, EngineError> {
+        match image.pinned() {
+            Some(pinned) => Ok(pinned),
+            None => self.look_up(image, login).await,
+        }
+    }
+
+    /// The same, with the registry asked in any case: whether it has the image.
+    pub async fn look_up(&self, image: &ImageRef, login: Option<Login<'_>>) -> Result<PinnedImage, EngineError> {
+        let fail = |error| error::of(format!("resolve {image}"), error, error::registry);
+        let docker = log_in(self.within(REGISTRY).map_err(fail)?, &image.name(), login)?;
+        let answer = match docker.inspect_registry_image(&image.to_string(), None).await {
+            Err(error) if error::is_no_such_path(&error) => return Err(EngineError::NoTags(image.to_string())),
+            answer => answer.map_err(fail)?,
+        };
+        self.is_one_of(image, &answer.platforms)?;
+        answer.descriptor.digest.and_then(|digest| image.at_told(&digest)).ok_or_else(|| EngineError::Refused {
+            doing: format!("resolve {image}"),
+            message: "the registry told no sha256 digest".to_owned(),
+            class: berth_core::message::fault::Class::Broken,
+        })
+    }
+
+    /// What the image says of itself; none if the engine has not got it, or has it for another platform than the one that is asked for.
+    pub async fn inspect_image(&self, image: &PinnedImage) -> Result<Option<ImageFacts>, EngineError> {
+        match (self.look_for(image).await?, &self.platform) {
+            (Found::Nothing, _) | (Found::Other(_), Some(_)) => Ok(None),
+            (Found::Image(facts), _) => Ok(Some(facts)),
+            (Found::Other(built_for), None) => Err(EngineError::OtherMachine { image: image.to_string(), built_for }),
+        }
+    }
+
+    /// After a pull: that what came is for the platform that was asked for. A reference that stands for a single image brings that one.
+    pub(super) async fn check_platform(&self, image: &PinnedImage) -> Result<(), EngineError> {
+        let Some(platform) = self.platform.as_ref().map(ToString::to_string) else { return Ok(()) };
+        match self.look_for(image).await? {
+            Found::Other(built_for) => {
+                Err(EngineError::OtherPlatform { image: image.to_string(), platform, built_for })
+            }
+            // To a containerd image store that is asked for a platform, a single image of another one is not there.
+            Found::Nothing => {
+                let fail = |error| error::of(format!("inspect {image}"), error, error::plain);
+                match self.within(SHORT).map_err(fail)?.inspect_image(&image.to_string()).await {
+                    Ok(found) if is_it(&found, image) => {
+                        let built_for = found.architecture.unwrap_or_default();
+                        Err(EngineError::OtherPlatform { image: image.to_string(), platform, built_for })
+                    }
+                    _ => Ok(()),
+                }
+            }
+            Found::Image(_) => Ok(()),
+        }
+    }
+
+    async fn look_for(&self, image: &PinnedImage) -> Result<Found, EngineError> {
+        let fail = |error| error::of(format!("inspect {image}"), error, error::plain);
+        let inspected = match &self.platform {
+            None => self.within(SHORT).map_err(fail)?.inspect_image(&image.to_string()).await,
+            Some(platform) => self.inspect_for(image, platform).await,
+        };
+        let is_wanted = |built_for: &str, variant: &str| match &self.platform {
+            Some(platform) => platform.is_of(built_for, variant),
+            None => runs_here(built_for),
+        };
+        match inspected {
+            Ok(found) if is_it(&found, image) => match found.architecture.as_deref() {
+                Some(built_for) if !is_wanted(built_for, found.variant.as_deref().unwrap_or_default()) => {
+                    Ok(Found::Other(built_for.to_owned()))
+                }
+                _ => Ok(Found::Image(facts(found))),
+            },
+            Ok(_) => Ok(Found::Nothing),
+            Err(error) if error::is_not_found(&error) => Ok(Found::Nothing),
+            Err(error) => Err(fail(error)),
+        }
+    }
+
+    /// The image of a platform. An engine that keeps several under one digest (API 1.49) must be told which, and bollard does not.
+    async fn inspect_for(&self, image: &PinnedImage, platform: &Platform) -> Result<ImageInspect, Bollard> {
+        let mut wanted = serde_json::Map::new();
+        wanted.insert("os".to_owned(), "linux".into());
+        wanted.insert("architecture".to_owned(), platform.architecture().into());
+        if let Some(variant) = platform.variant() {
+            wanted.insert("variant".to_owned(), variant.into());
+        }
+        let wanted = serde_json::Value::Object(wanted).to_string();
+        // All that a query does not take as it is, of what stands in such an object.
+        let wanted = wanted.replace('{', "%7B").replace('}', "%7D").replace('"', "%22");
+        let path = format!("/images/{image}/json?platform={wanted}");
+        let failed = |source| Bollard::IOError { err: std::io::Error::new(std::io::ErrorKind::NotConnected, source) };
+        match tokio::time::timeout(SHORT, self.get(&path)).await {
+            Err(_) => Err(Bollard::RequestTimeoutError),
+            Ok(Err(source)) => Err(failed(source)),
+            Ok(Ok((status, body))) if status.is_success() => serde_json::from_slice(&body).map_err(Into::into),
+            Ok(Ok((status, body))) => {
+                let message = String::from_utf8_lossy(&body).into_owned();
+                Err(Bollard::DockerResponseServerError { status_code: status.as_u16(), message })
+            }
+        }
+    }
+
+    /// Whether the registry has the image for the platform that is asked for; one that does not say for which is believed.
+    fn is_one_of(&self, image: &ImageRef, has: &[OciPlatform]) -> Result<(), EngineError> {
+        let Some(platform) = self.platform.as_ref().filter(|_| !has.is_empty()) else { return Ok(()) };
+        let text = |of: &Option<String>| of.clone().unwrap_or_default();
+        if has.iter().any(|one| platform.is_of(&text(&one.architecture), &text(&one.variant))) {
+            return Ok(());
+        }
+        let name = |one: &OciPlatform| {
+            let parts = [text(&one.os), text(&one.architecture), text(&one.variant)];
+            parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
+        };
+        // An attestation is listed beside the images, as of an unknown platform.
+        let mut built_for: Vec<String> = has.iter().map(name).filter(|name| !name.starts_with("unknown")).collect();
+        built_for.truncate(10);
+        let (platform, built_for) = (platform.to_string(), built_for.join(", "));
+        Err(EngineError::OtherPlatform { image: image.to_string(), platform, built_for })
+    }
+}
+
+/// What the engine has under a digest.
+enum Found {
+    Nothing,
+    /// One for another platform, and which.
+    Other(String),
+    Image(ImageFacts),
+}
+
+/// Whether the engine knows this image by the very digest. Names are compared as the engine shortens them.
+fn is_it(found: &ImageInspect, image: &PinnedImage) -> bool {
+    let wanted = format!("{}@{}", familiar(&image.repository), image.digest);
+    found.repo_digests.iter().flatten().any(|known| familiar(known) == wanted)
+}
+
+/// Whether this machine runs what is built for that one, in Go's words for both; an engine that tells nothing is believed.
+fn runs_here(built_for: &str) -> bool {
+    // A 64-bit kernel runs the 32-bit programs of its own kind as well.
+    let also = if HERE == "amd64" { "386" } else { "arm" };
+    built_for.is_empty() || built_for == HERE || built_for == also
+}
+
+/// The name as the engine shows it: without Docker Hub's host, and without `library/` there.
+fn familiar(name: &str) -> &str {
+    match name.strip_prefix("docker.io/") {
+        Some(path) => path.strip_prefix("library/").unwrap_or(path),
+        None => name,
+    }
+}
+
+fn facts(image: ImageInspect) -> ImageFacts {
+    let config = image.config.unwrap_or_default();
+    ImageFacts {
+        entrypoint: config.entrypoint.unwrap_or_default(),
+        command: config.cmd.unwrap_or_default(),
+        healthcheck: config.healthcheck.and_then(|health| healthcheck(health, config.shell)),
+    }
+}
+
+/// HEALTHCHECK as the engine itself would run it. None for none, `NONE` and what is no such thing.
+pub(super) fn healthcheck(health: HealthConfig, shell: Option<Vec<String>>) -> Option<HealthCheck> {
+    // Nanoseconds, and zero for what is not said (API, HealthConfig).
+    let said = |nanoseconds: Option<i64>| {
+        nanoseconds.and_then(|n| u64::try_from(n).ok()).filter(|n| *n > 0).map(Duration::from_nanos)
+    };
+    let (timeout, start_period) = (said(health.timeout), said(health.start_period));
+    let mut words = health.test?.into_iter();
+    let command: Vec<String> = match words.next()?.as_str() {
+        "CMD" => words.collect(),
+        "CMD-SHELL" => {
+            let shell = shell.filter(|shell| !shell.is_empty());
+            shell.unwrap_or_else(|| vec!["/bin/sh".to_owned(), "-c".to_owned()]).into_iter().chain(words).collect()
+        }
+        _ => return None,
+    };
+    (!command.is_empty()).then(|| HealthCheck {
+        command,
+        timeout: timeout.unwrap_or(ENGINE_TIMEOUT),
+        start_period: start_period.unwrap_or_default(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    fn known_as(name: &str) -> ImageInspect {
+        ImageInspect { repo_digests: Some(vec![format!("{name}@{DIGEST}")]), ..Default::default() }
+    }
+
+    #[test]
+    fn an_image_is_the_one_only_by_repository_and_digest() {
+        let image = |repository: &str| PinnedImage { repository: repository.to_owned(), digest: DIGEST.to_owned() };
+        assert!(is_it(&known_as("host:5000/team/api"), &image("host:5000/team/api")));
+        assert!(is_it(&known_as("nginx"), &image("docker.io/library/nginx")));
+        assert!(is_it(&known_as("team/api"), &image("docker.io/team/api")));
+        assert!(!is_it(&known_as("host:5000/team/other"), &image("host:5000/team/api")));
+        assert!(!is_it(&ImageInspect::default(), &image("nginx")));
+        let other = PinnedImage { digest: DIGEST.replace('e', "f"), ..image("host/api") };
+        assert!(!is_it(&known_as("host/api"), &other));
+    }
+
+    #[test]
+    fn an_image_runs_on_its_own_kind_of_machine() {
+        let other = if HERE == "amd64" { "arm64" } else { "amd64" };
+        assert!(runs_here(HERE) && runs_here(""));
+        assert!(!runs_here(other) && !runs_here("s390x"));
+        assert_eq!((runs_here("386"), runs_here("arm")), (HERE == "amd64", HERE == "arm64"));
+    }
+
+    #[test]
+    fn a_healthcheck_is_what_the_engine_would_run() {
+        let test = |words: &[&str], shell: Option<&[&str]>| {
+            let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+            let health = HealthConfig { test: Some(owned(words)), ..Default::default() };
+            healthcheck(health, shell.map(owned)).map(|own| own.command.join("|"))
+        };
+        assert_eq!(test(&["CMD", "curl", "-f", "http://localhost/"], None).unwrap(), "curl|-f|http://localhost/");
+        assert_eq!(test(&["CMD-SHELL", "pg_isready || exit 1"], None).unwrap(), "/bin/sh|-c|pg_isready || exit 1");
+        assert_eq!(test(&["CMD-SHELL", "true"], Some(&["/bin/bash", "-ec"])).unwrap(), "/bin/bash|-ec|true");
+        assert_eq!(test(&["NONE"], None), None);
+        assert_eq!(test(&[], None), None);
+        assert_eq!(test(&["CMD"], None), None);
+    }
+
+    #[test]
+    fn a_healthcheck_has_its_own_timeout_and_start_period() {
+        let second = 1_000_000_000;
+        let of = |timeout, start_period| {
+            let test = Some(vec!["CMD".to_owned(), "/probe".to_owned()]);
+            let own = healthcheck(HealthConfig { test, timeout, start_period, ..Default::default() }, None).unwrap();
+            (own.timeout.as_millis(), own.start_period.as_millis())
+        };
+        assert_eq!(of(Some(45 * second), Some(60 * second)), (45_000, 60_000));
+        assert_eq!(of(Some(second / 2), None), (500, 0));
+        assert_eq!(of(Some(0), Some(0)), (30_000, 0), "zero is what is not said");
+        assert_eq!(of(None, Some(-1)), (30_000, 0));
+    }
+}

@@ -1,0 +1,92 @@
+//! Through which interfaces of the host a container's packets come in.
+
+use std::collections::BTreeSet;
+
+use berth_core::message::effect::ContainerId;
+use bollard::models::{ContainerInspectResponse, NetworkDisconnectRequest, NetworkInspect};
+use bollard::query_parameters::{InspectContainerOptions, InspectNetworkOptions};
+
+use super::error::{self, EngineError};
+use super::{Engine, SHORT};
+
+/// The option of a network that names its bridge.
+const BRIDGE_NAME: &str = "com.docker.network.bridge.name";
+
+impl Engine {
+    /// The bridges of the container's networks, none at all for `network=none`; `None` if the container is gone. A network that
+    /// is no bridge of this host is a fault: what is on it passes the host's packet filter by.
+    pub async fn bridges(&self, id: &ContainerId) -> Result<Option<Vec<String>>, EngineError> {
+        let Some(inspected) = self.inspected(id).await? else { return Ok(None) };
+        let mode = mode(&inspected).to_owned();
+        let networks = networks(inspected);
+        if networks.len() == 0 {
+            return Err(EngineError::NoBridge { network: mode, driver: "another container's".to_owned() });
+        }
+        let mut bridges = Vec::new();
+        for network in networks {
+            let mut shown = self.network(&network).await?;
+            let named = shown.options.take().and_then(|mut options| options.remove(BRIDGE_NAME));
+            match shown.driver.as_deref() {
+                Some("bridge") => bridges.push(named.unwrap_or_else(|| by_id(&shown.id.unwrap_or_default()))),
+                Some("null") => {}
+                driver => {
+                    let driver = driver.unwrap_or_default().to_owned();
+                    return Err(EngineError::NoBridge { network, driver });
+                }
+            }
+        }
+        Ok(Some(bridges))
+    }
+
+    /// Disconnects the container from every network that is no bridge of this host, but for the one that the config put it on; from
+    /// which ones.
+    pub async fn leave_other_networks(&self, id: &ContainerId) -> Result<BTreeSet<String>, EngineError> {
+        let Some(inspected) = self.inspected(id).await? else { return Ok(BTreeSet::new()) };
+        let mode = mode(&inspected).to_owned();
+        let mut left = BTreeSet::new();
+        for network in networks(inspected) {
+            let shown = self.network(&network).await?;
+            let is_its_own = network == mode || shown.id.as_deref() == Some(&mode);
+            if is_its_own || matches!(shown.driver.as_deref(), Some("bridge" | "null")) {
+                continue;
+            }
+            let fail = |error| error::of(format!("disconnect the container from {network}"), error, error::plain);
+            let request = NetworkDisconnectRequest { container: id.0.clone(), force: Some(true) };
+            self.within(SHORT).map_err(fail)?.disconnect_network(&network, request).await.map_err(fail)?;
+            left.insert(network);
+        }
+        Ok(left)
+    }
+
+    async fn inspected(&self, id: &ContainerId) -> Result<Option<ContainerInspectResponse>, EngineError> {
+        let docker = self.within(SHORT).map_err(fail)?;
+        match docker.inspect_container(&id.0, None::<InspectContainerOptions>).await {
+            Ok(inspected) => Ok(Some(inspected)),
+            Err(error) if error::is_not_found(&error) => Ok(None),
+            Err(error) => Err(fail(error)),
+        }
+    }
+
+    async fn network(&self, name: &str) -> Result<NetworkInspect, EngineError> {
+        let docker = self.within(SHORT).map_err(fail)?;
+        docker.inspect_network(name, None::<InspectNetworkOptions>).await.map_err(fail)
+    }
+}
+
+fn fail(error: bollard::errors::Error) -> EngineError {
+    error::of("look at the container's networks".to_owned(), error, error::start)
+}
+
+/// What the container was created with.
+fn mode(inspected: &ContainerInspectResponse) -> &str {
+    inspected.host_config.as_ref().and_then(|host| host.network_mode.as_deref()).unwrap_or_default()
+}
+
+fn networks(inspected: ContainerInspectResponse) -> impl ExactSizeIterator<Item = String> {
+    inspected.network_settings.and_then(|settings| settings.networks).unwrap_or_default().into_keys()
+}
+
+/// What the engine calls a bridge when nobody named it (libnetwork's bridge driver).
+fn by_id(network: &str) -> String {
+    format!("br-{}", network.get(..12).unwrap_or(network))
+}

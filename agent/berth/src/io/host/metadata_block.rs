@@ -1,0 +1,197 @@
+//! `imds=block`: keeps a container from the instance metadata, by what may not come in through its bridge.
+//!
+//! ```text
+//!   container ──veth──▶ bridge ──▶ raw PREROUTING: -i BRIDGE -d 169.254.169.254 DROP      other addresses go on
+//!   host ───────────────────────────────────────────────────────────────────────▶ its own way to the metadata
+//! ```
+//! The rules are there before the container starts and stay until it is removed. They outlive agent and engine in the kernel, so for
+//! each container a note on tmpfs, written first and deleted last, tells this agent and the next which ones to look after, and on which
+//! bridges. Kernel and tmpfs forget at the same moment: when the instance reboots.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::{Path, PathBuf};
+
+use berth_core::message::effect::ContainerId;
+use berth_core::message::fault::Class;
+use http::Uri;
+
+use crate::io::host::packet_filter::{self, Dropped, FilterError};
+
+/// Where every instance has its metadata service (EC2 user guide, "Access instance metadata").
+const IPV4: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254));
+/// The same on IPv6.
+const IPV6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254));
+
+/// The interfaces of this network namespace.
+const INTERFACES: &str = "/sys/class/net";
+
+/// Who is kept from the metadata, and which addresses that means.
+#[derive(Clone, Debug)]
+pub struct MetadataBlock {
+    notes: PathBuf,
+    addresses: BTreeSet<IpAddr>,
+}
+
+/// Why a container cannot be kept from the metadata, or the rules cannot be taken away.
+#[derive(Debug, thiserror::Error)]
+pub enum BlockError {
+    /// A rule here would hold nobody.
+    #[error(
+        "imds=block cannot be kept: the engine's bridge {0} is not here, so the engine has another network namespace than berth"
+    )]
+    NoSuchBridge(String),
+    /// The packet filter said no.
+    #[error("imds=block cannot be kept")]
+    Filter(#[source] FilterError),
+    /// The note could not be written, read or deleted.
+    #[error("imds=block cannot be kept: cannot {doing} {path}")]
+    Note {
+        /// What was tried.
+        doing: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl BlockError {
+    /// What to do about it.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::NoSuchBridge(_) => Class::Misconfigured,
+            Self::Filter(error) => error.class(),
+            Self::Note { .. } => Class::Transient,
+        }
+    }
+}
+
+/// Whether the packet filter takes orders: looks for the rules of nobody.
+pub async fn try_filter() -> Result<(), BlockError> {
+    packet_filter::remove("berth-imds-nobody").await.map_err(BlockError::Filter)
+}
+
+impl MetadataBlock {
+    /// The block with its notes in this run directory. `endpoint`: where the agent itself asks the metadata; an address that is not
+    /// the usual one is blocked beside the usual ones.
+    pub fn new(run_dir: &Path, endpoint: &str) -> Self {
+        let own = endpoint.parse::<Uri>().ok().and_then(|uri| uri.host()?.trim_matches(['[', ']']).parse().ok());
+        // Loopback is the container's own inside of it.
+        let own = own.filter(|address: &IpAddr| !address.is_loopback());
+        Self { notes: run_dir.join("imds"), addresses: [IPV4, IPV6].into_iter().chain(own).collect() }
+    }
+
+    /// Makes sure that nothing that comes in through these bridges reaches the metadata, in the name of this container; on which of
+    /// them it could. Without any bridge there is no way in.
+    pub async fn hold(&self, id: &ContainerId, bridges: &[String]) -> Result<BTreeSet<String>, BlockError> {
+        if let Some(bridge) = bridges.iter().find(|bridge| !is_here(bridge)) {
+            return Err(BlockError::NoSuchBridge(bridge.clone()));
+        }
+        if bridges.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        self.write_note(id, &bridges.join("\n"))?;
+        let each = |bridge: &String| {
+            let interface = bridge.clone();
+            self.addresses.iter().map(move |address| Dropped { interface: interface.clone(), address: *address })
+        };
+        let missing = packet_filter::ensure(&mark(id), &bridges.iter().flat_map(each).collect()).await;
+        Ok(missing.map_err(BlockError::Filter)?.into_iter().map(|dropped| dropped.interface).collect())
+    }
+
+    /// The same on the bridges that it was held on last, for a moment when the engine does not say on which ones the container is.
+    pub async fn hold_as_noted(&self, id: &ContainerId) -> Result<BTreeSet<String>, BlockError> {
+        let note = self.note(id);
+        let text = fs::read_to_string(&note).map_err(|source| self.cannot("read", &note, source))?;
+        let bridges: Vec<String> = text.lines().filter(|name| is_here(name)).map(str::to_owned).collect();
+        if bridges.is_empty() { Ok(BTreeSet::new()) } else { self.hold(id, &bridges).await }
+    }
+
+    /// Only what changed is written: it is looked at every few seconds.
+    fn write_note(&self, id: &ContainerId, text: &str) -> Result<(), BlockError> {
+        let note = self.note(id);
+        if fs::read_to_string(&note).is_ok_and(|former| former == text) {
+            return Ok(());
+        }
+        fs::create_dir_all(&self.notes).map_err(|source| self.cannot("make", &self.notes, source))?;
+        fs::write(&note, text).map_err(|source| self.cannot("write", &note, source))
+    }
+
+    /// Takes away what is held in the name of this container. It is no fault if nothing is.
+    pub async fn lift(&self, id: &ContainerId) -> Result<(), BlockError> {
+        let note = self.note(id);
+        if !note.exists() {
+            return Ok(());
+        }
+        packet_filter::remove(&mark(id)).await.map_err(BlockError::Filter)?;
+        fs::remove_file(&note).map_err(|source| self.cannot("delete", &note, source))
+    }
+
+    /// In whose names something is held, or was about to be.
+    pub fn held(&self) -> Result<Vec<ContainerId>, BlockError> {
+        let entries = match fs::read_dir(&self.notes) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(|source| self.cannot("list", &self.notes, source))?,
+        };
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        Ok(names.map(ContainerId).collect())
+    }
+
+    fn note(&self, id: &ContainerId) -> PathBuf {
+        self.notes.join(&id.0)
+    }
+
+    fn cannot(&self, doing: &'static str, path: &Path, source: io::Error) -> BlockError {
+        BlockError::Note { doing, path: path.to_owned(), source }
+    }
+}
+
+/// Whether the interface is in this network namespace.
+fn is_here(interface: &str) -> bool {
+    Path::new(INTERFACES).join(interface).exists()
+}
+
+/// The comment of a container's rules.
+fn mark(id: &ContainerId) -> String {
+    format!("berth-imds-{}", id.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::aws::imds::Imds;
+    use crate::io::http::Http;
+
+    #[test]
+    fn the_usual_addresses_are_blocked_and_the_one_that_the_agent_asks() {
+        let told = |endpoint: &str| {
+            let block = MetadataBlock::new(Path::new("/run/berth"), endpoint);
+            block.addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>()
+        };
+        let usual = ["169.254.169.254", "fd00:ec2::254"];
+        for endpoint in
+            ["http://169.254.169.254", "http://[fd00:ec2::254]", "http://127.0.0.1:1338", "http://imds.local"]
+        {
+            assert_eq!(told(endpoint), usual, "{endpoint}");
+        }
+        // Whichever of the two answers later: nothing of the block depends on it.
+        let imds = Imds::from_env(&|_| None, Http::default()).unwrap();
+        assert_eq!(told(imds.base()), usual);
+        assert_eq!(told("http://198.18.0.1:80"), ["169.254.169.254", "198.18.0.1", "fd00:ec2::254"]);
+        assert_eq!(told("http://[2001:db8::1]:80"), ["169.254.169.254", "2001:db8::1", "fd00:ec2::254"]);
+    }
+
+    #[test]
+    fn who_is_held_is_known_from_the_notes_and_nobody_is_without_any() {
+        let run_dir = tempfile::tempdir().unwrap();
+        let block = MetadataBlock::new(run_dir.path(), "");
+        assert_eq!(block.held().unwrap(), []);
+        fs::create_dir(run_dir.path().join("imds")).unwrap();
+        fs::write(run_dir.path().join("imds/0123"), "").unwrap();
+        assert_eq!(block.held().unwrap(), [ContainerId("0123".to_owned())]);
+    }
+}

@@ -1,0 +1,143 @@
+//! What an agent leaves for the next one in case it is killed: a note in the run directory.
+//!
+//! It is kept on a tmpfs only, so it survives the process and not a reboot, and no AMI holds one (invariant 12). How long ago it
+//! was written tells the kernel's clock that no one sets and that goes on while the instance sleeps (CLOCK_BOOTTIME,
+//! clock_gettime(2)).
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::io::host::small_file::{self, Durable};
+use crate::io::secret::deliver::{self, DeliverError};
+
+/// The note's name in the run directory.
+pub const FILE: &str = "drain.json";
+/// Many times what a note has.
+const BYTES: u64 = 64 * 1024;
+
+/// The note of one run directory.
+#[derive(Clone, Debug)]
+pub struct Note {
+    path: PathBuf,
+}
+
+/// The note could not be kept, or read.
+#[derive(Debug, thiserror::Error)]
+pub enum NoteError {
+    /// The run directory is on a disk, or cannot be looked at.
+    #[error("cannot keep {}", .0.display())]
+    OnDisk(PathBuf, #[source] DeliverError),
+    /// The file cannot be written, read or removed.
+    #[error("cannot {} {}", .1, .0.display())]
+    Io(PathBuf, &'static str, #[source] io::Error),
+    /// It is not what this version writes.
+    #[error("cannot understand {}", .0.display())]
+    Strange(PathBuf, #[source] serde_json::Error),
+}
+
+/// The note as it is written.
+#[derive(Debug, Serialize, Deserialize)]
+struct Stamped<T> {
+    /// When, in milliseconds since the kernel started.
+    written_ms: u64,
+    note: T,
+}
+
+impl Note {
+    /// The note of this run directory.
+    pub fn new(run_dir: &Path) -> Self {
+        Self { path: run_dir.join(FILE) }
+    }
+
+    /// What an agent before this one left, and how long ago; none if it left nothing.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<Option<(T, Duration)>, NoteError> {
+        let bytes = small_file::read(&self.path, BYTES).map_err(self.io("read"))?;
+        let Some(bytes) = bytes else { return Ok(None) };
+        let Stamped { written_ms, note } =
+            serde_json::from_slice(&bytes).map_err(|error| NoteError::Strange(self.path.clone(), error))?;
+        Ok(Some((note, Duration::from_millis(boot_ms().saturating_sub(written_ms)))))
+    }
+
+    /// Leaves this for the next agent, in place of what was left before.
+    pub fn leave<T: Serialize>(&self, note: T) -> Result<(), NoteError> {
+        let run_dir = self.path.parent().unwrap_or(&self.path);
+        deliver::may_hold_secrets(run_dir).map_err(|error| NoteError::OnDisk(self.path.clone(), error))?;
+        let stamped = serde_json::to_vec(&Stamped { written_ms: boot_ms(), note });
+        let bytes = stamped.map_err(|error| NoteError::Strange(self.path.clone(), error))?;
+        small_file::replace(&self.path, &bytes, Durable::No).map_err(self.io("write"))
+    }
+
+    /// Leaves nothing.
+    pub fn clear(&self) -> Result<(), NoteError> {
+        small_file::remove(&self.path).map(drop).map_err(self.io("remove"))
+    }
+
+    fn io(&self, doing: &'static str) -> impl FnOnce(io::Error) -> NoteError + '_ {
+        move |error| NoteError::Io(self.path.clone(), doing, error)
+    }
+}
+
+/// The kernel has this clock, so the answer is always there.
+fn boot_ms() -> u64 {
+    let now = clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A directory on a tmpfs.
+    fn in_memory() -> tempfile::TempDir {
+        tempfile::tempdir_in("/dev/shm").unwrap()
+    }
+
+    #[test]
+    fn a_note_is_read_by_the_next_agent_until_it_is_cleared() {
+        let run_dir = in_memory();
+        let note = Note::new(run_dir.path());
+        assert_eq!(note.read::<String>().unwrap(), None);
+        note.leave("first").unwrap();
+        note.leave("second").unwrap();
+        let (text, age) = note.read::<String>().unwrap().unwrap();
+        assert!(text == "second" && age < Duration::from_secs(60), "{text} {age:?}");
+        note.clear().unwrap();
+        note.clear().unwrap();
+        assert_eq!(note.read::<String>().unwrap(), None);
+    }
+
+    #[test]
+    fn its_age_is_counted_by_a_clock_that_nobody_sets() {
+        let run_dir = in_memory();
+        let note = Note::new(run_dir.path());
+        let written = |ms: u64| {
+            std::fs::write(run_dir.path().join(FILE), format!(r#"{{"written_ms":{ms},"note":1}}"#)).unwrap();
+            note.read::<u8>().unwrap().unwrap().1
+        };
+        assert!((Duration::from_secs(5)..Duration::from_secs(60)).contains(&written(boot_ms() - 5_000)));
+        assert_eq!(written(u64::MAX), Duration::ZERO);
+    }
+
+    #[test]
+    fn what_is_no_note_is_an_error_and_never_a_note() {
+        let run_dir = in_memory();
+        let note = Note::new(run_dir.path());
+        for text in ["", "{", "[]", r#"{"written_ms":-1,"note":"x"}"#, r#"{"written_ms":1,"note":7}"#, "\0\u{1}"] {
+            std::fs::write(run_dir.path().join(FILE), text).unwrap();
+            assert!(matches!(note.read::<String>(), Err(NoteError::Strange(..))), "{text:?}");
+        }
+        std::fs::write(run_dir.path().join(FILE), vec![b' '; 65 * 1024]).unwrap();
+        assert!(matches!(note.read::<String>(), Err(NoteError::Io(..))));
+    }
+
+    #[test]
+    fn nothing_is_left_on_a_disk_that_would_survive_the_reboot() {
+        // /sys is no tmpfs wherever a test runs.
+        assert!(matches!(Note::new(Path::new("/sys")).leave(1), Err(NoteError::OnDisk(..))));
+    }
+}

@@ -1,0 +1,213 @@
+//! Asking the app once whether it is well, in the way that the config says.
+//!
+//! Its own address is asked, never a published port: the engine's proxy accepts there even if nobody listens behind it.
+
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use berth_config::{Health, HttpProbe};
+use berth_core::message::effect::{Address, RunningContainer};
+use berth_core::message::fault::Fault;
+use berth_core::message::probe_failure::{ProbeFailure, ProbeFailureKind as Kind};
+use bytes::Bytes;
+use http::{Request, Uri, header};
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+use crate::io::docker::{Engine, EngineError};
+
+mod tls;
+
+/// For the kernel on the other end of a virtual cable to take a connection, which needs well below a millisecond; 300 ms in
+/// all. The first packet to a bridge port that just came up can be lost, and would be sent again only after a second (RFC
+/// 6298): another connection is sooner.
+const CONNECT: [Duration; 3] = [Duration::from_millis(30), Duration::from_millis(90), Duration::from_millis(180)];
+/// So much of an answer's body is read out of politeness.
+const POLITE: usize = 64 * 1024;
+
+/// Asks once. `first_port`: the first TCP port of the container. The answer is why the app is not healthy.
+pub async fn probe(
+    engine: &Engine,
+    app: &RunningContainer,
+    how: &Health,
+    first_port: Option<u16>,
+    http: &HttpProbe,
+    timeout: Duration,
+) -> Result<(), ProbeFailure> {
+    let asked = async {
+        match how {
+            Health::Path(path) => Target::own(own_address(app, first_port)?, false, path).ask(http).await,
+            Health::Port { tls, port, path } => Target::own(own_address(app, Some(*port))?, *tls, path).ask(http).await,
+            Health::Url(url) => Target::of_url(url)?.ask(http).await,
+            Health::Tcp(port) => connect(own_address(app, port.or(first_port))?).await.map(drop),
+            Health::Cmd(command) => exec(engine, app, command, timeout).await,
+            Health::Docker => {
+                let missing = || ProbeFailure::new(Kind::NoHealthcheck, "the image has no HEALTHCHECK");
+                let own = app.healthcheck.as_ref().ok_or_else(missing)?;
+                exec(engine, app, &own.command, timeout).await
+            }
+            Health::None => Ok(()),
+        }
+    };
+    // A command has its own timeout, after which there is something to clean up.
+    if let Health::Cmd(_) | Health::Docker = how {
+        return asked.await;
+    }
+    let late = || Err(ProbeFailure::new(Kind::TimedOut, format!("no answer within {} s", timeout.as_secs_f32())));
+    tokio::time::timeout(timeout, asked).await.unwrap_or_else(|_| late())
+}
+
+fn own_address(app: &RunningContainer, port: Option<u16>) -> Result<SocketAddr, ProbeFailure> {
+    let address = match app.address {
+        Address::At(address) => address,
+        Address::Never => {
+            let reason = "the container has no address of its own; ask it with health=cmd:…";
+            return Err(ProbeFailure::new(Kind::NoAddress, reason));
+        }
+        Address::NotNow => {
+            return Err(ProbeFailure::new(Kind::NotRunning, "the container does not run, or is on no network"));
+        }
+    };
+    let port = port.ok_or_else(|| ProbeFailure::new(Kind::NoPort, "the config has no TCP port to ask"))?;
+    Ok(SocketAddr::new(address, port))
+}
+
+async fn connect(at: SocketAddr) -> Result<TcpStream, ProbeFailure> {
+    for limit in CONNECT {
+        if let Ok(connected) = tokio::time::timeout(limit, TcpStream::connect(at)).await {
+            return connected.map_err(|error| {
+                let kind = if error.kind() == ErrorKind::ConnectionRefused { Kind::Refused } else { Kind::Unreachable };
+                ProbeFailure::new(kind, format!("{at}: {}", error.kind()))
+            });
+        }
+    }
+    let limit = CONNECT.iter().sum::<Duration>().as_millis();
+    Err(ProbeFailure::new(Kind::TimedOut, format!("{at}: no connection within {limit} ms")))
+}
+
+/// Whom to ask for what over HTTP.
+struct Target {
+    at: SocketAddr,
+    tls: bool,
+    /// What `health` says, for the Host header.
+    host: String,
+    path: String,
+}
+
+impl Target {
+    /// The container's own address.
+    fn own(at: SocketAddr, tls: bool, path: &str) -> Self {
+        Self { at, tls, host: at.to_string(), path: path.to_owned() }
+    }
+
+    /// Where an address of the config leads. As the host sees it, so by number or `localhost`: a health check that needs the DNS
+    /// would fail with it.
+    fn of_url(url: &str) -> Result<Self, ProbeFailure> {
+        let invalid = |reason: String| ProbeFailure::new(Kind::InvalidTarget, reason);
+        let uri: Uri = url.parse().map_err(|_| invalid(format!("{url} is no address")))?;
+        let (tls, authority) = match (uri.scheme_str(), uri.authority()) {
+            (Some("http"), Some(authority)) => (false, authority),
+            (Some("https"), Some(authority)) => (true, authority),
+            _ => return Err(invalid(format!("{url} is no http:// or https:// address"))),
+        };
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        let address = match host {
+            "localhost" => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            _ => host.parse().map_err(|_| invalid(format!("{host} is neither an IP address nor localhost")))?,
+        };
+        let at = SocketAddr::new(address, authority.port_u16().unwrap_or(if tls { 443 } else { 80 }));
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        Ok(Self { at, tls, host: authority.as_str().to_owned(), path: path.to_owned() })
+    }
+
+    async fn ask(&self, http: &HttpProbe) -> Result<(), ProbeFailure> {
+        let host = http.host.as_deref().unwrap_or(&self.host);
+        let stream = connect(self.at).await?;
+        let status = if self.tls {
+            self.get(host, tls::handshake(self.at, host, stream).await?).await?
+        } else {
+            self.get(host, stream).await?
+        };
+        if http.expect.has(status) {
+            return Ok(());
+        }
+        let reason = format!("{} answers {status}, expected {}", self.path, http.expect);
+        Err(ProbeFailure::new(Kind::Status, reason))
+    }
+
+    /// One GET, and the status of its answer; a redirect is one and not followed.
+    async fn get<S>(&self, host: &str, stream: S) -> Result<u16, ProbeFailure>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|error| self.not_http(&error))?;
+        let request = Request::get(&self.path)
+            .header(header::HOST, host)
+            .header(header::USER_AGENT, concat!("berth/", env!("CARGO_PKG_VERSION")))
+            .header(header::CONNECTION, "close")
+            .body(Empty::<Bytes>::new())
+            .map_err(|_| {
+                let reason = format!("{} is no path that can be asked for", self.path);
+                ProbeFailure::new(Kind::InvalidTarget, reason)
+            })?;
+        let exchange = async {
+            let answer = sender.send_request(request).await.map_err(|error| self.not_http(&error))?;
+            let status = answer.status();
+            let mut body = answer.into_body();
+            let mut read = 0;
+            while read < POLITE
+                && let Some(Ok(frame)) = body.frame().await
+            {
+                read += frame.data_ref().map_or(0, Bytes::len);
+            }
+            Ok(status.as_u16())
+        };
+        let mut exchange = std::pin::pin!(exchange);
+        tokio::select! {
+            answer = &mut exchange => answer,
+            // The connection may end before the answer was looked at.
+            _ = connection => exchange.await,
+        }
+    }
+
+    fn not_http(&self, error: &hyper::Error) -> ProbeFailure {
+        if let Some(failure) = tls::later(self.at, error) {
+            return failure;
+        }
+        let hint = if self.tls { "" } else { "; for an app that listens with TLS write `health=https:PORT/path`" };
+        ProbeFailure::new(Kind::NotHttp, format!("{} did not answer with HTTP: {error}{hint}", self.at))
+    }
+}
+
+async fn exec(
+    engine: &Engine,
+    app: &RunningContainer,
+    command: &[String],
+    timeout: Duration,
+) -> Result<(), ProbeFailure> {
+    let program = command.first().map_or("", String::as_str);
+    let failed = |kind, reason: String| Err(ProbeFailure::new(kind, reason));
+    match engine.exec(app, command, timeout).await {
+        Ok(0) => Ok(()),
+        // From the engine, from berth's shim and from a shell alike.
+        Ok(code @ (126 | 127)) => failed(
+            Kind::CommandNotFound,
+            format!(
+                "{program} exits with {code}: it, or a program that it runs, is not in the container or not executable"
+            ),
+        ),
+        Ok(code) => failed(Kind::CommandFailed, format!("{program} exits with {code}")),
+        Err(error) => {
+            let kind = match &error {
+                EngineError::TooLong(_) => Kind::TimedOut,
+                _ => Kind::Engine,
+            };
+            failed(kind, format!("{program}: {}", Fault::from_error(error.class(), &error)))
+        }
+    }
+}

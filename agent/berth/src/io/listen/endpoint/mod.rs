@@ -1,0 +1,245 @@
+//! The readiness endpoint that load balancers ask: `/ready`, `/live`, `/version`, `/metrics`.
+//!
+//! It answers from memory and is bound before the boot begins, so a probe is never refused. Anyone can reach it, so it shows no
+//! secret, no environment, no config value but the image, and nothing that AWS, the registry, the engine or the app
+//! answered: the reason is a sentence of a closed list. It takes GET and HEAD, and reads no body.
+//!
+//! With the listener of the agent before it, it goes on with what that agent said: who asks `/ready` before the app that
+//! runs on was found again waits for that, a moment and no longer, instead of hearing of a start that is none.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use berth_core::message::fault::Class;
+use berth_core::view::metrics;
+use berth_core::view::published::Published;
+use berth_core::view::{PhaseName, Status};
+use http::header::ALLOW;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use serde::Serialize;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+
+use crate::io::listen::http_server::{Body, Limits, Server, json, sentence, whole};
+
+/// What the endpoint refuses. Seven seconds, and not five: load balancers ask every 5, 6, 10, 15 or 30 seconds, and a connection that is kept alive
+/// must not end in the very moment of the next question.
+pub const LIMITS: Limits = Limits {
+    connections: 256,
+    head: Duration::from_secs(7),
+    life: Some(Duration::from_secs(120)),
+    answers: Some(100),
+    last_question: Some(Duration::from_millis(100)),
+};
+
+/// Connections that the kernel keeps until they are accepted; it takes no more than net.core.somaxconn, which is 4096. When that is
+/// full a probe is not refused but dropped, and asked again a second later, which is a load balancer's whole patience.
+const BACKLOG: u32 = 4096;
+
+/// For the app of the agent before this one to be found again. Shorter than the shortest timeout of a load balancer's
+/// health check, which is 2 s.
+const FOUND_AGAIN: Duration = Duration::from_secs(1);
+
+/// An address that is bound; connections wait in its backlog.
+#[derive(Debug)]
+pub struct Endpoint {
+    asked: SocketAddr,
+    local: SocketAddr,
+    listener: TcpListener,
+    /// Until when `/ready` waits for the end of the start.
+    patience: Option<Instant>,
+}
+
+/// The endpoint at work. Dropped, it stops.
+#[derive(Debug)]
+pub struct Serving {
+    asked: SocketAddr,
+    local: SocketAddr,
+    server: Option<Server<TcpListener>>,
+    published: watch::Receiver<Arc<Published>>,
+}
+
+/// The address cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address} (`listen`)")]
+pub struct BindError {
+    /// The address.
+    pub address: SocketAddr,
+    /// Why not.
+    pub source: io::Error,
+}
+
+impl BindError {
+    /// What to do about it: an address in use may be let go of, one that is not this host's never becomes so.
+    pub fn class(&self) -> Class {
+        match self.source.kind() {
+            io::ErrorKind::AddrInUse => Class::Transient,
+            _ => Class::Misconfigured,
+        }
+    }
+}
+
+impl Endpoint {
+    /// Take the address. Needs a runtime.
+    pub fn bind(address: SocketAddr) -> Result<Self, BindError> {
+        let bind = || {
+            let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+            // Connections of a former agent in TIME_WAIT must not keep the next one from its port.
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            let listener = socket.listen(BACKLOG)?;
+            Ok(Self { asked: address, local: listener.local_addr()?, listener, patience: None })
+        };
+        bind().map_err(|source| BindError { address, source })
+    }
+
+    /// Go on with the listener of the agent before this one. Needs a runtime.
+    #[expect(clippy::disallowed_methods, reason = "how long an answer may wait is the edge's own time")]
+    pub fn inherit(listener: std::net::TcpListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let local = listener.local_addr()?;
+        let patience = Some(Instant::now() + FOUND_AGAIN);
+        Ok(Self { asked: local, local, listener: TcpListener::from_std(listener)?, patience })
+    }
+
+    /// Where it really listens, which tells the port if 0 was asked for.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Answer from what is published.
+    pub fn serve(self, published: watch::Receiver<Arc<Published>>) -> Serving {
+        self.serve_within(LIMITS, published)
+    }
+
+    fn serve_within(self, limits: Limits, published: watch::Receiver<Arc<Published>>) -> Serving {
+        let state = published.clone();
+        let server = Server::start(self.listener, limits, move |request| {
+            let mut state = state.clone();
+            async move {
+                if let (Some(until), "/ready") = (self.patience, request.uri().path()) {
+                    let over = state.wait_for(|published| published.view.status != Status::Starting);
+                    let _ = timeout_at(until, over).await.is_ok();
+                }
+                answer(&request, &state.borrow())
+            }
+        });
+        Serving { asked: self.asked, local: self.local, server: Some(server), published }
+    }
+}
+
+impl Serving {
+    /// Where it really listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Whether it is where this address asks it to be. Any port will do for port 0.
+    pub fn is_at(&self, address: SocketAddr) -> bool {
+        let any_port = address.port() == 0 && address.ip() == self.local.ip();
+        self.server.is_some() && (any_port || address == self.asked || address == self.local)
+    }
+
+    /// What it listens on.
+    pub fn listener(&self) -> Option<&TcpListener> {
+        self.server.as_ref().map(Server::listener)
+    }
+
+    /// Answer nobody any more, but keep the address; none if it is lost.
+    pub async fn retire(self) -> Option<Arc<TcpListener>> {
+        Some(self.server?.retire().await)
+    }
+
+    /// Move to another address, once the config is known. The new one is bound before the old one is left, unless they
+    /// share the port: then the kernel allows only one, and the old one is taken back if the new one cannot be had.
+    pub async fn move_to(&mut self, address: SocketAddr) -> Result<SocketAddr, BindError> {
+        if self.is_at(address) {
+            return Ok(self.local);
+        }
+        let endpoint = match Endpoint::bind(address) {
+            Err(error) if error.class() == Class::Transient && address.port() == self.local.port() => {
+                if let Some(server) = self.server.take() {
+                    server.close().await;
+                }
+                match Endpoint::bind(address) {
+                    Ok(endpoint) => endpoint,
+                    Err(error) => {
+                        match Endpoint::bind(self.local) {
+                            Ok(former) => *self = former.serve(self.published.clone()),
+                            Err(lost) => tracing::error!(error = %lost, "nothing answers until the next try"),
+                        }
+                        return Err(error);
+                    }
+                }
+            }
+            bound => bound?,
+        };
+        *self = endpoint.serve(self.published.clone());
+        Ok(self.local)
+    }
+}
+
+/// What a request is answered, from what is published.
+pub fn answer<B>(request: &Request<B>, published: &Published) -> Response<Body> {
+    let page: fn(&Published) -> Response<Body> = match request.uri().path() {
+        "/ready" => ready,
+        "/live" => |_| whole(StatusCode::OK, "application/json", "{\"status\":\"ok\"}\n"),
+        "/version" => version,
+        "/metrics" => |published| whole(StatusCode::OK, metrics::CONTENT_TYPE, metrics::render(published)),
+        _ => return sentence(StatusCode::NOT_FOUND, "there are /ready, /live, /version and /metrics"),
+    };
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        let mut refusal = sentence(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD");
+        refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return refusal;
+    }
+    page(published)
+}
+
+/// `/ready`, its fields in the order that people read them in.
+#[derive(Serialize)]
+struct Ready<'a> {
+    status: Status,
+    version: Option<&'a str>,
+    phase: PhaseName,
+    reason: &'static str,
+}
+
+fn ready(published: &Published) -> Response<Body> {
+    let view = &published.view;
+    let status = if view.status == Status::Ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let version = view.version.as_deref();
+    json(status, &Ready { status: view.status, version, phase: view.phase, reason: view.ready_reason.sentence() })
+}
+
+/// `/version`
+#[derive(Serialize)]
+struct Version<'a> {
+    image: Option<&'a str>,
+    tag: Option<&'a str>,
+    digest: Option<&'a str>,
+    version: Option<&'a str>,
+    agent_version: &'a str,
+    instance_id: Option<&'a str>,
+    since: &'a str,
+}
+
+fn version(published: &Published) -> Response<Body> {
+    let view = &published.view;
+    let page = Version {
+        image: view.image.as_deref(),
+        tag: published.tag(),
+        digest: view.digest.as_deref(),
+        version: view.version.as_deref(),
+        agent_version: &published.agent_version,
+        instance_id: view.instance_id.as_deref(),
+        since: &published.started_at,
+    };
+    json(StatusCode::OK, &page)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,250 @@
+//! The local socket, `berth.sock` in the run directory: HTTP for root on this instance, spoken by `berth status` and the
+//! other commands through socket_client.rs.
+//!
+//! It is also what makes the agent the only one: a lock beside it is held for the life of the process, so the socket of a
+//! dead agent is replaced and a second agent is refused, whichever starts first.
+
+use std::convert::Infallible;
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use berth_core::message::fault::Class;
+use berth_core::view::published::{Published, Report};
+use bytes::Bytes;
+use futures_util::stream;
+use http::{Method, Response, StatusCode};
+use http_body_util::{BodyExt, Limited, StreamBody};
+use hyper::body::{Frame, Incoming};
+use serde::Deserialize;
+use tokio::net::{UnixListener, UnixSocket};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::time::timeout;
+
+use crate::io::listen::http_server::{Body, Limits, Server, json, sentence, stream_of, whole};
+
+/// The socket's name in the run directory.
+pub const FILE: &str = "berth.sock";
+/// The lock's name in the run directory.
+const LOCK: &str = "berth.lock";
+
+/// What the socket refuses. Only root gets here; the bounds are against scripts that forget to hang up. Nobody is waited for at the end, so that who
+/// hears the last event does not go on before the process has ended.
+pub const LIMITS: Limits =
+    Limits { connections: 64, head: Duration::from_secs(10), life: None, answers: None, last_question: None };
+/// Connections that the kernel keeps until they are accepted.
+const BACKLOG: u32 = 64;
+/// The longest body of a request.
+const BODY_BYTES: usize = 4096;
+/// For whoever follows the events to hear the last of them; one that does not read has had its time.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Why a request is not taken.
+const LEAVING: &str = "the agent is busy or leaving";
+
+/// What somebody on the instance asks of the agent.
+#[derive(Debug)]
+pub enum Request {
+    /// `POST /v1/drain`
+    Drain {
+        /// Why, in the asker's words.
+        reason: Option<String>,
+    },
+    /// `POST /v1/handover`
+    Handover {
+        /// Whether there is one, and why not.
+        answer: oneshot::Sender<Result<(), &'static str>>,
+    },
+}
+
+/// What the socket answers from, and where it hands requests to.
+#[derive(Clone, Debug)]
+pub struct Doors {
+    /// The state.
+    pub published: watch::Receiver<Arc<Published>>,
+    /// When the agent started.
+    pub began: Instant,
+    /// Events and effects, each a JSON object on one line without its newline.
+    pub lines: broadcast::WeakSender<Arc<str>>,
+    /// To the driver.
+    pub requests: mpsc::Sender<Request>,
+}
+
+/// The socket, bound.
+#[derive(Debug)]
+pub struct Socket {
+    listener: UnixListener,
+    held: Held,
+}
+
+/// The socket at work. Dropped, it is closed and its file is gone.
+#[derive(Debug)]
+pub struct Serving {
+    server: Server<UnixListener>,
+    held: Held,
+}
+
+/// The name in the run directory, and the right to it, until it is dropped.
+#[derive(Debug)]
+pub struct Held {
+    path: PathBuf,
+    _lock: File,
+}
+
+/// The socket cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum SocketError {
+    /// The lock is held.
+    #[error("another berth runs with the run directory {}; stop it, or give this one its own --run-dir", .0.display())]
+    Runs(PathBuf),
+    /// The run directory does not work.
+    #[error("cannot use the run directory {}", .0.display())]
+    Directory(PathBuf, #[source] io::Error),
+    /// The socket does not work.
+    #[error("cannot listen on {}", .0.display())]
+    Listen(PathBuf, #[source] io::Error),
+}
+
+impl SocketError {
+    /// What to do about it: nothing here passes by itself.
+    pub fn class(&self) -> Class {
+        Class::Misconfigured
+    }
+}
+
+impl Socket {
+    /// Become the one agent of this run directory; it is made if it is not there. Needs a runtime.
+    pub fn bind(run_dir: &Path) -> Result<Self, SocketError> {
+        let directory = |error| SocketError::Directory(run_dir.to_owned(), error);
+        DirBuilder::new().recursive(true).mode(0o700).create(run_dir).map_err(directory)?;
+        let lock = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(run_dir.join(LOCK))
+            .map_err(directory)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(SocketError::Runs(run_dir.to_owned())),
+            Err(TryLockError::Error(error)) => return Err(directory(error)),
+        }
+
+        // Whoever holds the lock owns the name: what lies there is from an agent that died.
+        let path = run_dir.join(FILE);
+        let listen = |error| SocketError::Listen(path.clone(), error);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(listen(error)),
+            _ => {}
+        }
+        let bind = || {
+            let socket = UnixSocket::new_stream()?;
+            socket.bind(&path)?;
+            // Before it listens, so there is no moment in which somebody else may connect.
+            fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+            socket.listen(BACKLOG)
+        };
+        let listener = bind().map_err(listen)?;
+        Ok(Self { listener, held: Held { path, _lock: lock } })
+    }
+
+    /// Answer.
+    pub fn serve(self, doors: Doors) -> Serving {
+        let server = Server::start(self.listener, LIMITS, move |request| answer(request, doors.clone()));
+        Serving { server, held: self.held }
+    }
+}
+
+impl Serving {
+    /// Ends, once those who follow the events have heard the last: the process goes next, and takes what was not sent along.
+    /// The name is still this agent's own.
+    pub async fn finish(self) -> Held {
+        let _ = timeout(FAREWELL, self.server.finish()).await;
+        self.held
+    }
+}
+
+impl Drop for Held {
+    /// The file goes before the lock does, so it can only be our own.
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// What a request is answered; one for the driver is handed to it.
+pub async fn answer(request: http::Request<Incoming>, doors: Doors) -> Response<Body> {
+    let (method, path) = (request.method(), request.uri().path());
+    match (method, path) {
+        (&Method::GET, "/v1/status") => {
+            let published = Published::clone(&doors.published.borrow());
+            json(StatusCode::OK, &Report { published, now: doors.began.elapsed().as_secs_f64() })
+        }
+        (&Method::GET, "/v1/events") => match doors.lines.upgrade() {
+            Some(lines) => events(lines.subscribe()),
+            None => sentence(StatusCode::SERVICE_UNAVAILABLE, "the agent is leaving"),
+        },
+        (&Method::POST, "/v1/drain") => drain(request, &doors.requests).await,
+        (&Method::POST, "/v1/handover") => handover(&doors.requests).await,
+        (_, "/v1/status" | "/v1/events" | "/v1/drain" | "/v1/handover") => sentence(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "GET /v1/status, GET /v1/events, POST /v1/drain, POST /v1/handover",
+        ),
+        _ => sentence(StatusCode::NOT_FOUND, "there are /v1/status, /v1/events, /v1/drain and /v1/handover"),
+    }
+}
+
+/// A line for each event and effect from here on, until the agent ends. A reader that is too slow loses lines, and is told
+/// how many.
+fn events(lines: broadcast::Receiver<Arc<str>>) -> Response<Body> {
+    let frames = stream::unfold(lines, async |mut lines| {
+        let line = match lines.recv().await {
+            Ok(line) => format!("{line}\n"),
+            Err(RecvError::Lagged(lost)) => format!("{{\"lagged\":{lost}}}\n"),
+            Err(RecvError::Closed) => return None,
+        };
+        Some((Ok::<_, Infallible>(Frame::data(Bytes::from(line))), lines))
+    });
+    stream_of("application/x-ndjson", StreamBody::new(frames).boxed_unsync())
+}
+
+/// `{"reason":"…"}`, or no body at all.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DrainBody {
+    reason: Option<String>,
+}
+
+async fn drain(request: http::Request<Incoming>, requests: &mpsc::Sender<Request>) -> Response<Body> {
+    let Ok(body) = Limited::new(request.into_body(), BODY_BYTES).collect().await else {
+        return sentence(StatusCode::PAYLOAD_TOO_LARGE, "the body is longer than 4096 bytes, or ended early");
+    };
+    let body = body.to_bytes();
+    let asked = if body.is_empty() { Ok(DrainBody::default()) } else { serde_json::from_slice(&body) };
+    let Ok(DrainBody { reason }) = asked else {
+        return sentence(StatusCode::BAD_REQUEST, "the body is not {\"reason\":\"…\"}");
+    };
+    let reason = reason.filter(|reason| !reason.trim().is_empty());
+    match requests.try_send(Request::Drain { reason }) {
+        Ok(()) => whole(StatusCode::ACCEPTED, "application/json", "{\"accepted\":\"drain\"}\n"),
+        Err(_) => sentence(StatusCode::SERVICE_UNAVAILABLE, LEAVING),
+    }
+}
+
+async fn handover(requests: &mpsc::Sender<Request>) -> Response<Body> {
+    let (answer, answered) = oneshot::channel();
+    match requests.try_send(Request::Handover { answer }) {
+        Ok(()) => match answered.await {
+            Ok(Ok(())) => whole(StatusCode::ACCEPTED, "application/json", "{\"accepted\":\"handover\"}\n"),
+            Ok(Err(why)) => sentence(StatusCode::CONFLICT, why),
+            Err(_) => sentence(StatusCode::SERVICE_UNAVAILABLE, LEAVING),
+        },
+        Err(_) => sentence(StatusCode::SERVICE_UNAVAILABLE, LEAVING),
+    }
+}
+
+#[cfg(test)]
+mod tests;

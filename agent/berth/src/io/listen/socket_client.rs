@@ -1,0 +1,150 @@
+//! What the commands say to the running agent, through its socket (socket.rs).
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use berth_core::view::published::Report;
+use bytes::{Bytes, BytesMut};
+use http::request::Builder;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+
+use crate::io::host::console::one_line;
+use crate::io::listen::socket::FILE;
+
+/// The agent answers from memory.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Far more than any answer has.
+const BODY_BYTES: usize = 4 * 1024 * 1024;
+/// A refusal is one sentence.
+const REFUSAL_BYTES: usize = 400;
+
+/// The agent did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody listens.
+    #[error("no berth agent runs with the run directory {}", .0.display())]
+    NotRunning(PathBuf),
+    /// The socket is not for this user.
+    #[error("{} is for root only", .0.display())]
+    Denied(PathBuf),
+    /// It cannot be reached for another reason.
+    #[error("cannot connect to {}", .0.display())]
+    Connect(PathBuf, #[source] io::Error),
+    /// It hung up, or speaks something else.
+    #[error("the agent did not answer {0}")]
+    Talk(&'static str, #[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It said nothing for long.
+    #[error("the agent did not answer {0} within {PATIENCE:?}")]
+    Silent(&'static str),
+    /// It said no.
+    #[error("the agent answered {0} with {1}: {2}")]
+    Refused(&'static str, StatusCode, String),
+    /// It said something that this version does not understand.
+    #[error("the answer to {0} cannot be understood; is the agent of the same version as this command?")]
+    Strange(&'static str, #[source] serde_json::Error),
+}
+
+/// `GET /v1/status`
+pub async fn status(run_dir: &Path) -> Result<Report, ClientError> {
+    let path = "/v1/status";
+    Report::from_json(&get(run_dir, path).await?).map_err(|error| ClientError::Strange(path, error))
+}
+
+/// `POST /v1/drain`
+pub async fn drain(run_dir: &Path, reason: Option<&str>) -> Result<(), ClientError> {
+    let path = "/v1/drain";
+    post(run_dir, path, &json!({ "reason": reason }).to_string()).await.map(drop)
+}
+
+/// `POST /v1/handover`
+pub async fn handover(run_dir: &Path) -> Result<(), ClientError> {
+    post(run_dir, "/v1/handover", "").await.map(drop)
+}
+
+/// The whole answer to one GET.
+pub async fn get(run_dir: &Path, path: &'static str) -> Result<Bytes, ClientError> {
+    whole(run_dir, Request::get(path), path, "").await
+}
+
+/// The whole answer to one POST of JSON.
+pub async fn post(run_dir: &Path, path: &'static str, body: &str) -> Result<Bytes, ClientError> {
+    whole(run_dir, Request::post(path).header("content-type", "application/json"), path, body).await
+}
+
+async fn whole(run_dir: &Path, request: Builder, path: &'static str, body: &str) -> Result<Bytes, ClientError> {
+    let answer = async {
+        let body = open(run_dir, request, path, body).await?;
+        let collected = Limited::new(body, BODY_BYTES).collect().await;
+        collected.map(|body| body.to_bytes()).map_err(|error| ClientError::Talk(path, error))
+    };
+    timeout(PATIENCE, answer).await.unwrap_or(Err(ClientError::Silent(path)))
+}
+
+/// The lines of `GET /v1/events`.
+#[derive(Debug)]
+pub struct Events {
+    body: Incoming,
+    rest: BytesMut,
+}
+
+impl Events {
+    /// Begin to listen.
+    pub async fn open(run_dir: &Path) -> Result<Self, ClientError> {
+        let path = "/v1/events";
+        let opened = open(run_dir, Request::get(path), path, "");
+        let body = timeout(PATIENCE, opened).await.unwrap_or(Err(ClientError::Silent(path)))?;
+        Ok(Self { body, rest: BytesMut::new() })
+    }
+
+    /// The next line, without its newline; none when the agent has ended. Cancel-safe.
+    pub async fn next(&mut self) -> Option<String> {
+        loop {
+            if let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
+                let line = self.rest.split_to(end + 1);
+                return Some(String::from_utf8_lossy(line.trim_ascii_end()).into_owned());
+            }
+            let frame = self.body.frame().await?.ok()?;
+            if let Ok(data) = frame.into_data() {
+                self.rest.extend_from_slice(&data);
+            }
+        }
+    }
+}
+
+/// The body of the answer, if the agent says yes.
+async fn open(run_dir: &Path, request: Builder, path: &'static str, body: &str) -> Result<Incoming, ClientError> {
+    let socket = run_dir.join(FILE);
+    let stream = match UnixStream::connect(&socket).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            return Err(match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                    ClientError::NotRunning(run_dir.to_owned())
+                }
+                io::ErrorKind::PermissionDenied => ClientError::Denied(socket),
+                _ => ClientError::Connect(socket, error),
+            });
+        }
+    };
+    let talk = |error: hyper::Error| ClientError::Talk(path, error.into());
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(talk)?;
+    tokio::spawn(connection);
+    let request = request.header("host", "berth").body(Full::new(Bytes::copy_from_slice(body.as_bytes())));
+    let request = request.map_err(|error| ClientError::Talk(path, error.into()))?;
+    let response = sender.send_request(request).await.map_err(talk)?;
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response.into_body());
+    }
+    let said = Limited::new(response.into_body(), REFUSAL_BYTES).collect().await;
+    let said = said.map(|body| body.to_bytes()).unwrap_or_default();
+    Err(ClientError::Refused(path, status, one_line(String::from_utf8_lossy(&said).trim(), REFUSAL_BYTES)))
+}

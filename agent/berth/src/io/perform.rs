@@ -1,0 +1,439 @@
+//! Each effect, performed once: which neighbour is asked, and which event the answer is.
+//!
+//! The values of secrets and the registry's credentials stay in here; events carry only that they are there.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use berth_config::{Config, Faults, ImdsAccess, SecretsAs};
+use berth_core::message::effect::{ContainerId, Creation, Effect, FoundContainer, Job};
+use berth_core::message::event::{BlockRepair, Event, Membership};
+use berth_core::message::fault::{Class, Fault};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+use crate::io::aws::autoscaling::{self, Answer};
+use crate::io::aws::ecr::{self, LoginError, RegistryCredentials};
+use crate::io::aws::imds::{Imds, ImdsError};
+use crate::io::aws::membership::{self, Named, Place};
+use crate::io::aws::secrets::{self, SecretsError};
+use crate::io::aws::{Aws, AwsError};
+use crate::io::docker::{Engine, EngineError, Mounted};
+use crate::io::host::console::{Console, ConsoleError};
+use crate::io::host::metadata_block::{BlockError, MetadataBlock};
+use crate::io::host::paths::{Paths, PathsError};
+use crate::io::host::systemd;
+use crate::io::http::probe::probe;
+use crate::io::listen::door::Door;
+use crate::io::listen::endpoint::BindError;
+use crate::io::secret::Secret;
+use crate::io::secret::app_output;
+use crate::io::secret::deliver::{DeliverError, Delivery};
+use crate::io::sources::Sources;
+
+/// All neighbours, and what only the edge may hold.
+pub struct Edge {
+    imds: Imds,
+    aws: Aws,
+    engine: Engine,
+    delivery: Delivery,
+    /// One at a time: two that set the same rule would set it twice.
+    block: tokio::sync::Mutex<MetadataBlock>,
+    console: Console,
+    paths: Paths,
+    sources: Sources,
+    /// berth's own binary, for the shim.
+    binary: PathBuf,
+    endpoint: tokio::sync::Mutex<Door>,
+    notices: mpsc::Sender<Event>,
+    instance_id: Mutex<String>,
+    /// From the fetch until they are delivered.
+    secrets: Mutex<Option<BTreeMap<String, Secret>>>,
+    login: Mutex<Option<Arc<RegistryCredentials>>>,
+    /// The group, while its hooks are still to be told.
+    place: Mutex<Option<Place>>,
+}
+
+/// What the composition root hands to the edge.
+pub struct Parts {
+    /// The instance metadata.
+    pub imds: Imds,
+    /// AWS's services.
+    pub aws: Aws,
+    /// The engine.
+    pub engine: Engine,
+    /// Where secrets are put.
+    pub delivery: Delivery,
+    /// Who is kept from the instance metadata.
+    pub block: MetadataBlock,
+    /// Where last words go.
+    pub console: Console,
+    /// Where the config comes from.
+    pub sources: Sources,
+    /// berth's own binary.
+    pub binary: PathBuf,
+    /// The readiness endpoint.
+    pub endpoint: Door,
+    /// Where running jobs tell how far they are.
+    pub notices: mpsc::Sender<Event>,
+}
+
+macro_rules! faults_from {
+    ($($error:ty),+ $(,)?) => {$(
+        impl From<$error> for Fault {
+            fn from(error: $error) -> Self {
+                Self::from_error(error.class(), &error)
+            }
+        }
+    )+};
+}
+
+faults_from!(
+    ImdsError,
+    AwsError,
+    EngineError,
+    DeliverError,
+    BlockError,
+    LoginError,
+    SecretsError,
+    BindError,
+    PathsError
+);
+
+impl From<ConsoleError> for Fault {
+    fn from(error: ConsoleError) -> Self {
+        Self::from_error(Class::Broken, &error)
+    }
+}
+
+impl Edge {
+    /// The edge with these neighbours.
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            imds: parts.imds,
+            aws: parts.aws,
+            engine: parts.engine,
+            delivery: parts.delivery,
+            block: tokio::sync::Mutex::new(parts.block),
+            console: parts.console,
+            paths: Paths::default(),
+            sources: parts.sources,
+            binary: parts.binary,
+            endpoint: tokio::sync::Mutex::new(parts.endpoint),
+            notices: parts.notices,
+            instance_id: Mutex::default(),
+            secrets: Mutex::default(),
+            login: Mutex::default(),
+            place: Mutex::default(),
+        }
+    }
+
+    /// Closes the readiness endpoint without leaving its address.
+    pub async fn leave_endpoint(&self) -> Option<Arc<TcpListener>> {
+        self.endpoint.lock().await.leave().await
+    }
+
+    /// One attempt at one effect.
+    pub async fn perform(&self, effect: Effect) -> Event {
+        let job = effect.job();
+        match (self.attempt(effect).await, job) {
+            (Ok(event), _) => event,
+            (Err(fault), Some(job)) => Event::Failed(job, fault),
+            (Err(_), None) => Event::Woke, // an effect without a job is the driver's own and never gets here
+        }
+    }
+
+    async fn attempt(&self, effect: Effect) -> Result<Event, Fault> {
+        Ok(match effect {
+            Effect::Identify => self.identify().await?,
+            Effect::ReadConfig => {
+                let layers = self.sources.read(&self.imds, &self.aws).await?;
+                let config = layers.believe().map_err(misconfigured)?;
+                // What is worth a line of the log beside the config. Nobody listens once the agent ends.
+                let foreign = layers.foreign().map(Event::UserDataIsForeign);
+                let warnings = layers
+                    .warnings(&config)
+                    .iter()
+                    .map(|warning| Event::ConfigWarned(warning.to_string()))
+                    .collect::<Vec<_>>();
+                for remark in foreign.into_iter().chain(warnings) {
+                    let _ = self.notices.send(remark).await;
+                }
+                Event::ConfigRead(Arc::new(config))
+            }
+            Effect::Listen(address) => {
+                self.endpoint.lock().await.move_to(address).await?;
+                Event::Listening
+            }
+            Effect::FetchSecrets(config) => {
+                let values = secrets::fetch(&self.aws, &config).await?;
+                let remarks = secrets::remarks(&config, &values);
+                *hold(&self.secrets) = Some(values);
+                for remark in remarks {
+                    let _ = self.notices.send(Event::ConfigWarned(remark)).await;
+                }
+                Event::SecretsFetched
+            }
+            Effect::LoginRegistry(config) => {
+                let login = ecr::log_in(&self.aws, &config.image.registry, &config.registry_auth).await?;
+                *hold(&self.login) = login.map(Arc::new);
+                Event::RegistryLoggedIn
+            }
+            Effect::PingEngine => {
+                self.engine.ping().await?;
+                Event::EngineAnswered
+            }
+            Effect::FindContainers { name, instance_id } => {
+                let found = self.engine.find_containers(&name, &instance_id).await?;
+                self.look_after_blocks(&found).await?;
+                Event::ContainersFound(found)
+            }
+            Effect::ResolveDigest(image, platform) => {
+                let (engine, login) = (self.engine.with_platform(platform.as_ref()), self.login());
+                Event::DigestResolved(
+                    engine.resolve_digest(&image, login.as_deref().map(RegistryCredentials::as_login)).await?,
+                )
+            }
+            Effect::CheckPaths(paths) => {
+                self.paths.look(&paths).await?;
+                Event::PathsFound
+            }
+            Effect::InspectImage(image, platform) => {
+                Event::ImageInspected(self.engine.with_platform(platform.as_ref()).inspect_image(&image).await?)
+            }
+            Effect::PullImage { image, platform, stall } => {
+                let login = self.login();
+                // A notice that finds the queue full is one of many; the next tells more.
+                let tell = |progress| drop(self.notices.try_send(Event::PullProgressed(progress)));
+                let engine = self.engine.with_platform(platform.as_ref());
+                engine.pull(&image, login.as_deref().map(RegistryCredentials::as_login), stall, tell).await?;
+                Event::ImagePulled
+            }
+            Effect::CreateContainer(creation) => Event::ContainerCreated(self.create(&creation).await?),
+            Effect::StartContainer { id, config } => {
+                if config.has_secrets() && !self.deliver(&config)? {
+                    return Ok(Event::SecretsMissing);
+                }
+                if config.imds == ImdsAccess::Block {
+                    self.keep_from_metadata(&id, &*self.block.lock().await).await?;
+                }
+                Event::ContainerStarted(Box::new(self.engine.start(&id, &config.ports).await?))
+            }
+            Effect::WatchContainer(id) => Event::ContainerExited(self.engine.watch(&id).await?),
+            Effect::ProbeApp { app, how, port, http, timeout } => {
+                match probe(&self.engine, &app, &how, port, &http, timeout).await {
+                    Ok(()) => Event::ProbePassed,
+                    Err(failure) => Event::ProbeFailed(failure),
+                }
+            }
+            Effect::StopContainer { id, timeout, for_good } => {
+                self.engine.stop(&id, timeout).await?;
+                if for_good && let Some(name) = self.engine.name_of(&id).await? {
+                    self.delivery.forget(&name)?;
+                }
+                Event::ContainerStopped
+            }
+            Effect::RemoveContainer { id, timeout } => {
+                self.engine.stop(&id, timeout).await?;
+                if let Some(name) = self.engine.remove(&id).await? {
+                    self.delivery.forget(&name)?;
+                }
+                self.block.lock().await.lift(&id).await?;
+                Event::ContainerRemoved
+            }
+            Effect::ForgetSecrets => {
+                self.delivery.forget_all()?;
+                Event::SecretsForgotten
+            }
+            Effect::FindGroup { group, launch_hook, terminate_hook } => {
+                let named = Named { group, launch_hook, terminate_hook };
+                Event::GroupFound(self.membership(named).await?)
+            }
+            Effect::RecordHeartbeat(hook) => {
+                match autoscaling::heartbeat(&self.aws, &hook, &self.instance_id()).await? {
+                    Answer::Done => Event::HeartbeatRecorded,
+                    Answer::NotActive => Event::HookNotActive(Job::RecordHeartbeat),
+                }
+            }
+            Effect::CompleteHook { hook, result } => {
+                match autoscaling::complete(&self.aws, &hook, &self.instance_id(), result).await? {
+                    Answer::Done => Event::HookCompleted,
+                    Answer::NotActive => Event::HookNotActive(Job::CompleteHook),
+                }
+            }
+            Effect::DescribeInstance => {
+                let found = autoscaling::describe_instance(&self.aws, &self.instance_id()).await?;
+                Event::InstanceDescribed(found.map(|instance| instance.lifecycle_state))
+            }
+            Effect::MarkUnhealthy => {
+                autoscaling::set_unhealthy(&self.aws, &self.instance_id()).await?;
+                Event::MarkedUnhealthy
+            }
+            Effect::ReadOutput { id, config } => {
+                Event::OutputRead(app_output::read(&self.engine, &self.delivery, &id, &config).await?)
+            }
+            Effect::SayLastWords { words, output } => {
+                self.console.say(&words, &output).await?;
+                Event::LastWordsSaid
+            }
+            Effect::WatchMetadata => Event::MetadataSeen(self.imds.sight().await?),
+            Effect::CountConnections(app) => Event::ConnectionsCounted(self.engine.connections(&app.id).await?),
+            Effect::ExtendStop(by) => {
+                systemd::extend_timeout(by);
+                Event::StopExtended
+            }
+            Effect::CheckSecrets(config) => Event::SecretsChecked { changed: self.check_secrets(&config).await? },
+            Effect::CheckMetadataBlock => Event::MetadataBlockChecked(self.check_block().await?),
+            Effect::WipeSecrets => {
+                *hold(&self.secrets) = None;
+                *hold(&self.login) = None;
+                Event::SecretsWiped
+            }
+            Effect::SignalApp { id, signal, config } => {
+                // Files change under the app; an environment stays what it was at the start, and only the next one is another.
+                if config.has_secrets() {
+                    self.deliver(&config)?;
+                }
+                self.engine.signal(&id, &signal).await?;
+                Event::AppSignalled
+            }
+            // the driver's own
+            Effect::Cancel(_) | Effect::Exit(_) | Effect::HandOver | Effect::RefuseHandover(_) => Event::Woke,
+        })
+    }
+
+    /// Where the readiness endpoint answers.
+    pub fn listening(&self) -> Option<SocketAddr> {
+        self.endpoint.try_lock().ok()?.local_addr()
+    }
+
+    async fn identify(&self) -> Result<Event, Fault> {
+        let identity = self.imds.identity().await?;
+        self.aws.locate(&identity);
+        hold(&self.instance_id).clone_from(&identity.instance_id);
+        Ok(Event::Identified(Arc::new(identity)))
+    }
+
+    async fn create(&self, creation: &Creation) -> Result<ContainerId, Fault> {
+        let config = &creation.config;
+        if !config.has_secrets() {
+            return Ok(self.engine.create(creation, Mounted::Nothing).await?);
+        }
+        let directory = self.delivery.prepare(&config.container_name(), config.secrets_as)?;
+        let mounted = match config.secrets_as {
+            SecretsAs::Env => Mounted::Env { binary: &self.binary, directory: &directory },
+            SecretsAs::Files => Mounted::Files { directory: &directory },
+        };
+        Ok(self.engine.create(creation, mounted).await?)
+    }
+
+    /// Before a start there is nobody in the container yet, so nobody has a moment to ask the metadata in.
+    async fn keep_from_metadata(&self, id: &ContainerId, block: &MetadataBlock) -> Result<(), Fault> {
+        // One that is gone has nobody to keep; starting it will say so.
+        if let Some(bridges) = self.engine.bridges(id).await? {
+            block.hold(id, &bridges).await?;
+        }
+        Ok(())
+    }
+
+    /// Everybody who is held is held still, wherever somebody connected it to meanwhile.
+    async fn check_block(&self) -> Result<BlockRepair, Fault> {
+        let block = self.block.lock().await;
+        let mut repair = BlockRepair::default();
+        for id in block.held()? {
+            let mut bridges = self.engine.bridges(&id).await;
+            if let Err(EngineError::NoBridge { .. }) = bridges {
+                repair.networks.append(&mut self.engine.leave_other_networks(&id).await?);
+                bridges = self.engine.bridges(&id).await;
+            }
+            match bridges {
+                Ok(Some(bridges)) => repair.bridges.append(&mut block.hold(&id, &bridges).await?),
+                Ok(None) => block.lift(&id).await?,
+                // An app can outlive its engine. What is missing now is put back now, and the rest when the engine is there again.
+                Err(error) => {
+                    let set = block.hold_as_noted(&id).await?;
+                    if set.is_empty() {
+                        return Err(error.into());
+                    }
+                    repair.bridges.extend(set);
+                }
+            }
+        }
+        Ok(repair)
+    }
+
+    /// What an earlier agent held is held on for a container that runs, since it may be adopted, and let go of for one that is gone.
+    async fn look_after_blocks(&self, found: &[FoundContainer]) -> Result<(), Fault> {
+        let block = self.block.lock().await;
+        for id in block.held()? {
+            match found.iter().find(|container| container.id == id) {
+                Some(container) if container.running.is_some() => self.keep_from_metadata(&id, &block).await?,
+                // It has nobody in it, and its start will look again.
+                Some(_) => {}
+                None => block.lift(&id).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Fetches the secrets again; whether any differs from what is delivered. That, and not what this process fetched before, is
+    /// what the app has: it may have been started by an earlier process, and may have exited and started since.
+    async fn check_secrets(&self, config: &Config) -> Result<bool, Fault> {
+        let values = secrets::fetch(&self.aws, config).await?;
+        let delivered = self.delivery.holds(&config.container_name(), config.secrets_as, &values)?;
+        // Without a delivery there is nothing to compare with: these are the first.
+        let changed = delivered == Some(false);
+        *hold(&self.secrets) = changed.then_some(values);
+        Ok(changed)
+    }
+
+    /// Puts the values that were fetched last in place and wipes them here. Whether the container has its values: none were
+    /// fetched if those in place are still the app's.
+    fn deliver(&self, config: &Config) -> Result<bool, Fault> {
+        let (container, how) = (config.container_name(), config.secrets_as);
+        let mut fetched = hold(&self.secrets);
+        let Some(values) = &*fetched else { return Ok(self.delivery.is_in_place(&container, how)?) };
+        self.delivery.write(&container, how, values)?;
+        *fetched = None;
+        Ok(true)
+    }
+
+    /// What a fleet that is throttled was told once, it does not ask for again: else most of the answers that there are would be
+    /// to the first of two calls, and wasted.
+    async fn membership(&self, mut named: Named) -> Result<Option<Membership>, Fault> {
+        let told = hold(&self.place).take();
+        if named.group.is_none() && told.is_none() {
+            // Whatever keeps it from being there, the group can be asked for.
+            named.group = self.imds.group().await.ok().flatten();
+        }
+        let place = match told {
+            Some(place) => Some(place),
+            None => membership::place(&self.aws, &self.instance_id(), &named).await?,
+        };
+        let Some(place) = place else { return Ok(None) };
+        let found = membership::hooks(&self.aws, place.clone(), named).await;
+        if found.as_ref().is_err_and(Fault::is_transient) {
+            *hold(&self.place) = Some(place);
+        }
+        found.map(Some)
+    }
+
+    fn instance_id(&self) -> String {
+        hold(&self.instance_id).clone()
+    }
+
+    fn login(&self) -> Option<Arc<RegistryCredentials>> {
+        hold(&self.login).clone()
+    }
+}
+
+fn misconfigured(faults: Faults) -> Fault {
+    Fault::new(Class::Misconfigured, faults.to_string())
+}
+
+/// A lock is only held for a moment and never across an await; a poisoned one still holds whole values.
+fn hold<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
+}

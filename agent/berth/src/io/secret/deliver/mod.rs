@@ -1,0 +1,334 @@
+//! Secrets on their way into the container: files on tmpfs, in a directory that is bind-mounted read-only.
+//!
+//! ```text
+//!   <run-dir>/secrets/            0700, so nobody but root passes on the host
+//!     berth-api/                  0700
+//!       env/    env               0755, 0444: mounted at /.berth/secrets, read by the shim (shim.rs)
+//!       files/  password  …       0755, 0444: mounted at /run/secrets
+//!       parts                     what some values were put together of (deliver/parts.rs)
+//!       former/ 1/ 2/ …           0700: what was in place before (deliver/given.rs)
+//! ```
+//! A bind mount holds on to the directory it was made from, so a directory is never replaced, only what is in it: every file is
+//! written under another name and renamed. Anything but tmpfs or ramfs is refused (invariant 5: no secret on a disk).
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{DirBuilder, File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use berth_config::SecretsAs;
+use berth_core::message::fault::Class;
+use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
+use zeroize::Zeroizing;
+
+use crate::io::secret::Secret;
+use crate::shim;
+
+mod given;
+mod parts;
+
+/// `RAMFS_MAGIC` of linux/magic.h.
+const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
+/// What a file is called until it is whole; no secret may have this name.
+const UNFINISHED: &str = ".berth-unfinished";
+
+/// Where the files of all containers are.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    root: PathBuf,
+}
+
+/// Why secrets could not be put in place. Names are told, values never.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliverError {
+    /// The run directory is on a disk.
+    #[error(
+        "{path} is not on tmpfs or ramfs, and secrets are written to no disk: set --run-dir (or RUNTIME_DIRECTORY) to a directory below /run"
+    )]
+    OnDisk {
+        /// The run directory.
+        path: PathBuf,
+    },
+    /// A name that cannot be delivered this way.
+    #[error("the secret {name:?} cannot be delivered as {how}: {why}")]
+    Undeliverable {
+        /// The name.
+        name: String,
+        /// `an environment variable` or `a file`.
+        how: &'static str,
+        /// The rest of the sentence.
+        why: &'static str,
+    },
+    /// The file system said no.
+    #[error("cannot {doing} {path}")]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl DeliverError {
+    /// What to do about it.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::OnDisk { .. } => Class::Misconfigured,
+            Self::Undeliverable { .. } => Class::Broken,
+            Self::Io { .. } => Class::Transient,
+        }
+    }
+}
+
+/// The values that a container was given.
+pub struct Given {
+    /// By name.
+    pub secrets: Vec<(String, Secret)>,
+    /// Since when the container had no others.
+    pub since: SystemTime,
+}
+
+impl Delivery {
+    /// The delivery below this run directory.
+    pub fn new(run_dir: &Path) -> Self {
+        Self { root: run_dir.join("secrets") }
+    }
+
+    /// Makes the directory that is mounted into the container of this name, without any value in it yet: the engine checks
+    /// at create that it is there.
+    pub fn prepare(&self, container: &str, how: SecretsAs) -> Result<PathBuf, DeliverError> {
+        let run_dir = self.root.parent().unwrap_or(&self.root);
+        make_directory(run_dir, 0o755, Existing::Kept)?;
+        refuse_disk(run_dir)?;
+        make_directory(&self.root, 0o700, Existing::Corrected)?;
+        make_directory(&self.root.join(container), 0o700, Existing::Corrected)?;
+        let mounted = self.mounted(container, how);
+        make_directory(&mounted, 0o755, Existing::Corrected)?;
+        Ok(mounted)
+    }
+
+    /// Puts the values in place, and takes away what an earlier delivery left and this one does not have.
+    pub fn write(
+        &self,
+        container: &str,
+        how: SecretsAs,
+        secrets: &BTreeMap<String, Secret>,
+    ) -> Result<(), DeliverError> {
+        for (name, secret) in secrets {
+            check_name(name, how)?;
+            check_value(name, secret, how)?;
+        }
+        let directory = self.prepare(container, how)?;
+        if self.holds(container, how, secrets)? == Some(false) {
+            given::keep(&self.root.join(container), &directory)?;
+        }
+        // Before the values, so that no value is there without them.
+        parts::write(&self.root.join(container), secrets)?;
+        match how {
+            SecretsAs::Env => write_file(&directory, shim::FILE, &environment(secrets)),
+            SecretsAs::Files => {
+                for (name, secret) in secrets {
+                    write_file(&directory, name, secret.expose())?;
+                }
+                remove_others(&directory, secrets)
+            }
+        }
+    }
+
+    /// Whether exactly these values are in place; none if nothing is.
+    pub fn holds(
+        &self,
+        container: &str,
+        how: SecretsAs,
+        secrets: &BTreeMap<String, Secret>,
+    ) -> Result<Option<bool>, DeliverError> {
+        let directory = self.mounted(container, how);
+        match how {
+            SecretsAs::Env => Ok(read_file(&directory, shim::FILE)?.map(|file| *file == *environment(secrets))),
+            SecretsAs::Files => {
+                let names = match list(&directory) {
+                    Err(DeliverError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                        return Ok(None);
+                    }
+                    names => names?,
+                };
+                for (name, secret) in secrets {
+                    if read_file(&directory, name)?.is_none_or(|file| *file != secret.expose()) {
+                        return Ok(Some(false));
+                    }
+                }
+                let known = |name: &OsString| {
+                    name.to_str().is_some_and(|name| name == UNFINISHED || secrets.contains_key(name))
+                };
+                Ok(Some(names.iter().all(known)))
+            }
+        }
+    }
+
+    /// The values that are in place, and those that were; none if nothing is.
+    pub fn values(&self, container: &str, how: SecretsAs) -> Result<Option<Given>, DeliverError> {
+        given::read(&self.root.join(container), &self.mounted(container, how), how)
+    }
+
+    /// Whether an earlier delivery is in place. One of no files at all is not seen: it may be a directory that was only prepared.
+    pub fn is_in_place(&self, container: &str, how: SecretsAs) -> Result<bool, DeliverError> {
+        match list(&self.mounted(container, how)) {
+            Ok(names) => Ok(names.iter().any(|name| name != UNFINISHED)),
+            Err(DeliverError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Deletes everything of this container. It is no error if there is nothing.
+    pub fn forget(&self, container: &str) -> Result<(), DeliverError> {
+        remove(self.root.join(container))
+    }
+
+    /// Deletes everything of every container. It is no error if there is nothing.
+    pub fn forget_all(&self) -> Result<(), DeliverError> {
+        remove(self.root.clone())
+    }
+
+    fn mounted(&self, container: &str, how: SecretsAs) -> PathBuf {
+        self.root.join(container).join(match how {
+            SecretsAs::Env => "env",
+            SecretsAs::Files => "files",
+        })
+    }
+}
+
+fn remove(path: PathBuf) -> Result<(), DeliverError> {
+    match std::fs::remove_dir_all(&path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(DeliverError::Io { doing: "remove", path, source })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `NAME=VALUE` between NULs, as /proc/PID/environ has it.
+fn environment(secrets: &BTreeMap<String, Secret>) -> Zeroizing<Vec<u8>> {
+    let size = secrets.iter().map(|(name, secret)| name.len() + secret.expose().len() + 2).sum();
+    // The size is exact: a vector that grows leaves copies behind that nobody wipes.
+    let mut file = Zeroizing::new(Vec::with_capacity(size));
+    for (name, secret) in secrets {
+        file.extend_from_slice(name.as_bytes());
+        file.push(b'=');
+        file.extend_from_slice(secret.expose());
+        file.push(0);
+    }
+    file
+}
+
+fn check_name(name: &str, how: SecretsAs) -> Result<(), DeliverError> {
+    let refuse = |how, why| Err(DeliverError::Undeliverable { name: name.to_owned(), how, why });
+    match how {
+        SecretsAs::Env if name.is_empty() || name.contains(['=', '\0']) => {
+            refuse("an environment variable", "its name is empty or holds = or NUL")
+        }
+        SecretsAs::Files if matches!(name, "" | "." | ".." | UNFINISHED) || name.contains(['/', '\0']) => {
+            refuse("a file", "its name is no file name")
+        }
+        SecretsAs::Files if name.len() > 255 => refuse("a file", "its name is longer than 255 bytes"),
+        _ => Ok(()),
+    }
+}
+
+fn check_value(name: &str, secret: &Secret, how: SecretsAs) -> Result<(), DeliverError> {
+    match how {
+        SecretsAs::Env if secret.expose().contains(&0) => Err(DeliverError::Undeliverable {
+            name: name.to_owned(),
+            how: "an environment variable",
+            why: "its value holds NUL; secrets_as=files can deliver it",
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Whether secrets may be put below a directory that is perhaps not made yet.
+pub fn may_hold_secrets(run_dir: &Path) -> Result<(), DeliverError> {
+    refuse_disk(run_dir.ancestors().find(|path| path.exists()).unwrap_or(run_dir))
+}
+
+fn refuse_disk(path: &Path) -> Result<(), DeliverError> {
+    let kind = statfs(path)
+        .map_err(|errno| DeliverError::Io {
+            doing: "look at the file system of",
+            path: path.to_owned(),
+            source: errno.into(),
+        })?
+        .filesystem_type();
+    if kind == TMPFS_MAGIC || kind == RAMFS_MAGIC {
+        Ok(())
+    } else {
+        Err(DeliverError::OnDisk { path: path.to_owned() })
+    }
+}
+
+/// What becomes of the mode of a directory that is there already.
+#[derive(PartialEq)]
+enum Existing {
+    Kept,
+    Corrected,
+}
+
+fn make_directory(path: &Path, mode: u32, existing: Existing) -> Result<(), DeliverError> {
+    let io = |doing| move |source| DeliverError::Io { doing, path: path.to_owned(), source };
+    match DirBuilder::new().mode(mode).create(path) {
+        Err(source) if source.kind() != io::ErrorKind::AlreadyExists => return Err(io("make the directory")(source)),
+        Err(_) if existing == Existing::Kept => return Ok(()),
+        _ => {}
+    }
+    // The process's umask had its say in the creation.
+    std::fs::set_permissions(path, Permissions::from_mode(mode)).map_err(io("set the mode of"))
+}
+
+fn write_file(directory: &Path, name: &str, content: &[u8]) -> Result<(), DeliverError> {
+    let unfinished = directory.join(UNFINISHED);
+    let io = |doing, path: &Path| {
+        let path = path.to_owned();
+        move |source| DeliverError::Io { doing, path, source }
+    };
+    let mut file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&unfinished)
+        .map_err(io("write", &unfinished))?;
+    file.write_all(content).map_err(io("write", &unfinished))?;
+    file.set_permissions(Permissions::from_mode(0o444)).map_err(io("set the mode of", &unfinished))?;
+    let path = directory.join(name);
+    std::fs::rename(&unfinished, &path).map_err(io("write", &path))
+}
+
+/// The file's bytes, none if it is not there.
+fn read_file(directory: &Path, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, DeliverError> {
+    let path = directory.join(name);
+    match std::fs::read(&path) {
+        Ok(bytes) => Ok(Some(Zeroizing::new(bytes))),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(DeliverError::Io { doing: "read", path, source }),
+    }
+}
+
+fn remove_others(directory: &Path, kept: &BTreeMap<String, Secret>) -> Result<(), DeliverError> {
+    for name in list(directory)? {
+        if !name.to_str().is_some_and(|name| kept.contains_key(name)) {
+            let path = directory.join(&name);
+            std::fs::remove_file(&path).map_err(|source| DeliverError::Io { doing: "remove", path, source })?;
+        }
+    }
+    Ok(())
+}
+
+fn list(directory: &Path) -> Result<Vec<OsString>, DeliverError> {
+    let names = || std::fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<_>>();
+    names().map_err(|source| DeliverError::Io { doing: "list", path: directory.to_owned(), source })
+}

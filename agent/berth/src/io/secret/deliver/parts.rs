@@ -1,0 +1,36 @@
+//! Of values that were put together, the parts: the container gets none of them, but what it writes is shown without them. They
+//! are kept beside the values, on the tmpfs, since the agent that reads the output may be another one than delivered.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use super::{DeliverError, read_file, write_file};
+use crate::io::secret::Secret;
+
+/// The file in the directory of a container: a JSON list of pairs of a name and a part.
+pub(super) const FILE: &str = "parts";
+
+/// Puts the parts of these values beside them.
+pub(super) fn write(container: &Path, secrets: &BTreeMap<String, Secret>) -> Result<(), DeliverError> {
+    let text = |part: &Secret| std::str::from_utf8(part.expose()).ok().map(|text| Zeroizing::new(text.to_owned()));
+    let of = |(name, secret): (&String, &Secret)| {
+        let parts: Vec<_> = secret.parts().iter().filter_map(text).collect();
+        parts.into_iter().map(|part| (name.clone(), part)).collect::<Vec<_>>()
+    };
+    let pairs: Vec<(String, Zeroizing<String>)> = secrets.iter().flat_map(of).collect();
+    let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, part)| (name.as_str(), part.as_str())).collect();
+    if pairs.is_empty() && read_file(container, FILE)?.is_none() {
+        return Ok(());
+    }
+    // Texts always have a JSON form.
+    let json = Zeroizing::new(serde_json::to_vec(&pairs).unwrap_or_default());
+    write_file(container, FILE, &json)
+}
+
+/// What [`write`] put there; nothing if there is no such file.
+pub(super) fn read(directory: &Path, name: &str) -> Result<Vec<(String, Secret)>, DeliverError> {
+    // Its error could quote a part.
+    Ok(read_file(directory, name)?.and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default())
+}

@@ -1,0 +1,221 @@
+//! The composition root: what the agent is made of, on one screen.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use berth_config::{Config, Faults, Layers};
+use berth_core::clock::Uptime;
+use berth_core::machine::Machine;
+use berth_core::message::outcome::Outcome;
+use berth_core::phase::drain::Unfinished;
+use berth_core::view::published::{Published, rfc3339};
+use tokio::sync::{broadcast, mpsc, watch};
+use tracing::{error, info, warn};
+
+use crate::cli::{Global, Run};
+use crate::driver::{self, End, Kept, Lines};
+use crate::io::aws::Aws;
+use crate::io::aws::imds::Imds;
+use crate::io::docker::Engine;
+use crate::io::host::console::Console;
+use crate::io::host::metadata_block::MetadataBlock;
+use crate::io::host::note::Note;
+use crate::io::host::signals::Signals;
+use crate::io::host::state_dir::Keeper;
+use crate::io::http::Http;
+use crate::io::http::dns::Resolver;
+use crate::io::listen::door::Door;
+use crate::io::listen::handover;
+use crate::io::listen::socket::{Doors, Socket};
+use crate::io::secret::deliver::Delivery;
+use crate::io::{Edge, Parts, Sources, host::log, host::systemd};
+
+/// Events and notices that may wait while the machine is busy: it never is for long.
+const QUEUE: usize = 64;
+
+/// For what is queued for the log, before the next agent begins: the endpoint does not answer meanwhile.
+const HANDOVER_FLUSH: Duration = Duration::from_millis(20);
+
+/// Why the agent did not even begin.
+#[derive(Debug, thiserror::Error)]
+enum BeginError {
+    #[error("{0}")]
+    Words(Faults),
+    #[error(transparent)]
+    Socket(#[from] crate::io::listen::socket::SocketError),
+    #[error(transparent)]
+    Imds(#[from] crate::io::aws::imds::ImdsError),
+    #[error(transparent)]
+    Proxy(#[from] crate::io::http::VariableError),
+    #[error(transparent)]
+    Engine(#[from] crate::io::docker::EngineError),
+    #[error("cannot listen to signals")]
+    Signals(#[source] io::Error),
+    #[error("the environment variable {0} is not UTF-8: correct it, or remove it")]
+    NotUtf8(String),
+    #[error("cannot find berth's own binary")]
+    Binary(#[source] io::Error),
+}
+
+/// Lives one life.
+#[expect(clippy::disallowed_methods, reason = "here the agent's time begins")]
+pub async fn run(global: &Global, run: &Run) -> Outcome {
+    match begin(global, run, Instant::now()).await {
+        Ok(outcome) => outcome,
+        Err(fault) => {
+            error!(
+                "{}",
+                berth_core::message::fault::Fault::from_error(berth_core::message::fault::Class::Misconfigured, &fault)
+            );
+            Outcome::Usage
+        }
+    }
+}
+
+async fn begin(global: &Global, run: &Run, started: Instant) -> Result<Outcome, BeginError> {
+    let sources = global.sources(run.words.clone());
+    let early = early_layers(&sources)?;
+
+    let signals = Signals::new().map_err(BeginError::Signals)?;
+    let socket = Socket::bind(&global.run_dir())?;
+    let (published, watcher) = watch::channel(Arc::new(first_sight()));
+    let door = match systemd::inherited_listener() {
+        Some(listener) => Door::inherit(listener, watcher.clone()),
+        None => Door::open(early.listen().unwrap_or(Config::DEFAULT_LISTEN), watcher.clone()),
+    };
+    let (feed, _) = broadcast::channel(256);
+    let (ask, requests) = mpsc::channel(QUEUE);
+    let doors = Doors { published: watcher.clone(), began: started, lines: feed.downgrade(), requests: ask };
+    let socket = socket.serve(doors);
+
+    let environment = text_of(std::env::vars_os())?;
+    let env = |name: &str| environment.get(name).cloned();
+    let http = Http::from_env(&env, Resolver::default())?;
+    let imds = Imds::from_env(&env, http.clone())?;
+    let (tell, notices) = mpsc::channel(QUEUE);
+    let own = own_binary().map_err(BeginError::Binary)?;
+    let edge = Arc::new(Edge::new(Parts {
+        aws: Aws::new(http, imds.clone(), &env),
+        block: MetadataBlock::new(&global.run_dir(), imds.base()),
+        imds,
+        engine: Engine::new(env("DOCKER_HOST").as_deref())?,
+        delivery: Delivery::new(&global.run_dir()),
+        console: Console { path: run.console.clone() },
+        sources,
+        binary: own.clone(),
+        endpoint: door,
+        notices: tell,
+    }));
+
+    let kept = Kept { note: Note::new(&global.run_dir()), life: Keeper::start(&global.state_dir()) };
+    let left = left(&kept.note);
+    let lines = Lines { signals, requests, notices, published, feed };
+    tokio::spawn(systemd::follow(watcher));
+    let machine = Machine::new(seed(), Uptime::ZERO).within(early.boot_timeout()).after(left, Uptime::ZERO);
+    let end = driver::drive(machine, edge.clone(), lines, &kept, started).await;
+    kept.life.finish().await;
+    match end {
+        End::Exit(outcome) => {
+            drop(socket.finish().await);
+            Ok(outcome)
+        }
+        End::HandOver => {
+            if let Err(error) = Signals::hold_back() {
+                warn!(%error, "a signal may be lost until the next agent listens");
+            }
+            // The endpoint last: until then it answers.
+            let _name = socket.finish().await;
+            // The thread that may still wait for standard error does not outlive this agent.
+            log::flush(HANDOVER_FLUSH);
+            let listener = edge.leave_endpoint().await;
+            let Err(fault) = handover::become_next(&own, listener);
+            error!(
+                "{}",
+                berth_core::message::fault::Fault::from_error(berth_core::message::fault::Class::Broken, &fault)
+            );
+            Ok(Outcome::Bug)
+        }
+    }
+}
+
+/// What can be checked before anything is asked for: the words of the command line, which whoever typed them wants to hear
+/// about at once. The file's faults are told together with the user-data's.
+fn early_layers(sources: &Sources) -> Result<Layers, BeginError> {
+    let mut words = Layers::new();
+    words.add_words(&sources.words);
+    let faults = words.faults_so_far();
+    if !faults.is_empty() {
+        return Err(BeginError::Words(faults.clone()));
+    }
+    // A file that cannot be read is reported when the config is read.
+    let mut layers = sources.read_file().unwrap_or_default();
+    layers.add_words(&sources.words);
+    Ok(layers)
+}
+
+/// The variables that are text. Of the others only those end the agent that it would have read; their values are not shown.
+fn text_of(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<BTreeMap<String, String>, BeginError> {
+    let is_read = |name: &str| name.starts_with("AWS_") || name.to_ascii_uppercase().ends_with("_PROXY");
+    let mut environment = BTreeMap::new();
+    for (name, value) in variables {
+        match (name.into_string(), value.into_string()) {
+            (Ok(name), Ok(value)) => drop(environment.insert(name, value)),
+            (Ok(name), Err(_)) if is_read(&name) || name == "DOCKER_HOST" => return Err(BeginError::NotUtf8(name)),
+            _ => {}
+        }
+    }
+    Ok(environment)
+}
+
+/// What an agent that was killed in a drain left of it. A note that cannot be read is none: the boot goes on without it.
+fn left(note: &Note) -> Option<Unfinished> {
+    let read = note.read::<Unfinished>().unwrap_or_else(|error| {
+        warn!("{}", berth_core::message::fault::Fault::from_error(berth_core::message::fault::Class::Broken, &error));
+        None
+    });
+    let left = read.map(|(left, ago)| left.after(ago));
+    if let Some(left) = &left {
+        let age = left.age.as_secs_f64();
+        info!(age, cause = %left.cause, "an agent before this one was killed in a drain; the time that is left of it counts");
+    }
+    left
+}
+
+/// The binary that the shim's bind mount needs by its path; `/proc/self/exe` names it even after an upgrade moved it.
+fn own_binary() -> io::Result<PathBuf> {
+    std::fs::read_link(Path::new("/proc/self/exe"))
+}
+
+#[expect(clippy::disallowed_methods, reason = "wall time is for people")]
+fn first_sight() -> Published {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    Published { agent_version: env!("CARGO_PKG_VERSION").to_owned(), started_at: rfc3339(unix), ..Published::default() }
+}
+
+/// Decides the jitter of this life: no two instances, and no two starts, may share it.
+fn seed() -> u64 {
+    fastrand::u64(..)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_variable_that_is_not_text_is_no_panic_and_its_value_is_not_shown() {
+        let bytes = || OsString::from_vec(b"\xffs3cr3t".to_vec());
+        let of = |name: &str| text_of([(OsString::from(name), bytes()), ("A".into(), "b".into())].into_iter());
+        assert_eq!(of("MY_DB_PASSWORD").unwrap(), BTreeMap::from([("A".to_owned(), "b".to_owned())]));
+        assert!(text_of([(bytes(), bytes())].into_iter()).unwrap().is_empty());
+        for name in ["AWS_REGION", "https_proxy", "NO_PROXY", "DOCKER_HOST"] {
+            let refused = of(name).unwrap_err().to_string();
+            assert!(refused.contains(name) && !refused.contains("s3cr3t"), "{refused}");
+        }
+    }
+}

@@ -1,0 +1,445 @@
+//! The app: one container that is started, watched, probed and, when it exits, started again. Boot and serve share it.
+//!
+//! ```text
+//!   starting ──started──▶ up ──exited──▶ backing off ──due──▶ (secrets) ──▶ starting
+//!      └─ gone: somebody removed it ──▶ creating (recreation.rs) ──▶ starting
+//!                          │ probes: healthy after `healthy` passes in a row, unhealthy after `unhealthy` failures
+//! ```
+//! The engine's own restart policy is off: this is the one owner (invariant 10).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use berth_config::{Config, Health};
+
+use crate::clock::Uptime;
+use crate::message::effect::{ContainerId, Effect, Job, RunningContainer, Ticket};
+use crate::message::event::Event;
+use crate::message::failure_reason::FailureReason;
+use crate::message::fault::{Class, Fault};
+use crate::message::probe_failure::{ProbeFailure, ProbeFailureKind};
+use crate::outbox::Outbox;
+use crate::retry::NEAR;
+use crate::view::ReadyReason;
+
+use last_output::LastOutput;
+pub use pulse::Pulse;
+pub use recreation::Recipe;
+use recreation::Recreation;
+
+mod last_output;
+mod pulse;
+mod recreation;
+mod restart;
+mod show;
+
+/// Between two probes while the app is starting: never longer than the first, never shorter than the second.
+const EAGER: Duration = Duration::from_millis(100);
+const KEEN: Duration = Duration::from_millis(10);
+/// Between those, an app that has been starting for so long is asked again after this part of it: one that is ready within
+/// 50 ms is seen within 10, and a slow one is not asked more often than it can hurt.
+const PATIENCE: u32 = 8;
+
+/// For the engine to start a container; its adapter gives up before that, so this only ends what hangs.
+const START_LIMIT: Duration = Duration::from_secs(150);
+
+/// For a probe beyond `probe.timeout`; again the adapter gives up before that.
+const PROBE_MARGIN: Duration = Duration::from_secs(10);
+
+/// One container and what is known of its health.
+#[derive(Debug)]
+pub struct App {
+    config: Arc<Config>,
+    recipe: Recipe,
+    id: ContainerId,
+    adopted: bool,
+    state: State,
+    pulse: Pulse,
+    /// How long it may take to become healthy, from its first start or from when it was healthy last.
+    start_limit: Duration,
+    attempts: u32,
+    /// Since when the engine has not been there to start it.
+    engine_away: Option<Uptime>,
+    /// Whether serve keeps it: then one that stays unhealthy is restarted. A boot has its own end for that.
+    kept: bool,
+    /// Whether its container was created for this very start.
+    fresh: bool,
+    /// Whether its container is known to be removed.
+    gone: bool,
+    /// Whether it is on its way out: then an exit is an end, and nobody asks any more.
+    retiring: bool,
+    /// Restarts within the window, and all of them.
+    recent: VecDeque<Uptime>,
+    restarts: u32,
+    /// Whether the values of the secrets are at hand for the next start, on tmpfs or at the edge: an adopted app brought its own.
+    holds_secrets: bool,
+    output: LastOutput,
+    reason: String,
+    /// The same, as `/ready` says it.
+    ready: ReadyReason,
+}
+
+#[derive(Debug)]
+enum State {
+    Starting {
+        ticket: Ticket,
+        since: Uptime,
+    },
+    /// On the way to another container.
+    Creating(Box<Recreation>),
+    Up {
+        running: Box<RunningContainer>,
+        watch: Watch,
+        probe: Probing,
+    },
+    BackingOff(Uptime),
+    FetchingSecrets {
+        ticket: Ticket,
+        until: Uptime,
+    },
+    /// On the way to a restart.
+    Stopping {
+        ticket: Ticket,
+        until: Uptime,
+        then: Then,
+    },
+    Halted,
+}
+
+#[derive(Debug)]
+enum Watch {
+    On(Ticket),
+    /// The engine went away; asked again at that time.
+    Lost(Uptime),
+}
+
+#[derive(Debug)]
+enum Probing {
+    Asked {
+        ticket: Ticket,
+        since: Uptime,
+        until: Uptime,
+    },
+    Next(Uptime),
+    /// Never asked: it counts as healthy if it runs until then.
+    Unasked(Uptime),
+    /// Not asked any more.
+    Over,
+}
+
+/// What follows a stop.
+#[derive(Debug)]
+enum Then {
+    /// A restart that counts as one after an exit, and why.
+    BackOff(String),
+    /// A restart that somebody wanted.
+    Start,
+}
+
+/// What an event meant for the app as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// Nothing that its keeper must act on.
+    Nothing,
+    /// It became healthy.
+    Healthy,
+    /// It cannot be kept running, and why.
+    Lost(String),
+}
+
+impl App {
+    /// Starts a container that was created.
+    pub fn start(recipe: Recipe, id: ContainerId, outbox: &mut Outbox, now: Uptime) -> Self {
+        let mut app = Self::new(recipe, id, now);
+        app.fresh = true;
+        app.order_start(outbox, now);
+        app
+    }
+
+    /// Keeps a container that was found running.
+    pub fn adopt(recipe: Recipe, running: RunningContainer, outbox: &mut Outbox, now: Uptime) -> Self {
+        let id = running.id.clone();
+        let mut app = Self::new(recipe, id, now);
+        app.adopted = true;
+        app.holds_secrets = false;
+        let ran = running.running_for;
+        app.up(running, ran, outbox, now);
+        app
+    }
+
+    fn new(recipe: Recipe, id: ContainerId, now: Uptime) -> Self {
+        let config = recipe.config.clone();
+        Self {
+            start_limit: config.probe.start_limit(None),
+            config,
+            recipe,
+            id,
+            adopted: false,
+            fresh: false,
+            gone: false,
+            state: State::Halted,
+            pulse: Pulse::new(now),
+            attempts: 0,
+            engine_away: None,
+            kept: false,
+            retiring: false,
+            recent: VecDeque::new(),
+            restarts: 0,
+            holds_secrets: true,
+            output: LastOutput::default(),
+            reason: "the container is starting".to_owned(),
+            ready: ReadyReason::StartingApp,
+        }
+    }
+
+    /// Takes an answer that is the app's; others change nothing.
+    pub fn on(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) -> News {
+        self.output.on(event, now);
+        self.output.advance(outbox, now);
+        if let State::Creating(recreation) = &mut self.state {
+            let next = recreation.on(event, outbox, now);
+            return self.created(next, outbox, now);
+        }
+        let news = match event {
+            Event::ContainerStarted(running) => {
+                if let State::Starting { since, .. } = self.state {
+                    // Not longer than since the order: the wall clock that the engine's times come from may have been set since.
+                    let ran = running.running_for.min(now.since(since));
+                    self.up(running.as_ref().clone(), ran, outbox, now);
+                }
+                News::Nothing
+            }
+            Event::ContainerExited(exit) => self.exited(exit, outbox, now),
+            Event::ProbePassed => self.probed(None, now),
+            Event::ProbeFailed(failure) => self.probed(Some(failure), now),
+            Event::ContainerStopped => self.stopped(outbox, now),
+            Event::SecretsFetched => {
+                if matches!(self.state, State::FetchingSecrets { .. }) {
+                    self.holds_secrets = true;
+                    self.order_start(outbox, now);
+                }
+                News::Nothing
+            }
+            Event::SecretsMissing => {
+                if matches!(self.state, State::Starting { .. }) {
+                    self.fetch_secrets(outbox, now);
+                }
+                News::Nothing
+            }
+            Event::Failed(job, fault) => self.failed(*job, fault, outbox, now),
+            _ => News::Nothing, // the other events are other rooms' answers
+        };
+        if news == News::Nothing { self.advance(outbox, now) } else { news }
+    }
+
+    /// Reads what it wrote last, since its keeper gives it up while it runs, or it exited on its way out.
+    pub fn read_output(&mut self, outbox: &mut Outbox, now: Uptime) {
+        self.output.ask(&self.id, &self.config, outbox, now);
+    }
+
+    /// From here on one that stays unhealthy is restarted.
+    pub fn keep(&mut self) {
+        self.kept = true;
+    }
+
+    /// From here on an exit is an end: its clients are still served, but it is neither asked nor started again.
+    pub fn retire(&mut self, outbox: &mut Outbox) {
+        self.retiring = true;
+        match &mut self.state {
+            State::Up { probe, .. } => {
+                if let Probing::Asked { ticket, .. } = probe {
+                    outbox.emit(Effect::Cancel(*ticket));
+                }
+                *probe = Probing::Over;
+            }
+            _ => self.halt(outbox),
+        }
+    }
+
+    /// Stops it and starts it again for secrets that changed.
+    pub fn restart(&mut self, reason: &str, outbox: &mut Outbox, now: Uptime) {
+        if self.is_up() {
+            self.holds_secrets = true;
+            self.stop(Then::Start, ReadyReason::RestartingForSecrets, reason.to_owned(), outbox, now);
+        }
+    }
+
+    /// Stops asking, watching and restarting.
+    pub fn halt(&mut self, outbox: &mut Outbox) {
+        match &self.state {
+            State::Creating(recreation) => recreation.halt(outbox),
+            State::Starting { ticket, .. } | State::FetchingSecrets { ticket, .. } | State::Stopping { ticket, .. } => {
+                outbox.emit(Effect::Cancel(*ticket));
+            }
+            State::Up { watch, probe, .. } => {
+                if let Watch::On(ticket) = watch {
+                    outbox.emit(Effect::Cancel(*ticket));
+                }
+                if let Probing::Asked { ticket, .. } = probe {
+                    outbox.emit(Effect::Cancel(*ticket));
+                }
+            }
+            State::BackingOff(_) | State::Halted => {}
+        }
+        self.state = State::Halted;
+    }
+
+    /// Its process runs, and has for so long.
+    fn up(&mut self, running: RunningContainer, ran: Duration, outbox: &mut Outbox, now: Uptime) {
+        let watch = Watch::On(outbox.emit(Effect::WatchContainer(self.id.clone())));
+        let running_for = self.config.probe.running_for;
+        let how = self.config.effective_health(running.healthcheck.is_some());
+        let own = running.healthcheck.as_ref().filter(|_| how == Health::Docker);
+        self.start_limit = self.config.probe.start_limit(own.map(|own| own.start_period));
+        let probe = if how == Health::None {
+            self.start_limit = self.start_limit.saturating_add(running_for);
+            self.reason = format!("the app has not run for {running_for:?} yet (probe.running_for)");
+            Probing::Unasked(now + running_for.saturating_sub(ran))
+        } else {
+            self.reason = "the app has not answered yet".to_owned();
+            Probing::Next(now)
+        };
+        self.state = State::Up { running: Box::new(running), watch, probe };
+        self.fresh = false;
+        self.engine_away = None;
+        self.pulse.begin(now);
+        self.ready = ReadyReason::NotHealthyYet;
+    }
+
+    fn probed(&mut self, failure: Option<&ProbeFailure>, now: Uptime) -> News {
+        let State::Up { probe, .. } = &mut self.state else { return News::Nothing };
+        let Probing::Asked { since, .. } = *probe else { return News::Nothing };
+        let was_healthy = self.pulse.is_healthy();
+        let took = now.since(since);
+        if self.pulse.take(failure, took, &self.config.probe, now) {
+            self.reason = failure.map_or_else(|| "the app is healthy".to_owned(), ToString::to_string);
+            self.ready = match failure {
+                None => ReadyReason::Healthy,
+                Some(failure) if failure.kind == ProbeFailureKind::Engine => ReadyReason::EngineUnavailable,
+                Some(_) if self.pulse.is_starting() => ReadyReason::NotHealthyYet,
+                Some(_) => ReadyReason::AppUnhealthy,
+            };
+        }
+        let ran = self.pulse.starting_for(now);
+        if let Some(failure) = failure
+            && !self.kept
+            && failure.kind.lasting_after().is_some_and(|after| ran >= after)
+        {
+            let reason = FailureReason::NeverHealthy { failure: failure.to_string() }.to_string();
+            self.reason.clone_from(&reason);
+            self.ready = ReadyReason::NeverHealthy;
+            return News::Lost(reason);
+        }
+        let wait = if self.pulse.is_starting() {
+            (self.pulse.starting_for(now) / PATIENCE).max(took).clamp(KEEN, EAGER)
+        } else {
+            self.config.probe.interval
+        };
+        *probe = Probing::Next(now + wait);
+        if self.pulse.is_healthy() && !was_healthy { News::Healthy } else { News::Nothing }
+    }
+
+    fn failed(&mut self, job: Job, fault: &Fault, outbox: &mut Outbox, now: Uptime) -> News {
+        match (job, &mut self.state) {
+            (Job::StartContainer, State::Starting { .. }) if fault.class == Class::Gone => self.removed(outbox, now),
+            (Job::StartContainer, State::Starting { .. }) => {
+                let reason = FailureReason::NotStarted { answer: fault.to_string() }.to_string();
+                if fault.is_transient() {
+                    self.wait_for_engine(reason, outbox, now)
+                } else {
+                    self.ready = ReadyReason::ContainerNotStarted;
+                    News::Lost(reason)
+                }
+            }
+            (Job::StopContainer, State::Stopping { .. }) => self.stopped(outbox, now),
+            (Job::FetchSecrets, State::FetchingSecrets { .. }) => {
+                let ready = ReadyReason::SecretsUnavailable.or_denied(fault);
+                self.back_off(ready, format!("the secrets cannot be fetched: {fault}"), outbox, now)
+            }
+            (Job::WatchContainer, State::Up { watch, .. }) => {
+                self.attempts += 1;
+                *watch = Watch::Lost(now + outbox.wait(NEAR, self.attempts));
+                News::Nothing
+            }
+            // The engine could not be asked: that says as little for the app as a failed probe.
+            (Job::ProbeApp, State::Up { .. }) => {
+                self.probed(Some(&ProbeFailure::new(ProbeFailureKind::Engine, &fault.reason)), now)
+            }
+            _ => News::Nothing, // another room's failure, or of a container that is gone
+        }
+    }
+
+    /// Does what is due.
+    fn advance(&mut self, outbox: &mut Outbox, now: Uptime) -> News {
+        if let State::Up { probe: Probing::Asked { ticket, until, .. }, .. } = &self.state
+            && *until <= now
+        {
+            outbox.emit(Effect::Cancel(*ticket));
+            return self.probed(Some(&ProbeFailure::new(ProbeFailureKind::TimedOut, "the probe did not end")), now);
+        }
+        // One on its way out is stopped by the drain, in its own time.
+        if self.kept
+            && !self.retiring
+            && self.is_up()
+            && self.pulse.is_hopeless(&self.config.probe, self.start_limit, now)
+        {
+            let reason = format!("the app stays unhealthy: {}", self.reason);
+            self.read_output(outbox, now);
+            self.stop(Then::BackOff(reason.clone()), ReadyReason::AppUnhealthy, reason, outbox, now);
+            return News::Nothing;
+        }
+        match &mut self.state {
+            State::Up { running, watch, probe } => {
+                if let Watch::Lost(at) = watch
+                    && *at <= now
+                {
+                    *watch = Watch::On(outbox.emit(Effect::WatchContainer(self.id.clone())));
+                }
+                match probe {
+                    Probing::Next(at) if *at <= now => {
+                        let how = self.config.effective_health(running.healthcheck.is_some());
+                        let own = running.healthcheck.as_ref().filter(|_| how == Health::Docker);
+                        let timeout = self.config.probe.timeout_for(own.map(|own| own.timeout));
+                        let (port, http) = (self.config.first_tcp_port(), self.config.probe.http.clone());
+                        let ticket = outbox.emit(Effect::ProbeApp { app: running.clone(), how, port, http, timeout });
+                        *probe = Probing::Asked { ticket, since: now, until: now + timeout + PROBE_MARGIN };
+                    }
+                    Probing::Unasked(at) if *at <= now => {
+                        *probe = Probing::Over;
+                        self.pulse.endure();
+                        "the app is healthy".clone_into(&mut self.reason);
+                        self.ready = ReadyReason::Healthy;
+                        return News::Healthy;
+                    }
+                    Probing::Next(_) | Probing::Unasked(_) | Probing::Asked { .. } | Probing::Over => {}
+                }
+            }
+            State::BackingOff(until) if *until <= now => {
+                self.restarts += 1;
+                if self.gone { self.create(outbox, now) } else { self.launch(outbox, now) }
+            }
+            State::Starting { ticket, since } if *since + START_LIMIT <= now => {
+                outbox.emit(Effect::Cancel(*ticket));
+                let reason = format!("the container did not start within {START_LIMIT:?}");
+                return self.back_off(ReadyReason::ContainerNotStarted, reason, outbox, now);
+            }
+            State::FetchingSecrets { ticket, until } if *until <= now => {
+                outbox.emit(Effect::Cancel(*ticket));
+                let reason = format!("the secrets did not come within {START_LIMIT:?}");
+                return self.back_off(ReadyReason::SecretsUnavailable, reason, outbox, now);
+            }
+            State::Stopping { ticket, until, .. } if *until <= now => {
+                outbox.emit(Effect::Cancel(*ticket));
+                return self.stopped(outbox, now);
+            }
+            State::BackingOff(_)
+            | State::Creating(_)
+            | State::Starting { .. }
+            | State::FetchingSecrets { .. }
+            | State::Stopping { .. }
+            | State::Halted => {}
+        }
+        News::Nothing
+    }
+}

@@ -1,0 +1,225 @@
+//! A container that is gone is created again: somebody removed it, and maybe its image with it.
+//!
+//! ```text
+//!   find ──▶ remove each ──▶ inspect ──here──▶ paths (`after`) ──▶ create
+//!                              └─▶ login ──▶ pull ──▶ inspect
+//! ```
+//! After a transient failure it begins again with a wait, so what a lost answer left behind is found and removed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use berth_config::{Config, PinnedImage};
+
+use crate::clock::Uptime;
+use crate::message::effect::{ContainerId, Creation, Effect, ImageFacts, Job, PULL_STALL, Ticket};
+use crate::message::event::Event;
+use crate::message::fault::{Class, Fault};
+use crate::message::identity::Identity;
+use crate::outbox::Outbox;
+use crate::retry::FAR;
+
+/// For one call; its adapter gives up before that. A pull ends when it makes no progress.
+const CALL_LIMIT: Duration = Duration::from_secs(150);
+
+/// What a container is created from, whenever that is.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    /// The config.
+    pub config: Arc<Config>,
+    /// Who this instance is.
+    pub identity: Arc<Identity>,
+    /// The image, by digest.
+    pub image: PinnedImage,
+}
+
+/// On the way to another container.
+#[derive(Debug)]
+pub(super) struct Recreation {
+    recipe: Recipe,
+    state: State,
+    /// When it is given up.
+    deadline: Uptime,
+    attempts: u32,
+    /// Containers that are in the way.
+    strays: Vec<ContainerId>,
+    /// Whether this attempt has pulled the image.
+    pulled: bool,
+    /// What the image says of itself, once it is known to be here.
+    facts: Option<ImageFacts>,
+}
+
+#[derive(Debug)]
+enum State {
+    Asked { job: Job, ticket: Ticket, until: Uptime },
+    Waiting(Uptime),
+}
+
+/// Where it goes after an event.
+#[derive(Debug)]
+pub(super) enum Next {
+    Stay,
+    Created(ContainerId),
+    /// It cannot be created, and why.
+    Failed(String),
+}
+
+impl Recreation {
+    /// Begins.
+    pub(super) fn begin(recipe: Recipe, outbox: &mut Outbox, now: Uptime) -> Self {
+        let deadline = now + recipe.config.boot.timeout;
+        let mut recreation = Self {
+            recipe,
+            state: State::Waiting(now),
+            deadline,
+            attempts: 0,
+            strays: Vec::new(),
+            pulled: false,
+            facts: None,
+        };
+        recreation.find(outbox, now);
+        recreation
+    }
+
+    /// Whether the event may be the answer to one of its questions.
+    pub(super) fn may_take(event: &Event) -> bool {
+        match event {
+            Event::ContainersFound(_)
+            | Event::ContainerRemoved
+            | Event::ImageInspected(_)
+            | Event::RegistryLoggedIn
+            | Event::ImagePulled
+            | Event::PathsFound
+            | Event::ContainerCreated(_) => true,
+            Event::Failed(job, _) => matches!(
+                job,
+                Job::FindContainers
+                    | Job::RemoveContainer
+                    | Job::InspectImage
+                    | Job::LoginRegistry
+                    | Job::PullImage
+                    | Job::CheckPaths
+                    | Job::CreateContainer
+            ),
+            _ => false,
+        }
+    }
+
+    /// Takes an event.
+    pub(super) fn on(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) -> Next {
+        if self.deadline <= now {
+            self.halt(outbox);
+            let limit = self.recipe.config.boot.timeout;
+            return Next::Failed(format!("the container was removed, and is not created again within {limit:?}"));
+        }
+        match (&self.state, event) {
+            (State::Waiting(at), _) if *at <= now => self.find(outbox, now),
+            (State::Asked { ticket, until, .. }, _) if *until <= now => {
+                outbox.emit(Effect::Cancel(*ticket));
+                self.wait(Class::Transient, outbox, now);
+            }
+            (State::Asked { job, .. }, Event::Failed(failed, fault)) if job == failed => {
+                return self.failed(fault, outbox, now);
+            }
+            (State::Asked { job: Job::FindContainers, .. }, Event::ContainersFound(found)) => {
+                self.strays = found.iter().map(|one| one.id.clone()).collect();
+                self.clear(outbox, now);
+            }
+            (State::Asked { job: Job::RemoveContainer, .. }, Event::ContainerRemoved) => self.clear(outbox, now),
+            (State::Asked { job: Job::InspectImage, .. }, Event::ImageInspected(facts)) => {
+                self.inspected(facts.as_ref(), outbox, now);
+            }
+            (State::Asked { job: Job::LoginRegistry, .. }, Event::RegistryLoggedIn) => {
+                let (image, platform) = (self.recipe.image.clone(), self.recipe.config.platform.clone());
+                self.ask(Effect::PullImage { image, platform, stall: PULL_STALL }, self.deadline, outbox);
+            }
+            (State::Asked { job: Job::PullImage, .. }, Event::ImagePulled) => {
+                self.pulled = true;
+                self.inspect(outbox, now);
+            }
+            (State::Asked { job: Job::CheckPaths, .. }, Event::PathsFound) => self.create(outbox, now),
+            (State::Asked { job: Job::CreateContainer, .. }, Event::ContainerCreated(id)) => {
+                return Next::Created(id.clone());
+            }
+            _ => {} // not about this
+        }
+        Next::Stay
+    }
+
+    /// When it wants to be looked at again.
+    pub(super) fn wake(&self) -> Uptime {
+        let (State::Asked { until: at, .. } | State::Waiting(at)) = self.state;
+        at.min(self.deadline)
+    }
+
+    /// Stops what runs.
+    pub(super) fn halt(&self, outbox: &mut Outbox) {
+        if let State::Asked { ticket, .. } = self.state {
+            outbox.emit(Effect::Cancel(ticket));
+        }
+    }
+
+    fn ask(&mut self, effect: Effect, until: Uptime, outbox: &mut Outbox) {
+        if let Some(job) = effect.job() {
+            self.state = State::Asked { job, ticket: outbox.emit(effect), until };
+        }
+    }
+
+    fn find(&mut self, outbox: &mut Outbox, now: Uptime) {
+        self.attempts = self.attempts.saturating_add(1);
+        self.pulled = false;
+        let name = self.recipe.config.container_name();
+        let instance_id = self.recipe.identity.instance_id.clone();
+        self.ask(Effect::FindContainers { name, instance_id }, now + CALL_LIMIT, outbox);
+    }
+
+    /// Removes what is in the way, one after the other.
+    fn clear(&mut self, outbox: &mut Outbox, now: Uptime) {
+        match self.strays.pop() {
+            Some(id) => {
+                let timeout = self.recipe.config.stop_timeout;
+                self.ask(Effect::RemoveContainer { id, timeout }, now + timeout + CALL_LIMIT, outbox);
+            }
+            None => self.inspect(outbox, now),
+        }
+    }
+
+    fn inspect(&mut self, outbox: &mut Outbox, now: Uptime) {
+        let (image, platform) = (self.recipe.image.clone(), self.recipe.config.platform.clone());
+        self.ask(Effect::InspectImage(image, platform), now + CALL_LIMIT, outbox);
+    }
+
+    fn inspected(&mut self, facts: Option<&ImageFacts>, outbox: &mut Outbox, now: Uptime) {
+        let config = self.recipe.config.clone();
+        self.facts = facts.cloned();
+        match facts {
+            Some(_) if config.after.is_empty() => self.create(outbox, now),
+            Some(_) => self.ask(Effect::CheckPaths(config.after.clone()), now + CALL_LIMIT, outbox),
+            None if self.pulled => self.wait(Class::Transient, outbox, now),
+            None => self.ask(Effect::LoginRegistry(config), now + CALL_LIMIT, outbox),
+        }
+    }
+
+    fn create(&mut self, outbox: &mut Outbox, now: Uptime) {
+        let Recipe { config, identity, image } = self.recipe.clone();
+        let facts = self.facts.take().unwrap_or_default();
+        let creation = Creation { config, identity, image, facts };
+        self.ask(Effect::CreateContainer(Box::new(creation)), now + CALL_LIMIT, outbox);
+    }
+
+    fn failed(&mut self, fault: &Fault, outbox: &mut Outbox, now: Uptime) -> Next {
+        if fault.is_transient() {
+            self.wait(fault.class, outbox, now);
+            return Next::Stay;
+        }
+        Next::Failed(format!("the container was removed, and cannot be created again: {fault}"))
+    }
+
+    fn wait(&mut self, class: Class, outbox: &mut Outbox, now: Uptime) {
+        let wait = match class {
+            Class::Throttled => outbox.stand_back(self.attempts),
+            _ => outbox.wait(FAR, self.attempts),
+        };
+        self.state = State::Waiting(now + wait);
+    }
+}

@@ -1,0 +1,110 @@
+//! What can be seen of the app, by its keeper and by people.
+
+use std::time::Duration;
+
+use crate::clock::Uptime;
+use crate::message::effect::{ContainerId, RunningContainer};
+use crate::message::event::Event;
+use crate::message::output::AppOutput;
+use crate::view::{ContainerView, ReadyReason};
+
+use super::recreation::Recreation;
+use super::{App, Probing, Pulse, START_LIMIT, State, Watch};
+
+impl App {
+    /// Whether the event is an answer to what it asked to create its container again.
+    pub fn takes(&self, event: &Event) -> bool {
+        self.is_creating() && Recreation::may_take(event)
+    }
+
+    /// Whether its container is being created again.
+    pub fn is_creating(&self) -> bool {
+        matches!(self.state, State::Creating(_))
+    }
+
+    /// What its probes say of it.
+    pub fn pulse(&self) -> &Pulse {
+        &self.pulse
+    }
+
+    /// Whether its process runs.
+    pub fn is_up(&self) -> bool {
+        matches!(self.state, State::Up { .. })
+    }
+
+    /// How long it may take to become healthy, and when that is over, if it is not healthy.
+    pub fn start_deadline(&self) -> Option<(Duration, Uptime)> {
+        Some((self.start_limit, self.pulse.ailing_since()? + self.start_limit))
+    }
+
+    /// Why it is not healthy, or that it is.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// The same, as `/ready` says it.
+    pub fn ready_reason(&self) -> ReadyReason {
+        self.ready
+    }
+
+    /// What it wrote last before it exited, or while it was not healthy.
+    pub fn output(&self) -> Option<&AppOutput> {
+        self.output.last()
+    }
+
+    /// Whether that is being read.
+    pub fn is_reading_output(&self) -> bool {
+        self.output.is_asked()
+    }
+
+    /// Its container.
+    pub fn id(&self) -> &ContainerId {
+        &self.id
+    }
+
+    /// Restarts since the agent started.
+    pub fn restarts(&self) -> u32 {
+        self.restarts
+    }
+
+    /// Where it can be asked and counted, if it runs.
+    pub fn running(&self) -> Option<&RunningContainer> {
+        match &self.state {
+            State::Up { running, .. } => Some(running),
+            _ => None,
+        }
+    }
+
+    /// When it wants to be looked at again.
+    pub fn wake(&self) -> Option<Uptime> {
+        let state = match &self.state {
+            State::Up { watch, probe, .. } => {
+                let watch = if let Watch::Lost(at) = watch { Some(*at) } else { None };
+                let probe = match probe {
+                    Probing::Next(at) | Probing::Unasked(at) => Some(*at),
+                    Probing::Asked { until, .. } => Some(*until),
+                    Probing::Over => None,
+                };
+                watch.into_iter().chain(probe).min()
+            }
+            State::Creating(recreation) => Some(recreation.wake()),
+            State::Starting { since, .. } => Some(*since + START_LIMIT),
+            State::BackingOff(until) | State::FetchingSecrets { until, .. } | State::Stopping { until, .. } => {
+                Some(*until)
+            }
+            State::Halted => None,
+        };
+        state.into_iter().chain(self.output.wake()).min()
+    }
+
+    /// For people.
+    pub fn view(&self) -> ContainerView {
+        let ports = match &self.state {
+            State::Up { running, .. } => {
+                running.published.iter().map(|(inside, outside)| format!("{inside} -> {outside}")).collect()
+            }
+            _ => Vec::new(),
+        };
+        ContainerView { id: self.id.0.clone(), name: self.config.container_name(), adopted: self.adopted, ports }
+    }
+}

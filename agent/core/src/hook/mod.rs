@@ -1,0 +1,509 @@
+//! One lifecycle hook, of the launch or of the termination: found, kept alive with heartbeats, completed once.
+//!
+//! ```text
+//!   idle ──config──▶ finding ──▶ known ──complete──▶ completing ──▶ over(CONTINUE | ABANDON)
+//!                       │          ▲                    │   ▲
+//!                       │      heartbeats               ▼   │ too early: every 5 s
+//!                       └──▶ over(no hook)            asking ──▶ over(expired | nothing to complete | refused)
+//! ```
+//! `No active Lifecycle Action found` has three meanings, and only the group can tell which: the hook is not active
+//! **yet** (the instance is still `Pending`, or became `Pending:Wait` a moment ago), it has **expired** (the group gives the
+//! instance up), or there **never was** one, or somebody completed it (the instance is in service or outside any group).
+//!
+//! A call that is refused for good leads to the same question: a launch hook that holds the instance and can never be completed
+//! is a failed boot ([`Hook::refusal`]), and a refusal that holds nothing is only told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use berth_config::Lifecycle;
+
+use crate::clock::Uptime;
+use crate::message::effect::{Effect, HookName, HookResult, Job, Ticket};
+use crate::message::event::{Event, Membership};
+use crate::message::fault::{Class, Fault};
+use crate::message::identity::Identity;
+use crate::outbox::Outbox;
+use crate::retry::FAR;
+use crate::step::Step;
+
+use ending::Ending;
+use heartbeat::Heartbeats;
+use patience::Patience;
+
+mod asking;
+mod ending;
+mod heartbeat;
+mod patience;
+mod refused;
+mod show;
+mod state;
+
+pub use refused::explain;
+
+/// Between two tries while the hook is not active yet, at the most: the wait state can lag the state that the group tells.
+const NOT_YET: Duration = Duration::from_secs(5);
+
+/// For one answer; the adapter gives up before that.
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// For a termination hook that nobody announced: whoever stops the agent does not wait for an AWS that is away.
+const UNANNOUNCED: Duration = Duration::from_secs(60);
+
+/// For how long a completion is tried when the hook's timeout is not known, and the group says all along that it is too early:
+/// AWS's default timeout, and the longest time that a load balancer takes to let go.
+const BLIND_GIVE_UP: Duration = Duration::from_secs(3600);
+
+/// What an agent gets that takes up a completion whose time is over.
+const ONE_TRY: Duration = Duration::from_secs(10);
+
+/// Which transition a hook holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transition {
+    /// `autoscaling:EC2_INSTANCE_LAUNCHING`
+    Launching,
+    /// `autoscaling:EC2_INSTANCE_TERMINATING`
+    Terminating {
+        /// Whether the group said that it takes the instance away: then a hook that is not active is about to be.
+        expected: bool,
+    },
+}
+
+/// One hook of this instance.
+#[derive(Debug)]
+pub struct Hook {
+    transition: Transition,
+    state: State,
+    found: Step<()>,
+    completed: Step<()>,
+    group: Option<String>,
+    name: Option<String>,
+    heartbeats: Heartbeats,
+    /// Answers in a row that there are too many callers, to the question for the instance's state.
+    throttled: u32,
+    wanted: Option<HookResult>,
+    give_up_at: Option<Uptime>,
+    /// For how long the group may leave everything unanswered.
+    patience: Patience,
+    /// What was refused for good, told to people. The group is being asked whether the instance's life hangs on it.
+    refused: Option<String>,
+    /// Who this instance is.
+    identity: Option<Arc<Identity>>,
+    /// Whether the metadata showed, before the completion, that the instance is in a group.
+    in_group: bool,
+    /// The group and its hooks as far as the config names them.
+    group_name: Option<String>,
+    launch_name: Option<String>,
+    terminate_name: Option<String>,
+    /// What the group told, none if it was not asked.
+    told: Option<Option<Membership>>,
+    asking: Option<Ticket>,
+    /// When the answer that is awaited is late.
+    answer_by: Option<Uptime>,
+}
+
+#[derive(Debug, PartialEq)]
+enum State {
+    /// The config is not known.
+    Idle,
+    /// The group is being asked.
+    Finding,
+    /// The hook is known and, as far as known, pending.
+    Known,
+    /// A completion is on its way.
+    Completing,
+    /// The hook was not active; the group is being asked why.
+    Asking,
+    /// Not active yet; tried again at that time.
+    NotYet(Uptime),
+    /// Nothing more to do, and why.
+    Over(Ending),
+}
+
+impl Hook {
+    /// A hook of which nothing is known.
+    pub fn new(transition: Transition) -> Self {
+        Self {
+            transition,
+            state: State::Idle,
+            found: Step::new(transition.step(), FAR),
+            completed: Step::new(transition.completion(), FAR),
+            group: None,
+            name: None,
+            heartbeats: Heartbeats::default(),
+            throttled: 0,
+            wanted: None,
+            give_up_at: None,
+            patience: Patience::default(),
+            refused: None,
+            identity: None,
+            in_group: false,
+            group_name: None,
+            launch_name: None,
+            terminate_name: None,
+            told: None,
+            asking: None,
+            answer_by: None,
+        }
+    }
+
+    /// Begins to look for the hook of this instance, as far as neither the config names it nor the group told of it before. No
+    /// `lifecycle` if there is no config to believe.
+    pub fn begin(
+        &mut self,
+        identity: Option<&Arc<Identity>>,
+        lifecycle: Option<&Lifecycle>,
+        told: Option<Option<Membership>>,
+        outbox: &mut Outbox,
+        now: Uptime,
+    ) {
+        if self.state != State::Idle {
+            return;
+        }
+        self.identity = identity.cloned();
+        self.in_group |= identity.is_some_and(|identity| identity.target_state.is_some());
+        if let Some(lifecycle) = lifecycle {
+            self.heartbeats.interval = lifecycle.heartbeat;
+            self.group_name.clone_from(&lifecycle.group);
+            self.launch_name.clone_from(&lifecycle.launch_hook);
+            self.terminate_name.clone_from(&lifecycle.terminate_hook);
+        }
+        self.state = State::Finding;
+        self.heartbeats.look(now);
+        if let Some(told) = told {
+            self.found.done((), now);
+            self.learn(told, outbox, now);
+        } else if let (Some(group), Some(name)) = (self.group_name.clone(), self.own_name()) {
+            self.found.done((), now);
+            self.group = Some(group);
+            self.know(crate::message::event::Hook { name, timeout: None }, outbox, now);
+        } else {
+            self.advance(outbox, now);
+        }
+    }
+
+    /// This hook's name, if the config has it.
+    fn own_name(&self) -> Option<String> {
+        match self.transition {
+            Transition::Launching => self.launch_name.clone(),
+            Transition::Terminating { .. } => self.terminate_name.clone(),
+        }
+    }
+
+    /// The group takes the instance away: from here on "not active" means "not yet".
+    pub fn expect(&mut self) {
+        let Transition::Terminating { expected } = &mut self.transition else { return };
+        // What was said before puts nothing off again.
+        if std::mem::replace(expected, true) {
+            return;
+        }
+        if let Some(at) = &mut self.give_up_at {
+            *at = *at + self.heartbeats.timeout.unwrap_or(BLIND_GIVE_UP);
+        }
+    }
+
+    /// An agent before this one was here, and left of the hook's timer whatever it left: the first heartbeat is due at once.
+    pub fn inherit(&mut self, outbox: &mut Outbox, now: Uptime) {
+        self.heartbeats.inherit(now);
+        self.advance(outbox, now);
+    }
+
+    /// What the group told, for another hook of the same instance; none if it was not asked.
+    pub fn told(&self) -> Option<Option<Membership>> {
+        self.told.clone()
+    }
+
+    /// Until when AWS waits at the most: 100 times the hook's timeout, and never more than 48 hours.
+    pub fn limit(&self, began: Uptime) -> Uptime {
+        let longest = Duration::from_secs(48 * 3600);
+        began + self.heartbeats.timeout.map_or(longest, |timeout| timeout.saturating_mul(100).min(longest))
+    }
+
+    /// The hook's own timeout, as far as it is known.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.heartbeats.timeout
+    }
+
+    /// Gives up when the group has left everything unanswered for this long; said again, only the nearer end counts.
+    pub fn wait_for_answers(&mut self, patience: Duration, now: Uptime) {
+        self.patience.limit(patience, now);
+    }
+
+    /// When it gives up, if nothing changes.
+    pub fn gives_up_at(&self) -> Option<Uptime> {
+        [self.give_up_at, self.patience.ends()].into_iter().flatten().min()
+    }
+
+    /// Lets go of whatever is on its way: another hook's answers look the same.
+    pub fn halt(&mut self, outbox: &mut Outbox) {
+        self.found.cancel(outbox);
+        self.completed.cancel(outbox);
+        self.stop_asking(outbox);
+        if !self.is_over() {
+            self.state = State::Over(Ending::Left);
+        }
+    }
+
+    /// Completes the hook with this result, as soon as that is possible. Only the first call counts.
+    pub fn complete(&mut self, result: HookResult, outbox: &mut Outbox, now: Uptime) {
+        if self.wanted.is_some() {
+            return;
+        }
+        self.wanted = Some(result);
+        let patience = match self.transition {
+            Transition::Terminating { expected: false } => UNANNOUNCED,
+            _ => self.heartbeats.timeout.unwrap_or(BLIND_GIVE_UP),
+        };
+        self.give_up_at = Some(now + patience);
+        // What keeps a hook from being completed keeps it from being abandoned, too.
+        if result == HookResult::Abandon
+            && let Some(reason) = self.refused.clone().filter(|_| !self.is_over() && self.state != State::Known)
+        {
+            self.stop_asking(outbox);
+            return self.end(Ending::Refused { reason, waits: false }, now);
+        }
+        self.advance(outbox, now);
+    }
+
+    /// An agent before this one has tried to complete it for so long: the times that it is tried for do not begin again. There is
+    /// always enough left to try it once.
+    pub fn has_been_tried_for(&mut self, tried: Duration, now: Uptime) {
+        let shorter = |at: Uptime| (now + at.since(now).saturating_sub(tried).max(ONE_TRY)).min(at);
+        self.give_up_at = self.give_up_at.map(shorter);
+        self.patience.shorten(shorter);
+    }
+
+    /// Takes an answer that is the hook's; others change nothing.
+    pub fn on(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) {
+        match event {
+            Event::GroupFound(_) | Event::HeartbeatRecorded | Event::InstanceDescribed(_) => {
+                self.patience.answered(now)
+            }
+            // One that joins a group later has no launch hook of this boot.
+            Event::MetadataSeen(sight) if self.wanted.is_none() => self.in_group |= sight.target_state.is_some(),
+            _ => {}
+        }
+        match event {
+            Event::GroupFound(membership) if self.state == State::Finding => {
+                self.found.done((), now);
+                self.told = Some(membership.clone());
+                self.learn(membership.clone(), outbox, now);
+            }
+            Event::HeartbeatRecorded => self.heartbeats.recorded(),
+            Event::HookCompleted => {
+                if let Some(result) = self.wanted {
+                    self.end(Ending::Completed(result), now);
+                }
+            }
+            Event::HookNotActive(Job::CompleteHook) if self.state == State::Completing => self.ask(outbox, now),
+            // Whoever asked: between two tries it is as good.
+            Event::InstanceDescribed(state) if matches!(self.state, State::Asking | State::NotYet(_)) => {
+                self.judge(state.as_deref(), outbox, now);
+            }
+            Event::Failed(job, fault) => self.failed(*job, fault, outbox, now),
+            _ => {} // the other events are other rooms' answers
+        }
+        self.advance(outbox, now);
+    }
+
+    /// Whether nothing more will be done about the hook.
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, State::Over(_))
+    }
+
+    /// Whether the group heard from the hook that the launch failed.
+    pub fn was_abandoned(&self) -> bool {
+        self.state == State::Over(Ending::Completed(HookResult::Abandon))
+    }
+
+    /// Whether the instance is, or may be, in a group that can be told of its health.
+    pub fn may_be_in_group(&self) -> bool {
+        self.state != State::Over(Ending::OutsideAnyGroup)
+    }
+
+    /// When the hook wants to be looked at again.
+    pub fn wake(&self) -> Option<Uptime> {
+        let own = match self.state {
+            State::Finding => self.found.wake().or(self.answer_by),
+            State::Completing | State::Asking => self.answer_by,
+            State::NotYet(at) => Some(at),
+            State::Known => [self.heartbeat_due(), self.completed.wake()].into_iter().flatten().min(),
+            State::Idle | State::Over(_) => None,
+        };
+        let give_up = if self.is_over() { None } else { self.gives_up_at() };
+        [own, give_up].into_iter().flatten().min()
+    }
+
+    fn learn(&mut self, membership: Option<Membership>, outbox: &mut Outbox, now: Uptime) {
+        let Some(membership) = membership else { return self.end(Ending::OutsideAnyGroup, now) };
+        self.group = Some(membership.group);
+        let hook = match self.transition {
+            Transition::Launching => {
+                if let Some(state) = membership.state.filter(|state| !state::waits_to_launch(state)) {
+                    return self.end(Ending::NothingToComplete(state), now);
+                }
+                membership.launch_hook
+            }
+            Transition::Terminating { .. } => {
+                let named = self.own_name().map(|name| crate::message::event::Hook { name, timeout: None });
+                membership.terminate_hook.or(named)
+            }
+        };
+        match hook {
+            Some(hook) => self.know(hook, outbox, now),
+            None => self.end(Ending::NoHook, now),
+        }
+    }
+
+    fn know(&mut self, hook: crate::message::event::Hook, outbox: &mut Outbox, now: Uptime) {
+        self.name = Some(hook.name);
+        self.heartbeats.timeout = hook.timeout;
+        self.heartbeats.begin(outbox, now);
+        self.state = State::Known;
+        self.advance(outbox, now);
+    }
+
+    fn failed(&mut self, job: Job, fault: &Fault, outbox: &mut Outbox, now: Uptime) {
+        match job {
+            Job::FindGroup if self.state == State::Finding => {
+                if fault.is_transient() {
+                    self.found.retry(fault, outbox, now);
+                } else {
+                    self.found.refuse(fault, now);
+                    self.refused("cannot be found", explain(fault, None, None, None), outbox, now);
+                }
+            }
+            Job::CompleteHook if self.state == State::Completing => {
+                if fault.is_transient() {
+                    self.completed.retry(fault, outbox, now);
+                    self.state = State::Known;
+                } else {
+                    self.completed.refuse(fault, now);
+                    let call = Some("autoscaling:CompleteLifecycleAction");
+                    let why = explain(fault, call, self.identity.as_deref(), self.group.as_deref());
+                    self.refused("cannot be completed", why, outbox, now);
+                }
+            }
+            // Without the group's word "not active" may still mean "not yet", where something is to come at all.
+            Job::DescribeInstance if self.state == State::Asking => {
+                self.asking = None;
+                if let Some(reason) = self.refused.clone().filter(|_| !fault.is_transient()) {
+                    self.end(Ending::Refused { reason, waits: false }, now);
+                } else if self.transition == (Transition::Terminating { expected: false }) {
+                    self.end(Ending::GivenUp(fault.reason.clone()), now);
+                } else {
+                    self.not_yet(outbox, now);
+                    if fault.class == Class::Throttled {
+                        self.throttled = self.throttled.saturating_add(1);
+                        self.state = State::NotYet(now + outbox.stand_back(self.throttled));
+                    }
+                }
+            }
+            Job::RecordHeartbeat if fault.is_transient() => self.heartbeats.failed(fault, outbox, now),
+            // It is due again as ever.
+            Job::RecordHeartbeat => self.heartbeats.refused(fault),
+            _ => {} // other rooms' business
+        }
+    }
+
+    fn not_yet(&mut self, outbox: &mut Outbox, now: Uptime) {
+        self.state = State::NotYet(now + outbox.spread(NOT_YET));
+    }
+
+    fn end(&mut self, ending: Ending, now: Uptime) {
+        if matches!(ending, Ending::Completed(_)) || self.completed.is_under_way() {
+            self.completed.done((), now);
+        }
+        self.state = State::Over(ending);
+    }
+
+    /// Nothing more is tried. A launch hook that runs out now takes a healthy instance with it: that is told while it serves.
+    fn give_up(&mut self, why: String, outbox: &mut Outbox, now: Uptime) {
+        if self.transition == Transition::Launching && self.wanted == Some(HookResult::Continue) {
+            let last = self.refused.as_deref().or(self.completed.fault()).or(self.found.fault());
+            let last = last.map(|fault| format!(" ({fault})")).unwrap_or_default();
+            let words = format!(
+                "the launch hook was not completed within its timeout{last}: the group may terminate this instance although its \
+                 app is healthy"
+            );
+            outbox.emit(Effect::SayLastWords { words, output: Vec::new() });
+        }
+        self.end(Ending::GivenUp(why), now);
+    }
+
+    /// Does what is due.
+    fn advance(&mut self, outbox: &mut Outbox, now: Uptime) {
+        if self.is_over() {
+            return;
+        }
+        if self.give_up_at.is_some_and(|at| at <= now) {
+            return self.give_up("its time is over".to_owned(), outbox, now);
+        }
+        if self.patience.is_over(now) {
+            let fault = self.completed.fault().or(self.found.fault()).unwrap_or("no answer came");
+            return self.give_up(
+                format!("Auto Scaling was asked for {} s: {fault}", self.patience.whole_seconds()),
+                outbox,
+                now,
+            );
+        }
+        if self.answer_by.is_some_and(|at| at <= now) {
+            self.answer_is_late(outbox, now);
+        }
+        match self.state {
+            State::Finding if self.found.is_due(now) => {
+                let (group, launch_hook) = (self.group_name.clone(), self.launch_name.clone());
+                let terminate_hook = self.terminate_name.clone();
+                self.found.emit(Effect::FindGroup { group, launch_hook, terminate_hook }, outbox, now);
+                self.answer_by = Some(now + ANSWER);
+            }
+            State::Known => self.advance_known(outbox, now),
+            State::NotYet(at) if at <= now && self.refused.is_some() => self.ask(outbox, now),
+            State::NotYet(at) if at <= now => {
+                self.completed.again();
+                self.advance_known(outbox, now);
+            }
+            _ => {} // an answer is awaited
+        }
+    }
+
+    fn answer_is_late(&mut self, outbox: &mut Outbox, now: Uptime) {
+        self.answer_by = None;
+        let late = Fault::new(Class::Transient, "no answer came");
+        match self.state {
+            State::Finding if self.found.wake().is_none() => {
+                self.found.cancel(outbox);
+                self.failed(Job::FindGroup, &late, outbox, now);
+            }
+            State::Completing => {
+                self.completed.cancel(outbox);
+                self.failed(Job::CompleteHook, &late, outbox, now);
+            }
+            State::Asking => {
+                self.stop_asking(outbox);
+                self.failed(Job::DescribeInstance, &late, outbox, now);
+            }
+            _ => {} // it came
+        }
+    }
+
+    fn advance_known(&mut self, outbox: &mut Outbox, now: Uptime) {
+        let Some((group, hook)) = self.group.clone().zip(self.name.clone()) else { return };
+        let hook = HookName { group, hook };
+        if let Some(result) = self.wanted {
+            if self.completed.is_due(now) {
+                self.state = State::Completing;
+                self.completed.emit(Effect::CompleteHook { hook, result }, outbox, now);
+                self.answer_by = Some(now + ANSWER);
+            }
+        } else if self.heartbeat_due().is_some_and(|at| at <= now) {
+            self.heartbeats.sent(outbox, now);
+            outbox.emit(Effect::RecordHeartbeat(hook));
+        }
+    }
+
+    /// Heartbeats end when the completion begins.
+    fn heartbeat_due(&self) -> Option<Uptime> {
+        if self.wanted.is_some() { None } else { self.heartbeats.due() }
+    }
+}

@@ -1,0 +1,466 @@
+//! The machine: which phase the instance is in, and who hands over to whom. It never fails, waits or does IO.
+//!
+//! ```text
+//!            healthy               notice, signal, asked for
+//!   boot ───────────────▶ serve ──────────────────────────▶ drain ───▶ gone(0 | 5)
+//!    │ ▲ └── notice … ─────┼──────────────────────────────────▲ │
+//!    │ │ InService         │ lost, hook refused               │ │ back to the pool
+//!    │ warm ◀──────────────┼──────────────────────────────────┼─┘
+//!    │ failed              ▼                                  │
+//!    ├─────────────────▶ failing ───▶ gone(2 | 3 | 4)         │
+//!    └── on_failure=hold ──▶ hold ────────────────────────────┘
+//! ```
+//! A handover (`berth handover`) ends boot, serve, warm and hold as a kill would, with the container left as it is, and the
+//! next agent begins anew. On the way out it is refused: the next agent would not know that somebody asked to leave.
+//!
+//! A kill is no end of a drain: the next agent is handed what is left of it, and goes on as soon as it knows which instance it
+//! is on (drain/unfinished.rs).
+//!
+//! What the surroundings want is asked for in every phase (notice.rs), and reaches drain from any of them in one event; a
+//! drain hears later notices without beginning anew (invariant 7).
+//!
+//! Events come in with the time, effects go out with tickets. Only the driver calls it (invariant 2).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use berth_config::{Config, Foreign, OnFailure, OnNotice};
+
+use crate::clock::Uptime;
+use crate::message::effect::{Effect, Job, Ticket};
+use crate::message::event::Event;
+use crate::message::identity::TargetState;
+use crate::message::outcome::Outcome;
+use crate::metadata_guard::MetadataGuard;
+use crate::outbox::Outbox;
+use crate::phase::boot::{self, Boot};
+use crate::phase::drain::{self, Cause, Drain, Unfinished};
+use crate::phase::failing::{self, Failing, Failure};
+use crate::phase::hold::Hold;
+use crate::phase::past::Past;
+use crate::phase::serve::{self, Serve};
+use crate::phase::warm::Warm;
+use crate::view::{PhaseName, PhaseView, ReadyReason, View};
+use crate::watcher::{Notice, Watcher};
+
+mod show;
+
+/// Until the config says how often the metadata is asked: the default of `lifecycle.poll`.
+const POLL: Duration = Duration::from_secs(2);
+
+/// Phases kept for people to look at.
+const PHASES_KEPT: usize = 50;
+
+/// One life, from start to gone.
+#[derive(Debug)]
+pub struct Machine {
+    phase: Phase,
+    since: Uptime,
+    watcher: Watcher,
+    guard: MetadataGuard,
+    /// The config that was believed last, for what a notice means: a boot out of the pool has yet to read it again.
+    config: Option<Arc<Config>>,
+    /// A drain that an agent before this one was killed in, and when this was handed in, until it is known whose it is.
+    former: Option<(Unfinished, Uptime)>,
+    /// What the user-data is if it holds no config, for people.
+    foreign: Option<Foreign>,
+    outbox: Outbox,
+    /// What could be seen at the end, once it is over.
+    last: Option<Box<View>>,
+    /// For people.
+    phases: Vec<PhaseView>,
+    retries: BTreeMap<String, u32>,
+    /// Answers that no further attempt can change.
+    refused: BTreeMap<String, u32>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Boot(Box<Boot>),
+    Serve(Box<Serve>),
+    Drain(Box<Drain>),
+    Warm(Box<Warm>),
+    Failing(Box<Failing>),
+    Hold(Box<Hold>),
+    Gone,
+}
+
+/// Where an event leads.
+enum Next {
+    Stay,
+    Boot,
+    Serve,
+    Warm,
+    Drain(Cause),
+    Fail(Failure),
+    Gone(Outcome),
+    HandOver,
+}
+
+impl Machine {
+    /// A new life; `seed` decides every jitter in it.
+    pub fn new(seed: u64, now: Uptime) -> Self {
+        let mut outbox = Outbox::new(seed);
+        let boot = Boot::begin(&mut outbox, now);
+        let phase = Phase::Boot(Box::new(boot));
+        let phases = vec![PhaseView { name: PhaseName::Boot, began: now.0.as_secs_f64() }];
+        Self {
+            phase,
+            since: now,
+            watcher: Watcher::new(POLL),
+            guard: MetadataGuard::default(),
+            config: None,
+            former: None,
+            foreign: None,
+            outbox,
+            last: None,
+            phases,
+            retries: BTreeMap::new(),
+            refused: BTreeMap::new(),
+        }
+    }
+
+    /// The same after an agent that was killed in a drain, of which this is left.
+    #[must_use]
+    pub fn after(self, former: Option<Unfinished>, now: Uptime) -> Self {
+        Self { former: former.map(|former| (former, now)), ..self }
+    }
+
+    /// The same with a `boot.timeout` that is known before the config is read.
+    #[must_use]
+    pub fn within(mut self, limit: Option<Duration>) -> Self {
+        if let (Phase::Boot(boot), Some(limit)) = (&mut self.phase, limit) {
+            boot.limit(limit);
+        }
+        self
+    }
+
+    /// The only way in.
+    pub fn on(&mut self, event: &Event, now: Uptime) {
+        self.count(event);
+        let next = self.react(event, now);
+        self.go(next, now);
+        let next = self.resume(event);
+        self.go(next, now);
+        for notice in self.watch(event, now) {
+            let next = self.hear(&notice, now);
+            self.go(next, now);
+        }
+        // Whatever this agent does from here on is its own.
+        if matches!(event, Event::Identified(_)) {
+            self.former = None;
+        }
+        if let Some((past, outbox)) = self.past() {
+            past.attend_endpoint(event, outbox, now);
+        }
+        self.guard.on(event, &mut self.outbox, now);
+        if !matches!(self.phase, Phase::Gone) {
+            self.guard.advance(&mut self.outbox, now);
+            let notice = self.watcher.advance(&mut self.outbox, now);
+            let next = notice.map_or(Next::Stay, |notice| self.hear(&notice, now));
+            self.go(next, now);
+        }
+    }
+
+    /// Goes on with the drain of the agent before this one; what is left of another instance's is nothing.
+    fn resume(&mut self, event: &Event) -> Next {
+        let Event::Identified(identity) = event else { return Next::Stay };
+        self.former = self.former.take().filter(|(former, _)| former.instance_id == identity.instance_id);
+        match (&self.phase, &self.former) {
+            (Phase::Boot(_), Some((former, _))) if former.goes_on(identity.target_state.as_ref()) => {
+                Next::Drain(former.cause.clone())
+            }
+            _ => Next::Stay,
+        }
+    }
+
+    /// What the next agent needs to know if this one is killed in a drain.
+    pub fn unfinished(&self, now: Uptime) -> Option<Unfinished> {
+        match (&self.phase, &self.former) {
+            (Phase::Drain(drain), _) => drain.unfinished(now),
+            (Phase::Boot(_), Some((former, at))) => Some(former.clone().after(now.since(*at))),
+            _ => None,
+        }
+    }
+
+    /// Whether it is known which instance this is, and so whose the drain before was.
+    fn is_identified(&self) -> bool {
+        matches!(&self.phase, Phase::Boot(boot) if boot.identity().is_some())
+    }
+
+    /// What the boot left, once it is over.
+    fn past(&mut self) -> Option<(&mut Past, &mut Outbox)> {
+        let past = match &mut self.phase {
+            Phase::Serve(serve) => &mut serve.past,
+            Phase::Drain(drain) => &mut drain.past,
+            Phase::Warm(warm) => &mut warm.past,
+            Phase::Failing(failing) => &mut failing.past,
+            Phase::Hold(hold) => &mut hold.past,
+            Phase::Boot(_) | Phase::Gone => return None,
+        };
+        Some((past, &mut self.outbox))
+    }
+
+    /// Counts what no step counts.
+    fn count(&mut self, event: &Event) {
+        if let Event::Failed(
+            job @ (Job::WatchMetadata
+            | Job::RecordHeartbeat
+            | Job::CountConnections
+            | Job::CheckSecrets
+            | Job::CheckMetadataBlock
+            | Job::SignalApp
+            | Job::WatchContainer),
+            _,
+        ) = event
+        {
+            let count = self.retries.entry(format!("{job:?}")).or_default();
+            *count = count.saturating_add(1);
+        }
+        if let Event::Failed(job, fault) = event
+            && !fault.is_transient()
+        {
+            let count = self.refused.entry(format!("{job:?}")).or_default();
+            *count = count.saturating_add(1);
+        }
+    }
+
+    /// What the event means for the phase.
+    fn react(&mut self, event: &Event, now: Uptime) -> Next {
+        let outbox = &mut self.outbox;
+        match (&mut self.phase, event) {
+            (Phase::Boot(_) | Phase::Serve(_) | Phase::Hold(_) | Phase::Warm(_), Event::Signalled(_)) => {
+                Next::Drain(Cause::Signal)
+            }
+            (Phase::Boot(_) | Phase::Serve(_) | Phase::Hold(_) | Phase::Warm(_), Event::DrainRequested(reason)) => {
+                Next::Drain(Cause::Asked(reason.clone().unwrap_or_else(|| "no reason given".to_owned())))
+            }
+            (Phase::Boot(_) | Phase::Serve(_) | Phase::Hold(_) | Phase::Warm(_), Event::HandoverRequested) => {
+                Next::HandOver
+            }
+            (Phase::Drain(_), Event::HandoverRequested) => {
+                outbox.emit(Effect::RefuseHandover("the instance drains, and the next agent would not know it"));
+                Next::Stay
+            }
+            (Phase::Failing(_) | Phase::Gone, Event::HandoverRequested) => {
+                outbox.emit(Effect::RefuseHandover("the instance is given up, and this agent ends soon"));
+                Next::Stay
+            }
+            (Phase::Boot(boot), event) => match boot.on(event, outbox, now) {
+                boot::Next::Stay => Next::Stay,
+                boot::Next::Serve => Next::Serve,
+                boot::Next::Warm => Next::Warm,
+                boot::Next::Occupied => Next::Drain(Cause::BackToPool(
+                    self.watcher.target_state().cloned().unwrap_or(TargetState::WarmedRunning),
+                )),
+                boot::Next::Fail(failure) => Next::Fail(failure),
+            },
+            (Phase::Serve(serve), event) => match serve.on(event, outbox, now) {
+                serve::Next::Stay => Next::Stay,
+                serve::Next::Fail(failure) => Next::Fail(failure),
+            },
+            (Phase::Drain(drain), event) => match drain.on(event, outbox, now) {
+                drain::Next::Stay => Next::Stay,
+                drain::Next::Gone(outcome) => Next::Gone(outcome),
+                drain::Next::Warm => Next::Warm,
+            },
+            (Phase::Failing(failing), event) => match failing.on(event, outbox, now) {
+                failing::Next::Stay => Next::Stay,
+                failing::Next::Gone(outcome) => Next::Gone(outcome),
+            },
+            (Phase::Hold(hold), event) => {
+                if hold.on(event, outbox, now) {
+                    Next::Fail(hold.failure().clone())
+                } else {
+                    Next::Stay
+                }
+            }
+            (Phase::Warm(warm), event) => match warm.on(event, outbox, now) {
+                Some(reason) => Next::Fail(Failure::of_boot(ReadyReason::LaunchHookRefused, reason)),
+                None => Next::Stay,
+            },
+            (Phase::Gone, _) => Next::Stay, // nothing can happen any more
+        }
+    }
+
+    /// What the event says of the surroundings.
+    fn watch(&mut self, event: &Event, now: Uptime) -> Vec<Notice> {
+        match event {
+            Event::Identified(identity) => self.watcher.begin(identity.target_state.as_ref(), now),
+            Event::ConfigRead(config) => {
+                self.config = Some(config.clone());
+                self.watcher.set_interval(config.lifecycle.poll, &mut self.outbox, now);
+                Vec::new()
+            }
+            Event::UserDataIsForeign(foreign) => {
+                self.foreign = Some(*foreign);
+                Vec::new()
+            }
+            event => self.watcher.on(event, &mut self.outbox, now),
+        }
+    }
+
+    /// What a notice means for the phase.
+    fn hear(&mut self, notice: &Notice, now: Uptime) -> Next {
+        let policy =
+            |which: fn(&Config) -> OnNotice, fallback: OnNotice| self.config.as_deref().map_or(fallback, which);
+        let cause = match notice {
+            Notice::Target(TargetState::Terminated | TargetState::WarmedTerminated) => Some(Cause::Terminated),
+            Notice::Target(
+                state @ (TargetState::WarmedRunning | TargetState::WarmedStopped | TargetState::WarmedHibernated),
+            ) => Some(Cause::BackToPool(state.clone())),
+            Notice::Target(TargetState::RootVolume(word)) => Some(Cause::RootVolume(word.clone())),
+            Notice::Spot(interruption) if policy(|config| config.spot, OnNotice::Drain) == OnNotice::Drain => {
+                Some(Cause::Spot(interruption.ends_in))
+            }
+            Notice::Rebalance if policy(|config| config.rebalance, OnNotice::Ignore) == OnNotice::Drain => {
+                Some(Cause::Rebalance(notice.to_string()))
+            }
+            Notice::Maintenance(_) if policy(|config| config.maintenance, OnNotice::Ignore) == OnNotice::Drain => {
+                Some(Cause::Maintenance(notice.to_string()))
+            }
+            // Detached carries on, and so does whoever is told a word that this version does not know.
+            Notice::Target(_) | Notice::Spot(_) | Notice::Rebalance | Notice::Maintenance(_) => None,
+        };
+        let Notice::Target(state) = notice else { return self.leave_for(cause, now) };
+        match (&mut self.phase, state) {
+            (Phase::Serve(serve), TargetState::InService | TargetState::Standby) => {
+                serve.set_standby(*state == TargetState::Standby);
+                Next::Stay
+            }
+            (Phase::Warm(_), TargetState::InService) => Next::Boot,
+            (Phase::Boot(boot), TargetState::InService) => {
+                boot.serve(&mut self.outbox, now);
+                Next::Stay
+            }
+            (Phase::Hold(hold), TargetState::InService) => {
+                hold.serve(&mut self.outbox, now);
+                Next::Stay
+            }
+            (Phase::Boot(boot), _) if matches!(cause, Some(Cause::BackToPool(_))) && boot.app().is_none() => {
+                boot.prepare();
+                Next::Stay
+            }
+            (Phase::Warm(_), _) if matches!(cause, Some(Cause::BackToPool(_))) => Next::Stay,
+            _ => self.leave_for(cause, now),
+        }
+    }
+
+    fn leave_for(&mut self, cause: Option<Cause>, now: Uptime) -> Next {
+        match (&mut self.phase, cause) {
+            (_, None) => Next::Stay,
+            (Phase::Drain(drain), Some(cause)) => {
+                drain.hear(&cause, &mut self.outbox, now);
+                Next::Stay
+            }
+            (Phase::Failing(_) | Phase::Gone, Some(_)) => Next::Stay, // on the way out already
+            (_, Some(cause)) => Next::Drain(cause),
+        }
+    }
+
+    /// The next order for the driver.
+    pub fn next_effect(&mut self) -> Option<(Ticket, Effect)> {
+        self.outbox.take()
+    }
+
+    /// When the machine wants to be woken; none if only an answer can move it.
+    pub fn next_wake(&self) -> Option<Uptime> {
+        let (phase, past) = match &self.phase {
+            Phase::Boot(boot) => (boot.wake(), None),
+            Phase::Serve(serve) => (serve.wake(), Some(&serve.past)),
+            Phase::Drain(drain) => (drain.wake(), Some(&drain.past)),
+            Phase::Warm(warm) => (warm.wake(), Some(&warm.past)),
+            Phase::Failing(failing) => (failing.wake(), Some(&failing.past)),
+            Phase::Hold(hold) => (hold.wake(), Some(&hold.past)),
+            Phase::Gone => return None,
+        };
+        let endpoint = past.and_then(|past| past.listen.wake());
+        [phase, endpoint, self.watcher.wake(), self.guard.wake()].into_iter().flatten().min()
+    }
+
+    /// The name of the phase.
+    pub fn phase(&self) -> PhaseName {
+        match &self.phase {
+            Phase::Boot(_) => PhaseName::Boot,
+            Phase::Serve(_) => PhaseName::Serve,
+            Phase::Drain(_) => PhaseName::Drain,
+            Phase::Warm(_) => PhaseName::Warm,
+            Phase::Failing(_) => PhaseName::Failing,
+            Phase::Hold(_) => PhaseName::Hold,
+            Phase::Gone => PhaseName::Gone,
+        }
+    }
+
+    fn go(&mut self, next: Next, now: Uptime) {
+        if matches!(next, Next::Stay) {
+            return;
+        }
+        let former = self.former.take().filter(|_| self.is_identified());
+        let former = former.map(|(former, at)| former.after(now.since(at)));
+        if matches!(next, Next::Gone(_)) {
+            self.last = Some(Box::new(self.view()));
+        }
+        let standby = self.watcher.target_state() == Some(&TargetState::Standby);
+        let outbox = &mut self.outbox;
+        let phase = std::mem::replace(&mut self.phase, Phase::Gone);
+        let held = matches!(phase, Phase::Hold(_));
+        let fetches = self.config.is_some() && matches!(phase, Phase::Boot(_) | Phase::Serve(_));
+        self.since = now;
+        self.phase = match (next, leave(phase, outbox)) {
+            (Next::Stay, Ok(_) | Err(_)) => Phase::Gone, // asked for above
+            (Next::Gone(outcome), _) => gone(outcome, outbox),
+            (Next::HandOver, _) => {
+                outbox.emit(Effect::HandOver);
+                Phase::Gone
+            }
+            (_, Err(phase)) => phase,
+            (Next::Boot, Ok(_)) => Phase::Boot(Box::new(Boot::begin(outbox, now))),
+            (Next::Warm, Ok(past)) => Phase::Warm(Box::new(Warm::begin(past, outbox, now))),
+            (Next::Serve, Ok(mut past)) => match past.app.take() {
+                Some(app) => Phase::Serve(Box::new(Serve::begin(app, past, standby, outbox, now))),
+                None => gone(Outcome::Bug, outbox), // a boot says Serve only with an app in its hands
+            },
+            (Next::Drain(cause), Ok(past)) => Phase::Drain(Box::new(Drain::begin(cause, past, former, outbox, now))),
+            (Next::Fail(failure), Ok(past)) => {
+                if !held && wants_hold(&past, failure.outcome) {
+                    Phase::Hold(Box::new(Hold::begin(failure, past, outbox, now)))
+                } else {
+                    Phase::Failing(Box::new(Failing::begin(failure, past, outbox, now)))
+                }
+            }
+        };
+        // Fetched values that no start took: an adopted app has its own, and nothing is started on the way out. An image is here or
+        // not needed. What starts an app again fetches again.
+        if fetches && !matches!(self.phase, Phase::Gone) {
+            self.outbox.emit(Effect::WipeSecrets);
+        }
+        // Weeks in a warm pool are no reason to grow.
+        if self.phases.len() == PHASES_KEPT {
+            self.phases.remove(0);
+        }
+        self.phases.push(PhaseView { name: self.phase(), began: now.0.as_secs_f64() });
+    }
+}
+
+/// Ends a phase that can hand over; gives back one that cannot.
+fn leave(phase: Phase, outbox: &mut Outbox) -> Result<Past, Phase> {
+    match phase {
+        Phase::Boot(boot) => Ok(boot.leave(outbox)),
+        Phase::Serve(serve) => Ok(serve.leave(outbox)),
+        Phase::Hold(hold) => Ok(hold.past),
+        Phase::Warm(warm) => Ok(warm.past),
+        Phase::Drain(drain) => Ok(drain.past),
+        other @ (Phase::Failing(_) | Phase::Gone) => Err(other),
+    }
+}
+
+fn wants_hold(past: &Past, outcome: Outcome) -> bool {
+    let policy = past.config.as_ref().map(|config| config.boot.on_failure);
+    outcome == Outcome::BootFailed && policy == Some(OnFailure::Hold)
+}
+
+fn gone(outcome: Outcome, outbox: &mut Outbox) -> Phase {
+    outbox.emit(Effect::Exit(outcome));
+    Phase::Gone
+}

@@ -1,0 +1,145 @@
+//! How each phase is seen from outside: the view that the endpoint, the socket and `berth status` show.
+
+use std::sync::Arc;
+
+use berth_config::{Config, PinnedImage};
+
+use super::{Machine, Phase};
+use crate::app::App;
+use crate::message::identity::Identity;
+use crate::phase::failing::Failure;
+use crate::phase::past::Past;
+use crate::view::{DeadlineView, ReadyReason, Status, View};
+
+impl Machine {
+    /// What `/ready` says.
+    pub fn status(&self) -> Status {
+        match &self.phase {
+            Phase::Boot(_) => Status::Starting,
+            Phase::Serve(serve) => serve.status(),
+            Phase::Warm(_) => Status::Warm,
+            Phase::Drain(_) | Phase::Gone => Status::Draining,
+            Phase::Failing(_) | Phase::Hold(_) => Status::Failed,
+        }
+    }
+
+    /// What is waited for, and until when.
+    pub fn deadlines(&self) -> Vec<DeadlineView> {
+        match &self.phase {
+            Phase::Boot(boot) => boot.deadlines(),
+            Phase::Drain(drain) => drain.deadlines(),
+            Phase::Failing(failing) => failing.deadlines(),
+            Phase::Hold(hold) => hold.deadlines(),
+            Phase::Serve(_) | Phase::Warm(_) | Phase::Gone => Vec::new(),
+        }
+    }
+
+    /// What can be seen from outside.
+    pub fn view(&self) -> View {
+        let mut view = View {
+            phase: self.phase(),
+            phase_since: self.since.0.as_secs_f64(),
+            status: self.status(),
+            deadlines: self.deadlines(),
+            ..View::default()
+        };
+        match &self.phase {
+            Phase::Boot(boot) => {
+                view.reason = boot.reason();
+                view.ready_reason = boot.ready_reason();
+                view.steps = boot.steps();
+                view.pull = boot.pull_view();
+                show_names(&mut view, boot.identity(), boot.config(), boot.image());
+                show_app(&mut view, boot.app());
+                view.lifecycle = boot.hook().view();
+            }
+            Phase::Serve(serve) => {
+                view.reason = serve.reason();
+                view.ready_reason = serve.ready_reason();
+                show_past(&mut view, &serve.past);
+                show_app(&mut view, Some(serve.app()));
+            }
+            Phase::Drain(drain) => {
+                view.reason = drain.reason();
+                view.ready_reason = drain.ready_reason();
+                show_past(&mut view, &drain.past);
+                view.steps.extend(drain.steps());
+                view.connections = drain.connections();
+                view.lifecycle = drain.hook().view();
+                // One counter for both hooks: it never falls.
+                view.lifecycle.heartbeats += drain.past.hook.view().heartbeats;
+            }
+            Phase::Warm(warm) => {
+                view.ready_reason = ReadyReason::Warm;
+                view.reason = view.ready_reason.sentence().to_owned();
+                show_past(&mut view, &warm.past);
+                view.container = None;
+            }
+            Phase::Failing(failing) => {
+                show_failure(&mut view, failing.failure());
+                show_past(&mut view, &failing.past);
+            }
+            Phase::Hold(hold) => {
+                show_failure(&mut view, hold.failure());
+                show_past(&mut view, &hold.past);
+            }
+            Phase::Gone => {
+                let View { phase, phase_since, status, deadlines, .. } = view;
+                let last = self.last.as_deref().cloned().unwrap_or_default();
+                let ready_reason = ReadyReason::Exiting;
+                view = View { phase, phase_since, status, deadlines, ready_reason, ..last };
+            }
+        }
+        view.phases.clone_from(&self.phases);
+        view.retries.clone_from(&self.retries);
+        view.user_data = self.foreign;
+        view.refused.clone_from(&self.refused);
+        view.metadata_block = self.guard.view();
+        view.lifecycle.target_state = self.watcher.target_state().map(ToString::to_string);
+        view
+    }
+}
+
+fn show_failure(view: &mut View, failure: &Failure) {
+    view.reason.clone_from(&failure.reason);
+    view.ready_reason = failure.ready;
+}
+
+fn show_past(view: &mut View, past: &Past) {
+    view.steps = past.steps.clone();
+    view.steps.extend(past.listen.view());
+    view.steps.extend(past.hook.steps());
+    view.pull = past.pull;
+    show_names(view, past.identity.as_ref(), past.config.as_ref(), past.image.as_ref());
+    show_app(view, past.app.as_ref());
+    view.lifecycle = past.hook.view();
+}
+
+fn show_names(
+    view: &mut View,
+    identity: Option<&Arc<Identity>>,
+    config: Option<&Arc<Config>>,
+    image: Option<&PinnedImage>,
+) {
+    if let Some(identity) = identity {
+        view.instance_id = Some(identity.instance_id.clone());
+        view.availability_zone = Some(identity.availability_zone.clone());
+    }
+    if let Some(config) = config {
+        view.name = Some(config.name.clone());
+        view.image = Some(config.image.to_string());
+        view.version = Some(config.version());
+    }
+    view.digest = image.map(|image| image.digest.clone());
+}
+
+fn show_app(view: &mut View, app: Option<&App>) {
+    if let Some(app) = app {
+        view.container = Some(app.view());
+        view.probes = app.pulse().last();
+        view.restarts = app.restarts();
+        view.app_output = app.output().cloned();
+        view.probe_seconds = app.pulse().seconds().clone();
+        view.probe_failures = app.pulse().failed();
+    }
+}

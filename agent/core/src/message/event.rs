@@ -1,0 +1,403 @@
+//! Events: what happened. Every one is in the past; the machine reacts and never asks back.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use berth_config::{Config, Foreign, PinnedImage};
+use serde::Serialize;
+
+use crate::message::effect::{ContainerId, FoundContainer, ImageFacts, Job, RunningContainer};
+use crate::message::fault::Fault;
+use crate::message::identity::Identity;
+use crate::message::output::AppOutput;
+use crate::message::probe_failure::ProbeFailure;
+use crate::watcher::Sight;
+
+/// Something that happened. Answers of effects come first, in the order of a boot.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The agent started; the first event of every life.
+    Began,
+    /// The instance's metadata answered.
+    Identified(Arc<Identity>),
+    /// The user-data holds no config: what it looks like instead.
+    UserDataIsForeign(Foreign),
+    /// Something in the config is legal and unwise; its place, its key and why, without a value.
+    ConfigWarned(String),
+    /// Every layer was read and believed.
+    ConfigRead(Arc<Config>),
+    /// The endpoint answers on the address that was asked for.
+    Listening,
+    /// All secrets are at the edge.
+    SecretsFetched,
+    /// The registry's credentials are at the edge (or none are needed).
+    RegistryLoggedIn,
+    /// The engine answered.
+    EngineAnswered,
+    /// The containers of this instance.
+    ContainersFound(Vec<FoundContainer>),
+    /// Every path that the container waits for is there.
+    PathsFound,
+    /// The registry told the digest.
+    DigestResolved(PinnedImage),
+    /// The engine has the image, or has not.
+    ImageInspected(Option<ImageFacts>),
+    /// The pull went on.
+    PullProgressed(PullProgress),
+    /// The pull ended without an error; whether the image is there, an inspection tells.
+    ImagePulled,
+    /// The container was created.
+    ContainerCreated(ContainerId),
+    /// The container was started.
+    ContainerStarted(Box<RunningContainer>),
+    /// The app said that it is well.
+    ProbePassed,
+    /// The app said no, or nothing.
+    ProbeFailed(ProbeFailure),
+    /// The container exited by itself or was stopped.
+    ContainerExited(Exit),
+    /// The stop that was asked for is over.
+    ContainerStopped,
+    /// The container is gone.
+    ContainerRemoved,
+    /// No secret is left on the tmpfs.
+    SecretsForgotten,
+    /// The group of this instance, none outside any group.
+    GroupFound(Option<Membership>),
+    /// The hook's timer was restarted.
+    HeartbeatRecorded,
+    /// `No active Lifecycle Action found`: to a heartbeat or to a completion.
+    HookNotActive(Job),
+    /// The hook was completed.
+    HookCompleted,
+    /// The lifecycle state that the group sees, none outside any group.
+    InstanceDescribed(Option<String>),
+    /// The group was told that this instance is unhealthy.
+    MarkedUnhealthy,
+    /// What the metadata says of the surroundings.
+    MetadataSeen(Sight),
+    /// So many connections of clients are open.
+    ConnectionsCounted(u32),
+    /// systemd was asked for more time.
+    StopExtended,
+    /// Whether the secrets differ from those that the app was given; new values are at the edge.
+    SecretsChecked {
+        /// Whether any value is another.
+        changed: bool,
+    },
+    /// Whether the containers that are kept from the instance metadata still were.
+    MetadataBlockChecked(BlockRepair),
+    /// The container was not started: no secrets are at the edge or on tmpfs for it.
+    SecretsMissing,
+    /// Nothing of secrets or of the registry's password is at the edge.
+    SecretsWiped,
+    /// The app has the signal.
+    AppSignalled,
+    /// What the app wrote last, or why it cannot be read.
+    OutputRead(AppOutput),
+    /// The console has the line.
+    LastWordsSaid,
+    /// An attempt at a job failed.
+    Failed(Job, Fault),
+    /// The process got a signal.
+    Signalled(Signal),
+    /// Somebody on the instance asked for a drain, and may have said why.
+    DrainRequested(Option<String>),
+    /// Somebody on the instance asked for the next agent to take this one's place.
+    HandoverRequested,
+    /// A wake-up that the machine asked for.
+    Woke,
+}
+
+/// The signals that the agent reacts to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGTERM
+    Term,
+    /// SIGINT
+    Interrupt,
+}
+
+/// How a container ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// The exit code, 128 + n for signal n.
+    pub code: i64,
+    /// Whether the kernel killed it for memory.
+    pub oom_killed: bool,
+}
+
+/// How far a pull is, summed over its layers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PullProgress {
+    /// Layers that are complete, or were there already.
+    pub layers_done: usize,
+    /// Layers known so far.
+    pub layers: usize,
+    /// Bytes downloaded.
+    pub bytes: u64,
+    /// Bytes of the layers whose size is known so far.
+    pub total: u64,
+}
+
+/// What had to be put back so that a container is kept from the instance metadata; nothing if it was.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BlockRepair {
+    /// Bridges of the host on which rules were missing, and are set.
+    pub bridges: BTreeSet<String>,
+    /// Networks where no rule can hold, from which the container was disconnected.
+    pub networks: BTreeSet<String>,
+}
+
+/// What was found of the group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// The Auto Scaling group.
+    pub group: String,
+    /// The launch hook, if the group has one.
+    pub launch_hook: Option<Hook>,
+    /// The termination hook, if the group has one.
+    pub terminate_hook: Option<Hook>,
+    /// The lifecycle state, if the group was asked.
+    pub state: Option<String>,
+}
+
+/// A lifecycle hook of the group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hook {
+    /// Its name.
+    pub name: String,
+    /// Its heartbeat timeout, if known.
+    pub timeout: Option<Duration>,
+}
+
+impl Event {
+    /// The event's name, as the log and `/v1/events` show it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Began => "Began",
+            Self::Identified(_) => "Identified",
+            Self::UserDataIsForeign(_) => "UserDataIsForeign",
+            Self::ConfigWarned(_) => "ConfigWarned",
+            Self::ConfigRead(_) => "ConfigRead",
+            Self::Listening => "Listening",
+            Self::SecretsFetched => "SecretsFetched",
+            Self::RegistryLoggedIn => "RegistryLoggedIn",
+            Self::EngineAnswered => "EngineAnswered",
+            Self::ContainersFound(_) => "ContainersFound",
+            Self::PathsFound => "PathsFound",
+            Self::DigestResolved(_) => "DigestResolved",
+            Self::ImageInspected(_) => "ImageInspected",
+            Self::PullProgressed(_) => "PullProgressed",
+            Self::ImagePulled => "ImagePulled",
+            Self::ContainerCreated(_) => "ContainerCreated",
+            Self::ContainerStarted(_) => "ContainerStarted",
+            Self::ProbePassed => "ProbePassed",
+            Self::ProbeFailed(_) => "ProbeFailed",
+            Self::ContainerExited(_) => "ContainerExited",
+            Self::ContainerStopped => "ContainerStopped",
+            Self::ContainerRemoved => "ContainerRemoved",
+            Self::SecretsForgotten => "SecretsForgotten",
+            Self::GroupFound(_) => "GroupFound",
+            Self::HeartbeatRecorded => "HeartbeatRecorded",
+            Self::HookNotActive(_) => "HookNotActive",
+            Self::HookCompleted => "HookCompleted",
+            Self::InstanceDescribed(_) => "InstanceDescribed",
+            Self::MarkedUnhealthy => "MarkedUnhealthy",
+            Self::MetadataSeen(_) => "MetadataSeen",
+            Self::ConnectionsCounted(_) => "ConnectionsCounted",
+            Self::StopExtended => "StopExtended",
+            Self::SecretsChecked { .. } => "SecretsChecked",
+            Self::MetadataBlockChecked(_) => "MetadataBlockChecked",
+            Self::SecretsMissing => "SecretsMissing",
+            Self::SecretsWiped => "SecretsWiped",
+            Self::AppSignalled => "AppSignalled",
+            Self::OutputRead(_) => "OutputRead",
+            Self::LastWordsSaid => "LastWordsSaid",
+            Self::Failed(..) => "Failed",
+            Self::Signalled(_) => "Signalled",
+            Self::DrainRequested(_) => "DrainRequested",
+            Self::HandoverRequested => "HandoverRequested",
+            Self::Woke => "Woke",
+        }
+    }
+
+    /// Whether an operator should look at it, although the agent goes on.
+    pub fn is_warning(&self) -> bool {
+        match self {
+            Self::Failed(_, fault) => !fault.is_transient(),
+            Self::ConfigWarned(_) => true,
+            Self::MetadataBlockChecked(repair) => !repair.is_nothing(),
+            _ => false,
+        }
+    }
+
+    /// Whether it comes so often that only a debugging log wants it.
+    pub fn is_routine(&self) -> bool {
+        matches!(self, Self::MetadataBlockChecked(repair) if repair.is_nothing())
+            || matches!(
+                self,
+                Self::Woke
+                    | Self::ProbePassed
+                    | Self::PullProgressed(_)
+                    | Self::MetadataSeen(_)
+                    | Self::ConnectionsCounted(_)
+                    | Self::StopExtended
+            )
+    }
+}
+
+/// What happened, in a few words after the name; no environment and no secret.
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Identified(identity) => {
+                write!(f, "{} in {}", identity.instance_id, identity.availability_zone)?;
+                match &identity.target_state {
+                    Some(state) => write!(f, ", target lifecycle state {state}"),
+                    None => Ok(()),
+                }
+            }
+            Self::UserDataIsForeign(foreign) => {
+                write!(f, "{foreign}; it holds no config, and the other layers say what runs")
+            }
+            Self::ConfigWarned(warning) => f.write_str(warning),
+            Self::ConfigRead(config) => write!(f, "{} from {}", config.name, config.image),
+            Self::ContainersFound(found) => {
+                let running = found.iter().filter(|one| one.running.is_some()).count();
+                write!(f, "{} found, {running} running", found.len())
+            }
+            Self::DigestResolved(image) => write!(f, "{}", image.digest),
+            Self::ImageInspected(facts) => f.write_str(if facts.is_some() { "here" } else { "not here" }),
+            Self::PullProgressed(p) => {
+                write!(f, "{} of {} layers, {} of {} bytes", p.layers_done, p.layers, p.bytes, p.total)
+            }
+            Self::ContainerCreated(id) => write!(f, "{id}"),
+            Self::ContainerStarted(running) => write!(f, "{} at {}", running.id, running.address),
+            Self::ProbeFailed(failure) => write!(f, "{failure}"),
+            Self::ContainerExited(exit) => write!(f, "{exit}"),
+            Self::GroupFound(Some(found)) => match &found.launch_hook {
+                Some(hook) => write!(f, "{}, launch hook {}", found.group, hook.name),
+                None => write!(f, "{}, no launch hook", found.group),
+            },
+            Self::GroupFound(None) => f.write_str("in no group"),
+            Self::HookNotActive(job) => write!(f, "{job:?}"),
+            Self::InstanceDescribed(state) => f.write_str(state.as_deref().unwrap_or("in no group")),
+            Self::Failed(job, fault) => write!(f, "{job:?}: {fault}"),
+            Self::ConnectionsCounted(count) => write!(f, "{count}"),
+            Self::MetadataBlockChecked(repair) => write!(f, "{repair}"),
+            Self::SecretsChecked { changed } => f.write_str(if *changed { "changed" } else { "the same" }),
+            // The lines themselves have their own place in the log.
+            Self::OutputRead(output) => match output.lines.len() {
+                1 => f.write_str("1 line"),
+                lines => write!(f, "{lines} lines"),
+            },
+            Self::Signalled(signal) => write!(f, "{signal}"),
+            Self::DrainRequested(reason) => f.write_str(reason.as_deref().unwrap_or_default()),
+            Self::Began
+            | Self::Listening
+            | Self::SecretsFetched
+            | Self::RegistryLoggedIn
+            | Self::EngineAnswered
+            | Self::PathsFound
+            | Self::ImagePulled
+            | Self::ProbePassed
+            | Self::ContainerStopped
+            | Self::ContainerRemoved
+            | Self::SecretsForgotten
+            | Self::HeartbeatRecorded
+            | Self::HookCompleted
+            | Self::MarkedUnhealthy
+            | Self::MetadataSeen(_)
+            | Self::StopExtended
+            | Self::SecretsMissing
+            | Self::SecretsWiped
+            | Self::AppSignalled
+            | Self::LastWordsSaid
+            | Self::HandoverRequested
+            | Self::Woke => Ok(()),
+        }
+    }
+}
+
+impl BlockRepair {
+    /// Whether nothing had to be put back.
+    pub fn is_nothing(&self) -> bool {
+        self.bridges.is_empty() && self.networks.is_empty()
+    }
+}
+
+/// What an operator should know: that the app could reach the metadata, and what was done.
+impl fmt::Display for BlockRepair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let listed = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().join(", ");
+        match (self.bridges.is_empty(), self.networks.is_empty()) {
+            (true, true) => return f.write_str("imds=block holds"),
+            (false, true) => write!(f, "rules were missing on {} and are set", listed(&self.bridges))?,
+            (true, false) => write!(f, "the app was disconnected from {}", listed(&self.networks))?,
+            (false, false) => write!(
+                f,
+                "rules were missing on {} and are set, the app was disconnected from {}",
+                listed(&self.bridges),
+                listed(&self.networks)
+            )?,
+        }
+        f.write_str(": until now the app could reach the instance metadata although the config says imds=block")
+    }
+}
+
+impl Exit {
+    /// Whether nothing ran: the codes of a program that cannot be executed (126) or is not there (127), from a shell, from
+    /// `docker-init` and from berth's shim alike.
+    pub fn is_not_run(&self) -> bool {
+        matches!(self.code, 126 | 127)
+    }
+
+    /// What the code means, if it is none of the app's own: POSIX shells and `docker-init` give 126, 127 and 128 + n for signal n.
+    pub fn meaning(&self) -> Option<&'static str> {
+        Some(match self.code {
+            126 => {
+                "the program cannot be executed: it is not executable, is built for another kind of machine, or its arguments and \
+                 environment are too long"
+            }
+            127 => "the program, or the interpreter that it names, is not in the image",
+            129 => "SIGHUP",
+            130 => "SIGINT",
+            131 => "SIGQUIT",
+            132 => "SIGILL: an instruction that this CPU does not have",
+            134 => "SIGABRT: the app aborted itself",
+            135 => "SIGBUS",
+            136 => "SIGFPE",
+            137 => {
+                "SIGKILL: killed from outside, by `docker kill` or by the kernel when the instance ran out of memory"
+            }
+            139 => "SIGSEGV: the app accessed memory that is not its own",
+            141 => "SIGPIPE",
+            143 => "SIGTERM: it was asked to stop",
+            _ => return None,
+        })
+    }
+}
+
+/// `exited with code 3`, `exited with code 139 (SIGSEGV: …)`, `was killed by the kernel, out of memory (code 137)`.
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let code = self.code;
+        match self.meaning() {
+            _ if self.oom_killed => write!(f, "was killed by the kernel, out of memory (code {code})"),
+            Some(meaning) => write!(f, "exited with code {code} ({meaning})"),
+            None => write!(f, "exited with code {code}"),
+        }
+    }
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Term => "SIGTERM",
+            Self::Interrupt => "SIGINT",
+        })
+    }
+}

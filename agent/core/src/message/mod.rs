@@ -1,0 +1,11 @@
+//! What the machine, the driver and the adapters say to each other.
+
+pub mod effect;
+pub mod event;
+pub mod failure_reason;
+pub mod fault;
+pub mod identity;
+pub mod outcome;
+pub mod output;
+pub mod partition;
+pub mod probe_failure;

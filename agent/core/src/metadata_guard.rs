@@ -1,0 +1,105 @@
+//! When `imds=block` is checked: every few seconds and in every phase, since an app may run in each of them. A flushed packet filter, or
+//! another network of the container, opens the way to the metadata, and nothing else notices.
+//!
+//! One check looks at all rules and networks and puts back what is missing: [`Effect::CheckMetadataBlock`].
+
+use std::time::Duration;
+
+use berth_config::ImdsAccess;
+
+use crate::clock::Uptime;
+use crate::message::effect::{Effect, Job, Ticket};
+use crate::message::event::Event;
+use crate::outbox::Outbox;
+use crate::retry::Backoff;
+use crate::view::BlockView;
+
+/// Between two looks. One takes a few milliseconds of a core, in berth, the engine and `iptables` together.
+const EVERY: Duration = Duration::from_secs(5);
+/// After looks that failed: the engine may be away for long, and each of them is a line in the log.
+const AFTER_FAILURES: Backoff = Backoff { first: EVERY, cap: Duration::from_secs(60) };
+/// For an answer; the adapter gives up before that.
+const ANSWER: Duration = Duration::from_secs(120);
+
+/// Looks after the block, from the moment that the config asks for it.
+#[derive(Debug, Default)]
+pub struct MetadataGuard {
+    state: State,
+    failures: u32,
+    restored: u64,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    /// The config does not ask for it, or is not known.
+    #[default]
+    Off,
+    Next(Uptime),
+    Asked {
+        ticket: Ticket,
+        until: Uptime,
+    },
+}
+
+impl MetadataGuard {
+    /// Takes what concerns it.
+    pub fn on(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) {
+        match (event, &self.state) {
+            (Event::ConfigRead(config), state) => match (config.imds, state) {
+                (ImdsAccess::Block, State::Off) => self.state = State::Next(now + EVERY),
+                (ImdsAccess::Block, _) => {}
+                (ImdsAccess::Allow, _) => self.stop(outbox),
+            },
+            (Event::MetadataBlockChecked(repair), State::Asked { .. }) => {
+                self.failures = 0;
+                self.restored = self.restored.saturating_add(u64::from(!repair.is_nothing()));
+                self.state = State::Next(now + EVERY);
+            }
+            (Event::Failed(Job::CheckMetadataBlock, _), State::Asked { .. }) => self.failed(outbox, now),
+            _ => {} // the phases' answers
+        }
+    }
+
+    /// Asks if it is time.
+    pub fn advance(&mut self, outbox: &mut Outbox, now: Uptime) {
+        if let State::Asked { ticket, until } = self.state
+            && until <= now
+        {
+            outbox.emit(Effect::Cancel(ticket));
+            self.failed(outbox, now);
+        }
+        if let State::Next(at) = self.state
+            && at <= now
+        {
+            self.state = State::Asked { ticket: outbox.emit(Effect::CheckMetadataBlock), until: now + ANSWER };
+        }
+    }
+
+    /// When it wants to be looked at again.
+    pub fn wake(&self) -> Option<Uptime> {
+        match self.state {
+            State::Off => None,
+            State::Next(at) | State::Asked { until: at, .. } => Some(at),
+        }
+    }
+
+    /// For people; none while the config does not ask for a block.
+    pub fn view(&self) -> Option<BlockView> {
+        match self.state {
+            State::Off => None,
+            _ => Some(BlockView { holds: self.failures == 0, restored: self.restored }),
+        }
+    }
+
+    fn failed(&mut self, outbox: &mut Outbox, now: Uptime) {
+        self.failures = self.failures.saturating_add(1);
+        self.state = State::Next(now + outbox.wait(AFTER_FAILURES, self.failures));
+    }
+
+    fn stop(&mut self, outbox: &mut Outbox) {
+        if let State::Asked { ticket, .. } = self.state {
+            outbox.emit(Effect::Cancel(ticket));
+        }
+        self.state = State::Off;
+    }
+}

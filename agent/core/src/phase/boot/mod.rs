@@ -1,0 +1,524 @@
+//! Boot: from nothing to a healthy app.
+//!
+//! ```text
+//!   identity ▶ config ┬▶ secrets ───────────────────────────────────┐
+//!                     ├▶ login ──┬▶ digest ▶ image ┬─────▶ create ──┴▶ start ▶ healthy ▶ serve
+//!                     ├▶ engine ─┤                 └▶ pull ▶ image
+//!                     │          └▶ containers ▶ (strays removed ▶ paths ▶ create | ours adopted ▶ healthy)
+//!                     └▶ group ▶ heartbeats (hook.rs)
+//! ```
+//! Every step is ordered as soon as its inputs are there, so what can go side by side does. A transient fault is tried
+//! again until `boot.timeout`; a permanent one fails the boot at once, unless the step turns out not to be needed: a login
+//! when the image is here, all of them when a container is adopted.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use berth_config::{Config, Health, PinnedImage};
+
+use crate::app::{App, News, Recipe};
+use crate::clock::Uptime;
+use crate::hook::{Hook, Transition};
+use crate::message::effect::{
+    ContainerId, Creation, Effect, FoundContainer, ImageFacts, Job, PULL_STALL, RunningContainer,
+};
+use crate::message::event::{Event, PullProgress};
+use crate::message::failure_reason::FailureReason;
+use crate::message::fault::{Class, Fault};
+use crate::message::identity::Identity;
+use crate::message::outcome::Outcome;
+use crate::outbox::Outbox;
+use crate::phase::failing::Failure;
+use crate::phase::past::Past;
+use crate::view::{ReadyReason, StepView};
+
+use steps::Steps;
+
+mod steps;
+
+mod show;
+
+/// Until it is known how long a boot may take: the default of `boot.timeout`.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// The way to a healthy app.
+#[derive(Debug)]
+pub struct Boot {
+    began: Uptime,
+    /// When every step that could begin was last ordered.
+    advanced: Uptime,
+    deadline: Uptime,
+    steps: Steps,
+    login_refused: Option<Fault>,
+    /// A lasting fault of what a container that runs already does not need: it counts once it is known that there is none.
+    held: Option<Failure>,
+    strays: VecDeque<ContainerId>,
+    progress: Option<PullProgress>,
+    app: Option<App>,
+    hook: Hook,
+    /// Whether the group wants the instance in its warm pool: then nothing is started.
+    warm: bool,
+    /// Whether an app was found running all the same.
+    occupied: bool,
+}
+
+/// Where a boot goes after an event.
+#[derive(Debug)]
+pub enum Next {
+    /// On with it.
+    Stay,
+    /// The app is healthy.
+    Serve,
+    /// Everything is prepared, and the group wants the instance in its warm pool.
+    Warm,
+    /// The group wants the instance in its warm pool, and an app still runs: an agent before this one served.
+    Occupied,
+    /// It failed.
+    Fail(Failure),
+}
+
+impl Boot {
+    /// Begins.
+    pub fn begin(outbox: &mut Outbox, now: Uptime) -> Self {
+        let mut boot = Self {
+            began: now,
+            advanced: now,
+            deadline: now + DEFAULT_TIMEOUT,
+            steps: Steps::new(),
+            login_refused: None,
+            held: None,
+            strays: VecDeque::new(),
+            progress: None,
+            app: None,
+            hook: Hook::new(Transition::Launching),
+            warm: false,
+            occupied: false,
+        };
+        boot.steps.identity.emit(Effect::Identify, outbox, now);
+        boot
+    }
+
+    /// Sets how long the boot may take, until the config says it.
+    pub fn limit(&mut self, limit: Duration) {
+        self.deadline = self.began + limit;
+    }
+
+    /// Takes an event.
+    pub fn on(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) -> Next {
+        self.hook.on(event, outbox, now);
+        let mut is_the_app_s = false;
+        if let Some(app) = &mut self.app {
+            is_the_app_s = app.takes(event);
+            if matches!(event, Event::ContainerStarted(_)) {
+                self.steps.start.done((), now);
+            }
+            match app.on(event, outbox, now) {
+                News::Nothing => {}
+                News::Healthy => {
+                    self.steps.healthy.done((), now);
+                    return Next::Serve;
+                }
+                News::Lost(reason) => return Next::Fail(Failure::of_boot(app.ready_reason(), reason)),
+            }
+            if app.is_creating() {
+                // It removes what is in its way itself.
+                self.steps.clearing.cancel(outbox);
+                self.strays.clear();
+            }
+        }
+        if !is_the_app_s && let Err(failure) = self.take(event, outbox, now) {
+            return Next::Fail(failure);
+        }
+        if self.occupied {
+            return Next::Occupied;
+        }
+        if let Some(failure) = self.advance(outbox, now) {
+            return Next::Fail(failure);
+        }
+        // Whether an app runs that needs no boot decides what a refusal means.
+        if let Some(reason) = self.hook.refusal().filter(|_| self.steps.containers.is_done()) {
+            return Next::Fail(Failure::of_boot(ReadyReason::LaunchHookRefused, reason));
+        }
+        if self.warm && self.facts().is_some() && self.steps.containers.is_done() && self.strays.is_empty() {
+            return Next::Warm;
+        }
+        match self.overdue(now) {
+            Some(failure) => Next::Fail(failure),
+            None => Next::Stay,
+        }
+    }
+
+    /// The group wants the instance in its warm pool.
+    pub fn prepare(&mut self) {
+        self.warm = self.app.is_none();
+    }
+
+    /// The group wants the instance in service. Taken from its pool, it has another launch hook to complete.
+    pub fn serve(&mut self, outbox: &mut Outbox, now: Uptime) {
+        if std::mem::take(&mut self.warm) && self.hook.is_over() {
+            self.hook = Hook::new(Transition::Launching);
+            let lifecycle = self.steps.config.get().map(|config| &config.lifecycle);
+            self.hook.begin(self.steps.identity.get(), lifecycle, None, outbox, now);
+        }
+    }
+
+    /// When the boot wants to be looked at again.
+    pub fn wake(&self) -> Option<Uptime> {
+        let rooms = [
+            self.hook.wake(),
+            self.app.as_ref().and_then(App::wake),
+            self.start_deadline().map(|(_, at)| at),
+            Some(self.deadline),
+        ];
+        rooms.into_iter().chain([self.steps.wake(self.advanced)]).flatten().min()
+    }
+
+    /// Stops everything that runs and hands over what there is.
+    pub fn leave(mut self, outbox: &mut Outbox) -> Past {
+        let pull = self.pull_view();
+        let is_kept = |step: &StepView| step.name != self.steps.listen.name();
+        let steps = self.steps.views().into_iter().filter(is_kept).collect();
+        self.steps.cancel(outbox);
+        Past {
+            config: self.steps.config.get().cloned(),
+            identity: self.steps.identity.get().cloned(),
+            image: self.steps.digest.get().cloned(),
+            looked: self.steps.containers.is_done() && self.strays.is_empty(),
+            removing: !self.strays.is_empty(),
+            created: self.steps.create.get().cloned(),
+            app: self.app,
+            hook: self.hook,
+            listen: self.steps.listen,
+            steps,
+            pull,
+        }
+    }
+
+    /// Who this instance is, once known.
+    pub fn identity(&self) -> Option<&Arc<Identity>> {
+        self.steps.identity.get()
+    }
+
+    /// The config, once believed.
+    pub fn config(&self) -> Option<&Arc<Config>> {
+        self.steps.config.get()
+    }
+
+    /// The image, once its digest is known.
+    pub fn image(&self) -> Option<&PinnedImage> {
+        self.steps.digest.get()
+    }
+
+    /// The app, once there is a container.
+    pub fn app(&self) -> Option<&App> {
+        self.app.as_ref()
+    }
+
+    /// The launch hook.
+    pub fn hook(&self) -> &Hook {
+        &self.hook
+    }
+
+    /// Takes in what an answer brought.
+    fn take(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) -> Result<(), Failure> {
+        match event {
+            Event::Identified(identity) => self.steps.identity.done(identity.clone(), now),
+            Event::ConfigRead(config) => {
+                self.steps.config.done(config.clone(), now);
+                self.limit(config.boot.timeout);
+                self.hook.begin(self.steps.identity.get(), Some(&config.lifecycle), None, outbox, now);
+                if let Some(image) = config.image.pinned() {
+                    self.steps.digest.done(image, now);
+                }
+            }
+            Event::Listening => self.steps.listen.done((), now),
+            Event::SecretsFetched => self.steps.secrets.done((), now),
+            Event::RegistryLoggedIn => self.steps.login.done((), now),
+            Event::EngineAnswered => self.steps.engine.done((), now),
+            Event::ContainersFound(found) => self.sort(found, outbox, now),
+            Event::ContainerRemoved => {
+                self.strays.pop_front();
+                if self.strays.is_empty() {
+                    self.steps.clearing.done((), now);
+                } else {
+                    self.steps.clearing.go_on();
+                }
+            }
+            Event::PathsFound => self.steps.paths.done((), now),
+            Event::DigestResolved(image) => self.steps.digest.done(image.clone(), now),
+            Event::ImageInspected(facts) => {
+                match (self.steps.image.is_done(), facts) {
+                    (false, _) => self.steps.image.done(facts.clone(), now),
+                    // The look after the pull, which is a part of it.
+                    (true, Some(_)) => {
+                        self.steps.image.replace(facts.clone());
+                        self.steps.pull.done((), now);
+                    }
+                    (true, None) => {
+                        let reason = "the image was pulled, but the engine does not have it";
+                        self.steps.pull.retry(&Fault::new(Class::Transient, reason), outbox, now);
+                    }
+                }
+                if let Some(facts) = facts {
+                    self.refuse_health(facts)?;
+                    // The registry is not needed any more, whatever it was about to say.
+                    self.steps.login.cancel(outbox);
+                }
+            }
+            Event::PullProgressed(progress) => self.progress = Some(progress.clone()),
+            Event::ImagePulled => {
+                self.steps.pull.go_on();
+                if let Some(image) = self.steps.digest.get().cloned() {
+                    let platform = self.config().and_then(|config| config.platform.clone());
+                    self.steps.pull.emit(Effect::InspectImage(image, platform), outbox, now);
+                }
+            }
+            Event::ContainerCreated(id) => self.steps.create.done(id.clone(), now),
+            Event::Failed(job, fault) => return self.failed(*job, fault, outbox, now),
+            _ => {} // the app's and the hook's answers, and wake-ups
+        }
+        Ok(())
+    }
+
+    /// What can never be asked of the image is known before anything is created from it.
+    fn refuse_health(&self, facts: &ImageFacts) -> Result<(), Failure> {
+        let asks = self.config().is_some_and(|config| config.health == Some(Health::Docker));
+        if asks && facts.healthcheck.is_none() {
+            return Err(Failure::of_boot(ReadyReason::NeverHealthy, FailureReason::NoHealthcheck.to_string()));
+        }
+        Ok(())
+    }
+
+    /// An attempt failed: try again, or give the boot up.
+    fn failed(&mut self, job: Job, fault: &Fault, outbox: &mut Outbox, now: Uptime) -> Result<(), Failure> {
+        let lasting = !fault.is_transient();
+        match job {
+            Job::ReadConfig if fault.class == Class::Misconfigured => {
+                self.steps.config.refuse(fault, now);
+                let (outcome, ready) = (Outcome::Usage, ReadyReason::ConfigInvalid);
+                return Err(Failure { outcome, ready, reason: fault.reason.clone() });
+            }
+            // Credentials that nobody needs in the end are no reason to fail.
+            Job::LoginRegistry if lasting => {
+                self.steps.login.refuse(fault, now);
+                self.login_refused = Some(fault.clone());
+                return Ok(());
+            }
+            // The engine may have created it before the answer was lost: look again before the next attempt.
+            Job::CreateContainer if !lasting => self.steps.containers.reopen(),
+            _ => {}
+        }
+        let Some(step) = self.steps.of(job) else { return Ok(()) };
+        if lasting {
+            step.refuse(fault, now);
+            let failure = steps::failure(job, fault);
+            if !self.steps.containers.is_done() && is_spared_by_adoption(job) {
+                self.held.get_or_insert(failure);
+                return Ok(());
+            }
+            return Err(failure);
+        }
+        step.retry(fault, outbox, now);
+        if fault.class == Class::Expired {
+            self.steps.login.reopen();
+        }
+        Ok(())
+    }
+
+    /// Adopts the container that the config asks for, and sees every other one as a stray.
+    fn sort(&mut self, found: &[FoundContainer], outbox: &mut Outbox, now: Uptime) {
+        self.steps.containers.done((), now);
+        let Some(config) = self.steps.config.get().cloned().filter(|_| !found.is_empty()) else { return };
+        let fingerprint = config.fingerprint();
+        if found.iter().any(|one| one.fingerprint.is_some()) {
+            self.hook.inherit(outbox, now);
+        }
+        for one in found {
+            let ours = one.fingerprint.as_deref() == Some(&fingerprint) && one.name == config.container_name();
+            match (&one.running, &one.image) {
+                (Some(running), Some(image)) if ours && self.app.is_none() && !self.warm => {
+                    self.adopt(running.clone(), image.clone(), &config, outbox, now);
+                }
+                (running, _) => {
+                    self.occupied |= ours && self.warm && running.is_some();
+                    self.strays.push_back(one.id.clone());
+                }
+            }
+        }
+    }
+
+    fn adopt(
+        &mut self,
+        running: RunningContainer,
+        image: PinnedImage,
+        config: &Arc<Config>,
+        outbox: &mut Outbox,
+        now: Uptime,
+    ) {
+        let Some(identity) = self.steps.identity.get().cloned() else { return };
+        self.cancel_unneeded(outbox);
+        self.steps.digest.done(image.clone(), now);
+        let recipe = Recipe { config: config.clone(), identity, image };
+        self.steps.healthy.mark(now);
+        self.app = Some(App::adopt(recipe, running, outbox, now));
+    }
+
+    /// Orders every step whose inputs are there.
+    fn advance(&mut self, outbox: &mut Outbox, now: Uptime) -> Option<Failure> {
+        self.advanced = now;
+        let Some(identity) = self.steps.identity.get().cloned() else {
+            if self.steps.identity.is_due(now) {
+                self.steps.identity.emit(Effect::Identify, outbox, now);
+            }
+            return None;
+        };
+        let Some(config) = self.steps.config.get().cloned() else {
+            if self.steps.config.is_due(now) {
+                self.steps.config.emit(Effect::ReadConfig, outbox, now);
+            }
+            return None;
+        };
+        if self.steps.listen.is_due(now) {
+            self.steps.listen.emit(Effect::Listen(config.listen), outbox, now);
+        }
+        if self.steps.engine.is_due(now) {
+            self.steps.engine.emit(Effect::PingEngine, outbox, now);
+        }
+        if self.steps.engine.is_done() && self.steps.containers.is_due(now) {
+            let (name, instance_id) = (config.container_name(), identity.instance_id.clone());
+            self.steps.containers.emit(Effect::FindContainers { name, instance_id }, outbox, now);
+        }
+        self.clear(&config, outbox, now);
+        if self.app.is_some() {
+            return None;
+        }
+        if self.steps.secrets.is_due(now) && !self.warm {
+            if config.has_secrets() {
+                self.steps.secrets.emit(Effect::FetchSecrets(config.clone()), outbox, now);
+            } else {
+                self.steps.secrets.done((), now);
+            }
+        }
+        // One that is adopted has what it was created with.
+        if !config.after.is_empty() && !self.warm && self.steps.containers.is_done() && self.steps.paths.is_due(now) {
+            self.steps.paths.emit(Effect::CheckPaths(config.after.clone()), outbox, now);
+        }
+        if self.steps.login.is_due(now) && self.login_refused.is_none() && self.facts().is_none() {
+            self.steps.login.emit(Effect::LoginRegistry(config.clone()), outbox, now);
+        }
+        if self.held.is_none() {
+            self.held = self.advance_image(&config, outbox, now);
+        }
+        if self.held.is_some() {
+            return self.held.clone().filter(|_| self.steps.containers.is_done());
+        }
+        self.advance_container(&config, &identity, outbox, now);
+        None
+    }
+
+    /// Tag to digest, then the image: here, or pulled.
+    fn advance_image(&mut self, config: &Arc<Config>, outbox: &mut Outbox, now: Uptime) -> Option<Failure> {
+        if !self.steps.engine.is_done() || self.facts().is_some() {
+            return None;
+        }
+        let Some(image) = self.steps.digest.get().cloned() else {
+            if self.steps.digest.is_due(now) {
+                if let Some(fault) = &self.login_refused {
+                    return Some(steps::failure(Job::LoginRegistry, fault));
+                }
+                if self.steps.login.is_done() {
+                    let (image, platform) = (config.image.clone(), config.platform.clone());
+                    self.steps.digest.emit(Effect::ResolveDigest(image, platform), outbox, now);
+                }
+            }
+            return None;
+        };
+        if self.steps.image.is_due(now) {
+            self.steps.image.emit(Effect::InspectImage(image, config.platform.clone()), outbox, now);
+        } else if self.steps.image.is_done() && self.steps.pull.is_due(now) {
+            if let Some(fault) = &self.login_refused {
+                return Some(steps::failure(Job::LoginRegistry, fault));
+            }
+            if self.steps.login.is_done() {
+                let platform = config.platform.clone();
+                self.steps.pull.emit(Effect::PullImage { image, platform, stall: PULL_STALL }, outbox, now);
+            }
+        }
+        None
+    }
+
+    /// Create once the image is here, the name is free and the paths are there; start once the secrets are here too.
+    fn advance_container(&mut self, config: &Arc<Config>, identity: &Arc<Identity>, outbox: &mut Outbox, now: Uptime) {
+        let (Some(image), Some(facts), false) = (self.steps.digest.get(), self.facts(), self.warm) else { return };
+        let is_free = self.steps.containers.is_done() && self.strays.is_empty();
+        let is_prepared = config.after.is_empty() || self.steps.paths.is_done();
+        if self.steps.create.is_due(now) && is_free && is_prepared {
+            let creation = Creation {
+                config: config.clone(),
+                identity: identity.clone(),
+                image: image.clone(),
+                facts: facts.clone(),
+            };
+            self.steps.create.emit(Effect::CreateContainer(Box::new(creation)), outbox, now);
+        }
+        if let Some(id) = self.steps.create.get()
+            && self.steps.secrets.is_done()
+        {
+            self.steps.start.mark(now);
+            self.steps.healthy.mark(now);
+            let recipe = Recipe { config: config.clone(), identity: identity.clone(), image: image.clone() };
+            self.app = Some(App::start(recipe, id.clone(), outbox, now));
+        }
+    }
+
+    /// Removes strays, one after the other.
+    fn clear(&mut self, config: &Arc<Config>, outbox: &mut Outbox, now: Uptime) {
+        let Some(id) = self.strays.front().cloned() else { return };
+        if self.steps.clearing.is_done() {
+            self.steps.clearing.reopen();
+        }
+        if self.steps.clearing.is_due(now) {
+            self.steps.clearing.emit(Effect::RemoveContainer { id, timeout: config.stop_timeout }, outbox, now);
+        }
+    }
+
+    /// An adopted app needs neither secrets nor image.
+    fn cancel_unneeded(&mut self, outbox: &mut Outbox) {
+        self.steps.secrets.cancel(outbox);
+        self.steps.login.cancel(outbox);
+        self.steps.digest.cancel(outbox);
+        self.steps.image.cancel(outbox);
+        self.steps.pull.cancel(outbox);
+    }
+
+    fn facts(&self) -> Option<&ImageFacts> {
+        self.steps.image.get().and_then(Option::as_ref)
+    }
+
+    /// When the app has to be healthy.
+    fn start_deadline(&self) -> Option<(Duration, Uptime)> {
+        self.app.as_ref()?.start_deadline()
+    }
+
+    /// Why the boot has lasted too long, if it has.
+    fn overdue(&self, now: Uptime) -> Option<Failure> {
+        if let Some((limit, at)) = self.start_deadline()
+            && at <= now
+        {
+            let reason = FailureReason::NotHealthyInTime { limit, last: self.reason() };
+            return Some(Failure::of_boot(ReadyReason::NotHealthyInTime, reason.to_string()));
+        }
+        if self.deadline <= now {
+            let limit = self.deadline.since(self.began);
+            let reason = FailureReason::BootTimedOut { limit, last: self.reason() };
+            return Some(Failure::of_boot(ReadyReason::BootTimedOut, reason.to_string()));
+        }
+        None
+    }
+}
+
+/// Whether a container that is found running makes the job needless.
+fn is_spared_by_adoption(job: Job) -> bool {
+    matches!(job, Job::FetchSecrets | Job::ResolveDigest | Job::InspectImage | Job::PullImage)
+}

@@ -1,0 +1,499 @@
+//! Drain: on the way out, in the order that lets no client notice.
+//!
+//! ```text
+//!   reading ──▶ looking ──▶ settling ──▶ emptying ──▶ stopping ──▶ telling ──▶ last words ──▶ gone | warm
+//!   (only if it is not      503, still   until no     the app      the hook,
+//!   known what the config   serving      connection   stops        once
+//!   says, what runs)
+//! ```
+//! Readiness is 503 from the first moment. Heartbeats go on all along. The nearest deadline clamps every wait; a later notice
+//! can only bring a nearer deadline; a second signal means now. No step that fails keeps the next from happening. An agent that
+//! is killed leaves the drain to the next one, which goes on with the time that is left (unfinished.rs).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use cause::Cause;
+pub use unfinished::Unfinished;
+
+use berth_config::{Config, CutDrain, PinnedImage};
+
+use crate::app::{App, News, Recipe};
+use crate::clock::Uptime;
+use crate::hook::{Hook, Transition};
+use crate::message::effect::{ContainerId, Effect, HookResult, Job, RunningContainer, Ticket};
+use crate::message::event::Event;
+use crate::message::outcome::Outcome;
+use crate::message::output::AppOutput;
+use crate::outbox::Outbox;
+use crate::phase::past::Past;
+use crate::retry::NEAR;
+use crate::step::Step;
+
+use unfinished::Moment;
+
+mod cause;
+mod show;
+mod stop;
+mod unfinished;
+
+/// Before the moment that spot takes the instance away: for the hook and the last words.
+const SPOT_MARGIN: Duration = Duration::from_secs(10);
+/// For the config to be read, when nobody here knows it; then its defaults hold.
+const READING: Duration = Duration::from_secs(15);
+/// For the engine to say what runs, when nobody here knows.
+const LOOKING: Duration = Duration::from_secs(30);
+/// Between two counts of the connections.
+const COUNT: Duration = Duration::from_millis(250);
+/// For one count to be answered.
+const COUNT_LIMIT: Duration = Duration::from_secs(5);
+/// systemd is asked for this much more time, again and again.
+const EXTENSION: Duration = Duration::from_secs(30);
+/// Between two such requests.
+const EXTEND_EVERY: Duration = Duration::from_secs(10);
+/// What a drain may take by the defaults of `drain.settle`, `drain.timeout` and `stop_timeout`.
+const DEFAULT_LONGEST: Duration = Duration::from_secs(20 + 300 + 30);
+/// For an Auto Scaling that does not answer, once everything else is over: beyond what `drain.*` says, or after a signal.
+const UNANSWERED: Duration = Duration::from_secs(60);
+/// For the console to take the last words.
+const WORDS: Duration = Duration::from_secs(5);
+
+/// On the way out.
+#[derive(Debug)]
+pub struct Drain {
+    /// What came before, for people.
+    pub past: Past,
+    cause: Cause,
+    /// When it began here; an agent before this one may have begun it.
+    entered: Uptime,
+    began: Moment,
+    /// When the app was told to stop, once it was.
+    stopping: Option<Moment>,
+    /// When the hook was to be completed, once it was.
+    completing: Option<Moment>,
+    stage: Stage,
+    stages: Vec<(&'static str, Uptime)>,
+    ended: Option<Uptime>,
+    /// The moment by which the app must have stopped, if there is one.
+    cut: Option<Uptime>,
+    signals: u32,
+    running: Option<RunningContainer>,
+    to_stop: VecDeque<ContainerId>,
+    connections: Option<u32>,
+    /// Whether nothing was cut short.
+    clean: bool,
+    /// How the app ended, if it did before it was told to.
+    exited: Option<String>,
+    /// Whether every app that there was, or may have been, is known to have stopped.
+    stopped: bool,
+    hook: Hook,
+    next_extension: Option<Uptime>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Reading { config: Box<Step<()>>, until: Uptime },
+    Looking { find: Count, until: Uptime },
+    Settling { until: Uptime },
+    Emptying { until: Uptime, quiet_since: Option<Uptime>, count: Count },
+    Stopping { ticket: Ticket, until: Uptime },
+    Telling,
+    LastWords { until: Uptime },
+}
+
+/// What is asked again and again.
+#[derive(Debug)]
+enum Count {
+    Asked { ticket: Ticket, since: Uptime },
+    Next(Uptime),
+}
+
+/// Where a drain goes after an event.
+#[derive(Debug)]
+pub enum Next {
+    /// On with it.
+    Stay,
+    /// Over.
+    Gone(Outcome),
+    /// Back into the warm pool.
+    Warm,
+}
+
+impl Drain {
+    /// Begins, or goes on where the agent before this one was killed in the same drain.
+    pub fn begin(cause: Cause, mut past: Past, former: Option<Unfinished>, outbox: &mut Outbox, now: Uptime) -> Self {
+        let moment = |span: Option<Duration>| span.map(|span| Moment::ago(span, now));
+        let inherited = former.as_ref().and_then(|former| former.cut_in).map(|left| now + left);
+        let hook = Hook::new(Transition::Terminating { expected: cause.is_the_group_s() });
+        past.hook.halt(outbox);
+        let running = past.app.as_ref().and_then(|app| app.running().cloned());
+        let mut to_stop = VecDeque::new();
+        if let Some(app) = &mut past.app {
+            app.retire(outbox);
+            to_stop.push_back(app.id().clone());
+        }
+        to_stop.extend(past.created.iter().filter(|_| past.app.is_none()).cloned());
+        let mut drain = Self {
+            cut: cause.cut(now).map(|at| at.max(now)).into_iter().chain(inherited).min(),
+            signals: u32::from(cause == Cause::Signal),
+            past,
+            cause,
+            entered: now,
+            began: Moment::ago(former.as_ref().map_or(Duration::ZERO, |former| former.age), now),
+            stopping: moment(former.as_ref().and_then(|former| former.stopping)),
+            completing: moment(former.as_ref().and_then(|former| former.completing)),
+            stage: Stage::Telling,
+            stages: Vec::new(),
+            ended: None,
+            running,
+            to_stop,
+            connections: None,
+            clean: former.is_none_or(|former| former.clean),
+            exited: None,
+            stopped: true,
+            hook,
+            next_extension: Some(now),
+        };
+        drain.first_stage(outbox, now);
+        drain.advance(outbox, now);
+        drain
+    }
+
+    /// Takes an event.
+    pub fn on(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) -> Next {
+        self.hook.on(event, outbox, now);
+        let exited = match self.past.app.as_mut().map(|app| app.on(event, outbox, now)) {
+            Some(News::Lost(how)) => Some(how),
+            Some(News::Nothing | News::Healthy) | None => None,
+        };
+        match (event, &mut self.stage) {
+            (Event::Signalled(_), _) => {
+                self.signals += 1;
+                if self.signals > 1 {
+                    self.hurry(outbox, now);
+                } else if matches!(self.stage, Stage::Telling) {
+                    self.hook.wait_for_answers(UNANSWERED, now);
+                }
+            }
+            (Event::ConfigRead(config), Stage::Reading { .. }) => {
+                self.past.config = Some(config.clone());
+                self.look(outbox, now);
+            }
+            (Event::Failed(Job::ReadConfig, fault), Stage::Reading { config, .. }) => {
+                config.retry(fault, outbox, now);
+                // A config that is wrong stays wrong.
+                if !fault.is_transient() {
+                    self.look(outbox, now);
+                }
+            }
+            (Event::ContainersFound(found), Stage::Looking { .. }) => {
+                if found.iter().any(|one| one.fingerprint.is_some()) {
+                    self.hook.inherit(outbox, now);
+                }
+                let running = found.iter().find(|one| one.running.is_some());
+                self.running = running.and_then(|one| one.running.clone());
+                // With one of ours that has stopped already, what was killed before it took the secrets away is made good.
+                let to_stop = found.iter().filter(|one| one.running.is_some() || one.fingerprint.is_some());
+                self.to_stop.extend(to_stop.map(|one| one.id.clone()));
+                self.adopt(running.and_then(|one| one.image.clone()), outbox, now);
+                self.settle(outbox, now);
+            }
+            // Not to know what runs is not to know that nothing runs.
+            (Event::Failed(Job::FindContainers, _), Stage::Looking { find, .. }) => *find = Count::Next(now + COUNT),
+            (Event::ConnectionsCounted(connections), Stage::Emptying { quiet_since, count, .. }) => {
+                self.connections = Some(*connections);
+                *quiet_since = if *connections == 0 { quiet_since.or(Some(now)) } else { None };
+                *count = Count::Next(now + COUNT);
+            }
+            // What cannot be counted is not known to be over.
+            (Event::Failed(Job::CountConnections, _), Stage::Emptying { count, .. }) => {
+                *count = Count::Next(now + COUNT)
+            }
+            (Event::ContainerStopped, Stage::Stopping { .. }) => self.stop_after(outbox, now),
+            (Event::Failed(Job::StopContainer, _), Stage::Stopping { .. }) => self.give_up_stop(outbox, now),
+            (Event::LastWordsSaid | Event::Failed(Job::SayLastWords, _), Stage::LastWords { .. }) => {
+                return self.over(now);
+            }
+            (_, Stage::Settling { .. } | Stage::Emptying { .. }) if exited.is_some() => self.lose(exited, outbox, now),
+            _ => {} // nothing else can hold a drain up
+        }
+        self.advance(outbox, now)
+    }
+
+    /// Another notice: it changes nothing but an earlier deadline, and that a termination hook is to be expected.
+    pub fn hear(&mut self, cause: &Cause, outbox: &mut Outbox, now: Uptime) {
+        if cause.is_the_group_s() {
+            self.hook.expect();
+        }
+        if let Some(cut) = cause.cut(now) {
+            self.cut = Some(self.cut.map_or(cut.max(now), |earlier| earlier.min(cut)));
+        }
+        // Back into service, or out of the pool for good: only the end of it changes.
+        if matches!((&self.cause, cause), (Cause::BackToPool(_), Cause::Terminated)) {
+            self.cause = Cause::Terminated;
+        }
+        let _ = self.advance(outbox, now);
+    }
+
+    /// When it wants to be looked at again.
+    pub fn wake(&self) -> Option<Uptime> {
+        let stage = match &self.stage {
+            Stage::Reading { config, until } => Some(config.wake().map_or(*until, |at| at.min(*until))),
+            Stage::Looking { find: Count::Next(at), until } => Some((*at).min(*until)),
+            Stage::Looking { until, .. }
+            | Stage::Settling { until }
+            | Stage::Stopping { until, .. }
+            | Stage::LastWords { until } => Some(*until),
+            Stage::Emptying { until, quiet_since, count } => {
+                let counted = match count {
+                    Count::Next(at) => *at,
+                    Count::Asked { since, .. } => *since + COUNT_LIMIT,
+                };
+                let quiet = quiet_since.map(|since| since + self.idle());
+                Some((*until).min(counted)).map(|at| quiet.map_or(at, |quiet| at.min(quiet)))
+            }
+            Stage::Telling => self.cut,
+        };
+        let app = self.past.app.as_ref().and_then(App::wake);
+        [stage, self.cut_for_stop(), self.hook.wake(), self.next_extension, app].into_iter().flatten().min()
+    }
+
+    /// An instance that may leave at the first look at it is asked what its config says of leaving: an agent before this one served.
+    fn first_stage(&mut self, outbox: &mut Outbox, now: Uptime) {
+        if self.past.identity.is_some() && self.past.config.is_none() {
+            let config = Box::new(Step::new("config again", NEAR));
+            self.enter("reading", Stage::Reading { config, until: now + READING }, now);
+        } else {
+            self.look(outbox, now);
+        }
+    }
+
+    fn look(&mut self, outbox: &mut Outbox, now: Uptime) {
+        self.seek_hook(outbox, now);
+        if self.past.identity.is_some() && !self.past.looked && self.to_stop.is_empty() {
+            self.enter("looking", Stage::Looking { find: Count::Next(now), until: now + LOOKING }, now);
+        } else {
+            self.settle(outbox, now);
+        }
+    }
+
+    /// Who does not know itself has no hook that it could complete.
+    fn seek_hook(&mut self, outbox: &mut Outbox, now: Uptime) {
+        if self.past.identity.is_some() {
+            let lifecycle = self.past.config.as_ref().map(|config| &config.lifecycle);
+            self.hook.begin(self.past.identity.as_ref(), lifecycle, self.past.hook.told(), outbox, now);
+        }
+    }
+
+    fn find(&self, outbox: &mut Outbox) -> Option<Ticket> {
+        let instance_id = self.past.identity.as_ref()?.instance_id.clone();
+        let name = self.past.config.as_ref().map(|config| config.container_name()).unwrap_or_default();
+        Some(outbox.emit(Effect::FindContainers { name, instance_id }))
+    }
+
+    /// An app that was found is watched as one that was kept: its exit is an end.
+    fn adopt(&mut self, image: Option<PinnedImage>, outbox: &mut Outbox, now: Uptime) {
+        let (Some(running), Some(image)) = (&self.running, image) else { return };
+        let (Some(config), Some(identity)) = (self.config().cloned(), self.past.identity.clone()) else { return };
+        let mut app = App::adopt(Recipe { config, identity, image }, running.clone(), outbox, now);
+        app.retire(outbox);
+        self.past.app = Some(app);
+    }
+
+    /// Both times of serving on count from the moment of the first 503. Without a running app there is nobody to serve, and one
+    /// that was told to stop has served.
+    fn settle(&mut self, outbox: &mut Outbox, now: Uptime) {
+        if self.running.is_none() || self.stopping.is_some() || self.completing.is_some() {
+            return self.stop_next(outbox, now);
+        }
+        match self.began.left_of(self.settling(), now) {
+            Duration::ZERO => self.empty(now),
+            left => self.enter("settling", Stage::Settling { until: now + left }, now),
+        }
+    }
+
+    fn empty(&mut self, now: Uptime) {
+        let timeout = self.config().map_or(Duration::from_secs(300), |config| config.drain.timeout);
+        let until = now + self.began.left_of(self.settling().saturating_add(timeout), now);
+        self.enter("emptying", Stage::Emptying { until, quiet_since: None, count: Count::Next(now) }, now);
+    }
+
+    /// What could not be stopped keeps no secrets: nobody comes back to take them away.
+    fn tell(&mut self, outbox: &mut Outbox, now: Uptime) {
+        if !self.stopped {
+            outbox.emit(Effect::ForgetSecrets);
+        }
+        let since = *self.completing.get_or_insert(Moment::now(now));
+        self.enter("telling", Stage::Telling, now);
+        self.hook.wait_for_answers(self.patience(now), now);
+        self.hook.complete(self.result(), outbox, now);
+        self.hook.has_been_tried_for(since.age(now), now);
+    }
+
+    /// For how long an Auto Scaling that does not answer is asked. The hook runs out by itself after its timeout, so it is asked
+    /// for no longer; an unknown timeout is no reason to stay longer than the drain may take. Somebody who stops the agent does not
+    /// wait for an AWS that is away.
+    fn patience(&self, now: Uptime) -> Duration {
+        if self.signals > 0 {
+            return UNANSWERED;
+        }
+        let longest = self
+            .config()
+            .map_or(DEFAULT_LONGEST, |config| config.drain.settle + config.drain.timeout + config.stop_timeout);
+        let left = self.began.left_of(longest, now);
+        self.hook.timeout().unwrap_or(left + UNANSWERED)
+    }
+
+    /// Back in the pool the instance is used again, and there is nothing to keep for a look.
+    fn result(&self) -> HookResult {
+        let policy = self.config().map_or(CutDrain::Continue, |config| config.drain.on_failure);
+        match (policy, &self.cause) {
+            (CutDrain::Abandon, cause) if !self.clean && !matches!(cause, Cause::BackToPool(_)) => HookResult::Abandon,
+            _ => HookResult::Continue,
+        }
+    }
+
+    fn say(&mut self, outbox: &mut Outbox, now: Uptime) {
+        let how = if self.clean { "drained" } else { "the drain was cut short" };
+        let exited = self.exited.as_ref().map(|how| format!("; {how} before it was stopped")).unwrap_or_default();
+        let words = format!(
+            "{how} after {:.0} s ({}){exited}; termination hook: {}",
+            self.began.age(now).as_secs_f64(),
+            self.cause,
+            self.hook.view().state
+        );
+        let output =
+            self.past.app.as_ref().filter(|_| self.exited.is_some()).and_then(App::output).map(AppOutput::for_people);
+        let output = output.unwrap_or_default().into_iter().map(Into::into).collect();
+        outbox.emit(Effect::SayLastWords { words, output });
+        self.enter("last words", Stage::LastWords { until: now + WORDS }, now);
+    }
+
+    fn enter(&mut self, name: &'static str, stage: Stage, now: Uptime) {
+        self.stages.push((name, now));
+        self.stage = stage;
+    }
+
+    /// Does what is due.
+    fn advance(&mut self, outbox: &mut Outbox, now: Uptime) -> Next {
+        if self.next_extension.is_some_and(|at| at <= now) {
+            outbox.emit(Effect::ExtendStop(EXTENSION));
+            self.next_extension = Some(now + EXTEND_EVERY);
+        }
+        let must_stop = self.cut_for_stop().is_some_and(|at| at <= now);
+        match &mut self.stage {
+            Stage::Reading { config, .. } if must_stop => {
+                config.cancel(outbox);
+                self.clean = false;
+                self.stopped = false;
+                self.seek_hook(outbox, now);
+                self.stop_next(outbox, now);
+            }
+            Stage::Reading { config, until } if *until <= now => {
+                config.cancel(outbox);
+                self.look(outbox, now);
+                return self.advance(outbox, now);
+            }
+            Stage::Reading { config, .. } if config.is_due(now) => config.emit(Effect::ReadConfig, outbox, now),
+            Stage::Looking { find, until } if *until <= now || must_stop => {
+                if let Count::Asked { ticket, .. } = find {
+                    outbox.emit(Effect::Cancel(*ticket));
+                }
+                self.clean = false;
+                self.stopped = false;
+                self.stop_next(outbox, now);
+            }
+            Stage::Looking { find: Count::Next(at), until } if *at <= now => {
+                let until = *until;
+                if let Some(ticket) = self.find(outbox) {
+                    self.stage = Stage::Looking { find: Count::Asked { ticket, since: now }, until };
+                }
+            }
+            Stage::Settling { .. } if must_stop => {
+                self.clean = false;
+                self.stop_next(outbox, now);
+            }
+            Stage::Settling { until } if *until <= now => {
+                self.empty(now);
+                return self.advance(outbox, now);
+            }
+            Stage::Emptying { .. } => self.advance_emptying(must_stop, outbox, now),
+            Stage::Stopping { ticket, until } if *until <= now => {
+                outbox.emit(Effect::Cancel(*ticket));
+                self.give_up_stop(outbox, now);
+            }
+            Stage::LastWords { until } if *until <= now => return self.over(now),
+            _ => {} // an answer is awaited, or its time
+        }
+        if matches!(self.stage, Stage::Telling) {
+            let hurried = self.signals > 1;
+            let late = self.cut.is_some_and(|cut| cut <= now) || self.hook.limit(self.entered) <= now;
+            if self.hook.is_over() || self.past.identity.is_none() || late || hurried {
+                self.clean &= self.hook.is_over() || self.past.identity.is_none();
+                self.say(outbox, now);
+            }
+        }
+        Next::Stay
+    }
+
+    fn advance_emptying(&mut self, must_stop: bool, outbox: &mut Outbox, now: Uptime) {
+        let idle = self.idle();
+        let Stage::Emptying { until, quiet_since, count } = &mut self.stage else { return };
+        let quiet = quiet_since.is_some_and(|since| now.since(since) >= idle);
+        let late = *until <= now || must_stop;
+        if quiet || late {
+            if let Count::Asked { ticket, .. } = count {
+                outbox.emit(Effect::Cancel(*ticket));
+            }
+            self.clean &= quiet || quiet_since.is_some();
+            return self.stop_next(outbox, now);
+        }
+        match count {
+            Count::Asked { ticket, since } if *since + COUNT_LIMIT <= now => {
+                outbox.emit(Effect::Cancel(*ticket));
+                *count = Count::Next(now + COUNT);
+            }
+            Count::Next(at) if *at <= now => match &self.running {
+                Some(running) => {
+                    let ticket = outbox.emit(Effect::CountConnections(Box::new(running.clone())));
+                    *count = Count::Asked { ticket, since: now };
+                }
+                None => self.stop_next(outbox, now),
+            },
+            Count::Asked { .. } | Count::Next(_) => {}
+        }
+    }
+
+    /// By when the stop must begin to be over in time, while it has not begun.
+    fn cut_for_stop(&self) -> Option<Uptime> {
+        if matches!(self.stage, Stage::Stopping { .. } | Stage::Telling | Stage::LastWords { .. }) {
+            return None;
+        }
+        let stop_timeout = self.config().map_or(Duration::from_secs(30), |config| config.stop_timeout);
+        let earliest = Uptime(self.cut?.0.saturating_sub(stop_timeout));
+        Some(earliest.max(self.entered))
+    }
+
+    fn settling(&self) -> Duration {
+        self.config().map_or(Duration::from_secs(20), |config| config.drain.settle)
+    }
+
+    fn idle(&self) -> Duration {
+        self.config().map_or(Duration::from_secs(2), |config| config.drain.idle)
+    }
+
+    fn config(&self) -> Option<&Arc<Config>> {
+        self.past.config.as_ref()
+    }
+
+    fn over(&mut self, now: Uptime) -> Next {
+        self.ended = Some(now);
+        match (&self.cause, self.clean) {
+            // Unless it has no future: somebody stops the agent, or spot takes the instance away.
+            (Cause::BackToPool(_), _) if self.signals == 0 && self.cut.is_none() => Next::Warm,
+            (_, true) => Next::Gone(Outcome::Done),
+            (_, false) => Next::Gone(Outcome::DrainCut),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The end of the app in a drain: one container after the other, each within its time, and what ends by itself before.
+
+use std::time::Duration;
+
+use super::unfinished::Moment;
+use super::{Drain, Stage};
+use crate::clock::Uptime;
+use crate::message::effect::Effect;
+use crate::outbox::Outbox;
+
+/// What the engine gets beyond `stop_timeout` to kill the app and to answer.
+const STOP_MARGIN: Duration = Duration::from_secs(15);
+
+impl Drain {
+    /// The app ended before it was told to. With a client, or before load balancers had seen the 503, somebody noticed.
+    pub(super) fn lose(&mut self, how: Option<String>, outbox: &mut Outbox, now: Uptime) {
+        // One that the boot was removing is no app that ended.
+        if !self.past.removing {
+            self.clean &= matches!(self.stage, Stage::Emptying { quiet_since: Some(_), .. });
+            self.exited = how;
+        }
+        if let Some(app) = &mut self.past.app {
+            app.read_output(outbox, now);
+        }
+        self.stop_next(outbox, now);
+    }
+
+    /// Stops the next container; after the last the hook is completed.
+    pub(super) fn stop_next(&mut self, outbox: &mut Outbox, now: Uptime) {
+        let Some(id) = self.to_stop.front().cloned() else { return self.tell(outbox, now) };
+        let longest = self.config().map_or(Duration::from_secs(30), |config| config.stop_timeout);
+        let began = *self.stopping.get_or_insert(Moment::now(now));
+        // An agent before this one has waited for the whole stop if it had come to the hook.
+        let left = if self.completing.is_some() { Duration::ZERO } else { began.left_of(longest, now) };
+        let timeout = self.cut.map_or(left, |cut| cut.since(now).min(left));
+        let ticket = outbox.emit(Effect::StopContainer { id, timeout, for_good: true });
+        self.enter("stopping", Stage::Stopping { ticket, until: now + timeout + STOP_MARGIN }, now);
+    }
+
+    /// One is over, and the next gets its own time.
+    pub(super) fn stop_after(&mut self, outbox: &mut Outbox, now: Uptime) {
+        self.to_stop.pop_front();
+        self.stopping = Some(Moment::now(now));
+        self.stop_next(outbox, now);
+    }
+
+    /// What could not be stopped is left, and the drain goes on.
+    pub(super) fn give_up_stop(&mut self, outbox: &mut Outbox, now: Uptime) {
+        self.clean = false;
+        self.stopped = false;
+        self.stop_after(outbox, now);
+    }
+
+    /// A second signal: everything that waits is over.
+    pub(super) fn hurry(&mut self, outbox: &mut Outbox, now: Uptime) {
+        self.cut = Some(self.cut.map_or(now, |earlier| earlier.min(now)));
+        let Stage::Stopping { ticket, until } = &self.stage else { return };
+        let (ticket, former) = (*ticket, *until);
+        outbox.emit(Effect::Cancel(ticket));
+        self.clean = false;
+        self.stop_next(outbox, now);
+        // One that hangs gets no longer by it than it had.
+        if let Stage::Stopping { until, .. } = &mut self.stage {
+            *until = former.min(*until);
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Failing: the boot failed, or the app cannot be kept running. The instance is given back: the app is stopped, the launch
+//! hook is completed with ABANDON, or else the group is told that the instance is unhealthy; then the last words, then out.
+//!
+//! Nothing here can stop the next step: a failed stop does not keep the hook from being completed.
+
+use std::time::Duration;
+
+use crate::app::App;
+use crate::clock::Uptime;
+use crate::hook::explain;
+use crate::message::effect::{Effect, HookResult, Job};
+use crate::message::event::Event;
+use crate::message::outcome::Outcome;
+use crate::message::output::AppOutput;
+use crate::outbox::Outbox;
+use crate::phase::past::Past;
+use crate::retry::FAR;
+use crate::step::Step;
+use crate::view::{DeadlineView, ReadyReason};
+
+/// For telling the group; what is not told by then, the hook's own timeout tells.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// Why a boot, or an app, is given up.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// How the agent ends.
+    pub outcome: Outcome,
+    /// Why, as `/ready` says it.
+    pub ready: ReadyReason,
+    /// Why, with what was answered.
+    pub reason: String,
+}
+
+impl Failure {
+    /// A failed boot.
+    pub fn of_boot(ready: ReadyReason, reason: impl Into<String>) -> Self {
+        Self { outcome: Outcome::BootFailed, ready, reason: reason.into() }
+    }
+}
+
+/// On the way out after a failure.
+#[derive(Debug)]
+pub struct Failing {
+    /// What came before, for people.
+    pub past: Past,
+    failure: Failure,
+    stopped: Step<()>,
+    told: Step<()>,
+    /// Why the group could not be told that the instance is unhealthy.
+    untold: Option<String>,
+    words: Step<()>,
+    deadline: Uptime,
+}
+
+/// Where a failure goes after an event.
+#[derive(Debug)]
+pub enum Next {
+    /// On with it.
+    Stay,
+    /// Over.
+    Gone(Outcome),
+}
+
+impl Failing {
+    /// Begins.
+    pub fn begin(failure: Failure, mut past: Past, outbox: &mut Outbox, now: Uptime) -> Self {
+        let timeout = past.config.as_ref().map(|config| config.stop_timeout).unwrap_or_default();
+        let id = match &mut past.app {
+            Some(app) => {
+                // Of one that exited it was read then.
+                if app.is_up() {
+                    app.read_output(outbox, now);
+                }
+                app.halt(outbox);
+                Some(app.id().clone())
+            }
+            None => past.created.clone(),
+        };
+        let mut stopped = Step::new("stop", FAR);
+        match id {
+            Some(id) => stopped.emit(Effect::StopContainer { id, timeout, for_good: true }, outbox, now),
+            None => stopped.done((), now),
+        }
+        // Who does not know itself cannot tell anybody.
+        if past.identity.is_some() {
+            past.hook.begin(past.identity.as_ref(), None, None, outbox, now);
+            past.hook.complete(HookResult::Abandon, outbox, now);
+        }
+        let mut failing = Self {
+            past,
+            failure,
+            stopped,
+            told: Step::new("unhealthy", FAR),
+            untold: None,
+            words: Step::new("words", FAR),
+            deadline: now + timeout + LIMIT,
+        };
+        failing.advance(outbox, now);
+        failing
+    }
+
+    /// Takes an event.
+    pub fn on(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) -> Next {
+        self.past.hook.on(event, outbox, now);
+        if let Some(app) = &mut self.past.app {
+            app.on(event, outbox, now); // it is halted: only what it wrote last is still to come
+        }
+        match event {
+            Event::ContainerStopped => self.stopped.done((), now),
+            Event::Failed(Job::StopContainer, _) => self.give_up_stop(outbox, now),
+            Event::MarkedUnhealthy => self.told.done((), now),
+            Event::Failed(Job::MarkUnhealthy, fault) if fault.is_transient() => self.told.retry(fault, outbox, now),
+            Event::Failed(Job::MarkUnhealthy, fault) => {
+                let (identity, call) = (self.past.identity.as_deref(), Some("autoscaling:SetInstanceHealth"));
+                self.untold = Some(explain(fault, call, identity, self.past.hook.view().group.as_deref()));
+                self.told.done((), now);
+            }
+            Event::LastWordsSaid | Event::Failed(Job::SayLastWords, _) if self.words.is_under_way() => {
+                return Next::Gone(self.failure.outcome);
+            }
+            Event::Signalled(_) => self.deadline = now,
+            _ => {} // answers to questions of earlier phases
+        }
+        if self.deadline <= now && self.words.is_under_way() {
+            return Next::Gone(self.failure.outcome);
+        }
+        self.advance(outbox, now);
+        Next::Stay
+    }
+
+    /// When it wants to be looked at again.
+    pub fn wake(&self) -> Option<Uptime> {
+        let app = self.past.app.as_ref().and_then(App::wake);
+        [self.past.hook.wake(), self.told.wake(), app, Some(self.deadline)].into_iter().flatten().min()
+    }
+
+    /// Why.
+    pub fn failure(&self) -> &Failure {
+        &self.failure
+    }
+
+    /// Until when the group is tried to be told.
+    pub fn deadlines(&self) -> Vec<DeadlineView> {
+        vec![DeadlineView { name: "cleanup".to_owned(), at: self.deadline.0.as_secs_f64() }]
+    }
+
+    fn advance(&mut self, outbox: &mut Outbox, now: Uptime) {
+        let late = self.deadline <= now;
+        let nobody = self.past.identity.is_none();
+        if self.past.hook.is_over() && self.told.is_due(now) {
+            if self.past.hook.was_abandoned() || !self.past.hook.may_be_in_group() {
+                self.told.done((), now);
+            } else {
+                self.told.emit(Effect::MarkUnhealthy, outbox, now);
+            }
+        }
+        let reading = self.past.app.as_ref().is_some_and(App::is_reading_output);
+        let over = self.stopped.is_done() && (nobody || self.told.is_done()) && !reading;
+        if (over || late) && self.words.is_due(now) {
+            if !self.stopped.is_done() {
+                self.stopped.cancel(outbox);
+                self.give_up_stop(outbox, now);
+            }
+            // The words get their own short time, so that a stuck console cannot hold the exit up.
+            self.deadline = now + Duration::from_secs(5);
+            let output = self.past.app.as_ref().and_then(App::output).map(AppOutput::for_people).unwrap_or_default();
+            let output = output.into_iter().map(Into::into).collect();
+            self.words.emit(Effect::SayLastWords { words: self.last_words(), output }, outbox, now);
+        }
+    }
+
+    /// What could not be stopped keeps no secrets: nobody comes back to take them away.
+    fn give_up_stop(&mut self, outbox: &mut Outbox, now: Uptime) {
+        self.stopped.done((), now);
+        outbox.emit(Effect::ForgetSecrets);
+    }
+
+    fn last_words(&self) -> String {
+        let what = match self.failure.outcome {
+            Outcome::AppFailed => "the app cannot be kept running",
+            _ => "the boot failed",
+        };
+        let mut words = format!("{what}: {}", self.failure.reason);
+        if self.past.hook.refusal().is_none_or(|refusal| refusal != self.failure.reason) {
+            words.push_str(&format!("; launch hook: {}", self.past.hook.view().state));
+        }
+        if let Some(untold) = &self.untold {
+            words.push_str(&format!("; the instance could not be marked unhealthy: {untold}"));
+        }
+        words
+    }
+}

@@ -1,0 +1,74 @@
+//! Hold: a failed boot kept for debugging (`boot.on_failure=hold`). Not ready; heartbeats keep the launch hook from
+//! expiring; a signal ends it.
+
+use std::time::Duration;
+
+use crate::app::App;
+use crate::clock::Uptime;
+use crate::hook::{Hook, Transition};
+use crate::message::event::Event;
+use crate::outbox::Outbox;
+use crate::phase::failing::Failure;
+use crate::phase::past::Past;
+use crate::view::DeadlineView;
+
+/// AWS ends any wait state after 48 hours, whatever the heartbeats say.
+const LIMIT: Duration = Duration::from_secs(48 * 3600);
+
+/// A failed boot, kept.
+#[derive(Debug)]
+pub struct Hold {
+    /// What came before.
+    pub past: Past,
+    failure: Failure,
+    deadline: Uptime,
+}
+
+impl Hold {
+    /// Begins. What runs is left running, to be looked at; it is not restarted.
+    pub fn begin(failure: Failure, mut past: Past, outbox: &mut Outbox, now: Uptime) -> Self {
+        if let Some(app) = &mut past.app {
+            // Of one that exited it was read then.
+            if app.is_up() {
+                app.read_output(outbox, now);
+            }
+            app.halt(outbox);
+        }
+        past.hook.hold(outbox, now);
+        Self { past, failure, deadline: now + LIMIT }
+    }
+
+    /// Takes an event; whether the hold is over.
+    pub fn on(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) -> bool {
+        self.past.hook.on(event, outbox, now);
+        if let Some(app) = &mut self.past.app {
+            app.on(event, outbox, now); // it is halted: only what it wrote last is still to come
+        }
+        self.deadline <= now
+    }
+
+    /// The group wants the instance in service. Taken from its pool, it has another launch hook to keep from expiring.
+    pub fn serve(&mut self, outbox: &mut Outbox, now: Uptime) {
+        if self.past.hook.is_over() {
+            self.past.hook = Hook::new(Transition::Launching);
+            let lifecycle = self.past.config.as_ref().map(|config| &config.lifecycle);
+            self.past.hook.begin(self.past.identity.as_ref(), lifecycle, None, outbox, now);
+        }
+    }
+
+    /// When it wants to be looked at again.
+    pub fn wake(&self) -> Option<Uptime> {
+        let app = self.past.app.as_ref().and_then(App::wake);
+        [self.past.hook.wake(), app, Some(self.deadline)].into_iter().flatten().min()
+    }
+
+    /// Why the boot failed.
+    pub fn failure(&self) -> &Failure {
+        &self.failure
+    }
+
+    /// Until when AWS lets it be.
+    pub fn deadlines(&self) -> Vec<DeadlineView> {
+        vec![DeadlineView { name: "hold".to_owned(), at: self.deadline.0.as_secs_f64() }]
+    }
+}

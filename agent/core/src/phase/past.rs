@@ -1,0 +1,59 @@
+//! What a boot hands to the phase that follows, and every phase to the next: the past, which is shown as long as the agent lives.
+
+use std::sync::Arc;
+
+use berth_config::{Config, PinnedImage};
+
+use crate::app::App;
+use crate::clock::Uptime;
+use crate::hook::Hook;
+use crate::message::effect::{ContainerId, Effect, Job};
+use crate::message::event::Event;
+use crate::message::identity::Identity;
+use crate::outbox::Outbox;
+use crate::step::Step;
+use crate::view::{PullView, StepView};
+
+/// What a boot leaves behind for the phase that follows.
+#[derive(Debug)]
+pub struct Past {
+    /// The config, if it could be read.
+    pub config: Option<Arc<Config>>,
+    /// The identity, if it is known.
+    pub identity: Option<Arc<Identity>>,
+    /// The image, if its digest is known.
+    pub image: Option<PinnedImage>,
+    /// The app, if its container was created or adopted.
+    pub app: Option<App>,
+    /// Whether it is known which containers there were.
+    pub looked: bool,
+    /// Whether a container was being removed: the engine may go on with it, and its exit is no end of an app.
+    pub removing: bool,
+    /// A container that was created but not started.
+    pub created: Option<ContainerId>,
+    /// The launch hook.
+    pub hook: Hook,
+    /// Whether the endpoint is where the config says: a boot may end before it is.
+    pub listen: Step<()>,
+    /// The steps, for people; without the one above.
+    pub steps: Vec<StepView>,
+    /// How far the pull came.
+    pub pull: Option<PullView>,
+}
+
+impl Past {
+    /// Moves the endpoint to where the config says, in every phase that a boot did not get to it for: load balancers ask
+    /// there, also on the way out. No phase waits for it.
+    pub fn attend_endpoint(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) {
+        let Some(config) = &self.config else { return };
+        match event {
+            Event::Listening => self.listen.done((), now),
+            Event::Failed(Job::Listen, fault) if fault.is_transient() => self.listen.retry(fault, outbox, now),
+            Event::Failed(Job::Listen, fault) => self.listen.refuse(fault, now),
+            _ => {} // answers to other questions
+        }
+        if self.listen.is_due(now) {
+            self.listen.emit(Effect::Listen(config.listen), outbox, now);
+        }
+    }
+}

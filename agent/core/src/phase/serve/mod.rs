@@ -1,0 +1,110 @@
+//! Serve: the app was healthy once, and is kept running.
+//!
+//! Ready while the app is healthy and the group has not put the instance on standby (invariant 3). An exit is followed by a
+//! restart with backoff, one that stays unhealthy is restarted too; past `restart.limit` within `restart.window` the instance
+//! is given up. The launch hook is completed with CONTINUE on the way in; one that never can be is a failed boot.
+
+use crate::app::{App, News};
+use crate::clock::Uptime;
+use crate::message::effect::HookResult;
+use crate::message::event::Event;
+use crate::message::outcome::Outcome;
+use crate::outbox::Outbox;
+use crate::phase::failing::Failure;
+use crate::phase::past::Past;
+use crate::view::{ReadyReason, Status};
+
+use rotation::Rotation;
+
+mod rotation;
+
+/// The app runs.
+#[derive(Debug)]
+pub struct Serve {
+    app: App,
+    /// What the boot left, without its app.
+    pub past: Past,
+    rotation: Option<Rotation>,
+    standby: bool,
+}
+
+/// Where serving goes after an event.
+#[derive(Debug)]
+pub enum Next {
+    /// On with it.
+    Stay,
+    /// The app cannot be kept running, or the launch hook never be completed, and why.
+    Fail(Failure),
+}
+
+impl Serve {
+    /// Begins: the hook is completed now that the app is healthy.
+    pub fn begin(mut app: App, mut past: Past, standby: bool, outbox: &mut Outbox, now: Uptime) -> Self {
+        past.hook.complete(HookResult::Continue, outbox, now);
+        app.keep();
+        let rotation = past.config.as_ref().and_then(|config| Rotation::begin(config.clone(), outbox, now));
+        Self { app, past, rotation, standby }
+    }
+
+    /// Takes an event.
+    pub fn on(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) -> Next {
+        self.past.hook.on(event, outbox, now);
+        // The group would throw the instance away when the hook's time is over, and the next one, too.
+        if let Some(reason) = self.past.hook.refusal() {
+            return Next::Fail(Failure::of_boot(ReadyReason::LaunchHookRefused, reason));
+        }
+        if let Some(rotation) = &mut self.rotation {
+            rotation.on(event, &mut self.app, outbox, now);
+        }
+        match self.app.on(event, outbox, now) {
+            News::Nothing | News::Healthy => Next::Stay,
+            News::Lost(reason) => {
+                Next::Fail(Failure { outcome: Outcome::AppFailed, ready: self.app.ready_reason(), reason })
+            }
+        }
+    }
+
+    /// The group put the instance on standby, or took it back: the app runs on either way.
+    pub fn set_standby(&mut self, standby: bool) {
+        self.standby = standby;
+    }
+
+    /// When it wants to be looked at again.
+    pub fn wake(&self) -> Option<Uptime> {
+        let rotation = self.rotation.as_ref().and_then(Rotation::wake);
+        [self.app.wake(), self.past.hook.wake(), rotation].into_iter().flatten().min()
+    }
+
+    /// The app.
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// What `/ready` says.
+    pub fn status(&self) -> Status {
+        match (self.standby, self.app.pulse().is_healthy()) {
+            (true, _) => Status::Standby,
+            (false, true) => Status::Ok,
+            (false, false) => Status::Unhealthy,
+        }
+    }
+
+    /// Why.
+    pub fn reason(&self) -> String {
+        if self.standby { "the group put the instance on standby".to_owned() } else { self.app.reason().to_owned() }
+    }
+
+    /// Why, as `/ready` says it.
+    pub fn ready_reason(&self) -> ReadyReason {
+        if self.standby { ReadyReason::Standby } else { self.app.ready_reason() }
+    }
+
+    /// Hands over to the next phase.
+    pub fn leave(mut self, outbox: &mut Outbox) -> Past {
+        if let Some(rotation) = &mut self.rotation {
+            rotation.halt(outbox);
+        }
+        self.past.app = Some(self.app);
+        self.past
+    }
+}

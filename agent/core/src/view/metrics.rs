@@ -1,0 +1,288 @@
+//! `/metrics`: the view as Prometheus text.
+//!
+//! A few lines by hand: nothing here is counted, every number is already in the view. `promtool check metrics` reads it in
+//! tests/edges/metrics.rs.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use crate::view::published::Published;
+use crate::view::{PhaseName, Status, StepView, View};
+
+/// The content type of the text format, version 0.0.4.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Everything that is known, one family after the other.
+pub fn render(published: &Published) -> String {
+    let view = &published.view;
+    let mut text = Text::default();
+
+    text.family("berth_build_info", "gauge", "The version of the agent.");
+    text.sample("berth_build_info", &[("version", &published.agent_version)], 1.0);
+    if let Some(name) = &view.name {
+        let version = view.version.as_deref().unwrap_or_default();
+        text.family("berth_app_info", "gauge", "The app and the version of it that this instance runs.");
+        text.sample("berth_app_info", &[("name", name), ("version", version)], 1.0);
+    }
+    text.family("berth_ready", "gauge", "1 while /ready answers 200.");
+    text.sample("berth_ready", &[], f64::from(u8::from(view.status == Status::Ok)));
+    text.family("berth_phase", "gauge", "1 for the phase that the instance is in.");
+    for phase in PhaseName::ALL {
+        text.sample("berth_phase", &[("phase", phase.word())], f64::from(u8::from(view.phase == phase)));
+    }
+
+    steps(&mut text, view);
+    retries(&mut text, view);
+    probes(&mut text, view);
+
+    text.family("berth_restarts_total", "counter", "Restarts of the app.");
+    text.sample("berth_restarts_total", &[], f64::from(view.restarts));
+    if let Some(block) = view.metadata_block {
+        text.family("berth_imds_block", "gauge", "1 while imds=block holds, 0 while it cannot be checked or put back.");
+        text.sample("berth_imds_block", &[], f64::from(u8::from(block.holds)));
+        text.family(
+            "berth_imds_block_restored_total",
+            "counter",
+            "Times that the app could reach the instance metadata although imds=block is set, until it was put back.",
+        );
+        text.sample("berth_imds_block_restored_total", &[], block.restored as f64);
+    }
+    if let Some(connections) = view.connections {
+        text.family(
+            "berth_connections",
+            "gauge",
+            "Connections that the clients of the app hold, while they are counted.",
+        );
+        text.sample("berth_connections", &[], f64::from(connections));
+    }
+    text.family("berth_heartbeats_total", "counter", "Heartbeats of lifecycle hooks that were recorded.");
+    text.sample("berth_heartbeats_total", &[], f64::from(view.lifecycle.heartbeats));
+    text.family("berth_hook_failed", "gauge", "1 once the lifecycle hook could not be completed.");
+    text.sample("berth_hook_failed", &[], f64::from(u8::from(view.lifecycle.failed)));
+    text.family("berth_log_lines_dropped_total", "counter", "Lines of the log that standard error did not take.");
+    text.sample("berth_log_lines_dropped_total", &[], published.log_lines_dropped as f64);
+    text.0
+}
+
+/// How long the finished steps took, on the way in and on the way out.
+fn steps(text: &mut Text, view: &View) {
+    let leaving = view.left_at();
+    let (boot, drain): (Vec<&StepView>, Vec<&StepView>) =
+        view.steps.iter().partition(|step| leaving.is_none_or(|at| step.began < at));
+    for (name, help, steps) in [
+        ("berth_boot_step_seconds", "How long a finished step of the boot took.", boot),
+        ("berth_drain_step_seconds", "How long a finished step of the drain, or of winding up a failure, took.", drain),
+    ] {
+        // A name twice would make the whole page invalid; the last one stands.
+        let took: BTreeMap<&str, f64> =
+            steps.into_iter().filter_map(|step| Some((step.name.as_str(), step.took?))).collect();
+        if !took.is_empty() {
+            text.family(name, "gauge", help);
+        }
+        for (step, took) in took {
+            text.sample(name, &[("step", step)], took);
+        }
+    }
+}
+
+/// Attempts after the first, of steps and of what belongs to none.
+fn retries(text: &mut Text, view: &View) {
+    let steps = view.steps.iter().map(|step| (step.name.as_str(), step.attempts.saturating_sub(1)));
+    let others = view.retries.iter().map(|(call, count)| (call.as_str(), *count));
+    let mut retries: BTreeMap<&str, u64> = BTreeMap::new();
+    for (call, count) in steps.chain(others) {
+        *retries.entry(call).or_default() += u64::from(count);
+    }
+    if !retries.is_empty() {
+        text.family("berth_retries_total", "counter", "Attempts at a step or a call after its first.");
+    }
+    for (call, count) in retries {
+        text.sample("berth_retries_total", &[("call", call)], count as f64);
+    }
+    if !view.refused.is_empty() {
+        text.family("berth_refused_total", "counter", "Answers to a call that no further attempt can change.");
+    }
+    for (call, count) in &view.refused {
+        text.sample("berth_refused_total", &[("call", call)], f64::from(*count));
+    }
+}
+
+/// Every probe since the agent started.
+fn probes(text: &mut Text, view: &View) {
+    let (name, probes) = ("berth_probe_duration_seconds", &view.probe_seconds);
+    text.family(name, "histogram", "How long a probe of the app took, whether it passed or failed.");
+    for (bound, count) in probes.cumulated() {
+        text.sample("berth_probe_duration_seconds_bucket", &[("le", &bound.to_string())], count as f64);
+    }
+    text.sample("berth_probe_duration_seconds_bucket", &[("le", "+Inf")], probes.count as f64);
+    text.sample("berth_probe_duration_seconds_sum", &[], probes.sum);
+    text.sample("berth_probe_duration_seconds_count", &[], probes.count as f64);
+    text.family("berth_probe_failures_total", "counter", "Probes of the app that failed.");
+    text.sample("berth_probe_failures_total", &[], view.probe_failures as f64);
+}
+
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
+        self.0.push_str(name);
+        for (at, (label, value)) in labels.iter().enumerate() {
+            let _ = write!(self.0, "{}{label}=\"{}\"", if at == 0 { '{' } else { ',' }, escaped(value));
+        }
+        let _ = writeln!(self.0, "{} {value}", if labels.is_empty() { "" } else { "}" });
+    }
+}
+
+/// A label's value with the three escapes that the format has.
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+    use crate::view::PhaseView;
+
+    #[test]
+    fn a_boot_on_the_way_shows_its_steps() {
+        let step = |name: &str, took, attempts| StepView {
+            name: name.into(),
+            began: 0.0,
+            took,
+            attempts,
+            ..StepView::default()
+        };
+        let view = View {
+            name: Some("say \"hi\"\\\n".into()),
+            steps: vec![step("identity", Some(0.25), 3), step("pull", None, 1)],
+            ..View::default()
+        };
+        let published = Published { view, agent_version: "0.1.0".into(), ..Published::default() };
+        expect![[r##"
+            # HELP berth_build_info The version of the agent.
+            # TYPE berth_build_info gauge
+            berth_build_info{version="0.1.0"} 1
+            # HELP berth_app_info The app and the version of it that this instance runs.
+            # TYPE berth_app_info gauge
+            berth_app_info{name="say \"hi\"\\\n",version=""} 1
+            # HELP berth_ready 1 while /ready answers 200.
+            # TYPE berth_ready gauge
+            berth_ready 0
+            # HELP berth_phase 1 for the phase that the instance is in.
+            # TYPE berth_phase gauge
+            berth_phase{phase="boot"} 1
+            berth_phase{phase="serve"} 0
+            berth_phase{phase="drain"} 0
+            berth_phase{phase="warm"} 0
+            berth_phase{phase="failing"} 0
+            berth_phase{phase="hold"} 0
+            berth_phase{phase="gone"} 0
+            # HELP berth_boot_step_seconds How long a finished step of the boot took.
+            # TYPE berth_boot_step_seconds gauge
+            berth_boot_step_seconds{step="identity"} 0.25
+            # HELP berth_retries_total Attempts at a step or a call after its first.
+            # TYPE berth_retries_total counter
+            berth_retries_total{call="identity"} 2
+            berth_retries_total{call="pull"} 0
+            # HELP berth_probe_duration_seconds How long a probe of the app took, whether it passed or failed.
+            # TYPE berth_probe_duration_seconds histogram
+            berth_probe_duration_seconds_bucket{le="0.001"} 0
+            berth_probe_duration_seconds_bucket{le="0.0025"} 0
+            berth_probe_duration_seconds_bucket{le="0.005"} 0
+            berth_probe_duration_seconds_bucket{le="0.01"} 0
+            berth_probe_duration_seconds_bucket{le="0.025"} 0
+            berth_probe_duration_seconds_bucket{le="0.05"} 0
+            berth_probe_duration_seconds_bucket{le="0.1"} 0
+            berth_probe_duration_seconds_bucket{le="0.25"} 0
+            berth_probe_duration_seconds_bucket{le="0.5"} 0
+            berth_probe_duration_seconds_bucket{le="1"} 0
+            berth_probe_duration_seconds_bucket{le="2.5"} 0
+            berth_probe_duration_seconds_bucket{le="5"} 0
+            berth_probe_duration_seconds_bucket{le="+Inf"} 0
+            berth_probe_duration_seconds_sum 0
+            berth_probe_duration_seconds_count 0
+            # HELP berth_probe_failures_total Probes of the app that failed.
+            # TYPE berth_probe_failures_total counter
+            berth_probe_failures_total 0
+            # HELP berth_restarts_total Restarts of the app.
+            # TYPE berth_restarts_total counter
+            berth_restarts_total 0
+            # HELP berth_heartbeats_total Heartbeats of lifecycle hooks that were recorded.
+            # TYPE berth_heartbeats_total counter
+            berth_heartbeats_total 0
+            # HELP berth_hook_failed 1 once the lifecycle hook could not be completed.
+            # TYPE berth_hook_failed gauge
+            berth_hook_failed 0
+            # HELP berth_log_lines_dropped_total Lines of the log that standard error did not take.
+            # TYPE berth_log_lines_dropped_total counter
+            berth_log_lines_dropped_total 0
+        "##]]
+        .assert_eq(&render(&published));
+    }
+
+    #[test]
+    fn a_step_that_came_twice_is_one_sample_and_all_its_retries() {
+        let step = StepView { name: "start".into(), took: Some(1.0), attempts: 3, ..StepView::default() };
+        let view = View {
+            steps: vec![step.clone(), StepView { took: Some(2.0), ..step.clone() }, StepView { took: None, ..step }],
+            retries: [("start".into(), 5), ("heartbeat".into(), u32::MAX)].into(),
+            ..View::default()
+        };
+        let text = render(&Published { view, ..Published::default() });
+        assert_eq!(text.matches("berth_boot_step_seconds{step=\"start\"}").count(), 1);
+        assert!(text.contains("berth_boot_step_seconds{step=\"start\"} 2\n"), "{text}");
+        assert!(text.contains("berth_retries_total{call=\"start\"} 11\n"), "{text}");
+        assert!(text.contains("berth_retries_total{call=\"heartbeat\"} 4294967295\n"), "{text}");
+    }
+
+    #[test]
+    fn a_refusal_and_a_hook_that_could_not_be_completed_are_seen_from_outside() {
+        let mut view =
+            View { refused: [("CompleteHook".into(), 1), ("RecordHeartbeat".into(), 3)].into(), ..View::default() };
+        view.lifecycle.failed = true;
+        let text = render(&Published { view, ..Published::default() });
+        for sample in [
+            "berth_refused_total{call=\"CompleteHook\"} 1",
+            "berth_refused_total{call=\"RecordHeartbeat\"} 3",
+            "berth_hook_failed 1",
+        ] {
+            assert!(text.lines().any(|line| line == sample), "{sample}\n{text}");
+        }
+    }
+
+    #[test]
+    fn the_steps_of_the_drain_are_apart_from_those_of_the_boot() {
+        let step = |name: &str, began, took| StepView { name: name.into(), began, took, ..StepView::default() };
+        let phase = |name, began| PhaseView { name, began };
+        let view = View {
+            phases: vec![phase(PhaseName::Boot, 0.0), phase(PhaseName::Serve, 5.0), phase(PhaseName::Drain, 900.0)],
+            // The launch hook is completed while serving.
+            steps: vec![
+                step("hook", 5.0, Some(0.25)),
+                step("settle", 900.0, Some(20.0)),
+                step("hook", 920.0, Some(0.5)),
+            ],
+            connections: Some(7),
+            ..View::default()
+        };
+        let text = render(&Published { view, ..Published::default() });
+        let lines: Vec<&str> =
+            text.lines().filter(|line| line.contains("{step=") || line.starts_with("berth_conn")).collect();
+        assert_eq!(
+            lines,
+            [
+                "berth_boot_step_seconds{step=\"hook\"} 0.25",
+                "berth_drain_step_seconds{step=\"hook\"} 0.5",
+                "berth_drain_step_seconds{step=\"settle\"} 20",
+                "berth_connections 7",
+            ]
+        );
+    }
+}

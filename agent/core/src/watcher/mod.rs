@@ -1,0 +1,205 @@
+//! Notices: what the instance's surroundings want of it, as the metadata tells it, and the watcher that asks.
+//!
+//! The metadata shows states, asked for again and again; a notice is the moment such a state changes. The same state seen a
+//! thousand times is one notice, and a 404 is "nothing". A word that this version does not know is none by itself: the group is asked
+//! what it means.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::clock::Uptime;
+use crate::message::effect::{Effect, Job, Ticket};
+use crate::message::event::Event;
+use crate::message::identity::TargetState;
+use crate::outbox::Outbox;
+use crate::retry::Backoff;
+
+use unclear::Unclear;
+
+mod unclear;
+
+/// Between two looks while the metadata stumbles or throttles: long enough to let it recover, short enough to hear a spot
+/// notice of two minutes in time.
+const STUMBLE: Backoff = Backoff { first: Duration::from_millis(500), cap: Duration::from_secs(5) };
+
+/// For an answer; the adapter gives up before that.
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// What the metadata says at one moment (`autoscaling/target-lifecycle-state`, `spot/instance-action`,
+/// `events/recommendations/rebalance`, `events/maintenance/scheduled`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sight {
+    /// The lifecycle state that the instance is being moved to.
+    pub target_state: Option<TargetState>,
+    /// A spot interruption that was announced.
+    pub spot: Option<Interruption>,
+    /// Whether a rebalance is recommended.
+    pub rebalance: bool,
+    /// The next active maintenance event, in its own words.
+    pub maintenance: Option<String>,
+}
+
+/// A spot interruption.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interruption {
+    /// `terminate`, `stop` or `hibernate`.
+    pub action: String,
+    /// How long until then, when it was read.
+    pub ends_in: Duration,
+}
+
+/// A change in what the surroundings want.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The target lifecycle state became another.
+    Target(TargetState),
+    /// Spot takes the instance away after that time.
+    Spot(Interruption),
+    /// A rebalance is recommended.
+    Rebalance,
+    /// Maintenance is scheduled.
+    Maintenance(String),
+}
+
+/// Asks the metadata at an interval and tells what changed.
+#[derive(Debug)]
+pub struct Watcher {
+    interval: Duration,
+    seen: Sight,
+    /// A question on its way, and when its answer is late.
+    asked: Option<(Ticket, Uptime)>,
+    next: Option<Uptime>,
+    failures: u32,
+    unclear: Unclear,
+}
+
+impl Watcher {
+    /// A watcher that has not begun; `interval` is the default of `lifecycle.poll`.
+    pub fn new(interval: Duration) -> Self {
+        Self { interval, seen: Sight::default(), asked: None, next: None, failures: 0, unclear: Unclear::default() }
+    }
+
+    /// Begins with what the first look at the metadata showed. To be in service, or on the way there, is no notice; nor is a root
+    /// volume replacement, which may be the one that this boot comes out of, before the group says so.
+    pub fn begin(&mut self, target_state: Option<&TargetState>, now: Uptime) -> Vec<Notice> {
+        self.next = Some(now + self.interval);
+        let former = std::mem::replace(&mut self.seen.target_state, target_state.cloned());
+        let news = target_state.filter(|state| former.as_ref() != Some(*state));
+        match news {
+            None | Some(TargetState::InService) => Vec::new(),
+            Some(state @ TargetState::RootVolume(_)) => {
+                self.unclear.shows(state, now);
+                Vec::new()
+            }
+            Some(state) => vec![self.target(state, now)],
+        }
+    }
+
+    /// Asks at this interval from here on (`lifecycle.poll`). The wait that goes on was made before it was known: it may only get
+    /// shorter by it. A wait after a failure is left alone.
+    pub fn set_interval(&mut self, interval: Duration, outbox: &mut Outbox, now: Uptime) {
+        let former = std::mem::replace(&mut self.interval, interval);
+        if interval < former && self.failures == 0 {
+            let soon = now + outbox.spread(interval);
+            self.next = self.next.map(|next| next.min(soon));
+        }
+    }
+
+    /// Takes an answer; what changed since the last.
+    pub fn on(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) -> Vec<Notice> {
+        match event {
+            Event::MetadataSeen(sight) => {
+                self.asked = None;
+                self.failures = 0;
+                self.next = Some(now + outbox.spread(self.interval));
+                self.compare(sight, now)
+            }
+            Event::Failed(Job::WatchMetadata, _) => {
+                self.failed(outbox, now);
+                Vec::new()
+            }
+            event => self.unclear.on(event, outbox, now).map(Notice::Target).into_iter().collect(),
+        }
+    }
+
+    /// Asks if it is time; what follows from an answer that does not come.
+    pub fn advance(&mut self, outbox: &mut Outbox, now: Uptime) -> Option<Notice> {
+        if let Some((ticket, _)) = self.asked.filter(|(_, late)| *late <= now) {
+            outbox.emit(Effect::Cancel(ticket));
+            self.failed(outbox, now);
+        }
+        if self.next.is_some_and(|at| at <= now) {
+            self.next = None;
+            self.asked = Some((outbox.emit(Effect::WatchMetadata), now + ANSWER));
+        }
+        self.unclear.advance(outbox, now).map(Notice::Target)
+    }
+
+    /// When it wants to ask again.
+    pub fn wake(&self) -> Option<Uptime> {
+        let own = self.next.or(self.asked.map(|(_, late)| late));
+        own.into_iter().chain(self.unclear.wake()).min()
+    }
+
+    /// The target lifecycle state last seen.
+    pub fn target_state(&self) -> Option<&TargetState> {
+        self.seen.target_state.as_ref()
+    }
+
+    fn failed(&mut self, outbox: &mut Outbox, now: Uptime) {
+        self.asked = None;
+        self.failures = self.failures.saturating_add(1);
+        self.next = Some(now + self.interval.max(outbox.wait(STUMBLE, self.failures)));
+    }
+
+    /// The target lifecycle state became this one.
+    fn target(&mut self, state: &TargetState, now: Uptime) -> Notice {
+        match state {
+            TargetState::Other(word) if !word.is_empty() => self.unclear.shows(state, now),
+            _ => self.unclear.is_clear(),
+        }
+        Notice::Target(state.clone())
+    }
+
+    fn compare(&mut self, sight: &Sight, now: Uptime) -> Vec<Notice> {
+        let mut notices = Vec::new();
+        if let Some(state) = &sight.target_state
+            && self.seen.target_state.as_ref() != Some(state)
+        {
+            notices.push(self.target(state, now));
+        }
+        if let Some(interruption) = &sight.spot
+            && self.seen.spot.is_none()
+        {
+            notices.push(Notice::Spot(interruption.clone()));
+        }
+        if sight.rebalance && !self.seen.rebalance {
+            notices.push(Notice::Rebalance);
+        }
+        if let Some(event) = &sight.maintenance
+            && self.seen.maintenance.as_ref() != Some(event)
+        {
+            notices.push(Notice::Maintenance(event.clone()));
+        }
+        // A state that vanishes for a moment and comes back is the same state.
+        let target_state = sight.target_state.clone().or_else(|| self.seen.target_state.take());
+        let spot = sight.spot.clone().or_else(|| self.seen.spot.take());
+        let maintenance = sight.maintenance.clone().or_else(|| self.seen.maintenance.take());
+        let rebalance = sight.rebalance || self.seen.rebalance;
+        self.seen = Sight { target_state, spot, rebalance, maintenance };
+        notices
+    }
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Target(state) => write!(f, "target lifecycle state {state}"),
+            Self::Spot(interruption) => {
+                write!(f, "spot {} in {} s", interruption.action, interruption.ends_in.as_secs())
+            }
+            Self::Rebalance => f.write_str("rebalance recommendation"),
+            Self::Maintenance(event) => write!(f, "maintenance: {event}"),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! A target lifecycle state that does not say enough by itself, so that the group is asked what it does with the instance.
+//!
+//! A word that this version does not know may announce a root volume replacement: its word in the metadata is not documented, and
+//! `DescribeAutoScalingInstances` knows it (`ReplacingRootVolume`, `:Wait`). The word of a replacement that is there at the first
+//! look may be the one that this boot comes out of: the instance id is the same before and after. The group's answer can lag
+//! behind the metadata, so it is asked a few times, and then no more until the word changes. An attempt that fails is no answer.
+
+use std::time::Duration;
+
+use crate::clock::Uptime;
+use crate::message::effect::{Effect, Job, Ticket};
+use crate::message::event::Event;
+use crate::message::fault::Class;
+use crate::message::identity::TargetState;
+use crate::outbox::Outbox;
+
+/// Between two questions about one word.
+const BETWEEN: Duration = Duration::from_secs(10);
+
+/// Answers about one word.
+const ANSWERS: u32 = 4;
+
+/// Attempts about one word that fail, before its meaning stays unknown; it takes some minutes.
+const FAILURES: u32 = 12;
+
+/// The same for a replacement that is there at the first look. Then the word is believed.
+const FAILURES_KNOWN: u32 = 4;
+
+/// For an answer; the adapter gives up before that.
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// A word that comes and goes is asked about no sooner than after this.
+const AGAIN: Duration = Duration::from_secs(300);
+
+/// The word that is unclear, and what was asked about it.
+#[derive(Debug, Default)]
+pub(super) struct Unclear {
+    word: Option<TargetState>,
+    since: Uptime,
+    answers: u32,
+    failures: u32,
+    asked: Option<(Ticket, Uptime)>,
+    next: Option<Uptime>,
+}
+
+impl Unclear {
+    /// This word is shown from here on.
+    pub(super) fn shows(&mut self, word: &TargetState, now: Uptime) {
+        let again = self.word.as_ref() == Some(word) && now < self.since + AGAIN;
+        if !again {
+            *self = Self { word: Some(word.clone()), since: now, next: Some(now), ..Self::default() };
+        }
+    }
+
+    /// A word is shown that says enough.
+    pub(super) fn is_clear(&mut self) {
+        (self.next, self.asked) = (None, None);
+    }
+
+    /// Takes an answer; what the group does with the instance, if that is to replace its root volume.
+    pub(super) fn on(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) -> Option<TargetState> {
+        self.asked?;
+        match event {
+            Event::InstanceDescribed(state) => {
+                (self.asked, self.answers) = (None, self.answers + 1);
+                let state = state.clone().unwrap_or_default();
+                // These are what a group shows that has not got there yet.
+                let lags = matches!(state.as_str(), "InService" | "Standby") || state.starts_with("Pending");
+                match TargetState::from(state) {
+                    state @ TargetState::RootVolume(_) => return Some(state),
+                    _ if lags && self.answers < ANSWERS => self.next = Some(now + outbox.spread(BETWEEN)),
+                    _ => {}
+                }
+                None
+            }
+            Event::Failed(Job::DescribeInstance, fault) => self.failed(fault.class, outbox, now),
+            _ => None, // other rooms' answers
+        }
+    }
+
+    /// Asks if it is time.
+    pub(super) fn advance(&mut self, outbox: &mut Outbox, now: Uptime) -> Option<TargetState> {
+        if let Some((ticket, _)) = self.asked.filter(|(_, late)| *late <= now) {
+            outbox.emit(Effect::Cancel(ticket));
+            return self.failed(Class::Transient, outbox, now);
+        }
+        if self.next.is_some_and(|at| at <= now) {
+            self.next = None;
+            self.asked = Some((outbox.emit(Effect::DescribeInstance), now + ANSWER));
+        }
+        None
+    }
+
+    /// When it wants to be looked at again.
+    pub(super) fn wake(&self) -> Option<Uptime> {
+        self.next.or(self.asked.map(|(_, late)| late))
+    }
+
+    /// Where the group cannot be asked, a word that is known is believed, and one that is not says nothing.
+    fn failed(&mut self, class: Class, outbox: &mut Outbox, now: Uptime) -> Option<TargetState> {
+        self.asked = None;
+        self.failures += 1;
+        let known = self.word.clone().filter(|word| matches!(word, TargetState::RootVolume(_)));
+        let most = if known.is_some() { FAILURES_KNOWN } else { FAILURES };
+        if class.is_transient() && self.failures < most {
+            let wait =
+                if class == Class::Throttled { outbox.stand_back(self.failures) } else { outbox.spread(BETWEEN) };
+            self.next = Some(now + wait);
+            return None;
+        }
+        known.filter(|_| self.answers == 0)
+    }
+}

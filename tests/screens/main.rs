@@ -1,0 +1,149 @@
+//! What the documentation shows of `berth status`, `timeline`, `check` and `policy` is what the binary prints: lives in virtual time are
+//! handed to it as an agent's socket or as the record of a last life would.
+
+#![cfg(test)]
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixListener;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use berth_core::message::effect::Job;
+use berth_core::message::event::{Event, PullProgress, Signal};
+use berth_core::message::outcome::Outcome;
+use berth_core::view::last_life::{Ending, FORMAT, LastLife};
+use berth_core::view::published::{Published, Report};
+
+use sim::{Sim, exited, ms, secs};
+
+#[expect(dead_code, reason = "the traces use the rest")]
+#[path = "../traces/sim.rs"]
+mod sim;
+
+const LINE: &str =
+    "image=123456789012.dkr.ecr.us-east-2.amazonaws.com/ap-api:a1b2c3d port=8080 health=/health secrets=prod/api";
+
+/// A life with the times of an instance, which pulls for that long.
+fn life(pull: Option<Duration>) -> Sim {
+    let sim = Sim::new(LINE).answer(Job::Identify, ms(262), Event::Identified(Arc::new(sim::identity()))).answer(
+        Job::FindGroup,
+        ms(15),
+        sim::group(secs(600), "Pending:Wait"),
+    );
+    match pull {
+        Some(pull) => sim.answer(Job::PullImage, pull, Event::ImagePulled),
+        None => sim.never(Job::PullImage),
+    }
+}
+
+fn report(sim: &Sim, now: f64) -> Report {
+    let published = Published {
+        view: sim.view(),
+        listen: Some(([0, 0, 0, 0], 9911).into()),
+        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_at: "2026-11-28T21:23:33Z".to_owned(),
+        ..Published::default()
+    };
+    Report { published, now }
+}
+
+/// What a command prints, standard error in between as on a terminal.
+fn printed(arguments: &[&str], input: &str) -> String {
+    let (mut reader, writer) = std::io::pipe().expect("a pipe");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_berth"))
+        .args(arguments)
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(writer.try_clone().expect("a pipe"))
+        .stderr(writer)
+        .spawn()
+        .expect("the binary");
+    // One that does not read is told nothing.
+    let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
+    let mut text = String::new();
+    reader.read_to_string(&mut text).expect("text");
+    child.wait().expect("its end");
+    text
+}
+
+/// What a command prints while an agent answers with this report.
+fn asked(command: &str, report: &Report) -> String {
+    let directory = tempfile::tempdir().expect("a directory");
+    let listener = UnixListener::bind(directory.path().join("berth.sock")).expect("a socket");
+    let body = serde_json::to_string(report).expect("JSON");
+    let answering = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let (mut head, mut byte) = (Vec::new(), [0]);
+        while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|read| read == 1) {
+            head.push(byte[0]);
+        }
+        let length = body.len();
+        write!(stream, "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}")
+            .expect("it reads");
+    });
+    let run_dir = directory.path().to_str().expect("text");
+    let text = printed(&[command, "--run-dir", run_dir, "--state-dir", run_dir], "");
+    answering.join().expect("it was asked");
+    text.replace(run_dir, "/run/berth")
+}
+
+/// What a command prints when no agent runs and this is the record of the last one.
+fn afterwards(command: &str, life: &LastLife) -> String {
+    let directory = tempfile::tempdir().expect("a directory");
+    fs::write(directory.path().join("last-life.json"), serde_json::to_vec(life).expect("JSON")).expect("a file");
+    let state_dir = directory.path().to_str().expect("text");
+    printed(&[command, "--run-dir", state_dir, "--state-dir", state_dir], "").replace(state_dir, "/run/berth")
+}
+
+#[track_caller]
+fn holds(file: &str, name: &str, text: &str) {
+    berth_kit::pages::shows(file, name, "screens", text);
+}
+
+#[test]
+fn the_status_of_a_pull_is_as_it_is_shown() {
+    let progress = PullProgress { layers_done: 1, layers: 3, bytes: 13_400_000, total: 26_000_000 };
+    let sim = life(None).at(ms(3200), Event::PullProgressed(progress)).run(ms(3300));
+    holds("operations.md", "status of a pull", &format!("# berth status\n{}", asked("status", &report(&sim, 3.3))));
+}
+
+#[test]
+fn the_timeline_of_a_boot_is_as_it_is_shown() {
+    let sim = life(Some(ms(7500))).run(secs(12));
+    holds(
+        "operations.md",
+        "timeline of a boot",
+        &format!("# berth timeline\n{}", asked("timeline", &report(&sim, 12.0))),
+    );
+}
+
+#[test]
+fn the_status_after_a_drain_that_was_cut_short_is_as_it_is_shown() {
+    let sim = life(Some(ms(7500)))
+        .holds(secs(15), 2)
+        .at(secs(60), Event::Signalled(Signal::Term))
+        .at(secs(87), exited(143))
+        .run(secs(200));
+    assert_eq!(sim.outcome(), Some(Outcome::DrainCut), "{}", sim.trace());
+    let last_life = Ending {
+        format: FORMAT,
+        written_at: "2026-11-28T21:25:00Z".to_owned(),
+        exit_code: Some(Outcome::DrainCut.code()),
+        final_status: Some(sim.words.clone()),
+    };
+    let life = LastLife { report: report(&sim, 88.0), last_life };
+    let text = afterwards("status", &life);
+    // The rows below are those of a running agent.
+    let first: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).collect();
+    holds("operations.md", "status afterwards", &format!("# berth status\n{}", first.join("\n")));
+}
+
+#[test]
+fn the_errors_of_a_config_are_as_they_are_shown() {
+    let user_data = "#!/bin/bash\n#berth helth=/h addHost=db:10.0.0.5 image=nginx\n";
+    let text = printed(&["check", "--config", "/dev/null", "-"], user_data).replace("stdin", "user-data");
+    holds("configuration.md", "errors of a config", &text);
+}
