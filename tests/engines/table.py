@@ -17,23 +17,23 @@ import sys
 FEATURES = {
     "engines": [
         ("engine away or restarted", "scenarios faults::engine scenarios engine::an_engine"),
-        ("pull by digest, login", "edges engine::pulls edges engine::answers scenarios boot:: scenarios faults::image "
+        ("pull by digest, login", "adapters engine::pulls adapters engine::answers scenarios boot:: scenarios faults::image "
             "scenarios forms::an_image"),
-        ("create, adopt, restart", "edges engine::containers scenarios restart scenarios engine scenarios unprobed "
+        ("create, adopt, restart", "adapters engine::containers scenarios restart scenarios engine scenarios unprobed "
             "scenarios real_images scenarios faults::container"),
-        ("keys, devices, limits, platform", "edges engine::keys edges engine::isolation edges engine::platforms"),
-        ("secrets", "edges engine::secrets edges engine::rotation scenarios secrecy scenarios memory "
+        ("keys, devices, limits, platform", "adapters engine::keys adapters engine::isolation adapters engine::platforms"),
+        ("secrets", "adapters engine::secrets adapters engine::rotation scenarios secrecy scenarios memory "
             "scenarios faults::secrets scenarios drain::rotated scenarios forms::a_scratch"),
-        ("health, HEALTHCHECK", "edges engine::probes edges engine::tls_probes edges engine::ports scenarios forms::health"),
-        ("logs, last output", "edges engine::output scenarios faults::output scenarios log"),
-        ("drain, connections", "edges engine::connections scenarios drain scenarios long"),
-        ("imds=block", "edges engine::metadata_block edges engine::packet_filters edges engine::restarted "
-            "edges engine::networks scenarios metadata"),
+        ("health, HEALTHCHECK", "adapters engine::probes adapters engine::tls_probes adapters engine::ports scenarios forms::health"),
+        ("logs, last output", "adapters engine::output scenarios faults::output scenarios log"),
+        ("drain, connections", "adapters engine::connections scenarios drain scenarios long"),
+        ("imds=block", "adapters engine::metadata_block adapters engine::packet_filters adapters engine::restarted "
+            "adapters engine::networks scenarios metadata"),
         ("handover", "scenarios handover"),
         ("bake", "scenarios bake"),
         ("doctor", "scenarios doctor"),
         ("crash matrix", "scenarios crash scenarios last_life"),
-        ("the rest", "edges engine:: scenarios "),
+        ("the rest", "adapters engine:: scenarios "),
     ],
     "machines": [
         ("package: install, upgrade, purge", "packages "),
@@ -57,7 +57,7 @@ def known(row):
 
 def feature(table, test):
     for name, beginnings in FEATURES[table]:
-        words = re.split(r" (?=edges |scenarios |boot |packages )", beginnings)
+        words = re.split(r" (?=adapters |scenarios |boot |packages )", beginnings)
         if any(test.startswith(word) for word in words):
             return name
     return None

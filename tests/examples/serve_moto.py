@@ -1,6 +1,6 @@
 """moto on a free port, which it prints; ends when its standard input does, so that it cannot outlive the tests.
 
-Beside the one of tests/edges: this one has what Terraform reads back and moto forgets, and starts instance refreshes.
+Beside the one of tests/adapters: this one has what Terraform reads back and moto forgets, and starts instance refreshes.
 """
 import logging
 import sys

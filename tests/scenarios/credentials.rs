@@ -89,7 +89,7 @@ fn signed_by(world: &World) -> BTreeSet<String> {
 /// Somebody else's STS.
 fn sts() -> SocketAddr {
     static MOTO: OnceLock<(Child, u16)> = OnceLock::new();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/edges/serve_moto.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/adapters/serve_moto.py");
     let (_, port) = MOTO.get_or_init(|| oracle::serve(&script, &[]));
     SocketAddr::from(([127, 0, 0, 1], *port))
 }

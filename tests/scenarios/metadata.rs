@@ -1,5 +1,5 @@
 //! `imds=block`, as far as the shipped binary shows it. Nothing here asks for the address that is blocked: who gets where is in
-//! `tests/edges/engine/metadata_block.rs`.
+//! `tests/adapters/engine/metadata_block.rs`.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;

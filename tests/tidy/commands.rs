@@ -40,7 +40,7 @@ fn one_lines_in_the_documentation_are_believed() {
         for (at, line) in lines.filter(|(_, line)| line.starts_with("berth image=") && !line.contains('…')) {
             let mut layers = Layers::new();
             layers.add_user_data(line.as_bytes());
-            assert_eq!(layers.believe().err().map(|faults| faults.to_string()), None, "{}:{at}", page.display());
+            assert_eq!(layers.resolve().err().map(|faults| faults.to_string()), None, "{}:{at}", page.display());
             seen += 1;
         }
     }

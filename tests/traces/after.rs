@@ -2,7 +2,7 @@
 
 use berth_core::message::effect::{FoundContainer, Job};
 use berth_core::message::event::{Event, Signal};
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 use berth_core::message::identity::TargetState;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::{PhaseName, ReadyReason, Status};
@@ -12,7 +12,7 @@ use crate::sim::{LINE, Sim, config, exited, group, identity, ms, secs, survivor,
 
 const AFTER: &str = "image=registry.test/api:v1 port=8080 health=/health after=/mnt/data";
 
-/// What the edge says of a path that is not there.
+/// Whin the adapters says of a path that is not there.
 const ABSENT: &str = "/mnt/data does not exist (`after`)";
 
 /// The jobs of these kinds, in the order in which they were ordered.
@@ -22,7 +22,7 @@ fn order(life: &Sim, kinds: &[Job]) -> Vec<Job> {
 
 #[test]
 fn a_path_that_is_late_keeps_only_the_creation_waiting() {
-    let life = Sim::new(AFTER).fails(Job::CheckPaths, 3, Class::Transient, ABSENT).run(secs(10));
+    let life = Sim::new(AFTER).fails(Job::CheckPaths, 3, ErrorClass::Transient, ABSENT).run(secs(10));
     assert_eq!(life.view().status, Status::Ok, "{}", life.trace());
     expect![[r#"
         0.000    boot    > Identify
@@ -71,7 +71,7 @@ fn a_path_that_is_late_keeps_only_the_creation_waiting() {
 
 #[test]
 fn a_path_that_is_later_than_the_pull_is_created_for_within_a_second_or_so() {
-    let life = Sim::new(AFTER).fails(Job::CheckPaths, 40, Class::Transient, ABSENT);
+    let life = Sim::new(AFTER).fails(Job::CheckPaths, 40, ErrorClass::Transient, ABSENT);
     let life = life.run(secs(15));
     is_waiting(&life);
     let life = life.run(secs(60));
@@ -118,7 +118,7 @@ fn in_the_pool_nobody_looks_and_out_of_it_somebody_does() {
         .sees(secs(0), target(TargetState::WarmedStopped))
         .sees(secs(100), target(TargetState::InService))
         .answer(Job::FindGroup, ms(100), group(secs(600), "Pending:Wait"))
-        .fails(Job::CheckPaths, 2, Class::Transient, ABSENT)
+        .fails(Job::CheckPaths, 2, ErrorClass::Transient, ABSENT)
         .run(secs(60));
     assert_eq!((life.view().phase, life.count(Job::CheckPaths)), (PhaseName::Warm, 0), "{}", life.trace());
     let life = life.run(secs(200));
@@ -143,7 +143,7 @@ fn after_a_reboot_the_old_container_goes_and_the_new_one_waits() {
     let found = FoundContainer { running: None, ..survivor(&config(AFTER)) };
     let life = Sim::new(AFTER)
         .answer(Job::FindContainers, ms(5), Event::ContainersFound(vec![found]))
-        .fails(Job::CheckPaths, 9, Class::Transient, ABSENT)
+        .fails(Job::CheckPaths, 9, ErrorClass::Transient, ABSENT)
         .run(secs(30));
     assert_eq!(life.view().status, Status::Ok, "{}", life.trace());
     let done = order(&life, &[Job::CheckPaths, Job::CreateContainer, Job::StartContainer]);
@@ -164,10 +164,10 @@ fn an_app_that_is_started_again_in_its_container_is_not_kept_waiting() {
 fn a_container_that_somebody_removed_is_created_again_once_the_paths_are_there() {
     let life = Sim::new(AFTER)
         .answer(Job::CheckPaths, ms(1), Event::PathsFound)
-        .fails(Job::CheckPaths, 2, Class::Transient, ABSENT)
+        .fails(Job::CheckPaths, 2, ErrorClass::Transient, ABSENT)
         .answer(Job::WatchContainer, secs(5), exited(137))
         .answer(Job::StartContainer, ms(200), Event::ContainerStarted(Box::new(crate::sim::running())))
-        .fails(Job::StartContainer, 1, Class::Gone, "no such container")
+        .fails(Job::StartContainer, 1, ErrorClass::Gone, "no such container")
         .run(secs(60));
     assert_eq!((life.view().status, life.view().restarts), (Status::Ok, 1), "{}", life.trace());
     let done = order(&life, &[Job::CheckPaths, Job::CreateContainer]);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use berth_core::message::effect::{ContainerId, FoundContainer, Job};
 use berth_core::message::event::Event;
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::{PhaseName, Status};
 use expect_test::{Expect, expect};
@@ -73,7 +73,7 @@ fn an_image_that_is_here_by_digest_is_neither_resolved_nor_pulled() {
 fn a_login_that_is_denied_does_not_matter_when_the_image_is_here() {
     let line = format!("image=registry.test/api@{DIGEST} port=8080");
     let life = Sim::new(&line)
-        .answer(Job::LoginRegistry, ms(1), fault(Job::LoginRegistry, Class::Denied, "no ecr:GetAuthorizationToken"))
+        .answer(Job::LoginRegistry, ms(1), fault(Job::LoginRegistry, ErrorClass::Denied, "no ecr:GetAuthorizationToken"))
         .answer(Job::InspectImage, ms(5), Event::ImageInspected(Some(Default::default())))
         .run(secs(10));
     assert_eq!(life.view().status, Status::Ok);
@@ -82,7 +82,7 @@ fn a_login_that_is_denied_does_not_matter_when_the_image_is_here() {
 #[test]
 fn a_login_that_is_denied_fails_the_boot_when_the_image_must_be_pulled() {
     let life = Sim::new(LINE)
-        .answer(Job::LoginRegistry, ms(1), fault(Job::LoginRegistry, Class::Denied, "no ecr:GetAuthorizationToken"))
+        .answer(Job::LoginRegistry, ms(1), fault(Job::LoginRegistry, ErrorClass::Denied, "no ecr:GetAuthorizationToken"))
         .run(secs(60));
     assert_eq!(life.outcome(), Some(Outcome::BootFailed));
     assert_eq!(life.completions, ["completed ABANDON"]);
@@ -91,17 +91,17 @@ fn a_login_that_is_denied_fails_the_boot_when_the_image_must_be_pulled() {
 #[test]
 fn a_login_that_expired_is_got_anew_before_the_next_attempt() {
     for job in [Job::ResolveDigest, Job::PullImage] {
-        let life = Sim::new(LINE).fails(job, 2, Class::Expired, "the token has expired").run(secs(60));
+        let life = Sim::new(LINE).fails(job, 2, ErrorClass::Expired, "the token has expired").run(secs(60));
         assert_eq!((life.view().status, life.count(Job::LoginRegistry), life.count(job)), (Status::Ok, 3, 3));
     }
-    let life = Sim::new(LINE).fails(Job::PullImage, 2, Class::Transient, "unexpected EOF").run(secs(60));
+    let life = Sim::new(LINE).fails(Job::PullImage, 2, ErrorClass::Transient, "unexpected EOF").run(secs(60));
     assert_eq!((life.view().status, life.count(Job::LoginRegistry)), (Status::Ok, 1));
 }
 
 #[test]
 fn a_network_that_comes_up_thirty_seconds_late_is_survived() {
     let refused = "connection refused";
-    let life = Sim::new(LINE).fails(Job::Identify, 30, Class::Transient, refused).run(secs(120));
+    let life = Sim::new(LINE).fails(Job::Identify, 30, ErrorClass::Transient, refused).run(secs(120));
     assert_eq!(life.view().phase, PhaseName::Serve);
     assert_eq!(life.count(Job::Identify), 31);
 }
@@ -109,19 +109,19 @@ fn a_network_that_comes_up_thirty_seconds_late_is_survived() {
 #[test]
 fn transient_faults_are_tried_again_and_permanent_ones_fail_at_once() {
     let throttled = Sim::new("image=r.test/a:1 port=80 secrets=prod/api")
-        .fails(Job::FetchSecrets, 3, Class::Throttled, "throttled")
+        .fails(Job::FetchSecrets, 3, ErrorClass::Throttled, "throttled")
         .run(secs(60));
     assert_eq!((throttled.view().status, throttled.count(Job::FetchSecrets)), (Status::Ok, 4));
 
     let missing = Sim::new("image=r.test/a:1 port=80 secrets=prod/api")
-        .fails(Job::FetchSecrets, 1, Class::Broken, "prod/api has no key `password`")
+        .fails(Job::FetchSecrets, 1, ErrorClass::Broken, "prod/api has no key `password`")
         .run(secs(60));
     assert_eq!((missing.outcome(), missing.count(Job::FetchSecrets)), (Some(Outcome::BootFailed), 1));
 }
 
 #[test]
 fn a_config_fault_is_told_to_the_group_and_leaves_with_its_own_code() {
-    let life = Sim::new(LINE).fails(Job::ReadConfig, 1, Class::Misconfigured, "`helth`: unknown key").run(secs(60));
+    let life = Sim::new(LINE).fails(Job::ReadConfig, 1, ErrorClass::Misconfigured, "`helth`: unknown key").run(secs(60));
     check(
         &life,
         expect![[r#"
@@ -144,7 +144,7 @@ fn a_config_fault_is_told_to_the_group_and_leaves_with_its_own_code() {
 
 #[test]
 fn a_pull_that_fails_is_tried_again_and_looked_for_afterwards() {
-    let life = Sim::new(LINE).fails(Job::PullImage, 2, Class::Transient, "no progress for 60s").run(secs(60));
+    let life = Sim::new(LINE).fails(Job::PullImage, 2, ErrorClass::Transient, "no progress for 60s").run(secs(60));
     assert_eq!((life.view().status, life.count(Job::PullImage)), (Status::Ok, 3));
 }
 
@@ -174,7 +174,7 @@ fn a_lasting_fault_of_what_a_running_container_does_not_need_waits_until_it_is_k
     for job in [Job::FetchSecrets, Job::LoginRegistry, Job::ResolveDigest] {
         let boot = |found| {
             Sim::new(line)
-                .answer(job, ms(1), fault(job, Class::Denied, "no"))
+                .answer(job, ms(1), fault(job, ErrorClass::Denied, "no"))
                 .answer(Job::LoginRegistry, ms(1), Event::RegistryLoggedIn)
                 .answer(Job::FindContainers, ms(500), Event::ContainersFound(found))
                 .run(secs(60))
@@ -207,7 +207,7 @@ fn a_container_that_does_not_run_is_not_adopted() {
 
 #[test]
 fn a_create_whose_answer_was_lost_is_looked_for_before_it_is_tried_again() {
-    let life = Sim::new(LINE).fails(Job::CreateContainer, 1, Class::Transient, "the name is in use").run(secs(10));
+    let life = Sim::new(LINE).fails(Job::CreateContainer, 1, ErrorClass::Transient, "the name is in use").run(secs(10));
     assert_eq!((life.view().status, life.count(Job::FindContainers)), (Status::Ok, 2));
 }
 
@@ -215,7 +215,7 @@ fn a_create_whose_answer_was_lost_is_looked_for_before_it_is_tried_again() {
 fn a_create_that_waits_for_a_slow_engine_does_not_spin() {
     let life = Sim::new(LINE)
         .answer(Job::FindContainers, ms(5), Event::ContainersFound(Vec::new()))
-        .fails(Job::CreateContainer, 1, Class::Transient, "the engine is away")
+        .fails(Job::CreateContainer, 1, ErrorClass::Transient, "the engine is away")
         .answer(Job::FindContainers, secs(20), Event::ContainersFound(Vec::new()))
         .run(secs(60));
     assert_eq!(life.view().status, Status::Ok);
@@ -271,7 +271,7 @@ fn a_boot_ends_with_its_timeout_whatever_hangs() {
 fn a_failed_boot_can_be_held_with_heartbeats_until_a_signal() {
     let line = "image=r.test/a:1 port=80 boot.on_failure=hold";
     let life =
-        Sim::new(line).fails(Job::PullImage, 1, Class::Broken, "manifest unknown").run(Duration::from_secs(3000));
+        Sim::new(line).fails(Job::PullImage, 1, ErrorClass::Broken, "manifest unknown").run(Duration::from_secs(3000));
     assert_eq!((life.view().phase, life.view().status), (PhaseName::Hold, Status::Failed));
     assert!(life.view().lifecycle.heartbeats >= 9, "{} heartbeats in 3000 s", life.view().lifecycle.heartbeats);
     assert!(life.completions.is_empty());
@@ -311,8 +311,8 @@ fn several_strays_are_cleared_without_a_retry() {
 #[test]
 fn what_another_step_made_necessary_again_is_no_retry_of_its_own() {
     let life = Sim::new(LINE)
-        .fails(Job::PullImage, 1, Class::Expired, "the token has expired")
-        .fails(Job::CreateContainer, 2, Class::Transient, "the name is in use")
+        .fails(Job::PullImage, 1, ErrorClass::Expired, "the token has expired")
+        .fails(Job::CreateContainer, 2, ErrorClass::Transient, "the name is in use")
         .run(secs(60));
     let tried = |name: &str| steps_of(&life).into_iter().find(|step| step.0 == name).map(|step| (step.1, step.2));
     assert_eq!(tried("login"), Some((1, 0)));
@@ -329,7 +329,7 @@ fn an_image_that_is_not_there_after_its_pull_is_pulled_again() {
     assert_eq!((life.view().status, life.count(Job::PullImage)), (Status::Ok, 2), "{}", life.trace());
     let lost = Sim::new(LINE)
         .answer(Job::InspectImage, ms(5), Event::ImageInspected(None))
-        .fails(Job::InspectImage, 2, Class::Transient, "the engine is away")
+        .fails(Job::InspectImage, 2, ErrorClass::Transient, "the engine is away")
         .run(secs(60));
     assert_eq!(lost.view().status, Status::Ok, "{}", lost.trace());
 }

@@ -2,7 +2,7 @@
 
 use berth_core::message::effect::Job;
 use berth_core::message::event::{Event, Exit, Signal};
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 use berth_core::message::identity::TargetState;
 use berth_core::message::outcome::Outcome;
 
@@ -20,7 +20,7 @@ fn last_words(life: &Sim) -> &str {
 fn a_stop_that_is_given_up_leaves_no_secret() {
     let hangs = Sim::new(LINE).never(Job::StopContainer).at(secs(30), TERM).run(secs(600));
     assert_eq!((hangs.outcome(), hangs.count(Job::ForgetSecrets)), (Some(Outcome::DrainCut), 1), "{}", hangs.trace());
-    let refused = Sim::new(LINE).fails(Job::StopContainer, 1, Class::Broken, "no").at(secs(30), TERM).run(secs(600));
+    let refused = Sim::new(LINE).fails(Job::StopContainer, 1, ErrorClass::Broken, "no").at(secs(30), TERM).run(secs(600));
     assert_eq!((refused.outcome(), refused.count(Job::ForgetSecrets)), (Some(Outcome::DrainCut), 1));
     let now = Sim::new(LINE).never(Job::StopContainer).never(Job::StopContainer).at(secs(30), TERM).at(secs(31), TERM);
     let now = now.run(secs(600));
@@ -42,7 +42,7 @@ fn an_engine_that_cannot_say_what_runs_leaves_no_secret() {
 #[test]
 fn a_failed_boot_whose_app_cannot_be_stopped_leaves_no_secret() {
     let sick = || Sim::new("image=r.test/a:1 port=80 probe.start_timeout=3s").fails_probing(1000);
-    let refused = sick().fails(Job::StopContainer, 1, Class::Transient, "the engine is gone").run(secs(600));
+    let refused = sick().fails(Job::StopContainer, 1, ErrorClass::Transient, "the engine is gone").run(secs(600));
     assert_eq!((refused.outcome(), refused.count(Job::ForgetSecrets)), (Some(Outcome::BootFailed), 1));
     let hangs = sick().never(Job::StopContainer).run(secs(600));
     assert_eq!((hangs.outcome(), hangs.count(Job::ForgetSecrets)), (Some(Outcome::BootFailed), 1), "{}", hangs.trace());
@@ -84,8 +84,8 @@ fn an_app_that_exits_with_clients_is_no_drain_and_without_any_it_is() {
 #[test]
 fn an_engine_that_dies_in_the_settle_time_takes_the_app_along_and_that_is_said() {
     let life = Sim::new(LINE)
-        .answer(Job::WatchContainer, secs(33), fault(Job::WatchContainer, Class::Transient, "connection closed"))
-        .fails(Job::WatchContainer, 2, Class::Transient, "no engine")
+        .answer(Job::WatchContainer, secs(33), fault(Job::WatchContainer, ErrorClass::Transient, "connection closed"))
+        .fails(Job::WatchContainer, 2, ErrorClass::Transient, "no engine")
         .answer(Job::WatchContainer, ms(5), exited(137))
         .at(secs(30), TERM)
         .run(secs(600));

@@ -2,11 +2,11 @@
 
 use berth_core::message::effect::{FoundContainer, Job};
 use berth_core::message::event::{Event, Signal};
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 use berth_core::message::identity::TargetState;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::{PhaseName, Status};
-use berth_core::watcher::{Interruption, Sight};
+use berth_core::watcher::{Interruption, Snapshot};
 use expect_test::expect;
 
 use crate::sim::{LINE, Sim, config, exited, fault, group, identity, ms, secs, survivor, target};
@@ -15,9 +15,9 @@ const TERM: Event = Event::Signalled(Signal::Term);
 /// A termination hook that the group has made active.
 const ACTIVE: &str = "Terminating:Wait";
 
-fn spot(seconds: u64) -> Sight {
+fn spot(seconds: u64) -> Snapshot {
     let spot = Some(Interruption { action: "terminate".to_owned(), ends_in: secs(seconds) });
-    Sight { spot, ..target(TargetState::InService) }
+    Snapshot { spot, ..target(TargetState::InService) }
 }
 
 fn after(life: &Sim, start: &str) -> String {
@@ -147,10 +147,10 @@ fn a_state_that_flaps_vanishes_and_comes_back_is_one_notice() {
         life
     };
     let steady = leaving(Sim::new(LINE)).run(secs(600));
-    let mut flapping = leaving(Sim::new(LINE).sees(secs(10), Sight::default()));
+    let mut flapping = leaving(Sim::new(LINE).sees(secs(10), Snapshot::default()));
     for second in (33..110).step_by(12) {
         flapping = flapping
-            .sees(secs(second), Sight::default())
+            .sees(secs(second), Snapshot::default())
             .sees(secs(second + 3), target(TargetState::Terminated))
             .sees(secs(second + 6), target(TargetState::InService))
             .sees(secs(second + 9), target(TargetState::WarmedTerminated));
@@ -166,7 +166,7 @@ fn metadata_that_is_away_for_30_s_is_no_notice_and_heard_again_within_seconds() 
         Sim::new(LINE).answer(Job::WatchMetadata, ms(5), Event::MetadataSeen(target(TargetState::InService)));
     let away = ["401", "429", "503", "connection refused", "an error page"];
     for reason in away.iter().cycle().take(9) {
-        life = life.fails(Job::WatchMetadata, 1, Class::Transient, reason);
+        life = life.fails(Job::WatchMetadata, 1, ErrorClass::Transient, reason);
     }
     let life = life.sees(secs(3), target(TargetState::Terminated)).run(secs(30));
     assert_eq!(life.view().status, Status::Ok, "{}", life.trace());
@@ -185,7 +185,7 @@ fn spot_clamps_every_wait() {
 
 #[test]
 fn a_spot_notice_during_a_drain_brings_a_nearer_deadline() {
-    let both = Sight { spot: spot(40).spot, ..target(TargetState::Terminated) };
+    let both = Snapshot { spot: spot(40).spot, ..target(TargetState::Terminated) };
     let life = Sim::new(LINE)
         .holds(secs(0), 5)
         .sees(secs(30), target(TargetState::Terminated))
@@ -210,7 +210,7 @@ fn spot_can_be_ignored() {
 
 #[test]
 fn a_rebalance_recommendation_is_ignored_unless_the_config_says_drain() {
-    let advised = Sight { rebalance: true, ..target(TargetState::InService) };
+    let advised = Snapshot { rebalance: true, ..target(TargetState::InService) };
     let ignored = Sim::new(LINE).sees(secs(30), advised.clone()).run(secs(100));
     assert_eq!(ignored.view().status, Status::Ok);
     let drained = Sim::new("image=r.test/a:1 port=80 rebalance=drain").sees(secs(30), advised).run(secs(200));
@@ -319,9 +319,9 @@ fn a_config_that_cannot_be_read_on_the_way_out_holds_nothing_up() {
     assert_eq!((silent.outcome(), silent.completions.len()), (Some(Outcome::Done), 1), "{}", silent.trace());
     // The 15 s for the config are 15 s of 503, so they are part of drain.settle.
     assert!(after(&silent, "StopContainer").starts_with("22."), "{}", silent.trace());
-    let wrong = killed_mid_drain(LINE).fails(Job::ReadConfig, 2, Class::Misconfigured, "no").run(secs(600));
+    let wrong = killed_mid_drain(LINE).fails(Job::ReadConfig, 2, ErrorClass::Misconfigured, "no").run(secs(600));
     assert_eq!((wrong.outcome(), wrong.count(Job::ReadConfig)), (Some(Outcome::Done), 2), "{}", wrong.trace());
-    let away = killed_mid_drain(LINE).fails(Job::ReadConfig, 3, Class::Transient, "away").run(secs(600));
+    let away = killed_mid_drain(LINE).fails(Job::ReadConfig, 3, ErrorClass::Transient, "away").run(secs(600));
     assert_eq!((away.outcome(), away.count(Job::ReadConfig)), (Some(Outcome::Done), 4), "{}", away.trace());
 }
 
@@ -341,7 +341,7 @@ fn an_engine_that_cannot_say_what_runs_is_asked_again() {
         Sim::new(LINE)
             .answer(Job::Identify, ms(10), Event::Identified(leaving.into()))
             .sees(secs(0), target(TargetState::Terminated))
-            .fails(Job::FindContainers, 3, Class::Transient, "the engine is away")
+            .fails(Job::FindContainers, 3, ErrorClass::Transient, "the engine is away")
     };
     let found = leaving()
         .answer(Job::FindContainers, ms(5), Event::ContainersFound(vec![survivor(&config(LINE))]))
@@ -373,7 +373,7 @@ fn a_count_that_fails_is_not_taken_for_silence() {
 #[test]
 fn a_failed_stop_does_not_skip_the_hook() {
     let life = Sim::new(LINE)
-        .answer(Job::StopContainer, ms(5), fault(Job::StopContainer, Class::Broken, "the engine is gone"))
+        .answer(Job::StopContainer, ms(5), fault(Job::StopContainer, ErrorClass::Broken, "the engine is gone"))
         .sees(secs(30), target(TargetState::Terminated))
         .run(secs(600));
     assert_eq!((life.outcome(), life.completions.len()), (Some(Outcome::DrainCut), 2), "{ACTIVE}");
@@ -418,7 +418,7 @@ fn a_drain_that_was_cut_short_is_abandoned_if_the_config_says_so() {
     let line = "image=r.test/a:1 port=80 drain.settle=5s drain.timeout=30s";
     let abandon = format!("{line} drain.on_failure=abandon");
     let cut = |line: &str| Sim::new(line).holds(secs(0), 1).sees(secs(30), target(TargetState::Terminated));
-    let failed_stop = fault(Job::StopContainer, Class::Broken, "the engine is gone");
+    let failed_stop = fault(Job::StopContainer, ErrorClass::Broken, "the engine is gone");
     for cut in [
         cut(&abandon),
         Sim::new(&abandon)

@@ -2,7 +2,7 @@
 
 use berth_core::message::effect::Job;
 use berth_core::message::event::{Event, Signal};
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::Status;
 use expect_test::expect;
@@ -77,7 +77,7 @@ fn an_app_that_keeps_exiting_is_given_up_with_its_own_code_and_the_group_is_told
 fn a_failed_boot_outside_any_group_tells_nobody_but_the_console() {
     let life = Sim::new(LINE)
         .answer(Job::FindGroup, ms(50), Event::GroupFound(None))
-        .fails(Job::PullImage, 1, Class::Broken, "manifest unknown")
+        .fails(Job::PullImage, 1, ErrorClass::Broken, "manifest unknown")
         .run(secs(60));
     assert_eq!((life.outcome(), life.count(Job::MarkUnhealthy)), (Some(Outcome::BootFailed), 0));
     assert_eq!(life.count(Job::SayLastWords), 1);
@@ -93,7 +93,7 @@ fn a_failed_boot_in_a_group_without_a_hook_marks_the_instance_unhealthy() {
     };
     let life = Sim::new(LINE)
         .answer(Job::FindGroup, ms(50), Event::GroupFound(Some(bare)))
-        .fails(Job::PullImage, 1, Class::Broken, "manifest unknown")
+        .fails(Job::PullImage, 1, ErrorClass::Broken, "manifest unknown")
         .run(secs(60));
     assert_eq!((life.outcome(), life.count(Job::MarkUnhealthy)), (Some(Outcome::BootFailed), 1));
 }
@@ -102,7 +102,7 @@ fn a_failed_boot_in_a_group_without_a_hook_marks_the_instance_unhealthy() {
 fn a_stop_that_fails_does_not_keep_the_hook_from_being_abandoned() {
     let life = Sim::new("image=r.test/a:1 port=80 probe.start_timeout=3s")
         .fails_probing(1000)
-        .answer(Job::StopContainer, ms(5), fault(Job::StopContainer, Class::Transient, "the engine is gone"))
+        .answer(Job::StopContainer, ms(5), fault(Job::StopContainer, ErrorClass::Transient, "the engine is gone"))
         .run(secs(60));
     assert_eq!((life.outcome(), life.completions.len()), (Some(Outcome::BootFailed), 1));
 }
@@ -110,7 +110,7 @@ fn a_stop_that_fails_does_not_keep_the_hook_from_being_abandoned() {
 #[test]
 fn a_group_that_cannot_be_told_does_not_hold_the_exit_up_for_ever() {
     let life = Sim::new(LINE)
-        .fails(Job::PullImage, 1, Class::Broken, "manifest unknown")
+        .fails(Job::PullImage, 1, ErrorClass::Broken, "manifest unknown")
         .never(Job::CompleteHook)
         .run(secs(600));
     assert_eq!(life.outcome(), Some(Outcome::BootFailed));

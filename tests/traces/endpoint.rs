@@ -2,7 +2,7 @@
 
 use berth_core::message::effect::Job;
 use berth_core::message::event::{Event, Signal};
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 use berth_core::message::identity::TargetState;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::PhaseName;
@@ -48,13 +48,13 @@ fn a_drain_that_reads_the_config_answers_at_its_address() {
 
 #[test]
 fn an_address_in_use_is_tried_again_in_a_drain_and_holds_nothing_up() {
-    let once = killed_mid_drain().fails(Job::Listen, 3, Class::Transient, "address in use").run(secs(600));
+    let once = killed_mid_drain().fails(Job::Listen, 3, ErrorClass::Transient, "address in use").run(secs(600));
     assert_eq!((once.outcome(), once.count(Job::Listen)), (Some(Outcome::Done), 4), "{}", once.trace());
     let never = killed_mid_drain().fails_always(Job::Listen, "address in use").run(secs(600));
     assert_eq!(never.outcome(), Some(Outcome::Done));
     let end = |life: &Sim| life.view().phase_since;
     assert!((end(&never) - end(&once)).abs() < 1.0, "{} and {}", end(&never), end(&once));
-    let refused = killed_mid_drain().fails(Job::Listen, 1, Class::Misconfigured, "no such address").run(secs(600));
+    let refused = killed_mid_drain().fails(Job::Listen, 1, ErrorClass::Misconfigured, "no such address").run(secs(600));
     assert_eq!((refused.outcome(), refused.count(Job::Listen)), (Some(Outcome::Done), 1), "{}", refused.trace());
 }
 
@@ -62,8 +62,8 @@ fn an_address_in_use_is_tried_again_in_a_drain_and_holds_nothing_up() {
 fn a_boot_that_is_left_before_the_endpoint_moved_moves_it_in_the_phase_that_follows() {
     moves(PhaseName::Drain, &unmoved("").never(Job::PullImage).at(secs(2), TERM).run(secs(60)));
     moves(PhaseName::Serve, &unmoved("").run(secs(60)));
-    moves(PhaseName::Failing, &unmoved("").fails(Job::PullImage, 1, Class::Broken, "manifest unknown").run(secs(60)));
-    let hold = unmoved("boot.on_failure=hold").fails(Job::PullImage, 1, Class::Broken, "manifest unknown");
+    moves(PhaseName::Failing, &unmoved("").fails(Job::PullImage, 1, ErrorClass::Broken, "manifest unknown").run(secs(60)));
+    let hold = unmoved("boot.on_failure=hold").fails(Job::PullImage, 1, ErrorClass::Broken, "manifest unknown");
     moves(PhaseName::Hold, &hold.run(secs(60)));
     let mut entering = identity();
     entering.target_state = Some(TargetState::WarmedStopped);

@@ -2,7 +2,7 @@
 
 use berth_core::message::effect::Job;
 use berth_core::message::event::{Event, Signal};
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 use berth_core::message::identity::TargetState;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::{PhaseName, Status};
@@ -37,7 +37,7 @@ fn in_serve_and_in_every_phase_before_the_way_out_it_leaves_at_once() {
     hands_over(PhaseName::Boot, Sim::new(LINE).never(Job::PullImage));
     hands_over(PhaseName::Boot, Sim::new(LINE).never(Job::Identify));
     let hold = "image=r.test/a:1 port=80 boot.on_failure=hold";
-    hands_over(PhaseName::Hold, Sim::new(hold).fails(Job::PullImage, 1, Class::Denied, "no"));
+    hands_over(PhaseName::Hold, Sim::new(hold).fails(Job::PullImage, 1, ErrorClass::Denied, "no"));
     let mut entering = identity();
     entering.target_state = Some(TargetState::WarmedStopped);
     let pool = Sim::new(LINE)
@@ -59,7 +59,7 @@ fn on_the_way_out_it_is_refused_and_changes_nothing() {
     assert_eq!(end(&with), end(&without));
 
     let given_up = Sim::new(LINE)
-        .fails(Job::PullImage, 1, Class::Denied, "no")
+        .fails(Job::PullImage, 1, ErrorClass::Denied, "no")
         .never(Job::CompleteHook)
         .at(secs(5), ASKED)
         .run(secs(600));

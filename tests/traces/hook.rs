@@ -2,7 +2,7 @@
 
 use berth_core::message::effect::Job;
 use berth_core::message::event::{Event, Membership, Signal};
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::{PhaseName, Status};
 
@@ -106,13 +106,13 @@ fn an_app_that_is_well_in_minute_9_of_a_hook_of_10_completes_it() {
 /// A heartbeat that fails is tried again after a wait; none of them ends a hold, and nothing is completed.
 #[test]
 fn a_hold_goes_on_although_its_hook_fails_again_and_again() {
-    let throttled = fault(Job::RecordHeartbeat, Class::Transient, "Rate exceeded");
+    let throttled = fault(Job::RecordHeartbeat, ErrorClass::Transient, "Rate exceeded");
     let not_active = Event::HookNotActive(Job::RecordHeartbeat);
     for (answer, heartbeats) in [(throttled, 180..=370), (not_active, 11..=15)] {
         let mut life = Sim::new("image=r.test/a:1 port=80 boot.on_failure=hold").fails(
             Job::PullImage,
             1,
-            Class::Broken,
+            ErrorClass::Broken,
             "manifest unknown",
         );
         for _ in 0..2000 {
@@ -170,21 +170,21 @@ fn heartbeats_that_are_throttled_are_sent_again_before_the_hook_runs_out() {
     let life = Sim::new(LINE)
         .answer(Job::FindGroup, ms(100), group(secs(30), "Pending:Wait"))
         .never(Job::PullImage)
-        .fails(Job::RecordHeartbeat, 5, Class::Transient, "Rate exceeded")
+        .fails(Job::RecordHeartbeat, 5, ErrorClass::Transient, "Rate exceeded")
         .run(secs(28));
     assert_eq!(life.view().lifecycle.heartbeats, 1, "{}", life.trace());
 }
 
 #[test]
 fn a_completion_that_is_throttled_is_tried_again_while_the_app_serves() {
-    let life = Sim::new(LINE).fails(Job::CompleteHook, 4, Class::Throttled, "Rate exceeded").run(secs(120));
+    let life = Sim::new(LINE).fails(Job::CompleteHook, 4, ErrorClass::Throttled, "Rate exceeded").run(secs(120));
     assert_eq!((life.completions.len(), life.view().status), (1, Status::Ok));
 }
 
 #[test]
 fn a_completion_whose_answer_was_lost_is_not_done_twice() {
     let life = Sim::new(LINE)
-        .fails(Job::CompleteHook, 1, Class::Transient, "timed out")
+        .fails(Job::CompleteHook, 1, ErrorClass::Transient, "timed out")
         .answer(Job::CompleteHook, ms(50), not_active())
         .answer(Job::DescribeInstance, ms(50), described("InService"))
         .run(secs(600));
@@ -199,7 +199,7 @@ fn without_the_right_to_ask_not_active_is_taken_for_too_early_until_the_time_is_
         life = life.answer(Job::CompleteHook, ms(50), not_active()).answer(
             Job::DescribeInstance,
             ms(50),
-            fault(Job::DescribeInstance, Class::Denied, "no right to describe"),
+            fault(Job::DescribeInstance, ErrorClass::Denied, "no right to describe"),
         );
     }
     let life = life.run(secs(600));

@@ -6,7 +6,7 @@ use berth_core::message::identity::TargetState;
 use berth_core::message::outcome::Outcome;
 use berth_core::phase::drain::Unfinished;
 use berth_core::view::{PhaseName, Status};
-use berth_core::watcher::{Interruption, Sight};
+use berth_core::watcher::{Interruption, Snapshot};
 
 use crate::sim::{LINE, Sim, config, fault, group, identity, ms, secs, survivor, target};
 
@@ -134,7 +134,7 @@ fn a_return_to_the_pool_goes_on_unless_the_group_wants_the_instance_in_service()
 
 #[test]
 fn a_spot_interruption_ends_when_it_was_said_to_and_no_ready_comes_before() {
-    let spot = |seconds| Sight {
+    let spot = |seconds| Snapshot {
         spot: Some(Interruption { action: "terminate".to_owned(), ends_in: secs(seconds) }),
         ..target(TargetState::InService)
     };
@@ -184,7 +184,7 @@ fn what_was_cut_short_stays_so_and_what_went_well_too() {
     let failed = first(NINE, asked()).answer(
         Job::StopContainer,
         ms(5),
-        fault(Job::StopContainer, berth_core::message::fault::Class::Broken, "no"),
+        fault(Job::StopContainer, berth_core::message::error::ErrorClass::Broken, "no"),
     );
     let failed = failed.never(Job::CompleteHook).never(Job::CompleteHook).run(secs(45));
     let life = next(NINE, TargetState::InService, failed.unfinished()).run(secs(600));

@@ -109,7 +109,7 @@ fn an_engine_that_cannot_be_asked_is_no_verdict() {
         .answer(
             Job::ProbeApp,
             ms(10),
-            fault(Job::ProbeApp, berth_core::message::fault::Class::Broken, "no such container"),
+            fault(Job::ProbeApp, berth_core::message::error::ErrorClass::Broken, "no such container"),
         )
         .run(secs(30));
     assert_eq!(life.view().status, Status::Ok, "{}", life.trace());

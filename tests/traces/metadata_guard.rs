@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use berth_core::message::effect::Job;
 use berth_core::message::event::{BlockRepair, Event};
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::{BlockView, PhaseName};
 
@@ -69,7 +69,7 @@ fn what_was_put_back_is_counted_and_a_warning_and_the_app_runs_on() {
 
 #[test]
 fn a_look_that_fails_is_shown_and_tried_again_for_as_long_as_it_takes() {
-    let failing = Sim::new(&line("")).fails(Job::CheckMetadataBlock, 1000, Class::Broken, "no iptables");
+    let failing = Sim::new(&line("")).fails(Job::CheckMetadataBlock, 1000, ErrorClass::Broken, "no iptables");
     let life = failing.run(secs(3600));
     assert_eq!(life.view().metadata_block, Some(BlockView { holds: false, restored: 0 }));
     let looks = life.count(Job::CheckMetadataBlock);
@@ -77,7 +77,7 @@ fn a_look_that_fails_is_shown_and_tried_again_for_as_long_as_it_takes() {
     assert_eq!((life.view().phase, life.count(Job::StopContainer)), (PhaseName::Serve, 0));
 
     let life =
-        Sim::new(&line("")).fails(Job::CheckMetadataBlock, 3, Class::Transient, "the engine is away").run(secs(60));
+        Sim::new(&line("")).fails(Job::CheckMetadataBlock, 3, ErrorClass::Transient, "the engine is away").run(secs(60));
     assert_eq!(life.view().metadata_block, Some(BlockView { holds: true, restored: 0 }));
     assert_eq!(life.view().retries.get("CheckMetadataBlock"), Some(&3));
 }

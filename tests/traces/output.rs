@@ -3,7 +3,7 @@
 
 use berth_core::message::effect::Job;
 use berth_core::message::event::{Event, Signal};
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 use berth_core::message::outcome::Outcome;
 use berth_core::message::output::{AppOutput, Unavailable};
 use berth_core::view::{PhaseName, Status};
@@ -76,7 +76,7 @@ fn an_exit_during_a_reading_begins_another() {
 fn an_engine_that_fails_is_not_asked_again() {
     let life = Sim::new(LINE)
         .answer(Job::WatchContainer, secs(5), exited(1))
-        .fails(Job::ReadOutput, 1, Class::Transient, "the engine is away")
+        .fails(Job::ReadOutput, 1, ErrorClass::Transient, "the engine is away")
         .run(secs(60));
     assert_eq!((shown(&life), life.count(Job::ReadOutput)), ((Vec::new(), Some(Unavailable::EngineFailed)), 1));
 }

@@ -2,11 +2,11 @@
 
 use berth_core::message::effect::Job;
 use berth_core::message::event::{Event, Signal};
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 use berth_core::message::identity::TargetState;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::{PhaseName, Status};
-use berth_core::watcher::{Interruption, Sight};
+use berth_core::watcher::{Interruption, Snapshot};
 
 use crate::sim::{LINE, Sim, config, group, identity, ms, secs, survivor, target};
 
@@ -53,7 +53,7 @@ fn taken_from_the_pool_it_boots_and_completes_the_second_launch_hook() {
 #[test]
 fn a_boot_that_is_held_in_the_pool_keeps_the_second_launch_hook_from_running_out() {
     let life = pooled(&format!("{LINE} boot.on_failure=hold"), TargetState::WarmedRunning, "Warmed:Running")
-        .fails(Job::PullImage, 1, Class::Broken, "manifest unknown")
+        .fails(Job::PullImage, 1, ErrorClass::Broken, "manifest unknown")
         .run(secs(90));
     assert_eq!((life.view().phase, life.count(Job::RecordHeartbeat)), (PhaseName::Hold, 0), "{}", life.trace());
     let life = life
@@ -110,7 +110,7 @@ fn spot_during_the_way_back_into_the_pool_ends_the_life() {
     let spot = Some(Interruption { action: "terminate".to_owned(), ends_in: secs(120) });
     let life = Sim::new(LINE)
         .sees(secs(30), target(TargetState::WarmedRunning))
-        .sees(secs(40), Sight { spot, ..target(TargetState::WarmedRunning) })
+        .sees(secs(40), Snapshot { spot, ..target(TargetState::WarmedRunning) })
         .run(secs(200));
     assert_eq!(life.outcome(), Some(Outcome::Done), "{}", life.trace());
 }
@@ -148,7 +148,7 @@ fn the_same_state_a_thousand_times_is_one_notice() {
 fn a_spot_notice_that_the_config_ignores_is_ignored_on_the_way_out_of_the_pool_too() {
     let spot = Some(Interruption { action: "terminate".to_owned(), ends_in: secs(120) });
     let life = warmed("image=r.test/a:1 port=80 spot=ignore", TargetState::WarmedRunning)
-        .sees(secs(60), Sight { spot, ..target(TargetState::InService) })
+        .sees(secs(60), Snapshot { spot, ..target(TargetState::InService) })
         .run(secs(120));
     assert_eq!(life.view().status, Status::Ok, "{}", life.trace());
 }

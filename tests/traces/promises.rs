@@ -2,7 +2,7 @@
 
 use berth_core::message::effect::Job;
 use berth_core::message::event::{Event, Signal};
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof};
 use proptest::{prop_assert, prop_assert_eq, proptest};
 
@@ -41,7 +41,7 @@ const JOBS: [Job; 21] = [
 
 #[derive(Clone, Debug)]
 enum Twist {
-    Fails(Job, Class, u16),
+    Fails(Job, ErrorClass, u16),
     Hangs(Job),
     Exits(u16),
     NotActive,
@@ -50,10 +50,10 @@ enum Twist {
 fn twist() -> impl Strategy<Value = Twist> {
     let job = (0..JOBS.len()).prop_map(|index| JOBS[index]);
     let class = prop_oneof![
-        4 => Just(Class::Transient),
-        1 => Just(Class::Denied),
-        1 => Just(Class::Broken),
-        1 => Just(Class::Misconfigured),
+        4 => Just(ErrorClass::Transient),
+        1 => Just(ErrorClass::Denied),
+        1 => Just(ErrorClass::Broken),
+        1 => Just(ErrorClass::Misconfigured),
     ];
     prop_oneof![
         6 => (job.clone(), class, any::<u16>()).prop_map(|(job, class, delay)| Twist::Fails(job, class, delay)),

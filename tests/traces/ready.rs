@@ -3,10 +3,10 @@
 
 use berth_core::message::effect::Job;
 use berth_core::message::event::{Event, Signal};
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 use berth_core::message::identity::TargetState;
 use berth_core::view::{ReadyReason, Status};
-use berth_core::watcher::{Interruption, Sight};
+use berth_core::watcher::{Interruption, Snapshot};
 
 use crate::sim::{LINE, Sim, exited, ms, secs, target};
 
@@ -52,20 +52,20 @@ fn a_boot_says_which_step_it_is_at() {
 fn a_failed_boot_says_what_could_not_be_had() {
     let line = "image=r.test/a:1 port=80 secrets=prod/api";
     for (job, class, reason) in [
-        (Job::Identify, Class::Misconfigured, ReadyReason::MetadataUnavailable),
-        (Job::ReadConfig, Class::Misconfigured, ReadyReason::ConfigInvalid),
-        (Job::ReadConfig, Class::Broken, ReadyReason::ConfigUnavailable),
-        (Job::ReadConfig, Class::Denied, ReadyReason::AccessDenied),
-        (Job::Listen, Class::Misconfigured, ReadyReason::ListenAddressUnavailable),
-        (Job::FetchSecrets, Class::Broken, ReadyReason::SecretsUnavailable),
-        (Job::FetchSecrets, Class::Denied, ReadyReason::AccessDenied),
-        (Job::LoginRegistry, Class::Denied, ReadyReason::AccessDenied),
-        (Job::PingEngine, Class::Denied, ReadyReason::EngineUnavailable),
-        (Job::ResolveDigest, Class::Broken, ReadyReason::ImageUnavailable),
-        (Job::PullImage, Class::Denied, ReadyReason::AccessDenied),
-        (Job::PullImage, Class::Broken, ReadyReason::ImageUnavailable),
-        (Job::CreateContainer, Class::Broken, ReadyReason::ContainerNotCreated),
-        (Job::StartContainer, Class::Broken, ReadyReason::ContainerNotStarted),
+        (Job::Identify, ErrorClass::Misconfigured, ReadyReason::MetadataUnavailable),
+        (Job::ReadConfig, ErrorClass::Misconfigured, ReadyReason::ConfigInvalid),
+        (Job::ReadConfig, ErrorClass::Broken, ReadyReason::ConfigUnavailable),
+        (Job::ReadConfig, ErrorClass::Denied, ReadyReason::AccessDenied),
+        (Job::Listen, ErrorClass::Misconfigured, ReadyReason::ListenAddressUnavailable),
+        (Job::FetchSecrets, ErrorClass::Broken, ReadyReason::SecretsUnavailable),
+        (Job::FetchSecrets, ErrorClass::Denied, ReadyReason::AccessDenied),
+        (Job::LoginRegistry, ErrorClass::Denied, ReadyReason::AccessDenied),
+        (Job::PingEngine, ErrorClass::Denied, ReadyReason::EngineUnavailable),
+        (Job::ResolveDigest, ErrorClass::Broken, ReadyReason::ImageUnavailable),
+        (Job::PullImage, ErrorClass::Denied, ReadyReason::AccessDenied),
+        (Job::PullImage, ErrorClass::Broken, ReadyReason::ImageUnavailable),
+        (Job::CreateContainer, ErrorClass::Broken, ReadyReason::ContainerNotCreated),
+        (Job::StartContainer, ErrorClass::Broken, ReadyReason::ContainerNotStarted),
     ] {
         let failed =
             |line: &str| Sim::new(line).fails(job, 1, class, SAID).never(Job::CompleteHook).never(Job::SayLastWords);
@@ -132,7 +132,7 @@ fn an_app_that_is_not_ready_while_serving_says_why() {
 fn an_adopted_app_whose_secrets_cannot_be_fetched_says_so() {
     let line = "image=r.test/a:1 port=80 secrets=prod/api";
     for (class, reason) in
-        [(Class::Transient, ReadyReason::SecretsUnavailable), (Class::Denied, ReadyReason::AccessDenied)]
+        [(ErrorClass::Transient, ReadyReason::SecretsUnavailable), (ErrorClass::Denied, ReadyReason::AccessDenied)]
     {
         let found = Event::ContainersFound(vec![crate::sim::survivor(&crate::sim::config(line))]);
         let life = Sim::new(line)
@@ -152,15 +152,15 @@ fn a_drain_says_what_kind_of_notice_it_follows() {
     let sights = [
         (target(TargetState::Terminated), ReadyReason::Terminating),
         (target(TargetState::WarmedStopped), ReadyReason::ReturningToWarmPool),
-        (Sight { spot: Some(spot), ..target(TargetState::InService) }, ReadyReason::SpotInterruption),
-        (Sight { rebalance: true, ..target(TargetState::InService) }, ReadyReason::RebalanceRecommended),
+        (Snapshot { spot: Some(spot), ..target(TargetState::InService) }, ReadyReason::SpotInterruption),
+        (Snapshot { rebalance: true, ..target(TargetState::InService) }, ReadyReason::RebalanceRecommended),
         (
-            Sight { maintenance: Some(SAID.to_owned()), ..target(TargetState::InService) },
+            Snapshot { maintenance: Some(SAID.to_owned()), ..target(TargetState::InService) },
             ReadyReason::MaintenanceScheduled,
         ),
     ];
-    for (sight, reason) in sights {
-        is(&Sim::new(line).sees(secs(5), sight).run(secs(10)), Status::Draining, reason);
+    for (snapshot, reason) in sights {
+        is(&Sim::new(line).sees(secs(5), snapshot).run(secs(10)), Status::Draining, reason);
     }
     for (event, reason) in [
         (Event::Signalled(Signal::Term), ReadyReason::AgentStopping),

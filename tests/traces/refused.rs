@@ -2,11 +2,11 @@
 
 use berth_core::message::effect::{FoundContainer, Job};
 use berth_core::message::event::{Event, Signal};
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 use berth_core::message::identity::TargetState;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::{PhaseName, Status};
-use berth_core::watcher::Sight;
+use berth_core::watcher::Snapshot;
 
 use crate::sim::{LINE, Sim, config, exited, group, identity, ms, secs, survivor, target};
 
@@ -18,7 +18,7 @@ fn described(state: &str) -> Event {
 
 /// A life whose completions are refused, in an instance that is in this lifecycle state.
 fn refused(line: &str, state: &str) -> Sim {
-    Sim::new(line).fails(Job::CompleteHook, 50, Class::Denied, NOT_ALLOWED).answer(
+    Sim::new(line).fails(Job::CompleteHook, 50, ErrorClass::Denied, NOT_ALLOWED).answer(
         Job::DescribeInstance,
         ms(50),
         described(state),
@@ -29,7 +29,7 @@ fn refused(line: &str, state: &str) -> Sim {
 fn unknown_to_the_metadata(mut life: Sim) -> Sim {
     let mut outside = identity();
     outside.target_state = None;
-    life = life.sees(secs(0), Sight::default());
+    life = life.sees(secs(0), Snapshot::default());
     life.answer(Job::Identify, ms(10), Event::Identified(outside.into()))
 }
 
@@ -51,7 +51,7 @@ fn shown(life: &Sim) -> serde_json::Value {
 
 #[test]
 fn a_launch_hook_that_may_not_be_completed_is_a_failed_boot_that_names_the_permission() {
-    for class in [Class::Denied, Class::Broken, Class::Misconfigured] {
+    for class in [ErrorClass::Denied, ErrorClass::Broken, ErrorClass::Misconfigured] {
         let life = Sim::new(LINE).fails(Job::CompleteHook, 1, class, NOT_ALLOWED).answer(
             Job::DescribeInstance,
             ms(50),
@@ -71,7 +71,7 @@ fn a_launch_hook_that_may_not_be_completed_is_a_failed_boot_that_names_the_permi
         assert_eq!(words.matches(NOT_ALLOWED).count(), 1, "{words}");
         let permission = "must allow autoscaling:CompleteLifecycleAction on \
                           arn:aws:autoscaling:us-east-2:123456789012:autoScalingGroup:*:autoScalingGroupName/web";
-        assert_eq!(words.contains(permission), class == Class::Denied, "{words}");
+        assert_eq!(words.contains(permission), class == ErrorClass::Denied, "{words}");
     }
 }
 
@@ -104,7 +104,7 @@ fn a_refusal_that_holds_nothing_goes_on() {
         (None, "in no group"),
     ] {
         let life = Sim::new(named)
-            .fails(Job::CompleteHook, 1, Class::Denied, NOT_ALLOWED)
+            .fails(Job::CompleteHook, 1, ErrorClass::Denied, NOT_ALLOWED)
             .answer(Job::DescribeInstance, ms(50), Event::InstanceDescribed(state.map(str::to_owned)))
             .run(secs(100));
         assert_eq!((life.view().status, life.view().lifecycle.state.as_str()), (Status::Ok, words), "{}", life.trace());
@@ -116,8 +116,8 @@ fn a_refusal_that_holds_nothing_goes_on() {
 fn where_the_group_cannot_be_asked_either_a_boot_fails_and_an_app_that_ran_before_goes_on() {
     let line = "image=r.test/a:1 port=80 lifecycle.group=web lifecycle.launch_hook=boot";
     let mute = || {
-        let life = Sim::new(line).fails(Job::CompleteHook, 1, Class::Denied, NOT_ALLOWED);
-        life.fails(Job::DescribeInstance, 1, Class::Denied, "autoscaling:DescribeAutoScalingInstances")
+        let life = Sim::new(line).fails(Job::CompleteHook, 1, ErrorClass::Denied, NOT_ALLOWED);
+        life.fails(Job::DescribeInstance, 1, ErrorClass::Denied, "autoscaling:DescribeAutoScalingInstances")
     };
     let boot = mute().run(secs(100));
     assert_eq!(boot.outcome(), Some(Outcome::BootFailed), "{}", boot.trace());
@@ -137,14 +137,14 @@ fn an_app_that_ran_before_is_given_up_when_the_group_says_that_it_waits() {
     assert_eq!(life.outcome(), Some(Outcome::BootFailed), "{}", life.trace());
 }
 
-fn unfound(class: Class) -> Sim {
+fn unfound(class: ErrorClass) -> Sim {
     let refusal = "autoscaling:DescribeLifecycleHooks is not allowed (AccessDenied): no";
     Sim::new(LINE).fails(Job::FindGroup, 1, class, refusal)
 }
 
 #[test]
 fn a_launch_hook_that_cannot_be_found_ends_the_boot_before_anything_is_started() {
-    for class in [Class::Denied, Class::Broken, Class::Misconfigured] {
+    for class in [ErrorClass::Denied, ErrorClass::Broken, ErrorClass::Misconfigured] {
         let life = unfound(class).answer(Job::DescribeInstance, ms(50), described("Pending:Wait")).run(secs(100));
         assert_eq!(life.outcome(), Some(Outcome::BootFailed), "{}", life.trace());
         let done = [Job::CreateContainer, Job::CompleteHook, Job::MarkUnhealthy].map(|job| life.count(job));
@@ -156,7 +156,7 @@ fn a_launch_hook_that_cannot_be_found_ends_the_boot_before_anything_is_started()
 
 #[test]
 fn a_group_that_may_not_be_asked_for_its_hooks_and_has_none_does_not_keep_the_app_from_serving() {
-    let life = unfound(Class::Denied)
+    let life = unfound(ErrorClass::Denied)
         .answer(Job::DescribeInstance, ms(50), described("Pending"))
         .answer(Job::DescribeInstance, ms(50), described("Pending"))
         .run(secs(100));
@@ -167,9 +167,9 @@ fn a_group_that_may_not_be_asked_for_its_hooks_and_has_none_does_not_keep_the_ap
 #[test]
 fn a_group_that_stumbles_when_asked_about_a_refusal_is_asked_again() {
     let life = Sim::new(LINE)
-        .fails(Job::CompleteHook, 1, Class::Denied, NOT_ALLOWED)
-        .fails(Job::DescribeInstance, 2, Class::Transient, "503")
-        .fails(Job::DescribeInstance, 2, Class::Throttled, "Rate exceeded")
+        .fails(Job::CompleteHook, 1, ErrorClass::Denied, NOT_ALLOWED)
+        .fails(Job::DescribeInstance, 2, ErrorClass::Transient, "503")
+        .fails(Job::DescribeInstance, 2, ErrorClass::Throttled, "Rate exceeded")
         .answer(Job::DescribeInstance, ms(50), described("Pending:Wait"))
         .run(secs(200));
     assert_eq!((life.outcome(), life.count(Job::CompleteHook)), (Some(Outcome::BootFailed), 1), "{}", life.trace());
@@ -183,7 +183,7 @@ fn an_instance_of_the_pool_whose_hook_is_refused_is_a_failed_boot() {
         .answer(Job::Identify, ms(10), Event::Identified(entering.into()))
         .answer(Job::FindGroup, ms(100), group(secs(600), "Warmed:Pending:Wait"))
         .sees(secs(0), target(TargetState::WarmedStopped))
-        .fails(Job::CompleteHook, 1, Class::Denied, NOT_ALLOWED)
+        .fails(Job::CompleteHook, 1, ErrorClass::Denied, NOT_ALLOWED)
         .answer(Job::DescribeInstance, ms(50), described("Warmed:Pending:Wait"))
         .run(secs(100));
     assert_eq!((life.outcome(), life.count(Job::MarkUnhealthy)), (Some(Outcome::BootFailed), 1), "{}", life.trace());
@@ -194,7 +194,7 @@ fn an_instance_that_may_not_be_marked_unhealthy_says_so_with_the_permission() {
     let mut life = Sim::new(LINE).fails(
         Job::MarkUnhealthy,
         1,
-        Class::Denied,
+        ErrorClass::Denied,
         "autoscaling:SetInstanceHealth is not allowed (AccessDenied): no",
     );
     for _ in 0..6 {
@@ -212,7 +212,7 @@ fn heartbeats_that_are_not_allowed_are_told_and_end_nothing() {
     let life = Sim::new(LINE)
         .answer(Job::FindGroup, ms(100), group(secs(30), "Pending:Wait"))
         .answer(Job::PullImage, secs(60), Event::ImagePulled)
-        .fails(Job::RecordHeartbeat, 50, Class::Denied, "autoscaling:RecordLifecycleActionHeartbeat is not allowed")
+        .fails(Job::RecordHeartbeat, 50, ErrorClass::Denied, "autoscaling:RecordLifecycleActionHeartbeat is not allowed")
         .run(secs(40));
     let state = life.view().lifecycle.state;
     assert!(state.contains("heartbeats are refused: autoscaling:RecordLifecycleActionHeartbeat"), "{state}");
@@ -238,7 +238,7 @@ fn a_launch_hook_that_could_not_be_completed_in_its_time_is_told_while_the_app_s
 fn a_termination_hook_that_may_not_be_completed_is_told_at_the_end_of_the_drain() {
     let life = Sim::new(LINE)
         .answer(Job::CompleteHook, ms(50), Event::HookCompleted)
-        .fails(Job::CompleteHook, 50, Class::Denied, NOT_ALLOWED)
+        .fails(Job::CompleteHook, 50, ErrorClass::Denied, NOT_ALLOWED)
         .sees(secs(30), target(TargetState::Terminated))
         .run(secs(600));
     assert_eq!((life.outcome(), life.count(Job::CompleteHook)), (Some(Outcome::Done), 2), "{}", life.trace());

@@ -2,7 +2,7 @@
 
 use berth_core::message::effect::{FoundContainer, ImageFacts, Job};
 use berth_core::message::event::Event;
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::Status;
 
@@ -26,7 +26,7 @@ fn removed_while_it_waits_for_its_restart_it_is_created_again_and_that_is_one_re
     let life = Sim::new(LINE)
         .answer(Job::WatchContainer, secs(10), exited(137))
         .answer(Job::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
-        .fails(Job::StartContainer, 1, Class::Gone, GONE)
+        .fails(Job::StartContainer, 1, ErrorClass::Gone, GONE)
         .run(secs(60));
     assert_eq!((life.view().status, life.view().restarts), (Status::Ok, 1), "{}", life.trace());
     let expected = [
@@ -46,7 +46,7 @@ fn a_removal_leaves_the_limit_of_restarts_as_an_exit_does() {
     let life = Sim::new("image=registry.test/api:v1 port=8080 restart.limit=1")
         .answer(Job::WatchContainer, secs(10), exited(137))
         .answer(Job::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
-        .fails(Job::StartContainer, 1, Class::Gone, GONE)
+        .fails(Job::StartContainer, 1, ErrorClass::Gone, GONE)
         .run(secs(60));
     assert_eq!((life.view().status, life.outcome()), (Status::Ok, None), "{}", life.trace());
 }
@@ -56,7 +56,7 @@ fn an_image_that_was_pruned_with_it_is_pulled_again() {
     let life = Sim::new(LINE)
         .answer(Job::WatchContainer, secs(10), exited(137))
         .answer(Job::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
-        .fails(Job::StartContainer, 1, Class::Gone, GONE)
+        .fails(Job::StartContainer, 1, ErrorClass::Gone, GONE)
         .answer(Job::InspectImage, ms(5), Event::ImageInspected(None))
         .answer(Job::InspectImage, ms(5), here())
         .answer(Job::InspectImage, ms(5), Event::ImageInspected(None))
@@ -73,7 +73,7 @@ fn an_app_of_a_former_agent_gets_its_secrets_fetched_and_its_container_created()
         .answer(Job::FindContainers, ms(5), found)
         .answer(Job::InspectImage, ms(5), here())
         .answer(Job::WatchContainer, secs(10), exited(137))
-        .fails(Job::StartContainer, 1, Class::Gone, GONE)
+        .fails(Job::StartContainer, 1, ErrorClass::Gone, GONE)
         .run(secs(60));
     assert_eq!((life.view().status, life.view().restarts), (Status::Ok, 1), "{}", life.trace());
     assert_eq!((life.count(Job::CreateContainer), life.count(Job::StartContainer)), (1, 2), "{}", life.trace());
@@ -85,17 +85,17 @@ fn removed_while_it_stops_for_new_secrets_it_is_created_again() {
     let life = Sim::new(line)
         .answer(Job::CheckSecrets, ms(50), Event::SecretsChecked { changed: true })
         .answer(Job::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
-        .fails(Job::StartContainer, 1, Class::Gone, GONE)
+        .fails(Job::StartContainer, 1, ErrorClass::Gone, GONE)
         .run(secs(200));
     assert_eq!((life.view().status, life.count(Job::CreateContainer)), (Status::Ok, 2), "{}", life.trace());
 }
 
 #[test]
 fn removed_between_create_and_start_it_is_a_failed_start_and_created_again() {
-    let once = Sim::new(LINE).fails(Job::StartContainer, 1, Class::Gone, GONE).run(secs(60));
+    let once = Sim::new(LINE).fails(Job::StartContainer, 1, ErrorClass::Gone, GONE).run(secs(60));
     assert_eq!((once.view().status, once.view().restarts), (Status::Ok, 1), "{}", once.trace());
     assert_eq!(once.count(Job::CreateContainer), 2);
-    let always = Sim::new(LINE).fails(Job::StartContainer, 50, Class::Gone, GONE).run(secs(200));
+    let always = Sim::new(LINE).fails(Job::StartContainer, 50, ErrorClass::Gone, GONE).run(secs(200));
     assert_eq!(always.outcome(), Some(Outcome::BootFailed), "{}", always.trace());
     assert_eq!(
         (always.count(Job::StartContainer), always.completions.as_slice()),
@@ -113,8 +113,8 @@ fn what_a_lost_answer_to_the_create_left_behind_is_removed_first() {
         .answer(Job::CreateContainer, ms(5), Event::ContainerCreated(running().id))
         .answer(Job::WatchContainer, secs(10), exited(137))
         .answer(Job::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
-        .fails(Job::StartContainer, 1, Class::Gone, GONE)
-        .fails(Job::CreateContainer, 1, Class::Transient, "the answer was lost")
+        .fails(Job::StartContainer, 1, ErrorClass::Gone, GONE)
+        .fails(Job::CreateContainer, 1, ErrorClass::Transient, "the answer was lost")
         .run(secs(60));
     assert_eq!((life.view().status, life.count(Job::RemoveContainer)), (Status::Ok, 1), "{}", life.trace());
 }
@@ -124,12 +124,12 @@ fn an_image_that_cannot_be_had_any_more_ends_the_app_with_the_reason() {
     let life = Sim::new(LINE)
         .answer(Job::WatchContainer, secs(10), exited(137))
         .answer(Job::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
-        .fails(Job::StartContainer, 1, Class::Gone, GONE)
+        .fails(Job::StartContainer, 1, ErrorClass::Gone, GONE)
         .answer(Job::InspectImage, ms(5), Event::ImageInspected(None))
         .answer(Job::InspectImage, ms(5), here())
         .answer(Job::InspectImage, ms(5), Event::ImageInspected(None))
         .answer(Job::PullImage, ms(5), Event::ImagePulled)
-        .fails(Job::PullImage, 1, Class::Broken, "manifest unknown")
+        .fails(Job::PullImage, 1, ErrorClass::Broken, "manifest unknown")
         .run(secs(60));
     assert_eq!(life.outcome(), Some(Outcome::AppFailed), "{}", life.trace());
     assert!(life.trace().contains("cannot be created again: manifest unknown"), "{}", life.trace());
@@ -140,7 +140,7 @@ fn an_engine_that_never_creates_it_is_given_up_after_as_long_as_a_boot_may_take(
     let life = Sim::new("image=registry.test/api:v1 port=80 boot.timeout=2m")
         .answer(Job::WatchContainer, secs(10), exited(137))
         .answer(Job::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
-        .fails(Job::StartContainer, 1, Class::Gone, GONE)
+        .fails(Job::StartContainer, 1, ErrorClass::Gone, GONE)
         .answer(Job::CreateContainer, ms(5), Event::ContainerCreated(running().id))
         .fails_always(Job::CreateContainer, "the engine is away")
         .run(secs(400));
@@ -153,7 +153,7 @@ fn a_notice_while_it_is_created_again_stops_that() {
     let life = Sim::new(LINE)
         .answer(Job::WatchContainer, secs(10), exited(137))
         .answer(Job::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
-        .fails(Job::StartContainer, 1, Class::Gone, GONE)
+        .fails(Job::StartContainer, 1, ErrorClass::Gone, GONE)
         .answer(Job::CreateContainer, ms(5), Event::ContainerCreated(running().id))
         .never(Job::CreateContainer)
         .at(secs(30), Event::Signalled(berth_core::message::event::Signal::Term))

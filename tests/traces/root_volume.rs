@@ -2,7 +2,7 @@
 
 use berth_core::message::effect::Job;
 use berth_core::message::event::{Event, Signal};
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 use berth_core::message::identity::TargetState;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::{PhaseName, Status};
@@ -74,7 +74,7 @@ fn an_unknown_word_is_a_drain_if_the_group_says_that_it_replaces_the_root_volume
 
 #[test]
 fn a_group_that_stumbles_when_asked_about_an_unknown_word_is_asked_again() {
-    for class in [Class::Transient, Class::Throttled] {
+    for class in [ErrorClass::Transient, ErrorClass::Throttled] {
         let life = Sim::new(LINE)
             .fails(Job::DescribeInstance, 6, class, "503")
             .answer(Job::DescribeInstance, ms(50), described("ReplacingRootVolume:Wait"))
@@ -99,7 +99,7 @@ fn an_unknown_word_that_means_something_else_is_asked_about_a_few_times_and_carr
         .run(secs(3600));
     assert_eq!((clear.view().status, clear.count(Job::DescribeInstance)), (Status::Ok, 1), "{}", clear.trace());
     let denied = Sim::new(LINE)
-        .fails(Job::DescribeInstance, 9, Class::Denied, "no")
+        .fails(Job::DescribeInstance, 9, ErrorClass::Denied, "no")
         .sees(secs(30), target(word("Rebooting")))
         .run(secs(3600));
     assert_eq!((denied.view().status, denied.count(Job::DescribeInstance)), (Status::Ok, 1), "{}", denied.trace());
@@ -138,10 +138,10 @@ fn an_agent_killed_in_the_drain_of_a_replacement_goes_on_with_it() {
     let killed = || boots_under("ReplacingRootVolume").answer(Job::FindContainers, ms(5), found());
     let told = killed().answer(Job::DescribeInstance, ms(50), described("ReplacingRootVolume:Wait")).run(secs(600));
     assert_eq!((told.outcome(), &told.completed[..]), (Some(Outcome::Done), &["web/leave".to_owned()][..]));
-    // Where nobody may ask the group, the word is believed.
-    let denied = killed().fails(Job::DescribeInstance, 1, Class::Denied, "no").run(secs(600));
+    // Where nobody may ask the group, the word is validated.
+    let denied = killed().fails(Job::DescribeInstance, 1, ErrorClass::Denied, "no").run(secs(600));
     assert_eq!(denied.outcome(), Some(Outcome::Done), "{}", denied.trace());
-    let away = killed().fails(Job::DescribeInstance, 4, Class::Transient, "503").run(secs(600));
+    let away = killed().fails(Job::DescribeInstance, 4, ErrorClass::Transient, "503").run(secs(600));
     assert_eq!(away.outcome(), Some(Outcome::Done), "{}", away.trace());
     let silent = (0..4).fold(killed(), |life, _| life.never(Job::DescribeInstance)).run(secs(900));
     assert_eq!(silent.outcome(), Some(Outcome::Done), "{}", silent.trace());
@@ -152,7 +152,7 @@ fn a_replacement_reaches_drain_from_every_phase() {
     let seen = |life: Sim| life.sees(secs(30), target(word("ReplacingRootVolume")));
     let booting = seen(Sim::new(LINE).never(Job::PullImage)).run(secs(600));
     assert_eq!((booting.outcome(), booting.count(Job::CreateContainer)), (Some(Outcome::Done), 0));
-    let held = Sim::new(&format!("{LINE} boot.on_failure=hold")).fails(Job::PullImage, 1, Class::Broken, "no");
+    let held = Sim::new(&format!("{LINE} boot.on_failure=hold")).fails(Job::PullImage, 1, ErrorClass::Broken, "no");
     assert_eq!(seen(held).run(secs(600)).outcome(), Some(Outcome::Done));
     let leaving = seen(Sim::new(LINE).at(secs(29), Event::Signalled(Signal::Term)));
     let mut leaving = leaving.answer(Job::CompleteHook, ms(50), Event::HookCompleted);

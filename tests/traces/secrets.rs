@@ -1,8 +1,8 @@
-//! Secrets on their way to the app: when they are fetched, and when nothing of them is at the edge any more.
+//! Secrets on their way to the app: when they are fetched, and when nothing of them is in the adapters any more.
 
 use berth_core::message::effect::Job;
 use berth_core::message::event::{Event, Signal};
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 use berth_core::message::identity::TargetState;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::{PhaseName, Status};
@@ -55,8 +55,8 @@ fn nothing_of_secrets_stays_at_the_edge_once_a_boot_is_over() {
         (PhaseName::Serve, Sim::new(LINE)),
         // It ran already.
         (PhaseName::Serve, Sim::new(LINE).answer(Job::FindContainers, ms(5), found)),
-        (PhaseName::Hold, held.fails(Job::PullImage, 1, Class::Denied, "no")),
-        (PhaseName::Failing, Sim::new(LINE).fails(Job::PullImage, 1, Class::Denied, "no").never(Job::CompleteHook)),
+        (PhaseName::Hold, held.fails(Job::PullImage, 1, ErrorClass::Denied, "no")),
+        (PhaseName::Failing, Sim::new(LINE).fails(Job::PullImage, 1, ErrorClass::Denied, "no").never(Job::CompleteHook)),
         (
             PhaseName::Drain,
             Sim::new(LINE).never(Job::PullImage).at(secs(1), Event::Signalled(Signal::Term)).never(Job::CompleteHook),
@@ -76,7 +76,7 @@ fn a_rotation_that_did_not_reach_the_app_leaves_nothing_at_the_edge() {
     let failed = Sim::new(&line).answer(Job::CheckSecrets, ms(50), changed.clone()).fails(
         Job::SignalApp,
         1,
-        Class::Transient,
+        ErrorClass::Transient,
         "the engine is away",
     );
     let failed = failed.run(secs(2 * 3600));

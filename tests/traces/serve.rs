@@ -2,7 +2,7 @@
 
 use berth_core::message::effect::Job;
 use berth_core::message::event::{Event, Exit};
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 use berth_core::message::identity::TargetState;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::Status;
@@ -62,15 +62,15 @@ fn an_engine_that_goes_away_and_comes_back_is_no_crash() {
     let mut life = Sim::new(LINE).answer(
         Job::WatchContainer,
         secs(10),
-        fault(Job::WatchContainer, Class::Transient, "the engine is away"),
+        fault(Job::WatchContainer, ErrorClass::Transient, "the engine is away"),
     );
     for _ in 0..20 {
-        life = life.fails(Job::WatchContainer, 1, Class::Transient, "the engine is away");
+        life = life.fails(Job::WatchContainer, 1, ErrorClass::Transient, "the engine is away");
     }
     let life = life.answer(Job::WatchContainer, ms(10), exited(137)).fails(
         Job::StartContainer,
         0,
-        Class::Transient,
+        ErrorClass::Transient,
         "the engine is away",
     );
     let life = life.run(secs(120));
@@ -80,8 +80,8 @@ fn an_engine_that_goes_away_and_comes_back_is_no_crash() {
 #[test]
 fn an_engine_that_comes_back_with_the_container_running_costs_no_restart() {
     let life = Sim::new(LINE)
-        .answer(Job::WatchContainer, secs(10), fault(Job::WatchContainer, Class::Transient, "the engine is away"))
-        .fails(Job::WatchContainer, 20, Class::Transient, "the engine is away")
+        .answer(Job::WatchContainer, secs(10), fault(Job::WatchContainer, ErrorClass::Transient, "the engine is away"))
+        .fails(Job::WatchContainer, 20, ErrorClass::Transient, "the engine is away")
         .run(secs(120));
     assert_eq!((life.view().status, life.view().restarts), (Status::Ok, 0), "{}", life.trace());
     assert_eq!((life.count(Job::WatchContainer), life.count(Job::StartContainer)), (22, 1), "watched again, by its id");
@@ -100,7 +100,7 @@ fn a_start_that_meets_an_absent_engine_does_not_count_as_a_crash() {
     let life = Sim::new("image=r.test/a:1 port=80 restart.limit=1")
         .answer(Job::StartContainer, ms(200), Event::ContainerStarted(Box::new(crate::sim::running())))
         .answer(Job::WatchContainer, secs(10), exited(1))
-        .fails(Job::StartContainer, 30, Class::Transient, "the engine is away")
+        .fails(Job::StartContainer, 30, ErrorClass::Transient, "the engine is away")
         .run(secs(200));
     assert_eq!(life.view().status, Status::Ok, "{}", life.trace());
 }
@@ -128,7 +128,7 @@ fn rotated_secrets_can_be_a_signal_instead() {
 #[test]
 fn a_value_that_cannot_be_fetched_changes_nothing() {
     let line = "image=r.test/a:1 port=80 secrets=prod/api secrets_refresh=1h";
-    let life = Sim::new(line).fails(Job::CheckSecrets, 3, Class::Denied, "not any more").run(secs(4 * 3600));
+    let life = Sim::new(line).fails(Job::CheckSecrets, 3, ErrorClass::Denied, "not any more").run(secs(4 * 3600));
     assert_eq!((life.view().status, life.count(Job::StopContainer)), (Status::Ok, 0));
 }
 

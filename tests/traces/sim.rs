@@ -14,14 +14,14 @@ use berth_core::message::effect::{
     Address, ContainerId, Effect, FoundContainer, ImageFacts, Job, RunningContainer, Ticket,
 };
 use berth_core::message::event::{BlockRepair, Event, Exit, Hook, Membership};
-use berth_core::message::fault::{Class, Fault};
+use berth_core::message::error::{ErrorClass, JobError};
 use berth_core::message::identity::{Identity, TargetState};
 use berth_core::message::outcome::Outcome;
 use berth_core::message::output::AppOutput;
 use berth_core::message::probe_failure::{ProbeFailure, ProbeFailureKind};
 use berth_core::phase::drain::Unfinished;
 use berth_core::view::{PhaseName, Status, View};
-use berth_core::watcher::Sight;
+use berth_core::watcher::Snapshot;
 
 /// The line that most lives boot from.
 pub(crate) const LINE: &str = "image=registry.test/api:v1 port=8080 health=/health";
@@ -53,7 +53,7 @@ pub(crate) struct Sim {
     pub(crate) handed_over: bool,
     trace: String,
     /// What the metadata says, from when on.
-    sights: BTreeMap<Uptime, Sight>,
+    sights: BTreeMap<Uptime, Snapshot>,
     /// Connections that clients hold, from when on.
     held: BTreeMap<Uptime, u32>,
     /// Whether the app refuses its probes, from when on.
@@ -88,8 +88,8 @@ pub(crate) fn ms(milliseconds: u64) -> Duration {
 }
 
 /// A failed attempt.
-pub(crate) fn fault(job: Job, class: Class, reason: &str) -> Event {
-    Event::Failed(job, Fault::new(class, reason))
+pub(crate) fn fault(job: Job, class: ErrorClass, reason: &str) -> Event {
+    Event::Failed(job, JobError::new(class, reason))
 }
 
 /// The config of a line.
@@ -97,7 +97,7 @@ pub(crate) fn config(line: &str) -> Config {
     let mut layers = Layers::new();
     let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
     layers.add_words(&words);
-    layers.believe().expect("a line of a test is right")
+    layers.resolve().expect("a line of a test is right")
 }
 
 /// The running container that the world's engine has.
@@ -192,7 +192,7 @@ impl Sim {
     }
 
     /// The next attempts at the job fail.
-    pub(crate) fn fails(mut self, job: Job, times: usize, class: Class, reason: &str) -> Self {
+    pub(crate) fn fails(mut self, job: Job, times: usize, class: ErrorClass, reason: &str) -> Self {
         for _ in 0..times {
             self = self.answer(job, ms(10), fault(job, class, reason));
         }
@@ -200,8 +200,8 @@ impl Sim {
     }
 
     /// From that moment on the metadata says so.
-    pub(crate) fn sees(mut self, at: Duration, sight: Sight) -> Self {
-        self.sights.insert(Uptime(at), sight);
+    pub(crate) fn sees(mut self, at: Duration, snapshot: Snapshot) -> Self {
+        self.sights.insert(Uptime(at), snapshot);
         self
     }
 
@@ -396,9 +396,9 @@ impl Sim {
     }
 }
 
-/// A sight of this target lifecycle state and nothing else.
-pub(crate) fn target(state: TargetState) -> Sight {
-    Sight { target_state: Some(state), ..Sight::default() }
+/// A snapshot of this target lifecycle state and nothing else.
+pub(crate) fn target(state: TargetState) -> Snapshot {
+    Snapshot { target_state: Some(state), ..Snapshot::default() }
 }
 
 /// An instance of a group.
@@ -441,7 +441,7 @@ impl Sim {
     /// Every attempt from here on fails, beyond what was scripted before.
     pub(crate) fn fails_always(mut self, job: Job, reason: &str) -> Self {
         for _ in 0..2000 {
-            self = self.answer(job, ms(10), fault(job, Class::Transient, reason));
+            self = self.answer(job, ms(10), fault(job, ErrorClass::Transient, reason));
         }
         self
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use berth_core::message::effect::Job;
 use berth_core::message::event::{Event, Membership, Signal};
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 use berth_core::message::identity::TargetState;
 use berth_core::message::outcome::Outcome;
 
@@ -117,7 +117,7 @@ fn a_group_that_answers_that_it_is_too_early_is_asked_on_whoever_signals() {
 fn not_active_without_the_right_to_ask_why_is_no_answer() {
     let mut life = Sim::new(NAMED).answer(Job::CompleteHook, ms(50), Event::HookCompleted);
     for _ in 0..2000 {
-        let denied = fault(Job::DescribeInstance, Class::Denied, "autoscaling:DescribeAutoScalingInstances");
+        let denied = fault(Job::DescribeInstance, ErrorClass::Denied, "autoscaling:DescribeAutoScalingInstances");
         life = life.answer(Job::CompleteHook, ms(50), Event::HookNotActive(Job::CompleteHook)).answer(
             Job::DescribeInstance,
             ms(50),
@@ -150,7 +150,7 @@ fn a_group_found_on_the_way_out_is_a_sign_of_life() {
     };
     let mut life = Sim::new(LINE);
     for _ in 0..20 {
-        life = life.fails(Job::FindGroup, 1, Class::Transient, "503");
+        life = life.fails(Job::FindGroup, 1, ErrorClass::Transient, "503");
     }
     let life = life.answer(Job::FindGroup, ms(100), Event::GroupFound(Some(bare)));
     let (_, life) = end(life.sees(secs(30), target(TargetState::Terminated)));

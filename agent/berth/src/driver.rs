@@ -25,14 +25,14 @@ use tracing::{debug, info, warn};
 
 use crate::io::host::signals::Signals;
 use crate::io::listen::socket::Request;
-use crate::io::{Edge, host::log, host::systemd};
+use crate::io::{Adapters, host::log, host::systemd};
 
 use diary::Diary;
 pub use diary::Kept;
 
 mod diary;
 
-/// What the driver listens to and speaks to, beside the edge.
+/// What the driver listens to and speaks to, beside the adapters.
 pub struct Lines {
     /// Signals of the process.
     pub signals: Signals,
@@ -62,7 +62,7 @@ struct Running {
 }
 
 /// Lives one life; the start of the agent is `started`.
-pub async fn drive(mut machine: Machine, edge: Arc<Edge>, mut lines: Lines, kept: &Kept, started: Instant) -> End {
+pub async fn drive(mut machine: Machine, adapters: Arc<Adapters>, mut lines: Lines, kept: &Kept, started: Instant) -> End {
     let mut tasks: JoinSet<(Ticket, Event)> = JoinSet::new();
     let mut running: BTreeMap<Ticket, Running> = BTreeMap::new();
     let mut layers_told = 0;
@@ -84,7 +84,7 @@ pub async fn drive(mut machine: Machine, edge: Arc<Edge>, mut lines: Lines, kept
             tell_effect(&lines.feed, machine.phase(), ticket, &effect, now);
             match effect {
                 Effect::Exit(outcome) => {
-                    publish(&machine, &edge, &lines.published);
+                    publish(&machine, &adapters, &lines.published);
                     diary.end(outcome, &lines.published, kept, now);
                     return End::Exit(outcome);
                 }
@@ -102,13 +102,13 @@ pub async fn drive(mut machine: Machine, edge: Arc<Edge>, mut lines: Lines, kept
                 job => {
                     diary.hear(&job);
                     let Some(kind) = job.job() else { continue };
-                    let edge = edge.clone();
-                    let handle = tasks.spawn(async move { (ticket, edge.perform(job).await) });
+                    let adapters = adapters.clone();
+                    let handle = tasks.spawn(async move { (ticket, adapters.perform(job).await) });
                     running.insert(ticket, Running { job: kind, since: now, handle });
                 }
             }
         }
-        publish(&machine, &edge, &lines.published);
+        publish(&machine, &adapters, &lines.published);
         diary.keep(&lines.published, &kept.life, uptime(started));
 
         let (ticket, event) = tokio::select! {
@@ -239,10 +239,10 @@ fn send(feed: &broadcast::Sender<Arc<str>>, line: impl FnOnce() -> serde_json::V
     }
 }
 
-fn publish(machine: &Machine, edge: &Edge, published: &watch::Sender<Arc<Published>>) {
+fn publish(machine: &Machine, adapters: &Adapters, published: &watch::Sender<Arc<Published>>) {
     let view = machine.view();
     published.send_modify(|former| {
-        let listen = edge.listening().or(former.listen);
+        let listen = adapters.listening().or(former.listen);
         *former = Arc::new(Published { view, listen, log_lines_dropped: log::dropped(), ..Published::clone(former) });
     });
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use berth_config::{Config, Faults, Layers};
+use berth_config::{Config, ConfigErrors, Layers};
 use berth_core::clock::Uptime;
 use berth_core::machine::Machine;
 use berth_core::message::outcome::Outcome;
@@ -32,7 +32,7 @@ use crate::io::listen::door::Door;
 use crate::io::listen::handover;
 use crate::io::listen::socket::{Doors, Socket};
 use crate::io::secret::deliver::Delivery;
-use crate::io::{Edge, Parts, Sources, host::log, host::systemd};
+use crate::io::{Adapters, Parts, Sources, host::log, host::systemd};
 
 /// Events and notices that may wait while the machine is busy: it never is for long.
 const QUEUE: usize = 64;
@@ -44,7 +44,7 @@ const HANDOVER_FLUSH: Duration = Duration::from_millis(20);
 #[derive(Debug, thiserror::Error)]
 enum BeginError {
     #[error("{0}")]
-    Words(Faults),
+    Words(ConfigErrors),
     #[error(transparent)]
     Socket(#[from] crate::io::listen::socket::SocketError),
     #[error(transparent)]
@@ -69,7 +69,7 @@ pub async fn run(global: &Global, run: &Run) -> Outcome {
         Err(fault) => {
             error!(
                 "{}",
-                berth_core::message::fault::Fault::from_error(berth_core::message::fault::Class::Misconfigured, &fault)
+                berth_core::message::error::JobError::from_error(berth_core::message::error::ErrorClass::Misconfigured, &fault)
             );
             Outcome::Usage
         }
@@ -98,7 +98,7 @@ async fn begin(global: &Global, run: &Run, started: Instant) -> Result<Outcome, 
     let imds = Imds::from_env(&env, http.clone())?;
     let (tell, notices) = mpsc::channel(QUEUE);
     let own = own_binary().map_err(BeginError::Binary)?;
-    let edge = Arc::new(Edge::new(Parts {
+    let adapters = Arc::new(Adapters::new(Parts {
         aws: Aws::new(http, imds.clone(), &env),
         block: MetadataBlock::new(&global.run_dir(), imds.base()),
         imds,
@@ -116,7 +116,7 @@ async fn begin(global: &Global, run: &Run, started: Instant) -> Result<Outcome, 
     let lines = Lines { signals, requests, notices, published, feed };
     tokio::spawn(systemd::follow(watcher));
     let machine = Machine::new(seed(), Uptime::ZERO).within(early.boot_timeout()).after(left, Uptime::ZERO);
-    let end = driver::drive(machine, edge.clone(), lines, &kept, started).await;
+    let end = driver::drive(machine, adapters.clone(), lines, &kept, started).await;
     kept.life.finish().await;
     match end {
         End::Exit(outcome) => {
@@ -131,11 +131,11 @@ async fn begin(global: &Global, run: &Run, started: Instant) -> Result<Outcome, 
             let _name = socket.finish().await;
             // The thread that may still wait for standard error does not outlive this agent.
             log::flush(HANDOVER_FLUSH);
-            let listener = edge.leave_endpoint().await;
+            let listener = adapters.leave_endpoint().await;
             let Err(fault) = handover::become_next(&own, listener);
             error!(
                 "{}",
-                berth_core::message::fault::Fault::from_error(berth_core::message::fault::Class::Broken, &fault)
+                berth_core::message::error::JobError::from_error(berth_core::message::error::ErrorClass::Broken, &fault)
             );
             Ok(Outcome::Bug)
         }
@@ -174,7 +174,7 @@ fn text_of(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<BTre
 /// What an agent that was killed in a drain left of it. A note that cannot be read is none: the boot goes on without it.
 fn left(note: &Note) -> Option<Unfinished> {
     let read = note.read::<Unfinished>().unwrap_or_else(|error| {
-        warn!("{}", berth_core::message::fault::Fault::from_error(berth_core::message::fault::Class::Broken, &error));
+        warn!("{}", berth_core::message::error::JobError::from_error(berth_core::message::error::ErrorClass::Broken, &error));
         None
     });
     let left = read.map(|(left, ago)| left.after(ago));

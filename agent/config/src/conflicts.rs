@@ -2,7 +2,7 @@
 
 use super::Config;
 use super::code::Code;
-use super::fault::Faults;
+use super::error::ConfigErrors;
 use super::kernel::{is_of_ipc, is_of_network};
 use super::layers::Layers;
 
@@ -24,7 +24,7 @@ const LOG_DRIVERS: [(&str, &str); 11] = [
 
 impl Layers {
     /// What cannot be set beside each other.
-    pub(super) fn check_conflicts(&self, config: &Config, faults: &mut Faults) {
+    pub(super) fn check_conflicts(&self, config: &Config, faults: &mut ConfigErrors) {
         self.check_own_name(config, faults);
         self.check_network_of_another(config, faults);
         self.check_sysctls(config, faults);
@@ -33,7 +33,7 @@ impl Layers {
     }
 
     /// A container cannot share what is its own: the engine would look for it before it is there.
-    fn check_own_name(&self, config: &Config, faults: &mut Faults) {
+    fn check_own_name(&self, config: &Config, faults: &mut ConfigErrors) {
         let own = format!("container:{}", config.container_name());
         for (key, mode) in [("network", &config.network), ("ipc", &config.ipc), ("pid", &config.pid)] {
             if mode.as_deref() == Some(own.as_str()) {
@@ -48,7 +48,7 @@ impl Layers {
     }
 
     /// A container on another one's network has that one's name, name servers and ports (moby, validateNetContainerMode).
-    fn check_network_of_another(&self, config: &Config, faults: &mut Faults) {
+    fn check_network_of_another(&self, config: &Config, faults: &mut ConfigErrors) {
         if !config.network.as_deref().is_some_and(|network| network.starts_with("container:")) {
             return;
         }
@@ -71,7 +71,7 @@ impl Layers {
     }
 
     /// What belongs to the host's namespace is not the container's to set (runc, validate.sysctl).
-    fn check_sysctls(&self, config: &Config, faults: &mut Faults) {
+    fn check_sysctls(&self, config: &Config, faults: &mut ConfigErrors) {
         let host = |mode: &Option<String>| mode.as_deref() == Some("host");
         let mut fault =
             |reason: &'static str| faults.add(Code::Conflict, self.place("sysctls"), Some("sysctls"), || reason);
@@ -87,7 +87,7 @@ impl Layers {
         }
     }
 
-    fn check_swap(&self, config: &Config, faults: &mut Faults) {
+    fn check_swap(&self, config: &Config, faults: &mut ConfigErrors) {
         let Some(swap) = config.memory_swap.filter(|swap| *swap > 0) else { return };
         let mut fault =
             |code, reason: &'static str| faults.add(code, self.place("memory_swap"), Some("memory_swap"), || reason);
@@ -106,7 +106,7 @@ impl Layers {
     }
 
     /// The engine refuses an option that its driver does not know.
-    fn check_log_options(&self, config: &Config, faults: &mut Faults) {
+    fn check_log_options(&self, config: &Config, faults: &mut ConfigErrors) {
         let driver = config.log_driver.as_str();
         if !LOG_DRIVERS.iter().any(|(known, _)| *known == driver) {
             return;
@@ -130,7 +130,7 @@ mod tests {
     fn errors(words: &str) -> String {
         let mut layers = Layers::new();
         layers.add_user_data(format!("berth image=x:1 {words}").as_bytes());
-        layers.believe().map_or_else(|errors| errors.to_string(), |_| "none".into())
+        layers.resolve().map_or_else(|errors| errors.to_string(), |_| "none".into())
     }
 
     #[test]
@@ -197,7 +197,7 @@ mod tests {
     fn the_engine_s_own_log_driver_has_no_options_of_berth_s() {
         let mut layers = Layers::new();
         layers.add_user_data(b"berth image=x:1 log_driver=engine");
-        let config = layers.believe().unwrap();
+        let config = layers.resolve().unwrap();
         assert_eq!((config.log_driver.as_str(), config.log_opt.len()), (Config::ENGINE_LOG_DRIVER, 0));
     }
 }

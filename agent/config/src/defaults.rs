@@ -108,8 +108,8 @@ mod tests {
             KEYS.iter().filter_map(|key| Some(format!("{}={}", key.name, by_value(&key.default)?))).collect();
         assert!(words.len() > 20);
         layers.add_words(&["image=x:1".to_owned()]);
-        let plain = layers.believe().unwrap();
+        let plain = layers.resolve().unwrap();
         layers.add_words(&words);
-        assert_eq!(layers.believe(), Ok(plain));
+        assert_eq!(layers.resolve(), Ok(plain));
     }
 }

@@ -1,11 +1,11 @@
-//! What follows from a believed config without asking anybody.
+//! What follows from a validated config without asking anybody.
 
 use std::time::Duration;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{Config, Health, Probe, Protocol};
+use super::{Config, ProbeMethod, Probe, Protocol};
 
 /// Raised when what a container is made of is written down differently: containers of an older form are then made anew.
 const FINGERPRINT_FORMAT: u32 = 1;
@@ -91,12 +91,12 @@ impl Config {
     }
 
     /// How the app is asked: as written, else the image's HEALTHCHECK, else the first TCP port, else not at all.
-    pub fn effective_health(&self, image_has_healthcheck: bool) -> Health {
+    pub fn effective_health(&self, image_has_healthcheck: bool) -> ProbeMethod {
         match (&self.health, image_has_healthcheck, self.first_tcp_port()) {
             (Some(health), ..) => health.clone(),
-            (None, true, _) => Health::Docker,
-            (None, false, Some(_)) => Health::Tcp(None),
-            (None, false, None) => Health::None,
+            (None, true, _) => ProbeMethod::Docker,
+            (None, false, Some(_)) => ProbeMethod::Tcp(None),
+            (None, false, None) => ProbeMethod::None,
         }
     }
 
@@ -125,7 +125,7 @@ mod tests {
     fn config(words: &str) -> Config {
         let mut layers = Layers::new();
         layers.add_user_data(format!("berth {words}").as_bytes());
-        layers.believe().unwrap_or_else(|faults| panic!("{faults}"))
+        layers.resolve().unwrap_or_else(|faults| panic!("{faults}"))
     }
 
     #[test]
@@ -211,10 +211,10 @@ mod tests {
 
     #[test]
     fn health_is_asked_by_the_best_that_there_is() {
-        assert_eq!(config("image=x:1 health=none port=80").effective_health(true), Health::None);
-        assert_eq!(config("image=x:1 port=80").effective_health(true), Health::Docker);
-        assert_eq!(config("image=x:1 port=80").effective_health(false), Health::Tcp(None));
-        assert_eq!(config("image=x:1 port=53/udp").effective_health(false), Health::None);
+        assert_eq!(config("image=x:1 health=none port=80").effective_health(true), ProbeMethod::None);
+        assert_eq!(config("image=x:1 port=80").effective_health(true), ProbeMethod::Docker);
+        assert_eq!(config("image=x:1 port=80").effective_health(false), ProbeMethod::Tcp(None));
+        assert_eq!(config("image=x:1 port=53/udp").effective_health(false), ProbeMethod::None);
     }
 
     #[test]

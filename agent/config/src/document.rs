@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use toml::de::{DeTable, DeValue};
 
-use super::fault::At;
+use super::error::At;
 use super::syntax;
 use super::value::{Reason, Value};
 
@@ -18,7 +18,7 @@ const DEEPEST: usize = 8;
 pub(super) struct Said {
     /// Keys with values, in the order of the document.
     pub(super) keys: Vec<(At, String, Value)>,
-    /// Faults; the key is empty where the syntax is broken.
+    /// ConfigErrors; the key is empty where the syntax is broken.
     pub(super) faults: Vec<(At, String, Reason)>,
 }
 
@@ -98,7 +98,7 @@ impl Said {
                         Some(texts) => self.keys.push((at, key, Value::List(texts))),
                         None => {
                             let mut reason = "is a list of something else than plain values".to_owned();
-                            if let Some(example) = super::words::example(&key) {
+                            if let Some(example) = super::key_docs::example(&key) {
                                 reason.push_str(&format!(": write each entry as one text, as in `{example}`"));
                             }
                             self.faults.push((at, key, reason.into()));

@@ -283,7 +283,7 @@ pub(super) fn is_certain(written: &str) -> bool {
 impl Row {
     fn meaning(&self, tail: Option<&str>) -> Meaning {
         let key = self.key.map(|key| match (key.strip_suffix("NAME"), tail) {
-            (Some(table), Some(tail)) if !tail.is_empty() => format!("{table}{}", super::fault::shown(tail)),
+            (Some(table), Some(tail)) if !tail.is_empty() => format!("{table}{}", super::error::shown(tail)),
             _ => key.to_owned(),
         });
         Meaning { key, advice: self.advice }

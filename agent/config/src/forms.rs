@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use proptest::sample::subsequence;
 use serde_json::{Map, Value, json};
 
-use super::{Config, Faults, Layers};
+use super::{Config, ConfigErrors, Layers};
 
 /// Keys that go together, each with a value.
 const SAMPLES: [(&str, &str); 25] = [
@@ -43,10 +43,10 @@ const SAMPLES: [(&str, &str); 25] = [
     ("listen", "[::]:9911"),
 ];
 
-fn read(add: impl FnOnce(&mut Layers)) -> Result<Config, Faults> {
+fn read(add: impl FnOnce(&mut Layers)) -> Result<Config, ConfigErrors> {
     let mut layers = Layers::new();
     add(&mut layers);
-    layers.believe()
+    layers.resolve()
 }
 
 fn line(keys: &BTreeMap<String, String>) -> String {
@@ -118,8 +118,8 @@ proptest! {
         for form in [line, line_in_double_quotes, toml, json, json_in_tables] {
             let text = form(&keys);
             for bytes in [text.clone().into_bytes(), packed(text.as_bytes()), as_a_part(text.as_bytes()), as_a_part(&packed(text.as_bytes()))] {
-                let believed = read(|layers| layers.add_user_data(&bytes));
-                prop_assert_eq!(believed.as_ref().map_err(ToString::to_string), Ok(&expected), "{}", text);
+                let validated = read(|layers| layers.add_user_data(&bytes));
+                prop_assert_eq!(validated.as_ref().map_err(ToString::to_string), Ok(&expected), "{}", text);
             }
         }
         for text in [toml(&keys), json(&keys)] {

@@ -10,7 +10,7 @@ use super::value::Reason;
 /// How the app is asked whether it is well.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Health {
+pub enum ProbeMethod {
     /// `/path`: GET on the first TCP port of the container; `probe.expect` says which answers are healthy.
     Path(String),
     /// `http:PORT/path`, `https:PORT/path`: the same on this port of the container.
@@ -34,7 +34,7 @@ pub enum Health {
     None,
 }
 
-impl Health {
+impl ProbeMethod {
     pub(super) fn parse(text: &str) -> Result<Self, Reason> {
         match text {
             "tcp" => return Ok(Self::Tcp(None)),
@@ -97,7 +97,7 @@ fn url(text: &str) -> Result<String, Reason> {
 }
 
 /// `8443/path` after the scheme. Without a port it could be an address that lacks a `/`, so it is none of the two.
-fn port_and_path(tls: bool, text: &str) -> Result<Health, Reason> {
+fn port_and_path(tls: bool, text: &str) -> Result<ProbeMethod, Reason> {
     let (port, _) = text.split_once('/').unwrap_or((text, ""));
     let number = Some(port).filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
     match number.and_then(|port| port.parse().ok()) {
@@ -114,7 +114,7 @@ fn port_and_path(tls: bool, text: &str) -> Result<Health, Reason> {
                 "" => "/".to_owned(),
                 rest => path(rest)?,
             };
-            Ok(Health::Port { tls, port: number, path })
+            Ok(ProbeMethod::Port { tls, port: number, path })
         }
     }
 }
@@ -138,28 +138,28 @@ fn check_target(authority: &http::uri::Authority) -> Result<(), Reason> {
 mod tests {
     use super::*;
 
-    fn check(text: &str, expected: Result<Health, &'static str>) {
-        assert_eq!(Health::parse(text), expected.map_err(Into::into), "{text}");
+    fn check(text: &str, expected: Result<ProbeMethod, &'static str>) {
+        assert_eq!(ProbeMethod::parse(text), expected.map_err(Into::into), "{text}");
     }
 
     #[test]
     fn every_form_is_read() {
-        check("/health", Ok(Health::Path("/health".into())));
-        check("/h?deep=1&x=a%20b", Ok(Health::Path("/h?deep=1&x=a%20b".into())));
-        check("http://127.0.0.1:9/x", Ok(Health::Url("http://127.0.0.1:9/x".into())));
-        check("http://localhost/x", Ok(Health::Url("http://localhost/x".into())));
-        check("http://[::1]:9", Ok(Health::Url("http://[::1]:9".into())));
-        check("https://127.0.0.1:8443/x", Ok(Health::Url("https://127.0.0.1:8443/x".into())));
-        check("https://[::1]", Ok(Health::Url("https://[::1]".into())));
-        let port = |tls, port, path: &str| Ok(Health::Port { tls, port, path: path.into() });
+        check("/health", Ok(ProbeMethod::Path("/health".into())));
+        check("/h?deep=1&x=a%20b", Ok(ProbeMethod::Path("/h?deep=1&x=a%20b".into())));
+        check("http://127.0.0.1:9/x", Ok(ProbeMethod::Url("http://127.0.0.1:9/x".into())));
+        check("http://localhost/x", Ok(ProbeMethod::Url("http://localhost/x".into())));
+        check("http://[::1]:9", Ok(ProbeMethod::Url("http://[::1]:9".into())));
+        check("https://127.0.0.1:8443/x", Ok(ProbeMethod::Url("https://127.0.0.1:8443/x".into())));
+        check("https://[::1]", Ok(ProbeMethod::Url("https://[::1]".into())));
+        let port = |tls, port, path: &str| Ok(ProbeMethod::Port { tls, port, path: path.into() });
         check("https:8443/health?a=b", port(true, 8443, "/health?a=b"));
         check("https:8443", port(true, 8443, "/"));
         check("http:8081/actuator/health", port(false, 8081, "/actuator/health"));
-        check("tcp", Ok(Health::Tcp(None)));
-        check("tcp:5432", Ok(Health::Tcp(Some(5432))));
-        check("cmd:pg_isready -U 'my app'", Ok(Health::Cmd(vec!["pg_isready".into(), "-U".into(), "my app".into()])));
-        check("docker", Ok(Health::Docker));
-        check("none", Ok(Health::None));
+        check("tcp", Ok(ProbeMethod::Tcp(None)));
+        check("tcp:5432", Ok(ProbeMethod::Tcp(Some(5432))));
+        check("cmd:pg_isready -U 'my app'", Ok(ProbeMethod::Cmd(vec!["pg_isready".into(), "-U".into(), "my app".into()])));
+        check("docker", Ok(ProbeMethod::Docker));
+        check("none", Ok(ProbeMethod::None));
     }
 
     #[test]
@@ -195,7 +195,7 @@ mod tests {
         check("http://u:p@x/", Err("holds a user before `@`, which is not sent"));
         let looked_up = "names a host that is never looked up: write `localhost` or an IP address, or ask the app itself with `health=/path`; a name for the Host header is `probe.host`";
         for name in ["app.internal:8080", "app", "LOCALHOST:80", "127.0.0.1.nip.io", "[::1%25lo]:80", "1.2.3"] {
-            let told = Health::parse(&format!("http://{name}/x"));
+            let told = ProbeMethod::parse(&format!("http://{name}/x"));
             assert!(
                 told == Err(looked_up.into())
                     || told == Err("is not an address like `http://127.0.0.1:8080/health`".into()),

@@ -75,7 +75,7 @@ mod tests {
         ] {
             let mut layers = Layers::new();
             layers.add_user_data(format!("berth {words}").as_bytes());
-            let told = layers.believe().unwrap_err().to_string();
+            let told = layers.resolve().unwrap_err().to_string();
             assert!(told.contains(hint), "{words}: {told}");
         }
     }
@@ -85,7 +85,7 @@ mod tests {
         for (words, hint) in [("secret.A='${a#x} ${}'", None), ("secret.A='${a,},'", Some("ends with a comma"))] {
             let mut layers = Layers::new();
             layers.add_user_data(format!("berth image=x:1 {words}").as_bytes());
-            let told = layers.believe().unwrap_err().to_string();
+            let told = layers.resolve().unwrap_err().to_string();
             assert!(!told.contains("a variable") && hint.is_none_or(|hint| told.contains(hint)), "{words}: {told}");
         }
     }
@@ -94,6 +94,6 @@ mod tests {
     fn a_value_that_is_right_gets_no_hint() {
         let mut layers = Layers::new();
         layers.add_user_data(b"berth image=x:1 env.A='${B},' command='sh -c \"echo $HOME;\"'");
-        assert_eq!(layers.believe().err(), None);
+        assert_eq!(layers.resolve().err(), None);
     }
 }

@@ -23,7 +23,7 @@ fn read(bytes: &[u8]) -> String {
     layers.add_pointed(&Pointer::Ssm("/x".into()), bytes);
     layers.add_words(&[String::from_utf8_lossy(bytes).into_owned()]);
     let _ = (layers.pointer(), layers.listen(), layers.rows());
-    layers.believe().map_or_else(|faults| faults.to_string(), |config| config.fingerprint())
+    layers.resolve().map_or_else(|faults| faults.to_string(), |config| config.fingerprint())
 }
 
 proptest! {
@@ -74,7 +74,7 @@ proptest! {
         ] {
             let mut layers = Layers::new();
             layers.add_user_data(user_data.as_bytes());
-            if let Err(faults) = layers.believe() {
+            if let Err(faults) = layers.resolve() {
                 let told = faults.to_string();
                 prop_assert!(!told.contains(&secret), "{told}");
             }
@@ -114,7 +114,7 @@ fn a_long_text_of_near_misses_gets_an_answer_in_time() {
         for head in ["", "berth ", "#!/bin/sh ", "{\"a\":\"", "\"", "[\""] {
             let mut layers = Layers::new();
             layers.add_user_data(format!("{head}{}", piece.repeat(LONG / piece.len())).as_bytes());
-            drop(layers.believe());
+            drop(layers.resolve());
         }
     }
 }
@@ -124,7 +124,7 @@ fn thousands_of_faults_are_told_as_a_hundred_and_a_number() {
     let told = {
         let mut layers = Layers::new();
         layers.add_user_data(format!("berth {}", "x=1 ".repeat(4_000)).as_bytes());
-        layers.believe().unwrap_err().to_string()
+        layers.resolve().unwrap_err().to_string()
     };
     assert_eq!(told.lines().count(), 101);
     assert_eq!(told.lines().last(), Some("and 3901 more"));

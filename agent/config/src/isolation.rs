@@ -1,7 +1,7 @@
 //! Warnings of what takes a container's isolation away, of what has no effect beside it, and of what the agent's own isolation hides.
 
 use super::code::Code;
-use super::fault::Faults;
+use super::error::ConfigErrors;
 use super::kernel::is_bare;
 use super::layers::Layers;
 use super::mounts::below;
@@ -26,7 +26,7 @@ pub(super) fn hidden(path: &str) -> Option<(&'static str, &'static str)> {
 }
 
 impl Layers {
-    pub(super) fn warn_of_isolation(&self, config: &Config, warnings: &mut Faults) {
+    pub(super) fn warn_of_isolation(&self, config: &Config, warnings: &mut ConfigErrors) {
         let mut warn = |code, key: &str, reason: &str| {
             let reason = reason.to_owned();
             warnings.add(code, self.place(key), Some(key), || reason);

@@ -1,4 +1,4 @@
-//! The one table of keys: name, default, and how the value is believed. words.rs tells the same to people, and a test holds
+//! The one table of keys: name, default, and how the value is validated. words.rs tells the same to people, and a test holds
 //! the two together.
 
 use std::time::Duration;
@@ -7,7 +7,7 @@ use super::layers::Pointer;
 use super::scalar::{count, cpus, duration_from, is_name, one_of, size, switch};
 use super::value::{Reason, Reasons, Value};
 use super::{
-    Config, CutDrain, Health, ImageRef, ImdsAccess, OnChange, OnFailure, OnNotice, Platform, Port, Refresh,
+    Config, CutDrain, ProbeMethod, ImageRef, ImdsAccess, OnChange, OnFailure, OnNotice, Platform, Port, Refresh,
     RegistryAuth, SecretRef, SecretValue, SecretsAs, Statuses, container, kernel, line, network, probe_http,
 };
 
@@ -18,7 +18,7 @@ pub(super) struct Key {
     /// What holds when it is not written.
     pub(super) default: Default,
     /// Believes a value; the second text is the NAME of a table's key.
-    pub(super) believe: Believe,
+    pub(super) resolve: Believe,
 }
 
 /// What holds when a key is not written.
@@ -33,13 +33,13 @@ type Believe = fn(&mut Config, &Value, &str) -> Result<(), Reasons>;
 
 use Default::{Value as By, Words};
 
-const fn key(name: &'static str, default: Default, believe: Believe) -> Key {
-    Key { name, default, believe }
+const fn key(name: &'static str, default: Default, resolve: Believe) -> Key {
+    Key { name, default, resolve }
 }
 
-/// Puts what was believed where it belongs; a fault of any kind becomes the reasons of the value.
-fn put<T, E: Into<Reasons>>(into: &mut T, believed: Result<T, E>) -> Result<(), Reasons> {
-    *into = believed.map_err(Into::into)?;
+/// Puts what was validated where it belongs; a fault of any kind becomes the reasons of the value.
+fn put<T, E: Into<Reasons>>(into: &mut T, validated: Result<T, E>) -> Result<(), Reasons> {
+    *into = validated.map_err(Into::into)?;
     Ok(())
 }
 
@@ -52,7 +52,7 @@ pub(super) static KEYS: &[Key] = &[
     key(
         "health",
         Words("`docker` if the image has a HEALTHCHECK, else `tcp` on the first port, else `none`"),
-        |c, v, _| put(&mut c.health, v.one().and_then(Health::parse).map(Some)),
+        |c, v, _| put(&mut c.health, v.one().and_then(ProbeMethod::parse).map(Some)),
     ),
     key("probe.interval", By("5s"), |c, v, _| put(&mut c.probe.interval, at_least(100, v))),
     key("probe.timeout", Words("the HEALTHCHECK's own where that is asked, else `2s`"), |c, v, _| {
@@ -169,7 +169,7 @@ pub(super) static KEYS: &[Key] = &[
         v.one().and_then(Pointer::parse)?;
         Ok(())
     }),
-    // Held by `Network`, which the edge alone has.
+    // Held by `Network`, which the adapters alone has.
     key("https_proxy", Words("`HTTPS_PROXY`, `ALL_PROXY`, else none"), |_, v, _| network::check("https_proxy", v)),
     key("no_proxy", Words("`NO_PROXY`, else none"), |_, v, _| network::check("no_proxy", v)),
     key("ca_bundle", Words("`AWS_CA_BUNDLE`, else the host's CAs"), |_, v, _| network::check("ca_bundle", v)),
@@ -190,8 +190,8 @@ impl Key {
 }
 
 /// A key that has no value of its own when it is not written.
-fn some<T>(value: &Value, believe: impl Fn(&str) -> Result<T, Reason>) -> Result<Option<T>, Reason> {
-    believe(value.one()?).map(Some)
+fn some<T>(value: &Value, resolve: impl Fn(&str) -> Result<T, Reason>) -> Result<Option<T>, Reason> {
+    resolve(value.one()?).map(Some)
 }
 
 fn choice<T: Clone>(value: &Value, words: &[(&str, T)]) -> Result<T, Reason> {

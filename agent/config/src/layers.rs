@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use super::code::Code;
 use super::document::{self, Said};
-use super::fault::{At, Faults, Place};
-use super::find::{self, Detected, Form, Found, Refusal};
+use super::error::{At, ConfigErrors, Place};
+use super::detect::{self, Detected, Form, Found, Refusal};
 use super::foreign::Foreign;
 use super::foreign_words;
 use super::keys::{self, Key};
@@ -90,11 +90,11 @@ pub(super) struct Written {
     pub(super) order: usize,
 }
 
-/// Everything written, in every layer. Add what there is, in any order, then [`Layers::believe`].
+/// Everything written, in every layer. Add what there is, in any order, then [`Layers::resolve`].
 #[derive(Clone, Default)]
 pub struct Layers {
     pub(super) keys: BTreeMap<String, Written>,
-    pub(super) faults: Faults,
+    pub(super) faults: ConfigErrors,
     /// How many keys were written so far.
     count: usize,
     /// Sources whose syntax is broken: what they would have said is not known.
@@ -117,7 +117,7 @@ impl Layers {
 
     /// Adds a file of defaults, TOML or a JSON object; `name` is what faults call it.
     pub fn add_file(&mut self, name: &str, bytes: &[u8]) {
-        match find::in_file(bytes) {
+        match detect::in_file(bytes) {
             Ok(form) => self.add(Layer::Defaults, name, Found { part: None, form }),
             Err(refusal) => self.refuse(name, vec![refusal]),
         }
@@ -133,7 +133,7 @@ impl Layers {
         if bytes.len() > LONGEST_USER_DATA {
             self.too_long = Some(name.into());
         }
-        match find::in_user_data(bytes) {
+        match detect::in_user_data(bytes) {
             Detected::Config(found) => self.add(Layer::UserData, name, found),
             Detected::Refused(refusals) => self.refuse(name, refusals),
             Detected::Foreign(foreign) => self.foreign = Some(foreign),
@@ -148,11 +148,11 @@ impl Layers {
     /// Adds what the pointer points to. It must hold a config and must not point on.
     pub fn add_pointed(&mut self, pointer: &Pointer, bytes: &[u8]) {
         let name = pointer.to_string();
-        match find::in_user_data(bytes) {
+        match detect::in_user_data(bytes) {
             Detected::Config(found) => self.add(Layer::Pointer, &name, found),
             Detected::Refused(refusals) => self.refuse(&name, refusals),
             Detected::Foreign(_) => {
-                self.refuse(&name, vec![Refusal { part: None, at: At::Within, reason: find::NOTHING.into() }]);
+                self.refuse(&name, vec![Refusal { part: None, at: At::Within, reason: detect::NOTHING.into() }]);
             }
         }
     }
@@ -169,24 +169,24 @@ impl Layers {
         }
     }
 
-    /// What the layers written so far point to. None also if the pointer is at fault: then [`Layers::believe`] tells.
+    /// What the layers written so far point to. None also if the pointer is at fault: then [`Layers::resolve`] tells.
     pub fn pointer(&self) -> Option<Pointer> {
         let written = self.keys.get("config").filter(|written| written.layer != Layer::Pointer)?;
         Pointer::parse(written.value.one().ok()?).ok()
     }
 
-    /// `boot.timeout`, if it is written so far and can be believed.
+    /// `boot.timeout`, if it is written so far and can be validated.
     pub fn boot_timeout(&self) -> Option<Duration> {
         keys::boot_timeout(&self.keys.get("boot.timeout")?.value).ok()
     }
 
-    /// `listen`, if it is written so far and can be believed.
+    /// `listen`, if it is written so far and can be validated.
     pub fn listen(&self) -> Option<SocketAddr> {
         keys::listen(&self.keys.get("listen")?.value).ok()
     }
 
-    /// What is known to be wrong before anything is believed: syntax, unknown keys, keys given twice.
-    pub fn faults_so_far(&self) -> &Faults {
+    /// What is known to be wrong before anything is validated: syntax, unknown keys, keys given twice.
+    pub fn faults_so_far(&self) -> &ConfigErrors {
         &self.faults
     }
 

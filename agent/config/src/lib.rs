@@ -1,12 +1,12 @@
-//! The config as believed: every value parsed, every cross-check done. Built from what was written, layer by layer.
+//! The config as validated: every value parsed, every cross-check done. Built from what was written, layer by layer.
 //!
 //! ```text
 //!   /etc/berth/berth.toml ─┐
-//!   config= pointer        ├─▶ Written (keys, values, places) ─▶ believe ─▶ Config, or every fault at once
+//!   config= pointer        ├─▶ Written (keys, values, places) ─▶ resolve ─▶ Config, or every fault at once
 //!   user-data              │
 //!   command line           ┘
 //! ```
-//! Nothing here does IO; whoever holds the bytes (the edge, `berth check`) adds them to [`Layers`]. No value is ever printed by a
+//! Nothing here does IO; whoever holds the bytes (the adapters, `berth check`) adds them to [`Layers`]. No value is ever printed by a
 //! fault, only its key and place: a line may hold by mistake what should have been a secret.
 
 use std::collections::BTreeMap;
@@ -16,9 +16,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 pub use code::{Code, code_tables};
-pub use fault::{At, ConfigFault, Faults, Place};
+pub use error::{At, ConfigError, ConfigErrors, Place};
 pub use foreign::Foreign;
-pub use health::Health;
+pub use health::ProbeMethod;
 pub use layers::{Layer, Layers, Pointer};
 pub use near_miss::COMMANDS;
 pub use network::{Network, ProxyUrl};
@@ -30,9 +30,9 @@ pub use scalar::{duration, duration_text};
 pub use secret_ref::SecretRef;
 pub use shown::Row;
 pub use template::{Piece, SecretValue, Template};
-pub use words::{KeyDoc, KeySection, key_sections, key_tables};
+pub use key_docs::{KeyDoc, KeySection, key_sections, key_tables};
 
-mod find;
+mod detect;
 mod foreign;
 mod mime;
 mod near_miss;
@@ -43,11 +43,11 @@ mod line;
 mod syntax;
 
 mod code;
-mod fault;
+mod error;
 mod layers;
 mod value;
 
-mod believe;
+mod resolve;
 mod conflicts;
 mod defaults;
 mod derived;
@@ -60,9 +60,9 @@ mod pitfalls;
 mod secret_like;
 mod shown;
 mod suggest;
-mod together;
+mod cross_checks;
 mod warnings;
-mod words;
+mod key_docs;
 
 mod container;
 mod health;
@@ -91,7 +91,7 @@ pub struct Config {
     /// `port`, `ports`, in the order written.
     pub ports: Vec<Port>,
     /// `health` as written, none if it is left to the default: the image's HEALTHCHECK, else `tcp`, else `none`.
-    pub health: Option<Health>,
+    pub health: Option<ProbeMethod>,
     /// `probe.*`
     pub probe: Probe,
     /// `env.NAME`

@@ -78,7 +78,7 @@ mod tests {
     fn errors(words: &str) -> String {
         let mut layers = Layers::new();
         layers.add_user_data(format!("berth image=x:1 {words}").as_bytes());
-        layers.believe().map_or_else(|errors| errors.to_string(), |_| "none".into())
+        layers.resolve().map_or_else(|errors| errors.to_string(), |_| "none".into())
     }
 
     #[test]

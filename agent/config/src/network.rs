@@ -2,7 +2,7 @@
 //! environment variables of the same names.
 //!
 //! No part of [`Config`](super::Config), which the machine holds: a proxy's URL may have a password. [`Layers::network`] gives it to
-//! the edge alone, and before `config=` is followed.
+//! the adapters alone, and before `config=` is followed.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 use super::code::Code;
 use super::container::absolute;
-use super::fault::Faults;
+use super::error::ConfigErrors;
 use super::isolation::hidden;
 use super::layers::Layers;
 use super::probe_http;
@@ -58,17 +58,17 @@ pub(super) fn check(key: &str, value: &Value) -> Result<(), Reasons> {
 impl Layers {
     /// How AWS is reached, as far as the layers say so far. If one of its keys is invalid, every error that is known so far: nobody
     /// is asked on a way that was not meant.
-    pub fn network(&self) -> Result<Network, Faults> {
+    pub fn network(&self) -> Result<Network, ConfigErrors> {
         let mut network = Network::default();
         let mut written = KEYS.iter().filter_map(|key| self.keys.get(*key).map(|written| (key, &written.value)));
         match written.try_for_each(|(key, value)| network.set(key, value)) {
             Ok(()) => Ok(network),
-            Err(_) => Err(self.believe_what_is_written(true).1),
+            Err(_) => Err(self.resolve_what_is_written(true).1),
         }
     }
 
     /// What is legal and unwise on the way to AWS.
-    pub(super) fn warn_of_the_network(&self, warnings: &mut Faults) {
+    pub(super) fn warn_of_the_network(&self, warnings: &mut ConfigErrors) {
         let Ok(network) = self.network() else { return };
         if network.https_proxy.as_ref().is_some_and(ProxyUrl::has_password) {
             warnings.add(Code::PlainSecret, self.place("https_proxy"), Some("https_proxy"), || {

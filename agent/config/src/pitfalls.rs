@@ -4,18 +4,18 @@
 use std::time::Duration;
 
 use super::code::Code;
-use super::fault::Faults;
+use super::error::ConfigErrors;
 use super::layers::Layers;
 use super::scalar::duration_text;
 use super::value::Value;
-use super::{Config, Health, OnChange, OnNotice, RegistryAuth, SecretsAs};
+use super::{Config, ProbeMethod, OnChange, OnNotice, RegistryAuth, SecretsAs};
 
 /// A notice that is seen later than this leaves much less than the two minutes of a spot interruption.
 const SLOW_POLL: Duration = Duration::from_secs(30);
 
 impl Layers {
     /// Adds what this config seems to say and does not.
-    pub(super) fn warn_of_pitfalls(&self, config: &Config, warnings: &mut Faults) {
+    pub(super) fn warn_of_pitfalls(&self, config: &Config, warnings: &mut ConfigErrors) {
         let mut warn = |code, key: &str, reason: String| {
             // A default is not what somebody wrote by mistake.
             if let Some(place) = self.place(key) {
@@ -58,7 +58,7 @@ impl Layers {
                 ),
             );
         }
-        if config.probe.unhealthy == 1 && config.health != Some(Health::None) {
+        if config.probe.unhealthy == 1 && config.health != Some(ProbeMethod::None) {
             warn(
                 Code::OneFailure,
                 "probe.unhealthy",
@@ -140,10 +140,10 @@ fn waits(first: Duration, longest: Duration, count: u32) -> Duration {
 mod tests {
     use super::*;
 
-    fn warnings(words: &str) -> Faults {
+    fn warnings(words: &str) -> ConfigErrors {
         let mut layers = Layers::new();
         layers.add_user_data(format!("berth image=x:1 {words}").as_bytes());
-        let config = layers.believe().unwrap_or_else(|errors| panic!("{words}: {errors}"));
+        let config = layers.resolve().unwrap_or_else(|errors| panic!("{words}: {errors}"));
         layers.warnings(&config)
     }
 
@@ -184,7 +184,7 @@ mod tests {
         let with_ecr = "image=123456789012.dkr.ecr.us-east-2.amazonaws.com/x:1 registry_auth=none";
         let mut layers = Layers::new();
         layers.add_user_data(format!("berth {with_ecr}").as_bytes());
-        let warnings = layers.warnings(&layers.believe().unwrap());
+        let warnings = layers.warnings(&layers.resolve().unwrap());
         assert_eq!(warnings.iter().map(|warning| warning.code).collect::<Vec<_>>(), [Code::NoLogin]);
     }
 

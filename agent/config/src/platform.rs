@@ -40,7 +40,7 @@ impl Platform {
         self.variant.as_deref()
     }
 
-    /// Whether an image of that architecture and variant is one for this platform. What an image says of neither is believed.
+    /// Whether an image of that architecture and variant is one for this platform. What an image says of neither is validated.
     pub fn is_of(&self, architecture: &str, variant: &str) -> bool {
         if architecture.is_empty() {
             return true;

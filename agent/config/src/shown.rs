@@ -1,11 +1,11 @@
 //! Every key with its value as it may be shown to whoever holds the config: what is plain to the app is not plain to a
 //! terminal, so the values of `env`, of log options and of labels stay where they are.
 
-use super::fault::shown;
+use super::error::shown;
 use super::keys::{Default, KEYS};
 use super::layers::{Layers, Pointer, Written};
 use super::value::Value;
-use super::words;
+use super::key_docs;
 use super::{ProxyUrl, SecretValue};
 
 /// One key, written or not.
@@ -32,7 +32,7 @@ impl Layers {
             let default = match known.default {
                 Default::Value(text) | Default::Words(text) => Some(text.to_owned()),
             };
-            let about = words::about(known.name);
+            let about = key_docs::about(known.name);
             if written.is_empty() {
                 rows.push(Row { key: known.name.to_owned(), value: default, from: None, about });
             }

@@ -1,7 +1,7 @@
 //! What is said about a key that there is not: which one is most likely meant.
 
 use super::keys::{KEYS, Key};
-use super::{fault, foreign_words};
+use super::{error, foreign_words};
 
 /// A key that nobody knows.
 pub(super) struct Unknown {
@@ -65,14 +65,14 @@ impl Key {
             return Unknown::meaning(key, |key| format!("needs a name: `{key}=…`"));
         }
         if bare != written && Self::is_meant(bare) && spelt(bare).is_none() {
-            let bare = fault::shown(bare);
+            let bare = error::shown(bare);
             return Unknown::meaning(&bare, |_| format!("unknown key: write it without `--`, as in `{bare}=…`"));
         }
         if let Some(key) = spelt(bare) {
             return Unknown::near(key);
         }
         if let Some(key) = below(written) {
-            return Unknown::meaning(fault::shown(&key), |key| {
+            return Unknown::meaning(error::shown(&key), |key| {
                 format!("unknown key: it stands below something else; at the top level it is `{key}`")
             });
         }
@@ -81,7 +81,7 @@ impl Key {
             return Unknown::meaning(head, |head| format!("unknown key: `{head}` is a value or a list, not a table"));
         }
         match nearest(written) {
-            Some(name) => Unknown::near(fault::shown(&name)),
+            Some(name) => Unknown::near(error::shown(&name)),
             None => foreign_words::find_near(written).map_or_else(|| Unknown::new("unknown key"), Unknown::of_others),
         }
     }

@@ -58,18 +58,18 @@ impl Value {
         }
     }
 
-    /// Every element believed, or all that is wrong with any of them.
-    pub(super) fn each<T>(&self, believe: impl Fn(&str) -> Result<T, Reason>) -> Result<Vec<T>, Reasons> {
+    /// Every element validated, or all that is wrong with any of them.
+    pub(super) fn each<T>(&self, resolve: impl Fn(&str) -> Result<T, Reason>) -> Result<Vec<T>, Reasons> {
         let (mut good, mut bad) = (Vec::new(), Vec::new());
         let elements = self.list();
         let several = elements.len() > 1;
         for (n, element) in elements.iter().enumerate() {
-            let believed = match element.as_ref() {
+            let validated = match element.as_ref() {
                 "" => Err("is empty".into()),
                 text if text.contains('\0') => Err("holds a NUL byte".into()),
-                text => believe(text),
+                text => resolve(text),
             };
-            match believed {
+            match validated {
                 Ok(value) => good.push(value),
                 Err(reason) if several => bad.push(format!("entry {} {reason}", n + 1).into()),
                 Err(reason) => bad.push(reason),

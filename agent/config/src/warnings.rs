@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::code::Code;
-use super::fault::{At, Faults, Place};
+use super::error::{At, ConfigErrors, Place};
 use super::layers::Layers;
 use super::mounts::clean;
 use super::scalar::duration_text;
-use super::{Config, Health, SecretRef, SecretValue, hints, secret_like};
+use super::{Config, ProbeMethod, SecretRef, SecretValue, hints, secret_like};
 
 /// The longest heartbeat timeout of a lifecycle hook (API reference, PutLifecycleHook).
 const HEARTBEAT: Duration = Duration::from_secs(7200);
@@ -42,8 +42,8 @@ const FOLDERS: [(&str, bool); 17] = [
 
 impl Layers {
     /// Everything that is legal and unwise in this config.
-    pub fn warnings(&self, config: &Config) -> Faults {
-        let mut warnings = Faults::default();
+    pub fn warnings(&self, config: &Config) -> ConfigErrors {
+        let mut warnings = ConfigErrors::default();
         self.warn_of_sources(&mut warnings);
         self.warn_of_secrets(config, &mut warnings);
         self.warn_of_the_host(config, &mut warnings);
@@ -67,14 +67,14 @@ impl Layers {
     }
 
     /// Keys that mean nothing for the `health` that is written, or for any that the default can be.
-    fn warn_of_the_probe(&self, config: &Config, warnings: &mut Faults) {
+    fn warn_of_the_probe(&self, config: &Config, warnings: &mut ConfigErrors) {
         let mut warn = |key: &str, reason: &'static str| {
             if let place @ Some(_) = self.place(key) {
                 warnings.add(Code::UnusedKey, place, Some(key), || reason);
             }
         };
         match &config.health {
-            Some(Health::None) => {
+            Some(ProbeMethod::None) => {
                 for key in ["probe.interval", "probe.timeout", "probe.healthy", "probe.unhealthy"] {
                     warn(key, "has no effect with `health=none`: nothing is asked");
                 }
@@ -82,7 +82,7 @@ impl Layers {
             Some(_) => warn("probe.running_for", "holds only without a probe (`health=none`), and this config has one"),
             None => {}
         }
-        if !config.health.as_ref().is_some_and(Health::is_http) {
+        if !config.health.as_ref().is_some_and(ProbeMethod::is_http) {
             for key in ["probe.host", "probe.expect"] {
                 warn(
                     key,
@@ -92,7 +92,7 @@ impl Layers {
         }
     }
 
-    fn warn_of_sources(&self, warnings: &mut Faults) {
+    fn warn_of_sources(&self, warnings: &mut ConfigErrors) {
         let within = |source: &Arc<str>| Some(Place { source: Arc::clone(source), at: At::Within });
         for source in &self.empty {
             warnings.add(
@@ -112,7 +112,7 @@ impl Layers {
         }
     }
 
-    fn warn_of_secrets(&self, config: &Config, warnings: &mut Faults) {
+    fn warn_of_secrets(&self, config: &Config, warnings: &mut ConfigErrors) {
         for (name, value) in &config.env {
             let key = format!("env.{name}");
             if secret_like::is_reference(value) {
@@ -153,7 +153,7 @@ impl Layers {
             }
         }
         let health = match &config.health {
-            Some(Health::Cmd(words)) => words.as_slice(),
+            Some(ProbeMethod::Cmd(words)) => words.as_slice(),
             _ => &[],
         };
         let commands = [
@@ -170,7 +170,7 @@ impl Layers {
         }
     }
 
-    fn warn_of_the_host(&self, config: &Config, warnings: &mut Faults) {
+    fn warn_of_the_host(&self, config: &Config, warnings: &mut ConfigErrors) {
         let mut warn = |code, key: &str, reason: String| warnings.add(code, self.place(key), Some(key), || reason);
         if config.privileged {
             warn(Code::Privileged, "privileged", "gives the container every device and capability, and so the host: `cap_add=` and `devices=` give one by one".into());
@@ -217,7 +217,7 @@ impl Layers {
     }
 
     /// A drain is as long as its parts; the hook's own timeout is not known here, only what no hook exceeds.
-    fn warn_of_the_drain(&self, config: &Config, warnings: &mut Faults) {
+    fn warn_of_the_drain(&self, config: &Config, warnings: &mut ConfigErrors) {
         let drain = config.drain.settle.saturating_add(config.drain.timeout).saturating_add(config.stop_timeout);
         let parts = [
             ("drain.timeout", config.drain.timeout),
@@ -262,7 +262,7 @@ pub(super) mod tests {
     pub(in super::super) fn warnings(words: &str) -> String {
         let mut layers = Layers::new();
         layers.add_user_data(format!("berth image=x:1 {words}").as_bytes());
-        let config = layers.believe().unwrap_or_else(|errors| panic!("{words}: {errors}"));
+        let config = layers.resolve().unwrap_or_else(|errors| panic!("{words}: {errors}"));
         layers.warnings(&config).to_string()
     }
 

@@ -1,6 +1,6 @@
 //! Time as the machine knows it: a value that is handed in, counted from the start of the agent.
 //!
-//! Only the driver reads a clock (invariant 1). Wall time is for people and lives at the edge.
+//! Only the driver reads a clock (invariant 1). Wall time is for people and lives in the adapters.
 
 use std::ops::{Add, Sub};
 use std::time::Duration;

@@ -9,7 +9,7 @@
 
 use crate::clock::Uptime;
 use crate::message::effect::{Effect, Ticket};
-use crate::message::fault::{Class, Fault};
+use crate::message::error::{ErrorClass, JobError};
 use crate::outbox::Outbox;
 use crate::retry::Backoff;
 use crate::view::{StepView, WaitView};
@@ -105,19 +105,19 @@ impl<T> Step<T> {
     }
 
     /// An attempt failed; the next comes after a wait.
-    pub fn retry(&mut self, fault: &Fault, outbox: &mut Outbox, now: Uptime) {
+    pub fn retry(&mut self, fault: &JobError, outbox: &mut Outbox, now: Uptime) {
         self.fault = Some(fault.reason.clone());
         self.failed = true;
         self.pause(now);
         let wait = match fault.class {
-            Class::Throttled => outbox.stand_back(self.attempts),
+            ErrorClass::Throttled => outbox.stand_back(self.attempts),
             _ => outbox.wait(self.backoff, self.attempts),
         };
         self.state = State::Waiting(now + wait);
     }
 
     /// It will not be tried again, and its fault stays for people to see.
-    pub fn refuse(&mut self, fault: &Fault, now: Uptime) {
+    pub fn refuse(&mut self, fault: &JobError, now: Uptime) {
         self.resume(now);
         self.fault = Some(fault.reason.clone());
         self.ended = Some(now);
@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn the_time_between_a_failure_and_the_next_attempt_is_a_wait() {
         let (mut step, mut outbox) = (Step::new("login", NEAR), Outbox::new(1));
-        let fault = Fault::new(Class::Transient, "later");
+        let fault = JobError::new(ErrorClass::Transient, "later");
         step.emit(Effect::PingEngine, &mut outbox, at(1));
         step.retry(&fault, &mut outbox, at(3));
         assert_eq!(waits(&step), [(3.0, None)]);
@@ -259,7 +259,7 @@ mod tests {
 
         let mut given_up = Step::<()>::new("hook", NEAR);
         given_up.pause(at(2));
-        given_up.refuse(&Fault::new(Class::Denied, "no"), at(3));
+        given_up.refuse(&JobError::new(ErrorClass::Denied, "no"), at(3));
         assert_eq!(waits(&given_up), [(2.0, Some(1.0))]);
     }
 
@@ -283,7 +283,7 @@ mod tests {
         step.go_on();
         step.emit(Effect::PingEngine, &mut outbox, at(2));
         assert_eq!(attempts(&step), 1, "the second part of the first");
-        step.retry(&Fault::new(Class::Transient, "later"), &mut outbox, at(3));
+        step.retry(&JobError::new(ErrorClass::Transient, "later"), &mut outbox, at(3));
         assert_eq!(attempts(&step), 1);
         step.emit(Effect::PingEngine, &mut outbox, at(4));
         assert_eq!(attempts(&step), 2);

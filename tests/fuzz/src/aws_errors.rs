@@ -7,7 +7,7 @@ use berth::io::aws::{Aws, AwsError, Service};
 use berth::io::{aws::autoscaling, aws::ecr, aws::secrets};
 use berth_config::{Layers, SecretRef};
 use berth_core::message::effect::{HookName, HookResult};
-use berth_core::message::fault::{Class, Fault};
+use berth_core::message::error::{ErrorClass, JobError};
 use http::StatusCode;
 
 use crate::answerer::{Answerer, Delivery, answering, scripted};
@@ -35,7 +35,7 @@ pub fn aws_errors(bytes: &[u8]) {
                         assert!(fault.is_transient(), "{fault}");
                     }
                     if status == StatusCode::TOO_MANY_REQUESTS {
-                        assert_eq!(fault.class, Class::Throttled, "{fault}");
+                        assert_eq!(fault.class, ErrorClass::Throttled, "{fault}");
                     }
                 }
             }
@@ -55,19 +55,19 @@ fn client(answerer: &Answerer) -> Aws {
     Aws::new(answerer.http.clone(), Imds::at(&answerer.base, answerer.http.clone()), &env)
 }
 
-async fn ask(aws: &Aws, question: usize) -> Result<(), Fault> {
+async fn ask(aws: &Aws, question: usize) -> Result<(), JobError> {
     const INSTANCE: &str = "i-0123456789abcdef0";
     let hook = HookName { group: "web".into(), hook: "launching".into() };
-    let aws_fault = |error: AwsError| Fault::from_error(error.class(), &error);
+    let aws_fault = |error: AwsError| JobError::from_error(error.class(), &error);
     match question {
         0 => {
             let host = "123456789012.dkr.ecr.us-east-2.amazonaws.com";
-            ecr::login(aws, host).await.map(drop).map_err(|error| Fault::from_error(error.class(), &error))
+            ecr::login(aws, host).await.map(drop).map_err(|error| JobError::from_error(error.class(), &error))
         }
         1 | 2 => {
             let reference = SecretRef::parse(["prod/api#KEY", "ssm:/prod/key"][question - 1]).unwrap();
             let fetched = secrets::fetch_one(aws, &reference).await;
-            fetched.map(drop).map_err(|error| Fault::from_error(error.class(), &error))
+            fetched.map(drop).map_err(|error| JobError::from_error(error.class(), &error))
         }
         3 => {
             let found = autoscaling::describe_instance(aws, INSTANCE).await.map_err(aws_fault)?;
@@ -82,19 +82,19 @@ async fn ask(aws: &Aws, question: usize) -> Result<(), Fault> {
         7 => autoscaling::set_unhealthy(aws, INSTANCE).await.map_err(aws_fault),
         8 => {
             let reached = aws.reach(Service::Ecr, None).await;
-            reached.map(drop).map_err(|error| Fault::from_error(error.class(), &error))
+            reached.map(drop).map_err(|error| JobError::from_error(error.class(), &error))
         }
         _ => {
             let mut layers = Layers::new();
             layers.add_user_data(b"berth image=x:1 secrets=prod/api,prod/jwt secret.KEY=prod/db#password");
-            let fetched = secrets::fetch(aws, &layers.believe().unwrap()).await;
-            fetched.map(drop).map_err(|error| Fault::from_error(error.class(), &error))
+            let fetched = secrets::fetch(aws, &layers.resolve().unwrap()).await;
+            fetched.map(drop).map_err(|error| JobError::from_error(error.class(), &error))
         }
     }
 }
 
 /// What is read of an answer is no longer than the answer.
-fn check_size(bytes: usize) -> Result<(), Fault> {
+fn check_size(bytes: usize) -> Result<(), JobError> {
     assert!(bytes <= 64 * 1024, "{bytes} bytes are read of an answer");
     Ok(())
 }

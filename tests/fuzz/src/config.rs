@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use berth::commands::check::{self, Checked, Print};
-use berth_config::{At, Config, Faults, Layers, Pointer, key_tables};
+use berth_config::{At, Config, ConfigErrors, Layers, Pointer, key_tables};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Map, Value, json};
@@ -26,9 +26,9 @@ static KEYS: LazyLock<Vec<String>> = LazyLock::new(|| {
 pub fn config(bytes: &[u8]) {
     every_layer(bytes);
     not_passed_over(bytes);
-    let believed = read(bytes);
-    wrapped(bytes, &believed);
-    match &believed {
+    let validated = read(bytes);
+    wrapped(bytes, &validated);
+    match &validated {
         Ok(config) => shown(bytes, config),
         Err(faults) => placed(bytes, faults, "user-data"),
     }
@@ -43,10 +43,10 @@ fn checked(bytes: &[u8], print: Print) -> Checked {
     check::check(&layers, print)
 }
 
-fn read(bytes: &[u8]) -> Result<Config, Faults> {
+fn read(bytes: &[u8]) -> Result<Config, ConfigErrors> {
     let mut layers = Layers::new();
     layers.add_user_data(bytes);
-    layers.believe()
+    layers.resolve()
 }
 
 /// That it comes back, and that what it tells is bounded, is all that can be said of these.
@@ -56,7 +56,7 @@ fn every_layer(bytes: &[u8]) {
     layers.add_pointed(&Pointer::Ssm("/x".into()), bytes);
     layers.add_words(&[String::from_utf8_lossy(bytes).into_owned()]);
     let _ = (layers.pointer(), layers.listen());
-    if let Err(faults) = layers.believe() {
+    if let Err(faults) = layers.resolve() {
         let told = faults.to_string();
         assert!(told.lines().count() <= 101 && told.len() <= 101 * 1000, "{} bytes of faults", told.len());
     }
@@ -74,15 +74,15 @@ fn not_passed_over(bytes: &[u8]) {
     let mut layers = Layers::new();
     layers.add_file("berth.toml", b"image = 'older:1'");
     layers.add_user_data(bytes);
-    if let Ok(config) = layers.believe() {
+    if let Ok(config) = layers.resolve() {
         assert_ne!(config.image.to_string(), "docker.io/library/older:1", "{text:?} is passed over");
     }
 }
 
 /// Packed, and as a part of a multi-part, the same is meant. What is packed or of several parts itself would lie deeper.
-fn wrapped(bytes: &[u8], believed: &Result<Config, Faults>) {
+fn wrapped(bytes: &[u8], validated: &Result<Config, ConfigErrors>) {
     let is_wrapped = bytes.starts_with(b"\x1f\x8b") || bytes.to_ascii_lowercase().windows(9).any(|w| w == b"multipart");
-    let Ok(config) = believed else { return };
+    let Ok(config) = validated else { return };
     if is_wrapped {
         return;
     }
@@ -97,12 +97,12 @@ fn wrapped(bytes: &[u8], believed: &Result<Config, Faults>) {
     assert_eq!(read(multi_part.as_bytes()).as_ref(), Ok(config), "as a part");
 }
 
-/// What `berth check` shows is what is believed: the keys that it shows, as a document, make the same config. Without those
+/// What `berth check` shows is what is validated: the keys that it shows, as a document, make the same config. Without those
 /// whose values it hides, and without lists and what it must escape.
 fn shown(bytes: &[u8], config: &Config) {
     let Checked { text, warnings, verdict } = checked(bytes, Print::Json);
     let plain = checked(bytes, Print::Text).verdict;
-    assert!(verdict.is_ok() && plain.is_ok(), "believed, and not by check");
+    assert!(verdict.is_ok() && plain.is_ok(), "validated, and not by check");
     placed(bytes, &warnings, "stdin");
     let page: Value = serde_json::from_str(&text).unwrap();
     let mut keys = Map::new();
@@ -122,7 +122,7 @@ fn shown(bytes: &[u8], config: &Config) {
 }
 
 /// In plain text a line and a column can be looked up.
-fn placed(bytes: &[u8], faults: &Faults, source: &str) {
+fn placed(bytes: &[u8], faults: &ConfigErrors, source: &str) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     for fault in faults.iter() {
         let Some(place) = &fault.place else { continue };
@@ -160,19 +160,19 @@ fn as_a_value(text: &str) {
             "image" => format!("#berth\nimage = {string}\n"),
             key => format!("#berth\nimage = 'x:1'\n{key} = {string}\n"),
         };
-        let believed = read(line.as_bytes());
+        let validated = read(line.as_bytes());
         for other in [json, toml] {
-            match (&believed, &read(other.as_bytes())) {
+            match (&validated, &read(other.as_bytes())) {
                 (Ok(one), Ok(other_one)) => assert_eq!(one, other_one, "{line}\n{other}"),
                 (Err(faults), Err(others)) => {
-                    let reasons = |faults: &Faults| faults.iter().map(|fault| fault.reason.clone()).collect::<Vec<_>>();
+                    let reasons = |faults: &ConfigErrors| faults.iter().map(|fault| fault.reason.clone()).collect::<Vec<_>>();
                     assert_eq!(reasons(faults), reasons(others), "{line}\n{other}");
                     assert!(!others.to_string().contains(CANARY), "{others}");
                 }
                 (one, other_one) => panic!("{line}\n{one:?}\n{other}\n{other_one:?}"),
             }
         }
-        match believed {
+        match validated {
             Err(faults) => assert!(!faults.to_string().contains(CANARY), "{faults}"),
             Ok(_) if key.starts_with("env.") || key.starts_with("log_opt.") => {
                 for print in [Print::Json, Print::All] {

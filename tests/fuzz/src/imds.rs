@@ -2,7 +2,7 @@
 //! `h` spot, rebalance and maintenance within a look, `i` the token itself.
 
 use berth::io::aws::imds::{Imds, ImdsError};
-use berth_core::message::fault::Fault;
+use berth_core::message::error::JobError;
 use http::{Method, StatusCode};
 
 use crate::answerer::{Delivery, answering, plain, scripted};
@@ -79,11 +79,11 @@ pub fn imds(bytes: &[u8]) {
                 }
             }
             _ => {
-                if let Some(sight) = told(imds.sight().await) {
-                    if let Some(spot) = &sight.spot {
+                if let Some(snapshot) = told(imds.snapshot().await) {
+                    if let Some(spot) = &snapshot.spot {
                         assert!(spot.ends_in.as_secs() <= 120, "{spot:?}");
                     }
-                    check_told(&format!("{sight:?}"));
+                    check_told(&format!("{snapshot:?}"));
                 }
             }
         }
@@ -94,7 +94,7 @@ pub fn imds(bytes: &[u8]) {
 fn told<T>(answer: Result<T, ImdsError>) -> Option<T> {
     answer
         .map_err(|error| {
-            let told = Fault::from_error(error.class(), &error).reason;
+            let told = JobError::from_error(error.class(), &error).reason;
             check_told(&told);
             assert!(!told.contains(CANARY), "a secret is told: {told}");
         })

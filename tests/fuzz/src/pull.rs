@@ -7,7 +7,7 @@ use std::time::Duration;
 use berth::io::docker::Engine;
 use berth_config::PinnedImage;
 use berth_core::message::event::PullProgress;
-use berth_core::message::fault::Fault;
+use berth_core::message::error::JobError;
 use http::StatusCode;
 use serde_json::Value;
 
@@ -44,7 +44,7 @@ pub fn pull(bytes: &[u8]) {
                     is_good && !cut && !tells_error,
                     "done, although good {is_good}, cut {cut}, error {tells_error}"
                 ),
-                Err(error) => check_told(&Fault::from_error(error.class(), &error).reason),
+                Err(error) => check_told(&JobError::from_error(error.class(), &error).reason),
             }
         },
     );

@@ -5,7 +5,7 @@ use berth::io::aws::ecr;
 use berth::io::docker::{Engine, EngineError};
 use berth_config::{ImageRef, PinnedImage, RegistryAuth};
 use berth_core::message::effect::ContainerId;
-use berth_core::message::fault::Fault;
+use berth_core::message::error::JobError;
 
 use crate::answerer::{Delivery, answering, scripted};
 use crate::check_told;
@@ -13,7 +13,7 @@ use crate::script::Script;
 
 const QUESTIONS: usize = 4;
 
-/// What is believed of a reference or of an answer reaches the engine as a digest, and reads the same when it is read again.
+/// What is validated of a reference or of an answer reaches the engine as a digest, and reads the same when it is read again.
 pub fn registry(bytes: &[u8]) {
     let script = Script::read(bytes);
     let question = script.question % QUESTIONS;
@@ -62,5 +62,5 @@ fn check_digest(digest: &str) {
 }
 
 fn told<T>(answer: Result<T, EngineError>) -> Option<T> {
-    answer.map_err(|error| check_told(&Fault::from_error(error.class(), &error).reason)).ok()
+    answer.map_err(|error| check_told(&JobError::from_error(error.class(), &error).reason)).ok()
 }

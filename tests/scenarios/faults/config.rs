@@ -1,4 +1,4 @@
-//! A config that is not believed.
+//! A config that is not validated.
 
 use berth_kit::World;
 

@@ -70,7 +70,7 @@ async fn an_image_that_this_engine_cannot_unpack_fails_at_once() {
         assert_eq!(container(&world.engine, &world).await, "gone");
     };
     tokio::join!(
-        // In the engine's own words, which each has for itself: `edges engine::pulls`.
+        // In the engine's own words, which each has for itself: `adapters engine::pulls`.
         with(Flaw::NotATar, &["cannot pull", "; "]),
         with(Flaw::DiffId, &["cannot pull", "; build and push it again"]),
     );

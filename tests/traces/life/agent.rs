@@ -7,7 +7,7 @@ use berth_core::clock::Uptime;
 use berth_core::machine::Machine;
 use berth_core::message::effect::{ContainerId, Effect, Job, Ticket};
 use berth_core::message::event::Event;
-use berth_core::message::fault::Fault;
+use berth_core::message::error::JobError;
 use berth_core::view::{DeadlineView, PhaseName, Status};
 
 use super::engine::Asker;
@@ -209,7 +209,7 @@ impl World {
         if let Some(agent) = &mut self.agent {
             agent.running.push(ticket);
         }
-        // As the edge does before it asks the engine: what was fetched is then on the tmpfs alone.
+        // As the adapters does before it asks the engine: what was fetched is then on the tmpfs alone.
         if matches!(job, Job::StartContainer | Job::SignalApp) {
             self.delivered |= std::mem::take(&mut self.fetched);
         }
@@ -227,7 +227,7 @@ impl World {
         match fate {
             Fate::Hangs => self.note("world", || format!("{job:?} hangs")),
             Fate::Fails(class) => {
-                let fault = Fault::new(class, "so planned");
+                let fault = JobError::new(class, "so planned");
                 self.schedule(at, Due::Answer(asker, Event::Failed(job, fault)));
             }
             Fate::Slow(by) => self.schedule(at + by, Due::Act { asker, effect: Box::new(effect), fate, since }),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use berth_config::PinnedImage;
 use berth_core::message::effect::{Address, ContainerId, Creation, FoundContainer, Job, RunningContainer};
 use berth_core::message::event::{Event, Exit};
-use berth_core::message::fault::{Class, Fault};
+use berth_core::message::error::{ErrorClass, JobError};
 use berth_core::message::output::{AppOutput, Unavailable};
 
 use super::plan::Plan;
@@ -172,7 +172,7 @@ impl Engine {
     pub(crate) fn create(&mut self, creation: &Creation, fingerprint: String) -> Event {
         let name = creation.config.container_name();
         if self.containers.iter().any(|one| one.name == name) {
-            return failed(Job::CreateContainer, Class::Transient, "the name is in use");
+            return failed(Job::CreateContainer, ErrorClass::Transient, "the name is in use");
         }
         let id = self.next_id();
         let (started, exits, exited) = (None, None, None);
@@ -183,7 +183,7 @@ impl Engine {
     pub(crate) fn start(&mut self, id: &ContainerId, now: Duration) -> Event {
         let loops = within(&self.loops, now);
         let Some(one) = self.containers.iter_mut().find(|one| one.id == *id) else {
-            return failed(Job::StartContainer, Class::Gone, "no such container");
+            return failed(Job::StartContainer, ErrorClass::Gone, "no such container");
         };
         if one.started.is_none() {
             one.started = Some(now);
@@ -280,7 +280,7 @@ impl Engine {
                     Wait::Stop => Job::StopContainer,
                     Wait::Remove => Job::RemoveContainer,
                 };
-                news.push(News::Answer(asker, failed(job, Class::Transient, "the engine is away")));
+                news.push(News::Answer(asker, failed(job, ErrorClass::Transient, "the engine is away")));
             }
         }
         self.away.retain(|(_, to, _)| *to > now);
@@ -321,6 +321,6 @@ fn view(id: &ContainerId, running_for: Duration) -> RunningContainer {
     RunningContainer { id: id.clone(), address, published: Vec::new(), healthcheck: None, shim: false, running_for }
 }
 
-fn failed(job: Job, class: Class, reason: &str) -> Event {
-    Event::Failed(job, Fault::new(class, reason))
+fn failed(job: Job, class: ErrorClass, reason: &str) -> Event {
+    Event::Failed(job, JobError::new(class, reason))
 }

@@ -17,26 +17,26 @@ impl World {
         let news = match event {
             Event::Signalled(_) => Some("signal"),
             Event::DrainRequested(_) => Some("asked"),
-            Event::MetadataSeen(sight) => match &sight.target_state {
+            Event::MetadataSeen(snapshot) => match &snapshot.target_state {
                 Some(TargetState::Terminated | TargetState::WarmedTerminated) => Some("terminated"),
                 // The one of the first look may be what this boot comes out of: the group is asked.
                 Some(state @ TargetState::RootVolume(_)) if self.seen.first_target.as_ref() != Some(state) => {
                     Some("replaced")
                 }
-                _ if sight.spot.is_some() && !self.plan.says("spot=ignore") => Some("spot"),
-                _ if sight.rebalance && self.plan.says("rebalance=drain") => Some("rebalance"),
-                _ if sight.maintenance.is_some() && self.plan.says("maintenance=drain") => Some("maintenance"),
+                _ if snapshot.spot.is_some() && !self.plan.says("spot=ignore") => Some("spot"),
+                _ if snapshot.rebalance && self.plan.says("rebalance=drain") => Some("rebalance"),
+                _ if snapshot.maintenance.is_some() && self.plan.says("maintenance=drain") => Some("maintenance"),
                 _ => None,
             },
             _ => None,
         };
         let living = [PhaseName::Boot, PhaseName::Serve, PhaseName::Hold, PhaseName::Warm].contains(&before);
         let back = match event {
-            Event::MetadataSeen(sight) => sight.target_state.as_ref().is_some_and(is_of_the_pool),
+            Event::MetadataSeen(snapshot) => snapshot.target_state.as_ref().is_some_and(is_of_the_pool),
             _ => false,
         };
-        let asked = matches!(event, Event::MetadataSeen(sight)
-            if matches!(sight.target_state, Some(TargetState::RootVolume(_))));
+        let asked = matches!(event, Event::MetadataSeen(snapshot)
+            if matches!(snapshot.target_state, Some(TargetState::RootVolume(_))));
         let leaves = living && after == PhaseName::Drain;
         // The policy for a notice is not known before the config.
         if leaves && news.is_none() && !back && !asked && knows_policies {

@@ -1,11 +1,11 @@
-//! Each effect, performed on the models: what the edge does in a real life.
+//! Each effect, performed on the models: whin the adapters does in a real life.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use berth_core::message::effect::{Effect, ImageFacts, Job};
 use berth_core::message::event::{BlockRepair, Event, Hook, Membership};
-use berth_core::message::fault::{Class, Fault};
+use berth_core::message::error::{ErrorClass, JobError};
 use berth_core::message::identity::Identity;
 
 use super::engine::Asker;
@@ -23,13 +23,13 @@ impl World {
     pub(crate) fn perform(&mut self, asker: Asker, effect: &Effect, since: Duration) -> Option<Event> {
         let job = effect.job()?;
         if let Some(reason) = self.is_away(job, since) {
-            let class = if reason == THROTTLED { Class::Throttled } else { Class::Transient };
-            return Some(Event::Failed(job, Fault::new(class, reason)));
+            let class = if reason == THROTTLED { ErrorClass::Throttled } else { ErrorClass::Transient };
+            return Some(Event::Failed(job, JobError::new(class, reason)));
         }
         let now = self.now;
         Some(match effect {
             Effect::Identify => {
-                let target_state = self.sight().target_state;
+                let target_state = self.snapshot().target_state;
                 Event::Identified(Arc::new(Identity { target_state, ..identity() }))
             }
             Effect::ReadConfig => Event::ConfigRead(self.config.clone()),
@@ -96,7 +96,7 @@ impl World {
                 self.group.mark_unhealthy(now);
                 Event::MarkedUnhealthy
             }
-            Effect::WatchMetadata => Event::MetadataSeen(self.sight()),
+            Effect::WatchMetadata => Event::MetadataSeen(self.snapshot()),
             Effect::CountConnections(_) => Event::ConnectionsCounted(self.balancer.connections()),
             Effect::ExtendStop(by) => {
                 self.systemd.extend(*by, now);
@@ -123,7 +123,7 @@ impl World {
         })
     }
 
-    /// As the edge does: only what the config does not name is asked for.
+    /// As the adapters does: only what the config does not name is asked for.
     fn found(&self, group: &Option<String>, launch_hook: &Option<String>) -> Option<Membership> {
         let Some(name) = launch_hook else { return self.group.membership() };
         let launch_hook = Some(Hook { name: name.clone(), timeout: None });

@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use berth_core::message::effect::Job;
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 use berth_core::message::identity::TargetState;
 
 use super::table::Ill;
@@ -52,7 +52,7 @@ pub(crate) struct Shape {
     pub(crate) os_boots_in: Duration,
 }
 
-/// So many seeds in a row have a config of their own: to believe one takes as long as a tenth of a life, so they come again.
+/// So many seeds in a row have a config of their own: to resolve one takes as long as a tenth of a life, so they come again.
 const CONFIGS: u64 = 10_007;
 
 /// What some configs wait for.
@@ -134,7 +134,7 @@ impl Plan {
     pub(crate) fn fate(&self, job: Job, nth: u32) -> Fate {
         let fate = |twist: &Twist| match twist {
             Twist::Fate(of, at, fate) if *of == job && *at == nth => Some(*fate),
-            Twist::Denied(of) if *of == job => Some(Fate::Fails(Class::Denied)),
+            Twist::Denied(of) if *of == job => Some(Fate::Fails(ErrorClass::Denied)),
             _ => None,
         };
         self.twists.iter().find_map(fate).unwrap_or(Fate::Well)

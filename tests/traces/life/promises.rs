@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use berth_core::message::effect::{ContainerId, Effect, HookResult, Job};
 use berth_core::message::event::Event;
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 use berth_core::message::identity::TargetState;
 use berth_core::view::{PhaseName, Status};
 
@@ -270,12 +270,12 @@ impl World {
         }
         match event {
             Event::ConfigRead(_) => self.seen.knows_config = true,
-            Event::Failed(Job::ReadConfig, fault) if fault.class == Class::Misconfigured => {
+            Event::Failed(Job::ReadConfig, fault) if fault.class == ErrorClass::Misconfigured => {
                 self.seen.misconfigured |= before == PhaseName::Boot;
             }
             // A container that is gone is created again, and that one is started.
             Event::Failed(job, fault)
-                if before == PhaseName::Boot && !fault.is_transient() && fault.class != Class::Gone =>
+                if before == PhaseName::Boot && !fault.is_transient() && fault.class != ErrorClass::Gone =>
             {
                 self.seen.refused.insert(*job);
             }
@@ -385,7 +385,7 @@ impl World {
         let Some(job) = effect.job() else { return };
         let needed = phase == PhaseName::Boot || (phase == PhaseName::Serve && status != Status::Ok);
         // Twice in a row: the wipe may be under way.
-        // An answer that is lost between the edge and the machine leaves what it brought, until the machine gives it up.
+        // An answer that is lost between the adapters and the machine leaves what it brought, until the machine gives it up.
         let lost = self.plan.has(|twist| matches!(twist, Twist::Fate(Job::CheckSecrets, _, Fate::Lost)));
         let kept = self.fetched && !needed && !lost;
         if job == Job::WatchMetadata && std::mem::replace(&mut self.seen.kept, kept) && kept {

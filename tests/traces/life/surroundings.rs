@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use berth_core::message::event::{Event, Signal};
 use berth_core::message::identity::TargetState;
-use berth_core::watcher::{Interruption, Sight};
+use berth_core::watcher::{Interruption, Snapshot};
 
 use super::group;
 use super::systemd::State;
@@ -98,30 +98,30 @@ impl World {
     }
 
     /// What the metadata says at this moment.
-    pub(crate) fn sight(&self) -> Sight {
-        let mut sight = Sight { target_state: self.group.target(), ..Sight::default() };
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let mut snapshot = Snapshot { target_state: self.group.target(), ..Snapshot::default() };
         for twist in &self.plan.twists {
             match twist {
                 Twist::StateOdd { at, lasts, how } if (*at..*at + *lasts).contains(&self.now) => match how {
                     Odd::Flapping if self.now.as_secs().is_multiple_of(2) => {}
-                    Odd::Absent | Odd::Flapping => sight.target_state = None,
-                    Odd::Empty => sight.target_state = Some(TargetState::Other(String::new())),
-                    Odd::Strange => sight.target_state = Some(TargetState::Other("Rebooting".to_owned())),
+                    Odd::Absent | Odd::Flapping => snapshot.target_state = None,
+                    Odd::Empty => snapshot.target_state = Some(TargetState::Other(String::new())),
+                    Odd::Strange => snapshot.target_state = Some(TargetState::Other("Rebooting".to_owned())),
                 },
                 Twist::Spot(at) if *at <= self.now => {
                     let ends_in = (*at + secs(120)).saturating_sub(self.now);
                     // The metadata never take back what they said: the instance goes at the earliest.
-                    if sight.spot.as_ref().is_none_or(|spot| ends_in < spot.ends_in) {
-                        sight.spot = Some(Interruption { action: "terminate".to_owned(), ends_in });
+                    if snapshot.spot.as_ref().is_none_or(|spot| ends_in < spot.ends_in) {
+                        snapshot.spot = Some(Interruption { action: "terminate".to_owned(), ends_in });
                     }
                 }
-                Twist::Rebalance(at) => sight.rebalance |= *at <= self.now,
+                Twist::Rebalance(at) => snapshot.rebalance |= *at <= self.now,
                 Twist::Maintenance(at) if *at <= self.now => {
-                    sight.maintenance = Some("system-reboot on a day".to_owned());
+                    snapshot.maintenance = Some("system-reboot on a day".to_owned());
                 }
                 _ => {}
             }
         }
-        sight
+        snapshot
     }
 }

@@ -1,23 +1,23 @@
-//! The faults that a boot may meet, each told to the machine as the edge tells it, and what each must come to.
+//! The faults that a boot may meet, each told to the machine as the adapters tells it, and what each must come to.
 
 use std::time::Duration;
 
 use berth_core::message::effect::Job;
 use berth_core::message::event::Event;
-use berth_core::message::fault::{Class, Fault};
+use berth_core::message::error::{ErrorClass, JobError};
 
 use super::plan::{GROUP, Plan, SERVICES};
 use super::twist::Twist;
 use super::world::World;
 use crate::sim::{ms, secs};
 
-/// What the edge says of a clock that it has just learnt to correct.
+/// Whin the adapters says of a clock that it has just learnt to correct.
 pub(crate) const SKEWED: &str = "the service's clock is 600 s ahead";
 
 /// One fault of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ill {
-    ConfigFault,
+    ConfigError,
     Latest,
     SecretMissing,
     KeyMissing,
@@ -152,7 +152,7 @@ impl Ill {
         let lasts = ms([500, 5_000, 20_000, 40_000][rng.usize(..4)] + rng.u64(..500));
         let times = [1, 2, 3, u32::MAX][rng.usize(..4)];
         match rng.u8(..28) {
-            0 => Self::ConfigFault,
+            0 => Self::ConfigError,
             1 => Self::Latest,
             2 => Self::SecretMissing,
             3 => Self::KeyMissing,
@@ -189,7 +189,7 @@ impl Ill {
     /// Where it is counted.
     pub(crate) fn row(self) -> usize {
         match self {
-            Self::ConfigFault => 0,
+            Self::ConfigError => 0,
             Self::Latest => 1,
             Self::SecretMissing => 2,
             Self::KeyMissing => 3,
@@ -230,7 +230,7 @@ impl Ill {
             _ => End::Open,
         };
         match self {
-            Self::ConfigFault | Self::Latest => End::GivenUp(2, USUAL),
+            Self::ConfigError | Self::Latest => End::GivenUp(2, USUAL),
             Self::SecretMissing | Self::KeyMissing | Self::BinarySecret | Self::SecretDenied => End::GivenUp(3, USUAL),
             Self::LoginDenied | Self::ImageDenied | Self::ImageMissing => End::GivenUp(3, USUAL),
             Self::OtherArchitecture | Self::OtherMachine | Self::DiskFull => End::GivenUp(3, USUAL),
@@ -359,26 +359,26 @@ impl World {
     }
 
     /// How the nth attempt at a job fails, if a fault of the table has to do with it, and after how long.
-    pub(crate) fn refusal(&mut self, job: Job, nth: u32) -> Option<(Option<Duration>, Fault)> {
+    pub(crate) fn refusal(&mut self, job: Job, nth: u32) -> Option<(Option<Duration>, JobError)> {
         let plan = self.plan.clone();
         let (ill, after, class, reason) = plan.ills().find_map(|ill| {
             let (after, class, reason) = self.refused_by(ill, job, nth)?;
             Some((ill, after, class, reason))
         })?;
         self.met(ill.row());
-        Some((after, Fault::new(class, reason)))
+        Some((after, JobError::new(class, reason)))
     }
 
-    fn refused_by(&self, ill: Ill, job: Job, nth: u32) -> Option<(Option<Duration>, Class, &'static str)> {
-        use Class::{Broken, Denied, Expired, Misconfigured, Throttled, Transient};
+    fn refused_by(&self, ill: Ill, job: Job, nth: u32) -> Option<(Option<Duration>, ErrorClass, &'static str)> {
+        use ErrorClass::{Broken, Denied, Expired, Misconfigured, Throttled, Transient};
         let agent = self.agent.as_ref()?;
         let of_aws = || GROUP.contains(&job) || SERVICES.contains(&job);
         let secrets = matches!(job, Job::FetchSecrets | Job::CheckSecrets);
         let registry = matches!(job, Job::ResolveDigest | Job::PullImage);
         let (pull, start) = (job == Job::PullImage, job == Job::StartContainer);
-        let is = |yes: bool, class: Class, reason: &'static str| yes.then_some((None, class, reason));
+        let is = |yes: bool, class: ErrorClass, reason: &'static str| yes.then_some((None, class, reason));
         match ill {
-            Ill::ConfigFault => is(job == Job::ReadConfig, Misconfigured, "`helth`: unknown key"),
+            Ill::ConfigError => is(job == Job::ReadConfig, Misconfigured, "`helth`: unknown key"),
             Ill::Latest => is(job == Job::ReadConfig, Misconfigured, "`latest` is not pinned"),
             Ill::SecretMissing => is(secrets, Broken, "there is no such secret"),
             Ill::KeyMissing => is(secrets, Broken, "the secret has no key \"password\""),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use berth_core::message::effect::Job;
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 
 use super::plan::{ENGINE, GROUP, OTHERS, SERVICES};
 use super::table::Ill;
@@ -126,7 +126,7 @@ pub(crate) enum Odd {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     Well,
-    Fails(Class),
+    Fails(ErrorClass),
     /// It takes effect, and the answer is lost.
     Lost,
     /// It neither takes effect nor is it ever answered.
@@ -296,9 +296,9 @@ impl Twist {
 impl Fate {
     fn any(rng: &mut fastrand::Rng) -> Self {
         match rng.u8(..10) {
-            0 | 1 => Self::Fails(Class::Transient),
-            2 => Self::Fails(Class::Throttled),
-            3 => Self::Fails([Class::Denied, Class::Broken, Class::Misconfigured][rng.usize(..3)]),
+            0 | 1 => Self::Fails(ErrorClass::Transient),
+            2 => Self::Fails(ErrorClass::Throttled),
+            3 => Self::Fails([ErrorClass::Denied, ErrorClass::Broken, ErrorClass::Misconfigured][rng.usize(..3)]),
             4 | 5 => Self::Lost,
             6 | 7 => Self::Hangs,
             _ => Self::Slow(ms(rng.u64(500..20_000))),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use berth_config::Config;
 use berth_core::message::effect::Effect;
 use berth_core::message::event::Event;
-use berth_core::message::fault::{Class, Fault};
+use berth_core::message::error::{ErrorClass, JobError};
 use berth_core::phase::drain::Unfinished;
 use berth_core::view::Status;
 
@@ -30,11 +30,11 @@ use crate::sim::{config, secs};
 type Believed = (Arc<Config>, String);
 
 thread_local! {
-    /// What was believed before, by its words: many lives have the same.
+    /// What was validated before, by its words: many lives have the same.
     static BELIEVED: RefCell<BTreeMap<Vec<String>, Believed>> = const { RefCell::new(BTreeMap::new()) };
 }
 
-fn believed(words: &[String]) -> Believed {
+fn validated(words: &[String]) -> Believed {
     BELIEVED.with_borrow_mut(|all| match all.get(words) {
         Some(found) => found.clone(),
         None => {
@@ -100,7 +100,7 @@ pub(crate) enum Due {
 
 impl World {
     pub(crate) fn new(plan: &Rc<Plan>, traced: bool) -> Self {
-        let (config, fingerprint) = believed(&plan.words);
+        let (config, fingerprint) = validated(&plan.words);
         let mut world = Self {
             excuses: Excuses::of(plan),
             config,
@@ -272,7 +272,7 @@ impl World {
                 let answer = self.perform(asker, &effect, since);
                 match (fate, answer, job) {
                     (Fate::Lost, _, Some(job)) => {
-                        let fault = Fault::new(Class::Transient, "the answer was lost");
+                        let fault = JobError::new(ErrorClass::Transient, "the answer was lost");
                         self.schedule(self.now + secs(5), Due::Answer(asker, Event::Failed(job, fault)));
                     }
                     (_, Some(event), _) => self.answer(asker, &event),

@@ -10,7 +10,7 @@ use berth_core::clock::Uptime;
 use berth_core::machine::Machine;
 use berth_core::message::effect::{Effect, HookResult, Job, Ticket};
 use berth_core::message::event::{Event, Hook, Membership};
-use berth_core::message::fault::{Class, Fault};
+use berth_core::message::error::{ErrorClass, JobError};
 use berth_core::message::identity::TargetState;
 use berth_core::view::Status;
 
@@ -233,7 +233,7 @@ impl Fleet {
         for api in calls {
             answered &= self.account.call(*api, index, self.now);
         }
-        let refused = || Event::Failed(job, Fault::new(Class::Throttled, "Rate exceeded"));
+        let refused = || Event::Failed(job, JobError::new(ErrorClass::Throttled, "Rate exceeded"));
         Some((self.within(20, 120), if answered { answer } else { refused() }))
     }
 

@@ -9,15 +9,15 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use berth_config::{Config, Faults, ImageRef, Layers, PinnedImage, RegistryAuth};
+use berth_config::{Config, ConfigErrors, ImageRef, Layers, PinnedImage, RegistryAuth};
 use berth_core::message::event::PullProgress;
-use berth_core::message::fault::Fault;
+use berth_core::message::error::JobError;
 use berth_core::message::outcome::Outcome;
 
 use crate::cli::{self, Global};
 use crate::commands::doctor::report::{Check, Report};
 use crate::commands::doctor::{host, services, within};
-use crate::commands::figures::bytes;
+use crate::commands::humanize::bytes;
 use crate::commands::paint::Paint;
 use crate::commands::policy::{Place, Policy};
 use crate::io::aws::Aws;
@@ -76,7 +76,7 @@ pub async fn main(global: &Global, args: &cli::Bake) -> ExitCode {
 fn wanted(global: &Global, more: &[String]) -> Result<(Layers, Config, Vec<ImageRef>), String> {
     let layers = global.sources(Vec::new()).read_file().map_err(|fault| fault.reason)?;
     // The user-data of a launch will add to it.
-    let (config, faults): (Config, Faults) = layers.believe_what_is_written(true);
+    let (config, faults): (Config, ConfigErrors) = layers.resolve_what_is_written(true);
     let mut reasons = Vec::new();
     if !faults.is_empty() {
         reasons.push(faults.to_string());
@@ -157,7 +157,7 @@ async fn clear(engine: &Engine, instance_id: Option<&str>) -> Vec<Check> {
     // Without metadata no agent has ever run here.
     let Some(instance_id) = instance_id else { return Vec::new() };
     let failed = |error: EngineError| {
-        let fault = Fault::from(error);
+        let fault = JobError::from(error);
         Check::fail("container", fault.reason, "remove the containers of berth by hand")
     };
     let found = match engine.find_containers("", instance_id).await {
@@ -191,7 +191,7 @@ async fn pull(aws: &Aws, engine: &Engine, config: &Config, policy: &Policy) -> C
     match pulled(&engine.with_platform(config.platform.as_ref()), &config.image, login.as_ref()).await {
         Ok((pinned, None)) => Check::ok("image", format!("{pinned} is here already")),
         Ok((pinned, Some(size))) => Check::ok("image", format!("{pinned}, {} pulled", bytes(size))),
-        Err(error) => services::refused_image(&Fault::from(error), policy),
+        Err(error) => services::refused_image(&JobError::from(error), policy),
     }
 }
 

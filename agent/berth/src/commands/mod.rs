@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Write, stderr, stdout};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use berth_core::message::fault::{Class, Fault};
+use berth_core::message::error::{ErrorClass, JobError};
 
 use crate::io::aws::Aws;
 use crate::io::aws::imds::{Imds, ImdsError};
@@ -19,7 +19,7 @@ pub mod doctor;
 pub mod drain;
 pub mod drained;
 pub mod exec;
-mod figures;
+mod humanize;
 pub mod handover;
 mod paint;
 pub mod policy;
@@ -101,7 +101,7 @@ async fn aws_anywhere() -> Result<(Imds, Aws), EnvironmentError> {
 
 /// An error with its sources, in one sentence.
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    Fault::from_error(Class::Broken, error).reason
+    JobError::from_error(ErrorClass::Broken, error).reason
 }
 
 #[cfg(test)]

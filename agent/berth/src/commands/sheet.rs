@@ -4,7 +4,7 @@
 //! explain the least are left out, until the rest fits; what explains a failure is never left out. No text is cut at the right edge
 //! either: it goes on in the next row. Without a bound (a file, a pipe) each line is one line.
 
-use crate::commands::figures::span;
+use crate::commands::humanize::span;
 
 /// The room that there is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -220,7 +220,7 @@ fn wrap(head: &str, text: &str, columns: usize) -> Vec<String> {
         std::mem::replace(row, " ".repeat(indent))
     };
     for (at, word) in text.split_inclusive(' ').enumerate() {
-        // The space behind it may stand beyond the edge.
+        // The space behind it may stand beyond the adapters.
         if at > 0 && used + width(word.trim_end()) > columns && used > indent {
             rows.push(begin(&mut row, &mut used));
         }

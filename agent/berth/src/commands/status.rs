@@ -12,7 +12,7 @@ use berth_core::view::published::Report;
 use berth_core::view::{DeadlineView, PullView, SPOT, Status as ViewStatus, View};
 
 use crate::cli::{Global, Status};
-use crate::commands::figures::{bytes, span};
+use crate::commands::humanize::{bytes, span};
 use crate::commands::sheet::{Rank, Room, Sheet};
 use crate::commands::status_watch;
 use crate::commands::timeline::{Bar, Timeline, bars};
@@ -24,7 +24,7 @@ use crate::io::listen::socket_client::{self, ClientError};
 /// The bars are this wide beside names of so many letters; with a time, and in 80 columns, they leave room for a short note.
 const BAR: usize = 36;
 const NAME: usize = 10;
-/// In the line of a step, without its name and its bar: the edge, two spaces and the time.
+/// In the line of a step, without its name and its bar: the adapters, two spaces and the time.
 const BESIDE_THE_BAR: usize = 11;
 /// The longest text from elsewhere: a reason begins with what was tried, with an image's whole name in it, and ends with why it failed.
 const LONGEST: usize = 1000;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use berth_core::clock::Uptime;
 use berth_core::machine::Machine;
 use berth_core::message::effect::Effect;
-use berth_core::message::fault::{Class, Fault};
+use berth_core::message::error::{ErrorClass, JobError};
 use berth_core::message::outcome::Outcome;
 use berth_core::view::published::{Published, Report};
 use berth_core::view::{PhaseName, View};
@@ -74,7 +74,7 @@ impl Diary {
         if let Err(error) = &written
             && !self.failed
         {
-            warn!("the next agent would not know of this drain: {}", Fault::from_error(Class::Broken, error).reason);
+            warn!("the next agent would not know of this drain: {}", JobError::from_error(ErrorClass::Broken, error).reason);
         }
         self.failed = written.is_err();
     }
@@ -107,7 +107,7 @@ impl Diary {
         if outcome != Outcome::Bug
             && let Err(error) = kept.note.clear()
         {
-            warn!("{}", Fault::from_error(Class::Broken, &error).reason);
+            warn!("{}", JobError::from_error(ErrorClass::Broken, &error).reason);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The adapters: all IO, one folder a neighbour. An adapter tries once, under a timeout, and says how it ended; when, how often and
 //! what then, the machine decides.
 
-pub use perform::{Edge, Parts};
+pub use perform::{Adapters, Parts};
 pub use sources::Sources;
 
 mod perform;

@@ -7,10 +7,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use berth_config::{Config, Faults, ImdsAccess, SecretsAs};
+use berth_config::{Config, ConfigErrors, ImdsAccess, SecretsAs};
 use berth_core::message::effect::{ContainerId, Creation, Effect, FoundContainer, Job};
 use berth_core::message::event::{BlockRepair, Event, Membership};
-use berth_core::message::fault::{Class, Fault};
+use berth_core::message::error::{ErrorClass, JobError};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
@@ -33,8 +33,8 @@ use crate::io::secret::app_output;
 use crate::io::secret::deliver::{DeliverError, Delivery};
 use crate::io::sources::Sources;
 
-/// All neighbours, and what only the edge may hold.
-pub struct Edge {
+/// All neighbours, and what only the adapters may hold.
+pub struct Adapters {
     imds: Imds,
     aws: Aws,
     engine: Engine,
@@ -56,7 +56,7 @@ pub struct Edge {
     place: Mutex<Option<Place>>,
 }
 
-/// What the composition root hands to the edge.
+/// What the composition root hands to the adapters.
 pub struct Parts {
     /// The instance metadata.
     pub imds: Imds,
@@ -82,7 +82,7 @@ pub struct Parts {
 
 macro_rules! faults_from {
     ($($error:ty),+ $(,)?) => {$(
-        impl From<$error> for Fault {
+        impl From<$error> for JobError {
             fn from(error: $error) -> Self {
                 Self::from_error(error.class(), &error)
             }
@@ -102,13 +102,13 @@ faults_from!(
     PathsError
 );
 
-impl From<ConsoleError> for Fault {
+impl From<ConsoleError> for JobError {
     fn from(error: ConsoleError) -> Self {
-        Self::from_error(Class::Broken, &error)
+        Self::from_error(ErrorClass::Broken, &error)
     }
 }
 
-impl Edge {
+impl Adapters {
     /// The edge with these neighbours.
     pub fn new(parts: Parts) -> Self {
         Self {
@@ -145,12 +145,12 @@ impl Edge {
         }
     }
 
-    async fn attempt(&self, effect: Effect) -> Result<Event, Fault> {
+    async fn attempt(&self, effect: Effect) -> Result<Event, JobError> {
         Ok(match effect {
             Effect::Identify => self.identify().await?,
             Effect::ReadConfig => {
                 let layers = self.sources.read(&self.imds, &self.aws).await?;
-                let config = layers.believe().map_err(misconfigured)?;
+                let config = layers.resolve().map_err(misconfigured)?;
                 // What is worth a line of the log beside the config. Nobody listens once the agent ends.
                 let foreign = layers.foreign().map(Event::UserDataIsForeign);
                 let warnings = layers
@@ -278,7 +278,7 @@ impl Edge {
                 self.console.say(&words, &output).await?;
                 Event::LastWordsSaid
             }
-            Effect::WatchMetadata => Event::MetadataSeen(self.imds.sight().await?),
+            Effect::WatchMetadata => Event::MetadataSeen(self.imds.snapshot().await?),
             Effect::CountConnections(app) => Event::ConnectionsCounted(self.engine.connections(&app.id).await?),
             Effect::ExtendStop(by) => {
                 systemd::extend_timeout(by);
@@ -309,14 +309,14 @@ impl Edge {
         self.endpoint.try_lock().ok()?.local_addr()
     }
 
-    async fn identify(&self) -> Result<Event, Fault> {
+    async fn identify(&self) -> Result<Event, JobError> {
         let identity = self.imds.identity().await?;
         self.aws.locate(&identity);
         hold(&self.instance_id).clone_from(&identity.instance_id);
         Ok(Event::Identified(Arc::new(identity)))
     }
 
-    async fn create(&self, creation: &Creation) -> Result<ContainerId, Fault> {
+    async fn create(&self, creation: &Creation) -> Result<ContainerId, JobError> {
         let config = &creation.config;
         if !config.has_secrets() {
             return Ok(self.engine.create(creation, Mounted::Nothing).await?);
@@ -330,7 +330,7 @@ impl Edge {
     }
 
     /// Before a start there is nobody in the container yet, so nobody has a moment to ask the metadata in.
-    async fn keep_from_metadata(&self, id: &ContainerId, block: &MetadataBlock) -> Result<(), Fault> {
+    async fn keep_from_metadata(&self, id: &ContainerId, block: &MetadataBlock) -> Result<(), JobError> {
         // One that is gone has nobody to keep; starting it will say so.
         if let Some(bridges) = self.engine.bridges(id).await? {
             block.hold(id, &bridges).await?;
@@ -339,7 +339,7 @@ impl Edge {
     }
 
     /// Everybody who is held is held still, wherever somebody connected it to meanwhile.
-    async fn check_block(&self) -> Result<BlockRepair, Fault> {
+    async fn check_block(&self) -> Result<BlockRepair, JobError> {
         let block = self.block.lock().await;
         let mut repair = BlockRepair::default();
         for id in block.held()? {
@@ -365,7 +365,7 @@ impl Edge {
     }
 
     /// What an earlier agent held is held on for a container that runs, since it may be adopted, and let go of for one that is gone.
-    async fn look_after_blocks(&self, found: &[FoundContainer]) -> Result<(), Fault> {
+    async fn look_after_blocks(&self, found: &[FoundContainer]) -> Result<(), JobError> {
         let block = self.block.lock().await;
         for id in block.held()? {
             match found.iter().find(|container| container.id == id) {
@@ -380,7 +380,7 @@ impl Edge {
 
     /// Fetches the secrets again; whether any differs from what is delivered. That, and not what this process fetched before, is
     /// what the app has: it may have been started by an earlier process, and may have exited and started since.
-    async fn check_secrets(&self, config: &Config) -> Result<bool, Fault> {
+    async fn check_secrets(&self, config: &Config) -> Result<bool, JobError> {
         let values = secrets::fetch(&self.aws, config).await?;
         let delivered = self.delivery.holds(&config.container_name(), config.secrets_as, &values)?;
         // Without a delivery there is nothing to compare with: these are the first.
@@ -391,7 +391,7 @@ impl Edge {
 
     /// Puts the values that were fetched last in place and wipes them here. Whether the container has its values: none were
     /// fetched if those in place are still the app's.
-    fn deliver(&self, config: &Config) -> Result<bool, Fault> {
+    fn deliver(&self, config: &Config) -> Result<bool, JobError> {
         let (container, how) = (config.container_name(), config.secrets_as);
         let mut fetched = hold(&self.secrets);
         let Some(values) = &*fetched else { return Ok(self.delivery.is_in_place(&container, how)?) };
@@ -402,7 +402,7 @@ impl Edge {
 
     /// What a fleet that is throttled was told once, it does not ask for again: else most of the answers that there are would be
     /// to the first of two calls, and wasted.
-    async fn membership(&self, mut named: Named) -> Result<Option<Membership>, Fault> {
+    async fn membership(&self, mut named: Named) -> Result<Option<Membership>, JobError> {
         let told = hold(&self.place).take();
         if named.group.is_none() && told.is_none() {
             // Whatever keeps it from being there, the group can be asked for.
@@ -414,7 +414,7 @@ impl Edge {
         };
         let Some(place) = place else { return Ok(None) };
         let found = membership::hooks(&self.aws, place.clone(), named).await;
-        if found.as_ref().is_err_and(Fault::is_transient) {
+        if found.as_ref().is_err_and(JobError::is_transient) {
             *hold(&self.place) = Some(place);
         }
         found.map(Some)
@@ -429,8 +429,8 @@ impl Edge {
     }
 }
 
-fn misconfigured(faults: Faults) -> Fault {
-    Fault::new(Class::Misconfigured, faults.to_string())
+fn misconfigured(faults: ConfigErrors) -> JobError {
+    JobError::new(ErrorClass::Misconfigured, faults.to_string())
 }
 
 /// A lock is only held for a moment and never across an await; a poisoned one still holds whole values.

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use berth_config::Layers;
-use berth_core::message::fault::{Class, Fault};
+use berth_core::message::error::{ErrorClass, JobError};
 
 use crate::io::aws::Aws;
 use crate::io::aws::imds::Imds;
@@ -37,21 +37,21 @@ pub struct FileError {
 
 impl FileError {
     /// What to do about it.
-    pub fn class(&self) -> Class {
-        Class::Misconfigured
+    pub fn class(&self) -> ErrorClass {
+        ErrorClass::Misconfigured
     }
 }
 
 impl Sources {
-    /// All layers. What they say is not believed yet.
-    pub async fn read(&self, imds: &Imds, aws: &Aws) -> Result<Layers, Fault> {
+    /// All layers. What they say is not validated yet.
+    pub async fn read(&self, imds: &Imds, aws: &Aws) -> Result<Layers, JobError> {
         let mut layers = self.read_unpointed(imds).await?;
         follow(&mut layers, aws).await?;
         Ok(layers)
     }
 
     /// The layers that are at hand without AWS: all but what `config=` points to.
-    pub async fn read_unpointed(&self, imds: &Imds) -> Result<Layers, Fault> {
+    pub async fn read_unpointed(&self, imds: &Imds) -> Result<Layers, JobError> {
         let mut layers = self.read_file()?;
         if let Some(user_data) = imds.user_data().await? {
             layers.add_user_data(&user_data);
@@ -61,14 +61,14 @@ impl Sources {
     }
 
     /// The AMI's defaults alone.
-    pub fn read_file(&self) -> Result<Layers, Fault> {
+    pub fn read_file(&self) -> Result<Layers, JobError> {
         let mut layers = Layers::new();
         match read_bounded(&self.file) {
             Ok(bytes) => layers.add_file(&self.file.display().to_string(), &bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound && !self.file_is_required => {}
             Err(error) => {
                 let error = FileError { file: self.file.clone(), source: error };
-                return Err(Fault::from_error(error.class(), &error));
+                return Err(JobError::from_error(error.class(), &error));
             }
         }
         Ok(layers)
@@ -91,20 +91,20 @@ pub fn bounded(from: impl Read) -> io::Result<Vec<u8>> {
 }
 
 /// Adds what the layers point to, if they do. It is fetched on the way that they say, and everything after it on the way that both say.
-pub async fn follow(layers: &mut Layers, aws: &Aws) -> Result<(), Fault> {
+pub async fn follow(layers: &mut Layers, aws: &Aws) -> Result<(), JobError> {
     configure(layers, aws)?;
     if let Some(pointer) = layers.pointer() {
         let text = secrets::config_pointer(aws, &pointer.secret_ref()).await?;
         layers.add_pointed(&pointer, &text);
-        // What is wrong in there is told with everything else, when the layers are believed.
+        // What is wrong in there is told with everything else, when the layers are validated.
         let _ = configure(layers, aws);
     }
     Ok(())
 }
 
 /// Has AWS reached as the layers say so far.
-pub fn configure(layers: &Layers, aws: &Aws) -> Result<(), Fault> {
-    let network = layers.network().map_err(|errors| Fault::new(Class::Misconfigured, errors.to_string()))?;
+pub fn configure(layers: &Layers, aws: &Aws) -> Result<(), JobError> {
+    let network = layers.network().map_err(|errors| JobError::new(ErrorClass::Misconfigured, errors.to_string()))?;
     aws.configure(&network);
     Ok(())
 }

@@ -11,32 +11,32 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth_config::{Config, Health};
+use berth_config::{Config, ProbeMethod};
 
 use crate::clock::Uptime;
 use crate::message::effect::{ContainerId, Effect, Job, RunningContainer, Ticket};
 use crate::message::event::Event;
 use crate::message::failure_reason::FailureReason;
-use crate::message::fault::{Class, Fault};
+use crate::message::error::{ErrorClass, JobError};
 use crate::message::probe_failure::{ProbeFailure, ProbeFailureKind};
 use crate::outbox::Outbox;
 use crate::retry::NEAR;
 use crate::view::ReadyReason;
 
 use last_output::LastOutput;
-pub use pulse::Pulse;
+pub use health::Health;
 pub use recreation::Recipe;
 use recreation::Recreation;
 
 mod last_output;
-mod pulse;
+mod health;
 mod recreation;
 mod restart;
 mod show;
 
 /// Between two probes while the app is starting: never longer than the first, never shorter than the second.
-const EAGER: Duration = Duration::from_millis(100);
-const KEEN: Duration = Duration::from_millis(10);
+const PROBE_CEILING: Duration = Duration::from_millis(100);
+const PROBE_FLOOR: Duration = Duration::from_millis(10);
 /// Between those, an app that has been starting for so long is asked again after this part of it: one that is ready within
 /// 50 ms is seen within 10, and a slow one is not asked more often than it can hurt.
 const PATIENCE: u32 = 8;
@@ -55,7 +55,7 @@ pub struct App {
     id: ContainerId,
     adopted: bool,
     state: State,
-    pulse: Pulse,
+    health: Health,
     /// How long it may take to become healthy, from its first start or from when it was healthy last.
     start_limit: Duration,
     attempts: u32,
@@ -72,7 +72,7 @@ pub struct App {
     /// Restarts within the window, and all of them.
     recent: VecDeque<Uptime>,
     restarts: u32,
-    /// Whether the values of the secrets are at hand for the next start, on tmpfs or at the edge: an adopted app brought its own.
+    /// Whether the values of the secrets are at hand for the next start, on tmpfs or in the adapters: an adopted app brought its own.
     holds_secrets: bool,
     output: LastOutput,
     reason: String,
@@ -179,7 +179,7 @@ impl App {
             fresh: false,
             gone: false,
             state: State::Halted,
-            pulse: Pulse::new(now),
+            health: Health::new(now),
             attempts: 0,
             engine_away: None,
             kept: false,
@@ -290,9 +290,9 @@ impl App {
         let watch = Watch::On(outbox.emit(Effect::WatchContainer(self.id.clone())));
         let running_for = self.config.probe.running_for;
         let how = self.config.effective_health(running.healthcheck.is_some());
-        let own = running.healthcheck.as_ref().filter(|_| how == Health::Docker);
+        let own = running.healthcheck.as_ref().filter(|_| how == ProbeMethod::Docker);
         self.start_limit = self.config.probe.start_limit(own.map(|own| own.start_period));
-        let probe = if how == Health::None {
+        let probe = if how == ProbeMethod::None {
             self.start_limit = self.start_limit.saturating_add(running_for);
             self.reason = format!("the app has not run for {running_for:?} yet (probe.running_for)");
             Probing::Unasked(now + running_for.saturating_sub(ran))
@@ -303,25 +303,25 @@ impl App {
         self.state = State::Up { running: Box::new(running), watch, probe };
         self.fresh = false;
         self.engine_away = None;
-        self.pulse.begin(now);
+        self.health.begin(now);
         self.ready = ReadyReason::NotHealthyYet;
     }
 
     fn probed(&mut self, failure: Option<&ProbeFailure>, now: Uptime) -> News {
         let State::Up { probe, .. } = &mut self.state else { return News::Nothing };
         let Probing::Asked { since, .. } = *probe else { return News::Nothing };
-        let was_healthy = self.pulse.is_healthy();
+        let was_healthy = self.health.is_healthy();
         let took = now.since(since);
-        if self.pulse.take(failure, took, &self.config.probe, now) {
+        if self.health.take(failure, took, &self.config.probe, now) {
             self.reason = failure.map_or_else(|| "the app is healthy".to_owned(), ToString::to_string);
             self.ready = match failure {
                 None => ReadyReason::Healthy,
                 Some(failure) if failure.kind == ProbeFailureKind::Engine => ReadyReason::EngineUnavailable,
-                Some(_) if self.pulse.is_starting() => ReadyReason::NotHealthyYet,
+                Some(_) if self.health.is_starting() => ReadyReason::NotHealthyYet,
                 Some(_) => ReadyReason::AppUnhealthy,
             };
         }
-        let ran = self.pulse.starting_for(now);
+        let ran = self.health.starting_for(now);
         if let Some(failure) = failure
             && !self.kept
             && failure.kind.lasting_after().is_some_and(|after| ran >= after)
@@ -331,18 +331,18 @@ impl App {
             self.ready = ReadyReason::NeverHealthy;
             return News::Lost(reason);
         }
-        let wait = if self.pulse.is_starting() {
-            (self.pulse.starting_for(now) / PATIENCE).max(took).clamp(KEEN, EAGER)
+        let wait = if self.health.is_starting() {
+            (self.health.starting_for(now) / PATIENCE).max(took).clamp(PROBE_FLOOR, PROBE_CEILING)
         } else {
             self.config.probe.interval
         };
         *probe = Probing::Next(now + wait);
-        if self.pulse.is_healthy() && !was_healthy { News::Healthy } else { News::Nothing }
+        if self.health.is_healthy() && !was_healthy { News::Healthy } else { News::Nothing }
     }
 
-    fn failed(&mut self, job: Job, fault: &Fault, outbox: &mut Outbox, now: Uptime) -> News {
+    fn failed(&mut self, job: Job, fault: &JobError, outbox: &mut Outbox, now: Uptime) -> News {
         match (job, &mut self.state) {
-            (Job::StartContainer, State::Starting { .. }) if fault.class == Class::Gone => self.removed(outbox, now),
+            (Job::StartContainer, State::Starting { .. }) if fault.class == ErrorClass::Gone => self.removed(outbox, now),
             (Job::StartContainer, State::Starting { .. }) => {
                 let reason = FailureReason::NotStarted { answer: fault.to_string() }.to_string();
                 if fault.is_transient() {
@@ -382,7 +382,7 @@ impl App {
         if self.kept
             && !self.retiring
             && self.is_up()
-            && self.pulse.is_hopeless(&self.config.probe, self.start_limit, now)
+            && self.health.past_threshold(&self.config.probe, self.start_limit, now)
         {
             let reason = format!("the app stays unhealthy: {}", self.reason);
             self.read_output(outbox, now);
@@ -399,7 +399,7 @@ impl App {
                 match probe {
                     Probing::Next(at) if *at <= now => {
                         let how = self.config.effective_health(running.healthcheck.is_some());
-                        let own = running.healthcheck.as_ref().filter(|_| how == Health::Docker);
+                        let own = running.healthcheck.as_ref().filter(|_| how == ProbeMethod::Docker);
                         let timeout = self.config.probe.timeout_for(own.map(|own| own.timeout));
                         let (port, http) = (self.config.first_tcp_port(), self.config.probe.http.clone());
                         let ticket = outbox.emit(Effect::ProbeApp { app: running.clone(), how, port, http, timeout });
@@ -407,7 +407,7 @@ impl App {
                     }
                     Probing::Unasked(at) if *at <= now => {
                         *probe = Probing::Over;
-                        self.pulse.endure();
+                        self.health.endure();
                         "the app is healthy".clone_into(&mut self.reason);
                         self.ready = ReadyReason::Healthy;
                         return News::Healthy;

@@ -14,7 +14,7 @@ use berth_config::{Config, PinnedImage};
 use crate::clock::Uptime;
 use crate::message::effect::{ContainerId, Creation, Effect, ImageFacts, Job, PULL_STALL, Ticket};
 use crate::message::event::Event;
-use crate::message::fault::{Class, Fault};
+use crate::message::error::{ErrorClass, JobError};
 use crate::message::identity::Identity;
 use crate::outbox::Outbox;
 use crate::retry::FAR;
@@ -116,7 +116,7 @@ impl Recreation {
             (State::Waiting(at), _) if *at <= now => self.find(outbox, now),
             (State::Asked { ticket, until, .. }, _) if *until <= now => {
                 outbox.emit(Effect::Cancel(*ticket));
-                self.wait(Class::Transient, outbox, now);
+                self.wait(ErrorClass::Transient, outbox, now);
             }
             (State::Asked { job, .. }, Event::Failed(failed, fault)) if job == failed => {
                 return self.failed(fault, outbox, now);
@@ -195,7 +195,7 @@ impl Recreation {
         match facts {
             Some(_) if config.after.is_empty() => self.create(outbox, now),
             Some(_) => self.ask(Effect::CheckPaths(config.after.clone()), now + CALL_LIMIT, outbox),
-            None if self.pulled => self.wait(Class::Transient, outbox, now),
+            None if self.pulled => self.wait(ErrorClass::Transient, outbox, now),
             None => self.ask(Effect::LoginRegistry(config), now + CALL_LIMIT, outbox),
         }
     }
@@ -207,7 +207,7 @@ impl Recreation {
         self.ask(Effect::CreateContainer(Box::new(creation)), now + CALL_LIMIT, outbox);
     }
 
-    fn failed(&mut self, fault: &Fault, outbox: &mut Outbox, now: Uptime) -> Next {
+    fn failed(&mut self, fault: &JobError, outbox: &mut Outbox, now: Uptime) -> Next {
         if fault.is_transient() {
             self.wait(fault.class, outbox, now);
             return Next::Stay;
@@ -215,9 +215,9 @@ impl Recreation {
         Next::Failed(format!("the container was removed, and cannot be created again: {fault}"))
     }
 
-    fn wait(&mut self, class: Class, outbox: &mut Outbox, now: Uptime) {
+    fn wait(&mut self, class: ErrorClass, outbox: &mut Outbox, now: Uptime) {
         let wait = match class {
-            Class::Throttled => outbox.stand_back(self.attempts),
+            ErrorClass::Throttled => outbox.stand_back(self.attempts),
             _ => outbox.wait(FAR, self.attempts),
         };
         self.state = State::Waiting(now + wait);

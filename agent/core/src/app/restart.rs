@@ -85,7 +85,7 @@ impl App {
         };
         // What is not there at the first start is not there at the next.
         if exit.is_not_run() && !self.kept && !self.adopted && self.restarts == 0 {
-            self.pulse.ail(now);
+            self.health.mark_unhealthy(now);
             self.state = State::Halted;
             self.reason.clone_from(&reason);
             self.ready = ReadyReason::AppExited;
@@ -97,7 +97,7 @@ impl App {
     /// Plans the next start, unless there were too many.
     pub(super) fn back_off(&mut self, ready: ReadyReason, reason: String, outbox: &mut Outbox, now: Uptime) -> News {
         let restart = self.config.restart.clone();
-        self.pulse.ail(now);
+        self.health.mark_unhealthy(now);
         self.ready = ready;
         if self.retiring {
             self.state = State::Halted;
@@ -123,7 +123,7 @@ impl App {
     /// An engine that is away is no crash of the app: tried again without counting, for as long as a boot may take.
     pub(super) fn wait_for_engine(&mut self, reason: String, outbox: &mut Outbox, now: Uptime) -> News {
         let since = *self.engine_away.get_or_insert(now);
-        self.pulse.ail(now);
+        self.health.mark_unhealthy(now);
         self.ready = ReadyReason::EngineUnavailable;
         self.reason.clone_from(&reason);
         if now.since(since) >= self.config.boot.timeout {
@@ -137,7 +137,7 @@ impl App {
 
     pub(super) fn stop(&mut self, then: Then, ready: ReadyReason, reason: String, outbox: &mut Outbox, now: Uptime) {
         self.halt(outbox);
-        self.pulse.ail(now);
+        self.health.mark_unhealthy(now);
         (self.ready, self.reason) = (ready, reason);
         let timeout = self.config.stop_timeout;
         let ticket = outbox.emit(Effect::StopContainer { id: self.id.clone(), timeout, for_good: false });

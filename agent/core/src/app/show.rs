@@ -9,7 +9,7 @@ use crate::message::output::AppOutput;
 use crate::view::{ContainerView, ReadyReason};
 
 use super::recreation::Recreation;
-use super::{App, Probing, Pulse, START_LIMIT, State, Watch};
+use super::{App, Probing, Health, START_LIMIT, State, Watch};
 
 impl App {
     /// Whether the event is an answer to what it asked to create its container again.
@@ -23,8 +23,8 @@ impl App {
     }
 
     /// What its probes say of it.
-    pub fn pulse(&self) -> &Pulse {
-        &self.pulse
+    pub fn health(&self) -> &Health {
+        &self.health
     }
 
     /// Whether its process runs.
@@ -34,7 +34,7 @@ impl App {
 
     /// How long it may take to become healthy, and when that is over, if it is not healthy.
     pub fn start_deadline(&self) -> Option<(Duration, Uptime)> {
-        Some((self.start_limit, self.pulse.ailing_since()? + self.start_limit))
+        Some((self.start_limit, self.health.unhealthy_since()? + self.start_limit))
     }
 
     /// Why it is not healthy, or that it is.

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::clock::Uptime;
-use crate::message::fault::{Class, Fault};
+use crate::message::error::{ErrorClass, JobError};
 use crate::outbox::Outbox;
 use crate::retry::FAR;
 
@@ -65,7 +65,7 @@ impl Heartbeats {
     }
 
     /// It is not allowed: it is due again as ever, since the role may be mended.
-    pub(super) fn refused(&mut self, fault: &Fault) {
+    pub(super) fn refused(&mut self, fault: &JobError) {
         self.refusal = Some(fault.reason.clone());
     }
 
@@ -80,10 +80,10 @@ impl Heartbeats {
     }
 
     /// It may not have been recorded: tried again after a wait, as far as that is sooner than the next.
-    pub(super) fn failed(&mut self, fault: &Fault, outbox: &mut Outbox, now: Uptime) {
+    pub(super) fn failed(&mut self, fault: &JobError, outbox: &mut Outbox, now: Uptime) {
         self.failures = self.failures.saturating_add(1);
         let wait = match fault.class {
-            Class::Throttled => outbox.stand_back(self.failures).min(self.interval() / 4),
+            ErrorClass::Throttled => outbox.stand_back(self.failures).min(self.interval() / 4),
             _ => outbox.wait(FAR, self.failures),
         };
         self.next = self.next.map(|next| next.min(now + wait));

@@ -21,7 +21,7 @@ use berth_config::Lifecycle;
 use crate::clock::Uptime;
 use crate::message::effect::{Effect, HookName, HookResult, Job, Ticket};
 use crate::message::event::{Event, Membership};
-use crate::message::fault::{Class, Fault};
+use crate::message::error::{ErrorClass, JobError};
 use crate::message::identity::Identity;
 use crate::outbox::Outbox;
 use crate::retry::FAR;
@@ -148,7 +148,7 @@ impl Hook {
     }
 
     /// Begins to look for the hook of this instance, as far as neither the config names it nor the group told of it before. No
-    /// `lifecycle` if there is no config to believe.
+    /// `lifecycle` if there is no config to resolve.
     pub fn begin(
         &mut self,
         identity: Option<&Arc<Identity>>,
@@ -280,7 +280,7 @@ impl Hook {
                 self.patience.answered(now)
             }
             // One that joins a group later has no launch hook of this boot.
-            Event::MetadataSeen(sight) if self.wanted.is_none() => self.in_group |= sight.target_state.is_some(),
+            Event::MetadataSeen(snapshot) if self.wanted.is_none() => self.in_group |= snapshot.target_state.is_some(),
             _ => {}
         }
         match event {
@@ -363,7 +363,7 @@ impl Hook {
         self.advance(outbox, now);
     }
 
-    fn failed(&mut self, job: Job, fault: &Fault, outbox: &mut Outbox, now: Uptime) {
+    fn failed(&mut self, job: Job, fault: &JobError, outbox: &mut Outbox, now: Uptime) {
         match job {
             Job::FindGroup if self.state == State::Finding => {
                 if fault.is_transient() {
@@ -393,7 +393,7 @@ impl Hook {
                     self.end(Ending::GivenUp(fault.reason.clone()), now);
                 } else {
                     self.not_yet(outbox, now);
-                    if fault.class == Class::Throttled {
+                    if fault.class == ErrorClass::Throttled {
                         self.throttled = self.throttled.saturating_add(1);
                         self.state = State::NotYet(now + outbox.stand_back(self.throttled));
                     }
@@ -469,7 +469,7 @@ impl Hook {
 
     fn answer_is_late(&mut self, outbox: &mut Outbox, now: Uptime) {
         self.answer_by = None;
-        let late = Fault::new(Class::Transient, "no answer came");
+        let late = JobError::new(ErrorClass::Transient, "no answer came");
         match self.state {
             State::Finding if self.found.wake().is_none() => {
                 self.found.cancel(outbox);

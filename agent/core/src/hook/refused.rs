@@ -1,12 +1,12 @@
 //! What is told of a call to Auto Scaling that was refused for good: the answer, and what would allow it.
 
-use crate::message::fault::{Class, Fault};
+use crate::message::error::{ErrorClass, JobError};
 use crate::message::identity::Identity;
 
 /// The sentence for people. `action` is the call as IAM names it, none if the answer names it; one without a group has no
 /// resource of its own.
-pub fn explain(fault: &Fault, action: Option<&str>, identity: Option<&Identity>, group: Option<&str>) -> String {
-    if fault.class != Class::Denied {
+pub fn explain(fault: &JobError, action: Option<&str>, identity: Option<&Identity>, group: Option<&str>) -> String {
+    if fault.class != ErrorClass::Denied {
         return fault.reason.clone();
     }
     let what = action.unwrap_or("it");
@@ -31,7 +31,7 @@ mod tests {
 
     #[test]
     fn a_call_that_is_not_allowed_names_the_resource_in_its_partition() {
-        let denied = Fault::new(Class::Denied, "autoscaling:SetInstanceHealth is not allowed (AccessDenied): no");
+        let denied = JobError::new(ErrorClass::Denied, "autoscaling:SetInstanceHealth is not allowed (AccessDenied): no");
         let text = |region: &str, group| {
             explain(&denied, Some("autoscaling:SetInstanceHealth"), Some(&identity(region)), group)
         };
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn what_no_permission_would_allow_is_told_as_it_is() {
-        let broken = Fault::new(Class::Broken, "AutoScalingGroup name not found");
+        let broken = JobError::new(ErrorClass::Broken, "AutoScalingGroup name not found");
         assert_eq!(explain(&broken, Some("autoscaling:CompleteLifecycleAction"), None, None), broken.reason);
     }
 }

@@ -59,7 +59,7 @@ pub struct Machine {
     since: Uptime,
     watcher: Watcher,
     guard: MetadataGuard,
-    /// The config that was believed last, for what a notice means: a boot out of the pool has yet to read it again.
+    /// The config that was validated last, for what a notice means: a boot out of the pool has yet to read it again.
     config: Option<Arc<Config>>,
     /// A drain that an agent before this one was killed in, and when this was handed in, until it is known whose it is.
     former: Option<(Unfinished, Uptime)>,

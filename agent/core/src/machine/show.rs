@@ -136,10 +136,10 @@ fn show_names(
 fn show_app(view: &mut View, app: Option<&App>) {
     if let Some(app) = app {
         view.container = Some(app.view());
-        view.probes = app.pulse().last();
+        view.probes = app.health().last();
         view.restarts = app.restarts();
         view.app_output = app.output().cloned();
-        view.probe_seconds = app.pulse().seconds().clone();
-        view.probe_failures = app.pulse().failed();
+        view.probe_seconds = app.health().seconds().clone();
+        view.probe_failures = app.health().failed();
     }
 }

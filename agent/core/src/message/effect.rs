@@ -1,13 +1,13 @@
-//! Effects: what the machine wants done. Each is a whole job; the edge tries it once and answers with one event.
+//! Effects: what the machine wants done. Each is a whole job; the adapters tries it once and answers with one event.
 //!
-//! Whoever adds an effect touches this file, event.rs, one phase and one file of the edge.
+//! Whoever adds an effect touches this file, event.rs, one phase and one file of the adapters.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth_config::{Config, Health, HttpProbe, ImageRef, PinnedImage, Platform};
+use berth_config::{Config, HttpProbe, ImageRef, PinnedImage, Platform, ProbeMethod};
 
 use crate::message::identity::Identity;
 use crate::message::outcome::Outcome;
@@ -19,18 +19,18 @@ pub const PULL_STALL: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
 
-/// One job for the edge, or for the driver itself ([`Effect::Cancel`], [`Effect::Exit`]).
+/// One job for the adapters, or for the driver itself ([`Effect::Cancel`], [`Effect::Exit`]).
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Ask the instance metadata who this instance is.
     Identify,
-    /// Read user-data and what its `config=` points to, lay the layers, believe them.
+    /// Read user-data and what its `config=` points to, lay the layers, resolve them.
     ReadConfig,
     /// Move the readiness endpoint to this address.
     Listen(SocketAddr),
-    /// Fetch every secret of the config; the values stay at the edge until they are delivered, or [`Effect::WipeSecrets`].
+    /// Fetch every secret of the config; the values stay in the adapters until they are delivered, or [`Effect::WipeSecrets`].
     FetchSecrets(Arc<Config>),
-    /// Get the registry's username and password; they stay at the edge until [`Effect::WipeSecrets`].
+    /// Get the registry's username and password; they stay in the adapters until [`Effect::WipeSecrets`].
     LoginRegistry(Arc<Config>),
     /// Ask the engine whether it is there.
     PingEngine,
@@ -72,7 +72,7 @@ pub enum Effect {
         /// Whom.
         app: Box<RunningContainer>,
         /// How.
-        how: Health,
+        how: ProbeMethod,
         /// The first TCP port in the container, for the forms of `health` that name none.
         port: Option<u16>,
         /// For the forms of `health` that ask over HTTP.
@@ -126,9 +126,9 @@ pub enum Effect {
     CountConnections(Box<RunningContainer>),
     /// Ask systemd for this much more time to stop in, counted from here.
     ExtendStop(Duration),
-    /// Look whether the secrets' values differ from those that the app was given. Others stay at the edge, as fetched ones do.
+    /// Look whether the secrets' values differ from those that the app was given. Others stay in the adapters, as fetched ones do.
     CheckSecrets(Arc<Config>),
-    /// Wipe what is at the edge of secrets that were not delivered, and the registry's password.
+    /// Wipe what is in the adapters of secrets that were not delivered, and the registry's password.
     WipeSecrets,
     /// Send the app a signal.
     SignalApp {

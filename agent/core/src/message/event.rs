@@ -9,11 +9,11 @@ use berth_config::{Config, Foreign, PinnedImage};
 use serde::Serialize;
 
 use crate::message::effect::{ContainerId, FoundContainer, ImageFacts, Job, RunningContainer};
-use crate::message::fault::Fault;
+use crate::message::error::JobError;
 use crate::message::identity::Identity;
 use crate::message::output::AppOutput;
 use crate::message::probe_failure::ProbeFailure;
-use crate::watcher::Sight;
+use crate::watcher::Snapshot;
 
 /// Something that happened. Answers of effects come first, in the order of a boot.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,13 +26,13 @@ pub enum Event {
     UserDataIsForeign(Foreign),
     /// Something in the config is legal and unwise; its place, its key and why, without a value.
     ConfigWarned(String),
-    /// Every layer was read and believed.
+    /// Every layer was read and validated.
     ConfigRead(Arc<Config>),
     /// The endpoint answers on the address that was asked for.
     Listening,
-    /// All secrets are at the edge.
+    /// All secrets are in the adapters.
     SecretsFetched,
-    /// The registry's credentials are at the edge (or none are needed).
+    /// The registry's credentials are in the adapters (or none are needed).
     RegistryLoggedIn,
     /// The engine answered.
     EngineAnswered,
@@ -77,21 +77,21 @@ pub enum Event {
     /// The group was told that this instance is unhealthy.
     MarkedUnhealthy,
     /// What the metadata says of the surroundings.
-    MetadataSeen(Sight),
+    MetadataSeen(Snapshot),
     /// So many connections of clients are open.
     ConnectionsCounted(u32),
     /// systemd was asked for more time.
     StopExtended,
-    /// Whether the secrets differ from those that the app was given; new values are at the edge.
+    /// Whether the secrets differ from those that the app was given; new values are in the adapters.
     SecretsChecked {
         /// Whether any value is another.
         changed: bool,
     },
     /// Whether the containers that are kept from the instance metadata still were.
     MetadataBlockChecked(BlockRepair),
-    /// The container was not started: no secrets are at the edge or on tmpfs for it.
+    /// The container was not started: no secrets are in the adapters or on tmpfs for it.
     SecretsMissing,
-    /// Nothing of secrets or of the registry's password is at the edge.
+    /// Nothing of secrets or of the registry's password is in the adapters.
     SecretsWiped,
     /// The app has the signal.
     AppSignalled,
@@ -100,7 +100,7 @@ pub enum Event {
     /// The console has the line.
     LastWordsSaid,
     /// An attempt at a job failed.
-    Failed(Job, Fault),
+    Failed(Job, JobError),
     /// The process got a signal.
     Signalled(Signal),
     /// Somebody on the instance asked for a drain, and may have said why.

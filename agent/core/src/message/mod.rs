@@ -3,7 +3,7 @@
 pub mod effect;
 pub mod event;
 pub mod failure_reason;
-pub mod fault;
+pub mod error;
 pub mod identity;
 pub mod outcome;
 pub mod output;

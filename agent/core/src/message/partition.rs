@@ -1,6 +1,6 @@
 //! The partitions of AWS: which one a region is in, and which hosts are registries of ECR. The endpoints of services are the SDK's matter.
 //!
-//! botocore's partitions.json has the regions and the domains (tests/edges/parity.rs compares), amazon-ecr-credential-helper those of
+//! botocore's partitions.json has the regions and the domains (tests/adapters/parity.rs compares), amazon-ecr-credential-helper those of
 //! dual-stack registries.
 
 /// One partition.

@@ -1,7 +1,7 @@
 //! `/metrics`: the view as Prometheus text.
 //!
 //! A few lines by hand: nothing here is counted, every number is already in the view. `promtool check metrics` reads it in
-//! tests/edges/metrics.rs.
+//! tests/adapters/metrics.rs.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -1,4 +1,4 @@
-//! What the endpoint, the socket and `berth status` hand out: the view of the machine, and what only the edge knows.
+//! What the endpoint, the socket and `berth status` hand out: the view of the machine, and what only the adapters knows.
 //!
 //! The driver publishes a new one through a `watch` after every event; whoever answers reads it from memory.
 

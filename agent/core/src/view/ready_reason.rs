@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::message::fault::{Class, Fault};
+use crate::message::error::{ErrorClass, JobError};
 
 /// A sentence of the closed list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -202,8 +202,8 @@ impl ReadyReason {
     }
 
     /// This reason, unless AWS or the registry denied the call: then that is what there is to know.
-    pub fn or_denied(self, fault: &Fault) -> Self {
-        if fault.class == Class::Denied { Self::AccessDenied } else { self }
+    pub fn or_denied(self, fault: &JobError) -> Self {
+        if fault.class == ErrorClass::Denied { Self::AccessDenied } else { self }
     }
 }
 

@@ -28,7 +28,7 @@ const ANSWER: Duration = Duration::from_secs(30);
 /// What the metadata says at one moment (`autoscaling/target-lifecycle-state`, `spot/instance-action`,
 /// `events/recommendations/rebalance`, `events/maintenance/scheduled`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sight {
+pub struct Snapshot {
     /// The lifecycle state that the instance is being moved to.
     pub target_state: Option<TargetState>,
     /// A spot interruption that was announced.
@@ -65,7 +65,7 @@ pub enum Notice {
 #[derive(Debug)]
 pub struct Watcher {
     interval: Duration,
-    seen: Sight,
+    seen: Snapshot,
     /// A question on its way, and when its answer is late.
     asked: Option<(Ticket, Uptime)>,
     next: Option<Uptime>,
@@ -76,7 +76,7 @@ pub struct Watcher {
 impl Watcher {
     /// A watcher that has not begun; `interval` is the default of `lifecycle.poll`.
     pub fn new(interval: Duration) -> Self {
-        Self { interval, seen: Sight::default(), asked: None, next: None, failures: 0, unclear: Unclear::default() }
+        Self { interval, seen: Snapshot::default(), asked: None, next: None, failures: 0, unclear: Unclear::default() }
     }
 
     /// Begins with what the first look at the metadata showed. To be in service, or on the way there, is no notice; nor is a root
@@ -108,11 +108,11 @@ impl Watcher {
     /// Takes an answer; what changed since the last.
     pub fn on(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) -> Vec<Notice> {
         match event {
-            Event::MetadataSeen(sight) => {
+            Event::MetadataSeen(snapshot) => {
                 self.asked = None;
                 self.failures = 0;
                 self.next = Some(now + outbox.spread(self.interval));
-                self.compare(sight, now)
+                self.compare(snapshot, now)
             }
             Event::Failed(Job::WatchMetadata, _) => {
                 self.failed(outbox, now);
@@ -161,32 +161,32 @@ impl Watcher {
         Notice::Target(state.clone())
     }
 
-    fn compare(&mut self, sight: &Sight, now: Uptime) -> Vec<Notice> {
+    fn compare(&mut self, snapshot: &Snapshot, now: Uptime) -> Vec<Notice> {
         let mut notices = Vec::new();
-        if let Some(state) = &sight.target_state
+        if let Some(state) = &snapshot.target_state
             && self.seen.target_state.as_ref() != Some(state)
         {
             notices.push(self.target(state, now));
         }
-        if let Some(interruption) = &sight.spot
+        if let Some(interruption) = &snapshot.spot
             && self.seen.spot.is_none()
         {
             notices.push(Notice::Spot(interruption.clone()));
         }
-        if sight.rebalance && !self.seen.rebalance {
+        if snapshot.rebalance && !self.seen.rebalance {
             notices.push(Notice::Rebalance);
         }
-        if let Some(event) = &sight.maintenance
+        if let Some(event) = &snapshot.maintenance
             && self.seen.maintenance.as_ref() != Some(event)
         {
             notices.push(Notice::Maintenance(event.clone()));
         }
         // A state that vanishes for a moment and comes back is the same state.
-        let target_state = sight.target_state.clone().or_else(|| self.seen.target_state.take());
-        let spot = sight.spot.clone().or_else(|| self.seen.spot.take());
-        let maintenance = sight.maintenance.clone().or_else(|| self.seen.maintenance.take());
-        let rebalance = sight.rebalance || self.seen.rebalance;
-        self.seen = Sight { target_state, spot, rebalance, maintenance };
+        let target_state = snapshot.target_state.clone().or_else(|| self.seen.target_state.take());
+        let spot = snapshot.spot.clone().or_else(|| self.seen.spot.take());
+        let maintenance = snapshot.maintenance.clone().or_else(|| self.seen.maintenance.take());
+        let rebalance = snapshot.rebalance || self.seen.rebalance;
+        self.seen = Snapshot { target_state, spot, rebalance, maintenance };
         notices
     }
 }

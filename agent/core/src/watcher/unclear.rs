@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::clock::Uptime;
 use crate::message::effect::{Effect, Job, Ticket};
 use crate::message::event::Event;
-use crate::message::fault::Class;
+use crate::message::error::ErrorClass;
 use crate::message::identity::TargetState;
 use crate::outbox::Outbox;
 
@@ -23,7 +23,7 @@ const ANSWERS: u32 = 4;
 /// Attempts about one word that fail, before its meaning stays unknown; it takes some minutes.
 const FAILURES: u32 = 12;
 
-/// The same for a replacement that is there at the first look. Then the word is believed.
+/// The same for a replacement that is there at the first look. Then the word is validated.
 const FAILURES_KNOWN: u32 = 4;
 
 /// For an answer; the adapter gives up before that.
@@ -82,7 +82,7 @@ impl Unclear {
     pub(super) fn advance(&mut self, outbox: &mut Outbox, now: Uptime) -> Option<TargetState> {
         if let Some((ticket, _)) = self.asked.filter(|(_, late)| *late <= now) {
             outbox.emit(Effect::Cancel(ticket));
-            return self.failed(Class::Transient, outbox, now);
+            return self.failed(ErrorClass::Transient, outbox, now);
         }
         if self.next.is_some_and(|at| at <= now) {
             self.next = None;
@@ -96,15 +96,15 @@ impl Unclear {
         self.next.or(self.asked.map(|(_, late)| late))
     }
 
-    /// Where the group cannot be asked, a word that is known is believed, and one that is not says nothing.
-    fn failed(&mut self, class: Class, outbox: &mut Outbox, now: Uptime) -> Option<TargetState> {
+    /// Where the group cannot be asked, a word that is known is validated, and one that is not says nothing.
+    fn failed(&mut self, class: ErrorClass, outbox: &mut Outbox, now: Uptime) -> Option<TargetState> {
         self.asked = None;
         self.failures += 1;
         let known = self.word.clone().filter(|word| matches!(word, TargetState::RootVolume(_)));
         let most = if known.is_some() { FAILURES_KNOWN } else { FAILURES };
         if class.is_transient() && self.failures < most {
             let wait =
-                if class == Class::Throttled { outbox.stand_back(self.failures) } else { outbox.spread(BETWEEN) };
+                if class == ErrorClass::Throttled { outbox.stand_back(self.failures) } else { outbox.spread(BETWEEN) };
             self.next = Some(now + wait);
             return None;
         }

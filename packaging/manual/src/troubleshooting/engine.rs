@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use berth::io::docker::{Asked, EngineError, refused};
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 
 use super::Advice::Passes;
 use super::image::DISK_FULL;
@@ -28,11 +28,11 @@ pub(super) fn known(all: &[Known], asked: Asked, doing: &str) -> Vec<Row> {
     all.iter().map(row).collect()
 }
 
-fn refusal(class: Class) -> EngineError {
+fn refusal(class: ErrorClass) -> EngineError {
     EngineError::Refused { doing: "DO SOMETHING".to_owned(), message: format!("MESSAGE ({class:?})"), class }
 }
 
-fn class_of(error: &EngineError) -> Option<Class> {
+fn class_of(error: &EngineError) -> Option<ErrorClass> {
     Some(error.class())
 }
 
@@ -55,30 +55,30 @@ rows! { engine, EngineError, class_of;
         "name the image by its digest, or use Docker.",
         &["docker buildx imagetools inspect IMAGE --format '{{.Manifest.Digest}}'"],
     );
-    EngineError::Refused { class: Class::Transient | Class::Expired | Class::Throttled | Class::Gone, .. }, refusal(Class::Transient) => Passes;
-    EngineError::Refused { class: Class::Denied, .. }, refusal(Class::Denied) => entry(
+    EngineError::Refused { class: ErrorClass::Transient | ErrorClass::Expired | ErrorClass::Throttled | ErrorClass::Gone, .. }, refusal(ErrorClass::Transient) => Passes;
+    EngineError::Refused { class: ErrorClass::Denied, .. }, refusal(ErrorClass::Denied) => entry(
         Section::Engine,
         "The engine, or an authorization plugin of it, does not allow the call. MESSAGE is the engine's own sentence.",
         "look for `authorization-plugins` in the config of the engine.",
         &["docker info --format '{{.Plugins.Authorization}}'", "cat /etc/docker/daemon.json"],
     );
-    EngineError::Refused { class: Class::Misconfigured, .. }, refusal(Class::Misconfigured) => entry(
+    EngineError::Refused { class: ErrorClass::Misconfigured, .. }, refusal(ErrorClass::Misconfigured) => entry(
         Section::Container,
         "The engine does not take what the config asks for. MESSAGE is the engine's own sentence and names it; the usual ones have entries \
          below.",
         "correct the key that the message is about; `berth check --all` shows all of them. The engine's log may say more.",
         &["berth check --all", "journalctl -u docker --boot --lines 50"],
     );
-    EngineError::Refused { class: Class::Broken, .. }, refusal(Class::Broken) => entry(
+    EngineError::Refused { class: ErrorClass::Broken, .. }, refusal(ErrorClass::Broken) => entry(
         Section::Container,
         "The engine, the image or the host does not have what is asked for. MESSAGE is the engine's own sentence; the usual ones have \
          entries below.",
         "look at what the message names; the engine's log may say more.",
         &["journalctl -u docker --boot --lines 50"],
     );
-    EngineError::NoAnswer { class: Class::Denied, .. }, EngineError::NoAnswer {
+    EngineError::NoAnswer { class: ErrorClass::Denied, .. }, EngineError::NoAnswer {
         doing: "ping the engine".to_owned(),
-        class: Class::Denied,
+        class: ErrorClass::Denied,
         source: io::Error::from_raw_os_error(13).into(),
     } => entry(
         Section::Engine,
@@ -86,9 +86,9 @@ rows! { engine, EngineError, class_of;
         "run the agent as root, as `berth.service` does.",
         &["ls -l /var/run/docker.sock"],
     );
-    EngineError::NoAnswer { class: Class::Broken | Class::Misconfigured, .. }, EngineError::NoAnswer {
+    EngineError::NoAnswer { class: ErrorClass::Broken | ErrorClass::Misconfigured, .. }, EngineError::NoAnswer {
         doing: "count the app's connections".to_owned(),
-        class: Class::Broken,
+        class: ErrorClass::Broken,
         source: io::Error::from_raw_os_error(2).into(),
     } => entry(
         Section::Engine,
@@ -98,7 +98,7 @@ rows! { engine, EngineError, class_of;
     );
     EngineError::NoAnswer { .. }, EngineError::NoAnswer {
         doing: "ping the engine".to_owned(),
-        class: Class::Transient,
+        class: ErrorClass::Transient,
         source: io::Error::from_raw_os_error(111).into(),
     } => Passes;
     EngineError::BrokenOff { .. }, EngineError::BrokenOff { doing: "ping the engine".to_owned(), source: "REASON".into() } => Passes;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use berth_core::message::event::Exit;
 use berth_core::message::failure_reason::FailureReason;
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 use berth_core::message::probe_failure::ProbeFailureKind;
 use berth_core::view::ReadyReason;
 
@@ -138,7 +138,7 @@ pub(super) fn probes() -> Vec<Row> {
     let mut kind = Some(ProbeFailureKind::NotRunning);
     while let Some(this) = kind {
         let (text, next) = probe(this);
-        let class = this.lasting_after().map(|_| Class::Misconfigured);
+        let class = this.lasting_after().map(|_| ErrorClass::Misconfigured);
         rows.push(Row { text: text.0.to_owned(), also: &[], class, has_source: false, advice: text.1 });
         kind = next;
     }

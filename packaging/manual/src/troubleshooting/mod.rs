@@ -7,7 +7,7 @@
 use std::error::Error;
 use std::fmt::Write;
 
-use berth_core::message::fault::{Class, Fault};
+use berth_core::message::error::{ErrorClass, JobError};
 
 mod agent;
 mod aws;
@@ -72,7 +72,7 @@ struct Row {
     text: String,
     /// Words that may stand in the place of one of its words.
     also: &'static [&'static str],
-    class: Option<Class>,
+    class: Option<ErrorClass>,
     /// Whether something is printed behind it that has an entry of its own.
     has_source: bool,
     advice: Advice,
@@ -83,12 +83,12 @@ const fn entry(section: Section, means: &'static str, todo: &'static str, comman
 }
 
 impl Row {
-    fn new(class: Option<Class>, error: &(dyn Error + 'static), advice: Advice) -> Self {
+    fn new(class: Option<ErrorClass>, error: &(dyn Error + 'static), advice: Advice) -> Self {
         let has_source = error.source().is_some();
         // Of a source that has an entry, the entry is there for the words.
         let text = match advice {
             Advice::Source => format!("{error}: …"),
-            _ => Fault::from_error(Class::Broken, error).reason,
+            _ => JobError::from_error(ErrorClass::Broken, error).reason,
         };
         Self { text, also: &[], class, has_source, advice }
     }
@@ -107,7 +107,7 @@ macro_rules! rows {
                     $($pattern $(if $guard)? => stringify!($pattern $(if $guard)?),)+
                 }
             }
-            let class: fn(&$error) -> Option<berth_core::message::fault::Class> = $class;
+            let class: fn(&$error) -> Option<berth_core::message::error::ErrorClass> = $class;
             vec![$({
                 let value: $error = $value;
                 assert_eq!(row(&value), stringify!($pattern $(if $guard)?), "the value is of another row");
@@ -281,7 +281,7 @@ mod tests {
         let rows = all();
         assert!(rows.len() > 60, "only {} rows", rows.len());
         for row in &rows {
-            let is_final = row.class.map(|class| !class.is_transient() && class != Class::Gone);
+            let is_final = row.class.map(|class| !class.is_transient() && class != ErrorClass::Gone);
             match &row.advice {
                 Advice::Entry(entry) => {
                     assert_ne!(is_final, Some(false), "{} passes by itself", row.text);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use berth::io::http::dns::DnsError;
 use berth::io::http::{HttpError, ProxyError, TrustError, VariableError};
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 use http::StatusCode;
 
 use super::Advice::{Passes, Source, Transparent};
@@ -143,7 +143,7 @@ rows! { proxy, ProxyError, |error| Some(error.class());
     ProxyError::Broken { .. }, ProxyError::Broken { proxy: PROXY.to_owned(), source: Arc::from(reason()) } => Passes;
 }
 
-rows! { variables, VariableError, |_| Some(Class::Misconfigured);
+rows! { variables, VariableError, |_| Some(ErrorClass::Misconfigured);
     VariableError { .. }, VariableError { variable: "HTTPS_PROXY", reason: "REASON".to_owned() } => entry(
         Section::Network,
         "A variable of the agent's environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`) is not the URL of a proxy that berth can use. Its value is not \

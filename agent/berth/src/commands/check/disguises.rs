@@ -303,8 +303,8 @@ fn layered(bytes: &[u8]) -> Layers {
 
 /// Why this is not what is right, if it is not.
 fn wrong(bytes: &[u8], right: Right) -> Option<String> {
-    let believed = layered(bytes).believe();
-    match (right, &believed) {
+    let validated = layered(bytes).resolve();
+    match (right, &validated) {
         (Taken, Ok(config)) if config.image.to_string() == NEW => {}
         (Refused(mend), Err(errors)) => {
             let told = errors.to_string();
@@ -364,7 +364,7 @@ fn what_is_not_berth_s_is_left_alone() {
         "<powershell>\nWrite-Host hi\n</powershell>\n",
         "dGhpcyBpcyBub3RoaW5nIG9mIG91cnMgYXQgYWxs",
     ] {
-        let config = layered(text.as_bytes()).believe().unwrap_or_else(|errors| panic!("{text:?}: {errors}"));
+        let config = layered(text.as_bytes()).resolve().unwrap_or_else(|errors| panic!("{text:?}: {errors}"));
         assert_eq!(config.image.to_string(), "registry.example/app:old", "{text:?}");
     }
 }
@@ -453,7 +453,7 @@ proptest! {
     #[test]
     fn no_line_with_berth_and_image_boots_another_image_in_silence(bytes in disguise()) {
         let layers = layered(&bytes);
-        if let Ok(config) = layers.believe() {
+        if let Ok(config) = layers.resolve() {
             prop_assert_eq!(config.image.to_string(), NEW, "{}", String::from_utf8_lossy(&bytes));
         }
     }

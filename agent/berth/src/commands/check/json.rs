@@ -1,12 +1,12 @@
 //! What would run, or every error, for scripts. docs/configuration.md has the codes.
 
-use berth_config::{At, Code, Config, ConfigFault, Faults, Layers};
+use berth_config::{At, Code, Config, ConfigError, ConfigErrors, Layers};
 use serde_json::{Map, Value, json};
 
 use super::{has_image, health, notes, secrets};
 
 /// A config that would run.
-pub(super) fn of(layers: &Layers, config: &Config, warnings: &Faults) -> String {
+pub(super) fn of(layers: &Layers, config: &Config, warnings: &ConfigErrors) -> String {
     let keys = layers.rows().into_iter().map(|row| {
         let from = row.from.unwrap_or_else(|| "default".to_owned());
         (row.key, json!({ "value": row.value, "from": from, "about": row.about }))
@@ -34,7 +34,7 @@ pub(super) fn of(layers: &Layers, config: &Config, warnings: &Faults) -> String 
 }
 
 /// A config with errors.
-pub(super) fn of_errors(layers: &Layers, errors: &Faults, warnings: &Faults) -> String {
+pub(super) fn of_errors(layers: &Layers, errors: &ConfigErrors, warnings: &ConfigErrors) -> String {
     print(&json!({
         "ok": false,
         "layers": layers.sources(),
@@ -50,11 +50,11 @@ pub(super) fn unreadable(reason: &str) -> String {
     print(&json!({ "ok": false, "layers": [], "errors": [error], "more_errors": 0, "warnings": [] }))
 }
 
-fn all(faults: &Faults) -> Vec<Value> {
+fn all(faults: &ConfigErrors) -> Vec<Value> {
     faults.iter().map(one).collect()
 }
 
-fn one(fault: &ConfigFault) -> Value {
+fn one(fault: &ConfigError) -> Value {
     let (line, column) = match fault.place.as_ref().map(|place| place.at) {
         Some(At::Line(line, column)) => (Some(line), Some(column)),
         _ => (None, None),

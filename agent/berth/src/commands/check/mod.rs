@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use berth_config::{
-    Config, Faults, Health, Layers, OnChange, SecretRef, SecretValue, SecretsAs, Statuses, duration_text,
+    Config, ConfigErrors, ProbeMethod, Layers, OnChange, SecretRef, SecretValue, SecretsAs, Statuses, duration_text,
 };
 use berth_core::message::outcome::Outcome;
 
@@ -36,9 +36,9 @@ pub struct Checked {
     /// What to print on standard output; of a config with errors only JSON.
     pub text: String,
     /// What is legal and unwise.
-    pub warnings: Faults,
+    pub warnings: ConfigErrors,
     /// Whether it would run, or every error.
-    pub verdict: Result<(), Faults>,
+    pub verdict: Result<(), ConfigErrors>,
 }
 
 /// The whole command. With --json everything is in the answer, and standard error stays empty.
@@ -133,23 +133,23 @@ pub fn add(layers: &mut Layers, source: &str, bytes: &[u8]) {
 }
 
 /// The config as far as these layers tell without anybody being asked.
-pub(super) fn believe_offline(layers: &Layers) -> Result<Config, Faults> {
-    match believe_in_part(layers) {
+pub(super) fn believe_offline(layers: &Layers) -> Result<Config, ConfigErrors> {
+    match resolve_in_part(layers) {
         (config, errors) if errors.is_empty() => Ok(config),
         (_, errors) => Err(errors),
     }
 }
 
-fn believe_in_part(layers: &Layers) -> (Config, Faults) {
+fn resolve_in_part(layers: &Layers) -> (Config, ConfigErrors) {
     match layers.pointer() {
-        None => layers.believe_in_part(),
-        Some(_) => layers.believe_what_is_written(true),
+        None => layers.resolve_in_part(),
+        Some(_) => layers.resolve_what_is_written(true),
     }
 }
 
 /// Checks what these layers say.
 pub fn check(layers: &Layers, print: Print) -> Checked {
-    let (config, errors) = believe_in_part(layers);
+    let (config, errors) = resolve_in_part(layers);
     let warnings = layers.warnings(&config);
     let text = match (print, errors.is_empty()) {
         (Print::Json, true) => json::of(layers, &config, &warnings),
@@ -179,26 +179,26 @@ fn health(config: &Config) -> String {
     if http.expect != Statuses::default() {
         told.push_str(&format!(", {} passes", http.expect));
     }
-    let how = |health: Health| match health {
-        Health::Path(path) => format!("GET {path} on {port}{told}"),
-        Health::Port { tls, port, path } => {
+    let how = |health: ProbeMethod| match health {
+        ProbeMethod::Path(path) => format!("GET {path} on {port}{told}"),
+        ProbeMethod::Port { tls, port, path } => {
             format!("GET {path} over {} on port {port}{told}", if tls { "TLS" } else { "HTTP" })
         }
-        Health::Url(url) => format!("GET {url}{told}"),
-        Health::Tcp(None) => format!("a TCP connection to {port}"),
-        Health::Tcp(Some(port)) => format!("a TCP connection to port {port}"),
-        Health::Cmd(words) => format!("in the container: {}", words.join(" ")),
-        Health::Docker => "the image's HEALTHCHECK".to_owned(),
-        Health::None => format!("healthy once it has run for {}", duration_text(config.probe.running_for)),
+        ProbeMethod::Url(url) => format!("GET {url}{told}"),
+        ProbeMethod::Tcp(None) => format!("a TCP connection to {port}"),
+        ProbeMethod::Tcp(Some(port)) => format!("a TCP connection to port {port}"),
+        ProbeMethod::Cmd(words) => format!("in the container: {}", words.join(" ")),
+        ProbeMethod::Docker => "the image's HEALTHCHECK".to_owned(),
+        ProbeMethod::None => format!("healthy once it has run for {}", duration_text(config.probe.running_for)),
     };
     match &config.health {
         Some(health) => how(health.clone()),
-        None => format!("{}, else {}", how(Health::Docker), how(config.effective_health(false))),
+        None => format!("{}, else {}", how(ProbeMethod::Docker), how(config.effective_health(false))),
     }
 }
 
 fn rhythm(config: &Config) -> String {
-    if config.health == Some(Health::None) {
+    if config.health == Some(ProbeMethod::None) {
         return String::new();
     }
     let probe = &config.probe;

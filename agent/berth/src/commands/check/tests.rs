@@ -307,7 +307,7 @@ fn a_file_of_defaults_stands_in_the_place_of_the_ami_s_and_user_data_above_it() 
     let sources = |file_is_required| Sources { file: file.clone(), file_is_required, words: Vec::new() };
     let image = |file_is_required, source: &str, text: &str| {
         let layers = layered(&sources(file_is_required), source, text.as_bytes()).unwrap();
-        let image = layers.believe_in_part().0.image.to_string();
+        let image = layers.resolve_in_part().0.image.to_string();
         (image, layers.sources().len(), layers.listen().is_some())
     };
     assert_eq!(image(false, "-", "berth image=x:1").0, "docker.io/library/x:1");

@@ -5,13 +5,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 
 use berth_config::{Config, Port, Protocol};
-use berth_core::message::fault::{Class, Fault};
+use berth_core::message::error::{ErrorClass, JobError};
 use berth_core::view::PhaseName;
 use berth_core::view::published::Report as Agent;
 use nix::sys::statvfs::statvfs;
 
 use super::report::Check;
-use crate::commands::figures::{bytes, span};
+use crate::commands::humanize::{bytes, span};
 use crate::io::docker::{About, Engine, EngineError};
 use crate::io::host::metadata_block::try_filter;
 use crate::io::host::paths::Paths;
@@ -80,11 +80,11 @@ pub fn proxies(about: &About, http: &Http, registry: &str) -> Option<Check> {
 /// The engine, and what it says of itself.
 pub async fn engine(engine: &Result<Engine, EngineError>) -> (Check, Option<About>) {
     let failed = |error: &EngineError| {
-        let fault = Fault::from_error(error.class(), error);
+        let fault = JobError::from_error(error.class(), error);
         let advice = match fault.class {
             _ if matches!(error, EngineError::TooOld { .. }) => "install Docker Engine 20.10 or later",
-            Class::Denied => "run it as root, or as a user who may use the engine's socket",
-            Class::Misconfigured => "set DOCKER_HOST to a unix socket, or leave it out",
+            ErrorClass::Denied => "run it as root, or as a user who may use the engine's socket",
+            ErrorClass::Misconfigured => "set DOCKER_HOST to a unix socket, or leave it out",
             _ => "install the Docker Engine and start it: systemctl enable --now docker",
         };
         (Check::fail("engine", fault.reason, advice), None)
@@ -283,7 +283,7 @@ mod tests {
         let mut layers = Layers::new();
         let line = format!("berth image=x:1 ports={tcp}:80,{taken}:81,{udp}:53/udp,0:82");
         layers.add_user_data(line.as_bytes());
-        let config = layers.believe().unwrap();
+        let config = layers.resolve().unwrap();
         let verdicts = |held: &[SocketAddr]| ports(&config, held).iter().map(|check| check.verdict).collect::<Vec<_>>();
         assert_eq!(verdicts(&[]), [Verdict::Ok, Verdict::Fail, Verdict::Ok]);
         assert_eq!(verdicts(&[taken]), [Verdict::Ok, Verdict::Ok, Verdict::Ok]);

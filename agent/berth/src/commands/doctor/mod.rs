@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use berth_config::{Config, Faults, ImdsAccess, Layers};
-use berth_core::message::fault::{Class, Fault};
+use berth_config::{Config, ConfigErrors, ImdsAccess, Layers};
+use berth_core::message::error::{ErrorClass, JobError};
 use berth_core::message::identity::Identity;
 use berth_core::message::outcome::Outcome;
 use tokio::time::timeout;
@@ -140,16 +140,16 @@ async fn identify(imds: &Imds, aws: &Aws, checks: &mut Vec<Check>) -> Option<Ide
     }
 }
 
-/// The config as `berth run` would believe it, and its policy.
+/// The config as `berth run` would resolve it, and its policy.
 async fn configure(
-    layers: Option<Result<Layers, Fault>>,
+    layers: Option<Result<Layers, JobError>>,
     aws: &Aws,
     place: &Place,
     checks: &mut Vec<Check>,
 ) -> Option<(Config, Policy)> {
     let mut layers = match layers {
         Some(Ok(layers)) => layers,
-        Some(Err(fault)) if fault.class == Class::Misconfigured => {
+        Some(Err(fault)) if fault.class == ErrorClass::Misconfigured => {
             checks.push(Check::fail("config", fault.reason, "correct --config"));
             return None;
         }
@@ -183,7 +183,7 @@ async fn configure(
             }
         }
     }
-    match layers.believe() {
+    match layers.resolve() {
         Err(faults) => {
             checks.push(Check::fail("config", faults.to_string(), CORRECT));
             None
@@ -199,9 +199,9 @@ async fn configure(
     }
 }
 
-fn refused_pointer(layers: &Layers, fault: &Fault, place: &Place) -> Check {
-    let believed: Result<Config, Faults> = check::believe_offline(layers);
-    let policy = believed.ok().map(|config| Policy::of(layers, &config, place));
+fn refused_pointer(layers: &Layers, fault: &JobError, place: &Place) -> Check {
+    let validated: Result<Config, ConfigErrors> = check::believe_offline(layers);
+    let policy = validated.ok().map(|config| Policy::of(layers, &config, place));
     let allowing = |action| policy.as_ref().and_then(|policy| policy.allowing(action));
     let action = match layers.pointer() {
         Some(berth_config::Pointer::Ssm(_)) => "ssm:GetParameters",

@@ -40,7 +40,7 @@ mod tests {
     fn found(line: &str) -> Vec<(&'static str, String)> {
         let mut layers = Layers::new();
         layers.add_user_data(line.as_bytes());
-        let checks = unreachable(&layers.believe().unwrap());
+        let checks = unreachable(&layers.resolve().unwrap());
         checks.into_iter().map(|check| (check.name, format!("{}; {}", check.found, check.advice.unwrap()))).collect()
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use berth_core::message::fault::{Class, Fault};
+use berth_core::message::error::{ErrorClass, JobError};
 use serde::Serialize;
 
 use crate::commands::paint::Paint;
@@ -56,25 +56,25 @@ impl Check {
     }
 
     /// A call of AWS that failed. Only one that was denied is helped by its statement.
-    pub fn refused(name: &'static str, what: &str, fault: &Fault, statement: Option<&Statement>) -> Self {
+    pub fn refused(name: &'static str, what: &str, fault: &JobError, statement: Option<&Statement>) -> Self {
         let found = if what.is_empty() { fault.reason.clone() } else { format!("{what}: {}", fault.reason) };
         let advice = match fault.class {
             // The service's own words; the key's policy may say no, too.
-            Class::Denied if fault.reason.to_ascii_lowercase().contains("kms") => {
+            ErrorClass::Denied if fault.reason.to_ascii_lowercase().contains("kms") => {
                 "allow kms:Decrypt on the key that it is encrypted with, in the role's policy and in the key's"
             }
-            Class::Denied => match statement {
+            ErrorClass::Denied => match statement {
                 Some(statement) => {
                     return Self::fail(name, found, "the role's policy must allow it:").allowing(Some(statement));
                 }
                 None => "check the role of the instance profile and its policy",
             },
-            Class::Transient | Class::Expired => {
+            ErrorClass::Transient | ErrorClass::Expired => {
                 "it may pass; if it stays, check the route and the security group, or add a VPC endpoint"
             }
-            Class::Throttled => "it passes; whoever else asks in this account uses the quota up",
-            Class::Broken | Class::Gone => "create what is missing, or correct the config",
-            Class::Misconfigured => "correct the config or the environment",
+            ErrorClass::Throttled => "it passes; whoever else asks in this account uses the quota up",
+            ErrorClass::Broken | ErrorClass::Gone => "create what is missing, or correct the config",
+            ErrorClass::Misconfigured => "correct the config or the environment",
         };
         Self::fail(name, found, advice)
     }
@@ -162,13 +162,13 @@ mod tests {
     fn statement() -> Statement {
         let mut layers = Layers::new();
         layers.add_user_data(b"berth image=x:1 secret.A=a");
-        let policy = Policy::of(&layers, &layers.believe().unwrap(), &Place::default());
+        let policy = Policy::of(&layers, &layers.resolve().unwrap(), &Place::default());
         policy.allowing("secretsmanager:GetSecretValue").unwrap().clone()
     }
 
     #[test]
     fn a_statement_that_two_faults_need_is_shown_once_and_its_lines_stand_in_their_column() {
-        let denied = Fault::new(Class::Denied, "not allowed\x1b[2J\n(AccessDeniedException)");
+        let denied = JobError::new(ErrorClass::Denied, "not allowed\x1b[2J\n(AccessDeniedException)");
         let mut checks = vec![Check::ok("metadata", "i-1")];
         checks.extend(["prod/a", "prod/b"].map(|what| Check::refused("secret", what, &denied, Some(&statement()))));
         checks.push(Check::warn("clock", "7 min behind", "start chronyd"));
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_key_that_may_not_be_used_is_told_apart() {
-        let denied = Fault::new(Class::Denied, "AccessDeniedException: Access to KMS is not allowed");
+        let denied = JobError::new(ErrorClass::Denied, "AccessDeniedException: Access to KMS is not allowed");
         let check = Check::refused("secret", "prod/a", &denied, Some(&statement()));
         assert!(check.advice.unwrap().contains("kms:Decrypt") && check.statement.is_none());
     }

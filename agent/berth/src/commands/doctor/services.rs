@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use berth_config::{Config, RegistryAuth, SecretRef, SecretValue};
-use berth_core::message::fault::{Class, Fault};
+use berth_core::message::error::{ErrorClass, JobError};
 use berth_core::message::partition::registry_region;
 
 use super::report::{Check, Verdict};
 use super::within;
-use crate::commands::figures::span;
+use crate::commands::humanize::span;
 use crate::commands::policy::Policy;
 use crate::io::aws::ecr::RegistryCredentials;
 use crate::io::aws::membership::{self, Named};
@@ -43,13 +43,13 @@ pub fn signer(signer: Result<Signer, Arc<CredentialsError>>) -> Check {
             }
         }
         Err(error) => {
-            let fault = Fault::from_error(error.class(), &*error);
+            let fault = JobError::from_error(error.class(), &*error);
             let advice = match (&*error, fault.class) {
                 (CredentialsError::Nowhere(_), _) => "set AWS_PROFILE, or run this on an instance that has a role",
                 (CredentialsError::NoProfile { .. }, _) => "correct AWS_PROFILE, or `source_profile` in the files",
                 (CredentialsError::Unsupported { .. }, _) => "that command is part of version 2 of the AWS CLI",
                 (CredentialsError::Chain { .. }, _) => "make `aws sts get-caller-identity` work first",
-                (_, Class::Transient | Class::Throttled) => "the instance metadata gives them: mend `metadata` first",
+                (_, ErrorClass::Transient | ErrorClass::Throttled) => "the instance metadata gives them: mend `metadata` first",
                 _ => "attach an instance profile whose role has the policy of `berth policy`",
             };
             Check::fail("credentials", fault.reason, advice)
@@ -63,10 +63,10 @@ pub async fn reach(aws: &Aws, service: Service, region: Option<&str>) -> (Check,
     let failed = |error: &AwsError| {
         let name = service.signing_name();
         let AwsError::Unreachable { source, .. } = error else {
-            let fault = Fault::from_error(error.class(), error);
+            let fault = JobError::from_error(error.class(), error);
             return Check::fail("endpoint", fault.reason, "name a region and an endpoint that AWS has");
         };
-        let fault = Fault::from_error(source.class(), &**source);
+        let fault = JobError::from_error(source.class(), &**source);
         let advice = match &**source {
             HttpError::Proxy { .. } => {
                 format!(
@@ -149,9 +149,9 @@ pub async fn secrets(aws: &Aws, config: &Config, policy: &Policy) -> Vec<Check> 
     }
     if secrets::is_batched(config)
         && let Some(Err(error)) = within(secrets::try_batches(aws, config)).await
-        && error.class() == Class::Denied
+        && error.class() == ErrorClass::Denied
     {
-        let fault = Fault::from_error(error.class(), &error);
+        let fault = JobError::from_error(error.class(), &error);
         let statement = policy.allowing("secretsmanager:BatchGetSecretValue");
         let check = Check::refused("secrets", "", &fault, statement);
         let advice =
@@ -198,7 +198,7 @@ async fn template(aws: &Aws, config: &Config, name: &str, policy: &Policy) -> Ch
 }
 
 fn refused_secret(error: secrets::SecretsError, policy: &Policy) -> Check {
-    let fault = Fault::from(error);
+    let fault = JobError::from(error);
     // A parameter that refers to a secret needs both, and the service says which is missing.
     let of_the_secret = fault.reason.contains("secretsmanager:GetSecretValue");
     let action = if of_the_secret { "secretsmanager:GetSecretValue" } else { "ssm:GetParameters" };
@@ -228,7 +228,7 @@ pub async fn image(aws: &Aws, engine: &Engine, config: &Config, policy: &Policy)
             Check::ok("image", format!("{pinned}{}", if here { ", here already" } else { "" }))
         }
         Some(Err(error)) => {
-            let mut check = refused_image(&Fault::from(error), policy);
+            let mut check = refused_image(&JobError::from(error), policy);
             if is_here(engine, config).await {
                 check.verdict = Verdict::Warn;
             }
@@ -249,19 +249,19 @@ pub async fn log_in(aws: &Aws, config: &Config, policy: &Policy) -> Result<Optio
     match within(ecr::log_in(aws, host, &config.registry_auth)).await {
         None => Err(super::silent("login", host)),
         Some(Ok(login)) => Ok(login),
-        Some(Err(error)) => Err(Check::refused("login", host, &Fault::from(error), policy.allowing(action))),
+        Some(Err(error)) => Err(Check::refused("login", host, &JobError::from(error), policy.allowing(action))),
     }
 }
 
 /// What to do when the registry does not give the image.
-pub fn refused_image(fault: &Fault, policy: &Policy) -> Check {
+pub fn refused_image(fault: &JobError, policy: &Policy) -> Check {
     let mut check = Check::refused("image", "", fault, policy.allowing("ecr:BatchGetImage"));
     match fault.class {
-        Class::Denied if check.statement.is_none() => {
+        ErrorClass::Denied if check.statement.is_none() => {
             check.advice =
                 Some("see that the repository exists, and set `registry_auth` to who may pull from it".into());
         }
-        Class::Broken => check.advice = Some("push the image, or correct its name".into()),
+        ErrorClass::Broken => check.advice = Some("push the image, or correct its name".into()),
         _ => {}
     }
     check
@@ -282,7 +282,7 @@ pub async fn group(aws: &Aws, instance_id: &str, config: &Config, policy: &Polic
     let Some(found) = within(async {
         if is_named {
             // Nothing needs to be found, but a hook that is not active is asked about.
-            autoscaling::describe_instance(aws, instance_id).await.map_err(Fault::from)?;
+            autoscaling::describe_instance(aws, instance_id).await.map_err(JobError::from)?;
         }
         let named = Named {
             group: lifecycle.group,

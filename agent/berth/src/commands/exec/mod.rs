@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use berth_core::message::effect::RunningContainer;
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 use berth_core::message::outcome::Outcome;
 use nix::libc;
 use nix::sys::signal::Signal;
@@ -106,8 +106,8 @@ impl ExecError {
     pub fn code(&self) -> u8 {
         match self {
             Self::NoTerminal => Outcome::Usage.code(),
-            Self::Engine(error) if error.class() == Class::Misconfigured => Outcome::Usage.code(),
-            Self::Engine(error) if error.class() == Class::Denied => super::NO,
+            Self::Engine(error) if error.class() == ErrorClass::Misconfigured => Outcome::Usage.code(),
+            Self::Engine(error) if error.class() == ErrorClass::Denied => super::NO,
             Self::Agent(_)
             | Self::NoContainer(_)
             | Self::NotRunning { .. }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use berth_config::{Config, Layers, RegistryAuth, SecretRef, SecretValue};
-use berth_core::message::fault::Fault;
+use berth_core::message::error::JobError;
 use berth_core::message::outcome::Outcome;
 use serde::Serialize;
 
@@ -57,8 +57,8 @@ pub async fn main(global: &Global, args: &cli::Policy) -> ExitCode {
     };
     place.region = args.region.clone().or(place.region);
     place.account = args.account.clone().or(place.account);
-    let believed = if pointer_is_read { layers.believe() } else { check::believe_offline(&layers) };
-    match believed {
+    let validated = if pointer_is_read { layers.resolve() } else { check::believe_offline(&layers) };
+    match validated {
         Err(faults) => super::failed(Outcome::Usage, &faults.to_string()),
         Ok(config) => {
             super::say(&Policy::of(&layers, &config, &place).to_json());
@@ -73,7 +73,7 @@ pub async fn main(global: &Global, args: &cli::Policy) -> ExitCode {
 /// What `berth run` would read here. A pointer that may not be followed yet is what this command is for, so it is no fault.
 async fn on_the_instance(global: &Global) -> Result<(Layers, Place, bool), String> {
     let elsewhere =
-        |fault: Fault| format!("{fault}: elsewhere than on an instance name a FILE, or - for standard input");
+        |fault: JobError| format!("{fault}: elsewhere than on an instance name a FILE, or - for standard input");
     let (imds, aws) = super::aws_anywhere().await.map_err(|error| super::chain(&error))?;
     let identity = imds.identity().await.map_err(|error| elsewhere(error.into()))?;
     aws.locate(&identity);

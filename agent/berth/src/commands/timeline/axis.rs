@@ -23,7 +23,7 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
-    use crate::commands::figures::point;
+    use crate::commands::humanize::point;
 
     #[test]
     fn marks_are_round_and_few() {

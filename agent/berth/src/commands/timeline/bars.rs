@@ -1,7 +1,7 @@
 //! One step as one line: its name, its bar on the panel's axis, how long it took, and what went wrong.
 
 use super::{Bar, Panel, State};
-use crate::commands::figures::span;
+use crate::commands::humanize::span;
 use crate::io::host::console::one_line;
 
 /// The longest text from elsewhere, in bytes: what AWS says of a call that is not allowed is some 500.

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use super::{Bar, Panel, State, Timeline, axis, bars, text};
-use crate::commands::figures::{point, span};
+use crate::commands::humanize::{point, span};
 use crate::io::host::console::one_line;
 
 /// Pixels. The card is this wide; it is as high as it must be.

@@ -6,7 +6,7 @@ use berth_core::view::PhaseName;
 
 use super::bars::{self, Weight};
 use super::{Panel, Timeline, axis};
-use crate::commands::figures::{point, span};
+use crate::commands::humanize::{point, span};
 use crate::io::host::console::one_line;
 
 /// The bars are this wide; with names and times a line stays within 80 columns.

@@ -20,7 +20,7 @@ use aws_runtime::env_config::file::EnvConfigFiles;
 use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns, ResolveDnsError};
 use aws_smithy_types::error::metadata::ErrorMetadata;
 use aws_types::os_shim_internal::{Env, Fs};
-use berth_core::message::fault::{Class, Fault};
+use berth_core::message::error::{ErrorClass, JobError};
 
 use super::credentials::{CredentialsError, Role, is_text};
 use super::error::printable;
@@ -215,7 +215,7 @@ fn reason(error: &SdkCredentialsError) -> String {
 }
 
 fn chain_of(error: &(dyn StdError + 'static)) -> String {
-    printable(&Fault::from_error(Class::Misconfigured, error).reason, MAX_REASON)
+    printable(&JobError::from_error(ErrorClass::Misconfigured, error).reason, MAX_REASON)
 }
 
 /// The process's own resolver, for the name in `AWS_CONTAINER_CREDENTIALS_FULL_URI`.

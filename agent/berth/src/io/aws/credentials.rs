@@ -10,7 +10,7 @@ use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError as SdkCredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, future};
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 use http::HeaderValue;
 use thiserror::Error;
 
@@ -112,13 +112,13 @@ pub enum CredentialsError {
 
 impl CredentialsError {
     /// What to do about it.
-    pub fn class(&self) -> Class {
+    pub fn class(&self) -> ErrorClass {
         match self {
             Self::HalfSet
             | Self::NotText { .. }
             | Self::NoProfile { .. }
             | Self::Unsupported { .. }
-            | Self::Chain { .. } => Class::Misconfigured,
+            | Self::Chain { .. } => ErrorClass::Misconfigured,
             Self::Role(source) | Self::Nowhere(source) => source.class(),
         }
     }

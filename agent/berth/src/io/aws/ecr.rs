@@ -4,7 +4,7 @@ use aws_sdk_ecr::Client;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use berth_config::{RegistryAuth, SecretRef};
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 use berth_core::message::partition::registry_region;
 use serde::Deserialize;
 use thiserror::Error;
@@ -59,12 +59,12 @@ pub enum LoginError {
 
 impl LoginError {
     /// What to do about it.
-    pub fn class(&self) -> Class {
+    pub fn class(&self) -> ErrorClass {
         match self {
             Self::Aws(source) => source.class(),
             Self::Secret(source) => source.class(),
-            Self::NotAToken => Class::Transient,
-            Self::NotALogin { .. } => Class::Broken,
+            Self::NotAToken => ErrorClass::Transient,
+            Self::NotALogin { .. } => ErrorClass::Broken,
         }
     }
 }

@@ -7,7 +7,7 @@ use aws_runtime::retries::classifiers::{THROTTLING_ERRORS, TRANSIENT_ERRORS};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::{ErrorMetadata, ProvideErrorMetadata};
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 use http::StatusCode;
 use thiserror::Error;
 
@@ -109,17 +109,17 @@ pub enum AwsError {
 
 impl AwsError {
     /// What to do about it.
-    pub fn class(&self) -> Class {
+    pub fn class(&self) -> ErrorClass {
         match self {
-            Self::NoRegion { .. } | Self::Unsendable { .. } => Class::Misconfigured,
+            Self::NoRegion { .. } | Self::Unsendable { .. } => ErrorClass::Misconfigured,
             Self::Credentials { source, .. } => source.class(),
             Self::Unreachable { source, .. } => source.class(),
-            Self::Denied { .. } => Class::Denied,
+            Self::Denied { .. } => ErrorClass::Denied,
             Self::Failed { status, code, .. } => class_of(*status, code),
-            Self::NotAws { status, .. } if *status == StatusCode::TOO_MANY_REQUESTS => Class::Throttled,
+            Self::NotAws { status, .. } if *status == StatusCode::TOO_MANY_REQUESTS => ErrorClass::Throttled,
             // Only what AWS itself says is final: something between this host and the service may be another in a minute.
             Self::NotAws { .. } | Self::ClockSkewed { .. } | Self::Unreadable { .. } | Self::GivenUp { .. } => {
-                Class::Transient
+                ErrorClass::Transient
             }
         }
     }
@@ -211,7 +211,7 @@ impl AwsError {
         }
         let code = printable(code, 100);
         let message = printable(message, 300);
-        if class_of(status, &code) == Class::Denied {
+        if class_of(status, &code) == ErrorClass::Denied {
             Self::Denied { operation, code, message }
         } else {
             Self::Failed { operation, status, code, message }
@@ -254,16 +254,16 @@ pub const DENIED: &[&str] = &[
     "UnrecognizedClientException",
 ];
 
-fn class_of(status: StatusCode, code: &str) -> Class {
-    let code = code.strip_suffix("Fault").unwrap_or(code);
+fn class_of(status: StatusCode, code: &str) -> ErrorClass {
+    let code = code.strip_suffix("JobError").unwrap_or(code);
     if THROTTLING_ERRORS.contains(&code) || status == StatusCode::TOO_MANY_REQUESTS {
-        Class::Throttled
+        ErrorClass::Throttled
     } else if TRANSIENT_ERRORS.contains(&code) || TRANSIENT.contains(&code) || status.is_server_error() {
-        Class::Transient
+        ErrorClass::Transient
     } else if DENIED.contains(&code) || status == StatusCode::FORBIDDEN || status == StatusCode::UNAUTHORIZED {
-        Class::Denied
+        ErrorClass::Denied
     } else {
-        Class::Broken
+        ErrorClass::Broken
     }
 }
 
@@ -291,9 +291,9 @@ mod tests {
         type Sdk = SdkError<GetParametersError, HttpResponse>;
         let operation = Service::Ssm.operation("GetParameters");
         for (error, class) in [
-            (Sdk::timeout_error("too slow"), Class::Transient),
-            (Sdk::dispatch_failure(ConnectorError::other("why".into(), None)), Class::Transient),
-            (Sdk::construction_failure("no such region"), Class::Misconfigured),
+            (Sdk::timeout_error("too slow"), ErrorClass::Transient),
+            (Sdk::dispatch_failure(ConnectorError::other("why".into(), None)), ErrorClass::Transient),
+            (Sdk::construction_failure("no such region"), ErrorClass::Misconfigured),
         ] {
             let told = AwsError::from_sdk(operation, &error);
             assert_eq!(told.class(), class, "{error:?}: {told}");

@@ -64,7 +64,7 @@ mod tests {
     fn config(words: &str) -> Config {
         let mut layers = Layers::new();
         layers.add_words(&format!("image=x:1 {words}").split_whitespace().map(str::to_owned).collect::<Vec<_>>());
-        layers.believe().unwrap()
+        layers.resolve().unwrap()
     }
 
     fn secrets(count: usize, bytes: usize) -> BTreeMap<String, Secret> {

@@ -1,7 +1,7 @@
 //! Which group this instance is in, and which of its hooks are berth's: what the config does not name is asked for.
 
 use berth_core::message::event::{Hook, Membership};
-use berth_core::message::fault::{Class, Fault};
+use berth_core::message::error::{ErrorClass, JobError};
 
 use crate::io::aws::Aws;
 use crate::io::aws::autoscaling::{self, GroupHook, Transition};
@@ -40,13 +40,13 @@ pub struct SeveralLaunchHooks {
 
 impl SeveralLaunchHooks {
     /// What to do about it.
-    pub fn class(&self) -> Class {
-        Class::Misconfigured
+    pub fn class(&self) -> ErrorClass {
+        ErrorClass::Misconfigured
     }
 }
 
 /// Finds the group and its hooks, none outside any group. A config that names all three costs no call.
-pub async fn find(aws: &Aws, instance_id: &str, named: Named) -> Result<Option<Membership>, Fault> {
+pub async fn find(aws: &Aws, instance_id: &str, named: Named) -> Result<Option<Membership>, JobError> {
     match place(aws, instance_id, &named).await? {
         Some(place) => hooks(aws, place, named).await.map(Some),
         None => Ok(None),
@@ -54,7 +54,7 @@ pub async fn find(aws: &Aws, instance_id: &str, named: Named) -> Result<Option<M
 }
 
 /// Finds the group, none outside any group.
-pub async fn place(aws: &Aws, instance_id: &str, named: &Named) -> Result<Option<Place>, Fault> {
+pub async fn place(aws: &Aws, instance_id: &str, named: &Named) -> Result<Option<Place>, JobError> {
     if let Some(group) = named.group.clone() {
         return Ok(Some(Place { group, state: None }));
     }
@@ -66,7 +66,7 @@ pub async fn place(aws: &Aws, instance_id: &str, named: &Named) -> Result<Option
 ///
 /// Several launch hooks are a fault: the boot waits to complete one of them. Several termination hooks are told in the log and
 /// none is taken: the boot does not need one, and a drain without it ends when the hook's time does.
-pub async fn hooks(aws: &Aws, place: Place, named: Named) -> Result<Membership, Fault> {
+pub async fn hooks(aws: &Aws, place: Place, named: Named) -> Result<Membership, JobError> {
     let Place { group, state } = place;
     let hooks = match (&named.launch_hook, &named.terminate_hook) {
         (Some(_), Some(_)) => Vec::new(),
@@ -82,7 +82,7 @@ pub async fn hooks(aws: &Aws, place: Place, named: Named) -> Result<Membership, 
     };
     let launch_hook = choose(&hooks, Transition::Launching, named.launch_hook).map_err(|[first, second]| {
         let error = SeveralLaunchHooks { group: group.clone(), first, second };
-        Fault::from_error(error.class(), &error)
+        JobError::from_error(error.class(), &error)
     })?;
     let terminate_hook =
         choose(&hooks, Transition::Terminating, named.terminate_hook).unwrap_or_else(|[first, second]| {

@@ -246,7 +246,7 @@ impl Aws {
         url.map_err(|why| AwsError::Unsendable { operation, why })
     }
 
-    /// Asks a service for nothing, to see that it answers, and what time it is there. That time is believed from here on.
+    /// Asks a service for nothing, to see that it answers, and what time it is there. That time is validated from here on.
     pub async fn reach(&self, service: Service, region: Option<&str>) -> Result<Reached, AwsError> {
         let endpoint = self.endpoint(service, region).await?;
         let mut request = Request::new(Full::default());

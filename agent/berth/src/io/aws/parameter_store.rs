@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::types::Parameter;
-use berth_core::message::fault::{Class, Fault};
+use berth_core::message::error::{ErrorClass, JobError};
 use futures_util::future::join_all;
 
 use crate::io::aws::secret_error::SecretError;
@@ -19,7 +19,7 @@ pub(crate) const GET: Operation = Service::Ssm.operation("GetParameters");
 /// `Names` of `GetParameters`.
 const MAX_NAMES: usize = 10;
 
-type Results = BTreeMap<String, Result<Secret, Fault>>;
+type Results = BTreeMap<String, Result<Secret, JobError>>;
 
 /// Whether this is what was asked for, by name or by ARN, with or without a version or label.
 fn is(parameter: &Parameter, asked: &str) -> bool {
@@ -55,7 +55,7 @@ async fn fetch_batch(aws: &Aws, names: &[String], region: Option<&str>) -> Resul
     let answer = match answer.await {
         Ok(answer) => answer,
         Err(error) => {
-            let fault = Fault::from_error(error.class(), &error);
+            let fault = JobError::from_error(error.class(), &error);
             return names.iter().map(|name| (name.clone(), Err(fault.clone()))).collect();
         }
     };
@@ -74,6 +74,6 @@ async fn fetch_batch(aws: &Aws, names: &[String], region: Option<&str>) -> Resul
     names.iter().rev().map(|name| (name.clone(), find(name))).collect()
 }
 
-fn neither() -> Fault {
-    Fault::new(Class::Transient, format!("{GET} returned neither a value nor an error for it"))
+fn neither() -> JobError {
+    JobError::new(ErrorClass::Transient, format!("{GET} returned neither a value nor an error for it"))
 }

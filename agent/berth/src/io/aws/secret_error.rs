@@ -1,6 +1,6 @@
 //! What is wrong with one secret that AWS answered about, or cannot answer about. Names are told, values never.
 
-use berth_core::message::fault::{Class, Fault};
+use berth_core::message::error::{ErrorClass, JobError};
 use thiserror::Error;
 
 use crate::io::aws::Operation;
@@ -63,21 +63,21 @@ pub enum SecretError {
 
 impl SecretError {
     /// What to do about it: nothing here passes by itself.
-    pub fn class(&self) -> Class {
+    pub fn class(&self) -> ErrorClass {
         match self {
-            Self::TooLarge { .. } => Class::Misconfigured,
+            Self::TooLarge { .. } => ErrorClass::Misconfigured,
             Self::NoKey { .. }
             | Self::NotAnObject { .. }
             | Self::NotUnicode { .. }
             | Self::Undeliverable { .. }
             | Self::NotFetched { .. }
             | Self::NoValue { .. }
-            | Self::NoParameter => Class::Broken,
+            | Self::NoParameter => ErrorClass::Broken,
         }
     }
 }
 
-impl From<SecretError> for Fault {
+impl From<SecretError> for JobError {
     fn from(error: SecretError) -> Self {
         Self::from_error(error.class(), &error)
     }

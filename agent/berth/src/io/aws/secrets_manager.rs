@@ -11,7 +11,7 @@ use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueOutput;
 use aws_sdk_secretsmanager::primitives::Blob;
 use aws_sdk_secretsmanager::types::{ApiErrorType, SecretValueEntry};
-use berth_core::message::fault::{Class, Fault};
+use berth_core::message::error::{ErrorClass, JobError};
 use futures_util::future::join_all;
 use http::StatusCode;
 
@@ -73,7 +73,7 @@ fn value(text: Option<String>, binary: Option<Blob>) -> Option<Secret> {
     text.map(Secret::new).or_else(|| binary.map(|binary| Secret::new(binary.into_inner())))
 }
 
-type Results = BTreeMap<Wanted, Result<Secret, Fault>>;
+type Results = BTreeMap<Wanted, Result<Secret, JobError>>;
 
 impl Wanted {
     /// The region of an ARN (`arn:partition:secretsmanager:region:…`), none for a name.
@@ -159,7 +159,7 @@ async fn fetch_batch(aws: &Aws, wanted: Vec<Wanted>) -> Results {
             return fetch_singly(aws, wanted).await;
         }
         Err(error) => {
-            let fault = Fault::from_error(error.class(), &error);
+            let fault = JobError::from_error(error.class(), &error);
             return wanted.into_iter().map(|wanted| (wanted, Err(fault.clone()))).collect();
         }
     };
@@ -173,7 +173,7 @@ async fn fetch_batch(aws: &Aws, wanted: Vec<Wanted>) -> Results {
         } else if let Some(error) = error {
             let code = error.error_code.as_deref().unwrap_or_default();
             let error = AwsError::of_code(GET, StatusCode::OK, code, error.message.as_deref().unwrap_or("no message"));
-            results.insert(wanted, Err(Fault::from_error(error.class(), &error)));
+            results.insert(wanted, Err(JobError::from_error(error.class(), &error)));
         } else {
             // The same secret by its name and by its ARN, of which the answer holds one.
             left_out.push(wanted);
@@ -207,8 +207,8 @@ async fn fetch_singly(aws: &Aws, wanted: Vec<Wanted>) -> Results {
         let value = match answer.await.map(SecretValue::from) {
             Ok(value) if wanted.is(&value) => value.into_secret(GET),
             // AWS answers about no other secret than the one that it is asked for: something in between did.
-            Ok(_) => Err(Fault::new(Class::Transient, format!("{GET} returned another secret or version"))),
-            Err(error) => Err(Fault::from_error(error.class(), &error)),
+            Ok(_) => Err(JobError::new(ErrorClass::Transient, format!("{GET} returned another secret or version"))),
+            Err(error) => Err(JobError::from_error(error.class(), &error)),
         };
         (wanted, value)
     });
@@ -216,7 +216,7 @@ async fn fetch_singly(aws: &Aws, wanted: Vec<Wanted>) -> Results {
 }
 
 impl SecretValue {
-    fn into_secret(self, operation: Operation) -> Result<Secret, Fault> {
+    fn into_secret(self, operation: Operation) -> Result<Secret, JobError> {
         self.value.ok_or_else(|| SecretError::NoValue { operation }.into())
     }
 }

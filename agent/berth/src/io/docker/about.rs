@@ -85,7 +85,7 @@ impl Engine {
             let refused = Bollard::DockerResponseServerError { status_code: answer.status().as_u16(), message };
             return Err(error::of(self.asking(), refused, error::plain));
         }
-        // One that does not say its version is believed.
+        // One that does not say its version is validated.
         match api_version(header(&answer, "api-version")) {
             Some(version) if version < OLDEST => Err(EngineError::TooOld {
                 socket: self.socket.clone(),

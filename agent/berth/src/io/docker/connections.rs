@@ -13,7 +13,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use berth_core::message::effect::ContainerId;
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 use bollard::query_parameters::InspectContainerOptions;
 
 use super::error::{self, EngineError};
@@ -32,7 +32,7 @@ const CLOSING: u8 = 11;
 
 /// There is nobody to count for.
 fn ended() -> EngineError {
-    EngineError::NoAnswer { doing: doing(), class: Class::Transient, source: "the container does not run".into() }
+    EngineError::NoAnswer { doing: doing(), class: ErrorClass::Transient, source: "the container does not run".into() }
 }
 
 impl Engine {
@@ -49,8 +49,8 @@ impl Engine {
                     return Err(ended());
                 }
                 let class = match source.kind() {
-                    io::ErrorKind::PermissionDenied => Class::Denied,
-                    _ => Class::Broken,
+                    io::ErrorKind::PermissionDenied => ErrorClass::Denied,
+                    _ => ErrorClass::Broken,
                 };
                 Err(EngineError::NoAnswer { doing: doing(), class, source: source.into() })
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use berth_config::Port;
 use berth_core::message::effect::{ContainerId, Creation, FoundContainer, RunningContainer};
 use berth_core::message::event::Exit;
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 use bollard::errors::Error as Bollard;
 use bollard::query_parameters::{
     CreateContainerOptions, InspectContainerOptions, ListContainersOptions, RemoveContainerOptions,
@@ -107,7 +107,7 @@ impl Engine {
                 return Err(EngineError::Refused {
                     doing: "watch the container".to_owned(),
                     message: "the engine ended the wait, and the container still runs".to_owned(),
-                    class: Class::Transient,
+                    class: ErrorClass::Transient,
                 });
             }
             code => code.or(state.exit_code).unwrap_or(KILLED),

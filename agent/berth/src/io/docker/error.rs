@@ -6,7 +6,7 @@ use std::slice;
 use std::time::Duration;
 
 use berth_config::Port;
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 use bollard::errors::Error as Bollard;
 
 use super::image::HERE;
@@ -39,7 +39,7 @@ pub enum EngineError {
         /// The engine's own words.
         message: String,
         /// What to do about it.
-        class: Class,
+        class: ErrorClass,
     },
     /// No answer, or none that could be understood.
     #[error("cannot {doing}")]
@@ -47,7 +47,7 @@ pub enum EngineError {
         /// What was tried.
         doing: String,
         /// What to do about it.
-        class: Class,
+        class: ErrorClass,
         /// Why.
         #[source]
         source: Box<dyn Error + Send + Sync>,
@@ -142,22 +142,22 @@ pub enum EngineError {
 
 impl EngineError {
     /// What to do about it.
-    pub fn class(&self) -> Class {
+    pub fn class(&self) -> ErrorClass {
         match self {
             Self::NoSocket(_)
             | Self::NoTags(_)
             | Self::UnreadableLogin(_)
             | Self::NoCommand(_)
-            | Self::NoBridge { .. } => Class::Misconfigured,
-            Self::SeccompProfile { .. } => Class::Misconfigured,
+            | Self::NoBridge { .. } => ErrorClass::Misconfigured,
+            Self::SeccompProfile { .. } => ErrorClass::Misconfigured,
             Self::TooOld { .. } | Self::NotOurs { .. } | Self::OtherMachine { .. } | Self::OtherPlatform { .. } => {
-                Class::Broken
+                ErrorClass::Broken
             }
             Self::Refused { class, .. } | Self::NoAnswer { class, .. } => *class,
             // Its holder may be on the way out.
-            Self::NameTaken(_) => Class::Transient,
-            Self::BrokenOff { .. } => Class::Transient,
-            Self::Stalled { .. } | Self::TooLong(_) => Class::Transient,
+            Self::NameTaken(_) => ErrorClass::Transient,
+            Self::BrokenOff { .. } => ErrorClass::Transient,
+            Self::Stalled { .. } | Self::TooLong(_) => ErrorClass::Transient,
         }
     }
 }
@@ -207,7 +207,7 @@ pub fn refused(asked: Asked, doing: &str, prose: &str) -> EngineError {
 }
 
 /// The class of a no: the status, if there was one, and the prose.
-pub(super) type Judge = fn(Option<u16>, &str) -> Class;
+pub(super) type Judge = fn(Option<u16>, &str) -> ErrorClass;
 
 /// The error of a call that failed.
 pub(super) fn of(doing: String, error: Bollard, judge: Judge) -> EngineError {
@@ -233,7 +233,7 @@ pub(super) fn of(doing: String, error: Bollard, judge: Judge) -> EngineError {
 
 /// The error of a call that was not answered.
 pub(super) fn no_answer(doing: String, source: Box<dyn Error + Send + Sync>) -> EngineError {
-    let class = if is_permission(&*source) { Class::Denied } else { Class::Transient };
+    let class = if is_permission(&*source) { ErrorClass::Denied } else { ErrorClass::Transient };
     EngineError::NoAnswer { doing, class, source }
 }
 
@@ -266,12 +266,12 @@ pub(super) fn is_conflict(error: &Bollard) -> bool {
 }
 
 /// For calls that are about nothing but the engine.
-pub(super) fn plain(status: Option<u16>, _: &str) -> Class {
+pub(super) fn plain(status: Option<u16>, _: &str) -> ErrorClass {
     match status {
-        Some(400) => Class::Misconfigured,
-        Some(403) => Class::Denied,
-        Some(404) => Class::Broken,
-        _ => Class::Transient,
+        Some(400) => ErrorClass::Misconfigured,
+        Some(403) => ErrorClass::Denied,
+        Some(404) => ErrorClass::Broken,
+        _ => ErrorClass::Transient,
     }
 }
 
@@ -280,18 +280,18 @@ const CREATE_MISCONFIGURED: [&str; 4] =
     ["error looking up logging plugin", "unknown log opt", "invalid mount config", "bind source path does not exist"];
 
 /// For creating a container: the engine checks what it was asked for.
-pub(super) fn create(status: Option<u16>, prose: &str) -> Class {
+pub(super) fn create(status: Option<u16>, prose: &str) -> ErrorClass {
     if CREATE_MISCONFIGURED.iter().any(|words| prose.contains(words)) {
-        return Class::Misconfigured;
+        return ErrorClass::Misconfigured;
     }
     if let Some((class, _)) = refused_key::find(prose) {
         return class;
     }
     match status {
-        _ if prose.contains(DISK_FULL) => Class::Broken,
-        Some(400) => Class::Misconfigured,
-        Some(404) => Class::Broken,
-        _ => Class::Transient,
+        _ if prose.contains(DISK_FULL) => ErrorClass::Broken,
+        Some(400) => ErrorClass::Misconfigured,
+        Some(404) => ErrorClass::Broken,
+        _ => ErrorClass::Transient,
     }
 }
 
@@ -319,18 +319,18 @@ const START_BROKEN: [&str; 6] = [
 ];
 
 /// For starting a container: the kernel, the runtime and the network check the rest.
-pub(super) fn start(status: Option<u16>, prose: &str) -> Class {
+pub(super) fn start(status: Option<u16>, prose: &str) -> ErrorClass {
     let says = |words: &[&str]| words.iter().any(|words| prose.contains(words));
     if status == Some(404) && prose.contains("no such container") {
-        Class::Gone
+        ErrorClass::Gone
     } else if let Some((class, _)) = refused_key::find(prose) {
         class
     } else if says(&START_MISCONFIGURED) {
-        Class::Misconfigured
+        ErrorClass::Misconfigured
     } else if says(&START_BROKEN) || matches!(status, Some(400 | 404)) {
-        Class::Broken
+        ErrorClass::Broken
     } else {
-        Class::Transient
+        ErrorClass::Transient
     }
 }
 
@@ -355,7 +355,7 @@ pub(super) fn of_start(error: Bollard, id: &str, ports: &[Port]) -> EngineError 
         let is_chosen = |port: &Port| port.host == 0;
         let is_taken = |port: &Port| named.is_empty() || named.contains(&port.host);
         if ports.iter().any(is_chosen) && !ports.iter().any(|port| !is_chosen(port) && is_taken(port)) {
-            *class = Class::Transient;
+            *class = ErrorClass::Transient;
         }
     }
     error
@@ -408,30 +408,30 @@ const REGISTRY_BROKEN: [&str; 6] = [
 ];
 
 /// For what the engine asks a registry on our behalf. Its status says little: a denied pull is a 404.
-pub(super) fn registry(status: Option<u16>, prose: &str) -> Class {
+pub(super) fn registry(status: Option<u16>, prose: &str) -> ErrorClass {
     // ECR's words for a token that is older than 12 hours.
     const EXPIRED: &str = "authorization token has expired";
     const THROTTLED: [&str; 2] = ["toomanyrequests", "too many requests"];
     const TRANSIENT: [&str; 3] = ["request has expired", "no such host", "received unexpected http status: 5"];
     let says = |words: &[&str]| words.iter().any(|words| prose.contains(words));
     if prose.contains(EXPIRED) {
-        Class::Expired
+        ErrorClass::Expired
     } else if says(&THROTTLED) {
-        Class::Throttled
+        ErrorClass::Throttled
     } else if says(&TRANSIENT) || image_error::is_page(prose) {
-        Class::Transient
+        ErrorClass::Transient
     } else if let Some((class, _)) = refused_key::find(prose) {
         class
     } else if image_error::is_final(prose) {
-        Class::Broken
+        ErrorClass::Broken
     } else if says(&REGISTRY_MISCONFIGURED) {
-        Class::Misconfigured
+        ErrorClass::Misconfigured
     } else if says(&REGISTRY_DENIED) || matches!(status, Some(401 | 403)) {
-        Class::Denied
+        ErrorClass::Denied
     } else if says(&REGISTRY_BROKEN) || status == Some(404) {
-        Class::Broken
+        ErrorClass::Broken
     } else {
-        Class::Transient
+        ErrorClass::Transient
     }
 }
 
@@ -440,7 +440,7 @@ fn explained(prose: &str) -> String {
     let line = one_line(prose);
     let prose = prose.to_lowercase();
     // Which container it is that is not there, only the caller knows.
-    let of_key = || refused_key::find(&prose).filter(|(class, _)| *class != Class::Transient).map(|(_, advice)| advice);
+    let of_key = || refused_key::find(&prose).filter(|(class, _)| *class != ErrorClass::Transient).map(|(_, advice)| advice);
     match image_error::advice(&prose).or_else(of_key) {
         Some(advice) => format!("{line}; {advice}"),
         None => line,
@@ -471,27 +471,27 @@ mod tests {
 
     #[test]
     fn a_registry_s_prose_is_told_apart() {
-        let table: [(Option<u16>, &str, Class); 16] = [
-            (None, "manifest unknown: manifest unknown", Class::Broken),
-            (Some(404), "manifest for host/x:1 not found: manifest unknown: manifest unknown", Class::Broken),
+        let table: [(Option<u16>, &str, ErrorClass); 16] = [
+            (None, "manifest unknown: manifest unknown", ErrorClass::Broken),
+            (Some(404), "manifest for host/x:1 not found: manifest unknown: manifest unknown", ErrorClass::Broken),
             (
                 Some(404),
                 "pull access denied for x, repository does not exist or may require 'docker login'",
-                Class::Denied,
+                ErrorClass::Denied,
             ),
-            (Some(500), "Head \"https://host/v2/x/manifests/1\": no basic auth credentials", Class::Denied),
-            (None, "denied: Your authorization token has expired. Reauthenticate and try again.", Class::Expired),
-            (None, "unauthorized: authentication required", Class::Denied),
-            (None, "unexpected status from HEAD request to https://host/v2/: 403 Forbidden", Class::Denied),
-            (None, "toomanyrequests: You have reached your pull rate limit", Class::Throttled),
-            (None, "filesystem layer verification failed for digest sha256:aa", Class::Transient),
-            (None, "unexpected EOF", Class::Transient),
-            (None, "received unexpected HTTP status: 503 Service Unavailable", Class::Transient),
-            (Some(500), "Get \"https://host/v2/\": dial tcp: lookup host: no such host", Class::Transient),
-            (Some(500), "Get \"https://host/v2/\": dial tcp 10.0.0.1:443: i/o timeout", Class::Transient),
-            (None, "no matching manifest for linux/arm64/v8 in the manifest list entries", Class::Broken),
-            (None, "failed to register layer: write /x: no space left on device", Class::Broken),
-            (None, "http: server gave HTTP response to HTTPS client", Class::Misconfigured),
+            (Some(500), "Head \"https://host/v2/x/manifests/1\": no basic auth credentials", ErrorClass::Denied),
+            (None, "denied: Your authorization token has expired. Reauthenticate and try again.", ErrorClass::Expired),
+            (None, "unauthorized: authentication required", ErrorClass::Denied),
+            (None, "unexpected status from HEAD request to https://host/v2/: 403 Forbidden", ErrorClass::Denied),
+            (None, "toomanyrequests: You have reached your pull rate limit", ErrorClass::Throttled),
+            (None, "filesystem layer verification failed for digest sha256:aa", ErrorClass::Transient),
+            (None, "unexpected EOF", ErrorClass::Transient),
+            (None, "received unexpected HTTP status: 503 Service Unavailable", ErrorClass::Transient),
+            (Some(500), "Get \"https://host/v2/\": dial tcp: lookup host: no such host", ErrorClass::Transient),
+            (Some(500), "Get \"https://host/v2/\": dial tcp 10.0.0.1:443: i/o timeout", ErrorClass::Transient),
+            (None, "no matching manifest for linux/arm64/v8 in the manifest list entries", ErrorClass::Broken),
+            (None, "failed to register layer: write /x: no space left on device", ErrorClass::Broken),
+            (None, "http: server gave HTTP response to HTTPS client", ErrorClass::Misconfigured),
         ];
         for (status, prose, class) in table {
             assert_eq!(registry(status, &prose.to_lowercase()), class, "{prose}");
@@ -500,12 +500,12 @@ mod tests {
 
     #[test]
     fn a_create_s_prose_is_told_apart() {
-        let table: [(u16, &str, Class); 4] = [
+        let table: [(u16, &str, ErrorClass); 4] = [
             // An engine looks for 15 s before it says so.
-            (500, "error looking up logging plugin nope: plugin \"nope\" not found", Class::Misconfigured),
-            (400, "invalid signal: SIGNOPE", Class::Misconfigured),
-            (404, "No such image: host/x@sha256:aa", Class::Broken),
-            (500, "context deadline exceeded", Class::Transient),
+            (500, "error looking up logging plugin nope: plugin \"nope\" not found", ErrorClass::Misconfigured),
+            (400, "invalid signal: SIGNOPE", ErrorClass::Misconfigured),
+            (404, "No such image: host/x@sha256:aa", ErrorClass::Broken),
+            (500, "context deadline exceeded", ErrorClass::Transient),
         ];
         for (status, prose, class) in table {
             assert_eq!(create(Some(status), &prose.to_lowercase()), class, "{prose}");
@@ -514,22 +514,22 @@ mod tests {
 
     #[test]
     fn a_start_s_prose_is_told_apart() {
-        let table: [(u16, &str, Class); 7] = [
-            (404, "No such container: 352a920488d7", Class::Gone),
-            (404, "network own not found", Class::Broken),
-            (500, "driver failed: Bind for 0.0.0.0:80 failed: port is already allocated", Class::Misconfigured),
+        let table: [(u16, &str, ErrorClass); 7] = [
+            (404, "No such container: 352a920488d7", ErrorClass::Gone),
+            (404, "network own not found", ErrorClass::Broken),
+            (500, "driver failed: Bind for 0.0.0.0:80 failed: port is already allocated", ErrorClass::Misconfigured),
             (
                 500,
                 "error gathering device information while adding custom device \"/dev/x\": no such file or directory",
-                Class::Misconfigured,
+                ErrorClass::Misconfigured,
             ),
             (
                 400,
                 "OCI runtime create failed: exec: \"nope\": executable file not found in $PATH: unknown",
-                Class::Broken,
+                ErrorClass::Broken,
             ),
-            (500, "failed to create shim task: context deadline exceeded", Class::Transient),
-            (409, "container is marked for removal and cannot be started", Class::Transient),
+            (500, "failed to create shim task: context deadline exceeded", ErrorClass::Transient),
+            (409, "container is marked for removal and cannot be started", ErrorClass::Transient),
         ];
         for (status, prose, class) in table {
             assert_eq!(start(Some(status), &prose.to_lowercase()), class, "{prose}");
@@ -542,9 +542,9 @@ mod tests {
             let message = format!("No such container: {named}");
             of_start(Bollard::DockerResponseServerError { status_code: 404, message }, "c0ffee", &[])
         };
-        assert_eq!(of("c0ffee").class(), Class::Gone);
+        assert_eq!(of("c0ffee").class(), ErrorClass::Gone);
         let other = of("db");
-        assert_eq!(other.class(), Class::Transient);
+        assert_eq!(other.class(), ErrorClass::Transient);
         assert!(other.to_string().contains("No such container: db; `network`, `ipc` or `pid` names it"), "{other}");
     }
 
@@ -565,14 +565,14 @@ mod tests {
             "failed to bind host port [::]:32768/tcp: address already in use",
         ] {
             for chosen in [&[0][..], &[0, 80]] {
-                assert_eq!(class(prose, chosen), Class::Transient, "{chosen:?}: {prose}");
+                assert_eq!(class(prose, chosen), ErrorClass::Transient, "{chosen:?}: {prose}");
             }
             for fixed in [&[32768][..], &[0, 32768]] {
-                assert_eq!(class(prose, fixed), Class::Misconfigured, "{fixed:?}: {prose}");
+                assert_eq!(class(prose, fixed), ErrorClass::Misconfigured, "{fixed:?}: {prose}");
             }
         }
-        assert_eq!(class("address already in use", &[0]), Class::Transient, "without a number it is the only one");
-        assert_eq!(class("address already in use", &[0, 80]), Class::Misconfigured, "it may be either");
+        assert_eq!(class("address already in use", &[0]), ErrorClass::Transient, "without a number it is the only one");
+        assert_eq!(class("address already in use", &[0, 80]), ErrorClass::Misconfigured, "it may be either");
     }
 
     #[test]

@@ -42,7 +42,7 @@ impl Engine {
         answer.descriptor.digest.and_then(|digest| image.at_told(&digest)).ok_or_else(|| EngineError::Refused {
             doing: format!("resolve {image}"),
             message: "the registry told no sha256 digest".to_owned(),
-            class: berth_core::message::fault::Class::Broken,
+            class: berth_core::message::error::ErrorClass::Broken,
         })
     }
 
@@ -124,7 +124,7 @@ impl Engine {
         }
     }
 
-    /// Whether the registry has the image for the platform that is asked for; one that does not say for which is believed.
+    /// Whether the registry has the image for the platform that is asked for; one that does not say for which is validated.
     fn is_one_of(&self, image: &ImageRef, has: &[OciPlatform]) -> Result<(), EngineError> {
         let Some(platform) = self.platform.as_ref().filter(|_| !has.is_empty()) else { return Ok(()) };
         let text = |of: &Option<String>| of.clone().unwrap_or_default();
@@ -157,7 +157,7 @@ fn is_it(found: &ImageInspect, image: &PinnedImage) -> bool {
     found.repo_digests.iter().flatten().any(|known| familiar(known) == wanted)
 }
 
-/// Whether this machine runs what is built for that one, in Go's words for both; an engine that tells nothing is believed.
+/// Whether this machine runs what is built for that one, in Go's words for both; an engine that tells nothing is validated.
 fn runs_here(built_for: &str) -> bool {
     // A 64-bit kernel runs the 32-bit programs of its own kind as well.
     let also = if HERE == "amd64" { "386" } else { "arm" };

@@ -89,7 +89,7 @@ impl Engine {
 
 #[cfg(test)]
 mod tests {
-    use berth_core::message::fault::Class;
+    use berth_core::message::error::ErrorClass;
 
     use super::*;
 
@@ -104,7 +104,7 @@ mod tests {
     fn an_engine_elsewhere_is_refused_with_a_sentence() {
         for host in ["tcp://10.0.0.1:2375", "ssh://root@host", "/var/run/docker.sock", "unix://relative.sock"] {
             let error = Engine::new(Some(host)).unwrap_err();
-            assert_eq!(error.class(), Class::Misconfigured);
+            assert_eq!(error.class(), ErrorClass::Misconfigured);
             assert!(error.to_string().contains("unix:///"), "{error}");
         }
     }

@@ -1,66 +1,66 @@
 //! Which key of the config the engine, the runtime or the kernel refuses, read from the prose: its class, and what to do.
 
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 
 /// Words of the prose, all of them there, in lower case.
 pub(super) type Words = &'static [&'static str];
 
-const REFUSALS: [(Words, Class, &str); 20] = [
-    (&["unknown runtime specified"], Class::Misconfigured, RUNTIME),
-    (&["unknown or invalid runtime name"], Class::Misconfigured, RUNTIME),
-    (&["runtime", "binary not installed"], Class::Misconfigured, RUNTIME),
-    (&["invalid --security-opt"], Class::Misconfigured, "`security_opt`: this engine does not know the option"),
+const REFUSALS: [(Words, ErrorClass, &str); 20] = [
+    (&["unknown runtime specified"], ErrorClass::Misconfigured, RUNTIME),
+    (&["unknown or invalid runtime name"], ErrorClass::Misconfigured, RUNTIME),
+    (&["runtime", "binary not installed"], ErrorClass::Misconfigured, RUNTIME),
+    (&["invalid --security-opt"], ErrorClass::Misconfigured, "`security_opt`: this engine does not know the option"),
     (
         &["decoding seccomp profile failed"],
-        Class::Misconfigured,
+        ErrorClass::Misconfigured,
         "`security_opt`: this engine cannot read the seccomp profile",
     ),
     (
         &["apparmor", "profile", "no such file"],
-        Class::Misconfigured,
+        ErrorClass::Misconfigured,
         "`security_opt`: the host has no such AppArmor profile loaded; `aa-status` lists those that it has",
     ),
     (
         &["unable to find group"],
-        Class::Broken,
+        ErrorClass::Broken,
         "`group_add`: the image's /etc/group has no such group; give its number instead",
     ),
     (
         &["open /proc/sys/", "no such file"],
-        Class::Misconfigured,
+        ErrorClass::Misconfigured,
         "`sysctls`: this kernel has no such setting, or none within a namespace",
     ),
     // As runc says it from 1.3.3 on.
     (
         &["open sysctl ", "no such file"],
-        Class::Misconfigured,
+        ErrorClass::Misconfigured,
         "`sysctls`: this kernel has no such setting, or none within a namespace",
     ),
-    (&["write /proc/sys/"], Class::Misconfigured, "`sysctls`: the kernel refuses the value"),
-    (&["write sysctl "], Class::Misconfigured, "`sysctls`: the kernel refuses the value"),
-    (&["open sysctl ", "denied"], Class::Misconfigured, "`sysctls`: the kernel does not let a container set it"),
-    (&["open /proc/sys/", "denied"], Class::Misconfigured, "`sysctls`: the kernel does not let a container set it"),
-    (&["sysctl", "not in a separate kernel namespace"], Class::Misconfigured, "`sysctls`: set it on the host"),
-    (&["sysctl", "not allowed in"], Class::Misconfigured, "`sysctls`: set it on the host"),
-    (&["non-shareable ipc"], Class::Misconfigured, "`ipc`: the other container must be created with `--ipc=shareable`"),
+    (&["write /proc/sys/"], ErrorClass::Misconfigured, "`sysctls`: the kernel refuses the value"),
+    (&["write sysctl "], ErrorClass::Misconfigured, "`sysctls`: the kernel refuses the value"),
+    (&["open sysctl ", "denied"], ErrorClass::Misconfigured, "`sysctls`: the kernel does not let a container set it"),
+    (&["open /proc/sys/", "denied"], ErrorClass::Misconfigured, "`sysctls`: the kernel does not let a container set it"),
+    (&["sysctl", "not in a separate kernel namespace"], ErrorClass::Misconfigured, "`sysctls`: set it on the host"),
+    (&["sysctl", "not allowed in"], ErrorClass::Misconfigured, "`sysctls`: set it on the host"),
+    (&["non-shareable ipc"], ErrorClass::Misconfigured, "`ipc`: the other container must be created with `--ipc=shareable`"),
     (
         &["does not match the specified platform"],
-        Class::Broken,
+        ErrorClass::Broken,
         "`platform`: build the image for that platform, or leave the key out",
     ),
     (
         &["does not provide the specified platform"],
-        Class::Broken,
+        ErrorClass::Broken,
         "`platform`: build the image for that platform, or leave the key out",
     ),
     (
         &["cannot overwrite digest"],
-        Class::Broken,
+        ErrorClass::Broken,
         "`platform`: this engine keeps one image under a digest, and has the one for another platform; remove that one with `docker \
          rmi`, or name the digest of the image for this platform",
     ),
     // Whoever starts it may be late, as the engine itself may be.
-    (&["no such container"], Class::Transient, "`network`, `ipc` or `pid` names it, and it must be there first"),
+    (&["no such container"], ErrorClass::Transient, "`network`, `ipc` or `pid` names it, and it must be there first"),
 ];
 
 const RUNTIME: &str = "`runtime`: the engine has none of that name; `docker info` lists those that it has, and \
@@ -68,11 +68,11 @@ const RUNTIME: &str = "`runtime`: the engine has none of that name; `docker info
 
 /// Every refusal that is final, as its words.
 pub(super) fn final_words() -> impl Iterator<Item = Words> {
-    REFUSALS.iter().filter(|(_, class, _)| *class != Class::Transient).map(|(words, ..)| *words)
+    REFUSALS.iter().filter(|(_, class, _)| *class != ErrorClass::Transient).map(|(words, ..)| *words)
 }
 
 /// What the prose, in lower case, says about a key.
-pub(super) fn find(prose: &str) -> Option<(Class, &'static str)> {
+pub(super) fn find(prose: &str) -> Option<(ErrorClass, &'static str)> {
     let (_, class, advice) = REFUSALS.iter().find(|(words, ..)| words.iter().all(|word| prose.contains(word)))?;
     Some((*class, advice))
 }
@@ -85,53 +85,53 @@ mod tests {
     fn a_key_that_is_refused_is_named_with_what_to_do() {
         for (prose, class, key) in [
             // Engines 20.10 and 23 and later, at the creation; a containerd shim that is not there, at the start.
-            ("Unknown runtime specified nope", Class::Misconfigured, "`runtime`"),
-            ("unknown or invalid runtime name: nope", Class::Misconfigured, "`runtime`"),
+            ("Unknown runtime specified nope", ErrorClass::Misconfigured, "`runtime`"),
+            ("unknown or invalid runtime name: nope", ErrorClass::Misconfigured, "`runtime`"),
             (
                 "failed to create shim task: runtime \"io.containerd.nope.v1\" binary not installed \"containerd-shim-nope-v1\": file does not exist: unknown",
-                Class::Misconfigured,
+                ErrorClass::Misconfigured,
                 "`runtime`",
             ),
-            ("invalid --security-opt 2: \"foo=bar\"", Class::Misconfigured, "`security_opt`"),
+            ("invalid --security-opt 2: \"foo=bar\"", ErrorClass::Misconfigured, "`security_opt`"),
             (
                 "Decoding seccomp profile failed: invalid character '/' looking for beginning of value",
-                Class::Misconfigured,
+                ErrorClass::Misconfigured,
                 "`security_opt`",
             ),
             (
                 "error during container init: unable to apply apparmor profile: apparmor failed to apply profile: write /proc/self/attr/exec: no such file or directory: unknown",
-                Class::Misconfigured,
+                ErrorClass::Misconfigured,
                 "`security_opt`",
             ),
-            ("Unable to find group nope: no matching entries in group file", Class::Broken, "`group_add`"),
+            ("Unable to find group nope: no matching entries in group file", ErrorClass::Broken, "`group_add`"),
             (
                 "error during container init: open /proc/sys/net/foo: no such file or directory: unknown",
-                Class::Misconfigured,
+                ErrorClass::Misconfigured,
                 "`sysctls`",
             ),
             (
                 "error during container init: write /proc/sys/kernel/msgmax: invalid argument: unknown",
-                Class::Misconfigured,
+                ErrorClass::Misconfigured,
                 "`sysctls`",
             ),
             (
                 "sysctl \"net.core.somaxconn\" not allowed in host network namespace: unknown",
-                Class::Misconfigured,
+                ErrorClass::Misconfigured,
                 "`sysctls`",
             ),
-            ("sysctl \"vm.foo\" is not in a separate kernel namespace: unknown", Class::Misconfigured, "`sysctls`"),
+            ("sysctl \"vm.foo\" is not in a separate kernel namespace: unknown", ErrorClass::Misconfigured, "`sysctls`"),
             (
                 "can't join IPC of container abc: non-shareable IPC (hint: use IpcMode:shareable for the donor container)",
-                Class::Misconfigured,
+                ErrorClass::Misconfigured,
                 "`ipc`",
             ),
             (
                 "image with reference x was found but does not match the specified platform: wanted linux/arm64, actual: linux/amd64",
-                Class::Broken,
+                ErrorClass::Broken,
                 "`platform`",
             ),
-            ("Cannot overwrite digest sha256:004a", Class::Broken, "`platform`"),
-            ("No such container: nope", Class::Transient, "`network`, `ipc` or `pid`"),
+            ("Cannot overwrite digest sha256:004a", ErrorClass::Broken, "`platform`"),
+            ("No such container: nope", ErrorClass::Transient, "`network`, `ipc` or `pid`"),
         ] {
             let (found, advice) = find(&prose.to_lowercase()).expect(prose);
             assert_eq!(found, class, "{prose}");

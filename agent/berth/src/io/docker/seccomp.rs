@@ -40,7 +40,7 @@ fn read(path: &Path) -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use berth_core::message::fault::Class;
+    use berth_core::message::error::ErrorClass;
 
     use super::*;
 
@@ -64,10 +64,10 @@ mod tests {
         ] {
             let (reason, class) = told(text).unwrap_err();
             assert!(reason.contains(expected) && reason.contains("profile.json"), "{reason}");
-            assert_eq!(class, Class::Misconfigured);
+            assert_eq!(class, ErrorClass::Misconfigured);
         }
         for path in [directory.path().join("nowhere"), directory.path().to_owned()] {
-            assert_eq!(profile(&path).unwrap_err().class(), Class::Misconfigured);
+            assert_eq!(profile(&path).unwrap_err().class(), ErrorClass::Misconfigured);
         }
     }
 }

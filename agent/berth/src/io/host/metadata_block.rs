@@ -15,7 +15,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use berth_core::message::effect::ContainerId;
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 use http::Uri;
 
 use crate::io::host::packet_filter::{self, Dropped, FilterError};
@@ -61,11 +61,11 @@ pub enum BlockError {
 
 impl BlockError {
     /// What to do about it.
-    pub fn class(&self) -> Class {
+    pub fn class(&self) -> ErrorClass {
         match self {
-            Self::NoSuchBridge(_) => Class::Misconfigured,
+            Self::NoSuchBridge(_) => ErrorClass::Misconfigured,
             Self::Filter(error) => error.class(),
-            Self::Note { .. } => Class::Transient,
+            Self::Note { .. } => ErrorClass::Transient,
         }
     }
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use berth_core::message::fault::{Class, Fault};
+use berth_core::message::error::{ErrorClass, JobError};
 use berth_core::view::last_life::{Ending, FORMAT, LastLife};
 use berth_core::view::published::{Report, rfc3339};
 use tokio::sync::watch;
@@ -85,7 +85,7 @@ async fn write_on(state_dir: PathBuf, mut latest: watch::Receiver<Option<Arc<Las
             }
             Ok(Err(error)) if !failed => {
                 failed = true;
-                warn!("the record of this life is not kept: {}", Fault::from_error(Class::Broken, &error).reason);
+                warn!("the record of this life is not kept: {}", JobError::from_error(ErrorClass::Broken, &error).reason);
             }
             _ => {} // as before, or the process ends
         }

@@ -15,7 +15,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::Full;
@@ -103,16 +103,16 @@ impl ProxyError {
     }
 
     /// What to do about it.
-    pub fn class(&self) -> Class {
+    pub fn class(&self) -> ErrorClass {
         match self {
-            Self::Resolve { source: DnsError::NotAName { .. }, .. } => Class::Misconfigured,
+            Self::Resolve { source: DnsError::NotAName { .. }, .. } => ErrorClass::Misconfigured,
             Self::Tls { source, .. } => super::tls_class(source),
             Self::Refused { status, .. } => match *status {
-                StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Class::Transient,
-                status if status.is_client_error() => Class::Misconfigured,
-                _ => Class::Transient,
+                StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => ErrorClass::Transient,
+                status if status.is_client_error() => ErrorClass::Misconfigured,
+                _ => ErrorClass::Transient,
             },
-            Self::Resolve { .. } | Self::Connect { .. } | Self::Broken { .. } => Class::Transient,
+            Self::Resolve { .. } | Self::Connect { .. } | Self::Broken { .. } => ErrorClass::Transient,
         }
     }
 

@@ -15,7 +15,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use berth_config::Network;
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -138,9 +138,9 @@ pub enum HttpError {
 
 impl HttpError {
     /// What to do about it.
-    pub fn class(&self) -> Class {
+    pub fn class(&self) -> ErrorClass {
         match self {
-            Self::Trust(_) | Self::Resolve { source: DnsError::NotAName { .. }, .. } => Class::Misconfigured,
+            Self::Trust(_) | Self::Resolve { source: DnsError::NotAName { .. }, .. } => ErrorClass::Misconfigured,
             Self::Tls { source, .. } => tls_class(source),
             Self::Proxy { source, .. } => source.class(),
             // The limits are above everything that the services themselves answer.
@@ -148,7 +148,7 @@ impl HttpError {
             | Self::Timeout { .. }
             | Self::Resolve { .. }
             | Self::Connect { .. }
-            | Self::Broken { .. } => Class::Transient,
+            | Self::Broken { .. } => ErrorClass::Transient,
         }
     }
 
@@ -176,14 +176,14 @@ impl HttpError {
 }
 
 /// A certificate that is out of its time passes: early in a boot the clock may not be set.
-fn tls_class(error: &rustls::Error) -> Class {
+fn tls_class(error: &rustls::Error) -> ErrorClass {
     use rustls::CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
     match error {
         rustls::Error::InvalidCertificate(
             Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. },
-        ) => Class::Transient,
-        rustls::Error::InvalidCertificate(_) => Class::Misconfigured,
-        _ => Class::Transient,
+        ) => ErrorClass::Transient,
+        rustls::Error::InvalidCertificate(_) => ErrorClass::Misconfigured,
+        _ => ErrorClass::Transient,
     }
 }
 
@@ -352,7 +352,7 @@ mod tests {
     fn a_certificate_out_of_its_time_may_be_a_clock_that_is_not_set_yet() {
         use rustls::CertificateError::{Expired, NotValidYet, UnknownIssuer};
         for (why, class) in
-            [(NotValidYet, Class::Transient), (Expired, Class::Transient), (UnknownIssuer, Class::Misconfigured)]
+            [(NotValidYet, ErrorClass::Transient), (Expired, ErrorClass::Transient), (UnknownIssuer, ErrorClass::Misconfigured)]
         {
             let source = Box::new(rustls::Error::InvalidCertificate(why));
             assert_eq!(HttpError::Tls { to: String::new(), source }.class(), class);

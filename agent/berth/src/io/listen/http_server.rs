@@ -4,7 +4,7 @@
 //! the peer that holds the most makes room, as it does when the process is out of file descriptors: a client that hoards connections pushes out itself, and a load balancer that
 //! comes with one is always let in. When it closes, whoever is connected may ask one last question.
 
-#![expect(clippy::disallowed_methods, reason = "the age of a connection is the edge's own time")]
+#![expect(clippy::disallowed_methods, reason = "the age of a connection is the adapters's own time")]
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};

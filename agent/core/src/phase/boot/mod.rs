@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth_config::{Config, Health, PinnedImage};
+use berth_config::{Config, ProbeMethod, PinnedImage};
 
 use crate::app::{App, News, Recipe};
 use crate::clock::Uptime;
@@ -25,7 +25,7 @@ use crate::message::effect::{
 };
 use crate::message::event::{Event, PullProgress};
 use crate::message::failure_reason::FailureReason;
-use crate::message::fault::{Class, Fault};
+use crate::message::error::{ErrorClass, JobError};
 use crate::message::identity::Identity;
 use crate::message::outcome::Outcome;
 use crate::outbox::Outbox;
@@ -50,7 +50,7 @@ pub struct Boot {
     advanced: Uptime,
     deadline: Uptime,
     steps: Steps,
-    login_refused: Option<Fault>,
+    login_refused: Option<JobError>,
     /// A lasting fault of what a container that runs already does not need: it counts once it is known that there is none.
     held: Option<Failure>,
     strays: VecDeque<ContainerId>,
@@ -200,7 +200,7 @@ impl Boot {
         self.steps.identity.get()
     }
 
-    /// The config, once believed.
+    /// The config, once validated.
     pub fn config(&self) -> Option<&Arc<Config>> {
         self.steps.config.get()
     }
@@ -257,7 +257,7 @@ impl Boot {
                     }
                     (true, None) => {
                         let reason = "the image was pulled, but the engine does not have it";
-                        self.steps.pull.retry(&Fault::new(Class::Transient, reason), outbox, now);
+                        self.steps.pull.retry(&JobError::new(ErrorClass::Transient, reason), outbox, now);
                     }
                 }
                 if let Some(facts) = facts {
@@ -283,7 +283,7 @@ impl Boot {
 
     /// What can never be asked of the image is known before anything is created from it.
     fn refuse_health(&self, facts: &ImageFacts) -> Result<(), Failure> {
-        let asks = self.config().is_some_and(|config| config.health == Some(Health::Docker));
+        let asks = self.config().is_some_and(|config| config.health == Some(ProbeMethod::Docker));
         if asks && facts.healthcheck.is_none() {
             return Err(Failure::of_boot(ReadyReason::NeverHealthy, FailureReason::NoHealthcheck.to_string()));
         }
@@ -291,10 +291,10 @@ impl Boot {
     }
 
     /// An attempt failed: try again, or give the boot up.
-    fn failed(&mut self, job: Job, fault: &Fault, outbox: &mut Outbox, now: Uptime) -> Result<(), Failure> {
+    fn failed(&mut self, job: Job, fault: &JobError, outbox: &mut Outbox, now: Uptime) -> Result<(), Failure> {
         let lasting = !fault.is_transient();
         match job {
-            Job::ReadConfig if fault.class == Class::Misconfigured => {
+            Job::ReadConfig if fault.class == ErrorClass::Misconfigured => {
                 self.steps.config.refuse(fault, now);
                 let (outcome, ready) = (Outcome::Usage, ReadyReason::ConfigInvalid);
                 return Err(Failure { outcome, ready, reason: fault.reason.clone() });
@@ -320,7 +320,7 @@ impl Boot {
             return Err(failure);
         }
         step.retry(fault, outbox, now);
-        if fault.class == Class::Expired {
+        if fault.class == ErrorClass::Expired {
             self.steps.login.reopen();
         }
         Ok(())

@@ -6,7 +6,7 @@ use berth_config::{Config, PinnedImage};
 
 use crate::clock::Uptime;
 use crate::message::effect::{ContainerId, ImageFacts, Job};
-use crate::message::fault::Fault;
+use crate::message::error::JobError;
 use crate::message::identity::Identity;
 use crate::outbox::Outbox;
 use crate::phase::failing::Failure;
@@ -36,8 +36,8 @@ pub(super) struct Steps {
 
 /// A step, whatever its result is.
 pub(super) trait AnyStep {
-    fn retry(&mut self, fault: &Fault, outbox: &mut Outbox, now: Uptime);
-    fn refuse(&mut self, fault: &Fault, now: Uptime);
+    fn retry(&mut self, fault: &JobError, outbox: &mut Outbox, now: Uptime);
+    fn refuse(&mut self, fault: &JobError, now: Uptime);
     fn cancel(&mut self, outbox: &mut Outbox);
     fn wake(&self) -> Option<Uptime>;
     fn view(&self) -> Option<StepView>;
@@ -46,10 +46,10 @@ pub(super) trait AnyStep {
 }
 
 impl<T> AnyStep for Step<T> {
-    fn retry(&mut self, fault: &Fault, outbox: &mut Outbox, now: Uptime) {
+    fn retry(&mut self, fault: &JobError, outbox: &mut Outbox, now: Uptime) {
         self.retry(fault, outbox, now);
     }
-    fn refuse(&mut self, fault: &Fault, now: Uptime) {
+    fn refuse(&mut self, fault: &JobError, now: Uptime) {
         self.refuse(fault, now);
     }
     fn cancel(&mut self, outbox: &mut Outbox) {
@@ -178,7 +178,7 @@ impl Steps {
 }
 
 /// What it means for the boot that a step of it failed for good.
-pub(super) fn failure(job: Job, fault: &Fault) -> Failure {
+pub(super) fn failure(job: Job, fault: &JobError) -> Failure {
     let ready = match job {
         Job::Identify => ReadyReason::MetadataUnavailable,
         Job::ReadConfig => ReadyReason::ConfigUnavailable.or_denied(fault),

@@ -82,7 +82,7 @@ impl Serve {
 
     /// What `/ready` says.
     pub fn status(&self) -> Status {
-        match (self.standby, self.app.pulse().is_healthy()) {
+        match (self.standby, self.app.health().is_healthy()) {
             (true, _) => Status::Standby,
             (false, true) => Status::Ok,
             (false, false) => Status::Unhealthy,

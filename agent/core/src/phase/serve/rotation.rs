@@ -52,7 +52,7 @@ impl Rotation {
             (Event::Failed(Job::SignalApp, _), _) => {
                 outbox.emit(Effect::WipeSecrets);
             }
-            (_, State::Next(at)) if *at <= now && app.pulse().is_healthy() => {
+            (_, State::Next(at)) if *at <= now && app.health().is_healthy() => {
                 let ticket = outbox.emit(Effect::CheckSecrets(self.config.clone()));
                 self.state = State::Asked { ticket, until: now + LIMIT };
             }

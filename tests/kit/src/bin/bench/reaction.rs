@@ -13,7 +13,7 @@ const ROUNDS: usize = 10;
 /// `lifecycle.poll` and `drain.idle` are the defaults; so is the interval of probes while the app starts, 100 ms.
 const POLL: Duration = Duration::from_secs(2);
 const IDLE: Duration = Duration::from_secs(2);
-const EAGER: Duration = Duration::from_millis(100);
+const PROBE_CEILING: Duration = Duration::from_millis(100);
 
 struct Life {
     to_ready: Duration,
@@ -35,7 +35,7 @@ pub(crate) async fn measure(berth: &Path) {
         let (median, worst) = (times[times.len() / 2].as_secs_f64(), times[times.len() - 1].as_secs_f64());
         println!("| {what} | {median:.3} s | {worst:.3} s | {:.3} s |", bound.as_secs_f64());
     };
-    row("the app answers … `/ready` 200, while it starts", |life| life.to_ready, EAGER + Duration::from_millis(50));
+    row("the app answers … `/ready` 200, while it starts", |life| life.to_ready, PROBE_CEILING + Duration::from_millis(50));
     row("the metadata changes … `/ready` 503", |life| life.to_503, POLL + Duration::from_millis(100));
     row("the last connection closes … the hook is completed", |life| life.to_completed, IDLE + Duration::from_secs(1));
 }

@@ -1,6 +1,6 @@
 //! Why a request to the metadata service has no usable answer.
 
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 use http::StatusCode;
 use thiserror::Error;
 
@@ -86,16 +86,16 @@ pub enum ImdsError {
 
 impl ImdsError {
     /// What to do about it.
-    pub fn class(&self) -> Class {
+    pub fn class(&self) -> ErrorClass {
         match self {
-            Self::Endpoint { .. } | Self::Off { .. } => Class::Misconfigured,
+            Self::Endpoint { .. } | Self::Off { .. } => ErrorClass::Misconfigured,
             Self::Unreachable { source, .. } => source.class(),
             Self::NeitherAddress { source, .. } => source.class(),
-            Self::Status { status, .. } if *status == StatusCode::BAD_REQUEST => Class::Broken,
+            Self::Status { status, .. } if *status == StatusCode::BAD_REQUEST => ErrorClass::Broken,
             // 401 again with a new token, 429, 5xx, pages of something in between: all of them pass.
-            Self::Status { .. } | Self::Unusable { .. } => Class::Transient,
-            Self::Missing { .. } => Class::Broken,
-            Self::NoRole | Self::RoleFailed { .. } => Class::Denied,
+            Self::Status { .. } | Self::Unusable { .. } => ErrorClass::Transient,
+            Self::Missing { .. } => ErrorClass::Broken,
+            Self::NoRole | Self::RoleFailed { .. } => ErrorClass::Denied,
         }
     }
 }

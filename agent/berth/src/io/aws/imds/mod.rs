@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use aws_credential_types::Credentials;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
-use berth_core::message::fault::Fault;
+use berth_core::message::error::JobError;
 use berth_core::message::identity::{Identity, TargetState};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
@@ -29,7 +29,7 @@ pub use error::ImdsError;
 
 mod address;
 mod error;
-mod sight;
+mod snapshot;
 
 /// For one request. The service is on the same host: what takes longer is lost.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -334,7 +334,7 @@ impl Imds {
         if !address::leads_nowhere(source) {
             return first;
         }
-        let ipv4 = Fault::from_error(source.class(), source).reason;
+        let ipv4 = JobError::from_error(source.class(), source).reason;
         put(second).await.map_err(|error| match error {
             ImdsError::Unreachable { item, source } => {
                 ImdsError::NeitherAddress { item, ipv4, source: Box::new(source) }

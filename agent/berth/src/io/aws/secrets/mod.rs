@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use berth_config::{Config, SecretRef, SecretValue, SecretsAs};
-use berth_core::message::fault::{Class, Fault};
+use berth_core::message::error::{ErrorClass, JobError};
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use thiserror::Error;
@@ -25,23 +25,23 @@ mod template;
 #[error("{}", joined(.faults))]
 pub struct SecretsError {
     /// At least one.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<JobError>,
 }
 
 impl SecretsError {
     /// What to do about it: one fault that does not pass by itself decides, then one that asks for patience.
-    pub fn class(&self) -> Class {
+    pub fn class(&self) -> ErrorClass {
         let permanent = self.faults.iter().find(|fault| !fault.is_transient());
-        let throttled = || self.faults.iter().find(|fault| fault.class == Class::Throttled);
-        permanent.or_else(throttled).map_or(Class::Transient, |fault| fault.class)
+        let throttled = || self.faults.iter().find(|fault| fault.class == ErrorClass::Throttled);
+        permanent.or_else(throttled).map_or(ErrorClass::Transient, |fault| fault.class)
     }
 
-    fn unless_empty(faults: Vec<Fault>) -> Result<(), Self> {
+    fn unless_empty(faults: Vec<JobError>) -> Result<(), Self> {
         if faults.is_empty() { Ok(()) } else { Err(Self { faults }) }
     }
 }
 
-fn joined(faults: &[Fault]) -> String {
+fn joined(faults: &[JobError]) -> String {
     faults.iter().map(|fault| fault.reason.as_str()).collect::<Vec<_>>().join("; ")
 }
 
@@ -69,7 +69,7 @@ pub async fn fetch_named(
     let sources =
         Sources::fetch(aws, whole.chain(named.iter().flat_map(|(name, value)| template::places(name, value)))).await?;
     let (mut secrets, mut faults) = (BTreeMap::new(), Vec::new());
-    let mut put = |from: String, values: Result<Vec<(String, Secret)>, Vec<Fault>>| match values {
+    let mut put = |from: String, values: Result<Vec<(String, Secret)>, Vec<JobError>>| match values {
         Ok(values) => {
             for (name, secret) in values {
                 match unusable(secrets_as, &name, &secret) {
@@ -156,8 +156,8 @@ impl Sources {
         let (managed, parameters) =
             tokio::join!(secrets_manager::fetch(aws, managed), parameter_store::fetch(aws, parameters));
         // One refused call may fail many secrets: its reason is told once, behind their names.
-        let mut failed: BTreeMap<String, (Class, Vec<String>)> = BTreeMap::new();
-        let mut fail = |mut name: String, fault: Fault| {
+        let mut failed: BTreeMap<String, (ErrorClass, Vec<String>)> = BTreeMap::new();
+        let mut fail = |mut name: String, fault: JobError| {
             if let Some(places) = places.get(&name).filter(|places| !places.is_empty()) {
                 name = format!("{name} ({})", places.join(", "));
             }
@@ -178,12 +178,12 @@ impl Sources {
         }
         let faults = failed
             .into_iter()
-            .map(|(reason, (class, names))| Fault::new(class, format!("{}: {reason}", names.join(", "))));
+            .map(|(reason, (class, names))| JobError::new(class, format!("{}: {reason}", names.join(", "))));
         SecretsError::unless_empty(faults.collect())?;
         Ok(sources)
     }
 
-    fn whole(&self, reference: &SecretRef) -> Result<&Secret, Fault> {
+    fn whole(&self, reference: &SecretRef) -> Result<&Secret, JobError> {
         let found = match Source::of(reference) {
             Source::Managed(wanted) => self.managed.get(&wanted),
             Source::Parameter(name) => self.parameters.get(name),
@@ -192,7 +192,7 @@ impl Sources {
     }
 
     /// The secret, or its key.
-    fn value(&self, reference: &SecretRef) -> Result<Secret, Fault> {
+    fn value(&self, reference: &SecretRef) -> Result<Secret, JobError> {
         let whole = self.whole(reference)?;
         let Some(key) = Source::json_key(reference) else {
             return Ok(Secret::new(whole.expose()));
@@ -205,7 +205,7 @@ impl Sources {
     }
 
     /// Every key of the secret's JSON object, or of the object at its key.
-    fn all_keys(&self, reference: &SecretRef) -> Result<Vec<(String, Secret)>, Fault> {
+    fn all_keys(&self, reference: &SecretRef) -> Result<Vec<(String, Secret)>, JobError> {
         let secret = self.value(reference)?;
         let object = object(&secret, reference)?;
         object.into_iter().map(|(key, value)| Ok((key, plain(value, reference)?))).collect()
@@ -249,7 +249,7 @@ impl<'r> Source<'r> {
 }
 
 /// The keys of a JSON object; the values stay where they are, as they are written.
-fn object<'s>(secret: &'s Secret, reference: &SecretRef) -> Result<BTreeMap<String, &'s RawValue>, Fault> {
+fn object<'s>(secret: &'s Secret, reference: &SecretRef) -> Result<BTreeMap<String, &'s RawValue>, JobError> {
     // The parser's error may quote the text.
     serde_json::from_slice(json_of(secret.expose())).map_err(|_| {
         SecretError::NotAnObject { reference: reference.to_string(), is_utf16: is_utf16(secret.expose()) }.into()
@@ -268,7 +268,7 @@ fn is_utf16(bytes: &[u8]) -> bool {
 }
 
 /// A JSON value as the app gets it: strings as they are, all else as compact JSON.
-fn plain(value: &RawValue, reference: &SecretRef) -> Result<Secret, Fault> {
+fn plain(value: &RawValue, reference: &SecretRef) -> Result<Secret, JobError> {
     let json = value.get();
     if !json.starts_with('"') {
         return Ok(Secret::new(compact(json)));

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use berth_config::{Config, Piece, SecretRef, SecretValue, Template};
-use berth_core::message::fault::{Class, Fault};
+use berth_core::message::error::{ErrorClass, JobError};
 
 use crate::io::secret::Secret;
 
@@ -31,20 +31,20 @@ fn place(name: &str, at: usize) -> String {
 pub(super) fn fill_in(
     name: &str,
     template: &Template,
-    value: impl Fn(&SecretRef) -> Result<Secret, Fault>,
-) -> Result<Secret, Vec<Fault>> {
+    value: impl Fn(&SecretRef) -> Result<Secret, JobError>,
+) -> Result<Secret, Vec<JobError>> {
     let (mut parts, mut faults) = (Vec::new(), Vec::new());
     for (reference, at) in template.references() {
         let text = value(reference).and_then(|part| match std::str::from_utf8(part.expose()) {
             Ok(_) => Ok(part),
             Err(_) => {
                 let reason = format!("{reference}: the value is binary, and only text can be put into a text");
-                Err(Fault::new(Class::Broken, reason))
+                Err(JobError::new(ErrorClass::Broken, reason))
             }
         });
         match text {
             Ok(part) => parts.push(part),
-            Err(fault) => faults.push(Fault::new(fault.class, format!("{}: {}", place(name, at), fault.reason))),
+            Err(fault) => faults.push(JobError::new(fault.class, format!("{}: {}", place(name, at), fault.reason))),
         }
     }
     if !faults.is_empty() {
@@ -100,7 +100,7 @@ mod tests {
     fn config(template: &str) -> Config {
         let mut layers = Layers::new();
         layers.add_words(&["image=x:1".to_owned(), format!("secret.X={template}")]);
-        layers.believe().unwrap()
+        layers.resolve().unwrap()
     }
 
     fn filled_in(config: &Config, values: &[(&str, &[u8])]) -> Result<Secret, Vec<String>> {
@@ -109,7 +109,7 @@ mod tests {
             let found = values.iter().find(|(name, _)| *name == reference.to_string());
             found
                 .map(|(_, value)| Secret::new(*value))
-                .ok_or_else(|| Fault::new(Class::Broken, format!("{reference}: absent")))
+                .ok_or_else(|| JobError::new(ErrorClass::Broken, format!("{reference}: absent")))
         };
         fill_in("X", template, find).map_err(|faults| faults.into_iter().map(|fault| fault.reason).collect())
     }

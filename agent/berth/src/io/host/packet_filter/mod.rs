@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 
 /// For one command: it takes milliseconds, but waits for its turn behind others that change the filter.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -64,19 +64,19 @@ pub enum FilterError {
 
 impl FilterError {
     /// What to do about it.
-    pub fn class(&self) -> Class {
+    pub fn class(&self) -> ErrorClass {
         match self {
-            Self::Missing => Class::Broken,
+            Self::Missing => ErrorClass::Broken,
             Self::Run { source, .. } => match source.kind() {
-                io::ErrorKind::NotFound => Class::Broken,
-                io::ErrorKind::PermissionDenied => Class::Denied,
-                _ => Class::Transient,
+                io::ErrorKind::NotFound => ErrorClass::Broken,
+                io::ErrorKind::PermissionDenied => ErrorClass::Denied,
+                _ => ErrorClass::Transient,
             },
-            Self::TooLong { .. } => Class::Transient,
-            Self::Refused { message, .. } if is_permission(message) => Class::Denied,
+            Self::TooLong { .. } => ErrorClass::Transient,
+            Self::Refused { message, .. } if is_permission(message) => ErrorClass::Denied,
             // RESOURCE_PROBLEM of xtables.h: another program changes the rules at this moment.
-            Self::Refused { code: Some(4) | None, .. } => Class::Transient,
-            Self::Refused { .. } => Class::Broken,
+            Self::Refused { code: Some(4) | None, .. } => ErrorClass::Transient,
+            Self::Refused { .. } => ErrorClass::Broken,
         }
     }
 
@@ -88,7 +88,7 @@ impl FilterError {
 /// Makes sure that there is a rule of this mark for each of these, in front of all others; for which there was none.
 pub async fn ensure(mark: &str, dropped: &BTreeSet<Dropped>) -> Result<Vec<Dropped>, FilterError> {
     match iptables::ensure(mark, dropped).await {
-        Err(error) if error.class() == Class::Broken => {
+        Err(error) if error.class() == ErrorClass::Broken => {
             nft::ensure(mark, dropped).await.map_err(|nft| both(error, nft))
         }
         ensured => ensured,
@@ -100,7 +100,7 @@ pub async fn remove(mark: &str) -> Result<(), FilterError> {
     match (iptables::remove(mark).await, nft::remove(mark).await) {
         // Where iptables works, nft may be missing or find a kernel without nftables.
         (Ok(()), _) => Ok(()),
-        (Err(error), nft) if error.class() == Class::Broken => nft.map_err(|nft| both(error, nft)),
+        (Err(error), nft) if error.class() == ErrorClass::Broken => nft.map_err(|nft| both(error, nft)),
         (Err(error), _) => Err(error),
     }
 }
@@ -157,13 +157,13 @@ mod tests {
         };
         let forbidden =
             "iptables v1.8.9 (nf_tables): Could not fetch rule set generation id: Permission denied (you must be root)";
-        assert_eq!(refused(forbidden, 4), Class::Denied);
-        assert_eq!(refused("can't initialize iptables table `raw': Operation not permitted", 3), Class::Denied);
-        assert_eq!(refused("Error: Could not process rule: Operation not permitted", 1), Class::Denied);
-        assert_eq!(refused("Another app is currently holding the xtables lock.", 4), Class::Transient);
-        assert_eq!(refused("can't initialize iptables table `raw': Table does not exist", 3), Class::Broken);
-        assert_eq!(run_error("iptables", io::ErrorKind::NotFound).class(), Class::Broken);
-        assert_eq!(run_error("iptables", io::ErrorKind::PermissionDenied).class(), Class::Denied);
+        assert_eq!(refused(forbidden, 4), ErrorClass::Denied);
+        assert_eq!(refused("can't initialize iptables table `raw': Operation not permitted", 3), ErrorClass::Denied);
+        assert_eq!(refused("Error: Could not process rule: Operation not permitted", 1), ErrorClass::Denied);
+        assert_eq!(refused("Another app is currently holding the xtables lock.", 4), ErrorClass::Transient);
+        assert_eq!(refused("can't initialize iptables table `raw': Table does not exist", 3), ErrorClass::Broken);
+        assert_eq!(run_error("iptables", io::ErrorKind::NotFound).class(), ErrorClass::Broken);
+        assert_eq!(run_error("iptables", io::ErrorKind::PermissionDenied).class(), ErrorClass::Denied);
     }
 
     #[test]

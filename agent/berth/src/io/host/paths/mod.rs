@@ -1,6 +1,6 @@
 //! `after`: one look at whether paths of the host are there, and mounted where something is to be mounted.
 //!
-//! A directory that a mount is still to cover is not there yet: what the app writes into it goes to the wrong disk, and is out of sight
+//! A directory that a mount is still to cover is not there yet: what the app writes into it goes to the wrong disk, and is out of snapshot
 //! when the mount comes (docs/decisions/0014). A file system that hangs keeps a thread, never the agent.
 
 use std::fmt;
@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, oneshot};
 use tokio::time::timeout;
 
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 use mounts::Mounts;
 
 mod mounts;
@@ -46,8 +46,8 @@ pub enum PathsError {
 
 impl PathsError {
     /// What to do about it.
-    pub fn class(&self) -> Class {
-        Class::Transient
+    pub fn class(&self) -> ErrorClass {
+        ErrorClass::Transient
     }
 }
 

@@ -6,9 +6,9 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use berth_config::{Health, HttpProbe};
+use berth_config::{ProbeMethod, HttpProbe};
 use berth_core::message::effect::{Address, RunningContainer};
-use berth_core::message::fault::Fault;
+use berth_core::message::error::JobError;
 use berth_core::message::probe_failure::{ProbeFailure, ProbeFailureKind as Kind};
 use bytes::Bytes;
 use http::{Request, Uri, header};
@@ -33,28 +33,28 @@ const POLITE: usize = 64 * 1024;
 pub async fn probe(
     engine: &Engine,
     app: &RunningContainer,
-    how: &Health,
+    how: &ProbeMethod,
     first_port: Option<u16>,
     http: &HttpProbe,
     timeout: Duration,
 ) -> Result<(), ProbeFailure> {
     let asked = async {
         match how {
-            Health::Path(path) => Target::own(own_address(app, first_port)?, false, path).ask(http).await,
-            Health::Port { tls, port, path } => Target::own(own_address(app, Some(*port))?, *tls, path).ask(http).await,
-            Health::Url(url) => Target::of_url(url)?.ask(http).await,
-            Health::Tcp(port) => connect(own_address(app, port.or(first_port))?).await.map(drop),
-            Health::Cmd(command) => exec(engine, app, command, timeout).await,
-            Health::Docker => {
+            ProbeMethod::Path(path) => Target::own(own_address(app, first_port)?, false, path).ask(http).await,
+            ProbeMethod::Port { tls, port, path } => Target::own(own_address(app, Some(*port))?, *tls, path).ask(http).await,
+            ProbeMethod::Url(url) => Target::of_url(url)?.ask(http).await,
+            ProbeMethod::Tcp(port) => connect(own_address(app, port.or(first_port))?).await.map(drop),
+            ProbeMethod::Cmd(command) => exec(engine, app, command, timeout).await,
+            ProbeMethod::Docker => {
                 let missing = || ProbeFailure::new(Kind::NoHealthcheck, "the image has no HEALTHCHECK");
                 let own = app.healthcheck.as_ref().ok_or_else(missing)?;
                 exec(engine, app, &own.command, timeout).await
             }
-            Health::None => Ok(()),
+            ProbeMethod::None => Ok(()),
         }
     };
     // A command has its own timeout, after which there is something to clean up.
-    if let Health::Cmd(_) | Health::Docker = how {
+    if let ProbeMethod::Cmd(_) | ProbeMethod::Docker = how {
         return asked.await;
     }
     let late = || Err(ProbeFailure::new(Kind::TimedOut, format!("no answer within {} s", timeout.as_secs_f32())));
@@ -207,7 +207,7 @@ async fn exec(
                 EngineError::TooLong(_) => Kind::TimedOut,
                 _ => Kind::Engine,
             };
-            failed(kind, format!("{program}: {}", Fault::from_error(error.class(), &error)))
+            failed(kind, format!("{program}: {}", JobError::from_error(error.class(), &error)))
         }
     }
 }

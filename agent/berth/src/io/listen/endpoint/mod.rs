@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 use berth_core::view::metrics;
 use berth_core::view::published::Published;
 use berth_core::view::{PhaseName, Status};
@@ -74,10 +74,10 @@ pub struct BindError {
 
 impl BindError {
     /// What to do about it: an address in use may be let go of, one that is not this host's never becomes so.
-    pub fn class(&self) -> Class {
+    pub fn class(&self) -> ErrorClass {
         match self.source.kind() {
-            io::ErrorKind::AddrInUse => Class::Transient,
-            _ => Class::Misconfigured,
+            io::ErrorKind::AddrInUse => ErrorClass::Transient,
+            _ => ErrorClass::Misconfigured,
         }
     }
 }
@@ -97,7 +97,7 @@ impl Endpoint {
     }
 
     /// Go on with the listener of the agent before this one. Needs a runtime.
-    #[expect(clippy::disallowed_methods, reason = "how long an answer may wait is the edge's own time")]
+    #[expect(clippy::disallowed_methods, reason = "how long an answer may wait is the adapters's own time")]
     pub fn inherit(listener: std::net::TcpListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let local = listener.local_addr()?;
@@ -160,7 +160,7 @@ impl Serving {
             return Ok(self.local);
         }
         let endpoint = match Endpoint::bind(address) {
-            Err(error) if error.class() == Class::Transient && address.port() == self.local.port() => {
+            Err(error) if error.class() == ErrorClass::Transient && address.port() == self.local.port() => {
                 if let Some(server) = self.server.take() {
                     server.close().await;
                 }

@@ -314,7 +314,7 @@ async fn the_old_address_is_taken_back_when_the_new_one_of_its_port_cannot_be_ha
     let (_sender, receiver) = watch::channel(Arc::default());
     let mut serving = Endpoint::bind(here).unwrap().serve(receiver);
     let error = serving.move_to(SocketAddr::new([0, 0, 0, 0].into(), port)).await.unwrap_err();
-    assert_eq!(error.class(), Class::Transient);
+    assert_eq!(error.class(), ErrorClass::Transient);
     assert_eq!(serving.local_addr(), here);
     assert!(ask(here, "GET", "/live").await.starts_with("HTTP/1.1 200 "));
 }
@@ -396,9 +396,9 @@ async fn an_address_that_cannot_be_had_leaves_the_endpoint_where_it_is() {
     let (mut serving, _sender) = start(LIMITS);
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let error = serving.move_to(taken.local_addr().unwrap()).await.unwrap_err();
-    assert_eq!(error.class(), Class::Transient);
+    assert_eq!(error.class(), ErrorClass::Transient);
     let error = serving.move_to("192.0.2.1:9911".parse().unwrap()).await.unwrap_err();
-    assert_eq!(error.class(), Class::Misconfigured);
+    assert_eq!(error.class(), ErrorClass::Misconfigured);
     assert_eq!(error.to_string(), "cannot listen on 192.0.2.1:9911 (`listen`)");
     assert!(ask(serving.local_addr(), "GET", "/live").await.starts_with("HTTP/1.1 200 "));
 }

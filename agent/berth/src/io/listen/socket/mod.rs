@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 use berth_core::view::published::{Published, Report};
 use bytes::Bytes;
 use futures_util::stream;
@@ -111,8 +111,8 @@ pub enum SocketError {
 
 impl SocketError {
     /// What to do about it: nothing here passes by itself.
-    pub fn class(&self) -> Class {
-        Class::Misconfigured
+    pub fn class(&self) -> ErrorClass {
+        ErrorClass::Misconfigured
     }
 }
 

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use berth_config::SecretsAs;
-use berth_core::message::fault::Class;
+use berth_core::message::error::ErrorClass;
 use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
 use zeroize::Zeroizing;
 
@@ -77,11 +77,11 @@ pub enum DeliverError {
 
 impl DeliverError {
     /// What to do about it.
-    pub fn class(&self) -> Class {
+    pub fn class(&self) -> ErrorClass {
         match self {
-            Self::OnDisk { .. } => Class::Misconfigured,
-            Self::Undeliverable { .. } => Class::Broken,
-            Self::Io { .. } => Class::Transient,
+            Self::OnDisk { .. } => ErrorClass::Misconfigured,
+            Self::Undeliverable { .. } => ErrorClass::Broken,
+            Self::Io { .. } => ErrorClass::Transient,
         }
     }
 }

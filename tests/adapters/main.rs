@@ -1,0 +1,34 @@
+//! Edges: each adapter against the other side of its wire, as far as possible somebody else's. See tests/README.md.
+
+#![cfg(test)]
+
+mod services;
+
+mod kit;
+mod moto;
+mod server;
+mod whole;
+
+mod addresses;
+mod autoscaling;
+mod aws;
+mod client_hello;
+mod dns;
+mod ecr;
+mod endpoints;
+mod http;
+mod imds;
+mod membership;
+mod metrics;
+mod oracle;
+mod parity;
+mod paths;
+mod proxy;
+mod proxy_protocol;
+mod refusals;
+mod resident;
+mod secrets;
+mod snapshot;
+mod systemd;
+
+mod engine;

@@ -1,0 +1,197 @@
+//! The memory of an agent that only waits: a process of its own with the driver, the machine and all adapters, which asks
+//! the metadata and the app as often as in a day, without the pauses in between.
+//!
+//! The pauses are what the config does not allow to leave out, so the machine is led into serve by hand, with a config that
+//! nobody could write.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use berth::driver::{Kept, Lines, drive};
+use berth::io::host::metadata_block::MetadataBlock;
+use berth::io::host::note::Note;
+use berth::io::host::signals::Signals;
+use berth::io::host::state_dir::Keeper;
+use berth::io::secret::deliver::Delivery;
+use berth_config::{Config, Layers, PinnedImage};
+use berth_core::clock::Uptime;
+use berth_core::machine::Machine;
+use berth_core::message::effect::{Address, ContainerId, Effect, FoundContainer, RunningContainer};
+use berth_core::message::event::Event;
+use berth_core::message::identity::Identity;
+use berth_core::view::PhaseName;
+use berth_core::view::published::Published;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{broadcast, mpsc, watch};
+
+/// Names the metadata service, in the process that is measured.
+const MEASURED: &str = "BERTH_EDGES_RESIDENT";
+/// Looks at the metadata; a day at the default `lifecycle.poll` has 43,200.
+const LOOKS: &str = "RESIDENT_LOOKS";
+/// A minute's looks at that pace.
+const MINUTE: usize = 30;
+/// Looks for one probe: 5 s and 2 s.
+const LOOKS_A_PROBE: f64 = 2.5;
+/// KiB that may come and go: pages of the allocator, and of code that runs for the first time.
+const SLACK: u64 = 256;
+/// For all looks, on a machine that is busy.
+const LONGEST: Duration = Duration::from_secs(1800);
+
+/// A process that does not outlive the test.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[derive(Default)]
+struct Counts {
+    looks: AtomicUsize,
+    probes: AtomicUsize,
+}
+
+#[tokio::test]
+#[expect(clippy::print_stdout, reason = "the figures, for who asks for them with --nocapture")]
+async fn after_a_day_of_looks_the_agent_is_as_big_as_after_a_minute() {
+    if let Ok(base) = std::env::var(MEASURED) {
+        return live(&base).await;
+    }
+    let looks = std::env::var(LOOKS).map_or(3_000, |text| text.parse().unwrap());
+    let counts = Arc::<Counts>::default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let counted = Arc::clone(&counts);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(answer(stream, Arc::clone(&counted)));
+        }
+    });
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--nocapture", "--exact", "resident::after_a_day_of_looks_the_agent_is_as_big_as_after_a_minute"]);
+    let mut measured = Killed(command.env(MEASURED, &base).stdout(Stdio::null()).spawn().unwrap());
+    let mut after = async |looks: usize| {
+        let probes = (looks as f64 / LOOKS_A_PROBE) as usize;
+        while counts.looks.load(Ordering::Relaxed) < looks || counts.probes.load(Ordering::Relaxed) < probes {
+            assert_eq!(measured.0.try_wait().unwrap(), None, "it ended");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        resident(measured.0.id())
+    };
+    let figures = tokio::time::timeout(LONGEST, async { (after(MINUTE).await, after(looks).await) }).await;
+    let (minute, day) = figures.expect("it goes on asking");
+    println!("| resident memory after {MINUTE} looks at the metadata, after {looks} | {minute} KiB | {day} KiB |");
+    assert!(day <= minute + SLACK, "{minute} KiB after {MINUTE} looks, {day} KiB after {looks}");
+}
+
+/// `VmRSS` of a process, KiB.
+fn resident(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// A metadata service, and an app beside it, that remember nothing.
+async fn answer(stream: TcpStream, counts: Arc<Counts>) {
+    let mut stream = BufReader::new(stream);
+    loop {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            if stream.read_line(&mut head).await.unwrap_or(0) == 0 {
+                return;
+            }
+        }
+        let (status, body) = match head.split_whitespace().nth(1).unwrap_or_default() {
+            "/latest/api/token" => ("200 OK", "t0ken"),
+            "/2021-07-15/meta-data/autoscaling/target-lifecycle-state" => {
+                counts.looks.fetch_add(1, Ordering::Relaxed);
+                ("200 OK", "InService")
+            }
+            "/health" => {
+                counts.probes.fetch_add(1, Ordering::Relaxed);
+                ("200 OK", "well")
+            }
+            _ => ("404 Not Found", ""),
+        };
+        let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        if stream.write_all(answer.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The process that is measured: serves until it is killed.
+#[expect(clippy::disallowed_methods, reason = "here the agent's time begins")]
+async fn live(base: &str) {
+    let mut layers = Layers::new();
+    layers.add_words(&["image=r.test/a:1".to_owned(), format!("health={base}/health")]);
+    let mut config = layers.resolve().unwrap();
+    config.lifecycle.poll = Duration::from_micros(200);
+    config.probe.interval = Duration::from_millis(1);
+    let machine = serving(config);
+    let nowhere = Path::new("/nonexistent");
+    let block = MetadataBlock::new(nowhere, base);
+    let adapters = crate::whole::bare_adapters(base, "http://127.0.0.1:1", &Delivery::new(nowhere), block);
+    let (published, _watched) = watch::channel(Arc::new(Published::default()));
+    let ((_tell, notices), (_ask, requests)) = (mpsc::channel(64), mpsc::channel(64));
+    let lines =
+        Lines { signals: Signals::new().unwrap(), notices, requests, published, feed: broadcast::channel(256).0 };
+    let kept = Kept { note: Note::new(nowhere), life: Keeper::start(nowhere) };
+    let end = drive(machine, Arc::new(adapters), lines, &kept, Instant::now()).await;
+    panic!("it ended: {end:?}");
+}
+
+/// A machine that serves an app which it found running.
+fn serving(config: Config) -> Machine {
+    let id = ContainerId("c0ffee".to_owned());
+    let running = RunningContainer {
+        id: id.clone(),
+        address: Address::At([127, 0, 0, 1].into()),
+        published: Vec::new(),
+        healthcheck: None,
+        shim: false,
+        running_for: Duration::ZERO,
+    };
+    let found = FoundContainer {
+        id,
+        name: config.container_name(),
+        fingerprint: Some(config.fingerprint()),
+        image: Some(PinnedImage { repository: config.image.name(), digest: format!("sha256:{}", "0".repeat(64)) }),
+        running: Some(running),
+    };
+    let identity = Identity {
+        instance_id: "i-0123456789abcdef0".to_owned(),
+        region: "us-east-2".to_owned(),
+        availability_zone: "us-east-2a".to_owned(),
+        account: "123456789012".to_owned(),
+        target_state: None,
+    };
+    let (mut machine, config) = (Machine::new(1, Uptime::ZERO), Arc::new(config));
+    for _ in 0..100 {
+        if machine.phase() == PhaseName::Serve {
+            return machine;
+        }
+        let Some((_, effect)) = machine.next_effect() else {
+            machine.on(&Event::Woke, Uptime::ZERO);
+            continue;
+        };
+        let event = match effect {
+            Effect::Identify => Event::Identified(Arc::new(identity.clone())),
+            Effect::ReadConfig => Event::ConfigRead(config.clone()),
+            Effect::Listen(_) => Event::Listening,
+            Effect::PingEngine => Event::EngineAnswered,
+            Effect::FindContainers { .. } => Event::ContainersFound(vec![found.clone()]),
+            Effect::FindGroup { .. } => Event::GroupFound(None),
+            Effect::ProbeApp { .. } => Event::ProbePassed,
+            _ => continue, // what an adopted app does not wait for
+        };
+        machine.on(&event, Uptime::ZERO);
+    }
+    panic!("it does not serve: {:?}", machine.view());
+}

@@ -1,0 +1,54 @@
+//! all adapters over a world of the kit's: for effects that are more than one neighbour's.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use berth::io::aws::Aws;
+use berth::io::aws::imds::Imds;
+use berth::io::host::console::Console;
+use berth::io::host::metadata_block::MetadataBlock;
+use berth::io::http::Http;
+use berth::io::listen::door::Door;
+use berth::io::secret::deliver::Delivery;
+use berth::io::{Adapters, Parts, Sources};
+use berth_core::message::effect::Effect;
+use berth_core::message::event::Event;
+use berth_core::view::published::Published;
+use berth_kit::World;
+use tokio::sync::{mpsc, watch};
+
+/// An adapters as one process of the agent has it, which knows who it is.
+pub(crate) async fn adapters(world: &World, delivery: &Delivery) -> Adapters {
+    let block = MetadataBlock::new(&world.run_dir(), &world.imds.endpoint());
+    adapters_with(world, delivery, block).await
+}
+
+/// The same, which keeps containers from other addresses.
+pub(crate) async fn adapters_with(world: &World, delivery: &Delivery, block: MetadataBlock) -> Adapters {
+    let adapters = bare_adapters(&world.imds.endpoint(), &world.aws.endpoint(), delivery, block);
+    let identified = adapters.perform(Effect::Identify).await;
+    assert!(matches!(identified, Event::Identified(_)), "{identified}");
+    adapters
+}
+
+/// One that was asked nothing yet.
+pub(crate) fn bare_adapters(metadata: &str, aws: &str, delivery: &Delivery, block: MetadataBlock) -> Adapters {
+    let http = Http::default();
+    let imds = Imds::at(&metadata.parse().unwrap(), http.clone());
+    let aws = aws.to_owned();
+    let env = move |name: &str| (name == "AWS_ENDPOINT_URL").then(|| aws.clone());
+    let (_, published) = watch::channel(Arc::new(Published::default()));
+    Adapters::new(Parts {
+        aws: Aws::new(http, imds.clone(), &env),
+        block,
+        imds,
+        engine: crate::engine::engine(),
+        delivery: delivery.clone(),
+        console: Console { path: PathBuf::from("/dev/null") },
+        sources: Sources { file: PathBuf::new(), file_is_required: false, words: Vec::new() },
+        binary: Path::new(env!("CARGO_BIN_EXE_berth")).to_owned(),
+        endpoint: Door::open(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), published),
+        notices: mpsc::channel(64).0,
+    })
+}
