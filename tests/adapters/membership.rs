@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use berth::io::secret::deliver::Delivery;
 use berth_core::message::effect::{Effect, Job};
-use berth_core::message::event::{Event, Hook, Membership};
 use berth_core::message::error::ErrorClass;
+use berth_core::message::event::{Event, Hook, Membership};
 use berth_kit::group::{self, Transition};
 use berth_kit::{Fault, World};
 

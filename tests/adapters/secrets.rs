@@ -188,9 +188,9 @@ async fn every_secret_that_is_missing_is_named_at_once(services: &impl Services)
         ("ssm:/faults/absent, ssm:/faults/there:2", no_parameter),
     ] {
         let is_told = |fault: &str| fault.starts_with(&format!("{named}: ")) && fault.contains(why);
-        assert!(error.faults.iter().any(|fault| is_told(&fault.reason)), "{named}: {why} is not in {text}");
+        assert!(error.errors.iter().any(|fault| is_told(&fault.reason)), "{named}: {why} is not in {text}");
     }
-    assert_eq!(error.faults.len(), 6, "{text}");
+    assert_eq!(error.errors.len(), 6, "{text}");
 }
 
 async fn a_key_that_is_missing_is_named_and_no_value_is_told(services: &impl Services) {
@@ -365,7 +365,7 @@ async fn an_error_inside_a_good_answer_is_told_by_name_and_keeps_its_class() {
     assert_eq!(error.class(), ErrorClass::Denied);
     let text = error.to_string();
     assert!(text.starts_with("one: secretsmanager:GetSecretValue is not allowed (AccessDeniedException): "), "{text}");
-    assert_eq!((error.faults.len(), world.journal.count("BatchGetSecretValue 200")), (1, 1), "{text}");
+    assert_eq!((error.errors.len(), world.journal.count("BatchGetSecretValue 200")), (1, 1), "{text}");
 }
 
 #[tokio::test]

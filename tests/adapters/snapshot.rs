@@ -93,7 +93,11 @@ async fn a_look_that_saw_nothing_has_failed() {
     assert!(error.to_string().contains("429"), "{error}");
     world.imds.target_state(Some(""));
     let error = imds.snapshot().await.unwrap_err();
-    assert_eq!((error.class(), error.to_string().contains("no lifecycle state")), (ErrorClass::Transient, true), "{error}");
+    assert_eq!(
+        (error.class(), error.to_string().contains("no lifecycle state")),
+        (ErrorClass::Transient, true),
+        "{error}"
+    );
     world.imds.target_state(None);
     world.fault(SPOT, Fault::ErrorPage(200)).times(1);
     let error = imds.snapshot().await.unwrap_err();

@@ -120,7 +120,8 @@ async fn the_watchdog_is_fed_by_the_driver_s_loop_alone() {
 
     let nowhere = Path::new("/nonexistent");
     let block = MetadataBlock::new(nowhere, "http://127.0.0.1:1");
-    let adapters = crate::whole::bare_adapters("http://127.0.0.1:1", "http://127.0.0.1:1", &Delivery::new(nowhere), block);
+    let adapters =
+        crate::whole::bare_adapters("http://127.0.0.1:1", "http://127.0.0.1:1", &Delivery::new(nowhere), block);
     let (published, watched) = watch::channel(Arc::new(Published::default()));
     let ((_tell, notices), (_ask, requests)) = (mpsc::channel(64), mpsc::channel(64));
     let lines =

@@ -1,8 +1,8 @@
 //! `after`: paths of the host that must be there before a container is created, at the first boot and whenever one is created again.
 
 use berth_core::message::effect::{FoundContainer, Job};
-use berth_core::message::event::{Event, Signal};
 use berth_core::message::error::ErrorClass;
+use berth_core::message::event::{Event, Signal};
 use berth_core::message::identity::TargetState;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::{PhaseName, ReadyReason, Status};
@@ -66,7 +66,7 @@ fn a_path_that_is_late_keeps_only_the_creation_waiting() {
         2.465    serve   HookCompleted
     "#]].assert_eq(life.trace());
     let paths = life.view().steps.into_iter().find(|step| step.name == "paths").unwrap();
-    assert_eq!((paths.attempts, paths.waits.len(), paths.fault), (4, 3, None));
+    assert_eq!((paths.attempts, paths.waits.len(), paths.error), (4, 3, None));
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use berth_core::message::effect::{ContainerId, FoundContainer, Job};
-use berth_core::message::event::Event;
 use berth_core::message::error::ErrorClass;
+use berth_core::message::event::Event;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::{PhaseName, Status};
 use expect_test::{Expect, expect};
@@ -73,7 +73,11 @@ fn an_image_that_is_here_by_digest_is_neither_resolved_nor_pulled() {
 fn a_login_that_is_denied_does_not_matter_when_the_image_is_here() {
     let line = format!("image=registry.test/api@{DIGEST} port=8080");
     let life = Sim::new(&line)
-        .answer(Job::LoginRegistry, ms(1), fault(Job::LoginRegistry, ErrorClass::Denied, "no ecr:GetAuthorizationToken"))
+        .answer(
+            Job::LoginRegistry,
+            ms(1),
+            fault(Job::LoginRegistry, ErrorClass::Denied, "no ecr:GetAuthorizationToken"),
+        )
         .answer(Job::InspectImage, ms(5), Event::ImageInspected(Some(Default::default())))
         .run(secs(10));
     assert_eq!(life.view().status, Status::Ok);
@@ -82,7 +86,11 @@ fn a_login_that_is_denied_does_not_matter_when_the_image_is_here() {
 #[test]
 fn a_login_that_is_denied_fails_the_boot_when_the_image_must_be_pulled() {
     let life = Sim::new(LINE)
-        .answer(Job::LoginRegistry, ms(1), fault(Job::LoginRegistry, ErrorClass::Denied, "no ecr:GetAuthorizationToken"))
+        .answer(
+            Job::LoginRegistry,
+            ms(1),
+            fault(Job::LoginRegistry, ErrorClass::Denied, "no ecr:GetAuthorizationToken"),
+        )
         .run(secs(60));
     assert_eq!(life.outcome(), Some(Outcome::BootFailed));
     assert_eq!(life.completions, ["completed ABANDON"]);
@@ -121,7 +129,8 @@ fn transient_faults_are_tried_again_and_permanent_ones_fail_at_once() {
 
 #[test]
 fn a_config_fault_is_told_to_the_group_and_leaves_with_its_own_code() {
-    let life = Sim::new(LINE).fails(Job::ReadConfig, 1, ErrorClass::Misconfigured, "`helth`: unknown key").run(secs(60));
+    let life =
+        Sim::new(LINE).fails(Job::ReadConfig, 1, ErrorClass::Misconfigured, "`helth`: unknown key").run(secs(60));
     check(
         &life,
         expect![[r#"

@@ -1,8 +1,8 @@
 //! A drain, or a boot that is given up, that does not go as it should: what is taken away anyway, and what is said of it.
 
 use berth_core::message::effect::Job;
-use berth_core::message::event::{Event, Exit, Signal};
 use berth_core::message::error::ErrorClass;
+use berth_core::message::event::{Event, Exit, Signal};
 use berth_core::message::identity::TargetState;
 use berth_core::message::outcome::Outcome;
 
@@ -20,7 +20,8 @@ fn last_words(life: &Sim) -> &str {
 fn a_stop_that_is_given_up_leaves_no_secret() {
     let hangs = Sim::new(LINE).never(Job::StopContainer).at(secs(30), TERM).run(secs(600));
     assert_eq!((hangs.outcome(), hangs.count(Job::ForgetSecrets)), (Some(Outcome::DrainCut), 1), "{}", hangs.trace());
-    let refused = Sim::new(LINE).fails(Job::StopContainer, 1, ErrorClass::Broken, "no").at(secs(30), TERM).run(secs(600));
+    let refused =
+        Sim::new(LINE).fails(Job::StopContainer, 1, ErrorClass::Broken, "no").at(secs(30), TERM).run(secs(600));
     assert_eq!((refused.outcome(), refused.count(Job::ForgetSecrets)), (Some(Outcome::DrainCut), 1));
     let now = Sim::new(LINE).never(Job::StopContainer).never(Job::StopContainer).at(secs(30), TERM).at(secs(31), TERM);
     let now = now.run(secs(600));

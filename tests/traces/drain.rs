@@ -1,8 +1,8 @@
 //! The way out: in which order, how long, and what comes first when several things want the instance to leave.
 
 use berth_core::message::effect::{FoundContainer, Job};
-use berth_core::message::event::{Event, Signal};
 use berth_core::message::error::ErrorClass;
+use berth_core::message::event::{Event, Signal};
 use berth_core::message::identity::TargetState;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::{PhaseName, Status};

@@ -1,8 +1,8 @@
 //! How a life ends: by a signal, by an app that cannot be kept running, by a boot that failed.
 
 use berth_core::message::effect::Job;
-use berth_core::message::event::{Event, Signal};
 use berth_core::message::error::ErrorClass;
+use berth_core::message::event::{Event, Signal};
 use berth_core::message::outcome::Outcome;
 use berth_core::view::Status;
 use expect_test::expect;

@@ -1,8 +1,8 @@
 //! Where the readiness endpoint answers: at the address of the config, in every phase that a life can be in once the config is known.
 
 use berth_core::message::effect::Job;
-use berth_core::message::event::{Event, Signal};
 use berth_core::message::error::ErrorClass;
+use berth_core::message::event::{Event, Signal};
 use berth_core::message::identity::TargetState;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::PhaseName;
@@ -62,7 +62,10 @@ fn an_address_in_use_is_tried_again_in_a_drain_and_holds_nothing_up() {
 fn a_boot_that_is_left_before_the_endpoint_moved_moves_it_in_the_phase_that_follows() {
     moves(PhaseName::Drain, &unmoved("").never(Job::PullImage).at(secs(2), TERM).run(secs(60)));
     moves(PhaseName::Serve, &unmoved("").run(secs(60)));
-    moves(PhaseName::Failing, &unmoved("").fails(Job::PullImage, 1, ErrorClass::Broken, "manifest unknown").run(secs(60)));
+    moves(
+        PhaseName::Failing,
+        &unmoved("").fails(Job::PullImage, 1, ErrorClass::Broken, "manifest unknown").run(secs(60)),
+    );
     let hold = unmoved("boot.on_failure=hold").fails(Job::PullImage, 1, ErrorClass::Broken, "manifest unknown");
     moves(PhaseName::Hold, &hold.run(secs(60)));
     let mut entering = identity();

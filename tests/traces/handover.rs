@@ -1,8 +1,8 @@
 //! `berth handover`: in each phase, whether the agent makes room for the next one, and that it touches nothing on the way.
 
 use berth_core::message::effect::Job;
-use berth_core::message::event::{Event, Signal};
 use berth_core::message::error::ErrorClass;
+use berth_core::message::event::{Event, Signal};
 use berth_core::message::identity::TargetState;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::{PhaseName, Status};

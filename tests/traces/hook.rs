@@ -1,8 +1,8 @@
 //! The launch hook: completed exactly once, and the three meanings of "no active lifecycle action".
 
 use berth_core::message::effect::Job;
-use berth_core::message::event::{Event, Membership, Signal};
 use berth_core::message::error::ErrorClass;
+use berth_core::message::event::{Event, Membership, Signal};
 use berth_core::message::outcome::Outcome;
 use berth_core::view::{PhaseName, Status};
 

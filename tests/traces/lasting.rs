@@ -119,8 +119,8 @@ fn an_engine_that_cannot_be_asked_is_no_verdict() {
 fn the_kind_of_a_failure_is_shown_beside_its_sentence() {
     let life = fails(Sim::new(LINE), Kind::Status, 3).run(secs(30));
     let probes = life.view().probes;
-    assert_eq!((probes[0].kind, probes[0].fault.as_deref()), (Some(Kind::Status), Some("no")));
-    assert_eq!((probes[3].kind, probes[3].fault.as_deref()), (None, None));
+    assert_eq!((probes[0].kind, probes[0].error.as_deref()), (Some(Kind::Status), Some("no")));
+    assert_eq!((probes[3].kind, probes[3].error.as_deref()), (None, None));
 }
 
 /// The case: `HEALTHCHECK --timeout=30s --start-period=60s CMD sleep 3`.

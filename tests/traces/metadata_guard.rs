@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use berth_core::message::effect::Job;
-use berth_core::message::event::{BlockRepair, Event};
 use berth_core::message::error::ErrorClass;
+use berth_core::message::event::{BlockRepair, Event};
 use berth_core::message::outcome::Outcome;
 use berth_core::view::{BlockView, PhaseName};
 
@@ -76,8 +76,9 @@ fn a_look_that_fails_is_shown_and_tried_again_for_as_long_as_it_takes() {
     assert!((60..=130).contains(&looks), "every minute at most: {looks}");
     assert_eq!((life.view().phase, life.count(Job::StopContainer)), (PhaseName::Serve, 0));
 
-    let life =
-        Sim::new(&line("")).fails(Job::CheckMetadataBlock, 3, ErrorClass::Transient, "the engine is away").run(secs(60));
+    let life = Sim::new(&line(""))
+        .fails(Job::CheckMetadataBlock, 3, ErrorClass::Transient, "the engine is away")
+        .run(secs(60));
     assert_eq!(life.view().metadata_block, Some(BlockView { holds: true, restored: 0 }));
     assert_eq!(life.view().retries.get("CheckMetadataBlock"), Some(&3));
 }

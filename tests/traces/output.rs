@@ -2,8 +2,8 @@
 //! final status, until a deadline.
 
 use berth_core::message::effect::Job;
-use berth_core::message::event::{Event, Signal};
 use berth_core::message::error::ErrorClass;
+use berth_core::message::event::{Event, Signal};
 use berth_core::message::outcome::Outcome;
 use berth_core::message::output::{AppOutput, Unavailable};
 use berth_core::view::{PhaseName, Status};

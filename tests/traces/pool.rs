@@ -1,8 +1,8 @@
 //! Warm pools, standby and detaching: states in which the instance lives and takes no traffic, or carries on.
 
 use berth_core::message::effect::Job;
-use berth_core::message::event::{Event, Signal};
 use berth_core::message::error::ErrorClass;
+use berth_core::message::event::{Event, Signal};
 use berth_core::message::identity::TargetState;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::{PhaseName, Status};

@@ -1,8 +1,8 @@
 //! The promises that hold in every life, over random faults, delays, hangs and signals.
 
 use berth_core::message::effect::Job;
-use berth_core::message::event::{Event, Signal};
 use berth_core::message::error::ErrorClass;
+use berth_core::message::event::{Event, Signal};
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof};
 use proptest::{prop_assert, prop_assert_eq, proptest};
 

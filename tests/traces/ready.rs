@@ -2,8 +2,8 @@
 //! service, the engine or an operator said.
 
 use berth_core::message::effect::Job;
-use berth_core::message::event::{Event, Signal};
 use berth_core::message::error::ErrorClass;
+use berth_core::message::event::{Event, Signal};
 use berth_core::message::identity::TargetState;
 use berth_core::view::{ReadyReason, Status};
 use berth_core::watcher::{Interruption, Snapshot};

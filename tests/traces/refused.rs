@@ -1,8 +1,8 @@
 //! Calls to the group that are refused for good. What decides the instance's life is a failed boot, told as one; the rest goes on.
 
 use berth_core::message::effect::{FoundContainer, Job};
-use berth_core::message::event::{Event, Signal};
 use berth_core::message::error::ErrorClass;
+use berth_core::message::event::{Event, Signal};
 use berth_core::message::identity::TargetState;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::{PhaseName, Status};
@@ -212,7 +212,12 @@ fn heartbeats_that_are_not_allowed_are_told_and_end_nothing() {
     let life = Sim::new(LINE)
         .answer(Job::FindGroup, ms(100), group(secs(30), "Pending:Wait"))
         .answer(Job::PullImage, secs(60), Event::ImagePulled)
-        .fails(Job::RecordHeartbeat, 50, ErrorClass::Denied, "autoscaling:RecordLifecycleActionHeartbeat is not allowed")
+        .fails(
+            Job::RecordHeartbeat,
+            50,
+            ErrorClass::Denied,
+            "autoscaling:RecordLifecycleActionHeartbeat is not allowed",
+        )
         .run(secs(40));
     let state = life.view().lifecycle.state;
     assert!(state.contains("heartbeats are refused: autoscaling:RecordLifecycleActionHeartbeat"), "{state}");

@@ -1,8 +1,8 @@
 //! A container that somebody removes, at any moment: it is created again, and counts as one restart.
 
 use berth_core::message::effect::{FoundContainer, ImageFacts, Job};
-use berth_core::message::event::Event;
 use berth_core::message::error::ErrorClass;
+use berth_core::message::event::Event;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::Status;
 

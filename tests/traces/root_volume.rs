@@ -1,8 +1,8 @@
 //! Root volume replacement: a drain like a termination, then a reboot, after which the same instance boots again.
 
 use berth_core::message::effect::Job;
-use berth_core::message::event::{Event, Signal};
 use berth_core::message::error::ErrorClass;
+use berth_core::message::event::{Event, Signal};
 use berth_core::message::identity::TargetState;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::{PhaseName, Status};

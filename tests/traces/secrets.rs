@@ -1,8 +1,8 @@
 //! Secrets on their way to the app: when they are fetched, and when nothing of them is in the adapters any more.
 
 use berth_core::message::effect::Job;
-use berth_core::message::event::{Event, Signal};
 use berth_core::message::error::ErrorClass;
+use berth_core::message::event::{Event, Signal};
 use berth_core::message::identity::TargetState;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::{PhaseName, Status};
@@ -56,7 +56,10 @@ fn nothing_of_secrets_stays_at_the_edge_once_a_boot_is_over() {
         // It ran already.
         (PhaseName::Serve, Sim::new(LINE).answer(Job::FindContainers, ms(5), found)),
         (PhaseName::Hold, held.fails(Job::PullImage, 1, ErrorClass::Denied, "no")),
-        (PhaseName::Failing, Sim::new(LINE).fails(Job::PullImage, 1, ErrorClass::Denied, "no").never(Job::CompleteHook)),
+        (
+            PhaseName::Failing,
+            Sim::new(LINE).fails(Job::PullImage, 1, ErrorClass::Denied, "no").never(Job::CompleteHook),
+        ),
         (
             PhaseName::Drain,
             Sim::new(LINE).never(Job::PullImage).at(secs(1), Event::Signalled(Signal::Term)).never(Job::CompleteHook),

@@ -1,8 +1,8 @@
 //! Keeping the app running: probes, restarts, an engine that goes away, secrets that rotate.
 
 use berth_core::message::effect::Job;
-use berth_core::message::event::{Event, Exit};
 use berth_core::message::error::ErrorClass;
+use berth_core::message::event::{Event, Exit};
 use berth_core::message::identity::TargetState;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::Status;

@@ -13,8 +13,8 @@ use berth_core::machine::Machine;
 use berth_core::message::effect::{
     Address, ContainerId, Effect, FoundContainer, ImageFacts, Job, RunningContainer, Ticket,
 };
-use berth_core::message::event::{BlockRepair, Event, Exit, Hook, Membership};
 use berth_core::message::error::{ErrorClass, JobError};
+use berth_core::message::event::{BlockRepair, Event, Exit, Hook, Membership};
 use berth_core::message::identity::{Identity, TargetState};
 use berth_core::message::outcome::Outcome;
 use berth_core::message::output::AppOutput;

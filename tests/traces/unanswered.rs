@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use berth_core::message::effect::Job;
-use berth_core::message::event::{Event, Membership, Signal};
 use berth_core::message::error::ErrorClass;
+use berth_core::message::event::{Event, Membership, Signal};
 use berth_core::message::identity::TargetState;
 use berth_core::message::outcome::Outcome;
 

@@ -62,7 +62,13 @@ struct Running {
 }
 
 /// Lives one life; the start of the agent is `started`.
-pub async fn drive(mut machine: Machine, adapters: Arc<Adapters>, mut lines: Lines, kept: &Kept, started: Instant) -> End {
+pub async fn drive(
+    mut machine: Machine,
+    adapters: Arc<Adapters>,
+    mut lines: Lines,
+    kept: &Kept,
+    started: Instant,
+) -> End {
     let mut tasks: JoinSet<(Ticket, Event)> = JoinSet::new();
     let mut running: BTreeMap<Ticket, Running> = BTreeMap::new();
     let mut layers_told = 0;

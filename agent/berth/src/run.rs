@@ -66,10 +66,13 @@ enum BeginError {
 pub async fn run(global: &Global, run: &Run) -> Outcome {
     match begin(global, run, Instant::now()).await {
         Ok(outcome) => outcome,
-        Err(fault) => {
+        Err(error) => {
             error!(
                 "{}",
-                berth_core::message::error::JobError::from_error(berth_core::message::error::ErrorClass::Misconfigured, &fault)
+                berth_core::message::error::JobError::from_error(
+                    berth_core::message::error::ErrorClass::Misconfigured,
+                    &error
+                )
             );
             Outcome::Usage
         }
@@ -132,10 +135,13 @@ async fn begin(global: &Global, run: &Run, started: Instant) -> Result<Outcome, 
             // The thread that may still wait for standard error does not outlive this agent.
             log::flush(HANDOVER_FLUSH);
             let listener = adapters.leave_endpoint().await;
-            let Err(fault) = handover::become_next(&own, listener);
+            let Err(error) = handover::become_next(&own, listener);
             error!(
                 "{}",
-                berth_core::message::error::JobError::from_error(berth_core::message::error::ErrorClass::Broken, &fault)
+                berth_core::message::error::JobError::from_error(
+                    berth_core::message::error::ErrorClass::Broken,
+                    &error
+                )
             );
             Ok(Outcome::Bug)
         }
@@ -143,13 +149,13 @@ async fn begin(global: &Global, run: &Run, started: Instant) -> Result<Outcome, 
 }
 
 /// What can be checked before anything is asked for: the words of the command line, which whoever typed them wants to hear
-/// about at once. The file's faults are told together with the user-data's.
+/// about at once. The file's errors are told together with the user-data's.
 fn early_layers(sources: &Sources) -> Result<Layers, BeginError> {
     let mut words = Layers::new();
     words.add_words(&sources.words);
-    let faults = words.faults_so_far();
-    if !faults.is_empty() {
-        return Err(BeginError::Words(faults.clone()));
+    let errors = words.faults_so_far();
+    if !errors.is_empty() {
+        return Err(BeginError::Words(errors.clone()));
     }
     // A file that cannot be read is reported when the config is read.
     let mut layers = sources.read_file().unwrap_or_default();
@@ -174,7 +180,10 @@ fn text_of(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<BTre
 /// What an agent that was killed in a drain left of it. A note that cannot be read is none: the boot goes on without it.
 fn left(note: &Note) -> Option<Unfinished> {
     let read = note.read::<Unfinished>().unwrap_or_else(|error| {
-        warn!("{}", berth_core::message::error::JobError::from_error(berth_core::message::error::ErrorClass::Broken, &error));
+        warn!(
+            "{}",
+            berth_core::message::error::JobError::from_error(berth_core::message::error::ErrorClass::Broken, &error)
+        );
         None
     });
     let left = read.map(|(left, ago)| left.after(ago));

@@ -24,20 +24,20 @@ const LOG_DRIVERS: [(&str, &str); 11] = [
 
 impl Layers {
     /// What cannot be set beside each other.
-    pub(super) fn check_conflicts(&self, config: &Config, faults: &mut ConfigErrors) {
-        self.check_own_name(config, faults);
-        self.check_network_of_another(config, faults);
-        self.check_sysctls(config, faults);
-        self.check_swap(config, faults);
-        self.check_log_options(config, faults);
+    pub(super) fn check_conflicts(&self, config: &Config, errors: &mut ConfigErrors) {
+        self.check_own_name(config, errors);
+        self.check_network_of_another(config, errors);
+        self.check_sysctls(config, errors);
+        self.check_swap(config, errors);
+        self.check_log_options(config, errors);
     }
 
     /// A container cannot share what is its own: the engine would look for it before it is there.
-    fn check_own_name(&self, config: &Config, faults: &mut ConfigErrors) {
+    fn check_own_name(&self, config: &Config, errors: &mut ConfigErrors) {
         let own = format!("container:{}", config.container_name());
         for (key, mode) in [("network", &config.network), ("ipc", &config.ipc), ("pid", &config.pid)] {
             if mode.as_deref() == Some(own.as_str()) {
-                faults.add(
+                errors.add(
                     Code::Conflict,
                     self.place(key),
                     Some(key),
@@ -48,7 +48,7 @@ impl Layers {
     }
 
     /// A container on another one's network has that one's name, name servers and ports (moby, validateNetContainerMode).
-    fn check_network_of_another(&self, config: &Config, faults: &mut ConfigErrors) {
+    fn check_network_of_another(&self, config: &Config, errors: &mut ConfigErrors) {
         if !config.network.as_deref().is_some_and(|network| network.starts_with("container:")) {
             return;
         }
@@ -60,7 +60,7 @@ impl Layers {
             (ports, !config.ports.is_empty()),
         ] {
             if is_set {
-                faults.add(
+                errors.add(
                     Code::Conflict,
                     self.place(key),
                     Some(key),
@@ -71,32 +71,32 @@ impl Layers {
     }
 
     /// What belongs to the host's namespace is not the container's to set (runc, validate.sysctl).
-    fn check_sysctls(&self, config: &Config, faults: &mut ConfigErrors) {
+    fn check_sysctls(&self, config: &Config, errors: &mut ConfigErrors) {
         let host = |mode: &Option<String>| mode.as_deref() == Some("host");
-        let mut fault =
-            |reason: &'static str| faults.add(Code::Conflict, self.place("sysctls"), Some("sysctls"), || reason);
+        let mut error =
+            |reason: &'static str| errors.add(Code::Conflict, self.place("sysctls"), Some("sysctls"), || reason);
         if host(&config.network) && config.sysctls.keys().any(|name| is_of_network(name)) {
-            fault(
+            error(
                 "`net.*` cannot be set on the host's network (`network=host`): set it on the host, in `/etc/sysctl.d`",
             );
         }
         if host(&config.ipc) && config.sysctls.keys().any(|name| is_of_ipc(name)) {
-            fault(
+            error(
                 "`kernel.*` and `fs.mqueue.*` cannot be set with `ipc=host`: set them on the host, in `/etc/sysctl.d`",
             );
         }
     }
 
-    fn check_swap(&self, config: &Config, faults: &mut ConfigErrors) {
+    fn check_swap(&self, config: &Config, errors: &mut ConfigErrors) {
         let Some(swap) = config.memory_swap.filter(|swap| *swap > 0) else { return };
-        let mut fault =
-            |code, reason: &'static str| faults.add(code, self.place("memory_swap"), Some("memory_swap"), || reason);
+        let mut error =
+            |code, reason: &'static str| errors.add(code, self.place("memory_swap"), Some("memory_swap"), || reason);
         match config.memory {
             // One that is invalid has its own error.
             None if self.place("memory").is_some() => {}
-            None => fault(Code::Missing, "needs `memory`: it is the sum of memory and swap"),
+            None => error(Code::Missing, "needs `memory`: it is the sum of memory and swap"),
             Some(memory) if swap.unsigned_abs() < memory => {
-                fault(
+                error(
                     Code::Conflict,
                     "is less than `memory`: it is the sum of memory and swap, and the same size is no swap",
                 );
@@ -106,7 +106,7 @@ impl Layers {
     }
 
     /// The engine refuses an option that its driver does not know.
-    fn check_log_options(&self, config: &Config, faults: &mut ConfigErrors) {
+    fn check_log_options(&self, config: &Config, errors: &mut ConfigErrors) {
         let driver = config.log_driver.as_str();
         if !LOG_DRIVERS.iter().any(|(known, _)| *known == driver) {
             return;
@@ -115,7 +115,7 @@ impl Layers {
             let owner = LOG_DRIVERS.iter().find(|(_, begin)| !begin.is_empty() && option.starts_with(begin));
             if let Some((owner, _)) = owner.filter(|(owner, _)| *owner != driver) {
                 let key = format!("log_opt.{option}");
-                faults.add(Code::Conflict, self.place(&key), Some(&key), || {
+                errors.add(Code::Conflict, self.place(&key), Some(&key), || {
                     format!("is an option of the log driver `{owner}`, and `log_driver` is `{driver}`: add `log_driver={owner}`")
                 });
             }

@@ -3,14 +3,14 @@
 use super::code::Code;
 use super::error::ConfigErrors;
 use super::layers::Layers;
-use super::{Config, ProbeMethod, ImdsAccess, Port, mounts};
+use super::{Config, ImdsAccess, Port, ProbeMethod, mounts};
 
 impl Layers {
     /// What is written and needs something that is not.
-    pub(super) fn check_missing(&self, config: &Config, faults: &mut ConfigErrors) {
+    pub(super) fn check_missing(&self, config: &Config, errors: &mut ConfigErrors) {
         let needs_port = matches!(config.health, Some(ProbeMethod::Path(_) | ProbeMethod::Tcp(None)));
         if needs_port && config.first_tcp_port().is_none() && !self.has_fault_in_ports() {
-            faults.add(
+            errors.add(
                 Code::Missing,
                 self.place("health"),
                 Some("health"),
@@ -19,74 +19,76 @@ impl Layers {
         }
         if config.log_driver == "awslogs" && !config.log_opt.contains_key("awslogs-group") {
             let reason = "`awslogs` needs `log_opt.awslogs-group`";
-            faults.add(Code::Missing, self.place("log_driver"), Some("log_driver"), || reason);
+            errors.add(Code::Missing, self.place("log_driver"), Some("log_driver"), || reason);
         }
     }
 
     /// What is written and cannot live together.
-    pub(super) fn check_together(&self, config: &Config, faults: &mut ConfigErrors) {
-        self.check_conflicts(config, faults);
-        let mut fault = |key: &str, reason: &'static str| {
-            faults.add(Code::Conflict, self.place(key), Some(key), || reason);
+    pub(super) fn check_together(&self, config: &Config, errors: &mut ConfigErrors) {
+        self.check_conflicts(config, errors);
+        let mut error = |key: &str, reason: &'static str| {
+            errors.add(Code::Conflict, self.place(key), Some(key), || reason);
         };
         for name in config.env.keys().filter(|name| config.secret.contains_key(*name)) {
-            fault(&format!("secret.{name}"), "the same name is given as `env.` too");
+            error(&format!("secret.{name}"), "the same name is given as `env.` too");
         }
         let ports = if self.keys.contains_key("ports") { "ports" } else { "port" };
         for (n, port) in config.ports.iter().enumerate() {
             let earlier = config.ports.iter().take(n);
             if earlier.clone().any(|other| port.clashes(other)) {
-                fault(ports, "two of the ports need the same port of the host");
+                error(ports, "two of the ports need the same port of the host");
             }
             if port.takes(config.listen) {
-                fault(ports, "`listen` has this port of the host: change one of them");
+                error(ports, "`listen` has this port of the host: change one of them");
             }
             if config.network.as_deref() == Some("host") && port.host != port.container {
-                fault(ports, "on the host's network a port is the same on both sides");
+                error(ports, "on the host's network a port is the same on both sides");
             }
         }
         if config.imds == ImdsAccess::Block {
             match config.network.as_deref() {
                 Some("host") => {
-                    fault("imds", "`block` cannot keep a container on the host's network from the metadata")
+                    error("imds", "`block` cannot keep a container on the host's network from the metadata")
                 }
                 Some(network) if network.starts_with("container:") => {
-                    fault("imds", "`block` cannot keep a container on another container's network from the metadata");
+                    error("imds", "`block` cannot keep a container on another container's network from the metadata");
                 }
                 _ => {}
             }
         }
         if config.restart.backoff > config.restart.backoff_max {
             let key = if self.keys.contains_key("restart.backoff") { "restart.backoff" } else { "restart.backoff_max" };
-            fault(key, "`restart.backoff` is longer than `restart.backoff_max`");
+            error(key, "`restart.backoff` is longer than `restart.backoff_max`");
         }
         if config.health == Some(ProbeMethod::None) && config.probe.running_for >= config.boot.timeout {
             let key = if self.keys.contains_key("probe.running_for") { "probe.running_for" } else { "boot.timeout" };
-            fault(key, "`probe.running_for` is not shorter than `boot.timeout`: the app could never become healthy");
+            error(key, "`probe.running_for` is not shorter than `boot.timeout`: the app could never become healthy");
         }
         if let Some(key) = mounts::twice(config) {
-            fault(key, "two of the mounts have the same path in the container");
+            error(key, "two of the mounts have the same path in the container");
         }
         if let Some((key, reason)) = mounts::in_the_way(config) {
-            fault(key, reason);
+            error(key, reason);
         }
         // The probe asks the container's own address, which these have not.
         let nowhere = config.network.as_deref().is_some_and(|name| name == "none" || name.starts_with("container:"));
-        if nowhere && matches!(config.health, Some(ProbeMethod::Path(_) | ProbeMethod::Port { .. } | ProbeMethod::Tcp(_))) {
-            fault(
+        if nowhere
+            && matches!(config.health, Some(ProbeMethod::Path(_) | ProbeMethod::Port { .. } | ProbeMethod::Tcp(_)))
+        {
+            error(
                 "health",
                 "asks the container's own address, and on this network it has none: use `health=cmd:…`, or another `network`",
             );
         }
         if config.log_opt.contains_key("awslogs-stream-prefix") {
-            fault(
+            error(
                 "log_opt.awslogs-stream-prefix",
                 "is an option of ECS, and Docker's awslogs driver refuses it: use `log_opt.awslogs-stream=…`, or `log_opt.tag=…`",
             );
         }
     }
 
-    /// A list of ports that is at fault is not an empty one.
+    /// A list of ports that is at error is not an empty one.
     fn has_fault_in_ports(&self) -> bool {
         ["port", "ports"]
             .iter()

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{Config, ProbeMethod, Probe, Protocol};
+use super::{Config, Probe, ProbeMethod, Protocol};
 
 /// Raised when what a container is made of is written down differently: containers of an older form are then made anew.
 const FINGERPRINT_FORMAT: u32 = 1;
@@ -125,7 +125,7 @@ mod tests {
     fn config(words: &str) -> Config {
         let mut layers = Layers::new();
         layers.add_user_data(format!("berth {words}").as_bytes());
-        layers.resolve().unwrap_or_else(|faults| panic!("{faults}"))
+        layers.resolve().unwrap_or_else(|errors| panic!("{errors}"))
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub(super) struct Said {
     /// Keys with values, in the order of the document.
     pub(super) keys: Vec<(At, String, Value)>,
     /// ConfigErrors; the key is empty where the syntax is broken.
-    pub(super) faults: Vec<(At, String, Reason)>,
+    pub(super) errors: Vec<(At, String, Reason)>,
 }
 
 /// Reads TOML.
@@ -40,7 +40,7 @@ pub(super) fn toml(text: &str) -> Said {
         let at = error.span().map_or(At::Within, |span| lines.at(span.start));
         let mend = error.span().and_then(|span| syntax::of_toml(lines.around(span.start)));
         let reason = mend.map_or_else(|| error.message().to_owned(), str::to_owned);
-        said.faults.push((at, String::new(), format!("not TOML: {reason}").into()));
+        said.errors.push((at, String::new(), format!("not TOML: {reason}").into()));
     }
     said
 }
@@ -50,7 +50,7 @@ pub(super) fn json(text: &str) -> Said {
     let mut said = Said::default();
     match serde_json::from_str::<Node>(text) {
         Ok(Node::Table(members)) => said.flatten("", members),
-        Ok(_) => said.faults.push((At::Within, String::new(), "not a JSON object".into())),
+        Ok(_) => said.errors.push((At::Within, String::new(), "not a JSON object".into())),
         Err(error) => {
             let lines = Lines::of(text);
             let (line, column) = (error.line(), error.column().max(1));
@@ -59,7 +59,7 @@ pub(super) fn json(text: &str) -> Said {
                 serde_json::error::Category::Eof => "it ends too early",
                 _ => syntax::of_json(text, offset).unwrap_or("a syntax error"),
             };
-            said.faults.push((At::Line(line, column), String::new(), format!("not JSON: {what}").into()));
+            said.errors.push((At::Line(line, column), String::new(), format!("not JSON: {what}").into()));
         }
     }
     said
@@ -81,16 +81,16 @@ impl Said {
         for (at, name, node) in members {
             let key = if path.is_empty() { name } else { format!("{path}.{name}") };
             match node {
-                Node::Table(_) if depth > DEEPEST => self.faults.push((at, key, "lies too deep".into())),
+                Node::Table(_) if depth > DEEPEST => self.errors.push((at, key, "lies too deep".into())),
                 Node::Table(members) if members.is_empty() => {
-                    // An empty table of a known name says nothing, and is no fault.
+                    // An empty table of a known name says nothing, and is no error.
                     if !super::keys::KEYS.iter().any(|known| known.name.starts_with(&format!("{key}."))) {
-                        self.faults.push((at, key, "is an empty table".into()));
+                        self.errors.push((at, key, "is an empty table".into()));
                     }
                 }
                 Node::Table(members) => self.flatten(&key, members),
                 Node::Text(text) => self.keys.push((at, key, Value::Text(text))),
-                Node::Null => self.faults.push((at, key, "is null: leave the key out".into())),
+                Node::Null => self.errors.push((at, key, "is null: leave the key out".into())),
                 Node::List(nodes) => {
                     let texts =
                         nodes.into_iter().map(|node| if let Node::Text(text) = node { Some(text) } else { None });
@@ -101,7 +101,7 @@ impl Said {
                             if let Some(example) = super::key_docs::example(&key) {
                                 reason.push_str(&format!(": write each entry as one text, as in `{example}`"));
                             }
-                            self.faults.push((at, key, reason.into()));
+                            self.errors.push((at, key, reason.into()));
                         }
                     }
                 }

@@ -1,4 +1,4 @@
-//! What is wrong with a config: every fault has its place and its key, and none has a value, because a line may hold by
+//! What is wrong with a config: every error has its place and its key, and none has a value, because a line may hold by
 //! mistake what should have been a secret.
 
 use std::borrow::Cow;
@@ -6,11 +6,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::code::Code;
+use super::key_docs;
 use super::keys::Key;
 use super::suggest::Unknown;
-use super::key_docs;
 
-/// How many faults of one config are told; hostile bytes could make thousands.
+/// How many errors of one config are told; hostile bytes could make thousands.
 const TOLD: usize = 100;
 
 /// How much of an unknown key is shown.
@@ -107,7 +107,7 @@ pub(super) fn shown(key: &str) -> String {
     out
 }
 
-/// Every fault of a config, by place; one line each.
+/// Every error of a config, by place; one line each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConfigErrors {
     told: Vec<ConfigError>,
@@ -115,7 +115,7 @@ pub struct ConfigErrors {
 }
 
 impl ConfigErrors {
-    /// The faults, at most a hundred.
+    /// The errors, at most a hundred.
     pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
         self.told.iter()
     }
@@ -171,9 +171,9 @@ impl ConfigErrors {
         });
     }
 
-    fn push(&mut self, fault: impl FnOnce() -> ConfigError) {
+    fn push(&mut self, error: impl FnOnce() -> ConfigError) {
         if self.told.len() < TOLD {
-            self.told.push(fault());
+            self.told.push(error());
         } else {
             self.more += 1;
         }
@@ -182,11 +182,11 @@ impl ConfigErrors {
 
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, fault) in self.told.iter().enumerate() {
+        for (n, error) in self.told.iter().enumerate() {
             if n > 0 {
                 f.write_str("\n")?;
             }
-            write!(f, "{fault}")?;
+            write!(f, "{error}")?;
         }
         if self.more > 0 {
             write!(f, "\nand {} more", self.more)?;

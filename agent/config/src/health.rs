@@ -157,7 +157,10 @@ mod tests {
         check("http:8081/actuator/health", port(false, 8081, "/actuator/health"));
         check("tcp", Ok(ProbeMethod::Tcp(None)));
         check("tcp:5432", Ok(ProbeMethod::Tcp(Some(5432))));
-        check("cmd:pg_isready -U 'my app'", Ok(ProbeMethod::Cmd(vec!["pg_isready".into(), "-U".into(), "my app".into()])));
+        check(
+            "cmd:pg_isready -U 'my app'",
+            Ok(ProbeMethod::Cmd(vec!["pg_isready".into(), "-U".into(), "my app".into()])),
+        );
         check("docker", Ok(ProbeMethod::Docker));
         check("none", Ok(ProbeMethod::None));
     }

@@ -23,7 +23,7 @@ fn read(bytes: &[u8]) -> String {
     layers.add_pointed(&Pointer::Ssm("/x".into()), bytes);
     layers.add_words(&[String::from_utf8_lossy(bytes).into_owned()]);
     let _ = (layers.pointer(), layers.listen(), layers.rows());
-    layers.resolve().map_or_else(|faults| faults.to_string(), |config| config.fingerprint())
+    layers.resolve().map_or_else(|errors| errors.to_string(), |config| config.fingerprint())
 }
 
 proptest! {
@@ -74,8 +74,8 @@ proptest! {
         ] {
             let mut layers = Layers::new();
             layers.add_user_data(user_data.as_bytes());
-            if let Err(faults) = layers.resolve() {
-                let told = faults.to_string();
+            if let Err(errors) = layers.resolve() {
+                let told = errors.to_string();
                 prop_assert!(!told.contains(&secret), "{told}");
             }
         }

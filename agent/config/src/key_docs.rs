@@ -426,7 +426,7 @@ mod tests {
                 let mut layers = Layers::new();
                 layers.add_file("needed", format!("image = 'x:1'\nport = 80\n{needed}").as_bytes());
                 layers.add_user_data(format!("berth {written}").as_bytes());
-                assert_eq!(layers.resolve().err().map(|faults| faults.to_string()), None, "{written}");
+                assert_eq!(layers.resolve().err().map(|errors| errors.to_string()), None, "{written}");
             }
         }
     }

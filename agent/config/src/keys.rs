@@ -7,7 +7,7 @@ use super::layers::Pointer;
 use super::scalar::{count, cpus, duration_from, is_name, one_of, size, switch};
 use super::value::{Reason, Reasons, Value};
 use super::{
-    Config, CutDrain, ProbeMethod, ImageRef, ImdsAccess, OnChange, OnFailure, OnNotice, Platform, Port, Refresh,
+    Config, CutDrain, ImageRef, ImdsAccess, OnChange, OnFailure, OnNotice, Platform, Port, ProbeMethod, Refresh,
     RegistryAuth, SecretRef, SecretValue, SecretsAs, Statuses, container, kernel, line, network, probe_http,
 };
 
@@ -37,7 +37,7 @@ const fn key(name: &'static str, default: Default, resolve: Believe) -> Key {
     Key { name, default, resolve }
 }
 
-/// Puts what was validated where it belongs; a fault of any kind becomes the reasons of the value.
+/// Puts what was validated where it belongs; an error of any kind becomes the reasons of the value.
 fn put<T, E: Into<Reasons>>(into: &mut T, validated: Result<T, E>) -> Result<(), Reasons> {
     *into = validated.map_err(Into::into)?;
     Ok(())

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::code::Code;
+use super::detect::{self, Detected, Form, Found, Refusal};
 use super::document::{self, Said};
 use super::error::{At, ConfigErrors, Place};
-use super::detect::{self, Detected, Form, Found, Refusal};
 use super::foreign::Foreign;
 use super::foreign_words;
 use super::keys::{self, Key};
@@ -94,7 +94,7 @@ pub(super) struct Written {
 #[derive(Clone, Default)]
 pub struct Layers {
     pub(super) keys: BTreeMap<String, Written>,
-    pub(super) faults: ConfigErrors,
+    pub(super) errors: ConfigErrors,
     /// How many keys were written so far.
     count: usize,
     /// Sources whose syntax is broken: what they would have said is not known.
@@ -115,7 +115,7 @@ impl Layers {
         Self::default()
     }
 
-    /// Adds a file of defaults, TOML or a JSON object; `name` is what faults call it.
+    /// Adds a file of defaults, TOML or a JSON object; `name` is what errors call it.
     pub fn add_file(&mut self, name: &str, bytes: &[u8]) {
         match detect::in_file(bytes) {
             Ok(form) => self.add(Layer::Defaults, name, Found { part: None, form }),
@@ -128,7 +128,7 @@ impl Layers {
         self.add_user_data_from("user-data", bytes);
     }
 
-    /// Adds user-data that faults call `name`.
+    /// Adds user-data that errors call `name`.
     pub fn add_user_data_from(&mut self, name: &str, bytes: &[u8]) {
         if bytes.len() > LONGEST_USER_DATA {
             self.too_long = Some(name.into());
@@ -169,7 +169,7 @@ impl Layers {
         }
     }
 
-    /// What the layers written so far point to. None also if the pointer is at fault: then [`Layers::resolve`] tells.
+    /// What the layers written so far point to. None also if the pointer is at error: then [`Layers::resolve`] tells.
     pub fn pointer(&self) -> Option<Pointer> {
         let written = self.keys.get("config").filter(|written| written.layer != Layer::Pointer)?;
         Pointer::parse(written.value.one().ok()?).ok()
@@ -187,7 +187,7 @@ impl Layers {
 
     /// What is known to be wrong before anything is validated: syntax, unknown keys, keys given twice.
     pub fn faults_so_far(&self) -> &ConfigErrors {
-        &self.faults
+        &self.errors
     }
 
     /// The sources that hold a config, the first that counts least.
@@ -200,10 +200,10 @@ impl Layers {
     fn add(&mut self, layer: Layer, name: &str, Found { part, form }: Found) {
         let label = label(name, part);
         self.sources.push((layer, Arc::clone(&label)));
-        let before = (self.count, self.faults.len());
+        let before = (self.count, self.errors.len());
         self.read(layer, Arc::clone(&label), form);
         // A file of defaults in which everything is commented out is the one that a package brings.
-        if layer != Layer::Defaults && before == (self.count, self.faults.len()) {
+        if layer != Layer::Defaults && before == (self.count, self.errors.len()) {
             self.empty.push(label);
         }
     }
@@ -220,7 +220,7 @@ impl Layers {
     /// What such a source would have said is not known.
     fn refuse(&mut self, name: &str, refusals: Vec<Refusal>) {
         for Refusal { part, at, reason } in refusals {
-            self.faults.add(Code::NotAConfig, Some(Place { source: label(name, part), at }), None, || reason);
+            self.errors.add(Code::NotAConfig, Some(Place { source: label(name, part), at }), None, || reason);
         }
         self.broken = true;
     }
@@ -282,20 +282,20 @@ impl<'a> Source<'a> {
         Self { layers, layer, label }
     }
 
-    fn fault(&mut self, code: Code, at: At, key: Option<&str>, reason: impl Into<Cow<'static, str>>) {
+    fn error(&mut self, code: Code, at: At, key: Option<&str>, reason: impl Into<Cow<'static, str>>) {
         let place = Place { source: Arc::clone(&self.label), at };
-        self.layers.faults.add(code, Some(place), key, || reason);
+        self.layers.errors.add(code, Some(place), key, || reason);
     }
 
     fn unknown(&mut self, at: At, key: &str) {
-        self.layers.faults.add_unknown(Place { source: Arc::clone(&self.label), at }, key);
+        self.layers.errors.add_unknown(Place { source: Arc::clone(&self.label), at }, key);
     }
 
     fn add_line(&mut self, words: &str, line: usize, indent: usize) {
         match line::words(words) {
             Ok(words) => self.add_line_words(&words, |word| At::Line(line, indent + word.column)),
             Err(bad) => {
-                self.fault(Code::Syntax, At::Line(line, indent + bad.column), None, bad.reason);
+                self.error(Code::Syntax, At::Line(line, indent + bad.column), None, bad.reason);
                 self.layers.broken = true;
             }
         }
@@ -311,7 +311,7 @@ impl<'a> Source<'a> {
                 }
                 taken => {
                     let key = word.text.trim_end_matches('=');
-                    self.fault(Code::Syntax, at(word), Some(key), "must have no space around `=`: `key=value`");
+                    self.error(Code::Syntax, at(word), Some(key), "must have no space around `=`: `key=value`");
                     self.layers.broken = true;
                     after.get(taken..).unwrap_or_default()
                 }
@@ -323,7 +323,7 @@ impl<'a> Source<'a> {
     fn add_word(&mut self, at: At, word: &str) {
         match word.split_once('=') {
             Some((key, value)) => self.add_key(at, key.to_owned(), Value::Text(value.to_owned())),
-            None => self.fault(Code::NoEquals, at, None, without_sign(word)),
+            None => self.error(Code::NoEquals, at, None, without_sign(word)),
         }
     }
 
@@ -331,12 +331,12 @@ impl<'a> Source<'a> {
         for (at, key, value) in said.keys {
             self.add_key(at, key, value);
         }
-        for (at, key, reason) in said.faults {
+        for (at, key, reason) in said.errors {
             self.layers.broken |= key.is_empty();
             match key.as_str() {
-                "" => self.fault(Code::Syntax, at, None, reason),
+                "" => self.error(Code::Syntax, at, None, reason),
                 key if Key::find(key).is_some() || Key::is_table(key) => {
-                    self.fault(Code::InvalidValue, at, Some(key), reason);
+                    self.error(Code::InvalidValue, at, Some(key), reason);
                 }
                 key => self.unknown(at, key),
             }
@@ -348,7 +348,7 @@ impl<'a> Source<'a> {
             return self.unknown(at, &key);
         }
         if key == "config" && self.layer == Layer::Pointer {
-            return self.fault(Code::NestedPointer, at, Some(&key), "what is pointed to cannot point on");
+            return self.error(Code::NestedPointer, at, Some(&key), "what is pointed to cannot point on");
         }
         let place = Place { source: Arc::clone(&self.label), at };
         self.layers.count += 1;
@@ -359,7 +359,7 @@ impl<'a> Source<'a> {
             }
             Entry::Occupied(occupied) if occupied.get().place.source == self.label => {
                 let key = occupied.key().clone();
-                self.fault(Code::GivenTwice, at, Some(&key), "is given twice");
+                self.error(Code::GivenTwice, at, Some(&key), "is given twice");
             }
             Entry::Occupied(mut occupied) => {
                 if occupied.get().layer <= written.layer {

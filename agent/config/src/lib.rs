@@ -2,12 +2,12 @@
 //!
 //! ```text
 //!   /etc/berth/berth.toml ─┐
-//!   config= pointer        ├─▶ Written (keys, values, places) ─▶ resolve ─▶ Config, or every fault at once
+//!   config= pointer        ├─▶ Written (keys, values, places) ─▶ resolve ─▶ Config, or every error at once
 //!   user-data              │
 //!   command line           ┘
 //! ```
 //! Nothing here does IO; whoever holds the bytes (the adapters, `berth check`) adds them to [`Layers`]. No value is ever printed by a
-//! fault, only its key and place: a line may hold by mistake what should have been a secret.
+//! error, only its key and place: a line may hold by mistake what should have been a secret.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -19,6 +19,7 @@ pub use code::{Code, code_tables};
 pub use error::{At, ConfigError, ConfigErrors, Place};
 pub use foreign::Foreign;
 pub use health::ProbeMethod;
+pub use key_docs::{KeyDoc, KeySection, key_sections, key_tables};
 pub use layers::{Layer, Layers, Pointer};
 pub use near_miss::COMMANDS;
 pub use network::{Network, ProxyUrl};
@@ -30,7 +31,6 @@ pub use scalar::{duration, duration_text};
 pub use secret_ref::SecretRef;
 pub use shown::Row;
 pub use template::{Piece, SecretValue, Template};
-pub use key_docs::{KeyDoc, KeySection, key_sections, key_tables};
 
 mod detect;
 mod foreign;
@@ -47,22 +47,22 @@ mod error;
 mod layers;
 mod value;
 
-mod resolve;
 mod conflicts;
+mod cross_checks;
 mod defaults;
 mod derived;
 mod foreign_words;
 mod hints;
 mod isolation;
+mod key_docs;
 mod keys;
 mod mounts;
 mod pitfalls;
+mod resolve;
 mod secret_like;
 mod shown;
 mod suggest;
-mod cross_checks;
 mod warnings;
-mod key_docs;
 
 mod container;
 mod health;

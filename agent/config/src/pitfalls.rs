@@ -8,7 +8,7 @@ use super::error::ConfigErrors;
 use super::layers::Layers;
 use super::scalar::duration_text;
 use super::value::Value;
-use super::{Config, ProbeMethod, OnChange, OnNotice, RegistryAuth, SecretsAs};
+use super::{Config, OnChange, OnNotice, ProbeMethod, RegistryAuth, SecretsAs};
 
 /// A notice that is seen later than this leaves much less than the two minutes of a spot interruption.
 const SLOW_POLL: Duration = Duration::from_secs(30);

@@ -1,4 +1,4 @@
-//! From what was written to what is validated: every value, then what they say together (together.rs), all faults at once.
+//! From what was written to what is validated: every value, then what they say together (together.rs), all errors at once.
 
 use super::code::Code;
 use super::error::{ConfigErrors, Place};
@@ -7,31 +7,31 @@ use super::layers::{Layer, Layers, Written};
 use super::{Config, defaults, hints};
 
 impl Layers {
-    /// The config, or every fault of all layers.
+    /// The config, or every error of all layers.
     pub fn resolve(&self) -> Result<Config, ConfigErrors> {
-        let (config, faults) = self.resolve_in_part();
-        if faults.is_empty() { Ok(config) } else { Err(faults) }
+        let (config, errors) = self.resolve_in_part();
+        if errors.is_empty() { Ok(config) } else { Err(errors) }
     }
 
-    /// The config as far as it can be validated. Without an `image` it has none; that is a fault.
+    /// The config as far as it can be validated. Without an `image` it has none; that is an error.
     pub fn resolve_in_part(&self) -> (Config, ConfigErrors) {
-        let (config, mut faults) = self.resolve_what_is_written(false);
+        let (config, mut errors) = self.resolve_what_is_written(false);
         if !self.keys.contains_key("image") && !self.broken {
-            faults.add(Code::Missing, None, Some("image"), || match self.foreign {
+            errors.add(Code::Missing, None, Some("image"), || match self.foreign {
                 Some(_) => {
                     "is required, and the user-data holds no config (a line that begins with `berth ` or `#berth `)"
                 }
                 None => "is required",
             });
-            faults.sort();
+            errors.sort();
         }
-        (config, faults)
+        (config, errors)
     }
 
     /// The config as far as these layers tell; an `image` that is not written is empty. If more follows, from what `config=`
-    /// points to, that something is missing is no fault yet.
+    /// points to, that something is missing is no error yet.
     pub fn resolve_what_is_written(&self, more_follows: bool) -> (Config, ConfigErrors) {
-        let mut faults = self.faults.clone();
+        let mut errors = self.errors.clone();
         let mut config = defaults::defaults();
         let mut in_order: Vec<(&String, &Written)> =
             self.keys.iter().filter(|(key, _)| !self.is_outdone(key)).collect();
@@ -42,17 +42,17 @@ impl Layers {
                 let hint = hints::of(key, &written.value);
                 for reason in reasons.0 {
                     let reason = hint.map_or(reason.clone(), |hint| format!("{reason}; {hint}").into());
-                    faults.add(Code::InvalidValue, Some(written.place.clone()), Some(key), || reason);
+                    errors.add(Code::InvalidValue, Some(written.place.clone()), Some(key), || reason);
                 }
             }
         }
-        self.fill_in(&mut config, &mut faults);
-        self.check_together(&config, &mut faults);
+        self.fill_in(&mut config, &mut errors);
+        self.check_together(&config, &mut errors);
         if !more_follows {
-            self.check_missing(&config, &mut faults);
+            self.check_missing(&config, &mut errors);
         }
-        faults.sort();
-        (config, faults)
+        errors.sort();
+        (config, errors)
     }
 
     /// Whether the key says the same thing as another one that a later layer wrote: `port` and `ports` are one list, and a
@@ -69,13 +69,13 @@ impl Layers {
     }
 
     /// What follows from other keys when it is not written itself.
-    fn fill_in(&self, config: &mut Config, faults: &mut ConfigErrors) {
+    fn fill_in(&self, config: &mut Config, errors: &mut ConfigErrors) {
         if !self.keys.contains_key("name") {
             let last = config.image.repository.rsplit('/').next().unwrap_or_default();
             match keys::app_name(last) {
                 Ok(name) => config.name = name,
                 Err(_) if last.is_empty() => {}
-                Err(_) => faults.add(
+                Err(_) => errors.add(
                     Code::Missing,
                     None,
                     Some("name"),
@@ -114,8 +114,8 @@ mod tests {
     }
 
     #[track_caller]
-    fn faults(user_data: &str, expected: Expect) {
-        let told = validated(user_data).map_or_else(|faults| faults.to_string(), |_| "none".into());
+    fn errors(user_data: &str, expected: Expect) {
+        let told = validated(user_data).map_or_else(|errors| errors.to_string(), |_| "none".into());
         expected.assert_eq(&told);
     }
 
@@ -128,7 +128,7 @@ mod tests {
             members.collect::<Vec<_>>()
         };
         let plain = lines(&validated("berth image=x:1").unwrap());
-        let config = validated(user_data).unwrap_or_else(|faults| panic!("{faults}"));
+        let config = validated(user_data).unwrap_or_else(|errors| panic!("{errors}"));
         let changed: Vec<_> = lines(&config).into_iter().filter(|line| !plain.contains(line)).collect();
         expected.assert_eq(&changed.join("\n"));
     }
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn all_faults_come_at_once_each_with_its_place() {
-        faults(
+        errors(
             "berth helth=/x port=80:80:80 hunter2 memory=lots probe.healthy=0 image=nginx",
             expect![[r#"
                 user-data line 1 column 7: `helth`: unknown key, did you mean `health`?
@@ -238,13 +238,13 @@ mod tests {
                 user-data line 1 column 50: `probe.healthy`: is less than 1
                 user-data line 1 column 66: `image`: is not pinned: add a tag or, better, a digest (`…@sha256:…`)"#]],
         );
-        faults(
+        errors(
             "#!/bin/sh\r\n#berth image=x:1 port=1,x,0\r\n",
             expect![[r#"
             user-data line 2 column 18: `port`: entry 2 is not a port like `8080`, `80:8080` or `127.0.0.1:80:8080/udp`
             user-data line 2 column 18: `port`: entry 3 has container port 0; only the host's may be 0, as in `0:8080`"#]],
         );
-        faults(
+        errors(
             "#berth\nimage = 'nginx'\n[probe]\n  intervall = '5s'\ntimeout = 5\n[env]\nA = [1]\n[labels]\nx = 1\n",
             expect![[r#"
                 user-data line 2 column 1: `image`: is not pinned: add a tag or, better, a digest (`…@sha256:…`)
@@ -253,7 +253,7 @@ mod tests {
                 user-data line 7 column 1: `env.A`: takes one value, not a list
                 user-data line 9 column 1: `labels.x`: unknown key: `labels` is a value or a list, not a table"#]],
         );
-        faults(
+        errors(
             r#"{"image":"x:1","probe":{"interval":5,"x":1},"env":"A=1","cap_add":null,"a":{}}"#,
             expect![[r#"
             user-data: `probe.x`: unknown key
@@ -266,25 +266,25 @@ mod tests {
 
     #[test]
     fn broken_syntax_is_told_without_what_is_missing_because_of_it() {
-        faults("berth image='x:1", expect!["user-data line 1 column 13: this ' is never closed"]);
-        faults(
+        errors("berth image='x:1", expect!["user-data line 1 column 13: this ' is never closed"]);
+        errors(
             "#berth\nimage = \"x:1\nport = \n",
             expect![[r#"
             user-data line 2 column 13: not TOML: invalid basic string, expected `"`
             user-data line 3 column 8: not TOML: string values must be quoted, expected literal string"#]],
         );
-        faults(
+        errors(
             "{\"image\":\n \"x:1\",}",
             expect!["user-data line 2 column 8: not JSON: a comma before the end: remove it"],
         );
-        faults("{\"image\":", expect!["user-data line 1 column 9: not JSON: it ends too early"]);
-        faults(
+        errors("{\"image\":", expect!["user-data line 1 column 9: not JSON: it ends too early"]);
+        errors(
             "#!/bin/sh\n",
             expect![
                 "`image`: is required, and the user-data holds no config (a line that begins with `berth ` or `#berth `)"
             ],
         );
-        faults("berth image=x:1 image=y:1\n", expect!["user-data line 1 column 17: `image`: is given twice"]);
+        errors("berth image=x:1 image=y:1\n", expect!["user-data line 1 column 17: `image`: is given twice"]);
     }
 
     #[test]
@@ -320,7 +320,7 @@ mod tests {
             let mut layers = Layers::new();
             layers.add_user_data(b"berth image=x:1 config=secretsmanager:prod/berth");
             layers.add_pointed(&layers.pointer().unwrap(), bytes);
-            layers.resolve().map_or_else(|faults| faults.to_string(), |_| "none".into())
+            layers.resolve().map_or_else(|errors| errors.to_string(), |_| "none".into())
         };
         expect!["secretsmanager:prod/berth line 1 column 7: `config`: what is pointed to cannot point on"]
             .assert_eq(&told(b"berth config=ssm:/x"));
@@ -328,7 +328,7 @@ mod tests {
         expect!["secretsmanager:prod/berth line 1 column 7: `prot`: unknown key, did you mean `port`?"]
             .assert_eq(&told(b"berth prot=1"));
         assert_eq!(told(b"{\"port\":80}"), "none");
-        faults(
+        errors(
             "berth image=x:1 config=/etc/berth",
             expect![
                 "user-data line 1 column 17: `config`: is not `ssm:NAME` or `secretsmanager:NAME`: a parameter is `ssm:/NAME`"

@@ -2,10 +2,10 @@
 //! terminal, so the values of `env`, of log options and of labels stay where they are.
 
 use super::error::shown;
+use super::key_docs;
 use super::keys::{Default, KEYS};
 use super::layers::{Layers, Pointer, Written};
 use super::value::Value;
-use super::key_docs;
 use super::{ProxyUrl, SecretValue};
 
 /// One key, written or not.
@@ -41,7 +41,7 @@ impl Layers {
         rows
     }
 
-    /// What `config=` points to, as faults and `berth check` name it.
+    /// What `config=` points to, as errors and `berth check` name it.
     pub fn pointer_name(&self) -> Option<String> {
         self.pointer().as_ref().map(Pointer::to_string)
     }

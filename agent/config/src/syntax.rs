@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn broken_documents_are_told_how_to_mend_them_and_never_quoted() {
-        let toml = |text: &str| document::toml(text).faults.first().map(|(_, _, reason)| reason.to_string());
+        let toml = |text: &str| document::toml(text).errors.first().map(|(_, _, reason)| reason.to_string());
         for (text, expected) in [
             ("image = hunter2:1\n", "a text needs quotes: `key = \"value\"`"),
             ("timeout = 10m\n", "a text needs quotes: `key = \"value\"`"),
@@ -58,7 +58,7 @@ mod tests {
         ] {
             assert_eq!(toml(text), Some(format!("not TOML: {expected}")), "{text}");
         }
-        let json = |text: &str| document::json(text).faults.first().map(|(_, _, reason)| reason.to_string());
+        let json = |text: &str| document::json(text).errors.first().map(|(_, _, reason)| reason.to_string());
         for (text, expected) in [
             ("{\"a\": \"b\",}", "a comma before the end: remove it"),
             ("{\"a\": [\"b\", ]}", "a comma before the end: remove it"),

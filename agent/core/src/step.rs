@@ -1,4 +1,4 @@
-//! One step of the way: ordered once its inputs are there, tried again while its faults are transient, timed for people.
+//! One step of the way: ordered once its inputs are there, tried again while its errors are transient, timed for people.
 //!
 //! ```text
 //!   idle ──order──▶ running ──done──▶ done(T)
@@ -29,7 +29,7 @@ pub struct Step<T> {
     attempts: u32,
     /// Whether the last attempt failed.
     failed: bool,
-    fault: Option<String>,
+    error: Option<String>,
     /// From when to when nothing ran; only the last may be going on.
     waits: Vec<(Uptime, Option<Uptime>)>,
 }
@@ -53,7 +53,7 @@ impl<T> Step<T> {
             ended: None,
             attempts: 0,
             failed: false,
-            fault: None,
+            error: None,
             waits: Vec::new(),
         }
     }
@@ -100,26 +100,26 @@ impl<T> Step<T> {
         self.began.get_or_insert(now);
         self.resume(now);
         self.ended = Some(now);
-        self.fault = None;
+        self.error = None;
         self.state = State::Done(value);
     }
 
     /// An attempt failed; the next comes after a wait.
-    pub fn retry(&mut self, fault: &JobError, outbox: &mut Outbox, now: Uptime) {
-        self.fault = Some(fault.reason.clone());
+    pub fn retry(&mut self, error: &JobError, outbox: &mut Outbox, now: Uptime) {
+        self.error = Some(error.reason.clone());
         self.failed = true;
         self.pause(now);
-        let wait = match fault.class {
+        let wait = match error.class {
             ErrorClass::Throttled => outbox.stand_back(self.attempts),
             _ => outbox.wait(self.backoff, self.attempts),
         };
         self.state = State::Waiting(now + wait);
     }
 
-    /// It will not be tried again, and its fault stays for people to see.
-    pub fn refuse(&mut self, fault: &JobError, now: Uptime) {
+    /// It will not be tried again, and its error stays for people to see.
+    pub fn refuse(&mut self, error: &JobError, now: Uptime) {
         self.resume(now);
-        self.fault = Some(fault.reason.clone());
+        self.error = Some(error.reason.clone());
         self.ended = Some(now);
     }
 
@@ -138,7 +138,7 @@ impl<T> Step<T> {
         self.state = State::Idle;
     }
 
-    /// The attempt came to nothing without a fault, and is made again.
+    /// The attempt came to nothing without an error, and is made again.
     pub fn again(&mut self) {
         self.failed = true;
         self.state = State::Idle;
@@ -190,9 +190,9 @@ impl<T> Step<T> {
         self.name
     }
 
-    /// The fault of its last failed attempt, none once it is done.
-    pub fn fault(&self) -> Option<&str> {
-        self.fault.as_deref()
+    /// The error of its last failed attempt, none once it is done.
+    pub fn error(&self) -> Option<&str> {
+        self.error.as_deref()
     }
 
     /// For people; none if it has not begun.
@@ -203,7 +203,7 @@ impl<T> Step<T> {
             began: began.0.as_secs_f64(),
             took: self.ended.map(|ended| ended.since(began).as_secs_f64()),
             attempts: self.attempts,
-            fault: self.fault.clone(),
+            error: self.error.clone(),
             waits: self.waits.iter().map(|(from, to)| wait_view(*from, *to)).collect(),
         })
     }
@@ -238,9 +238,9 @@ mod tests {
     #[test]
     fn the_time_between_a_failure_and_the_next_attempt_is_a_wait() {
         let (mut step, mut outbox) = (Step::new("login", NEAR), Outbox::new(1));
-        let fault = JobError::new(ErrorClass::Transient, "later");
+        let error = JobError::new(ErrorClass::Transient, "later");
         step.emit(Effect::PingEngine, &mut outbox, at(1));
-        step.retry(&fault, &mut outbox, at(3));
+        step.retry(&error, &mut outbox, at(3));
         assert_eq!(waits(&step), [(3.0, None)]);
         step.emit(Effect::PingEngine, &mut outbox, at(7));
         assert_eq!(waits(&step), [(3.0, Some(4.0))]);

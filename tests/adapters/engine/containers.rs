@@ -6,8 +6,8 @@ use std::time::Duration;
 use berth::io::docker::{Engine, EngineError, Mounted};
 use berth_config::{Config, Device, Port, Protocol, Volume};
 use berth_core::message::effect::{Address, ContainerId, RunningContainer};
-use berth_core::message::event::Exit;
 use berth_core::message::error::ErrorClass;
+use berth_core::message::event::Exit;
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::CreateContainerOptions;
 
@@ -204,7 +204,11 @@ async fn what_cannot_be_created_is_told_in_the_engine_s_words() {
     let mut bench = Bench::new().await;
     let image = bench.busybox(&[SLEEP]).await;
     let cases: [Case<'_>; 3] = [
-        (&|c| drop(c.log_opt.insert("nope".to_owned(), String::new())), ErrorClass::Misconfigured, "unknown log opt 'nope'"),
+        (
+            &|c| drop(c.log_opt.insert("nope".to_owned(), String::new())),
+            ErrorClass::Misconfigured,
+            "unknown log opt 'nope'",
+        ),
         (&|c| c.stop_signal = Some("SIGNOPE".to_owned()), ErrorClass::Misconfigured, "SIGNOPE"),
         (&|c| c.memory = Some(1024), ErrorClass::Misconfigured, "memory limit"),
     ];

@@ -114,19 +114,39 @@ async fn what_the_engine_does_not_have_is_named_with_its_key() {
     /// A change of the config, the class of what comes of it, and the key that it is about.
     type Case = (fn(&mut Config), ErrorClass, &'static str);
     let cases: [Case; 9] = [
-        (|c| c.runtime = Some("nope".to_owned()), ErrorClass::Misconfigured, "`runtime`: the engine has none of that name"),
+        (
+            |c| c.runtime = Some("nope".to_owned()),
+            ErrorClass::Misconfigured,
+            "`runtime`: the engine has none of that name",
+        ),
         (
             |c| c.runtime = Some("io.containerd.nope.v1".to_owned()),
             ErrorClass::Misconfigured,
             "`runtime`: the engine has none of that name",
         ),
-        (|c| c.security_opt = words(&["foo=bar"]), ErrorClass::Misconfigured, "`security_opt`: this engine does not know"),
+        (
+            |c| c.security_opt = words(&["foo=bar"]),
+            ErrorClass::Misconfigured,
+            "`security_opt`: this engine does not know",
+        ),
         (|c| c.group_add = words(&["nope"]), ErrorClass::Broken, "`group_add`: the image's /etc/group"),
-        (|c| c.sysctls = sysctl("net.nope", "1"), ErrorClass::Misconfigured, "`sysctls`: this kernel has no such setting"),
-        (|c| c.sysctls = sysctl("kernel.msgmax", "x"), ErrorClass::Misconfigured, "`sysctls`: the kernel refuses the value"),
+        (
+            |c| c.sysctls = sysctl("net.nope", "1"),
+            ErrorClass::Misconfigured,
+            "`sysctls`: this kernel has no such setting",
+        ),
+        (
+            |c| c.sysctls = sysctl("kernel.msgmax", "x"),
+            ErrorClass::Misconfigured,
+            "`sysctls`: the kernel refuses the value",
+        ),
         (|c| c.ipc = Some("container:nope".to_owned()), ErrorClass::Transient, "`network`, `ipc` or `pid` names it"),
         (|c| c.pid = Some("container:nope".to_owned()), ErrorClass::Transient, "`network`, `ipc` or `pid` names it"),
-        (|c| c.network = Some("container:nope".to_owned()), ErrorClass::Transient, "`network`, `ipc` or `pid` names it"),
+        (
+            |c| c.network = Some("container:nope".to_owned()),
+            ErrorClass::Transient,
+            "`network`, `ipc` or `pid` names it",
+        ),
     ];
     let mut bench = Bench::new().await;
     let image = bench.busybox(&[SLEEP]).await;

@@ -8,8 +8,8 @@ use berth::io::Adapters;
 use berth::io::host::metadata_block::MetadataBlock;
 use berth_config::{Config, ImdsAccess};
 use berth_core::message::effect::{ContainerId, Creation, Effect, Job};
-use berth_core::message::event::{BlockRepair, Event};
 use berth_core::message::error::ErrorClass;
+use berth_core::message::event::{BlockRepair, Event};
 use berth_kit::World;
 use bollard::models::{Ipam, IpamConfig, NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest};
 

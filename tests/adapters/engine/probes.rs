@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use berth::io::http::probe::probe;
-use berth_config::{ProbeMethod, HttpProbe, Layers, Port, Protocol};
+use berth_config::{HttpProbe, Layers, Port, ProbeMethod, Protocol};
 use berth_core::message::effect::{Address, ContainerId, RunningContainer};
 use berth_core::message::probe_failure::ProbeFailureKind as Kind;
 use bollard::query_parameters::TopOptions;
@@ -227,7 +227,8 @@ async fn a_first_packet_that_is_lost_does_not_cost_the_probe() {
     let at_door = listener.local_addr().unwrap();
     // The queue has room for one: the next one's first packet is dropped, and sent again after a second.
     let _first = TcpStream::connect(at_door).await.unwrap();
-    let asked = tokio::spawn(async move { ask(&at(at_door.ip()), &ProbeMethod::Tcp(None), Some(at_door.port())).await });
+    let asked =
+        tokio::spawn(async move { ask(&at(at_door.ip()), &ProbeMethod::Tcp(None), Some(at_door.port())).await });
     let lost = async {
         // State 02 is SYN_SENT (include/net/tcp_states.h).
         let line = format!(":{:04X} 02 ", at_door.port());

@@ -71,7 +71,8 @@ async fn check_what_the_environment_names() {
     let told = |name: &str| std::env::var(name).unwrap();
     let run_dir = told(RUN_DIR);
     let block = MetadataBlock::new(Path::new(&run_dir), &format!("http://{}", told(METADATA)));
-    let adapters = bare_adapters("http://127.0.0.1:1", "http://127.0.0.1:1", &Delivery::new(Path::new(&run_dir)), block);
+    let adapters =
+        bare_adapters("http://127.0.0.1:1", "http://127.0.0.1:1", &Delivery::new(Path::new(&run_dir)), block);
     println!("CHECKED {}", adapters.perform(Effect::CheckMetadataBlock).await);
 }
 

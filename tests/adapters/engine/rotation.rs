@@ -7,8 +7,8 @@ use berth::io::Adapters;
 use berth::io::secret::deliver::Delivery;
 use berth_config::{Config, SecretRef, SecretsAs};
 use berth_core::message::effect::{ContainerId, Creation, Effect, Job};
-use berth_core::message::event::Event;
 use berth_core::message::error::ErrorClass;
+use berth_core::message::event::Event;
 use berth_kit::{Fault, World};
 
 use super::bench::{Bench, words};
@@ -62,7 +62,8 @@ impl Life {
     }
 
     async fn start(&self) {
-        let started = self.adapters.perform(Effect::StartContainer { id: self.id.clone(), config: self.config() }).await;
+        let started =
+            self.adapters.perform(Effect::StartContainer { id: self.id.clone(), config: self.config() }).await;
         assert!(matches!(started, Event::ContainerStarted(_)), "{started}");
     }
 

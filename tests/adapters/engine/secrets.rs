@@ -7,7 +7,7 @@ use std::time::Duration;
 use berth::io::docker::{EngineError, Mounted};
 use berth::io::http::probe::probe;
 use berth::io::secret::deliver::{DeliverError, Delivery};
-use berth_config::{ProbeMethod, HttpProbe, SecretsAs, Ulimit};
+use berth_config::{HttpProbe, ProbeMethod, SecretsAs, Ulimit};
 use berth_core::message::effect::ContainerId;
 use berth_core::message::error::ErrorClass;
 use nix::fcntl::OFlag;

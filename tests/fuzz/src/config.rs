@@ -165,7 +165,8 @@ fn as_a_value(text: &str) {
             match (&validated, &read(other.as_bytes())) {
                 (Ok(one), Ok(other_one)) => assert_eq!(one, other_one, "{line}\n{other}"),
                 (Err(faults), Err(others)) => {
-                    let reasons = |faults: &ConfigErrors| faults.iter().map(|fault| fault.reason.clone()).collect::<Vec<_>>();
+                    let reasons =
+                        |faults: &ConfigErrors| faults.iter().map(|fault| fault.reason.clone()).collect::<Vec<_>>();
                     assert_eq!(reasons(faults), reasons(others), "{line}\n{other}");
                     assert!(!others.to_string().contains(CANARY), "{others}");
                 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use berth::io::docker::Engine;
 use berth_config::PinnedImage;
-use berth_core::message::event::PullProgress;
 use berth_core::message::error::JobError;
+use berth_core::message::event::PullProgress;
 use http::StatusCode;
 use serde_json::Value;
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use berth_core::clock::Uptime;
 use berth_core::machine::Machine;
 use berth_core::message::effect::{ContainerId, Effect, Job, Ticket};
-use berth_core::message::event::Event;
 use berth_core::message::error::JobError;
+use berth_core::message::event::Event;
 use berth_core::view::{DeadlineView, PhaseName, Status};
 
 use super::engine::Asker;

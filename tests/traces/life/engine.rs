@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use berth_config::PinnedImage;
 use berth_core::message::effect::{Address, ContainerId, Creation, FoundContainer, Job, RunningContainer};
-use berth_core::message::event::{Event, Exit};
 use berth_core::message::error::{ErrorClass, JobError};
+use berth_core::message::event::{Event, Exit};
 use berth_core::message::output::{AppOutput, Unavailable};
 
 use super::plan::Plan;

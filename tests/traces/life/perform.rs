@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use berth_core::message::effect::{Effect, ImageFacts, Job};
-use berth_core::message::event::{BlockRepair, Event, Hook, Membership};
 use berth_core::message::error::{ErrorClass, JobError};
+use berth_core::message::event::{BlockRepair, Event, Hook, Membership};
 use berth_core::message::identity::Identity;
 
 use super::engine::Asker;

@@ -8,8 +8,8 @@ use std::fmt;
 use std::time::Duration;
 
 use berth_core::message::effect::{ContainerId, Effect, HookResult, Job};
-use berth_core::message::event::Event;
 use berth_core::message::error::ErrorClass;
+use berth_core::message::event::Event;
 use berth_core::message::identity::TargetState;
 use berth_core::view::{PhaseName, Status};
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use berth_core::message::effect::Job;
-use berth_core::message::event::Event;
 use berth_core::message::error::{ErrorClass, JobError};
+use berth_core::message::event::Event;
 
 use super::plan::{GROUP, Plan, SERVICES};
 use super::twist::Twist;

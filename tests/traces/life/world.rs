@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use berth_config::Config;
 use berth_core::message::effect::Effect;
-use berth_core::message::event::Event;
 use berth_core::message::error::{ErrorClass, JobError};
+use berth_core::message::event::Event;
 use berth_core::phase::drain::Unfinished;
 use berth_core::view::Status;
 

@@ -9,8 +9,8 @@ use berth_config::Config;
 use berth_core::clock::Uptime;
 use berth_core::machine::Machine;
 use berth_core::message::effect::{Effect, HookResult, Job, Ticket};
-use berth_core::message::event::{Event, Hook, Membership};
 use berth_core::message::error::{ErrorClass, JobError};
+use berth_core::message::event::{Event, Hook, Membership};
 use berth_core::message::identity::TargetState;
 use berth_core::view::Status;
 

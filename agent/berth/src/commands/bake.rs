@@ -10,8 +10,8 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use berth_config::{Config, ConfigErrors, ImageRef, Layers, PinnedImage, RegistryAuth};
-use berth_core::message::event::PullProgress;
 use berth_core::message::error::JobError;
+use berth_core::message::event::PullProgress;
 use berth_core::message::outcome::Outcome;
 
 use crate::cli::{self, Global};
@@ -38,8 +38,8 @@ pub async fn main(global: &Global, args: &cli::Bake) -> ExitCode {
         Ok(both) => both,
         Err(error) => return super::failed(Outcome::Usage, &super::chain(&error)),
     };
-    if let Err(fault) = sources::configure(&layers, &aws) {
-        return super::failed(Outcome::Usage, &fault.reason);
+    if let Err(error) = sources::configure(&layers, &aws) {
+        return super::failed(Outcome::Usage, &error.reason);
     }
     let identity = within(imds.identity()).await.and_then(Result::ok);
     if let Some(identity) = &identity {
@@ -72,14 +72,14 @@ pub async fn main(global: &Global, args: &cli::Bake) -> ExitCode {
     if report.ok { Outcome::Done.into() } else { Outcome::BootFailed.into() }
 }
 
-/// The AMI's own config as far as it is written, and every image; or every fault.
+/// The AMI's own config as far as it is written, and every image; or every error.
 fn wanted(global: &Global, more: &[String]) -> Result<(Layers, Config, Vec<ImageRef>), String> {
-    let layers = global.sources(Vec::new()).read_file().map_err(|fault| fault.reason)?;
+    let layers = global.sources(Vec::new()).read_file().map_err(|error| error.reason)?;
     // The user-data of a launch will add to it.
-    let (config, faults): (Config, ConfigErrors) = layers.resolve_what_is_written(true);
+    let (config, errors): (Config, ConfigErrors) = layers.resolve_what_is_written(true);
     let mut reasons = Vec::new();
-    if !faults.is_empty() {
-        reasons.push(faults.to_string());
+    if !errors.is_empty() {
+        reasons.push(errors.to_string());
     }
     let mut images: Vec<ImageRef> = Vec::new();
     images.extend(Some(config.image.clone()).filter(|image| !image.repository.is_empty()));
@@ -157,8 +157,8 @@ async fn clear(engine: &Engine, instance_id: Option<&str>) -> Vec<Check> {
     // Without metadata no agent has ever run here.
     let Some(instance_id) = instance_id else { return Vec::new() };
     let failed = |error: EngineError| {
-        let fault = JobError::from(error);
-        Check::fail("container", fault.reason, "remove the containers of berth by hand")
+        let error = JobError::from(error);
+        Check::fail("container", error.reason, "remove the containers of berth by hand")
     };
     let found = match engine.find_containers("", instance_id).await {
         Ok(found) => found,

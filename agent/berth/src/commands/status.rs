@@ -2,7 +2,7 @@
 //!
 //! When no agent runs, the last one: from its record in the state directory (edge/state_dir.rs), which is the same and how it ended.
 //! Drawn from `/v1/status` alone, so it shows nothing that the socket does not. It is laid out for its terminal (sheet.rs). What came
-//! from elsewhere (a reason, a fault) is cut to one line without control characters: no registry's error page steers a terminal.
+//! from elsewhere (a reason, an error) is cut to one line without control characters: no registry's error page steers a terminal.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -111,7 +111,7 @@ fn body(sheet: &mut Sheet, report: &Report, room: Room) {
     if let Some(pull) = &view.pull {
         sheet.row(Rank::Fact, "pulled", &pulled(pull));
     }
-    let failing = view.probes.last().is_some_and(|probe| probe.fault.is_some());
+    let failing = view.probes.last().is_some_and(|probe| probe.error.is_some());
     sheet.row(if failing { Rank::Explains } else { Rank::Fact }, "probes", &clean(&probes(view, now)));
     sheet.row(Rank::Explains, "hook", &clean(&hook(view)));
     for deadline in &view.deadlines {
@@ -173,10 +173,10 @@ fn steps(sheet: &mut Sheet, report: &Report, room: Room) {
         let folded = step.is_uneventful().then(|| {
             if step.until - step.began < 1.0 { clean(&step.name) } else { clean(&format!("{} {took}", step.name)) }
         });
-        // Where there is little room, the fault of a step is not said twice.
-        let is_said = |fault: &String| room.columns.is_some() && report.published.view.reason.contains(fault.as_str());
-        let notes = match step.fault.as_ref().filter(|fault| is_said(fault)) {
-            Some(_) => bars::notes(&Bar { fault: None, ..step.clone() }),
+        // Where there is little room, the error of a step is not said twice.
+        let is_said = |error: &String| room.columns.is_some() && report.published.view.reason.contains(error.as_str());
+        let notes = match step.error.as_ref().filter(|error| is_said(error)) {
+            Some(_) => bars::notes(&Bar { error: None, ..step.clone() }),
             None => bars::notes(step),
         };
         sheet.step(&bars::name(step, names), &bar, &notes, folded);
@@ -210,11 +210,11 @@ fn pulled(pull: &PullView) -> String {
 
 fn probes(view: &View, now: f64) -> String {
     let Some(last) = view.probes.last() else { return String::new() };
-    let marks: String = view.probes.iter().map(|probe| if probe.fault.is_none() { '●' } else { '○' }).collect();
+    let marks: String = view.probes.iter().map(|probe| if probe.error.is_none() { '●' } else { '○' }).collect();
     let (took, ago) = (span(last.took), span(now - last.at));
-    match &last.fault {
+    match &last.error {
         None => format!("{marks} last passed in {took}, {ago} ago"),
-        Some(fault) => format!("{marks} last failed in {took}, {ago} ago: {fault}"),
+        Some(error) => format!("{marks} last failed in {took}, {ago} ago: {error}"),
     }
 }
 

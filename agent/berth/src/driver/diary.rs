@@ -74,7 +74,10 @@ impl Diary {
         if let Err(error) = &written
             && !self.failed
         {
-            warn!("the next agent would not know of this drain: {}", JobError::from_error(ErrorClass::Broken, error).reason);
+            warn!(
+                "the next agent would not know of this drain: {}",
+                JobError::from_error(ErrorClass::Broken, error).reason
+            );
         }
         self.failed = written.is_err();
     }

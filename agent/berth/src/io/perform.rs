@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use berth_config::{Config, ConfigErrors, ImdsAccess, SecretsAs};
 use berth_core::message::effect::{ContainerId, Creation, Effect, FoundContainer, Job};
-use berth_core::message::event::{BlockRepair, Event, Membership};
 use berth_core::message::error::{ErrorClass, JobError};
+use berth_core::message::event::{BlockRepair, Event, Membership};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
@@ -140,7 +140,7 @@ impl Adapters {
         let job = effect.job();
         match (self.attempt(effect).await, job) {
             (Ok(event), _) => event,
-            (Err(fault), Some(job)) => Event::Failed(job, fault),
+            (Err(error), Some(job)) => Event::Failed(job, error),
             (Err(_), None) => Event::Woke, // an effect without a job is the driver's own and never gets here
         }
     }
@@ -429,8 +429,8 @@ impl Adapters {
     }
 }
 
-fn misconfigured(faults: ConfigErrors) -> JobError {
-    JobError::new(ErrorClass::Misconfigured, faults.to_string())
+fn misconfigured(errors: ConfigErrors) -> JobError {
+    JobError::new(ErrorClass::Misconfigured, errors.to_string())
 }
 
 /// A lock is only held for a moment and never across an await; a poisoned one still holds whole values.

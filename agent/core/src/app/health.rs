@@ -138,7 +138,7 @@ impl Health {
         self.last.push_back(ProbeView {
             at,
             took,
-            fault: failure.map(ToString::to_string),
+            error: failure.map(ToString::to_string),
             kind: failure.map(|failure| failure.kind),
         });
     }

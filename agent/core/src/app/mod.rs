@@ -15,21 +15,21 @@ use berth_config::{Config, ProbeMethod};
 
 use crate::clock::Uptime;
 use crate::message::effect::{ContainerId, Effect, Job, RunningContainer, Ticket};
+use crate::message::error::{ErrorClass, JobError};
 use crate::message::event::Event;
 use crate::message::failure_reason::FailureReason;
-use crate::message::error::{ErrorClass, JobError};
 use crate::message::probe_failure::{ProbeFailure, ProbeFailureKind};
 use crate::outbox::Outbox;
 use crate::retry::NEAR;
 use crate::view::ReadyReason;
 
-use last_output::LastOutput;
 pub use health::Health;
+use last_output::LastOutput;
 pub use recreation::Recipe;
 use recreation::Recreation;
 
-mod last_output;
 mod health;
+mod last_output;
 mod recreation;
 mod restart;
 mod show;
@@ -227,7 +227,7 @@ impl App {
                 }
                 News::Nothing
             }
-            Event::Failed(job, fault) => self.failed(*job, fault, outbox, now),
+            Event::Failed(job, error) => self.failed(*job, error, outbox, now),
             _ => News::Nothing, // the other events are other rooms' answers
         };
         if news == News::Nothing { self.advance(outbox, now) } else { news }
@@ -340,12 +340,14 @@ impl App {
         if self.health.is_healthy() && !was_healthy { News::Healthy } else { News::Nothing }
     }
 
-    fn failed(&mut self, job: Job, fault: &JobError, outbox: &mut Outbox, now: Uptime) -> News {
+    fn failed(&mut self, job: Job, error: &JobError, outbox: &mut Outbox, now: Uptime) -> News {
         match (job, &mut self.state) {
-            (Job::StartContainer, State::Starting { .. }) if fault.class == ErrorClass::Gone => self.removed(outbox, now),
+            (Job::StartContainer, State::Starting { .. }) if error.class == ErrorClass::Gone => {
+                self.removed(outbox, now)
+            }
             (Job::StartContainer, State::Starting { .. }) => {
-                let reason = FailureReason::NotStarted { answer: fault.to_string() }.to_string();
-                if fault.is_transient() {
+                let reason = FailureReason::NotStarted { answer: error.to_string() }.to_string();
+                if error.is_transient() {
                     self.wait_for_engine(reason, outbox, now)
                 } else {
                     self.ready = ReadyReason::ContainerNotStarted;
@@ -354,8 +356,8 @@ impl App {
             }
             (Job::StopContainer, State::Stopping { .. }) => self.stopped(outbox, now),
             (Job::FetchSecrets, State::FetchingSecrets { .. }) => {
-                let ready = ReadyReason::SecretsUnavailable.or_denied(fault);
-                self.back_off(ready, format!("the secrets cannot be fetched: {fault}"), outbox, now)
+                let ready = ReadyReason::SecretsUnavailable.or_denied(error);
+                self.back_off(ready, format!("the secrets cannot be fetched: {error}"), outbox, now)
             }
             (Job::WatchContainer, State::Up { watch, .. }) => {
                 self.attempts += 1;
@@ -364,7 +366,7 @@ impl App {
             }
             // The engine could not be asked: that says as little for the app as a failed probe.
             (Job::ProbeApp, State::Up { .. }) => {
-                self.probed(Some(&ProbeFailure::new(ProbeFailureKind::Engine, &fault.reason)), now)
+                self.probed(Some(&ProbeFailure::new(ProbeFailureKind::Engine, &error.reason)), now)
             }
             _ => News::Nothing, // another room's failure, or of a container that is gone
         }

@@ -13,8 +13,8 @@ use berth_config::{Config, PinnedImage};
 
 use crate::clock::Uptime;
 use crate::message::effect::{ContainerId, Creation, Effect, ImageFacts, Job, PULL_STALL, Ticket};
-use crate::message::event::Event;
 use crate::message::error::{ErrorClass, JobError};
+use crate::message::event::Event;
 use crate::message::identity::Identity;
 use crate::outbox::Outbox;
 use crate::retry::FAR;
@@ -118,8 +118,8 @@ impl Recreation {
                 outbox.emit(Effect::Cancel(*ticket));
                 self.wait(ErrorClass::Transient, outbox, now);
             }
-            (State::Asked { job, .. }, Event::Failed(failed, fault)) if job == failed => {
-                return self.failed(fault, outbox, now);
+            (State::Asked { job, .. }, Event::Failed(failed, error)) if job == failed => {
+                return self.failed(error, outbox, now);
             }
             (State::Asked { job: Job::FindContainers, .. }, Event::ContainersFound(found)) => {
                 self.strays = found.iter().map(|one| one.id.clone()).collect();
@@ -207,12 +207,12 @@ impl Recreation {
         self.ask(Effect::CreateContainer(Box::new(creation)), now + CALL_LIMIT, outbox);
     }
 
-    fn failed(&mut self, fault: &JobError, outbox: &mut Outbox, now: Uptime) -> Next {
-        if fault.is_transient() {
-            self.wait(fault.class, outbox, now);
+    fn failed(&mut self, error: &JobError, outbox: &mut Outbox, now: Uptime) -> Next {
+        if error.is_transient() {
+            self.wait(error.class, outbox, now);
             return Next::Stay;
         }
-        Next::Failed(format!("the container was removed, and cannot be created again: {fault}"))
+        Next::Failed(format!("the container was removed, and cannot be created again: {error}"))
     }
 
     fn wait(&mut self, class: ErrorClass, outbox: &mut Outbox, now: Uptime) {

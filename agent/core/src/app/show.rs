@@ -9,7 +9,7 @@ use crate::message::output::AppOutput;
 use crate::view::{ContainerView, ReadyReason};
 
 use super::recreation::Recreation;
-use super::{App, Probing, Health, START_LIMIT, State, Watch};
+use super::{App, Health, Probing, START_LIMIT, State, Watch};
 
 impl App {
     /// Whether the event is an answer to what it asked to create its container again.

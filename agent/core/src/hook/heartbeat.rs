@@ -65,8 +65,8 @@ impl Heartbeats {
     }
 
     /// It is not allowed: it is due again as ever, since the role may be mended.
-    pub(super) fn refused(&mut self, fault: &JobError) {
-        self.refusal = Some(fault.reason.clone());
+    pub(super) fn refused(&mut self, error: &JobError) {
+        self.refusal = Some(error.reason.clone());
     }
 
     /// Why the last was refused, none if it was not.
@@ -80,9 +80,9 @@ impl Heartbeats {
     }
 
     /// It may not have been recorded: tried again after a wait, as far as that is sooner than the next.
-    pub(super) fn failed(&mut self, fault: &JobError, outbox: &mut Outbox, now: Uptime) {
+    pub(super) fn failed(&mut self, error: &JobError, outbox: &mut Outbox, now: Uptime) {
         self.failures = self.failures.saturating_add(1);
-        let wait = match fault.class {
+        let wait = match error.class {
             ErrorClass::Throttled => outbox.stand_back(self.failures).min(self.interval() / 4),
             _ => outbox.wait(FAR, self.failures),
         };

@@ -20,8 +20,8 @@ use berth_config::Lifecycle;
 
 use crate::clock::Uptime;
 use crate::message::effect::{Effect, HookName, HookResult, Job, Ticket};
-use crate::message::event::{Event, Membership};
 use crate::message::error::{ErrorClass, JobError};
+use crate::message::event::{Event, Membership};
 use crate::message::identity::Identity;
 use crate::outbox::Outbox;
 use crate::retry::FAR;
@@ -300,7 +300,7 @@ impl Hook {
             Event::InstanceDescribed(state) if matches!(self.state, State::Asking | State::NotYet(_)) => {
                 self.judge(state.as_deref(), outbox, now);
             }
-            Event::Failed(job, fault) => self.failed(*job, fault, outbox, now),
+            Event::Failed(job, error) => self.failed(*job, error, outbox, now),
             _ => {} // the other events are other rooms' answers
         }
         self.advance(outbox, now);
@@ -363,45 +363,45 @@ impl Hook {
         self.advance(outbox, now);
     }
 
-    fn failed(&mut self, job: Job, fault: &JobError, outbox: &mut Outbox, now: Uptime) {
+    fn failed(&mut self, job: Job, error: &JobError, outbox: &mut Outbox, now: Uptime) {
         match job {
             Job::FindGroup if self.state == State::Finding => {
-                if fault.is_transient() {
-                    self.found.retry(fault, outbox, now);
+                if error.is_transient() {
+                    self.found.retry(error, outbox, now);
                 } else {
-                    self.found.refuse(fault, now);
-                    self.refused("cannot be found", explain(fault, None, None, None), outbox, now);
+                    self.found.refuse(error, now);
+                    self.refused("cannot be found", explain(error, None, None, None), outbox, now);
                 }
             }
             Job::CompleteHook if self.state == State::Completing => {
-                if fault.is_transient() {
-                    self.completed.retry(fault, outbox, now);
+                if error.is_transient() {
+                    self.completed.retry(error, outbox, now);
                     self.state = State::Known;
                 } else {
-                    self.completed.refuse(fault, now);
+                    self.completed.refuse(error, now);
                     let call = Some("autoscaling:CompleteLifecycleAction");
-                    let why = explain(fault, call, self.identity.as_deref(), self.group.as_deref());
+                    let why = explain(error, call, self.identity.as_deref(), self.group.as_deref());
                     self.refused("cannot be completed", why, outbox, now);
                 }
             }
             // Without the group's word "not active" may still mean "not yet", where something is to come at all.
             Job::DescribeInstance if self.state == State::Asking => {
                 self.asking = None;
-                if let Some(reason) = self.refused.clone().filter(|_| !fault.is_transient()) {
+                if let Some(reason) = self.refused.clone().filter(|_| !error.is_transient()) {
                     self.end(Ending::Refused { reason, waits: false }, now);
                 } else if self.transition == (Transition::Terminating { expected: false }) {
-                    self.end(Ending::GivenUp(fault.reason.clone()), now);
+                    self.end(Ending::GivenUp(error.reason.clone()), now);
                 } else {
                     self.not_yet(outbox, now);
-                    if fault.class == ErrorClass::Throttled {
+                    if error.class == ErrorClass::Throttled {
                         self.throttled = self.throttled.saturating_add(1);
                         self.state = State::NotYet(now + outbox.stand_back(self.throttled));
                     }
                 }
             }
-            Job::RecordHeartbeat if fault.is_transient() => self.heartbeats.failed(fault, outbox, now),
+            Job::RecordHeartbeat if error.is_transient() => self.heartbeats.failed(error, outbox, now),
             // It is due again as ever.
-            Job::RecordHeartbeat => self.heartbeats.refused(fault),
+            Job::RecordHeartbeat => self.heartbeats.refused(error),
             _ => {} // other rooms' business
         }
     }
@@ -420,8 +420,8 @@ impl Hook {
     /// Nothing more is tried. A launch hook that runs out now takes a healthy instance with it: that is told while it serves.
     fn give_up(&mut self, why: String, outbox: &mut Outbox, now: Uptime) {
         if self.transition == Transition::Launching && self.wanted == Some(HookResult::Continue) {
-            let last = self.refused.as_deref().or(self.completed.fault()).or(self.found.fault());
-            let last = last.map(|fault| format!(" ({fault})")).unwrap_or_default();
+            let last = self.refused.as_deref().or(self.completed.error()).or(self.found.error());
+            let last = last.map(|error| format!(" ({error})")).unwrap_or_default();
             let words = format!(
                 "the launch hook was not completed within its timeout{last}: the group may terminate this instance although its \
                  app is healthy"
@@ -440,9 +440,9 @@ impl Hook {
             return self.give_up("its time is over".to_owned(), outbox, now);
         }
         if self.patience.is_over(now) {
-            let fault = self.completed.fault().or(self.found.fault()).unwrap_or("no answer came");
+            let error = self.completed.error().or(self.found.error()).unwrap_or("no answer came");
             return self.give_up(
-                format!("Auto Scaling was asked for {} s: {fault}", self.patience.whole_seconds()),
+                format!("Auto Scaling was asked for {} s: {error}", self.patience.whole_seconds()),
                 outbox,
                 now,
             );

@@ -5,14 +5,14 @@ use crate::message::identity::Identity;
 
 /// The sentence for people. `action` is the call as IAM names it, none if the answer names it; one without a group has no
 /// resource of its own.
-pub fn explain(fault: &JobError, action: Option<&str>, identity: Option<&Identity>, group: Option<&str>) -> String {
-    if fault.class != ErrorClass::Denied {
-        return fault.reason.clone();
+pub fn explain(error: &JobError, action: Option<&str>, identity: Option<&Identity>, group: Option<&str>) -> String {
+    if error.class != ErrorClass::Denied {
+        return error.reason.clone();
     }
     let what = action.unwrap_or("it");
     let resource = identity.filter(|_| action.is_some()).map(|identity| identity.group_arn(group.unwrap_or("*")));
     let on = resource.map(|arn| format!(" on {arn}")).unwrap_or_default();
-    format!("{}; the instance's role must allow {what}{on}: `berth policy` prints the statement", fault.reason)
+    format!("{}; the instance's role must allow {what}{on}: `berth policy` prints the statement", error.reason)
 }
 
 #[cfg(test)]
@@ -31,7 +31,8 @@ mod tests {
 
     #[test]
     fn a_call_that_is_not_allowed_names_the_resource_in_its_partition() {
-        let denied = JobError::new(ErrorClass::Denied, "autoscaling:SetInstanceHealth is not allowed (AccessDenied): no");
+        let denied =
+            JobError::new(ErrorClass::Denied, "autoscaling:SetInstanceHealth is not allowed (AccessDenied): no");
         let text = |region: &str, group| {
             explain(&denied, Some("autoscaling:SetInstanceHealth"), Some(&identity(region)), group)
         };

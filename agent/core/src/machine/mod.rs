@@ -218,8 +218,8 @@ impl Machine {
             let count = self.retries.entry(format!("{job:?}")).or_default();
             *count = count.saturating_add(1);
         }
-        if let Event::Failed(job, fault) = event
-            && !fault.is_transient()
+        if let Event::Failed(job, error) = event
+            && !error.is_transient()
         {
             let count = self.refused.entry(format!("{job:?}")).or_default();
             *count = count.saturating_add(1);

@@ -38,7 +38,7 @@ impl ErrorClass {
 }
 
 impl JobError {
-    /// A fault from an error and its class, the chain of sources joined by `: `.
+    /// An error from an error and its class, the chain of sources joined by `: `.
     pub fn from_error(class: ErrorClass, error: &(dyn std::error::Error + 'static)) -> Self {
         let mut reason = error.to_string();
         let mut source = error.source();
@@ -50,7 +50,7 @@ impl JobError {
         Self { class, reason }
     }
 
-    /// A fault with a sentence of its own.
+    /// An error with a sentence of its own.
     pub fn new(class: ErrorClass, reason: impl Into<String>) -> Self {
         Self { class, reason: reason.into() }
     }

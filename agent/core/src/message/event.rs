@@ -227,7 +227,7 @@ impl Event {
     /// Whether an operator should look at it, although the agent goes on.
     pub fn is_warning(&self) -> bool {
         match self {
-            Self::Failed(_, fault) => !fault.is_transient(),
+            Self::Failed(_, error) => !error.is_transient(),
             Self::ConfigWarned(_) => true,
             Self::MetadataBlockChecked(repair) => !repair.is_nothing(),
             _ => false,
@@ -285,7 +285,7 @@ impl fmt::Display for Event {
             Self::GroupFound(None) => f.write_str("in no group"),
             Self::HookNotActive(job) => write!(f, "{job:?}"),
             Self::InstanceDescribed(state) => f.write_str(state.as_deref().unwrap_or("in no group")),
-            Self::Failed(job, fault) => write!(f, "{job:?}: {fault}"),
+            Self::Failed(job, error) => write!(f, "{job:?}: {error}"),
             Self::ConnectionsCounted(count) => write!(f, "{count}"),
             Self::MetadataBlockChecked(repair) => write!(f, "{repair}"),
             Self::SecretsChecked { changed } => f.write_str(if *changed { "changed" } else { "the same" }),

@@ -1,9 +1,9 @@
 //! What the machine, the driver and the adapters say to each other.
 
 pub mod effect;
+pub mod error;
 pub mod event;
 pub mod failure_reason;
-pub mod error;
 pub mod identity;
 pub mod outcome;
 pub mod output;

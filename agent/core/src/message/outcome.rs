@@ -8,7 +8,7 @@ use std::process::ExitCode;
 pub enum Outcome {
     /// Drained, or done.
     Done = 0,
-    /// The usage or the config is at fault.
+    /// The usage or the config is at error.
     Usage = 2,
     /// The boot failed.
     BootFailed = 3,

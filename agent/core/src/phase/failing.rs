@@ -110,10 +110,10 @@ impl Failing {
             Event::ContainerStopped => self.stopped.done((), now),
             Event::Failed(Job::StopContainer, _) => self.give_up_stop(outbox, now),
             Event::MarkedUnhealthy => self.told.done((), now),
-            Event::Failed(Job::MarkUnhealthy, fault) if fault.is_transient() => self.told.retry(fault, outbox, now),
-            Event::Failed(Job::MarkUnhealthy, fault) => {
+            Event::Failed(Job::MarkUnhealthy, error) if error.is_transient() => self.told.retry(error, outbox, now),
+            Event::Failed(Job::MarkUnhealthy, error) => {
                 let (identity, call) = (self.past.identity.as_deref(), Some("autoscaling:SetInstanceHealth"));
-                self.untold = Some(explain(fault, call, identity, self.past.hook.view().group.as_deref()));
+                self.untold = Some(explain(error, call, identity, self.past.hook.view().group.as_deref()));
                 self.told.done((), now);
             }
             Event::LastWordsSaid | Event::Failed(Job::SayLastWords, _) if self.words.is_under_way() => {

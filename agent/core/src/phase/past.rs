@@ -48,8 +48,8 @@ impl Past {
         let Some(config) = &self.config else { return };
         match event {
             Event::Listening => self.listen.done((), now),
-            Event::Failed(Job::Listen, fault) if fault.is_transient() => self.listen.retry(fault, outbox, now),
-            Event::Failed(Job::Listen, fault) => self.listen.refuse(fault, now),
+            Event::Failed(Job::Listen, error) if error.is_transient() => self.listen.retry(error, outbox, now),
+            Event::Failed(Job::Listen, error) => self.listen.refuse(error, now),
             _ => {} // answers to other questions
         }
         if self.listen.is_due(now) {

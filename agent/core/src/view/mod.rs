@@ -195,8 +195,8 @@ pub struct StepView {
     pub took: Option<f64>,
     /// Attempts so far.
     pub attempts: u32,
-    /// The fault of the last failed attempt.
-    pub fault: Option<String>,
+    /// The error of the last failed attempt.
+    pub error: Option<String>,
     /// The parts of it in which nothing ran, in their order.
     #[serde(default)]
     pub waits: Vec<WaitView>,
@@ -245,7 +245,7 @@ pub struct ProbeView {
     /// How long it took.
     pub took: f64,
     /// Why it failed, none if it passed.
-    pub fault: Option<String>,
+    pub error: Option<String>,
     /// What kind of failure that is.
     #[serde(default)]
     pub kind: Option<ProbeFailureKind>,

@@ -202,8 +202,8 @@ impl ReadyReason {
     }
 
     /// This reason, unless AWS or the registry denied the call: then that is what there is to know.
-    pub fn or_denied(self, fault: &JobError) -> Self {
-        if fault.class == ErrorClass::Denied { Self::AccessDenied } else { self }
+    pub fn or_denied(self, error: &JobError) -> Self {
+        if error.class == ErrorClass::Denied { Self::AccessDenied } else { self }
     }
 }
 

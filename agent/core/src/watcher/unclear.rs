@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use crate::clock::Uptime;
 use crate::message::effect::{Effect, Job, Ticket};
-use crate::message::event::Event;
 use crate::message::error::ErrorClass;
+use crate::message::event::Event;
 use crate::message::identity::TargetState;
 use crate::outbox::Outbox;
 
@@ -73,7 +73,7 @@ impl Unclear {
                 }
                 None
             }
-            Event::Failed(Job::DescribeInstance, fault) => self.failed(fault.class, outbox, now),
+            Event::Failed(Job::DescribeInstance, error) => self.failed(error.class, outbox, now),
             _ => None, // other rooms' answers
         }
     }

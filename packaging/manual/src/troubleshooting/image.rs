@@ -13,7 +13,7 @@ use super::{Row, Section, entry, rows};
 rows! { login, LoginError, |error| Some(error.class());
     LoginError::Aws(_), LoginError::Aws(AwsError::NoRegion { operation: SECRET }) => Transparent;
     LoginError::NotAToken, LoginError::NotAToken => Passes;
-    LoginError::Secret(_), LoginError::Secret(SecretsError { faults: Vec::new() }) => Source;
+    LoginError::Secret(_), LoginError::Secret(SecretsError { errors: Vec::new() }) => Source;
     LoginError::NotALogin { .. }, LoginError::NotALogin { secret: secret() } => entry(
         Section::Image,
         "`registry_auth` names a secret that is no JSON object with a username and a password.",

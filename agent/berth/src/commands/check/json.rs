@@ -50,25 +50,25 @@ pub(super) fn unreadable(reason: &str) -> String {
     print(&json!({ "ok": false, "layers": [], "errors": [error], "more_errors": 0, "warnings": [] }))
 }
 
-fn all(faults: &ConfigErrors) -> Vec<Value> {
-    faults.iter().map(one).collect()
+fn all(errors: &ConfigErrors) -> Vec<Value> {
+    errors.iter().map(one).collect()
 }
 
-fn one(fault: &ConfigError) -> Value {
-    let (line, column) = match fault.place.as_ref().map(|place| place.at) {
+fn one(error: &ConfigError) -> Value {
+    let (line, column) = match error.place.as_ref().map(|place| place.at) {
         Some(At::Line(line, column)) => (Some(line), Some(column)),
         _ => (None, None),
     };
     json!({
-        "code": fault.code,
-        "key": fault.shown_key(),
-        "place": fault.place.as_ref().map(ToString::to_string),
-        "source": fault.place.as_ref().map(|place| &*place.source),
+        "code": error.code,
+        "key": error.shown_key(),
+        "place": error.place.as_ref().map(ToString::to_string),
+        "source": error.place.as_ref().map(|place| &*place.source),
         "line": line,
         "column": column,
-        "message": fault.reason,
-        "suggestion": fault.suggestion,
-        "help": fault.help(),
+        "message": error.reason,
+        "suggestion": error.suggestion,
+        "help": error.help(),
     })
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use berth_config::{
-    Config, ConfigErrors, ProbeMethod, Layers, OnChange, SecretRef, SecretValue, SecretsAs, Statuses, duration_text,
+    Config, ConfigErrors, Layers, OnChange, ProbeMethod, SecretRef, SecretValue, SecretsAs, Statuses, duration_text,
 };
 use berth_core::message::outcome::Outcome;
 
@@ -84,7 +84,7 @@ pub(super) fn offline(sources: &Sources, file: &Path) -> Result<Layers, String> 
 fn layered(sources: &Sources, source: &str, bytes: &[u8]) -> Result<Layers, String> {
     let mut layers = match is_defaults(source) && !sources.file_is_required {
         true => Layers::new(),
-        false => sources.read_file().map_err(|fault| fault.reason)?,
+        false => sources.read_file().map_err(|error| error.reason)?,
     };
     add(&mut layers, source, bytes);
     Ok(layers)

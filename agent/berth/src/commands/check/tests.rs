@@ -275,12 +275,12 @@ fn every_error_and_warning_has_the_code_of_its_kind() {
     ] {
         let Checked { warnings, verdict, .. } = checked(&[(source, text)], Print::Text);
         let errors = verdict.err().unwrap_or_default();
-        let codes: Vec<_> = errors.iter().chain(warnings.iter()).map(|fault| fault.code).collect();
+        let codes: Vec<_> = errors.iter().chain(warnings.iter()).map(|error| error.code).collect();
         assert!(codes.contains(&code), "{text}: {codes:?}");
     }
     let mut layers = Layers::new();
     layers.add_pointed(&berth_config::Pointer::Ssm("/x".into()), b"berth config=ssm:/y");
-    assert_eq!(layers.faults_so_far().iter().map(|fault| fault.code).collect::<Vec<_>>(), [Code::NestedPointer]);
+    assert_eq!(layers.faults_so_far().iter().map(|error| error.code).collect::<Vec<_>>(), [Code::NestedPointer]);
 }
 
 #[test]

@@ -80,14 +80,14 @@ pub fn proxies(about: &About, http: &Http, registry: &str) -> Option<Check> {
 /// The engine, and what it says of itself.
 pub async fn engine(engine: &Result<Engine, EngineError>) -> (Check, Option<About>) {
     let failed = |error: &EngineError| {
-        let fault = JobError::from_error(error.class(), error);
-        let advice = match fault.class {
+        let told = JobError::from_error(error.class(), error);
+        let advice = match told.class {
             _ if matches!(error, EngineError::TooOld { .. }) => "install Docker Engine 20.10 or later",
             ErrorClass::Denied => "run it as root, or as a user who may use the engine's socket",
             ErrorClass::Misconfigured => "set DOCKER_HOST to a unix socket, or leave it out",
             _ => "install the Docker Engine and start it: systemctl enable --now docker",
         };
-        (Check::fail("engine", fault.reason, advice), None)
+        (Check::fail("engine", told.reason, advice), None)
     };
     match engine {
         Err(error) => failed(error),

@@ -149,13 +149,13 @@ async fn configure(
 ) -> Option<(Config, Policy)> {
     let mut layers = match layers {
         Some(Ok(layers)) => layers,
-        Some(Err(fault)) if fault.class == ErrorClass::Misconfigured => {
-            checks.push(Check::fail("config", fault.reason, "correct --config"));
+        Some(Err(error)) if error.class == ErrorClass::Misconfigured => {
+            checks.push(Check::fail("config", error.reason, "correct --config"));
             return None;
         }
         // Of metadata that answer otherwise.
-        Some(Err(fault)) if place.account.is_some() => {
-            checks.push(Check::fail("config", fault.reason, "see what the instance metadata answer for `user-data`"));
+        Some(Err(error)) if place.account.is_some() => {
+            checks.push(Check::fail("config", error.reason, "see what the instance metadata answer for `user-data`"));
             return None;
         }
         None if place.account.is_some() => {
@@ -169,23 +169,23 @@ async fn configure(
             return None;
         }
     };
-    if let Err(fault) = sources::configure(&layers, aws) {
-        checks.push(Check::fail("config", fault.reason, CORRECT));
+    if let Err(error) = sources::configure(&layers, aws) {
+        checks.push(Check::fail("config", error.reason, CORRECT));
         return None;
     }
     if let Some(pointer) = layers.pointer() {
         match within(sources::follow(&mut layers, aws)).await {
             None => checks.push(silent("pointer", &pointer.to_string())),
             Some(Ok(())) => checks.push(Check::ok("pointer", pointer.to_string())),
-            Some(Err(fault)) => {
-                checks.push(refused_pointer(&layers, &fault, place));
+            Some(Err(error)) => {
+                checks.push(refused_pointer(&layers, &error, place));
                 return None;
             }
         }
     }
     match layers.resolve() {
-        Err(faults) => {
-            checks.push(Check::fail("config", faults.to_string(), CORRECT));
+        Err(errors) => {
+            checks.push(Check::fail("config", errors.to_string(), CORRECT));
             None
         }
         Ok(config) => {
@@ -199,7 +199,7 @@ async fn configure(
     }
 }
 
-fn refused_pointer(layers: &Layers, fault: &JobError, place: &Place) -> Check {
+fn refused_pointer(layers: &Layers, error: &JobError, place: &Place) -> Check {
     let validated: Result<Config, ConfigErrors> = check::believe_offline(layers);
     let policy = validated.ok().map(|config| Policy::of(layers, &config, place));
     let allowing = |action| policy.as_ref().and_then(|policy| policy.allowing(action));
@@ -207,7 +207,7 @@ fn refused_pointer(layers: &Layers, fault: &JobError, place: &Place) -> Check {
         Some(berth_config::Pointer::Ssm(_)) => "ssm:GetParameters",
         _ => "secretsmanager:GetSecretValue",
     };
-    Check::refused("pointer", "config", fault, allowing(action))
+    Check::refused("pointer", "config", error, allowing(action))
 }
 
 async fn examine_services(

@@ -56,11 +56,11 @@ impl Check {
     }
 
     /// A call of AWS that failed. Only one that was denied is helped by its statement.
-    pub fn refused(name: &'static str, what: &str, fault: &JobError, statement: Option<&Statement>) -> Self {
-        let found = if what.is_empty() { fault.reason.clone() } else { format!("{what}: {}", fault.reason) };
-        let advice = match fault.class {
+    pub fn refused(name: &'static str, what: &str, error: &JobError, statement: Option<&Statement>) -> Self {
+        let found = if what.is_empty() { error.reason.clone() } else { format!("{what}: {}", error.reason) };
+        let advice = match error.class {
             // The service's own words; the key's policy may say no, too.
-            ErrorClass::Denied if fault.reason.to_ascii_lowercase().contains("kms") => {
+            ErrorClass::Denied if error.reason.to_ascii_lowercase().contains("kms") => {
                 "allow kms:Decrypt on the key that it is encrypted with, in the role's policy and in the key's"
             }
             ErrorClass::Denied => match statement {

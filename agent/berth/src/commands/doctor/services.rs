@@ -43,16 +43,18 @@ pub fn signer(signer: Result<Signer, Arc<CredentialsError>>) -> Check {
             }
         }
         Err(error) => {
-            let fault = JobError::from_error(error.class(), &*error);
-            let advice = match (&*error, fault.class) {
+            let told = JobError::from_error(error.class(), &*error);
+            let advice = match (&*error, told.class) {
                 (CredentialsError::Nowhere(_), _) => "set AWS_PROFILE, or run this on an instance that has a role",
                 (CredentialsError::NoProfile { .. }, _) => "correct AWS_PROFILE, or `source_profile` in the files",
                 (CredentialsError::Unsupported { .. }, _) => "that command is part of version 2 of the AWS CLI",
                 (CredentialsError::Chain { .. }, _) => "make `aws sts get-caller-identity` work first",
-                (_, ErrorClass::Transient | ErrorClass::Throttled) => "the instance metadata gives them: mend `metadata` first",
+                (_, ErrorClass::Transient | ErrorClass::Throttled) => {
+                    "the instance metadata gives them: mend `metadata` first"
+                }
                 _ => "attach an instance profile whose role has the policy of `berth policy`",
             };
-            Check::fail("credentials", fault.reason, advice)
+            Check::fail("credentials", told.reason, advice)
         }
     }
 }
@@ -63,10 +65,10 @@ pub async fn reach(aws: &Aws, service: Service, region: Option<&str>) -> (Check,
     let failed = |error: &AwsError| {
         let name = service.signing_name();
         let AwsError::Unreachable { source, .. } = error else {
-            let fault = JobError::from_error(error.class(), error);
-            return Check::fail("endpoint", fault.reason, "name a region and an endpoint that AWS has");
+            let error = JobError::from_error(error.class(), error);
+            return Check::fail("endpoint", error.reason, "name a region and an endpoint that AWS has");
         };
-        let fault = JobError::from_error(source.class(), &**source);
+        let error = JobError::from_error(source.class(), &**source);
         let advice = match &**source {
             HttpError::Proxy { .. } => {
                 format!(
@@ -80,7 +82,7 @@ pub async fn reach(aws: &Aws, service: Service, region: Option<&str>) -> (Check,
                 "open port 443 to it (route, security group, network ACL), or add the VPC endpoint of {name} and its private DNS name"
             ),
         };
-        Check::fail("endpoint", fault.reason, advice)
+        Check::fail("endpoint", error.reason, advice)
     };
     match within(reached).await {
         Some(Ok(reached)) => {
@@ -151,9 +153,9 @@ pub async fn secrets(aws: &Aws, config: &Config, policy: &Policy) -> Vec<Check> 
         && let Some(Err(error)) = within(secrets::try_batches(aws, config)).await
         && error.class() == ErrorClass::Denied
     {
-        let fault = JobError::from_error(error.class(), &error);
+        let error = JobError::from_error(error.class(), &error);
         let statement = policy.allowing("secretsmanager:BatchGetSecretValue");
-        let check = Check::refused("secrets", "", &fault, statement);
+        let check = Check::refused("secrets", "", &error, statement);
         let advice =
             "they are fetched one by one, which takes longer; to have them at once the role's policy must allow it:";
         checks.push(Check { verdict: Verdict::Warn, advice: Some(advice.to_owned()), ..check });
@@ -198,11 +200,11 @@ async fn template(aws: &Aws, config: &Config, name: &str, policy: &Policy) -> Ch
 }
 
 fn refused_secret(error: secrets::SecretsError, policy: &Policy) -> Check {
-    let fault = JobError::from(error);
+    let error = JobError::from(error);
     // A parameter that refers to a secret needs both, and the service says which is missing.
-    let of_the_secret = fault.reason.contains("secretsmanager:GetSecretValue");
+    let of_the_secret = error.reason.contains("secretsmanager:GetSecretValue");
     let action = if of_the_secret { "secretsmanager:GetSecretValue" } else { "ssm:GetParameters" };
-    Check::refused("secret", "", &fault, policy.allowing(action))
+    Check::refused("secret", "", &error, policy.allowing(action))
 }
 
 /// The login, and whether the registry has the image for it.
@@ -254,9 +256,9 @@ pub async fn log_in(aws: &Aws, config: &Config, policy: &Policy) -> Result<Optio
 }
 
 /// What to do when the registry does not give the image.
-pub fn refused_image(fault: &JobError, policy: &Policy) -> Check {
-    let mut check = Check::refused("image", "", fault, policy.allowing("ecr:BatchGetImage"));
-    match fault.class {
+pub fn refused_image(error: &JobError, policy: &Policy) -> Check {
+    let mut check = Check::refused("image", "", error, policy.allowing("ecr:BatchGetImage"));
+    match error.class {
         ErrorClass::Denied if check.statement.is_none() => {
             check.advice =
                 Some("see that the repository exists, and set `registry_auth` to who may pull from it".into());
@@ -303,7 +305,7 @@ pub async fn group(aws: &Aws, instance_id: &str, config: &Config, policy: &Polic
             let (launch, terminate) = (name(found.launch_hook), name(found.terminate_hook));
             Check::ok("group", format!("{}, launch hook {launch}, termination hook {terminate}", found.group))
         }
-        Err(fault) => Check::refused("group", "", &fault, policy.allowing("autoscaling:DescribeAutoScalingInstances")),
+        Err(error) => Check::refused("group", "", &error, policy.allowing("autoscaling:DescribeAutoScalingInstances")),
     };
     let told = policy.allowing("autoscaling:CompleteLifecycleAction");
     let untried = Check {

@@ -59,7 +59,7 @@ pub async fn main(global: &Global, args: &cli::Policy) -> ExitCode {
     place.account = args.account.clone().or(place.account);
     let validated = if pointer_is_read { layers.resolve() } else { check::believe_offline(&layers) };
     match validated {
-        Err(faults) => super::failed(Outcome::Usage, &faults.to_string()),
+        Err(errors) => super::failed(Outcome::Usage, &errors.to_string()),
         Ok(config) => {
             super::say(&Policy::of(&layers, &config, &place).to_json());
             for note in notes(&layers, &config, pointer_is_read) {
@@ -70,14 +70,14 @@ pub async fn main(global: &Global, args: &cli::Policy) -> ExitCode {
     }
 }
 
-/// What `berth run` would read here. A pointer that may not be followed yet is what this command is for, so it is no fault.
+/// What `berth run` would read here. A pointer that may not be followed yet is what this command is for, so it is no error.
 async fn on_the_instance(global: &Global) -> Result<(Layers, Place, bool), String> {
     let elsewhere =
-        |fault: JobError| format!("{fault}: elsewhere than on an instance name a FILE, or - for standard input");
+        |error: JobError| format!("{error}: elsewhere than on an instance name a FILE, or - for standard input");
     let (imds, aws) = super::aws_anywhere().await.map_err(|error| super::chain(&error))?;
     let identity = imds.identity().await.map_err(|error| elsewhere(error.into()))?;
     aws.locate(&identity);
-    let mut layers = global.sources(Vec::new()).read_unpointed(&imds).await.map_err(|fault| fault.reason)?;
+    let mut layers = global.sources(Vec::new()).read_unpointed(&imds).await.map_err(|error| error.reason)?;
     let followed = sources::follow(&mut layers, &aws).await;
     let place = Place { region: aws.region(), account: Some(identity.account) };
     Ok((layers, place, followed.is_ok()))

@@ -11,8 +11,8 @@ use super::*;
 /// Where `berth status --watch` is looked at most.
 const TERMINAL: Room = Room { columns: Some(80), rows: Some(24), bounded: true };
 
-fn fault(name: &str, began: f64, fault: &str) -> StepView {
-    StepView { attempts: 4, fault: Some(fault.into()), ..step(name, began, None) }
+fn error(name: &str, began: f64, error: &str) -> StepView {
+    StepView { attempts: 4, error: Some(error.into()), ..step(name, began, None) }
 }
 
 fn deadline(name: &str, at: f64) -> DeadlineView {
@@ -70,7 +70,7 @@ fn a_boot_that_does_not_get_on_shows_why_at_80_by_24() {
     let mut view = View { reason: format!("waiting for secrets ({DENIED})"), ..instance(&[(PhaseName::Boot, 0.0)]) };
     view.container = None;
     view.steps.truncate(9);
-    view.steps[3] = fault("secrets", 0.3, DENIED);
+    view.steps[3] = error("secrets", 0.3, DENIED);
     view.steps.push(step("pull", 0.9, None));
     view.pull = Some(PullView { layers_done: 3, layers: 7, bytes: 61_000_000, total: 182_400_000 });
     view.lifecycle.state = "waiting for the app".into();
@@ -109,7 +109,7 @@ fn a_boot_that_failed_and_is_held_shows_why_and_what_the_app_wrote_at_80_by_24()
     view.reason = "the app did not become healthy within probe.start_timeout (120 s): GET http://172.17.0.2:8080/health: connection refused".into();
     view.steps.pop();
     view.steps.push(StepView {
-        fault: Some("GET /health on port 8080: connection refused".into()),
+        error: Some("GET /health on port 8080: connection refused".into()),
         ..step("healthy", 10.0, Some(120.0))
     });
     view.lifecycle.state = "kept from running out; the boot failed".into();
@@ -154,7 +154,7 @@ fn an_app_that_is_not_healthy_shows_its_last_lines_at_80_by_24() {
         .map(|n| ProbeView {
             at: 5.0 * f64::from(n),
             took: 0.002,
-            fault: (n > 16).then(|| "HTTP 500".into()),
+            error: (n > 16).then(|| "HTTP 500".into()),
             kind: None,
         })
         .collect();
@@ -196,7 +196,7 @@ fn a_drain_that_is_cut_by_spot_shows_until_when_at_80_by_24() {
     view.steps.extend([
         step("settling", 4000.0, Some(20.0)),
         step("emptying", 4020.0, None),
-        fault(
+        error(
             "look up group again",
             4000.0,
             "DescribeLifecycleHooks for ap-api in us-east-2: Throttling: Rate exceeded",
@@ -235,7 +235,7 @@ fn a_drain_that_is_cut_by_spot_shows_until_when_at_80_by_24() {
 #[test]
 fn one_that_serves_stands_by_or_waits_in_the_pool_fits_with_every_fact_at_80_by_24() {
     let mut view = instance(&[(PhaseName::Boot, 0.0), (PhaseName::Serve, 12.0)]);
-    view.probes = vec![ProbeView { at: 95.0, took: 0.002, fault: None, kind: None }];
+    view.probes = vec![ProbeView { at: 95.0, took: 0.002, error: None, kind: None }];
     for (status, reason) in [(Status::Ok, "healthy"), (Status::Standby, "in standby")] {
         (view.status, view.reason) = (status, reason.into());
         let shown = screen(&report(view.clone(), 97.0), TERMINAL);
@@ -321,8 +321,8 @@ proptest::proptest! {
     ) {
         let mut view = instance(&[(PhaseName::Boot, 0.0), (phase, 12.0)]);
         (view.status, view.reason) = (Status::Unhealthy, reason.clone());
-        view.steps.push(fault("termination hook", 13.0, &step_fault));
-        view.probes = vec![ProbeView { at: 14.0, took: 0.1, fault: Some(probe_fault.clone()), kind: None }];
+        view.steps.push(error("termination hook", 13.0, &step_fault));
+        view.probes = vec![ProbeView { at: 14.0, took: 0.1, error: Some(probe_fault.clone()), kind: None }];
         view.lifecycle.state = state.clone();
         view.deadlines = vec![deadline(&name, 100.0)];
         view.app_output = wrote(lines);
@@ -343,7 +343,7 @@ proptest::proptest! {
     fn nothing_from_elsewhere_steers_a_terminal(evil in "[\\x00-\\x1f\\x7f-\\x9fa-z\\u{202e}]{1,80}") {
         let mut view = instance(&[(PhaseName::Boot, 0.0)]);
         view.reason = evil.clone();
-        view.steps.push(fault(&evil, 13.0, &evil));
+        view.steps.push(error(&evil, 13.0, &evil));
         view.lifecycle.state = evil.clone();
         view.deadlines = vec![deadline(&evil, 100.0)];
         view.image = Some(evil.clone());

@@ -90,7 +90,7 @@ fn a_pull_on_the_way_shows_how_far_it_is() {
             step("config", 0.03, Some(0.001)),
             StepView {
                 attempts: 3,
-                fault: Some("ThrottlingException: Rate\u{1b}[2J exceeded".into()),
+                error: Some("ThrottlingException: Rate\u{1b}[2J exceeded".into()),
                 ..step("secrets", 0.04, Some(1.9))
             },
             step("engine", 0.04, Some(0.4)),
@@ -159,7 +159,7 @@ fn what_the_app_wrote_last_stands_at_the_end() {
 
 #[test]
 fn a_serving_instance_shows_its_probes() {
-    let probe = |at, fault: Option<&str>| ProbeView { at, took: 0.002, fault: fault.map(Into::into), kind: None };
+    let probe = |at, error: Option<&str>| ProbeView { at, took: 0.002, error: error.map(Into::into), kind: None };
     let view = View {
         phase: PhaseName::Serve,
         status: Status::Unhealthy,

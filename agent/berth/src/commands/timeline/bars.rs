@@ -54,8 +54,8 @@ pub fn notes(step: &Bar) -> String {
     if step.waited > 0.0 && step.waited < step.until - step.began {
         notes.push(format!("{} waiting", span(step.waited)));
     }
-    if let Some(fault) = &step.fault {
-        notes.push(one_line(fault, TEXT));
+    if let Some(error) = &step.error {
+        notes.push(one_line(error, TEXT));
     }
     notes.join(", ")
 }

@@ -127,8 +127,8 @@ pub struct Bar {
     pub critical: bool,
     /// Attempts.
     pub attempts: u32,
-    /// The fault of the last failed attempt.
-    pub fault: Option<String>,
+    /// The error of the last failed attempt.
+    pub error: Option<String>,
     /// How much of it was waiting, in seconds.
     pub waited: f64,
     /// The parts of it in which nothing ran, each from when to when.
@@ -152,7 +152,7 @@ pub enum State {
 impl Bar {
     /// Whether there is nothing to say of it but that it is done.
     pub fn is_uneventful(&self) -> bool {
-        self.state == State::Done && self.fault.is_none() && self.attempts <= 1
+        self.state == State::Done && self.error.is_none() && self.attempts <= 1
     }
 }
 
@@ -256,7 +256,7 @@ fn lay(steps: &[&StepView], cut: Option<f64>, now: f64) -> Vec<Bar> {
 fn bar(step: &StepView, cut: Option<f64>, now: f64) -> Bar {
     let began = moment(step.began);
     let (until, state) = match (step.took, cut) {
-        (Some(took), _) => (began + moment(took), if step.fault.is_some() { State::Failed } else { State::Done }),
+        (Some(took), _) => (began + moment(took), if step.error.is_some() { State::Failed } else { State::Done }),
         (None, Some(cut)) => (cut, State::Cut),
         (None, None) => (now, State::Going),
     };
@@ -273,7 +273,7 @@ fn bar(step: &StepView, cut: Option<f64>, now: f64) -> Bar {
         state,
         critical: false,
         attempts: step.attempts,
-        fault: step.fault.clone(),
+        error: step.error.clone(),
         waited: waits.iter().map(|(from, to)| to - from).sum(),
         waits,
     }

@@ -57,7 +57,7 @@ fn life() -> Report {
         StepView {
             attempts: 3,
             took: None,
-            fault: Some("no active lifecycle action <yet> & \"soon\"".into()),
+            error: Some("no active lifecycle action <yet> & \"soon\"".into()),
             waits: vec![wait(left + 100.2, 5.0), WaitView { began: left + 105.9, took: None }],
             ..step("hook", left + 99.7, 0.0)
         },
@@ -88,7 +88,7 @@ fn booting() -> Report {
     steps[3] = StepView {
         took: None,
         attempts: 4,
-        fault: Some("ThrottlingException: Rate exceeded".into()),
+        error: Some("ThrottlingException: Rate exceeded".into()),
         waits: vec![wait(0.245, 0.4), wait(0.845, 0.9), WaitView { began: 2.1, took: None }],
         ..steps[3].clone()
     };
@@ -261,7 +261,7 @@ fn no_text_from_elsewhere_leaves_its_place() {
         version: Some(evil.into()),
         image: Some(evil.into()),
         instance_id: Some(evil.into()),
-        steps: vec![StepView { fault: Some(evil.into()), ..step(evil, 0.0, 1.0) }],
+        steps: vec![StepView { error: Some(evil.into()), ..step(evil, 0.0, 1.0) }],
         deadlines: vec![DeadlineView { name: evil.into(), at: 1.2 }],
         ..View::default()
     };

@@ -1,7 +1,7 @@
 //! Which group this instance is in, and which of its hooks are berth's: what the config does not name is asked for.
 
-use berth_core::message::event::{Hook, Membership};
 use berth_core::message::error::{ErrorClass, JobError};
+use berth_core::message::event::{Hook, Membership};
 
 use crate::io::aws::Aws;
 use crate::io::aws::autoscaling::{self, GroupHook, Transition};
@@ -64,7 +64,7 @@ pub async fn place(aws: &Aws, instance_id: &str, named: &Named) -> Result<Option
 
 /// Finds the group's hooks.
 ///
-/// Several launch hooks are a fault: the boot waits to complete one of them. Several termination hooks are told in the log and
+/// Several launch hooks are an error: the boot waits to complete one of them. Several termination hooks are told in the log and
 /// none is taken: the boot does not need one, and a drain without it ends when the hook's time does.
 pub async fn hooks(aws: &Aws, place: Place, named: Named) -> Result<Membership, JobError> {
     let Place { group, state } = place;

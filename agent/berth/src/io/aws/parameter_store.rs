@@ -55,8 +55,8 @@ async fn fetch_batch(aws: &Aws, names: &[String], region: Option<&str>) -> Resul
     let answer = match answer.await {
         Ok(answer) => answer,
         Err(error) => {
-            let fault = JobError::from_error(error.class(), &error);
-            return names.iter().map(|name| (name.clone(), Err(fault.clone()))).collect();
+            let error = JobError::from_error(error.class(), &error);
+            return names.iter().map(|name| (name.clone(), Err(error.clone()))).collect();
         }
     };
     let invalid_parameters = answer.invalid_parameters.unwrap_or_default();

@@ -159,8 +159,8 @@ async fn fetch_batch(aws: &Aws, wanted: Vec<Wanted>) -> Results {
             return fetch_singly(aws, wanted).await;
         }
         Err(error) => {
-            let fault = JobError::from_error(error.class(), &error);
-            return wanted.into_iter().map(|wanted| (wanted, Err(fault.clone()))).collect();
+            let error = JobError::from_error(error.class(), &error);
+            return wanted.into_iter().map(|wanted| (wanted, Err(error.clone()))).collect();
         }
     };
     let mut results = Results::new();

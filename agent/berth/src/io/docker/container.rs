@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use berth_config::Port;
 use berth_core::message::effect::{ContainerId, Creation, FoundContainer, RunningContainer};
-use berth_core::message::event::Exit;
 use berth_core::message::error::ErrorClass;
+use berth_core::message::event::Exit;
 use bollard::errors::Error as Bollard;
 use bollard::query_parameters::{
     CreateContainerOptions, InspectContainerOptions, ListContainersOptions, RemoveContainerOptions,
@@ -83,7 +83,7 @@ impl Engine {
         Ok(running(inspected))
     }
 
-    /// Waits for the container to exit. An engine that goes away meanwhile is a transient fault: the container may outlive it.
+    /// Waits for the container to exit. An engine that goes away meanwhile is a transient error: the container may outlive it.
     pub async fn watch(&self, id: &ContainerId) -> Result<Exit, EngineError> {
         let fail = |error| error::of("watch the container".to_owned(), error, error::plain);
         let docker = self.within(LONG).map_err(fail)?;
@@ -116,7 +116,7 @@ impl Engine {
     }
 
     /// Stops the container: its stop signal, then SIGKILL after `timeout`. Returns when it has stopped; one that has stopped
-    /// already, or is gone, is no fault.
+    /// already, or is gone, is no error.
     pub async fn stop(&self, id: &ContainerId, timeout: Duration) -> Result<(), EngineError> {
         let fail = |error| error::of("stop the container".to_owned(), error, error::plain);
         // The engine answers only when the container has stopped, so the client must wait for longer than that.
@@ -128,7 +128,7 @@ impl Engine {
         }
     }
 
-    /// Removes the container, running or not, with its anonymous volumes; one that is gone is no fault. Answers with its name, by
+    /// Removes the container, running or not, with its anonymous volumes; one that is gone is no error. Answers with its name, by
     /// which its secrets are deleted.
     pub async fn remove(&self, id: &ContainerId) -> Result<Option<String>, EngineError> {
         let fail = |error| error::of("remove the container".to_owned(), error, error::plain);

@@ -440,7 +440,8 @@ fn explained(prose: &str) -> String {
     let line = one_line(prose);
     let prose = prose.to_lowercase();
     // Which container it is that is not there, only the caller knows.
-    let of_key = || refused_key::find(&prose).filter(|(class, _)| *class != ErrorClass::Transient).map(|(_, advice)| advice);
+    let of_key =
+        || refused_key::find(&prose).filter(|(class, _)| *class != ErrorClass::Transient).map(|(_, advice)| advice);
     match image_error::advice(&prose).or_else(of_key) {
         Some(advice) => format!("{line}; {advice}"),
         None => line,

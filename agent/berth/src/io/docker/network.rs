@@ -14,7 +14,7 @@ const BRIDGE_NAME: &str = "com.docker.network.bridge.name";
 
 impl Engine {
     /// The bridges of the container's networks, none at all for `network=none`; `None` if the container is gone. A network that
-    /// is no bridge of this host is a fault: what is on it passes the host's packet filter by.
+    /// is no bridge of this host is an error: what is on it passes the host's packet filter by.
     pub async fn bridges(&self, id: &ContainerId) -> Result<Option<Vec<String>>, EngineError> {
         let Some(inspected) = self.inspected(id).await? else { return Ok(None) };
         let mode = mode(&inspected).to_owned();

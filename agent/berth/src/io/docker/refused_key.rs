@@ -39,10 +39,18 @@ const REFUSALS: [(Words, ErrorClass, &str); 20] = [
     (&["write /proc/sys/"], ErrorClass::Misconfigured, "`sysctls`: the kernel refuses the value"),
     (&["write sysctl "], ErrorClass::Misconfigured, "`sysctls`: the kernel refuses the value"),
     (&["open sysctl ", "denied"], ErrorClass::Misconfigured, "`sysctls`: the kernel does not let a container set it"),
-    (&["open /proc/sys/", "denied"], ErrorClass::Misconfigured, "`sysctls`: the kernel does not let a container set it"),
+    (
+        &["open /proc/sys/", "denied"],
+        ErrorClass::Misconfigured,
+        "`sysctls`: the kernel does not let a container set it",
+    ),
     (&["sysctl", "not in a separate kernel namespace"], ErrorClass::Misconfigured, "`sysctls`: set it on the host"),
     (&["sysctl", "not allowed in"], ErrorClass::Misconfigured, "`sysctls`: set it on the host"),
-    (&["non-shareable ipc"], ErrorClass::Misconfigured, "`ipc`: the other container must be created with `--ipc=shareable`"),
+    (
+        &["non-shareable ipc"],
+        ErrorClass::Misconfigured,
+        "`ipc`: the other container must be created with `--ipc=shareable`",
+    ),
     (
         &["does not match the specified platform"],
         ErrorClass::Broken,
@@ -119,7 +127,11 @@ mod tests {
                 ErrorClass::Misconfigured,
                 "`sysctls`",
             ),
-            ("sysctl \"vm.foo\" is not in a separate kernel namespace: unknown", ErrorClass::Misconfigured, "`sysctls`"),
+            (
+                "sysctl \"vm.foo\" is not in a separate kernel namespace: unknown",
+                ErrorClass::Misconfigured,
+                "`sysctls`",
+            ),
             (
                 "can't join IPC of container abc: non-shareable IPC (hint: use IpcMode:shareable for the donor container)",
                 ErrorClass::Misconfigured,

@@ -121,7 +121,7 @@ impl MetadataBlock {
         fs::write(&note, text).map_err(|source| self.cannot("write", &note, source))
     }
 
-    /// Takes away what is held in the name of this container. It is no fault if nothing is.
+    /// Takes away what is held in the name of this container. It is no error if nothing is.
     pub async fn lift(&self, id: &ContainerId) -> Result<(), BlockError> {
         let note = self.note(id);
         if !note.exists() {

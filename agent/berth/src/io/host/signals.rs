@@ -3,7 +3,7 @@
 //! Only SIGTERM and SIGINT mean something. Every other signal that would end the process by default, and that somebody may send by
 //! mistake (`kill -HUP` to reload, a script's SIGUSR1), is caught and named in the log: an agent that dies of it would take no
 //! time to drain. What says that the process is broken or must end now keeps its effect: SIGKILL, SIGQUIT, SIGABRT, SIGSYS,
-//! SIGTRAP, and the faults of the processor. Caught and not ignored, so that no child inherits it.
+//! SIGTRAP, and the errors of the processor. Caught and not ignored, so that no child inherits it.
 
 use std::future::poll_fn;
 use std::io;

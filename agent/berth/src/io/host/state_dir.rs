@@ -85,7 +85,10 @@ async fn write_on(state_dir: PathBuf, mut latest: watch::Receiver<Option<Arc<Las
             }
             Ok(Err(error)) if !failed => {
                 failed = true;
-                warn!("the record of this life is not kept: {}", JobError::from_error(ErrorClass::Broken, &error).reason);
+                warn!(
+                    "the record of this life is not kept: {}",
+                    JobError::from_error(ErrorClass::Broken, &error).reason
+                );
             }
             _ => {} // as before, or the process ends
         }
@@ -197,7 +200,7 @@ mod tests {
         let state_dir = tempfile::tempdir().unwrap();
         let mut life = LastLife { report: report(PhaseName::Drain), ..LastLife::default() };
         life.last_life.format = FORMAT;
-        life.report.published.view.steps = vec![StepView { fault: Some("x".repeat(1000)), ..StepView::default() }; 500];
+        life.report.published.view.steps = vec![StepView { error: Some("x".repeat(1000)), ..StepView::default() }; 500];
         write(state_dir.path(), &life).unwrap();
         let kept = read(state_dir.path()).unwrap().unwrap().report.published.view;
         assert_eq!((kept.steps.len(), kept.reason.as_str()), (0, "because"));

@@ -351,9 +351,11 @@ mod tests {
     #[test]
     fn a_certificate_out_of_its_time_may_be_a_clock_that_is_not_set_yet() {
         use rustls::CertificateError::{Expired, NotValidYet, UnknownIssuer};
-        for (why, class) in
-            [(NotValidYet, ErrorClass::Transient), (Expired, ErrorClass::Transient), (UnknownIssuer, ErrorClass::Misconfigured)]
-        {
+        for (why, class) in [
+            (NotValidYet, ErrorClass::Transient),
+            (Expired, ErrorClass::Transient),
+            (UnknownIssuer, ErrorClass::Misconfigured),
+        ] {
             let source = Box::new(rustls::Error::InvalidCertificate(why));
             assert_eq!(HttpError::Tls { to: String::new(), source }.class(), class);
         }

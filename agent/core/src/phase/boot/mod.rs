@@ -7,7 +7,7 @@
 //!                     │          └▶ containers ▶ (strays removed ▶ paths ▶ create | ours adopted ▶ healthy)
 //!                     └▶ group ▶ heartbeats (hook.rs)
 //! ```
-//! Every step is ordered as soon as its inputs are there, so what can go side by side does. A transient fault is tried
+//! Every step is ordered as soon as its inputs are there, so what can go side by side does. A transient error is tried
 //! again until `boot.timeout`; a permanent one fails the boot at once, unless the step turns out not to be needed: a login
 //! when the image is here, all of them when a container is adopted.
 
@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth_config::{Config, ProbeMethod, PinnedImage};
+use berth_config::{Config, PinnedImage, ProbeMethod};
 
 use crate::app::{App, News, Recipe};
 use crate::clock::Uptime;
@@ -23,9 +23,9 @@ use crate::hook::{Hook, Transition};
 use crate::message::effect::{
     ContainerId, Creation, Effect, FoundContainer, ImageFacts, Job, PULL_STALL, RunningContainer,
 };
+use crate::message::error::{ErrorClass, JobError};
 use crate::message::event::{Event, PullProgress};
 use crate::message::failure_reason::FailureReason;
-use crate::message::error::{ErrorClass, JobError};
 use crate::message::identity::Identity;
 use crate::message::outcome::Outcome;
 use crate::outbox::Outbox;
@@ -51,7 +51,7 @@ pub struct Boot {
     deadline: Uptime,
     steps: Steps,
     login_refused: Option<JobError>,
-    /// A lasting fault of what a container that runs already does not need: it counts once it is known that there is none.
+    /// A lasting error of what a container that runs already does not need: it counts once it is known that there is none.
     held: Option<Failure>,
     strays: VecDeque<ContainerId>,
     progress: Option<PullProgress>,
@@ -275,7 +275,7 @@ impl Boot {
                 }
             }
             Event::ContainerCreated(id) => self.steps.create.done(id.clone(), now),
-            Event::Failed(job, fault) => return self.failed(*job, fault, outbox, now),
+            Event::Failed(job, error) => return self.failed(*job, error, outbox, now),
             _ => {} // the app's and the hook's answers, and wake-ups
         }
         Ok(())
@@ -291,18 +291,18 @@ impl Boot {
     }
 
     /// An attempt failed: try again, or give the boot up.
-    fn failed(&mut self, job: Job, fault: &JobError, outbox: &mut Outbox, now: Uptime) -> Result<(), Failure> {
-        let lasting = !fault.is_transient();
+    fn failed(&mut self, job: Job, error: &JobError, outbox: &mut Outbox, now: Uptime) -> Result<(), Failure> {
+        let lasting = !error.is_transient();
         match job {
-            Job::ReadConfig if fault.class == ErrorClass::Misconfigured => {
-                self.steps.config.refuse(fault, now);
+            Job::ReadConfig if error.class == ErrorClass::Misconfigured => {
+                self.steps.config.refuse(error, now);
                 let (outcome, ready) = (Outcome::Usage, ReadyReason::ConfigInvalid);
-                return Err(Failure { outcome, ready, reason: fault.reason.clone() });
+                return Err(Failure { outcome, ready, reason: error.reason.clone() });
             }
             // Credentials that nobody needs in the end are no reason to fail.
             Job::LoginRegistry if lasting => {
-                self.steps.login.refuse(fault, now);
-                self.login_refused = Some(fault.clone());
+                self.steps.login.refuse(error, now);
+                self.login_refused = Some(error.clone());
                 return Ok(());
             }
             // The engine may have created it before the answer was lost: look again before the next attempt.
@@ -311,16 +311,16 @@ impl Boot {
         }
         let Some(step) = self.steps.of(job) else { return Ok(()) };
         if lasting {
-            step.refuse(fault, now);
-            let failure = steps::failure(job, fault);
+            step.refuse(error, now);
+            let failure = steps::failure(job, error);
             if !self.steps.containers.is_done() && is_spared_by_adoption(job) {
                 self.held.get_or_insert(failure);
                 return Ok(());
             }
             return Err(failure);
         }
-        step.retry(fault, outbox, now);
-        if fault.class == ErrorClass::Expired {
+        step.retry(error, outbox, now);
+        if error.class == ErrorClass::Expired {
             self.steps.login.reopen();
         }
         Ok(())
@@ -424,8 +424,8 @@ impl Boot {
         }
         let Some(image) = self.steps.digest.get().cloned() else {
             if self.steps.digest.is_due(now) {
-                if let Some(fault) = &self.login_refused {
-                    return Some(steps::failure(Job::LoginRegistry, fault));
+                if let Some(error) = &self.login_refused {
+                    return Some(steps::failure(Job::LoginRegistry, error));
                 }
                 if self.steps.login.is_done() {
                     let (image, platform) = (config.image.clone(), config.platform.clone());
@@ -437,8 +437,8 @@ impl Boot {
         if self.steps.image.is_due(now) {
             self.steps.image.emit(Effect::InspectImage(image, config.platform.clone()), outbox, now);
         } else if self.steps.image.is_done() && self.steps.pull.is_due(now) {
-            if let Some(fault) = &self.login_refused {
-                return Some(steps::failure(Job::LoginRegistry, fault));
+            if let Some(error) = &self.login_refused {
+                return Some(steps::failure(Job::LoginRegistry, error));
             }
             if self.steps.login.is_done() {
                 let platform = config.platform.clone();

@@ -17,8 +17,8 @@ impl Boot {
             .views()
             .into_iter()
             .filter(|step| step.took.is_none())
-            .map(|step| match step.fault {
-                Some(fault) => format!("{} ({fault})", step.name),
+            .map(|step| match step.error {
+                Some(error) => format!("{} ({error})", step.name),
                 None => step.name,
             })
             .collect();

@@ -36,21 +36,21 @@ pub(super) struct Steps {
 
 /// A step, whatever its result is.
 pub(super) trait AnyStep {
-    fn retry(&mut self, fault: &JobError, outbox: &mut Outbox, now: Uptime);
-    fn refuse(&mut self, fault: &JobError, now: Uptime);
+    fn retry(&mut self, error: &JobError, outbox: &mut Outbox, now: Uptime);
+    fn refuse(&mut self, error: &JobError, now: Uptime);
     fn cancel(&mut self, outbox: &mut Outbox);
     fn wake(&self) -> Option<Uptime>;
     fn view(&self) -> Option<StepView>;
     fn is_under_way(&self) -> bool;
-    fn fault(&self) -> Option<&str>;
+    fn error(&self) -> Option<&str>;
 }
 
 impl<T> AnyStep for Step<T> {
-    fn retry(&mut self, fault: &JobError, outbox: &mut Outbox, now: Uptime) {
-        self.retry(fault, outbox, now);
+    fn retry(&mut self, error: &JobError, outbox: &mut Outbox, now: Uptime) {
+        self.retry(error, outbox, now);
     }
-    fn refuse(&mut self, fault: &JobError, now: Uptime) {
-        self.refuse(fault, now);
+    fn refuse(&mut self, error: &JobError, now: Uptime) {
+        self.refuse(error, now);
     }
     fn cancel(&mut self, outbox: &mut Outbox) {
         self.cancel(outbox);
@@ -64,8 +64,8 @@ impl<T> AnyStep for Step<T> {
     fn is_under_way(&self) -> bool {
         self.is_under_way()
     }
-    fn fault(&self) -> Option<&str> {
-        self.fault()
+    fn error(&self) -> Option<&str> {
+        self.error()
     }
 }
 
@@ -152,7 +152,7 @@ impl Steps {
             ReadyReason::NotHealthyYet,
         ];
         let under_way = || self.all().into_iter().zip(WAITING_FOR).filter(|(step, _)| step.is_under_way());
-        let first = under_way().find(|(step, _)| step.fault().is_some()).or_else(|| under_way().next());
+        let first = under_way().find(|(step, _)| step.error().is_some()).or_else(|| under_way().next());
         first.map_or(ReadyReason::Starting, |(_, reason)| reason)
     }
 
@@ -178,17 +178,17 @@ impl Steps {
 }
 
 /// What it means for the boot that a step of it failed for good.
-pub(super) fn failure(job: Job, fault: &JobError) -> Failure {
+pub(super) fn failure(job: Job, error: &JobError) -> Failure {
     let ready = match job {
         Job::Identify => ReadyReason::MetadataUnavailable,
-        Job::ReadConfig => ReadyReason::ConfigUnavailable.or_denied(fault),
+        Job::ReadConfig => ReadyReason::ConfigUnavailable.or_denied(error),
         Job::Listen => ReadyReason::ListenAddressUnavailable,
-        Job::FetchSecrets => ReadyReason::SecretsUnavailable.or_denied(fault),
+        Job::FetchSecrets => ReadyReason::SecretsUnavailable.or_denied(error),
         Job::CreateContainer | Job::CheckPaths => ReadyReason::ContainerNotCreated,
         Job::LoginRegistry | Job::ResolveDigest | Job::InspectImage | Job::PullImage => {
-            ReadyReason::ImageUnavailable.or_denied(fault)
+            ReadyReason::ImageUnavailable.or_denied(error)
         }
         _ => ReadyReason::EngineUnavailable, // the ping, and what is found and removed
     };
-    Failure::of_boot(ready, &*fault.reason)
+    Failure::of_boot(ready, &*error.reason)
 }

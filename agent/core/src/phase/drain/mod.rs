@@ -180,10 +180,10 @@ impl Drain {
                 self.past.config = Some(config.clone());
                 self.look(outbox, now);
             }
-            (Event::Failed(Job::ReadConfig, fault), Stage::Reading { config, .. }) => {
-                config.retry(fault, outbox, now);
+            (Event::Failed(Job::ReadConfig, error), Stage::Reading { config, .. }) => {
+                config.retry(error, outbox, now);
                 // A config that is wrong stays wrong.
-                if !fault.is_transient() {
+                if !error.is_transient() {
                     self.look(outbox, now);
                 }
             }

@@ -49,7 +49,7 @@ impl Drain {
                 let began = began.0.as_secs_f64();
                 let waits = matches!(*name, "settling" | "emptying").then_some(WaitView { began, took });
                 let (name, waits) = ((*name).to_owned(), waits.into_iter().collect());
-                StepView { name, began, took, attempts: 1, fault: None, waits }
+                StepView { name, began, took, attempts: 1, error: None, waits }
             })
             .chain(self.hook.steps())
             .collect()

@@ -35,7 +35,11 @@ pub(crate) async fn measure(berth: &Path) {
         let (median, worst) = (times[times.len() / 2].as_secs_f64(), times[times.len() - 1].as_secs_f64());
         println!("| {what} | {median:.3} s | {worst:.3} s | {:.3} s |", bound.as_secs_f64());
     };
-    row("the app answers … `/ready` 200, while it starts", |life| life.to_ready, PROBE_CEILING + Duration::from_millis(50));
+    row(
+        "the app answers … `/ready` 200, while it starts",
+        |life| life.to_ready,
+        PROBE_CEILING + Duration::from_millis(50),
+    );
     row("the metadata changes … `/ready` 503", |life| life.to_503, POLL + Duration::from_millis(100));
     row("the last connection closes … the hook is completed", |life| life.to_completed, IDLE + Duration::from_secs(1));
 }

@@ -1,6 +1,6 @@
-//! All secrets of a config: both services side by side, JSON keys taken out, names checked, every fault told at once.
+//! All secrets of a config: both services side by side, JSON keys taken out, names checked, every error told at once.
 //!
-//! Nothing that is said here holds a value: a fault names the secret and the key.
+//! Nothing that is said here holds a value: an error names the secret and the key.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,29 +20,29 @@ pub use template::remarks;
 
 mod template;
 
-/// Why some secrets are not there: every fault of the fetch, each secret named.
+/// Why some secrets are not there: every error of the fetch, each secret named.
 #[derive(Debug, Error)]
-#[error("{}", joined(.faults))]
+#[error("{}", joined(.errors))]
 pub struct SecretsError {
     /// At least one.
-    pub faults: Vec<JobError>,
+    pub errors: Vec<JobError>,
 }
 
 impl SecretsError {
-    /// What to do about it: one fault that does not pass by itself decides, then one that asks for patience.
+    /// What to do about it: one error that does not pass by itself decides, then one that asks for patience.
     pub fn class(&self) -> ErrorClass {
-        let permanent = self.faults.iter().find(|fault| !fault.is_transient());
-        let throttled = || self.faults.iter().find(|fault| fault.class == ErrorClass::Throttled);
-        permanent.or_else(throttled).map_or(ErrorClass::Transient, |fault| fault.class)
+        let permanent = self.errors.iter().find(|error| !error.is_transient());
+        let throttled = || self.errors.iter().find(|error| error.class == ErrorClass::Throttled);
+        permanent.or_else(throttled).map_or(ErrorClass::Transient, |error| error.class)
     }
 
-    fn unless_empty(faults: Vec<JobError>) -> Result<(), Self> {
-        if faults.is_empty() { Ok(()) } else { Err(Self { faults }) }
+    fn unless_empty(errors: Vec<JobError>) -> Result<(), Self> {
+        if errors.is_empty() { Ok(()) } else { Err(Self { errors }) }
     }
 }
 
-fn joined(faults: &[JobError]) -> String {
-    faults.iter().map(|fault| fault.reason.as_str()).collect::<Vec<_>>().join("; ")
+fn joined(errors: &[JobError]) -> String {
+    errors.iter().map(|error| error.reason.as_str()).collect::<Vec<_>>().join("; ")
 }
 
 /// The value of every name that the config's `secrets` and `secret.NAME` give to the app. What is more than a process can be
@@ -51,7 +51,7 @@ pub async fn fetch(aws: &Aws, config: &Config) -> Result<BTreeMap<String, Secret
     let secrets = fetch_named(aws, &config.secrets, &config.secret, config.secrets_as).await?;
     match config.secrets_as {
         SecretsAs::Env => match exec_limits::too_large(config, &secrets) {
-            Some(why) => Err(SecretsError { faults: vec![SecretError::TooLarge { why }.into()] }),
+            Some(why) => Err(SecretsError { errors: vec![SecretError::TooLarge { why }.into()] }),
             None => Ok(secrets),
         },
         SecretsAs::Files => Ok(secrets),
@@ -68,25 +68,25 @@ pub async fn fetch_named(
     let whole = all.iter().map(|reference| (reference, None));
     let sources =
         Sources::fetch(aws, whole.chain(named.iter().flat_map(|(name, value)| template::places(name, value)))).await?;
-    let (mut secrets, mut faults) = (BTreeMap::new(), Vec::new());
+    let (mut secrets, mut errors) = (BTreeMap::new(), Vec::new());
     let mut put = |from: String, values: Result<Vec<(String, Secret)>, Vec<JobError>>| match values {
         Ok(values) => {
             for (name, secret) in values {
                 match unusable(secrets_as, &name, &secret) {
-                    Some(why) => faults.push(SecretError::Undeliverable { reference: from.to_string(), why }.into()),
+                    Some(why) => errors.push(SecretError::Undeliverable { reference: from.to_string(), why }.into()),
                     None => drop(secrets.insert(name, secret)),
                 }
             }
         }
-        Err(mut told) => faults.append(&mut told),
+        Err(mut told) => errors.append(&mut told),
     };
     for reference in all {
-        put(reference.to_string(), sources.all_keys(reference).map_err(|fault| vec![fault]));
+        put(reference.to_string(), sources.all_keys(reference).map_err(|error| vec![error]));
     }
     for (name, value) in named {
         let (from, secret) = match value {
             SecretValue::Reference(reference) => {
-                (reference.to_string(), sources.value(reference).map_err(|fault| vec![fault]))
+                (reference.to_string(), sources.value(reference).map_err(|error| vec![error]))
             }
             SecretValue::Template(template) => {
                 (format!("secret.{name}"), template::fill_in(name, template, |reference| sources.value(reference)))
@@ -94,7 +94,7 @@ pub async fn fetch_named(
         };
         put(from, secret.map(|secret| vec![(name.clone(), secret)]));
     }
-    SecretsError::unless_empty(faults)?;
+    SecretsError::unless_empty(errors)?;
     Ok(secrets)
 }
 
@@ -116,7 +116,7 @@ fn managed(config: &Config) -> BTreeSet<Wanted> {
 /// One secret, whole or one key of it.
 pub async fn fetch_one(aws: &Aws, reference: &SecretRef) -> Result<Secret, SecretsError> {
     let sources = Sources::fetch(aws, [(reference, None)]).await?;
-    sources.value(reference).map_err(|fault| SecretsError { faults: vec![fault] })
+    sources.value(reference).map_err(|error| SecretsError { errors: vec![error] })
 }
 
 /// What `config=` points to: the text of one parameter or one secret.
@@ -132,7 +132,7 @@ struct Sources {
 }
 
 impl Sources {
-    /// Each secret once, however often it is referred to. A reference in a template comes with its place, for faults.
+    /// Each secret once, however often it is referred to. A reference in a template comes with its place, for errors.
     async fn fetch(
         aws: &Aws,
         references: impl IntoIterator<Item = (&SecretRef, Option<String>)>,
@@ -157,29 +157,29 @@ impl Sources {
             tokio::join!(secrets_manager::fetch(aws, managed), parameter_store::fetch(aws, parameters));
         // One refused call may fail many secrets: its reason is told once, behind their names.
         let mut failed: BTreeMap<String, (ErrorClass, Vec<String>)> = BTreeMap::new();
-        let mut fail = |mut name: String, fault: JobError| {
+        let mut fail = |mut name: String, error: JobError| {
             if let Some(places) = places.get(&name).filter(|places| !places.is_empty()) {
                 name = format!("{name} ({})", places.join(", "));
             }
-            failed.entry(fault.reason).or_insert_with(|| (fault.class, Vec::new())).1.push(name);
+            failed.entry(error.reason).or_insert_with(|| (error.class, Vec::new())).1.push(name);
         };
         let mut sources = Self { managed: BTreeMap::new(), parameters: BTreeMap::new() };
         for (wanted, result) in managed {
             match result {
                 Ok(secret) => drop(sources.managed.insert(wanted, secret)),
-                Err(fault) => fail(wanted.to_string(), fault),
+                Err(error) => fail(wanted.to_string(), error),
             }
         }
         for (name, result) in parameters {
             match result {
                 Ok(secret) => drop(sources.parameters.insert(name, secret)),
-                Err(fault) => fail(parameter_name(&name), fault),
+                Err(error) => fail(parameter_name(&name), error),
             }
         }
-        let faults = failed
+        let errors = failed
             .into_iter()
             .map(|(reason, (class, names))| JobError::new(class, format!("{}: {reason}", names.join(", "))));
-        SecretsError::unless_empty(faults.collect())?;
+        SecretsError::unless_empty(errors.collect())?;
         Ok(sources)
     }
 

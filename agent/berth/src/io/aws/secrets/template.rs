@@ -27,13 +27,13 @@ fn place(name: &str, at: usize) -> String {
     format!("secret.{name} at character {at}")
 }
 
-/// The text with every value in its place, or every fault of it.
+/// The text with every value in its place, or every error of it.
 pub(super) fn fill_in(
     name: &str,
     template: &Template,
     value: impl Fn(&SecretRef) -> Result<Secret, JobError>,
 ) -> Result<Secret, Vec<JobError>> {
-    let (mut parts, mut faults) = (Vec::new(), Vec::new());
+    let (mut parts, mut errors) = (Vec::new(), Vec::new());
     for (reference, at) in template.references() {
         let text = value(reference).and_then(|part| match std::str::from_utf8(part.expose()) {
             Ok(_) => Ok(part),
@@ -44,11 +44,11 @@ pub(super) fn fill_in(
         });
         match text {
             Ok(part) => parts.push(part),
-            Err(fault) => faults.push(JobError::new(fault.class, format!("{}: {}", place(name, at), fault.reason))),
+            Err(error) => errors.push(JobError::new(error.class, format!("{}: {}", place(name, at), error.reason))),
         }
     }
-    if !faults.is_empty() {
-        return Err(faults);
+    if !errors.is_empty() {
+        return Err(errors);
     }
     let mut next = parts.iter();
     let pieces: Vec<&[u8]> = template
@@ -111,7 +111,7 @@ mod tests {
                 .map(|(_, value)| Secret::new(*value))
                 .ok_or_else(|| JobError::new(ErrorClass::Broken, format!("{reference}: absent")))
         };
-        fill_in("X", template, find).map_err(|faults| faults.into_iter().map(|fault| fault.reason).collect())
+        fill_in("X", template, find).map_err(|errors| errors.into_iter().map(|error| error.reason).collect())
     }
 
     #[test]
@@ -127,9 +127,9 @@ mod tests {
     #[test]
     fn every_part_that_cannot_be_put_in_is_told_with_its_place_and_without_its_value() {
         let config = config("a ${one} ${two} ${three}");
-        let faults = filled_in(&config, &[("two", b"hunter2\xff"), ("three", b"x")]).unwrap_err();
+        let errors = filled_in(&config, &[("two", b"hunter2\xff"), ("three", b"x")]).unwrap_err();
         assert_eq!(
-            faults,
+            errors,
             [
                 "secret.X at character 3: one: absent",
                 "secret.X at character 10: two: the value is binary, and only text can be put into a text",

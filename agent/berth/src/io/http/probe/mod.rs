@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use berth_config::{ProbeMethod, HttpProbe};
+use berth_config::{HttpProbe, ProbeMethod};
 use berth_core::message::effect::{Address, RunningContainer};
 use berth_core::message::error::JobError;
 use berth_core::message::probe_failure::{ProbeFailure, ProbeFailureKind as Kind};
@@ -41,7 +41,9 @@ pub async fn probe(
     let asked = async {
         match how {
             ProbeMethod::Path(path) => Target::own(own_address(app, first_port)?, false, path).ask(http).await,
-            ProbeMethod::Port { tls, port, path } => Target::own(own_address(app, Some(*port))?, *tls, path).ask(http).await,
+            ProbeMethod::Port { tls, port, path } => {
+                Target::own(own_address(app, Some(*port))?, *tls, path).ask(http).await
+            }
             ProbeMethod::Url(url) => Target::of_url(url)?.ask(http).await,
             ProbeMethod::Tcp(port) => connect(own_address(app, port.or(first_port))?).await.map(drop),
             ProbeMethod::Cmd(command) => exec(engine, app, command, timeout).await,

@@ -96,14 +96,14 @@ fn full_of_canaries() -> Published {
             image: Some(String::new()),
             version: Some(String::new()),
             digest: Some(String::new()),
-            steps: vec![StepView { took: Some(1.0), fault: Some(String::new()), ..StepView::default() }],
+            steps: vec![StepView { took: Some(1.0), error: Some(String::new()), ..StepView::default() }],
             container: Some(ContainerView {
                 id: String::new(),
                 name: String::new(),
                 adopted: true,
                 ports: vec![String::new()],
             }),
-            probes: vec![ProbeView { at: 1.0, took: 1.0, fault: Some(String::new()), kind: None }],
+            probes: vec![ProbeView { at: 1.0, took: 1.0, error: Some(String::new()), kind: None }],
             retries: [("CANARY retries".to_owned(), 1)].into(),
             lifecycle: LifecycleView {
                 group: Some(String::new()),
