@@ -88,7 +88,7 @@ async fn begin(global: &Global, run: &Run, started: Instant) -> Result<Outcome, 
     let (published, watcher) = watch::channel(Arc::new(first_sight()));
     let door = match systemd::inherited_listener() {
         Some(listener) => Door::inherit(listener, watcher.clone()),
-        None => Door::open(early.listen().unwrap_or(Config::DEFAULT_LISTEN), watcher.clone()),
+        None => Door::open(early.listen().unwrap_or_else(|| Config::defaults().listen), watcher.clone()),
     };
     let (feed, _) = broadcast::channel(256);
     let (ask, requests) = mpsc::channel(QUEUE);

@@ -6,10 +6,11 @@ use std::ops::RangeInclusive;
 
 use serde::{Serialize, Serializer};
 
+use super::Config;
 use super::value::{Reason, Reasons, Value};
 
 /// An HTTP probe, beside the address and the path that `health` names.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HttpProbe {
     /// `probe.host`: the Host header, and without its port the name in the TLS handshake (SNI). None is the address that is asked.
     pub host: Option<String>,
@@ -21,10 +22,17 @@ pub struct HttpProbe {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statuses(Vec<RangeInclusive<u16>>);
 
-impl Default for Statuses {
-    /// What counts as healthy when nothing is written.
+impl Default for HttpProbe {
+    /// What holds when nothing is written.
     fn default() -> Self {
-        Self(vec![200..=399])
+        Config::defaults().probe.http
+    }
+}
+
+impl HttpProbe {
+    /// Without a value: no status is healthy.
+    pub(super) fn empty() -> Self {
+        Self { host: None, expect: Statuses(Vec::new()) }
     }
 }
 
@@ -108,7 +116,7 @@ mod tests {
             assert!(healthy.iter().all(|status| statuses.has(*status)), "{text}");
             assert!(!unhealthy.iter().any(|status| statuses.has(*status)), "{text}");
         }
-        assert_eq!(Statuses::default(), statuses("200-399").unwrap());
+        assert_eq!(HttpProbe::default().expect, statuses("200-399").unwrap());
     }
 
     #[test]

@@ -1,10 +1,10 @@
-//! From what was written to what is validated: every value, then what they say together (together.rs), all errors at once.
+//! From what was written to what is validated: every value, then what they say together (cross_checks.rs), all errors at once.
 
 use super::code::Code;
 use super::error::{ConfigErrors, Place};
 use super::keys::{self, Key};
 use super::layers::{Layer, Layers, Written};
-use super::{Config, defaults, hints};
+use super::{Config, hints};
 
 impl Layers {
     /// The config, or every error of all layers.
@@ -32,7 +32,7 @@ impl Layers {
     /// points to, that something is missing is no error yet.
     pub fn resolve_what_is_written(&self, more_follows: bool) -> (Config, ConfigErrors) {
         let mut errors = self.errors.clone();
-        let mut config = defaults::defaults();
+        let mut config = Config::defaults();
         let mut in_order: Vec<(&String, &Written)> =
             self.keys.iter().filter(|(key, _)| !self.is_outdone(key)).collect();
         in_order.sort_by_key(|(_, written)| written.order);

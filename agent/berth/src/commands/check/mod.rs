@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use berth_config::{
-    Config, ConfigErrors, Layers, OnChange, ProbeMethod, SecretRef, SecretValue, SecretsAs, Statuses, duration_text,
+    Config, ConfigErrors, HttpProbe, Layers, OnChange, ProbeMethod, SecretRef, SecretValue, SecretsAs, duration_text,
 };
 use berth_core::message::outcome::Outcome;
 
@@ -176,7 +176,7 @@ fn health(config: &Config) -> String {
     let port = config.first_tcp_port().map_or("the first port".to_owned(), |port| format!("port {port}"));
     let http = &config.probe.http;
     let mut told = http.host.as_ref().map(|host| format!(" as {host}")).unwrap_or_default();
-    if http.expect != Statuses::default() {
+    if http.expect != HttpProbe::default().expect {
         told.push_str(&format!(", {} passes", http.expect));
     }
     let how = |health: ProbeMethod| match health {
