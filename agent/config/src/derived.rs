@@ -209,6 +209,30 @@ mod tests {
         assert_eq!(plain, "8b1a5975b68e88df28b726c6a5a6c580");
     }
 
+    /// Every key that a container is made of, and most values of the rest.
+    const EVERYTHING: &str = "image=r.example.com/team/app:v1 name=web port=80:8080,127.0.0.1:53:53/udp health=/h probe.interval=1s \
+        env.A=1 env.B='x y' secret.P=prod/api#p secret.Q=ssm:/q secret.R='postgres://${prod/db#user}@db' secrets=prod/a,prod/b \
+        secrets_as=files secrets_refresh=1h registry_auth=ecr command='serve --port 80' entrypoint=/bin/app user=1000:1000 \
+        workdir=/srv volumes=data:/data,/etc/ssl:/etc/ssl:ro,/x tmpfs=/tmp:size=64m,noexec read_only=true memory=512m memory_swap=1g \
+        cpus=0.5 pids_limit=100 ulimits=nofile=1024:2048 cap_add=net_admin cap_drop=ALL group_add=audio,2000 \
+        security_opt=seccomp=unconfined,label=disable sysctls=net.core.somaxconn=4096 devices=/dev/fuse gpus=device=0,1 network=web \
+        hostname=web-1 extra_hosts=db:10.0.0.1 dns=1.1.1.1,::1 dns_search=ec2.internal ipc=private pid=host shm_size=1g \
+        labels=a=b,c=d platform=linux/arm64/v9 runtime=runc init=false privileged=true stop_signal=QUIT log_driver=journald \
+        log_opt.tag=x imds=block listen=[::]:9000 after=/mnt/data drain.settle=1s spot=ignore";
+
+    #[test]
+    fn the_fingerprint_of_a_config_that_exists_never_changes() {
+        for (words, fingerprint) in [
+            ("image=x:1", "8b1a5975b68e88df28b726c6a5a6c580"),
+            ("image=x:1 port=80 health=/ env.A=1 secrets=prod/api", "144bce139948c39990365d224a0f2612"),
+            ("image=x:1 gpus=2 secrets_as=files volumes=/a:/b:ro ulimits=core=0", "75a508d6a5d6ed4b6749992c5e136dd7"),
+            ("image=x:1 log_driver=engine dns=1.1.1.1", "101a7d65543064b6759777c6e85d9f0c"),
+            (EVERYTHING, "d8032951ad4f16e5c1782918e21877f1"),
+        ] {
+            assert_eq!(config(words).fingerprint(), fingerprint, "{words}");
+        }
+    }
+
     #[test]
     fn health_is_asked_by_the_best_that_there_is() {
         assert_eq!(config("image=x:1 health=none port=80").effective_health(true), ProbeMethod::None);
