@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use proptest::sample::subsequence;
 use serde_json::{Map, Value, json};
 
-use super::{Config, ConfigErrors, Layers};
+use crate::{Config, ConfigErrors, Layers};
 
 /// Keys that go together, each with a value.
 const SAMPLES: [(&str, &str); 25] = [

@@ -15,66 +15,30 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-pub use code::{Code, code_tables};
+pub use detect::foreign::Foreign;
+pub use detect::near_miss::COMMANDS;
+pub use error::code::{Code, code_tables};
 pub use error::{At, ConfigError, ConfigErrors, Place};
-pub use foreign::Foreign;
-pub use health::ProbeMethod;
-pub use key_docs::{KeyDoc, KeySection, key_sections, key_tables};
-pub use layers::{Layer, Layers, Pointer};
-pub use near_miss::COMMANDS;
-pub use network::{Network, ProxyUrl};
-pub use platform::Platform;
-pub use port::{Port, Protocol};
-pub use probe_http::{HttpProbe, Statuses};
-pub use reference::{ImageRef, PinnedImage};
-pub use scalar::{duration, duration_text};
-pub use secret_ref::SecretRef;
-pub use shown::Row;
-pub use template::{Piece, SecretValue, Template};
+pub use keys::key_docs::{KeyDoc, KeySection, key_sections, key_tables};
+pub use parse::layers::{Layer, Layers, Pointer};
+pub use validate::network::{Network, ProxyUrl};
+pub use validate::shown::Row;
+pub use value::health::ProbeMethod;
+pub use value::platform::Platform;
+pub use value::port::{Port, Protocol};
+pub use value::probe_http::{HttpProbe, Statuses};
+pub use value::reference::{ImageRef, PinnedImage};
+pub use value::scalar::{duration, duration_text};
+pub use value::secret_ref::SecretRef;
+pub use value::template::{Piece, SecretValue, Template};
 
+mod config;
 mod detect;
-mod foreign;
-mod mime;
-mod near_miss;
-mod packed;
-
-mod document;
-mod line;
-mod syntax;
-
-mod code;
 mod error;
-mod layers;
-mod value;
-
-mod conflicts;
-mod cross_checks;
-mod defaults;
-mod derived;
-mod foreign_words;
-mod hints;
-mod isolation;
-mod key_docs;
 mod keys;
-mod mounts;
-mod pitfalls;
-mod resolve;
-mod secret_like;
-mod shown;
-mod suggest;
-mod warnings;
-
-mod container;
-mod health;
-mod kernel;
-mod network;
-mod platform;
-mod port;
-mod probe_http;
-mod reference;
-mod scalar;
-mod secret_ref;
-mod template;
+mod parse;
+mod validate;
+mod value;
 
 #[cfg(test)]
 mod forms;

@@ -1,0 +1,3 @@
+//! What follows from a validated config.
+
+mod derived;

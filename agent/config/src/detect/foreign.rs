@@ -1,0 +1,153 @@
+//! What user-data is that holds no config of berth's: somebody else's, and left to them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::keys::Key;
+
+/// What user-data without a config looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Foreign {
+    /// Nothing, or only spaces.
+    Empty,
+    /// It begins with `#!`.
+    Script,
+    /// One of the forms that cloud-init reads.
+    CloudInit,
+    /// A config for Ignition (Fedora CoreOS, Flatcar).
+    Ignition,
+    /// A JSON object with none of berth's keys.
+    Json,
+    /// A MIME multi-part.
+    MultiPart,
+    /// Some other text.
+    Text,
+    /// No text at all.
+    Binary,
+}
+
+/// How the forms begin that cloud-init reads (cloud-init: `INCLUSION_TYPES_MAP` in handlers/__init__.py).
+const CLOUD_INIT: [&str; 5] = ["#cloud-", "#include", "#part-handler", "## template:", "#upstart-job"];
+
+impl Foreign {
+    /// What these bytes look like, if they are neither MIME nor JSON.
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        let begins = bytes.trim_ascii_start();
+        if begins.is_empty() {
+            return Self::Empty;
+        }
+        if begins.starts_with(b"#!") {
+            return Self::Script;
+        }
+        if CLOUD_INIT.iter().any(|start| begins.starts_with(start.as_bytes())) {
+            return Self::CloudInit;
+        }
+        let is_text = std::str::from_utf8(bytes)
+            .is_ok_and(|text| !text.chars().any(|char| char.is_control() && !char.is_whitespace()));
+        if is_text { Self::Text } else { Self::Binary }
+    }
+}
+
+/// Whose a JSON object is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// Berth's, right or wrong.
+    Berths,
+    /// Somebody else's, with a config of berth's as a text inside.
+    Inside,
+    /// Somebody else's.
+    Others(Foreign),
+}
+
+/// Tells by the keys whose a text is that begins with `{`; `holds` says whether a text inside of it is a config.
+pub(crate) fn json(text: &str, holds: impl Fn(&str) -> bool) -> Whose {
+    let Ok(value) = serde_json::from_str::<Value>(text) else {
+        // What is broken is read once more, for the place and what to do.
+        let is_ignition = text.contains("\"ignition\"") && !text.contains("berth") && !text.contains("\"image\"");
+        return if is_ignition { Whose::Others(Foreign::Ignition) } else { Whose::Berths };
+    };
+    let Some(members) = value.as_object() else { return Whose::Berths };
+    let nests = |value: &Value| value.as_object().is_some_and(|inner| inner.contains_key("image"));
+    if members.is_empty() || members.iter().any(|(key, value)| Key::is_meant(key) || nests(value)) {
+        return Whose::Berths;
+    }
+    if members.contains_key("ignition") {
+        return Whose::Others(Foreign::Ignition);
+    }
+    if texts(&value).any(holds) { Whose::Inside } else { Whose::Others(Foreign::Json) }
+}
+
+/// Every text in a value. serde_json bounds the depth.
+fn texts(value: &Value) -> Box<dyn Iterator<Item = &str> + '_> {
+    match value {
+        Value::String(text) => Box::new(std::iter::once(text.as_str())),
+        Value::Array(values) => Box::new(values.iter().flat_map(texts)),
+        Value::Object(members) => Box::new(members.values().flat_map(texts)),
+        _ => Box::new(std::iter::empty()),
+    }
+}
+
+/// `a script`
+impl fmt::Display for Foreign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "empty",
+            Self::Script => "a script",
+            Self::CloudInit => "for cloud-init",
+            Self::Ignition => "for Ignition",
+            Self::Json => "a JSON object with none of berth's keys",
+            Self::MultiPart => "a MIME multi-part without a config",
+            Self::Text => "a text without a config",
+            Self::Binary => "no text",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keys_of_an_object_say_whose_it_is() {
+        for (text, expected) in [
+            ("{}", Whose::Berths),
+            ("{\"port\": 80}", Whose::Berths),
+            ("{\"imgae\": \"x:1\"}", Whose::Berths),
+            ("{\"probe\": {\"interval\": \"1s\"}}", Whose::Berths),
+            ("{\"healthcheck\": \"/h\"}", Whose::Berths),
+            ("{\"app\": {\"image\": \"x:1\"}}", Whose::Berths),
+            ("{\"image\": ", Whose::Berths),
+            ("{{ template }}", Whose::Berths),
+            ("{\"ignition\": {\"version\": \"3.3.0\"}}", Whose::Others(Foreign::Ignition)),
+            ("{\"ignition\": {\"version\": \"3.3.0\"},}", Whose::Others(Foreign::Ignition)),
+            ("{\"ignition\": {}, \"image\": \"x:1\"}", Whose::Berths),
+            ("{\"cluster\": \"web\"}", Whose::Others(Foreign::Json)),
+            ("{\"containers\": [{\"image\": \"x:1\"}]}", Whose::Others(Foreign::Json)),
+            ("{\"data\": [\"config\"]}", Whose::Inside),
+        ] {
+            assert_eq!(json(text, |text| text == "config"), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn user_data_of_others_is_known_by_its_beginning() {
+        for (bytes, expected) in [
+            (&b" \n"[..], Foreign::Empty),
+            (b"#!/bin/sh\n", Foreign::Script),
+            (b"  #!/bin/sh\n", Foreign::Script),
+            (b"#cloud-config\n", Foreign::CloudInit),
+            (b"#cloud-boothook\n", Foreign::CloudInit),
+            (b"## template: jinja\n", Foreign::CloudInit),
+            (b"#include\nhttps://x\n", Foreign::CloudInit),
+            (b"hello", Foreign::Text),
+            (b"<powershell>\r\n", Foreign::Text),
+            (b"\x7fELF\x01", Foreign::Binary),
+            (b"\xff", Foreign::Binary),
+        ] {
+            assert_eq!(Foreign::of(bytes), expected, "{bytes:?}");
+        }
+    }
+}

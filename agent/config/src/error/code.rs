@@ -1,0 +1,142 @@
+//! The codes of errors and warnings: a closed list, for scripts and for whoever looks one up. A code stays what it is.
+
+use std::fmt::Write;
+
+use serde::{Serialize, Serializer};
+
+/// Defines the codes, their names and what each means.
+macro_rules! codes {
+    (
+        $(#[$doc:meta])* $type:ident;
+        errors { $($error:ident $error_name:literal $error_about:literal;)* }
+        warnings { $($warning:ident $warning_name:literal $warning_about:literal;)* }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum $type {
+            $(#[doc = $error_about] $error,)*
+            $(#[doc = $warning_about] $warning,)*
+        }
+
+        impl $type {
+            /// Those of errors.
+            pub const ERRORS: &'static [Self] = &[$(Self::$error,)*];
+            /// Those of warnings.
+            pub const WARNINGS: &'static [Self] = &[$(Self::$warning,)*];
+
+            /// As it is printed.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$error => $error_name,)*
+                    $(Self::$warning => $warning_name,)*
+                }
+            }
+
+            /// What is wrong, or unwise, and why; in Markdown.
+            pub fn about(self) -> &'static str {
+                match self {
+                    $(Self::$error => $error_about,)*
+                    $(Self::$warning => $warning_about,)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// What kind of error or warning it is.
+    Code;
+    errors {
+        Unreadable "unreadable" "a file that cannot be read, or that is longer than 1 MiB";
+        NotAConfig "not_a_config" "user-data, or what `config=` points to, that is almost one of the five forms; it is never passed over, because an older layer would run instead";
+        Syntax "syntax" "the line, the TOML or the JSON is broken at this place; what stands behind it is not read";
+        NoEquals "no_equals" "a word without `=`: everything in the one line is `key=value`";
+        UnknownKey "unknown_key" "no key has this name, so the value would be ignored";
+        GivenTwice "given_twice" "one source gives the key twice, and it is not known which value is meant";
+        NestedPointer "nested_pointer" "what `config=` points to holds `config=` again";
+        InvalidValue "invalid_value" "the value is not one of those that the key takes";
+        Missing "missing" "a key that must be there is not";
+        Conflict "conflict" "each value is valid, and together they can never work";
+    }
+    warnings {
+        EmptyConfig "empty_config" "a config without any key: what runs is what the other layers say";
+        UserDataTooLong "user_data_too_long" "more than 16 KB of user-data, which EC2 refuses: move keys to where `config=` points to, or compress it with gzip";
+        PlainSecret "plain_secret" "a plain value in `env.NAME`, or in the text of a `secret.NAME` with `${…}`, that looks like a secret: user-data and `docker inspect` show it; use `secret.NAME`. Also a password in `https_proxy`: use an `EnvironmentFile=` of the unit";
+        SecretArgument "secret_argument" "what looks like a secret in `command`, `entrypoint` or `health=cmd:`: every process list shows it; use `secret.NAME`";
+        PlainReference "plain_reference" "a reference to a secret in `env.NAME`: the app gets the reference as it is; `secret.NAME` fetches what it refers to";
+        UnfilledVariable "unfilled_variable" "`${…}` in `env.NAME`: berth fills in no variables, so the app gets it as it is; or `${STAGE}` and its like in `secret.NAME`, which is read as the name of a secret";
+        SlashName "slash_name" "a secret whose name begins with `/`: it is looked up in Secrets Manager, and a parameter of the Parameter Store is `ssm:/…`";
+        Privileged "privileged" "`privileged`, `cap_add=ALL` and their like: what runs in the container can become root on the host";
+        EngineSocket "engine_socket" "a mounted socket of the engine: a process that can connect to it is root on the host, also with `:ro`";
+        HostFolder "host_folder" "a mounted folder of the host such as `/`, `/etc`, `/proc` or `/run/berth`: the container sees or changes much more than an app needs";
+        WeakIsolation "weak_isolation" "`security_opt`, `pid=host` or `ipc=host` that takes a part of the container's isolation away: what runs in it reaches the host more easily";
+        SmallSize "small_size" "a size without a unit that is most likely meant in MiB, as ECS counts, and not in bytes, as Docker does";
+        UncountedConnections "uncounted_connections" "a `runtime` with a network stack of its own, such as gVisor or Kata Containers: the connections of the app's clients cannot be counted, so a drain waits for `drain.settle` only";
+        HiddenPath "hidden_path" "`after` or `ca_bundle` below a directory that berth.service hides from the agent: the agent may never see the path";
+        NotPublished "not_published" "`port` with `network=none`: the engine publishes no port";
+        UnusedKey "unused_key" "a key that has no effect in this config";
+        LongDrain "long_drain" "`drain.settle`, `drain.timeout` and `stop_timeout` together above 2h: no lifecycle hook has a longer timeout, and heartbeats extend it to at most 100 timeouts, or 48h";
+        NoTimeToStop "no_time_to_stop" "`stop_timeout=0s`: SIGKILL follows the stop signal at once, and the app cannot finish what it does";
+        OneFailure "one_failure" "`probe.unhealthy=1`: a single slow answer takes the instance out of traffic and restarts the app";
+        StartAfterBoot "start_after_boot" "`probe.start_timeout` is not below `boot.timeout`: the boot ends before an app that starts slowly may be healthy";
+        LimitOutOfReach "limit_out_of_reach" "`restart.limit` restarts take longer than `restart.window`: an app that exits at once is restarted for ever, and the instance is never replaced";
+        SlowPoll "slow_poll" "`lifecycle.poll` above 30s: a spot interruption leaves two minutes, and is seen this late";
+        NoLogin "no_login" "`registry_auth=none` with a private ECR repository, which answers no pull without a login";
+        SignalWithoutChange "signal_without_change" "`secrets_refresh=…,signal:…` with `secrets_as=env`: the environment of a running process cannot change, so the signal brings no new value";
+        UnboundedLog "unbounded_log" "options of `json-file` without `max-size`: they replace berth's default rotation, and the log grows until the disk is full";
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+/// The codes in Markdown: what docs/configuration.md holds.
+pub fn code_tables() -> String {
+    let mut text = String::new();
+    for (title, codes) in [("errors", Code::ERRORS), ("warnings", Code::WARNINGS)] {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "\n| code of {title} | meaning |\n|---|---|\n");
+        for code in codes {
+            let _ = writeln!(text, "| `{}` | {} |", code.name(), code.about());
+        }
+    }
+    text.push('\n');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+
+    use expect_test::expect_file;
+
+    use super::*;
+
+    const BEGIN: &str =
+        "<!-- the codes are made from agent/config/src/error/code.rs: UPDATE_EXPECT=1 cargo test -p berth-config code -->\n";
+    const END: &str = "<!-- end of the codes -->\n";
+
+    #[test]
+    fn every_code_has_a_name_of_its_own() {
+        let names: BTreeSet<_> = Code::ERRORS.iter().chain(Code::WARNINGS).map(|code| code.name()).collect();
+        assert_eq!(names.len(), Code::ERRORS.len() + Code::WARNINGS.len());
+        assert!(
+            names.iter().all(|name| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')),
+            "{names:?}"
+        );
+    }
+
+    #[test]
+    fn the_documentation_has_these_codes() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
+        #[expect(clippy::disallowed_methods, reason = "the page is made from this table")]
+        let page = fs::read_to_string(path).unwrap();
+        let (before, rest) = page.split_once(BEGIN).unwrap();
+        let (_, after) = rest.split_once(END).unwrap();
+        expect_file![path].assert_eq(&format!("{before}{BEGIN}{}{END}{after}", code_tables()));
+    }
+}

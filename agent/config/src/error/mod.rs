@@ -1,0 +1,200 @@
+//! What is wrong with a config: every error has its place and its key, and none has a value, because a line may hold by
+//! mistake what should have been a secret.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::error::code::Code;
+use crate::keys::Key;
+use crate::keys::key_docs;
+use crate::keys::suggest::Unknown;
+
+pub(crate) mod code;
+
+/// How many errors of one config are told; hostile bytes could make thousands.
+const TOLD: usize = 100;
+
+/// How much of an unknown key is shown.
+const SHOWN: usize = 40;
+
+/// Where something was written.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// `user-data`, `user-data part 2`, a file's name, a pointer, `command line`.
+    pub source: Arc<str>,
+    /// Where in there.
+    pub at: At,
+}
+
+/// Where in a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum At {
+    /// Somewhere: the key says it, as in JSON.
+    Within,
+    /// Line and column in characters, both counted from 1.
+    Line(usize, usize),
+    /// The word of a command line, counted from 1.
+    Word(usize),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.source)?;
+        match self.at {
+            At::Within => Ok(()),
+            At::Line(line, column) => write!(f, " line {line} column {column}"),
+            At::Word(word) => write!(f, " word {word}"),
+        }
+    }
+}
+
+/// One thing that is wrong with a config.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// Where; none if it is about what is missing.
+    pub place: Option<Place>,
+    /// The key, none if there is none (a word without `=`, a syntax error).
+    pub key: Option<String>,
+    /// What kind of thing.
+    pub code: Code,
+    /// What is wrong and what to do, without any value.
+    pub reason: Cow<'static, str>,
+    /// The key that is most likely meant instead, as it would be written.
+    pub suggestion: Option<String>,
+}
+
+impl ConfigError {
+    /// The key as it may be printed.
+    pub fn shown_key(&self) -> Option<String> {
+        self.key.as_deref().map(shown)
+    }
+
+    /// More about it: what the key takes, or what the code means.
+    pub fn help(&self) -> Cow<'static, str> {
+        let key = match self.code {
+            Code::UnknownKey => self.suggestion.as_deref(),
+            Code::InvalidValue | Code::Missing => self.key.as_deref(),
+            _ => None,
+        };
+        key.and_then(key_docs::help).map_or(Cow::Borrowed(self.code.about()), Cow::Owned)
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.place {
+            write!(f, "{place}: ")?;
+        }
+        if let Some(key) = &self.key {
+            write!(f, "`{}`: ", shown(key))?;
+        }
+        f.write_str(&self.reason)
+    }
+}
+
+/// A key as it may be printed: a bounded part of it, on one line, without control characters.
+pub(crate) fn shown(key: &str) -> String {
+    let mut out = String::new();
+    for char in key.chars().take(SHOWN) {
+        if char.is_ascii_graphic() || char.is_alphanumeric() {
+            out.push(char);
+        } else {
+            out.extend(char.escape_unicode());
+        }
+    }
+    if key.chars().nth(SHOWN).is_some() {
+        out.push('…');
+    }
+    out
+}
+
+/// Every error of a config, by place; one line each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConfigErrors {
+    told: Vec<ConfigError>,
+    more: usize,
+}
+
+impl ConfigErrors {
+    /// The errors, at most a hundred.
+    pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
+        self.told.iter()
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.told.len() + self.more
+    }
+
+    /// How many more there are than are told.
+    pub fn more(&self) -> usize {
+        self.more
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.told.is_empty()
+    }
+
+    /// In the order in which a reader meets them; what has no place comes last.
+    pub(crate) fn sort(&mut self) {
+        self.told.sort_by(|one, other| (one.place.is_none(), &one.place).cmp(&(other.place.is_none(), &other.place)));
+    }
+
+    /// Adds one. The reason is worked out only if it will be told.
+    pub(crate) fn add<R: Into<Cow<'static, str>>>(
+        &mut self,
+        code: Code,
+        place: Option<Place>,
+        key: Option<&str>,
+        reason: impl FnOnce() -> R,
+    ) {
+        self.push(|| ConfigError {
+            place,
+            key: key.map(str::to_owned),
+            code,
+            reason: reason().into(),
+            suggestion: None,
+        });
+    }
+
+    /// Adds a key that nobody knows.
+    pub(crate) fn add_unknown(&mut self, place: Place, key: &str) {
+        self.push(|| {
+            let Unknown { reason, meant } = Key::unknown(key);
+            ConfigError {
+                place: Some(place),
+                key: Some(key.to_owned()),
+                code: Code::UnknownKey,
+                reason: reason.into(),
+                suggestion: meant,
+            }
+        });
+    }
+
+    fn push(&mut self, error: impl FnOnce() -> ConfigError) {
+        if self.told.len() < TOLD {
+            self.told.push(error());
+        } else {
+            self.more += 1;
+        }
+    }
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, error) in self.told.iter().enumerate() {
+            if n > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{error}")?;
+        }
+        if self.more > 0 {
+            write!(f, "\nand {} more", self.more)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigErrors {}

@@ -1,0 +1,371 @@
+//! The layers of a config: what each wrote, and that the later wins, key by key.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::detect::foreign::Foreign;
+use crate::detect::{self, Detected, Form, Found, Refusal};
+use crate::error::code::Code;
+use crate::error::{At, ConfigErrors, Place};
+use crate::keys::foreign_words;
+use crate::keys::{self, Key};
+use crate::parse::document::{self, Said};
+use crate::value::line::{self, Word};
+use crate::value::secret_ref::{SecretRef, check_parameter, check_secret_name};
+use crate::value::{Reason, Value};
+
+/// EC2 takes at most 16 KB, before they are in base64 (EC2 user guide, "Instance user data").
+const LONGEST_USER_DATA: usize = 16 << 10;
+
+/// Who wrote something; the later of these wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Layer {
+    /// `/etc/berth/berth.toml`: the defaults of the image.
+    Defaults,
+    /// What `config=` points to.
+    Pointer,
+    /// The user-data.
+    UserData,
+    /// The words of the command line.
+    CommandLine,
+}
+
+/// What `config=` points to: more keys, in any of the forms of user-data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pointer {
+    /// `ssm:NAME`: a parameter, its name or ARN.
+    Ssm(String),
+    /// `secretsmanager:NAME`: a secret, its name or ARN.
+    SecretsManager(String),
+}
+
+impl Pointer {
+    /// Where the document is, as a secret is referred to.
+    pub fn secret_ref(&self) -> SecretRef {
+        match self {
+            Self::Ssm(name) => SecretRef::Parameter { name: name.clone(), json_key: None },
+            Self::SecretsManager(id) => {
+                SecretRef::Managed { id: id.clone(), json_key: None, version_stage: None, version_id: None }
+            }
+        }
+    }
+
+    pub(crate) fn parse(text: &str) -> Result<Self, Reason> {
+        if let Some(name) = text.strip_prefix("ssm:") {
+            check_parameter(name)?;
+            return Ok(Self::Ssm(name.to_owned()));
+        }
+        if let Some(name) = text.strip_prefix("secretsmanager:") {
+            check_secret_name(name)?;
+            return Ok(Self::SecretsManager(name.to_owned()));
+        }
+        match text.starts_with('/') {
+            true => Err("is not `ssm:NAME` or `secretsmanager:NAME`: a parameter is `ssm:/NAME`".into()),
+            false => Err("is not `ssm:NAME` or `secretsmanager:NAME`".into()),
+        }
+    }
+}
+
+impl fmt::Display for Pointer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ssm(name) => write!(f, "ssm:{name}"),
+            Self::SecretsManager(name) => write!(f, "secretsmanager:{name}"),
+        }
+    }
+}
+
+/// One key as written.
+#[derive(Clone)]
+pub(crate) struct Written {
+    pub(crate) value: Value,
+    pub(crate) place: Place,
+    pub(crate) layer: Layer,
+    /// The order of writing, over all layers.
+    pub(crate) order: usize,
+}
+
+/// Everything written, in every layer. Add what there is, in any order, then [`Layers::resolve`].
+#[derive(Clone, Default)]
+pub struct Layers {
+    pub(crate) keys: BTreeMap<String, Written>,
+    pub(crate) errors: ConfigErrors,
+    /// How many keys were written so far.
+    count: usize,
+    /// Sources whose syntax is broken: what they would have said is not known.
+    pub(crate) broken: bool,
+    /// What the user-data is, if it holds no config.
+    pub(crate) foreign: Option<Foreign>,
+    /// Every source that holds a config, as errors call it.
+    sources: Vec<(Layer, Arc<str>)>,
+    /// Those of them, beside the defaults, that hold no key.
+    pub(crate) empty: Vec<Arc<str>>,
+    /// User-data that EC2 would not take for its length.
+    pub(crate) too_long: Option<Arc<str>>,
+}
+
+impl Layers {
+    /// Nothing written yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a file of defaults, TOML or a JSON object; `name` is what errors call it.
+    pub fn add_file(&mut self, name: &str, bytes: &[u8]) {
+        match detect::in_file(bytes) {
+            Ok(form) => self.add(Layer::Defaults, name, Found { part: None, form }),
+            Err(refusal) => self.refuse(name, vec![refusal]),
+        }
+    }
+
+    /// Adds the user-data, as the bytes that the metadata service gave. To hold no config is no error; to almost hold one is.
+    pub fn add_user_data(&mut self, bytes: &[u8]) {
+        self.add_user_data_from("user-data", bytes);
+    }
+
+    /// Adds user-data that errors call `name`.
+    pub fn add_user_data_from(&mut self, name: &str, bytes: &[u8]) {
+        if bytes.len() > LONGEST_USER_DATA {
+            self.too_long = Some(name.into());
+        }
+        match detect::in_user_data(bytes) {
+            Detected::Config(found) => self.add(Layer::UserData, name, found),
+            Detected::Refused(refusals) => self.refuse(name, refusals),
+            Detected::Foreign(foreign) => self.foreign = Some(foreign),
+        }
+    }
+
+    /// What the user-data is, if it was added and holds no config.
+    pub fn foreign(&self) -> Option<Foreign> {
+        self.foreign
+    }
+
+    /// Adds what the pointer points to. It must hold a config and must not point on.
+    pub fn add_pointed(&mut self, pointer: &Pointer, bytes: &[u8]) {
+        let name = pointer.to_string();
+        match detect::in_user_data(bytes) {
+            Detected::Config(found) => self.add(Layer::Pointer, &name, found),
+            Detected::Refused(refusals) => self.refuse(&name, refusals),
+            Detected::Foreign(_) => {
+                self.refuse(&name, vec![Refusal { part: None, at: At::Within, reason: detect::NOTHING.into() }]);
+            }
+        }
+    }
+
+    /// Adds `key=value` words of a command line, which the shell has unquoted already.
+    pub fn add_words(&mut self, words: &[String]) {
+        if words.is_empty() {
+            return;
+        }
+        self.sources.push((Layer::CommandLine, "command line".into()));
+        let mut source = Source::new(self, Layer::CommandLine, "command line".into());
+        for (word, n) in words.iter().zip(1..) {
+            source.add_word(At::Word(n), word);
+        }
+    }
+
+    /// What the layers written so far point to. None also if the pointer is at error: then [`Layers::resolve`] tells.
+    pub fn pointer(&self) -> Option<Pointer> {
+        let written = self.keys.get("config").filter(|written| written.layer != Layer::Pointer)?;
+        Pointer::parse(written.value.one().ok()?).ok()
+    }
+
+    /// `boot.timeout`, if it is written so far and can be validated.
+    pub fn boot_timeout(&self) -> Option<Duration> {
+        keys::boot_timeout(&self.keys.get("boot.timeout")?.value).ok()
+    }
+
+    /// `listen`, if it is written so far and can be validated.
+    pub fn listen(&self) -> Option<SocketAddr> {
+        keys::listen(&self.keys.get("listen")?.value).ok()
+    }
+
+    /// What is known to be wrong before anything is validated: syntax, unknown keys, keys given twice.
+    pub fn faults_so_far(&self) -> &ConfigErrors {
+        &self.errors
+    }
+
+    /// The sources that hold a config, the first that counts least.
+    pub fn sources(&self) -> Vec<&str> {
+        let mut sources: Vec<_> = self.sources.iter().collect();
+        sources.sort_by_key(|(layer, _)| *layer);
+        sources.into_iter().map(|(_, name)| name.as_ref()).collect()
+    }
+
+    fn add(&mut self, layer: Layer, name: &str, Found { part, form }: Found) {
+        let label = label(name, part);
+        self.sources.push((layer, Arc::clone(&label)));
+        let before = (self.count, self.errors.len());
+        self.read(layer, Arc::clone(&label), form);
+        // A file of defaults in which everything is commented out is the one that a package brings.
+        if layer != Layer::Defaults && before == (self.count, self.errors.len()) {
+            self.empty.push(label);
+        }
+    }
+
+    fn read(&mut self, layer: Layer, label: Arc<str>, form: Form) {
+        let mut source = Source::new(self, layer, label);
+        match form {
+            Form::Line { words, line, indent } => source.add_line(&words, line, indent),
+            Form::Toml(text) => source.add_document(document::toml(&text)),
+            Form::Json(text) => source.add_document(document::json(&text)),
+        }
+    }
+
+    /// What such a source would have said is not known.
+    fn refuse(&mut self, name: &str, refusals: Vec<Refusal>) {
+        for Refusal { part, at, reason } in refusals {
+            self.errors.add(Code::NotAConfig, Some(Place { source: label(name, part), at }), None, || reason);
+        }
+        self.broken = true;
+    }
+}
+
+/// What errors call a source, or a part of it.
+fn label(name: &str, part: Option<usize>) -> Arc<str> {
+    part.map_or(name.to_owned(), |part| format!("{name} part {part}")).into()
+}
+
+/// How many of the words behind this one are its `=` and its value, written with spaces: `image = x`, `image =x`, `image= x`.
+fn spaced(word: &Word, after: &[Word]) -> usize {
+    let text = |n: usize| after.get(n).map_or("", |word| word.text.as_str());
+    let is_value = |n: usize| !text(n).is_empty() && !text(n).contains('=');
+    let key = word.text.trim_end_matches('=');
+    match (Key::find(key).is_some(), word.text.len() - key.len()) {
+        (true, 0) if text(0) == "=" => 1 + usize::from(is_value(1)),
+        (true, 0) if text(0).starts_with('=') => 1,
+        (true, 1) if is_value(0) => 1,
+        _ => 0,
+    }
+}
+
+/// What to do about a word that has no `=`. Of the word itself nothing is shown but the name of a key.
+fn without_sign(word: &str) -> Cow<'static, str> {
+    let bare = word.trim_start_matches('-');
+    let key = |text: &str| Key::find(text).is_some().then(|| text.to_owned());
+    let (name, has_colon) = word.split_once(':').map_or((word, false), |(name, _)| (name, true));
+    if let Some(key) = key(name).filter(|_| has_colon) {
+        return format!("takes `=`, not `:`: write `{key}=…`").into();
+    }
+    if let Some(key) = key(bare) {
+        return match bare == word {
+            true => format!("has no value: write `{key}=…`").into(),
+            false => format!("is written `{key}=…`, without `--`").into(),
+        };
+    }
+    if let Some(meaning) = foreign_words::find(name).filter(|_| has_colon || bare != word) {
+        return match meaning.key {
+            Some(key) => format!("this word has no `=`; berth calls it `{key}`: write `{key}=…`").into(),
+            None => format!("has no equivalent in berth: {}", meaning.advice).into(),
+        };
+    }
+    if word.starts_with('#') {
+        return "a comment cannot stand behind the words: leave it out".into();
+    }
+    "this word has no `=`: everything is `key=value`; quote a value that has spaces".into()
+}
+
+/// One source being read into the layers.
+struct Source<'a> {
+    layers: &'a mut Layers,
+    layer: Layer,
+    label: Arc<str>,
+}
+
+impl<'a> Source<'a> {
+    fn new(layers: &'a mut Layers, layer: Layer, label: Arc<str>) -> Self {
+        Self { layers, layer, label }
+    }
+
+    fn error(&mut self, code: Code, at: At, key: Option<&str>, reason: impl Into<Cow<'static, str>>) {
+        let place = Place { source: Arc::clone(&self.label), at };
+        self.layers.errors.add(code, Some(place), key, || reason);
+    }
+
+    fn unknown(&mut self, at: At, key: &str) {
+        self.layers.errors.add_unknown(Place { source: Arc::clone(&self.label), at }, key);
+    }
+
+    fn add_line(&mut self, words: &str, line: usize, indent: usize) {
+        match line::words(words) {
+            Ok(words) => self.add_line_words(&words, |word| At::Line(line, indent + word.column)),
+            Err(bad) => {
+                self.error(Code::Syntax, At::Line(line, indent + bad.column), None, bad.reason);
+                self.layers.broken = true;
+            }
+        }
+    }
+
+    fn add_line_words(&mut self, words: &[Word], at: impl Fn(&Word) -> At) {
+        let mut rest = words;
+        while let [word, after @ ..] = rest {
+            rest = match spaced(word, after) {
+                0 => {
+                    self.add_word(at(word), &word.text);
+                    after
+                }
+                taken => {
+                    let key = word.text.trim_end_matches('=');
+                    self.error(Code::Syntax, at(word), Some(key), "must have no space around `=`: `key=value`");
+                    self.layers.broken = true;
+                    after.get(taken..).unwrap_or_default()
+                }
+            };
+        }
+    }
+
+    /// The word itself is never shown when it has no `=`: it may be a secret that lost its key.
+    fn add_word(&mut self, at: At, word: &str) {
+        match word.split_once('=') {
+            Some((key, value)) => self.add_key(at, key.to_owned(), Value::Text(value.to_owned())),
+            None => self.error(Code::NoEquals, at, None, without_sign(word)),
+        }
+    }
+
+    fn add_document(&mut self, said: Said) {
+        for (at, key, value) in said.keys {
+            self.add_key(at, key, value);
+        }
+        for (at, key, reason) in said.errors {
+            self.layers.broken |= key.is_empty();
+            match key.as_str() {
+                "" => self.error(Code::Syntax, at, None, reason),
+                key if Key::find(key).is_some() || Key::is_table(key) => {
+                    self.error(Code::InvalidValue, at, Some(key), reason);
+                }
+                key => self.unknown(at, key),
+            }
+        }
+    }
+
+    fn add_key(&mut self, at: At, key: String, value: Value) {
+        if Key::find(&key).is_none() {
+            return self.unknown(at, &key);
+        }
+        if key == "config" && self.layer == Layer::Pointer {
+            return self.error(Code::NestedPointer, at, Some(&key), "what is pointed to cannot point on");
+        }
+        let place = Place { source: Arc::clone(&self.label), at };
+        self.layers.count += 1;
+        let written = Written { value, place, layer: self.layer, order: self.layers.count };
+        match self.layers.keys.entry(key) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(written);
+            }
+            Entry::Occupied(occupied) if occupied.get().place.source == self.label => {
+                let key = occupied.key().clone();
+                self.error(Code::GivenTwice, at, Some(&key), "is given twice");
+            }
+            Entry::Occupied(mut occupied) => {
+                if occupied.get().layer <= written.layer {
+                    occupied.insert(written);
+                }
+            }
+        }
+    }
+}

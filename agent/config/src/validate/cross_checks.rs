@@ -1,0 +1,255 @@
+//! What the values say together: what cannot live side by side, and what needs something that is not there.
+
+use crate::error::ConfigErrors;
+use crate::error::code::Code;
+use crate::parse::layers::Layers;
+use crate::validate::mounts;
+use crate::{Config, ImdsAccess, Port, ProbeMethod};
+
+impl Layers {
+    /// What is written and needs something that is not.
+    pub(crate) fn check_missing(&self, config: &Config, errors: &mut ConfigErrors) {
+        let needs_port = matches!(config.health, Some(ProbeMethod::Path(_) | ProbeMethod::Tcp(None)));
+        if needs_port && config.first_tcp_port().is_none() && !self.has_fault_in_ports() {
+            errors.add(
+                Code::Missing,
+                self.place("health"),
+                Some("health"),
+                || "asks the first TCP port, and none is given: add `port=`",
+            );
+        }
+        if config.log_driver == "awslogs" && !config.log_opt.contains_key("awslogs-group") {
+            let reason = "`awslogs` needs `log_opt.awslogs-group`";
+            errors.add(Code::Missing, self.place("log_driver"), Some("log_driver"), || reason);
+        }
+    }
+
+    /// What is written and cannot live together.
+    pub(crate) fn check_together(&self, config: &Config, errors: &mut ConfigErrors) {
+        self.check_conflicts(config, errors);
+        let mut error = |key: &str, reason: &'static str| {
+            errors.add(Code::Conflict, self.place(key), Some(key), || reason);
+        };
+        for name in config.env.keys().filter(|name| config.secret.contains_key(*name)) {
+            error(&format!("secret.{name}"), "the same name is given as `env.` too");
+        }
+        let ports = if self.keys.contains_key("ports") { "ports" } else { "port" };
+        for (n, port) in config.ports.iter().enumerate() {
+            let earlier = config.ports.iter().take(n);
+            if earlier.clone().any(|other| port.clashes(other)) {
+                error(ports, "two of the ports need the same port of the host");
+            }
+            if port.takes(config.listen) {
+                error(ports, "`listen` has this port of the host: change one of them");
+            }
+            if config.network.as_deref() == Some("host") && port.host != port.container {
+                error(ports, "on the host's network a port is the same on both sides");
+            }
+        }
+        if config.imds == ImdsAccess::Block {
+            match config.network.as_deref() {
+                Some("host") => {
+                    error("imds", "`block` cannot keep a container on the host's network from the metadata")
+                }
+                Some(network) if network.starts_with("container:") => {
+                    error("imds", "`block` cannot keep a container on another container's network from the metadata");
+                }
+                _ => {}
+            }
+        }
+        if config.restart.backoff > config.restart.backoff_max {
+            let key = if self.keys.contains_key("restart.backoff") { "restart.backoff" } else { "restart.backoff_max" };
+            error(key, "`restart.backoff` is longer than `restart.backoff_max`");
+        }
+        if config.health == Some(ProbeMethod::None) && config.probe.running_for >= config.boot.timeout {
+            let key = if self.keys.contains_key("probe.running_for") { "probe.running_for" } else { "boot.timeout" };
+            error(key, "`probe.running_for` is not shorter than `boot.timeout`: the app could never become healthy");
+        }
+        if let Some(key) = mounts::twice(config) {
+            error(key, "two of the mounts have the same path in the container");
+        }
+        if let Some((key, reason)) = mounts::in_the_way(config) {
+            error(key, reason);
+        }
+        // The probe asks the container's own address, which these have not.
+        let nowhere = config.network.as_deref().is_some_and(|name| name == "none" || name.starts_with("container:"));
+        if nowhere
+            && matches!(config.health, Some(ProbeMethod::Path(_) | ProbeMethod::Port { .. } | ProbeMethod::Tcp(_)))
+        {
+            error(
+                "health",
+                "asks the container's own address, and on this network it has none: use `health=cmd:…`, or another `network`",
+            );
+        }
+        if config.log_opt.contains_key("awslogs-stream-prefix") {
+            error(
+                "log_opt.awslogs-stream-prefix",
+                "is an option of ECS, and Docker's awslogs driver refuses it: use `log_opt.awslogs-stream=…`, or `log_opt.tag=…`",
+            );
+        }
+    }
+
+    /// A list of ports that is at error is not an empty one.
+    fn has_fault_in_ports(&self) -> bool {
+        ["port", "ports"]
+            .iter()
+            .any(|key| self.keys.get(*key).is_some_and(|written| written.value.each(Port::parse).is_err()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    #[test]
+    fn what_the_values_say_together_is_checked() {
+        for (words, expected) in [
+            (
+                "env.A=1 secret.A=x",
+                expect!["user-data line 1 column 25: `secret.A`: the same name is given as `env.` too"],
+            ),
+            (
+                "port=80:1,80:2",
+                expect!["user-data line 1 column 17: `port`: two of the ports need the same port of the host"],
+            ),
+            (
+                "port=9911",
+                expect!["user-data line 1 column 17: `port`: `listen` has this port of the host: change one of them"],
+            ),
+            (
+                "port=80:81 network=host",
+                expect!["user-data line 1 column 17: `port`: on the host's network a port is the same on both sides"],
+            ),
+            (
+                "imds=block network=host",
+                expect![
+                    "user-data line 1 column 17: `imds`: `block` cannot keep a container on the host's network from the metadata"
+                ],
+            ),
+            (
+                "imds=block network=container:x",
+                expect![
+                    "user-data line 1 column 17: `imds`: `block` cannot keep a container on another container's network from the metadata"
+                ],
+            ),
+            (
+                "health=/x",
+                expect![
+                    "user-data line 1 column 17: `health`: asks the first TCP port, and none is given: add `port=`"
+                ],
+            ),
+            (
+                "health=tcp port=53/udp",
+                expect![
+                    "user-data line 1 column 17: `health`: asks the first TCP port, and none is given: add `port=`"
+                ],
+            ),
+            (
+                "health=tcp port=x",
+                expect![
+                    "user-data line 1 column 28: `port`: is not a port like `8080`, `80:8080` or `127.0.0.1:80:8080/udp`"
+                ],
+            ),
+            (
+                "restart.backoff=2m",
+                expect![
+                    "user-data line 1 column 17: `restart.backoff`: `restart.backoff` is longer than `restart.backoff_max`"
+                ],
+            ),
+            (
+                "health=none boot.timeout=5s",
+                expect![
+                    "user-data line 1 column 29: `boot.timeout`: `probe.running_for` is not shorter than `boot.timeout`: the app could never become healthy"
+                ],
+            ),
+            (
+                "log_driver=awslogs",
+                expect!["user-data line 1 column 17: `log_driver`: `awslogs` needs `log_opt.awslogs-group`"],
+            ),
+            (
+                "volumes=/a:/x tmpfs=/x/",
+                expect!["user-data line 1 column 17: `volumes`: two of the mounts have the same path in the container"],
+            ),
+            (
+                "secrets=a secrets_as=files tmpfs=/run/secrets",
+                expect![
+                    "user-data line 1 column 44: `tmpfs`: is mounted at or below `/run/secrets`, or hides it: the secrets' files are there; mount it elsewhere"
+                ],
+            ),
+            (
+                "health=/x port=80 network=none",
+                expect![
+                    "user-data line 1 column 17: `health`: asks the container's own address, and on this network it has none: use `health=cmd:…`, or another `network`"
+                ],
+            ),
+            (
+                "health=https:8443/x network=none",
+                expect![
+                    "user-data line 1 column 17: `health`: asks the container's own address, and on this network it has none: use `health=cmd:…`, or another `network`"
+                ],
+            ),
+            (
+                "health=tcp:80 network=container:web",
+                expect![
+                    "user-data line 1 column 17: `health`: asks the container's own address, and on this network it has none: use `health=cmd:…`, or another `network`"
+                ],
+            ),
+            (
+                "log_opt.awslogs-stream-prefix=api log_driver=awslogs log_opt.awslogs-group=g",
+                expect![
+                    "user-data line 1 column 17: `log_opt.awslogs-stream-prefix`: is an option of ECS, and Docker's awslogs driver refuses it: use `log_opt.awslogs-stream=…`, or `log_opt.tag=…`"
+                ],
+            ),
+            (
+                "secrets=a#b",
+                expect![
+                    "user-data line 1 column 17: `secrets`: names one key of a secret; that is what `secret.NAME=` is for"
+                ],
+            ),
+            (
+                "lifecycle.launch_hook='a b' lifecycle.heartbeat=3h",
+                expect![[r#"
+                user-data line 1 column 17: `lifecycle.launch_hook`: is not a hook's name: letters, digits and `-_/`
+                user-data line 1 column 45: `lifecycle.heartbeat`: is longer than `2h`, the longest timeout of a hook"#]],
+            ),
+            (
+                "memory=1m probe.timeout=0s restart.backoff=0s listen=9911",
+                expect![[r#"
+                user-data line 1 column 17: `memory`: is less than `6m`, the engine's least
+                user-data line 1 column 27: `probe.timeout`: is shorter than `100ms`
+                user-data line 1 column 44: `restart.backoff`: is shorter than `1ms`
+                user-data line 1 column 63: `listen`: is not an address with a port like `0.0.0.0:9911` or `[::]:9911`"#]],
+            ),
+        ] {
+            let mut layers = Layers::new();
+            layers.add_user_data(format!("berth image=x:1 {words}").as_bytes());
+            expected.assert_eq(&layers.resolve().unwrap_err().to_string());
+        }
+    }
+
+    #[test]
+    fn what_does_live_together_is_let_be() {
+        for words in [
+            "secrets=a secrets_as=env tmpfs=/run/secrets",
+            "secrets_as=files tmpfs=/run/secrets",
+            "port=80,80:81/udp,0:82,0:83",
+            "port=9911/udp",
+            "port=80 network=host health=/x",
+            "health=tcp:5432",
+            "health=https:8443/x",
+            "imds=block network=none",
+            "health=cmd:true network=none",
+            "health=http://127.0.0.1:1/ network=container:web",
+            "imds=block network=own privileged=true",
+            "health=http://127.0.0.1:1/ restart.backoff=1m",
+            "health=tcp port=1 boot.timeout=5s",
+            "health=none probe.running_for=0s boot.timeout=1s",
+        ] {
+            let mut layers = Layers::new();
+            layers.add_user_data(format!("berth image=x:1 {words}").as_bytes());
+            assert_eq!(layers.resolve().err(), None, "{words}");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Warnings of what takes a container's isolation away, of what has no effect beside it, and of what the agent's own isolation hides.
+
+use crate::error::ConfigErrors;
+use crate::error::code::Code;
+use crate::parse::layers::Layers;
+use crate::validate::mounts::below;
+use crate::value::kernel::is_bare;
+use crate::{Config, ImdsAccess};
+
+/// What berth.service hides from the agent, and by which directive.
+const HIDDEN: [(&str, &str); 6] = [
+    ("/dev", "PrivateDevices"),
+    ("/home", "ProtectHome"),
+    ("/root", "ProtectHome"),
+    ("/run/user", "ProtectHome"),
+    ("/tmp", "PrivateTmp"),
+    ("/var/tmp", "PrivateTmp"),
+];
+
+/// A `shm_size` below this was meant in another unit.
+const SMALL_SHM: u64 = 1 << 20;
+
+/// The directory and the directive of berth.service that hide this path from the agent.
+pub(crate) fn hidden(path: &str) -> Option<(&'static str, &'static str)> {
+    HIDDEN.into_iter().find(|(folder, _)| below(path, folder))
+}
+
+impl Layers {
+    pub(crate) fn warn_of_isolation(&self, config: &Config, warnings: &mut ConfigErrors) {
+        let mut warn = |code, key: &str, reason: &str| {
+            let reason = reason.to_owned();
+            warnings.add(code, self.place(key), Some(key), || reason);
+        };
+        for option in &config.security_opt {
+            if let Some(reason) = taken_away(option) {
+                warn(Code::WeakIsolation, "security_opt", reason);
+            }
+        }
+        if config.pid.as_deref() == Some("host") {
+            warn(Code::WeakIsolation, "pid", of_host_processes(config));
+        }
+        let ipc = config.ipc.as_deref().unwrap_or_default();
+        if ipc == "host" {
+            warn(
+                Code::WeakIsolation,
+                "ipc",
+                "shares the shared memory and the message queues of all processes of the host with the container",
+            );
+        }
+        if config.shm_size.is_some() && (matches!(ipc, "host" | "none") || ipc.starts_with("container:")) {
+            warn(
+                Code::UnusedKey,
+                "shm_size",
+                "has no effect: with this `ipc` the container has no `/dev/shm` of its own",
+            );
+        }
+        if config.runtime.as_deref().is_some_and(has_own_network) {
+            warn(
+                Code::UncountedConnections,
+                "runtime",
+                "has a network stack of its own: the connections of the app's clients cannot be counted, so a drain waits for \
+                 `drain.settle` and not for them",
+            );
+        }
+        for path in &config.after {
+            if let Some((folder, directive)) = hidden(path) {
+                warn(
+                    Code::HiddenPath,
+                    "after",
+                    &format!(
+                        "may never be there for the agent: berth.service hides the host's `{folder}` ({directive}); wait for another path, or \
+                         change the unit with `systemctl edit berth`"
+                    ),
+                );
+            }
+        }
+        let is_bare = self.keys.get("shm_size").and_then(|written| written.value.one().ok()).is_some_and(is_bare);
+        if is_bare && config.shm_size.is_some_and(|bytes| bytes < SMALL_SHM) {
+            warn(
+                Code::SmallSize,
+                "shm_size",
+                "counts bytes, as in Docker; for MiB, which ECS task definitions count in, write `m` after the number",
+            );
+        }
+    }
+}
+
+/// Whether a runtime keeps sockets where the host's kernel does not list them: gVisor, Kata Containers.
+fn has_own_network(runtime: &str) -> bool {
+    ["runsc", "gvisor", "kata"].iter().any(|name| runtime.contains(name))
+}
+
+/// What a security option takes away, if it takes anything away.
+fn taken_away(option: &str) -> Option<&'static str> {
+    Some(match option {
+        "apparmor=unconfined" => {
+            "runs the container without an AppArmor profile: give it one that allows what the app needs"
+        }
+        "seccomp=unconfined" => {
+            "lets the container make every system call: give it a profile (`seccomp=FILE`) that allows what the app needs"
+        }
+        "label=disable" => {
+            "runs the container without SELinux confinement: give it a type (`label=type:…`) that allows what the app needs"
+        }
+        "systempaths=unconfined" => "lets the container read and write what the engine hides in `/proc` and `/sys`",
+        "no-new-privileges=false" => "lets the app gain privileges through setuid programs, such as `sudo`",
+        "writable-cgroups=true" => "lets the container write to its control groups",
+        _ => return None,
+    })
+}
+
+fn of_host_processes(config: &Config) -> &'static str {
+    match (config.privileged, config.imds) {
+        (true, ImdsAccess::Block) => {
+            "with `privileged`, lets the container enter the host's namespaces: it is root on the host, and `imds=block` cannot keep it \
+             from the metadata"
+        }
+        (true, ImdsAccess::Allow) => {
+            "with `privileged`, lets the container enter the host's namespaces: it is root on the host"
+        }
+        (false, _) => "lets the container see and signal the processes of the host, within the rights of its user",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::validate::warnings::tests::warnings;
+
+    #[test]
+    fn what_takes_isolation_away_gets_a_warning_with_its_place() {
+        for (words, expected) in [
+            ("security_opt=apparmor=unconfined", "`security_opt`: runs the container without an AppArmor profile"),
+            ("security_opt=apparmor:unconfined", "`security_opt`: runs the container without an AppArmor profile"),
+            ("security_opt=seccomp=unconfined", "`security_opt`: lets the container make every system call"),
+            ("security_opt=label=disable", "`security_opt`: runs the container without SELinux"),
+            (
+                "security_opt=systempaths=unconfined",
+                "`security_opt`: lets the container read and write what the engine hides",
+            ),
+            ("security_opt=no-new-privileges=false", "`security_opt`: lets the app gain privileges"),
+            ("pid=host", "`pid`: lets the container see and signal the processes of the host"),
+            ("ipc=host", "`ipc`: shares the shared memory"),
+            ("shm_size=1g ipc=none", "`shm_size`: has no effect"),
+            (
+                "after=/mnt/data,/home/app/data",
+                "`after`: may never be there for the agent: berth.service hides the host's `/home`",
+            ),
+            ("after=/dev/nvme1n1", "berth.service hides the host's `/dev` (PrivateDevices)"),
+            ("runtime=io.containerd.runsc.v1", "`runtime`: has a network stack of its own"),
+            ("shm_size=512", "`shm_size`: counts bytes, as in Docker"),
+        ] {
+            let told = warnings(words);
+            assert!(told.starts_with("user-data line 1 column 17: ") && told.contains(expected), "{words}: {told}");
+            assert_eq!(told.lines().count(), 1, "{words}: {told}");
+        }
+        let told = warnings("pid=host privileged=true");
+        assert!(
+            told.contains("`pid`: with `privileged`, lets the container enter") && told.lines().count() == 2,
+            "{told}"
+        );
+        assert!(warnings("pid=host privileged=true imds=block").contains("`imds=block` cannot keep it"));
+    }
+
+    #[test]
+    fn what_keeps_it_gets_none() {
+        for words in [
+            "security_opt=no-new-privileges,apparmor=mine,seccomp=/etc/berth/app.json,label=type:app_t",
+            "ipc=private pid=container:a",
+            "after=/mnt/data,/run/ready,/devices",
+            "ipc=shareable shm_size=1g",
+            "sysctls=net.core.somaxconn=4096 dns=1.1.1.1 dns_search=a group_add=a pids_limit=10 platform=linux/arm64 runtime=runc",
+        ] {
+            assert_eq!(warnings(words), "", "{words}");
+        }
+    }
+}

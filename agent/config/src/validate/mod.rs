@@ -1,0 +1,12 @@
+//! From keys with values to a config, or every error at once.
+
+mod conflicts;
+mod cross_checks;
+pub(crate) mod hints;
+pub(crate) mod isolation;
+pub(crate) mod mounts;
+pub(crate) mod network;
+mod pitfalls;
+mod resolve;
+pub(crate) mod shown;
+pub(crate) mod warnings;

@@ -1,0 +1,146 @@
+//! Where things are mounted in the container, and which of these places berth needs for itself.
+
+use crate::{Config, SecretsAs};
+
+/// Where the shim and its file are mounted, with `secrets_as=env`.
+const SHIM: &str = "/.berth";
+/// Where the files are mounted, with `secrets_as=files`.
+const FILES: &str = "/run/secrets";
+
+/// A path as the engine cleans it: `/a//b/./c/../` is `/a/b`.
+pub(crate) fn clean(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
+
+/// Every place in the container that something of the config is mounted at: the key, the path, and whether nothing can be made below it.
+fn places(config: &Config) -> impl Iterator<Item = (&'static str, String, bool)> {
+    let volumes = config.volumes.iter().map(|volume| ("volumes", clean(&volume.target), volume.read_only));
+    let tmpfs = config.tmpfs.keys().map(|path| ("tmpfs", clean(path), false));
+    let devices = config.devices.iter().map(|device| ("devices", clean(&device.container), false));
+    volumes.chain(tmpfs).chain(devices)
+}
+
+/// The key of a mount whose place another one has too.
+pub(crate) fn twice(config: &Config) -> Option<&'static str> {
+    let mut places: Vec<_> =
+        places(config).filter(|(key, ..)| *key != "devices").map(|(key, path, _)| (path, key)).collect();
+    places.sort();
+    let pair = places.windows(2).find(|pair| matches!(pair, [one, other] if one.0 == other.0))?;
+    let is_volume = pair.iter().any(|(_, key)| *key == "volumes");
+    Some(if is_volume { "volumes" } else { "tmpfs" })
+}
+
+/// The key of a mount that is in the way of the app's secrets, and why.
+pub(crate) fn in_the_way(config: &Config) -> Option<(&'static str, &'static str)> {
+    if !config.has_secrets() {
+        return None;
+    }
+    let (own, reason) = match config.secrets_as {
+        SecretsAs::Env => {
+            (SHIM, "is mounted at or below `/.berth`, where the secrets are delivered: mount it elsewhere")
+        }
+        SecretsAs::Files => (
+            FILES,
+            "is mounted at or below `/run/secrets`, or hides it: the secrets' files are there; mount it elsewhere",
+        ),
+    };
+    let hits = |path: &str| {
+        // In most images `/var/run` is a link to `/run`.
+        let path = path.strip_prefix("/var").filter(|rest| below(rest, "/run")).unwrap_or(path);
+        below(path, own)
+    };
+    // A tmpfs or a writable volume at `/run` is mounted first, and the secrets on it; a read-only one has no place for them.
+    let closes = |path: &str, closed: bool| closed && below(own, path);
+    let hides = |path: &str| config.secrets_as == SecretsAs::Files && path == "/var/run";
+    places(config)
+        .find(|(_, path, closed)| hits(path) || closes(path, *closed) || hides(path))
+        .map(|(key, ..)| (key, reason))
+}
+
+/// Whether a path is this folder or lies in it.
+pub(crate) fn below(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Layers;
+
+    fn errors(words: &str) -> String {
+        let mut layers = Layers::new();
+        layers.add_user_data(format!("berth image=x:1 {words}").as_bytes());
+        layers.resolve().map_or_else(|errors| errors.to_string(), |_| "none".into())
+    }
+
+    #[test]
+    fn a_path_is_cleaned_as_the_engine_does() {
+        for (path, expected) in
+            [("/", "/"), ("//a//b/", "/a/b"), ("/a/./b/../c", "/a/c"), ("/..", "/"), ("/../a", "/a")]
+        {
+            assert_eq!(clean(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_mount_where_berth_delivers_secrets_is_refused() {
+        for words in [
+            "volumes=/tmp:/.berth",
+            "volumes=/tmp:/.berth:ro",
+            "volumes=/.berth",
+            "volumes=data:/.berth/",
+            "volumes=/tmp://.berth",
+            "volumes=/tmp:/srv/../.berth",
+            "volumes=/tmp:/.berth/berth",
+            "volumes=/tmp:/.berth/secrets",
+            "tmpfs=/.berth",
+            "tmpfs=/.berth/secrets",
+            "tmpfs=/.berth/secrets:size=1m",
+            "devices=/dev/null:/.berth/secrets/env",
+        ] {
+            for secrets in ["secrets=a", "secret.A=a secrets_as=env"] {
+                let told = errors(&format!("{words} {secrets}"));
+                assert!(
+                    told.contains("at or below `/.berth`") && told.starts_with("user-data line 1 column 17: "),
+                    "{words}: {told}"
+                );
+            }
+            assert_eq!(errors(&format!("{words} secrets=a secrets_as=files")), "none", "{words}");
+        }
+        for words in [
+            "tmpfs=/run/secrets",
+            "tmpfs=/run/secrets/",
+            "volumes=/tmp:/run/secrets/x",
+            "volumes=/tmp:/run:ro",
+            "tmpfs=/var/run/secrets",
+            "tmpfs=/var/run",
+            "volumes=/tmp:/run/./secrets",
+        ] {
+            let told = errors(&format!("{words} secrets=a secrets_as=files"));
+            assert!(told.contains("at or below `/run/secrets`"), "{words}: {told}");
+            assert_eq!(errors(&format!("{words} secrets=a")), "none", "{words}");
+        }
+    }
+
+    #[test]
+    fn a_mount_beside_or_around_it_is_let_be() {
+        for words in [
+            "secrets=a tmpfs=/.berths volumes=/tmp:/run/secrets",
+            "secrets=a secrets_as=files tmpfs=/run,/tmp",
+            "secrets=a secrets_as=files volumes=data:/run",
+            "secrets=a secrets_as=files volumes=/tmp:/run/secrets2",
+            "tmpfs=/.berth",
+            "tmpfs=/run/secrets secrets_as=files",
+        ] {
+            assert_eq!(errors(words), "none", "{words}");
+        }
+    }
+}

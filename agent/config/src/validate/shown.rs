@@ -1,0 +1,75 @@
+//! Every key with its value as it may be shown to whoever holds the config: what is plain to the app is not plain to a
+//! terminal, so the values of `env`, of log options and of labels stay where they are.
+
+use crate::error::shown;
+use crate::keys::key_docs;
+use crate::keys::{Default, KEYS};
+use crate::parse::layers::{Layers, Pointer, Written};
+use crate::value::Value;
+use crate::{ProxyUrl, SecretValue};
+
+/// One key, written or not.
+pub struct Row {
+    /// The key.
+    pub key: String,
+    /// Its value as written, or the default in words; none if it is not for showing.
+    pub value: Option<String>,
+    /// Where it was written; none is the default.
+    pub from: Option<String>,
+    /// What the key means, in Markdown.
+    pub about: &'static str,
+}
+
+impl Layers {
+    /// Every key in the order of the documentation, those that nobody wrote with their default.
+    pub fn rows(&self) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for known in KEYS {
+            let written: Vec<_> = match known.name.strip_suffix("NAME") {
+                Some(table) => self.keys.iter().filter(|(key, _)| key.starts_with(table)).collect(),
+                None => self.keys.get_key_value(known.name).into_iter().collect(),
+            };
+            let default = match known.default {
+                Default::Value(text) | Default::Words(text) => Some(text.to_owned()),
+            };
+            let about = key_docs::about(known.name);
+            if written.is_empty() {
+                rows.push(Row { key: known.name.to_owned(), value: default, from: None, about });
+            }
+            rows.extend(written.into_iter().map(|(key, written)| row(key, written, about)));
+        }
+        rows
+    }
+
+    /// What `config=` points to, as errors and `berth check` name it.
+    pub fn pointer_name(&self) -> Option<String> {
+        self.pointer().as_ref().map(Pointer::to_string)
+    }
+}
+
+fn row(key: &str, written: &Written, about: &'static str) -> Row {
+    let is_hidden = ["env.", "log_opt."].iter().any(|table| key.starts_with(table));
+    let list = || written.value.list();
+    let value = match (&written.value, key) {
+        _ if is_hidden => None,
+        // What is no reference may be the secret itself.
+        (Value::Text(text), key) if key.starts_with("secret.") => {
+            SecretValue::parse(text).ok().map(|value| value.to_string())
+        }
+        // Without user and password.
+        (Value::Text(text), "https_proxy") => ProxyUrl::parse(text).ok().map(|proxy| proxy.to_string()),
+        (_, "https_proxy") => None,
+        (_, "labels") => Some(list().iter().filter_map(|label| label.split('=').next()).collect::<Vec<_>>().join(", ")),
+        (Value::Text(text), _) => Some(text.clone()),
+        (Value::List(_), _) => Some(list().join(", ")),
+    };
+    let value = value.map(|text| text.chars().flat_map(|c| printable(c).collect::<Vec<_>>()).collect());
+    Row { key: shown(key), value, from: Some(written.place.to_string()), about }
+}
+
+/// Control characters would move the terminal's cursor.
+fn printable(char: char) -> impl Iterator<Item = char> {
+    let plain = Some(char).filter(|char| !char.is_control());
+    let escaped = plain.is_none().then(|| char.escape_default());
+    plain.into_iter().chain(escaped.into_iter().flatten())
+}

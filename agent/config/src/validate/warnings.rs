@@ -1,0 +1,336 @@
+//! What is legal and unwise: told beside the errors, with its place, and no reason to refuse anything. Never with a value.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::code::Code;
+use crate::error::{At, ConfigErrors, Place};
+use crate::parse::layers::Layers;
+use crate::validate::hints;
+use crate::validate::mounts::clean;
+use crate::value::scalar::duration_text;
+use crate::value::secret_like;
+use crate::{Config, ProbeMethod, SecretRef, SecretValue};
+
+/// The longest heartbeat timeout of a lifecycle hook (API reference, PutLifecycleHook).
+const HEARTBEAT: Duration = Duration::from_secs(7200);
+
+/// The longest that heartbeats keep a hook waiting (API reference, PutLifecycleHook: GlobalTimeout).
+const GLOBAL: Duration = Duration::from_secs(48 * 3600);
+
+/// Sockets of an engine: who may write there is root on the host.
+const SOCKETS: [&str; 4] = ["docker.sock", "containerd.sock", "podman.sock", "crio.sock"];
+
+/// Folders of the host that hold much more than an app needs, and whether only writing there is unwise.
+const FOLDERS: [(&str, bool); 17] = [
+    ("/bin", true),
+    ("/boot", true),
+    ("/dev", false),
+    ("/etc", true),
+    ("/lib", true),
+    ("/lib64", true),
+    ("/proc", false),
+    ("/root", false),
+    ("/run", false),
+    ("/sbin", true),
+    ("/sys", true),
+    ("/usr", true),
+    ("/var", false),
+    ("/var/lib", false),
+    ("/var/lib/docker", false),
+    ("/var/lib/berth", false),
+    ("/var/run", false),
+];
+
+impl Layers {
+    /// Everything that is legal and unwise in this config.
+    pub fn warnings(&self, config: &Config) -> ConfigErrors {
+        let mut warnings = ConfigErrors::default();
+        self.warn_of_sources(&mut warnings);
+        self.warn_of_secrets(config, &mut warnings);
+        self.warn_of_the_host(config, &mut warnings);
+        self.warn_of_isolation(config, &mut warnings);
+        self.warn_of_the_drain(config, &mut warnings);
+        self.warn_of_pitfalls(config, &mut warnings);
+        let none = config.network.as_deref() == Some("none");
+        if none && !config.ports.is_empty() {
+            let key = if self.place("port").is_some() { "port" } else { "ports" };
+            warnings.add(
+                Code::NotPublished,
+                self.place(key),
+                Some(key),
+                || "is not published: with `network=none` the engine leaves ports out",
+            );
+        }
+        self.warn_of_the_probe(config, &mut warnings);
+        self.warn_of_the_network(&mut warnings);
+        warnings.sort();
+        warnings
+    }
+
+    /// Keys that mean nothing for the `health` that is written, or for any that the default can be.
+    fn warn_of_the_probe(&self, config: &Config, warnings: &mut ConfigErrors) {
+        let mut warn = |key: &str, reason: &'static str| {
+            if let place @ Some(_) = self.place(key) {
+                warnings.add(Code::UnusedKey, place, Some(key), || reason);
+            }
+        };
+        match &config.health {
+            Some(ProbeMethod::None) => {
+                for key in ["probe.interval", "probe.timeout", "probe.healthy", "probe.unhealthy"] {
+                    warn(key, "has no effect with `health=none`: nothing is asked");
+                }
+            }
+            Some(_) => warn("probe.running_for", "holds only without a probe (`health=none`), and this config has one"),
+            None => {}
+        }
+        if !config.health.as_ref().is_some_and(ProbeMethod::is_http) {
+            for key in ["probe.host", "probe.expect"] {
+                warn(
+                    key,
+                    "has no effect without an HTTP health check: write `health=/path`, `health=https:PORT/path` or an address",
+                );
+            }
+        }
+    }
+
+    fn warn_of_sources(&self, warnings: &mut ConfigErrors) {
+        let within = |source: &Arc<str>| Some(Place { source: Arc::clone(source), at: At::Within });
+        for source in &self.empty {
+            warnings.add(
+                Code::EmptyConfig,
+                within(source),
+                None,
+                || "holds a config without any key: what runs is what the other layers say",
+            );
+        }
+        if let Some(source) = &self.too_long {
+            warnings.add(
+                Code::UserDataTooLong,
+                within(source),
+                None,
+                || "is longer than 16 KB, and EC2 takes no more as user-data: move keys to where `config=` points to, or compress it with gzip",
+            );
+        }
+    }
+
+    fn warn_of_secrets(&self, config: &Config, warnings: &mut ConfigErrors) {
+        for (name, value) in &config.env {
+            let key = format!("env.{name}");
+            if secret_like::is_reference(value) {
+                warnings.add(Code::PlainReference, self.place(&key), Some(&key), || {
+                    format!("is given to the app as this text: to fetch what it refers to, write `secret.{name}=…`")
+                });
+            } else if secret_like::is_one(name, value) {
+                warnings.add(Code::PlainSecret, self.place(&key), Some(&key), || {
+                    format!(
+                        "looks like a secret in plain text, which user-data and `docker inspect` show: write `secret.{name}=…` and keep \
+                         it in Secrets Manager or the Parameter Store"
+                    )
+                });
+            } else if value.contains("${") && hints::holds_variable(value) {
+                warnings.add(
+                    Code::UnfilledVariable,
+                    self.place(&key),
+                    Some(&key),
+                    || "holds a variable (`${…}`), and berth fills none in: the app gets this text; only `secret.NAME` takes `${…}`, for secrets",
+                );
+            }
+        }
+        for (name, value) in &config.secret {
+            let SecretValue::Template(template) = value else { continue };
+            let key = format!("secret.{name}");
+            if template.holds_password() {
+                warnings.add(Code::PlainSecret, self.place(&key), Some(&key), || {
+                    "holds a password in plain text, which user-data shows: keep it in a secret, and write `${…}` in its place"
+                });
+            }
+            for (reference, at) in template.references().filter(|(reference, _)| is_variable(reference)) {
+                warnings.add(Code::UnfilledVariable, self.place(&key), Some(&key), || {
+                    format!(
+                        "`${{{reference}}}` at character {at} is taken for the secret `{reference}` and looks like a variable: berth fills no \
+                         variables in"
+                    )
+                });
+            }
+        }
+        let health = match &config.health {
+            Some(ProbeMethod::Cmd(words)) => words.as_slice(),
+            _ => &[],
+        };
+        let commands = [
+            ("command", config.command.as_deref()),
+            ("entrypoint", config.entrypoint.as_deref()),
+            ("health", Some(health)),
+        ];
+        for (key, words) in commands {
+            if words.unwrap_or_default().iter().any(|word| secret_like::is_argument(word)) {
+                warnings.add(Code::SecretArgument, self.place(key), Some(key), || {
+                    "looks like a secret on a command line, which every process list shows: give it as `secret.NAME=…`"
+                });
+            }
+        }
+    }
+
+    fn warn_of_the_host(&self, config: &Config, warnings: &mut ConfigErrors) {
+        let mut warn = |code, key: &str, reason: String| warnings.add(code, self.place(key), Some(key), || reason);
+        if config.privileged {
+            warn(Code::Privileged, "privileged", "gives the container every device and capability, and so the host: `cap_add=` and `devices=` give one by one".into());
+        }
+        if let Some(name) = config.cap_add.iter().find(|name| is_all_of_the_host(name)) {
+            warn(
+                Code::Privileged,
+                "cap_add",
+                format!("`{name}` gives the container most of what root may do on the host"),
+            );
+        }
+        for volume in &config.volumes {
+            let Some(source) = volume.source.as_deref().filter(|source| source.starts_with('/')) else { continue };
+            let source = clean(source);
+            if SOCKETS.iter().any(|socket| source.rsplit('/').next() == Some(socket)) {
+                warn(
+                    Code::EngineSocket,
+                    "volumes",
+                    "gives the container the engine's socket, and so root on the host; `:ro` does not change that"
+                        .into(),
+                );
+            } else if source == "/" {
+                warn(
+                    Code::HostFolder,
+                    "volumes",
+                    "gives the container the host's whole file system, with its secrets and the engine's socket".into(),
+                );
+            } else if source.starts_with("/run/berth") || source.starts_with("/var/run/berth") {
+                warn(
+                    Code::HostFolder,
+                    "volumes",
+                    "gives the container berth's own directory, with its socket and the secrets of the app".into(),
+                );
+            } else if let Some((folder, _)) =
+                FOLDERS.iter().find(|(folder, write)| source == *folder && !(*write && volume.read_only))
+            {
+                warn(
+                    Code::HostFolder,
+                    "volumes",
+                    format!("gives the container the host's `{folder}`: mount only the directory that the app needs"),
+                );
+            }
+        }
+    }
+
+    /// A drain is as long as its parts; the hook's own timeout is not known here, only what no hook exceeds.
+    fn warn_of_the_drain(&self, config: &Config, warnings: &mut ConfigErrors) {
+        let drain = config.drain.settle.saturating_add(config.drain.timeout).saturating_add(config.stop_timeout);
+        let parts = [
+            ("drain.timeout", config.drain.timeout),
+            ("stop_timeout", config.stop_timeout),
+            ("drain.settle", config.drain.settle),
+        ];
+        let longest = parts.iter().filter(|(key, _)| self.place(key).is_some()).max_by_key(|(_, part)| *part);
+        let Some((key, _)) = longest else { return };
+        let text = duration_text(drain);
+        if drain > GLOBAL {
+            warnings.add(Code::LongDrain, self.place(key), Some(key), || {
+                format!("a drain may take {text} (settle, timeout, stop_timeout), and no hook waits longer than 48h: the instance is terminated before")
+            });
+        } else if drain > HEARTBEAT {
+            warnings.add(Code::LongDrain, self.place(key), Some(key), || {
+                format!(
+                    "a drain may take {text} (settle, timeout, stop_timeout), longer than 2h, the longest timeout of a hook: only heartbeats keep \
+                     the hook waiting, and not longer than 100 of its timeouts; give the termination hook a timeout above {}",
+                    duration_text(Duration::from_secs(drain.as_secs() / 100))
+                )
+            });
+        }
+    }
+}
+
+/// A name as only environment variables have: `STAGE`, `DB_HOST`.
+fn is_variable(reference: &SecretRef) -> bool {
+    let SecretRef::Managed { id, json_key: None, .. } = reference else { return false };
+    id.starts_with(|char: char| char.is_ascii_uppercase())
+        && id.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+fn is_all_of_the_host(capability: &str) -> bool {
+    matches!(capability.strip_prefix("CAP_").unwrap_or(capability), "ALL" | "SYS_ADMIN" | "SYS_MODULE" | "SYS_RAWIO")
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// What a config of these words is warned of.
+    pub(crate) fn warnings(words: &str) -> String {
+        let mut layers = Layers::new();
+        layers.add_user_data(format!("berth image=x:1 {words}").as_bytes());
+        let config = layers.resolve().unwrap_or_else(|errors| panic!("{words}: {errors}"));
+        layers.warnings(&config).to_string()
+    }
+
+    #[test]
+    fn what_is_legal_and_unwise_gets_a_warning_with_its_place() {
+        for (words, expected) in [
+            ("probe.running_for=30s port=80 health=/", "`probe.running_for`: holds only without a probe"),
+            ("probe.expect=204 port=80", "`probe.expect`: has no effect without an HTTP health check"),
+            ("probe.host=app.example.com health=tcp:80", "`probe.host`: has no effect without an HTTP health check"),
+            ("probe.interval=10s health=none", "`probe.interval`: has no effect with `health=none`"),
+            ("env.DB_PASSWORD=hunter2", "`env.DB_PASSWORD`: looks like a secret in plain text"),
+            ("env.DATABASE_URL=postgres://app:hunter2@db/app", "`env.DATABASE_URL`: looks like a secret in plain text"),
+            ("env.KEY=AKIAIOSFODNN7EXAMPLE", "`env.KEY`: looks like a secret in plain text"),
+            ("env.DB_PASSWORD=ssm:/prod/db", "`env.DB_PASSWORD`: is given to the app as this text"),
+            ("env.STAGE='${STAGE}'", "`env.STAGE`: holds a variable"),
+            (
+                "secret.A=prod/${STAGE}/db",
+                "`secret.A`: `${STAGE}` at character 6 is taken for the secret `STAGE` and looks like a variable",
+            ),
+            ("secret.A='postgres://app:hunter2@${db/host}/x'", "`secret.A`: holds a password in plain text"),
+            ("command='serve --password=hunter2'", "`command`: looks like a secret on a command line"),
+            ("health='cmd:psql postgres://app:hunter2@db/app'", "`health`: looks like a secret on a command line"),
+            ("volumes=/var/run/docker.sock:/var/run/docker.sock", "`volumes`: gives the container the engine's socket"),
+            ("volumes=/run/docker.sock:/x:ro", "`volumes`: gives the container the engine's socket"),
+            ("volumes=/run/containerd/containerd.sock:/x", "`volumes`: gives the container the engine's socket"),
+            ("volumes=/:/host", "`volumes`: gives the container the host's whole file system"),
+            ("volumes=//:/host:ro", "`volumes`: gives the container the host's whole file system"),
+            ("volumes=/etc/..:/host", "`volumes`: gives the container the host's whole file system"),
+            ("volumes=/var/run:/x", "`volumes`: gives the container the host's `/var/run`"),
+            ("volumes=/etc/:/x", "`volumes`: gives the container the host's `/etc`"),
+            ("volumes=/run/berth:/x", "`volumes`: gives the container berth's own directory"),
+            ("privileged=true", "`privileged`: gives the container every device"),
+            ("cap_add=sys_admin", "`cap_add`: `SYS_ADMIN` gives the container most"),
+            ("drain.timeout=2h", "`drain.timeout`: a drain may take 2h50s"),
+            ("stop_timeout=2h", "`stop_timeout`: a drain may take 2h5m20s"),
+            ("drain.timeout=50h", "no hook waits longer than 48h"),
+            ("port=80 network=none health=none", "`port`: is not published"),
+            ("https_proxy=http://u:hunter2@proxy:3128", "`https_proxy`: holds a password in plain text"),
+            ("https_proxy=http://proxy:3128 no_proxy=.x,*", "`https_proxy`: has no effect: `no_proxy` has `*`"),
+            ("ca_bundle=/tmp/corp.pem", "`ca_bundle`: cannot be read by the agent"),
+        ] {
+            let told = warnings(words);
+            assert!(told.starts_with("user-data line 1 column 17: ") && told.contains(expected), "{words}: {told}");
+            assert!(
+                !told.contains("hunter2") && !told.contains("AKIA") && told.lines().count() == 1,
+                "{words}: {told}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_wise_gets_none() {
+        for words in [
+            "",
+            "env.LOG_LEVEL=debug env.PASSWORD= env.TOKEN_TTL=3600 env.TOKENIZERS_PARALLELISM=false env.SECRET_NAME=prod/api",
+            "env.DB_PASSWORD_FILE=/run/secrets/db env.SESSION_TOKEN_HEADER=x-token env.URL=https://example.com/a:b@c",
+            "env.DATABASE_URL=postgres://db/app env.SECRET_KEY_PATH=/x env.PASSWORD_MIN_LENGTH=12",
+            "secret.DB_PASSWORD=prod/db#password",
+            "secret.A='postgres://${prod/db#user}:${prod/db#password}@db/app' secret.B='${API_TOKEN#value}'",
+            "probe.expect=204 probe.host=app.example.com health=https:8443/x probe.interval=1s",
+            "probe.interval=1s probe.running_for=1s",
+            "https_proxy=http://proxy:3128 no_proxy=.internal ca_bundle=/etc/ssl/corp.pem aws.fips=true",
+            "volumes=/etc/ssl:/etc/ssl:ro,/srv/data:/data,/etc:/host/etc:ro,/sys:/sys:ro",
+            "command='sh -c \"echo ${HOME}\"' cap_add=NET_ADMIN drain.timeout=1h",
+        ] {
+            assert_eq!(warnings(words), "", "{words}");
+        }
+    }
+}

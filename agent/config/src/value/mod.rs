@@ -1,0 +1,135 @@
+//! One value as written, before anybody believes it, and what is wrong with it when nobody does.
+
+use std::borrow::Cow;
+
+pub(crate) mod container;
+pub(crate) mod health;
+pub(crate) mod kernel;
+pub(crate) mod line;
+pub(crate) mod platform;
+pub(crate) mod port;
+pub(crate) mod probe_http;
+pub(crate) mod reference;
+pub(crate) mod scalar;
+pub(crate) mod secret_like;
+pub(crate) mod secret_ref;
+pub(crate) mod template;
+
+/// A value as written. Numbers and booleans of TOML and JSON are their text.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Value {
+    /// A text: one value, or a list with commas.
+    Text(String),
+    /// An array of TOML or JSON: its elements are taken as they are.
+    List(Vec<String>),
+}
+
+/// One sentence about what is wrong with a value, never the value.
+pub(crate) type Reason = Cow<'static, str>;
+
+/// Everything that is wrong with one value.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Reasons(pub(crate) Vec<Reason>);
+
+impl From<&'static str> for Reasons {
+    fn from(reason: &'static str) -> Self {
+        Self(vec![Cow::Borrowed(reason)])
+    }
+}
+
+impl From<Reason> for Reasons {
+    fn from(reason: Reason) -> Self {
+        Self(vec![reason])
+    }
+}
+
+impl Value {
+    /// The value of a key that takes one, not empty.
+    pub(crate) fn one(&self) -> Result<&str, Reason> {
+        match self.text()? {
+            "" => Err("is empty".into()),
+            text => Ok(text),
+        }
+    }
+
+    /// The value of a key that takes one, which may be empty.
+    pub(crate) fn text(&self) -> Result<&str, Reason> {
+        match self {
+            Self::Text(text) if text.contains('\0') => Err("holds a NUL byte".into()),
+            Self::Text(text) => Ok(text),
+            Self::List(_) => Err("takes one value, not a list".into()),
+        }
+    }
+
+    /// The elements of a list. A text is split at its commas, `\,` is a comma that does not split; an empty text is the
+    /// empty list.
+    pub(crate) fn list(&self) -> Vec<Cow<'_, str>> {
+        match self {
+            Self::List(elements) => elements.iter().map(|element| Cow::Borrowed(element.as_str())).collect(),
+            Self::Text(text) if text.is_empty() => Vec::new(),
+            Self::Text(text) => split_at_commas(text),
+        }
+    }
+
+    /// Every element validated, or all that is wrong with any of them.
+    pub(crate) fn each<T>(&self, resolve: impl Fn(&str) -> Result<T, Reason>) -> Result<Vec<T>, Reasons> {
+        let (mut good, mut bad) = (Vec::new(), Vec::new());
+        let elements = self.list();
+        let several = elements.len() > 1;
+        for (n, element) in elements.iter().enumerate() {
+            let validated = match element.as_ref() {
+                "" => Err("is empty".into()),
+                text if text.contains('\0') => Err("holds a NUL byte".into()),
+                text => resolve(text),
+            };
+            match validated {
+                Ok(value) => good.push(value),
+                Err(reason) if several => bad.push(format!("entry {} {reason}", n + 1).into()),
+                Err(reason) => bad.push(reason),
+            }
+        }
+        if bad.is_empty() { Ok(good) } else { Err(Reasons(bad)) }
+    }
+}
+
+fn split_at_commas(text: &str) -> Vec<Cow<'_, str>> {
+    if !text.contains("\\,") {
+        return text.split(',').map(Cow::Borrowed).collect();
+    }
+    let mut elements = vec![String::new()];
+    let mut chars = text.chars().peekable();
+    while let Some(char) = chars.next() {
+        let taken = match char {
+            '\\' if chars.peek() == Some(&',') => chars.next(),
+            ',' => None,
+            other => Some(other),
+        };
+        match (taken, elements.last_mut()) {
+            (Some(char), Some(last)) => last.push(char),
+            _ => elements.push(String::new()),
+        }
+    }
+    elements.into_iter().map(Cow::Owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commas_separate_and_escaped_commas_do_not() {
+        let list = |text: &str| Value::Text(text.into()).list().join("|");
+        assert_eq!(list("a,b"), "a|b");
+        assert_eq!(list(r"a\,b,c"), "a,b|c");
+        assert_eq!(list(r"a\b\,"), r"a\b,");
+        assert_eq!(list(r"\,,"), ",|");
+        assert!(Value::Text(String::new()).list().is_empty());
+        assert_eq!(Value::List(vec!["a,b".into()]).list(), ["a,b"]);
+    }
+
+    #[test]
+    fn every_bad_entry_of_a_list_is_told_with_its_number() {
+        let told = Value::Text("1,x,,4".into()).each(|text| text.parse::<u8>().map_err(|_| "is no number".into()));
+        assert_eq!(told, Err(Reasons(vec!["entry 2 is no number".into(), "entry 3 is empty".into()])));
+    }
+}
