@@ -12,7 +12,9 @@ use proptest::prelude::*;
 use proptest::sample::subsequence;
 use serde_json::{Map, Value, json};
 
-use crate::{Config, ConfigErrors, Layers};
+use crate::config::Config;
+use crate::error::ConfigErrors;
+use crate::parse::layers::Layers;
 
 /// Keys that go together, each with a value.
 const SAMPLES: [(&str, &str); 25] = [

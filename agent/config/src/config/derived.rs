@@ -5,7 +5,10 @@ use std::time::Duration;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::{Config, Probe, ProbeMethod, Protocol};
+use crate::config::Config;
+use crate::config::policy::Probe;
+use crate::value::health::ProbeMethod;
+use crate::value::port::Protocol;
 
 /// Raised when what a container is made of is written down differently: containers of an older form are then made anew.
 const FINGERPRINT_FORMAT: u32 = 1;
@@ -120,7 +123,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Layers;
+    use crate::parse::layers::Layers;
 
     fn config(words: &str) -> Config {
         let mut layers = Layers::new();

@@ -1,3 +1,230 @@
-//! What follows from a validated config.
+//! The config as validated: every value parsed, every cross-check done.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::config::policy::{
+    BootPolicy, CutDrain, Drain, ImdsAccess, Lifecycle, OnFailure, OnNotice, Probe, Refresh, RegistryAuth, Restart,
+    SecretsAs,
+};
+use crate::value::container::{Device, Gpus, Ulimit, Volume};
+use crate::value::health::ProbeMethod;
+use crate::value::platform::Platform;
+use crate::value::port::Port;
+use crate::value::probe_http::HttpProbe;
+use crate::value::reference::ImageRef;
+use crate::value::secret_ref::SecretRef;
+use crate::value::template::SecretValue;
 
 mod derived;
+pub(crate) mod network;
+pub(crate) mod policy;
+
+/// Everything that this instance shall do. See docs/configuration.md for every key and its default.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Config {
+    /// `image`
+    pub image: ImageRef,
+    /// `name`: the container is `berth-<name>`.
+    pub name: String,
+    /// `port`, `ports`, in the order written.
+    pub ports: Vec<Port>,
+    /// `health` as written, none if it is left to the default: the image's HEALTHCHECK, else `tcp`, else `none`.
+    pub health: Option<ProbeMethod>,
+    /// `probe.*`
+    pub probe: Probe,
+    /// `env.NAME`
+    pub env: BTreeMap<String, String>,
+    /// `secret.NAME`
+    pub secret: BTreeMap<String, SecretValue>,
+    /// `secrets`: each a JSON object whose keys become names; a later one wins, `secret.NAME` wins over all.
+    pub secrets: Vec<SecretRef>,
+    /// `secrets_as`
+    pub secrets_as: SecretsAs,
+    /// `secrets_refresh`
+    pub secrets_refresh: Option<Refresh>,
+    /// `registry_auth`
+    pub registry_auth: RegistryAuth,
+    /// `command`: replaces the image's CMD.
+    pub command: Option<Vec<String>>,
+    /// `entrypoint`: replaces the image's ENTRYPOINT, and drops its CMD, as `docker run --entrypoint` does.
+    pub entrypoint: Option<Vec<String>>,
+    /// `user`
+    pub user: Option<String>,
+    /// `workdir`
+    pub workdir: Option<String>,
+    /// `volumes`
+    pub volumes: Vec<Volume>,
+    /// `tmpfs`: path in the container → mount options (may be empty).
+    pub tmpfs: BTreeMap<String, String>,
+    /// `read_only`
+    pub read_only: bool,
+    /// `memory`, bytes
+    pub memory: Option<u64>,
+    /// `memory_swap`, bytes of memory and swap together; -1 is no limit
+    pub memory_swap: Option<i64>,
+    /// `cpus`, in billionths of a CPU (the engine's NanoCpus)
+    pub cpus: Option<u64>,
+    /// `pids_limit`; -1 and 0 are no limit
+    pub pids_limit: Option<i64>,
+    /// `ulimits`
+    pub ulimits: Vec<Ulimit>,
+    /// `cap_add`
+    pub cap_add: Vec<String>,
+    /// `cap_drop`
+    pub cap_drop: Vec<String>,
+    /// `group_add`, names and numbers
+    pub group_add: Vec<String>,
+    /// `security_opt`, each `name=value`
+    pub security_opt: Vec<String>,
+    /// `sysctls`
+    pub sysctls: BTreeMap<String, String>,
+    /// `devices`
+    pub devices: Vec<Device>,
+    /// `gpus`
+    pub gpus: Option<Gpus>,
+    /// `network`
+    pub network: Option<String>,
+    /// `hostname`
+    pub hostname: Option<String>,
+    /// `extra_hosts`, each `name:address`
+    pub extra_hosts: Vec<String>,
+    /// `dns`
+    pub dns: Vec<IpAddr>,
+    /// `dns_search`
+    pub dns_search: Vec<String>,
+    /// `ipc`
+    pub ipc: Option<String>,
+    /// `pid`
+    pub pid: Option<String>,
+    /// `shm_size`, bytes
+    pub shm_size: Option<u64>,
+    /// `labels`
+    pub labels: BTreeMap<String, String>,
+    /// `platform`
+    pub platform: Option<Platform>,
+    /// `runtime`
+    pub runtime: Option<String>,
+    /// `init`
+    pub init: bool,
+    /// `privileged`
+    pub privileged: bool,
+    /// `stop_signal`, e.g. `SIGTERM`
+    pub stop_signal: Option<String>,
+    /// `log_driver`; [`Config::ENGINE_LOG_DRIVER`] is whichever the engine has by default.
+    pub log_driver: String,
+    /// `log_opt.NAME`; for `json-file` without any option, rotation 3 × 10 MB is filled in.
+    pub log_opt: BTreeMap<String, String>,
+    /// `imds`
+    pub imds: ImdsAccess,
+    /// `listen`
+    pub listen: SocketAddr,
+    /// `after`, paths of the host
+    pub after: Vec<String>,
+    /// `boot.*`
+    pub boot: BootPolicy,
+    /// `restart.*`
+    pub restart: Restart,
+    /// `drain.*`
+    pub drain: Drain,
+    /// `stop_timeout`: SIGTERM to SIGKILL
+    pub stop_timeout: Duration,
+    /// `lifecycle.*`
+    pub lifecycle: Lifecycle,
+    /// `spot`
+    pub spot: OnNotice,
+    /// `rebalance`
+    pub rebalance: OnNotice,
+    /// `maintenance`
+    pub maintenance: OnNotice,
+}
+
+impl Config {
+    /// `log_driver` for whichever the engine has by default, with the options that its own configuration says.
+    pub const ENGINE_LOG_DRIVER: &str = "engine";
+
+    /// Every field without a value. What has a default gets it from the table of keys.
+    pub(crate) fn empty() -> Self {
+        Self {
+            image: ImageRef { registry: String::new(), repository: String::new(), tag: None, digest: None },
+            name: String::new(),
+            ports: Vec::new(),
+            health: None,
+            probe: Probe {
+                interval: Duration::ZERO,
+                timeout: None,
+                healthy: 0,
+                unhealthy: 0,
+                start_timeout: None,
+                running_for: Duration::ZERO,
+                http: HttpProbe::empty(),
+            },
+            env: BTreeMap::new(),
+            secret: BTreeMap::new(),
+            secrets: Vec::new(),
+            secrets_as: SecretsAs::Env,
+            secrets_refresh: None,
+            registry_auth: RegistryAuth::Auto,
+            command: None,
+            entrypoint: None,
+            user: None,
+            workdir: None,
+            volumes: Vec::new(),
+            tmpfs: BTreeMap::new(),
+            read_only: false,
+            memory: None,
+            memory_swap: None,
+            cpus: None,
+            pids_limit: None,
+            ulimits: Vec::new(),
+            cap_add: Vec::new(),
+            cap_drop: Vec::new(),
+            group_add: Vec::new(),
+            security_opt: Vec::new(),
+            sysctls: BTreeMap::new(),
+            devices: Vec::new(),
+            gpus: None,
+            network: None,
+            hostname: None,
+            extra_hosts: Vec::new(),
+            dns: Vec::new(),
+            dns_search: Vec::new(),
+            ipc: None,
+            pid: None,
+            shm_size: None,
+            labels: BTreeMap::new(),
+            platform: None,
+            runtime: None,
+            init: false,
+            privileged: false,
+            stop_signal: None,
+            log_driver: String::new(),
+            log_opt: BTreeMap::new(),
+            imds: ImdsAccess::Allow,
+            listen: SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)),
+            after: Vec::new(),
+            boot: BootPolicy { timeout: Duration::ZERO, on_failure: OnFailure::Abandon },
+            restart: Restart { backoff: Duration::ZERO, backoff_max: Duration::ZERO, limit: 0, window: Duration::ZERO },
+            drain: Drain {
+                settle: Duration::ZERO,
+                timeout: Duration::ZERO,
+                idle: Duration::ZERO,
+                on_failure: CutDrain::Continue,
+            },
+            stop_timeout: Duration::ZERO,
+            lifecycle: Lifecycle {
+                poll: Duration::ZERO,
+                group: None,
+                launch_hook: None,
+                terminate_hook: None,
+                heartbeat: None,
+            },
+            spot: OnNotice::Drain,
+            rebalance: OnNotice::Ignore,
+            maintenance: OnNotice::Ignore,
+        }
+    }
+}

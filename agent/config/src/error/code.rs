@@ -116,8 +116,7 @@ mod tests {
 
     use super::*;
 
-    const BEGIN: &str =
-        "<!-- the codes are made from agent/config/src/error/code.rs: UPDATE_EXPECT=1 cargo test -p berth-config code -->\n";
+    const BEGIN: &str = "<!-- the codes are made from agent/config/src/error/code.rs: UPDATE_EXPECT=1 cargo test -p berth-config code -->\n";
     const END: &str = "<!-- end of the codes -->\n";
 
     #[test]

@@ -1,6 +1,7 @@
 //! What is wrong with a config: every error has its place and its key, and none has a value, because a line may hold by
 //! mistake what should have been a secret.
 
+use crate::value::text::shown;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -14,9 +15,6 @@ pub(crate) mod code;
 
 /// How many errors of one config are told; hostile bytes could make thousands.
 const TOLD: usize = 100;
-
-/// How much of an unknown key is shown.
-const SHOWN: usize = 40;
 
 /// Where something was written.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,22 +89,6 @@ impl fmt::Display for ConfigError {
         }
         f.write_str(&self.reason)
     }
-}
-
-/// A key as it may be printed: a bounded part of it, on one line, without control characters.
-pub(crate) fn shown(key: &str) -> String {
-    let mut out = String::new();
-    for char in key.chars().take(SHOWN) {
-        if char.is_ascii_graphic() || char.is_alphanumeric() {
-            out.push(char);
-        } else {
-            out.extend(char.escape_unicode());
-        }
-    }
-    if key.chars().nth(SHOWN).is_some() {
-        out.push('…');
-    }
-    out
 }
 
 /// Every error of a config, by place; one line each.

@@ -283,7 +283,7 @@ pub(crate) fn is_certain(written: &str) -> bool {
 impl Row {
     fn meaning(&self, tail: Option<&str>) -> Meaning {
         let key = self.key.map(|key| match (key.strip_suffix("NAME"), tail) {
-            (Some(table), Some(tail)) if !tail.is_empty() => format!("{table}{}", crate::error::shown(tail)),
+            (Some(table), Some(tail)) if !tail.is_empty() => format!("{table}{}", crate::value::text::shown(tail)),
             _ => key.to_owned(),
         });
         Meaning { key, advice: self.advice }

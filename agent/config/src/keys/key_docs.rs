@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use crate::keys::{Default, KEYS, Key};
+use crate::keys::{KEYS, Key, KeyDefault};
 
 /// One key in words.
 pub(crate) struct Words {
@@ -340,8 +340,8 @@ pub struct KeySection {
 pub fn key_sections() -> Vec<KeySection> {
     let doc = |words: &Words| {
         let default = match KEYS.iter().find(|known| known.name == words.key).map(|known| &known.default) {
-            Some(Default::Value(text)) => format!("`{text}`"),
-            Some(Default::Words(text)) => (*text).to_owned(),
+            Some(KeyDefault::Value(text)) => format!("`{text}`"),
+            Some(KeyDefault::Words(text)) => (*text).to_owned(),
             None => String::new(),
         };
         KeyDoc { key: words.key, about: words.about, default, examples: words.examples }
@@ -397,7 +397,7 @@ mod tests {
     use expect_test::expect_file;
 
     use super::*;
-    use crate::Layers;
+    use crate::parse::layers::Layers;
 
     const BEGIN: &str = "<!-- the tables are made from agent/config/src/keys/key_docs.rs: UPDATE_EXPECT=1 cargo test -p berth-config key_docs -->\n";
     const END: &str = "<!-- end of the tables -->\n";

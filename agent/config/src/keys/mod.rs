@@ -1,20 +1,26 @@
 //! The one table of keys: name, default, and how the value is validated. words.rs tells the same to people, and a test holds
 //! the two together.
 
+use crate::value::path;
 use std::time::Duration;
 
-use crate::parse::layers::Pointer;
-use crate::validate::network;
+use crate::config::Config;
+use crate::config::network;
+use crate::config::policy::{CutDrain, ImdsAccess, OnChange, OnFailure, OnNotice, Refresh, RegistryAuth, SecretsAs};
 use crate::value::container;
+use crate::value::health::ProbeMethod;
 use crate::value::kernel;
 use crate::value::line;
+use crate::value::platform::Platform;
+use crate::value::pointer::Pointer;
+use crate::value::port::Port;
 use crate::value::probe_http;
+use crate::value::probe_http::Statuses;
+use crate::value::reference::ImageRef;
 use crate::value::scalar::{count, cpus, duration_from, is_name, one_of, size, switch};
+use crate::value::secret_ref::SecretRef;
+use crate::value::template::SecretValue;
 use crate::value::{Reason, Reasons, Value};
-use crate::{
-    Config, CutDrain, ImageRef, ImdsAccess, OnChange, OnFailure, OnNotice, Platform, Port, ProbeMethod, Refresh,
-    RegistryAuth, SecretRef, SecretValue, SecretsAs, Statuses,
-};
 
 pub(crate) mod defaults;
 pub(crate) mod foreign_words;
@@ -26,13 +32,13 @@ pub(crate) struct Key {
     /// As it is written: `probe.interval`, `env.NAME`.
     pub(crate) name: &'static str,
     /// What holds when it is not written.
-    pub(crate) default: Default,
+    pub(crate) default: KeyDefault,
     /// Believes a value; the second text is the NAME of a table's key.
     pub(crate) resolve: Believe,
 }
 
 /// What holds when a key is not written.
-pub(crate) enum Default {
+pub(crate) enum KeyDefault {
     /// As if this had been written.
     Value(&'static str),
     /// This, in words.
@@ -41,9 +47,9 @@ pub(crate) enum Default {
 
 type Believe = fn(&mut Config, &Value, &str) -> Result<(), Reasons>;
 
-use Default::{Value as By, Words};
+use KeyDefault::{Value as By, Words};
 
-const fn key(name: &'static str, default: Default, resolve: Believe) -> Key {
+const fn key(name: &'static str, default: KeyDefault, resolve: Believe) -> Key {
     Key { name, default, resolve }
 }
 
@@ -97,7 +103,7 @@ pub(crate) static KEYS: &[Key] = &[
     key("command", Words("the image's"), |c, v, _| put(&mut c.command, line::command(v))),
     key("entrypoint", Words("the image's"), |c, v, _| put(&mut c.entrypoint, line::command(v))),
     key("user", Words("the image's"), |c, v, _| put(&mut c.user, some(v, container::user))),
-    key("workdir", Words("the image's"), |c, v, _| put(&mut c.workdir, some(v, container::absolute))),
+    key("workdir", Words("the image's"), |c, v, _| put(&mut c.workdir, some(v, path::absolute))),
     key("volumes", Words("none"), |c, v, _| put(&mut c.volumes, v.each(container::volume))),
     key("tmpfs", Words("none"), |c, v, _| put(&mut c.tmpfs, container::tmpfs(v))),
     key("read_only", By("false"), |c, v, _| put(&mut c.read_only, v.one().and_then(switch))),
@@ -147,7 +153,7 @@ pub(crate) static KEYS: &[Key] = &[
         put(&mut c.imds, choice(v, &[("allow", ImdsAccess::Allow), ("block", ImdsAccess::Block)]))
     }),
     key("listen", By("0.0.0.0:9911"), |c, v, _| put(&mut c.listen, listen(v))),
-    key("after", Words("none"), |c, v, _| put(&mut c.after, v.each(container::host_path))),
+    key("after", Words("none"), |c, v, _| put(&mut c.after, v.each(path::host_path))),
     key("boot.timeout", By("10m"), |c, v, _| put(&mut c.boot.timeout, boot_timeout(v))),
     key("boot.on_failure", By("abandon"), |c, v, _| {
         put(&mut c.boot.on_failure, choice(v, &[("abandon", OnFailure::Abandon), ("hold", OnFailure::Hold)]))

@@ -1,8 +1,8 @@
 //! What is said about a key that there is not: which one is most likely meant.
 
-use crate::error;
 use crate::keys::foreign_words;
 use crate::keys::{KEYS, Key};
+use crate::value::text;
 
 /// A key that nobody knows.
 pub(crate) struct Unknown {
@@ -66,14 +66,14 @@ impl Key {
             return Unknown::meaning(key, |key| format!("needs a name: `{key}=…`"));
         }
         if bare != written && Self::is_meant(bare) && spelt(bare).is_none() {
-            let bare = error::shown(bare);
+            let bare = text::shown(bare);
             return Unknown::meaning(&bare, |_| format!("unknown key: write it without `--`, as in `{bare}=…`"));
         }
         if let Some(key) = spelt(bare) {
             return Unknown::near(key);
         }
         if let Some(key) = below(written) {
-            return Unknown::meaning(error::shown(&key), |key| {
+            return Unknown::meaning(text::shown(&key), |key| {
                 format!("unknown key: it stands below something else; at the top level it is `{key}`")
             });
         }
@@ -82,7 +82,7 @@ impl Key {
             return Unknown::meaning(head, |head| format!("unknown key: `{head}` is a value or a list, not a table"));
         }
         match nearest(written) {
-            Some(name) => Unknown::near(error::shown(&name)),
+            Some(name) => Unknown::near(text::shown(&name)),
             None => foreign_words::find_near(written).map_or_else(|| Unknown::new("unknown key"), Unknown::of_others),
         }
     }

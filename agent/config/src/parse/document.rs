@@ -13,24 +13,46 @@ use crate::value::{Reason, Value};
 /// How deep tables may lie in each other; the deepest key there is has two levels.
 const DEEPEST: usize = 8;
 
-/// What a document says: `Ok` a key with its value, `Err` what is wrong there; each with its place.
+/// What a document holds, each with its place.
 #[derive(Default)]
-pub(crate) struct Said {
+pub(crate) struct Document {
     /// Keys with values, in the order of the document.
     pub(crate) keys: Vec<(At, String, Value)>,
-    /// ConfigErrors; the key is empty where the syntax is broken.
-    pub(crate) errors: Vec<(At, String, Reason)>,
+    /// What is no key with a value.
+    pub(crate) defects: Vec<Defect>,
+}
+
+/// Something in a document that is no key with a value.
+pub(crate) struct Defect {
+    /// Where.
+    pub(crate) at: At,
+    /// What it is.
+    pub(crate) kind: DefectKind,
+}
+
+/// Why something in a document is no key with a value.
+pub(crate) enum DefectKind {
+    /// The document cannot be read here; the sentence says why.
+    Syntax(Reason),
+    /// The key is a table in more tables than any key needs.
+    TooDeep(String),
+    /// The key is a table without keys.
+    EmptyTable(String),
+    /// The key is JSON's null.
+    Null(String),
+    /// The key is a list that holds lists or tables.
+    NestedList(String),
 }
 
 /// Reads TOML.
-pub(crate) fn toml(text: &str) -> Said {
+pub(crate) fn toml(text: &str) -> Document {
     let lines = Lines::of(text);
     let (table, errors) = DeTable::parse_recoverable(text);
-    let mut said = Said::default();
+    let mut document = Document::default();
     if errors.is_empty() {
         let nodes = toml_table(table.get_ref(), &lines, 0);
-        said.flatten("", nodes);
-        said.keys.sort_by_key(|(at, ..)| match at {
+        document.flatten("", nodes);
+        document.keys.sort_by_key(|(at, ..)| match at {
             At::Line(line, column) => (*line, *column),
             _ => (0, 0),
         });
@@ -40,17 +62,17 @@ pub(crate) fn toml(text: &str) -> Said {
         let at = error.span().map_or(At::Within, |span| lines.at(span.start));
         let mend = error.span().and_then(|span| syntax::of_toml(lines.around(span.start)));
         let reason = mend.map_or_else(|| error.message().to_owned(), str::to_owned);
-        said.errors.push((at, String::new(), format!("not TOML: {reason}").into()));
+        document.defect(at, DefectKind::Syntax(format!("not TOML: {reason}").into()));
     }
-    said
+    document
 }
 
 /// Reads a JSON object.
-pub(crate) fn json(text: &str) -> Said {
-    let mut said = Said::default();
+pub(crate) fn json(text: &str) -> Document {
+    let mut document = Document::default();
     match serde_json::from_str::<Node>(text) {
-        Ok(Node::Table(members)) => said.flatten("", members),
-        Ok(_) => said.errors.push((At::Within, String::new(), "not a JSON object".into())),
+        Ok(Node::Table(members)) => document.flatten("", members),
+        Ok(_) => document.defect(At::Within, DefectKind::Syntax("not a JSON object".into())),
         Err(error) => {
             let lines = Lines::of(text);
             let (line, column) = (error.line(), error.column().max(1));
@@ -59,10 +81,10 @@ pub(crate) fn json(text: &str) -> Said {
                 serde_json::error::Category::Eof => "it ends too early",
                 _ => syntax::of_json(text, offset).unwrap_or("a syntax error"),
             };
-            said.errors.push((At::Line(line, column), String::new(), format!("not JSON: {what}").into()));
+            document.defect(At::Line(line, column), DefectKind::Syntax(format!("not JSON: {what}").into()));
         }
     }
-    said
+    document
 }
 
 type Member = (At, String, Node);
@@ -75,38 +97,31 @@ enum Node {
     Null,
 }
 
-impl Said {
+impl Document {
     fn flatten(&mut self, path: &str, members: Vec<Member>) {
         let depth = path.split('.').count();
         for (at, name, node) in members {
             let key = if path.is_empty() { name } else { format!("{path}.{name}") };
             match node {
-                Node::Table(_) if depth > DEEPEST => self.errors.push((at, key, "lies too deep".into())),
-                Node::Table(members) if members.is_empty() => {
-                    // An empty table of a known name says nothing, and is no error.
-                    if !crate::keys::KEYS.iter().any(|known| known.name.starts_with(&format!("{key}."))) {
-                        self.errors.push((at, key, "is an empty table".into()));
-                    }
-                }
+                Node::Table(_) if depth > DEEPEST => self.defect(at, DefectKind::TooDeep(key)),
+                Node::Table(members) if members.is_empty() => self.defect(at, DefectKind::EmptyTable(key)),
                 Node::Table(members) => self.flatten(&key, members),
                 Node::Text(text) => self.keys.push((at, key, Value::Text(text))),
-                Node::Null => self.errors.push((at, key, "is null: leave the key out".into())),
+                Node::Null => self.defect(at, DefectKind::Null(key)),
                 Node::List(nodes) => {
                     let texts =
                         nodes.into_iter().map(|node| if let Node::Text(text) = node { Some(text) } else { None });
                     match texts.collect::<Option<Vec<_>>>() {
                         Some(texts) => self.keys.push((at, key, Value::List(texts))),
-                        None => {
-                            let mut reason = "is a list of something else than plain values".to_owned();
-                            if let Some(example) = crate::keys::key_docs::example(&key) {
-                                reason.push_str(&format!(": write each entry as one text, as in `{example}`"));
-                            }
-                            self.errors.push((at, key, reason.into()));
-                        }
+                        None => self.defect(at, DefectKind::NestedList(key)),
                     }
                 }
             }
         }
+    }
+
+    fn defect(&mut self, at: At, kind: DefectKind) {
+        self.defects.push(Defect { at, kind });
     }
 }
 

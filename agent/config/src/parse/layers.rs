@@ -1,9 +1,9 @@
 //! The layers of a config: what each wrote, and that the later wins, key by key.
 
+use crate::keys::key_docs;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use crate::error::code::Code;
 use crate::error::{At, ConfigErrors, Place};
 use crate::keys::foreign_words;
 use crate::keys::{self, Key};
-use crate::parse::document::{self, Said};
+use crate::parse::document::{self, Defect, DefectKind, Document};
+use crate::value::Value;
 use crate::value::line::{self, Word};
-use crate::value::secret_ref::{SecretRef, check_parameter, check_secret_name};
-use crate::value::{Reason, Value};
+use crate::value::pointer::Pointer;
 
 /// EC2 takes at most 16 KB, before they are in base64 (EC2 user guide, "Instance user data").
 const LONGEST_USER_DATA: usize = 16 << 10;
@@ -33,51 +33,6 @@ pub enum Layer {
     UserData,
     /// The words of the command line.
     CommandLine,
-}
-
-/// What `config=` points to: more keys, in any of the forms of user-data.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Pointer {
-    /// `ssm:NAME`: a parameter, its name or ARN.
-    Ssm(String),
-    /// `secretsmanager:NAME`: a secret, its name or ARN.
-    SecretsManager(String),
-}
-
-impl Pointer {
-    /// Where the document is, as a secret is referred to.
-    pub fn secret_ref(&self) -> SecretRef {
-        match self {
-            Self::Ssm(name) => SecretRef::Parameter { name: name.clone(), json_key: None },
-            Self::SecretsManager(id) => {
-                SecretRef::Managed { id: id.clone(), json_key: None, version_stage: None, version_id: None }
-            }
-        }
-    }
-
-    pub(crate) fn parse(text: &str) -> Result<Self, Reason> {
-        if let Some(name) = text.strip_prefix("ssm:") {
-            check_parameter(name)?;
-            return Ok(Self::Ssm(name.to_owned()));
-        }
-        if let Some(name) = text.strip_prefix("secretsmanager:") {
-            check_secret_name(name)?;
-            return Ok(Self::SecretsManager(name.to_owned()));
-        }
-        match text.starts_with('/') {
-            true => Err("is not `ssm:NAME` or `secretsmanager:NAME`: a parameter is `ssm:/NAME`".into()),
-            false => Err("is not `ssm:NAME` or `secretsmanager:NAME`".into()),
-        }
-    }
-}
-
-impl fmt::Display for Pointer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Ssm(name) => write!(f, "ssm:{name}"),
-            Self::SecretsManager(name) => write!(f, "secretsmanager:{name}"),
-        }
-    }
 }
 
 /// One key as written.
@@ -327,19 +282,34 @@ impl<'a> Source<'a> {
         }
     }
 
-    fn add_document(&mut self, said: Said) {
-        for (at, key, value) in said.keys {
+    fn add_document(&mut self, document: Document) {
+        for (at, key, value) in document.keys {
             self.add_key(at, key, value);
         }
-        for (at, key, reason) in said.errors {
-            self.layers.broken |= key.is_empty();
-            match key.as_str() {
-                "" => self.error(Code::Syntax, at, None, reason),
-                key if Key::find(key).is_some() || Key::is_table(key) => {
-                    self.error(Code::InvalidValue, at, Some(key), reason);
-                }
-                key => self.unknown(at, key),
+        for Defect { at, kind } in document.defects {
+            self.add_defect(at, kind);
+        }
+    }
+
+    fn add_defect(&mut self, at: At, kind: DefectKind) {
+        let (key, reason): (String, Cow<'static, str>) = match kind {
+            DefectKind::Syntax(reason) => {
+                self.layers.broken = true;
+                return self.error(Code::Syntax, at, None, reason);
             }
+            // It has no key that could be wrong.
+            DefectKind::EmptyTable(key) if Key::is_table(&key) => return,
+            DefectKind::EmptyTable(key) => (key, "is an empty table".into()),
+            DefectKind::TooDeep(key) => (key, "is nested too deeply".into()),
+            DefectKind::Null(key) => (key, "is null: leave the key out".into()),
+            DefectKind::NestedList(key) => {
+                let example = key_docs::example(&key).map(|example| format!(", as in `{example}`")).unwrap_or_default();
+                (key, format!("is a list with lists or tables in it: write each entry as one text{example}").into())
+            }
+        };
+        match Key::find(&key).is_some() || Key::is_table(&key) {
+            true => self.error(Code::InvalidValue, at, Some(&key), reason),
+            false => self.unknown(at, &key),
         }
     }
 

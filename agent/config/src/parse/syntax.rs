@@ -1,6 +1,6 @@
 //! What broken TOML and JSON was plainly meant to say, in words that mend it. A parser's own are about grammar.
 
-use crate::value::line::TYPOGRAPHIC;
+use crate::value::text::TYPOGRAPHIC;
 
 /// What to do about a line that TOML's parser stopped at; none if only the parser knows.
 pub(crate) fn of_toml(line: &str) -> Option<&'static str> {
@@ -45,11 +45,18 @@ pub(crate) fn of_json(text: &str, offset: usize) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use crate::parse::document;
+    use crate::parse::document::{self, DefectKind, Document};
+
+    fn syntax_error(document: Document) -> Option<String> {
+        document.defects.into_iter().find_map(|defect| match defect.kind {
+            DefectKind::Syntax(reason) => Some(reason.to_string()),
+            _ => None,
+        })
+    }
 
     #[test]
     fn broken_documents_are_told_how_to_mend_them_and_never_quoted() {
-        let toml = |text: &str| document::toml(text).errors.first().map(|(_, _, reason)| reason.to_string());
+        let toml = |text: &str| syntax_error(document::toml(text));
         for (text, expected) in [
             ("image = hunter2:1\n", "a text needs quotes: `key = \"value\"`"),
             ("timeout = 10m\n", "a text needs quotes: `key = \"value\"`"),
@@ -58,7 +65,7 @@ mod tests {
         ] {
             assert_eq!(toml(text), Some(format!("not TOML: {expected}")), "{text}");
         }
-        let json = |text: &str| document::json(text).errors.first().map(|(_, _, reason)| reason.to_string());
+        let json = |text: &str| syntax_error(document::json(text));
         for (text, expected) in [
             ("{\"a\": \"b\",}", "a comma before the end: remove it"),
             ("{\"a\": [\"b\", ]}", "a comma before the end: remove it"),

@@ -1,6 +1,6 @@
 //! What the engine refuses together, or the kernel does at the start: said before anything is pulled.
 
-use crate::Config;
+use crate::config::Config;
 use crate::error::ConfigErrors;
 use crate::error::code::Code;
 use crate::parse::layers::Layers;

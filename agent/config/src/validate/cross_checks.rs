@@ -1,10 +1,13 @@
 //! What the values say together: what cannot live side by side, and what needs something that is not there.
 
+use crate::config::Config;
+use crate::config::policy::ImdsAccess;
 use crate::error::ConfigErrors;
 use crate::error::code::Code;
 use crate::parse::layers::Layers;
 use crate::validate::mounts;
-use crate::{Config, ImdsAccess, Port, ProbeMethod};
+use crate::value::health::ProbeMethod;
+use crate::value::port::Port;
 
 impl Layers {
     /// What is written and needs something that is not.

@@ -1,8 +1,8 @@
 //! What often stands in a value by mistake: told beside what is wrong with it, and never with the value.
 
-use crate::detect::near_miss::is_invisible;
 use crate::value::Value;
-use crate::value::line::TYPOGRAPHIC;
+use crate::value::text::TYPOGRAPHIC;
+use crate::value::text::is_invisible;
 
 /// How a value shows a mistake, and what to do.
 type Hint = (fn(&str) -> bool, &'static str);
@@ -56,7 +56,7 @@ pub(crate) fn holds_variable(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::Layers;
+    use crate::parse::layers::Layers;
 
     #[test]
     fn what_stands_in_a_value_by_mistake_is_told_beside_what_is_wrong() {

@@ -1,11 +1,12 @@
 //! Warnings of what takes a container's isolation away, of what has no effect beside it, and of what the agent's own isolation hides.
 
+use crate::config::Config;
+use crate::config::policy::ImdsAccess;
 use crate::error::ConfigErrors;
 use crate::error::code::Code;
 use crate::parse::layers::Layers;
-use crate::validate::mounts::below;
 use crate::value::kernel::is_bare;
-use crate::{Config, ImdsAccess};
+use crate::value::path::below;
 
 /// What berth.service hides from the agent, and by which directive.
 const HIDDEN: [(&str, &str); 6] = [

@@ -1,24 +1,13 @@
 //! Where things are mounted in the container, and which of these places berth needs for itself.
 
-use crate::{Config, SecretsAs};
+use crate::config::Config;
+use crate::config::policy::SecretsAs;
+use crate::value::path::{below, clean};
 
 /// Where the shim and its file are mounted, with `secrets_as=env`.
 const SHIM: &str = "/.berth";
 /// Where the files are mounted, with `secrets_as=files`.
 const FILES: &str = "/run/secrets";
-
-/// A path as the engine cleans it: `/a//b/./c/../` is `/a/b`.
-pub(crate) fn clean(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    format!("/{}", parts.join("/"))
-}
 
 /// Every place in the container that something of the config is mounted at: the key, the path, and whether nothing can be made below it.
 fn places(config: &Config) -> impl Iterator<Item = (&'static str, String, bool)> {
@@ -65,29 +54,14 @@ pub(crate) fn in_the_way(config: &Config) -> Option<(&'static str, &'static str)
         .map(|(key, ..)| (key, reason))
 }
 
-/// Whether a path is this folder or lies in it.
-pub(crate) fn below(path: &str, folder: &str) -> bool {
-    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::Layers;
+    use crate::parse::layers::Layers;
 
     fn errors(words: &str) -> String {
         let mut layers = Layers::new();
         layers.add_user_data(format!("berth image=x:1 {words}").as_bytes());
         layers.resolve().map_or_else(|errors| errors.to_string(), |_| "none".into())
-    }
-
-    #[test]
-    fn a_path_is_cleaned_as_the_engine_does() {
-        for (path, expected) in
-            [("/", "/"), ("//a//b/", "/a/b"), ("/a/./b/../c", "/a/c"), ("/..", "/"), ("/../a", "/a")]
-        {
-            assert_eq!(clean(path), expected, "{path}");
-        }
     }
 
     #[test]

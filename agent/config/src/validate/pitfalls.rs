@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
+use crate::config::Config;
+use crate::config::policy::{OnChange, OnNotice, RegistryAuth, SecretsAs};
 use crate::error::ConfigErrors;
 use crate::error::code::Code;
 use crate::parse::layers::Layers;
 use crate::value::Value;
+use crate::value::health::ProbeMethod;
 use crate::value::scalar::duration_text;
-use crate::{Config, OnChange, OnNotice, ProbeMethod, RegistryAuth, SecretsAs};
 
 /// A notice that is seen later than this leaves much less than the two minutes of a spot interruption.
 const SLOW_POLL: Duration = Duration::from_secs(30);

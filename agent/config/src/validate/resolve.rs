@@ -1,6 +1,6 @@
 //! From what was written to what is validated: every value, then what they say together (cross_checks.rs), all errors at once.
 
-use crate::Config;
+use crate::config::Config;
 use crate::error::code::Code;
 use crate::error::{ConfigErrors, Place};
 use crate::keys::{self, Key};
@@ -106,7 +106,8 @@ mod tests {
     use expect_test::{Expect, expect};
 
     use super::*;
-    use crate::{Pointer, Port};
+    use crate::value::pointer::Pointer;
+    use crate::value::port::Port;
 
     fn validated(user_data: &str) -> Result<Config, ConfigErrors> {
         let mut layers = Layers::new();

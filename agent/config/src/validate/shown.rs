@@ -1,12 +1,15 @@
 //! Every key with its value as it may be shown to whoever holds the config: what is plain to the app is not plain to a
 //! terminal, so the values of `env`, of log options and of labels stay where they are.
 
-use crate::error::shown;
 use crate::keys::key_docs;
-use crate::keys::{Default, KEYS};
-use crate::parse::layers::{Layers, Pointer, Written};
+use crate::keys::{KEYS, KeyDefault};
+use crate::parse::layers::{Layers, Written};
 use crate::value::Value;
-use crate::{ProxyUrl, SecretValue};
+use crate::value::pointer::Pointer;
+use crate::value::proxy::ProxyUrl;
+use crate::value::template::SecretValue;
+use crate::value::text::printable;
+use crate::value::text::shown;
 
 /// One key, written or not.
 pub struct Row {
@@ -30,7 +33,7 @@ impl Layers {
                 None => self.keys.get_key_value(known.name).into_iter().collect(),
             };
             let default = match known.default {
-                Default::Value(text) | Default::Words(text) => Some(text.to_owned()),
+                KeyDefault::Value(text) | KeyDefault::Words(text) => Some(text.to_owned()),
             };
             let about = key_docs::about(known.name);
             if written.is_empty() {
@@ -65,11 +68,4 @@ fn row(key: &str, written: &Written, about: &'static str) -> Row {
     };
     let value = value.map(|text| text.chars().flat_map(|c| printable(c).collect::<Vec<_>>()).collect());
     Row { key: shown(key), value, from: Some(written.place.to_string()), about }
-}
-
-/// Control characters would move the terminal's cursor.
-fn printable(char: char) -> impl Iterator<Item = char> {
-    let plain = Some(char).filter(|char| !char.is_control());
-    let escaped = plain.is_none().then(|| char.escape_default());
-    plain.into_iter().chain(escaped.into_iter().flatten())
 }

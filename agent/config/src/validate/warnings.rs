@@ -3,14 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::Config;
 use crate::error::code::Code;
 use crate::error::{At, ConfigErrors, Place};
 use crate::parse::layers::Layers;
 use crate::validate::hints;
-use crate::validate::mounts::clean;
+use crate::value::health::ProbeMethod;
+use crate::value::path::clean;
 use crate::value::scalar::duration_text;
 use crate::value::secret_like;
-use crate::{Config, ProbeMethod, SecretRef, SecretValue};
+use crate::value::secret_ref::SecretRef;
+use crate::value::template::SecretValue;
 
 /// The longest heartbeat timeout of a lifecycle hook (API reference, PutLifecycleHook).
 const HEARTBEAT: Duration = Duration::from_secs(7200);

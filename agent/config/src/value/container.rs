@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::validate::mounts::clean;
+use crate::value::path::absolute;
 use crate::value::scalar::is_name;
-use crate::value::{Reason, Reasons, Value};
-use crate::{Device, Gpus, Ulimit, Volume};
+use crate::value::{Reason, Reasons, Value, unique};
+use serde::Serialize;
 
 /// The signals of Linux below the real-time ones, without `SIG` (signal(7)).
 const SIGNALS: [&str; 31] = [
@@ -15,17 +15,49 @@ const SIGNALS: [&str; 31] = [
     "PWR", "SYS",
 ];
 
-/// A path in the container or on the host.
-pub(crate) fn absolute(text: &str) -> Result<String, Reason> {
-    if text.starts_with('/') { Ok(text.to_owned()) } else { Err("is not an absolute path".into()) }
+/// One entry of `volumes`: `SOURCE:TARGET[:ro|rw]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Volume {
+    /// A path on the host, or the name of a volume of the engine; none makes an anonymous volume.
+    pub source: Option<String>,
+    /// The path in the container.
+    pub target: String,
+    /// Whether it is mounted read-only.
+    pub read_only: bool,
 }
 
-/// A path of the host other than its root, cleaned.
-pub(crate) fn host_path(text: &str) -> Result<String, Reason> {
-    match clean(&absolute(text)?) {
-        root if root == "/" => Err("is `/`, which is always there".into()),
-        path => Ok(path),
-    }
+/// One entry of `ulimits`: `nofile=1024[:2048]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Ulimit {
+    /// `nofile`
+    pub name: String,
+    /// The soft limit, -1 for none.
+    pub soft: i64,
+    /// The hard limit, -1 for none.
+    pub hard: i64,
+}
+
+/// One entry of `devices`: `HOST[:CONTAINER[:rwm]]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Device {
+    /// The path on the host.
+    pub host: String,
+    /// The path in the container.
+    pub container: String,
+    /// The cgroup permissions, letters of `rwm`.
+    pub permissions: String,
+}
+
+/// `gpus`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Gpus {
+    /// `all`
+    All,
+    /// A number of them.
+    Count(u32),
+    /// `device=0,1`: by index or UUID.
+    Devices(Vec<String>),
 }
 
 /// `SOURCE:TARGET[:ro|rw]` or `TARGET`.
@@ -205,16 +237,6 @@ pub(crate) fn labels(value: &Value) -> Result<BTreeMap<String, String>, Reasons>
     unique(labels, "names a label twice")
 }
 
-pub(crate) fn unique(pairs: Vec<(String, String)>, twice: &'static str) -> Result<BTreeMap<String, String>, Reasons> {
-    let mut map = BTreeMap::new();
-    for (key, value) in pairs {
-        if map.insert(key, value).is_some() {
-            return Err(twice.into());
-        }
-    }
-    Ok(map)
-}
-
 /// `SIGTERM`, `TERM`, `SIGRTMIN+3`, or a number; a name is kept as `SIGTERM`.
 pub(crate) fn signal(text: &str) -> Result<String, Reason> {
     if let Ok(number) = text.parse::<u8>() {
@@ -336,13 +358,6 @@ mod tests {
             env_name("A_b.c-1").is_ok() && env_name("1A").is_err() && env_name("").is_err() && env_name("Ä").is_err()
         );
         assert!(network("container:x").is_ok() && network("host").is_ok() && network("a b").is_err());
-    }
-
-    #[test]
-    fn a_path_of_the_host_is_absolute_and_not_its_root() {
-        assert_eq!(host_path("/mnt//data/"), Ok("/mnt/data".to_owned()));
-        assert_eq!(host_path("data"), Err("is not an absolute path".into()));
-        assert!(host_path("/").is_err() && host_path("//.").is_err() && host_path("/a/..").is_err());
     }
 
     #[test]

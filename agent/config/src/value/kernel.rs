@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::value::container::{absolute, unique};
+use crate::value::path::absolute;
 use crate::value::scalar::{is_name, one_of, size};
+use crate::value::unique;
 use crate::value::{Reason, Reasons, Value};
 
 /// The engine's own least (linuxMinMemory).

@@ -1,13 +1,11 @@
 //! The one line: words as a shell splits them, each `key=value`. Also how a command is split that no shell will run.
 
+use crate::value::text::TYPOGRAPHIC;
 use std::iter::Peekable;
 use std::str::Chars;
 
-use crate::detect::near_miss::is_invisible;
+use crate::value::text::is_invisible;
 use crate::value::{Reason, Value};
-
-/// The quotes of text editors, which no shell and no parser takes for quotes.
-pub(crate) const TYPOGRAPHIC: [char; 9] = ['“', '”', '„', '‟', '‘', '’', '‚', '«', '»'];
 
 /// One word of a line.
 #[derive(Debug, PartialEq, Eq)]

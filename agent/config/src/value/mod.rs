@@ -1,19 +1,24 @@
 //! One value as written, before anybody believes it, and what is wrong with it when nobody does.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 pub(crate) mod container;
 pub(crate) mod health;
 pub(crate) mod kernel;
 pub(crate) mod line;
+pub(crate) mod path;
 pub(crate) mod platform;
+pub(crate) mod pointer;
 pub(crate) mod port;
 pub(crate) mod probe_http;
+pub(crate) mod proxy;
 pub(crate) mod reference;
 pub(crate) mod scalar;
 pub(crate) mod secret_like;
 pub(crate) mod secret_ref;
 pub(crate) mod template;
+pub(crate) mod text;
 
 /// A value as written. Numbers and booleans of TOML and JSON are their text.
 #[derive(Clone, PartialEq, Eq)]
@@ -90,6 +95,17 @@ impl Value {
         }
         if bad.is_empty() { Ok(good) } else { Err(Reasons(bad)) }
     }
+}
+
+/// A map of these pairs; a key that is there twice is an error.
+pub(crate) fn unique(pairs: Vec<(String, String)>, twice: &'static str) -> Result<BTreeMap<String, String>, Reasons> {
+    let mut map = BTreeMap::new();
+    for (key, value) in pairs {
+        if map.insert(key, value).is_some() {
+            return Err(twice.into());
+        }
+    }
+    Ok(map)
 }
 
 fn split_at_commas(text: &str) -> Vec<Cow<'_, str>> {

@@ -6,7 +6,6 @@ use std::ops::RangeInclusive;
 
 use serde::{Serialize, Serializer};
 
-use crate::Config;
 use crate::value::{Reason, Reasons, Value};
 
 /// An HTTP probe, beside the address and the path that `health` names.
@@ -21,13 +20,6 @@ pub struct HttpProbe {
 /// The statuses of answers that are healthy: `200-399`, `200,204`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statuses(Vec<RangeInclusive<u16>>);
-
-impl Default for HttpProbe {
-    /// What holds when nothing is written.
-    fn default() -> Self {
-        Config::defaults().probe.http
-    }
-}
 
 impl HttpProbe {
     /// Without a value: no status is healthy.

@@ -2,6 +2,7 @@
 //!
 //! The table is [`RECOGNISERS`]: the first that knows the line says what to do about it.
 
+use crate::value::text::is_invisible;
 use std::borrow::Cow;
 
 use crate::keys::Key;
@@ -155,11 +156,6 @@ fn assigns_image(text: &str, signs: &str) -> bool {
             && signed.starts_with(|char| signs.contains(char))
             && before.split_whitespace().filter(is_prose).count() < 2
     })
-}
-
-/// Whether a character takes no place on a screen: zero-width spaces and joiners, soft hyphens, marks of direction and of byte order.
-pub(crate) fn is_invisible(char: char) -> bool {
-    matches!(char, '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// A line as it looks.

@@ -9,7 +9,7 @@
 
 pub(crate) use coded::CODES;
 pub use line::COMMANDS;
-pub(crate) use line::{Line, Miss, goes_on, is_invisible, look};
+pub(crate) use line::{Line, Miss, goes_on, look};
 pub(crate) use text::{Misread, commented_keys, foreign_compression, misread, own_part};
 
 mod coded;
