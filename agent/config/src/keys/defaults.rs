@@ -1,7 +1,7 @@
 //! The config when nothing is written. The values stand in the table of keys and nowhere else.
 
 use crate::config::Config;
-use crate::keys::{KEYS, KeyDefault};
+use crate::keys::{KeyDefault, all};
 use crate::value::Value;
 use crate::value::probe_http::HttpProbe;
 
@@ -10,7 +10,7 @@ impl Config {
     /// runs no container before it has read its own.
     pub fn defaults() -> Self {
         let mut config = Self::empty();
-        for key in KEYS {
+        for key in all() {
             if let KeyDefault::Value(text) = key.default {
                 // A test resolves each: a default is as valid as what is written.
                 let resolved = (key.resolve)(&mut config, &Value::Text(text.to_owned()), "");
@@ -36,8 +36,7 @@ mod tests {
     #[test]
     fn the_defaults_of_the_table_are_the_defaults_of_the_config() {
         let by_value = |default: &KeyDefault| if let KeyDefault::Value(text) = default { Some(*text) } else { None };
-        let words: Vec<_> =
-            KEYS.iter().filter_map(|key| Some(format!("{}={}", key.name, by_value(&key.default)?))).collect();
+        let words: Vec<_> = all().filter_map(|key| Some(format!("{}={}", key.name, by_value(&key.default)?))).collect();
         assert!(words.len() > 20);
         let mut layers = Layers::new();
         layers.add_words(&["image=x:1".to_owned()]);

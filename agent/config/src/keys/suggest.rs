@@ -1,7 +1,7 @@
 //! What is said about a key that there is not: which one is most likely meant.
 
 use crate::keys::foreign_words;
-use crate::keys::{KEYS, Key};
+use crate::keys::{Key, all};
 use crate::value::text;
 
 /// A key that nobody knows.
@@ -78,7 +78,7 @@ impl Key {
             });
         }
         let head = written.split('.').next().unwrap_or(written);
-        if KEYS.iter().any(|key| key.name == head) {
+        if all().any(|key| key.name == head) {
             return Unknown::meaning(head, |head| format!("unknown key: `{head}` is a value or a list, not a table"));
         }
         match nearest(written) {
@@ -94,14 +94,14 @@ fn table(written: &str) -> Option<&'static str> {
 }
 
 fn table_by(is_it: impl Fn(&str) -> bool) -> Option<&'static str> {
-    KEYS.iter().map(|key| key.name).find(|name| name.split_once('.').is_some_and(|(table, _)| is_it(table)))
+    all().map(|key| key.name).find(|name| name.split_once('.').is_some_and(|(table, _)| is_it(table)))
 }
 
 /// The key that is spelt like this by others: `stopTimeout`, `read-only`, `bootTimeout`.
 fn spelt(written: &str) -> Option<&'static str> {
     let squashed = |text: &str| foreign_words::fold(text).replace('.', "");
     let it = squashed(written);
-    KEYS.iter().map(|key| key.name).find(|name| *name != written && !name.ends_with(".NAME") && squashed(name) == it)
+    all().map(|key| key.name).find(|name| *name != written && !name.ends_with(".NAME") && squashed(name) == it)
 }
 
 /// The key that stands below something that is none: `services.web.image`, `berth.image`.
@@ -126,7 +126,7 @@ fn nearest(written: &str) -> Option<String> {
         let distance = strsim::damerau_levenshtein(known, &word.to_ascii_lowercase());
         (distance <= (known.len() / 3).max(1)).then_some(distance)
     };
-    KEYS.iter()
+    all()
         .filter_map(|key| match (key.name.strip_suffix(".NAME"), written.split_once('.')) {
             (Some(table), Some((head, name))) => {
                 near(table, head).map(|distance| (distance, format!("{table}.{name}")))

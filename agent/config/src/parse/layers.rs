@@ -13,7 +13,7 @@ use crate::detect::{self, Detected, Form, Found, Refusal};
 use crate::error::code::Code;
 use crate::error::{At, ConfigErrors, Place};
 use crate::keys::foreign_words;
-use crate::keys::{self, Key};
+use crate::keys::{Key, life};
 use crate::parse::document::{self, Defect, DefectKind, Document};
 use crate::value::Value;
 use crate::value::line::{self, Word};
@@ -132,12 +132,12 @@ impl Layers {
 
     /// `boot.timeout`, if it is written so far and can be validated.
     pub fn boot_timeout(&self) -> Option<Duration> {
-        keys::boot_timeout(&self.keys.get("boot.timeout")?.value).ok()
+        life::boot_timeout(&self.keys.get("boot.timeout")?.value).ok()
     }
 
     /// `listen`, if it is written so far and can be validated.
     pub fn listen(&self) -> Option<SocketAddr> {
-        keys::listen(&self.keys.get("listen")?.value).ok()
+        life::listen(&self.keys.get("listen")?.value).ok()
     }
 
     /// What is known to be wrong before anything is validated: syntax, unknown keys, keys given twice.

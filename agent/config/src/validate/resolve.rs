@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::error::code::Code;
 use crate::error::{ConfigErrors, Place};
-use crate::keys::{self, Key};
+use crate::keys::{Key, app};
 use crate::parse::layers::{Layer, Layers, Written};
 use crate::validate::hints;
 
@@ -73,7 +73,7 @@ impl Layers {
     fn fill_in(&self, config: &mut Config, errors: &mut ConfigErrors) {
         if !self.keys.contains_key("name") {
             let last = config.image.repository.rsplit('/').next().unwrap_or_default();
-            match keys::app_name(last) {
+            match app::app_name(last) {
                 Ok(name) => config.name = name,
                 Err(_) if last.is_empty() => {}
                 Err(_) => errors.add(

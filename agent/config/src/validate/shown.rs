@@ -1,8 +1,7 @@
 //! Every key with its value as it may be shown to whoever holds the config: what is plain to the app is not plain to a
 //! terminal, so the values of `env`, of log options and of labels stay where they are.
 
-use crate::keys::key_docs;
-use crate::keys::{KEYS, KeyDefault};
+use crate::keys::{self, KeyDefault};
 use crate::parse::layers::{Layers, Written};
 use crate::value::Value;
 use crate::value::pointer::Pointer;
@@ -27,7 +26,7 @@ impl Layers {
     /// Every key in the order of the documentation, those that nobody wrote with their default.
     pub fn rows(&self) -> Vec<Row> {
         let mut rows = Vec::new();
-        for known in KEYS {
+        for known in keys::all() {
             let written: Vec<_> = match known.name.strip_suffix("NAME") {
                 Some(table) => self.keys.iter().filter(|(key, _)| key.starts_with(table)).collect(),
                 None => self.keys.get_key_value(known.name).into_iter().collect(),
@@ -35,7 +34,7 @@ impl Layers {
             let default = match known.default {
                 KeyDefault::Value(text) | KeyDefault::Words(text) => Some(text.to_owned()),
             };
-            let about = key_docs::about(known.name);
+            let about = known.about;
             if written.is_empty() {
                 rows.push(Row { key: known.name.to_owned(), value: default, from: None, about });
             }
