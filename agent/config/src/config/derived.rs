@@ -2,16 +2,10 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
-use sha2::{Digest, Sha256};
-
 use crate::config::Config;
 use crate::config::policy::Probe;
 use crate::value::health::ProbeMethod;
 use crate::value::port::Protocol;
-
-/// Raised when what a container is made of is written down differently: containers of an older form are then made anew.
-const FINGERPRINT_FORMAT: u32 = 1;
 
 /// For one probe, when neither the config nor a HEALTHCHECK says so.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -33,61 +27,6 @@ impl Probe {
 }
 
 impl Config {
-    /// Tells two containers apart by what they are made of: 32 hex digits that change when the container must be made anew,
-    /// and do not when only its keeping changes (probe, restart, drain, lifecycle, listen, boot).
-    pub fn fingerprint(&self) -> String {
-        #[derive(Serialize)]
-        struct Made<T: Serialize>(T);
-        let made = Made((
-            (FINGERPRINT_FORMAT, self.image.to_string(), &self.name, &self.ports),
-            (&self.env, &self.secret, &self.secrets, &self.secrets_as, &self.imds),
-            (
-                &self.command,
-                &self.entrypoint,
-                &self.user,
-                &self.workdir,
-                &self.init,
-                &self.privileged,
-                &self.stop_signal,
-            ),
-            (&self.volumes, &self.tmpfs, &self.read_only, &self.memory, &self.cpus, &self.ulimits, &self.shm_size),
-            (&self.cap_add, &self.cap_drop, &self.devices, &self.gpus),
-            (&self.network, &self.hostname, &self.extra_hosts, &self.labels, &self.log_driver, &self.log_opt),
-        ));
-        // Maps with text keys and numbers always have a JSON form; an empty one would only make the container anew.
-        let mut json = serde_json::to_vec(&made).unwrap_or_default();
-        let later = self.later_keys();
-        if !later.is_empty() {
-            json.extend(serde_json::to_vec(&later).unwrap_or_default());
-        }
-        Sha256::digest(json).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
-    }
-
-    /// What is written of the keys that came after the first form of the fingerprint: a container made without them keeps its own.
-    fn later_keys(&self) -> serde_json::Map<String, serde_json::Value> {
-        use serde_json::{Value, json};
-        let all = [
-            ("dns", json!(self.dns)),
-            ("dns_search", json!(self.dns_search)),
-            ("group_add", json!(self.group_add)),
-            ("ipc", json!(self.ipc)),
-            ("memory_swap", json!(self.memory_swap)),
-            ("pid", json!(self.pid)),
-            ("pids_limit", json!(self.pids_limit)),
-            ("platform", json!(self.platform)),
-            ("runtime", json!(self.runtime)),
-            ("security_opt", json!(self.security_opt)),
-            ("sysctls", json!(self.sysctls)),
-        ];
-        let is_written = |value: &Value| match value {
-            Value::Null => false,
-            Value::Array(list) => !list.is_empty(),
-            Value::Object(table) => !table.is_empty(),
-            _ => true,
-        };
-        all.into_iter().filter(|(_, value)| is_written(value)).map(|(key, value)| (key.to_owned(), value)).collect()
-    }
-
     /// `berth-<name>`
     pub fn container_name(&self) -> String {
         format!("berth-{}", self.name)

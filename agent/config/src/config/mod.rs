@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use crate::config::policy::{
     BootPolicy, CutDrain, Drain, ImdsAccess, Lifecycle, OnFailure, OnNotice, Probe, Refresh, RegistryAuth, Restart,
@@ -226,5 +228,106 @@ impl Config {
             rebalance: OnNotice::Ignore,
             maintenance: OnNotice::Ignore,
         }
+    }
+}
+
+/// The form of the first part of a fingerprint: a change makes every container again.
+const FINGERPRINT_FORMAT: u32 = 1;
+
+impl Config {
+    /// Identifies what a container is made of: 32 hex digits that change when the container must be created again, and stay when only
+    /// the agent treats it differently (probe, restart, drain, lifecycle, listen, boot).
+    pub fn fingerprint(&self) -> String {
+        // Without `..`: a new key does not compile until it is decided here whether a container is made of it.
+        let Self {
+            image,
+            name,
+            ports,
+            env,
+            secret,
+            secrets,
+            secrets_as,
+            imds,
+            command,
+            entrypoint,
+            user,
+            workdir,
+            init,
+            privileged,
+            stop_signal,
+            volumes,
+            tmpfs,
+            read_only,
+            memory,
+            cpus,
+            ulimits,
+            shm_size,
+            cap_add,
+            cap_drop,
+            devices,
+            gpus,
+            network,
+            hostname,
+            extra_hosts,
+            labels,
+            log_driver,
+            log_opt,
+            dns,
+            dns_search,
+            group_add,
+            ipc,
+            memory_swap,
+            pid,
+            pids_limit,
+            platform,
+            runtime,
+            security_opt,
+            sysctls,
+            health: _,
+            probe: _,
+            secrets_refresh: _,
+            registry_auth: _,
+            listen: _,
+            after: _,
+            boot: _,
+            restart: _,
+            drain: _,
+            stop_timeout: _,
+            lifecycle: _,
+            spot: _,
+            rebalance: _,
+            maintenance: _,
+        } = self;
+        let first = (
+            (FINGERPRINT_FORMAT, image.to_string(), name, ports),
+            (env, secret, secrets, secrets_as, imds),
+            (command, entrypoint, user, workdir, init, privileged, stop_signal),
+            (volumes, tmpfs, read_only, memory, cpus, ulimits, shm_size),
+            (cap_add, cap_drop, devices, gpus),
+            (network, hostname, extra_hosts, labels, log_driver, log_opt),
+        );
+        // A key that came after the first version counts only if it is set: a container that was made without it keeps its fingerprint.
+        let later = [
+            ("dns", json!(dns)),
+            ("dns_search", json!(dns_search)),
+            ("group_add", json!(group_add)),
+            ("ipc", json!(ipc)),
+            ("memory_swap", json!(memory_swap)),
+            ("pid", json!(pid)),
+            ("pids_limit", json!(pids_limit)),
+            ("platform", json!(platform)),
+            ("runtime", json!(runtime)),
+            ("security_opt", json!(security_opt)),
+            ("sysctls", json!(sysctls)),
+        ];
+        let is_set = |value: &serde_json::Value| *value != json!(null) && *value != json!([]) && *value != json!({});
+        let set: serde_json::Map<_, _> =
+            later.into_iter().filter(|(_, value)| is_set(value)).map(|(key, value)| (key.to_owned(), value)).collect();
+        // Maps with text keys and numbers always have a JSON form; an empty one would only create the container again.
+        let mut json = serde_json::to_vec(&first).unwrap_or_default();
+        if !set.is_empty() {
+            json.extend(serde_json::to_vec(&set).unwrap_or_default());
+        }
+        Sha256::digest(json).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
     }
 }

@@ -31,7 +31,9 @@ impl Default for HttpProbe {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::Key;
     use crate::parse::layers::Layers;
+    use crate::value::scalar::duration;
 
     #[test]
     fn the_defaults_of_the_table_are_the_defaults_of_the_config() {
@@ -50,5 +52,18 @@ mod tests {
             ..Config::defaults()
         };
         assert_eq!(filled_in, plain);
+    }
+
+    #[test]
+    fn a_default_in_words_names_the_duration_that_holds() {
+        let probe = Config::defaults().probe;
+        for (name, holds) in
+            [("probe.timeout", probe.timeout_for(None)), ("probe.start_timeout", probe.start_limit(None))]
+        {
+            let (key, _) = Key::find(name).unwrap();
+            let KeyDefault::Words(words) = key.default else { panic!("{name}") };
+            let named = words.split('`').find_map(|word| duration(word).ok());
+            assert_eq!(named, Some(holds), "{name}");
+        }
     }
 }
