@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::keys::key::KeyDefault::{Value as By, Words};
-use crate::keys::key::{Key, Section, at_least, put, some};
+use crate::keys::key::{ForeignWord, Key, Section, at_least, none, put, same, some};
 use crate::value::health::ProbeMethod;
 use crate::value::port::Port;
 use crate::value::probe_http::Statuses;
@@ -124,7 +124,36 @@ pub(super) static SECTION: Section = Section {
             },
         },
     ],
+    foreign: FOREIGN,
 };
+
+/// What others call it.
+static FOREIGN: &[ForeignWord] = &[
+    same("container_name family", "name", "the container is then `berth-NAME`"),
+    same("publish -p portMappings", "port", "`PORT`, `HOST:CONTAINER`, or with `/udp`"),
+    same(
+        "healthcheck health_cmd healthcheck.test healthcheck.command",
+        "health",
+        "`/path` for HTTP, `cmd:…` for a command, `docker` for the image's own",
+    ),
+    same("no_healthcheck healthcheck.disable", "health", "`health=none`"),
+    same("health_interval healthcheck.interval", "probe.interval", ""),
+    same("health_timeout healthcheck.timeout", "probe.timeout", ""),
+    same("health_retries healthcheck.retries", "probe.unhealthy", ""),
+    same(
+        "health_start_period healthcheck.start_period startTimeout",
+        "probe.start_timeout",
+        "the time within which the app must become healthy",
+    ),
+    same("environment -e", "env.NAME", "one key for each variable"),
+    none("expose", "a port that other hosts do not connect to needs no key; `port=` publishes one"),
+    none("publish_all -P", "name the ports in `port=`; `0:8080` lets the engine choose the host's port"),
+    none("health_start_interval healthcheck.start_interval", "an app that starts is probed every 100 ms"),
+    none(
+        "env_file environmentFiles",
+        "write each variable as `env.NAME=…`, or keep them all in one document that `config=` points to",
+    ),
+];
 
 fn ports(config: &mut Config, value: &Value, _: &str) -> Result<(), Reasons> {
     config.ports.extend(value.each(Port::parse)?);

@@ -2,7 +2,7 @@
 
 use crate::config::network;
 use crate::keys::key::KeyDefault::Words;
-use crate::keys::key::{Key, Section};
+use crate::keys::key::{ForeignWord, Key, Section, same};
 
 /// The keys of the way to AWS.
 pub(super) static SECTION: Section = Section {
@@ -48,4 +48,18 @@ pub(super) static SECTION: Section = Section {
             resolve: |_, v, _| network::check("aws.dual_stack", v),
         },
     ],
+    foreign: FOREIGN,
 };
+
+/// What others call it.
+static FOREIGN: &[ForeignWord] = &[
+    same(
+        "http_proxy all_proxy proxy proxy_url aws.https_proxy aws.http_proxy aws.proxy",
+        "https_proxy",
+        "AWS's endpoints are `https://`; the app gets its own in `env.HTTPS_PROXY=…`",
+    ),
+    same("proxy_exclude aws.no_proxy", "no_proxy", ""),
+    same("aws_ca_bundle aws.ca_bundle ssl_cert_file", "ca_bundle", "the path of a PEM file on the host"),
+    same("use_fips_endpoint aws_use_fips_endpoint aws.use_fips_endpoint", "aws.fips", ""),
+    same("use_dualstack_endpoint aws_use_dualstack_endpoint aws.use_dualstack_endpoint", "aws.dual_stack", ""),
+];

@@ -2,10 +2,20 @@
 
 use crate::config::policy::ImdsAccess;
 use crate::keys::key::KeyDefault::{Value as By, Words};
-use crate::keys::key::{Key, Section, choice, put, some};
+use crate::keys::key::{ForeignWord, Key, Section, choice, none, put, same, some};
 use crate::value::platform::Platform;
 use crate::value::scalar::{cpus, is_name, size, switch};
 use crate::value::{Reason, container, kernel, line, path};
+
+const NETWORKING: &str = "join a network of the engine with `network=`; create it before, with `docker network create`";
+const NO_TERMINAL: &str = "an agent runs the container, and no terminal is attached to it: leave it out";
+const CPU: &str = "`cpus=` limits the CPU time";
+const BLOCK_IO: &str = "limit the volume itself, in EBS";
+const WINDOWS: &str = "it is for Windows containers, which berth does not run";
+const KERNEL: &str = "the engine's default holds (`/etc/docker/daemon.json`)";
+const VOLUME: &str = "`SOURCE:TARGET` or `SOURCE:TARGET:ro`";
+const MOUNTED: &str = "mount it on the instance (`/etc/fstab`), and give its path in `volumes=` and in `after=`";
+const NAMED: &str = "create the volume before, with `docker volume create`, and give its name in `volumes=`";
 
 /// The keys of the container.
 pub(super) static SECTION: Section = Section {
@@ -279,7 +289,93 @@ pub(super) static SECTION: Section = Section {
             },
         },
     ],
+    foreign: FOREIGN,
 };
+
+/// What others call it.
+static FOREIGN: &[ForeignWord] = &[
+    same("working_dir workingDirectory -w", "workdir", ""),
+    same("-u", "user", ""),
+    same("volume -v mount mountPoints bind host.sourcePath", "volumes", VOLUME),
+    same("linuxParameters.tmpfs", "tmpfs", "`/PATH:size=64m`"),
+    same("readonlyRootFilesystem", "read_only", ""),
+    same("mem_limit -m memory_limit deploy.resources.limits.memory", "memory", "with a unit, `512m`"),
+    same("memswap_limit linuxParameters.maxSwap", "memory_swap", "memory and swap together, `1g`"),
+    same("cpu cpu_count deploy.resources.limits.cpus", "cpus", "in CPUs: 1024 CPU units of ECS are `1`"),
+    same("deploy.resources.limits.pids", "pids_limit", ""),
+    same("ulimit", "ulimits", "`nofile=SOFT:HARD`"),
+    same("linuxParameters.capabilities.add capabilities.add", "cap_add", ""),
+    same("linuxParameters.capabilities.drop capabilities.drop", "cap_drop", ""),
+    same("dockerSecurityOptions", "security_opt", ""),
+    same("sysctl systemControls", "sysctls", "`NAME=VALUE`"),
+    same("device linuxParameters.devices", "devices", "`HOST:CONTAINER:rwm`"),
+    same("deploy.resources.reservations.devices resourceRequirements", "gpus", "`all`, or a number"),
+    same("net network_mode networks", "network", "one network"),
+    same("disableNetworking", "network", "`network=none`"),
+    same("-h", "hostname", ""),
+    same("add_host", "extra_hosts", "`NAME:ADDRESS`"),
+    same("dnsServers", "dns", ""),
+    same("dnsSearchDomains", "dns_search", ""),
+    same("ipcMode", "ipc", ""),
+    same("pidMode", "pid", ""),
+    same("runtimePlatform", "platform", "`linux/amd64` or `linux/arm64`"),
+    same("linuxParameters.sharedMemorySize", "shm_size", "with a unit: MiB of ECS are `m`"),
+    same("label -l dockerLabels deploy.labels", "labels", "`NAME=VALUE`"),
+    same("linuxParameters.initProcessEnabled", "init", ""),
+    same(
+        "logging logConfiguration logging.driver logConfiguration.logDriver",
+        "log_driver",
+        "options are `log_opt.NAME`",
+    ),
+    same("logging.options logConfiguration.options", "log_opt.NAME", "one key for each option"),
+    none("label_file", "write the labels in `labels=`"),
+    none("volumes_from", "give each path in `volumes=`"),
+    none("volume_driver dockerVolumeConfiguration", NAMED),
+    none("efsVolumeConfiguration s3filesVolumeConfiguration", MOUNTED),
+    none(
+        "configs",
+        "put the file into the image, or on the instance and into `volumes=`; `secrets_as=files` delivers secrets as files",
+    ),
+    none(
+        "memory_reservation mem_reservation deploy.resources.reservations.memory deploy.resources.reservations.cpus",
+        "one container runs on an instance, so nothing is reserved: `memory=` and `cpus=` are limits",
+    ),
+    none("mem_swappiness memory_swappiness linuxParameters.swappiness", "set `vm.swappiness` on the instance"),
+    none("kernel_memory oom_kill_disable oom_score_adj", "`memory=` is the limit; the kernel kills what is above it"),
+    none("cpu_shares -c cpu_period cpu_quota cpu_rt_period cpu_rt_runtime cpuset cpuset_cpus cpuset_mems", CPU),
+    none(
+        "blkio_weight blkio_weight_device blkio_config device_read_bps device_read_iops device_write_bps device_write_iops",
+        BLOCK_IO,
+    ),
+    none("device_cgroup_rule device_cgroup_rules", "give the device in `devices=`, with its permissions"),
+    none("deploy.resources.reservations.generic_resources deploy.resources.reservations", "`gpus=` gives GPUs"),
+    none("deploy.resources.limits deploy.resources", "`memory=` and `cpus=` are limits"),
+    none("network_alias net_alias link links external_links link_local_ip ip ip6 mac_address", NETWORKING),
+    none("dns_opt dns_option", "set it in the engine: `dns-opts` in `/etc/docker/daemon.json`"),
+    none("domainname", "write the whole name in `hostname=`"),
+    none(
+        "cgroupns cgroup cgroup_parent userns userns_mode uts storage_opt disable_content_trust use_api_socket",
+        KERNEL,
+    ),
+    none("annotation annotations", "`labels=` puts labels on the container"),
+    none("firelensConfiguration", "send to a log router that runs elsewhere, with `log_driver=fluentd`"),
+    none("logConfiguration.secretOptions", "a log driver takes plain options only"),
+    none(
+        "attach -a detach -d detach_keys interactive -i stdin_open tty -t pseudoTerminal sig_proxy cidfile help quiet -q",
+        NO_TERMINAL,
+    ),
+    none("rm", "berth removes the container when it is replaced: leave it out"),
+    none("pull pull_policy pull_refresh_after", "an image is pulled unless the instance has its digest"),
+    none("versionConsistency", "a tag is resolved to a digest at each boot; `image=…@sha256:…` is always the same"),
+    none(
+        "restartPolicy.ignoredExitCodes deploy.restart_policy.condition",
+        "an app that exits is restarted, whatever its exit code",
+    ),
+    none(
+        "cpu_percent io_maxbandwidth io_maxiops isolation credential_spec credentialSpecs fsxWindowsFileServerVolumeConfiguration",
+        WINDOWS,
+    ),
+];
 
 fn log_driver(text: &str) -> Result<String, Reason> {
     if is_name(text, "_.-/:") { Ok(text.to_owned()) } else { Err("is not a log driver's name".into()) }

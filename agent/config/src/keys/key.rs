@@ -28,6 +28,28 @@ pub(crate) struct Section {
     pub(crate) intro: &'static str,
     /// The keys, in the order of the documentation.
     pub(crate) keys: &'static [Key],
+    /// What docker, compose, ECS, launch templates and Auto Scaling groups call them, and what they have beside them.
+    pub(crate) foreign: &'static [ForeignWord],
+}
+
+/// Words of others that mean the same.
+pub(crate) struct ForeignWord {
+    /// Separated by spaces; dots are tables. A single letter is an option: `-p` and `-P` are two.
+    pub(crate) words: &'static str,
+    /// The key that says it; none if there is none.
+    pub(crate) key: Option<&'static str>,
+    /// How its value differs, or what to do without a key; may be empty if there is a key.
+    pub(crate) advice: &'static str,
+}
+
+/// Words for what a key of berth says.
+pub(super) const fn same(words: &'static str, key: &'static str, advice: &'static str) -> ForeignWord {
+    ForeignWord { words, key: Some(key), advice }
+}
+
+/// Words for what no key of berth says.
+pub(super) const fn none(words: &'static str, advice: &'static str) -> ForeignWord {
+    ForeignWord { words, key: None, advice }
 }
 
 /// What holds when a key is not written.

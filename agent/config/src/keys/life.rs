@@ -4,10 +4,18 @@ use std::time::Duration;
 
 use crate::config::policy::{CutDrain, OnFailure, OnNotice};
 use crate::keys::key::KeyDefault::{Value as By, Words};
-use crate::keys::key::{Key, Section, at_least, choice, put, some};
+use crate::keys::key::{ForeignWord, Key, Section, at_least, choice, none, put, same, some};
 use crate::value::pointer::Pointer;
 use crate::value::scalar::count;
 use crate::value::{Reason, Value, path};
+
+const ROLE: &str = "the role of the instance profile is used; `berth policy` prints the policy that it needs";
+const ONE_CONTAINER: &str = "one container runs on an instance";
+const IN_GROUP: &str = "set it on the Auto Scaling group";
+const IN_HOOK: &str = "set it on the lifecycle hook";
+const IN_TEMPLATE: &str = "set it in the launch template";
+const REFRESH: &str = "the Auto Scaling group replaces instances, with an instance refresh";
+const CAPACITY: &str = "the Auto Scaling group's capacity says how many instances there are";
 
 /// The keys of the instance's life.
 pub(super) static SECTION: Section = Section {
@@ -183,7 +191,84 @@ pub(super) static SECTION: Section = Section {
             },
         },
     ],
+    foreign: FOREIGN,
 };
+
+/// What others call it.
+static FOREIGN: &[ForeignWord] = &[
+    same(
+        "restart restart_policy restartPolicy.restartAttemptPeriod deploy.restart_policy deploy.restart_policy.max_attempts",
+        "restart.limit",
+        "berth itself restarts the app, and this is how often within `restart.window`",
+    ),
+    same("deploy.restart_policy.delay", "restart.backoff", ""),
+    same("deploy.restart_policy.window", "restart.window", ""),
+    same("stop_grace_period", "stop_timeout", "with a unit, `30s`"),
+    same("autoScalingGroupName auto_scaling_group asg_name", "lifecycle.group", "discovered if it is left out"),
+    same(
+        "lifecycleHookName lifecycleHookSpecificationList",
+        "lifecycle.launch_hook",
+        "or `lifecycle.terminate_hook`; both are discovered if they are left out",
+    ),
+    same(
+        "capacityRebalance",
+        "rebalance",
+        "`drain` or `ignore`; that the group replaces the instance is set on the group",
+    ),
+    same("include extends", "config", "`ssm:NAME` or `secretsmanager:NAME` holds more keys"),
+    none("build", "build the image before and push it: `image=` names it"),
+    none("depends_on essential container_dependencies", ONE_CONTAINER),
+    none(
+        "services containerDefinitions",
+        "one container runs on an instance: its keys are top-level keys, `image`, `port`, …",
+    ),
+    none("scale deploy.replicas deploy.mode deploy.placement deploy.endpoint_mode placementConstraints", CAPACITY),
+    none("deploy.update_config deploy.rollback_config", REFRESH),
+    none("deploy profiles develop", "leave it out: the AMI and the launch template say what runs where"),
+    none("models provider", "an app that needs another service is given its address, in `env.NAME=…`"),
+    none(
+        "post_start pre_stop",
+        "do it in the image's entrypoint; the app gets `stop_signal` and has `stop_timeout` to end",
+    ),
+    none("version", "leave it out: the version that runs is the image's tag or digest"),
+    none("taskRoleArn executionRoleArn", ROLE),
+    none(
+        "requiresCompatibilities ephemeralStorage enableFaultInjection inferenceAccelerators",
+        "the instance type and the AMI say it: leave it out",
+    ),
+    none("proxyConfiguration", "run the proxy on the instance, in the AMI"),
+    none("configuredAtLaunch", "volumes are the instance's: add them to the launch template"),
+    none("imageId", "the AMI is the launch template's; `image=` is the container's image"),
+    none("userData", "the config is the user-data: write its keys here"),
+    none(
+        "metadataOptions httpTokens httpPutResponseHopLimit httpEndpoint httpProtocolIpv6 instanceMetadataTags",
+        "set it in the launch template; `imds=block` keeps the container from the metadata",
+    ),
+    none(
+        "instanceType keyName securityGroups securityGroupIds iamInstanceProfile blockDeviceMappings networkInterfaces \
+         tagSpecifications instanceMarketOptions monitoring placement ebsOptimized kernelId ramDiskId \
+         disableApiTermination disableApiStop instanceInitiatedShutdownBehavior elasticGpuSpecifications \
+         elasticInferenceAccelerators creditSpecification cpuOptions capacityReservationSpecification \
+         licenseSpecifications hibernationOptions enclaveOptions instanceRequirements privateDnsNameOptions \
+         maintenanceOptions operator networkPerformanceOptions secondaryInterfaces",
+        IN_TEMPLATE,
+    ),
+    none(
+        "launchTemplate launchConfigurationName mixedInstancesPolicy instanceId minSize maxSize desiredCapacity \
+         defaultCooldown availabilityZones availabilityZoneIds healthCheckType healthCheckGracePeriod placementGroup \
+         vpcZoneIdentifier terminationPolicies newInstancesProtectedFromScaleIn deletionProtection tags \
+         serviceLinkedRoleARN maxInstanceLifetime context desiredCapacityType defaultInstanceWarmup \
+         instanceMaintenancePolicy availabilityZoneDistribution availabilityZoneImpairmentPolicy \
+         skipZonalShiftValidation instanceLifecyclePolicy",
+        IN_GROUP,
+    ),
+    none(
+        "targetGroupARNs loadBalancers loadBalancerNames trafficSources",
+        "attach it to the Auto Scaling group; the load balancer's health check asks `/ready`",
+    ),
+    none("heartbeatTimeout", "set it on the lifecycle hook; berth extends it, every `lifecycle.heartbeat`"),
+    none("lifecycleTransition defaultResult notificationMetadata notificationTargetARN roleARN", IN_HOOK),
+];
 
 pub(crate) fn boot_timeout(value: &Value) -> Result<Duration, Reason> {
     at_least(1000, value)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::config::policy::{OnChange, Refresh, RegistryAuth, SecretsAs};
 use crate::keys::key::KeyDefault::{Value as By, Words};
-use crate::keys::key::{Key, Section, choice, put};
+use crate::keys::key::{ForeignWord, Key, Section, choice, put, same};
 use crate::value::scalar::duration_from;
 use crate::value::secret_ref::SecretRef;
 use crate::value::template::SecretValue;
@@ -64,7 +64,14 @@ pub(super) static SECTION: Section = Section {
             resolve: |c, v, _| put(&mut c.registry_auth, v.one().and_then(registry_auth)),
         },
     ],
+    foreign: FOREIGN,
 };
+
+/// What others call it.
+static FOREIGN: &[ForeignWord] = &[
+    same("valueFrom", "secret.NAME", "one key for each variable, with the reference as its value"),
+    same("repositoryCredentials credentialsParameter", "registry_auth", "the name or ARN of the secret"),
+];
 
 fn whole_secret(text: &str) -> Result<SecretRef, Reason> {
     let secret = SecretRef::parse(text)?;

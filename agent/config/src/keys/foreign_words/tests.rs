@@ -1,7 +1,7 @@
 //! The words, written down from the documents that have them, in the order of the documents.
 
 use super::*;
-use crate::keys::{Key, all};
+use crate::keys::{self, Key};
 
 /// `docker run --help`, Docker 28.2.
 const DOCKER_RUN: &str = "add-host annotation -a attach blkio-weight blkio-weight-device cap-add cap-drop cgroup-parent cgroupns \
@@ -122,10 +122,10 @@ fn every_word_of_docker_compose_ecs_and_the_group_gets_an_answer_in_every_spelli
 
 #[test]
 fn what_berth_calls_it_is_a_key() {
-    for row in ROWS {
+    for row in all() {
         assert!(!row.advice.is_empty() || row.key.is_some(), "{}", row.words);
         for key in row.key.iter() {
-            assert!(all().any(|known| known.name == *key), "{key} for {}", row.words);
+            assert!(keys::all().any(|known| known.name == *key), "{key} for {}", row.words);
         }
         // What is said about a value names keys that there are.
         for piece in row.advice.split('`').skip(1).step_by(2) {
@@ -140,10 +140,10 @@ fn what_berth_calls_it_is_a_key() {
 #[test]
 fn no_word_is_told_twice_or_hides_a_key() {
     let mut seen = std::collections::BTreeSet::new();
-    for word in ROWS.iter().flat_map(|row| row.words.split_whitespace()) {
+    for word in all().flat_map(|row| row.words.split_whitespace()) {
         let folded = if word.starts_with('-') { word.to_owned() } else { fold(word) };
         assert!(seen.insert(folded.clone()), "{word} is there twice");
-        assert!(!all().any(|key| fold(key.name) == folded), "{word} is a key");
+        assert!(!keys::all().any(|key| fold(key.name) == folded), "{word} is a key");
     }
 }
 
