@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs berth from this directory, where there is no package for the distribution: `./install.sh`. `--remove` takes it away again,
-# which drains a running instance; `--purge` takes its config and state too. DESTDIR is a root other than /.
+# Installs berth from this directory, for distributions without a package: `./install.sh`. `--remove` removes it, which
+# drains a running instance; `--purge` also removes its config and state. DESTDIR is a root directory other than /.
 set -eu
 umask 022
 cd "$(dirname "$0")"
@@ -14,15 +14,15 @@ install | --remove | --purge) ;;
     ;;
 esac
 if [ -z "$root" ] && [ "$(id -u)" != 0 ]; then
-    echo "install.sh: only root can do this" >&2
+    echo "install.sh: must be run as root" >&2
     exit 1
 fi
 if { dpkg-query -S "$root/usr/bin/berth" || rpm -qf "$root/usr/bin/berth"; } >/dev/null 2>&1; then
-    echo "install.sh: $root/usr/bin/berth belongs to a package; use that one's manager" >&2
+    echo "install.sh: $root/usr/bin/berth belongs to a package; use the package manager" >&2
     exit 1
 fi
 
-# systemd of the root that is installed into; it runs only if that is this machine.
+# systemd of the target root directory; it runs only if the target is this machine.
 running=
 [ -n "$root" ] || [ ! -d /run/systemd/system ] || running=yes
 unit() { ! command -v systemctl >/dev/null || systemctl --quiet --root="$root/" "$@" berth.service; }
@@ -36,14 +36,14 @@ if [ "$action" = install ]; then
     first=yes
     [ ! -e "$root/usr/bin/berth" ] || first=
     find usr -type f | while read -r file; do
-        # Beside it and then in its place: a program that runs cannot be written to.
+        # Written to a new file and then renamed: a running program cannot be overwritten.
         mkdir -p "$root/${file%/*}"
         cp "$file" "$root/$file.berth-new"
         mv -f "$root/$file.berth-new" "$root/$file"
     done
     mkdir -p "$root/etc/berth"
     [ -e "$root/etc/berth/berth.toml" ] || cp etc/berth/berth.toml "$root/etc/berth/berth.toml"
-    # Enabled at the first installation, later as the administrator left it; never started.
+    # Enabled at the first installation, later unchanged; never started.
     [ -z "$first" ] || unit enable
     [ -z "$running" ] || systemctl daemon-reload
     if active; then

@@ -1,15 +1,15 @@
-# An AMI of Amazon Linux 2023 with Docker, berth, and images that are there before the first boot.
+# An AMI of Amazon Linux 2023 with Docker, berth, and images pulled before the first boot.
 #
 #   packer init .
 #   packer build -var region=us-east-2 -var package=berth.x86_64.rpm \
 #     -var 'images=["123456789012.dkr.ecr.us-east-2.amazonaws.com/ap-api:a1b2c3d"]' .
 #
-# Nothing about one app belongs into an AMI: the launch template's one line says what runs. Amazon Linux 2023 brings the SSM agent, so
-# Session Manager opens a shell on its instances; the minimal AMIs, which the filter below leaves out, lack it.
+# Put nothing about one app into an AMI: the launch template's one line says what runs. Amazon Linux 2023 has the SSM agent, so
+# Session Manager opens a shell on its instances; the minimal AMIs, which the filter below excludes, lack it.
 
 variable "region" {
   type        = string
-  description = "Where the AMI is built, and is."
+  description = "Region of the build and of the AMI."
 }
 
 variable "package" {
@@ -20,7 +20,7 @@ variable "package" {
 variable "images" {
   type        = list(string)
   default     = []
-  description = "Pulled into the AMI: an app's image, or the base image that its versions share. A boot then pulls only what is new."
+  description = "Images to pull into the AMI: an app's image, or the base image that its versions share. A boot then pulls only what is new."
 }
 
 variable "architecture" {
@@ -37,19 +37,19 @@ variable "architecture" {
 variable "instance_type" {
   type        = string
   default     = ""
-  description = "Instance type that the build runs on; empty is t3.small or t4g.small, as the architecture needs it."
+  description = "Instance type of the build; empty is t3.small or t4g.small, by the architecture."
 }
 
 variable "ami_prefix" {
   type        = string
   default     = "berth"
-  description = "Beginning of the AMI's name."
+  description = "Prefix of the AMI's name."
 }
 
 variable "tags" {
   type        = map(string)
   default     = {}
-  description = "Tags for the AMI, its snapshot, and what the build runs on."
+  description = "Tags for the AMI, its snapshot, and the instance and volume of the build."
 }
 
 locals {
@@ -78,7 +78,7 @@ source "amazon-ebs" "al2023" {
     }
   }
 
-  # Instances of this AMI speak IMDSv2 only, from whatever they are launched. It also makes their hop limit 2, unless the launch template says
+  # Instances of this AMI speak IMDSv2 only, with any launch template. This also makes their hop limit 2, unless the launch template says
   # otherwise. berth needs 1. WITH 1, AN APP ON DOCKER'S BRIDGE GETS NO CREDENTIALS OF THE INSTANCE'S ROLE, EVEN WITH imds=allow.
   imds_support = "v2.0"
 
@@ -89,7 +89,7 @@ source "amazon-ebs" "al2023" {
     http_put_response_hop_limit = 1
   }
 
-  # What `berth bake` needs to pull from ECR, for as long as the build takes. Without images it is not used.
+  # The permissions of `berth bake` to pull from ECR, only during the build. Without images they are not used.
   temporary_iam_instance_profile_policy_document {
     Version = "2012-10-17"
     Statement {
@@ -100,7 +100,7 @@ source "amazon-ebs" "al2023" {
     Statement {
       Effect = "Allow"
       Action = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
-      # In every partition, for as long as the build takes.
+      # "*" works in every partition, and lasts only during the build.
       Resource = ["*"]
     }
   }
@@ -133,11 +133,11 @@ build {
     inline = [
       "set -eu",
       "sudo dnf install -y docker /tmp/berth.rpm",
-      # Enabled and not started: on the machine that builds an AMI nothing is to boot.
+      # Enabled and not started: nothing should boot on the build machine.
       "sudo systemctl enable docker.service berth.service",
       # The engine is needed to pull.
       "sudo systemctl start docker.service",
-      # Checks the host, pulls the images, and leaves nothing that could mislead the first boot.
+      # Checks the host, pulls the images, and leaves no state that could mislead the first boot.
       "sudo berth bake ${local.bake_images}",
       "rm -f /tmp/berth.rpm",
     ]

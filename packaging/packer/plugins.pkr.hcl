@@ -1,4 +1,4 @@
-# Apart from berth.pkr.hcl so that a Packer from before plugins can check that file too.
+# A file of its own, so that a Packer without plugins can check berth.pkr.hcl too.
 packer {
   required_version = ">= 1.9.0"
 

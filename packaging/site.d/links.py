@@ -1,4 +1,4 @@
-"""Whether every link of a built site leads to a file that is there, and to an element in it: links.py DIRECTORY."""
+"""Checks that every link of a built site leads to an existing file and an element in it: links.py DIRECTORY."""
 
 import pathlib
 import sys
@@ -24,7 +24,7 @@ root = pathlib.Path(sys.argv[1]).resolve()
 pages = {path: Page(path.read_text()) for path in root.rglob("*.html")}
 broken, seen = [], 0
 for path, page in pages.items():
-    # Of 404.html the links begin at the root of whatever server has it; print.html has the anchors of all pages.
+    # The links of 404.html begin at the root of the server; print.html has the anchors of all pages.
     if path.name in ("404.html", "print.html", "toc.html"):
         continue
     for link in sorted(page.links):

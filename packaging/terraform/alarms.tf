@@ -7,8 +7,8 @@ locals {
   ]
 
   target = {
-    # From the listener's ARN, …:listener/app/NAME/ID/ID of the listener: to look the load balancer up would make all of this unknown
-    # whenever anything about it changes.
+    # From the listener's ARN, …:listener/app/NAME/ID/ID of the listener. With a data source for the load balancer, every change of it would
+    # make these values unknown at plan time.
     LoadBalancer = join("/", slice(split("/", var.listener_arn), 1, 4))
     TargetGroup  = aws_lb_target_group.this.arn_suffix
   }
@@ -50,8 +50,8 @@ resource "aws_cloudwatch_metric_alarm" "healthy" {
   tags               = local.tags
 }
 
-# An instance whose boot fails is replaced by one whose boot fails again: nothing is down, and nothing gets better. No metric counts
-# abandoned launch hooks, so this sees that the group does not reach its size. 20 minutes are two boots that took all of boot.timeout.
+# An instance whose boot fails is replaced by one whose boot fails again, while the other instances serve. No metric counts
+# abandoned launch hooks, so this alarm fires when the group does not reach its size. 20 minutes are two boots that took all of boot.timeout.
 resource "aws_cloudwatch_metric_alarm" "boots" {
   alarm_name          = "${var.name}-boots"
   alarm_description   = "The group does not reach its size: read the console output of its last instances."

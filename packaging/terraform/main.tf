@@ -1,5 +1,5 @@
 # One app behind a load balancer: launch template, group with both lifecycle hooks, target group, listener rule, security group.
-# What the instances may do is in policy.tf, what they run in user_data.tf.
+# policy.tf has the role of the instances, user_data.tf what they run.
 
 resource "aws_launch_template" "this" {
   name_prefix   = "${var.name}-"
@@ -52,12 +52,12 @@ resource "aws_autoscaling_group" "this" {
     version = aws_launch_template.this.latest_version
   }
 
-  # The hooks are part of the group, so that its very first instances meet them, and that they are there until its last instance has
-  # drained. Terraform gives them to a new group only: for an existing group, `aws autoscaling put-lifecycle-hook` changes them. With
+  # The hooks are part of the group, so that they apply to its first instances and exist until its last instance has
+  # drained. Terraform sets them only when it creates a group: for an existing group, `aws autoscaling put-lifecycle-hook` changes them. With
   # other timeouts in `keys` that is not urgent: berth sends heartbeats.
   #
-  # Launch: an instance is registered with the load balancer when berth completes this, after the app has answered. When berth reports
-  # that the boot failed, or says nothing for so long, the instance is replaced.
+  # Launch: an instance is registered with the load balancer when berth completes this hook, after the app has answered. The instance is
+  # replaced when berth reports a failed boot, or sends nothing within the timeout.
   initial_lifecycle_hook {
     name                 = "berth-launch"
     lifecycle_transition = "autoscaling:EC2_INSTANCE_LAUNCHING"
@@ -65,8 +65,8 @@ resource "aws_autoscaling_group" "this" {
     default_result       = "ABANDON"
   }
 
-  # Termination: the load balancer has deregistered the instance, then this holds it until berth has stopped the app. An agent that is
-  # gone must not keep an instance: CONTINUE.
+  # Termination: after the load balancer has deregistered the instance, this hook holds it until berth has stopped the app. CONTINUE, because
+  # an agent that no longer runs must not keep an instance.
   initial_lifecycle_hook {
     name                 = "berth-terminate"
     lifecycle_transition = "autoscaling:EC2_INSTANCE_TERMINATING"
@@ -74,7 +74,7 @@ resource "aws_autoscaling_group" "this" {
     default_result       = "CONTINUE"
   }
 
-  # With ELB the grace period begins at InService, when the app has answered already: it is for the load balancer's first check alone.
+  # With ELB the grace period begins at InService, after the app has answered: it is only for the load balancer's first check.
   health_check_type         = var.health_check_type
   health_check_grace_period = 30
   # The same for a refresh: how long after InService the next instance is replaced.
@@ -98,7 +98,7 @@ resource "aws_autoscaling_group" "this" {
   dynamic "warm_pool" {
     for_each = var.warm_pool == null ? [] : [var.warm_pool]
     content {
-      # Into the pool the launch hook is completed once the image is pulled, out of it once the app has answered.
+      # berth completes the launch hook on the way into the pool once the image is pulled, and on the way out once the app has answered.
       pool_state                  = warm_pool.value.pool_state
       min_size                    = warm_pool.value.min_size
       max_group_prepared_capacity = warm_pool.value.max_group_prepared_capacity
@@ -108,9 +108,9 @@ resource "aws_autoscaling_group" "this" {
     }
   }
 
-  # For the alarm "boots"; they cost nothing.
+  # For the alarm "boots"; these metrics are free.
   enabled_metrics = ["GroupDesiredCapacity", "GroupInServiceInstances"]
-  # Longer than a boot may take: an apply that ends well has seen the app answer.
+  # Longer than a boot may take: after a successful apply the app has answered.
   wait_for_capacity_timeout = "${local.launch_timeout + 300}s"
 
   dynamic "tag" {
@@ -123,12 +123,12 @@ resource "aws_autoscaling_group" "this" {
   }
 
   timeouts {
-    # Every instance drains before the group is gone. It cannot follow `keys`: a timeout must be known when it is planned.
+    # Every instance drains before the group is deleted. The value cannot follow `keys`: Terraform must know a timeout at plan time.
     delete = "30m"
   }
 
   lifecycle {
-    # Scaling policies and people change it.
+    # Scaling policies and operators change it.
     ignore_changes = [desired_capacity]
 
     precondition {
@@ -145,8 +145,8 @@ resource "aws_autoscaling_group" "this" {
     }
   }
 
-  # Created before the group: a target group without a listener checks nothing, and an instance must not need a role or a rule that is not
-  # there yet. Destroyed after it, for the same reasons: the last instances drain with all of it in place.
+  # Created before the group: a target group without a listener checks nothing, and an instance needs its role and its rules from the
+  # start. Destroyed after it: the last instances need all of it for their drain.
   depends_on = [
     aws_iam_role_policy.berth,
     aws_iam_role_policy.session_manager,
@@ -158,13 +158,13 @@ resource "aws_autoscaling_group" "this" {
 }
 
 resource "aws_lb_target_group" "this" {
-  # A new port or VPC makes a new target group beside the old one, so the name is not fixed. It may have 32 characters, the prefix 6.
+  # A new port or VPC makes a new target group beside the old one, so the name is not fixed. A name has at most 32 characters, a prefix 6.
   name_prefix = substr(var.name, 0, 6)
   vpc_id      = var.vpc_id
   protocol    = "HTTP"
   port        = var.instance_port
 
-  # What the load balancer asks is berth.
+  # The health check asks berth, not the app.
   health_check {
     port                = local.readiness_port
     path                = "/ready"

@@ -1,5 +1,5 @@
 output "user_data" {
-  description = "User-data of the instances. Look before a rollout: `terraform output -raw user_data | berth check -`."
+  description = "User-data of the instances. Check it before a rollout: `terraform output -raw user_data | berth check -`."
   value       = local.user_data
 }
 
@@ -14,7 +14,7 @@ output "launch_template_id" {
 }
 
 output "launch_template_version" {
-  description = "Version of the launch template that the group runs, or is being refreshed to."
+  description = "Version of the launch template that the group runs, or that a refresh moves it to."
   value       = aws_launch_template.this.latest_version
 }
 
@@ -24,16 +24,16 @@ output "target_group_arn" {
 }
 
 output "security_group_id" {
-  description = "ID of the instances' security group, for example as the source in a rule of a database's."
+  description = "ID of the instances' security group, for example as the source in a rule of a database's security group."
   value       = aws_security_group.this.id
 }
 
 output "role_name" {
-  description = "Name of the instances' role, to attach what the app itself may do (with `metadata_hop_limit = 2`)."
+  description = "Name of the instances' role, for policies of the app itself (with `metadata_hop_limit = 2`)."
   value       = aws_iam_role.this.name
 }
 
 output "policy_json" {
-  description = "IAM policy that berth got in that role."
+  description = "IAM policy for berth in that role."
   value       = aws_iam_role_policy.berth.policy
 }

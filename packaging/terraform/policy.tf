@@ -1,5 +1,5 @@
-# What the instances may do: what `berth policy` prints for the line in user_data.tf, and a shell by Session Manager. The app has the
-# same role, unless the hop limit or imds=block keeps it away.
+# The role of the instances: the policy that `berth policy` prints for the line in user_data.tf, and a shell by Session Manager. The app can use
+# the same role, unless the hop limit or imds=block prevents it.
 
 data "aws_caller_identity" "this" {}
 data "aws_region" "this" {}
@@ -8,7 +8,7 @@ data "aws_partition" "this" {}
 locals {
   partition = data.aws_partition.this.partition
   account   = data.aws_caller_identity.this.account_id
-  # The name of it in every version of the provider.
+  # The attribute that every version of the provider has.
   region = data.aws_region.this.id
 
   # Every secret and parameter that the line refers to. The value of secret.NAME is one reference, or a text with references in ${…},
@@ -25,7 +25,7 @@ locals {
     [for pointer in compact([lookup(var.keys, "config", "")]) : pointer if !startswith(pointer, "s3:")],
   ))
 
-  # The same without the key of the JSON object, split into what the two services know.
+  # The same without the key of the JSON object, split by the two services.
   named      = { for reference in local.references : reference => trimprefix(split("#", reference)[0], "secretsmanager:") }
   is_of_ssm  = { for reference, name in local.named : reference => can(regex("^ssm:|^arn:[^:]*:ssm:", name)) }
   parameters = distinct([for reference, name in local.named : trimprefix(name, "ssm:") if local.is_of_ssm[reference]])
@@ -36,24 +36,24 @@ locals {
     [for name in local.parameters : regex(local.stand_in, name)[0] if can(regex(local.stand_in, name))],
   ))
 
-  # A version or a label is no part of a parameter's ARN.
+  # A version or a label is not part of a parameter's ARN.
   parameter_arns = distinct([for name in local.parameters : startswith(name, "arn:")
     ? join(":", slice(split(":", name), 0, 6))
     : "arn:${local.partition}:ssm:${local.region}:${local.account}:parameter/${trimprefix(split(":", name)[0], "/")}"
   ])
 
-  # A secret's ARN ends in six characters that its name does not say; JSON key, stage and version may follow.
+  # A secret's ARN ends in six characters that its name does not have; JSON key, stage and version may follow.
   secret_ids = distinct([for name in local.secrets : startswith(name, "arn:") ? join(":", slice(split(":", name), 0, 7)) : name])
   secret_arns = distinct([for id in local.secret_ids : !startswith(id, "arn:")
     ? "arn:${local.partition}:secretsmanager:${local.region}:${local.account}:secret:${id}-??????"
     : can(regex("-[A-Za-z0-9]{6}$", id)) ? id : "${id}-??????"
   ])
-  # The app's secrets of one region are fetched in one call, but for those of another stage or version.
+  # berth fetches the app's secrets of one region in one call, except those of another stage or version.
   current = distinct([for reference in local.for_the_app : join(":", slice(split(":", "${local.named[reference]}::::::"), 0, 7))
   if !local.is_of_ssm[reference] && !can(regex("^arn:([^:]*:){7}[^:]*:[^:]*[^:]|^arn:([^:]*:){7}[^:]*:[^:]*:[^:]", local.named[reference]))])
   batches = { for id in local.current : startswith(id, "arn:") ? split(":", id)[3] : "" => id... }
 
-  # Account, region and repository of an image in ECR; with registry_auth=ecr any registry is taken for one.
+  # Account, region and repository of an image in ECR; with registry_auth=ecr any registry counts as ECR.
   ecr        = try(regex("^([0-9]{12})[.]dkr[.-]ecr(?:-fips)?[.]([a-z0-9-]+)[.][^/]+/", var.image), [local.account, local.region])
   is_of_ecr  = can(regex("^[0-9]{12}[.]dkr[.-]ecr(-fips)?[.][a-z0-9-]+[.][^/]+/", var.image))
   repository = regex("^(?:(?:[^/]*[.:][^/]*|localhost)/)?([^@]+?)(?::[^:/@]+)?(?:@.*)?$", var.image)[0]
@@ -62,7 +62,7 @@ locals {
 
   log_group = lookup(var.keys, "log_driver", "") == "awslogs" ? lookup(var.keys, "log_opt.awslogs-group", "") : ""
 
-  # Sid, actions, resources; what has no resources is left out.
+  # Sid, actions, resources; a statement without resources is left out.
   statements = [
     ["BerthSecrets", ["secretsmanager:GetSecretValue"], local.secret_arns],
     ["BerthSecretsAtOnce", ["secretsmanager:BatchGetSecretValue"], anytrue([for ids in values(local.batches) : length(ids) > 1]) ? ["*"] : []],
@@ -71,7 +71,7 @@ locals {
     ["BerthRegistryLogin", ["ecr:GetAuthorizationToken"], local.logs_in ? ["*"] : []],
     ["BerthImage", ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
     local.logs_in ? ["arn:${local.partition}:ecr:${local.ecr[1]}:${local.ecr[0]}:repository/${local.repository}"] : []],
-    # AWS knows no resource for these.
+    # These actions have no resource.
     ["BerthGroupLookup", ["autoscaling:DescribeAutoScalingInstances", "autoscaling:DescribeLifecycleHooks"], ["*"]],
     ["BerthGroup", ["autoscaling:CompleteLifecycleAction", "autoscaling:RecordLifecycleActionHeartbeat", "autoscaling:SetInstanceHealth"],
     ["arn:${local.partition}:autoscaling:${local.region}:${local.account}:autoScalingGroup:*:autoScalingGroupName/${var.name}"]],

@@ -1,4 +1,4 @@
-# The one line that says what runs, and the figures of it that group and load balancer must fit.
+# The one line that says what runs, and its figures, which group and load balancer must fit.
 
 locals {
   keys = merge(
@@ -10,14 +10,14 @@ locals {
     },
     var.keys,
   )
-  # What people look for first, then the rest.
+  # The most important keys, then the rest.
   order = concat(
     ["image", "port", "health"],
     length(var.secrets) == 0 ? [] : ["secrets"],
     sort(keys(var.keys)),
   )
 
-  # As a shell quotes: between ' everything is itself but ', which is written '\''.
+  # Quoting of a shell: between ' every character is literal except ', which is written '\''.
   words = [
     for key in local.order : format("%s=%s", key,
       can(regex("^[A-Za-z0-9_./:@,=+-]+$", local.keys[key]))
@@ -26,7 +26,7 @@ locals {
     )
   ]
 
-  # The first line is for cloud-init, which takes the second for a comment and logs no warning.
+  # The first line is for cloud-init, which reads the second as a comment and logs no warning.
   user_data = "#cloud-config\n#berth ${join(" ", local.words)}\n"
 
   # berth's defaults for keys that are not given, in its own spelling.
@@ -45,16 +45,16 @@ locals {
     ])))
   }
 
-  # Where the load balancer asks for /ready.
+  # The port of /ready.
   readiness_port = tonumber(regex("([0-9]+)$", lookup(var.keys, "listen", "0.0.0.0:9911"))[0])
 
-  # Until the load balancer has noticed that /ready answers 503.
+  # The time until the load balancer has noticed that /ready answers 503.
   check_interval = 5
   check_timeout  = 2
   noticed_after  = var.unhealthy_threshold * local.check_interval + local.check_timeout
 
-  # The hooks wait for so long without a heartbeat: for a whole boot; for a whole drain, what the engine takes beyond stop_timeout, and the
-  # calls after that. A hook may have 30 s to 2 h.
+  # The hooks' timeouts without a heartbeat: a whole boot; a whole drain, the engine's time beyond stop_timeout, and the
+  # calls after that. A hook accepts 30 s to 2 h.
   launch_timeout      = min(7200, max(30, local.seconds["boot.timeout"]))
   termination_timeout = min(7200, max(30, local.seconds["drain.settle"] + local.seconds["drain.timeout"] + local.seconds["stop_timeout"] + 70))
 }

@@ -1,13 +1,13 @@
-# What runs.
+# The app.
 
 variable "name" {
-  description = "Name of the Auto Scaling group, and the beginning of the name of everything around it."
+  description = "Name of the Auto Scaling group, and prefix of the names of its other resources."
   type        = string
   nullable    = false
 
   validation {
     condition     = can(regex("^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$", var.name))
-    error_message = "Use 1 to 32 of a-z, 0-9 and -, with a letter first and no - last."
+    error_message = "Use 1 to 32 of a-z, 0-9 and -. Begin with a letter, and do not end with -."
   }
 }
 
@@ -34,7 +34,7 @@ variable "port" {
 }
 
 variable "health" {
-  description = "How berth checks the app: `/path`, `tcp`, `cmd:COMMAND`, … as `health` in docs/configuration.md. Keep it shallow: a check that fails when a database fails restarts, and then replaces, every instance. The load balancer does not ask the app: it asks berth."
+  description = "How berth checks the app: `/path`, `tcp`, `cmd:COMMAND`, … as `health` in docs/configuration.md. Keep it shallow: a check that fails when a database fails restarts, and then replaces, every instance. The load balancer's health check asks berth, not the app."
   type        = string
   default     = "/health"
   nullable    = false
@@ -53,7 +53,7 @@ variable "secrets" {
 }
 
 variable "keys" {
-  description = "Any other keys of docs/configuration.md, as they are written in the one line: `{ \"env.LOG_LEVEL\" = \"info\", \"secret.KEY\" = \"ssm:/prod/key\" }`. A list has commas. The module quotes the values, and allows the role what the secrets, `config`, `registry_auth` and `log_driver=awslogs` in them need."
+  description = "Any other keys of docs/configuration.md, as they are written in the one line: `{ \"env.LOG_LEVEL\" = \"info\", \"secret.KEY\" = \"ssm:/prod/key\" }`. Separate the entries of a list by commas. The module quotes the values, and gives the role the permissions for the secrets, `config`, `registry_auth` and `log_driver=awslogs` in them."
   type        = map(string)
   default     = {}
   nullable    = false
@@ -74,7 +74,7 @@ variable "keys" {
   }
 }
 
-# Where it runs.
+# AMI, network and load balancer.
 
 variable "ami_id" {
   description = "AMI with berth and Docker, as packaging/packer builds it."
@@ -107,7 +107,7 @@ variable "listener_arn" {
 }
 
 variable "load_balancer_security_group_id" {
-  description = "A security group of the load balancer. Only from it are the app and the readiness endpoint reachable."
+  description = "A security group of the load balancer. The app and the readiness endpoint are reachable only from it."
   type        = string
   nullable    = false
 }
@@ -134,7 +134,7 @@ variable "host_headers" {
 }
 
 variable "instance_port" {
-  description = "Port on the instance that the load balancer sends requests to. It need not be the app's. **A new value replaces the target group, and no instance serves until the instance refresh has replaced it.**"
+  description = "Port on the instance that the load balancer sends requests to. It may differ from the app's port. **A new value replaces the target group, and no instance serves until the instance refresh has replaced it.**"
   type        = number
   default     = 8080
   nullable    = false
@@ -145,7 +145,7 @@ variable "instance_port" {
   }
 }
 
-# How many.
+# Sizes.
 
 variable "min_size" {
   description = "Least number of instances in service."
@@ -155,14 +155,14 @@ variable "min_size" {
 }
 
 variable "max_size" {
-  description = "Greatest number of instances. An instance refresh needs room for one more than are in service."
+  description = "Greatest number of instances. An instance refresh needs one more than are in service."
   type        = number
   default     = 6
   nullable    = false
 }
 
 variable "warm_pool" {
-  description = "Warm pool, or null for none. Its instances have pulled the image and wait in `pool_state`. There are `max_group_prepared_capacity` minus desired capacity of them (`max_size` minus desired capacity if null), and never fewer than `min_size`, which is a floor and not a size."
+  description = "Warm pool, or null for none. Its instances have pulled the image and wait in `pool_state`. There are `max_group_prepared_capacity` minus desired capacity of them (`max_size` minus desired capacity if null), and never fewer than `min_size`, which is a minimum and not a size."
   type = object({
     min_size                    = optional(number, 0)
     max_group_prepared_capacity = optional(number)
@@ -177,10 +177,10 @@ variable "warm_pool" {
   }
 }
 
-# How instances are checked and replaced.
+# Health checks and replacement.
 
 variable "health_check_type" {
-  description = "What makes the group replace an instance. `EC2`: a failed instance, or berth, which restarts the app first and marks the instance unhealthy past `restart.limit`. `ELB`: also the load balancer, after `unhealthy_threshold` failed checks; read [Health checks](#health-checks) first."
+  description = "When the group replaces an instance. `EC2`: when the instance fails, or when berth marks it unhealthy, past `restart.limit` restarts of the app. `ELB`: also when the load balancer's check has failed `unhealthy_threshold` times; read [Health checks](#health-checks) first."
   type        = string
   default     = "EC2"
   nullable    = false
@@ -199,19 +199,19 @@ variable "unhealthy_threshold" {
 
   validation {
     condition     = var.unhealthy_threshold >= 2 && var.unhealthy_threshold <= 10
-    error_message = "The load balancer takes 2 to 10."
+    error_message = "The load balancer accepts 2 to 10."
   }
 }
 
 variable "deregistration_delay" {
-  description = "Seconds that requests in progress have when their instance leaves. No longer than `drain.settle` + `drain.timeout`, after which berth stops the app."
+  description = "Seconds that requests in flight have when their instance is deregistered. At most `drain.settle` + `drain.timeout`, after which berth stops the app."
   type        = number
   default     = 120
   nullable    = false
 }
 
 variable "instance_refresh" {
-  description = "How an instance refresh goes. `standby_instances` and `scale_in_protected_instances` are `Wait`, `Ignore` or, to replace them, `Terminate` and `Refresh`; with `Wait` one such instance holds the refresh up for an hour and then fails it."
+  description = "Settings of an instance refresh. `standby_instances` and `scale_in_protected_instances` are `Wait`, `Ignore` or, to replace them, `Terminate` and `Refresh`; with `Wait` one such instance delays the refresh for an hour and then fails it."
   type = object({
     min_healthy_percentage       = optional(number, 100)
     max_healthy_percentage       = optional(number, 110)
@@ -231,7 +231,7 @@ variable "alarm_topic_arns" {
   nullable    = false
 }
 
-# What may be done, and by whom.
+# Permissions.
 
 variable "metadata_hop_limit" {
   description = "Hop limit of the instance metadata service. **With 1, a container on Docker's bridge gets no credentials of the instance's role, even with `imds=allow`.** An app that calls AWS with the instance's role needs 2. Null is 2 if `keys` says `imds = \"allow\"`, else 1."
@@ -240,19 +240,19 @@ variable "metadata_hop_limit" {
 
   validation {
     condition     = var.metadata_hop_limit == null ? true : var.metadata_hop_limit >= 1 && var.metadata_hop_limit <= 64
-    error_message = "EC2 takes 1 to 64."
+    error_message = "EC2 accepts 1 to 64."
   }
 }
 
 variable "session_manager" {
-  description = "Whether the role allows Session Manager, which opens a shell on an instance; there is no other way onto one. It is the part of AmazonSSMManagedInstanceCore that sessions need; the whole of it would also let the app read every parameter of the account."
+  description = "Whether the role allows Session Manager, the only way to a shell on an instance. The module allows the part of AmazonSSMManagedInstanceCore that sessions need; the whole policy would also let the app read every parameter of the account."
   type        = bool
   default     = true
   nullable    = false
 }
 
 variable "policy_json" {
-  description = "IAM policy for berth, as `berth policy` prints it, instead of the one that the module derives from its variables. Needed when what `config` points to names further secrets."
+  description = "IAM policy for berth, as `berth policy` prints it, instead of the one that the module derives from its variables. Needed when the document that `config` points to names further secrets."
   type        = string
   default     = null
 }
@@ -265,7 +265,7 @@ variable "kms_key_arns" {
 }
 
 variable "tags" {
-  description = "Tags for everything, also for the instances and their volumes."
+  description = "Tags for all resources, including the instances and their volumes."
   type        = map(string)
   default     = {}
   nullable    = false

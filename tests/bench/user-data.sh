@@ -1,16 +1,16 @@
 #!/bin/bash
-# What user-data says where there is no berth: the boot that `make bench` sets berth's beside.
+# User-data without berth: `make bench` compares berth's boot with the boot of this script.
 #
-# It is what people write, and nothing in it is slow on purpose: what a template can fill in is not asked for, no call is
-# made twice, and the app is asked five times a second where `sleep 1` or `sleep 5` is usual. Left out is what berth does
-# besides: retries, heartbeats, ABANDON after a failure, secrets that no `docker inspect` shows, the drain.
+# It is a usual script, and nothing in it is slow on purpose: it does not look up what a template can fill in, makes no call
+# twice, and probes the app five times a second where `sleep 1` or `sleep 5` is usual. It leaves out berth's other
+# work: retries, heartbeats, ABANDON after a failure, secrets that no `docker inspect` shows, the drain.
 #
-# The template fills in IMAGE, PORT, SECRET, GROUP and HOOK. METADATA has no default: on a machine in some cloud the usual
-# address answers, and it is not this script's to ask.
+# The template fills in IMAGE, PORT, SECRET, GROUP and HOOK. METADATA has no default: on a cloud machine the usual
+# address answers, and this script must not ask it.
 set -euo pipefail
 : "${METADATA:?}" "${IMAGE:?}" "${PORT:?}" "${SECRET:?}" "${GROUP:?}" "${HOOK:?}"
 
-# When which step began, for the picture.
+# The start time of each step, for the picture.
 step() { [ -z "${STEPS:-}" ] || echo "$EPOCHREALTIME $1" >>"$STEPS"; }
 
 step metadata

@@ -4,8 +4,8 @@
     tests/engines/table.py TABLE ROW DESCRIPTION BINARY=LOG...
 
 TABLE is `engines` or `machines`, ROW the name of the engine (tests/engines/daemon) or the machine, DESCRIPTION its version, LOG what
-the test binary BINARY printed (`test NAME ... ok`). The row is replaced or added; the others stay. What failed is printed. The exit
-status is 1 if a test failed that tests/engines/known does not name for this row, or if one passed that it names.
+the test binary BINARY printed (`test NAME ... ok`). The row is replaced or added; the others stay. Failed tests are printed. The exit
+status is 1 if a test failed that tests/engines/known does not name for this row, or if a test passed that it names.
 """
 
 import datetime
@@ -13,7 +13,7 @@ import pathlib
 import re
 import sys
 
-# A feature, and how the names of its tests begin: binary, then test. The first that fits counts.
+# A feature, and the beginnings of the names of its tests: binary, then test. The first match counts.
 FEATURES = {
     "engines": [
         ("engine away or restarted", "scenarios faults::engine scenarios engine::an_engine"),
@@ -73,7 +73,7 @@ def main(table, row, description, *logs):
     for log in logs:
         binary, path = log.split("=", 1)
         for name, verdict in TEST.findall(pathlib.Path(path).read_text(errors="replace")):
-            # What runs on several machines is in a module of each: `trixie::…`.
+            # A test on several machines has a module for each: `trixie::…`.
             path_of = name.split("::")
             if table == "machines" and SUITES & set(path_of) - {row}:
                 continue

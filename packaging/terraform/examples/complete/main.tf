@@ -21,7 +21,7 @@ module "app" {
   instance_type = "t3.small"
   min_size      = 2
   max_size      = 6
-  # Two instances more than are in service wait, stopped, with the image pulled; never more than six in all.
+  # Two more instances than are in service wait, stopped, with the image pulled; never more than six in all.
   warm_pool = { min_size = 2, max_group_prepared_capacity = 6 }
 
   vpc_id                          = aws_vpc.this.id

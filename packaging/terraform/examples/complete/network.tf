@@ -1,4 +1,4 @@
-# Public subnets: the instances reach the registry and the AWS APIs without a NAT gateway, and nothing but the load balancer reaches them.
+# Public subnets: the instances reach the registry and the AWS APIs without a NAT gateway, and only the load balancer reaches them.
 
 data "aws_availability_zones" "this" {
   state = "available"

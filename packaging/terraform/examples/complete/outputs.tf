@@ -1,14 +1,14 @@
 output "url" {
-  description = "Where the app answers."
+  description = "URL of the app."
   value       = "http://${aws_lb.this.dns_name}/"
 }
 
 output "user_data" {
-  description = "What the instances run."
+  description = "User-data of the instances."
   value       = module.app.user_data
 }
 
 output "alarm_topic_arn" {
-  description = "Topic to subscribe to."
+  description = "Topic of the alarms."
   value       = aws_sns_topic.alarms.arn
 }

@@ -1,4 +1,4 @@
-# One app behind a load balancer that is already there: what the module needs of it is its listener, its VPC and its security group.
+# One app behind an existing load balancer: the module needs its listener, its VPC and its security group.
 
 provider "aws" {
   region = var.region
@@ -23,7 +23,7 @@ module "app" {
   listener_arn                    = var.listener_arn
   load_balancer_security_group_id = var.load_balancer_security_group_id
 
-  # Its own place among the rules of a listener that others use too.
+  # A priority of its own among the rules of a listener that other apps use too.
   priority     = 200
   host_headers = ["${var.name}.example.com"]
 

@@ -1,9 +1,9 @@
 output "user_data" {
-  description = "What the instances run."
+  description = "User-data of the instances."
   value       = module.app.user_data
 }
 
 output "autoscaling_group_name" {
-  description = "The group, for `aws autoscaling start-instance-refresh` and the like."
+  description = "Name of the group, for example for `aws autoscaling start-instance-refresh`."
   value       = module.app.autoscaling_group_name
 }
