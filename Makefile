@@ -3,6 +3,7 @@
 .DEFAULT_GOAL := help
 
 SEEDS ?= 100000
+LIVENESS ?= 10000
 REQUESTS ?= 1000000
 HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 BINARY := target/$(HOST)/release/berth
@@ -29,9 +30,12 @@ engines: ## the tests that need an engine on every engine, and the table of docs
 	@tests/install build engine world
 	@tests/engines/all $(ENGINES)
 
-sim: ## the simulator, boot to exit in virtual time with seeded faults: SEEDS=n lives, or SEED=n to replay one
+sim: ## the simulator, boot to exit in virtual time with seeded faults: SEEDS=n lives and LIVENESS=n in which the faults end, or SEED=n, HEALED=n to replay one
 	@tests/install build
-	SIM_SEEDS=$(SEEDS) SIM_SEED=$(SEED) cargo test --locked --profile sim -p berth-core --test traces life::seeds -- --exact --nocapture
+	@[ -n "$(HEALED)" ] || \
+		SIM_SEEDS=$(SEEDS) SIM_SEED=$(SEED) cargo test --locked --profile sim -p berth-core --test traces life::seeds -- --exact --nocapture
+	@[ -n "$(SEED)" ] || SIM_SEEDS=$(LIVENESS) SIM_SEED=$(HEALED) \
+		cargo test --locked --profile sim -p berth-core --test traces life::healed_lives_get_on -- --exact --nocapture
 
 soak: ## a fleet under load while instances, agents, engines and apps end: REQUESTS=n, SEED=n for another order
 	@tests/install build engine world

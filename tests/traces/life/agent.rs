@@ -142,7 +142,7 @@ impl World {
         self.fall_ill(event);
         self.events += 1;
         let killed = |twist: &Twist| match twist {
-            Twist::KillAt { event, ordered } if *event == self.events => Some(*ordered),
+            Twist::KillAt { event, ordered } if *event == self.events && !self.progress.healed() => Some(*ordered),
             _ => None,
         };
         match self.plan.twists.iter().find_map(killed) {
@@ -204,7 +204,7 @@ impl World {
         self.ordered(&effect);
         let Some(nth) = self.attempts.get_mut(job as usize) else { return };
         let nth = std::mem::replace(nth, *nth + 1);
-        let fate = self.plan.fate(job, nth);
+        let fate = if self.progress.healed() { Fate::Well } else { self.plan.fate(job, nth) };
         let mut roll = self.plan.roll(Roll::Delay, (job as u64) << 32 | u64::from(nth));
         if let Some(agent) = &mut self.agent {
             agent.running.push(ticket);
@@ -225,7 +225,10 @@ impl World {
         }
         self.restart_engine(job, nth, takes);
         match fate {
-            Fate::Hangs => self.note("world", || format!("{job:?} hangs")),
+            Fate::Hangs => {
+                self.note("world", || format!("{job:?} hangs"));
+                self.end_hang(asker, job);
+            }
             Fate::Fails(class) => {
                 let fault = JobError::new(class, "so planned");
                 self.schedule(at, Due::Answer(asker, Event::Failed(job, fault)));

@@ -117,6 +117,23 @@ impl Engine {
         self.outages.push((at, at + lasts));
     }
 
+    /// From here on nothing is wrong with it, and an app is healthy as soon as an app can be.
+    pub(crate) fn heal(&mut self, ready_in: Duration, now: Duration) {
+        for (_, to) in self.outages.iter_mut().chain(&mut self.loops).chain(&mut self.sick) {
+            *to = (*to).min(now);
+        }
+        self.away.retain_mut(|(from, to, _)| {
+            *to = (*to).min(now);
+            from < to
+        });
+        (self.ready_in, self.stops_in) = (ready_in, ms(300));
+    }
+
+    /// Every app ends here.
+    pub(crate) fn crash(&mut self, now: Duration) {
+        self.crashes.push((now, false));
+    }
+
     /// Whether a question that was asked at that time is not answered.
     pub(crate) fn is_away(&self, since: Duration, now: Duration) -> bool {
         self.outages.iter().any(|(from, to)| *from <= now && since < *to)

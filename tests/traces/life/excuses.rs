@@ -32,6 +32,14 @@ pub(crate) struct Excuses {
 }
 
 impl Excuses {
+    /// What went wrong is right again, and the life got on: from here on nothing excuses it but what the plan still wants of it.
+    pub(crate) fn heal(&mut self) {
+        let Self { spot, long, blind, .. } = *self;
+        let away = Duration::ZERO;
+        let (aws, services, engine, boot, app, metadata, late) = (false, false, false, false, false, false, false);
+        *self = Self { aws, services, engine, boot, app, metadata, away, spot, late, long, blind };
+    }
+
     pub(crate) fn of(plan: &Plan) -> Self {
         Self {
             // Without the metadata there are no credentials.

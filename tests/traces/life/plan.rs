@@ -23,6 +23,8 @@ pub(crate) struct Plan {
     pub(crate) twists: Vec<Twist>,
     /// When the instance is taken away, if nothing else ends the life before.
     pub(crate) end: Duration,
+    /// When everything that went wrong is right again, in a life that must then get on (liveness.rs).
+    pub(crate) heals: Option<Duration>,
 }
 
 /// The surroundings.
@@ -112,7 +114,7 @@ impl Plan {
         let end = secs(if rng.u8(..4) > 0 { rng.u64(20..100) } else { rng.u64(100..400) });
         let twists = (0..[0, 1, 1, 2, 2, 3, 4, 5, 7][rng.usize(..9)]).map(|_| Twist::any(&mut rng, end)).collect();
         let words = words(&mut fastrand::Rng::with_seed(seed % CONFIGS));
-        let mut plan = Self { seed, words, shape, twists, end };
+        let mut plan = Self { seed, words, shape, twists, end, heals: None };
         // Drawn apart, so that the rest of each seed's plan is what it was.
         let mut paths = plan.roll(Roll::Paths, 0);
         if plan.says(AFTER) && paths.u8(..3) == 0 {
@@ -172,6 +174,7 @@ pub(crate) enum Roll {
     Client,
     Group,
     Paths,
+    Heals,
 }
 
 fn words(rng: &mut fastrand::Rng) -> Vec<String> {
@@ -227,6 +230,9 @@ impl fmt::Display for Plan {
         writeln!(f, "  world   {:?}", self.shape)?;
         for twist in &self.twists {
             writeln!(f, "  twist   {twist:?}")?;
+        }
+        if let Some(heals) = self.heals {
+            writeln!(f, "  heals   {heals:?}")?;
         }
         writeln!(f, "  end     {:?}", self.end)
     }

@@ -24,10 +24,14 @@ use crate::sim::secs;
 /// A promise that was not kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Broken {
-    /// The invariant's number; 0 is the table of exit codes, 100 that no client notices, 101 the table of faults.
+    /// The invariant's number; 0 is the table of exit codes, 100 that no client notices, 101 the table of faults,
+    /// 102 that a healed life gets on.
     pub(crate) promise: u8,
     pub(crate) what: String,
 }
+
+/// The number of a life that does not get on once everything is healed.
+pub(crate) const LIVENESS: u8 = 102;
 
 /// What was seen of a life so far, as far as a promise needs it.
 #[derive(Debug, Default)]
@@ -118,6 +122,18 @@ fn may_wait(hook: &str, state: Option<&str>) -> bool {
     let Some(state) = state else { return false };
     let pending = matches!(state, "Pending" | "Pending:Wait" | "Warmed:Pending" | "Warmed:Pending:Wait");
     pending || (hook != "boot" && !state.ends_with(":Proceed") && !state.ends_with("Terminated"))
+}
+
+impl Seen {
+    /// Whether an app of this agent ended by itself.
+    pub(crate) fn has_crashed(&self) -> bool {
+        !self.crashes.is_empty()
+    }
+
+    /// Whether a drain left the launch hook that has waited since then to the group.
+    pub(crate) fn leaves(&self, since: Duration) -> bool {
+        self.left.is_some_and(|(at, _)| at == since)
+    }
 }
 
 impl World {
@@ -313,17 +329,12 @@ impl World {
         let (poll, boot, stop) = (config.lifecycle.poll, config.boot.timeout, config.stop_timeout);
         let knows = |what: fn(&Agent) -> bool| self.agent.as_ref().is_some_and(what);
         let (knows_config, knows_itself) = (knows(|one| one.knows_config), knows(|one| one.knows_itself));
-        let mut drain = config.drain.settle + config.drain.timeout + stop * 2;
-        if !knows_config {
-            drain = drain.max(secs(20 + 300 + 60)); // what a drain takes by default
-        }
         let lasts = self.seen.phases.last().map_or(Duration::ZERO, |(_, since)| self.now.saturating_sub(*since));
         let limit = match after {
             PhaseName::Boot if knows_config => Some(boot + secs(1)),
             PhaseName::Boot => Some(secs(600 + 1)), // the default
             PhaseName::Failing => Some(stop + secs(130)),
-            // The load balancer's delay, and what a hook is tried for, which AWS itself decides when nobody knows better.
-            PhaseName::Drain => Some(drain + secs(100) + self.hook_patience()),
+            PhaseName::Drain => Some(self.drain_limit()),
             _ => None,
         };
         if limit.is_some_and(|limit| lasts > limit) {
@@ -351,6 +362,17 @@ impl World {
         if gone && !heard && self.now > since + slack && age > slack {
             self.breaks(7, "the group takes the instance away, and nobody listens");
         }
+    }
+
+    /// What a drain may take: the load balancer's delay, and what a hook is tried for, which AWS itself decides when nobody knows
+    /// better.
+    pub(crate) fn drain_limit(&self) -> Duration {
+        let config = &self.config;
+        let mut drain = config.drain.settle + config.drain.timeout + config.stop_timeout * 2;
+        if !self.agent.as_ref().is_some_and(|one| one.knows_config) {
+            drain = drain.max(secs(20 + 300 + 60)); // what a drain takes by default
+        }
+        drain + secs(100) + self.hook_patience()
     }
 
     /// A group that says "not yet" is asked on while the load balancer lets go, which takes five minutes here at the most; one that
@@ -518,6 +540,7 @@ impl fmt::Display for Broken {
             0 => write!(f, "the table of exit codes: {}", self.what),
             100 => write!(f, "no client notices: {}", self.what),
             101 => write!(f, "the table of faults: {}", self.what),
+            LIVENESS => write!(f, "the life gets on: {}", self.what),
             number => write!(f, "invariant {number}: {}", self.what),
         }
     }

@@ -331,7 +331,7 @@ impl World {
     /// The engine goes away in the middle of a job.
     pub(crate) fn restart_engine(&mut self, job: Job, nth: u32, takes: Duration) {
         let restarts = |ill: &Ill| matches!(ill, Ill::EngineRestarts { during, .. } if *during == job && nth == 0);
-        let found = self.plan.ills().find(restarts);
+        let found = self.plan.ills().filter(|_| !self.progress.healed()).find(restarts);
         if let Some(ill @ Ill::EngineRestarts { lasts, kills, .. }) = found {
             self.met(ill.row());
             self.engine.leave(self.now + takes / 2, lasts, kills);
@@ -342,7 +342,7 @@ impl World {
     pub(crate) fn lacks_paths(&self) -> bool {
         let until =
             |ill| if let Ill::PathsLate(lasts) = ill { Some(self.plan.shape.os_boots_in + lasts) } else { None };
-        self.plan.ills().filter_map(until).any(|until| self.now < until)
+        !self.progress.healed() && self.plan.ills().filter_map(until).any(|until| self.now < until)
     }
 
     /// The first of these happened.
@@ -360,6 +360,9 @@ impl World {
 
     /// How the nth attempt at a job fails, if a fault of the table has to do with it, and after how long.
     pub(crate) fn refusal(&mut self, job: Job, nth: u32) -> Option<(Option<Duration>, JobError)> {
+        if self.progress.healed() {
+            return None;
+        }
         let plan = self.plan.clone();
         let (ill, after, class, reason) = plan.ills().find_map(|ill| {
             let (after, class, reason) = self.refused_by(ill, job, nth)?;

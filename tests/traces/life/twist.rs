@@ -245,7 +245,7 @@ impl Twist {
         [shorter, rounder].into_iter().filter(|one| one != self).collect()
     }
 
-    fn length(&mut self) -> Option<&mut Duration> {
+    pub(crate) fn length(&mut self) -> Option<&mut Duration> {
         match self {
             Self::EngineAway { lasts, .. }
             | Self::AwsAway { lasts, .. }
@@ -263,7 +263,7 @@ impl Twist {
         }
     }
 
-    fn moment(&mut self) -> Option<&mut Duration> {
+    pub(crate) fn moment(&mut self) -> Option<&mut Duration> {
         match self {
             Self::EngineAway { at, .. }
             | Self::AwsAway { at, .. }

@@ -20,6 +20,7 @@ use super::balancer::Balancer;
 use super::engine::{self, Asker, Engine};
 use super::excuses::Excuses;
 use super::group::Group;
+use super::liveness::{self, Progress};
 use super::plan::{Plan, Roll};
 use super::promises::{Broken, Seen};
 use super::systemd::{self, State, Systemd};
@@ -85,6 +86,7 @@ pub(crate) struct World {
     pub(crate) metadata_gone: Option<Duration>,
     /// Events that agents took so far.
     pub(crate) events: u32,
+    pub(crate) progress: Progress,
     trace: Option<String>,
     told: String,
 }
@@ -95,6 +97,8 @@ pub(crate) enum Due {
     Answer(Asker, Event),
     Twist(Twist, bool),
     SpotEnds,
+    Heals,
+    CheckUp,
     End,
 }
 
@@ -127,6 +131,7 @@ impl World {
             logins: 0,
             metadata_gone: None,
             events: 0,
+            progress: Progress::default(),
             plan: plan.clone(),
         };
         for twist in &plan.twists {
@@ -139,6 +144,10 @@ impl World {
             if let Twist::Spot(at) = twist {
                 world.schedule(*at + secs(120), Due::SpotEnds);
             }
+        }
+        if let Some(heals) = plan.heals {
+            world.schedule(heals, Due::Heals);
+            world.schedule(heals + liveness::CHECK_UP, Due::CheckUp);
         }
         world.schedule(plan.end, Due::End);
         world
@@ -161,6 +170,7 @@ impl World {
         if self.broken.is_none() {
             self.broken = self.judge();
         }
+        self.progress.end();
         self
     }
 
@@ -253,6 +263,7 @@ impl World {
             }
             _ => self.deliver(&Event::Woke),
         }
+        self.look_at_progress();
         true
     }
 
@@ -286,6 +297,8 @@ impl World {
                 let news = self.group.taken(self.now);
                 self.hear(news);
             }
+            Due::Heals => self.heal(),
+            Due::CheckUp => self.check_up(),
             Due::End => {
                 self.note("world", || "the end of the plan".to_owned());
                 if self.group.described().is_some() {
