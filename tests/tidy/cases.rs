@@ -35,7 +35,7 @@ const INPUTS: [(char, usize); 3] = [('B', 17), ('U', 8), ('A', 13)];
 const MACROS: [&str; 3] = ["on_each_machine!", "on_moto_and_kit!", "on_every_registry!"];
 
 /// The names of the functions in this source that the test runner runs.
-fn tests_in(source: &str) -> BTreeSet<&str> {
+pub(crate) fn tests_in(source: &str) -> BTreeSet<&str> {
     let mut names = BTreeSet::new();
     // Of the attributes right above the line.
     let (mut is_test, mut is_ignored, mut in_attribute) = (false, false, false);
