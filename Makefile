@@ -56,7 +56,7 @@ bench: ## berth compared with bash user-data and the bare engine: time, memory, 
 	cargo build --locked --release -p berth
 	cargo build --locked --workspace --bins
 	@tests/with-engine env BERTH_BIN=$(BINARY) AWS_CLI=$$(tests/install-aws) $(DEBUG)/bench $(PARTS)
-	@[ -n "$(PARTS)" ] || RESIDENT_LOOKS=43200 cargo test --locked -q --workspace --test adapters resident:: -- --nocapture
+	@[ -n "$(PARTS)" ] || RESIDENT_POLLS=43200 cargo test --locked -q --workspace --test adapters resident:: -- --nocapture
 
 docs: ## the pages as a site, into dist/site, by mdBook
 	@tests/install build docs

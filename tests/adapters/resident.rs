@@ -1,8 +1,8 @@
-//! The memory of an agent that only waits: a process of its own with the driver, the machine and all adapters, which asks
-//! the metadata and the app as often as in a day, without the pauses in between.
+//! The memory of an agent that only waits: a process of its own with the driver, the machine and all adapters. It polls the
+//! metadata and probes the app without the pauses that an agent makes: 3,000 polls are 100 minutes at the default pace.
+//! `RESIDENT_POLLS=43200` makes it a day, as `make bench` does.
 //!
-//! The pauses are what the config does not allow to leave out, so the machine is led into serve by hand, with a config that
-//! nobody could write.
+//! No config allows such short pauses, so the test leads the machine into serve itself, with a config that is made by hand.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -29,16 +29,18 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{broadcast, mpsc, watch};
 
 /// Names the metadata service, in the process that is measured.
-const MEASURED: &str = "BERTH_EDGES_RESIDENT";
-/// Looks at the metadata; a day at the default `lifecycle.poll` has 43,200.
-const LOOKS: &str = "RESIDENT_LOOKS";
-/// A minute's looks at that pace.
-const MINUTE: usize = 30;
-/// Looks for one probe: 5 s and 2 s.
-const LOOKS_A_PROBE: f64 = 2.5;
+const MEASURED: &str = "BERTH_ADAPTERS_RESIDENT";
+/// Another number of polls than `POLLS`.
+const POLLS_WANTED: &str = "RESIDENT_POLLS";
+/// Polls of the metadata before the second measurement.
+const POLLS: usize = 3_000;
+/// Before the first: a minute's polls at the default `lifecycle.poll` of 2 s.
+const EARLY: usize = 30;
+/// Polls for one probe: every 5 s and every 2 s.
+const POLLS_PER_PROBE: f64 = 2.5;
 /// KiB that may come and go: pages of the allocator, and of code that runs for the first time.
 const SLACK: u64 = 256;
-/// For all looks, on a machine that is busy.
+/// For all polls, on a machine that is busy.
 const LONGEST: Duration = Duration::from_secs(1800);
 
 /// A process that does not outlive the test.
@@ -53,17 +55,17 @@ impl Drop for Killed {
 
 #[derive(Default)]
 struct Counts {
-    looks: AtomicUsize,
+    polls: AtomicUsize,
     probes: AtomicUsize,
 }
 
 #[tokio::test]
-#[expect(clippy::print_stdout, reason = "the figures, for who asks for them with --nocapture")]
-async fn after_a_day_of_looks_the_agent_is_as_big_as_after_a_minute() {
+#[expect(clippy::print_stdout, reason = "the figures, shown with --nocapture")]
+async fn the_agent_is_as_big_after_3_000_polls_as_after_30() {
     if let Ok(base) = std::env::var(MEASURED) {
         return live(&base).await;
     }
-    let looks = std::env::var(LOOKS).map_or(3_000, |text| text.parse().unwrap());
+    let polls = std::env::var(POLLS_WANTED).map_or(POLLS, |text| text.parse().unwrap());
     let counts = Arc::<Counts>::default();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
@@ -74,20 +76,20 @@ async fn after_a_day_of_looks_the_agent_is_as_big_as_after_a_minute() {
         }
     });
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--nocapture", "--exact", "resident::after_a_day_of_looks_the_agent_is_as_big_as_after_a_minute"]);
+    command.args(["--nocapture", "--exact", "resident::the_agent_is_as_big_after_3_000_polls_as_after_30"]);
     let mut measured = Killed(command.env(MEASURED, &base).stdout(Stdio::null()).spawn().unwrap());
-    let mut after = async |looks: usize| {
-        let probes = (looks as f64 / LOOKS_A_PROBE) as usize;
-        while counts.looks.load(Ordering::Relaxed) < looks || counts.probes.load(Ordering::Relaxed) < probes {
-            assert_eq!(measured.0.try_wait().unwrap(), None, "it ended");
+    let mut after = async |polls: usize| {
+        let probes = (polls as f64 / POLLS_PER_PROBE) as usize;
+        while counts.polls.load(Ordering::Relaxed) < polls || counts.probes.load(Ordering::Relaxed) < probes {
+            assert_eq!(measured.0.try_wait().unwrap(), None, "the agent ended");
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         resident(measured.0.id())
     };
-    let figures = tokio::time::timeout(LONGEST, async { (after(MINUTE).await, after(looks).await) }).await;
-    let (minute, day) = figures.expect("it goes on asking");
-    println!("| resident memory after {MINUTE} looks at the metadata, after {looks} | {minute} KiB | {day} KiB |");
-    assert!(day <= minute + SLACK, "{minute} KiB after {MINUTE} looks, {day} KiB after {looks}");
+    let figures = tokio::time::timeout(LONGEST, async { (after(EARLY).await, after(polls).await) }).await;
+    let (early, late) = figures.expect("the agent goes on polling");
+    println!("| resident memory after {EARLY} polls of the metadata, after {polls} | {early} KiB | {late} KiB |");
+    assert!(late <= early + SLACK, "{early} KiB after {EARLY} polls, {late} KiB after {polls}");
 }
 
 /// `VmRSS` of a process, KiB.
@@ -110,12 +112,12 @@ async fn answer(stream: TcpStream, counts: Arc<Counts>) {
         let (status, body) = match head.split_whitespace().nth(1).unwrap_or_default() {
             "/latest/api/token" => ("200 OK", "t0ken"),
             "/2021-07-15/meta-data/autoscaling/target-lifecycle-state" => {
-                counts.looks.fetch_add(1, Ordering::Relaxed);
+                counts.polls.fetch_add(1, Ordering::Relaxed);
                 ("200 OK", "InService")
             }
             "/health" => {
                 counts.probes.fetch_add(1, Ordering::Relaxed);
-                ("200 OK", "well")
+                ("200 OK", "healthy")
             }
             _ => ("404 Not Found", ""),
         };
@@ -144,7 +146,7 @@ async fn live(base: &str) {
         Lines { signals: Signals::new().unwrap(), notices, requests, published, feed: broadcast::channel(256).0 };
     let kept = Kept { note: Note::new(nowhere), life: Keeper::start(nowhere) };
     let end = drive(machine, Arc::new(adapters), lines, &kept, Instant::now()).await;
-    panic!("it ended: {end:?}");
+    panic!("the agent ended: {end:?}");
 }
 
 /// A machine that serves an app which it found running.
@@ -193,5 +195,5 @@ fn serving(config: Config) -> Machine {
         };
         machine.on(&event, Uptime::ZERO);
     }
-    panic!("it does not serve: {:?}", machine.view());
+    panic!("the machine does not serve: {:?}", machine.view());
 }

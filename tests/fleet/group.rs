@@ -7,10 +7,13 @@ use berth_kit::clock::wall;
 use berth_kit::world::own_address;
 use berth_kit::{Agent, World};
 
-use crate::load_balancer::{LoadBalancer, Reuse, Slot};
+use crate::load_balancer::{CHECKS, LoadBalancer, Reuse, Slot};
 use crate::{BERTH, SOON, until};
 
-/// How an instance is told to leave.
+/// Seconds.
+const HALF_A_DAY: f64 = 43_200.0;
+
+/// How an instance learns that it must leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum How {
     /// The group takes it away, with a termination hook.
@@ -32,8 +35,8 @@ pub(crate) struct Group {
     gone: Vec<Instance>,
     words: &'static str,
     image: String,
-    /// Holds the image; the last to go, since whatever runs the image goes with it.
-    _shop: World,
+    /// Holds the image. It is dropped last, since every container of the image goes with it.
+    _images: World,
 }
 
 /// One instance behind the balancer.
@@ -50,16 +53,22 @@ pub(crate) struct Instance {
 struct End {
     /// When `/ready` had become 503, in seconds of the day.
     unready: f64,
+    /// When the balancer had stopped sending requests.
+    down: f64,
     code: i32,
 }
 
 impl Group {
     /// Three instances, ready and registered. `words` are those of the config that differ from test to test.
-    pub(crate) async fn start(reuse: Reuse, words: &'static str) -> Self {
-        let shop = World::builder().no_group().start().await;
-        let image = shop.app_image().by_digest();
-        let balancer = LoadBalancer::start(reuse).await;
-        let mut group = Self { balancer, serving: Vec::new(), gone: Vec::new(), words, image, _shop: shop };
+    pub(crate) async fn start(words: &'static str) -> Self {
+        Self::behind(LoadBalancer::start(Reuse::Shared, CHECKS).await, words).await
+    }
+
+    /// The same behind this balancer.
+    pub(crate) async fn behind(balancer: LoadBalancer, words: &'static str) -> Self {
+        let images = World::builder().no_group().start().await;
+        let image = images.app_image().by_digest();
+        let mut group = Self { balancer, serving: Vec::new(), gone: Vec::new(), words, image, _images: images };
         for _ in 0..3 {
             group.launch().await;
         }
@@ -102,11 +111,13 @@ impl Group {
 }
 
 impl Group {
-    /// How long the app of the last that left still served after its agent's 503, in seconds.
-    pub(crate) async fn settled(&self) -> f64 {
+    /// For how many seconds the app of the last instance that left still ran after the balancer had stopped sending requests. Negative if it
+    /// stopped before that.
+    pub(crate) async fn from_down_to_stop(&self) -> f64 {
         let gone = self.gone.last().expect("one is gone");
-        let unready = gone.end.as_ref().expect("it ended").unready;
-        of_day(gone.stopped().await - unready)
+        let down = gone.end.as_ref().expect("it ended").down;
+        // Past midnight a day is over; no drain takes half of one.
+        (gone.stopped().await - down + HALF_A_DAY).rem_euclid(2.0 * HALF_A_DAY) - HALF_A_DAY
     }
 }
 
@@ -135,6 +146,7 @@ impl Instance {
         let unready = now();
         // Only now do the hooks of a termination hold the instance up: the group let the balancer let go first.
         balancer.sees_down(slot).await;
+        let down = now();
         match how {
             How::Hook | How::SignalAndHook => world.autoscaling.enter_wait(),
             How::Signal => {}
@@ -145,7 +157,7 @@ impl Instance {
         }
         balancer.deregister(slot).await;
         let code = agent.exit_within(SOON).await;
-        self.end = Some(End { unready, code });
+        self.end = Some(End { unready, down, code });
         code
     }
 
@@ -158,7 +170,7 @@ impl Instance {
     /// Asserts that the 503 came first, then the stop of the app, then the hook; each once, and in time.
     pub(crate) async fn left_in_order(&self, how: How) {
         let Self { world, agent, end, .. } = self;
-        let End { unready, code } = end.as_ref().expect("it ended");
+        let End { unready, code, .. } = end.as_ref().expect("it ended");
         assert_eq!(*code, 0, "{}", agent.log_text());
         let state = &world.engine.inspect(&world.container()).await.expect("the container is there")["State"];
         let by_sigterm = 128 + 15;
@@ -191,12 +203,12 @@ fn now() -> f64 {
 fn assert_earlier(first: &str, at: f64, second: &str, then: f64) {
     // Past midnight a day is over; no drain takes half of one.
     let between = of_day(then - at);
-    assert!(between < 43_200.0, "{second} came {:.3} s before {first}", 86_400.0 - between);
+    assert!(between < HALF_A_DAY, "{second} came {:.3} s before {first}", 86_400.0 - between);
 }
 
 /// Seconds of the day.
 fn of_day(seconds: f64) -> f64 {
-    seconds.rem_euclid(86_400.0)
+    seconds.rem_euclid(2.0 * HALF_A_DAY)
 }
 
 /// Seconds of the day, of a moment as the engine writes it: `2026-11-21T03:38:41.123456789Z`.

@@ -22,7 +22,10 @@ use tokio::net::UnixStream;
 use crate::load::Moment;
 use crate::until;
 
-/// Room for the targets of one test, those that are gone included.
+/// Between two health checks of a target, in most tests.
+pub(crate) const CHECKS: Duration = Duration::from_millis(500);
+
+/// The most targets of one test, those that are gone included.
 const SLOTS: usize = 8;
 
 /// A running HAProxy. Dropped, it is killed.
@@ -62,12 +65,12 @@ pub(crate) struct Told {
 }
 
 impl LoadBalancer {
-    /// Starts one without targets.
-    pub(crate) async fn start(reuse: Reuse) -> Self {
+    /// Starts one without targets, with this time between two health checks of a target.
+    pub(crate) async fn start(reuse: Reuse, checks: Duration) -> Self {
         let directory = tempfile::Builder::new().prefix("berth").tempdir().expect("a directory");
         let (address, path) = (own_address(), directory.path().to_owned());
         let config = path.join("haproxy.cfg");
-        fs::write(&config, config_text(address, reuse, &path.join("admin.sock"))).expect("a config");
+        fs::write(&config, config_text(address, reuse, checks, &path.join("admin.sock"))).expect("a config");
         let log = File::create(path.join("log")).expect("a log");
         let process = Command::new("haproxy")
             .env("PATH", "/usr/sbin:/usr/local/sbin:/usr/bin:/bin")
@@ -190,10 +193,9 @@ fn told(line: &str) -> Option<Told> {
     Some(Told { at, client, target, end: format!("{status} {state}") })
 }
 
-/// Health checks 500 ms apart, two of which take a target out, one puts it back. A target that answers no check within a second
-/// is not there.
-fn config_text(address: SocketAddr, reuse: Reuse, admin: &std::path::Path) -> String {
-    let admin = admin.display();
+/// Two failed health checks take a target out, one that passes puts it back. A check without an answer within a second has failed.
+fn config_text(address: SocketAddr, reuse: Reuse, checks: Duration, admin: &std::path::Path) -> String {
+    let (admin, checks) = (admin.display(), checks.as_millis());
     let reuse = match reuse {
         Reuse::Shared => "safe",
         Reuse::Never => "never",
@@ -223,7 +225,7 @@ backend fleet
     http-reuse {reuse}
     option httpchk GET /ready
     http-check expect status 200
-    default-server check inter 500ms fall 2 rise 1
+    default-server check inter {checks}ms fall 2 rise 1
     server-template t 1-{SLOTS} 127.0.0.1:1 check port 1 disabled
 "
     )

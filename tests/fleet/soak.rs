@@ -18,7 +18,7 @@ use crate::blame::{Blamed, Disturbance, Kind, blame};
 use crate::group::{How, Instance};
 use crate::host::Host;
 use crate::load::{BUSY, Load, Moment, Tally, moment};
-use crate::load_balancer::{LoadBalancer, Reuse};
+use crate::load_balancer::{CHECKS, LoadBalancer, Reuse};
 use crate::{ALONE, BERTH, DRAIN, SOON, report, until};
 
 /// Instances that serve; one more boots while one leaves.
@@ -160,7 +160,7 @@ impl Soak {
         let shop = World::builder().no_group().start().await;
         let image = shop.app_image().by_digest();
         let berth = std::env::var_os("BERTH_BIN").map_or(BERTH.into(), PathBuf::from);
-        let balancer = LoadBalancer::start(Reuse::Shared).await;
+        let balancer = LoadBalancer::start(Reuse::Shared, CHECKS).await;
         Self { balancer, berth, image, journal: RefCell::default(), memory: RefCell::default(), _shop: shop }
     }
 

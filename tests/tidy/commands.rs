@@ -8,6 +8,7 @@ use berth::cli::Cli;
 use berth_config::Layers;
 use clap::{Command, CommandFactory};
 
+use crate::cases::tests_in;
 use crate::links::pages;
 
 #[test]
@@ -88,7 +89,8 @@ fn tests_that_the_security_page_names_exist() {
     let named: BTreeSet<&str> = page.split('`').skip(1).step_by(2).filter(is_name).collect();
     assert!(named.len() > 10, "only {named:?} were found");
     let sources = sources(&[root.join("agent"), root.join("tests")]);
-    let missing: Vec<_> = named.into_iter().filter(|name| !sources.contains(&format!("fn {name}("))).collect();
+    let tests = tests_in(&sources);
+    let missing: Vec<_> = named.into_iter().filter(|name| !tests.contains(name)).collect();
     assert!(missing.is_empty(), "no test has the name: {missing:?}");
 }
 

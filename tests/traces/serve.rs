@@ -58,23 +58,18 @@ fn an_app_that_never_gets_healthy_again_is_given_up_past_the_limit() {
 }
 
 #[test]
-fn an_engine_that_goes_away_and_comes_back_is_no_crash() {
-    let mut life = Sim::new(LINE).answer(
-        Job::WatchContainer,
-        secs(10),
-        fault(Job::WatchContainer, ErrorClass::Transient, "the engine is away"),
-    );
-    for _ in 0..20 {
-        life = life.fails(Job::WatchContainer, 1, ErrorClass::Transient, "the engine is away");
-    }
-    let life = life.answer(Job::WatchContainer, ms(10), exited(137)).fails(
-        Job::StartContainer,
-        0,
-        ErrorClass::Transient,
-        "the engine is away",
-    );
-    let life = life.run(secs(120));
+fn an_engine_that_goes_away_and_comes_back_is_one_restart_however_many_starts_fail() {
+    const AWAY: &str = "the engine is away";
+    let life = Sim::new("image=r.test/a:1 port=80 restart.limit=1")
+        .answer(Job::StartContainer, ms(200), Event::ContainerStarted(Box::new(crate::sim::running())))
+        .answer(Job::WatchContainer, secs(10), fault(Job::WatchContainer, ErrorClass::Transient, AWAY))
+        .fails(Job::WatchContainer, 20, ErrorClass::Transient, AWAY)
+        .answer(Job::WatchContainer, ms(10), exited(137))
+        .fails(Job::StartContainer, 5, ErrorClass::Transient, AWAY)
+        .run(secs(300));
     assert_eq!((life.view().status, life.view().restarts), (Status::Ok, 1), "{}", life.trace());
+    let attempts = (life.count(Job::WatchContainer), life.count(Job::StartContainer));
+    assert_eq!(attempts, (1 + 20 + 1 + 1, 1 + 5 + 1), "every scripted failure was met\n{}", life.trace());
 }
 
 #[test]

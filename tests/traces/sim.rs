@@ -193,6 +193,7 @@ impl Sim {
 
     /// The next attempts at the job fail.
     pub(crate) fn fails(mut self, job: Job, times: usize, class: ErrorClass, reason: &str) -> Self {
+        assert!(times > 0, "a script without a failure tests nothing");
         for _ in 0..times {
             self = self.answer(job, ms(10), fault(job, class, reason));
         }

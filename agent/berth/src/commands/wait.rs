@@ -1,5 +1,6 @@
 //! `berth wait`: for scripts that go on when the instance serves, or when it has left (drained.rs).
 
+use std::cell::RefCell;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -70,19 +71,22 @@ pub async fn main(global: &Global, args: &Wait) -> ExitCode {
 
 /// Wait until the instance is ready, or cannot become so, or the time is up. An agent that is not up yet is waited for.
 pub async fn ready(run_dir: &Path, patience: Duration) -> Result<Waited, ClientError> {
-    let mut last = String::new();
-    match timeout(patience, watch(run_dir, &mut last)).await {
+    let last = RefCell::default();
+    match timeout(patience, watch(run_dir, &last)).await {
         Ok(ended) => ended,
-        Err(_) => Ok(Waited::TimedOut(last)),
+        Err(_) => Ok(Waited::TimedOut(last.into_inner())),
     }
 }
 
-async fn watch(run_dir: &Path, last: &mut String) -> Result<Waited, ClientError> {
+/// `last` is what was seen last.
+async fn watch(run_dir: &Path, last: &RefCell<String>) -> Result<Waited, ClientError> {
     loop {
         match follow(run_dir, last).await {
             Ok(waited) => return Ok(waited),
             // It may be starting, or be replaced by its next version.
-            Err(error @ (ClientError::NotRunning(_) | ClientError::Talk(..))) => *last = error.to_string(),
+            Err(error @ (ClientError::NotRunning(_) | ClientError::Talk(..))) => {
+                last.replace(error.to_string());
+            }
             Err(error) => return Err(error),
         }
         sleep(LOOK).await;
@@ -90,7 +94,7 @@ async fn watch(run_dir: &Path, last: &mut String) -> Result<Waited, ClientError>
 }
 
 /// Look once, and again at every event.
-async fn follow(run_dir: &Path, last: &mut String) -> Result<Waited, ClientError> {
+async fn follow(run_dir: &Path, last: &RefCell<String>) -> Result<Waited, ClientError> {
     let mut events = Events::open(run_dir).await?;
     loop {
         let report = socket_client::status(run_dir).await?;
@@ -98,7 +102,7 @@ async fn follow(run_dir: &Path, last: &mut String) -> Result<Waited, ClientError
             return Ok(waited);
         }
         let view = &report.published.view;
-        *last = format!("{}, {}", view.phase.word(), view.reason);
+        last.replace(format!("{}, {}", view.phase.word(), view.reason));
         if let Ok(None) = timeout(AGAIN, events.next()).await {
             return Err(ClientError::NotRunning(run_dir.to_owned()));
         }
@@ -153,19 +157,18 @@ mod tests {
     async fn a_view_that_comes_without_an_event_is_seen() {
         let run_dir = tempfile::tempdir().unwrap();
         let agent = Agent::start(run_dir.path());
+        agent.show(PhaseName::Boot, Status::Starting);
+        let last = RefCell::default();
         let life = async {
-            while agent.lines.receiver_count() == 0 {
-                tokio::task::yield_now().await;
-            }
-            // Long enough for the first look to be over; if it is not, that look sees the view and the test still passes.
-            for _ in 0..10_000 {
+            // The first look is over, and did not see what comes now.
+            while *last.borrow() != "boot, because" {
                 tokio::task::yield_now().await;
             }
             let view = View { status: Status::Ok, ..View::default() };
             agent.published.send_replace(Arc::new(Published { view, ..Published::default() }));
         };
-        let (waited, ()) = tokio::join!(ready(run_dir.path(), BOUND), life);
-        assert_eq!(waited.unwrap(), Waited::Ready);
+        let (waited, ()) = tokio::join!(timeout(BOUND, watch(run_dir.path(), &last)), life);
+        assert_eq!(waited.expect("the view is seen").unwrap(), Waited::Ready);
     }
 
     #[tokio::test]

@@ -418,7 +418,8 @@ impl App {
                 }
             }
             State::BackingOff(until) if *until <= now => {
-                self.restarts += 1;
+                // While the engine is away the same restart is tried again.
+                self.restarts += u32::from(self.engine_away.is_none());
                 if self.gone { self.create(outbox, now) } else { self.launch(outbox, now) }
             }
             State::Starting { ticket, since } if *since + START_LIMIT <= now => {
