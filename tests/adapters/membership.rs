@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use berth::io::secret::deliver::Delivery;
-use berth_core::message::effect::{Effect, Job};
 use berth_core::message::error::ErrorClass;
-use berth_core::message::event::{Event, Hook, Membership};
+use berth_core::message::event::Event;
+use berth_core::message::group::{LifecycleHook, Membership};
+use berth_core::message::job::{Job, JobKind};
 use berth_kit::group::{self, Transition};
 use berth_kit::{Fault, World};
 
@@ -32,9 +33,9 @@ async fn find(world: &World, names: [Option<&str>; 3]) -> Event {
     adapters.perform(find_group(names)).await
 }
 
-fn find_group(names: [Option<&str>; 3]) -> Effect {
+fn find_group(names: [Option<&str>; 3]) -> Job {
     let [group, launch_hook, terminate_hook] = names.map(|name| name.map(str::to_owned));
-    Effect::FindGroup { group, launch_hook, terminate_hook }
+    Job::FindGroup { group, launch_hook, terminate_hook }
 }
 
 async fn found(world: &World, names: [Option<&str>; 3]) -> Membership {
@@ -44,12 +45,12 @@ async fn found(world: &World, names: [Option<&str>; 3]) -> Membership {
     }
 }
 
-fn of_the_group(name: &str) -> Option<Hook> {
-    Some(Hook { name: name.into(), timeout: Some(Duration::from_secs(90)) })
+fn of_the_group(name: &str) -> Option<LifecycleHook> {
+    Some(LifecycleHook { name: name.into(), timeout: Some(Duration::from_secs(90)) })
 }
 
-fn only_named(name: &str) -> Option<Hook> {
-    Some(Hook { name: name.into(), timeout: None })
+fn only_named(name: &str) -> Option<LifecycleHook> {
+    Some(LifecycleHook { name: name.into(), timeout: None })
 }
 
 #[tokio::test]
@@ -90,7 +91,7 @@ async fn a_named_hook_gets_its_timeout_from_the_list_that_was_asked_for_the_othe
 async fn several_launch_hooks_without_a_name_are_a_fault_and_several_termination_hooks_are_not() {
     let world =
         with(&[("a", Transition::Launching), ("b", Transition::Launching), ("down", Transition::Terminating)]).await;
-    let Event::Failed(Job::FindGroup, fault) = find(&world, [None; 3]).await else { panic!("one was chosen") };
+    let Event::Failed(JobKind::FindGroup, fault) = find(&world, [None; 3]).await else { panic!("one was chosen") };
     assert_eq!(fault.class, ErrorClass::Misconfigured);
     assert!(fault.reason.contains("several launch hooks (a, b, …)"), "{fault}");
     let membership = found(&world, [None, Some("b"), None]).await;
@@ -108,11 +109,13 @@ async fn a_named_launch_hook_needs_no_leave_to_list_the_hooks() {
     world.fault(DESCRIBE_HOOKS, Fault::AccessDenied).always();
     let membership = found(&world, [None, Some("launch"), None]).await;
     assert_eq!((membership.launch_hook, membership.terminate_hook), (only_named("launch"), None));
-    let Event::Failed(Job::FindGroup, fault) = find(&world, [None; 3]).await else { panic!("it may not list them") };
+    let Event::Failed(JobKind::FindGroup, fault) = find(&world, [None; 3]).await else {
+        panic!("it may not list them")
+    };
     assert_eq!(fault.class, ErrorClass::Denied);
     world.faults.clear();
     world.fault(DESCRIBE_HOOKS, Fault::Throttle).times(1);
-    let Event::Failed(Job::FindGroup, fault) = find(&world, [None, Some("launch"), None]).await else {
+    let Event::Failed(JobKind::FindGroup, fault) = find(&world, [None, Some("launch"), None]).await else {
         panic!("another attempt may tell the termination hook")
     };
     assert_eq!(fault.class, ErrorClass::Throttled);
@@ -124,7 +127,7 @@ async fn a_group_that_was_told_is_not_asked_for_again_when_its_hooks_are_throttl
     let adapters = adapters(&world, &Delivery::new(&world.run_dir())).await;
     world.fault(DESCRIBE_HOOKS, Fault::Throttle).times(2);
     for _ in 0..2 {
-        let Event::Failed(Job::FindGroup, fault) = adapters.perform(find_group([None; 3])).await else {
+        let Event::Failed(JobKind::FindGroup, fault) = adapters.perform(find_group([None; 3])).await else {
             panic!("throttled")
         };
         assert_eq!(fault.class, ErrorClass::Throttled);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use berth::io::{aws::autoscaling, aws::ecr, aws::secrets};
 use berth_config::{RegistryAuth, SecretRef, SecretsAs};
-use berth_core::message::effect::{HookName, HookResult};
+use berth_core::message::group::{HookName, HookResult};
 use berth_kit::{Fault, World, oracle};
 
 use crate::services::Services;

@@ -11,8 +11,8 @@ use berth::io::aws::autoscaling::{self, Answer};
 use berth::io::aws::{Aws, AwsError};
 use berth::io::{aws::ecr, aws::secrets};
 use berth_config::{SecretRef, SecretValue, SecretsAs};
-use berth_core::message::effect::{HookName, HookResult};
 use berth_core::message::error::{ErrorClass, JobError};
+use berth_core::message::group::{HookName, HookResult};
 use futures_util::future::join_all;
 
 use crate::moto::client_of;

@@ -19,9 +19,11 @@ use berth::io::secret::deliver::Delivery;
 use berth_config::{Config, Layers, PinnedImage};
 use berth_core::clock::Uptime;
 use berth_core::machine::Machine;
-use berth_core::message::effect::{Address, ContainerId, Effect, FoundContainer, RunningContainer};
+use berth_core::message::container::{Address, ContainerId, FoundContainer, RunningContainer};
+use berth_core::message::effect::Effect;
 use berth_core::message::event::Event;
 use berth_core::message::identity::Identity;
+use berth_core::message::job::Job;
 use berth_core::view::PhaseName;
 use berth_core::view::published::Published;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -179,18 +181,19 @@ fn serving(config: Config) -> Machine {
         if machine.phase() == PhaseName::Serve {
             return machine;
         }
-        let Some((_, effect)) = machine.next_effect() else {
+        let Some(effect) = machine.next_effect() else {
             machine.on(&Event::Woke, Uptime::ZERO);
             continue;
         };
-        let event = match effect {
-            Effect::Identify => Event::Identified(Arc::new(identity.clone())),
-            Effect::ReadConfig => Event::ConfigRead(config.clone()),
-            Effect::Listen(_) => Event::Listening,
-            Effect::PingEngine => Event::EngineAnswered,
-            Effect::FindContainers { .. } => Event::ContainersFound(vec![found.clone()]),
-            Effect::FindGroup { .. } => Event::GroupFound(None),
-            Effect::ProbeApp { .. } => Event::ProbePassed,
+        let Effect::Job(_, job) = effect else { continue };
+        let event = match job {
+            Job::Identify => Event::Identified(Arc::new(identity.clone())),
+            Job::ReadConfig => Event::ConfigRead(config.clone()),
+            Job::Listen(_) => Event::Listening,
+            Job::PingEngine => Event::EngineAnswered,
+            Job::FindContainers { .. } => Event::ContainersFound(vec![found.clone()]),
+            Job::FindGroup { .. } => Event::GroupFound(None),
+            Job::ProbeApp { .. } => Event::ProbePassed,
             _ => continue, // what an adopted app does not wait for
         };
         machine.on(&event, Uptime::ZERO);

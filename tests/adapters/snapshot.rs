@@ -6,7 +6,7 @@ use berth::io::aws::imds::Imds;
 use berth::io::http::Http;
 use berth_core::message::error::ErrorClass;
 use berth_core::message::identity::TargetState;
-use berth_core::watcher::{Interruption, Snapshot};
+use berth_core::message::snapshot::{Interruption, Snapshot};
 use berth_kit::clock::wall;
 use berth_kit::{Fault, World};
 use serde_json::json;

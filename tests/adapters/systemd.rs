@@ -18,8 +18,8 @@ use berth::io::host::systemd;
 use berth::io::secret::deliver::Delivery;
 use berth_core::clock::Uptime;
 use berth_core::machine::Machine;
-use berth_core::message::effect::Effect;
 use berth_core::message::event::Event;
+use berth_core::message::job::Job;
 use berth_core::view::published::Published;
 use berth_kit::World;
 use tokio::sync::{broadcast, mpsc, watch};
@@ -36,7 +36,7 @@ async fn systemd_hears_how_much_longer_the_stop_takes() {
     if std::env::var_os(SPEAKER).is_some() {
         let adapters = adapters(&world, &Delivery::new(&world.run_dir())).await;
         for by in [Duration::from_millis(30_500), Duration::from_secs(2 * 3600)] {
-            assert_eq!(adapters.perform(Effect::ExtendStop(by)).await, Event::StopExtended);
+            assert_eq!(adapters.perform(Job::ExtendStop(by)).await, Event::StopExtended);
         }
         return;
     }

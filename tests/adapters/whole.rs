@@ -12,8 +12,8 @@ use berth::io::http::Http;
 use berth::io::listen::door::Door;
 use berth::io::secret::deliver::Delivery;
 use berth::io::{Adapters, Parts, Sources};
-use berth_core::message::effect::Effect;
 use berth_core::message::event::Event;
+use berth_core::message::job::Job;
 use berth_core::view::published::Published;
 use berth_kit::World;
 use tokio::sync::{mpsc, watch};
@@ -27,7 +27,7 @@ pub(crate) async fn adapters(world: &World, delivery: &Delivery) -> Adapters {
 /// The same, which keeps containers from other addresses.
 pub(crate) async fn adapters_with(world: &World, delivery: &Delivery, block: MetadataBlock) -> Adapters {
     let adapters = bare_adapters(&world.imds.endpoint(), &world.aws.endpoint(), delivery, block);
-    let identified = adapters.perform(Effect::Identify).await;
+    let identified = adapters.perform(Job::Identify).await;
     assert!(matches!(identified, Event::Identified(_)), "{identified}");
     adapters
 }

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use berth_core::message::effect::Job;
 use berth_core::message::event::{Event, PullProgress, Signal};
+use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::last_life::{Ending, FORMAT, LastLife};
 use berth_core::view::published::{Published, Report};
@@ -28,14 +28,14 @@ const LINE: &str =
 
 /// A life with the times of an instance, which pulls for that long.
 fn life(pull: Option<Duration>) -> Sim {
-    let sim = Sim::new(LINE).answer(Job::Identify, ms(262), Event::Identified(Arc::new(sim::identity()))).answer(
-        Job::FindGroup,
+    let sim = Sim::new(LINE).answer(JobKind::Identify, ms(262), Event::Identified(Arc::new(sim::identity()))).answer(
+        JobKind::FindGroup,
         ms(15),
         sim::group(secs(600), "Pending:Wait"),
     );
     match pull {
-        Some(pull) => sim.answer(Job::PullImage, pull, Event::ImagePulled),
-        None => sim.never(Job::PullImage),
+        Some(pull) => sim.answer(JobKind::PullImage, pull, Event::ImagePulled),
+        None => sim.never(JobKind::PullImage),
     }
 }
 

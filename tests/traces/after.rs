@@ -1,9 +1,10 @@
 //! `after`: paths of the host that must be there before a container is created, at the first boot and whenever one is created again.
 
-use berth_core::message::effect::{FoundContainer, Job};
+use berth_core::message::container::FoundContainer;
 use berth_core::message::error::ErrorClass;
 use berth_core::message::event::{Event, Signal};
 use berth_core::message::identity::TargetState;
+use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::{PhaseName, ReadyReason, Status};
 use expect_test::expect;
@@ -16,13 +17,13 @@ const AFTER: &str = "image=registry.test/api:v1 port=8080 health=/health after=/
 const ABSENT: &str = "/mnt/data does not exist (`after`)";
 
 /// The jobs of these kinds, in the order in which they were ordered.
-fn order(life: &Sim, kinds: &[Job]) -> Vec<Job> {
+fn order(life: &Sim, kinds: &[JobKind]) -> Vec<JobKind> {
     life.ordered.iter().copied().filter(|job| kinds.contains(job)).collect()
 }
 
 #[test]
 fn a_path_that_is_late_keeps_only_the_creation_waiting() {
-    let life = Sim::new(AFTER).fails(Job::CheckPaths, 3, ErrorClass::Transient, ABSENT).run(secs(10));
+    let life = Sim::new(AFTER).fails(JobKind::CheckPaths, 3, ErrorClass::Transient, ABSENT).run(secs(10));
     assert_eq!(life.view().status, Status::Ok, "{}", life.trace());
     expect![[r#"
         0.000    boot    > Identify
@@ -71,11 +72,11 @@ fn a_path_that_is_late_keeps_only_the_creation_waiting() {
 
 #[test]
 fn a_path_that_is_later_than_the_pull_is_created_for_within_a_second_or_so() {
-    let life = Sim::new(AFTER).fails(Job::CheckPaths, 40, ErrorClass::Transient, ABSENT);
+    let life = Sim::new(AFTER).fails(JobKind::CheckPaths, 40, ErrorClass::Transient, ABSENT);
     let life = life.run(secs(15));
     is_waiting(&life);
     let life = life.run(secs(60));
-    assert_eq!((life.view().status, life.count(Job::PullImage)), (Status::Ok, 1), "{}", life.trace());
+    assert_eq!((life.view().status, life.count(JobKind::PullImage)), (Status::Ok, 1), "{}", life.trace());
     let of = |name: &str| life.view().steps.into_iter().find(|step| step.name == name).unwrap();
     let (paths, create) = (of("paths"), of("create"));
     assert!((create.began - paths.began - paths.took.unwrap()).abs() < 0.001, "{paths:?} {create:?}");
@@ -86,14 +87,14 @@ fn is_waiting(life: &Sim) {
     let view = life.view();
     assert_eq!((view.status, view.ready_reason), (Status::Starting, ReadyReason::WaitingForPaths), "{}", view.reason);
     assert_eq!(view.reason, format!("waiting for paths ({ABSENT})"));
-    assert_eq!(life.count(Job::CreateContainer), 0);
+    assert_eq!(life.count(JobKind::CreateContainer), 0);
 }
 
 #[test]
 fn a_path_that_never_comes_is_a_failed_boot_that_names_it() {
     let line = format!("{AFTER} boot.timeout=30s");
-    let life = Sim::new(&line).fails_always(Job::CheckPaths, ABSENT).run(secs(60));
-    assert_eq!((life.outcome(), life.count(Job::CreateContainer)), (Some(Outcome::BootFailed), 0));
+    let life = Sim::new(&line).fails_always(JobKind::CheckPaths, ABSENT).run(secs(60));
+    assert_eq!((life.outcome(), life.count(JobKind::CreateContainer)), (Some(Outcome::BootFailed), 0));
     assert!(
         life.trace()
             .contains(&format!("the boot was not over within 30s (boot.timeout): waiting for paths ({ABSENT})")),
@@ -105,7 +106,7 @@ fn a_path_that_never_comes_is_a_failed_boot_that_names_it() {
 
 #[test]
 fn without_it_nobody_looks() {
-    assert_eq!(Sim::new(LINE).run(secs(10)).count(Job::CheckPaths), 0);
+    assert_eq!(Sim::new(LINE).run(secs(10)).count(JobKind::CheckPaths), 0);
 }
 
 #[test]
@@ -113,73 +114,73 @@ fn in_the_pool_nobody_looks_and_out_of_it_somebody_does() {
     let mut entering = identity();
     entering.target_state = Some(TargetState::WarmedStopped);
     let life = Sim::new(AFTER)
-        .answer(Job::Identify, ms(10), Event::Identified(entering.into()))
-        .answer(Job::FindGroup, ms(100), group(secs(600), "Warmed:Pending:Wait"))
+        .answer(JobKind::Identify, ms(10), Event::Identified(entering.into()))
+        .answer(JobKind::FindGroup, ms(100), group(secs(600), "Warmed:Pending:Wait"))
         .sees(secs(0), target(TargetState::WarmedStopped))
         .sees(secs(100), target(TargetState::InService))
-        .answer(Job::FindGroup, ms(100), group(secs(600), "Pending:Wait"))
-        .fails(Job::CheckPaths, 2, ErrorClass::Transient, ABSENT)
+        .answer(JobKind::FindGroup, ms(100), group(secs(600), "Pending:Wait"))
+        .fails(JobKind::CheckPaths, 2, ErrorClass::Transient, ABSENT)
         .run(secs(60));
-    assert_eq!((life.view().phase, life.count(Job::CheckPaths)), (PhaseName::Warm, 0), "{}", life.trace());
+    assert_eq!((life.view().phase, life.count(JobKind::CheckPaths)), (PhaseName::Warm, 0), "{}", life.trace());
     let life = life.run(secs(200));
-    assert_eq!((life.view().status, life.count(Job::CheckPaths)), (Status::Ok, 3), "{}", life.trace());
+    assert_eq!((life.view().status, life.count(JobKind::CheckPaths)), (Status::Ok, 3), "{}", life.trace());
 }
 
 /// What it was created with it has, whatever was unmounted since.
 #[test]
 fn a_container_that_runs_is_adopted_without_a_look() {
     let found = Event::ContainersFound(vec![survivor(&config(AFTER))]);
-    let life = Sim::new(AFTER).answer(Job::FindContainers, ms(5), found).run(secs(10));
-    assert_eq!((life.view().status, life.count(Job::CheckPaths)), (Status::Ok, 0), "{}", life.trace());
+    let life = Sim::new(AFTER).answer(JobKind::FindContainers, ms(5), found).run(secs(10));
+    assert_eq!((life.view().status, life.count(JobKind::CheckPaths)), (Status::Ok, 0), "{}", life.trace());
     assert!(life.view().steps.iter().all(|step| step.name != "paths"));
     // What is waited for is no part of what a container is made of.
     let found = Event::ContainersFound(vec![survivor(&config(LINE))]);
-    let life = Sim::new(AFTER).answer(Job::FindContainers, ms(5), found).run(secs(10));
-    assert_eq!((life.view().status, life.count(Job::RemoveContainer)), (Status::Ok, 0), "{}", life.trace());
+    let life = Sim::new(AFTER).answer(JobKind::FindContainers, ms(5), found).run(secs(10));
+    assert_eq!((life.view().status, life.count(JobKind::RemoveContainer)), (Status::Ok, 0), "{}", life.trace());
 }
 
 #[test]
 fn after_a_reboot_the_old_container_goes_and_the_new_one_waits() {
     let found = FoundContainer { running: None, ..survivor(&config(AFTER)) };
     let life = Sim::new(AFTER)
-        .answer(Job::FindContainers, ms(5), Event::ContainersFound(vec![found]))
-        .fails(Job::CheckPaths, 9, ErrorClass::Transient, ABSENT)
+        .answer(JobKind::FindContainers, ms(5), Event::ContainersFound(vec![found]))
+        .fails(JobKind::CheckPaths, 9, ErrorClass::Transient, ABSENT)
         .run(secs(30));
     assert_eq!(life.view().status, Status::Ok, "{}", life.trace());
-    let done = order(&life, &[Job::CheckPaths, Job::CreateContainer, Job::StartContainer]);
-    let looks = [Job::CheckPaths; 10].into_iter();
-    let expected: Vec<Job> = looks.chain([Job::CreateContainer, Job::StartContainer]).collect();
+    let done = order(&life, &[JobKind::CheckPaths, JobKind::CreateContainer, JobKind::StartContainer]);
+    let looks = [JobKind::CheckPaths; 10].into_iter();
+    let expected: Vec<JobKind> = looks.chain([JobKind::CreateContainer, JobKind::StartContainer]).collect();
     assert_eq!(done, expected, "{}", life.trace());
-    assert_eq!(life.count(Job::RemoveContainer), 1);
+    assert_eq!(life.count(JobKind::RemoveContainer), 1);
 }
 
 #[test]
 fn an_app_that_is_started_again_in_its_container_is_not_kept_waiting() {
-    let life = Sim::new(AFTER).answer(Job::WatchContainer, secs(5), exited(1)).run(secs(30));
+    let life = Sim::new(AFTER).answer(JobKind::WatchContainer, secs(5), exited(1)).run(secs(30));
     assert_eq!((life.view().status, life.view().restarts), (Status::Ok, 1), "{}", life.trace());
-    assert_eq!((life.count(Job::CheckPaths), life.count(Job::CreateContainer)), (1, 1));
+    assert_eq!((life.count(JobKind::CheckPaths), life.count(JobKind::CreateContainer)), (1, 1));
 }
 
 #[test]
 fn a_container_that_somebody_removed_is_created_again_once_the_paths_are_there() {
     let life = Sim::new(AFTER)
-        .answer(Job::CheckPaths, ms(1), Event::PathsFound)
-        .fails(Job::CheckPaths, 2, ErrorClass::Transient, ABSENT)
-        .answer(Job::WatchContainer, secs(5), exited(137))
-        .answer(Job::StartContainer, ms(200), Event::ContainerStarted(Box::new(crate::sim::running())))
-        .fails(Job::StartContainer, 1, ErrorClass::Gone, "no such container")
+        .answer(JobKind::CheckPaths, ms(1), Event::PathsFound)
+        .fails(JobKind::CheckPaths, 2, ErrorClass::Transient, ABSENT)
+        .answer(JobKind::WatchContainer, secs(5), exited(137))
+        .answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(crate::sim::running())))
+        .fails(JobKind::StartContainer, 1, ErrorClass::Gone, "no such container")
         .run(secs(60));
     assert_eq!((life.view().status, life.view().restarts), (Status::Ok, 1), "{}", life.trace());
-    let done = order(&life, &[Job::CheckPaths, Job::CreateContainer]);
+    let done = order(&life, &[JobKind::CheckPaths, JobKind::CreateContainer]);
     assert_eq!(
         done,
         [
-            Job::CheckPaths,
-            Job::CreateContainer,
-            Job::CheckPaths,
-            Job::CheckPaths,
-            Job::CheckPaths,
-            Job::CreateContainer
+            JobKind::CheckPaths,
+            JobKind::CreateContainer,
+            JobKind::CheckPaths,
+            JobKind::CheckPaths,
+            JobKind::CheckPaths,
+            JobKind::CreateContainer
         ],
         "{}",
         life.trace()
@@ -189,11 +190,11 @@ fn a_container_that_somebody_removed_is_created_again_once_the_paths_are_there()
 #[test]
 fn a_notice_ends_the_waiting_at_once() {
     let life = Sim::new(AFTER)
-        .fails_always(Job::CheckPaths, ABSENT)
+        .fails_always(JobKind::CheckPaths, ABSENT)
         .at(secs(20), Event::Signalled(Signal::Term))
         .run(secs(60));
     assert_eq!(life.outcome(), Some(Outcome::Done), "{}", life.trace());
     let late = life.trace().lines().skip_while(|line| !line.contains("Signalled"));
     assert_eq!(late.filter(|line| line.contains("> CheckPaths")).count(), 0, "{}", life.trace());
-    assert_eq!(life.count(Job::CreateContainer), 0);
+    assert_eq!(life.count(JobKind::CreateContainer), 0);
 }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use berth_core::message::effect::{ContainerId, FoundContainer, Job};
+use berth_core::message::container::{ContainerId, FoundContainer};
 use berth_core::message::error::ErrorClass;
 use berth_core::message::event::Event;
+use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::{PhaseName, Status};
 use expect_test::{Expect, expect};
@@ -63,10 +64,11 @@ fn a_cold_boot_does_side_by_side_what_it_can() {
 #[test]
 fn an_image_that_is_here_by_digest_is_neither_resolved_nor_pulled() {
     let line = format!("image=registry.test/api@{DIGEST} port=8080");
-    let life =
-        Sim::new(&line).answer(Job::InspectImage, ms(5), Event::ImageInspected(Some(Default::default()))).run(secs(10));
+    let life = Sim::new(&line)
+        .answer(JobKind::InspectImage, ms(5), Event::ImageInspected(Some(Default::default())))
+        .run(secs(10));
     assert_eq!(life.view().status, Status::Ok);
-    assert_eq!((life.count(Job::ResolveDigest), life.count(Job::PullImage)), (0, 0));
+    assert_eq!((life.count(JobKind::ResolveDigest), life.count(JobKind::PullImage)), (0, 0));
 }
 
 #[test]
@@ -74,11 +76,11 @@ fn a_login_that_is_denied_does_not_matter_when_the_image_is_here() {
     let line = format!("image=registry.test/api@{DIGEST} port=8080");
     let life = Sim::new(&line)
         .answer(
-            Job::LoginRegistry,
+            JobKind::LoginRegistry,
             ms(1),
-            fault(Job::LoginRegistry, ErrorClass::Denied, "no ecr:GetAuthorizationToken"),
+            fault(JobKind::LoginRegistry, ErrorClass::Denied, "no ecr:GetAuthorizationToken"),
         )
-        .answer(Job::InspectImage, ms(5), Event::ImageInspected(Some(Default::default())))
+        .answer(JobKind::InspectImage, ms(5), Event::ImageInspected(Some(Default::default())))
         .run(secs(10));
     assert_eq!(life.view().status, Status::Ok);
 }
@@ -87,9 +89,9 @@ fn a_login_that_is_denied_does_not_matter_when_the_image_is_here() {
 fn a_login_that_is_denied_fails_the_boot_when_the_image_must_be_pulled() {
     let life = Sim::new(LINE)
         .answer(
-            Job::LoginRegistry,
+            JobKind::LoginRegistry,
             ms(1),
-            fault(Job::LoginRegistry, ErrorClass::Denied, "no ecr:GetAuthorizationToken"),
+            fault(JobKind::LoginRegistry, ErrorClass::Denied, "no ecr:GetAuthorizationToken"),
         )
         .run(secs(60));
     assert_eq!(life.outcome(), Some(Outcome::BootFailed));
@@ -98,39 +100,39 @@ fn a_login_that_is_denied_fails_the_boot_when_the_image_must_be_pulled() {
 
 #[test]
 fn a_login_that_expired_is_got_anew_before_the_next_attempt() {
-    for job in [Job::ResolveDigest, Job::PullImage] {
+    for job in [JobKind::ResolveDigest, JobKind::PullImage] {
         let life = Sim::new(LINE).fails(job, 2, ErrorClass::Expired, "the token has expired").run(secs(60));
-        assert_eq!((life.view().status, life.count(Job::LoginRegistry), life.count(job)), (Status::Ok, 3, 3));
+        assert_eq!((life.view().status, life.count(JobKind::LoginRegistry), life.count(job)), (Status::Ok, 3, 3));
     }
-    let life = Sim::new(LINE).fails(Job::PullImage, 2, ErrorClass::Transient, "unexpected EOF").run(secs(60));
-    assert_eq!((life.view().status, life.count(Job::LoginRegistry)), (Status::Ok, 1));
+    let life = Sim::new(LINE).fails(JobKind::PullImage, 2, ErrorClass::Transient, "unexpected EOF").run(secs(60));
+    assert_eq!((life.view().status, life.count(JobKind::LoginRegistry)), (Status::Ok, 1));
 }
 
 #[test]
 fn a_network_that_comes_up_thirty_seconds_late_is_survived() {
     let refused = "connection refused";
-    let life = Sim::new(LINE).fails(Job::Identify, 30, ErrorClass::Transient, refused).run(secs(120));
+    let life = Sim::new(LINE).fails(JobKind::Identify, 30, ErrorClass::Transient, refused).run(secs(120));
     assert_eq!(life.view().phase, PhaseName::Serve);
-    assert_eq!(life.count(Job::Identify), 31);
+    assert_eq!(life.count(JobKind::Identify), 31);
 }
 
 #[test]
 fn transient_faults_are_tried_again_and_permanent_ones_fail_at_once() {
     let throttled = Sim::new("image=r.test/a:1 port=80 secrets=prod/api")
-        .fails(Job::FetchSecrets, 3, ErrorClass::Throttled, "throttled")
+        .fails(JobKind::FetchSecrets, 3, ErrorClass::Throttled, "throttled")
         .run(secs(60));
-    assert_eq!((throttled.view().status, throttled.count(Job::FetchSecrets)), (Status::Ok, 4));
+    assert_eq!((throttled.view().status, throttled.count(JobKind::FetchSecrets)), (Status::Ok, 4));
 
     let missing = Sim::new("image=r.test/a:1 port=80 secrets=prod/api")
-        .fails(Job::FetchSecrets, 1, ErrorClass::Broken, "prod/api has no key `password`")
+        .fails(JobKind::FetchSecrets, 1, ErrorClass::Broken, "prod/api has no key `password`")
         .run(secs(60));
-    assert_eq!((missing.outcome(), missing.count(Job::FetchSecrets)), (Some(Outcome::BootFailed), 1));
+    assert_eq!((missing.outcome(), missing.count(JobKind::FetchSecrets)), (Some(Outcome::BootFailed), 1));
 }
 
 #[test]
 fn a_config_fault_is_told_to_the_group_and_leaves_with_its_own_code() {
     let life =
-        Sim::new(LINE).fails(Job::ReadConfig, 1, ErrorClass::Misconfigured, "`helth`: unknown key").run(secs(60));
+        Sim::new(LINE).fails(JobKind::ReadConfig, 1, ErrorClass::Misconfigured, "`helth`: unknown key").run(secs(60));
     check(
         &life,
         expect![[r#"
@@ -153,26 +155,26 @@ fn a_config_fault_is_told_to_the_group_and_leaves_with_its_own_code() {
 
 #[test]
 fn a_pull_that_fails_is_tried_again_and_looked_for_afterwards() {
-    let life = Sim::new(LINE).fails(Job::PullImage, 2, ErrorClass::Transient, "no progress for 60s").run(secs(60));
-    assert_eq!((life.view().status, life.count(Job::PullImage)), (Status::Ok, 3));
+    let life = Sim::new(LINE).fails(JobKind::PullImage, 2, ErrorClass::Transient, "no progress for 60s").run(secs(60));
+    assert_eq!((life.view().status, life.count(JobKind::PullImage)), (Status::Ok, 3));
 }
 
 #[test]
 fn a_pull_that_says_it_went_well_without_leaving_an_image_is_not_believed() {
     let life = Sim::new(LINE)
-        .answer(Job::InspectImage, ms(5), Event::ImageInspected(None))
-        .answer(Job::InspectImage, ms(5), Event::ImageInspected(None))
+        .answer(JobKind::InspectImage, ms(5), Event::ImageInspected(None))
+        .answer(JobKind::InspectImage, ms(5), Event::ImageInspected(None))
         .run(secs(60));
-    assert_eq!((life.view().status, life.count(Job::PullImage)), (Status::Ok, 2));
+    assert_eq!((life.view().status, life.count(JobKind::PullImage)), (Status::Ok, 2));
 }
 
 #[test]
 fn after_a_kill_the_same_container_is_kept_and_nothing_is_pulled() {
     let found = survivor(&config(LINE));
-    let life = Sim::new(LINE).answer(Job::FindContainers, ms(5), Event::ContainersFound(vec![found])).run(secs(10));
+    let life = Sim::new(LINE).answer(JobKind::FindContainers, ms(5), Event::ContainersFound(vec![found])).run(secs(10));
     assert_eq!(life.view().status, Status::Ok);
     assert!(life.view().container.is_some_and(|container| container.adopted));
-    for job in [Job::StartContainer, Job::PullImage, Job::CreateContainer, Job::RemoveContainer] {
+    for job in [JobKind::StartContainer, JobKind::PullImage, JobKind::CreateContainer, JobKind::RemoveContainer] {
         assert_eq!(life.count(job), 0, "{job:?}");
     }
 }
@@ -180,52 +182,57 @@ fn after_a_kill_the_same_container_is_kept_and_nothing_is_pulled() {
 #[test]
 fn a_lasting_fault_of_what_a_running_container_does_not_need_waits_until_it_is_known_that_there_is_none() {
     let line = "image=registry.test/api:v1 port=8080 secrets=prod/api";
-    for job in [Job::FetchSecrets, Job::LoginRegistry, Job::ResolveDigest] {
+    for job in [JobKind::FetchSecrets, JobKind::LoginRegistry, JobKind::ResolveDigest] {
         let boot = |found| {
             Sim::new(line)
                 .answer(job, ms(1), fault(job, ErrorClass::Denied, "no"))
-                .answer(Job::LoginRegistry, ms(1), Event::RegistryLoggedIn)
-                .answer(Job::FindContainers, ms(500), Event::ContainersFound(found))
+                .answer(JobKind::LoginRegistry, ms(1), Event::RegistryLoggedIn)
+                .answer(JobKind::FindContainers, ms(500), Event::ContainersFound(found))
                 .run(secs(60))
         };
         let adopted = boot(vec![survivor(&config(line))]);
         assert_eq!((adopted.view().status, adopted.outcome()), (Status::Ok, None), "{job:?}");
         let failed = boot(Vec::new());
         assert_eq!(failed.outcome(), Some(Outcome::BootFailed), "{job:?}");
-        assert_eq!((failed.count(Job::CreateContainer), failed.count(job)), (0, 1), "{job:?}");
+        assert_eq!((failed.count(JobKind::CreateContainer), failed.count(job)), (0, 1), "{job:?}");
     }
 }
 
 #[test]
 fn a_container_of_another_config_is_removed_before_the_new_one_is_created() {
     let found = survivor(&config("image=registry.test/api:v0 port=8080 health=/health"));
-    let life = Sim::new(LINE).answer(Job::FindContainers, ms(5), Event::ContainersFound(vec![found])).run(secs(10));
+    let life = Sim::new(LINE).answer(JobKind::FindContainers, ms(5), Event::ContainersFound(vec![found])).run(secs(10));
     assert_eq!(life.view().status, Status::Ok);
-    let order: Vec<Job> =
-        life.ordered.iter().copied().filter(|job| matches!(job, Job::RemoveContainer | Job::CreateContainer)).collect();
-    assert_eq!(order, [Job::RemoveContainer, Job::CreateContainer]);
+    let order: Vec<JobKind> = life
+        .ordered
+        .iter()
+        .copied()
+        .filter(|job| matches!(job, JobKind::RemoveContainer | JobKind::CreateContainer))
+        .collect();
+    assert_eq!(order, [JobKind::RemoveContainer, JobKind::CreateContainer]);
 }
 
 #[test]
 fn a_container_that_does_not_run_is_not_adopted() {
     let mut found = survivor(&config(LINE));
     found.running = None;
-    let life = Sim::new(LINE).answer(Job::FindContainers, ms(5), Event::ContainersFound(vec![found])).run(secs(10));
-    assert_eq!((life.count(Job::RemoveContainer), life.count(Job::StartContainer)), (1, 1));
+    let life = Sim::new(LINE).answer(JobKind::FindContainers, ms(5), Event::ContainersFound(vec![found])).run(secs(10));
+    assert_eq!((life.count(JobKind::RemoveContainer), life.count(JobKind::StartContainer)), (1, 1));
 }
 
 #[test]
 fn a_create_whose_answer_was_lost_is_looked_for_before_it_is_tried_again() {
-    let life = Sim::new(LINE).fails(Job::CreateContainer, 1, ErrorClass::Transient, "the name is in use").run(secs(10));
-    assert_eq!((life.view().status, life.count(Job::FindContainers)), (Status::Ok, 2));
+    let life =
+        Sim::new(LINE).fails(JobKind::CreateContainer, 1, ErrorClass::Transient, "the name is in use").run(secs(10));
+    assert_eq!((life.view().status, life.count(JobKind::FindContainers)), (Status::Ok, 2));
 }
 
 #[test]
 fn a_create_that_waits_for_a_slow_engine_does_not_spin() {
     let life = Sim::new(LINE)
-        .answer(Job::FindContainers, ms(5), Event::ContainersFound(Vec::new()))
-        .fails(Job::CreateContainer, 1, ErrorClass::Transient, "the engine is away")
-        .answer(Job::FindContainers, secs(20), Event::ContainersFound(Vec::new()))
+        .answer(JobKind::FindContainers, ms(5), Event::ContainersFound(Vec::new()))
+        .fails(JobKind::CreateContainer, 1, ErrorClass::Transient, "the engine is away")
+        .answer(JobKind::FindContainers, secs(20), Event::ContainersFound(Vec::new()))
         .run(secs(60));
     assert_eq!(life.view().status, Status::Ok);
     assert!(life.wakes < 100, "woken {} times in a minute", life.wakes);
@@ -234,20 +241,20 @@ fn a_create_that_waits_for_a_slow_engine_does_not_spin() {
 #[test]
 fn an_app_that_exits_while_starting_is_started_again_with_backoff() {
     let life = Sim::new(LINE)
-        .answer(Job::ProbeApp, ms(50), refused())
-        .answer(Job::WatchContainer, ms(20), exited(3))
+        .answer(JobKind::ProbeApp, ms(50), refused())
+        .answer(JobKind::WatchContainer, ms(20), exited(3))
         .run(secs(30));
-    assert_eq!((life.view().status, life.view().restarts, life.count(Job::StartContainer)), (Status::Ok, 1, 2));
+    assert_eq!((life.view().status, life.view().restarts, life.count(JobKind::StartContainer)), (Status::Ok, 1, 2));
 }
 
 #[test]
 fn an_app_that_keeps_exiting_fails_the_boot_past_the_limit() {
     let mut life = Sim::new("image=r.test/a:1 port=80 restart.limit=2 restart.backoff=1s");
     for _ in 0..3 {
-        life = life.answer(Job::WatchContainer, ms(0), exited(1));
+        life = life.answer(JobKind::WatchContainer, ms(0), exited(1));
     }
     let life = life.fails_probing(100).run(secs(60));
-    assert_eq!((life.outcome(), life.count(Job::StartContainer)), (Some(Outcome::BootFailed), 3));
+    assert_eq!((life.outcome(), life.count(JobKind::StartContainer)), (Some(Outcome::BootFailed), 3));
 }
 
 #[test]
@@ -256,19 +263,19 @@ fn an_app_that_never_gets_healthy_fails_the_boot_after_its_start_timeout() {
     let life = Sim::new(line).fails_probing(1000).run(secs(60));
     assert_eq!(life.outcome(), Some(Outcome::BootFailed));
     assert!(life.trace().contains("not healthy within 3s"), "{}", life.trace());
-    assert_eq!(life.count(Job::StopContainer), 1);
+    assert_eq!(life.count(JobKind::StopContainer), 1);
 }
 
 #[test]
 fn a_boot_ends_with_its_timeout_whatever_hangs() {
     for job in [
-        Job::Identify,
-        Job::ReadConfig,
-        Job::FetchSecrets,
-        Job::PingEngine,
-        Job::PullImage,
-        Job::CheckPaths,
-        Job::CreateContainer,
+        JobKind::Identify,
+        JobKind::ReadConfig,
+        JobKind::FetchSecrets,
+        JobKind::PingEngine,
+        JobKind::PullImage,
+        JobKind::CheckPaths,
+        JobKind::CreateContainer,
     ] {
         let life =
             Sim::new("image=r.test/a:1 port=80 secrets=s boot.timeout=20s after=/mnt/data").never(job).run(secs(1000));
@@ -279,8 +286,9 @@ fn a_boot_ends_with_its_timeout_whatever_hangs() {
 #[test]
 fn a_failed_boot_can_be_held_with_heartbeats_until_a_signal() {
     let line = "image=r.test/a:1 port=80 boot.on_failure=hold";
-    let life =
-        Sim::new(line).fails(Job::PullImage, 1, ErrorClass::Broken, "manifest unknown").run(Duration::from_secs(3000));
+    let life = Sim::new(line)
+        .fails(JobKind::PullImage, 1, ErrorClass::Broken, "manifest unknown")
+        .run(Duration::from_secs(3000));
     assert_eq!((life.view().phase, life.view().status), (PhaseName::Hold, Status::Failed));
     assert!(life.view().lifecycle.heartbeats >= 9, "{} heartbeats in 3000 s", life.view().lifecycle.heartbeats);
     assert!(life.completions.is_empty());
@@ -311,17 +319,17 @@ fn several_strays_are_cleared_without_a_retry() {
         ..survivor(&config(LINE))
     };
     let found = Event::ContainersFound(vec![stray("one"), stray("two"), stray("three")]);
-    let life = Sim::new(LINE).answer(Job::FindContainers, ms(5), found).run(secs(10));
+    let life = Sim::new(LINE).answer(JobKind::FindContainers, ms(5), found).run(secs(10));
     let clearing = life.view().steps.into_iter().find(|step| step.name == "clearing").unwrap();
-    assert_eq!((life.count(Job::RemoveContainer), clearing.attempts, clearing.waits.len()), (3, 1, 0));
+    assert_eq!((life.count(JobKind::RemoveContainer), clearing.attempts, clearing.waits.len()), (3, 1, 0));
     assert!(clearing.took.unwrap() > 0.85, "all three: {clearing:?}");
 }
 
 #[test]
 fn what_another_step_made_necessary_again_is_no_retry_of_its_own() {
     let life = Sim::new(LINE)
-        .fails(Job::PullImage, 1, ErrorClass::Expired, "the token has expired")
-        .fails(Job::CreateContainer, 2, ErrorClass::Transient, "the name is in use")
+        .fails(JobKind::PullImage, 1, ErrorClass::Expired, "the token has expired")
+        .fails(JobKind::CreateContainer, 2, ErrorClass::Transient, "the name is in use")
         .run(secs(60));
     let tried = |name: &str| steps_of(&life).into_iter().find(|step| step.0 == name).map(|step| (step.1, step.2));
     assert_eq!(tried("login"), Some((1, 0)));
@@ -332,13 +340,13 @@ fn what_another_step_made_necessary_again_is_no_retry_of_its_own() {
 #[test]
 fn an_image_that_is_not_there_after_its_pull_is_pulled_again() {
     let life = Sim::new(LINE)
-        .answer(Job::InspectImage, ms(5), Event::ImageInspected(None))
-        .answer(Job::InspectImage, ms(5), Event::ImageInspected(None))
+        .answer(JobKind::InspectImage, ms(5), Event::ImageInspected(None))
+        .answer(JobKind::InspectImage, ms(5), Event::ImageInspected(None))
         .run(secs(60));
-    assert_eq!((life.view().status, life.count(Job::PullImage)), (Status::Ok, 2), "{}", life.trace());
+    assert_eq!((life.view().status, life.count(JobKind::PullImage)), (Status::Ok, 2), "{}", life.trace());
     let lost = Sim::new(LINE)
-        .answer(Job::InspectImage, ms(5), Event::ImageInspected(None))
-        .fails(Job::InspectImage, 2, ErrorClass::Transient, "the engine is away")
+        .answer(JobKind::InspectImage, ms(5), Event::ImageInspected(None))
+        .fails(JobKind::InspectImage, 2, ErrorClass::Transient, "the engine is away")
         .run(secs(60));
     assert_eq!(lost.view().status, Status::Ok, "{}", lost.trace());
 }

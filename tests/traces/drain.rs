@@ -1,12 +1,13 @@
 //! The way out: in which order, how long, and what comes first when several things want the instance to leave.
 
-use berth_core::message::effect::{FoundContainer, Job};
+use berth_core::message::container::FoundContainer;
 use berth_core::message::error::ErrorClass;
 use berth_core::message::event::{Event, Signal};
 use berth_core::message::identity::TargetState;
+use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
+use berth_core::message::snapshot::{Interruption, Snapshot};
 use berth_core::view::{PhaseName, Status};
-use berth_core::watcher::{Interruption, Snapshot};
 use expect_test::expect;
 
 use crate::sim::{LINE, Sim, config, exited, fault, group, identity, ms, secs, survivor, target};
@@ -67,7 +68,7 @@ fn connections_that_do_not_end_are_cut_and_the_exit_code_says_so() {
 fn readiness_is_503_from_the_first_moment_on() {
     let life = Sim::new(LINE).sees(secs(30), target(TargetState::Terminated)).run(ms(32_500));
     assert_eq!((life.view().phase, life.view().status), (PhaseName::Drain, Status::Draining));
-    assert_eq!(life.count(Job::StopContainer), 0, "still serving");
+    assert_eq!(life.count(JobKind::StopContainer), 0, "still serving");
 }
 
 #[test]
@@ -75,9 +76,9 @@ fn a_hook_that_is_not_active_yet_is_tried_again_after_the_stop() {
     let mut life = Sim::new(LINE).sees(secs(30), target(TargetState::Terminated));
     for _ in 0..3 {
         life = life
-            .answer(Job::CompleteHook, ms(50), Event::HookCompleted)
-            .answer(Job::CompleteHook, ms(50), Event::HookNotActive(Job::CompleteHook))
-            .answer(Job::DescribeInstance, ms(50), Event::InstanceDescribed(Some("Terminating".to_owned())));
+            .answer(JobKind::CompleteHook, ms(50), Event::HookCompleted)
+            .answer(JobKind::CompleteHook, ms(50), Event::HookNotActive(JobKind::CompleteHook))
+            .answer(JobKind::DescribeInstance, ms(50), Event::InstanceDescribed(Some("Terminating".to_owned())));
     }
     let life = life.run(secs(900));
     assert_eq!(life.outcome(), Some(Outcome::Done));
@@ -87,12 +88,12 @@ fn a_hook_that_is_not_active_yet_is_tried_again_after_the_stop() {
 #[test]
 fn an_expired_hook_is_given_up() {
     let life = Sim::new(LINE)
-        .answer(Job::CompleteHook, ms(50), Event::HookCompleted)
-        .answer(Job::CompleteHook, ms(50), Event::HookNotActive(Job::CompleteHook))
-        .answer(Job::DescribeInstance, ms(50), Event::InstanceDescribed(Some("Terminating:Proceed".to_owned())))
+        .answer(JobKind::CompleteHook, ms(50), Event::HookCompleted)
+        .answer(JobKind::CompleteHook, ms(50), Event::HookNotActive(JobKind::CompleteHook))
+        .answer(JobKind::DescribeInstance, ms(50), Event::InstanceDescribed(Some("Terminating:Proceed".to_owned())))
         .sees(secs(30), target(TargetState::Terminated))
         .run(secs(900));
-    assert_eq!((life.outcome(), life.count(Job::CompleteHook)), (Some(Outcome::Done), 2));
+    assert_eq!((life.outcome(), life.count(JobKind::CompleteHook)), (Some(Outcome::Done), 2));
 }
 
 #[test]
@@ -101,7 +102,7 @@ fn heartbeats_go_on_all_along() {
         .holds(secs(0), 1)
         .sees(secs(30), target(TargetState::Terminated))
         .run(secs(600));
-    assert!((11..=15).contains(&life.count(Job::RecordHeartbeat)), "{}", life.count(Job::RecordHeartbeat));
+    assert!((11..=15).contains(&life.count(JobKind::RecordHeartbeat)), "{}", life.count(JobKind::RecordHeartbeat));
 }
 
 /// systemd kills what has not asked again when the time that it asked for is over.
@@ -111,12 +112,17 @@ fn systemd_is_asked_for_30_s_every_10_s_of_a_drain() {
         Sim::new("image=r.test/a:1 port=80 drain.timeout=100s").holds(secs(0), 1).at(secs(30), TERM).run(secs(600));
     let took = life.view().phase_since - 30.0;
     assert!(took > 120.0, "{took} s");
-    assert!(life.count(Job::ExtendStop) as f64 > took / 10.0, "{} times in {took} s", life.count(Job::ExtendStop));
+    assert!(
+        life.count(JobKind::ExtendStop) as f64 > took / 10.0,
+        "{} times in {took} s",
+        life.count(JobKind::ExtendStop)
+    );
 }
 
 #[test]
 fn a_look_at_the_metadata_that_never_ends_does_not_make_the_agent_deaf() {
-    let life = Sim::new(LINE).never(Job::WatchMetadata).sees(secs(10), target(TargetState::Terminated)).run(secs(40));
+    let life =
+        Sim::new(LINE).never(JobKind::WatchMetadata).sees(secs(10), target(TargetState::Terminated)).run(secs(40));
     assert_eq!(life.view().phase, PhaseName::Drain, "{}", life.trace());
 }
 
@@ -135,11 +141,11 @@ fn a_state_that_flaps_vanishes_and_comes_back_is_one_notice() {
     // The load balancer never lets go of the instance, so that the drain ends when the hook's time does.
     let leaving = |mut life: Sim| {
         life = life.sees(secs(30), target(TargetState::Terminated));
-        life = life.answer(Job::FindGroup, ms(100), group(secs(60), "Pending:Wait"));
-        life = life.answer(Job::CompleteHook, ms(50), Event::HookCompleted);
+        life = life.answer(JobKind::FindGroup, ms(100), group(secs(60), "Pending:Wait"));
+        life = life.answer(JobKind::CompleteHook, ms(50), Event::HookCompleted);
         for _ in 0..100 {
-            life = life.answer(Job::CompleteHook, ms(50), Event::HookNotActive(Job::CompleteHook)).answer(
-                Job::DescribeInstance,
+            life = life.answer(JobKind::CompleteHook, ms(50), Event::HookNotActive(JobKind::CompleteHook)).answer(
+                JobKind::DescribeInstance,
                 ms(50),
                 Event::InstanceDescribed(Some("Terminating".to_owned())),
             );
@@ -163,10 +169,10 @@ fn a_state_that_flaps_vanishes_and_comes_back_is_one_notice() {
 #[test]
 fn metadata_that_is_away_for_30_s_is_no_notice_and_heard_again_within_seconds() {
     let mut life =
-        Sim::new(LINE).answer(Job::WatchMetadata, ms(5), Event::MetadataSeen(target(TargetState::InService)));
+        Sim::new(LINE).answer(JobKind::WatchMetadata, ms(5), Event::MetadataSeen(target(TargetState::InService)));
     let away = ["401", "429", "503", "connection refused", "an error page"];
     for reason in away.iter().cycle().take(9) {
-        life = life.fails(Job::WatchMetadata, 1, ErrorClass::Transient, reason);
+        life = life.fails(JobKind::WatchMetadata, 1, ErrorClass::Transient, reason);
     }
     let life = life.sees(secs(3), target(TargetState::Terminated)).run(secs(30));
     assert_eq!(life.view().status, Status::Ok, "{}", life.trace());
@@ -223,19 +229,19 @@ fn sigterm_completes_an_active_hook_and_goes_on_when_there_is_none() {
     assert_eq!(active.completions.len(), 2);
 
     let none = Sim::new(LINE)
-        .answer(Job::CompleteHook, ms(50), Event::HookCompleted)
-        .answer(Job::CompleteHook, ms(50), Event::HookNotActive(Job::CompleteHook))
-        .answer(Job::DescribeInstance, ms(50), Event::InstanceDescribed(Some("InService".to_owned())))
+        .answer(JobKind::CompleteHook, ms(50), Event::HookCompleted)
+        .answer(JobKind::CompleteHook, ms(50), Event::HookNotActive(JobKind::CompleteHook))
+        .answer(JobKind::DescribeInstance, ms(50), Event::InstanceDescribed(Some("InService".to_owned())))
         .at(secs(30), TERM)
         .run(secs(600));
-    assert_eq!((none.outcome(), none.count(Job::CompleteHook)), (Some(Outcome::Done), 2));
+    assert_eq!((none.outcome(), none.count(JobKind::CompleteHook)), (Some(Outcome::Done), 2));
 }
 
 #[test]
 fn an_aws_that_is_away_does_not_keep_sigterm_waiting() {
     let life = Sim::new(LINE)
-        .answer(Job::CompleteHook, ms(50), Event::HookCompleted)
-        .fails_always(Job::CompleteHook, "no route")
+        .answer(JobKind::CompleteHook, ms(50), Event::HookCompleted)
+        .fails_always(JobKind::CompleteHook, "no route")
         .at(secs(30), TERM)
         .run(secs(600));
     assert!(life.outcome().is_some());
@@ -245,14 +251,14 @@ fn an_aws_that_is_away_does_not_keep_sigterm_waiting() {
 
 #[test]
 fn a_notice_during_the_boot_reaches_drain_at_once_and_starts_nothing() {
-    let life = Sim::new(LINE).never(Job::PullImage).sees(secs(5), target(TargetState::Terminated)).run(secs(600));
-    assert_eq!((life.outcome(), life.count(Job::CreateContainer)), (Some(Outcome::Done), 0));
+    let life = Sim::new(LINE).never(JobKind::PullImage).sees(secs(5), target(TargetState::Terminated)).run(secs(600));
+    assert_eq!((life.outcome(), life.count(JobKind::CreateContainer)), (Some(Outcome::Done), 0));
 }
 
 #[test]
 fn spot_during_the_boot_starts_nothing_and_lets_the_group_know() {
-    let life = Sim::new(LINE).never(Job::PullImage).sees(secs(5), spot(60)).run(secs(600));
-    assert_eq!((life.outcome(), life.count(Job::CreateContainer)), (Some(Outcome::Done), 0), "{}", life.trace());
+    let life = Sim::new(LINE).never(JobKind::PullImage).sees(secs(5), spot(60)).run(secs(600));
+    assert_eq!((life.outcome(), life.count(JobKind::CreateContainer)), (Some(Outcome::Done), 0), "{}", life.trace());
     assert_eq!(life.completed, ["web/leave"], "the launch hook is the group's to end");
     let cancelled = after(&life, "> Cancel");
     assert!(cancelled.starts_with("6.") || cancelled.starts_with("5."), "{cancelled}");
@@ -263,17 +269,17 @@ fn spot_during_the_boot_starts_nothing_and_lets_the_group_know() {
 fn sigterm_and_the_group_at_once_are_one_drain_and_one_completion() {
     for signalled in [secs(29), secs(30), ms(30_001), secs(33), secs(53)] {
         let mut life = Sim::new(LINE).sees(secs(30), target(TargetState::Terminated)).at(signalled, TERM);
-        life = life.answer(Job::CompleteHook, ms(50), Event::HookCompleted);
+        life = life.answer(JobKind::CompleteHook, ms(50), Event::HookCompleted);
         // The load balancer still lets go of it.
         for _ in 0..20 {
-            life = life.answer(Job::CompleteHook, ms(50), Event::HookNotActive(Job::CompleteHook)).answer(
-                Job::DescribeInstance,
+            life = life.answer(JobKind::CompleteHook, ms(50), Event::HookNotActive(JobKind::CompleteHook)).answer(
+                JobKind::DescribeInstance,
                 ms(50),
                 Event::InstanceDescribed(Some("Terminating".to_owned())),
             );
         }
         let life = life.run(secs(600));
-        assert_eq!((life.outcome(), life.count(Job::StopContainer)), (Some(Outcome::Done), 1), "{}", life.trace());
+        assert_eq!((life.outcome(), life.count(JobKind::StopContainer)), (Some(Outcome::Done), 1), "{}", life.trace());
         assert_eq!(life.completed, ["web/boot", "web/leave"], "SIGTERM at {signalled:?}\n{}", life.trace());
     }
 }
@@ -288,8 +294,8 @@ fn killed_beside(line: &str, container: FoundContainer) -> Sim {
     let mut leaving = identity();
     leaving.target_state = Some(TargetState::Terminated);
     Sim::new(line)
-        .answer(Job::Identify, ms(10), Event::Identified(leaving.into()))
-        .answer(Job::FindContainers, ms(5), Event::ContainersFound(vec![container]))
+        .answer(JobKind::Identify, ms(10), Event::Identified(leaving.into()))
+        .answer(JobKind::FindContainers, ms(5), Event::ContainersFound(vec![container]))
         .sees(secs(0), target(TargetState::Terminated))
 }
 
@@ -299,7 +305,7 @@ fn an_agent_killed_after_the_stop_takes_the_secrets_away_and_waits_for_nobody() 
     assert_eq!((life.outcome(), life.completions.len()), (Some(Outcome::Done), 1), "{}", life.trace());
     assert!(after(&life, "> StopContainer").starts_with("0."), "{}", life.trace());
     let another_s = FoundContainer { running: None, fingerprint: None, ..survivor(&config(LINE)) };
-    assert_eq!(killed_beside(LINE, another_s).run(secs(600)).count(Job::StopContainer), 0);
+    assert_eq!(killed_beside(LINE, another_s).run(secs(600)).count(JobKind::StopContainer), 0);
 }
 
 #[test]
@@ -309,28 +315,28 @@ fn an_agent_killed_mid_drain_leaves_as_its_config_says() {
     assert_eq!(life.outcome(), Some(Outcome::Done), "{}", life.trace());
     let stop = after(&life, "StopContainer");
     assert!(stop.starts_with("62.") && stop.contains("> StopContainer c0ffee within 7s"), "{stop}");
-    assert_eq!((life.count(Job::FindGroup), &life.completed[..]), (0, &["web/bye".to_owned()][..]));
+    assert_eq!((life.count(JobKind::FindGroup), &life.completed[..]), (0, &["web/bye".to_owned()][..]));
 }
 
 #[test]
 fn a_config_that_cannot_be_read_on_the_way_out_holds_nothing_up() {
     // The first time it is asked for is the boot's, and cancelled.
-    let silent = killed_mid_drain(LINE).never(Job::ReadConfig).never(Job::ReadConfig).run(secs(600));
+    let silent = killed_mid_drain(LINE).never(JobKind::ReadConfig).never(JobKind::ReadConfig).run(secs(600));
     assert_eq!((silent.outcome(), silent.completions.len()), (Some(Outcome::Done), 1), "{}", silent.trace());
     // The 15 s for the config are 15 s of 503, so they are part of drain.settle.
     assert!(after(&silent, "StopContainer").starts_with("22."), "{}", silent.trace());
-    let wrong = killed_mid_drain(LINE).fails(Job::ReadConfig, 2, ErrorClass::Misconfigured, "no").run(secs(600));
-    assert_eq!((wrong.outcome(), wrong.count(Job::ReadConfig)), (Some(Outcome::Done), 2), "{}", wrong.trace());
-    let away = killed_mid_drain(LINE).fails(Job::ReadConfig, 3, ErrorClass::Transient, "away").run(secs(600));
-    assert_eq!((away.outcome(), away.count(Job::ReadConfig)), (Some(Outcome::Done), 4), "{}", away.trace());
+    let wrong = killed_mid_drain(LINE).fails(JobKind::ReadConfig, 2, ErrorClass::Misconfigured, "no").run(secs(600));
+    assert_eq!((wrong.outcome(), wrong.count(JobKind::ReadConfig)), (Some(Outcome::Done), 2), "{}", wrong.trace());
+    let away = killed_mid_drain(LINE).fails(JobKind::ReadConfig, 3, ErrorClass::Transient, "away").run(secs(600));
+    assert_eq!((away.outcome(), away.count(JobKind::ReadConfig)), (Some(Outcome::Done), 4), "{}", away.trace());
 }
 
 #[test]
 fn an_agent_killed_mid_drain_finds_the_container_and_drains_it() {
     let life = killed_mid_drain(LINE).run(secs(600));
     assert_eq!(life.outcome(), Some(Outcome::Done), "{}", life.trace());
-    assert_eq!((life.count(Job::StartContainer), life.count(Job::StopContainer)), (0, 1));
-    assert!(life.count(Job::CountConnections) > 0, "its clients are waited for");
+    assert_eq!((life.count(JobKind::StartContainer), life.count(JobKind::StopContainer)), (0, 1));
+    assert!(life.count(JobKind::CountConnections) > 0, "its clients are waited for");
 }
 
 #[test]
@@ -339,31 +345,31 @@ fn an_engine_that_cannot_say_what_runs_is_asked_again() {
         let mut leaving = identity();
         leaving.target_state = Some(TargetState::Terminated);
         Sim::new(LINE)
-            .answer(Job::Identify, ms(10), Event::Identified(leaving.into()))
+            .answer(JobKind::Identify, ms(10), Event::Identified(leaving.into()))
             .sees(secs(0), target(TargetState::Terminated))
-            .fails(Job::FindContainers, 3, ErrorClass::Transient, "the engine is away")
+            .fails(JobKind::FindContainers, 3, ErrorClass::Transient, "the engine is away")
     };
     let found = leaving()
-        .answer(Job::FindContainers, ms(5), Event::ContainersFound(vec![survivor(&config(LINE))]))
+        .answer(JobKind::FindContainers, ms(5), Event::ContainersFound(vec![survivor(&config(LINE))]))
         .run(secs(600));
-    assert_eq!((found.outcome(), found.count(Job::StopContainer)), (Some(Outcome::Done), 1), "{}", found.trace());
-    let never = leaving().fails_always(Job::FindContainers, "the engine is away").run(secs(600));
+    assert_eq!((found.outcome(), found.count(JobKind::StopContainer)), (Some(Outcome::Done), 1), "{}", found.trace());
+    let never = leaving().fails_always(JobKind::FindContainers, "the engine is away").run(secs(600));
     assert_eq!((never.outcome(), never.completions.len()), (Some(Outcome::DrainCut), 1), "{}", never.trace());
 }
 
 #[test]
 fn an_app_that_exits_while_draining_is_not_started_again() {
     let life = Sim::new(LINE)
-        .answer(Job::WatchContainer, secs(40), exited(0))
+        .answer(JobKind::WatchContainer, secs(40), exited(0))
         .sees(secs(30), target(TargetState::Terminated))
         .run(secs(600));
-    assert_eq!((life.outcome(), life.count(Job::StartContainer)), (Some(Outcome::DrainCut), 1));
+    assert_eq!((life.outcome(), life.count(JobKind::StartContainer)), (Some(Outcome::DrainCut), 1));
 }
 
 #[test]
 fn a_count_that_fails_is_not_taken_for_silence() {
     let life = Sim::new("image=r.test/a:1 port=80 drain.settle=5s drain.timeout=30s")
-        .fails_always(Job::CountConnections, "no /proc")
+        .fails_always(JobKind::CountConnections, "no /proc")
         .at(secs(10), TERM)
         .run(secs(600));
     assert_eq!(life.outcome(), Some(Outcome::DrainCut));
@@ -373,7 +379,7 @@ fn a_count_that_fails_is_not_taken_for_silence() {
 #[test]
 fn a_failed_stop_does_not_skip_the_hook() {
     let life = Sim::new(LINE)
-        .answer(Job::StopContainer, ms(5), fault(Job::StopContainer, ErrorClass::Broken, "the engine is gone"))
+        .answer(JobKind::StopContainer, ms(5), fault(JobKind::StopContainer, ErrorClass::Broken, "the engine is gone"))
         .sees(secs(30), target(TargetState::Terminated))
         .run(secs(600));
     assert_eq!((life.outcome(), life.completions.len()), (Some(Outcome::DrainCut), 2), "{ACTIVE}");
@@ -382,15 +388,15 @@ fn a_failed_stop_does_not_skip_the_hook() {
 #[test]
 fn a_second_signal_puts_the_end_of_a_stop_that_hangs_no_further_off() {
     let life = Sim::new("image=r.test/a:1 port=80 stop_timeout=10s drain.settle=5s")
-        .never(Job::StopContainer)
-        .never(Job::StopContainer)
+        .never(JobKind::StopContainer)
+        .never(JobKind::StopContainer)
         .at(secs(30), TERM)
         .at(secs(53), TERM)
         .run(secs(600));
     assert_eq!(life.outcome(), Some(Outcome::DrainCut));
     let trace = life.trace();
     let stop = after(&life, "StopContainer");
-    assert!(stop.starts_with("37.") && life.count(Job::StopContainer) == 2, "{trace}");
+    assert!(stop.starts_with("37.") && life.count(JobKind::StopContainer) == 2, "{trace}");
     assert!(after(&life, "SayLastWords").starts_with("62."), "25 s after the first stop: {trace}");
 }
 
@@ -398,11 +404,11 @@ fn a_second_signal_puts_the_end_of_a_stop_that_hangs_no_further_off() {
 fn a_notice_after_a_second_signal_moves_no_deadline() {
     let hurried = || {
         let line = "image=r.test/a:1 port=80 drain.settle=20s";
-        Sim::new(line).never(Job::SayLastWords).at(secs(30), TERM).at(secs(32), TERM)
+        Sim::new(line).never(JobKind::SayLastWords).at(secs(30), TERM).at(secs(32), TERM)
     };
     for life in [hurried().sees(secs(33), spot(120)), hurried().at(secs(34), TERM)] {
         let life = life.run(secs(36));
-        assert!(life.count(Job::SayLastWords) == 1 && life.outcome().is_none(), "{}", life.trace());
+        assert!(life.count(JobKind::SayLastWords) == 1 && life.outcome().is_none(), "{}", life.trace());
         let deadlines = life.view().deadlines;
         assert!(deadlines.iter().any(|one| one.name == "spot interruption" && one.at == 32.0), "{deadlines:?}");
     }
@@ -418,11 +424,11 @@ fn a_drain_that_was_cut_short_is_abandoned_if_the_config_says_so() {
     let line = "image=r.test/a:1 port=80 drain.settle=5s drain.timeout=30s";
     let abandon = format!("{line} drain.on_failure=abandon");
     let cut = |line: &str| Sim::new(line).holds(secs(0), 1).sees(secs(30), target(TargetState::Terminated));
-    let failed_stop = fault(Job::StopContainer, ErrorClass::Broken, "the engine is gone");
+    let failed_stop = fault(JobKind::StopContainer, ErrorClass::Broken, "the engine is gone");
     for cut in [
         cut(&abandon),
         Sim::new(&abandon)
-            .answer(Job::StopContainer, ms(5), failed_stop)
+            .answer(JobKind::StopContainer, ms(5), failed_stop)
             .sees(secs(30), target(TargetState::Terminated)),
         Sim::new(&abandon).holds(secs(0), 1).sees(secs(30), spot(60)),
     ] {

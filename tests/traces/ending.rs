@@ -1,8 +1,8 @@
 //! How a life ends: by a signal, by an app that cannot be kept running, by a boot that failed.
 
-use berth_core::message::effect::Job;
 use berth_core::message::error::ErrorClass;
 use berth_core::message::event::{Event, Signal};
+use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::Status;
 use expect_test::expect;
@@ -26,28 +26,28 @@ fn a_signal_stops_the_container_and_leaves_with_zero() {
 
 #[test]
 fn a_signal_during_the_pull_starts_nothing() {
-    let life = Sim::new(LINE).never(Job::PullImage).at(secs(5), TERM).run(secs(60));
-    assert_eq!((life.outcome(), life.count(Job::CreateContainer)), (Some(Outcome::Done), 0));
+    let life = Sim::new(LINE).never(JobKind::PullImage).at(secs(5), TERM).run(secs(60));
+    assert_eq!((life.outcome(), life.count(JobKind::CreateContainer)), (Some(Outcome::Done), 0));
     assert_eq!(life.completed, ["web/leave"], "the launch hook is the group's to end");
 }
 
 #[test]
 fn a_signal_during_the_start_stops_what_may_have_started() {
-    let life = Sim::new(LINE).never(Job::StartContainer).at(secs(5), TERM).run(secs(60));
-    assert_eq!((life.outcome(), life.count(Job::StopContainer)), (Some(Outcome::Done), 1));
+    let life = Sim::new(LINE).never(JobKind::StartContainer).at(secs(5), TERM).run(secs(60));
+    assert_eq!((life.outcome(), life.count(JobKind::StopContainer)), (Some(Outcome::Done), 1));
 }
 
 #[test]
 fn a_second_signal_means_now() {
-    let life = Sim::new(LINE).never(Job::StopContainer).at(secs(10), TERM).at(secs(12), TERM).run(secs(60));
-    assert_eq!((life.outcome(), life.count(Job::StopContainer)), (Some(Outcome::DrainCut), 1));
+    let life = Sim::new(LINE).never(JobKind::StopContainer).at(secs(10), TERM).at(secs(12), TERM).run(secs(60));
+    assert_eq!((life.outcome(), life.count(JobKind::StopContainer)), (Some(Outcome::DrainCut), 1));
     assert!(life.trace().contains("within 0ns"), "{}", life.trace());
 }
 
 #[test]
 fn a_stop_that_never_ends_is_cut_by_its_deadline() {
     let life = Sim::new("image=r.test/a:1 port=80 stop_timeout=5s")
-        .never(Job::StopContainer)
+        .never(JobKind::StopContainer)
         .at(secs(10), TERM)
         .run(secs(600));
     assert_eq!(life.outcome(), Some(Outcome::DrainCut));
@@ -55,7 +55,7 @@ fn a_stop_that_never_ends_is_cut_by_its_deadline() {
 
 #[test]
 fn an_app_that_exits_while_serving_is_not_ready_until_it_is_healthy_again() {
-    let life = Sim::new(LINE).answer(Job::WatchContainer, secs(5), exited(1));
+    let life = Sim::new(LINE).answer(JobKind::WatchContainer, secs(5), exited(1));
     let down = life.run(ms(7500));
     assert_eq!(down.view().status, Status::Unhealthy, "{}", down.trace());
     let up = down.run(secs(20));
@@ -66,43 +66,47 @@ fn an_app_that_exits_while_serving_is_not_ready_until_it_is_healthy_again() {
 fn an_app_that_keeps_exiting_is_given_up_with_its_own_code_and_the_group_is_told() {
     let mut life = Sim::new(LINE);
     for _ in 0..6 {
-        life = life.answer(Job::WatchContainer, ms(500), exited(1));
+        life = life.answer(JobKind::WatchContainer, ms(500), exited(1));
     }
     let life = life.run(secs(600));
-    assert_eq!((life.outcome(), life.count(Job::MarkUnhealthy)), (Some(Outcome::AppFailed), 1));
+    assert_eq!((life.outcome(), life.count(JobKind::MarkUnhealthy)), (Some(Outcome::AppFailed), 1));
     assert_eq!(life.completions, ["completed CONTINUE"], "completed when it was healthy, and never again");
 }
 
 #[test]
 fn a_failed_boot_outside_any_group_tells_nobody_but_the_console() {
     let life = Sim::new(LINE)
-        .answer(Job::FindGroup, ms(50), Event::GroupFound(None))
-        .fails(Job::PullImage, 1, ErrorClass::Broken, "manifest unknown")
+        .answer(JobKind::FindGroup, ms(50), Event::GroupFound(None))
+        .fails(JobKind::PullImage, 1, ErrorClass::Broken, "manifest unknown")
         .run(secs(60));
-    assert_eq!((life.outcome(), life.count(Job::MarkUnhealthy)), (Some(Outcome::BootFailed), 0));
-    assert_eq!(life.count(Job::SayLastWords), 1);
+    assert_eq!((life.outcome(), life.count(JobKind::MarkUnhealthy)), (Some(Outcome::BootFailed), 0));
+    assert_eq!(life.count(JobKind::SayLastWords), 1);
 }
 
 #[test]
 fn a_failed_boot_in_a_group_without_a_hook_marks_the_instance_unhealthy() {
-    let bare = berth_core::message::event::Membership {
+    let bare = berth_core::message::group::Membership {
         group: "web".to_owned(),
         launch_hook: None,
         terminate_hook: None,
         state: None,
     };
     let life = Sim::new(LINE)
-        .answer(Job::FindGroup, ms(50), Event::GroupFound(Some(bare)))
-        .fails(Job::PullImage, 1, ErrorClass::Broken, "manifest unknown")
+        .answer(JobKind::FindGroup, ms(50), Event::GroupFound(Some(bare)))
+        .fails(JobKind::PullImage, 1, ErrorClass::Broken, "manifest unknown")
         .run(secs(60));
-    assert_eq!((life.outcome(), life.count(Job::MarkUnhealthy)), (Some(Outcome::BootFailed), 1));
+    assert_eq!((life.outcome(), life.count(JobKind::MarkUnhealthy)), (Some(Outcome::BootFailed), 1));
 }
 
 #[test]
 fn a_stop_that_fails_does_not_keep_the_hook_from_being_abandoned() {
     let life = Sim::new("image=r.test/a:1 port=80 probe.start_timeout=3s")
         .fails_probing(1000)
-        .answer(Job::StopContainer, ms(5), fault(Job::StopContainer, ErrorClass::Transient, "the engine is gone"))
+        .answer(
+            JobKind::StopContainer,
+            ms(5),
+            fault(JobKind::StopContainer, ErrorClass::Transient, "the engine is gone"),
+        )
         .run(secs(60));
     assert_eq!((life.outcome(), life.completions.len()), (Some(Outcome::BootFailed), 1));
 }
@@ -110,8 +114,8 @@ fn a_stop_that_fails_does_not_keep_the_hook_from_being_abandoned() {
 #[test]
 fn a_group_that_cannot_be_told_does_not_hold_the_exit_up_for_ever() {
     let life = Sim::new(LINE)
-        .fails(Job::PullImage, 1, ErrorClass::Broken, "manifest unknown")
-        .never(Job::CompleteHook)
+        .fails(JobKind::PullImage, 1, ErrorClass::Broken, "manifest unknown")
+        .never(JobKind::CompleteHook)
         .run(secs(600));
     assert_eq!(life.outcome(), Some(Outcome::BootFailed));
 }

@@ -1,9 +1,9 @@
 //! `berth handover`: in each phase, whether the agent makes room for the next one, and that it touches nothing on the way.
 
-use berth_core::message::effect::Job;
 use berth_core::message::error::ErrorClass;
 use berth_core::message::event::{Event, Signal};
 use berth_core::message::identity::TargetState;
+use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::{PhaseName, Status};
 
@@ -34,14 +34,14 @@ fn hands_over(phase: PhaseName, life: Sim) {
 fn in_serve_and_in_every_phase_before_the_way_out_it_leaves_at_once() {
     hands_over(PhaseName::Serve, Sim::new(LINE));
     hands_over(PhaseName::Serve, Sim::new(LINE).sees(secs(30), target(TargetState::Standby)));
-    hands_over(PhaseName::Boot, Sim::new(LINE).never(Job::PullImage));
-    hands_over(PhaseName::Boot, Sim::new(LINE).never(Job::Identify));
+    hands_over(PhaseName::Boot, Sim::new(LINE).never(JobKind::PullImage));
+    hands_over(PhaseName::Boot, Sim::new(LINE).never(JobKind::Identify));
     let hold = "image=r.test/a:1 port=80 boot.on_failure=hold";
-    hands_over(PhaseName::Hold, Sim::new(hold).fails(Job::PullImage, 1, ErrorClass::Denied, "no"));
+    hands_over(PhaseName::Hold, Sim::new(hold).fails(JobKind::PullImage, 1, ErrorClass::Denied, "no"));
     let mut entering = identity();
     entering.target_state = Some(TargetState::WarmedStopped);
     let pool = Sim::new(LINE)
-        .answer(Job::Identify, ms(10), Event::Identified(entering.into()))
+        .answer(JobKind::Identify, ms(10), Event::Identified(entering.into()))
         .sees(secs(0), target(TargetState::WarmedStopped));
     hands_over(PhaseName::Warm, pool);
 }
@@ -59,8 +59,8 @@ fn on_the_way_out_it_is_refused_and_changes_nothing() {
     assert_eq!(end(&with), end(&without));
 
     let given_up = Sim::new(LINE)
-        .fails(Job::PullImage, 1, ErrorClass::Denied, "no")
-        .never(Job::CompleteHook)
+        .fails(JobKind::PullImage, 1, ErrorClass::Denied, "no")
+        .never(JobKind::CompleteHook)
         .at(secs(5), ASKED)
         .run(secs(600));
     assert_eq!((given_up.outcome(), given_up.handed_over), (Some(Outcome::BootFailed), false));
@@ -70,7 +70,10 @@ fn on_the_way_out_it_is_refused_and_changes_nothing() {
 #[test]
 fn the_next_agent_is_ready_as_soon_as_it_has_found_the_app() {
     let found = vec![survivor(&config(LINE))];
-    let life = Sim::new(LINE).answer(Job::FindContainers, ms(5), Event::ContainersFound(found)).run(ms(100));
+    let life = Sim::new(LINE).answer(JobKind::FindContainers, ms(5), Event::ContainersFound(found)).run(ms(100));
     assert_eq!((life.view().phase, life.view().status), (PhaseName::Serve, Status::Ok), "{}", life.trace());
-    assert_eq!(life.count(Job::FetchSecrets) + life.count(Job::PullImage) + life.count(Job::StartContainer), 0);
+    assert_eq!(
+        life.count(JobKind::FetchSecrets) + life.count(JobKind::PullImage) + life.count(JobKind::StartContainer),
+        0
+    );
 }

@@ -1,12 +1,13 @@
 //! An agent that is killed in a drain: the next one goes on with the time that is left, and only where it should.
 
-use berth_core::message::effect::{FoundContainer, Job};
+use berth_core::message::container::FoundContainer;
 use berth_core::message::event::{Event, Signal};
 use berth_core::message::identity::TargetState;
+use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
+use berth_core::message::snapshot::{Interruption, Snapshot};
 use berth_core::phase::drain::Unfinished;
 use berth_core::view::{PhaseName, Status};
-use berth_core::watcher::{Interruption, Snapshot};
 
 use crate::sim::{LINE, Sim, config, fault, group, identity, ms, secs, survivor, target};
 
@@ -28,13 +29,13 @@ fn next(line: &str, state: TargetState, left: Option<Unfinished>) -> Sim {
         .holds(secs(0), 1)
         .sees(secs(0), target(state.clone()))
         .answer(
-            Job::Identify,
+            JobKind::Identify,
             ms(10),
             Event::Identified(
                 berth_core::message::identity::Identity { target_state: Some(state), ..identity() }.into(),
             ),
         )
-        .answer(Job::FindContainers, ms(5), Event::ContainersFound(vec![survivor(&config(line))]))
+        .answer(JobKind::FindContainers, ms(5), Event::ContainersFound(vec![survivor(&config(line))]))
 }
 
 /// When this happens first, in seconds.
@@ -148,8 +149,8 @@ fn a_spot_interruption_ends_when_it_was_said_to_and_no_ready_comes_before() {
 #[test]
 fn a_stop_that_was_under_way_gets_what_is_left_of_its_time() {
     let line = "image=registry.test/api:v1 port=8080 drain.settle=1s drain.timeout=1s stop_timeout=20s";
-    let life = first(line, asked()).never(Job::StopContainer).run(secs(40));
-    assert_eq!(life.count(Job::StopContainer), 1, "{}", life.trace());
+    let life = first(line, asked()).never(JobKind::StopContainer).run(secs(40));
+    assert_eq!(life.count(JobKind::StopContainer), 1, "{}", life.trace());
     let life = next(line, TargetState::InService, life.unfinished()).run(secs(600));
     assert!(when(&life, "> StopContainer") < 0.1, "nobody is served any more: {}", life.trace());
     let stop = life.trace().lines().find(|line| line.contains("> StopContainer")).unwrap().to_owned();
@@ -160,17 +161,17 @@ fn a_stop_that_was_under_way_gets_what_is_left_of_its_time() {
 #[test]
 fn a_hook_that_was_tried_for_a_while_is_given_up_when_its_time_is_over() {
     let hook = |life: Sim| {
-        let life = life.answer(Job::FindGroup, ms(100), group(secs(120), "Pending:Wait"));
-        life.fails_always(Job::CompleteHook, "no route")
+        let life = life.answer(JobKind::FindGroup, ms(100), group(secs(120), "Pending:Wait"));
+        life.fails_always(JobKind::CompleteHook, "no route")
     };
     let line = format!("{LINE} drain.settle=1s");
     let terminated = Event::MetadataSeen(target(TargetState::Terminated));
-    let first = Sim::new(&line).answer(Job::CompleteHook, ms(50), Event::HookCompleted).at(secs(30), terminated);
+    let first = Sim::new(&line).answer(JobKind::CompleteHook, ms(50), Event::HookCompleted).at(secs(30), terminated);
     let first = hook(first).sees(secs(30), target(TargetState::Terminated)).run(secs(94));
     assert!(first.unfinished().unwrap().completing.is_some_and(|tried| tried > secs(55)), "{}", first.trace());
     let stopped = FoundContainer { running: None, ..survivor(&config(&line)) };
     let second = Sim::new(&line).after(first.unfinished()).sees(secs(0), target(TargetState::Terminated)).answer(
-        Job::FindContainers,
+        JobKind::FindContainers,
         ms(5),
         Event::ContainersFound(vec![stopped]),
     );
@@ -182,11 +183,11 @@ fn a_hook_that_was_tried_for_a_while_is_given_up_when_its_time_is_over() {
 #[test]
 fn what_was_cut_short_stays_so_and_what_went_well_too() {
     let failed = first(NINE, asked()).answer(
-        Job::StopContainer,
+        JobKind::StopContainer,
         ms(5),
-        fault(Job::StopContainer, berth_core::message::error::ErrorClass::Broken, "no"),
+        fault(JobKind::StopContainer, berth_core::message::error::ErrorClass::Broken, "no"),
     );
-    let failed = failed.never(Job::CompleteHook).never(Job::CompleteHook).run(secs(45));
+    let failed = failed.never(JobKind::CompleteHook).never(JobKind::CompleteHook).run(secs(45));
     let life = next(NINE, TargetState::InService, failed.unfinished()).run(secs(600));
     assert_eq!(life.outcome(), Some(Outcome::DrainCut), "{}", life.trace());
     let well = Sim::new(LINE).at(secs(30), asked()).run(secs(35)).unfinished();
@@ -198,7 +199,7 @@ fn what_was_cut_short_stays_so_and_what_went_well_too() {
 fn an_app_that_exits_after_a_crash_of_the_agent_is_seen() {
     let left = first(LINE, asked()).run(secs(32)).unfinished();
     let life = next(LINE, TargetState::InService, left);
-    let life = life.answer(Job::WatchContainer, secs(5), crate::sim::exited(1)).run(secs(600));
+    let life = life.answer(JobKind::WatchContainer, secs(5), crate::sim::exited(1)).run(secs(600));
     assert_eq!(life.outcome(), Some(Outcome::DrainCut), "{}", life.trace());
     assert!(when(&life, "> Exit") < 7.0, "nobody waits for a dead app: {}", life.trace());
 }
@@ -208,5 +209,5 @@ fn a_drain_that_is_over_leaves_nothing_for_the_next_agent() {
     let life = first(NINE, asked()).run(secs(600));
     assert!(life.outcome().is_some() && life.unfinished().is_none());
     assert_eq!(Sim::new(NINE).run(secs(20)).unfinished(), None);
-    assert_eq!(Sim::new(NINE).never(Job::Identify).at(ms(5), TERM).run(secs(1)).unfinished(), None);
+    assert_eq!(Sim::new(NINE).never(JobKind::Identify).at(ms(5), TERM).run(secs(1)).unfinished(), None);
 }

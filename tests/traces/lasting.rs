@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
-use berth_core::message::effect::{HealthCheck, ImageFacts, Job, RunningContainer};
+use berth_core::message::container::{HealthCheck, ImageFacts, RunningContainer};
 use berth_core::message::event::Event;
+use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
 use berth_core::message::probe_failure::{ProbeFailure, ProbeFailureKind as Kind};
 use berth_core::view::{ReadyReason, Status};
@@ -29,7 +30,7 @@ fn failed(kind: Kind) -> Event {
 
 fn fails(mut life: Sim, kind: Kind, times: usize) -> Sim {
     for _ in 0..times {
-        life = life.answer(Job::ProbeApp, ms(10), failed(kind));
+        life = life.answer(JobKind::ProbeApp, ms(10), failed(kind));
     }
     life
 }
@@ -40,7 +41,7 @@ fn with_healthcheck(timeout: Duration, start_period: Duration) -> RunningContain
 }
 
 fn starts(life: Sim, container: &RunningContainer) -> Sim {
-    life.answer(Job::StartContainer, ms(200), Event::ContainerStarted(Box::new(container.clone())))
+    life.answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(container.clone())))
 }
 
 #[test]
@@ -49,7 +50,7 @@ fn a_probe_that_can_never_pass_ends_the_boot_at_once() {
         let life = fails(Sim::new(LINE), kind, 1).run(secs(60));
         assert_eq!(life.outcome(), Some(Outcome::BootFailed), "{kind:?}\n{}", life.trace());
         assert_eq!(
-            (life.count(Job::ProbeApp), life.completions.as_slice()),
+            (life.count(JobKind::ProbeApp), life.completions.as_slice()),
             (1, &["completed ABANDON".to_owned()][..])
         );
         assert!(life.trace().contains("the app can never become healthy: no"), "{}", life.trace());
@@ -66,7 +67,12 @@ fn of_a_probe_that_can_never_pass_ready_says_so() {
 fn a_probe_that_may_pass_is_asked_again() {
     for kind in PASSING {
         let life = fails(Sim::new(LINE), kind, 100).run(secs(60));
-        assert_eq!((life.view().status, life.count(Job::StopContainer)), (Status::Ok, 0), "{kind:?}\n{}", life.trace());
+        assert_eq!(
+            (life.view().status, life.count(JobKind::StopContainer)),
+            (Status::Ok, 0),
+            "{kind:?}\n{}",
+            life.trace()
+        );
     }
 }
 
@@ -83,7 +89,7 @@ fn a_command_that_is_not_there_has_five_seconds_to_be_put_there() {
 
 #[test]
 fn an_app_that_serves_is_not_given_up_for_a_probe_that_is_gone() {
-    let life = Sim::new(LINE).answer(Job::ProbeApp, ms(10), Event::ProbePassed);
+    let life = Sim::new(LINE).answer(JobKind::ProbeApp, ms(10), Event::ProbePassed);
     let life = fails(life, Kind::CommandNotFound, 4).run(secs(60));
     assert_eq!((life.view().status, life.outcome()), (Status::Ok, None), "{}", life.trace());
 }
@@ -91,7 +97,12 @@ fn an_app_that_serves_is_not_given_up_for_a_probe_that_is_gone() {
 #[test]
 fn what_is_asked_of_an_image_without_healthcheck_is_known_before_anything_is_created() {
     let life = Sim::new("image=registry.test/api:v1 port=80 health=docker").run(secs(60));
-    assert_eq!((life.outcome(), life.count(Job::CreateContainer)), (Some(Outcome::BootFailed), 0), "{}", life.trace());
+    assert_eq!(
+        (life.outcome(), life.count(JobKind::CreateContainer)),
+        (Some(Outcome::BootFailed), 0),
+        "{}",
+        life.trace()
+    );
     assert!(life.trace().contains("the image has no HEALTHCHECK"), "{}", life.trace());
 }
 
@@ -99,7 +110,8 @@ fn what_is_asked_of_an_image_without_healthcheck_is_known_before_anything_is_cre
 fn an_adopted_app_whose_probe_can_never_pass_is_no_boot_either() {
     let line = "image=registry.test/api:v1 port=80 health=docker";
     let found = Event::ContainersFound(vec![survivor(&config(line))]);
-    let life = fails(Sim::new(line).answer(Job::FindContainers, ms(5), found), Kind::NoHealthcheck, 1).run(secs(60));
+    let life =
+        fails(Sim::new(line).answer(JobKind::FindContainers, ms(5), found), Kind::NoHealthcheck, 1).run(secs(60));
     assert_eq!(life.outcome(), Some(Outcome::BootFailed), "{}", life.trace());
 }
 
@@ -107,9 +119,9 @@ fn an_adopted_app_whose_probe_can_never_pass_is_no_boot_either() {
 fn an_engine_that_cannot_be_asked_is_no_verdict() {
     let life = Sim::new(LINE)
         .answer(
-            Job::ProbeApp,
+            JobKind::ProbeApp,
             ms(10),
-            fault(Job::ProbeApp, berth_core::message::error::ErrorClass::Broken, "no such container"),
+            fault(JobKind::ProbeApp, berth_core::message::error::ErrorClass::Broken, "no such container"),
         )
         .run(secs(30));
     assert_eq!(life.view().status, Status::Ok, "{}", life.trace());
@@ -128,10 +140,10 @@ fn the_kind_of_a_failure_is_shown_beside_its_sentence() {
 fn a_healthcheck_is_given_the_time_that_the_image_gives_it() {
     let own = with_healthcheck(secs(30), secs(60));
     for line in ["image=registry.test/api:v1", "image=registry.test/api:v1 port=80"] {
-        let life = starts(Sim::new(line), &own).answer(Job::ProbeApp, secs(3), Event::ProbePassed).run(secs(10));
+        let life = starts(Sim::new(line), &own).answer(JobKind::ProbeApp, secs(3), Event::ProbePassed).run(secs(10));
         assert_eq!(life.view().status, Status::Ok, "{}", life.trace());
         // 30 s for the command and the adapter's margin, then it did not end.
-        let hangs = starts(Sim::new(line), &own).never(Job::ProbeApp);
+        let hangs = starts(Sim::new(line), &own).never(JobKind::ProbeApp);
         let waits = hangs.run(secs(41));
         assert_eq!(waits.view().probes, [], "{}", waits.trace());
         assert_eq!(waits.run(secs(45)).view().status, Status::Ok);
@@ -155,7 +167,7 @@ fn a_start_period_comes_before_the_start_timeout_that_nobody_wrote() {
 fn what_is_written_wins_over_the_healthcheck_s_own_times() {
     let own = with_healthcheck(secs(30), secs(60));
     let line = "image=registry.test/api:v1 probe.timeout=1s";
-    let life = starts(Sim::new(line), &own).never(Job::ProbeApp).run(secs(14));
+    let life = starts(Sim::new(line), &own).never(JobKind::ProbeApp).run(secs(14));
     assert_eq!((life.view().status, life.view().probes.len()), (Status::Ok, 2), "{}", life.trace());
 }
 
@@ -163,14 +175,14 @@ fn what_is_written_wins_over_the_healthcheck_s_own_times() {
 fn after_a_restart_the_start_period_holds_again() {
     let own = with_healthcheck(secs(30), secs(60));
     let life = starts(Sim::new("image=registry.test/api:v1"), &own)
-        .answer(Job::ProbeApp, ms(10), Event::ProbePassed)
-        .answer(Job::WatchContainer, secs(10), exited(1));
+        .answer(JobKind::ProbeApp, ms(10), Event::ProbePassed)
+        .answer(JobKind::WatchContainer, secs(10), exited(1));
     let mut life = starts(life, &own);
     for _ in 0..1600 {
-        life = life.answer(Job::ProbeApp, ms(10), refused());
+        life = life.answer(JobKind::ProbeApp, ms(10), refused());
     }
     let life = life.run(secs(185));
-    assert_eq!((life.view().restarts, life.count(Job::StopContainer)), (1, 0), "{}", life.trace());
+    assert_eq!((life.view().restarts, life.count(JobKind::StopContainer)), (1, 0), "{}", life.trace());
 }
 
 #[test]
@@ -178,6 +190,6 @@ fn facts_of_an_image_with_a_healthcheck_let_it_be_asked() {
     let own = with_healthcheck(secs(30), Duration::ZERO);
     let facts = ImageFacts { healthcheck: own.healthcheck.clone(), ..ImageFacts::default() };
     let line = "image=registry.test/api:v1 health=docker";
-    let life = starts(Sim::new(line).answer(Job::InspectImage, ms(5), Event::ImageInspected(Some(facts))), &own);
+    let life = starts(Sim::new(line).answer(JobKind::InspectImage, ms(5), Event::ImageInspected(Some(facts))), &own);
     assert_eq!(life.run(secs(30)).view().status, Status::Ok);
 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use berth_core::message::effect::Job;
 use berth_core::message::error::ErrorClass;
 use berth_core::message::event::{BlockRepair, Event};
+use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::{BlockView, PhaseName};
 
@@ -21,7 +21,7 @@ fn repaired() -> Event {
 
 /// A life in which somebody opens the block again and again.
 fn opened(line: &str) -> Sim {
-    (0..1000).fold(Sim::new(line), |life, _| life.answer(Job::CheckMetadataBlock, ms(10), repaired()))
+    (0..1000).fold(Sim::new(line), |life, _| life.answer(JobKind::CheckMetadataBlock, ms(10), repaired()))
 }
 
 /// In which phases it was put back, each once.
@@ -35,10 +35,14 @@ fn phases(life: &Sim) -> Vec<String> {
 #[test]
 fn a_block_is_looked_after_every_five_seconds_and_nobody_looks_without_one() {
     let life = Sim::new(&line("")).run(secs(3600));
-    assert!((700..=720).contains(&life.count(Job::CheckMetadataBlock)), "{}", life.count(Job::CheckMetadataBlock));
+    assert!(
+        (700..=720).contains(&life.count(JobKind::CheckMetadataBlock)),
+        "{}",
+        life.count(JobKind::CheckMetadataBlock)
+    );
     assert_eq!(life.view().metadata_block, Some(BlockView { holds: true, restored: 0 }));
     let life = Sim::new(LINE).run(secs(3600));
-    assert_eq!((life.count(Job::CheckMetadataBlock), life.view().metadata_block), (0, None));
+    assert_eq!((life.count(JobKind::CheckMetadataBlock), life.view().metadata_block), (0, None));
 }
 
 #[test]
@@ -54,9 +58,9 @@ fn a_boot_that_waits_for_the_app_a_drain_and_a_hold_look_after_it_too() {
 
 #[test]
 fn what_was_put_back_is_counted_and_a_warning_and_the_app_runs_on() {
-    let life = Sim::new(&line("")).answer(Job::CheckMetadataBlock, ms(10), repaired()).run(secs(60));
+    let life = Sim::new(&line("")).answer(JobKind::CheckMetadataBlock, ms(10), repaired()).run(secs(60));
     assert_eq!(life.view().metadata_block, Some(BlockView { holds: true, restored: 1 }));
-    assert_eq!((life.count(Job::StopContainer), life.view().restarts), (0, 0));
+    assert_eq!((life.count(JobKind::StopContainer), life.view().restarts), (0, 0));
     assert!(repaired().is_warning() && !repaired().is_routine());
     let nothing = Event::MetadataBlockChecked(BlockRepair::default());
     assert!(!nothing.is_warning() && nothing.is_routine());
@@ -69,15 +73,15 @@ fn what_was_put_back_is_counted_and_a_warning_and_the_app_runs_on() {
 
 #[test]
 fn a_look_that_fails_is_shown_and_tried_again_for_as_long_as_it_takes() {
-    let failing = Sim::new(&line("")).fails(Job::CheckMetadataBlock, 1000, ErrorClass::Broken, "no iptables");
+    let failing = Sim::new(&line("")).fails(JobKind::CheckMetadataBlock, 1000, ErrorClass::Broken, "no iptables");
     let life = failing.run(secs(3600));
     assert_eq!(life.view().metadata_block, Some(BlockView { holds: false, restored: 0 }));
-    let looks = life.count(Job::CheckMetadataBlock);
+    let looks = life.count(JobKind::CheckMetadataBlock);
     assert!((60..=130).contains(&looks), "every minute at most: {looks}");
-    assert_eq!((life.view().phase, life.count(Job::StopContainer)), (PhaseName::Serve, 0));
+    assert_eq!((life.view().phase, life.count(JobKind::StopContainer)), (PhaseName::Serve, 0));
 
     let life = Sim::new(&line(""))
-        .fails(Job::CheckMetadataBlock, 3, ErrorClass::Transient, "the engine is away")
+        .fails(JobKind::CheckMetadataBlock, 3, ErrorClass::Transient, "the engine is away")
         .run(secs(60));
     assert_eq!(life.view().metadata_block, Some(BlockView { holds: true, restored: 0 }));
     assert_eq!(life.view().retries.get("CheckMetadataBlock"), Some(&3));
@@ -85,8 +89,8 @@ fn a_look_that_fails_is_shown_and_tried_again_for_as_long_as_it_takes() {
 
 #[test]
 fn a_look_that_never_ends_is_cut_and_made_again() {
-    let life = Sim::new(&line("")).never(Job::CheckMetadataBlock).run(secs(300));
-    assert!(life.count(Job::CheckMetadataBlock) > 20, "{}", life.trace());
+    let life = Sim::new(&line("")).never(JobKind::CheckMetadataBlock).run(secs(300));
+    assert!(life.count(JobKind::CheckMetadataBlock) > 20, "{}", life.trace());
     assert!(life.trace().contains("Cancel"), "{}", life.trace());
     assert_eq!(life.view().metadata_block, Some(BlockView { holds: true, restored: 0 }));
 }

@@ -1,9 +1,9 @@
 //! What the app wrote last: read once for each exit and when it is given up, shown to the end, and never waited for but by the
 //! final status, until a deadline.
 
-use berth_core::message::effect::Job;
 use berth_core::message::error::ErrorClass;
 use berth_core::message::event::{Event, Signal};
+use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
 use berth_core::message::output::{AppOutput, Unavailable};
 use berth_core::view::{PhaseName, Status};
@@ -33,13 +33,13 @@ fn check(life: &Sim, expected: Expect) {
 #[test]
 fn it_is_read_once_for_each_exit_and_the_newest_is_shown() {
     let life = Sim::new(LINE)
-        .answer(Job::WatchContainer, secs(5), exited(1))
-        .answer(Job::WatchContainer, secs(5), exited(2))
-        .answer(Job::ReadOutput, ms(20), read("the first"))
-        .answer(Job::ReadOutput, ms(20), read("the second"))
+        .answer(JobKind::WatchContainer, secs(5), exited(1))
+        .answer(JobKind::WatchContainer, secs(5), exited(2))
+        .answer(JobKind::ReadOutput, ms(20), read("the first"))
+        .answer(JobKind::ReadOutput, ms(20), read("the second"))
         .run(secs(60));
     assert_eq!((life.view().status, life.view().restarts), (Status::Ok, 2), "{}", life.trace());
-    assert_eq!((shown(&life), life.count(Job::ReadOutput)), ((vec!["the second".to_owned()], None), 2));
+    assert_eq!((shown(&life), life.count(JobKind::ReadOutput)), ((vec!["the second".to_owned()], None), 2));
     let at = life.view().app_output.unwrap().at;
     assert!((7.0..20.0).contains(&at), "read after the second exit, at {at}");
 }
@@ -47,14 +47,15 @@ fn it_is_read_once_for_each_exit_and_the_newest_is_shown() {
 #[test]
 fn an_app_that_is_healthy_from_start_to_end_is_never_read() {
     let life = Sim::new(LINE).at(secs(30), TERM).run(secs(120));
-    assert_eq!((life.outcome(), life.count(Job::ReadOutput)), (Some(Outcome::Done), 0), "{}", life.trace());
+    assert_eq!((life.outcome(), life.count(JobKind::ReadOutput)), (Some(Outcome::Done), 0), "{}", life.trace());
     assert_eq!(life.view().app_output, None);
 }
 
 #[test]
 fn a_reading_that_hangs_delays_no_restart() {
-    let quick = Sim::new(LINE).answer(Job::WatchContainer, secs(5), exited(1)).run(secs(60));
-    let hanging = Sim::new(LINE).answer(Job::WatchContainer, secs(5), exited(1)).never(Job::ReadOutput).run(secs(60));
+    let quick = Sim::new(LINE).answer(JobKind::WatchContainer, secs(5), exited(1)).run(secs(60));
+    let hanging =
+        Sim::new(LINE).answer(JobKind::WatchContainer, secs(5), exited(1)).never(JobKind::ReadOutput).run(secs(60));
     let restart = |life: &Sim| life.trace().lines().rfind(|line| line.contains("> StartContainer")).map(str::to_owned);
     assert_eq!(restart(&hanging), restart(&quick));
     assert_eq!(shown(&hanging), (Vec::new(), Some(Unavailable::EngineFailed)), "{}", hanging.trace());
@@ -63,22 +64,22 @@ fn a_reading_that_hangs_delays_no_restart() {
 #[test]
 fn an_exit_during_a_reading_begins_another() {
     let life = Sim::new(LINE)
-        .answer(Job::WatchContainer, secs(5), exited(1))
-        .answer(Job::WatchContainer, ms(300), exited(1))
-        .answer(Job::ReadOutput, secs(4), read("late"))
-        .answer(Job::ReadOutput, secs(3), read("of the second"))
+        .answer(JobKind::WatchContainer, secs(5), exited(1))
+        .answer(JobKind::WatchContainer, ms(300), exited(1))
+        .answer(JobKind::ReadOutput, secs(4), read("late"))
+        .answer(JobKind::ReadOutput, secs(3), read("of the second"))
         .run(secs(60));
-    assert_eq!((shown(&life), life.count(Job::ReadOutput)), ((vec!["of the second".to_owned()], None), 2));
+    assert_eq!((shown(&life), life.count(JobKind::ReadOutput)), ((vec!["of the second".to_owned()], None), 2));
     assert_eq!(life.trace().matches(" OutputRead ").count(), 1, "{}", life.trace());
 }
 
 #[test]
 fn an_engine_that_fails_is_not_asked_again() {
     let life = Sim::new(LINE)
-        .answer(Job::WatchContainer, secs(5), exited(1))
-        .fails(Job::ReadOutput, 1, ErrorClass::Transient, "the engine is away")
+        .answer(JobKind::WatchContainer, secs(5), exited(1))
+        .fails(JobKind::ReadOutput, 1, ErrorClass::Transient, "the engine is away")
         .run(secs(60));
-    assert_eq!((shown(&life), life.count(Job::ReadOutput)), ((Vec::new(), Some(Unavailable::EngineFailed)), 1));
+    assert_eq!((shown(&life), life.count(JobKind::ReadOutput)), ((Vec::new(), Some(Unavailable::EngineFailed)), 1));
 }
 
 #[test]
@@ -102,7 +103,7 @@ fn an_app_that_never_gets_healthy_is_read_before_it_is_stopped() {
 
 #[test]
 fn an_app_that_stays_unhealthy_is_read_before_it_is_restarted() {
-    let life = Sim::new(LINE).answer(Job::ProbeApp, ms(10), Event::ProbePassed).fails_probing(6).run(secs(120));
+    let life = Sim::new(LINE).answer(JobKind::ProbeApp, ms(10), Event::ProbePassed).fails_probing(6).run(secs(120));
     check(
         &life,
         expect![[r#"
@@ -122,14 +123,14 @@ fn a_boot_that_is_held_shows_it() {
     let line = "image=r.test/a:1 port=80 probe.start_timeout=3s boot.on_failure=hold";
     let life = Sim::new(line).fails_probing(1000).run(secs(60));
     assert_eq!((life.view().phase, shown(&life).0), (PhaseName::Hold, vec!["demo: it does not work".to_owned()]));
-    assert_eq!(life.count(Job::ReadOutput), 1);
+    assert_eq!(life.count(JobKind::ReadOutput), 1);
 }
 
 #[test]
 fn the_final_status_waits_for_it_and_the_hook_does_not() {
     let line = "image=r.test/a:1 port=80 restart.limit=0";
-    let life = Sim::new(line).answer(Job::WatchContainer, ms(10), exited(1)).fails_probing(100);
-    let life = life.answer(Job::ReadOutput, secs(2), read("why it exited")).run(secs(60));
+    let life = Sim::new(line).answer(JobKind::WatchContainer, ms(10), exited(1)).fails_probing(100);
+    let life = life.answer(JobKind::ReadOutput, secs(2), read("why it exited")).run(secs(60));
     check(
         &life,
         expect![[r#"
@@ -148,8 +149,8 @@ fn the_final_status_waits_for_it_and_the_hook_does_not() {
 #[test]
 fn a_reading_that_hangs_delays_the_exit_by_its_deadline() {
     let line = "image=r.test/a:1 port=80 restart.limit=0";
-    let life = Sim::new(line).answer(Job::WatchContainer, ms(10), exited(1)).fails_probing(100);
-    let life = life.never(Job::ReadOutput).run(secs(60));
+    let life = Sim::new(line).answer(JobKind::WatchContainer, ms(10), exited(1)).fails_probing(100);
+    let life = life.never(JobKind::ReadOutput).run(secs(60));
     check(
         &life,
         expect![[r#"
@@ -168,14 +169,14 @@ fn a_reading_that_hangs_delays_the_exit_by_its_deadline() {
 #[test]
 fn a_signal_does_not_wait_for_it() {
     let line = "image=r.test/a:1 port=80 restart.limit=0";
-    let life = Sim::new(line).answer(Job::WatchContainer, ms(10), exited(1)).fails_probing(100);
-    let life = life.never(Job::ReadOutput).at(secs(3), TERM).run(secs(60));
+    let life = Sim::new(line).answer(JobKind::WatchContainer, ms(10), exited(1)).fails_probing(100);
+    let life = life.never(JobKind::ReadOutput).at(secs(3), TERM).run(secs(60));
     assert!(life.trace().contains("3.000    failing > SayLastWords"), "{}", life.trace());
 }
 
 #[test]
 fn an_app_that_exits_in_a_drain_is_read_and_one_that_the_drain_stops_is_not() {
-    let exits = Sim::new(LINE).at(secs(10), TERM).answer(Job::WatchContainer, secs(10), exited(1)).run(secs(120));
+    let exits = Sim::new(LINE).at(secs(10), TERM).answer(JobKind::WatchContainer, secs(10), exited(1)).run(secs(120));
     check(
         &exits,
         expect![[r#"
@@ -190,18 +191,19 @@ fn an_app_that_exits_in_a_drain_is_read_and_one_that_the_drain_stops_is_not() {
         "#]],
     );
     assert_eq!(exits.said, ["demo: it does not work"]);
-    let stopped = Sim::new(LINE).at(secs(10), TERM).answer(Job::WatchContainer, secs(30), exited(143)).run(secs(120));
-    assert_eq!((stopped.count(Job::ReadOutput), stopped.said.len()), (0, 0), "{}", stopped.trace());
+    let stopped =
+        Sim::new(LINE).at(secs(10), TERM).answer(JobKind::WatchContainer, secs(30), exited(143)).run(secs(120));
+    assert_eq!((stopped.count(JobKind::ReadOutput), stopped.said.len()), (0, 0), "{}", stopped.trace());
 }
 
 #[test]
 fn an_unhealthy_app_in_a_drain_is_neither_read_nor_stopped_before_its_time() {
     let line = "image=r.test/a:1 port=80 health=/ probe.start_timeout=20s drain.settle=40s drain.timeout=10s";
     let life = Sim::new(line)
-        .answer(Job::ProbeApp, ms(10), Event::ProbePassed)
-        .answer(Job::WatchContainer, secs(5), exited(1))
+        .answer(JobKind::ProbeApp, ms(10), Event::ProbePassed)
+        .answer(JobKind::WatchContainer, secs(5), exited(1))
         .fails_probing(10_000)
         .at(secs(12), TERM)
         .run(secs(200));
-    assert_eq!((life.count(Job::ReadOutput), life.count(Job::StopContainer)), (1, 1), "{}", life.trace());
+    assert_eq!((life.count(JobKind::ReadOutput), life.count(JobKind::StopContainer)), (1, 1), "{}", life.trace());
 }

@@ -1,12 +1,12 @@
 //! Warm pools, standby and detaching: states in which the instance lives and takes no traffic, or carries on.
 
-use berth_core::message::effect::Job;
 use berth_core::message::error::ErrorClass;
 use berth_core::message::event::{Event, Signal};
 use berth_core::message::identity::TargetState;
+use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
+use berth_core::message::snapshot::{Interruption, Snapshot};
 use berth_core::view::{PhaseName, Status};
-use berth_core::watcher::{Interruption, Snapshot};
 
 use crate::sim::{LINE, Sim, config, group, identity, ms, secs, survivor, target};
 
@@ -19,8 +19,8 @@ fn pooled(line: &str, state: TargetState, lifecycle: &str) -> Sim {
     let mut entering = identity();
     entering.target_state = Some(state.clone());
     Sim::new(line)
-        .answer(Job::Identify, ms(10), Event::Identified(entering.into()))
-        .answer(Job::FindGroup, ms(100), group(secs(600), lifecycle))
+        .answer(JobKind::Identify, ms(10), Event::Identified(entering.into()))
+        .answer(JobKind::FindGroup, ms(100), group(secs(600), lifecycle))
         .sees(secs(0), target(state))
 }
 
@@ -30,8 +30,8 @@ fn in_the_pool_everything_is_prepared_and_nothing_runs() {
         let life = warmed("image=r.test/a:1 port=80 secrets=prod/api", state.clone()).run(secs(60));
         assert_eq!((life.view().phase, life.view().status), (PhaseName::Warm, Status::Warm), "{state}");
         assert_eq!(life.completions, ["completed CONTINUE"]);
-        assert_eq!(life.count(Job::PullImage), 1);
-        for job in [Job::FetchSecrets, Job::CreateContainer, Job::StartContainer] {
+        assert_eq!(life.count(JobKind::PullImage), 1);
+        for job in [JobKind::FetchSecrets, JobKind::CreateContainer, JobKind::StartContainer] {
             assert_eq!(life.count(job), 0, "{job:?}");
         }
     }
@@ -42,50 +42,50 @@ fn taken_from_the_pool_it_boots_and_completes_the_second_launch_hook() {
     for state in [TargetState::WarmedStopped, TargetState::WarmedRunning, TargetState::WarmedHibernated] {
         let life = warmed(LINE, state.clone())
             .sees(secs(100), target(TargetState::InService))
-            .answer(Job::FindGroup, ms(100), group(secs(600), "Pending:Wait"))
+            .answer(JobKind::FindGroup, ms(100), group(secs(600), "Pending:Wait"))
             .run(secs(200));
         assert_eq!(life.view().status, Status::Ok, "{state}\n{}", life.trace());
         assert_eq!(life.completions.len(), 2);
-        assert_eq!(life.count(Job::PullImage), 1, "the image was there");
+        assert_eq!(life.count(JobKind::PullImage), 1, "the image was there");
     }
 }
 
 #[test]
 fn a_boot_that_is_held_in_the_pool_keeps_the_second_launch_hook_from_running_out() {
     let life = pooled(&format!("{LINE} boot.on_failure=hold"), TargetState::WarmedRunning, "Warmed:Running")
-        .fails(Job::PullImage, 1, ErrorClass::Broken, "manifest unknown")
+        .fails(JobKind::PullImage, 1, ErrorClass::Broken, "manifest unknown")
         .run(secs(90));
-    assert_eq!((life.view().phase, life.count(Job::RecordHeartbeat)), (PhaseName::Hold, 0), "{}", life.trace());
+    assert_eq!((life.view().phase, life.count(JobKind::RecordHeartbeat)), (PhaseName::Hold, 0), "{}", life.trace());
     let life = life
         .sees(secs(100), target(TargetState::InService))
-        .answer(Job::FindGroup, ms(100), group(secs(60), "Pending:Wait"))
+        .answer(JobKind::FindGroup, ms(100), group(secs(60), "Pending:Wait"))
         .run(secs(220));
     assert_eq!((life.view().phase, life.completions.len()), (PhaseName::Hold, 0), "{}", life.trace());
-    assert!(life.count(Job::RecordHeartbeat) >= 4, "{}", life.trace());
+    assert!(life.count(JobKind::RecordHeartbeat) >= 4, "{}", life.trace());
 }
 
 #[test]
 fn a_stopped_pool_instance_leaves_at_once() {
     let life = warmed(LINE, TargetState::WarmedStopped).at(secs(60), Event::Signalled(Signal::Term)).run(secs(200));
-    assert_eq!((life.outcome(), life.count(Job::StopContainer)), (Some(Outcome::Done), 0));
+    assert_eq!((life.outcome(), life.count(JobKind::StopContainer)), (Some(Outcome::Done), 0));
 }
 
 #[test]
 fn taken_back_into_the_pool_it_drains_completes_the_termination_hook_and_waits() {
     let life = Sim::new(LINE).sees(secs(30), target(TargetState::WarmedRunning)).run(secs(200));
     assert_eq!((life.view().phase, life.outcome()), (PhaseName::Warm, None), "{}", life.trace());
-    assert_eq!((life.completions.len(), life.count(Job::StopContainer)), (2, 1));
+    assert_eq!((life.completions.len(), life.count(JobKind::StopContainer)), (2, 1));
 }
 
 #[test]
 fn an_agent_killed_on_the_way_back_into_the_pool_lets_the_app_s_clients_end() {
     let life = warmed(LINE, TargetState::WarmedRunning)
-        .answer(Job::FindContainers, ms(5), Event::ContainersFound(vec![survivor(&config(LINE))]))
-        .answer(Job::FindContainers, ms(5), Event::ContainersFound(vec![survivor(&config(LINE))]))
+        .answer(JobKind::FindContainers, ms(5), Event::ContainersFound(vec![survivor(&config(LINE))]))
+        .answer(JobKind::FindContainers, ms(5), Event::ContainersFound(vec![survivor(&config(LINE))]))
         .holds(secs(0), 1)
         .holds(secs(40), 0)
         .run(secs(200));
-    assert_eq!((life.view().phase, life.count(Job::RemoveContainer)), (PhaseName::Warm, 0), "{}", life.trace());
+    assert_eq!((life.view().phase, life.count(JobKind::RemoveContainer)), (PhaseName::Warm, 0), "{}", life.trace());
     let stop = life.trace().lines().find(|line| line.contains("StopContainer")).unwrap_or_default();
     assert!(stop.starts_with("42."), "{stop}");
     assert_eq!(life.completed, ["web/leave"]);
@@ -96,9 +96,9 @@ fn an_agent_started_again_in_the_pool_and_taken_from_it_while_it_boots_completes
     let mut entering = identity();
     entering.target_state = Some(TargetState::WarmedRunning);
     let life = Sim::new(LINE)
-        .answer(Job::Identify, ms(10), Event::Identified(entering.into()))
-        .answer(Job::FindGroup, ms(100), group(secs(600), "Warmed:Running"))
-        .answer(Job::PullImage, secs(60), Event::ImagePulled)
+        .answer(JobKind::Identify, ms(10), Event::Identified(entering.into()))
+        .answer(JobKind::FindGroup, ms(100), group(secs(600), "Warmed:Running"))
+        .answer(JobKind::PullImage, secs(60), Event::ImagePulled)
         .sees(secs(0), target(TargetState::WarmedRunning))
         .sees(secs(30), target(TargetState::InService))
         .run(secs(200));
@@ -122,7 +122,7 @@ fn standby_is_503_with_the_app_running_and_back_on_return() {
         .sees(secs(60), target(TargetState::InService))
         .run(secs(40));
     assert_eq!((life.view().phase, life.view().status), (PhaseName::Serve, Status::Standby));
-    assert_eq!(life.count(Job::StopContainer), 0);
+    assert_eq!(life.count(JobKind::StopContainer), 0);
     let life = life.run(secs(70));
     assert_eq!(life.view().status, Status::Ok);
 }
@@ -139,9 +139,13 @@ fn detached_and_unknown_states_carry_on() {
 #[test]
 fn the_same_state_a_thousand_times_is_one_notice() {
     let life = Sim::new(LINE).sees(secs(30), target(TargetState::Standby)).run(secs(3000));
-    assert!(life.count(Job::WatchMetadata) > 1000, "{}", life.count(Job::WatchMetadata));
+    assert!(life.count(JobKind::WatchMetadata) > 1000, "{}", life.count(JobKind::WatchMetadata));
     assert_eq!(life.view().status, Status::Standby);
-    assert_eq!(life.count(Job::CompleteHook) + life.count(Job::DescribeInstance), 1, "the launch hook, long ago");
+    assert_eq!(
+        life.count(JobKind::CompleteHook) + life.count(JobKind::DescribeInstance),
+        1,
+        "the launch hook, long ago"
+    );
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! The promises that hold in every life, over random faults, delays, hangs and signals.
 
-use berth_core::message::effect::Job;
 use berth_core::message::error::ErrorClass;
 use berth_core::message::event::{Event, Signal};
+use berth_core::message::job::JobKind;
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof};
 use proptest::{prop_assert, prop_assert_eq, proptest};
 
@@ -15,34 +15,34 @@ const LINES: [&str; 4] = [
     "image=r.test/a:1 port=80 restart.limit=1 probe.start_timeout=10s",
 ];
 
-const JOBS: [Job; 21] = [
-    Job::Identify,
-    Job::ReadConfig,
-    Job::Listen,
-    Job::FetchSecrets,
-    Job::LoginRegistry,
-    Job::PingEngine,
-    Job::FindContainers,
-    Job::ResolveDigest,
-    Job::InspectImage,
-    Job::PullImage,
-    Job::CreateContainer,
-    Job::StartContainer,
-    Job::ProbeApp,
-    Job::StopContainer,
-    Job::FindGroup,
-    Job::RecordHeartbeat,
-    Job::CompleteHook,
-    Job::DescribeInstance,
-    Job::MarkUnhealthy,
-    Job::ReadOutput,
-    Job::SayLastWords,
+const JOBS: [JobKind; 21] = [
+    JobKind::Identify,
+    JobKind::ReadConfig,
+    JobKind::Listen,
+    JobKind::FetchSecrets,
+    JobKind::LoginRegistry,
+    JobKind::PingEngine,
+    JobKind::FindContainers,
+    JobKind::ResolveDigest,
+    JobKind::InspectImage,
+    JobKind::PullImage,
+    JobKind::CreateContainer,
+    JobKind::StartContainer,
+    JobKind::ProbeApp,
+    JobKind::StopContainer,
+    JobKind::FindGroup,
+    JobKind::RecordHeartbeat,
+    JobKind::CompleteHook,
+    JobKind::DescribeInstance,
+    JobKind::MarkUnhealthy,
+    JobKind::ReadOutput,
+    JobKind::SayLastWords,
 ];
 
 #[derive(Clone, Debug)]
 enum Twist {
-    Fails(Job, ErrorClass, u16),
-    Hangs(Job),
+    Fails(JobKind, ErrorClass, u16),
+    Hangs(JobKind),
     Exits(u16),
     NotActive,
 }
@@ -71,8 +71,8 @@ fn live(line: usize, seed: u64, twists: &[Twist], signal: u64) -> Sim {
                 life.answer(*job, ms(u64::from(*delay)), crate::sim::fault(*job, *class, "scripted"))
             }
             Twist::Hangs(job) => life.never(*job),
-            Twist::Exits(delay) => life.answer(Job::WatchContainer, ms(u64::from(*delay)), exited(1)),
-            Twist::NotActive => life.answer(Job::CompleteHook, ms(50), Event::HookNotActive(Job::CompleteHook)),
+            Twist::Exits(delay) => life.answer(JobKind::WatchContainer, ms(u64::from(*delay)), exited(1)),
+            Twist::NotActive => life.answer(JobKind::CompleteHook, ms(50), Event::HookNotActive(JobKind::CompleteHook)),
         };
     }
     life.at(secs(signal), Event::Signalled(Signal::Term)).run(secs(signal + 400))

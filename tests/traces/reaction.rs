@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use berth_core::message::effect::Job;
 use berth_core::message::event::Event;
 use berth_core::message::identity::TargetState;
+use berth_core::message::job::JobKind;
 use berth_core::view::Status;
 
 use crate::sim::{LINE, Sim, group, ms, secs, target};
@@ -46,12 +46,12 @@ fn from_the_last_connection_closing_to_the_completed_hook_it_takes_drain_idle_an
     for (late, seed) in moments(secs(2), ms(13)) {
         let closed = secs(80) + late;
         let life = Sim::seeded(LINE, seed)
-            .answer(Job::StopContainer, ms(10), Event::ContainerStopped)
+            .answer(JobKind::StopContainer, ms(10), Event::ContainerStopped)
             .sees(secs(30), target(TargetState::Terminated))
             .holds(secs(0), 1)
             .holds(closed, 0)
             .run(closed + secs(2));
-        assert_eq!(life.count(Job::StopContainer), 0, "drain.idle is not over");
+        assert_eq!(life.count(JobKind::StopContainer), 0, "drain.idle is not over");
         let life = life.run(closed + secs(2) + secs(1));
         assert_eq!(life.completed, ["web/boot", "web/leave"], "closed at {closed:?}, seed {seed}\n{}", life.trace());
     }
@@ -87,7 +87,7 @@ fn an_app_that_is_quick_is_seen_soon_and_a_slow_one_is_not_asked_to_death() {
             Sim::seeded(LINE, seed).sick(secs(0), true).sick(well, false).run(well + (late / 8).max(ms(10)) + ms(22));
         assert_eq!(life.view().status, Status::Ok, "well {late:?} after its start\n{}", life.trace());
     }
-    let slow = |until| Sim::new(LINE).sick(secs(0), true).run(started + until).count(Job::ProbeApp);
+    let slow = |until| Sim::new(LINE).sick(secs(0), true).run(started + until).count(JobKind::ProbeApp);
     assert!(slow(secs(1)) <= 30, "{} in the first second", slow(secs(1)));
     let later = slow(secs(21)) - slow(secs(1));
     assert!((180..=200).contains(&later), "{later} in the 20 s after it");
@@ -102,7 +102,7 @@ fn when(life: &Sim, word: &str) -> Duration {
 /// A request of a minute, and a termination hook that the group ends 30 s after the last heartbeat.
 fn a_long_request(line: &str) -> Sim {
     Sim::new(line)
-        .answer(Job::FindGroup, ms(100), group(secs(30), "Pending:Wait"))
+        .answer(JobKind::FindGroup, ms(100), group(secs(30), "Pending:Wait"))
         .holds(secs(0), 1)
         .holds(secs(90), 0)
         .sees(secs(30), target(TargetState::Terminated))

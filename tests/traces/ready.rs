@@ -1,12 +1,12 @@
 //! What anyone who asks `/ready` reads as the reason: a sentence of a closed list that says what goes on, and nothing that a
 //! service, the engine or an operator said.
 
-use berth_core::message::effect::Job;
 use berth_core::message::error::ErrorClass;
 use berth_core::message::event::{Event, Signal};
 use berth_core::message::identity::TargetState;
+use berth_core::message::job::JobKind;
+use berth_core::message::snapshot::{Interruption, Snapshot};
 use berth_core::view::{ReadyReason, Status};
-use berth_core::watcher::{Interruption, Snapshot};
 
 use crate::sim::{LINE, Sim, exited, ms, secs, target};
 
@@ -23,26 +23,26 @@ fn is(life: &Sim, status: Status, reason: ReadyReason) {
 fn a_boot_says_which_step_it_is_at() {
     let line = "image=r.test/a:1 port=80 secrets=prod/api after=/mnt/data";
     for (job, reason) in [
-        (Job::Identify, ReadyReason::WaitingForMetadata),
-        (Job::ReadConfig, ReadyReason::ReadingConfig),
-        (Job::Listen, ReadyReason::BindingListenAddress),
-        (Job::FetchSecrets, ReadyReason::FetchingSecrets),
-        (Job::LoginRegistry, ReadyReason::LoggingIn),
-        (Job::PingEngine, ReadyReason::WaitingForEngine),
-        (Job::FindContainers, ReadyReason::CheckingContainers),
-        (Job::ResolveDigest, ReadyReason::LookingUpImage),
-        (Job::InspectImage, ReadyReason::LookingUpImage),
-        (Job::PullImage, ReadyReason::PullingImage),
-        (Job::CheckPaths, ReadyReason::WaitingForPaths),
-        (Job::CreateContainer, ReadyReason::CreatingContainer),
-        (Job::StartContainer, ReadyReason::StartingApp),
-        (Job::ProbeApp, ReadyReason::NotHealthyYet),
+        (JobKind::Identify, ReadyReason::WaitingForMetadata),
+        (JobKind::ReadConfig, ReadyReason::ReadingConfig),
+        (JobKind::Listen, ReadyReason::BindingListenAddress),
+        (JobKind::FetchSecrets, ReadyReason::FetchingSecrets),
+        (JobKind::LoginRegistry, ReadyReason::LoggingIn),
+        (JobKind::PingEngine, ReadyReason::WaitingForEngine),
+        (JobKind::FindContainers, ReadyReason::CheckingContainers),
+        (JobKind::ResolveDigest, ReadyReason::LookingUpImage),
+        (JobKind::InspectImage, ReadyReason::LookingUpImage),
+        (JobKind::PullImage, ReadyReason::PullingImage),
+        (JobKind::CheckPaths, ReadyReason::WaitingForPaths),
+        (JobKind::CreateContainer, ReadyReason::CreatingContainer),
+        (JobKind::StartContainer, ReadyReason::StartingApp),
+        (JobKind::ProbeApp, ReadyReason::NotHealthyYet),
     ] {
         // An address that cannot be had keeps nothing else from going on.
-        let at = if job == Job::Listen { secs(1) } else { secs(5) };
+        let at = if job == JobKind::Listen { secs(1) } else { secs(5) };
         // Asked during the first attempt, and between two attempts.
         is(&Sim::new(line).never(job).run(at), Status::Starting, reason);
-        if !matches!(job, Job::StartContainer | Job::ProbeApp) {
+        if !matches!(job, JobKind::StartContainer | JobKind::ProbeApp) {
             is(&Sim::new(line).fails_always(job, SAID).run(at), Status::Starting, reason);
         }
     }
@@ -52,32 +52,35 @@ fn a_boot_says_which_step_it_is_at() {
 fn a_failed_boot_says_what_could_not_be_had() {
     let line = "image=r.test/a:1 port=80 secrets=prod/api";
     for (job, class, reason) in [
-        (Job::Identify, ErrorClass::Misconfigured, ReadyReason::MetadataUnavailable),
-        (Job::ReadConfig, ErrorClass::Misconfigured, ReadyReason::ConfigInvalid),
-        (Job::ReadConfig, ErrorClass::Broken, ReadyReason::ConfigUnavailable),
-        (Job::ReadConfig, ErrorClass::Denied, ReadyReason::AccessDenied),
-        (Job::Listen, ErrorClass::Misconfigured, ReadyReason::ListenAddressUnavailable),
-        (Job::FetchSecrets, ErrorClass::Broken, ReadyReason::SecretsUnavailable),
-        (Job::FetchSecrets, ErrorClass::Denied, ReadyReason::AccessDenied),
-        (Job::LoginRegistry, ErrorClass::Denied, ReadyReason::AccessDenied),
-        (Job::PingEngine, ErrorClass::Denied, ReadyReason::EngineUnavailable),
-        (Job::ResolveDigest, ErrorClass::Broken, ReadyReason::ImageUnavailable),
-        (Job::PullImage, ErrorClass::Denied, ReadyReason::AccessDenied),
-        (Job::PullImage, ErrorClass::Broken, ReadyReason::ImageUnavailable),
-        (Job::CreateContainer, ErrorClass::Broken, ReadyReason::ContainerNotCreated),
-        (Job::StartContainer, ErrorClass::Broken, ReadyReason::ContainerNotStarted),
+        (JobKind::Identify, ErrorClass::Misconfigured, ReadyReason::MetadataUnavailable),
+        (JobKind::ReadConfig, ErrorClass::Misconfigured, ReadyReason::ConfigInvalid),
+        (JobKind::ReadConfig, ErrorClass::Broken, ReadyReason::ConfigUnavailable),
+        (JobKind::ReadConfig, ErrorClass::Denied, ReadyReason::AccessDenied),
+        (JobKind::Listen, ErrorClass::Misconfigured, ReadyReason::ListenAddressUnavailable),
+        (JobKind::FetchSecrets, ErrorClass::Broken, ReadyReason::SecretsUnavailable),
+        (JobKind::FetchSecrets, ErrorClass::Denied, ReadyReason::AccessDenied),
+        (JobKind::LoginRegistry, ErrorClass::Denied, ReadyReason::AccessDenied),
+        (JobKind::PingEngine, ErrorClass::Denied, ReadyReason::EngineUnavailable),
+        (JobKind::ResolveDigest, ErrorClass::Broken, ReadyReason::ImageUnavailable),
+        (JobKind::PullImage, ErrorClass::Denied, ReadyReason::AccessDenied),
+        (JobKind::PullImage, ErrorClass::Broken, ReadyReason::ImageUnavailable),
+        (JobKind::CreateContainer, ErrorClass::Broken, ReadyReason::ContainerNotCreated),
+        (JobKind::StartContainer, ErrorClass::Broken, ReadyReason::ContainerNotStarted),
     ] {
-        let failed =
-            |line: &str| Sim::new(line).fails(job, 1, class, SAID).never(Job::CompleteHook).never(Job::SayLastWords);
+        let failed = |line: &str| {
+            Sim::new(line).fails(job, 1, class, SAID).never(JobKind::CompleteHook).never(JobKind::SayLastWords)
+        };
         is(&failed(line).run(secs(5)), Status::Failed, reason);
         // Held, it says the same; before the config is known there is no hold.
-        if !matches!(job, Job::Identify | Job::ReadConfig) {
+        if !matches!(job, JobKind::Identify | JobKind::ReadConfig) {
             is(&failed(&format!("{line} boot.on_failure=hold")).run(secs(100)), Status::Failed, reason);
         }
     }
-    let late = Sim::new("image=r.test/a:1 port=80 probe.start_timeout=3s").fails_probing(1000).never(Job::CompleteHook);
+    let late =
+        Sim::new("image=r.test/a:1 port=80 probe.start_timeout=3s").fails_probing(1000).never(JobKind::CompleteHook);
     is(&late.run(secs(10)), Status::Failed, ReadyReason::NotHealthyInTime);
-    let late = Sim::new("image=r.test/a:1 port=80 boot.timeout=30s").never(Job::PullImage).never(Job::CompleteHook);
+    let late =
+        Sim::new("image=r.test/a:1 port=80 boot.timeout=30s").never(JobKind::PullImage).never(JobKind::CompleteHook);
     is(&late.run(secs(31)), Status::Failed, ReadyReason::BootTimedOut);
 }
 
@@ -86,39 +89,40 @@ fn an_app_that_is_not_ready_while_serving_says_why() {
     let up = Sim::new(LINE).run(secs(10));
     is(&up, Status::Ok, ReadyReason::Healthy);
 
-    let crashed = Sim::new(LINE).answer(Job::WatchContainer, secs(5), exited(1)).run(ms(7500));
+    let crashed = Sim::new(LINE).answer(JobKind::WatchContainer, secs(5), exited(1)).run(ms(7500));
     is(&crashed, Status::Unhealthy, ReadyReason::AppExited);
     let stays = Sim::new("image=r.test/a:1 port=80 restart.limit=1")
-        .answer(Job::WatchContainer, secs(5), exited(1))
-        .answer(Job::WatchContainer, secs(5), exited(1))
-        .never(Job::MarkUnhealthy)
+        .answer(JobKind::WatchContainer, secs(5), exited(1))
+        .answer(JobKind::WatchContainer, secs(5), exited(1))
+        .never(JobKind::MarkUnhealthy)
         .run(secs(30));
     is(&stays, Status::Failed, ReadyReason::RestartLimitReached);
 
     is(&Sim::new(LINE).sick(secs(5), true).run(secs(20)), Status::Unhealthy, ReadyReason::AppUnhealthy);
     let again = Sim::new(LINE)
-        .answer(Job::WatchContainer, secs(5), exited(1))
-        .answer(Job::ProbeApp, ms(10), Event::ProbePassed)
+        .answer(JobKind::WatchContainer, secs(5), exited(1))
+        .answer(JobKind::ProbeApp, ms(10), Event::ProbePassed)
         .sick(secs(5), true)
         .run(secs(12));
     is(&again, Status::Unhealthy, ReadyReason::NotHealthyYet);
 
     let away = Sim::new(LINE)
-        .answer(Job::StartContainer, ms(200), Event::ContainerStarted(Box::new(crate::sim::running())))
-        .answer(Job::WatchContainer, secs(5), exited(1))
-        .fails_always(Job::StartContainer, SAID)
+        .answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(crate::sim::running())))
+        .answer(JobKind::WatchContainer, secs(5), exited(1))
+        .fails_always(JobKind::StartContainer, SAID)
         .run(secs(30));
     is(&away, Status::Unhealthy, ReadyReason::EngineUnavailable);
-    let unasked = Sim::new(LINE).answer(Job::ProbeApp, ms(10), Event::ProbePassed).fails_always(Job::ProbeApp, SAID);
+    let unasked =
+        Sim::new(LINE).answer(JobKind::ProbeApp, ms(10), Event::ProbePassed).fails_always(JobKind::ProbeApp, SAID);
     is(&unasked.run(secs(60)), Status::Unhealthy, ReadyReason::EngineUnavailable);
 
     let line = "image=r.test/a:1 port=80 secrets=prod/api secrets_refresh=1h";
     let mut rotated = Sim::new(line)
-        .answer(Job::CheckSecrets, ms(50), Event::SecretsChecked { changed: true })
-        .never(Job::StopContainer);
+        .answer(JobKind::CheckSecrets, ms(50), Event::SecretsChecked { changed: true })
+        .never(JobKind::StopContainer);
     for second in 0..3700 {
         rotated = rotated.run(secs(second));
-        if rotated.count(Job::StopContainer) > 0 {
+        if rotated.count(JobKind::StopContainer) > 0 {
             break;
         }
     }
@@ -136,10 +140,10 @@ fn an_adopted_app_whose_secrets_cannot_be_fetched_says_so() {
     {
         let found = Event::ContainersFound(vec![crate::sim::survivor(&crate::sim::config(line))]);
         let life = Sim::new(line)
-            .answer(Job::FindContainers, ms(5), found)
-            .never(Job::FetchSecrets)
-            .answer(Job::WatchContainer, secs(5), exited(1))
-            .fails(Job::FetchSecrets, 1, class, SAID)
+            .answer(JobKind::FindContainers, ms(5), found)
+            .never(JobKind::FetchSecrets)
+            .answer(JobKind::WatchContainer, secs(5), exited(1))
+            .fails(JobKind::FetchSecrets, 1, class, SAID)
             .run(secs(7));
         is(&life, Status::Unhealthy, reason);
     }

@@ -1,12 +1,13 @@
 //! Calls to the group that are refused for good. What decides the instance's life is a failed boot, told as one; the rest goes on.
 
-use berth_core::message::effect::{FoundContainer, Job};
+use berth_core::message::container::FoundContainer;
 use berth_core::message::error::ErrorClass;
 use berth_core::message::event::{Event, Signal};
 use berth_core::message::identity::TargetState;
+use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
+use berth_core::message::snapshot::Snapshot;
 use berth_core::view::{PhaseName, Status};
-use berth_core::watcher::Snapshot;
 
 use crate::sim::{LINE, Sim, config, exited, group, identity, ms, secs, survivor, target};
 
@@ -18,8 +19,8 @@ fn described(state: &str) -> Event {
 
 /// A life whose completions are refused, in an instance that is in this lifecycle state.
 fn refused(line: &str, state: &str) -> Sim {
-    Sim::new(line).fails(Job::CompleteHook, 50, ErrorClass::Denied, NOT_ALLOWED).answer(
-        Job::DescribeInstance,
+    Sim::new(line).fails(JobKind::CompleteHook, 50, ErrorClass::Denied, NOT_ALLOWED).answer(
+        JobKind::DescribeInstance,
         ms(50),
         described(state),
     )
@@ -30,12 +31,12 @@ fn unknown_to_the_metadata(mut life: Sim) -> Sim {
     let mut outside = identity();
     outside.target_state = None;
     life = life.sees(secs(0), Snapshot::default());
-    life.answer(Job::Identify, ms(10), Event::Identified(outside.into()))
+    life.answer(JobKind::Identify, ms(10), Event::Identified(outside.into()))
 }
 
 fn adopted(life: Sim, line: &str) -> Sim {
     let found: Vec<FoundContainer> = vec![survivor(&config(line))];
-    life.answer(Job::FindContainers, ms(5), Event::ContainersFound(found))
+    life.answer(JobKind::FindContainers, ms(5), Event::ContainersFound(found))
 }
 
 /// What was said on the console, last.
@@ -52,8 +53,8 @@ fn shown(life: &Sim) -> serde_json::Value {
 #[test]
 fn a_launch_hook_that_may_not_be_completed_is_a_failed_boot_that_names_the_permission() {
     for class in [ErrorClass::Denied, ErrorClass::Broken, ErrorClass::Misconfigured] {
-        let life = Sim::new(LINE).fails(Job::CompleteHook, 1, class, NOT_ALLOWED).answer(
-            Job::DescribeInstance,
+        let life = Sim::new(LINE).fails(JobKind::CompleteHook, 1, class, NOT_ALLOWED).answer(
+            JobKind::DescribeInstance,
             ms(50),
             described("Pending:Wait"),
         );
@@ -61,7 +62,7 @@ fn a_launch_hook_that_may_not_be_completed_is_a_failed_boot_that_names_the_permi
         assert_eq!(served.view().status, Status::Ok, "until it is known\n{}", served.trace());
         let life = served.run(secs(600));
         assert_eq!(life.outcome(), Some(Outcome::BootFailed), "{}", life.trace());
-        let told = [Job::CompleteHook, Job::StopContainer, Job::MarkUnhealthy, Job::SayLastWords];
+        let told = [JobKind::CompleteHook, JobKind::StopContainer, JobKind::MarkUnhealthy, JobKind::SayLastWords];
         assert_eq!(told.map(|job| life.count(job)), [1, 1, 1, 1], "{}", life.trace());
         let words = last_words(&life);
         assert!(
@@ -77,7 +78,7 @@ fn a_launch_hook_that_may_not_be_completed_is_a_failed_boot_that_names_the_permi
 
 #[test]
 fn a_refusal_is_shown_and_counted_while_the_instance_is_given_up() {
-    let life = refused(LINE, "Pending:Wait").never(Job::StopContainer).run(secs(5));
+    let life = refused(LINE, "Pending:Wait").never(JobKind::StopContainer).run(secs(5));
     let view = shown(&life);
     assert_eq!((life.view().phase, life.view().status), (PhaseName::Failing, Status::Failed), "{}", life.trace());
     assert!(life.view().reason.contains(NOT_ALLOWED), "{}", life.view().reason);
@@ -89,8 +90,8 @@ fn a_boot_whose_hook_is_refused_is_held_with_its_app_and_its_heartbeats() {
     let line = format!("{LINE} boot.on_failure=hold lifecycle.heartbeat=10s");
     let life = refused(&line, "Pending:Wait").run(secs(120));
     assert_eq!((life.view().phase, life.outcome()), (PhaseName::Hold, None), "{}", life.trace());
-    assert_eq!((life.count(Job::StopContainer), life.count(Job::CompleteHook)), (0, 1));
-    assert!(life.count(Job::RecordHeartbeat) >= 10, "{}", life.trace());
+    assert_eq!((life.count(JobKind::StopContainer), life.count(JobKind::CompleteHook)), (0, 1));
+    assert!(life.count(JobKind::RecordHeartbeat) >= 10, "{}", life.trace());
     assert!(life.view().lifecycle.state.contains(NOT_ALLOWED), "{}", life.view().lifecycle.state);
 }
 
@@ -104,8 +105,8 @@ fn a_refusal_that_holds_nothing_goes_on() {
         (None, "in no group"),
     ] {
         let life = Sim::new(named)
-            .fails(Job::CompleteHook, 1, ErrorClass::Denied, NOT_ALLOWED)
-            .answer(Job::DescribeInstance, ms(50), Event::InstanceDescribed(state.map(str::to_owned)))
+            .fails(JobKind::CompleteHook, 1, ErrorClass::Denied, NOT_ALLOWED)
+            .answer(JobKind::DescribeInstance, ms(50), Event::InstanceDescribed(state.map(str::to_owned)))
             .run(secs(100));
         assert_eq!((life.view().status, life.view().lifecycle.state.as_str()), (Status::Ok, words), "{}", life.trace());
     }
@@ -116,13 +117,13 @@ fn a_refusal_that_holds_nothing_goes_on() {
 fn where_the_group_cannot_be_asked_either_a_boot_fails_and_an_app_that_ran_before_goes_on() {
     let line = "image=r.test/a:1 port=80 lifecycle.group=web lifecycle.launch_hook=boot";
     let mute = || {
-        let life = Sim::new(line).fails(Job::CompleteHook, 1, ErrorClass::Denied, NOT_ALLOWED);
-        life.fails(Job::DescribeInstance, 1, ErrorClass::Denied, "autoscaling:DescribeAutoScalingInstances")
+        let life = Sim::new(line).fails(JobKind::CompleteHook, 1, ErrorClass::Denied, NOT_ALLOWED);
+        life.fails(JobKind::DescribeInstance, 1, ErrorClass::Denied, "autoscaling:DescribeAutoScalingInstances")
     };
     let boot = mute().run(secs(100));
     assert_eq!(boot.outcome(), Some(Outcome::BootFailed), "{}", boot.trace());
     let again = adopted(mute(), line).run(secs(100));
-    assert_eq!((again.view().status, again.count(Job::StopContainer)), (Status::Ok, 0), "{}", again.trace());
+    assert_eq!((again.view().status, again.count(JobKind::StopContainer)), (Status::Ok, 0), "{}", again.trace());
     assert!(again.view().lifecycle.state.contains(NOT_ALLOWED), "{}", again.view().lifecycle.state);
     let outside = unknown_to_the_metadata(mute()).run(secs(100));
     assert_eq!(outside.view().status, Status::Ok, "{}", outside.trace());
@@ -139,15 +140,15 @@ fn an_app_that_ran_before_is_given_up_when_the_group_says_that_it_waits() {
 
 fn unfound(class: ErrorClass) -> Sim {
     let refusal = "autoscaling:DescribeLifecycleHooks is not allowed (AccessDenied): no";
-    Sim::new(LINE).fails(Job::FindGroup, 1, class, refusal)
+    Sim::new(LINE).fails(JobKind::FindGroup, 1, class, refusal)
 }
 
 #[test]
 fn a_launch_hook_that_cannot_be_found_ends_the_boot_before_anything_is_started() {
     for class in [ErrorClass::Denied, ErrorClass::Broken, ErrorClass::Misconfigured] {
-        let life = unfound(class).answer(Job::DescribeInstance, ms(50), described("Pending:Wait")).run(secs(100));
+        let life = unfound(class).answer(JobKind::DescribeInstance, ms(50), described("Pending:Wait")).run(secs(100));
         assert_eq!(life.outcome(), Some(Outcome::BootFailed), "{}", life.trace());
-        let done = [Job::CreateContainer, Job::CompleteHook, Job::MarkUnhealthy].map(|job| life.count(job));
+        let done = [JobKind::CreateContainer, JobKind::CompleteHook, JobKind::MarkUnhealthy].map(|job| life.count(job));
         assert_eq!(done, [0, 0, 1], "{}", life.trace());
         let words = last_words(&life);
         assert!(words.contains("the launch hook cannot be found: autoscaling:DescribeLifecycleHooks"), "{words}");
@@ -157,22 +158,22 @@ fn a_launch_hook_that_cannot_be_found_ends_the_boot_before_anything_is_started()
 #[test]
 fn a_group_that_may_not_be_asked_for_its_hooks_and_has_none_does_not_keep_the_app_from_serving() {
     let life = unfound(ErrorClass::Denied)
-        .answer(Job::DescribeInstance, ms(50), described("Pending"))
-        .answer(Job::DescribeInstance, ms(50), described("Pending"))
+        .answer(JobKind::DescribeInstance, ms(50), described("Pending"))
+        .answer(JobKind::DescribeInstance, ms(50), described("Pending"))
         .run(secs(100));
-    assert_eq!((life.view().status, life.count(Job::DescribeInstance)), (Status::Ok, 3), "{}", life.trace());
+    assert_eq!((life.view().status, life.count(JobKind::DescribeInstance)), (Status::Ok, 3), "{}", life.trace());
     assert_eq!(life.view().lifecycle.state, "nothing to complete, the instance is InService");
 }
 
 #[test]
 fn a_group_that_stumbles_when_asked_about_a_refusal_is_asked_again() {
     let life = Sim::new(LINE)
-        .fails(Job::CompleteHook, 1, ErrorClass::Denied, NOT_ALLOWED)
-        .fails(Job::DescribeInstance, 2, ErrorClass::Transient, "503")
-        .fails(Job::DescribeInstance, 2, ErrorClass::Throttled, "Rate exceeded")
-        .answer(Job::DescribeInstance, ms(50), described("Pending:Wait"))
+        .fails(JobKind::CompleteHook, 1, ErrorClass::Denied, NOT_ALLOWED)
+        .fails(JobKind::DescribeInstance, 2, ErrorClass::Transient, "503")
+        .fails(JobKind::DescribeInstance, 2, ErrorClass::Throttled, "Rate exceeded")
+        .answer(JobKind::DescribeInstance, ms(50), described("Pending:Wait"))
         .run(secs(200));
-    assert_eq!((life.outcome(), life.count(Job::CompleteHook)), (Some(Outcome::BootFailed), 1), "{}", life.trace());
+    assert_eq!((life.outcome(), life.count(JobKind::CompleteHook)), (Some(Outcome::BootFailed), 1), "{}", life.trace());
 }
 
 #[test]
@@ -180,25 +181,30 @@ fn an_instance_of_the_pool_whose_hook_is_refused_is_a_failed_boot() {
     let mut entering = identity();
     entering.target_state = Some(TargetState::WarmedStopped);
     let life = Sim::new(LINE)
-        .answer(Job::Identify, ms(10), Event::Identified(entering.into()))
-        .answer(Job::FindGroup, ms(100), group(secs(600), "Warmed:Pending:Wait"))
+        .answer(JobKind::Identify, ms(10), Event::Identified(entering.into()))
+        .answer(JobKind::FindGroup, ms(100), group(secs(600), "Warmed:Pending:Wait"))
         .sees(secs(0), target(TargetState::WarmedStopped))
-        .fails(Job::CompleteHook, 1, ErrorClass::Denied, NOT_ALLOWED)
-        .answer(Job::DescribeInstance, ms(50), described("Warmed:Pending:Wait"))
+        .fails(JobKind::CompleteHook, 1, ErrorClass::Denied, NOT_ALLOWED)
+        .answer(JobKind::DescribeInstance, ms(50), described("Warmed:Pending:Wait"))
         .run(secs(100));
-    assert_eq!((life.outcome(), life.count(Job::MarkUnhealthy)), (Some(Outcome::BootFailed), 1), "{}", life.trace());
+    assert_eq!(
+        (life.outcome(), life.count(JobKind::MarkUnhealthy)),
+        (Some(Outcome::BootFailed), 1),
+        "{}",
+        life.trace()
+    );
 }
 
 #[test]
 fn an_instance_that_may_not_be_marked_unhealthy_says_so_with_the_permission() {
     let mut life = Sim::new(LINE).fails(
-        Job::MarkUnhealthy,
+        JobKind::MarkUnhealthy,
         1,
         ErrorClass::Denied,
         "autoscaling:SetInstanceHealth is not allowed (AccessDenied): no",
     );
     for _ in 0..6 {
-        life = life.answer(Job::WatchContainer, ms(500), exited(1));
+        life = life.answer(JobKind::WatchContainer, ms(500), exited(1));
     }
     let life = life.run(secs(600));
     assert_eq!(life.outcome(), Some(Outcome::AppFailed), "{}", life.trace());
@@ -210,10 +216,10 @@ fn an_instance_that_may_not_be_marked_unhealthy_says_so_with_the_permission() {
 #[test]
 fn heartbeats_that_are_not_allowed_are_told_and_end_nothing() {
     let life = Sim::new(LINE)
-        .answer(Job::FindGroup, ms(100), group(secs(30), "Pending:Wait"))
-        .answer(Job::PullImage, secs(60), Event::ImagePulled)
+        .answer(JobKind::FindGroup, ms(100), group(secs(30), "Pending:Wait"))
+        .answer(JobKind::PullImage, secs(60), Event::ImagePulled)
         .fails(
-            Job::RecordHeartbeat,
+            JobKind::RecordHeartbeat,
             50,
             ErrorClass::Denied,
             "autoscaling:RecordLifecycleActionHeartbeat is not allowed",
@@ -230,23 +236,23 @@ fn heartbeats_that_are_not_allowed_are_told_and_end_nothing() {
 #[test]
 fn a_launch_hook_that_could_not_be_completed_in_its_time_is_told_while_the_app_serves() {
     let life = Sim::new(LINE)
-        .answer(Job::FindGroup, ms(100), group(secs(60), "Pending:Wait"))
-        .fails_always(Job::CompleteHook, "no route to Auto Scaling")
+        .answer(JobKind::FindGroup, ms(100), group(secs(60), "Pending:Wait"))
+        .fails_always(JobKind::CompleteHook, "no route to Auto Scaling")
         .run(secs(100));
     assert_eq!((life.view().status, &shown(&life)["lifecycle"]["failed"]), (Status::Ok, &true.into()));
     let words = last_words(&life);
     assert!(words.contains("the launch hook was not completed") && words.contains("no route"), "{words}");
-    assert_eq!(life.count(Job::SayLastWords), 1);
+    assert_eq!(life.count(JobKind::SayLastWords), 1);
 }
 
 #[test]
 fn a_termination_hook_that_may_not_be_completed_is_told_at_the_end_of_the_drain() {
     let life = Sim::new(LINE)
-        .answer(Job::CompleteHook, ms(50), Event::HookCompleted)
-        .fails(Job::CompleteHook, 50, ErrorClass::Denied, NOT_ALLOWED)
+        .answer(JobKind::CompleteHook, ms(50), Event::HookCompleted)
+        .fails(JobKind::CompleteHook, 50, ErrorClass::Denied, NOT_ALLOWED)
         .sees(secs(30), target(TargetState::Terminated))
         .run(secs(600));
-    assert_eq!((life.outcome(), life.count(Job::CompleteHook)), (Some(Outcome::Done), 2), "{}", life.trace());
+    assert_eq!((life.outcome(), life.count(JobKind::CompleteHook)), (Some(Outcome::Done), 2), "{}", life.trace());
     let words = last_words(&life);
     let (told, permission) = ("the termination hook web/leave cannot be completed", "autoScalingGroupName/web");
     assert!(words.contains(told) && words.contains(permission), "{words}");

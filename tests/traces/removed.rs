@@ -1,8 +1,9 @@
 //! A container that somebody removes, at any moment: it is created again, and counts as one restart.
 
-use berth_core::message::effect::{FoundContainer, ImageFacts, Job};
+use berth_core::message::container::{FoundContainer, ImageFacts};
 use berth_core::message::error::ErrorClass;
 use berth_core::message::event::Event;
+use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::Status;
 
@@ -11,9 +12,9 @@ use crate::sim::{LINE, Sim, config, exited, ms, running, secs, survivor};
 const GONE: &str = "No such container: c0ffee";
 
 /// The jobs that were ordered once the app was served, without those that go on all the time.
-fn after_serving(life: &Sim) -> Vec<Job> {
-    let served = life.ordered.iter().position(|job| *job == Job::CompleteHook).unwrap_or_default();
-    let often = [Job::ProbeApp, Job::WatchMetadata, Job::Listen, Job::WipeSecrets, Job::ReadOutput];
+fn after_serving(life: &Sim) -> Vec<JobKind> {
+    let served = life.ordered.iter().position(|job| *job == JobKind::CompleteHook).unwrap_or_default();
+    let often = [JobKind::ProbeApp, JobKind::WatchMetadata, JobKind::Listen, JobKind::WipeSecrets, JobKind::ReadOutput];
     life.ordered.iter().skip(served + 1).copied().filter(|job| !often.contains(job)).collect()
 }
 
@@ -24,18 +25,18 @@ fn here() -> Event {
 #[test]
 fn removed_while_it_waits_for_its_restart_it_is_created_again_and_that_is_one_restart() {
     let life = Sim::new(LINE)
-        .answer(Job::WatchContainer, secs(10), exited(137))
-        .answer(Job::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
-        .fails(Job::StartContainer, 1, ErrorClass::Gone, GONE)
+        .answer(JobKind::WatchContainer, secs(10), exited(137))
+        .answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
+        .fails(JobKind::StartContainer, 1, ErrorClass::Gone, GONE)
         .run(secs(60));
     assert_eq!((life.view().status, life.view().restarts), (Status::Ok, 1), "{}", life.trace());
     let expected = [
-        Job::StartContainer,
-        Job::FindContainers,
-        Job::InspectImage,
-        Job::CreateContainer,
-        Job::StartContainer,
-        Job::WatchContainer,
+        JobKind::StartContainer,
+        JobKind::FindContainers,
+        JobKind::InspectImage,
+        JobKind::CreateContainer,
+        JobKind::StartContainer,
+        JobKind::WatchContainer,
     ];
     assert_eq!(after_serving(&life), expected, "{}", life.trace());
 }
@@ -44,9 +45,9 @@ fn removed_while_it_waits_for_its_restart_it_is_created_again_and_that_is_one_re
 #[test]
 fn a_removal_leaves_the_limit_of_restarts_as_an_exit_does() {
     let life = Sim::new("image=registry.test/api:v1 port=8080 restart.limit=1")
-        .answer(Job::WatchContainer, secs(10), exited(137))
-        .answer(Job::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
-        .fails(Job::StartContainer, 1, ErrorClass::Gone, GONE)
+        .answer(JobKind::WatchContainer, secs(10), exited(137))
+        .answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
+        .fails(JobKind::StartContainer, 1, ErrorClass::Gone, GONE)
         .run(secs(60));
     assert_eq!((life.view().status, life.outcome()), (Status::Ok, None), "{}", life.trace());
 }
@@ -54,15 +55,15 @@ fn a_removal_leaves_the_limit_of_restarts_as_an_exit_does() {
 #[test]
 fn an_image_that_was_pruned_with_it_is_pulled_again() {
     let life = Sim::new(LINE)
-        .answer(Job::WatchContainer, secs(10), exited(137))
-        .answer(Job::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
-        .fails(Job::StartContainer, 1, ErrorClass::Gone, GONE)
-        .answer(Job::InspectImage, ms(5), Event::ImageInspected(None))
-        .answer(Job::InspectImage, ms(5), here())
-        .answer(Job::InspectImage, ms(5), Event::ImageInspected(None))
+        .answer(JobKind::WatchContainer, secs(10), exited(137))
+        .answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
+        .fails(JobKind::StartContainer, 1, ErrorClass::Gone, GONE)
+        .answer(JobKind::InspectImage, ms(5), Event::ImageInspected(None))
+        .answer(JobKind::InspectImage, ms(5), here())
+        .answer(JobKind::InspectImage, ms(5), Event::ImageInspected(None))
         .run(secs(60));
     assert_eq!((life.view().status, life.view().restarts), (Status::Ok, 1), "{}", life.trace());
-    assert_eq!((life.count(Job::PullImage), life.count(Job::LoginRegistry)), (2, 2), "{}", life.trace());
+    assert_eq!((life.count(JobKind::PullImage), life.count(JobKind::LoginRegistry)), (2, 2), "{}", life.trace());
 }
 
 #[test]
@@ -70,35 +71,35 @@ fn an_app_of_a_former_agent_gets_its_secrets_fetched_and_its_container_created()
     let line = "image=registry.test/api:v1 port=80 secrets=prod/api";
     let found = Event::ContainersFound(vec![survivor(&config(line))]);
     let life = Sim::new(line)
-        .answer(Job::FindContainers, ms(5), found)
-        .answer(Job::InspectImage, ms(5), here())
-        .answer(Job::WatchContainer, secs(10), exited(137))
-        .fails(Job::StartContainer, 1, ErrorClass::Gone, GONE)
+        .answer(JobKind::FindContainers, ms(5), found)
+        .answer(JobKind::InspectImage, ms(5), here())
+        .answer(JobKind::WatchContainer, secs(10), exited(137))
+        .fails(JobKind::StartContainer, 1, ErrorClass::Gone, GONE)
         .run(secs(60));
     assert_eq!((life.view().status, life.view().restarts), (Status::Ok, 1), "{}", life.trace());
-    assert_eq!((life.count(Job::CreateContainer), life.count(Job::StartContainer)), (1, 2), "{}", life.trace());
+    assert_eq!((life.count(JobKind::CreateContainer), life.count(JobKind::StartContainer)), (1, 2), "{}", life.trace());
 }
 
 #[test]
 fn removed_while_it_stops_for_new_secrets_it_is_created_again() {
     let line = "image=registry.test/api:v1 port=80 secrets=prod/api secrets_refresh=1m";
     let life = Sim::new(line)
-        .answer(Job::CheckSecrets, ms(50), Event::SecretsChecked { changed: true })
-        .answer(Job::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
-        .fails(Job::StartContainer, 1, ErrorClass::Gone, GONE)
+        .answer(JobKind::CheckSecrets, ms(50), Event::SecretsChecked { changed: true })
+        .answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
+        .fails(JobKind::StartContainer, 1, ErrorClass::Gone, GONE)
         .run(secs(200));
-    assert_eq!((life.view().status, life.count(Job::CreateContainer)), (Status::Ok, 2), "{}", life.trace());
+    assert_eq!((life.view().status, life.count(JobKind::CreateContainer)), (Status::Ok, 2), "{}", life.trace());
 }
 
 #[test]
 fn removed_between_create_and_start_it_is_a_failed_start_and_created_again() {
-    let once = Sim::new(LINE).fails(Job::StartContainer, 1, ErrorClass::Gone, GONE).run(secs(60));
+    let once = Sim::new(LINE).fails(JobKind::StartContainer, 1, ErrorClass::Gone, GONE).run(secs(60));
     assert_eq!((once.view().status, once.view().restarts), (Status::Ok, 1), "{}", once.trace());
-    assert_eq!(once.count(Job::CreateContainer), 2);
-    let always = Sim::new(LINE).fails(Job::StartContainer, 50, ErrorClass::Gone, GONE).run(secs(200));
+    assert_eq!(once.count(JobKind::CreateContainer), 2);
+    let always = Sim::new(LINE).fails(JobKind::StartContainer, 50, ErrorClass::Gone, GONE).run(secs(200));
     assert_eq!(always.outcome(), Some(Outcome::BootFailed), "{}", always.trace());
     assert_eq!(
-        (always.count(Job::StartContainer), always.completions.as_slice()),
+        (always.count(JobKind::StartContainer), always.completions.as_slice()),
         (6, &["completed ABANDON".to_owned()][..])
     );
 }
@@ -107,29 +108,29 @@ fn removed_between_create_and_start_it_is_a_failed_start_and_created_again() {
 fn what_a_lost_answer_to_the_create_left_behind_is_removed_first() {
     let left = FoundContainer { running: None, ..survivor(&config(LINE)) };
     let life = Sim::new(LINE)
-        .answer(Job::FindContainers, ms(5), Event::ContainersFound(Vec::new()))
-        .answer(Job::FindContainers, ms(5), Event::ContainersFound(Vec::new()))
-        .answer(Job::FindContainers, ms(5), Event::ContainersFound(vec![left]))
-        .answer(Job::CreateContainer, ms(5), Event::ContainerCreated(running().id))
-        .answer(Job::WatchContainer, secs(10), exited(137))
-        .answer(Job::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
-        .fails(Job::StartContainer, 1, ErrorClass::Gone, GONE)
-        .fails(Job::CreateContainer, 1, ErrorClass::Transient, "the answer was lost")
+        .answer(JobKind::FindContainers, ms(5), Event::ContainersFound(Vec::new()))
+        .answer(JobKind::FindContainers, ms(5), Event::ContainersFound(Vec::new()))
+        .answer(JobKind::FindContainers, ms(5), Event::ContainersFound(vec![left]))
+        .answer(JobKind::CreateContainer, ms(5), Event::ContainerCreated(running().id))
+        .answer(JobKind::WatchContainer, secs(10), exited(137))
+        .answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
+        .fails(JobKind::StartContainer, 1, ErrorClass::Gone, GONE)
+        .fails(JobKind::CreateContainer, 1, ErrorClass::Transient, "the answer was lost")
         .run(secs(60));
-    assert_eq!((life.view().status, life.count(Job::RemoveContainer)), (Status::Ok, 1), "{}", life.trace());
+    assert_eq!((life.view().status, life.count(JobKind::RemoveContainer)), (Status::Ok, 1), "{}", life.trace());
 }
 
 #[test]
 fn an_image_that_cannot_be_had_any_more_ends_the_app_with_the_reason() {
     let life = Sim::new(LINE)
-        .answer(Job::WatchContainer, secs(10), exited(137))
-        .answer(Job::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
-        .fails(Job::StartContainer, 1, ErrorClass::Gone, GONE)
-        .answer(Job::InspectImage, ms(5), Event::ImageInspected(None))
-        .answer(Job::InspectImage, ms(5), here())
-        .answer(Job::InspectImage, ms(5), Event::ImageInspected(None))
-        .answer(Job::PullImage, ms(5), Event::ImagePulled)
-        .fails(Job::PullImage, 1, ErrorClass::Broken, "manifest unknown")
+        .answer(JobKind::WatchContainer, secs(10), exited(137))
+        .answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
+        .fails(JobKind::StartContainer, 1, ErrorClass::Gone, GONE)
+        .answer(JobKind::InspectImage, ms(5), Event::ImageInspected(None))
+        .answer(JobKind::InspectImage, ms(5), here())
+        .answer(JobKind::InspectImage, ms(5), Event::ImageInspected(None))
+        .answer(JobKind::PullImage, ms(5), Event::ImagePulled)
+        .fails(JobKind::PullImage, 1, ErrorClass::Broken, "manifest unknown")
         .run(secs(60));
     assert_eq!(life.outcome(), Some(Outcome::AppFailed), "{}", life.trace());
     assert!(life.trace().contains("cannot be created again: manifest unknown"), "{}", life.trace());
@@ -138,11 +139,11 @@ fn an_image_that_cannot_be_had_any_more_ends_the_app_with_the_reason() {
 #[test]
 fn an_engine_that_never_creates_it_is_given_up_after_as_long_as_a_boot_may_take() {
     let life = Sim::new("image=registry.test/api:v1 port=80 boot.timeout=2m")
-        .answer(Job::WatchContainer, secs(10), exited(137))
-        .answer(Job::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
-        .fails(Job::StartContainer, 1, ErrorClass::Gone, GONE)
-        .answer(Job::CreateContainer, ms(5), Event::ContainerCreated(running().id))
-        .fails_always(Job::CreateContainer, "the engine is away")
+        .answer(JobKind::WatchContainer, secs(10), exited(137))
+        .answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
+        .fails(JobKind::StartContainer, 1, ErrorClass::Gone, GONE)
+        .answer(JobKind::CreateContainer, ms(5), Event::ContainerCreated(running().id))
+        .fails_always(JobKind::CreateContainer, "the engine is away")
         .run(secs(400));
     assert_eq!(life.outcome(), Some(Outcome::AppFailed), "{}", life.trace());
     assert!(life.trace().contains("is not created again within 120s"), "{}", life.trace());
@@ -151,12 +152,12 @@ fn an_engine_that_never_creates_it_is_given_up_after_as_long_as_a_boot_may_take(
 #[test]
 fn a_notice_while_it_is_created_again_stops_that() {
     let life = Sim::new(LINE)
-        .answer(Job::WatchContainer, secs(10), exited(137))
-        .answer(Job::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
-        .fails(Job::StartContainer, 1, ErrorClass::Gone, GONE)
-        .answer(Job::CreateContainer, ms(5), Event::ContainerCreated(running().id))
-        .never(Job::CreateContainer)
+        .answer(JobKind::WatchContainer, secs(10), exited(137))
+        .answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
+        .fails(JobKind::StartContainer, 1, ErrorClass::Gone, GONE)
+        .answer(JobKind::CreateContainer, ms(5), Event::ContainerCreated(running().id))
+        .never(JobKind::CreateContainer)
         .at(secs(30), Event::Signalled(berth_core::message::event::Signal::Term))
         .run(secs(400));
-    assert_eq!((life.outcome(), life.count(Job::StartContainer)), (Some(Outcome::Done), 2), "{}", life.trace());
+    assert_eq!((life.outcome(), life.count(JobKind::StartContainer)), (Some(Outcome::Done), 2), "{}", life.trace());
 }

@@ -1,9 +1,9 @@
 //! Root volume replacement: a drain like a termination, then a reboot, after which the same instance boots again.
 
-use berth_core::message::effect::Job;
 use berth_core::message::error::ErrorClass;
 use berth_core::message::event::{Event, Signal};
 use berth_core::message::identity::TargetState;
+use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::{PhaseName, Status};
 
@@ -23,8 +23,8 @@ fn boots_under(shown: &str) -> Sim {
     let mut replaced = identity();
     replaced.target_state = Some(word(shown));
     Sim::new(LINE)
-        .answer(Job::Identify, ms(10), Event::Identified(replaced.into()))
-        .answer(Job::FindGroup, ms(100), group(secs(600), "RootVolumeReplaced"))
+        .answer(JobKind::Identify, ms(10), Event::Identified(replaced.into()))
+        .answer(JobKind::FindGroup, ms(100), group(secs(600), "RootVolumeReplaced"))
         .sees(secs(0), target(word(shown)))
 }
 
@@ -32,14 +32,14 @@ fn boots_under(shown: &str) -> Sim {
 fn a_root_volume_replacement_is_drained_like_a_termination() {
     for shown in ["ReplacingRootVolume", "ReplacingRootVolume:Wait", "ReplacingRootVolumeSoon"] {
         let life = Sim::new(LINE)
-            .answer(Job::CompleteHook, ms(50), Event::HookCompleted)
-            .answer(Job::CompleteHook, ms(50), Event::HookNotActive(Job::CompleteHook))
-            .answer(Job::DescribeInstance, ms(50), described("ReplacingRootVolume"))
-            .answer(Job::CompleteHook, ms(50), Event::HookNotActive(Job::CompleteHook))
-            .answer(Job::DescribeInstance, ms(50), described("ReplacingRootVolume:Wait"))
+            .answer(JobKind::CompleteHook, ms(50), Event::HookCompleted)
+            .answer(JobKind::CompleteHook, ms(50), Event::HookNotActive(JobKind::CompleteHook))
+            .answer(JobKind::DescribeInstance, ms(50), described("ReplacingRootVolume"))
+            .answer(JobKind::CompleteHook, ms(50), Event::HookNotActive(JobKind::CompleteHook))
+            .answer(JobKind::DescribeInstance, ms(50), described("ReplacingRootVolume:Wait"))
             .sees(secs(30), target(word(shown)))
             .run(secs(600));
-        assert_eq!((life.outcome(), life.count(Job::StopContainer)), (Some(Outcome::Done), 1), "{}", life.trace());
+        assert_eq!((life.outcome(), life.count(JobKind::StopContainer)), (Some(Outcome::Done), 1), "{}", life.trace());
         assert_eq!(life.completed, ["web/boot", "web/leave"], "{shown}\n{}", life.trace());
         assert!(life.trace().contains("replacing the root volume"), "{}", life.trace());
     }
@@ -49,12 +49,12 @@ fn a_root_volume_replacement_is_drained_like_a_termination() {
 fn what_is_left_of_a_replacement_is_not_waited_for() {
     for state in ["ReplacingRootVolume:Proceed", "RootVolumeReplaced"] {
         let life = Sim::new(LINE)
-            .answer(Job::CompleteHook, ms(50), Event::HookCompleted)
-            .answer(Job::CompleteHook, ms(50), Event::HookNotActive(Job::CompleteHook))
-            .answer(Job::DescribeInstance, ms(50), described(state))
+            .answer(JobKind::CompleteHook, ms(50), Event::HookCompleted)
+            .answer(JobKind::CompleteHook, ms(50), Event::HookNotActive(JobKind::CompleteHook))
+            .answer(JobKind::DescribeInstance, ms(50), described(state))
             .sees(secs(30), target(word("ReplacingRootVolume")))
             .run(secs(600));
-        assert_eq!((life.outcome(), life.count(Job::CompleteHook)), (Some(Outcome::Done), 2), "{}", life.trace());
+        assert_eq!((life.outcome(), life.count(JobKind::CompleteHook)), (Some(Outcome::Done), 2), "{}", life.trace());
     }
 }
 
@@ -64,11 +64,11 @@ fn an_unknown_word_is_a_drain_if_the_group_says_that_it_replaces_the_root_volume
     for lag in 0..3 {
         let mut life = Sim::new(LINE).sees(secs(30), target(word("RootVolumeReplaced")));
         for _ in 0..lag {
-            life = life.answer(Job::DescribeInstance, ms(50), described("InService"));
+            life = life.answer(JobKind::DescribeInstance, ms(50), described("InService"));
         }
-        let life = life.answer(Job::DescribeInstance, ms(50), described("ReplacingRootVolume:Wait")).run(secs(600));
+        let life = life.answer(JobKind::DescribeInstance, ms(50), described("ReplacingRootVolume:Wait")).run(secs(600));
         assert_eq!(life.outcome(), Some(Outcome::Done), "{}", life.trace());
-        assert_eq!((life.completed.len(), life.count(Job::DescribeInstance)), (2, lag + 1), "{}", life.trace());
+        assert_eq!((life.completed.len(), life.count(JobKind::DescribeInstance)), (2, lag + 1), "{}", life.trace());
     }
 }
 
@@ -76,33 +76,33 @@ fn an_unknown_word_is_a_drain_if_the_group_says_that_it_replaces_the_root_volume
 fn a_group_that_stumbles_when_asked_about_an_unknown_word_is_asked_again() {
     for class in [ErrorClass::Transient, ErrorClass::Throttled] {
         let life = Sim::new(LINE)
-            .fails(Job::DescribeInstance, 6, class, "503")
-            .answer(Job::DescribeInstance, ms(50), described("ReplacingRootVolume:Wait"))
+            .fails(JobKind::DescribeInstance, 6, class, "503")
+            .answer(JobKind::DescribeInstance, ms(50), described("ReplacingRootVolume:Wait"))
             .sees(secs(30), target(word("RootVolumeReplaced")))
             .run(secs(900));
         assert_eq!((life.outcome(), life.completed.len()), (Some(Outcome::Done), 2), "{}", life.trace());
     }
     let away = Sim::new(LINE)
-        .fails_always(Job::DescribeInstance, "503")
+        .fails_always(JobKind::DescribeInstance, "503")
         .sees(secs(30), target(word("RootVolumeReplaced")))
         .run(secs(3600));
-    assert_eq!((away.view().status, away.count(Job::DescribeInstance)), (Status::Ok, 12), "{}", away.trace());
+    assert_eq!((away.view().status, away.count(JobKind::DescribeInstance)), (Status::Ok, 12), "{}", away.trace());
 }
 
 #[test]
 fn an_unknown_word_that_means_something_else_is_asked_about_a_few_times_and_carries_on() {
     let life = Sim::new(LINE).sees(secs(30), target(word("Rebooting"))).run(secs(3600));
-    assert_eq!((life.view().status, life.count(Job::DescribeInstance)), (Status::Ok, 4), "{}", life.trace());
+    assert_eq!((life.view().status, life.count(JobKind::DescribeInstance)), (Status::Ok, 4), "{}", life.trace());
     let clear = Sim::new(LINE)
-        .answer(Job::DescribeInstance, ms(50), described("RootVolumeReplaced"))
+        .answer(JobKind::DescribeInstance, ms(50), described("RootVolumeReplaced"))
         .sees(secs(30), target(word("Rebooting")))
         .run(secs(3600));
-    assert_eq!((clear.view().status, clear.count(Job::DescribeInstance)), (Status::Ok, 1), "{}", clear.trace());
+    assert_eq!((clear.view().status, clear.count(JobKind::DescribeInstance)), (Status::Ok, 1), "{}", clear.trace());
     let denied = Sim::new(LINE)
-        .fails(Job::DescribeInstance, 9, ErrorClass::Denied, "no")
+        .fails(JobKind::DescribeInstance, 9, ErrorClass::Denied, "no")
         .sees(secs(30), target(word("Rebooting")))
         .run(secs(3600));
-    assert_eq!((denied.view().status, denied.count(Job::DescribeInstance)), (Status::Ok, 1), "{}", denied.trace());
+    assert_eq!((denied.view().status, denied.count(JobKind::DescribeInstance)), (Status::Ok, 1), "{}", denied.trace());
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn an_unknown_word_that_comes_and_goes_does_not_make_a_stream_of_calls() {
     }
     let life = life.run(secs(630));
     assert_eq!(life.view().status, Status::Ok, "{}", life.trace());
-    assert!(life.count(Job::DescribeInstance) <= 8, "{} calls", life.count(Job::DescribeInstance));
+    assert!(life.count(JobKind::DescribeInstance) <= 8, "{} calls", life.count(JobKind::DescribeInstance));
 }
 
 #[test]
@@ -123,11 +123,11 @@ fn the_boot_after_a_replacement_serves_whatever_the_metadata_still_say() {
         for state in ["RootVolumeReplaced", "ReplacingRootVolume:Proceed", "InService"] {
             let mut life = boots_under(shown);
             for _ in 0..4 {
-                life = life.answer(Job::DescribeInstance, ms(50), described(state));
+                life = life.answer(JobKind::DescribeInstance, ms(50), described(state));
             }
             let life = life.sees(secs(60), target(TargetState::InService)).run(secs(300));
             assert_eq!(life.view().status, Status::Ok, "{shown}, {state}\n{}", life.trace());
-            assert_eq!(life.count(Job::CompleteHook), 0, "no launch hook follows a replacement\n{}", life.trace());
+            assert_eq!(life.count(JobKind::CompleteHook), 0, "no launch hook follows a replacement\n{}", life.trace());
         }
     }
 }
@@ -135,31 +135,31 @@ fn the_boot_after_a_replacement_serves_whatever_the_metadata_still_say() {
 #[test]
 fn an_agent_killed_in_the_drain_of_a_replacement_goes_on_with_it() {
     let found = || Event::ContainersFound(vec![survivor(&config(LINE))]);
-    let killed = || boots_under("ReplacingRootVolume").answer(Job::FindContainers, ms(5), found());
-    let told = killed().answer(Job::DescribeInstance, ms(50), described("ReplacingRootVolume:Wait")).run(secs(600));
+    let killed = || boots_under("ReplacingRootVolume").answer(JobKind::FindContainers, ms(5), found());
+    let told = killed().answer(JobKind::DescribeInstance, ms(50), described("ReplacingRootVolume:Wait")).run(secs(600));
     assert_eq!((told.outcome(), &told.completed[..]), (Some(Outcome::Done), &["web/leave".to_owned()][..]));
     // Where nobody may ask the group, the word is validated.
-    let denied = killed().fails(Job::DescribeInstance, 1, ErrorClass::Denied, "no").run(secs(600));
+    let denied = killed().fails(JobKind::DescribeInstance, 1, ErrorClass::Denied, "no").run(secs(600));
     assert_eq!(denied.outcome(), Some(Outcome::Done), "{}", denied.trace());
-    let away = killed().fails(Job::DescribeInstance, 4, ErrorClass::Transient, "503").run(secs(600));
+    let away = killed().fails(JobKind::DescribeInstance, 4, ErrorClass::Transient, "503").run(secs(600));
     assert_eq!(away.outcome(), Some(Outcome::Done), "{}", away.trace());
-    let silent = (0..4).fold(killed(), |life, _| life.never(Job::DescribeInstance)).run(secs(900));
+    let silent = (0..4).fold(killed(), |life, _| life.never(JobKind::DescribeInstance)).run(secs(900));
     assert_eq!(silent.outcome(), Some(Outcome::Done), "{}", silent.trace());
 }
 
 #[test]
 fn a_replacement_reaches_drain_from_every_phase() {
     let seen = |life: Sim| life.sees(secs(30), target(word("ReplacingRootVolume")));
-    let booting = seen(Sim::new(LINE).never(Job::PullImage)).run(secs(600));
-    assert_eq!((booting.outcome(), booting.count(Job::CreateContainer)), (Some(Outcome::Done), 0));
-    let held = Sim::new(&format!("{LINE} boot.on_failure=hold")).fails(Job::PullImage, 1, ErrorClass::Broken, "no");
+    let booting = seen(Sim::new(LINE).never(JobKind::PullImage)).run(secs(600));
+    assert_eq!((booting.outcome(), booting.count(JobKind::CreateContainer)), (Some(Outcome::Done), 0));
+    let held = Sim::new(&format!("{LINE} boot.on_failure=hold")).fails(JobKind::PullImage, 1, ErrorClass::Broken, "no");
     assert_eq!(seen(held).run(secs(600)).outcome(), Some(Outcome::Done));
     let leaving = seen(Sim::new(LINE).at(secs(29), Event::Signalled(Signal::Term)));
-    let mut leaving = leaving.answer(Job::CompleteHook, ms(50), Event::HookCompleted);
+    let mut leaving = leaving.answer(JobKind::CompleteHook, ms(50), Event::HookCompleted);
     // Announced, so it is waited for longer than for a signal alone.
     for _ in 0..20 {
-        leaving = leaving.answer(Job::CompleteHook, ms(50), Event::HookNotActive(Job::CompleteHook)).answer(
-            Job::DescribeInstance,
+        leaving = leaving.answer(JobKind::CompleteHook, ms(50), Event::HookNotActive(JobKind::CompleteHook)).answer(
+            JobKind::DescribeInstance,
             ms(50),
             described("ReplacingRootVolume"),
         );

@@ -1,9 +1,10 @@
 //! Keeping the app running: probes, restarts, an engine that goes away, secrets that rotate.
 
-use berth_core::message::effect::Job;
+use berth_core::message::container::Exit;
 use berth_core::message::error::ErrorClass;
-use berth_core::message::event::{Event, Exit};
+use berth_core::message::event::Event;
 use berth_core::message::identity::TargetState;
+use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::Status;
 
@@ -12,10 +13,10 @@ use crate::sim::{LINE, Sim, exited, fault, ms, refused, secs, target};
 #[test]
 fn readiness_follows_the_thresholds_both_ways() {
     let mut life = Sim::new("image=r.test/a:1 port=80 probe.unhealthy=3 probe.healthy=2")
-        .answer(Job::ProbeApp, ms(10), Event::ProbePassed)
-        .answer(Job::ProbeApp, ms(10), Event::ProbePassed);
+        .answer(JobKind::ProbeApp, ms(10), Event::ProbePassed)
+        .answer(JobKind::ProbeApp, ms(10), Event::ProbePassed);
     for _ in 0..3 {
-        life = life.answer(Job::ProbeApp, ms(10), refused());
+        life = life.answer(JobKind::ProbeApp, ms(10), refused());
     }
     let before = life.run(ms(17_000));
     assert_eq!(before.view().status, Status::Ok, "two failures are not three\n{}", before.trace());
@@ -24,68 +25,76 @@ fn readiness_follows_the_thresholds_both_ways() {
     let still = ill.run(secs(23));
     assert_eq!(still.view().status, Status::Unhealthy, "one pass is not two");
     let well = still.run(secs(28));
-    assert_eq!((well.view().status, well.count(Job::StopContainer)), (Status::Ok, 0));
+    assert_eq!((well.view().status, well.count(JobKind::StopContainer)), (Status::Ok, 0));
 }
 
 #[test]
 fn an_app_that_was_unhealthy_for_a_while_is_left_alone() {
-    let mut life = Sim::new(LINE).answer(Job::ProbeApp, ms(10), Event::ProbePassed);
+    let mut life = Sim::new(LINE).answer(JobKind::ProbeApp, ms(10), Event::ProbePassed);
     for _ in 0..5 {
-        life = life.answer(Job::ProbeApp, ms(10), refused());
+        life = life.answer(JobKind::ProbeApp, ms(10), refused());
     }
     let life = life.run(secs(120));
-    assert_eq!((life.view().status, life.count(Job::StopContainer)), (Status::Ok, 0), "{}", life.trace());
+    assert_eq!((life.view().status, life.count(JobKind::StopContainer)), (Status::Ok, 0), "{}", life.trace());
 }
 
 #[test]
 fn an_app_that_stays_unhealthy_is_restarted() {
-    let mut life = Sim::new(LINE).answer(Job::ProbeApp, ms(10), Event::ProbePassed);
+    let mut life = Sim::new(LINE).answer(JobKind::ProbeApp, ms(10), Event::ProbePassed);
     for _ in 0..6 {
-        life = life.answer(Job::ProbeApp, ms(10), refused());
+        life = life.answer(JobKind::ProbeApp, ms(10), refused());
     }
     let life = life.run(secs(120));
     assert_eq!((life.view().status, life.view().restarts), (Status::Ok, 1), "{}", life.trace());
-    assert_eq!(life.count(Job::StopContainer), 1);
+    assert_eq!(life.count(JobKind::StopContainer), 1);
 }
 
 #[test]
 fn an_app_that_never_gets_healthy_again_is_given_up_past_the_limit() {
     let life = Sim::new("image=r.test/a:1 port=80 restart.limit=2 probe.start_timeout=10s stop_timeout=1s")
-        .answer(Job::ProbeApp, ms(10), Event::ProbePassed)
+        .answer(JobKind::ProbeApp, ms(10), Event::ProbePassed)
         .fails_probing(100_000)
         .run(secs(900));
-    assert_eq!((life.outcome(), life.count(Job::MarkUnhealthy)), (Some(Outcome::AppFailed), 1), "{}", life.trace());
+    assert_eq!((life.outcome(), life.count(JobKind::MarkUnhealthy)), (Some(Outcome::AppFailed), 1), "{}", life.trace());
 }
 
 #[test]
 fn an_engine_that_goes_away_and_comes_back_is_one_restart_however_many_starts_fail() {
     const AWAY: &str = "the engine is away";
     let life = Sim::new("image=r.test/a:1 port=80 restart.limit=1")
-        .answer(Job::StartContainer, ms(200), Event::ContainerStarted(Box::new(crate::sim::running())))
-        .answer(Job::WatchContainer, secs(10), fault(Job::WatchContainer, ErrorClass::Transient, AWAY))
-        .fails(Job::WatchContainer, 20, ErrorClass::Transient, AWAY)
-        .answer(Job::WatchContainer, ms(10), exited(137))
-        .fails(Job::StartContainer, 5, ErrorClass::Transient, AWAY)
+        .answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(crate::sim::running())))
+        .answer(JobKind::WatchContainer, secs(10), fault(JobKind::WatchContainer, ErrorClass::Transient, AWAY))
+        .fails(JobKind::WatchContainer, 20, ErrorClass::Transient, AWAY)
+        .answer(JobKind::WatchContainer, ms(10), exited(137))
+        .fails(JobKind::StartContainer, 5, ErrorClass::Transient, AWAY)
         .run(secs(300));
     assert_eq!((life.view().status, life.view().restarts), (Status::Ok, 1), "{}", life.trace());
-    let attempts = (life.count(Job::WatchContainer), life.count(Job::StartContainer));
+    let attempts = (life.count(JobKind::WatchContainer), life.count(JobKind::StartContainer));
     assert_eq!(attempts, (1 + 20 + 1 + 1, 1 + 5 + 1), "every scripted failure was met\n{}", life.trace());
 }
 
 #[test]
 fn an_engine_that_comes_back_with_the_container_running_costs_no_restart() {
     let life = Sim::new(LINE)
-        .answer(Job::WatchContainer, secs(10), fault(Job::WatchContainer, ErrorClass::Transient, "the engine is away"))
-        .fails(Job::WatchContainer, 20, ErrorClass::Transient, "the engine is away")
+        .answer(
+            JobKind::WatchContainer,
+            secs(10),
+            fault(JobKind::WatchContainer, ErrorClass::Transient, "the engine is away"),
+        )
+        .fails(JobKind::WatchContainer, 20, ErrorClass::Transient, "the engine is away")
         .run(secs(120));
     assert_eq!((life.view().status, life.view().restarts), (Status::Ok, 0), "{}", life.trace());
-    assert_eq!((life.count(Job::WatchContainer), life.count(Job::StartContainer)), (22, 1), "watched again, by its id");
+    assert_eq!(
+        (life.count(JobKind::WatchContainer), life.count(JobKind::StartContainer)),
+        (22, 1),
+        "watched again, by its id"
+    );
 }
 
 #[test]
 fn an_app_that_the_kernel_killed_for_memory_is_told_so_and_started_again() {
     let killed = Event::ContainerExited(Exit { code: 137, oom_killed: true });
-    let life = Sim::new(LINE).answer(Job::WatchContainer, secs(10), killed).run(secs(13));
+    let life = Sim::new(LINE).answer(JobKind::WatchContainer, secs(10), killed).run(secs(13));
     assert!(life.trace().contains("was killed by the kernel, out of memory (code 137)"), "{}", life.trace());
     assert_eq!(life.run(secs(60)).view().status, Status::Ok);
 }
@@ -93,9 +102,9 @@ fn an_app_that_the_kernel_killed_for_memory_is_told_so_and_started_again() {
 #[test]
 fn a_start_that_meets_an_absent_engine_does_not_count_as_a_crash() {
     let life = Sim::new("image=r.test/a:1 port=80 restart.limit=1")
-        .answer(Job::StartContainer, ms(200), Event::ContainerStarted(Box::new(crate::sim::running())))
-        .answer(Job::WatchContainer, secs(10), exited(1))
-        .fails(Job::StartContainer, 30, ErrorClass::Transient, "the engine is away")
+        .answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(crate::sim::running())))
+        .answer(JobKind::WatchContainer, secs(10), exited(1))
+        .fails(JobKind::StartContainer, 30, ErrorClass::Transient, "the engine is away")
         .run(secs(200));
     assert_eq!(life.view().status, Status::Ok, "{}", life.trace());
 }
@@ -103,28 +112,30 @@ fn a_start_that_meets_an_absent_engine_does_not_count_as_a_crash() {
 #[test]
 fn rotated_secrets_restart_the_app_once() {
     let line = "image=r.test/a:1 port=80 secrets=prod/api secrets_refresh=1h";
-    let life =
-        Sim::new(line).answer(Job::CheckSecrets, ms(50), Event::SecretsChecked { changed: true }).run(secs(4 * 3600));
+    let life = Sim::new(line)
+        .answer(JobKind::CheckSecrets, ms(50), Event::SecretsChecked { changed: true })
+        .run(secs(4 * 3600));
     assert_eq!(
-        (life.view().status, life.count(Job::StopContainer), life.count(Job::StartContainer)),
+        (life.view().status, life.count(JobKind::StopContainer), life.count(JobKind::StartContainer)),
         (Status::Ok, 1, 2)
     );
-    assert!((3..=5).contains(&life.count(Job::CheckSecrets)), "{}", life.count(Job::CheckSecrets));
+    assert!((3..=5).contains(&life.count(JobKind::CheckSecrets)), "{}", life.count(JobKind::CheckSecrets));
 }
 
 #[test]
 fn rotated_secrets_can_be_a_signal_instead() {
     let line = "image=r.test/a:1 port=80 secrets=prod/api secrets_refresh=1h,signal:HUP";
-    let life =
-        Sim::new(line).answer(Job::CheckSecrets, ms(50), Event::SecretsChecked { changed: true }).run(secs(4 * 3600));
-    assert_eq!((life.count(Job::SignalApp), life.count(Job::StopContainer)), (1, 0));
+    let life = Sim::new(line)
+        .answer(JobKind::CheckSecrets, ms(50), Event::SecretsChecked { changed: true })
+        .run(secs(4 * 3600));
+    assert_eq!((life.count(JobKind::SignalApp), life.count(JobKind::StopContainer)), (1, 0));
 }
 
 #[test]
 fn a_value_that_cannot_be_fetched_changes_nothing() {
     let line = "image=r.test/a:1 port=80 secrets=prod/api secrets_refresh=1h";
-    let life = Sim::new(line).fails(Job::CheckSecrets, 3, ErrorClass::Denied, "not any more").run(secs(4 * 3600));
-    assert_eq!((life.view().status, life.count(Job::StopContainer)), (Status::Ok, 0));
+    let life = Sim::new(line).fails(JobKind::CheckSecrets, 3, ErrorClass::Denied, "not any more").run(secs(4 * 3600));
+    assert_eq!((life.view().status, life.count(JobKind::StopContainer)), (Status::Ok, 0));
 }
 
 #[test]
@@ -133,7 +144,7 @@ fn a_fleet_does_not_restart_together() {
     let mut moments: Vec<u64> = (0..50)
         .map(|seed| {
             let life = Sim::seeded(line, seed)
-                .answer(Job::CheckSecrets, ms(50), Event::SecretsChecked { changed: true })
+                .answer(JobKind::CheckSecrets, ms(50), Event::SecretsChecked { changed: true })
                 .run(secs(2 * 3600));
             let stop = life.trace().lines().find(|line| line.contains("StopContainer")).unwrap_or_default().to_owned();
             stop.split('.').next().and_then(|at| at.parse().ok()).unwrap_or(0)
@@ -149,15 +160,15 @@ fn an_idle_hour_asks_the_metadata_and_the_app_and_nobody_else() {
     let quiet = Sim::new(LINE).run(secs(60));
     let settled = quiet.ordered.len();
     let hour = quiet.run(secs(3660));
-    let others: Vec<Job> = hour
+    let others: Vec<JobKind> = hour
         .ordered
         .iter()
         .skip(settled)
         .copied()
-        .filter(|job| !matches!(job, Job::WatchMetadata | Job::ProbeApp))
+        .filter(|job| !matches!(job, JobKind::WatchMetadata | JobKind::ProbeApp))
         .collect();
     assert_eq!(others, []);
-    assert!(hour.count(Job::WatchMetadata) > 1600, "{}", hour.count(Job::WatchMetadata));
+    assert!(hour.count(JobKind::WatchMetadata) > 1600, "{}", hour.count(JobKind::WatchMetadata));
 }
 
 /// What is kept for people must not grow with time: weeks are many days. The figures in it do, by some digits.
@@ -171,7 +182,7 @@ fn after_a_day_what_the_machine_keeps_is_as_big_as_after_a_minute() {
         for hour in 1..24 {
             let at = secs(hour * 3600);
             life = life
-                .answer(Job::WatchContainer, secs(3600), exited(1))
+                .answer(JobKind::WatchContainer, secs(3600), exited(1))
                 .sees(at, target(TargetState::Standby))
                 .sees(at + secs(600), target(TargetState::InService))
                 .sick(at + secs(1200), true)

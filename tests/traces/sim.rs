@@ -10,18 +10,21 @@ use std::time::Duration;
 use berth_config::{Config, Layers, PinnedImage};
 use berth_core::clock::Uptime;
 use berth_core::machine::Machine;
-use berth_core::message::effect::{
-    Address, ContainerId, Effect, FoundContainer, ImageFacts, Job, RunningContainer, Ticket,
-};
+use berth_core::message::command::Command;
+use berth_core::message::container::Exit;
+use berth_core::message::container::{Address, ContainerId, FoundContainer, ImageFacts, RunningContainer};
+use berth_core::message::effect::Effect;
 use berth_core::message::error::{ErrorClass, JobError};
-use berth_core::message::event::{BlockRepair, Event, Exit, Hook, Membership};
+use berth_core::message::event::{BlockRepair, Event};
+use berth_core::message::group::{LifecycleHook, Membership};
 use berth_core::message::identity::{Identity, TargetState};
+use berth_core::message::job::{Job, JobKind, Ticket};
 use berth_core::message::outcome::Outcome;
 use berth_core::message::output::AppOutput;
 use berth_core::message::probe_failure::{ProbeFailure, ProbeFailureKind};
+use berth_core::message::snapshot::Snapshot;
 use berth_core::phase::drain::Unfinished;
 use berth_core::view::{PhaseName, Status, View};
-use berth_core::watcher::Snapshot;
 
 /// The line that most lives boot from.
 pub(crate) const LINE: &str = "image=registry.test/api:v1 port=8080 health=/health";
@@ -43,9 +46,9 @@ pub(crate) struct Sim {
     machine: Machine,
     now: Uptime,
     config: Arc<Config>,
-    script: BTreeMap<Job, VecDeque<Answer>>,
+    script: BTreeMap<JobKind, VecDeque<Answer>>,
     coming: BTreeMap<(Uptime, u64), (Option<Ticket>, Event)>,
-    running: BTreeMap<Ticket, Job>,
+    running: BTreeMap<Ticket, JobKind>,
     sequence: u64,
     pulled: bool,
     outcome: Option<Outcome>,
@@ -70,7 +73,7 @@ pub(crate) struct Sim {
     /// How often the machine was woken because it wanted to be.
     pub(crate) wakes: u32,
     /// Effects ordered, by job.
-    pub(crate) ordered: Vec<Job>,
+    pub(crate) ordered: Vec<JobKind>,
     /// Whether any view said ready outside serve.
     pub(crate) ready_outside_serve: bool,
     /// Whether the machine was ever without a wake-up and without a running job, outside a healthy serve.
@@ -88,7 +91,7 @@ pub(crate) fn ms(milliseconds: u64) -> Duration {
 }
 
 /// A failed attempt.
-pub(crate) fn fault(job: Job, class: ErrorClass, reason: &str) -> Event {
+pub(crate) fn fault(job: JobKind, class: ErrorClass, reason: &str) -> Event {
     Event::Failed(job, JobError::new(class, reason))
 }
 
@@ -127,8 +130,8 @@ pub(crate) fn survivor(config: &Config) -> FoundContainer {
 pub(crate) fn group(timeout: Duration, state: &str) -> Event {
     Event::GroupFound(Some(Membership {
         group: "web".to_owned(),
-        launch_hook: Some(Hook { name: "boot".to_owned(), timeout: Some(timeout) }),
-        terminate_hook: Some(Hook { name: "leave".to_owned(), timeout: Some(timeout) }),
+        launch_hook: Some(LifecycleHook { name: "boot".to_owned(), timeout: Some(timeout) }),
+        terminate_hook: Some(LifecycleHook { name: "leave".to_owned(), timeout: Some(timeout) }),
         state: Some(state.to_owned()),
     }))
 }
@@ -180,19 +183,19 @@ impl Sim {
     }
 
     /// The next attempt at the job is answered so; several calls script several attempts.
-    pub(crate) fn answer(mut self, job: Job, after: Duration, event: Event) -> Self {
+    pub(crate) fn answer(mut self, job: JobKind, after: Duration, event: Event) -> Self {
         self.script.entry(job).or_default().push_back(Answer::After(after, event));
         self
     }
 
     /// The next attempt at the job is never answered.
-    pub(crate) fn never(mut self, job: Job) -> Self {
+    pub(crate) fn never(mut self, job: JobKind) -> Self {
         self.script.entry(job).or_default().push_back(Answer::Never);
         self
     }
 
     /// The next attempts at the job fail.
-    pub(crate) fn fails(mut self, job: Job, times: usize, class: ErrorClass, reason: &str) -> Self {
+    pub(crate) fn fails(mut self, job: JobKind, times: usize, class: ErrorClass, reason: &str) -> Self {
         assert!(times > 0, "a script without a failure tests nothing");
         for _ in 0..times {
             self = self.answer(job, ms(10), fault(job, class, reason));
@@ -253,7 +256,7 @@ impl Sim {
     }
 
     /// How often the job was ordered.
-    pub(crate) fn count(&self, job: Job) -> usize {
+    pub(crate) fn count(&self, job: JobKind) -> usize {
         self.ordered.iter().filter(|one| **one == job).count()
     }
 
@@ -302,21 +305,22 @@ impl Sim {
     }
 
     fn take_orders(&mut self) {
-        while let Some((ticket, effect)) = self.machine.next_effect() {
+        while let Some(effect) = self.machine.next_effect() {
             if !effect.is_routine() {
                 self.note(&format!("> {effect}"));
             }
             match effect {
-                Effect::Exit(outcome) => self.outcome = Some(outcome),
-                Effect::HandOver => self.handed_over = true,
-                Effect::Cancel(other) => {
-                    self.running.remove(&other);
+                Effect::Command(Command::Exit(outcome)) => self.outcome = Some(outcome),
+                Effect::Command(Command::HandOver) => self.handed_over = true,
+                Effect::Command(Command::Cancel(ticket)) => {
+                    self.running.remove(&ticket);
                 }
-                job => {
-                    let Some(kind) = job.job() else { continue };
+                Effect::Command(Command::RefuseHandover(_)) => {}
+                Effect::Job(ticket, job) => {
+                    let kind = job.kind();
                     match &job {
-                        Effect::CompleteHook { hook, .. } => self.completing = hook.to_string(),
-                        Effect::SayLastWords { output, words } => {
+                        Job::CompleteHook { hook, .. } => self.completing = hook.to_string(),
+                        Job::SayLastWords { output, words } => {
                             self.said.clone_from(output);
                             self.words.clone_from(words);
                         }
@@ -345,44 +349,41 @@ impl Sim {
         }
     }
 
-    fn usual(&self, effect: &Effect) -> Answer {
-        let (delay, event) = match effect {
-            Effect::Identify => (10, Event::Identified(Arc::new(identity()))),
-            Effect::ReadConfig => (5, Event::ConfigRead(self.config.clone())),
-            Effect::Listen(_) => (1, Event::Listening),
-            Effect::FetchSecrets(_) => (100, Event::SecretsFetched),
-            Effect::LoginRegistry(_) => (80, Event::RegistryLoggedIn),
-            Effect::PingEngine => (5, Event::EngineAnswered),
-            Effect::FindContainers { .. } => (5, Event::ContainersFound(Vec::new())),
-            Effect::ResolveDigest(image, _) => (50, Event::DigestResolved(image.at(DIGEST.to_owned()))),
-            Effect::InspectImage(..) => (5, Event::ImageInspected(self.pulled.then(ImageFacts::default))),
-            Effect::CheckPaths(_) => (1, Event::PathsFound),
-            Effect::PullImage { .. } => (2000, Event::ImagePulled),
-            Effect::CreateContainer(_) => (50, Event::ContainerCreated(running().id)),
-            Effect::StartContainer { .. } => (200, Event::ContainerStarted(Box::new(running()))),
-            Effect::WatchContainer(_) => return Answer::Never,
-            Effect::ProbeApp { .. } if self.latest(&self.sick) => (10, refused()),
-            Effect::ProbeApp { .. } => (10, Event::ProbePassed),
-            Effect::StopContainer { .. } => (500, Event::ContainerStopped),
-            Effect::RemoveContainer { .. } => (300, Event::ContainerRemoved),
-            Effect::ForgetSecrets => (1, Event::SecretsForgotten),
-            Effect::FindGroup { .. } => (100, group(secs(600), "Pending:Wait")),
-            Effect::RecordHeartbeat(_) => (50, Event::HeartbeatRecorded),
-            Effect::CompleteHook { .. } => (50, Event::HookCompleted),
-            Effect::DescribeInstance => (50, Event::InstanceDescribed(Some("InService".to_owned()))),
-            Effect::MarkUnhealthy => (50, Event::MarkedUnhealthy),
-            Effect::WatchMetadata => (5, Event::MetadataSeen(self.latest(&self.sights))),
-            Effect::CountConnections(_) => (1, Event::ConnectionsCounted(self.latest(&self.held))),
-            Effect::ExtendStop(_) => (0, Event::StopExtended),
-            Effect::CheckSecrets(_) => (50, Event::SecretsChecked { changed: false }),
-            Effect::CheckMetadataBlock => (10, Event::MetadataBlockChecked(BlockRepair::default())),
-            Effect::WipeSecrets => (0, Event::SecretsWiped),
-            Effect::SignalApp { .. } => (1, Event::AppSignalled),
-            Effect::ReadOutput { .. } => (5, Event::OutputRead(wrote("demo: it does not work"))),
-            Effect::SayLastWords { .. } => (1, Event::LastWordsSaid),
-            Effect::Cancel(_) | Effect::Exit(_) | Effect::HandOver | Effect::RefuseHandover(_) => {
-                return Answer::Never;
-            }
+    fn usual(&self, job: &Job) -> Answer {
+        let (delay, event) = match job {
+            Job::Identify => (10, Event::Identified(Arc::new(identity()))),
+            Job::ReadConfig => (5, Event::ConfigRead(self.config.clone())),
+            Job::Listen(_) => (1, Event::Listening),
+            Job::FetchSecrets(_) => (100, Event::SecretsFetched),
+            Job::LoginRegistry(_) => (80, Event::RegistryLoggedIn),
+            Job::PingEngine => (5, Event::EngineAnswered),
+            Job::FindContainers { .. } => (5, Event::ContainersFound(Vec::new())),
+            Job::ResolveDigest(image, _) => (50, Event::DigestResolved(image.at(DIGEST.to_owned()))),
+            Job::InspectImage(..) => (5, Event::ImageInspected(self.pulled.then(ImageFacts::default))),
+            Job::CheckPaths(_) => (1, Event::PathsFound),
+            Job::PullImage { .. } => (2000, Event::ImagePulled),
+            Job::CreateContainer(_) => (50, Event::ContainerCreated(running().id)),
+            Job::StartContainer { .. } => (200, Event::ContainerStarted(Box::new(running()))),
+            Job::WatchContainer(_) => return Answer::Never,
+            Job::ProbeApp { .. } if self.latest(&self.sick) => (10, refused()),
+            Job::ProbeApp { .. } => (10, Event::ProbePassed),
+            Job::StopContainer { .. } => (500, Event::ContainerStopped),
+            Job::RemoveContainer { .. } => (300, Event::ContainerRemoved),
+            Job::ForgetSecrets => (1, Event::SecretsForgotten),
+            Job::FindGroup { .. } => (100, group(secs(600), "Pending:Wait")),
+            Job::RecordHeartbeat(_) => (50, Event::HeartbeatRecorded),
+            Job::CompleteHook { .. } => (50, Event::HookCompleted),
+            Job::DescribeInstance => (50, Event::InstanceDescribed(Some("InService".to_owned()))),
+            Job::MarkUnhealthy => (50, Event::MarkedUnhealthy),
+            Job::WatchMetadata => (5, Event::MetadataSeen(self.latest(&self.sights))),
+            Job::CountConnections(_) => (1, Event::ConnectionsCounted(self.latest(&self.held))),
+            Job::ExtendStop(_) => (0, Event::StopExtended),
+            Job::CheckSecrets(_) => (50, Event::SecretsChecked { changed: false }),
+            Job::CheckMetadataBlock => (10, Event::MetadataBlockChecked(BlockRepair::default())),
+            Job::WipeSecrets => (0, Event::SecretsWiped),
+            Job::SignalApp { .. } => (1, Event::AppSignalled),
+            Job::ReadOutput { .. } => (5, Event::OutputRead(wrote("demo: it does not work"))),
+            Job::SayLastWords { .. } => (1, Event::LastWordsSaid),
         };
         Answer::After(ms(delay), event)
     }
@@ -432,7 +433,7 @@ impl Sim {
     /// The app answers the next probes with a refusal.
     pub(crate) fn fails_probing(mut self, times: usize) -> Self {
         for _ in 0..times {
-            self = self.answer(Job::ProbeApp, ms(10), refused());
+            self = self.answer(JobKind::ProbeApp, ms(10), refused());
         }
         self
     }
@@ -440,7 +441,7 @@ impl Sim {
 
 impl Sim {
     /// Every attempt from here on fails, beyond what was scripted before.
-    pub(crate) fn fails_always(mut self, job: Job, reason: &str) -> Self {
+    pub(crate) fn fails_always(mut self, job: JobKind, reason: &str) -> Self {
         for _ in 0..2000 {
             self = self.answer(job, ms(10), fault(job, ErrorClass::Transient, reason));
         }

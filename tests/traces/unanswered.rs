@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use berth_core::message::effect::Job;
 use berth_core::message::error::ErrorClass;
-use berth_core::message::event::{Event, Membership, Signal};
+use berth_core::message::event::{Event, Signal};
+use berth_core::message::group::Membership;
 use berth_core::message::identity::TargetState;
+use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
 
 use crate::sim::{LINE, Sim, fault, group, ms, secs, target};
@@ -16,9 +17,9 @@ const NAMED: &str =
 
 /// A served instance that the group takes away after 30 s, with an API that is away from then on.
 fn away(line: &str) -> Sim {
-    let life = Sim::new(line).answer(Job::CompleteHook, ms(50), Event::HookCompleted);
+    let life = Sim::new(line).answer(JobKind::CompleteHook, ms(50), Event::HookCompleted);
     let mut life = life.sees(secs(30), target(TargetState::Terminated));
-    for job in [Job::CompleteHook, Job::RecordHeartbeat, Job::DescribeInstance] {
+    for job in [JobKind::CompleteHook, JobKind::RecordHeartbeat, JobKind::DescribeInstance] {
         life = life.fails_always(job, "503 from Auto Scaling");
     }
     life
@@ -44,15 +45,21 @@ fn with_an_unknown_timeout_it_is_asked_as_long_as_a_drain_may_take_and_a_minute(
         let bound = secs(30 + longest + 60);
         assert!(at > bound - secs(2) && at < bound + secs(4), "{line}: {at:?}, not {bound:?}\n{}", life.trace());
         // systemd is asked for no more than that.
-        assert!(life.count(Job::ExtendStop) as u64 <= (longest + 64) / 10 + 1, "{}", life.count(Job::ExtendStop));
+        assert!(
+            life.count(JobKind::ExtendStop) as u64 <= (longest + 64) / 10 + 1,
+            "{}",
+            life.count(JobKind::ExtendStop)
+        );
     }
 }
 
 #[test]
 fn with_a_known_timeout_it_is_asked_until_the_hook_has_run_out() {
     for (timeout, most) in [(120, 180), (1200, 1260)] {
-        let found = Sim::new(LINE).answer(Job::FindGroup, ms(100), group(secs(timeout), "Pending:Wait"));
-        let life = found.answer(Job::CompleteHook, ms(50), Event::HookCompleted).fails_always(Job::CompleteHook, "503");
+        let found = Sim::new(LINE).answer(JobKind::FindGroup, ms(100), group(secs(timeout), "Pending:Wait"));
+        let life = found
+            .answer(JobKind::CompleteHook, ms(50), Event::HookCompleted)
+            .fails_always(JobKind::CompleteHook, "503");
         let (at, life) = end(life.sees(secs(30), target(TargetState::Terminated)));
         assert!(at > secs(30 + timeout) && at < secs(30 + most), "{at:?}\n{}", life.trace());
     }
@@ -61,7 +68,7 @@ fn with_a_known_timeout_it_is_asked_until_the_hook_has_run_out() {
 #[test]
 fn a_group_that_was_never_found_is_looked_for_no_longer() {
     let life = Sim::new(LINE)
-        .fails_always(Job::FindGroup, "503 from Auto Scaling")
+        .fails_always(JobKind::FindGroup, "503 from Auto Scaling")
         .sees(secs(30), target(TargetState::Terminated));
     let (at, life) = end(life);
     assert!(at < secs(30 + 20 + 300 + 30 + 60 + 4), "{at:?}\n{}", life.trace());
@@ -71,8 +78,10 @@ fn a_group_that_was_never_found_is_looked_for_no_longer() {
 #[test]
 fn the_first_signal_in_a_drain_that_the_group_began_leaves_a_minute_to_an_api_that_is_away() {
     let known = || {
-        let found = Sim::new(LINE).answer(Job::FindGroup, ms(100), group(secs(7200), "Pending:Wait"));
-        let life = found.answer(Job::CompleteHook, ms(50), Event::HookCompleted).fails_always(Job::CompleteHook, "503");
+        let found = Sim::new(LINE).answer(JobKind::FindGroup, ms(100), group(secs(7200), "Pending:Wait"));
+        let life = found
+            .answer(JobKind::CompleteHook, ms(50), Event::HookCompleted)
+            .fails_always(JobKind::CompleteHook, "503");
         life.sees(secs(30), target(TargetState::Terminated))
     };
     for signal in [35, 60, 100, 300] {
@@ -81,7 +90,7 @@ fn the_first_signal_in_a_drain_that_the_group_began_leaves_a_minute_to_an_api_th
             // Nothing is cut short by it: the app is still served until its clients have gone.
             let begin = signal.max(53);
             assert!(at > secs(begin + 55) && at < secs(begin + 64), "SIGTERM at {signal}: {at:?}\n{}", life.trace());
-            assert_eq!(life.count(Job::StopContainer), 1);
+            assert_eq!(life.count(JobKind::StopContainer), 1);
         }
     }
 }
@@ -98,10 +107,10 @@ fn a_signal_that_comes_near_the_end_does_not_put_it_off() {
 #[test]
 fn a_group_that_answers_that_it_is_too_early_is_asked_on_whoever_signals() {
     for line in [NAMED, LINE] {
-        let mut life = Sim::new(line).answer(Job::CompleteHook, ms(50), Event::HookCompleted);
+        let mut life = Sim::new(line).answer(JobKind::CompleteHook, ms(50), Event::HookCompleted);
         for _ in 0..100 {
-            life = life.answer(Job::CompleteHook, ms(50), Event::HookNotActive(Job::CompleteHook)).answer(
-                Job::DescribeInstance,
+            life = life.answer(JobKind::CompleteHook, ms(50), Event::HookNotActive(JobKind::CompleteHook)).answer(
+                JobKind::DescribeInstance,
                 ms(50),
                 Event::InstanceDescribed(Some("Terminating".to_owned())),
             );
@@ -115,11 +124,11 @@ fn a_group_that_answers_that_it_is_too_early_is_asked_on_whoever_signals() {
 /// "Not active" without the group's word says nothing: a hook's name that is wrong is answered so, too.
 #[test]
 fn not_active_without_the_right_to_ask_why_is_no_answer() {
-    let mut life = Sim::new(NAMED).answer(Job::CompleteHook, ms(50), Event::HookCompleted);
+    let mut life = Sim::new(NAMED).answer(JobKind::CompleteHook, ms(50), Event::HookCompleted);
     for _ in 0..2000 {
-        let denied = fault(Job::DescribeInstance, ErrorClass::Denied, "autoscaling:DescribeAutoScalingInstances");
-        life = life.answer(Job::CompleteHook, ms(50), Event::HookNotActive(Job::CompleteHook)).answer(
-            Job::DescribeInstance,
+        let denied = fault(JobKind::DescribeInstance, ErrorClass::Denied, "autoscaling:DescribeAutoScalingInstances");
+        life = life.answer(JobKind::CompleteHook, ms(50), Event::HookNotActive(JobKind::CompleteHook)).answer(
+            JobKind::DescribeInstance,
             ms(50),
             denied,
         );
@@ -150,9 +159,9 @@ fn a_group_found_on_the_way_out_is_a_sign_of_life() {
     };
     let mut life = Sim::new(LINE);
     for _ in 0..20 {
-        life = life.fails(Job::FindGroup, 1, ErrorClass::Transient, "503");
+        life = life.fails(JobKind::FindGroup, 1, ErrorClass::Transient, "503");
     }
-    let life = life.answer(Job::FindGroup, ms(100), Event::GroupFound(Some(bare)));
+    let life = life.answer(JobKind::FindGroup, ms(100), Event::GroupFound(Some(bare)));
     let (_, life) = end(life.sees(secs(30), target(TargetState::Terminated)));
-    assert_eq!(life.count(Job::FindGroup), 21, "{}", life.trace());
+    assert_eq!(life.count(JobKind::FindGroup), 21, "{}", life.trace());
 }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use berth_core::message::effect::{HealthCheck, Job};
-use berth_core::message::event::{Event, Exit};
+use berth_core::message::container::Exit;
+use berth_core::message::container::HealthCheck;
+use berth_core::message::event::Event;
+use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::{PhaseName, Status};
 
@@ -23,7 +25,7 @@ fn started_after(running_for: Duration) -> Event {
 
 fn exits(mut life: Sim, times: usize, after: Duration, code: i64) -> Sim {
     for _ in 0..times {
-        life = life.answer(Job::WatchContainer, after, exited(code));
+        life = life.answer(JobKind::WatchContainer, after, exited(code));
     }
     life
 }
@@ -44,7 +46,7 @@ fn a_worker_that_exits_before_its_time_is_abandoned_whenever_it_exits() {
         let life = exits(Sim::new(WORKER), 20, after, 1).run(secs(200));
         assert_eq!(life.outcome(), Some(Outcome::BootFailed), "{after:?}\n{}", life.trace());
         assert_eq!(life.completions, ["completed ABANDON"], "{after:?}");
-        assert_eq!(life.count(Job::StartContainer), 6, "restart.limit counts, {after:?}");
+        assert_eq!(life.count(JobKind::StartContainer), 6, "restart.limit counts, {after:?}");
         assert!(life.trace().contains("exited with code 1 before it had run for 5s (probe.running_for)"));
     }
 }
@@ -59,27 +61,27 @@ fn a_worker_that_stays_up_at_its_third_start_is_served() {
 #[test]
 fn nobody_asks_a_worker() {
     let life = Sim::new(WORKER).run(secs(600));
-    assert_eq!((life.view().status, life.count(Job::ProbeApp)), (Status::Ok, 0));
+    assert_eq!((life.view().status, life.count(JobKind::ProbeApp)), (Status::Ok, 0));
     assert_eq!(life.view().probes, []);
 }
 
 #[test]
 fn a_port_or_a_healthcheck_is_asked_and_not_waited_for() {
     let life = Sim::new("image=registry.test/api:v1 port=80").run(STARTED + secs(1));
-    assert_eq!((life.view().status, life.count(Job::ProbeApp)), (Status::Ok, 1));
+    assert_eq!((life.view().status, life.count(JobKind::ProbeApp)), (Status::Ok, 1));
     let mut with_healthcheck = running();
     with_healthcheck.healthcheck =
         Some(HealthCheck { command: vec!["/probe".to_owned()], timeout: secs(30), start_period: Duration::ZERO });
     let life = Sim::new(WORKER)
-        .answer(Job::StartContainer, ms(200), Event::ContainerStarted(Box::new(with_healthcheck)))
+        .answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(with_healthcheck)))
         .run(STARTED + secs(1));
-    assert_eq!((life.view().status, life.count(Job::ProbeApp)), (Status::Ok, 1));
+    assert_eq!((life.view().status, life.count(JobKind::ProbeApp)), (Status::Ok, 1));
 }
 
 #[test]
 fn zero_seconds_count_it_as_healthy_once_it_is_started() {
     let life = Sim::new("image=registry.test/worker:v1 probe.running_for=0s").run(STARTED + ms(10));
-    assert_eq!((life.view().status, life.count(Job::ProbeApp)), (Status::Ok, 0), "{}", life.trace());
+    assert_eq!((life.view().status, life.count(JobKind::ProbeApp)), (Status::Ok, 0), "{}", life.trace());
 }
 
 #[test]
@@ -89,7 +91,7 @@ fn an_adopted_worker_is_ready_when_it_has_run_for_long_enough_over_both_agents()
         if let Some(running) = &mut found.running {
             running.running_for = ran;
         }
-        Sim::new(WORKER).answer(Job::FindContainers, ms(5), Event::ContainersFound(vec![found]))
+        Sim::new(WORKER).answer(JobKind::FindContainers, ms(5), Event::ContainersFound(vec![found]))
     };
     assert_eq!(adopted(secs(3600)).run(ms(30)).view().status, Status::Ok);
     assert_eq!(adopted(secs(2)).run(ms(3000)).view().status, Status::Starting);
@@ -99,7 +101,7 @@ fn an_adopted_worker_is_ready_when_it_has_run_for_long_enough_over_both_agents()
 /// The engine's times are the wall clock's, and a boot is when that is set.
 #[test]
 fn a_clock_that_jumps_between_start_and_look_makes_no_worker_healthy_early() {
-    let life = Sim::new(WORKER).answer(Job::StartContainer, ms(200), started_after(secs(86_400)));
+    let life = Sim::new(WORKER).answer(JobKind::StartContainer, ms(200), started_after(secs(86_400)));
     let life = life.run(STARTED + ms(4700));
     assert_eq!(life.view().status, Status::Starting, "{}", life.trace());
     assert_eq!(life.run(STARTED + ms(4810)).view().status, Status::Ok);
@@ -114,10 +116,10 @@ fn the_time_that_a_worker_must_run_is_not_taken_from_its_start_timeout() {
 
 #[test]
 fn a_worker_that_exits_while_it_serves_is_unready_until_it_has_run_for_its_time_again() {
-    let life = Sim::new(WORKER).answer(Job::WatchContainer, secs(20), exited(1));
+    let life = Sim::new(WORKER).answer(JobKind::WatchContainer, secs(20), exited(1));
     let down = life.run(STARTED + ms(20_001));
     assert_eq!(down.view().status, Status::Unhealthy);
-    let started = |life: &Sim| life.count(Job::StartContainer) == 2 && life.view().container.is_some();
+    let started = |life: &Sim| life.count(JobKind::StartContainer) == 2 && life.view().container.is_some();
     let up = down.run(STARTED + ms(25_000));
     assert!(started(&up) && up.view().status == Status::Unhealthy, "{}", up.trace());
     let well = up.run(STARTED + ms(27_000));
@@ -129,7 +131,7 @@ fn a_program_that_cannot_run_at_the_first_start_ends_the_boot_at_once() {
     for (code, meaning) in [(126, "cannot be executed"), (127, "is not in the image")] {
         for line in [WORKER, LINE] {
             let life = exits(Sim::new(line), 1, ms(0), code).fails_probing(10).run(secs(60));
-            assert_eq!((life.outcome(), life.count(Job::StartContainer)), (Some(Outcome::BootFailed), 1));
+            assert_eq!((life.outcome(), life.count(JobKind::StartContainer)), (Some(Outcome::BootFailed), 1));
             assert_eq!(life.completions, ["completed ABANDON"]);
             assert!(life.trace().contains(&format!("exited with code {code} (")) && life.trace().contains(meaning));
         }

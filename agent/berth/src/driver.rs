@@ -13,8 +13,10 @@ use std::time::{Duration, Instant};
 
 use berth_core::clock::Uptime;
 use berth_core::machine::Machine;
-use berth_core::message::effect::{Effect, Job, Ticket};
+use berth_core::message::command::Command;
+use berth_core::message::effect::Effect;
 use berth_core::message::event::Event;
+use berth_core::message::job::{Job, Ticket};
 use berth_core::message::outcome::Outcome;
 use berth_core::view::PhaseName;
 use berth_core::view::published::Published;
@@ -56,7 +58,6 @@ pub enum End {
 }
 
 struct Running {
-    job: Job,
     since: Uptime,
     handle: AbortHandle,
 }
@@ -85,33 +86,32 @@ pub async fn drive(
         tell_dropped_lines();
         // Before any order of the last event leaves: what the next agent finds is never behind what was done.
         diary.note(&machine, &kept.note, turned);
-        while let Some((ticket, effect)) = machine.next_effect() {
+        while let Some(effect) = machine.next_effect() {
             let now = uptime(started);
-            tell_effect(&lines.feed, machine.phase(), ticket, &effect, now);
+            log_effect(&lines.feed, machine.phase(), &effect, now);
             match effect {
-                Effect::Exit(outcome) => {
+                Effect::Job(ticket, job) => {
+                    diary.hear(&job);
+                    let adapters = adapters.clone();
+                    let handle = tasks.spawn(async move { (ticket, adapters.perform(job).await) });
+                    running.insert(ticket, Running { since: now, handle });
+                }
+                Effect::Command(Command::Cancel(ticket)) => {
+                    if let Some(cancelled) = running.remove(&ticket) {
+                        cancelled.handle.abort();
+                    }
+                }
+                Effect::Command(Command::Exit(outcome)) => {
                     publish(&machine, &adapters, &lines.published);
                     diary.end(outcome, &lines.published, kept, now);
                     return End::Exit(outcome);
                 }
-                // Nothing is published: to whoever asks, the instance stays what it was.
-                Effect::HandOver => {
+                // Nothing is published: seen from outside, the instance stays what it was.
+                Effect::Command(Command::HandOver) => {
                     answer(&mut successors, Ok(()));
                     return End::HandOver;
                 }
-                Effect::RefuseHandover(why) => answer(&mut successors, Err(why)),
-                Effect::Cancel(other) => {
-                    if let Some(cancelled) = running.remove(&other) {
-                        cancelled.handle.abort();
-                    }
-                }
-                job => {
-                    diary.hear(&job);
-                    let Some(kind) = job.job() else { continue };
-                    let adapters = adapters.clone();
-                    let handle = tasks.spawn(async move { (ticket, adapters.perform(job).await) });
-                    running.insert(ticket, Running { job: kind, since: now, handle });
-                }
+                Effect::Command(Command::RefuseHandover(why)) => answer(&mut successors, Err(why)),
             }
         }
         publish(&machine, &adapters, &lines.published);
@@ -148,7 +148,7 @@ pub async fn drive(
         let mut took = None;
         if let Some(ticket) = ticket {
             match running.remove(&ticket) {
-                Some(job) => took = Some((job.job, now.since(job.since))),
+                Some(job) => took = Some(now.since(job.since)),
                 None => {
                     debug!(ticket = ticket.0, event = event.name(), "late answer to a cancelled ticket, dropped");
                     continue;
@@ -185,18 +185,19 @@ fn tell_dropped_lines() {
     }
 }
 
-fn tell_effect(feed: &broadcast::Sender<Arc<str>>, phase: PhaseName, ticket: Ticket, effect: &Effect, now: Uptime) {
-    // What is said while the life goes on is no farewell.
-    let alarm = matches!(effect, Effect::SayLastWords { .. }) && matches!(phase, PhaseName::Serve | PhaseName::Warm);
-    let phase = phase.word();
+fn log_effect(feed: &broadcast::Sender<Arc<str>>, phase: PhaseName, effect: &Effect, now: Uptime) {
+    // A final status while the app still serves is an alarm.
+    let alarm = matches!(effect, Effect::Job(_, Job::SayLastWords { .. }))
+        && matches!(phase, PhaseName::Serve | PhaseName::Warm);
+    let (phase, ticket) = (phase.word(), effect.ticket().map(|ticket| ticket.0));
     if alarm {
-        warn!(phase, ticket = ticket.0, "> {effect}");
+        warn!(phase, ticket, "> {effect}");
     } else if effect.is_routine() {
-        debug!(phase, ticket = ticket.0, "> {effect}");
+        debug!(phase, ticket, "> {effect}");
     } else {
-        info!(phase, ticket = ticket.0, "> {effect}");
+        info!(phase, ticket, "> {effect}");
     }
-    send(feed, || json!({"at": now.0.as_secs_f64(), "phase": phase, "ticket": ticket.0, "effect": effect.to_string()}));
+    send(feed, || json!({"at": now.0.as_secs_f64(), "phase": phase, "ticket": ticket, "effect": effect.to_string()}));
 }
 
 /// The reason is the machine's own: no event says it when it is that time is over.
@@ -215,12 +216,12 @@ fn tell_event(
     phase: PhaseName,
     ticket: Option<Ticket>,
     event: &Event,
-    took: Option<(Job, Duration)>,
+    took: Option<Duration>,
     routine: bool,
     now: Uptime,
 ) {
     let (phase, ticket, name) = (phase.word(), ticket.map(|ticket| ticket.0), event.name());
-    let took = took.map(|(_, took)| took.as_secs_f64());
+    let took = took.map(|took| took.as_secs_f64());
     match event {
         _ if routine => debug!(phase, ticket, took, "{name} {event}"),
         event if event.is_warning() => warn!(phase, ticket, took, "{name} {event}"),

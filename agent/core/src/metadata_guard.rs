@@ -1,15 +1,15 @@
 //! When `imds=block` is checked: every few seconds and in every phase, since an app may run in each of them. A flushed packet filter, or
 //! another network of the container, opens the way to the metadata, and nothing else notices.
 //!
-//! One check looks at all rules and networks and puts back what is missing: [`Effect::CheckMetadataBlock`].
+//! One check looks at all rules and networks and puts back what is missing: [`Job::CheckMetadataBlock`].
 
 use std::time::Duration;
 
 use berth_config::ImdsAccess;
 
 use crate::clock::Uptime;
-use crate::message::effect::{Effect, Job, Ticket};
 use crate::message::event::Event;
+use crate::message::job::{Job, JobKind, Ticket};
 use crate::outbox::Outbox;
 use crate::retry::Backoff;
 use crate::view::BlockView;
@@ -55,7 +55,7 @@ impl MetadataGuard {
                 self.restored = self.restored.saturating_add(u64::from(!repair.is_nothing()));
                 self.state = State::Next(now + EVERY);
             }
-            (Event::Failed(Job::CheckMetadataBlock, _), State::Asked { .. }) => self.failed(outbox, now),
+            (Event::Failed(JobKind::CheckMetadataBlock, _), State::Asked { .. }) => self.failed(outbox, now),
             _ => {} // the phases' answers
         }
     }
@@ -65,13 +65,13 @@ impl MetadataGuard {
         if let State::Asked { ticket, until } = self.state
             && until <= now
         {
-            outbox.emit(Effect::Cancel(ticket));
+            outbox.cancel(ticket);
             self.failed(outbox, now);
         }
         if let State::Next(at) = self.state
             && at <= now
         {
-            self.state = State::Asked { ticket: outbox.emit(Effect::CheckMetadataBlock), until: now + ANSWER };
+            self.state = State::Asked { ticket: outbox.emit(Job::CheckMetadataBlock), until: now + ANSWER };
         }
     }
 
@@ -98,7 +98,7 @@ impl MetadataGuard {
 
     fn stop(&mut self, outbox: &mut Outbox) {
         if let State::Asked { ticket, .. } = self.state {
-            outbox.emit(Effect::Cancel(ticket));
+            outbox.cancel(ticket);
         }
         self.state = State::Off;
     }

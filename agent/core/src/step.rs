@@ -8,8 +8,8 @@
 //! What it spends in waits is told apart from work.
 
 use crate::clock::Uptime;
-use crate::message::effect::{Effect, Ticket};
 use crate::message::error::{ErrorClass, JobError};
+use crate::message::job::{Job, Ticket};
 use crate::outbox::Outbox;
 use crate::retry::Backoff;
 use crate::view::{StepView, WaitView};
@@ -68,7 +68,7 @@ impl<T> Step<T> {
     }
 
     /// Orders one attempt, or the next part of one.
-    pub fn emit(&mut self, effect: Effect, outbox: &mut Outbox, now: Uptime) {
+    pub fn emit(&mut self, effect: Job, outbox: &mut Outbox, now: Uptime) {
         self.began.get_or_insert(now);
         self.resume(now);
         self.attempts += u32::from(self.attempts == 0 || std::mem::take(&mut self.failed));
@@ -126,7 +126,7 @@ impl<T> Step<T> {
     /// Stops what runs and forgets a planned attempt; what is done stays done.
     pub fn cancel(&mut self, outbox: &mut Outbox) {
         if let State::Running(ticket) = self.state {
-            outbox.emit(Effect::Cancel(ticket));
+            outbox.cancel(ticket);
         }
         if !matches!(self.state, State::Done(_)) {
             self.state = State::Idle;
@@ -239,10 +239,10 @@ mod tests {
     fn the_time_between_a_failure_and_the_next_attempt_is_a_wait() {
         let (mut step, mut outbox) = (Step::new("login", NEAR), Outbox::new(1));
         let error = JobError::new(ErrorClass::Transient, "later");
-        step.emit(Effect::PingEngine, &mut outbox, at(1));
+        step.emit(Job::PingEngine, &mut outbox, at(1));
         step.retry(&error, &mut outbox, at(3));
         assert_eq!(waits(&step), [(3.0, None)]);
-        step.emit(Effect::PingEngine, &mut outbox, at(7));
+        step.emit(Job::PingEngine, &mut outbox, at(7));
         assert_eq!(waits(&step), [(3.0, Some(4.0))]);
         step.done((), at(9));
         assert_eq!(waits(&step), [(3.0, Some(4.0))], "the second attempt was work");
@@ -266,10 +266,10 @@ mod tests {
     #[test]
     fn a_step_that_is_taken_up_again_is_neither_a_retry_nor_a_wait() {
         let (mut step, mut outbox) = (Step::new("containers", NEAR), Outbox::new(1));
-        step.emit(Effect::PingEngine, &mut outbox, at(1));
+        step.emit(Job::PingEngine, &mut outbox, at(1));
         step.done((), at(2));
         step.reopen();
-        step.emit(Effect::PingEngine, &mut outbox, at(9));
+        step.emit(Job::PingEngine, &mut outbox, at(9));
         step.done((), at(10));
         let view = step.view().unwrap();
         assert_eq!((view.attempts, view.began, view.took, waits(&step)), (1, 9.0, Some(1.0), vec![]));
@@ -279,16 +279,16 @@ mod tests {
     fn only_what_follows_a_failure_is_another_attempt() {
         let (mut step, mut outbox) = (Step::<()>::new("pull", NEAR), Outbox::new(1));
         let attempts = |step: &Step<()>| step.view().unwrap().attempts;
-        step.emit(Effect::PingEngine, &mut outbox, at(1));
+        step.emit(Job::PingEngine, &mut outbox, at(1));
         step.go_on();
-        step.emit(Effect::PingEngine, &mut outbox, at(2));
+        step.emit(Job::PingEngine, &mut outbox, at(2));
         assert_eq!(attempts(&step), 1, "the second part of the first");
         step.retry(&JobError::new(ErrorClass::Transient, "later"), &mut outbox, at(3));
         assert_eq!(attempts(&step), 1);
-        step.emit(Effect::PingEngine, &mut outbox, at(4));
+        step.emit(Job::PingEngine, &mut outbox, at(4));
         assert_eq!(attempts(&step), 2);
         step.again();
-        step.emit(Effect::PingEngine, &mut outbox, at(5));
+        step.emit(Job::PingEngine, &mut outbox, at(5));
         assert_eq!(attempts(&step), 3);
     }
 
@@ -297,7 +297,7 @@ mod tests {
         let (mut step, mut outbox) = (Step::<()>::new("hook", NEAR), Outbox::new(1));
         for second in (0..2000).step_by(2) {
             step.pause(at(second));
-            step.emit(Effect::PingEngine, &mut outbox, at(second + 1));
+            step.emit(Job::PingEngine, &mut outbox, at(second + 1));
         }
         let waits = waits(&step);
         assert_eq!((waits.len(), waits[0].0), (WAITS_KEPT, 0.0));

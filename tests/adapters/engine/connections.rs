@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use berth::io::docker::Engine;
 use berth_config::{ImageRef, Port, Protocol};
-use berth_core::message::effect::{Address, ContainerId, RunningContainer};
+use berth_core::message::container::{Address, ContainerId, RunningContainer};
 use berth_core::message::error::JobError;
 use berth_kit::image::DEMO_APP;
 use bollard::exec::StartExecOptions;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use berth::io::docker::{Engine, EngineError, Mounted};
 use berth_config::{Config, Device, Port, Protocol, Volume};
-use berth_core::message::effect::{Address, ContainerId, RunningContainer};
+use berth_core::message::container::Exit;
+use berth_core::message::container::{Address, ContainerId, RunningContainer};
 use berth_core::message::error::ErrorClass;
-use berth_core::message::event::Exit;
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::CreateContainerOptions;
 

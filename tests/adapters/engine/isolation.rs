@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use berth::io::docker::{EngineError, Mounted};
 use berth_config::Config;
-use berth_core::message::effect::Creation;
+use berth_core::message::container::Creation;
 use berth_core::message::error::ErrorClass;
 
 use super::bench::{Bench, SLEEP, unique, words};

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use berth::io::Adapters;
 use berth::io::host::metadata_block::MetadataBlock;
 use berth_config::{Config, ImdsAccess};
-use berth_core::message::effect::{ContainerId, Creation, Effect, Job};
+use berth_core::message::container::{ContainerId, Creation};
 use berth_core::message::error::ErrorClass;
 use berth_core::message::event::{BlockRepair, Event};
+use berth_core::message::job::{Job, JobKind};
 use berth_kit::World;
 use bollard::models::{Ipam, IpamConfig, NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest};
 
@@ -47,14 +48,14 @@ impl Life {
         let image = self.bench.image(&["sh", "sleep", "nc", "ping", "ip", "env"], &[], &[SLEEP]).await;
         let creation = self.bench.creation(&image, edit).await;
         self.bench.and_remove(format!("DELETE /containers/{}?force=1&v=1", creation.config.container_name()));
-        let created = self.adapters.perform(Effect::CreateContainer(Box::new(creation.clone()))).await;
+        let created = self.adapters.perform(Job::CreateContainer(Box::new(creation.clone()))).await;
         let Event::ContainerCreated(id) = created else { panic!("{created}") };
         self.created.push(id.clone());
         (creation, id)
     }
 
     async fn start(&self, creation: &Creation, id: &ContainerId) -> Event {
-        let start = Effect::StartContainer { id: id.clone(), config: Arc::clone(&creation.config) };
+        let start = Job::StartContainer { id: id.clone(), config: Arc::clone(&creation.config) };
         self.adapters.perform(start).await
     }
 
@@ -67,7 +68,7 @@ impl Life {
     }
 
     async fn remove(&self, id: &ContainerId) {
-        let remove = Effect::RemoveContainer { id: id.clone(), timeout: std::time::Duration::ZERO };
+        let remove = Job::RemoveContainer { id: id.clone(), timeout: std::time::Duration::ZERO };
         assert_eq!(self.adapters.perform(remove).await, Event::ContainerRemoved);
         assert_eq!(rules(id), [""; 0]);
     }
@@ -89,14 +90,14 @@ impl Life {
     /// What the next agent on this instance does first.
     async fn look_after(&self) {
         let next = agent(&self.world, &self.bench, &self.street).await;
-        let find = Effect::FindContainers { name: unique("none"), instance_id: super::bench::identity().instance_id };
+        let find = Job::FindContainers { name: unique("none"), instance_id: super::bench::identity().instance_id };
         let found = next.perform(find).await;
         assert!(matches!(found, Event::ContainersFound(_)), "{found}");
     }
 
     /// What the agent does every few seconds: what it put back.
     async fn check(&self) -> BlockRepair {
-        let checked = self.adapters.perform(Effect::CheckMetadataBlock).await;
+        let checked = self.adapters.perform(Job::CheckMetadataBlock).await;
         let Event::MetadataBlockChecked(repair) = checked else { panic!("{checked}") };
         repair
     }
@@ -258,7 +259,7 @@ async fn a_container_that_was_stopped_is_held_when_it_is_started_again() {
     let Some(mut life) = Life::begin().await else { return };
     let (creation, id) = life.create(block).await;
     assert!(matches!(life.start(&creation, &id).await, Event::ContainerStarted(_)));
-    let stop = Effect::StopContainer { id: id.clone(), timeout: std::time::Duration::ZERO, for_good: true };
+    let stop = Job::StopContainer { id: id.clone(), timeout: std::time::Duration::ZERO, for_good: true };
     assert_eq!(life.adapters.perform(stop).await, Event::ContainerStopped);
     let standing = rules(&id);
     assert_eq!(standing.len(), 3, "whoever starts it by hand starts it blocked");
@@ -327,7 +328,7 @@ async fn where_nothing_could_hold_it_a_container_is_not_started() {
             })
             .await;
         let refused = life.start(&creation, &id).await;
-        let Event::Failed(Job::StartContainer, fault) = refused else { panic!("{refused}") };
+        let Event::Failed(JobKind::StartContainer, fault) = refused else { panic!("{refused}") };
         assert_eq!(fault.class, ErrorClass::Misconfigured, "{fault}");
         assert!(fault.reason.contains("imds=block cannot be kept") && fault.reason.contains(says), "{fault}");
         assert_eq!(life.bench.inspect(&id).await.state.unwrap().running, Some(false));

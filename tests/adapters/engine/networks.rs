@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
 use berth::io::docker::Engine;
-use berth_core::message::effect::ContainerId;
+use berth_core::message::container::ContainerId;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use berth::io::docker::{Engine, EngineError};
 use berth::io::secret::app_output;
 use berth_config::{Config, SecretRef, SecretsAs};
-use berth_core::message::effect::{ContainerId, Creation};
+use berth_core::message::container::{ContainerId, Creation};
 use berth_core::message::output::{AppOutput, BYTES, LINES, Unavailable};
 use berth_kit::OwnEngine;
 use bollard::models::ContainerCreateBody;

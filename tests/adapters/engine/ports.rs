@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use berth::io::docker::Engine;
 use berth_config::{Port, Protocol};
-use berth_core::message::effect::ContainerId;
+use berth_core::message::container::ContainerId;
 use berth_core::message::error::ErrorClass;
 use berth_kit::OwnEngine;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use berth::io::http::probe::probe;
 use berth_config::{HttpProbe, Layers, Port, ProbeMethod, Protocol};
-use berth_core::message::effect::{Address, ContainerId, RunningContainer};
+use berth_core::message::container::{Address, ContainerId, RunningContainer};
 use berth_core::message::probe_failure::ProbeFailureKind as Kind;
 use bollard::query_parameters::TopOptions;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -6,9 +6,10 @@ use std::time::Duration;
 use berth::io::Adapters;
 use berth::io::secret::deliver::Delivery;
 use berth_config::{Config, SecretRef, SecretsAs};
-use berth_core::message::effect::{ContainerId, Creation, Effect, Job};
+use berth_core::message::container::{ContainerId, Creation};
 use berth_core::message::error::ErrorClass;
 use berth_core::message::event::Event;
+use berth_core::message::job::{Job, JobKind};
 use berth_kit::{Fault, World};
 
 use super::bench::{Bench, words};
@@ -48,8 +49,8 @@ impl Life {
         let creation = bench.creation(&image, edit).await;
         bench.and_remove(format!("DELETE /containers/{}?force=1&v=1", creation.config.container_name()));
         let adapters = adapters(&world, &bench.delivery).await;
-        assert_eq!(adapters.perform(Effect::FetchSecrets(Arc::clone(&creation.config))).await, Event::SecretsFetched);
-        let created = adapters.perform(Effect::CreateContainer(Box::new(creation.clone()))).await;
+        assert_eq!(adapters.perform(Job::FetchSecrets(Arc::clone(&creation.config))).await, Event::SecretsFetched);
+        let created = adapters.perform(Job::CreateContainer(Box::new(creation.clone()))).await;
         let Event::ContainerCreated(id) = created else { panic!("{created}") };
         let life = Self { world, bench, creation, adapters, id };
         life.start().await;
@@ -62,17 +63,16 @@ impl Life {
     }
 
     async fn start(&self) {
-        let started =
-            self.adapters.perform(Effect::StartContainer { id: self.id.clone(), config: self.config() }).await;
+        let started = self.adapters.perform(Job::StartContainer { id: self.id.clone(), config: self.config() }).await;
         assert!(matches!(started, Event::ContainerStarted(_)), "{started}");
     }
 
     async fn check(&self) -> Event {
-        self.adapters.perform(Effect::CheckSecrets(self.config())).await
+        self.adapters.perform(Job::CheckSecrets(self.config())).await
     }
 
     async fn signal(&self, adapters: &Adapters) {
-        let effect = Effect::SignalApp { id: self.id.clone(), signal: "SIGHUP".to_owned(), config: self.config() };
+        let effect = Job::SignalApp { id: self.id.clone(), signal: "SIGHUP".to_owned(), config: self.config() };
         assert_eq!(adapters.perform(effect).await, Event::AppSignalled);
     }
 
@@ -132,7 +132,7 @@ async fn an_environment_is_new_only_at_the_next_start() {
     life.says_often(2).await;
     life.says(&["a=1", "b=1"]).await;
     assert_eq!(life.check().await, checked(false), "one signal is enough");
-    let stop = Effect::StopContainer { id: life.id.clone(), timeout: Duration::ZERO, for_good: false };
+    let stop = Job::StopContainer { id: life.id.clone(), timeout: Duration::ZERO, for_good: false };
     assert_eq!(life.adapters.perform(stop).await, Event::ContainerStopped);
     life.start().await;
     life.says(&["a=2", "b=1"]).await;
@@ -152,7 +152,7 @@ async fn a_value_that_was_rotated_away_is_not_shown_in_what_the_app_wrote() {
         if how == SecretsAs::Files {
             life.says(&["a=second-value", "b=1"]).await;
         }
-        let effect = Effect::ReadOutput { id: life.id.clone(), config: life.config() };
+        let effect = Job::ReadOutput { id: life.id.clone(), config: life.config() };
         let Event::OutputRead(output) = life.adapters.perform(effect).await else { panic!("it is not read") };
         let shown = output.lines.join("\n");
         assert!(shown.starts_with("a=1\nb=1\nsaid") && !shown.contains("-value"), "{how:?}: {shown}");
@@ -165,14 +165,14 @@ async fn a_value_that_cannot_be_fetched_changes_nothing() {
     let life = Life::begin(SecretsAs::Files).await;
     put(&life.world, "2", "2");
     life.world.fault("secretsmanager", Fault::Throttle).always();
-    let Event::Failed(Job::CheckSecrets, fault) = life.check().await else { panic!("it was fetched") };
+    let Event::Failed(JobKind::CheckSecrets, fault) = life.check().await else { panic!("it was fetched") };
     assert_eq!(fault.class, ErrorClass::Throttled);
     life.world.faults.clear();
     life.signal(&life.adapters).await;
     life.says_often(2).await;
     life.says(&["a=1", "b=1"]).await;
     life.world.secrets.deny("prod/b");
-    assert!(matches!(life.check().await, Event::Failed(Job::CheckSecrets, _)));
+    assert!(matches!(life.check().await, Event::Failed(JobKind::CheckSecrets, _)));
     life.signal(&life.adapters).await;
     life.says_often(3).await;
     life.says(&["a=1", "b=1"]).await;
@@ -182,14 +182,14 @@ async fn a_value_that_cannot_be_fetched_changes_nothing() {
 async fn the_next_process_knows_what_the_app_has() {
     for how in [SecretsAs::Files, SecretsAs::Env] {
         let life = Life::begin(how).await;
-        let check = Effect::CheckSecrets(life.config());
+        let check = Job::CheckSecrets(life.config());
         let next = adapters(&life.world, &life.bench.delivery).await;
         life.signal(&next).await;
         assert_eq!(next.perform(check.clone()).await, checked(false), "what was not fetched is not taken away");
         put(&life.world, "1", "rotated while nobody looked");
         // A boot fetches before it finds the container that it adopts.
         let next = adapters(&life.world, &life.bench.delivery).await;
-        next.perform(Effect::FetchSecrets(life.config())).await;
+        next.perform(Job::FetchSecrets(life.config())).await;
         assert_eq!(next.perform(check.clone()).await, checked(true), "{how:?}");
         let next = adapters(&life.world, &life.bench.delivery).await;
         assert_eq!(next.perform(check).await, checked(true), "{how:?}");
@@ -197,7 +197,7 @@ async fn the_next_process_knows_what_the_app_has() {
 }
 
 async fn stop(life: &Life, for_good: bool) {
-    let stop = Effect::StopContainer { id: life.id.clone(), timeout: Duration::ZERO, for_good };
+    let stop = Job::StopContainer { id: life.id.clone(), timeout: Duration::ZERO, for_good };
     assert_eq!(life.adapters.perform(stop).await, Event::ContainerStopped);
 }
 
@@ -217,15 +217,15 @@ async fn another_start_takes_the_values_that_are_in_place_and_asks_no_service() 
 async fn without_values_at_the_edge_or_in_place_nothing_is_started_before_a_fetch() {
     for how in [SecretsAs::Files, SecretsAs::Env] {
         let life = Life::begin(how).await;
-        let start = Effect::StartContainer { id: life.id.clone(), config: life.config() };
+        let start = Job::StartContainer { id: life.id.clone(), config: life.config() };
         stop(&life, true).await;
         assert_eq!(life.adapters.perform(start.clone()).await, Event::SecretsMissing, "{how:?}: deleted");
         // A fetch whose values are wiped before the start is none.
-        assert_eq!(life.adapters.perform(Effect::FetchSecrets(life.config())).await, Event::SecretsFetched);
-        assert_eq!(life.adapters.perform(Effect::WipeSecrets).await, Event::SecretsWiped);
+        assert_eq!(life.adapters.perform(Job::FetchSecrets(life.config())).await, Event::SecretsFetched);
+        assert_eq!(life.adapters.perform(Job::WipeSecrets).await, Event::SecretsWiped);
         life.bench.delivery.prepare(&life.config().container_name(), how).unwrap();
         assert_eq!(life.adapters.perform(start).await, Event::SecretsMissing, "{how:?}: only prepared");
-        assert_eq!(life.adapters.perform(Effect::FetchSecrets(life.config())).await, Event::SecretsFetched);
+        assert_eq!(life.adapters.perform(Job::FetchSecrets(life.config())).await, Event::SecretsFetched);
         life.start().await;
         life.says_often(2).await;
         life.says(&["a=1", "b=1"]).await;
@@ -238,5 +238,5 @@ async fn without_a_delivery_the_first_values_are_no_change() {
     put(&world, "1", "1");
     let life = Life::begin(SecretsAs::Files).await;
     let adapters = adapters(&world, &Delivery::new(&world.run_dir())).await;
-    assert_eq!(adapters.perform(Effect::CheckSecrets(life.config())).await, checked(false));
+    assert_eq!(adapters.perform(Job::CheckSecrets(life.config())).await, checked(false));
 }

@@ -8,7 +8,7 @@ use berth::io::docker::{EngineError, Mounted};
 use berth::io::http::probe::probe;
 use berth::io::secret::deliver::{DeliverError, Delivery};
 use berth_config::{HttpProbe, ProbeMethod, SecretsAs, Ulimit};
-use berth_core::message::effect::ContainerId;
+use berth_core::message::container::ContainerId;
 use berth_core::message::error::ErrorClass;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;

@@ -3,7 +3,7 @@
 
 use std::process::{Child, Command, Stdio};
 
-use berth_core::message::effect::ContainerId;
+use berth_core::message::container::ContainerId;
 use berth_kit::needs;
 
 /// The namespace and what leads there; gone when it is dropped.

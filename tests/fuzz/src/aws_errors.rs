@@ -6,8 +6,8 @@ use berth::io::aws::imds::Imds;
 use berth::io::aws::{Aws, AwsError, Service};
 use berth::io::{aws::autoscaling, aws::ecr, aws::secrets};
 use berth_config::{Layers, SecretRef};
-use berth_core::message::effect::{HookName, HookResult};
 use berth_core::message::error::{ErrorClass, JobError};
+use berth_core::message::group::{HookName, HookResult};
 use http::StatusCode;
 
 use crate::answerer::{Answerer, Delivery, answering, scripted};

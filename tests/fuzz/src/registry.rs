@@ -4,7 +4,7 @@
 use berth::io::aws::ecr;
 use berth::io::docker::{Engine, EngineError};
 use berth_config::{ImageRef, PinnedImage, RegistryAuth};
-use berth_core::message::effect::ContainerId;
+use berth_core::message::container::ContainerId;
 use berth_core::message::error::JobError;
 
 use crate::answerer::{Delivery, answering, scripted};

@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use berth_core::clock::Uptime;
 use berth_core::machine::Machine;
-use berth_core::message::effect::{ContainerId, Effect, Job, Ticket};
+use berth_core::message::command::Command;
+use berth_core::message::container::ContainerId;
+use berth_core::message::effect::Effect;
 use berth_core::message::error::JobError;
 use berth_core::message::event::Event;
+use berth_core::message::job::{Job, JobKind, Ticket};
 use berth_core::view::{DeadlineView, PhaseName, Status};
 
 use super::engine::Asker;
@@ -168,7 +171,7 @@ impl World {
 
     pub(crate) fn take_orders(&mut self) {
         while let Some(agent) = &mut self.agent {
-            let Some((ticket, effect)) = agent.machine.next_effect() else {
+            let Some(effect) = agent.machine.next_effect() else {
                 if agent.doomed {
                     self.met(KILLED_AFTER);
                     self.kill();
@@ -176,32 +179,33 @@ impl World {
                 return;
             };
             let (number, phase) = (agent.number, agent.machine.phase().word());
-            if !effect.is_routine() && !matches!(effect, Effect::Cancel(_)) {
+            if !effect.is_routine() && !matches!(effect, Effect::Command(Command::Cancel(_))) {
                 self.note(phase, || format!("> {effect}"));
             }
             match effect {
-                Effect::Exit(outcome) => {
+                Effect::Command(Command::Exit(outcome)) => {
                     self.left = None;
                     self.seen.code = Some(outcome.code());
                     self.ended(Some(outcome.code()));
                 }
-                Effect::Cancel(other) => {
+                Effect::Command(Command::Cancel(other)) => {
                     if let Some(agent) = &mut self.agent {
                         agent.running.retain(|one| *one != other);
                     }
                 }
-                Effect::HandOver => {
+                Effect::Command(Command::HandOver) => {
                     self.end_agent();
                     self.start();
                 }
-                effect => self.order(number, ticket, effect),
+                Effect::Command(Command::RefuseHandover(_)) => {}
+                Effect::Job(ticket, job) => self.order(number, ticket, job),
             }
         }
     }
 
-    fn order(&mut self, number: u32, ticket: Ticket, effect: Effect) {
-        let Some(job) = effect.job() else { return };
-        self.ordered(&effect);
+    fn order(&mut self, number: u32, ticket: Ticket, ordered: Job) {
+        let job = ordered.kind();
+        self.ordered(&ordered);
         let Some(nth) = self.attempts.get_mut(job as usize) else { return };
         let nth = std::mem::replace(nth, *nth + 1);
         let fate = if self.progress.healed() { Fate::Well } else { self.plan.fate(job, nth) };
@@ -210,7 +214,7 @@ impl World {
             agent.running.push(ticket);
         }
         // As the adapters does before it asks the engine: what was fetched is then on the tmpfs alone.
-        if matches!(job, Job::StartContainer | Job::SignalApp) {
+        if matches!(job, JobKind::StartContainer | JobKind::SignalApp) {
             self.delivered |= std::mem::take(&mut self.fetched);
         }
         let asker = (number, ticket.0);
@@ -233,15 +237,15 @@ impl World {
                 let fault = JobError::new(class, "so planned");
                 self.schedule(at, Due::Answer(asker, Event::Failed(job, fault)));
             }
-            Fate::Slow(by) => self.schedule(at + by, Due::Act { asker, effect: Box::new(effect), fate, since }),
-            Fate::Well | Fate::Lost => self.schedule(at, Due::Act { asker, effect: Box::new(effect), fate, since }),
+            Fate::Slow(by) => self.schedule(at + by, Due::Act { asker, job: Box::new(ordered), fate, since }),
+            Fate::Well | Fate::Lost => self.schedule(at, Due::Act { asker, job: Box::new(ordered), fate, since }),
         }
     }
 
     /// The engine does one thing at a time with a container: a stop waits for the start that is on its way.
     pub(crate) fn finish_start(&mut self, of: &ContainerId) {
         let starts = |due: &Due| match due {
-            Due::Act { effect, .. } => matches!(effect.as_ref(), Effect::StartContainer { id, .. } if id == of),
+            Due::Act { job, .. } => matches!(job.as_ref(), Job::StartContainer { id, .. } if id == of),
             _ => false,
         };
         if self.agenda.take(starts).is_some() {
@@ -256,20 +260,20 @@ pub(crate) fn is_notice(event: &Event) -> bool {
 }
 
 /// How long a job takes on an ordinary day.
-fn usual(job: Job) -> Duration {
+fn usual(job: JobKind) -> Duration {
     ms(match job {
-        Job::Listen
-        | Job::CheckPaths
-        | Job::CountConnections
-        | Job::ExtendStop
-        | Job::SayLastWords
-        | Job::SignalApp
-        | Job::WipeSecrets => 1,
-        Job::PullImage => 2000,
-        Job::StartContainer => 200,
-        Job::FetchSecrets | Job::LoginRegistry | Job::FindGroup | Job::CheckSecrets => 100,
-        Job::CreateContainer | Job::ResolveDigest | Job::CompleteHook | Job::RecordHeartbeat => 50,
-        Job::DescribeInstance | Job::MarkUnhealthy => 50,
+        JobKind::Listen
+        | JobKind::CheckPaths
+        | JobKind::CountConnections
+        | JobKind::ExtendStop
+        | JobKind::SayLastWords
+        | JobKind::SignalApp
+        | JobKind::WipeSecrets => 1,
+        JobKind::PullImage => 2000,
+        JobKind::StartContainer => 200,
+        JobKind::FetchSecrets | JobKind::LoginRegistry | JobKind::FindGroup | JobKind::CheckSecrets => 100,
+        JobKind::CreateContainer | JobKind::ResolveDigest | JobKind::CompleteHook | JobKind::RecordHeartbeat => 50,
+        JobKind::DescribeInstance | JobKind::MarkUnhealthy => 50,
         _ => 5,
     })
 }

@@ -4,9 +4,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use berth_config::PinnedImage;
-use berth_core::message::effect::{Address, ContainerId, Creation, FoundContainer, Job, RunningContainer};
+use berth_core::message::container::Exit;
+use berth_core::message::container::{Address, ContainerId, Creation, FoundContainer, RunningContainer};
 use berth_core::message::error::{ErrorClass, JobError};
-use berth_core::message::event::{Event, Exit};
+use berth_core::message::event::Event;
+use berth_core::message::job::JobKind;
 use berth_core::message::output::{AppOutput, Unavailable};
 
 use super::plan::Plan;
@@ -189,7 +191,7 @@ impl Engine {
     pub(crate) fn create(&mut self, creation: &Creation, fingerprint: String) -> Event {
         let name = creation.config.container_name();
         if self.containers.iter().any(|one| one.name == name) {
-            return failed(Job::CreateContainer, ErrorClass::Transient, "the name is in use");
+            return failed(JobKind::CreateContainer, ErrorClass::Transient, "the name is in use");
         }
         let id = self.next_id();
         let (started, exits, exited) = (None, None, None);
@@ -200,7 +202,7 @@ impl Engine {
     pub(crate) fn start(&mut self, id: &ContainerId, now: Duration) -> Event {
         let loops = within(&self.loops, now);
         let Some(one) = self.containers.iter_mut().find(|one| one.id == *id) else {
-            return failed(Job::StartContainer, ErrorClass::Gone, "no such container");
+            return failed(JobKind::StartContainer, ErrorClass::Gone, "no such container");
         };
         if one.started.is_none() {
             one.started = Some(now);
@@ -293,9 +295,9 @@ impl Engine {
             }
             for (asker, _, wait) in self.waits.drain(..) {
                 let job = match wait {
-                    Wait::Exit => Job::WatchContainer,
-                    Wait::Stop => Job::StopContainer,
-                    Wait::Remove => Job::RemoveContainer,
+                    Wait::Exit => JobKind::WatchContainer,
+                    Wait::Stop => JobKind::StopContainer,
+                    Wait::Remove => JobKind::RemoveContainer,
                 };
                 news.push(News::Answer(asker, failed(job, ErrorClass::Transient, "the engine is away")));
             }
@@ -338,6 +340,6 @@ fn view(id: &ContainerId, running_for: Duration) -> RunningContainer {
     RunningContainer { id: id.clone(), address, published: Vec::new(), healthcheck: None, shim: false, running_for }
 }
 
-fn failed(job: Job, class: ErrorClass, reason: &str) -> Event {
+fn failed(job: JobKind, class: ErrorClass, reason: &str) -> Event {
     Event::Failed(job, JobError::new(class, reason))
 }

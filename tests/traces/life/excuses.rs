@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use berth_core::message::effect::Job;
+use berth_core::message::job::JobKind;
 
 use super::plan::{ENGINE, GROUP, Plan, SERVICES};
 use super::table::{End, Ill};
@@ -64,7 +64,7 @@ impl Excuses {
                         | Twist::Ill(Ill::ExitsAtOnce | Ill::NeverHealthy)
                 )
             }),
-            metadata: plan.troubles(&[Job::Identify, Job::ReadConfig, Job::WatchMetadata])
+            metadata: plan.troubles(&[JobKind::Identify, JobKind::ReadConfig, JobKind::WatchMetadata])
                 || plan.has(|twist| matches!(twist, Twist::MetadataAway { .. } | Twist::StateOdd { .. }))
                 || plan.ills().any(|ill| matches!(ill, Ill::MetadataGone { .. })),
             away: plan.twists.iter().map(Twist::lasts).sum(),

@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use berth_core::message::effect::HookResult;
-use berth_core::message::event::{Hook, Membership};
+use berth_core::message::group::HookResult;
+use berth_core::message::group::{LifecycleHook, Membership};
 use berth_core::message::identity::TargetState;
 
 use super::plan::{Plan, Roll, Shape};
@@ -126,7 +126,7 @@ impl Group {
 
     pub(crate) fn membership(&self) -> Option<Membership> {
         let state = self.described()?;
-        let hook = |name: &str, timeout| Hook { name: name.to_owned(), timeout: Some(timeout) };
+        let hook = |name: &str, timeout| LifecycleHook { name: name.to_owned(), timeout: Some(timeout) };
         Some(Membership {
             group: "web".to_owned(),
             launch_hook: self.shape.launch_hook.map(|timeout| hook("boot", timeout)),

@@ -16,10 +16,10 @@
 
 use std::time::Duration;
 
-use berth_core::message::effect::Job;
 use berth_core::message::error::{ErrorClass, JobError};
 use berth_core::message::event::Event;
 use berth_core::message::identity::TargetState;
+use berth_core::message::job::JobKind;
 use berth_core::view::{PhaseName, Status};
 
 use super::engine::Asker;
@@ -127,7 +127,7 @@ impl World {
     }
 
     /// What hangs is given up by its adapter before everything is healed.
-    pub(crate) fn end_hang(&mut self, asker: Asker, job: Job) {
+    pub(crate) fn end_hang(&mut self, asker: Asker, job: JobKind) {
         if let Some(heals) = self.plan.heals {
             let error = JobError::new(ErrorClass::Transient, "timed out");
             self.schedule(heals.max(self.now), Due::Answer(asker, Event::Failed(job, error)));

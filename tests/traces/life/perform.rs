@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth_core::message::effect::{Effect, ImageFacts, Job};
+use berth_core::message::container::ImageFacts;
 use berth_core::message::error::{ErrorClass, JobError};
-use berth_core::message::event::{BlockRepair, Event, Hook, Membership};
+use berth_core::message::event::{BlockRepair, Event};
+use berth_core::message::group::{LifecycleHook, Membership};
 use berth_core::message::identity::Identity;
+use berth_core::message::job::{Job, JobKind};
 
 use super::engine::Asker;
 use super::plan::{ENGINE, GROUP, SERVICES};
@@ -20,89 +22,89 @@ const THROTTLED: &str = "Rate exceeded";
 
 impl World {
     /// One attempt; none if the answer comes later, from the engine.
-    pub(crate) fn perform(&mut self, asker: Asker, effect: &Effect, since: Duration) -> Option<Event> {
-        let job = effect.job()?;
-        if let Some(reason) = self.is_away(job, since) {
+    pub(crate) fn perform(&mut self, asker: Asker, job: &Job, since: Duration) -> Option<Event> {
+        let kind = job.kind();
+        if let Some(reason) = self.is_away(kind, since) {
             let class = if reason == THROTTLED { ErrorClass::Throttled } else { ErrorClass::Transient };
-            return Some(Event::Failed(job, JobError::new(class, reason)));
+            return Some(Event::Failed(kind, JobError::new(class, reason)));
         }
         let now = self.now;
-        Some(match effect {
-            Effect::Identify => {
+        Some(match job {
+            Job::Identify => {
                 let target_state = self.snapshot().target_state;
                 Event::Identified(Arc::new(Identity { target_state, ..identity() }))
             }
-            Effect::ReadConfig => Event::ConfigRead(self.config.clone()),
-            Effect::Listen(_) => Event::Listening,
-            Effect::FetchSecrets(_) => {
+            Job::ReadConfig => Event::ConfigRead(self.config.clone()),
+            Job::Listen(_) => Event::Listening,
+            Job::FetchSecrets(_) => {
                 self.secrets_read = now;
                 // The values of a fetch that was cancelled go with it.
                 self.fetched |= self.listens(asker);
                 Event::SecretsFetched
             }
-            Effect::LoginRegistry(_) => Event::RegistryLoggedIn,
-            Effect::PingEngine => Event::EngineAnswered,
-            Effect::FindContainers { .. } => Event::ContainersFound(self.engine.find(now)),
-            Effect::ResolveDigest(image, _) => Event::DigestResolved(image.at(DIGEST.to_owned())),
-            Effect::InspectImage(..) => Event::ImageInspected(self.engine.has_image.then(ImageFacts::default)),
-            Effect::CheckPaths(_) => Event::PathsFound,
-            Effect::PullImage { .. } => {
+            Job::LoginRegistry(_) => Event::RegistryLoggedIn,
+            Job::PingEngine => Event::EngineAnswered,
+            Job::FindContainers { .. } => Event::ContainersFound(self.engine.find(now)),
+            Job::ResolveDigest(image, _) => Event::DigestResolved(image.at(DIGEST.to_owned())),
+            Job::InspectImage(..) => Event::ImageInspected(self.engine.has_image.then(ImageFacts::default)),
+            Job::CheckPaths(_) => Event::PathsFound,
+            Job::PullImage { .. } => {
                 self.engine.has_image = true;
                 Event::ImagePulled
             }
-            Effect::CreateContainer(creation) => {
+            Job::CreateContainer(creation) => {
                 let same = Arc::ptr_eq(&creation.config, &self.config);
                 let fingerprint = if same { self.fingerprint.clone() } else { creation.config.fingerprint() };
                 self.engine.create(creation, fingerprint)
             }
-            Effect::StartContainer { config, .. } if config.has_secrets() && !self.delivered => Event::SecretsMissing,
-            Effect::StartContainer { id, .. } => self.engine.start(id, now),
-            Effect::WatchContainer(id) => {
+            Job::StartContainer { config, .. } if config.has_secrets() && !self.delivered => Event::SecretsMissing,
+            Job::StartContainer { id, .. } => self.engine.start(id, now),
+            Job::WatchContainer(id) => {
                 self.engine.watch(asker, id);
                 return None;
             }
-            Effect::ProbeApp { app, .. } => {
+            Job::ProbeApp { app, .. } => {
                 if self.engine.probe(&app.id, now) {
                     Event::ProbePassed
                 } else {
                     refused()
                 }
             }
-            Effect::StopContainer { id, timeout, for_good } => {
+            Job::StopContainer { id, timeout, for_good } => {
                 self.delivered &= !for_good;
                 self.engine.stop(asker, id, *timeout, false, now);
                 return None;
             }
-            Effect::RemoveContainer { id, timeout } => {
+            Job::RemoveContainer { id, timeout } => {
                 self.delivered = false;
                 self.engine.stop(asker, id, *timeout, true, now);
                 return None;
             }
-            Effect::ForgetSecrets => Event::SecretsForgotten,
-            Effect::FindGroup { group, launch_hook, .. } => Event::GroupFound(self.found(group, launch_hook)),
-            Effect::RecordHeartbeat(hook) => match self.group.heartbeat(&hook.hook, now) {
+            Job::ForgetSecrets => Event::SecretsForgotten,
+            Job::FindGroup { group, launch_hook, .. } => Event::GroupFound(self.found(group, launch_hook)),
+            Job::RecordHeartbeat(hook) => match self.group.heartbeat(&hook.hook, now) {
                 true => Event::HeartbeatRecorded,
-                false => Event::HookNotActive(Job::RecordHeartbeat),
+                false => Event::HookNotActive(JobKind::RecordHeartbeat),
             },
-            Effect::CompleteHook { hook, result } => match self.group.complete(&hook.hook, *result, now) {
+            Job::CompleteHook { hook, result } => match self.group.complete(&hook.hook, *result, now) {
                 true => {
                     self.note("group", || format!("{hook} completed {}", result.word()));
                     Event::HookCompleted
                 }
-                false => Event::HookNotActive(Job::CompleteHook),
+                false => Event::HookNotActive(JobKind::CompleteHook),
             },
-            Effect::DescribeInstance => Event::InstanceDescribed(self.group.described()),
-            Effect::MarkUnhealthy => {
+            Job::DescribeInstance => Event::InstanceDescribed(self.group.described()),
+            Job::MarkUnhealthy => {
                 self.group.mark_unhealthy(now);
                 Event::MarkedUnhealthy
             }
-            Effect::WatchMetadata => Event::MetadataSeen(self.snapshot()),
-            Effect::CountConnections(_) => Event::ConnectionsCounted(self.balancer.connections()),
-            Effect::ExtendStop(by) => {
+            Job::WatchMetadata => Event::MetadataSeen(self.snapshot()),
+            Job::CountConnections(_) => Event::ConnectionsCounted(self.balancer.connections()),
+            Job::ExtendStop(by) => {
                 self.systemd.extend(*by, now);
                 Event::StopExtended
             }
-            Effect::CheckSecrets(_) => {
+            Job::CheckSecrets(_) => {
                 let since = std::mem::replace(&mut self.secrets_read, now);
                 let newer = |twist: &Twist| matches!(twist, Twist::Rotation(at) if (since..now).contains(at));
                 let changed = self.plan.has(newer);
@@ -111,30 +113,29 @@ impl World {
                 }
                 Event::SecretsChecked { changed }
             }
-            Effect::WipeSecrets => {
+            Job::WipeSecrets => {
                 self.fetched = false;
                 Event::SecretsWiped
             }
-            Effect::CheckMetadataBlock => Event::MetadataBlockChecked(BlockRepair::default()),
-            Effect::SignalApp { .. } => Event::AppSignalled,
-            Effect::ReadOutput { id, .. } => Event::OutputRead(self.engine.output(id)),
-            Effect::SayLastWords { .. } => Event::LastWordsSaid,
-            Effect::Cancel(_) | Effect::Exit(_) | Effect::HandOver | Effect::RefuseHandover(_) => return None,
+            Job::CheckMetadataBlock => Event::MetadataBlockChecked(BlockRepair::default()),
+            Job::SignalApp { .. } => Event::AppSignalled,
+            Job::ReadOutput { id, .. } => Event::OutputRead(self.engine.output(id)),
+            Job::SayLastWords { .. } => Event::LastWordsSaid,
         })
     }
 
     /// As the adapters does: only what the config does not name is asked for.
     fn found(&self, group: &Option<String>, launch_hook: &Option<String>) -> Option<Membership> {
         let Some(name) = launch_hook else { return self.group.membership() };
-        let launch_hook = Some(Hook { name: name.clone(), timeout: None });
+        let launch_hook = Some(LifecycleHook { name: name.clone(), timeout: None });
         match group {
             Some(group) => Some(Membership { group: group.clone(), launch_hook, terminate_hook: None, state: None }),
             None => self.group.membership().map(|found| Membership { launch_hook, terminate_hook: None, ..found }),
         }
     }
 
-    fn is_away(&mut self, job: Job, since: Duration) -> Option<&'static str> {
-        let asks_engine = ENGINE.contains(&job) && !matches!(job, Job::ProbeApp | Job::CountConnections);
+    fn is_away(&mut self, job: JobKind, since: Duration) -> Option<&'static str> {
+        let asks_engine = ENGINE.contains(&job) && !matches!(job, JobKind::ProbeApp | JobKind::CountConnections);
         if asks_engine && self.engine.is_away(since, self.now) {
             self.meet(|ill| matches!(ill, Ill::EngineLate(_)));
             return Some("the engine is away");
@@ -143,7 +144,7 @@ impl World {
         self.plan.twists.iter().filter(|twist| away(twist)).find_map(|twist| match twist {
             Twist::AwsAway { .. } => (GROUP.contains(&job) || SERVICES.contains(&job)).then_some(THROTTLED),
             Twist::MetadataAway { .. } => {
-                let asked = matches!(job, Job::Identify | Job::ReadConfig | Job::WatchMetadata);
+                let asked = matches!(job, JobKind::Identify | JobKind::ReadConfig | JobKind::WatchMetadata);
                 asked.then_some("the metadata does not answer")
             }
             _ => None,

@@ -6,9 +6,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use berth_core::message::effect::Job;
 use berth_core::message::error::ErrorClass;
 use berth_core::message::identity::TargetState;
+use berth_core::message::job::JobKind;
 
 use super::table::Ill;
 use super::twist::{Fate, Twist};
@@ -61,33 +61,44 @@ const CONFIGS: u64 = 10_007;
 pub(crate) const AFTER: &str = "after=/mnt/data";
 
 /// Jobs of the engine.
-pub(crate) const ENGINE: [Job; 14] = [
-    Job::PingEngine,
-    Job::FindContainers,
-    Job::ResolveDigest,
-    Job::InspectImage,
-    Job::PullImage,
-    Job::CreateContainer,
-    Job::StartContainer,
-    Job::WatchContainer,
-    Job::ProbeApp,
-    Job::StopContainer,
-    Job::RemoveContainer,
-    Job::CountConnections,
-    Job::SignalApp,
-    Job::ReadOutput,
+pub(crate) const ENGINE: [JobKind; 14] = [
+    JobKind::PingEngine,
+    JobKind::FindContainers,
+    JobKind::ResolveDigest,
+    JobKind::InspectImage,
+    JobKind::PullImage,
+    JobKind::CreateContainer,
+    JobKind::StartContainer,
+    JobKind::WatchContainer,
+    JobKind::ProbeApp,
+    JobKind::StopContainer,
+    JobKind::RemoveContainer,
+    JobKind::CountConnections,
+    JobKind::SignalApp,
+    JobKind::ReadOutput,
 ];
 
 /// Jobs that ask the group.
-pub(crate) const GROUP: [Job; 5] =
-    [Job::FindGroup, Job::RecordHeartbeat, Job::CompleteHook, Job::DescribeInstance, Job::MarkUnhealthy];
+pub(crate) const GROUP: [JobKind; 5] = [
+    JobKind::FindGroup,
+    JobKind::RecordHeartbeat,
+    JobKind::CompleteHook,
+    JobKind::DescribeInstance,
+    JobKind::MarkUnhealthy,
+];
 
 /// Jobs that ask other services of AWS.
-pub(crate) const SERVICES: [Job; 3] = [Job::FetchSecrets, Job::LoginRegistry, Job::CheckSecrets];
+pub(crate) const SERVICES: [JobKind; 3] = [JobKind::FetchSecrets, JobKind::LoginRegistry, JobKind::CheckSecrets];
 
 /// Jobs that ask neither the engine nor AWS.
-pub(crate) const OTHERS: [Job; 6] =
-    [Job::Identify, Job::ReadConfig, Job::Listen, Job::WatchMetadata, Job::ExtendStop, Job::SayLastWords];
+pub(crate) const OTHERS: [JobKind; 6] = [
+    JobKind::Identify,
+    JobKind::ReadConfig,
+    JobKind::Listen,
+    JobKind::WatchMetadata,
+    JobKind::ExtendStop,
+    JobKind::SayLastWords,
+];
 
 impl Plan {
     /// The plan of a seed.
@@ -133,7 +144,7 @@ impl Plan {
     }
 
     /// How the nth attempt at a job ends.
-    pub(crate) fn fate(&self, job: Job, nth: u32) -> Fate {
+    pub(crate) fn fate(&self, job: JobKind, nth: u32) -> Fate {
         let fate = |twist: &Twist| match twist {
             Twist::Fate(of, at, fate) if *of == job && *at == nth => Some(*fate),
             Twist::Denied(of) if *of == job => Some(Fate::Fails(ErrorClass::Denied)),
@@ -158,7 +169,7 @@ impl Plan {
     }
 
     /// Whether anything goes wrong with one of these jobs.
-    pub(crate) fn troubles(&self, jobs: &[Job]) -> bool {
+    pub(crate) fn troubles(&self, jobs: &[JobKind]) -> bool {
         self.has(|twist| match twist {
             Twist::Fate(job, _, _) | Twist::Denied(job) => jobs.contains(job),
             _ => false,

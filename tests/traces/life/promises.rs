@@ -7,10 +7,12 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use berth_core::message::effect::{ContainerId, Effect, HookResult, Job};
+use berth_core::message::container::ContainerId;
 use berth_core::message::error::ErrorClass;
 use berth_core::message::event::Event;
+use berth_core::message::group::HookResult;
 use berth_core::message::identity::TargetState;
+use berth_core::message::job::{Job, JobKind};
 use berth_core::view::{PhaseName, Status};
 
 use super::agent::{Agent, Former};
@@ -59,7 +61,7 @@ pub(crate) struct Seen {
     /// Whether values of secrets that nobody needed were in memory at the last look at the metadata.
     kept: bool,
     /// What was refused for good in this boot.
-    refused: BTreeSet<Job>,
+    refused: BTreeSet<JobKind>,
     /// The activation of a launch hook that a drain left to the group, by its moment, and which agent's drain.
     left: Option<(Duration, u32)>,
     /// Since when this agent knows that there was another before it.
@@ -102,19 +104,19 @@ enum Told {
 }
 
 /// What a boot asks for until it is answered well, or refused for good.
-const IN_A_BOOT: [Job; 12] = [
-    Job::Identify,
-    Job::ReadConfig,
-    Job::Listen,
-    Job::FetchSecrets,
-    Job::LoginRegistry,
-    Job::PingEngine,
-    Job::FindContainers,
-    Job::ResolveDigest,
-    Job::InspectImage,
-    Job::PullImage,
-    Job::CreateContainer,
-    Job::StartContainer,
+const IN_A_BOOT: [JobKind; 12] = [
+    JobKind::Identify,
+    JobKind::ReadConfig,
+    JobKind::Listen,
+    JobKind::FetchSecrets,
+    JobKind::LoginRegistry,
+    JobKind::PingEngine,
+    JobKind::FindContainers,
+    JobKind::ResolveDigest,
+    JobKind::InspectImage,
+    JobKind::PullImage,
+    JobKind::CreateContainer,
+    JobKind::StartContainer,
 ];
 
 /// Whether a hook may be, or become, active while the group shows this state.
@@ -281,12 +283,12 @@ impl World {
         }
         // Then the group is asked for another reason, too.
         let unclear = self.plan.has(|twist| matches!(twist, Twist::StateOdd { .. } | Twist::Replace { .. }));
-        if let Event::Failed(Job::FindGroup | Job::CompleteHook, fault) = event {
+        if let Event::Failed(JobKind::FindGroup | JobKind::CompleteHook, fault) = event {
             self.seen.hook_refused |= !fault.is_transient();
         }
         match event {
             Event::ConfigRead(_) => self.seen.knows_config = true,
-            Event::Failed(Job::ReadConfig, fault) if fault.class == ErrorClass::Misconfigured => {
+            Event::Failed(JobKind::ReadConfig, fault) if fault.class == ErrorClass::Misconfigured => {
                 self.seen.misconfigured |= before == PhaseName::Boot;
             }
             // A container that is gone is created again, and that one is started.
@@ -297,8 +299,8 @@ impl World {
             }
             // What a registry refused may be allowed with another login.
             Event::RegistryLoggedIn => {
-                self.seen.refused.remove(&Job::ResolveDigest);
-                self.seen.refused.remove(&Job::PullImage);
+                self.seen.refused.remove(&JobKind::ResolveDigest);
+                self.seen.refused.remove(&JobKind::PullImage);
             }
             Event::ContainersFound(found) if found.iter().any(|one| one.fingerprint.is_some()) => {
                 self.seen.inherits.get_or_insert(self.now);
@@ -401,37 +403,37 @@ impl World {
     }
 
     /// When the agent orders something.
-    pub(crate) fn ordered(&mut self, effect: &Effect) {
+    pub(crate) fn ordered(&mut self, ordered: &Job) {
         let Some(agent) = &self.agent else { return };
         let (phase, status) = (agent.machine.phase(), agent.status);
-        let Some(job) = effect.job() else { return };
+        let job = ordered.kind();
         let needed = phase == PhaseName::Boot || (phase == PhaseName::Serve && status != Status::Ok);
         // Twice in a row: the wipe may be under way.
         // An answer that is lost between the adapters and the machine leaves what it brought, until the machine gives it up.
-        let lost = self.plan.has(|twist| matches!(twist, Twist::Fate(Job::CheckSecrets, _, Fate::Lost)));
+        let lost = self.plan.has(|twist| matches!(twist, Twist::Fate(JobKind::CheckSecrets, _, Fate::Lost)));
         let kept = self.fetched && !needed && !lost;
-        if job == Job::WatchMetadata && std::mem::replace(&mut self.seen.kept, kept) && kept {
+        if job == JobKind::WatchMetadata && std::mem::replace(&mut self.seen.kept, kept) && kept {
             return self.breaks(5, format!("values of secrets stay in the agent's memory in {phase:?}"));
         }
         // An app that exits may ask for its secrets as often as it is started.
-        let restarts = || job == Job::FetchSecrets && agent.machine.view().container.is_some();
+        let restarts = || job == JobKind::FetchSecrets && agent.machine.view().container.is_some();
         let again = phase == PhaseName::Boot && self.seen.refused.contains(&job) && IN_A_BOOT.contains(&job);
         if again && !restarts() {
             return self.breaks(101, format!("{job:?} is tried again after it was refused for good"));
         }
-        let control_plane = GROUP.contains(&job) || matches!(job, Job::FetchSecrets | Job::LoginRegistry);
+        let control_plane = GROUP.contains(&job) || matches!(job, JobKind::FetchSecrets | JobKind::LoginRegistry);
         if phase == PhaseName::Serve && status == Status::Ok && control_plane {
             let settled = ["completed", "in no group", "no such hook", "nothing", "expired", "given up", "refused:"];
             let state = agent.machine.view().lifecycle.state;
             // A word that says too little is asked about.
-            let unclear = job == Job::DescribeInstance
+            let unclear = job == JobKind::DescribeInstance
                 && self.plan.has(|twist| matches!(twist, Twist::StateOdd { .. } | Twist::Replace { .. }));
             if !unclear && settled.iter().any(|word| state.starts_with(word)) {
                 self.breaks(11, format!("{job:?} in a healthy serve"));
             }
         }
-        match effect {
-            Effect::CompleteHook { hook, result } => {
+        match ordered {
+            Job::CompleteHook { hook, result } => {
                 let launch = hook.hook == "boot";
                 let former = self.seen.asked.iter().find(|one| one.hook == hook.hook);
                 if let Some((other, told)) = former.map(|one| (one.result, one.told)) {
@@ -458,15 +460,15 @@ impl World {
                     self.breaks(8, "the launch hook is completed without a healthy app");
                 }
             }
-            Effect::CreateContainer(creation) if !creation.config.after.is_empty() && self.lacks_paths() => {
+            Job::CreateContainer(creation) if !creation.config.after.is_empty() && self.lacks_paths() => {
                 self.breaks(101, "a container is created before its paths are there");
             }
-            Effect::StartContainer { id, .. } if self.engine.running().any(|one| one.id != *id) => {
+            Job::StartContainer { id, .. } if self.engine.running().any(|one| one.id != *id) => {
                 self.breaks(10, "an app is started beside another");
             }
-            Effect::StopContainer { .. } if phase == PhaseName::Drain => self.look_at_serving_on(),
+            Job::StopContainer { .. } if phase == PhaseName::Drain => self.look_at_serving_on(),
             // What a former agent had begun to start comes up unseen.
-            Effect::RemoveContainer { id, .. } if self.seen.found.contains(id) => {
+            Job::RemoveContainer { id, .. } if self.seen.found.contains(id) => {
                 let runs = self
                     .engine
                     .running()
@@ -475,17 +477,17 @@ impl World {
                     self.breaks(10, "a running app of this config is removed");
                 }
             }
-            Effect::SayLastWords { words, .. } if words.contains("Auto Scaling was asked for") => self.met(API_AWAY),
-            Effect::ReadOutput { .. } if status == Status::Ok => {
+            Job::SayLastWords { words, .. } if words.contains("Auto Scaling was asked for") => self.met(API_AWAY),
+            Job::ReadOutput { .. } if status == Status::Ok => {
                 self.breaks(5, "the output of a healthy app is read");
             }
             // One that does not get healthy within its start timeout is read before it is stopped, in a drain, too.
-            Effect::ReadOutput { id, .. }
+            Job::ReadOutput { id, .. }
                 if phase == PhaseName::Drain && !self.excuses.app && self.engine.running().any(|one| one.id == *id) =>
             {
                 self.breaks(5, "the output of an app that a drain stops is read");
             }
-            Effect::MarkUnhealthy if self.seen.marked => {
+            Job::MarkUnhealthy if self.seen.marked => {
                 self.breaks(8, "the instance is marked unhealthy twice");
             }
             _ => {}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use berth_core::message::event::{Event, Signal};
 use berth_core::message::identity::TargetState;
-use berth_core::watcher::{Interruption, Snapshot};
+use berth_core::message::snapshot::{Interruption, Snapshot};
 
 use super::group;
 use super::systemd::State;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use berth_core::message::effect::Job;
 use berth_core::message::error::{ErrorClass, JobError};
 use berth_core::message::event::Event;
+use berth_core::message::job::JobKind;
 
 use super::plan::{GROUP, Plan, SERVICES};
 use super::twist::Twist;
@@ -35,7 +35,7 @@ pub(crate) enum Ill {
     /// The first attempts at every job of every service.
     Throttled(u32),
     /// The registry does not take the first login any more when this is asked of it.
-    TokenExpired(Job),
+    TokenExpired(JobKind),
     /// So many pulls in a row.
     StalledPull(u32),
     CutLayer(u32),
@@ -51,7 +51,7 @@ pub(crate) enum Ill {
     PathsLate(Duration),
     /// In the middle of the first such job.
     EngineRestarts {
-        during: Job,
+        during: JobKind,
         lasts: Duration,
         kills: bool,
     },
@@ -60,7 +60,7 @@ pub(crate) enum Ill {
     ClockOff,
     /// Once this is known.
     MetadataGone {
-        after: Job,
+        after: JobKind,
         lasts: Duration,
     },
 }
@@ -165,7 +165,7 @@ impl Ill {
             10 => Self::OtherMachine,
             11 => Self::RegistryDown(lasts),
             12 => Self::Throttled(rng.u32(1..=5)),
-            13 => Self::TokenExpired([Job::ResolveDigest, Job::PullImage][rng.usize(..2)]),
+            13 => Self::TokenExpired([JobKind::ResolveDigest, JobKind::PullImage][rng.usize(..2)]),
             14 => Self::StalledPull(times),
             15 => Self::CutLayer(times),
             16 => Self::WrongDigest(times),
@@ -174,13 +174,13 @@ impl Ill {
             19 => Self::ExitsAtOnce,
             20 => Self::NeverHealthy,
             21 => Self::EngineLate(lasts),
-            22 => Self::EngineRestarts { during: Job::PullImage, lasts, kills: rng.bool() },
-            23 => Self::EngineRestarts { during: Job::ProbeApp, lasts, kills: rng.bool() },
+            22 => Self::EngineRestarts { during: JobKind::PullImage, lasts, kills: rng.bool() },
+            23 => Self::EngineRestarts { during: JobKind::ProbeApp, lasts, kills: rng.bool() },
             24 => Self::DiskFull,
             25 => Self::ClockOff,
-            26 => Self::EngineRestarts { during: Job::StartContainer, lasts, kills: rng.bool() },
+            26 => Self::EngineRestarts { during: JobKind::StartContainer, lasts, kills: rng.bool() },
             _ => Self::MetadataGone {
-                after: [Job::Identify, Job::ReadConfig][rng.usize(..2)],
+                after: [JobKind::Identify, JobKind::ReadConfig][rng.usize(..2)],
                 lasts: [lasts, secs(100_000)][rng.usize(..2)],
             },
         }
@@ -211,8 +211,8 @@ impl Ill {
             Self::ExitsAtOnce => 19,
             Self::NeverHealthy => 20,
             Self::EngineLate(_) => 21,
-            Self::EngineRestarts { during: Job::PullImage, .. } => 22,
-            Self::EngineRestarts { during: Job::ProbeApp, .. } => 23,
+            Self::EngineRestarts { during: JobKind::PullImage, .. } => 22,
+            Self::EngineRestarts { during: JobKind::ProbeApp, .. } => 23,
             Self::EngineRestarts { .. } => 31,
             Self::DiskFull => 24,
             Self::ClockOff => 25,
@@ -240,7 +240,7 @@ impl Ill {
             Self::RegistryDown(lasts) => patient(USUAL + lasts + WAIT),
             Self::EngineLate(lasts) | Self::PathsLate(lasts) => patient(USUAL + lasts),
             // An app that is not there yet has `probe.start_timeout` to be well, whoever keeps it from that.
-            Self::EngineRestarts { during, lasts, .. } if during != Job::PullImage && USUAL + lasts > start => {
+            Self::EngineRestarts { during, lasts, .. } if during != JobKind::PullImage && USUAL + lasts > start => {
                 End::Open
             }
             Self::EngineRestarts { lasts, .. } => patient(USUAL + lasts + WAIT * 2),
@@ -304,9 +304,9 @@ impl World {
     pub(crate) fn fall_ill(&mut self, event: &Event) {
         match event {
             Event::RegistryLoggedIn => self.logins += 1,
-            Event::Identified(_) => self.lose_metadata(Job::Identify),
+            Event::Identified(_) => self.lose_metadata(JobKind::Identify),
             Event::ConfigRead(_) => {
-                self.lose_metadata(Job::ReadConfig);
+                self.lose_metadata(JobKind::ReadConfig);
                 let changed = |twist: &Twist| matches!(twist, Twist::Changed(at) if *at <= self.now);
                 if self.plan.has(changed) && !self.engine.containers.is_empty() {
                     self.met(CHANGED);
@@ -318,7 +318,7 @@ impl World {
         }
     }
 
-    fn lose_metadata(&mut self, once: Job) {
+    fn lose_metadata(&mut self, once: JobKind) {
         let gone = self.plan.ills().find_map(|ill| match ill {
             Ill::MetadataGone { after, lasts } if after == once => Some(lasts),
             _ => None,
@@ -329,7 +329,7 @@ impl World {
     }
 
     /// The engine goes away in the middle of a job.
-    pub(crate) fn restart_engine(&mut self, job: Job, nth: u32, takes: Duration) {
+    pub(crate) fn restart_engine(&mut self, job: JobKind, nth: u32, takes: Duration) {
         let restarts = |ill: &Ill| matches!(ill, Ill::EngineRestarts { during, .. } if *during == job && nth == 0);
         let found = self.plan.ills().filter(|_| !self.progress.healed()).find(restarts);
         if let Some(ill @ Ill::EngineRestarts { lasts, kills, .. }) = found {
@@ -359,7 +359,7 @@ impl World {
     }
 
     /// How the nth attempt at a job fails, if a fault of the table has to do with it, and after how long.
-    pub(crate) fn refusal(&mut self, job: Job, nth: u32) -> Option<(Option<Duration>, JobError)> {
+    pub(crate) fn refusal(&mut self, job: JobKind, nth: u32) -> Option<(Option<Duration>, JobError)> {
         if self.progress.healed() {
             return None;
         }
@@ -372,32 +372,34 @@ impl World {
         Some((after, JobError::new(class, reason)))
     }
 
-    fn refused_by(&self, ill: Ill, job: Job, nth: u32) -> Option<(Option<Duration>, ErrorClass, &'static str)> {
+    fn refused_by(&self, ill: Ill, job: JobKind, nth: u32) -> Option<(Option<Duration>, ErrorClass, &'static str)> {
         use ErrorClass::{Broken, Denied, Expired, Misconfigured, Throttled, Transient};
         let agent = self.agent.as_ref()?;
         let of_aws = || GROUP.contains(&job) || SERVICES.contains(&job);
-        let secrets = matches!(job, Job::FetchSecrets | Job::CheckSecrets);
-        let registry = matches!(job, Job::ResolveDigest | Job::PullImage);
-        let (pull, start) = (job == Job::PullImage, job == Job::StartContainer);
+        let secrets = matches!(job, JobKind::FetchSecrets | JobKind::CheckSecrets);
+        let registry = matches!(job, JobKind::ResolveDigest | JobKind::PullImage);
+        let (pull, start) = (job == JobKind::PullImage, job == JobKind::StartContainer);
         let is = |yes: bool, class: ErrorClass, reason: &'static str| yes.then_some((None, class, reason));
         match ill {
-            Ill::ConfigError => is(job == Job::ReadConfig, Misconfigured, "`helth`: unknown key"),
-            Ill::Latest => is(job == Job::ReadConfig, Misconfigured, "`latest` is not pinned"),
+            Ill::ConfigError => is(job == JobKind::ReadConfig, Misconfigured, "`helth`: unknown key"),
+            Ill::Latest => is(job == JobKind::ReadConfig, Misconfigured, "`latest` is not pinned"),
             Ill::SecretMissing => is(secrets, Broken, "there is no such secret"),
             Ill::KeyMissing => is(secrets, Broken, "the secret has no key \"password\""),
             Ill::BinarySecret => is(secrets, Broken, "the secret is not a JSON object"),
             Ill::SecretDenied => is(secrets, Denied, "no right to secretsmanager:GetSecretValue"),
-            Ill::LoginDenied => is(job == Job::LoginRegistry, Denied, "no right to ecr:GetAuthorizationToken"),
+            Ill::LoginDenied => is(job == JobKind::LoginRegistry, Denied, "no right to ecr:GetAuthorizationToken"),
             Ill::ImageDenied => is(registry, Denied, "no right to ecr:BatchGetImage"),
             Ill::ImageMissing => is(registry, Broken, "manifest unknown"),
             Ill::OtherArchitecture => is(pull, Broken, "no matching manifest for linux/arm64/v8"),
-            Ill::OtherMachine => is(job == Job::InspectImage && self.engine.has_image, Broken, "it is built for arm64"),
+            Ill::OtherMachine => {
+                is(job == JobKind::InspectImage && self.engine.has_image, Broken, "it is built for arm64")
+            }
             Ill::RegistryDown(lasts) => {
                 let until = self.plan.shape.os_boots_in + lasts;
                 is(registry && self.now < until, Transient, "503 Service Unavailable")
             }
             Ill::PathsLate(_) => {
-                is(job == Job::CheckPaths && self.lacks_paths(), Transient, "/mnt/data does not exist")
+                is(job == JobKind::CheckPaths && self.lacks_paths(), Transient, "/mnt/data does not exist")
             }
             Ill::Throttled(times) => is(nth < times && of_aws(), Throttled, "Rate exceeded"),
             Ill::TokenExpired(of) => {
@@ -407,11 +409,11 @@ impl World {
             Ill::CutLayer(times) if pull && nth < times => Some((Some(secs(1)), Transient, "unexpected EOF")),
             Ill::WrongDigest(times) => is(pull && nth < times, Transient, "filesystem layer verification failed"),
             Ill::PortTaken => is(start, Misconfigured, "Bind for 0.0.0.0:8080 failed: port is already allocated"),
-            Ill::NameTaken => is(job == Job::CreateContainer, Broken, "the name is taken, and not by berth"),
+            Ill::NameTaken => is(job == JobKind::CreateContainer, Broken, "the name is taken, and not by berth"),
             Ill::DiskFull => is(pull, Broken, "no space left on device"),
             Ill::ClockOff => is(!agent.knows_clock && of_aws(), Transient, SKEWED),
             Ill::MetadataGone { .. } if self.metadata_gone.is_some_and(|until| self.now < until) => {
-                let asks = matches!(job, Job::Identify | Job::ReadConfig | Job::WatchMetadata);
+                let asks = matches!(job, JobKind::Identify | JobKind::ReadConfig | JobKind::WatchMetadata);
                 is(asks || (!agent.has_credentials && of_aws()), Transient, "the metadata does not answer")
             }
             _ => None, // the models know

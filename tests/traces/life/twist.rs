@@ -2,23 +2,23 @@
 
 use std::time::Duration;
 
-use berth_core::message::effect::Job;
 use berth_core::message::error::ErrorClass;
+use berth_core::message::job::JobKind;
 
 use super::plan::{ENGINE, GROUP, OTHERS, SERVICES};
 use super::table::Ill;
 use crate::sim::{ms, secs};
 
 /// What decides the instance's life, and may be refused.
-const REFUSALS: [Job; 2] = [Job::FindGroup, Job::CompleteHook];
+const REFUSALS: [JobKind; 2] = [JobKind::FindGroup, JobKind::CompleteHook];
 
 /// One thing that goes wrong, or is wanted of the instance. Moments count from power-on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Twist {
     /// The nth attempt at a job ends so.
-    Fate(Job, u32, Fate),
+    Fate(JobKind, u32, Fate),
     /// The job is refused for good.
-    Denied(Job),
+    Denied(JobKind),
     /// A fault of the table.
     Ill(Ill),
     EngineAway {
@@ -145,7 +145,7 @@ impl Twist {
         let lasts = ms([500, 5_000, 40_000, 150_000][rng.usize(..4)] + rng.u64(..500));
         match rng.u8(..52) {
             0..=7 => {
-                let jobs: Vec<Job> = [&ENGINE[..], &GROUP, &SERVICES, &OTHERS].concat();
+                let jobs: Vec<JobKind> = [&ENGINE[..], &GROUP, &SERVICES, &OTHERS].concat();
                 Self::Fate(jobs[rng.usize(..jobs.len())], rng.u32(..4), Fate::any(rng))
             }
             8 => Self::Denied([&GROUP[..], &SERVICES].concat()[rng.usize(..8)]),

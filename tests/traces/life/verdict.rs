@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use berth_core::message::effect::{HookResult, Job};
+use berth_core::message::group::HookResult;
+use berth_core::message::job::JobKind;
 use berth_core::view::PhaseName;
 
 use super::engine::Container;
@@ -39,7 +40,7 @@ impl World {
         let away = self.excuses.services || self.excuses.aws || self.excuses.metadata;
         // The next agent drains once it knows which instance it is on, and the time goes on.
         let killed = self.plan.has(|twist| matches!(twist, Twist::Kill(_) | Twist::KillAt { .. }));
-        let listens = self.plan.troubles(&[Job::Listen]);
+        let listens = self.plan.troubles(&[JobKind::Listen]);
         match code {
             2 if !self.seen.misconfigured => self.breaks(0, "exit code 2 with a config that is right"),
             3 if !(trouble || away || listens || self.excuses.boot || self.seen.misconfigured) => {
@@ -72,7 +73,7 @@ impl World {
     /// When the life is over.
     pub(crate) fn judge(&self) -> Option<Broken> {
         let broken = |promise, what: String| Some(Broken { promise, what });
-        if self.seen.killed_by_systemd && !self.plan.troubles(&[Job::ExtendStop]) {
+        if self.seen.killed_by_systemd && !self.plan.troubles(&[JobKind::ExtendStop]) {
             return broken(6, "systemd had to kill the agent".to_owned());
         }
         // Whoever wants another config has its app replaced at the next start, whoever is connected.
@@ -116,8 +117,8 @@ impl World {
         let time = self.plan.end.saturating_sub(self.plan.shape.os_boots_in);
         match twist {
             // Told in time, the group takes it away by itself.
-            Twist::Denied(Job::FindGroup | Job::CompleteHook) if self.plan.shape.launch_hook.is_some() => {
-                let named = *twist == Twist::Denied(Job::FindGroup) && self.excuses.blind;
+            Twist::Denied(JobKind::FindGroup | JobKind::CompleteHook) if self.plan.shape.launch_hook.is_some() => {
+                let named = *twist == Twist::Denied(JobKind::FindGroup) && self.excuses.blind;
                 let late = time < secs(60) || self.group.ended.iter().any(|one| one.result.is_none());
                 let failed = self.seen.code == Some(3) || self.seen.held;
                 if !named && !late && !failed {

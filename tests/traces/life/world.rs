@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use berth_config::Config;
-use berth_core::message::effect::Effect;
 use berth_core::message::error::{ErrorClass, JobError};
 use berth_core::message::event::Event;
+use berth_core::message::job::Job;
 use berth_core::phase::drain::Unfinished;
 use berth_core::view::Status;
 
@@ -93,7 +93,7 @@ pub(crate) struct World {
 
 /// What is to happen.
 pub(crate) enum Due {
-    Act { asker: Asker, effect: Box<Effect>, fate: Fate, since: Duration },
+    Act { asker: Asker, job: Box<Job>, fate: Fate, since: Duration },
     Answer(Asker, Event),
     Twist(Twist, bool),
     SpotEnds,
@@ -270,24 +270,23 @@ impl World {
     fn do_next(&mut self) {
         let Some(due) = self.agenda.next() else { return };
         match due {
-            Due::Act { asker, effect, fate, since } => {
+            Due::Act { asker, job, fate, since } => {
                 let listens = self.listens(asker);
                 let mut wire = self.plan.roll(Roll::Wire, asker.1 + u64::from(asker.0) * 1_000_003);
                 if !listens && (self.now - since > ON_THE_WIRE || wire.bool()) {
                     return;
                 }
-                let job = effect.job();
-                if let Effect::StopContainer { id, .. } | Effect::RemoveContainer { id, .. } = effect.as_ref() {
+                if let Job::StopContainer { id, .. } | Job::RemoveContainer { id, .. } = job.as_ref() {
                     self.finish_start(id);
                 }
-                let answer = self.perform(asker, &effect, since);
-                match (fate, answer, job) {
-                    (Fate::Lost, _, Some(job)) => {
+                let answer = self.perform(asker, &job, since);
+                match (fate, answer) {
+                    (Fate::Lost, _) => {
                         let fault = JobError::new(ErrorClass::Transient, "the answer was lost");
-                        self.schedule(self.now + secs(5), Due::Answer(asker, Event::Failed(job, fault)));
+                        self.schedule(self.now + secs(5), Due::Answer(asker, Event::Failed(job.kind(), fault)));
                     }
-                    (_, Some(event), _) => self.answer(asker, &event),
-                    (_, None, _) => {} // the engine answers when it is done
+                    (_, Some(event)) => self.answer(asker, &event),
+                    (_, None) => {} // the engine answers when it is done
                 }
             }
             Due::Answer(asker, event) => self.answer(asker, &event),

@@ -8,10 +8,13 @@ use std::time::Duration;
 use berth_config::Config;
 use berth_core::clock::Uptime;
 use berth_core::machine::Machine;
-use berth_core::message::effect::{Effect, HookResult, Job, Ticket};
+use berth_core::message::command::Command;
+use berth_core::message::effect::Effect;
 use berth_core::message::error::{ErrorClass, JobError};
-use berth_core::message::event::{Event, Hook, Membership};
+use berth_core::message::event::Event;
+use berth_core::message::group::{HookResult, LifecycleHook, Membership};
 use berth_core::message::identity::TargetState;
+use berth_core::message::job::{Job, JobKind, Ticket};
 use berth_core::view::Status;
 
 use super::account::{Account, Api};
@@ -61,7 +64,7 @@ struct Instance {
     machine: Machine,
     /// When it is next woken.
     wake: Option<Duration>,
-    running: BTreeMap<Ticket, Job>,
+    running: BTreeMap<Ticket, JobKind>,
     pulled: bool,
     /// Whether it knows its group.
     placed: bool,
@@ -190,19 +193,19 @@ impl Fleet {
 
     /// Takes what the machine ordered, and sees when it wants to be woken.
     fn settle(&mut self, index: usize) {
-        while let Some((ticket, effect)) = self.instances[index].machine.next_effect() {
-            match &effect {
-                Effect::Cancel(other) => drop(self.instances[index].running.remove(other)),
-                Effect::Exit(_) => {
+        while let Some(effect) = self.instances[index].machine.next_effect() {
+            match effect {
+                Effect::Command(Command::Cancel(ticket)) => drop(self.instances[index].running.remove(&ticket)),
+                Effect::Command(Command::Exit(_)) => {
                     self.over += usize::from(self.leaves.is_some());
                     let instance = &mut self.instances[index];
                     (instance.gone, instance.wake) = (Some(self.now), None);
                     return instance.running.clear();
                 }
-                _ => {
-                    let Some(job) = effect.job() else { continue };
-                    self.instances[index].running.insert(ticket, job);
-                    if let Some((after, event)) = self.answer(index, &effect) {
+                Effect::Command(Command::HandOver | Command::RefuseHandover(_)) => {}
+                Effect::Job(ticket, job) => {
+                    self.instances[index].running.insert(ticket, job.kind());
+                    if let Some((after, event)) = self.answer(index, &job) {
                         let sequence = self.comes(self.now + after, index, Coming::Answer(ticket));
                         self.answers.insert(sequence, event);
                     }
@@ -228,7 +231,7 @@ impl Fleet {
     }
 
     /// Some calls; all must be answered.
-    fn ask(&mut self, index: usize, job: Job, calls: &[Api], answer: Event) -> Option<(Duration, Event)> {
+    fn ask(&mut self, index: usize, job: JobKind, calls: &[Api], answer: Event) -> Option<(Duration, Event)> {
         let mut answered = true;
         for api in calls {
             answered &= self.account.call(*api, index, self.now);
@@ -241,46 +244,45 @@ impl Fleet {
         ms(if self.in_step { least } else { self.rng.u64(least..most) })
     }
 
-    fn answer(&mut self, index: usize, effect: &Effect) -> Option<(Duration, Event)> {
+    fn answer(&mut self, index: usize, job: &Job) -> Option<(Duration, Event)> {
         let local = |this: &mut Self, event| Some((this.within(1, 20), event));
-        match effect {
-            Effect::Identify => local(self, Event::Identified(Arc::new(identity()))),
-            Effect::ReadConfig => {
+        match job {
+            Job::Identify => local(self, Event::Identified(Arc::new(identity()))),
+            Job::ReadConfig => {
                 let config = self.config.clone();
                 local(self, Event::ConfigRead(config))
             }
-            Effect::Listen(_) => local(self, Event::Listening),
-            Effect::FetchSecrets(_) => {
-                self.ask(index, Job::FetchSecrets, &[Api::Secrets, Api::Parameters], Event::SecretsFetched)
+            Job::Listen(_) => local(self, Event::Listening),
+            Job::FetchSecrets(_) => {
+                self.ask(index, JobKind::FetchSecrets, &[Api::Secrets, Api::Parameters], Event::SecretsFetched)
             }
-            Effect::LoginRegistry(_) => self.ask(index, Job::LoginRegistry, &[Api::Token], Event::RegistryLoggedIn),
-            Effect::PingEngine => local(self, Event::EngineAnswered),
-            Effect::FindContainers { .. } => local(self, Event::ContainersFound(Vec::new())),
-            Effect::ResolveDigest(image, _) => {
+            Job::LoginRegistry(_) => self.ask(index, JobKind::LoginRegistry, &[Api::Token], Event::RegistryLoggedIn),
+            Job::PingEngine => local(self, Event::EngineAnswered),
+            Job::FindContainers { .. } => local(self, Event::ContainersFound(Vec::new())),
+            Job::ResolveDigest(image, _) => {
                 let found = Event::DigestResolved(image.at(DIGEST.to_owned()));
-                self.ask(index, Job::ResolveDigest, &[Api::Manifest], found)
+                self.ask(index, JobKind::ResolveDigest, &[Api::Manifest], found)
             }
-            Effect::InspectImage(..) => {
-                let facts = self.instances[index].pulled.then(berth_core::message::effect::ImageFacts::default);
+            Job::InspectImage(..) => {
+                let facts = self.instances[index].pulled.then(berth_core::message::container::ImageFacts::default);
                 local(self, Event::ImageInspected(facts))
             }
-            Effect::PullImage { .. } => {
+            Job::PullImage { .. } => {
                 let calls = [&[Api::Manifest][..], &[Api::Layer; LAYERS]].concat();
-                let (after, event) = self.ask(index, Job::PullImage, &calls, Event::ImagePulled)?;
+                let (after, event) = self.ask(index, JobKind::PullImage, &calls, Event::ImagePulled)?;
                 let pulled = event == Event::ImagePulled;
                 self.instances[index].pulled |= pulled;
                 Some((if pulled { self.pull + self.within(0, 1_000) } else { after }, event))
             }
-            Effect::CreateContainer(_) => local(self, Event::ContainerCreated(running().id)),
-            Effect::StartContainer { .. } => {
-                Some((self.within(150, 300), Event::ContainerStarted(Box::new(running()))))
-            }
-            Effect::WatchContainer(_) => None,
-            Effect::ProbeApp { .. } => local(self, Event::ProbePassed),
-            Effect::StopContainer { .. } => Some((self.within(100, 900), Event::ContainerStopped)),
-            Effect::RemoveContainer { .. } => local(self, Event::ContainerRemoved),
-            Effect::FindGroup { .. } => {
-                let hook = |name: &str| Some(Hook { name: name.to_owned(), timeout: Some(self.heartbeat_timeout) });
+            Job::CreateContainer(_) => local(self, Event::ContainerCreated(running().id)),
+            Job::StartContainer { .. } => Some((self.within(150, 300), Event::ContainerStarted(Box::new(running())))),
+            Job::WatchContainer(_) => None,
+            Job::ProbeApp { .. } => local(self, Event::ProbePassed),
+            Job::StopContainer { .. } => Some((self.within(100, 900), Event::ContainerStopped)),
+            Job::RemoveContainer { .. } => local(self, Event::ContainerRemoved),
+            Job::FindGroup { .. } => {
+                let hook =
+                    |name: &str| Some(LifecycleHook { name: name.to_owned(), timeout: Some(self.heartbeat_timeout) });
                 let found = Event::GroupFound(Some(Membership {
                     group: "web".to_owned(),
                     launch_hook: hook("launch"),
@@ -289,16 +291,16 @@ impl Fleet {
                 }));
                 // One after the other; what was told once is not asked for again.
                 if !self.instances[index].placed {
-                    let (after, first) = self.ask(index, Job::FindGroup, &[Api::Group], found.clone())?;
+                    let (after, first) = self.ask(index, JobKind::FindGroup, &[Api::Group], found.clone())?;
                     if first != found {
                         return Some((after, first));
                     }
                     self.instances[index].placed = true;
                 }
-                self.ask(index, Job::FindGroup, &[Api::Group], found)
+                self.ask(index, JobKind::FindGroup, &[Api::Group], found)
             }
-            Effect::RecordHeartbeat(_) => {
-                let answer = self.ask(index, Job::RecordHeartbeat, &[Api::Group], Event::HeartbeatRecorded)?;
+            Job::RecordHeartbeat(_) => {
+                let answer = self.ask(index, JobKind::RecordHeartbeat, &[Api::Group], Event::HeartbeatRecorded)?;
                 let (now, again) = (self.now, self.now + self.heartbeat_timeout);
                 let instance = &mut self.instances[index];
                 if answer.1 == Event::HeartbeatRecorded {
@@ -307,21 +309,21 @@ impl Fleet {
                 }
                 Some(answer)
             }
-            Effect::CompleteHook { hook, result } => self.complete(index, &hook.hook, *result),
-            Effect::DescribeInstance => {
+            Job::CompleteHook { hook, result } => self.complete(index, &hook.hook, *result),
+            Job::DescribeInstance => {
                 let state = if self.is_active("leave") { "Terminating:Wait" } else { "Terminating" };
                 let told = Event::InstanceDescribed(Some(state.to_owned()));
-                self.ask(index, Job::DescribeInstance, &[Api::Group], told)
+                self.ask(index, JobKind::DescribeInstance, &[Api::Group], told)
             }
-            Effect::WatchMetadata => {
+            Job::WatchMetadata => {
                 let leaves = self.leaves.is_some_and(|at| at <= self.now);
                 let state = if leaves { TargetState::Terminated } else { TargetState::InService };
                 local(self, Event::MetadataSeen(target(state)))
             }
-            Effect::CountConnections(_) => local(self, Event::ConnectionsCounted(0)),
-            Effect::ExtendStop(_) => local(self, Event::StopExtended),
-            Effect::WipeSecrets => local(self, Event::SecretsWiped),
-            Effect::SayLastWords { .. } => local(self, Event::LastWordsSaid),
+            Job::CountConnections(_) => local(self, Event::ConnectionsCounted(0)),
+            Job::ExtendStop(_) => local(self, Event::StopExtended),
+            Job::WipeSecrets => local(self, Event::SecretsWiped),
+            Job::SayLastWords { .. } => local(self, Event::LastWordsSaid),
             other => panic!("nobody expected {other}"),
         }
     }
@@ -329,9 +331,9 @@ impl Fleet {
     fn complete(&mut self, index: usize, hook: &str, result: HookResult) -> Option<(Duration, Event)> {
         assert_eq!(result, HookResult::Continue, "{index}: {hook}");
         if !self.is_active(hook) {
-            return self.ask(index, Job::CompleteHook, &[Api::Group], Event::HookNotActive(Job::CompleteHook));
+            return self.ask(index, JobKind::CompleteHook, &[Api::Group], Event::HookNotActive(JobKind::CompleteHook));
         }
-        let answer = self.ask(index, Job::CompleteHook, &[Api::Group], Event::HookCompleted)?;
+        let answer = self.ask(index, JobKind::CompleteHook, &[Api::Group], Event::HookCompleted)?;
         if answer.1 == Event::HookCompleted {
             let (now, until) = (self.now, self.until(hook, index));
             let instance = &mut self.instances[index];

@@ -130,7 +130,8 @@ fn exit_code(line: &str) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
-    use berth_core::message::effect::Effect;
+    use berth_core::message::command::Command;
+    use berth_core::message::job::Job;
     use berth_core::view::{PhaseName, Status};
 
     use super::*;
@@ -139,16 +140,16 @@ mod tests {
     const BOUND: Duration = Duration::from_secs(20);
 
     /// What the driver tells of an effect.
-    fn line(effect: &Effect) -> String {
+    fn line(effect: &dyn std::fmt::Display) -> String {
         serde_json::json!({"at": 1.0, "phase": "drain", "ticket": 7, "effect": effect.to_string()}).to_string()
     }
 
     #[test]
     fn only_the_last_effect_tells_the_code() {
         for outcome in Outcome::ALL {
-            assert_eq!(exit_code(&line(&Effect::Exit(outcome))), Some(outcome.code()));
+            assert_eq!(exit_code(&line(&Command::Exit(outcome))), Some(outcome.code()));
         }
-        assert_eq!(exit_code(&line(&Effect::SayLastWords { words: "Exit 0".into(), output: Vec::new() })), None);
+        assert_eq!(exit_code(&line(&Job::SayLastWords { words: "Exit 0".into(), output: Vec::new() })), None);
         for other in [
             "",
             "{}",
@@ -173,8 +174,8 @@ mod tests {
             agent.show(PhaseName::Serve, Status::Ok);
             let life = async {
                 agent.followed().await;
-                agent.tell(&line(&Effect::Identify));
-                agent.tell(&line(&Effect::Exit(outcome)));
+                agent.tell(&line(&Job::Identify));
+                agent.tell(&line(&Command::Exit(outcome)));
                 // Long enough for it to be heard; if it is not, the test still passes.
                 for _ in 0..1000 {
                     tokio::task::yield_now().await;
@@ -207,7 +208,7 @@ mod tests {
             first.die(run_dir.path()).await;
             let second = Agent::start(run_dir.path());
             second.followed().await;
-            second.tell(&line(&Effect::Exit(Outcome::DrainCut)));
+            second.tell(&line(&Command::Exit(Outcome::DrainCut)));
             second.end().await;
         };
         let (ended, ()) = tokio::join!(drained(run_dir.path(), BOUND), life);

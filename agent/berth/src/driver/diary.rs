@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use berth_core::clock::Uptime;
 use berth_core::machine::Machine;
-use berth_core::message::effect::Effect;
 use berth_core::message::error::{ErrorClass, JobError};
+use berth_core::message::job::Job;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::published::{Published, Report};
 use berth_core::view::{PhaseName, View};
@@ -92,8 +92,8 @@ impl Diary {
     }
 
     /// The line for the console is kept with the record.
-    pub(super) fn hear(&mut self, effect: &Effect) {
-        if let Effect::SayLastWords { words, .. } = effect {
+    pub(super) fn hear(&mut self, job: &Job) {
+        if let Job::SayLastWords { words, .. } = job {
             self.final_status = Some(words.clone());
         }
     }

@@ -8,9 +8,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use berth_config::{Config, ConfigErrors, ImdsAccess, SecretsAs};
-use berth_core::message::effect::{ContainerId, Creation, Effect, FoundContainer, Job};
+use berth_core::message::container::{ContainerId, Creation, FoundContainer};
 use berth_core::message::error::{ErrorClass, JobError};
-use berth_core::message::event::{BlockRepair, Event, Membership};
+use berth_core::message::event::{BlockRepair, Event};
+use berth_core::message::group::Membership;
+use berth_core::message::job::{Job, JobKind};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
@@ -135,20 +137,16 @@ impl Adapters {
         self.endpoint.lock().await.leave().await
     }
 
-    /// One attempt at one effect.
-    pub async fn perform(&self, effect: Effect) -> Event {
-        let job = effect.job();
-        match (self.attempt(effect).await, job) {
-            (Ok(event), _) => event,
-            (Err(error), Some(job)) => Event::Failed(job, error),
-            (Err(_), None) => Event::Woke, // an effect without a job is the driver's own and never gets here
-        }
+    /// One attempt at one job.
+    pub async fn perform(&self, job: Job) -> Event {
+        let kind = job.kind();
+        self.attempt(job).await.unwrap_or_else(|error| Event::Failed(kind, error))
     }
 
-    async fn attempt(&self, effect: Effect) -> Result<Event, JobError> {
-        Ok(match effect {
-            Effect::Identify => self.identify().await?,
-            Effect::ReadConfig => {
+    async fn attempt(&self, job: Job) -> Result<Event, JobError> {
+        Ok(match job {
+            Job::Identify => self.identify().await?,
+            Job::ReadConfig => {
                 let layers = self.sources.read(&self.imds, &self.aws).await?;
                 let config = layers.resolve().map_err(misconfigured)?;
                 // What is worth a line of the log beside the config. Nobody listens once the agent ends.
@@ -163,11 +161,11 @@ impl Adapters {
                 }
                 Event::ConfigRead(Arc::new(config))
             }
-            Effect::Listen(address) => {
+            Job::Listen(address) => {
                 self.endpoint.lock().await.move_to(address).await?;
                 Event::Listening
             }
-            Effect::FetchSecrets(config) => {
+            Job::FetchSecrets(config) => {
                 let values = secrets::fetch(&self.aws, &config).await?;
                 let remarks = secrets::remarks(&config, &values);
                 *hold(&self.secrets) = Some(values);
@@ -176,34 +174,34 @@ impl Adapters {
                 }
                 Event::SecretsFetched
             }
-            Effect::LoginRegistry(config) => {
+            Job::LoginRegistry(config) => {
                 let login = ecr::log_in(&self.aws, &config.image.registry, &config.registry_auth).await?;
                 *hold(&self.login) = login.map(Arc::new);
                 Event::RegistryLoggedIn
             }
-            Effect::PingEngine => {
+            Job::PingEngine => {
                 self.engine.ping().await?;
                 Event::EngineAnswered
             }
-            Effect::FindContainers { name, instance_id } => {
+            Job::FindContainers { name, instance_id } => {
                 let found = self.engine.find_containers(&name, &instance_id).await?;
                 self.look_after_blocks(&found).await?;
                 Event::ContainersFound(found)
             }
-            Effect::ResolveDigest(image, platform) => {
+            Job::ResolveDigest(image, platform) => {
                 let (engine, login) = (self.engine.with_platform(platform.as_ref()), self.login());
                 Event::DigestResolved(
                     engine.resolve_digest(&image, login.as_deref().map(RegistryCredentials::as_login)).await?,
                 )
             }
-            Effect::CheckPaths(paths) => {
+            Job::CheckPaths(paths) => {
                 self.paths.look(&paths).await?;
                 Event::PathsFound
             }
-            Effect::InspectImage(image, platform) => {
+            Job::InspectImage(image, platform) => {
                 Event::ImageInspected(self.engine.with_platform(platform.as_ref()).inspect_image(&image).await?)
             }
-            Effect::PullImage { image, platform, stall } => {
+            Job::PullImage { image, platform, stall } => {
                 let login = self.login();
                 // A notice that finds the queue full is one of many; the next tells more.
                 let tell = |progress| drop(self.notices.try_send(Event::PullProgressed(progress)));
@@ -211,8 +209,8 @@ impl Adapters {
                 engine.pull(&image, login.as_deref().map(RegistryCredentials::as_login), stall, tell).await?;
                 Event::ImagePulled
             }
-            Effect::CreateContainer(creation) => Event::ContainerCreated(self.create(&creation).await?),
-            Effect::StartContainer { id, config } => {
+            Job::CreateContainer(creation) => Event::ContainerCreated(self.create(&creation).await?),
+            Job::StartContainer { id, config } => {
                 if config.has_secrets() && !self.deliver(&config)? {
                     return Ok(Event::SecretsMissing);
                 }
@@ -221,21 +219,21 @@ impl Adapters {
                 }
                 Event::ContainerStarted(Box::new(self.engine.start(&id, &config.ports).await?))
             }
-            Effect::WatchContainer(id) => Event::ContainerExited(self.engine.watch(&id).await?),
-            Effect::ProbeApp { app, how, port, http, timeout } => {
+            Job::WatchContainer(id) => Event::ContainerExited(self.engine.watch(&id).await?),
+            Job::ProbeApp { app, how, port, http, timeout } => {
                 match probe(&self.engine, &app, &how, port, &http, timeout).await {
                     Ok(()) => Event::ProbePassed,
                     Err(failure) => Event::ProbeFailed(failure),
                 }
             }
-            Effect::StopContainer { id, timeout, for_good } => {
+            Job::StopContainer { id, timeout, for_good } => {
                 self.engine.stop(&id, timeout).await?;
                 if for_good && let Some(name) = self.engine.name_of(&id).await? {
                     self.delivery.forget(&name)?;
                 }
                 Event::ContainerStopped
             }
-            Effect::RemoveContainer { id, timeout } => {
+            Job::RemoveContainer { id, timeout } => {
                 self.engine.stop(&id, timeout).await?;
                 if let Some(name) = self.engine.remove(&id).await? {
                     self.delivery.forget(&name)?;
@@ -243,55 +241,53 @@ impl Adapters {
                 self.block.lock().await.lift(&id).await?;
                 Event::ContainerRemoved
             }
-            Effect::ForgetSecrets => {
+            Job::ForgetSecrets => {
                 self.delivery.forget_all()?;
                 Event::SecretsForgotten
             }
-            Effect::FindGroup { group, launch_hook, terminate_hook } => {
+            Job::FindGroup { group, launch_hook, terminate_hook } => {
                 let named = Named { group, launch_hook, terminate_hook };
                 Event::GroupFound(self.membership(named).await?)
             }
-            Effect::RecordHeartbeat(hook) => {
-                match autoscaling::heartbeat(&self.aws, &hook, &self.instance_id()).await? {
-                    Answer::Done => Event::HeartbeatRecorded,
-                    Answer::NotActive => Event::HookNotActive(Job::RecordHeartbeat),
-                }
-            }
-            Effect::CompleteHook { hook, result } => {
+            Job::RecordHeartbeat(hook) => match autoscaling::heartbeat(&self.aws, &hook, &self.instance_id()).await? {
+                Answer::Done => Event::HeartbeatRecorded,
+                Answer::NotActive => Event::HookNotActive(JobKind::RecordHeartbeat),
+            },
+            Job::CompleteHook { hook, result } => {
                 match autoscaling::complete(&self.aws, &hook, &self.instance_id(), result).await? {
                     Answer::Done => Event::HookCompleted,
-                    Answer::NotActive => Event::HookNotActive(Job::CompleteHook),
+                    Answer::NotActive => Event::HookNotActive(JobKind::CompleteHook),
                 }
             }
-            Effect::DescribeInstance => {
+            Job::DescribeInstance => {
                 let found = autoscaling::describe_instance(&self.aws, &self.instance_id()).await?;
                 Event::InstanceDescribed(found.map(|instance| instance.lifecycle_state))
             }
-            Effect::MarkUnhealthy => {
+            Job::MarkUnhealthy => {
                 autoscaling::set_unhealthy(&self.aws, &self.instance_id()).await?;
                 Event::MarkedUnhealthy
             }
-            Effect::ReadOutput { id, config } => {
+            Job::ReadOutput { id, config } => {
                 Event::OutputRead(app_output::read(&self.engine, &self.delivery, &id, &config).await?)
             }
-            Effect::SayLastWords { words, output } => {
+            Job::SayLastWords { words, output } => {
                 self.console.say(&words, &output).await?;
                 Event::LastWordsSaid
             }
-            Effect::WatchMetadata => Event::MetadataSeen(self.imds.snapshot().await?),
-            Effect::CountConnections(app) => Event::ConnectionsCounted(self.engine.connections(&app.id).await?),
-            Effect::ExtendStop(by) => {
+            Job::WatchMetadata => Event::MetadataSeen(self.imds.snapshot().await?),
+            Job::CountConnections(app) => Event::ConnectionsCounted(self.engine.connections(&app.id).await?),
+            Job::ExtendStop(by) => {
                 systemd::extend_timeout(by);
                 Event::StopExtended
             }
-            Effect::CheckSecrets(config) => Event::SecretsChecked { changed: self.check_secrets(&config).await? },
-            Effect::CheckMetadataBlock => Event::MetadataBlockChecked(self.check_block().await?),
-            Effect::WipeSecrets => {
+            Job::CheckSecrets(config) => Event::SecretsChecked { changed: self.check_secrets(&config).await? },
+            Job::CheckMetadataBlock => Event::MetadataBlockChecked(self.check_block().await?),
+            Job::WipeSecrets => {
                 *hold(&self.secrets) = None;
                 *hold(&self.login) = None;
                 Event::SecretsWiped
             }
-            Effect::SignalApp { id, signal, config } => {
+            Job::SignalApp { id, signal, config } => {
                 // Files change under the app; an environment stays what it was at the start, and only the next one is another.
                 if config.has_secrets() {
                     self.deliver(&config)?;
@@ -299,8 +295,6 @@ impl Adapters {
                 self.engine.signal(&id, &signal).await?;
                 Event::AppSignalled
             }
-            // the driver's own
-            Effect::Cancel(_) | Effect::Exit(_) | Effect::HandOver | Effect::RefuseHandover(_) => Event::Woke,
         })
     }
 

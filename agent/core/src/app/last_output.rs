@@ -8,8 +8,9 @@ use std::time::Duration;
 use berth_config::Config;
 
 use crate::clock::Uptime;
-use crate::message::effect::{ContainerId, Effect, Job, Ticket};
+use crate::message::container::ContainerId;
 use crate::message::event::Event;
+use crate::message::job::{Job, JobKind, Ticket};
 use crate::message::output::{AppOutput, Unavailable};
 use crate::outbox::Outbox;
 
@@ -27,7 +28,7 @@ impl LastOutput {
     /// Reads it; of two readings the later counts.
     pub(super) fn ask(&mut self, id: &ContainerId, config: &Arc<Config>, outbox: &mut Outbox, now: Uptime) {
         self.cancel(outbox);
-        let ticket = outbox.emit(Effect::ReadOutput { id: id.clone(), config: config.clone() });
+        let ticket = outbox.emit(Job::ReadOutput { id: id.clone(), config: config.clone() });
         self.asked = Some((ticket, now + LIMIT));
     }
 
@@ -35,7 +36,7 @@ impl LastOutput {
     pub(super) fn on(&mut self, event: &Event, now: Uptime) {
         match event {
             Event::OutputRead(output) => self.keep(output.clone(), now),
-            Event::Failed(Job::ReadOutput, _) => self.keep(AppOutput::none(Unavailable::EngineFailed), now),
+            Event::Failed(JobKind::ReadOutput, _) => self.keep(AppOutput::none(Unavailable::EngineFailed), now),
             _ => {} // other answers
         }
     }
@@ -68,7 +69,7 @@ impl LastOutput {
 
     fn cancel(&self, outbox: &mut Outbox) {
         if let Some((ticket, _)) = self.asked {
-            outbox.emit(Effect::Cancel(ticket));
+            outbox.cancel(ticket);
         }
     }
 }

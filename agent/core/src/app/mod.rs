@@ -14,10 +14,11 @@ use std::time::Duration;
 use berth_config::{Config, ProbeMethod};
 
 use crate::clock::Uptime;
-use crate::message::effect::{ContainerId, Effect, Job, RunningContainer, Ticket};
+use crate::message::container::{ContainerId, RunningContainer};
 use crate::message::error::{ErrorClass, JobError};
 use crate::message::event::Event;
 use crate::message::failure_reason::FailureReason;
+use crate::message::job::{Job, JobKind, Ticket};
 use crate::message::probe_failure::{ProbeFailure, ProbeFailureKind};
 use crate::outbox::Outbox;
 use crate::retry::NEAR;
@@ -249,7 +250,7 @@ impl App {
         match &mut self.state {
             State::Up { probe, .. } => {
                 if let Probing::Asked { ticket, .. } = probe {
-                    outbox.emit(Effect::Cancel(*ticket));
+                    outbox.cancel(*ticket);
                 }
                 *probe = Probing::Over;
             }
@@ -270,14 +271,14 @@ impl App {
         match &self.state {
             State::Creating(recreation) => recreation.halt(outbox),
             State::Starting { ticket, .. } | State::FetchingSecrets { ticket, .. } | State::Stopping { ticket, .. } => {
-                outbox.emit(Effect::Cancel(*ticket));
+                outbox.cancel(*ticket);
             }
             State::Up { watch, probe, .. } => {
                 if let Watch::On(ticket) = watch {
-                    outbox.emit(Effect::Cancel(*ticket));
+                    outbox.cancel(*ticket);
                 }
                 if let Probing::Asked { ticket, .. } = probe {
-                    outbox.emit(Effect::Cancel(*ticket));
+                    outbox.cancel(*ticket);
                 }
             }
             State::BackingOff(_) | State::Halted => {}
@@ -287,7 +288,7 @@ impl App {
 
     /// Its process runs, and has for so long.
     fn up(&mut self, running: RunningContainer, ran: Duration, outbox: &mut Outbox, now: Uptime) {
-        let watch = Watch::On(outbox.emit(Effect::WatchContainer(self.id.clone())));
+        let watch = Watch::On(outbox.emit(Job::WatchContainer(self.id.clone())));
         let running_for = self.config.probe.running_for;
         let how = self.config.effective_health(running.healthcheck.is_some());
         let own = running.healthcheck.as_ref().filter(|_| how == ProbeMethod::Docker);
@@ -340,12 +341,12 @@ impl App {
         if self.health.is_healthy() && !was_healthy { News::Healthy } else { News::Nothing }
     }
 
-    fn failed(&mut self, job: Job, error: &JobError, outbox: &mut Outbox, now: Uptime) -> News {
+    fn failed(&mut self, job: JobKind, error: &JobError, outbox: &mut Outbox, now: Uptime) -> News {
         match (job, &mut self.state) {
-            (Job::StartContainer, State::Starting { .. }) if error.class == ErrorClass::Gone => {
+            (JobKind::StartContainer, State::Starting { .. }) if error.class == ErrorClass::Gone => {
                 self.removed(outbox, now)
             }
-            (Job::StartContainer, State::Starting { .. }) => {
+            (JobKind::StartContainer, State::Starting { .. }) => {
                 let reason = FailureReason::NotStarted { answer: error.to_string() }.to_string();
                 if error.is_transient() {
                     self.wait_for_engine(reason, outbox, now)
@@ -354,18 +355,18 @@ impl App {
                     News::Lost(reason)
                 }
             }
-            (Job::StopContainer, State::Stopping { .. }) => self.stopped(outbox, now),
-            (Job::FetchSecrets, State::FetchingSecrets { .. }) => {
+            (JobKind::StopContainer, State::Stopping { .. }) => self.stopped(outbox, now),
+            (JobKind::FetchSecrets, State::FetchingSecrets { .. }) => {
                 let ready = ReadyReason::SecretsUnavailable.or_denied(error);
                 self.back_off(ready, format!("the secrets cannot be fetched: {error}"), outbox, now)
             }
-            (Job::WatchContainer, State::Up { watch, .. }) => {
+            (JobKind::WatchContainer, State::Up { watch, .. }) => {
                 self.attempts += 1;
                 *watch = Watch::Lost(now + outbox.wait(NEAR, self.attempts));
                 News::Nothing
             }
             // The engine could not be asked: that says as little for the app as a failed probe.
-            (Job::ProbeApp, State::Up { .. }) => {
+            (JobKind::ProbeApp, State::Up { .. }) => {
                 self.probed(Some(&ProbeFailure::new(ProbeFailureKind::Engine, &error.reason)), now)
             }
             _ => News::Nothing, // another room's failure, or of a container that is gone
@@ -377,7 +378,7 @@ impl App {
         if let State::Up { probe: Probing::Asked { ticket, until, .. }, .. } = &self.state
             && *until <= now
         {
-            outbox.emit(Effect::Cancel(*ticket));
+            outbox.cancel(*ticket);
             return self.probed(Some(&ProbeFailure::new(ProbeFailureKind::TimedOut, "the probe did not end")), now);
         }
         // One on its way out is stopped by the drain, in its own time.
@@ -396,7 +397,7 @@ impl App {
                 if let Watch::Lost(at) = watch
                     && *at <= now
                 {
-                    *watch = Watch::On(outbox.emit(Effect::WatchContainer(self.id.clone())));
+                    *watch = Watch::On(outbox.emit(Job::WatchContainer(self.id.clone())));
                 }
                 match probe {
                     Probing::Next(at) if *at <= now => {
@@ -404,7 +405,7 @@ impl App {
                         let own = running.healthcheck.as_ref().filter(|_| how == ProbeMethod::Docker);
                         let timeout = self.config.probe.timeout_for(own.map(|own| own.timeout));
                         let (port, http) = (self.config.first_tcp_port(), self.config.probe.http.clone());
-                        let ticket = outbox.emit(Effect::ProbeApp { app: running.clone(), how, port, http, timeout });
+                        let ticket = outbox.emit(Job::ProbeApp { app: running.clone(), how, port, http, timeout });
                         *probe = Probing::Asked { ticket, since: now, until: now + timeout + PROBE_MARGIN };
                     }
                     Probing::Unasked(at) if *at <= now => {
@@ -423,17 +424,17 @@ impl App {
                 if self.gone { self.create(outbox, now) } else { self.launch(outbox, now) }
             }
             State::Starting { ticket, since } if *since + START_LIMIT <= now => {
-                outbox.emit(Effect::Cancel(*ticket));
+                outbox.cancel(*ticket);
                 let reason = format!("the container did not start within {START_LIMIT:?}");
                 return self.back_off(ReadyReason::ContainerNotStarted, reason, outbox, now);
             }
             State::FetchingSecrets { ticket, until } if *until <= now => {
-                outbox.emit(Effect::Cancel(*ticket));
+                outbox.cancel(*ticket);
                 let reason = format!("the secrets did not come within {START_LIMIT:?}");
                 return self.back_off(ReadyReason::SecretsUnavailable, reason, outbox, now);
             }
             State::Stopping { ticket, until, .. } if *until <= now => {
-                outbox.emit(Effect::Cancel(*ticket));
+                outbox.cancel(*ticket);
                 return self.stopped(outbox, now);
             }
             State::BackingOff(_)

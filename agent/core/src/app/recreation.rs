@@ -12,10 +12,11 @@ use std::time::Duration;
 use berth_config::{Config, PinnedImage};
 
 use crate::clock::Uptime;
-use crate::message::effect::{ContainerId, Creation, Effect, ImageFacts, Job, PULL_STALL, Ticket};
+use crate::message::container::{ContainerId, Creation, ImageFacts};
 use crate::message::error::{ErrorClass, JobError};
 use crate::message::event::Event;
 use crate::message::identity::Identity;
+use crate::message::job::{Job, JobKind, PULL_STALL, Ticket};
 use crate::outbox::Outbox;
 use crate::retry::FAR;
 
@@ -51,7 +52,7 @@ pub(super) struct Recreation {
 
 #[derive(Debug)]
 enum State {
-    Asked { job: Job, ticket: Ticket, until: Uptime },
+    Asked { job: JobKind, ticket: Ticket, until: Uptime },
     Waiting(Uptime),
 }
 
@@ -93,13 +94,13 @@ impl Recreation {
             | Event::ContainerCreated(_) => true,
             Event::Failed(job, _) => matches!(
                 job,
-                Job::FindContainers
-                    | Job::RemoveContainer
-                    | Job::InspectImage
-                    | Job::LoginRegistry
-                    | Job::PullImage
-                    | Job::CheckPaths
-                    | Job::CreateContainer
+                JobKind::FindContainers
+                    | JobKind::RemoveContainer
+                    | JobKind::InspectImage
+                    | JobKind::LoginRegistry
+                    | JobKind::PullImage
+                    | JobKind::CheckPaths
+                    | JobKind::CreateContainer
             ),
             _ => false,
         }
@@ -115,30 +116,30 @@ impl Recreation {
         match (&self.state, event) {
             (State::Waiting(at), _) if *at <= now => self.find(outbox, now),
             (State::Asked { ticket, until, .. }, _) if *until <= now => {
-                outbox.emit(Effect::Cancel(*ticket));
+                outbox.cancel(*ticket);
                 self.wait(ErrorClass::Transient, outbox, now);
             }
             (State::Asked { job, .. }, Event::Failed(failed, error)) if job == failed => {
                 return self.failed(error, outbox, now);
             }
-            (State::Asked { job: Job::FindContainers, .. }, Event::ContainersFound(found)) => {
+            (State::Asked { job: JobKind::FindContainers, .. }, Event::ContainersFound(found)) => {
                 self.strays = found.iter().map(|one| one.id.clone()).collect();
                 self.clear(outbox, now);
             }
-            (State::Asked { job: Job::RemoveContainer, .. }, Event::ContainerRemoved) => self.clear(outbox, now),
-            (State::Asked { job: Job::InspectImage, .. }, Event::ImageInspected(facts)) => {
+            (State::Asked { job: JobKind::RemoveContainer, .. }, Event::ContainerRemoved) => self.clear(outbox, now),
+            (State::Asked { job: JobKind::InspectImage, .. }, Event::ImageInspected(facts)) => {
                 self.inspected(facts.as_ref(), outbox, now);
             }
-            (State::Asked { job: Job::LoginRegistry, .. }, Event::RegistryLoggedIn) => {
+            (State::Asked { job: JobKind::LoginRegistry, .. }, Event::RegistryLoggedIn) => {
                 let (image, platform) = (self.recipe.image.clone(), self.recipe.config.platform.clone());
-                self.ask(Effect::PullImage { image, platform, stall: PULL_STALL }, self.deadline, outbox);
+                self.ask(Job::PullImage { image, platform, stall: PULL_STALL }, self.deadline, outbox);
             }
-            (State::Asked { job: Job::PullImage, .. }, Event::ImagePulled) => {
+            (State::Asked { job: JobKind::PullImage, .. }, Event::ImagePulled) => {
                 self.pulled = true;
                 self.inspect(outbox, now);
             }
-            (State::Asked { job: Job::CheckPaths, .. }, Event::PathsFound) => self.create(outbox, now),
-            (State::Asked { job: Job::CreateContainer, .. }, Event::ContainerCreated(id)) => {
+            (State::Asked { job: JobKind::CheckPaths, .. }, Event::PathsFound) => self.create(outbox, now),
+            (State::Asked { job: JobKind::CreateContainer, .. }, Event::ContainerCreated(id)) => {
                 return Next::Created(id.clone());
             }
             _ => {} // not about this
@@ -155,14 +156,12 @@ impl Recreation {
     /// Stops what runs.
     pub(super) fn halt(&self, outbox: &mut Outbox) {
         if let State::Asked { ticket, .. } = self.state {
-            outbox.emit(Effect::Cancel(ticket));
+            outbox.cancel(ticket);
         }
     }
 
-    fn ask(&mut self, effect: Effect, until: Uptime, outbox: &mut Outbox) {
-        if let Some(job) = effect.job() {
-            self.state = State::Asked { job, ticket: outbox.emit(effect), until };
-        }
+    fn ask(&mut self, job: Job, until: Uptime, outbox: &mut Outbox) {
+        self.state = State::Asked { job: job.kind(), ticket: outbox.emit(job), until };
     }
 
     fn find(&mut self, outbox: &mut Outbox, now: Uptime) {
@@ -170,7 +169,7 @@ impl Recreation {
         self.pulled = false;
         let name = self.recipe.config.container_name();
         let instance_id = self.recipe.identity.instance_id.clone();
-        self.ask(Effect::FindContainers { name, instance_id }, now + CALL_LIMIT, outbox);
+        self.ask(Job::FindContainers { name, instance_id }, now + CALL_LIMIT, outbox);
     }
 
     /// Removes what is in the way, one after the other.
@@ -178,7 +177,7 @@ impl Recreation {
         match self.strays.pop() {
             Some(id) => {
                 let timeout = self.recipe.config.stop_timeout;
-                self.ask(Effect::RemoveContainer { id, timeout }, now + timeout + CALL_LIMIT, outbox);
+                self.ask(Job::RemoveContainer { id, timeout }, now + timeout + CALL_LIMIT, outbox);
             }
             None => self.inspect(outbox, now),
         }
@@ -186,7 +185,7 @@ impl Recreation {
 
     fn inspect(&mut self, outbox: &mut Outbox, now: Uptime) {
         let (image, platform) = (self.recipe.image.clone(), self.recipe.config.platform.clone());
-        self.ask(Effect::InspectImage(image, platform), now + CALL_LIMIT, outbox);
+        self.ask(Job::InspectImage(image, platform), now + CALL_LIMIT, outbox);
     }
 
     fn inspected(&mut self, facts: Option<&ImageFacts>, outbox: &mut Outbox, now: Uptime) {
@@ -194,9 +193,9 @@ impl Recreation {
         self.facts = facts.cloned();
         match facts {
             Some(_) if config.after.is_empty() => self.create(outbox, now),
-            Some(_) => self.ask(Effect::CheckPaths(config.after.clone()), now + CALL_LIMIT, outbox),
+            Some(_) => self.ask(Job::CheckPaths(config.after.clone()), now + CALL_LIMIT, outbox),
             None if self.pulled => self.wait(ErrorClass::Transient, outbox, now),
-            None => self.ask(Effect::LoginRegistry(config), now + CALL_LIMIT, outbox),
+            None => self.ask(Job::LoginRegistry(config), now + CALL_LIMIT, outbox),
         }
     }
 
@@ -204,7 +203,7 @@ impl Recreation {
         let Recipe { config, identity, image } = self.recipe.clone();
         let facts = self.facts.take().unwrap_or_default();
         let creation = Creation { config, identity, image, facts };
-        self.ask(Effect::CreateContainer(Box::new(creation)), now + CALL_LIMIT, outbox);
+        self.ask(Job::CreateContainer(Box::new(creation)), now + CALL_LIMIT, outbox);
     }
 
     fn failed(&mut self, error: &JobError, outbox: &mut Outbox, now: Uptime) -> Next {

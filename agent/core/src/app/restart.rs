@@ -1,9 +1,9 @@
 //! What follows an exit, a stop or a removal: the next start, or the end.
 
 use crate::clock::Uptime;
-use crate::message::effect::Effect;
-use crate::message::event::Exit;
+use crate::message::container::Exit;
 use crate::message::failure_reason::FailureReason;
+use crate::message::job::Job;
 use crate::outbox::Outbox;
 use crate::retry::{Backoff, NEAR};
 use crate::view::ReadyReason;
@@ -22,7 +22,7 @@ impl App {
     }
 
     pub(super) fn fetch_secrets(&mut self, outbox: &mut Outbox, now: Uptime) {
-        let ticket = outbox.emit(Effect::FetchSecrets(self.config.clone()));
+        let ticket = outbox.emit(Job::FetchSecrets(self.config.clone()));
         self.state = State::FetchingSecrets { ticket, until: now + START_LIMIT };
     }
 
@@ -63,14 +63,14 @@ impl App {
     }
 
     pub(super) fn order_start(&mut self, outbox: &mut Outbox, now: Uptime) {
-        let start = Effect::StartContainer { id: self.id.clone(), config: self.config.clone() };
+        let start = Job::StartContainer { id: self.id.clone(), config: self.config.clone() };
         self.state = State::Starting { ticket: outbox.emit(start), since: now };
     }
 
     pub(super) fn exited(&mut self, exit: &Exit, outbox: &mut Outbox, now: Uptime) -> News {
         let State::Up { probe, .. } = &self.state else { return News::Nothing };
         if let Probing::Asked { ticket, .. } = probe {
-            outbox.emit(Effect::Cancel(*ticket));
+            outbox.cancel(*ticket);
         }
         // One that is on its way out may be stopped by the drain itself, which knows.
         if !self.retiring {
@@ -140,7 +140,7 @@ impl App {
         self.health.mark_unhealthy(now);
         (self.ready, self.reason) = (ready, reason);
         let timeout = self.config.stop_timeout;
-        let ticket = outbox.emit(Effect::StopContainer { id: self.id.clone(), timeout, for_good: false });
+        let ticket = outbox.emit(Job::StopContainer { id: self.id.clone(), timeout, for_good: false });
         self.state = State::Stopping { ticket, until: now + timeout + START_LIMIT, then };
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::clock::Uptime;
-use crate::message::effect::{ContainerId, RunningContainer};
+use crate::message::container::{ContainerId, RunningContainer};
 use crate::message::event::Event;
 use crate::message::output::AppOutput;
 use crate::view::{ContainerView, ReadyReason};

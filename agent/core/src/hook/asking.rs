@@ -3,7 +3,8 @@
 use super::ending::Ending;
 use super::{ANSWER, Hook, State, Transition, state};
 use crate::clock::Uptime;
-use crate::message::effect::{Effect, HookResult};
+use crate::message::group::HookResult;
+use crate::message::job::Job;
 use crate::outbox::Outbox;
 
 impl Hook {
@@ -46,13 +47,13 @@ impl Hook {
     /// Asks the group which state the instance is in.
     pub(super) fn ask(&mut self, outbox: &mut Outbox, now: Uptime) {
         self.state = State::Asking;
-        self.asking = Some(outbox.emit(Effect::DescribeInstance));
+        self.asking = Some(outbox.emit(Job::DescribeInstance));
         self.answer_by = Some(now + ANSWER);
     }
 
     pub(super) fn stop_asking(&mut self, outbox: &mut Outbox) {
         if let Some(ticket) = self.asking.take() {
-            outbox.emit(Effect::Cancel(ticket));
+            outbox.cancel(ticket);
         }
     }
 

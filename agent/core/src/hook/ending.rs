@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::message::effect::HookResult;
+use crate::message::group::HookResult;
 
 /// Why nothing more is done about a hook.
 #[derive(Debug, PartialEq)]

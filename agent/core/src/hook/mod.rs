@@ -19,10 +19,12 @@ use std::time::Duration;
 use berth_config::Lifecycle;
 
 use crate::clock::Uptime;
-use crate::message::effect::{Effect, HookName, HookResult, Job, Ticket};
 use crate::message::error::{ErrorClass, JobError};
-use crate::message::event::{Event, Membership};
+use crate::message::event::Event;
+use crate::message::group::Membership;
+use crate::message::group::{HookName, HookResult};
 use crate::message::identity::Identity;
+use crate::message::job::{Job, JobKind, Ticket};
 use crate::outbox::Outbox;
 use crate::retry::FAR;
 use crate::step::Step;
@@ -176,7 +178,7 @@ impl Hook {
         } else if let (Some(group), Some(name)) = (self.group_name.clone(), self.own_name()) {
             self.found.done((), now);
             self.group = Some(group);
-            self.know(crate::message::event::Hook { name, timeout: None }, outbox, now);
+            self.know(crate::message::group::LifecycleHook { name, timeout: None }, outbox, now);
         } else {
             self.advance(outbox, now);
         }
@@ -295,7 +297,7 @@ impl Hook {
                     self.end(Ending::Completed(result), now);
                 }
             }
-            Event::HookNotActive(Job::CompleteHook) if self.state == State::Completing => self.ask(outbox, now),
+            Event::HookNotActive(JobKind::CompleteHook) if self.state == State::Completing => self.ask(outbox, now),
             // Whoever asked: between two tries it is as good.
             Event::InstanceDescribed(state) if matches!(self.state, State::Asking | State::NotYet(_)) => {
                 self.judge(state.as_deref(), outbox, now);
@@ -345,7 +347,7 @@ impl Hook {
                 membership.launch_hook
             }
             Transition::Terminating { .. } => {
-                let named = self.own_name().map(|name| crate::message::event::Hook { name, timeout: None });
+                let named = self.own_name().map(|name| crate::message::group::LifecycleHook { name, timeout: None });
                 membership.terminate_hook.or(named)
             }
         };
@@ -355,7 +357,7 @@ impl Hook {
         }
     }
 
-    fn know(&mut self, hook: crate::message::event::Hook, outbox: &mut Outbox, now: Uptime) {
+    fn know(&mut self, hook: crate::message::group::LifecycleHook, outbox: &mut Outbox, now: Uptime) {
         self.name = Some(hook.name);
         self.heartbeats.timeout = hook.timeout;
         self.heartbeats.begin(outbox, now);
@@ -363,9 +365,9 @@ impl Hook {
         self.advance(outbox, now);
     }
 
-    fn failed(&mut self, job: Job, error: &JobError, outbox: &mut Outbox, now: Uptime) {
+    fn failed(&mut self, job: JobKind, error: &JobError, outbox: &mut Outbox, now: Uptime) {
         match job {
-            Job::FindGroup if self.state == State::Finding => {
+            JobKind::FindGroup if self.state == State::Finding => {
                 if error.is_transient() {
                     self.found.retry(error, outbox, now);
                 } else {
@@ -373,7 +375,7 @@ impl Hook {
                     self.refused("cannot be found", explain(error, None, None, None), outbox, now);
                 }
             }
-            Job::CompleteHook if self.state == State::Completing => {
+            JobKind::CompleteHook if self.state == State::Completing => {
                 if error.is_transient() {
                     self.completed.retry(error, outbox, now);
                     self.state = State::Known;
@@ -385,7 +387,7 @@ impl Hook {
                 }
             }
             // Without the group's word "not active" may still mean "not yet", where something is to come at all.
-            Job::DescribeInstance if self.state == State::Asking => {
+            JobKind::DescribeInstance if self.state == State::Asking => {
                 self.asking = None;
                 if let Some(reason) = self.refused.clone().filter(|_| !error.is_transient()) {
                     self.end(Ending::Refused { reason, waits: false }, now);
@@ -399,9 +401,9 @@ impl Hook {
                     }
                 }
             }
-            Job::RecordHeartbeat if error.is_transient() => self.heartbeats.failed(error, outbox, now),
+            JobKind::RecordHeartbeat if error.is_transient() => self.heartbeats.failed(error, outbox, now),
             // It is due again as ever.
-            Job::RecordHeartbeat => self.heartbeats.refused(error),
+            JobKind::RecordHeartbeat => self.heartbeats.refused(error),
             _ => {} // other rooms' business
         }
     }
@@ -426,7 +428,7 @@ impl Hook {
                 "the launch hook was not completed within its timeout{last}: the group may terminate this instance although its \
                  app is healthy"
             );
-            outbox.emit(Effect::SayLastWords { words, output: Vec::new() });
+            outbox.emit(Job::SayLastWords { words, output: Vec::new() });
         }
         self.end(Ending::GivenUp(why), now);
     }
@@ -454,7 +456,7 @@ impl Hook {
             State::Finding if self.found.is_due(now) => {
                 let (group, launch_hook) = (self.group_name.clone(), self.launch_name.clone());
                 let terminate_hook = self.terminate_name.clone();
-                self.found.emit(Effect::FindGroup { group, launch_hook, terminate_hook }, outbox, now);
+                self.found.emit(Job::FindGroup { group, launch_hook, terminate_hook }, outbox, now);
                 self.answer_by = Some(now + ANSWER);
             }
             State::Known => self.advance_known(outbox, now),
@@ -473,15 +475,15 @@ impl Hook {
         match self.state {
             State::Finding if self.found.wake().is_none() => {
                 self.found.cancel(outbox);
-                self.failed(Job::FindGroup, &late, outbox, now);
+                self.failed(JobKind::FindGroup, &late, outbox, now);
             }
             State::Completing => {
                 self.completed.cancel(outbox);
-                self.failed(Job::CompleteHook, &late, outbox, now);
+                self.failed(JobKind::CompleteHook, &late, outbox, now);
             }
             State::Asking => {
                 self.stop_asking(outbox);
-                self.failed(Job::DescribeInstance, &late, outbox, now);
+                self.failed(JobKind::DescribeInstance, &late, outbox, now);
             }
             _ => {} // it came
         }
@@ -493,12 +495,12 @@ impl Hook {
         if let Some(result) = self.wanted {
             if self.completed.is_due(now) {
                 self.state = State::Completing;
-                self.completed.emit(Effect::CompleteHook { hook, result }, outbox, now);
+                self.completed.emit(Job::CompleteHook { hook, result }, outbox, now);
                 self.answer_by = Some(now + ANSWER);
             }
         } else if self.heartbeat_due().is_some_and(|at| at <= now) {
             self.heartbeats.sent(outbox, now);
-            outbox.emit(Effect::RecordHeartbeat(hook));
+            outbox.emit(Job::RecordHeartbeat(hook));
         }
     }
 

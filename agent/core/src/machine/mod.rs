@@ -28,9 +28,11 @@ use std::time::Duration;
 use berth_config::{Config, Foreign, OnFailure, OnNotice};
 
 use crate::clock::Uptime;
-use crate::message::effect::{Effect, Job, Ticket};
+use crate::message::command::Command;
+use crate::message::effect::Effect;
 use crate::message::event::Event;
 use crate::message::identity::TargetState;
+use crate::message::job::{Job, JobKind};
 use crate::message::outcome::Outcome;
 use crate::metadata_guard::MetadataGuard;
 use crate::outbox::Outbox;
@@ -205,23 +207,23 @@ impl Machine {
     /// Counts what no step counts.
     fn count(&mut self, event: &Event) {
         if let Event::Failed(
-            job @ (Job::WatchMetadata
-            | Job::RecordHeartbeat
-            | Job::CountConnections
-            | Job::CheckSecrets
-            | Job::CheckMetadataBlock
-            | Job::SignalApp
-            | Job::WatchContainer),
+            job @ (JobKind::WatchMetadata
+            | JobKind::RecordHeartbeat
+            | JobKind::CountConnections
+            | JobKind::CheckSecrets
+            | JobKind::CheckMetadataBlock
+            | JobKind::SignalApp
+            | JobKind::WatchContainer),
             _,
         ) = event
         {
-            let count = self.retries.entry(format!("{job:?}")).or_default();
+            let count = self.retries.entry(job.to_string()).or_default();
             *count = count.saturating_add(1);
         }
         if let Event::Failed(job, error) = event
             && !error.is_transient()
         {
-            let count = self.refused.entry(format!("{job:?}")).or_default();
+            let count = self.refused.entry(job.to_string()).or_default();
             *count = count.saturating_add(1);
         }
     }
@@ -240,11 +242,11 @@ impl Machine {
                 Next::HandOver
             }
             (Phase::Drain(_), Event::HandoverRequested) => {
-                outbox.emit(Effect::RefuseHandover("the instance drains, and the next agent would not know it"));
+                outbox.command(Command::RefuseHandover("the instance drains, and the next agent would not know it"));
                 Next::Stay
             }
             (Phase::Failing(_) | Phase::Gone, Event::HandoverRequested) => {
-                outbox.emit(Effect::RefuseHandover("the instance is given up, and this agent ends soon"));
+                outbox.command(Command::RefuseHandover("the instance is given up, and this agent ends soon"));
                 Next::Stay
             }
             (Phase::Boot(boot), event) => match boot.on(event, outbox, now) {
@@ -360,7 +362,7 @@ impl Machine {
     }
 
     /// The next order for the driver.
-    pub fn next_effect(&mut self) -> Option<(Ticket, Effect)> {
+    pub fn next_effect(&mut self) -> Option<Effect> {
         self.outbox.take()
     }
 
@@ -411,7 +413,7 @@ impl Machine {
             (Next::Stay, Ok(_) | Err(_)) => Phase::Gone, // asked for above
             (Next::Gone(outcome), _) => gone(outcome, outbox),
             (Next::HandOver, _) => {
-                outbox.emit(Effect::HandOver);
+                outbox.command(Command::HandOver);
                 Phase::Gone
             }
             (_, Err(phase)) => phase,
@@ -433,7 +435,7 @@ impl Machine {
         // Fetched values that no start took: an adopted app has its own, and nothing is started on the way out. An image is here or
         // not needed. What starts an app again fetches again.
         if fetches && !matches!(self.phase, Phase::Gone) {
-            self.outbox.emit(Effect::WipeSecrets);
+            self.outbox.emit(Job::WipeSecrets);
         }
         // Weeks in a warm pool are no reason to grow.
         if self.phases.len() == PHASES_KEPT {
@@ -461,6 +463,6 @@ fn wants_hold(past: &Past, outcome: Outcome) -> bool {
 }
 
 fn gone(outcome: Outcome, outbox: &mut Outbox) -> Phase {
-    outbox.emit(Effect::Exit(outcome));
+    outbox.command(Command::Exit(outcome));
     Phase::Gone
 }

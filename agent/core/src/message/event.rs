@@ -3,23 +3,23 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use berth_config::{Config, Foreign, PinnedImage};
 use serde::Serialize;
+use strum::IntoStaticStr;
 
-use crate::message::effect::{ContainerId, FoundContainer, ImageFacts, Job, RunningContainer};
+use crate::message::container::{ContainerId, Exit, FoundContainer, ImageFacts, RunningContainer};
 use crate::message::error::JobError;
+use crate::message::group::Membership;
 use crate::message::identity::Identity;
+use crate::message::job::JobKind;
 use crate::message::output::AppOutput;
 use crate::message::probe_failure::ProbeFailure;
-use crate::watcher::Snapshot;
+use crate::message::snapshot::Snapshot;
 
 /// Something that happened. Answers of effects come first, in the order of a boot.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, IntoStaticStr)]
 pub enum Event {
-    /// The agent started; the first event of every life.
-    Began,
     /// The instance's metadata answered.
     Identified(Arc<Identity>),
     /// The user-data holds no config: what it looks like instead.
@@ -69,7 +69,7 @@ pub enum Event {
     /// The hook's timer was restarted.
     HeartbeatRecorded,
     /// `No active Lifecycle Action found`: to a heartbeat or to a completion.
-    HookNotActive(Job),
+    HookNotActive(JobKind),
     /// The hook was completed.
     HookCompleted,
     /// The lifecycle state that the group sees, none outside any group.
@@ -100,7 +100,7 @@ pub enum Event {
     /// The console has the line.
     LastWordsSaid,
     /// An attempt at a job failed.
-    Failed(Job, JobError),
+    Failed(JobKind, JobError),
     /// The process got a signal.
     Signalled(Signal),
     /// Somebody on the instance asked for a drain, and may have said why.
@@ -118,15 +118,6 @@ pub enum Signal {
     Term,
     /// SIGINT
     Interrupt,
-}
-
-/// How a container ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Exit {
-    /// The exit code, 128 + n for signal n.
-    pub code: i64,
-    /// Whether the kernel killed it for memory.
-    pub oom_killed: bool,
 }
 
 /// How far a pull is, summed over its layers.
@@ -151,77 +142,10 @@ pub struct BlockRepair {
     pub networks: BTreeSet<String>,
 }
 
-/// What was found of the group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Membership {
-    /// The Auto Scaling group.
-    pub group: String,
-    /// The launch hook, if the group has one.
-    pub launch_hook: Option<Hook>,
-    /// The termination hook, if the group has one.
-    pub terminate_hook: Option<Hook>,
-    /// The lifecycle state, if the group was asked.
-    pub state: Option<String>,
-}
-
-/// A lifecycle hook of the group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hook {
-    /// Its name.
-    pub name: String,
-    /// Its heartbeat timeout, if known.
-    pub timeout: Option<Duration>,
-}
-
 impl Event {
     /// The event's name, as the log and `/v1/events` show it.
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::Began => "Began",
-            Self::Identified(_) => "Identified",
-            Self::UserDataIsForeign(_) => "UserDataIsForeign",
-            Self::ConfigWarned(_) => "ConfigWarned",
-            Self::ConfigRead(_) => "ConfigRead",
-            Self::Listening => "Listening",
-            Self::SecretsFetched => "SecretsFetched",
-            Self::RegistryLoggedIn => "RegistryLoggedIn",
-            Self::EngineAnswered => "EngineAnswered",
-            Self::ContainersFound(_) => "ContainersFound",
-            Self::PathsFound => "PathsFound",
-            Self::DigestResolved(_) => "DigestResolved",
-            Self::ImageInspected(_) => "ImageInspected",
-            Self::PullProgressed(_) => "PullProgressed",
-            Self::ImagePulled => "ImagePulled",
-            Self::ContainerCreated(_) => "ContainerCreated",
-            Self::ContainerStarted(_) => "ContainerStarted",
-            Self::ProbePassed => "ProbePassed",
-            Self::ProbeFailed(_) => "ProbeFailed",
-            Self::ContainerExited(_) => "ContainerExited",
-            Self::ContainerStopped => "ContainerStopped",
-            Self::ContainerRemoved => "ContainerRemoved",
-            Self::SecretsForgotten => "SecretsForgotten",
-            Self::GroupFound(_) => "GroupFound",
-            Self::HeartbeatRecorded => "HeartbeatRecorded",
-            Self::HookNotActive(_) => "HookNotActive",
-            Self::HookCompleted => "HookCompleted",
-            Self::InstanceDescribed(_) => "InstanceDescribed",
-            Self::MarkedUnhealthy => "MarkedUnhealthy",
-            Self::MetadataSeen(_) => "MetadataSeen",
-            Self::ConnectionsCounted(_) => "ConnectionsCounted",
-            Self::StopExtended => "StopExtended",
-            Self::SecretsChecked { .. } => "SecretsChecked",
-            Self::MetadataBlockChecked(_) => "MetadataBlockChecked",
-            Self::SecretsMissing => "SecretsMissing",
-            Self::SecretsWiped => "SecretsWiped",
-            Self::AppSignalled => "AppSignalled",
-            Self::OutputRead(_) => "OutputRead",
-            Self::LastWordsSaid => "LastWordsSaid",
-            Self::Failed(..) => "Failed",
-            Self::Signalled(_) => "Signalled",
-            Self::DrainRequested(_) => "DrainRequested",
-            Self::HandoverRequested => "HandoverRequested",
-            Self::Woke => "Woke",
-        }
+        self.into()
     }
 
     /// Whether an operator should look at it, although the agent goes on.
@@ -283,9 +207,9 @@ impl fmt::Display for Event {
                 None => write!(f, "{}, no launch hook", found.group),
             },
             Self::GroupFound(None) => f.write_str("in no group"),
-            Self::HookNotActive(job) => write!(f, "{job:?}"),
+            Self::HookNotActive(job) => write!(f, "{job}"),
             Self::InstanceDescribed(state) => f.write_str(state.as_deref().unwrap_or("in no group")),
-            Self::Failed(job, error) => write!(f, "{job:?}: {error}"),
+            Self::Failed(job, error) => write!(f, "{job}: {error}"),
             Self::ConnectionsCounted(count) => write!(f, "{count}"),
             Self::MetadataBlockChecked(repair) => write!(f, "{repair}"),
             Self::SecretsChecked { changed } => f.write_str(if *changed { "changed" } else { "the same" }),
@@ -296,8 +220,7 @@ impl fmt::Display for Event {
             },
             Self::Signalled(signal) => write!(f, "{signal}"),
             Self::DrainRequested(reason) => f.write_str(reason.as_deref().unwrap_or_default()),
-            Self::Began
-            | Self::Listening
+            Self::Listening
             | Self::SecretsFetched
             | Self::RegistryLoggedIn
             | Self::EngineAnswered
@@ -345,51 +268,6 @@ impl fmt::Display for BlockRepair {
             )?,
         }
         f.write_str(": until now the app could reach the instance metadata although the config says imds=block")
-    }
-}
-
-impl Exit {
-    /// Whether nothing ran: the codes of a program that cannot be executed (126) or is not there (127), from a shell, from
-    /// `docker-init` and from berth's shim alike.
-    pub fn is_not_run(&self) -> bool {
-        matches!(self.code, 126 | 127)
-    }
-
-    /// What the code means, if it is none of the app's own: POSIX shells and `docker-init` give 126, 127 and 128 + n for signal n.
-    pub fn meaning(&self) -> Option<&'static str> {
-        Some(match self.code {
-            126 => {
-                "the program cannot be executed: it is not executable, is built for another kind of machine, or its arguments and \
-                 environment are too long"
-            }
-            127 => "the program, or the interpreter that it names, is not in the image",
-            129 => "SIGHUP",
-            130 => "SIGINT",
-            131 => "SIGQUIT",
-            132 => "SIGILL: an instruction that this CPU does not have",
-            134 => "SIGABRT: the app aborted itself",
-            135 => "SIGBUS",
-            136 => "SIGFPE",
-            137 => {
-                "SIGKILL: killed from outside, by `docker kill` or by the kernel when the instance ran out of memory"
-            }
-            139 => "SIGSEGV: the app accessed memory that is not its own",
-            141 => "SIGPIPE",
-            143 => "SIGTERM: it was asked to stop",
-            _ => return None,
-        })
-    }
-}
-
-/// `exited with code 3`, `exited with code 139 (SIGSEGV: …)`, `was killed by the kernel, out of memory (code 137)`.
-impl fmt::Display for Exit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let code = self.code;
-        match self.meaning() {
-            _ if self.oom_killed => write!(f, "was killed by the kernel, out of memory (code {code})"),
-            Some(meaning) => write!(f, "exited with code {code} ({meaning})"),
-            None => write!(f, "exited with code {code}"),
-        }
     }
 }
 

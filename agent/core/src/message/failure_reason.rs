@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::message::event::Exit;
+use crate::message::container::Exit;
 
 /// A reason that is the agent's own, and not an answer of AWS, the registry or the engine.
 #[derive(Clone, Debug, Error)]

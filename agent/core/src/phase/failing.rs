@@ -8,8 +8,9 @@ use std::time::Duration;
 use crate::app::App;
 use crate::clock::Uptime;
 use crate::hook::explain;
-use crate::message::effect::{Effect, HookResult, Job};
 use crate::message::event::Event;
+use crate::message::group::HookResult;
+use crate::message::job::{Job, JobKind};
 use crate::message::outcome::Outcome;
 use crate::message::output::AppOutput;
 use crate::outbox::Outbox;
@@ -79,7 +80,7 @@ impl Failing {
         };
         let mut stopped = Step::new("stop", FAR);
         match id {
-            Some(id) => stopped.emit(Effect::StopContainer { id, timeout, for_good: true }, outbox, now),
+            Some(id) => stopped.emit(Job::StopContainer { id, timeout, for_good: true }, outbox, now),
             None => stopped.done((), now),
         }
         // Who does not know itself cannot tell anybody.
@@ -108,15 +109,15 @@ impl Failing {
         }
         match event {
             Event::ContainerStopped => self.stopped.done((), now),
-            Event::Failed(Job::StopContainer, _) => self.give_up_stop(outbox, now),
+            Event::Failed(JobKind::StopContainer, _) => self.give_up_stop(outbox, now),
             Event::MarkedUnhealthy => self.told.done((), now),
-            Event::Failed(Job::MarkUnhealthy, error) if error.is_transient() => self.told.retry(error, outbox, now),
-            Event::Failed(Job::MarkUnhealthy, error) => {
+            Event::Failed(JobKind::MarkUnhealthy, error) if error.is_transient() => self.told.retry(error, outbox, now),
+            Event::Failed(JobKind::MarkUnhealthy, error) => {
                 let (identity, call) = (self.past.identity.as_deref(), Some("autoscaling:SetInstanceHealth"));
                 self.untold = Some(explain(error, call, identity, self.past.hook.view().group.as_deref()));
                 self.told.done((), now);
             }
-            Event::LastWordsSaid | Event::Failed(Job::SayLastWords, _) if self.words.is_under_way() => {
+            Event::LastWordsSaid | Event::Failed(JobKind::SayLastWords, _) if self.words.is_under_way() => {
                 return Next::Gone(self.failure.outcome);
             }
             Event::Signalled(_) => self.deadline = now,
@@ -152,7 +153,7 @@ impl Failing {
             if self.past.hook.was_abandoned() || !self.past.hook.may_be_in_group() {
                 self.told.done((), now);
             } else {
-                self.told.emit(Effect::MarkUnhealthy, outbox, now);
+                self.told.emit(Job::MarkUnhealthy, outbox, now);
             }
         }
         let reading = self.past.app.as_ref().is_some_and(App::is_reading_output);
@@ -166,14 +167,14 @@ impl Failing {
             self.deadline = now + Duration::from_secs(5);
             let output = self.past.app.as_ref().and_then(App::output).map(AppOutput::for_people).unwrap_or_default();
             let output = output.into_iter().map(Into::into).collect();
-            self.words.emit(Effect::SayLastWords { words: self.last_words(), output }, outbox, now);
+            self.words.emit(Job::SayLastWords { words: self.last_words(), output }, outbox, now);
         }
     }
 
     /// What could not be stopped keeps no secrets: nobody comes back to take them away.
     fn give_up_stop(&mut self, outbox: &mut Outbox, now: Uptime) {
         self.stopped.done((), now);
-        outbox.emit(Effect::ForgetSecrets);
+        outbox.emit(Job::ForgetSecrets);
     }
 
     fn last_words(&self) -> String {

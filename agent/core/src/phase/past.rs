@@ -7,9 +7,10 @@ use berth_config::{Config, PinnedImage};
 use crate::app::App;
 use crate::clock::Uptime;
 use crate::hook::Hook;
-use crate::message::effect::{ContainerId, Effect, Job};
+use crate::message::container::ContainerId;
 use crate::message::event::Event;
 use crate::message::identity::Identity;
+use crate::message::job::{Job, JobKind};
 use crate::outbox::Outbox;
 use crate::step::Step;
 use crate::view::{PullView, StepView};
@@ -48,12 +49,12 @@ impl Past {
         let Some(config) = &self.config else { return };
         match event {
             Event::Listening => self.listen.done((), now),
-            Event::Failed(Job::Listen, error) if error.is_transient() => self.listen.retry(error, outbox, now),
-            Event::Failed(Job::Listen, error) => self.listen.refuse(error, now),
+            Event::Failed(JobKind::Listen, error) if error.is_transient() => self.listen.retry(error, outbox, now),
+            Event::Failed(JobKind::Listen, error) => self.listen.refuse(error, now),
             _ => {} // answers to other questions
         }
         if self.listen.is_due(now) {
-            self.listen.emit(Effect::Listen(config.listen), outbox, now);
+            self.listen.emit(Job::Listen(config.listen), outbox, now);
         }
     }
 }

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use crate::clock::Uptime;
-use crate::message::effect::HookResult;
 use crate::message::event::Event;
+use crate::message::group::HookResult;
 use crate::outbox::Outbox;
 use crate::phase::past::Past;
 

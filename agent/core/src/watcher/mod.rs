@@ -8,9 +8,10 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::clock::Uptime;
-use crate::message::effect::{Effect, Job, Ticket};
 use crate::message::event::Event;
 use crate::message::identity::TargetState;
+use crate::message::job::{Job, JobKind, Ticket};
+use crate::message::snapshot::{Interruption, Snapshot};
 use crate::outbox::Outbox;
 use crate::retry::Backoff;
 
@@ -24,29 +25,6 @@ const STUMBLE: Backoff = Backoff { first: Duration::from_millis(500), cap: Durat
 
 /// For an answer; the adapter gives up before that.
 const ANSWER: Duration = Duration::from_secs(30);
-
-/// What the metadata says at one moment (`autoscaling/target-lifecycle-state`, `spot/instance-action`,
-/// `events/recommendations/rebalance`, `events/maintenance/scheduled`).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Snapshot {
-    /// The lifecycle state that the instance is being moved to.
-    pub target_state: Option<TargetState>,
-    /// A spot interruption that was announced.
-    pub spot: Option<Interruption>,
-    /// Whether a rebalance is recommended.
-    pub rebalance: bool,
-    /// The next active maintenance event, in its own words.
-    pub maintenance: Option<String>,
-}
-
-/// A spot interruption.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Interruption {
-    /// `terminate`, `stop` or `hibernate`.
-    pub action: String,
-    /// How long until then, when it was read.
-    pub ends_in: Duration,
-}
 
 /// A change in what the surroundings want.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,7 +92,7 @@ impl Watcher {
                 self.next = Some(now + outbox.spread(self.interval));
                 self.compare(snapshot, now)
             }
-            Event::Failed(Job::WatchMetadata, _) => {
+            Event::Failed(JobKind::WatchMetadata, _) => {
                 self.failed(outbox, now);
                 Vec::new()
             }
@@ -125,12 +103,12 @@ impl Watcher {
     /// Asks if it is time; what follows from an answer that does not come.
     pub fn advance(&mut self, outbox: &mut Outbox, now: Uptime) -> Option<Notice> {
         if let Some((ticket, _)) = self.asked.filter(|(_, late)| *late <= now) {
-            outbox.emit(Effect::Cancel(ticket));
+            outbox.cancel(ticket);
             self.failed(outbox, now);
         }
         if self.next.is_some_and(|at| at <= now) {
             self.next = None;
-            self.asked = Some((outbox.emit(Effect::WatchMetadata), now + ANSWER));
+            self.asked = Some((outbox.emit(Job::WatchMetadata), now + ANSWER));
         }
         self.unclear.advance(outbox, now).map(Notice::Target)
     }

@@ -8,10 +8,10 @@
 use std::time::Duration;
 
 use crate::clock::Uptime;
-use crate::message::effect::{Effect, Job, Ticket};
 use crate::message::error::ErrorClass;
 use crate::message::event::Event;
 use crate::message::identity::TargetState;
+use crate::message::job::{Job, JobKind, Ticket};
 use crate::outbox::Outbox;
 
 /// Between two questions about one word.
@@ -73,7 +73,7 @@ impl Unclear {
                 }
                 None
             }
-            Event::Failed(Job::DescribeInstance, error) => self.failed(error.class, outbox, now),
+            Event::Failed(JobKind::DescribeInstance, error) => self.failed(error.class, outbox, now),
             _ => None, // other rooms' answers
         }
     }
@@ -81,12 +81,12 @@ impl Unclear {
     /// Asks if it is time.
     pub(super) fn advance(&mut self, outbox: &mut Outbox, now: Uptime) -> Option<TargetState> {
         if let Some((ticket, _)) = self.asked.filter(|(_, late)| *late <= now) {
-            outbox.emit(Effect::Cancel(ticket));
+            outbox.cancel(ticket);
             return self.failed(ErrorClass::Transient, outbox, now);
         }
         if self.next.is_some_and(|at| at <= now) {
             self.next = None;
-            self.asked = Some((outbox.emit(Effect::DescribeInstance), now + ANSWER));
+            self.asked = Some((outbox.emit(Job::DescribeInstance), now + ANSWER));
         }
         None
     }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use berth_core::message::container::Exit;
 use berth_core::message::error::ErrorClass;
-use berth_core::message::event::Exit;
 use berth_core::message::failure_reason::FailureReason;
 use berth_core::message::probe_failure::ProbeFailureKind;
 use berth_core::view::ReadyReason;

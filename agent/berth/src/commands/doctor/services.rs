@@ -300,8 +300,9 @@ pub async fn group(aws: &Aws, instance_id: &str, config: &Config, policy: &Polic
     let group = match found {
         Ok(None) => return vec![Check::ok("group", "in no Auto Scaling group, so there is no hook to complete")],
         Ok(Some(found)) => {
-            let name =
-                |hook: Option<berth_core::message::event::Hook>| hook.map_or("none".to_owned(), |hook| hook.name);
+            let name = |hook: Option<berth_core::message::group::LifecycleHook>| {
+                hook.map_or("none".to_owned(), |hook| hook.name)
+            };
             let (launch, terminate) = (name(found.launch_hook), name(found.terminate_hook));
             Check::ok("group", format!("{}, launch hook {launch}, termination hook {terminate}", found.group))
         }

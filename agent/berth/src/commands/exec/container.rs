@@ -1,6 +1,6 @@
 //! Which container is meant: the one that the agent serves with. Without an agent, the one that it left.
 
-use berth_core::message::effect::{ContainerId, FoundContainer, RunningContainer};
+use berth_core::message::container::{ContainerId, FoundContainer, RunningContainer};
 use berth_core::view::View;
 
 use crate::cli::Global;

@@ -14,7 +14,7 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use berth_core::message::effect::RunningContainer;
+use berth_core::message::container::RunningContainer;
 use berth_core::message::error::ErrorClass;
 use berth_core::message::outcome::Outcome;
 use nix::libc;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aws_sdk_autoscaling::Client;
 use aws_sdk_autoscaling::types::LifecycleHook;
-use berth_core::message::effect::{HookName, HookResult};
+use berth_core::message::group::{HookName, HookResult};
 
 use crate::io::aws::{Aws, AwsError, Operation, Service};
 

@@ -1,7 +1,7 @@
 //! Which group this instance is in, and which of its hooks are berth's: what the config does not name is asked for.
 
 use berth_core::message::error::{ErrorClass, JobError};
-use berth_core::message::event::{Hook, Membership};
+use berth_core::message::group::{LifecycleHook, Membership};
 
 use crate::io::aws::Aws;
 use crate::io::aws::autoscaling::{self, GroupHook, Transition};
@@ -96,14 +96,18 @@ pub async fn hooks(aws: &Aws, place: Place, named: Named) -> Result<Membership, 
 }
 
 /// The hook of that name, else the only one of that transition; two of several if nothing says which.
-fn choose(hooks: &[GroupHook], transition: Transition, named: Option<String>) -> Result<Option<Hook>, [String; 2]> {
+fn choose(
+    hooks: &[GroupHook],
+    transition: Transition,
+    named: Option<String>,
+) -> Result<Option<LifecycleHook>, [String; 2]> {
     let mut of_it = hooks.iter().filter(|hook| hook.transition == transition);
     if let Some(name) = named {
         let timeout = of_it.find(|hook| hook.name == name).and_then(|hook| hook.timeout);
-        return Ok(Some(Hook { name, timeout }));
+        return Ok(Some(LifecycleHook { name, timeout }));
     }
     match (of_it.next(), of_it.next()) {
         (Some(first), Some(second)) => Err([first.name.clone(), second.name.clone()]),
-        (first, _) => Ok(first.map(|hook| Hook { name: hook.name.clone(), timeout: hook.timeout })),
+        (first, _) => Ok(first.map(|hook| LifecycleHook { name: hook.name.clone(), timeout: hook.timeout })),
     }
 }

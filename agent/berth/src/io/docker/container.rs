@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use berth_config::Port;
-use berth_core::message::effect::{ContainerId, Creation, FoundContainer, RunningContainer};
+use berth_core::message::container::Exit;
+use berth_core::message::container::{ContainerId, Creation, FoundContainer, RunningContainer};
 use berth_core::message::error::ErrorClass;
-use berth_core::message::event::Exit;
 use bollard::errors::Error as Bollard;
 use bollard::query_parameters::{
     CreateContainerOptions, InspectContainerOptions, ListContainersOptions, RemoveContainerOptions,

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use berth_config::{Config, Gpus, ImdsAccess, Port, Volume};
-use berth_core::message::effect::Creation;
+use berth_core::message::container::Creation;
 use bollard::models::{
     ContainerCreateBody, DeviceMapping, DeviceRequest, HostConfig, HostConfigLogConfig, Mount, MountType, PortBinding,
     PortMap, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,

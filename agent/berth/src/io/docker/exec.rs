@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use berth_core::message::effect::RunningContainer;
+use berth_core::message::container::RunningContainer;
 use bollard::exec::{StartExecOptions, StartExecResults};
 use bollard::models::ExecConfig;
 use futures_util::StreamExt;

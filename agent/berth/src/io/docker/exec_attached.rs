@@ -4,7 +4,7 @@
 //! is sent is its standard input, the end of what is sent is the end of its input, and what comes is its output (exec_output.rs).
 //! The connection is opened here and not by bollard, whose reader takes the bytes of a terminal for frames where they look like one.
 
-use berth_core::message::effect::{ContainerId, FoundContainer, RunningContainer};
+use berth_core::message::container::{ContainerId, FoundContainer, RunningContainer};
 use bollard::errors::Error as Bollard;
 use bollard::models::ExecConfig;
 use bollard::query_parameters::{InspectContainerOptions, ListContainersOptions, ResizeExecOptions};

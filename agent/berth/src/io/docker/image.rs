@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use berth_config::{ImageRef, PinnedImage, Platform};
-use berth_core::message::effect::{HealthCheck, ImageFacts};
+use berth_core::message::container::{HealthCheck, ImageFacts};
 use bollard::errors::Error as Bollard;
 use bollard::models::{HealthConfig, ImageInspect, OciPlatform};
 

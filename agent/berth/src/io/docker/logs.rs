@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use berth_core::message::effect::ContainerId;
+use berth_core::message::container::ContainerId;
 use bollard::container::LogOutput;
 use bollard::errors::Error as Bollard;
 use bollard::query_parameters::{InspectContainerOptions, LogsOptions};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use berth_core::message::effect::ContainerId;
+use berth_core::message::container::ContainerId;
 use bollard::models::{ContainerInspectResponse, NetworkDisconnectRequest, NetworkInspect};
 use bollard::query_parameters::{InspectContainerOptions, InspectNetworkOptions};
 

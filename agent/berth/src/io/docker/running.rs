@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use berth_config::PinnedImage;
-use berth_core::message::effect::{Address, ContainerId, FoundContainer, RunningContainer};
+use berth_core::message::container::{Address, ContainerId, FoundContainer, RunningContainer};
 use bollard::models::{ContainerConfig, ContainerInspectResponse, NetworkSettings};
 
 use super::create::{FINGERPRINT, IMAGE};

@@ -14,7 +14,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
-use berth_core::message::effect::ContainerId;
+use berth_core::message::container::ContainerId;
 use berth_core::message::error::ErrorClass;
 use http::Uri;
 

@@ -1,7 +1,7 @@
 //! What the app wrote last, made fit to be shown: read from the engine, rid of its secrets' values, cut to a screen.
 
 use berth_config::Config;
-use berth_core::message::effect::ContainerId;
+use berth_core::message::container::ContainerId;
 use berth_core::message::output::{AppOutput, BYTES, LINES, Unavailable};
 
 use crate::io::docker::{Engine, EngineError, NoLogs, Tail};

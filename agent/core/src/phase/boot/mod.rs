@@ -20,13 +20,12 @@ use berth_config::{Config, PinnedImage, ProbeMethod};
 use crate::app::{App, News, Recipe};
 use crate::clock::Uptime;
 use crate::hook::{Hook, Transition};
-use crate::message::effect::{
-    ContainerId, Creation, Effect, FoundContainer, ImageFacts, Job, PULL_STALL, RunningContainer,
-};
+use crate::message::container::{ContainerId, Creation, FoundContainer, ImageFacts, RunningContainer};
 use crate::message::error::{ErrorClass, JobError};
 use crate::message::event::{Event, PullProgress};
 use crate::message::failure_reason::FailureReason;
 use crate::message::identity::Identity;
+use crate::message::job::{Job, JobKind, PULL_STALL};
 use crate::message::outcome::Outcome;
 use crate::outbox::Outbox;
 use crate::phase::failing::Failure;
@@ -95,7 +94,7 @@ impl Boot {
             warm: false,
             occupied: false,
         };
-        boot.steps.identity.emit(Effect::Identify, outbox, now);
+        boot.steps.identity.emit(Job::Identify, outbox, now);
         boot
     }
 
@@ -271,7 +270,7 @@ impl Boot {
                 self.steps.pull.go_on();
                 if let Some(image) = self.steps.digest.get().cloned() {
                     let platform = self.config().and_then(|config| config.platform.clone());
-                    self.steps.pull.emit(Effect::InspectImage(image, platform), outbox, now);
+                    self.steps.pull.emit(Job::InspectImage(image, platform), outbox, now);
                 }
             }
             Event::ContainerCreated(id) => self.steps.create.done(id.clone(), now),
@@ -291,22 +290,22 @@ impl Boot {
     }
 
     /// An attempt failed: try again, or give the boot up.
-    fn failed(&mut self, job: Job, error: &JobError, outbox: &mut Outbox, now: Uptime) -> Result<(), Failure> {
+    fn failed(&mut self, job: JobKind, error: &JobError, outbox: &mut Outbox, now: Uptime) -> Result<(), Failure> {
         let lasting = !error.is_transient();
         match job {
-            Job::ReadConfig if error.class == ErrorClass::Misconfigured => {
+            JobKind::ReadConfig if error.class == ErrorClass::Misconfigured => {
                 self.steps.config.refuse(error, now);
                 let (outcome, ready) = (Outcome::Usage, ReadyReason::ConfigInvalid);
                 return Err(Failure { outcome, ready, reason: error.reason.clone() });
             }
             // Credentials that nobody needs in the end are no reason to fail.
-            Job::LoginRegistry if lasting => {
+            JobKind::LoginRegistry if lasting => {
                 self.steps.login.refuse(error, now);
                 self.login_refused = Some(error.clone());
                 return Ok(());
             }
             // The engine may have created it before the answer was lost: look again before the next attempt.
-            Job::CreateContainer if !lasting => self.steps.containers.reopen(),
+            JobKind::CreateContainer if !lasting => self.steps.containers.reopen(),
             _ => {}
         }
         let Some(step) = self.steps.of(job) else { return Ok(()) };
@@ -369,25 +368,25 @@ impl Boot {
         self.advanced = now;
         let Some(identity) = self.steps.identity.get().cloned() else {
             if self.steps.identity.is_due(now) {
-                self.steps.identity.emit(Effect::Identify, outbox, now);
+                self.steps.identity.emit(Job::Identify, outbox, now);
             }
             return None;
         };
         let Some(config) = self.steps.config.get().cloned() else {
             if self.steps.config.is_due(now) {
-                self.steps.config.emit(Effect::ReadConfig, outbox, now);
+                self.steps.config.emit(Job::ReadConfig, outbox, now);
             }
             return None;
         };
         if self.steps.listen.is_due(now) {
-            self.steps.listen.emit(Effect::Listen(config.listen), outbox, now);
+            self.steps.listen.emit(Job::Listen(config.listen), outbox, now);
         }
         if self.steps.engine.is_due(now) {
-            self.steps.engine.emit(Effect::PingEngine, outbox, now);
+            self.steps.engine.emit(Job::PingEngine, outbox, now);
         }
         if self.steps.engine.is_done() && self.steps.containers.is_due(now) {
             let (name, instance_id) = (config.container_name(), identity.instance_id.clone());
-            self.steps.containers.emit(Effect::FindContainers { name, instance_id }, outbox, now);
+            self.steps.containers.emit(Job::FindContainers { name, instance_id }, outbox, now);
         }
         self.clear(&config, outbox, now);
         if self.app.is_some() {
@@ -395,17 +394,17 @@ impl Boot {
         }
         if self.steps.secrets.is_due(now) && !self.warm {
             if config.has_secrets() {
-                self.steps.secrets.emit(Effect::FetchSecrets(config.clone()), outbox, now);
+                self.steps.secrets.emit(Job::FetchSecrets(config.clone()), outbox, now);
             } else {
                 self.steps.secrets.done((), now);
             }
         }
         // One that is adopted has what it was created with.
         if !config.after.is_empty() && !self.warm && self.steps.containers.is_done() && self.steps.paths.is_due(now) {
-            self.steps.paths.emit(Effect::CheckPaths(config.after.clone()), outbox, now);
+            self.steps.paths.emit(Job::CheckPaths(config.after.clone()), outbox, now);
         }
         if self.steps.login.is_due(now) && self.login_refused.is_none() && self.facts().is_none() {
-            self.steps.login.emit(Effect::LoginRegistry(config.clone()), outbox, now);
+            self.steps.login.emit(Job::LoginRegistry(config.clone()), outbox, now);
         }
         if self.held.is_none() {
             self.held = self.advance_image(&config, outbox, now);
@@ -425,24 +424,24 @@ impl Boot {
         let Some(image) = self.steps.digest.get().cloned() else {
             if self.steps.digest.is_due(now) {
                 if let Some(error) = &self.login_refused {
-                    return Some(steps::failure(Job::LoginRegistry, error));
+                    return Some(steps::failure(JobKind::LoginRegistry, error));
                 }
                 if self.steps.login.is_done() {
                     let (image, platform) = (config.image.clone(), config.platform.clone());
-                    self.steps.digest.emit(Effect::ResolveDigest(image, platform), outbox, now);
+                    self.steps.digest.emit(Job::ResolveDigest(image, platform), outbox, now);
                 }
             }
             return None;
         };
         if self.steps.image.is_due(now) {
-            self.steps.image.emit(Effect::InspectImage(image, config.platform.clone()), outbox, now);
+            self.steps.image.emit(Job::InspectImage(image, config.platform.clone()), outbox, now);
         } else if self.steps.image.is_done() && self.steps.pull.is_due(now) {
             if let Some(error) = &self.login_refused {
-                return Some(steps::failure(Job::LoginRegistry, error));
+                return Some(steps::failure(JobKind::LoginRegistry, error));
             }
             if self.steps.login.is_done() {
                 let platform = config.platform.clone();
-                self.steps.pull.emit(Effect::PullImage { image, platform, stall: PULL_STALL }, outbox, now);
+                self.steps.pull.emit(Job::PullImage { image, platform, stall: PULL_STALL }, outbox, now);
             }
         }
         None
@@ -460,7 +459,7 @@ impl Boot {
                 image: image.clone(),
                 facts: facts.clone(),
             };
-            self.steps.create.emit(Effect::CreateContainer(Box::new(creation)), outbox, now);
+            self.steps.create.emit(Job::CreateContainer(Box::new(creation)), outbox, now);
         }
         if let Some(id) = self.steps.create.get()
             && self.steps.secrets.is_done()
@@ -479,7 +478,7 @@ impl Boot {
             self.steps.clearing.reopen();
         }
         if self.steps.clearing.is_due(now) {
-            self.steps.clearing.emit(Effect::RemoveContainer { id, timeout: config.stop_timeout }, outbox, now);
+            self.steps.clearing.emit(Job::RemoveContainer { id, timeout: config.stop_timeout }, outbox, now);
         }
     }
 
@@ -519,6 +518,6 @@ impl Boot {
 }
 
 /// Whether a container that is found running makes the job needless.
-fn is_spared_by_adoption(job: Job) -> bool {
-    matches!(job, Job::FetchSecrets | Job::ResolveDigest | Job::InspectImage | Job::PullImage)
+fn is_spared_by_adoption(job: JobKind) -> bool {
+    matches!(job, JobKind::FetchSecrets | JobKind::ResolveDigest | JobKind::InspectImage | JobKind::PullImage)
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use berth_config::{Config, PinnedImage};
 
 use crate::clock::Uptime;
-use crate::message::effect::{ContainerId, ImageFacts, Job};
+use crate::message::container::{ContainerId, ImageFacts};
 use crate::message::error::JobError;
 use crate::message::identity::Identity;
+use crate::message::job::JobKind;
 use crate::outbox::Outbox;
 use crate::phase::failing::Failure;
 use crate::retry::{FAR, NEAR};
@@ -91,23 +92,23 @@ impl Steps {
     }
 
     /// The step that a failed job belongs to; none if the job is the app's or the hook's.
-    pub(super) fn of(&mut self, job: Job) -> Option<&mut dyn AnyStep> {
+    pub(super) fn of(&mut self, job: JobKind) -> Option<&mut dyn AnyStep> {
         Some(match job {
-            Job::Identify => &mut self.identity,
-            Job::ReadConfig => &mut self.config,
-            Job::Listen => &mut self.listen,
-            Job::FetchSecrets if !self.secrets.is_done() => &mut self.secrets,
-            Job::LoginRegistry => &mut self.login,
-            Job::PingEngine => &mut self.engine,
-            Job::FindContainers => &mut self.containers,
-            Job::RemoveContainer => &mut self.clearing,
-            Job::ResolveDigest => &mut self.digest,
-            Job::InspectImage if !self.image.is_done() => &mut self.image,
+            JobKind::Identify => &mut self.identity,
+            JobKind::ReadConfig => &mut self.config,
+            JobKind::Listen => &mut self.listen,
+            JobKind::FetchSecrets if !self.secrets.is_done() => &mut self.secrets,
+            JobKind::LoginRegistry => &mut self.login,
+            JobKind::PingEngine => &mut self.engine,
+            JobKind::FindContainers => &mut self.containers,
+            JobKind::RemoveContainer => &mut self.clearing,
+            JobKind::ResolveDigest => &mut self.digest,
+            JobKind::InspectImage if !self.image.is_done() => &mut self.image,
             // The look after a pull is a part of it.
-            Job::InspectImage => &mut self.pull,
-            Job::PullImage => &mut self.pull,
-            Job::CheckPaths => &mut self.paths,
-            Job::CreateContainer => &mut self.create,
+            JobKind::InspectImage => &mut self.pull,
+            JobKind::PullImage => &mut self.pull,
+            JobKind::CheckPaths => &mut self.paths,
+            JobKind::CreateContainer => &mut self.create,
             _ => return None,
         })
     }
@@ -178,14 +179,14 @@ impl Steps {
 }
 
 /// What it means for the boot that a step of it failed for good.
-pub(super) fn failure(job: Job, error: &JobError) -> Failure {
+pub(super) fn failure(job: JobKind, error: &JobError) -> Failure {
     let ready = match job {
-        Job::Identify => ReadyReason::MetadataUnavailable,
-        Job::ReadConfig => ReadyReason::ConfigUnavailable.or_denied(error),
-        Job::Listen => ReadyReason::ListenAddressUnavailable,
-        Job::FetchSecrets => ReadyReason::SecretsUnavailable.or_denied(error),
-        Job::CreateContainer | Job::CheckPaths => ReadyReason::ContainerNotCreated,
-        Job::LoginRegistry | Job::ResolveDigest | Job::InspectImage | Job::PullImage => {
+        JobKind::Identify => ReadyReason::MetadataUnavailable,
+        JobKind::ReadConfig => ReadyReason::ConfigUnavailable.or_denied(error),
+        JobKind::Listen => ReadyReason::ListenAddressUnavailable,
+        JobKind::FetchSecrets => ReadyReason::SecretsUnavailable.or_denied(error),
+        JobKind::CreateContainer | JobKind::CheckPaths => ReadyReason::ContainerNotCreated,
+        JobKind::LoginRegistry | JobKind::ResolveDigest | JobKind::InspectImage | JobKind::PullImage => {
             ReadyReason::ImageUnavailable.or_denied(error)
         }
         _ => ReadyReason::EngineUnavailable, // the ping, and what is found and removed

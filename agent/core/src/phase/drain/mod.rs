@@ -22,8 +22,10 @@ use berth_config::{Config, CutDrain, PinnedImage};
 use crate::app::{App, News, Recipe};
 use crate::clock::Uptime;
 use crate::hook::{Hook, Transition};
-use crate::message::effect::{ContainerId, Effect, HookResult, Job, RunningContainer, Ticket};
+use crate::message::container::{ContainerId, RunningContainer};
 use crate::message::event::Event;
+use crate::message::group::HookResult;
+use crate::message::job::{Job, JobKind, Ticket};
 use crate::message::outcome::Outcome;
 use crate::message::output::AppOutput;
 use crate::outbox::Outbox;
@@ -180,7 +182,7 @@ impl Drain {
                 self.past.config = Some(config.clone());
                 self.look(outbox, now);
             }
-            (Event::Failed(Job::ReadConfig, error), Stage::Reading { config, .. }) => {
+            (Event::Failed(JobKind::ReadConfig, error), Stage::Reading { config, .. }) => {
                 config.retry(error, outbox, now);
                 // A config that is wrong stays wrong.
                 if !error.is_transient() {
@@ -200,19 +202,21 @@ impl Drain {
                 self.settle(outbox, now);
             }
             // Not to know what runs is not to know that nothing runs.
-            (Event::Failed(Job::FindContainers, _), Stage::Looking { find, .. }) => *find = Count::Next(now + COUNT),
+            (Event::Failed(JobKind::FindContainers, _), Stage::Looking { find, .. }) => {
+                *find = Count::Next(now + COUNT)
+            }
             (Event::ConnectionsCounted(connections), Stage::Emptying { quiet_since, count, .. }) => {
                 self.connections = Some(*connections);
                 *quiet_since = if *connections == 0 { quiet_since.or(Some(now)) } else { None };
                 *count = Count::Next(now + COUNT);
             }
             // What cannot be counted is not known to be over.
-            (Event::Failed(Job::CountConnections, _), Stage::Emptying { count, .. }) => {
+            (Event::Failed(JobKind::CountConnections, _), Stage::Emptying { count, .. }) => {
                 *count = Count::Next(now + COUNT)
             }
             (Event::ContainerStopped, Stage::Stopping { .. }) => self.stop_after(outbox, now),
-            (Event::Failed(Job::StopContainer, _), Stage::Stopping { .. }) => self.give_up_stop(outbox, now),
-            (Event::LastWordsSaid | Event::Failed(Job::SayLastWords, _), Stage::LastWords { .. }) => {
+            (Event::Failed(JobKind::StopContainer, _), Stage::Stopping { .. }) => self.give_up_stop(outbox, now),
+            (Event::LastWordsSaid | Event::Failed(JobKind::SayLastWords, _), Stage::LastWords { .. }) => {
                 return self.over(now);
             }
             (_, Stage::Settling { .. } | Stage::Emptying { .. }) if exited.is_some() => self.lose(exited, outbox, now),
@@ -289,7 +293,7 @@ impl Drain {
     fn find(&self, outbox: &mut Outbox) -> Option<Ticket> {
         let instance_id = self.past.identity.as_ref()?.instance_id.clone();
         let name = self.past.config.as_ref().map(|config| config.container_name()).unwrap_or_default();
-        Some(outbox.emit(Effect::FindContainers { name, instance_id }))
+        Some(outbox.emit(Job::FindContainers { name, instance_id }))
     }
 
     /// An app that was found is watched as one that was kept: its exit is an end.
@@ -322,7 +326,7 @@ impl Drain {
     /// What could not be stopped keeps no secrets: nobody comes back to take them away.
     fn tell(&mut self, outbox: &mut Outbox, now: Uptime) {
         if !self.stopped {
-            outbox.emit(Effect::ForgetSecrets);
+            outbox.emit(Job::ForgetSecrets);
         }
         let since = *self.completing.get_or_insert(Moment::now(now));
         self.enter("telling", Stage::Telling, now);
@@ -366,7 +370,7 @@ impl Drain {
         let output =
             self.past.app.as_ref().filter(|_| self.exited.is_some()).and_then(App::output).map(AppOutput::for_people);
         let output = output.unwrap_or_default().into_iter().map(Into::into).collect();
-        outbox.emit(Effect::SayLastWords { words, output });
+        outbox.emit(Job::SayLastWords { words, output });
         self.enter("last words", Stage::LastWords { until: now + WORDS }, now);
     }
 
@@ -378,7 +382,7 @@ impl Drain {
     /// Does what is due.
     fn advance(&mut self, outbox: &mut Outbox, now: Uptime) -> Next {
         if self.next_extension.is_some_and(|at| at <= now) {
-            outbox.emit(Effect::ExtendStop(EXTENSION));
+            outbox.emit(Job::ExtendStop(EXTENSION));
             self.next_extension = Some(now + EXTEND_EVERY);
         }
         let must_stop = self.cut_for_stop().is_some_and(|at| at <= now);
@@ -395,10 +399,10 @@ impl Drain {
                 self.look(outbox, now);
                 return self.advance(outbox, now);
             }
-            Stage::Reading { config, .. } if config.is_due(now) => config.emit(Effect::ReadConfig, outbox, now),
+            Stage::Reading { config, .. } if config.is_due(now) => config.emit(Job::ReadConfig, outbox, now),
             Stage::Looking { find, until } if *until <= now || must_stop => {
                 if let Count::Asked { ticket, .. } = find {
-                    outbox.emit(Effect::Cancel(*ticket));
+                    outbox.cancel(*ticket);
                 }
                 self.clean = false;
                 self.stopped = false;
@@ -420,7 +424,7 @@ impl Drain {
             }
             Stage::Emptying { .. } => self.advance_emptying(must_stop, outbox, now),
             Stage::Stopping { ticket, until } if *until <= now => {
-                outbox.emit(Effect::Cancel(*ticket));
+                outbox.cancel(*ticket);
                 self.give_up_stop(outbox, now);
             }
             Stage::LastWords { until } if *until <= now => return self.over(now),
@@ -444,19 +448,19 @@ impl Drain {
         let late = *until <= now || must_stop;
         if quiet || late {
             if let Count::Asked { ticket, .. } = count {
-                outbox.emit(Effect::Cancel(*ticket));
+                outbox.cancel(*ticket);
             }
             self.clean &= quiet || quiet_since.is_some();
             return self.stop_next(outbox, now);
         }
         match count {
             Count::Asked { ticket, since } if *since + COUNT_LIMIT <= now => {
-                outbox.emit(Effect::Cancel(*ticket));
+                outbox.cancel(*ticket);
                 *count = Count::Next(now + COUNT);
             }
             Count::Next(at) if *at <= now => match &self.running {
                 Some(running) => {
-                    let ticket = outbox.emit(Effect::CountConnections(Box::new(running.clone())));
+                    let ticket = outbox.emit(Job::CountConnections(Box::new(running.clone())));
                     *count = Count::Asked { ticket, since: now };
                 }
                 None => self.stop_next(outbox, now),

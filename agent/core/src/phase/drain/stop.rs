@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::unfinished::Moment;
 use super::{Drain, Stage};
 use crate::clock::Uptime;
-use crate::message::effect::Effect;
+use crate::message::job::Job;
 use crate::outbox::Outbox;
 
 /// What the engine gets beyond `stop_timeout` to kill the app and to answer.
@@ -33,7 +33,7 @@ impl Drain {
         // An agent before this one has waited for the whole stop if it had come to the hook.
         let left = if self.completing.is_some() { Duration::ZERO } else { began.left_of(longest, now) };
         let timeout = self.cut.map_or(left, |cut| cut.since(now).min(left));
-        let ticket = outbox.emit(Effect::StopContainer { id, timeout, for_good: true });
+        let ticket = outbox.emit(Job::StopContainer { id, timeout, for_good: true });
         self.enter("stopping", Stage::Stopping { ticket, until: now + timeout + STOP_MARGIN }, now);
     }
 
@@ -56,7 +56,7 @@ impl Drain {
         self.cut = Some(self.cut.map_or(now, |earlier| earlier.min(now)));
         let Stage::Stopping { ticket, until } = &self.stage else { return };
         let (ticket, former) = (*ticket, *until);
-        outbox.emit(Effect::Cancel(ticket));
+        outbox.cancel(ticket);
         self.clean = false;
         self.stop_next(outbox, now);
         // One that hangs gets no longer by it than it had.

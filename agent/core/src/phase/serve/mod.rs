@@ -6,8 +6,8 @@
 
 use crate::app::{App, News};
 use crate::clock::Uptime;
-use crate::message::effect::HookResult;
 use crate::message::event::Event;
+use crate::message::group::HookResult;
 use crate::message::outcome::Outcome;
 use crate::outbox::Outbox;
 use crate::phase::failing::Failure;

@@ -10,8 +10,8 @@ use berth_config::{Config, OnChange, Refresh};
 
 use crate::app::App;
 use crate::clock::Uptime;
-use crate::message::effect::{Effect, Job, Ticket};
 use crate::message::event::Event;
+use crate::message::job::{Job, JobKind, Ticket};
 use crate::outbox::Outbox;
 
 /// For the services to answer; the adapter gives up before that.
@@ -47,20 +47,20 @@ impl Rotation {
                 }
                 self.plan(outbox, now);
             }
-            (Event::Failed(Job::CheckSecrets, _), State::Asked { .. }) => self.plan(outbox, now),
+            (Event::Failed(JobKind::CheckSecrets, _), State::Asked { .. }) => self.plan(outbox, now),
             // The next look fetches them again; until then nobody needs them.
-            (Event::Failed(Job::SignalApp, _), _) => {
-                outbox.emit(Effect::WipeSecrets);
+            (Event::Failed(JobKind::SignalApp, _), _) => {
+                outbox.emit(Job::WipeSecrets);
             }
             (_, State::Next(at)) if *at <= now && app.health().is_healthy() => {
-                let ticket = outbox.emit(Effect::CheckSecrets(self.config.clone()));
+                let ticket = outbox.emit(Job::CheckSecrets(self.config.clone()));
                 self.state = State::Asked { ticket, until: now + LIMIT };
             }
             // An app that is not well has other worries.
             (_, State::Next(at)) if *at <= now => self.plan(outbox, now),
             (_, State::Asked { ticket, until }) if *until <= now => {
-                outbox.emit(Effect::Cancel(*ticket));
-                outbox.emit(Effect::WipeSecrets);
+                outbox.cancel(*ticket);
+                outbox.emit(Job::WipeSecrets);
                 self.plan(outbox, now);
             }
             _ => {} // its time has not come
@@ -75,7 +75,7 @@ impl Rotation {
 
     pub(super) fn halt(&mut self, outbox: &mut Outbox) {
         if let State::Asked { ticket, .. } = self.state {
-            outbox.emit(Effect::Cancel(ticket));
+            outbox.cancel(ticket);
         }
     }
 
@@ -84,7 +84,7 @@ impl Rotation {
             OnChange::Restart => app.restart("restarted for rotated secrets", outbox, now),
             OnChange::Signal(signal) => {
                 let (id, config) = (app.id().clone(), self.config.clone());
-                outbox.emit(Effect::SignalApp { id, signal: signal.clone(), config });
+                outbox.emit(Job::SignalApp { id, signal: signal.clone(), config });
             }
         }
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
-use berth_core::watcher::{Interruption, Snapshot};
+use berth_core::message::snapshot::{Interruption, Snapshot};
 use serde::Deserialize;
 use serde_json::Value;
 

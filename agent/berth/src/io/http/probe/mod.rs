@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use berth_config::{HttpProbe, ProbeMethod};
-use berth_core::message::effect::{Address, RunningContainer};
+use berth_core::message::container::{Address, RunningContainer};
 use berth_core::message::error::JobError;
 use berth_core::message::probe_failure::{ProbeFailure, ProbeFailureKind as Kind};
 use bytes::Bytes;

@@ -1,0 +1,60 @@
+//! The Auto Scaling group as the agent sees it: its lifecycle hooks, and the two results that one can be completed with.
+
+use std::fmt;
+use std::time::Duration;
+
+/// A lifecycle hook by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HookName {
+    /// The Auto Scaling group.
+    pub group: String,
+    /// The hook.
+    pub hook: String,
+}
+
+/// The two results that a hook can be completed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HookResult {
+    /// `CONTINUE`
+    Continue,
+    /// `ABANDON`
+    Abandon,
+}
+
+impl HookResult {
+    /// AWS's word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Continue => "CONTINUE",
+            Self::Abandon => "ABANDON",
+        }
+    }
+}
+
+/// What was found of the group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// The Auto Scaling group.
+    pub group: String,
+    /// The launch hook, if the group has one.
+    pub launch_hook: Option<LifecycleHook>,
+    /// The termination hook, if the group has one.
+    pub terminate_hook: Option<LifecycleHook>,
+    /// The lifecycle state, if the group was asked.
+    pub state: Option<String>,
+}
+
+/// A lifecycle hook of the group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LifecycleHook {
+    /// Its name.
+    pub name: String,
+    /// Its heartbeat timeout, if known.
+    pub timeout: Option<Duration>,
+}
+
+impl fmt::Display for HookName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.group, self.hook)
+    }
+}

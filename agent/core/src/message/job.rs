@@ -1,0 +1,242 @@
+//! Jobs: what the machine wants the adapters to do. Each is a whole piece of work. An adapter tries it once and answers with one event.
+//!
+//! A new job touches this file, event.rs, one phase and one adapter.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use strum::{EnumDiscriminants, IntoStaticStr};
+
+use berth_config::{Config, HttpProbe, ImageRef, PinnedImage, Platform, ProbeMethod};
+
+use crate::message::container::{ContainerId, Creation, RunningContainer};
+use crate::message::group::{HookName, HookResult};
+
+/// A pull without progress for this long is cut and tried again.
+pub const PULL_STALL: Duration = Duration::from_secs(60);
+
+/// Numbers one job, so that its answer finds the part of the machine that ordered it, and so that it can be cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// One job for the adapters.
+#[derive(Clone, Debug, PartialEq, EnumDiscriminants)]
+#[strum_discriminants(
+    name(JobKind),
+    derive(PartialOrd, Ord, Hash, IntoStaticStr),
+    doc = "The kind of a job, without what it carries: which job failed, in events, logs and metrics.",
+    allow(missing_docs, reason = "each is documented at its job")
+)]
+pub enum Job {
+    /// Ask the instance metadata for the identity of this instance.
+    Identify,
+    /// Read user-data and what its `config=` points to, merge the layers, validate them.
+    ReadConfig,
+    /// Move the readiness endpoint to this address.
+    Listen(SocketAddr),
+    /// Fetch every secret of the config; the values stay in the adapters until they are delivered, or until [`Job::WipeSecrets`].
+    FetchSecrets(Arc<Config>),
+    /// Get the registry's username and password. They stay in the adapters until [`Job::WipeSecrets`].
+    LoginRegistry(Arc<Config>),
+    /// Ping the engine.
+    PingEngine,
+    /// Find the containers of this instance, and one that has the name.
+    FindContainers {
+        /// `berth-<name>`
+        name: String,
+        /// Whose containers.
+        instance_id: String,
+    },
+    /// Ask the registry which digest the tag has, and whether that is one for this platform.
+    ResolveDigest(ImageRef, Option<Platform>),
+    /// Check that these paths of the host exist.
+    CheckPaths(Vec<String>),
+    /// Check whether the engine has the image, for this platform.
+    InspectImage(PinnedImage, Option<Platform>),
+    /// Pull the image.
+    PullImage {
+        /// What.
+        image: PinnedImage,
+        /// For which platform, the machine's own if none is said.
+        platform: Option<Platform>,
+        /// Without progress for this long the pull is cut.
+        stall: Duration,
+    },
+    /// Create the container.
+    CreateContainer(Box<Creation>),
+    /// Start the container with the secrets that were fetched last, which are then on the tmpfs alone, or with those that are there.
+    StartContainer {
+        /// Which.
+        id: ContainerId,
+        /// For the secrets' delivery.
+        config: Arc<Config>,
+    },
+    /// Wait for the container to exit.
+    WatchContainer(ContainerId),
+    /// Probe the app once.
+    ProbeApp {
+        /// Its container.
+        app: Box<RunningContainer>,
+        /// How.
+        how: ProbeMethod,
+        /// The first TCP port in the container, for the forms of `health` that name none.
+        port: Option<u16>,
+        /// For the forms of `health` that use HTTP.
+        http: HttpProbe,
+        /// For at most this long.
+        timeout: Duration,
+    },
+    /// Stop the container, its stop signal, then SIGKILL after the timeout.
+    StopContainer {
+        /// Which.
+        id: ContainerId,
+        /// From the signal to SIGKILL.
+        timeout: Duration,
+        /// Whether it is not started again: then its secrets are deleted from the tmpfs.
+        for_good: bool,
+    },
+    /// Stop the container if it runs, then remove it and its secrets.
+    RemoveContainer {
+        /// Which.
+        id: ContainerId,
+        /// From the stop signal to SIGKILL.
+        timeout: Duration,
+    },
+    /// Delete every secret from the tmpfs: the app could not be stopped, and no later job deletes them.
+    ForgetSecrets,
+    /// Find the group and its hooks, as far as the config does not name them.
+    FindGroup {
+        /// `lifecycle.group`
+        group: Option<String>,
+        /// `lifecycle.launch_hook`
+        launch_hook: Option<String>,
+        /// `lifecycle.terminate_hook`
+        terminate_hook: Option<String>,
+    },
+    /// Restart the hook's timer.
+    RecordHeartbeat(HookName),
+    /// Complete the hook.
+    CompleteHook {
+        /// Which.
+        hook: HookName,
+        /// With what.
+        result: HookResult,
+    },
+    /// Ask the group which lifecycle state this instance is in.
+    DescribeInstance,
+    /// Report this instance to the group as unhealthy.
+    MarkUnhealthy,
+    /// Poll the instance metadata for notices.
+    WatchMetadata,
+    /// Count the connections that the app's clients hold.
+    CountConnections(Box<RunningContainer>),
+    /// Ask systemd for this much more time to stop in, counted from here.
+    ExtendStop(Duration),
+    /// Check whether the secrets' values differ from those that the app has. Changed ones stay in the adapters, as fetched ones do.
+    CheckSecrets(Arc<Config>),
+    /// Wipe what is in the adapters of secrets that were not delivered, and the registry's password.
+    WipeSecrets,
+    /// Send the app a signal.
+    SignalApp {
+        /// Which container.
+        id: ContainerId,
+        /// The signal, e.g. `HUP`.
+        signal: String,
+        /// For the delivery of the secrets before it.
+        config: Arc<Config>,
+    },
+    /// Read the last lines that the app wrote.
+    ReadOutput {
+        /// Which container.
+        id: ContainerId,
+        /// For its secrets' values, which are removed from the lines.
+        config: Arc<Config>,
+    },
+    /// Check that the containers with `imds=block` cannot reach the instance metadata, and restore what is missing.
+    CheckMetadataBlock,
+    /// Write to the system console: one line, and what the app wrote last.
+    SayLastWords {
+        /// The line.
+        words: String,
+        /// The app's lines, oldest first; the console gets the newest.
+        output: Vec<String>,
+    },
+}
+
+impl JobKind {
+    /// The name, as the log and the metrics show it.
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+}
+
+impl Job {
+    /// Which job this is.
+    pub fn kind(&self) -> JobKind {
+        self.into()
+    }
+
+    /// Whether it comes so often that only a debugging log wants it.
+    pub fn is_routine(&self) -> bool {
+        matches!(
+            self,
+            Self::ProbeApp { .. }
+                | Self::WatchMetadata
+                | Self::CountConnections(_)
+                | Self::ExtendStop(_)
+                | Self::CheckMetadataBlock
+        )
+    }
+}
+
+impl fmt::Display for JobKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One line for the log: what, and of what; no environment, no reference to a secret's value.
+impl fmt::Display for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind().name())?;
+        match self {
+            Self::Listen(address) => write!(f, " {address}"),
+            Self::FindContainers { name, .. } => write!(f, " {name}"),
+            Self::ResolveDigest(image, _) => write!(f, " {image}"),
+            Self::CheckPaths(paths) => write!(f, " {}", paths.join(", ")),
+            Self::InspectImage(image, _) | Self::PullImage { image, .. } => write!(f, " {image}"),
+            Self::CreateContainer(creation) => write!(f, " {} from {}", creation.config.name, creation.image),
+            Self::StartContainer { id, .. } | Self::WatchContainer(id) | Self::ReadOutput { id, .. } => {
+                write!(f, " {id}")
+            }
+            Self::StopContainer { id, timeout, for_good: false } => {
+                write!(f, " {id} within {timeout:?}, to start it again")
+            }
+            Self::StopContainer { id, timeout, for_good: true } | Self::RemoveContainer { id, timeout } => {
+                write!(f, " {id} within {timeout:?}")
+            }
+            Self::RecordHeartbeat(hook) => write!(f, " {hook}"),
+            Self::CompleteHook { hook, result } => write!(f, " {hook} {}", result.word()),
+            Self::ExtendStop(by) => write!(f, " {by:?}"),
+            Self::SignalApp { id, signal, .. } => write!(f, " {id} {signal}"),
+            Self::SayLastWords { words, .. } => write!(f, " {words}"),
+            Self::Identify
+            | Self::ReadConfig
+            | Self::FetchSecrets(_)
+            | Self::LoginRegistry(_)
+            | Self::PingEngine
+            | Self::ProbeApp { .. }
+            | Self::ForgetSecrets
+            | Self::FindGroup { .. }
+            | Self::DescribeInstance
+            | Self::MarkUnhealthy
+            | Self::WatchMetadata
+            | Self::CountConnections(_)
+            | Self::CheckMetadataBlock
+            | Self::CheckSecrets(_)
+            | Self::WipeSecrets => Ok(()),
+        }
+    }
+}
