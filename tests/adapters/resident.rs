@@ -23,6 +23,7 @@ use berth_core::message::container::{Address, ContainerId, FoundContainer, Runni
 use berth_core::message::effect::Effect;
 use berth_core::message::event::Event;
 use berth_core::message::identity::Identity;
+use berth_core::message::input::Input;
 use berth_core::message::job::Job;
 use berth_core::view::PhaseName;
 use berth_core::view::published::Published;
@@ -143,9 +144,9 @@ async fn live(base: &str) {
     let block = MetadataBlock::new(nowhere, base);
     let adapters = crate::whole::bare_adapters(base, "http://127.0.0.1:1", &Delivery::new(nowhere), block);
     let (published, _watched) = watch::channel(Arc::new(Published::default()));
-    let ((_tell, notices), (_ask, requests)) = (mpsc::channel(64), mpsc::channel(64));
+    let ((_tell, progress), (_ask, requests)) = (mpsc::channel(64), mpsc::channel(64));
     let lines =
-        Lines { signals: Signals::new().unwrap(), notices, requests, published, feed: broadcast::channel(256).0 };
+        Lines { signals: Signals::new().unwrap(), progress, requests, published, feed: broadcast::channel(256).0 };
     let kept = Kept { note: Note::new(nowhere), life: Keeper::start(nowhere) };
     let end = drive(machine, Arc::new(adapters), lines, &kept, Instant::now()).await;
     panic!("the agent ended: {end:?}");
@@ -182,10 +183,10 @@ fn serving(config: Config) -> Machine {
             return machine;
         }
         let Some(effect) = machine.next_effect() else {
-            machine.on(&Event::Woke, Uptime::ZERO);
+            machine.on(&Event::Woke.into(), Uptime::ZERO);
             continue;
         };
-        let Effect::Job(_, job) = effect else { continue };
+        let Effect::Job(ticket, job) = effect else { continue };
         let event = match job {
             Job::Identify => Event::Identified(Arc::new(identity.clone())),
             Job::ReadConfig => Event::ConfigRead(config.clone()),
@@ -196,7 +197,7 @@ fn serving(config: Config) -> Machine {
             Job::ProbeApp { .. } => Event::ProbePassed,
             _ => continue, // what an adopted app does not wait for
         };
-        machine.on(&event, Uptime::ZERO);
+        machine.on(&Input::Answer(ticket, event), Uptime::ZERO);
     }
     panic!("the machine does not serve: {:?}", machine.view());
 }

@@ -123,9 +123,9 @@ async fn the_watchdog_is_fed_by_the_driver_s_loop_alone() {
     let adapters =
         crate::whole::bare_adapters("http://127.0.0.1:1", "http://127.0.0.1:1", &Delivery::new(nowhere), block);
     let (published, watched) = watch::channel(Arc::new(Published::default()));
-    let ((_tell, notices), (_ask, requests)) = (mpsc::channel(64), mpsc::channel(64));
+    let ((_tell, progress), (_ask, requests)) = (mpsc::channel(64), mpsc::channel(64));
     let lines =
-        Lines { signals: Signals::new().unwrap(), notices, requests, published, feed: broadcast::channel(256).0 };
+        Lines { signals: Signals::new().unwrap(), progress, requests, published, feed: broadcast::channel(256).0 };
     tokio::spawn(systemd::follow(watched));
     let kept = Kept { note: Note::new(directory.path()), life: Keeper::start(directory.path()) };
     let mut driver = pin!(drive(Machine::new(1, Uptime::ZERO), Arc::new(adapters), lines, &kept, Instant::now()));

@@ -49,6 +49,6 @@ pub(crate) fn bare_adapters(metadata: &str, aws: &str, delivery: &Delivery, bloc
         sources: Sources { file: PathBuf::new(), file_is_required: false, words: Vec::new() },
         binary: Path::new(env!("CARGO_BIN_EXE_berth")).to_owned(),
         endpoint: Door::open(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), published),
-        notices: mpsc::channel(64).0,
+        progress: mpsc::channel(64).0,
     })
 }

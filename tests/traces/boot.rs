@@ -140,7 +140,6 @@ fn a_config_fault_is_told_to_the_group_and_leaves_with_its_own_code() {
             0.010    boot    Identified i-0123456789abcdef0 in us-east-2a, target lifecycle state InService
             0.010    boot    > ReadConfig
             0.020    boot    Failed ReadConfig: `helth`: unknown key
-            0.020    failing > Cancel 2
             0.020    failing > FindGroup
             0.120    failing GroupFound web, launch hook boot
             0.120    failing > CompleteHook web/boot ABANDON

@@ -19,7 +19,11 @@ fn asked() -> Event {
 
 /// The first agent of a life that drains from 30 s on.
 fn first(line: &str, why: Event) -> Sim {
-    Sim::new(line).holds(secs(0), 1).at(secs(30), why)
+    let life = Sim::new(line).holds(secs(0), 1);
+    match why {
+        Event::MetadataSeen(snapshot) => life.sees_at(secs(30), snapshot),
+        why => life.at(secs(30), why),
+    }
 }
 
 /// The next agent, which finds the container running; a client stays connected.
@@ -165,9 +169,8 @@ fn a_hook_that_was_tried_for_a_while_is_given_up_when_its_time_is_over() {
         life.fails_always(JobKind::CompleteHook, "no route")
     };
     let line = format!("{LINE} drain.settle=1s");
-    let terminated = Event::MetadataSeen(target(TargetState::Terminated));
-    let first = Sim::new(&line).answer(JobKind::CompleteHook, ms(50), Event::HookCompleted).at(secs(30), terminated);
-    let first = hook(first).sees(secs(30), target(TargetState::Terminated)).run(secs(94));
+    let first = Sim::new(&line).answer(JobKind::CompleteHook, ms(50), Event::HookCompleted);
+    let first = hook(first).sees_at(secs(30), target(TargetState::Terminated)).run(secs(94));
     assert!(first.unfinished().unwrap().completing.is_some_and(|tried| tried > secs(55)), "{}", first.trace());
     let stopped = FoundContainer { running: None, ..survivor(&config(&line)) };
     let second = Sim::new(&line).after(first.unfinished()).sees(secs(0), target(TargetState::Terminated)).answer(

@@ -28,5 +28,6 @@ mod removed;
 mod root_volume;
 mod secrets;
 mod serve;
+mod tickets;
 mod unanswered;
 mod unprobed;

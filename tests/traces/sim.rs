@@ -18,6 +18,7 @@ use berth_core::message::error::{ErrorClass, JobError};
 use berth_core::message::event::{BlockRepair, Event};
 use berth_core::message::group::{LifecycleHook, Membership};
 use berth_core::message::identity::{Identity, TargetState};
+use berth_core::message::input::Input;
 use berth_core::message::job::{Job, JobKind, Ticket};
 use berth_core::message::outcome::Outcome;
 use berth_core::message::output::AppOutput;
@@ -57,6 +58,8 @@ pub(crate) struct Sim {
     trace: String,
     /// What the metadata says, from when on.
     sights: BTreeMap<Uptime, Snapshot>,
+    /// When the metadata answers the poll that is on its way then.
+    prompt: Option<Uptime>,
     /// Connections that clients hold, from when on.
     held: BTreeMap<Uptime, u32>,
     /// Whether the app refuses its probes, from when on.
@@ -157,6 +160,7 @@ impl Sim {
             handed_over: false,
             trace: String::new(),
             sights: BTreeMap::from([(Uptime::ZERO, target(TargetState::InService))]),
+            prompt: None,
             held: BTreeMap::new(),
             sick: BTreeMap::new(),
             said: Vec::new(),
@@ -209,6 +213,12 @@ impl Sim {
         self
     }
 
+    /// The same, and the poll that is on its way at that moment is answered then.
+    pub(crate) fn sees_at(mut self, at: Duration, snapshot: Snapshot) -> Self {
+        self.prompt = Some(Uptime(at));
+        self.sees(at, snapshot)
+    }
+
     /// From that moment on clients hold so many connections.
     pub(crate) fn holds(mut self, at: Duration, connections: u32) -> Self {
         self.held.insert(Uptime(at), connections);
@@ -223,6 +233,17 @@ impl Sim {
 
     /// Something happens by itself.
     pub(crate) fn at(mut self, at: Duration, event: Event) -> Self {
+        let by_itself = matches!(
+            event,
+            Event::Signalled(_)
+                | Event::DrainRequested(_)
+                | Event::HandoverRequested
+                | Event::PullProgressed(_)
+                | Event::ConfigWarned(_)
+                | Event::UserDataIsForeign(_)
+                | Event::ContainerExited(_)
+        );
+        assert!(by_itself, "{} answers a job", event.name());
         self.schedule(Uptime(at), None, event);
         self
     }
@@ -265,6 +286,12 @@ impl Sim {
         self.coming.insert((at, self.sequence), (ticket, event));
     }
 
+    /// The app exits when a test says so: that answers the job that watches it.
+    fn watch_of(&self, event: &Event) -> Option<Ticket> {
+        let watches = |(ticket, job): (&Ticket, &JobKind)| (*job == JobKind::WatchContainer).then_some(*ticket);
+        if matches!(event, Event::ContainerExited(_)) { self.running.iter().find_map(watches) } else { None }
+    }
+
     /// One event, whichever comes first; false if nothing comes before the limit.
     fn step(&mut self, limit: Uptime) -> bool {
         self.take_orders();
@@ -274,21 +301,23 @@ impl Sim {
         self.look();
         let coming = self.coming.keys().next().copied();
         let wake = self.machine.next_wake();
-        let (at, event) = match (coming, wake) {
+        let (at, input) = match (coming, wake) {
             (Some((at, _)), wake) if wake.is_none_or(|wake| at <= wake) && at <= limit => {
                 let Some((_, (ticket, event))) = self.coming.pop_first() else { return false };
+                let ticket = ticket.or_else(|| self.watch_of(&event));
                 if let Some(ticket) = ticket
                     && self.running.remove(&ticket).is_none()
                 {
                     return true; // a late answer to a cancelled ticket
                 }
-                (at, event)
+                (at, ticket.map_or(Input::Event(event.clone()), |ticket| Input::Answer(ticket, event)))
             }
-            (_, Some(wake)) if wake <= limit => (wake, Event::Woke),
+            (_, Some(wake)) if wake <= limit => (wake, Input::Event(Event::Woke)),
             _ => return false,
         };
         self.now = self.now.max(at);
-        self.wakes += u32::from(event == Event::Woke);
+        let event = input.event();
+        self.wakes += u32::from(*event == Event::Woke);
         assert!(self.wakes < 100_000, "it spins:\n{}", self.trace);
         if !event.is_routine() {
             self.note(&format!("{} {event}", event.name()));
@@ -296,7 +325,7 @@ impl Sim {
         if matches!(event, Event::ImagePulled) {
             self.pulled = true;
         }
-        self.machine.on(&event, self.now);
+        self.machine.on(&input, self.now);
         if matches!(event, Event::HookCompleted) {
             self.completions.push(self.view().lifecycle.state);
             self.completed.push(self.completing.clone());
@@ -365,7 +394,7 @@ impl Sim {
             Job::CreateContainer(_) => (50, Event::ContainerCreated(running().id)),
             Job::StartContainer { .. } => (200, Event::ContainerStarted(Box::new(running()))),
             Job::WatchContainer(_) => return Answer::Never,
-            Job::ProbeApp { .. } if self.latest(&self.sick) => (10, refused()),
+            Job::ProbeApp { .. } if latest(&self.sick, self.now) => (10, refused()),
             Job::ProbeApp { .. } => (10, Event::ProbePassed),
             Job::StopContainer { .. } => (500, Event::ContainerStopped),
             Job::RemoveContainer { .. } => (300, Event::ContainerRemoved),
@@ -375,8 +404,11 @@ impl Sim {
             Job::CompleteHook { .. } => (50, Event::HookCompleted),
             Job::DescribeInstance => (50, Event::InstanceDescribed(Some("InService".to_owned()))),
             Job::MarkUnhealthy => (50, Event::MarkedUnhealthy),
-            Job::WatchMetadata => (5, Event::MetadataSeen(self.latest(&self.sights))),
-            Job::CountConnections(_) => (1, Event::ConnectionsCounted(self.latest(&self.held))),
+            Job::WatchMetadata => match self.prompt.filter(|at| (self.now..=self.now + secs(2)).contains(at)) {
+                Some(at) => return Answer::After(at - self.now, Event::MetadataSeen(latest(&self.sights, at))),
+                None => (5, Event::MetadataSeen(latest(&self.sights, self.now))),
+            },
+            Job::CountConnections(_) => (1, Event::ConnectionsCounted(latest(&self.held, self.now))),
             Job::ExtendStop(_) => (0, Event::StopExtended),
             Job::CheckSecrets(_) => (50, Event::SecretsChecked { changed: false }),
             Job::CheckMetadataBlock => (10, Event::MetadataBlockChecked(BlockRepair::default())),
@@ -388,14 +420,15 @@ impl Sim {
         Answer::After(ms(delay), event)
     }
 
-    fn latest<T: Clone + Default>(&self, of: &BTreeMap<Uptime, T>) -> T {
-        of.range(..=self.now).next_back().map(|(_, value)| value.clone()).unwrap_or_default()
-    }
-
     fn note(&mut self, what: &str) {
         let phase = format!("{:?}", self.machine.phase()).to_lowercase();
         let _ = writeln!(self.trace, "{:<9.3}{phase:8}{}", self.now.0.as_secs_f64(), what.trim_end());
     }
+}
+
+/// What holds at that moment.
+fn latest<T: Clone + Default>(of: &BTreeMap<Uptime, T>, at: Uptime) -> T {
+    of.range(..=at).next_back().map(|(_, value)| value.clone()).unwrap_or_default()
 }
 
 /// A snapshot of this target lifecycle state and nothing else.

@@ -1,11 +1,10 @@
-//! The only loop: events in, effects out, tickets, wake-ups.
+//! The only loop: inputs go to the machine, its effects are carried out.
 //!
-//! Order of service, first to last: signals, requests, notices of running jobs, answers of finished jobs, wake-ups, what is the loop's
-//! own (the watchdog), signals that mean nothing. Every line that the agent logs above debug is one event or one effect, and is
-//! written here.
+//! Priority, first to last: signals, requests, progress of running jobs, answers, wake-ups, the watchdog, signals that mean nothing.
+//! Each event, each effect and each change of the phase is logged here.
 //!
-//! Nothing here waits but the one `select!`. The watchdog is fed here and nowhere else, so systemd ends an agent whose loop no
-//! longer turns, whatever else still does.
+//! Only the one `select!` waits. The watchdog is fed here and nowhere else, so systemd ends an agent whose loop does not turn, even
+//! if other tasks still run.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,6 +15,7 @@ use berth_core::machine::Machine;
 use berth_core::message::command::Command;
 use berth_core::message::effect::Effect;
 use berth_core::message::event::Event;
+use berth_core::message::input::Input;
 use berth_core::message::job::{Job, Ticket};
 use berth_core::message::outcome::Outcome;
 use berth_core::view::PhaseName;
@@ -34,17 +34,17 @@ pub use diary::Kept;
 
 mod diary;
 
-/// What the driver listens to and speaks to, beside the adapters.
+/// The channels of the driver, beside the adapters.
 pub struct Lines {
     /// Signals of the process.
     pub signals: Signals,
-    /// What running jobs tell before they end.
-    pub notices: mpsc::Receiver<Event>,
-    /// What somebody asks over the socket.
+    /// What running jobs report before their answer.
+    pub progress: mpsc::Receiver<Event>,
+    /// Requests over the socket.
     pub requests: mpsc::Receiver<Request>,
-    /// Everybody who looks at the agent.
+    /// What the endpoint and the socket show.
     pub published: watch::Sender<Arc<Published>>,
-    /// Everybody who follows `/v1/events`; each message is one line of JSON.
+    /// The clients of `/v1/events`. Each message is one line of JSON.
     pub feed: broadcast::Sender<Arc<str>>,
 }
 
@@ -62,7 +62,7 @@ struct Running {
     handle: AbortHandle,
 }
 
-/// Lives one life; the start of the agent is `started`.
+/// Drives one life. The agent started at `started`.
 pub async fn drive(
     mut machine: Machine,
     adapters: Arc<Adapters>,
@@ -72,7 +72,7 @@ pub async fn drive(
 ) -> End {
     let mut tasks: JoinSet<(Ticket, Event)> = JoinSet::new();
     let mut running: BTreeMap<Ticket, Running> = BTreeMap::new();
-    let mut layers_told = 0;
+    let mut layers_logged = 0;
     let mut successors = Vec::new();
     let mut diary = Diary::new();
     let watchdog = systemd::watchdog_interval();
@@ -83,8 +83,8 @@ pub async fn drive(
             systemd::feed_watchdog();
             feeding = Some(turned + every);
         }
-        tell_dropped_lines();
-        // Before any order of the last event leaves: what the next agent finds is never behind what was done.
+        log_dropped_lines();
+        // Before any effect of the last event is carried out: the note for the next agent is never older than what was done.
         diary.note(&machine, &kept.note, turned);
         while let Some(effect) = machine.next_effect() {
             let now = uptime(started);
@@ -117,68 +117,66 @@ pub async fn drive(
         publish(&machine, &adapters, &lines.published);
         diary.keep(&lines.published, &kept.life, uptime(started));
 
-        let (ticket, event) = tokio::select! {
+        let input = tokio::select! {
             biased;
-            signal = lines.signals.drain.next() => (None, Event::Signalled(signal)),
-            Some(request) = lines.requests.recv() => (None, match request {
-                Request::Drain { reason } => Event::DrainRequested(reason),
+            signal = lines.signals.drain.next() => Some(Event::Signalled(signal).into()),
+            Some(request) = lines.requests.recv() => Some(match request {
+                Request::Drain { reason } => Event::DrainRequested(reason).into(),
                 Request::Handover { answer } => {
                     successors.push(answer);
-                    Event::HandoverRequested
+                    Event::HandoverRequested.into()
                 }
             }),
-            Some(notice) = lines.notices.recv() => (None, notice),
+            Some(event) = lines.progress.recv() => Some(event.into()),
             Some(done) = tasks.join_next() => match done {
-                Ok((ticket, event)) => (Some(ticket), event),
-                Err(error) if error.is_cancelled() => continue,
+                Ok((ticket, event)) => Some(Input::Answer(ticket, event)),
+                Err(error) if error.is_cancelled() => None, // by a command of the machine, which expects no answer
                 Err(error) => {
                     warn!(%error, "a job panicked");
                     diary.end(Outcome::Bug, &lines.published, kept, uptime(started));
                     return End::Exit(Outcome::Bug);
                 }
             },
-            () = until(machine.next_wake(), started) => (None, Event::Woke),
-            () = until(feeding, started) => continue,
+            () = until(machine.next_wake(), started) => Some(Event::Woke.into()),
+            () = until(feeding, started) => None, // the watchdog is fed at the top of the loop
             name = lines.signals.harmless.next() => {
                 info!(phase = machine.phase().word(), "{name} is ignored: only SIGTERM and SIGINT drain");
-                continue;
+                None
             }
         };
+        let Some(input) = input else { continue };
         let now = uptime(started);
-        let mut took = None;
-        if let Some(ticket) = ticket {
-            match running.remove(&ticket) {
-                Some(job) => took = Some(now.since(job.since)),
-                None => {
-                    debug!(ticket = ticket.0, event = event.name(), "late answer to a cancelled ticket, dropped");
-                    continue;
+        let answered = input.ticket().map(|ticket| (ticket, running.remove(&ticket).map(|job| now.since(job.since))));
+        if let Some((ticket, None)) = answered {
+            // The machine drops it as well. It may have been on its way when its job was cancelled.
+            debug!(ticket = ticket.0, event = input.event().name(), "late answer to a cancelled job");
+        } else {
+            let routine = match input.event() {
+                Event::PullProgressed(progress) => {
+                    progress.layers_done == std::mem::replace(&mut layers_logged, progress.layers_done)
                 }
-            }
+                event => event.is_routine(),
+            };
+            let took = answered.and_then(|(_, took)| took);
+            log_event(&lines.feed, machine.phase(), &input, took, routine, now);
         }
-        let routine = match &event {
-            Event::PullProgressed(progress) => {
-                progress.layers_done == std::mem::replace(&mut layers_told, progress.layers_done)
-            }
-            other => other.is_routine(),
-        };
-        tell_event(&lines.feed, machine.phase(), ticket, &event, took, routine, now);
         let before = machine.phase();
-        machine.on(&event, now);
+        machine.on(&input, now);
         if machine.phase() != before {
-            tell_phase(&machine, before);
+            log_phase(&machine, before);
         }
     }
 }
 
-/// Tells everybody who asked for a handover. One that hung up does not need to know.
-fn answer(successors: &mut Vec<oneshot::Sender<Result<(), &'static str>>>, said: Result<(), &'static str>) {
-    for asker in successors.drain(..) {
-        let _ = asker.send(said);
+/// Answers every request for a handover. A client that hung up needs no answer.
+fn answer(successors: &mut Vec<oneshot::Sender<Result<(), &'static str>>>, answer: Result<(), &'static str>) {
+    for client in successors.drain(..) {
+        let _ = client.send(answer);
     }
 }
 
-/// Once there is room in the log again, how many lines it did not take.
-fn tell_dropped_lines() {
+/// Once the log has room again: how many lines were dropped.
+fn log_dropped_lines() {
     let dropped = log::unreported();
     if dropped > 0 {
         warn!(dropped, "lines of the log were dropped: nothing read standard error");
@@ -200,8 +198,8 @@ fn log_effect(feed: &broadcast::Sender<Arc<str>>, phase: PhaseName, effect: &Eff
     send(feed, || json!({"at": now.0.as_secs_f64(), "phase": phase, "ticket": ticket, "effect": effect.to_string()}));
 }
 
-/// The reason is the machine's own: no event says it when it is that time is over.
-fn tell_phase(machine: &Machine, before: PhaseName) {
+/// The reason is the machine's: after a timeout no event has it.
+fn log_phase(machine: &Machine, before: PhaseName) {
     let view = machine.view();
     let (phase, from) = (view.phase.word(), before.word());
     let reason = Some(view.reason.as_str()).filter(|reason| !reason.is_empty());
@@ -211,23 +209,23 @@ fn tell_phase(machine: &Machine, before: PhaseName) {
     }
 }
 
-fn tell_event(
+fn log_event(
     feed: &broadcast::Sender<Arc<str>>,
     phase: PhaseName,
-    ticket: Option<Ticket>,
-    event: &Event,
+    input: &Input,
     took: Option<Duration>,
     routine: bool,
     now: Uptime,
 ) {
-    let (phase, ticket, name) = (phase.word(), ticket.map(|ticket| ticket.0), event.name());
+    let event = input.event();
+    let (phase, ticket, name) = (phase.word(), input.ticket().map(|ticket| ticket.0), event.name());
     let took = took.map(|took| took.as_secs_f64());
     match event {
         _ if routine => debug!(phase, ticket, took, "{name} {event}"),
         event if event.is_warning() => warn!(phase, ticket, took, "{name} {event}"),
         _ => info!(phase, ticket, took, "{name} {event}"),
     }
-    // The app's lines have a line of the log each, so that anything that reads the log reads them.
+    // Each line of the app is a line of the log, so that a log collector takes it.
     if let Event::OutputRead(output) = event {
         output.for_people().iter().for_each(|line| warn!(phase, "app: {line}"));
     }
@@ -239,7 +237,7 @@ fn tell_event(
     }
 }
 
-/// Nobody may be following; then nothing is rendered.
+/// Without a client nothing is rendered.
 fn send(feed: &broadcast::Sender<Arc<str>>, line: impl FnOnce() -> serde_json::Value) {
     if feed.receiver_count() > 0 {
         let _ = feed.send(line().to_string().into());
@@ -260,7 +258,7 @@ fn uptime(started: Instant) -> Uptime {
     Uptime(Instant::now().saturating_duration_since(started))
 }
 
-/// Pends for ever if the machine wants no wake-up: then only an answer can move it.
+/// Never ends if the machine wants no wake-up: then only an answer moves it.
 async fn until(wake: Option<Uptime>, started: Instant) {
     match wake {
         Some(at) => tokio::time::sleep_until((started + at.0).into()).await,

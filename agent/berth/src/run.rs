@@ -99,7 +99,7 @@ async fn begin(global: &Global, run: &Run, started: Instant) -> Result<Outcome, 
     let env = |name: &str| environment.get(name).cloned();
     let http = Http::from_env(&env, Resolver::default())?;
     let imds = Imds::from_env(&env, http.clone())?;
-    let (tell, notices) = mpsc::channel(QUEUE);
+    let (tell, progress) = mpsc::channel(QUEUE);
     let own = own_binary().map_err(BeginError::Binary)?;
     let adapters = Arc::new(Adapters::new(Parts {
         aws: Aws::new(http, imds.clone(), &env),
@@ -111,12 +111,12 @@ async fn begin(global: &Global, run: &Run, started: Instant) -> Result<Outcome, 
         sources,
         binary: own.clone(),
         endpoint: door,
-        notices: tell,
+        progress: tell,
     }));
 
     let kept = Kept { note: Note::new(&global.run_dir()), life: Keeper::start(&global.state_dir()) };
     let left = left(&kept.note);
-    let lines = Lines { signals, requests, notices, published, feed };
+    let lines = Lines { signals, requests, progress, published, feed };
     tokio::spawn(systemd::follow(watcher));
     let machine = Machine::new(seed(), Uptime::ZERO).within(early.boot_timeout()).after(left, Uptime::ZERO);
     let end = driver::drive(machine, adapters.clone(), lines, &kept, started).await;

@@ -9,7 +9,8 @@ use berth_config::ImdsAccess;
 
 use crate::clock::Uptime;
 use crate::message::event::Event;
-use crate::message::job::{Job, JobKind, Ticket};
+use crate::message::input::Input;
+use crate::message::job::{Job, Ticket};
 use crate::outbox::Outbox;
 use crate::retry::Backoff;
 use crate::view::BlockView;
@@ -42,21 +43,26 @@ enum State {
 }
 
 impl MetadataGuard {
-    /// Takes what concerns it.
-    pub fn on(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) {
-        match (event, &self.state) {
-            (Event::ConfigRead(config), state) => match (config.imds, state) {
-                (ImdsAccess::Block, State::Off) => self.state = State::Next(now + EVERY),
-                (ImdsAccess::Block, _) => {}
-                (ImdsAccess::Allow, _) => self.stop(outbox),
-            },
-            (Event::MetadataBlockChecked(repair), State::Asked { .. }) => {
+    /// The config was read.
+    pub fn configure(&mut self, access: ImdsAccess, outbox: &mut Outbox, now: Uptime) {
+        match (access, &self.state) {
+            (ImdsAccess::Block, State::Off) => self.state = State::Next(now + EVERY),
+            (ImdsAccess::Block, _) => {}
+            (ImdsAccess::Allow, _) => self.stop(outbox),
+        }
+    }
+
+    /// Takes the answer to its check.
+    pub fn on(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) {
+        let State::Asked { ticket, .. } = self.state else { return };
+        match input.answer_to(ticket) {
+            Some(Event::MetadataBlockChecked(repair)) => {
                 self.failures = 0;
                 self.restored = self.restored.saturating_add(u64::from(!repair.is_nothing()));
                 self.state = State::Next(now + EVERY);
             }
-            (Event::Failed(JobKind::CheckMetadataBlock, _), State::Asked { .. }) => self.failed(outbox, now),
-            _ => {} // the phases' answers
+            Some(_) => self.failed(outbox, now),
+            None => {}
         }
     }
 

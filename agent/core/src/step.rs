@@ -9,6 +9,8 @@
 
 use crate::clock::Uptime;
 use crate::message::error::{ErrorClass, JobError};
+use crate::message::event::Event;
+use crate::message::input::Input;
 use crate::message::job::{Job, Ticket};
 use crate::outbox::Outbox;
 use crate::retry::Backoff;
@@ -55,6 +57,14 @@ impl<T> Step<T> {
             failed: false,
             error: None,
             waits: Vec::new(),
+        }
+    }
+
+    /// What happened, if it answers the job of this step.
+    pub fn answer<'i>(&self, input: &'i Input) -> Option<&'i Event> {
+        match self.state {
+            State::Running(ticket) => input.answer_to(ticket),
+            State::Idle | State::Waiting(_) | State::Done(_) => None,
         }
     }
 

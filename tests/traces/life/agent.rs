@@ -10,6 +10,7 @@ use berth_core::message::container::ContainerId;
 use berth_core::message::effect::Effect;
 use berth_core::message::error::JobError;
 use berth_core::message::event::Event;
+use berth_core::message::input::Input;
 use berth_core::message::job::{Job, JobKind, Ticket};
 use berth_core::view::{DeadlineView, PhaseName, Status};
 
@@ -108,17 +109,18 @@ impl World {
         self.agent.as_ref().is_some_and(|one| one.number == number && one.running.contains(&Ticket(ticket)))
     }
 
-    pub(crate) fn answer(&mut self, asker: Asker, event: &Event) {
+    pub(crate) fn answer(&mut self, asker: Asker, event: Event) {
         if self.listens(asker)
             && let Some(agent) = &mut self.agent
         {
             agent.running.retain(|one| *one != Ticket(asker.1));
-            self.deliver(event);
+            self.deliver(Input::Answer(Ticket(asker.1), event));
         }
     }
 
     /// The machine takes an event, and the promises are looked at.
-    pub(crate) fn deliver(&mut self, event: &Event) {
+    pub(crate) fn deliver(&mut self, input: Input) {
+        let event = input.event();
         let Some(phase) = self.phase() else { return };
         if !event.is_routine() {
             self.note(phase.word(), || format!("{} {event}", event.name()));
@@ -127,7 +129,7 @@ impl World {
         let drains = phase == PhaseName::Drain && is_notice(event);
         let deadlines = if drains { agent.machine.deadlines() } else { Vec::new() };
         let former = Former { phase, status: agent.status, deadlines };
-        agent.machine.on(event, Uptime(self.now.saturating_sub(agent.started)));
+        agent.machine.on(&input, Uptime(self.now.saturating_sub(agent.started)));
         agent.status = agent.machine.status();
         agent.wake = agent.machine.next_wake().map(|at| agent.started + at.0);
         if agent.machine.phase() == PhaseName::Boot && phase != PhaseName::Boot {

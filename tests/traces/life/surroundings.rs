@@ -27,11 +27,11 @@ impl World {
                 None
             }
             Twist::Asked(_) => {
-                self.deliver(&Event::DrainRequested(None));
+                self.deliver(Event::DrainRequested(None).into());
                 None
             }
             Twist::Handover(_) => {
-                self.deliver(&Event::HandoverRequested);
+                self.deliver(Event::HandoverRequested.into());
                 None
             }
             Twist::Terminate(_) => {
@@ -94,7 +94,7 @@ impl World {
         if let Some(agent) = &mut self.agent {
             agent.signals += 1;
         }
-        self.deliver(&Event::Signalled(Signal::Term));
+        self.deliver(Event::Signalled(Signal::Term).into());
     }
 
     /// What the metadata says at this moment.

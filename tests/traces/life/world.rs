@@ -261,7 +261,7 @@ impl World {
                     self.note("client", || "a request failed".to_owned());
                 }
             }
-            _ => self.deliver(&Event::Woke),
+            _ => self.deliver(Event::Woke.into()),
         }
         self.look_at_progress();
         true
@@ -285,11 +285,11 @@ impl World {
                         let fault = JobError::new(ErrorClass::Transient, "the answer was lost");
                         self.schedule(self.now + secs(5), Due::Answer(asker, Event::Failed(job.kind(), fault)));
                     }
-                    (_, Some(event)) => self.answer(asker, &event),
+                    (_, Some(event)) => self.answer(asker, event),
                     (_, None) => {} // the engine answers when it is done
                 }
             }
-            Due::Answer(asker, event) => self.answer(asker, &event),
+            Due::Answer(asker, event) => self.answer(asker, event),
             Due::Twist(twist, begins) => self.twist(&twist, begins),
             Due::SpotEnds => {
                 self.seen.spot_ended = true;

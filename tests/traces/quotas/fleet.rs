@@ -14,6 +14,7 @@ use berth_core::message::error::{ErrorClass, JobError};
 use berth_core::message::event::Event;
 use berth_core::message::group::{HookResult, LifecycleHook, Membership};
 use berth_core::message::identity::TargetState;
+use berth_core::message::input::Input;
 use berth_core::message::job::{Job, JobKind, Ticket};
 use berth_core::view::Status;
 
@@ -149,17 +150,17 @@ impl Fleet {
         while self.over < self.instances.len() && self.coming.peek().is_some_and(|Reverse((at, ..))| *at <= limit) {
             let Some(Reverse((at, sequence, index, coming))) = self.coming.pop() else { break };
             self.now = at;
-            let event = match coming {
+            let input = match coming {
                 Coming::Answer(ticket) => {
                     let answer = self.answers.remove(&sequence);
                     let asked = self.instances[index].running.remove(&ticket);
                     let Some((answer, _)) = answer.zip(asked) else { continue };
-                    answer
+                    Input::Answer(ticket, answer)
                 }
                 Coming::Wake if self.instances[index].wake != Some(at) => continue,
-                Coming::Wake => Event::Woke,
+                Coming::Wake => Event::Woke.into(),
             };
-            self.instances[index].machine.on(&event, Uptime(at));
+            self.instances[index].machine.on(&input, Uptime(at));
             self.settle(index);
         }
         self

@@ -49,7 +49,7 @@ pub struct Adapters {
     /// berth's own binary, for the shim.
     binary: PathBuf,
     endpoint: tokio::sync::Mutex<Door>,
-    notices: mpsc::Sender<Event>,
+    progress: mpsc::Sender<Event>,
     instance_id: Mutex<String>,
     /// From the fetch until they are delivered.
     secrets: Mutex<Option<BTreeMap<String, Secret>>>,
@@ -79,7 +79,7 @@ pub struct Parts {
     /// The readiness endpoint.
     pub endpoint: Door,
     /// Where running jobs tell how far they are.
-    pub notices: mpsc::Sender<Event>,
+    pub progress: mpsc::Sender<Event>,
 }
 
 macro_rules! faults_from {
@@ -124,7 +124,7 @@ impl Adapters {
             sources: parts.sources,
             binary: parts.binary,
             endpoint: tokio::sync::Mutex::new(parts.endpoint),
-            notices: parts.notices,
+            progress: parts.progress,
             instance_id: Mutex::default(),
             secrets: Mutex::default(),
             login: Mutex::default(),
@@ -157,7 +157,7 @@ impl Adapters {
                     .map(|warning| Event::ConfigWarned(warning.to_string()))
                     .collect::<Vec<_>>();
                 for remark in foreign.into_iter().chain(warnings) {
-                    let _ = self.notices.send(remark).await;
+                    let _ = self.progress.send(remark).await;
                 }
                 Event::ConfigRead(Arc::new(config))
             }
@@ -170,7 +170,7 @@ impl Adapters {
                 let remarks = secrets::remarks(&config, &values);
                 *hold(&self.secrets) = Some(values);
                 for remark in remarks {
-                    let _ = self.notices.send(Event::ConfigWarned(remark)).await;
+                    let _ = self.progress.send(Event::ConfigWarned(remark)).await;
                 }
                 Event::SecretsFetched
             }
@@ -204,7 +204,7 @@ impl Adapters {
             Job::PullImage { image, platform, stall } => {
                 let login = self.login();
                 // A notice that finds the queue full is one of many; the next tells more.
-                let tell = |progress| drop(self.notices.try_send(Event::PullProgressed(progress)));
+                let tell = |progress| drop(self.progress.try_send(Event::PullProgressed(progress)));
                 let engine = self.engine.with_platform(platform.as_ref());
                 engine.pull(&image, login.as_deref().map(RegistryCredentials::as_login), stall, tell).await?;
                 Event::ImagePulled

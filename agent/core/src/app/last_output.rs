@@ -10,7 +10,8 @@ use berth_config::Config;
 use crate::clock::Uptime;
 use crate::message::container::ContainerId;
 use crate::message::event::Event;
-use crate::message::job::{Job, JobKind, Ticket};
+use crate::message::input::Input;
+use crate::message::job::{Job, Ticket};
 use crate::message::output::{AppOutput, Unavailable};
 use crate::outbox::Outbox;
 
@@ -33,11 +34,11 @@ impl LastOutput {
     }
 
     /// Takes the answer.
-    pub(super) fn on(&mut self, event: &Event, now: Uptime) {
-        match event {
-            Event::OutputRead(output) => self.keep(output.clone(), now),
-            Event::Failed(JobKind::ReadOutput, _) => self.keep(AppOutput::none(Unavailable::EngineFailed), now),
-            _ => {} // other answers
+    pub(super) fn on(&mut self, input: &Input, now: Uptime) {
+        match input.answer_to(self.asked.map(|(ticket, _)| ticket)) {
+            Some(Event::OutputRead(output)) => self.keep(output.clone(), now),
+            Some(_) => self.keep(AppOutput::none(Unavailable::EngineFailed), now),
+            None => {}
         }
     }
 

@@ -18,6 +18,7 @@ use crate::message::container::{ContainerId, RunningContainer};
 use crate::message::error::{ErrorClass, JobError};
 use crate::message::event::Event;
 use crate::message::failure_reason::FailureReason;
+use crate::message::input::Input;
 use crate::message::job::{Job, JobKind, Ticket};
 use crate::message::probe_failure::{ProbeFailure, ProbeFailureKind};
 use crate::outbox::Outbox;
@@ -194,18 +195,38 @@ impl App {
         }
     }
 
-    /// Takes an answer that is the app's; others change nothing.
-    pub fn on(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) -> News {
-        self.output.on(event, now);
+    /// Takes an input. Only the answers to its own jobs mean anything to it.
+    pub fn on(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) -> News {
+        self.output.on(input, now);
         self.output.advance(outbox, now);
         if let State::Creating(recreation) = &mut self.state {
-            let next = recreation.on(event, outbox, now);
+            let next = recreation.on(input, outbox, now);
             return self.created(next, outbox, now);
         }
-        let news = match event {
+        let news = self.answer(input).map_or(News::Nothing, |event| self.answered(event, outbox, now));
+        if news == News::Nothing { self.advance(outbox, now) } else { news }
+    }
+
+    /// What happened, if it answers a job of this state.
+    fn answer<'i>(&self, input: &'i Input) -> Option<&'i Event> {
+        match &self.state {
+            State::Starting { ticket, .. } | State::FetchingSecrets { ticket, .. } | State::Stopping { ticket, .. } => {
+                input.answer_to(*ticket)
+            }
+            State::Up { watch, probe, .. } => {
+                let watched = if let Watch::On(ticket) = watch { Some(*ticket) } else { None };
+                let probed = if let Probing::Asked { ticket, .. } = probe { Some(*ticket) } else { None };
+                input.answer_to(watched).or_else(|| input.answer_to(probed))
+            }
+            State::Creating(_) | State::BackingOff(_) | State::Halted => None,
+        }
+    }
+
+    fn answered(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) -> News {
+        match event {
             Event::ContainerStarted(running) => {
                 if let State::Starting { since, .. } = self.state {
-                    // Not longer than since the order: the wall clock that the engine's times come from may have been set since.
+                    // Not longer than since the order: the wall clock of the engine's times may have been set since.
                     let ran = running.running_for.min(now.since(since));
                     self.up(running.as_ref().clone(), ran, outbox, now);
                 }
@@ -216,22 +237,17 @@ impl App {
             Event::ProbeFailed(failure) => self.probed(Some(failure), now),
             Event::ContainerStopped => self.stopped(outbox, now),
             Event::SecretsFetched => {
-                if matches!(self.state, State::FetchingSecrets { .. }) {
-                    self.holds_secrets = true;
-                    self.order_start(outbox, now);
-                }
+                self.holds_secrets = true;
+                self.order_start(outbox, now);
                 News::Nothing
             }
             Event::SecretsMissing => {
-                if matches!(self.state, State::Starting { .. }) {
-                    self.fetch_secrets(outbox, now);
-                }
+                self.fetch_secrets(outbox, now);
                 News::Nothing
             }
             Event::Failed(job, error) => self.failed(*job, error, outbox, now),
-            _ => News::Nothing, // the other events are other rooms' answers
-        };
-        if news == News::Nothing { self.advance(outbox, now) } else { news }
+            _ => News::Nothing, // no answer of a job that it orders
+        }
     }
 
     /// Reads what it wrote last, since its keeper gives it up while it runs, or it exited on its way out.
@@ -369,7 +385,7 @@ impl App {
             (JobKind::ProbeApp, State::Up { .. }) => {
                 self.probed(Some(&ProbeFailure::new(ProbeFailureKind::Engine, &error.reason)), now)
             }
-            _ => News::Nothing, // another room's failure, or of a container that is gone
+            _ => News::Nothing, // no job of this state
         }
     }
 

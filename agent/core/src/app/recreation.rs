@@ -16,7 +16,8 @@ use crate::message::container::{ContainerId, Creation, ImageFacts};
 use crate::message::error::{ErrorClass, JobError};
 use crate::message::event::Event;
 use crate::message::identity::Identity;
-use crate::message::job::{Job, JobKind, PULL_STALL, Ticket};
+use crate::message::input::Input;
+use crate::message::job::{Job, PULL_STALL, Ticket};
 use crate::outbox::Outbox;
 use crate::retry::FAR;
 
@@ -52,7 +53,7 @@ pub(super) struct Recreation {
 
 #[derive(Debug)]
 enum State {
-    Asked { job: JobKind, ticket: Ticket, until: Uptime },
+    Asked { ticket: Ticket, until: Uptime },
     Waiting(Uptime),
 }
 
@@ -82,67 +83,47 @@ impl Recreation {
         recreation
     }
 
-    /// Whether the event may be the answer to one of its questions.
-    pub(super) fn may_take(event: &Event) -> bool {
-        match event {
-            Event::ContainersFound(_)
-            | Event::ContainerRemoved
-            | Event::ImageInspected(_)
-            | Event::RegistryLoggedIn
-            | Event::ImagePulled
-            | Event::PathsFound
-            | Event::ContainerCreated(_) => true,
-            Event::Failed(job, _) => matches!(
-                job,
-                JobKind::FindContainers
-                    | JobKind::RemoveContainer
-                    | JobKind::InspectImage
-                    | JobKind::LoginRegistry
-                    | JobKind::PullImage
-                    | JobKind::CheckPaths
-                    | JobKind::CreateContainer
-            ),
-            _ => false,
-        }
-    }
-
-    /// Takes an event.
-    pub(super) fn on(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) -> Next {
+    /// Takes an input.
+    pub(super) fn on(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) -> Next {
         if self.deadline <= now {
             self.halt(outbox);
             let limit = self.recipe.config.boot.timeout;
             return Next::Failed(format!("the container was removed, and is not created again within {limit:?}"));
         }
-        match (&self.state, event) {
-            (State::Waiting(at), _) if *at <= now => self.find(outbox, now),
-            (State::Asked { ticket, until, .. }, _) if *until <= now => {
-                outbox.cancel(*ticket);
+        match self.state {
+            State::Waiting(at) if at <= now => self.find(outbox, now),
+            State::Asked { ticket, until } if until <= now => {
+                outbox.cancel(ticket);
                 self.wait(ErrorClass::Transient, outbox, now);
             }
-            (State::Asked { job, .. }, Event::Failed(failed, error)) if job == failed => {
-                return self.failed(error, outbox, now);
+            State::Asked { ticket, .. } => {
+                return input.answer_to(ticket).map_or(Next::Stay, |event| self.answered(event, outbox, now));
             }
-            (State::Asked { job: JobKind::FindContainers, .. }, Event::ContainersFound(found)) => {
+            State::Waiting(_) => {}
+        }
+        Next::Stay
+    }
+
+    fn answered(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) -> Next {
+        match event {
+            Event::Failed(_, error) => return self.failed(error, outbox, now),
+            Event::ContainersFound(found) => {
                 self.strays = found.iter().map(|one| one.id.clone()).collect();
                 self.clear(outbox, now);
             }
-            (State::Asked { job: JobKind::RemoveContainer, .. }, Event::ContainerRemoved) => self.clear(outbox, now),
-            (State::Asked { job: JobKind::InspectImage, .. }, Event::ImageInspected(facts)) => {
-                self.inspected(facts.as_ref(), outbox, now);
-            }
-            (State::Asked { job: JobKind::LoginRegistry, .. }, Event::RegistryLoggedIn) => {
+            Event::ContainerRemoved => self.clear(outbox, now),
+            Event::ImageInspected(facts) => self.inspected(facts.as_ref(), outbox, now),
+            Event::RegistryLoggedIn => {
                 let (image, platform) = (self.recipe.image.clone(), self.recipe.config.platform.clone());
                 self.ask(Job::PullImage { image, platform, stall: PULL_STALL }, self.deadline, outbox);
             }
-            (State::Asked { job: JobKind::PullImage, .. }, Event::ImagePulled) => {
+            Event::ImagePulled => {
                 self.pulled = true;
                 self.inspect(outbox, now);
             }
-            (State::Asked { job: JobKind::CheckPaths, .. }, Event::PathsFound) => self.create(outbox, now),
-            (State::Asked { job: JobKind::CreateContainer, .. }, Event::ContainerCreated(id)) => {
-                return Next::Created(id.clone());
-            }
-            _ => {} // not about this
+            Event::PathsFound => self.create(outbox, now),
+            Event::ContainerCreated(id) => return Next::Created(id.clone()),
+            _ => {} // no answer of a job that it orders
         }
         Next::Stay
     }
@@ -161,7 +142,7 @@ impl Recreation {
     }
 
     fn ask(&mut self, job: Job, until: Uptime, outbox: &mut Outbox) {
-        self.state = State::Asked { job: job.kind(), ticket: outbox.emit(job), until };
+        self.state = State::Asked { ticket: outbox.emit(job), until };
     }
 
     fn find(&mut self, outbox: &mut Outbox, now: Uptime) {

@@ -4,19 +4,12 @@ use std::time::Duration;
 
 use crate::clock::Uptime;
 use crate::message::container::{ContainerId, RunningContainer};
-use crate::message::event::Event;
 use crate::message::output::AppOutput;
 use crate::view::{ContainerView, ReadyReason};
 
-use super::recreation::Recreation;
 use super::{App, Health, Probing, START_LIMIT, State, Watch};
 
 impl App {
-    /// Whether the event is an answer to what it asked to create its container again.
-    pub fn takes(&self, event: &Event) -> bool {
-        self.is_creating() && Recreation::may_take(event)
-    }
-
     /// Whether its container is being created again.
     pub fn is_creating(&self) -> bool {
         matches!(self.state, State::Creating(_))

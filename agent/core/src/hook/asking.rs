@@ -58,7 +58,6 @@ impl Hook {
     }
 
     pub(super) fn judge(&mut self, state: Option<&str>, outbox: &mut Outbox, now: Uptime) {
-        self.asking = None;
         self.throttled = 0;
         let Some(state) = state else { return self.end(Ending::OutsideAnyGroup, now) };
         let to_come = match self.transition {

@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use crate::clock::Uptime;
 use crate::message::error::{ErrorClass, JobError};
+use crate::message::event::Event;
+use crate::message::input::Input;
+use crate::message::job::Ticket;
 use crate::outbox::Outbox;
 use crate::retry::FAR;
 
@@ -24,6 +27,8 @@ pub(super) struct Heartbeats {
     /// When the hook was first looked for.
     since: Option<Uptime>,
     next: Option<Uptime>,
+    /// On their way: one may still be when the next is due.
+    sent: Vec<Ticket>,
     recorded: u32,
     /// Since the last that was recorded.
     failures: u32,
@@ -52,8 +57,16 @@ impl Heartbeats {
         }
     }
 
+    /// What happened, if it answers one of them.
+    pub(super) fn answer<'i>(&mut self, input: &'i Input) -> Option<&'i Event> {
+        let at = self.sent.iter().position(|ticket| input.answer_to(*ticket).is_some())?;
+        self.sent.swap_remove(at);
+        Some(input.event())
+    }
+
     /// One was sent.
-    pub(super) fn sent(&mut self, outbox: &mut Outbox, now: Uptime) {
+    pub(super) fn sent(&mut self, ticket: Ticket, outbox: &mut Outbox, now: Uptime) {
+        self.sent.push(ticket);
         self.next = Some(now + outbox.spread(self.interval()));
     }
 

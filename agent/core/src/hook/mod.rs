@@ -24,7 +24,8 @@ use crate::message::event::Event;
 use crate::message::group::Membership;
 use crate::message::group::{HookName, HookResult};
 use crate::message::identity::Identity;
-use crate::message::job::{Job, JobKind, Ticket};
+use crate::message::input::Input;
+use crate::message::job::{Job, Ticket};
 use crate::outbox::Outbox;
 use crate::retry::FAR;
 use crate::step::Step;
@@ -275,37 +276,78 @@ impl Hook {
         self.patience.shorten(shorter);
     }
 
-    /// Takes an answer that is the hook's; others change nothing.
-    pub fn on(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) {
-        match event {
-            Event::GroupFound(_) | Event::HeartbeatRecorded | Event::InstanceDescribed(_) => {
-                self.patience.answered(now)
-            }
-            // One that joins a group later has no launch hook of this boot.
-            Event::MetadataSeen(snapshot) if self.wanted.is_none() => self.in_group |= snapshot.target_state.is_some(),
-            _ => {}
+    /// The metadata shows the instance in a group. One that joins a group later has no launch hook of this boot.
+    pub fn joins_group(&mut self) {
+        self.in_group |= self.wanted.is_none();
+    }
+
+    /// Takes an input. Only the answers to its own jobs mean anything to it.
+    pub fn on(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) {
+        if let Some(event) = self.found.answer(input) {
+            self.group_answered(event, outbox, now);
+        } else if let Some(event) = self.completed.answer(input) {
+            self.completion_answered(event, outbox, now);
+        } else if let Some(event) = input.answer_to(self.asking) {
+            self.state_answered(event, outbox, now);
+        } else if let Some(event) = self.heartbeats.answer(input) {
+            self.heartbeat_answered(event, outbox, now);
         }
+        self.advance(outbox, now);
+    }
+
+    fn group_answered(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) {
         match event {
-            Event::GroupFound(membership) if self.state == State::Finding => {
-                self.found.done((), now);
-                self.told = Some(membership.clone());
-                self.learn(membership.clone(), outbox, now);
+            Event::GroupFound(membership) => {
+                self.patience.answered(now);
+                if self.state == State::Finding {
+                    self.found.done((), now);
+                    self.told = Some(membership.clone());
+                    self.learn(membership.clone(), outbox, now);
+                }
             }
-            Event::HeartbeatRecorded => self.heartbeats.recorded(),
+            Event::Failed(_, error) => self.group_not_found(error, outbox, now),
+            _ => {} // no answer to FindGroup
+        }
+    }
+
+    fn completion_answered(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) {
+        match event {
             Event::HookCompleted => {
                 if let Some(result) = self.wanted {
                     self.end(Ending::Completed(result), now);
                 }
             }
-            Event::HookNotActive(JobKind::CompleteHook) if self.state == State::Completing => self.ask(outbox, now),
-            // Whoever asked: between two tries it is as good.
-            Event::InstanceDescribed(state) if matches!(self.state, State::Asking | State::NotYet(_)) => {
-                self.judge(state.as_deref(), outbox, now);
-            }
-            Event::Failed(job, error) => self.failed(*job, error, outbox, now),
-            _ => {} // the other events are other rooms' answers
+            Event::HookNotActive(_) if self.state == State::Completing => self.ask(outbox, now),
+            Event::Failed(_, error) => self.not_completed(error, outbox, now),
+            _ => {} // no answer to CompleteHook
         }
-        self.advance(outbox, now);
+    }
+
+    fn state_answered(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) {
+        self.asking = None;
+        match event {
+            Event::InstanceDescribed(state) => {
+                self.patience.answered(now);
+                if self.state == State::Asking {
+                    self.judge(state.as_deref(), outbox, now);
+                }
+            }
+            Event::Failed(_, error) => self.not_described(error, outbox, now),
+            _ => {} // no answer to DescribeInstance
+        }
+    }
+
+    fn heartbeat_answered(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) {
+        match event {
+            Event::HeartbeatRecorded => {
+                self.patience.answered(now);
+                self.heartbeats.recorded();
+            }
+            Event::Failed(_, error) if error.is_transient() => self.heartbeats.failed(error, outbox, now),
+            // The next is due as planned.
+            Event::Failed(_, error) => self.heartbeats.refused(error),
+            _ => {} // not active, which a completion looks into
+        }
     }
 
     /// Whether nothing more will be done about the hook.
@@ -365,46 +407,48 @@ impl Hook {
         self.advance(outbox, now);
     }
 
-    fn failed(&mut self, job: JobKind, error: &JobError, outbox: &mut Outbox, now: Uptime) {
-        match job {
-            JobKind::FindGroup if self.state == State::Finding => {
-                if error.is_transient() {
-                    self.found.retry(error, outbox, now);
-                } else {
-                    self.found.refuse(error, now);
-                    self.refused("cannot be found", explain(error, None, None, None), outbox, now);
-                }
+    fn group_not_found(&mut self, error: &JobError, outbox: &mut Outbox, now: Uptime) {
+        if self.state != State::Finding {
+            return;
+        }
+        if error.is_transient() {
+            self.found.retry(error, outbox, now);
+        } else {
+            self.found.refuse(error, now);
+            self.refused("cannot be found", explain(error, None, None, None), outbox, now);
+        }
+    }
+
+    fn not_completed(&mut self, error: &JobError, outbox: &mut Outbox, now: Uptime) {
+        if self.state != State::Completing {
+            return;
+        }
+        if error.is_transient() {
+            self.completed.retry(error, outbox, now);
+            self.state = State::Known;
+        } else {
+            self.completed.refuse(error, now);
+            let call = Some("autoscaling:CompleteLifecycleAction");
+            let why = explain(error, call, self.identity.as_deref(), self.group.as_deref());
+            self.refused("cannot be completed", why, outbox, now);
+        }
+    }
+
+    /// Without the group's word "not active" may still mean "not yet", where something is to come at all.
+    fn not_described(&mut self, error: &JobError, outbox: &mut Outbox, now: Uptime) {
+        if self.state != State::Asking {
+            return;
+        }
+        if let Some(reason) = self.refused.clone().filter(|_| !error.is_transient()) {
+            self.end(Ending::Refused { reason, waits: false }, now);
+        } else if self.transition == (Transition::Terminating { expected: false }) {
+            self.end(Ending::GivenUp(error.reason.clone()), now);
+        } else {
+            self.not_yet(outbox, now);
+            if error.class == ErrorClass::Throttled {
+                self.throttled = self.throttled.saturating_add(1);
+                self.state = State::NotYet(now + outbox.stand_back(self.throttled));
             }
-            JobKind::CompleteHook if self.state == State::Completing => {
-                if error.is_transient() {
-                    self.completed.retry(error, outbox, now);
-                    self.state = State::Known;
-                } else {
-                    self.completed.refuse(error, now);
-                    let call = Some("autoscaling:CompleteLifecycleAction");
-                    let why = explain(error, call, self.identity.as_deref(), self.group.as_deref());
-                    self.refused("cannot be completed", why, outbox, now);
-                }
-            }
-            // Without the group's word "not active" may still mean "not yet", where something is to come at all.
-            JobKind::DescribeInstance if self.state == State::Asking => {
-                self.asking = None;
-                if let Some(reason) = self.refused.clone().filter(|_| !error.is_transient()) {
-                    self.end(Ending::Refused { reason, waits: false }, now);
-                } else if self.transition == (Transition::Terminating { expected: false }) {
-                    self.end(Ending::GivenUp(error.reason.clone()), now);
-                } else {
-                    self.not_yet(outbox, now);
-                    if error.class == ErrorClass::Throttled {
-                        self.throttled = self.throttled.saturating_add(1);
-                        self.state = State::NotYet(now + outbox.stand_back(self.throttled));
-                    }
-                }
-            }
-            JobKind::RecordHeartbeat if error.is_transient() => self.heartbeats.failed(error, outbox, now),
-            // It is due again as ever.
-            JobKind::RecordHeartbeat => self.heartbeats.refused(error),
-            _ => {} // other rooms' business
         }
     }
 
@@ -475,15 +519,15 @@ impl Hook {
         match self.state {
             State::Finding if self.found.wake().is_none() => {
                 self.found.cancel(outbox);
-                self.failed(JobKind::FindGroup, &late, outbox, now);
+                self.group_not_found(&late, outbox, now);
             }
             State::Completing => {
                 self.completed.cancel(outbox);
-                self.failed(JobKind::CompleteHook, &late, outbox, now);
+                self.not_completed(&late, outbox, now);
             }
             State::Asking => {
                 self.stop_asking(outbox);
-                self.failed(JobKind::DescribeInstance, &late, outbox, now);
+                self.not_described(&late, outbox, now);
             }
             _ => {} // it came
         }
@@ -499,8 +543,8 @@ impl Hook {
                 self.answer_by = Some(now + ANSWER);
             }
         } else if self.heartbeat_due().is_some_and(|at| at <= now) {
-            self.heartbeats.sent(outbox, now);
-            outbox.emit(Job::RecordHeartbeat(hook));
+            let ticket = outbox.emit(Job::RecordHeartbeat(hook));
+            self.heartbeats.sent(ticket, outbox, now);
         }
     }
 

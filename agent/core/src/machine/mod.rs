@@ -32,6 +32,7 @@ use crate::message::command::Command;
 use crate::message::effect::Effect;
 use crate::message::event::Event;
 use crate::message::identity::TargetState;
+use crate::message::input::Input;
 use crate::message::job::{Job, JobKind};
 use crate::message::outcome::Outcome;
 use crate::metadata_guard::MetadataGuard;
@@ -139,13 +140,19 @@ impl Machine {
     }
 
     /// The only way in.
-    pub fn on(&mut self, event: &Event, now: Uptime) {
+    pub fn on(&mut self, input: &Input, now: Uptime) {
+        // Nobody waits for the answer to a job that was cancelled.
+        if input.ticket().is_some_and(|ticket| !self.outbox.close(ticket)) {
+            return;
+        }
+        let event = input.event();
         self.count(event);
-        let next = self.react(event, now);
+        self.note_membership(event);
+        let next = self.react(input, now);
         self.go(next, now);
         let next = self.resume(event);
         self.go(next, now);
-        for notice in self.watch(event, now) {
+        for notice in self.watch(input, now) {
             let next = self.hear(&notice, now);
             self.go(next, now);
         }
@@ -154,9 +161,9 @@ impl Machine {
             self.former = None;
         }
         if let Some((past, outbox)) = self.past() {
-            past.attend_endpoint(event, outbox, now);
+            past.attend_endpoint(input, outbox, now);
         }
-        self.guard.on(event, &mut self.outbox, now);
+        self.guard.on(input, &mut self.outbox, now);
         if !matches!(self.phase, Phase::Gone) {
             self.guard.advance(&mut self.outbox, now);
             let notice = self.watcher.advance(&mut self.outbox, now);
@@ -228,10 +235,25 @@ impl Machine {
         }
     }
 
-    /// What the event means for the phase.
-    fn react(&mut self, event: &Event, now: Uptime) -> Next {
+    /// An instance that the metadata shows in a group may have a launch hook.
+    fn note_membership(&mut self, event: &Event) {
+        if matches!(event, Event::MetadataSeen(snapshot) if snapshot.target_state.is_some()) {
+            match &mut self.phase {
+                Phase::Boot(boot) => boot.joins_group(),
+                Phase::Drain(drain) => drain.joins_group(),
+                Phase::Serve(_) | Phase::Warm(_) | Phase::Failing(_) | Phase::Hold(_) | Phase::Gone => {
+                    if let Some((past, _)) = self.past() {
+                        past.hook.joins_group();
+                    }
+                }
+            }
+        }
+    }
+
+    /// What the input means for the phase.
+    fn react(&mut self, input: &Input, now: Uptime) -> Next {
         let outbox = &mut self.outbox;
-        match (&mut self.phase, event) {
+        match (&mut self.phase, input.event()) {
             (Phase::Boot(_) | Phase::Serve(_) | Phase::Hold(_) | Phase::Warm(_), Event::Signalled(_)) => {
                 Next::Drain(Cause::Signal)
             }
@@ -249,7 +271,7 @@ impl Machine {
                 outbox.command(Command::RefuseHandover("the instance is given up, and this agent ends soon"));
                 Next::Stay
             }
-            (Phase::Boot(boot), event) => match boot.on(event, outbox, now) {
+            (Phase::Boot(boot), _) => match boot.on(input, outbox, now) {
                 boot::Next::Stay => Next::Stay,
                 boot::Next::Serve => Next::Serve,
                 boot::Next::Warm => Next::Warm,
@@ -258,27 +280,27 @@ impl Machine {
                 )),
                 boot::Next::Fail(failure) => Next::Fail(failure),
             },
-            (Phase::Serve(serve), event) => match serve.on(event, outbox, now) {
+            (Phase::Serve(serve), _) => match serve.on(input, outbox, now) {
                 serve::Next::Stay => Next::Stay,
                 serve::Next::Fail(failure) => Next::Fail(failure),
             },
-            (Phase::Drain(drain), event) => match drain.on(event, outbox, now) {
+            (Phase::Drain(drain), _) => match drain.on(input, outbox, now) {
                 drain::Next::Stay => Next::Stay,
                 drain::Next::Gone(outcome) => Next::Gone(outcome),
                 drain::Next::Warm => Next::Warm,
             },
-            (Phase::Failing(failing), event) => match failing.on(event, outbox, now) {
+            (Phase::Failing(failing), _) => match failing.on(input, outbox, now) {
                 failing::Next::Stay => Next::Stay,
                 failing::Next::Gone(outcome) => Next::Gone(outcome),
             },
-            (Phase::Hold(hold), event) => {
-                if hold.on(event, outbox, now) {
+            (Phase::Hold(hold), _) => {
+                if hold.on(input, outbox, now) {
                     Next::Fail(hold.failure().clone())
                 } else {
                     Next::Stay
                 }
             }
-            (Phase::Warm(warm), event) => match warm.on(event, outbox, now) {
+            (Phase::Warm(warm), _) => match warm.on(input, outbox, now) {
                 Some(reason) => Next::Fail(Failure::of_boot(ReadyReason::LaunchHookRefused, reason)),
                 None => Next::Stay,
             },
@@ -287,19 +309,20 @@ impl Machine {
     }
 
     /// What the event says of the surroundings.
-    fn watch(&mut self, event: &Event, now: Uptime) -> Vec<Notice> {
-        match event {
+    fn watch(&mut self, input: &Input, now: Uptime) -> Vec<Notice> {
+        match input.event() {
             Event::Identified(identity) => self.watcher.begin(identity.target_state.as_ref(), now),
             Event::ConfigRead(config) => {
                 self.config = Some(config.clone());
                 self.watcher.set_interval(config.lifecycle.poll, &mut self.outbox, now);
+                self.guard.configure(config.imds, &mut self.outbox, now);
                 Vec::new()
             }
             Event::UserDataIsForeign(foreign) => {
                 self.foreign = Some(*foreign);
                 Vec::new()
             }
-            event => self.watcher.on(event, &mut self.outbox, now),
+            _ => self.watcher.on(input, &mut self.outbox, now),
         }
     }
 

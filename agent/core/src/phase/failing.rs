@@ -10,7 +10,8 @@ use crate::clock::Uptime;
 use crate::hook::explain;
 use crate::message::event::Event;
 use crate::message::group::HookResult;
-use crate::message::job::{Job, JobKind};
+use crate::message::input::Input;
+use crate::message::job::Job;
 use crate::message::outcome::Outcome;
 use crate::message::output::AppOutput;
 use crate::outbox::Outbox;
@@ -47,10 +48,10 @@ pub struct Failing {
     pub past: Past,
     failure: Failure,
     stopped: Step<()>,
-    told: Step<()>,
+    reported: Step<()>,
     /// Why the group could not be told that the instance is unhealthy.
-    untold: Option<String>,
-    words: Step<()>,
+    not_reported: Option<String>,
+    final_status: Step<()>,
     deadline: Uptime,
 }
 
@@ -92,38 +93,43 @@ impl Failing {
             past,
             failure,
             stopped,
-            told: Step::new("unhealthy", FAR),
-            untold: None,
-            words: Step::new("words", FAR),
+            reported: Step::new("unhealthy", FAR),
+            not_reported: None,
+            final_status: Step::new("words", FAR),
             deadline: now + timeout + LIMIT,
         };
         failing.advance(outbox, now);
         failing
     }
 
-    /// Takes an event.
-    pub fn on(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) -> Next {
-        self.past.hook.on(event, outbox, now);
+    /// Takes an input.
+    pub fn on(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) -> Next {
+        self.past.hook.on(input, outbox, now);
         if let Some(app) = &mut self.past.app {
-            app.on(event, outbox, now); // it is halted: only what it wrote last is still to come
+            app.on(input, outbox, now); // it is halted: only what it wrote last is still to come
         }
-        match event {
-            Event::ContainerStopped => self.stopped.done((), now),
-            Event::Failed(JobKind::StopContainer, _) => self.give_up_stop(outbox, now),
-            Event::MarkedUnhealthy => self.told.done((), now),
-            Event::Failed(JobKind::MarkUnhealthy, error) if error.is_transient() => self.told.retry(error, outbox, now),
-            Event::Failed(JobKind::MarkUnhealthy, error) => {
+        if matches!(input, Input::Event(Event::Signalled(_))) {
+            self.deadline = now;
+        }
+        match self.stopped.answer(input) {
+            Some(Event::Failed(..)) => self.give_up_stop(outbox, now),
+            Some(_) => self.stopped.done((), now),
+            None => {}
+        }
+        match self.reported.answer(input) {
+            Some(Event::Failed(_, error)) if error.is_transient() => self.reported.retry(error, outbox, now),
+            Some(Event::Failed(_, error)) => {
                 let (identity, call) = (self.past.identity.as_deref(), Some("autoscaling:SetInstanceHealth"));
-                self.untold = Some(explain(error, call, identity, self.past.hook.view().group.as_deref()));
-                self.told.done((), now);
+                self.not_reported = Some(explain(error, call, identity, self.past.hook.view().group.as_deref()));
+                self.reported.done((), now);
             }
-            Event::LastWordsSaid | Event::Failed(JobKind::SayLastWords, _) if self.words.is_under_way() => {
-                return Next::Gone(self.failure.outcome);
-            }
-            Event::Signalled(_) => self.deadline = now,
-            _ => {} // answers to questions of earlier phases
+            Some(_) => self.reported.done((), now),
+            None => {}
         }
-        if self.deadline <= now && self.words.is_under_way() {
+        if self.final_status.answer(input).is_some() {
+            return Next::Gone(self.failure.outcome);
+        }
+        if self.deadline <= now && self.final_status.is_under_way() {
             return Next::Gone(self.failure.outcome);
         }
         self.advance(outbox, now);
@@ -133,7 +139,7 @@ impl Failing {
     /// When it wants to be looked at again.
     pub fn wake(&self) -> Option<Uptime> {
         let app = self.past.app.as_ref().and_then(App::wake);
-        [self.past.hook.wake(), self.told.wake(), app, Some(self.deadline)].into_iter().flatten().min()
+        [self.past.hook.wake(), self.reported.wake(), app, Some(self.deadline)].into_iter().flatten().min()
     }
 
     /// Why.
@@ -149,16 +155,16 @@ impl Failing {
     fn advance(&mut self, outbox: &mut Outbox, now: Uptime) {
         let late = self.deadline <= now;
         let nobody = self.past.identity.is_none();
-        if self.past.hook.is_over() && self.told.is_due(now) {
+        if self.past.hook.is_over() && self.reported.is_due(now) {
             if self.past.hook.was_abandoned() || !self.past.hook.may_be_in_group() {
-                self.told.done((), now);
+                self.reported.done((), now);
             } else {
-                self.told.emit(Job::MarkUnhealthy, outbox, now);
+                self.reported.emit(Job::MarkUnhealthy, outbox, now);
             }
         }
         let reading = self.past.app.as_ref().is_some_and(App::is_reading_output);
-        let over = self.stopped.is_done() && (nobody || self.told.is_done()) && !reading;
-        if (over || late) && self.words.is_due(now) {
+        let over = self.stopped.is_done() && (nobody || self.reported.is_done()) && !reading;
+        if (over || late) && self.final_status.is_due(now) {
             if !self.stopped.is_done() {
                 self.stopped.cancel(outbox);
                 self.give_up_stop(outbox, now);
@@ -167,7 +173,7 @@ impl Failing {
             self.deadline = now + Duration::from_secs(5);
             let output = self.past.app.as_ref().and_then(App::output).map(AppOutput::for_people).unwrap_or_default();
             let output = output.into_iter().map(Into::into).collect();
-            self.words.emit(Job::SayLastWords { words: self.last_words(), output }, outbox, now);
+            self.final_status.emit(Job::SayLastWords { words: self.last_words(), output }, outbox, now);
         }
     }
 
@@ -186,8 +192,8 @@ impl Failing {
         if self.past.hook.refusal().is_none_or(|refusal| refusal != self.failure.reason) {
             words.push_str(&format!("; launch hook: {}", self.past.hook.view().state));
         }
-        if let Some(untold) = &self.untold {
-            words.push_str(&format!("; the instance could not be marked unhealthy: {untold}"));
+        if let Some(not_reported) = &self.not_reported {
+            words.push_str(&format!("; the instance could not be marked unhealthy: {not_reported}"));
         }
         words
     }

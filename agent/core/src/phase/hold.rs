@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::app::App;
 use crate::clock::Uptime;
 use crate::hook::{Hook, Transition};
-use crate::message::event::Event;
+use crate::message::input::Input;
 use crate::outbox::Outbox;
 use crate::phase::failing::Failure;
 use crate::phase::past::Past;
@@ -38,11 +38,11 @@ impl Hold {
         Self { past, failure, deadline: now + LIMIT }
     }
 
-    /// Takes an event; whether the hold is over.
-    pub fn on(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) -> bool {
-        self.past.hook.on(event, outbox, now);
+    /// Takes an input; whether the hold is over.
+    pub fn on(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) -> bool {
+        self.past.hook.on(input, outbox, now);
         if let Some(app) = &mut self.past.app {
-            app.on(event, outbox, now); // it is halted: only what it wrote last is still to come
+            app.on(input, outbox, now); // it is halted: only what it wrote last is still to come
         }
         self.deadline <= now
     }

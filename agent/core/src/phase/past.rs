@@ -10,7 +10,8 @@ use crate::hook::Hook;
 use crate::message::container::ContainerId;
 use crate::message::event::Event;
 use crate::message::identity::Identity;
-use crate::message::job::{Job, JobKind};
+use crate::message::input::Input;
+use crate::message::job::Job;
 use crate::outbox::Outbox;
 use crate::step::Step;
 use crate::view::{PullView, StepView};
@@ -45,13 +46,13 @@ pub struct Past {
 impl Past {
     /// Moves the endpoint to where the config says, in every phase that a boot did not get to it for: load balancers ask
     /// there, also on the way out. No phase waits for it.
-    pub fn attend_endpoint(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) {
+    pub fn attend_endpoint(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) {
         let Some(config) = &self.config else { return };
-        match event {
-            Event::Listening => self.listen.done((), now),
-            Event::Failed(JobKind::Listen, error) if error.is_transient() => self.listen.retry(error, outbox, now),
-            Event::Failed(JobKind::Listen, error) => self.listen.refuse(error, now),
-            _ => {} // answers to other questions
+        match self.listen.answer(input) {
+            Some(Event::Failed(_, error)) if error.is_transient() => self.listen.retry(error, outbox, now),
+            Some(Event::Failed(_, error)) => self.listen.refuse(error, now),
+            Some(_) => self.listen.done((), now),
+            None => {}
         }
         if self.listen.is_due(now) {
             self.listen.emit(Job::Listen(config.listen), outbox, now);

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use crate::clock::Uptime;
-use crate::message::event::Event;
 use crate::message::group::HookResult;
+use crate::message::input::Input;
 use crate::outbox::Outbox;
 use crate::phase::past::Past;
 
@@ -28,9 +28,9 @@ impl Warm {
         Self { past, next: now + LOOK }
     }
 
-    /// Takes an event; why the instance cannot stay, if the launch hook can never be completed.
-    pub fn on(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) -> Option<String> {
-        self.past.hook.on(event, outbox, now);
+    /// Takes an input; why the instance cannot stay, if the launch hook can never be completed.
+    pub fn on(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) -> Option<String> {
+        self.past.hook.on(input, outbox, now);
         self.next = now + LOOK;
         self.past.hook.refusal().map(str::to_owned)
     }

@@ -10,7 +10,8 @@ use std::time::Duration;
 use crate::clock::Uptime;
 use crate::message::event::Event;
 use crate::message::identity::TargetState;
-use crate::message::job::{Job, JobKind, Ticket};
+use crate::message::input::Input;
+use crate::message::job::{Job, Ticket};
 use crate::message::snapshot::{Interruption, Snapshot};
 use crate::outbox::Outbox;
 use crate::retry::Backoff;
@@ -84,19 +85,19 @@ impl Watcher {
     }
 
     /// Takes an answer; what changed since the last.
-    pub fn on(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) -> Vec<Notice> {
-        match event {
-            Event::MetadataSeen(snapshot) => {
+    pub fn on(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) -> Vec<Notice> {
+        match input.answer_to(self.asked.map(|(ticket, _)| ticket)) {
+            Some(Event::MetadataSeen(snapshot)) => {
                 self.asked = None;
                 self.failures = 0;
                 self.next = Some(now + outbox.spread(self.interval));
                 self.compare(snapshot, now)
             }
-            Event::Failed(JobKind::WatchMetadata, _) => {
+            Some(_) => {
                 self.failed(outbox, now);
                 Vec::new()
             }
-            event => self.unclear.on(event, outbox, now).map(Notice::Target).into_iter().collect(),
+            None => self.unclear.on(input, outbox, now).map(Notice::Target).into_iter().collect(),
         }
     }
 

@@ -11,7 +11,8 @@ use crate::clock::Uptime;
 use crate::message::error::ErrorClass;
 use crate::message::event::Event;
 use crate::message::identity::TargetState;
-use crate::message::job::{Job, JobKind, Ticket};
+use crate::message::input::Input;
+use crate::message::job::{Job, Ticket};
 use crate::outbox::Outbox;
 
 /// Between two questions about one word.
@@ -58,9 +59,9 @@ impl Unclear {
     }
 
     /// Takes an answer; what the group does with the instance, if that is to replace its root volume.
-    pub(super) fn on(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) -> Option<TargetState> {
-        self.asked?;
-        match event {
+    pub(super) fn on(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) -> Option<TargetState> {
+        let (ticket, _) = self.asked?;
+        match input.answer_to(ticket)? {
             Event::InstanceDescribed(state) => {
                 (self.asked, self.answers) = (None, self.answers + 1);
                 let state = state.clone().unwrap_or_default();
@@ -73,8 +74,8 @@ impl Unclear {
                 }
                 None
             }
-            Event::Failed(JobKind::DescribeInstance, error) => self.failed(error.class, outbox, now),
-            _ => None, // other rooms' answers
+            Event::Failed(_, error) => self.failed(error.class, outbox, now),
+            _ => None, // no answer to its question
         }
     }
 

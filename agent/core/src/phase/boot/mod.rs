@@ -25,6 +25,7 @@ use crate::message::error::{ErrorClass, JobError};
 use crate::message::event::{Event, PullProgress};
 use crate::message::failure_reason::FailureReason;
 use crate::message::identity::Identity;
+use crate::message::input::Input;
 use crate::message::job::{Job, JobKind, PULL_STALL};
 use crate::message::outcome::Outcome;
 use crate::outbox::Outbox;
@@ -103,16 +104,16 @@ impl Boot {
         self.deadline = self.began + limit;
     }
 
-    /// Takes an event.
-    pub fn on(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) -> Next {
-        self.hook.on(event, outbox, now);
-        let mut is_the_app_s = false;
+    /// Takes an input.
+    pub fn on(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) -> Next {
+        self.hook.on(input, outbox, now);
         if let Some(app) = &mut self.app {
-            is_the_app_s = app.takes(event);
-            if matches!(event, Event::ContainerStarted(_)) {
+            let was_up = app.is_up();
+            let news = app.on(input, outbox, now);
+            if app.is_up() && !was_up {
                 self.steps.start.done((), now);
             }
-            match app.on(event, outbox, now) {
+            match news {
                 News::Nothing => {}
                 News::Healthy => {
                     self.steps.healthy.done((), now);
@@ -126,7 +127,7 @@ impl Boot {
                 self.strays.clear();
             }
         }
-        if !is_the_app_s && let Err(failure) = self.take(event, outbox, now) {
+        if let Err(failure) = self.take(input, outbox, now) {
             return Next::Fail(failure);
         }
         if self.occupied {
@@ -146,6 +147,11 @@ impl Boot {
             Some(failure) => Next::Fail(failure),
             None => Next::Stay,
         }
+    }
+
+    /// The metadata shows the instance in a group.
+    pub fn joins_group(&mut self) {
+        self.hook.joins_group();
     }
 
     /// The group wants the instance in its warm pool.
@@ -219,8 +225,12 @@ impl Boot {
         &self.hook
     }
 
-    /// Takes in what an answer brought.
-    fn take(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) -> Result<(), Failure> {
+    /// Takes what the answer to one of its steps brought, or how far its pull is.
+    fn take(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) -> Result<(), Failure> {
+        if let Input::Event(Event::PullProgressed(progress)) = input {
+            self.progress = Some(progress.clone());
+        }
+        let Some(event) = self.steps.answer(input) else { return Ok(()) };
         match event {
             Event::Identified(identity) => self.steps.identity.done(identity.clone(), now),
             Event::ConfigRead(config) => {
@@ -247,14 +257,14 @@ impl Boot {
             Event::PathsFound => self.steps.paths.done((), now),
             Event::DigestResolved(image) => self.steps.digest.done(image.clone(), now),
             Event::ImageInspected(facts) => {
-                match (self.steps.image.is_done(), facts) {
-                    (false, _) => self.steps.image.done(facts.clone(), now),
-                    // The look after the pull, which is a part of it.
-                    (true, Some(_)) => {
+                // The inspection after the pull is a part of it.
+                match (self.steps.pull.answer(input), facts) {
+                    (None, _) => self.steps.image.done(facts.clone(), now),
+                    (Some(_), Some(_)) => {
                         self.steps.image.replace(facts.clone());
                         self.steps.pull.done((), now);
                     }
-                    (true, None) => {
+                    (Some(_), None) => {
                         let reason = "the image was pulled, but the engine does not have it";
                         self.steps.pull.retry(&JobError::new(ErrorClass::Transient, reason), outbox, now);
                     }
@@ -265,7 +275,6 @@ impl Boot {
                     self.steps.login.cancel(outbox);
                 }
             }
-            Event::PullProgressed(progress) => self.progress = Some(progress.clone()),
             Event::ImagePulled => {
                 self.steps.pull.go_on();
                 if let Some(image) = self.steps.digest.get().cloned() {
@@ -274,8 +283,8 @@ impl Boot {
                 }
             }
             Event::ContainerCreated(id) => self.steps.create.done(id.clone(), now),
-            Event::Failed(job, error) => return self.failed(*job, error, outbox, now),
-            _ => {} // the app's and the hook's answers, and wake-ups
+            Event::Failed(job, error) => return self.failed(*job, error, input, outbox, now),
+            _ => {} // no answer to a step
         }
         Ok(())
     }
@@ -290,7 +299,14 @@ impl Boot {
     }
 
     /// An attempt failed: try again, or give the boot up.
-    fn failed(&mut self, job: JobKind, error: &JobError, outbox: &mut Outbox, now: Uptime) -> Result<(), Failure> {
+    fn failed(
+        &mut self,
+        job: JobKind,
+        error: &JobError,
+        input: &Input,
+        outbox: &mut Outbox,
+        now: Uptime,
+    ) -> Result<(), Failure> {
         let lasting = !error.is_transient();
         match job {
             JobKind::ReadConfig if error.class == ErrorClass::Misconfigured => {
@@ -308,7 +324,7 @@ impl Boot {
             JobKind::CreateContainer if !lasting => self.steps.containers.reopen(),
             _ => {}
         }
-        let Some(step) = self.steps.of(job) else { return Ok(()) };
+        let Some(step) = self.steps.answered(input) else { return Ok(()) };
         if lasting {
             step.refuse(error, now);
             let failure = steps::failure(job, error);

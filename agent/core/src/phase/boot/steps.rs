@@ -7,7 +7,9 @@ use berth_config::{Config, PinnedImage};
 use crate::clock::Uptime;
 use crate::message::container::{ContainerId, ImageFacts};
 use crate::message::error::JobError;
+use crate::message::event::Event;
 use crate::message::identity::Identity;
+use crate::message::input::Input;
 use crate::message::job::JobKind;
 use crate::outbox::Outbox;
 use crate::phase::failing::Failure;
@@ -37,6 +39,7 @@ pub(super) struct Steps {
 
 /// A step, whatever its result is.
 pub(super) trait AnyStep {
+    fn answer<'i>(&self, input: &'i Input) -> Option<&'i Event>;
     fn retry(&mut self, error: &JobError, outbox: &mut Outbox, now: Uptime);
     fn refuse(&mut self, error: &JobError, now: Uptime);
     fn cancel(&mut self, outbox: &mut Outbox);
@@ -47,6 +50,9 @@ pub(super) trait AnyStep {
 }
 
 impl<T> AnyStep for Step<T> {
+    fn answer<'i>(&self, input: &'i Input) -> Option<&'i Event> {
+        self.answer(input)
+    }
     fn retry(&mut self, error: &JobError, outbox: &mut Outbox, now: Uptime) {
         self.retry(error, outbox, now);
     }
@@ -91,35 +97,19 @@ impl Steps {
         }
     }
 
-    /// The step that a failed job belongs to; none if the job is the app's or the hook's.
-    pub(super) fn of(&mut self, job: JobKind) -> Option<&mut dyn AnyStep> {
-        Some(match job {
-            JobKind::Identify => &mut self.identity,
-            JobKind::ReadConfig => &mut self.config,
-            JobKind::Listen => &mut self.listen,
-            JobKind::FetchSecrets if !self.secrets.is_done() => &mut self.secrets,
-            JobKind::LoginRegistry => &mut self.login,
-            JobKind::PingEngine => &mut self.engine,
-            JobKind::FindContainers => &mut self.containers,
-            JobKind::RemoveContainer => &mut self.clearing,
-            JobKind::ResolveDigest => &mut self.digest,
-            JobKind::InspectImage if !self.image.is_done() => &mut self.image,
-            // The look after a pull is a part of it.
-            JobKind::InspectImage => &mut self.pull,
-            JobKind::PullImage => &mut self.pull,
-            JobKind::CheckPaths => &mut self.paths,
-            JobKind::CreateContainer => &mut self.create,
-            _ => return None,
-        })
+    /// What happened, if it answers the job of a step.
+    pub(super) fn answer<'i>(&self, input: &'i Input) -> Option<&'i Event> {
+        self.all().into_iter().find_map(|step| step.answer(input))
+    }
+
+    /// The step whose job is answered.
+    pub(super) fn answered(&mut self, input: &Input) -> Option<&mut dyn AnyStep> {
+        self.all_mut().into_iter().find(|step| step.answer(input).is_some())
     }
 
     /// Stops whatever runs.
     pub(super) fn cancel(&mut self, outbox: &mut Outbox) {
-        let Self { identity, config, listen, secrets, login, engine, containers, clearing, .. } = self;
-        let Self { digest, image, pull, paths, create, .. } = self;
-        let before: [&mut dyn AnyStep; 8] = [identity, config, listen, secrets, login, engine, containers, clearing];
-        let after: [&mut dyn AnyStep; 5] = [digest, image, pull, paths, create];
-        before.into_iter().chain(after).for_each(|step| step.cancel(outbox));
+        self.all_mut().into_iter().for_each(|step| step.cancel(outbox));
     }
 
     /// When the first of them wants another attempt. One that was due at `advanced` already waits for another step's answer, and
@@ -155,6 +145,26 @@ impl Steps {
         let under_way = || self.all().into_iter().zip(WAITING_FOR).filter(|(step, _)| step.is_under_way());
         let first = under_way().find(|(step, _)| step.error().is_some()).or_else(|| under_way().next());
         first.map_or(ReadyReason::Starting, |(_, reason)| reason)
+    }
+
+    fn all_mut(&mut self) -> [&mut dyn AnyStep; 15] {
+        [
+            &mut self.identity,
+            &mut self.config,
+            &mut self.listen,
+            &mut self.secrets,
+            &mut self.login,
+            &mut self.engine,
+            &mut self.containers,
+            &mut self.clearing,
+            &mut self.digest,
+            &mut self.image,
+            &mut self.pull,
+            &mut self.paths,
+            &mut self.create,
+            &mut self.start,
+            &mut self.healthy,
+        ]
     }
 
     fn all(&self) -> [&dyn AnyStep; 15] {

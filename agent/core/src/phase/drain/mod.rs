@@ -22,10 +22,11 @@ use berth_config::{Config, CutDrain, PinnedImage};
 use crate::app::{App, News, Recipe};
 use crate::clock::Uptime;
 use crate::hook::{Hook, Transition};
-use crate::message::container::{ContainerId, RunningContainer};
+use crate::message::container::{ContainerId, FoundContainer, RunningContainer};
 use crate::message::event::Event;
 use crate::message::group::HookResult;
-use crate::message::job::{Job, JobKind, Ticket};
+use crate::message::input::Input;
+use crate::message::job::{Job, Ticket};
 use crate::message::outcome::Outcome;
 use crate::message::output::AppOutput;
 use crate::outbox::Outbox;
@@ -101,7 +102,7 @@ enum Stage {
     Emptying { until: Uptime, quiet_since: Option<Uptime>, count: Count },
     Stopping { ticket: Ticket, until: Uptime },
     Telling,
-    LastWords { until: Uptime },
+    LastWords { ticket: Ticket, until: Uptime },
 }
 
 /// What is asked again and again.
@@ -162,67 +163,96 @@ impl Drain {
         drain
     }
 
-    /// Takes an event.
-    pub fn on(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) -> Next {
-        self.hook.on(event, outbox, now);
-        let exited = match self.past.app.as_mut().map(|app| app.on(event, outbox, now)) {
+    /// Takes an input.
+    pub fn on(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) -> Next {
+        self.past.hook.on(input, outbox, now); // it is over, and counts what it still had on its way
+        self.hook.on(input, outbox, now);
+        let exited = match self.past.app.as_mut().map(|app| app.on(input, outbox, now)) {
             Some(News::Lost(how)) => Some(how),
             Some(News::Nothing | News::Healthy) | None => None,
         };
-        match (event, &mut self.stage) {
-            (Event::Signalled(_), _) => {
-                self.signals += 1;
-                if self.signals > 1 {
-                    self.hurry(outbox, now);
-                } else if matches!(self.stage, Stage::Telling) {
-                    self.hook.wait_for_answers(UNANSWERED, now);
-                }
+        if matches!(input, Input::Event(Event::Signalled(_))) {
+            self.signalled(outbox, now);
+        } else if let Some(event) = self.answer(input) {
+            if self.answered(event, outbox, now) {
+                return self.over(now);
             }
-            (Event::ConfigRead(config), Stage::Reading { .. }) => {
-                self.past.config = Some(config.clone());
-                self.look(outbox, now);
-            }
-            (Event::Failed(JobKind::ReadConfig, error), Stage::Reading { config, .. }) => {
+        } else if exited.is_some() && matches!(self.stage, Stage::Settling { .. } | Stage::Emptying { .. }) {
+            self.lose(exited, outbox, now);
+        }
+        self.advance(outbox, now)
+    }
+
+    fn signalled(&mut self, outbox: &mut Outbox, now: Uptime) {
+        self.signals += 1;
+        if self.signals > 1 {
+            self.hurry(outbox, now);
+        } else if matches!(self.stage, Stage::Telling) {
+            self.hook.wait_for_answers(UNANSWERED, now);
+        }
+    }
+
+    /// What happened, if it answers a job of this stage.
+    fn answer<'i>(&self, input: &'i Input) -> Option<&'i Event> {
+        match &self.stage {
+            Stage::Reading { config, .. } => config.answer(input),
+            Stage::Looking { find: count, .. } | Stage::Emptying { count, .. } => match count {
+                Count::Asked { ticket, .. } => input.answer_to(*ticket),
+                Count::Next(_) => None,
+            },
+            Stage::Stopping { ticket, .. } | Stage::LastWords { ticket, .. } => input.answer_to(*ticket),
+            Stage::Settling { .. } | Stage::Telling => None,
+        }
+    }
+
+    /// What an answer means for the stage that ordered it; whether the drain is over.
+    fn answered(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) -> bool {
+        match (&mut self.stage, event) {
+            (Stage::Reading { config, .. }, Event::Failed(_, error)) => {
                 config.retry(error, outbox, now);
                 // A config that is wrong stays wrong.
                 if !error.is_transient() {
                     self.look(outbox, now);
                 }
             }
-            (Event::ContainersFound(found), Stage::Looking { .. }) => {
-                if found.iter().any(|one| one.fingerprint.is_some()) {
-                    self.hook.inherit(outbox, now);
-                }
-                let running = found.iter().find(|one| one.running.is_some());
-                self.running = running.and_then(|one| one.running.clone());
-                // With one of ours that has stopped already, what was killed before it took the secrets away is made good.
-                let to_stop = found.iter().filter(|one| one.running.is_some() || one.fingerprint.is_some());
-                self.to_stop.extend(to_stop.map(|one| one.id.clone()));
-                self.adopt(running.and_then(|one| one.image.clone()), outbox, now);
-                self.settle(outbox, now);
+            (Stage::Reading { .. }, Event::ConfigRead(config)) => {
+                self.past.config = Some(config.clone());
+                self.look(outbox, now);
             }
-            // Not to know what runs is not to know that nothing runs.
-            (Event::Failed(JobKind::FindContainers, _), Stage::Looking { find, .. }) => {
-                *find = Count::Next(now + COUNT)
-            }
-            (Event::ConnectionsCounted(connections), Stage::Emptying { quiet_since, count, .. }) => {
+            (Stage::Looking { .. }, Event::ContainersFound(found)) => self.found(found, outbox, now),
+            (Stage::Emptying { quiet_since, count, .. }, Event::ConnectionsCounted(connections)) => {
                 self.connections = Some(*connections);
                 *quiet_since = if *connections == 0 { quiet_since.or(Some(now)) } else { None };
                 *count = Count::Next(now + COUNT);
             }
-            // What cannot be counted is not known to be over.
-            (Event::Failed(JobKind::CountConnections, _), Stage::Emptying { count, .. }) => {
+            // Not to know what runs is not to know that nothing runs, and what cannot be counted is not known to be over.
+            (Stage::Looking { find: count, .. } | Stage::Emptying { count, .. }, _) => {
                 *count = Count::Next(now + COUNT)
             }
-            (Event::ContainerStopped, Stage::Stopping { .. }) => self.stop_after(outbox, now),
-            (Event::Failed(JobKind::StopContainer, _), Stage::Stopping { .. }) => self.give_up_stop(outbox, now),
-            (Event::LastWordsSaid | Event::Failed(JobKind::SayLastWords, _), Stage::LastWords { .. }) => {
-                return self.over(now);
-            }
-            (_, Stage::Settling { .. } | Stage::Emptying { .. }) if exited.is_some() => self.lose(exited, outbox, now),
-            _ => {} // nothing else can hold a drain up
+            (Stage::Stopping { .. }, Event::Failed(..)) => self.give_up_stop(outbox, now),
+            (Stage::Stopping { .. }, _) => self.stop_after(outbox, now),
+            (Stage::LastWords { .. }, _) => return true,
+            (Stage::Reading { .. } | Stage::Settling { .. } | Stage::Telling, _) => {} // no answer to anything that they order
         }
-        self.advance(outbox, now)
+        false
+    }
+
+    fn found(&mut self, found: &[FoundContainer], outbox: &mut Outbox, now: Uptime) {
+        if found.iter().any(|one| one.fingerprint.is_some()) {
+            self.hook.inherit(outbox, now);
+        }
+        let running = found.iter().find(|one| one.running.is_some());
+        self.running = running.and_then(|one| one.running.clone());
+        // With one of ours that has stopped already, what was killed before it took the secrets away is made good.
+        let to_stop = found.iter().filter(|one| one.running.is_some() || one.fingerprint.is_some());
+        self.to_stop.extend(to_stop.map(|one| one.id.clone()));
+        self.adopt(running.and_then(|one| one.image.clone()), outbox, now);
+        self.settle(outbox, now);
+    }
+
+    /// The metadata shows the instance in a group.
+    pub fn joins_group(&mut self) {
+        self.hook.joins_group();
     }
 
     /// Another notice: it changes nothing but an earlier deadline, and that a termination hook is to be expected.
@@ -248,7 +278,7 @@ impl Drain {
             Stage::Looking { until, .. }
             | Stage::Settling { until }
             | Stage::Stopping { until, .. }
-            | Stage::LastWords { until } => Some(*until),
+            | Stage::LastWords { until, .. } => Some(*until),
             Stage::Emptying { until, quiet_since, count } => {
                 let counted = match count {
                     Count::Next(at) => *at,
@@ -370,8 +400,8 @@ impl Drain {
         let output =
             self.past.app.as_ref().filter(|_| self.exited.is_some()).and_then(App::output).map(AppOutput::for_people);
         let output = output.unwrap_or_default().into_iter().map(Into::into).collect();
-        outbox.emit(Job::SayLastWords { words, output });
-        self.enter("last words", Stage::LastWords { until: now + WORDS }, now);
+        let ticket = outbox.emit(Job::SayLastWords { words, output });
+        self.enter("last words", Stage::LastWords { ticket, until: now + WORDS }, now);
     }
 
     fn enter(&mut self, name: &'static str, stage: Stage, now: Uptime) {
@@ -427,7 +457,7 @@ impl Drain {
                 outbox.cancel(*ticket);
                 self.give_up_stop(outbox, now);
             }
-            Stage::LastWords { until } if *until <= now => return self.over(now),
+            Stage::LastWords { until, .. } if *until <= now => return self.over(now),
             _ => {} // an answer is awaited, or its time
         }
         if matches!(self.stage, Stage::Telling) {

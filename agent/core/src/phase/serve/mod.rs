@@ -6,8 +6,8 @@
 
 use crate::app::{App, News};
 use crate::clock::Uptime;
-use crate::message::event::Event;
 use crate::message::group::HookResult;
+use crate::message::input::Input;
 use crate::message::outcome::Outcome;
 use crate::outbox::Outbox;
 use crate::phase::failing::Failure;
@@ -46,17 +46,17 @@ impl Serve {
         Self { app, past, rotation, standby }
     }
 
-    /// Takes an event.
-    pub fn on(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) -> Next {
-        self.past.hook.on(event, outbox, now);
+    /// Takes an input.
+    pub fn on(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) -> Next {
+        self.past.hook.on(input, outbox, now);
         // The group would throw the instance away when the hook's time is over, and the next one, too.
         if let Some(reason) = self.past.hook.refusal() {
             return Next::Fail(Failure::of_boot(ReadyReason::LaunchHookRefused, reason));
         }
         if let Some(rotation) = &mut self.rotation {
-            rotation.on(event, &mut self.app, outbox, now);
+            rotation.on(input, &mut self.app, outbox, now);
         }
-        match self.app.on(event, outbox, now) {
+        match self.app.on(input, outbox, now) {
             News::Nothing | News::Healthy => Next::Stay,
             News::Lost(reason) => {
                 Next::Fail(Failure { outcome: Outcome::AppFailed, ready: self.app.ready_reason(), reason })

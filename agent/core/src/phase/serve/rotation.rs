@@ -11,7 +11,8 @@ use berth_config::{Config, OnChange, Refresh};
 use crate::app::App;
 use crate::clock::Uptime;
 use crate::message::event::Event;
-use crate::message::job::{Job, JobKind, Ticket};
+use crate::message::input::Input;
+use crate::message::job::{Job, Ticket};
 use crate::outbox::Outbox;
 
 /// For the services to answer; the adapter gives up before that.
@@ -23,6 +24,8 @@ pub(super) struct Rotation {
     config: Arc<Config>,
     refresh: Refresh,
     state: State,
+    /// A signal to the app that is on its way.
+    signal: Option<Ticket>,
 }
 
 #[derive(Debug)]
@@ -36,34 +39,40 @@ impl Rotation {
     pub(super) fn begin(config: Arc<Config>, outbox: &mut Outbox, now: Uptime) -> Option<Self> {
         let refresh = config.secrets_refresh.clone().filter(|_| config.has_secrets())?;
         let state = State::Next(now + outbox.some_of(refresh.every));
-        Some(Self { config, refresh, state })
+        Some(Self { config, refresh, state, signal: None })
     }
 
-    pub(super) fn on(&mut self, event: &Event, app: &mut App, outbox: &mut Outbox, now: Uptime) {
-        match (event, &self.state) {
-            (Event::SecretsChecked { changed }, State::Asked { .. }) => {
-                if *changed {
-                    self.apply(app, outbox, now);
-                }
-                self.plan(outbox, now);
-            }
-            (Event::Failed(JobKind::CheckSecrets, _), State::Asked { .. }) => self.plan(outbox, now),
-            // The next look fetches them again; until then nobody needs them.
-            (Event::Failed(JobKind::SignalApp, _), _) => {
+    /// Takes the answer to a check or to a signal, and does what is due.
+    pub(super) fn on(&mut self, input: &Input, app: &mut App, outbox: &mut Outbox, now: Uptime) {
+        if let Some(event) = input.answer_to(self.signal) {
+            self.signal = None;
+            // The next check fetches them again. Until then nothing needs them.
+            if matches!(event, Event::Failed(..)) {
                 outbox.emit(Job::WipeSecrets);
             }
-            (_, State::Next(at)) if *at <= now && app.health().is_healthy() => {
+            return;
+        }
+        match self.state {
+            State::Asked { ticket, until } => match input.answer_to(ticket) {
+                Some(Event::SecretsChecked { changed: true }) => {
+                    self.apply(app, outbox, now);
+                    self.plan(outbox, now);
+                }
+                Some(_) => self.plan(outbox, now),
+                None if until <= now => {
+                    outbox.cancel(ticket);
+                    outbox.emit(Job::WipeSecrets);
+                    self.plan(outbox, now);
+                }
+                None => {}
+            },
+            State::Next(at) if at <= now && app.health().is_healthy() => {
                 let ticket = outbox.emit(Job::CheckSecrets(self.config.clone()));
                 self.state = State::Asked { ticket, until: now + LIMIT };
             }
-            // An app that is not well has other worries.
-            (_, State::Next(at)) if *at <= now => self.plan(outbox, now),
-            (_, State::Asked { ticket, until }) if *until <= now => {
-                outbox.cancel(*ticket);
-                outbox.emit(Job::WipeSecrets);
-                self.plan(outbox, now);
-            }
-            _ => {} // its time has not come
+            // An unhealthy app is not restarted for its secrets, too.
+            State::Next(at) if at <= now => self.plan(outbox, now),
+            State::Next(_) => {}
         }
     }
 
@@ -79,12 +88,12 @@ impl Rotation {
         }
     }
 
-    fn apply(&self, app: &mut App, outbox: &mut Outbox, now: Uptime) {
+    fn apply(&mut self, app: &mut App, outbox: &mut Outbox, now: Uptime) {
         match &self.refresh.on_change {
             OnChange::Restart => app.restart("restarted for rotated secrets", outbox, now),
             OnChange::Signal(signal) => {
                 let (id, config) = (app.id().clone(), self.config.clone());
-                outbox.emit(Job::SignalApp { id, signal: signal.clone(), config });
+                self.signal = Some(outbox.emit(Job::SignalApp { id, signal: signal.clone(), config }));
             }
         }
     }
