@@ -101,6 +101,14 @@ pub(super) static SECTION: Section = Section {
             resolve: |c, v, _| put(&mut c.pids_limit, some(v, kernel::pids_limit)),
         },
         Key {
+            name: "oom_score_adj",
+            about: "-1000 to 1000: when the instance runs out of memory, the kernel kills the process with the highest score first; a high one \
+                 spares the engine and the host's other agents",
+            default: Words("the engine's, 0"),
+            examples: &["500"],
+            resolve: |c, v, _| put(&mut c.oom_score_adj, some(v, oom_score_adj)),
+        },
+        Key {
             name: "ulimits",
             about: "list of `NAME=SOFT` or `NAME=SOFT:HARD`; -1 is no limit",
             default: Words("the engine's"),
@@ -341,7 +349,7 @@ static FOREIGN: &[ForeignWord] = &[
         "one container runs on an instance, so nothing is reserved: `memory=` and `cpus=` are limits",
     ),
     none("mem_swappiness memory_swappiness linuxParameters.swappiness", "set `vm.swappiness` on the instance"),
-    none("kernel_memory oom_kill_disable oom_score_adj", "`memory=` is the limit; the kernel kills what is above it"),
+    none("kernel_memory oom_kill_disable", "`memory=` is the limit; the kernel kills what is above it"),
     none("cpu_shares -c cpu_period cpu_quota cpu_rt_period cpu_rt_runtime cpuset cpuset_cpus cpuset_mems", CPU),
     none(
         "blkio_weight blkio_weight_device blkio_config device_read_bps device_read_iops device_write_bps device_write_iops",
@@ -376,6 +384,12 @@ static FOREIGN: &[ForeignWord] = &[
         WINDOWS,
     ),
 ];
+
+/// The range of `/proc/PID/oom_score_adj` (proc(5)).
+fn oom_score_adj(text: &str) -> Result<i16, Reason> {
+    let score = text.parse().ok().filter(|score| (-1000..=1000).contains(score));
+    score.ok_or("is not a whole number from -1000 to 1000".into())
+}
 
 fn log_driver(text: &str) -> Result<String, Reason> {
     if is_name(text, "_.-/:") { Ok(text.to_owned()) } else { Err("is not a log driver's name".into()) }
