@@ -119,7 +119,7 @@ pub(crate) fn in_file(bytes: &[u8]) -> Result<Form, Refusal> {
     let begins = |line: &str| line.starts_with("berth") || line.starts_with("#berth");
     if let Some((_, number)) = text.lines().zip(1..).find(|(line, _)| begins(line) && is_line(line)) {
         const IN_A_FILE: &str =
-            "is the one line, which is for user-data: a file takes TOML, `image = \"…\"`, or a JSON object";
+            "is the one-line form, which is for user-data: a file is TOML, `image = \"…\"`, or a JSON object";
         return Err(Refusal::new(At::Line(number, 1), IN_A_FILE));
     }
     Ok(if text.trim_start().starts_with('{') { Form::Json(text.to_owned()) } else { Form::Toml(text.to_owned()) })
@@ -152,7 +152,7 @@ fn search_parts(parts: &[mime::Part], depth: usize) -> Detected {
     let detected = parts.iter().zip(1..).map(|(part, number)| {
         match &part.body {
             None if is_own(part) => {
-                Refusal::new(At::Within, "has a Content-Transfer-Encoding that cannot be undone").into()
+                Refusal::new(At::Within, "has a Content-Transfer-Encoding that cannot be decoded").into()
             }
             None => Detected::Foreign(Foreign::MultiPart),
             Some(body) if is_own(part) => own_part(body, depth),
@@ -213,11 +213,11 @@ impl Form {
 }
 
 /// What a document that must hold a config and holds none is told.
-pub(crate) const NOTHING: &str = "holds no config: it is a line that begins with `berth ` or `#berth `, TOML below a first line \
+pub(crate) const NOTHING: &str = "has no config: a config is a line that begins with `berth ` or `#berth `, TOML below a first line \
      `#berth`, or a JSON object";
 
 fn one_of(count: usize) -> Reason {
-    format!("is one of {count} configs, and only one is read: join them into one, or remove the others").into()
+    format!("is one of {count} configs, and only one is read: merge them, or remove the others").into()
 }
 
 fn document(bytes: &[u8], depth: usize) -> Detected {
@@ -251,8 +251,8 @@ fn is_head(line: &[u8]) -> bool {
 
 /// A TOML document; the one line in it, a comment for TOML, would be passed over.
 fn toml(text: &str) -> Detected {
-    const COMMENTED: &str = "is a comment: below the line `#berth` keys stand without `#`; only the one line, `#berth image=…`, may be a comment";
-    const MIXED: &str = "is the one line, below a line `#berth` that announces TOML: remove the line `#berth`, or write this one as TOML";
+    const COMMENTED: &str = "is a comment: below the line `#berth`, write keys without `#`; only the one-line form, `#berth image=…`, may be a comment";
+    const MIXED: &str = "is the one-line form, below a line `#berth` that announces TOML: remove the line `#berth`, or write this line as TOML";
     if let Some((_, number)) = text.lines().zip(1..).find(|(line, _)| is_line(line)) {
         return Refusal::new(At::Line(number, 1), MIXED).into();
     }
@@ -268,7 +268,7 @@ fn is_line(line: &str) -> bool {
 
 /// A JSON object: berth's, or that of somebody else.
 fn json(text: &str, depth: usize) -> Detected {
-    const INSIDE: &str = "the config is a text inside of a JSON object: give that text alone as the user-data";
+    const INSIDE: &str = "the config is a string inside a JSON object: use that string alone as the user-data";
     let holds = |text: &str| depth < DEEPEST && is_berths(&search(text.as_bytes(), depth + 1));
     match foreign::json(text, holds) {
         Whose::Berths => Detected::found(Form::Json(text.to_owned())),
@@ -301,7 +301,7 @@ fn lines(bytes: &[u8], depth: usize) -> Detected {
     {
         return Refusal::new(
             At::Line(number + 1, 1),
-            "goes on with the config of the line before: write everything on one line",
+            "continues the config of the line before: write everything on one line",
         )
         .into();
     }
@@ -451,7 +451,7 @@ mod tests {
         check(&message("text/x-berth", "base64", &base64(&gzip(b"#berth\na=1"))), "part 2, TOML \"#berth\\na=1\"");
         check(
             &message("text/x-berth", "base64", "%"),
-            "Some(2) Within has a Content-Transfer-Encoding that cannot be undone",
+            "Some(2) Within has a Content-Transfer-Encoding that cannot be decoded",
         );
         check(&message("text/x-berth", "7bit", "hello"), &format!("Some(2) Within {NOTHING}"));
         check(&message("text/x-shellscript", "7bit", "#!/bin/sh\n#berth a=1"), "part 2, line 2 from 7: a=1");
@@ -468,7 +468,7 @@ mod tests {
     fn a_file_with_the_one_line_is_not_an_empty_file() {
         for text in ["#berth image=x:1\n", "# defaults\nberth image=x:1\n"] {
             let refused = in_file(text.as_bytes()).unwrap_err();
-            assert!(refused.reason.starts_with("is the one line, which is for user-data"), "{text}");
+            assert!(refused.reason.starts_with("is the one-line form, which is for user-data"), "{text}");
         }
         for text in ["#berth\nimage = 'x:1'\n", "# berth image=x:1 as an example\n", "image = 'x:1' # berth\n"] {
             assert_eq!(in_file(text.as_bytes()), Ok(Form::Toml(text.to_owned())), "{text}");
@@ -477,8 +477,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_told_with_its_place() {
-        assert_eq!(told(b"\x1f\x8bnothing"), "None Within begins as gzip does and cannot be unpacked");
-        assert_eq!(told(&gzip(&vec![b' '; (1 << 20) + 1])), "None Within unpacks to more than 1 MiB");
+        assert_eq!(told(b"\x1f\x8bnothing"), "None Within begins like gzip and cannot be decompressed");
+        assert_eq!(told(&gzip(&vec![b' '; (1 << 20) + 1])), "None Within decompresses to more than 1 MiB");
         assert_eq!(told(b"x\nberth a=\xff"), "None Line(2, 9) not UTF-8");
         assert_eq!(told(b"#berth\na='\xff'"), "None Line(2, 4) not UTF-8");
         check(&format!("berth {}", "x".repeat(70_000)), "None Line(1, 1) longer than 64 KiB");

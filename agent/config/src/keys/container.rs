@@ -281,7 +281,7 @@ pub(super) static SECTION: Section = Section {
             examples: &["log_opt.max-size=50m"],
             resolve: |c, v, name| {
                 if !is_name(name, "_.-") {
-                    return Err("has a name that no log driver knows".into());
+                    return Err("has a name that is not letters, digits and `_.-`".into());
                 }
                 c.log_opt.insert(name.to_owned(), v.one()?.to_owned());
                 Ok(())
@@ -392,5 +392,5 @@ fn oom_score_adj(text: &str) -> Result<i16, Reason> {
 }
 
 fn log_driver(text: &str) -> Result<String, Reason> {
-    if is_name(text, "_.-/:") { Ok(text.to_owned()) } else { Err("is not a log driver's name".into()) }
+    if is_name(text, "_.-/:") { Ok(text.to_owned()) } else { Err("is not a log driver name".into()) }
 }

@@ -216,13 +216,13 @@ fn without_sign(word: &str) -> Cow<'static, str> {
     if let Some(meaning) = foreign_words::find(name).filter(|_| has_colon || bare != word) {
         return match meaning.key {
             Some(key) => format!("this word has no `=`; berth calls it `{key}`: write `{key}=…`").into(),
-            None => format!("has no equivalent in berth: {}", meaning.advice).into(),
+            None => format!("is unknown, and berth has no equivalent: {}", meaning.advice).into(),
         };
     }
     if word.starts_with('#') {
-        return "a comment cannot stand behind the words: leave it out".into();
+        return "a comment cannot follow the config on its line: remove it".into();
     }
-    "this word has no `=`: everything is `key=value`; quote a value that has spaces".into()
+    "this word has no `=`: every word is `key=value`; quote a value with spaces".into()
 }
 
 /// One source being read into the layers.
@@ -318,7 +318,12 @@ impl<'a> Source<'a> {
             return self.unknown(at, &key);
         }
         if key == "config" && self.layer == Layer::Pointer {
-            return self.error(Code::NestedPointer, at, Some(&key), "what is pointed to cannot point on");
+            return self.error(
+                Code::NestedPointer,
+                at,
+                Some(&key),
+                "a config that `config=` points to cannot have `config=` itself",
+            );
         }
         let place = Place { source: Arc::clone(&self.label), at };
         self.layers.count += 1;

@@ -41,7 +41,7 @@ impl Layers {
                     Code::Conflict,
                     self.place(key),
                     Some(key),
-                    || "names the app's own container: name another one",
+                    || "names the app's own container: use another one",
                 );
             }
         }
@@ -64,7 +64,7 @@ impl Layers {
                     Code::Conflict,
                     self.place(key),
                     Some(key),
-                    || "cannot be set with `network=container:NAME`: the engine takes it from that container",
+                    || "cannot be set with `network=container:NAME`: that container's setting is used",
                 );
             }
         }
@@ -76,9 +76,7 @@ impl Layers {
         let mut error =
             |reason: &'static str| errors.add(Code::Conflict, self.place("sysctls"), Some("sysctls"), || reason);
         if host(&config.network) && config.sysctls.keys().any(|name| is_of_network(name)) {
-            error(
-                "`net.*` cannot be set on the host's network (`network=host`): set it on the host, in `/etc/sysctl.d`",
-            );
+            error("`net.*` cannot be set with `network=host`: set it on the host, in `/etc/sysctl.d`");
         }
         if host(&config.ipc) && config.sysctls.keys().any(|name| is_of_ipc(name)) {
             error(
@@ -94,11 +92,11 @@ impl Layers {
         match config.memory {
             // One that is invalid has its own error.
             None if self.place("memory").is_some() => {}
-            None => error(Code::Missing, "needs `memory`: it is the sum of memory and swap"),
+            None => error(Code::Missing, "needs `memory`: `memory_swap` is the sum of memory and swap"),
             Some(memory) if swap.unsigned_abs() < memory => {
                 error(
                     Code::Conflict,
-                    "is less than `memory`: it is the sum of memory and swap, and the same size is no swap",
+                    "is less than `memory`: `memory_swap` is the sum of memory and swap; for no swap, set both to the same size",
                 );
             }
             Some(_) => {}
@@ -116,7 +114,9 @@ impl Layers {
             if let Some((owner, _)) = owner.filter(|(owner, _)| *owner != driver) {
                 let key = format!("log_opt.{option}");
                 errors.add(Code::Conflict, self.place(&key), Some(&key), || {
-                    format!("is an option of the log driver `{owner}`, and `log_driver` is `{driver}`: add `log_driver={owner}`")
+                    format!(
+                        "is an option of log driver `{owner}`, and `log_driver` is `{driver}`: set `log_driver={owner}`"
+                    )
                 });
             }
         }
@@ -140,7 +140,7 @@ mod tests {
             ("extra_hosts=a:1.1.1.1 network=container:b", "`extra_hosts`: cannot be set"),
             ("dns=1.1.1.1 network=container:b", "`dns`: cannot be set"),
             ("port=80 health=none network=container:b", "`port`: cannot be set"),
-            ("sysctls=net.core.somaxconn=1 network=host", "`sysctls`: `net.*` cannot be set on the host's network"),
+            ("sysctls=net.core.somaxconn=1 network=host", "`sysctls`: `net.*` cannot be set with `network=host`"),
             (
                 "sysctls=kernel.shmmax=1 ipc=host",
                 "`sysctls`: `kernel.*` and `fs.mqueue.*` cannot be set with `ipc=host`",
@@ -153,11 +153,11 @@ mod tests {
             ("memory_swap=256m memory=512m", "`memory_swap`: is less than `memory`"),
             (
                 "log_opt.awslogs-group=g",
-                "`log_opt.awslogs-group`: is an option of the log driver `awslogs`, and `log_driver` is `json-file`",
+                "`log_opt.awslogs-group`: is an option of log driver `awslogs`, and `log_driver` is `json-file`",
             ),
             (
                 "log_opt.gelf-address=udp://a:1 log_driver=journald",
-                "`log_opt.gelf-address`: is an option of the log driver `gelf`",
+                "`log_opt.gelf-address`: is an option of log driver `gelf`",
             ),
         ] {
             let told = errors(words);

@@ -34,11 +34,11 @@ pub(crate) fn in_the_way(config: &Config) -> Option<(&'static str, &'static str)
     }
     let (own, reason) = match config.secrets_as {
         SecretsAs::Env => {
-            (SHIM, "is mounted at or below `/.berth`, where the secrets are delivered: mount it elsewhere")
+            (SHIM, "is mounted at or below `/.berth`, where berth delivers the secrets: use another path")
         }
         SecretsAs::Files => (
             FILES,
-            "is mounted at or below `/run/secrets`, or hides it: the secrets' files are there; mount it elsewhere",
+            "is mounted at or below `/run/secrets`, or hides it: berth delivers the secrets there; use another path",
         ),
     };
     let hits = |path: &str| {

@@ -24,7 +24,7 @@ impl Layers {
         let Ok(network) = self.network() else { return };
         if network.https_proxy.as_ref().is_some_and(ProxyUrl::has_password) {
             warnings.add(Code::PlainSecret, self.place("https_proxy"), Some("https_proxy"), || {
-                "holds a password in plain text, readable by every process on the instance (user-data) or by everyone who can use the AMI (its file): let the proxy allow the instances by \
+                "has a password in plain text, which every process on the instance (user-data) or everyone who can use the AMI (its file) can read: let the proxy allow the instances by \
                  their addresses, or set `HTTPS_PROXY` in an `EnvironmentFile=` of berth.service that only root can read"
             });
         }
@@ -35,12 +35,12 @@ impl Layers {
                 Code::UnusedKey,
                 self.place("https_proxy"),
                 Some("https_proxy"),
-                || "has no effect: `no_proxy` has `*`, so everything is reached directly",
+                || "has no effect: `no_proxy` has `*`, so no request uses the proxy",
             );
         }
         if let Some((folder, directive)) = network.ca_bundle.as_deref().and_then(hidden) {
             warnings.add(Code::HiddenPath, self.place("ca_bundle"), Some("ca_bundle"), || {
-                format!("cannot be read by the agent: berth.service hides the host's `{folder}` ({directive}); put the file below `/etc`")
+                format!("cannot be read by the agent: berth.service hides `{folder}` of the host ({directive}); put the file below `/etc`")
             });
         }
     }

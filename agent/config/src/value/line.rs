@@ -36,10 +36,11 @@ pub(crate) fn words(line: &str) -> Result<Vec<Word>, BadWord> {
             continue;
         }
         if char.is_whitespace() {
-            return Err(chars.bad("a space that is not a plain space: put quotes around it, or write a plain one"));
+            return Err(chars
+                .bad("a space character other than U+0020: replace it with a plain space, or put quotes around it"));
         }
         if is_invisible(char) {
-            return Err(chars.bad("an invisible character: leave it out, or put quotes around it"));
+            return Err(chars.bad("an invisible character: remove it, or put quotes around it"));
         }
         if !within {
             words.push(Word { text: String::new(), column: chars.column });
@@ -87,9 +88,9 @@ pub(crate) fn shell_words(text: &str) -> Result<Vec<String>, Reason> {
 
 fn checked(words: Vec<String>) -> Result<Option<Vec<String>>, Reason> {
     match words.first() {
-        None => Err("holds no word".into()),
+        None => Err("has no word".into()),
         Some(first) if first.is_empty() => Err("begins with an empty word".into()),
-        Some(_) if words.iter().any(|word| word.contains('\0')) => Err("holds a NUL byte".into()),
+        Some(_) if words.iter().any(|word| word.contains('\0')) => Err("contains a NUL byte".into()),
         Some(_) => Ok(Some(words)),
     }
 }
@@ -176,12 +177,12 @@ mod tests {
         check("a=1\0", "column 4: a control character");
         check(
             "a=1\u{a0}b=2",
-            "column 4: a space that is not a plain space: put quotes around it, or write a plain one",
+            "column 4: a space character other than U+0020: replace it with a plain space, or put quotes around it",
         );
         check("a='1\u{a0}b'", "1:a=1\u{a0}b");
         check("a=1\\n", "column 5: `\\n` as two characters: write a real line end, or `\\\\n`");
         check(r"a=1\\n b='\n'", r"1:a=1\n|8:b=\n");
-        check("a=1\u{200b}b", "column 4: an invisible character: leave it out, or put quotes around it");
+        check("a=1\u{200b}b", "column 4: an invisible character: remove it, or put quotes around it");
         check("a='1\u{200b}b'", "1:a=1\u{200b}b");
         check("a=“x”", "column 3: a typographic quote: write a plain one, `'` or `\"`");
         check("a='“x”' b=it’s", "1:a=“x”|9:b=it’s");

@@ -111,7 +111,7 @@ fn faults_come_alone_with_the_name_of_the_file() {
         "-",
         "#!/bin/sh\n",
         expect![
-            "`image`: is required, and the user-data holds no config (a line that begins with `berth ` or `#berth `)"
+            "`image`: is required, and the user-data has no config (a line that begins with `berth ` or `#berth `)"
         ],
     );
 }
@@ -290,7 +290,7 @@ fn a_config_without_a_key_and_one_that_ec2_does_not_take_are_told() {
         assert!(told.verdict.is_ok(), "{text}");
         told.warnings.to_string()
     };
-    assert_eq!(told("#berth\n"), "stdin: holds a config without any key: what runs is what the other layers say");
+    assert_eq!(told("#berth\n"), "stdin: has a config without keys: the other layers decide what runs");
     assert_eq!(told("#!/bin/sh\n"), "");
     let long = format!("berth port=80 env.A={}", "x".repeat(16 << 10));
     assert!(told(&long).starts_with("stdin: is longer than 16 KB"), "{}", told(&long));

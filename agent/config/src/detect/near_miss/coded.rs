@@ -15,27 +15,24 @@ pub(crate) struct Code {
 
 /// Every encoding, in the order in which they are tried.
 pub(crate) static CODES: [Code; 7] = [
-    Code {
-        undo: base64,
-        mend: "looks like base64 of a config: encode it once; EC2 takes user-data in base64 and gives it back decoded once",
-    },
-    Code { undo: without_nul, mend: "not UTF-8: NUL bytes between the characters; save the text as UTF-8" },
-    Code { undo: json_text, mend: "is a JSON text, in quotes: give what is inside the quotes, or a JSON object" },
+    Code { undo: base64, mend: "looks like base64 of a config: encode it once; EC2 decodes user-data once" },
+    Code { undo: without_nul, mend: "is not UTF-8: NUL bytes between the characters; save the text as UTF-8" },
+    Code { undo: json_text, mend: "is a JSON string: write the text without the quotes, or a JSON object" },
     Code {
         undo: unescape,
-        mend: "`\\n` stands in the text as two characters where a line should end: write real line ends (`printf`, `echo -e` or a heredoc make them)",
+        mend: "`\\n` is in the text as two characters where a line should end: write real line ends (`printf`, `echo -e` or a heredoc)",
     },
     Code {
         undo: percent,
-        mend: "looks like URL-encoded text (`%20`, `%3D`): user-data is not decoded; give the plain text",
+        mend: "looks like URL-encoded text (`%20`, `%3D`): user-data is not decoded; write the plain text",
     },
     Code {
         undo: html,
-        mend: "looks like HTML-escaped text (`&quot;`, `&#35;`): user-data is not decoded; give the plain text",
+        mend: "looks like HTML-escaped text (`&quot;`, `&#35;`): user-data is not decoded; write the plain text",
     },
     Code {
         undo: quoted_printable,
-        mend: "looks like quoted-printable (`=3D`) outside of a MIME part: give the plain text",
+        mend: "looks like quoted-printable (`=3D`) outside a MIME part: write the plain text",
     },
 ];
 

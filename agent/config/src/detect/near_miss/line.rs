@@ -198,17 +198,18 @@ struct Mention<'a> {
 /// What may stand between `berth` and the first key.
 const BETWEEN: &str = ":=,;|>-+\"'“”‘’`([{";
 
-const INVISIBLE: &str = "an invisible character in the line that holds the config: type the line again, without it";
+const INVISIBLE: &str = "an invisible character in the config line: type the line again without it";
 const QUOTED_PRINTABLE: &str =
-    "looks like quoted-printable (`=3D`): user-data is not decoded; give the config as plain text";
-const RUN: &str = "is the command `berth run`, not a config: leave out `run` and begin the line with `#berth `; berth.service starts the agent";
-const YAML: &str = "looks like YAML, which is not read: write `#berth image=… port=…` on one line, or TOML, or JSON";
+    "looks like quoted-printable (`=3D`): user-data is not decoded; write the config as plain text";
+const RUN: &str = "is the command `berth run`, not a config: remove `run` and begin the line with `#berth `; berth.service starts the agent";
+const YAML: &str =
+    "looks like YAML, which is not supported: write `#berth image=… port=…` on one line, or TOML, or JSON";
 const FOLDED: &str = "the config is in the middle of a line: `#berth …` needs a line of its own";
-const CASE: &str = "`berth` is in capitals: write it in lower case, `#berth image=…`";
-const CAPITALS: &str = "is in capitals: write `berth` and the keys in lower case, `#berth image=…`";
-const MISSPELT: &str = "looks like a misspelt `berth`: begin the line with `#berth ` or `berth `";
+const CASE: &str = "`berth` is in uppercase: write it in lowercase, `#berth image=…`";
+const CAPITALS: &str = "is in uppercase: write `berth` and the keys in lowercase, `#berth image=…`";
+const MISSPELT: &str = "looks like `berth` with a typo: begin the line with `#berth ` or `berth `";
 const NOT_FIRST: &str =
-    "looks like the config and is not: begin the line with `#berth ` or `berth `, and put `key=value` words behind it";
+    "looks like a config but is not: begin the line with `#berth ` or `berth `, then write `key=value` words";
 
 /// What a line that names berth and is not the config may be, in the order in which it is asked.
 const RECOGNISERS: [fn(&Mention<'_>) -> Option<&'static str>; 5] = [

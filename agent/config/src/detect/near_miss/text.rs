@@ -27,22 +27,22 @@ static FORMS: [Form; 8] = [
     Form {
         fits: |kind| kind != Foreign::Script,
         find: mime,
-        mend: "looks like MIME and cannot be read as such: the first line must be a header (`MIME-Version: 1.0`), not indented, and the parts need their boundary",
+        mend: "looks like MIME and cannot be parsed: the first line must be a header (`MIME-Version: 1.0`), not indented, and the parts need their boundary",
     },
     Form {
         fits: |kind| kind == Foreign::Text,
         find: |lines| at(lines, |line| line.contains("\"image\"") && line.contains(':')),
-        mend: "looks like JSON: the whole user-data must be one object, `{\"image\": …}`, without comments and with nothing around it",
+        mend: "looks like JSON: the user-data must be one object, `{\"image\": …}`, with no comments and nothing around it",
     },
     Form {
         fits: |kind| kind != Foreign::Script,
         find: yaml_block,
-        mend: "looks like YAML, which is not read: write `#berth image=… port=…` on one line, or TOML, or JSON",
+        mend: "looks like YAML, which is not supported: write `#berth image=… port=…` on one line, or TOML, or JSON",
     },
     Form {
         fits: |_| true,
         find: late_head,
-        mend: "TOML needs `#berth` as the first line of the user-data; on a line of its own further down write `#berth image=… port=…`",
+        mend: "TOML needs `#berth` as the first line of the user-data; elsewhere, write `#berth image=… port=…` on one line",
     },
     Form {
         fits: |kind| kind == Foreign::Text,
@@ -53,22 +53,22 @@ static FORMS: [Form; 8] = [
                 })
             })
         },
-        mend: "looks like the words of the one line: begin it with `berth `, as in `berth image=… port=…`",
+        mend: "looks like the one-line form without `berth `: write `berth image=… port=…`",
     },
     Form {
         fits: |kind| kind == Foreign::Text,
         find: |lines| at_the_top(lines, |line| key(line).is_some_and(|(_, rest)| rest.trim_start().starts_with('='))),
-        mend: "looks like TOML: it needs a first line `#berth`, and keys outside of any table `[berth]`",
+        mend: "looks like TOML: it needs `#berth` as its first line, and no table `[berth]` around the keys",
     },
     Form {
         fits: |kind| kind == Foreign::Text,
         find: |lines| at_the_top(lines, |line| key(line).is_some_and(|(_, rest)| rest.trim_start().starts_with(':'))),
-        mend: "looks like YAML, which is not read: write `#berth image=… port=…` on one line, or TOML, or JSON",
+        mend: "looks like YAML, which is not supported: write `#berth image=… port=…` on one line, or TOML, or JSON",
     },
     Form {
         fits: |kind| kind == Foreign::Text,
         find: |lines| at(lines, |line| line.to_ascii_uppercase().contains("BERTH_IMAGE=")),
-        mend: "berth reads no variables like these: write `berth image=… port=…`",
+        mend: "berth reads no such variables: write `berth image=… port=…`",
     },
 ];
 
@@ -83,12 +83,12 @@ pub(crate) fn misread(text: &str, kind: Foreign) -> Option<Misread> {
 
 /// How compressed bytes begin that are not gzip, which nothing on an instance unpacks.
 const COMPRESSED: [(&[u8], &str); 6] = [
-    (b"\x1f\x8b", "is packed with gzip more than once: pack it once"),
-    (b"\x28\xb5\x2f\xfd", "is packed with zstd: only gzip is unpacked"),
-    (b"\xfd7zXZ\0", "is packed with xz: only gzip is unpacked"),
-    (b"BZh", "is packed with bzip2: only gzip is unpacked"),
-    (b"PK\x03\x04", "is a zip archive: only gzip is unpacked"),
-    (b"\x78", "is packed with zlib: only gzip is unpacked (the file format, with its header)"),
+    (b"\x1f\x8b", "is compressed with gzip more than once: compress it once"),
+    (b"\x28\xb5\x2f\xfd", "is compressed with zstd: only gzip is supported"),
+    (b"\xfd7zXZ\0", "is compressed with xz: only gzip is supported"),
+    (b"BZh", "is compressed with bzip2: only gzip is supported"),
+    (b"PK\x03\x04", "is a zip archive: only gzip is supported"),
+    (b"\x78", "is compressed with zlib: only gzip is supported (the file format, with its header)"),
 ];
 
 /// What bytes are packed with that cannot be unpacked here.
@@ -130,8 +130,8 @@ fn key(line: &str) -> Option<(&str, &str)> {
 
 /// A `text/x-berth` part that a multi-part was not split into.
 pub(crate) fn own_part(text: &str) -> Option<Misread> {
-    const BOUNDARY: &str = "is a part that is not read: the `boundary` of the multi-part's header must be in double quotes or without any, and its \
-         lines `--BOUNDARY` must not be indented; a config is read at most three multi-parts deep";
+    const BOUNDARY: &str = "is a part that cannot be found: the `boundary` in the header of the multi-part must be in double quotes or without quotes, and its \
+         lines `--BOUNDARY` must not be indented; multi-parts may be nested at most three deep";
     let lines: Vec<&str> = text.lines().collect();
     mime(&lines).map(|(line, column)| Misread { line, column, mend: BOUNDARY })
 }
