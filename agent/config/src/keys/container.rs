@@ -4,7 +4,7 @@ use crate::config::policy::ImdsAccess;
 use crate::keys::key::KeyDefault::{Value as By, Words};
 use crate::keys::key::{ForeignWord, Key, Section, choice, none, put, same, some};
 use crate::value::platform::Platform;
-use crate::value::scalar::{cpus, is_name, size, switch};
+use crate::value::scalar::{boolean, cpus, is_name, size};
 use crate::value::{Reason, container, kernel, line, path};
 
 const NETWORKING: &str = "join a network of the engine with `network=`; create it before, with `docker network create`";
@@ -70,7 +70,7 @@ pub(super) static SECTION: Section = Section {
             about: "boolean: the root filesystem is read-only",
             default: By("false"),
             examples: &["true"],
-            resolve: |c, v, _| put(&mut c.read_only, v.one().and_then(switch)),
+            resolve: |c, v, _| put(&mut c.read_only, v.one().and_then(boolean)),
         },
         Key {
             name: "memory",
@@ -250,14 +250,14 @@ pub(super) static SECTION: Section = Section {
             about: "boolean: the engine's init as process 1",
             default: By("true"),
             examples: &["false"],
-            resolve: |c, v, _| put(&mut c.init, v.one().and_then(switch)),
+            resolve: |c, v, _| put(&mut c.init, v.one().and_then(boolean)),
         },
         Key {
             name: "privileged",
             about: "boolean",
             default: By("false"),
             examples: &["true"],
-            resolve: |c, v, _| put(&mut c.privileged, v.one().and_then(switch)),
+            resolve: |c, v, _| put(&mut c.privileged, v.one().and_then(boolean)),
         },
         Key {
             name: "stop_signal",

@@ -278,7 +278,7 @@ pub(crate) fn listen(value: &Value) -> Result<std::net::SocketAddr, Reason> {
     value.one()?.parse().map_err(|_| "is not an address with a port like `0.0.0.0:9911` or `[::]:9911`".into())
 }
 
-/// At most 255 characters (API reference, CreateAutoScalingGroup); no control characters.
+/// Position most 255 characters (API reference, CreateAutoScalingGroup); no control characters.
 fn group_name(text: &str) -> Result<String, Reason> {
     let good = text.chars().count() <= 255 && !text.chars().any(char::is_control);
     if good { Ok(text.to_owned()) } else { Err("is not the name of an Auto Scaling group".into()) }

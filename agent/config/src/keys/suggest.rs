@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_key_that_nobody_knows_gets_the_nearest_that_somebody_knows() {
-        for (written, told) in [
+        for (written, reported) in [
             ("helth", "unknown key, did you mean `health`?"),
             ("prot", "unknown key, did you mean `port`?"),
             ("Image", "unknown key, did you mean `image`?"),
@@ -168,7 +168,7 @@ mod tests {
             ("-", "unknown key"),
             ("...", "unknown key"),
         ] {
-            assert_eq!(Key::unknown(written).reason, told, "{written}");
+            assert_eq!(Key::unknown(written).reason, reported, "{written}");
         }
         assert_eq!(Key::unknown(&"x".repeat(1000)).reason, "unknown key");
         assert_eq!(Key::unknown(&"x.".repeat(1000)).reason, "unknown key");

@@ -13,25 +13,25 @@ impl Layers {
     /// What is written and needs something that is not.
     pub(crate) fn check_missing(&self, config: &Config, errors: &mut ConfigErrors) {
         let needs_port = matches!(config.health, Some(ProbeMethod::Path(_) | ProbeMethod::Tcp(None)));
-        if needs_port && config.first_tcp_port().is_none() && !self.has_fault_in_ports() {
+        if needs_port && config.first_tcp_port().is_none() && !self.has_error_in_ports() {
             errors.add(
                 Code::Missing,
-                self.place("health"),
+                self.location("health"),
                 Some("health"),
                 || "needs a TCP port, and the config has none: add `port=`",
             );
         }
         if config.log_driver == "awslogs" && !config.log_opt.contains_key("awslogs-group") {
             let reason = "`awslogs` needs `log_opt.awslogs-group`";
-            errors.add(Code::Missing, self.place("log_driver"), Some("log_driver"), || reason);
+            errors.add(Code::Missing, self.location("log_driver"), Some("log_driver"), || reason);
         }
     }
 
     /// What is written and cannot live together.
-    pub(crate) fn check_together(&self, config: &Config, errors: &mut ConfigErrors) {
+    pub(crate) fn check_combinations(&self, config: &Config, errors: &mut ConfigErrors) {
         self.check_conflicts(config, errors);
         let mut error = |key: &str, reason: &'static str| {
-            errors.add(Code::Conflict, self.place(key), Some(key), || reason);
+            errors.add(Code::Conflict, self.location(key), Some(key), || reason);
         };
         for name in config.env.keys().filter(|name| config.secret.contains_key(*name)) {
             error(&format!("secret.{name}"), "is also set by `env.`: remove one of them");
@@ -94,7 +94,7 @@ impl Layers {
     }
 
     /// A list of ports that is at error is not an empty one.
-    fn has_fault_in_ports(&self) -> bool {
+    fn has_error_in_ports(&self) -> bool {
         ["port", "ports"]
             .iter()
             .any(|key| self.keys.get(*key).is_some_and(|written| written.value.each(Port::parse).is_err()))

@@ -75,8 +75,8 @@ mod tests {
         ] {
             let mut layers = Layers::new();
             layers.add_user_data(format!("berth {words}").as_bytes());
-            let told = layers.resolve().unwrap_err().to_string();
-            assert!(told.contains(hint), "{words}: {told}");
+            let reported = layers.resolve().unwrap_err().to_string();
+            assert!(reported.contains(hint), "{words}: {reported}");
         }
     }
 
@@ -85,8 +85,11 @@ mod tests {
         for (words, hint) in [("secret.A='${a#x} ${}'", None), ("secret.A='${a,},'", Some("ends with a comma"))] {
             let mut layers = Layers::new();
             layers.add_user_data(format!("berth image=x:1 {words}").as_bytes());
-            let told = layers.resolve().unwrap_err().to_string();
-            assert!(!told.contains("a variable") && hint.is_none_or(|hint| told.contains(hint)), "{words}: {told}");
+            let reported = layers.resolve().unwrap_err().to_string();
+            assert!(
+                !reported.contains("a variable") && hint.is_none_or(|hint| reported.contains(hint)),
+                "{words}: {reported}"
+            );
         }
     }
 

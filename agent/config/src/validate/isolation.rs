@@ -30,7 +30,7 @@ impl Layers {
     pub(crate) fn warn_of_isolation(&self, config: &Config, warnings: &mut ConfigErrors) {
         let mut warn = |code, key: &str, reason: &str| {
             let reason = reason.to_owned();
-            warnings.add(code, self.place(key), Some(key), || reason);
+            warnings.add(code, self.location(key), Some(key), || reason);
         };
         for option in &config.security_opt {
             if let Some(reason) = taken_away(option) {
@@ -150,14 +150,18 @@ mod tests {
             ("runtime=io.containerd.runsc.v1", "`runtime`: has its own network stack"),
             ("shm_size=512", "`shm_size`: is a number of bytes, as in Docker"),
         ] {
-            let told = warnings(words);
-            assert!(told.starts_with("user-data line 1 column 17: ") && told.contains(expected), "{words}: {told}");
-            assert_eq!(told.lines().count(), 1, "{words}: {told}");
+            let reported = warnings(words);
+            assert!(
+                reported.starts_with("user-data line 1 column 17: ") && reported.contains(expected),
+                "{words}: {reported}"
+            );
+            assert_eq!(reported.lines().count(), 1, "{words}: {reported}");
         }
-        let told = warnings("pid=host privileged=true");
+        let reported = warnings("pid=host privileged=true");
         assert!(
-            told.contains("`pid`: makes a `privileged` container root on the host") && told.lines().count() == 2,
-            "{told}"
+            reported.contains("`pid`: makes a `privileged` container root on the host")
+                && reported.lines().count() == 2,
+            "{reported}"
         );
         assert!(warnings("pid=host privileged=true imds=block").contains("`imds=block` cannot keep it"));
     }

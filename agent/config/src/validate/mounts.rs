@@ -81,10 +81,10 @@ mod tests {
             "devices=/dev/null:/.berth/secrets/env",
         ] {
             for secrets in ["secrets=a", "secret.A=a secrets_as=env"] {
-                let told = errors(&format!("{words} {secrets}"));
+                let reported = errors(&format!("{words} {secrets}"));
                 assert!(
-                    told.contains("at or below `/.berth`") && told.starts_with("user-data line 1 column 17: "),
-                    "{words}: {told}"
+                    reported.contains("at or below `/.berth`") && reported.starts_with("user-data line 1 column 17: "),
+                    "{words}: {reported}"
                 );
             }
             assert_eq!(errors(&format!("{words} secrets=a secrets_as=files")), "none", "{words}");
@@ -98,8 +98,8 @@ mod tests {
             "tmpfs=/var/run",
             "volumes=/tmp:/run/./secrets",
         ] {
-            let told = errors(&format!("{words} secrets=a secrets_as=files"));
-            assert!(told.contains("at or below `/run/secrets`"), "{words}: {told}");
+            let reported = errors(&format!("{words} secrets=a secrets_as=files"));
+            assert!(reported.contains("at or below `/run/secrets`"), "{words}: {reported}");
             assert_eq!(errors(&format!("{words} secrets=a")), "none", "{words}");
         }
     }

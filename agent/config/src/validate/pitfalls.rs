@@ -20,8 +20,8 @@ impl Layers {
     pub(crate) fn warn_of_pitfalls(&self, config: &Config, warnings: &mut ConfigErrors) {
         let mut warn = |code, key: &str, reason: String| {
             // A default is not what somebody wrote by mistake.
-            if let Some(place) = self.place(key) {
-                warnings.add(code, Some(place), Some(key), || reason);
+            if let Some(location) = self.location(key) {
+                warnings.add(code, Some(location), Some(key), || reason);
             }
         };
         for key in self.slash_names() {
@@ -85,7 +85,7 @@ impl Layers {
         }
         if let Some(waits) = out_of_reach(config) {
             let written = ["restart.limit", "restart.window", "restart.backoff", "restart.backoff_max"];
-            let key = written.into_iter().find(|key| self.place(key).is_some()).unwrap_or("restart.limit");
+            let key = written.into_iter().find(|key| self.location(key).is_some()).unwrap_or("restart.limit");
             let (limit, window) = (config.restart.limit, duration_text(config.restart.window));
             warn(
                 Code::LimitOutOfReach,
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn what_does_something_else_than_it_seems_to_is_told() {
-        for (words, code, told) in [
+        for (words, code, reported) in [
             ("secret.A=/prod/key", Code::SlashName, "`secret.A`: is read from Secrets Manager"),
             ("secret.A=x:${/prod/key}", Code::SlashName, "`secret.A`: is read from Secrets Manager"),
             ("secrets=prod/api,/prod/key", Code::SlashName, "`secrets`: is read from"),
@@ -178,7 +178,7 @@ mod tests {
             let warnings = warnings(words);
             let told_now = warnings.to_string();
             assert!(
-                told_now.starts_with("user-data line 1 column 17: ") && told_now.contains(told),
+                told_now.starts_with("user-data line 1 column 17: ") && told_now.contains(reported),
                 "{words}: {told_now}"
             );
             assert_eq!(warnings.iter().map(|warning| warning.code).collect::<Vec<_>>(), [code], "{words}");

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::error::code::Code;
-use crate::error::{ConfigErrors, Place};
+use crate::error::{ConfigErrors, Location};
 use crate::keys::{Key, app};
 use crate::parse::layers::{Layer, Layers, Written};
 use crate::validate::hints;
@@ -43,12 +43,12 @@ impl Layers {
                 let hint = hints::of(key, &written.value);
                 for reason in reasons.0 {
                     let reason = hint.map_or(reason.clone(), |hint| format!("{reason}; {hint}").into());
-                    errors.add(Code::InvalidValue, Some(written.place.clone()), Some(key), || reason);
+                    errors.add(Code::InvalidValue, Some(written.location.clone()), Some(key), || reason);
                 }
             }
         }
         self.fill_in(&mut config, &mut errors);
-        self.check_together(&config, &mut errors);
+        self.check_combinations(&config, &mut errors);
         if !more_follows {
             self.check_missing(&config, &mut errors);
         }
@@ -90,8 +90,8 @@ impl Layers {
         }
     }
 
-    pub(crate) fn place(&self, key: &str) -> Option<Place> {
-        self.keys.get(key).map(|written| written.place.clone())
+    pub(crate) fn location(&self, key: &str) -> Option<Location> {
+        self.keys.get(key).map(|written| written.location.clone())
     }
 
     fn layer(&self, key: &str) -> Option<Layer> {
@@ -117,8 +117,8 @@ mod tests {
 
     #[track_caller]
     fn errors(user_data: &str, expected: Expect) {
-        let told = validated(user_data).map_or_else(|errors| errors.to_string(), |_| "none".into());
-        expected.assert_eq(&told);
+        let reported = validated(user_data).map_or_else(|errors| errors.to_string(), |_| "none".into());
+        expected.assert_eq(&reported);
     }
 
     /// The parts of the config that differ from `berth image=x:1`.
@@ -318,18 +318,18 @@ mod tests {
 
     #[test]
     fn what_is_pointed_to_must_hold_a_config_and_not_point_on() {
-        let told = |bytes: &[u8]| {
+        let reported = |bytes: &[u8]| {
             let mut layers = Layers::new();
             layers.add_user_data(b"berth image=x:1 config=secretsmanager:prod/berth");
             layers.add_pointed(&layers.pointer().unwrap(), bytes);
             layers.resolve().map_or_else(|errors| errors.to_string(), |_| "none".into())
         };
         expect!["secretsmanager:prod/berth line 1 column 7: `config`: a config that `config=` points to cannot have `config=` itself"]
-            .assert_eq(&told(b"berth config=ssm:/x"));
-        expect!["secretsmanager:prod/berth: has no config: a config is a line that begins with `berth ` or `#berth `, TOML below a first line `#berth`, or a JSON object"].assert_eq(&told(b"hunter2"));
+            .assert_eq(&reported(b"berth config=ssm:/x"));
+        expect!["secretsmanager:prod/berth: has no config: a config is a line that begins with `berth ` or `#berth `, TOML below a first line `#berth`, or a JSON object"].assert_eq(&reported(b"hunter2"));
         expect!["secretsmanager:prod/berth line 1 column 7: `prot`: unknown key, did you mean `port`?"]
-            .assert_eq(&told(b"berth prot=1"));
-        assert_eq!(told(b"{\"port\":80}"), "none");
+            .assert_eq(&reported(b"berth prot=1"));
+        assert_eq!(reported(b"{\"port\":80}"), "none");
         errors(
             "berth image=x:1 config=/etc/berth",
             expect![

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::error::code::Code;
-use crate::error::{At, ConfigErrors, Place};
+use crate::error::{ConfigErrors, Location, Position};
 use crate::parse::layers::Layers;
 use crate::validate::hints;
 use crate::value::health::ProbeMethod;
@@ -57,10 +57,10 @@ impl Layers {
         self.warn_of_pitfalls(config, &mut warnings);
         let none = config.network.as_deref() == Some("none");
         if none && !config.ports.is_empty() {
-            let key = if self.place("port").is_some() { "port" } else { "ports" };
+            let key = if self.location("port").is_some() { "port" } else { "ports" };
             warnings.add(
                 Code::NotPublished,
-                self.place(key),
+                self.location(key),
                 Some(key),
                 || "is not published: with `network=none` the engine publishes no ports",
             );
@@ -74,8 +74,8 @@ impl Layers {
     /// Keys that mean nothing for the `health` that is written, or for any that the default can be.
     fn warn_of_the_probe(&self, config: &Config, warnings: &mut ConfigErrors) {
         let mut warn = |key: &str, reason: &'static str| {
-            if let place @ Some(_) = self.place(key) {
-                warnings.add(Code::UnusedKey, place, Some(key), || reason);
+            if let location @ Some(_) = self.location(key) {
+                warnings.add(Code::UnusedKey, location, Some(key), || reason);
             }
         };
         match &config.health {
@@ -98,7 +98,7 @@ impl Layers {
     }
 
     fn warn_of_sources(&self, warnings: &mut ConfigErrors) {
-        let within = |source: &Arc<str>| Some(Place { source: Arc::clone(source), at: At::Within });
+        let within = |source: &Arc<str>| Some(Location { source: Arc::clone(source), at: Position::Within });
         for source in &self.empty {
             warnings.add(
                 Code::EmptyConfig,
@@ -121,11 +121,11 @@ impl Layers {
         for (name, value) in &config.env {
             let key = format!("env.{name}");
             if secret_like::is_reference(value) {
-                warnings.add(Code::PlainReference, self.place(&key), Some(&key), || {
+                warnings.add(Code::PlainReference, self.location(&key), Some(&key), || {
                     format!("is passed to the app as this text: to fetch the secret, write `secret.{name}=…`")
                 });
             } else if secret_like::is_one(name, value) {
-                warnings.add(Code::PlainSecret, self.place(&key), Some(&key), || {
+                warnings.add(Code::PlainSecret, self.location(&key), Some(&key), || {
                     format!(
                         "looks like a secret in plain text, which user-data and `docker inspect` show: write `secret.{name}=…` and keep \
                          it in Secrets Manager or the Parameter Store"
@@ -134,7 +134,7 @@ impl Layers {
             } else if value.contains("${") && hints::holds_variable(value) {
                 warnings.add(
                     Code::UnfilledVariable,
-                    self.place(&key),
+                    self.location(&key),
                     Some(&key),
                     || "has a variable (`${…}`), and berth replaces no variables: the app gets this text; only `secret.NAME` takes `${…}`, for secrets",
                 );
@@ -144,12 +144,12 @@ impl Layers {
             let SecretValue::Template(template) = value else { continue };
             let key = format!("secret.{name}");
             if template.holds_password() {
-                warnings.add(Code::PlainSecret, self.place(&key), Some(&key), || {
+                warnings.add(Code::PlainSecret, self.location(&key), Some(&key), || {
                     "has a password in plain text, which user-data shows: move it to a secret, and write `${…}` in its place"
                 });
             }
             for (reference, at) in template.references().filter(|(reference, _)| is_variable(reference)) {
-                warnings.add(Code::UnfilledVariable, self.place(&key), Some(&key), || {
+                warnings.add(Code::UnfilledVariable, self.location(&key), Some(&key), || {
                     format!(
                         "`${{{reference}}}` at character {at} reads the secret `{reference}` and looks like a variable: berth replaces no \
                          variables"
@@ -170,7 +170,7 @@ impl Layers {
             if words.unwrap_or_default().iter().any(|word| secret_like::is_argument(word)) {
                 warnings.add(
                     Code::SecretArgument,
-                    self.place(key),
+                    self.location(key),
                     Some(key),
                     || "looks like a secret on a command line, which process lists show: use `secret.NAME=…`",
                 );
@@ -179,7 +179,7 @@ impl Layers {
     }
 
     fn warn_of_the_host(&self, config: &Config, warnings: &mut ConfigErrors) {
-        let mut warn = |code, key: &str, reason: String| warnings.add(code, self.place(key), Some(key), || reason);
+        let mut warn = |code, key: &str, reason: String| warnings.add(code, self.location(key), Some(key), || reason);
         if config.privileged {
             warn(Code::Privileged, "privileged", "gives the container every device and capability, and so root on the host: use `cap_add=` and `devices=` for single ones".into());
         }
@@ -232,15 +232,15 @@ impl Layers {
             ("stop_timeout", config.stop_timeout),
             ("drain.settle", config.drain.settle),
         ];
-        let longest = parts.iter().filter(|(key, _)| self.place(key).is_some()).max_by_key(|(_, part)| *part);
+        let longest = parts.iter().filter(|(key, _)| self.location(key).is_some()).max_by_key(|(_, part)| *part);
         let Some((key, _)) = longest else { return };
         let text = duration_text(drain);
         if drain > GLOBAL {
-            warnings.add(Code::LongDrain, self.place(key), Some(key), || {
+            warnings.add(Code::LongDrain, self.location(key), Some(key), || {
                 format!("a drain may take {text} (settle, timeout, stop_timeout), and no hook waits longer than 48h: the instance is terminated before")
             });
         } else if drain > HEARTBEAT {
-            warnings.add(Code::LongDrain, self.place(key), Some(key), || {
+            warnings.add(Code::LongDrain, self.location(key), Some(key), || {
                 format!(
                     "a drain may take {text} (settle, timeout, stop_timeout), longer than 2h, the longest timeout of a hook: only heartbeats keep \
                      the hook waiting, and not longer than 100 of its timeouts; give the termination hook a timeout above {}",
@@ -312,11 +312,14 @@ pub(crate) mod tests {
             ("https_proxy=http://proxy:3128 no_proxy=.x,*", "`https_proxy`: has no effect: `no_proxy` has `*`"),
             ("ca_bundle=/tmp/corp.pem", "`ca_bundle`: cannot be read by the agent"),
         ] {
-            let told = warnings(words);
-            assert!(told.starts_with("user-data line 1 column 17: ") && told.contains(expected), "{words}: {told}");
+            let reported = warnings(words);
             assert!(
-                !told.contains("hunter2") && !told.contains("AKIA") && told.lines().count() == 1,
-                "{words}: {told}"
+                reported.starts_with("user-data line 1 column 17: ") && reported.contains(expected),
+                "{words}: {reported}"
+            );
+            assert!(
+                !reported.contains("hunter2") && !reported.contains("AKIA") && reported.lines().count() == 1,
+                "{words}: {reported}"
             );
         }
     }

@@ -285,7 +285,7 @@ pub(crate) fn env_name(name: &str) -> Result<(), Reason> {
 mod tests {
     use super::*;
 
-    fn told<T: std::fmt::Debug>(result: Result<T, Reason>) -> String {
+    fn reported<T: std::fmt::Debug>(result: Result<T, Reason>) -> String {
         result.map_or_else(|reason| reason.to_string(), |value| format!("{value:?}"))
     }
 
@@ -319,17 +319,20 @@ mod tests {
 
     #[test]
     fn limits_devices_and_gpus_are_docker_s() {
-        assert_eq!(told(ulimit("nofile=1024:2048")), r#"Ulimit { name: "nofile", soft: 1024, hard: 2048 }"#);
-        assert_eq!(told(ulimit("memlock=-1")), r#"Ulimit { name: "memlock", soft: -1, hard: -1 }"#);
-        assert_eq!(told(ulimit("nofile=2:1")), "has a soft limit above the hard limit");
-        assert_eq!(told(ulimit("nofile=-1:1")), "has a soft limit above the hard limit");
+        assert_eq!(reported(ulimit("nofile=1024:2048")), r#"Ulimit { name: "nofile", soft: 1024, hard: 2048 }"#);
+        assert_eq!(reported(ulimit("memlock=-1")), r#"Ulimit { name: "memlock", soft: -1, hard: -1 }"#);
+        assert_eq!(reported(ulimit("nofile=2:1")), "has a soft limit above the hard limit");
+        assert_eq!(reported(ulimit("nofile=-1:1")), "has a soft limit above the hard limit");
         assert!(ulimit("nofiles=1").is_err() && ulimit("nofile").is_err() && ulimit("nofile=-2").is_err());
         assert_eq!(
-            told(device("/dev/fuse")),
+            reported(device("/dev/fuse")),
             r#"Device { host: "/dev/fuse", container: "/dev/fuse", permissions: "rwm" }"#
         );
-        assert_eq!(told(device("/dev/a:r")), r#"Device { host: "/dev/a", container: "/dev/a", permissions: "r" }"#);
-        assert_eq!(told(device("/dev/a:/b:rw")), r#"Device { host: "/dev/a", container: "/b", permissions: "rw" }"#);
+        assert_eq!(reported(device("/dev/a:r")), r#"Device { host: "/dev/a", container: "/dev/a", permissions: "r" }"#);
+        assert_eq!(
+            reported(device("/dev/a:/b:rw")),
+            r#"Device { host: "/dev/a", container: "/b", permissions: "rw" }"#
+        );
         assert!(device("/dev/a:/b:x").is_err() && device("fuse").is_err() && device("/a:/b:r:w").is_err());
         assert_eq!(gpus("all"), Ok(Gpus::All));
         assert_eq!(gpus("2"), Ok(Gpus::Count(2)));

@@ -198,11 +198,11 @@ mod tests {
         check("http://u:p@x/", Err("has a user before `@`, which is not sent"));
         let looked_up = "has a host name, and a probe resolves no names: write `localhost` or an IP address, or probe the app with `health=/path`; for a name in the Host header, set `probe.host`";
         for name in ["app.internal:8080", "app", "LOCALHOST:80", "127.0.0.1.nip.io", "[::1%25lo]:80", "1.2.3"] {
-            let told = ProbeMethod::parse(&format!("http://{name}/x"));
+            let reported = ProbeMethod::parse(&format!("http://{name}/x"));
             assert!(
-                told == Err(looked_up.into())
-                    || told == Err("is not an address like `http://127.0.0.1:8080/health`".into()),
-                "{name}: {told:?}"
+                reported == Err(looked_up.into())
+                    || reported == Err("is not an address like `http://127.0.0.1:8080/health`".into()),
+                "{name}: {reported:?}"
             );
         }
         check("http://app.internal:8080/x", Err(looked_up));

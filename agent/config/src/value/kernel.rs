@@ -182,7 +182,7 @@ const KNOWN: &str = "is not a security option: `no-new-privileges`, `apparmor=â€
 mod tests {
     use super::*;
 
-    fn told<T: std::fmt::Debug>(result: Result<T, impl std::fmt::Debug>) -> String {
+    fn reported<T: std::fmt::Debug>(result: Result<T, impl std::fmt::Debug>) -> String {
         format!("{result:?}")
     }
 
@@ -191,8 +191,8 @@ mod tests {
         assert_eq!(memory("512m"), Ok(512 << 20));
         assert_eq!(memory("6291456"), Ok(6 << 20));
         for text in ["512", "2048", "6291455"] {
-            assert!(told(memory(text)).contains("add `m`"), "{text}");
-            assert!(told(memory_swap(text)).contains("add `m`"), "{text}");
+            assert!(reported(memory(text)).contains("add `m`"), "{text}");
+            assert!(reported(memory_swap(text)).contains("add `m`"), "{text}");
         }
         assert_eq!(memory("1m"), Err("is less than `6m`, the engine's minimum".into()));
         assert_eq!((memory_swap("-1"), memory_swap("0"), memory_swap("1g")), (Ok(-1), Ok(0), Ok(1 << 30)));
@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn sysctls_are_those_of_the_container_s_own_namespaces() {
-        let read = |text: &str| told(sysctls(&Value::Text(text.into())));
+        let read = |text: &str| reported(sysctls(&Value::Text(text.into())));
         assert_eq!(
             read("net.core.somaxconn=4096,net.ipv4.ping_group_range=0 1000"),
             r#"Ok({"net.core.somaxconn": "4096", "net.ipv4.ping_group_range": "0 1000"})"#
@@ -280,7 +280,7 @@ mod tests {
             ("systempaths=confined", "other than `systempaths=unconfined`"),
             ("seccomp=unconfined,seccomp=builtin", "lists an option twice"),
         ] {
-            assert!(told(read(text)).contains(reason), "{text}: {:?}", read(text));
+            assert!(reported(read(text)).contains(reason), "{text}: {:?}", read(text));
         }
         assert!(read("label=user:u,label=role:r").is_ok());
     }

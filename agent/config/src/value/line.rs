@@ -147,11 +147,11 @@ mod tests {
     use super::*;
 
     fn check(line: &str, expected: &str) {
-        let told = match words(line) {
+        let reported = match words(line) {
             Ok(words) => words.iter().map(|w| format!("{}:{}", w.column, w.text)).collect::<Vec<_>>().join("|"),
             Err(bad) => format!("column {}: {}", bad.column, bad.reason),
         };
-        assert_eq!(told, expected, "{line:?}");
+        assert_eq!(reported, expected, "{line:?}");
     }
 
     #[test]
@@ -190,15 +190,15 @@ mod tests {
 
     #[test]
     fn a_command_is_split_at_blanks_or_commas_whichever_comes_first() {
-        let told = |text: &str| command(&Value::Text(text.into())).map(|words| words.unwrap_or_default().join("|"));
-        assert_eq!(told("serve"), Ok("serve".into()));
-        assert_eq!(told("serve --hosts=a,b"), Ok("serve|--hosts=a,b".into()));
-        assert_eq!(told("nginx,-g,daemon off;"), Ok("nginx|-g|daemon off;".into()));
-        assert_eq!(told("sh -c 'a, b'"), Ok("sh|-c|a, b".into()));
-        assert_eq!(told(r"--hosts=a\,b,-v"), Ok("--hosts=a,b|-v".into()));
-        assert_eq!(told("'a,b' c"), Ok("a,b|c".into()));
-        assert_eq!(told("sh -c 'x"), Err("this ' is never closed".into()));
-        assert_eq!(told(",x"), Err("begins with an empty word".into()));
+        let reported = |text: &str| command(&Value::Text(text.into())).map(|words| words.unwrap_or_default().join("|"));
+        assert_eq!(reported("serve"), Ok("serve".into()));
+        assert_eq!(reported("serve --hosts=a,b"), Ok("serve|--hosts=a,b".into()));
+        assert_eq!(reported("nginx,-g,daemon off;"), Ok("nginx|-g|daemon off;".into()));
+        assert_eq!(reported("sh -c 'a, b'"), Ok("sh|-c|a, b".into()));
+        assert_eq!(reported(r"--hosts=a\,b,-v"), Ok("--hosts=a,b|-v".into()));
+        assert_eq!(reported("'a,b' c"), Ok("a,b|c".into()));
+        assert_eq!(reported("sh -c 'x"), Err("this ' is never closed".into()));
+        assert_eq!(reported(",x"), Err("begins with an empty word".into()));
         assert_eq!(command(&Value::Text(String::new())), Ok(None), "the image's own");
         assert_eq!(command(&Value::List(vec!["a b".into(), "c,d".into()])), Ok(Some(vec!["a b".into(), "c,d".into()])));
     }

@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn every_bad_entry_of_a_list_is_told_with_its_number() {
-        let told = Value::Text("1,x,,4".into()).each(|text| text.parse::<u8>().map_err(|_| "is no number".into()));
-        assert_eq!(told, Err(Reasons(vec!["entry 2 is no number".into(), "entry 3 is empty".into()])));
+        let reported = Value::Text("1,x,,4".into()).each(|text| text.parse::<u8>().map_err(|_| "is no number".into()));
+        assert_eq!(reported, Err(Reasons(vec!["entry 2 is no number".into(), "entry 3 is empty".into()])));
     }
 }

@@ -124,8 +124,8 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: &str) {
-        let told = Port::parse(text).map_or_else(|reason| reason.to_string(), |port| port.to_string());
-        assert_eq!(told, expected, "{text}");
+        let reported = Port::parse(text).map_or_else(|reason| reason.to_string(), |port| port.to_string());
+        assert_eq!(reported, expected, "{text}");
     }
 
     #[test]

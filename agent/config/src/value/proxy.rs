@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn what_is_no_proxy_is_told_without_what_it_is() {
-        for (text, told) in [
+        for (text, reported) in [
             ("proxy:3128", "is not the URL of a proxy"),
             ("hunter2", "is not the URL of a proxy"),
             ("ftp://hunter2", "is not the URL of a proxy"),
@@ -161,7 +161,7 @@ mod tests {
             ("http://@proxy:3128", "is not `USER:PASSWORD`"),
         ] {
             let reason = ProxyUrl::parse(text).unwrap_err();
-            assert!(reason.contains(told) && !reason.contains("hunter"), "{text}: {reason}");
+            assert!(reason.contains(reported) && !reason.contains("hunter"), "{text}: {reason}");
         }
     }
 
@@ -172,7 +172,7 @@ mod tests {
         {
             assert_eq!(exception(text), Ok(text.trim().to_owned()));
         }
-        for (text, told) in [
+        for (text, reported) in [
             ("*.example.com", "write `.example.com`"),
             ("example.com:8443", "has a port"),
             ("10.0.0.0/33", "is not a name"),
@@ -181,7 +181,7 @@ mod tests {
             ("[::1]", "is not a name"),
             (".", "is not a name"),
         ] {
-            assert!(exception(text).unwrap_err().contains(told), "{text}");
+            assert!(exception(text).unwrap_err().contains(reported), "{text}");
         }
     }
 }

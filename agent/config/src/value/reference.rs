@@ -78,8 +78,8 @@ impl ImageRef {
         PinnedImage { repository: self.name(), digest }
     }
 
-    /// The image of this repository with the digest that somebody told; none if that is not `sha256:` and 64 hex digits.
-    pub fn at_told(&self, digest: &str) -> Option<PinnedImage> {
+    /// The image of this repository with the digest that somebody reported; none if that is not `sha256:` and 64 hex digits.
+    pub fn with_digest(&self, digest: &str) -> Option<PinnedImage> {
         parse_digest(digest).ok().map(|digest| self.at(digest))
     }
 }
@@ -186,8 +186,8 @@ mod tests {
 
     fn check(text: &str, expected: &str) {
         let text = text.replace("DIGEST", DIGEST);
-        let told = ImageRef::parse(&text).map_or_else(|reason| reason.to_string(), |image| image.to_string());
-        assert_eq!(told.replace(DIGEST, "DIGEST"), expected, "{text}");
+        let reported = ImageRef::parse(&text).map_or_else(|reason| reason.to_string(), |image| image.to_string());
+        assert_eq!(reported.replace(DIGEST, "DIGEST"), expected, "{text}");
     }
 
     #[test]
@@ -213,9 +213,9 @@ mod tests {
     #[test]
     fn an_image_is_pinned_by_a_whole_digest_and_by_nothing_else() {
         let image = ImageRef::parse("registry.example/app:v1").unwrap();
-        assert_eq!(image.at_told(DIGEST).unwrap().to_string(), format!("registry.example/app@{DIGEST}"));
-        for told in ["", "sha256:", "sha256:aa", "sha256:../../x?y", &DIGEST.to_uppercase(), &format!("{DIGEST}0")] {
-            assert_eq!(image.at_told(told), None, "{told}");
+        assert_eq!(image.with_digest(DIGEST).unwrap().to_string(), format!("registry.example/app@{DIGEST}"));
+        for digest in ["", "sha256:", "sha256:aa", "sha256:../../x?y", &DIGEST.to_uppercase(), &format!("{DIGEST}0")] {
+            assert_eq!(image.with_digest(digest), None, "{digest}");
         }
     }
 

@@ -100,7 +100,7 @@ pub(crate) fn count(least: u32, text: &str) -> Result<u32, Reason> {
 }
 
 /// `true` or `false`.
-pub(crate) fn switch(text: &str) -> Result<bool, Reason> {
+pub(crate) fn boolean(text: &str) -> Result<bool, Reason> {
     one_of(text, &[("true", true), ("false", false)])
 }
 

@@ -316,9 +316,12 @@ mod tests {
     #[test]
     fn a_template_that_another_program_filled_in_is_told_so() {
         for text in ["postgres://:@db/app", "postgres://app:hunter2@db/app", "user= password=", "{\"p\":\"\"}"] {
-            let told = reasons(text).join("\n");
-            assert!(told.contains("another program has replaced them: Terraform needs `$${…}`"), "{text}: {told}");
-            assert!(!told.contains("hunter2"), "{told}");
+            let reported = reasons(text).join("\n");
+            assert!(
+                reported.contains("another program has replaced them: Terraform needs `$${…}`"),
+                "{text}: {reported}"
+            );
+            assert!(!reported.contains("hunter2"), "{reported}");
         }
         assert!(!reasons("prod/db#").join("").contains("Terraform"));
     }

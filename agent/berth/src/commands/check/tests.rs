@@ -280,7 +280,7 @@ fn every_error_and_warning_has_the_code_of_its_kind() {
     }
     let mut layers = Layers::new();
     layers.add_pointed(&berth_config::Pointer::Ssm("/x".into()), b"berth config=ssm:/y");
-    assert_eq!(layers.faults_so_far().iter().map(|error| error.code).collect::<Vec<_>>(), [Code::NestedPointer]);
+    assert_eq!(layers.errors_so_far().iter().map(|error| error.code).collect::<Vec<_>>(), [Code::NestedPointer]);
 }
 
 #[test]

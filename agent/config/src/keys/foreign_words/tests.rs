@@ -149,7 +149,7 @@ fn no_word_is_told_twice_or_hides_a_key() {
 
 #[test]
 fn a_word_of_others_is_answered_with_the_key_that_says_it() {
-    for (written, told) in [
+    for (written, reported) in [
         (
             "healthcheck",
             "unknown key: berth calls it `health`; `/path` for HTTP, `cmd:…` for a command, `docker` for the image's own",
@@ -191,6 +191,6 @@ fn a_word_of_others_is_answered_with_the_key_that_says_it() {
         ("services.web.environment.A", "unknown key: write `env.A` at the top level"),
         ("Containers.HealthCheck.Interval", "unknown key: write `probe.interval` at the top level"),
     ] {
-        assert_eq!(Key::unknown(written).reason, told, "{written}");
+        assert_eq!(Key::unknown(written).reason, reported, "{written}");
     }
 }
