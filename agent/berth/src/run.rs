@@ -153,7 +153,7 @@ async fn begin(global: &Global, run: &Run, started: Instant) -> Result<Outcome, 
 fn early_layers(sources: &Sources) -> Result<Layers, BeginError> {
     let mut words = Layers::new();
     words.add_words(&sources.words);
-    let errors = words.faults_so_far();
+    let errors = words.errors_so_far();
     if !errors.is_empty() {
         return Err(BeginError::Words(errors.clone()));
     }

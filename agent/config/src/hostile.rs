@@ -75,8 +75,8 @@ proptest! {
             let mut layers = Layers::new();
             layers.add_user_data(user_data.as_bytes());
             if let Err(errors) = layers.resolve() {
-                let told = errors.to_string();
-                prop_assert!(!told.contains(&secret), "{told}");
+                let reported = errors.to_string();
+                prop_assert!(!reported.contains(&secret), "{reported}");
             }
         }
     }
@@ -121,11 +121,11 @@ fn a_long_text_of_near_misses_gets_an_answer_in_time() {
 
 #[test]
 fn thousands_of_faults_are_told_as_a_hundred_and_a_number() {
-    let told = {
+    let reported = {
         let mut layers = Layers::new();
         layers.add_user_data(format!("berth {}", "x=1 ".repeat(4_000)).as_bytes());
         layers.resolve().unwrap_err().to_string()
     };
-    assert_eq!(told.lines().count(), 101);
-    assert_eq!(told.lines().last(), Some("and 3901 more"));
+    assert_eq!(reported.lines().count(), 101);
+    assert_eq!(reported.lines().last(), Some("and 3901 more"));
 }

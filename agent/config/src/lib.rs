@@ -18,7 +18,7 @@ pub use config::policy::{
 pub use detect::foreign::Foreign;
 pub use detect::near_miss::COMMANDS;
 pub use error::code::{Code, code_tables};
-pub use error::{At, ConfigError, ConfigErrors, Place};
+pub use error::{ConfigError, ConfigErrors, Location, Position};
 pub use keys::key_docs::{KeyDoc, KeySection, key_sections, key_tables};
 pub use parse::layers::{Layer, Layers};
 pub use validate::shown::Row;

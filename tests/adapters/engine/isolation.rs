@@ -59,6 +59,8 @@ async fn the_app_sees_what_the_keys_say() {
         config.pids_limit = Some(77);
     });
     assert_eq!(seen.await, "77\n");
+    let seen = bench.prints("cat /proc/self/oom_score_adj", |config| config.oom_score_adj = Some(421)).await;
+    assert_eq!(seen, "421\n");
     let namespaces = "cd /proc/self/ns && ls -l ipc pid | tail -n 2";
     let host = |name: &str| std::fs::read_link(format!("/proc/self/ns/{name}")).unwrap().display().to_string();
     let image = bench.image(&["sh", "ls", "tail"], &[], &[]).await;

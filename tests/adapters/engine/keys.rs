@@ -76,6 +76,7 @@ async fn every_key_means_what_docker_run_means() {
             json!(-1),
         ),
         ("pids_limit", |c| c.pids_limit = Some(99), "/HostConfig/PidsLimit", json!(99)),
+        ("oom_score_adj", |c| c.oom_score_adj = Some(-500), "/HostConfig/OomScoreAdj", json!(-500)),
         ("cpus", |c| c.cpus = Some(500_000_000), "/HostConfig/NanoCpus", json!(500_000_000)),
         (
             "ulimits",

@@ -115,6 +115,7 @@ mod tests {
             "image=x:1 memory_swap=-1",
             "image=x:1 pid=host",
             "image=x:1 pids_limit=0",
+            "image=x:1 oom_score_adj=0",
             "image=x:1 platform=linux/arm64",
             "image=x:1 runtime=runc",
             "image=x:1 security_opt=label=disable",

@@ -72,6 +72,8 @@ pub struct Config {
     pub cpus: Option<u64>,
     /// `pids_limit`; -1 and 0 are no limit
     pub pids_limit: Option<i64>,
+    /// `oom_score_adj`, -1000 to 1000
+    pub oom_score_adj: Option<i16>,
     /// `ulimits`
     pub ulimits: Vec<Ulimit>,
     /// `cap_add`
@@ -181,6 +183,7 @@ impl Config {
             memory_swap: None,
             cpus: None,
             pids_limit: None,
+            oom_score_adj: None,
             ulimits: Vec::new(),
             cap_add: Vec::new(),
             cap_drop: Vec::new(),
@@ -279,6 +282,7 @@ impl Config {
             memory_swap,
             pid,
             pids_limit,
+            oom_score_adj,
             platform,
             runtime,
             security_opt,
@@ -313,6 +317,7 @@ impl Config {
             ("group_add", json!(group_add)),
             ("ipc", json!(ipc)),
             ("memory_swap", json!(memory_swap)),
+            ("oom_score_adj", json!(oom_score_adj)),
             ("pid", json!(pid)),
             ("pids_limit", json!(pids_limit)),
             ("platform", json!(platform)),

@@ -6,7 +6,7 @@
 
 use crate::value::path::absolute;
 use crate::value::proxy::{self, ProxyUrl};
-use crate::value::scalar::switch;
+use crate::value::scalar::boolean;
 use crate::value::{Reasons, Value};
 
 /// How AWS is reached, as far as the config says.
@@ -31,8 +31,8 @@ impl Network {
     /// Takes over the value of one of its keys.
     pub(crate) fn set(&mut self, key: &str, value: &Value) -> Result<(), Reasons> {
         match key {
-            "aws.fips" => self.fips = Some(value.one().and_then(switch)?),
-            "aws.dual_stack" => self.dual_stack = Some(value.one().and_then(switch)?),
+            "aws.fips" => self.fips = Some(value.one().and_then(boolean)?),
+            "aws.dual_stack" => self.dual_stack = Some(value.one().and_then(boolean)?),
             "https_proxy" => self.https_proxy = Some(value.one().and_then(ProxyUrl::parse)?),
             "no_proxy" => self.no_proxy = Some(value.each(proxy::exception)?.join(",")),
             "ca_bundle" => self.ca_bundle = Some(value.one().and_then(absolute)?),

@@ -51,33 +51,33 @@ impl Foreign {
     }
 }
 
-/// Whose a JSON object is.
+/// Owner a JSON object is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Whose {
+pub(crate) enum Owner {
     /// Berth's, right or wrong.
-    Berths,
+    Berth,
     /// Somebody else's, with a config of berth's as a text inside.
-    Inside,
+    Nested,
     /// Somebody else's.
-    Others(Foreign),
+    Other(Foreign),
 }
 
 /// Tells by the keys whose a text is that begins with `{`; `holds` says whether a text inside of it is a config.
-pub(crate) fn json(text: &str, holds: impl Fn(&str) -> bool) -> Whose {
+pub(crate) fn json(text: &str, holds: impl Fn(&str) -> bool) -> Owner {
     let Ok(value) = serde_json::from_str::<Value>(text) else {
         // What is broken is read once more, for the place and what to do.
         let is_ignition = text.contains("\"ignition\"") && !text.contains("berth") && !text.contains("\"image\"");
-        return if is_ignition { Whose::Others(Foreign::Ignition) } else { Whose::Berths };
+        return if is_ignition { Owner::Other(Foreign::Ignition) } else { Owner::Berth };
     };
-    let Some(members) = value.as_object() else { return Whose::Berths };
+    let Some(members) = value.as_object() else { return Owner::Berth };
     let nests = |value: &Value| value.as_object().is_some_and(|inner| inner.contains_key("image"));
     if members.is_empty() || members.iter().any(|(key, value)| Key::is_meant(key) || nests(value)) {
-        return Whose::Berths;
+        return Owner::Berth;
     }
     if members.contains_key("ignition") {
-        return Whose::Others(Foreign::Ignition);
+        return Owner::Other(Foreign::Ignition);
     }
-    if texts(&value).any(holds) { Whose::Inside } else { Whose::Others(Foreign::Json) }
+    if texts(&value).any(holds) { Owner::Nested } else { Owner::Other(Foreign::Json) }
 }
 
 /// Every text in a value. serde_json bounds the depth.
@@ -113,20 +113,20 @@ mod tests {
     #[test]
     fn the_keys_of_an_object_say_whose_it_is() {
         for (text, expected) in [
-            ("{}", Whose::Berths),
-            ("{\"port\": 80}", Whose::Berths),
-            ("{\"imgae\": \"x:1\"}", Whose::Berths),
-            ("{\"probe\": {\"interval\": \"1s\"}}", Whose::Berths),
-            ("{\"healthcheck\": \"/h\"}", Whose::Berths),
-            ("{\"app\": {\"image\": \"x:1\"}}", Whose::Berths),
-            ("{\"image\": ", Whose::Berths),
-            ("{{ template }}", Whose::Berths),
-            ("{\"ignition\": {\"version\": \"3.3.0\"}}", Whose::Others(Foreign::Ignition)),
-            ("{\"ignition\": {\"version\": \"3.3.0\"},}", Whose::Others(Foreign::Ignition)),
-            ("{\"ignition\": {}, \"image\": \"x:1\"}", Whose::Berths),
-            ("{\"cluster\": \"web\"}", Whose::Others(Foreign::Json)),
-            ("{\"containers\": [{\"image\": \"x:1\"}]}", Whose::Others(Foreign::Json)),
-            ("{\"data\": [\"config\"]}", Whose::Inside),
+            ("{}", Owner::Berth),
+            ("{\"port\": 80}", Owner::Berth),
+            ("{\"imgae\": \"x:1\"}", Owner::Berth),
+            ("{\"probe\": {\"interval\": \"1s\"}}", Owner::Berth),
+            ("{\"healthcheck\": \"/h\"}", Owner::Berth),
+            ("{\"app\": {\"image\": \"x:1\"}}", Owner::Berth),
+            ("{\"image\": ", Owner::Berth),
+            ("{{ template }}", Owner::Berth),
+            ("{\"ignition\": {\"version\": \"3.3.0\"}}", Owner::Other(Foreign::Ignition)),
+            ("{\"ignition\": {\"version\": \"3.3.0\"},}", Owner::Other(Foreign::Ignition)),
+            ("{\"ignition\": {}, \"image\": \"x:1\"}", Owner::Berth),
+            ("{\"cluster\": \"web\"}", Owner::Other(Foreign::Json)),
+            ("{\"containers\": [{\"image\": \"x:1\"}]}", Owner::Other(Foreign::Json)),
+            ("{\"data\": [\"config\"]}", Owner::Nested),
         ] {
             assert_eq!(json(text, |text| text == "config"), expected, "{text}");
         }

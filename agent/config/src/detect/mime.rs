@@ -177,7 +177,7 @@ mod tests {
     fn check(message: &str, expected: &[(&str, &str)]) {
         for message in [message.to_owned(), message.replace('\n', "\r\n")] {
             let parts = parts(message.as_bytes()).expect("a MIME message");
-            let told: Vec<_> = parts
+            let reported: Vec<_> = parts
                 .iter()
                 .map(|part| {
                     let body =
@@ -186,7 +186,7 @@ mod tests {
                 })
                 .collect();
             let expected: Vec<_> = expected.iter().map(|(kind, body)| (*kind, (*body).to_owned())).collect();
-            assert_eq!(told, expected, "{message}");
+            assert_eq!(reported, expected, "{message}");
         }
     }
 

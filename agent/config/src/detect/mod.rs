@@ -9,10 +9,10 @@
 //! ```
 
 use crate::detect::packed::{from_utf16, unpack};
-use crate::error::At;
+use crate::error::Position;
 use crate::value::Reason;
-use foreign::{Foreign, Whose};
-use near_miss::{CODES, Line, Misread, Miss};
+use foreign::{Foreign, Owner};
+use near_miss::{BerthLine, ENCODINGS, Misread, NearMiss};
 
 pub(crate) mod foreign;
 pub(crate) mod mime;
@@ -29,7 +29,7 @@ const DEEPEST: usize = 3;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Detected {
     /// A config, not yet read.
-    Config(Found),
+    Config(FoundConfig),
     /// Almost a config, or more than one: every place, with what to do.
     Refused(Vec<Refusal>),
     /// Nothing of berth's.
@@ -38,16 +38,16 @@ pub(crate) enum Detected {
 
 /// A config, not yet read.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Found {
+pub(crate) struct FoundConfig {
     /// The MIME part that holds it, counted from 1.
     pub(crate) part: Option<usize>,
     /// What it is.
-    pub(crate) form: Form,
+    pub(crate) form: ConfigForm,
 }
 
 /// The forms of a config.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(crate) enum ConfigForm {
     /// The words after `berth `, and where they begin.
     Line {
         /// The words.
@@ -69,19 +69,19 @@ pub(crate) struct Refusal {
     /// The MIME part, counted from 1.
     pub(crate) part: Option<usize>,
     /// Where in there.
-    pub(crate) at: At,
+    pub(crate) at: Position,
     /// Why, and what to do.
     pub(crate) reason: Reason,
 }
 
 impl Refusal {
-    fn new(at: At, reason: impl Into<Reason>) -> Self {
+    fn new(at: Position, reason: impl Into<Reason>) -> Self {
         Self { part: None, at, reason: reason.into() }
     }
 }
 
 fn within(reason: &'static str) -> Refusal {
-    Refusal::new(At::Within, reason)
+    Refusal::new(Position::Within, reason)
 }
 
 impl From<Refusal> for Detected {
@@ -91,8 +91,8 @@ impl From<Refusal> for Detected {
 }
 
 impl Detected {
-    fn found(form: Form) -> Self {
-        Self::Config(Found { part: None, form })
+    fn found(form: ConfigForm) -> Self {
+        Self::Config(FoundConfig { part: None, form })
     }
 
     /// As seen from the message that this is a part of.
@@ -112,17 +112,21 @@ pub(crate) fn in_user_data(bytes: &[u8]) -> Detected {
 }
 
 /// Finds the config in a file of its own, where TOML needs no `#berth` at its head.
-pub(crate) fn in_file(bytes: &[u8]) -> Result<Form, Refusal> {
+pub(crate) fn in_file(bytes: &[u8]) -> Result<ConfigForm, Refusal> {
     let unpacked = unpack(bytes).map_err(within)?;
     let decoded = from_utf16(&unpacked);
     let text = text(&decoded)?;
     let begins = |line: &str| line.starts_with("berth") || line.starts_with("#berth");
     if let Some((_, number)) = text.lines().zip(1..).find(|(line, _)| begins(line) && is_line(line)) {
         const IN_A_FILE: &str =
-            "is the one line, which is for user-data: a file takes TOML, `image = \"…\"`, or a JSON object";
-        return Err(Refusal::new(At::Line(number, 1), IN_A_FILE));
+            "is the one-line form, which is for user-data: a file is TOML, `image = \"…\"`, or a JSON object";
+        return Err(Refusal::new(Position::Line(number, 1), IN_A_FILE));
     }
-    Ok(if text.trim_start().starts_with('{') { Form::Json(text.to_owned()) } else { Form::Toml(text.to_owned()) })
+    Ok(if text.trim_start().starts_with('{') {
+        ConfigForm::Json(text.to_owned())
+    } else {
+        ConfigForm::Toml(text.to_owned())
+    })
 }
 
 fn search(bytes: &[u8], depth: usize) -> Detected {
@@ -136,7 +140,7 @@ fn search(bytes: &[u8], depth: usize) -> Detected {
             // A part that was split wrongly, or not at all, for its boundary.
             Detected::Foreign(kind) => near_miss::own_part(&String::from_utf8_lossy(&bytes))
                 .map_or(Detected::Foreign(kind), |miss| {
-                    Refusal::new(At::Line(miss.line, miss.column), miss.mend).into()
+                    Refusal::new(Position::Line(miss.line, miss.column), miss.fix).into()
                 }),
             detected => detected,
         },
@@ -147,12 +151,12 @@ fn search(bytes: &[u8], depth: usize) -> Detected {
 fn search_parts(parts: &[mime::Part], depth: usize) -> Detected {
     let is_own = |part: &mime::Part| part.content_type == "text/x-berth";
     if parts.iter().filter(|part| is_own(part)).count() > 1 {
-        return Refusal::new(At::Within, "has more than one text/x-berth part").into();
+        return Refusal::new(Position::Within, "has more than one text/x-berth part").into();
     }
     let detected = parts.iter().zip(1..).map(|(part, number)| {
         match &part.body {
             None if is_own(part) => {
-                Refusal::new(At::Within, "has a Content-Transfer-Encoding that cannot be undone").into()
+                Refusal::new(Position::Within, "has a Content-Transfer-Encoding that cannot be decoded").into()
             }
             None => Detected::Foreign(Foreign::MultiPart),
             Some(body) if is_own(part) => own_part(body, depth),
@@ -167,7 +171,7 @@ fn search_parts(parts: &[mime::Part], depth: usize) -> Detected {
         match one {
             Detected::Foreign(_) => {}
             Detected::Refused(refusals) => refused.extend(refusals),
-            Detected::Config(Found { part, form }) if count > 1 => {
+            Detected::Config(FoundConfig { part, form }) if count > 1 => {
                 refused.push(Refusal { part, at: form.at(), reason: one_of(count) });
             }
             Detected::Config(one) => found = Some(one),
@@ -182,7 +186,7 @@ fn search_parts(parts: &[mime::Part], depth: usize) -> Detected {
 
 fn own_part(body: &[u8], depth: usize) -> Detected {
     match search(body, depth + 1) {
-        Detected::Foreign(_) => Refusal::new(At::Within, NOTHING).into(),
+        Detected::Foreign(_) => Refusal::new(Position::Within, NOTHING).into(),
         detected => detected,
     }
 }
@@ -192,38 +196,38 @@ fn other_part(body: &[u8], depth: usize) -> Detected {
     const WRONG_TYPE: &str = "is a config in a part of another type: give the part `Content-Type: text/x-berth`";
     let Ok(body) = unpack(body) else { return Detected::Foreign(Foreign::MultiPart) };
     match document(&from_utf16(&body), depth + 1) {
-        Detected::Config(Found { form: Form::Json(text), .. }) if text.trim() == "{}" => {
+        Detected::Config(FoundConfig { form: ConfigForm::Json(text), .. }) if text.trim() == "{}" => {
             Detected::Foreign(Foreign::Json)
         }
-        Detected::Config(Found { form: form @ (Form::Json(_) | Form::Toml(_)), .. }) => {
+        Detected::Config(FoundConfig { form: form @ (ConfigForm::Json(_) | ConfigForm::Toml(_)), .. }) => {
             Refusal::new(form.at(), WRONG_TYPE).into()
         }
         detected => detected,
     }
 }
 
-impl Form {
+impl ConfigForm {
     /// Where it begins.
-    fn at(&self) -> At {
+    fn at(&self) -> Position {
         match self {
-            Self::Line { line, .. } => At::Line(*line, 1),
-            Self::Toml(_) | Self::Json(_) => At::Line(1, 1),
+            Self::Line { line, .. } => Position::Line(*line, 1),
+            Self::Toml(_) | Self::Json(_) => Position::Line(1, 1),
         }
     }
 }
 
-/// What a document that must hold a config and holds none is told.
-pub(crate) const NOTHING: &str = "holds no config: it is a line that begins with `berth ` or `#berth `, TOML below a first line \
+/// What a document that must hold a config and holds none is reported.
+pub(crate) const NOTHING: &str = "has no config: a config is a line that begins with `berth ` or `#berth `, TOML below a first line \
      `#berth`, or a JSON object";
 
 fn one_of(count: usize) -> Reason {
-    format!("is one of {count} configs, and only one is read: join them into one, or remove the others").into()
+    format!("is one of {count} configs, and only one is read: merge them, or remove the others").into()
 }
 
 fn document(bytes: &[u8], depth: usize) -> Detected {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    if let Some(mend) = near_miss::foreign_compression(bytes) {
-        return Refusal::new(At::Within, mend).into();
+    if let Some(fix) = near_miss::foreign_compression(bytes) {
+        return Refusal::new(Position::Within, fix).into();
     }
     let begins = bytes.trim_ascii_start();
     let first = begins.split(|byte| *byte == b'\n' || *byte == b'\r').next().unwrap_or_default();
@@ -251,29 +255,29 @@ fn is_head(line: &[u8]) -> bool {
 
 /// A TOML document; the one line in it, a comment for TOML, would be passed over.
 fn toml(text: &str) -> Detected {
-    const COMMENTED: &str = "is a comment: below the line `#berth` keys stand without `#`; only the one line, `#berth image=…`, may be a comment";
-    const MIXED: &str = "is the one line, below a line `#berth` that announces TOML: remove the line `#berth`, or write this one as TOML";
+    const COMMENTED: &str = "is a comment: below the line `#berth`, write keys without `#`; only the one-line form, `#berth image=…`, may be a comment";
+    const MIXED: &str = "is the one-line form, below a line `#berth` that announces TOML: remove the line `#berth`, or write this line as TOML";
     if let Some((_, number)) = text.lines().zip(1..).find(|(line, _)| is_line(line)) {
-        return Refusal::new(At::Line(number, 1), MIXED).into();
+        return Refusal::new(Position::Line(number, 1), MIXED).into();
     }
     match near_miss::commented_keys(text) {
-        Some(number) => Refusal::new(At::Line(number, 1), COMMENTED).into(),
-        None => Detected::found(Form::Toml(text.to_owned())),
+        Some(number) => Refusal::new(Position::Line(number, 1), COMMENTED).into(),
+        None => Detected::found(ConfigForm::Toml(text.to_owned())),
     }
 }
 
 fn is_line(line: &str) -> bool {
-    matches!(near_miss::look(line, false), Some(Line::Config { words, .. }) if words.contains('='))
+    matches!(near_miss::look(line, false), Some(BerthLine::Config { words, .. }) if words.contains('='))
 }
 
 /// A JSON object: berth's, or that of somebody else.
 fn json(text: &str, depth: usize) -> Detected {
-    const INSIDE: &str = "the config is a text inside of a JSON object: give that text alone as the user-data";
+    const INSIDE: &str = "the config is a string inside a JSON object: use that string alone as the user-data";
     let holds = |text: &str| depth < DEEPEST && is_berths(&search(text.as_bytes(), depth + 1));
     match foreign::json(text, holds) {
-        Whose::Berths => Detected::found(Form::Json(text.to_owned())),
-        Whose::Inside => within(INSIDE).into(),
-        Whose::Others(foreign) => Detected::Foreign(foreign),
+        Owner::Berth => Detected::found(ConfigForm::Json(text.to_owned())),
+        Owner::Nested => within(INSIDE).into(),
+        Owner::Other(foreign) => Detected::Foreign(foreign),
     }
 }
 
@@ -291,8 +295,8 @@ fn lines(bytes: &[u8], depth: usize) -> Detected {
         let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
         match near_miss::look(&String::from_utf8_lossy(raw), kind == Foreign::Script) {
             None => {}
-            Some(Line::Miss(miss)) => misses.push((number, miss)),
-            Some(Line::Config { words, indent }) => configs.push((number, checked(raw, words, number, indent))),
+            Some(BerthLine::NearMiss(miss)) => misses.push((number, miss)),
+            Some(BerthLine::Config { words, indent }) => configs.push((number, checked(raw, words, number, indent))),
         }
     }
     if let [(number, _)] = configs.as_slice()
@@ -300,8 +304,8 @@ fn lines(bytes: &[u8], depth: usize) -> Detected {
         && near_miss::goes_on(&String::from_utf8_lossy(next), kind == Foreign::Script)
     {
         return Refusal::new(
-            At::Line(number + 1, 1),
-            "goes on with the config of the line before: write everything on one line",
+            Position::Line(number + 1, 1),
+            "continues the config of the line before: write everything on one line",
         )
         .into();
     }
@@ -312,44 +316,44 @@ fn lines(bytes: &[u8], depth: usize) -> Detected {
             .map_or(Detected::Foreign(kind), |(_, config)| config.map_or_else(Detected::from, Detected::found));
     }
     if configs.is_empty() {
-        if let Some(code) = CODES
+        if let Some(code) = ENCODINGS
             .iter()
             .filter(|_| depth < DEEPEST)
             .find(|code| (code.undo)(bytes).is_some_and(|plain| is_berths(&search(&plain, depth + 1))))
         {
-            return Refusal::new(At::Within, code.mend).into();
+            return Refusal::new(Position::Within, code.fix).into();
         }
     } else {
         misses.retain(|(_, miss)| miss.certain);
     }
     let count = configs.len();
-    let at = |number: usize, column: usize| At::Line(number, column);
+    let at = |number: usize, column: usize| Position::Line(number, column);
     let mut refused: Vec<_> = configs
         .into_iter()
         .filter(|_| count > 1)
         .map(|(number, _)| Refusal::new(at(number, 1), one_of(count)))
         .collect();
     refused.extend(
-        misses.into_iter().map(|(number, Miss { column, reason, .. })| Refusal::new(at(number, column), reason)),
+        misses.into_iter().map(|(number, NearMiss { column, reason, .. })| Refusal::new(at(number, column), reason)),
     );
     if !refused.is_empty() {
         return Detected::Refused(refused);
     }
     match near_miss::misread(&String::from_utf8_lossy(bytes), kind) {
-        Some(Misread { line, column, mend }) => Refusal::new(At::Line(line, column), mend).into(),
+        Some(Misread { line, column, fix }) => Refusal::new(Position::Line(line, column), fix).into(),
         None => Detected::Foreign(kind),
     }
 }
 
 /// The words of a line that are text and not too many.
-fn checked(raw: &[u8], words: String, line: usize, indent: usize) -> Result<Form, Refusal> {
+fn checked(raw: &[u8], words: String, line: usize, indent: usize) -> Result<ConfigForm, Refusal> {
     match std::str::from_utf8(raw) {
         Err(error) => {
             let good = String::from_utf8_lossy(raw.get(..error.valid_up_to()).unwrap_or_default());
-            Err(Refusal::new(At::Line(line, good.chars().count() + 1), "not UTF-8"))
+            Err(Refusal::new(Position::Line(line, good.chars().count() + 1), "not UTF-8"))
         }
-        Ok(_) if words.len() > LONGEST => Err(Refusal::new(At::Line(line, 1), TOO_LONG)),
-        Ok(_) => Ok(Form::Line { words, line, indent }),
+        Ok(_) if words.len() > LONGEST => Err(Refusal::new(Position::Line(line, 1), TOO_LONG)),
+        Ok(_) => Ok(ConfigForm::Line { words, line, indent }),
     }
 }
 
@@ -358,13 +362,13 @@ const TOO_LONG: &str = "longer than 64 KiB";
 fn text(bytes: &[u8]) -> Result<&str, Refusal> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     if bytes.len() > LONGEST {
-        return Err(Refusal::new(At::Within, TOO_LONG));
+        return Err(Refusal::new(Position::Within, TOO_LONG));
     }
     std::str::from_utf8(bytes).map_err(|error| {
         let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
         let lines = good.split(|byte| *byte == b'\n');
         let column = lines.clone().next_back().map_or(0, |line| String::from_utf8_lossy(line).chars().count());
-        Refusal::new(At::Line(lines.count(), column + 1), "not UTF-8")
+        Refusal::new(Position::Line(lines.count(), column + 1), "not UTF-8")
     })
 }
 
@@ -380,28 +384,28 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    fn told(bytes: &[u8]) -> String {
+    fn reported(bytes: &[u8]) -> String {
         match in_user_data(bytes) {
             Detected::Foreign(_) => "none".into(),
-            Detected::Config(Found { part, form }) => {
+            Detected::Config(FoundConfig { part, form }) => {
                 let form = match form {
-                    Form::Line { words, line, indent } => format!("line {line} from {indent}: {words}"),
-                    Form::Toml(text) => format!("TOML {text:?}"),
-                    Form::Json(text) => format!("JSON {text:?}"),
+                    ConfigForm::Line { words, line, indent } => format!("line {line} from {indent}: {words}"),
+                    ConfigForm::Toml(text) => format!("TOML {text:?}"),
+                    ConfigForm::Json(text) => format!("JSON {text:?}"),
                 };
                 part.map_or(form.clone(), |part| format!("part {part}, {form}"))
             }
             Detected::Refused(refusals) => {
-                let told = |Refusal { part, at, reason }: &Refusal| format!("{part:?} {at:?} {reason}");
-                refusals.iter().map(told).collect::<Vec<_>>().join("; ")
+                let reported = |Refusal { part, at, reason }: &Refusal| format!("{part:?} {at:?} {reason}");
+                refusals.iter().map(reported).collect::<Vec<_>>().join("; ")
             }
         }
     }
 
     #[track_caller]
     fn check(text: &str, expected: &str) {
-        assert_eq!(told(text.as_bytes()), expected);
-        assert_eq!(told(&gzip(text.as_bytes())), expected, "packed");
+        assert_eq!(reported(text.as_bytes()), expected);
+        assert_eq!(reported(&gzip(text.as_bytes())), expected, "packed");
     }
 
     #[test]
@@ -451,7 +455,7 @@ mod tests {
         check(&message("text/x-berth", "base64", &base64(&gzip(b"#berth\na=1"))), "part 2, TOML \"#berth\\na=1\"");
         check(
             &message("text/x-berth", "base64", "%"),
-            "Some(2) Within has a Content-Transfer-Encoding that cannot be undone",
+            "Some(2) Within has a Content-Transfer-Encoding that cannot be decoded",
         );
         check(&message("text/x-berth", "7bit", "hello"), &format!("Some(2) Within {NOTHING}"));
         check(&message("text/x-shellscript", "7bit", "#!/bin/sh\n#berth a=1"), "part 2, line 2 from 7: a=1");
@@ -468,21 +472,21 @@ mod tests {
     fn a_file_with_the_one_line_is_not_an_empty_file() {
         for text in ["#berth image=x:1\n", "# defaults\nberth image=x:1\n"] {
             let refused = in_file(text.as_bytes()).unwrap_err();
-            assert!(refused.reason.starts_with("is the one line, which is for user-data"), "{text}");
+            assert!(refused.reason.starts_with("is the one-line form, which is for user-data"), "{text}");
         }
         for text in ["#berth\nimage = 'x:1'\n", "# berth image=x:1 as an example\n", "image = 'x:1' # berth\n"] {
-            assert_eq!(in_file(text.as_bytes()), Ok(Form::Toml(text.to_owned())), "{text}");
+            assert_eq!(in_file(text.as_bytes()), Ok(ConfigForm::Toml(text.to_owned())), "{text}");
         }
     }
 
     #[test]
     fn what_cannot_be_read_is_told_with_its_place() {
-        assert_eq!(told(b"\x1f\x8bnothing"), "None Within begins as gzip does and cannot be unpacked");
-        assert_eq!(told(&gzip(&vec![b' '; (1 << 20) + 1])), "None Within unpacks to more than 1 MiB");
-        assert_eq!(told(b"x\nberth a=\xff"), "None Line(2, 9) not UTF-8");
-        assert_eq!(told(b"#berth\na='\xff'"), "None Line(2, 4) not UTF-8");
+        assert_eq!(reported(b"\x1f\x8bnothing"), "None Within begins like gzip and cannot be decompressed");
+        assert_eq!(reported(&gzip(&vec![b' '; (1 << 20) + 1])), "None Within decompresses to more than 1 MiB");
+        assert_eq!(reported(b"x\nberth a=\xff"), "None Line(2, 9) not UTF-8");
+        assert_eq!(reported(b"#berth\na='\xff'"), "None Line(2, 4) not UTF-8");
         check(&format!("berth {}", "x".repeat(70_000)), "None Line(1, 1) longer than 64 KiB");
         check(&format!("{{{}", "x".repeat(70_000)), "None Within longer than 64 KiB");
-        assert_eq!(told(b"\xff\xfe#!/bin/sh"), "none");
+        assert_eq!(reported(b"\xff\xfe#!/bin/sh"), "none");
     }
 }

@@ -36,6 +36,6 @@ pub(crate) fn unpack(bytes: &[u8]) -> Result<Cow<'_, [u8]>, &'static str> {
     }
     let mut unpacked = Vec::new();
     let mut limited = flate2::read::MultiGzDecoder::new(bytes).take(UNPACKED + 1);
-    limited.read_to_end(&mut unpacked).map_err(|_| "begins as gzip does and cannot be unpacked")?;
-    if unpacked.len() as u64 > UNPACKED { Err("unpacks to more than 1 MiB") } else { Ok(unpacked.into()) }
+    limited.read_to_end(&mut unpacked).map_err(|_| "begins like gzip and cannot be decompressed")?;
+    if unpacked.len() as u64 > UNPACKED { Err("decompresses to more than 1 MiB") } else { Ok(unpacked.into()) }
 }

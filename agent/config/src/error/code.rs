@@ -65,7 +65,7 @@ codes! {
         SecretArgument "secret_argument" "what looks like a secret in `command`, `entrypoint` or `health=cmd:`: every process list shows it; use `secret.NAME`";
         PlainReference "plain_reference" "a reference to a secret in `env.NAME`: the app gets the reference as it is; `secret.NAME` fetches what it refers to";
         UnfilledVariable "unfilled_variable" "`${…}` in `env.NAME`: berth fills in no variables, so the app gets it as it is; or `${STAGE}` and its like in `secret.NAME`, which is read as the name of a secret";
-        SlashName "slash_name" "a secret whose name begins with `/`: it is looked up in Secrets Manager, and a parameter of the Parameter Store is `ssm:/…`";
+        SlashName "slash_name" "a secret whose name begins with `/`: it is read from Secrets Manager, and a parameter of the Parameter Store is `ssm:/…`";
         Privileged "privileged" "`privileged`, `cap_add=ALL` and their like: what runs in the container can become root on the host";
         EngineSocket "engine_socket" "a mounted socket of the engine: a process that can connect to it is root on the host, also with `:ro`";
         HostFolder "host_folder" "a mounted folder of the host such as `/`, `/etc`, `/proc` or `/run/berth`: the container sees or changes much more than an app needs";
@@ -79,7 +79,7 @@ codes! {
         NoTimeToStop "no_time_to_stop" "`stop_timeout=0s`: SIGKILL follows the stop signal at once, and the app cannot finish what it does";
         OneFailure "one_failure" "`probe.unhealthy=1`: a single slow answer takes the instance out of traffic and restarts the app";
         StartAfterBoot "start_after_boot" "`probe.start_timeout` is not below `boot.timeout`: the boot ends before an app that starts slowly may be healthy";
-        LimitOutOfReach "limit_out_of_reach" "`restart.limit` restarts take longer than `restart.window`: an app that exits at once is restarted for ever, and the instance is never replaced";
+        LimitOutOfReach "limit_out_of_reach" "`restart.limit` restarts take longer than `restart.window`: an app that exits at once is restarted forever, and the instance is never replaced";
         SlowPoll "slow_poll" "`lifecycle.poll` above 30s: a spot interruption leaves two minutes, and is seen this late";
         NoLogin "no_login" "`registry_auth=none` with a private ECR repository, which answers no pull without a login";
         SignalWithoutChange "signal_without_change" "`secrets_refresh=…,signal:…` with `secrets_as=env`: the environment of a running process cannot change, so the signal brings no new value";

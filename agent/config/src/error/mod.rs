@@ -13,21 +13,21 @@ use crate::keys::suggest::Unknown;
 
 pub(crate) mod code;
 
-/// How many errors of one config are told; hostile bytes could make thousands.
-const TOLD: usize = 100;
+/// How many errors of one config are reported; hostile bytes could make thousands.
+const MOST_REPORTED: usize = 100;
 
 /// Where something was written.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct Location {
     /// `user-data`, `user-data part 2`, a file's name, a pointer, `command line`.
     pub source: Arc<str>,
     /// Where in there.
-    pub at: At,
+    pub at: Position,
 }
 
 /// Where in a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum At {
+pub enum Position {
     /// Somewhere: the key says it, as in JSON.
     Within,
     /// Line and column in characters, both counted from 1.
@@ -36,13 +36,13 @@ pub enum At {
     Word(usize),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.source)?;
         match self.at {
-            At::Within => Ok(()),
-            At::Line(line, column) => write!(f, " line {line} column {column}"),
-            At::Word(word) => write!(f, " word {word}"),
+            Position::Within => Ok(()),
+            Position::Line(line, column) => write!(f, " line {line} column {column}"),
+            Position::Word(word) => write!(f, " word {word}"),
         }
     }
 }
@@ -51,7 +51,7 @@ impl fmt::Display for Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     /// Where; none if it is about what is missing.
-    pub place: Option<Place>,
+    pub location: Option<Location>,
     /// The key, none if there is none (a word without `=`, a syntax error).
     pub key: Option<String>,
     /// What kind of thing.
@@ -81,8 +81,8 @@ impl ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(place) = &self.place {
-            write!(f, "{place}: ")?;
+        if let Some(location) = &self.location {
+            write!(f, "{location}: ")?;
         }
         if let Some(key) = &self.key {
             write!(f, "`{}`: ", shown(key))?;
@@ -94,46 +94,48 @@ impl fmt::Display for ConfigError {
 /// Every error of a config, by place; one line each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConfigErrors {
-    told: Vec<ConfigError>,
+    reported: Vec<ConfigError>,
     more: usize,
 }
 
 impl ConfigErrors {
     /// The errors, at most a hundred.
     pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
-        self.told.iter()
+        self.reported.iter()
     }
 
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
-        self.told.len() + self.more
+        self.reported.len() + self.more
     }
 
-    /// How many more there are than are told.
+    /// How many more there are than are reported.
     pub fn more(&self) -> usize {
         self.more
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.told.is_empty()
+        self.reported.is_empty()
     }
 
     /// In the order in which a reader meets them; what has no place comes last.
     pub(crate) fn sort(&mut self) {
-        self.told.sort_by(|one, other| (one.place.is_none(), &one.place).cmp(&(other.place.is_none(), &other.place)));
+        self.reported.sort_by(|one, other| {
+            (one.location.is_none(), &one.location).cmp(&(other.location.is_none(), &other.location))
+        });
     }
 
-    /// Adds one. The reason is worked out only if it will be told.
+    /// Adds one. The reason is worked out only if it will be reported.
     pub(crate) fn add<R: Into<Cow<'static, str>>>(
         &mut self,
         code: Code,
-        place: Option<Place>,
+        location: Option<Location>,
         key: Option<&str>,
         reason: impl FnOnce() -> R,
     ) {
         self.push(|| ConfigError {
-            place,
+            location,
             key: key.map(str::to_owned),
             code,
             reason: reason().into(),
@@ -142,11 +144,11 @@ impl ConfigErrors {
     }
 
     /// Adds a key that nobody knows.
-    pub(crate) fn add_unknown(&mut self, place: Place, key: &str) {
+    pub(crate) fn add_unknown(&mut self, location: Location, key: &str) {
         self.push(|| {
             let Unknown { reason, meant } = Key::unknown(key);
             ConfigError {
-                place: Some(place),
+                location: Some(location),
                 key: Some(key.to_owned()),
                 code: Code::UnknownKey,
                 reason: reason.into(),
@@ -156,8 +158,8 @@ impl ConfigErrors {
     }
 
     fn push(&mut self, error: impl FnOnce() -> ConfigError) {
-        if self.told.len() < TOLD {
-            self.told.push(error());
+        if self.reported.len() < MOST_REPORTED {
+            self.reported.push(error());
         } else {
             self.more += 1;
         }
@@ -166,7 +168,7 @@ impl ConfigErrors {
 
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, error) in self.told.iter().enumerate() {
+        for (n, error) in self.reported.iter().enumerate() {
             if n > 0 {
                 f.write_str("\n")?;
             }

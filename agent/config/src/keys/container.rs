@@ -4,7 +4,7 @@ use crate::config::policy::ImdsAccess;
 use crate::keys::key::KeyDefault::{Value as By, Words};
 use crate::keys::key::{ForeignWord, Key, Section, choice, none, put, same, some};
 use crate::value::platform::Platform;
-use crate::value::scalar::{cpus, is_name, size, switch};
+use crate::value::scalar::{boolean, cpus, is_name, size};
 use crate::value::{Reason, container, kernel, line, path};
 
 const NETWORKING: &str = "join a network of the engine with `network=`; create it before, with `docker network create`";
@@ -70,7 +70,7 @@ pub(super) static SECTION: Section = Section {
             about: "boolean: the root filesystem is read-only",
             default: By("false"),
             examples: &["true"],
-            resolve: |c, v, _| put(&mut c.read_only, v.one().and_then(switch)),
+            resolve: |c, v, _| put(&mut c.read_only, v.one().and_then(boolean)),
         },
         Key {
             name: "memory",
@@ -99,6 +99,14 @@ pub(super) static SECTION: Section = Section {
             default: Words("the engine's"),
             examples: &["512"],
             resolve: |c, v, _| put(&mut c.pids_limit, some(v, kernel::pids_limit)),
+        },
+        Key {
+            name: "oom_score_adj",
+            about: "-1000 to 1000: when the instance runs out of memory, the kernel kills the process with the highest score first; a high one \
+                 spares the engine and the host's other agents",
+            default: Words("the engine's, 0"),
+            examples: &["500"],
+            resolve: |c, v, _| put(&mut c.oom_score_adj, some(v, oom_score_adj)),
         },
         Key {
             name: "ulimits",
@@ -242,14 +250,14 @@ pub(super) static SECTION: Section = Section {
             about: "boolean: the engine's init as process 1",
             default: By("true"),
             examples: &["false"],
-            resolve: |c, v, _| put(&mut c.init, v.one().and_then(switch)),
+            resolve: |c, v, _| put(&mut c.init, v.one().and_then(boolean)),
         },
         Key {
             name: "privileged",
             about: "boolean",
             default: By("false"),
             examples: &["true"],
-            resolve: |c, v, _| put(&mut c.privileged, v.one().and_then(switch)),
+            resolve: |c, v, _| put(&mut c.privileged, v.one().and_then(boolean)),
         },
         Key {
             name: "stop_signal",
@@ -273,7 +281,7 @@ pub(super) static SECTION: Section = Section {
             examples: &["log_opt.max-size=50m"],
             resolve: |c, v, name| {
                 if !is_name(name, "_.-") {
-                    return Err("has a name that no log driver knows".into());
+                    return Err("has a name that is not letters, digits and `_.-`".into());
                 }
                 c.log_opt.insert(name.to_owned(), v.one()?.to_owned());
                 Ok(())
@@ -341,7 +349,7 @@ static FOREIGN: &[ForeignWord] = &[
         "one container runs on an instance, so nothing is reserved: `memory=` and `cpus=` are limits",
     ),
     none("mem_swappiness memory_swappiness linuxParameters.swappiness", "set `vm.swappiness` on the instance"),
-    none("kernel_memory oom_kill_disable oom_score_adj", "`memory=` is the limit; the kernel kills what is above it"),
+    none("kernel_memory oom_kill_disable", "`memory=` is the limit; the kernel kills what is above it"),
     none("cpu_shares -c cpu_period cpu_quota cpu_rt_period cpu_rt_runtime cpuset cpuset_cpus cpuset_mems", CPU),
     none(
         "blkio_weight blkio_weight_device blkio_config device_read_bps device_read_iops device_write_bps device_write_iops",
@@ -377,6 +385,12 @@ static FOREIGN: &[ForeignWord] = &[
     ),
 ];
 
+/// The range of `/proc/PID/oom_score_adj` (proc(5)).
+fn oom_score_adj(text: &str) -> Result<i16, Reason> {
+    let score = text.parse().ok().filter(|score| (-1000..=1000).contains(score));
+    score.ok_or("is not a whole number from -1000 to 1000".into())
+}
+
 fn log_driver(text: &str) -> Result<String, Reason> {
-    if is_name(text, "_.-/:") { Ok(text.to_owned()) } else { Err("is not a log driver's name".into()) }
+    if is_name(text, "_.-/:") { Ok(text.to_owned()) } else { Err("is not a log driver name".into()) }
 }

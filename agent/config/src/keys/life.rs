@@ -278,7 +278,7 @@ pub(crate) fn listen(value: &Value) -> Result<std::net::SocketAddr, Reason> {
     value.one()?.parse().map_err(|_| "is not an address with a port like `0.0.0.0:9911` or `[::]:9911`".into())
 }
 
-/// At most 255 characters (API reference, CreateAutoScalingGroup); no control characters.
+/// Position most 255 characters (API reference, CreateAutoScalingGroup); no control characters.
 fn group_name(text: &str) -> Result<String, Reason> {
     let good = text.chars().count() <= 255 && !text.chars().any(char::is_control);
     if good { Ok(text.to_owned()) } else { Err("is not the name of an Auto Scaling group".into()) }
@@ -288,14 +288,18 @@ fn group_name(text: &str) -> Result<String, Reason> {
 fn hook_name(text: &str) -> Result<String, Reason> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_/".contains(&byte);
     let good = text.len() <= 255 && text.bytes().all(allowed);
-    if good { Ok(text.to_owned()) } else { Err("is not a hook's name: letters, digits and `-_/`".into()) }
+    if good {
+        Ok(text.to_owned())
+    } else {
+        Err("is not a lifecycle hook name: at most 255 letters, digits and `-_/`".into())
+    }
 }
 
 /// No hook waits longer than two hours for a heartbeat (API reference, PutLifecycleHook).
 fn heartbeat(value: &Value) -> Result<Duration, Reason> {
     let every = at_least(1000, value)?;
     if every > Duration::from_secs(7200) {
-        Err("is longer than `2h`, the longest timeout of a hook".into())
+        Err("is longer than `2h`, the longest heartbeat timeout of a hook".into())
     } else {
         Ok(every)
     }

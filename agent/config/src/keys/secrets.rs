@@ -76,7 +76,7 @@ static FOREIGN: &[ForeignWord] = &[
 fn whole_secret(text: &str) -> Result<SecretRef, Reason> {
     let secret = SecretRef::parse(text)?;
     if secret.is_one_key() {
-        return Err("names one key of a secret; that is what `secret.NAME=` is for".into());
+        return Err("names one key of a secret: write it as `secret.NAME=…`".into());
     }
     Ok(secret)
 }

@@ -29,7 +29,7 @@ impl Unknown {
     fn of_others(meaning: foreign_words::Meaning) -> Self {
         let advice = meaning.advice;
         match meaning.key {
-            None => Self::new(format!("unknown key without an equivalent in berth: {advice}")),
+            None => Self::new(format!("unknown key, and berth has no equivalent: {advice}")),
             Some(key) if advice.is_empty() => Self::meaning(key, |key| format!("unknown key: berth calls it `{key}`")),
             Some(key) => Self::meaning(key, |key| format!("unknown key: berth calls it `{key}`; {advice}")),
         }
@@ -73,9 +73,7 @@ impl Key {
             return Unknown::near(key);
         }
         if let Some(key) = below(written) {
-            return Unknown::meaning(text::shown(&key), |key| {
-                format!("unknown key: it stands below something else; at the top level it is `{key}`")
-            });
+            return Unknown::meaning(text::shown(&key), |key| format!("unknown key: write `{key}` at the top level"));
         }
         let head = written.split('.').next().unwrap_or(written);
         if all().any(|key| key.name == head) {
@@ -147,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_key_that_nobody_knows_gets_the_nearest_that_somebody_knows() {
-        for (written, told) in [
+        for (written, reported) in [
             ("helth", "unknown key, did you mean `health`?"),
             ("prot", "unknown key, did you mean `port`?"),
             ("Image", "unknown key, did you mean `image`?"),
@@ -164,13 +162,13 @@ mod tests {
             ("labels.a", "unknown key: `labels` is a value or a list, not a table"),
             ("secret", "needs a name: `secret.NAME=…` for one value, or `secrets=…` for every key of a JSON secret"),
             ("--image", "unknown key: write it without `--`, as in `image=…`"),
-            ("berth.image", "unknown key: it stands below something else; at the top level it is `image`"),
+            ("berth.image", "unknown key: write `image` at the top level"),
             ("zzzzzzzz", "unknown key"),
             ("", "unknown key"),
             ("-", "unknown key"),
             ("...", "unknown key"),
         ] {
-            assert_eq!(Key::unknown(written).reason, told, "{written}");
+            assert_eq!(Key::unknown(written).reason, reported, "{written}");
         }
         assert_eq!(Key::unknown(&"x".repeat(1000)).reason, "unknown key");
         assert_eq!(Key::unknown(&"x.".repeat(1000)).reason, "unknown key");

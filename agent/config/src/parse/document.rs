@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use toml::de::{DeTable, DeValue};
 
-use crate::error::At;
+use crate::error::Position;
 use crate::parse::syntax;
 use crate::value::{Reason, Value};
 
@@ -17,7 +17,7 @@ const DEEPEST: usize = 8;
 #[derive(Default)]
 pub(crate) struct Document {
     /// Keys with values, in the order of the document.
-    pub(crate) keys: Vec<(At, String, Value)>,
+    pub(crate) keys: Vec<(Position, String, Value)>,
     /// What is no key with a value.
     pub(crate) defects: Vec<Defect>,
 }
@@ -25,7 +25,7 @@ pub(crate) struct Document {
 /// Something in a document that is no key with a value.
 pub(crate) struct Defect {
     /// Where.
-    pub(crate) at: At,
+    pub(crate) at: Position,
     /// What it is.
     pub(crate) kind: DefectKind,
 }
@@ -53,15 +53,15 @@ pub(crate) fn toml(text: &str) -> Document {
         let nodes = toml_table(table.get_ref(), &lines, 0);
         document.flatten("", nodes);
         document.keys.sort_by_key(|(at, ..)| match at {
-            At::Line(line, column) => (*line, *column),
+            Position::Line(line, column) => (*line, *column),
             _ => (0, 0),
         });
     }
     for error in errors {
         // The message is one of the parser's own sentences; only its Display would quote the document.
-        let at = error.span().map_or(At::Within, |span| lines.at(span.start));
-        let mend = error.span().and_then(|span| syntax::of_toml(lines.around(span.start)));
-        let reason = mend.map_or_else(|| error.message().to_owned(), str::to_owned);
+        let at = error.span().map_or(Position::Within, |span| lines.at(span.start));
+        let fix = error.span().and_then(|span| syntax::of_toml(lines.around(span.start)));
+        let reason = fix.map_or_else(|| error.message().to_owned(), str::to_owned);
         document.defect(at, DefectKind::Syntax(format!("not TOML: {reason}").into()));
     }
     document
@@ -72,7 +72,7 @@ pub(crate) fn json(text: &str) -> Document {
     let mut document = Document::default();
     match serde_json::from_str::<Node>(text) {
         Ok(Node::Table(members)) => document.flatten("", members),
-        Ok(_) => document.defect(At::Within, DefectKind::Syntax("not a JSON object".into())),
+        Ok(_) => document.defect(Position::Within, DefectKind::Syntax("not a JSON object".into())),
         Err(error) => {
             let lines = Lines::of(text);
             let (line, column) = (error.line(), error.column().max(1));
@@ -81,13 +81,13 @@ pub(crate) fn json(text: &str) -> Document {
                 serde_json::error::Category::Eof => "it ends too early",
                 _ => syntax::of_json(text, offset).unwrap_or("a syntax error"),
             };
-            document.defect(At::Line(line, column), DefectKind::Syntax(format!("not JSON: {what}").into()));
+            document.defect(Position::Line(line, column), DefectKind::Syntax(format!("not JSON: {what}").into()));
         }
     }
     document
 }
 
-type Member = (At, String, Node);
+type Member = (Position, String, Node);
 
 /// A value of either language.
 enum Node {
@@ -120,7 +120,7 @@ impl Document {
         }
     }
 
-    fn defect(&mut self, at: At, kind: DefectKind) {
+    fn defect(&mut self, at: Position, kind: DefectKind) {
         self.defects.push(Defect { at, kind });
     }
 }
@@ -137,7 +137,7 @@ fn toml_node(value: &DeValue<'_>, lines: &Lines<'_>, depth: usize) -> Node {
         DeValue::String(text) => Node::Text(text.to_string()),
         DeValue::Integer(number) => Node::Text(number.to_string()),
         DeValue::Float(number) => Node::Text(number.to_string()),
-        DeValue::Boolean(switch) => Node::Text(switch.to_string()),
+        DeValue::Boolean(value) => Node::Text(value.to_string()),
         DeValue::Datetime(time) => Node::Text(time.to_string()),
         // Deeper than any key lies: told as such by the caller, so what is in there does not matter.
         DeValue::Array(_) | DeValue::Table(_) if depth > 2 * DEEPEST => Node::Null,
@@ -148,7 +148,7 @@ fn toml_node(value: &DeValue<'_>, lines: &Lines<'_>, depth: usize) -> Node {
     }
 }
 
-/// serde_json bounds the depth to 128 by itself. A key that is given twice is kept twice, so that it can be told.
+/// serde_json bounds the depth to 128 by itself. A key that is given twice is kept twice, so that it can be reported.
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Any;
@@ -185,7 +185,7 @@ impl<'de> Deserialize<'de> for Node {
             fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Node, A::Error> {
                 let mut nodes = Vec::new();
                 while let Some((key, node)) = members.next_entry()? {
-                    nodes.push((At::Within, key, node));
+                    nodes.push((Position::Within, key, node));
                 }
                 Ok(Node::Table(nodes))
             }
@@ -213,10 +213,10 @@ impl<'a> Lines<'a> {
         self.text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default()
     }
 
-    fn at(&self, offset: usize) -> At {
+    fn at(&self, offset: usize) -> Position {
         let line = self.starts.partition_point(|start| *start <= offset);
         let start = self.starts.get(line.saturating_sub(1)).copied().unwrap_or_default();
         let before = self.text.get(start..offset).map_or(0, |text| text.chars().count());
-        At::Line(line, before + 1)
+        Position::Line(line, before + 1)
     }
 }

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::detect::foreign::Foreign;
-use crate::detect::{self, Detected, Form, Found, Refusal};
+use crate::detect::{self, ConfigForm, Detected, FoundConfig, Refusal};
 use crate::error::code::Code;
-use crate::error::{At, ConfigErrors, Place};
+use crate::error::{ConfigErrors, Location, Position};
 use crate::keys::foreign_words;
 use crate::keys::{Key, life};
 use crate::parse::document::{self, Defect, DefectKind, Document};
@@ -39,7 +39,7 @@ pub enum Layer {
 #[derive(Clone)]
 pub(crate) struct Written {
     pub(crate) value: Value,
-    pub(crate) place: Place,
+    pub(crate) location: Location,
     pub(crate) layer: Layer,
     /// The order of writing, over all layers.
     pub(crate) order: usize,
@@ -73,7 +73,7 @@ impl Layers {
     /// Adds a file of defaults, TOML or a JSON object; `name` is what errors call it.
     pub fn add_file(&mut self, name: &str, bytes: &[u8]) {
         match detect::in_file(bytes) {
-            Ok(form) => self.add(Layer::Defaults, name, Found { part: None, form }),
+            Ok(form) => self.add(Layer::Defaults, name, FoundConfig { part: None, form }),
             Err(refusal) => self.refuse(name, vec![refusal]),
         }
     }
@@ -107,7 +107,7 @@ impl Layers {
             Detected::Config(found) => self.add(Layer::Pointer, &name, found),
             Detected::Refused(refusals) => self.refuse(&name, refusals),
             Detected::Foreign(_) => {
-                self.refuse(&name, vec![Refusal { part: None, at: At::Within, reason: detect::NOTHING.into() }]);
+                self.refuse(&name, vec![Refusal { part: None, at: Position::Within, reason: detect::NOTHING.into() }]);
             }
         }
     }
@@ -120,7 +120,7 @@ impl Layers {
         self.sources.push((Layer::CommandLine, "command line".into()));
         let mut source = Source::new(self, Layer::CommandLine, "command line".into());
         for (word, n) in words.iter().zip(1..) {
-            source.add_word(At::Word(n), word);
+            source.add_word(Position::Word(n), word);
         }
     }
 
@@ -141,7 +141,7 @@ impl Layers {
     }
 
     /// What is known to be wrong before anything is validated: syntax, unknown keys, keys given twice.
-    pub fn faults_so_far(&self) -> &ConfigErrors {
+    pub fn errors_so_far(&self) -> &ConfigErrors {
         &self.errors
     }
 
@@ -152,7 +152,7 @@ impl Layers {
         sources.into_iter().map(|(_, name)| name.as_ref()).collect()
     }
 
-    fn add(&mut self, layer: Layer, name: &str, Found { part, form }: Found) {
+    fn add(&mut self, layer: Layer, name: &str, FoundConfig { part, form }: FoundConfig) {
         let label = label(name, part);
         self.sources.push((layer, Arc::clone(&label)));
         let before = (self.count, self.errors.len());
@@ -163,19 +163,19 @@ impl Layers {
         }
     }
 
-    fn read(&mut self, layer: Layer, label: Arc<str>, form: Form) {
+    fn read(&mut self, layer: Layer, label: Arc<str>, form: ConfigForm) {
         let mut source = Source::new(self, layer, label);
         match form {
-            Form::Line { words, line, indent } => source.add_line(&words, line, indent),
-            Form::Toml(text) => source.add_document(document::toml(&text)),
-            Form::Json(text) => source.add_document(document::json(&text)),
+            ConfigForm::Line { words, line, indent } => source.add_line(&words, line, indent),
+            ConfigForm::Toml(text) => source.add_document(document::toml(&text)),
+            ConfigForm::Json(text) => source.add_document(document::json(&text)),
         }
     }
 
     /// What such a source would have said is not known.
     fn refuse(&mut self, name: &str, refusals: Vec<Refusal>) {
         for Refusal { part, at, reason } in refusals {
-            self.errors.add(Code::NotAConfig, Some(Place { source: label(name, part), at }), None, || reason);
+            self.errors.add(Code::NotAConfig, Some(Location { source: label(name, part), at }), None, || reason);
         }
         self.broken = true;
     }
@@ -216,13 +216,13 @@ fn without_sign(word: &str) -> Cow<'static, str> {
     if let Some(meaning) = foreign_words::find(name).filter(|_| has_colon || bare != word) {
         return match meaning.key {
             Some(key) => format!("this word has no `=`; berth calls it `{key}`: write `{key}=…`").into(),
-            None => format!("has no equivalent in berth: {}", meaning.advice).into(),
+            None => format!("is unknown, and berth has no equivalent: {}", meaning.advice).into(),
         };
     }
     if word.starts_with('#') {
-        return "a comment cannot stand behind the words: leave it out".into();
+        return "a comment cannot follow the config on its line: remove it".into();
     }
-    "this word has no `=`: everything is `key=value`; quote a value that has spaces".into()
+    "this word has no `=`: every word is `key=value`; quote a value with spaces".into()
 }
 
 /// One source being read into the layers.
@@ -237,26 +237,26 @@ impl<'a> Source<'a> {
         Self { layers, layer, label }
     }
 
-    fn error(&mut self, code: Code, at: At, key: Option<&str>, reason: impl Into<Cow<'static, str>>) {
-        let place = Place { source: Arc::clone(&self.label), at };
-        self.layers.errors.add(code, Some(place), key, || reason);
+    fn error(&mut self, code: Code, at: Position, key: Option<&str>, reason: impl Into<Cow<'static, str>>) {
+        let location = Location { source: Arc::clone(&self.label), at };
+        self.layers.errors.add(code, Some(location), key, || reason);
     }
 
-    fn unknown(&mut self, at: At, key: &str) {
-        self.layers.errors.add_unknown(Place { source: Arc::clone(&self.label), at }, key);
+    fn unknown(&mut self, at: Position, key: &str) {
+        self.layers.errors.add_unknown(Location { source: Arc::clone(&self.label), at }, key);
     }
 
     fn add_line(&mut self, words: &str, line: usize, indent: usize) {
         match line::words(words) {
-            Ok(words) => self.add_line_words(&words, |word| At::Line(line, indent + word.column)),
+            Ok(words) => self.add_line_words(&words, |word| Position::Line(line, indent + word.column)),
             Err(bad) => {
-                self.error(Code::Syntax, At::Line(line, indent + bad.column), None, bad.reason);
+                self.error(Code::Syntax, Position::Line(line, indent + bad.column), None, bad.reason);
                 self.layers.broken = true;
             }
         }
     }
 
-    fn add_line_words(&mut self, words: &[Word], at: impl Fn(&Word) -> At) {
+    fn add_line_words(&mut self, words: &[Word], at: impl Fn(&Word) -> Position) {
         let mut rest = words;
         while let [word, after @ ..] = rest {
             rest = match spaced(word, after) {
@@ -275,7 +275,7 @@ impl<'a> Source<'a> {
     }
 
     /// The word itself is never shown when it has no `=`: it may be a secret that lost its key.
-    fn add_word(&mut self, at: At, word: &str) {
+    fn add_word(&mut self, at: Position, word: &str) {
         match word.split_once('=') {
             Some((key, value)) => self.add_key(at, key.to_owned(), Value::Text(value.to_owned())),
             None => self.error(Code::NoEquals, at, None, without_sign(word)),
@@ -291,7 +291,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    fn add_defect(&mut self, at: At, kind: DefectKind) {
+    fn add_defect(&mut self, at: Position, kind: DefectKind) {
         let (key, reason): (String, Cow<'static, str>) = match kind {
             DefectKind::Syntax(reason) => {
                 self.layers.broken = true;
@@ -313,21 +313,26 @@ impl<'a> Source<'a> {
         }
     }
 
-    fn add_key(&mut self, at: At, key: String, value: Value) {
+    fn add_key(&mut self, at: Position, key: String, value: Value) {
         if Key::find(&key).is_none() {
             return self.unknown(at, &key);
         }
         if key == "config" && self.layer == Layer::Pointer {
-            return self.error(Code::NestedPointer, at, Some(&key), "what is pointed to cannot point on");
+            return self.error(
+                Code::NestedPointer,
+                at,
+                Some(&key),
+                "a config that `config=` points to cannot have `config=` itself",
+            );
         }
-        let place = Place { source: Arc::clone(&self.label), at };
+        let location = Location { source: Arc::clone(&self.label), at };
         self.layers.count += 1;
-        let written = Written { value, place, layer: self.layer, order: self.layers.count };
+        let written = Written { value, location, layer: self.layer, order: self.layers.count };
         match self.layers.keys.entry(key) {
             Entry::Vacant(vacant) => {
                 vacant.insert(written);
             }
-            Entry::Occupied(occupied) if occupied.get().place.source == self.label => {
+            Entry::Occupied(occupied) if occupied.get().location.source == self.label => {
                 let key = occupied.key().clone();
                 self.error(Code::GivenTwice, at, Some(&key), "is given twice");
             }

@@ -39,9 +39,9 @@ impl Layers {
             if mode.as_deref() == Some(own.as_str()) {
                 errors.add(
                     Code::Conflict,
-                    self.place(key),
+                    self.location(key),
                     Some(key),
-                    || "names the app's own container: name another one",
+                    || "names the app's own container: use another one",
                 );
             }
         }
@@ -52,7 +52,7 @@ impl Layers {
         if !config.network.as_deref().is_some_and(|network| network.starts_with("container:")) {
             return;
         }
-        let ports = if self.place("port").is_some() { "port" } else { "ports" };
+        let ports = if self.location("port").is_some() { "port" } else { "ports" };
         for (key, is_set) in [
             ("hostname", config.hostname.is_some()),
             ("extra_hosts", !config.extra_hosts.is_empty()),
@@ -62,9 +62,9 @@ impl Layers {
             if is_set {
                 errors.add(
                     Code::Conflict,
-                    self.place(key),
+                    self.location(key),
                     Some(key),
-                    || "cannot be set with `network=container:NAME`: the engine takes it from that container",
+                    || "cannot be set with `network=container:NAME`: that container's setting is used",
                 );
             }
         }
@@ -74,11 +74,9 @@ impl Layers {
     fn check_sysctls(&self, config: &Config, errors: &mut ConfigErrors) {
         let host = |mode: &Option<String>| mode.as_deref() == Some("host");
         let mut error =
-            |reason: &'static str| errors.add(Code::Conflict, self.place("sysctls"), Some("sysctls"), || reason);
+            |reason: &'static str| errors.add(Code::Conflict, self.location("sysctls"), Some("sysctls"), || reason);
         if host(&config.network) && config.sysctls.keys().any(|name| is_of_network(name)) {
-            error(
-                "`net.*` cannot be set on the host's network (`network=host`): set it on the host, in `/etc/sysctl.d`",
-            );
+            error("`net.*` cannot be set with `network=host`: set it on the host, in `/etc/sysctl.d`");
         }
         if host(&config.ipc) && config.sysctls.keys().any(|name| is_of_ipc(name)) {
             error(
@@ -90,15 +88,15 @@ impl Layers {
     fn check_swap(&self, config: &Config, errors: &mut ConfigErrors) {
         let Some(swap) = config.memory_swap.filter(|swap| *swap > 0) else { return };
         let mut error =
-            |code, reason: &'static str| errors.add(code, self.place("memory_swap"), Some("memory_swap"), || reason);
+            |code, reason: &'static str| errors.add(code, self.location("memory_swap"), Some("memory_swap"), || reason);
         match config.memory {
             // One that is invalid has its own error.
-            None if self.place("memory").is_some() => {}
-            None => error(Code::Missing, "needs `memory`: it is the sum of memory and swap"),
+            None if self.location("memory").is_some() => {}
+            None => error(Code::Missing, "needs `memory`: `memory_swap` is the sum of memory and swap"),
             Some(memory) if swap.unsigned_abs() < memory => {
                 error(
                     Code::Conflict,
-                    "is less than `memory`: it is the sum of memory and swap, and the same size is no swap",
+                    "is less than `memory`: `memory_swap` is the sum of memory and swap; for no swap, set both to the same size",
                 );
             }
             Some(_) => {}
@@ -115,8 +113,10 @@ impl Layers {
             let owner = LOG_DRIVERS.iter().find(|(_, begin)| !begin.is_empty() && option.starts_with(begin));
             if let Some((owner, _)) = owner.filter(|(owner, _)| *owner != driver) {
                 let key = format!("log_opt.{option}");
-                errors.add(Code::Conflict, self.place(&key), Some(&key), || {
-                    format!("is an option of the log driver `{owner}`, and `log_driver` is `{driver}`: add `log_driver={owner}`")
+                errors.add(Code::Conflict, self.location(&key), Some(&key), || {
+                    format!(
+                        "is an option of log driver `{owner}`, and `log_driver` is `{driver}`: set `log_driver={owner}`"
+                    )
                 });
             }
         }
@@ -140,7 +140,7 @@ mod tests {
             ("extra_hosts=a:1.1.1.1 network=container:b", "`extra_hosts`: cannot be set"),
             ("dns=1.1.1.1 network=container:b", "`dns`: cannot be set"),
             ("port=80 health=none network=container:b", "`port`: cannot be set"),
-            ("sysctls=net.core.somaxconn=1 network=host", "`sysctls`: `net.*` cannot be set on the host's network"),
+            ("sysctls=net.core.somaxconn=1 network=host", "`sysctls`: `net.*` cannot be set with `network=host`"),
             (
                 "sysctls=kernel.shmmax=1 ipc=host",
                 "`sysctls`: `kernel.*` and `fs.mqueue.*` cannot be set with `ipc=host`",
@@ -153,16 +153,19 @@ mod tests {
             ("memory_swap=256m memory=512m", "`memory_swap`: is less than `memory`"),
             (
                 "log_opt.awslogs-group=g",
-                "`log_opt.awslogs-group`: is an option of the log driver `awslogs`, and `log_driver` is `json-file`",
+                "`log_opt.awslogs-group`: is an option of log driver `awslogs`, and `log_driver` is `json-file`",
             ),
             (
                 "log_opt.gelf-address=udp://a:1 log_driver=journald",
-                "`log_opt.gelf-address`: is an option of the log driver `gelf`",
+                "`log_opt.gelf-address`: is an option of log driver `gelf`",
             ),
         ] {
-            let told = errors(words);
-            assert!(told.starts_with("user-data line 1 column 17: ") && told.contains(expected), "{words}: {told}");
-            assert_eq!(told.lines().count(), 1, "{words}: {told}");
+            let reported = errors(words);
+            assert!(
+                reported.starts_with("user-data line 1 column 17: ") && reported.contains(expected),
+                "{words}: {reported}"
+            );
+            assert_eq!(reported.lines().count(), 1, "{words}: {reported}");
         }
     }
 
@@ -188,8 +191,8 @@ mod tests {
 
     #[test]
     fn one_mistake_in_memory_is_one_error() {
-        let told = errors("memory=lots memory_swap=1g");
-        assert!(told.contains("`memory`: is not a size") && told.lines().count() == 1, "{told}");
+        let reported = errors("memory=lots memory_swap=1g");
+        assert!(reported.contains("`memory`: is not a size") && reported.lines().count() == 1, "{reported}");
     }
 
     /// What it writes to is the engine's to say, and so is how much of it is kept.

@@ -13,49 +13,47 @@ impl Layers {
     /// What is written and needs something that is not.
     pub(crate) fn check_missing(&self, config: &Config, errors: &mut ConfigErrors) {
         let needs_port = matches!(config.health, Some(ProbeMethod::Path(_) | ProbeMethod::Tcp(None)));
-        if needs_port && config.first_tcp_port().is_none() && !self.has_fault_in_ports() {
+        if needs_port && config.first_tcp_port().is_none() && !self.has_error_in_ports() {
             errors.add(
                 Code::Missing,
-                self.place("health"),
+                self.location("health"),
                 Some("health"),
-                || "asks the first TCP port, and none is given: add `port=`",
+                || "needs a TCP port, and the config has none: add `port=`",
             );
         }
         if config.log_driver == "awslogs" && !config.log_opt.contains_key("awslogs-group") {
             let reason = "`awslogs` needs `log_opt.awslogs-group`";
-            errors.add(Code::Missing, self.place("log_driver"), Some("log_driver"), || reason);
+            errors.add(Code::Missing, self.location("log_driver"), Some("log_driver"), || reason);
         }
     }
 
     /// What is written and cannot live together.
-    pub(crate) fn check_together(&self, config: &Config, errors: &mut ConfigErrors) {
+    pub(crate) fn check_combinations(&self, config: &Config, errors: &mut ConfigErrors) {
         self.check_conflicts(config, errors);
         let mut error = |key: &str, reason: &'static str| {
-            errors.add(Code::Conflict, self.place(key), Some(key), || reason);
+            errors.add(Code::Conflict, self.location(key), Some(key), || reason);
         };
         for name in config.env.keys().filter(|name| config.secret.contains_key(*name)) {
-            error(&format!("secret.{name}"), "the same name is given as `env.` too");
+            error(&format!("secret.{name}"), "is also set by `env.`: remove one of them");
         }
         let ports = if self.keys.contains_key("ports") { "ports" } else { "port" };
         for (n, port) in config.ports.iter().enumerate() {
             let earlier = config.ports.iter().take(n);
             if earlier.clone().any(|other| port.clashes(other)) {
-                error(ports, "two of the ports need the same port of the host");
+                error(ports, "has two entries for the same host port");
             }
             if port.takes(config.listen) {
-                error(ports, "`listen` has this port of the host: change one of them");
+                error(ports, "is the port that `listen` uses on the host: change one of them");
             }
             if config.network.as_deref() == Some("host") && port.host != port.container {
-                error(ports, "on the host's network a port is the same on both sides");
+                error(ports, "has different ports with `network=host`, which has no port mapping");
             }
         }
         if config.imds == ImdsAccess::Block {
             match config.network.as_deref() {
-                Some("host") => {
-                    error("imds", "`block` cannot keep a container on the host's network from the metadata")
-                }
+                Some("host") => error("imds", "`block` has no effect on a container with `network=host`"),
                 Some(network) if network.starts_with("container:") => {
-                    error("imds", "`block` cannot keep a container on another container's network from the metadata");
+                    error("imds", "`block` has no effect on a container with `network=container:NAME`");
                 }
                 _ => {}
             }
@@ -66,10 +64,13 @@ impl Layers {
         }
         if config.health == Some(ProbeMethod::None) && config.probe.running_for >= config.boot.timeout {
             let key = if self.keys.contains_key("probe.running_for") { "probe.running_for" } else { "boot.timeout" };
-            error(key, "`probe.running_for` is not shorter than `boot.timeout`: the app could never become healthy");
+            error(
+                key,
+                "`probe.running_for` must be shorter than `boot.timeout`: else the app never becomes healthy in time",
+            );
         }
         if let Some(key) = mounts::twice(config) {
-            error(key, "two of the mounts have the same path in the container");
+            error(key, "has two mounts with the same path in the container");
         }
         if let Some((key, reason)) = mounts::in_the_way(config) {
             error(key, reason);
@@ -81,19 +82,19 @@ impl Layers {
         {
             error(
                 "health",
-                "asks the container's own address, and on this network it has none: use `health=cmd:…`, or another `network`",
+                "probes the address of the container, which has none with this `network`: use `health=cmd:…`, or another `network`",
             );
         }
         if config.log_opt.contains_key("awslogs-stream-prefix") {
             error(
                 "log_opt.awslogs-stream-prefix",
-                "is an option of ECS, and Docker's awslogs driver refuses it: use `log_opt.awslogs-stream=…`, or `log_opt.tag=…`",
+                "is an option of ECS that Docker's awslogs driver rejects: use `log_opt.awslogs-stream=…`, or `log_opt.tag=…`",
             );
         }
     }
 
     /// A list of ports that is at error is not an empty one.
-    fn has_fault_in_ports(&self) -> bool {
+    fn has_error_in_ports(&self) -> bool {
         ["port", "ports"]
             .iter()
             .any(|key| self.keys.get(*key).is_some_and(|written| written.value.each(Port::parse).is_err()))
@@ -111,43 +112,38 @@ mod tests {
         for (words, expected) in [
             (
                 "env.A=1 secret.A=x",
-                expect!["user-data line 1 column 25: `secret.A`: the same name is given as `env.` too"],
+                expect!["user-data line 1 column 25: `secret.A`: is also set by `env.`: remove one of them"],
             ),
-            (
-                "port=80:1,80:2",
-                expect!["user-data line 1 column 17: `port`: two of the ports need the same port of the host"],
-            ),
+            ("port=80:1,80:2", expect!["user-data line 1 column 17: `port`: has two entries for the same host port"]),
             (
                 "port=9911",
-                expect!["user-data line 1 column 17: `port`: `listen` has this port of the host: change one of them"],
+                expect![
+                    "user-data line 1 column 17: `port`: is the port that `listen` uses on the host: change one of them"
+                ],
             ),
             (
                 "port=80:81 network=host",
-                expect!["user-data line 1 column 17: `port`: on the host's network a port is the same on both sides"],
+                expect![
+                    "user-data line 1 column 17: `port`: has different ports with `network=host`, which has no port mapping"
+                ],
             ),
             (
                 "imds=block network=host",
-                expect![
-                    "user-data line 1 column 17: `imds`: `block` cannot keep a container on the host's network from the metadata"
-                ],
+                expect!["user-data line 1 column 17: `imds`: `block` has no effect on a container with `network=host`"],
             ),
             (
                 "imds=block network=container:x",
                 expect![
-                    "user-data line 1 column 17: `imds`: `block` cannot keep a container on another container's network from the metadata"
+                    "user-data line 1 column 17: `imds`: `block` has no effect on a container with `network=container:NAME`"
                 ],
             ),
             (
                 "health=/x",
-                expect![
-                    "user-data line 1 column 17: `health`: asks the first TCP port, and none is given: add `port=`"
-                ],
+                expect!["user-data line 1 column 17: `health`: needs a TCP port, and the config has none: add `port=`"],
             ),
             (
                 "health=tcp port=53/udp",
-                expect![
-                    "user-data line 1 column 17: `health`: asks the first TCP port, and none is given: add `port=`"
-                ],
+                expect!["user-data line 1 column 17: `health`: needs a TCP port, and the config has none: add `port=`"],
             ),
             (
                 "health=tcp port=x",
@@ -164,7 +160,7 @@ mod tests {
             (
                 "health=none boot.timeout=5s",
                 expect![
-                    "user-data line 1 column 29: `boot.timeout`: `probe.running_for` is not shorter than `boot.timeout`: the app could never become healthy"
+                    "user-data line 1 column 29: `boot.timeout`: `probe.running_for` must be shorter than `boot.timeout`: else the app never becomes healthy in time"
                 ],
             ),
             (
@@ -173,54 +169,54 @@ mod tests {
             ),
             (
                 "volumes=/a:/x tmpfs=/x/",
-                expect!["user-data line 1 column 17: `volumes`: two of the mounts have the same path in the container"],
+                expect!["user-data line 1 column 17: `volumes`: has two mounts with the same path in the container"],
             ),
             (
                 "secrets=a secrets_as=files tmpfs=/run/secrets",
                 expect![
-                    "user-data line 1 column 44: `tmpfs`: is mounted at or below `/run/secrets`, or hides it: the secrets' files are there; mount it elsewhere"
+                    "user-data line 1 column 44: `tmpfs`: is mounted at or below `/run/secrets`, or hides it: berth delivers the secrets there; use another path"
                 ],
             ),
             (
                 "health=/x port=80 network=none",
                 expect![
-                    "user-data line 1 column 17: `health`: asks the container's own address, and on this network it has none: use `health=cmd:…`, or another `network`"
+                    "user-data line 1 column 17: `health`: probes the address of the container, which has none with this `network`: use `health=cmd:…`, or another `network`"
                 ],
             ),
             (
                 "health=https:8443/x network=none",
                 expect![
-                    "user-data line 1 column 17: `health`: asks the container's own address, and on this network it has none: use `health=cmd:…`, or another `network`"
+                    "user-data line 1 column 17: `health`: probes the address of the container, which has none with this `network`: use `health=cmd:…`, or another `network`"
                 ],
             ),
             (
                 "health=tcp:80 network=container:web",
                 expect![
-                    "user-data line 1 column 17: `health`: asks the container's own address, and on this network it has none: use `health=cmd:…`, or another `network`"
+                    "user-data line 1 column 17: `health`: probes the address of the container, which has none with this `network`: use `health=cmd:…`, or another `network`"
                 ],
             ),
             (
                 "log_opt.awslogs-stream-prefix=api log_driver=awslogs log_opt.awslogs-group=g",
                 expect![
-                    "user-data line 1 column 17: `log_opt.awslogs-stream-prefix`: is an option of ECS, and Docker's awslogs driver refuses it: use `log_opt.awslogs-stream=…`, or `log_opt.tag=…`"
+                    "user-data line 1 column 17: `log_opt.awslogs-stream-prefix`: is an option of ECS that Docker's awslogs driver rejects: use `log_opt.awslogs-stream=…`, or `log_opt.tag=…`"
                 ],
             ),
             (
                 "secrets=a#b",
                 expect![
-                    "user-data line 1 column 17: `secrets`: names one key of a secret; that is what `secret.NAME=` is for"
+                    "user-data line 1 column 17: `secrets`: names one key of a secret: write it as `secret.NAME=…`"
                 ],
             ),
             (
                 "lifecycle.launch_hook='a b' lifecycle.heartbeat=3h",
                 expect![[r#"
-                user-data line 1 column 17: `lifecycle.launch_hook`: is not a hook's name: letters, digits and `-_/`
-                user-data line 1 column 45: `lifecycle.heartbeat`: is longer than `2h`, the longest timeout of a hook"#]],
+                user-data line 1 column 17: `lifecycle.launch_hook`: is not a lifecycle hook name: at most 255 letters, digits and `-_/`
+                user-data line 1 column 45: `lifecycle.heartbeat`: is longer than `2h`, the longest heartbeat timeout of a hook"#]],
             ),
             (
                 "memory=1m probe.timeout=0s restart.backoff=0s listen=9911",
                 expect![[r#"
-                user-data line 1 column 17: `memory`: is less than `6m`, the engine's least
+                user-data line 1 column 17: `memory`: is less than `6m`, the engine's minimum
                 user-data line 1 column 27: `probe.timeout`: is shorter than `100ms`
                 user-data line 1 column 44: `restart.backoff`: is shorter than `1ms`
                 user-data line 1 column 63: `listen`: is not an address with a port like `0.0.0.0:9911` or `[::]:9911`"#]],

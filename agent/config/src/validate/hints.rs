@@ -9,18 +9,18 @@ type Hint = (fn(&str) -> bool, &'static str);
 
 /// Each mistake: how a value shows it, and what to do. The first is none in a template of secrets.
 const HINTS: [Hint; 6] = [
-    (holds_variable, "it holds a variable that was not filled in, and berth fills none in"),
+    (holds_variable, "it has a variable that was not replaced; berth replaces no variables"),
     (
         |text| ["&quot;", "&amp;", "&#", "&lt;", "&gt;"].iter().any(|escape| text.contains(escape)),
-        "it is HTML-escaped: give the plain text",
+        "it is HTML-escaped: write the plain text",
     ),
     (
         |text| text.starts_with(TYPOGRAPHIC) || text.ends_with(TYPOGRAPHIC),
         "it has typographic quotes: write plain ones",
     ),
-    (|text| text.contains(is_invisible), "it holds an invisible character: leave it out"),
-    (|text| text.ends_with(','), "it ends with a comma: words are separated by spaces alone"),
-    (|text| text.ends_with(';'), "it ends with `;`: words are separated by spaces alone"),
+    (|text| text.contains(is_invisible), "it has an invisible character: remove it"),
+    (|text| text.ends_with(','), "it ends with a comma: words are separated by spaces only"),
+    (|text| text.ends_with(';'), "it ends with `;`: words are separated by spaces only"),
 ];
 
 /// The first mistake that the value of this key shows.
@@ -75,8 +75,8 @@ mod tests {
         ] {
             let mut layers = Layers::new();
             layers.add_user_data(format!("berth {words}").as_bytes());
-            let told = layers.resolve().unwrap_err().to_string();
-            assert!(told.contains(hint), "{words}: {told}");
+            let reported = layers.resolve().unwrap_err().to_string();
+            assert!(reported.contains(hint), "{words}: {reported}");
         }
     }
 
@@ -85,8 +85,11 @@ mod tests {
         for (words, hint) in [("secret.A='${a#x} ${}'", None), ("secret.A='${a,},'", Some("ends with a comma"))] {
             let mut layers = Layers::new();
             layers.add_user_data(format!("berth image=x:1 {words}").as_bytes());
-            let told = layers.resolve().unwrap_err().to_string();
-            assert!(!told.contains("a variable") && hint.is_none_or(|hint| told.contains(hint)), "{words}: {told}");
+            let reported = layers.resolve().unwrap_err().to_string();
+            assert!(
+                !reported.contains("a variable") && hint.is_none_or(|hint| reported.contains(hint)),
+                "{words}: {reported}"
+            );
         }
     }
 

@@ -30,7 +30,7 @@ impl Layers {
     pub(crate) fn warn_of_isolation(&self, config: &Config, warnings: &mut ConfigErrors) {
         let mut warn = |code, key: &str, reason: &str| {
             let reason = reason.to_owned();
-            warnings.add(code, self.place(key), Some(key), || reason);
+            warnings.add(code, self.location(key), Some(key), || reason);
         };
         for option in &config.security_opt {
             if let Some(reason) = taken_away(option) {
@@ -45,22 +45,22 @@ impl Layers {
             warn(
                 Code::WeakIsolation,
                 "ipc",
-                "shares the shared memory and the message queues of all processes of the host with the container",
+                "gives the container the shared memory and message queues of every process on the host",
             );
         }
         if config.shm_size.is_some() && (matches!(ipc, "host" | "none") || ipc.starts_with("container:")) {
             warn(
                 Code::UnusedKey,
                 "shm_size",
-                "has no effect: with this `ipc` the container has no `/dev/shm` of its own",
+                "has no effect: with this `ipc`, the container has no `/dev/shm` of its own",
             );
         }
         if config.runtime.as_deref().is_some_and(has_own_network) {
             warn(
                 Code::UncountedConnections,
                 "runtime",
-                "has a network stack of its own: the connections of the app's clients cannot be counted, so a drain waits for \
-                 `drain.settle` and not for them",
+                "has its own network stack, so berth cannot count the app's connections: a drain waits for \
+                 `drain.settle` only",
             );
         }
         for path in &config.after {
@@ -69,7 +69,7 @@ impl Layers {
                     Code::HiddenPath,
                     "after",
                     &format!(
-                        "may never be there for the agent: berth.service hides the host's `{folder}` ({directive}); wait for another path, or \
+                        "may never exist for the agent: berth.service hides `{folder}` of the host ({directive}); wait for another path, or \
                          change the unit with `systemctl edit berth`"
                     ),
                 );
@@ -80,7 +80,7 @@ impl Layers {
             warn(
                 Code::SmallSize,
                 "shm_size",
-                "counts bytes, as in Docker; for MiB, which ECS task definitions count in, write `m` after the number",
+                "is a number of bytes, as in Docker; for MiB, as in ECS task definitions, add `m`",
             );
         }
     }
@@ -98,7 +98,7 @@ fn taken_away(option: &str) -> Option<&'static str> {
             "runs the container without an AppArmor profile: give it one that allows what the app needs"
         }
         "seccomp=unconfined" => {
-            "lets the container make every system call: give it a profile (`seccomp=FILE`) that allows what the app needs"
+            "runs the container without a seccomp profile: give it one (`seccomp=FILE`) that allows what the app needs"
         }
         "label=disable" => {
             "runs the container without SELinux confinement: give it a type (`label=type:…`) that allows what the app needs"
@@ -113,13 +113,13 @@ fn taken_away(option: &str) -> Option<&'static str> {
 fn of_host_processes(config: &Config) -> &'static str {
     match (config.privileged, config.imds) {
         (true, ImdsAccess::Block) => {
-            "with `privileged`, lets the container enter the host's namespaces: it is root on the host, and `imds=block` cannot keep it \
+            "makes a `privileged` container root on the host, because it can enter the host's namespaces, and `imds=block` cannot keep it \
              from the metadata"
         }
         (true, ImdsAccess::Allow) => {
-            "with `privileged`, lets the container enter the host's namespaces: it is root on the host"
+            "makes a `privileged` container root on the host, because it can enter the host's namespaces"
         }
-        (false, _) => "lets the container see and signal the processes of the host, within the rights of its user",
+        (false, _) => "lets the container see the host's processes, and signal those that its user may signal",
     }
 }
 
@@ -132,32 +132,36 @@ mod tests {
         for (words, expected) in [
             ("security_opt=apparmor=unconfined", "`security_opt`: runs the container without an AppArmor profile"),
             ("security_opt=apparmor:unconfined", "`security_opt`: runs the container without an AppArmor profile"),
-            ("security_opt=seccomp=unconfined", "`security_opt`: lets the container make every system call"),
+            ("security_opt=seccomp=unconfined", "`security_opt`: runs the container without a seccomp profile"),
             ("security_opt=label=disable", "`security_opt`: runs the container without SELinux"),
             (
                 "security_opt=systempaths=unconfined",
                 "`security_opt`: lets the container read and write what the engine hides",
             ),
             ("security_opt=no-new-privileges=false", "`security_opt`: lets the app gain privileges"),
-            ("pid=host", "`pid`: lets the container see and signal the processes of the host"),
-            ("ipc=host", "`ipc`: shares the shared memory"),
+            ("pid=host", "`pid`: lets the container see the host's processes"),
+            ("ipc=host", "`ipc`: gives the container the shared memory"),
             ("shm_size=1g ipc=none", "`shm_size`: has no effect"),
             (
                 "after=/mnt/data,/home/app/data",
-                "`after`: may never be there for the agent: berth.service hides the host's `/home`",
+                "`after`: may never exist for the agent: berth.service hides `/home` of the host",
             ),
-            ("after=/dev/nvme1n1", "berth.service hides the host's `/dev` (PrivateDevices)"),
-            ("runtime=io.containerd.runsc.v1", "`runtime`: has a network stack of its own"),
-            ("shm_size=512", "`shm_size`: counts bytes, as in Docker"),
+            ("after=/dev/nvme1n1", "berth.service hides `/dev` of the host (PrivateDevices)"),
+            ("runtime=io.containerd.runsc.v1", "`runtime`: has its own network stack"),
+            ("shm_size=512", "`shm_size`: is a number of bytes, as in Docker"),
         ] {
-            let told = warnings(words);
-            assert!(told.starts_with("user-data line 1 column 17: ") && told.contains(expected), "{words}: {told}");
-            assert_eq!(told.lines().count(), 1, "{words}: {told}");
+            let reported = warnings(words);
+            assert!(
+                reported.starts_with("user-data line 1 column 17: ") && reported.contains(expected),
+                "{words}: {reported}"
+            );
+            assert_eq!(reported.lines().count(), 1, "{words}: {reported}");
         }
-        let told = warnings("pid=host privileged=true");
+        let reported = warnings("pid=host privileged=true");
         assert!(
-            told.contains("`pid`: with `privileged`, lets the container enter") && told.lines().count() == 2,
-            "{told}"
+            reported.contains("`pid`: makes a `privileged` container root on the host")
+                && reported.lines().count() == 2,
+            "{reported}"
         );
         assert!(warnings("pid=host privileged=true imds=block").contains("`imds=block` cannot keep it"));
     }

@@ -34,11 +34,11 @@ pub(crate) fn in_the_way(config: &Config) -> Option<(&'static str, &'static str)
     }
     let (own, reason) = match config.secrets_as {
         SecretsAs::Env => {
-            (SHIM, "is mounted at or below `/.berth`, where the secrets are delivered: mount it elsewhere")
+            (SHIM, "is mounted at or below `/.berth`, where berth delivers the secrets: use another path")
         }
         SecretsAs::Files => (
             FILES,
-            "is mounted at or below `/run/secrets`, or hides it: the secrets' files are there; mount it elsewhere",
+            "is mounted at or below `/run/secrets`, or hides it: berth delivers the secrets there; use another path",
         ),
     };
     let hits = |path: &str| {
@@ -81,10 +81,10 @@ mod tests {
             "devices=/dev/null:/.berth/secrets/env",
         ] {
             for secrets in ["secrets=a", "secret.A=a secrets_as=env"] {
-                let told = errors(&format!("{words} {secrets}"));
+                let reported = errors(&format!("{words} {secrets}"));
                 assert!(
-                    told.contains("at or below `/.berth`") && told.starts_with("user-data line 1 column 17: "),
-                    "{words}: {told}"
+                    reported.contains("at or below `/.berth`") && reported.starts_with("user-data line 1 column 17: "),
+                    "{words}: {reported}"
                 );
             }
             assert_eq!(errors(&format!("{words} secrets=a secrets_as=files")), "none", "{words}");
@@ -98,8 +98,8 @@ mod tests {
             "tmpfs=/var/run",
             "volumes=/tmp:/run/./secrets",
         ] {
-            let told = errors(&format!("{words} secrets=a secrets_as=files"));
-            assert!(told.contains("at or below `/run/secrets`"), "{words}: {told}");
+            let reported = errors(&format!("{words} secrets=a secrets_as=files"));
+            assert!(reported.contains("at or below `/run/secrets`"), "{words}: {reported}");
             assert_eq!(errors(&format!("{words} secrets=a")), "none", "{words}");
         }
     }

@@ -23,8 +23,8 @@ impl Layers {
     pub(crate) fn warn_of_the_network(&self, warnings: &mut ConfigErrors) {
         let Ok(network) = self.network() else { return };
         if network.https_proxy.as_ref().is_some_and(ProxyUrl::has_password) {
-            warnings.add(Code::PlainSecret, self.place("https_proxy"), Some("https_proxy"), || {
-                "holds a password in plain text, readable by every process on the instance (user-data) or by everyone who can use the AMI (its file): let the proxy allow the instances by \
+            warnings.add(Code::PlainSecret, self.location("https_proxy"), Some("https_proxy"), || {
+                "has a password in plain text, which every process on the instance (user-data) or everyone who can use the AMI (its file) can read: let the proxy allow the instances by \
                  their addresses, or set `HTTPS_PROXY` in an `EnvironmentFile=` of berth.service that only root can read"
             });
         }
@@ -33,14 +33,14 @@ impl Layers {
         {
             warnings.add(
                 Code::UnusedKey,
-                self.place("https_proxy"),
+                self.location("https_proxy"),
                 Some("https_proxy"),
-                || "has no effect: `no_proxy` has `*`, so everything is reached directly",
+                || "has no effect: `no_proxy` has `*`, so no request uses the proxy",
             );
         }
         if let Some((folder, directive)) = network.ca_bundle.as_deref().and_then(hidden) {
-            warnings.add(Code::HiddenPath, self.place("ca_bundle"), Some("ca_bundle"), || {
-                format!("cannot be read by the agent: berth.service hides the host's `{folder}` ({directive}); put the file below `/etc`")
+            warnings.add(Code::HiddenPath, self.location("ca_bundle"), Some("ca_bundle"), || {
+                format!("cannot be read by the agent: berth.service hides `{folder}` of the host ({directive}); put the file below `/etc`")
             });
         }
     }
@@ -79,10 +79,10 @@ mod tests {
     fn a_way_that_is_invalid_is_none_and_every_error_is_told() {
         let mut layers = Layers::new();
         layers.add_user_data(b"berth image=nginx https_proxy=proxy:3128 no_proxy=*.x ca_bundle=x config=ssm:/x");
-        let told = layers.network().unwrap_err().to_string();
+        let reported = layers.network().unwrap_err().to_string();
         for key in ["`image`", "`https_proxy`", "`no_proxy`", "`ca_bundle`"] {
-            assert!(told.contains(key), "{told}");
+            assert!(reported.contains(key), "{reported}");
         }
-        assert_eq!(told.lines().count(), 4, "{told}");
+        assert_eq!(reported.lines().count(), 4, "{reported}");
     }
 }

@@ -20,15 +20,15 @@ impl Layers {
     pub(crate) fn warn_of_pitfalls(&self, config: &Config, warnings: &mut ConfigErrors) {
         let mut warn = |code, key: &str, reason: String| {
             // A default is not what somebody wrote by mistake.
-            if let Some(place) = self.place(key) {
-                warnings.add(code, Some(place), Some(key), || reason);
+            if let Some(location) = self.location(key) {
+                warnings.add(code, Some(location), Some(key), || reason);
             }
         };
         for key in self.slash_names() {
             warn(
                 Code::SlashName,
                 &key,
-                "is looked up in Secrets Manager: a parameter of the Parameter Store is `ssm:/…`; if it is a secret, write `secretsmanager:/…`"
+                "is read from Secrets Manager: write `ssm:/…` for a parameter, or `secretsmanager:/…` for a secret"
                     .into(),
             );
         }
@@ -39,7 +39,7 @@ impl Layers {
                 warn(
                     Code::SignalWithoutChange,
                     "secrets_refresh",
-                    "a signal brings the app no new value: its environment is set when it starts; use `secrets_as=files`, or `restart`".into(),
+                    "a signal cannot deliver new values to the environment of a running app: use `secrets_as=files`, or `restart`".into(),
                 );
             }
         }
@@ -47,7 +47,7 @@ impl Layers {
             warn(
                 Code::NoLogin,
                 "registry_auth",
-                "`none` cannot pull from a private ECR repository: leave the key out".into(),
+                "`none` cannot pull from a private ECR repository: remove the key".into(),
             );
         }
         if config.probe.start_timeout.is_some_and(|start| start >= config.boot.timeout) {
@@ -56,7 +56,7 @@ impl Layers {
                 Code::StartAfterBoot,
                 "probe.start_timeout",
                 format!(
-                    "is not reached: `boot.timeout` ends the boot after {boot}; raise it, above this and the time of the pull"
+                    "is never reached: `boot.timeout` ends the boot after {boot}; set `boot.timeout` to more than this and the time of the pull"
                 ),
             );
         }
@@ -64,14 +64,14 @@ impl Layers {
             warn(
                 Code::OneFailure,
                 "probe.unhealthy",
-                "one probe that fails takes the instance out of traffic and restarts the app: use 2 or more".into(),
+                "a single failed probe takes the instance out of traffic and restarts the app: use 2 or more".into(),
             );
         }
         if config.stop_timeout.is_zero() {
             warn(
                 Code::NoTimeToStop,
                 "stop_timeout",
-                "SIGKILL follows the stop signal at once: give the app some seconds to end".into(),
+                "SIGKILL follows the stop signal at once: give the app a few seconds to stop".into(),
             );
         }
         let noticed = [config.spot, config.rebalance, config.maintenance].contains(&OnNotice::Drain);
@@ -85,13 +85,13 @@ impl Layers {
         }
         if let Some(waits) = out_of_reach(config) {
             let written = ["restart.limit", "restart.window", "restart.backoff", "restart.backoff_max"];
-            let key = written.into_iter().find(|key| self.place(key).is_some()).unwrap_or("restart.limit");
+            let key = written.into_iter().find(|key| self.location(key).is_some()).unwrap_or("restart.limit");
             let (limit, window) = (config.restart.limit, duration_text(config.restart.window));
             warn(
                 Code::LimitOutOfReach,
                 key,
                 format!(
-                    "an app that exits at once is restarted for ever: {limit} restarts take about {}, longer than `restart.window` ({window})",
+                    "an app that exits at once is restarted forever: {limit} restarts take about {}, longer than `restart.window` ({window})",
                     duration_text(Duration::from_secs(waits.as_secs()))
                 ),
             );
@@ -151,11 +151,11 @@ mod tests {
 
     #[test]
     fn what_does_something_else_than_it_seems_to_is_told() {
-        for (words, code, told) in [
-            ("secret.A=/prod/key", Code::SlashName, "`secret.A`: is looked up in Secrets Manager"),
-            ("secret.A=x:${/prod/key}", Code::SlashName, "`secret.A`: is looked up in Secrets Manager"),
-            ("secrets=prod/api,/prod/key", Code::SlashName, "`secrets`: is looked up"),
-            ("registry_auth=/prod/registry", Code::SlashName, "`registry_auth`: is looked up"),
+        for (words, code, reported) in [
+            ("secret.A=/prod/key", Code::SlashName, "`secret.A`: is read from Secrets Manager"),
+            ("secret.A=x:${/prod/key}", Code::SlashName, "`secret.A`: is read from Secrets Manager"),
+            ("secrets=prod/api,/prod/key", Code::SlashName, "`secrets`: is read from"),
+            ("registry_auth=/prod/registry", Code::SlashName, "`registry_auth`: is read from"),
             ("secrets_refresh=1h", Code::UnusedKey, "this config has no secret"),
             (
                 "secrets_refresh=1h,signal:HUP secrets=a",
@@ -172,13 +172,13 @@ mod tests {
                 "20 restarts take about 11m17s, longer than `restart.window` (10m)",
             ),
             ("restart.window=20s", Code::LimitOutOfReach, "5 restarts take about 23s"),
-            ("restart.limit=4000000000", Code::LimitOutOfReach, "restarted for ever"),
+            ("restart.limit=4000000000", Code::LimitOutOfReach, "restarted forever"),
             ("log_opt.tag=web", Code::UnboundedLog, "add `log_opt.max-size=10m log_opt.max-file=3`"),
         ] {
             let warnings = warnings(words);
             let told_now = warnings.to_string();
             assert!(
-                told_now.starts_with("user-data line 1 column 17: ") && told_now.contains(told),
+                told_now.starts_with("user-data line 1 column 17: ") && told_now.contains(reported),
                 "{words}: {told_now}"
             );
             assert_eq!(warnings.iter().map(|warning| warning.code).collect::<Vec<_>>(), [code], "{words}");

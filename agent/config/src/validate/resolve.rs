@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::error::code::Code;
-use crate::error::{ConfigErrors, Place};
+use crate::error::{ConfigErrors, Location};
 use crate::keys::{Key, app};
 use crate::parse::layers::{Layer, Layers, Written};
 use crate::validate::hints;
@@ -20,7 +20,7 @@ impl Layers {
         if !self.keys.contains_key("image") && !self.broken {
             errors.add(Code::Missing, None, Some("image"), || match self.foreign {
                 Some(_) => {
-                    "is required, and the user-data holds no config (a line that begins with `berth ` or `#berth `)"
+                    "is required, and the user-data has no config (a line that begins with `berth ` or `#berth `)"
                 }
                 None => "is required",
             });
@@ -43,12 +43,12 @@ impl Layers {
                 let hint = hints::of(key, &written.value);
                 for reason in reasons.0 {
                     let reason = hint.map_or(reason.clone(), |hint| format!("{reason}; {hint}").into());
-                    errors.add(Code::InvalidValue, Some(written.place.clone()), Some(key), || reason);
+                    errors.add(Code::InvalidValue, Some(written.location.clone()), Some(key), || reason);
                 }
             }
         }
         self.fill_in(&mut config, &mut errors);
-        self.check_together(&config, &mut errors);
+        self.check_combinations(&config, &mut errors);
         if !more_follows {
             self.check_missing(&config, &mut errors);
         }
@@ -80,7 +80,7 @@ impl Layers {
                     Code::Missing,
                     None,
                     Some("name"),
-                    || "must be given: the repository's last part is no name",
+                    || "is required: the last part of the repository is not a valid name",
                 ),
             }
         }
@@ -90,8 +90,8 @@ impl Layers {
         }
     }
 
-    pub(crate) fn place(&self, key: &str) -> Option<Place> {
-        self.keys.get(key).map(|written| written.place.clone())
+    pub(crate) fn location(&self, key: &str) -> Option<Location> {
+        self.keys.get(key).map(|written| written.location.clone())
     }
 
     fn layer(&self, key: &str) -> Option<Layer> {
@@ -117,8 +117,8 @@ mod tests {
 
     #[track_caller]
     fn errors(user_data: &str, expected: Expect) {
-        let told = validated(user_data).map_or_else(|errors| errors.to_string(), |_| "none".into());
-        expected.assert_eq(&told);
+        let reported = validated(user_data).map_or_else(|errors| errors.to_string(), |_| "none".into());
+        expected.assert_eq(&reported);
     }
 
     /// The parts of the config that differ from `berth image=x:1`.
@@ -234,8 +234,8 @@ mod tests {
             "berth helth=/x port=80:80:80 hunter2 memory=lots probe.healthy=0 image=nginx",
             expect![[r#"
                 user-data line 1 column 7: `helth`: unknown key, did you mean `health`?
-                user-data line 1 column 16: `port`: does not begin with an address: IPv6 needs `[…]`
-                user-data line 1 column 30: this word has no `=`: everything is `key=value`; quote a value that has spaces
+                user-data line 1 column 16: `port`: does not begin with an IP address: IPv6 needs `[…]`
+                user-data line 1 column 30: this word has no `=`: every word is `key=value`; quote a value with spaces
                 user-data line 1 column 38: `memory`: is not a size like `512m` or `1g`
                 user-data line 1 column 50: `probe.healthy`: is less than 1
                 user-data line 1 column 66: `image`: is not pinned: add a tag or, better, a digest (`…@sha256:…`)"#]],
@@ -244,7 +244,7 @@ mod tests {
             "#!/bin/sh\r\n#berth image=x:1 port=1,x,0\r\n",
             expect![[r#"
             user-data line 2 column 18: `port`: entry 2 is not a port like `8080`, `80:8080` or `127.0.0.1:80:8080/udp`
-            user-data line 2 column 18: `port`: entry 3 has container port 0; only the host's may be 0, as in `0:8080`"#]],
+            user-data line 2 column 18: `port`: entry 3 has container port 0: only the host port may be 0, as in `0:8080`"#]],
         );
         errors(
             "#berth\nimage = 'nginx'\n[probe]\n  intervall = '5s'\ntimeout = 5\n[env]\nA = [1]\n[labels]\nx = 1\n",
@@ -252,7 +252,7 @@ mod tests {
                 user-data line 2 column 1: `image`: is not pinned: add a tag or, better, a digest (`…@sha256:…`)
                 user-data line 4 column 3: `probe.intervall`: unknown key, did you mean `probe.interval`?
                 user-data line 5 column 1: `probe.timeout`: needs a unit: `ms`, `s`, `m` or `h`
-                user-data line 7 column 1: `env.A`: takes one value, not a list
+                user-data line 7 column 1: `env.A`: takes a single value, not a list
                 user-data line 9 column 1: `labels.x`: unknown key: `labels` is a value or a list, not a table"#]],
         );
         errors(
@@ -283,7 +283,7 @@ mod tests {
         errors(
             "#!/bin/sh\n",
             expect![
-                "`image`: is required, and the user-data holds no config (a line that begins with `berth ` or `#berth `)"
+                "`image`: is required, and the user-data has no config (a line that begins with `berth ` or `#berth `)"
             ],
         );
         errors("berth image=x:1 image=y:1\n", expect!["user-data line 1 column 17: `image`: is given twice"]);
@@ -318,18 +318,18 @@ mod tests {
 
     #[test]
     fn what_is_pointed_to_must_hold_a_config_and_not_point_on() {
-        let told = |bytes: &[u8]| {
+        let reported = |bytes: &[u8]| {
             let mut layers = Layers::new();
             layers.add_user_data(b"berth image=x:1 config=secretsmanager:prod/berth");
             layers.add_pointed(&layers.pointer().unwrap(), bytes);
             layers.resolve().map_or_else(|errors| errors.to_string(), |_| "none".into())
         };
-        expect!["secretsmanager:prod/berth line 1 column 7: `config`: what is pointed to cannot point on"]
-            .assert_eq(&told(b"berth config=ssm:/x"));
-        expect!["secretsmanager:prod/berth: holds no config: it is a line that begins with `berth ` or `#berth `, TOML below a first line `#berth`, or a JSON object"].assert_eq(&told(b"hunter2"));
+        expect!["secretsmanager:prod/berth line 1 column 7: `config`: a config that `config=` points to cannot have `config=` itself"]
+            .assert_eq(&reported(b"berth config=ssm:/x"));
+        expect!["secretsmanager:prod/berth: has no config: a config is a line that begins with `berth ` or `#berth `, TOML below a first line `#berth`, or a JSON object"].assert_eq(&reported(b"hunter2"));
         expect!["secretsmanager:prod/berth line 1 column 7: `prot`: unknown key, did you mean `port`?"]
-            .assert_eq(&told(b"berth prot=1"));
-        assert_eq!(told(b"{\"port\":80}"), "none");
+            .assert_eq(&reported(b"berth prot=1"));
+        assert_eq!(reported(b"{\"port\":80}"), "none");
         errors(
             "berth image=x:1 config=/etc/berth",
             expect![
@@ -343,7 +343,7 @@ mod tests {
         let mut layers = Layers::new();
         layers.add_words(&["image=x:1".into(), "hunter2".into(), "prot=80".into(), "port=a b".into()]);
         expect![[r#"
-            command line word 2: this word has no `=`: everything is `key=value`; quote a value that has spaces
+            command line word 2: this word has no `=`: every word is `key=value`; quote a value with spaces
             command line word 3: `prot`: unknown key, did you mean `port`?
             command line word 4: `port`: is not a port like `8080`, `80:8080` or `127.0.0.1:80:8080/udp`"#]]
         .assert_eq(&layers.resolve().unwrap_err().to_string());

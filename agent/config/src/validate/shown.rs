@@ -66,5 +66,5 @@ fn row(key: &str, written: &Written, about: &'static str) -> Row {
         (Value::List(_), _) => Some(list().join(", ")),
     };
     let value = value.map(|text| text.chars().flat_map(|c| printable(c).collect::<Vec<_>>()).collect());
-    Row { key: shown(key), value, from: Some(written.place.to_string()), about }
+    Row { key: shown(key), value, from: Some(written.location.to_string()), about }
 }

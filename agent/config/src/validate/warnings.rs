@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::error::code::Code;
-use crate::error::{At, ConfigErrors, Place};
+use crate::error::{ConfigErrors, Location, Position};
 use crate::parse::layers::Layers;
 use crate::validate::hints;
 use crate::value::health::ProbeMethod;
@@ -57,12 +57,12 @@ impl Layers {
         self.warn_of_pitfalls(config, &mut warnings);
         let none = config.network.as_deref() == Some("none");
         if none && !config.ports.is_empty() {
-            let key = if self.place("port").is_some() { "port" } else { "ports" };
+            let key = if self.location("port").is_some() { "port" } else { "ports" };
             warnings.add(
                 Code::NotPublished,
-                self.place(key),
+                self.location(key),
                 Some(key),
-                || "is not published: with `network=none` the engine leaves ports out",
+                || "is not published: with `network=none` the engine publishes no ports",
             );
         }
         self.warn_of_the_probe(config, &mut warnings);
@@ -74,37 +74,37 @@ impl Layers {
     /// Keys that mean nothing for the `health` that is written, or for any that the default can be.
     fn warn_of_the_probe(&self, config: &Config, warnings: &mut ConfigErrors) {
         let mut warn = |key: &str, reason: &'static str| {
-            if let place @ Some(_) = self.place(key) {
-                warnings.add(Code::UnusedKey, place, Some(key), || reason);
+            if let location @ Some(_) = self.location(key) {
+                warnings.add(Code::UnusedKey, location, Some(key), || reason);
             }
         };
         match &config.health {
             Some(ProbeMethod::None) => {
                 for key in ["probe.interval", "probe.timeout", "probe.healthy", "probe.unhealthy"] {
-                    warn(key, "has no effect with `health=none`: nothing is asked");
+                    warn(key, "has no effect with `health=none`: there is no probe");
                 }
             }
-            Some(_) => warn("probe.running_for", "holds only without a probe (`health=none`), and this config has one"),
+            Some(_) => warn("probe.running_for", "has no effect with a probe: it applies only to `health=none`"),
             None => {}
         }
         if !config.health.as_ref().is_some_and(ProbeMethod::is_http) {
             for key in ["probe.host", "probe.expect"] {
                 warn(
                     key,
-                    "has no effect without an HTTP health check: write `health=/path`, `health=https:PORT/path` or an address",
+                    "has no effect without an HTTP health check: write `health=/path`, `health=https:PORT/path` or a URL",
                 );
             }
         }
     }
 
     fn warn_of_sources(&self, warnings: &mut ConfigErrors) {
-        let within = |source: &Arc<str>| Some(Place { source: Arc::clone(source), at: At::Within });
+        let within = |source: &Arc<str>| Some(Location { source: Arc::clone(source), at: Position::Within });
         for source in &self.empty {
             warnings.add(
                 Code::EmptyConfig,
                 within(source),
                 None,
-                || "holds a config without any key: what runs is what the other layers say",
+                || "has a config without keys: the other layers decide what runs",
             );
         }
         if let Some(source) = &self.too_long {
@@ -112,7 +112,7 @@ impl Layers {
                 Code::UserDataTooLong,
                 within(source),
                 None,
-                || "is longer than 16 KB, and EC2 takes no more as user-data: move keys to where `config=` points to, or compress it with gzip",
+                || "is longer than 16 KB, the limit of EC2 for user-data: move keys to the document that `config=` points to, or compress it with gzip",
             );
         }
     }
@@ -121,11 +121,11 @@ impl Layers {
         for (name, value) in &config.env {
             let key = format!("env.{name}");
             if secret_like::is_reference(value) {
-                warnings.add(Code::PlainReference, self.place(&key), Some(&key), || {
-                    format!("is given to the app as this text: to fetch what it refers to, write `secret.{name}=…`")
+                warnings.add(Code::PlainReference, self.location(&key), Some(&key), || {
+                    format!("is passed to the app as this text: to fetch the secret, write `secret.{name}=…`")
                 });
             } else if secret_like::is_one(name, value) {
-                warnings.add(Code::PlainSecret, self.place(&key), Some(&key), || {
+                warnings.add(Code::PlainSecret, self.location(&key), Some(&key), || {
                     format!(
                         "looks like a secret in plain text, which user-data and `docker inspect` show: write `secret.{name}=…` and keep \
                          it in Secrets Manager or the Parameter Store"
@@ -134,9 +134,9 @@ impl Layers {
             } else if value.contains("${") && hints::holds_variable(value) {
                 warnings.add(
                     Code::UnfilledVariable,
-                    self.place(&key),
+                    self.location(&key),
                     Some(&key),
-                    || "holds a variable (`${…}`), and berth fills none in: the app gets this text; only `secret.NAME` takes `${…}`, for secrets",
+                    || "has a variable (`${…}`), and berth replaces no variables: the app gets this text; only `secret.NAME` takes `${…}`, for secrets",
                 );
             }
         }
@@ -144,15 +144,15 @@ impl Layers {
             let SecretValue::Template(template) = value else { continue };
             let key = format!("secret.{name}");
             if template.holds_password() {
-                warnings.add(Code::PlainSecret, self.place(&key), Some(&key), || {
-                    "holds a password in plain text, which user-data shows: keep it in a secret, and write `${…}` in its place"
+                warnings.add(Code::PlainSecret, self.location(&key), Some(&key), || {
+                    "has a password in plain text, which user-data shows: move it to a secret, and write `${…}` in its place"
                 });
             }
             for (reference, at) in template.references().filter(|(reference, _)| is_variable(reference)) {
-                warnings.add(Code::UnfilledVariable, self.place(&key), Some(&key), || {
+                warnings.add(Code::UnfilledVariable, self.location(&key), Some(&key), || {
                     format!(
-                        "`${{{reference}}}` at character {at} is taken for the secret `{reference}` and looks like a variable: berth fills no \
-                         variables in"
+                        "`${{{reference}}}` at character {at} reads the secret `{reference}` and looks like a variable: berth replaces no \
+                         variables"
                     )
                 });
             }
@@ -168,23 +168,26 @@ impl Layers {
         ];
         for (key, words) in commands {
             if words.unwrap_or_default().iter().any(|word| secret_like::is_argument(word)) {
-                warnings.add(Code::SecretArgument, self.place(key), Some(key), || {
-                    "looks like a secret on a command line, which every process list shows: give it as `secret.NAME=…`"
-                });
+                warnings.add(
+                    Code::SecretArgument,
+                    self.location(key),
+                    Some(key),
+                    || "looks like a secret on a command line, which process lists show: use `secret.NAME=…`",
+                );
             }
         }
     }
 
     fn warn_of_the_host(&self, config: &Config, warnings: &mut ConfigErrors) {
-        let mut warn = |code, key: &str, reason: String| warnings.add(code, self.place(key), Some(key), || reason);
+        let mut warn = |code, key: &str, reason: String| warnings.add(code, self.location(key), Some(key), || reason);
         if config.privileged {
-            warn(Code::Privileged, "privileged", "gives the container every device and capability, and so the host: `cap_add=` and `devices=` give one by one".into());
+            warn(Code::Privileged, "privileged", "gives the container every device and capability, and so root on the host: use `cap_add=` and `devices=` for single ones".into());
         }
         if let Some(name) = config.cap_add.iter().find(|name| is_all_of_the_host(name)) {
             warn(
                 Code::Privileged,
                 "cap_add",
-                format!("`{name}` gives the container most of what root may do on the host"),
+                format!("`{name}` gives the container most of root's rights on the host"),
             );
         }
         for volume in &config.volumes {
@@ -194,20 +197,20 @@ impl Layers {
                 warn(
                     Code::EngineSocket,
                     "volumes",
-                    "gives the container the engine's socket, and so root on the host; `:ro` does not change that"
-                        .into(),
+                    "gives the container the engine's socket, and so root on the host, even with `:ro`".into(),
                 );
             } else if source == "/" {
                 warn(
                     Code::HostFolder,
                     "volumes",
-                    "gives the container the host's whole file system, with its secrets and the engine's socket".into(),
+                    "gives the container the whole file system of the host, with its secrets and the engine's socket"
+                        .into(),
                 );
             } else if source.starts_with("/run/berth") || source.starts_with("/var/run/berth") {
                 warn(
                     Code::HostFolder,
                     "volumes",
-                    "gives the container berth's own directory, with its socket and the secrets of the app".into(),
+                    "gives the container berth's own directory, with its socket and the app's secrets".into(),
                 );
             } else if let Some((folder, _)) =
                 FOLDERS.iter().find(|(folder, write)| source == *folder && !(*write && volume.read_only))
@@ -229,15 +232,15 @@ impl Layers {
             ("stop_timeout", config.stop_timeout),
             ("drain.settle", config.drain.settle),
         ];
-        let longest = parts.iter().filter(|(key, _)| self.place(key).is_some()).max_by_key(|(_, part)| *part);
+        let longest = parts.iter().filter(|(key, _)| self.location(key).is_some()).max_by_key(|(_, part)| *part);
         let Some((key, _)) = longest else { return };
         let text = duration_text(drain);
         if drain > GLOBAL {
-            warnings.add(Code::LongDrain, self.place(key), Some(key), || {
+            warnings.add(Code::LongDrain, self.location(key), Some(key), || {
                 format!("a drain may take {text} (settle, timeout, stop_timeout), and no hook waits longer than 48h: the instance is terminated before")
             });
         } else if drain > HEARTBEAT {
-            warnings.add(Code::LongDrain, self.place(key), Some(key), || {
+            warnings.add(Code::LongDrain, self.location(key), Some(key), || {
                 format!(
                     "a drain may take {text} (settle, timeout, stop_timeout), longer than 2h, the longest timeout of a hook: only heartbeats keep \
                      the hook waiting, and not longer than 100 of its timeouts; give the termination hook a timeout above {}",
@@ -274,28 +277,28 @@ pub(crate) mod tests {
     #[test]
     fn what_is_legal_and_unwise_gets_a_warning_with_its_place() {
         for (words, expected) in [
-            ("probe.running_for=30s port=80 health=/", "`probe.running_for`: holds only without a probe"),
+            ("probe.running_for=30s port=80 health=/", "`probe.running_for`: has no effect with a probe"),
             ("probe.expect=204 port=80", "`probe.expect`: has no effect without an HTTP health check"),
             ("probe.host=app.example.com health=tcp:80", "`probe.host`: has no effect without an HTTP health check"),
             ("probe.interval=10s health=none", "`probe.interval`: has no effect with `health=none`"),
             ("env.DB_PASSWORD=hunter2", "`env.DB_PASSWORD`: looks like a secret in plain text"),
             ("env.DATABASE_URL=postgres://app:hunter2@db/app", "`env.DATABASE_URL`: looks like a secret in plain text"),
             ("env.KEY=AKIAIOSFODNN7EXAMPLE", "`env.KEY`: looks like a secret in plain text"),
-            ("env.DB_PASSWORD=ssm:/prod/db", "`env.DB_PASSWORD`: is given to the app as this text"),
-            ("env.STAGE='${STAGE}'", "`env.STAGE`: holds a variable"),
+            ("env.DB_PASSWORD=ssm:/prod/db", "`env.DB_PASSWORD`: is passed to the app as this text"),
+            ("env.STAGE='${STAGE}'", "`env.STAGE`: has a variable"),
             (
                 "secret.A=prod/${STAGE}/db",
-                "`secret.A`: `${STAGE}` at character 6 is taken for the secret `STAGE` and looks like a variable",
+                "`secret.A`: `${STAGE}` at character 6 reads the secret `STAGE` and looks like a variable",
             ),
-            ("secret.A='postgres://app:hunter2@${db/host}/x'", "`secret.A`: holds a password in plain text"),
+            ("secret.A='postgres://app:hunter2@${db/host}/x'", "`secret.A`: has a password in plain text"),
             ("command='serve --password=hunter2'", "`command`: looks like a secret on a command line"),
             ("health='cmd:psql postgres://app:hunter2@db/app'", "`health`: looks like a secret on a command line"),
             ("volumes=/var/run/docker.sock:/var/run/docker.sock", "`volumes`: gives the container the engine's socket"),
             ("volumes=/run/docker.sock:/x:ro", "`volumes`: gives the container the engine's socket"),
             ("volumes=/run/containerd/containerd.sock:/x", "`volumes`: gives the container the engine's socket"),
-            ("volumes=/:/host", "`volumes`: gives the container the host's whole file system"),
-            ("volumes=//:/host:ro", "`volumes`: gives the container the host's whole file system"),
-            ("volumes=/etc/..:/host", "`volumes`: gives the container the host's whole file system"),
+            ("volumes=/:/host", "`volumes`: gives the container the whole file system of the host"),
+            ("volumes=//:/host:ro", "`volumes`: gives the container the whole file system of the host"),
+            ("volumes=/etc/..:/host", "`volumes`: gives the container the whole file system of the host"),
             ("volumes=/var/run:/x", "`volumes`: gives the container the host's `/var/run`"),
             ("volumes=/etc/:/x", "`volumes`: gives the container the host's `/etc`"),
             ("volumes=/run/berth:/x", "`volumes`: gives the container berth's own directory"),
@@ -305,15 +308,18 @@ pub(crate) mod tests {
             ("stop_timeout=2h", "`stop_timeout`: a drain may take 2h5m20s"),
             ("drain.timeout=50h", "no hook waits longer than 48h"),
             ("port=80 network=none health=none", "`port`: is not published"),
-            ("https_proxy=http://u:hunter2@proxy:3128", "`https_proxy`: holds a password in plain text"),
+            ("https_proxy=http://u:hunter2@proxy:3128", "`https_proxy`: has a password in plain text"),
             ("https_proxy=http://proxy:3128 no_proxy=.x,*", "`https_proxy`: has no effect: `no_proxy` has `*`"),
             ("ca_bundle=/tmp/corp.pem", "`ca_bundle`: cannot be read by the agent"),
         ] {
-            let told = warnings(words);
-            assert!(told.starts_with("user-data line 1 column 17: ") && told.contains(expected), "{words}: {told}");
+            let reported = warnings(words);
             assert!(
-                !told.contains("hunter2") && !told.contains("AKIA") && told.lines().count() == 1,
-                "{words}: {told}"
+                reported.starts_with("user-data line 1 column 17: ") && reported.contains(expected),
+                "{words}: {reported}"
+            );
+            assert!(
+                !reported.contains("hunter2") && !reported.contains("AKIA") && reported.lines().count() == 1,
+                "{words}: {reported}"
             );
         }
     }

@@ -106,7 +106,7 @@ pub(crate) fn tmpfs(value: &Value) -> Result<BTreeMap<String, String>, Reasons> 
         }
         Ok((path.to_owned(), options.to_owned()))
     })?;
-    unique(mounts, "names a path twice")
+    unique(mounts, "lists a path twice")
 }
 
 /// `nofile=1024` or `nofile=1024:2048`.
@@ -135,10 +135,10 @@ pub(crate) fn ulimit(text: &str) -> Result<Ulimit, Reason> {
     }
     let (soft, hard) = limits.split_once(':').unwrap_or((limits, limits));
     let limit =
-        |text: &str| text.parse::<i64>().ok().filter(|limit| *limit >= -1).ok_or("has a limit that is no number");
+        |text: &str| text.parse::<i64>().ok().filter(|limit| *limit >= -1).ok_or("has a limit that is not a number");
     let (soft, hard) = (limit(soft)?, limit(hard)?);
     if hard != -1 && (soft > hard || soft == -1) {
-        return Err("has a soft limit above the hard one".into());
+        return Err("has a soft limit above the hard limit".into());
     }
     Ok(Ulimit { name: name.to_owned(), soft, hard })
 }
@@ -190,7 +190,7 @@ pub(crate) fn gpus(text: &str) -> Result<Gpus, Reason> {
 /// `bridge`, `host`, `none`, `container:NAME`, or a network's name.
 pub(crate) fn network(text: &str) -> Result<String, Reason> {
     let name = text.strip_prefix("container:").unwrap_or(text);
-    if is_name(name, "_.-") { Ok(text.to_owned()) } else { Err("is not a network's name".into()) }
+    if is_name(name, "_.-") { Ok(text.to_owned()) } else { Err("is not a network name".into()) }
 }
 
 /// A host name (RFC 1123).
@@ -219,7 +219,7 @@ pub(crate) fn domain(text: &str) -> Result<String, Reason> {
 
 /// `runtime`: a name of the engine's `runtimes`, or of a containerd shim such as `io.containerd.runsc.v1`.
 pub(crate) fn runtime(text: &str) -> Result<String, Reason> {
-    if is_name(text, "_.-") { Ok(text.to_owned()) } else { Err("is not a runtime's name".into()) }
+    if is_name(text, "_.-") { Ok(text.to_owned()) } else { Err("is not a runtime name".into()) }
 }
 
 /// `labels`: each `NAME=VALUE`.
@@ -230,11 +230,11 @@ pub(crate) fn labels(value: &Value) -> Result<BTreeMap<String, String>, Reasons>
             return Err("is not `NAME=VALUE`".into());
         }
         if name == "berth" || name.starts_with("berth.") {
-            return Err("has a name that begins with `berth`: those are berth's own".into());
+            return Err("has a name that begins with `berth`, which is reserved for berth".into());
         }
         Ok((name.to_owned(), value.to_owned()))
     })?;
-    unique(labels, "names a label twice")
+    unique(labels, "lists a label twice")
 }
 
 /// `SIGTERM`, `TERM`, `SIGRTMIN+3`, or a number; a name is kept as `SIGTERM`.
@@ -285,7 +285,7 @@ pub(crate) fn env_name(name: &str) -> Result<(), Reason> {
 mod tests {
     use super::*;
 
-    fn told<T: std::fmt::Debug>(result: Result<T, Reason>) -> String {
+    fn reported<T: std::fmt::Debug>(result: Result<T, Reason>) -> String {
         result.map_or_else(|reason| reason.to_string(), |value| format!("{value:?}"))
     }
 
@@ -313,23 +313,26 @@ mod tests {
             Ok(r#"{"/run": "", "/tmp": "size=64m,noexec", "/x": "mode=700"}"#.into())
         );
         assert_eq!(read("/run,noexec"), Err(Reasons(vec!["entry 2 is not an absolute path below `/`".into()])));
-        assert_eq!(read("/run,/run"), Err("names a path twice".into()));
+        assert_eq!(read("/run,/run"), Err("lists a path twice".into()));
         assert!(read("/").is_err() && read("/a:b:c").is_err());
     }
 
     #[test]
     fn limits_devices_and_gpus_are_docker_s() {
-        assert_eq!(told(ulimit("nofile=1024:2048")), r#"Ulimit { name: "nofile", soft: 1024, hard: 2048 }"#);
-        assert_eq!(told(ulimit("memlock=-1")), r#"Ulimit { name: "memlock", soft: -1, hard: -1 }"#);
-        assert_eq!(told(ulimit("nofile=2:1")), "has a soft limit above the hard one");
-        assert_eq!(told(ulimit("nofile=-1:1")), "has a soft limit above the hard one");
+        assert_eq!(reported(ulimit("nofile=1024:2048")), r#"Ulimit { name: "nofile", soft: 1024, hard: 2048 }"#);
+        assert_eq!(reported(ulimit("memlock=-1")), r#"Ulimit { name: "memlock", soft: -1, hard: -1 }"#);
+        assert_eq!(reported(ulimit("nofile=2:1")), "has a soft limit above the hard limit");
+        assert_eq!(reported(ulimit("nofile=-1:1")), "has a soft limit above the hard limit");
         assert!(ulimit("nofiles=1").is_err() && ulimit("nofile").is_err() && ulimit("nofile=-2").is_err());
         assert_eq!(
-            told(device("/dev/fuse")),
+            reported(device("/dev/fuse")),
             r#"Device { host: "/dev/fuse", container: "/dev/fuse", permissions: "rwm" }"#
         );
-        assert_eq!(told(device("/dev/a:r")), r#"Device { host: "/dev/a", container: "/dev/a", permissions: "r" }"#);
-        assert_eq!(told(device("/dev/a:/b:rw")), r#"Device { host: "/dev/a", container: "/b", permissions: "rw" }"#);
+        assert_eq!(reported(device("/dev/a:r")), r#"Device { host: "/dev/a", container: "/dev/a", permissions: "r" }"#);
+        assert_eq!(
+            reported(device("/dev/a:/b:rw")),
+            r#"Device { host: "/dev/a", container: "/b", permissions: "rw" }"#
+        );
         assert!(device("/dev/a:/b:x").is_err() && device("fuse").is_err() && device("/a:/b:r:w").is_err());
         assert_eq!(gpus("all"), Ok(Gpus::All));
         assert_eq!(gpus("2"), Ok(Gpus::Count(2)));
@@ -376,8 +379,8 @@ mod tests {
     fn labels_are_pairs_and_leave_berth_s_own_alone() {
         let read = |text: &str| labels(&Value::Text(text.into())).map(|map| format!("{map:?}"));
         assert_eq!(read("a=1,b.c=x=y"), Ok(r#"{"a": "1", "b.c": "x=y"}"#.into()));
-        assert_eq!(read("berth.x=1"), Err("has a name that begins with `berth`: those are berth's own".into()));
-        assert_eq!(read("a=1,a=2"), Err("names a label twice".into()));
+        assert_eq!(read("berth.x=1"), Err("has a name that begins with `berth`, which is reserved for berth".into()));
+        assert_eq!(read("a=1,a=2"), Err("lists a label twice".into()));
         assert!(read("a").is_err() && read("=x").is_err());
     }
 }

@@ -45,7 +45,7 @@ impl ProbeMethod {
         if let Some(port) = text.strip_prefix("tcp:") {
             let port = Some(port).filter(|port| !port.starts_with('+')).and_then(|port| port.parse().ok());
             return match port {
-                None | Some(0) => Err("has no port after `tcp:`".into()),
+                None | Some(0) => Err("has no valid port after `tcp:`".into()),
                 port => Ok(Self::Tcp(port)),
             };
         }
@@ -53,7 +53,7 @@ impl ProbeMethod {
             let words = line::shell_words(command)?;
             return match words.first() {
                 None => Err("has no command after `cmd:`".into()),
-                Some(first) if first.is_empty() => Err("begins its command with an empty word".into()),
+                Some(first) if first.is_empty() => Err("has a command that begins with an empty word".into()),
                 Some(_) => Ok(Self::Cmd(words)),
             };
         }
@@ -79,7 +79,7 @@ impl ProbeMethod {
 fn path(text: &str) -> Result<String, Reason> {
     match text.parse::<http::uri::PathAndQuery>() {
         Ok(path) if path == text => Ok(text.to_owned()),
-        _ => Err("holds a character that a path cannot have".into()),
+        _ => Err("contains a character that a path cannot contain".into()),
     }
 }
 
@@ -87,7 +87,7 @@ fn url(text: &str) -> Result<String, Reason> {
     const EXPECTED: &str = "is not an address like `http://127.0.0.1:8080/health`";
     let url: http::Uri = text.parse().map_err(|_| EXPECTED)?;
     match url.authority() {
-        Some(authority) if authority.as_str().contains('@') => Err("holds a user before `@`, which is not sent".into()),
+        Some(authority) if authority.as_str().contains('@') => Err("has a user before `@`, which is not sent".into()),
         Some(authority) if !authority.host().is_empty() && !text.contains('#') => {
             check_target(authority)?;
             Ok(text.to_owned())
@@ -124,12 +124,12 @@ fn check_target(authority: &http::uri::Authority) -> Result<(), Reason> {
     let host = authority.host();
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     if host != "localhost" && bare.parse::<IpAddr>().is_err() {
-        return Err("names a host that is never looked up: write `localhost` or an IP address, or ask the app itself with `health=/path`; a name for the Host header is `probe.host`".into());
+        return Err("has a host name, and a probe resolves no names: write `localhost` or an IP address, or probe the app with `health=/path`; for a name in the Host header, set `probe.host`".into());
     }
     let has_port = authority.as_str().len() > host.len();
     match authority.port_u16() {
-        None if has_port => Err("has a port that is none".into()),
-        Some(0) => Err("has port 0, where nothing listens".into()),
+        None if has_port => Err("has a port that is not a port number".into()),
+        Some(0) => Err("has port 0, which cannot be probed".into()),
         _ => Ok(()),
     }
 }
@@ -174,7 +174,7 @@ mod tests {
             ),
         );
         check("https://", Err("is not an address like `http://127.0.0.1:8080/health`"));
-        check("https://u:p@127.0.0.1/", Err("holds a user before `@`, which is not sent"));
+        check("https://u:p@127.0.0.1/", Err("has a user before `@`, which is not sent"));
         for text in [
             "https:/health",
             "https:",
@@ -191,31 +191,31 @@ mod tests {
                 ),
             );
         }
-        check("http:8080/a b", Err("holds a character that a path cannot have"));
-        check("http:8080/a#b", Err("holds a character that a path cannot have"));
+        check("http:8080/a b", Err("contains a character that a path cannot contain"));
+        check("http:8080/a#b", Err("contains a character that a path cannot contain"));
         check("http://", Err("is not an address like `http://127.0.0.1:8080/health`"));
         check("http:///x", Err("is not an address like `http://127.0.0.1:8080/health`"));
-        check("http://u:p@x/", Err("holds a user before `@`, which is not sent"));
-        let looked_up = "names a host that is never looked up: write `localhost` or an IP address, or ask the app itself with `health=/path`; a name for the Host header is `probe.host`";
+        check("http://u:p@x/", Err("has a user before `@`, which is not sent"));
+        let looked_up = "has a host name, and a probe resolves no names: write `localhost` or an IP address, or probe the app with `health=/path`; for a name in the Host header, set `probe.host`";
         for name in ["app.internal:8080", "app", "LOCALHOST:80", "127.0.0.1.nip.io", "[::1%25lo]:80", "1.2.3"] {
-            let told = ProbeMethod::parse(&format!("http://{name}/x"));
+            let reported = ProbeMethod::parse(&format!("http://{name}/x"));
             assert!(
-                told == Err(looked_up.into())
-                    || told == Err("is not an address like `http://127.0.0.1:8080/health`".into()),
-                "{name}: {told:?}"
+                reported == Err(looked_up.into())
+                    || reported == Err("is not an address like `http://127.0.0.1:8080/health`".into()),
+                "{name}: {reported:?}"
             );
         }
         check("http://app.internal:8080/x", Err(looked_up));
-        check("http://127.0.0.1:99999/x", Err("has a port that is none"));
-        check("http://127.0.0.1:/x", Err("has a port that is none"));
-        check("http://localhost:0/x", Err("has port 0, where nothing listens"));
-        check("/a b", Err("holds a character that a path cannot have"));
-        check("/a#b", Err("holds a character that a path cannot have"));
-        check("tcp:0", Err("has no port after `tcp:`"));
-        check("tcp:+1", Err("has no port after `tcp:`"));
-        check("tcp:x", Err("has no port after `tcp:`"));
+        check("http://127.0.0.1:99999/x", Err("has a port that is not a port number"));
+        check("http://127.0.0.1:/x", Err("has a port that is not a port number"));
+        check("http://localhost:0/x", Err("has port 0, which cannot be probed"));
+        check("/a b", Err("contains a character that a path cannot contain"));
+        check("/a#b", Err("contains a character that a path cannot contain"));
+        check("tcp:0", Err("has no valid port after `tcp:`"));
+        check("tcp:+1", Err("has no valid port after `tcp:`"));
+        check("tcp:x", Err("has no valid port after `tcp:`"));
         check("cmd:", Err("has no command after `cmd:`"));
-        check("cmd:'' x", Err("begins its command with an empty word"));
+        check("cmd:'' x", Err("has a command that begins with an empty word"));
         check("cmd:x 'y", Err("this ' is never closed"));
     }
 }

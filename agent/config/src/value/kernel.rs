@@ -20,12 +20,12 @@ const MOST_GID: u64 = i32::MAX as u64;
 pub(crate) fn memory(text: &str) -> Result<u64, Reason> {
     match size(text)? {
         bytes if bytes >= LEAST_MEMORY => Ok(bytes),
-        _ if is_bare(text) => {
-            Err("counts bytes, as in Docker, and is less than `6m`, the engine's least; for MiB, which ECS task \
-                                   definitions count in, write `m` after the number"
-                .into())
-        }
-        _ => Err("is less than `6m`, the engine's least".into()),
+        _ if is_bare(text) => Err(
+            "is a number of bytes, as in Docker, and less than `6m`, the engine's minimum; for MiB, as in ECS task \
+                                   definitions, add `m`"
+                .into(),
+        ),
+        _ => Err("is less than `6m`, the engine's minimum".into()),
     }
 }
 
@@ -47,8 +47,8 @@ pub(crate) fn is_bare(text: &str) -> bool {
 pub(crate) fn pids_limit(text: &str) -> Result<i64, Reason> {
     let limit: i64 = text.parse().map_err(|_| "is not a whole number")?;
     match limit {
-        ..-1 => Err("is less than -1, which is no limit".into()),
-        limit if limit > MOST_PIDS => Err("is more than `4194304`, the most that a kernel takes".into()),
+        ..-1 => Err("is less than -1 (no limit)".into()),
+        limit if limit > MOST_PIDS => Err("is more than `4194304`, the kernel's maximum".into()),
         limit => Ok(limit),
     }
 }
@@ -84,7 +84,7 @@ pub(crate) fn group(text: &str) -> Result<String, Reason> {
     }
     let good =
         text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && is_name(&text.replace('_', "a"), ".-$");
-    if good { Ok(text.to_owned()) } else { Err("is not a group's name or number".into()) }
+    if good { Ok(text.to_owned()) } else { Err("is not a group name or number".into()) }
 }
 
 /// `sysctls`: each `NAME=VALUE`, of those that a namespace of the container has (docker/cli, opts.ValidateSysctl).
@@ -95,20 +95,20 @@ pub(crate) fn sysctls(value: &Value) -> Result<BTreeMap<String, String>, Reasons
             return Err("is not `NAME=VALUE`".into());
         }
         if name.split(['.', '/']).any(str::is_empty) {
-            return Err("is not a sysctl's name: `net.ipv4.ip_forward`".into());
+            return Err("is not a sysctl name like `net.ipv4.ip_forward`".into());
         }
         // As in /proc/sys; the engine takes dots.
         if ["net/", "kernel/", "fs/"].iter().any(|start| name.starts_with(start)) {
             return Err(format!("is written with dots: `{}`", name.replace('/', ".")).into());
         }
         if !is_of_ipc(name) && !is_of_network(name) {
-            return Err("is a setting of the whole host, which a container cannot have for itself: only `net.*`, `fs.mqueue.*` and \
-                        `kernel.msg*`, `kernel.sem`, `kernel.shm*` are its own; set others in `/etc/sysctl.d`"
+            return Err("is a setting of the whole host, not of a container: only `net.*`, `fs.mqueue.*`, \
+                        `kernel.msg*`, `kernel.sem` and `kernel.shm*` can be set here; set others in `/etc/sysctl.d`"
                 .into());
         }
         Ok((name.to_owned(), value.to_owned()))
     })?;
-    unique(sysctls, "names a sysctl twice")
+    unique(sysctls, "lists a sysctl twice")
 }
 
 /// Whether a sysctl belongs to the network namespace.
@@ -132,7 +132,7 @@ pub(crate) fn security_opts(value: &Value) -> Result<Vec<String>, Reasons> {
         name(option) != "label" && options.iter().take(n).any(|earlier| name(earlier) == name(option))
     };
     match options.iter().enumerate().any(|(n, option)| is_again(n, option)) {
-        true => Err("has the same option twice".into()),
+        true => Err("lists an option twice".into()),
         false => Ok(options),
     }
 }
@@ -152,11 +152,11 @@ fn security_opt(text: &str) -> Result<String, Reason> {
         "systempaths" if value == "unconfined" => {}
         "systempaths" => return Err("has a value other than `systempaths=unconfined`".into()),
         "apparmor" if is_word(value) => {}
-        "apparmor" => return Err("has no AppArmor profile: `apparmor=PROFILE` or `apparmor=unconfined`".into()),
+        "apparmor" => return Err("has no AppArmor profile: write `apparmor=PROFILE` or `apparmor=unconfined`".into()),
         "seccomp" if matches!(value, "unconfined" | "builtin") || absolute(value).is_ok() => {}
         "seccomp" => {
             return Err(
-                "has no seccomp profile: `seccomp=unconfined`, `seccomp=builtin`, or the absolute path of a file"
+                "has no seccomp profile: write `seccomp=unconfined`, `seccomp=builtin`, or the absolute path of a file"
                     .into(),
             );
         }
@@ -165,7 +165,7 @@ fn security_opt(text: &str) -> Result<String, Reason> {
             let part = value.split_once(':').filter(|(_, text)| is_word(text)).map(|(part, _)| part);
             if !matches!(part, Some("user" | "role" | "type" | "level" | "filetype")) {
                 return Err(
-                    "has no SELinux label: `label=disable`, or `label=user:…`, `role:`, `type:`, `level:`, `filetype:`"
+                    "has no SELinux label: write `label=disable`, or `label=user:…`, `role:`, `type:`, `level:`, `filetype:`"
                         .into(),
                 );
             }
@@ -182,7 +182,7 @@ const KNOWN: &str = "is not a security option: `no-new-privileges`, `apparmor=�
 mod tests {
     use super::*;
 
-    fn told<T: std::fmt::Debug>(result: Result<T, impl std::fmt::Debug>) -> String {
+    fn reported<T: std::fmt::Debug>(result: Result<T, impl std::fmt::Debug>) -> String {
         format!("{result:?}")
     }
 
@@ -191,10 +191,10 @@ mod tests {
         assert_eq!(memory("512m"), Ok(512 << 20));
         assert_eq!(memory("6291456"), Ok(6 << 20));
         for text in ["512", "2048", "6291455"] {
-            assert!(told(memory(text)).contains("write `m` after the number"), "{text}");
-            assert!(told(memory_swap(text)).contains("write `m` after the number"), "{text}");
+            assert!(reported(memory(text)).contains("add `m`"), "{text}");
+            assert!(reported(memory_swap(text)).contains("add `m`"), "{text}");
         }
-        assert_eq!(memory("1m"), Err("is less than `6m`, the engine's least".into()));
+        assert_eq!(memory("1m"), Err("is less than `6m`, the engine's minimum".into()));
         assert_eq!((memory_swap("-1"), memory_swap("0"), memory_swap("1g")), (Ok(-1), Ok(0), Ok(1 << 30)));
         assert!(memory_swap("-2").is_err() && memory_swap("lots").is_err());
     }
@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn sysctls_are_those_of_the_container_s_own_namespaces() {
-        let read = |text: &str| told(sysctls(&Value::Text(text.into())));
+        let read = |text: &str| reported(sysctls(&Value::Text(text.into())));
         assert_eq!(
             read("net.core.somaxconn=4096,net.ipv4.ping_group_range=0 1000"),
             r#"Ok({"net.core.somaxconn": "4096", "net.ipv4.ping_group_range": "0 1000"})"#
@@ -242,10 +242,10 @@ mod tests {
         for text in ["net.core.somaxconn", "=1", "net.x=", "net. x=1"] {
             assert!(read(text).contains("is not `NAME=VALUE`"), "{text}");
         }
-        assert!(read("net.x=1,net.x=2").contains("names a sysctl twice"));
+        assert!(read("net.x=1,net.x=2").contains("lists a sysctl twice"));
         assert!(read("net/ipv4/ip_forward=1").contains("is written with dots: `net.ipv4.ip_forward`"));
         for text in ["net.=1", "fs.mqueue.=1"] {
-            assert!(read(text).contains("is not a sysctl's name"), "{text}");
+            assert!(read(text).contains("is not a sysctl name"), "{text}");
         }
         assert!(read("net.x=1,vm.x=2").contains("entry 2 "));
     }
@@ -278,9 +278,9 @@ mod tests {
             ("label=user:", "has no SELinux label"),
             ("label=shoe:42", "has no SELinux label"),
             ("systempaths=confined", "other than `systempaths=unconfined`"),
-            ("seccomp=unconfined,seccomp=builtin", "has the same option twice"),
+            ("seccomp=unconfined,seccomp=builtin", "lists an option twice"),
         ] {
-            assert!(told(read(text)).contains(reason), "{text}: {:?}", read(text));
+            assert!(reported(read(text)).contains(reason), "{text}: {:?}", read(text));
         }
         assert!(read("label=user:u,label=role:r").is_ok());
     }

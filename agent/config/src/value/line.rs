@@ -36,10 +36,11 @@ pub(crate) fn words(line: &str) -> Result<Vec<Word>, BadWord> {
             continue;
         }
         if char.is_whitespace() {
-            return Err(chars.bad("a space that is not a plain space: put quotes around it, or write a plain one"));
+            return Err(chars
+                .bad("a space character other than U+0020: replace it with a plain space, or put quotes around it"));
         }
         if is_invisible(char) {
-            return Err(chars.bad("an invisible character: leave it out, or put quotes around it"));
+            return Err(chars.bad("an invisible character: remove it, or put quotes around it"));
         }
         if !within {
             words.push(Word { text: String::new(), column: chars.column });
@@ -87,9 +88,9 @@ pub(crate) fn shell_words(text: &str) -> Result<Vec<String>, Reason> {
 
 fn checked(words: Vec<String>) -> Result<Option<Vec<String>>, Reason> {
     match words.first() {
-        None => Err("holds no word".into()),
+        None => Err("has no word".into()),
         Some(first) if first.is_empty() => Err("begins with an empty word".into()),
-        Some(_) if words.iter().any(|word| word.contains('\0')) => Err("holds a NUL byte".into()),
+        Some(_) if words.iter().any(|word| word.contains('\0')) => Err("contains a NUL byte".into()),
         Some(_) => Ok(Some(words)),
     }
 }
@@ -146,11 +147,11 @@ mod tests {
     use super::*;
 
     fn check(line: &str, expected: &str) {
-        let told = match words(line) {
+        let reported = match words(line) {
             Ok(words) => words.iter().map(|w| format!("{}:{}", w.column, w.text)).collect::<Vec<_>>().join("|"),
             Err(bad) => format!("column {}: {}", bad.column, bad.reason),
         };
-        assert_eq!(told, expected, "{line:?}");
+        assert_eq!(reported, expected, "{line:?}");
     }
 
     #[test]
@@ -176,12 +177,12 @@ mod tests {
         check("a=1\0", "column 4: a control character");
         check(
             "a=1\u{a0}b=2",
-            "column 4: a space that is not a plain space: put quotes around it, or write a plain one",
+            "column 4: a space character other than U+0020: replace it with a plain space, or put quotes around it",
         );
         check("a='1\u{a0}b'", "1:a=1\u{a0}b");
         check("a=1\\n", "column 5: `\\n` as two characters: write a real line end, or `\\\\n`");
         check(r"a=1\\n b='\n'", r"1:a=1\n|8:b=\n");
-        check("a=1\u{200b}b", "column 4: an invisible character: leave it out, or put quotes around it");
+        check("a=1\u{200b}b", "column 4: an invisible character: remove it, or put quotes around it");
         check("a='1\u{200b}b'", "1:a=1\u{200b}b");
         check("a=“x”", "column 3: a typographic quote: write a plain one, `'` or `\"`");
         check("a='“x”' b=it’s", "1:a=“x”|9:b=it’s");
@@ -189,15 +190,15 @@ mod tests {
 
     #[test]
     fn a_command_is_split_at_blanks_or_commas_whichever_comes_first() {
-        let told = |text: &str| command(&Value::Text(text.into())).map(|words| words.unwrap_or_default().join("|"));
-        assert_eq!(told("serve"), Ok("serve".into()));
-        assert_eq!(told("serve --hosts=a,b"), Ok("serve|--hosts=a,b".into()));
-        assert_eq!(told("nginx,-g,daemon off;"), Ok("nginx|-g|daemon off;".into()));
-        assert_eq!(told("sh -c 'a, b'"), Ok("sh|-c|a, b".into()));
-        assert_eq!(told(r"--hosts=a\,b,-v"), Ok("--hosts=a,b|-v".into()));
-        assert_eq!(told("'a,b' c"), Ok("a,b|c".into()));
-        assert_eq!(told("sh -c 'x"), Err("this ' is never closed".into()));
-        assert_eq!(told(",x"), Err("begins with an empty word".into()));
+        let reported = |text: &str| command(&Value::Text(text.into())).map(|words| words.unwrap_or_default().join("|"));
+        assert_eq!(reported("serve"), Ok("serve".into()));
+        assert_eq!(reported("serve --hosts=a,b"), Ok("serve|--hosts=a,b".into()));
+        assert_eq!(reported("nginx,-g,daemon off;"), Ok("nginx|-g|daemon off;".into()));
+        assert_eq!(reported("sh -c 'a, b'"), Ok("sh|-c|a, b".into()));
+        assert_eq!(reported(r"--hosts=a\,b,-v"), Ok("--hosts=a,b|-v".into()));
+        assert_eq!(reported("'a,b' c"), Ok("a,b|c".into()));
+        assert_eq!(reported("sh -c 'x"), Err("this ' is never closed".into()));
+        assert_eq!(reported(",x"), Err("begins with an empty word".into()));
         assert_eq!(command(&Value::Text(String::new())), Ok(None), "the image's own");
         assert_eq!(command(&Value::List(vec!["a b".into(), "c,d".into()])), Ok(Some(vec!["a b".into(), "c,d".into()])));
     }

@@ -60,9 +60,9 @@ impl Value {
     /// The value of a key that takes one, which may be empty.
     pub(crate) fn text(&self) -> Result<&str, Reason> {
         match self {
-            Self::Text(text) if text.contains('\0') => Err("holds a NUL byte".into()),
+            Self::Text(text) if text.contains('\0') => Err("contains a NUL byte".into()),
             Self::Text(text) => Ok(text),
-            Self::List(_) => Err("takes one value, not a list".into()),
+            Self::List(_) => Err("takes a single value, not a list".into()),
         }
     }
 
@@ -84,7 +84,7 @@ impl Value {
         for (n, element) in elements.iter().enumerate() {
             let validated = match element.as_ref() {
                 "" => Err("is empty".into()),
-                text if text.contains('\0') => Err("holds a NUL byte".into()),
+                text if text.contains('\0') => Err("contains a NUL byte".into()),
                 text => resolve(text),
             };
             match validated {
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn every_bad_entry_of_a_list_is_told_with_its_number() {
-        let told = Value::Text("1,x,,4".into()).each(|text| text.parse::<u8>().map_err(|_| "is no number".into()));
-        assert_eq!(told, Err(Reasons(vec!["entry 2 is no number".into(), "entry 3 is empty".into()])));
+        let reported = Value::Text("1,x,,4".into()).each(|text| text.parse::<u8>().map_err(|_| "is no number".into()));
+        assert_eq!(reported, Err(Reasons(vec!["entry 2 is no number".into(), "entry 3 is empty".into()])));
     }
 }

@@ -60,7 +60,7 @@ impl Port {
             }
             None if ports.matches(':').count() >= 2 => {
                 let (address, ports) = ports.split_once(':').ok_or(EXPECTED)?;
-                let address = address.parse().map_err(|_| "does not begin with an address: IPv6 needs `[…]`")?;
+                let address = address.parse().map_err(|_| "does not begin with an IP address: IPv6 needs `[…]`")?;
                 (Some(IpAddr::V4(address)), ports)
             }
             None => (None, ports),
@@ -73,7 +73,7 @@ impl Port {
             None => (number(ports).ok_or(EXPECTED)?, number(ports).ok_or(EXPECTED)?),
         };
         if container == 0 {
-            return Err("has container port 0; only the host's may be 0, as in `0:8080`".into());
+            return Err("has container port 0: only the host port may be 0, as in `0:8080`".into());
         }
         Ok(Self { host_ip: address, host, container, protocol })
     }
@@ -124,8 +124,8 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: &str) {
-        let told = Port::parse(text).map_or_else(|reason| reason.to_string(), |port| port.to_string());
-        assert_eq!(told, expected, "{text}");
+        let reported = Port::parse(text).map_or_else(|reason| reason.to_string(), |port| port.to_string());
+        assert_eq!(reported, expected, "{text}");
     }
 
     #[test]
@@ -147,10 +147,10 @@ mod tests {
         check("http", EXPECTED);
         check("65536", EXPECTED);
         check("+80", EXPECTED);
-        check("0", "has container port 0; only the host's may be 0, as in `0:8080`");
+        check("0", "has container port 0: only the host port may be 0, as in `0:8080`");
         check("80/sctp", "has a protocol other than `/tcp` and `/udp`");
         check("8000-8010:8000-8010", "is a range: list the ports one by one");
-        check("::1:80:80", "does not begin with an address: IPv6 needs `[…]`");
+        check("::1:80:80", "does not begin with an IP address: IPv6 needs `[…]`");
         check("[::1]:80", "needs two ports after the address: `ADDRESS:HOST:CONTAINER`");
     }
 

@@ -91,8 +91,8 @@ mod tests {
     use super::*;
 
     fn statuses(text: &str) -> Result<Statuses, Vec<String>> {
-        let told = Statuses::parse(&Value::Text(text.into()));
-        told.map_err(|reasons| reasons.0.iter().map(ToString::to_string).collect())
+        let reported = Statuses::parse(&Value::Text(text.into()));
+        reported.map_err(|reasons| reasons.0.iter().map(ToString::to_string).collect())
     }
 
     #[test]

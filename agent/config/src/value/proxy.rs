@@ -36,7 +36,7 @@ impl ProxyUrl {
             check_login(login)?;
         }
         if authority.contains(['/', '?', '#', '\\']) {
-            return Err("has something behind the host and the port: leave it out".into());
+            return Err("has a path, query or fragment after the host and port: remove it".into());
         }
         probe_http::host(address).map_err(|_| EXPECTED)?;
         Ok(Self {
@@ -72,22 +72,24 @@ impl fmt::Debug for ProxyUrl {
 /// RFC 3986, section 3.2.1: what has a meaning in a URL is percent-encoded.
 fn check_login(login: &str) -> Result<(), Reason> {
     if login.contains(['@', '/', '?', '#', '\\']) {
-        return Err("has a character in the user or the password that must be percent-encoded: `@` is `%40`, `/` is `%2F`, `?` is `%3F`, \
+        return Err("has a character in the user or password that must be percent-encoded: `@` is `%40`, `/` is `%2F`, `?` is `%3F`, \
                     `#` is `%23`"
             .into());
     }
     let encoded = |part: &str| part.len() >= 2 && part.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
     if !login.split('%').skip(1).all(encoded) {
         return Err(
-            "has a `%` in the user or the password without two hex digits behind it: `%` is written `%25`".into()
+            "has a `%` in the user or password that is not followed by two hex digits: `%` is written `%25`".into()
         );
     }
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:%".contains(&byte);
     match login.bytes().all(allowed) && !login.is_empty() && !login.starts_with(':') {
         true => Ok(()),
-        false => Err("has a user or a password that is not `USER:PASSWORD`, percent-encoded where a character is neither a letter nor \
+        false => {
+            Err("has a login that is not `USER:PASSWORD`: percent-encode every character that is neither a letter nor \
                       a digit"
-            .into()),
+                .into())
+        }
     }
 }
 
@@ -98,12 +100,12 @@ pub(crate) fn exception(text: &str) -> Result<String, Reason> {
         return Ok(text.to_owned());
     }
     if text.starts_with("*.") {
-        return Err("begins with `*.`: write `.example.com`, which stands for every name below it".into());
+        return Err("begins with `*.`: write `.example.com`, which matches every name below it".into());
     }
     let name = text.strip_prefix('.').unwrap_or(text);
     match probe_http::host(name) {
         Ok(_) if !name.contains([':', '[']) => Ok(text.to_owned()),
-        Ok(_) if !name.starts_with('[') => Err("has a port: leave it out, every port of the host counts".into()),
+        Ok(_) if !name.starts_with('[') => Err("has a port: remove it, an entry matches every port".into()),
         _ => Err("is not a name like `.example.com`, an IP address, a network like `10.0.0.0/8`, or `*`".into()),
     }
 }
@@ -136,7 +138,7 @@ mod tests {
 
     #[test]
     fn what_is_no_proxy_is_told_without_what_it_is() {
-        for (text, told) in [
+        for (text, reported) in [
             ("proxy:3128", "is not the URL of a proxy"),
             ("hunter2", "is not the URL of a proxy"),
             ("ftp://hunter2", "is not the URL of a proxy"),
@@ -147,8 +149,8 @@ mod tests {
             ("http://proxy:hunter2", "is not the URL of a proxy"),
             ("http://pro xy:3128", "is not the URL of a proxy"),
             ("socks5h://user:hunter2@proxy:1080", "is the URL of a SOCKS proxy"),
-            ("http://proxy:3128/hunter2", "has something behind the host and the port"),
-            ("http://proxy:3128?hunter2", "has something behind the host and the port"),
+            ("http://proxy:3128/hunter2", "has a path, query or fragment after the host"),
+            ("http://proxy:3128?hunter2", "has a path, query or fragment after the host"),
             ("http://user:hunter@2@proxy:3128", "`@` is `%40`"),
             ("http://user:hunter/2@proxy:3128", "`/` is `%2F`"),
             ("http://user:hunter#2@proxy:3128", "`#` is `%23`"),
@@ -159,7 +161,7 @@ mod tests {
             ("http://@proxy:3128", "is not `USER:PASSWORD`"),
         ] {
             let reason = ProxyUrl::parse(text).unwrap_err();
-            assert!(reason.contains(told) && !reason.contains("hunter"), "{text}: {reason}");
+            assert!(reason.contains(reported) && !reason.contains("hunter"), "{text}: {reason}");
         }
     }
 
@@ -170,7 +172,7 @@ mod tests {
         {
             assert_eq!(exception(text), Ok(text.trim().to_owned()));
         }
-        for (text, told) in [
+        for (text, reported) in [
             ("*.example.com", "write `.example.com`"),
             ("example.com:8443", "has a port"),
             ("10.0.0.0/33", "is not a name"),
@@ -179,7 +181,7 @@ mod tests {
             ("[::1]", "is not a name"),
             (".", "is not a name"),
         ] {
-            assert!(exception(text).unwrap_err().contains(told), "{text}");
+            assert!(exception(text).unwrap_err().contains(reported), "{text}");
         }
     }
 }

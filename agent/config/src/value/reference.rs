@@ -34,7 +34,7 @@ impl ImageRef {
     /// and refuses what is not pinned.
     pub fn parse(text: &str) -> Result<Self, Cow<'static, str>> {
         if text.contains("://") {
-            return Err("is an address: leave out the `https://`".into());
+            return Err("is a URL: remove `https://`".into());
         }
         let (rest, digest) = match text.split_once('@') {
             Some((rest, digest)) => (rest, Some(parse_digest(digest)?)),
@@ -56,7 +56,8 @@ impl ImageRef {
         match (&tag, &digest) {
             (None, None) => Err("is not pinned: add a tag or, better, a digest (`…@sha256:…`)".into()),
             (Some(tag), None) if tag == "latest" => {
-                Err("is not pinned: `latest` changes under the fleet; name a version or a digest (`…@sha256:…`)".into())
+                Err("is not pinned: the image behind `latest` changes; use a version tag or a digest (`…@sha256:…`)"
+                    .into())
             }
             _ => Ok(Self { registry, repository, tag, digest }),
         }
@@ -77,8 +78,8 @@ impl ImageRef {
         PinnedImage { repository: self.name(), digest }
     }
 
-    /// The image of this repository with the digest that somebody told; none if that is not `sha256:` and 64 hex digits.
-    pub fn at_told(&self, digest: &str) -> Option<PinnedImage> {
+    /// The image of this repository with the digest that somebody reported; none if that is not `sha256:` and 64 hex digits.
+    pub fn with_digest(&self, digest: &str) -> Option<PinnedImage> {
         parse_digest(digest).ok().map(|digest| self.at(digest))
     }
 }
@@ -102,7 +103,7 @@ fn is_host(part: &str) -> bool {
 }
 
 fn parse_host(text: &str) -> Result<String, Reason> {
-    const EXPECTED: &str = "does not begin with a registry's host name";
+    const EXPECTED: &str = "does not begin with a registry host";
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (address, port) = rest.split_once(']').ok_or(EXPECTED)?;
@@ -134,7 +135,7 @@ fn check_repository(path: &str) -> Result<(), Reason> {
         return Err("has a name longer than 255 characters".into());
     }
     if path.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return Err("has capitals in its name, which no registry allows".into());
+        return Err("has uppercase letters in its name, which no registry allows".into());
     }
     let component = |part: &str| {
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
@@ -150,13 +151,17 @@ fn check_repository(path: &str) -> Result<(), Reason> {
 fn parse_tag(tag: &str) -> Result<String, Reason> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
     let good = (1..=128).contains(&tag.len()) && tag.bytes().all(allowed) && !tag.starts_with(['.', '-']);
-    if good { Ok(tag.to_owned()) } else { Err("has a tag that no registry allows".into()) }
+    if good { Ok(tag.to_owned()) } else { Err("has a tag that is not at most 128 letters, digits and `_.-`".into()) }
 }
 
 fn parse_digest(digest: &str) -> Result<String, Reason> {
     let hex = digest.strip_prefix("sha256:").unwrap_or_default();
     let good = hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f'));
-    if good { Ok(digest.to_owned()) } else { Err("has a digest that is not `sha256:` and 64 hex digits".into()) }
+    if good {
+        Ok(digest.to_owned())
+    } else {
+        Err("has a digest that is not `sha256:` and 64 lowercase hex digits".into())
+    }
 }
 
 impl PinnedImage {
@@ -181,8 +186,8 @@ mod tests {
 
     fn check(text: &str, expected: &str) {
         let text = text.replace("DIGEST", DIGEST);
-        let told = ImageRef::parse(&text).map_or_else(|reason| reason.to_string(), |image| image.to_string());
-        assert_eq!(told.replace(DIGEST, "DIGEST"), expected, "{text}");
+        let reported = ImageRef::parse(&text).map_or_else(|reason| reason.to_string(), |image| image.to_string());
+        assert_eq!(reported.replace(DIGEST, "DIGEST"), expected, "{text}");
     }
 
     #[test]
@@ -208,9 +213,9 @@ mod tests {
     #[test]
     fn an_image_is_pinned_by_a_whole_digest_and_by_nothing_else() {
         let image = ImageRef::parse("registry.example/app:v1").unwrap();
-        assert_eq!(image.at_told(DIGEST).unwrap().to_string(), format!("registry.example/app@{DIGEST}"));
-        for told in ["", "sha256:", "sha256:aa", "sha256:../../x?y", &DIGEST.to_uppercase(), &format!("{DIGEST}0")] {
-            assert_eq!(image.at_told(told), None, "{told}");
+        assert_eq!(image.with_digest(DIGEST).unwrap().to_string(), format!("registry.example/app@{DIGEST}"));
+        for digest in ["", "sha256:", "sha256:aa", "sha256:../../x?y", &DIGEST.to_uppercase(), &format!("{DIGEST}0")] {
+            assert_eq!(image.with_digest(digest), None, "{digest}");
         }
     }
 
@@ -221,26 +226,26 @@ mod tests {
         check("localhost:5000/x", UNPINNED);
         check(
             "nginx:latest",
-            "is not pinned: `latest` changes under the fleet; name a version or a digest (`…@sha256:…`)",
+            "is not pinned: the image behind `latest` changes; use a version tag or a digest (`…@sha256:…`)",
         );
     }
 
     #[test]
     fn what_is_no_reference_is_told_so() {
-        check("https://x.io/y:1", "is an address: leave out the `https://`");
-        check("Nginx:1", "has capitals in its name, which no registry allows");
-        check("x.io/Y:1", "has capitals in its name, which no registry allows");
-        check("x@sha256:123", "has a digest that is not `sha256:` and 64 hex digits");
-        check("x@md5:123", "has a digest that is not `sha256:` and 64 hex digits");
-        check("x:.a", "has a tag that no registry allows");
-        check("x:", "has a tag that no registry allows");
-        check("x:a b", "has a tag that no registry allows");
-        check("-x.io/y:1", "does not begin with a registry's host name");
-        check("x.io:http/y:1", "does not begin with a registry's host name");
-        check("[::1]x/y:1", "does not begin with a registry's host name");
-        check("[::1]\n{/y:1", "does not begin with a registry's host name");
-        check("[::1]:/y:1", "does not begin with a registry's host name");
-        check("x.io:99999/y:1", "does not begin with a registry's host name");
+        check("https://x.io/y:1", "is a URL: remove `https://`");
+        check("Nginx:1", "has uppercase letters in its name, which no registry allows");
+        check("x.io/Y:1", "has uppercase letters in its name, which no registry allows");
+        check("x@sha256:123", "has a digest that is not `sha256:` and 64 lowercase hex digits");
+        check("x@md5:123", "has a digest that is not `sha256:` and 64 lowercase hex digits");
+        check("x:.a", "has a tag that is not at most 128 letters, digits and `_.-`");
+        check("x:", "has a tag that is not at most 128 letters, digits and `_.-`");
+        check("x:a b", "has a tag that is not at most 128 letters, digits and `_.-`");
+        check("-x.io/y:1", "does not begin with a registry host");
+        check("x.io:http/y:1", "does not begin with a registry host");
+        check("[::1]x/y:1", "does not begin with a registry host");
+        check("[::1]\n{/y:1", "does not begin with a registry host");
+        check("[::1]:/y:1", "does not begin with a registry host");
+        check("x.io:99999/y:1", "does not begin with a registry host");
         for text in ["", ":1", "/x:1", "x//y:1", "x/:1", "_x:1", "x_:1", "a___b:1", "a..b:1", "x y:1", "ä:1"] {
             assert!(ImageRef::parse(text).is_err(), "{text}");
         }

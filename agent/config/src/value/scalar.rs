@@ -68,13 +68,13 @@ pub(crate) fn size(text: &str) -> Result<u64, Reason> {
         _ => return Err(EXPECTED.into()),
     };
     let bytes = decimal(number, scale).ok_or(EXPECTED)?;
-    if bytes > 1 << 60 { Err("is more than any machine has".into()) } else { Ok(bytes) }
+    if bytes > 1 << 60 { Err("is larger than 1 EiB".into()) } else { Ok(bytes) }
 }
 
 /// A share of CPUs such as `0.5`, in billionths.
 pub(crate) fn cpus(text: &str) -> Result<u64, Reason> {
     let billionths = decimal(text, 1_000_000_000).ok_or("is not a number of CPUs like `0.5` or `2`")?;
-    if billionths < 10_000_000 { Err("is less than `0.01`, the engine's least".into()) } else { Ok(billionths) }
+    if billionths < 10_000_000 { Err("is less than `0.01`, the engine's minimum".into()) } else { Ok(billionths) }
 }
 
 /// `digits[.digits]` times `scale`, rounded down.
@@ -100,7 +100,7 @@ pub(crate) fn count(least: u32, text: &str) -> Result<u32, Reason> {
 }
 
 /// `true` or `false`.
-pub(crate) fn switch(text: &str) -> Result<bool, Reason> {
+pub(crate) fn boolean(text: &str) -> Result<bool, Reason> {
     one_of(text, &[("true", true), ("false", false)])
 }
 
@@ -174,7 +174,7 @@ mod tests {
         for text in ["", "m", "-1m", "1 g", "1x", "1.m", ".5g", "1e3", "1..2m", "99999999999999999999g", "1mm"] {
             assert!(size(text).is_err(), "{text}");
         }
-        assert_eq!(size("2000000t"), Err("is more than any machine has".into()));
+        assert_eq!(size("2000000t"), Err("is larger than 1 EiB".into()));
     }
 
     #[test]
@@ -182,7 +182,7 @@ mod tests {
         assert_eq!(cpus("0.5"), Ok(500_000_000));
         assert_eq!(cpus("2"), Ok(2_000_000_000));
         assert_eq!(cpus("1.123456789123"), Ok(1_123_456_789));
-        assert_eq!(cpus("0"), Err("is less than `0.01`, the engine's least".into()));
+        assert_eq!(cpus("0"), Err("is less than `0.01`, the engine's minimum".into()));
         assert!(cpus("1,5").is_err() && cpus("NaN").is_err() && cpus("inf").is_err());
     }
 }

@@ -99,7 +99,7 @@ fn names_one(name: &str) -> bool {
     !ABOUT.contains(&last) && (last == "PWD" && upper.len() > 3 || NAMES.iter().any(|part| joined.contains(part)))
 }
 
-/// Empty, a number, a duration, a switch, a path.
+/// Empty, a number, a duration, a boolean, a path.
 fn is_plainly_none(value: &str) -> bool {
     const WORDS: [&str; 9] = ["true", "false", "yes", "no", "on", "off", "null", "none", "disabled"];
     let unit = value.trim_start_matches(|char: char| char.is_ascii_digit() || char == '.');

@@ -78,19 +78,19 @@ pub(crate) fn check_secret_name(name: &str) -> Result<(), Cow<'static, str>> {
     const ALSO: &[u8] = b"/_+=.@-!";
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || ALSO.contains(&byte);
     match name.len() {
-        0 => Err("names no secret".into()),
+        0 => Err("has no secret name".into()),
         1..=512 if name.bytes().all(allowed) => Ok(()),
-        _ => Err("is not a secret's name: letters, digits and `/_+=.@-`, or `ssm:…`, or an ARN".into()),
+        _ => Err("is not a secret: write a name (letters, digits and `/_+=.@-`), `ssm:…`, or an ARN".into()),
     }
 }
 
 /// The lengths of a version's id and of a staging label (API reference, GetSecretValue).
 fn check_version(stage: Option<&str>, id: Option<&str>) -> Result<(), Cow<'static, str>> {
     if id.is_some_and(|id| !(32..=64).contains(&id.chars().count())) {
-        return Err("has a version id that no secret has: one has 32 to 64 characters".into());
+        return Err("has a version id that is not 32 to 64 characters long".into());
     }
     if stage.is_some_and(|stage| stage.chars().count() > 256) {
-        return Err("has a version stage that no secret has: one has at most 256 characters".into());
+        return Err("has a version stage longer than 256 characters".into());
     }
     Ok(())
 }
@@ -108,18 +108,18 @@ pub(crate) fn check_parameter(name: &str) -> Result<(), Cow<'static, str>> {
             && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
     };
     if path.is_empty() {
-        return Err("names no parameter".into());
+        return Err("has no parameter name".into());
     }
     if let Some(secret) = path.strip_prefix(REFERENCE) {
         check_secret_name(secret)?;
     } else if path.len() > 1011 || !path.bytes().all(allowed) {
-        return Err("is not a parameter's name: letters, digits and `_.-/`".into());
+        return Err("is not a parameter name: letters, digits and `_.-/`".into());
     }
     if path.contains('/') && !path.starts_with('/') {
-        return Err("is not a parameter's name: a name with levels begins with `/`".into());
+        return Err("is not a parameter name: a name with `/` in it begins with `/`".into());
     }
     if selector.is_some_and(|text| !selects(text)) {
-        return Err("has a version or label that no parameter has".into());
+        return Err("has a version or label that is not at most 100 letters, digits and `_.-`".into());
     }
     Ok(())
 }
@@ -128,7 +128,7 @@ pub(crate) fn check_parameter(name: &str) -> Result<(), Cow<'static, str>> {
 fn parse_arn(arn: &str, json_key: Option<String>) -> Result<SecretRef, Cow<'static, str>> {
     let fields: Vec<&str> = arn.split(':').collect();
     let [_, partition, service, region, account, rest @ ..] = fields.as_slice() else {
-        return Err("is not a whole ARN".into());
+        return Err("is not a complete ARN".into());
     };
     let words = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     if !words(partition) || !words(region) {
@@ -150,22 +150,22 @@ fn parse_arn(arn: &str, json_key: Option<String>) -> Result<SecretRef, Cow<'stat
                 return Err("has both `:json-key:…` and `#json-key`".into());
             }
             if version_stage.is_some() && version_id.is_some() {
-                return Err("has a version stage and a version id: only one of them may be given".into());
+                return Err("has both a version stage and a version id: write one of them".into());
             }
             check_version(version_stage.as_deref(), version_id.as_deref())?;
             let whole = ["arn", partition, service, region, account, "secret", name].join(":");
             Ok(SecretRef::Managed { id: whole, json_key: key, version_stage, version_id })
         }
-        ("secretsmanager", ["secret", ..]) => {
-            Err("is a secret's ARN with some of `:json-key:version-stage:version-id`: all three colons are needed"
-                .into())
-        }
+        ("secretsmanager", ["secret", ..]) => Err(
+            "is a secret's ARN with only some of `:json-key:version-stage:version-id`: all three colons are required"
+                .into(),
+        ),
         ("ssm", [parameter, selector @ ..]) if parameter.starts_with("parameter/") => {
             let path = parameter.strip_prefix("parameter").unwrap_or_default();
             check_parameter(&[&[path], selector].concat().join(":"))?;
             Ok(SecretRef::Parameter { name: arn.to_owned(), json_key })
         }
-        ("secretsmanager" | "ssm", _) => Err("is an ARN of something else than a secret or a parameter".into()),
+        ("secretsmanager" | "ssm", _) => Err("is an ARN of neither a secret nor a parameter".into()),
         _ => Err("is an ARN of neither Secrets Manager nor the Parameter Store".into()),
     }
 }
@@ -265,21 +265,18 @@ mod tests {
     #[test]
     fn what_is_no_reference_is_told_so() {
         for (text, reason) in [
-            ("", "names no secret"),
-            ("#x", "names no secret"),
+            ("", "has no secret name"),
+            ("#x", "has no secret name"),
             ("prod/api#", "has no key after `#`"),
-            ("prod api", "is not a secret's name: letters, digits and `/_+=.@-`, or `ssm:…`, or an ARN"),
-            ("ssm:", "names no parameter"),
-            ("ssm:a/b", "is not a parameter's name: a name with levels begins with `/`"),
-            ("ssm:/a b", "is not a parameter's name: letters, digits and `_.-/`"),
-            ("ssm:/aws/reference/secretsmanager/", "names no secret"),
-            ("ssm:/a:", "has a version or label that no parameter has"),
-            ("arn:aws:ssm", "is not a whole ARN"),
+            ("prod api", "is not a secret: write a name (letters, digits and `/_+=.@-`), `ssm:…`, or an ARN"),
+            ("ssm:", "has no parameter name"),
+            ("ssm:a/b", "is not a parameter name: a name with `/` in it begins with `/`"),
+            ("ssm:/a b", "is not a parameter name: letters, digits and `_.-/`"),
+            ("ssm:/aws/reference/secretsmanager/", "has no secret name"),
+            ("ssm:/a:", "has a version or label that is not at most 100 letters, digits and `_.-`"),
+            ("arn:aws:ssm", "is not a complete ARN"),
             ("arn:aws:s3:us-east-2:123456789012:x", "is an ARN of neither Secrets Manager nor the Parameter Store"),
-            (
-                "arn:aws:ssm:us-east-2:123456789012:document/x",
-                "is an ARN of something else than a secret or a parameter",
-            ),
+            ("arn:aws:ssm:us-east-2:123456789012:document/x", "is an ARN of neither a secret nor a parameter"),
             ("arn:aws:ssm:us-east-2:1234:parameter/x", "is an ARN whose account is not twelve digits"),
             ("arn::ssm::123456789012:parameter/x", "is an ARN without partition or region"),
         ] {
@@ -287,13 +284,13 @@ mod tests {
         }
         check(
             &format!("{ARN}:user"),
-            Err("is a secret's ARN with some of `:json-key:version-stage:version-id`: all three colons are needed"
+            Err("is a secret's ARN with only some of `:json-key:version-stage:version-id`: all three colons are required"
                 .into()),
         );
         check(&format!("{ARN}:user::#x"), Err("has both `:json-key:…` and `#json-key`".into()));
         check(
             &format!("{ARN}::AWSCURRENT:9d4c"),
-            Err("has a version stage and a version id: only one of them may be given".into()),
+            Err("has both a version stage and a version id: write one of them".into()),
         );
     }
 
@@ -304,11 +301,11 @@ mod tests {
             check(&format!("{ARN}:::{}", of(count)), managed(ARN, None, None, Some(&of(count))));
         }
         for count in [31, 65] {
-            let reason = "has a version id that no secret has: one has 32 to 64 characters";
+            let reason = "has a version id that is not 32 to 64 characters long";
             check(&format!("{ARN}:::{}", of(count)), Err(reason.into()));
         }
         check(&format!("{ARN}::{}:", of(256)), managed(ARN, None, Some(&of(256)), None));
-        let reason = "has a version stage that no secret has: one has at most 256 characters";
+        let reason = "has a version stage longer than 256 characters";
         check(&format!("{ARN}::{}:", of(257)), Err(reason.into()));
     }
 }

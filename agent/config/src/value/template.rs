@@ -66,7 +66,7 @@ impl SecretValue {
 }
 
 /// What happens to templates on their way, without a word.
-const REPLACED: &str = "if it held `${…}` for secrets, another program has replaced them: Terraform needs `$${…}`, Fn::Sub of CloudFormation \
+const REPLACED: &str = "if it had `${…}` for secrets, another program has replaced them: Terraform needs `$${…}`, Fn::Sub of CloudFormation \
                         `${!…}`, and a shell single quotes";
 
 /// Characters that no reference has and that a text around references often does.
@@ -113,7 +113,7 @@ impl Template {
         if pieces.iter().any(|piece| matches!(piece, Piece::Secret { .. })) {
             return Ok(Self(pieces));
         }
-        Err("holds no reference, since `$${` is the text `${`: write `${…}` for a secret (in Terraform `$${…}`), or `env.NAME` for plain \
+        Err("has no reference, because `$${` is the text `${`: write `${…}` for a secret (in Terraform `$${…}`), or `env.NAME` for plain \
              text"
             .into())
     }
@@ -177,18 +177,16 @@ impl Template {
 /// What stands between `${` and `}`.
 fn reference(text: &str) -> Result<SecretRef, Reason> {
     if text.is_empty() {
-        return Err("names no secret".into());
+        return Err("has no secret name".into());
     }
     if text.contains("${") {
-        return Err("holds another `${`: references are not nested, and `}` may be missing".into());
+        return Err("has another `${` in it: a `}` may be missing, references are not nested".into());
     }
     if text.starts_with('!') {
-        return Err(
-            "begins with `!`, which Fn::Sub of CloudFormation takes away and nothing else does: leave it out".into()
-        );
+        return Err("begins with `!`, which only Fn::Sub of CloudFormation removes: remove it".into());
     }
     if text.trim() != text {
-        return Err("has a space next to its braces: leave it out".into());
+        return Err("has a space next to its braces: remove it".into());
     }
     SecretRef::parse(text)
 }
@@ -284,29 +282,29 @@ mod tests {
         for (text, expected) in [
             ("x${", &["`${` at character 2 is never closed: `}` is missing"][..]),
             ("${a} ${b", &["`${` at character 6 is never closed: `}` is missing"]),
-            ("${}", &["`${` at character 1 names no secret"]),
-            ("é${} ${}", &["`${` at character 2 names no secret", "`${` at character 6 names no secret"]),
+            ("${}", &["`${` at character 1 has no secret name"]),
+            ("é${} ${}", &["`${` at character 2 has no secret name", "`${` at character 6 has no secret name"]),
             (
                 "${a${b}}",
-                &["`${` at character 1 holds another `${`: references are not nested, and `}` may be missing"],
+                &["`${` at character 1 has another `${` in it: a `}` may be missing, references are not nested"],
             ),
-            ("${ a}", &["`${` at character 1 has a space next to its braces: leave it out"]),
-            ("${a#b }", &["`${` at character 1 has a space next to its braces: leave it out"]),
+            ("${ a}", &["`${` at character 1 has a space next to its braces: remove it"]),
+            ("${a#b }", &["`${` at character 1 has a space next to its braces: remove it"]),
             ("${a#}", &["`${` at character 1 has no key after `#`"]),
             (
                 "${a:b}",
-                &["`${` at character 1 is not a secret's name: letters, digits and `/_+=.@-`, or `ssm:…`, or an ARN"],
+                &[
+                    "`${` at character 1 is not a secret: write a name (letters, digits and `/_+=.@-`), `ssm:…`, or an ARN",
+                ],
             ),
             (
                 "${!a}",
-                &[
-                    "`${` at character 1 begins with `!`, which Fn::Sub of CloudFormation takes away and nothing else does: leave it out",
-                ],
+                &["`${` at character 1 begins with `!`, which only Fn::Sub of CloudFormation removes: remove it"],
             ),
             (
                 "$${a}",
                 &[
-                    "holds no reference, since `$${` is the text `${`: write `${…}` for a secret (in Terraform `$${…}`), or \
+                    "has no reference, because `$${` is the text `${`: write `${…}` for a secret (in Terraform `$${…}`), or \
                    `env.NAME` for plain text",
                 ],
             ),
@@ -318,9 +316,12 @@ mod tests {
     #[test]
     fn a_template_that_another_program_filled_in_is_told_so() {
         for text in ["postgres://:@db/app", "postgres://app:hunter2@db/app", "user= password=", "{\"p\":\"\"}"] {
-            let told = reasons(text).join("\n");
-            assert!(told.contains("another program has replaced them: Terraform needs `$${…}`"), "{text}: {told}");
-            assert!(!told.contains("hunter2"), "{told}");
+            let reported = reasons(text).join("\n");
+            assert!(
+                reported.contains("another program has replaced them: Terraform needs `$${…}`"),
+                "{text}: {reported}"
+            );
+            assert!(!reported.contains("hunter2"), "{reported}");
         }
         assert!(!reasons("prod/db#").join("").contains("Terraform"));
     }

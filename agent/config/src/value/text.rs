@@ -1,7 +1,7 @@
 //! Characters: which ones a person mistakes for others, and how a text is printed on one line.
 
 /// How much of an unknown key is shown.
-const SHOWN: usize = 40;
+const MOST_SHOWN: usize = 40;
 
 /// The quotes of text editors, which no shell and no parser takes for quotes.
 pub(crate) const TYPOGRAPHIC: [char; 9] = ['“', '”', '„', '‟', '‘', '’', '‚', '«', '»'];
@@ -14,14 +14,14 @@ pub(crate) fn is_invisible(char: char) -> bool {
 /// A key as it may be printed: a bounded part of it, on one line, without control characters.
 pub(crate) fn shown(key: &str) -> String {
     let mut out = String::new();
-    for char in key.chars().take(SHOWN) {
+    for char in key.chars().take(MOST_SHOWN) {
         if char.is_ascii_graphic() || char.is_alphanumeric() {
             out.push(char);
         } else {
             out.extend(char.escape_unicode());
         }
     }
-    if key.chars().nth(SHOWN).is_some() {
+    if key.chars().nth(MOST_SHOWN).is_some() {
         out.push('…');
     }
     out

@@ -55,8 +55,8 @@ const TEXTS: &[(&str, Right)] = &[
     ("#berth image={}\n#berth port=80\n", Refused("one of 2")),
     ("#cloud-config\n#berth image=registry.example/app:old\n  # berth image={}\n", Refused("one of 2")),
     ("#berth image=registry.example/app:old\n;berth image={}\n", Refused("`#berth `")),
-    ("#berth\n#berth image={}\n", Refused("one line")),
-    ("#berth\nberth image={}\n", Refused("one line")),
+    ("#berth\n#berth image={}\n", Refused("one-line form")),
+    ("#berth\nberth image={}\n", Refused("one-line form")),
     // The line goes on.
     ("berth image={} port=80\n  health=/health\n", Refused("one line")),
     ("#cloud-config\n#berth image={}\n#  port=80 health=/\npackages: []\n", Refused("one line")),
@@ -64,8 +64,8 @@ const TEXTS: &[(&str, Right)] = &[
     ("berth image={}\n  command='serve --all' port=80\n", Refused("one line")),
     ("#!/bin/bash\n#berth image={}\n# port=80 is what the app listens on\nport=80\n", Taken),
     // Capitals.
-    ("BERTH IMAGE={}\n", Refused("lower case")),
-    ("#cloud-config\n#Berth Image={} port=80\n", Refused("lower case")),
+    ("BERTH IMAGE={}\n", Refused("lowercase")),
+    ("#cloud-config\n#Berth Image={} port=80\n", Refused("lowercase")),
     ("#cloud-config\nBerth:\n  image: {}\n", Refused("YAML")),
     // TOML in comments.
     ("#berth\n#image = \"{}\"\n#port = 90\n", Refused("without `#`")),
@@ -79,10 +79,10 @@ const TEXTS: &[(&str, Right)] = &[
         Refused("boundary"),
     ),
     // A typo.
-    ("#bert image={} port=80\n", Refused("misspelt")),
-    ("#cloud-config\n#berh image={}\n", Refused("misspelt")),
-    ("#!/bin/bash\nbreth image={} port=80\n", Refused("misspelt")),
-    ("# Berht: image={}\n", Refused("misspelt")),
+    ("#bert image={} port=80\n", Refused("with a typo")),
+    ("#cloud-config\n#berh image={}\n", Refused("with a typo")),
+    ("#!/bin/bash\nbreth image={} port=80\n", Refused("with a typo")),
+    ("# Berht: image={}\n", Refused("with a typo")),
     // Other languages.
     ("berth: {image: '{}'}\n", Refused("YAML")),
     ("#cloud-config\nberth: {image: {}}\n", Refused("YAML")),
@@ -90,9 +90,9 @@ const TEXTS: &[(&str, Right)] = &[
     ("berth:\n  image: {}\n", Refused("YAML")),
     ("#cloud-config\n#berth:\n#  image: {}\n", Refused("YAML")),
     ("image: {}\nport: 80\n", Refused("YAML")),
-    ("image = '{}'\nport = 80\n", Refused("first line `#berth`")),
-    ("  image = \"{}\"\n  [env]\n  A = 1\n", Refused("first line `#berth`")),
-    ("[berth]\nimage = '{}'\n", Refused("first line `#berth`")),
+    ("image = '{}'\nport = 80\n", Refused("`#berth` as its first line")),
+    ("  image = \"{}\"\n  [env]\n  A = 1\n", Refused("`#berth` as its first line")),
+    ("[berth]\nimage = '{}'\n", Refused("`#berth` as its first line")),
     ("#berth\n[berth]\nimage = '{}'\n", Refused("`image`")),
     ("#cloud-config\n#berth\nimage = '{}'\n", Refused("first line")),
     ("#berth\nimage = {}\n", Refused("quotes")),
@@ -109,8 +109,8 @@ const TEXTS: &[(&str, Right)] = &[
     ("{\"image\": \"{}\"} // v2\n", Refused("JSON")),
     ("{\"berth\": {\"image\": \"{}\"}}\n", Refused("`image`")),
     ("{\"user_data\": {\"image\": \"{}\"}}\n", Refused("`image`")),
-    ("{\"UserData\": \"#berth image={}\"}\n", Refused("text inside")),
-    ("{\"Fn::Base64\": {\"Fn::Sub\": \"#cloud-config\\n#berth image={}\"}}\n", Refused("text inside")),
+    ("{\"UserData\": \"#berth image={}\"}\n", Refused("string inside")),
+    ("{\"Fn::Base64\": {\"Fn::Sub\": \"#cloud-config\\n#berth image={}\"}}\n", Refused("string inside")),
     ("[{\"image\": \"{}\"}]\n", Refused("JSON")),
     ("\"#cloud-config\\n#berth image={}\"\n", Refused("JSON")),
     ("{\"ignition\": {\"version\": \"3.3.0\"}, \"image\": \"{}\"}\n", Refused("`ignition")),
@@ -135,16 +135,16 @@ const TEXTS: &[(&str, Right)] = &[
     ("berth image=&quot;{}&quot;\n", Refused("HTML")),
     ("berth image=3D{}\n", Refused("quoted-printable")),
     ("berth image={} \\\n  port=80\n", Refused("one line")),
-    ("berth\u{a0}image={}\n", Refused("not a plain space")),
-    ("#berth\u{3000}image={}\n", Refused("not a plain space")),
+    ("berth\u{a0}image={}\n", Refused("other than U+0020")),
+    ("#berth\u{3000}image={}\n", Refused("other than U+0020")),
     ("\u{200b}#berth image={}\n", Refused("invisible")),
     ("#ber\u{200b}th image={}\n", Refused("invisible")),
     ("#\u{feff}berth image={}\n", Refused("invisible")),
     ("#berth\u{200b} image={}\n", Refused("invisible")),
     ("#berth image=\u{200b}{}\n", Refused("invisible")),
     // Something else in front of it.
-    ("#Berth image={}\n", Refused("lower case")),
-    ("BERTH image={}\n", Refused("lower case")),
+    ("#Berth image={}\n", Refused("lowercase")),
+    ("BERTH image={}\n", Refused("lowercase")),
     ("//berth image={}\n", Refused("`#berth `")),
     ("// berth image={}\n", Refused("`#berth `")),
     (";berth image={}\n", Refused("`#berth `")),
@@ -309,7 +309,7 @@ fn wrong(bytes: &[u8], right: Right) -> Option<String> {
         (Refused(mend), Err(errors)) => {
             let told = errors.to_string();
             let placed =
-                errors.iter().all(|error| error.place.as_ref().is_some_and(|p| p.source.starts_with("user-data")));
+                errors.iter().all(|error| error.location.as_ref().is_some_and(|p| p.source.starts_with("user-data")));
             if !placed || !told.contains(mend) {
                 return Some(format!("told: {told}"));
             }

@@ -1,6 +1,6 @@
 //! What would run, or every error, for scripts. docs/configuration.md has the codes.
 
-use berth_config::{At, Code, Config, ConfigError, ConfigErrors, Layers};
+use berth_config::{Code, Config, ConfigError, ConfigErrors, Layers, Position};
 use serde_json::{Map, Value, json};
 
 use super::{has_image, health, notes, secrets};
@@ -55,15 +55,15 @@ fn all(errors: &ConfigErrors) -> Vec<Value> {
 }
 
 fn one(error: &ConfigError) -> Value {
-    let (line, column) = match error.place.as_ref().map(|place| place.at) {
-        Some(At::Line(line, column)) => (Some(line), Some(column)),
+    let (line, column) = match error.location.as_ref().map(|location| location.at) {
+        Some(Position::Line(line, column)) => (Some(line), Some(column)),
         _ => (None, None),
     };
     json!({
         "code": error.code,
         "key": error.shown_key(),
-        "place": error.place.as_ref().map(ToString::to_string),
-        "source": error.place.as_ref().map(|place| &*place.source),
+        "place": error.location.as_ref().map(ToString::to_string),
+        "source": error.location.as_ref().map(|location| &*location.source),
         "line": line,
         "column": column,
         "message": error.reason,

@@ -111,7 +111,7 @@ fn faults_come_alone_with_the_name_of_the_file() {
         "-",
         "#!/bin/sh\n",
         expect![
-            "`image`: is required, and the user-data holds no config (a line that begins with `berth ` or `#berth `)"
+            "`image`: is required, and the user-data has no config (a line that begins with `berth ` or `#berth `)"
         ],
     );
 }
@@ -280,7 +280,7 @@ fn every_error_and_warning_has_the_code_of_its_kind() {
     }
     let mut layers = Layers::new();
     layers.add_pointed(&berth_config::Pointer::Ssm("/x".into()), b"berth config=ssm:/y");
-    assert_eq!(layers.faults_so_far().iter().map(|error| error.code).collect::<Vec<_>>(), [Code::NestedPointer]);
+    assert_eq!(layers.errors_so_far().iter().map(|error| error.code).collect::<Vec<_>>(), [Code::NestedPointer]);
 }
 
 #[test]
@@ -290,7 +290,7 @@ fn a_config_without_a_key_and_one_that_ec2_does_not_take_are_told() {
         assert!(told.verdict.is_ok(), "{text}");
         told.warnings.to_string()
     };
-    assert_eq!(told("#berth\n"), "stdin: holds a config without any key: what runs is what the other layers say");
+    assert_eq!(told("#berth\n"), "stdin: has a config without keys: the other layers decide what runs");
     assert_eq!(told("#!/bin/sh\n"), "");
     let long = format!("berth port=80 env.A={}", "x".repeat(16 << 10));
     assert!(told(&long).starts_with("stdin: is longer than 16 KB"), "{}", told(&long));

@@ -82,6 +82,7 @@ fn host_config(config: &Config, mounted: Mounted<'_>) -> Result<HostConfig, Engi
         memory: config.memory.map(signed),
         memory_swap: config.memory_swap,
         pids_limit: config.pids_limit,
+        oom_score_adj: config.oom_score_adj.map(i64::from),
         nano_cpus: config.cpus.map(signed),
         ulimits: Some(
             config

@@ -39,7 +39,7 @@ impl Engine {
             answer => answer.map_err(fail)?,
         };
         self.is_one_of(image, &answer.platforms)?;
-        answer.descriptor.digest.and_then(|digest| image.at_told(&digest)).ok_or_else(|| EngineError::Refused {
+        answer.descriptor.digest.and_then(|digest| image.with_digest(&digest)).ok_or_else(|| EngineError::Refused {
             doing: format!("resolve {image}"),
             message: "the registry told no sha256 digest".to_owned(),
             class: berth_core::message::error::ErrorClass::Broken,

@@ -6,36 +6,33 @@ use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 /// An encoding that user-data should not have.
-pub(crate) struct Code {
+pub(crate) struct Encoding {
     /// Undoes it; none where it plainly is another text.
     pub(crate) undo: fn(&[u8]) -> Option<Vec<u8>>,
     /// What it is, and what to do.
-    pub(crate) mend: &'static str,
+    pub(crate) fix: &'static str,
 }
 
 /// Every encoding, in the order in which they are tried.
-pub(crate) static CODES: [Code; 7] = [
-    Code {
-        undo: base64,
-        mend: "looks like base64 of a config: encode it once; EC2 takes user-data in base64 and gives it back decoded once",
-    },
-    Code { undo: without_nul, mend: "not UTF-8: NUL bytes between the characters; save the text as UTF-8" },
-    Code { undo: json_text, mend: "is a JSON text, in quotes: give what is inside the quotes, or a JSON object" },
-    Code {
+pub(crate) static ENCODINGS: [Encoding; 7] = [
+    Encoding { undo: base64, fix: "looks like base64 of a config: encode it once; EC2 decodes user-data once" },
+    Encoding { undo: without_nul, fix: "is not UTF-8: NUL bytes between the characters; save the text as UTF-8" },
+    Encoding { undo: json_text, fix: "is a JSON string: write the text without the quotes, or a JSON object" },
+    Encoding {
         undo: unescape,
-        mend: "`\\n` stands in the text as two characters where a line should end: write real line ends (`printf`, `echo -e` or a heredoc make them)",
+        fix: "`\\n` is in the text as two characters where a line should end: write real line ends (`printf`, `echo -e` or a heredoc)",
     },
-    Code {
+    Encoding {
         undo: percent,
-        mend: "looks like URL-encoded text (`%20`, `%3D`): user-data is not decoded; give the plain text",
+        fix: "looks like URL-encoded text (`%20`, `%3D`): user-data is not decoded; write the plain text",
     },
-    Code {
+    Encoding {
         undo: html,
-        mend: "looks like HTML-escaped text (`&quot;`, `&#35;`): user-data is not decoded; give the plain text",
+        fix: "looks like HTML-escaped text (`&quot;`, `&#35;`): user-data is not decoded; write the plain text",
     },
-    Code {
+    Encoding {
         undo: quoted_printable,
-        mend: "looks like quoted-printable (`=3D`) outside of a MIME part: give the plain text",
+        fix: "looks like quoted-printable (`=3D`) outside a MIME part: write the plain text",
     },
 ];
 
@@ -187,7 +184,7 @@ mod tests {
     #[test]
     fn other_texts_are_not_taken_for_encoded() {
         for text in ["", "hello world", "berth image=x:1", "a & b; c && d", "100 % sure", "a = b"] {
-            for (n, code) in CODES.iter().enumerate() {
+            for (n, code) in ENCODINGS.iter().enumerate() {
                 assert_eq!(undone(code.undo, text), None, "{n}: {text}");
             }
         }

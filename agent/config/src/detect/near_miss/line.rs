@@ -9,7 +9,7 @@ use crate::keys::Key;
 
 /// What a line is.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Line {
+pub(crate) enum BerthLine {
     /// The one line: its words, and how many characters stand before them.
     Config {
         /// The words.
@@ -18,12 +18,12 @@ pub(crate) enum Line {
         indent: usize,
     },
     /// Almost the one line.
-    Miss(Miss),
+    NearMiss(NearMiss),
 }
 
 /// Why a line is almost the config.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Miss {
+pub(crate) struct NearMiss {
     /// The column, counted from 1.
     pub(crate) column: usize,
     /// What it is, and what to do.
@@ -49,44 +49,46 @@ pub const COMMANDS: [&str; 12] = [
 ];
 
 /// Looks at one line. In a script, `berth` at the start of a line is also the command.
-pub(crate) fn look(line: &str, script: bool) -> Option<Line> {
+pub(crate) fn look(line: &str, script: bool) -> Option<BerthLine> {
     let seen = Visible::of(line);
     if !seen.text.to_ascii_lowercase().contains("berth") {
-        return misspelt(&seen.text).map(Line::Miss);
+        return misspelt(&seen.text).map(BerthLine::NearMiss);
     }
     let plain = config(&seen.text, script);
     match (plain, seen.first_hidden) {
         (Some(_), Some(column)) if config(line, script).is_none() => {
-            Some(Line::Miss(Miss { column, reason: INVISIBLE.into(), certain: true }))
+            Some(BerthLine::NearMiss(NearMiss { column, reason: INVISIBLE.into(), certain: true }))
         }
         (Some(_), _) => config(line, script).map(|(words, indent)| match words.contains("image=3D") {
-            true => Line::Miss(Miss { column: indent + 1, reason: QUOTED_PRINTABLE.into(), certain: true }),
-            false => Line::Config { words, indent },
+            true => {
+                BerthLine::NearMiss(NearMiss { column: indent + 1, reason: QUOTED_PRINTABLE.into(), certain: true })
+            }
+            false => BerthLine::Config { words, indent },
         }),
         (None, _) => seen
             .mentions()
             .take(OFTEN)
             .find_map(|mention| mention.recognise(script))
             .or_else(|| capitals(line, script))
-            .map(Line::Miss),
+            .map(BerthLine::NearMiss),
     }
 }
 
 /// A line that would be the config if its keys were not in capitals.
-fn capitals(line: &str, script: bool) -> Option<Miss> {
+fn capitals(line: &str, script: bool) -> Option<NearMiss> {
     let lower = line.to_ascii_lowercase();
     let indent = config(&lower, script).filter(|(words, _)| lower != line && assigns_image(words, "="))?.1;
-    Some(Miss { column: indent + 1, reason: CAPITALS.into(), certain: false })
+    Some(NearMiss { column: indent + 1, reason: CAPITALS.into(), certain: false })
 }
 
 /// A line whose first word is one typo away from `berth`, and that says which image.
-fn misspelt(line: &str) -> Option<Miss> {
+fn misspelt(line: &str) -> Option<NearMiss> {
     let rest = line.trim_start_matches([' ', '\t', '#']);
     let (word, after) = first_key(rest);
     let is_near = (4..=6).contains(&word.len()) && strsim::osa_distance(&word.to_ascii_lowercase(), "berth") == 1;
     let is_config = is_near && after.starts_with([' ', '\t', ':']) && assigns_image(after, "=");
     let column = line.get(..line.len() - rest.len())?.chars().count() + 1;
-    is_config.then(|| Miss { column, reason: MISSPELT.into(), certain: false })
+    is_config.then(|| NearMiss { column, reason: MISSPELT.into(), certain: false })
 }
 
 /// Whether a line goes on with the config of the line before it: `key=value` words of keys that there are. In a script, the
@@ -198,17 +200,18 @@ struct Mention<'a> {
 /// What may stand between `berth` and the first key.
 const BETWEEN: &str = ":=,;|>-+\"'“”‘’`([{";
 
-const INVISIBLE: &str = "an invisible character in the line that holds the config: type the line again, without it";
+const INVISIBLE: &str = "an invisible character in the config line: type the line again without it";
 const QUOTED_PRINTABLE: &str =
-    "looks like quoted-printable (`=3D`): user-data is not decoded; give the config as plain text";
-const RUN: &str = "is the command `berth run`, not a config: leave out `run` and begin the line with `#berth `; berth.service starts the agent";
-const YAML: &str = "looks like YAML, which is not read: write `#berth image=… port=…` on one line, or TOML, or JSON";
+    "looks like quoted-printable (`=3D`): user-data is not decoded; write the config as plain text";
+const RUN: &str = "is the command `berth run`, not a config: remove `run` and begin the line with `#berth `; berth.service starts the agent";
+const YAML: &str =
+    "looks like YAML, which is not supported: write `#berth image=… port=…` on one line, or TOML, or JSON";
 const FOLDED: &str = "the config is in the middle of a line: `#berth …` needs a line of its own";
-const CASE: &str = "`berth` is in capitals: write it in lower case, `#berth image=…`";
-const CAPITALS: &str = "is in capitals: write `berth` and the keys in lower case, `#berth image=…`";
-const MISSPELT: &str = "looks like a misspelt `berth`: begin the line with `#berth ` or `berth `";
+const CASE: &str = "`berth` is in uppercase: write it in lowercase, `#berth image=…`";
+const CAPITALS: &str = "is in uppercase: write `berth` and the keys in lowercase, `#berth image=…`";
+const MISSPELT: &str = "looks like `berth` with a typo: begin the line with `#berth ` or `berth `";
 const NOT_FIRST: &str =
-    "looks like the config and is not: begin the line with `#berth ` or `berth `, and put `key=value` words behind it";
+    "looks like a config but is not: begin the line with `#berth ` or `berth `, then write `key=value` words";
 
 /// What a line that names berth and is not the config may be, in the order in which it is asked.
 const RECOGNISERS: [fn(&Mention<'_>) -> Option<&'static str>; 5] = [
@@ -232,7 +235,7 @@ impl Mention<'_> {
         left && !self.after.starts_with(|char: char| char.is_alphanumeric() || "_./-".contains(char))
     }
 
-    fn recognise(&self, script: bool) -> Option<Miss> {
+    fn recognise(&self, script: bool) -> Option<NearMiss> {
         let command = self.command();
         if command.is_some_and(|command| COMMANDS.contains(&command)) {
             return None;
@@ -245,7 +248,7 @@ impl Mention<'_> {
             return None;
         }
         let reason = RECOGNISERS.iter().find_map(|recognise| recognise(self))?;
-        Some(Miss { column: self.column, reason: reason.into(), certain })
+        Some(NearMiss { column: self.column, reason: reason.into(), certain })
     }
 
     /// The word behind it, if it is one and no key.
@@ -278,11 +281,11 @@ mod tests {
 
     use super::*;
 
-    fn told(line: &str, script: bool) -> String {
+    fn reported(line: &str, script: bool) -> String {
         match look(line, script) {
             None => "nothing".into(),
-            Some(Line::Config { words, indent }) => format!("{indent}: {words}"),
-            Some(Line::Miss(Miss { column, reason, certain })) => {
+            Some(BerthLine::Config { words, indent }) => format!("{indent}: {words}"),
+            Some(BerthLine::NearMiss(NearMiss { column, reason, certain })) => {
                 format!("{column}{} {reason}", if certain { "" } else { "?" })
             }
         }
@@ -302,11 +305,11 @@ mod tests {
             ("#berth wait", "7: wait"),
             ("berth\u{a0}image=x", "5: \u{a0}image=x"),
         ] {
-            assert_eq!(told(line, false), expected, "{line:?}");
+            assert_eq!(reported(line, false), expected, "{line:?}");
         }
-        assert_eq!(told("  berth image=x", true), "8: image=x");
-        assert_eq!(told("berth wait ready", true), "nothing");
-        assert_eq!(told("  berth wait ready", false), "nothing");
+        assert_eq!(reported("  berth image=x", true), "8: image=x");
+        assert_eq!(reported("berth wait ready", true), "nothing");
+        assert_eq!(reported("  berth wait ready", false), "nothing");
     }
 
     #[test]
@@ -324,7 +327,7 @@ mod tests {
             ("echo 'berth port=80'", format!("7 {NOT_FIRST}")),
             ("x berth y image = 1", format!("3? {NOT_FIRST}")),
         ] {
-            assert_eq!(told(line, false), expected, "{line:?}");
+            assert_eq!(reported(line, false), expected, "{line:?}");
         }
     }
 
@@ -340,7 +343,7 @@ mod tests {
             "sudo berth bake --image=x:1",
             "berthed image=x",
         ] {
-            assert_eq!(told(line, true), "nothing", "{line:?}");
+            assert_eq!(reported(line, true), "nothing", "{line:?}");
         }
     }
 }

@@ -7,9 +7,9 @@
 //! ```
 //! Each file has one table of recognisers, each of them with a sentence that says what it plainly is and what to do.
 
-pub(crate) use coded::CODES;
+pub(crate) use coded::ENCODINGS;
 pub use line::COMMANDS;
-pub(crate) use line::{Line, Miss, goes_on, look};
+pub(crate) use line::{BerthLine, NearMiss, goes_on, look};
 pub(crate) use text::{Misread, commented_keys, foreign_compression, misread, own_part};
 
 mod coded;

@@ -11,40 +11,40 @@ pub(crate) struct Misread {
     /// The column, counted from 1.
     pub(crate) column: usize,
     /// What it plainly is, and what to do.
-    pub(crate) mend: &'static str,
+    pub(crate) fix: &'static str,
 }
 
 /// A form, and how it is recognised: the line and the column where.
-struct Form {
+struct Recogniser {
     /// Whether user-data of this kind can be it at all.
     fits: fn(Foreign) -> bool,
     find: fn(&[&str]) -> Option<(usize, usize)>,
-    mend: &'static str,
+    fix: &'static str,
 }
 
 /// Every form, in the order in which it is asked.
-static FORMS: [Form; 8] = [
-    Form {
+static RECOGNISERS: [Recogniser; 8] = [
+    Recogniser {
         fits: |kind| kind != Foreign::Script,
         find: mime,
-        mend: "looks like MIME and cannot be read as such: the first line must be a header (`MIME-Version: 1.0`), not indented, and the parts need their boundary",
+        fix: "looks like MIME and cannot be parsed: the first line must be a header (`MIME-Version: 1.0`), not indented, and the parts need their boundary",
     },
-    Form {
+    Recogniser {
         fits: |kind| kind == Foreign::Text,
         find: |lines| at(lines, |line| line.contains("\"image\"") && line.contains(':')),
-        mend: "looks like JSON: the whole user-data must be one object, `{\"image\": …}`, without comments and with nothing around it",
+        fix: "looks like JSON: the user-data must be one object, `{\"image\": …}`, with no comments and nothing around it",
     },
-    Form {
+    Recogniser {
         fits: |kind| kind != Foreign::Script,
         find: yaml_block,
-        mend: "looks like YAML, which is not read: write `#berth image=… port=…` on one line, or TOML, or JSON",
+        fix: "looks like YAML, which is not supported: write `#berth image=… port=…` on one line, or TOML, or JSON",
     },
-    Form {
+    Recogniser {
         fits: |_| true,
         find: late_head,
-        mend: "TOML needs `#berth` as the first line of the user-data; on a line of its own further down write `#berth image=… port=…`",
+        fix: "TOML needs `#berth` as the first line of the user-data; elsewhere, write `#berth image=… port=…` on one line",
     },
-    Form {
+    Recogniser {
         fits: |kind| kind == Foreign::Text,
         find: |lines| {
             at_the_top(lines, |line| {
@@ -53,42 +53,42 @@ static FORMS: [Form; 8] = [
                 })
             })
         },
-        mend: "looks like the words of the one line: begin it with `berth `, as in `berth image=… port=…`",
+        fix: "looks like the one-line form without `berth `: write `berth image=… port=…`",
     },
-    Form {
+    Recogniser {
         fits: |kind| kind == Foreign::Text,
         find: |lines| at_the_top(lines, |line| key(line).is_some_and(|(_, rest)| rest.trim_start().starts_with('='))),
-        mend: "looks like TOML: it needs a first line `#berth`, and keys outside of any table `[berth]`",
+        fix: "looks like TOML: it needs `#berth` as its first line, and no table `[berth]` around the keys",
     },
-    Form {
+    Recogniser {
         fits: |kind| kind == Foreign::Text,
         find: |lines| at_the_top(lines, |line| key(line).is_some_and(|(_, rest)| rest.trim_start().starts_with(':'))),
-        mend: "looks like YAML, which is not read: write `#berth image=… port=…` on one line, or TOML, or JSON",
+        fix: "looks like YAML, which is not supported: write `#berth image=… port=…` on one line, or TOML, or JSON",
     },
-    Form {
+    Recogniser {
         fits: |kind| kind == Foreign::Text,
         find: |lines| at(lines, |line| line.to_ascii_uppercase().contains("BERTH_IMAGE=")),
-        mend: "berth reads no variables like these: write `berth image=… port=…`",
+        fix: "berth reads no such variables: write `berth image=… port=…`",
     },
 ];
 
 /// The form that a text without a config is in, if it was meant as one.
 pub(crate) fn misread(text: &str, kind: Foreign) -> Option<Misread> {
     let lines: Vec<&str> = text.lines().collect();
-    FORMS.iter().filter(|form| (form.fits)(kind)).find_map(|form| {
+    RECOGNISERS.iter().filter(|form| (form.fits)(kind)).find_map(|form| {
         let (line, column) = (form.find)(&lines)?;
-        Some(Misread { line, column, mend: form.mend })
+        Some(Misread { line, column, fix: form.fix })
     })
 }
 
 /// How compressed bytes begin that are not gzip, which nothing on an instance unpacks.
 const COMPRESSED: [(&[u8], &str); 6] = [
-    (b"\x1f\x8b", "is packed with gzip more than once: pack it once"),
-    (b"\x28\xb5\x2f\xfd", "is packed with zstd: only gzip is unpacked"),
-    (b"\xfd7zXZ\0", "is packed with xz: only gzip is unpacked"),
-    (b"BZh", "is packed with bzip2: only gzip is unpacked"),
-    (b"PK\x03\x04", "is a zip archive: only gzip is unpacked"),
-    (b"\x78", "is packed with zlib: only gzip is unpacked (the file format, with its header)"),
+    (b"\x1f\x8b", "is compressed with gzip more than once: compress it once"),
+    (b"\x28\xb5\x2f\xfd", "is compressed with zstd: only gzip is supported"),
+    (b"\xfd7zXZ\0", "is compressed with xz: only gzip is supported"),
+    (b"BZh", "is compressed with bzip2: only gzip is supported"),
+    (b"PK\x03\x04", "is a zip archive: only gzip is supported"),
+    (b"\x78", "is compressed with zlib: only gzip is supported (the file format, with its header)"),
 ];
 
 /// What bytes are packed with that cannot be unpacked here.
@@ -130,10 +130,10 @@ fn key(line: &str) -> Option<(&str, &str)> {
 
 /// A `text/x-berth` part that a multi-part was not split into.
 pub(crate) fn own_part(text: &str) -> Option<Misread> {
-    const BOUNDARY: &str = "is a part that is not read: the `boundary` of the multi-part's header must be in double quotes or without any, and its \
-         lines `--BOUNDARY` must not be indented; a config is read at most three multi-parts deep";
+    const BOUNDARY: &str = "is a part that cannot be found: the `boundary` in the header of the multi-part must be in double quotes or without quotes, and its \
+         lines `--BOUNDARY` must not be indented; multi-parts may be nested at most three deep";
     let lines: Vec<&str> = text.lines().collect();
-    mime(&lines).map(|(line, column)| Misread { line, column, mend: BOUNDARY })
+    mime(&lines).map(|(line, column)| Misread { line, column, fix: BOUNDARY })
 }
 
 /// The first line of a TOML document of berth's that has only comments, if one of them is a key of berth's.
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn every_form_is_recognised_at_its_place() {
-        let told = |text: &str| misread(text, Foreign::of(text.as_bytes())).map(|it| (it.line, it.column, it.mend));
+        let reported = |text: &str| misread(text, Foreign::of(text.as_bytes())).map(|it| (it.line, it.column, it.fix));
         for (n, text, place) in [
             (0, "  MIME-Version: 1.0\n  Content-Type: text/x-berth\n", (2, 3)),
             (1, "// x\n[{\"image\": \"x:1\"}]", (2, 1)),
@@ -201,7 +201,7 @@ mod tests {
             (6, "port: 80\nimage: x:1\n", (2, 1)),
             (7, "A=1\nexport BERTH_IMAGE=x:1\n", (2, 1)),
         ] {
-            assert_eq!(told(text), Some((place.0, place.1, FORMS[n].mend)), "{text}");
+            assert_eq!(reported(text), Some((place.0, place.1, RECOGNISERS[n].fix)), "{text}");
         }
         for text in [
             "services:\n  web:\n    image: x:1\n",
@@ -211,14 +211,14 @@ mod tests {
             "#cloud-config\nberth:\n  port: 80\n",
             "Images=1\n",
         ] {
-            assert_eq!(told(text), None, "{text}");
+            assert_eq!(reported(text), None, "{text}");
         }
     }
 
     #[test]
     fn what_only_gzip_could_be_is_named() {
-        assert!(foreign_compression(b"\x28\xb5\x2f\xfd\0").is_some_and(|mend| mend.contains("zstd")));
-        assert!(foreign_compression(b"\x78\x9c\0").is_some_and(|mend| mend.contains("zlib")));
+        assert!(foreign_compression(b"\x28\xb5\x2f\xfd\0").is_some_and(|fix| fix.contains("zstd")));
+        assert!(foreign_compression(b"\x78\x9c\0").is_some_and(|fix| fix.contains("zlib")));
         assert_eq!(foreign_compression(b"x: y"), None);
         assert_eq!(foreign_compression(b"#cloud-config"), None);
     }

@@ -110,7 +110,7 @@ fn every_word_of_docker_compose_ecs_and_the_group_gets_an_answer_in_every_spelli
         for spelling in spellings(word).into_iter().filter(|spelling| Key::find(spelling).is_none()) {
             let unknown = Key::unknown(&spelling);
             let is_answered = unknown.meant.is_some()
-                || unknown.reason.contains("without an equivalent in berth: ")
+                || unknown.reason.contains("and berth has no equivalent: ")
                 || unknown.reason.starts_with("needs a name: ");
             if !is_answered {
                 silent.push(format!("{spelling}: {}", unknown.reason));
@@ -149,7 +149,7 @@ fn no_word_is_told_twice_or_hides_a_key() {
 
 #[test]
 fn a_word_of_others_is_answered_with_the_key_that_says_it() {
-    for (written, told) in [
+    for (written, reported) in [
         (
             "healthcheck",
             "unknown key: berth calls it `health`; `/path` for HTTP, `cmd:…` for a command, `docker` for the image's own",
@@ -162,7 +162,7 @@ fn a_word_of_others_is_answered_with_the_key_that_says_it() {
         ("-p", "unknown key: berth calls it `port`; `PORT`, `HOST:CONTAINER`, or with `/udp`"),
         (
             "-P",
-            "unknown key without an equivalent in berth: name the ports in `port=`; `0:8080` lets the engine choose the host's port",
+            "unknown key, and berth has no equivalent: name the ports in `port=`; `0:8080` lets the engine choose the host's port",
         ),
         ("stopTimeout", "unknown key, did you mean `stop_timeout`?"),
         ("--read-only", "unknown key, did you mean `read_only`?"),
@@ -186,14 +186,11 @@ fn a_word_of_others_is_answered_with_the_key_that_says_it() {
             "restart",
             "unknown key: berth calls it `restart.limit`; berth itself restarts the app, and this is how often within `restart.window`",
         ),
-        ("dependsOn", "unknown key without an equivalent in berth: one container runs on an instance"),
-        ("services.web.image", "unknown key: it stands below something else; at the top level it is `image`"),
-        ("services.web.environment.A", "unknown key: it stands below something else; at the top level it is `env.A`"),
-        (
-            "Containers.HealthCheck.Interval",
-            "unknown key: it stands below something else; at the top level it is `probe.interval`",
-        ),
+        ("dependsOn", "unknown key, and berth has no equivalent: one container runs on an instance"),
+        ("services.web.image", "unknown key: write `image` at the top level"),
+        ("services.web.environment.A", "unknown key: write `env.A` at the top level"),
+        ("Containers.HealthCheck.Interval", "unknown key: write `probe.interval` at the top level"),
     ] {
-        assert_eq!(Key::unknown(written).reason, told, "{written}");
+        assert_eq!(Key::unknown(written).reason, reported, "{written}");
     }
 }
