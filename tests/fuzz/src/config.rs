@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use berth::commands::check::{self, Checked, Print};
-use berth_config::{At, Config, ConfigErrors, Layers, Pointer, key_tables};
+use berth_config::{Config, ConfigErrors, Layers, Pointer, Position, key_tables};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Map, Value, json};
@@ -21,7 +21,7 @@ static KEYS: LazyLock<Vec<String>> = LazyLock::new(|| {
     rows.map(|(key, _)| key.to_owned()).collect()
 });
 
-/// A config is the same in whatever it is wrapped, and read again from what `berth check` shows of it; a fault has its place in
+/// A config is the same in whatever it is wrapped, and read again from what `berth check` shows of it; a error has its place in
 /// the input and never tells a value.
 pub fn config(bytes: &[u8]) {
     every_layer(bytes);
@@ -30,7 +30,7 @@ pub fn config(bytes: &[u8]) {
     wrapped(bytes, &validated);
     match &validated {
         Ok(config) => shown(bytes, config),
-        Err(faults) => placed(bytes, faults, "user-data"),
+        Err(errors) => placed(bytes, errors, "user-data"),
     }
     if let Ok(text) = std::str::from_utf8(bytes) {
         as_a_value(text);
@@ -56,9 +56,9 @@ fn every_layer(bytes: &[u8]) {
     layers.add_pointed(&Pointer::Ssm("/x".into()), bytes);
     layers.add_words(&[String::from_utf8_lossy(bytes).into_owned()]);
     let _ = (layers.pointer(), layers.listen());
-    if let Err(faults) = layers.resolve() {
-        let told = faults.to_string();
-        assert!(told.lines().count() <= 101 && told.len() <= 101 * 1000, "{} bytes of faults", told.len());
+    if let Err(errors) = layers.resolve() {
+        let told = errors.to_string();
+        assert!(told.lines().count() <= 101 && told.len() <= 101 * 1000, "{} bytes of errors", told.len());
     }
 }
 
@@ -122,19 +122,19 @@ fn shown(bytes: &[u8], config: &Config) {
 }
 
 /// In plain text a line and a column can be looked up.
-fn placed(bytes: &[u8], faults: &ConfigErrors, source: &str) {
+fn placed(bytes: &[u8], errors: &ConfigErrors, source: &str) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    for fault in faults.iter() {
-        let Some(place) = &fault.place else { continue };
-        if &*place.source != source {
+    for error in errors.iter() {
+        let Some(location) = &error.location else { continue };
+        if &*location.source != source {
             continue;
         }
-        if let At::Line(line, column) = place.at {
+        if let Position::Line(line, column) = location.at {
             let end = if text.contains('\n') { '\n' } else { '\r' };
             let found = text.split(end).nth(line.wrapping_sub(1));
-            let found = found.unwrap_or_else(|| panic!("{fault} is in no line"));
+            let found = found.unwrap_or_else(|| panic!("{error} is in no line"));
             // One more is the end of the line, and one more again its line end.
-            assert!((1..=found.chars().count() + 2).contains(&column), "{fault} is in no column of {found:?}");
+            assert!((1..=found.chars().count() + 2).contains(&column), "{error} is in no column of {found:?}");
         }
     }
 }
@@ -164,17 +164,17 @@ fn as_a_value(text: &str) {
         for other in [json, toml] {
             match (&validated, &read(other.as_bytes())) {
                 (Ok(one), Ok(other_one)) => assert_eq!(one, other_one, "{line}\n{other}"),
-                (Err(faults), Err(others)) => {
+                (Err(errors), Err(others)) => {
                     let reasons =
-                        |faults: &ConfigErrors| faults.iter().map(|fault| fault.reason.clone()).collect::<Vec<_>>();
-                    assert_eq!(reasons(faults), reasons(others), "{line}\n{other}");
+                        |errors: &ConfigErrors| errors.iter().map(|error| error.reason.clone()).collect::<Vec<_>>();
+                    assert_eq!(reasons(errors), reasons(others), "{line}\n{other}");
                     assert!(!others.to_string().contains(CANARY), "{others}");
                 }
                 (one, other_one) => panic!("{line}\n{one:?}\n{other}\n{other_one:?}"),
             }
         }
         match validated {
-            Err(faults) => assert!(!faults.to_string().contains(CANARY), "{faults}"),
+            Err(errors) => assert!(!errors.to_string().contains(CANARY), "{errors}"),
             Ok(_) if key.starts_with("env.") || key.starts_with("log_opt.") => {
                 for print in [Print::Json, Print::All] {
                     let Checked { text, warnings, .. } = checked(line.as_bytes(), print);
