@@ -14,3 +14,4 @@ mod needs;
 mod one_lines;
 mod questions;
 mod ready;
+mod words;
