@@ -12,4 +12,6 @@ mod layers;
 mod links;
 mod needs;
 mod one_lines;
+mod questions;
 mod ready;
+mod words;
