@@ -127,7 +127,7 @@ fn before_there_is_a_route_both_are_tried_until_one_answers() {
 }
 
 #[test]
-fn an_ipv4_address_that_nobody_answers_at_is_no_way_either() {
+fn an_ipv4_address_that_does_not_answer_is_not_used_either() {
     let lines =
         [&[UP, HAS_IPV6], &OUT[..], &["address add 10.0.0.10/24 dev out", "route add default dev out"]].concat();
     alone(&lines, async |outside| {

@@ -86,7 +86,7 @@ async fn an_expired_hook_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_request_in_flight_ends_well_and_heartbeats_cover_it() {
+async fn a_request_in_flight_is_answered_and_heartbeats_cover_it() {
     let (world, agent) = serving("lifecycle.heartbeat=1s").await;
     let address = agent.app_address().await;
     let slow = tokio::spawn(async move { client::over_tcp(address, client::request("GET", "/slow?ms=6000")).await });

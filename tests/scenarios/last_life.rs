@@ -43,7 +43,7 @@ async fn status(world: &World) -> String {
 }
 
 #[tokio::test]
-async fn status_and_timeline_tell_how_the_last_life_ended_why_and_when() {
+async fn status_and_timeline_show_how_the_last_life_ended_why_and_when() {
     let (world, agent) = serving("").await;
     assert_eq!(berth(&world, &["drain", "--reason", "the disk", "--wait"]).await.status.code(), Some(0));
     assert_eq!(agent.exit_within(SOON).await, 0);
@@ -78,7 +78,7 @@ async fn status_and_timeline_tell_how_the_last_life_ended_why_and_when() {
 }
 
 #[tokio::test]
-async fn a_failed_boot_is_told_with_its_reason() {
+async fn a_failed_boot_is_shown_with_its_reason() {
     let world = World::start().await;
     world.user_data(&format!("berth image={} port=0:8080", world.app_image().by_tag().replace(":v1", ":v9")));
     let agent = world.launch(BERTH.as_ref()).await;
@@ -89,7 +89,7 @@ async fn a_failed_boot_is_told_with_its_reason() {
 }
 
 #[tokio::test]
-async fn an_agent_that_was_killed_left_no_final_status_and_that_is_what_is_said() {
+async fn an_agent_that_was_killed_left_no_final_status_and_status_says_so() {
     let (world, agent) = serving("").await;
     until("the record of serve", async || record(&world)["phase"] == "serve").await;
     agent.kill9().await;
