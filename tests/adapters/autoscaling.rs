@@ -13,7 +13,7 @@ use crate::services::{HEARTBEAT, Services, on_moto_and_kit};
 
 on_moto_and_kit!(
     an_instance_finds_its_group_and_the_group_s_hooks,
-    an_instance_that_nobody_knows_is_in_no_group,
+    an_unknown_instance_is_in_no_group,
     an_instance_is_called_unhealthy,
 );
 
@@ -27,7 +27,7 @@ async fn an_instance_finds_its_group_and_the_group_s_hooks(services: &impl Servi
     assert_eq!(hooks, [hook("launch", Transition::Launching), hook("terminate", Transition::Terminating)]);
 }
 
-async fn an_instance_that_nobody_knows_is_in_no_group(services: &impl Services) {
+async fn an_unknown_instance_is_in_no_group(services: &impl Services) {
     let aws = services.aws().await;
     assert_eq!(autoscaling::describe_instance(&aws, "i-0000000000000000f").await.unwrap(), None);
     let error = autoscaling::set_unhealthy(&aws, "i-0000000000000000f").await.unwrap_err();

@@ -213,7 +213,7 @@ async fn the_environment_names_endpoints_as_for_the_sdks() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_cannot_be_is_told_by_the_names_that_somebody_wrote() {
+async fn an_endpoint_that_cannot_exist_is_reported_by_the_names_in_the_environment() {
     const URL: &str = "http://localhost.invalid";
     let nowhere = Nowhere::new();
     for (set, words) in [

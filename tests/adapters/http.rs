@@ -71,11 +71,11 @@ fn run_part(test: &str, part: &str, environment: &[(&str, &std::ffi::OsStr)]) {
 }
 
 #[tokio::test]
-async fn a_host_without_certificates_is_told_what_to_do() {
+async fn a_host_without_certificates_is_shown_what_to_do() {
     if std::env::var(PART).is_err() {
         let empty = tempfile::NamedTempFile::new().unwrap();
         let environment = [("SSL_CERT_FILE", empty.path().as_os_str())];
-        return run_part("a_host_without_certificates_is_told_what_to_do", "without", &environment);
+        return run_part("a_host_without_certificates_is_shown_what_to_do", "without", &environment);
     }
     let error = Http::default().send(get("https://127.0.0.1:1"), LONG, 5).await.unwrap_err();
     assert!(error.to_string().contains("install the package ca-certificates"), "{error}");

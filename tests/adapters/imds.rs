@@ -108,7 +108,7 @@ async fn every_item_is_asked_for_in_one_version_and_the_token_in_the_latest() {
 }
 
 #[tokio::test]
-async fn a_service_that_knows_latest_only_is_asked_for_that_from_then_on() {
+async fn a_service_that_knows_only_latest_is_asked_for_that_afterwards() {
     let world = World::start().await;
     world.user_data("data");
     world.imds.know_latest_only();
@@ -143,7 +143,7 @@ async fn user_data_comes_as_bytes() {
 }
 
 #[tokio::test]
-async fn a_target_state_is_read_anew_each_time() {
+async fn a_target_state_is_read_each_time() {
     let world = World::start().await;
     let imds = imds_of(&world);
     world.autoscaling.terminate();

@@ -88,7 +88,7 @@ async fn a_named_hook_gets_its_timeout_from_the_list_that_was_asked_for_the_othe
 }
 
 #[tokio::test]
-async fn several_launch_hooks_without_a_name_are_a_fault_and_several_termination_hooks_are_not() {
+async fn several_launch_hooks_without_a_name_are_an_error_and_several_termination_hooks_are_not() {
     let world =
         with(&[("a", Transition::Launching), ("b", Transition::Launching), ("down", Transition::Terminating)]).await;
     let Event::Failed(JobKind::FindGroup, fault) = find(&world, [None; 3]).await else { panic!("one was chosen") };
@@ -122,7 +122,7 @@ async fn a_named_launch_hook_needs_no_leave_to_list_the_hooks() {
 }
 
 #[tokio::test]
-async fn a_group_that_was_told_is_not_asked_for_again_when_its_hooks_are_throttled() {
+async fn a_group_that_is_known_is_not_requested_again_when_its_hooks_are_throttled() {
     let world = with(&[("boot", Transition::Launching)]).await;
     let adapters = adapters(&world, &Delivery::new(&world.run_dir())).await;
     world.fault(DESCRIBE_HOOKS, Fault::Throttle).times(2);

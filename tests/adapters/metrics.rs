@@ -55,7 +55,7 @@ fn everything() -> View {
 }
 
 #[test]
-fn promtool_finds_no_fault_with_the_metrics_of_an_empty_and_of_a_full_life() {
+fn promtool_finds_no_error_in_the_metrics_of_an_empty_and_of_a_full_life() {
     for view in [View::default(), everything()] {
         let page = render(&Published { view, agent_version: "0.1.0".into(), ..Published::default() });
         assert_eq!(promtool(&page), "", "{page}");
@@ -63,7 +63,7 @@ fn promtool_finds_no_fault_with_the_metrics_of_an_empty_and_of_a_full_life() {
 }
 
 #[test]
-fn promtool_would_tell_of_a_fault() {
+fn promtool_would_report_an_error() {
     assert!(
         promtool("# HELP berth_restarts Restarts.\n# TYPE berth_restarts counter\nberth_restarts 1\n")
             .contains("_total")

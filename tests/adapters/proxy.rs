@@ -120,7 +120,7 @@ async fn an_https_host_is_reached_through_a_tunnel() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_asks_for_a_password_is_given_it_and_nobody_else_is() {
+async fn a_proxy_that_asks_for_a_password_gets_it_and_no_other_server_does() {
     let (server, front) = behind_tls().await;
     let proxy = Proxy::with_password(&[front.named(), (PLAIN, address(&server))]).await;
     let bundle = ("AWS_CA_BUNDLE", text(&front.certificate.pem));
@@ -158,7 +158,7 @@ async fn a_proxy_that_asks_for_a_password_is_given_it_and_nobody_else_is() {
 }
 
 #[tokio::test]
-async fn what_the_proxy_refuses_is_told_as_the_proxy_s() {
+async fn what_the_proxy_refuses_is_reported_as_the_proxy_s() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let proxy = Proxy::open(&[(NAME, closed)]).await;
     let http = client(&[("HTTPS_PROXY", &proxy.url())]);
@@ -176,7 +176,7 @@ async fn what_the_proxy_refuses_is_told_as_the_proxy_s() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_is_away_or_has_no_address_is_told_with_its_own() {
+async fn a_proxy_that_is_down_or_unknown_is_reported_with_its_own_address() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     for (proxy, told) in [
         (

@@ -16,7 +16,7 @@ on_moto_and_kit!(
     a_later_secret_wins_and_a_named_one_wins_over_all,
     many_are_fetched_in_batches,
     every_secret_that_is_missing_is_named_at_once,
-    a_key_that_is_missing_is_named_and_no_value_is_told,
+    a_key_that_is_missing_is_named_and_no_value_is_shown,
     a_pointer_gives_the_text,
     a_template_is_filled_in_from_both_services,
 );
@@ -193,7 +193,7 @@ async fn every_secret_that_is_missing_is_named_at_once(services: &impl Services)
     assert_eq!(error.errors.len(), 6, "{text}");
 }
 
-async fn a_key_that_is_missing_is_named_and_no_value_is_told(services: &impl Services) {
+async fn a_key_that_is_missing_is_named_and_no_value_is_shown(services: &impl Services) {
     services.put_secret("keys/api", r#"{"user":"hunter2","a=b":"hunter2","nul":"hunter2\u0000"}"#).await;
     services.put_secret("keys/text", "hunter2").await;
     services.put_secret("keys/number", r#"["hunter2"]"#).await;
@@ -277,7 +277,7 @@ async fn a_secret_that_is_used_many_times_is_fetched_once() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_part_of_a_template_is_told_with_its_place_and_without_a_value() {
+async fn an_error_in_a_part_of_a_template_is_reported_with_its_place_and_without_a_value() {
     let world = World::start().await;
     world.secrets.put("prod/db", r#"{"user":"hunter2","nul":"hunter2\u0000"}"#);
     world.secrets.put_binary("prod/key", b"hunter2\xff");
@@ -358,7 +358,7 @@ async fn a_secret_that_a_batch_leaves_out_is_asked_for_singly() {
 }
 
 #[tokio::test]
-async fn an_error_inside_a_good_answer_is_told_by_name_and_keeps_its_class() {
+async fn an_error_inside_a_good_answer_is_reported_by_name_and_keeps_its_class() {
     let world = world_of_two().await;
     world.secrets.deny("one");
     let error = fetch(&world.aws().await, two(SecretsAs::Env)).await.unwrap_err();
@@ -369,7 +369,7 @@ async fn an_error_inside_a_good_answer_is_told_by_name_and_keeps_its_class() {
 }
 
 #[tokio::test]
-async fn a_call_that_fails_for_many_is_told_once() {
+async fn a_call_that_fails_for_many_is_reported_once() {
     let world = world_of_two().await;
     world.fault("secretsmanager", Fault::Throttle);
     let error = fetch(&world.aws().await, two(SecretsAs::Env)).await.unwrap_err();

@@ -34,7 +34,7 @@ async fn a_quiet_instance_shows_its_state_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn everything_that_is_announced_is_seen_in_one_look() {
+async fn everything_that_is_announced_is_seen_in_one_poll() {
     let world = World::start().await;
     world.imds.target_state(Some("Warmed:Frozen"));
     world.imds.spot_interruption("hibernate", wall() + Duration::from_secs(90));
@@ -56,7 +56,7 @@ async fn everything_that_is_announced_is_seen_in_one_look() {
 }
 
 #[tokio::test]
-async fn a_thousand_looks_cost_one_token_and_one_connection() {
+async fn a_thousand_polls_cost_one_token_and_one_connection() {
     let server = Server::start(|seen| if seen.method == "PUT" { answer(200, "t0ken") } else { answer(404, "") }).await;
     let imds = Imds::at(&server.base.parse().unwrap(), Http::default());
     for _ in 0..1000 {
@@ -68,7 +68,7 @@ async fn a_thousand_looks_cost_one_token_and_one_connection() {
 }
 
 #[tokio::test]
-async fn an_interruption_is_told_though_the_state_is_not_and_the_other_way_round() {
+async fn an_interruption_is_seen_although_the_state_is_not_and_the_other_way_round() {
     for fault in [Fault::Throttle, Fault::Status(503), Fault::ErrorPage(200), Fault::Cut] {
         let world = World::start().await;
         world.imds.spot_interruption("terminate", wall() + Duration::from_secs(90));
@@ -84,7 +84,7 @@ async fn an_interruption_is_told_though_the_state_is_not_and_the_other_way_round
 }
 
 #[tokio::test]
-async fn a_look_that_saw_nothing_has_failed() {
+async fn a_poll_that_saw_nothing_has_failed() {
     let world = World::start().await;
     let imds = imds(&world);
     world.fault(STATE, Fault::Throttle).times(1);
@@ -120,7 +120,7 @@ async fn advice_that_cannot_be_had_hides_nothing() {
 }
 
 #[tokio::test]
-async fn a_token_that_was_taken_away_is_renewed_within_the_look() {
+async fn a_token_that_was_revoked_is_renewed_within_the_poll() {
     let world = World::start().await;
     let imds = imds(&world);
     imds.snapshot().await.unwrap();

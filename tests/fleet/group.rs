@@ -113,7 +113,7 @@ impl Group {
 impl Group {
     /// For how many seconds the app of the last instance that left still ran after the balancer had stopped sending requests. Negative if it
     /// stopped before that.
-    pub(crate) async fn from_down_to_stop(&self) -> f64 {
+    pub(crate) async fn seconds_between_down_and_stop(&self) -> f64 {
         let gone = self.gone.last().expect("one is gone");
         let down = gone.end.as_ref().expect("it ended").down;
         // Past midnight a day is over; no drain takes half of one.

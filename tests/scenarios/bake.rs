@@ -105,7 +105,7 @@ async fn a_container_of_the_instance_that_the_ami_was_made_from_is_not_adopted()
 }
 
 #[tokio::test]
-async fn what_an_agent_left_on_the_builder_is_removed_or_told() {
+async fn what_an_agent_left_on_the_builder_is_removed_or_reported() {
     let world = World::start().await;
     let image = world.app_image();
     world.user_data(&format!("berth image={} port=0:8080 health=/health", image.by_tag()));
@@ -132,7 +132,7 @@ async fn what_an_agent_left_on_the_builder_is_removed_or_told() {
 }
 
 #[tokio::test]
-async fn a_builder_that_is_not_ready_is_told_what_to_do() {
+async fn a_builder_that_is_not_ready_is_shown_what_to_do() {
     let world = World::builder().private_registry().start().await;
     let image = world.app_image();
     world.ami_defaults("registry_auth = \"ecr\"");

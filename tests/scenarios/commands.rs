@@ -23,7 +23,7 @@ pub(crate) fn err(output: &Output) -> String {
 }
 
 #[tokio::test]
-async fn status_and_wait_tell_of_a_running_agent() {
+async fn status_and_wait_report_a_running_agent() {
     let world = World::start().await;
     let image = world.app_image();
     world.user_data(&format!("berth image={} port=0:8080 health=/health", image.by_tag()));
@@ -64,7 +64,7 @@ async fn status_and_wait_tell_of_a_running_agent() {
 }
 
 #[tokio::test]
-async fn wait_tells_a_failed_boot_from_one_that_takes_too_long() {
+async fn wait_distinguishes_a_failed_boot_from_a_slow_one() {
     let world = World::start().await;
     let image = world.app_image();
     world.user_data(&format!("berth image={} port=0:8080 boot.on_failure=hold", image.by_tag()));
@@ -233,7 +233,7 @@ async fn check_prints_json_for_errors_too_and_nothing_beside_it() {
 }
 
 #[tokio::test]
-async fn colour_is_on_a_terminal_only_and_not_where_nobody_wants_it() {
+async fn colour_is_only_on_a_terminal_and_not_with_no_color() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("user-data");
     fs::write(&file, "berth image=x:1 privileged=true helth=/x").unwrap();

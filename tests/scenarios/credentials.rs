@@ -363,7 +363,7 @@ async fn a_profile_that_only_the_aws_cli_can_use_says_how_to_export_its_credenti
 }
 
 #[tokio::test]
-async fn what_sts_says_is_told() {
+async fn what_sts_says_is_reported() {
     let world = elsewhere().await;
     let denied = "User: arn:aws:iam::123456789012:user/a is not authorized to perform: sts:AssumeRole on resource: x";
     let error = |code: &str, message: &str| {
@@ -418,7 +418,7 @@ async fn a_profile_takes_the_role_of_the_instance_for_its_source() {
 }
 
 #[tokio::test]
-async fn credentials_that_expired_are_refused_by_the_service_and_told() {
+async fn credentials_that_expired_are_refused_by_the_service_and_reported() {
     let world = elsewhere().await;
     let home = home(&world, "[default]\nregion = us-east-2\n", &profile("default", &world.keys()));
     world.imds.expire_credentials();

@@ -55,7 +55,7 @@ fn unwell(report: &Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn an_instance_that_can_boot_is_told_so_and_nothing_is_done_to_it() {
+async fn an_instance_that_can_boot_is_reported_so_and_not_changed() {
     let world = instance().await;
     let printed = berth(&world, &["doctor"]).await;
     assert_eq!(printed.status.code(), Some(0), "{}{}", out(&printed), err(&printed));
@@ -190,7 +190,7 @@ async fn what_is_missing_or_wrong_is_named() {
 }
 
 #[tokio::test]
-async fn a_clock_ten_minutes_behind_is_told_and_keeps_nothing_else_from_being_looked_at() {
+async fn a_clock_ten_minutes_behind_is_reported_and_everything_else_is_checked() {
     let world = instance().await;
     world.aws.set_clock_ahead(Duration::from_secs(600));
     let report = examined(&world, 0).await;
@@ -204,7 +204,7 @@ async fn a_clock_ten_minutes_behind_is_told_and_keeps_nothing_else_from_being_lo
 }
 
 #[tokio::test]
-async fn without_an_engine_the_rest_is_looked_at_all_the_same() {
+async fn without_an_engine_the_rest_is_still_checked() {
     let world = instance().await;
     let mut command = tokio::process::Command::from(
         world.launcher(BERTH.as_ref()).env("DOCKER_HOST", "unix:///nowhere/docker.sock").command(),
@@ -230,7 +230,7 @@ async fn a_block_of_the_metadata_needs_a_packet_filter() {
 }
 
 #[tokio::test]
-async fn a_config_at_fault_is_two_and_tells_every_fault() {
+async fn an_invalid_config_is_exit_code_2_with_every_error() {
     let world = instance().await;
     world.user_data("berth image=nginx helth=/x");
     let report = examined(&world, 2).await;
@@ -268,7 +268,7 @@ async fn a_pointer_that_may_not_be_read_comes_with_its_statement() {
 }
 
 #[tokio::test]
-async fn what_the_container_waits_for_is_looked_at() {
+async fn what_the_container_waits_for_is_checked() {
     let world = instance().await;
     let there = tempfile::tempdir().unwrap();
     let (here, absent) = (there.path().display().to_string(), there.path().join("absent").display().to_string());
@@ -283,7 +283,7 @@ async fn what_the_container_waits_for_is_looked_at() {
 }
 
 #[tokio::test]
-async fn what_is_legal_and_unwise_is_a_warning_and_keeps_nobody_from_booting() {
+async fn what_is_legal_and_unwise_is_a_warning_and_prevents_no_boot() {
     let world = instance().await;
     world.user_data(&format!("berth {} env.API_TOKEN=hunter2 probe.unhealthy=1", line(&world)));
     let report = examined(&world, 0).await;

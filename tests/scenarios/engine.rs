@@ -106,7 +106,7 @@ async fn an_app_that_stays_unhealthy_is_restarted() {
 }
 
 #[tokio::test]
-async fn an_app_that_the_kernel_killed_for_memory_is_told_so_and_started_again() {
+async fn an_app_that_the_kernel_killed_for_memory_is_reported_so_and_started_again() {
     let world = World::start().await;
     let image = world.app_image();
     world

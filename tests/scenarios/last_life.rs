@@ -43,7 +43,7 @@ async fn status(world: &World) -> String {
 }
 
 #[tokio::test]
-async fn status_and_timeline_tell_how_the_last_life_ended_why_and_when() {
+async fn status_and_timeline_show_how_the_last_life_ended_why_and_when() {
     let (world, agent) = serving("").await;
     assert_eq!(berth(&world, &["drain", "--reason", "the disk", "--wait"]).await.status.code(), Some(0));
     assert_eq!(agent.exit_within(SOON).await, 0);
@@ -78,7 +78,7 @@ async fn status_and_timeline_tell_how_the_last_life_ended_why_and_when() {
 }
 
 #[tokio::test]
-async fn a_failed_boot_is_told_with_its_reason() {
+async fn a_failed_boot_is_shown_with_its_reason() {
     let world = World::start().await;
     world.user_data(&format!("berth image={} port=0:8080", world.app_image().by_tag().replace(":v1", ":v9")));
     let agent = world.launch(BERTH.as_ref()).await;
@@ -89,7 +89,7 @@ async fn a_failed_boot_is_told_with_its_reason() {
 }
 
 #[tokio::test]
-async fn an_agent_that_was_killed_left_no_final_status_and_that_is_what_is_said() {
+async fn an_agent_that_was_killed_left_no_final_status_and_status_says_so() {
     let (world, agent) = serving("").await;
     until("the record of serve", async || record(&world)["phase"] == "serve").await;
     agent.kill9().await;
@@ -149,21 +149,24 @@ async fn ten_kills_in_a_drain_make_it_no_longer_and_never_ready() {
     world.autoscaling.terminate();
     world.autoscaling.enter_wait();
     agent.phase_within("drain", SOON).await;
-    let began = Instant::now();
+    let (began, mut starting) = (Instant::now(), Duration::ZERO);
     for kill in 1..=10_u32 {
-        // Each in another tenth of the time.
+        // Each kill in another tenth of the time.
         let due = Duration::from_millis(800) * kill;
         until("its turn", async || began.elapsed() >= due || !agent.runs()).await;
         if !agent.runs() {
             break;
         }
+        let killed = Instant::now();
         agent.kill9().await;
         agent = world.launch(BERTH.as_ref()).await;
         agent.phase_within("drain", SOON).await;
+        starting += killed.elapsed();
     }
     agent.log_within("> StopContainer", SOON).await;
-    let took = began.elapsed();
-    assert!(took < Duration::from_secs(14), "{took:?} of 9 s and ten starts");
+    // A drain that each start began again would take 17 s, and the starts.
+    let took = began.elapsed().saturating_sub(starting);
+    assert!(took < Duration::from_secs(14), "{took:?} of 9 s, without the starts");
     socket.echo("until the end").await.unwrap_or_default();
     assert_eq!(agent.exit_within(SOON).await, 5, "a client was cut");
     assert!(!world.run_dir().join("drain.json").exists());

@@ -12,8 +12,9 @@ use berth_kit::{Agent, Fault, Image, World};
 use crate::steps::until;
 use crate::{BERTH, SOON};
 
-/// By then everything is wiped that is not kept for good: a connection that is not used is kept for 10 s, with its buffers.
-const WIPED: Duration = Duration::from_secs(15);
+/// By then everything is wiped that is not kept for good. A connection that is not used is kept for 10 s, with its buffers, and one search of the
+/// memory takes a second and more.
+const WIPED: Duration = SOON;
 
 /// A value that is nowhere else. JSON has to escape it, an environment and a file do not.
 fn value(name: &str) -> String {

@@ -90,7 +90,7 @@ async fn the_rules_last_as_long_as_their_container_whatever_becomes_of_the_agent
 }
 
 #[tokio::test]
-async fn what_somebody_takes_away_is_put_back_within_seconds_and_told() {
+async fn rules_that_somebody_removes_are_set_again_within_seconds_and_reported() {
     let Some(mut filter_of) = Filter::look() else { return };
     let world = World::start().await;
     world.user_data(&format!("berth image={} port=0:8080 health=/health imds=block", world.app_image().by_tag()));

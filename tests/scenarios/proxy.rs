@@ -135,7 +135,7 @@ fn files(directory: &std::path::Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_password_that_the_proxy_does_not_take_ends_the_boot_at_once_and_is_told_as_the_proxy_s() {
+async fn a_password_that_the_proxy_refuses_ends_the_boot_at_once_and_is_reported_as_the_proxy_s() {
     let subnet = Subnet::start().await;
     let proxy = Proxy::with_password(&[subnet.aws.named()]).await;
     let login = format!("http://{USERNAME}:hunter2@{}", proxy.address);

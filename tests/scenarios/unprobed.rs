@@ -34,15 +34,24 @@ async fn a_worker_that_exits_after_four_seconds_is_abandoned() {
     gives_up(&world, &agent, 3, &words).await;
 }
 
+/// A busy machine may wake the agent late once, not every time; never is it early.
 #[tokio::test]
 async fn a_worker_that_runs_is_ready_five_seconds_after_its_start_and_no_later_than_5_3() {
-    let world = World::start().await;
-    world.user_data(&format!("berth image={} probe.running_for=5s", world.app_image().by_tag()));
-    let agent = world.launch(BERTH.as_ref()).await;
-    agent.ready_within(SOON).await;
-    world.autoscaling.wait_for_state("InService", SOON).await;
-    let after = served_after(&agent, &container(&world).await);
-    assert!((5000.0..5300.0).contains(&after), "{after} ms\n{}", agent.log_text());
+    let mut all = Vec::new();
+    for _ in 0..5 {
+        let world = World::start().await;
+        world.user_data(&format!("berth image={} probe.running_for=5s", world.app_image().by_tag()));
+        let agent = world.launch(BERTH.as_ref()).await;
+        agent.ready_within(SOON).await;
+        world.autoscaling.wait_for_state("InService", SOON).await;
+        let after = served_after(&agent, &container(&world).await);
+        assert!((5000.0..SOON.as_secs_f64() * 1000.0).contains(&after), "{after} ms\n{}", agent.log_text());
+        if after < 5300.0 {
+            return;
+        }
+        all.push(after);
+    }
+    panic!("always late: {all:?} ms");
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ fn commands_in_the_documentation_exist_with_their_flags() {
 }
 
 #[test]
-fn one_lines_in_the_documentation_are_believed() {
+fn one_lines_in_the_documentation_are_valid() {
     let mut seen = 0;
     for page in pages() {
         let text = fs::read_to_string(&page).expect("a page");
@@ -95,7 +95,7 @@ fn tests_that_the_security_page_names_exist() {
 }
 
 #[test]
-fn a_command_is_told_from_what_stands_around_it() {
+fn a_command_is_separated_from_what_stands_around_it() {
     let told = |line: &str| commands(line).into_iter().map(|words| words.join(" ")).collect::<Vec<_>>();
     assert_eq!(told("    # berth status"), ["berth status"]);
     assert_eq!(told("    sudo berth drain --reason 'a b' --wait && shutdown now"), ["berth drain --reason a b --wait"]);

@@ -100,7 +100,7 @@ fn a_licence_expression_is_met_as_its_words_say() {
 }
 
 #[test]
-fn each_kind_of_fault_is_told() {
+fn each_kind_of_violation_is_reported() {
     let deny: Deny = toml::from_str(
         "graph.targets = []\nlicenses.allow = ['MIT']\nsources.allow-registry = ['https://good']\n\
          bans.deny = [{ crate = 'bad' }]\nbans.skip = [{ crate = 'old@1' }]",

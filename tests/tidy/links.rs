@@ -12,7 +12,7 @@ fn links_in_the_documentation_resolve() {
 }
 
 #[test]
-fn a_link_is_told_from_code_and_a_heading_becomes_its_anchor() {
+fn a_link_is_not_code_and_a_heading_becomes_its_anchor() {
     let text =
         "[a](one.md) `[no](two.md)` [b](https://x.y/z)\n```\n[no](three.md)\n```\n![i](four.svg \"title\") [c](#five)";
     assert_eq!(links(text), [(1, "one.md"), (1, "https://x.y/z"), (5, "four.svg"), (5, "#five")]);

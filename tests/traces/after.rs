@@ -80,6 +80,7 @@ fn a_path_that_is_later_than_the_pull_is_created_for_within_a_second_or_so() {
     let of = |name: &str| life.view().steps.into_iter().find(|step| step.name == name).unwrap();
     let (paths, create) = (of("paths"), of("create"));
     assert!((create.began - paths.began - paths.took.unwrap()).abs() < 0.001, "{paths:?} {create:?}");
+    assert!(paths.waits.len() > 20, "{paths:?}");
     assert!(paths.waits.iter().all(|wait| wait.took.is_some_and(|took| took <= 1.0)), "{paths:?}");
 }
 

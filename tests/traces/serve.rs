@@ -92,7 +92,7 @@ fn an_engine_that_comes_back_with_the_container_running_costs_no_restart() {
 }
 
 #[test]
-fn an_app_that_the_kernel_killed_for_memory_is_told_so_and_started_again() {
+fn an_app_that_the_kernel_killed_for_memory_is_reported_so_and_started_again() {
     let killed = Event::ContainerExited(Exit { code: 137, oom_killed: true });
     let life = Sim::new(LINE).answer(JobKind::WatchContainer, secs(10), killed).run(secs(13));
     assert!(life.trace().contains("was killed by the kernel, out of memory (code 137)"), "{}", life.trace());

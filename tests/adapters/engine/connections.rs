@@ -131,7 +131,7 @@ async fn what_the_app_opens_itself_and_what_asks_inside_are_no_clients() {
 }
 
 #[tokio::test]
-async fn on_the_hosts_network_the_neighbours_clients_are_not_the_apps() {
+async fn on_the_host_s_network_clients_of_other_processes_are_not_the_app_s() {
     let mut bench = Bench::new().await;
     let image = demo_app(&mut bench).await;
     let beside = bench.creation(&image, |_| {}).await;

@@ -56,7 +56,7 @@ async fn a_running_container_is_found_with_all_that_adopting_it_takes() {
 }
 
 #[tokio::test]
-async fn of_those_who_hold_the_name_only_berth_s_is_found() {
+async fn of_the_containers_with_the_name_only_berth_s_is_found() {
     let mut bench = Bench::new().await;
     let image = bench.busybox(&[SLEEP]).await;
     let creation = bench.creation(&image, |_| {}).await;
@@ -93,7 +93,7 @@ async fn a_container_on_the_host_s_network_answers_on_loopback() {
 }
 
 #[tokio::test]
-async fn an_exit_is_told_with_its_code() {
+async fn an_exit_is_reported_with_its_code() {
     let mut bench = Bench::new().await;
     let image = bench.busybox(&[]).await;
     let run = |script: &str| {
@@ -113,7 +113,7 @@ async fn an_exit_is_told_with_its_code() {
 }
 
 #[tokio::test]
-async fn a_stop_kills_after_its_timeout_and_is_no_fault_twice() {
+async fn a_stop_kills_after_its_timeout_and_a_second_stop_is_no_error() {
     let mut bench = Bench::new().await;
     let image = bench.busybox(&[]).await;
     let creation = bench
@@ -169,7 +169,7 @@ async fn a_removed_container_is_gone_with_its_anonymous_volumes() {
 }
 
 #[tokio::test]
-async fn what_cannot_start_is_told_in_the_engine_s_words() {
+async fn what_cannot_start_is_reported_in_the_engine_s_words() {
     let mut bench = Bench::new().await;
     let image = bench.busybox(&[SLEEP]).await;
     let held = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -200,7 +200,7 @@ fn missing_device() -> Device {
 }
 
 #[tokio::test]
-async fn what_cannot_be_created_is_told_in_the_engine_s_words() {
+async fn what_cannot_be_created_is_reported_in_the_engine_s_words() {
     let mut bench = Bench::new().await;
     let image = bench.busybox(&[SLEEP]).await;
     let cases: [Case<'_>; 3] = [
@@ -233,7 +233,7 @@ async fn what_cannot_be_created_is_told_in_the_engine_s_words() {
 }
 
 #[tokio::test]
-async fn an_engine_that_is_away_is_a_transient_fault() {
+async fn an_engine_that_is_away_is_a_transient_error() {
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("engine.sock");
     let engine = Engine::new(Some(&format!("unix://{}", socket.display()))).unwrap();

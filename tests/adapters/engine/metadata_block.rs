@@ -154,7 +154,7 @@ async fn a_blocked_container_has_no_moment_with_the_metadata_and_everything_else
 }
 
 #[tokio::test]
-async fn nobody_in_the_container_gets_around_it_by_another_address() {
+async fn no_process_in_the_container_gets_around_it_by_another_address() {
     let Some(mut life) = Life::begin().await else { return };
     let id = life
         .run(|config| {
@@ -272,7 +272,7 @@ async fn a_container_that_was_stopped_is_held_when_it_is_started_again() {
 }
 
 #[tokio::test]
-async fn what_somebody_takes_away_while_the_app_runs_is_put_back_once() {
+async fn rules_that_somebody_removes_while_the_app_runs_are_set_again_once() {
     let Some(mut life) = Life::begin().await else { return };
     assert!(life.check().await.is_nothing(), "nobody is held");
     let (id, metadata) = (life.run(block).await, life.street.metadata.clone());
@@ -294,7 +294,7 @@ async fn what_somebody_takes_away_while_the_app_runs_is_put_back_once() {
 }
 
 #[tokio::test]
-async fn a_container_that_somebody_connects_to_another_network_is_held_there_too() {
+async fn a_container_that_somebody_connects_to_another_network_is_blocked_there_too() {
     let Some(mut life) = Life::begin().await else { return };
     let (id, metadata, neighbour) =
         (life.run(block).await, life.street.metadata.clone(), life.street.neighbour.clone());

@@ -181,7 +181,7 @@ async fn a_flood_is_answered_within_bounds() {
 }
 
 #[tokio::test]
-async fn on_a_terminal_it_is_read_as_well() {
+async fn output_of_a_terminal_is_read_too() {
     let mut bench = Bench::new().await;
     let creation = bench.shell("true", |_| ()).await;
     let name = unique("adapters-tty");

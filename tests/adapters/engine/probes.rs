@@ -62,7 +62,7 @@ pub(super) fn http_probe(words: &str) -> HttpProbe {
 }
 
 #[tokio::test]
-async fn two_and_three_hundreds_are_well_and_nothing_else() {
+async fn statuses_200_to_399_are_healthy_and_no_others() {
     let answers: [(&[u8], Result<(), &str>); 5] = [
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", Ok(())),
         (b"HTTP/1.1 204 No Content\r\n\r\n", Ok(())),
@@ -143,7 +143,7 @@ async fn an_endless_body_does_not_hold_the_probe() {
 }
 
 #[tokio::test]
-async fn silence_nobody_and_nonsense_are_told_apart() {
+async fn silence_a_closed_port_and_nonsense_are_different_failures() {
     let how = ProbeMethod::Path("/health".to_owned());
     let (silent, port) = app(b"").await;
     let late = probe(&engine(), &silent, &how, Some(port), &HttpProbe::default(), Duration::from_millis(50)).await;
@@ -175,7 +175,7 @@ async fn an_address_is_asked_as_the_host_sees_it() {
 }
 
 #[tokio::test]
-async fn a_port_is_well_if_it_accepts() {
+async fn a_port_that_accepts_is_healthy() {
     let (app, port) = app(b"").await;
     assert_eq!(ask(&app, &ProbeMethod::Tcp(None), Some(port)).await, Ok(()));
     assert_eq!(ask(&app, &ProbeMethod::Tcp(Some(port)), Some(1)).await, Ok(()));
@@ -201,7 +201,7 @@ async fn only_a_network_mode_without_addresses_is_advised_to_ask_by_a_command() 
 }
 
 #[tokio::test]
-async fn a_command_that_is_not_in_the_container_is_told_from_one_that_fails() {
+async fn a_missing_command_and_a_failing_command_are_different_failures() {
     let mut bench = Bench::new().await;
     let image = bench.busybox(&[SLEEP]).await;
     let creation = bench.creation(&image, |_| {}).await;
@@ -262,7 +262,7 @@ async fn probed_with_a_lost_packet() -> Result<(), String> {
 }
 
 #[tokio::test]
-async fn an_app_that_does_not_listen_is_not_well_though_its_port_is_published() {
+async fn an_app_that_does_not_listen_is_not_healthy_although_its_port_is_published() {
     let mut bench = Bench::new().await;
     let image = bench.busybox(&[SLEEP]).await;
     let port = Port { host_ip: Some(Ipv4Addr::LOCALHOST.into()), host: 0, container: 8080, protocol: Protocol::Tcp };

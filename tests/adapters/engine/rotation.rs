@@ -214,7 +214,7 @@ async fn another_start_takes_the_values_that_are_in_place_and_asks_no_service() 
 }
 
 #[tokio::test]
-async fn without_values_at_the_edge_or_in_place_nothing_is_started_before_a_fetch() {
+async fn without_values_in_memory_or_in_place_nothing_is_started_before_a_fetch() {
     for how in [SecretsAs::Files, SecretsAs::Env] {
         let life = Life::begin(how).await;
         let start = Job::StartContainer { id: life.id.clone(), config: life.config() };

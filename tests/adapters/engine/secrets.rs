@@ -265,7 +265,7 @@ fn files_are_replaced_in_a_directory_that_stays() {
 }
 
 #[test]
-fn what_is_in_place_is_told_from_anything_else() {
+fn what_is_in_place_is_distinguished_from_anything_else() {
     let run_dir = tempfile::tempdir_in("/dev/shm").unwrap();
     let delivery = Delivery::new(run_dir.path());
     for how in [SecretsAs::Env, SecretsAs::Files] {

@@ -128,7 +128,7 @@ async fn servers_of_either_version_of_tls_and_with_the_oldest_certificates_are_a
 }
 
 #[tokio::test]
-async fn a_handshake_that_fails_says_with_whom_and_why() {
+async fn a_handshake_that_fails_names_the_address_and_the_reason() {
     let tls = |at: SocketAddr, why: &str| Err((Kind::Tls, format!("TLS handshake with {at} failed: {why}")));
     let plain = HttpProbe::default();
 

@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_tells_its_errors_inside_the_answer() {
+    fn a_batch_has_its_errors_inside_the_answer() {
         let manager = manager();
         manager.put("a", "1");
         manager.put_binary("b", b"\x00\xff");

@@ -15,7 +15,7 @@ fn asks_for_nothing(world: &World) {
 }
 
 #[tokio::test]
-async fn every_fault_is_told_at_once_and_the_launch_is_abandoned() {
+async fn every_error_is_reported_at_once_and_the_launch_is_abandoned() {
     let world = World::start().await;
     let line = "berth imgae=app:v1 port=80800 helth=/health probe.interval=5 secrets=hunter2hunter2//";
     let agent = fails(&world, line).await;
@@ -41,7 +41,7 @@ async fn an_image_that_is_not_pinned_is_not_asked_for() {
 }
 
 #[tokio::test]
-async fn a_fault_on_the_command_line_is_told_before_anything_is_asked() {
+async fn an_error_on_the_command_line_is_reported_before_any_request() {
     let world = World::start().await;
     let agent = world.launcher(BERTH.as_ref()).arg("prot=80").start().await;
     assert_eq!(agent.exit_within(SOON).await, 2);

@@ -91,7 +91,7 @@ async fn a_registry_that_is_down_for_20_s_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_login_that_expires_during_the_boot_is_got_anew() {
+async fn a_login_that_expires_during_the_boot_is_fetched_again() {
     let world = World::builder().private_registry().start().await;
     let image = world.app_image().by_digest();
     world.fault("registry GET manifest", Fault::ExpiredToken).always();

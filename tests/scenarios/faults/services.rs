@@ -67,7 +67,7 @@ async fn services_that_throttle_five_times_are_asked_again() {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_ten_minutes_off_is_told_and_made_up_for() {
+async fn a_clock_that_is_ten_minutes_off_is_reported_and_corrected() {
     let off = async |set: fn(&World), told_as: &str| {
         let world = needing_all().await;
         set(&world);

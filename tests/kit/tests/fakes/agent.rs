@@ -87,7 +87,7 @@ async fn a_dropped_agent_is_killed() {
 }
 
 #[tokio::test]
-async fn readiness_and_phase_are_read_from_the_agents_own_doors() {
+async fn readiness_and_phase_are_read_from_the_agent_s_own_sockets() {
     let world = World::start().await;
     let agent = world.launch(stub()).await;
     let endpoint = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,6 +1,6 @@
 //! A scripted fault meets the first matching calls, and no others.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use berth_kit::client::{over_tcp, request};
 use berth_kit::{Fault, World};
@@ -74,10 +74,14 @@ async fn a_hanging_call_is_answered_when_the_script_ends() {
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "the clock of the test itself")]
 async fn a_delayed_call_is_answered_later() {
     let world = World::start().await;
-    world.fault("imds PUT token", Fault::Delay(Duration::from_millis(200)));
+    world.fault("imds PUT token", Fault::Delay(Duration::from_secs(60)));
     assert!(tokio::time::timeout(Duration::from_millis(100), token(&world)).await.is_err());
-    world.fault("imds PUT token", Fault::Delay(Duration::from_millis(1)));
+    let delay = Duration::from_millis(200);
+    world.fault("imds PUT token", Fault::Delay(delay));
+    let asked = Instant::now();
     token(&world).await;
+    assert!(asked.elapsed() >= delay, "{:?}", asked.elapsed());
 }

@@ -19,7 +19,9 @@ async fn exchanges() -> (World, Vec<Exchange>) {
     calls.push(call("secretsmanager", "GetSecretValue", &json!({ "SecretId": "none" })));
     answers(&world, &calls);
     let exchanges = world.aws.exchanges();
-    assert!(oracle::judge(&world).iter().all(|verdict| verdict.differences.is_empty()));
+    let verdicts = oracle::judge(&world);
+    assert_eq!(verdicts.len(), calls.len());
+    assert!(verdicts.iter().all(|verdict| verdict.differences.is_empty()));
     (world, exchanges)
 }
 

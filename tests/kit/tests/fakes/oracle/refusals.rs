@@ -252,5 +252,6 @@ async fn what_every_service_refuses_alike_is_an_error_of_its_protocol() {
     let (strangers, role) = verdicts.split_at(before);
     let of_answers = strangers.iter().flat_map(|verdict| &verdict.differences).filter(|one| one.starts_with("answer"));
     assert_eq!(of_answers.collect::<Vec<_>>(), Vec::<&String>::new());
+    assert!(!role.is_empty() && !strangers.is_empty());
     assert!(role.iter().all(|verdict| verdict.differences.is_empty()), "{role:#?}");
 }
