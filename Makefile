@@ -1,9 +1,10 @@
 # Each target sets up what it needs, then does it. The work is in tests/ and in cargo.
-.PHONY: help demo sandbox test engines sim fuzz soak check bench docs dist clean
+.PHONY: help demo sandbox test engines sim search fuzz soak check bench docs dist clean
 .DEFAULT_GOAL := help
 
 SEEDS ?= 100000
 LIVENESS ?= 10000
+SEARCH_SECONDS ?= 600
 REQUESTS ?= 1000000
 HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 BINARY := target/$(HOST)/release/berth
@@ -36,6 +37,10 @@ sim: ## the simulator, boot to exit in virtual time with seeded faults: SEEDS=n 
 		SIM_SEEDS=$(SEEDS) SIM_SEED=$(SEED) cargo test --locked --profile sim -p berth-core --test traces life::seeds -- --exact --nocapture
 	@[ -n "$(SEED)" ] || SIM_SEEDS=$(LIVENESS) SIM_SEED=$(HEALED) \
 		cargo test --locked --profile sim -p berth-core --test traces life::healed_lives_get_on -- --exact --nocapture
+
+search: ## every life of the machine with few disturbances, to its end: SEARCH_SECONDS=n
+	@tests/install build
+	SEARCH_SECONDS=$(SEARCH_SECONDS) cargo test --locked --profile sim -p berth-core --test traces search::no_life -- --nocapture
 
 soak: ## a fleet under load while instances, agents, engines and apps end: REQUESTS=n, SEED=n for another order
 	@tests/install build engine world

@@ -23,14 +23,14 @@ const AFTER_FAILURES: Backoff = Backoff { first: EVERY, cap: Duration::from_secs
 const ANSWER: Duration = Duration::from_secs(120);
 
 /// Looks after the block, from the moment that the config asks for it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct MetadataGuard {
     state: State,
     failures: u32,
     restored: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 enum State {
     /// The config does not ask for it, or is not known.
     #[default]

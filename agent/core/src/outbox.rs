@@ -9,7 +9,7 @@ use crate::message::job::{Job, Ticket};
 use crate::retry::{Backoff, THROTTLED};
 
 /// Effects that the driver has not taken yet, and the machine's only source of randomness.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Outbox {
     effects: VecDeque<Effect>,
     /// Jobs without an answer that were not cancelled.

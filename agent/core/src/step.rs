@@ -20,7 +20,7 @@ use crate::view::{StepView, WaitView};
 const WAITS_KEPT: usize = 64;
 
 /// A job with its result, attempts and times.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Step<T> {
     name: &'static str,
     backoff: Backoff,
@@ -36,7 +36,7 @@ pub struct Step<T> {
     waits: Vec<(Uptime, Option<Uptime>)>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum State<T> {
     Idle,
     Running(Ticket),

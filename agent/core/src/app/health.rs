@@ -14,7 +14,7 @@ use crate::view::histogram::Histogram;
 const KEPT: usize = 20;
 
 /// What the probes said so far.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Health {
     healthy: bool,
     passes: u32,

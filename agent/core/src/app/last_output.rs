@@ -19,7 +19,7 @@ use crate::outbox::Outbox;
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// The last reading, and one that is under way.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct LastOutput {
     asked: Option<(Ticket, Uptime)>,
     last: Option<AppOutput>,

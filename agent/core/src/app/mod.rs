@@ -50,7 +50,7 @@ const START_LIMIT: Duration = Duration::from_secs(150);
 const PROBE_MARGIN: Duration = Duration::from_secs(10);
 
 /// One container and what is known of its health.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct App {
     config: Arc<Config>,
     recipe: Recipe,
@@ -82,7 +82,7 @@ pub struct App {
     ready: ReadyReason,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum State {
     Starting {
         ticket: Ticket,
@@ -109,14 +109,14 @@ enum State {
     Halted,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Watch {
     On(Ticket),
     /// The engine went away; asked again at that time.
     Lost(Uptime),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Probing {
     Asked {
         ticket: Ticket,
@@ -131,7 +131,7 @@ enum Probing {
 }
 
 /// What follows a stop.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Then {
     /// A restart that counts as one after an exit, and why.
     BackOff(String),

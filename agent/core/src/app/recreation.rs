@@ -36,7 +36,7 @@ pub struct Recipe {
 }
 
 /// On the way to another container.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Recreation {
     recipe: Recipe,
     state: State,
@@ -51,7 +51,7 @@ pub(super) struct Recreation {
     facts: Option<ImageFacts>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum State {
     Asked { ticket: Ticket, until: Uptime },
     Waiting(Uptime),

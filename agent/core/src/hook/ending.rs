@@ -5,7 +5,7 @@ use std::fmt;
 use crate::message::group::HookResult;
 
 /// Why nothing more is done about a hook.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Ending {
     Completed(HookResult),
     OutsideAnyGroup,

@@ -18,7 +18,7 @@ use crate::retry::FAR;
 const BLIND: Duration = Duration::from_secs(30);
 
 /// When to restart the timer of one hook.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Heartbeats {
     /// `lifecycle.heartbeat`
     pub(super) interval: Option<Duration>,

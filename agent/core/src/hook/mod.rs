@@ -73,7 +73,7 @@ pub enum Transition {
 }
 
 /// One hook of this instance.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Hook {
     transition: Transition,
     state: State,
@@ -105,7 +105,7 @@ pub struct Hook {
     answer_by: Option<Uptime>,
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 enum State {
     /// The config is not known.
     Idle,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::clock::Uptime;
 
 /// Without a limit until one is given.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Patience {
     limit: Option<Duration>,
     ends: Option<Uptime>,

@@ -56,7 +56,7 @@ const POLL: Duration = Duration::from_secs(2);
 const PHASES_KEPT: usize = 50;
 
 /// One life, from start to gone.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Machine {
     phase: Phase,
     since: Uptime,
@@ -78,7 +78,7 @@ pub struct Machine {
     refused: BTreeMap<String, u32>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Phase {
     Boot(Box<Boot>),
     Serve(Box<Serve>),

@@ -42,7 +42,7 @@ impl Failure {
 }
 
 /// On the way out after a failure.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Failing {
     /// What came before, for people.
     pub past: Past,

@@ -16,7 +16,7 @@ use crate::view::DeadlineView;
 const LIMIT: Duration = Duration::from_secs(48 * 3600);
 
 /// A failed boot, kept.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Hold {
     /// What came before.
     pub past: Past,

@@ -17,7 +17,7 @@ use crate::step::Step;
 use crate::view::{PullView, StepView};
 
 /// What a boot leaves behind for the phase that follows.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Past {
     /// The config, if it could be read.
     pub config: Option<Arc<Config>>,

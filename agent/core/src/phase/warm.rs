@@ -14,7 +14,7 @@ use crate::phase::past::Past;
 const LOOK: Duration = Duration::from_secs(3600);
 
 /// Waiting in the pool.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Warm {
     /// What came before, for people.
     pub past: Past,

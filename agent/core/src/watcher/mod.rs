@@ -41,7 +41,7 @@ pub enum Notice {
 }
 
 /// Asks the metadata at an interval and tells what changed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Watcher {
     interval: Duration,
     seen: Snapshot,

@@ -34,7 +34,7 @@ const ANSWER: Duration = Duration::from_secs(60);
 const AGAIN: Duration = Duration::from_secs(300);
 
 /// The word that is unclear, and what was asked about it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Unclear {
     word: Option<TargetState>,
     since: Uptime,

@@ -43,7 +43,7 @@ mod show;
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// The way to a healthy app.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Boot {
     began: Uptime,
     /// When every step that could begin was last ordered.

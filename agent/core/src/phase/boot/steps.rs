@@ -18,7 +18,7 @@ use crate::step::Step;
 use crate::view::{ReadyReason, StepView};
 
 /// Every step, each with its result.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Steps {
     pub(super) identity: Step<Arc<Identity>>,
     pub(super) config: Step<Arc<Config>>,

@@ -63,7 +63,7 @@ const UNANSWERED: Duration = Duration::from_secs(60);
 const WORDS: Duration = Duration::from_secs(5);
 
 /// On the way out.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Drain {
     /// What came before, for people.
     pub past: Past,
@@ -94,7 +94,7 @@ pub struct Drain {
     next_extension: Option<Uptime>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Stage {
     Reading { config: Box<Step<()>>, until: Uptime },
     Looking { find: Count, until: Uptime },
@@ -106,7 +106,7 @@ enum Stage {
 }
 
 /// What is asked again and again.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Count {
     Asked { ticket: Ticket, since: Uptime },
     Next(Uptime),

@@ -19,7 +19,7 @@ use rotation::Rotation;
 mod rotation;
 
 /// The app runs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Serve {
     app: App,
     /// What the boot left, without its app.

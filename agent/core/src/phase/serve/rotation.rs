@@ -19,7 +19,7 @@ use crate::outbox::Outbox;
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// The looking for new values.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Rotation {
     config: Arc<Config>,
     refresh: Refresh,
@@ -28,7 +28,7 @@ pub(super) struct Rotation {
     signal: Option<Ticket>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum State {
     Next(Uptime),
     Asked { ticket: Ticket, until: Uptime },
