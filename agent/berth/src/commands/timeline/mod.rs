@@ -13,7 +13,7 @@ use berth_core::view::published::Report;
 use berth_core::view::{DeadlineView, PhaseName, PhaseView, StepView, View, WaitView};
 use serde::Serialize;
 
-use crate::cli::{self, Global};
+use crate::cli::{Global, TimelineArgs};
 use crate::io::host::console::one_line;
 use crate::io::host::state_dir;
 use crate::io::listen::socket_client::{self, ClientError};
@@ -31,7 +31,7 @@ const LONGEST: f64 = 1e9;
 const LONGEST_NOTE: usize = 1000;
 
 /// The whole command.
-pub async fn main(global: &Global, args: &cli::Timeline) -> ExitCode {
+pub async fn main(global: &Global, args: &TimelineArgs) -> ExitCode {
     let timeline = match run(&global.run_dir()).await {
         Ok(timeline) => timeline,
         Err(error @ ClientError::NotRunning(_)) => match state_dir::read(&global.state_dir()) {
@@ -191,7 +191,7 @@ impl Timeline {
     }
 
     /// As it was asked for.
-    pub fn draw(&self, args: &cli::Timeline) -> String {
+    pub fn draw(&self, args: &TimelineArgs) -> String {
         if args.svg {
             svg::draw(self)
         } else if args.json {

@@ -1,23 +1,19 @@
-//! `berth status`: the running agent in one screen.
+//! The screen of `berth status`.
 //!
-//! When no agent runs, the last one: from its record in the state directory (edge/state_dir.rs), which is the same and how it ended.
-//! Drawn from `/v1/status` alone, so it shows nothing that the socket does not. It is laid out for its terminal (sheet.rs). What came
-//! from elsewhere (a reason, an error) is cut to one line without control characters: no registry's error page steers a terminal.
+//! It is drawn from `/v1/status` alone, or from the record of the last life, so it shows nothing that the socket does not. It is laid
+//! out for its terminal (sheet.rs). What came from elsewhere (a reason, an error) is cut to one line without control characters: an
+//! error page of a registry cannot control the terminal.
 
 use std::path::Path;
-use std::process::ExitCode;
 
 use berth_core::view::last_life::LastLife;
 use berth_core::view::published::Report;
 use berth_core::view::{DeadlineView, PullView, SPOT, Status as ViewStatus, View};
 
-use crate::cli::{Global, Status};
 use crate::commands::humanize::{bytes, span};
 use crate::commands::sheet::{Rank, Room, Sheet};
-use crate::commands::status_watch;
 use crate::commands::timeline::{Bar, Timeline, bars};
 use crate::io::host::console::one_line;
-use crate::io::host::state_dir;
 use crate::io::host::terminal;
 use crate::io::listen::socket_client::{self, ClientError};
 
@@ -30,28 +26,6 @@ const BESIDE_THE_BAR: usize = 11;
 const LONGEST: usize = 1000;
 /// So many of the app's last lines are shown once it is healthy again.
 const RECOVERED: usize = 10;
-
-/// The whole command.
-pub async fn main(global: &Global, args: &Status) -> ExitCode {
-    let shown = if args.watch {
-        status_watch::main(&global.run_dir(), args.json).await
-    } else {
-        run(&global.run_dir(), args.json, room()).await.map(|text| super::say(&text))
-    };
-    match shown {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(ClientError::NotRunning(run_dir)) => {
-            super::note(&clean(&ClientError::NotRunning(run_dir).to_string()));
-            match state_dir::read(&global.state_dir()) {
-                Ok(Some(life)) => super::say(&last(&life, args.json, room())),
-                Ok(None) => {}
-                Err(error) => super::note(&clean(&super::chain(&error))),
-            }
-            super::NO.into()
-        }
-        Err(error) => super::failed(super::NO, &super::chain(&error)),
-    }
-}
 
 /// The last life: how it ended, when and why, and what it showed at that moment.
 pub fn last(life: &LastLife, json: bool, room: Room) -> String {
@@ -78,7 +52,7 @@ pub async fn run(run_dir: &Path, json: bool, room: Room) -> Result<String, Clien
 }
 
 /// The room on standard output: that of its terminal, with a row for the prompt that follows. It scrolls, so nothing is lost.
-fn room() -> Room {
+pub fn room() -> Room {
     match terminal::size(std::io::stdout()) {
         Some(size) => Room {
             columns: Some(size.columns.into()),
@@ -129,7 +103,7 @@ fn body(sheet: &mut Sheet, report: &Report, room: Room) {
 }
 
 /// One line without control characters.
-fn clean(text: &str) -> String {
+pub fn clean(text: &str) -> String {
     one_line(text, LONGEST)
 }
 

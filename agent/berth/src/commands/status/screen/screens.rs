@@ -352,7 +352,7 @@ proptest::proptest! {
         report.published.started_at = evil.clone();
         let ending = Ending { written_at: evil.clone(), final_status: Some(evil.clone()), exit_code: Some(0), ..Ending::default() };
         let life = LastLife { report: report.clone(), last_life: ending };
-        let timeline = Timeline::of_last(&life).draw(&crate::cli::Timeline {
+        let timeline = Timeline::of_last(&life).draw(&crate::cli::TimelineArgs {
             json: false,
             svg: false,
             run_dir: crate::cli::RunDir::default(),
