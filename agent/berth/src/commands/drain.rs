@@ -55,7 +55,7 @@ mod tests {
         let mut agent = Agent::start(run_dir.path());
         let life = async {
             agent.requests.recv().await.unwrap();
-            agent.tell("{\"effect\":\"Exit 5\"}");
+            agent.tell("{\"effect\":\"exit\",\"exit_code\":5}");
             agent.end().await;
         };
         let args = args(None, true);
