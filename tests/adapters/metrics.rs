@@ -4,9 +4,10 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use berth_core::message::job::JobKind;
 use berth_core::view::metrics::render;
 use berth_core::view::published::Published;
-use berth_core::view::{LifecycleView, PhaseName, PhaseView, StepView, View};
+use berth_core::view::{HookView, LifecycleView, PhaseName, PhaseView, StepName, StepView, View};
 
 /// What `promtool check metrics` says; nothing if all is well.
 fn promtool(page: &str) -> String {
@@ -32,24 +33,38 @@ fn promtool(page: &str) -> String {
 
 /// A life that has everything, with names that nobody should give.
 fn everything() -> View {
-    let step =
-        |name: &str, began| StepView { name: name.into(), began, took: Some(0.25), attempts: 3, ..StepView::default() };
-    let phase = |name, began| PhaseView { name, began };
+    let step = |name, began_seconds| StepView {
+        name,
+        began_seconds,
+        took_seconds: Some(0.25),
+        attempts: 3,
+        ..StepView::default()
+    };
+    let phase = |name, began_seconds| PhaseView { name, began_seconds };
     let mut view = View {
         phase: PhaseName::Drain,
         phases: vec![phase(PhaseName::Boot, 0.0), phase(PhaseName::Serve, 5.0), phase(PhaseName::Drain, 9e6)],
         name: Some("say \"hi\"\\\n\r\u{1b}[2J\u{202e} {a=\"b\"} 1".into()),
         version: Some("ü\u{0}".into()),
-        steps: vec![step("identity", 0.0), step("a\nberth_ready 1\n", 1.0), step("settle", 9e6), step("settle", 9e6)],
-        retries: [("heartbeat".into(), 4), ("".into(), 1)].into(),
+        steps: vec![
+            step(StepName::Identity, 0.0),
+            step(StepName::Pull, 1.0),
+            step(StepName::Settling, 9e6),
+            step(StepName::Settling, 9e6),
+        ],
+        retries: [(JobKind::RecordHeartbeat, 4), (JobKind::CompleteHook, 1)].into(),
         connections: Some(u32::MAX),
         probe_failures: u64::MAX,
         restarts: 2,
-        lifecycle: LifecycleView { heartbeats: 9, ..LifecycleView::default() },
+        lifecycle: LifecycleView {
+            heartbeats: 9,
+            hooks: vec![HookView { name: Some("launch".into()), ..HookView::default() }],
+            ..LifecycleView::default()
+        },
         ..View::default()
     };
     for milliseconds in [0, 3, 800, 100_000] {
-        view.probe_seconds.observe(Duration::from_millis(milliseconds));
+        view.probe_durations.observe(Duration::from_millis(milliseconds));
     }
     view
 }

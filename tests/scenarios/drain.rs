@@ -392,14 +392,14 @@ async fn a_signal_ends_the_waiting_for_an_api_that_is_away_but_not_the_drain() {
     world.journal.wait_for_count("autoscaling CompleteLifecycleAction", 2, SOON).await;
     let until = async || {
         let status = agent.status().await;
-        let find = |one: &serde_json::Value| one["name"] == "termination hook";
-        status["deadlines"].as_array().unwrap().iter().find(|one| find(one)).unwrap()["at"].as_f64().unwrap()
+        let find = |one: &serde_json::Value| one["name"] == "termination_hook";
+        status["deadlines"].as_array().unwrap().iter().find(|one| find(one)).unwrap()["at_seconds"].as_f64().unwrap()
     };
     let before = until().await;
     agent.signal("TERM");
     agent.log_within("Signalled SIGTERM", SOON).await;
     let after = until().await;
-    let phase_since = agent.status().await["phase_since"].as_f64().unwrap();
+    let phase_since = agent.status().await["phase_since_seconds"].as_f64().unwrap();
     // 1 s of settling, 20 s for connections, 2 s for the stop, and a minute.
     assert!((before - phase_since - 83.0).abs() < 0.1, "{before}, {phase_since}");
     assert!(after < before && agent.runs(), "{after}, {before}");

@@ -82,9 +82,9 @@ impl Form {
                 assert_eq!(agent.status().await["reason"], reason);
             }
             Unwell::Unseen => {
-                let seen = agent.status().await["now"].as_f64();
+                let seen = agent.status().await["now_seconds"].as_f64();
                 until("a probe that passes", async || {
-                    probes().await.iter().any(|probe| probe["fault"].is_null() && probe["at"].as_f64() > seen)
+                    probes().await.iter().any(|probe| probe["kind"].is_null() && probe["at_seconds"].as_f64() > seen)
                 })
                 .await;
                 ready_answers(agent, 200).await;

@@ -106,7 +106,7 @@ async fn a_group_that_may_not_be_asked_is_a_failed_boot_and_outside_a_group_it_i
     agent.ready_within(SOON).await;
     agent.log_within("Failed DescribeInstance", SOON).await;
     assert_eq!(agent.http("/ready").await.status, 200);
-    let state = agent.status().await["lifecycle"]["state"].to_string();
+    let state = agent.status().await["lifecycle"]["hooks"][0]["reason"].to_string();
     assert!(state.contains("autoscaling:DescribeAutoScalingInstances"), "{state}");
 }
 
@@ -120,7 +120,7 @@ async fn a_heartbeat_that_is_not_allowed_is_a_warning_and_a_metric() {
     let agent = world.launch(BERTH.as_ref()).await;
     agent.ready_within(SOON).await;
     let metrics = agent.http("/metrics").await.text();
-    assert!(metrics.contains("berth_refused_total{call=\"RecordHeartbeat\"}"), "{metrics}");
+    assert!(metrics.contains("berth_refused_total{call=\"record_heartbeat\"}"), "{metrics}");
     let warned =
         |line: &str| line.contains("\"WARN\"") && line.contains("RecordLifecycleActionHeartbeat is not allowed");
     assert!(agent.log_text().lines().any(warned), "{}", agent.log_text());

@@ -75,8 +75,11 @@ async fn an_agent_that_was_killed_adopts_its_container_and_no_client_notices() {
         assert_eq!((&status["container"]["adopted"], &status["container"]["id"]), (&true.into(), &before["Id"]));
         assert_eq!(world.journal.count("registry"), asked, "{}", world.journal.text());
         // The instance is in service: no hook waits for it any more.
-        let over = "nothing to complete, the instance is InService";
-        until(over, async || agent.status().await["lifecycle"]["state"] == over).await;
+        until("nothing to complete", async || {
+            let hook = agent.status().await["lifecycle"]["hooks"][0].clone();
+            hook["state"] == "nothing_to_complete" && hook["instance_state"] == "InService"
+        })
+        .await;
         assert_eq!(world.autoscaling.completions().len(), 1);
         assert_eq!(world.journal.count("autoscaling CompleteLifecycleAction"), 1, "{}", world.journal.text());
     };

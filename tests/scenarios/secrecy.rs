@@ -139,7 +139,8 @@ async fn only_the_app_sees_its_secrets(secrets_as: &str) {
     assert_eq!(seen.places_of(&word), ["docker inspect", "docker top", "a command line"]);
     assert_eq!(seen.places_of(&hidden), ["docker inspect"]);
     for (text, places) in [
-        ("SecretsFetched", ["/v1/events", "the log"].as_slice()),
+        ("secrets_fetched", ["/v1/events"].as_slice()),
+        ("SecretsFetched", ["the log"].as_slice()),
         ("demo-app: listening", ["docker logs", "docker export"].as_slice()),
         ("secretsmanager GetSecretValue", ["the journal"].as_slice()),
     ] {

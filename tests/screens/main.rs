@@ -14,7 +14,7 @@ use std::time::Duration;
 use berth_core::message::event::{Event, PullProgress, Signal};
 use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
-use berth_core::view::last_life::{Ending, FORMAT, LastLife};
+use berth_core::view::last_life::{Ending, LastLife};
 use berth_core::view::published::{Published, Report};
 
 use sim::{Sim, exited, ms, secs};
@@ -47,7 +47,7 @@ fn report(sim: &Sim, now: f64) -> Report {
         started_at: "2026-11-28T21:23:33Z".to_owned(),
         ..Published::default()
     };
-    Report { published, now }
+    Report::new(published, now)
 }
 
 /// What a command prints, standard error in between as on a terminal.
@@ -129,7 +129,6 @@ fn the_status_after_a_drain_that_was_cut_short_is_as_it_is_shown() {
         .run(secs(200));
     assert_eq!(sim.outcome(), Some(Outcome::DrainCut), "{}", sim.trace());
     let last_life = Ending {
-        format: FORMAT,
         written_at: "2026-11-28T21:25:00Z".to_owned(),
         exit_code: Some(Outcome::DrainCut.code()),
         final_status: Some(sim.words.clone()),

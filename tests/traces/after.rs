@@ -66,7 +66,7 @@ fn a_path_that_is_late_keeps_only_the_creation_waiting() {
         2.415    serve   SecretsWiped
         2.465    serve   HookCompleted
     "#]].assert_eq(life.trace());
-    let paths = life.view().steps.into_iter().find(|step| step.name == "paths").unwrap();
+    let paths = life.view().steps.into_iter().find(|step| step.name.word() == "paths").unwrap();
     assert_eq!((paths.attempts, paths.waits.len(), paths.error), (4, 3, None));
 }
 
@@ -77,11 +77,14 @@ fn a_path_that_is_later_than_the_pull_is_created_for_within_a_second_or_so() {
     is_waiting(&life);
     let life = life.run(secs(60));
     assert_eq!((life.view().status, life.count(JobKind::PullImage)), (Status::Ok, 1), "{}", life.trace());
-    let of = |name: &str| life.view().steps.into_iter().find(|step| step.name == name).unwrap();
+    let of = |name: &str| life.view().steps.into_iter().find(|step| step.name.word() == name).unwrap();
     let (paths, create) = (of("paths"), of("create"));
-    assert!((create.began - paths.began - paths.took.unwrap()).abs() < 0.001, "{paths:?} {create:?}");
+    assert!(
+        (create.began_seconds - paths.began_seconds - paths.took_seconds.unwrap()).abs() < 0.001,
+        "{paths:?} {create:?}"
+    );
     assert!(paths.waits.len() > 20, "{paths:?}");
-    assert!(paths.waits.iter().all(|wait| wait.took.is_some_and(|took| took <= 1.0)), "{paths:?}");
+    assert!(paths.waits.iter().all(|wait| wait.took_seconds.is_some_and(|took| took <= 1.0)), "{paths:?}");
 }
 
 fn is_waiting(life: &Sim) {
@@ -133,7 +136,7 @@ fn a_container_that_runs_is_adopted_without_a_look() {
     let found = Event::ContainersFound(vec![survivor(&config(AFTER))]);
     let life = Sim::new(AFTER).answer(JobKind::FindContainers, ms(5), found).run(secs(10));
     assert_eq!((life.view().status, life.count(JobKind::CheckPaths)), (Status::Ok, 0), "{}", life.trace());
-    assert!(life.view().steps.iter().all(|step| step.name != "paths"));
+    assert!(life.view().steps.iter().all(|step| step.name.word() != "paths"));
     // What is waited for is no part of what a container is made of.
     let found = Event::ContainersFound(vec![survivor(&config(LINE))]);
     let life = Sim::new(AFTER).answer(JobKind::FindContainers, ms(5), found).run(secs(10));

@@ -295,7 +295,7 @@ fn a_failed_boot_can_be_held_with_heartbeats_until_a_signal() {
 
 /// What people see of each step: how often it was tried, and how many waits are in it.
 fn steps_of(life: &Sim) -> Vec<(String, u32, usize)> {
-    life.view().steps.iter().map(|step| (step.name.clone(), step.attempts, step.waits.len())).collect()
+    life.view().steps.iter().map(|step| (step.name.word().to_owned(), step.attempts, step.waits.len())).collect()
 }
 
 #[test]
@@ -304,10 +304,10 @@ fn a_clean_cold_boot_counts_no_retry_and_no_wait() {
     let counted: Vec<_> =
         steps_of(&life).into_iter().filter(|(_, attempts, waits)| *attempts > 1 || *waits > 0).collect();
     assert_eq!(counted, [], "{:?}", life.view().steps);
-    let of = |name: &str| life.view().steps.into_iter().find(|step| step.name == name).unwrap();
+    let of = |name: &str| life.view().steps.into_iter().find(|step| step.name.word() == name).unwrap();
     let (image, pull) = (of("image"), of("pull"));
-    assert!(image.took.unwrap() < 0.01, "the look before the pull: {image:?}");
-    assert!((2.0..2.1).contains(&pull.took.unwrap()), "the pull and the look after it: {pull:?}");
+    assert!(image.took_seconds.unwrap() < 0.01, "the look before the pull: {image:?}");
+    assert!((2.0..2.1).contains(&pull.took_seconds.unwrap()), "the pull and the look after it: {pull:?}");
 }
 
 #[test]
@@ -319,9 +319,9 @@ fn several_strays_are_cleared_without_a_retry() {
     };
     let found = Event::ContainersFound(vec![stray("one"), stray("two"), stray("three")]);
     let life = Sim::new(LINE).answer(JobKind::FindContainers, ms(5), found).run(secs(10));
-    let clearing = life.view().steps.into_iter().find(|step| step.name == "clearing").unwrap();
+    let clearing = life.view().steps.into_iter().find(|step| step.name.word() == "clearing").unwrap();
     assert_eq!((life.count(JobKind::RemoveContainer), clearing.attempts, clearing.waits.len()), (3, 1, 0));
-    assert!(clearing.took.unwrap() > 0.85, "all three: {clearing:?}");
+    assert!(clearing.took_seconds.unwrap() > 0.85, "all three: {clearing:?}");
 }
 
 #[test]

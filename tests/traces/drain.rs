@@ -110,7 +110,7 @@ fn heartbeats_go_on_all_along() {
 fn systemd_is_asked_for_30_s_every_10_s_of_a_drain() {
     let life =
         Sim::new("image=r.test/a:1 port=80 drain.timeout=100s").holds(secs(0), 1).at(secs(30), TERM).run(secs(600));
-    let took = life.view().phase_since - 30.0;
+    let took = life.view().phase_since_seconds - 30.0;
     assert!(took > 120.0, "{took} s");
     assert!(
         life.count(JobKind::ExtendStop) as f64 > took / 10.0,
@@ -410,7 +410,12 @@ fn a_notice_after_a_second_signal_moves_no_deadline() {
         let life = life.run(secs(36));
         assert!(life.count(JobKind::SayLastWords) == 1 && life.outcome().is_none(), "{}", life.trace());
         let deadlines = life.view().deadlines;
-        assert!(deadlines.iter().any(|one| one.name == "spot interruption" && one.at == 32.0), "{deadlines:?}");
+        assert!(
+            deadlines
+                .iter()
+                .any(|one| one.name == berth_core::view::DeadlineName::SpotInterruption && one.at_seconds == 32.0),
+            "{deadlines:?}"
+        );
     }
 }
 

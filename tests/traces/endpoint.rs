@@ -52,7 +52,7 @@ fn an_address_in_use_is_tried_again_in_a_drain_and_holds_nothing_up() {
     assert_eq!((once.outcome(), once.count(JobKind::Listen)), (Some(Outcome::Done), 4), "{}", once.trace());
     let never = killed_mid_drain().fails_always(JobKind::Listen, "address in use").run(secs(600));
     assert_eq!(never.outcome(), Some(Outcome::Done));
-    let end = |life: &Sim| life.view().phase_since;
+    let end = |life: &Sim| life.view().phase_since_seconds;
     assert!((end(&never) - end(&once)).abs() < 1.0, "{} and {}", end(&never), end(&once));
     let refused =
         killed_mid_drain().fails(JobKind::Listen, 1, ErrorClass::Misconfigured, "no such address").run(secs(600));

@@ -26,7 +26,7 @@ fn too_early_is_tried_again_until_the_hook_is_active() {
         .answer(JobKind::DescribeInstance, ms(50), described("Pending:Wait"))
         .run(secs(60));
     assert_eq!((life.completions.len(), life.count(JobKind::CompleteHook)), (1, 3));
-    assert_eq!(life.view().lifecycle.state, "completed CONTINUE");
+    assert_eq!(life.hook(), "completed CONTINUE");
 }
 
 #[test]
@@ -36,7 +36,7 @@ fn expired_is_not_tried_again() {
         .answer(JobKind::DescribeInstance, ms(50), described("Terminating:Wait"))
         .run(secs(600));
     assert_eq!(life.count(JobKind::CompleteHook), 1);
-    assert_eq!(life.view().lifecycle.state, "expired, the instance is Terminating:Wait");
+    assert_eq!(life.hook(), "expired, the instance is Terminating:Wait");
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn an_app_that_is_well_in_minute_9_of_a_hook_of_10_completes_it() {
     let line = "image=r.test/a:1 port=80 boot.timeout=20m probe.start_timeout=15m";
     let life = Sim::new(line).sick(secs(0), true).sick(secs(540), false).run(secs(545));
     assert_eq!((life.view().status, life.completions.len()), (Status::Ok, 1), "{}", life.trace());
-    assert_eq!(life.view().lifecycle.state, "completed CONTINUE");
+    assert_eq!(life.hook(), "completed CONTINUE");
     assert!(life.view().lifecycle.heartbeats >= 1, "a timer of 10 min is not waited out to its last minute");
 }
 
@@ -190,7 +190,7 @@ fn a_completion_whose_answer_was_lost_is_not_done_twice() {
         .answer(JobKind::DescribeInstance, ms(50), described("InService"))
         .run(secs(600));
     assert_eq!(life.count(JobKind::CompleteHook), 2);
-    assert_eq!(life.view().lifecycle.state, "nothing to complete, the instance is InService");
+    assert_eq!(life.hook(), "nothing to complete, the instance is InService");
 }
 
 #[test]
@@ -205,5 +205,5 @@ fn without_the_right_to_ask_not_active_is_taken_for_too_early_until_the_time_is_
     }
     let life = life.run(secs(600));
     assert!((9..=15).contains(&life.count(JobKind::CompleteHook)), "{} tries", life.count(JobKind::CompleteHook));
-    assert_eq!(life.view().lifecycle.state, "given up: its time is over");
+    assert_eq!(life.hook(), "given up: its time is over");
 }

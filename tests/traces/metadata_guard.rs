@@ -84,7 +84,7 @@ fn a_look_that_fails_is_shown_and_tried_again_for_as_long_as_it_takes() {
         .fails(JobKind::CheckMetadataBlock, 3, ErrorClass::Transient, "the engine is away")
         .run(secs(60));
     assert_eq!(life.view().metadata_block, Some(BlockView { holds: true, restored: 0 }));
-    assert_eq!(life.view().retries.get("CheckMetadataBlock"), Some(&3));
+    assert_eq!(life.view().retries.get(&JobKind::CheckMetadataBlock), Some(&3));
 }
 
 #[test]

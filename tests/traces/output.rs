@@ -40,7 +40,7 @@ fn it_is_read_once_for_each_exit_and_the_newest_is_shown() {
         .run(secs(60));
     assert_eq!((life.view().status, life.view().restarts), (Status::Ok, 2), "{}", life.trace());
     assert_eq!((shown(&life), life.count(JobKind::ReadOutput)), ((vec!["the second".to_owned()], None), 2));
-    let at = life.view().app_output.unwrap().at;
+    let at = life.view().app_output.unwrap().at_seconds;
     assert!((7.0..20.0).contains(&at), "read after the second exit, at {at}");
 }
 

@@ -82,7 +82,7 @@ fn a_refusal_is_shown_and_counted_while_the_instance_is_given_up() {
     let view = shown(&life);
     assert_eq!((life.view().phase, life.view().status), (PhaseName::Failing, Status::Failed), "{}", life.trace());
     assert!(life.view().reason.contains(NOT_ALLOWED), "{}", life.view().reason);
-    assert_eq!((&view["lifecycle"]["failed"], &view["refused"]["CompleteHook"]), (&true.into(), &1.into()), "{view}");
+    assert_eq!((&view["lifecycle"]["failed"], &view["refused"]["complete_hook"]), (&true.into(), &1.into()), "{view}");
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn a_boot_whose_hook_is_refused_is_held_with_its_app_and_its_heartbeats() {
     assert_eq!((life.view().phase, life.outcome()), (PhaseName::Hold, None), "{}", life.trace());
     assert_eq!((life.count(JobKind::StopContainer), life.count(JobKind::CompleteHook)), (0, 1));
     assert!(life.count(JobKind::RecordHeartbeat) >= 10, "{}", life.trace());
-    assert!(life.view().lifecycle.state.contains(NOT_ALLOWED), "{}", life.view().lifecycle.state);
+    assert!(life.hook().contains(NOT_ALLOWED), "{}", life.hook());
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn a_refusal_that_holds_nothing_goes_on() {
             .fails(JobKind::CompleteHook, 1, ErrorClass::Denied, NOT_ALLOWED)
             .answer(JobKind::DescribeInstance, ms(50), Event::InstanceDescribed(state.map(str::to_owned)))
             .run(secs(100));
-        assert_eq!((life.view().status, life.view().lifecycle.state.as_str()), (Status::Ok, words), "{}", life.trace());
+        assert_eq!((life.view().status, life.hook().as_str()), (Status::Ok, words), "{}", life.trace());
     }
 }
 
@@ -124,7 +124,7 @@ fn where_the_group_cannot_be_asked_either_a_boot_fails_and_an_app_that_ran_befor
     assert_eq!(boot.outcome(), Some(Outcome::BootFailed), "{}", boot.trace());
     let again = adopted(mute(), line).run(secs(100));
     assert_eq!((again.view().status, again.count(JobKind::StopContainer)), (Status::Ok, 0), "{}", again.trace());
-    assert!(again.view().lifecycle.state.contains(NOT_ALLOWED), "{}", again.view().lifecycle.state);
+    assert!(again.hook().contains(NOT_ALLOWED), "{}", again.hook());
     let outside = unknown_to_the_metadata(mute()).run(secs(100));
     assert_eq!(outside.view().status, Status::Ok, "{}", outside.trace());
     // It joins a group a minute later: that group has no launch hook of this boot.
@@ -162,7 +162,7 @@ fn a_group_that_may_not_be_asked_for_its_hooks_and_has_none_does_not_keep_the_ap
         .answer(JobKind::DescribeInstance, ms(50), described("Pending"))
         .run(secs(100));
     assert_eq!((life.view().status, life.count(JobKind::DescribeInstance)), (Status::Ok, 3), "{}", life.trace());
-    assert_eq!(life.view().lifecycle.state, "nothing to complete, the instance is InService");
+    assert_eq!(life.hook(), "nothing to complete, the instance is InService");
 }
 
 #[test]
@@ -225,9 +225,9 @@ fn heartbeats_that_are_not_allowed_are_told_and_end_nothing() {
             "autoscaling:RecordLifecycleActionHeartbeat is not allowed",
         )
         .run(secs(40));
-    let state = life.view().lifecycle.state;
+    let state = life.hook();
     assert!(state.contains("heartbeats are refused: autoscaling:RecordLifecycleActionHeartbeat"), "{state}");
-    assert!(shown(&life)["refused"]["RecordHeartbeat"].as_u64() >= Some(2), "{}", life.trace());
+    assert!(shown(&life)["refused"]["record_heartbeat"].as_u64() >= Some(2), "{}", life.trace());
     let life = life.run(secs(100));
     assert_eq!((life.view().status, life.completions.len()), (Status::Ok, 1), "{}", life.trace());
 }

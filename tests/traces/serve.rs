@@ -171,7 +171,7 @@ fn an_idle_hour_asks_the_metadata_and_the_app_and_nobody_else() {
     assert!(hour.count(JobKind::WatchMetadata) > 1600, "{}", hour.count(JobKind::WatchMetadata));
 }
 
-/// What is kept for people must not grow with time: weeks are many days. The figures in it do, by some digits.
+/// What is kept for people must not grow with time: weeks are many days. The numbers in it do, by some digits, and the first exit of the app comes later than a minute.
 #[test]
 fn after_a_day_what_the_machine_keeps_is_as_big_as_after_a_minute() {
     let kept = |life: &Sim| (serde_json::to_string(&life.view()).unwrap().len(), life.view().steps.len());
@@ -193,7 +193,7 @@ fn after_a_day_what_the_machine_keeps_is_as_big_as_after_a_minute() {
     for (what, life) in [("quiet", &quiet as &dyn Fn() -> Sim), ("restless", &restless)] {
         let ((minute, steps), (day, later)) = (kept(&life().run(secs(180))), kept(&life().run(secs(24 * 3600))));
         assert!(
-            day < minute + 300 && later == steps,
+            day < minute + 400 && later == steps,
             "{what}: {minute} bytes, {steps} steps; {day} bytes, {later} steps"
         );
     }

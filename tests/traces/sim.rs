@@ -271,6 +271,11 @@ impl Sim {
         self.machine.view()
     }
 
+    /// How far the hook of the transition under way is, as people see it.
+    pub(crate) fn hook(&self) -> String {
+        self.view().lifecycle.hooks.last().map(ToString::to_string).unwrap_or_default()
+    }
+
     /// Everything that happened, a line each, without wake-ups and probes.
     pub(crate) fn trace(&self) -> &str {
         &self.trace
@@ -327,7 +332,7 @@ impl Sim {
         }
         self.machine.on(&input, self.now);
         if matches!(event, Event::HookCompleted) {
-            self.completions.push(self.view().lifecycle.state);
+            self.completions.push(self.hook());
             self.completed.push(self.completing.clone());
         }
         true

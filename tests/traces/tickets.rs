@@ -17,6 +17,7 @@ use berth_core::message::job::{Job, JobKind, Ticket};
 use berth_core::outbox::Outbox;
 
 use crate::sim::{self, LINE, Sim, exited, fault, group, identity, ms, running, secs, target};
+use berth_core::view::HookState;
 
 const NOW: Uptime = Uptime::ZERO;
 
@@ -54,7 +55,7 @@ fn two_hooks_that_are_completed_at_a_time_each_get_their_own_answer() {
             hooks.iter_mut().for_each(|hook| hook.on(answer, &mut outbox, NOW));
         }
         let states = hooks.each_ref().map(|hook| hook.view().state);
-        assert_eq!(states, ["completed CONTINUE", "completing"], "launch first: {first_is_first}");
+        assert_eq!(states, [HookState::Completed, HookState::Completing], "launch first: {first_is_first}");
         let asked = ordered(&mut outbox, JobKind::DescribeInstance);
         assert_eq!(asked.len(), 1, "only the one that was too early asks why");
     }

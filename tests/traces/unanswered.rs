@@ -8,6 +8,7 @@ use berth_core::message::group::Membership;
 use berth_core::message::identity::TargetState;
 use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
+use berth_core::view::DeadlineName;
 
 use crate::sim::{LINE, Sim, fault, group, ms, secs, target};
 
@@ -141,11 +142,11 @@ fn not_active_without_the_right_to_ask_why_is_no_answer() {
 fn status_says_until_when_the_group_is_asked() {
     let life = away(NAMED).run(secs(100));
     let deadlines = life.view().deadlines;
-    let until = deadlines.iter().find(|one| one.name == "termination hook").map(|one| one.at);
+    let until = deadlines.iter().find(|one| one.name == DeadlineName::TerminationHook).map(|one| one.at_seconds);
     assert!(until.is_some_and(|at| at > 438.0 && at < 444.0), "{deadlines:?}");
     let life = life.at(secs(110), TERM).run(secs(120));
     let deadlines = life.view().deadlines;
-    let until = deadlines.iter().find(|one| one.name == "termination hook").map(|one| one.at);
+    let until = deadlines.iter().find(|one| one.name == DeadlineName::TerminationHook).map(|one| one.at_seconds);
     assert_eq!(until, Some(170.0), "{deadlines:?}");
 }
 

@@ -16,11 +16,11 @@ use berth_core::message::command::Command;
 use berth_core::message::effect::Effect;
 use berth_core::message::event::Event;
 use berth_core::message::input::Input;
-use berth_core::message::job::{Job, Ticket};
+use berth_core::message::job::{Job, JobKind, Ticket};
 use berth_core::message::outcome::Outcome;
 use berth_core::view::PhaseName;
+use berth_core::view::feed::{EffectLine, EventLine, FeedLine};
 use berth_core::view::published::Published;
-use serde_json::json;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::{debug, info, warn};
@@ -58,6 +58,7 @@ pub enum End {
 }
 
 struct Running {
+    kind: JobKind,
     since: Uptime,
     handle: AbortHandle,
 }
@@ -93,8 +94,9 @@ pub async fn drive(
                 Effect::Job(ticket, job) => {
                     diary.hear(&job);
                     let adapters = adapters.clone();
+                    let kind = JobKind::from(&job);
                     let handle = tasks.spawn(async move { (ticket, adapters.perform(job).await) });
-                    running.insert(ticket, Running { since: now, handle });
+                    running.insert(ticket, Running { kind, since: now, handle });
                 }
                 Effect::Command(Command::Cancel(ticket)) => {
                     if let Some(cancelled) = running.remove(&ticket) {
@@ -146,7 +148,7 @@ pub async fn drive(
         };
         let Some(input) = input else { continue };
         let now = uptime(started);
-        let answered = input.ticket().map(|ticket| (ticket, running.remove(&ticket).map(|job| now.since(job.since))));
+        let answered = input.ticket().map(|ticket| (ticket, running.remove(&ticket)));
         if let Some((ticket, None)) = answered {
             // The machine drops it as well. It may have been on its way when its job was cancelled.
             debug!(ticket = ticket.0, event = input.event().name(), "late answer to a cancelled job");
@@ -157,8 +159,8 @@ pub async fn drive(
                 }
                 event => event.is_routine(),
             };
-            let took = answered.and_then(|(_, took)| took);
-            log_event(&lines.feed, machine.phase(), &input, took, routine, now);
+            let answers = answered.and_then(|(ticket, job)| job.map(|job| (ticket, job.kind, now.since(job.since))));
+            log_event(&lines.feed, machine.phase(), answers, input.event(), routine, now);
         }
         let before = machine.phase();
         machine.on(&input, now);
@@ -187,15 +189,15 @@ fn log_effect(feed: &broadcast::Sender<Arc<str>>, phase: PhaseName, effect: &Eff
     // A final status while the app still serves is an alarm.
     let alarm = matches!(effect, Effect::Job(_, Job::SayLastWords { .. }))
         && matches!(phase, PhaseName::Serve | PhaseName::Warm);
-    let (phase, ticket) = (phase.word(), effect.ticket().map(|ticket| ticket.0));
+    let (word, ticket) = (phase.word(), effect.ticket().map(|ticket| ticket.0));
     if alarm {
-        warn!(phase, ticket, "> {effect}");
+        warn!(phase = word, ticket, "> {effect}");
     } else if effect.is_routine() {
-        debug!(phase, ticket, "> {effect}");
+        debug!(phase = word, ticket, "> {effect}");
     } else {
-        info!(phase, ticket, "> {effect}");
+        info!(phase = word, ticket, "> {effect}");
     }
-    send(feed, || json!({"at": now.0.as_secs_f64(), "phase": phase, "ticket": ticket, "effect": effect.to_string()}));
+    send(feed, || FeedLine::Effect(Box::new(EffectLine::new(phase, effect, now))));
 }
 
 /// The reason is the machine's: after a timeout no event has it.
@@ -212,35 +214,33 @@ fn log_phase(machine: &Machine, before: PhaseName) {
 fn log_event(
     feed: &broadcast::Sender<Arc<str>>,
     phase: PhaseName,
-    input: &Input,
-    took: Option<Duration>,
+    answers: Option<(Ticket, JobKind, Duration)>,
+    event: &Event,
     routine: bool,
     now: Uptime,
 ) {
-    let event = input.event();
-    let (phase, ticket, name) = (phase.word(), input.ticket().map(|ticket| ticket.0), event.name());
-    let took = took.map(|took| took.as_secs_f64());
+    let (word, name) = (phase.word(), event.name());
+    let (ticket, took) = (answers.map(|(ticket, ..)| ticket.0), answers.map(|(.., took)| took.as_secs_f64()));
     match event {
-        _ if routine => debug!(phase, ticket, took, "{name} {event}"),
-        event if event.is_warning() => warn!(phase, ticket, took, "{name} {event}"),
-        _ => info!(phase, ticket, took, "{name} {event}"),
+        _ if routine => debug!(phase = word, ticket, took, "{name} {event}"),
+        event if event.is_warning() => warn!(phase = word, ticket, took, "{name} {event}"),
+        _ => info!(phase = word, ticket, took, "{name} {event}"),
     }
     // Each line of the app is a line of the log, so that a log collector takes it.
     if let Event::OutputRead(output) = event {
-        output.for_people().iter().for_each(|line| warn!(phase, "app: {line}"));
+        output.for_people().iter().for_each(|line| warn!(phase = word, "app: {line}"));
     }
     if !matches!(event, Event::Woke) {
-        send(feed, || {
-            json!({"at": now.0.as_secs_f64(), "phase": phase, "ticket": ticket, "took": took,
-                   "event": name, "detail": event.to_string()})
-        });
+        send(feed, || FeedLine::Event(Box::new(EventLine::new(phase, answers, event, now))));
     }
 }
 
-/// Without a client nothing is rendered.
-fn send(feed: &broadcast::Sender<Arc<str>>, line: impl FnOnce() -> serde_json::Value) {
-    if feed.receiver_count() > 0 {
-        let _ = feed.send(line().to_string().into());
+/// A line is made only while a client follows.
+fn send(feed: &broadcast::Sender<Arc<str>>, line: impl FnOnce() -> FeedLine) {
+    if feed.receiver_count() > 0
+        && let Ok(line) = serde_json::to_string(&line())
+    {
+        let _ = feed.send(line.into());
     }
 }
 

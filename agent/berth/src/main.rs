@@ -3,7 +3,7 @@
 use std::alloc::System;
 use std::process::ExitCode;
 
-use berth::cli::{Cli, Command};
+use berth::cli::{Cli, CommandArgs};
 use berth::commands::{bake, check, doctor, drain, exec, handover, policy, status, timeline, wait};
 use berth::io::host::log;
 use berth::{commands, core_dump, logging, run, shim};
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         Err(error) => return commands::failed(Outcome::Bug, &format!("cannot start: {error}")),
     };
     commands::ended(match command {
-        Command::Run(run) => {
+        CommandArgs::Run(run) => {
             logging::init(run.log_format);
             if let Err(error) = forbidden {
                 tracing::warn!(%error, "a crash of this process may write a core dump");
@@ -52,17 +52,17 @@ fn main() -> ExitCode {
             log::flush(log::LAST);
             outcome.into()
         }
-        Command::Check(args) => check::main(&global, &args),
-        Command::Status(args) => runtime.block_on(status::main(&global, &args)),
-        Command::Timeline(args) => runtime.block_on(timeline::main(&global, &args)),
-        Command::Drain(args) => runtime.block_on(drain::main(&global, &args)),
-        Command::Exec(args) => runtime.block_on(exec::main(&global, &args)),
-        Command::Handover(_) => runtime.block_on(handover::main(&global)),
-        Command::Wait(args) => runtime.block_on(wait::main(&global, &args)),
-        Command::Bake(args) => runtime.block_on(bake::main(&global, &args)),
-        Command::Doctor(args) => runtime.block_on(doctor::main(&global, &args)),
-        Command::Policy(args) => runtime.block_on(policy::main(&global, &args)),
-        Command::Completions { shell } => {
+        CommandArgs::Check(args) => check::main(&global, &args),
+        CommandArgs::Status(args) => runtime.block_on(status::main(&global, &args)),
+        CommandArgs::Timeline(args) => runtime.block_on(timeline::main(&global, &args)),
+        CommandArgs::Drain(args) => runtime.block_on(drain::main(&global, &args)),
+        CommandArgs::Exec(args) => runtime.block_on(exec::main(&global, &args)),
+        CommandArgs::Handover(_) => runtime.block_on(handover::main(&global)),
+        CommandArgs::Wait(args) => runtime.block_on(wait::main(&global, &args)),
+        CommandArgs::Bake(args) => runtime.block_on(bake::main(&global, &args)),
+        CommandArgs::Doctor(args) => runtime.block_on(doctor::main(&global, &args)),
+        CommandArgs::Policy(args) => runtime.block_on(policy::main(&global, &args)),
+        CommandArgs::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "berth", &mut script);
             commands::say(&String::from_utf8_lossy(&script));

@@ -16,7 +16,7 @@ use berth_core::view::published::{Published, rfc3339};
 use tokio::sync::{broadcast, mpsc, watch};
 use tracing::{error, info, warn};
 
-use crate::cli::{Global, Run};
+use crate::cli::{Global, RunArgs};
 use crate::driver::{self, End, Kept, Lines};
 use crate::io::aws::Aws;
 use crate::io::aws::imds::Imds;
@@ -63,7 +63,7 @@ enum BeginError {
 
 /// Lives one life.
 #[expect(clippy::disallowed_methods, reason = "here the agent's time begins")]
-pub async fn run(global: &Global, run: &Run) -> Outcome {
+pub async fn run(global: &Global, run: &RunArgs) -> Outcome {
     match begin(global, run, Instant::now()).await {
         Ok(outcome) => outcome,
         Err(error) => {
@@ -79,7 +79,7 @@ pub async fn run(global: &Global, run: &Run) -> Outcome {
     }
 }
 
-async fn begin(global: &Global, run: &Run, started: Instant) -> Result<Outcome, BeginError> {
+async fn begin(global: &Global, run: &RunArgs, started: Instant) -> Result<Outcome, BeginError> {
     let sources = global.sources(run.words.clone());
     let early = early_layers(&sources)?;
 

@@ -14,7 +14,7 @@ use crate::message::input::Input;
 use crate::message::job::{Job, Ticket};
 use crate::outbox::Outbox;
 use crate::retry::Backoff;
-use crate::view::{StepView, WaitView};
+use crate::view::{StepName, StepState, StepView, WaitView};
 
 /// Waits kept for people to look at; past it the two oldest are told as one.
 const WAITS_KEPT: usize = 64;
@@ -22,7 +22,7 @@ const WAITS_KEPT: usize = 64;
 /// A job with its result, attempts and times.
 #[derive(Clone, Debug)]
 pub struct Step<T> {
-    name: &'static str,
+    name: StepName,
     backoff: Backoff,
     state: State<T>,
     began: Option<Uptime>,
@@ -31,7 +31,7 @@ pub struct Step<T> {
     attempts: u32,
     /// Whether the last attempt failed.
     failed: bool,
-    error: Option<String>,
+    error: Option<JobError>,
     /// From when to when nothing ran; only the last may be going on.
     waits: Vec<(Uptime, Option<Uptime>)>,
 }
@@ -46,7 +46,7 @@ enum State<T> {
 
 impl<T> Step<T> {
     /// A step that has not begun.
-    pub fn new(name: &'static str, backoff: Backoff) -> Self {
+    pub fn new(name: StepName, backoff: Backoff) -> Self {
         Self {
             name,
             backoff,
@@ -116,7 +116,7 @@ impl<T> Step<T> {
 
     /// An attempt failed; the next comes after a wait.
     pub fn retry(&mut self, error: &JobError, outbox: &mut Outbox, now: Uptime) {
-        self.error = Some(error.reason.clone());
+        self.error = Some(error.clone());
         self.failed = true;
         self.pause(now);
         let wait = match error.class {
@@ -129,7 +129,7 @@ impl<T> Step<T> {
     /// It will not be tried again, and its error stays for people to see.
     pub fn refuse(&mut self, error: &JobError, now: Uptime) {
         self.resume(now);
-        self.error = Some(error.reason.clone());
+        self.error = Some(error.clone());
         self.ended = Some(now);
     }
 
@@ -196,26 +196,37 @@ impl<T> Step<T> {
     }
 
     /// Its name.
-    pub fn name(&self) -> &'static str {
+    pub fn name(&self) -> StepName {
         self.name
     }
 
     /// The error of its last failed attempt, none once it is done.
     pub fn error(&self) -> Option<&str> {
-        self.error.as_deref()
+        self.error.as_ref().map(|error| error.reason.as_str())
     }
 
     /// For people; none if it has not begun.
     pub fn view(&self) -> Option<StepView> {
         let began = self.began?;
         Some(StepView {
-            name: self.name.to_owned(),
-            began: began.0.as_secs_f64(),
-            took: self.ended.map(|ended| ended.since(began).as_secs_f64()),
+            name: self.name,
+            state: self.shown_state(),
+            began_seconds: began.0.as_secs_f64(),
+            took_seconds: self.ended.map(|ended| ended.since(began).as_secs_f64()),
             attempts: self.attempts,
-            error: self.error.clone(),
+            error: self.error.as_ref().map(|error| error.reason.clone()),
+            error_class: self.error.as_ref().map(|error| error.class),
             waits: self.waits.iter().map(|(from, to)| wait_view(*from, *to)).collect(),
         })
+    }
+
+    fn shown_state(&self) -> StepState {
+        match (self.ended, &self.error) {
+            (Some(_), Some(_)) => StepState::Failed,
+            (Some(_), None) => StepState::Done,
+            (None, _) if matches!(self.waits.last(), Some((_, None))) => StepState::Waiting,
+            (None, _) => StepState::Running,
+        }
     }
 
     /// The wait that goes on, if one does, is over.
@@ -227,7 +238,7 @@ impl<T> Step<T> {
 }
 
 fn wait_view(from: Uptime, to: Option<Uptime>) -> WaitView {
-    WaitView { began: from.0.as_secs_f64(), took: to.map(|to| to.since(from).as_secs_f64()) }
+    WaitView { began_seconds: from.0.as_secs_f64(), took_seconds: to.map(|to| to.since(from).as_secs_f64()) }
 }
 
 #[cfg(test)]
@@ -242,12 +253,12 @@ mod tests {
     }
 
     fn waits(step: &Step<()>) -> Vec<(f64, Option<f64>)> {
-        step.view().unwrap().waits.iter().map(|wait| (wait.began, wait.took)).collect()
+        step.view().unwrap().waits.iter().map(|wait| (wait.began_seconds, wait.took_seconds)).collect()
     }
 
     #[test]
     fn the_time_between_a_failure_and_the_next_attempt_is_a_wait() {
-        let (mut step, mut outbox) = (Step::new("login", NEAR), Outbox::new(1));
+        let (mut step, mut outbox) = (Step::new(StepName::Login, NEAR), Outbox::new(1));
         let error = JobError::new(ErrorClass::Transient, "later");
         step.emit(Job::PingEngine, &mut outbox, at(1));
         step.retry(&error, &mut outbox, at(3));
@@ -260,14 +271,14 @@ mod tests {
 
     #[test]
     fn a_step_that_only_waits_is_one_wait_from_its_begin_to_its_end() {
-        let mut step = Step::new("settle", NEAR);
+        let mut step = Step::new(StepName::Settling, NEAR);
         step.pause(at(2));
         step.pause(at(5));
         step.done((), at(22));
         assert_eq!(waits(&step), [(2.0, Some(20.0))]);
-        assert_eq!(step.view().unwrap().took, Some(20.0));
+        assert_eq!(step.view().unwrap().took_seconds, Some(20.0));
 
-        let mut given_up = Step::<()>::new("hook", NEAR);
+        let mut given_up = Step::<()>::new(StepName::Hook, NEAR);
         given_up.pause(at(2));
         given_up.refuse(&JobError::new(ErrorClass::Denied, "no"), at(3));
         assert_eq!(waits(&given_up), [(2.0, Some(1.0))]);
@@ -275,19 +286,19 @@ mod tests {
 
     #[test]
     fn a_step_that_is_taken_up_again_is_neither_a_retry_nor_a_wait() {
-        let (mut step, mut outbox) = (Step::new("containers", NEAR), Outbox::new(1));
+        let (mut step, mut outbox) = (Step::new(StepName::Containers, NEAR), Outbox::new(1));
         step.emit(Job::PingEngine, &mut outbox, at(1));
         step.done((), at(2));
         step.reopen();
         step.emit(Job::PingEngine, &mut outbox, at(9));
         step.done((), at(10));
         let view = step.view().unwrap();
-        assert_eq!((view.attempts, view.began, view.took, waits(&step)), (1, 9.0, Some(1.0), vec![]));
+        assert_eq!((view.attempts, view.began_seconds, view.took_seconds, waits(&step)), (1, 9.0, Some(1.0), vec![]));
     }
 
     #[test]
     fn only_what_follows_a_failure_is_another_attempt() {
-        let (mut step, mut outbox) = (Step::<()>::new("pull", NEAR), Outbox::new(1));
+        let (mut step, mut outbox) = (Step::<()>::new(StepName::Pull, NEAR), Outbox::new(1));
         let attempts = |step: &Step<()>| step.view().unwrap().attempts;
         step.emit(Job::PingEngine, &mut outbox, at(1));
         step.go_on();
@@ -304,7 +315,7 @@ mod tests {
 
     #[test]
     fn a_step_that_is_tried_for_ever_keeps_a_bounded_number_of_waits() {
-        let (mut step, mut outbox) = (Step::<()>::new("hook", NEAR), Outbox::new(1));
+        let (mut step, mut outbox) = (Step::<()>::new(StepName::Hook, NEAR), Outbox::new(1));
         for second in (0..2000).step_by(2) {
             step.pause(at(second));
             step.emit(Job::PingEngine, &mut outbox, at(second + 1));

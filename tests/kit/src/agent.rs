@@ -303,13 +303,12 @@ impl Agent {
         }
     }
 
-    /// Where the app's first port is published (`8080 -> 0.0.0.0:49153` in the status): the address that it is bound to, or
+    /// Where the app's first port is published (`host_address` in the status): the address that it is bound to, or
     /// loopback if that is every address.
     pub async fn app_address(&self) -> SocketAddr {
         self.within(Duration::from_secs(10), "a published port", async || {
             let status = self.status().await;
-            let published = status["container"]["ports"][0].as_str()?.split(" -> ").nth(1)?;
-            let mut address: SocketAddr = published.parse().ok()?;
+            let mut address: SocketAddr = status["container"]["ports"][0]["host_address"].as_str()?.parse().ok()?;
             if address.ip().is_unspecified() {
                 address.set_ip(Ipv4Addr::LOCALHOST.into());
             }

@@ -14,7 +14,7 @@ async fn an_engine_that_is_not_up_for_20_s_is_waited_for() {
     let agent = world.launcher(BERTH.as_ref()).env("DOCKER_HOST", own.host()).start().await;
     let socket = own.host().replace("unix://", "");
     waits(&world, &agent, "engine", &[&socket]).await;
-    until("20 s later", async || agent.status().await["now"].as_f64() > Some(20.0)).await;
+    until("20 s later", async || agent.status().await["now_seconds"].as_f64() > Some(20.0)).await;
     assert_eq!(agent.http("/ready").await.json()["status"], "starting");
     own.start().await;
     gets_over(&world, &agent).await;
@@ -30,7 +30,7 @@ async fn an_engine_that_is_restarted_in_the_middle_of_a_pull_pulls_again() {
     world.registry.bandwidth(100_000);
     world.user_data(&format!("berth image={} port=0:8080", image.by_tag()));
     let agent = world.launcher(BERTH.as_ref()).env("DOCKER_HOST", own.host()).start().await;
-    until("in the middle of the pull", async || agent.status().await["pull"]["bytes"].as_u64() > Some(0)).await;
+    until("in the middle of the pull", async || agent.status().await["pull"]["bytes_pulled"].as_u64() > Some(0)).await;
     own.stop();
     agent.log_within("the engine broke off in the middle of its answer", SOON).await;
     waits(&world, &agent, "pull", &["cannot pull", "Socket not found", own.host().trim_start_matches("unix://")]).await;

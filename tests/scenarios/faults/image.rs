@@ -83,7 +83,7 @@ async fn a_registry_that_is_down_for_20_s_is_waited_for() {
     world.registry.stop_listening();
     let agent = world.launch(BERTH.as_ref()).await;
     waits(&world, &agent, "digest", &["cannot resolve", "connection refused"]).await;
-    until("20 s later", async || agent.status().await["now"].as_f64() > Some(20.0)).await;
+    until("20 s later", async || agent.status().await["now_seconds"].as_f64() > Some(20.0)).await;
     assert_eq!(agent.http("/ready").await.json()["status"], "starting");
     world.registry.start_listening();
     gets_over(&world, &agent).await;

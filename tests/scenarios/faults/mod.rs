@@ -53,7 +53,7 @@ async fn told(world: &World, agent: &Agent, status: &str, begin: &str, words: &[
             let answer = ready.json();
             seen.0 = ready.text();
             let sentence = answer["reason"].as_str().unwrap_or_default();
-            let closed = ReadyReason::ALL.into_iter().any(|reason| reason.sentence() == sentence);
+            let closed = ReadyReason::ALL.iter().any(|reason| reason.sentence() == sentence);
             assert!(closed, "/ready answers {}", seen.0);
             let socket = agent.status().await;
             let reason = socket["reason"].as_str().unwrap_or_default();

@@ -162,7 +162,7 @@ async fn not_completed(more: &str) -> (World, Agent) {
     let agent = world.launch(BERTH.as_ref()).await;
     told(&world, &agent, "failed", "", &NOT_COMPLETED).await;
     let metrics = agent.http("/metrics").await.text();
-    for sample in ["berth_hook_failed 1", "berth_refused_total{call=\"CompleteHook\"} 1", "berth_ready 0"] {
+    for sample in ["berth_hook_failed 1", "berth_refused_total{call=\"complete_hook\"} 1", "berth_ready 0"] {
         assert!(metrics.lines().any(|line| line == sample), "{sample}:\n{metrics}");
     }
     (world, agent)

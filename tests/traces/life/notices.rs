@@ -53,8 +53,10 @@ impl World {
         let deadlines = self.agent.as_ref().filter(|_| !former.deadlines.is_empty()).map(|one| one.machine.deadlines());
         for deadline in deadlines.filter(|_| after == PhaseName::Drain).unwrap_or_default() {
             let earlier = former.deadlines.iter().find(|one| one.name == deadline.name);
-            if deadline.name != "termination hook" && earlier.is_some_and(|one| one.at + 0.001 < deadline.at) {
-                self.breaks(7, format!("a second notice put {} off", deadline.name));
+            if deadline.name != berth_core::view::DeadlineName::TerminationHook
+                && earlier.is_some_and(|one| one.at_seconds + 0.001 < deadline.at_seconds)
+            {
+                self.breaks(7, format!("a second notice put {} off", deadline.name.label()));
             }
         }
     }

@@ -13,7 +13,7 @@ use berth_core::message::event::Event;
 use berth_core::message::group::HookResult;
 use berth_core::message::identity::TargetState;
 use berth_core::message::job::{Job, JobKind};
-use berth_core::view::{PhaseName, Status};
+use berth_core::view::{DeadlineName, PhaseName, ReadyReason, Status};
 
 use super::agent::{Agent, Former};
 use super::group::Which;
@@ -219,7 +219,9 @@ impl World {
             if before == PhaseName::Hold {
                 self.met(HOLD_ENDED);
             }
-            if matches!(after, PhaseName::Failing | PhaseName::Hold) && view.reason.starts_with("the launch hook") {
+            if matches!(after, PhaseName::Failing | PhaseName::Hold)
+                && view.failure.as_ref().is_some_and(|failure| failure.reason == ReadyReason::LaunchHookRefused)
+            {
                 self.met(HOOK_REFUSED);
             }
             if after == PhaseName::Serve && self.group.state.contains("RootVolumeReplaced") {
@@ -239,9 +241,9 @@ impl World {
         }
         for deadline in deadlines {
             // What has to be over by then still gets the time to say so.
-            let slack = if deadline.name == "spot interruption" { secs(25) } else { secs(1) };
-            if Duration::from_secs_f64(deadline.at) + slack < age {
-                self.breaks(6, format!("{} is over, and nothing follows", deadline.name));
+            let slack = if deadline.name == DeadlineName::SpotInterruption { secs(25) } else { secs(1) };
+            if Duration::from_secs_f64(deadline.at_seconds) + slack < age {
+                self.breaks(6, format!("{} is over, and nothing follows", deadline.name.label()));
             }
         }
         self.look_at_notices(former, after, event);
@@ -423,12 +425,11 @@ impl World {
         }
         let control_plane = GROUP.contains(&job) || matches!(job, JobKind::FetchSecrets | JobKind::LoginRegistry);
         if phase == PhaseName::Serve && status == Status::Ok && control_plane {
-            let settled = ["completed", "in no group", "no such hook", "nothing", "expired", "given up", "refused:"];
-            let state = agent.machine.view().lifecycle.state;
+            let is_over = agent.machine.view().lifecycle.hooks.iter().all(|hook| hook.state.is_over());
             // A word that says too little is asked about.
             let unclear = job == JobKind::DescribeInstance
                 && self.plan.has(|twist| matches!(twist, Twist::StateOdd { .. } | Twist::Replace { .. }));
-            if !unclear && settled.iter().any(|word| state.starts_with(word)) {
+            if !unclear && is_over {
                 self.breaks(11, format!("{job:?} in a healthy serve"));
             }
         }

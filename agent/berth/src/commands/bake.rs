@@ -14,7 +14,7 @@ use berth_core::message::error::JobError;
 use berth_core::message::event::PullProgress;
 use berth_core::message::outcome::Outcome;
 
-use crate::cli::{self, Global};
+use crate::cli::{BakeArgs, Global};
 use crate::commands::doctor::report::{Check, Report};
 use crate::commands::doctor::{host, services, within};
 use crate::commands::humanize::bytes;
@@ -29,7 +29,7 @@ use crate::io::{host::state_dir, sources};
 const STALL: Duration = Duration::from_secs(60);
 
 /// The whole command.
-pub async fn main(global: &Global, args: &cli::Bake) -> ExitCode {
+pub async fn main(global: &Global, args: &BakeArgs) -> ExitCode {
     let (layers, config, images) = match wanted(global, &args.images) {
         Ok(wanted) => wanted,
         Err(reason) => return super::failed(Outcome::Usage, &reason),

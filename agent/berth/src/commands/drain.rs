@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::cli::{Drain, Global};
+use crate::cli::{DrainArgs, Global};
 use crate::commands::drained::{self, Ended};
 use crate::io::listen::socket_client::{self, ClientError, Events};
 
 /// The whole command.
-pub async fn main(global: &Global, args: &Drain) -> ExitCode {
+pub async fn main(global: &Global, args: &DrainArgs) -> ExitCode {
     match run(&global.run_dir(), args).await {
         Ok(None) => ExitCode::SUCCESS,
         Ok(Some(ended)) if ended.code() == 0 => ExitCode::SUCCESS,
@@ -18,7 +18,7 @@ pub async fn main(global: &Global, args: &Drain) -> ExitCode {
 }
 
 /// Ask, and wait if told to; how the agent ended, if it was waited for.
-pub async fn run(run_dir: &Path, args: &Drain) -> Result<Option<Ended>, ClientError> {
+pub async fn run(run_dir: &Path, args: &DrainArgs) -> Result<Option<Ended>, ClientError> {
     // Before it is asked, so that an end that comes at once is heard.
     let events = if args.wait { Some(Events::open(run_dir).await?) } else { None };
     socket_client::drain(run_dir, args.reason.as_deref()).await?;
@@ -35,8 +35,8 @@ mod tests {
     use crate::commands::fake::Agent;
     use crate::io::listen::socket::Request;
 
-    fn args(reason: Option<&str>, wait: bool) -> Drain {
-        Drain { reason: reason.map(Into::into), wait, run_dir: RunDir::default() }
+    fn args(reason: Option<&str>, wait: bool) -> DrainArgs {
+        DrainArgs { reason: reason.map(Into::into), wait, run_dir: RunDir::default() }
     }
 
     #[tokio::test]
@@ -55,7 +55,7 @@ mod tests {
         let mut agent = Agent::start(run_dir.path());
         let life = async {
             agent.requests.recv().await.unwrap();
-            agent.tell("{\"effect\":\"Exit 5\"}");
+            agent.tell("{\"effect\":\"exit\",\"exit_code\":5}");
             agent.end().await;
         };
         let args = args(None, true);

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use berth_core::message::outcome::Outcome;
-use serde::Deserialize;
+use berth_core::view::feed::ExitLine;
 use tokio::time::{sleep, timeout};
 
 use crate::io::listen::socket;
@@ -92,7 +92,7 @@ async fn begin(run_dir: &Path) -> Result<Ended, ClientError> {
 pub async fn follow(run_dir: &Path, mut events: Events) -> Result<Ended, ClientError> {
     loop {
         while let Some(line) = events.next().await {
-            if let Some(code) = exit_code(&line) {
+            if let Some(code) = ExitLine::exit_code(&line) {
                 let _ = timeout(FAREWELL, async { while events.next().await.is_some() {} }).await;
                 return Ok(Ended::With(code));
             }
@@ -117,21 +117,13 @@ async fn come_back(run_dir: &Path) -> Result<Option<Events>, ClientError> {
     timeout(COMES_BACK, look).await.unwrap_or(Ok(None))
 }
 
-/// A line of `/v1/events`, as far as it is looked at.
-#[derive(Deserialize)]
-struct Line {
-    effect: Option<String>,
-}
-
-/// The code in `Exit 0`, the agent's last effect.
-fn exit_code(line: &str) -> Option<u8> {
-    serde_json::from_str::<Line>(line).ok()?.effect?.strip_prefix("Exit ")?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
+    use berth_core::clock::Uptime;
     use berth_core::message::command::Command;
-    use berth_core::message::job::Job;
+    use berth_core::message::effect::Effect;
+    use berth_core::message::job::{Job, Ticket};
+    use berth_core::view::feed::EffectLine;
     use berth_core::view::{PhaseName, Status};
 
     use super::*;
@@ -139,27 +131,13 @@ mod tests {
 
     const BOUND: Duration = Duration::from_secs(20);
 
-    /// What the driver tells of an effect.
-    fn line(effect: &dyn std::fmt::Display) -> String {
-        serde_json::json!({"at": 1.0, "phase": "drain", "ticket": 7, "effect": effect.to_string()}).to_string()
+    /// The line of an effect, as the driver sends it.
+    fn line(effect: Effect) -> String {
+        serde_json::to_string(&EffectLine::new(PhaseName::Drain, &effect, Uptime::ZERO)).unwrap()
     }
 
-    #[test]
-    fn only_the_last_effect_tells_the_code() {
-        for outcome in Outcome::ALL {
-            assert_eq!(exit_code(&line(&Command::Exit(outcome))), Some(outcome.code()));
-        }
-        assert_eq!(exit_code(&line(&Job::SayLastWords { words: "Exit 0".into(), output: Vec::new() })), None);
-        for other in [
-            "",
-            "{}",
-            "Exit 0",
-            "{\"lagged\":3}",
-            "{\"event\":\"Failed\",\"detail\":\"Exit 0\"}",
-            "{\"effect\":\"Exit 256\"}",
-        ] {
-            assert_eq!(exit_code(other), None, "{other}");
-        }
+    fn exit(outcome: Outcome) -> String {
+        line(Effect::Command(Command::Exit(outcome)))
     }
 
     #[tokio::test]
@@ -174,8 +152,8 @@ mod tests {
             agent.show(PhaseName::Serve, Status::Ok);
             let life = async {
                 agent.followed().await;
-                agent.tell(&line(&Job::Identify));
-                agent.tell(&line(&Command::Exit(outcome)));
+                agent.tell(&line(Effect::Job(Ticket(7), Job::Identify)));
+                agent.tell(&exit(outcome));
                 // Long enough for it to be heard; if it is not, the test still passes.
                 for _ in 0..1000 {
                     tokio::task::yield_now().await;
@@ -208,7 +186,7 @@ mod tests {
             first.die(run_dir.path()).await;
             let second = Agent::start(run_dir.path());
             second.followed().await;
-            second.tell(&line(&Command::Exit(Outcome::DrainCut)));
+            second.tell(&exit(Outcome::DrainCut));
             second.end().await;
         };
         let (ended, ()) = tokio::join!(drained(run_dir.path(), BOUND), life);

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use berth_core::view::PhaseName;
-use berth_core::view::published::Report;
+use berth_core::view::published::Essentials;
 use tokio::time::{sleep, timeout};
 
 use crate::cli::Global;
@@ -64,28 +64,28 @@ pub async fn main(global: &Global) -> ExitCode {
 pub async fn run(run_dir: &Path, patience: Duration) -> Result<Taken, ClientError> {
     // Before it is asked, so that its end is heard.
     let mut events = Events::open(run_dir).await?;
-    let former = socket_client::status(run_dir).await?.published;
+    let former = socket_client::essentials(run_dir).await?;
     socket_client::handover(run_dir).await?;
 
     let mut last = None;
     let next = async {
         while events.next().await.is_some() {}
         loop {
-            last = socket_client::status(run_dir).await.ok();
-            if let Some(next) = last.as_ref().filter(|next| has_taken_over(former.view.phase, next)) {
-                let (from, to) = (former.agent_version.clone(), next.published.agent_version.clone());
-                return Taken::Over { from, to, phase: next.published.view.phase };
+            last = socket_client::essentials(run_dir).await.ok();
+            if let Some(next) = last.as_ref().filter(|next| has_taken_over(former.phase, next)) {
+                let (from, to) = (former.agent_version.clone(), next.agent_version.clone());
+                return Taken::Over { from, to, phase: next.phase };
             }
             sleep(LOOK).await;
         }
     };
     let taken = timeout(patience, next).await;
-    Ok(taken.unwrap_or_else(|_| last.map_or(Taken::Lost, |next| Taken::Late(next.published.view.reason))))
+    Ok(taken.unwrap_or_else(|_| last.map_or(Taken::Lost, |next| Taken::Late(next.reason))))
 }
 
 /// It began where every agent begins; to be over, the boot has to be over, unless the former agent was in it, too.
-fn has_taken_over(former: PhaseName, next: &Report) -> bool {
-    former == PhaseName::Boot || next.published.view.phase != PhaseName::Boot
+fn has_taken_over(former: PhaseName, next: &Essentials) -> bool {
+    former == PhaseName::Boot || next.phase != PhaseName::Boot
 }
 
 #[cfg(test)]

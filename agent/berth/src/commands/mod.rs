@@ -25,7 +25,6 @@ mod paint;
 pub mod policy;
 mod sheet;
 pub mod status;
-pub mod status_watch;
 pub mod timeline;
 pub mod wait;
 

@@ -10,7 +10,7 @@ use berth_core::view::published::Report;
 use berth_core::view::{PhaseName, Status};
 use tokio::time::{sleep, timeout};
 
-use crate::cli::{Condition, Global, Wait};
+use crate::cli::{Condition, Global, WaitArgs};
 use crate::commands::drained;
 use crate::io::listen::socket_client::{self, ClientError, Events};
 
@@ -54,7 +54,7 @@ impl Waited {
 }
 
 /// The whole command.
-pub async fn main(global: &Global, args: &Wait) -> ExitCode {
+pub async fn main(global: &Global, args: &WaitArgs) -> ExitCode {
     let (run_dir, patience) = (global.run_dir(), args.timeout);
     let (code, sentence) = match args.condition {
         Condition::Ready => match ready(&run_dir, patience).await {

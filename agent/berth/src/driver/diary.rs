@@ -9,7 +9,7 @@ use berth_core::message::error::{ErrorClass, JobError};
 use berth_core::message::job::Job;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::published::{Published, Report};
-use berth_core::view::{PhaseName, View};
+use berth_core::view::{HookState, PhaseName, View};
 use tokio::sync::watch;
 use tracing::warn;
 
@@ -40,15 +40,16 @@ pub(super) struct Diary {
 #[derive(Debug, PartialEq)]
 struct Shown {
     phase: PhaseName,
-    hook: String,
+    hooks: Vec<(HookState, Option<String>)>,
     restarts: u32,
     output: Option<f64>,
 }
 
 impl Shown {
     fn of(view: &View) -> Self {
-        let output = view.app_output.as_ref().map(|output| output.at);
-        Self { phase: view.phase, hook: view.lifecycle.state.clone(), restarts: view.restarts, output }
+        let output = view.app_output.as_ref().map(|output| output.at_seconds);
+        let hooks = view.lifecycle.hooks.iter().map(|hook| (hook.state, hook.reason.clone())).collect();
+        Self { phase: view.phase, hooks, restarts: view.restarts, output }
     }
 }
 
@@ -116,5 +117,5 @@ impl Diary {
 }
 
 fn report(published: &watch::Sender<Arc<Published>>, now: Uptime) -> Report {
-    Report { published: Published::clone(&published.borrow()), now: now.0.as_secs_f64() }
+    Report::new(Published::clone(&published.borrow()), now.0.as_secs_f64())
 }

@@ -10,6 +10,7 @@ use crate::keys::Key;
 /// What user-data without a config looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Foreign {
     /// Nothing, or only spaces.
     Empty,

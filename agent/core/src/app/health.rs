@@ -134,10 +134,10 @@ impl Health {
         if self.last.len() == KEPT {
             self.last.pop_front();
         }
-        let (at, took) = (now.0.as_secs_f64(), took.as_secs_f64());
+        let (at_seconds, took_seconds) = (now.0.as_secs_f64(), took.as_secs_f64());
         self.last.push_back(ProbeView {
-            at,
-            took,
+            at_seconds,
+            took_seconds,
             error: failure.map(ToString::to_string),
             kind: failure.map(|failure| failure.kind),
         });

@@ -64,7 +64,7 @@ impl LastOutput {
 
     fn keep(&mut self, output: AppOutput, now: Uptime) {
         if self.asked.take().is_some() {
-            self.last = Some(AppOutput { at: now.0.as_secs_f64(), ..output });
+            self.last = Some(AppOutput { at_seconds: now.0.as_secs_f64(), ..output });
         }
     }
 

@@ -23,7 +23,7 @@ use crate::message::job::{Job, JobKind, Ticket};
 use crate::message::probe_failure::{ProbeFailure, ProbeFailureKind};
 use crate::outbox::Outbox;
 use crate::retry::NEAR;
-use crate::view::ReadyReason;
+use crate::view::{ExitView, ReadyReason};
 
 pub use health::Health;
 use last_output::LastOutput;
@@ -77,6 +77,8 @@ pub struct App {
     /// Whether the values of the secrets are at hand for the next start, on tmpfs or in the adapters: an adopted app brought its own.
     holds_secrets: bool,
     output: LastOutput,
+    /// How it exited last, for people.
+    last_exit: Option<ExitView>,
     reason: String,
     /// The same, as `/ready` says it.
     ready: ReadyReason,
@@ -190,6 +192,7 @@ impl App {
             restarts: 0,
             holds_secrets: true,
             output: LastOutput::default(),
+            last_exit: None,
             reason: "the container is starting".to_owned(),
             ready: ReadyReason::StartingApp,
         }

@@ -6,7 +6,7 @@ use crate::message::failure_reason::FailureReason;
 use crate::message::job::Job;
 use crate::outbox::Outbox;
 use crate::retry::{Backoff, NEAR};
-use crate::view::ReadyReason;
+use crate::view::{ExitView, ReadyReason};
 
 use super::recreation::{Next, Recreation};
 use super::{App, News, Probing, START_LIMIT, State, Then};
@@ -69,6 +69,7 @@ impl App {
 
     pub(super) fn exited(&mut self, exit: &Exit, outbox: &mut Outbox, now: Uptime) -> News {
         let State::Up { probe, .. } = &self.state else { return News::Nothing };
+        self.last_exit = Some(ExitView::new(exit, now.0.as_secs_f64()));
         if let Probing::Asked { ticket, .. } = probe {
             outbox.cancel(*ticket);
         }

@@ -1,11 +1,11 @@
-//! What can be seen of the app, by its keeper and by people.
+//! What can be seen of the app: by the phase that keeps it, and from outside.
 
 use std::time::Duration;
 
 use crate::clock::Uptime;
 use crate::message::container::{ContainerId, RunningContainer};
 use crate::message::output::AppOutput;
-use crate::view::{ContainerView, ReadyReason};
+use crate::view::{ContainerView, ExitView, PortView, ReadyReason};
 
 use super::{App, Health, Probing, START_LIMIT, State, Watch};
 
@@ -90,11 +90,20 @@ impl App {
         state.into_iter().chain(self.output.wake()).min()
     }
 
-    /// For people.
+    /// How it exited last.
+    pub fn last_exit(&self) -> Option<ExitView> {
+        self.last_exit
+    }
+
+    /// Its container, as it is shown.
     pub fn view(&self) -> ContainerView {
         let ports = match &self.state {
             State::Up { running, .. } => {
-                running.published.iter().map(|(inside, outside)| format!("{inside} -> {outside}")).collect()
+                let port = |(container_port, host_address): &(u16, _)| PortView {
+                    container_port: *container_port,
+                    host_address: *host_address,
+                };
+                running.published.iter().map(port).collect()
             }
             _ => Vec::new(),
         };

@@ -1,6 +1,4 @@
-//! How it ends with a hook.
-
-use std::fmt;
+//! The ends of a hook.
 
 use crate::message::group::HookResult;
 
@@ -29,20 +27,5 @@ impl Ending {
     /// Whether the hook was there, as far as known, and was not completed.
     pub(super) fn is_failure(&self) -> bool {
         matches!(self, Self::Expired(_) | Self::Refused { .. } | Self::GivenUp(_))
-    }
-}
-
-impl fmt::Display for Ending {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Completed(result) => write!(f, "completed {}", result.word()),
-            Self::OutsideAnyGroup => f.write_str("in no group"),
-            Self::NoHook => f.write_str("no such hook"),
-            Self::NothingToComplete(state) => write!(f, "nothing to complete, the instance is {state}"),
-            Self::Expired(state) => write!(f, "expired, the instance is {state}"),
-            Self::Refused { reason, .. } => write!(f, "refused: {reason}"),
-            Self::GivenUp(why) => write!(f, "given up: {why}"),
-            Self::Left => f.write_str("given up: the instance leaves"),
-        }
     }
 }

@@ -1,18 +1,37 @@
-//! What people see of a hook.
+//! How a hook is shown.
 
+use super::ending::Ending;
 use super::{Hook, State, Transition};
-use crate::view::{LifecycleView, StepView};
+use crate::view::{HookState, HookView, StepName, StepView, TransitionName};
 
 impl Hook {
-    /// For people.
-    pub fn view(&self) -> LifecycleView {
-        LifecycleView {
-            group: self.group.clone(),
-            hook: self.name.clone(),
-            state: self.words(),
-            failed: self.refused.is_some() || matches!(&self.state, State::Over(ending) if ending.is_failure()),
+    /// Its Auto Scaling group, once that is known.
+    pub fn group(&self) -> Option<&str> {
+        self.group.as_deref()
+    }
+
+    /// Whether it could not be completed: refused, expired, or not in time.
+    pub fn has_failed(&self) -> bool {
+        self.refused.is_some() || matches!(&self.state, State::Over(ending) if ending.is_failure())
+    }
+
+    /// As it is shown.
+    pub fn view(&self) -> HookView {
+        let shown = HookView {
+            transition: self.transition.into(),
+            name: self.name.clone(),
             heartbeats: self.heartbeats.count(),
-            target_state: None,
+            ..HookView::default()
+        };
+        let of = |state, reason: Option<&str>| HookView { state, reason: reason.map(str::to_owned), ..shown.clone() };
+        match (&self.state, self.refused.as_deref()) {
+            (State::Over(ending), _) => ending.show(shown),
+            (State::Known, Some(reason)) if self.wanted.is_none() => of(HookState::Held, Some(reason)),
+            (_, Some(reason)) => of(HookState::Refusing, Some(reason)),
+            (State::Idle | State::Finding, None) => of(HookState::Finding, None),
+            (State::Known, None) if self.wanted.is_none() => of(HookState::WaitingForApp, self.heartbeats.refusal()),
+            (State::Known | State::Completing | State::Asking, None) => of(HookState::Completing, None),
+            (State::NotYet(_), None) => of(HookState::NotActiveYet, None),
         }
     }
 
@@ -20,19 +39,22 @@ impl Hook {
     pub fn steps(&self) -> impl Iterator<Item = StepView> {
         [self.found.view(), self.completed.view()].into_iter().flatten()
     }
+}
 
-    fn words(&self) -> String {
-        match (&self.state, &self.refused) {
-            (State::Over(ending), _) => ending.to_string(),
-            (State::Known, Some(reason)) if self.wanted.is_none() => format!("kept from running out; {reason}"),
-            (_, Some(reason)) => format!("refused, asking the group for the instance's state: {reason}"),
-            (State::Idle | State::Finding, None) => "looking for the group".to_owned(),
-            (State::Known, None) if self.wanted.is_none() => match self.heartbeats.refusal() {
-                Some(reason) => format!("waiting for the app; heartbeats are refused: {reason}"),
-                None => "waiting for the app".to_owned(),
-            },
-            (State::Known | State::Completing | State::Asking, None) => "completing".to_owned(),
-            (State::NotYet(_), None) => "not active yet".to_owned(),
+impl Ending {
+    fn show(&self, shown: HookView) -> HookView {
+        let of = |state| HookView { state, ..shown.clone() };
+        let because = |state, reason: &str| HookView { reason: Some(reason.to_owned()), ..of(state) };
+        let instance = |state, instance: &str| HookView { instance_state: Some(instance.to_owned()), ..of(state) };
+        match self {
+            Self::Completed(result) => HookView { result: Some((*result).into()), ..of(HookState::Completed) },
+            Self::OutsideAnyGroup => of(HookState::OutsideAnyGroup),
+            Self::NoHook => of(HookState::NoHook),
+            Self::NothingToComplete(state) => instance(HookState::NothingToComplete, state),
+            Self::Expired(state) => instance(HookState::Expired, state),
+            Self::Refused { reason, .. } => because(HookState::Refused, reason),
+            Self::GivenUp(why) => because(HookState::GivenUp, why),
+            Self::Left => of(HookState::Left),
         }
     }
 }
@@ -45,17 +67,26 @@ impl Transition {
         }
     }
 
-    pub(super) fn step(self) -> &'static str {
+    pub(super) fn step(self) -> StepName {
         match self {
-            Self::Launching => "group",
-            Self::Terminating { .. } => "look up group again",
+            Self::Launching => StepName::Group,
+            Self::Terminating { .. } => StepName::LookUpGroupAgain,
         }
     }
 
-    pub(super) fn completion(self) -> &'static str {
+    pub(super) fn completion(self) -> StepName {
         match self {
-            Self::Launching => "hook",
-            Self::Terminating { .. } => "termination hook",
+            Self::Launching => StepName::Hook,
+            Self::Terminating { .. } => StepName::TerminationHook,
+        }
+    }
+}
+
+impl From<Transition> for TransitionName {
+    fn from(transition: Transition) -> Self {
+        match transition {
+            Transition::Launching => Self::Launch,
+            Transition::Terminating { .. } => Self::Termination,
         }
     }
 }

@@ -73,9 +73,9 @@ pub struct Machine {
     last: Option<Box<View>>,
     /// For people.
     phases: Vec<PhaseView>,
-    retries: BTreeMap<String, u32>,
+    retries: BTreeMap<JobKind, u32>,
     /// Answers that no further attempt can change.
-    refused: BTreeMap<String, u32>,
+    refused: BTreeMap<JobKind, u32>,
 }
 
 #[derive(Clone, Debug)]
@@ -107,7 +107,7 @@ impl Machine {
         let mut outbox = Outbox::new(seed);
         let boot = Boot::begin(&mut outbox, now);
         let phase = Phase::Boot(Box::new(boot));
-        let phases = vec![PhaseView { name: PhaseName::Boot, began: now.0.as_secs_f64() }];
+        let phases = vec![PhaseView { name: PhaseName::Boot, began_seconds: now.0.as_secs_f64() }];
         Self {
             phase,
             since: now,
@@ -224,13 +224,13 @@ impl Machine {
             _,
         ) = event
         {
-            let count = self.retries.entry(job.to_string()).or_default();
+            let count = self.retries.entry(*job).or_default();
             *count = count.saturating_add(1);
         }
         if let Event::Failed(job, error) = event
             && !error.is_transient()
         {
-            let count = self.refused.entry(job.to_string()).or_default();
+            let count = self.refused.entry(*job).or_default();
             *count = count.saturating_add(1);
         }
     }
@@ -464,7 +464,7 @@ impl Machine {
         if self.phases.len() == PHASES_KEPT {
             self.phases.remove(0);
         }
-        self.phases.push(PhaseView { name: self.phase(), began: now.0.as_secs_f64() });
+        self.phases.push(PhaseView { name: self.phase(), began_seconds: now.0.as_secs_f64() });
     }
 }
 

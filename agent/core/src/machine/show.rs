@@ -6,10 +6,11 @@ use berth_config::{Config, PinnedImage};
 
 use super::{Machine, Phase};
 use crate::app::App;
+use crate::hook::Hook;
 use crate::message::identity::Identity;
 use crate::phase::failing::Failure;
 use crate::phase::past::Past;
-use crate::view::{DeadlineView, ReadyReason, Status, View};
+use crate::view::{DeadlineView, HookView, LifecycleView, ReadyReason, Status, View};
 
 impl Machine {
     /// What `/ready` says.
@@ -38,7 +39,7 @@ impl Machine {
     pub fn view(&self) -> View {
         let mut view = View {
             phase: self.phase(),
-            phase_since: self.since.0.as_secs_f64(),
+            phase_since_seconds: self.since.0.as_secs_f64(),
             status: self.status(),
             deadlines: self.deadlines(),
             ..View::default()
@@ -51,7 +52,7 @@ impl Machine {
                 view.pull = boot.pull_view();
                 show_names(&mut view, boot.identity(), boot.config(), boot.image());
                 show_app(&mut view, boot.app());
-                view.lifecycle = boot.hook().view();
+                view.lifecycle = lifecycle(&[boot.hook()]);
             }
             Phase::Serve(serve) => {
                 view.reason = serve.reason();
@@ -65,9 +66,8 @@ impl Machine {
                 show_past(&mut view, &drain.past);
                 view.steps.extend(drain.steps());
                 view.connections = drain.connections();
-                view.lifecycle = drain.hook().view();
-                // One counter for both hooks: it never falls.
-                view.lifecycle.heartbeats += drain.past.hook.view().heartbeats;
+                view.drain = Some(drain.view());
+                view.lifecycle = lifecycle(&[&drain.past.hook, drain.hook()]);
             }
             Phase::Warm(warm) => {
                 view.ready_reason = ReadyReason::Warm;
@@ -84,10 +84,10 @@ impl Machine {
                 show_past(&mut view, &hold.past);
             }
             Phase::Gone => {
-                let View { phase, phase_since, status, deadlines, .. } = view;
+                let View { phase, phase_since_seconds, status, deadlines, .. } = view;
                 let last = self.last.as_deref().cloned().unwrap_or_default();
                 let ready_reason = ReadyReason::Exiting;
-                view = View { phase, phase_since, status, deadlines, ready_reason, ..last };
+                view = View { phase, phase_since_seconds, status, deadlines, ready_reason, ..last };
             }
         }
         view.phases.clone_from(&self.phases);
@@ -100,7 +100,22 @@ impl Machine {
     }
 }
 
+/// The hooks so far; the last one is that of the transition under way.
+fn lifecycle(hooks: &[&Hook]) -> LifecycleView {
+    let hook = hooks.last();
+    let hooks: Vec<HookView> = hooks.iter().map(|hook| hook.view()).collect();
+    LifecycleView {
+        group: hook.and_then(|hook| hook.group()).map(str::to_owned),
+        target_state: None,
+        failed: hook.is_some_and(|hook| hook.has_failed()),
+        // One counter for all of them: it never falls.
+        heartbeats: hooks.iter().map(|hook| hook.heartbeats).sum(),
+        hooks,
+    }
+}
+
 fn show_failure(view: &mut View, failure: &Failure) {
+    view.failure = Some(failure.view());
     view.reason.clone_from(&failure.reason);
     view.ready_reason = failure.ready;
 }
@@ -112,7 +127,7 @@ fn show_past(view: &mut View, past: &Past) {
     view.pull = past.pull;
     show_names(view, past.identity.as_ref(), past.config.as_ref(), past.image.as_ref());
     show_app(view, past.app.as_ref());
-    view.lifecycle = past.hook.view();
+    view.lifecycle = lifecycle(&[&past.hook]);
 }
 
 fn show_names(
@@ -138,8 +153,9 @@ fn show_app(view: &mut View, app: Option<&App>) {
         view.container = Some(app.view());
         view.probes = app.health().last();
         view.restarts = app.restarts();
+        view.app_exit = app.last_exit();
         view.app_output = app.output().cloned();
-        view.probe_seconds = app.health().seconds().clone();
+        view.probe_durations = app.health().seconds().clone();
         view.probe_failures = app.health().failed();
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use berth_config::{Config, Foreign, PinnedImage};
 use serde::Serialize;
-use strum::IntoStaticStr;
+use strum::{EnumDiscriminants, IntoStaticStr};
 
 use crate::message::container::{ContainerId, Exit, FoundContainer, ImageFacts, RunningContainer};
 use crate::message::error::JobError;
@@ -18,7 +18,15 @@ use crate::message::probe_failure::ProbeFailure;
 use crate::message::snapshot::Snapshot;
 
 /// Something that happened. Answers of effects come first, in the order of a boot.
-#[derive(Clone, Debug, PartialEq, IntoStaticStr)]
+#[derive(Clone, Debug, PartialEq, IntoStaticStr, EnumDiscriminants)]
+#[strum_discriminants(
+    name(EventName),
+    derive(Serialize),
+    serde(rename_all = "snake_case"),
+    cfg_attr(feature = "schema", derive(schemars::JsonSchema)),
+    doc = "The name of an event, without what it carries, as `/v1/events` has it.",
+    allow(missing_docs, reason = "each is documented at its event")
+)]
 pub enum Event {
     /// The instance's metadata answered.
     Identified(Arc<Identity>),

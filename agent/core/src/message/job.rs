@@ -7,7 +7,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use strum::{EnumDiscriminants, IntoStaticStr};
+use serde::{Deserialize, Serialize};
+use strum::{EnumDiscriminants, IntoStaticStr, VariantArray};
 
 use berth_config::{Config, HttpProbe, ImageRef, PinnedImage, Platform, ProbeMethod};
 
@@ -25,7 +26,9 @@ pub struct Ticket(pub u64);
 #[derive(Clone, Debug, PartialEq, EnumDiscriminants)]
 #[strum_discriminants(
     name(JobKind),
-    derive(PartialOrd, Ord, Hash, IntoStaticStr),
+    derive(PartialOrd, Ord, Hash, IntoStaticStr, VariantArray, Serialize, Deserialize),
+    serde(rename_all = "snake_case"),
+    cfg_attr(feature = "schema", derive(schemars::JsonSchema)),
     doc = "The kind of a job, without what it carries: which job failed, in events, logs and metrics.",
     allow(missing_docs, reason = "each is documented at its job")
 )]
@@ -169,6 +172,21 @@ impl JobKind {
     /// The name, as the log and the metrics show it.
     pub fn name(self) -> &'static str {
         self.into()
+    }
+}
+
+impl JobKind {
+    /// The word that JSON and metrics have: `pull_image`. The log has `PullImage`.
+    pub fn word(self) -> String {
+        let name: &str = self.into();
+        let mut word = String::with_capacity(name.len() + 4);
+        for (at, letter) in name.char_indices() {
+            if at > 0 && letter.is_ascii_uppercase() {
+                word.push('_');
+            }
+            word.push(letter.to_ascii_lowercase());
+        }
+        word
     }
 }
 

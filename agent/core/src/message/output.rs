@@ -12,9 +12,10 @@ pub const BYTES: usize = 8 * 1024;
 /// The last lines on the app's standard output and standard error, fit to be shown: without the values of its secrets and
 /// without control characters.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AppOutput {
-    /// When they were read, in seconds since the start of the agent; the machine fills it in.
-    pub at: f64,
+    /// When they were read. The machine fills it in.
+    pub at_seconds: f64,
     /// Oldest first, at most [`LINES`] and [`BYTES`].
     pub lines: Vec<String>,
     /// Whether earlier output, or a part of a line, was left out.
@@ -28,6 +29,7 @@ pub struct AppOutput {
 /// Why the app's output could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Unavailable {
     /// The container is gone, and its log with it.
     ContainerRemoved,

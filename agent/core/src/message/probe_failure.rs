@@ -20,6 +20,7 @@ pub struct ProbeFailure {
 /// What kind of failure it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum ProbeFailureKind {
     /// The container does not run, or is on no network any more.
     NotRunning,

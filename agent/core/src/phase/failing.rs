@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::app::App;
 use crate::clock::Uptime;
 use crate::hook::explain;
+use crate::message::error::{ErrorClass, JobError};
 use crate::message::event::Event;
 use crate::message::group::HookResult;
 use crate::message::input::Input;
@@ -18,7 +19,7 @@ use crate::outbox::Outbox;
 use crate::phase::past::Past;
 use crate::retry::FAR;
 use crate::step::Step;
-use crate::view::{DeadlineView, ReadyReason};
+use crate::view::{DeadlineName, DeadlineView, FailureView, ReadyReason, StepName};
 
 /// For telling the group; what is not told by then, the hook's own timeout tells.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -30,6 +31,8 @@ pub struct Failure {
     pub outcome: Outcome,
     /// Why, as `/ready` says it.
     pub ready: ReadyReason,
+    /// The class of the error behind it, if a call failed.
+    pub class: Option<ErrorClass>,
     /// Why, with what was answered.
     pub reason: String,
 }
@@ -37,7 +40,22 @@ pub struct Failure {
 impl Failure {
     /// A failed boot.
     pub fn of_boot(ready: ReadyReason, reason: impl Into<String>) -> Self {
-        Self { outcome: Outcome::BootFailed, ready, reason: reason.into() }
+        Self { outcome: Outcome::BootFailed, ready, class: None, reason: reason.into() }
+    }
+
+    /// The same after a call that failed.
+    pub fn of_error(ready: ReadyReason, error: &JobError) -> Self {
+        Self { class: Some(error.class), ..Self::of_boot(ready, &*error.reason) }
+    }
+
+    /// As it is shown.
+    pub fn view(&self) -> FailureView {
+        FailureView {
+            reason: self.ready,
+            error_class: self.class,
+            exit_code: self.outcome.code(),
+            message: self.reason.clone(),
+        }
     }
 }
 
@@ -79,7 +97,7 @@ impl Failing {
             }
             None => past.created.clone(),
         };
-        let mut stopped = Step::new("stop", FAR);
+        let mut stopped = Step::new(StepName::Stopping, FAR);
         match id {
             Some(id) => stopped.emit(Job::StopContainer { id, timeout, for_good: true }, outbox, now),
             None => stopped.done((), now),
@@ -93,9 +111,9 @@ impl Failing {
             past,
             failure,
             stopped,
-            reported: Step::new("unhealthy", FAR),
+            reported: Step::new(StepName::MarkUnhealthy, FAR),
             not_reported: None,
-            final_status: Step::new("words", FAR),
+            final_status: Step::new(StepName::FinalStatus, FAR),
             deadline: now + timeout + LIMIT,
         };
         failing.advance(outbox, now);
@@ -120,7 +138,7 @@ impl Failing {
             Some(Event::Failed(_, error)) if error.is_transient() => self.reported.retry(error, outbox, now),
             Some(Event::Failed(_, error)) => {
                 let (identity, call) = (self.past.identity.as_deref(), Some("autoscaling:SetInstanceHealth"));
-                self.not_reported = Some(explain(error, call, identity, self.past.hook.view().group.as_deref()));
+                self.not_reported = Some(explain(error, call, identity, self.past.hook.group()));
                 self.reported.done((), now);
             }
             Some(_) => self.reported.done((), now),
@@ -149,7 +167,7 @@ impl Failing {
 
     /// Until when the group is tried to be told.
     pub fn deadlines(&self) -> Vec<DeadlineView> {
-        vec![DeadlineView { name: "cleanup".to_owned(), at: self.deadline.0.as_secs_f64() }]
+        vec![DeadlineView { name: DeadlineName::Cleanup, at_seconds: self.deadline.0.as_secs_f64() }]
     }
 
     fn advance(&mut self, outbox: &mut Outbox, now: Uptime) {
@@ -190,7 +208,7 @@ impl Failing {
         };
         let mut words = format!("{what}: {}", self.failure.reason);
         if self.past.hook.refusal().is_none_or(|refusal| refusal != self.failure.reason) {
-            words.push_str(&format!("; launch hook: {}", self.past.hook.view().state));
+            words.push_str(&format!("; launch hook: {}", self.past.hook.view()));
         }
         if let Some(not_reported) = &self.not_reported {
             words.push_str(&format!("; the instance could not be marked unhealthy: {not_reported}"));

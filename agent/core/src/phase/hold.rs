@@ -10,7 +10,7 @@ use crate::message::input::Input;
 use crate::outbox::Outbox;
 use crate::phase::failing::Failure;
 use crate::phase::past::Past;
-use crate::view::DeadlineView;
+use crate::view::{DeadlineName, DeadlineView};
 
 /// AWS ends any wait state after 48 hours, whatever the heartbeats say.
 const LIMIT: Duration = Duration::from_secs(48 * 3600);
@@ -69,6 +69,6 @@ impl Hold {
 
     /// Until when AWS lets it be.
     pub fn deadlines(&self) -> Vec<DeadlineView> {
-        vec![DeadlineView { name: "hold".to_owned(), at: self.deadline.0.as_secs_f64() }]
+        vec![DeadlineView { name: DeadlineName::Hold, at_seconds: self.deadline.0.as_secs_f64() }]
     }
 }

@@ -1,4 +1,4 @@
-//! How long something took, counted by size: what is left of durations too many to keep.
+//! How long something took, as counts by size: the durations themselves are too many to keep.
 
 use std::time::Duration;
 
@@ -6,18 +6,19 @@ use serde::{Deserialize, Serialize};
 
 /// Counts since the agent started.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Histogram {
-    /// How many took at most [`Histogram::BOUNDS`] and longer than the bound before. Those above the last bound are only in
-    /// `count`; empty until something was counted.
+    /// How many took at most 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5 and 5 seconds, each without those
+    /// of the bound before. Those above the last bound are only in `count`. Empty until something was counted.
     pub buckets: Vec<u64>,
-    /// All of them together, in seconds.
-    pub sum: f64,
+    /// How long all of them took together.
+    pub sum_seconds: f64,
     /// How many.
     pub count: u64,
 }
 
 impl Histogram {
-    /// The upper bounds, in seconds: from an answer out of memory on this host to `probe.timeout` and beyond.
+    /// The upper bounds, in seconds: from an answer from memory on this host to `probe.timeout` and beyond.
     pub const BOUNDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
 
     /// Counts one.
@@ -28,7 +29,7 @@ impl Histogram {
         if let Some((bucket, _)) = counted {
             *bucket = bucket.saturating_add(1);
         }
-        self.sum += seconds;
+        self.sum_seconds += seconds;
         self.count = self.count.saturating_add(1);
     }
 
@@ -53,7 +54,7 @@ mod tests {
             histogram.observe(Duration::from_secs_f64(seconds));
         }
         assert_eq!(histogram.buckets, [2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
-        assert_eq!((histogram.count, histogram.sum.round()), (6, 1_000_000_010.0));
+        assert_eq!((histogram.count, histogram.sum_seconds.round()), (6, 1_000_000_010.0));
         let cumulated: Vec<u64> = histogram.cumulated().map(|(_, count)| count).collect();
         assert_eq!(cumulated, [2, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 4]);
     }

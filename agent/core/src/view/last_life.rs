@@ -1,18 +1,19 @@
-//! A life as it is kept in the state directory, for people who come when no agent runs: how it ended, when and why, and what it
-//! showed of itself at that moment.
+//! A life as it is kept in the state directory, to be read when no agent runs: how it ended, when and why, and its status at that
+//! moment.
 //!
 //! Nothing decides by it (invariant 12). It holds what the socket shows, so no secret.
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use crate::message::outcome::Outcome;
+use crate::view::SCHEMA_VERSION;
 use crate::view::published::Report;
-
-/// The form of the record; another version may have another.
-pub const FORMAT: u32 = 1;
 
 /// A life that is over, or as far as it was known.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LastLife {
     /// What `/v1/status` would have answered at that moment; its fields stand at the top level of the JSON.
     #[serde(flatten)]
@@ -23,14 +24,13 @@ pub struct LastLife {
 
 /// How a life ended.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Ending {
-    /// [`FORMAT`]
-    pub format: u32,
     /// When this was written, RFC 3339 in UTC: at the end, or else when the last phase began.
     pub written_at: String,
-    /// The exit code; none if the agent was killed before it could end.
+    /// The agent's exit code; null if it was killed before it could end.
     pub exit_code: Option<u8>,
-    /// The line that the console got.
+    /// The line that the console got, for people.
     pub final_status: Option<String>,
 }
 
@@ -40,9 +40,33 @@ struct BesideTheReport {
     last_life: Ending,
 }
 
+/// A record that cannot be read.
+#[derive(Debug, Error)]
+pub enum RecordError {
+    /// It is no record of a life.
+    #[error("it is not the record of a life")]
+    Invalid(#[from] serde_json::Error),
+    /// Another version of berth wrote it.
+    #[error("it has schema version {0}, and this version of berth reads {SCHEMA_VERSION}")]
+    OtherSchema(u32),
+}
+
+/// The version of a record, 0 for one from before there was a version.
+#[derive(Deserialize)]
+struct Versioned {
+    #[serde(default)]
+    schema_version: u32,
+    #[serde(rename = "last_life")]
+    _last_life: IgnoredAny,
+}
+
 impl LastLife {
-    /// Reads its JSON, once for the report and once for the rest.
-    pub fn from_json(bytes: &[u8]) -> serde_json::Result<Self> {
+    /// Reads its JSON: first its version, then the report and the rest.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, RecordError> {
+        match serde_json::from_slice::<Versioned>(bytes)?.schema_version {
+            SCHEMA_VERSION => {}
+            other => return Err(RecordError::OtherSchema(other)),
+        }
         let BesideTheReport { last_life } = serde_json::from_slice(bytes)?;
         Ok(Self { report: Report::from_json(bytes)?, last_life })
     }
@@ -61,7 +85,7 @@ impl LastLife {
     }
 }
 
-/// What an exit code says, in a few words.
+/// What an exit code means, in a few words.
 fn meaning(code: u8) -> &'static str {
     match Outcome::ALL.into_iter().find(|outcome| outcome.code() == code) {
         Some(Outcome::Done) => "drained",
@@ -80,17 +104,35 @@ mod tests {
 
     #[test]
     fn a_record_is_flat_and_comes_back_as_it_was() {
-        let life = LastLife {
-            last_life: Ending { format: FORMAT, exit_code: Some(5), ..Ending::default() },
-            ..LastLife::default()
-        };
+        let life = LastLife { last_life: Ending { exit_code: Some(5), ..Ending::default() }, ..LastLife::default() };
         let json = serde_json::to_value(&life).unwrap();
         assert_eq!((&json["phase"], &json["last_life"]["exit_code"]), (&"boot".into(), &5.into()));
         assert_eq!(LastLife::from_json(json.to_string().as_bytes()).unwrap(), life);
     }
 
     #[test]
-    fn each_exit_code_is_told_in_words() {
+    fn a_record_of_another_version_is_said_to_be_one() {
+        let mut json = serde_json::to_value(LastLife::default()).unwrap();
+        json["schema_version"] = 7.into();
+        let error = LastLife::from_json(json.to_string().as_bytes()).unwrap_err();
+        assert_eq!(error.to_string(), "it has schema version 7, and this version of berth reads 1");
+        // As berth wrote it before there were versions.
+        let old = r#"{"phase":"gone","phase_since":3.5,"steps":[{"name":"pull","began":1.0}],"last_life":{"format":1,"exit_code":0}}"#;
+        assert!(matches!(LastLife::from_json(old.as_bytes()), Err(RecordError::OtherSchema(0))));
+        for text in [
+            "",
+            "{}",
+            "null",
+            "[]",
+            "{\"schema_version\":1,\"last_life\":{}}",
+            "{\"schema_version\":-1,\"last_life\":{}}",
+        ] {
+            assert!(matches!(LastLife::from_json(text.as_bytes()), Err(RecordError::Invalid(_))), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn each_exit_code_has_its_words() {
         for outcome in Outcome::ALL {
             let ending = Ending { exit_code: Some(outcome.code()), written_at: "T".into(), ..Ending::default() };
             let sentence = LastLife { last_life: ending, ..LastLife::default() }.sentence();

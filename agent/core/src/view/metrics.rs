@@ -1,6 +1,6 @@
 //! `/metrics`: the view as Prometheus text.
 //!
-//! A few lines by hand: nothing here is counted, every number is already in the view. `promtool check metrics` reads it in
+//! Nothing is counted here, every number is in the view. Labels are the words that JSON has, too. `promtool check metrics` reads it in
 //! tests/adapters/metrics.rs.
 
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ pub fn render(published: &Published) -> String {
     text.family("berth_ready", "gauge", "1 while /ready answers 200.");
     text.sample("berth_ready", &[], f64::from(u8::from(view.status == Status::Ok)));
     text.family("berth_phase", "gauge", "1 for the phase that the instance is in.");
-    for phase in PhaseName::ALL {
+    for &phase in PhaseName::ALL {
         text.sample("berth_phase", &[("phase", phase.word())], f64::from(u8::from(view.phase == phase)));
     }
 
@@ -59,23 +59,42 @@ pub fn render(published: &Published) -> String {
     text.sample("berth_heartbeats_total", &[], f64::from(view.lifecycle.heartbeats));
     text.family("berth_hook_failed", "gauge", "1 once the lifecycle hook could not be completed.");
     text.sample("berth_hook_failed", &[], f64::from(u8::from(view.lifecycle.failed)));
+    hooks(&mut text, view);
     text.family("berth_log_lines_dropped_total", "counter", "Lines of the log that standard error did not take.");
     text.sample("berth_log_lines_dropped_total", &[], published.log_lines_dropped as f64);
     text.0
 }
 
-/// How long the finished steps took, on the way in and on the way out.
+/// How many hooks are in each state. Their names are AWS's, which anyone who reaches the port may not read.
+fn hooks(text: &mut Text, view: &View) {
+    let mut states: BTreeMap<(&str, &str), u32> = BTreeMap::new();
+    for hook in view.lifecycle.hooks.iter().filter(|hook| hook.name.is_some()) {
+        *states.entry((hook.transition.word(), hook.state.word())).or_default() += 1;
+    }
+    if !states.is_empty() {
+        text.family(
+            "berth_lifecycle_hooks",
+            "gauge",
+            "Lifecycle hooks of this instance, by the state that they are in.",
+        );
+    }
+    for ((transition, state), count) in states {
+        text.sample("berth_lifecycle_hooks", &[("transition", transition), ("state", state)], f64::from(count));
+    }
+}
+
+/// How long the finished steps took, in the boot and on the way out.
 fn steps(text: &mut Text, view: &View) {
     let leaving = view.left_at();
     let (boot, drain): (Vec<&StepView>, Vec<&StepView>) =
-        view.steps.iter().partition(|step| leaving.is_none_or(|at| step.began < at));
+        view.steps.iter().partition(|step| leaving.is_none_or(|at| step.began_seconds < at));
     for (name, help, steps) in [
         ("berth_boot_step_seconds", "How long a finished step of the boot took.", boot),
         ("berth_drain_step_seconds", "How long a finished step of the drain, or of winding up a failure, took.", drain),
     ] {
         // A name twice would make the whole page invalid; the last one stands.
         let took: BTreeMap<&str, f64> =
-            steps.into_iter().filter_map(|step| Some((step.name.as_str(), step.took?))).collect();
+            steps.into_iter().filter_map(|step| Some((step.name.word(), step.took_seconds?))).collect();
         if !took.is_empty() {
             text.family(name, "gauge", help);
         }
@@ -87,9 +106,9 @@ fn steps(text: &mut Text, view: &View) {
 
 /// Attempts after the first, of steps and of what belongs to none.
 fn retries(text: &mut Text, view: &View) {
-    let steps = view.steps.iter().map(|step| (step.name.as_str(), step.attempts.saturating_sub(1)));
-    let others = view.retries.iter().map(|(call, count)| (call.as_str(), *count));
-    let mut retries: BTreeMap<&str, u64> = BTreeMap::new();
+    let steps = view.steps.iter().map(|step| (step.name.word().to_owned(), step.attempts.saturating_sub(1)));
+    let others = view.retries.iter().map(|(job, count)| (job.word(), *count));
+    let mut retries: BTreeMap<String, u64> = BTreeMap::new();
     for (call, count) in steps.chain(others) {
         *retries.entry(call).or_default() += u64::from(count);
     }
@@ -97,25 +116,25 @@ fn retries(text: &mut Text, view: &View) {
         text.family("berth_retries_total", "counter", "Attempts at a step or a call after its first.");
     }
     for (call, count) in retries {
-        text.sample("berth_retries_total", &[("call", call)], count as f64);
+        text.sample("berth_retries_total", &[("call", &call)], count as f64);
     }
     if !view.refused.is_empty() {
         text.family("berth_refused_total", "counter", "Answers to a call that no further attempt can change.");
     }
-    for (call, count) in &view.refused {
-        text.sample("berth_refused_total", &[("call", call)], f64::from(*count));
+    for (job, count) in &view.refused {
+        text.sample("berth_refused_total", &[("call", &job.word())], f64::from(*count));
     }
 }
 
 /// Every probe since the agent started.
 fn probes(text: &mut Text, view: &View) {
-    let (name, probes) = ("berth_probe_duration_seconds", &view.probe_seconds);
+    let (name, probes) = ("berth_probe_duration_seconds", &view.probe_durations);
     text.family(name, "histogram", "How long a probe of the app took, whether it passed or failed.");
     for (bound, count) in probes.cumulated() {
         text.sample("berth_probe_duration_seconds_bucket", &[("le", &bound.to_string())], count as f64);
     }
     text.sample("berth_probe_duration_seconds_bucket", &[("le", "+Inf")], probes.count as f64);
-    text.sample("berth_probe_duration_seconds_sum", &[], probes.sum);
+    text.sample("berth_probe_duration_seconds_sum", &[], probes.sum_seconds);
     text.sample("berth_probe_duration_seconds_count", &[], probes.count as f64);
     text.family("berth_probe_failures_total", "counter", "Probes of the app that failed.");
     text.sample("berth_probe_failures_total", &[], view.probe_failures as f64);
@@ -148,20 +167,15 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
-    use crate::view::PhaseView;
+    use crate::message::job::JobKind;
+    use crate::view::{HookState, HookView, PhaseView, StepName, TransitionName};
 
     #[test]
     fn a_boot_on_the_way_shows_its_steps() {
-        let step = |name: &str, took, attempts| StepView {
-            name: name.into(),
-            began: 0.0,
-            took,
-            attempts,
-            ..StepView::default()
-        };
+        let step = |name, took_seconds, attempts| StepView { name, took_seconds, attempts, ..StepView::default() };
         let view = View {
             name: Some("say \"hi\"\\\n".into()),
-            steps: vec![step("identity", Some(0.25), 3), step("pull", None, 1)],
+            steps: vec![step(StepName::Identity, Some(0.25), 3), step(StepName::Pull, None, 1)],
             ..View::default()
         };
         let published = Published { view, agent_version: "0.1.0".into(), ..Published::default() };
@@ -229,29 +243,49 @@ mod tests {
 
     #[test]
     fn a_step_that_came_twice_is_one_sample_and_all_its_retries() {
-        let step = StepView { name: "start".into(), took: Some(1.0), attempts: 3, ..StepView::default() };
+        let step = StepView { name: StepName::Start, took_seconds: Some(1.0), attempts: 3, ..StepView::default() };
         let view = View {
-            steps: vec![step.clone(), StepView { took: Some(2.0), ..step.clone() }, StepView { took: None, ..step }],
-            retries: [("start".into(), 5), ("heartbeat".into(), u32::MAX)].into(),
+            steps: vec![
+                step.clone(),
+                StepView { took_seconds: Some(2.0), ..step.clone() },
+                StepView { took_seconds: None, ..step },
+            ],
+            retries: [(JobKind::StartContainer, 5), (JobKind::RecordHeartbeat, u32::MAX)].into(),
             ..View::default()
         };
         let text = render(&Published { view, ..Published::default() });
         assert_eq!(text.matches("berth_boot_step_seconds{step=\"start\"}").count(), 1);
         assert!(text.contains("berth_boot_step_seconds{step=\"start\"} 2\n"), "{text}");
-        assert!(text.contains("berth_retries_total{call=\"start\"} 11\n"), "{text}");
-        assert!(text.contains("berth_retries_total{call=\"heartbeat\"} 4294967295\n"), "{text}");
+        assert!(text.contains("berth_retries_total{call=\"start\"} 6\n"), "{text}");
+        assert!(text.contains("berth_retries_total{call=\"start_container\"} 5\n"), "{text}");
+        assert!(text.contains("berth_retries_total{call=\"record_heartbeat\"} 4294967295\n"), "{text}");
     }
 
     #[test]
     fn a_refusal_and_a_hook_that_could_not_be_completed_are_seen_from_outside() {
         let mut view =
-            View { refused: [("CompleteHook".into(), 1), ("RecordHeartbeat".into(), 3)].into(), ..View::default() };
+            View { refused: [(JobKind::CompleteHook, 1), (JobKind::RecordHeartbeat, 3)].into(), ..View::default() };
         view.lifecycle.failed = true;
+        let hook = |name: &str, transition, state| HookView {
+            name: Some(name.into()),
+            transition,
+            state,
+            ..HookView::default()
+        };
+        view.lifecycle.hooks = vec![
+            hook("launch", TransitionName::Launch, HookState::Completed),
+            hook("one", TransitionName::Termination, HookState::Refused),
+            hook("other", TransitionName::Termination, HookState::Completing),
+            hook("third", TransitionName::Termination, HookState::Completing),
+        ];
         let text = render(&Published { view, ..Published::default() });
         for sample in [
-            "berth_refused_total{call=\"CompleteHook\"} 1",
-            "berth_refused_total{call=\"RecordHeartbeat\"} 3",
+            "berth_refused_total{call=\"complete_hook\"} 1",
+            "berth_refused_total{call=\"record_heartbeat\"} 3",
             "berth_hook_failed 1",
+            "berth_lifecycle_hooks{transition=\"launch\",state=\"completed\"} 1",
+            "berth_lifecycle_hooks{transition=\"termination\",state=\"refused\"} 1",
+            "berth_lifecycle_hooks{transition=\"termination\",state=\"completing\"} 2",
         ] {
             assert!(text.lines().any(|line| line == sample), "{sample}\n{text}");
         }
@@ -259,15 +293,16 @@ mod tests {
 
     #[test]
     fn the_steps_of_the_drain_are_apart_from_those_of_the_boot() {
-        let step = |name: &str, began, took| StepView { name: name.into(), began, took, ..StepView::default() };
-        let phase = |name, began| PhaseView { name, began };
+        let step =
+            |name, began_seconds, took_seconds| StepView { name, began_seconds, took_seconds, ..StepView::default() };
+        let phase = |name, began_seconds| PhaseView { name, began_seconds };
         let view = View {
             phases: vec![phase(PhaseName::Boot, 0.0), phase(PhaseName::Serve, 5.0), phase(PhaseName::Drain, 900.0)],
             // The launch hook is completed while serving.
             steps: vec![
-                step("hook", 5.0, Some(0.25)),
-                step("settle", 900.0, Some(20.0)),
-                step("hook", 920.0, Some(0.5)),
+                step(StepName::Hook, 5.0, Some(0.25)),
+                step(StepName::Settling, 900.0, Some(20.0)),
+                step(StepName::Hook, 920.0, Some(0.5)),
             ],
             connections: Some(7),
             ..View::default()
@@ -280,7 +315,7 @@ mod tests {
             [
                 "berth_boot_step_seconds{step=\"hook\"} 0.25",
                 "berth_drain_step_seconds{step=\"hook\"} 0.5",
-                "berth_drain_step_seconds{step=\"settle\"} 20",
+                "berth_drain_step_seconds{step=\"settling\"} 20",
                 "berth_connections 7",
             ]
         );

@@ -1,15 +1,16 @@
-//! What the endpoint, the socket and `berth status` hand out: the view of the machine, and what only the adapters knows.
+//! What the endpoint, the socket and `berth status` show: the view of the machine, and what only the adapters know.
 //!
-//! The driver publishes a new one through a `watch` after every event; whoever answers reads it from memory.
+//! The driver publishes one through a `watch` after every event, so a request is answered from memory.
 
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::view::View;
+use crate::view::{PhaseName, SCHEMA_VERSION, View};
 
 /// The agent as it shows itself.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Published {
     /// The machine; its fields stand at the top level of the JSON.
     #[serde(flatten)]
@@ -24,35 +25,71 @@ pub struct Published {
     pub started_at: String,
 }
 
-/// `GET /v1/status`: what is published, and the moment it was asked for.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+/// `GET /v1/status`: what is published, and the moment of the answer.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Report {
+    /// The version of this document's schema: 1.
+    pub schema_version: u32,
     /// The agent; its fields stand at the top level of the JSON.
     #[serde(flatten)]
     pub published: Published,
-    /// Seconds since the agent started: the moments of the view count from the same start.
-    pub now: f64,
+    /// The moment of this answer.
+    pub now_seconds: f64,
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Self::new(Published::default(), 0.0)
+    }
 }
 
 /// What a report holds beside the view.
 #[derive(Deserialize)]
 struct BesideTheView {
+    schema_version: u32,
     listen: Option<SocketAddr>,
     #[serde(default)]
     log_lines_dropped: u64,
     agent_version: String,
     started_at: String,
-    now: f64,
+    now_seconds: f64,
 }
 
 impl Report {
+    /// What is published, at that moment.
+    pub fn new(published: Published, now_seconds: f64) -> Self {
+        Self { schema_version: SCHEMA_VERSION, published, now_seconds }
+    }
+
     /// Reads its JSON, once for the view and once for the rest: serde reads a struct that is flattened into another by a second
     /// set of code for every type in it, which is 37 KB of the binary.
     pub fn from_json(bytes: &[u8]) -> serde_json::Result<Self> {
-        let BesideTheView { listen, log_lines_dropped, agent_version, started_at, now } =
-            serde_json::from_slice(bytes)?;
+        let beside: BesideTheView = serde_json::from_slice(bytes)?;
+        let BesideTheView { schema_version, listen, log_lines_dropped, agent_version, started_at, now_seconds } =
+            beside;
         let view = serde_json::from_slice(bytes)?;
-        Ok(Self { published: Published { view, listen, log_lines_dropped, agent_version, started_at }, now })
+        let published = Published { view, listen, log_lines_dropped, agent_version, started_at };
+        Ok(Self { schema_version, published, now_seconds })
+    }
+}
+
+/// What an agent of any version says of itself, before or after this one: all that a handover needs.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Essentials {
+    /// The version of its binary.
+    pub agent_version: String,
+    /// Its phase.
+    pub phase: PhaseName,
+    /// Why, for people.
+    #[serde(default)]
+    pub reason: String,
+}
+
+impl Essentials {
+    /// Reads them from its `/v1/status`.
+    pub fn from_json(bytes: &[u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice(bytes)
     }
 }
 
@@ -109,10 +146,21 @@ mod tests {
     #[test]
     fn a_report_is_flat_and_comes_back_as_it_was() {
         let published = Published { agent_version: "0.1.0".into(), ..Published::default() };
-        let report = Report { published, now: 1.5 };
+        let report = Report::new(published, 1.5);
         let json = serde_json::to_value(&report).unwrap();
-        assert_eq!(json["phase"], "boot");
-        assert_eq!(json["now"], 1.5);
+        assert_eq!(
+            (&json["schema_version"], &json["phase"], &json["now_seconds"]),
+            (&1.into(), &"boot".into(), &1.5.into())
+        );
         assert_eq!(Report::from_json(json.to_string().as_bytes()).unwrap(), report);
+    }
+
+    #[test]
+    fn an_agent_from_before_the_schema_is_understood_as_far_as_a_handover_needs_it() {
+        let old =
+            r#"{"phase":"serve","status":"ok","reason":"healthy","phase_since":1.5,"agent_version":"0.0.9","now":2.0}"#;
+        assert!(Report::from_json(old.as_bytes()).is_err());
+        let essentials = Essentials::from_json(old.as_bytes()).unwrap();
+        assert_eq!((essentials.agent_version.as_str(), essentials.phase), ("0.0.9", PhaseName::Serve));
     }
 }

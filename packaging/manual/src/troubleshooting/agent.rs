@@ -11,6 +11,7 @@ use berth::io::listen::socket::SocketError;
 use berth::io::listen::socket_client::ClientError;
 use berth::io::secret::deliver::DeliverError;
 use berth::io::sources::FileError;
+use berth_core::view::last_life::RecordError;
 use http::StatusCode;
 
 use super::Advice::Passes;
@@ -127,8 +128,8 @@ const NOT_READ: Advice = entry(
 rows! { records, StateError, |_| None;
     StateError::Directory(..), StateError::Directory("DIRECTORY".into(), refused()) => NOT_KEPT;
     StateError::Io(..), StateError::Io("FILE".into(), "write", io::Error::from_raw_os_error(28)) => NOT_KEPT;
-    StateError::Strange(..), StateError::Strange("FILE".into(), strange()) => NOT_READ;
-    StateError::Foreign(..), StateError::Foreign("FILE".into(), 9) => NOT_READ;
+    StateError::Record(..), StateError::Record("FILE".into(), RecordError::OtherSchema(9)) => NOT_READ;
+    StateError::Encode(..), StateError::Encode("FILE".into(), strange()) => NOT_KEPT;
 }
 
 const NO_NOTE: Advice = entry(

@@ -13,7 +13,7 @@ use super::{Advice, Row, Section, entry, rows};
 /// The sentences of `/ready` that stand for something to do, and where that is said.
 pub(super) fn reasons() -> Vec<(&'static str, Section)> {
     let find = |reason: ReadyReason| section(reason).map(|section| (reason.sentence(), section));
-    ReadyReason::ALL.into_iter().filter_map(find).collect()
+    ReadyReason::ALL.iter().copied().filter_map(find).collect()
 }
 
 fn section(reason: ReadyReason) -> Option<Section> {

@@ -12,7 +12,7 @@ use berth_config::{
 use berth_core::message::outcome::Outcome;
 
 use super::paint::Paint;
-use crate::cli::{self, Global};
+use crate::cli::{CheckArgs, Global};
 use crate::io::{Sources, sources};
 
 mod json;
@@ -42,7 +42,7 @@ pub struct Checked {
 }
 
 /// The whole command. With --json everything is in the answer, and standard error stays empty.
-pub fn main(global: &Global, args: &cli::Check) -> ExitCode {
+pub fn main(global: &Global, args: &CheckArgs) -> ExitCode {
     let print = match (args.json, args.all) {
         (true, _) => Print::Json,
         (false, true) => Print::All,

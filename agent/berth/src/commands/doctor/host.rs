@@ -149,7 +149,8 @@ pub async fn agent(run_dir: &Path) -> (Check, Option<Agent>) {
     match socket_client::status(run_dir).await {
         Ok(report) => {
             let view = &report.published.view;
-            let found = format!("runs, {} for {}", view.phase.word(), span(report.now - view.phase_since));
+            let found =
+                format!("runs, {} for {}", view.phase.word(), span(report.now_seconds - view.phase_since_seconds));
             let check = match view.phase {
                 PhaseName::Hold | PhaseName::Failing => Check::warn(
                     "agent",

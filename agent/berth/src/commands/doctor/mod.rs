@@ -15,7 +15,7 @@ use berth_core::message::identity::Identity;
 use berth_core::message::outcome::Outcome;
 use tokio::time::timeout;
 
-use crate::cli::{self, Global};
+use crate::cli::{DoctorArgs, Global};
 use crate::commands::check;
 use crate::commands::paint::Paint;
 use crate::commands::policy::{Place, Policy};
@@ -38,7 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(8);
 const CORRECT: &str = "correct it; `berth check` tells the same of a file";
 
 /// The whole command.
-pub async fn main(global: &Global, args: &cli::Doctor) -> ExitCode {
+pub async fn main(global: &Global, args: &DoctorArgs) -> ExitCode {
     let checks = examine(global).await;
     let config_is_at_fault = checks.iter().any(|check| check.name == "config" && check.verdict == Verdict::Fail);
     let report = Report::new(checks);

@@ -21,7 +21,7 @@ use nix::libc;
 use nix::sys::signal::Signal;
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
-use crate::cli::{Exec, Global};
+use crate::cli::{ExecArgs, Global};
 use crate::io::docker::exec_attached::{Attached, Command, CommandState};
 use crate::io::docker::exec_output::{Channel, NoFrame};
 use crate::io::docker::{Engine, EngineError};
@@ -122,7 +122,7 @@ impl ExecError {
 }
 
 /// The whole command.
-pub async fn main(global: &Global, args: &Exec) -> ExitCode {
+pub async fn main(global: &Global, args: &ExecArgs) -> ExitCode {
     match run(global, args).await {
         Ok(code) => code.into(),
         Err(error) => super::failed(error.code(), &super::plain(&super::chain(&error))),
@@ -130,7 +130,7 @@ pub async fn main(global: &Global, args: &Exec) -> ExitCode {
 }
 
 /// Runs the command to its end; its exit code.
-async fn run(global: &Global, args: &Exec) -> Result<u8, ExecError> {
+async fn run(global: &Global, args: &ExecArgs) -> Result<u8, ExecError> {
     if args.terminal && args.interactive && !io::stdin().is_terminal() {
         return Err(ExecError::NoTerminal);
     }

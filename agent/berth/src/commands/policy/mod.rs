@@ -11,7 +11,7 @@ use berth_core::message::error::JobError;
 use berth_core::message::outcome::Outcome;
 use serde::Serialize;
 
-use crate::cli::{self, Global};
+use crate::cli::{Global, PolicyArgs};
 use crate::commands::check;
 use crate::io::aws::Operation;
 use crate::io::{aws::autoscaling, aws::ecr, aws::parameter_store, aws::secrets, aws::secrets_manager, sources};
@@ -41,7 +41,7 @@ pub struct Statement {
 }
 
 /// The whole command.
-pub async fn main(global: &Global, args: &cli::Policy) -> ExitCode {
+pub async fn main(global: &Global, args: &PolicyArgs) -> ExitCode {
     let read = match &args.file {
         Some(file) => {
             let sources = global.sources(Vec::new());

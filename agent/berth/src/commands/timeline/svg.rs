@@ -3,7 +3,9 @@
 
 use std::fmt::Write;
 
-use super::{Bar, Panel, State, Timeline, axis, bars, text};
+use berth_core::view::timeline::{Bar, BarState, Panel, Span, Timeline};
+
+use super::{axis, bars, text};
 use crate::commands::humanize::{point, span};
 use crate::io::host::console::one_line;
 
@@ -12,7 +14,7 @@ const WIDTH: f64 = 1080.0;
 /// From the card's edge to what is in it.
 const EDGE: f64 = 28.0;
 /// Where the axis begins and ends; right of it is room for the words of a bar that ends there.
-const LEFT: f64 = 132.0;
+const LEFT: f64 = 160.0;
 const RIGHT: f64 = 860.0;
 /// Above the first panel, and below the last.
 const HEAD: f64 = 92.0;
@@ -94,9 +96,13 @@ struct Axis {
 impl Axis {
     /// Long enough for the panel, and for the deadlines that are near.
     fn of(panel: &Panel) -> Self {
-        let until =
-            panel.deadlines.iter().map(|told| told.at).filter(|at| is_near(panel, *at)).fold(panel.until, f64::max);
-        Self { began: panel.began, whole: (until - panel.began).max(0.001) }
+        let until = panel
+            .deadlines
+            .iter()
+            .map(|told| told.at_seconds)
+            .filter(|at| is_near(panel, *at))
+            .fold(panel.until_seconds, f64::max);
+        Self { began: panel.began_seconds, whole: (until - panel.began_seconds).max(0.001) }
     }
 
     fn at(&self, moment: f64) -> f64 {
@@ -105,7 +111,7 @@ impl Axis {
 }
 
 fn is_near(panel: &Panel, at: f64) -> bool {
-    at - panel.began <= NEAR * (panel.until - panel.began)
+    at - panel.began_seconds <= NEAR * (panel.until_seconds - panel.began_seconds)
 }
 
 fn draw_panel(svg: &mut String, panel: &Panel, top: f64) {
@@ -113,11 +119,11 @@ fn draw_panel(svg: &mut String, panel: &Panel, top: f64) {
     let (strip, first) = (top + 30.0, top + PANEL_HEAD);
     let last = first + ROW * panel.steps.len().max(1) as f64;
 
-    let going = if panel.going { ", going on" } else { "" };
+    let going = if panel.running { ", going on" } else { "" };
     words(svg, EDGE, top + 20.0, "part", panel.name.word());
-    words(svg, LEFT, top + 20.0, "quiet", &format!("{}{going}", span(panel.until - panel.began)));
+    words(svg, LEFT, top + 20.0, "quiet", &format!("{}{going}", span(panel.until_seconds - panel.began_seconds)));
     for band in &panel.phases {
-        let (from, to) = (axis.at(band.began), axis.at(band.until));
+        let (from, to) = (axis.at(band.began_seconds), axis.at(band.until_seconds));
         let word = band.name.word();
         let _ = writeln!(
             svg,
@@ -133,16 +139,16 @@ fn draw_panel(svg: &mut String, panel: &Panel, top: f64) {
         line(svg, "grid", x, strip + 18.0, last);
         words(svg, x, strip + 33.0, "quiet mid", &point(tick));
     }
-    if panel.going {
-        let x = axis.at(panel.until);
+    if panel.running {
+        let x = axis.at(panel.until_seconds);
         line(svg, "now", x, strip - 2.0, last);
         words(svg, x, strip - 5.0, "mid", "now");
     }
     for (at, deadline) in panel.deadlines.iter().enumerate() {
         let y = last + DEADLINE * (at as f64 + 1.0);
-        let when = format!("{} at {}", one_line(&deadline.name, TEXT), span(deadline.at - panel.began));
-        if is_near(panel, deadline.at) {
-            let x = axis.at(deadline.at);
+        let when = format!("{} at {}", deadline.name.label(), span(deadline.at_seconds - panel.began_seconds));
+        if is_near(panel, deadline.at_seconds) {
+            let x = axis.at(deadline.at_seconds);
             line(svg, "late", x, first - 6.0, y - 12.0);
             let side = if x > (LEFT + RIGHT) / 2.0 { "lates end" } else { "lates" };
             words(svg, x, y, side, &when);
@@ -160,22 +166,22 @@ fn draw_panel(svg: &mut String, panel: &Panel, top: f64) {
 
 fn draw_step(svg: &mut String, axis: &Axis, step: &Bar, top: f64) {
     let kind = match step.state {
-        State::Failed => "f",
+        BarState::Failed => "f",
         _ if step.critical => "k",
         _ => "b",
     };
-    let going = if matches!(step.state, State::Going | State::Cut) { " g" } else { "" };
-    let (took, notes) = (span(step.until - step.began), bars::notes(step));
+    let going = if matches!(step.state, BarState::Running | BarState::CutOff) { " g" } else { "" };
+    let (took, notes) = (span(step.until_seconds - step.began_seconds), bars::notes(step));
     let said =
         [took.as_str(), notes.as_str()].into_iter().filter(|said| !said.is_empty()).collect::<Vec<_>>().join(", ");
-    let tooltip = format!("{}: {said}; begins at {}", step.name, span(step.began - axis.began));
+    let tooltip = format!("{}: {said}; begins at {}", step.name.label(), span(step.began_seconds - axis.began));
     let _ = writeln!(svg, "<g><title>{}</title>", escaped(&tooltip, TOOLTIP));
 
     let (middle, y) = (top + ROW / 2.0, top + (ROW - BAR) / 2.0);
     let chain = if step.critical { " chain" } else { "" };
-    words(svg, LEFT - 12.0, middle + 4.0, &format!("end{chain}"), &one_line(&step.name, 16));
-    let mut from = step.began;
-    for (wait_from, wait_to) in &step.waits {
+    words(svg, LEFT - 12.0, middle + 4.0, &format!("end{chain}"), &step.name.label());
+    let mut from = step.began_seconds;
+    for Span { began_seconds: wait_from, until_seconds: wait_to } in &step.waits {
         if *wait_from > from {
             part(svg, axis, &format!("{kind}{going}"), from, *wait_from, y);
         }
@@ -183,11 +189,11 @@ fn draw_step(svg: &mut String, axis: &Axis, step: &Bar, top: f64) {
         from = from.max(*wait_to);
     }
     // A step too short to see is still there.
-    if step.waits.is_empty() || step.until > from {
-        part(svg, axis, &format!("{kind}{going}"), from, step.until, y);
+    if step.waits.is_empty() || step.until_seconds > from {
+        part(svg, axis, &format!("{kind}{going}"), from, step.until_seconds, y);
     }
 
-    let x = axis.at(step.until).max(axis.at(step.began) + NARROW) + 8.0;
+    let x = axis.at(step.until_seconds).max(axis.at(step.began_seconds) + NARROW) + 8.0;
     words(svg, x, middle + 4.0, "over", &took);
     let x = x + LETTER * took.chars().count() as f64 + 8.0;
     let room = ((WIDTH - EDGE - x) / LETTER).max(0.0) as usize;

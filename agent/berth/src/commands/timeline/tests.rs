@@ -1,19 +1,21 @@
-use berth_core::view::Status;
-use berth_core::view::published::Published;
+use berth_core::view::published::{Published, Report};
+use berth_core::view::timeline::{BarState, Panel};
+use berth_core::view::{DeadlineName, DeadlineView, PhaseName, PhaseView, Status, StepName, StepView, View, WaitView};
 use expect_test::expect;
 
 use super::*;
+use crate::cli::{RunDir, StateDir};
 
-fn step(name: &str, began: f64, took: f64) -> StepView {
-    StepView { name: name.into(), began, took: Some(took), attempts: 1, ..StepView::default() }
+fn step(name: StepName, began: f64, took: f64) -> StepView {
+    StepView { name, began_seconds: began, took_seconds: Some(took), attempts: 1, ..StepView::default() }
 }
 
 fn wait(began: f64, took: f64) -> WaitView {
-    WaitView { began, took: Some(took) }
+    WaitView { began_seconds: began, took_seconds: Some(took) }
 }
 
 fn phase(name: PhaseName, began: f64) -> PhaseView {
-    PhaseView { name, began }
+    PhaseView { name, began_seconds: began }
 }
 
 fn report(view: View, now: f64) -> Report {
@@ -23,26 +25,30 @@ fn report(view: View, now: f64) -> Report {
         started_at: "2026-11-21T03:38:41Z".into(),
         ..Published::default()
     };
-    Report { published, now }
+    Report::new(published, now)
 }
 
 fn boot_steps() -> Vec<StepView> {
     vec![
-        step("identity", 0.002, 0.031),
-        step("config", 0.033, 0.012),
-        step("listen", 0.045, 0.001),
-        StepView { attempts: 3, waits: vec![wait(0.245, 0.4), wait(0.845, 0.82)], ..step("secrets", 0.045, 1.84) },
-        step("login", 0.045, 0.21),
-        step("engine", 0.045, 0.09),
-        step("containers", 0.135, 0.02),
-        step("digest", 0.255, 0.18),
-        step("image", 0.435, 0.012),
-        step("pull", 0.447, 6.1),
-        step("create", 6.547, 0.14),
-        step("start", 6.687, 0.32),
-        step("healthy", 7.007, 4.9),
-        step("group", 0.045, 0.33),
-        step("hook", 11.907, 0.24),
+        step(StepName::Identity, 0.002, 0.031),
+        step(StepName::Config, 0.033, 0.012),
+        step(StepName::Listen, 0.045, 0.001),
+        StepView {
+            attempts: 3,
+            waits: vec![wait(0.245, 0.4), wait(0.845, 0.82)],
+            ..step(StepName::Secrets, 0.045, 1.84)
+        },
+        step(StepName::Login, 0.045, 0.21),
+        step(StepName::Engine, 0.045, 0.09),
+        step(StepName::Containers, 0.135, 0.02),
+        step(StepName::Digest, 0.255, 0.18),
+        step(StepName::Image, 0.435, 0.012),
+        step(StepName::Pull, 0.447, 6.1),
+        step(StepName::Create, 6.547, 0.14),
+        step(StepName::Start, 6.687, 0.32),
+        step(StepName::Healthy, 7.007, 4.9),
+        step(StepName::Group, 0.045, 0.33),
+        step(StepName::Hook, 11.907, 0.24),
     ]
 }
 
@@ -51,15 +57,15 @@ fn life() -> Report {
     let left = 180_000.0;
     let mut steps = boot_steps();
     steps.extend([
-        StepView { waits: vec![wait(left, 20.0)], ..step("settle", left, 20.0) },
-        StepView { waits: vec![wait(left + 20.0, 71.5)], ..step("emptying", left + 20.0, 71.5) },
-        step("stop", left + 91.5, 8.2),
+        StepView { waits: vec![wait(left, 20.0)], ..step(StepName::Settling, left, 20.0) },
+        StepView { waits: vec![wait(left + 20.0, 71.5)], ..step(StepName::DrainingConnections, left + 20.0, 71.5) },
+        step(StepName::Stopping, left + 91.5, 8.2),
         StepView {
             attempts: 3,
-            took: None,
+            took_seconds: None,
             error: Some("no active lifecycle action <yet> & \"soon\"".into()),
-            waits: vec![wait(left + 100.2, 5.0), WaitView { began: left + 105.9, took: None }],
-            ..step("hook", left + 99.7, 0.0)
+            waits: vec![wait(left + 100.2, 5.0), WaitView { began_seconds: left + 105.9, took_seconds: None }],
+            ..step(StepName::Hook, left + 99.7, 0.0)
         },
     ]);
     let view = View {
@@ -73,8 +79,8 @@ fn life() -> Report {
         image: Some("123456789012.dkr.ecr.us-east-2.amazonaws.com/ap-api:a1b2c3d".into()),
         steps,
         deadlines: vec![
-            DeadlineView { name: "the hook's heartbeat timeout".into(), at: left + 150.0 },
-            DeadlineView { name: "drain.timeout".into(), at: left + 320.0 },
+            DeadlineView { name: DeadlineName::TerminationHook, at_seconds: left + 150.0 },
+            DeadlineView { name: DeadlineName::DrainTimeout, at_seconds: left + 320.0 },
         ],
         ..View::default()
     };
@@ -86,22 +92,27 @@ fn booting() -> Report {
     let mut steps = boot_steps();
     steps.truncate(10);
     steps[3] = StepView {
-        took: None,
+        took_seconds: None,
         attempts: 4,
         error: Some("ThrottlingException: Rate exceeded".into()),
-        waits: vec![wait(0.245, 0.4), wait(0.845, 0.9), WaitView { began: 2.1, took: None }],
+        waits: vec![wait(0.245, 0.4), wait(0.845, 0.9), WaitView { began_seconds: 2.1, took_seconds: None }],
         ..steps[3].clone()
     };
-    steps[9].took = None;
+    steps[9].took_seconds = None;
     let view = View {
         reason: "pulling the image".into(),
         phases: vec![phase(PhaseName::Boot, 0.0)],
         name: Some("ap-api".into()),
         steps,
-        deadlines: vec![DeadlineView { name: "boot.timeout".into(), at: 600.0 }],
+        deadlines: vec![DeadlineView { name: DeadlineName::BootTimeout, at_seconds: 600.0 }],
         ..View::default()
     };
     report(view, 4.2)
+}
+
+fn json(timeline: &Timeline) -> String {
+    let args = TimelineArgs { json: true, svg: false, run_dir: RunDir::default(), state_dir: StateDir::default() };
+    draw(timeline, &args)
 }
 
 fn timeline(view: View, now: f64) -> Timeline {
@@ -133,12 +144,12 @@ fn boot_and_drain_each_have_an_axis_of_their_own() {
           hook                                                      ━  240 ms
 
           drain 1 min 52 s, going on
-                     ╷0           ╷30 s        ╷1 min       ╷1 min 30 s
-          settle     ·········                                         20.0 s
-          emptying            ······························          1 min 11 s
-          stop                                              ━━━━        8.2 s
-          hook                                                  ·····  12.3 s  3 attempts, 11.1 s waiting, no active lifecycle action <yet> & "soon"
-          the hook's heartbeat timeout ends after 2 min 30 s
+                               ╷0        ╷30 s     ╷1 min     ╷1 min 30 s
+          settling             ·······                                 20.0 s
+          draining connections        ························        1 min 11 s
+          stopping                                            ━━━       8.2 s
+          hook                                                   ····  12.3 s  3 attempts, 11.1 s waiting, no active lifecycle action <yet> & "soon"
+          termination hook ends after 2 min 30 s
           drain.timeout ends after 5 min 20 s
 
           ━ critical path   ─ off it   · waiting   ╌ going on, or cut off
@@ -169,7 +180,7 @@ fn what_goes_on_reaches_to_now() {
 }
 
 #[test]
-fn a_life_without_a_step_is_told_as_such() {
+fn a_life_without_a_step_says_so() {
     expect![[r#"
         not ready after 500 ms
 
@@ -180,58 +191,61 @@ fn a_life_without_a_step_is_told_as_such() {
 }
 
 #[test]
-fn the_longest_chain_is_what_the_boot_waited_for() {
+fn the_critical_path_is_what_the_boot_waited_for() {
     let timeline = Timeline::of(&life());
-    let chain = |panel: &Panel| -> Vec<String> {
-        panel.steps.iter().filter(|step| step.critical).map(|step| step.name.clone()).collect()
+    let chain = |panel: &Panel| -> Vec<&str> {
+        panel.steps.iter().filter(|step| step.critical).map(|step| step.name.word()).collect()
     };
     let boot = ["identity", "config", "login", "digest", "image", "pull", "create", "start", "healthy", "hook"];
     assert_eq!(chain(&timeline.panels[0]), boot);
-    assert_eq!(chain(&timeline.panels[1]), ["settle", "emptying", "stop", "hook"]);
+    assert_eq!(chain(&timeline.panels[1]), ["settling", "draining_connections", "stopping", "hook"]);
 }
 
 #[test]
 fn a_step_that_waits_for_another_lets_the_chain_through() {
     let steps = vec![
-        step("digest", 0.0, 1.0),
-        StepView { waits: vec![wait(1.5, 6.0)], ..step("image", 1.0, 7.0) },
-        step("pull", 1.5, 6.0),
-        step("login", 0.0, 1.4),
-        step("engine", 0.5, 0.5),
-        StepView { waits: vec![wait(8.25, 0.5)], ..step("create", 8.0, 1.0) },
+        step(StepName::Digest, 0.0, 1.0),
+        StepView { waits: vec![wait(1.5, 6.0)], ..step(StepName::Image, 1.0, 7.0) },
+        step(StepName::Pull, 1.5, 6.0),
+        step(StepName::Login, 0.0, 1.4),
+        step(StepName::Engine, 0.5, 0.5),
+        StepView { waits: vec![wait(8.25, 0.5)], ..step(StepName::Create, 8.0, 1.0) },
     ];
     let timeline = timeline(View { steps, ..View::default() }, 9.0);
-    let chain: Vec<_> = timeline.panels[0].steps.iter().filter(|step| step.critical).map(|step| &*step.name).collect();
+    let chain: Vec<_> =
+        timeline.panels[0].steps.iter().filter(|step| step.critical).map(|step| step.name.word()).collect();
     assert_eq!(chain, ["digest", "image", "pull", "create"]);
 }
 
 #[test]
 fn a_step_that_its_phase_cut_off_ends_there_and_not_today() {
-    let steps = vec![step("config", 0.0, 1.0), StepView { took: None, ..step("pull", 1.0, 0.0) }];
+    let steps =
+        vec![step(StepName::Config, 0.0, 1.0), StepView { took_seconds: None, ..step(StepName::Pull, 1.0, 0.0) }];
     let phases = vec![phase(PhaseName::Boot, 0.0), phase(PhaseName::Drain, 9.0), phase(PhaseName::Gone, 12.0)];
     let timeline = timeline(View { phase: PhaseName::Gone, steps, phases, ..View::default() }, 900.0);
     let pull = &timeline.panels[0].steps[1];
-    assert_eq!((pull.state, pull.until), (State::Cut, 9.0));
-    assert_eq!((timeline.panels[0].until, timeline.panels[0].going), (9.0, false));
-    assert_eq!((timeline.panels[1].until, timeline.panels[1].going), (12.0, false));
+    assert_eq!((pull.state, pull.until_seconds), (BarState::CutOff, 9.0));
+    assert_eq!((timeline.panels[0].until_seconds, timeline.panels[0].running), (9.0, false));
+    assert_eq!((timeline.panels[1].until_seconds, timeline.panels[1].running), (12.0, false));
 }
 
 #[test]
 fn an_hour_of_serving_does_not_stretch_the_boot() {
     let phases = vec![phase(PhaseName::Boot, 0.0), phase(PhaseName::Serve, 2.0)];
-    let view = View { phase: PhaseName::Serve, steps: vec![step("healthy", 0.0, 2.0)], phases, ..View::default() };
+    let view =
+        View { phase: PhaseName::Serve, steps: vec![step(StepName::Healthy, 0.0, 2.0)], phases, ..View::default() };
     let timeline = timeline(view, 3600.0);
-    assert_eq!((timeline.panels.len(), timeline.panels[0].until), (1, 2.0));
+    assert_eq!((timeline.panels.len(), timeline.panels[0].until_seconds), (1, 2.0));
 }
 
 #[test]
-fn json_has_the_moments_and_the_chain() {
-    let json: serde_json::Value = serde_json::from_str(&Timeline::of(&life()).json()).unwrap();
-    assert_eq!(json["ready"], 11.907);
+fn json_has_the_moments_and_the_critical_path() {
+    let json: serde_json::Value = serde_json::from_str(&json(&Timeline::of(&life()))).unwrap();
+    assert_eq!((&json["schema_version"], &json["ready_seconds"]), (&1.into(), &11.907.into()));
     let login = &json["panels"][0]["steps"][4];
     assert_eq!((&login["name"], &login["critical"], &login["state"]), (&"login".into(), &true.into(), &"done".into()));
-    assert_eq!(json["panels"][1]["steps"][3]["state"], "going");
-    assert_eq!(json["panels"][1]["deadlines"][0]["name"], "the hook's heartbeat timeout");
+    assert_eq!(json["panels"][1]["steps"][3]["state"], "running");
+    assert_eq!(json["panels"][1]["deadlines"][0]["name"], "termination_hook");
 }
 
 fn well_formed(svg: &str) -> roxmltree::Document<'_> {
@@ -244,10 +258,10 @@ fn the_picture_is_well_formed_and_has_everything() {
         let svg = svg::draw(&Timeline::of(&report));
         let words: String = well_formed(&svg).descendants().filter_map(|node| node.text()).collect();
         for step in &report.published.view.steps {
-            assert!(words.contains(&step.name), "{}", step.name);
+            assert!(words.contains(&step.name.label()), "{:?}", step.name);
         }
         for deadline in &report.published.view.deadlines {
-            assert!(words.contains(&deadline.name), "{}", deadline.name);
+            assert!(words.contains(deadline.name.label()), "{:?}", deadline.name);
         }
     }
 }
@@ -261,8 +275,8 @@ fn no_text_from_elsewhere_leaves_its_place() {
         version: Some(evil.into()),
         image: Some(evil.into()),
         instance_id: Some(evil.into()),
-        steps: vec![StepView { error: Some(evil.into()), ..step(evil, 0.0, 1.0) }],
-        deadlines: vec![DeadlineView { name: evil.into(), at: 1.2 }],
+        steps: vec![StepView { error: Some(evil.into()), ..step(StepName::Pull, 0.0, 1.0) }],
+        deadlines: vec![DeadlineView { name: DeadlineName::BootTimeout, at_seconds: 1.2 }],
         ..View::default()
     };
     let timeline = timeline(view, 1.0);
@@ -279,19 +293,21 @@ fn no_text_from_elsewhere_leaves_its_place() {
     let text = text::draw(&timeline);
     assert!(!text.chars().any(|character| character.is_control() && character != '\n'), "{text:?}");
     assert_eq!(text.lines().count(), 9, "{text}");
-    serde_json::from_str::<serde_json::Value>(&timeline.json()).unwrap();
+    serde_json::from_str::<serde_json::Value>(&json(&timeline)).unwrap();
 }
 
 #[test]
-fn numbers_that_cannot_be_are_drawn_all_the_same() {
+fn numbers_that_cannot_be_are_drawn_anyway() {
     let strange = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -5.0, 0.0, 1e-12, 1e300];
     for began in strange {
         for took in strange {
-            let steps =
-                vec![StepView { waits: vec![wait(took, began)], ..step("one", began, took) }, step("two", took, began)];
+            let steps = vec![
+                StepView { waits: vec![wait(took, began)], ..step(StepName::Pull, began, took) },
+                step(StepName::Image, took, began),
+            ];
             let phases =
                 vec![phase(PhaseName::Boot, took), phase(PhaseName::Drain, began), phase(PhaseName::Gone, took)];
-            let deadlines = vec![DeadlineView { name: "end".into(), at: took }];
+            let deadlines = vec![DeadlineView { name: DeadlineName::BootTimeout, at_seconds: took }];
             let timeline = timeline(View { steps, phases, deadlines, ..View::default() }, began);
             let svg = svg::draw(&timeline);
             well_formed(&svg);
@@ -303,7 +319,7 @@ fn numbers_that_cannot_be_are_drawn_all_the_same() {
 
 #[test]
 fn thousands_of_steps_are_a_long_picture_and_no_more() {
-    let steps: Vec<_> = (0..3000u32).map(|at| step(&format!("step{at}"), f64::from(at), 1.0)).collect();
+    let steps: Vec<_> = (0..3000u32).map(|at| step(StepName::Pull, f64::from(at), 1.0)).collect();
     let timeline = timeline(View { steps, ..View::default() }, 3000.0);
     assert!(timeline.panels[0].steps.iter().all(|step| step.critical));
     assert!(svg::draw(&timeline).len() < 3000 * 1000);

@@ -3,9 +3,10 @@
 use std::fmt::Write;
 
 use berth_core::view::PhaseName;
+use berth_core::view::timeline::{Panel, Timeline};
 
+use super::axis;
 use super::bars::{self, Weight};
-use super::{Panel, Timeline, axis};
 use crate::commands::humanize::{point, span};
 use crate::io::host::console::one_line;
 
@@ -46,18 +47,19 @@ pub(super) fn heading(timeline: &Timeline) -> String {
 
 /// The one number that most people came for.
 pub(super) fn outcome(timeline: &Timeline) -> String {
-    match timeline.ready {
+    match timeline.ready_seconds {
         Some(ready) => format!("ready after {}", span(ready)),
-        None if timeline.phase == PhaseName::Boot => format!("not ready after {}", span(timeline.now)),
+        None if timeline.phase == PhaseName::Boot => format!("not ready after {}", span(timeline.now_seconds)),
         None => "never ready".into(),
     }
 }
 
 fn draw_panel(text: &mut String, panel: &Panel) {
-    let whole = panel.until - panel.began;
+    let whole = panel.until_seconds - panel.began_seconds;
     let names = bars::name_width(panel);
     let indent = EDGE + names + GAP;
-    let _ = writeln!(text, "\n  {} {}{}", panel.name.word(), span(whole), if panel.going { ", going on" } else { "" });
+    let _ =
+        writeln!(text, "\n  {} {}{}", panel.name.word(), span(whole), if panel.running { ", going on" } else { "" });
     if panel.steps.is_empty() {
         let _ = writeln!(text, "  no step has begun");
     } else {
@@ -67,7 +69,12 @@ fn draw_panel(text: &mut String, panel: &Panel) {
         let _ = writeln!(text, "{}", bars::row(panel, step, BAR, Weight::Path));
     }
     for deadline in &panel.deadlines {
-        let _ = writeln!(text, "  {} ends after {}", one_line(&deadline.name, TEXT), span(deadline.at - panel.began));
+        let _ = writeln!(
+            text,
+            "  {} ends after {}",
+            deadline.name.label(),
+            span(deadline.at_seconds - panel.began_seconds)
+        );
     }
 }
 

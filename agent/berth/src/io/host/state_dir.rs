@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use berth_core::message::error::{ErrorClass, JobError};
-use berth_core::view::last_life::{Ending, FORMAT, LastLife};
+use berth_core::view::last_life::{Ending, LastLife, RecordError};
 use berth_core::view::published::{Report, rfc3339};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -36,12 +36,12 @@ pub enum StateError {
     /// The file does not work.
     #[error("cannot {} {}", .1, .0.display())]
     Io(PathBuf, &'static str, #[source] io::Error),
-    /// It is not a record.
-    #[error("{} is not the record of a life", .0.display())]
-    Strange(PathBuf, #[source] serde_json::Error),
-    /// Another version wrote it.
-    #[error("{} is a record of form {}, and this version of berth reads form {FORMAT}", .0.display(), .1)]
-    Foreign(PathBuf, u32),
+    /// It is not a record that this version reads.
+    #[error("cannot read {}", .0.display())]
+    Record(PathBuf, #[source] RecordError),
+    /// The record cannot be made.
+    #[error("cannot encode {}", .0.display())]
+    Encode(PathBuf, #[source] serde_json::Error),
 }
 
 /// Keeps the record up to date; only the latest counts.
@@ -60,7 +60,7 @@ impl Keeper {
 
     /// From here on this is the last life. Never waits.
     pub fn keep(&self, report: Report, exit_code: Option<u8>, final_status: Option<String>) {
-        let last_life = Ending { format: FORMAT, written_at: date(), exit_code, final_status };
+        let last_life = Ending { written_at: date(), exit_code, final_status };
         self.latest.send_replace(Some(Arc::new(LastLife { report, last_life })));
     }
 
@@ -99,7 +99,7 @@ fn write(state_dir: &Path, life: &LastLife) -> Result<(), StateError> {
     let directory = |error| StateError::Directory(state_dir.to_owned(), error);
     DirBuilder::new().recursive(true).mode(0o700).create(state_dir).map_err(directory)?;
     let path = state_dir.join(FILE);
-    let json = |life: &LastLife| serde_json::to_vec(life).map_err(|error| StateError::Strange(path.clone(), error));
+    let json = |life: &LastLife| serde_json::to_vec(life).map_err(|error| StateError::Encode(path.clone(), error));
     let mut bytes = json(life)?;
     if bytes.len() > BYTES {
         let mut shorter = life.clone();
@@ -122,11 +122,7 @@ pub fn read(state_dir: &Path) -> Result<Option<LastLife>, StateError> {
         Ok(None) => return Ok(None),
         Err(error) => return Err(StateError::Io(path, "read", error)),
     };
-    let life = LastLife::from_json(&bytes).map_err(|error| StateError::Strange(path.clone(), error))?;
-    match life.last_life.format {
-        FORMAT => Ok(Some(life)),
-        other => Err(StateError::Foreign(path, other)),
-    }
+    LastLife::from_json(&bytes).map(Some).map_err(|error| StateError::Record(path, error))
 }
 
 /// Removes the record; whether one was there.
@@ -184,13 +180,12 @@ mod tests {
         let path = state_dir.path().join(FILE);
         for text in ["", "{}", "null", "{\"phase\":\"boot\"", "\u{fffd}"] {
             std::fs::write(&path, text).unwrap();
-            assert!(matches!(read(state_dir.path()), Err(StateError::Strange(..))), "{text:?}");
+            assert!(matches!(read(state_dir.path()), Err(StateError::Record(_, RecordError::Invalid(_)))), "{text:?}");
         }
         let mut life = LastLife::default();
-        life.last_life.format = 7;
+        life.report.schema_version = 7;
         std::fs::write(&path, serde_json::to_vec(&life).unwrap()).unwrap();
-        let told = read(state_dir.path()).unwrap_err().to_string();
-        assert!(told.ends_with("is a record of form 7, and this version of berth reads form 1"), "{told}");
+        assert!(matches!(read(state_dir.path()), Err(StateError::Record(_, RecordError::OtherSchema(7)))));
         std::fs::write(&path, vec![b' '; BYTES + 1]).unwrap();
         assert!(matches!(read(state_dir.path()), Err(StateError::Io(_, "read", _))));
     }
@@ -199,7 +194,6 @@ mod tests {
     fn a_record_is_never_longer_than_its_bound() {
         let state_dir = tempfile::tempdir().unwrap();
         let mut life = LastLife { report: report(PhaseName::Drain), ..LastLife::default() };
-        life.last_life.format = FORMAT;
         life.report.published.view.steps = vec![StepView { error: Some("x".repeat(1000)), ..StepView::default() }; 500];
         write(state_dir.path(), &life).unwrap();
         let kept = read(state_dir.path()).unwrap().unwrap().report.published.view;

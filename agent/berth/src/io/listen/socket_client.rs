@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use berth_core::view::published::Report;
+use berth_core::view::published::{Essentials, Report};
 use bytes::{Bytes, BytesMut};
 use http::request::Builder;
 use http::{Request, StatusCode};
@@ -56,6 +56,12 @@ pub enum ClientError {
 pub async fn status(run_dir: &Path) -> Result<Report, ClientError> {
     let path = "/v1/status";
     Report::from_json(&get(run_dir, path).await?).map_err(|error| ClientError::Strange(path, error))
+}
+
+/// `GET /v1/status` of an agent that may be of another version, as far as every version says it.
+pub async fn essentials(run_dir: &Path) -> Result<Essentials, ClientError> {
+    let path = "/v1/status";
+    Essentials::from_json(&get(run_dir, path).await?).map_err(|error| ClientError::Strange(path, error))
 }
 
 /// `POST /v1/drain`

@@ -312,7 +312,7 @@ impl Boot {
             JobKind::ReadConfig if error.class == ErrorClass::Misconfigured => {
                 self.steps.config.refuse(error, now);
                 let (outcome, ready) = (Outcome::Usage, ReadyReason::ConfigInvalid);
-                return Err(Failure { outcome, ready, reason: error.reason.clone() });
+                return Err(Failure { outcome, ..Failure::of_error(ready, error) });
             }
             // Credentials that nobody needs in the end are no reason to fail.
             JobKind::LoginRegistry if lasting => {

@@ -1,7 +1,7 @@
 //! What people see of a boot: what it waits for, how far it is, and until when.
 
 use super::Boot;
-use crate::view::{DeadlineView, PullView, ReadyReason, StepView};
+use crate::view::{DeadlineName, DeadlineView, PullView, ReadyReason, StepView};
 
 impl Boot {
     /// What is being waited for, in one sentence.
@@ -16,10 +16,10 @@ impl Boot {
             .steps
             .views()
             .into_iter()
-            .filter(|step| step.took.is_none())
+            .filter(|step| step.took_seconds.is_none())
             .map(|step| match step.error {
-                Some(error) => format!("{} ({error})", step.name),
-                None => step.name,
+                Some(error) => format!("{} ({error})", step.name.label()),
+                None => step.name.label(),
             })
             .collect();
         if waiting.is_empty() { "starting".to_owned() } else { format!("waiting for {}", waiting.join(", ")) }
@@ -37,22 +37,21 @@ impl Boot {
     /// The steps that began, in the order they began.
     pub fn steps(&self) -> Vec<StepView> {
         let mut steps: Vec<StepView> = self.steps.views().into_iter().chain(self.hook.steps()).collect();
-        steps.sort_by(|one, other| one.began.total_cmp(&other.began));
+        steps.sort_by(|one, other| one.began_seconds.total_cmp(&other.began_seconds));
         steps
     }
 
     /// How far the pull is.
     pub fn pull_view(&self) -> Option<PullView> {
-        let p = self.progress.as_ref()?;
-        Some(PullView { layers_done: p.layers_done, layers: p.layers, bytes: p.bytes, total: p.total })
+        self.progress.as_ref().map(Into::into)
     }
 
     /// What is waited for, and until when.
     pub fn deadlines(&self) -> Vec<DeadlineView> {
-        let boot = DeadlineView { name: "boot.timeout".to_owned(), at: self.deadline.0.as_secs_f64() };
+        let boot = DeadlineView { name: DeadlineName::BootTimeout, at_seconds: self.deadline.0.as_secs_f64() };
         let start = self
             .start_deadline()
-            .map(|(_, at)| DeadlineView { name: "probe.start_timeout".to_owned(), at: at.0.as_secs_f64() });
+            .map(|(_, at)| DeadlineView { name: DeadlineName::ProbeStartTimeout, at_seconds: at.0.as_secs_f64() });
         [Some(boot), start].into_iter().flatten().collect()
     }
 }

@@ -15,7 +15,7 @@ use crate::outbox::Outbox;
 use crate::phase::failing::Failure;
 use crate::retry::{FAR, NEAR};
 use crate::step::Step;
-use crate::view::{ReadyReason, StepView};
+use crate::view::{ReadyReason, StepName, StepView};
 
 /// Every step, each with its result.
 #[derive(Clone, Debug)]
@@ -79,21 +79,21 @@ impl<T> AnyStep for Step<T> {
 impl Steps {
     pub(super) fn new() -> Self {
         Self {
-            identity: Step::new("identity", NEAR),
-            config: Step::new("config", FAR),
-            listen: Step::new("listen", NEAR),
-            secrets: Step::new("secrets", FAR),
-            login: Step::new("login", FAR),
-            engine: Step::new("engine", NEAR),
-            containers: Step::new("containers", NEAR),
-            clearing: Step::new("clearing", NEAR),
-            digest: Step::new("digest", FAR),
-            image: Step::new("image", NEAR),
-            pull: Step::new("pull", FAR),
-            paths: Step::new("paths", NEAR),
-            create: Step::new("create", NEAR),
-            start: Step::new("start", NEAR),
-            healthy: Step::new("healthy", NEAR),
+            identity: Step::new(StepName::Identity, NEAR),
+            config: Step::new(StepName::Config, FAR),
+            listen: Step::new(StepName::Listen, NEAR),
+            secrets: Step::new(StepName::Secrets, FAR),
+            login: Step::new(StepName::Login, FAR),
+            engine: Step::new(StepName::Engine, NEAR),
+            containers: Step::new(StepName::Containers, NEAR),
+            clearing: Step::new(StepName::Clearing, NEAR),
+            digest: Step::new(StepName::Digest, FAR),
+            image: Step::new(StepName::Image, NEAR),
+            pull: Step::new(StepName::Pull, FAR),
+            paths: Step::new(StepName::Paths, NEAR),
+            create: Step::new(StepName::Create, NEAR),
+            start: Step::new(StepName::Start, NEAR),
+            healthy: Step::new(StepName::Healthy, NEAR),
         }
     }
 
@@ -201,5 +201,5 @@ pub(super) fn failure(job: JobKind, error: &JobError) -> Failure {
         }
         _ => ReadyReason::EngineUnavailable, // the ping, and what is found and removed
     };
-    Failure::of_boot(ready, &*error.reason)
+    Failure::of_error(ready, error)
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::SPOT_MARGIN;
 use crate::clock::Uptime;
 use crate::message::identity::TargetState;
-use crate::view::ReadyReason;
+use crate::view::{DrainCause, ReadyReason};
 
 /// Why a drain begins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +48,31 @@ impl Cause {
             Self::Spot(_) => ReadyReason::SpotInterruption,
             Self::Rebalance(_) => ReadyReason::RebalanceRecommended,
             Self::Maintenance(_) => ReadyReason::MaintenanceScheduled,
+        }
+    }
+
+    /// Its name, as it is shown.
+    pub(super) fn name(&self) -> DrainCause {
+        match self {
+            Self::Signal => DrainCause::Signal,
+            Self::Asked(_) => DrainCause::Requested,
+            Self::Terminated => DrainCause::Terminating,
+            Self::BackToPool(_) => DrainCause::ReturningToWarmPool,
+            Self::RootVolume(_) => DrainCause::ReplacingRootVolume,
+            Self::Spot(_) => DrainCause::SpotInterruption,
+            Self::Rebalance(_) => DrainCause::RebalanceRecommended,
+            Self::Maintenance(_) => DrainCause::MaintenanceScheduled,
+        }
+    }
+
+    /// What it says beyond its name.
+    pub(super) fn detail(&self) -> Option<String> {
+        match self {
+            Self::Signal | Self::Terminated | Self::Spot(_) => None,
+            Self::Asked(text) | Self::RootVolume(text) | Self::Rebalance(text) | Self::Maintenance(text) => {
+                Some(text.clone())
+            }
+            Self::BackToPool(state) => Some(state.to_string()),
         }
     }
 

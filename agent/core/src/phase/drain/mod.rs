@@ -33,6 +33,7 @@ use crate::outbox::Outbox;
 use crate::phase::past::Past;
 use crate::retry::NEAR;
 use crate::step::Step;
+use crate::view::StepName;
 
 use unfinished::Moment;
 
@@ -76,7 +77,7 @@ pub struct Drain {
     /// When the hook was to be completed, once it was.
     completing: Option<Moment>,
     stage: Stage,
-    stages: Vec<(&'static str, Uptime)>,
+    stages: Vec<(StepName, Uptime)>,
     ended: Option<Uptime>,
     /// The moment by which the app must have stopped, if there is one.
     cut: Option<Uptime>,
@@ -296,8 +297,8 @@ impl Drain {
     /// An instance that may leave at the first look at it is asked what its config says of leaving: an agent before this one served.
     fn first_stage(&mut self, outbox: &mut Outbox, now: Uptime) {
         if self.past.identity.is_some() && self.past.config.is_none() {
-            let config = Box::new(Step::new("config again", NEAR));
-            self.enter("reading", Stage::Reading { config, until: now + READING }, now);
+            let config = Box::new(Step::new(StepName::ReadingConfig, NEAR));
+            self.enter(StepName::ReadingConfig, Stage::Reading { config, until: now + READING }, now);
         } else {
             self.look(outbox, now);
         }
@@ -306,7 +307,7 @@ impl Drain {
     fn look(&mut self, outbox: &mut Outbox, now: Uptime) {
         self.seek_hook(outbox, now);
         if self.past.identity.is_some() && !self.past.looked && self.to_stop.is_empty() {
-            self.enter("looking", Stage::Looking { find: Count::Next(now), until: now + LOOKING }, now);
+            self.enter(StepName::Discovering, Stage::Looking { find: Count::Next(now), until: now + LOOKING }, now);
         } else {
             self.settle(outbox, now);
         }
@@ -343,14 +344,18 @@ impl Drain {
         }
         match self.began.left_of(self.settling(), now) {
             Duration::ZERO => self.empty(now),
-            left => self.enter("settling", Stage::Settling { until: now + left }, now),
+            left => self.enter(StepName::Settling, Stage::Settling { until: now + left }, now),
         }
     }
 
     fn empty(&mut self, now: Uptime) {
         let timeout = self.config().map_or(Duration::from_secs(300), |config| config.drain.timeout);
         let until = now + self.began.left_of(self.settling().saturating_add(timeout), now);
-        self.enter("emptying", Stage::Emptying { until, quiet_since: None, count: Count::Next(now) }, now);
+        self.enter(
+            StepName::DrainingConnections,
+            Stage::Emptying { until, quiet_since: None, count: Count::Next(now) },
+            now,
+        );
     }
 
     /// What could not be stopped keeps no secrets: nobody comes back to take them away.
@@ -359,7 +364,7 @@ impl Drain {
             outbox.emit(Job::ForgetSecrets);
         }
         let since = *self.completing.get_or_insert(Moment::now(now));
-        self.enter("telling", Stage::Telling, now);
+        self.enter(StepName::CompletingHook, Stage::Telling, now);
         self.hook.wait_for_answers(self.patience(now), now);
         self.hook.complete(self.result(), outbox, now);
         self.hook.has_been_tried_for(since.age(now), now);
@@ -395,16 +400,16 @@ impl Drain {
             "{how} after {:.0} s ({}){exited}; termination hook: {}",
             self.began.age(now).as_secs_f64(),
             self.cause,
-            self.hook.view().state
+            self.hook.view()
         );
         let output =
             self.past.app.as_ref().filter(|_| self.exited.is_some()).and_then(App::output).map(AppOutput::for_people);
         let output = output.unwrap_or_default().into_iter().map(Into::into).collect();
         let ticket = outbox.emit(Job::SayLastWords { words, output });
-        self.enter("last words", Stage::LastWords { ticket, until: now + WORDS }, now);
+        self.enter(StepName::FinalStatus, Stage::LastWords { ticket, until: now + WORDS }, now);
     }
 
-    fn enter(&mut self, name: &'static str, stage: Stage, now: Uptime) {
+    fn enter(&mut self, name: StepName, stage: Stage, now: Uptime) {
         self.stages.push((name, now));
         self.stage = stage;
     }

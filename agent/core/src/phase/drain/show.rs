@@ -1,9 +1,11 @@
-//! What people see of a drain: why it began, what it waits for, and until when.
+//! How a drain is shown: why it began, what it waits for, and until when.
 
 use super::{Drain, Stage};
 use crate::clock::Uptime;
 use crate::hook::Hook;
-use crate::view::{DeadlineView, ReadyReason, SPOT, StepView, WaitView};
+use crate::view::{
+    DeadlineName, DeadlineView, DrainStage, DrainView, ReadyReason, StepName, StepState, StepView, WaitView,
+};
 
 impl Drain {
     /// Why the drain began, and what it waits for.
@@ -18,7 +20,7 @@ impl Drain {
                 None => "waiting for connections to end".to_owned(),
             },
             Stage::Stopping { .. } => "stopping the app".to_owned(),
-            Stage::Telling => format!("termination hook: {}", self.hook.view().state),
+            Stage::Telling => format!("termination hook: {}", self.hook.view()),
             Stage::LastWords { .. } => "over".to_owned(),
         };
         format!("{}: {stage}", self.cause)
@@ -39,17 +41,43 @@ impl Drain {
         self.connections
     }
 
-    /// The stages so far, for people.
+    /// The drain, as it is shown.
+    pub fn view(&self) -> DrainView {
+        let seconds = |at: Uptime| at.0.as_secs_f64();
+        DrainView {
+            cause: self.cause.name(),
+            cause_detail: self.cause.detail(),
+            stage: match &self.stage {
+                Stage::Reading { .. } => DrainStage::ReadingConfig,
+                Stage::Looking { .. } => DrainStage::Discovering,
+                Stage::Settling { .. } => DrainStage::Settling,
+                Stage::Emptying { .. } => DrainStage::DrainingConnections,
+                Stage::Stopping { .. } => DrainStage::Stopping,
+                Stage::Telling => DrainStage::CompletingHook,
+                Stage::LastWords { .. } => DrainStage::FinalStatus,
+            },
+            began_seconds: seconds(self.entered) - self.began.age(self.entered).as_secs_f64(),
+            cut_seconds: self.cut.map(seconds),
+            cut_short: !self.clean,
+        }
+    }
+
+    /// The stages so far, as steps.
     pub fn steps(&self) -> Vec<StepView> {
         let ends = self.stages.iter().skip(1).map(|(_, began)| Some(*began)).chain([self.ended]);
         let stages = self.stages.iter().zip(ends);
         stages
             .map(|((name, began), ended)| {
-                let took = ended.map(|ended| ended.since(*began).as_secs_f64());
-                let began = began.0.as_secs_f64();
-                let waits = matches!(*name, "settling" | "emptying").then_some(WaitView { began, took });
-                let (name, waits) = ((*name).to_owned(), waits.into_iter().collect());
-                StepView { name, began, took, attempts: 1, error: None, waits }
+                let took_seconds = ended.map(|ended| ended.since(*began).as_secs_f64());
+                let began_seconds = began.0.as_secs_f64();
+                let is_wait = matches!(name, StepName::Settling | StepName::DrainingConnections);
+                let state = match took_seconds {
+                    Some(_) => StepState::Done,
+                    None if is_wait => StepState::Waiting,
+                    None => StepState::Running,
+                };
+                let waits = is_wait.then_some(WaitView { began_seconds, took_seconds }).into_iter().collect();
+                StepView { name: *name, state, began_seconds, took_seconds, attempts: 1, waits, ..StepView::default() }
             })
             .chain(self.hook.steps())
             .collect()
@@ -57,19 +85,19 @@ impl Drain {
 
     /// Until when what is waited for.
     pub fn deadlines(&self) -> Vec<DeadlineView> {
-        let view = |name: &str, at: Uptime| DeadlineView { name: name.to_owned(), at: at.0.as_secs_f64() };
+        let view = |name, at: Uptime| DeadlineView { name, at_seconds: at.0.as_secs_f64() };
         let stage = match &self.stage {
-            Stage::Reading { until, .. } => Some(view("reading", *until)),
-            Stage::Looking { until, .. } => Some(view("looking", *until)),
-            Stage::Settling { until } => Some(view("drain.settle", *until)),
-            Stage::Emptying { until, .. } => Some(view("drain.timeout", *until)),
-            Stage::Stopping { until, .. } => Some(view("stop_timeout", *until)),
+            Stage::Reading { until, .. } => Some(view(DeadlineName::ReadingConfig, *until)),
+            Stage::Looking { until, .. } => Some(view(DeadlineName::Discovering, *until)),
+            Stage::Settling { until } => Some(view(DeadlineName::DrainSettle, *until)),
+            Stage::Emptying { until, .. } => Some(view(DeadlineName::DrainTimeout, *until)),
+            Stage::Stopping { until, .. } => Some(view(DeadlineName::StopTimeout, *until)),
             Stage::Telling => {
                 let limit = self.hook.limit(self.entered);
-                Some(view("termination hook", self.hook.gives_up_at().map_or(limit, |at| at.min(limit))))
+                Some(view(DeadlineName::TerminationHook, self.hook.gives_up_at().map_or(limit, |at| at.min(limit))))
             }
             Stage::LastWords { .. } => None,
         };
-        stage.into_iter().chain(self.cut.map(|cut| view(SPOT, cut))).collect()
+        stage.into_iter().chain(self.cut.map(|cut| view(DeadlineName::SpotInterruption, cut))).collect()
     }
 }

@@ -7,6 +7,7 @@ use super::{Drain, Stage};
 use crate::clock::Uptime;
 use crate::message::job::Job;
 use crate::outbox::Outbox;
+use crate::view::StepName;
 
 /// What the engine gets beyond `stop_timeout` to kill the app and to answer.
 const STOP_MARGIN: Duration = Duration::from_secs(15);
@@ -34,7 +35,7 @@ impl Drain {
         let left = if self.completing.is_some() { Duration::ZERO } else { began.left_of(longest, now) };
         let timeout = self.cut.map_or(left, |cut| cut.since(now).min(left));
         let ticket = outbox.emit(Job::StopContainer { id, timeout, for_good: true });
-        self.enter("stopping", Stage::Stopping { ticket, until: now + timeout + STOP_MARGIN }, now);
+        self.enter(StepName::Stopping, Stage::Stopping { ticket, until: now + timeout + STOP_MARGIN }, now);
     }
 
     /// One is over, and the next gets its own time.

@@ -59,7 +59,7 @@ impl Serve {
         match self.app.on(input, outbox, now) {
             News::Nothing | News::Healthy => Next::Stay,
             News::Lost(reason) => {
-                Next::Fail(Failure { outcome: Outcome::AppFailed, ready: self.app.ready_reason(), reason })
+                Next::Fail(Failure { outcome: Outcome::AppFailed, ..Failure::of_boot(self.app.ready_reason(), reason) })
             }
         }
     }

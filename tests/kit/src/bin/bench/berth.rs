@@ -35,9 +35,9 @@ pub(crate) async fn boot(world: &World, image: &Pushed, berth: &Path) -> Boot {
     let usage = Some(Usage::of(agent.pid()));
     let status = agent.status().await;
     let steps = status["steps"].as_array().into_iter().flatten().filter_map(|step| {
-        let began = step["began"].as_f64()?;
+        let began = step["began_seconds"].as_f64()?;
         // What has no end yet is the hook, whose answer is on its way.
-        let until = step["took"].as_f64().map_or(completed, |took| began + took);
+        let until = step["took_seconds"].as_f64().map_or(completed, |took| began + took);
         Some(Step { name: step["name"].as_str()?.into(), began, until })
     });
     let mut steps: Vec<Step> = steps.collect();

@@ -150,19 +150,19 @@ impl Show {
             let (phase, detail) = (line["phase"].as_str().unwrap_or(""), line["detail"].as_str().unwrap_or(""));
             let shown = cut(format!("{event} {detail}").trim_end());
             match event {
-                "PullProgressed" => {
+                "pull_progressed" => {
                     let status = agent.status().await;
                     self.tell.send_modify(|seen| seen.progress += 1);
                     self.pull(&status["pull"], &mut quarter);
                     continue;
                 }
                 // Asked every 100 ms: only what is new is worth a line.
-                "ProbePassed" | "ProbeFailed" if probe == shown => continue,
-                "ProbePassed" | "ProbeFailed" => probe.clone_from(&shown),
-                "ImagePulled" if self.bar => self.screen.footer(""),
+                "probe_passed" | "probe_failed" if probe == shown => continue,
+                "probe_passed" | "probe_failed" => probe.clone_from(&shown),
+                "image_pulled" if self.bar => self.screen.footer(""),
                 _ => {}
             }
-            let took = match line["took"].as_f64() {
+            let took = match line["took_seconds"].as_f64() {
                 Some(took) if took >= 0.5 => format!(" (took {took:.1} s)"),
                 _ => String::new(),
             };
@@ -172,10 +172,10 @@ impl Show {
 
     fn pull(&self, pull: &Value, quarter: &mut u64) {
         let figure = |name: &str| pull[name].as_u64().unwrap_or(0);
-        let (bytes, total) = (figure("bytes"), figure("total"));
+        let (bytes, total) = (figure("bytes_pulled"), figure("bytes_total"));
         let percent = (bytes * 100).checked_div(total).unwrap_or(0).min(100);
         let megabytes = format!("{:.1} of {:.1} MB", bytes as f64 / 1e6, total as f64 / 1e6);
-        let layers = format!("{} of {} layers", figure("layers_done"), figure("layers"));
+        let layers = format!("{} of {} layers", figure("layers_done"), figure("layers_total"));
         if self.bar && self.screen.is_live() {
             let full = usize::try_from(percent).unwrap_or(0) * BAR / 100;
             let bar = format!("{}{}", "█".repeat(full), "░".repeat(BAR - full));
@@ -193,7 +193,7 @@ impl Show {
 
 fn cut(text: &str) -> String {
     match text.char_indices().nth(DETAIL) {
-        Some((end, _)) if !text.starts_with("Failed") => format!("{}…", text.get(..end).unwrap_or(text)),
+        Some((end, _)) if !text.starts_with("failed") => format!("{}…", text.get(..end).unwrap_or(text)),
         _ => text.to_owned(),
     }
 }

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use berth_core::view::published::Report;
-use berth_core::view::{ContainerView, DeadlineView, LifecycleView, PhaseView, ProbeView, ReadyReason, StepView, View};
+use berth_core::view::{
+    ContainerView, DrainCause, DrainStage, DrainView, FailureView, HookView, LifecycleView, PhaseView, PortView,
+    ProbeView, ReadyReason, StepView, View,
+};
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -96,29 +99,47 @@ fn full_of_canaries() -> Published {
             image: Some(String::new()),
             version: Some(String::new()),
             digest: Some(String::new()),
-            steps: vec![StepView { took: Some(1.0), error: Some(String::new()), ..StepView::default() }],
+            steps: vec![StepView { took_seconds: Some(1.0), error: Some(String::new()), ..StepView::default() }],
             container: Some(ContainerView {
                 id: String::new(),
                 name: String::new(),
                 adopted: true,
-                ports: vec![String::new()],
+                ports: vec![PortView { container_port: 1, host_address: "127.0.0.1:1".parse().unwrap() }],
             }),
-            probes: vec![ProbeView { at: 1.0, took: 1.0, error: Some(String::new()), kind: None }],
-            retries: [("CANARY retries".to_owned(), 1)].into(),
+            probes: vec![ProbeView { at_seconds: 1.0, took_seconds: 1.0, error: Some(String::new()), kind: None }],
             lifecycle: LifecycleView {
                 group: Some(String::new()),
-                hook: Some(String::new()),
                 target_state: Some(String::new()),
+                hooks: vec![HookView {
+                    name: Some(String::new()),
+                    instance_state: Some(String::new()),
+                    reason: Some(String::new()),
+                    ..HookView::default()
+                }],
                 ..LifecycleView::default()
             },
-            deadlines: vec![DeadlineView { name: String::new(), at: 1.0 }],
+            drain: Some(DrainView {
+                cause: DrainCause::Requested,
+                cause_detail: Some(String::new()),
+                stage: DrainStage::Settling,
+                began_seconds: 1.0,
+                cut_seconds: None,
+                cut_short: false,
+            }),
+            failure: Some(FailureView {
+                reason: ReadyReason::Starting,
+                error_class: None,
+                exit_code: 3,
+                message: String::new(),
+            }),
             ..View::default()
         },
         ..Published::default()
     };
     let mut json = serde_json::to_value(everything).unwrap();
     fill(&mut json, "CANARY");
-    json["now"] = 0.into();
+    json["schema_version"] = 1.into();
+    json["now_seconds"] = 0.into();
     Report::from_json(json.to_string().as_bytes()).unwrap().published
 }
 
@@ -151,8 +172,8 @@ fn of_all_texts_only_the_image_its_version_and_names_of_berth_s_own_are_shown() 
     assert_eq!(shown("/ready"), "version");
     assert_eq!(shown("/live"), "");
     assert_eq!(shown("/version"), "agent_version, digest, image, instance_id, started_at, version");
-    // The names of steps and calls are the machine's; a name of the app is the image's unless the config has another.
-    assert_eq!(shown("/metrics"), "agent_version, name, retries, steps name, version");
+    // A name of the app is the image's unless the config has another.
+    assert_eq!(shown("/metrics"), "agent_version, name, version");
     assert_eq!(shown("/v1/status"), "");
 }
 

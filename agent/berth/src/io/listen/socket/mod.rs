@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use berth_core::message::error::ErrorClass;
+use berth_core::view::feed::LaggedLine;
 use berth_core::view::published::{Published, Report};
 use bytes::Bytes;
 use futures_util::stream;
@@ -181,7 +182,7 @@ pub async fn answer(request: http::Request<Incoming>, doors: Doors) -> Response<
     match (method, path) {
         (&Method::GET, "/v1/status") => {
             let published = Published::clone(&doors.published.borrow());
-            json(StatusCode::OK, &Report { published, now: doors.began.elapsed().as_secs_f64() })
+            json(StatusCode::OK, &Report::new(published, doors.began.elapsed().as_secs_f64()))
         }
         (&Method::GET, "/v1/events") => match doors.lines.upgrade() {
             Some(lines) => events(lines.subscribe()),
@@ -203,7 +204,7 @@ fn events(lines: broadcast::Receiver<Arc<str>>) -> Response<Body> {
     let frames = stream::unfold(lines, async |mut lines| {
         let line = match lines.recv().await {
             Ok(line) => format!("{line}\n"),
-            Err(RecvError::Lagged(lost)) => format!("{{\"lagged\":{lost}}}\n"),
+            Err(RecvError::Lagged(lost)) => serde_json::to_string(&LaggedLine::new(lost)).unwrap_or_default() + "\n",
             Err(RecvError::Closed) => return None,
         };
         Some((Ok::<_, Infallible>(Frame::data(Bytes::from(line))), lines))

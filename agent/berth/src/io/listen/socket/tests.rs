@@ -73,7 +73,7 @@ async fn status_tells_what_is_published_and_the_time() {
     agent.published.send_replace(Arc::new(Published { view, ..Published::default() }));
     let report = socket_client::status(agent.run_dir.path()).await.unwrap();
     assert_eq!(report.published, **agent.published.borrow());
-    assert!(report.now > 0.0);
+    assert!(report.now_seconds > 0.0);
 }
 
 #[tokio::test]
@@ -117,7 +117,7 @@ async fn a_follower_does_not_keep_the_agent_from_ending() {
 }
 
 #[tokio::test]
-async fn a_slow_reader_is_told_how_much_it_missed() {
+async fn a_slow_reader_learns_how_many_lines_it_lost() {
     let agent = agent();
     let mut events = Events::open(agent.run_dir.path()).await.unwrap();
     for number in 0..7 {
@@ -127,7 +127,7 @@ async fn a_slow_reader_is_told_how_much_it_missed() {
     while heard.last().is_none_or(|line| line != "6") {
         heard.push(timeout(BOUND, events.next()).await.unwrap().unwrap());
     }
-    assert_eq!(heard, ["{\"lagged\":3}", "3", "4", "5", "6"]);
+    assert_eq!(heard, ["{\"schema_version\":1,\"lagged\":3}", "3", "4", "5", "6"]);
 }
 
 async fn drain_asked(agent: &mut Agent) -> Option<String> {

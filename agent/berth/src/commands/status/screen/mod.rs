@@ -1,23 +1,20 @@
-//! `berth status`: the running agent in one screen.
+//! The screen of `berth status`.
 //!
-//! When no agent runs, the last one: from its record in the state directory (edge/state_dir.rs), which is the same and how it ended.
-//! Drawn from `/v1/status` alone, so it shows nothing that the socket does not. It is laid out for its terminal (sheet.rs). What came
-//! from elsewhere (a reason, an error) is cut to one line without control characters: no registry's error page steers a terminal.
+//! It is drawn from `/v1/status` alone, or from the record of the last life, so it shows nothing that the socket does not. It is laid
+//! out for its terminal (sheet.rs). What came from elsewhere (a reason, an error) is cut to one line without control characters: an
+//! error page of a registry cannot control the terminal.
 
 use std::path::Path;
-use std::process::ExitCode;
 
 use berth_core::view::last_life::LastLife;
 use berth_core::view::published::Report;
-use berth_core::view::{DeadlineView, PullView, SPOT, Status as ViewStatus, View};
+use berth_core::view::timeline::{Bar, Timeline};
+use berth_core::view::{DeadlineName, DeadlineView, HookView, PortView, PullView, Status, View};
 
-use crate::cli::{Global, Status};
 use crate::commands::humanize::{bytes, span};
 use crate::commands::sheet::{Rank, Room, Sheet};
-use crate::commands::status_watch;
-use crate::commands::timeline::{Bar, Timeline, bars};
+use crate::commands::timeline::bars;
 use crate::io::host::console::one_line;
-use crate::io::host::state_dir;
 use crate::io::host::terminal;
 use crate::io::listen::socket_client::{self, ClientError};
 
@@ -30,28 +27,6 @@ const BESIDE_THE_BAR: usize = 11;
 const LONGEST: usize = 1000;
 /// So many of the app's last lines are shown once it is healthy again.
 const RECOVERED: usize = 10;
-
-/// The whole command.
-pub async fn main(global: &Global, args: &Status) -> ExitCode {
-    let shown = if args.watch {
-        status_watch::main(&global.run_dir(), args.json).await
-    } else {
-        run(&global.run_dir(), args.json, room()).await.map(|text| super::say(&text))
-    };
-    match shown {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(ClientError::NotRunning(run_dir)) => {
-            super::note(&clean(&ClientError::NotRunning(run_dir).to_string()));
-            match state_dir::read(&global.state_dir()) {
-                Ok(Some(life)) => super::say(&last(&life, args.json, room())),
-                Ok(None) => {}
-                Err(error) => super::note(&clean(&super::chain(&error))),
-            }
-            super::NO.into()
-        }
-        Err(error) => super::failed(super::NO, &super::chain(&error)),
-    }
-}
 
 /// The last life: how it ended, when and why, and what it showed at that moment.
 pub fn last(life: &LastLife, json: bool, room: Room) -> String {
@@ -78,7 +53,7 @@ pub async fn run(run_dir: &Path, json: bool, room: Room) -> Result<String, Clien
 }
 
 /// The room on standard output: that of its terminal, with a row for the prompt that follows. It scrolls, so nothing is lost.
-fn room() -> Room {
+pub fn room() -> Room {
     match terminal::size(std::io::stdout()) {
         Some(size) => Room {
             columns: Some(size.columns.into()),
@@ -91,9 +66,9 @@ fn room() -> Room {
 
 /// The agent in one screen.
 pub fn screen(report: &Report, room: Room) -> String {
-    let (view, now) = (&report.published.view, report.now);
+    let (view, now) = (&report.published.view, report.now_seconds);
     let mut sheet = Sheet::default();
-    let since = span(now - view.phase_since);
+    let since = span(now - view.phase_since_seconds);
     sheet.line(Rank::Explains, &format!("{} · {} for {since}", view.status.word(), view.phase.word()));
     for line in view.reason.lines() {
         sheet.line(Rank::Explains, &clean(line));
@@ -104,7 +79,7 @@ pub fn screen(report: &Report, room: Room) -> String {
 
 /// All but the first lines.
 fn body(sheet: &mut Sheet, report: &Report, room: Room) {
-    let (view, now) = (&report.published.view, report.now);
+    let (view, now) = (&report.published.view, report.now_seconds);
     sheet.space();
     facts(sheet, report);
     steps(sheet, report, room);
@@ -113,23 +88,25 @@ fn body(sheet: &mut Sheet, report: &Report, room: Room) {
     }
     let failing = view.probes.last().is_some_and(|probe| probe.error.is_some());
     sheet.row(if failing { Rank::Explains } else { Rank::Fact }, "probes", &clean(&probes(view, now)));
-    sheet.row(Rank::Explains, "hook", &clean(&hook(view)));
+    for hook in view.lifecycle.current() {
+        sheet.row(Rank::Explains, "hook", &clean(&hook_row(view, hook)));
+    }
     for deadline in &view.deadlines {
         sheet.row(Rank::Explains, "deadline", &clean(&until(deadline, now)));
     }
     if !view.refused.is_empty() {
-        let calls = view.refused.iter().map(|(call, count)| format!("{call} {count} ×"));
+        let calls = view.refused.iter().map(|(job, count)| format!("{job} {count} ×"));
         sheet.row(Rank::Explains, "refused", &clean(&calls.collect::<Vec<_>>().join(", ")));
     }
     if let Some(output) = &view.app_output {
         let lines = output.for_people().iter().map(|line| clean(line)).collect();
-        let recovered = (view.status == ViewStatus::Ok).then_some(RECOVERED);
-        sheet.output(now - output.at, lines, output.truncated, recovered);
+        let recovered = (view.status == Status::Ok).then_some(RECOVERED);
+        sheet.output(now - output.at_seconds, lines, output.truncated, recovered);
     }
 }
 
 /// One line without control characters.
-fn clean(text: &str) -> String {
+pub fn clean(text: &str) -> String {
     one_line(text, LONGEST)
 }
 
@@ -147,7 +124,7 @@ fn facts(sheet: &mut Sheet, report: &Report) {
             times => format!(", restarted {times} times"),
         };
         row(Rank::Fact, "container", &format!("{} ({id}){adopted}{restarts}", container.name));
-        row(Rank::Detail, "ports", &container.ports.join(", "));
+        row(Rank::Detail, "ports", &container.ports.iter().map(port).collect::<Vec<_>>().join(", "));
     }
     let instance = [view.instance_id.as_deref(), view.availability_zone.as_deref()];
     row(Rank::Fact, "instance", &instance.into_iter().flatten().collect::<Vec<_>>().join(" in "));
@@ -162,16 +139,20 @@ fn steps(sheet: &mut Sheet, report: &Report, room: Room) {
     let timeline = Timeline::of(report);
     let Some(panel) = timeline.panels.last().filter(|panel| !panel.steps.is_empty()) else { return };
     sheet.space();
-    sheet.line(Rank::Explains, &format!("  {} {}", panel.name.word(), span(panel.until - panel.began)));
+    sheet.line(Rank::Explains, &format!("  {} {}", panel.name.word(), span(panel.until_seconds - panel.began_seconds)));
     let names = bars::name_width(panel);
     let beside = names + BESIDE_THE_BAR;
     let width =
         room.columns.map_or(BAR, |columns| columns.saturating_sub(beside)).min((BAR + NAME).saturating_sub(names));
     for step in &panel.steps {
-        let took = span(step.until - step.began);
+        let took = span(step.until_seconds - step.began_seconds);
         let bar = format!("{} {took:>7}", bars::bar(panel, step, width, bars::Weight::Even));
         let folded = step.is_uneventful().then(|| {
-            if step.until - step.began < 1.0 { clean(&step.name) } else { clean(&format!("{} {took}", step.name)) }
+            if step.until_seconds - step.began_seconds < 1.0 {
+                step.name.label()
+            } else {
+                format!("{} {took}", step.name.label())
+            }
         });
         // Where there is little room, the error of a step is not said twice.
         let is_said = |error: &String| room.columns.is_some() && report.published.view.reason.contains(error.as_str());
@@ -186,52 +167,56 @@ fn steps(sheet: &mut Sheet, report: &Report, room: Room) {
 
 /// What is waited for, and for how long still.
 fn until(deadline: &DeadlineView, now: f64) -> String {
-    let left = span(deadline.at - now);
-    match deadline.name.as_str() {
-        SPOT => format!("{SPOT} in {left}"),
-        name => format!("{name} ends in {left}"),
+    let (label, left) = (deadline.name.label(), span(deadline.at_seconds - now));
+    match deadline.name {
+        DeadlineName::SpotInterruption => format!("{label} in {left}"),
+        _ => format!("{label} ends in {left}"),
     }
 }
 
 fn pulled(pull: &PullView) -> String {
-    let share = if pull.total == 0 { 0.0 } else { (pull.bytes as f64 / pull.total as f64).clamp(0.0, 1.0) };
+    let share =
+        if pull.bytes_total == 0 { 0.0 } else { (pull.bytes_pulled as f64 / pull.bytes_total as f64).clamp(0.0, 1.0) };
     let full = (share * BAR as f64) as usize;
     format!(
         "{}{} {:3.0} %  {} of {}, {} of {} layers",
         "█".repeat(full),
         "░".repeat(BAR - full),
         share * 100.0,
-        bytes(pull.bytes),
-        bytes(pull.total),
+        bytes(pull.bytes_pulled),
+        bytes(pull.bytes_total),
         pull.layers_done,
-        pull.layers
+        pull.layers_total
     )
 }
 
 fn probes(view: &View, now: f64) -> String {
     let Some(last) = view.probes.last() else { return String::new() };
     let marks: String = view.probes.iter().map(|probe| if probe.error.is_none() { '●' } else { '○' }).collect();
-    let (took, ago) = (span(last.took), span(now - last.at));
+    let (took, ago) = (span(last.took_seconds), span(now - last.at_seconds));
     match &last.error {
         None => format!("{marks} last passed in {took}, {ago} ago"),
         Some(error) => format!("{marks} last failed in {took}, {ago} ago: {error}"),
     }
 }
 
-fn hook(view: &View) -> String {
-    let lifecycle = &view.lifecycle;
-    let names: Vec<_> = [&lifecycle.group, &lifecycle.hook].into_iter().flatten().map(String::as_str).collect();
+fn hook_row(view: &View, hook: &HookView) -> String {
+    let names: Vec<_> = [&view.lifecycle.group, &hook.name].into_iter().flatten().map(String::as_str).collect();
     let mut words: Vec<String> =
-        [names.join(" / "), lifecycle.state.clone()].into_iter().filter(|word| !word.is_empty()).collect();
-    match lifecycle.heartbeats {
+        [names.join(" / "), hook.to_string()].into_iter().filter(|word| !word.is_empty()).collect();
+    match hook.heartbeats {
         0 => {}
         1 => words.push("1 heartbeat".into()),
         many => words.push(format!("{many} heartbeats")),
     }
-    if let Some(target) = &lifecycle.target_state {
+    if let Some(target) = &view.lifecycle.target_state {
         words.push(format!("target state {target}"));
     }
     words.join(", ")
+}
+
+fn port(port: &PortView) -> String {
+    format!("{} -> {}", port.container_port, port.host_address)
 }
 
 #[cfg(test)]

@@ -1,8 +1,12 @@
 //! The screen of a terminal of 80×24, phase by phase: what explains is whole, and it fits.
 
 use berth_core::message::output::AppOutput;
+use berth_core::message::probe_failure::ProbeFailureKind;
 use berth_core::view::last_life::Ending;
-use berth_core::view::{ContainerView, LifecycleView, PhaseName, PhaseView, ProbeView, Status, StepView};
+use berth_core::view::{
+    ContainerView, HookResultName, HookState, LifecycleView, PhaseName, PhaseView, ProbeView, StepName, StepView,
+    TransitionName,
+};
 use expect_test::expect;
 
 use super::tests::{report, step};
@@ -11,24 +15,34 @@ use super::*;
 /// Where `berth status --watch` is looked at most.
 const TERMINAL: Room = Room { columns: Some(80), rows: Some(24), bounded: true };
 
-fn error(name: &str, began: f64, error: &str) -> StepView {
+fn error(name: StepName, began: f64, error: &str) -> StepView {
     StepView { attempts: 4, error: Some(error.into()), ..step(name, began, None) }
 }
 
-fn deadline(name: &str, at: f64) -> DeadlineView {
-    DeadlineView { name: name.into(), at }
+fn deadline(name: DeadlineName, at_seconds: f64) -> DeadlineView {
+    DeadlineView { name, at_seconds }
 }
 
 /// An instance in a group, with a boot behind it that took 12 s.
 fn instance(phases: &[(PhaseName, f64)]) -> View {
-    let names =
-        ["identity", "config", "listen", "secrets", "login", "engine", "group", "containers", "digest", "image"];
-    let steps = names.iter().enumerate().map(|(at, name)| step(name, at as f64 / 10.0, Some(0.1)));
-    let (phase, phase_since) = *phases.last().unwrap();
+    let names = [
+        StepName::Identity,
+        StepName::Config,
+        StepName::Listen,
+        StepName::Secrets,
+        StepName::Login,
+        StepName::Engine,
+        StepName::Group,
+        StepName::Containers,
+        StepName::Digest,
+        StepName::Image,
+    ];
+    let steps = names.iter().enumerate().map(|(at, name)| step(*name, at as f64 / 10.0, Some(0.1)));
+    let (phase, phase_since_seconds) = *phases.last().unwrap();
     View {
         phase,
-        phase_since,
-        phases: phases.iter().map(|(name, began)| PhaseView { name: *name, began: *began }).collect(),
+        phase_since_seconds,
+        phases: phases.iter().map(|(name, began)| PhaseView { name: *name, began_seconds: *began }).collect(),
         name: Some("ap-api".into()),
         image: Some("123456789012.dkr.ecr.us-east-2.amazonaws.com/ap-api:a1b2c3d".into()),
         digest: Some("sha256:43b39eba7b364162adc35011bd155271b788050583ef729bdf73676a5b67f857".into()),
@@ -38,27 +52,41 @@ fn instance(phases: &[(PhaseName, f64)]) -> View {
             id: "4f5e6d7c8b9a00112233".into(),
             name: "berth-ap-api".into(),
             adopted: false,
-            ports: vec!["8080 -> 0.0.0.0:8080".into()],
+            ports: vec![PortView { container_port: 8080, host_address: "0.0.0.0:8080".parse().unwrap() }],
         }),
         steps: steps
-            .chain([step("pull", 1.0, Some(8.0)), step("create", 9.0, Some(1.0)), step("healthy", 10.0, Some(2.0))])
+            .chain([
+                step(StepName::Pull, 1.0, Some(8.0)),
+                step(StepName::Create, 9.0, Some(1.0)),
+                step(StepName::Healthy, 10.0, Some(2.0)),
+            ])
             .collect(),
         lifecycle: LifecycleView {
             group: Some("ap-api".into()),
-            hook: Some("launch".into()),
-            state: "completed CONTINUE".into(),
             target_state: Some("InService".into()),
+            hooks: vec![HookView {
+                name: Some("launch".into()),
+                state: HookState::Completed,
+                result: Some(HookResultName::Continue),
+                ..HookView::default()
+            }],
             ..LifecycleView::default()
         },
         ..View::default()
     }
 }
 
+fn hook(view: &mut View, state: HookState, heartbeats: u32, reason: Option<&str>) {
+    let hook = &mut view.lifecycle.hooks[0];
+    *hook =
+        HookView { state, heartbeats, reason: reason.map(Into::into), name: hook.name.take(), ..HookView::default() };
+}
+
 fn wrote(lines: usize) -> Option<AppOutput> {
     let lines = (1..=lines).map(|n| {
         format!("Error: connect ECONNREFUSED 10.0.3.{n}:5432, and what else a stack trace of Node says in one line")
     });
-    Some(AppOutput { at: 5.0, lines: lines.collect(), ..AppOutput::default() })
+    Some(AppOutput { at_seconds: 5.0, lines: lines.collect(), ..AppOutput::default() })
 }
 
 const DENIED: &str = "GetSecretValue prod/api in us-east-2 (account 123456789012): AccessDeniedException: User: \
@@ -70,12 +98,11 @@ fn a_boot_that_does_not_get_on_shows_why_at_80_by_24() {
     let mut view = View { reason: format!("waiting for secrets ({DENIED})"), ..instance(&[(PhaseName::Boot, 0.0)]) };
     view.container = None;
     view.steps.truncate(9);
-    view.steps[3] = error("secrets", 0.3, DENIED);
-    view.steps.push(step("pull", 0.9, None));
-    view.pull = Some(PullView { layers_done: 3, layers: 7, bytes: 61_000_000, total: 182_400_000 });
-    view.lifecycle.state = "waiting for the app".into();
-    view.lifecycle.heartbeats = 1;
-    view.deadlines = vec![deadline("boot.timeout", 600.0)];
+    view.steps[3] = error(StepName::Secrets, 0.3, DENIED);
+    view.steps.push(step(StepName::Pull, 0.9, None));
+    view.pull = Some(PullView { layers_done: 3, layers_total: 7, bytes_pulled: 61_000_000, bytes_total: 182_400_000 });
+    hook(&mut view, HookState::WaitingForApp, 1, None);
+    view.deadlines = vec![deadline(DeadlineName::BootTimeout, 600.0)];
     expect![[r#"
         starting · boot for 1 min 1 s
         waiting for secrets (GetSecretValue prod/api in us-east-2 (account
@@ -110,11 +137,10 @@ fn a_boot_that_failed_and_is_held_shows_why_and_what_the_app_wrote_at_80_by_24()
     view.steps.pop();
     view.steps.push(StepView {
         error: Some("GET /health on port 8080: connection refused".into()),
-        ..step("healthy", 10.0, Some(120.0))
+        ..step(StepName::Healthy, 10.0, Some(120.0))
     });
-    view.lifecycle.state = "kept from running out; the boot failed".into();
-    view.lifecycle.heartbeats = 2;
-    view.deadlines = vec![deadline("hold", 172_800.0)];
+    hook(&mut view, HookState::Held, 2, Some("the boot failed"));
+    view.deadlines = vec![deadline(DeadlineName::Hold, 172_800.0)];
     view.app_output = wrote(40);
     expect![[r#"
         failed · hold for 47 min 50 s
@@ -123,8 +149,8 @@ fn a_boot_that_failed_and_is_held_shows_why_and_what_the_app_wrote_at_80_by_24()
           boot 2 min 10 s
           healthy       ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━ 2 min 0 s
                      failed, GET /health on port 8080: connection refused
-          hook       ap-api / launch, kept from running out; the boot failed, 2
-                     heartbeats, target state InService
+          hook       ap-api / launch, kept from expiring; the boot failed, 2 heartbeats,
+                     target state InService
           deadline   hold ends in 47 h 10 min
           the app's last output, 49 min 55 s ago, 33 lines before in --json
             Error: connect ECONNREFUSED 10.0.3.34:5432, and what else a stack trace of
@@ -152,10 +178,10 @@ fn an_app_that_is_not_healthy_shows_its_last_lines_at_80_by_24() {
     view.reason = "3 probes failed in a row: GET http://172.17.0.2:8080/health: HTTP 500".into();
     view.probes = (0..20)
         .map(|n| ProbeView {
-            at: 5.0 * f64::from(n),
-            took: 0.002,
+            at_seconds: 5.0 * f64::from(n),
+            took_seconds: 0.002,
             error: (n > 16).then(|| "HTTP 500".into()),
-            kind: None,
+            kind: (n > 16).then_some(ProbeFailureKind::Status),
         })
         .collect();
     view.app_output = wrote(6);
@@ -194,17 +220,19 @@ fn a_drain_that_is_cut_by_spot_shows_until_when_at_80_by_24() {
     view.reason = "spot interruption in 120 s: waiting for 1 connection to end".into();
     view.connections = Some(1);
     view.steps.extend([
-        step("settling", 4000.0, Some(20.0)),
-        step("emptying", 4020.0, None),
+        step(StepName::Settling, 4000.0, Some(20.0)),
+        step(StepName::DrainingConnections, 4020.0, None),
         error(
-            "look up group again",
+            StepName::LookUpGroupAgain,
             4000.0,
             "DescribeLifecycleHooks for ap-api in us-east-2: Throttling: Rate exceeded",
         ),
     ]);
-    view.lifecycle.state = "not active yet".into();
-    view.lifecycle.hook = Some("terminate".into());
-    view.deadlines = vec![deadline("drain.timeout", 4320.0), deadline(SPOT, 4110.0)];
+    hook(&mut view, HookState::NotActiveYet, 0, None);
+    view.lifecycle.hooks[0].transition = TransitionName::Termination;
+    view.lifecycle.hooks[0].name = Some("terminate".into());
+    view.deadlines =
+        vec![deadline(DeadlineName::DrainTimeout, 4320.0), deadline(DeadlineName::SpotInterruption, 4110.0)];
     expect![[r#"
         draining · drain for 50.0 s
         spot interruption in 120 s: waiting for 1 connection to end
@@ -219,11 +247,11 @@ fn a_drain_that_is_cut_by_spot_shows_until_when_at_80_by_24() {
           agent      0.1.0 since 2026-11-21T03:38:41Z
 
           drain 50.0 s
-          settling            ━━━━━━━━━━━                  20.0 s
-          look up group again ╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌  50.0 s
-                              4 attempts, DescribeLifecycleHooks for ap-api in
-                              us-east-2: Throttling: Rate exceeded
-          emptying                       ╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌  30.0 s
+          settling             ━━━━━━━━━━                  20.0 s
+          look up group again  ╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌  50.0 s
+                               4 attempts, DescribeLifecycleHooks for ap-api in
+                               us-east-2: Throttling: Rate exceeded
+          draining connections           ╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌  30.0 s
 
           hook       ap-api / terminate, not active yet, target state InService
           deadline   drain.timeout ends in 4 min 30 s
@@ -235,7 +263,7 @@ fn a_drain_that_is_cut_by_spot_shows_until_when_at_80_by_24() {
 #[test]
 fn one_that_serves_stands_by_or_waits_in_the_pool_fits_with_every_fact_at_80_by_24() {
     let mut view = instance(&[(PhaseName::Boot, 0.0), (PhaseName::Serve, 12.0)]);
-    view.probes = vec![ProbeView { at: 95.0, took: 0.002, error: None, kind: None }];
+    view.probes = vec![ProbeView { at_seconds: 95.0, took_seconds: 0.002, error: None, kind: None }];
     for (status, reason) in [(Status::Ok, "healthy"), (Status::Standby, "in standby")] {
         (view.status, view.reason) = (status, reason.into());
         let shown = screen(&report(view.clone(), 97.0), TERMINAL);
@@ -311,27 +339,31 @@ proptest::proptest! {
 
     #[test]
     fn what_explains_is_whole_at_80_by_24_in_every_phase(
-        phase in proptest::sample::select(&PhaseName::ALL[..]),
+        phase in proptest::sample::select(PhaseName::ALL),
         reason in "[ -~]{0,260}",
-        step_fault in "[ -~]{1,160}",
-        probe_fault in "[ -~]{1,120}",
+        step_error in "[ -~]{1,160}",
+        probe_error in "[ -~]{1,120}",
         state in "[ -~]{1,80}",
-        name in "[a-z._]{1,20}",
         lines in 0..41_usize,
     ) {
         let mut view = instance(&[(PhaseName::Boot, 0.0), (phase, 12.0)]);
         (view.status, view.reason) = (Status::Unhealthy, reason.clone());
-        view.steps.push(error("termination hook", 13.0, &step_fault));
-        view.probes = vec![ProbeView { at: 14.0, took: 0.1, error: Some(probe_fault.clone()), kind: None }];
-        view.lifecycle.state = state.clone();
-        view.deadlines = vec![deadline(&name, 100.0)];
+        view.steps.push(error(StepName::TerminationHook, 13.0, &step_error));
+        view.probes = vec![ProbeView {
+            at_seconds: 14.0,
+            took_seconds: 0.1,
+            error: Some(probe_error.clone()),
+            kind: Some(ProbeFailureKind::Status),
+        }];
+        hook(&mut view, HookState::Refused, 0, Some(&state));
+        view.deadlines = vec![deadline(DeadlineName::ProbeStartTimeout, 100.0)];
         view.app_output = wrote(lines);
         let shown = screen(&report(view, 20.0), TERMINAL);
         proptest::prop_assert!(shown.lines().count() <= 24 && !shown.contains('…'), "{}", shown);
         for line in shown.lines() {
             proptest::prop_assert!(line.chars().count() <= 80, "{}", line);
         }
-        for whole in [&*reason, &step_fault, &probe_fault, &state, &name, "termination hook"] {
+        for whole in [&*reason, &step_error, &probe_error, &state, "probe.start_timeout", "termination hook"] {
             proptest::prop_assert!(dense(&shown).contains(&dense(whole)), "{} in\n{}", whole, shown);
         }
         if lines > 0 {
@@ -343,16 +375,17 @@ proptest::proptest! {
     fn nothing_from_elsewhere_steers_a_terminal(evil in "[\\x00-\\x1f\\x7f-\\x9fa-z\\u{202e}]{1,80}") {
         let mut view = instance(&[(PhaseName::Boot, 0.0)]);
         view.reason = evil.clone();
-        view.steps.push(error(&evil, 13.0, &evil));
-        view.lifecycle.state = evil.clone();
-        view.deadlines = vec![deadline(&evil, 100.0)];
+        view.steps.push(error(StepName::Pull, 13.0, &evil));
+        hook(&mut view, HookState::Refused, 0, Some(&evil));
+        view.lifecycle.group = Some(evil.clone());
+        view.lifecycle.target_state = Some(evil.clone());
         view.image = Some(evil.clone());
         view.app_output = Some(AppOutput { lines: vec![evil.clone()], ..AppOutput::default() });
         let mut report = report(view, 20.0);
         report.published.started_at = evil.clone();
-        let ending = Ending { written_at: evil.clone(), final_status: Some(evil.clone()), exit_code: Some(0), ..Ending::default() };
+        let ending = Ending { written_at: evil.clone(), final_status: Some(evil.clone()), exit_code: Some(0) };
         let life = LastLife { report: report.clone(), last_life: ending };
-        let timeline = Timeline::of_last(&life).draw(&crate::cli::Timeline {
+        let timeline = crate::commands::timeline::draw(&Timeline::of_last(&life), &crate::cli::TimelineArgs {
             json: false,
             svg: false,
             run_dir: crate::cli::RunDir::default(),

@@ -1,13 +1,19 @@
+use berth_core::message::job::JobKind;
 use berth_core::message::output::AppOutput;
+use berth_core::message::probe_failure::ProbeFailureKind;
 use berth_core::view::last_life::Ending;
+use berth_core::view::last_life::LastLife;
 use berth_core::view::published::Published;
-use berth_core::view::{ContainerView, DeadlineView, LifecycleView, PhaseName, PhaseView, ProbeView, Status, StepView};
+use berth_core::view::{
+    ContainerView, DeadlineName, DeadlineView, HookState, HookView, LifecycleView, PhaseName, PhaseView, PortView,
+    ProbeView, Status, StepName, StepView,
+};
 use expect_test::expect;
 
 use super::*;
 
-pub(super) fn step(name: &str, began: f64, took: Option<f64>) -> StepView {
-    StepView { name: name.into(), began, took, attempts: 1, ..StepView::default() }
+pub(super) fn step(name: StepName, began_seconds: f64, took_seconds: Option<f64>) -> StepView {
+    StepView { name, began_seconds, took_seconds, attempts: 1, ..StepView::default() }
 }
 
 pub(super) fn report(view: View, now: f64) -> Report {
@@ -18,7 +24,7 @@ pub(super) fn report(view: View, now: f64) -> Report {
         started_at: "2026-11-21T03:38:41Z".into(),
         log_lines_dropped: 0,
     };
-    Report { published, now }
+    Report::new(published, now)
 }
 
 #[test]
@@ -40,13 +46,12 @@ fn the_last_life_begins_with_how_it_ended_and_goes_on_as_a_running_one() {
         reason: "a signal: over".into(),
         instance_id: Some("i-0123456789abcdef0".into()),
         phases: [(PhaseName::Boot, 0.0), (PhaseName::Drain, 60.0), (PhaseName::Gone, 83.0)]
-            .map(|(name, began)| PhaseView { name, began })
+            .map(|(name, began_seconds)| PhaseView { name, began_seconds })
             .to_vec(),
-        steps: vec![step("settling", 60.0, Some(20.0)), step("stopping", 80.0, Some(3.0))],
+        steps: vec![step(StepName::Settling, 60.0, Some(20.0)), step(StepName::Stopping, 80.0, Some(3.0))],
         ..View::default()
     };
     let last_life = Ending {
-        format: 1,
         written_at: "2026-11-21T03:40:04Z".into(),
         exit_code: Some(0),
         final_status: Some("drained after 23 s (a signal)\u{1b}[2J; termination hook: in no group".into()),
@@ -70,7 +75,7 @@ fn the_last_life_begins_with_how_it_ended_and_goes_on_as_a_running_one() {
     expect![[r#"
         the last agent left no final status: it was killed, or the instance was stopped; its last known phase is gone, since 2026-11-21T03:40:04Z
         a signal: over"#]].assert_eq(&killed.lines().take(2).collect::<Vec<_>>().join("\n"));
-    life.report.published.view.refused.insert("CheckSecrets".into(), 5);
+    life.report.published.view.refused.insert(JobKind::CheckSecrets, 5);
     assert!(last(&life, false, Room::default()).contains("\n  refused    CheckSecrets 5 ×\n"));
     life.last_life.final_status = Some("the config is invalid: a\nb: c".into());
     let several = last(&life, false, Room::default());
@@ -86,26 +91,29 @@ fn a_pull_on_the_way_shows_how_far_it_is() {
         availability_zone: Some("us-east-2a".into()),
         image: Some("123456789012.dkr.ecr.us-east-2.amazonaws.com/ap-api:a1b2c3d".into()),
         steps: vec![
-            step("identity", 0.0, Some(0.03)),
-            step("config", 0.03, Some(0.001)),
+            step(StepName::Identity, 0.0, Some(0.03)),
+            step(StepName::Config, 0.03, Some(0.001)),
             StepView {
                 attempts: 3,
                 error: Some("ThrottlingException: Rate\u{1b}[2J exceeded".into()),
-                ..step("secrets", 0.04, Some(1.9))
+                ..step(StepName::Secrets, 0.04, Some(1.9))
             },
-            step("engine", 0.04, Some(0.4)),
-            step("pull", 0.6, None),
+            step(StepName::Engine, 0.04, Some(0.4)),
+            step(StepName::Pull, 0.6, None),
         ],
-        pull: Some(PullView { layers_done: 3, layers: 7, bytes: 61_000_000, total: 182_400_000 }),
+        pull: Some(PullView { layers_done: 3, layers_total: 7, bytes_pulled: 61_000_000, bytes_total: 182_400_000 }),
         lifecycle: LifecycleView {
             group: Some("ap-api".into()),
-            hook: Some("launch".into()),
-            state: "waiting for the app".into(),
-            failed: false,
-            heartbeats: 1,
             target_state: Some("InService".into()),
+            hooks: vec![HookView {
+                name: Some("launch".into()),
+                state: HookState::WaitingForApp,
+                heartbeats: 1,
+                ..HookView::default()
+            }],
+            ..LifecycleView::default()
         },
-        deadlines: vec![DeadlineView { name: "boot.timeout".into(), at: 600.0 }],
+        deadlines: vec![DeadlineView { name: DeadlineName::BootTimeout, at_seconds: 600.0 }],
         ..View::default()
     };
     expect![[r#"
@@ -133,7 +141,7 @@ fn a_pull_on_the_way_shows_how_far_it_is() {
 #[test]
 fn what_the_app_wrote_last_stands_at_the_end() {
     let lines = ["listening on 8080".to_owned(), "panic: no route\u{1b}[2J".to_owned()].into();
-    let app_output = Some(AppOutput { at: 10.0, lines, truncated: true, ..AppOutput::default() });
+    let app_output = Some(AppOutput { at_seconds: 10.0, lines, truncated: true, ..AppOutput::default() });
     let view = View { reason: "the app exited with code 1".into(), app_output, ..View::default() };
     expect![[r#"
         starting · boot for 13.0 s
@@ -149,8 +157,8 @@ fn what_the_app_wrote_last_stands_at_the_end() {
     .assert_eq(&screen(&report(view.clone(), 13.0), Room::default()));
 
     let lines = (0..40).map(|n| format!("line {n}")).collect();
-    let app_output = Some(AppOutput { at: 10.0, lines, ..AppOutput::default() });
-    let recovered = screen(&report(View { status: ViewStatus::Ok, app_output, ..view }, 13.0), Room::default());
+    let app_output = Some(AppOutput { at_seconds: 10.0, lines, ..AppOutput::default() });
+    let recovered = screen(&report(View { status: Status::Ok, app_output, ..view }, 13.0), Room::default());
     assert!(
         recovered.contains("the app's last output, 3.0 s ago, 30 lines before in --json\n    line 30\n"),
         "{recovered}"
@@ -159,20 +167,25 @@ fn what_the_app_wrote_last_stands_at_the_end() {
 
 #[test]
 fn a_serving_instance_shows_its_probes() {
-    let probe = |at, error: Option<&str>| ProbeView { at, took: 0.002, error: error.map(Into::into), kind: None };
+    let probe = |at, error: Option<&str>| ProbeView {
+        at_seconds: at,
+        took_seconds: 0.002,
+        kind: error.map(|_| ProbeFailureKind::Status),
+        error: error.map(Into::into),
+    };
     let view = View {
         phase: PhaseName::Serve,
         status: Status::Unhealthy,
         reason: "3 probes failed".into(),
-        phase_since: 12.5,
+        phase_since_seconds: 12.5,
         container: Some(ContainerView {
             id: "4f5e6d7c8b9a00112233".into(),
             name: "berth-ap-api".into(),
             adopted: true,
-            ports: vec!["8080 -> 0.0.0.0:80".into()],
+            ports: vec![PortView { container_port: 8080, host_address: "0.0.0.0:80".parse().unwrap() }],
         }),
         restarts: 2,
-        steps: vec![step("identity", 0.0, Some(0.0))],
+        steps: vec![step(StepName::Identity, 0.0, Some(0.0))],
         probes: vec![probe(7000.0, None), probe(7005.0, Some("HTTP 500"))],
         ..View::default()
     };

@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
 use crate::commands::sheet::Room;
-use crate::commands::status;
+use crate::commands::status::screen;
 use crate::io::host::terminal::{self, Size};
 use crate::io::listen::socket_client::{ClientError, Events};
 
@@ -54,7 +54,7 @@ pub async fn main(run_dir: &Path, json: bool) -> Result<(), ClientError> {
     if let Some(last) = watched?
         && paper == Paper::Terminal
     {
-        super::say(&format!("{last}\nthe agent has ended\n"));
+        crate::commands::say(&format!("{last}\nthe agent has ended\n"));
     }
     Ok(())
 }
@@ -64,7 +64,7 @@ async fn watch(run_dir: &Path, json: bool, paper: Paper, out: &mut impl Write) -
     let mut events = Events::open(run_dir).await?;
     let mut last: Option<String> = None;
     loop {
-        let screen = match status::run(run_dir, json, room(paper)).await {
+        let screen = match screen::run(run_dir, json, room(paper)).await {
             Ok(screen) => screen,
             // It ended between its last event and this look.
             Err(ClientError::NotRunning(_) | ClientError::Talk(..)) if last.is_some() => return Ok(last),
@@ -76,7 +76,7 @@ async fn watch(run_dir: &Path, json: bool, paper: Paper, out: &mut impl Write) -
             Paper::Roll => format!("\n{screen}"),
         };
         if let Err(error) = out.write_all(drawing.as_bytes()).and_then(|()| out.flush()) {
-            super::unprinted(&error);
+            crate::commands::unprinted(&error);
             return Ok(None);
         }
         last = Some(screen);

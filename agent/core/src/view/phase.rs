@@ -1,0 +1,77 @@
+//! The phases of a life by name, and what `/ready` says in each.
+
+use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
+
+/// The name of a phase.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantArray)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum PhaseName {
+    /// On the way to a healthy app.
+    #[default]
+    Boot,
+    /// The app runs.
+    Serve,
+    /// On the way out.
+    Drain,
+    /// In a warm pool.
+    Warm,
+    /// The boot failed, or the app cannot be kept running: the instance is given back.
+    Failing,
+    /// A failed boot, kept for debugging.
+    Hold,
+    /// The agent is about to exit.
+    Gone,
+}
+
+impl PhaseName {
+    /// Every phase, in the order of a life.
+    pub const ALL: &[Self] = Self::VARIANTS;
+
+    /// The word that JSON, metrics and people see.
+    pub fn word(self) -> &'static str {
+        self.into()
+    }
+}
+
+/// What `/ready` says; only [`Status::Ok`] is a 200.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum Status {
+    /// Serving, and the app is healthy.
+    Ok,
+    /// The app has not been healthy yet.
+    #[default]
+    Starting,
+    /// Serving, but the app is not healthy.
+    Unhealthy,
+    /// On the way out.
+    Draining,
+    /// Auto Scaling put the instance on standby.
+    Standby,
+    /// In a warm pool.
+    Warm,
+    /// The boot failed.
+    Failed,
+}
+
+impl Status {
+    /// The word that JSON and people see.
+    pub fn word(self) -> &'static str {
+        self.into()
+    }
+}
+
+/// A phase that was entered. It ended when the next one began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PhaseView {
+    /// Which.
+    pub name: PhaseName,
+    /// When it began.
+    pub began_seconds: f64,
+}
