@@ -255,7 +255,7 @@ pub const DENIED: &[&str] = &[
 ];
 
 fn class_of(status: StatusCode, code: &str) -> ErrorClass {
-    let code = code.strip_suffix("JobError").unwrap_or(code);
+    let code = code.strip_suffix("Fault").unwrap_or(code);
     if THROTTLING_ERRORS.contains(&code) || status == StatusCode::TOO_MANY_REQUESTS {
         ErrorClass::Throttled
     } else if TRANSIENT_ERRORS.contains(&code) || TRANSIENT.contains(&code) || status.is_server_error() {
@@ -285,6 +285,13 @@ mod tests {
 
     use super::super::Service;
     use super::*;
+
+    /// Query services such as Auto Scaling put `Fault` behind the names of some of their errors (botocore's `service-2.json`).
+    #[test]
+    fn a_code_of_auto_scaling_is_classified_without_its_suffix() {
+        assert_eq!(class_of(StatusCode::BAD_REQUEST, "ResourceContentionFault"), ErrorClass::Transient);
+        assert_eq!(class_of(StatusCode::BAD_REQUEST, "ScalingActivityInProgressFault"), ErrorClass::Broken);
+    }
 
     #[test]
     fn what_the_sdk_gives_up_by_itself_passes_and_what_it_cannot_build_does_not() {
