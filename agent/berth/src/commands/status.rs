@@ -16,10 +16,10 @@ use crate::commands::humanize::{bytes, span};
 use crate::commands::sheet::{Rank, Room, Sheet};
 use crate::commands::status_watch;
 use crate::commands::timeline::{Bar, Timeline, bars};
-use crate::io::host::console::one_line;
 use crate::io::host::state_dir;
 use crate::io::host::terminal;
 use crate::io::listen::socket_client::{self, ClientError};
+use berth_config::printable::one_line;
 
 /// The bars are this wide beside names of so many letters; with a time, and in 80 columns, they leave room for a short note.
 const BAR: usize = 36;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use berth_config::printable::escaped;
 use berth_core::message::error::{ErrorClass, JobError};
 use serde::Serialize;
 
@@ -146,7 +147,7 @@ impl Report {
 fn indented(text: &mut String, width: usize, lines: &str) {
     for (at, line) in lines.lines().enumerate() {
         let margin = if at == 0 { 0 } else { width + 8 };
-        let line: String = line.chars().filter(|c| !c.is_control()).collect();
+        let line: String = escaped(line).collect();
         let _ = writeln!(text, "{:margin$}{line}", "");
     }
 }
@@ -174,7 +175,7 @@ mod tests {
         checks.push(Check::warn("clock", "7 min behind", "start chronyd"));
         expect![[r#"
             ok    metadata  i-1
-            FAIL  secret    prod/a: not allowed[2J
+            FAIL  secret    prod/a: not allowed\u{1b}[2J
                             (AccessDeniedException)
                             the role's policy must allow it:
                             {
@@ -187,7 +188,7 @@ mod tests {
                                 "arn:aws:secretsmanager:*:*:secret:a-??????"
                               ]
                             }
-            FAIL  secret    prod/b: not allowed[2J
+            FAIL  secret    prod/b: not allowed\u{1b}[2J
                             (AccessDeniedException)
                             the statement above allows it
             warn  clock     7 min behind

@@ -14,9 +14,9 @@ use berth_core::view::{DeadlineView, PhaseName, PhaseView, StepView, View, WaitV
 use serde::Serialize;
 
 use crate::cli::{self, Global};
-use crate::io::host::console::one_line;
 use crate::io::host::state_dir;
 use crate::io::listen::socket_client::{self, ClientError};
+use berth_config::printable::one_line;
 
 mod axis;
 pub mod bars;

@@ -7,13 +7,19 @@ use aws_runtime::retries::classifiers::{THROTTLING_ERRORS, TRANSIENT_ERRORS};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::{ErrorMetadata, ProvideErrorMetadata};
-use berth_core::message::error::ErrorClass;
+use berth_config::printable::{message, one_line};
+use berth_core::message::error::{ErrorClass, find};
 use http::StatusCode;
 use thiserror::Error;
 
 use super::exchange::Unanswered;
 use super::{CredentialsError, Operation};
-use crate::io::http::{HttpError, find};
+use crate::io::http::HttpError;
+
+/// Bytes of an error code that are kept.
+const MAX_CODE: usize = 100;
+/// Bytes of a service's message that are kept.
+const MAX_MESSAGE: usize = 300;
 
 /// A call that failed. The service's message is kept, cut short; it names principals and resources, never values.
 #[derive(Debug, Error)]
@@ -205,12 +211,11 @@ impl AwsError {
     }
 
     /// An error code that a service told for one of several things it was asked for.
-    pub(in crate::io) fn of_code(operation: Operation, status: StatusCode, code: &str, message: &str) -> Self {
+    pub(in crate::io) fn of_code(operation: Operation, status: StatusCode, code: &str, text: &str) -> Self {
         if !is_code(code) {
             return Self::NotAws { operation, status };
         }
-        let code = printable(code, 100);
-        let message = printable(message, 300);
+        let (code, message) = (one_line(code, MAX_CODE), message(text, MAX_MESSAGE));
         if class_of(status, &code) == ErrorClass::Denied {
             Self::Denied { operation, code, message }
         } else {
@@ -271,11 +276,6 @@ fn class_of(status: StatusCode, code: &str) -> ErrorClass {
 fn is_code(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_uppercase())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'_')
-}
-
-/// At most that many characters, in one line.
-pub(super) fn printable(text: &str, most: usize) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most).collect()
 }
 
 #[cfg(test)]

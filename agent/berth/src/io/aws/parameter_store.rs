@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::types::Parameter;
+use berth_config::Arn;
 use berth_core::message::error::{ErrorClass, JobError};
 use futures_util::future::join_all;
 
 use crate::io::aws::secret_error::SecretError;
-use crate::io::aws::secrets_manager::arn_region;
 use crate::io::aws::{Aws, Operation, Service};
 use crate::io::secret::Secret;
 
@@ -40,7 +40,7 @@ fn is(parameter: &Parameter, asked: &str) -> bool {
 pub async fn fetch(aws: &Aws, names: BTreeSet<String>) -> Results {
     let mut by_region: BTreeMap<Option<String>, Vec<String>> = BTreeMap::new();
     for name in names {
-        by_region.entry(arn_region(&name).map(str::to_owned)).or_default().push(name);
+        by_region.entry(Arn::parse(&name).map(|arn| arn.region.to_owned())).or_default().push(name);
     }
     let calls = by_region
         .iter()

@@ -11,6 +11,7 @@ use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueOutput;
 use aws_sdk_secretsmanager::primitives::Blob;
 use aws_sdk_secretsmanager::types::{ApiErrorType, SecretValueEntry};
+use berth_config::Arn;
 use berth_core::message::error::{ErrorClass, JobError};
 use futures_util::future::join_all;
 use http::StatusCode;
@@ -76,9 +77,9 @@ fn value(text: Option<String>, binary: Option<Blob>) -> Option<Secret> {
 type Results = BTreeMap<Wanted, Result<Secret, JobError>>;
 
 impl Wanted {
-    /// The region of an ARN (`arn:partition:secretsmanager:region:…`), none for a name.
+    /// The region of an ARN, none for a name.
     fn region(&self) -> Option<&str> {
-        arn_region(&self.id)
+        Arn::parse(&self.id).map(|arn| arn.region)
     }
 
     fn is_current(&self) -> bool {
@@ -109,11 +110,6 @@ impl fmt::Display for Wanted {
             None => Ok(()),
         }
     }
-}
-
-/// The region that an ARN names.
-pub(crate) fn arn_region(id: &str) -> Option<&str> {
-    id.strip_prefix("arn:")?.split(':').nth(2).filter(|region| !region.is_empty())
 }
 
 /// Every value that is wanted, or why it is not there.

@@ -6,7 +6,8 @@ use std::slice;
 use std::time::Duration;
 
 use berth_config::Port;
-use berth_core::message::error::ErrorClass;
+use berth_config::printable::message;
+use berth_core::message::error::{ErrorClass, find};
 use bollard::errors::Error as Bollard;
 
 use super::image::HERE;
@@ -239,14 +240,7 @@ pub(super) fn no_answer(doing: String, source: Box<dyn Error + Send + Sync>) -> 
 
 /// Whether the socket is there and not for us.
 fn is_permission(error: &(dyn Error + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
-            return true;
-        }
-        next = error.source();
-    }
-    false
+    find::<io::Error>(error).is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
 }
 
 /// Whether the engine says that it has no such thing.
@@ -437,7 +431,7 @@ pub(super) fn registry(status: Option<u16>, prose: &str) -> ErrorClass {
 
 /// The prose, and what to do where the image is the reason.
 fn explained(prose: &str) -> String {
-    let line = one_line(prose);
+    let line = message(prose, LONGEST);
     let prose = prose.to_lowercase();
     // Which container it is that is not there, only the caller knows.
     let of_key =
@@ -446,22 +440,6 @@ fn explained(prose: &str) -> String {
         Some(advice) => format!("{line}; {advice}"),
         None => line,
     }
-}
-
-/// The prose on one line, and not all of it if it is long.
-fn one_line(prose: &str) -> String {
-    let mut line = String::new();
-    for word in prose.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
-        if line.len() + word.len() > LONGEST {
-            line.push_str(" …");
-            break;
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    line
 }
 
 #[cfg(test)]
@@ -574,11 +552,5 @@ mod tests {
         }
         assert_eq!(class("address already in use", &[0]), ErrorClass::Transient, "without a number it is the only one");
         assert_eq!(class("address already in use", &[0, 80]), ErrorClass::Misconfigured, "it may be either");
-    }
-
-    #[test]
-    fn prose_is_one_line_of_bounded_length() {
-        assert_eq!(one_line("a\n\tb  c\u{1b}[0m"), "a b c [0m");
-        assert!(one_line(&"word ".repeat(1000)).len() < LONGEST + 10);
     }
 }

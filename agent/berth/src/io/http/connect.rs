@@ -15,7 +15,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use berth_core::message::error::ErrorClass;
+use berth_core::message::error::{ErrorClass, find};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::Full;
@@ -27,7 +27,6 @@ use hyper_util::client::proxy::matcher::Intercept;
 use thiserror::Error;
 use tower_service::Service;
 
-use super::find;
 use super::proxy::{Proxies, is_https};
 use super::trust::{Trust, TrustError};
 use crate::io::http::dns::{DnsError, Resolver};

@@ -16,8 +16,8 @@ use serde_json::json;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use crate::io::host::console::one_line;
 use crate::io::listen::socket::FILE;
+use berth_config::printable::one_line;
 
 /// The agent answers from memory.
 const PATIENCE: Duration = Duration::from_secs(5);
