@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::io::Sources;
+use crate::io::ConfigSources;
 use crate::logging::LogFormat;
 
 mod help;
@@ -324,10 +324,10 @@ impl Command {
 
 impl Global {
     /// Where the config is read from, with these words of the command line. A file must be there only if it was named.
-    pub fn sources(&self, words: Vec<String>) -> Sources {
+    pub fn sources(&self, words: Vec<String>) -> ConfigSources {
         match &self.config.config {
-            Some(file) => Sources { file: file.clone(), file_is_required: true, words },
-            None => Sources { file: CONFIG.into(), file_is_required: false, words },
+            Some(file) => ConfigSources { file: file.clone(), file_is_required: true, words },
+            None => ConfigSources { file: CONFIG.into(), file_is_required: false, words },
         }
     }
 

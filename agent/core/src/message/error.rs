@@ -29,6 +29,8 @@ pub struct JobError {
     pub class: ErrorClass,
     /// The whole chain in one sentence, without any secret.
     pub reason: String,
+    /// The IAM action that the credentials lack, `secretsmanager:GetSecretValue`; known if AWS denied a call.
+    pub denied_action: Option<String>,
 }
 
 impl ErrorClass {
@@ -44,12 +46,19 @@ impl JobError {
     pub fn from_error(class: ErrorClass, error: &(dyn Error + 'static)) -> Self {
         let mut texts: Vec<String> = chain(error).map(ToString::to_string).collect();
         texts.dedup();
-        Self { class, reason: texts.join(": ") }
+        Self::new(class, texts.join(": "))
     }
 
     /// An error with a sentence of its own.
     pub fn new(class: ErrorClass, reason: impl Into<String>) -> Self {
-        Self { class, reason: reason.into() }
+        Self { class, reason: reason.into(), denied_action: None }
+    }
+
+    /// The same error, with the IAM action that would have allowed the call.
+    #[must_use]
+    pub fn denied(mut self, action: Option<String>) -> Self {
+        self.denied_action = action;
+        self
     }
 
     /// Whether another attempt may succeed.

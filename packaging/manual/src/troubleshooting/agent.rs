@@ -9,8 +9,7 @@ use berth::io::listen::endpoint::BindError;
 use berth::io::listen::handover::HandoverError;
 use berth::io::listen::socket::SocketError;
 use berth::io::listen::socket_client::ClientError;
-use berth::io::secret::deliver::DeliverError;
-use berth::io::sources::FileError;
+use berth::io::config_sources::FileError;
 use http::StatusCode;
 
 use super::Advice::Passes;
@@ -139,7 +138,7 @@ const NO_NOTE: Advice = entry(
 );
 
 rows! { notes, NoteError, |_| None;
-    NoteError::OnDisk(..), NoteError::OnDisk("FILE".into(), DeliverError::OnDisk { path: "DIRECTORY".into() }) => NO_NOTE;
+    NoteError::OnDisk(..), NoteError::OnDisk("FILE".into()) => NO_NOTE;
     NoteError::Io(..), NoteError::Io("FILE".into(), "replace", io::Error::from_raw_os_error(28)) => NO_NOTE;
     NoteError::Strange(..), NoteError::Strange("FILE".into(), strange()) => NO_NOTE;
 }

@@ -60,8 +60,8 @@ impl Check {
     pub fn refused(name: &'static str, what: &str, error: &JobError, statement: Option<&Statement>) -> Self {
         let found = if what.is_empty() { error.reason.clone() } else { format!("{what}: {}", error.reason) };
         let advice = match error.class {
-            // The service's own words; the key's policy may say no, too.
-            ErrorClass::Denied if error.reason.to_ascii_lowercase().contains("kms") => {
+            // The key's policy may deny it, too.
+            ErrorClass::Denied if error.denied_action.as_deref().is_some_and(|action| action.starts_with("kms:")) => {
                 "allow kms:Decrypt on the key that it is encrypted with, in the role's policy and in the key's"
             }
             ErrorClass::Denied => match statement {
@@ -215,6 +215,7 @@ mod tests {
     #[test]
     fn a_key_that_may_not_be_used_is_told_apart() {
         let denied = JobError::new(ErrorClass::Denied, "AccessDeniedException: Access to KMS is not allowed");
+        let denied = denied.denied(Some("kms:Decrypt".to_owned()));
         let check = Check::refused("secret", "prod/a", &denied, Some(&statement()));
         assert!(check.advice.unwrap().contains("kms:Decrypt") && check.statement.is_none());
     }

@@ -23,8 +23,9 @@ use aws_types::os_shim_internal::{Env, Fs};
 use berth_config::printable::message;
 use berth_core::message::error::{ErrorClass, JobError, chain, find};
 
-use super::credentials::{CredentialsError, Role, is_text};
+use super::credentials_error::CredentialsError;
 use super::exchange::Unanswered;
+use super::role::{Role, is_text};
 use crate::io::aws::imds::Imds;
 use crate::io::http::dns::Resolver;
 

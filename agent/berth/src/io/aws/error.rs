@@ -8,12 +8,13 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::{ErrorMetadata, ProvideErrorMetadata};
 use berth_config::printable::{message, one_line};
-use berth_core::message::error::{ErrorClass, find};
+use berth_core::message::error::{ErrorClass, JobError, find};
 use http::StatusCode;
 use thiserror::Error;
 
+use super::credentials_error::CredentialsError;
 use super::exchange::Unanswered;
-use super::{CredentialsError, Operation};
+use super::service::Operation;
 use crate::io::http::HttpError;
 
 /// Bytes of an error code that are kept.
@@ -146,6 +147,16 @@ impl AwsError {
         }
     }
 
+    /// The IAM action that the credentials lack, if that is the reason: the one that the service's message names, else that of the call.
+    pub fn denied_action(&self) -> Option<String> {
+        match self {
+            Self::Denied { operation, message, .. } => {
+                Some(named_action(message).map_or_else(|| operation.to_string(), str::to_owned))
+            }
+            _ => None,
+        }
+    }
+
     /// What the SDK says of a call that failed. None of its own texts is kept: they may quote an answer.
     pub(super) fn from_sdk<E>(operation: Operation, error: &SdkError<E, HttpResponse>) -> Self
     where
@@ -224,6 +235,12 @@ impl AwsError {
     }
 }
 
+impl From<AwsError> for JobError {
+    fn from(error: AwsError) -> Self {
+        Self::from_error(error.class(), &error).denied(error.denied_action())
+    }
+}
+
 /// What passes by itself, beside the SDK's own list: the other codes that botocore retries, and credentials that will be renewed.
 const TRANSIENT: &[&str] = &[
     "ExpiredToken",
@@ -272,6 +289,16 @@ fn class_of(status: StatusCode, code: &str) -> ErrorClass {
     }
 }
 
+/// The action in a message of AWS: `… is not authorized to perform: ACTION on resource: …` (IAM User Guide, "Troubleshoot access denied error
+/// messages"). Secrets Manager says `Access to KMS is not allowed` of a key without naming the action (API reference, GetSecretValue).
+fn named_action(message: &str) -> Option<&str> {
+    let named = message.split_once("not authorized to perform: ").and_then(|(_, rest)| rest.split_whitespace().next());
+    match named.filter(|action| action.contains(':')) {
+        None if message.to_ascii_lowercase().contains("kms") => Some("kms:Decrypt"),
+        named => named,
+    }
+}
+
 /// Whether this may be an error code of AWS: a word in camel case, as each of its services has them.
 fn is_code(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_uppercase())
@@ -283,7 +310,7 @@ mod tests {
     use aws_sdk_ssm::operation::get_parameters::GetParametersError;
     use aws_smithy_runtime_api::client::result::ConnectorError;
 
-    use super::super::Service;
+    use super::super::service::Service;
     use super::*;
 
     /// Query services such as Auto Scaling put `Fault` behind the names of some of their errors (botocore's `service-2.json`).
@@ -291,6 +318,39 @@ mod tests {
     fn a_code_of_auto_scaling_is_classified_without_its_suffix() {
         assert_eq!(class_of(StatusCode::BAD_REQUEST, "ResourceContentionFault"), ErrorClass::Transient);
         assert_eq!(class_of(StatusCode::BAD_REQUEST, "ScalingActivityInProgressFault"), ErrorClass::Broken);
+    }
+
+    /// The messages of the IAM User Guide, of Secrets Manager and of the Parameter Store.
+    #[test]
+    fn a_denied_call_says_which_action_would_have_allowed_it() {
+        let denied = |message: &str| {
+            let operation = Service::Ssm.operation("GetParameters");
+            let error = AwsError::of_code(operation, StatusCode::BAD_REQUEST, "AccessDeniedException", message);
+            JobError::from(error).denied_action.unwrap()
+        };
+        let user = "User: arn:aws:sts::123456789012:assumed-role/web/i-0123456789abcdef0";
+        for (message, action) in [
+            (
+                format!("{user} is not authorized to perform: ssm:GetParameters on resource: arn:aws:ssm:x"),
+                "ssm:GetParameters",
+            ),
+            (
+                format!("{user} is not authorized to perform: secretsmanager:GetSecretValue on resource: secret:kms-1"),
+                "secretsmanager:GetSecretValue",
+            ),
+            (format!("{user} is not authorized to perform: kms:Decrypt on resource: arn:aws:kms:x"), "kms:Decrypt"),
+            ("Access to KMS is not allowed".to_owned(), "kms:Decrypt"),
+            ("no message".to_owned(), "ssm:GetParameters"),
+        ] {
+            assert_eq!(denied(&message), action, "{message}");
+        }
+        let failed = AwsError::of_code(
+            Service::Ssm.operation("GetParameters"),
+            StatusCode::BAD_REQUEST,
+            "ThrottlingException",
+            "",
+        );
+        assert_eq!(JobError::from(failed).denied_action, None);
     }
 
     #[test]

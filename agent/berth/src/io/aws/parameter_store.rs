@@ -11,8 +11,9 @@ use berth_config::Arn;
 use berth_core::message::error::{ErrorClass, JobError};
 use futures_util::future::join_all;
 
+use crate::io::aws::client::Aws;
 use crate::io::aws::secret_error::SecretError;
-use crate::io::aws::{Aws, Operation, Service};
+use crate::io::aws::service::{Operation, Service};
 use crate::io::secret::Secret;
 
 pub(crate) const GET: Operation = Service::Ssm.operation("GetParameters");
@@ -55,7 +56,7 @@ async fn fetch_batch(aws: &Aws, names: &[String], region: Option<&str>) -> Resul
     let answer = match answer.await {
         Ok(answer) => answer,
         Err(error) => {
-            let error = JobError::from_error(error.class(), &error);
+            let error = JobError::from(error);
             return names.iter().map(|name| (name.clone(), Err(error.clone()))).collect();
         }
     };

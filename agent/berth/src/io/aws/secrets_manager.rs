@@ -16,8 +16,10 @@ use berth_core::message::error::{ErrorClass, JobError};
 use futures_util::future::join_all;
 use http::StatusCode;
 
+use crate::io::aws::client::Aws;
+use crate::io::aws::error::AwsError;
 use crate::io::aws::secret_error::SecretError;
-use crate::io::aws::{Aws, AwsError, Operation, Service};
+use crate::io::aws::service::{Operation, Service};
 use crate::io::secret::Secret;
 
 pub(crate) const GET: Operation = Service::SecretsManager.operation("GetSecretValue");
@@ -155,7 +157,7 @@ async fn fetch_batch(aws: &Aws, wanted: Vec<Wanted>) -> Results {
             return fetch_singly(aws, wanted).await;
         }
         Err(error) => {
-            let error = JobError::from_error(error.class(), &error);
+            let error = JobError::from(error);
             return wanted.into_iter().map(|wanted| (wanted, Err(error.clone()))).collect();
         }
     };
@@ -169,7 +171,7 @@ async fn fetch_batch(aws: &Aws, wanted: Vec<Wanted>) -> Results {
         } else if let Some(error) = error {
             let code = error.error_code.as_deref().unwrap_or_default();
             let error = AwsError::of_code(GET, StatusCode::OK, code, error.message.as_deref().unwrap_or("no message"));
-            results.insert(wanted, Err(JobError::from_error(error.class(), &error)));
+            results.insert(wanted, Err(JobError::from(error)));
         } else {
             // The same secret by its name and by its ARN, of which the answer holds one.
             left_out.push(wanted);
@@ -204,7 +206,7 @@ async fn fetch_singly(aws: &Aws, wanted: Vec<Wanted>) -> Results {
             Ok(value) if wanted.is(&value) => value.into_secret(GET),
             // AWS answers about no other secret than the one that it is asked for: something in between did.
             Ok(_) => Err(JobError::new(ErrorClass::Transient, format!("{GET} returned another secret or version"))),
-            Err(error) => Err(JobError::from_error(error.class(), &error)),
+            Err(error) => Err(JobError::from(error)),
         };
         (wanted, value)
     });

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use berth_config::printable::one_line;
+use berth_core::message::error::ErrorClass;
 use nix::libc;
 use tokio::time::{sleep, timeout};
 
@@ -43,6 +44,15 @@ pub enum ConsoleError {
     #[error("{} took nothing for {PATIENCE:?}", .0.display())]
     Stuck(PathBuf),
 }
+
+impl ConsoleError {
+    /// What to do about it: nothing that berth could do again would help.
+    pub fn class(&self) -> ErrorClass {
+        ErrorClass::Broken
+    }
+}
+
+job_error_from!(ConsoleError);
 
 impl Console {
     /// Write one line, `berth: …`, each further error below it, and the last of the app's lines, `berth: app: …`. Never blocks, and
