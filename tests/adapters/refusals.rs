@@ -152,10 +152,10 @@ async fn fetch(aws: &Aws, references: impl IntoIterator<Item = SecretRef>) -> Ou
     let Err(error) = secrets::fetch_named(aws, &[], &named, SecretsAs::Env).await else {
         return Outcome::Other("values");
     };
-    let JobError { class, reason } = JobError::from_error(error.class(), &error);
+    let error = JobError::from_error(error.class(), &error);
     let names = ["prod/api: ", "prod/a, prod/b: ", "prod/a: ", "prod/b: ", "ssm:/prod/key: "];
-    let reason = names.iter().find_map(|names| reason.strip_prefix(names)).expect(&reason).to_owned();
-    Outcome::Failed(JobError { class, reason })
+    let reason = names.iter().find_map(|names| error.reason.strip_prefix(names)).expect(&error.reason).to_owned();
+    Outcome::Failed(JobError { reason, ..error })
 }
 
 /// A line of the table.

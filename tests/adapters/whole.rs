@@ -11,7 +11,7 @@ use berth::io::host::metadata_block::MetadataBlock;
 use berth::io::http::Http;
 use berth::io::listen::door::Door;
 use berth::io::secret::deliver::Delivery;
-use berth::io::{Adapters, Parts, Sources};
+use berth::io::{Adapters, ConfigSources, Parts};
 use berth_core::message::event::Event;
 use berth_core::message::job::Job;
 use berth_core::view::published::Published;
@@ -46,7 +46,7 @@ pub(crate) fn bare_adapters(metadata: &str, aws: &str, delivery: &Delivery, bloc
         engine: crate::engine::engine(),
         delivery: delivery.clone(),
         console: Console { path: PathBuf::from("/dev/null") },
-        sources: Sources { file: PathBuf::new(), file_is_required: false, words: Vec::new() },
+        sources: ConfigSources { file: PathBuf::new(), file_is_required: false, words: Vec::new() },
         binary: Path::new(env!("CARGO_BIN_EXE_berth")).to_owned(),
         endpoint: Door::open(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), published),
         progress: mpsc::channel(64).0,

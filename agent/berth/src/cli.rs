@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::io::Sources;
+use crate::io::ConfigSources;
 
 pub use args::{
     BakeArgs, CheckArgs, Condition, DoctorArgs, DrainArgs, ExecArgs, HandoverArgs, PolicyArgs, RunArgs, StatusArgs,
@@ -151,10 +151,10 @@ impl CommandArgs {
 
 impl Global {
     /// Where the config is read from, with these words of the command line. A file must be there only if it was named.
-    pub fn sources(&self, words: Vec<String>) -> Sources {
+    pub fn sources(&self, words: Vec<String>) -> ConfigSources {
         match &self.config.config {
-            Some(file) => Sources { file: file.clone(), file_is_required: true, words },
-            None => Sources { file: CONFIG.into(), file_is_required: false, words },
+            Some(file) => ConfigSources { file: file.clone(), file_is_required: true, words },
+            None => ConfigSources { file: CONFIG.into(), file_is_required: false, words },
         }
     }
 

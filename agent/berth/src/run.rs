@@ -32,7 +32,7 @@ use crate::io::listen::door::Door;
 use crate::io::listen::handover;
 use crate::io::listen::socket::{Doors, Socket};
 use crate::io::secret::deliver::Delivery;
-use crate::io::{Adapters, Parts, Sources, host::log, host::systemd};
+use crate::io::{Adapters, ConfigSources, Parts, host::log, host::systemd};
 
 /// Events and notices that may wait while the machine is busy: it never is for long.
 const QUEUE: usize = 64;
@@ -150,7 +150,7 @@ async fn begin(global: &Global, run: &RunArgs, started: Instant) -> Result<Outco
 
 /// What can be checked before anything is asked for: the words of the command line, which whoever typed them wants to hear
 /// about at once. The file's errors are told together with the user-data's.
-fn early_layers(sources: &Sources) -> Result<Layers, BeginError> {
+fn early_layers(sources: &ConfigSources) -> Result<Layers, BeginError> {
     let mut words = Layers::new();
     words.add_words(&sources.words);
     let errors = words.errors_so_far();

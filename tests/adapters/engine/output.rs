@@ -3,8 +3,8 @@
 use std::net::UdpSocket;
 use std::time::Duration;
 
+use berth::io::app::output;
 use berth::io::docker::{Engine, EngineError};
-use berth::io::secret::app_output;
 use berth_config::{Config, SecretRef, SecretsAs};
 use berth_core::message::container::{ContainerId, Creation};
 use berth_core::message::output::{AppOutput, BYTES, LINES, Unavailable};
@@ -32,7 +32,7 @@ impl Bench {
     }
 
     async fn read(&self, id: &ContainerId, creation: &Creation) -> AppOutput {
-        within(app_output::read(&self.engine, &self.delivery, id, &creation.config)).await.unwrap()
+        within(output::read(&self.engine, &self.delivery, id, &creation.config)).await.unwrap()
     }
 
     /// Runs it to its end, and reads what it wrote.

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::time::Duration;
 
-use berth::io::http::probe::probe;
+use berth::io::app::probe::probe;
 use berth_config::{HttpProbe, Layers, Port, ProbeMethod, Protocol};
 use berth_core::message::container::{Address, ContainerId, RunningContainer};
 use berth_core::message::probe_failure::ProbeFailureKind as Kind;

@@ -4,8 +4,8 @@ use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::time::Duration;
 
+use berth::io::app::probe::probe;
 use berth::io::docker::{EngineError, Mounted};
-use berth::io::http::probe::probe;
 use berth::io::secret::deliver::{DeliverError, Delivery};
 use berth_config::{HttpProbe, ProbeMethod, SecretsAs, Ulimit};
 use berth_core::message::container::ContainerId;

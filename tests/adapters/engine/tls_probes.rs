@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
 
-use berth::io::http::probe::probe;
+use berth::io::app::probe::probe;
 use berth_config::{HttpProbe, ProbeMethod};
 use berth_core::message::probe_failure::ProbeFailureKind as Kind;
 use tokio::io::AsyncReadExt;

@@ -32,7 +32,7 @@ async fn an_engine_that_is_restarted_in_the_middle_of_a_pull_pulls_again() {
     let agent = world.launcher(BERTH.as_ref()).env("DOCKER_HOST", own.host()).start().await;
     until("in the middle of the pull", async || agent.status().await["pull"]["bytes_pulled"].as_u64() > Some(0)).await;
     own.stop();
-    agent.log_within("the engine broke off in the middle of its answer", SOON).await;
+    agent.log_within("connection closed mid-response", SOON).await;
     waits(&world, &agent, "pull", &["cannot pull", "Socket not found", own.host().trim_start_matches("unix://")]).await;
     world.registry.bandwidth(10_000_000);
     own.start().await;

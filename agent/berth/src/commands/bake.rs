@@ -23,7 +23,7 @@ use crate::commands::policy::{Place, Policy};
 use crate::io::aws::Aws;
 use crate::io::aws::ecr::RegistryCredentials;
 use crate::io::docker::{Engine, EngineError};
-use crate::io::{host::state_dir, sources};
+use crate::io::{config_sources, host::state_dir};
 
 /// A pull that makes no progress for this long is given up.
 const STALL: Duration = Duration::from_secs(60);
@@ -38,7 +38,7 @@ pub async fn main(global: &Global, args: &BakeArgs) -> ExitCode {
         Ok(both) => both,
         Err(error) => return super::failed(Outcome::Usage, &super::chain(&error)),
     };
-    if let Err(error) = sources::configure(&layers, &aws) {
+    if let Err(error) = config_sources::configure(&layers, &aws) {
         return super::failed(Outcome::Usage, &error.reason);
     }
     let identity = within(imds.identity()).await.and_then(Result::ok);

@@ -9,9 +9,9 @@ use berth_core::message::error::{ErrorClass, JobError};
 
 use crate::io::aws::Aws;
 use crate::io::aws::imds::{Imds, ImdsError};
-use crate::io::host::console::one_line;
 use crate::io::http::dns::Resolver;
 use crate::io::http::{Http, VariableError};
+use berth_config::printable::one_line;
 
 pub mod bake;
 pub mod check;

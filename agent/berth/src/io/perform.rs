@@ -16,24 +16,23 @@ use berth_core::message::job::{Job, JobKind};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
+use crate::io::app::output;
+use crate::io::app::probe::probe;
+use crate::io::aws::Aws;
 use crate::io::aws::autoscaling::{self, Answer};
-use crate::io::aws::ecr::{self, LoginError, RegistryCredentials};
-use crate::io::aws::imds::{Imds, ImdsError};
+use crate::io::aws::ecr::{self, RegistryCredentials};
+use crate::io::aws::imds::Imds;
 use crate::io::aws::membership::{self, Named, Place};
-use crate::io::aws::secrets::{self, SecretsError};
-use crate::io::aws::{Aws, AwsError};
+use crate::io::aws::secrets;
+use crate::io::config_sources::ConfigSources;
 use crate::io::docker::{Engine, EngineError, Mounted};
-use crate::io::host::console::{Console, ConsoleError};
-use crate::io::host::metadata_block::{BlockError, MetadataBlock};
-use crate::io::host::paths::{Paths, PathsError};
+use crate::io::host::console::Console;
+use crate::io::host::metadata_block::MetadataBlock;
+use crate::io::host::paths::Paths;
 use crate::io::host::systemd;
-use crate::io::http::probe::probe;
 use crate::io::listen::door::Door;
-use crate::io::listen::endpoint::BindError;
 use crate::io::secret::Secret;
-use crate::io::secret::app_output;
-use crate::io::secret::deliver::{DeliverError, Delivery};
-use crate::io::sources::Sources;
+use crate::io::secret::deliver::Delivery;
 
 /// All neighbours, and what only the adapters may hold.
 pub struct Adapters {
@@ -45,7 +44,7 @@ pub struct Adapters {
     block: tokio::sync::Mutex<MetadataBlock>,
     console: Console,
     paths: Paths,
-    sources: Sources,
+    sources: ConfigSources,
     /// berth's own binary, for the shim.
     binary: PathBuf,
     endpoint: tokio::sync::Mutex<Door>,
@@ -73,41 +72,13 @@ pub struct Parts {
     /// Where last words go.
     pub console: Console,
     /// Where the config comes from.
-    pub sources: Sources,
+    pub sources: ConfigSources,
     /// berth's own binary.
     pub binary: PathBuf,
     /// The readiness endpoint.
     pub endpoint: Door,
     /// Where running jobs tell how far they are.
     pub progress: mpsc::Sender<Event>,
-}
-
-macro_rules! faults_from {
-    ($($error:ty),+ $(,)?) => {$(
-        impl From<$error> for JobError {
-            fn from(error: $error) -> Self {
-                Self::from_error(error.class(), &error)
-            }
-        }
-    )+};
-}
-
-faults_from!(
-    ImdsError,
-    AwsError,
-    EngineError,
-    DeliverError,
-    BlockError,
-    LoginError,
-    SecretsError,
-    BindError,
-    PathsError
-);
-
-impl From<ConsoleError> for JobError {
-    fn from(error: ConsoleError) -> Self {
-        Self::from_error(ErrorClass::Broken, &error)
-    }
 }
 
 impl Adapters {
@@ -268,7 +239,7 @@ impl Adapters {
                 Event::MarkedUnhealthy
             }
             Job::ReadOutput { id, config } => {
-                Event::OutputRead(app_output::read(&self.engine, &self.delivery, &id, &config).await?)
+                Event::OutputRead(output::read(&self.engine, &self.delivery, &id, &config).await?)
             }
             Job::SayLastWords { words, output } => {
                 self.console.say(&words, &output).await?;

@@ -1,8 +1,8 @@
 //! What often stands in a value by mistake: told beside what is wrong with it, and never with the value.
 
 use crate::value::Value;
+use crate::value::printable::is_invisible;
 use crate::value::text::TYPOGRAPHIC;
-use crate::value::text::is_invisible;
 
 /// How a value shows a mistake, and what to do.
 type Hint = (fn(&str) -> bool, &'static str);

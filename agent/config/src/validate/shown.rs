@@ -5,9 +5,9 @@ use crate::keys::{self, KeyDefault};
 use crate::parse::layers::{Layers, Written};
 use crate::value::Value;
 use crate::value::pointer::Pointer;
+use crate::value::printable::escaped;
 use crate::value::proxy::ProxyUrl;
 use crate::value::template::SecretValue;
-use crate::value::text::printable;
 use crate::value::text::shown;
 
 /// One key, written or not.
@@ -65,6 +65,6 @@ fn row(key: &str, written: &Written, about: &'static str) -> Row {
         (Value::Text(text), _) => Some(text.clone()),
         (Value::List(_), _) => Some(list().join(", ")),
     };
-    let value = value.map(|text| text.chars().flat_map(|c| printable(c).collect::<Vec<_>>()).collect());
+    let value = value.map(|text| escaped(&text).collect());
     Row { key: shown(key), value, from: Some(written.location.to_string()), about }
 }

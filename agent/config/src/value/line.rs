@@ -4,7 +4,7 @@ use crate::value::text::TYPOGRAPHIC;
 use std::iter::Peekable;
 use std::str::Chars;
 
-use crate::value::text::is_invisible;
+use crate::value::printable::is_invisible;
 use crate::value::{Reason, Value};
 
 /// One word of a line.

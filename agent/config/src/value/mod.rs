@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+pub(crate) mod arn;
 pub(crate) mod container;
 pub(crate) mod health;
 pub(crate) mod kernel;
@@ -11,6 +12,7 @@ pub(crate) mod path;
 pub(crate) mod platform;
 pub(crate) mod pointer;
 pub(crate) mod port;
+pub mod printable;
 pub(crate) mod probe_http;
 pub(crate) mod proxy;
 pub(crate) mod reference;

@@ -1,5 +1,7 @@
 //! Whether a plain value looks like a secret: by the name that it is given to, or by its own form.
 
+use crate::value::arn::Arn;
+
 /// Parts of names that secrets have, without `_`.
 const NAMES: [&str; 13] = [
     "PASSWORD",
@@ -84,8 +86,11 @@ pub(crate) fn is_in(text: &str) -> bool {
 
 /// Whether this is how berth refers to a secret.
 pub(crate) fn is_reference(value: &str) -> bool {
-    let of_arn = value.starts_with("arn:")
-        && (value.contains(":secretsmanager:") || (value.contains(":ssm:") && value.contains(":parameter/")));
+    let of_arn = Arn::parse(value).is_some_and(|arn| match arn.service {
+        "secretsmanager" => true,
+        "ssm" => arn.resource.starts_with("parameter/"),
+        _ => false,
+    });
     of_arn
         || ["ssm:", "secretsmanager:"]
             .iter()

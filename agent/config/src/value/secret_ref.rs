@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::value::arn::Arn;
+
 /// Below this path the Parameter Store has the secrets of Secrets Manager, each by its name (user guide, "Referencing AWS Secrets Manager secrets
 /// from Parameter Store parameters").
 const REFERENCE: &str = "/aws/reference/secretsmanager/";
@@ -42,8 +44,8 @@ impl SecretRef {
             Some((place, key)) => (place, Some(key.to_owned())),
             None => (text, None),
         };
-        if place.starts_with("arn:") {
-            return parse_arn(place, json_key);
+        if Arn::is_meant(place) {
+            return of_arn(place, json_key);
         }
         if let Some(name) = place.strip_prefix("ssm:") {
             check_parameter(name)?;
@@ -57,9 +59,9 @@ impl SecretRef {
     /// The name of the secret in Secrets Manager that a parameter of the reserved path is.
     pub fn secret_of_parameter(&self) -> Option<&str> {
         let Self::Parameter { name, .. } = self else { return None };
-        let path = match name.starts_with("arn:") {
-            true => name.splitn(6, ':').nth(5)?.strip_prefix("parameter")?,
-            false => name,
+        let path = match Arn::parse(name) {
+            Some(arn) => arn.resource.strip_prefix("parameter")?,
+            None => name,
         };
         path.strip_prefix(REFERENCE)?.split(':').next()
     }
@@ -124,12 +126,11 @@ pub(crate) fn check_parameter(name: &str) -> Result<(), Cow<'static, str>> {
     Ok(())
 }
 
-/// `arn:PARTITION:SERVICE:REGION:ACCOUNT:…` (facts: ECS developer guide, "Specifying sensitive data").
-fn parse_arn(arn: &str, json_key: Option<String>) -> Result<SecretRef, Cow<'static, str>> {
-    let fields: Vec<&str> = arn.split(':').collect();
-    let [_, partition, service, region, account, rest @ ..] = fields.as_slice() else {
-        return Err("is not a complete ARN".into());
-    };
+/// The ARNs that ECS takes (ECS developer guide, "Specifying sensitive data").
+fn of_arn(text: &str, json_key: Option<String>) -> Result<SecretRef, Cow<'static, str>> {
+    let Some(arn) = Arn::parse(text) else { return Err("is not a complete ARN".into()) };
+    let Arn { partition, service, region, account, resource } = arn;
+    let rest: Vec<&str> = resource.split(':').collect();
     let words = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     if !words(partition) || !words(region) {
         return Err("is an ARN without partition or region".into());
@@ -138,10 +139,10 @@ fn parse_arn(arn: &str, json_key: Option<String>) -> Result<SecretRef, Cow<'stat
         return Err("is an ARN whose account is not twelve digits".into());
     }
     let given = |text: &&str| Some((*text).to_owned()).filter(|text| !text.is_empty());
-    match (*service, rest) {
+    match (service, rest.as_slice()) {
         ("secretsmanager", ["secret", name]) => {
             check_secret_name(name)?;
-            Ok(SecretRef::Managed { id: arn.to_owned(), json_key, version_stage: None, version_id: None })
+            Ok(SecretRef::Managed { id: text.to_owned(), json_key, version_stage: None, version_id: None })
         }
         ("secretsmanager", ["secret", name, key, stage, id]) => {
             check_secret_name(name)?;
@@ -153,8 +154,9 @@ fn parse_arn(arn: &str, json_key: Option<String>) -> Result<SecretRef, Cow<'stat
                 return Err("has both a version stage and a version id: write one of them".into());
             }
             check_version(version_stage.as_deref(), version_id.as_deref())?;
-            let whole = ["arn", partition, service, region, account, "secret", name].join(":");
-            Ok(SecretRef::Managed { id: whole, json_key: key, version_stage, version_id })
+            let secret = format!("secret:{name}");
+            let id = Arn { resource: &secret, ..arn }.to_string();
+            Ok(SecretRef::Managed { id, json_key: key, version_stage, version_id })
         }
         ("secretsmanager", ["secret", ..]) => Err(
             "is a secret's ARN with only some of `:json-key:version-stage:version-id`: all three colons are required"
@@ -163,7 +165,7 @@ fn parse_arn(arn: &str, json_key: Option<String>) -> Result<SecretRef, Cow<'stat
         ("ssm", [parameter, selector @ ..]) if parameter.starts_with("parameter/") => {
             let path = parameter.strip_prefix("parameter").unwrap_or_default();
             check_parameter(&[&[path], selector].concat().join(":"))?;
-            Ok(SecretRef::Parameter { name: arn.to_owned(), json_key })
+            Ok(SecretRef::Parameter { name: text.to_owned(), json_key })
         }
         ("secretsmanager" | "ssm", _) => Err("is an ARN of neither a secret nor a parameter".into()),
         _ => Err("is an ARN of neither Secrets Manager nor the Parameter Store".into()),
@@ -179,7 +181,7 @@ impl fmt::Display for SecretRef {
                 json_key
             }
             Self::Parameter { name, json_key } => {
-                if !name.starts_with("arn:") {
+                if !Arn::is_meant(name) {
                     f.write_str("ssm:")?;
                 }
                 f.write_str(name)?;

@@ -2,10 +2,11 @@
 //!
 //! `$${` is the text `${`; every other `$` is itself. What is written inside the braces is what `secret.NAME` takes alone.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use serde::Serialize;
 
+use crate::value::printable::escaped;
 use crate::value::secret_like;
 use crate::value::secret_ref::SecretRef;
 use crate::value::{Reason, Reasons};
@@ -209,8 +210,8 @@ impl fmt::Display for Template {
                 Piece::Secret { reference, .. } => write!(f, "${{{reference}}}")?,
                 Piece::Text(_) if hidden => f.write_str("…")?,
                 Piece::Text(text) => {
-                    for char in text.replace("${", "$${").chars() {
-                        if char.is_control() { write!(f, "{}", char.escape_default())? } else { write!(f, "{char}")? }
+                    for char in escaped(&text.replace("${", "$${")) {
+                        f.write_char(char)?;
                     }
                 }
             }

@@ -1,6 +1,7 @@
 //! What the machine is told of a failure: its class and one sentence. The typed error stays in the adapters.
 
-use std::fmt;
+use std::error::Error;
+use std::{fmt, io, iter};
 
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +33,8 @@ pub struct JobError {
     pub class: ErrorClass,
     /// The whole chain in one sentence, without any secret.
     pub reason: String,
+    /// The IAM action that the credentials lack, `secretsmanager:GetSecretValue`; known if AWS denied a call.
+    pub denied_action: Option<String>,
 }
 
 impl ErrorClass {
@@ -42,21 +45,24 @@ impl ErrorClass {
 }
 
 impl JobError {
-    /// An error from an error and its class, the chain of sources joined by `: `.
-    pub fn from_error(class: ErrorClass, error: &(dyn std::error::Error + 'static)) -> Self {
-        let mut reason = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            reason.push_str(": ");
-            reason.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        Self { class, reason }
+    /// An error from an error and its class, the chain of sources joined by `: `. A source that says the same as the error before it is left
+    /// out.
+    pub fn from_error(class: ErrorClass, error: &(dyn Error + 'static)) -> Self {
+        let mut texts: Vec<String> = chain(error).map(ToString::to_string).collect();
+        texts.dedup();
+        Self::new(class, texts.join(": "))
     }
 
     /// An error with a sentence of its own.
     pub fn new(class: ErrorClass, reason: impl Into<String>) -> Self {
-        Self { class, reason: reason.into() }
+        Self { class, reason: reason.into(), denied_action: None }
+    }
+
+    /// The same error, with the IAM action that would have allowed the call.
+    #[must_use]
+    pub fn denied(mut self, action: Option<String>) -> Self {
+        self.denied_action = action;
+        self
     }
 
     /// Whether another attempt may succeed.
@@ -65,8 +71,64 @@ impl JobError {
     }
 }
 
+/// The error and its sources, from the outermost on. An `io::Error` that wraps another error names the source of that one, and not the
+/// wrapped error itself: here the wrapped error follows.
+pub fn chain<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    fn next<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'static)> {
+        match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        }
+    }
+    iter::successors(Some(error), |error| next(*error))
+}
+
+/// The first error of this type in the chain.
+pub fn find<'e, E: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e E> {
+    chain(error).find_map(|error| error.downcast_ref())
+}
+
 impl fmt::Display for JobError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Outer(io::Error);
+
+    impl fmt::Display for Outer {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("cannot read x")
+        }
+    }
+
+    impl Error for Outer {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+
+    #[derive(Debug)]
+    struct Inner;
+
+    impl fmt::Display for Inner {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("the disk is full")
+        }
+    }
+
+    impl Error for Inner {}
+
+    #[test]
+    fn an_error_inside_an_io_error_is_found_and_said_once() {
+        let error = Outer(io::Error::other(Inner));
+        assert!(find::<Inner>(&error).is_some());
+        assert_eq!(JobError::from_error(ErrorClass::Broken, &error).reason, "cannot read x: the disk is full");
+        assert!(find::<fmt::Error>(&error).is_none());
     }
 }

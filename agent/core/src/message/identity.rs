@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use berth_config::Arn;
 use serde::{Deserialize, Serialize};
 
 use crate::message::partition::partition_of;
@@ -25,7 +26,8 @@ impl Identity {
     /// The ARN of a group of this account and region, as IAM takes it for a resource: `*` where the group's own id is.
     pub fn group_arn(&self, group: &str) -> String {
         let (partition, region, account) = (partition_of(&self.region), &self.region, &self.account);
-        format!("arn:{partition}:autoscaling:{region}:{account}:autoScalingGroup:*:autoScalingGroupName/{group}")
+        let resource = format!("autoScalingGroup:*:autoScalingGroupName/{group}");
+        Arn { partition, service: "autoscaling", region, account, resource: &resource }.to_string()
     }
 }
 

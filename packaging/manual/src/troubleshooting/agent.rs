@@ -2,6 +2,7 @@
 
 use std::io;
 
+use berth::io::config_sources::FileError;
 use berth::io::host::console::ConsoleError;
 use berth::io::host::note::NoteError;
 use berth::io::host::state_dir::StateError;
@@ -9,8 +10,6 @@ use berth::io::listen::endpoint::BindError;
 use berth::io::listen::handover::HandoverError;
 use berth::io::listen::socket::SocketError;
 use berth::io::listen::socket_client::ClientError;
-use berth::io::secret::deliver::DeliverError;
-use berth::io::sources::FileError;
 use berth_core::view::last_life::RecordError;
 use http::StatusCode;
 
@@ -140,7 +139,7 @@ const NO_NOTE: Advice = entry(
 );
 
 rows! { notes, NoteError, |_| None;
-    NoteError::OnDisk(..), NoteError::OnDisk("FILE".into(), DeliverError::OnDisk { path: "DIRECTORY".into() }) => NO_NOTE;
+    NoteError::OnDisk(..), NoteError::OnDisk("FILE".into()) => NO_NOTE;
     NoteError::Io(..), NoteError::Io("FILE".into(), "replace", io::Error::from_raw_os_error(28)) => NO_NOTE;
     NoteError::Strange(..), NoteError::Strange("FILE".into(), strange()) => NO_NOTE;
 }

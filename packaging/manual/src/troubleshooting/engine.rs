@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use berth::io::docker::{Asked, EngineError, refused};
+use berth::io::docker::{EngineError, FailedCall, refused};
 use berth_core::message::error::ErrorClass;
 
 use super::Advice::Passes;
@@ -20,7 +20,7 @@ pub(super) struct Known {
 }
 
 /// The rows of these answers.
-pub(super) fn known(all: &[Known], asked: Asked, doing: &str) -> Vec<Row> {
+pub(super) fn known(all: &[Known], asked: FailedCall, doing: &str) -> Vec<Row> {
     let row = |known: &Known| {
         let error = refused(asked, doing, known.example);
         Row::new(Some(error.class()), &error, known.advice)
@@ -101,7 +101,7 @@ rows! { engine, EngineError, class_of;
         class: ErrorClass::Transient,
         source: io::Error::from_raw_os_error(111).into(),
     } => Passes;
-    EngineError::BrokenOff { .. }, EngineError::BrokenOff { doing: "ping the engine".to_owned(), source: "REASON".into() } => Passes;
+    EngineError::Closed { .. }, EngineError::Closed { doing: "ping the engine".to_owned(), source: "REASON".into() } => Passes;
     EngineError::NameTaken(_), EngineError::NameTaken("NAME".to_owned()) => Passes;
     EngineError::NotOurs { .. }, EngineError::NotOurs {
         name: "NAME".to_owned(),
@@ -160,12 +160,12 @@ rows! { engine, EngineError, class_of;
 
 /// What an engine says when it does not create a container.
 pub(super) fn create() -> Vec<Row> {
-    known(CREATE, Asked::Create, "create the container NAME")
+    known(CREATE, FailedCall::Create, "create the container NAME")
 }
 
 /// What an engine says when it does not start one.
 pub(super) fn start() -> Vec<Row> {
-    known(START, Asked::Start, "start the container")
+    known(START, FailedCall::Start, "start the container")
 }
 
 const NO_MOUNT: Advice = entry(
@@ -334,12 +334,12 @@ mod tests {
     #[test]
     fn all_prose_that_is_final_has_an_entry_and_its_example_holds_it() {
         let prose = |all: &[Known]| all.iter().flat_map(|known| known.prose).copied().collect::<Vec<_>>();
-        let said = |asked: Asked| match asked {
-            Asked::Registry => super::super::image::known_prose(),
-            Asked::Create => prose(CREATE),
-            Asked::Start => [prose(START), prose(refused::KEYS)].concat(),
+        let said = |asked: FailedCall| match asked {
+            FailedCall::Registry => super::super::image::known_prose(),
+            FailedCall::Create => prose(CREATE),
+            FailedCall::Start => [prose(START), prose(refused::KEYS)].concat(),
         };
-        let is_missing = |(asked, words): &(Asked, &[&str])| !said(*asked).contains(&words.join(" + ").as_str());
+        let is_missing = |(asked, words): &(FailedCall, &[&str])| !said(*asked).contains(&words.join(" + ").as_str());
         let missing: Vec<_> = final_prose().into_iter().filter(is_missing).collect();
         assert!(missing.is_empty(), "no entry says what to do: {missing:?}");
         for known in CREATE.iter().chain(START).chain(refused::KEYS) {

@@ -3,7 +3,7 @@
 use berth::io::aws::AwsError;
 use berth::io::aws::ecr::LoginError;
 use berth::io::aws::secrets::SecretsError;
-use berth::io::docker::Asked;
+use berth::io::docker::FailedCall;
 
 use super::Advice::{Passes, Source, Transparent};
 use super::aws::SECRET;
@@ -33,8 +33,8 @@ fn secret() -> berth_config::SecretRef {
 
 /// What a registry, or the engine in its place, says in the end.
 pub(super) fn pull() -> Vec<Row> {
-    let mut rows = known(RESOLVE, Asked::Registry, "resolve HOST/REPOSITORY:TAG");
-    rows.extend(known(PULL, Asked::Registry, "pull IMAGE"));
+    let mut rows = known(RESOLVE, FailedCall::Registry, "resolve HOST/REPOSITORY:TAG");
+    rows.extend(known(PULL, FailedCall::Registry, "pull IMAGE"));
     rows
 }
 

@@ -1,12 +1,12 @@
 //! Keys of the config that the engine, its runtime or the kernel refuses when the container is created or started.
 
-use berth::io::docker::Asked;
+use berth::io::docker::FailedCall;
 
 use super::engine::{Known, known};
 use super::{Row, Section, entry};
 
 pub(super) fn keys() -> Vec<Row> {
-    known(KEYS, Asked::Start, "start the container")
+    known(KEYS, FailedCall::Start, "start the container")
 }
 
 /// Words that stand for one refusal together are joined by ` + `.

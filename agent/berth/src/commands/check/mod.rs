@@ -13,7 +13,7 @@ use berth_core::message::outcome::Outcome;
 
 use super::paint::Paint;
 use crate::cli::{CheckArgs, Global};
-use crate::io::{Sources, sources};
+use crate::io::{ConfigSources, config_sources};
 
 mod json;
 mod text;
@@ -75,13 +75,13 @@ pub fn main(global: &Global, args: &CheckArgs) -> ExitCode {
 }
 
 /// What `berth run` would layer if FILE were the user-data, without asking anybody.
-pub(super) fn offline(sources: &Sources, file: &Path) -> Result<Layers, String> {
+pub(super) fn offline(sources: &ConfigSources, file: &Path) -> Result<Layers, String> {
     let bytes = read(file)?;
     layered(sources, &file.display().to_string(), &bytes)
 }
 
 /// The same of bytes that are at hand. A file of defaults, by its name, stands in the place of the AMI's own.
-fn layered(sources: &Sources, source: &str, bytes: &[u8]) -> Result<Layers, String> {
+fn layered(sources: &ConfigSources, source: &str, bytes: &[u8]) -> Result<Layers, String> {
     let mut layers = match is_defaults(source) && !sources.file_is_required {
         true => Layers::new(),
         false => sources.read_file().map_err(|error| error.reason)?,
@@ -91,7 +91,7 @@ fn layered(sources: &Sources, source: &str, bytes: &[u8]) -> Result<Layers, Stri
 }
 
 /// Says that the AMI's own file counts, which nobody named.
-pub(super) fn note_layers(sources: &Sources, layers: &Layers) {
+pub(super) fn note_layers(sources: &ConfigSources, layers: &Layers) {
     let file = sources.file.display().to_string();
     if !sources.file_is_required && layers.sources().contains(&file.as_str()) && layers.sources().len() > 1 {
         super::note(&format!("{file} is layered below it, as `berth run` does; `--config /dev/null` leaves it out"));
@@ -104,9 +104,9 @@ fn read(file: &Path) -> Result<Vec<u8>, String> {
         if stdin().is_terminal() {
             super::note("reads a config from standard input: type it and end it with Ctrl-D, or name a FILE");
         }
-        sources::bounded(stdin())
+        config_sources::bounded(stdin())
     } else {
-        sources::read_bounded(file)
+        config_sources::read_bounded(file)
     };
     read.map_err(|error| match error.kind() {
         // The name is not repeated: whoever gives a config as an argument may have given a secret with it.

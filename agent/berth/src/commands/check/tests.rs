@@ -304,7 +304,7 @@ fn a_file_of_defaults_stands_in_the_place_of_the_ami_s_and_user_data_above_it() 
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("berth.toml");
     std::fs::write(&file, "image = 'x:ami'\nport = 80\n").unwrap();
-    let sources = |file_is_required| Sources { file: file.clone(), file_is_required, words: Vec::new() };
+    let sources = |file_is_required| ConfigSources { file: file.clone(), file_is_required, words: Vec::new() };
     let image = |file_is_required, source: &str, text: &str| {
         let layers = layered(&sources(file_is_required), source, text.as_bytes()).unwrap();
         let image = layers.resolve_in_part().0.image.to_string();
@@ -315,7 +315,7 @@ fn a_file_of_defaults_stands_in_the_place_of_the_ami_s_and_user_data_above_it() 
     assert_eq!(image(false, "-", "berth port=81").1, 2);
     assert_eq!(image(false, "other.toml", "image = 'x:2'").1, 1);
     assert_eq!(image(true, "other.toml", "image = 'x:2'"), ("docker.io/library/x:2".into(), 2, false));
-    let none = Sources { file: folder.path().join("none"), file_is_required: false, words: Vec::new() };
+    let none = ConfigSources { file: folder.path().join("none"), file_is_required: false, words: Vec::new() };
     assert_eq!(layered(&none, "-", b"berth image=x:1").unwrap().sources(), ["stdin"]);
 }
 

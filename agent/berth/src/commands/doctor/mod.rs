@@ -21,8 +21,8 @@ use crate::commands::paint::Paint;
 use crate::commands::policy::{Place, Policy};
 use crate::io::aws::imds::Imds;
 use crate::io::aws::{Aws, Service};
+use crate::io::config_sources;
 use crate::io::docker::{Engine, EngineError};
-use crate::io::sources;
 
 use report::{Check, Report, Verdict};
 
@@ -78,7 +78,7 @@ async fn examine(global: &Global) -> Vec<Check> {
     let layers = within(global.sources(Vec::new()).read_unpointed(&imds)).await;
     // How AWS is reached holds from the first call on. If it is invalid, the check of the config says so.
     if let Some(Ok(layers)) = &layers {
-        let _ = sources::configure(layers, &aws);
+        let _ = config_sources::configure(layers, &aws);
     }
     checks.push(host::roots(aws.http()));
     let identity = identify(&imds, &aws, &mut checks).await;
@@ -169,12 +169,12 @@ async fn configure(
             return None;
         }
     };
-    if let Err(error) = sources::configure(&layers, aws) {
+    if let Err(error) = config_sources::configure(&layers, aws) {
         checks.push(Check::fail("config", error.reason, CORRECT));
         return None;
     }
     if let Some(pointer) = layers.pointer() {
-        match within(sources::follow(&mut layers, aws)).await {
+        match within(config_sources::follow(&mut layers, aws)).await {
             None => checks.push(silent("pointer", &pointer.to_string())),
             Some(Ok(())) => checks.push(Check::ok("pointer", pointer.to_string())),
             Some(Err(error)) => {

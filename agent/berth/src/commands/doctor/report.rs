@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use berth_config::printable::escaped;
 use berth_core::message::error::{ErrorClass, JobError};
 use serde::Serialize;
 
@@ -59,8 +60,8 @@ impl Check {
     pub fn refused(name: &'static str, what: &str, error: &JobError, statement: Option<&Statement>) -> Self {
         let found = if what.is_empty() { error.reason.clone() } else { format!("{what}: {}", error.reason) };
         let advice = match error.class {
-            // The service's own words; the key's policy may say no, too.
-            ErrorClass::Denied if error.reason.to_ascii_lowercase().contains("kms") => {
+            // The key's policy may deny it, too.
+            ErrorClass::Denied if error.denied_action.as_deref().is_some_and(|action| action.starts_with("kms:")) => {
                 "allow kms:Decrypt on the key that it is encrypted with, in the role's policy and in the key's"
             }
             ErrorClass::Denied => match statement {
@@ -146,7 +147,7 @@ impl Report {
 fn indented(text: &mut String, width: usize, lines: &str) {
     for (at, line) in lines.lines().enumerate() {
         let margin = if at == 0 { 0 } else { width + 8 };
-        let line: String = line.chars().filter(|c| !c.is_control()).collect();
+        let line: String = escaped(line).collect();
         let _ = writeln!(text, "{:margin$}{line}", "");
     }
 }
@@ -174,7 +175,7 @@ mod tests {
         checks.push(Check::warn("clock", "7 min behind", "start chronyd"));
         expect![[r#"
             ok    metadata  i-1
-            FAIL  secret    prod/a: not allowed[2J
+            FAIL  secret    prod/a: not allowed\u{1b}[2J
                             (AccessDeniedException)
                             the role's policy must allow it:
                             {
@@ -187,7 +188,7 @@ mod tests {
                                 "arn:aws:secretsmanager:*:*:secret:a-??????"
                               ]
                             }
-            FAIL  secret    prod/b: not allowed[2J
+            FAIL  secret    prod/b: not allowed\u{1b}[2J
                             (AccessDeniedException)
                             the statement above allows it
             warn  clock     7 min behind
@@ -214,6 +215,7 @@ mod tests {
     #[test]
     fn a_key_that_may_not_be_used_is_told_apart() {
         let denied = JobError::new(ErrorClass::Denied, "AccessDeniedException: Access to KMS is not allowed");
+        let denied = denied.denied(Some("kms:Decrypt".to_owned()));
         let check = Check::refused("secret", "prod/a", &denied, Some(&statement()));
         assert!(check.advice.unwrap().contains("kms:Decrypt") && check.statement.is_none());
     }

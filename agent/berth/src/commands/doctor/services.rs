@@ -201,10 +201,8 @@ async fn template(aws: &Aws, config: &Config, name: &str, policy: &Policy) -> Ch
 
 fn refused_secret(error: secrets::SecretsError, policy: &Policy) -> Check {
     let error = JobError::from(error);
-    // A parameter that refers to a secret needs both, and the service says which is missing.
-    let of_the_secret = error.reason.contains("secretsmanager:GetSecretValue");
-    let action = if of_the_secret { "secretsmanager:GetSecretValue" } else { "ssm:GetParameters" };
-    Check::refused("secret", "", &error, policy.allowing(action))
+    let statement = error.denied_action.as_deref().and_then(|action| policy.allowing(action));
+    Check::refused("secret", "", &error, statement)
 }
 
 /// The login, and whether the registry has the image for it.

@@ -1,6 +1,6 @@
 //! The resources of a policy: ARNs, with `*` for what nobody named.
 
-use berth_config::{Config, ImageRef, SecretRef};
+use berth_config::{Arn, Config, ImageRef, SecretRef};
 use berth_core::message::partition::{partition_of, registry_region};
 
 /// Where the instances are, as far as it is known: the parts of an ARN.
@@ -22,7 +22,7 @@ pub(super) struct Arns {
 impl Arns {
     pub(super) fn new(config: &Config, references: &[SecretRef], place: &Place) -> Self {
         let registry = registry_region(&config.image.registry);
-        let of_arn = references.iter().find_map(|reference| id(reference).strip_prefix("arn:")?.split(':').next());
+        let of_arn = references.iter().find_map(|reference| Some(Arn::parse(id(reference))?.partition));
         // Nothing of one partition is reachable with the credentials of another.
         let partition = match place.region.as_deref().or(registry) {
             Some(region) => partition_of(region),
@@ -34,7 +34,7 @@ impl Arns {
 
     pub(super) fn of(&self, service: &str, region: Option<&str>, account: Option<&str>, resource: &str) -> String {
         let (region, account) = (region.unwrap_or(&self.region), account.unwrap_or(&self.account));
-        format!("arn:{}:{service}:{region}:{account}:{resource}", self.partition)
+        Arn { partition: &self.partition, service, region, account, resource }.to_string()
     }
 
     /// Of a secret, also of one that is read as a parameter: the Parameter Store asks Secrets Manager with the caller's permissions.
@@ -42,13 +42,13 @@ impl Arns {
         let of_name =
             |region, account, name: &str| self.of("secretsmanager", region, account, &format!("secret:{name}-??????"));
         Some(match reference {
-            SecretRef::Managed { id, .. } if !id.starts_with("arn:") => of_name(None, None, id),
+            SecretRef::Managed { id, .. } if !Arn::is_meant(id) => of_name(None, None, id),
             SecretRef::Managed { id, .. } if is_whole(id) => id.clone(),
             SecretRef::Managed { id, .. } => format!("{id}-??????"),
             SecretRef::Parameter { name, .. } => {
                 let secret = reference.secret_of_parameter()?;
-                let part = |nth| name.strip_prefix("arn:").and_then(|arn| arn.split(':').nth(nth));
-                of_name(part(2), part(3), secret)
+                let arn = Arn::parse(name);
+                of_name(arn.map(|arn| arn.region), arn.map(|arn| arn.account), secret)
             }
         })
     }
@@ -56,8 +56,9 @@ impl Arns {
     /// A version or a label is no part of a parameter's ARN.
     pub(super) fn parameter(&self, reference: &SecretRef) -> Option<String> {
         let SecretRef::Parameter { name, .. } = reference else { return None };
-        if name.starts_with("arn:") {
-            return Some(name.splitn(7, ':').take(6).collect::<Vec<_>>().join(":"));
+        if let Some(arn) = Arn::parse(name) {
+            let resource = arn.resource.split(':').next().unwrap_or_default();
+            return Some(Arn { resource, ..arn }.to_string());
         }
         let path = name.split(':').next().unwrap_or_default().trim_start_matches('/');
         Some(self.of("ssm", None, None, &format!("parameter/{path}")))

@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::cli::{Global, PolicyArgs};
 use crate::commands::check;
 use crate::io::aws::Operation;
-use crate::io::{aws::autoscaling, aws::ecr, aws::parameter_store, aws::secrets, aws::secrets_manager, sources};
+use crate::io::{aws::autoscaling, aws::ecr, aws::parameter_store, aws::secrets, aws::secrets_manager, config_sources};
 
 use arn::Arns;
 pub use arn::Place;
@@ -78,7 +78,7 @@ async fn on_the_instance(global: &Global) -> Result<(Layers, Place, bool), Strin
     let identity = imds.identity().await.map_err(|error| elsewhere(error.into()))?;
     aws.locate(&identity);
     let mut layers = global.sources(Vec::new()).read_unpointed(&imds).await.map_err(|error| error.reason)?;
-    let followed = sources::follow(&mut layers, &aws).await;
+    let followed = config_sources::follow(&mut layers, &aws).await;
     let place = Place { region: aws.region(), account: Some(identity.account) };
     Ok((layers, place, followed.is_ok()))
 }

@@ -3,7 +3,7 @@
 use berth_core::view::timeline::{Bar, BarState, Panel};
 
 use crate::commands::humanize::span;
-use crate::io::host::console::one_line;
+use berth_config::printable::one_line;
 
 /// The longest text from elsewhere, in bytes: what AWS says of a call that is not allowed is some 500.
 const TEXT: usize = 1000;

@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use berth_core::view::timeline::Timeline;
 
 use crate::cli::{Global, TimelineArgs};
-use crate::io::host::console::one_line;
 use crate::io::host::state_dir;
 use crate::io::listen::socket_client::{self, ClientError};
+use berth_config::printable::one_line;
 
 mod axis;
 pub mod bars;

@@ -7,7 +7,7 @@ use berth_core::view::timeline::{Bar, BarState, Panel, Span, Timeline};
 
 use super::{axis, bars, text};
 use crate::commands::humanize::{point, span};
-use crate::io::host::console::one_line;
+use berth_config::printable::one_line;
 
 /// Pixels. The card is this wide; it is as high as it must be.
 const WIDTH: f64 = 1080.0;

@@ -8,7 +8,7 @@ use berth_core::view::timeline::{Panel, Timeline};
 use super::axis;
 use super::bars::{self, Weight};
 use crate::commands::humanize::{point, span};
-use crate::io::host::console::one_line;
+use berth_config::printable::one_line;
 
 /// The bars are this wide; with names and times a line stays within 80 columns.
 const BAR: usize = 48;

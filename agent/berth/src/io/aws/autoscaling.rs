@@ -6,7 +6,9 @@ use aws_sdk_autoscaling::Client;
 use aws_sdk_autoscaling::types::LifecycleHook;
 use berth_core::message::group::{HookName, HookResult};
 
-use crate::io::aws::{Aws, AwsError, Operation, Service};
+use crate::io::aws::client::Aws;
+use crate::io::aws::error::AwsError;
+use crate::io::aws::service::{Operation, Service};
 
 pub(crate) const DESCRIBE_INSTANCES: Operation = Service::AutoScaling.operation("DescribeAutoScalingInstances");
 pub(crate) const DESCRIBE_HOOKS: Operation = Service::AutoScaling.operation("DescribeLifecycleHooks");

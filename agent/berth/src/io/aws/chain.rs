@@ -20,14 +20,14 @@ use aws_runtime::env_config::file::EnvConfigFiles;
 use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns, ResolveDnsError};
 use aws_smithy_types::error::metadata::ErrorMetadata;
 use aws_types::os_shim_internal::{Env, Fs};
-use berth_core::message::error::{ErrorClass, JobError};
+use berth_config::printable::message;
+use berth_core::message::error::{ErrorClass, JobError, chain, find};
 
-use super::credentials::{CredentialsError, Role, is_text};
-use super::error::printable;
+use super::credentials_error::CredentialsError;
 use super::exchange::Unanswered;
+use super::role::{Role, is_text};
 use crate::io::aws::imds::Imds;
 use crate::io::http::dns::Resolver;
-use crate::io::http::find;
 
 /// The profile of those who name none.
 const DEFAULT: &str = "default";
@@ -45,7 +45,7 @@ const FILES: [(&str, &str); 4] = [
 /// Bytes of such a file.
 const MOST: u64 = 1 << 20;
 
-/// Characters of what the SDK or a service says.
+/// Bytes of what the SDK or a service says.
 const MAX_REASON: usize = 400;
 
 /// The chain. Only what the environment names is in it.
@@ -199,23 +199,19 @@ fn reason(error: &SdkCredentialsError) -> String {
     if let Some(file) = find::<io::Error>(error) {
         return format!("the file with the token cannot be read: {file}");
     }
-    if let Some((code, message)) = find::<ErrorMetadata>(error).and_then(|meta| Some((meta.code()?, meta.message()?))) {
-        return printable(&format!("{code}: {message}"), MAX_REASON);
+    if let Some((code, text)) = find::<ErrorMetadata>(error).and_then(|meta| Some((meta.code()?, meta.message()?))) {
+        return message(&format!("{code}: {text}"), MAX_REASON);
     }
-    let mut last: &dyn StdError = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    let text = last.to_string();
+    let text = chain(error).last().map(ToString::to_string).unwrap_or_default();
     // It quotes the answer.
     if text.starts_with("error parsing XML") {
         return "the answer is not one of STS".to_owned();
     }
-    printable(text.strip_prefix("ProfileFile provider could not be built: ").unwrap_or(&text), MAX_REASON)
+    message(text.strip_prefix("ProfileFile provider could not be built: ").unwrap_or(&text), MAX_REASON)
 }
 
 fn chain_of(error: &(dyn StdError + 'static)) -> String {
-    printable(&JobError::from_error(ErrorClass::Misconfigured, error).reason, MAX_REASON)
+    message(&JobError::from_error(ErrorClass::Misconfigured, error).reason, MAX_REASON)
 }
 
 /// The process's own resolver, for the name in `AWS_CONTAINER_CREDENTIALS_FULL_URI`.

@@ -4,13 +4,15 @@ use aws_sdk_ecr::Client;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use berth_config::{RegistryAuth, SecretRef};
-use berth_core::message::error::ErrorClass;
+use berth_core::message::error::{ErrorClass, JobError};
 use berth_core::message::partition::registry_region;
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::io::aws::client::Aws;
+use crate::io::aws::error::AwsError;
 use crate::io::aws::secrets::{self, SecretsError};
-use crate::io::aws::{Aws, AwsError, Operation, Service};
+use crate::io::aws::service::{Operation, Service};
 use crate::io::docker::Login;
 use crate::io::secret::Secret;
 
@@ -66,6 +68,17 @@ impl LoginError {
             Self::NotAToken => ErrorClass::Transient,
             Self::NotALogin { .. } => ErrorClass::Broken,
         }
+    }
+}
+
+impl From<LoginError> for JobError {
+    fn from(error: LoginError) -> Self {
+        let action = match &error {
+            LoginError::Aws(source) => source.denied_action(),
+            LoginError::Secret(source) => source.denied_action(),
+            LoginError::NotAToken | LoginError::NotALogin { .. } => None,
+        };
+        Self::from_error(error.class(), &error).denied(action)
     }
 }
 

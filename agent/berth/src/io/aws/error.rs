@@ -7,13 +7,20 @@ use aws_runtime::retries::classifiers::{THROTTLING_ERRORS, TRANSIENT_ERRORS};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::{ErrorMetadata, ProvideErrorMetadata};
-use berth_core::message::error::ErrorClass;
+use berth_config::printable::{message, one_line};
+use berth_core::message::error::{ErrorClass, JobError, find};
 use http::StatusCode;
 use thiserror::Error;
 
+use super::credentials_error::CredentialsError;
 use super::exchange::Unanswered;
-use super::{CredentialsError, Operation};
-use crate::io::http::{HttpError, find};
+use super::service::Operation;
+use crate::io::http::HttpError;
+
+/// Bytes of an error code that are kept.
+const MAX_CODE: usize = 100;
+/// Bytes of a service's message that are kept.
+const MAX_MESSAGE: usize = 300;
 
 /// A call that failed. The service's message is kept, cut short; it names principals and resources, never values.
 #[derive(Debug, Error)]
@@ -140,6 +147,16 @@ impl AwsError {
         }
     }
 
+    /// The IAM action that the credentials lack, if that is the reason: the one that the service's message names, else that of the call.
+    pub fn denied_action(&self) -> Option<String> {
+        match self {
+            Self::Denied { operation, message, .. } => {
+                Some(named_action(message).map_or_else(|| operation.to_string(), str::to_owned))
+            }
+            _ => None,
+        }
+    }
+
     /// What the SDK says of a call that failed. None of its own texts is kept: they may quote an answer.
     pub(super) fn from_sdk<E>(operation: Operation, error: &SdkError<E, HttpResponse>) -> Self
     where
@@ -205,17 +222,22 @@ impl AwsError {
     }
 
     /// An error code that a service told for one of several things it was asked for.
-    pub(in crate::io) fn of_code(operation: Operation, status: StatusCode, code: &str, message: &str) -> Self {
+    pub(in crate::io) fn of_code(operation: Operation, status: StatusCode, code: &str, text: &str) -> Self {
         if !is_code(code) {
             return Self::NotAws { operation, status };
         }
-        let code = printable(code, 100);
-        let message = printable(message, 300);
+        let (code, message) = (one_line(code, MAX_CODE), message(text, MAX_MESSAGE));
         if class_of(status, &code) == ErrorClass::Denied {
             Self::Denied { operation, code, message }
         } else {
             Self::Failed { operation, status, code, message }
         }
+    }
+}
+
+impl From<AwsError> for JobError {
+    fn from(error: AwsError) -> Self {
+        Self::from_error(error.class(), &error).denied(error.denied_action())
     }
 }
 
@@ -255,7 +277,7 @@ pub const DENIED: &[&str] = &[
 ];
 
 fn class_of(status: StatusCode, code: &str) -> ErrorClass {
-    let code = code.strip_suffix("JobError").unwrap_or(code);
+    let code = code.strip_suffix("Fault").unwrap_or(code);
     if THROTTLING_ERRORS.contains(&code) || status == StatusCode::TOO_MANY_REQUESTS {
         ErrorClass::Throttled
     } else if TRANSIENT_ERRORS.contains(&code) || TRANSIENT.contains(&code) || status.is_server_error() {
@@ -267,15 +289,20 @@ fn class_of(status: StatusCode, code: &str) -> ErrorClass {
     }
 }
 
+/// The action in a message of AWS: `… is not authorized to perform: ACTION on resource: …` (IAM User Guide, "Troubleshoot access denied error
+/// messages"). Secrets Manager says `Access to KMS is not allowed` of a key without naming the action (API reference, GetSecretValue).
+fn named_action(message: &str) -> Option<&str> {
+    let named = message.split_once("not authorized to perform: ").and_then(|(_, rest)| rest.split_whitespace().next());
+    match named.filter(|action| action.contains(':')) {
+        None if message.to_ascii_lowercase().contains("kms") => Some("kms:Decrypt"),
+        named => named,
+    }
+}
+
 /// Whether this may be an error code of AWS: a word in camel case, as each of its services has them.
 fn is_code(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_uppercase())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'_')
-}
-
-/// At most that many characters, in one line.
-pub(super) fn printable(text: &str, most: usize) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most).collect()
 }
 
 #[cfg(test)]
@@ -283,8 +310,48 @@ mod tests {
     use aws_sdk_ssm::operation::get_parameters::GetParametersError;
     use aws_smithy_runtime_api::client::result::ConnectorError;
 
-    use super::super::Service;
+    use super::super::service::Service;
     use super::*;
+
+    /// Query services such as Auto Scaling put `Fault` behind the names of some of their errors (botocore's `service-2.json`).
+    #[test]
+    fn a_code_of_auto_scaling_is_classified_without_its_suffix() {
+        assert_eq!(class_of(StatusCode::BAD_REQUEST, "ResourceContentionFault"), ErrorClass::Transient);
+        assert_eq!(class_of(StatusCode::BAD_REQUEST, "ScalingActivityInProgressFault"), ErrorClass::Broken);
+    }
+
+    /// The messages of the IAM User Guide, of Secrets Manager and of the Parameter Store.
+    #[test]
+    fn a_denied_call_says_which_action_would_have_allowed_it() {
+        let denied = |message: &str| {
+            let operation = Service::Ssm.operation("GetParameters");
+            let error = AwsError::of_code(operation, StatusCode::BAD_REQUEST, "AccessDeniedException", message);
+            JobError::from(error).denied_action.unwrap()
+        };
+        let user = "User: arn:aws:sts::123456789012:assumed-role/web/i-0123456789abcdef0";
+        for (message, action) in [
+            (
+                format!("{user} is not authorized to perform: ssm:GetParameters on resource: arn:aws:ssm:x"),
+                "ssm:GetParameters",
+            ),
+            (
+                format!("{user} is not authorized to perform: secretsmanager:GetSecretValue on resource: secret:kms-1"),
+                "secretsmanager:GetSecretValue",
+            ),
+            (format!("{user} is not authorized to perform: kms:Decrypt on resource: arn:aws:kms:x"), "kms:Decrypt"),
+            ("Access to KMS is not allowed".to_owned(), "kms:Decrypt"),
+            ("no message".to_owned(), "ssm:GetParameters"),
+        ] {
+            assert_eq!(denied(&message), action, "{message}");
+        }
+        let failed = AwsError::of_code(
+            Service::Ssm.operation("GetParameters"),
+            StatusCode::BAD_REQUEST,
+            "ThrottlingException",
+            "",
+        );
+        assert_eq!(JobError::from(failed).denied_action, None);
+    }
 
     #[test]
     fn what_the_sdk_gives_up_by_itself_passes_and_what_it_cannot_build_does_not() {

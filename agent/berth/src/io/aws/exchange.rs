@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use http_body_util::Full;
 
-use super::{Operation, Service};
+use super::service::{Operation, Service};
 use crate::io::http::{Http, HttpError, close_after};
 
 /// For one call, from the connection to the last byte of the answer.

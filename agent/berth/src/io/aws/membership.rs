@@ -3,8 +3,8 @@
 use berth_core::message::error::{ErrorClass, JobError};
 use berth_core::message::group::{LifecycleHook, Membership};
 
-use crate::io::aws::Aws;
 use crate::io::aws::autoscaling::{self, GroupHook, Transition};
+use crate::io::aws::client::Aws;
 
 /// What the config names.
 #[derive(Clone, Debug, Default)]

@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::types::Parameter;
+use berth_config::Arn;
 use berth_core::message::error::{ErrorClass, JobError};
 use futures_util::future::join_all;
 
+use crate::io::aws::client::Aws;
 use crate::io::aws::secret_error::SecretError;
-use crate::io::aws::secrets_manager::arn_region;
-use crate::io::aws::{Aws, Operation, Service};
+use crate::io::aws::service::{Operation, Service};
 use crate::io::secret::Secret;
 
 pub(crate) const GET: Operation = Service::Ssm.operation("GetParameters");
@@ -40,7 +41,7 @@ fn is(parameter: &Parameter, asked: &str) -> bool {
 pub async fn fetch(aws: &Aws, names: BTreeSet<String>) -> Results {
     let mut by_region: BTreeMap<Option<String>, Vec<String>> = BTreeMap::new();
     for name in names {
-        by_region.entry(arn_region(&name).map(str::to_owned)).or_default().push(name);
+        by_region.entry(Arn::parse(&name).map(|arn| arn.region.to_owned())).or_default().push(name);
     }
     let calls = by_region
         .iter()
@@ -55,7 +56,7 @@ async fn fetch_batch(aws: &Aws, names: &[String], region: Option<&str>) -> Resul
     let answer = match answer.await {
         Ok(answer) => answer,
         Err(error) => {
-            let error = JobError::from_error(error.class(), &error);
+            let error = JobError::from(error);
             return names.iter().map(|name| (name.clone(), Err(error.clone()))).collect();
         }
     };

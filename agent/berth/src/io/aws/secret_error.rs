@@ -1,9 +1,9 @@
 //! What is wrong with one secret that AWS answered about, or cannot answer about. Names are told, values never.
 
-use berth_core::message::error::{ErrorClass, JobError};
+use berth_core::message::error::ErrorClass;
 use thiserror::Error;
 
-use crate::io::aws::Operation;
+use crate::io::aws::service::Operation;
 
 /// One secret that cannot be used.
 #[derive(Clone, Debug, Error)]
@@ -77,8 +77,4 @@ impl SecretError {
     }
 }
 
-impl From<SecretError> for JobError {
-    fn from(error: SecretError) -> Self {
-        Self::from_error(error.class(), &error)
-    }
-}
+job_error_from!(SecretError);

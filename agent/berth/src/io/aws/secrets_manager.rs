@@ -11,12 +11,15 @@ use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueOutput;
 use aws_sdk_secretsmanager::primitives::Blob;
 use aws_sdk_secretsmanager::types::{ApiErrorType, SecretValueEntry};
+use berth_config::Arn;
 use berth_core::message::error::{ErrorClass, JobError};
 use futures_util::future::join_all;
 use http::StatusCode;
 
+use crate::io::aws::client::Aws;
+use crate::io::aws::error::AwsError;
 use crate::io::aws::secret_error::SecretError;
-use crate::io::aws::{Aws, AwsError, Operation, Service};
+use crate::io::aws::service::{Operation, Service};
 use crate::io::secret::Secret;
 
 pub(crate) const GET: Operation = Service::SecretsManager.operation("GetSecretValue");
@@ -76,9 +79,9 @@ fn value(text: Option<String>, binary: Option<Blob>) -> Option<Secret> {
 type Results = BTreeMap<Wanted, Result<Secret, JobError>>;
 
 impl Wanted {
-    /// The region of an ARN (`arn:partition:secretsmanager:region:…`), none for a name.
+    /// The region of an ARN, none for a name.
     fn region(&self) -> Option<&str> {
-        arn_region(&self.id)
+        Arn::parse(&self.id).map(|arn| arn.region)
     }
 
     fn is_current(&self) -> bool {
@@ -109,11 +112,6 @@ impl fmt::Display for Wanted {
             None => Ok(()),
         }
     }
-}
-
-/// The region that an ARN names.
-pub(crate) fn arn_region(id: &str) -> Option<&str> {
-    id.strip_prefix("arn:")?.split(':').nth(2).filter(|region| !region.is_empty())
 }
 
 /// Every value that is wanted, or why it is not there.
@@ -159,7 +157,7 @@ async fn fetch_batch(aws: &Aws, wanted: Vec<Wanted>) -> Results {
             return fetch_singly(aws, wanted).await;
         }
         Err(error) => {
-            let error = JobError::from_error(error.class(), &error);
+            let error = JobError::from(error);
             return wanted.into_iter().map(|wanted| (wanted, Err(error.clone()))).collect();
         }
     };
@@ -173,7 +171,7 @@ async fn fetch_batch(aws: &Aws, wanted: Vec<Wanted>) -> Results {
         } else if let Some(error) = error {
             let code = error.error_code.as_deref().unwrap_or_default();
             let error = AwsError::of_code(GET, StatusCode::OK, code, error.message.as_deref().unwrap_or("no message"));
-            results.insert(wanted, Err(JobError::from_error(error.class(), &error)));
+            results.insert(wanted, Err(JobError::from(error)));
         } else {
             // The same secret by its name and by its ARN, of which the answer holds one.
             left_out.push(wanted);
@@ -208,7 +206,7 @@ async fn fetch_singly(aws: &Aws, wanted: Vec<Wanted>) -> Results {
             Ok(value) if wanted.is(&value) => value.into_secret(GET),
             // AWS answers about no other secret than the one that it is asked for: something in between did.
             Ok(_) => Err(JobError::new(ErrorClass::Transient, format!("{GET} returned another secret or version"))),
-            Err(error) => Err(JobError::from_error(error.class(), &error)),
+            Err(error) => Err(JobError::from(error)),
         };
         (wanted, value)
     });

@@ -6,18 +6,19 @@
 use std::error::Error;
 use std::path::PathBuf;
 
-use bollard::errors::Error as Bollard;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::client::conn::http1;
+use http_body_util::Full;
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use super::error::{self, EngineError};
-use super::{Engine, SHORT};
+use super::error::EngineError;
+use super::refusal;
+use crate::io::http::one_shot;
+
+use super::engine::{Engine, SHORT};
 
 /// An answer is some ten kilobytes long.
 const LONGEST: usize = 1024 * 1024;
@@ -52,12 +53,6 @@ pub struct About {
     pub is_podman: bool,
 }
 
-/// How the engine says no.
-#[derive(Deserialize)]
-struct Refusal {
-    message: String,
-}
-
 impl Engine {
     /// Whether the engine answers, in an API that is new enough.
     pub async fn ping(&self) -> Result<(), EngineError> {
@@ -68,22 +63,19 @@ impl Engine {
     pub async fn about(&self) -> Result<About, EngineError> {
         let answer = self.ask("/info").await?;
         let about =
-            serde_json::from_slice(answer.body()).map_err(|error| error::no_answer(self.asking(), error.into()))?;
+            serde_json::from_slice(answer.body()).map_err(|error| refusal::no_answer(self.asking(), error.into()))?;
         Ok(About { is_podman: header(&answer, "server").starts_with("Libpod/"), ..about })
     }
 
     async fn ask(&self, path: &str) -> Result<Response<Bytes>, EngineError> {
-        let fail = |source| error::no_answer(self.asking(), source);
+        let fail = |source| refusal::no_answer(self.asking(), source);
         let answer = match timeout(SHORT, self.answer(path)).await {
             Ok(answer) => answer.map_err(fail)?,
             Err(late) => return Err(fail(late.into())),
         };
         if !answer.status().is_success() {
-            let body = answer.body();
-            let said = serde_json::from_slice::<Refusal>(body).map(|refusal| refusal.message);
-            let message = said.unwrap_or_else(|_| String::from_utf8_lossy(body).into_owned());
-            let refused = Bollard::DockerResponseServerError { status_code: answer.status().as_u16(), message };
-            return Err(error::of(self.asking(), refused, error::plain));
+            let refused = refusal::response(answer.status(), answer.body());
+            return Err(refusal::of(self.asking(), refused, refusal::plain));
         }
         // One that does not say its version is validated.
         match api_version(header(&answer, "api-version")) {
@@ -103,12 +95,9 @@ impl Engine {
 
     async fn answer(&self, path: &str) -> Result<Response<Bytes>, Box<dyn Error + Send + Sync>> {
         let stream = UnixStream::connect(&self.socket).await?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
-        let answer =
-            sender.send_request(Request::get(path).header("host", "docker").body(Empty::<Bytes>::new())?).await?;
-        let (parts, body) = answer.into_parts();
-        Ok(Response::from_parts(parts, Limited::new(body, LONGEST).collect().await?.to_bytes()))
+        let request = Request::get(path).header("host", "docker").body(Full::default())?;
+        let (parts, body) = one_shot::send(TokioIo::new(stream), request).await?.into_parts();
+        Ok(Response::from_parts(parts, one_shot::read(body, LONGEST).await?))
     }
 }
 

@@ -16,8 +16,9 @@ use berth_core::message::container::ContainerId;
 use berth_core::message::error::ErrorClass;
 use bollard::query_parameters::InspectContainerOptions;
 
-use super::error::{self, EngineError};
-use super::{Engine, SHORT};
+use super::engine::{Engine, SHORT};
+use super::error::EngineError;
+use super::refusal;
 
 /// So much of one table is read, more than 400,000 sockets: whatever comes then changes no decision.
 const MAX_TABLE: u64 = 64 << 20;
@@ -59,7 +60,7 @@ impl Engine {
 
     /// None if the container does not run.
     async fn look_at(&self, id: &ContainerId) -> Result<Option<App>, EngineError> {
-        let fail = |error| error::of(doing(), error, error::plain);
+        let fail = |error| refusal::of(doing(), error, refusal::plain);
         let docker = self.within(SHORT).map_err(fail)?;
         match docker.inspect_container(&id.0, None::<InspectContainerOptions>).await {
             Ok(inspected) => {
@@ -68,7 +69,7 @@ impl Engine {
                 let pid = inspected.state.and_then(|state| state.pid).filter(|pid| *pid > 0);
                 Ok(pid.map(|pid| App { pid, ports }))
             }
-            Err(error) if error::is_not_found(&error) => Ok(None),
+            Err(error) if refusal::is_not_found(&error) => Ok(None),
             Err(error) => Err(fail(error)),
         }
     }

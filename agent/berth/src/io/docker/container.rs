@@ -14,9 +14,10 @@ use bollard::query_parameters::{
 use futures_util::StreamExt;
 
 use super::create::{INSTANCE, Mounted, body, whole_seconds};
-use super::error::{self, EngineError};
+use super::engine::{Engine, LONG, SHORT};
+use super::error::EngineError;
+use super::refusal;
 use super::running::{found, running};
-use super::{Engine, LONG, SHORT};
 
 /// SIGKILL, as an exit code: how a container ended that somebody removed by force.
 const KILLED: i64 = 128 + 9;
@@ -24,7 +25,7 @@ const KILLED: i64 = 128 + 9;
 impl Engine {
     /// The containers of this instance, and the one of berth's that holds the name, whosever it is.
     pub async fn find_containers(&self, name: &str, instance_id: &str) -> Result<Vec<FoundContainer>, EngineError> {
-        let fail = |error| error::of("list the containers".to_owned(), error, error::plain);
+        let fail = |error| refusal::of("list the containers".to_owned(), error, refusal::plain);
         let docker = self.within(LONG).map_err(fail)?;
         let all = ListContainersOptions { all: true, ..Default::default() };
         let mut containers = Vec::new();
@@ -39,7 +40,7 @@ impl Engine {
                 // Of another instance, from whose disk the AMI was made: whatever it was made from, it is not adopted.
                 Ok(inspected) => containers.push(FoundContainer { fingerprint: None, ..found(inspected) }),
                 // It went away in between.
-                Err(error) if error::is_not_found(&error) => {}
+                Err(error) if refusal::is_not_found(&error) => {}
                 Err(error) => return Err(fail(error)),
             }
         }
@@ -50,12 +51,12 @@ impl Engine {
     pub async fn create(&self, creation: &Creation, mounted: Mounted<'_>) -> Result<ContainerId, EngineError> {
         let name = creation.config.container_name();
         let body = body(creation, mounted)?;
-        let fail = |error| error::of_create(&name, error);
+        let fail = |error| refusal::of_create(&name, error);
         let platform = creation.config.platform.as_ref().map(ToString::to_string).unwrap_or_default();
         let options = CreateContainerOptions { name: Some(name.clone()), platform };
         match self.within(LONG).map_err(fail)?.create_container(Some(options), body).await {
             Ok(created) => Ok(ContainerId(created.id)),
-            Err(error) if error::is_conflict(&error) => Err(self.name_taken(name.clone()).await),
+            Err(error) if refusal::is_conflict(&error) => Err(self.name_taken(name.clone()).await),
             Err(error) => Err(fail(error)),
         }
     }
@@ -76,7 +77,7 @@ impl Engine {
 
     /// Starts the container, which publishes these ports; one that runs already is left as it is.
     pub async fn start(&self, id: &ContainerId, ports: &[Port]) -> Result<RunningContainer, EngineError> {
-        let fail = |error| error::of_start(error, &id.0, ports);
+        let fail = |error| refusal::of_start(error, &id.0, ports);
         let docker = self.within(LONG).map_err(fail)?;
         docker.start_container(&id.0, None::<StartContainerOptions>).await.map_err(fail)?;
         let inspected = docker.inspect_container(&id.0, None::<InspectContainerOptions>).await.map_err(fail)?;
@@ -85,19 +86,19 @@ impl Engine {
 
     /// Waits for the container to exit. An engine that goes away meanwhile is a transient error: the container may outlive it.
     pub async fn watch(&self, id: &ContainerId) -> Result<Exit, EngineError> {
-        let fail = |error| error::of("watch the container".to_owned(), error, error::plain);
+        let fail = |error| refusal::of("watch the container".to_owned(), error, refusal::plain);
         let docker = self.within(LONG).map_err(fail)?;
         let options = WaitContainerOptions { condition: "not-running".to_owned() };
         let waited = match Box::pin(docker.wait_container(&id.0, Some(options))).next().await {
             Some(Ok(answer)) => Some(answer.status_code),
             Some(Err(Bollard::DockerContainerWaitError { code, .. })) => Some(code),
-            Some(Err(error)) if error::is_not_found(&error) => return Ok(Exit { code: KILLED, oom_killed: false }),
+            Some(Err(error)) if refusal::is_not_found(&error) => return Ok(Exit { code: KILLED, oom_killed: false }),
             // The stream ended without an answer, or the answer was none: the inspection tells.
             Some(Err(_)) | None => None,
         };
         let state = match docker.inspect_container(&id.0, None::<InspectContainerOptions>).await {
             Ok(inspected) => inspected.state.unwrap_or_default(),
-            Err(error) if error::is_not_found(&error) => {
+            Err(error) if refusal::is_not_found(&error) => {
                 return Ok(Exit { code: waited.unwrap_or(KILLED), oom_killed: false });
             }
             Err(error) => return Err(fail(error)),
@@ -118,12 +119,12 @@ impl Engine {
     /// Stops the container: its stop signal, then SIGKILL after `timeout`. Returns when it has stopped; one that has stopped
     /// already, or is gone, is no error.
     pub async fn stop(&self, id: &ContainerId, timeout: Duration) -> Result<(), EngineError> {
-        let fail = |error| error::of("stop the container".to_owned(), error, error::plain);
+        let fail = |error| refusal::of("stop the container".to_owned(), error, refusal::plain);
         // The engine answers only when the container has stopped, so the client must wait for longer than that.
         let docker = self.within(timeout.saturating_add(LONG)).map_err(fail)?;
         let options = StopContainerOptions { t: Some(whole_seconds(timeout)), ..Default::default() };
         match docker.stop_container(&id.0, Some(options)).await {
-            Err(error) if !error::is_not_found(&error) => Err(fail(error)),
+            Err(error) if !refusal::is_not_found(&error) => Err(fail(error)),
             _ => Ok(()),
         }
     }
@@ -131,30 +132,30 @@ impl Engine {
     /// Removes the container, running or not, with its anonymous volumes; one that is gone is no error. Answers with its name, by
     /// which its secrets are deleted.
     pub async fn remove(&self, id: &ContainerId) -> Result<Option<String>, EngineError> {
-        let fail = |error| error::of("remove the container".to_owned(), error, error::plain);
+        let fail = |error| refusal::of("remove the container".to_owned(), error, refusal::plain);
         let docker = self.within(LONG).map_err(fail)?;
         let Some(name) = self.name_of(id).await? else { return Ok(None) };
         let options = RemoveContainerOptions { force: true, v: true, ..Default::default() };
         match docker.remove_container(&id.0, Some(options)).await {
-            Err(error) if !error::is_not_found(&error) => Err(fail(error)),
+            Err(error) if !refusal::is_not_found(&error) => Err(fail(error)),
             _ => Ok(Some(name)),
         }
     }
 
     /// The container's name, none if it is gone.
     pub async fn name_of(&self, id: &ContainerId) -> Result<Option<String>, EngineError> {
-        let fail = |error| error::of("look at the container".to_owned(), error, error::plain);
+        let fail = |error| refusal::of("look at the container".to_owned(), error, refusal::plain);
         let docker = self.within(SHORT).map_err(fail)?;
         match docker.inspect_container(&id.0, None::<InspectContainerOptions>).await {
             Ok(inspected) => Ok(Some(found(inspected).name)),
-            Err(error) if error::is_not_found(&error) => Ok(None),
+            Err(error) if refusal::is_not_found(&error) => Ok(None),
             Err(error) => Err(fail(error)),
         }
     }
 
     /// Sends the container a signal, e.g. `SIGHUP`.
     pub async fn signal(&self, id: &ContainerId, signal: &str) -> Result<(), EngineError> {
-        let fail = |error| error::of(format!("send the container {signal}"), error, error::plain);
+        let fail = |error| refusal::of(format!("send the container {signal}"), error, refusal::plain);
         let options = bollard::query_parameters::KillContainerOptions { signal: signal.to_owned() };
         self.within(SHORT).map_err(fail)?.kill_container(&id.0, Some(options)).await.map_err(fail)
     }

@@ -9,8 +9,9 @@ use futures_util::StreamExt;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Pid, getpgid};
 
-use super::error::{self, EngineError};
-use super::{Engine, SHORT};
+use super::engine::{Engine, SHORT};
+use super::error::EngineError;
+use super::refusal;
 use crate::shim;
 
 impl Engine {
@@ -23,7 +24,7 @@ impl Engine {
         command: &[String],
         timeout: Duration,
     ) -> Result<i64, EngineError> {
-        let fail = |error| error::of("run a command in the container".to_owned(), error, error::start);
+        let fail = |error| refusal::of("run a command in the container".to_owned(), error, refusal::start);
         let docker = self.within(SHORT.saturating_add(timeout)).map_err(fail)?;
         let shim: &[&str] = if app.shim { &[shim::BINARY, shim::WORD] } else { &[] };
         let config = ExecConfig {

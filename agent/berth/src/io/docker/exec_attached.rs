@@ -11,8 +11,7 @@ use bollard::query_parameters::{InspectContainerOptions, ListContainersOptions, 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, HOST, UPGRADE};
 use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::client::conn::http1;
+use http_body_util::Full;
 use hyper_util::rt::TokioIo;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -21,11 +20,13 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
 
 use super::create::INSTANCE;
-use super::error::{self, EngineError};
+use super::engine::{Engine, SHORT};
+use super::error::EngineError;
 use super::exec::signal_inside;
+use super::refusal;
 use super::running::found;
-use super::{Engine, SHORT};
 use crate::io::host::terminal::Size;
+use crate::io::http::one_shot;
 use crate::shim;
 
 /// A refusal is a sentence in JSON.
@@ -76,18 +77,18 @@ pub struct CommandState {
 impl Engine {
     /// The container with this id, none if it is gone.
     pub async fn container(&self, id: &ContainerId) -> Result<Option<FoundContainer>, EngineError> {
-        let fail = |error| error::of(format!("inspect the container {}", short(&id.0)), error, error::plain);
+        let fail = |error| refusal::of(format!("inspect the container {}", short(&id.0)), error, refusal::plain);
         let docker = self.within(SHORT).map_err(fail)?;
         match docker.inspect_container(&id.0, None::<InspectContainerOptions>).await {
             Ok(inspected) => Ok(Some(found(inspected))),
-            Err(error) if error::is_not_found(&error) => Ok(None),
+            Err(error) if refusal::is_not_found(&error) => Ok(None),
             Err(error) => Err(fail(error)),
         }
     }
 
     /// The running containers of berth's, of this instance if it is known.
     pub async fn apps(&self, instance_id: Option<&str>) -> Result<Vec<FoundContainer>, EngineError> {
-        let fail = |error| error::of("list the containers".to_owned(), error, error::plain);
+        let fail = |error| refusal::of("list the containers".to_owned(), error, refusal::plain);
         let label = instance_id.map_or_else(|| INSTANCE.to_owned(), |id| format!("{INSTANCE}={id}"));
         let filters = [("label".to_owned(), vec![label])].into();
         let options = ListContainersOptions { filters: Some(filters), ..Default::default() };
@@ -102,7 +103,7 @@ impl Engine {
     /// Starts the command in the container, with the secret environment if it has one.
     pub async fn attach(&self, app: &RunningContainer, command: &Command) -> Result<Attached, EngineError> {
         let doing = || format!("run a command in the container {}", short(&app.id.0));
-        let fail = |error| error::of(doing(), error, error::start);
+        let fail = |error| refusal::of(doing(), error, refusal::start);
         let console_size = command.size.map(|size| vec![usize::from(size.rows), usize::from(size.columns)]);
         // Through the shim, so that no value is in the engine's answers about this command.
         let shim: &[&str] = if app.shim { &[shim::BINARY, shim::WORD] } else { &[] };
@@ -129,24 +130,17 @@ impl Engine {
     /// Sends the request on a connection of its own, which is the caller's once the engine has agreed.
     async fn open(&self, path: &str, body: &Value) -> Result<(Bytes, UnixStream), Bollard> {
         let stream = UnixStream::connect(&self.socket).await?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(connection.with_upgrades());
         let request = Request::post(path)
             .header(HOST, "docker")
             .header(CONTENT_TYPE, "application/json")
             .header(CONNECTION, "Upgrade")
             .header(UPGRADE, "tcp")
             .body(Full::new(Bytes::from(body.to_string())))?;
-        let response = sender.send_request(request).await?;
+        let response = one_shot::send(TokioIo::new(stream), request).await?;
         let status = response.status();
         if status != StatusCode::SWITCHING_PROTOCOLS {
-            let said = Limited::new(response.into_body(), REFUSAL_BYTES).collect().await;
-            let said = said.map(|body| body.to_bytes()).unwrap_or_default();
-            let message = match serde_json::from_slice::<Value>(&said) {
-                Ok(json) => json.get("message").and_then(Value::as_str).unwrap_or_default().to_owned(),
-                Err(_) => String::from_utf8_lossy(&said).into_owned(),
-            };
-            return Err(Bollard::DockerResponseServerError { status_code: status.as_u16(), message });
+            let body = one_shot::read(response.into_body(), REFUSAL_BYTES).await.unwrap_or_default();
+            return Err(refusal::response(status, &body));
         }
         let upgraded = hyper::upgrade::on(response).await?;
         match upgraded.downcast::<TokioIo<UnixStream>>() {
@@ -158,14 +152,14 @@ impl Engine {
 
     /// Gives the command's terminal this size.
     pub async fn resize(&self, id: &str, size: Size) -> Result<(), EngineError> {
-        let fail = |error| error::of("resize the command's terminal".to_owned(), error, error::plain);
+        let fail = |error| refusal::of("resize the command's terminal".to_owned(), error, refusal::plain);
         let options = ResizeExecOptions { h: size.rows.into(), w: size.columns.into() };
         self.within(SHORT).map_err(fail)?.resize_exec(id, options).await.map_err(fail)
     }
 
     /// Whether the command runs, and how it ended.
     pub async fn command_state(&self, id: &str) -> Result<CommandState, EngineError> {
-        let fail = |error| error::of("ask how the command ended".to_owned(), error, error::plain);
+        let fail = |error| refusal::of("ask how the command ended".to_owned(), error, refusal::plain);
         let inspected = self.within(SHORT).map_err(fail)?.inspect_exec(id).await.map_err(fail)?;
         Ok(CommandState {
             running: inspected.running == Some(true),

@@ -7,18 +7,17 @@ use berth_core::message::container::{HealthCheck, ImageFacts};
 use bollard::errors::Error as Bollard;
 use bollard::models::{HealthConfig, ImageInspect, OciPlatform};
 
-use super::error::{self, EngineError};
+use super::architecture::runs_here;
+use super::engine::{Engine, SHORT};
+use super::error::EngineError;
 use super::login::{Login, log_in};
-use super::{Engine, SHORT};
+use super::refusal;
 
 /// For the registry to say which digest a tag has; the engine asks it, over TLS and sometimes through a token service.
 const REGISTRY: Duration = Duration::from_secs(30);
 
 /// What the engine gives a HEALTHCHECK without `--timeout` (Dockerfile reference, HEALTHCHECK).
 const ENGINE_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// This machine's architecture, in Go's word.
-pub(super) const HERE: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
 
 impl Engine {
     /// The digest that the tag has in its registry, asked by the engine with its own client and its own trust. A reference
@@ -32,10 +31,10 @@ impl Engine {
 
     /// The same, with the registry asked in any case: whether it has the image.
     pub async fn look_up(&self, image: &ImageRef, login: Option<Login<'_>>) -> Result<PinnedImage, EngineError> {
-        let fail = |error| error::of(format!("resolve {image}"), error, error::registry);
+        let fail = |error| refusal::of(format!("resolve {image}"), error, refusal::registry);
         let docker = log_in(self.within(REGISTRY).map_err(fail)?, &image.name(), login)?;
         let answer = match docker.inspect_registry_image(&image.to_string(), None).await {
-            Err(error) if error::is_no_such_path(&error) => return Err(EngineError::NoTags(image.to_string())),
+            Err(error) if refusal::is_no_such_path(&error) => return Err(EngineError::NoTags(image.to_string())),
             answer => answer.map_err(fail)?,
         };
         self.is_one_of(image, &answer.platforms)?;
@@ -64,7 +63,7 @@ impl Engine {
             }
             // To a containerd image store that is asked for a platform, a single image of another one is not there.
             Found::Nothing => {
-                let fail = |error| error::of(format!("inspect {image}"), error, error::plain);
+                let fail = |error| refusal::of(format!("inspect {image}"), error, refusal::plain);
                 match self.within(SHORT).map_err(fail)?.inspect_image(&image.to_string()).await {
                     Ok(found) if is_it(&found, image) => {
                         let built_for = found.architecture.unwrap_or_default();
@@ -78,7 +77,7 @@ impl Engine {
     }
 
     async fn look_for(&self, image: &PinnedImage) -> Result<Found, EngineError> {
-        let fail = |error| error::of(format!("inspect {image}"), error, error::plain);
+        let fail = |error| refusal::of(format!("inspect {image}"), error, refusal::plain);
         let inspected = match &self.platform {
             None => self.within(SHORT).map_err(fail)?.inspect_image(&image.to_string()).await,
             Some(platform) => self.inspect_for(image, platform).await,
@@ -95,7 +94,7 @@ impl Engine {
                 _ => Ok(Found::Image(facts(found))),
             },
             Ok(_) => Ok(Found::Nothing),
-            Err(error) if error::is_not_found(&error) => Ok(Found::Nothing),
+            Err(error) if refusal::is_not_found(&error) => Ok(Found::Nothing),
             Err(error) => Err(fail(error)),
         }
     }
@@ -117,10 +116,7 @@ impl Engine {
             Err(_) => Err(Bollard::RequestTimeoutError),
             Ok(Err(source)) => Err(failed(source)),
             Ok(Ok((status, body))) if status.is_success() => serde_json::from_slice(&body).map_err(Into::into),
-            Ok(Ok((status, body))) => {
-                let message = String::from_utf8_lossy(&body).into_owned();
-                Err(Bollard::DockerResponseServerError { status_code: status.as_u16(), message })
-            }
+            Ok(Ok((status, body))) => Err(refusal::response(status, &body)),
         }
     }
 
@@ -155,13 +151,6 @@ enum Found {
 fn is_it(found: &ImageInspect, image: &PinnedImage) -> bool {
     let wanted = format!("{}@{}", familiar(&image.repository), image.digest);
     found.repo_digests.iter().flatten().any(|known| familiar(known) == wanted)
-}
-
-/// Whether this machine runs what is built for that one, in Go's words for both; an engine that tells nothing is validated.
-fn runs_here(built_for: &str) -> bool {
-    // A 64-bit kernel runs the 32-bit programs of its own kind as well.
-    let also = if HERE == "amd64" { "386" } else { "arm" };
-    built_for.is_empty() || built_for == HERE || built_for == also
 }
 
 /// The name as the engine shows it: without Docker Hub's host, and without `library/` there.
@@ -224,14 +213,6 @@ mod tests {
         assert!(!is_it(&ImageInspect::default(), &image("nginx")));
         let other = PinnedImage { digest: DIGEST.replace('e', "f"), ..image("host/api") };
         assert!(!is_it(&known_as("host/api"), &other));
-    }
-
-    #[test]
-    fn an_image_runs_on_its_own_kind_of_machine() {
-        let other = if HERE == "amd64" { "arm64" } else { "amd64" };
-        assert!(runs_here(HERE) && runs_here(""));
-        assert!(!runs_here(other) && !runs_here("s390x"));
-        assert_eq!((runs_here("386"), runs_here("arm")), (HERE == "amd64", HERE == "arm64"));
     }
 
     #[test]

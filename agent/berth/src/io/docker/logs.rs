@@ -10,8 +10,9 @@ use bollard::query_parameters::{InspectContainerOptions, LogsOptions};
 use futures_util::StreamExt;
 use zeroize::Zeroizing;
 
-use super::error::{self, EngineError};
-use super::{Engine, SHORT};
+use super::engine::{Engine, SHORT};
+use super::error::EngineError;
+use super::refusal;
 
 /// For the whole reading.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -60,11 +61,11 @@ impl Engine {
         lines: usize,
         since: Option<SystemTime>,
     ) -> Result<(Option<String>, Result<Tail, NoLogs>), EngineError> {
-        let fail = |error| error::of("read the container's log".to_owned(), error, error::plain);
+        let fail = |error| refusal::of("read the container's log".to_owned(), error, refusal::plain);
         let docker = self.within(SHORT).map_err(fail)?;
         let inspected = match docker.inspect_container(&id.0, None::<InspectContainerOptions>).await {
             Ok(inspected) => inspected,
-            Err(error) if error::is_not_found(&error) => return Ok((None, Err(NoLogs::Removed))),
+            Err(error) if refusal::is_not_found(&error) => return Ok((None, Err(NoLogs::Removed))),
             Err(error) => return Err(fail(error)),
         };
         let driver = inspected.host_config.and_then(|host| host.log_config).and_then(|log| log.typ);
@@ -88,7 +89,7 @@ impl Engine {
                     count += 1;
                     window.take(&entry);
                 }
-                Err(error) if error::is_not_found(&error) => return Ok((driver, Err(NoLogs::Removed))),
+                Err(error) if refusal::is_not_found(&error) => return Ok((driver, Err(NoLogs::Removed))),
                 Err(Bollard::DockerResponseServerError { status_code, message })
                     if status_code == 501 || message.contains("does not support reading") =>
                 {

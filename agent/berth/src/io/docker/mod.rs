@@ -1,111 +1,37 @@
 //! The Docker Engine on its unix socket, from API 1.41 (Docker 20.10) on, in the words of API 1.44.
 //!
-//! `about` the engine itself · `login` the credentials' header · `image` what the engine and the registry have · `pull` · `create` what
-//! a container is made of · `seccomp` a profile for it · `running` what an inspection tells · `container` its life · `network` how its
-//! packets come in · `exec` a command in it · `exec_attached` one whose streams are the caller's · `exec_output` what that one writes ·
-//! `logs` what it wrote · `connections` who is connected to it · `error` what a no means, `refused_key` which key of the config it is about.
+//! Read first: `engine` the handle · `error` why a call failed, `refusal` what the engine's prose means · `about` the engine itself. Then what
+//! becomes of an image: `login` · `image` · `pull` · `architecture`. Then of a container: `create`, `seccomp` its body · `container` create to
+//! remove · `running` what an inspection says · `network` · `exec`, `exec_attached`, `exec_output` · `logs` · `connections`.
 //!
-//! Requests carry no API version, so the engine answers in its newest; only fields that all of them have are read. An engine with an
-//! older API is refused by the first question.
-
-use std::path::Path;
-use std::time::Duration;
-
-use bollard::{API_DEFAULT_VERSION, Docker};
+//! Requests carry no API version, so the engine answers in its newest. Only fields that all versions have are read. The first call refuses an
+//! engine with an older API.
 
 pub use about::About;
-use berth_config::Platform;
 pub use create::Mounted;
-pub use error::{Asked, EngineError, final_prose, refused};
+pub use engine::Engine;
+pub use error::EngineError;
 pub use login::Login;
 pub use logs::{NoLogs, Tail};
+pub use refusal::{FailedCall, final_prose, refused};
+
+mod engine;
+mod error;
+mod refusal;
 
 mod about;
-mod login;
-
+mod architecture;
 mod image;
-mod image_error;
+mod login;
 mod pull;
-
-mod create;
-mod seccomp;
 
 mod connections;
 mod container;
+mod create;
 mod exec;
 pub mod exec_attached;
 pub mod exec_output;
 mod logs;
 mod network;
 mod running;
-
-mod error;
-mod refused_key;
-
-/// Where the engine listens when nothing says otherwise.
-const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
-/// For the engine to answer a question that it can answer from memory.
-const SHORT: Duration = Duration::from_secs(10);
-/// For the engine to answer when it has work to do: a cold disk, a device, a network.
-const LONG: Duration = Duration::from_secs(120);
-
-/// The engine at one socket. Nothing is connected until a call is made: the engine may come up after the agent.
-#[derive(Clone, Debug)]
-pub struct Engine {
-    socket: String,
-    /// Which of the images that a reference stands for; the machine's own if none is said.
-    platform: Option<Platform>,
-}
-
-impl Engine {
-    /// The engine that `DOCKER_HOST` names, else the usual one.
-    pub fn new(docker_host: Option<&str>) -> Result<Self, EngineError> {
-        let socket = match docker_host.filter(|host| !host.is_empty()) {
-            None => DEFAULT_SOCKET,
-            Some(host) => host
-                .strip_prefix("unix://")
-                .filter(|path| Path::new(path).is_absolute())
-                .ok_or_else(|| EngineError::NoSocket(host.to_owned()))?,
-        };
-        Ok(Self { socket: socket.to_owned(), platform: None })
-    }
-
-    /// The same engine, asked for images of this platform.
-    #[must_use]
-    pub fn with_platform(&self, platform: Option<&Platform>) -> Self {
-        Self { platform: platform.cloned(), ..self.clone() }
-    }
-
-    fn asking(&self) -> String {
-        format!("ask the engine at {}", self.socket)
-    }
-
-    /// A handle whose calls have this long until the engine's answer begins. Making one costs nothing: every request has a
-    /// connection of its own anyway.
-    fn within(&self, timeout: Duration) -> Result<Docker, bollard::errors::Error> {
-        Docker::connect_with_unix(&self.socket, timeout.as_secs().saturating_add(1), API_DEFAULT_VERSION)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use berth_core::message::error::ErrorClass;
-
-    use super::*;
-
-    #[test]
-    fn the_socket_is_the_one_docker_host_names() {
-        assert_eq!(Engine::new(None).unwrap().socket, "/var/run/docker.sock");
-        assert_eq!(Engine::new(Some("")).unwrap().socket, "/var/run/docker.sock");
-        assert_eq!(Engine::new(Some("unix:///run/other.sock")).unwrap().socket, "/run/other.sock");
-    }
-
-    #[test]
-    fn an_engine_elsewhere_is_refused_with_a_sentence() {
-        for host in ["tcp://10.0.0.1:2375", "ssh://root@host", "/var/run/docker.sock", "unix://relative.sock"] {
-            let error = Engine::new(Some(host)).unwrap_err();
-            assert_eq!(error.class(), ErrorClass::Misconfigured);
-            assert!(error.to_string().contains("unix:///"), "{error}");
-        }
-    }
-}
+mod seccomp;

@@ -6,8 +6,9 @@ use berth_core::message::container::ContainerId;
 use bollard::models::{ContainerInspectResponse, NetworkDisconnectRequest, NetworkInspect};
 use bollard::query_parameters::{InspectContainerOptions, InspectNetworkOptions};
 
-use super::error::{self, EngineError};
-use super::{Engine, SHORT};
+use super::engine::{Engine, SHORT};
+use super::error::EngineError;
+use super::refusal;
 
 /// The option of a network that names its bridge.
 const BRIDGE_NAME: &str = "com.docker.network.bridge.name";
@@ -50,7 +51,7 @@ impl Engine {
             if is_its_own || matches!(shown.driver.as_deref(), Some("bridge" | "null")) {
                 continue;
             }
-            let fail = |error| error::of(format!("disconnect the container from {network}"), error, error::plain);
+            let fail = |error| refusal::of(format!("disconnect the container from {network}"), error, refusal::plain);
             let request = NetworkDisconnectRequest { container: id.0.clone(), force: Some(true) };
             self.within(SHORT).map_err(fail)?.disconnect_network(&network, request).await.map_err(fail)?;
             left.insert(network);
@@ -62,7 +63,7 @@ impl Engine {
         let docker = self.within(SHORT).map_err(fail)?;
         match docker.inspect_container(&id.0, None::<InspectContainerOptions>).await {
             Ok(inspected) => Ok(Some(inspected)),
-            Err(error) if error::is_not_found(&error) => Ok(None),
+            Err(error) if refusal::is_not_found(&error) => Ok(None),
             Err(error) => Err(fail(error)),
         }
     }
@@ -74,7 +75,7 @@ impl Engine {
 }
 
 fn fail(error: bollard::errors::Error) -> EngineError {
-    error::of("look at the container's networks".to_owned(), error, error::start)
+    refusal::of("look at the container's networks".to_owned(), error, refusal::start)
 }
 
 /// What the container was created with.

@@ -14,9 +14,10 @@ use bollard::query_parameters::CreateImageOptions;
 use futures_util::StreamExt;
 use tokio::time::sleep;
 
-use super::Engine;
-use super::error::{self, EngineError};
+use super::engine::Engine;
+use super::error::EngineError;
 use super::login::{Login, log_in};
+use super::refusal;
 
 /// The client's own limit, out of the way: `stall` is the one that counts.
 const DAY: Duration = Duration::from_secs(86_400);
@@ -31,7 +32,7 @@ impl Engine {
         stall: Duration,
         mut on_progress: impl FnMut(PullProgress),
     ) -> Result<(), EngineError> {
-        let fail = |error| error::of(format!("pull {image}"), error, error::registry);
+        let fail = |error| refusal::of(format!("pull {image}"), error, refusal::registry);
         let docker = log_in(self.within(DAY).map_err(fail)?, &image.repository, login)?;
         let options = CreateImageOptions {
             from_image: Some(image.repository.clone()),

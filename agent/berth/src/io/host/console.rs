@@ -6,6 +6,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use berth_config::printable::one_line;
+use berth_core::message::error::ErrorClass;
 use nix::libc;
 use tokio::time::{sleep, timeout};
 
@@ -42,6 +44,15 @@ pub enum ConsoleError {
     #[error("{} took nothing for {PATIENCE:?}", .0.display())]
     Stuck(PathBuf),
 }
+
+impl ConsoleError {
+    /// What to do about it: nothing that berth could do again would help.
+    pub fn class(&self) -> ErrorClass {
+        ErrorClass::Broken
+    }
+}
+
+job_error_from!(ConsoleError);
 
 impl Console {
     /// Write one line, `berth: …`, each further error below it, and the last of the app's lines, `berth: app: …`. Never blocks, and
@@ -84,34 +95,6 @@ async fn write_all(mut file: &File, mut rest: &[u8]) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// One line of at most `limit` bytes, control characters escaped: no text from elsewhere can start a line of its own, or
-/// steer a terminal.
-pub fn one_line(text: &str, limit: usize) -> String {
-    let room = limit.saturating_sub('…'.len_utf8());
-    let (mut line, mut cut) = (String::new(), 0);
-    for character in text.chars() {
-        if character.is_control() || turns_text(character) {
-            line.extend(character.escape_default());
-        } else {
-            line.push(character);
-        }
-        if line.len() <= room {
-            cut = line.len();
-        }
-        if line.len() > limit {
-            line.truncate(cut);
-            line.push('…');
-            break;
-        }
-    }
-    line
-}
-
-/// Line and paragraph separators, and what turns the direction of the text after it (Unicode Standard Annex #9).
-fn turns_text(character: char) -> bool {
-    matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

@@ -70,6 +70,8 @@ impl BlockError {
     }
 }
 
+job_error_from!(BlockError);
+
 /// Whether the packet filter takes orders: looks for the rules of nobody.
 pub async fn try_filter() -> Result<(), BlockError> {
     packet_filter::remove("berth-imds-nobody").await.map_err(BlockError::Filter)

@@ -1,8 +1,10 @@
-//! The instance itself: files, the packet filter, systemd, signals, the console.
+//! The instance itself, in no order: files (`small_file`, `state_dir`, `note`, `paths`, `memory_fs`), where the agent is seen (`log`, `console`,
+//! `terminal`), who manages it (`systemd`, `signals`) and its network (`ip_routes`, `packet_filter`, `metadata_block`).
 
 pub mod console;
 pub mod ip_routes;
 pub mod log;
+pub mod memory_fs;
 pub mod metadata_block;
 pub mod note;
 pub mod packet_filter;

@@ -12,8 +12,8 @@ use nix::time::{ClockId, clock_gettime};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::io::host::memory_fs;
 use crate::io::host::small_file::{self, Durable};
-use crate::io::secret::deliver::{self, DeliverError};
 
 /// The note's name in the run directory.
 pub const FILE: &str = "drain.json";
@@ -29,9 +29,13 @@ pub struct Note {
 /// The note could not be kept, or read.
 #[derive(Debug, thiserror::Error)]
 pub enum NoteError {
-    /// The run directory is on a disk, or cannot be looked at.
-    #[error("cannot keep {}", .0.display())]
-    OnDisk(PathBuf, #[source] DeliverError),
+    /// The run directory is on a disk, which would keep the note over a reboot.
+    #[error(
+        "cannot write {}: its directory is not on tmpfs or ramfs, and the note must not outlive a reboot: set --run-dir (or \
+         RUNTIME_DIRECTORY) to a directory below /run",
+        .0.display()
+    )]
+    OnDisk(PathBuf),
     /// The file cannot be written, read or removed.
     #[error("cannot {} {}", .1, .0.display())]
     Io(PathBuf, &'static str, #[source] io::Error),
@@ -66,7 +70,9 @@ impl Note {
     /// Leaves this for the next agent, in place of what was left before.
     pub fn leave<T: Serialize>(&self, note: T) -> Result<(), NoteError> {
         let run_dir = self.path.parent().unwrap_or(&self.path);
-        deliver::may_hold_secrets(run_dir).map_err(|error| NoteError::OnDisk(self.path.clone(), error))?;
+        if !memory_fs::holds(run_dir).map_err(self.io("look at the file system of"))? {
+            return Err(NoteError::OnDisk(self.path.clone()));
+        }
         let stamped = serde_json::to_vec(&Stamped { written_ms: boot_ms(), note });
         let bytes = stamped.map_err(|error| NoteError::Strange(self.path.clone(), error))?;
         small_file::replace(&self.path, &bytes, Durable::No).map_err(self.io("write"))

@@ -22,7 +22,7 @@ use sendfd::SendWithFd;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use crate::io::host::console::one_line;
+use berth_config::printable::one_line;
 
 /// Until the queue of a busy manager is looked at again.
 const AGAIN: Duration = Duration::from_millis(100);

@@ -15,131 +15,25 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use berth_core::message::error::ErrorClass;
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
+use http::{HeaderValue, Method, Request, Uri, header};
 use http_body_util::Full;
-use hyper::client::conn::http1;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::client::proxy::matcher::Intercept;
-use thiserror::Error;
 use tower_service::Service;
 
-use super::find;
+use super::error::{ProxyError, origin};
+use super::one_shot;
 use super::proxy::{Proxies, is_https};
-use super::trust::{Trust, TrustError};
-use crate::io::http::dns::{DnsError, Resolver};
+use super::trust::Trust;
+use crate::io::http::dns::Resolver;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
 /// What the client sends its requests on.
 pub(super) type Stream = MaybeHttpsStream<Io>;
-
-/// Why a proxy did not let a request through. `proxy` is its URL, without user and password.
-#[derive(Clone, Debug, Error)]
-pub enum ProxyError {
-    /// Its name has no address.
-    #[error("cannot reach the proxy {proxy}")]
-    Resolve {
-        /// Which.
-        proxy: String,
-        /// Why.
-        source: DnsError,
-    },
-    /// No connection.
-    #[error("cannot connect to the proxy {proxy}")]
-    Connect {
-        /// Which.
-        proxy: String,
-        /// Why.
-        source: Arc<dyn StdError + Send + Sync>,
-    },
-    /// Its certificate is not to be trusted, or TLS failed otherwise.
-    #[error("TLS handshake with the proxy {proxy} failed")]
-    Tls {
-        /// Which.
-        proxy: String,
-        /// Why.
-        source: Box<rustls::Error>,
-    },
-    /// It refuses the connection.
-    #[error("the proxy {proxy} refused {what} with {status}: {advice}")]
-    Refused {
-        /// Which.
-        proxy: String,
-        /// `CONNECT HOST:PORT`, or `requests`.
-        what: String,
-        /// Its answer.
-        status: StatusCode,
-        /// What to do.
-        advice: &'static str,
-    },
-    /// It ended the connection, or did not speak HTTP.
-    #[error("the proxy {proxy} did not answer CONNECT")]
-    Broken {
-        /// Which.
-        proxy: String,
-        /// Why.
-        source: Arc<dyn StdError + Send + Sync>,
-    },
-}
-
-impl ProxyError {
-    /// The proxy said no; `proxy` is its URL, without user and password.
-    pub fn refused(proxy: &str, what: String, status: StatusCode) -> Self {
-        let advice = match status {
-            StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
-                "give it the user and the password of an account that it knows, `http://USER:PASSWORD@HOST:PORT` (Basic is the one scheme that \
-                 berth speaks)"
-            }
-            _ if status.is_client_error() => {
-                "allow it in the proxy's rules, or have it reached directly with `no_proxy`"
-            }
-            _ => "see in the proxy's own log why it does not reach the host",
-        };
-        Self::Refused { proxy: proxy.to_owned(), what, status, advice }
-    }
-
-    /// What to do about it.
-    pub fn class(&self) -> ErrorClass {
-        match self {
-            Self::Resolve { source: DnsError::NotAName { .. }, .. } => ErrorClass::Misconfigured,
-            Self::Tls { source, .. } => super::tls_class(source),
-            Self::Refused { status, .. } => match *status {
-                StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => ErrorClass::Transient,
-                status if status.is_client_error() => ErrorClass::Misconfigured,
-                _ => ErrorClass::Transient,
-            },
-            Self::Resolve { .. } | Self::Connect { .. } | Self::Broken { .. } => ErrorClass::Transient,
-        }
-    }
-
-    /// Of the connection to the proxy, TLS included.
-    fn unreached(proxy: &Uri, error: BoxError) -> BoxError {
-        let proxy = shown(proxy);
-        if let Some(error) = find::<TrustError>(&*error) {
-            return error.clone().into();
-        }
-        if let Some(source) = find::<DnsError>(&*error) {
-            return Self::Resolve { proxy, source: source.clone() }.into();
-        }
-        if let Some(source) = find::<rustls::Error>(&*error) {
-            return Self::Tls { proxy, source: Box::new(source.clone()) }.into();
-        }
-        let source: Arc<dyn StdError + Send + Sync> = match find::<io::Error>(&*error) {
-            Some(cause) => Arc::new(io::Error::new(cause.kind(), cause.to_string())),
-            None => Arc::from(error),
-        };
-        Self::Connect { proxy, source }.into()
-    }
-}
-
-/// Scheme, host and port: the matcher gives a path behind them.
-fn shown(proxy: &Uri) -> String {
-    super::origin(proxy)
-}
 
 /// Makes connections for one client.
 #[derive(Clone, Debug)]
@@ -225,17 +119,12 @@ impl Service<Uri> for Direct {
 
 /// Has the proxy connect to the host; what comes back is a connection to the host.
 async fn tunnel(stream: Stream, proxy: &Intercept, host: &Uri) -> Result<Io, ProxyError> {
-    let broken = |error: BoxError| ProxyError::Broken { proxy: shown(proxy.uri()), source: Arc::from(error) };
+    let broken = |error: BoxError| ProxyError::Broken { proxy: origin(proxy.uri()), source: Arc::from(error) };
     let authority = format!("{}:{}", host.host().unwrap_or_default(), host.port_u16().unwrap_or(443));
     let request = connect_request(&authority, proxy.basic_auth()).map_err(|error| broken(error.into()))?;
-    let (mut sender, connection) = http1::handshake(stream).await.map_err(|error| broken(error.into()))?;
-    // It ends when the tunnel does, or when nobody waits for the answer any more.
-    tokio::spawn(async move {
-        let _ = connection.with_upgrades().await;
-    });
-    let answer = sender.send_request(request).await.map_err(|error| broken(error.into()))?;
+    let answer = one_shot::send(stream, request).await.map_err(|error| broken(error.into()))?;
     if !answer.status().is_success() {
-        return Err(ProxyError::refused(&shown(proxy.uri()), format!("CONNECT {authority}"), answer.status()));
+        return Err(ProxyError::refused(&origin(proxy.uri()), format!("CONNECT {authority}"), answer.status()));
     }
     let tunnel = hyper::upgrade::on(answer).await.map_err(|error| broken(error.into()))?;
     Ok(Io { inner: Box::new(tunnel), is_proxied: false })

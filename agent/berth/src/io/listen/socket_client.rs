@@ -8,16 +8,16 @@ use berth_core::view::published::{Essentials, Report};
 use bytes::{Bytes, BytesMut};
 use http::request::Builder;
 use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use crate::io::host::console::one_line;
+use crate::io::http::one_shot;
 use crate::io::listen::socket::FILE;
+use berth_config::printable::one_line;
 
 /// The agent answers from memory.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -88,8 +88,7 @@ pub async fn post(run_dir: &Path, path: &'static str, body: &str) -> Result<Byte
 async fn whole(run_dir: &Path, request: Builder, path: &'static str, body: &str) -> Result<Bytes, ClientError> {
     let answer = async {
         let body = open(run_dir, request, path, body).await?;
-        let collected = Limited::new(body, BODY_BYTES).collect().await;
-        collected.map(|body| body.to_bytes()).map_err(|error| ClientError::Talk(path, error))
+        one_shot::read(body, BODY_BYTES).await.map_err(|error| ClientError::Talk(path, error))
     };
     timeout(PATIENCE, answer).await.unwrap_or(Err(ClientError::Silent(path)))
 }
@@ -141,16 +140,13 @@ async fn open(run_dir: &Path, request: Builder, path: &'static str, body: &str) 
         }
     };
     let talk = |error: hyper::Error| ClientError::Talk(path, error.into());
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(talk)?;
-    tokio::spawn(connection);
     let request = request.header("host", "berth").body(Full::new(Bytes::copy_from_slice(body.as_bytes())));
     let request = request.map_err(|error| ClientError::Talk(path, error.into()))?;
-    let response = sender.send_request(request).await.map_err(talk)?;
+    let response = one_shot::send(TokioIo::new(stream), request).await.map_err(talk)?;
     let status = response.status();
     if status.is_success() {
         return Ok(response.into_body());
     }
-    let said = Limited::new(response.into_body(), REFUSAL_BYTES).collect().await;
-    let said = said.map(|body| body.to_bytes()).unwrap_or_default();
+    let said = one_shot::read(response.into_body(), REFUSAL_BYTES).await.unwrap_or_default();
     Err(ClientError::Refused(path, status, one_line(String::from_utf8_lossy(&said).trim(), REFUSAL_BYTES)))
 }

@@ -7,7 +7,6 @@ use std::fmt;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-pub mod app_output;
 pub mod deliver;
 pub mod redact;
 

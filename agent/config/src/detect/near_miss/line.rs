@@ -2,7 +2,7 @@
 //!
 //! The table is [`RECOGNISERS`]: the first that knows the line says what to do about it.
 
-use crate::value::text::is_invisible;
+use crate::value::printable::is_invisible;
 use std::borrow::Cow;
 
 use crate::keys::Key;

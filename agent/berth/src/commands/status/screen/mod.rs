@@ -14,9 +14,9 @@ use berth_core::view::{DeadlineName, DeadlineView, HookView, PortView, PullView,
 use crate::commands::humanize::{bytes, span};
 use crate::commands::sheet::{Rank, Room, Sheet};
 use crate::commands::timeline::bars;
-use crate::io::host::console::one_line;
 use crate::io::host::terminal;
 use crate::io::listen::socket_client::{self, ClientError};
+use berth_config::printable::one_line;
 
 /// The bars are this wide beside names of so many letters; with a time, and in 80 columns, they leave room for a short note.
 const BAR: usize = 36;

@@ -99,3 +99,5 @@ impl ImdsError {
         }
     }
 }
+
+job_error_from!(ImdsError);

@@ -10,9 +10,10 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
+use crate::io::aws::client::Aws;
+use crate::io::aws::error::AwsError;
 use crate::io::aws::secret_error::SecretError;
 use crate::io::aws::secrets_manager::Wanted;
-use crate::io::aws::{Aws, AwsError};
 use crate::io::secret::Secret;
 use crate::io::{aws::exec_limits, aws::parameter_store, aws::secrets_manager};
 
@@ -36,8 +37,19 @@ impl SecretsError {
         permanent.or_else(throttled).map_or(ErrorClass::Transient, |error| error.class)
     }
 
+    /// The IAM action that the credentials lack; of several errors the first that knows one decides.
+    pub fn denied_action(&self) -> Option<String> {
+        self.errors.iter().find_map(|error| error.denied_action.clone())
+    }
+
     fn unless_empty(errors: Vec<JobError>) -> Result<(), Self> {
         if errors.is_empty() { Ok(()) } else { Err(Self { errors }) }
+    }
+}
+
+impl From<SecretsError> for JobError {
+    fn from(error: SecretsError) -> Self {
+        Self::from_error(error.class(), &error).denied(error.denied_action())
     }
 }
 
@@ -156,12 +168,12 @@ impl Sources {
         let (managed, parameters) =
             tokio::join!(secrets_manager::fetch(aws, managed), parameter_store::fetch(aws, parameters));
         // One refused call may fail many secrets: its reason is told once, behind their names.
-        let mut failed: BTreeMap<String, (ErrorClass, Vec<String>)> = BTreeMap::new();
+        let mut failed: BTreeMap<String, (JobError, Vec<String>)> = BTreeMap::new();
         let mut fail = |mut name: String, error: JobError| {
             if let Some(places) = places.get(&name).filter(|places| !places.is_empty()) {
                 name = format!("{name} ({})", places.join(", "));
             }
-            failed.entry(error.reason).or_insert_with(|| (error.class, Vec::new())).1.push(name);
+            failed.entry(error.reason.clone()).or_insert_with(|| (error, Vec::new())).1.push(name);
         };
         let mut sources = Self { managed: BTreeMap::new(), parameters: BTreeMap::new() };
         for (wanted, result) in managed {
@@ -177,8 +189,8 @@ impl Sources {
             }
         }
         let errors = failed
-            .into_iter()
-            .map(|(reason, (class, names))| JobError::new(class, format!("{}: {reason}", names.join(", "))));
+            .into_values()
+            .map(|(error, names)| JobError { reason: format!("{}: {}", names.join(", "), error.reason), ..error });
         SecretsError::unless_empty(errors.collect())?;
         Ok(sources)
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::Path;
 
-use super::{Dropped, FilterError, after, run, words};
+use super::rule::{Dropped, FilterError, after, run, words};
 
 /// So many seconds the command itself waits for its turn; without that it would fail at once.
 const TURN: &str = "5";

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Dropped, FilterError, after, run, words};
+use super::rule::{Dropped, FilterError, after, run, words};
 
 const COMMAND: &str = "nft";
 const CHAIN: &str = "inet berth prerouting";

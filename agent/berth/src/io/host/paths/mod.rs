@@ -51,6 +51,8 @@ impl PathsError {
     }
 }
 
+job_error_from!(PathsError);
+
 /// One path that is not there, and why.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Missing {

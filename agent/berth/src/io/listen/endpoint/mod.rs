@@ -82,6 +82,8 @@ impl BindError {
     }
 }
 
+job_error_from!(BindError);
+
 impl Endpoint {
     /// Take the address. Needs a runtime.
     pub fn bind(address: SocketAddr) -> Result<Self, BindError> {

@@ -3,10 +3,12 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use berth_config::SecretsAs;
 
-use super::{DeliverError, Existing, Given, UNFINISHED, list, make_directory, parts, read_file, remove};
+use super::files::{DeliverError, Existing, UNFINISHED, list, make_directory, read_file, remove};
+use super::parts;
 use crate::io::secret::Secret;
 use crate::shim;
 
@@ -14,6 +16,14 @@ use crate::shim;
 const FORMER: &str = "former";
 /// So many former deliveries are kept: the first, which an environment may be made of, and the newest.
 const KEPT: usize = 8;
+
+/// The values that a container was given.
+pub struct Given {
+    /// By name.
+    pub secrets: Vec<(String, Secret)>,
+    /// Since when the container had no others.
+    pub since: SystemTime,
+}
 
 /// Keeps what is in place, before something else is.
 pub(super) fn keep(container: &Path, mounted: &Path) -> Result<(), DeliverError> {

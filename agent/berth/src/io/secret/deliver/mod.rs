@@ -13,85 +13,29 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::{DirBuilder, File, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use berth_config::SecretsAs;
-use berth_core::message::error::ErrorClass;
-use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
 use zeroize::Zeroizing;
 
+use crate::io::host::memory_fs;
 use crate::io::secret::Secret;
 use crate::shim;
 
+pub use files::DeliverError;
+pub use given::Given;
+
+use files::{Existing, UNFINISHED, list, make_directory, read_file, remove, write_file};
+
+mod files;
 mod given;
 mod parts;
-
-/// `RAMFS_MAGIC` of linux/magic.h.
-const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
-/// What a file is called until it is whole; no secret may have this name.
-const UNFINISHED: &str = ".berth-unfinished";
 
 /// Where the files of all containers are.
 #[derive(Clone, Debug)]
 pub struct Delivery {
     root: PathBuf,
-}
-
-/// Why secrets could not be put in place. Names are told, values never.
-#[derive(Debug, thiserror::Error)]
-pub enum DeliverError {
-    /// The run directory is on a disk.
-    #[error(
-        "{path} is not on tmpfs or ramfs, and secrets are written to no disk: set --run-dir (or RUNTIME_DIRECTORY) to a directory below /run"
-    )]
-    OnDisk {
-        /// The run directory.
-        path: PathBuf,
-    },
-    /// A name that cannot be delivered this way.
-    #[error("the secret {name:?} cannot be delivered as {how}: {why}")]
-    Undeliverable {
-        /// The name.
-        name: String,
-        /// `an environment variable` or `a file`.
-        how: &'static str,
-        /// The rest of the sentence.
-        why: &'static str,
-    },
-    /// The file system said no.
-    #[error("cannot {doing} {path}")]
-    Io {
-        /// What was tried.
-        doing: &'static str,
-        /// With what.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
-}
-
-impl DeliverError {
-    /// What to do about it.
-    pub fn class(&self) -> ErrorClass {
-        match self {
-            Self::OnDisk { .. } => ErrorClass::Misconfigured,
-            Self::Undeliverable { .. } => ErrorClass::Broken,
-            Self::Io { .. } => ErrorClass::Transient,
-        }
-    }
-}
-
-/// The values that a container was given.
-pub struct Given {
-    /// By name.
-    pub secrets: Vec<(String, Secret)>,
-    /// Since when the container had no others.
-    pub since: SystemTime,
 }
 
 impl Delivery {
@@ -203,15 +147,6 @@ impl Delivery {
     }
 }
 
-fn remove(path: PathBuf) -> Result<(), DeliverError> {
-    match std::fs::remove_dir_all(&path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(DeliverError::Io { doing: "remove", path, source })
-        }
-        _ => Ok(()),
-    }
-}
-
 /// `NAME=VALUE` between NULs, as /proc/PID/environ has it.
 fn environment(secrets: &BTreeMap<String, Secret>) -> Zeroizing<Vec<u8>> {
     let size = secrets.iter().map(|(name, secret)| name.len() + secret.expose().len() + 2).sum();
@@ -251,70 +186,16 @@ fn check_value(name: &str, secret: &Secret, how: SecretsAs) -> Result<(), Delive
     }
 }
 
-/// Whether secrets may be put below a directory that is perhaps not made yet.
+/// Refuses a run directory that is not in memory. It is perhaps not made yet: then the nearest directory above it counts.
 pub fn may_hold_secrets(run_dir: &Path) -> Result<(), DeliverError> {
     refuse_disk(run_dir.ancestors().find(|path| path.exists()).unwrap_or(run_dir))
 }
 
 fn refuse_disk(path: &Path) -> Result<(), DeliverError> {
-    let kind = statfs(path)
-        .map_err(|errno| DeliverError::Io {
-            doing: "look at the file system of",
-            path: path.to_owned(),
-            source: errno.into(),
-        })?
-        .filesystem_type();
-    if kind == TMPFS_MAGIC || kind == RAMFS_MAGIC {
-        Ok(())
-    } else {
-        Err(DeliverError::OnDisk { path: path.to_owned() })
-    }
-}
-
-/// What becomes of the mode of a directory that is there already.
-#[derive(PartialEq)]
-enum Existing {
-    Kept,
-    Corrected,
-}
-
-fn make_directory(path: &Path, mode: u32, existing: Existing) -> Result<(), DeliverError> {
-    let io = |doing| move |source| DeliverError::Io { doing, path: path.to_owned(), source };
-    match DirBuilder::new().mode(mode).create(path) {
-        Err(source) if source.kind() != io::ErrorKind::AlreadyExists => return Err(io("make the directory")(source)),
-        Err(_) if existing == Existing::Kept => return Ok(()),
-        _ => {}
-    }
-    // The process's umask had its say in the creation.
-    std::fs::set_permissions(path, Permissions::from_mode(mode)).map_err(io("set the mode of"))
-}
-
-fn write_file(directory: &Path, name: &str, content: &[u8]) -> Result<(), DeliverError> {
-    let unfinished = directory.join(UNFINISHED);
-    let io = |doing, path: &Path| {
-        let path = path.to_owned();
-        move |source| DeliverError::Io { doing, path, source }
-    };
-    let mut file = File::options()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&unfinished)
-        .map_err(io("write", &unfinished))?;
-    file.write_all(content).map_err(io("write", &unfinished))?;
-    file.set_permissions(Permissions::from_mode(0o444)).map_err(io("set the mode of", &unfinished))?;
-    let path = directory.join(name);
-    std::fs::rename(&unfinished, &path).map_err(io("write", &path))
-}
-
-/// The file's bytes, none if it is not there.
-fn read_file(directory: &Path, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, DeliverError> {
-    let path = directory.join(name);
-    match std::fs::read(&path) {
-        Ok(bytes) => Ok(Some(Zeroizing::new(bytes))),
-        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(DeliverError::Io { doing: "read", path, source }),
+    let io = |source| DeliverError::Io { doing: "look at the file system of", path: path.to_owned(), source };
+    match memory_fs::holds(path).map_err(io)? {
+        true => Ok(()),
+        false => Err(DeliverError::OnDisk { path: path.to_owned() }),
     }
 }
 
@@ -326,9 +207,4 @@ fn remove_others(directory: &Path, kept: &BTreeMap<String, Secret>) -> Result<()
         }
     }
     Ok(())
-}
-
-fn list(directory: &Path) -> Result<Vec<OsString>, DeliverError> {
-    let names = || std::fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<_>>();
-    names().map_err(|source| DeliverError::Io { doing: "list", path: directory.to_owned(), source })
 }

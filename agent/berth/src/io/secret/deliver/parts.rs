@@ -6,7 +6,7 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use super::{DeliverError, read_file, write_file};
+use super::files::{DeliverError, read_file, write_file};
 use crate::io::secret::Secret;
 
 /// The file in the directory of a container: a JSON list of pairs of a name and a part.

@@ -1,11 +1,13 @@
-//! Which key of the config the engine, the runtime or the kernel refuses, read from the prose: its class, and what to do.
+//! Which key of the config the engine, the runtime or the kernel refuses, found in the message: its class, and what to do.
 
 use berth_core::message::error::ErrorClass;
 
-/// Words of the prose, all of them there, in lower case.
-pub(super) type Words = &'static [&'static str];
+use crate::io::docker::error::EngineError;
 
-const REFUSALS: [(Words, ErrorClass, &str); 20] = [
+/// Pieces of the message in lower case, all of which must be in it.
+pub(super) type Pieces = &'static [&'static str];
+
+const REFUSALS: [(Pieces, ErrorClass, &str); 20] = [
     (&["unknown runtime specified"], ErrorClass::Misconfigured, RUNTIME),
     (&["unknown or invalid runtime name"], ErrorClass::Misconfigured, RUNTIME),
     (&["runtime", "binary not installed"], ErrorClass::Misconfigured, RUNTIME),
@@ -30,7 +32,7 @@ const REFUSALS: [(Words, ErrorClass, &str); 20] = [
         ErrorClass::Misconfigured,
         "`sysctls`: this kernel has no such setting, or none within a namespace",
     ),
-    // As runc says it from 1.3.3 on.
+    // runc from 1.3.3 on.
     (
         &["open sysctl ", "no such file"],
         ErrorClass::Misconfigured,
@@ -67,22 +69,33 @@ const REFUSALS: [(Words, ErrorClass, &str); 20] = [
         "`platform`: this engine keeps one image under a digest, and has the one for another platform; remove that one with `docker \
          rmi`, or name the digest of the image for this platform",
     ),
-    // Whoever starts it may be late, as the engine itself may be.
+    // It may be started later, as the engine itself may be.
     (&["no such container"], ErrorClass::Transient, "`network`, `ipc` or `pid` names it, and it must be there first"),
 ];
 
 const RUNTIME: &str = "`runtime`: the engine has none of that name; `docker info` lists those that it has, and \
                        /etc/docker/daemon.json names more";
 
-/// Every refusal that is final, as its words.
-pub(super) fn final_words() -> impl Iterator<Item = Words> {
+/// The pieces of every refusal that is final.
+pub(super) fn final_pieces() -> impl Iterator<Item = Pieces> {
     REFUSALS.iter().filter(|(_, class, _)| *class != ErrorClass::Transient).map(|(words, ..)| *words)
 }
 
-/// What the prose, in lower case, says about a key.
+/// What the message, in lower case, says about a key.
 pub(super) fn find(prose: &str) -> Option<(ErrorClass, &'static str)> {
     let (_, class, advice) = REFUSALS.iter().find(|(words, ..)| words.iter().all(|word| prose.contains(word)))?;
     Some((*class, advice))
+}
+
+/// Completes the error about a container that does not exist, where it is another one than the call was about.
+pub(super) fn name_other_container(error: &mut EngineError) {
+    if let EngineError::Refused { message, class, .. } = error
+        && message.to_lowercase().contains("no such container")
+        && let Some((of_other, advice)) = find("no such container")
+    {
+        *class = of_other;
+        *message = format!("{message}; {advice}");
+    }
 }
 
 #[cfg(test)]

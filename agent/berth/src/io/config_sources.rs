@@ -16,7 +16,7 @@ const LONGEST: u64 = 1 << 20;
 
 /// Where the config is read from, beside the user-data.
 #[derive(Clone, Debug)]
-pub struct Sources {
+pub struct ConfigSources {
     /// The file with the AMI's defaults.
     pub file: PathBuf,
     /// Whether it must be there.
@@ -42,7 +42,7 @@ impl FileError {
     }
 }
 
-impl Sources {
+impl ConfigSources {
     /// All layers. What they say is not validated yet.
     pub async fn read(&self, imds: &Imds, aws: &Aws) -> Result<Layers, JobError> {
         let mut layers = self.read_unpointed(imds).await?;

@@ -5,9 +5,9 @@ use berth_core::message::container::ContainerId;
 use berth_core::message::output::{AppOutput, BYTES, LINES, Unavailable};
 
 use crate::io::docker::{Engine, EngineError, NoLogs, Tail};
-use crate::io::host::console::one_line;
 use crate::io::secret::deliver::Delivery;
 use crate::io::secret::redact::Redactor;
+use berth_config::printable::one_line;
 
 /// The longest line, in bytes.
 const LINE: usize = 1000;

@@ -4,7 +4,6 @@
 //! balancer sign their own. Application Load Balancers and ECS verify no target certificate either. The probe sends no secret, and from the
 //! answer only its status counts.
 
-use std::error::Error as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
@@ -17,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use berth_core::message::error::find;
 use berth_core::message::probe_failure::{ProbeFailure, ProbeFailureKind as Kind};
 
 /// Shakes hands; `host` is the name that the server is asked for (SNI), perhaps with a port. An IP address is none, and then no name is
@@ -31,8 +31,7 @@ pub(super) async fn handshake(
         host.parse::<http::uri::Authority>().ok().and_then(|host| ServerName::try_from(host.host().to_owned()).ok());
     let name = name.unwrap_or_else(|| ServerName::from(at.ip()));
     TlsConnector::from(config).connect(name, stream).await.map_err(|error| {
-        let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
-        match cause {
+        match find::<rustls::Error>(&error) {
             Some(rustls::Error::InvalidMessage(_)) => {
                 failure(at, "the answer is not TLS; for an app that listens with plain HTTP write `health=/path` or `health=http:PORT/path`")
             }
@@ -46,10 +45,7 @@ pub(super) async fn handshake(
 /// section 4.4.2.4).
 pub(super) fn later(at: SocketAddr, error: &hyper::Error) -> Option<ProbeFailure> {
     // A request that was not sent yet is cancelled, with the connection's error as the source.
-    let mut causes = std::iter::successors(error.source(), |cause| (*cause).source());
-    let io = causes.find_map(|cause| cause.downcast_ref::<std::io::Error>())?;
-    let cause = io.get_ref()?.downcast_ref::<rustls::Error>()?;
-    Some(failure(at, &cause.to_string()))
+    Some(failure(at, &find::<rustls::Error>(error)?.to_string()))
 }
 
 fn failure(at: SocketAddr, why: &str) -> ProbeFailure {

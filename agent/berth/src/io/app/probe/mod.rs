@@ -10,15 +10,14 @@ use berth_config::{HttpProbe, ProbeMethod};
 use berth_core::message::container::{Address, RunningContainer};
 use berth_core::message::error::JobError;
 use berth_core::message::probe_failure::{ProbeFailure, ProbeFailureKind as Kind};
-use bytes::Bytes;
 use http::{Request, Uri, header};
-use http_body_util::{BodyExt, Empty};
-use hyper::client::conn::http1;
+use http_body_util::Full;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use crate::io::docker::{Engine, EngineError};
+use crate::io::http::one_shot;
 
 mod tls;
 
@@ -26,7 +25,7 @@ mod tls;
 /// all. The first packet to a bridge port that just came up can be lost, and would be sent again only after a second (RFC
 /// 6298): another connection is sooner.
 const CONNECT: [Duration; 3] = [Duration::from_millis(30), Duration::from_millis(90), Duration::from_millis(180)];
-/// So much of an answer's body is read out of politeness.
+/// Bytes of an answer's body that are read.
 const POLITE: usize = 64 * 1024;
 
 /// Asks once. `first_port`: the first TCP port of the container. The answer is why the app is not healthy.
@@ -146,35 +145,20 @@ impl Target {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|error| self.not_http(&error))?;
         let request = Request::get(&self.path)
             .header(header::HOST, host)
             .header(header::USER_AGENT, concat!("berth/", env!("CARGO_PKG_VERSION")))
             .header(header::CONNECTION, "close")
-            .body(Empty::<Bytes>::new())
+            .body(Full::default())
             .map_err(|_| {
                 let reason = format!("{} is no path that can be asked for", self.path);
                 ProbeFailure::new(Kind::InvalidTarget, reason)
             })?;
-        let exchange = async {
-            let answer = sender.send_request(request).await.map_err(|error| self.not_http(&error))?;
-            let status = answer.status();
-            let mut body = answer.into_body();
-            let mut read = 0;
-            while read < POLITE
-                && let Some(Ok(frame)) = body.frame().await
-            {
-                read += frame.data_ref().map_or(0, Bytes::len);
-            }
-            Ok(status.as_u16())
-        };
-        let mut exchange = std::pin::pin!(exchange);
-        tokio::select! {
-            answer = &mut exchange => answer,
-            // The connection may end before the answer was looked at.
-            _ = connection => exchange.await,
-        }
+        let answer = one_shot::send(TokioIo::new(stream), request).await.map_err(|error| self.not_http(&error))?;
+        let status = answer.status().as_u16();
+        // Read so that the app can write its answer to the end. Whatever it is, the status counts.
+        let _ = one_shot::read(answer.into_body(), POLITE).await;
+        Ok(status)
     }
 
     fn not_http(&self, error: &hyper::Error) -> ProbeFailure {
