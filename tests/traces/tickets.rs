@@ -36,7 +36,7 @@ fn completing(transition: Transition, outbox: &mut Outbox) -> Hook {
     let Event::GroupFound(membership) = group(secs(600), "Pending:Wait") else { panic!("a group") };
     let membership: Option<Membership> = membership;
     let mut hook = Hook::new(transition);
-    hook.begin(Some(&Arc::new(identity())), None, Some(membership), outbox, NOW);
+    hook.begin(Some(&Arc::new(identity())), &sim::config(LINE).lifecycle, Some(membership), outbox, NOW);
     hook.complete(HookResult::Continue, outbox, NOW);
     hook
 }

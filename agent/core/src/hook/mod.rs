@@ -150,12 +150,11 @@ impl Hook {
         }
     }
 
-    /// Begins to look for the hook of this instance, as far as neither the config names it nor the group told of it before. No
-    /// `lifecycle` if there is no config to resolve.
+    /// Begins to look for the hook of this instance, unless the config names it or the group reported it before.
     pub fn begin(
         &mut self,
         identity: Option<&Arc<Identity>>,
-        lifecycle: Option<&Lifecycle>,
+        lifecycle: &Lifecycle,
         told: Option<Option<Membership>>,
         outbox: &mut Outbox,
         now: Uptime,
@@ -165,12 +164,10 @@ impl Hook {
         }
         self.identity = identity.cloned();
         self.in_group |= identity.is_some_and(|identity| identity.target_state.is_some());
-        if let Some(lifecycle) = lifecycle {
-            self.heartbeats.interval = lifecycle.heartbeat;
-            self.group_name.clone_from(&lifecycle.group);
-            self.launch_name.clone_from(&lifecycle.launch_hook);
-            self.terminate_name.clone_from(&lifecycle.terminate_hook);
-        }
+        self.heartbeats.interval = lifecycle.heartbeat;
+        self.group_name.clone_from(&lifecycle.group);
+        self.launch_name.clone_from(&lifecycle.launch_hook);
+        self.terminate_name.clone_from(&lifecycle.terminate_hook);
         self.state = State::Finding;
         self.heartbeats.look(now);
         if let Some(told) = told {

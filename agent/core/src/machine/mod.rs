@@ -22,7 +22,7 @@
 //! Events come in with the time, effects go out with tickets. Only the driver calls it (invariant 2).
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use berth_config::{Config, Foreign, OnFailure, OnNotice};
@@ -49,8 +49,8 @@ use crate::watcher::{Notice, Watcher};
 
 mod show;
 
-/// Until the config says how often the metadata is asked: the default of `lifecycle.poll`.
-const POLL: Duration = Duration::from_secs(2);
+/// What holds until a config is read. They are made once in a process.
+static DEFAULTS: LazyLock<Arc<Config>> = LazyLock::new(|| Arc::new(Config::defaults()));
 
 /// Phases kept for people to look at.
 const PHASES_KEPT: usize = 50;
@@ -62,8 +62,8 @@ pub struct Machine {
     since: Uptime,
     watcher: Watcher,
     guard: MetadataGuard,
-    /// The config that was validated last, for what a notice means: a boot out of the pool has yet to read it again.
-    config: Option<Arc<Config>>,
+    /// The config that was read last, and the defaults before that: it decides what a notice means.
+    config: Arc<Config>,
     /// A drain that an agent before this one was killed in, and when this was handed in, until it is known whose it is.
     former: Option<(Unfinished, Uptime)>,
     /// What the user-data is if it holds no config, for people.
@@ -105,15 +105,16 @@ impl Machine {
     /// A new life; `seed` decides every jitter in it.
     pub fn new(seed: u64, now: Uptime) -> Self {
         let mut outbox = Outbox::new(seed);
-        let boot = Boot::begin(&mut outbox, now);
+        let config = DEFAULTS.clone();
+        let boot = Boot::begin(config.clone(), &mut outbox, now);
         let phase = Phase::Boot(Box::new(boot));
         let phases = vec![PhaseView { name: PhaseName::Boot, began_seconds: now.0.as_secs_f64() }];
         Self {
             phase,
             since: now,
-            watcher: Watcher::new(POLL),
+            watcher: Watcher::new(config.lifecycle.poll),
             guard: MetadataGuard::default(),
-            config: None,
+            config,
             former: None,
             foreign: None,
             outbox,
@@ -313,7 +314,7 @@ impl Machine {
         match input.event() {
             Event::Identified(identity) => self.watcher.begin(identity.target_state.as_ref(), now),
             Event::ConfigRead(config) => {
-                self.config = Some(config.clone());
+                self.config = config.clone();
                 self.watcher.set_interval(config.lifecycle.poll, &mut self.outbox, now);
                 self.guard.configure(config.imds, &mut self.outbox, now);
                 Vec::new()
@@ -328,21 +329,17 @@ impl Machine {
 
     /// What a notice means for the phase.
     fn hear(&mut self, notice: &Notice, now: Uptime) -> Next {
-        let policy =
-            |which: fn(&Config) -> OnNotice, fallback: OnNotice| self.config.as_deref().map_or(fallback, which);
         let cause = match notice {
             Notice::Target(TargetState::Terminated | TargetState::WarmedTerminated) => Some(Cause::Terminated),
             Notice::Target(
                 state @ (TargetState::WarmedRunning | TargetState::WarmedStopped | TargetState::WarmedHibernated),
             ) => Some(Cause::BackToPool(state.clone())),
             Notice::Target(TargetState::RootVolume(word)) => Some(Cause::RootVolume(word.clone())),
-            Notice::Spot(interruption) if policy(|config| config.spot, OnNotice::Drain) == OnNotice::Drain => {
+            Notice::Spot(interruption) if self.config.spot == OnNotice::Drain => {
                 Some(Cause::Spot(interruption.ends_in))
             }
-            Notice::Rebalance if policy(|config| config.rebalance, OnNotice::Ignore) == OnNotice::Drain => {
-                Some(Cause::Rebalance(notice.to_string()))
-            }
-            Notice::Maintenance(_) if policy(|config| config.maintenance, OnNotice::Ignore) == OnNotice::Drain => {
+            Notice::Rebalance if self.config.rebalance == OnNotice::Drain => Some(Cause::Rebalance(notice.to_string())),
+            Notice::Maintenance(_) if self.config.maintenance == OnNotice::Drain => {
                 Some(Cause::Maintenance(notice.to_string()))
             }
             // Detached carries on, and so does whoever is told a word that this version does not know.
@@ -430,7 +427,11 @@ impl Machine {
         let outbox = &mut self.outbox;
         let phase = std::mem::replace(&mut self.phase, Phase::Gone);
         let held = matches!(phase, Phase::Hold(_));
-        let fetches = self.config.is_some() && matches!(phase, Phase::Boot(_) | Phase::Serve(_));
+        let fetches = match &phase {
+            Phase::Boot(boot) => boot.config().is_some(),
+            Phase::Serve(_) => true,
+            Phase::Drain(_) | Phase::Warm(_) | Phase::Failing(_) | Phase::Hold(_) | Phase::Gone => false,
+        };
         self.since = now;
         self.phase = match (next, leave(phase, outbox)) {
             (Next::Stay, Ok(_) | Err(_)) => Phase::Gone, // asked for above
@@ -440,7 +441,7 @@ impl Machine {
                 Phase::Gone
             }
             (_, Err(phase)) => phase,
-            (Next::Boot, Ok(_)) => Phase::Boot(Box::new(Boot::begin(outbox, now))),
+            (Next::Boot, Ok(_)) => Phase::Boot(Box::new(Boot::begin(self.config.clone(), outbox, now))),
             (Next::Warm, Ok(past)) => Phase::Warm(Box::new(Warm::begin(past, outbox, now))),
             (Next::Serve, Ok(mut past)) => match past.app.take() {
                 Some(app) => Phase::Serve(Box::new(Serve::begin(app, past, standby, outbox, now))),
@@ -481,8 +482,7 @@ fn leave(phase: Phase, outbox: &mut Outbox) -> Result<Past, Phase> {
 }
 
 fn wants_hold(past: &Past, outcome: Outcome) -> bool {
-    let policy = past.config.as_ref().map(|config| config.boot.on_failure);
-    outcome == Outcome::BootFailed && policy == Some(OnFailure::Hold)
+    outcome == Outcome::BootFailed && past.config.boot.on_failure == OnFailure::Hold
 }
 
 fn gone(outcome: Outcome, outbox: &mut Outbox) -> Phase {

@@ -85,7 +85,7 @@ pub enum Next {
 impl Failing {
     /// Begins.
     pub fn begin(failure: Failure, mut past: Past, outbox: &mut Outbox, now: Uptime) -> Self {
-        let timeout = past.config.as_ref().map(|config| config.stop_timeout).unwrap_or_default();
+        let timeout = past.config.stop_timeout;
         let id = match &mut past.app {
             Some(app) => {
                 // Of one that exited it was read then.
@@ -104,7 +104,7 @@ impl Failing {
         }
         // Who does not know itself cannot tell anybody.
         if past.identity.is_some() {
-            past.hook.begin(past.identity.as_ref(), None, None, outbox, now);
+            past.hook.begin(past.identity.as_ref(), &past.config.lifecycle, None, outbox, now);
             past.hook.complete(HookResult::Abandon, outbox, now);
         }
         let mut failing = Self {

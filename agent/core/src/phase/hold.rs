@@ -51,8 +51,7 @@ impl Hold {
     pub fn serve(&mut self, outbox: &mut Outbox, now: Uptime) {
         if self.past.hook.is_over() {
             self.past.hook = Hook::new(Transition::Launching);
-            let lifecycle = self.past.config.as_ref().map(|config| &config.lifecycle);
-            self.past.hook.begin(self.past.identity.as_ref(), lifecycle, None, outbox, now);
+            self.past.hook.begin(self.past.identity.as_ref(), &self.past.config.lifecycle, None, outbox, now);
         }
     }
 

@@ -39,12 +39,11 @@ mod steps;
 
 mod show;
 
-/// Until it is known how long a boot may take: the default of `boot.timeout`.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
-
 /// The way to a healthy app.
 #[derive(Clone, Debug)]
 pub struct Boot {
+    /// The config: the one that held before, or the defaults, until this boot has read it.
+    config: Arc<Config>,
     began: Uptime,
     /// When every step that could begin was last ordered.
     advanced: Uptime,
@@ -80,11 +79,12 @@ pub enum Next {
 
 impl Boot {
     /// Begins.
-    pub fn begin(outbox: &mut Outbox, now: Uptime) -> Self {
+    pub fn begin(config: Arc<Config>, outbox: &mut Outbox, now: Uptime) -> Self {
         let mut boot = Self {
             began: now,
             advanced: now,
-            deadline: now + DEFAULT_TIMEOUT,
+            deadline: now + config.boot.timeout,
+            config,
             steps: Steps::new(),
             login_refused: None,
             held: None,
@@ -163,8 +163,7 @@ impl Boot {
     pub fn serve(&mut self, outbox: &mut Outbox, now: Uptime) {
         if std::mem::take(&mut self.warm) && self.hook.is_over() {
             self.hook = Hook::new(Transition::Launching);
-            let lifecycle = self.steps.config.get().map(|config| &config.lifecycle);
-            self.hook.begin(self.steps.identity.get(), lifecycle, None, outbox, now);
+            self.hook.begin(self.steps.identity.get(), &self.config.lifecycle, None, outbox, now);
         }
     }
 
@@ -186,7 +185,8 @@ impl Boot {
         let steps = self.steps.views().into_iter().filter(is_kept).collect();
         self.steps.cancel(outbox);
         Past {
-            config: self.steps.config.get().cloned(),
+            config: self.config,
+            is_configured: self.steps.config.is_done(),
             identity: self.steps.identity.get().cloned(),
             image: self.steps.digest.get().cloned(),
             looked: self.steps.containers.is_done() && self.strays.is_empty(),
@@ -205,9 +205,9 @@ impl Boot {
         self.steps.identity.get()
     }
 
-    /// The config, once validated.
+    /// The config, once it is read.
     pub fn config(&self) -> Option<&Arc<Config>> {
-        self.steps.config.get()
+        self.steps.config.get().map(|()| &self.config)
     }
 
     /// The image, once its digest is known.
@@ -234,9 +234,10 @@ impl Boot {
         match event {
             Event::Identified(identity) => self.steps.identity.done(identity.clone(), now),
             Event::ConfigRead(config) => {
-                self.steps.config.done(config.clone(), now);
+                self.config = config.clone();
+                self.steps.config.done((), now);
                 self.limit(config.boot.timeout);
-                self.hook.begin(self.steps.identity.get(), Some(&config.lifecycle), None, outbox, now);
+                self.hook.begin(self.steps.identity.get(), &config.lifecycle, None, outbox, now);
                 if let Some(image) = config.image.pinned() {
                     self.steps.digest.done(image, now);
                 }
@@ -278,7 +279,7 @@ impl Boot {
             Event::ImagePulled => {
                 self.steps.pull.go_on();
                 if let Some(image) = self.steps.digest.get().cloned() {
-                    let platform = self.config().and_then(|config| config.platform.clone());
+                    let platform = self.config.platform.clone();
                     self.steps.pull.emit(Job::InspectImage(image, platform), outbox, now);
                 }
             }
@@ -291,7 +292,7 @@ impl Boot {
 
     /// What can never be asked of the image is known before anything is created from it.
     fn refuse_health(&self, facts: &ImageFacts) -> Result<(), Failure> {
-        let asks = self.config().is_some_and(|config| config.health == Some(ProbeMethod::Docker));
+        let asks = self.config.health == Some(ProbeMethod::Docker);
         if asks && facts.healthcheck.is_none() {
             return Err(Failure::of_boot(ReadyReason::NeverHealthy, FailureReason::NoHealthcheck.to_string()));
         }
@@ -344,7 +345,10 @@ impl Boot {
     /// Adopts the container that the config asks for, and sees every other one as a stray.
     fn sort(&mut self, found: &[FoundContainer], outbox: &mut Outbox, now: Uptime) {
         self.steps.containers.done((), now);
-        let Some(config) = self.steps.config.get().cloned().filter(|_| !found.is_empty()) else { return };
+        if found.is_empty() {
+            return;
+        }
+        let config = self.config.clone();
         let fingerprint = config.fingerprint();
         if found.iter().any(|one| one.fingerprint.is_some()) {
             self.hook.inherit(outbox, now);
@@ -388,12 +392,13 @@ impl Boot {
             }
             return None;
         };
-        let Some(config) = self.steps.config.get().cloned() else {
+        if !self.steps.config.is_done() {
             if self.steps.config.is_due(now) {
                 self.steps.config.emit(Job::ReadConfig, outbox, now);
             }
             return None;
-        };
+        }
+        let config = self.config.clone();
         if self.steps.listen.is_due(now) {
             self.steps.listen.emit(Job::Listen(config.listen), outbox, now);
         }

@@ -11,13 +11,12 @@
 //! is killed leaves the drain to the next one, which goes on with the time that is left (unfinished.rs).
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 pub use cause::Cause;
 pub use unfinished::Unfinished;
 
-use berth_config::{Config, CutDrain, PinnedImage};
+use berth_config::{CutDrain, PinnedImage};
 
 use crate::app::{App, News, Recipe};
 use crate::clock::Uptime;
@@ -44,7 +43,7 @@ mod unfinished;
 
 /// Before the moment that spot takes the instance away: for the hook and the last words.
 const SPOT_MARGIN: Duration = Duration::from_secs(10);
-/// For the config to be read, when nobody here knows it; then its defaults hold.
+/// For the config to be read, if this agent does not know it. After that the defaults hold.
 const READING: Duration = Duration::from_secs(15);
 /// For the engine to say what runs, when nobody here knows.
 const LOOKING: Duration = Duration::from_secs(30);
@@ -56,8 +55,6 @@ const COUNT_LIMIT: Duration = Duration::from_secs(5);
 const EXTENSION: Duration = Duration::from_secs(30);
 /// Between two such requests.
 const EXTEND_EVERY: Duration = Duration::from_secs(10);
-/// What a drain may take by the defaults of `drain.settle`, `drain.timeout` and `stop_timeout`.
-const DEFAULT_LONGEST: Duration = Duration::from_secs(20 + 300 + 30);
 /// For an Auto Scaling that does not answer, once everything else is over: beyond what `drain.*` says, or after a signal.
 const UNANSWERED: Duration = Duration::from_secs(60);
 /// For the console to take the last words.
@@ -217,7 +214,7 @@ impl Drain {
                 }
             }
             (Stage::Reading { .. }, Event::ConfigRead(config)) => {
-                self.past.config = Some(config.clone());
+                (self.past.config, self.past.is_configured) = (config.clone(), true);
                 self.look(outbox, now);
             }
             (Stage::Looking { .. }, Event::ContainersFound(found)) => self.found(found, outbox, now),
@@ -296,7 +293,7 @@ impl Drain {
 
     /// An instance that may leave at the first look at it is asked what its config says of leaving: an agent before this one served.
     fn first_stage(&mut self, outbox: &mut Outbox, now: Uptime) {
-        if self.past.identity.is_some() && self.past.config.is_none() {
+        if self.past.identity.is_some() && !self.past.is_configured {
             let config = Box::new(Step::new(StepName::ReadingConfig, NEAR));
             self.enter(StepName::ReadingConfig, Stage::Reading { config, until: now + READING }, now);
         } else {
@@ -316,21 +313,23 @@ impl Drain {
     /// Who does not know itself has no hook that it could complete.
     fn seek_hook(&mut self, outbox: &mut Outbox, now: Uptime) {
         if self.past.identity.is_some() {
-            let lifecycle = self.past.config.as_ref().map(|config| &config.lifecycle);
-            self.hook.begin(self.past.identity.as_ref(), lifecycle, self.past.hook.told(), outbox, now);
+            let (identity, lifecycle) = (self.past.identity.as_ref(), &self.past.config.lifecycle);
+            self.hook.begin(identity, lifecycle, self.past.hook.told(), outbox, now);
         }
     }
 
     fn find(&self, outbox: &mut Outbox) -> Option<Ticket> {
         let instance_id = self.past.identity.as_ref()?.instance_id.clone();
-        let name = self.past.config.as_ref().map(|config| config.container_name()).unwrap_or_default();
+        // No container has the name of a config that is not known.
+        let name = if self.past.is_configured { self.past.config.container_name() } else { String::new() };
         Some(outbox.emit(Job::FindContainers { name, instance_id }))
     }
 
     /// An app that was found is watched as one that was kept: its exit is an end.
     fn adopt(&mut self, image: Option<PinnedImage>, outbox: &mut Outbox, now: Uptime) {
         let (Some(running), Some(image)) = (&self.running, image) else { return };
-        let (Some(config), Some(identity)) = (self.config().cloned(), self.past.identity.clone()) else { return };
+        let Some(identity) = self.past.identity.clone().filter(|_| self.past.is_configured) else { return };
+        let config = self.past.config.clone();
         let mut app = App::adopt(Recipe { config, identity, image }, running.clone(), outbox, now);
         app.retire(outbox);
         self.past.app = Some(app);
@@ -349,7 +348,7 @@ impl Drain {
     }
 
     fn empty(&mut self, now: Uptime) {
-        let timeout = self.config().map_or(Duration::from_secs(300), |config| config.drain.timeout);
+        let timeout = self.past.config.drain.timeout;
         let until = now + self.began.left_of(self.settling().saturating_add(timeout), now);
         self.enter(
             StepName::DrainingConnections,
@@ -377,16 +376,15 @@ impl Drain {
         if self.signals > 0 {
             return UNANSWERED;
         }
-        let longest = self
-            .config()
-            .map_or(DEFAULT_LONGEST, |config| config.drain.settle + config.drain.timeout + config.stop_timeout);
+        let config = &self.past.config;
+        let longest = config.drain.settle.saturating_add(config.drain.timeout).saturating_add(config.stop_timeout);
         let left = self.began.left_of(longest, now);
         self.hook.timeout().unwrap_or(left + UNANSWERED)
     }
 
     /// Back in the pool the instance is used again, and there is nothing to keep for a look.
     fn result(&self) -> HookResult {
-        let policy = self.config().map_or(CutDrain::Continue, |config| config.drain.on_failure);
+        let policy = self.past.config.drain.on_failure;
         match (policy, &self.cause) {
             (CutDrain::Abandon, cause) if !self.clean && !matches!(cause, Cause::BackToPool(_)) => HookResult::Abandon,
             _ => HookResult::Continue,
@@ -509,21 +507,17 @@ impl Drain {
         if matches!(self.stage, Stage::Stopping { .. } | Stage::Telling | Stage::LastWords { .. }) {
             return None;
         }
-        let stop_timeout = self.config().map_or(Duration::from_secs(30), |config| config.stop_timeout);
+        let stop_timeout = self.past.config.stop_timeout;
         let earliest = Uptime(self.cut?.0.saturating_sub(stop_timeout));
         Some(earliest.max(self.entered))
     }
 
     fn settling(&self) -> Duration {
-        self.config().map_or(Duration::from_secs(20), |config| config.drain.settle)
+        self.past.config.drain.settle
     }
 
     fn idle(&self) -> Duration {
-        self.config().map_or(Duration::from_secs(2), |config| config.drain.idle)
-    }
-
-    fn config(&self) -> Option<&Arc<Config>> {
-        self.past.config.as_ref()
+        self.past.config.drain.idle
     }
 
     fn over(&mut self, now: Uptime) -> Next {

@@ -29,7 +29,7 @@ impl Drain {
     /// Stops the next container; after the last the hook is completed.
     pub(super) fn stop_next(&mut self, outbox: &mut Outbox, now: Uptime) {
         let Some(id) = self.to_stop.front().cloned() else { return self.tell(outbox, now) };
-        let longest = self.config().map_or(Duration::from_secs(30), |config| config.stop_timeout);
+        let longest = self.past.config.stop_timeout;
         let began = *self.stopping.get_or_insert(Moment::now(now));
         // An agent before this one has waited for the whole stop if it had come to the hook.
         let left = if self.completing.is_some() { Duration::ZERO } else { began.left_of(longest, now) };

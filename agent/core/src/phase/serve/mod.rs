@@ -42,7 +42,7 @@ impl Serve {
     pub fn begin(mut app: App, mut past: Past, standby: bool, outbox: &mut Outbox, now: Uptime) -> Self {
         past.hook.complete(HookResult::Continue, outbox, now);
         app.keep();
-        let rotation = past.config.as_ref().and_then(|config| Rotation::begin(config.clone(), outbox, now));
+        let rotation = Rotation::begin(past.config.clone(), outbox, now);
         Self { app, past, rotation, standby }
     }
 
