@@ -88,7 +88,11 @@ impl Agent {
     /// Whether a deadline is over, and nothing followed.
     pub(super) fn overdue(&self) -> Option<String> {
         let now = self.now.0.as_secs_f64();
-        self.machine.deadlines().into_iter().find(|one| one.at + 0.001 < now).map(|one| one.name)
+        self.machine
+            .deadlines()
+            .into_iter()
+            .find(|one| one.at_seconds + 0.001 < now)
+            .map(|one| one.name.label().to_owned())
     }
 
     /// What is left of its drain.

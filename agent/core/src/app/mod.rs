@@ -60,6 +60,8 @@ pub struct App {
     health: Health,
     /// How long it may take to become healthy, from its first start or from when it was healthy last.
     start_limit: Duration,
+    /// Attempts to start or to watch it that failed for its engine, for the wait before the next. They count from the last start after
+    /// which it became healthy: an engine that was away last week makes nothing slower.
     attempts: u32,
     /// Since when the engine has not been there to start it.
     engine_away: Option<Uptime>,
@@ -357,7 +359,11 @@ impl App {
             self.config.probe.interval
         };
         *probe = Probing::Next(now + wait);
-        if self.health.is_healthy() && !was_healthy { News::Healthy } else { News::Nothing }
+        if self.health.is_healthy() && !was_healthy {
+            self.attempts = 0;
+            return News::Healthy;
+        }
+        News::Nothing
     }
 
     fn failed(&mut self, job: JobKind, error: &JobError, outbox: &mut Outbox, now: Uptime) -> News {
@@ -380,7 +386,7 @@ impl App {
                 self.back_off(ready, format!("the secrets cannot be fetched: {error}"), outbox, now)
             }
             (JobKind::WatchContainer, State::Up { watch, .. }) => {
-                self.attempts += 1;
+                self.attempts = self.attempts.saturating_add(1);
                 *watch = Watch::Lost(now + outbox.wait(NEAR, self.attempts));
                 News::Nothing
             }
@@ -430,6 +436,7 @@ impl App {
                     Probing::Unasked(at) if *at <= now => {
                         *probe = Probing::Over;
                         self.health.endure();
+                        self.attempts = 0;
                         "the app is healthy".clone_into(&mut self.reason);
                         self.ready = ReadyReason::Healthy;
                         return News::Healthy;
