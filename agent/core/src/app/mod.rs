@@ -56,7 +56,7 @@ pub struct App {
     recipe: Recipe,
     id: ContainerId,
     adopted: bool,
-    state: State,
+    state: AppState,
     health: Health,
     /// How long it may take to become healthy, from its first start or from when it was healthy last.
     start_limit: Duration,
@@ -87,7 +87,7 @@ pub struct App {
 }
 
 #[derive(Clone, Debug)]
-enum State {
+enum AppState {
     Starting {
         ticket: Ticket,
         since: Uptime,
@@ -96,7 +96,7 @@ enum State {
     Creating(Box<Recreation>),
     Up {
         running: Box<RunningContainer>,
-        watch: Watch,
+        watch: ExitWatch,
         probe: Probing,
     },
     BackingOff(Uptime),
@@ -108,13 +108,13 @@ enum State {
     Stopping {
         ticket: Ticket,
         until: Uptime,
-        then: Then,
+        then: AfterStop,
     },
     Halted,
 }
 
 #[derive(Clone, Debug)]
-enum Watch {
+enum ExitWatch {
     On(Ticket),
     /// The engine went away; asked again at that time.
     Lost(Uptime),
@@ -136,7 +136,7 @@ enum Probing {
 
 /// What follows a stop.
 #[derive(Clone, Debug)]
-enum Then {
+enum AfterStop {
     /// A restart that counts as one after an exit, and why.
     BackOff(String),
     /// A restart that somebody wanted.
@@ -184,7 +184,7 @@ impl App {
             adopted: false,
             fresh: false,
             gone: false,
-            state: State::Halted,
+            state: AppState::Halted,
             health: Health::new(now),
             attempts: 0,
             engine_away: None,
@@ -204,7 +204,7 @@ impl App {
     pub fn on(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) -> News {
         self.output.on(input, now);
         self.output.advance(outbox, now);
-        if let State::Creating(recreation) = &mut self.state {
+        if let AppState::Creating(recreation) = &mut self.state {
             let next = recreation.on(input, outbox, now);
             return self.created(next, outbox, now);
         }
@@ -215,22 +215,22 @@ impl App {
     /// What happened, if it answers a job of this state.
     fn answer<'i>(&self, input: &'i Input) -> Option<&'i Event> {
         match &self.state {
-            State::Starting { ticket, .. } | State::FetchingSecrets { ticket, .. } | State::Stopping { ticket, .. } => {
-                input.answer_to(*ticket)
-            }
-            State::Up { watch, probe, .. } => {
-                let watched = if let Watch::On(ticket) = watch { Some(*ticket) } else { None };
+            AppState::Starting { ticket, .. }
+            | AppState::FetchingSecrets { ticket, .. }
+            | AppState::Stopping { ticket, .. } => input.answer_to(*ticket),
+            AppState::Up { watch, probe, .. } => {
+                let watched = if let ExitWatch::On(ticket) = watch { Some(*ticket) } else { None };
                 let probed = if let Probing::Asked { ticket, .. } = probe { Some(*ticket) } else { None };
                 input.answer_to(watched).or_else(|| input.answer_to(probed))
             }
-            State::Creating(_) | State::BackingOff(_) | State::Halted => None,
+            AppState::Creating(_) | AppState::BackingOff(_) | AppState::Halted => None,
         }
     }
 
     fn answered(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) -> News {
         match event {
             Event::ContainerStarted(running) => {
-                if let State::Starting { since, .. } = self.state {
+                if let AppState::Starting { since, .. } = self.state {
                     // Not longer than since the order: the wall clock of the engine's times may have been set since.
                     let ran = running.running_for.min(now.since(since));
                     self.up(running.as_ref().clone(), ran, outbox, now);
@@ -269,7 +269,7 @@ impl App {
     pub fn retire(&mut self, outbox: &mut Outbox) {
         self.retiring = true;
         match &mut self.state {
-            State::Up { probe, .. } => {
+            AppState::Up { probe, .. } => {
                 if let Probing::Asked { ticket, .. } = probe {
                     outbox.cancel(*ticket);
                 }
@@ -283,33 +283,35 @@ impl App {
     pub fn restart(&mut self, reason: &str, outbox: &mut Outbox, now: Uptime) {
         if self.is_up() {
             self.holds_secrets = true;
-            self.stop(Then::Start, ReadyReason::RestartingForSecrets, reason.to_owned(), outbox, now);
+            self.stop(AfterStop::Start, ReadyReason::RestartingForSecrets, reason.to_owned(), outbox, now);
         }
     }
 
     /// Stops asking, watching and restarting.
     pub fn halt(&mut self, outbox: &mut Outbox) {
         match &self.state {
-            State::Creating(recreation) => recreation.halt(outbox),
-            State::Starting { ticket, .. } | State::FetchingSecrets { ticket, .. } | State::Stopping { ticket, .. } => {
+            AppState::Creating(recreation) => recreation.halt(outbox),
+            AppState::Starting { ticket, .. }
+            | AppState::FetchingSecrets { ticket, .. }
+            | AppState::Stopping { ticket, .. } => {
                 outbox.cancel(*ticket);
             }
-            State::Up { watch, probe, .. } => {
-                if let Watch::On(ticket) = watch {
+            AppState::Up { watch, probe, .. } => {
+                if let ExitWatch::On(ticket) = watch {
                     outbox.cancel(*ticket);
                 }
                 if let Probing::Asked { ticket, .. } = probe {
                     outbox.cancel(*ticket);
                 }
             }
-            State::BackingOff(_) | State::Halted => {}
+            AppState::BackingOff(_) | AppState::Halted => {}
         }
-        self.state = State::Halted;
+        self.state = AppState::Halted;
     }
 
     /// Its process runs, and has for so long.
     fn up(&mut self, running: RunningContainer, ran: Duration, outbox: &mut Outbox, now: Uptime) {
-        let watch = Watch::On(outbox.emit(Job::WatchContainer(self.id.clone())));
+        let watch = ExitWatch::On(outbox.emit(Job::WatchContainer(self.id.clone())));
         let running_for = self.config.probe.running_for;
         let how = self.config.effective_health(running.healthcheck.is_some());
         let own = running.healthcheck.as_ref().filter(|_| how == ProbeMethod::Docker);
@@ -322,7 +324,7 @@ impl App {
             self.reason = "the app has not answered yet".to_owned();
             Probing::Next(now)
         };
-        self.state = State::Up { running: Box::new(running), watch, probe };
+        self.state = AppState::Up { running: Box::new(running), watch, probe };
         self.fresh = false;
         self.engine_away = None;
         self.health.begin(now);
@@ -330,7 +332,7 @@ impl App {
     }
 
     fn probed(&mut self, failure: Option<&ProbeFailure>, now: Uptime) -> News {
-        let State::Up { probe, .. } = &mut self.state else { return News::Nothing };
+        let AppState::Up { probe, .. } = &mut self.state else { return News::Nothing };
         let Probing::Asked { since, .. } = *probe else { return News::Nothing };
         let was_healthy = self.health.is_healthy();
         let took = now.since(since);
@@ -368,10 +370,10 @@ impl App {
 
     fn failed(&mut self, job: JobKind, error: &JobError, outbox: &mut Outbox, now: Uptime) -> News {
         match (job, &mut self.state) {
-            (JobKind::StartContainer, State::Starting { .. }) if error.class == ErrorClass::Gone => {
+            (JobKind::StartContainer, AppState::Starting { .. }) if error.class == ErrorClass::Gone => {
                 self.removed(outbox, now)
             }
-            (JobKind::StartContainer, State::Starting { .. }) => {
+            (JobKind::StartContainer, AppState::Starting { .. }) => {
                 let reason = FailureReason::NotStarted { answer: error.to_string() }.to_string();
                 if error.is_transient() {
                     self.wait_for_engine(reason, outbox, now)
@@ -380,18 +382,18 @@ impl App {
                     News::Lost(reason)
                 }
             }
-            (JobKind::StopContainer, State::Stopping { .. }) => self.stopped(outbox, now),
-            (JobKind::FetchSecrets, State::FetchingSecrets { .. }) => {
+            (JobKind::StopContainer, AppState::Stopping { .. }) => self.stopped(outbox, now),
+            (JobKind::FetchSecrets, AppState::FetchingSecrets { .. }) => {
                 let ready = ReadyReason::SecretsUnavailable.or_denied(error);
                 self.back_off(ready, format!("the secrets cannot be fetched: {error}"), outbox, now)
             }
-            (JobKind::WatchContainer, State::Up { watch, .. }) => {
+            (JobKind::WatchContainer, AppState::Up { watch, .. }) => {
                 self.attempts = self.attempts.saturating_add(1);
-                *watch = Watch::Lost(now + outbox.wait(NEAR, self.attempts));
+                *watch = ExitWatch::Lost(now + outbox.wait(NEAR, self.attempts));
                 News::Nothing
             }
             // The engine could not be asked: that says as little for the app as a failed probe.
-            (JobKind::ProbeApp, State::Up { .. }) => {
+            (JobKind::ProbeApp, AppState::Up { .. }) => {
                 self.probed(Some(&ProbeFailure::new(ProbeFailureKind::Engine, &error.reason)), now)
             }
             _ => News::Nothing, // no job of this state
@@ -400,7 +402,7 @@ impl App {
 
     /// Does what is due.
     fn advance(&mut self, outbox: &mut Outbox, now: Uptime) -> News {
-        if let State::Up { probe: Probing::Asked { ticket, until, .. }, .. } = &self.state
+        if let AppState::Up { probe: Probing::Asked { ticket, until, .. }, .. } = &self.state
             && *until <= now
         {
             outbox.cancel(*ticket);
@@ -414,15 +416,15 @@ impl App {
         {
             let reason = format!("the app stays unhealthy: {}", self.reason);
             self.read_output(outbox, now);
-            self.stop(Then::BackOff(reason.clone()), ReadyReason::AppUnhealthy, reason, outbox, now);
+            self.stop(AfterStop::BackOff(reason.clone()), ReadyReason::AppUnhealthy, reason, outbox, now);
             return News::Nothing;
         }
         match &mut self.state {
-            State::Up { running, watch, probe } => {
-                if let Watch::Lost(at) = watch
+            AppState::Up { running, watch, probe } => {
+                if let ExitWatch::Lost(at) = watch
                     && *at <= now
                 {
-                    *watch = Watch::On(outbox.emit(Job::WatchContainer(self.id.clone())));
+                    *watch = ExitWatch::On(outbox.emit(Job::WatchContainer(self.id.clone())));
                 }
                 match probe {
                     Probing::Next(at) if *at <= now => {
@@ -444,31 +446,31 @@ impl App {
                     Probing::Next(_) | Probing::Unasked(_) | Probing::Asked { .. } | Probing::Over => {}
                 }
             }
-            State::BackingOff(until) if *until <= now => {
+            AppState::BackingOff(until) if *until <= now => {
                 // While the engine is away the same restart is tried again.
                 self.restarts += u32::from(self.engine_away.is_none());
                 if self.gone { self.create(outbox, now) } else { self.launch(outbox, now) }
             }
-            State::Starting { ticket, since } if *since + START_LIMIT <= now => {
+            AppState::Starting { ticket, since } if *since + START_LIMIT <= now => {
                 outbox.cancel(*ticket);
                 let reason = format!("the container did not start within {START_LIMIT:?}");
                 return self.back_off(ReadyReason::ContainerNotStarted, reason, outbox, now);
             }
-            State::FetchingSecrets { ticket, until } if *until <= now => {
+            AppState::FetchingSecrets { ticket, until } if *until <= now => {
                 outbox.cancel(*ticket);
                 let reason = format!("the secrets did not come within {START_LIMIT:?}");
                 return self.back_off(ReadyReason::SecretsUnavailable, reason, outbox, now);
             }
-            State::Stopping { ticket, until, .. } if *until <= now => {
+            AppState::Stopping { ticket, until, .. } if *until <= now => {
                 outbox.cancel(*ticket);
                 return self.stopped(outbox, now);
             }
-            State::BackingOff(_)
-            | State::Creating(_)
-            | State::Starting { .. }
-            | State::FetchingSecrets { .. }
-            | State::Stopping { .. }
-            | State::Halted => {}
+            AppState::BackingOff(_)
+            | AppState::Creating(_)
+            | AppState::Starting { .. }
+            | AppState::FetchingSecrets { .. }
+            | AppState::Stopping { .. }
+            | AppState::Halted => {}
         }
         News::Nothing
     }

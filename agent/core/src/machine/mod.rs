@@ -37,12 +37,12 @@ use crate::message::job::{Job, JobKind};
 use crate::message::outcome::Outcome;
 use crate::metadata_guard::MetadataGuard;
 use crate::outbox::Outbox;
-use crate::phase::boot::{self, Boot};
-use crate::phase::drain::{self, Cause, Drain, Unfinished};
-use crate::phase::failing::{self, Failing, Failure};
+use crate::phase::boot::{Boot, BootNext};
+use crate::phase::drain::{Cause, Drain, DrainNext, Unfinished};
+use crate::phase::failing::{Failing, FailingNext, Failure};
 use crate::phase::hold::Hold;
 use crate::phase::past::Past;
-use crate::phase::serve::{self, Serve};
+use crate::phase::serve::{Serve, ServeNext};
 use crate::phase::warm::Warm;
 use crate::view::{PhaseName, PhaseView, ReadyReason, View};
 use crate::watcher::{Notice, Watcher};
@@ -90,7 +90,7 @@ enum Phase {
 }
 
 /// Where an event leads.
-enum Next {
+enum MachineNext {
     Stay,
     Boot,
     Serve,
@@ -168,20 +168,20 @@ impl Machine {
         if !matches!(self.phase, Phase::Gone) {
             self.guard.advance(&mut self.outbox, now);
             let notice = self.watcher.advance(&mut self.outbox, now);
-            let next = notice.map_or(Next::Stay, |notice| self.hear(&notice, now));
+            let next = notice.map_or(MachineNext::Stay, |notice| self.hear(&notice, now));
             self.go(next, now);
         }
     }
 
     /// Goes on with the drain of the agent before this one; what is left of another instance's is nothing.
-    fn resume(&mut self, event: &Event) -> Next {
-        let Event::Identified(identity) = event else { return Next::Stay };
+    fn resume(&mut self, event: &Event) -> MachineNext {
+        let Event::Identified(identity) = event else { return MachineNext::Stay };
         self.former = self.former.take().filter(|(former, _)| former.instance_id == identity.instance_id);
         match (&self.phase, &self.former) {
             (Phase::Boot(_), Some((former, _))) if former.goes_on(identity.target_state.as_ref()) => {
-                Next::Drain(former.cause.clone())
+                MachineNext::Drain(former.cause.clone())
             }
-            _ => Next::Stay,
+            _ => MachineNext::Stay,
         }
     }
 
@@ -252,60 +252,60 @@ impl Machine {
     }
 
     /// What the input means for the phase.
-    fn react(&mut self, input: &Input, now: Uptime) -> Next {
+    fn react(&mut self, input: &Input, now: Uptime) -> MachineNext {
         let outbox = &mut self.outbox;
         match (&mut self.phase, input.event()) {
             (Phase::Boot(_) | Phase::Serve(_) | Phase::Hold(_) | Phase::Warm(_), Event::Signalled(_)) => {
-                Next::Drain(Cause::Signal)
+                MachineNext::Drain(Cause::Signal)
             }
             (Phase::Boot(_) | Phase::Serve(_) | Phase::Hold(_) | Phase::Warm(_), Event::DrainRequested(reason)) => {
-                Next::Drain(Cause::Asked(reason.clone().unwrap_or_else(|| "no reason given".to_owned())))
+                MachineNext::Drain(Cause::Asked(reason.clone().unwrap_or_else(|| "no reason given".to_owned())))
             }
             (Phase::Boot(_) | Phase::Serve(_) | Phase::Hold(_) | Phase::Warm(_), Event::HandoverRequested) => {
-                Next::HandOver
+                MachineNext::HandOver
             }
             (Phase::Drain(_), Event::HandoverRequested) => {
                 outbox.command(Command::RefuseHandover("the instance drains, and the next agent would not know it"));
-                Next::Stay
+                MachineNext::Stay
             }
             (Phase::Failing(_) | Phase::Gone, Event::HandoverRequested) => {
                 outbox.command(Command::RefuseHandover("the instance is given up, and this agent ends soon"));
-                Next::Stay
+                MachineNext::Stay
             }
             (Phase::Boot(boot), _) => match boot.on(input, outbox, now) {
-                boot::Next::Stay => Next::Stay,
-                boot::Next::Serve => Next::Serve,
-                boot::Next::Warm => Next::Warm,
-                boot::Next::Occupied => Next::Drain(Cause::BackToPool(
+                BootNext::Stay => MachineNext::Stay,
+                BootNext::Serve => MachineNext::Serve,
+                BootNext::Warm => MachineNext::Warm,
+                BootNext::Occupied => MachineNext::Drain(Cause::BackToPool(
                     self.watcher.target_state().cloned().unwrap_or(TargetState::WarmedRunning),
                 )),
-                boot::Next::Fail(failure) => Next::Fail(failure),
+                BootNext::Fail(failure) => MachineNext::Fail(failure),
             },
             (Phase::Serve(serve), _) => match serve.on(input, outbox, now) {
-                serve::Next::Stay => Next::Stay,
-                serve::Next::Fail(failure) => Next::Fail(failure),
+                ServeNext::Stay => MachineNext::Stay,
+                ServeNext::Fail(failure) => MachineNext::Fail(failure),
             },
             (Phase::Drain(drain), _) => match drain.on(input, outbox, now) {
-                drain::Next::Stay => Next::Stay,
-                drain::Next::Gone(outcome) => Next::Gone(outcome),
-                drain::Next::Warm => Next::Warm,
+                DrainNext::Stay => MachineNext::Stay,
+                DrainNext::Gone(outcome) => MachineNext::Gone(outcome),
+                DrainNext::Warm => MachineNext::Warm,
             },
             (Phase::Failing(failing), _) => match failing.on(input, outbox, now) {
-                failing::Next::Stay => Next::Stay,
-                failing::Next::Gone(outcome) => Next::Gone(outcome),
+                FailingNext::Stay => MachineNext::Stay,
+                FailingNext::Gone(outcome) => MachineNext::Gone(outcome),
             },
             (Phase::Hold(hold), _) => {
                 if hold.on(input, outbox, now) {
-                    Next::Fail(hold.failure().clone())
+                    MachineNext::Fail(hold.failure().clone())
                 } else {
-                    Next::Stay
+                    MachineNext::Stay
                 }
             }
             (Phase::Warm(warm), _) => match warm.on(input, outbox, now) {
-                Some(reason) => Next::Fail(Failure::of_boot(ReadyReason::LaunchHookRefused, reason)),
-                None => Next::Stay,
+                Some(reason) => MachineNext::Fail(Failure::of_boot(ReadyReason::LaunchHookRefused, reason)),
+                None => MachineNext::Stay,
             },
-            (Phase::Gone, _) => Next::Stay, // nothing can happen any more
+            (Phase::Gone, _) => MachineNext::Stay, // nothing can happen any more
         }
     }
 
@@ -328,7 +328,7 @@ impl Machine {
     }
 
     /// What a notice means for the phase.
-    fn hear(&mut self, notice: &Notice, now: Uptime) -> Next {
+    fn hear(&mut self, notice: &Notice, now: Uptime) -> MachineNext {
         let cause = match notice {
             Notice::Target(TargetState::Terminated | TargetState::WarmedTerminated) => Some(Cause::Terminated),
             Notice::Target(
@@ -349,35 +349,35 @@ impl Machine {
         match (&mut self.phase, state) {
             (Phase::Serve(serve), TargetState::InService | TargetState::Standby) => {
                 serve.set_standby(*state == TargetState::Standby);
-                Next::Stay
+                MachineNext::Stay
             }
-            (Phase::Warm(_), TargetState::InService) => Next::Boot,
+            (Phase::Warm(_), TargetState::InService) => MachineNext::Boot,
             (Phase::Boot(boot), TargetState::InService) => {
-                boot.serve(&mut self.outbox, now);
-                Next::Stay
+                boot.enter_service(&mut self.outbox, now);
+                MachineNext::Stay
             }
             (Phase::Hold(hold), TargetState::InService) => {
-                hold.serve(&mut self.outbox, now);
-                Next::Stay
+                hold.enter_service(&mut self.outbox, now);
+                MachineNext::Stay
             }
             (Phase::Boot(boot), _) if matches!(cause, Some(Cause::BackToPool(_))) && boot.app().is_none() => {
                 boot.prepare();
-                Next::Stay
+                MachineNext::Stay
             }
-            (Phase::Warm(_), _) if matches!(cause, Some(Cause::BackToPool(_))) => Next::Stay,
+            (Phase::Warm(_), _) if matches!(cause, Some(Cause::BackToPool(_))) => MachineNext::Stay,
             _ => self.leave_for(cause, now),
         }
     }
 
-    fn leave_for(&mut self, cause: Option<Cause>, now: Uptime) -> Next {
+    fn leave_for(&mut self, cause: Option<Cause>, now: Uptime) -> MachineNext {
         match (&mut self.phase, cause) {
-            (_, None) => Next::Stay,
+            (_, None) => MachineNext::Stay,
             (Phase::Drain(drain), Some(cause)) => {
                 drain.hear(&cause, &mut self.outbox, now);
-                Next::Stay
+                MachineNext::Stay
             }
-            (Phase::Failing(_) | Phase::Gone, Some(_)) => Next::Stay, // on the way out already
-            (_, Some(cause)) => Next::Drain(cause),
+            (Phase::Failing(_) | Phase::Gone, Some(_)) => MachineNext::Stay, // on the way out already
+            (_, Some(cause)) => MachineNext::Drain(cause),
         }
     }
 
@@ -414,13 +414,13 @@ impl Machine {
         }
     }
 
-    fn go(&mut self, next: Next, now: Uptime) {
-        if matches!(next, Next::Stay) {
+    fn go(&mut self, next: MachineNext, now: Uptime) {
+        if matches!(next, MachineNext::Stay) {
             return;
         }
         let former = self.former.take().filter(|_| self.is_identified());
         let former = former.map(|(former, at)| former.after(now.since(at)));
-        if matches!(next, Next::Gone(_)) {
+        if matches!(next, MachineNext::Gone(_)) {
             self.last = Some(Box::new(self.view()));
         }
         let standby = self.watcher.target_state() == Some(&TargetState::Standby);
@@ -434,21 +434,23 @@ impl Machine {
         };
         self.since = now;
         self.phase = match (next, leave(phase, outbox)) {
-            (Next::Stay, Ok(_) | Err(_)) => Phase::Gone, // asked for above
-            (Next::Gone(outcome), _) => gone(outcome, outbox),
-            (Next::HandOver, _) => {
+            (MachineNext::Stay, Ok(_) | Err(_)) => Phase::Gone, // asked for above
+            (MachineNext::Gone(outcome), _) => gone(outcome, outbox),
+            (MachineNext::HandOver, _) => {
                 outbox.command(Command::HandOver);
                 Phase::Gone
             }
             (_, Err(phase)) => phase,
-            (Next::Boot, Ok(_)) => Phase::Boot(Box::new(Boot::begin(self.config.clone(), outbox, now))),
-            (Next::Warm, Ok(past)) => Phase::Warm(Box::new(Warm::begin(past, outbox, now))),
-            (Next::Serve, Ok(mut past)) => match past.app.take() {
+            (MachineNext::Boot, Ok(_)) => Phase::Boot(Box::new(Boot::begin(self.config.clone(), outbox, now))),
+            (MachineNext::Warm, Ok(past)) => Phase::Warm(Box::new(Warm::begin(past, outbox, now))),
+            (MachineNext::Serve, Ok(mut past)) => match past.app.take() {
                 Some(app) => Phase::Serve(Box::new(Serve::begin(app, past, standby, outbox, now))),
                 None => gone(Outcome::Bug, outbox), // a boot says Serve only with an app in its hands
             },
-            (Next::Drain(cause), Ok(past)) => Phase::Drain(Box::new(Drain::begin(cause, past, former, outbox, now))),
-            (Next::Fail(failure), Ok(past)) => {
+            (MachineNext::Drain(cause), Ok(past)) => {
+                Phase::Drain(Box::new(Drain::begin(cause, past, former, outbox, now)))
+            }
+            (MachineNext::Fail(failure), Ok(past)) => {
                 if !held && wants_hold(&past, failure.outcome) {
                     Phase::Hold(Box::new(Hold::begin(failure, past, outbox, now)))
                 } else {

@@ -19,7 +19,7 @@ use berth_config::{Config, PinnedImage, ProbeMethod};
 
 use crate::app::{App, News, Recipe};
 use crate::clock::Uptime;
-use crate::hook::{Hook, Transition};
+use crate::hook::Hook;
 use crate::message::container::{ContainerId, Creation, FoundContainer, ImageFacts, RunningContainer};
 use crate::message::error::{ErrorClass, JobError};
 use crate::message::event::{Event, PullProgress};
@@ -64,7 +64,7 @@ pub struct Boot {
 
 /// Where a boot goes after an event.
 #[derive(Debug)]
-pub enum Next {
+pub enum BootNext {
     /// On with it.
     Stay,
     /// The app is healthy.
@@ -91,7 +91,7 @@ impl Boot {
             strays: VecDeque::new(),
             progress: None,
             app: None,
-            hook: Hook::new(Transition::Launching),
+            hook: Hook::launching(),
             warm: false,
             occupied: false,
         };
@@ -105,7 +105,7 @@ impl Boot {
     }
 
     /// Takes an input.
-    pub fn on(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) -> Next {
+    pub fn on(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) -> BootNext {
         self.hook.on(input, outbox, now);
         if let Some(app) = &mut self.app {
             let was_up = app.is_up();
@@ -117,9 +117,9 @@ impl Boot {
                 News::Nothing => {}
                 News::Healthy => {
                     self.steps.healthy.done((), now);
-                    return Next::Serve;
+                    return BootNext::Serve;
                 }
-                News::Lost(reason) => return Next::Fail(Failure::of_boot(app.ready_reason(), reason)),
+                News::Lost(reason) => return BootNext::Fail(Failure::of_boot(app.ready_reason(), reason)),
             }
             if app.is_creating() {
                 // It removes what is in its way itself.
@@ -128,24 +128,24 @@ impl Boot {
             }
         }
         if let Err(failure) = self.take(input, outbox, now) {
-            return Next::Fail(failure);
+            return BootNext::Fail(failure);
         }
         if self.occupied {
-            return Next::Occupied;
+            return BootNext::Occupied;
         }
         if let Some(failure) = self.advance(outbox, now) {
-            return Next::Fail(failure);
+            return BootNext::Fail(failure);
         }
         // Whether an app runs that needs no boot decides what a refusal means.
         if let Some(reason) = self.hook.refusal().filter(|_| self.steps.containers.is_done()) {
-            return Next::Fail(Failure::of_boot(ReadyReason::LaunchHookRefused, reason));
+            return BootNext::Fail(Failure::of_boot(ReadyReason::LaunchHookRefused, reason));
         }
         if self.warm && self.facts().is_some() && self.steps.containers.is_done() && self.strays.is_empty() {
-            return Next::Warm;
+            return BootNext::Warm;
         }
         match self.overdue(now) {
-            Some(failure) => Next::Fail(failure),
-            None => Next::Stay,
+            Some(failure) => BootNext::Fail(failure),
+            None => BootNext::Stay,
         }
     }
 
@@ -160,9 +160,9 @@ impl Boot {
     }
 
     /// The group wants the instance in service. Taken from its pool, it has another launch hook to complete.
-    pub fn serve(&mut self, outbox: &mut Outbox, now: Uptime) {
+    pub fn enter_service(&mut self, outbox: &mut Outbox, now: Uptime) {
         if std::mem::take(&mut self.warm) && self.hook.is_over() {
-            self.hook = Hook::new(Transition::Launching);
+            self.hook = Hook::launching();
             self.hook.begin(self.steps.identity.get(), &self.config.lifecycle, None, outbox, now);
         }
     }
