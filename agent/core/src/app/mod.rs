@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth_config::{Config, ProbeMethod};
+use berth_config::Config;
 
 use crate::clock::Uptime;
 use crate::message::container::{ContainerId, RunningContainer};
@@ -19,7 +19,7 @@ use crate::message::error::{ErrorClass, JobError};
 use crate::message::event::Event;
 use crate::message::failure_reason::FailureReason;
 use crate::message::input::Input;
-use crate::message::job::{Job, JobKind, Ticket};
+use crate::message::job::{JobKind, Ticket};
 use crate::message::probe_failure::{ProbeFailure, ProbeFailureKind};
 use crate::outbox::Outbox;
 use crate::retry::NEAR;
@@ -30,8 +30,10 @@ use last_output::LastOutput;
 pub use recreation::Recipe;
 use recreation::Recreation;
 
+mod advance;
 mod health;
 mod last_output;
+mod probing;
 mod recreation;
 mod restart;
 mod show;
@@ -309,65 +311,6 @@ impl App {
         self.state = AppState::Halted;
     }
 
-    /// Its process runs, and has for so long.
-    fn up(&mut self, running: RunningContainer, ran: Duration, outbox: &mut Outbox, now: Uptime) {
-        let watch = ExitWatch::On(outbox.emit(Job::WatchContainer(self.id.clone())));
-        let running_for = self.config.probe.running_for;
-        let how = self.config.effective_health(running.healthcheck.is_some());
-        let own = running.healthcheck.as_ref().filter(|_| how == ProbeMethod::Docker);
-        self.start_limit = self.config.probe.start_limit(own.map(|own| own.start_period));
-        let probe = if how == ProbeMethod::None {
-            self.start_limit = self.start_limit.saturating_add(running_for);
-            self.reason = format!("the app has not run for {running_for:?} yet (probe.running_for)");
-            Probing::Unasked(now + running_for.saturating_sub(ran))
-        } else {
-            self.reason = "the app has not answered yet".to_owned();
-            Probing::Next(now)
-        };
-        self.state = AppState::Up { running: Box::new(running), watch, probe };
-        self.fresh = false;
-        self.engine_away = None;
-        self.health.begin(now);
-        self.ready = ReadyReason::NotHealthyYet;
-    }
-
-    fn probed(&mut self, failure: Option<&ProbeFailure>, now: Uptime) -> News {
-        let AppState::Up { probe, .. } = &mut self.state else { return News::Nothing };
-        let Probing::Asked { since, .. } = *probe else { return News::Nothing };
-        let was_healthy = self.health.is_healthy();
-        let took = now.since(since);
-        if self.health.take(failure, took, &self.config.probe, now) {
-            self.reason = failure.map_or_else(|| "the app is healthy".to_owned(), ToString::to_string);
-            self.ready = match failure {
-                None => ReadyReason::Healthy,
-                Some(failure) if failure.kind == ProbeFailureKind::Engine => ReadyReason::EngineUnavailable,
-                Some(_) if self.health.is_starting() => ReadyReason::NotHealthyYet,
-                Some(_) => ReadyReason::AppUnhealthy,
-            };
-        }
-        let ran = self.health.starting_for(now);
-        if let Some(failure) = failure
-            && !self.kept
-            && failure.kind.lasting_after().is_some_and(|after| ran >= after)
-        {
-            let reason = FailureReason::NeverHealthy { failure: failure.to_string() }.to_string();
-            self.reason.clone_from(&reason);
-            self.ready = ReadyReason::NeverHealthy;
-            return News::Lost(reason);
-        }
-        let wait = if self.health.is_starting() {
-            (self.health.starting_for(now) / PATIENCE).max(took).clamp(PROBE_FLOOR, PROBE_CEILING)
-        } else {
-            self.config.probe.interval
-        };
-        *probe = Probing::Next(now + wait);
-        if self.health.is_healthy() && !was_healthy {
-            self.attempts = 0;
-            return News::Healthy;
-        }
-        News::Nothing
-    }
-
     fn failed(&mut self, job: JobKind, error: &JobError, outbox: &mut Outbox, now: Uptime) -> News {
         match (job, &mut self.state) {
             (JobKind::StartContainer, AppState::Starting { .. }) if error.class == ErrorClass::Gone => {
@@ -398,80 +341,5 @@ impl App {
             }
             _ => News::Nothing, // no job of this state
         }
-    }
-
-    /// Does what is due.
-    fn advance(&mut self, outbox: &mut Outbox, now: Uptime) -> News {
-        if let AppState::Up { probe: Probing::Asked { ticket, until, .. }, .. } = &self.state
-            && *until <= now
-        {
-            outbox.cancel(*ticket);
-            return self.probed(Some(&ProbeFailure::new(ProbeFailureKind::TimedOut, "the probe did not end")), now);
-        }
-        // One on its way out is stopped by the drain, in its own time.
-        if self.kept
-            && !self.retiring
-            && self.is_up()
-            && self.health.past_threshold(&self.config.probe, self.start_limit, now)
-        {
-            let reason = format!("the app stays unhealthy: {}", self.reason);
-            self.read_output(outbox, now);
-            self.stop(AfterStop::BackOff(reason.clone()), ReadyReason::AppUnhealthy, reason, outbox, now);
-            return News::Nothing;
-        }
-        match &mut self.state {
-            AppState::Up { running, watch, probe } => {
-                if let ExitWatch::Lost(at) = watch
-                    && *at <= now
-                {
-                    *watch = ExitWatch::On(outbox.emit(Job::WatchContainer(self.id.clone())));
-                }
-                match probe {
-                    Probing::Next(at) if *at <= now => {
-                        let how = self.config.effective_health(running.healthcheck.is_some());
-                        let own = running.healthcheck.as_ref().filter(|_| how == ProbeMethod::Docker);
-                        let timeout = self.config.probe.timeout_for(own.map(|own| own.timeout));
-                        let (port, http) = (self.config.first_tcp_port(), self.config.probe.http.clone());
-                        let ticket = outbox.emit(Job::ProbeApp { app: running.clone(), how, port, http, timeout });
-                        *probe = Probing::Asked { ticket, since: now, until: now + timeout + PROBE_MARGIN };
-                    }
-                    Probing::Unasked(at) if *at <= now => {
-                        *probe = Probing::Over;
-                        self.health.endure();
-                        self.attempts = 0;
-                        "the app is healthy".clone_into(&mut self.reason);
-                        self.ready = ReadyReason::Healthy;
-                        return News::Healthy;
-                    }
-                    Probing::Next(_) | Probing::Unasked(_) | Probing::Asked { .. } | Probing::Over => {}
-                }
-            }
-            AppState::BackingOff(until) if *until <= now => {
-                // While the engine is away the same restart is tried again.
-                self.restarts += u32::from(self.engine_away.is_none());
-                if self.gone { self.create(outbox, now) } else { self.launch(outbox, now) }
-            }
-            AppState::Starting { ticket, since } if *since + START_LIMIT <= now => {
-                outbox.cancel(*ticket);
-                let reason = format!("the container did not start within {START_LIMIT:?}");
-                return self.back_off(ReadyReason::ContainerNotStarted, reason, outbox, now);
-            }
-            AppState::FetchingSecrets { ticket, until } if *until <= now => {
-                outbox.cancel(*ticket);
-                let reason = format!("the secrets did not come within {START_LIMIT:?}");
-                return self.back_off(ReadyReason::SecretsUnavailable, reason, outbox, now);
-            }
-            AppState::Stopping { ticket, until, .. } if *until <= now => {
-                outbox.cancel(*ticket);
-                return self.stopped(outbox, now);
-            }
-            AppState::BackingOff(_)
-            | AppState::Creating(_)
-            | AppState::Starting { .. }
-            | AppState::FetchingSecrets { .. }
-            | AppState::Stopping { .. }
-            | AppState::Halted => {}
-        }
-        News::Nothing
     }
 }

@@ -19,13 +19,11 @@ use std::time::Duration;
 use berth_config::Lifecycle;
 
 use crate::clock::Uptime;
-use crate::message::error::{ErrorClass, JobError};
-use crate::message::event::Event;
 use crate::message::group::Membership;
-use crate::message::group::{HookName, HookResult, Transition};
+use crate::message::group::{HookResult, Transition};
 use crate::message::identity::Identity;
 use crate::message::input::Input;
-use crate::message::job::{Job, Ticket};
+use crate::message::job::Ticket;
 use crate::outbox::Outbox;
 use crate::retry::FAR;
 use crate::step::Step;
@@ -34,6 +32,8 @@ use ending::HookEnding;
 use heartbeat::Heartbeats;
 use patience::Patience;
 
+mod advance;
+mod answers;
 mod asking;
 mod ending;
 mod heartbeat;
@@ -291,61 +291,6 @@ impl Hook {
         self.advance(outbox, now);
     }
 
-    fn group_answered(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) {
-        match event {
-            Event::GroupFound(membership) => {
-                self.patience.answered(now);
-                if self.state == HookStage::Finding {
-                    self.found.done((), now);
-                    self.reported = Some(membership.clone());
-                    self.learn(membership.clone(), outbox, now);
-                }
-            }
-            Event::Failed(_, error) => self.group_not_found(error, outbox, now),
-            _ => {} // no answer to FindGroup
-        }
-    }
-
-    fn completion_answered(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) {
-        match event {
-            Event::HookCompleted => {
-                if let Some(result) = self.wanted {
-                    self.end(HookEnding::Completed(result), now);
-                }
-            }
-            Event::HookNotActive(_) if self.state == HookStage::Completing => self.ask(outbox, now),
-            Event::Failed(_, error) => self.not_completed(error, outbox, now),
-            _ => {} // no answer to CompleteHook
-        }
-    }
-
-    fn state_answered(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) {
-        self.asking = None;
-        match event {
-            Event::InstanceDescribed(state) => {
-                self.patience.answered(now);
-                if self.state == HookStage::Asking {
-                    self.judge(state.as_deref(), outbox, now);
-                }
-            }
-            Event::Failed(_, error) => self.not_described(error, outbox, now),
-            _ => {} // no answer to DescribeInstance
-        }
-    }
-
-    fn heartbeat_answered(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) {
-        match event {
-            Event::HeartbeatRecorded => {
-                self.patience.answered(now);
-                self.heartbeats.recorded();
-            }
-            Event::Failed(_, error) if error.is_transient() => self.heartbeats.failed(error, outbox, now),
-            // The next is due as planned.
-            Event::Failed(_, error) => self.heartbeats.refused(error),
-            _ => {} // not active, which a completion looks into
-        }
-    }
-
     /// Whether nothing more will be done about the hook.
     pub fn is_over(&self) -> bool {
         matches!(self.state, HookStage::Over(_))
@@ -372,180 +317,5 @@ impl Hook {
         };
         let give_up = if self.is_over() { None } else { self.gives_up_at() };
         [own, give_up].into_iter().flatten().min()
-    }
-
-    fn learn(&mut self, membership: Option<Membership>, outbox: &mut Outbox, now: Uptime) {
-        let Some(membership) = membership else { return self.end(HookEnding::OutsideAnyGroup, now) };
-        self.group = Some(membership.group);
-        let hook = match self.transition {
-            Transition::Launching => {
-                if let Some(state) = membership.state.filter(|state| !state::waits_to_launch(state)) {
-                    return self.end(HookEnding::NothingToComplete(state), now);
-                }
-                membership.launch_hook
-            }
-            Transition::Terminating => {
-                let named = self.own_name().map(|name| crate::message::group::LifecycleHook { name, timeout: None });
-                membership.terminate_hook.or(named)
-            }
-        };
-        match hook {
-            Some(hook) => self.know(hook, outbox, now),
-            None => self.end(HookEnding::NoHook, now),
-        }
-    }
-
-    fn know(&mut self, hook: crate::message::group::LifecycleHook, outbox: &mut Outbox, now: Uptime) {
-        self.name = Some(hook.name);
-        self.heartbeats.timeout = hook.timeout;
-        self.heartbeats.begin(outbox, now);
-        self.state = HookStage::Known;
-        self.advance(outbox, now);
-    }
-
-    fn group_not_found(&mut self, error: &JobError, outbox: &mut Outbox, now: Uptime) {
-        if self.state != HookStage::Finding {
-            return;
-        }
-        if error.is_transient() {
-            self.found.retry(error, outbox, now);
-        } else {
-            self.found.refuse(error, now);
-            self.refused("cannot be found", explain(error, None, None, None), outbox, now);
-        }
-    }
-
-    fn not_completed(&mut self, error: &JobError, outbox: &mut Outbox, now: Uptime) {
-        if self.state != HookStage::Completing {
-            return;
-        }
-        if error.is_transient() {
-            self.completed.retry(error, outbox, now);
-            self.state = HookStage::Known;
-        } else {
-            self.completed.refuse(error, now);
-            let call = Some("autoscaling:CompleteLifecycleAction");
-            let why = explain(error, call, self.identity.as_deref(), self.group.as_deref());
-            self.refused("cannot be completed", why, outbox, now);
-        }
-    }
-
-    /// Without the group's word "not active" may still mean "not yet", where something is to come at all.
-    fn not_described(&mut self, error: &JobError, outbox: &mut Outbox, now: Uptime) {
-        if self.state != HookStage::Asking {
-            return;
-        }
-        if let Some(reason) = self.refused.clone().filter(|_| !error.is_transient()) {
-            self.end(HookEnding::Refused { reason, waits: false }, now);
-        } else if self.transition == Transition::Terminating && !self.expected {
-            self.end(HookEnding::GivenUp(error.reason.clone()), now);
-        } else {
-            self.not_yet(outbox, now);
-            if error.class == ErrorClass::Throttled {
-                self.throttled = self.throttled.saturating_add(1);
-                self.state = HookStage::NotYet(now + outbox.stand_back(self.throttled));
-            }
-        }
-    }
-
-    fn not_yet(&mut self, outbox: &mut Outbox, now: Uptime) {
-        self.state = HookStage::NotYet(now + outbox.spread(NOT_YET));
-    }
-
-    fn end(&mut self, ending: HookEnding, now: Uptime) {
-        if matches!(ending, HookEnding::Completed(_)) || self.completed.is_under_way() {
-            self.completed.done((), now);
-        }
-        self.state = HookStage::Over(ending);
-    }
-
-    /// Nothing more is tried. A launch hook that runs out now takes a healthy instance with it: that is told while it serves.
-    fn give_up(&mut self, why: String, outbox: &mut Outbox, now: Uptime) {
-        if self.transition == Transition::Launching && self.wanted == Some(HookResult::Continue) {
-            let last = self.refused.as_deref().or(self.completed.error()).or(self.found.error());
-            let last = last.map(|error| format!(" ({error})")).unwrap_or_default();
-            let words = format!(
-                "the launch hook was not completed within its timeout{last}: the group may terminate this instance although its \
-                 app is healthy"
-            );
-            outbox.emit(Job::SayLastWords { words, output: Vec::new() });
-        }
-        self.end(HookEnding::GivenUp(why), now);
-    }
-
-    /// Does what is due.
-    fn advance(&mut self, outbox: &mut Outbox, now: Uptime) {
-        if self.is_over() {
-            return;
-        }
-        if self.give_up_at.is_some_and(|at| at <= now) {
-            return self.give_up("its time is over".to_owned(), outbox, now);
-        }
-        if self.patience.is_over(now) {
-            let error = self.completed.error().or(self.found.error()).unwrap_or("no answer came");
-            return self.give_up(
-                format!("Auto Scaling was asked for {} s: {error}", self.patience.whole_seconds()),
-                outbox,
-                now,
-            );
-        }
-        if self.answer_by.is_some_and(|at| at <= now) {
-            self.answer_is_late(outbox, now);
-        }
-        match self.state {
-            HookStage::Finding if self.found.is_due(now) => {
-                let (group, launch_hook) = (self.group_name.clone(), self.launch_name.clone());
-                let terminate_hook = self.terminate_name.clone();
-                self.found.emit(Job::FindGroup { group, launch_hook, terminate_hook }, outbox, now);
-                self.answer_by = Some(now + ANSWER);
-            }
-            HookStage::Known => self.advance_known(outbox, now),
-            HookStage::NotYet(at) if at <= now && self.refused.is_some() => self.ask(outbox, now),
-            HookStage::NotYet(at) if at <= now => {
-                self.completed.again();
-                self.advance_known(outbox, now);
-            }
-            _ => {} // an answer is awaited
-        }
-    }
-
-    fn answer_is_late(&mut self, outbox: &mut Outbox, now: Uptime) {
-        self.answer_by = None;
-        let late = JobError::new(ErrorClass::Transient, "no answer came");
-        match self.state {
-            HookStage::Finding if self.found.wake().is_none() => {
-                self.found.cancel(outbox);
-                self.group_not_found(&late, outbox, now);
-            }
-            HookStage::Completing => {
-                self.completed.cancel(outbox);
-                self.not_completed(&late, outbox, now);
-            }
-            HookStage::Asking => {
-                self.stop_asking(outbox);
-                self.not_described(&late, outbox, now);
-            }
-            _ => {} // it came
-        }
-    }
-
-    fn advance_known(&mut self, outbox: &mut Outbox, now: Uptime) {
-        let Some((group, hook)) = self.group.clone().zip(self.name.clone()) else { return };
-        let hook = HookName { group, hook };
-        if let Some(result) = self.wanted {
-            if self.completed.is_due(now) {
-                self.state = HookStage::Completing;
-                self.completed.emit(Job::CompleteHook { hook, result }, outbox, now);
-                self.answer_by = Some(now + ANSWER);
-            }
-        } else if self.heartbeat_due().is_some_and(|at| at <= now) {
-            let ticket = outbox.emit(Job::RecordHeartbeat(hook));
-            self.heartbeats.sent(ticket, outbox, now);
-        }
-    }
-
-    /// Heartbeats end when the completion begins.
-    fn heartbeat_due(&self) -> Option<Uptime> {
-        if self.wanted.is_some() { None } else { self.heartbeats.due() }
     }
 }

@@ -25,28 +25,28 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use berth_config::{Config, Foreign, OnFailure, OnNotice};
+use berth_config::{Config, Foreign};
 
 use crate::clock::Uptime;
-use crate::message::command::Command;
 use crate::message::effect::Effect;
 use crate::message::event::Event;
-use crate::message::identity::TargetState;
 use crate::message::input::Input;
-use crate::message::job::{Job, JobKind};
+use crate::message::job::JobKind;
 use crate::message::outcome::Outcome;
 use crate::metadata_guard::MetadataGuard;
 use crate::outbox::Outbox;
-use crate::phase::boot::{Boot, BootNext};
-use crate::phase::drain::{Cause, Drain, DrainNext, Unfinished};
-use crate::phase::failing::{Failing, FailingNext, Failure};
+use crate::phase::boot::Boot;
+use crate::phase::drain::{Cause, Drain, Unfinished};
+use crate::phase::failing::{Failing, Failure};
 use crate::phase::hold::Hold;
 use crate::phase::past::Past;
-use crate::phase::serve::{Serve, ServeNext};
+use crate::phase::serve::Serve;
 use crate::phase::warm::Warm;
-use crate::view::{PhaseName, PhaseView, ReadyReason, View};
-use crate::watcher::{Notice, Watcher};
+use crate::view::{PhaseName, PhaseView, View};
+use crate::watcher::Watcher;
 
+mod change;
+mod react;
 mod show;
 
 /// What holds until a config is read. They are made once in a process.
@@ -212,175 +212,6 @@ impl Machine {
         Some((past, &mut self.outbox))
     }
 
-    /// Counts what no step counts.
-    fn count(&mut self, event: &Event) {
-        if let Event::Failed(
-            job @ (JobKind::WatchMetadata
-            | JobKind::RecordHeartbeat
-            | JobKind::CountConnections
-            | JobKind::CheckSecrets
-            | JobKind::CheckMetadataBlock
-            | JobKind::SignalApp
-            | JobKind::WatchContainer),
-            _,
-        ) = event
-        {
-            let count = self.retries.entry(*job).or_default();
-            *count = count.saturating_add(1);
-        }
-        if let Event::Failed(job, error) = event
-            && !error.is_transient()
-        {
-            let count = self.refused.entry(*job).or_default();
-            *count = count.saturating_add(1);
-        }
-    }
-
-    /// An instance that the metadata shows in a group may have a launch hook.
-    fn note_membership(&mut self, event: &Event) {
-        if matches!(event, Event::MetadataSeen(snapshot) if snapshot.target_state.is_some()) {
-            match &mut self.phase {
-                Phase::Boot(boot) => boot.joins_group(),
-                Phase::Drain(drain) => drain.joins_group(),
-                Phase::Serve(_) | Phase::Warm(_) | Phase::Failing(_) | Phase::Hold(_) | Phase::Gone => {
-                    if let Some((past, _)) = self.past() {
-                        past.hook.joins_group();
-                    }
-                }
-            }
-        }
-    }
-
-    /// What the input means for the phase.
-    fn react(&mut self, input: &Input, now: Uptime) -> MachineNext {
-        let outbox = &mut self.outbox;
-        match (&mut self.phase, input.event()) {
-            (Phase::Boot(_) | Phase::Serve(_) | Phase::Hold(_) | Phase::Warm(_), Event::Signalled(_)) => {
-                MachineNext::Drain(Cause::Signal)
-            }
-            (Phase::Boot(_) | Phase::Serve(_) | Phase::Hold(_) | Phase::Warm(_), Event::DrainRequested(reason)) => {
-                MachineNext::Drain(Cause::Asked(reason.clone().unwrap_or_else(|| "no reason given".to_owned())))
-            }
-            (Phase::Boot(_) | Phase::Serve(_) | Phase::Hold(_) | Phase::Warm(_), Event::HandoverRequested) => {
-                MachineNext::HandOver
-            }
-            (Phase::Drain(_), Event::HandoverRequested) => {
-                outbox.command(Command::RefuseHandover("the instance drains, and the next agent would not know it"));
-                MachineNext::Stay
-            }
-            (Phase::Failing(_) | Phase::Gone, Event::HandoverRequested) => {
-                outbox.command(Command::RefuseHandover("the instance is given up, and this agent ends soon"));
-                MachineNext::Stay
-            }
-            (Phase::Boot(boot), _) => match boot.on(input, outbox, now) {
-                BootNext::Stay => MachineNext::Stay,
-                BootNext::Serve => MachineNext::Serve,
-                BootNext::Warm => MachineNext::Warm,
-                BootNext::Occupied => MachineNext::Drain(Cause::BackToPool(
-                    self.watcher.target_state().cloned().unwrap_or(TargetState::WarmedRunning),
-                )),
-                BootNext::Fail(failure) => MachineNext::Fail(failure),
-            },
-            (Phase::Serve(serve), _) => match serve.on(input, outbox, now) {
-                ServeNext::Stay => MachineNext::Stay,
-                ServeNext::Fail(failure) => MachineNext::Fail(failure),
-            },
-            (Phase::Drain(drain), _) => match drain.on(input, outbox, now) {
-                DrainNext::Stay => MachineNext::Stay,
-                DrainNext::Gone(outcome) => MachineNext::Gone(outcome),
-                DrainNext::Warm => MachineNext::Warm,
-            },
-            (Phase::Failing(failing), _) => match failing.on(input, outbox, now) {
-                FailingNext::Stay => MachineNext::Stay,
-                FailingNext::Gone(outcome) => MachineNext::Gone(outcome),
-            },
-            (Phase::Hold(hold), _) => {
-                if hold.on(input, outbox, now) {
-                    MachineNext::Fail(hold.failure().clone())
-                } else {
-                    MachineNext::Stay
-                }
-            }
-            (Phase::Warm(warm), _) => match warm.on(input, outbox, now) {
-                Some(reason) => MachineNext::Fail(Failure::of_boot(ReadyReason::LaunchHookRefused, reason)),
-                None => MachineNext::Stay,
-            },
-            (Phase::Gone, _) => MachineNext::Stay, // nothing can happen any more
-        }
-    }
-
-    /// What the event says of the surroundings.
-    fn watch(&mut self, input: &Input, now: Uptime) -> Vec<Notice> {
-        match input.event() {
-            Event::Identified(identity) => self.watcher.begin(identity.target_state.as_ref(), now),
-            Event::ConfigRead(config) => {
-                self.config = config.clone();
-                self.watcher.set_interval(config.lifecycle.poll, &mut self.outbox, now);
-                self.guard.configure(config.imds, &mut self.outbox, now);
-                Vec::new()
-            }
-            Event::UserDataIsForeign(foreign) => {
-                self.foreign = Some(*foreign);
-                Vec::new()
-            }
-            _ => self.watcher.on(input, &mut self.outbox, now),
-        }
-    }
-
-    /// What a notice means for the phase.
-    fn hear(&mut self, notice: &Notice, now: Uptime) -> MachineNext {
-        let cause = match notice {
-            Notice::Target(TargetState::Terminated | TargetState::WarmedTerminated) => Some(Cause::Terminated),
-            Notice::Target(
-                state @ (TargetState::WarmedRunning | TargetState::WarmedStopped | TargetState::WarmedHibernated),
-            ) => Some(Cause::BackToPool(state.clone())),
-            Notice::Target(TargetState::RootVolume(word)) => Some(Cause::RootVolume(word.clone())),
-            Notice::Spot(interruption) if self.config.spot == OnNotice::Drain => {
-                Some(Cause::Spot(interruption.ends_in))
-            }
-            Notice::Rebalance if self.config.rebalance == OnNotice::Drain => Some(Cause::Rebalance(notice.to_string())),
-            Notice::Maintenance(_) if self.config.maintenance == OnNotice::Drain => {
-                Some(Cause::Maintenance(notice.to_string()))
-            }
-            // Detached carries on, and so does whoever is told a word that this version does not know.
-            Notice::Target(_) | Notice::Spot(_) | Notice::Rebalance | Notice::Maintenance(_) => None,
-        };
-        let Notice::Target(state) = notice else { return self.leave_for(cause, now) };
-        match (&mut self.phase, state) {
-            (Phase::Serve(serve), TargetState::InService | TargetState::Standby) => {
-                serve.set_standby(*state == TargetState::Standby);
-                MachineNext::Stay
-            }
-            (Phase::Warm(_), TargetState::InService) => MachineNext::Boot,
-            (Phase::Boot(boot), TargetState::InService) => {
-                boot.enter_service(&mut self.outbox, now);
-                MachineNext::Stay
-            }
-            (Phase::Hold(hold), TargetState::InService) => {
-                hold.enter_service(&mut self.outbox, now);
-                MachineNext::Stay
-            }
-            (Phase::Boot(boot), _) if matches!(cause, Some(Cause::BackToPool(_))) && boot.app().is_none() => {
-                boot.prepare();
-                MachineNext::Stay
-            }
-            (Phase::Warm(_), _) if matches!(cause, Some(Cause::BackToPool(_))) => MachineNext::Stay,
-            _ => self.leave_for(cause, now),
-        }
-    }
-
-    fn leave_for(&mut self, cause: Option<Cause>, now: Uptime) -> MachineNext {
-        match (&mut self.phase, cause) {
-            (_, None) => MachineNext::Stay,
-            (Phase::Drain(drain), Some(cause)) => {
-                drain.hear(&cause, &mut self.outbox, now);
-                MachineNext::Stay
-            }
-            (Phase::Failing(_) | Phase::Gone, Some(_)) => MachineNext::Stay, // on the way out already
-            (_, Some(cause)) => MachineNext::Drain(cause),
-        }
-    }
-
     /// The next order for the driver.
     pub fn next_effect(&mut self) -> Option<Effect> {
         self.outbox.take()
@@ -413,81 +244,4 @@ impl Machine {
             Phase::Gone => PhaseName::Gone,
         }
     }
-
-    fn go(&mut self, next: MachineNext, now: Uptime) {
-        if matches!(next, MachineNext::Stay) {
-            return;
-        }
-        let former = self.former.take().filter(|_| self.is_identified());
-        let former = former.map(|(former, at)| former.after(now.since(at)));
-        if matches!(next, MachineNext::Gone(_)) {
-            self.last = Some(Box::new(self.view()));
-        }
-        let standby = self.watcher.target_state() == Some(&TargetState::Standby);
-        let outbox = &mut self.outbox;
-        let phase = std::mem::replace(&mut self.phase, Phase::Gone);
-        let held = matches!(phase, Phase::Hold(_));
-        let fetches = match &phase {
-            Phase::Boot(boot) => boot.config().is_some(),
-            Phase::Serve(_) => true,
-            Phase::Drain(_) | Phase::Warm(_) | Phase::Failing(_) | Phase::Hold(_) | Phase::Gone => false,
-        };
-        self.since = now;
-        self.phase = match (next, leave(phase, outbox)) {
-            (MachineNext::Stay, Ok(_) | Err(_)) => Phase::Gone, // asked for above
-            (MachineNext::Gone(outcome), _) => gone(outcome, outbox),
-            (MachineNext::HandOver, _) => {
-                outbox.command(Command::HandOver);
-                Phase::Gone
-            }
-            (_, Err(phase)) => phase,
-            (MachineNext::Boot, Ok(_)) => Phase::Boot(Box::new(Boot::begin(self.config.clone(), outbox, now))),
-            (MachineNext::Warm, Ok(past)) => Phase::Warm(Box::new(Warm::begin(past, outbox, now))),
-            (MachineNext::Serve, Ok(mut past)) => match past.app.take() {
-                Some(app) => Phase::Serve(Box::new(Serve::begin(app, past, standby, outbox, now))),
-                None => gone(Outcome::Bug, outbox), // a boot says Serve only with an app in its hands
-            },
-            (MachineNext::Drain(cause), Ok(past)) => {
-                Phase::Drain(Box::new(Drain::begin(cause, past, former, outbox, now)))
-            }
-            (MachineNext::Fail(failure), Ok(past)) => {
-                if !held && wants_hold(&past, failure.outcome) {
-                    Phase::Hold(Box::new(Hold::begin(failure, past, outbox, now)))
-                } else {
-                    Phase::Failing(Box::new(Failing::begin(failure, past, outbox, now)))
-                }
-            }
-        };
-        // Fetched values that no start took: an adopted app has its own, and nothing is started on the way out. An image is here or
-        // not needed. What starts an app again fetches again.
-        if fetches && !matches!(self.phase, Phase::Gone) {
-            self.outbox.emit(Job::WipeSecrets);
-        }
-        // Weeks in a warm pool are no reason to grow.
-        if self.phases.len() == PHASES_KEPT {
-            self.phases.remove(0);
-        }
-        self.phases.push(PhaseView { name: self.phase(), began_seconds: now.0.as_secs_f64() });
-    }
-}
-
-/// Ends a phase that can hand over; gives back one that cannot.
-fn leave(phase: Phase, outbox: &mut Outbox) -> Result<Past, Phase> {
-    match phase {
-        Phase::Boot(boot) => Ok(boot.leave(outbox)),
-        Phase::Serve(serve) => Ok(serve.leave(outbox)),
-        Phase::Hold(hold) => Ok(hold.past),
-        Phase::Warm(warm) => Ok(warm.past),
-        Phase::Drain(drain) => Ok(drain.past),
-        other @ (Phase::Failing(_) | Phase::Gone) => Err(other),
-    }
-}
-
-fn wants_hold(past: &Past, outcome: Outcome) -> bool {
-    outcome == Outcome::BootFailed && past.config.boot.on_failure == OnFailure::Hold
-}
-
-fn gone(outcome: Outcome, outbox: &mut Outbox) -> Phase {
-    outbox.command(Command::Exit(outcome));
-    Phase::Gone
 }

@@ -16,28 +16,25 @@ use std::time::Duration;
 pub use cause::Cause;
 pub use unfinished::Unfinished;
 
-use berth_config::{CutDrain, PinnedImage};
-
-use crate::app::{App, News, Recipe};
+use crate::app::{App, News};
 use crate::clock::Uptime;
 use crate::hook::Hook;
 use crate::message::container::{ContainerId, FoundContainer, RunningContainer};
 use crate::message::event::Event;
-use crate::message::group::HookResult;
 use crate::message::input::Input;
-use crate::message::job::{Job, Ticket};
+use crate::message::job::Ticket;
 use crate::message::outcome::Outcome;
-use crate::message::output::AppOutput;
 use crate::outbox::Outbox;
 use crate::phase::past::Past;
-use crate::retry::NEAR;
 use crate::step::Step;
 use crate::view::StepName;
 
 use unfinished::Moment;
 
 mod cause;
+mod finish;
 mod show;
+mod stages;
 mod stop;
 mod unfinished;
 
@@ -291,221 +288,6 @@ impl Drain {
         [stage, self.cut_for_stop(), self.hook.wake(), self.next_extension, app].into_iter().flatten().min()
     }
 
-    /// An instance that may leave at the first look at it is asked what its config says of leaving: an agent before this one served.
-    fn first_stage(&mut self, outbox: &mut Outbox, now: Uptime) {
-        if self.past.identity.is_some() && !self.past.is_configured {
-            let config = Box::new(Step::new(StepName::ReadingConfig, NEAR));
-            self.enter(StepName::ReadingConfig, Stage::ReadingConfig { config, until: now + CONFIG_LIMIT }, now);
-        } else {
-            self.discover(outbox, now);
-        }
-    }
-
-    fn discover(&mut self, outbox: &mut Outbox, now: Uptime) {
-        self.seek_hook(outbox, now);
-        if self.past.identity.is_some() && !self.past.looked && self.to_stop.is_empty() {
-            self.enter(
-                StepName::Discovering,
-                Stage::Discovering { poll: Poll::Next(now), until: now + DISCOVERY_LIMIT },
-                now,
-            );
-        } else {
-            self.settle(outbox, now);
-        }
-    }
-
-    /// Who does not know itself has no hook that it could complete.
-    fn seek_hook(&mut self, outbox: &mut Outbox, now: Uptime) {
-        if self.past.identity.is_some() {
-            let (identity, lifecycle) = (self.past.identity.as_ref(), &self.past.config.lifecycle);
-            self.hook.begin(identity, lifecycle, self.past.hook.reported(), outbox, now);
-        }
-    }
-
-    fn find(&self, outbox: &mut Outbox) -> Option<Ticket> {
-        let instance_id = self.past.identity.as_ref()?.instance_id.clone();
-        // No container has the name of a config that is not known.
-        let name = if self.past.is_configured { self.past.config.container_name() } else { String::new() };
-        Some(outbox.emit(Job::FindContainers { name, instance_id }))
-    }
-
-    /// An app that was found is watched as one that was kept: its exit is an end.
-    fn adopt(&mut self, image: Option<PinnedImage>, outbox: &mut Outbox, now: Uptime) {
-        let (Some(running), Some(image)) = (&self.running, image) else { return };
-        let Some(identity) = self.past.identity.clone().filter(|_| self.past.is_configured) else { return };
-        let config = self.past.config.clone();
-        let mut app = App::adopt(Recipe { config, identity, image }, running.clone(), outbox, now);
-        app.retire(outbox);
-        self.past.app = Some(app);
-    }
-
-    /// Both times of serving on count from the moment of the first 503. Without a running app there is nobody to serve, and one
-    /// that was told to stop has served.
-    fn settle(&mut self, outbox: &mut Outbox, now: Uptime) {
-        if self.running.is_none() || self.stopping.is_some() || self.completing.is_some() {
-            return self.stop_next(outbox, now);
-        }
-        match self.began.left_of(self.settling(), now) {
-            Duration::ZERO => self.drain_connections(now),
-            left => self.enter(StepName::Settling, Stage::Settling { until: now + left }, now),
-        }
-    }
-
-    fn drain_connections(&mut self, now: Uptime) {
-        let timeout = self.past.config.drain.timeout;
-        let until = now + self.began.left_of(self.settling().saturating_add(timeout), now);
-        self.enter(
-            StepName::DrainingConnections,
-            Stage::DrainingConnections { until, quiet_since: None, poll: Poll::Next(now) },
-            now,
-        );
-    }
-
-    /// What could not be stopped keeps no secrets: nobody comes back to take them away.
-    fn complete_hook(&mut self, outbox: &mut Outbox, now: Uptime) {
-        if !self.stopped {
-            outbox.emit(Job::ForgetSecrets);
-        }
-        let since = *self.completing.get_or_insert(Moment::now(now));
-        self.enter(StepName::CompletingHook, Stage::CompletingHook, now);
-        self.hook.wait_for_answers(self.patience(now), now);
-        self.hook.complete(self.result(), outbox, now);
-        self.hook.has_been_tried_for(since.age(now), now);
-    }
-
-    /// For how long an Auto Scaling that does not answer is asked. The hook runs out by itself after its timeout, so it is asked
-    /// for no longer; an unknown timeout is no reason to stay longer than the drain may take. Somebody who stops the agent does not
-    /// wait for an AWS that is away.
-    fn patience(&self, now: Uptime) -> Duration {
-        if self.signals > 0 {
-            return UNANSWERED_LIMIT;
-        }
-        let config = &self.past.config;
-        let longest = config.drain.settle.saturating_add(config.drain.timeout).saturating_add(config.stop_timeout);
-        let left = self.began.left_of(longest, now);
-        self.hook.timeout().unwrap_or(left + UNANSWERED_LIMIT)
-    }
-
-    /// Back in the pool the instance is used again, and there is nothing to keep for a look.
-    fn result(&self) -> HookResult {
-        let policy = self.past.config.drain.on_failure;
-        match (policy, &self.cause) {
-            (CutDrain::Abandon, cause) if !self.clean && !matches!(cause, Cause::BackToPool(_)) => HookResult::Abandon,
-            _ => HookResult::Continue,
-        }
-    }
-
-    fn report(&mut self, outbox: &mut Outbox, now: Uptime) {
-        let how = if self.clean { "drained" } else { "the drain was cut short" };
-        let exited = self.exited.as_ref().map(|how| format!("; {how} before it was stopped")).unwrap_or_default();
-        let words = format!(
-            "{how} after {:.0} s ({}){exited}; termination hook: {}",
-            self.began.age(now).as_secs_f64(),
-            self.cause,
-            self.hook.view()
-        );
-        let output =
-            self.past.app.as_ref().filter(|_| self.exited.is_some()).and_then(App::output).map(AppOutput::for_people);
-        let output = output.unwrap_or_default().into_iter().map(Into::into).collect();
-        let ticket = outbox.emit(Job::SayLastWords { words, output });
-        self.enter(StepName::FinalStatus, Stage::FinalStatus { ticket, until: now + FINAL_STATUS_LIMIT }, now);
-    }
-
-    fn enter(&mut self, name: StepName, stage: Stage, now: Uptime) {
-        self.stages.push((name, now));
-        self.stage = stage;
-    }
-
-    /// Does what is due.
-    fn advance(&mut self, outbox: &mut Outbox, now: Uptime) -> DrainNext {
-        if self.next_extension.is_some_and(|at| at <= now) {
-            outbox.emit(Job::ExtendStop(EXTENSION));
-            self.next_extension = Some(now + EXTEND_EVERY);
-        }
-        let must_stop = self.cut_for_stop().is_some_and(|at| at <= now);
-        match &mut self.stage {
-            Stage::ReadingConfig { config, .. } if must_stop => {
-                config.cancel(outbox);
-                self.clean = false;
-                self.stopped = false;
-                self.seek_hook(outbox, now);
-                self.stop_next(outbox, now);
-            }
-            Stage::ReadingConfig { config, until } if *until <= now => {
-                config.cancel(outbox);
-                self.discover(outbox, now);
-                return self.advance(outbox, now);
-            }
-            Stage::ReadingConfig { config, .. } if config.is_due(now) => config.emit(Job::ReadConfig, outbox, now),
-            Stage::Discovering { poll, until } if *until <= now || must_stop => {
-                if let Poll::Asked { ticket, .. } = poll {
-                    outbox.cancel(*ticket);
-                }
-                self.clean = false;
-                self.stopped = false;
-                self.stop_next(outbox, now);
-            }
-            Stage::Discovering { poll: Poll::Next(at), until } if *at <= now => {
-                let until = *until;
-                if let Some(ticket) = self.find(outbox) {
-                    self.stage = Stage::Discovering { poll: Poll::Asked { ticket, since: now }, until };
-                }
-            }
-            Stage::Settling { .. } if must_stop => {
-                self.clean = false;
-                self.stop_next(outbox, now);
-            }
-            Stage::Settling { until } if *until <= now => {
-                self.drain_connections(now);
-                return self.advance(outbox, now);
-            }
-            Stage::DrainingConnections { .. } => self.advance_connections(must_stop, outbox, now),
-            Stage::Stopping { ticket, until } if *until <= now => {
-                outbox.cancel(*ticket);
-                self.give_up_stop(outbox, now);
-            }
-            Stage::FinalStatus { until, .. } if *until <= now => return self.over(now),
-            _ => {} // an answer is awaited, or its time
-        }
-        if matches!(self.stage, Stage::CompletingHook) {
-            let hurried = self.signals > 1;
-            let late = self.cut.is_some_and(|cut| cut <= now) || self.hook.limit(self.entered) <= now;
-            if self.hook.is_over() || self.past.identity.is_none() || late || hurried {
-                self.clean &= self.hook.is_over() || self.past.identity.is_none();
-                self.report(outbox, now);
-            }
-        }
-        DrainNext::Stay
-    }
-
-    fn advance_connections(&mut self, must_stop: bool, outbox: &mut Outbox, now: Uptime) {
-        let idle = self.idle();
-        let Stage::DrainingConnections { until, quiet_since, poll } = &mut self.stage else { return };
-        let quiet = quiet_since.is_some_and(|since| now.since(since) >= idle);
-        let late = *until <= now || must_stop;
-        if quiet || late {
-            if let Poll::Asked { ticket, .. } = poll {
-                outbox.cancel(*ticket);
-            }
-            self.clean &= quiet || quiet_since.is_some();
-            return self.stop_next(outbox, now);
-        }
-        match poll {
-            Poll::Asked { ticket, since } if *since + COUNT_LIMIT <= now => {
-                outbox.cancel(*ticket);
-                *poll = Poll::Next(now + COUNT_EVERY);
-            }
-            Poll::Next(at) if *at <= now => match &self.running {
-                Some(running) => {
-                    let ticket = outbox.emit(Job::CountConnections(Box::new(running.clone())));
-                    *poll = Poll::Asked { ticket, since: now };
-                }
-                None => self.stop_next(outbox, now),
-            },
-            Poll::Asked { .. } | Poll::Next(_) => {}
-        }
-    }
-
     /// By when the stop must begin to be over in time, while it has not begun.
     fn cut_for_stop(&self) -> Option<Uptime> {
         if matches!(self.stage, Stage::Stopping { .. } | Stage::CompletingHook | Stage::FinalStatus { .. }) {
@@ -522,15 +304,5 @@ impl Drain {
 
     fn idle(&self) -> Duration {
         self.past.config.drain.idle
-    }
-
-    fn over(&mut self, now: Uptime) -> DrainNext {
-        self.ended = Some(now);
-        match (&self.cause, self.clean) {
-            // Unless it has no future: somebody stops the agent, or spot takes the instance away.
-            (Cause::BackToPool(_), _) if self.signals == 0 && self.cut.is_none() => DrainNext::Warm,
-            (_, true) => DrainNext::Gone(Outcome::Done),
-            (_, false) => DrainNext::Gone(Outcome::DrainCut),
-        }
     }
 }
