@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use berth::io::aws::autoscaling::{self, Answer, GroupHook, GroupInstance, Transition};
+use berth::io::aws::autoscaling::{self, Answer, GroupHook, GroupInstance};
 use berth_core::message::error::ErrorClass;
-use berth_core::message::group::{HookName, HookResult};
+use berth_core::message::group::{HookName, HookResult, Transition};
 use berth_kit::World;
 
 use crate::moto::client_of;

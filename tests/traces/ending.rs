@@ -4,7 +4,7 @@ use berth_core::message::error::ErrorClass;
 use berth_core::message::event::{Event, Signal};
 use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
-use berth_core::view::Status;
+use berth_core::view::{PhaseName, Status};
 use expect_test::expect;
 
 use crate::sim::{LINE, Sim, exited, fault, ms, secs};
@@ -118,4 +118,16 @@ fn a_group_that_cannot_be_told_does_not_hold_the_exit_up_for_ever() {
         .never(JobKind::CompleteHook)
         .run(secs(600));
     assert_eq!(life.outcome(), Some(Outcome::BootFailed));
+}
+
+#[test]
+fn a_boot_that_fails_before_its_config_is_read_ends_within_the_default_times() {
+    let life = Sim::new(LINE)
+        .fails(JobKind::ReadConfig, 1, ErrorClass::Denied, "no right to read it")
+        .never(JobKind::CompleteHook)
+        .run(secs(10));
+    assert_eq!(life.view().phase, PhaseName::Failing, "{}", life.trace());
+    let cleanup = life.view().deadlines[0].at_seconds;
+    // 120 s for the group beyond `stop_timeout`, which is 30 s unless the config says otherwise.
+    assert!((150.0..150.1).contains(&cleanup), "{cleanup}");
 }

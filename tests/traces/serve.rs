@@ -110,6 +110,25 @@ fn a_start_that_meets_an_absent_engine_does_not_count_as_a_crash() {
 }
 
 #[test]
+fn an_engine_that_was_away_before_the_app_was_healthy_makes_the_next_attempt_no_later() {
+    const AWAY: &str = "the engine is away";
+    let life = Sim::new("image=r.test/a:1 port=80")
+        .answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(crate::sim::running())))
+        .answer(JobKind::WatchContainer, secs(10), exited(1))
+        .fails(JobKind::StartContainer, 10, ErrorClass::Transient, AWAY)
+        .answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(crate::sim::running())))
+        .answer(JobKind::WatchContainer, secs(60), exited(1))
+        .fails(JobKind::StartContainer, 1, ErrorClass::Transient, AWAY)
+        .run(secs(200));
+    let time = |line: &str| line.split_whitespace().next().unwrap().parse::<f64>().unwrap();
+    let lines: Vec<&str> = life.trace().lines().collect();
+    let failed = lines.iter().rposition(|line| line.contains("Failed StartContainer")).unwrap();
+    let next = lines[failed..].iter().find(|line| line.contains("> StartContainer")).unwrap();
+    let wait = time(next) - time(lines[failed]);
+    assert!(wait <= 0.101, "the first wait is 100 ms at most, and was {wait} s\n{}", life.trace());
+}
+
+#[test]
 fn rotated_secrets_restart_the_app_once() {
     let line = "image=r.test/a:1 port=80 secrets=prod/api secrets_refresh=1h";
     let life = Sim::new(line)

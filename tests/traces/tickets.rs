@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use berth_core::app::{App, Recipe};
 use berth_core::clock::Uptime;
-use berth_core::hook::{Hook, Transition};
+use berth_core::hook::Hook;
 use berth_core::machine::Machine;
 use berth_core::message::container::{ContainerId, RunningContainer};
 use berth_core::message::effect::Effect;
@@ -32,11 +32,10 @@ fn ordered(outbox: &mut Outbox, kind: JobKind) -> Vec<Ticket> {
 }
 
 /// A hook that is found and to be completed.
-fn completing(transition: Transition, outbox: &mut Outbox) -> Hook {
+fn completing(mut hook: Hook, outbox: &mut Outbox) -> Hook {
     let Event::GroupFound(membership) = group(secs(600), "Pending:Wait") else { panic!("a group") };
     let membership: Option<Membership> = membership;
-    let mut hook = Hook::new(transition);
-    hook.begin(Some(&Arc::new(identity())), None, Some(membership), outbox, NOW);
+    hook.begin(Some(&Arc::new(identity())), &sim::config(LINE).lifecycle, Some(membership), outbox, NOW);
     hook.complete(HookResult::Continue, outbox, NOW);
     hook
 }
@@ -45,8 +44,7 @@ fn completing(transition: Transition, outbox: &mut Outbox) -> Hook {
 fn two_hooks_that_are_completed_at_a_time_each_get_their_own_answer() {
     for first_is_first in [true, false] {
         let mut outbox = Outbox::new(1);
-        let mut hooks = [Transition::Launching, Transition::Terminating { expected: true }]
-            .map(|transition| completing(transition, &mut outbox));
+        let mut hooks = [Hook::launching(), Hook::terminating(true)].map(|hook| completing(hook, &mut outbox));
         let [launch, terminate] = ordered(&mut outbox, JobKind::CompleteHook)[..] else { panic!("two completions") };
         let done = Input::Answer(launch, Event::HookCompleted);
         let early = Input::Answer(terminate, Event::HookNotActive(JobKind::CompleteHook));

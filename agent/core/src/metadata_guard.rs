@@ -25,13 +25,13 @@ const ANSWER: Duration = Duration::from_secs(120);
 /// Looks after the block, from the moment that the config asks for it.
 #[derive(Clone, Debug, Default)]
 pub struct MetadataGuard {
-    state: State,
+    state: GuardState,
     failures: u32,
     restored: u64,
 }
 
 #[derive(Clone, Debug, Default)]
-enum State {
+enum GuardState {
     /// The config does not ask for it, or is not known.
     #[default]
     Off,
@@ -46,7 +46,7 @@ impl MetadataGuard {
     /// The config was read.
     pub fn configure(&mut self, access: ImdsAccess, outbox: &mut Outbox, now: Uptime) {
         match (access, &self.state) {
-            (ImdsAccess::Block, State::Off) => self.state = State::Next(now + EVERY),
+            (ImdsAccess::Block, GuardState::Off) => self.state = GuardState::Next(now + EVERY),
             (ImdsAccess::Block, _) => {}
             (ImdsAccess::Allow, _) => self.stop(outbox),
         }
@@ -54,12 +54,12 @@ impl MetadataGuard {
 
     /// Takes the answer to its check.
     pub fn on(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) {
-        let State::Asked { ticket, .. } = self.state else { return };
+        let GuardState::Asked { ticket, .. } = self.state else { return };
         match input.answer_to(ticket) {
             Some(Event::MetadataBlockChecked(repair)) => {
                 self.failures = 0;
                 self.restored = self.restored.saturating_add(u64::from(!repair.is_nothing()));
-                self.state = State::Next(now + EVERY);
+                self.state = GuardState::Next(now + EVERY);
             }
             Some(_) => self.failed(outbox, now),
             None => {}
@@ -68,44 +68,44 @@ impl MetadataGuard {
 
     /// Asks if it is time.
     pub fn advance(&mut self, outbox: &mut Outbox, now: Uptime) {
-        if let State::Asked { ticket, until } = self.state
+        if let GuardState::Asked { ticket, until } = self.state
             && until <= now
         {
             outbox.cancel(ticket);
             self.failed(outbox, now);
         }
-        if let State::Next(at) = self.state
+        if let GuardState::Next(at) = self.state
             && at <= now
         {
-            self.state = State::Asked { ticket: outbox.emit(Job::CheckMetadataBlock), until: now + ANSWER };
+            self.state = GuardState::Asked { ticket: outbox.emit(Job::CheckMetadataBlock), until: now + ANSWER };
         }
     }
 
     /// When it wants to be looked at again.
     pub fn wake(&self) -> Option<Uptime> {
         match self.state {
-            State::Off => None,
-            State::Next(at) | State::Asked { until: at, .. } => Some(at),
+            GuardState::Off => None,
+            GuardState::Next(at) | GuardState::Asked { until: at, .. } => Some(at),
         }
     }
 
     /// For people; none while the config does not ask for a block.
     pub fn view(&self) -> Option<BlockView> {
         match self.state {
-            State::Off => None,
+            GuardState::Off => None,
             _ => Some(BlockView { holds: self.failures == 0, restored: self.restored }),
         }
     }
 
     fn failed(&mut self, outbox: &mut Outbox, now: Uptime) {
         self.failures = self.failures.saturating_add(1);
-        self.state = State::Next(now + outbox.wait(AFTER_FAILURES, self.failures));
+        self.state = GuardState::Next(now + outbox.wait(AFTER_FAILURES, self.failures));
     }
 
     fn stop(&mut self, outbox: &mut Outbox) {
-        if let State::Asked { ticket, .. } = self.state {
+        if let GuardState::Asked { ticket, .. } = self.state {
             outbox.cancel(ticket);
         }
-        self.state = State::Off;
+        self.state = GuardState::Off;
     }
 }

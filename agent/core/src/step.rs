@@ -24,7 +24,7 @@ const WAITS_KEPT: usize = 64;
 pub struct Step<T> {
     name: StepName,
     backoff: Backoff,
-    state: State<T>,
+    state: Progress<T>,
     began: Option<Uptime>,
     ended: Option<Uptime>,
     /// The first, and those that followed a failure: what goes on after a success is none.
@@ -37,7 +37,7 @@ pub struct Step<T> {
 }
 
 #[derive(Clone, Debug)]
-enum State<T> {
+enum Progress<T> {
     Idle,
     Running(Ticket),
     Waiting(Uptime),
@@ -50,7 +50,7 @@ impl<T> Step<T> {
         Self {
             name,
             backoff,
-            state: State::Idle,
+            state: Progress::Idle,
             began: None,
             ended: None,
             attempts: 0,
@@ -63,17 +63,17 @@ impl<T> Step<T> {
     /// What happened, if it answers the job of this step.
     pub fn answer<'i>(&self, input: &'i Input) -> Option<&'i Event> {
         match self.state {
-            State::Running(ticket) => input.answer_to(ticket),
-            State::Idle | State::Waiting(_) | State::Done(_) => None,
+            Progress::Running(ticket) => input.answer_to(ticket),
+            Progress::Idle | Progress::Waiting(_) | Progress::Done(_) => None,
         }
     }
 
     /// Whether it may be ordered: not begun, or its wait is over.
     pub fn is_due(&self, now: Uptime) -> bool {
         match self.state {
-            State::Idle => true,
-            State::Waiting(until) => until <= now,
-            State::Running(_) | State::Done(_) => false,
+            Progress::Idle => true,
+            Progress::Waiting(until) => until <= now,
+            Progress::Running(_) | Progress::Done(_) => false,
         }
     }
 
@@ -82,7 +82,7 @@ impl<T> Step<T> {
         self.began.get_or_insert(now);
         self.resume(now);
         self.attempts += u32::from(self.attempts == 0 || std::mem::take(&mut self.failed));
-        self.state = State::Running(outbox.emit(effect));
+        self.state = Progress::Running(outbox.emit(effect));
     }
 
     /// It begins, by somebody else's order.
@@ -111,7 +111,7 @@ impl<T> Step<T> {
         self.resume(now);
         self.ended = Some(now);
         self.error = None;
-        self.state = State::Done(value);
+        self.state = Progress::Done(value);
     }
 
     /// An attempt failed; the next comes after a wait.
@@ -123,7 +123,7 @@ impl<T> Step<T> {
             ErrorClass::Throttled => outbox.stand_back(self.attempts),
             _ => outbox.wait(self.backoff, self.attempts),
         };
-        self.state = State::Waiting(now + wait);
+        self.state = Progress::Waiting(now + wait);
     }
 
     /// It will not be tried again, and its error stays for people to see.
@@ -135,29 +135,29 @@ impl<T> Step<T> {
 
     /// Stops what runs and forgets a planned attempt; what is done stays done.
     pub fn cancel(&mut self, outbox: &mut Outbox) {
-        if let State::Running(ticket) = self.state {
+        if let Progress::Running(ticket) = self.state {
             outbox.cancel(ticket);
         }
-        if !matches!(self.state, State::Done(_)) {
-            self.state = State::Idle;
+        if !matches!(self.state, Progress::Done(_)) {
+            self.state = Progress::Idle;
         }
     }
 
     /// A part of the attempt went well, and the next is ordered with the same step.
     pub fn go_on(&mut self) {
-        self.state = State::Idle;
+        self.state = Progress::Idle;
     }
 
     /// The attempt came to nothing without an error, and is made again.
     pub fn again(&mut self) {
         self.failed = true;
-        self.state = State::Idle;
+        self.state = Progress::Idle;
     }
 
     /// What is done is done again, since something else made it necessary: its times are those of the last time, and nothing is
     /// counted as an attempt or as a wait.
     pub fn reopen(&mut self) {
-        self.state = State::Idle;
+        self.state = Progress::Idle;
         (self.began, self.ended) = (None, None);
         self.waits.clear();
     }
@@ -165,15 +165,15 @@ impl<T> Step<T> {
     /// Another result of a step that is done, without any time spent in it.
     pub fn replace(&mut self, value: T) {
         if self.is_done() {
-            self.state = State::Done(value);
+            self.state = Progress::Done(value);
         }
     }
 
     /// The result.
     pub fn get(&self) -> Option<&T> {
         match &self.state {
-            State::Done(value) => Some(value),
-            State::Idle | State::Running(_) | State::Waiting(_) => None,
+            Progress::Done(value) => Some(value),
+            Progress::Idle | Progress::Running(_) | Progress::Waiting(_) => None,
         }
     }
 
@@ -190,8 +190,8 @@ impl<T> Step<T> {
     /// When the wait before the next attempt ends.
     pub fn wake(&self) -> Option<Uptime> {
         match self.state {
-            State::Waiting(until) => Some(until),
-            State::Idle | State::Running(_) | State::Done(_) => None,
+            Progress::Waiting(until) => Some(until),
+            Progress::Idle | Progress::Running(_) | Progress::Done(_) => None,
         }
     }
 

@@ -336,8 +336,9 @@ impl World {
         let lasts = self.seen.phases.last().map_or(Duration::ZERO, |(_, since)| self.now.saturating_sub(*since));
         let limit = match after {
             PhaseName::Boot if knows_config => Some(boot + secs(1)),
-            PhaseName::Boot => Some(secs(600 + 1)), // the default
-            PhaseName::Failing => Some(stop + secs(130)),
+            // Before the config is read: the defaults, or the config of the boot before this one.
+            PhaseName::Boot => Some(boot.max(secs(600)) + secs(1)),
+            PhaseName::Failing => Some(stop.max(secs(30)) + secs(130)),
             PhaseName::Drain => Some(self.drain_limit()),
             _ => None,
         };

@@ -92,7 +92,7 @@ impl Agent {
             .deadlines()
             .into_iter()
             .find(|one| one.at_seconds + 0.001 < now)
-            .map(|one| format!("{:?}", one.name))
+            .map(|one| one.name.label().to_owned())
     }
 
     /// What is left of its drain.

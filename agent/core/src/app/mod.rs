@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth_config::{Config, ProbeMethod};
+use berth_config::Config;
 
 use crate::clock::Uptime;
 use crate::message::container::{ContainerId, RunningContainer};
@@ -19,7 +19,7 @@ use crate::message::error::{ErrorClass, JobError};
 use crate::message::event::Event;
 use crate::message::failure_reason::FailureReason;
 use crate::message::input::Input;
-use crate::message::job::{Job, JobKind, Ticket};
+use crate::message::job::{JobKind, Ticket};
 use crate::message::probe_failure::{ProbeFailure, ProbeFailureKind};
 use crate::outbox::Outbox;
 use crate::retry::NEAR;
@@ -30,8 +30,10 @@ use last_output::LastOutput;
 pub use recreation::Recipe;
 use recreation::Recreation;
 
+mod advance;
 mod health;
 mod last_output;
+mod probing;
 mod recreation;
 mod restart;
 mod show;
@@ -56,10 +58,12 @@ pub struct App {
     recipe: Recipe,
     id: ContainerId,
     adopted: bool,
-    state: State,
+    state: AppState,
     health: Health,
     /// How long it may take to become healthy, from its first start or from when it was healthy last.
     start_limit: Duration,
+    /// Attempts to start or to watch it that failed for its engine, for the wait before the next. They count from the last start after
+    /// which it became healthy: an engine that was away last week makes nothing slower.
     attempts: u32,
     /// Since when the engine has not been there to start it.
     engine_away: Option<Uptime>,
@@ -85,7 +89,7 @@ pub struct App {
 }
 
 #[derive(Clone, Debug)]
-enum State {
+enum AppState {
     Starting {
         ticket: Ticket,
         since: Uptime,
@@ -94,7 +98,7 @@ enum State {
     Creating(Box<Recreation>),
     Up {
         running: Box<RunningContainer>,
-        watch: Watch,
+        watch: ExitWatch,
         probe: Probing,
     },
     BackingOff(Uptime),
@@ -106,13 +110,13 @@ enum State {
     Stopping {
         ticket: Ticket,
         until: Uptime,
-        then: Then,
+        then: AfterStop,
     },
     Halted,
 }
 
 #[derive(Clone, Debug)]
-enum Watch {
+enum ExitWatch {
     On(Ticket),
     /// The engine went away; asked again at that time.
     Lost(Uptime),
@@ -134,7 +138,7 @@ enum Probing {
 
 /// What follows a stop.
 #[derive(Clone, Debug)]
-enum Then {
+enum AfterStop {
     /// A restart that counts as one after an exit, and why.
     BackOff(String),
     /// A restart that somebody wanted.
@@ -182,7 +186,7 @@ impl App {
             adopted: false,
             fresh: false,
             gone: false,
-            state: State::Halted,
+            state: AppState::Halted,
             health: Health::new(now),
             attempts: 0,
             engine_away: None,
@@ -202,7 +206,7 @@ impl App {
     pub fn on(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) -> News {
         self.output.on(input, now);
         self.output.advance(outbox, now);
-        if let State::Creating(recreation) = &mut self.state {
+        if let AppState::Creating(recreation) = &mut self.state {
             let next = recreation.on(input, outbox, now);
             return self.created(next, outbox, now);
         }
@@ -213,22 +217,22 @@ impl App {
     /// What happened, if it answers a job of this state.
     fn answer<'i>(&self, input: &'i Input) -> Option<&'i Event> {
         match &self.state {
-            State::Starting { ticket, .. } | State::FetchingSecrets { ticket, .. } | State::Stopping { ticket, .. } => {
-                input.answer_to(*ticket)
-            }
-            State::Up { watch, probe, .. } => {
-                let watched = if let Watch::On(ticket) = watch { Some(*ticket) } else { None };
+            AppState::Starting { ticket, .. }
+            | AppState::FetchingSecrets { ticket, .. }
+            | AppState::Stopping { ticket, .. } => input.answer_to(*ticket),
+            AppState::Up { watch, probe, .. } => {
+                let watched = if let ExitWatch::On(ticket) = watch { Some(*ticket) } else { None };
                 let probed = if let Probing::Asked { ticket, .. } = probe { Some(*ticket) } else { None };
                 input.answer_to(watched).or_else(|| input.answer_to(probed))
             }
-            State::Creating(_) | State::BackingOff(_) | State::Halted => None,
+            AppState::Creating(_) | AppState::BackingOff(_) | AppState::Halted => None,
         }
     }
 
     fn answered(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) -> News {
         match event {
             Event::ContainerStarted(running) => {
-                if let State::Starting { since, .. } = self.state {
+                if let AppState::Starting { since, .. } = self.state {
                     // Not longer than since the order: the wall clock of the engine's times may have been set since.
                     let ran = running.running_for.min(now.since(since));
                     self.up(running.as_ref().clone(), ran, outbox, now);
@@ -267,7 +271,7 @@ impl App {
     pub fn retire(&mut self, outbox: &mut Outbox) {
         self.retiring = true;
         match &mut self.state {
-            State::Up { probe, .. } => {
+            AppState::Up { probe, .. } => {
                 if let Probing::Asked { ticket, .. } = probe {
                     outbox.cancel(*ticket);
                 }
@@ -281,91 +285,38 @@ impl App {
     pub fn restart(&mut self, reason: &str, outbox: &mut Outbox, now: Uptime) {
         if self.is_up() {
             self.holds_secrets = true;
-            self.stop(Then::Start, ReadyReason::RestartingForSecrets, reason.to_owned(), outbox, now);
+            self.stop(AfterStop::Start, ReadyReason::RestartingForSecrets, reason.to_owned(), outbox, now);
         }
     }
 
     /// Stops asking, watching and restarting.
     pub fn halt(&mut self, outbox: &mut Outbox) {
         match &self.state {
-            State::Creating(recreation) => recreation.halt(outbox),
-            State::Starting { ticket, .. } | State::FetchingSecrets { ticket, .. } | State::Stopping { ticket, .. } => {
+            AppState::Creating(recreation) => recreation.halt(outbox),
+            AppState::Starting { ticket, .. }
+            | AppState::FetchingSecrets { ticket, .. }
+            | AppState::Stopping { ticket, .. } => {
                 outbox.cancel(*ticket);
             }
-            State::Up { watch, probe, .. } => {
-                if let Watch::On(ticket) = watch {
+            AppState::Up { watch, probe, .. } => {
+                if let ExitWatch::On(ticket) = watch {
                     outbox.cancel(*ticket);
                 }
                 if let Probing::Asked { ticket, .. } = probe {
                     outbox.cancel(*ticket);
                 }
             }
-            State::BackingOff(_) | State::Halted => {}
+            AppState::BackingOff(_) | AppState::Halted => {}
         }
-        self.state = State::Halted;
-    }
-
-    /// Its process runs, and has for so long.
-    fn up(&mut self, running: RunningContainer, ran: Duration, outbox: &mut Outbox, now: Uptime) {
-        let watch = Watch::On(outbox.emit(Job::WatchContainer(self.id.clone())));
-        let running_for = self.config.probe.running_for;
-        let how = self.config.effective_health(running.healthcheck.is_some());
-        let own = running.healthcheck.as_ref().filter(|_| how == ProbeMethod::Docker);
-        self.start_limit = self.config.probe.start_limit(own.map(|own| own.start_period));
-        let probe = if how == ProbeMethod::None {
-            self.start_limit = self.start_limit.saturating_add(running_for);
-            self.reason = format!("the app has not run for {running_for:?} yet (probe.running_for)");
-            Probing::Unasked(now + running_for.saturating_sub(ran))
-        } else {
-            self.reason = "the app has not answered yet".to_owned();
-            Probing::Next(now)
-        };
-        self.state = State::Up { running: Box::new(running), watch, probe };
-        self.fresh = false;
-        self.engine_away = None;
-        self.health.begin(now);
-        self.ready = ReadyReason::NotHealthyYet;
-    }
-
-    fn probed(&mut self, failure: Option<&ProbeFailure>, now: Uptime) -> News {
-        let State::Up { probe, .. } = &mut self.state else { return News::Nothing };
-        let Probing::Asked { since, .. } = *probe else { return News::Nothing };
-        let was_healthy = self.health.is_healthy();
-        let took = now.since(since);
-        if self.health.take(failure, took, &self.config.probe, now) {
-            self.reason = failure.map_or_else(|| "the app is healthy".to_owned(), ToString::to_string);
-            self.ready = match failure {
-                None => ReadyReason::Healthy,
-                Some(failure) if failure.kind == ProbeFailureKind::Engine => ReadyReason::EngineUnavailable,
-                Some(_) if self.health.is_starting() => ReadyReason::NotHealthyYet,
-                Some(_) => ReadyReason::AppUnhealthy,
-            };
-        }
-        let ran = self.health.starting_for(now);
-        if let Some(failure) = failure
-            && !self.kept
-            && failure.kind.lasting_after().is_some_and(|after| ran >= after)
-        {
-            let reason = FailureReason::NeverHealthy { failure: failure.to_string() }.to_string();
-            self.reason.clone_from(&reason);
-            self.ready = ReadyReason::NeverHealthy;
-            return News::Lost(reason);
-        }
-        let wait = if self.health.is_starting() {
-            (self.health.starting_for(now) / PATIENCE).max(took).clamp(PROBE_FLOOR, PROBE_CEILING)
-        } else {
-            self.config.probe.interval
-        };
-        *probe = Probing::Next(now + wait);
-        if self.health.is_healthy() && !was_healthy { News::Healthy } else { News::Nothing }
+        self.state = AppState::Halted;
     }
 
     fn failed(&mut self, job: JobKind, error: &JobError, outbox: &mut Outbox, now: Uptime) -> News {
         match (job, &mut self.state) {
-            (JobKind::StartContainer, State::Starting { .. }) if error.class == ErrorClass::Gone => {
+            (JobKind::StartContainer, AppState::Starting { .. }) if error.class == ErrorClass::Gone => {
                 self.removed(outbox, now)
             }
-            (JobKind::StartContainer, State::Starting { .. }) => {
+            (JobKind::StartContainer, AppState::Starting { .. }) => {
                 let reason = FailureReason::NotStarted { answer: error.to_string() }.to_string();
                 if error.is_transient() {
                     self.wait_for_engine(reason, outbox, now)
@@ -374,95 +325,21 @@ impl App {
                     News::Lost(reason)
                 }
             }
-            (JobKind::StopContainer, State::Stopping { .. }) => self.stopped(outbox, now),
-            (JobKind::FetchSecrets, State::FetchingSecrets { .. }) => {
+            (JobKind::StopContainer, AppState::Stopping { .. }) => self.stopped(outbox, now),
+            (JobKind::FetchSecrets, AppState::FetchingSecrets { .. }) => {
                 let ready = ReadyReason::SecretsUnavailable.or_denied(error);
                 self.back_off(ready, format!("the secrets cannot be fetched: {error}"), outbox, now)
             }
-            (JobKind::WatchContainer, State::Up { watch, .. }) => {
-                self.attempts += 1;
-                *watch = Watch::Lost(now + outbox.wait(NEAR, self.attempts));
+            (JobKind::WatchContainer, AppState::Up { watch, .. }) => {
+                self.attempts = self.attempts.saturating_add(1);
+                *watch = ExitWatch::Lost(now + outbox.wait(NEAR, self.attempts));
                 News::Nothing
             }
             // The engine could not be asked: that says as little for the app as a failed probe.
-            (JobKind::ProbeApp, State::Up { .. }) => {
+            (JobKind::ProbeApp, AppState::Up { .. }) => {
                 self.probed(Some(&ProbeFailure::new(ProbeFailureKind::Engine, &error.reason)), now)
             }
             _ => News::Nothing, // no job of this state
         }
-    }
-
-    /// Does what is due.
-    fn advance(&mut self, outbox: &mut Outbox, now: Uptime) -> News {
-        if let State::Up { probe: Probing::Asked { ticket, until, .. }, .. } = &self.state
-            && *until <= now
-        {
-            outbox.cancel(*ticket);
-            return self.probed(Some(&ProbeFailure::new(ProbeFailureKind::TimedOut, "the probe did not end")), now);
-        }
-        // One on its way out is stopped by the drain, in its own time.
-        if self.kept
-            && !self.retiring
-            && self.is_up()
-            && self.health.past_threshold(&self.config.probe, self.start_limit, now)
-        {
-            let reason = format!("the app stays unhealthy: {}", self.reason);
-            self.read_output(outbox, now);
-            self.stop(Then::BackOff(reason.clone()), ReadyReason::AppUnhealthy, reason, outbox, now);
-            return News::Nothing;
-        }
-        match &mut self.state {
-            State::Up { running, watch, probe } => {
-                if let Watch::Lost(at) = watch
-                    && *at <= now
-                {
-                    *watch = Watch::On(outbox.emit(Job::WatchContainer(self.id.clone())));
-                }
-                match probe {
-                    Probing::Next(at) if *at <= now => {
-                        let how = self.config.effective_health(running.healthcheck.is_some());
-                        let own = running.healthcheck.as_ref().filter(|_| how == ProbeMethod::Docker);
-                        let timeout = self.config.probe.timeout_for(own.map(|own| own.timeout));
-                        let (port, http) = (self.config.first_tcp_port(), self.config.probe.http.clone());
-                        let ticket = outbox.emit(Job::ProbeApp { app: running.clone(), how, port, http, timeout });
-                        *probe = Probing::Asked { ticket, since: now, until: now + timeout + PROBE_MARGIN };
-                    }
-                    Probing::Unasked(at) if *at <= now => {
-                        *probe = Probing::Over;
-                        self.health.endure();
-                        "the app is healthy".clone_into(&mut self.reason);
-                        self.ready = ReadyReason::Healthy;
-                        return News::Healthy;
-                    }
-                    Probing::Next(_) | Probing::Unasked(_) | Probing::Asked { .. } | Probing::Over => {}
-                }
-            }
-            State::BackingOff(until) if *until <= now => {
-                // While the engine is away the same restart is tried again.
-                self.restarts += u32::from(self.engine_away.is_none());
-                if self.gone { self.create(outbox, now) } else { self.launch(outbox, now) }
-            }
-            State::Starting { ticket, since } if *since + START_LIMIT <= now => {
-                outbox.cancel(*ticket);
-                let reason = format!("the container did not start within {START_LIMIT:?}");
-                return self.back_off(ReadyReason::ContainerNotStarted, reason, outbox, now);
-            }
-            State::FetchingSecrets { ticket, until } if *until <= now => {
-                outbox.cancel(*ticket);
-                let reason = format!("the secrets did not come within {START_LIMIT:?}");
-                return self.back_off(ReadyReason::SecretsUnavailable, reason, outbox, now);
-            }
-            State::Stopping { ticket, until, .. } if *until <= now => {
-                outbox.cancel(*ticket);
-                return self.stopped(outbox, now);
-            }
-            State::BackingOff(_)
-            | State::Creating(_)
-            | State::Starting { .. }
-            | State::FetchingSecrets { .. }
-            | State::Stopping { .. }
-            | State::Halted => {}
-        }
-        News::Nothing
     }
 }

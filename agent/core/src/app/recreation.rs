@@ -39,7 +39,7 @@ pub struct Recipe {
 #[derive(Clone, Debug)]
 pub(super) struct Recreation {
     recipe: Recipe,
-    state: State,
+    state: RecreationState,
     /// When it is given up.
     deadline: Uptime,
     attempts: u32,
@@ -52,14 +52,14 @@ pub(super) struct Recreation {
 }
 
 #[derive(Clone, Debug)]
-enum State {
+enum RecreationState {
     Asked { ticket: Ticket, until: Uptime },
     Waiting(Uptime),
 }
 
 /// Where it goes after an event.
 #[derive(Debug)]
-pub(super) enum Next {
+pub(super) enum RecreationNext {
     Stay,
     Created(ContainerId),
     /// It cannot be created, and why.
@@ -72,7 +72,7 @@ impl Recreation {
         let deadline = now + recipe.config.boot.timeout;
         let mut recreation = Self {
             recipe,
-            state: State::Waiting(now),
+            state: RecreationState::Waiting(now),
             deadline,
             attempts: 0,
             strays: Vec::new(),
@@ -84,27 +84,29 @@ impl Recreation {
     }
 
     /// Takes an input.
-    pub(super) fn on(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) -> Next {
+    pub(super) fn on(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) -> RecreationNext {
         if self.deadline <= now {
             self.halt(outbox);
             let limit = self.recipe.config.boot.timeout;
-            return Next::Failed(format!("the container was removed, and is not created again within {limit:?}"));
+            return RecreationNext::Failed(format!(
+                "the container was removed, and is not created again within {limit:?}"
+            ));
         }
         match self.state {
-            State::Waiting(at) if at <= now => self.find(outbox, now),
-            State::Asked { ticket, until } if until <= now => {
+            RecreationState::Waiting(at) if at <= now => self.find(outbox, now),
+            RecreationState::Asked { ticket, until } if until <= now => {
                 outbox.cancel(ticket);
                 self.wait(ErrorClass::Transient, outbox, now);
             }
-            State::Asked { ticket, .. } => {
-                return input.answer_to(ticket).map_or(Next::Stay, |event| self.answered(event, outbox, now));
+            RecreationState::Asked { ticket, .. } => {
+                return input.answer_to(ticket).map_or(RecreationNext::Stay, |event| self.answered(event, outbox, now));
             }
-            State::Waiting(_) => {}
+            RecreationState::Waiting(_) => {}
         }
-        Next::Stay
+        RecreationNext::Stay
     }
 
-    fn answered(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) -> Next {
+    fn answered(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) -> RecreationNext {
         match event {
             Event::Failed(_, error) => return self.failed(error, outbox, now),
             Event::ContainersFound(found) => {
@@ -122,27 +124,27 @@ impl Recreation {
                 self.inspect(outbox, now);
             }
             Event::PathsFound => self.create(outbox, now),
-            Event::ContainerCreated(id) => return Next::Created(id.clone()),
+            Event::ContainerCreated(id) => return RecreationNext::Created(id.clone()),
             _ => {} // no answer of a job that it orders
         }
-        Next::Stay
+        RecreationNext::Stay
     }
 
     /// When it wants to be looked at again.
     pub(super) fn wake(&self) -> Uptime {
-        let (State::Asked { until: at, .. } | State::Waiting(at)) = self.state;
+        let (RecreationState::Asked { until: at, .. } | RecreationState::Waiting(at)) = self.state;
         at.min(self.deadline)
     }
 
     /// Stops what runs.
     pub(super) fn halt(&self, outbox: &mut Outbox) {
-        if let State::Asked { ticket, .. } = self.state {
+        if let RecreationState::Asked { ticket, .. } = self.state {
             outbox.cancel(ticket);
         }
     }
 
     fn ask(&mut self, job: Job, until: Uptime, outbox: &mut Outbox) {
-        self.state = State::Asked { ticket: outbox.emit(job), until };
+        self.state = RecreationState::Asked { ticket: outbox.emit(job), until };
     }
 
     fn find(&mut self, outbox: &mut Outbox, now: Uptime) {
@@ -187,12 +189,12 @@ impl Recreation {
         self.ask(Job::CreateContainer(Box::new(creation)), now + CALL_LIMIT, outbox);
     }
 
-    fn failed(&mut self, error: &JobError, outbox: &mut Outbox, now: Uptime) -> Next {
+    fn failed(&mut self, error: &JobError, outbox: &mut Outbox, now: Uptime) -> RecreationNext {
         if error.is_transient() {
             self.wait(error.class, outbox, now);
-            return Next::Stay;
+            return RecreationNext::Stay;
         }
-        Next::Failed(format!("the container was removed, and cannot be created again: {error}"))
+        RecreationNext::Failed(format!("the container was removed, and cannot be created again: {error}"))
     }
 
     fn wait(&mut self, class: ErrorClass, outbox: &mut Outbox, now: Uptime) {
@@ -200,6 +202,6 @@ impl Recreation {
             ErrorClass::Throttled => outbox.stand_back(self.attempts),
             _ => outbox.wait(FAR, self.attempts),
         };
-        self.state = State::Waiting(now + wait);
+        self.state = RecreationState::Waiting(now + wait);
     }
 }

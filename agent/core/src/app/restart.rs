@@ -8,8 +8,8 @@ use crate::outbox::Outbox;
 use crate::retry::{Backoff, NEAR};
 use crate::view::{ExitView, ReadyReason};
 
-use super::recreation::{Next, Recreation};
-use super::{App, News, Probing, START_LIMIT, State, Then};
+use super::recreation::{Recreation, RecreationNext};
+use super::{AfterStop, App, AppState, News, Probing, START_LIMIT};
 
 impl App {
     /// Starts the container, with the secrets fetched before if this process does not hold them.
@@ -23,26 +23,26 @@ impl App {
 
     pub(super) fn fetch_secrets(&mut self, outbox: &mut Outbox, now: Uptime) {
         let ticket = outbox.emit(Job::FetchSecrets(self.config.clone()));
-        self.state = State::FetchingSecrets { ticket, until: now + START_LIMIT };
+        self.state = AppState::FetchingSecrets { ticket, until: now + START_LIMIT };
     }
 
     pub(super) fn create(&mut self, outbox: &mut Outbox, now: Uptime) {
         "the container was removed and is created again".clone_into(&mut self.reason);
         self.ready = ReadyReason::CreatingContainer;
-        self.state = State::Creating(Box::new(Recreation::begin(self.recipe.clone(), outbox, now)));
+        self.state = AppState::Creating(Box::new(Recreation::begin(self.recipe.clone(), outbox, now)));
     }
 
-    pub(super) fn created(&mut self, next: Next, outbox: &mut Outbox, now: Uptime) -> News {
+    pub(super) fn created(&mut self, next: RecreationNext, outbox: &mut Outbox, now: Uptime) -> News {
         match next {
-            Next::Stay => News::Nothing,
-            Next::Created(id) => {
+            RecreationNext::Stay => News::Nothing,
+            RecreationNext::Created(id) => {
                 self.id = id;
                 (self.fresh, self.gone) = (true, false);
                 self.launch(outbox, now);
                 News::Nothing
             }
-            Next::Failed(reason) => {
-                self.state = State::Halted;
+            RecreationNext::Failed(reason) => {
+                self.state = AppState::Halted;
                 self.reason.clone_from(&reason);
                 self.ready = ReadyReason::ContainerNotCreated;
                 News::Lost(reason)
@@ -64,11 +64,11 @@ impl App {
 
     pub(super) fn order_start(&mut self, outbox: &mut Outbox, now: Uptime) {
         let start = Job::StartContainer { id: self.id.clone(), config: self.config.clone() };
-        self.state = State::Starting { ticket: outbox.emit(start), since: now };
+        self.state = AppState::Starting { ticket: outbox.emit(start), since: now };
     }
 
     pub(super) fn exited(&mut self, exit: &Exit, outbox: &mut Outbox, now: Uptime) -> News {
-        let State::Up { probe, .. } = &self.state else { return News::Nothing };
+        let AppState::Up { probe, .. } = &self.state else { return News::Nothing };
         self.last_exit = Some(ExitView::new(exit, now.0.as_secs_f64()));
         if let Probing::Asked { ticket, .. } = probe {
             outbox.cancel(*ticket);
@@ -87,7 +87,7 @@ impl App {
         // What is not there at the first start is not there at the next.
         if exit.is_not_run() && !self.kept && !self.adopted && self.restarts == 0 {
             self.health.mark_unhealthy(now);
-            self.state = State::Halted;
+            self.state = AppState::Halted;
             self.reason.clone_from(&reason);
             self.ready = ReadyReason::AppExited;
             return News::Lost(reason);
@@ -101,13 +101,13 @@ impl App {
         self.health.mark_unhealthy(now);
         self.ready = ready;
         if self.retiring {
-            self.state = State::Halted;
+            self.state = AppState::Halted;
             self.reason.clone_from(&reason);
             return News::Lost(reason);
         }
         self.recent.retain(|at| now.since(*at) < restart.window);
         if self.recent.len() >= restart.limit as usize {
-            self.state = State::Halted;
+            self.state = AppState::Halted;
             self.ready = ReadyReason::RestartLimitReached;
             let (restarts, window) = (self.recent.len(), restart.window);
             self.reason = FailureReason::TooManyRestarts { reason, restarts, window }.to_string();
@@ -116,7 +116,7 @@ impl App {
         self.recent.push_back(now);
         let backoff = Backoff { first: restart.backoff, cap: restart.backoff_max };
         let wait = outbox.wait(backoff, u32::try_from(self.recent.len()).unwrap_or(u32::MAX));
-        self.state = State::BackingOff(now + wait);
+        self.state = AppState::BackingOff(now + wait);
         self.reason = reason;
         News::Nothing
     }
@@ -128,31 +128,40 @@ impl App {
         self.ready = ReadyReason::EngineUnavailable;
         self.reason.clone_from(&reason);
         if now.since(since) >= self.config.boot.timeout {
-            self.state = State::Halted;
+            self.state = AppState::Halted;
             return News::Lost(reason);
         }
         self.attempts = self.attempts.saturating_add(1);
-        self.state = State::BackingOff(now + outbox.wait(NEAR, self.attempts));
+        self.state = AppState::BackingOff(now + outbox.wait(NEAR, self.attempts));
         News::Nothing
     }
 
-    pub(super) fn stop(&mut self, then: Then, ready: ReadyReason, reason: String, outbox: &mut Outbox, now: Uptime) {
+    pub(super) fn stop(
+        &mut self,
+        then: AfterStop,
+        ready: ReadyReason,
+        reason: String,
+        outbox: &mut Outbox,
+        now: Uptime,
+    ) {
         self.halt(outbox);
         self.health.mark_unhealthy(now);
         (self.ready, self.reason) = (ready, reason);
         let timeout = self.config.stop_timeout;
         let ticket = outbox.emit(Job::StopContainer { id: self.id.clone(), timeout, for_good: false });
-        self.state = State::Stopping { ticket, until: now + timeout + START_LIMIT, then };
+        self.state = AppState::Stopping { ticket, until: now + timeout + START_LIMIT, then };
     }
 
     pub(super) fn stopped(&mut self, outbox: &mut Outbox, now: Uptime) -> News {
-        match std::mem::replace(&mut self.state, State::Halted) {
-            State::Stopping { then: Then::Start, .. } => {
+        match std::mem::replace(&mut self.state, AppState::Halted) {
+            AppState::Stopping { then: AfterStop::Start, .. } => {
                 self.restarts += 1;
                 self.order_start(outbox, now);
                 News::Nothing
             }
-            State::Stopping { then: Then::BackOff(reason), .. } => self.back_off(self.ready, reason, outbox, now),
+            AppState::Stopping { then: AfterStop::BackOff(reason), .. } => {
+                self.back_off(self.ready, reason, outbox, now)
+            }
             other => {
                 self.state = other;
                 News::Nothing

@@ -7,12 +7,12 @@ use crate::message::container::{ContainerId, RunningContainer};
 use crate::message::output::AppOutput;
 use crate::view::{ContainerView, ExitView, PortView, ReadyReason};
 
-use super::{App, Health, Probing, START_LIMIT, State, Watch};
+use super::{App, AppState, ExitWatch, Health, Probing, START_LIMIT};
 
 impl App {
     /// Whether its container is being created again.
     pub fn is_creating(&self) -> bool {
-        matches!(self.state, State::Creating(_))
+        matches!(self.state, AppState::Creating(_))
     }
 
     /// What its probes say of it.
@@ -22,7 +22,7 @@ impl App {
 
     /// Whether its process runs.
     pub fn is_up(&self) -> bool {
-        matches!(self.state, State::Up { .. })
+        matches!(self.state, AppState::Up { .. })
     }
 
     /// How long it may take to become healthy, and when that is over, if it is not healthy.
@@ -63,7 +63,7 @@ impl App {
     /// Where it can be asked and counted, if it runs.
     pub fn running(&self) -> Option<&RunningContainer> {
         match &self.state {
-            State::Up { running, .. } => Some(running),
+            AppState::Up { running, .. } => Some(running),
             _ => None,
         }
     }
@@ -71,8 +71,8 @@ impl App {
     /// When it wants to be looked at again.
     pub fn wake(&self) -> Option<Uptime> {
         let state = match &self.state {
-            State::Up { watch, probe, .. } => {
-                let watch = if let Watch::Lost(at) = watch { Some(*at) } else { None };
+            AppState::Up { watch, probe, .. } => {
+                let watch = if let ExitWatch::Lost(at) = watch { Some(*at) } else { None };
                 let probe = match probe {
                     Probing::Next(at) | Probing::Unasked(at) => Some(*at),
                     Probing::Asked { until, .. } => Some(*until),
@@ -80,12 +80,12 @@ impl App {
                 };
                 watch.into_iter().chain(probe).min()
             }
-            State::Creating(recreation) => Some(recreation.wake()),
-            State::Starting { since, .. } => Some(*since + START_LIMIT),
-            State::BackingOff(until) | State::FetchingSecrets { until, .. } | State::Stopping { until, .. } => {
-                Some(*until)
-            }
-            State::Halted => None,
+            AppState::Creating(recreation) => Some(recreation.wake()),
+            AppState::Starting { since, .. } => Some(*since + START_LIMIT),
+            AppState::BackingOff(until)
+            | AppState::FetchingSecrets { until, .. }
+            | AppState::Stopping { until, .. } => Some(*until),
+            AppState::Halted => None,
         };
         state.into_iter().chain(self.output.wake()).min()
     }
@@ -98,7 +98,7 @@ impl App {
     /// Its container, as it is shown.
     pub fn view(&self) -> ContainerView {
         let ports = match &self.state {
-            State::Up { running, .. } => {
+            AppState::Up { running, .. } => {
                 let port = |(container_port, host_address): &(u16, _)| PortView {
                     container_port: *container_port,
                     host_address: *host_address,

@@ -1,9 +1,9 @@
 //! The question for the instance's state: why a hook is not active, and what a refusal means.
 
-use super::ending::Ending;
-use super::{ANSWER, Hook, State, Transition, state};
+use super::ending::HookEnding;
+use super::{ANSWER, Hook, HookStage, state};
 use crate::clock::Uptime;
-use crate::message::group::HookResult;
+use crate::message::group::{HookResult, Transition};
 use crate::message::job::Job;
 use crate::outbox::Outbox;
 
@@ -12,7 +12,7 @@ impl Hook {
     /// this agent came is not given up on a guess.
     pub fn refusal(&self) -> Option<&str> {
         match &self.state {
-            State::Over(Ending::Refused { reason, waits })
+            HookStage::Over(HookEnding::Refused { reason, waits })
                 if *waits || (self.in_group && !self.heartbeats.is_inherited()) =>
             {
                 Some(reason)
@@ -23,8 +23,8 @@ impl Hook {
 
     /// A completion that was refused is put off: the hook is kept from running out again, as far as it is known.
     pub fn hold(&mut self, outbox: &mut Outbox, now: Uptime) {
-        if matches!(self.state, State::Over(Ending::Refused { .. })) && self.name.is_some() {
-            (self.wanted, self.give_up_at, self.state) = (None, None, State::Known);
+        if matches!(self.state, HookStage::Over(HookEnding::Refused { .. })) && self.name.is_some() {
+            (self.wanted, self.give_up_at, self.state) = (None, None, HookStage::Known);
             self.completed.reopen();
             self.heartbeats.begin(outbox, now);
             self.advance(outbox, now);
@@ -40,13 +40,13 @@ impl Hook {
         if self.transition == Transition::Launching && self.wanted != Some(HookResult::Abandon) {
             self.ask(outbox, now);
         } else {
-            self.end(Ending::Refused { reason, waits: false }, now);
+            self.end(HookEnding::Refused { reason, waits: false }, now);
         }
     }
 
     /// Asks the group which state the instance is in.
     pub(super) fn ask(&mut self, outbox: &mut Outbox, now: Uptime) {
-        self.state = State::Asking;
+        self.state = HookStage::Asking;
         self.asking = Some(outbox.emit(Job::DescribeInstance));
         self.answer_by = Some(now + ANSWER);
     }
@@ -59,19 +59,19 @@ impl Hook {
 
     pub(super) fn judge(&mut self, state: Option<&str>, outbox: &mut Outbox, now: Uptime) {
         self.throttled = 0;
-        let Some(state) = state else { return self.end(Ending::OutsideAnyGroup, now) };
+        let Some(state) = state else { return self.end(HookEnding::OutsideAnyGroup, now) };
         let to_come = match self.transition {
             Transition::Launching => state::waits_to_launch(state),
-            Transition::Terminating { expected } => state::waits_to_terminate(state, expected),
+            Transition::Terminating => state::waits_to_terminate(state, self.expected),
         };
         match self.refused.clone() {
             // Whether there is a hook at all shows when the instance goes on from `Pending`.
             Some(reason) if to_come && state.ends_with(":Wait") => {
-                self.end(Ending::Refused { reason, waits: true }, now);
+                self.end(HookEnding::Refused { reason, waits: true }, now);
             }
             _ if to_come => self.not_yet(outbox, now),
-            _ if state.starts_with("Terminat") => self.end(Ending::Expired(state.to_owned()), now),
-            _ => self.end(Ending::NothingToComplete(state.to_owned()), now),
+            _ if state.starts_with("Terminat") => self.end(HookEnding::Expired(state.to_owned()), now),
+            _ => self.end(HookEnding::NothingToComplete(state.to_owned()), now),
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::message::group::HookResult;
 
 /// Why nothing more is done about a hook.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Ending {
+pub(super) enum HookEnding {
     Completed(HookResult),
     OutsideAnyGroup,
     NoHook,
@@ -23,7 +23,7 @@ pub(super) enum Ending {
     Left,
 }
 
-impl Ending {
+impl HookEnding {
     /// Whether the hook was there, as far as known, and was not completed.
     pub(super) fn is_failure(&self) -> bool {
         matches!(self, Self::Expired(_) | Self::Refused { .. } | Self::GivenUp(_))

@@ -19,21 +19,21 @@ use std::time::Duration;
 use berth_config::Lifecycle;
 
 use crate::clock::Uptime;
-use crate::message::error::{ErrorClass, JobError};
-use crate::message::event::Event;
 use crate::message::group::Membership;
-use crate::message::group::{HookName, HookResult};
+use crate::message::group::{HookResult, Transition};
 use crate::message::identity::Identity;
 use crate::message::input::Input;
-use crate::message::job::{Job, Ticket};
+use crate::message::job::Ticket;
 use crate::outbox::Outbox;
 use crate::retry::FAR;
 use crate::step::Step;
 
-use ending::Ending;
+use ending::HookEnding;
 use heartbeat::Heartbeats;
 use patience::Patience;
 
+mod advance;
+mod answers;
 mod asking;
 mod ending;
 mod heartbeat;
@@ -60,23 +60,13 @@ const BLIND_GIVE_UP: Duration = Duration::from_secs(3600);
 /// What an agent gets that takes up a completion whose time is over.
 const ONE_TRY: Duration = Duration::from_secs(10);
 
-/// Which transition a hook holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transition {
-    /// `autoscaling:EC2_INSTANCE_LAUNCHING`
-    Launching,
-    /// `autoscaling:EC2_INSTANCE_TERMINATING`
-    Terminating {
-        /// Whether the group said that it takes the instance away: then a hook that is not active is about to be.
-        expected: bool,
-    },
-}
-
 /// One hook of this instance.
 #[derive(Clone, Debug)]
 pub struct Hook {
     transition: Transition,
-    state: State,
+    /// Whether the group reported that it terminates the instance: then a termination hook that is not active is about to be.
+    expected: bool,
+    state: HookStage,
     found: Step<()>,
     completed: Step<()>,
     group: Option<String>,
@@ -99,14 +89,14 @@ pub struct Hook {
     launch_name: Option<String>,
     terminate_name: Option<String>,
     /// What the group told, none if it was not asked.
-    told: Option<Option<Membership>>,
+    reported: Option<Option<Membership>>,
     asking: Option<Ticket>,
     /// When the answer that is awaited is late.
     answer_by: Option<Uptime>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-enum State {
+enum HookStage {
     /// The config is not known.
     Idle,
     /// The group is being asked.
@@ -120,15 +110,25 @@ enum State {
     /// Not active yet; tried again at that time.
     NotYet(Uptime),
     /// Nothing more to do, and why.
-    Over(Ending),
+    Over(HookEnding),
 }
 
 impl Hook {
-    /// A hook of which nothing is known.
-    pub fn new(transition: Transition) -> Self {
+    /// A launch hook. Nothing is known of it yet.
+    pub fn launching() -> Self {
+        Self::new(Transition::Launching, false)
+    }
+
+    /// A termination hook; whether the group reported that it terminates the instance.
+    pub fn terminating(expected: bool) -> Self {
+        Self::new(Transition::Terminating, expected)
+    }
+
+    fn new(transition: Transition, expected: bool) -> Self {
         Self {
             transition,
-            state: State::Idle,
+            expected,
+            state: HookStage::Idle,
             found: Step::new(transition.step(), FAR),
             completed: Step::new(transition.completion(), FAR),
             group: None,
@@ -144,38 +144,35 @@ impl Hook {
             group_name: None,
             launch_name: None,
             terminate_name: None,
-            told: None,
+            reported: None,
             asking: None,
             answer_by: None,
         }
     }
 
-    /// Begins to look for the hook of this instance, as far as neither the config names it nor the group told of it before. No
-    /// `lifecycle` if there is no config to resolve.
+    /// Begins to look for the hook of this instance, unless the config names it or the group reported it before.
     pub fn begin(
         &mut self,
         identity: Option<&Arc<Identity>>,
-        lifecycle: Option<&Lifecycle>,
-        told: Option<Option<Membership>>,
+        lifecycle: &Lifecycle,
+        reported: Option<Option<Membership>>,
         outbox: &mut Outbox,
         now: Uptime,
     ) {
-        if self.state != State::Idle {
+        if self.state != HookStage::Idle {
             return;
         }
         self.identity = identity.cloned();
         self.in_group |= identity.is_some_and(|identity| identity.target_state.is_some());
-        if let Some(lifecycle) = lifecycle {
-            self.heartbeats.interval = lifecycle.heartbeat;
-            self.group_name.clone_from(&lifecycle.group);
-            self.launch_name.clone_from(&lifecycle.launch_hook);
-            self.terminate_name.clone_from(&lifecycle.terminate_hook);
-        }
-        self.state = State::Finding;
+        self.heartbeats.interval = lifecycle.heartbeat;
+        self.group_name.clone_from(&lifecycle.group);
+        self.launch_name.clone_from(&lifecycle.launch_hook);
+        self.terminate_name.clone_from(&lifecycle.terminate_hook);
+        self.state = HookStage::Finding;
         self.heartbeats.look(now);
-        if let Some(told) = told {
+        if let Some(membership) = reported {
             self.found.done((), now);
-            self.learn(told, outbox, now);
+            self.learn(membership, outbox, now);
         } else if let (Some(group), Some(name)) = (self.group_name.clone(), self.own_name()) {
             self.found.done((), now);
             self.group = Some(group);
@@ -189,15 +186,14 @@ impl Hook {
     fn own_name(&self) -> Option<String> {
         match self.transition {
             Transition::Launching => self.launch_name.clone(),
-            Transition::Terminating { .. } => self.terminate_name.clone(),
+            Transition::Terminating => self.terminate_name.clone(),
         }
     }
 
     /// The group takes the instance away: from here on "not active" means "not yet".
     pub fn expect(&mut self) {
-        let Transition::Terminating { expected } = &mut self.transition else { return };
-        // What was said before puts nothing off again.
-        if std::mem::replace(expected, true) {
+        // A second report does not extend the time again.
+        if self.transition == Transition::Launching || std::mem::replace(&mut self.expected, true) {
             return;
         }
         if let Some(at) = &mut self.give_up_at {
@@ -212,8 +208,8 @@ impl Hook {
     }
 
     /// What the group told, for another hook of the same instance; none if it was not asked.
-    pub fn told(&self) -> Option<Option<Membership>> {
-        self.told.clone()
+    pub fn reported(&self) -> Option<Option<Membership>> {
+        self.reported.clone()
     }
 
     /// Until when AWS waits at the most: 100 times the hook's timeout, and never more than 48 hours.
@@ -243,7 +239,7 @@ impl Hook {
         self.completed.cancel(outbox);
         self.stop_asking(outbox);
         if !self.is_over() {
-            self.state = State::Over(Ending::Left);
+            self.state = HookStage::Over(HookEnding::Left);
         }
     }
 
@@ -254,16 +250,16 @@ impl Hook {
         }
         self.wanted = Some(result);
         let patience = match self.transition {
-            Transition::Terminating { expected: false } => UNANNOUNCED,
-            _ => self.heartbeats.timeout.unwrap_or(BLIND_GIVE_UP),
+            Transition::Terminating if !self.expected => UNANNOUNCED,
+            Transition::Launching | Transition::Terminating => self.heartbeats.timeout.unwrap_or(BLIND_GIVE_UP),
         };
         self.give_up_at = Some(now + patience);
         // What keeps a hook from being completed keeps it from being abandoned, too.
         if result == HookResult::Abandon
-            && let Some(reason) = self.refused.clone().filter(|_| !self.is_over() && self.state != State::Known)
+            && let Some(reason) = self.refused.clone().filter(|_| !self.is_over() && self.state != HookStage::Known)
         {
             self.stop_asking(outbox);
-            return self.end(Ending::Refused { reason, waits: false }, now);
+            return self.end(HookEnding::Refused { reason, waits: false }, now);
         }
         self.advance(outbox, now);
     }
@@ -295,261 +291,31 @@ impl Hook {
         self.advance(outbox, now);
     }
 
-    fn group_answered(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) {
-        match event {
-            Event::GroupFound(membership) => {
-                self.patience.answered(now);
-                if self.state == State::Finding {
-                    self.found.done((), now);
-                    self.told = Some(membership.clone());
-                    self.learn(membership.clone(), outbox, now);
-                }
-            }
-            Event::Failed(_, error) => self.group_not_found(error, outbox, now),
-            _ => {} // no answer to FindGroup
-        }
-    }
-
-    fn completion_answered(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) {
-        match event {
-            Event::HookCompleted => {
-                if let Some(result) = self.wanted {
-                    self.end(Ending::Completed(result), now);
-                }
-            }
-            Event::HookNotActive(_) if self.state == State::Completing => self.ask(outbox, now),
-            Event::Failed(_, error) => self.not_completed(error, outbox, now),
-            _ => {} // no answer to CompleteHook
-        }
-    }
-
-    fn state_answered(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) {
-        self.asking = None;
-        match event {
-            Event::InstanceDescribed(state) => {
-                self.patience.answered(now);
-                if self.state == State::Asking {
-                    self.judge(state.as_deref(), outbox, now);
-                }
-            }
-            Event::Failed(_, error) => self.not_described(error, outbox, now),
-            _ => {} // no answer to DescribeInstance
-        }
-    }
-
-    fn heartbeat_answered(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) {
-        match event {
-            Event::HeartbeatRecorded => {
-                self.patience.answered(now);
-                self.heartbeats.recorded();
-            }
-            Event::Failed(_, error) if error.is_transient() => self.heartbeats.failed(error, outbox, now),
-            // The next is due as planned.
-            Event::Failed(_, error) => self.heartbeats.refused(error),
-            _ => {} // not active, which a completion looks into
-        }
-    }
-
     /// Whether nothing more will be done about the hook.
     pub fn is_over(&self) -> bool {
-        matches!(self.state, State::Over(_))
+        matches!(self.state, HookStage::Over(_))
     }
 
     /// Whether the group heard from the hook that the launch failed.
     pub fn was_abandoned(&self) -> bool {
-        self.state == State::Over(Ending::Completed(HookResult::Abandon))
+        self.state == HookStage::Over(HookEnding::Completed(HookResult::Abandon))
     }
 
     /// Whether the instance is, or may be, in a group that can be told of its health.
     pub fn may_be_in_group(&self) -> bool {
-        self.state != State::Over(Ending::OutsideAnyGroup)
+        self.state != HookStage::Over(HookEnding::OutsideAnyGroup)
     }
 
     /// When the hook wants to be looked at again.
     pub fn wake(&self) -> Option<Uptime> {
         let own = match self.state {
-            State::Finding => self.found.wake().or(self.answer_by),
-            State::Completing | State::Asking => self.answer_by,
-            State::NotYet(at) => Some(at),
-            State::Known => [self.heartbeat_due(), self.completed.wake()].into_iter().flatten().min(),
-            State::Idle | State::Over(_) => None,
+            HookStage::Finding => self.found.wake().or(self.answer_by),
+            HookStage::Completing | HookStage::Asking => self.answer_by,
+            HookStage::NotYet(at) => Some(at),
+            HookStage::Known => [self.heartbeat_due(), self.completed.wake()].into_iter().flatten().min(),
+            HookStage::Idle | HookStage::Over(_) => None,
         };
         let give_up = if self.is_over() { None } else { self.gives_up_at() };
         [own, give_up].into_iter().flatten().min()
-    }
-
-    fn learn(&mut self, membership: Option<Membership>, outbox: &mut Outbox, now: Uptime) {
-        let Some(membership) = membership else { return self.end(Ending::OutsideAnyGroup, now) };
-        self.group = Some(membership.group);
-        let hook = match self.transition {
-            Transition::Launching => {
-                if let Some(state) = membership.state.filter(|state| !state::waits_to_launch(state)) {
-                    return self.end(Ending::NothingToComplete(state), now);
-                }
-                membership.launch_hook
-            }
-            Transition::Terminating { .. } => {
-                let named = self.own_name().map(|name| crate::message::group::LifecycleHook { name, timeout: None });
-                membership.terminate_hook.or(named)
-            }
-        };
-        match hook {
-            Some(hook) => self.know(hook, outbox, now),
-            None => self.end(Ending::NoHook, now),
-        }
-    }
-
-    fn know(&mut self, hook: crate::message::group::LifecycleHook, outbox: &mut Outbox, now: Uptime) {
-        self.name = Some(hook.name);
-        self.heartbeats.timeout = hook.timeout;
-        self.heartbeats.begin(outbox, now);
-        self.state = State::Known;
-        self.advance(outbox, now);
-    }
-
-    fn group_not_found(&mut self, error: &JobError, outbox: &mut Outbox, now: Uptime) {
-        if self.state != State::Finding {
-            return;
-        }
-        if error.is_transient() {
-            self.found.retry(error, outbox, now);
-        } else {
-            self.found.refuse(error, now);
-            self.refused("cannot be found", explain(error, None, None, None), outbox, now);
-        }
-    }
-
-    fn not_completed(&mut self, error: &JobError, outbox: &mut Outbox, now: Uptime) {
-        if self.state != State::Completing {
-            return;
-        }
-        if error.is_transient() {
-            self.completed.retry(error, outbox, now);
-            self.state = State::Known;
-        } else {
-            self.completed.refuse(error, now);
-            let call = Some("autoscaling:CompleteLifecycleAction");
-            let why = explain(error, call, self.identity.as_deref(), self.group.as_deref());
-            self.refused("cannot be completed", why, outbox, now);
-        }
-    }
-
-    /// Without the group's word "not active" may still mean "not yet", where something is to come at all.
-    fn not_described(&mut self, error: &JobError, outbox: &mut Outbox, now: Uptime) {
-        if self.state != State::Asking {
-            return;
-        }
-        if let Some(reason) = self.refused.clone().filter(|_| !error.is_transient()) {
-            self.end(Ending::Refused { reason, waits: false }, now);
-        } else if self.transition == (Transition::Terminating { expected: false }) {
-            self.end(Ending::GivenUp(error.reason.clone()), now);
-        } else {
-            self.not_yet(outbox, now);
-            if error.class == ErrorClass::Throttled {
-                self.throttled = self.throttled.saturating_add(1);
-                self.state = State::NotYet(now + outbox.stand_back(self.throttled));
-            }
-        }
-    }
-
-    fn not_yet(&mut self, outbox: &mut Outbox, now: Uptime) {
-        self.state = State::NotYet(now + outbox.spread(NOT_YET));
-    }
-
-    fn end(&mut self, ending: Ending, now: Uptime) {
-        if matches!(ending, Ending::Completed(_)) || self.completed.is_under_way() {
-            self.completed.done((), now);
-        }
-        self.state = State::Over(ending);
-    }
-
-    /// Nothing more is tried. A launch hook that runs out now takes a healthy instance with it: that is told while it serves.
-    fn give_up(&mut self, why: String, outbox: &mut Outbox, now: Uptime) {
-        if self.transition == Transition::Launching && self.wanted == Some(HookResult::Continue) {
-            let last = self.refused.as_deref().or(self.completed.error()).or(self.found.error());
-            let last = last.map(|error| format!(" ({error})")).unwrap_or_default();
-            let words = format!(
-                "the launch hook was not completed within its timeout{last}: the group may terminate this instance although its \
-                 app is healthy"
-            );
-            outbox.emit(Job::SayLastWords { words, output: Vec::new() });
-        }
-        self.end(Ending::GivenUp(why), now);
-    }
-
-    /// Does what is due.
-    fn advance(&mut self, outbox: &mut Outbox, now: Uptime) {
-        if self.is_over() {
-            return;
-        }
-        if self.give_up_at.is_some_and(|at| at <= now) {
-            return self.give_up("its time is over".to_owned(), outbox, now);
-        }
-        if self.patience.is_over(now) {
-            let error = self.completed.error().or(self.found.error()).unwrap_or("no answer came");
-            return self.give_up(
-                format!("Auto Scaling was asked for {} s: {error}", self.patience.whole_seconds()),
-                outbox,
-                now,
-            );
-        }
-        if self.answer_by.is_some_and(|at| at <= now) {
-            self.answer_is_late(outbox, now);
-        }
-        match self.state {
-            State::Finding if self.found.is_due(now) => {
-                let (group, launch_hook) = (self.group_name.clone(), self.launch_name.clone());
-                let terminate_hook = self.terminate_name.clone();
-                self.found.emit(Job::FindGroup { group, launch_hook, terminate_hook }, outbox, now);
-                self.answer_by = Some(now + ANSWER);
-            }
-            State::Known => self.advance_known(outbox, now),
-            State::NotYet(at) if at <= now && self.refused.is_some() => self.ask(outbox, now),
-            State::NotYet(at) if at <= now => {
-                self.completed.again();
-                self.advance_known(outbox, now);
-            }
-            _ => {} // an answer is awaited
-        }
-    }
-
-    fn answer_is_late(&mut self, outbox: &mut Outbox, now: Uptime) {
-        self.answer_by = None;
-        let late = JobError::new(ErrorClass::Transient, "no answer came");
-        match self.state {
-            State::Finding if self.found.wake().is_none() => {
-                self.found.cancel(outbox);
-                self.group_not_found(&late, outbox, now);
-            }
-            State::Completing => {
-                self.completed.cancel(outbox);
-                self.not_completed(&late, outbox, now);
-            }
-            State::Asking => {
-                self.stop_asking(outbox);
-                self.not_described(&late, outbox, now);
-            }
-            _ => {} // it came
-        }
-    }
-
-    fn advance_known(&mut self, outbox: &mut Outbox, now: Uptime) {
-        let Some((group, hook)) = self.group.clone().zip(self.name.clone()) else { return };
-        let hook = HookName { group, hook };
-        if let Some(result) = self.wanted {
-            if self.completed.is_due(now) {
-                self.state = State::Completing;
-                self.completed.emit(Job::CompleteHook { hook, result }, outbox, now);
-                self.answer_by = Some(now + ANSWER);
-            }
-        } else if self.heartbeat_due().is_some_and(|at| at <= now) {
-            let ticket = outbox.emit(Job::RecordHeartbeat(hook));
-            self.heartbeats.sent(ticket, outbox, now);
-        }
-    }
-
-    /// Heartbeats end when the completion begins.
-    fn heartbeat_due(&self) -> Option<Uptime> {
-        if self.wanted.is_some() { None } else { self.heartbeats.due() }
     }
 }

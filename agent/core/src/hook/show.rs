@@ -1,7 +1,8 @@
 //! How a hook is shown.
 
-use super::ending::Ending;
-use super::{Hook, State, Transition};
+use super::ending::HookEnding;
+use super::{Hook, HookStage};
+use crate::message::group::Transition;
 use crate::view::{HookState, HookView, StepName, StepView, TransitionName};
 
 impl Hook {
@@ -12,7 +13,7 @@ impl Hook {
 
     /// Whether it could not be completed: refused, expired, or not in time.
     pub fn has_failed(&self) -> bool {
-        self.refused.is_some() || matches!(&self.state, State::Over(ending) if ending.is_failure())
+        self.refused.is_some() || matches!(&self.state, HookStage::Over(ending) if ending.is_failure())
     }
 
     /// As it is shown.
@@ -25,13 +26,15 @@ impl Hook {
         };
         let of = |state, reason: Option<&str>| HookView { state, reason: reason.map(str::to_owned), ..shown.clone() };
         match (&self.state, self.refused.as_deref()) {
-            (State::Over(ending), _) => ending.show(shown),
-            (State::Known, Some(reason)) if self.wanted.is_none() => of(HookState::Held, Some(reason)),
+            (HookStage::Over(ending), _) => ending.show(shown),
+            (HookStage::Known, Some(reason)) if self.wanted.is_none() => of(HookState::Held, Some(reason)),
             (_, Some(reason)) => of(HookState::Refusing, Some(reason)),
-            (State::Idle | State::Finding, None) => of(HookState::Finding, None),
-            (State::Known, None) if self.wanted.is_none() => of(HookState::WaitingForApp, self.heartbeats.refusal()),
-            (State::Known | State::Completing | State::Asking, None) => of(HookState::Completing, None),
-            (State::NotYet(_), None) => of(HookState::NotActiveYet, None),
+            (HookStage::Idle | HookStage::Finding, None) => of(HookState::Finding, None),
+            (HookStage::Known, None) if self.wanted.is_none() => {
+                of(HookState::WaitingForApp, self.heartbeats.refusal())
+            }
+            (HookStage::Known | HookStage::Completing | HookStage::Asking, None) => of(HookState::Completing, None),
+            (HookStage::NotYet(_), None) => of(HookState::NotActiveYet, None),
         }
     }
 
@@ -41,7 +44,7 @@ impl Hook {
     }
 }
 
-impl Ending {
+impl HookEnding {
     fn show(&self, shown: HookView) -> HookView {
         let of = |state| HookView { state, ..shown.clone() };
         let because = |state, reason: &str| HookView { reason: Some(reason.to_owned()), ..of(state) };
@@ -63,21 +66,21 @@ impl Transition {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Launching => "launch hook",
-            Self::Terminating { .. } => "termination hook",
+            Self::Terminating => "termination hook",
         }
     }
 
     pub(super) fn step(self) -> StepName {
         match self {
             Self::Launching => StepName::Group,
-            Self::Terminating { .. } => StepName::LookUpGroupAgain,
+            Self::Terminating => StepName::LookUpGroupAgain,
         }
     }
 
     pub(super) fn completion(self) -> StepName {
         match self {
             Self::Launching => StepName::Hook,
-            Self::Terminating { .. } => StepName::TerminationHook,
+            Self::Terminating => StepName::TerminationHook,
         }
     }
 }
@@ -86,7 +89,7 @@ impl From<Transition> for TransitionName {
     fn from(transition: Transition) -> Self {
         match transition {
             Transition::Launching => Self::Launch,
-            Transition::Terminating { .. } => Self::Termination,
+            Transition::Terminating => Self::Termination,
         }
     }
 }

@@ -22,35 +22,35 @@
 //! Events come in with the time, effects go out with tickets. Only the driver calls it (invariant 2).
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use berth_config::{Config, Foreign, OnFailure, OnNotice};
+use berth_config::{Config, Foreign};
 
 use crate::clock::Uptime;
-use crate::message::command::Command;
 use crate::message::effect::Effect;
 use crate::message::event::Event;
-use crate::message::identity::TargetState;
 use crate::message::input::Input;
-use crate::message::job::{Job, JobKind};
+use crate::message::job::JobKind;
 use crate::message::outcome::Outcome;
 use crate::metadata_guard::MetadataGuard;
 use crate::outbox::Outbox;
-use crate::phase::boot::{self, Boot};
-use crate::phase::drain::{self, Cause, Drain, Unfinished};
-use crate::phase::failing::{self, Failing, Failure};
+use crate::phase::boot::Boot;
+use crate::phase::drain::{Cause, Drain, Unfinished};
+use crate::phase::failing::{Failing, Failure};
 use crate::phase::hold::Hold;
 use crate::phase::past::Past;
-use crate::phase::serve::{self, Serve};
+use crate::phase::serve::Serve;
 use crate::phase::warm::Warm;
-use crate::view::{PhaseName, PhaseView, ReadyReason, View};
-use crate::watcher::{Notice, Watcher};
+use crate::view::{PhaseName, PhaseView, View};
+use crate::watcher::Watcher;
 
+mod change;
+mod react;
 mod show;
 
-/// Until the config says how often the metadata is asked: the default of `lifecycle.poll`.
-const POLL: Duration = Duration::from_secs(2);
+/// What holds until a config is read. They are made once in a process.
+static DEFAULTS: LazyLock<Arc<Config>> = LazyLock::new(|| Arc::new(Config::defaults()));
 
 /// Phases kept for people to look at.
 const PHASES_KEPT: usize = 50;
@@ -62,8 +62,8 @@ pub struct Machine {
     since: Uptime,
     watcher: Watcher,
     guard: MetadataGuard,
-    /// The config that was validated last, for what a notice means: a boot out of the pool has yet to read it again.
-    config: Option<Arc<Config>>,
+    /// The config that was read last, and the defaults before that: it decides what a notice means.
+    config: Arc<Config>,
     /// A drain that an agent before this one was killed in, and when this was handed in, until it is known whose it is.
     former: Option<(Unfinished, Uptime)>,
     /// What the user-data is if it holds no config, for people.
@@ -90,7 +90,7 @@ enum Phase {
 }
 
 /// Where an event leads.
-enum Next {
+enum MachineNext {
     Stay,
     Boot,
     Serve,
@@ -105,15 +105,16 @@ impl Machine {
     /// A new life; `seed` decides every jitter in it.
     pub fn new(seed: u64, now: Uptime) -> Self {
         let mut outbox = Outbox::new(seed);
-        let boot = Boot::begin(&mut outbox, now);
+        let config = DEFAULTS.clone();
+        let boot = Boot::begin(config.clone(), &mut outbox, now);
         let phase = Phase::Boot(Box::new(boot));
         let phases = vec![PhaseView { name: PhaseName::Boot, began_seconds: now.0.as_secs_f64() }];
         Self {
             phase,
             since: now,
-            watcher: Watcher::new(POLL),
+            watcher: Watcher::new(config.lifecycle.poll),
             guard: MetadataGuard::default(),
-            config: None,
+            config,
             former: None,
             foreign: None,
             outbox,
@@ -167,20 +168,20 @@ impl Machine {
         if !matches!(self.phase, Phase::Gone) {
             self.guard.advance(&mut self.outbox, now);
             let notice = self.watcher.advance(&mut self.outbox, now);
-            let next = notice.map_or(Next::Stay, |notice| self.hear(&notice, now));
+            let next = notice.map_or(MachineNext::Stay, |notice| self.hear(&notice, now));
             self.go(next, now);
         }
     }
 
     /// Goes on with the drain of the agent before this one; what is left of another instance's is nothing.
-    fn resume(&mut self, event: &Event) -> Next {
-        let Event::Identified(identity) = event else { return Next::Stay };
+    fn resume(&mut self, event: &Event) -> MachineNext {
+        let Event::Identified(identity) = event else { return MachineNext::Stay };
         self.former = self.former.take().filter(|(former, _)| former.instance_id == identity.instance_id);
         match (&self.phase, &self.former) {
             (Phase::Boot(_), Some((former, _))) if former.goes_on(identity.target_state.as_ref()) => {
-                Next::Drain(former.cause.clone())
+                MachineNext::Drain(former.cause.clone())
             }
-            _ => Next::Stay,
+            _ => MachineNext::Stay,
         }
     }
 
@@ -209,179 +210,6 @@ impl Machine {
             Phase::Boot(_) | Phase::Gone => return None,
         };
         Some((past, &mut self.outbox))
-    }
-
-    /// Counts what no step counts.
-    fn count(&mut self, event: &Event) {
-        if let Event::Failed(
-            job @ (JobKind::WatchMetadata
-            | JobKind::RecordHeartbeat
-            | JobKind::CountConnections
-            | JobKind::CheckSecrets
-            | JobKind::CheckMetadataBlock
-            | JobKind::SignalApp
-            | JobKind::WatchContainer),
-            _,
-        ) = event
-        {
-            let count = self.retries.entry(*job).or_default();
-            *count = count.saturating_add(1);
-        }
-        if let Event::Failed(job, error) = event
-            && !error.is_transient()
-        {
-            let count = self.refused.entry(*job).or_default();
-            *count = count.saturating_add(1);
-        }
-    }
-
-    /// An instance that the metadata shows in a group may have a launch hook.
-    fn note_membership(&mut self, event: &Event) {
-        if matches!(event, Event::MetadataSeen(snapshot) if snapshot.target_state.is_some()) {
-            match &mut self.phase {
-                Phase::Boot(boot) => boot.joins_group(),
-                Phase::Drain(drain) => drain.joins_group(),
-                Phase::Serve(_) | Phase::Warm(_) | Phase::Failing(_) | Phase::Hold(_) | Phase::Gone => {
-                    if let Some((past, _)) = self.past() {
-                        past.hook.joins_group();
-                    }
-                }
-            }
-        }
-    }
-
-    /// What the input means for the phase.
-    fn react(&mut self, input: &Input, now: Uptime) -> Next {
-        let outbox = &mut self.outbox;
-        match (&mut self.phase, input.event()) {
-            (Phase::Boot(_) | Phase::Serve(_) | Phase::Hold(_) | Phase::Warm(_), Event::Signalled(_)) => {
-                Next::Drain(Cause::Signal)
-            }
-            (Phase::Boot(_) | Phase::Serve(_) | Phase::Hold(_) | Phase::Warm(_), Event::DrainRequested(reason)) => {
-                Next::Drain(Cause::Asked(reason.clone().unwrap_or_else(|| "no reason given".to_owned())))
-            }
-            (Phase::Boot(_) | Phase::Serve(_) | Phase::Hold(_) | Phase::Warm(_), Event::HandoverRequested) => {
-                Next::HandOver
-            }
-            (Phase::Drain(_), Event::HandoverRequested) => {
-                outbox.command(Command::RefuseHandover("the instance drains, and the next agent would not know it"));
-                Next::Stay
-            }
-            (Phase::Failing(_) | Phase::Gone, Event::HandoverRequested) => {
-                outbox.command(Command::RefuseHandover("the instance is given up, and this agent ends soon"));
-                Next::Stay
-            }
-            (Phase::Boot(boot), _) => match boot.on(input, outbox, now) {
-                boot::Next::Stay => Next::Stay,
-                boot::Next::Serve => Next::Serve,
-                boot::Next::Warm => Next::Warm,
-                boot::Next::Occupied => Next::Drain(Cause::BackToPool(
-                    self.watcher.target_state().cloned().unwrap_or(TargetState::WarmedRunning),
-                )),
-                boot::Next::Fail(failure) => Next::Fail(failure),
-            },
-            (Phase::Serve(serve), _) => match serve.on(input, outbox, now) {
-                serve::Next::Stay => Next::Stay,
-                serve::Next::Fail(failure) => Next::Fail(failure),
-            },
-            (Phase::Drain(drain), _) => match drain.on(input, outbox, now) {
-                drain::Next::Stay => Next::Stay,
-                drain::Next::Gone(outcome) => Next::Gone(outcome),
-                drain::Next::Warm => Next::Warm,
-            },
-            (Phase::Failing(failing), _) => match failing.on(input, outbox, now) {
-                failing::Next::Stay => Next::Stay,
-                failing::Next::Gone(outcome) => Next::Gone(outcome),
-            },
-            (Phase::Hold(hold), _) => {
-                if hold.on(input, outbox, now) {
-                    Next::Fail(hold.failure().clone())
-                } else {
-                    Next::Stay
-                }
-            }
-            (Phase::Warm(warm), _) => match warm.on(input, outbox, now) {
-                Some(reason) => Next::Fail(Failure::of_boot(ReadyReason::LaunchHookRefused, reason)),
-                None => Next::Stay,
-            },
-            (Phase::Gone, _) => Next::Stay, // nothing can happen any more
-        }
-    }
-
-    /// What the event says of the surroundings.
-    fn watch(&mut self, input: &Input, now: Uptime) -> Vec<Notice> {
-        match input.event() {
-            Event::Identified(identity) => self.watcher.begin(identity.target_state.as_ref(), now),
-            Event::ConfigRead(config) => {
-                self.config = Some(config.clone());
-                self.watcher.set_interval(config.lifecycle.poll, &mut self.outbox, now);
-                self.guard.configure(config.imds, &mut self.outbox, now);
-                Vec::new()
-            }
-            Event::UserDataIsForeign(foreign) => {
-                self.foreign = Some(*foreign);
-                Vec::new()
-            }
-            _ => self.watcher.on(input, &mut self.outbox, now),
-        }
-    }
-
-    /// What a notice means for the phase.
-    fn hear(&mut self, notice: &Notice, now: Uptime) -> Next {
-        let policy =
-            |which: fn(&Config) -> OnNotice, fallback: OnNotice| self.config.as_deref().map_or(fallback, which);
-        let cause = match notice {
-            Notice::Target(TargetState::Terminated | TargetState::WarmedTerminated) => Some(Cause::Terminated),
-            Notice::Target(
-                state @ (TargetState::WarmedRunning | TargetState::WarmedStopped | TargetState::WarmedHibernated),
-            ) => Some(Cause::BackToPool(state.clone())),
-            Notice::Target(TargetState::RootVolume(word)) => Some(Cause::RootVolume(word.clone())),
-            Notice::Spot(interruption) if policy(|config| config.spot, OnNotice::Drain) == OnNotice::Drain => {
-                Some(Cause::Spot(interruption.ends_in))
-            }
-            Notice::Rebalance if policy(|config| config.rebalance, OnNotice::Ignore) == OnNotice::Drain => {
-                Some(Cause::Rebalance(notice.to_string()))
-            }
-            Notice::Maintenance(_) if policy(|config| config.maintenance, OnNotice::Ignore) == OnNotice::Drain => {
-                Some(Cause::Maintenance(notice.to_string()))
-            }
-            // Detached carries on, and so does whoever is told a word that this version does not know.
-            Notice::Target(_) | Notice::Spot(_) | Notice::Rebalance | Notice::Maintenance(_) => None,
-        };
-        let Notice::Target(state) = notice else { return self.leave_for(cause, now) };
-        match (&mut self.phase, state) {
-            (Phase::Serve(serve), TargetState::InService | TargetState::Standby) => {
-                serve.set_standby(*state == TargetState::Standby);
-                Next::Stay
-            }
-            (Phase::Warm(_), TargetState::InService) => Next::Boot,
-            (Phase::Boot(boot), TargetState::InService) => {
-                boot.serve(&mut self.outbox, now);
-                Next::Stay
-            }
-            (Phase::Hold(hold), TargetState::InService) => {
-                hold.serve(&mut self.outbox, now);
-                Next::Stay
-            }
-            (Phase::Boot(boot), _) if matches!(cause, Some(Cause::BackToPool(_))) && boot.app().is_none() => {
-                boot.prepare();
-                Next::Stay
-            }
-            (Phase::Warm(_), _) if matches!(cause, Some(Cause::BackToPool(_))) => Next::Stay,
-            _ => self.leave_for(cause, now),
-        }
-    }
-
-    fn leave_for(&mut self, cause: Option<Cause>, now: Uptime) -> Next {
-        match (&mut self.phase, cause) {
-            (_, None) => Next::Stay,
-            (Phase::Drain(drain), Some(cause)) => {
-                drain.hear(&cause, &mut self.outbox, now);
-                Next::Stay
-            }
-            (Phase::Failing(_) | Phase::Gone, Some(_)) => Next::Stay, // on the way out already
-            (_, Some(cause)) => Next::Drain(cause),
-        }
     }
 
     /// The next order for the driver.
@@ -416,76 +244,4 @@ impl Machine {
             Phase::Gone => PhaseName::Gone,
         }
     }
-
-    fn go(&mut self, next: Next, now: Uptime) {
-        if matches!(next, Next::Stay) {
-            return;
-        }
-        let former = self.former.take().filter(|_| self.is_identified());
-        let former = former.map(|(former, at)| former.after(now.since(at)));
-        if matches!(next, Next::Gone(_)) {
-            self.last = Some(Box::new(self.view()));
-        }
-        let standby = self.watcher.target_state() == Some(&TargetState::Standby);
-        let outbox = &mut self.outbox;
-        let phase = std::mem::replace(&mut self.phase, Phase::Gone);
-        let held = matches!(phase, Phase::Hold(_));
-        let fetches = self.config.is_some() && matches!(phase, Phase::Boot(_) | Phase::Serve(_));
-        self.since = now;
-        self.phase = match (next, leave(phase, outbox)) {
-            (Next::Stay, Ok(_) | Err(_)) => Phase::Gone, // asked for above
-            (Next::Gone(outcome), _) => gone(outcome, outbox),
-            (Next::HandOver, _) => {
-                outbox.command(Command::HandOver);
-                Phase::Gone
-            }
-            (_, Err(phase)) => phase,
-            (Next::Boot, Ok(_)) => Phase::Boot(Box::new(Boot::begin(outbox, now))),
-            (Next::Warm, Ok(past)) => Phase::Warm(Box::new(Warm::begin(past, outbox, now))),
-            (Next::Serve, Ok(mut past)) => match past.app.take() {
-                Some(app) => Phase::Serve(Box::new(Serve::begin(app, past, standby, outbox, now))),
-                None => gone(Outcome::Bug, outbox), // a boot says Serve only with an app in its hands
-            },
-            (Next::Drain(cause), Ok(past)) => Phase::Drain(Box::new(Drain::begin(cause, past, former, outbox, now))),
-            (Next::Fail(failure), Ok(past)) => {
-                if !held && wants_hold(&past, failure.outcome) {
-                    Phase::Hold(Box::new(Hold::begin(failure, past, outbox, now)))
-                } else {
-                    Phase::Failing(Box::new(Failing::begin(failure, past, outbox, now)))
-                }
-            }
-        };
-        // Fetched values that no start took: an adopted app has its own, and nothing is started on the way out. An image is here or
-        // not needed. What starts an app again fetches again.
-        if fetches && !matches!(self.phase, Phase::Gone) {
-            self.outbox.emit(Job::WipeSecrets);
-        }
-        // Weeks in a warm pool are no reason to grow.
-        if self.phases.len() == PHASES_KEPT {
-            self.phases.remove(0);
-        }
-        self.phases.push(PhaseView { name: self.phase(), began_seconds: now.0.as_secs_f64() });
-    }
-}
-
-/// Ends a phase that can hand over; gives back one that cannot.
-fn leave(phase: Phase, outbox: &mut Outbox) -> Result<Past, Phase> {
-    match phase {
-        Phase::Boot(boot) => Ok(boot.leave(outbox)),
-        Phase::Serve(serve) => Ok(serve.leave(outbox)),
-        Phase::Hold(hold) => Ok(hold.past),
-        Phase::Warm(warm) => Ok(warm.past),
-        Phase::Drain(drain) => Ok(drain.past),
-        other @ (Phase::Failing(_) | Phase::Gone) => Err(other),
-    }
-}
-
-fn wants_hold(past: &Past, outcome: Outcome) -> bool {
-    let policy = past.config.as_ref().map(|config| config.boot.on_failure);
-    outcome == Outcome::BootFailed && policy == Some(OnFailure::Hold)
-}
-
-fn gone(outcome: Outcome, outbox: &mut Outbox) -> Phase {
-    outbox.command(Command::Exit(outcome));
-    Phase::Gone
 }

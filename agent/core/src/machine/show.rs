@@ -125,7 +125,7 @@ fn show_past(view: &mut View, past: &Past) {
     view.steps.extend(past.listen.view());
     view.steps.extend(past.hook.steps());
     view.pull = past.pull;
-    show_names(view, past.identity.as_ref(), past.config.as_ref(), past.image.as_ref());
+    show_names(view, past.identity.as_ref(), past.is_configured.then_some(&past.config), past.image.as_ref());
     show_app(view, past.app.as_ref());
     view.lifecycle = lifecycle(&[&past.hook]);
 }

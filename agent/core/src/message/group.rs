@@ -31,6 +31,15 @@ impl HookResult {
     }
 }
 
+/// The two transitions of an instance that a lifecycle hook can hold up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transition {
+    /// `autoscaling:EC2_INSTANCE_LAUNCHING`
+    Launching,
+    /// `autoscaling:EC2_INSTANCE_TERMINATING`
+    Terminating,
+}
+
 /// What was found of the group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Membership {

@@ -75,7 +75,7 @@ pub struct Failing {
 
 /// Where a failure goes after an event.
 #[derive(Debug)]
-pub enum Next {
+pub enum FailingNext {
     /// On with it.
     Stay,
     /// Over.
@@ -85,7 +85,7 @@ pub enum Next {
 impl Failing {
     /// Begins.
     pub fn begin(failure: Failure, mut past: Past, outbox: &mut Outbox, now: Uptime) -> Self {
-        let timeout = past.config.as_ref().map(|config| config.stop_timeout).unwrap_or_default();
+        let timeout = past.config.stop_timeout;
         let id = match &mut past.app {
             Some(app) => {
                 // Of one that exited it was read then.
@@ -104,7 +104,7 @@ impl Failing {
         }
         // Who does not know itself cannot tell anybody.
         if past.identity.is_some() {
-            past.hook.begin(past.identity.as_ref(), None, None, outbox, now);
+            past.hook.begin(past.identity.as_ref(), &past.config.lifecycle, None, outbox, now);
             past.hook.complete(HookResult::Abandon, outbox, now);
         }
         let mut failing = Self {
@@ -121,7 +121,7 @@ impl Failing {
     }
 
     /// Takes an input.
-    pub fn on(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) -> Next {
+    pub fn on(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) -> FailingNext {
         self.past.hook.on(input, outbox, now);
         if let Some(app) = &mut self.past.app {
             app.on(input, outbox, now); // it is halted: only what it wrote last is still to come
@@ -145,13 +145,13 @@ impl Failing {
             None => {}
         }
         if self.final_status.answer(input).is_some() {
-            return Next::Gone(self.failure.outcome);
+            return FailingNext::Gone(self.failure.outcome);
         }
         if self.deadline <= now && self.final_status.is_under_way() {
-            return Next::Gone(self.failure.outcome);
+            return FailingNext::Gone(self.failure.outcome);
         }
         self.advance(outbox, now);
-        Next::Stay
+        FailingNext::Stay
     }
 
     /// When it wants to be looked at again.
@@ -191,7 +191,7 @@ impl Failing {
             self.deadline = now + Duration::from_secs(5);
             let output = self.past.app.as_ref().and_then(App::output).map(AppOutput::for_people).unwrap_or_default();
             let output = output.into_iter().map(Into::into).collect();
-            self.final_status.emit(Job::SayLastWords { words: self.last_words(), output }, outbox, now);
+            self.final_status.emit(Job::SayLastWords { words: self.final_status_line(), output }, outbox, now);
         }
     }
 
@@ -201,7 +201,7 @@ impl Failing {
         outbox.emit(Job::ForgetSecrets);
     }
 
-    fn last_words(&self) -> String {
+    fn final_status_line(&self) -> String {
         let what = match self.failure.outcome {
             Outcome::AppFailed => "the app cannot be kept running",
             _ => "the boot failed",

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::app::App;
 use crate::clock::Uptime;
-use crate::hook::{Hook, Transition};
+use crate::hook::Hook;
 use crate::message::input::Input;
 use crate::outbox::Outbox;
 use crate::phase::failing::Failure;
@@ -48,11 +48,10 @@ impl Hold {
     }
 
     /// The group wants the instance in service. Taken from its pool, it has another launch hook to keep from expiring.
-    pub fn serve(&mut self, outbox: &mut Outbox, now: Uptime) {
+    pub fn enter_service(&mut self, outbox: &mut Outbox, now: Uptime) {
         if self.past.hook.is_over() {
-            self.past.hook = Hook::new(Transition::Launching);
-            let lifecycle = self.past.config.as_ref().map(|config| &config.lifecycle);
-            self.past.hook.begin(self.past.identity.as_ref(), lifecycle, None, outbox, now);
+            self.past.hook = Hook::launching();
+            self.past.hook.begin(self.past.identity.as_ref(), &self.past.config.lifecycle, None, outbox, now);
         }
     }
 

@@ -19,8 +19,10 @@ use crate::view::{PullView, StepView};
 /// What a boot leaves behind for the phase that follows.
 #[derive(Clone, Debug)]
 pub struct Past {
-    /// The config, if it could be read.
-    pub config: Option<Arc<Config>>,
+    /// The config: the defaults until one was read.
+    pub config: Arc<Config>,
+    /// Whether this config was read for this boot.
+    pub is_configured: bool,
     /// The identity, if it is known.
     pub identity: Option<Arc<Identity>>,
     /// The image, if its digest is known.
@@ -47,7 +49,9 @@ impl Past {
     /// Moves the endpoint to where the config says, in every phase that a boot did not get to it for: load balancers ask
     /// there, also on the way out. No phase waits for it.
     pub fn attend_endpoint(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) {
-        let Some(config) = &self.config else { return };
+        if !self.is_configured {
+            return;
+        }
         match self.listen.answer(input) {
             Some(Event::Failed(_, error)) if error.is_transient() => self.listen.retry(error, outbox, now),
             Some(Event::Failed(_, error)) => self.listen.refuse(error, now),
@@ -55,7 +59,7 @@ impl Past {
             None => {}
         }
         if self.listen.is_due(now) {
-            self.listen.emit(Job::Listen(config.listen), outbox, now);
+            self.listen.emit(Job::Listen(self.config.listen), outbox, now);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aws_sdk_autoscaling::Client;
 use aws_sdk_autoscaling::types::LifecycleHook;
-use berth_core::message::group::{HookName, HookResult};
+use berth_core::message::group::{HookName, HookResult, Transition};
 
 use crate::io::aws::client::Aws;
 use crate::io::aws::error::AwsError;
@@ -34,17 +34,6 @@ pub struct GroupHook {
     pub transition: Transition,
     /// `HeartbeatTimeout`
     pub timeout: Option<Duration>,
-}
-
-/// When a hook holds an instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transition {
-    /// `autoscaling:EC2_INSTANCE_LAUNCHING`
-    Launching,
-    /// `autoscaling:EC2_INSTANCE_TERMINATING`
-    Terminating,
-    /// One that this version does not know.
-    Other,
 }
 
 /// What the group answers to a heartbeat or a completion.
@@ -85,7 +74,7 @@ pub async fn hooks(aws: &Aws, group: &str) -> Result<Vec<GroupHook>, AwsError> {
             transition: match hook.lifecycle_transition.as_deref() {
                 Some("autoscaling:EC2_INSTANCE_LAUNCHING") => Transition::Launching,
                 Some("autoscaling:EC2_INSTANCE_TERMINATING") => Transition::Terminating,
-                _ => Transition::Other,
+                _ => return None, // a transition that AWS does not document
             },
             timeout: hook.heartbeat_timeout.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs),
         })

@@ -1,9 +1,9 @@
 //! Which group this instance is in, and which of its hooks are berth's: what the config does not name is asked for.
 
 use berth_core::message::error::{ErrorClass, JobError};
-use berth_core::message::group::{LifecycleHook, Membership};
+use berth_core::message::group::{LifecycleHook, Membership, Transition};
 
-use crate::io::aws::autoscaling::{self, GroupHook, Transition};
+use crate::io::aws::autoscaling::{self, GroupHook};
 use crate::io::aws::client::Aws;
 
 /// What the config names.

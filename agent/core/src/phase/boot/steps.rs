@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use berth_config::{Config, PinnedImage};
+use berth_config::PinnedImage;
 
 use crate::clock::Uptime;
 use crate::message::container::{ContainerId, ImageFacts};
@@ -21,7 +21,7 @@ use crate::view::{ReadyReason, StepName, StepView};
 #[derive(Clone, Debug)]
 pub(super) struct Steps {
     pub(super) identity: Step<Arc<Identity>>,
-    pub(super) config: Step<Arc<Config>>,
+    pub(super) config: Step<()>,
     pub(super) listen: Step<()>,
     pub(super) secrets: Step<()>,
     pub(super) login: Step<()>,

@@ -11,57 +11,51 @@
 //! is killed leaves the drain to the next one, which goes on with the time that is left (unfinished.rs).
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 pub use cause::Cause;
 pub use unfinished::Unfinished;
 
-use berth_config::{Config, CutDrain, PinnedImage};
-
-use crate::app::{App, News, Recipe};
+use crate::app::{App, News};
 use crate::clock::Uptime;
-use crate::hook::{Hook, Transition};
+use crate::hook::Hook;
 use crate::message::container::{ContainerId, FoundContainer, RunningContainer};
 use crate::message::event::Event;
-use crate::message::group::HookResult;
 use crate::message::input::Input;
-use crate::message::job::{Job, Ticket};
+use crate::message::job::Ticket;
 use crate::message::outcome::Outcome;
-use crate::message::output::AppOutput;
 use crate::outbox::Outbox;
 use crate::phase::past::Past;
-use crate::retry::NEAR;
 use crate::step::Step;
 use crate::view::StepName;
 
 use unfinished::Moment;
 
 mod cause;
+mod finish;
 mod show;
+mod stages;
 mod stop;
 mod unfinished;
 
 /// Before the moment that spot takes the instance away: for the hook and the last words.
 const SPOT_MARGIN: Duration = Duration::from_secs(10);
-/// For the config to be read, when nobody here knows it; then its defaults hold.
-const READING: Duration = Duration::from_secs(15);
+/// For the config to be read, if this agent does not know it. After that the defaults hold.
+const CONFIG_LIMIT: Duration = Duration::from_secs(15);
 /// For the engine to say what runs, when nobody here knows.
-const LOOKING: Duration = Duration::from_secs(30);
+const DISCOVERY_LIMIT: Duration = Duration::from_secs(30);
 /// Between two counts of the connections.
-const COUNT: Duration = Duration::from_millis(250);
+const COUNT_EVERY: Duration = Duration::from_millis(250);
 /// For one count to be answered.
 const COUNT_LIMIT: Duration = Duration::from_secs(5);
 /// systemd is asked for this much more time, again and again.
 const EXTENSION: Duration = Duration::from_secs(30);
 /// Between two such requests.
 const EXTEND_EVERY: Duration = Duration::from_secs(10);
-/// What a drain may take by the defaults of `drain.settle`, `drain.timeout` and `stop_timeout`.
-const DEFAULT_LONGEST: Duration = Duration::from_secs(20 + 300 + 30);
 /// For an Auto Scaling that does not answer, once everything else is over: beyond what `drain.*` says, or after a signal.
-const UNANSWERED: Duration = Duration::from_secs(60);
+const UNANSWERED_LIMIT: Duration = Duration::from_secs(60);
 /// For the console to take the last words.
-const WORDS: Duration = Duration::from_secs(5);
+const FINAL_STATUS_LIMIT: Duration = Duration::from_secs(5);
 
 /// On the way out.
 #[derive(Clone, Debug)]
@@ -97,25 +91,25 @@ pub struct Drain {
 
 #[derive(Clone, Debug)]
 enum Stage {
-    Reading { config: Box<Step<()>>, until: Uptime },
-    Looking { find: Count, until: Uptime },
+    ReadingConfig { config: Box<Step<()>>, until: Uptime },
+    Discovering { poll: Poll, until: Uptime },
     Settling { until: Uptime },
-    Emptying { until: Uptime, quiet_since: Option<Uptime>, count: Count },
+    DrainingConnections { until: Uptime, quiet_since: Option<Uptime>, poll: Poll },
     Stopping { ticket: Ticket, until: Uptime },
-    Telling,
-    LastWords { ticket: Ticket, until: Uptime },
+    CompletingHook,
+    FinalStatus { ticket: Ticket, until: Uptime },
 }
 
 /// What is asked again and again.
 #[derive(Clone, Debug)]
-enum Count {
+enum Poll {
     Asked { ticket: Ticket, since: Uptime },
     Next(Uptime),
 }
 
 /// Where a drain goes after an event.
 #[derive(Debug)]
-pub enum Next {
+pub enum DrainNext {
     /// On with it.
     Stay,
     /// Over.
@@ -129,7 +123,7 @@ impl Drain {
     pub fn begin(cause: Cause, mut past: Past, former: Option<Unfinished>, outbox: &mut Outbox, now: Uptime) -> Self {
         let moment = |span: Option<Duration>| span.map(|span| Moment::ago(span, now));
         let inherited = former.as_ref().and_then(|former| former.cut_in).map(|left| now + left);
-        let hook = Hook::new(Transition::Terminating { expected: cause.is_the_group_s() });
+        let hook = Hook::terminating(cause.is_the_group_s());
         past.hook.halt(outbox);
         let running = past.app.as_ref().and_then(|app| app.running().cloned());
         let mut to_stop = VecDeque::new();
@@ -147,7 +141,7 @@ impl Drain {
             began: Moment::ago(former.as_ref().map_or(Duration::ZERO, |former| former.age), now),
             stopping: moment(former.as_ref().and_then(|former| former.stopping)),
             completing: moment(former.as_ref().and_then(|former| former.completing)),
-            stage: Stage::Telling,
+            stage: Stage::CompletingHook,
             stages: Vec::new(),
             ended: None,
             running,
@@ -165,7 +159,7 @@ impl Drain {
     }
 
     /// Takes an input.
-    pub fn on(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) -> Next {
+    pub fn on(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) -> DrainNext {
         self.past.hook.on(input, outbox, now); // it is over, and counts what it still had on its way
         self.hook.on(input, outbox, now);
         let exited = match self.past.app.as_mut().map(|app| app.on(input, outbox, now)) {
@@ -178,7 +172,7 @@ impl Drain {
             if self.answered(event, outbox, now) {
                 return self.over(now);
             }
-        } else if exited.is_some() && matches!(self.stage, Stage::Settling { .. } | Stage::Emptying { .. }) {
+        } else if exited.is_some() && matches!(self.stage, Stage::Settling { .. } | Stage::DrainingConnections { .. }) {
             self.lose(exited, outbox, now);
         }
         self.advance(outbox, now)
@@ -188,52 +182,52 @@ impl Drain {
         self.signals += 1;
         if self.signals > 1 {
             self.hurry(outbox, now);
-        } else if matches!(self.stage, Stage::Telling) {
-            self.hook.wait_for_answers(UNANSWERED, now);
+        } else if matches!(self.stage, Stage::CompletingHook) {
+            self.hook.wait_for_answers(UNANSWERED_LIMIT, now);
         }
     }
 
     /// What happened, if it answers a job of this stage.
     fn answer<'i>(&self, input: &'i Input) -> Option<&'i Event> {
         match &self.stage {
-            Stage::Reading { config, .. } => config.answer(input),
-            Stage::Looking { find: count, .. } | Stage::Emptying { count, .. } => match count {
-                Count::Asked { ticket, .. } => input.answer_to(*ticket),
-                Count::Next(_) => None,
+            Stage::ReadingConfig { config, .. } => config.answer(input),
+            Stage::Discovering { poll, .. } | Stage::DrainingConnections { poll, .. } => match poll {
+                Poll::Asked { ticket, .. } => input.answer_to(*ticket),
+                Poll::Next(_) => None,
             },
-            Stage::Stopping { ticket, .. } | Stage::LastWords { ticket, .. } => input.answer_to(*ticket),
-            Stage::Settling { .. } | Stage::Telling => None,
+            Stage::Stopping { ticket, .. } | Stage::FinalStatus { ticket, .. } => input.answer_to(*ticket),
+            Stage::Settling { .. } | Stage::CompletingHook => None,
         }
     }
 
     /// What an answer means for the stage that ordered it; whether the drain is over.
     fn answered(&mut self, event: &Event, outbox: &mut Outbox, now: Uptime) -> bool {
         match (&mut self.stage, event) {
-            (Stage::Reading { config, .. }, Event::Failed(_, error)) => {
+            (Stage::ReadingConfig { config, .. }, Event::Failed(_, error)) => {
                 config.retry(error, outbox, now);
                 // A config that is wrong stays wrong.
                 if !error.is_transient() {
-                    self.look(outbox, now);
+                    self.discover(outbox, now);
                 }
             }
-            (Stage::Reading { .. }, Event::ConfigRead(config)) => {
-                self.past.config = Some(config.clone());
-                self.look(outbox, now);
+            (Stage::ReadingConfig { .. }, Event::ConfigRead(config)) => {
+                (self.past.config, self.past.is_configured) = (config.clone(), true);
+                self.discover(outbox, now);
             }
-            (Stage::Looking { .. }, Event::ContainersFound(found)) => self.found(found, outbox, now),
-            (Stage::Emptying { quiet_since, count, .. }, Event::ConnectionsCounted(connections)) => {
+            (Stage::Discovering { .. }, Event::ContainersFound(found)) => self.found(found, outbox, now),
+            (Stage::DrainingConnections { quiet_since, poll, .. }, Event::ConnectionsCounted(connections)) => {
                 self.connections = Some(*connections);
                 *quiet_since = if *connections == 0 { quiet_since.or(Some(now)) } else { None };
-                *count = Count::Next(now + COUNT);
+                *poll = Poll::Next(now + COUNT_EVERY);
             }
             // Not to know what runs is not to know that nothing runs, and what cannot be counted is not known to be over.
-            (Stage::Looking { find: count, .. } | Stage::Emptying { count, .. }, _) => {
-                *count = Count::Next(now + COUNT)
+            (Stage::Discovering { poll, .. } | Stage::DrainingConnections { poll, .. }, _) => {
+                *poll = Poll::Next(now + COUNT_EVERY)
             }
             (Stage::Stopping { .. }, Event::Failed(..)) => self.give_up_stop(outbox, now),
             (Stage::Stopping { .. }, _) => self.stop_after(outbox, now),
-            (Stage::LastWords { .. }, _) => return true,
-            (Stage::Reading { .. } | Stage::Settling { .. } | Stage::Telling, _) => {} // no answer to anything that they order
+            (Stage::FinalStatus { .. }, _) => return true,
+            (Stage::ReadingConfig { .. } | Stage::Settling { .. } | Stage::CompletingHook, _) => {} // no answer to anything that they order
         }
         false
     }
@@ -274,265 +268,41 @@ impl Drain {
     /// When it wants to be looked at again.
     pub fn wake(&self) -> Option<Uptime> {
         let stage = match &self.stage {
-            Stage::Reading { config, until } => Some(config.wake().map_or(*until, |at| at.min(*until))),
-            Stage::Looking { find: Count::Next(at), until } => Some((*at).min(*until)),
-            Stage::Looking { until, .. }
+            Stage::ReadingConfig { config, until } => Some(config.wake().map_or(*until, |at| at.min(*until))),
+            Stage::Discovering { poll: Poll::Next(at), until } => Some((*at).min(*until)),
+            Stage::Discovering { until, .. }
             | Stage::Settling { until }
             | Stage::Stopping { until, .. }
-            | Stage::LastWords { until, .. } => Some(*until),
-            Stage::Emptying { until, quiet_since, count } => {
-                let counted = match count {
-                    Count::Next(at) => *at,
-                    Count::Asked { since, .. } => *since + COUNT_LIMIT,
+            | Stage::FinalStatus { until, .. } => Some(*until),
+            Stage::DrainingConnections { until, quiet_since, poll } => {
+                let counted = match poll {
+                    Poll::Next(at) => *at,
+                    Poll::Asked { since, .. } => *since + COUNT_LIMIT,
                 };
                 let quiet = quiet_since.map(|since| since + self.idle());
                 Some((*until).min(counted)).map(|at| quiet.map_or(at, |quiet| at.min(quiet)))
             }
-            Stage::Telling => self.cut,
+            Stage::CompletingHook => self.cut,
         };
         let app = self.past.app.as_ref().and_then(App::wake);
         [stage, self.cut_for_stop(), self.hook.wake(), self.next_extension, app].into_iter().flatten().min()
     }
 
-    /// An instance that may leave at the first look at it is asked what its config says of leaving: an agent before this one served.
-    fn first_stage(&mut self, outbox: &mut Outbox, now: Uptime) {
-        if self.past.identity.is_some() && self.past.config.is_none() {
-            let config = Box::new(Step::new(StepName::ReadingConfig, NEAR));
-            self.enter(StepName::ReadingConfig, Stage::Reading { config, until: now + READING }, now);
-        } else {
-            self.look(outbox, now);
-        }
-    }
-
-    fn look(&mut self, outbox: &mut Outbox, now: Uptime) {
-        self.seek_hook(outbox, now);
-        if self.past.identity.is_some() && !self.past.looked && self.to_stop.is_empty() {
-            self.enter(StepName::Discovering, Stage::Looking { find: Count::Next(now), until: now + LOOKING }, now);
-        } else {
-            self.settle(outbox, now);
-        }
-    }
-
-    /// Who does not know itself has no hook that it could complete.
-    fn seek_hook(&mut self, outbox: &mut Outbox, now: Uptime) {
-        if self.past.identity.is_some() {
-            let lifecycle = self.past.config.as_ref().map(|config| &config.lifecycle);
-            self.hook.begin(self.past.identity.as_ref(), lifecycle, self.past.hook.told(), outbox, now);
-        }
-    }
-
-    fn find(&self, outbox: &mut Outbox) -> Option<Ticket> {
-        let instance_id = self.past.identity.as_ref()?.instance_id.clone();
-        let name = self.past.config.as_ref().map(|config| config.container_name()).unwrap_or_default();
-        Some(outbox.emit(Job::FindContainers { name, instance_id }))
-    }
-
-    /// An app that was found is watched as one that was kept: its exit is an end.
-    fn adopt(&mut self, image: Option<PinnedImage>, outbox: &mut Outbox, now: Uptime) {
-        let (Some(running), Some(image)) = (&self.running, image) else { return };
-        let (Some(config), Some(identity)) = (self.config().cloned(), self.past.identity.clone()) else { return };
-        let mut app = App::adopt(Recipe { config, identity, image }, running.clone(), outbox, now);
-        app.retire(outbox);
-        self.past.app = Some(app);
-    }
-
-    /// Both times of serving on count from the moment of the first 503. Without a running app there is nobody to serve, and one
-    /// that was told to stop has served.
-    fn settle(&mut self, outbox: &mut Outbox, now: Uptime) {
-        if self.running.is_none() || self.stopping.is_some() || self.completing.is_some() {
-            return self.stop_next(outbox, now);
-        }
-        match self.began.left_of(self.settling(), now) {
-            Duration::ZERO => self.empty(now),
-            left => self.enter(StepName::Settling, Stage::Settling { until: now + left }, now),
-        }
-    }
-
-    fn empty(&mut self, now: Uptime) {
-        let timeout = self.config().map_or(Duration::from_secs(300), |config| config.drain.timeout);
-        let until = now + self.began.left_of(self.settling().saturating_add(timeout), now);
-        self.enter(
-            StepName::DrainingConnections,
-            Stage::Emptying { until, quiet_since: None, count: Count::Next(now) },
-            now,
-        );
-    }
-
-    /// What could not be stopped keeps no secrets: nobody comes back to take them away.
-    fn tell(&mut self, outbox: &mut Outbox, now: Uptime) {
-        if !self.stopped {
-            outbox.emit(Job::ForgetSecrets);
-        }
-        let since = *self.completing.get_or_insert(Moment::now(now));
-        self.enter(StepName::CompletingHook, Stage::Telling, now);
-        self.hook.wait_for_answers(self.patience(now), now);
-        self.hook.complete(self.result(), outbox, now);
-        self.hook.has_been_tried_for(since.age(now), now);
-    }
-
-    /// For how long an Auto Scaling that does not answer is asked. The hook runs out by itself after its timeout, so it is asked
-    /// for no longer; an unknown timeout is no reason to stay longer than the drain may take. Somebody who stops the agent does not
-    /// wait for an AWS that is away.
-    fn patience(&self, now: Uptime) -> Duration {
-        if self.signals > 0 {
-            return UNANSWERED;
-        }
-        let longest = self
-            .config()
-            .map_or(DEFAULT_LONGEST, |config| config.drain.settle + config.drain.timeout + config.stop_timeout);
-        let left = self.began.left_of(longest, now);
-        self.hook.timeout().unwrap_or(left + UNANSWERED)
-    }
-
-    /// Back in the pool the instance is used again, and there is nothing to keep for a look.
-    fn result(&self) -> HookResult {
-        let policy = self.config().map_or(CutDrain::Continue, |config| config.drain.on_failure);
-        match (policy, &self.cause) {
-            (CutDrain::Abandon, cause) if !self.clean && !matches!(cause, Cause::BackToPool(_)) => HookResult::Abandon,
-            _ => HookResult::Continue,
-        }
-    }
-
-    fn say(&mut self, outbox: &mut Outbox, now: Uptime) {
-        let how = if self.clean { "drained" } else { "the drain was cut short" };
-        let exited = self.exited.as_ref().map(|how| format!("; {how} before it was stopped")).unwrap_or_default();
-        let words = format!(
-            "{how} after {:.0} s ({}){exited}; termination hook: {}",
-            self.began.age(now).as_secs_f64(),
-            self.cause,
-            self.hook.view()
-        );
-        let output =
-            self.past.app.as_ref().filter(|_| self.exited.is_some()).and_then(App::output).map(AppOutput::for_people);
-        let output = output.unwrap_or_default().into_iter().map(Into::into).collect();
-        let ticket = outbox.emit(Job::SayLastWords { words, output });
-        self.enter(StepName::FinalStatus, Stage::LastWords { ticket, until: now + WORDS }, now);
-    }
-
-    fn enter(&mut self, name: StepName, stage: Stage, now: Uptime) {
-        self.stages.push((name, now));
-        self.stage = stage;
-    }
-
-    /// Does what is due.
-    fn advance(&mut self, outbox: &mut Outbox, now: Uptime) -> Next {
-        if self.next_extension.is_some_and(|at| at <= now) {
-            outbox.emit(Job::ExtendStop(EXTENSION));
-            self.next_extension = Some(now + EXTEND_EVERY);
-        }
-        let must_stop = self.cut_for_stop().is_some_and(|at| at <= now);
-        match &mut self.stage {
-            Stage::Reading { config, .. } if must_stop => {
-                config.cancel(outbox);
-                self.clean = false;
-                self.stopped = false;
-                self.seek_hook(outbox, now);
-                self.stop_next(outbox, now);
-            }
-            Stage::Reading { config, until } if *until <= now => {
-                config.cancel(outbox);
-                self.look(outbox, now);
-                return self.advance(outbox, now);
-            }
-            Stage::Reading { config, .. } if config.is_due(now) => config.emit(Job::ReadConfig, outbox, now),
-            Stage::Looking { find, until } if *until <= now || must_stop => {
-                if let Count::Asked { ticket, .. } = find {
-                    outbox.cancel(*ticket);
-                }
-                self.clean = false;
-                self.stopped = false;
-                self.stop_next(outbox, now);
-            }
-            Stage::Looking { find: Count::Next(at), until } if *at <= now => {
-                let until = *until;
-                if let Some(ticket) = self.find(outbox) {
-                    self.stage = Stage::Looking { find: Count::Asked { ticket, since: now }, until };
-                }
-            }
-            Stage::Settling { .. } if must_stop => {
-                self.clean = false;
-                self.stop_next(outbox, now);
-            }
-            Stage::Settling { until } if *until <= now => {
-                self.empty(now);
-                return self.advance(outbox, now);
-            }
-            Stage::Emptying { .. } => self.advance_emptying(must_stop, outbox, now),
-            Stage::Stopping { ticket, until } if *until <= now => {
-                outbox.cancel(*ticket);
-                self.give_up_stop(outbox, now);
-            }
-            Stage::LastWords { until, .. } if *until <= now => return self.over(now),
-            _ => {} // an answer is awaited, or its time
-        }
-        if matches!(self.stage, Stage::Telling) {
-            let hurried = self.signals > 1;
-            let late = self.cut.is_some_and(|cut| cut <= now) || self.hook.limit(self.entered) <= now;
-            if self.hook.is_over() || self.past.identity.is_none() || late || hurried {
-                self.clean &= self.hook.is_over() || self.past.identity.is_none();
-                self.say(outbox, now);
-            }
-        }
-        Next::Stay
-    }
-
-    fn advance_emptying(&mut self, must_stop: bool, outbox: &mut Outbox, now: Uptime) {
-        let idle = self.idle();
-        let Stage::Emptying { until, quiet_since, count } = &mut self.stage else { return };
-        let quiet = quiet_since.is_some_and(|since| now.since(since) >= idle);
-        let late = *until <= now || must_stop;
-        if quiet || late {
-            if let Count::Asked { ticket, .. } = count {
-                outbox.cancel(*ticket);
-            }
-            self.clean &= quiet || quiet_since.is_some();
-            return self.stop_next(outbox, now);
-        }
-        match count {
-            Count::Asked { ticket, since } if *since + COUNT_LIMIT <= now => {
-                outbox.cancel(*ticket);
-                *count = Count::Next(now + COUNT);
-            }
-            Count::Next(at) if *at <= now => match &self.running {
-                Some(running) => {
-                    let ticket = outbox.emit(Job::CountConnections(Box::new(running.clone())));
-                    *count = Count::Asked { ticket, since: now };
-                }
-                None => self.stop_next(outbox, now),
-            },
-            Count::Asked { .. } | Count::Next(_) => {}
-        }
-    }
-
     /// By when the stop must begin to be over in time, while it has not begun.
     fn cut_for_stop(&self) -> Option<Uptime> {
-        if matches!(self.stage, Stage::Stopping { .. } | Stage::Telling | Stage::LastWords { .. }) {
+        if matches!(self.stage, Stage::Stopping { .. } | Stage::CompletingHook | Stage::FinalStatus { .. }) {
             return None;
         }
-        let stop_timeout = self.config().map_or(Duration::from_secs(30), |config| config.stop_timeout);
+        let stop_timeout = self.past.config.stop_timeout;
         let earliest = Uptime(self.cut?.0.saturating_sub(stop_timeout));
         Some(earliest.max(self.entered))
     }
 
     fn settling(&self) -> Duration {
-        self.config().map_or(Duration::from_secs(20), |config| config.drain.settle)
+        self.past.config.drain.settle
     }
 
     fn idle(&self) -> Duration {
-        self.config().map_or(Duration::from_secs(2), |config| config.drain.idle)
-    }
-
-    fn config(&self) -> Option<&Arc<Config>> {
-        self.past.config.as_ref()
-    }
-
-    fn over(&mut self, now: Uptime) -> Next {
-        self.ended = Some(now);
-        match (&self.cause, self.clean) {
-            // Unless it has no future: somebody stops the agent, or spot takes the instance away.
-            (Cause::BackToPool(_), _) if self.signals == 0 && self.cut.is_none() => Next::Warm,
-            (_, true) => Next::Gone(Outcome::Done),
-            (_, false) => Next::Gone(Outcome::DrainCut),
-        }
+        self.past.config.drain.idle
     }
 }

@@ -11,17 +11,17 @@ impl Drain {
     /// Why the drain began, and what it waits for.
     pub fn reason(&self) -> String {
         let stage = match &self.stage {
-            Stage::Reading { .. } => "reading the config".to_owned(),
-            Stage::Looking { .. } => "looking for what runs".to_owned(),
+            Stage::ReadingConfig { .. } => "reading the config".to_owned(),
+            Stage::Discovering { .. } => "looking for what runs".to_owned(),
             Stage::Settling { .. } => "still serving until load balancers have seen the 503".to_owned(),
-            Stage::Emptying { .. } => match self.connections {
+            Stage::DrainingConnections { .. } => match self.connections {
                 Some(1) => "waiting for 1 connection to end".to_owned(),
                 Some(count) => format!("waiting for {count} connections to end"),
                 None => "waiting for connections to end".to_owned(),
             },
             Stage::Stopping { .. } => "stopping the app".to_owned(),
-            Stage::Telling => format!("termination hook: {}", self.hook.view()),
-            Stage::LastWords { .. } => "over".to_owned(),
+            Stage::CompletingHook => format!("termination hook: {}", self.hook.view()),
+            Stage::FinalStatus { .. } => "over".to_owned(),
         };
         format!("{}: {stage}", self.cause)
     }
@@ -48,13 +48,13 @@ impl Drain {
             cause: self.cause.name(),
             cause_detail: self.cause.detail(),
             stage: match &self.stage {
-                Stage::Reading { .. } => DrainStage::ReadingConfig,
-                Stage::Looking { .. } => DrainStage::Discovering,
+                Stage::ReadingConfig { .. } => DrainStage::ReadingConfig,
+                Stage::Discovering { .. } => DrainStage::Discovering,
                 Stage::Settling { .. } => DrainStage::Settling,
-                Stage::Emptying { .. } => DrainStage::DrainingConnections,
+                Stage::DrainingConnections { .. } => DrainStage::DrainingConnections,
                 Stage::Stopping { .. } => DrainStage::Stopping,
-                Stage::Telling => DrainStage::CompletingHook,
-                Stage::LastWords { .. } => DrainStage::FinalStatus,
+                Stage::CompletingHook => DrainStage::CompletingHook,
+                Stage::FinalStatus { .. } => DrainStage::FinalStatus,
             },
             began_seconds: seconds(self.entered) - self.began.age(self.entered).as_secs_f64(),
             cut_seconds: self.cut.map(seconds),
@@ -87,16 +87,16 @@ impl Drain {
     pub fn deadlines(&self) -> Vec<DeadlineView> {
         let view = |name, at: Uptime| DeadlineView { name, at_seconds: at.0.as_secs_f64() };
         let stage = match &self.stage {
-            Stage::Reading { until, .. } => Some(view(DeadlineName::ReadingConfig, *until)),
-            Stage::Looking { until, .. } => Some(view(DeadlineName::Discovering, *until)),
+            Stage::ReadingConfig { until, .. } => Some(view(DeadlineName::ReadingConfig, *until)),
+            Stage::Discovering { until, .. } => Some(view(DeadlineName::Discovering, *until)),
             Stage::Settling { until } => Some(view(DeadlineName::DrainSettle, *until)),
-            Stage::Emptying { until, .. } => Some(view(DeadlineName::DrainTimeout, *until)),
+            Stage::DrainingConnections { until, .. } => Some(view(DeadlineName::DrainTimeout, *until)),
             Stage::Stopping { until, .. } => Some(view(DeadlineName::StopTimeout, *until)),
-            Stage::Telling => {
+            Stage::CompletingHook => {
                 let limit = self.hook.limit(self.entered);
                 Some(view(DeadlineName::TerminationHook, self.hook.gives_up_at().map_or(limit, |at| at.min(limit))))
             }
-            Stage::LastWords { .. } => None,
+            Stage::FinalStatus { .. } => None,
         };
         stage.into_iter().chain(self.cut.map(|cut| view(DeadlineName::SpotInterruption, cut))).collect()
     }

@@ -17,7 +17,7 @@ impl Drain {
     pub(super) fn lose(&mut self, how: Option<String>, outbox: &mut Outbox, now: Uptime) {
         // One that the boot was removing is no app that ended.
         if !self.past.removing {
-            self.clean &= matches!(self.stage, Stage::Emptying { quiet_since: Some(_), .. });
+            self.clean &= matches!(self.stage, Stage::DrainingConnections { quiet_since: Some(_), .. });
             self.exited = how;
         }
         if let Some(app) = &mut self.past.app {
@@ -28,8 +28,8 @@ impl Drain {
 
     /// Stops the next container; after the last the hook is completed.
     pub(super) fn stop_next(&mut self, outbox: &mut Outbox, now: Uptime) {
-        let Some(id) = self.to_stop.front().cloned() else { return self.tell(outbox, now) };
-        let longest = self.config().map_or(Duration::from_secs(30), |config| config.stop_timeout);
+        let Some(id) = self.to_stop.front().cloned() else { return self.complete_hook(outbox, now) };
+        let longest = self.past.config.stop_timeout;
         let began = *self.stopping.get_or_insert(Moment::now(now));
         // An agent before this one has waited for the whole stop if it had come to the hook.
         let left = if self.completing.is_some() { Duration::ZERO } else { began.left_of(longest, now) };

@@ -30,7 +30,7 @@ pub struct Serve {
 
 /// Where serving goes after an event.
 #[derive(Debug)]
-pub enum Next {
+pub enum ServeNext {
     /// On with it.
     Stay,
     /// The app cannot be kept running, or the launch hook never be completed, and why.
@@ -42,25 +42,26 @@ impl Serve {
     pub fn begin(mut app: App, mut past: Past, standby: bool, outbox: &mut Outbox, now: Uptime) -> Self {
         past.hook.complete(HookResult::Continue, outbox, now);
         app.keep();
-        let rotation = past.config.as_ref().and_then(|config| Rotation::begin(config.clone(), outbox, now));
+        let rotation = Rotation::begin(past.config.clone(), outbox, now);
         Self { app, past, rotation, standby }
     }
 
     /// Takes an input.
-    pub fn on(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) -> Next {
+    pub fn on(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) -> ServeNext {
         self.past.hook.on(input, outbox, now);
         // The group would throw the instance away when the hook's time is over, and the next one, too.
         if let Some(reason) = self.past.hook.refusal() {
-            return Next::Fail(Failure::of_boot(ReadyReason::LaunchHookRefused, reason));
+            return ServeNext::Fail(Failure::of_boot(ReadyReason::LaunchHookRefused, reason));
         }
         if let Some(rotation) = &mut self.rotation {
             rotation.on(input, &mut self.app, outbox, now);
         }
         match self.app.on(input, outbox, now) {
-            News::Nothing | News::Healthy => Next::Stay,
-            News::Lost(reason) => {
-                Next::Fail(Failure { outcome: Outcome::AppFailed, ..Failure::of_boot(self.app.ready_reason(), reason) })
-            }
+            News::Nothing | News::Healthy => ServeNext::Stay,
+            News::Lost(reason) => ServeNext::Fail(Failure {
+                outcome: Outcome::AppFailed,
+                ..Failure::of_boot(self.app.ready_reason(), reason)
+            }),
         }
     }
 

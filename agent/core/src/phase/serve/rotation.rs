@@ -23,13 +23,13 @@ const LIMIT: Duration = Duration::from_secs(120);
 pub(super) struct Rotation {
     config: Arc<Config>,
     refresh: Refresh,
-    state: State,
+    state: RotationState,
     /// A signal to the app that is on its way.
     signal: Option<Ticket>,
 }
 
 #[derive(Clone, Debug)]
-enum State {
+enum RotationState {
     Next(Uptime),
     Asked { ticket: Ticket, until: Uptime },
 }
@@ -38,7 +38,7 @@ impl Rotation {
     /// None if the config does not ask for it, or has no secrets.
     pub(super) fn begin(config: Arc<Config>, outbox: &mut Outbox, now: Uptime) -> Option<Self> {
         let refresh = config.secrets_refresh.clone().filter(|_| config.has_secrets())?;
-        let state = State::Next(now + outbox.some_of(refresh.every));
+        let state = RotationState::Next(now + outbox.some_of(refresh.every));
         Some(Self { config, refresh, state, signal: None })
     }
 
@@ -53,7 +53,7 @@ impl Rotation {
             return;
         }
         match self.state {
-            State::Asked { ticket, until } => match input.answer_to(ticket) {
+            RotationState::Asked { ticket, until } => match input.answer_to(ticket) {
                 Some(Event::SecretsChecked { changed: true }) => {
                     self.apply(app, outbox, now);
                     self.plan(outbox, now);
@@ -66,24 +66,24 @@ impl Rotation {
                 }
                 None => {}
             },
-            State::Next(at) if at <= now && app.health().is_healthy() => {
+            RotationState::Next(at) if at <= now && app.health().is_healthy() => {
                 let ticket = outbox.emit(Job::CheckSecrets(self.config.clone()));
-                self.state = State::Asked { ticket, until: now + LIMIT };
+                self.state = RotationState::Asked { ticket, until: now + LIMIT };
             }
             // An unhealthy app is not restarted for its secrets, too.
-            State::Next(at) if at <= now => self.plan(outbox, now),
-            State::Next(_) => {}
+            RotationState::Next(at) if at <= now => self.plan(outbox, now),
+            RotationState::Next(_) => {}
         }
     }
 
     pub(super) fn wake(&self) -> Option<Uptime> {
         match self.state {
-            State::Next(at) | State::Asked { until: at, .. } => Some(at),
+            RotationState::Next(at) | RotationState::Asked { until: at, .. } => Some(at),
         }
     }
 
     pub(super) fn halt(&mut self, outbox: &mut Outbox) {
-        if let State::Asked { ticket, .. } = self.state {
+        if let RotationState::Asked { ticket, .. } = self.state {
             outbox.cancel(ticket);
         }
     }
@@ -99,6 +99,6 @@ impl Rotation {
     }
 
     fn plan(&mut self, outbox: &mut Outbox, now: Uptime) {
-        self.state = State::Next(now + outbox.spread(self.refresh.every));
+        self.state = RotationState::Next(now + outbox.spread(self.refresh.every));
     }
 }

@@ -1,0 +1,98 @@
+//! From one phase to the next: one ends and leaves its past, the other begins with it.
+
+use berth_config::OnFailure;
+
+use super::{Machine, MachineNext, PHASES_KEPT, Phase};
+use crate::clock::Uptime;
+use crate::message::command::Command;
+use crate::message::identity::TargetState;
+use crate::message::job::Job;
+use crate::message::outcome::Outcome;
+use crate::outbox::Outbox;
+use crate::phase::boot::Boot;
+use crate::phase::drain::Drain;
+use crate::phase::failing::Failing;
+use crate::phase::hold::Hold;
+use crate::phase::past::Past;
+use crate::phase::serve::Serve;
+use crate::phase::warm::Warm;
+use crate::view::PhaseView;
+
+impl Machine {
+    pub(super) fn go(&mut self, next: MachineNext, now: Uptime) {
+        if matches!(next, MachineNext::Stay) {
+            return;
+        }
+        let former = self.former.take().filter(|_| self.is_identified());
+        let former = former.map(|(former, at)| former.after(now.since(at)));
+        if matches!(next, MachineNext::Gone(_)) {
+            self.last = Some(Box::new(self.view()));
+        }
+        let standby = self.watcher.target_state() == Some(&TargetState::Standby);
+        let outbox = &mut self.outbox;
+        let phase = std::mem::replace(&mut self.phase, Phase::Gone);
+        let held = matches!(phase, Phase::Hold(_));
+        let fetches = match &phase {
+            Phase::Boot(boot) => boot.config().is_some(),
+            Phase::Serve(_) => true,
+            Phase::Drain(_) | Phase::Warm(_) | Phase::Failing(_) | Phase::Hold(_) | Phase::Gone => false,
+        };
+        self.since = now;
+        self.phase = match (next, leave(phase, outbox)) {
+            (MachineNext::Stay, Ok(_) | Err(_)) => Phase::Gone, // asked for above
+            (MachineNext::Gone(outcome), _) => gone(outcome, outbox),
+            (MachineNext::HandOver, _) => {
+                outbox.command(Command::HandOver);
+                Phase::Gone
+            }
+            (_, Err(phase)) => phase,
+            (MachineNext::Boot, Ok(_)) => Phase::Boot(Box::new(Boot::begin(self.config.clone(), outbox, now))),
+            (MachineNext::Warm, Ok(past)) => Phase::Warm(Box::new(Warm::begin(past, outbox, now))),
+            (MachineNext::Serve, Ok(mut past)) => match past.app.take() {
+                Some(app) => Phase::Serve(Box::new(Serve::begin(app, past, standby, outbox, now))),
+                None => gone(Outcome::Bug, outbox), // a boot says Serve only with an app in its hands
+            },
+            (MachineNext::Drain(cause), Ok(past)) => {
+                Phase::Drain(Box::new(Drain::begin(cause, past, former, outbox, now)))
+            }
+            (MachineNext::Fail(failure), Ok(past)) => {
+                if !held && wants_hold(&past, failure.outcome) {
+                    Phase::Hold(Box::new(Hold::begin(failure, past, outbox, now)))
+                } else {
+                    Phase::Failing(Box::new(Failing::begin(failure, past, outbox, now)))
+                }
+            }
+        };
+        // Fetched values that no start took: an adopted app has its own, and nothing is started on the way out. An image is here or
+        // not needed. What starts an app again fetches again.
+        if fetches && !matches!(self.phase, Phase::Gone) {
+            self.outbox.emit(Job::WipeSecrets);
+        }
+        // Weeks in a warm pool are no reason to grow.
+        if self.phases.len() == PHASES_KEPT {
+            self.phases.remove(0);
+        }
+        self.phases.push(PhaseView { name: self.phase(), began_seconds: now.0.as_secs_f64() });
+    }
+}
+
+/// Ends a phase that can hand over; gives back one that cannot.
+fn leave(phase: Phase, outbox: &mut Outbox) -> Result<Past, Phase> {
+    match phase {
+        Phase::Boot(boot) => Ok(boot.leave(outbox)),
+        Phase::Serve(serve) => Ok(serve.leave(outbox)),
+        Phase::Hold(hold) => Ok(hold.past),
+        Phase::Warm(warm) => Ok(warm.past),
+        Phase::Drain(drain) => Ok(drain.past),
+        other @ (Phase::Failing(_) | Phase::Gone) => Err(other),
+    }
+}
+
+fn wants_hold(past: &Past, outcome: Outcome) -> bool {
+    outcome == Outcome::BootFailed && past.config.boot.on_failure == OnFailure::Hold
+}
+
+fn gone(outcome: Outcome, outbox: &mut Outbox) -> Phase {
+    outbox.command(Command::Exit(outcome));
+    Phase::Gone
+}

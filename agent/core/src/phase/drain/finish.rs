@@ -1,0 +1,78 @@
+//! The end of a drain: the hook is completed, the final status is written, and the instance leaves or is back in its pool.
+
+use std::time::Duration;
+
+use berth_config::CutDrain;
+
+use super::unfinished::Moment;
+use super::{Cause, Drain, DrainNext, FINAL_STATUS_LIMIT, Stage, UNANSWERED_LIMIT};
+use crate::app::App;
+use crate::clock::Uptime;
+use crate::message::group::HookResult;
+use crate::message::job::Job;
+use crate::message::outcome::Outcome;
+use crate::message::output::AppOutput;
+use crate::outbox::Outbox;
+use crate::view::StepName;
+
+impl Drain {
+    /// What could not be stopped keeps no secrets: nobody comes back to take them away.
+    pub(super) fn complete_hook(&mut self, outbox: &mut Outbox, now: Uptime) {
+        if !self.stopped {
+            outbox.emit(Job::ForgetSecrets);
+        }
+        let since = *self.completing.get_or_insert(Moment::now(now));
+        self.enter(StepName::CompletingHook, Stage::CompletingHook, now);
+        self.hook.wait_for_answers(self.patience(now), now);
+        self.hook.complete(self.result(), outbox, now);
+        self.hook.has_been_tried_for(since.age(now), now);
+    }
+
+    /// For how long an Auto Scaling that does not answer is asked. The hook runs out by itself after its timeout, so it is asked
+    /// for no longer; an unknown timeout is no reason to stay longer than the drain may take. Somebody who stops the agent does not
+    /// wait for an AWS that is away.
+    pub(super) fn patience(&self, now: Uptime) -> Duration {
+        if self.signals > 0 {
+            return UNANSWERED_LIMIT;
+        }
+        let config = &self.past.config;
+        let longest = config.drain.settle.saturating_add(config.drain.timeout).saturating_add(config.stop_timeout);
+        let left = self.began.left_of(longest, now);
+        self.hook.timeout().unwrap_or(left + UNANSWERED_LIMIT)
+    }
+
+    /// Back in the pool the instance is used again, and there is nothing to keep for a look.
+    pub(super) fn result(&self) -> HookResult {
+        let policy = self.past.config.drain.on_failure;
+        match (policy, &self.cause) {
+            (CutDrain::Abandon, cause) if !self.clean && !matches!(cause, Cause::BackToPool(_)) => HookResult::Abandon,
+            _ => HookResult::Continue,
+        }
+    }
+
+    pub(super) fn report(&mut self, outbox: &mut Outbox, now: Uptime) {
+        let how = if self.clean { "drained" } else { "the drain was cut short" };
+        let exited = self.exited.as_ref().map(|how| format!("; {how} before it was stopped")).unwrap_or_default();
+        let words = format!(
+            "{how} after {:.0} s ({}){exited}; termination hook: {}",
+            self.began.age(now).as_secs_f64(),
+            self.cause,
+            self.hook.view()
+        );
+        let output =
+            self.past.app.as_ref().filter(|_| self.exited.is_some()).and_then(App::output).map(AppOutput::for_people);
+        let output = output.unwrap_or_default().into_iter().map(Into::into).collect();
+        let ticket = outbox.emit(Job::SayLastWords { words, output });
+        self.enter(StepName::FinalStatus, Stage::FinalStatus { ticket, until: now + FINAL_STATUS_LIMIT }, now);
+    }
+
+    pub(super) fn over(&mut self, now: Uptime) -> DrainNext {
+        self.ended = Some(now);
+        match (&self.cause, self.clean) {
+            // Unless it has no future: somebody stops the agent, or spot takes the instance away.
+            (Cause::BackToPool(_), _) if self.signals == 0 && self.cut.is_none() => DrainNext::Warm,
+            (_, true) => DrainNext::Gone(Outcome::Done),
+            (_, false) => DrainNext::Gone(Outcome::DrainCut),
+        }
+    }
+}

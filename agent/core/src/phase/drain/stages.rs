@@ -1,0 +1,183 @@
+//! From one stage of the drain to the next, and what is due in each.
+
+use std::time::Duration;
+
+use berth_config::PinnedImage;
+
+use super::{
+    CONFIG_LIMIT, COUNT_EVERY, COUNT_LIMIT, DISCOVERY_LIMIT, Drain, DrainNext, EXTEND_EVERY, EXTENSION, Poll, Stage,
+};
+use crate::app::{App, Recipe};
+use crate::clock::Uptime;
+use crate::message::job::{Job, Ticket};
+use crate::outbox::Outbox;
+use crate::retry::NEAR;
+use crate::step::Step;
+use crate::view::StepName;
+
+impl Drain {
+    /// An instance that may leave at the first look at it is asked what its config says of leaving: an agent before this one served.
+    pub(super) fn first_stage(&mut self, outbox: &mut Outbox, now: Uptime) {
+        if self.past.identity.is_some() && !self.past.is_configured {
+            let config = Box::new(Step::new(StepName::ReadingConfig, NEAR));
+            self.enter(StepName::ReadingConfig, Stage::ReadingConfig { config, until: now + CONFIG_LIMIT }, now);
+        } else {
+            self.discover(outbox, now);
+        }
+    }
+
+    pub(super) fn discover(&mut self, outbox: &mut Outbox, now: Uptime) {
+        self.seek_hook(outbox, now);
+        if self.past.identity.is_some() && !self.past.looked && self.to_stop.is_empty() {
+            self.enter(
+                StepName::Discovering,
+                Stage::Discovering { poll: Poll::Next(now), until: now + DISCOVERY_LIMIT },
+                now,
+            );
+        } else {
+            self.settle(outbox, now);
+        }
+    }
+
+    /// Who does not know itself has no hook that it could complete.
+    pub(super) fn seek_hook(&mut self, outbox: &mut Outbox, now: Uptime) {
+        if self.past.identity.is_some() {
+            let (identity, lifecycle) = (self.past.identity.as_ref(), &self.past.config.lifecycle);
+            self.hook.begin(identity, lifecycle, self.past.hook.reported(), outbox, now);
+        }
+    }
+
+    pub(super) fn find(&self, outbox: &mut Outbox) -> Option<Ticket> {
+        let instance_id = self.past.identity.as_ref()?.instance_id.clone();
+        // No container has the name of a config that is not known.
+        let name = if self.past.is_configured { self.past.config.container_name() } else { String::new() };
+        Some(outbox.emit(Job::FindContainers { name, instance_id }))
+    }
+
+    /// An app that was found is watched as one that was kept: its exit is an end.
+    pub(super) fn adopt(&mut self, image: Option<PinnedImage>, outbox: &mut Outbox, now: Uptime) {
+        let (Some(running), Some(image)) = (&self.running, image) else { return };
+        let Some(identity) = self.past.identity.clone().filter(|_| self.past.is_configured) else { return };
+        let config = self.past.config.clone();
+        let mut app = App::adopt(Recipe { config, identity, image }, running.clone(), outbox, now);
+        app.retire(outbox);
+        self.past.app = Some(app);
+    }
+
+    /// Both times of serving on count from the moment of the first 503. Without a running app there is nobody to serve, and one
+    /// that was told to stop has served.
+    pub(super) fn settle(&mut self, outbox: &mut Outbox, now: Uptime) {
+        if self.running.is_none() || self.stopping.is_some() || self.completing.is_some() {
+            return self.stop_next(outbox, now);
+        }
+        match self.began.left_of(self.settling(), now) {
+            Duration::ZERO => self.drain_connections(now),
+            left => self.enter(StepName::Settling, Stage::Settling { until: now + left }, now),
+        }
+    }
+
+    pub(super) fn drain_connections(&mut self, now: Uptime) {
+        let timeout = self.past.config.drain.timeout;
+        let until = now + self.began.left_of(self.settling().saturating_add(timeout), now);
+        self.enter(
+            StepName::DrainingConnections,
+            Stage::DrainingConnections { until, quiet_since: None, poll: Poll::Next(now) },
+            now,
+        );
+    }
+
+    pub(super) fn enter(&mut self, name: StepName, stage: Stage, now: Uptime) {
+        self.stages.push((name, now));
+        self.stage = stage;
+    }
+
+    /// Does what is due.
+    pub(super) fn advance(&mut self, outbox: &mut Outbox, now: Uptime) -> DrainNext {
+        if self.next_extension.is_some_and(|at| at <= now) {
+            outbox.emit(Job::ExtendStop(EXTENSION));
+            self.next_extension = Some(now + EXTEND_EVERY);
+        }
+        let must_stop = self.cut_for_stop().is_some_and(|at| at <= now);
+        match &mut self.stage {
+            Stage::ReadingConfig { config, .. } if must_stop => {
+                config.cancel(outbox);
+                self.clean = false;
+                self.stopped = false;
+                self.seek_hook(outbox, now);
+                self.stop_next(outbox, now);
+            }
+            Stage::ReadingConfig { config, until } if *until <= now => {
+                config.cancel(outbox);
+                self.discover(outbox, now);
+                return self.advance(outbox, now);
+            }
+            Stage::ReadingConfig { config, .. } if config.is_due(now) => config.emit(Job::ReadConfig, outbox, now),
+            Stage::Discovering { poll, until } if *until <= now || must_stop => {
+                if let Poll::Asked { ticket, .. } = poll {
+                    outbox.cancel(*ticket);
+                }
+                self.clean = false;
+                self.stopped = false;
+                self.stop_next(outbox, now);
+            }
+            Stage::Discovering { poll: Poll::Next(at), until } if *at <= now => {
+                let until = *until;
+                if let Some(ticket) = self.find(outbox) {
+                    self.stage = Stage::Discovering { poll: Poll::Asked { ticket, since: now }, until };
+                }
+            }
+            Stage::Settling { .. } if must_stop => {
+                self.clean = false;
+                self.stop_next(outbox, now);
+            }
+            Stage::Settling { until } if *until <= now => {
+                self.drain_connections(now);
+                return self.advance(outbox, now);
+            }
+            Stage::DrainingConnections { .. } => self.advance_connections(must_stop, outbox, now),
+            Stage::Stopping { ticket, until } if *until <= now => {
+                outbox.cancel(*ticket);
+                self.give_up_stop(outbox, now);
+            }
+            Stage::FinalStatus { until, .. } if *until <= now => return self.over(now),
+            _ => {} // an answer is awaited, or its time
+        }
+        if matches!(self.stage, Stage::CompletingHook) {
+            let hurried = self.signals > 1;
+            let late = self.cut.is_some_and(|cut| cut <= now) || self.hook.limit(self.entered) <= now;
+            if self.hook.is_over() || self.past.identity.is_none() || late || hurried {
+                self.clean &= self.hook.is_over() || self.past.identity.is_none();
+                self.report(outbox, now);
+            }
+        }
+        DrainNext::Stay
+    }
+
+    pub(super) fn advance_connections(&mut self, must_stop: bool, outbox: &mut Outbox, now: Uptime) {
+        let idle = self.idle();
+        let Stage::DrainingConnections { until, quiet_since, poll } = &mut self.stage else { return };
+        let quiet = quiet_since.is_some_and(|since| now.since(since) >= idle);
+        let late = *until <= now || must_stop;
+        if quiet || late {
+            if let Poll::Asked { ticket, .. } = poll {
+                outbox.cancel(*ticket);
+            }
+            self.clean &= quiet || quiet_since.is_some();
+            return self.stop_next(outbox, now);
+        }
+        match poll {
+            Poll::Asked { ticket, since } if *since + COUNT_LIMIT <= now => {
+                outbox.cancel(*ticket);
+                *poll = Poll::Next(now + COUNT_EVERY);
+            }
+            Poll::Next(at) if *at <= now => match &self.running {
+                Some(running) => {
+                    let ticket = outbox.emit(Job::CountConnections(Box::new(running.clone())));
+                    *poll = Poll::Asked { ticket, since: now };
+                }
+                None => self.stop_next(outbox, now),
+            },
+            Poll::Asked { .. } | Poll::Next(_) => {}
+        }
+    }
+}
