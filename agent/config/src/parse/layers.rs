@@ -8,8 +8,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::detect;
 use crate::detect::foreign::Foreign;
-use crate::detect::{self, ConfigForm, Detected, FoundConfig, Refusal};
+use crate::detect::found::{ConfigForm, Detected, FoundConfig, Refusal};
 use crate::error::code::Code;
 use crate::error::{ConfigErrors, Location, Position};
 use crate::keys::foreign_words;
