@@ -1,5 +1,5 @@
-//! Every form says the same: what is written as the one line, as TOML and as JSON, flat or in tables, packed or in a multi-part,
-//! is one config.
+//! Every form gives the same config: the one line, TOML and JSON, with flat keys or tables, compressed or in a
+//! multi-part.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;

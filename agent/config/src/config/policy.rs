@@ -1,4 +1,4 @@
-//! What the agent does with the app and the instance: secrets, boot, restarts, drain, lifecycle, notices.
+//! How the agent treats the app and the instance: secrets, boot, restarts, drain, lifecycle, notices.
 
 use std::time::Duration;
 
@@ -12,17 +12,17 @@ use crate::value::secret_ref::SecretRef;
 pub struct Probe {
     /// Between two probes while serving.
     pub interval: Duration,
-    /// For one probe, none if it is left to the default: [`Probe::timeout_for`].
+    /// For one probe; none is the default, see [`Probe::timeout_for`].
     pub timeout: Option<Duration>,
     /// Passes in a row that make it healthy.
     pub healthy: u32,
     /// Failures in a row that make it unhealthy.
     pub unhealthy: u32,
-    /// From the start of the container to the first healthy, none if it is left to the default: [`Probe::start_limit`].
+    /// From the start of the container to the first healthy probe; none is the default, see [`Probe::start_limit`].
     pub start_timeout: Option<Duration>,
-    /// Without any probe: how long the app must have run to count as healthy.
+    /// Without a probe: how long the app must run before it counts as healthy.
     pub running_for: Duration,
-    /// What an HTTP probe sends and takes for healthy.
+    /// What an HTTP probe sends, and which responses are healthy.
     #[serde(flatten)]
     pub http: HttpProbe,
 }
@@ -40,7 +40,7 @@ pub enum SecretsAs {
 /// `secrets_refresh`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Refresh {
-    /// How often rotated values are looked for.
+    /// The time between two checks for rotated values.
     pub every: Duration,
     /// What a change does.
     pub on_change: OnChange,
@@ -85,7 +85,7 @@ pub enum ImdsAccess {
 pub struct BootPolicy {
     /// Give up booting after this.
     pub timeout: Duration,
-    /// What then.
+    /// What happens after that.
     pub on_failure: OnFailure,
 }
 
@@ -106,7 +106,7 @@ pub struct Restart {
     pub backoff: Duration,
     /// The longest wait.
     pub backoff_max: Duration,
-    /// Restarts within `window` after which the instance is given up.
+    /// The most restarts within `window`; one more, and the instance is marked unhealthy.
     pub limit: u32,
     /// The window.
     pub window: Duration,
@@ -121,7 +121,7 @@ pub struct Drain {
     pub timeout: Duration,
     /// No connection for this long counts as ended.
     pub idle: Duration,
-    /// What the group hears of a drain that was cut short.
+    /// How the termination hook is completed after a drain that was cut short.
     pub on_failure: CutDrain,
 }
 
@@ -138,15 +138,15 @@ pub enum CutDrain {
 /// `lifecycle.*`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Lifecycle {
-    /// Between two looks at the metadata.
+    /// Between two polls of the metadata.
     pub poll: Duration,
-    /// The Auto Scaling group; discovered if not given.
+    /// The Auto Scaling group; discovered if none.
     pub group: Option<String>,
-    /// The launch hook; discovered if not given.
+    /// The launch hook; discovered if none.
     pub launch_hook: Option<String>,
-    /// The termination hook; discovered if not given.
+    /// The termination hook; discovered if none.
     pub terminate_hook: Option<String>,
-    /// Between two heartbeats; half the hook's timeout if not given, 30 s if that is unknown.
+    /// Between two heartbeats; none is half the hook's timeout, or 30 s if that is unknown.
     pub heartbeat: Option<Duration>,
 }
 

@@ -7,20 +7,20 @@ use crate::value::Reason;
 /// What is in user-data.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Detected {
-    /// A config, not yet read.
+    /// A config that is not parsed yet.
     Config(FoundConfig),
-    /// Almost a config, or more than one: every place, with what to do.
+    /// Almost a config, or more than one: every position, with what to do.
     Refused(Vec<Refusal>),
-    /// Nothing of berth's.
+    /// User-data of another program.
     Foreign(Foreign),
 }
 
-/// A config, not yet read.
+/// A config that is not parsed yet.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct FoundConfig {
-    /// The MIME part that holds it, counted from 1.
+    /// Its MIME part, counted from 1.
     pub(crate) part: Option<usize>,
-    /// What it is.
+    /// The form.
     pub(crate) form: ConfigForm,
 }
 
@@ -42,12 +42,12 @@ pub(crate) enum ConfigForm {
     Json(String),
 }
 
-/// Why what is there is not read.
+/// Why the user-data is not parsed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     /// The MIME part, counted from 1.
     pub(crate) part: Option<usize>,
-    /// Where in there.
+    /// The position in the source.
     pub(crate) at: Position,
     /// Why, and what to do.
     pub(crate) reason: Reason,
@@ -74,7 +74,7 @@ impl Detected {
         Self::Config(FoundConfig { part: None, form })
     }
 
-    /// As seen from the message that this is a part of.
+    /// Sets the number of the MIME part.
     pub(super) fn in_part(mut self, number: usize) -> Self {
         match &mut self {
             Self::Config(found) => found.part = Some(number),
@@ -114,5 +114,5 @@ pub(super) fn text(bytes: &[u8]) -> Result<&str, Refusal> {
     })
 }
 
-/// What a document or a line of berth may be long; Secrets Manager holds as much.
+/// The longest document or line of berth, which is also the limit of Secrets Manager.
 pub(super) const LONGEST: usize = 64 << 10;

@@ -1,11 +1,11 @@
-//! Where berth's config is in bytes that may hold anything: a script, a cloud-config, a MIME multi-part, gzip, nothing.
+//! Finds berth's config in bytes that can be anything: a script, a cloud-config, a MIME multi-part, gzip, nothing.
 //!
 //! ```text
 //!   gzip ─▶ UTF-16 ─▶ MIME ─▶ part text/x-berth ─▶ ┬ first line is `#berth`        TOML
 //!                          └▶ other parts ─┐       ├ first character is `{`        JSON
 //!                                          └──────▶├ a line that begins `#berth …` the one line
 //!                                                  ├ almost one of these           refused (near_miss)
-//!                                                  └ nothing of the kind           somebody else's (foreign.rs)
+//!                                                  └ none of these                 another program's (foreign.rs)
 //! ```
 
 use crate::detect::found::{ConfigForm, Detected, FoundConfig, LONGEST, Refusal, TOO_LONG, one_of, text, within};
@@ -20,7 +20,7 @@ pub(crate) mod mime;
 pub(crate) mod near_miss;
 pub(crate) mod packed;
 
-/// gzip in MIME in base64, at most this deep.
+/// The deepest nesting of gzip, MIME and base64.
 const DEEPEST: usize = 3;
 
 /// Finds the config in user-data.
@@ -28,7 +28,7 @@ pub(crate) fn in_user_data(bytes: &[u8]) -> Detected {
     search(bytes, 0)
 }
 
-/// Finds the config in a file of its own, where TOML needs no `#berth` at its head.
+/// Finds the config in a file, where TOML needs no first line `#berth`.
 pub(crate) fn in_file(bytes: &[u8]) -> Result<ConfigForm, Refusal> {
     let unpacked = unpack(bytes).map_err(within)?;
     let decoded = from_utf16(&unpacked);
@@ -54,7 +54,7 @@ fn search(bytes: &[u8], depth: usize) -> Detected {
     let bytes = from_utf16(&unpacked);
     match mime::parts(&bytes) {
         Some(parts) if depth < DEEPEST => match search_parts(&parts, depth) {
-            // A part that was split wrongly, or not at all, for its boundary.
+            // A part that was split wrongly, or not at all, because of its boundary.
             Detected::Foreign(kind) => near_miss::own_part(&String::from_utf8_lossy(&bytes))
                 .map_or(Detected::Foreign(kind), |miss| {
                     Refusal::new(Position::Line(miss.line, miss.column), miss.fix).into()
@@ -108,7 +108,7 @@ fn own_part(body: &[u8], depth: usize) -> Detected {
     }
 }
 
-/// A script or a cloud-config in a multi-part may carry the line as well; a document is berth's only in a part of its own type.
+/// A script or a cloud-config in a multi-part may have the line too; a document is a config only in a part of type `text/x-berth`.
 fn other_part(body: &[u8], depth: usize) -> Detected {
     const WRONG_TYPE: &str = "is a config in a part of another type: give the part `Content-Type: text/x-berth`";
     let Ok(body) = unpack(body) else { return Detected::Foreign(Foreign::MultiPart) };
@@ -123,7 +123,7 @@ fn other_part(body: &[u8], depth: usize) -> Detected {
     }
 }
 
-/// What a document that must hold a config and holds none is reported.
+/// The error of a document that must have a config and has none.
 pub(crate) const NOTHING: &str = "has no config: a config is a line that begins with `berth ` or `#berth `, TOML below a first line \
      `#berth`, or a JSON object";
 
@@ -149,14 +149,14 @@ fn document(bytes: &[u8], depth: usize) -> Detected {
     lines(bytes, depth)
 }
 
-/// `#berth`, also with spaces around its parts.
+/// Whether this is `#berth`, with or without spaces around its parts.
 fn is_head(line: &[u8]) -> bool {
     let mark = line.iter().take_while(|byte| b"# \t".contains(byte)).count();
     let name = line.get(mark..).unwrap_or_default().trim_ascii_end();
     line.starts_with(b"#") && name == b"berth"
 }
 
-/// A TOML document; the one line in it, a comment for TOML, would be passed over.
+/// A TOML document. The one line in it is an error, because TOML ignores it as a comment.
 fn toml(text: &str) -> Detected {
     const COMMENTED: &str = "is a comment: below the line `#berth`, write keys without `#`; only the one-line form, `#berth image=…`, may be a comment";
     const MIXED: &str = "is the one-line form, below a line `#berth` that announces TOML: remove the line `#berth`, or write this line as TOML";
@@ -173,7 +173,7 @@ fn is_line(line: &str) -> bool {
     matches!(near_miss::look(line, false), Some(BerthLine::Config { words, .. }) if words.contains('='))
 }
 
-/// A JSON object: berth's, or that of somebody else.
+/// A JSON object: berth's, or another program's.
 fn json(text: &str, depth: usize) -> Detected {
     const INSIDE: &str = "the config is a string inside a JSON object: use that string alone as the user-data";
     let holds = |text: &str| depth < DEEPEST && is_berths(&search(text.as_bytes(), depth + 1));
@@ -188,11 +188,11 @@ fn is_berths(detected: &Detected) -> bool {
     !matches!(detected, Detected::Foreign(_))
 }
 
-/// Looks for the one line, and for what is almost one.
+/// Searches for the one line, and for near misses.
 fn lines(bytes: &[u8], depth: usize) -> Detected {
     let kind = Foreign::of(bytes);
     let (mut configs, mut misses) = (Vec::new(), Vec::new());
-    // Old editors end a line with CR alone.
+    // Old editors end a line with only CR.
     let end = if bytes.contains(&b'\n') { b'\n' } else { b'\r' };
     for (raw, number) in bytes.split(|byte| *byte == end).zip(1..) {
         let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
@@ -248,7 +248,7 @@ fn lines(bytes: &[u8], depth: usize) -> Detected {
     }
 }
 
-/// The words of a line that are text and not too many.
+/// Checks that a line is UTF-8 and not too long.
 fn checked(raw: &[u8], words: String, line: usize, indent: usize) -> Result<ConfigForm, Refusal> {
     match std::str::from_utf8(raw) {
         Err(error) => {

@@ -1,4 +1,4 @@
-//! Every form of user-data, and what is almost one.
+//! Every form of user-data, and near misses.
 
 use std::io::Write;
 
@@ -55,7 +55,7 @@ fn the_command_in_a_script_is_not_the_line() {
 }
 
 #[test]
-fn documents_are_told_by_their_first_line_or_character() {
+fn documents_are_recognised_by_their_first_line_or_character() {
     check("#berth\nimage = 'x:1'\n", "TOML \"#berth\\nimage = 'x:1'\\n\"");
     check("#berth \r\nimage = 'x:1'", "TOML \"#berth \\r\\nimage = 'x:1'\"");
     check(" \n{\"image\":\"x:1\"}", "JSON \" \\n{\\\"image\\\":\\\"x:1\\\"}\"");
@@ -103,7 +103,7 @@ fn a_file_with_the_one_line_is_not_an_empty_file() {
 }
 
 #[test]
-fn what_cannot_be_read_is_told_with_its_place() {
+fn what_cannot_be_parsed_is_reported_with_its_position() {
     assert_eq!(reported(b"\x1f\x8bnothing"), "None Within begins like gzip and cannot be decompressed");
     assert_eq!(reported(&gzip(&vec![b' '; (1 << 20) + 1])), "None Within decompresses to more than 1 MiB");
     assert_eq!(reported(b"x\nberth a=\xff"), "None Line(2, 9) not UTF-8");

@@ -1,4 +1,4 @@
-//! The codes of errors and warnings: a closed list, for scripts and for whoever looks one up. A code stays what it is.
+//! The codes of errors and warnings: a closed list, for scripts and for a search in the docs. A code never changes.
 
 use std::fmt::Write;
 
@@ -19,12 +19,12 @@ macro_rules! codes {
         }
 
         impl $type {
-            /// Those of errors.
+            /// The codes of errors.
             pub const ERRORS: &'static [Self] = &[$(Self::$error,)*];
-            /// Those of warnings.
+            /// The codes of warnings.
             pub const WARNINGS: &'static [Self] = &[$(Self::$warning,)*];
 
-            /// As it is printed.
+            /// The code as printed.
             pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$error => $error_name,)*
@@ -32,7 +32,7 @@ macro_rules! codes {
                 }
             }
 
-            /// What is wrong, or unwise, and why; in Markdown.
+            /// What is wrong or unwise, and why, in Markdown.
             pub fn about(self) -> &'static str {
                 match self {
                     $(Self::$error => $error_about,)*
@@ -93,7 +93,7 @@ impl Serialize for Code {
     }
 }
 
-/// The codes in Markdown: what docs/configuration.md holds.
+/// The tables of codes in docs/configuration.md.
 pub fn code_tables() -> String {
     let mut text = String::new();
     for (title, codes) in [("errors", Code::ERRORS), ("warnings", Code::WARNINGS)] {

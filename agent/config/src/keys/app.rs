@@ -1,4 +1,4 @@
-//! What runs, where it listens, and how it is asked whether it is healthy.
+//! The keys for what runs, its ports and its health.
 
 use crate::config::Config;
 use crate::keys::key::KeyDefault::{Value as By, Words};
@@ -127,7 +127,7 @@ pub(super) static SECTION: Section = Section {
     foreign: FOREIGN,
 };
 
-/// What others call it.
+/// Words of other programs.
 static FOREIGN: &[ForeignWord] = &[
     same("container_name family", "name", "the container is then `berth-NAME`"),
     same("publish -p portMappings", "port", "`PORT`, `HOST:CONTAINER`, or with `/udp`"),
@@ -160,7 +160,7 @@ fn ports(config: &mut Config, value: &Value, _: &str) -> Result<(), Reasons> {
     Ok(())
 }
 
-/// What `berth-<name>` may hold for the engine and for every log driver.
+/// A name that the engine and every log driver accept in `berth-<name>`.
 pub(crate) fn app_name(text: &str) -> Result<String, Reason> {
     if is_name(text, "_.-") && text.len() <= 100 {
         Ok(text.to_owned())

@@ -1,4 +1,4 @@
-//! How the agent reaches AWS.
+//! The keys for how the agent reaches AWS.
 
 use crate::config::network;
 use crate::keys::key::KeyDefault::Words;
@@ -51,7 +51,7 @@ pub(super) static SECTION: Section = Section {
     foreign: FOREIGN,
 };
 
-/// What others call it.
+/// Words of other programs.
 static FOREIGN: &[ForeignWord] = &[
     same(
         "http_proxy all_proxy proxy proxy_url aws.https_proxy aws.http_proxy aws.proxy",

@@ -1,4 +1,4 @@
-//! What `docker run` means by its options.
+//! The keys that mean what `docker run` means by its options.
 
 use crate::config::policy::ImdsAccess;
 use crate::keys::key::KeyDefault::{Value as By, Words};
@@ -300,7 +300,7 @@ pub(super) static SECTION: Section = Section {
     foreign: FOREIGN,
 };
 
-/// What others call it.
+/// Words of other programs.
 static FOREIGN: &[ForeignWord] = &[
     same("working_dir workingDirectory -w", "workdir", ""),
     same("-u", "user", ""),

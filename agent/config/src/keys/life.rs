@@ -1,4 +1,4 @@
-//! What the agent does: boot, restart, drain, lifecycle hooks, notices.
+//! The keys for what the agent does: boot, restart, drain, lifecycle hooks, notices.
 
 use std::time::Duration;
 
@@ -194,7 +194,7 @@ pub(super) static SECTION: Section = Section {
     foreign: FOREIGN,
 };
 
-/// What others call it.
+/// Words of other programs.
 static FOREIGN: &[ForeignWord] = &[
     same(
         "restart restart_policy restartPolicy.restartAttemptPeriod deploy.restart_policy deploy.restart_policy.max_attempts",
@@ -278,7 +278,7 @@ pub(crate) fn listen(value: &Value) -> Result<std::net::SocketAddr, Reason> {
     value.one()?.parse().map_err(|_| "is not an address with a port like `0.0.0.0:9911` or `[::]:9911`".into())
 }
 
-/// Position most 255 characters (API reference, CreateAutoScalingGroup); no control characters.
+/// At most 255 characters (API reference, CreateAutoScalingGroup), without control characters.
 fn group_name(text: &str) -> Result<String, Reason> {
     let good = text.chars().count() <= 255 && !text.chars().any(char::is_control);
     if good { Ok(text.to_owned()) } else { Err("is not the name of an Auto Scaling group".into()) }
@@ -295,7 +295,7 @@ fn hook_name(text: &str) -> Result<String, Reason> {
     }
 }
 
-/// No hook waits longer than two hours for a heartbeat (API reference, PutLifecycleHook).
+/// The longest heartbeat timeout of a hook is two hours (API reference, PutLifecycleHook).
 fn heartbeat(value: &Value) -> Result<Duration, Reason> {
     let every = at_least(1000, value)?;
     if every > Duration::from_secs(7200) {

@@ -1,4 +1,4 @@
-//! What the app is given, and the login to the registry.
+//! The keys for secrets and for the login to the registry.
 
 use std::time::Duration;
 
@@ -67,7 +67,7 @@ pub(super) static SECTION: Section = Section {
     foreign: FOREIGN,
 };
 
-/// What others call it.
+/// Words of other programs.
 static FOREIGN: &[ForeignWord] = &[
     same("valueFrom", "secret.NAME", "one key for each variable, with the reference as its value"),
     same("repositoryCredentials credentialsParameter", "registry_auth", "the name or ARN of the secret"),

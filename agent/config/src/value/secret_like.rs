@@ -1,6 +1,6 @@
-//! Whether a plain value looks like a secret: by the name that it is given to, or by its own form.
+//! Whether a plain value looks like a secret, by its name or by its form.
 
-/// Parts of names that secrets have, without `_`.
+/// Parts of the names of secrets, without `_`.
 const NAMES: [&str; 13] = [
     "PASSWORD",
     "PASSWD",
@@ -17,7 +17,7 @@ const NAMES: [&str; 13] = [
     "AUTHKEY",
 ];
 
-/// Last parts of names of what is about a secret and is none.
+/// Last parts of names that are about a secret and whose values are not secret.
 const ABOUT: [&str; 27] = [
     "ALGORITHM",
     "ARN",
@@ -48,7 +48,7 @@ const ABOUT: [&str; 27] = [
     "URL",
 ];
 
-/// How well-known keys begin: GitHub, GitLab, Slack, Stripe.
+/// Prefixes of well-known keys: GitHub, GitLab, Slack, Stripe.
 const BEGINNINGS: [&str; 7] = ["ghp_", "gho_", "github_pat_", "glpat-", "xoxb-", "sk_live_", "rk_live_"];
 
 /// Whether this value under this name is most likely a secret.
@@ -56,13 +56,13 @@ pub(crate) fn is_one(name: &str, value: &str) -> bool {
     has_its_form(value) || (names_one(name) && !is_plainly_none(value))
 }
 
-/// Whether a word of a command line is or holds a secret: `--password=…`, an address with a password.
+/// Whether a word of a command line is a secret or has one in it: `--password=…`, a URL with a password.
 pub(crate) fn is_argument(word: &str) -> bool {
     let option = word.strip_prefix('-').and_then(|option| option.split_once('='));
     has_its_form(word) || option.is_some_and(|(name, value)| is_one(name.trim_start_matches('-'), value))
 }
 
-/// Whether a text of several parts (a connection string, a query, JSON, a header) holds a secret; `$` stands for one that is none of it.
+/// Whether a text of several parts (a connection string, a query, JSON, a header) has a secret in it; `$` stands for a reference.
 pub(crate) fn is_in(text: &str) -> bool {
     let parts: Vec<String> = text
         .split(|char: char| char.is_whitespace() || ";&?,{}".contains(char))
@@ -82,7 +82,7 @@ pub(crate) fn is_in(text: &str) -> bool {
         || parts.windows(2).any(is_authorization)
 }
 
-/// Whether this is how berth refers to a secret.
+/// Whether this is a reference to a secret.
 pub(crate) fn is_reference(value: &str) -> bool {
     let of_arn = value.starts_with("arn:")
         && (value.contains(":secretsmanager:") || (value.contains(":ssm:") && value.contains(":parameter/")));
@@ -99,7 +99,7 @@ fn names_one(name: &str) -> bool {
     !ABOUT.contains(&last) && (last == "PWD" && upper.len() > 3 || NAMES.iter().any(|part| joined.contains(part)))
 }
 
-/// Empty, a number, a duration, a boolean, a path.
+/// Whether a value is empty, a number, a duration, a boolean or a path.
 fn is_plainly_none(value: &str) -> bool {
     const WORDS: [&str; 9] = ["true", "false", "yes", "no", "on", "off", "null", "none", "disabled"];
     let unit = value.trim_start_matches(|char: char| char.is_ascii_digit() || char == '.');

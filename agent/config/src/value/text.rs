@@ -1,17 +1,17 @@
-//! Characters: which ones a person mistakes for others, and how a text is printed on one line.
+//! Characters that a person takes for others, and text that is printed on one line.
 
-/// How much of an unknown key is shown.
+/// How many characters of an unknown key are shown.
 const MOST_SHOWN: usize = 40;
 
-/// The quotes of text editors, which no shell and no parser takes for quotes.
+/// Quotes that text editors insert, and that are no quotes to a shell or a parser.
 pub(crate) const TYPOGRAPHIC: [char; 9] = ['“', '”', '„', '‟', '‘', '’', '‚', '«', '»'];
 
-/// Whether a character takes no place on a screen: zero-width spaces and joiners, soft hyphens, marks of direction and of byte order.
+/// Whether a character is invisible: zero-width spaces and joiners, soft hyphens, marks of direction and of byte order.
 pub(crate) fn is_invisible(char: char) -> bool {
     matches!(char, '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
-/// A key as it may be printed: a bounded part of it, on one line, without control characters.
+/// A key for printing: at most 40 characters, on one line, without control characters.
 pub(crate) fn shown(key: &str) -> String {
     let mut out = String::new();
     for char in key.chars().take(MOST_SHOWN) {
@@ -27,7 +27,7 @@ pub(crate) fn shown(key: &str) -> String {
     out
 }
 
-/// Control characters would move the terminal's cursor.
+/// The character, escaped if it is a control character, because those move the cursor of a terminal.
 pub(crate) fn printable(char: char) -> impl Iterator<Item = char> {
     let plain = Some(char).filter(|char| !char.is_control());
     let escaped = plain.is_none().then(|| char.escape_default());
