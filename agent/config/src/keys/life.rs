@@ -31,23 +31,23 @@ pub(super) static SECTION: Section = Section {
         },
         Key {
             name: "after",
-            about: "list of paths on the host that must be there before the container is created, within `boot.timeout`; a path on a mount \
-                 point that `/etc/fstab` or a mount unit names is there once that is mounted; see below",
+            about: "list of paths on the host that must exist before the container is created, within `boot.timeout`; a path on a mount \
+                 point of `/etc/fstab` or of a mount unit exists once that is mounted; see below",
             default: Words("none"),
             examples: &["/mnt/data"],
             resolve: |c, v, _| put(&mut c.after, v.each(path::host_path)),
         },
         Key {
             name: "boot.timeout",
-            about: "give up booting after this; at least 1s",
+            about: "the boot fails after this; at least 1s",
             default: By("10m"),
             examples: &["20m"],
             resolve: |c, v, _| put(&mut c.boot.timeout, boot_timeout(v)),
         },
         Key {
             name: "boot.on_failure",
-            about: "`abandon`: complete the launch hook with ABANDON, without a hook mark the instance unhealthy · \
-                 `hold`: keep the instance for debugging, not ready",
+            about: "`abandon`: complete the launch hook with ABANDON, or without a hook mark the instance unhealthy · `hold`: keep the \
+                 instance for debugging, not ready",
             default: By("abandon"),
             examples: &["hold"],
             resolve: |c, v, _| {
@@ -56,7 +56,7 @@ pub(super) static SECTION: Section = Section {
         },
         Key {
             name: "restart.backoff",
-            about: "wait before the first restart of an app that exited; doubles",
+            about: "wait before the first restart of an app that exited; doubles with each restart",
             default: By("1s"),
             examples: &["500ms"],
             resolve: |c, v, _| put(&mut c.restart.backoff, at_least(1, v)),
@@ -70,21 +70,21 @@ pub(super) static SECTION: Section = Section {
         },
         Key {
             name: "restart.limit",
-            about: "restarts within the window; with one more the boot fails, or the instance that serves is marked unhealthy; 0 allows none",
+            about: "restarts within `restart.window`; one more fails the boot, or marks a serving instance unhealthy; 0 allows none",
             default: By("5"),
             examples: &["10"],
             resolve: |c, v, _| put(&mut c.restart.limit, v.one().and_then(|text| count(0, text))),
         },
         Key {
             name: "restart.window",
-            about: "the window",
+            about: "the time in which restarts are counted",
             default: By("10m"),
             examples: &["1h"],
             resolve: |c, v, _| put(&mut c.restart.window, at_least(1, v)),
         },
         Key {
             name: "drain.settle",
-            about: "keep serving this long after readiness turned 503",
+            about: "keep serving this long after readiness turns 503",
             default: By("20s"),
             examples: &["35s"],
             resolve: |c, v, _| put(&mut c.drain.settle, at_least(0, v)),
@@ -125,7 +125,7 @@ pub(super) static SECTION: Section = Section {
         },
         Key {
             name: "lifecycle.poll",
-            about: "how often the group's target state is looked at; at least 100ms",
+            about: "how often the target lifecycle state is polled; at least 100ms",
             default: By("2s"),
             examples: &["5s"],
             resolve: |c, v, _| put(&mut c.lifecycle.poll, at_least(100, v)),
@@ -181,8 +181,8 @@ pub(super) static SECTION: Section = Section {
         },
         Key {
             name: "config",
-            about: "where more keys are: `ssm:NAME` or `secretsmanager:NAME`; must hold a config in one of the forms and \
-                 cannot point on",
+            about: "where more keys are: `ssm:NAME` or `secretsmanager:NAME`; a document with a config in one of the forms, without \
+                 `config`",
             default: Words("none"),
             examples: &["ssm:/prod/berth"],
             resolve: |_, v, _| {
@@ -234,7 +234,7 @@ static FOREIGN: &[ForeignWord] = &[
     none("taskRoleArn executionRoleArn", ROLE),
     none(
         "requiresCompatibilities ephemeralStorage enableFaultInjection inferenceAccelerators",
-        "the instance type and the AMI say it: leave it out",
+        "the instance type and the AMI say it: remove it",
     ),
     none("proxyConfiguration", "run the proxy on the instance, in the AMI"),
     none("configuredAtLaunch", "volumes are the instance's: add them to the launch template"),

@@ -17,7 +17,8 @@ pub(super) static SECTION: Section = Section {
     keys: &[
         Key {
             name: "secret.NAME",
-            about: "one secret, or one key of one, into one name; or a text that holds several, each as `${…}` (`$${` is the text `${`); see below",
+            about: "one secret, or one key of a JSON secret, as one variable or file; or a text with several, each as `${…}` (`$${` is \
+                 the text `${`); see below",
             default: Words("none"),
             examples: &[
                 "secret.DB_PASSWORD=prod/db#password",
@@ -31,7 +32,7 @@ pub(super) static SECTION: Section = Section {
         },
         Key {
             name: "secrets",
-            about: "list of secrets that are JSON objects; each key becomes a name; a later one wins, `secret.NAME` wins \
+            about: "list of secrets that are JSON objects; each key becomes a variable or file; a later secret wins, `secret.NAME` wins \
                  over all",
             default: Words("none"),
             examples: &["prod/api,prod/jwt"],
@@ -39,8 +40,8 @@ pub(super) static SECTION: Section = Section {
         },
         Key {
             name: "secrets_as",
-            about: "`env`: set in the process, not in `docker inspect` and not on disk; `files`: one file each in \
-                 `/run/secrets`, on tmpfs",
+            about: "`env`: variables of the process, not in `docker inspect` and not on disk; `files`: one file each in `/run/secrets`, \
+                 on tmpfs",
             default: By("env"),
             examples: &["files"],
             resolve: |c, v, _| {
@@ -49,15 +50,15 @@ pub(super) static SECTION: Section = Section {
         },
         Key {
             name: "secrets_refresh",
-            about: "how often to look for rotated values, and what a change does: `1h` or `1h,restart` (restart the \
-                 app), `1h,signal:HUP` (send it a signal), `off`",
+            about: "how often to check for rotated values, and what a change does: `1h` or `1h,restart` (restart the app), \
+                 `1h,signal:HUP` (send it a signal), `off`",
             default: By("off"),
             examples: &["1h,signal:HUP"],
             resolve: |c, v, _| put(&mut c.secrets_refresh, refresh(v)),
         },
         Key {
             name: "registry_auth",
-            about: "`auto`: ECR's login if the image's host is ECR, else none · `ecr` · `none` · a secret holding \
+            about: "`auto`: ECR's login if the image's host is ECR, else none · `ecr` · `none` · a secret with \
                  `{\"username\":…,\"password\":…}`",
             default: By("auto"),
             examples: &["prod/registry"],
