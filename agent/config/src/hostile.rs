@@ -27,7 +27,7 @@ fn read(bytes: &[u8]) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn random_bytes_get_an_answer(bytes in prop::collection::vec(any::<u8>(), 0..16_384)) {
