@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use strum::{EnumString, VariantNames};
 
 use crate::value::probe_http::HttpProbe;
 use crate::value::secret_ref::SecretRef;
@@ -28,8 +29,9 @@ pub struct Probe {
 }
 
 /// `secrets_as`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, EnumString, VariantNames)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum SecretsAs {
     /// Set in the process by the shim.
     Env,
@@ -71,8 +73,9 @@ pub enum RegistryAuth {
 }
 
 /// `imds`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, EnumString, VariantNames)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum ImdsAccess {
     /// The container may reach the metadata service.
     Allow,
@@ -90,8 +93,9 @@ pub struct BootPolicy {
 }
 
 /// `boot.on_failure`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, EnumString, VariantNames)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum OnFailure {
     /// Complete the launch hook with ABANDON, or mark the instance unhealthy.
     Abandon,
@@ -126,8 +130,9 @@ pub struct Drain {
 }
 
 /// `drain.on_failure`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, EnumString, VariantNames)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum CutDrain {
     /// The termination hook is completed with CONTINUE, as after any other drain.
     Continue,
@@ -151,8 +156,9 @@ pub struct Lifecycle {
 }
 
 /// What a notice does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, EnumString, VariantNames)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum OnNotice {
     /// Drain.
     Drain,

@@ -1,6 +1,5 @@
 //! The keys that mean what `docker run` means by its options.
 
-use crate::config::policy::ImdsAccess;
 use crate::keys::key::KeyDefault::{Value as By, Words};
 use crate::keys::key::{ForeignWord, Key, Section, choice, none, put, same, some};
 use crate::value::platform::Platform;
@@ -292,9 +291,7 @@ pub(super) static SECTION: Section = Section {
                  possible with `network=host` or `container:NAME`; see below",
             default: By("allow"),
             examples: &["block"],
-            resolve: |c, v, _| {
-                put(&mut c.imds, choice(v, &[("allow", ImdsAccess::Allow), ("block", ImdsAccess::Block)]))
-            },
+            resolve: |c, v, _| put(&mut c.imds, choice(v)),
         },
     ],
     foreign: FOREIGN,

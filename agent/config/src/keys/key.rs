@@ -1,9 +1,12 @@
 //! What a key is: its name, what it means, its default, and how its value is resolved. One row says all of it.
 
+use std::str::FromStr;
 use std::time::Duration;
 
+use strum::VariantNames;
+
 use crate::config::Config;
-use crate::value::scalar::{duration_from, one_of};
+use crate::value::scalar::{duration_from, not_one_of};
 use crate::value::{Reason, Reasons, Value};
 
 /// One key, or with `.NAME` at its end a table of keys.
@@ -74,8 +77,10 @@ pub(super) fn some<T>(value: &Value, resolve: impl Fn(&str) -> Result<T, Reason>
     resolve(value.one()?).map(Some)
 }
 
-pub(super) fn choice<T: Clone>(value: &Value, words: &[(&str, T)]) -> Result<T, Reason> {
-    one_of(value.one()?, words)
+/// One of the words that an enum is spelled as.
+pub(super) fn choice<T: FromStr + VariantNames>(value: &Value) -> Result<T, Reason> {
+    let text = value.one()?;
+    text.parse().map_err(|_| not_one_of(T::VARIANTS.iter().copied()))
 }
 
 pub(super) fn at_least(milliseconds: u64, value: &Value) -> Result<Duration, Reason> {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::config::policy::{CutDrain, OnFailure, OnNotice};
 use crate::keys::key::KeyDefault::{Value as By, Words};
 use crate::keys::key::{ForeignWord, Key, Section, at_least, choice, none, put, same, some};
 use crate::value::pointer::Pointer;
@@ -50,9 +49,7 @@ pub(super) static SECTION: Section = Section {
                  instance for debugging, not ready",
             default: By("abandon"),
             examples: &["hold"],
-            resolve: |c, v, _| {
-                put(&mut c.boot.on_failure, choice(v, &[("abandon", OnFailure::Abandon), ("hold", OnFailure::Hold)]))
-            },
+            resolve: |c, v, _| put(&mut c.boot.on_failure, choice(v)),
         },
         Key {
             name: "restart.backoff",
@@ -109,12 +106,7 @@ pub(super) static SECTION: Section = Section {
                  that a group with the retention trigger `TerminateHookAbandon=retain` keeps the instance",
             default: By("continue"),
             examples: &["abandon"],
-            resolve: |c, v, _| {
-                put(
-                    &mut c.drain.on_failure,
-                    choice(v, &[("continue", CutDrain::Continue), ("abandon", CutDrain::Abandon)]),
-                )
-            },
+            resolve: |c, v, _| put(&mut c.drain.on_failure, choice(v)),
         },
         Key {
             name: "stop_timeout",
@@ -163,21 +155,21 @@ pub(super) static SECTION: Section = Section {
             about: "on a spot interruption: `drain` or `ignore`",
             default: By("drain"),
             examples: &["ignore"],
-            resolve: |c, v, _| put(&mut c.spot, on_notice(v)),
+            resolve: |c, v, _| put(&mut c.spot, choice(v)),
         },
         Key {
             name: "rebalance",
             about: "on a rebalance recommendation: `drain` or `ignore`",
             default: By("ignore"),
             examples: &["drain"],
-            resolve: |c, v, _| put(&mut c.rebalance, on_notice(v)),
+            resolve: |c, v, _| put(&mut c.rebalance, choice(v)),
         },
         Key {
             name: "maintenance",
             about: "on a scheduled event: `drain` or `ignore`",
             default: By("ignore"),
             examples: &["drain"],
-            resolve: |c, v, _| put(&mut c.maintenance, on_notice(v)),
+            resolve: |c, v, _| put(&mut c.maintenance, choice(v)),
         },
         Key {
             name: "config",
@@ -303,8 +295,4 @@ fn heartbeat(value: &Value) -> Result<Duration, Reason> {
     } else {
         Ok(every)
     }
-}
-
-fn on_notice(value: &Value) -> Result<OnNotice, Reason> {
-    choice(value, &[("drain", OnNotice::Drain), ("ignore", OnNotice::Ignore)])
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::policy::{OnChange, Refresh, RegistryAuth, SecretsAs};
+use crate::config::policy::{OnChange, Refresh, RegistryAuth};
 use crate::keys::key::KeyDefault::{Value as By, Words};
 use crate::keys::key::{ForeignWord, Key, Section, choice, put, same};
 use crate::value::scalar::duration_from;
@@ -44,9 +44,7 @@ pub(super) static SECTION: Section = Section {
                  on tmpfs",
             default: By("env"),
             examples: &["files"],
-            resolve: |c, v, _| {
-                put(&mut c.secrets_as, choice(v, &[("env", SecretsAs::Env), ("files", SecretsAs::Files)]))
-            },
+            resolve: |c, v, _| put(&mut c.secrets_as, choice(v)),
         },
         Key {
             name: "secrets_refresh",

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use serde::Serialize;
+use strum::IntoStaticStr;
 
 use crate::value::Reason;
 
@@ -20,8 +21,9 @@ pub struct Port {
 }
 
 /// The protocol of a port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Protocol {
     /// TCP
     Tcp,
@@ -32,10 +34,7 @@ pub enum Protocol {
 impl Protocol {
     /// `tcp` or `udp`, as the engine spells it.
     pub fn word(self) -> &'static str {
-        match self {
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-        }
+        self.into()
     }
 }
 

@@ -107,11 +107,14 @@ pub(crate) fn boolean(text: &str) -> Result<bool, Reason> {
 
 /// One of these words.
 pub(crate) fn one_of<T: Clone>(text: &str, words: &[(&str, T)]) -> Result<T, Reason> {
-    if let Some((_, meant)) = words.iter().find(|(word, _)| *word == text) {
-        return Ok(meant.clone());
-    }
-    let words: Vec<_> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
-    Err(format!("is not one of {}", words.join(", ")).into())
+    let found = words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| meaning.clone());
+    found.ok_or_else(|| not_one_of(words.iter().map(|(word, _)| *word)))
+}
+
+/// The error of a text that is none of these words.
+pub(crate) fn not_one_of<'a>(words: impl Iterator<Item = &'a str>) -> Reason {
+    let words: Vec<_> = words.map(|word| format!("`{word}`")).collect();
+    format!("is not one of {}", words.join(", ")).into()
 }
 
 /// Whether a text is letters, digits and the characters of `also`, and begins with a letter or digit.
