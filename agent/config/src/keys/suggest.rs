@@ -65,11 +65,11 @@ impl Key {
         if let Some(key) = table_by(|table| foreign_words::fold(table) == head) {
             return Unknown::meaning(key, |key| format!("needs a name: `{key}=…`"));
         }
-        if bare != written && Self::is_meant(bare) && spelt(bare).is_none() {
+        if bare != written && Self::is_meant(bare) && respelled(bare).is_none() {
             let bare = text::shown(bare);
             return Unknown::meaning(&bare, |_| format!("unknown key: write it without `--`, as in `{bare}=…`"));
         }
-        if let Some(key) = spelt(bare) {
+        if let Some(key) = respelled(bare) {
             return Unknown::near(key);
         }
         if let Some(key) = below(written) {
@@ -96,7 +96,7 @@ fn table_by(is_it: impl Fn(&str) -> bool) -> Option<&'static str> {
 }
 
 /// The key in another spelling: `stopTimeout`, `read-only`, `bootTimeout`.
-fn spelt(written: &str) -> Option<&'static str> {
+fn respelled(written: &str) -> Option<&'static str> {
     let squashed = |text: &str| foreign_words::fold(text).replace('.', "");
     let it = squashed(written);
     all().map(|key| key.name).find(|name| *name != written && !name.ends_with(".NAME") && squashed(name) == it)

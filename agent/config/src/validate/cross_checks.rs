@@ -69,10 +69,10 @@ impl Layers {
                 "`probe.running_for` must be shorter than `boot.timeout`: else the app never becomes healthy in time",
             );
         }
-        if let Some(key) = mounts::twice(config) {
+        if let Some(key) = mounts::duplicate(config) {
             error(key, "has two mounts with the same path in the container");
         }
-        if let Some((key, reason)) = mounts::in_the_way(config) {
+        if let Some((key, reason)) = mounts::blocks_secrets(config) {
             error(key, reason);
         }
         // The probe connects to the container's own address, and these networks have none.

@@ -24,7 +24,7 @@ const HINTS: [Hint; 6] = [
 ];
 
 /// The hint for the first mistake in the value of this key.
-pub(crate) fn of(key: &str, value: &Value) -> Option<&'static str> {
+pub(crate) fn for_value(key: &str, value: &Value) -> Option<&'static str> {
     let elements = value.list();
     let is_template = key.starts_with("secret.") && whole(value).is_some_and(|text| text.contains("${"));
     // Two `%` in a URL are not a variable.

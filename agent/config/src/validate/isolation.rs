@@ -33,7 +33,7 @@ impl Layers {
             warnings.add(code, self.location(key), Some(key), || reason);
         };
         for option in &config.security_opt {
-            if let Some(reason) = taken_away(option) {
+            if let Some(reason) = weakness(option) {
                 warn(Code::WeakIsolation, "security_opt", reason);
             }
         }
@@ -92,7 +92,7 @@ fn has_own_network(runtime: &str) -> bool {
 }
 
 /// How a security option weakens the isolation, if it does.
-fn taken_away(option: &str) -> Option<&'static str> {
+fn weakness(option: &str) -> Option<&'static str> {
     Some(match option {
         "apparmor=unconfined" => {
             "runs the container without an AppArmor profile: give it one that allows what the app needs"

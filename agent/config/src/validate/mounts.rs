@@ -10,7 +10,7 @@ const SHIM: &str = "/.berth";
 const FILES: &str = "/run/secrets";
 
 /// Every mount in the container: the key, the path, and whether nothing can be created below it.
-fn places(config: &Config) -> impl Iterator<Item = (&'static str, String, bool)> {
+fn mount_points(config: &Config) -> impl Iterator<Item = (&'static str, String, bool)> {
     let volumes = config.volumes.iter().map(|volume| ("volumes", clean(&volume.target), volume.read_only));
     let tmpfs = config.tmpfs.keys().map(|path| ("tmpfs", clean(path), false));
     let devices = config.devices.iter().map(|device| ("devices", clean(&device.container), false));
@@ -18,17 +18,17 @@ fn places(config: &Config) -> impl Iterator<Item = (&'static str, String, bool)>
 }
 
 /// The key of a mount with the same path as another one.
-pub(crate) fn twice(config: &Config) -> Option<&'static str> {
-    let mut places: Vec<_> =
-        places(config).filter(|(key, ..)| *key != "devices").map(|(key, path, _)| (path, key)).collect();
-    places.sort();
-    let pair = places.windows(2).find(|pair| matches!(pair, [one, other] if one.0 == other.0))?;
+pub(crate) fn duplicate(config: &Config) -> Option<&'static str> {
+    let mut mount_points: Vec<_> =
+        mount_points(config).filter(|(key, ..)| *key != "devices").map(|(key, path, _)| (path, key)).collect();
+    mount_points.sort();
+    let pair = mount_points.windows(2).find(|pair| matches!(pair, [one, other] if one.0 == other.0))?;
     let is_volume = pair.iter().any(|(_, key)| *key == "volumes");
     Some(if is_volume { "volumes" } else { "tmpfs" })
 }
 
 /// The key of a mount that conflicts with the delivery of the secrets, and why.
-pub(crate) fn in_the_way(config: &Config) -> Option<(&'static str, &'static str)> {
+pub(crate) fn blocks_secrets(config: &Config) -> Option<(&'static str, &'static str)> {
     if !config.has_secrets() {
         return None;
     }
@@ -49,7 +49,7 @@ pub(crate) fn in_the_way(config: &Config) -> Option<(&'static str, &'static str)
     // A tmpfs or a writable volume at `/run` is mounted first, and the secrets inside it; nothing can be mounted inside a read-only one.
     let closes = |path: &str, closed: bool| closed && below(own, path);
     let hides = |path: &str| config.secrets_as == SecretsAs::Files && path == "/var/run";
-    places(config)
+    mount_points(config)
         .find(|(_, path, closed)| hits(path) || closes(path, *closed) || hides(path))
         .map(|(key, ..)| (key, reason))
 }

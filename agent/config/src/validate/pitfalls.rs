@@ -176,11 +176,8 @@ mod tests {
             ("log_opt.tag=web", Code::UnboundedLog, "add `log_opt.max-size=10m log_opt.max-file=3`"),
         ] {
             let warnings = warnings(words);
-            let told_now = warnings.to_string();
-            assert!(
-                told_now.starts_with("user-data line 1 column 17: ") && told_now.contains(reported),
-                "{words}: {told_now}"
-            );
+            let text = warnings.to_string();
+            assert!(text.starts_with("user-data line 1 column 17: ") && text.contains(reported), "{words}: {text}");
             assert_eq!(warnings.iter().map(|warning| warning.code).collect::<Vec<_>>(), [code], "{words}");
         }
         let with_ecr = "image=123456789012.dkr.ecr.us-east-2.amazonaws.com/x:1 registry_auth=none";

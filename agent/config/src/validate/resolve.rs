@@ -35,12 +35,12 @@ impl Layers {
         let mut errors = self.errors.clone();
         let mut config = Config::defaults();
         let mut in_order: Vec<(&String, &Written)> =
-            self.keys.iter().filter(|(key, _)| !self.is_outdone(key)).collect();
+            self.keys.iter().filter(|(key, _)| !self.is_overridden(key)).collect();
         in_order.sort_by_key(|(_, written)| written.order);
         for (key, written) in in_order {
             let Some((known, name)) = Key::find(key) else { continue };
             if let Err(reasons) = (known.resolve)(&mut config, &written.value, name) {
-                let hint = hints::of(key, &written.value);
+                let hint = hints::for_value(key, &written.value);
                 for reason in reasons.0 {
                     let reason = hint.map_or(reason.clone(), |hint| format!("{reason}; {hint}").into());
                     errors.add(Code::InvalidValue, Some(written.location.clone()), Some(key), || reason);
@@ -58,7 +58,7 @@ impl Layers {
 
     /// Whether a later layer sets the same thing by another key: `port` and `ports` are one list, and a
     /// name has one value, from `env` or from `secret`.
-    fn is_outdone(&self, key: &str) -> bool {
+    fn is_overridden(&self, key: &str) -> bool {
         let other = match (key.strip_prefix("env."), key.strip_prefix("secret."), key) {
             (Some(name), ..) => format!("secret.{name}"),
             (_, Some(name), _) => format!("env.{name}"),

@@ -124,7 +124,7 @@ impl Layers {
                 warnings.add(Code::PlainReference, self.location(&key), Some(&key), || {
                     format!("is passed to the app as this text: to fetch the secret, write `secret.{name}=…`")
                 });
-            } else if secret_like::is_one(name, value) {
+            } else if secret_like::is_secret(name, value) {
                 warnings.add(Code::PlainSecret, self.location(&key), Some(&key), || {
                     format!(
                         "looks like a secret in plain text, which user-data and `docker inspect` show: write `secret.{name}=…` and keep \
@@ -167,7 +167,7 @@ impl Layers {
             ("health", Some(health)),
         ];
         for (key, words) in commands {
-            if words.unwrap_or_default().iter().any(|word| secret_like::is_argument(word)) {
+            if words.unwrap_or_default().iter().any(|word| secret_like::is_secret_argument(word)) {
                 warnings.add(
                     Code::SecretArgument,
                     self.location(key),

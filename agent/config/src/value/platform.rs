@@ -46,9 +46,9 @@ impl Platform {
             return true;
         }
         let Some(image) = Self::normalized(architecture, variant) else { return architecture == self.architecture };
-        let said = |of: &Self| of.variant.clone().filter(|_| !variant.is_empty());
+        let variant_of = |of: &Self| of.variant.clone().filter(|_| !variant.is_empty());
         image.architecture == self.architecture
-            && said(&image).is_none_or(|said| self.variant.as_ref().is_none_or(|wanted| *wanted == said))
+            && variant_of(&image).is_none_or(|variant| self.variant.as_ref().is_none_or(|wanted| *wanted == variant))
     }
 
     /// containerd's normalization (platforms/database.go).

@@ -161,7 +161,7 @@ impl Template {
 
     /// Whether the text around the references has a password.
     pub(crate) fn holds_password(&self) -> bool {
-        secret_like::is_in(&self.with(|_| "$".to_owned()))
+        secret_like::has_secret(&self.with(|_| "$".to_owned()))
     }
 
     /// The text, with every reference replaced.
