@@ -14,4 +14,5 @@ mod needs;
 mod one_lines;
 mod questions;
 mod ready;
+mod regressions;
 mod words;

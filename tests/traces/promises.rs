@@ -79,7 +79,7 @@ fn live(line: usize, seed: u64, twists: &[Twist], signal: u64) -> Sim {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn every_life_keeps_its_promises(

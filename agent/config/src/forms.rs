@@ -1,5 +1,5 @@
-//! Every form says the same: what is written as the one line, as TOML and as JSON, flat or in tables, packed or in a multi-part,
-//! is one config.
+//! Every form gives the same config: the one line, TOML and JSON, with flat keys or tables, compressed or in a
+//! multi-part.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -100,7 +100,7 @@ fn as_a_part(bytes: &[u8]) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn a_config_is_the_same_in_every_form(

@@ -1,10 +1,10 @@
-//! What no bytes may do to the config: panic, take long, or be told back.
+//! No input makes the config panic, takes long, or is printed in an error.
 
 use proptest::prelude::*;
 
 use crate::{Layers, Pointer};
 
-/// Valid configs in every form, to be broken.
+/// Valid configs in every form, for mutation.
 const VALID: [&str; 6] = [
     "berth image=123456789012.dkr.ecr.us-east-2.amazonaws.com/ap-api:a1b2c3d port=8080 health=/health secrets=prod/api",
     "#!/bin/bash\n#berth image=nginx:1.27 ports=127.0.0.1:80:8080,53:53/udp env.A='x y' \"env.B=z\" command='a b' \\\n",
@@ -15,7 +15,7 @@ const VALID: [&str; 6] = [
     "#cloud-config\n#berth secret.A=arn:aws:secretsmanager:us-east-2:123456789012:secret:x-AbCdEf:k:: image=x:1 config=ssm:/x\n",
 ];
 
-/// Reads the bytes as every layer and forms every answer; that it comes back is the test.
+/// Parses the bytes as every layer and formats every result. The test is that it returns.
 fn read(bytes: &[u8]) -> String {
     let mut layers = Layers::new();
     layers.add_file("berth.toml", bytes);
@@ -27,7 +27,7 @@ fn read(bytes: &[u8]) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn random_bytes_get_an_answer(bytes in prop::collection::vec(any::<u8>(), 0..16_384)) {
@@ -60,7 +60,7 @@ proptest! {
     }
 
     #[test]
-    fn no_fault_tells_a_value(secret in "[A-Z]{3}[a-z0-9]{12}", key in prop::sample::select(
+    fn no_error_shows_a_value(secret in "[A-Z]{3}[a-z0-9]{12}", key in prop::sample::select(
         crate::keys::all().map(|key| key.name).collect::<Vec<_>>())) {
         for user_data in [
             format!("berth {key}=%{secret}%\n"),
@@ -97,7 +97,7 @@ fn depth_is_bounded() {
 
 #[test]
 fn a_long_text_of_near_misses_gets_an_answer_in_time() {
-    // What takes the square of the length would take hours.
+    // Quadratic time would take hours.
     const LONG: usize = 128 << 10;
     for piece in [
         "berth ",
@@ -120,7 +120,7 @@ fn a_long_text_of_near_misses_gets_an_answer_in_time() {
 }
 
 #[test]
-fn thousands_of_faults_are_told_as_a_hundred_and_a_number() {
+fn thousands_of_errors_are_reported_as_a_hundred_and_a_number() {
     let reported = {
         let mut layers = Layers::new();
         layers.add_user_data(format!("berth {}", "x=1 ".repeat(4_000)).as_bytes());

@@ -1,13 +1,25 @@
-//! The config as validated: every value parsed, every cross-check done. Built from what was written, layer by layer.
+//! The config of berth: from bytes to a validated [`Config`], or every error at once, each with its location.
 //!
 //! ```text
 //!   /etc/berth/berth.toml ─┐
-//!   config= pointer        ├─▶ Written (keys, values, places) ─▶ resolve ─▶ Config, or every error at once
+//!   config= pointer        ├─▶ Layers (keys, values, locations) ─▶ resolve ─▶ Config, or ConfigErrors
 //!   user-data              │
 //!   command line           ┘
 //! ```
-//! Nothing here does IO; whoever holds the bytes (the adapters, `berth check`) adds them to [`Layers`]. No value is ever printed by a
-//! error, only its key and place: a line may hold by mistake what should have been a secret.
+//! Each folder uses only those above it:
+//!
+//! | folder | what |
+//! |---|---|
+//! | `value` | one value as written, and the types that values are parsed into |
+//! | `config` | the validated config, its fingerprint, the way to AWS |
+//! | `keys` | the table of keys: names, documentation, defaults; words of other programs; suggestions |
+//! | `error` | errors and warnings with their codes and locations |
+//! | `detect` | finds a config in user-data: the one line, TOML, JSON, MIME, gzip, and near misses |
+//! | `parse` | documents and lines into keys; the layers and their priority |
+//! | `validate` | the layers into a config, cross-checks and warnings |
+//!
+//! Nothing here does IO: the adapters and `berth check` add bytes to [`Layers`]. An error shows the key and the location and never the
+//! value, because a line may contain by mistake what should be a secret.
 
 pub use config::Config;
 pub use config::network::Network;

@@ -1,4 +1,4 @@
-//! What follows from a validated config without asking anybody.
+//! Values that follow from a validated config.
 
 use std::time::Duration;
 
@@ -7,20 +7,20 @@ use crate::config::policy::Probe;
 use crate::value::health::ProbeMethod;
 use crate::value::port::Protocol;
 
-/// For one probe, when neither the config nor a HEALTHCHECK says so.
+/// The timeout of one probe, if neither the config nor a HEALTHCHECK sets one.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// From the start of the container to the first healthy, when the config does not say so.
+/// The time from the start of the container to the first healthy probe, if the config sets none.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 
 impl Probe {
-    /// For one probe: as written, else what the HEALTHCHECK has if that is what is asked, else 2 s.
+    /// The timeout of one probe: the config's, else the HEALTHCHECK's if that is the probe, else 2 s.
     pub fn timeout_for(&self, healthcheck: Option<Duration>) -> Duration {
         self.timeout.or(healthcheck).unwrap_or(PROBE_TIMEOUT)
     }
 
-    /// From the start of the container to the first healthy: as written, else 120 s, and the start period of the HEALTHCHECK
-    /// before them if that is what is asked. The engine takes an app that becomes healthy after its start period, too.
+    /// The time from the start of the container to the first healthy probe: the config's, else 120 s plus the start period of the
+    /// HEALTHCHECK if that is the probe. The engine accepts an app that becomes healthy after its start period.
     pub fn start_limit(&self, start_period: Option<Duration>) -> Duration {
         self.start_timeout.unwrap_or_else(|| START_TIMEOUT.saturating_add(start_period.unwrap_or_default()))
     }
@@ -32,7 +32,7 @@ impl Config {
         format!("berth-{}", self.name)
     }
 
-    /// How the app is asked: as written, else the image's HEALTHCHECK, else the first TCP port, else not at all.
+    /// How the app is probed: the config's, else the image's HEALTHCHECK, else the first TCP port, else not at all.
     pub fn effective_health(&self, image_has_healthcheck: bool) -> ProbeMethod {
         match (&self.health, image_has_healthcheck, self.first_tcp_port()) {
             (Some(health), ..) => health.clone(),
@@ -42,12 +42,12 @@ impl Config {
         }
     }
 
-    /// The container's port that `/path` and `tcp` ask.
+    /// The container's port that `/path` and `tcp` probe.
     pub fn first_tcp_port(&self) -> Option<u16> {
         self.ports.iter().find(|port| port.protocol == Protocol::Tcp).map(|port| port.container)
     }
 
-    /// What the app calls itself to the outside: the tag, else the first twelve digits of the digest.
+    /// The app's version: the tag, else the first twelve digits of the digest.
     pub fn version(&self) -> String {
         let short = || self.image.pinned().map(|image| image.short().to_owned());
         self.image.tag.clone().or_else(short).unwrap_or_default()
@@ -148,11 +148,11 @@ mod tests {
             let words = if words.starts_with("image") { words.to_owned() } else { format!("image=x:1 {words}") };
             assert_eq!(config(&words).fingerprint(), plain, "{words}");
         }
-        // Written down once: a change of this value means that every container is made anew by an upgrade.
+        // Pinned: if this value changes, an upgrade creates every container again.
         assert_eq!(plain, "8b1a5975b68e88df28b726c6a5a6c580");
     }
 
-    /// Every key that a container is made of, and most values of the rest.
+    /// Every key that a container is made of, and most of the rest.
     const EVERYTHING: &str = "image=r.example.com/team/app:v1 name=web port=80:8080,127.0.0.1:53:53/udp health=/h probe.interval=1s \
         env.A=1 env.B='x y' secret.P=prod/api#p secret.Q=ssm:/q secret.R='postgres://${prod/db#user}@db' secrets=prod/a,prod/b \
         secrets_as=files secrets_refresh=1h registry_auth=ecr command='serve --port 80' entrypoint=/bin/app user=1000:1000 \

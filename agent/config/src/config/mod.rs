@@ -25,7 +25,7 @@ mod derived;
 pub(crate) mod network;
 pub(crate) mod policy;
 
-/// Everything that this instance shall do. See docs/configuration.md for every key and its default.
+/// Everything that this instance does. See docs/configuration.md for every key and its default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Config {
     /// `image`
@@ -34,7 +34,7 @@ pub struct Config {
     pub name: String,
     /// `port`, `ports`, in the order written.
     pub ports: Vec<Port>,
-    /// `health` as written, none if it is left to the default: the image's HEALTHCHECK, else `tcp`, else `none`.
+    /// `health` as written; none is the default: the image's HEALTHCHECK, else `tcp`, else `none`.
     pub health: Option<ProbeMethod>,
     /// `probe.*`
     pub probe: Probe,
@@ -118,9 +118,9 @@ pub struct Config {
     pub privileged: bool,
     /// `stop_signal`, e.g. `SIGTERM`
     pub stop_signal: Option<String>,
-    /// `log_driver`; [`Config::ENGINE_LOG_DRIVER`] is whichever the engine has by default.
+    /// `log_driver`; [`Config::ENGINE_LOG_DRIVER`] is the engine's default.
     pub log_driver: String,
-    /// `log_opt.NAME`; for `json-file` without any option, rotation 3 × 10 MB is filled in.
+    /// `log_opt.NAME`; for `json-file` without options, a rotation of 3 × 10 MB is added.
     pub log_opt: BTreeMap<String, String>,
     /// `imds`
     pub imds: ImdsAccess,
@@ -147,10 +147,10 @@ pub struct Config {
 }
 
 impl Config {
-    /// `log_driver` for whichever the engine has by default, with the options that its own configuration says.
+    /// The value of `log_driver` for the engine's default driver, with the options of the engine's configuration.
     pub const ENGINE_LOG_DRIVER: &str = "engine";
 
-    /// Every field without a value. What has a default gets it from the table of keys.
+    /// Every field without a value. The defaults come from the table of keys.
     pub(crate) fn empty() -> Self {
         Self {
             image: ImageRef { registry: String::new(), repository: String::new(), tag: None, digest: None },
@@ -234,7 +234,7 @@ impl Config {
     }
 }
 
-/// The form of the first part of a fingerprint: a change makes every container again.
+/// The version of the fingerprint's first part: a change creates every container again.
 const FINGERPRINT_FORMAT: u32 = 1;
 
 impl Config {

@@ -1,20 +1,20 @@
-//! How AWS is reached: `https_proxy`, `no_proxy`, `ca_bundle`, `aws.fips`, `aws.dual_stack`. What is not written is left to the
+//! How AWS is reached: `https_proxy`, `no_proxy`, `ca_bundle`, `aws.fips`, `aws.dual_stack`. Keys that are not set follow the
 //! environment variables of the same names.
 //!
-//! No part of [`Config`](crate::Config), which the machine holds: a proxy's URL may have a password. `Layers::network` gives it to
-//! the adapters alone, and before `config=` is followed.
+//! Not a part of [`Config`](crate::Config), which the machine has: a proxy's URL may have a password. `Layers::network` gives it to
+//! the adapters only, before `config=` is followed.
 
 use crate::value::path::absolute;
 use crate::value::proxy::{self, ProxyUrl};
 use crate::value::scalar::boolean;
 use crate::value::{Reasons, Value};
 
-/// How AWS is reached, as far as the config says.
+/// How AWS is reached, as far as the config sets it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Network {
     /// `https_proxy`
     pub https_proxy: Option<ProxyUrl>,
-    /// `no_proxy`, its entries with commas; empty if there are none although the environment has some.
+    /// `no_proxy`, its entries with commas; an empty text overrides the environment.
     pub no_proxy: Option<String>,
     /// `ca_bundle`, a path on the host.
     pub ca_bundle: Option<String>,
@@ -24,11 +24,11 @@ pub struct Network {
     pub dual_stack: Option<bool>,
 }
 
-/// Every key that a [`Network`] is made of.
+/// The keys of [`Network`].
 pub(crate) const KEYS: [&str; 5] = ["aws.fips", "aws.dual_stack", "https_proxy", "no_proxy", "ca_bundle"];
 
 impl Network {
-    /// Takes over the value of one of its keys.
+    /// Sets one of the keys.
     pub(crate) fn set(&mut self, key: &str, value: &Value) -> Result<(), Reasons> {
         match key {
             "aws.fips" => self.fips = Some(value.one().and_then(boolean)?),
@@ -42,7 +42,7 @@ impl Network {
     }
 }
 
-/// What is wrong with the value of one of these keys.
+/// Checks the value of one of these keys.
 pub(crate) fn check(key: &str, value: &Value) -> Result<(), Reasons> {
     Network::default().set(key, value)
 }

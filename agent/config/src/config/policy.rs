@@ -1,8 +1,9 @@
-//! What the agent does with the app and the instance: secrets, boot, restarts, drain, lifecycle, notices.
+//! How the agent treats the app and the instance: secrets, boot, restarts, drain, lifecycle, notices.
 
 use std::time::Duration;
 
 use serde::Serialize;
+use strum::{EnumString, VariantNames};
 
 use crate::value::probe_http::HttpProbe;
 use crate::value::secret_ref::SecretRef;
@@ -12,24 +13,25 @@ use crate::value::secret_ref::SecretRef;
 pub struct Probe {
     /// Between two probes while serving.
     pub interval: Duration,
-    /// For one probe, none if it is left to the default: [`Probe::timeout_for`].
+    /// For one probe; none is the default, see [`Probe::timeout_for`].
     pub timeout: Option<Duration>,
     /// Passes in a row that make it healthy.
     pub healthy: u32,
     /// Failures in a row that make it unhealthy.
     pub unhealthy: u32,
-    /// From the start of the container to the first healthy, none if it is left to the default: [`Probe::start_limit`].
+    /// From the start of the container to the first healthy probe; none is the default, see [`Probe::start_limit`].
     pub start_timeout: Option<Duration>,
-    /// Without any probe: how long the app must have run to count as healthy.
+    /// Without a probe: how long the app must run before it counts as healthy.
     pub running_for: Duration,
-    /// What an HTTP probe sends and takes for healthy.
+    /// What an HTTP probe sends, and which responses are healthy.
     #[serde(flatten)]
     pub http: HttpProbe,
 }
 
 /// `secrets_as`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, EnumString, VariantNames)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum SecretsAs {
     /// Set in the process by the shim.
     Env,
@@ -40,7 +42,7 @@ pub enum SecretsAs {
 /// `secrets_refresh`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Refresh {
-    /// How often rotated values are looked for.
+    /// The time between two checks for rotated values.
     pub every: Duration,
     /// What a change does.
     pub on_change: OnChange,
@@ -71,8 +73,9 @@ pub enum RegistryAuth {
 }
 
 /// `imds`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, EnumString, VariantNames)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum ImdsAccess {
     /// The container may reach the metadata service.
     Allow,
@@ -85,13 +88,14 @@ pub enum ImdsAccess {
 pub struct BootPolicy {
     /// Give up booting after this.
     pub timeout: Duration,
-    /// What then.
+    /// What happens after that.
     pub on_failure: OnFailure,
 }
 
 /// `boot.on_failure`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, EnumString, VariantNames)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum OnFailure {
     /// Complete the launch hook with ABANDON, or mark the instance unhealthy.
     Abandon,
@@ -106,7 +110,7 @@ pub struct Restart {
     pub backoff: Duration,
     /// The longest wait.
     pub backoff_max: Duration,
-    /// Restarts within `window` after which the instance is given up.
+    /// The most restarts within `window`; one more, and the instance is marked unhealthy.
     pub limit: u32,
     /// The window.
     pub window: Duration,
@@ -121,13 +125,14 @@ pub struct Drain {
     pub timeout: Duration,
     /// No connection for this long counts as ended.
     pub idle: Duration,
-    /// What the group hears of a drain that was cut short.
+    /// How the termination hook is completed after a drain that was cut short.
     pub on_failure: CutDrain,
 }
 
 /// `drain.on_failure`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, EnumString, VariantNames)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum CutDrain {
     /// The termination hook is completed with CONTINUE, as after any other drain.
     Continue,
@@ -138,21 +143,22 @@ pub enum CutDrain {
 /// `lifecycle.*`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Lifecycle {
-    /// Between two looks at the metadata.
+    /// Between two polls of the metadata.
     pub poll: Duration,
-    /// The Auto Scaling group; discovered if not given.
+    /// The Auto Scaling group; discovered if none.
     pub group: Option<String>,
-    /// The launch hook; discovered if not given.
+    /// The launch hook; discovered if none.
     pub launch_hook: Option<String>,
-    /// The termination hook; discovered if not given.
+    /// The termination hook; discovered if none.
     pub terminate_hook: Option<String>,
-    /// Between two heartbeats; half the hook's timeout if not given, 30 s if that is unknown.
+    /// Between two heartbeats; none is half the hook's timeout, or 30 s if that is unknown.
     pub heartbeat: Option<Duration>,
 }
 
 /// What a notice does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, EnumString, VariantNames)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum OnNotice {
     /// Drain.
     Drain,

@@ -1,4 +1,4 @@
-//! What user-data is that holds no config of berth's: somebody else's, and left to them.
+//! User-data without a config of berth, which another program reads.
 
 use std::fmt;
 
@@ -16,25 +16,25 @@ pub enum Foreign {
     Empty,
     /// It begins with `#!`.
     Script,
-    /// One of the forms that cloud-init reads.
+    /// One of the forms of cloud-init.
     CloudInit,
     /// A config for Ignition (Fedora CoreOS, Flatcar).
     Ignition,
-    /// A JSON object with none of berth's keys.
+    /// A JSON object without keys of berth.
     Json,
     /// A MIME multi-part.
     MultiPart,
     /// Some other text.
     Text,
-    /// No text at all.
+    /// Not text.
     Binary,
 }
 
-/// How the forms begin that cloud-init reads (cloud-init: `INCLUSION_TYPES_MAP` in handlers/__init__.py).
+/// The first characters of cloud-init's forms (cloud-init: `INCLUSION_TYPES_MAP` in handlers/__init__.py).
 const CLOUD_INIT: [&str; 5] = ["#cloud-", "#include", "#part-handler", "## template:", "#upstart-job"];
 
 impl Foreign {
-    /// What these bytes look like, if they are neither MIME nor JSON.
+    /// The kind of bytes that are neither MIME nor JSON.
     pub(crate) fn of(bytes: &[u8]) -> Self {
         let begins = bytes.trim_ascii_start();
         if begins.is_empty() {
@@ -52,21 +52,21 @@ impl Foreign {
     }
 }
 
-/// Owner a JSON object is.
+/// The program that a JSON object is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
-    /// Berth's, right or wrong.
+    /// Berth, with or without errors.
     Berth,
-    /// Somebody else's, with a config of berth's as a text inside.
+    /// Another program, with a config of berth in a string.
     Nested,
-    /// Somebody else's.
+    /// Another program.
     Other(Foreign),
 }
 
-/// Tells by the keys whose a text is that begins with `{`; `holds` says whether a text inside of it is a config.
+/// The owner of a text that begins with `{`, by its keys; `holds` decides whether a string in it is a config.
 pub(crate) fn json(text: &str, holds: impl Fn(&str) -> bool) -> Owner {
     let Ok(value) = serde_json::from_str::<Value>(text) else {
-        // What is broken is read once more, for the place and what to do.
+        // A broken object is parsed again, for the position and the message.
         let is_ignition = text.contains("\"ignition\"") && !text.contains("berth") && !text.contains("\"image\"");
         return if is_ignition { Owner::Other(Foreign::Ignition) } else { Owner::Berth };
     };
@@ -81,7 +81,7 @@ pub(crate) fn json(text: &str, holds: impl Fn(&str) -> bool) -> Owner {
     if texts(&value).any(holds) { Owner::Nested } else { Owner::Other(Foreign::Json) }
 }
 
-/// Every text in a value. serde_json bounds the depth.
+/// Every string in a value. serde_json limits the depth.
 fn texts(value: &Value) -> Box<dyn Iterator<Item = &str> + '_> {
     match value {
         Value::String(text) => Box::new(std::iter::once(text.as_str())),

@@ -1,25 +1,25 @@
-//! MIME multi-part messages, as far as user-data needs them (RFC 2045, 2046): parts, their type, their transfer encoding.
+//! MIME multi-part messages (RFC 2045, 2046), as far as user-data needs them: parts, their type and transfer encoding.
 
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-/// Multi-parts in multi-parts, at most this deep.
+/// The deepest nesting of multi-parts.
 const DEEPEST: usize = 4;
 
-/// Parts, at most this many.
+/// The most parts.
 const MOST: usize = 100;
 
-/// One part that is no multi-part itself.
+/// One part that is not a multi-part.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Part {
-    /// Lower case, without parameters: `text/x-berth`.
+    /// In lowercase, without parameters: `text/x-berth`.
     pub(crate) content_type: String,
-    /// What it holds, without its transfer encoding; none if that encoding is broken or unknown.
+    /// The decoded content; none if its transfer encoding is broken or unknown.
     pub(crate) body: Option<Vec<u8>>,
 }
 
-/// The parts, flat, in order; none if this is no MIME message.
+/// The parts, flat, in order; none if this is not a MIME message.
 pub(crate) fn parts(message: &[u8]) -> Option<Vec<Part>> {
     let (headers, _) = split_headers(message)?;
     let is_mime = headers.iter().any(|(name, value)| {
@@ -53,10 +53,10 @@ fn collect(message: &[u8], depth: usize, parts: &mut Vec<Part>) {
     }
 }
 
-/// Name in lower case, value.
+/// The name in lowercase, and the value.
 type Header = (String, String);
 
-/// Headers, unfolded, names in lower case; none if the first line is no header.
+/// The unfolded headers, with names in lowercase, and the body; none if the first line is not a header.
 fn split_headers(message: &[u8]) -> Option<(Vec<Header>, &[u8])> {
     let mut headers: Vec<Header> = Vec::new();
     let mut rest = message;
@@ -80,7 +80,7 @@ fn split_headers(message: &[u8]) -> Option<(Vec<Header>, &[u8])> {
     Some((headers, rest))
 }
 
-/// A line without its end, and what follows it.
+/// A line without its end, and the rest.
 fn split_line(text: &[u8]) -> (&[u8], &[u8]) {
     let (line, rest) = match text.iter().position(|byte| *byte == b'\n') {
         Some(at) => text.split_at(at + 1),
@@ -108,7 +108,7 @@ fn content_type(header: &str) -> (String, Option<String>) {
     (kind.trim().to_ascii_lowercase(), boundary)
 }
 
-/// What lies between the lines `--boundary`, until `--boundary--` or the end.
+/// The parts between the lines `--boundary`, up to `--boundary--` or the end.
 fn split_at_boundary<'a>(body: &'a [u8], boundary: &str) -> Vec<&'a [u8]> {
     let open = format!("--{boundary}");
     let close = format!("--{boundary}--");

@@ -1,15 +1,16 @@
-//! Bytes as they come: gzip unpacked, UTF-16 as UTF-8.
+//! Decompresses gzip, and converts UTF-16 to UTF-8.
 
 use std::borrow::Cow;
 use std::io::Read;
 
-/// What gzip may unpack to: user-data itself is at most 16 KB.
+/// The most that gzip may decompress to; user-data itself is at most 16 KB.
 const UNPACKED: u64 = 1 << 20;
 
-/// How two bytes make a number.
+/// How two bytes make a number: the byte order.
 type Order = fn([u8; 2]) -> u16;
 
-/// UTF-16, as Windows' editors and PowerShell's `Out-File` write it, as UTF-8: by its mark, or where every other byte is mostly NUL.
+/// Converts UTF-16, which Windows editors and PowerShell's `Out-File` write, to UTF-8. UTF-16 has a byte order mark, or NUL in most
+/// of every other byte.
 pub(crate) fn from_utf16(bytes: &[u8]) -> Cow<'_, [u8]> {
     const LOOKED_AT: usize = 512;
     let pairs = || bytes.chunks_exact(2).take(LOOKED_AT);
@@ -29,7 +30,7 @@ pub(crate) fn from_utf16(bytes: &[u8]) -> Cow<'_, [u8]> {
     text.into_bytes().into()
 }
 
-/// What gzip holds; other bytes as they are.
+/// Decompresses gzip; other bytes stay as they are.
 pub(crate) fn unpack(bytes: &[u8]) -> Result<Cow<'_, [u8]>, &'static str> {
     if !bytes.starts_with(b"\x1f\x8b") {
         return Ok(bytes.into());

@@ -1,38 +1,37 @@
-//! The codes of errors and warnings: a closed list, for scripts and for whoever looks one up. A code stays what it is.
+//! The codes of errors and warnings: a closed list, for scripts and for a search in the docs. A code never changes.
 
 use std::fmt::Write;
 
 use serde::{Serialize, Serializer};
+use strum::IntoStaticStr;
 
-/// Defines the codes, their names and what each means.
+/// Defines the codes and what each means; the name is the variant in snake case.
 macro_rules! codes {
     (
         $(#[$doc:meta])* $type:ident;
-        errors { $($error:ident $error_name:literal $error_about:literal;)* }
-        warnings { $($warning:ident $warning_name:literal $warning_about:literal;)* }
+        errors { $($error:ident $error_about:literal;)* }
+        warnings { $($warning:ident $warning_about:literal;)* }
     ) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr)]
+        #[strum(serialize_all = "snake_case")]
         pub enum $type {
             $(#[doc = $error_about] $error,)*
             $(#[doc = $warning_about] $warning,)*
         }
 
         impl $type {
-            /// Those of errors.
+            /// The codes of errors.
             pub const ERRORS: &'static [Self] = &[$(Self::$error,)*];
-            /// Those of warnings.
+            /// The codes of warnings.
             pub const WARNINGS: &'static [Self] = &[$(Self::$warning,)*];
 
-            /// As it is printed.
+            /// The code as printed.
             pub fn name(self) -> &'static str {
-                match self {
-                    $(Self::$error => $error_name,)*
-                    $(Self::$warning => $warning_name,)*
-                }
+                self.into()
             }
 
-            /// What is wrong, or unwise, and why; in Markdown.
+            /// What is wrong or unwise, and why, in Markdown.
             pub fn about(self) -> &'static str {
                 match self {
                     $(Self::$error => $error_about,)*
@@ -47,43 +46,43 @@ codes! {
     /// What kind of error or warning it is.
     Code;
     errors {
-        Unreadable "unreadable" "a file that cannot be read, or that is longer than 1 MiB";
-        NotAConfig "not_a_config" "user-data, or what `config=` points to, that is almost one of the five forms; it is never passed over, because an older layer would run instead";
-        Syntax "syntax" "the line, the TOML or the JSON is broken at this place; what stands behind it is not read";
-        NoEquals "no_equals" "a word without `=`: everything in the one line is `key=value`";
-        UnknownKey "unknown_key" "no key has this name, so the value would be ignored";
-        GivenTwice "given_twice" "one source gives the key twice, and it is not known which value is meant";
-        NestedPointer "nested_pointer" "what `config=` points to holds `config=` again";
-        InvalidValue "invalid_value" "the value is not one of those that the key takes";
-        Missing "missing" "a key that must be there is not";
-        Conflict "conflict" "each value is valid, and together they can never work";
+        Unreadable "a file that cannot be read, or that is longer than 1 MiB";
+        NotAConfig "user-data, or a document that `config=` points to, that is almost one of the five forms; it is an error, because the config of an older layer would run instead";
+        Syntax "the line, the TOML or the JSON cannot be parsed at this position; the rest is not read";
+        NoEquals "a word without `=`: every word of the one line is `key=value`";
+        UnknownKey "no key has this name, so the value would be ignored";
+        GivenTwice "one source sets the key twice, so it is unknown which value is meant";
+        NestedPointer "the document that `config=` points to has `config=` itself";
+        InvalidValue "the key does not accept this value";
+        Missing "a required key is missing";
+        Conflict "each value is valid, but they exclude each other";
     }
     warnings {
-        EmptyConfig "empty_config" "a config without any key: what runs is what the other layers say";
-        UserDataTooLong "user_data_too_long" "more than 16 KB of user-data, which EC2 refuses: move keys to where `config=` points to, or compress it with gzip";
-        PlainSecret "plain_secret" "a plain value in `env.NAME`, or in the text of a `secret.NAME` with `${…}`, that looks like a secret: user-data and `docker inspect` show it; use `secret.NAME`. Also a password in `https_proxy`: use an `EnvironmentFile=` of the unit";
-        SecretArgument "secret_argument" "what looks like a secret in `command`, `entrypoint` or `health=cmd:`: every process list shows it; use `secret.NAME`";
-        PlainReference "plain_reference" "a reference to a secret in `env.NAME`: the app gets the reference as it is; `secret.NAME` fetches what it refers to";
-        UnfilledVariable "unfilled_variable" "`${…}` in `env.NAME`: berth fills in no variables, so the app gets it as it is; or `${STAGE}` and its like in `secret.NAME`, which is read as the name of a secret";
-        SlashName "slash_name" "a secret whose name begins with `/`: it is read from Secrets Manager, and a parameter of the Parameter Store is `ssm:/…`";
-        Privileged "privileged" "`privileged`, `cap_add=ALL` and their like: what runs in the container can become root on the host";
-        EngineSocket "engine_socket" "a mounted socket of the engine: a process that can connect to it is root on the host, also with `:ro`";
-        HostFolder "host_folder" "a mounted folder of the host such as `/`, `/etc`, `/proc` or `/run/berth`: the container sees or changes much more than an app needs";
-        WeakIsolation "weak_isolation" "`security_opt`, `pid=host` or `ipc=host` that takes a part of the container's isolation away: what runs in it reaches the host more easily";
-        SmallSize "small_size" "a size without a unit that is most likely meant in MiB, as ECS counts, and not in bytes, as Docker does";
-        UncountedConnections "uncounted_connections" "a `runtime` with a network stack of its own, such as gVisor or Kata Containers: the connections of the app's clients cannot be counted, so a drain waits for `drain.settle` only";
-        HiddenPath "hidden_path" "`after` or `ca_bundle` below a directory that berth.service hides from the agent: the agent may never see the path";
-        NotPublished "not_published" "`port` with `network=none`: the engine publishes no port";
-        UnusedKey "unused_key" "a key that has no effect in this config";
-        LongDrain "long_drain" "`drain.settle`, `drain.timeout` and `stop_timeout` together above 2h: no lifecycle hook has a longer timeout, and heartbeats extend it to at most 100 timeouts, or 48h";
-        NoTimeToStop "no_time_to_stop" "`stop_timeout=0s`: SIGKILL follows the stop signal at once, and the app cannot finish what it does";
-        OneFailure "one_failure" "`probe.unhealthy=1`: a single slow answer takes the instance out of traffic and restarts the app";
-        StartAfterBoot "start_after_boot" "`probe.start_timeout` is not below `boot.timeout`: the boot ends before an app that starts slowly may be healthy";
-        LimitOutOfReach "limit_out_of_reach" "`restart.limit` restarts take longer than `restart.window`: an app that exits at once is restarted forever, and the instance is never replaced";
-        SlowPoll "slow_poll" "`lifecycle.poll` above 30s: a spot interruption leaves two minutes, and is seen this late";
-        NoLogin "no_login" "`registry_auth=none` with a private ECR repository, which answers no pull without a login";
-        SignalWithoutChange "signal_without_change" "`secrets_refresh=…,signal:…` with `secrets_as=env`: the environment of a running process cannot change, so the signal brings no new value";
-        UnboundedLog "unbounded_log" "options of `json-file` without `max-size`: they replace berth's default rotation, and the log grows until the disk is full";
+        EmptyConfig "a config without keys: the other layers decide what runs";
+        UserDataTooLong "more than 16 KB of user-data, which EC2 rejects: move keys to the document that `config=` points to, or compress it with gzip";
+        PlainSecret "a plain value in `env.NAME`, or in the text of a `secret.NAME` with `${…}`, that looks like a secret: user-data and `docker inspect` show it; use `secret.NAME`. Also a password in `https_proxy`: use an `EnvironmentFile=` of the unit";
+        SecretArgument "a word that looks like a secret in `command`, `entrypoint` or `health=cmd:`: process lists show it; use `secret.NAME`";
+        PlainReference "a reference to a secret in `env.NAME`: the app gets the reference as text; `secret.NAME` fetches the secret";
+        UnfilledVariable "`${…}` in `env.NAME`: berth replaces no variables, so the app gets this text; or a variable such as `${STAGE}` in `secret.NAME`, which is read as the name of a secret";
+        SlashName "a secret whose name begins with `/`: it is read from Secrets Manager; a parameter of the Parameter Store is `ssm:/…`";
+        Privileged "`privileged`, `cap_add=ALL` or a similar capability: a process in the container can become root on the host";
+        EngineSocket "a mounted socket of the engine: a process that can connect to it is root on the host, even with `:ro`";
+        HostFolder "a mounted folder of the host such as `/`, `/etc`, `/proc` or `/run/berth`: the container can read or change much more than an app needs";
+        WeakIsolation "`security_opt`, `pid=host` or `ipc=host` that weakens the isolation: a process in the container reaches the host more easily";
+        SmallSize "a size without a unit that is most likely meant in MiB, as in ECS, and not in bytes, as in Docker";
+        UncountedConnections "a `runtime` with its own network stack, such as gVisor or Kata Containers: berth cannot count the app's connections, so a drain waits for `drain.settle` only";
+        HiddenPath "`after` or `ca_bundle` below a directory that berth.service hides from the agent: the path may never exist for the agent";
+        NotPublished "`port` with `network=none`: the engine publishes no ports";
+        UnusedKey "a key that has no effect in this config";
+        LongDrain "`drain.settle`, `drain.timeout` and `stop_timeout` together above 2h: no lifecycle hook has a longer timeout, and heartbeats extend it to at most 100 timeouts, or 48h";
+        NoTimeToStop "`stop_timeout=0s`: SIGKILL follows the stop signal at once, and the app cannot finish its work";
+        OneFailure "`probe.unhealthy=1`: a single slow response takes the instance out of traffic and restarts the app";
+        StartAfterBoot "`probe.start_timeout` is not below `boot.timeout`: the boot ends before a slow app can become healthy";
+        LimitOutOfReach "`restart.limit` restarts take longer than `restart.window`: an app that exits at once is restarted forever, and the instance is never replaced";
+        SlowPoll "`lifecycle.poll` above 30s: a spot interruption leaves two minutes, and berth sees it this late";
+        NoLogin "`registry_auth=none` with a private ECR repository, which needs a login for every pull";
+        SignalWithoutChange "`secrets_refresh=…,signal:…` with `secrets_as=env`: the environment of a running process cannot change, so the app does not get the new values";
+        UnboundedLog "options of `json-file` without `max-size`: they replace berth's default rotation, and the log grows until the disk is full";
     }
 }
 
@@ -93,7 +92,7 @@ impl Serialize for Code {
     }
 }
 
-/// The codes in Markdown: what docs/configuration.md holds.
+/// The tables of codes in docs/configuration.md.
 pub fn code_tables() -> String {
     let mut text = String::new();
     for (title, codes) in [("errors", Code::ERRORS), ("warnings", Code::WARNINGS)] {
@@ -109,7 +108,6 @@ pub fn code_tables() -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
     use std::fs;
 
     use expect_test::expect_file;
@@ -118,16 +116,6 @@ mod tests {
 
     const BEGIN: &str = "<!-- the codes are made from agent/config/src/error/code.rs: UPDATE_EXPECT=1 cargo test -p berth-config code -->\n";
     const END: &str = "<!-- end of the codes -->\n";
-
-    #[test]
-    fn every_code_has_a_name_of_its_own() {
-        let names: BTreeSet<_> = Code::ERRORS.iter().chain(Code::WARNINGS).map(|code| code.name()).collect();
-        assert_eq!(names.len(), Code::ERRORS.len() + Code::WARNINGS.len());
-        assert!(
-            names.iter().all(|name| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')),
-            "{names:?}"
-        );
-    }
 
     #[test]
     fn the_documentation_has_these_codes() {

@@ -1,4 +1,4 @@
-//! What is wrong with a config: every error has its place and its key, and none has a value, because a line may hold by
+//! What is wrong with a config. Every error has its location and its key, and none shows a value, because a line may contain by
 //! mistake what should have been a secret.
 
 use crate::value::text::shown;
@@ -13,7 +13,7 @@ use crate::keys::suggest::Unknown;
 
 pub(crate) mod code;
 
-/// How many errors of one config are reported; hostile bytes could make thousands.
+/// The most errors of one config that are reported; hostile input could cause thousands.
 const MOST_REPORTED: usize = 100;
 
 /// Where something was written.
@@ -21,14 +21,14 @@ const MOST_REPORTED: usize = 100;
 pub struct Location {
     /// `user-data`, `user-data part 2`, a file's name, a pointer, `command line`.
     pub source: Arc<str>,
-    /// Where in there.
+    /// The position in the source.
     pub at: Position,
 }
 
-/// Where in a source.
+/// A position in a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Position {
-    /// Somewhere: the key says it, as in JSON.
+    /// Unknown: the key identifies it, as in JSON.
     Within,
     /// Line and column in characters, both counted from 1.
     Line(usize, usize),
@@ -50,25 +50,25 @@ impl fmt::Display for Location {
 /// One thing that is wrong with a config.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
-    /// Where; none if it is about what is missing.
+    /// Where; none if something is missing.
     pub location: Option<Location>,
-    /// The key, none if there is none (a word without `=`, a syntax error).
+    /// The key; none for a word without `=` and for a syntax error.
     pub key: Option<String>,
-    /// What kind of thing.
+    /// The kind of error.
     pub code: Code,
-    /// What is wrong and what to do, without any value.
+    /// What is wrong and what to do, without a value.
     pub reason: Cow<'static, str>,
-    /// The key that is most likely meant instead, as it would be written.
+    /// The key that was most likely meant, as it would be written.
     pub suggestion: Option<String>,
 }
 
 impl ConfigError {
-    /// The key as it may be printed.
+    /// The key for printing.
     pub fn shown_key(&self) -> Option<String> {
         self.key.as_deref().map(shown)
     }
 
-    /// More about it: what the key takes, or what the code means.
+    /// An explanation: what the key takes, or what the code means.
     pub fn help(&self) -> Cow<'static, str> {
         let key = match self.code {
             Code::UnknownKey => self.suggestion.as_deref(),
@@ -91,7 +91,7 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// Every error of a config, by place; one line each.
+/// Every error of a config, by location; one line each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConfigErrors {
     reported: Vec<ConfigError>,
@@ -109,24 +109,24 @@ impl ConfigErrors {
         self.reported.len() + self.more
     }
 
-    /// How many more there are than are reported.
+    /// How many errors are not reported.
     pub fn more(&self) -> usize {
         self.more
     }
 
-    /// Whether there is none.
+    /// Whether there are no errors.
     pub fn is_empty(&self) -> bool {
         self.reported.is_empty()
     }
 
-    /// In the order in which a reader meets them; what has no place comes last.
+    /// Sorts the errors by location; those without a location come last.
     pub(crate) fn sort(&mut self) {
         self.reported.sort_by(|one, other| {
             (one.location.is_none(), &one.location).cmp(&(other.location.is_none(), &other.location))
         });
     }
 
-    /// Adds one. The reason is worked out only if it will be reported.
+    /// Adds an error. The reason is only computed if the error is reported.
     pub(crate) fn add<R: Into<Cow<'static, str>>>(
         &mut self,
         code: Code,
@@ -143,7 +143,7 @@ impl ConfigErrors {
         });
     }
 
-    /// Adds a key that nobody knows.
+    /// Adds an unknown key.
     pub(crate) fn add_unknown(&mut self, location: Location, key: &str) {
         self.push(|| {
             let Unknown { reason, meant } = Key::unknown(key);

@@ -1,4 +1,4 @@
-//! What runs, where it listens, and how it is asked whether it is healthy.
+//! The keys for what runs, its ports and its health.
 
 use crate::config::Config;
 use crate::keys::key::KeyDefault::{Value as By, Words};
@@ -17,8 +17,7 @@ pub(super) static SECTION: Section = Section {
     keys: &[
         Key {
             name: "image",
-            about: "what to run, as docker writes it; needs a tag other than `latest`, or a digest, or both (then the \
-                 digest counts)",
+            about: "the image, as Docker writes it; needs a tag other than `latest`, or a digest, or both (then the digest counts)",
             default: Words("required"),
             examples: &["nginx:1.27", "r.example.com/app@sha256:…"],
             resolve: |c, v, _| put(&mut c.image, v.one().and_then(ImageRef::parse)),
@@ -32,8 +31,8 @@ pub(super) static SECTION: Section = Section {
         },
         Key {
             name: "port",
-            about: "list of `PORT` (the same on both sides), `HOST:CONTAINER`, `ADDRESS:HOST:CONTAINER`, each also with \
-                 `/udp`; IPv6 in brackets; host port 0 lets the engine choose",
+            about: "list of `PORT` (the same on both sides), `HOST:CONTAINER`, `ADDRESS:HOST:CONTAINER`, each with or without `/udp`; \
+                 IPv6 in brackets; with host port 0 the engine chooses one",
             default: Words("none"),
             examples: &["8080", "127.0.0.1:80:8080", "[::1]:53:53/udp"],
             resolve: ports,
@@ -47,74 +46,76 @@ pub(super) static SECTION: Section = Section {
         },
         Key {
             name: "health",
-            about: "`/path`: HTTP on the first TCP port · `http:PORT/path`, `https:PORT/path`: on this port of the container · `http://…`, `https://…`: an \
-                 address on the host, by IP or `localhost` · `tcp`: the first TCP port accepts · `tcp:PORT` · `cmd:…`: a command in the container, split as a shell does, without a shell, 0 \
-                 passes · `docker`: the image's HEALTHCHECK · `none`: healthy once it has run for `probe.running_for`",
+            about: "`/path`: HTTP on the first TCP port · `http:PORT/path`, `https:PORT/path`: on this port of the container · \
+                 `http://…`, `https://…`: a URL on the host, by IP or `localhost` · `tcp`: the first TCP port accepts a connection · \
+                 `tcp:PORT` · `cmd:…`: a command in the container, split as a shell does, run without a shell, healthy with exit code \
+                 0 · `docker`: the image's HEALTHCHECK · `none`: healthy once it has run for `probe.running_for`",
             default: Words("`docker` if the image has a HEALTHCHECK, else `tcp` on the first port, else `none`"),
             examples: &["/health", "'cmd:pg_isready -U app'"],
             resolve: |c, v, _| put(&mut c.health, v.one().and_then(ProbeMethod::parse).map(Some)),
         },
         Key {
             name: "probe.interval",
-            about: "between two probes; while the app starts it is asked every 100 ms, sooner at first; at least 100ms",
+            about: "time between two probes, at least 100ms; a starting app is probed every 100 ms, and more often at first",
             default: By("5s"),
             examples: &["10s"],
             resolve: |c, v, _| put(&mut c.probe.interval, at_least(100, v)),
         },
         Key {
             name: "probe.timeout",
-            about: "for one probe; at least 100ms. A HEALTHCHECK without `--timeout` has 30s, as in Docker",
-            default: Words("the HEALTHCHECK's own where that is asked, else `2s`"),
+            about: "timeout of one probe, at least 100ms. A HEALTHCHECK without `--timeout` has 30s, as in Docker",
+            default: Words("the HEALTHCHECK's if that is the probe, else `2s`"),
             examples: &["500ms"],
             resolve: |c, v, _| put(&mut c.probe.timeout, at_least(100, v).map(Some)),
         },
         Key {
             name: "probe.healthy",
-            about: "passes in a row that make it healthy",
+            about: "successes in a row until the app is healthy",
             default: By("1"),
             examples: &["2"],
             resolve: |c, v, _| put(&mut c.probe.healthy, v.one().and_then(|text| count(1, text))),
         },
         Key {
             name: "probe.unhealthy",
-            about: "failures in a row that make it unhealthy",
+            about: "failures in a row until the app is unhealthy",
             default: By("3"),
             examples: &["5"],
             resolve: |c, v, _| put(&mut c.probe.unhealthy, v.one().and_then(|text| count(1, text))),
         },
         Key {
             name: "probe.start_timeout",
-            about: "from the start of the container to the first time healthy; with `health=none`, `probe.running_for` is added",
-            default: Words("`120s`, and the HEALTHCHECK's start period where that is asked"),
+            about: "time from the start of the container until it must be healthy; with `health=none`, `probe.running_for` is added",
+            default: Words("`120s`, plus the HEALTHCHECK's start period if that is the probe"),
             examples: &["10m"],
             resolve: |c, v, _| put(&mut c.probe.start_timeout, at_least(1000, v).map(Some)),
         },
         Key {
             name: "probe.running_for",
-            about: "with `health=none`: how long the app must have run before it counts as healthy; an exit before that counts as a \
-                 restart, past `restart.limit` the boot fails, and 126 or 127 at the first start fails it at once; `0s` counts it as healthy once it is started",
+            about: "with `health=none`: how long the app must run before it counts as healthy; an earlier exit counts as a restart, past \
+                 `restart.limit` the boot fails, and exit code 126 or 127 at the first start fails it at once; with `0s` the app is \
+                 healthy once it is started",
             default: By("5s"),
             examples: &["30s"],
             resolve: |c, v, _| put(&mut c.probe.running_for, at_least(0, v)),
         },
         Key {
             name: "probe.host",
-            about: "for HTTP probes: the Host header, and the server name (SNI) over TLS; a name is sent and never looked up",
-            default: Words("the address that is asked"),
+            about: "for HTTP probes: the Host header, and the server name (SNI) over TLS; the name is sent and never resolved",
+            default: Words("the address of the request"),
             examples: &["app.example.com"],
             resolve: |c, v, _| put(&mut c.probe.http.host, some(v, probe_http::host)),
         },
         Key {
             name: "probe.expect",
-            about: "for HTTP probes: list of statuses and ranges that pass; a redirect is an answer and is not followed",
+            about: "for HTTP probes: list of statuses and ranges that are healthy; a redirect is a response and is not followed",
             default: By("200-399"),
             examples: &["200,204", "200-399,401"],
             resolve: |c, v, _| put(&mut c.probe.http.expect, Statuses::parse(v)),
         },
         Key {
             name: "env.NAME",
-            about: "plain environment; `AWS_REGION`, `AWS_DEFAULT_REGION`, `BERTH_VERSION`, `BERTH_INSTANCE_ID`, `BERTH_AZ` \
-                 are there unless set here; an `AWS_REGION` set here is the `AWS_DEFAULT_REGION` too",
+            about: "plain environment; `AWS_REGION`, `AWS_DEFAULT_REGION`, `BERTH_VERSION`, `BERTH_INSTANCE_ID`, `BERTH_AZ` are set by \
+                 default; an `AWS_REGION` set here also sets `AWS_DEFAULT_REGION`",
             default: Words("none"),
             examples: &["env.LOG_LEVEL=info"],
             resolve: |c, v, name| {
@@ -127,7 +128,7 @@ pub(super) static SECTION: Section = Section {
     foreign: FOREIGN,
 };
 
-/// What others call it.
+/// Words of other programs.
 static FOREIGN: &[ForeignWord] = &[
     same("container_name family", "name", "the container is then `berth-NAME`"),
     same("publish -p portMappings", "port", "`PORT`, `HOST:CONTAINER`, or with `/udp`"),
@@ -160,7 +161,7 @@ fn ports(config: &mut Config, value: &Value, _: &str) -> Result<(), Reasons> {
     Ok(())
 }
 
-/// What `berth-<name>` may hold for the engine and for every log driver.
+/// A name that the engine and every log driver accept in `berth-<name>`.
 pub(crate) fn app_name(text: &str) -> Result<String, Reason> {
     if is_name(text, "_.-") && text.len() <= 100 {
         Ok(text.to_owned())

@@ -1,6 +1,5 @@
-//! What `docker run` means by its options.
+//! The keys that mean what `docker run` means by its options.
 
-use crate::config::policy::ImdsAccess;
 use crate::keys::key::KeyDefault::{Value as By, Words};
 use crate::keys::key::{ForeignWord, Key, Section, choice, none, put, same, some};
 use crate::value::platform::Platform;
@@ -8,7 +7,7 @@ use crate::value::scalar::{boolean, cpus, is_name, size};
 use crate::value::{Reason, container, kernel, line, path};
 
 const NETWORKING: &str = "join a network of the engine with `network=`; create it before, with `docker network create`";
-const NO_TERMINAL: &str = "an agent runs the container, and no terminal is attached to it: leave it out";
+const NO_TERMINAL: &str = "an agent runs the container, and no terminal is attached to it: remove it";
 const CPU: &str = "`cpus=` limits the CPU time";
 const BLOCK_IO: &str = "limit the volume itself, in EBS";
 const WINDOWS: &str = "it is for Windows containers, which berth does not run";
@@ -20,7 +19,7 @@ const NAMED: &str = "create the volume before, with `docker volume create`, and 
 /// The keys of the container.
 pub(super) static SECTION: Section = Section {
     title: "The container",
-    intro: "As `docker run` means them. Beyond the defaults below, the engine's restart policy is always off: only berth restarts the app.",
+    intro: "As `docker run` means them. The engine's restart policy is always off: only berth restarts the app.",
     keys: &[
         Key {
             name: "command",
@@ -52,15 +51,15 @@ pub(super) static SECTION: Section = Section {
         },
         Key {
             name: "volumes",
-            about: "list of `SOURCE:TARGET`, `SOURCE:TARGET:ro`, `TARGET`; the source is an absolute path or the name of \
-                 a volume; a path that is not there is made by the engine, empty: `after` waits for a disk",
+            about: "list of `SOURCE:TARGET`, `SOURCE:TARGET:ro`, `TARGET`; the source is an absolute path or the name of a volume; the \
+                 engine creates a missing path as an empty directory: `after` waits for a disk",
             default: Words("none"),
             examples: &["data:/var/lib/app,/etc/ssl:/etc/ssl:ro"],
             resolve: |c, v, _| put(&mut c.volumes, v.each(container::volume)),
         },
         Key {
             name: "tmpfs",
-            about: "list of `/PATH` or `/PATH:OPTIONS`; the options may hold commas",
+            about: "list of `/PATH` or `/PATH:OPTIONS`; the options may contain commas",
             default: Words("none"),
             examples: &["/run,/tmp:size=64m,noexec"],
             resolve: |c, v, _| put(&mut c.tmpfs, container::tmpfs(v)),
@@ -95,15 +94,15 @@ pub(super) static SECTION: Section = Section {
         },
         Key {
             name: "pids_limit",
-            about: "most processes and threads; `-1` is no limit",
+            about: "the most processes and threads; `-1` is no limit",
             default: Words("the engine's"),
             examples: &["512"],
             resolve: |c, v, _| put(&mut c.pids_limit, some(v, kernel::pids_limit)),
         },
         Key {
             name: "oom_score_adj",
-            about: "-1000 to 1000: when the instance runs out of memory, the kernel kills the process with the highest score first; a high one \
-                 spares the engine and the host's other agents",
+            about: "-1000 to 1000: when the instance runs out of memory, the kernel kills the process with the highest score first; a \
+                 high value protects the engine and other agents on the host",
             default: Words("the engine's, 0"),
             examples: &["500"],
             resolve: |c, v, _| put(&mut c.oom_score_adj, some(v, oom_score_adj)),
@@ -131,7 +130,7 @@ pub(super) static SECTION: Section = Section {
         },
         Key {
             name: "group_add",
-            about: "list of further groups of the app's user, names or numbers",
+            about: "list of additional groups of the app's user, names or numbers",
             default: Words("none"),
             examples: &["audio,2000"],
             resolve: |c, v, _| put(&mut c.group_add, v.each(kernel::group)),
@@ -139,7 +138,8 @@ pub(super) static SECTION: Section = Section {
         Key {
             name: "security_opt",
             about: "list of `no-new-privileges=true` or `false`, `apparmor=PROFILE`, `seccomp=FILE` (an absolute path on the host, JSON), \
-                 `seccomp=unconfined`, `label=disable`, `label=type:TYPE` and its kind, `systempaths=unconfined`, `writable-cgroups=true`",
+                 `seccomp=unconfined`, `label=disable`, `label=type:TYPE` (or `user:`, `role:`, `level:`, `filetype:`), \
+                 `systempaths=unconfined`, `writable-cgroups=true`",
             default: Words("`no-new-privileges`, without `privileged`"),
             examples: &["seccomp=unconfined,label=disable"],
             resolve: |c, v, _| put(&mut c.security_opt, kernel::security_opts(v)),
@@ -167,8 +167,7 @@ pub(super) static SECTION: Section = Section {
         },
         Key {
             name: "network",
-            about: "`bridge`, `host`, `none`, `container:NAME` or a network's name; with `host`, a port is the same on \
-                 both sides",
+            about: "`bridge`, `host`, `none`, `container:NAME` or a network name; with `host`, the two sides of a port must be equal",
             default: Words("the engine's, `bridge`"),
             examples: &["host"],
             resolve: |c, v, _| put(&mut c.network, some(v, container::network)),
@@ -203,14 +202,14 @@ pub(super) static SECTION: Section = Section {
         },
         Key {
             name: "ipc",
-            about: "`none`, `private`, `shareable`, `host`, or `container:NAME`: whose shared memory and message queues",
+            about: "`none`, `private`, `shareable`, `host`, or `container:NAME`: the namespace of shared memory and message queues",
             default: Words("the engine's, `private`"),
             examples: &["host"],
             resolve: |c, v, _| put(&mut c.ipc, some(v, kernel::ipc)),
         },
         Key {
             name: "pid",
-            about: "`host` or `container:NAME`: whose processes the app sees",
+            about: "`host` or `container:NAME`: the namespace of processes",
             default: Words("the container's own"),
             examples: &["host"],
             resolve: |c, v, _| put(&mut c.pid, some(v, kernel::pid)),
@@ -224,15 +223,14 @@ pub(super) static SECTION: Section = Section {
         },
         Key {
             name: "labels",
-            about: "list of `NAME=VALUE` (in TOML and JSON a list too, not a table); names that begin with `berth` are \
-                 berth's own",
+            about: "list of `NAME=VALUE` (in TOML and JSON a list too, not a table); names that begin with `berth` are reserved",
             default: Words("none"),
             examples: &["team=web,tier=front"],
             resolve: |c, v, _| put(&mut c.labels, container::labels(v)),
         },
         Key {
             name: "platform",
-            about: "`linux/ARCH` or `linux/ARCH/VARIANT`: which image of a multi-platform one; another than the machine's needs \
+            about: "`linux/ARCH` or `linux/ARCH/VARIANT`: which image of a multi-platform one; a platform other than the machine's needs \
                  emulation (binfmt_misc)",
             default: Words("the machine's"),
             examples: &["linux/amd64"],
@@ -268,8 +266,8 @@ pub(super) static SECTION: Section = Section {
         },
         Key {
             name: "log_driver",
-            about: "one of the engine's log drivers; `awslogs` needs `log_opt.awslogs-group`; `engine`: whichever the engine has by default, with \
-                 its own options",
+            about: "a log driver of the engine; `awslogs` needs `log_opt.awslogs-group`; `engine`: the engine's default, with the \
+                 engine's options",
             default: By("json-file"),
             examples: &["awslogs", "engine"],
             resolve: |c, v, _| put(&mut c.log_driver, v.one().and_then(log_driver)),
@@ -277,7 +275,7 @@ pub(super) static SECTION: Section = Section {
         Key {
             name: "log_opt.NAME",
             about: "an option of the log driver; one of another driver is an error",
-            default: Words("for `json-file`, when none is given: `max-size=10m`, `max-file=3`"),
+            default: Words("for `json-file` without options: `max-size=10m`, `max-file=3`"),
             examples: &["log_opt.max-size=50m"],
             resolve: |c, v, name| {
                 if !is_name(name, "_.-") {
@@ -289,18 +287,17 @@ pub(super) static SECTION: Section = Section {
         },
         Key {
             name: "imds",
-            about: "`allow` or `block`: keep the container from the instance metadata, and so from the instance role; not with `network=host` or `container:NAME`; see below",
+            about: "`allow` or `block`: whether the container can reach the instance metadata, and so the instance role; `block` is not \
+                 possible with `network=host` or `container:NAME`; see below",
             default: By("allow"),
             examples: &["block"],
-            resolve: |c, v, _| {
-                put(&mut c.imds, choice(v, &[("allow", ImdsAccess::Allow), ("block", ImdsAccess::Block)]))
-            },
+            resolve: |c, v, _| put(&mut c.imds, choice(v)),
         },
     ],
     foreign: FOREIGN,
 };
 
-/// What others call it.
+/// Words of other programs.
 static FOREIGN: &[ForeignWord] = &[
     same("working_dir workingDirectory -w", "workdir", ""),
     same("-u", "user", ""),
@@ -372,7 +369,7 @@ static FOREIGN: &[ForeignWord] = &[
         "attach -a detach -d detach_keys interactive -i stdin_open tty -t pseudoTerminal sig_proxy cidfile help quiet -q",
         NO_TERMINAL,
     ),
-    none("rm", "berth removes the container when it is replaced: leave it out"),
+    none("rm", "berth removes the container when it is replaced: remove it"),
     none("pull pull_policy pull_refresh_after", "an image is pulled unless the instance has its digest"),
     none("versionConsistency", "a tag is resolved to a digest at each boot; `image=…@sha256:…` is always the same"),
     none(

@@ -1,4 +1,4 @@
-//! The config when nothing is written. The values stand in the table of keys and nowhere else.
+//! The config without any key set. The defaults are in the table of keys and nowhere else.
 
 use crate::config::Config;
 use crate::keys::{KeyDefault, all};
@@ -6,13 +6,13 @@ use crate::value::Value;
 use crate::value::probe_http::HttpProbe;
 
 impl Config {
-    /// The config when nothing is written. `image` and `name` have no default and are empty: a life begins with this config, and
-    /// runs no container before it has read its own.
+    /// The config without any key set. `image` and `name` have no default and are empty. A life begins with this config and
+    /// runs no container before it has its own.
     pub fn defaults() -> Self {
         let mut config = Self::empty();
         for key in all() {
             if let KeyDefault::Value(text) = key.default {
-                // A test resolves each: a default is as valid as what is written.
+                // A test resolves each default.
                 let resolved = (key.resolve)(&mut config, &Value::Text(text.to_owned()), "");
                 debug_assert!(resolved.is_ok(), "the default of {}", key.name);
             }

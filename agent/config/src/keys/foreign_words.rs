@@ -1,26 +1,26 @@
-//! The words of `docker run`, of compose, of ECS task definitions, and of launch templates and Auto Scaling groups: which key of
-//! berth says the same, or that none does and what to do instead. A word is known in every spelling: `add-host`, `add_host`,
+//! Words of `docker run`, Compose, ECS task definitions, launch templates and Auto Scaling groups, and the key of berth with the
+//! same meaning, or what to do instead. Every spelling is known: `add-host`, `add_host`,
 //! `addHost`, `AddHost`, `--add-host`.
 
 use crate::keys::key::ForeignWord;
 use crate::keys::table::SECTIONS;
 use crate::value::text;
 
-/// What a word means here.
+/// The meaning of a word for berth.
 pub(crate) struct Meaning {
-    /// The key that says it, as it would be written here; none if there is none.
+    /// The key as it would be written; none if there is none.
     pub(crate) key: Option<String>,
-    /// How its value differs, or what to do without a key; may be empty if there is a key.
+    /// How the value differs, or what to do without a key; may be empty if there is a key.
     pub(crate) advice: &'static str,
 }
 
-/// No word is longer by far; also bounds the work.
+/// Far longer than every word; limits the work.
 const LONGEST: usize = 100;
 
-/// Nor does any lie deeper.
+/// Deeper than every word.
 const DEEPEST: usize = 8;
 
-/// What this word means here; what stands below a word of a table of keys is its NAME.
+/// The meaning of this word. The part below a word for a table of keys is the NAME.
 pub(crate) fn find(written: &str) -> Option<Meaning> {
     if written.len() > LONGEST || written.matches('.').count() > DEEPEST {
         return None;
@@ -31,7 +31,7 @@ pub(crate) fn find(written: &str) -> Option<Meaning> {
     heads(written).find_map(|head| {
         let row = row(|word| is_same(word, head))?;
         let tail = written.get(head.len() + 1..);
-        // What stands below these is better known by its own name.
+        // The keys below these are found by their own names.
         let is_holder = |holder: &&str| is_same(holder, head);
         if tail.is_some() && ["services", "containerDefinitions", "userData"].iter().any(is_holder) {
             return None;
@@ -40,7 +40,7 @@ pub(crate) fn find(written: &str) -> Option<Meaning> {
     })
 }
 
-/// The same for a word that is one typo away.
+/// The meaning of a word with one typo.
 pub(crate) fn find_near(written: &str) -> Option<Meaning> {
     const SHORTEST: usize = 6;
     if written.len() > LONGEST {
@@ -51,7 +51,7 @@ pub(crate) fn find_near(written: &str) -> Option<Meaning> {
     row(near).map(|row| meaning(row, None))
 }
 
-/// Whether a document with this at its top is for a container, and for nothing else.
+/// Whether a document with this key at its top is certainly for a container.
 pub(crate) fn is_certain(written: &str) -> bool {
     ["healthcheck", "containerDefinitions", "portMappings"].iter().any(|certain| is_same(certain, written))
 }
@@ -72,7 +72,7 @@ fn row(is_it: impl Fn(&str) -> bool) -> Option<&'static ForeignWord> {
     all().find(|row| row.words.split_whitespace().any(&is_it))
 }
 
-/// A path and what is above it, the longest first: `a.b.c`, `a.b`, `a`.
+/// A dotted path and its parents, the longest first: `a.b.c`, `a.b`, `a`.
 fn heads(path: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(path), |head| head.rsplit_once('.').map(|(above, _)| above))
 }
@@ -82,7 +82,7 @@ pub(crate) fn fold(word: &str) -> String {
     folded(word).collect()
 }
 
-/// Whether two words differ in their spelling alone. A single letter is an option, and is not compared.
+/// Whether two words differ only in spelling. Options of a single letter are not compared.
 fn is_same(word: &str, written: &str) -> bool {
     !word.starts_with('-') && folded(word).eq(folded(written))
 }

@@ -1,20 +1,23 @@
 //! What a key is: its name, what it means, its default, and how its value is resolved. One row says all of it.
 
+use std::str::FromStr;
 use std::time::Duration;
 
+use strum::VariantNames;
+
 use crate::config::Config;
-use crate::value::scalar::{duration_from, one_of};
+use crate::value::scalar::{duration_from, not_one_of};
 use crate::value::{Reason, Reasons, Value};
 
 /// One key, or with `.NAME` at its end a table of keys.
 pub(crate) struct Key {
-    /// As it is written: `probe.interval`, `env.NAME`.
+    /// The name: `probe.interval`, `env.NAME`.
     pub(crate) name: &'static str,
     /// What it means and in which forms, in Markdown.
     pub(crate) about: &'static str,
-    /// What holds when it is not written.
+    /// The default.
     pub(crate) default: KeyDefault,
-    /// Values as they stand in the one line; of a table, whole words.
+    /// Values as in the one line; for a table, whole words.
     pub(crate) examples: &'static [&'static str],
     /// Puts a value into the config; the second text is the NAME of a table's key.
     pub(crate) resolve: Resolve,
@@ -24,43 +27,43 @@ pub(crate) struct Key {
 pub(crate) struct Section {
     /// The heading.
     pub(crate) title: &'static str,
-    /// What holds for all of them, in Markdown; may be empty.
+    /// An introduction, in Markdown; may be empty.
     pub(crate) intro: &'static str,
     /// The keys, in the order of the documentation.
     pub(crate) keys: &'static [Key],
-    /// What docker, compose, ECS, launch templates and Auto Scaling groups call them, and what they have beside them.
+    /// Words of Docker, Compose, ECS, launch templates and Auto Scaling groups for these keys, and for things without a key.
     pub(crate) foreign: &'static [ForeignWord],
 }
 
-/// Words of others that mean the same.
+/// Words of other programs with the same meaning.
 pub(crate) struct ForeignWord {
-    /// Separated by spaces; dots are tables. A single letter is an option: `-p` and `-P` are two.
+    /// The words, separated by spaces; dots are tables. A single letter is an option: `-p` and `-P` differ.
     pub(crate) words: &'static str,
-    /// The key that says it; none if there is none.
+    /// The key of berth; none if there is none.
     pub(crate) key: Option<&'static str>,
-    /// How its value differs, or what to do without a key; may be empty if there is a key.
+    /// How the value differs, or what to do without a key; may be empty if there is a key.
     pub(crate) advice: &'static str,
 }
 
-/// Words for what a key of berth says.
+/// Words for a key of berth.
 pub(super) const fn same(words: &'static str, key: &'static str, advice: &'static str) -> ForeignWord {
     ForeignWord { words, key: Some(key), advice }
 }
 
-/// Words for what no key of berth says.
+/// Words without a key of berth.
 pub(super) const fn none(words: &'static str, advice: &'static str) -> ForeignWord {
     ForeignWord { words, key: None, advice }
 }
 
-/// What holds when a key is not written.
+/// The default of a key.
 pub(crate) enum KeyDefault {
-    /// As if this had been written.
+    /// As if this value had been written.
     Value(&'static str),
-    /// This, in words.
+    /// A description.
     Words(&'static str),
 }
 
-/// How a key's value becomes a part of the config.
+/// Puts a key's value into the config.
 pub(crate) type Resolve = fn(&mut Config, &Value, &str) -> Result<(), Reasons>;
 
 /// Puts a resolved value into its field; an error of any kind becomes the reasons of the value.
@@ -69,13 +72,15 @@ pub(super) fn put<T, E: Into<Reasons>>(field: &mut T, resolved: Result<T, E>) ->
     Ok(())
 }
 
-/// A key that has no value of its own when it is not written.
+/// The value of a key that is none by default.
 pub(super) fn some<T>(value: &Value, resolve: impl Fn(&str) -> Result<T, Reason>) -> Result<Option<T>, Reason> {
     resolve(value.one()?).map(Some)
 }
 
-pub(super) fn choice<T: Clone>(value: &Value, words: &[(&str, T)]) -> Result<T, Reason> {
-    one_of(value.one()?, words)
+/// One of the words that an enum is spelled as.
+pub(super) fn choice<T: FromStr + VariantNames>(value: &Value) -> Result<T, Reason> {
+    let text = value.one()?;
+    text.parse().map_err(|_| not_one_of(T::VARIANTS.iter().copied()))
 }
 
 pub(super) fn at_least(milliseconds: u64, value: &Value) -> Result<Duration, Reason> {

@@ -1,4 +1,4 @@
-//! What each key means, for people: docs/configuration.md has its tables from here, and `berth check --json` its descriptions.
+//! The documentation of the keys: the tables of docs/configuration.md, and the descriptions of `berth check --json`.
 
 use std::fmt::Write;
 
@@ -8,13 +8,13 @@ use crate::keys::table::SECTIONS;
 /// One key, as the documentation shows it.
 #[derive(Clone, Debug)]
 pub struct KeyDoc {
-    /// Its name; `env.NAME` stands for every name.
+    /// The name; `env.NAME` stands for every name.
     pub key: &'static str,
     /// What it means and in which forms, in Markdown.
     pub about: &'static str,
     /// The default, in Markdown.
     pub default: String,
-    /// Values as they stand in the one line; of a table, whole words.
+    /// Values as in the one line; for a table, whole words.
     pub examples: &'static [&'static str],
 }
 
@@ -23,13 +23,13 @@ pub struct KeyDoc {
 pub struct KeySection {
     /// The heading.
     pub title: &'static str,
-    /// What holds for all of them, in Markdown; may be empty.
+    /// An introduction, in Markdown; may be empty.
     pub intro: &'static str,
     /// The keys, in the order of the table of keys.
     pub keys: Vec<KeyDoc>,
 }
 
-/// Every key there is, by section.
+/// Every key, by section.
 pub fn key_sections() -> Vec<KeySection> {
     let doc = |key: &Key| {
         let default = match key.default {
@@ -60,7 +60,7 @@ pub(crate) fn example(written: &str) -> Option<String> {
     Some(if name.ends_with(".NAME") { (*example).to_owned() } else { format!("{name}={example}") })
 }
 
-/// The tables of keys in Markdown, a section each: what docs/configuration.md holds.
+/// The tables of docs/configuration.md, one for each section.
 pub fn key_tables() -> String {
     let mut text = String::new();
     for KeySection { title, intro, keys } in key_sections() {
@@ -91,7 +91,7 @@ mod tests {
     const END: &str = "<!-- end of the tables -->\n";
 
     #[test]
-    fn every_example_is_believed() {
+    fn every_example_is_valid() {
         for key in all() {
             assert!(!key.examples.is_empty(), "{} has no example", key.name);
             for example in key.examples.iter().filter(|example| !example.contains('…')) {
@@ -99,7 +99,7 @@ mod tests {
                     true => (*example).to_owned(),
                     false => format!("{}={example}", key.name),
                 };
-                // What some of them need beside them; said first, so that the example wins.
+                // Keys that some examples need; added first, so that the example wins.
                 let needed = match *example {
                     "awslogs" => "log_opt.awslogs-group = 'g'",
                     _ => "",

@@ -1,8 +1,7 @@
-//! What the agent does: boot, restart, drain, lifecycle hooks, notices.
+//! The keys for what the agent does: boot, restart, drain, lifecycle hooks, notices.
 
 use std::time::Duration;
 
-use crate::config::policy::{CutDrain, OnFailure, OnNotice};
 use crate::keys::key::KeyDefault::{Value as By, Words};
 use crate::keys::key::{ForeignWord, Key, Section, at_least, choice, none, put, same, some};
 use crate::value::pointer::Pointer;
@@ -31,32 +30,30 @@ pub(super) static SECTION: Section = Section {
         },
         Key {
             name: "after",
-            about: "list of paths on the host that must be there before the container is created, within `boot.timeout`; a path on a mount \
-                 point that `/etc/fstab` or a mount unit names is there once that is mounted; see below",
+            about: "list of paths on the host that must exist before the container is created, within `boot.timeout`; a path on a mount \
+                 point of `/etc/fstab` or of a mount unit exists once that is mounted; see below",
             default: Words("none"),
             examples: &["/mnt/data"],
             resolve: |c, v, _| put(&mut c.after, v.each(path::host_path)),
         },
         Key {
             name: "boot.timeout",
-            about: "give up booting after this; at least 1s",
+            about: "the boot fails after this; at least 1s",
             default: By("10m"),
             examples: &["20m"],
             resolve: |c, v, _| put(&mut c.boot.timeout, boot_timeout(v)),
         },
         Key {
             name: "boot.on_failure",
-            about: "`abandon`: complete the launch hook with ABANDON, without a hook mark the instance unhealthy · \
-                 `hold`: keep the instance for debugging, not ready",
+            about: "`abandon`: complete the launch hook with ABANDON, or without a hook mark the instance unhealthy · `hold`: keep the \
+                 instance for debugging, not ready",
             default: By("abandon"),
             examples: &["hold"],
-            resolve: |c, v, _| {
-                put(&mut c.boot.on_failure, choice(v, &[("abandon", OnFailure::Abandon), ("hold", OnFailure::Hold)]))
-            },
+            resolve: |c, v, _| put(&mut c.boot.on_failure, choice(v)),
         },
         Key {
             name: "restart.backoff",
-            about: "wait before the first restart of an app that exited; doubles",
+            about: "wait before the first restart of an app that exited; doubles with each restart",
             default: By("1s"),
             examples: &["500ms"],
             resolve: |c, v, _| put(&mut c.restart.backoff, at_least(1, v)),
@@ -70,21 +67,21 @@ pub(super) static SECTION: Section = Section {
         },
         Key {
             name: "restart.limit",
-            about: "restarts within the window; with one more the boot fails, or the instance that serves is marked unhealthy; 0 allows none",
+            about: "restarts within `restart.window`; one more fails the boot, or marks a serving instance unhealthy; 0 allows none",
             default: By("5"),
             examples: &["10"],
             resolve: |c, v, _| put(&mut c.restart.limit, v.one().and_then(|text| count(0, text))),
         },
         Key {
             name: "restart.window",
-            about: "the window",
+            about: "the time in which restarts are counted",
             default: By("10m"),
             examples: &["1h"],
             resolve: |c, v, _| put(&mut c.restart.window, at_least(1, v)),
         },
         Key {
             name: "drain.settle",
-            about: "keep serving this long after readiness turned 503",
+            about: "keep serving this long after readiness turns 503",
             default: By("20s"),
             examples: &["35s"],
             resolve: |c, v, _| put(&mut c.drain.settle, at_least(0, v)),
@@ -109,12 +106,7 @@ pub(super) static SECTION: Section = Section {
                  that a group with the retention trigger `TerminateHookAbandon=retain` keeps the instance",
             default: By("continue"),
             examples: &["abandon"],
-            resolve: |c, v, _| {
-                put(
-                    &mut c.drain.on_failure,
-                    choice(v, &[("continue", CutDrain::Continue), ("abandon", CutDrain::Abandon)]),
-                )
-            },
+            resolve: |c, v, _| put(&mut c.drain.on_failure, choice(v)),
         },
         Key {
             name: "stop_timeout",
@@ -125,7 +117,7 @@ pub(super) static SECTION: Section = Section {
         },
         Key {
             name: "lifecycle.poll",
-            about: "how often the group's target state is looked at; at least 100ms",
+            about: "how often the target lifecycle state is polled; at least 100ms",
             default: By("2s"),
             examples: &["5s"],
             resolve: |c, v, _| put(&mut c.lifecycle.poll, at_least(100, v)),
@@ -163,26 +155,26 @@ pub(super) static SECTION: Section = Section {
             about: "on a spot interruption: `drain` or `ignore`",
             default: By("drain"),
             examples: &["ignore"],
-            resolve: |c, v, _| put(&mut c.spot, on_notice(v)),
+            resolve: |c, v, _| put(&mut c.spot, choice(v)),
         },
         Key {
             name: "rebalance",
             about: "on a rebalance recommendation: `drain` or `ignore`",
             default: By("ignore"),
             examples: &["drain"],
-            resolve: |c, v, _| put(&mut c.rebalance, on_notice(v)),
+            resolve: |c, v, _| put(&mut c.rebalance, choice(v)),
         },
         Key {
             name: "maintenance",
             about: "on a scheduled event: `drain` or `ignore`",
             default: By("ignore"),
             examples: &["drain"],
-            resolve: |c, v, _| put(&mut c.maintenance, on_notice(v)),
+            resolve: |c, v, _| put(&mut c.maintenance, choice(v)),
         },
         Key {
             name: "config",
-            about: "where more keys are: `ssm:NAME` or `secretsmanager:NAME`; must hold a config in one of the forms and \
-                 cannot point on",
+            about: "where more keys are: `ssm:NAME` or `secretsmanager:NAME`; a document with a config in one of the forms, without \
+                 `config`",
             default: Words("none"),
             examples: &["ssm:/prod/berth"],
             resolve: |_, v, _| {
@@ -194,7 +186,7 @@ pub(super) static SECTION: Section = Section {
     foreign: FOREIGN,
 };
 
-/// What others call it.
+/// Words of other programs.
 static FOREIGN: &[ForeignWord] = &[
     same(
         "restart restart_policy restartPolicy.restartAttemptPeriod deploy.restart_policy deploy.restart_policy.max_attempts",
@@ -234,7 +226,7 @@ static FOREIGN: &[ForeignWord] = &[
     none("taskRoleArn executionRoleArn", ROLE),
     none(
         "requiresCompatibilities ephemeralStorage enableFaultInjection inferenceAccelerators",
-        "the instance type and the AMI say it: leave it out",
+        "the instance type and the AMI say it: remove it",
     ),
     none("proxyConfiguration", "run the proxy on the instance, in the AMI"),
     none("configuredAtLaunch", "volumes are the instance's: add them to the launch template"),
@@ -278,7 +270,7 @@ pub(crate) fn listen(value: &Value) -> Result<std::net::SocketAddr, Reason> {
     value.one()?.parse().map_err(|_| "is not an address with a port like `0.0.0.0:9911` or `[::]:9911`".into())
 }
 
-/// Position most 255 characters (API reference, CreateAutoScalingGroup); no control characters.
+/// At most 255 characters (API reference, CreateAutoScalingGroup), without control characters.
 fn group_name(text: &str) -> Result<String, Reason> {
     let good = text.chars().count() <= 255 && !text.chars().any(char::is_control);
     if good { Ok(text.to_owned()) } else { Err("is not the name of an Auto Scaling group".into()) }
@@ -295,7 +287,7 @@ fn hook_name(text: &str) -> Result<String, Reason> {
     }
 }
 
-/// No hook waits longer than two hours for a heartbeat (API reference, PutLifecycleHook).
+/// The longest heartbeat timeout of a hook is two hours (API reference, PutLifecycleHook).
 fn heartbeat(value: &Value) -> Result<Duration, Reason> {
     let every = at_least(1000, value)?;
     if every > Duration::from_secs(7200) {
@@ -303,8 +295,4 @@ fn heartbeat(value: &Value) -> Result<Duration, Reason> {
     } else {
         Ok(every)
     }
-}
-
-fn on_notice(value: &Value) -> Result<OnNotice, Reason> {
-    choice(value, &[("drain", OnNotice::Drain), ("ignore", OnNotice::Ignore)])
 }

@@ -1,6 +1,6 @@
 //! The table of keys, one row each: a key in a config, its documentation and its default come from here.
 //!
-//! A new key is a row in the file of its section, a field of [`Config`](crate::Config), and what is done with it.
+//! A new key is a row in the file of its section, a field of [`Config`](crate::Config), and the code that uses it.
 
 pub(crate) use key::{Key, KeyDefault};
 pub(crate) use table::all;

@@ -1,8 +1,8 @@
-//! What the app is given, and the login to the registry.
+//! The keys for secrets and for the login to the registry.
 
 use std::time::Duration;
 
-use crate::config::policy::{OnChange, Refresh, RegistryAuth, SecretsAs};
+use crate::config::policy::{OnChange, Refresh, RegistryAuth};
 use crate::keys::key::KeyDefault::{Value as By, Words};
 use crate::keys::key::{ForeignWord, Key, Section, choice, put, same};
 use crate::value::scalar::duration_from;
@@ -17,7 +17,8 @@ pub(super) static SECTION: Section = Section {
     keys: &[
         Key {
             name: "secret.NAME",
-            about: "one secret, or one key of one, into one name; or a text that holds several, each as `${…}` (`$${` is the text `${`); see below",
+            about: "one secret, or one key of a JSON secret, as one variable or file; or a text with several, each as `${…}` (`$${` is \
+                 the text `${`); see below",
             default: Words("none"),
             examples: &[
                 "secret.DB_PASSWORD=prod/db#password",
@@ -31,7 +32,7 @@ pub(super) static SECTION: Section = Section {
         },
         Key {
             name: "secrets",
-            about: "list of secrets that are JSON objects; each key becomes a name; a later one wins, `secret.NAME` wins \
+            about: "list of secrets that are JSON objects; each key becomes a variable or file; a later secret wins, `secret.NAME` wins \
                  over all",
             default: Words("none"),
             examples: &["prod/api,prod/jwt"],
@@ -39,25 +40,23 @@ pub(super) static SECTION: Section = Section {
         },
         Key {
             name: "secrets_as",
-            about: "`env`: set in the process, not in `docker inspect` and not on disk; `files`: one file each in \
-                 `/run/secrets`, on tmpfs",
+            about: "`env`: variables of the process, not in `docker inspect` and not on disk; `files`: one file each in `/run/secrets`, \
+                 on tmpfs",
             default: By("env"),
             examples: &["files"],
-            resolve: |c, v, _| {
-                put(&mut c.secrets_as, choice(v, &[("env", SecretsAs::Env), ("files", SecretsAs::Files)]))
-            },
+            resolve: |c, v, _| put(&mut c.secrets_as, choice(v)),
         },
         Key {
             name: "secrets_refresh",
-            about: "how often to look for rotated values, and what a change does: `1h` or `1h,restart` (restart the \
-                 app), `1h,signal:HUP` (send it a signal), `off`",
+            about: "how often to check for rotated values, and what a change does: `1h` or `1h,restart` (restart the app), \
+                 `1h,signal:HUP` (send it a signal), `off`",
             default: By("off"),
             examples: &["1h,signal:HUP"],
             resolve: |c, v, _| put(&mut c.secrets_refresh, refresh(v)),
         },
         Key {
             name: "registry_auth",
-            about: "`auto`: ECR's login if the image's host is ECR, else none · `ecr` · `none` · a secret holding \
+            about: "`auto`: ECR's login if the image's host is ECR, else none · `ecr` · `none` · a secret with \
                  `{\"username\":…,\"password\":…}`",
             default: By("auto"),
             examples: &["prod/registry"],
@@ -67,7 +66,7 @@ pub(super) static SECTION: Section = Section {
     foreign: FOREIGN,
 };
 
-/// What others call it.
+/// Words of other programs.
 static FOREIGN: &[ForeignWord] = &[
     same("valueFrom", "secret.NAME", "one key for each variable, with the reference as its value"),
     same("repositoryCredentials credentialsParameter", "registry_auth", "the name or ARN of the secret"),

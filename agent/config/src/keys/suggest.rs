@@ -1,14 +1,14 @@
-//! What is said about a key that there is not: which one is most likely meant.
+//! Suggestions for unknown keys.
 
 use crate::keys::foreign_words;
 use crate::keys::{Key, all};
 use crate::value::text;
 
-/// A key that nobody knows.
+/// An unknown key.
 pub(crate) struct Unknown {
-    /// One sentence, with what to write instead where that is known.
+    /// One sentence, with what to write instead if that is known.
     pub(crate) reason: String,
-    /// The key that is most likely meant, as it would be written.
+    /// The key that was most likely meant, as it would be written.
     pub(crate) meant: Option<String>,
 }
 
@@ -37,12 +37,12 @@ impl Unknown {
 }
 
 impl Key {
-    /// Whether this is the table of some keys: `probe`, `env`.
+    /// Whether this is a table of keys: `probe`, `env`.
     pub(crate) fn is_table(written: &str) -> bool {
         table(written).is_some()
     }
 
-    /// Whether this is a key, the table of some, or near enough to one to be meant.
+    /// Whether this is a key, a table of keys, or similar to a key.
     pub(crate) fn is_meant(written: &str) -> bool {
         Self::find(written).is_some()
             || table(written).is_some()
@@ -50,7 +50,7 @@ impl Key {
             || nearest(written).is_some()
     }
 
-    /// Why nobody knows this key, with the one that is most likely meant.
+    /// The error of an unknown key, with the key that was most likely meant.
     pub(crate) fn unknown(written: &str) -> Unknown {
         if written == "secret" {
             return Unknown::meaning("secret.NAME", |_| {
@@ -65,11 +65,11 @@ impl Key {
         if let Some(key) = table_by(|table| foreign_words::fold(table) == head) {
             return Unknown::meaning(key, |key| format!("needs a name: `{key}=…`"));
         }
-        if bare != written && Self::is_meant(bare) && spelt(bare).is_none() {
+        if bare != written && Self::is_meant(bare) && respelled(bare).is_none() {
             let bare = text::shown(bare);
             return Unknown::meaning(&bare, |_| format!("unknown key: write it without `--`, as in `{bare}=…`"));
         }
-        if let Some(key) = spelt(bare) {
+        if let Some(key) = respelled(bare) {
             return Unknown::near(key);
         }
         if let Some(key) = below(written) {
@@ -95,16 +95,16 @@ fn table_by(is_it: impl Fn(&str) -> bool) -> Option<&'static str> {
     all().map(|key| key.name).find(|name| name.split_once('.').is_some_and(|(table, _)| is_it(table)))
 }
 
-/// The key that is spelt like this by others: `stopTimeout`, `read-only`, `bootTimeout`.
-fn spelt(written: &str) -> Option<&'static str> {
+/// The key in another spelling: `stopTimeout`, `read-only`, `bootTimeout`.
+fn respelled(written: &str) -> Option<&'static str> {
     let squashed = |text: &str| foreign_words::fold(text).replace('.', "");
     let it = squashed(written);
     all().map(|key| key.name).find(|name| *name != written && !name.ends_with(".NAME") && squashed(name) == it)
 }
 
-/// The key that stands below something that is none: `services.web.image`, `berth.image`.
+/// The known key at the end of a nested one: `services.web.image`, `berth.image`.
 fn below(written: &str) -> Option<String> {
-    // `services.NAME.` is the deepest that others put a container.
+    // `services.NAME.` is the deepest nesting of a container elsewhere.
     const ABOVE: usize = 3;
     let parts = std::iter::successors(Some(written), |path| path.split_once('.').map(|(_, below)| below));
     parts.skip(1).take(ABOVE).find_map(|below| match Key::find(below) {
@@ -113,9 +113,9 @@ fn below(written: &str) -> Option<String> {
     })
 }
 
-/// The nearest known name, if it is near enough to be meant.
+/// The most similar known name, if it is similar enough.
 fn nearest(written: &str) -> Option<String> {
-    // Longer than any known key by far; also bounds the work.
+    // Far longer than any known key; limits the work.
     const LONGEST: usize = 64;
     if written.len() > LONGEST {
         return None;
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_that_nobody_knows_gets_the_nearest_that_somebody_knows() {
+    fn an_unknown_key_gets_the_most_similar_known_key() {
         for (written, reported) in [
             ("helth", "unknown key, did you mean `health`?"),
             ("prot", "unknown key, did you mean `port`?"),

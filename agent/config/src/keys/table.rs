@@ -1,9 +1,9 @@
-//! Every key there is, in the order of the documentation.
+//! Every key, in the order of the documentation.
 
 use crate::keys::key::{Key, Section};
 use crate::keys::{app, aws, container, life, secrets};
 
-/// The keys by what they are for.
+/// The sections.
 pub(crate) static SECTIONS: [&Section; 5] =
     [&app::SECTION, &secrets::SECTION, &container::SECTION, &life::SECTION, &aws::SECTION];
 
@@ -13,7 +13,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Key> {
 }
 
 impl Key {
-    /// The key with this name, and the NAME if it is one of a table.
+    /// The key with this name, and the NAME if the key is a table.
     pub(crate) fn find(written: &str) -> Option<(&'static Self, &str)> {
         all().find_map(|key| match key.name.strip_suffix("NAME") {
             Some(table) => written.strip_prefix(table).filter(|name| !name.is_empty()).map(|name| (key, name)),

@@ -1,4 +1,4 @@
-//! TOML and JSON documents as flat keys: `[probe]` with `interval` and `{"probe":{"interval":…}}` both say
+//! TOML and JSON documents as flat keys: `[probe]` with `interval` and `{"probe":{"interval":…}}` are both
 //! `probe.interval`.
 
 use std::fmt;
@@ -10,41 +10,41 @@ use crate::error::Position;
 use crate::parse::syntax;
 use crate::value::{Reason, Value};
 
-/// How deep tables may lie in each other; the deepest key there is has two levels.
+/// The deepest nesting of tables; the deepest key has two levels.
 const DEEPEST: usize = 8;
 
-/// What a document holds, each with its place.
+/// The content of a document, with positions.
 #[derive(Default)]
 pub(crate) struct Document {
     /// Keys with values, in the order of the document.
     pub(crate) keys: Vec<(Position, String, Value)>,
-    /// What is no key with a value.
+    /// Everything that is not a key with a value.
     pub(crate) defects: Vec<Defect>,
 }
 
-/// Something in a document that is no key with a value.
+/// Something in a document that is not a key with a value.
 pub(crate) struct Defect {
     /// Where.
     pub(crate) at: Position,
-    /// What it is.
+    /// The form.
     pub(crate) kind: DefectKind,
 }
 
-/// Why something in a document is no key with a value.
+/// Why something in a document is not a key with a value.
 pub(crate) enum DefectKind {
-    /// The document cannot be read here; the sentence says why.
+    /// The document cannot be parsed here; the sentence says why.
     Syntax(Reason),
-    /// The key is a table in more tables than any key needs.
+    /// The key is nested deeper than any known key.
     TooDeep(String),
     /// The key is a table without keys.
     EmptyTable(String),
-    /// The key is JSON's null.
+    /// The value is JSON's null.
     Null(String),
-    /// The key is a list that holds lists or tables.
+    /// The value is a list with lists or tables in it.
     NestedList(String),
 }
 
-/// Reads TOML.
+/// Parses TOML.
 pub(crate) fn toml(text: &str) -> Document {
     let lines = Lines::of(text);
     let (table, errors) = DeTable::parse_recoverable(text);
@@ -58,7 +58,7 @@ pub(crate) fn toml(text: &str) -> Document {
         });
     }
     for error in errors {
-        // The message is one of the parser's own sentences; only its Display would quote the document.
+        // The message is a sentence of the parser; only its Display quotes the document.
         let at = error.span().map_or(Position::Within, |span| lines.at(span.start));
         let fix = error.span().and_then(|span| syntax::of_toml(lines.around(span.start)));
         let reason = fix.map_or_else(|| error.message().to_owned(), str::to_owned);
@@ -67,7 +67,7 @@ pub(crate) fn toml(text: &str) -> Document {
     document
 }
 
-/// Reads a JSON object.
+/// Parses a JSON object.
 pub(crate) fn json(text: &str) -> Document {
     let mut document = Document::default();
     match serde_json::from_str::<Node>(text) {
@@ -89,7 +89,7 @@ pub(crate) fn json(text: &str) -> Document {
 
 type Member = (Position, String, Node);
 
-/// A value of either language.
+/// A value of TOML or JSON.
 enum Node {
     Text(String),
     List(Vec<Node>),
@@ -139,7 +139,7 @@ fn toml_node(value: &DeValue<'_>, lines: &Lines<'_>, depth: usize) -> Node {
         DeValue::Float(number) => Node::Text(number.to_string()),
         DeValue::Boolean(value) => Node::Text(value.to_string()),
         DeValue::Datetime(time) => Node::Text(time.to_string()),
-        // Deeper than any key lies: told as such by the caller, so what is in there does not matter.
+        // Deeper than any key: the caller reports it, so the content does not matter.
         DeValue::Array(_) | DeValue::Table(_) if depth > 2 * DEEPEST => Node::Null,
         DeValue::Array(elements) => {
             Node::List(elements.iter().map(|element| toml_node(element.get_ref(), lines, depth + 1)).collect())
@@ -148,7 +148,7 @@ fn toml_node(value: &DeValue<'_>, lines: &Lines<'_>, depth: usize) -> Node {
     }
 }
 
-/// serde_json bounds the depth to 128 by itself. A key that is given twice is kept twice, so that it can be reported.
+/// serde_json limits the depth to 128. A key that is given twice is kept twice, so that it is reported.
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Any;
@@ -206,7 +206,7 @@ impl<'a> Lines<'a> {
         Self { text, starts: std::iter::once(0).chain(ends).collect() }
     }
 
-    /// The line that this byte is in.
+    /// The line of this byte.
     fn around(&self, offset: usize) -> &'a str {
         let line = self.starts.partition_point(|start| *start <= offset);
         let start = self.starts.get(line.saturating_sub(1)).copied().unwrap_or_default();

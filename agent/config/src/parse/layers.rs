@@ -1,4 +1,4 @@
-//! The layers of a config: what each wrote, and that the later wins, key by key.
+//! The layers of a config: the keys that each sets. A later layer wins, key by key.
 
 use crate::keys::key_docs;
 use std::borrow::Cow;
@@ -8,8 +8,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::detect;
 use crate::detect::foreign::Foreign;
-use crate::detect::{self, ConfigForm, Detected, FoundConfig, Refusal};
+use crate::detect::found::{ConfigForm, Detected, FoundConfig, Refusal};
 use crate::error::code::Code;
 use crate::error::{ConfigErrors, Location, Position};
 use crate::keys::foreign_words;
@@ -19,13 +20,13 @@ use crate::value::Value;
 use crate::value::line::{self, Word};
 use crate::value::pointer::Pointer;
 
-/// EC2 takes at most 16 KB, before they are in base64 (EC2 user guide, "Instance user data").
+/// The longest user-data of EC2, before base64 (EC2 user guide, "Instance user data").
 const LONGEST_USER_DATA: usize = 16 << 10;
 
-/// Who wrote something; the later of these wins.
+/// A source of keys; a later one wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Layer {
-    /// `/etc/berth/berth.toml`: the defaults of the image.
+    /// `/etc/berth/berth.toml`: the file with AMI-wide defaults.
     Defaults,
     /// What `config=` points to.
     Pointer,
@@ -41,36 +42,36 @@ pub(crate) struct Written {
     pub(crate) value: Value,
     pub(crate) location: Location,
     pub(crate) layer: Layer,
-    /// The order of writing, over all layers.
+    /// The number of the key over all layers, in the order in which they were added.
     pub(crate) order: usize,
 }
 
-/// Everything written, in every layer. Add what there is, in any order, then [`Layers::resolve`].
+/// Every key, in every layer. Add the sources in any order, then call [`Layers::resolve`].
 #[derive(Clone, Default)]
 pub struct Layers {
     pub(crate) keys: BTreeMap<String, Written>,
     pub(crate) errors: ConfigErrors,
-    /// How many keys were written so far.
+    /// How many keys were added so far.
     count: usize,
-    /// Sources whose syntax is broken: what they would have said is not known.
+    /// Whether a source could not be parsed, so that its keys are unknown.
     pub(crate) broken: bool,
-    /// What the user-data is, if it holds no config.
+    /// The kind of user-data, if it has no config.
     pub(crate) foreign: Option<Foreign>,
-    /// Every source that holds a config, as errors call it.
+    /// Every source that has a config, by its name in errors.
     sources: Vec<(Layer, Arc<str>)>,
-    /// Those of them, beside the defaults, that hold no key.
+    /// Those of them that have no key, without the defaults.
     pub(crate) empty: Vec<Arc<str>>,
-    /// User-data that EC2 would not take for its length.
+    /// User-data that is longer than EC2 allows.
     pub(crate) too_long: Option<Arc<str>>,
 }
 
 impl Layers {
-    /// Nothing written yet.
+    /// Without any key.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a file of defaults, TOML or a JSON object; `name` is what errors call it.
+    /// Adds a file of defaults, TOML or a JSON object; `name` is its name in errors.
     pub fn add_file(&mut self, name: &str, bytes: &[u8]) {
         match detect::in_file(bytes) {
             Ok(form) => self.add(Layer::Defaults, name, FoundConfig { part: None, form }),
@@ -78,12 +79,12 @@ impl Layers {
         }
     }
 
-    /// Adds the user-data, as the bytes that the metadata service gave. To hold no config is no error; to almost hold one is.
+    /// Adds the user-data, as the metadata service returned it. User-data without a config is no error; a near miss is.
     pub fn add_user_data(&mut self, bytes: &[u8]) {
         self.add_user_data_from("user-data", bytes);
     }
 
-    /// Adds user-data that errors call `name`.
+    /// Adds user-data with this name in errors.
     pub fn add_user_data_from(&mut self, name: &str, bytes: &[u8]) {
         if bytes.len() > LONGEST_USER_DATA {
             self.too_long = Some(name.into());
@@ -95,12 +96,12 @@ impl Layers {
         }
     }
 
-    /// What the user-data is, if it was added and holds no config.
+    /// The kind of user-data, if it was added and has no config.
     pub fn foreign(&self) -> Option<Foreign> {
         self.foreign
     }
 
-    /// Adds what the pointer points to. It must hold a config and must not point on.
+    /// Adds the document that the pointer points to. It must have a config, without `config=`.
     pub fn add_pointed(&mut self, pointer: &Pointer, bytes: &[u8]) {
         let name = pointer.to_string();
         match detect::in_user_data(bytes) {
@@ -112,7 +113,7 @@ impl Layers {
         }
     }
 
-    /// Adds `key=value` words of a command line, which the shell has unquoted already.
+    /// Adds `key=value` words of a command line, after the shell removed quotes.
     pub fn add_words(&mut self, words: &[String]) {
         if words.is_empty() {
             return;
@@ -124,28 +125,28 @@ impl Layers {
         }
     }
 
-    /// What the layers written so far point to. None also if the pointer is at error: then [`Layers::resolve`] tells.
+    /// What the layers so far point to. None if the pointer is invalid, which [`Layers::resolve`] reports.
     pub fn pointer(&self) -> Option<Pointer> {
         let written = self.keys.get("config").filter(|written| written.layer != Layer::Pointer)?;
         Pointer::parse(written.value.one().ok()?).ok()
     }
 
-    /// `boot.timeout`, if it is written so far and can be validated.
+    /// `boot.timeout`, if it is set so far and valid.
     pub fn boot_timeout(&self) -> Option<Duration> {
         life::boot_timeout(&self.keys.get("boot.timeout")?.value).ok()
     }
 
-    /// `listen`, if it is written so far and can be validated.
+    /// `listen`, if it is set so far and valid.
     pub fn listen(&self) -> Option<SocketAddr> {
         life::listen(&self.keys.get("listen")?.value).ok()
     }
 
-    /// What is known to be wrong before anything is validated: syntax, unknown keys, keys given twice.
+    /// The errors before validation: syntax, unknown keys, keys given twice.
     pub fn errors_so_far(&self) -> &ConfigErrors {
         &self.errors
     }
 
-    /// The sources that hold a config, the first that counts least.
+    /// The sources that have a config, the one with the least priority first.
     pub fn sources(&self) -> Vec<&str> {
         let mut sources: Vec<_> = self.sources.iter().collect();
         sources.sort_by_key(|(layer, _)| *layer);
@@ -157,7 +158,7 @@ impl Layers {
         self.sources.push((layer, Arc::clone(&label)));
         let before = (self.count, self.errors.len());
         self.read(layer, Arc::clone(&label), form);
-        // A file of defaults in which everything is commented out is the one that a package brings.
+        // The file of defaults that the packages install has only comments.
         if layer != Layer::Defaults && before == (self.count, self.errors.len()) {
             self.empty.push(label);
         }
@@ -172,7 +173,7 @@ impl Layers {
         }
     }
 
-    /// What such a source would have said is not known.
+    /// Adds the errors of a source whose keys are unknown.
     fn refuse(&mut self, name: &str, refusals: Vec<Refusal>) {
         for Refusal { part, at, reason } in refusals {
             self.errors.add(Code::NotAConfig, Some(Location { source: label(name, part), at }), None, || reason);
@@ -181,12 +182,12 @@ impl Layers {
     }
 }
 
-/// What errors call a source, or a part of it.
+/// The name in errors of a source, or of a part of it.
 fn label(name: &str, part: Option<usize>) -> Arc<str> {
     part.map_or(name.to_owned(), |part| format!("{name} part {part}")).into()
 }
 
-/// How many of the words behind this one are its `=` and its value, written with spaces: `image = x`, `image =x`, `image= x`.
+/// How many of the words after this one are its `=` and its value, written with spaces: `image = x`, `image =x`, `image= x`.
 fn spaced(word: &Word, after: &[Word]) -> usize {
     let text = |n: usize| after.get(n).map_or("", |word| word.text.as_str());
     let is_value = |n: usize| !text(n).is_empty() && !text(n).contains('=');
@@ -199,7 +200,7 @@ fn spaced(word: &Word, after: &[Word]) -> usize {
     }
 }
 
-/// What to do about a word that has no `=`. Of the word itself nothing is shown but the name of a key.
+/// The error of a word without `=`. It shows nothing of the word but the name of a key.
 fn without_sign(word: &str) -> Cow<'static, str> {
     let bare = word.trim_start_matches('-');
     let key = |text: &str| Key::find(text).is_some().then(|| text.to_owned());
@@ -225,7 +226,7 @@ fn without_sign(word: &str) -> Cow<'static, str> {
     "this word has no `=`: every word is `key=value`; quote a value with spaces".into()
 }
 
-/// One source being read into the layers.
+/// Adds one source to the layers.
 struct Source<'a> {
     layers: &'a mut Layers,
     layer: Layer,
@@ -274,7 +275,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// The word itself is never shown when it has no `=`: it may be a secret that lost its key.
+    /// A word without `=` is never shown: it may be a secret that lost its key.
     fn add_word(&mut self, at: Position, word: &str) {
         match word.split_once('=') {
             Some((key, value)) => self.add_key(at, key.to_owned(), Value::Text(value.to_owned())),
@@ -297,7 +298,7 @@ impl<'a> Source<'a> {
                 self.layers.broken = true;
                 return self.error(Code::Syntax, at, None, reason);
             }
-            // It has no key that could be wrong.
+            // An empty table of a known name sets nothing.
             DefectKind::EmptyTable(key) if Key::is_table(&key) => return,
             DefectKind::EmptyTable(key) => (key, "is an empty table".into()),
             DefectKind::TooDeep(key) => (key, "is nested too deeply".into()),

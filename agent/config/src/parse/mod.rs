@@ -1,4 +1,4 @@
-//! From bytes to keys with values and places.
+//! From bytes to keys with values and locations.
 
 pub(crate) mod document;
 pub(crate) mod layers;

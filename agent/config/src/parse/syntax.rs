@@ -1,8 +1,8 @@
-//! What broken TOML and JSON was plainly meant to say, in words that mend it. A parser's own are about grammar.
+//! How to fix broken TOML and JSON. The parsers' own messages are about grammar.
 
 use crate::value::text::TYPOGRAPHIC;
 
-/// What to do about a line that TOML's parser stopped at; none if only the parser knows.
+/// How to fix the line at which the TOML parser stopped; none if unknown.
 pub(crate) fn of_toml(line: &str) -> Option<&'static str> {
     let line = line.trim();
     if line.contains(TYPOGRAPHIC) {
@@ -22,9 +22,9 @@ pub(crate) fn of_toml(line: &str) -> Option<&'static str> {
     (begins_bare || begins_as_number).then_some("a text needs quotes: `key = \"value\"`")
 }
 
-/// What to do where JSON's parser stopped; `offset` is the byte that it did not expect.
+/// How to fix the byte at which the JSON parser stopped.
 pub(crate) fn of_json(text: &str, offset: usize) -> Option<&'static str> {
-    // The parser points at a character, or behind the word that it read.
+    // The parser points at a character, or after the word that it read.
     let offset = (0..=offset.min(text.len())).rev().find(|at| text.is_char_boundary(*at))?;
     let (before, rest) = text.split_at_checked(offset)?;
     let last = before.trim_end().chars().next_back()?;
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_documents_are_told_how_to_mend_them_and_never_quoted() {
+    fn broken_documents_get_a_fix_and_are_never_quoted() {
         let toml = |text: &str| syntax_error(document::toml(text));
         for (text, expected) in [
             ("image = hunter2:1\n", "a text needs quotes: `key = \"value\"`"),

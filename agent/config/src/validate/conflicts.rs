@@ -1,4 +1,4 @@
-//! What the engine refuses together, or the kernel does at the start: said before anything is pulled.
+//! Combinations that the engine rejects, or the kernel at the start: found before anything is pulled.
 
 use crate::config::Config;
 use crate::error::ConfigErrors;
@@ -6,8 +6,8 @@ use crate::error::code::Code;
 use crate::parse::layers::Layers;
 use crate::value::kernel::{is_of_ipc, is_of_network};
 
-/// Log drivers of the engine, and how the options begin that only they have. A driver that is none of these is a plugin, and knows
-/// its options itself.
+/// Log drivers of the engine, and the prefix of the options that only they have. Any other driver is a plugin, which checks
+/// its own options.
 const LOG_DRIVERS: [(&str, &str); 11] = [
     ("awslogs", "awslogs-"),
     ("fluentd", "fluentd-"),
@@ -23,7 +23,7 @@ const LOG_DRIVERS: [(&str, &str); 11] = [
 ];
 
 impl Layers {
-    /// What cannot be set beside each other.
+    /// Keys that exclude each other.
     pub(crate) fn check_conflicts(&self, config: &Config, errors: &mut ConfigErrors) {
         self.check_own_name(config, errors);
         self.check_network_of_another(config, errors);
@@ -32,7 +32,7 @@ impl Layers {
         self.check_log_options(config, errors);
     }
 
-    /// A container cannot share what is its own: the engine would look for it before it is there.
+    /// A container cannot join its own namespaces: the engine looks for the container before it exists.
     fn check_own_name(&self, config: &Config, errors: &mut ConfigErrors) {
         let own = format!("container:{}", config.container_name());
         for (key, mode) in [("network", &config.network), ("ipc", &config.ipc), ("pid", &config.pid)] {
@@ -47,7 +47,7 @@ impl Layers {
         }
     }
 
-    /// A container on another one's network has that one's name, name servers and ports (moby, validateNetContainerMode).
+    /// A container on another one's network uses that one's name, name servers and ports (moby, validateNetContainerMode).
     fn check_network_of_another(&self, config: &Config, errors: &mut ConfigErrors) {
         if !config.network.as_deref().is_some_and(|network| network.starts_with("container:")) {
             return;
@@ -70,7 +70,7 @@ impl Layers {
         }
     }
 
-    /// What belongs to the host's namespace is not the container's to set (runc, validate.sysctl).
+    /// A container in a namespace of the host cannot set its sysctls (runc, validate.sysctl).
     fn check_sysctls(&self, config: &Config, errors: &mut ConfigErrors) {
         let host = |mode: &Option<String>| mode.as_deref() == Some("host");
         let mut error =
@@ -90,7 +90,7 @@ impl Layers {
         let mut error =
             |code, reason: &'static str| errors.add(code, self.location("memory_swap"), Some("memory_swap"), || reason);
         match config.memory {
-            // One that is invalid has its own error.
+            // An invalid `memory` has its own error.
             None if self.location("memory").is_some() => {}
             None => error(Code::Missing, "needs `memory`: `memory_swap` is the sum of memory and swap"),
             Some(memory) if swap.unsigned_abs() < memory => {
@@ -103,7 +103,7 @@ impl Layers {
         }
     }
 
-    /// The engine refuses an option that its driver does not know.
+    /// The engine rejects options of another driver.
     fn check_log_options(&self, config: &Config, errors: &mut ConfigErrors) {
         let driver = config.log_driver.as_str();
         if !LOG_DRIVERS.iter().any(|(known, _)| *known == driver) {
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_engine_refuses_together_is_an_error_with_its_place() {
+    fn combinations_that_the_engine_rejects_are_errors_with_a_location() {
         for (words, expected) in [
             ("hostname=a network=container:b", "`hostname`: cannot be set with `network=container:NAME`"),
             ("extra_hosts=a:1.1.1.1 network=container:b", "`extra_hosts`: cannot be set"),
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_engine_takes_together_is_let_be() {
+    fn combinations_that_the_engine_accepts_are_allowed() {
         for words in [
             "sysctls=kernel.shmmax=1 network=host",
             "sysctls=net.core.somaxconn=1 ipc=host",
@@ -195,7 +195,7 @@ mod tests {
         assert!(reported.contains("`memory`: is not a size") && reported.lines().count() == 1, "{reported}");
     }
 
-    /// What it writes to is the engine's to say, and so is how much of it is kept.
+    /// With `engine`, the engine's configuration decides the driver and the rotation.
     #[test]
     fn the_engine_s_own_log_driver_has_no_options_of_berth_s() {
         let mut layers = Layers::new();

@@ -1,4 +1,4 @@
-//! What the values say together: what cannot live side by side, and what needs something that is not there.
+//! Cross-checks: values that exclude each other, and values that need another key.
 
 use crate::config::Config;
 use crate::config::policy::ImdsAccess;
@@ -10,7 +10,7 @@ use crate::value::health::ProbeMethod;
 use crate::value::port::Port;
 
 impl Layers {
-    /// What is written and needs something that is not.
+    /// Keys that need another key.
     pub(crate) fn check_missing(&self, config: &Config, errors: &mut ConfigErrors) {
         let needs_port = matches!(config.health, Some(ProbeMethod::Path(_) | ProbeMethod::Tcp(None)));
         if needs_port && config.first_tcp_port().is_none() && !self.has_error_in_ports() {
@@ -27,7 +27,7 @@ impl Layers {
         }
     }
 
-    /// What is written and cannot live together.
+    /// Values that exclude each other.
     pub(crate) fn check_combinations(&self, config: &Config, errors: &mut ConfigErrors) {
         self.check_conflicts(config, errors);
         let mut error = |key: &str, reason: &'static str| {
@@ -69,13 +69,13 @@ impl Layers {
                 "`probe.running_for` must be shorter than `boot.timeout`: else the app never becomes healthy in time",
             );
         }
-        if let Some(key) = mounts::twice(config) {
+        if let Some(key) = mounts::duplicate(config) {
             error(key, "has two mounts with the same path in the container");
         }
-        if let Some((key, reason)) = mounts::in_the_way(config) {
+        if let Some((key, reason)) = mounts::blocks_secrets(config) {
             error(key, reason);
         }
-        // The probe asks the container's own address, which these have not.
+        // The probe connects to the container's own address, and these networks have none.
         let nowhere = config.network.as_deref().is_some_and(|name| name == "none" || name.starts_with("container:"));
         if nowhere
             && matches!(config.health, Some(ProbeMethod::Path(_) | ProbeMethod::Port { .. } | ProbeMethod::Tcp(_)))
@@ -93,7 +93,7 @@ impl Layers {
         }
     }
 
-    /// A list of ports that is at error is not an empty one.
+    /// An invalid list of ports is not an empty one.
     fn has_error_in_ports(&self) -> bool {
         ["port", "ports"]
             .iter()
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_values_say_together_is_checked() {
+    fn values_that_conflict_or_need_another_key_are_errors() {
         for (words, expected) in [
             (
                 "env.A=1 secret.A=x",
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_live_together_is_let_be() {
+    fn values_that_do_not_conflict_are_allowed() {
         for words in [
             "secrets=a secrets_as=env tmpfs=/run/secrets",
             "secrets_as=files tmpfs=/run/secrets",

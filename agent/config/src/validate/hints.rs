@@ -1,13 +1,13 @@
-//! What often stands in a value by mistake: told beside what is wrong with it, and never with the value.
+//! Frequent mistakes in values, each with a hint that is added to the error. A hint never shows the value.
 
 use crate::value::Value;
 use crate::value::printable::is_invisible;
 use crate::value::text::TYPOGRAPHIC;
 
-/// How a value shows a mistake, and what to do.
+/// Recognises a mistake in a value, and the hint.
 type Hint = (fn(&str) -> bool, &'static str);
 
-/// Each mistake: how a value shows it, and what to do. The first is none in a template of secrets.
+/// Each mistake and its hint. The first does not apply to a template of secrets.
 const HINTS: [Hint; 6] = [
     (holds_variable, "it has a variable that was not replaced; berth replaces no variables"),
     (
@@ -23,11 +23,11 @@ const HINTS: [Hint; 6] = [
     (|text| text.ends_with(';'), "it ends with `;`: words are separated by spaces only"),
 ];
 
-/// The first mistake that the value of this key shows.
-pub(crate) fn of(key: &str, value: &Value) -> Option<&'static str> {
+/// The hint for the first mistake in the value of this key.
+pub(crate) fn for_value(key: &str, value: &Value) -> Option<&'static str> {
     let elements = value.list();
     let is_template = key.starts_with("secret.") && whole(value).is_some_and(|text| text.contains("${"));
-    // Two `%` of a URL are no variable.
+    // Two `%` in a URL are not a variable.
     let is_encoded = key == "https_proxy";
     HINTS
         .iter()
@@ -59,7 +59,7 @@ mod tests {
     use crate::parse::layers::Layers;
 
     #[test]
-    fn what_stands_in_a_value_by_mistake_is_told_beside_what_is_wrong() {
+    fn a_frequent_mistake_adds_a_hint_to_the_error() {
         for (words, hint) in [
             ("image=x:${TAG}", "a variable"),
             ("image=x:$TAG", "a variable"),

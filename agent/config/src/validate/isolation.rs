@@ -1,4 +1,4 @@
-//! Warnings of what takes a container's isolation away, of what has no effect beside it, and of what the agent's own isolation hides.
+//! Warnings about weak isolation of the container, about keys without effect because of it, and about paths that the agent's own isolation hides.
 
 use crate::config::Config;
 use crate::config::policy::ImdsAccess;
@@ -8,7 +8,7 @@ use crate::parse::layers::Layers;
 use crate::value::kernel::is_bare;
 use crate::value::path::below;
 
-/// What berth.service hides from the agent, and by which directive.
+/// Directories that berth.service hides from the agent, and the directive that does it.
 const HIDDEN: [(&str, &str); 6] = [
     ("/dev", "PrivateDevices"),
     ("/home", "ProtectHome"),
@@ -18,7 +18,7 @@ const HIDDEN: [(&str, &str); 6] = [
     ("/var/tmp", "PrivateTmp"),
 ];
 
-/// A `shm_size` below this was meant in another unit.
+/// A `shm_size` below this is most likely meant in another unit.
 const SMALL_SHM: u64 = 1 << 20;
 
 /// The directory and the directive of berth.service that hide this path from the agent.
@@ -33,7 +33,7 @@ impl Layers {
             warnings.add(code, self.location(key), Some(key), || reason);
         };
         for option in &config.security_opt {
-            if let Some(reason) = taken_away(option) {
+            if let Some(reason) = weakness(option) {
                 warn(Code::WeakIsolation, "security_opt", reason);
             }
         }
@@ -91,8 +91,8 @@ fn has_own_network(runtime: &str) -> bool {
     ["runsc", "gvisor", "kata"].iter().any(|name| runtime.contains(name))
 }
 
-/// What a security option takes away, if it takes anything away.
-fn taken_away(option: &str) -> Option<&'static str> {
+/// How a security option weakens the isolation, if it does.
+fn weakness(option: &str) -> Option<&'static str> {
     Some(match option {
         "apparmor=unconfined" => {
             "runs the container without an AppArmor profile: give it one that allows what the app needs"
@@ -128,7 +128,7 @@ mod tests {
     use crate::validate::warnings::tests::warnings;
 
     #[test]
-    fn what_takes_isolation_away_gets_a_warning_with_its_place() {
+    fn weak_isolation_gets_a_warning_with_its_location() {
         for (words, expected) in [
             ("security_opt=apparmor=unconfined", "`security_opt`: runs the container without an AppArmor profile"),
             ("security_opt=apparmor:unconfined", "`security_opt`: runs the container without an AppArmor profile"),

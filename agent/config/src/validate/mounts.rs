@@ -1,4 +1,4 @@
-//! Where things are mounted in the container, and which of these places berth needs for itself.
+//! Paths of mounts in the container, and the paths that berth needs for the secrets.
 
 use crate::config::Config;
 use crate::config::policy::SecretsAs;
@@ -9,26 +9,26 @@ const SHIM: &str = "/.berth";
 /// Where the files are mounted, with `secrets_as=files`.
 const FILES: &str = "/run/secrets";
 
-/// Every place in the container that something of the config is mounted at: the key, the path, and whether nothing can be made below it.
-fn places(config: &Config) -> impl Iterator<Item = (&'static str, String, bool)> {
+/// Every mount in the container: the key, the path, and whether nothing can be created below it.
+fn mount_points(config: &Config) -> impl Iterator<Item = (&'static str, String, bool)> {
     let volumes = config.volumes.iter().map(|volume| ("volumes", clean(&volume.target), volume.read_only));
     let tmpfs = config.tmpfs.keys().map(|path| ("tmpfs", clean(path), false));
     let devices = config.devices.iter().map(|device| ("devices", clean(&device.container), false));
     volumes.chain(tmpfs).chain(devices)
 }
 
-/// The key of a mount whose place another one has too.
-pub(crate) fn twice(config: &Config) -> Option<&'static str> {
-    let mut places: Vec<_> =
-        places(config).filter(|(key, ..)| *key != "devices").map(|(key, path, _)| (path, key)).collect();
-    places.sort();
-    let pair = places.windows(2).find(|pair| matches!(pair, [one, other] if one.0 == other.0))?;
+/// The key of a mount with the same path as another one.
+pub(crate) fn duplicate(config: &Config) -> Option<&'static str> {
+    let mut mount_points: Vec<_> =
+        mount_points(config).filter(|(key, ..)| *key != "devices").map(|(key, path, _)| (path, key)).collect();
+    mount_points.sort();
+    let pair = mount_points.windows(2).find(|pair| matches!(pair, [one, other] if one.0 == other.0))?;
     let is_volume = pair.iter().any(|(_, key)| *key == "volumes");
     Some(if is_volume { "volumes" } else { "tmpfs" })
 }
 
-/// The key of a mount that is in the way of the app's secrets, and why.
-pub(crate) fn in_the_way(config: &Config) -> Option<(&'static str, &'static str)> {
+/// The key of a mount that conflicts with the delivery of the secrets, and why.
+pub(crate) fn blocks_secrets(config: &Config) -> Option<(&'static str, &'static str)> {
     if !config.has_secrets() {
         return None;
     }
@@ -46,10 +46,10 @@ pub(crate) fn in_the_way(config: &Config) -> Option<(&'static str, &'static str)
         let path = path.strip_prefix("/var").filter(|rest| below(rest, "/run")).unwrap_or(path);
         below(path, own)
     };
-    // A tmpfs or a writable volume at `/run` is mounted first, and the secrets on it; a read-only one has no place for them.
+    // A tmpfs or a writable volume at `/run` is mounted first, and the secrets inside it; nothing can be mounted inside a read-only one.
     let closes = |path: &str, closed: bool| closed && below(own, path);
     let hides = |path: &str| config.secrets_as == SecretsAs::Files && path == "/var/run";
-    places(config)
+    mount_points(config)
         .find(|(_, path, closed)| hits(path) || closes(path, *closed) || hides(path))
         .map(|(key, ..)| (key, reason))
 }
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mount_beside_or_around_it_is_let_be() {
+    fn a_mount_beside_or_around_it_is_allowed() {
         for words in [
             "secrets=a tmpfs=/.berths volumes=/tmp:/run/secrets",
             "secrets=a secrets_as=files tmpfs=/run,/tmp",

@@ -1,4 +1,4 @@
-//! How AWS is reached, by what the layers say, and what is unwise about it.
+//! How AWS is reached according to the layers, and warnings about it.
 
 use crate::config::network::{KEYS, Network};
 use crate::error::ConfigErrors;
@@ -8,8 +8,8 @@ use crate::validate::isolation::hidden;
 use crate::value::proxy::ProxyUrl;
 
 impl Layers {
-    /// How AWS is reached, as far as the layers say so far. If one of its keys is invalid, every error that is known so far: nobody
-    /// is asked on a way that was not meant.
+    /// How AWS is reached, according to the layers so far. If one of its keys is invalid, every error so far: no
+    /// request leaves on a wrong way.
     pub fn network(&self) -> Result<Network, ConfigErrors> {
         let mut network = Network::default();
         let mut written = KEYS.iter().filter_map(|key| self.keys.get(*key).map(|written| (key, &written.value)));
@@ -19,7 +19,7 @@ impl Layers {
         }
     }
 
-    /// What is legal and unwise on the way to AWS.
+    /// Warnings about the way to AWS.
     pub(crate) fn warn_of_the_network(&self, warnings: &mut ConfigErrors) {
         let Ok(network) = self.network() else { return };
         if network.https_proxy.as_ref().is_some_and(ProxyUrl::has_password) {
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_way_that_is_invalid_is_none_and_every_error_is_told() {
+    fn an_invalid_way_to_aws_is_an_error_with_every_other_error() {
         let mut layers = Layers::new();
         layers.add_user_data(b"berth image=nginx https_proxy=proxy:3128 no_proxy=*.x ca_bundle=x config=ssm:/x");
         let reported = layers.network().unwrap_err().to_string();

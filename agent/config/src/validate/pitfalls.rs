@@ -1,5 +1,5 @@
-//! Values that are legal and do something else than they seem to: waits that another key cuts short, limits that are never
-//! reached, options that switch a default off. Each is a warning.
+//! Warnings about values that do not do what they seem to: waits that another key cuts short, limits that are never
+//! reached, options that disable a default.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use crate::value::Value;
 use crate::value::health::ProbeMethod;
 use crate::value::scalar::duration_text;
 
-/// A notice that is seen later than this leaves much less than the two minutes of a spot interruption.
+/// A later notice leaves much less than the two minutes of a spot interruption.
 const SLOW_POLL: Duration = Duration::from_secs(30);
 
 impl Layers {
-    /// Adds what this config seems to say and does not.
+    /// Adds the warnings about what this config seems to do and does not.
     pub(crate) fn warn_of_pitfalls(&self, config: &Config, warnings: &mut ConfigErrors) {
         let mut warn = |code, key: &str, reason: String| {
-            // A default is not what somebody wrote by mistake.
+            // A default is not a mistake.
             if let Some(location) = self.location(key) {
                 warnings.add(code, Some(location), Some(key), || reason);
             }
@@ -106,11 +106,11 @@ impl Layers {
         }
     }
 
-    /// Keys that name a secret as parameters are named.
+    /// Keys with a secret whose name looks like a parameter.
     fn slash_names(&self) -> Vec<String> {
         let takes_one = |key: &str| key.starts_with("secret.") || key == "secrets" || key == "registry_auth";
         let is_slash = |value: &Value| match value {
-            // A template: its text may begin so, its references not.
+            // In a template, the text may begin with `/`, the references must not.
             Value::Text(text) if text.contains("${") => text.replace("$${", "").contains("${/"),
             value => value.list().iter().any(|text| text.starts_with('/')),
         };
@@ -119,14 +119,14 @@ impl Layers {
     }
 }
 
-/// How long the waits take until the limit of restarts is reached, if the window is over before that.
+/// The time until the limit of restarts is reached, if that is longer than the window.
 fn out_of_reach(config: &Config) -> Option<Duration> {
     let restart = &config.restart;
     let waits = waits(restart.backoff, restart.backoff_max, restart.limit);
     (restart.limit > 0 && waits >= restart.window).then_some(waits)
 }
 
-/// The waits before so many restarts, on the average: each is between half of the doubled one and the whole (retry.rs).
+/// The average time of the waits before so many restarts: each is between half and all of the doubled wait (retry.rs).
 fn waits(first: Duration, longest: Duration, count: u32) -> Duration {
     let (mut total, mut wait, mut left) = (0.0, first, count);
     while left > 0 && wait < longest {
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_something_else_than_it_seems_to_is_told() {
+    fn a_value_that_does_not_do_what_it_seems_to_gets_a_warning() {
         for (words, code, reported) in [
             ("secret.A=/prod/key", Code::SlashName, "`secret.A`: is read from Secrets Manager"),
             ("secret.A=x:${/prod/key}", Code::SlashName, "`secret.A`: is read from Secrets Manager"),
@@ -176,11 +176,8 @@ mod tests {
             ("log_opt.tag=web", Code::UnboundedLog, "add `log_opt.max-size=10m log_opt.max-file=3`"),
         ] {
             let warnings = warnings(words);
-            let told_now = warnings.to_string();
-            assert!(
-                told_now.starts_with("user-data line 1 column 17: ") && told_now.contains(reported),
-                "{words}: {told_now}"
-            );
+            let text = warnings.to_string();
+            assert!(text.starts_with("user-data line 1 column 17: ") && text.contains(reported), "{words}: {text}");
             assert_eq!(warnings.iter().map(|warning| warning.code).collect::<Vec<_>>(), [code], "{words}");
         }
         let with_ecr = "image=123456789012.dkr.ecr.us-east-2.amazonaws.com/x:1 registry_auth=none";
@@ -191,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_what_it_says_is_let_be() {
+    fn a_value_that_does_what_it_says_gets_no_warning() {
         for words in [
             "",
             "secret.A=ssm:/prod/key secrets=secretsmanager:/prod/api secrets_refresh=1h",

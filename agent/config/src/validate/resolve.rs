@@ -1,4 +1,4 @@
-//! From what was written to what is validated: every value, then what they say together (cross_checks.rs), all errors at once.
+//! From keys as written to a config: every value, then the cross-checks (cross_checks.rs), with all errors at once.
 
 use crate::config::Config;
 use crate::error::code::Code;
@@ -14,7 +14,7 @@ impl Layers {
         if errors.is_empty() { Ok(config) } else { Err(errors) }
     }
 
-    /// The config as far as it can be validated. Without an `image` it has none; that is an error.
+    /// The config as far as it is valid. A missing `image` is an error.
     pub fn resolve_in_part(&self) -> (Config, ConfigErrors) {
         let (config, mut errors) = self.resolve_what_is_written(false);
         if !self.keys.contains_key("image") && !self.broken {
@@ -29,18 +29,18 @@ impl Layers {
         (config, errors)
     }
 
-    /// The config as far as these layers tell; an `image` that is not written is empty. If more follows, from what `config=`
-    /// points to, that something is missing is no error yet.
+    /// The config according to these layers; an `image` that is not set is empty. If `config=` points to more keys,
+    /// something missing is not an error yet.
     pub fn resolve_what_is_written(&self, more_follows: bool) -> (Config, ConfigErrors) {
         let mut errors = self.errors.clone();
         let mut config = Config::defaults();
         let mut in_order: Vec<(&String, &Written)> =
-            self.keys.iter().filter(|(key, _)| !self.is_outdone(key)).collect();
+            self.keys.iter().filter(|(key, _)| !self.is_overridden(key)).collect();
         in_order.sort_by_key(|(_, written)| written.order);
         for (key, written) in in_order {
             let Some((known, name)) = Key::find(key) else { continue };
             if let Err(reasons) = (known.resolve)(&mut config, &written.value, name) {
-                let hint = hints::of(key, &written.value);
+                let hint = hints::for_value(key, &written.value);
                 for reason in reasons.0 {
                     let reason = hint.map_or(reason.clone(), |hint| format!("{reason}; {hint}").into());
                     errors.add(Code::InvalidValue, Some(written.location.clone()), Some(key), || reason);
@@ -56,9 +56,9 @@ impl Layers {
         (config, errors)
     }
 
-    /// Whether the key says the same thing as another one that a later layer wrote: `port` and `ports` are one list, and a
+    /// Whether a later layer sets the same thing by another key: `port` and `ports` are one list, and a
     /// name has one value, from `env` or from `secret`.
-    fn is_outdone(&self, key: &str) -> bool {
+    fn is_overridden(&self, key: &str) -> bool {
         let other = match (key.strip_prefix("env."), key.strip_prefix("secret."), key) {
             (Some(name), ..) => format!("secret.{name}"),
             (_, Some(name), _) => format!("env.{name}"),
@@ -69,7 +69,7 @@ impl Layers {
         self.layer(&other) > self.layer(key)
     }
 
-    /// What follows from other keys when it is not written itself.
+    /// Sets keys that are not set and follow from others.
     fn fill_in(&self, config: &mut Config, errors: &mut ConfigErrors) {
         if !self.keys.contains_key("name") {
             let last = config.image.repository.rsplit('/').next().unwrap_or_default();
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn the_one_line_of_the_readme_is_believed() {
+    fn the_one_line_of_the_readme_is_resolved() {
         check(
             "berth image=123456789012.dkr.ecr.us-east-2.amazonaws.com/ap-api:a1b2c3d port=8080 health=/health secrets=prod/api",
             expect![[r#"
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn every_key_of_a_container_is_believed() {
+    fn every_key_of_a_container_is_resolved() {
         check(
             "berth image=x:1 name=web entrypoint=/bin/app command='serve --port 80' user=1000:1000 workdir=/srv \
              volumes=data:/data,/etc/ssl:/etc/ssl:ro tmpfs=/tmp:size=64m,noexec read_only=true memory=512m cpus=0.5 \
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn every_key_of_the_agent_is_believed() {
+    fn every_key_of_the_agent_is_resolved() {
         check(
             "berth image=x:1 listen=[::]:80 probe.interval=1s probe.timeout=1s probe.healthy=2 probe.unhealthy=5 \
              probe.start_timeout=1m env.A= env.a.b='x y' secret.P=prod/api#p secret.Q=ssm:/q secrets_as=files \
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn all_faults_come_at_once_each_with_its_place() {
+    fn all_errors_are_reported_at_once_each_with_its_location() {
         errors(
             "berth helth=/x port=80:80:80 hunter2 memory=lots probe.healthy=0 image=nginx",
             expect![[r#"
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_syntax_is_told_without_what_is_missing_because_of_it() {
+    fn broken_syntax_is_reported_without_keys_that_are_missing_because_of_it() {
         errors("berth image='x:1", expect!["user-data line 1 column 13: this ' is never closed"]);
         errors(
             "#berth\nimage = \"x:1\nport = \n",
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn listen_is_known_before_anything_is_believed() {
+    fn listen_is_known_before_validation() {
         let listen = |line: &str| {
             let mut layers = Layers::new();
             layers.add_user_data(line.as_bytes());

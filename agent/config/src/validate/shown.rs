@@ -1,5 +1,5 @@
-//! Every key with its value as it may be shown to whoever holds the config: what is plain to the app is not plain to a
-//! terminal, so the values of `env`, of log options and of labels stay where they are.
+//! Every key with its value, for people who hold the config. A value that the app gets in plain text is not for a terminal,
+//! so the values of `env`, log options and labels are not shown.
 
 use crate::keys::{self, KeyDefault};
 use crate::parse::layers::{Layers, Written};
@@ -14,16 +14,16 @@ use crate::value::text::shown;
 pub struct Row {
     /// The key.
     pub key: String,
-    /// Its value as written, or the default in words; none if it is not for showing.
+    /// Its value as written, or the default in words; none if it must not be shown.
     pub value: Option<String>,
-    /// Where it was written; none is the default.
+    /// Where it was set; none for the default.
     pub from: Option<String>,
     /// What the key means, in Markdown.
     pub about: &'static str,
 }
 
 impl Layers {
-    /// Every key in the order of the documentation, those that nobody wrote with their default.
+    /// Every key in the order of the documentation, with its default if it is not set.
     pub fn rows(&self) -> Vec<Row> {
         let mut rows = Vec::new();
         for known in keys::all() {
@@ -54,7 +54,7 @@ fn row(key: &str, written: &Written, about: &'static str) -> Row {
     let list = || written.value.list();
     let value = match (&written.value, key) {
         _ if is_hidden => None,
-        // What is no reference may be the secret itself.
+        // A value that is not a reference may be the secret itself.
         (Value::Text(text), key) if key.starts_with("secret.") => {
             SecretValue::parse(text).ok().map(|value| value.to_string())
         }

@@ -1,4 +1,4 @@
-//! What is legal and unwise: told beside the errors, with its place, and no reason to refuse anything. Never with a value.
+//! Warnings: what is legal and unwise, with its location. A warning never shows a value and never refuses a config.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,10 +21,10 @@ const HEARTBEAT: Duration = Duration::from_secs(7200);
 /// The longest that heartbeats keep a hook waiting (API reference, PutLifecycleHook: GlobalTimeout).
 const GLOBAL: Duration = Duration::from_secs(48 * 3600);
 
-/// Sockets of an engine: who may write there is root on the host.
+/// Sockets of engines: a process that can write to one is root on the host.
 const SOCKETS: [&str; 4] = ["docker.sock", "containerd.sock", "podman.sock", "crio.sock"];
 
-/// Folders of the host that hold much more than an app needs, and whether only writing there is unwise.
+/// Folders of the host with much more than an app needs, and whether only writing to them is unwise.
 const FOLDERS: [(&str, bool); 17] = [
     ("/bin", true),
     ("/boot", true),
@@ -46,7 +46,7 @@ const FOLDERS: [(&str, bool); 17] = [
 ];
 
 impl Layers {
-    /// Everything that is legal and unwise in this config.
+    /// Every warning about this config.
     pub fn warnings(&self, config: &Config) -> ConfigErrors {
         let mut warnings = ConfigErrors::default();
         self.warn_of_sources(&mut warnings);
@@ -71,7 +71,7 @@ impl Layers {
         warnings
     }
 
-    /// Keys that mean nothing for the `health` that is written, or for any that the default can be.
+    /// Keys without effect for this `health`, or for every default of it.
     fn warn_of_the_probe(&self, config: &Config, warnings: &mut ConfigErrors) {
         let mut warn = |key: &str, reason: &'static str| {
             if let location @ Some(_) = self.location(key) {
@@ -124,7 +124,7 @@ impl Layers {
                 warnings.add(Code::PlainReference, self.location(&key), Some(&key), || {
                     format!("is passed to the app as this text: to fetch the secret, write `secret.{name}=…`")
                 });
-            } else if secret_like::is_one(name, value) {
+            } else if secret_like::is_secret(name, value) {
                 warnings.add(Code::PlainSecret, self.location(&key), Some(&key), || {
                     format!(
                         "looks like a secret in plain text, which user-data and `docker inspect` show: write `secret.{name}=…` and keep \
@@ -167,7 +167,7 @@ impl Layers {
             ("health", Some(health)),
         ];
         for (key, words) in commands {
-            if words.unwrap_or_default().iter().any(|word| secret_like::is_argument(word)) {
+            if words.unwrap_or_default().iter().any(|word| secret_like::is_secret_argument(word)) {
                 warnings.add(
                     Code::SecretArgument,
                     self.location(key),
@@ -224,7 +224,7 @@ impl Layers {
         }
     }
 
-    /// A drain is as long as its parts; the hook's own timeout is not known here, only what no hook exceeds.
+    /// The drain takes as long as its parts. The timeout of the hook is unknown here; only the limits of all hooks are known.
     fn warn_of_the_drain(&self, config: &Config, warnings: &mut ConfigErrors) {
         let drain = config.drain.settle.saturating_add(config.drain.timeout).saturating_add(config.stop_timeout);
         let parts = [
@@ -251,7 +251,7 @@ impl Layers {
     }
 }
 
-/// A name as only environment variables have: `STAGE`, `DB_HOST`.
+/// Whether a name looks like an environment variable: `STAGE`, `DB_HOST`.
 fn is_variable(reference: &SecretRef) -> bool {
     let SecretRef::Managed { id, json_key: None, .. } = reference else { return false };
     id.starts_with(|char: char| char.is_ascii_uppercase())
@@ -266,7 +266,7 @@ fn is_all_of_the_host(capability: &str) -> bool {
 pub(crate) mod tests {
     use super::*;
 
-    /// What a config of these words is warned of.
+    /// The warnings about a config of these words.
     pub(crate) fn warnings(words: &str) -> String {
         let mut layers = Layers::new();
         layers.add_user_data(format!("berth image=x:1 {words}").as_bytes());
@@ -275,7 +275,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_is_legal_and_unwise_gets_a_warning_with_its_place() {
+    fn what_is_legal_and_unwise_gets_a_warning_with_its_location() {
         for (words, expected) in [
             ("probe.running_for=30s port=80 health=/", "`probe.running_for`: has no effect with a probe"),
             ("probe.expect=204 port=80", "`probe.expect`: has no effect without an HTTP health check"),

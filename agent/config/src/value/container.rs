@@ -1,4 +1,4 @@
-//! The keys that mean what `docker run` means by them: each entry parsed, never printed.
+//! The values of `docker run`'s options, each parsed and never printed.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -84,7 +84,7 @@ pub(crate) fn volume(text: &str) -> Result<Volume, Reason> {
     Ok(Volume { source: source.map(str::to_owned), target: target.to_owned(), read_only })
 }
 
-/// `/run,/tmp:size=64m,noexec`: what does not begin with `/` goes on with the options of the path before it.
+/// `/run,/tmp:size=64m,noexec`: an element that does not begin with `/` continues the options of the path before it.
 pub(crate) fn tmpfs(value: &Value) -> Result<BTreeMap<String, String>, Reasons> {
     let mut entries: Vec<String> = Vec::new();
     for element in value.list() {
@@ -143,7 +143,7 @@ pub(crate) fn ulimit(text: &str) -> Result<Ulimit, Reason> {
     Ok(Ulimit { name: name.to_owned(), soft, hard })
 }
 
-/// `NET_ADMIN`, `CAP_NET_ADMIN`, `ALL`.
+/// A capability: `NET_ADMIN`, `CAP_NET_ADMIN`, `ALL`.
 pub(crate) fn capability(text: &str) -> Result<String, Reason> {
     let upper = text.to_ascii_uppercase();
     let good = upper.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_') && upper.len() <= 40;

@@ -7,26 +7,26 @@ use serde::Serialize;
 use crate::value::Reason;
 use crate::value::line;
 
-/// How the app is asked whether it is well.
+/// How berth probes whether the app is healthy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProbeMethod {
-    /// `/path`: GET on the first TCP port of the container; `probe.expect` says which answers are healthy.
+    /// `/path`: GET on the first TCP port of the container; `probe.expect` lists the healthy statuses.
     Path(String),
     /// `http:PORT/path`, `https:PORT/path`: the same on this port of the container.
     Port {
-        /// Over TLS.
+        /// Whether it uses TLS.
         tls: bool,
         /// The port in the container.
         port: u16,
-        /// With its query.
+        /// The path with its query.
         path: String,
     },
     /// `http://…`, `https://…`: GET of this address as the host sees it.
     Url(String),
     /// `tcp` (the first TCP port) or `tcp:PORT` (a port of the container): a connection is accepted.
     Tcp(Option<u16>),
-    /// `cmd:…`: a command in the container, without a shell; 0 is well.
+    /// `cmd:…`: a command in the container, without a shell; exit code 0 is healthy.
     Cmd(Vec<String>),
     /// `docker`: the image's HEALTHCHECK command.
     Docker,
@@ -70,7 +70,7 @@ impl ProbeMethod {
         Err("is not one of `/path`, `http://…`, `https://…`, `http:PORT/path`, `https:PORT/path`, `tcp`, `tcp:PORT`, `cmd:…`, `docker`, `none`".into())
     }
 
-    /// Whether it is asked over HTTP, with TLS or without.
+    /// Whether it is an HTTP probe, with TLS or without.
     pub fn is_http(&self) -> bool {
         matches!(self, Self::Path(_) | Self::Port { .. } | Self::Url(_))
     }
@@ -96,7 +96,7 @@ fn url(text: &str) -> Result<String, Reason> {
     }
 }
 
-/// `8443/path` after the scheme. Without a port it could be an address that lacks a `/`, so it is none of the two.
+/// `8443/path` after the scheme. Text without a port may be a URL with a `/` missing, so it is an error.
 fn port_and_path(tls: bool, text: &str) -> Result<ProbeMethod, Reason> {
     let (port, _) = text.split_once('/').unwrap_or((text, ""));
     let number = Some(port).filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
@@ -119,7 +119,7 @@ fn port_and_path(tls: bool, text: &str) -> Result<ProbeMethod, Reason> {
     }
 }
 
-/// What the probe can ask: it looks no name up, because a health check that needs DNS fails with it.
+/// Checks the host of a URL. A probe resolves no names, because a health check that needs DNS fails with DNS.
 fn check_target(authority: &http::uri::Authority) -> Result<(), Reason> {
     let host = authority.host();
     let bare = host.trim_start_matches('[').trim_end_matches(']');
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_form_is_told_so() {
+    fn an_unknown_form_is_an_error() {
         check(
             "health",
             Err(

@@ -7,13 +7,13 @@ use crate::value::scalar::{is_name, one_of, size};
 use crate::value::unique;
 use crate::value::{Reason, Reasons, Value};
 
-/// The engine's own least (linuxMinMemory).
+/// The engine's minimum (linuxMinMemory).
 const LEAST_MEMORY: u64 = 6 << 20;
 
-/// The largest process id that a Linux kernel gives (PID_MAX_LIMIT): it refuses a higher limit.
+/// The largest process id of a Linux kernel (PID_MAX_LIMIT), which rejects a higher limit.
 const MOST_PIDS: i64 = 1 << 22;
 
-/// The largest group id that the engine takes.
+/// The largest group id that the engine accepts.
 const MOST_GID: u64 = i32::MAX as u64;
 
 /// `memory`, in bytes.
@@ -38,7 +38,7 @@ pub(crate) fn memory_swap(text: &str) -> Result<i64, Reason> {
     }
 }
 
-/// Whether a size has no unit, and so counts bytes.
+/// Whether a size has no unit, and so is a number of bytes.
 pub(crate) fn is_bare(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
@@ -87,7 +87,7 @@ pub(crate) fn group(text: &str) -> Result<String, Reason> {
     if good { Ok(text.to_owned()) } else { Err("is not a group name or number".into()) }
 }
 
-/// `sysctls`: each `NAME=VALUE`, of those that a namespace of the container has (docker/cli, opts.ValidateSysctl).
+/// `sysctls`: each `NAME=VALUE`, only sysctls that are namespaced (docker/cli, opts.ValidateSysctl).
 pub(crate) fn sysctls(value: &Value) -> Result<BTreeMap<String, String>, Reasons> {
     let sysctls = value.each(|entry| {
         let (name, value) = entry.split_once('=').ok_or("is not `NAME=VALUE`")?;
@@ -97,7 +97,7 @@ pub(crate) fn sysctls(value: &Value) -> Result<BTreeMap<String, String>, Reasons
         if name.split(['.', '/']).any(str::is_empty) {
             return Err("is not a sysctl name like `net.ipv4.ip_forward`".into());
         }
-        // As in /proc/sys; the engine takes dots.
+        // The form of /proc/sys; the engine needs dots.
         if ["net/", "kernel/", "fs/"].iter().any(|start| name.starts_with(start)) {
             return Err(format!("is written with dots: `{}`", name.replace('/', ".")).into());
         }
@@ -128,7 +128,7 @@ pub(crate) fn security_opts(value: &Value) -> Result<Vec<String>, Reasons> {
     let options = value.each(security_opt)?;
     let name = |option: &String| option.split('=').next().unwrap_or_default().to_owned();
     let is_again = |n: usize, option: &String| {
-        // A container has several parts of a label.
+        // A label has several parts, each an option of its own.
         name(option) != "label" && options.iter().take(n).any(|earlier| name(earlier) == name(option))
     };
     match options.iter().enumerate().any(|(n, option)| is_again(n, option)) {
@@ -137,7 +137,7 @@ pub(crate) fn security_opts(value: &Value) -> Result<Vec<String>, Reasons> {
     }
 }
 
-/// `no-new-privileges`, or `NAME=VALUE`, also `NAME:VALUE` as the docker command takes it.
+/// `no-new-privileges`, `NAME=VALUE`, or `NAME:VALUE`, which the docker command accepts too.
 fn security_opt(text: &str) -> Result<String, Reason> {
     let (name, value) = match text.split_once(['=', ':']) {
         Some(pair) => pair,
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_without_a_unit_is_told_how_ecs_counts() {
+    fn small_memory_without_a_unit_explains_mib() {
         assert_eq!(memory("512m"), Ok(512 << 20));
         assert_eq!(memory("6291456"), Ok(6 << 20));
         for text in ["512", "2048", "6291455"] {

@@ -1,4 +1,4 @@
-//! The one line: words as a shell splits them, each `key=value`. Also how a command is split that no shell will run.
+//! The one line: words as a shell splits them, each `key=value`. Also splits a command, which no shell runs.
 
 use crate::value::text::TYPOGRAPHIC;
 use std::iter::Peekable;
@@ -16,7 +16,7 @@ pub(crate) struct Word {
     pub(crate) column: usize,
 }
 
-/// A word that cannot be read.
+/// A word that cannot be parsed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct BadWord {
     /// The column, counted from 1.
@@ -51,7 +51,7 @@ pub(crate) fn words(line: &str) -> Result<Vec<Word>, BadWord> {
             '\'' => chars.single_quoted(&mut word.text)?,
             '"' => chars.double_quoted(&mut word.text)?,
             '\\' => match chars.next()? {
-                // A shell makes a plain `n` of it, which nobody means.
+                // A shell reads it as a plain `n`, which is never meant.
                 Some('n' | 'r') => return Err(chars.bad("`\\n` as two characters: write a real line end, or `\\\\n`")),
                 Some(escaped) => word.text.push(escaped),
                 None => return Err(chars.bad("the line ends with `\\`: everything must be on one line")),
@@ -65,8 +65,8 @@ pub(crate) fn words(line: &str) -> Result<Vec<Word>, BadWord> {
     Ok(words)
 }
 
-/// A command as `docker run` takes it: an array of TOML or JSON as it is; a text is split as a shell does or at its commas,
-/// by whichever of blank and comma comes first. No shell runs it.
+/// A command as `docker run` takes it. An array of TOML or JSON stays as it is; a text is split as a shell does or at its commas,
+/// by which of space and comma comes first. No shell runs it.
 pub(crate) fn command(value: &Value) -> Result<Option<Vec<String>>, Reason> {
     let text = match value {
         Value::List(words) if words.is_empty() => return Ok(None),
@@ -80,7 +80,7 @@ pub(crate) fn command(value: &Value) -> Result<Option<Vec<String>>, Reason> {
     }
 }
 
-/// The words of a command that is written as one text.
+/// The words of a command in one text.
 pub(crate) fn shell_words(text: &str) -> Result<Vec<String>, Reason> {
     let words = words(text).map_err(|bad| bad.reason)?;
     Ok(words.into_iter().map(|word| word.text).collect())
@@ -95,7 +95,7 @@ fn checked(words: Vec<String>) -> Result<Option<Vec<String>>, Reason> {
     }
 }
 
-/// Characters, with the column of the one read last.
+/// Characters, with the column of the last one read.
 struct Columns<'a> {
     chars: Peekable<Chars<'a>>,
     column: usize,
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_shell_would_wait_for_is_a_fault_with_its_column() {
+    fn an_incomplete_word_is_an_error_with_its_column() {
         check("a b='x y", "column 5: this ' is never closed");
         check("a=\"x\\\"", "column 3: this \" is never closed");
         check("a=1 \\", "column 5: the line ends with `\\`: everything must be on one line");
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_is_split_at_blanks_or_commas_whichever_comes_first() {
+    fn a_command_is_split_at_spaces_or_at_commas_by_which_comes_first() {
         let reported = |text: &str| command(&Value::Text(text.into())).map(|words| words.unwrap_or_default().join("|"));
         assert_eq!(reported("serve"), Ok("serve".into()));
         assert_eq!(reported("serve --hosts=a,b"), Ok("serve|--hosts=a,b".into()));

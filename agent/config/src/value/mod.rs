@@ -1,4 +1,4 @@
-//! One value as written, before anybody believes it, and what is wrong with it when nobody does.
+//! One value as written, before it is validated, and the reasons why it is invalid.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -22,19 +22,19 @@ pub(crate) mod secret_ref;
 pub(crate) mod template;
 pub(crate) mod text;
 
-/// A value as written. Numbers and booleans of TOML and JSON are their text.
+/// A value as written. Numbers and booleans of TOML and JSON are kept as text.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Value {
     /// A text: one value, or a list with commas.
     Text(String),
-    /// An array of TOML or JSON: its elements are taken as they are.
+    /// An array of TOML or JSON: a comma in an element separates nothing.
     List(Vec<String>),
 }
 
-/// One sentence about what is wrong with a value, never the value.
+/// One sentence that says what is wrong with a value and never shows the value.
 pub(crate) type Reason = Cow<'static, str>;
 
-/// Everything that is wrong with one value.
+/// Every reason why one value is invalid.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Reasons(pub(crate) Vec<Reason>);
 
@@ -51,7 +51,7 @@ impl From<Reason> for Reasons {
 }
 
 impl Value {
-    /// The value of a key that takes one, not empty.
+    /// The text of a key that takes a single value, not empty.
     pub(crate) fn one(&self) -> Result<&str, Reason> {
         match self.text()? {
             "" => Err("is empty".into()),
@@ -59,7 +59,7 @@ impl Value {
         }
     }
 
-    /// The value of a key that takes one, which may be empty.
+    /// The text of a key that takes a single value, maybe empty.
     pub(crate) fn text(&self) -> Result<&str, Reason> {
         match self {
             Self::Text(text) if text.contains('\0') => Err("contains a NUL byte".into()),
@@ -68,7 +68,7 @@ impl Value {
         }
     }
 
-    /// The elements of a list. A text is split at its commas, `\,` is a comma that does not split; an empty text is the
+    /// The elements of a list. A text is split at its commas, except at `\,`; an empty text is the
     /// empty list.
     pub(crate) fn list(&self) -> Vec<Cow<'_, str>> {
         match self {
@@ -78,7 +78,7 @@ impl Value {
         }
     }
 
-    /// Every element validated, or all that is wrong with any of them.
+    /// Every element resolved, or the reasons of all invalid ones.
     pub(crate) fn each<T>(&self, resolve: impl Fn(&str) -> Result<T, Reason>) -> Result<Vec<T>, Reasons> {
         let (mut good, mut bad) = (Vec::new(), Vec::new());
         let elements = self.list();
@@ -99,7 +99,7 @@ impl Value {
     }
 }
 
-/// A map of these pairs; a key that is there twice is an error.
+/// A map of these pairs; a duplicate key is an error.
 pub(crate) fn unique(pairs: Vec<(String, String)>, twice: &'static str) -> Result<BTreeMap<String, String>, Reasons> {
     let mut map = BTreeMap::new();
     for (key, value) in pairs {
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bad_entry_of_a_list_is_told_with_its_number() {
+    fn every_invalid_entry_of_a_list_is_reported_with_its_number() {
         let reported = Value::Text("1,x,,4".into()).each(|text| text.parse::<u8>().map_err(|_| "is no number".into()));
         assert_eq!(reported, Err(Reasons(vec!["entry 2 is no number".into(), "entry 3 is empty".into()])));
     }

@@ -1,4 +1,4 @@
-//! Paths, as text: nothing is looked up.
+//! Paths as text: nothing reads the file system.
 
 use crate::value::Reason;
 
@@ -28,7 +28,7 @@ pub(crate) fn clean(path: &str) -> String {
     format!("/{}", parts.join("/"))
 }
 
-/// Whether a path is this folder or lies in it.
+/// Whether a path is this folder or below it.
 pub(crate) fn below(path: &str, folder: &str) -> bool {
     path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

@@ -1,4 +1,4 @@
-//! `platform`: which of the images that one reference stands for, as `docker run --platform` means it.
+//! `platform`: which image of a multi-platform reference, as `docker run --platform` means it.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use crate::value::Reason;
 
-/// A Linux platform, in the words of the image specification, as containerd normalizes them.
+/// A Linux platform, normalized as containerd does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Platform {
     architecture: String,
@@ -30,25 +30,25 @@ impl Platform {
         })
     }
 
-    /// The architecture, in Go's word: `arm64`.
+    /// The architecture as Go spells it: `arm64`.
     pub fn architecture(&self) -> &str {
         &self.architecture
     }
 
-    /// `v7`, where it makes a difference.
+    /// `v7`, if the architecture has variants.
     pub fn variant(&self) -> Option<&str> {
         self.variant.as_deref()
     }
 
-    /// Whether an image of that architecture and variant is one for this platform. What an image says of neither is validated.
+    /// Whether an image of that architecture and variant is for this platform. An image that has neither matches.
     pub fn is_of(&self, architecture: &str, variant: &str) -> bool {
         if architecture.is_empty() {
             return true;
         }
         let Some(image) = Self::normalized(architecture, variant) else { return architecture == self.architecture };
-        let said = |of: &Self| of.variant.clone().filter(|_| !variant.is_empty());
+        let variant_of = |of: &Self| of.variant.clone().filter(|_| !variant.is_empty());
         image.architecture == self.architecture
-            && said(&image).is_none_or(|said| self.variant.as_ref().is_none_or(|wanted| *wanted == said))
+            && variant_of(&image).is_none_or(|variant| self.variant.as_ref().is_none_or(|wanted| *wanted == variant))
     }
 
     /// containerd's normalization (platforms/database.go).
@@ -72,7 +72,7 @@ impl Platform {
     }
 }
 
-/// As `--platform` takes it.
+/// In the form of `--platform`.
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "linux/{}", self.architecture)?;

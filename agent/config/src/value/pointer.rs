@@ -1,11 +1,11 @@
-//! `config`: where more keys are.
+//! `config`: the document that has more keys.
 
 use std::fmt;
 
 use crate::value::Reason;
 use crate::value::secret_ref::{SecretRef, check_parameter, check_secret_name};
 
-/// What `config=` points to: more keys, in any of the forms of user-data.
+/// What `config=` points to: a document with more keys, in any of the forms of user-data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pointer {
     /// `ssm:NAME`: a parameter, its name or ARN.
@@ -15,7 +15,7 @@ pub enum Pointer {
 }
 
 impl Pointer {
-    /// Where the document is, as a secret is referred to.
+    /// The document as a reference to a secret.
     pub fn secret_ref(&self) -> SecretRef {
         match self {
             Self::Ssm(name) => SecretRef::Parameter { name: name.clone(), json_key: None },

@@ -1,8 +1,9 @@
-//! Published ports as `docker run -p` writes them, and which of them cannot live together.
+//! Published ports as `docker run -p` writes them, and which of them conflict.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use serde::Serialize;
+use strum::IntoStaticStr;
 
 use crate::value::Reason;
 
@@ -20,8 +21,9 @@ pub struct Port {
 }
 
 /// The protocol of a port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Protocol {
     /// TCP
     Tcp,
@@ -30,18 +32,15 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// `tcp` or `udp`, the engine's word.
+    /// `tcp` or `udp`, as the engine spells it.
     pub fn word(self) -> &'static str {
-        match self {
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-        }
+        self.into()
     }
 }
 
 impl Port {
-    /// `8080`, `80:8080`, `127.0.0.1:80:8080`, `[::1]:80:8080`, each also with `/tcp` or `/udp`. One port alone is the same
-    /// on both sides: a load balancer must know it.
+    /// Parses `8080`, `80:8080`, `127.0.0.1:80:8080`, `[::1]:80:8080`, each with or without `/tcp` or `/udp`. A single port is the same
+    /// on both sides, because a load balancer must know the host port.
     pub(crate) fn parse(text: &str) -> Result<Self, Reason> {
         const EXPECTED: &str = "is not a port like `8080`, `80:8080` or `127.0.0.1:80:8080/udp`";
         let (ports, protocol) = match text.split_once('/') {
@@ -78,7 +77,7 @@ impl Port {
         Ok(Self { host_ip: address, host, container, protocol })
     }
 
-    /// Whether both ask for the same port of the host.
+    /// Whether both need the same host port.
     pub(crate) fn clashes(&self, other: &Self) -> bool {
         self.protocol == other.protocol
             && self.host != 0
@@ -86,7 +85,7 @@ impl Port {
             && overlap(self.host_ip, other.host_ip)
     }
 
-    /// Whether this takes the port that the readiness endpoint listens on.
+    /// Whether this uses the port of the readiness endpoint.
     pub(crate) fn takes(&self, listen: SocketAddr) -> bool {
         self.protocol == Protocol::Tcp
             && self.host != 0
@@ -114,7 +113,7 @@ fn overlap(one: Option<IpAddr>, other: Option<IpAddr>) -> bool {
     let (Some(one), Some(other)) = (one, other) else { return true };
     one == other
         || (one.is_ipv4() == other.is_ipv4() && (one.is_unspecified() || other.is_unspecified()))
-        // [::] takes the IPv4 port too, unless the host says otherwise (net.ipv6.bindv6only).
+        // [::] includes IPv4, unless net.ipv6.bindv6only is set.
         || (one.is_ipv6() && one.is_unspecified())
         || (other.is_ipv6() && other.is_unspecified())
 }
@@ -139,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_port_is_told_so() {
+    fn an_invalid_port_is_an_error() {
         const EXPECTED: &str = "is not a port like `8080`, `80:8080` or `127.0.0.1:80:8080/udp`";
         for text in ["http", "", "80:", ":80", "65536", "+80", "-", "[::1]", "[::g]:1:2", "[::1]80:80", " 80", "1:2:"] {
             assert!(Port::parse(text).is_err(), "{text}");

@@ -1,4 +1,4 @@
-//! What an HTTP probe sends, and which answers are healthy: `probe.host`, `probe.expect`.
+//! What an HTTP probe sends, and which responses are healthy: `probe.host`, `probe.expect`.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -8,16 +8,16 @@ use serde::{Serialize, Serializer};
 
 use crate::value::{Reason, Reasons, Value};
 
-/// An HTTP probe, beside the address and the path that `health` names.
+/// An HTTP probe without its address and path, which are in `health`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HttpProbe {
-    /// `probe.host`: the Host header, and without its port the name in the TLS handshake (SNI). None is the address that is asked.
+    /// `probe.host`: the Host header, and without its port the name in the TLS handshake (SNI). None is the address of the request.
     pub host: Option<String>,
     /// `probe.expect`
     pub expect: Statuses,
 }
 
-/// The statuses of answers that are healthy: `200-399`, `200,204`.
+/// The healthy statuses: `200-399`, `200,204`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statuses(Vec<RangeInclusive<u16>>);
 
@@ -29,13 +29,13 @@ impl HttpProbe {
 }
 
 impl Statuses {
-    /// Every element of the list is a status or a range of them.
+    /// Parses a list of statuses and ranges.
     pub(crate) fn parse(value: &Value) -> Result<Self, Reasons> {
         let ranges = value.each(range)?;
         if ranges.is_empty() { Err("is empty".into()) } else { Ok(Self(ranges)) }
     }
 
-    /// Whether an answer with this status is healthy.
+    /// Whether a response with this status is healthy.
     pub fn has(&self, status: u16) -> bool {
         self.0.iter().any(|range| range.contains(&status))
     }
@@ -58,7 +58,7 @@ impl Serialize for Statuses {
     }
 }
 
-/// Statuses below 200 announce the answer and are none themselves (RFC 9110, section 15.2).
+/// A status or a range. Statuses below 200 are interim responses (RFC 9110, section 15.2).
 fn range(text: &str) -> Result<RangeInclusive<u16>, Reason> {
     const EXPECTED: &str = "is not a status like `200` or a range like `200-399`, from 200 to 599";
     let status = |text: &str| {
@@ -70,7 +70,7 @@ fn range(text: &str) -> Result<RangeInclusive<u16>, Reason> {
     if first > last { Err("is a range that ends before it begins".into()) } else { Ok(first..=last) }
 }
 
-/// A name or an IP address, perhaps with a port: what a Host header holds.
+/// The value of a Host header: a name or an IP address, with or without a port.
 pub(crate) fn host(text: &str) -> Result<String, Reason> {
     let authority = text.parse::<http::uri::Authority>().ok().filter(|authority| authority.as_str() == text);
     let Some(authority) = authority.filter(|authority| !authority.as_str().contains('@')) else {

@@ -1,4 +1,4 @@
-//! `https_proxy` and `no_proxy`: the URL of a proxy, and what is reached without it.
+//! `https_proxy` and `no_proxy`: the URL of a proxy, and the hosts that bypass it.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use crate::value::{Reason, probe_http};
 
-/// The URL of a proxy. What is shown of it, also as `Debug`, has neither user nor password.
+/// The URL of a proxy. `Display` and `Debug` show neither user nor password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProxyUrl {
     whole: String,
@@ -15,7 +15,7 @@ pub struct ProxyUrl {
 }
 
 impl ProxyUrl {
-    /// `http://HOST:PORT` or `https://HOST:PORT`, with `USER:PASSWORD@` before the host where the proxy asks for them.
+    /// `http://HOST:PORT` or `https://HOST:PORT`, with `USER:PASSWORD@` before the host if the proxy needs a login.
     pub fn parse(text: &str) -> Result<Self, Reason> {
         const EXPECTED: &str = "is not the URL of a proxy like `http://proxy.example.com:3128` or `http://USER:PASSWORD@proxy.example.com:3128`";
         let is_scheme = |scheme: &str, name: &str| scheme.eq_ignore_ascii_case(name);
@@ -46,12 +46,12 @@ impl ProxyUrl {
         })
     }
 
-    /// With user and password, for nobody but the proxy.
+    /// With user and password, for the connection to the proxy only.
     pub fn with_login(&self) -> &str {
         &self.whole
     }
 
-    /// Whether there is a password in it.
+    /// Whether it has a password.
     pub fn has_password(&self) -> bool {
         self.has_password
     }
@@ -69,7 +69,7 @@ impl fmt::Debug for ProxyUrl {
     }
 }
 
-/// RFC 3986, section 3.2.1: what has a meaning in a URL is percent-encoded.
+/// Checks the login: characters with a meaning in a URL are percent-encoded (RFC 3986, section 3.2.1).
 fn check_login(login: &str) -> Result<(), Reason> {
     if login.contains(['@', '/', '?', '#', '\\']) {
         return Err("has a character in the user or password that must be percent-encoded: `@` is `%40`, `/` is `%2F`, `?` is `%3F`, \
@@ -93,7 +93,7 @@ fn check_login(login: &str) -> Result<(), Reason> {
     }
 }
 
-/// An entry of `no_proxy` that the matcher of the HTTP client knows: a name stands for all below it, too.
+/// An entry of `no_proxy` that the HTTP client can match. A name matches every name below it too.
 pub(crate) fn exception(text: &str) -> Result<String, Reason> {
     let text = text.trim();
     if text == "*" || text.parse::<IpNet>().is_ok() || text.parse::<std::net::IpAddr>().is_ok() {
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_proxy_is_told_without_what_it_is() {
+    fn an_invalid_proxy_is_an_error_without_its_value() {
         for (text, reported) in [
             ("proxy:3128", "is not the URL of a proxy"),
             ("hunter2", "is not the URL of a proxy"),

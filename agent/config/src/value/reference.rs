@@ -1,4 +1,4 @@
-//! Image references as Docker writes them, and the pinned form that alone reaches the engine (invariant 4).
+//! Image references as Docker writes them, and images by digest, the only form that reaches the engine (invariant 4).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,7 +10,7 @@ use crate::value::Reason;
 /// An image reference that is pinned: it has a tag other than `latest`, or a digest, or both.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ImageRef {
-    /// The registry's host and port as written, `docker.io` when none was.
+    /// The registry's host and port as written, else `docker.io`.
     pub registry: String,
     /// The path below the host: `ap-api`, `library/nginx`.
     pub repository: String,
@@ -68,7 +68,7 @@ impl ImageRef {
         format!("{}/{}", self.registry, self.repository)
     }
 
-    /// The image by digest, if this reference says one.
+    /// The image by digest, if this reference has one.
     pub fn pinned(&self) -> Option<PinnedImage> {
         self.digest.clone().map(|digest| self.at(digest))
     }
@@ -78,7 +78,7 @@ impl ImageRef {
         PinnedImage { repository: self.name(), digest }
     }
 
-    /// The image of this repository with the digest that somebody reported; none if that is not `sha256:` and 64 hex digits.
+    /// The image of this repository with a digest from outside; none if that is not `sha256:` and 64 hex digits.
     pub fn with_digest(&self, digest: &str) -> Option<PinnedImage> {
         parse_digest(digest).ok().map(|digest| self.at(digest))
     }
@@ -126,7 +126,7 @@ fn parse_host(text: &str) -> Result<String, Reason> {
     if !host.split('.').all(label) || !port.is_none_or(digits) {
         return Err(EXPECTED.into());
     }
-    // The engine's own names for Docker Hub.
+    // The engine has two names for Docker Hub.
     Ok(if text == "index.docker.io" { "docker.io".to_owned() } else { text.to_owned() })
 }
 

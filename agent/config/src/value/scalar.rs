@@ -1,4 +1,4 @@
-//! The small values: durations, sizes, counts, words. Each parser tells what it expects, never what it got.
+//! Durations, sizes, counts, words. Each error says what is expected and never shows the value.
 
 use std::time::Duration;
 
@@ -7,7 +7,8 @@ use crate::value::Reason;
 /// The longest duration that any key takes: a week.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// `500ms`, `5s`, `10m`, `1h`, also put together as in `1h30m`; a number alone is refused, because its unit is a guess.
+/// Parses a duration for a key of the config or an option of the command line: `500ms`, `90s`, `10m`, `1h`, or several of them as in
+/// `1h30m`, at most a week. A number without a unit is an error, because its unit would be a guess.
 pub fn duration(text: &str) -> Result<Duration, Reason> {
     const EXPECTED: &str = "is not a duration like `500ms`, `5s`, `10m` or `1h30m`";
     let mut total = Duration::ZERO;
@@ -38,7 +39,7 @@ pub(crate) fn duration_from(least: Duration, text: &str) -> Result<Duration, Rea
     if duration < least { Err(format!("is shorter than `{}`", duration_text(least)).into()) } else { Ok(duration) }
 }
 
-/// A duration as it can be written: `1h30m`, `500ms`, `0s`.
+/// A duration in the form that [`duration`] parses: `1h30m`, `500ms`, `0s`.
 pub fn duration_text(duration: Duration) -> String {
     let (seconds, milliseconds) = (duration.as_secs(), duration.subsec_millis());
     let mut text = String::new();
@@ -53,7 +54,7 @@ pub fn duration_text(duration: Duration) -> String {
     if text.is_empty() { "0s".into() } else { text }
 }
 
-/// Bytes as docker writes them, `512m`, `1.5g`, `65536`: 1024 to the step, `b`, `ib` and capitals allowed.
+/// A number of bytes as Docker writes it, `512m`, `1.5g`, `65536`: units are powers of 1024, `b`, `ib` and uppercase are allowed.
 pub(crate) fn size(text: &str) -> Result<u64, Reason> {
     const EXPECTED: &str = "is not a size like `512m` or `1g`";
     let lower = text.to_ascii_lowercase();
@@ -104,16 +105,19 @@ pub(crate) fn boolean(text: &str) -> Result<bool, Reason> {
     one_of(text, &[("true", true), ("false", false)])
 }
 
-/// One of a few words.
+/// One of these words.
 pub(crate) fn one_of<T: Clone>(text: &str, words: &[(&str, T)]) -> Result<T, Reason> {
-    if let Some((_, meant)) = words.iter().find(|(word, _)| *word == text) {
-        return Ok(meant.clone());
-    }
-    let words: Vec<_> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
-    Err(format!("is not one of {}", words.join(", ")).into())
+    let found = words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| meaning.clone());
+    found.ok_or_else(|| not_one_of(words.iter().map(|(word, _)| *word)))
 }
 
-/// A text that consists of letters, digits and the characters of `also`, and begins with a letter or digit.
+/// The error of a text that is none of these words.
+pub(crate) fn not_one_of<'a>(words: impl Iterator<Item = &'a str>) -> Reason {
+    let words: Vec<_> = words.map(|word| format!("`{word}`")).collect();
+    format!("is not one of {}", words.join(", ")).into()
+}
+
+/// Whether a text is letters, digits and the characters of `also`, and begins with a letter or digit.
 pub(crate) fn is_name(text: &str, also: &str) -> bool {
     text.starts_with(|char: char| char.is_ascii_alphanumeric())
         && text.chars().all(|char| char.is_ascii_alphanumeric() || also.contains(char))

@@ -1,8 +1,8 @@
-//! Whether a plain value looks like a secret: by the name that it is given to, or by its own form.
+//! Whether a plain value looks like a secret, by its name or by its form.
 
 use crate::value::arn::Arn;
 
-/// Parts of names that secrets have, without `_`.
+/// Parts of the names of secrets, without `_`.
 const NAMES: [&str; 13] = [
     "PASSWORD",
     "PASSWD",
@@ -19,8 +19,8 @@ const NAMES: [&str; 13] = [
     "AUTHKEY",
 ];
 
-/// Last parts of names of what is about a secret and is none.
-const ABOUT: [&str; 27] = [
+/// Last parts of names that are about a secret and whose values are not secret.
+const NOT_SECRET: [&str; 27] = [
     "ALGORITHM",
     "ARN",
     "AUDIENCE",
@@ -50,28 +50,28 @@ const ABOUT: [&str; 27] = [
     "URL",
 ];
 
-/// How well-known keys begin: GitHub, GitLab, Slack, Stripe.
-const BEGINNINGS: [&str; 7] = ["ghp_", "gho_", "github_pat_", "glpat-", "xoxb-", "sk_live_", "rk_live_"];
+/// Prefixes of well-known keys: GitHub, GitLab, Slack, Stripe.
+const PREFIXES: [&str; 7] = ["ghp_", "gho_", "github_pat_", "glpat-", "xoxb-", "sk_live_", "rk_live_"];
 
 /// Whether this value under this name is most likely a secret.
-pub(crate) fn is_one(name: &str, value: &str) -> bool {
-    has_its_form(value) || (names_one(name) && !is_plainly_none(value))
+pub(crate) fn is_secret(name: &str, value: &str) -> bool {
+    has_secret_form(value) || (is_secret_name(name) && !is_harmless(value))
 }
 
-/// Whether a word of a command line is or holds a secret: `--password=…`, an address with a password.
-pub(crate) fn is_argument(word: &str) -> bool {
+/// Whether a word of a command line is a secret or has one in it: `--password=…`, a URL with a password.
+pub(crate) fn is_secret_argument(word: &str) -> bool {
     let option = word.strip_prefix('-').and_then(|option| option.split_once('='));
-    has_its_form(word) || option.is_some_and(|(name, value)| is_one(name.trim_start_matches('-'), value))
+    has_secret_form(word) || option.is_some_and(|(name, value)| is_secret(name.trim_start_matches('-'), value))
 }
 
-/// Whether a text of several parts (a connection string, a query, JSON, a header) holds a secret; `$` stands for one that is none of it.
-pub(crate) fn is_in(text: &str) -> bool {
+/// Whether a text of several parts (a connection string, a query, JSON, a header) has a secret in it; `$` stands for a reference.
+pub(crate) fn has_secret(text: &str) -> bool {
     let parts: Vec<String> = text
         .split(|char: char| char.is_whitespace() || ";&?,{}".contains(char))
         .map(|part| part.replace(['"', '\''], ""))
         .filter(|part| !part.is_empty())
         .collect();
-    let is_given = |name: &str, value: &str| !value.starts_with('$') && is_one(name, value);
+    let is_given = |name: &str, value: &str| !value.starts_with('$') && is_secret(name, value);
     let is_pair = |part: &str| {
         [part.split_once('='), part.split_once(':')].into_iter().flatten().any(|(name, value)| is_given(name, value))
     };
@@ -79,12 +79,12 @@ pub(crate) fn is_in(text: &str) -> bool {
         matches!(pair, [scheme, value] if ["bearer", "basic"].contains(&scheme.to_ascii_lowercase().as_str())
             && value.len() >= 8 && !value.contains('$'))
     };
-    is_argument(text)
-        || parts.iter().any(|part| is_pair(part) || part.split([':', '=', '@']).any(has_its_form))
+    is_secret_argument(text)
+        || parts.iter().any(|part| is_pair(part) || part.split([':', '=', '@']).any(has_secret_form))
         || parts.windows(2).any(is_authorization)
 }
 
-/// Whether this is how berth refers to a secret.
+/// Whether this is a reference to a secret.
 pub(crate) fn is_reference(value: &str) -> bool {
     let of_arn = Arn::parse(value).is_some_and(|arn| match arn.service {
         "secretsmanager" => true,
@@ -97,22 +97,22 @@ pub(crate) fn is_reference(value: &str) -> bool {
             .any(|start| value.strip_prefix(start).is_some_and(|rest| !rest.is_empty()))
 }
 
-fn names_one(name: &str) -> bool {
+fn is_secret_name(name: &str) -> bool {
     let upper = name.to_ascii_uppercase();
     let last = upper.rsplit(['_', '-', '.']).next().unwrap_or_default();
     let joined: String = upper.chars().filter(char::is_ascii_alphanumeric).collect();
-    !ABOUT.contains(&last) && (last == "PWD" && upper.len() > 3 || NAMES.iter().any(|part| joined.contains(part)))
+    !NOT_SECRET.contains(&last) && (last == "PWD" && upper.len() > 3 || NAMES.iter().any(|part| joined.contains(part)))
 }
 
-/// Empty, a number, a duration, a boolean, a path.
-fn is_plainly_none(value: &str) -> bool {
+/// Whether a value is empty, a number, a duration, a boolean or a path.
+fn is_harmless(value: &str) -> bool {
     const WORDS: [&str; 9] = ["true", "false", "yes", "no", "on", "off", "null", "none", "disabled"];
     let unit = value.trim_start_matches(|char: char| char.is_ascii_digit() || char == '.');
     let is_number = unit.len() < value.len() && unit.len() <= 2 && unit.chars().all(|char| char.is_ascii_alphabetic());
     value.is_empty() || is_number || value.starts_with('/') || WORDS.contains(&value.to_ascii_lowercase().as_str())
 }
 
-fn has_its_form(value: &str) -> bool {
+fn has_secret_form(value: &str) -> bool {
     let is_aws_key = ["AKIA", "ASIA"].iter().any(|start| {
         value.len() == 20
             && value.starts_with(start)
@@ -122,7 +122,7 @@ fn has_its_form(value: &str) -> bool {
     is_aws_key
         || is_pem
         || has_password(value)
-        || BEGINNINGS.iter().any(|start| value.starts_with(start) && value.len() >= 20)
+        || PREFIXES.iter().any(|start| value.starts_with(start) && value.len() >= 20)
 }
 
 /// `scheme://user:password@host`
@@ -151,7 +151,7 @@ mod tests {
             "AKIAIOSFODNN7EXAMPLE:$",
             "postgres://u:hunter2@$/db",
         ] {
-            assert!(is_in(secret), "{secret}");
+            assert!(has_secret(secret), "{secret}");
         }
         for none in [
             "postgres://$:$@db/app",
@@ -162,7 +162,7 @@ mod tests {
             "amqp://app:$@mq:5671/%2f?heartbeat=30",
             "$",
         ] {
-            assert!(!is_in(none), "{none}");
+            assert!(!has_secret(none), "{none}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Where one secret is: the reference, never the value.
+//! References to secrets. No type here has a secret's value.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::value::arn::Arn;
 
-/// Below this path the Parameter Store has the secrets of Secrets Manager, each by its name (user guide, "Referencing AWS Secrets Manager secrets
+/// The path below which the Parameter Store gives the secrets of Secrets Manager by name (user guide, "Referencing AWS Secrets Manager secrets
 /// from Parameter Store parameters").
 const REFERENCE: &str = "/aws/reference/secretsmanager/";
 
@@ -20,14 +20,14 @@ pub enum SecretRef {
         id: String,
         /// The key of the JSON object; none is the whole value.
         json_key: Option<String>,
-        /// `AWSCURRENT` if not said.
+        /// `AWSCURRENT` if none.
         version_stage: Option<String>,
         /// A version by id.
         version_id: Option<String>,
     },
     /// In the Parameter Store.
     Parameter {
-        /// Name (with `:version` or `:label` if written) or ARN.
+        /// Name, with `:version` or `:label` if written, or ARN.
         name: String,
         /// The key of the JSON object; none is the whole value.
         json_key: Option<String>,
@@ -56,7 +56,7 @@ impl SecretRef {
         Ok(Self::Managed { id: id.to_owned(), json_key, version_stage: None, version_id: None })
     }
 
-    /// The name of the secret in Secrets Manager that a parameter of the reserved path is.
+    /// The name of the secret, if this is a parameter below the path for secrets of Secrets Manager.
     pub fn secret_of_parameter(&self) -> Option<&str> {
         let Self::Parameter { name, .. } = self else { return None };
         let path = match Arn::parse(name) {
@@ -97,7 +97,7 @@ fn check_version(stage: Option<&str>, id: Option<&str>) -> Result<(), Cow<'stati
     Ok(())
 }
 
-/// A name in the Parameter Store: letters, digits and `_.-/`, then perhaps `:version` or `:label` (API reference, PutParameter,
+/// A name in the Parameter Store: letters, digits and `_.-/`, with or without `:version` or `:label` (API reference, PutParameter,
 /// LabelParameterVersion).
 pub(crate) fn check_parameter(name: &str) -> Result<(), Cow<'static, str>> {
     let (path, selector) = match name.split_once(':') {
@@ -172,7 +172,7 @@ fn of_arn(text: &str, json_key: Option<String>) -> Result<SecretRef, Cow<'static
     }
 }
 
-/// The reference in the shortest form that berth reads, for messages: `prod/api#password`, `ssm:/prod/key`.
+/// The reference in its shortest form, for messages: `prod/api#password`, `ssm:/prod/key`.
 impl fmt::Display for SecretRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key = match self {
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_reference_is_told_so() {
+    fn an_invalid_reference_is_an_error() {
         for (text, reason) in [
             ("", "has no secret name"),
             ("#x", "has no secret name"),
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_that_no_secret_has_is_told_so() {
+    fn an_impossible_version_is_an_error() {
         let of = |count| "v".repeat(count);
         for count in [32, 64] {
             check(&format!("{ARN}:::{}", of(count)), managed(ARN, None, None, Some(&of(count))));

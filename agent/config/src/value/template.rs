@@ -1,6 +1,6 @@
 //! `secret.NAME`: one reference, or a text that holds several, each as `${reference}`.
 //!
-//! `$${` is the text `${`; every other `$` is itself. What is written inside the braces is what `secret.NAME` takes alone.
+//! `$${` is the text `${`; every other `$` is text. The braces enclose what `secret.NAME` takes without them.
 
 use std::fmt::{self, Write};
 
@@ -11,30 +11,30 @@ use crate::value::secret_like;
 use crate::value::secret_ref::SecretRef;
 use crate::value::{Reason, Reasons};
 
-/// What one name of the app gets.
+/// The value of `secret.NAME`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum SecretValue {
     /// One secret, or one key of it.
     Reference(SecretRef),
-    /// A text with the values of several in their places.
+    /// A text with references to secrets.
     Template(Template),
 }
 
-/// A text with references in it: at least one.
+/// A text with at least one reference.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Template(Vec<Piece>);
 
 /// A piece of a template.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum Piece {
-    /// Text as it is.
+    /// Text.
     Text(String),
-    /// In its place comes the value.
+    /// A reference, which the secret's value replaces.
     Secret {
-        /// Of which secret.
+        /// The secret.
         reference: SecretRef,
-        /// Where its `${` is in the value of the key: in characters, counted from 1.
+        /// The position of its `${` in the value of the key: in characters, counted from 1.
         at: usize,
     },
 }
@@ -46,7 +46,7 @@ impl From<SecretRef> for SecretValue {
 }
 
 impl SecretValue {
-    /// Reads a reference, or a template, which holds a `${`.
+    /// Parses a reference, or a template, which has a `${`.
     pub(crate) fn parse(text: &str) -> Result<Self, Reasons> {
         if text.contains("${") {
             return Template::parse(text).map(Self::Template);
@@ -56,7 +56,7 @@ impl SecretValue {
         })
     }
 
-    /// Every secret that it is made of, in their order; one that is there twice comes twice.
+    /// Every referenced secret, in order, with repetitions.
     pub fn references(&self) -> impl Iterator<Item = &SecretRef> {
         let (one, template) = match self {
             Self::Reference(reference) => (Some(reference), None),
@@ -66,11 +66,11 @@ impl SecretValue {
     }
 }
 
-/// What happens to templates on their way, without a word.
+/// Programs that replace `${…}` before berth sees it.
 const REPLACED: &str = "if it had `${…}` for secrets, another program has replaced them: Terraform needs `$${…}`, Fn::Sub of CloudFormation \
                         `${!…}`, and a shell single quotes";
 
-/// Characters that no reference has and that a text around references often does.
+/// Whether a text has characters that no reference has, and that text around references often has.
 fn was_a_template(text: &str) -> bool {
     text.contains("://") || text.contains(":@") || text.contains([' ', ';', '"', '{'])
 }
@@ -85,7 +85,7 @@ impl Template {
                 "$${".len()
             } else if let Some(inside) = rest.strip_prefix("${") {
                 let end = inside.find('}');
-                // What is never closed ends the search: nobody knows where it was to end.
+                // A reference that is never closed ends the search, because its end is unknown.
                 let inside = end.and_then(|end| inside.get(..end));
                 match inside.ok_or("is never closed: `}` is missing".into()).and_then(reference) {
                     Ok(reference) => {
@@ -119,12 +119,12 @@ impl Template {
             .into())
     }
 
-    /// The pieces, in their order.
+    /// The pieces, in order.
     pub fn pieces(&self) -> &[Piece] {
         &self.0
     }
 
-    /// The references with their places, in their order.
+    /// The references with their positions, in order.
     pub fn references(&self) -> impl Iterator<Item = (&SecretRef, usize)> {
         self.0.iter().filter_map(|piece| match piece {
             Piece::Secret { reference, at } => Some((reference, *at)),
@@ -132,8 +132,8 @@ impl Template {
         })
     }
 
-    /// Places of the references between `://` and the `@` of a URL, where a value that holds one of its separators changes what the URL
-    /// means.
+    /// Positions of the references between `://` and the `@` of a URL. A value with a separator in it changes what the URL
+    /// means there.
     pub fn in_user_info(&self) -> Vec<usize> {
         let (mut within, mut found, mut pending) = (false, Vec::new(), Vec::new());
         for piece in &self.0 {
@@ -160,12 +160,12 @@ impl Template {
         found
     }
 
-    /// Whether its text holds a password, beside the references.
+    /// Whether the text around the references has a password.
     pub(crate) fn holds_password(&self) -> bool {
-        secret_like::is_in(&self.with(|_| "$".to_owned()))
+        secret_like::has_secret(&self.with(|_| "$".to_owned()))
     }
 
-    /// The text with this in the place of every reference.
+    /// The text, with every reference replaced.
     fn with(&self, shown: impl Fn(&SecretRef) -> String) -> String {
         let pieces = self.0.iter().map(|piece| match piece {
             Piece::Text(text) => text.clone(),
@@ -175,7 +175,7 @@ impl Template {
     }
 }
 
-/// What stands between `${` and `}`.
+/// Parses the text between `${` and `}`.
 fn reference(text: &str) -> Result<SecretRef, Reason> {
     if text.is_empty() {
         return Err("has no secret name".into());
@@ -192,7 +192,7 @@ fn reference(text: &str) -> Result<SecretRef, Reason> {
     SecretRef::parse(text)
 }
 
-/// As it can be written, for people: without control characters, and without its text where that holds a password.
+/// As it can be written, for people: without control characters, and without its text if that has a password.
 impl fmt::Display for SecretValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -231,7 +231,7 @@ mod tests {
         }
     }
 
-    /// The pieces in one line: text as it is, references in angle brackets with their places.
+    /// The pieces in one line: text, and references in angle brackets with their positions.
     fn pieces(text: &str) -> String {
         let shown = |piece: &Piece| match piece {
             Piece::Text(text) => text.clone(),
@@ -268,18 +268,18 @@ mod tests {
     }
 
     #[test]
-    fn a_value_without_a_reference_in_braces_is_one_reference_as_ever() {
+    fn a_value_without_braces_is_one_reference() {
         for text in ["prod/db#user", "ssm:/prod/key", "prod/db#$x"] {
             let reference = SecretRef::parse(text).unwrap();
             let json = serde_json::to_value(&reference).unwrap();
             assert_eq!(SecretValue::parse(text), Ok(SecretValue::Reference(reference.clone())));
-            // Else the fingerprint would be another one, and an upgrade would make every container again.
+            // Another form would change the fingerprint, and an upgrade would create every container again.
             assert_eq!(serde_json::to_value(SecretValue::Reference(reference)).unwrap(), json);
         }
     }
 
     #[test]
-    fn everything_that_is_wrong_is_told_with_its_place() {
+    fn every_error_is_reported_with_its_position() {
         for (text, expected) in [
             ("x${", &["`${` at character 2 is never closed: `}` is missing"][..]),
             ("${a} ${b", &["`${` at character 6 is never closed: `}` is missing"]),
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_that_another_program_filled_in_is_told_so() {
+    fn a_template_that_another_program_replaced_is_explained() {
         for text in ["postgres://:@db/app", "postgres://app:hunter2@db/app", "user= password=", "{\"p\":\"\"}"] {
             let reported = reasons(text).join("\n");
             assert!(

@@ -448,7 +448,7 @@ fn disguise() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
     fn no_line_with_berth_and_image_boots_another_image_in_silence(bytes in disguise()) {

@@ -184,7 +184,7 @@ fn json_says_the_same() {
     assert_eq!(row("port"), ("80".into(), "stdin line 1 column 17".into()));
     assert_eq!(row("env.A"), (Value::Null, "stdin line 1 column 25".into()));
     assert_eq!(row("boot.timeout"), ("10m".into(), "default".into()));
-    assert_eq!(keys["boot.timeout"]["about"], "give up booting after this; at least 1s");
+    assert_eq!(keys["boot.timeout"]["about"], "the boot fails after this; at least 1s");
     expect![[r#"
         {
           "config": null,

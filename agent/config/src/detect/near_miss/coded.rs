@@ -1,13 +1,13 @@
-//! Texts that hold a config once an encoding is undone. They are refused, not decoded: cloud-init and the next reader see them as
-//! they are, and would disagree with berth.
+//! Texts that have a config after decoding. They are errors and are not decoded, because cloud-init and readers see them as
+//! they are.
 
 use base64::Engine as _;
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-/// An encoding that user-data should not have.
+/// An encoding that user-data must not have.
 pub(crate) struct Encoding {
-    /// Undoes it; none where it plainly is another text.
+    /// Decodes it; none if the text is not in this encoding.
     pub(crate) undo: fn(&[u8]) -> Option<Vec<u8>>,
     /// What it is, and what to do.
     pub(crate) fix: &'static str,
@@ -36,12 +36,12 @@ pub(crate) static ENCODINGS: [Encoding; 7] = [
     },
 ];
 
-/// The shortest base64 that is worth a look; a word of a dozen letters is no base64.
+/// The shortest base64 that is decoded: a word of a dozen letters is not base64.
 const SHORTEST: usize = 16;
 
 fn base64(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut text: Vec<u8> = bytes.iter().copied().filter(|byte| !byte.is_ascii_whitespace() && *byte != b'=').collect();
-    // What is cut in the middle of four characters is read up to there.
+    // Text that is cut within a group of four characters is decoded up to the group.
     text.truncate(if text.len() % 4 == 1 { text.len() - 1 } else { text.len() });
     if text.len() < SHORTEST {
         return None;
@@ -51,14 +51,14 @@ fn base64(bytes: &[u8]) -> Option<Vec<u8>> {
         .with_decode_allow_trailing_bits(true);
     let plain =
         [STANDARD, URL_SAFE].iter().find_map(|alphabet| GeneralPurpose::new(alphabet, lenient).decode(&text).ok())?;
-    // A word can be base64 by chance; what it then holds is noise.
+    // A word can be base64 by chance, and then decodes to noise.
     let is_meant = plain.starts_with(b"\x1f\x8b")
         || is_utf16(&plain)
         || !plain.iter().any(|byte| byte.is_ascii_control() && !byte.is_ascii_whitespace());
     is_meant.then_some(plain)
 }
 
-/// PowerShell's usual bytes of a text: every other one is NUL.
+/// Whether this is UTF-16, PowerShell's default: every other byte is NUL.
 fn is_utf16(bytes: &[u8]) -> bool {
     let nul = |first: usize| bytes.iter().skip(first).step_by(2).filter(|byte| **byte == 0).count();
     bytes.len() >= SHORTEST && nul(0).max(nul(1)) * 5 >= bytes.len() * 2
@@ -90,14 +90,14 @@ fn percent(bytes: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     let plain = decode(bytes, b'%')?;
-    // A form has `+` for a space; a real one is `%2B` there.
+    // In form encoding `+` is a space, and `%2B` a plus sign.
     let form = bytes.contains(&b'+') && !bytes.contains(&b' ');
     Some(plain.into_iter().map(|byte| if form && byte == b'+' { b' ' } else { byte }).collect())
 }
 
 fn quoted_printable(bytes: &[u8]) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(bytes).ok()?;
-    // A value that begins with two hex digits is none of it; every sign of the text itself would be.
+    // `=` before two hex digits may be a value; quoted-printable also encodes `=` itself.
     if !text.contains("=3D") {
         return None;
     }
@@ -105,7 +105,7 @@ fn quoted_printable(bytes: &[u8]) -> Option<Vec<u8>> {
     decode(joined.as_bytes(), b'=')
 }
 
-/// Two hex digits behind this sign are a byte. None if there is no such thing.
+/// Replaces this sign and two hex digits by their byte; none if there is no such sequence.
 fn decode(bytes: &[u8], sign: u8) -> Option<Vec<u8>> {
     let (mut plain, mut rest, mut found) = (Vec::with_capacity(bytes.len()), bytes, false);
     while let Some((byte, after)) = rest.split_first() {
@@ -162,7 +162,7 @@ fn html(bytes: &[u8]) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
-    /// What the encoding of this name gives.
+    /// The decoded text.
     fn undone(code: fn(&[u8]) -> Option<Vec<u8>>, text: &str) -> Option<String> {
         code(text.as_bytes()).map(|plain| String::from_utf8_lossy(&plain).into_owned())
     }

@@ -1,6 +1,6 @@
-//! One line of user-data that names berth: the config, almost the config, or something else.
+//! One line of user-data with the word berth: the config, a near miss, or something else.
 //!
-//! The table is [`RECOGNISERS`]: the first that knows the line says what to do about it.
+//! The table is [`RECOGNISERS`]: the first that matches decides the message.
 
 use crate::value::printable::is_invisible;
 use std::borrow::Cow;
@@ -28,11 +28,11 @@ pub(crate) struct NearMiss {
     pub(crate) column: usize,
     /// What it is, and what to do.
     pub(crate) reason: Cow<'static, str>,
-    /// Whether it is a config beyond doubt, and so counts beside another one.
+    /// Whether it is certainly a config, and so an error beside another one.
     pub(crate) certain: bool,
 }
 
-/// The commands of berth: in a script, a line may call them. A test compares them with the command line's own.
+/// The commands of berth, which a line of a script may call. A test compares them with the command line.
 pub const COMMANDS: [&str; 12] = [
     "check",
     "status",
@@ -48,7 +48,7 @@ pub const COMMANDS: [&str; 12] = [
     "help",
 ];
 
-/// Looks at one line. In a script, `berth` at the start of a line is also the command.
+/// Recognises one line. In a script, a line that begins with `berth` may call the command.
 pub(crate) fn look(line: &str, script: bool) -> Option<BerthLine> {
     let seen = Visible::of(line);
     if !seen.text.to_ascii_lowercase().contains("berth") {
@@ -74,14 +74,14 @@ pub(crate) fn look(line: &str, script: bool) -> Option<BerthLine> {
     }
 }
 
-/// A line that would be the config if its keys were not in capitals.
+/// A line that is the config in uppercase.
 fn capitals(line: &str, script: bool) -> Option<NearMiss> {
     let lower = line.to_ascii_lowercase();
     let indent = config(&lower, script).filter(|(words, _)| lower != line && assigns_image(words, "="))?.1;
     Some(NearMiss { column: indent + 1, reason: CAPITALS.into(), certain: false })
 }
 
-/// A line whose first word is one typo away from `berth`, and that says which image.
+/// A line that begins with `berth` with one typo, and sets `image`.
 fn misspelt(line: &str) -> Option<NearMiss> {
     let rest = line.trim_start_matches([' ', '\t', '#']);
     let (word, after) = first_key(rest);
@@ -91,18 +91,18 @@ fn misspelt(line: &str) -> Option<NearMiss> {
     is_config.then(|| NearMiss { column, reason: MISSPELT.into(), certain: false })
 }
 
-/// Whether a line goes on with the config of the line before it: `key=value` words of keys that there are. In a script, the
-/// shell assigns variables like this, so there it must be a comment as well.
+/// Whether a line continues the config of the line before it: `key=value` words of known keys. In a script, the
+/// shell assigns variables like this, so the line must be a comment too.
 pub(crate) fn goes_on(line: &str, script: bool) -> bool {
     let words = line.trim_start_matches([' ', '\t', '#']);
     let is_pair = |word: &str| word.split_once('=').is_some_and(|(key, _)| Key::find(key).is_some());
     let may_be = !script || line.trim_start().starts_with('#');
-    // A quoted value may have spaces; a sentence that begins with `port=80` is a comment.
+    // A quoted value may have spaces; a sentence that begins with `port=80` is prose.
     let mut each = words.split_whitespace();
     may_be && each.next().is_some_and(is_pair) && (each.all(is_pair) || words.contains(['\'', '"']))
 }
 
-/// The one line, as it is or with the marks that editors, heredocs and habits put in front of it: indentation, `# berth`, `##berth`.
+/// The one line, with or without what editors and heredocs put before it: indentation, `# berth`, `##berth`.
 fn config(line: &str, script: bool) -> Option<(String, usize)> {
     let rest = line.trim_start_matches([' ', '\t', '#']);
     let marks = line.get(..line.len() - rest.len())?;
@@ -110,7 +110,7 @@ fn config(line: &str, script: bool) -> Option<(String, usize)> {
     let colon = after.starts_with(':');
     let after = after.strip_prefix(':').unwrap_or(after);
     let first = after.chars().next().filter(|char| char.is_whitespace())?;
-    // Another kind of space is left to the words, which say where it is.
+    // Another kind of space stays in the words, whose error has its column.
     let words = if matches!(first, ' ' | '\t') { after.get(1..)? } else { after };
     let first_word = words.split_whitespace().next().unwrap_or_default();
     let as_documented = match marks {
@@ -126,13 +126,13 @@ fn config(line: &str, script: bool) -> Option<(String, usize)> {
     Some((words.to_owned(), indent))
 }
 
-/// Whether a text begins with `key=`, or with a key of berth's, spaces and `=`.
+/// Whether a text begins with `key=`, or with a known key, spaces and `=`.
 fn assigns(text: &str) -> bool {
     let (key, rest) = first_key(text);
     !key.is_empty() && (rest.starts_with('=') || (Key::find(key).is_some() && rest.trim_start().starts_with('=')))
 }
 
-/// The name that a text begins with, and what follows.
+/// The name at the start of a text, and the rest.
 fn first_key(text: &str) -> (&str, &str) {
     let text = text.trim_start();
     let is_part = |char: char| char.is_ascii_alphanumeric() || "_.-".contains(char);
@@ -141,11 +141,11 @@ fn first_key(text: &str) -> (&str, &str) {
     text.split_at(if starts { end } else { 0 })
 }
 
-/// How far behind `berth` the image is looked for, and how often in one line; hostile bytes could make it long.
+/// How far after `berth` the image may be, and how many times one line is searched: hostile input could make both large.
 const FAR: usize = 2_000;
 const OFTEN: usize = 64;
 
-/// Whether `image` with one of these signs is in the text, with at most one word of prose before it.
+/// Whether the text has `image` followed by one of these signs, after at most one word of prose.
 fn assigns_image(text: &str, signs: &str) -> bool {
     let end = (0..=FAR.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
     let text = text.get(..end).unwrap_or_default();
@@ -160,10 +160,10 @@ fn assigns_image(text: &str, signs: &str) -> bool {
     })
 }
 
-/// A line as it looks.
+/// A line without its invisible characters.
 struct Visible {
     text: String,
-    /// The column of each character of it.
+    /// The column of each character.
     columns: Vec<usize>,
     first_hidden: Option<usize>,
 }
@@ -175,7 +175,7 @@ impl Visible {
         Self { text, columns, first_hidden: numbered().find(|(char, _)| is_invisible(*char)).map(|(_, column)| column) }
     }
 
-    /// Every place where the word `berth` stands by itself.
+    /// Every `berth` that is a word of its own.
     fn mentions(&self) -> impl Iterator<Item = Mention<'_>> {
         let lower = self.text.to_ascii_lowercase();
         let starts: Vec<usize> = lower.match_indices("berth").map(|(at, _)| at).collect();
@@ -191,13 +191,13 @@ impl Visible {
 /// The word `berth` in a line.
 struct Mention<'a> {
     before: &'a str,
-    /// In the case that it is written in.
+    /// The word as written, in its case.
     word: &'a str,
     after: &'a str,
     column: usize,
 }
 
-/// What may stand between `berth` and the first key.
+/// What may be between `berth` and the first key.
 const BETWEEN: &str = ":=,;|>-+\"'“”‘’`([{";
 
 const INVISIBLE: &str = "an invisible character in the config line: type the line again without it";
@@ -213,7 +213,7 @@ const MISSPELT: &str = "looks like `berth` with a typo: begin the line with `#be
 const NOT_FIRST: &str =
     "looks like a config but is not: begin the line with `#berth ` or `berth `, then write `key=value` words";
 
-/// What a line that names berth and is not the config may be, in the order in which it is asked.
+/// What a line with the word berth that is not the config can be, in the order in which it is tried.
 const RECOGNISERS: [fn(&Mention<'_>) -> Option<&'static str>; 5] = [
     |it| (it.command() == Some("run")).then_some(RUN),
     |it| it.is_yaml().then_some(YAML),
@@ -223,7 +223,7 @@ const RECOGNISERS: [fn(&Mention<'_>) -> Option<&'static str>; 5] = [
 ];
 
 impl Mention<'_> {
-    /// Not in a path, a name or a variable.
+    /// Whether it is not a part of a path, a name or a variable.
     fn stands_alone(&self) -> bool {
         let is_part = |char: char| char.is_alphanumeric() || "_.$@".contains(char);
         let only_marks = !self.before.chars().any(char::is_alphanumeric);
@@ -251,7 +251,7 @@ impl Mention<'_> {
         Some(NearMiss { column: self.column, reason: reason.into(), certain })
     }
 
-    /// The word behind it, if it is one and no key.
+    /// The word after it, if it is not a key.
     fn command(&self) -> Option<&str> {
         let rest = self.after.trim_start_matches(|char: char| char.is_whitespace() || ",\"'".contains(char));
         let (word, after) = first_key(rest);
@@ -267,7 +267,7 @@ impl Mention<'_> {
         self.before.chars().all(|char| char == '#' || char.is_whitespace())
     }
 
-    /// Behind the first line of a script or a cloud-config, or behind something that was the end of a line.
+    /// Whether it follows the first line of a script or a cloud-config, or a character that was the end of a line.
     fn is_folded(&self) -> bool {
         let before = self.before.trim_start();
         let head = before.trim_end_matches(['#', ' ', '\t']);

@@ -1,11 +1,11 @@
-//! Near misses: user-data that is almost a config. None is passed over, because an instance would then boot what an older layer says.
+//! Near misses: user-data that is almost a config. Each is an error, because the instance would boot the config of an older layer.
 //!
 //! ```text
-//!   a line that names berth   line.rs   what stands in front of it, behind it, or in it
-//!   a text that is encoded    coded.rs  undone, it holds a config
-//!   a text in another form    text.rs   YAML, TOML without its head, MIME that is none
+//!   a line that names berth   line.rs   with something before, after or in the word
+//!   a text that is encoded    coded.rs  decoded, it has a config
+//!   a text in another form    text.rs   YAML, TOML without `#berth`, broken MIME
 //! ```
-//! Each file has one table of recognisers, each of them with a sentence that says what it plainly is and what to do.
+//! Each file has one table of recognisers. Each recogniser has a sentence that says what the text is and what to do.
 
 pub(crate) use coded::ENCODINGS;
 pub use line::COMMANDS;

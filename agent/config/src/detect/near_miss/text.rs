@@ -1,28 +1,28 @@
-//! Texts that are a config in a form that is not read.
+//! Texts that are a config in a form that is not supported.
 
 use crate::detect::foreign::Foreign;
 use crate::keys::Key;
 
-/// Where a text is in another form, and what to do.
+/// The position of a config in another form, and what to do.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Misread {
     /// The line, counted from 1.
     pub(crate) line: usize,
     /// The column, counted from 1.
     pub(crate) column: usize,
-    /// What it plainly is, and what to do.
+    /// What it is, and what to do.
     pub(crate) fix: &'static str,
 }
 
-/// A form, and how it is recognised: the line and the column where.
+/// Recognises a form, by its line and column.
 struct Recogniser {
-    /// Whether user-data of this kind can be it at all.
+    /// Whether user-data of this kind can be in this form.
     fits: fn(Foreign) -> bool,
     find: fn(&[&str]) -> Option<(usize, usize)>,
     fix: &'static str,
 }
 
-/// Every form, in the order in which it is asked.
+/// Every form, in the order in which they are tried.
 static RECOGNISERS: [Recogniser; 8] = [
     Recogniser {
         fits: |kind| kind != Foreign::Script,
@@ -72,7 +72,7 @@ static RECOGNISERS: [Recogniser; 8] = [
     },
 ];
 
-/// The form that a text without a config is in, if it was meant as one.
+/// The form of a text that has no config but was meant as one.
 pub(crate) fn misread(text: &str, kind: Foreign) -> Option<Misread> {
     let lines: Vec<&str> = text.lines().collect();
     RECOGNISERS.iter().filter(|form| (form.fits)(kind)).find_map(|form| {
@@ -81,7 +81,7 @@ pub(crate) fn misread(text: &str, kind: Foreign) -> Option<Misread> {
     })
 }
 
-/// How compressed bytes begin that are not gzip, which nothing on an instance unpacks.
+/// The first bytes of compressed data that is not gzip, which no program on an instance decompresses.
 const COMPRESSED: [(&[u8], &str); 6] = [
     (b"\x1f\x8b", "is compressed with gzip more than once: compress it once"),
     (b"\x28\xb5\x2f\xfd", "is compressed with zstd: only gzip is supported"),
@@ -91,21 +91,21 @@ const COMPRESSED: [(&[u8], &str); 6] = [
     (b"\x78", "is compressed with zlib: only gzip is supported (the file format, with its header)"),
 ];
 
-/// What bytes are packed with that cannot be unpacked here.
+/// The compression of bytes that berth cannot decompress.
 pub(crate) fn foreign_compression(bytes: &[u8]) -> Option<&'static str> {
     let found = COMPRESSED.iter().find(|(magic, _)| bytes.starts_with(magic))?;
-    // The two bytes of zlib are divisible by 31 (RFC 1950), and the second is no letter.
+    // The first two bytes of zlib are divisible by 31 (RFC 1950), and the second is not a letter.
     let is_zlib = |bytes: &[u8]| matches!(bytes.first_chunk::<2>(), Some(head @ [_, 0x01 | 0x9c | 0xda]) if u16::from_be_bytes(*head) % 31 == 0);
     (found.0 != b"\x78" || is_zlib(bytes)).then_some(found.1)
 }
 
-/// The first line that is so, and the column of its first character.
+/// The first line that matches, and the column of its first character.
 fn at(lines: &[&str], is: impl Fn(&str) -> bool) -> Option<(usize, usize)> {
     let (line, number) = lines.iter().zip(1..).find(|(line, _)| is(line))?;
     Some((number, indent(line) + 1))
 }
 
-/// The first line that is so and no deeper than the others: what lies in another document's tables is that document's.
+/// The first line that matches and has the least indentation: deeper lines belong to the tables of another document.
 fn at_the_top(lines: &[&str], is: impl Fn(&str) -> bool) -> Option<(usize, usize)> {
     let least = lines.iter().filter(|line| !line.trim().is_empty()).map(|line| indent(line)).min()?;
     at(lines, |line| indent(line) == least && is(line))
@@ -115,20 +115,20 @@ fn indent(line: &str) -> usize {
     line.chars().take_while(|char| char.is_whitespace()).count()
 }
 
-/// The key of berth's that a line begins with, if nobody else would have it, and what follows.
+/// The key at the start of a line, if only berth has such a key, and the rest of the line.
 fn key(line: &str) -> Option<(&str, &str)> {
     let line = line.trim_start().trim_start_matches(['-', '"', '\'']);
     let end = line.find(|char: char| !(char.is_ascii_alphanumeric() || "_.".contains(char))).unwrap_or(line.len());
     let (key, rest) = line.split_at_checked(end)?;
     let rest = rest.trim_start_matches(['"', '\'']);
-    // `name`, `user`, `port` and their like may be anybody's.
+    // `name`, `user`, `port` and others are common keys of other programs.
     let own = key == "image"
         || (key == "config" && rest.starts_with("=s"))
         || (key.contains('.') && Key::find(key).is_some());
     own.then_some((key, rest))
 }
 
-/// A `text/x-berth` part that a multi-part was not split into.
+/// A `text/x-berth` part that the parser of multi-parts does not find.
 pub(crate) fn own_part(text: &str) -> Option<Misread> {
     const BOUNDARY: &str = "is a part that cannot be found: the `boundary` in the header of the multi-part must be in double quotes or without quotes, and its \
          lines `--BOUNDARY` must not be indented; multi-parts may be nested at most three deep";
@@ -136,7 +136,7 @@ pub(crate) fn own_part(text: &str) -> Option<Misread> {
     mime(&lines).map(|(line, column)| Misread { line, column, fix: BOUNDARY })
 }
 
-/// The first line of a TOML document of berth's that has only comments, if one of them is a key of berth's.
+/// The first commented key in a TOML document that has only comments.
 pub(crate) fn commented_keys(text: &str) -> Option<usize> {
     let mut below = text.lines().zip(1..).skip_while(|(line, _)| line.trim().is_empty()).skip(1);
     let is_comment = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
@@ -157,7 +157,7 @@ fn mime(lines: &[&str]) -> Option<(usize, usize)> {
     })
 }
 
-/// A line `berth:`, in a comment or not, with `image` soon below it.
+/// A line `berth:`, in a comment or not, with `image` in one of the lines below.
 fn yaml_block(lines: &[&str]) -> Option<(usize, usize)> {
     const SOON: usize = 30;
     let marks = |char: char| char.is_whitespace() || "#-\"'|".contains(char);

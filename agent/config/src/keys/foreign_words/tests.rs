@@ -1,4 +1,4 @@
-//! The words, written down from the documents that have them, in the order of the documents.
+//! Every word of the documents that define them has an answer.
 
 use super::*;
 use crate::keys::{self, Key};
@@ -76,7 +76,7 @@ fn words() -> impl Iterator<Item = &'static str> {
     [DOCKER_RUN, COMPOSE, ECS, GROUP, NETWORK].into_iter().flat_map(str::split_whitespace)
 }
 
-/// A word as it is, and as the others would spell it.
+/// A word in every spelling.
 fn spellings(word: &str) -> Vec<String> {
     if word.starts_with('-') {
         return vec![word.to_owned()];
@@ -127,7 +127,7 @@ fn what_berth_calls_it_is_a_key() {
         for key in row.key.iter() {
             assert!(keys::all().any(|known| known.name == *key), "{key} for {}", row.words);
         }
-        // What is said about a value names keys that there are.
+        // The advice only names keys that exist.
         for piece in row.advice.split('`').skip(1).step_by(2) {
             let name = piece.split(['=', ':']).next().unwrap();
             let is_key = piece.contains('=') && name.bytes().all(|b| b.is_ascii_lowercase() || b"._".contains(&b));
@@ -138,7 +138,7 @@ fn what_berth_calls_it_is_a_key() {
 }
 
 #[test]
-fn no_word_is_told_twice_or_hides_a_key() {
+fn no_word_is_listed_twice_or_hides_a_key() {
     let mut seen = std::collections::BTreeSet::new();
     for word in all().flat_map(|row| row.words.split_whitespace()) {
         let folded = if word.starts_with('-') { word.to_owned() } else { fold(word) };
