@@ -12,6 +12,7 @@ mod layers;
 mod links;
 mod needs;
 mod one_lines;
+mod paths;
 mod questions;
 mod ready;
 mod regressions;

@@ -30,6 +30,7 @@ const HELD: &[&str] = &[
     "tests/missing",
     "tests/needs",
     "tests/terraform-plugins",
+    "tests/tidy/paths.rs",
     "tests/tidy/questions.rs",
     "tests/with-engine",
     "tests/with-summary",
