@@ -13,7 +13,7 @@ use berth_core::message::input::Input;
 use berth_core::message::job::{Job, Ticket};
 use berth_core::message::outcome::Outcome;
 use berth_core::phase::drain::Unfinished;
-use berth_core::view::{PhaseName, Status};
+use berth_core::view::{DeadlineName, PhaseName, Status};
 
 use super::digest::digest;
 
@@ -86,9 +86,9 @@ impl Agent {
     }
 
     /// Whether a deadline is over, and nothing followed.
-    pub(super) fn overdue(&self) -> Option<String> {
+    pub(super) fn overdue(&self) -> Option<DeadlineName> {
         let now = self.now.0.as_secs_f64();
-        self.machine.deadlines().into_iter().find(|one| one.at + 0.001 < now).map(|one| one.name)
+        self.machine.deadlines().into_iter().find(|one| one.at_seconds + 0.001 < now).map(|one| one.name)
     }
 
     /// What is left of its drain.

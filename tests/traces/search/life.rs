@@ -11,7 +11,7 @@ use berth_core::message::group::HookResult;
 use berth_core::message::job::{Job, JobKind};
 use berth_core::message::outcome::Outcome;
 use berth_core::phase::drain::Unfinished;
-use berth_core::view::{PhaseName, Status};
+use berth_core::view::{DeadlineName, PhaseName, Status};
 
 use super::agent::Agent;
 use super::world::{Hooked, World, changes};
@@ -390,8 +390,8 @@ impl Life {
             None if phase != PhaseName::Gone => self.breaks(format!("invariant 6: no deadline in {}", phase.word())),
             _ => {}
         }
-        if let Some(name) = self.agent.overdue().filter(|name| name != "spot interruption") {
-            self.breaks(format!("invariant 6: {name} is over, and nothing follows"));
+        if let Some(name) = self.agent.overdue().filter(|name| *name != DeadlineName::SpotInterruption) {
+            self.breaks(format!("invariant 6: {} is over, and nothing follows", name.label()));
         }
         if let Some(outcome) = self.agent.outcome {
             self.ends(outcome);
