@@ -17,6 +17,9 @@ use berth_core::view::{DeadlineName, PhaseName, Status};
 
 use super::digest::digest;
 
+/// Longer than anything that the configs of the search say.
+const FAR: Duration = Duration::from_secs(300);
+
 /// One process.
 #[derive(Clone)]
 pub(super) struct Agent {
@@ -89,6 +92,14 @@ impl Agent {
     pub(super) fn overdue(&self) -> Option<DeadlineName> {
         let now = self.now.0.as_secs_f64();
         self.machine.deadlines().into_iter().find(|one| one.at_seconds + 0.001 < now).map(|one| one.name)
+    }
+
+    /// A deadline further away than anything but a hook, or a person, is waited for.
+    pub(super) fn far(&self) -> Option<DeadlineName> {
+        let far = self.now.0.as_secs_f64() + FAR.as_secs_f64();
+        let may_be_far = |name| matches!(name, DeadlineName::TerminationHook | DeadlineName::Hold);
+        let deadlines = self.machine.deadlines().into_iter();
+        deadlines.filter(|one| !may_be_far(one.name)).find(|one| one.at_seconds > far).map(|one| one.name)
     }
 
     /// What is left of its drain.
