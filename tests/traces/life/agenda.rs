@@ -1,4 +1,4 @@
-//! What is to happen, in the order of time; what is at the same time, in the order in which it was planned.
+//! What is planned, in the order of time. What is planned for the same time keeps the order in which it was planned.
 
 use std::time::Duration;
 

@@ -37,7 +37,7 @@ pub(crate) struct Agent {
     pub(crate) knows_config: bool,
     /// In any.
     pub(crate) knows_policies: bool,
-    /// Whether a service told it the time.
+    /// Whether a service reported the time to it.
     pub(crate) knows_clock: bool,
     /// Whether the metadata gave it credentials.
     pub(crate) has_credentials: bool,
@@ -142,9 +142,9 @@ impl World {
             let same = Arc::ptr_eq(config, &self.config);
             agent.wants = if same { self.fingerprint.clone() } else { config.fingerprint() };
         }
-        agent.knows_clock |= matches!(event, Event::Failed(_, fault) if fault.reason == SKEWED);
+        agent.knows_clock |= matches!(event, Event::Failed(_, error) if error.reason == SKEWED);
         self.look(&former, event);
-        self.fall_ill(event);
+        self.bring_faults(event);
         self.events += 1;
         let killed = |twist: &Twist| match twist {
             Twist::KillAt { event, ordered } if *event == self.events && !self.progress.healed() => Some(*ordered),
@@ -215,15 +215,15 @@ impl World {
         if let Some(agent) = &mut self.agent {
             agent.running.push(ticket);
         }
-        // As the adapters does before it asks the engine: what was fetched is then on the tmpfs alone.
+        // The adapters do this before they call the engine: what was fetched is then on the tmpfs only.
         if matches!(job, JobKind::StartContainer | JobKind::SignalApp) {
             self.delivered |= std::mem::take(&mut self.fetched);
         }
         let asker = (number, ticket.0);
         let takes = usual(job).mul_f64(0.5 + roll.f64());
         let (since, at) = (self.now, self.now + takes);
-        if let Some((after, fault)) = self.refusal(job, nth) {
-            return self.schedule(self.now + after.unwrap_or(takes), Due::Answer(asker, Event::Failed(job, fault)));
+        if let Some((after, error)) = self.refusal(job, nth) {
+            return self.schedule(self.now + after.unwrap_or(takes), Due::Answer(asker, Event::Failed(job, error)));
         }
         let aws = GROUP.contains(&job) || SERVICES.contains(&job);
         if let Some(agent) = &mut self.agent {
@@ -236,8 +236,8 @@ impl World {
                 self.end_hang(asker, job);
             }
             Fate::Fails(class) => {
-                let fault = JobError::new(class, "so planned");
-                self.schedule(at, Due::Answer(asker, Event::Failed(job, fault)));
+                let error = JobError::new(class, "so planned");
+                self.schedule(at, Due::Answer(asker, Event::Failed(job, error)));
             }
             Fate::Slow(by) => self.schedule(at + by, Due::Act { asker, job: Box::new(ordered), fate, since }),
             Fate::Well | Fate::Lost => self.schedule(at, Due::Act { asker, job: Box::new(ordered), fate, since }),

@@ -91,7 +91,7 @@ impl Balancer {
         u32::try_from(self.ends.len()).unwrap_or(u32::MAX)
     }
 
-    /// The app ended: whoever was connected notices.
+    /// The app ended: every connected client notices.
     pub(crate) fn app_ended(&mut self, now: Duration) {
         for _ in self.ends.drain(..) {
             self.failed.push(now);

@@ -12,11 +12,11 @@ use berth_core::message::job::JobKind;
 use berth_core::message::output::{AppOutput, Unavailable};
 
 use super::plan::Plan;
-use super::table::Ill;
+use super::table::BootFault;
 use super::twist::Twist;
 use crate::sim::{DIGEST, ms, wrote};
 
-/// Who waits for an answer: the nth agent's ticket.
+/// A job that waits for an answer: the nth agent's ticket.
 pub(crate) type Asker = (u32, u64);
 
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ pub(crate) struct Container {
     pub(crate) name: String,
     pub(crate) fingerprint: String,
     pub(crate) started: Option<Duration>,
-    /// When the process ends by itself, or because it was told to.
+    /// When the process ends by itself, or because of a stop.
     exits: Option<(Duration, Exit)>,
     exited: Option<Exit>,
     /// Whether its stop was asked for.
@@ -43,7 +43,7 @@ enum Wait {
 #[derive(Debug)]
 pub(crate) enum News {
     Answer(Asker, Event),
-    /// An app ended; whether somebody stopped it.
+    /// An app ended, and whether it was stopped.
     Ended {
         stopped: bool,
     },
@@ -90,11 +90,11 @@ impl Engine {
         for twist in &plan.twists {
             match twist {
                 Twist::EngineAway { at, lasts, kills } => engine.leave(*at, *lasts, *kills),
-                Twist::Ill(Ill::EngineLate(lasts)) => {
+                Twist::BootFault(BootFault::EngineLate(lasts)) => {
                     engine.leave(Duration::ZERO, plan.shape.os_boots_in + *lasts, false);
                 }
-                Twist::Ill(Ill::NeverHealthy) => engine.ready_in = Duration::MAX / 4,
-                Twist::Ill(Ill::ExitsAtOnce) => {
+                Twist::BootFault(BootFault::NeverHealthy) => engine.ready_in = Duration::MAX / 4,
+                Twist::BootFault(BootFault::ExitsAtOnce) => {
                     engine.loops.push((Duration::ZERO, Duration::MAX));
                     engine.ready_in = engine.ready_in.max(ms(1000));
                 }
@@ -113,7 +113,7 @@ impl Engine {
         engine
     }
 
-    /// From then on it is away.
+    /// It is away from `at` on.
     pub(crate) fn leave(&mut self, at: Duration, lasts: Duration, kills: bool) {
         self.away.push((at, at + lasts, kills));
         self.outages.push((at, at + lasts));
@@ -241,7 +241,7 @@ impl Engine {
         self.waits.push((asker, id.clone(), if remove { Wait::Remove } else { Wait::Stop }));
     }
 
-    /// The agent died: nobody listens any more. What was begun is done.
+    /// The agent died. No answer is delivered any more, and what was begun is done.
     pub(crate) fn forget(&mut self, agent: u32) {
         self.waits.retain(|((of, _), _, wait)| *of != agent || *wait == Wait::Remove);
     }

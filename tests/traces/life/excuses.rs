@@ -5,7 +5,7 @@ use std::time::Duration;
 use berth_core::message::job::JobKind;
 
 use super::plan::{ENGINE, GROUP, Plan, SERVICES};
-use super::table::{End, Ill};
+use super::table::{BootFault, End};
 use super::twist::{Fate, Twist};
 
 /// Worked out once: the promises are looked at after every event.
@@ -16,7 +16,7 @@ pub(crate) struct Excuses {
     /// Nor can the services that a boot needs.
     pub(crate) services: bool,
     pub(crate) engine: bool,
-    /// A boot may be given up for a fault of the table.
+    /// A boot may fail for a fault of the table.
     pub(crate) boot: bool,
     pub(crate) app: bool,
     pub(crate) metadata: bool,
@@ -44,14 +44,18 @@ impl Excuses {
         Self {
             // Without the metadata there are no credentials.
             aws: plan.troubles(&GROUP)
-                || plan.has(|twist| matches!(twist, Twist::AwsAway { .. } | Twist::Ill(Ill::MetadataGone { .. }))),
+                || plan.has(|twist| {
+                    matches!(twist, Twist::AwsAway { .. } | Twist::BootFault(BootFault::MetadataGone { .. }))
+                }),
             services: plan.troubles(&SERVICES),
             engine: plan.troubles(&ENGINE)
                 || plan.has(|twist| matches!(twist, Twist::EngineAway { .. } | Twist::StopsIn(_)))
-                || plan.ills().any(|ill| matches!(ill, Ill::EngineLate(_) | Ill::EngineRestarts { .. })),
+                || plan
+                    .boot_faults()
+                    .any(|fault| matches!(fault, BootFault::EngineLate(_) | BootFault::EngineRestarts { .. })),
             // What each takes, one after the other.
-            boot: plan.ills().any(|ill| !matches!(ill.end(plan), End::Served(_)))
-                || plan.ills().map(|ill| ill.end(plan).within()).sum::<Duration>() >= plan.limits().0,
+            boot: plan.boot_faults().any(|fault| !matches!(fault.end(plan), End::Served(_)))
+                || plan.boot_faults().map(|fault| fault.end(plan).within()).sum::<Duration>() >= plan.limits().0,
             app: plan.has(|twist| {
                 matches!(
                     twist,
@@ -61,12 +65,12 @@ impl Excuses {
                         | Twist::Sick { .. }
                         | Twist::StopsIn(_)
                         | Twist::StartsIn(_)
-                        | Twist::Ill(Ill::ExitsAtOnce | Ill::NeverHealthy)
+                        | Twist::BootFault(BootFault::ExitsAtOnce | BootFault::NeverHealthy)
                 )
             }),
             metadata: plan.troubles(&[JobKind::Identify, JobKind::ReadConfig, JobKind::WatchMetadata])
                 || plan.has(|twist| matches!(twist, Twist::MetadataAway { .. } | Twist::StateOdd { .. }))
-                || plan.ills().any(|ill| matches!(ill, Ill::MetadataGone { .. })),
+                || plan.boot_faults().any(|fault| matches!(fault, BootFault::MetadataGone { .. })),
             away: plan.twists.iter().map(Twist::lasts).sum(),
             spot: plan.has(|twist| matches!(twist, Twist::Spot(_))),
             late: plan.has(|twist| matches!(twist, Twist::Fate(_, _, Fate::Hangs | Fate::Slow(_)))),

@@ -17,7 +17,7 @@ use crate::sim::{ms, secs};
 pub(crate) enum News {
     Register,
     Deregister,
-    /// The operating system is told to stop.
+    /// The operating system shuts down.
     ShutDown,
     PowerOff,
     PowerOn,
@@ -53,7 +53,7 @@ enum Move {
     Leave,
     End,
     Off,
-    /// The operating system is told to reboot for a new root volume.
+    /// The operating system reboots for a new root volume.
     Reboot,
     /// The root volume is another one.
     Replace,
@@ -193,7 +193,7 @@ impl Group {
             }
             (Which::Terminate, Some(HookResult::Abandon) | None) if self.shape.retains => {
                 self.state = "Terminating:Retained";
-                // Until somebody terminates it.
+                // Until it is terminated by hand.
                 self.next = Some((now + secs(1800), Move::End));
             }
             (Which::Terminate, _) => {

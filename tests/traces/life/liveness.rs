@@ -8,8 +8,8 @@
 //! | serve, not ready or its launch hook not completed | ready and completed | the same, and one wait of `restart.backoff_max` |
 //! | warm, its launch hook not completed | completed | the slowest answer and one wait |
 //! | any of these, and the group takes the instance away | drain | the same; 300 s more where the group has to be asked what its word means |
-//! | failing | gone | `stop_timeout` and what the group is told within |
-//! | drain | gone or warm | `drain.settle`, `drain.timeout`, twice `stop_timeout`, and what a hook is tried for |
+//! | failing | gone | `stop_timeout` and the time for the report to the group |
+//! | drain | gone or warm | `drain.settle`, `drain.timeout`, twice `stop_timeout`, and the time for which a completion is tried |
 //!
 //! A boot that a deadline or a lasting refusal of the time before ends may fail. From the moment that it got on, no fault excuses a
 //! promise any more. Its app then crashes once, and in the end the group, or systemd, ends it: it must serve again, and leave in time.
@@ -182,7 +182,7 @@ impl World {
         self.progress.reach(reached);
     }
 
-    /// Whether nothing is to be done: the next thing is somebody else's.
+    /// Whether the agent has nothing left to do.
     fn gets_on(&self) -> bool {
         // A drain leaves the launch hook to the group, which then takes the instance away.
         let left = |since| self.seen.leaves(since);

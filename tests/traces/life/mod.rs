@@ -1,5 +1,5 @@
 //! Whole lives, boot to gone, in virtual time: the machine against models of the engine, AWS, the group, the load balancer and
-//! systemd, with everything that one seed makes go wrong. A life that breaks a promise is shrunk and told.
+//! systemd, with the faults of one seed. A life that breaks a promise is shrunk and reported.
 //!
 //! `make sim SEEDS=n` lives n lives, `make sim SEED=s` replays one with its trace. A run of all tests lives as many as it has
 //! time for.
@@ -169,7 +169,7 @@ fn healed_lives_get_on() {
     HEALED.live();
 }
 
-#[expect(clippy::disallowed_methods, reason = "how long the simulation takes is told to a person")]
+#[expect(clippy::disallowed_methods, reason = "how long the simulation takes is shown to a person")]
 fn now() -> Instant {
     Instant::now()
 }

@@ -1,4 +1,4 @@
-//! Each effect, performed on the models: whin the adapters does in a real life.
+//! Each job, performed on the models: what the adapters do in a real life.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use berth_core::message::job::{Job, JobKind};
 
 use super::engine::Asker;
 use super::plan::{ENGINE, GROUP, SERVICES};
-use super::table::Ill;
+use super::table::BootFault;
 use super::twist::Twist;
 use super::world::World;
 use crate::sim::{DIGEST, identity, refused};
@@ -124,7 +124,7 @@ impl World {
         })
     }
 
-    /// As the adapters does: only what the config does not name is asked for.
+    /// Like the adapters: only what the config does not name is looked up.
     fn found(&self, group: &Option<String>, launch_hook: &Option<String>) -> Option<Membership> {
         let Some(name) = launch_hook else { return self.group.membership() };
         let launch_hook = Some(LifecycleHook { name: name.clone(), timeout: None });
@@ -137,7 +137,7 @@ impl World {
     fn is_away(&mut self, job: JobKind, since: Duration) -> Option<&'static str> {
         let asks_engine = ENGINE.contains(&job) && !matches!(job, JobKind::ProbeApp | JobKind::CountConnections);
         if asks_engine && self.engine.is_away(since, self.now) {
-            self.meet(|ill| matches!(ill, Ill::EngineLate(_)));
+            self.meet(|fault| matches!(fault, BootFault::EngineLate(_)));
             return Some("the engine is away");
         }
         let away = |twist: &Twist| twist.span().is_some_and(|(from, to)| (from..to).contains(&self.now));

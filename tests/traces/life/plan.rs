@@ -10,7 +10,7 @@ use berth_core::message::error::ErrorClass;
 use berth_core::message::identity::TargetState;
 use berth_core::message::job::JobKind;
 
-use super::table::Ill;
+use super::table::BootFault;
 use super::twist::{Fate, Twist};
 use crate::sim::{DIGEST, ms, secs};
 
@@ -21,7 +21,7 @@ pub(crate) struct Plan {
     pub(crate) words: Vec<String>,
     pub(crate) shape: Shape,
     pub(crate) twists: Vec<Twist>,
-    /// When the instance is taken away, if nothing else ends the life before.
+    /// When the instance is terminated, if nothing else ends the life before.
     pub(crate) end: Duration,
     /// When everything that went wrong is right again, in a life that must then get on (liveness.rs).
     pub(crate) heals: Option<Duration>,
@@ -130,9 +130,9 @@ impl Plan {
         let mut paths = plan.roll(Roll::Paths, 0);
         if plan.says(AFTER) && paths.u8(..3) == 0 {
             let lasts = ms([500, 5_000, 40_000, 100_000][paths.usize(..4)] + paths.u64(..500));
-            plan.twists.push(Twist::Ill(Ill::PathsLate(lasts)));
+            plan.twists.push(Twist::BootFault(BootFault::PathsLate(lasts)));
         }
-        // Nobody asks a worker anything.
+        // A worker has no clients.
         plan.shape.balancer &= !plan.is_worker();
         plan
     }

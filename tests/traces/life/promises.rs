@@ -18,7 +18,7 @@ use berth_core::view::{DeadlineName, PhaseName, ReadyReason, Status};
 use super::agent::{Agent, Former};
 use super::group::Which;
 use super::plan::GROUP;
-use super::table::{ABANDONED, API_AWAY, CHANGED, HOLD_ENDED, HOOK_REFUSED, Ill, REPLACED};
+use super::table::{ABANDONED, API_AWAY, BootFault, CHANGED, HOLD_ENDED, HOOK_REFUSED, REPLACED};
 use super::twist::{Fate, Twist};
 use super::world::World;
 use crate::sim::secs;
@@ -58,7 +58,7 @@ pub(crate) struct Seen {
     /// Whether any agent served, and whether any held a failed boot.
     pub(crate) served: bool,
     pub(crate) held: bool,
-    /// Whether values of secrets that nobody needed were in memory at the last look at the metadata.
+    /// Whether values of secrets that were not needed were in memory at the last poll of the metadata.
     kept: bool,
     /// What was refused for good in this boot.
     refused: BTreeSet<JobKind>,
@@ -69,7 +69,7 @@ pub(crate) struct Seen {
     /// What ran when this agent looked.
     found: Vec<ContainerId>,
     pub(crate) sights: BTreeSet<&'static str>,
-    /// Since when the group takes the instance away (or only its root volume).
+    /// Since when the group has been terminating the instance (or replacing its root volume).
     taken_since: Option<(bool, Duration)>,
     /// What the first look of this agent at the metadata showed.
     pub(crate) first_target: Option<TargetState>,
@@ -90,20 +90,20 @@ pub(crate) struct Seen {
 struct Asked {
     hook: String,
     result: HookResult,
-    told: Told,
+    reply: Reply,
 }
 
 /// What came of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
+enum Reply {
     /// No answer, or that it may be too early.
     Nothing,
     Done,
     /// The instance's state says that it expired, or that there is none.
-    NeverWill,
+    Never,
 }
 
-/// What a boot asks for until it is answered well, or refused for good.
+/// Jobs of a boot that are ordered until they succeed or are refused permanently.
 const IN_A_BOOT: [JobKind; 12] = [
     JobKind::Identify,
     JobKind::ReadConfig,
@@ -177,7 +177,7 @@ impl World {
     /// A drain that was cut short is abandoned, where the config says so, and no other is.
     fn judge_result(&mut self, code: u8) {
         let Some(asked) = self.seen.asked.iter().find(|one| one.hook == "leave") else { return };
-        let (abandoned, done) = (asked.result == HookResult::Abandon, asked.told == Told::Done);
+        let (abandoned, done) = (asked.result == HookResult::Abandon, asked.reply == Reply::Done);
         if abandoned && done {
             self.met(ABANDONED);
         }
@@ -285,17 +285,17 @@ impl World {
         }
         // Then the group is asked for another reason, too.
         let unclear = self.plan.has(|twist| matches!(twist, Twist::StateOdd { .. } | Twist::Replace { .. }));
-        if let Event::Failed(JobKind::FindGroup | JobKind::CompleteHook, fault) = event {
-            self.seen.hook_refused |= !fault.is_transient();
+        if let Event::Failed(JobKind::FindGroup | JobKind::CompleteHook, error) = event {
+            self.seen.hook_refused |= !error.is_transient();
         }
         match event {
             Event::ConfigRead(_) => self.seen.knows_config = true,
-            Event::Failed(JobKind::ReadConfig, fault) if fault.class == ErrorClass::Misconfigured => {
+            Event::Failed(JobKind::ReadConfig, error) if error.class == ErrorClass::Misconfigured => {
                 self.seen.misconfigured |= before == PhaseName::Boot;
             }
-            // A container that is gone is created again, and that one is started.
-            Event::Failed(job, fault)
-                if before == PhaseName::Boot && !fault.is_transient() && fault.class != ErrorClass::Gone =>
+            // A removed container is created again, and the new one is started.
+            Event::Failed(job, error)
+                if before == PhaseName::Boot && !error.is_transient() && error.class != ErrorClass::Gone =>
             {
                 self.seen.refused.insert(*job);
             }
@@ -312,22 +312,22 @@ impl World {
             Event::MarkedUnhealthy => self.seen.marked = true,
             Event::HookCompleted => {
                 if let Some(last) = self.seen.asked.last_mut() {
-                    last.told = Told::Done;
+                    last.reply = Reply::Done;
                 }
             }
             Event::InstanceDescribed(state) => {
-                if let Some(last) = self.seen.asked.last_mut().filter(|last| last.told == Told::Nothing)
+                if let Some(last) = self.seen.asked.last_mut().filter(|last| last.reply == Reply::Nothing)
                     && !may_wait(&last.hook, state.as_deref())
                     && !unclear
                 {
-                    last.told = Told::NeverWill;
+                    last.reply = Reply::Never;
                 }
             }
             _ => {}
         }
     }
 
-    /// 6: no phase lasts longer than what it waits for; 7: what the metadata shows is heard.
+    /// 6: no phase lasts longer than what it waits for; 7: the agent acts on what the metadata shows.
     fn look_at_time(&mut self, after: PhaseName, age: Duration) {
         let config = &self.config;
         let (poll, boot, stop) = (config.lifecycle.poll, config.boot.timeout, config.stop_timeout);
@@ -359,18 +359,18 @@ impl World {
         }
         if !taken {
             // Where the word does not say enough, the group has to.
-            let throttled = self.plan.ills().any(|ill| matches!(ill, Ill::Throttled(_)));
+            let throttled = self.plan.boot_faults().any(|error| matches!(error, BootFault::Throttled(_)));
             slack += secs(if self.excuses.aws { 8 * 3600 } else { 40 + 70 * u64::from(throttled) });
         }
         let living = matches!(after, PhaseName::Boot | PhaseName::Serve | PhaseName::Warm | PhaseName::Hold);
         let heard = !(living && knows_itself);
         if gone && !heard && self.now > since + slack && age > slack {
-            self.breaks(7, "the group takes the instance away, and nobody listens");
+            self.breaks(7, "Auto Scaling is terminating the instance, and the agent does nothing");
         }
     }
 
-    /// What a drain may take: the load balancer's delay, and what a hook is tried for, which AWS itself decides when nobody knows
-    /// better.
+    /// What a drain may take: the load balancer's delay, and the time for which a completion is tried; AWS decides where the
+    /// timeout is not known.
     pub(crate) fn drain_limit(&self) -> Duration {
         let config = &self.config;
         let mut drain = config.drain.settle + config.drain.timeout + config.stop_timeout * 2;
@@ -401,7 +401,7 @@ impl World {
         let longest = serving_on + asking * agents + secs(1) + self.excuses.away;
         let lasts = self.now.saturating_sub(since);
         if lasts > longest && self.seen.met & (1 << CHANGED) == 0 {
-            self.breaks(6, format!("the app is told to stop after {lasts:?} of a drain of {longest:?} at the most"));
+            self.breaks(6, format!("the app is stopped after {lasts:?} of a drain of {longest:?} at the most"));
         }
     }
 
@@ -438,20 +438,20 @@ impl World {
             Job::CompleteHook { hook, result } => {
                 let launch = hook.hook == "boot";
                 let former = self.seen.asked.iter().find(|one| one.hook == hook.hook);
-                if let Some((other, told)) = former.map(|one| (one.result, one.told)) {
-                    match told {
-                        Told::Done => self.breaks(8, format!("{hook} is completed again")),
-                        Told::NeverWill => self.breaks(8, format!("{hook} is completed although it never can be")),
-                        Told::Nothing if other != *result => {
+                if let Some((other, reply)) = former.map(|one| (one.result, one.reply)) {
+                    match reply {
+                        Reply::Done => self.breaks(8, format!("{hook} is completed again")),
+                        Reply::Never => self.breaks(8, format!("{hook} is completed although it never can be")),
+                        Reply::Nothing if other != *result => {
                             self.breaks(8, format!("{hook} is completed with two results"));
                         }
-                        Told::Nothing => {}
+                        Reply::Nothing => {}
                     }
                 } else {
-                    self.seen.asked.push(Asked { hook: hook.hook.clone(), result: *result, told: Told::Nothing });
+                    self.seen.asked.push(Asked { hook: hook.hook.clone(), result: *result, reply: Reply::Nothing });
                 }
                 if !launch && *result == HookResult::Abandon && !self.plan.says("drain.on_failure=abandon") {
-                    self.breaks(8, "the termination hook is abandoned, and nobody said so");
+                    self.breaks(8, "the termination hook is abandoned without a reason");
                 }
                 let excused = self.excuses.engine || self.seen.hurried;
                 if !launch && self.engine.running().next().is_some() && !excused {
@@ -514,7 +514,7 @@ impl World {
         }
     }
 
-    /// 8: heartbeats keep a hook alive for as long as somebody is there to send them.
+    /// 8: heartbeats keep a hook active while an agent runs.
     pub(crate) fn hook_ran_out(&mut self) {
         let Some(ended) = self.group.ended.last().filter(|ended| ended.result.is_none() && !ended.limit) else {
             return;
@@ -528,7 +528,7 @@ impl World {
         // there is a container to tell of it, it has sent a heartbeat a second later.
         let inherits = self.seen.inherits.is_some_and(|at| at + secs(1) < self.now);
         let left = self.seen.left.is_some_and(|(at, by)| at == since && (by == self.agents || !inherits));
-        // Started on the way back into the pool, nobody can tell which of the two hooks waits.
+        // After a start on the way back into the pool it is not known which of the two hooks waits.
         let way_in = matches!(self.phase(), Some(PhaseName::Boot | PhaseName::Warm | PhaseName::Hold));
         let returns = which == Which::Terminate && way_in;
         let late = nobody || left || returns || self.plan.outlasts_hooks();

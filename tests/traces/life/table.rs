@@ -1,4 +1,4 @@
-//! The faults that a boot may meet, each told to the machine as the adapters tells it, and what each must come to.
+//! The faults of a boot, each reported to the machine as the adapters report it, and how each must end.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use super::twist::Twist;
 use super::world::World;
 use crate::sim::{ms, secs};
 
-/// Whin the adapters says of a clock that it has just learnt to correct.
+/// The adapters' error for a clock that they have just learnt to correct.
 pub(crate) const SKEWED: &str = "the service's clock is 600 s ahead";
 
 /// One fault of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ill {
+pub(crate) enum BootFault {
     ConfigError,
     Latest,
     SecretMissing,
@@ -67,7 +67,7 @@ pub(crate) enum Ill {
 
 /// What is counted, so that a run can say that each of them happened.
 pub(crate) const ROWS: [&str; 37] = [
-    "config fault",
+    "invalid config",
     "latest",
     "secret missing",
     "JSON key missing",
@@ -147,7 +147,7 @@ fn stood_back(times: u32) -> Duration {
 /// The longest wait before another attempt.
 const WAIT: Duration = Duration::from_secs(21);
 
-impl Ill {
+impl BootFault {
     pub(crate) fn any(rng: &mut fastrand::Rng) -> Self {
         let lasts = ms([500, 5_000, 20_000, 40_000][rng.usize(..4)] + rng.u64(..500));
         let times = [1, 2, 3, u32::MAX][rng.usize(..4)];
@@ -239,7 +239,7 @@ impl Ill {
             Self::NeverHealthy => End::GivenUp(3, boot.min(start) + secs(30)),
             Self::RegistryDown(lasts) => patient(USUAL + lasts + WAIT),
             Self::EngineLate(lasts) | Self::PathsLate(lasts) => patient(USUAL + lasts),
-            // An app that is not there yet has `probe.start_timeout` to be well, whoever keeps it from that.
+            // An app that has not been healthy yet has `probe.start_timeout` to become healthy, whatever the reason.
             Self::EngineRestarts { during, lasts, .. } if during != JobKind::PullImage && USUAL + lasts > start => {
                 End::Open
             }
@@ -280,14 +280,14 @@ impl Ill {
 
 impl Plan {
     /// The faults of the table in it.
-    pub(crate) fn ills(&self) -> impl Iterator<Item = Ill> {
-        self.twists.iter().filter_map(|twist| if let Twist::Ill(ill) = twist { Some(*ill) } else { None })
+    pub(crate) fn boot_faults(&self) -> impl Iterator<Item = BootFault> {
+        self.twists.iter().filter_map(|twist| if let Twist::BootFault(fault) = twist { Some(*fault) } else { None })
     }
 
     /// Whether one of them may outlast one of the hooks.
     pub(crate) fn outlasts_hooks(&self) -> bool {
         let hooks = [(self.shape.launch_hook, self.shape.os_boots_in), (self.shape.terminate_hook, Duration::ZERO)];
-        let may = |hook, before| self.ills().any(|ill| ill.outlasts(hook, before));
+        let may = |hook, before| self.boot_faults().any(|fault| fault.outlasts(hook, before));
         hooks.into_iter().any(|(hook, before)| hook.is_some_and(|hook| may(hook, before)))
     }
 
@@ -301,7 +301,7 @@ impl Plan {
 
 impl World {
     /// What an event brings along.
-    pub(crate) fn fall_ill(&mut self, event: &Event) {
+    pub(crate) fn bring_faults(&mut self, event: &Event) {
         match event {
             Event::RegistryLoggedIn => self.logins += 1,
             Event::Identified(_) => self.lose_metadata(JobKind::Identify),
@@ -312,15 +312,15 @@ impl World {
                     self.met(CHANGED);
                 }
             }
-            Event::ContainerExited(_) => self.meet(|ill| ill == Ill::ExitsAtOnce),
-            Event::ProbeFailed(_) => self.meet(|ill| ill == Ill::NeverHealthy),
+            Event::ContainerExited(_) => self.meet(|fault| fault == BootFault::ExitsAtOnce),
+            Event::ProbeFailed(_) => self.meet(|fault| fault == BootFault::NeverHealthy),
             _ => {}
         }
     }
 
     fn lose_metadata(&mut self, once: JobKind) {
-        let gone = self.plan.ills().find_map(|ill| match ill {
-            Ill::MetadataGone { after, lasts } if after == once => Some(lasts),
+        let gone = self.plan.boot_faults().find_map(|fault| match fault {
+            BootFault::MetadataGone { after, lasts } if after == once => Some(lasts),
             _ => None,
         });
         if let (Some(lasts), None) = (gone, self.metadata_gone) {
@@ -330,26 +330,28 @@ impl World {
 
     /// The engine goes away in the middle of a job.
     pub(crate) fn restart_engine(&mut self, job: JobKind, nth: u32, takes: Duration) {
-        let restarts = |ill: &Ill| matches!(ill, Ill::EngineRestarts { during, .. } if *during == job && nth == 0);
-        let found = self.plan.ills().filter(|_| !self.progress.healed()).find(restarts);
-        if let Some(ill @ Ill::EngineRestarts { lasts, kills, .. }) = found {
-            self.met(ill.row());
+        let restarts =
+            |fault: &BootFault| matches!(fault, BootFault::EngineRestarts { during, .. } if *during == job && nth == 0);
+        let found = self.plan.boot_faults().filter(|_| !self.progress.healed()).find(restarts);
+        if let Some(fault @ BootFault::EngineRestarts { lasts, kills, .. }) = found {
+            self.met(fault.row());
             self.engine.leave(self.now + takes / 2, lasts, kills);
         }
     }
 
     /// Whether what `after` names is not there.
     pub(crate) fn lacks_paths(&self) -> bool {
-        let until =
-            |ill| if let Ill::PathsLate(lasts) = ill { Some(self.plan.shape.os_boots_in + lasts) } else { None };
-        !self.progress.healed() && self.plan.ills().filter_map(until).any(|until| self.now < until)
+        let until = |fault| {
+            if let BootFault::PathsLate(lasts) = fault { Some(self.plan.shape.os_boots_in + lasts) } else { None }
+        };
+        !self.progress.healed() && self.plan.boot_faults().filter_map(until).any(|until| self.now < until)
     }
 
     /// The first of these happened.
-    pub(crate) fn meet(&mut self, is: impl Fn(Ill) -> bool) {
-        let found = self.plan.ills().find(|ill| is(*ill));
-        if let Some(ill) = found {
-            self.met(ill.row());
+    pub(crate) fn meet(&mut self, is: impl Fn(BootFault) -> bool) {
+        let found = self.plan.boot_faults().find(|fault| is(*fault));
+        if let Some(fault) = found {
+            self.met(fault.row());
         }
     }
 
@@ -358,21 +360,26 @@ impl World {
         self.seen.met |= 1 << row;
     }
 
-    /// How the nth attempt at a job fails, if a fault of the table has to do with it, and after how long.
+    /// How the nth attempt at a job fails, if a fault of the table causes it, and after how long.
     pub(crate) fn refusal(&mut self, job: JobKind, nth: u32) -> Option<(Option<Duration>, JobError)> {
         if self.progress.healed() {
             return None;
         }
         let plan = self.plan.clone();
-        let (ill, after, class, reason) = plan.ills().find_map(|ill| {
-            let (after, class, reason) = self.refused_by(ill, job, nth)?;
-            Some((ill, after, class, reason))
+        let (fault, after, class, reason) = plan.boot_faults().find_map(|fault| {
+            let (after, class, reason) = self.refused_by(fault, job, nth)?;
+            Some((fault, after, class, reason))
         })?;
-        self.met(ill.row());
+        self.met(fault.row());
         Some((after, JobError::new(class, reason)))
     }
 
-    fn refused_by(&self, ill: Ill, job: JobKind, nth: u32) -> Option<(Option<Duration>, ErrorClass, &'static str)> {
+    fn refused_by(
+        &self,
+        fault: BootFault,
+        job: JobKind,
+        nth: u32,
+    ) -> Option<(Option<Duration>, ErrorClass, &'static str)> {
         use ErrorClass::{Broken, Denied, Expired, Misconfigured, Throttled, Transient};
         let agent = self.agent.as_ref()?;
         let of_aws = || GROUP.contains(&job) || SERVICES.contains(&job);
@@ -380,39 +387,43 @@ impl World {
         let registry = matches!(job, JobKind::ResolveDigest | JobKind::PullImage);
         let (pull, start) = (job == JobKind::PullImage, job == JobKind::StartContainer);
         let is = |yes: bool, class: ErrorClass, reason: &'static str| yes.then_some((None, class, reason));
-        match ill {
-            Ill::ConfigError => is(job == JobKind::ReadConfig, Misconfigured, "`helth`: unknown key"),
-            Ill::Latest => is(job == JobKind::ReadConfig, Misconfigured, "`latest` is not pinned"),
-            Ill::SecretMissing => is(secrets, Broken, "there is no such secret"),
-            Ill::KeyMissing => is(secrets, Broken, "the secret has no key \"password\""),
-            Ill::BinarySecret => is(secrets, Broken, "the secret is not a JSON object"),
-            Ill::SecretDenied => is(secrets, Denied, "no right to secretsmanager:GetSecretValue"),
-            Ill::LoginDenied => is(job == JobKind::LoginRegistry, Denied, "no right to ecr:GetAuthorizationToken"),
-            Ill::ImageDenied => is(registry, Denied, "no right to ecr:BatchGetImage"),
-            Ill::ImageMissing => is(registry, Broken, "manifest unknown"),
-            Ill::OtherArchitecture => is(pull, Broken, "no matching manifest for linux/arm64/v8"),
-            Ill::OtherMachine => {
+        match fault {
+            BootFault::ConfigError => is(job == JobKind::ReadConfig, Misconfigured, "`helth`: unknown key"),
+            BootFault::Latest => is(job == JobKind::ReadConfig, Misconfigured, "`latest` is not pinned"),
+            BootFault::SecretMissing => is(secrets, Broken, "there is no such secret"),
+            BootFault::KeyMissing => is(secrets, Broken, "the secret has no key \"password\""),
+            BootFault::BinarySecret => is(secrets, Broken, "the secret is not a JSON object"),
+            BootFault::SecretDenied => is(secrets, Denied, "no right to secretsmanager:GetSecretValue"),
+            BootFault::LoginDenied => {
+                is(job == JobKind::LoginRegistry, Denied, "no right to ecr:GetAuthorizationToken")
+            }
+            BootFault::ImageDenied => is(registry, Denied, "no right to ecr:BatchGetImage"),
+            BootFault::ImageMissing => is(registry, Broken, "manifest unknown"),
+            BootFault::OtherArchitecture => is(pull, Broken, "no matching manifest for linux/arm64/v8"),
+            BootFault::OtherMachine => {
                 is(job == JobKind::InspectImage && self.engine.has_image, Broken, "it is built for arm64")
             }
-            Ill::RegistryDown(lasts) => {
+            BootFault::RegistryDown(lasts) => {
                 let until = self.plan.shape.os_boots_in + lasts;
                 is(registry && self.now < until, Transient, "503 Service Unavailable")
             }
-            Ill::PathsLate(_) => {
+            BootFault::PathsLate(_) => {
                 is(job == JobKind::CheckPaths && self.lacks_paths(), Transient, "/mnt/data does not exist")
             }
-            Ill::Throttled(times) => is(nth < times && of_aws(), Throttled, "Rate exceeded"),
-            Ill::TokenExpired(of) => {
+            BootFault::Throttled(times) => is(nth < times && of_aws(), Throttled, "Rate exceeded"),
+            BootFault::TokenExpired(of) => {
                 is(job == of && self.logins < 2, Expired, "denied: Your authorization token has expired")
             }
-            Ill::StalledPull(times) if pull && nth < times => Some((Some(secs(60)), Transient, "no progress for 60 s")),
-            Ill::CutLayer(times) if pull && nth < times => Some((Some(secs(1)), Transient, "unexpected EOF")),
-            Ill::WrongDigest(times) => is(pull && nth < times, Transient, "filesystem layer verification failed"),
-            Ill::PortTaken => is(start, Misconfigured, "Bind for 0.0.0.0:8080 failed: port is already allocated"),
-            Ill::NameTaken => is(job == JobKind::CreateContainer, Broken, "the name is taken, and not by berth"),
-            Ill::DiskFull => is(pull, Broken, "no space left on device"),
-            Ill::ClockOff => is(!agent.knows_clock && of_aws(), Transient, SKEWED),
-            Ill::MetadataGone { .. } if self.metadata_gone.is_some_and(|until| self.now < until) => {
+            BootFault::StalledPull(times) if pull && nth < times => {
+                Some((Some(secs(60)), Transient, "no progress for 60 s"))
+            }
+            BootFault::CutLayer(times) if pull && nth < times => Some((Some(secs(1)), Transient, "unexpected EOF")),
+            BootFault::WrongDigest(times) => is(pull && nth < times, Transient, "filesystem layer verification failed"),
+            BootFault::PortTaken => is(start, Misconfigured, "Bind for 0.0.0.0:8080 failed: port is already allocated"),
+            BootFault::NameTaken => is(job == JobKind::CreateContainer, Broken, "the name is taken, and not by berth"),
+            BootFault::DiskFull => is(pull, Broken, "no space left on device"),
+            BootFault::ClockOff => is(!agent.knows_clock && of_aws(), Transient, SKEWED),
+            BootFault::MetadataGone { .. } if self.metadata_gone.is_some_and(|until| self.now < until) => {
                 let asks = matches!(job, JobKind::Identify | JobKind::ReadConfig | JobKind::WatchMetadata);
                 is(asks || (!agent.has_credentials && of_aws()), Transient, "the metadata does not answer")
             }

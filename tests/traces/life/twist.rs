@@ -6,7 +6,7 @@ use berth_core::message::error::ErrorClass;
 use berth_core::message::job::JobKind;
 
 use super::plan::{ENGINE, GROUP, OTHERS, SERVICES};
-use super::table::Ill;
+use super::table::BootFault;
 use crate::sim::{ms, secs};
 
 /// What decides the instance's life, and may be refused.
@@ -20,7 +20,7 @@ pub(crate) enum Twist {
     /// The job is refused for good.
     Denied(JobKind),
     /// A fault of the table.
-    Ill(Ill),
+    BootFault(BootFault),
     EngineAway {
         at: Duration,
         lasts: Duration,
@@ -34,7 +34,7 @@ pub(crate) enum Twist {
         at: Duration,
         lasts: Duration,
     },
-    /// The target lifecycle state is not told as it is for a while.
+    /// The metadata reports a wrong target lifecycle state for a while.
     StateOdd {
         at: Duration,
         lasts: Duration,
@@ -48,7 +48,7 @@ pub(crate) enum Twist {
         at: Duration,
         lasts: Duration,
     },
-    /// Somebody removes every container, and the image too.
+    /// Every container is removed, and the image if `image` says so.
     Removed {
         at: Duration,
         image: bool,
@@ -68,7 +68,7 @@ pub(crate) enum Twist {
         event: u32,
         ordered: bool,
     },
-    /// Whoever reads the config from here on reads another one.
+    /// The config is another one from here on.
     Changed(Duration),
     /// SIGTERM: the first as `systemctl stop`, a later one by hand.
     Term(Duration),
@@ -109,20 +109,20 @@ pub(crate) enum Twist {
     Baked,
 }
 
-/// How the target lifecycle state is told, if not as it is.
+/// What the metadata reports instead of the target lifecycle state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Odd {
     /// 404
     Absent,
     /// An empty word.
     Empty,
-    /// A word that nobody knows.
+    /// An unknown word.
     Strange,
     /// 404 every other second.
     Flapping,
 }
 
-/// How an attempt ends, if not well.
+/// How an attempt ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     Well,
@@ -173,7 +173,7 @@ impl Twist {
             29 => Self::Maintenance(at),
             30 => Self::Rotation(at),
             32 => Self::Handover(at),
-            34..=42 => Self::Ill(Ill::any(rng)),
+            34..=42 => Self::BootFault(BootFault::any(rng)),
             43..=46 => {
                 let most = [30, 100, 400][rng.usize(..3)];
                 Self::KillAt { event: rng.u32(1..most), ordered: rng.bool() }
@@ -228,7 +228,7 @@ impl Twist {
             | Self::MetadataAway { lasts, .. }
             | Self::StateOdd { lasts, .. }
             | Self::Fate(_, _, Fate::Slow(lasts)) => *lasts,
-            Self::Ill(ill) => ill.lasts(),
+            Self::BootFault(fault) => fault.lasts(),
             _ => Duration::ZERO,
         }
     }
@@ -258,7 +258,7 @@ impl Twist {
             | Self::StartsIn(lasts)
             | Self::StopsIn(lasts)
             | Self::Fate(_, _, Fate::Slow(lasts)) => Some(lasts),
-            Self::Ill(ill) => ill.length(),
+            Self::BootFault(fault) => fault.length(),
             _ => None,
         }
     }

@@ -9,7 +9,7 @@ use berth_core::view::PhaseName;
 use super::engine::Container;
 use super::group::Which;
 use super::promises::Broken;
-use super::table::{CHANGED, End, Ill};
+use super::table::{BootFault, CHANGED, End};
 use super::twist::Twist;
 use super::world::World;
 use crate::sim::{ms, secs};
@@ -65,7 +65,7 @@ impl World {
         }
     }
 
-    /// Whether the agent may not have known yet who it is.
+    /// Whether the agent may not have known its identity yet.
     fn is_early(&self, at: Duration) -> bool {
         self.agent.as_ref().is_some_and(|one| at.saturating_sub(one.started) < ms(20))
     }
@@ -76,10 +76,10 @@ impl World {
         if self.seen.killed_by_systemd && !self.plan.troubles(&[JobKind::ExtendStop]) {
             return broken(6, "systemd had to kill the agent".to_owned());
         }
-        // Whoever wants another config has its app replaced at the next start, whoever is connected.
+        // A changed config replaces the app at the next start, with clients connected.
         let replaced = self.seen.met & (1 << CHANGED) != 0;
         let calm = !self.excuses.app && !self.excuses.engine && !self.seen.crashed_while_leaving && !replaced;
-        // A drain that was cut short, and whose agent was killed before it could say so, ends well by the word of the next.
+        // The next agent does not know that a drain was cut short if the one before was killed first.
         let untold = (self.excuses.spot || self.excuses.long) && self.agents > 1;
         if self.seen.code == Some(0) && calm && !untold && !self.seen.powered_off {
             let since = self.seen.leaving_since.unwrap_or(Duration::MAX);
@@ -96,18 +96,18 @@ impl World {
             }
         }
         if matches!(self.seen.code, Some(2..=4)) && !self.excuses.aws && !self.excuses.metadata {
-            let told = self.group.marked_unhealthy > 0
+            let reported = self.group.marked_unhealthy > 0
                 || self.group.described().is_none_or(|state| state.contains("Terminat"))
                 || self.group.ended.iter().any(|one| one.result == Some(HookResult::Abandon));
             // Two minutes are what it is tried for; four refusals of each of three calls may take longer.
-            let refused = self.plan.ills().any(|ill| matches!(ill, Ill::Throttled(4..)));
-            // On the way back into the pool nobody can tell which of the two hooks waits.
+            let refused = self.plan.boot_faults().any(|fault| matches!(fault, BootFault::Throttled(4..)));
+            // On the way back into the pool it is not known which of the two hooks waits.
             let refused = refused || self.plan.has(|twist| matches!(twist, Twist::Return(_)));
-            if !told && !self.seen.hurried && !refused {
+            if !reported && !self.seen.hurried && !refused {
                 return broken(8, "given up, and the group does not know".to_owned());
             }
         }
-        self.judge_ill().or_else(|| self.judge_alone()).or_else(|| self.judge_spot(calm))
+        self.judge_boot_fault().or_else(|| self.judge_alone()).or_else(|| self.judge_spot(calm))
     }
 
     /// A refusal, or a replacement, that is all that happens.
@@ -116,7 +116,7 @@ impl World {
         let broken = |promise, what: &str| Some(Broken { promise, what: what.to_owned() });
         let time = self.plan.end.saturating_sub(self.plan.shape.os_boots_in);
         match twist {
-            // Told in time, the group takes it away by itself.
+            // The group terminates it by itself if it is reported in time.
             Twist::Denied(JobKind::FindGroup | JobKind::CompleteHook) if self.plan.shape.launch_hook.is_some() => {
                 let named = *twist == Twist::Denied(JobKind::FindGroup) && self.excuses.blind;
                 let late = time < secs(60) || self.group.ended.iter().any(|one| one.result.is_none());
@@ -138,30 +138,32 @@ impl World {
         }
     }
 
-    /// Where one fault of the table is all that happens, it comes to what the table says.
-    fn judge_ill(&self) -> Option<Broken> {
+    /// A life with one fault of the table and nothing else ends as the table says.
+    fn judge_boot_fault(&self) -> Option<Broken> {
         let broken = |what: String| Some(Broken { promise: 101, what });
         let [twist] = self.plan.twists.as_slice() else { return None };
-        let Twist::Ill(ill) = twist else { return None };
+        let Twist::BootFault(fault) = twist else { return None };
         let time = self.plan.end.saturating_sub(self.plan.shape.os_boots_in);
         // In the pool nothing is started; what did not happen comes to nothing; and whether a hook may run out is another promise.
         let ran_out = self.excuses.blind || self.group.ended.iter().any(|one| one.result.is_none());
-        if self.plan.shape.pool.is_some() || ran_out || self.seen.met & (1 << ill.row()) == 0 {
+        if self.plan.shape.pool.is_some() || ran_out || self.seen.met & (1 << fault.row()) == 0 {
             return None;
         }
-        let end = ill.end(&self.plan);
+        let end = fault.end(&self.plan);
         if time < end.within() {
             return None;
         }
         let hold = self.plan.says("boot.on_failure=hold");
         match (end, self.seen.code) {
-            (End::Served(_), _) if !self.seen.served => broken(format!("{ill:?}: the app was never served")),
-            (End::Served(_), Some(2..=4)) => broken(format!("{ill:?} ends with {:?}", self.seen.code)),
-            (End::GivenUp(..), _) if self.seen.served => broken(format!("{ill:?}, and the app was served")),
-            (End::GivenUp(3, _), _) if hold && !self.seen.held => broken(format!("{ill:?} is not held")),
-            (End::GivenUp(3, _), Some(3)) if hold => broken(format!("{ill:?}: the hold ends by itself")),
+            (End::Served(_), _) if !self.seen.served => broken(format!("{fault:?}: the app was never served")),
+            (End::Served(_), Some(2..=4)) => broken(format!("{fault:?} ends with {:?}", self.seen.code)),
+            (End::GivenUp(..), _) if self.seen.served => broken(format!("{fault:?}, and the app was served")),
+            (End::GivenUp(3, _), _) if hold && !self.seen.held => broken(format!("{fault:?} is not held")),
+            (End::GivenUp(3, _), Some(3)) if hold => broken(format!("{fault:?}: the hold ends by itself")),
             (End::GivenUp(3, _), _) if hold => None,
-            (End::GivenUp(code, _), is) if is != Some(code) => broken(format!("{ill:?} ends with {is:?}, not {code}")),
+            (End::GivenUp(code, _), is) if is != Some(code) => {
+                broken(format!("{fault:?} ends with {is:?}, not {code}"))
+            }
             _ => None,
         }
     }
@@ -170,7 +172,10 @@ impl World {
         let heard = !self.plan.says("spot=ignore") && !self.excuses.metadata;
         let prompt = calm && !self.excuses.late && !self.excuses.aws;
         if self.seen.spot_ended && self.seen.powered_off && heard && prompt {
-            return Some(Broken { promise: 6, what: "spot took the instance away before it was gone".to_owned() });
+            return Some(Broken {
+                promise: 6,
+                what: "the spot interruption came before the agent had ended".to_owned(),
+            });
         }
         None
     }

@@ -28,15 +28,15 @@ use super::twist::{Fate, Twist};
 use crate::sim::{config, secs};
 
 /// A config and its fingerprint.
-type Believed = (Arc<Config>, String);
+type Resolved = (Arc<Config>, String);
 
 thread_local! {
-    /// What was validated before, by its words: many lives have the same.
-    static BELIEVED: RefCell<BTreeMap<Vec<String>, Believed>> = const { RefCell::new(BTreeMap::new()) };
+    /// Configs that were resolved before, by their words: many lives have the same.
+    static RESOLVED: RefCell<BTreeMap<Vec<String>, Resolved>> = const { RefCell::new(BTreeMap::new()) };
 }
 
-fn validated(words: &[String]) -> Believed {
-    BELIEVED.with_borrow_mut(|all| match all.get(words) {
+fn validated(words: &[String]) -> Resolved {
+    RESOLVED.with_borrow_mut(|all| match all.get(words) {
         Some(found) => found.clone(),
         None => {
             let config = Arc::new(config(&words.join(" ")));
@@ -50,7 +50,7 @@ fn validated(words: &[String]) -> Believed {
 /// A life that is not over this long after its end began is a broken promise.
 const PATIENCE: Duration = Duration::from_secs(4 * 3600);
 
-/// What the engine or a service may still do for somebody who does not listen any more.
+/// How long the engine or a service may go on with a request of an agent that is gone.
 const ON_THE_WIRE: Duration = Duration::from_secs(3);
 
 pub(crate) struct World {
@@ -69,7 +69,7 @@ pub(crate) struct World {
     pub(crate) broken: Option<Broken>,
     pub(crate) steps: u64,
     pub(crate) agents: u32,
-    /// What is left of a drain for the next agent, and when it was written; gone with the power.
+    /// What is left of a drain for the next agent, and when it was written. A power-off loses it.
     pub(crate) left: Option<(Unfinished, Duration)>,
     pub(crate) agenda: Agenda<Due>,
     /// At each job, by its number.
@@ -88,10 +88,10 @@ pub(crate) struct World {
     pub(crate) events: u32,
     pub(crate) progress: Progress,
     trace: Option<String>,
-    told: String,
+    last_line: String,
 }
 
-/// What is to happen.
+/// What is planned.
 pub(crate) enum Due {
     Act { asker: Asker, job: Box<Job>, fate: Fate, since: Duration },
     Answer(Asker, Event),
@@ -124,7 +124,7 @@ impl World {
             attempts: [0; 32],
             crowd: (Duration::ZERO, 0),
             trace: traced.then(String::new),
-            told: String::new(),
+            last_line: String::new(),
             secrets_read: Duration::ZERO,
             fetched: false,
             delivered: false,
@@ -187,13 +187,13 @@ impl World {
         self.agenda.plan(at, due);
     }
 
-    /// Tells what happens; what happens again and again is told once.
+    /// Writes what happens into the trace, repeated lines once.
     pub(crate) fn note(&mut self, who: &str, what: impl FnOnce() -> String) {
         let Some(trace) = &mut self.trace else { return };
-        let told = format!("{who:8} {}", what().trim_end());
-        if told != self.told {
-            let _ = writeln!(trace, "{:<9.3}{told}", self.now.as_secs_f64());
-            self.told = told;
+        let line = format!("{who:8} {}", what().trim_end());
+        if line != self.last_line {
+            let _ = writeln!(trace, "{:<9.3}{line}", self.now.as_secs_f64());
+            self.last_line = line;
         }
     }
 
@@ -282,8 +282,8 @@ impl World {
                 let answer = self.perform(asker, &job, since);
                 match (fate, answer) {
                     (Fate::Lost, _) => {
-                        let fault = JobError::new(ErrorClass::Transient, "the answer was lost");
-                        self.schedule(self.now + secs(5), Due::Answer(asker, Event::Failed(job.kind(), fault)));
+                        let error = JobError::new(ErrorClass::Transient, "the answer was lost");
+                        self.schedule(self.now + secs(5), Due::Answer(asker, Event::Failed(job.kind(), error)));
                     }
                     (_, Some(event)) => self.answer(asker, event),
                     (_, None) => {} // the engine answers when it is done

@@ -13,9 +13,12 @@ use berth_core::message::input::Input;
 use berth_core::message::job::{Job, Ticket};
 use berth_core::message::outcome::Outcome;
 use berth_core::phase::drain::Unfinished;
-use berth_core::view::{PhaseName, Status};
+use berth_core::view::{DeadlineName, PhaseName, Status};
 
 use super::digest::digest;
+
+/// Longer than anything that the configs of the search say.
+const FAR: Duration = Duration::from_secs(300);
 
 /// One process.
 #[derive(Clone)]
@@ -86,13 +89,17 @@ impl Agent {
     }
 
     /// Whether a deadline is over, and nothing followed.
-    pub(super) fn overdue(&self) -> Option<String> {
+    pub(super) fn overdue(&self) -> Option<DeadlineName> {
         let now = self.now.0.as_secs_f64();
-        self.machine
-            .deadlines()
-            .into_iter()
-            .find(|one| one.at_seconds + 0.001 < now)
-            .map(|one| one.name.label().to_owned())
+        self.machine.deadlines().into_iter().find(|one| one.at_seconds + 0.001 < now).map(|one| one.name)
+    }
+
+    /// A deadline further away than anything but a hook, or a person, is waited for.
+    pub(super) fn far(&self) -> Option<DeadlineName> {
+        let far = self.now.0.as_secs_f64() + FAR.as_secs_f64();
+        let may_be_far = |name| matches!(name, DeadlineName::TerminationHook | DeadlineName::Hold);
+        let deadlines = self.machine.deadlines().into_iter();
+        deadlines.filter(|one| !may_be_far(one.name)).find(|one| one.at_seconds > far).map(|one| one.name)
     }
 
     /// What is left of its drain.

@@ -11,7 +11,7 @@ use berth_core::message::group::HookResult;
 use berth_core::message::job::{Job, JobKind};
 use berth_core::message::outcome::Outcome;
 use berth_core::phase::drain::Unfinished;
-use berth_core::view::{PhaseName, Status};
+use berth_core::view::{DeadlineName, PhaseName, Status};
 
 use super::agent::Agent;
 use super::world::{Hooked, World, changes};
@@ -102,6 +102,8 @@ pub(super) struct Root {
     pub(super) config: Arc<Config>,
     pub(super) fingerprint: String,
     pub(super) pool: bool,
+    /// Whether a container of another config runs.
+    pub(super) stray: bool,
 }
 
 /// A life so far.
@@ -145,7 +147,7 @@ pub(super) const SOMETIMES: [&str; 18] = [
 impl Life {
     pub(super) fn new(root: Rc<Root>) -> Self {
         let mut life = Self {
-            world: World::new(root.pool),
+            world: World::new(root.pool, root.stray),
             root,
             agent: Agent::new(None),
             budget: Budget { faults: FAULTS, spot: true, term: true, crash: true, terminate: true },
@@ -390,8 +392,12 @@ impl Life {
             None if phase != PhaseName::Gone => self.breaks(format!("invariant 6: no deadline in {}", phase.word())),
             _ => {}
         }
-        if let Some(name) = self.agent.overdue().filter(|name| name != "spot interruption") {
-            self.breaks(format!("invariant 6: {name} is over, and nothing follows"));
+        if let Some(name) = self.agent.overdue().filter(|name| *name != DeadlineName::SpotInterruption) {
+            self.breaks(format!("invariant 6: {} is over, and nothing follows", name.label()));
+        }
+        // What came before the config is not limited by it.
+        if let Some(name) = self.agent.far().filter(|_| phase != PhaseName::Boot) {
+            self.breaks(format!("invariant 6: {} is in minutes", name.label()));
         }
         if let Some(outcome) = self.agent.outcome {
             self.ends(outcome);

@@ -42,11 +42,15 @@ struct Bounds {
 const SAMPLE: Bounds = Bounds { until: None, of_a_sort: 1, from_one: 30, last: 2 };
 
 fn roots() -> Vec<Rc<Root>> {
-    let root = |more: &str, pool| {
+    let root = |more: &str, pool, stray| {
         let config = Arc::new(crate::sim::config(&format!("{LINE} {more}")));
-        Rc::new(Root { fingerprint: config.fingerprint(), config, pool })
+        Rc::new(Root { fingerprint: config.fingerprint(), config, pool, stray })
     };
-    vec![root("secrets=prod/api", false), root("boot.on_failure=hold", false), root("drain.on_failure=abandon", true)]
+    vec![
+        root("secrets=prod/api", false, false),
+        root("boot.on_failure=hold", false, true),
+        root("drain.on_failure=abandon", true, false),
+    ]
 }
 
 /// A state that was reached: from which, and by what.

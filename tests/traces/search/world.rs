@@ -31,6 +31,8 @@ pub(super) struct World {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Container {
     id: u8,
+    /// Whether it is of the config that is searched with.
+    ours: bool,
     pub(super) runs: bool,
     /// Whether a probe of this start was passed.
     pub(super) passed: bool,
@@ -51,9 +53,11 @@ fn id(number: u8) -> ContainerId {
 }
 
 impl World {
-    pub(super) fn new(pool: bool) -> Self {
+    pub(super) fn new(pool: bool, has_stray: bool) -> Self {
         let (launch, leave) = (Hooked::Waits, Hooked::Idle);
-        Self { image: false, containers: Vec::new(), pool, taken: false, spot: false, launch, leave }
+        let stray = Container { id: 1, ours: false, runs: true, passed: false };
+        let containers = if has_stray { vec![stray] } else { Vec::new() };
+        Self { image: false, containers, pool, taken: false, spot: false, launch, leave }
     }
 
     /// The group takes the instance away: no launch hook is active any more, and the termination hook is.
@@ -131,7 +135,7 @@ impl World {
         let found = |one: &Container| FoundContainer {
             id: id(one.id),
             name: config.container_name(),
-            fingerprint: Some(fingerprint.to_owned()),
+            fingerprint: Some(if one.ours { fingerprint } else { "of another config" }.to_owned()),
             image: Some(PinnedImage { repository: config.image.name(), digest: DIGEST.to_owned() }),
             running: one.runs.then(|| view(&id(one.id))),
         };
@@ -157,7 +161,7 @@ impl World {
             }
             Job::CreateContainer(_) => {
                 let free = (1..).find(|free| self.containers.iter().all(|one| one.id != *free)).unwrap_or(0);
-                self.containers.push(Container { id: free, runs: false, passed: false });
+                self.containers.push(Container { id: free, ours: true, runs: false, passed: false });
                 Event::ContainerCreated(id(free))
             }
             Job::StartContainer { id, .. } => {
