@@ -1,4 +1,4 @@
-//! Whom the agent asks on a host without IPv4, and on others: each test in a network of its own, in which the addresses of EC2 are the kit's
+//! Which addresses the agent asks on a host without IPv4, and on others: each test in a network of its own, in which the addresses of EC2 are the kit's
 //! or nobody's.
 
 use std::io::Write as _;
@@ -35,7 +35,7 @@ fn with(env: &'static [(&str, &str)]) -> Imds {
     Imds::from_env(&env, Http::default()).unwrap()
 }
 
-/// One that the environment tells nothing.
+/// One without any variable in the environment.
 fn imds() -> Imds {
     with(&[])
 }

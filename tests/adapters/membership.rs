@@ -116,7 +116,7 @@ async fn a_named_launch_hook_needs_no_leave_to_list_the_hooks() {
     world.faults.clear();
     world.fault(DESCRIBE_HOOKS, Fault::Throttle).times(1);
     let Event::Failed(JobKind::FindGroup, fault) = find(&world, [None, Some("launch"), None]).await else {
-        panic!("another attempt may tell the termination hook")
+        panic!("another attempt may find the termination hook")
     };
     assert_eq!(fault.class, ErrorClass::Throttled);
 }

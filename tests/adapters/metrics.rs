@@ -9,7 +9,7 @@ use berth_core::view::metrics::render;
 use berth_core::view::published::Published;
 use berth_core::view::{HookView, LifecycleView, PhaseName, PhaseView, StepName, StepView, View};
 
-/// What `promtool check metrics` says; nothing if all is well.
+/// What `promtool check metrics` says; nothing if the page is right.
 fn promtool(page: &str) -> String {
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])

@@ -1,4 +1,4 @@
-//! The machine's journal as a test reads it: what happened before what, told by systemd and by the agent.
+//! The machine's journal as a test reads it: what happened before what, as systemd and the agent report it.
 
 use serde_json::Value;
 
@@ -68,7 +68,7 @@ impl Journal {
         }
     }
 
-    /// What is told of the units that matter here, a line an entry.
+    /// The entries of the units that matter here, a line each.
     fn text(&self) -> String {
         let lines = self.0.iter().filter_map(|entry| {
             let unit = entry["UNIT"].as_str().or(entry["_SYSTEMD_UNIT"].as_str())?;

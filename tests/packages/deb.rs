@@ -72,7 +72,7 @@ fn an_upgrade_hands_over_the_agent_that_runs_and_keeps_what_the_administrator_ch
     install(&machine, &packages.make("deb", Some("3")));
     let calls = machine.calls();
     assert!(!starts_or_stops(&calls) && !calls.contains(&"berth handover".to_owned()), "{calls:?}");
-    assert!(!machine.has(&format!("/{ENABLED}")), "who disabled it wants it so");
+    assert!(!machine.has(&format!("/{ENABLED}")), "it stays disabled");
 }
 
 fn an_upgrade_succeeds_and_says_so_when_the_agent_cannot_be_handed_over(suite: Suite) {

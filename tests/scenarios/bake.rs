@@ -11,7 +11,7 @@ use crate::commands::{err, out};
 use crate::steps::{container, until};
 use crate::{BERTH, SOON};
 
-/// Bakes where the unit `berth.service` is as told.
+/// Bakes where the unit `berth.service` is in this state.
 async fn bake_with_unit(world: &World, unit: &str, words: &[&str]) -> Output {
     bake_as(world, world.launcher(BERTH.as_ref()), unit, words).await
 }

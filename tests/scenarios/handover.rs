@@ -262,8 +262,8 @@ async fn a_kept_connection_gets_one_last_answer_from_an_agent_that_hands_over() 
             assert_eq!(agent.local("POST", "/v1/handover").await.unwrap().status, 202);
             assert_eq!(agent.exit_within(SOON).await, 70);
         };
-        let (told, ()) = tokio::join!(tokio::time::timeout(SOON, asking), leaving);
-        if told.expect("the connection ends") {
+        let (answered, ()) = tokio::join!(tokio::time::timeout(SOON, asking), leaving);
+        if answered.expect("the connection ends") {
             return;
         }
         install(package.path());

@@ -82,7 +82,7 @@ impl Seen {
     }
 }
 
-/// Everything that `/v1/events` tells from here on.
+/// Everything that `/v1/events` sends after this.
 async fn events(agent: &Agent) -> Arc<Mutex<Vec<u8>>> {
     until("the socket answers", async || agent.local("GET", "/v1/status").await.is_some()).await;
     let mut stream = UnixStream::connect(agent.socket()).await.unwrap();

@@ -13,7 +13,7 @@ use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::CreateContainerOptions;
 
 use super::bench::{Bench, Secrets, call, secrets, unique, within, words};
-use super::street::sh;
+use super::test_network::sh;
 
 const HELLO: &str = "echo out; echo err >&2; echo bye; exit 3";
 

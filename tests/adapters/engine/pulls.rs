@@ -22,8 +22,8 @@ fn nothing_known() -> String {
 }
 
 async fn pull(image: &PinnedImage, login: Option<Login<'_>>) -> Result<Vec<PullProgress>, EngineError> {
-    let mut told = Vec::new();
-    within(engine().pull(image, login, STALL, |progress| told.push(progress))).await.map(|()| told)
+    let mut reports = Vec::new();
+    within(engine().pull(image, login, STALL, |progress| reports.push(progress))).await.map(|()| reports)
 }
 
 /// An image like no other.
@@ -44,10 +44,10 @@ async fn a_tag_becomes_a_digest_and_the_digest_is_pulled(mut stock: impl Stock) 
     assert_eq!(pinned, image.at(built.digest.clone()));
     assert_eq!(engine().inspect_image(&pinned).await.unwrap(), None);
 
-    let told = pull(&pinned, stock.login()).await.unwrap();
-    let last = told.last().expect("there was progress");
-    assert_eq!((last.layers_done, last.layers), (1, 1), "{told:?}");
-    assert!(told.windows(2).all(|pair| pair[0] != pair[1]), "only changes are told");
+    let reports = pull(&pinned, stock.login()).await.unwrap();
+    let last = reports.last().expect("there was progress");
+    assert_eq!((last.layers_done, last.layers), (1, 1), "{reports:?}");
+    assert!(reports.windows(2).all(|pair| pair[0] != pair[1]), "only changes are reported");
     let facts = engine().inspect_image(&pinned).await.unwrap().expect("it is here");
     assert_eq!((facts.entrypoint, facts.command), (words(&["/app"]), words(&["-i"])));
     assert_eq!(facts.healthcheck.map(|own| own.command), Some(words(&["/app", "probe"])));
@@ -60,17 +60,17 @@ async fn a_layer_that_is_here_is_not_fetched_again(mut stock: impl Stock) {
     let (old, new) = (noise(), Image::layer_of_random);
     let new = new(old.clone(), 50_000).build();
     let first = stock.put("v1", &old.build()).await.at(old.build().digest);
-    // Of a small layer the engine may tell no bytes, only that it is there; of one that it has it tells none.
-    let told = pull(&first, stock.login()).await.unwrap();
-    assert_eq!(told.first().map(|progress| (progress.layers_done, progress.layers)), Some((0, 1)), "{told:?}");
+    // Of a small layer the engine may report no bytes, only that it is there; of a layer that it has it reports none.
+    let reports = pull(&first, stock.login()).await.unwrap();
+    assert_eq!(reports.first().map(|progress| (progress.layers_done, progress.layers)), Some((0, 1)), "{reports:?}");
     let second = stock.put("v2", &new).await.at(new.digest);
-    let told = pull(&second, stock.login()).await.unwrap();
+    let reports = pull(&second, stock.login()).await.unwrap();
     let under_way = |progress: &PullProgress| progress.layers - progress.layers_done;
-    assert!(told.iter().all(|progress| under_way(progress) <= 1), "the old layer was never under way: {told:?}");
-    assert!(told.iter().all(|progress| progress.bytes < 200_000), "{told:?}");
-    let last = told.last().expect("there was progress");
+    assert!(reports.iter().all(|progress| under_way(progress) <= 1), "the old layer was never under way: {reports:?}");
+    assert!(reports.iter().all(|progress| progress.bytes < 200_000), "{reports:?}");
+    let last = reports.last().expect("there was progress");
     // The containerd image store does not count what is here.
-    assert!(last.layers_done == last.layers && (1..=2).contains(&last.layers), "{told:?}");
+    assert!(last.layers_done == last.layers && (1..=2).contains(&last.layers), "{reports:?}");
 }
 
 async fn an_image_that_is_not_there_is_permanent(mut stock: impl Stock) {
@@ -233,7 +233,7 @@ async fn a_page_instead_of_the_registry_s_answer_passes() {
         for fault in blob.into_iter().chain(["registry GET manifest"]) {
             let (_world, image) = world_with(fault, Fault::ErrorPage(page)).await;
             let error = pull(&image, None).await.unwrap_err();
-            // The containerd image store tells the status and nothing of the page: that may as well be the registry's no.
+            // The containerd image store reports the status without the page: the registry itself may have refused.
             let is_told_so = matches!(page, 403 | 404) && !error.to_string().contains('<');
             assert!(error.class() == ErrorClass::Transient || is_told_so, "{page} {fault}: {error}");
         }

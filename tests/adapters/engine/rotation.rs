@@ -185,7 +185,7 @@ async fn the_next_process_knows_what_the_app_has() {
         let check = Job::CheckSecrets(life.config());
         let next = adapters(&life.world, &life.bench.delivery).await;
         life.signal(&next).await;
-        assert_eq!(next.perform(check.clone()).await, checked(false), "what was not fetched is not taken away");
+        assert_eq!(next.perform(check.clone()).await, checked(false), "what was not fetched is not removed");
         put(&life.world, "1", "rotated while nobody looked");
         // A boot fetches before it finds the container that it adopts.
         let next = adapters(&life.world, &life.bench.delivery).await;

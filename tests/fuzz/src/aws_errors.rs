@@ -12,7 +12,7 @@ use http::StatusCode;
 
 use crate::answerer::{Answerer, Delivery, answering, scripted};
 use crate::script::Script;
-use crate::{CANARY, check_told};
+use crate::{CANARY, check_shown};
 
 const QUESTIONS: usize = 10;
 
@@ -27,7 +27,7 @@ pub fn aws_errors(bytes: &[u8]) {
             let aws = client(answerer);
             for _ in 0..2 {
                 if let Err(fault) = ask(&aws, question).await {
-                    check_told(&fault.reason);
+                    check_shown(&fault.reason);
                     if status == StatusCode::OK {
                         assert!(!fault.reason.contains(CANARY), "an answer is quoted: {fault}");
                     }

@@ -23,7 +23,7 @@ pub fn socket(bytes: &[u8]) {
     let drains = taken.clone();
     let answer = move |request| socket::answer(request, doors.clone());
     let driver = async move {
-        // Whoever follows the events hears one, and then the end.
+        // A client that follows the events gets one, and then the end.
         for _ in 0..8 {
             yield_now().await;
         }

@@ -25,7 +25,7 @@ use crate::world::World;
 
 /// Names the metadata service.
 const METADATA: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
-/// How often a condition is looked at again when nothing tells that it changed.
+/// How often a condition is looked at again when nothing notifies of a change.
 const TICK: Duration = Duration::from_millis(20);
 
 /// A start of the agent in the making.
@@ -88,7 +88,7 @@ impl<'a> Launch<'a> {
         self
     }
 
-    /// As its unit starts it: with a socket to tell things to, and what is stored there.
+    /// As its unit starts it: with a notify socket, and what is stored there.
     #[must_use]
     pub fn under(mut self, systemd: &'a Systemd) -> Self {
         self.systemd = Some(systemd);
@@ -129,7 +129,7 @@ impl<'a> Launch<'a> {
         self.begin(Log::default(), None, None)
     }
 
-    /// Starts `berth run` with a stderr that has room for a few lines, and that nobody reads: the end to read it from.
+    /// Starts `berth run` with a stderr that holds a few lines, and that nothing reads: the end to read it from.
     pub async fn start_unread(self) -> (Agent, std::io::PipeReader) {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         rustix::pipe::fcntl_setpipe_size(&writer, 4096).expect("a pipe of one page");
@@ -175,7 +175,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Must be called on a runtime. Whoever gives it a `stderr` writes what comes there to the log.
+    /// Must be called on a runtime. A caller that passes `stderr` writes what comes there to the log.
     fn start(mut command: Command, stdin: Stdio, log: Log, stderr: Option<Stdio>) -> Arc<Self> {
         command.stdin(stdin).stdout(Stdio::piped()).stderr(stderr.unwrap_or_else(Stdio::piped));
         let mut child = command.spawn().expect("the binary starts");
@@ -259,7 +259,7 @@ impl Agent {
         self.local("GET", "/v1/status").await.map(|answer| answer.json()).unwrap_or_default()
     }
 
-    /// Where the readiness endpoint answers, as the status or the log tells it.
+    /// Where the readiness endpoint answers, as the status or the log has it.
     ///
     /// # Panics
     /// If that is not known within ten seconds.

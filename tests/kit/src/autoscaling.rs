@@ -52,7 +52,7 @@ impl AutoScaling {
     }
 
     /// The launch template turns `InstanceMetadataTags` on: the metadata name the group.
-    pub fn tell_by_tag(&self) {
+    pub fn show_in_tags(&self) {
         self.imds.tag("aws:autoscaling:groupName", &self.group);
     }
 

@@ -111,7 +111,7 @@ impl Engine {
         self.send(request).await
     }
 
-    /// Takes away the names that the registry `host` gave to images, and the images that have no other.
+    /// Removes the names that the registry `host` gave to images, and the images that have no other.
     pub async fn forget(&self, host: &str) {
         for image in self.images_of(host).await {
             for name in names(&image).filter(|name| name.starts_with(&format!("{host}/"))) {

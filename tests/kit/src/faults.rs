@@ -39,7 +39,7 @@ pub enum Fault {
     AccessDenied,
     /// An XHTML page with this status in place of a value, as the metadata service and proxies send.
     ErrorPage(u16),
-    /// This status and this body, whatever the service's own shape is: a hostile or a broken neighbour.
+    /// This status and this body, whatever the service's own shape is: a hostile or a broken service.
     Says(u16, String),
 }
 

@@ -33,7 +33,7 @@ pub struct Systemd {
 }
 
 impl Systemd {
-    /// With room for so many file descriptors.
+    /// With a store of so many file descriptors.
     pub fn start(store_max: usize) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let socket = UnixDatagram::bind(directory.path().join("notify")).expect("a socket");
@@ -76,8 +76,8 @@ impl Systemd {
 
 impl Drop for Systemd {
     fn drop(&mut self) {
-        let told = UnixDatagram::unbound().and_then(|socket| socket.send_to(END, self.notify_socket()));
-        if let (Ok(_), Some(thread)) = (told, self.thread.take()) {
+        let sent = UnixDatagram::unbound().and_then(|socket| socket.send_to(END, self.notify_socket()));
+        if let (Ok(_), Some(thread)) = (sent, self.thread.take()) {
             let _ = thread.join();
         }
     }

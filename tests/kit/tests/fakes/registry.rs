@@ -7,7 +7,7 @@ use berth_kit::text::sha256_hex;
 use berth_kit::{Fault, Image, World};
 use serde_json::{Value, json};
 
-/// A pull as nobody: the error that the engine told, if any.
+/// A pull without a login: the error that the engine reported, if any.
 async fn pull(world: &World, reference: &str) -> Result<(), String> {
     let answer = world.engine.pull(reference, None).await;
     let lines = answer.text();

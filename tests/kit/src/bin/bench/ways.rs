@@ -10,7 +10,7 @@ use berth_kit::registry::Pushed;
 use crate::process::Usage;
 use crate::{berth, floor, user_data};
 
-/// Who boots.
+/// What boots the app.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Way {
     /// The bare Engine API: nobody can be faster.

@@ -96,7 +96,7 @@ fn launch(rest: &str) -> Result<Command, String> {
     match words.iter().find(|word| !word.contains('=')) {
         None => Ok(Command::Launch(words)),
         Some(word) => Err(format!(
-            "`launch` takes key=value words without blanks, not `{word}`; what has blanks goes into the user-data"
+            "`launch` takes key=value words without spaces, not `{word}`; what has spaces goes into the user-data"
         )),
     }
 }
