@@ -182,7 +182,7 @@ async fn play(row: &Row, call: Call) -> Option<String> {
     let wire = Wire::serve(row.wire, call.protocol()).await;
     let outcome = call.make(&client_of(&wire.base)).await;
     let (class, message) = match &outcome {
-        Outcome::Failed(fault) => (format!("{:?}", fault.class).to_lowercase(), fault.reason.as_str()),
+        Outcome::Failed(error) => (format!("{:?}", error.class).to_lowercase(), error.reason.as_str()),
         Outcome::Other(word) => (word.to_string(), ""),
     };
     // After a denied batch, and for what a batch leaves out, each secret is fetched by itself.

@@ -97,13 +97,13 @@ impl Machine {
 
     /// Installs the same binary as a newer package, which hands the agent over to it.
     ///
-    /// `Err`: what dpkg said.
+    /// `Err`: what dpkg printed.
     pub(crate) fn upgrade(&self) -> Result<String, String> {
         self.copy(&package("2"), "/var/tmp/berth.deb");
         self.try_run("dpkg --install /var/tmp/berth.deb 2>&1")
     }
 
-    /// Removes the package and its configuration: what dpkg said.
+    /// Removes the package and its configuration: what dpkg printed.
     pub(crate) fn purge(&self) -> String {
         self.run("dpkg --purge berth 2>&1")
     }

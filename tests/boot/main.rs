@@ -187,8 +187,8 @@ async fn a_package_upgrade_under_load_fails_no_request_and_no_probe(suite: Suite
     let runs = "stat --dereference --format=%i /proc/$(systemctl show --value --property=MainPID berth.service)/exe";
     let first = machine.run(runs);
     let (requests, probes) = (Requests::begin(APP, "/"), Requests::begin(ENDPOINT, "/ready"));
-    let said = machine.upgrade().unwrap();
-    assert!(said.contains("handed over"), "{said}");
+    let printed = machine.upgrade().unwrap();
+    assert!(printed.contains("handed over"), "{printed}");
     assert_ne!(machine.run(runs), first, "another binary runs");
     assert_eq!(
         (machine.container(), machine.property("NRestarts")),
@@ -253,8 +253,8 @@ async fn the_sandbox_lets_the_metadata_be_blocked_with_iptables_legacy_and_with_
 async fn a_purge_drains_the_instance_and_leaves_no_file_and_no_directory(suite: Suite) {
     let Some(site) = serving(suite, "").await else { return };
     let Site { machine, world, .. } = &site;
-    let said = machine.purge();
-    assert!(said.contains("out of traffic") && !said.contains("warning"), "{said}");
+    let printed = machine.purge();
+    assert!(printed.contains("out of traffic") && !printed.contains("warning"), "{printed}");
     assert_eq!(Journal::of(machine).count(&agent("ContainerStopped")), 1, "{}", machine.journal_text());
     assert_eq!(machine.left_by_berth(), "");
     assert_eq!(machine.run("systemctl list-unit-files --no-legend 'berth*' || true"), "");

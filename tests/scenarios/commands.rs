@@ -143,9 +143,9 @@ async fn check_says_of_a_user_data_what_run_does_with_it() {
     assert_eq!((checked.status.code(), out(&checked).as_str()), (Some(2), ""));
     let agent = world.launch(BERTH.as_ref()).await;
     assert_eq!(agent.exit_within(SOON).await, 2);
-    for fault in ["`helth`: unknown key, did you mean `health`?", "did you mean `image`?", "is not pinned"] {
-        assert!(err(&checked).contains(fault), "{fault} in\n{}", err(&checked));
-        assert!(agent.log_text().contains(fault), "{fault} in\n{}", agent.log_text());
+    for error in ["`helth`: unknown key, did you mean `health`?", "did you mean `image`?", "is not pinned"] {
+        assert!(err(&checked).contains(error), "{error} in\n{}", err(&checked));
+        assert!(agent.log_text().contains(error), "{error} in\n{}", agent.log_text());
     }
 }
 

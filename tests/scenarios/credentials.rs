@@ -423,9 +423,9 @@ async fn credentials_that_expired_are_refused_by_the_service_and_reported() {
     let home = home(&world, "[default]\nregion = us-east-2\n", &profile("default", &world.keys()));
     world.imds.expire_credentials();
     let output = bake(&world, &home, &[]).await;
-    let said = out(&output);
-    assert_eq!(output.status.code(), Some(3), "{said}");
-    assert!(said.contains("FAIL  login") && said.contains("ExpiredTokenException"), "{said}");
+    let printed = out(&output);
+    assert_eq!(output.status.code(), Some(3), "{printed}");
+    assert!(printed.contains("FAIL  login") && printed.contains("ExpiredTokenException"), "{printed}");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! `berth doctor` on an instance that can boot, and on those that cannot: each fault named, each with what to do.
+//! `berth doctor` on an instance that can boot, and on those that cannot: each error named, each with what to do.
 
 use std::net::TcpListener;
 use std::time::Duration;

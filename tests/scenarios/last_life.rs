@@ -122,10 +122,10 @@ async fn a_record_that_cannot_be_written_or_read_holds_no_boot_and_no_drain_up()
     fs::write(world.state_dir().join("last-life.json"), "{}").unwrap();
     for command in ["status", "timeline"] {
         let printed = berth(&world, &[command]).await;
-        let said = err(&printed);
+        let stderr = err(&printed);
         assert!(
-            printed.status.code() == Some(1) && said.contains("last-life.json is not the record of a life"),
-            "{said}"
+            printed.status.code() == Some(1) && stderr.contains("last-life.json is not the record of a life"),
+            "{stderr}"
         );
     }
 }

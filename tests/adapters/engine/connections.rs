@@ -97,7 +97,7 @@ async fn every_client_is_counted_until_it_has_gone() {
     counted(&bench.engine, &app, 2).await;
     drop(idle);
     counted(&bench.engine, &app, 1).await;
-    // A client that has said everything still waits for the answer.
+    // A client that has sent everything still waits for the answer.
     busy.shutdown(std::net::Shutdown::Write).unwrap();
     assert_eq!(bench.engine.connections(&app.id).await.unwrap(), 1);
     answered(&mut busy);

@@ -13,7 +13,7 @@ use bollard::query_parameters::CreateContainerOptions;
 
 use super::bench::{Bench, SLEEP, identity, unique, within, words};
 
-/// A change to a config, the class of the fault that it makes, and words of the engine in it.
+/// A change to a config, the class of its error, and words of the engine in it.
 type Case<'a> = (&'a dyn Fn(&mut Config), ErrorClass, &'a str);
 
 fn publish(host: u16) -> Vec<Port> {

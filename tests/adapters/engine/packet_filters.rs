@@ -112,8 +112,8 @@ async fn a_block_holds_whichever_packet_filter_engine_and_agent_use() {
             sh(&format!("{there} nft flush ruleset; {there} xtables-legacy-multi iptables -w 5 -t raw -F PREROUTING"));
             sh(&format!("{there} xtables-legacy-multi ip6tables -w 5 -t raw -F PREROUTING"));
             assert!(reaches(&net.metadata), "{pair}: flushed");
-            let said = play("check");
-            assert!(said.contains("CHECKED rules were missing on docker0 and are set"), "{pair}: {said}");
+            let printed = play("check");
+            assert!(printed.contains("CHECKED rules were missing on docker0 and are set"), "{pair}: {printed}");
             assert_eq!(rules(&net, &id), held, "{pair}: put back");
             assert!(reaches(&net.other) && !reaches(&net.metadata), "{pair}: put back");
 

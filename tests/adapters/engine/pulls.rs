@@ -144,18 +144,18 @@ async fn a_registry_that_is_away_is_transient() {
 }
 
 /// A world with an image that its registry does not give away so easily.
-async fn world_with(fault: &str, what: Fault) -> (World, PinnedImage) {
+async fn world_with(pattern: &str, fault: Fault) -> (World, PinnedImage) {
     let mut kit = Kit::open().await;
     let built = noise().build();
     let image = kit.put("v1", &built).await.at(built.digest.clone());
-    kit.world.fault(&fault.replace("LAYER", &built.layers[0]), what).always();
+    kit.world.fault(&pattern.replace("LAYER", &built.layers[0]), fault).always();
     (kit.world, image)
 }
 
 #[tokio::test]
 async fn a_pull_that_stands_still_is_cut() {
-    let stands_still = async |fault: &str, what: Fault, layers: usize| {
-        let (_world, image) = world_with(fault, what).await;
+    let stands_still = async |pattern: &str, fault: Fault, layers: usize| {
+        let (_world, image) = world_with(pattern, fault).await;
         let mut last = PullProgress::default();
         let engine = engine();
         let pull = engine.pull(&image, None, Duration::from_secs(2), |progress| last = progress);
@@ -203,12 +203,12 @@ async fn an_image_whose_bytes_are_wrong_is_final_and_says_what_to_do() {
         let mut kit = Kit::open().await;
         let built = noise().with(flaw).build();
         let image = kit.put("v1", &built).await.at(built.digest);
-        let said = |text: &str, words: &[&str]| words.iter().any(|words| !words.is_empty() && text.contains(words));
+        let has_any = |text: &str, words: &[&str]| words.iter().any(|words| !words.is_empty() && text.contains(words));
         let is_right = match pull(&image, None).await {
             Ok(_) if says.contains(&"") => continue,
             Ok(_) => Err("it was pulled".to_owned()),
-            Err(error) if error.class() == ErrorClass::Broken && said(&error.to_string(), says) => {
-                Some(()).filter(|()| said(&error.to_string(), advice)).ok_or(error.to_string())
+            Err(error) if error.class() == ErrorClass::Broken && has_any(&error.to_string(), says) => {
+                Some(()).filter(|()| has_any(&error.to_string(), advice)).ok_or(error.to_string())
             }
             Err(error) => Err(format!("{:?}: {error}", error.class())),
         };
@@ -230,12 +230,12 @@ async fn a_page_instead_of_the_registry_s_answer_passes() {
     for page in [200, 302, 400, 403, 404, 407, 511] {
         // Of a blob the engine itself tries a status of 500 and more again, for minutes.
         let blob = (page < 500).then_some("registry GET blob LAYER");
-        for fault in blob.into_iter().chain(["registry GET manifest"]) {
-            let (_world, image) = world_with(fault, Fault::ErrorPage(page)).await;
+        for pattern in blob.into_iter().chain(["registry GET manifest"]) {
+            let (_world, image) = world_with(pattern, Fault::ErrorPage(page)).await;
             let error = pull(&image, None).await.unwrap_err();
             // The containerd image store reports the status without the page: the registry itself may have refused.
-            let is_told_so = matches!(page, 403 | 404) && !error.to_string().contains('<');
-            assert!(error.class() == ErrorClass::Transient || is_told_so, "{page} {fault}: {error}");
+            let is_reported_so = matches!(page, 403 | 404) && !error.to_string().contains('<');
+            assert!(error.class() == ErrorClass::Transient || is_reported_so, "{page} {pattern}: {error}");
         }
         let (_world, image) = world_with("registry", Fault::ErrorPage(page)).await;
         let (registry, repository) = image.repository.split_once('/').unwrap();

@@ -61,9 +61,9 @@ pub(super) fn run_part_with(
     there.arg(std::env::current_exe().unwrap()).args(["--nocapture", "--exact", &format!("engine::{test}")]);
     there.env(HOST, own.host()).env(CONTAINER, id).env(METADATA, &net.metadata).env(RUN_DIR, run_dir);
     let ran = there.env("DOCKER_HOST", own.host()).output().unwrap();
-    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
-    assert!(ran.status.success() && said.contains("1 passed"), "{said}{}", String::from_utf8_lossy(&ran.stderr));
-    said
+    let printed = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert!(ran.status.success() && printed.contains("1 passed"), "{printed}{}", String::from_utf8_lossy(&ran.stderr));
+    printed
 }
 
 /// What the agent does every few seconds, in the network namespace that this process was started in.
@@ -153,8 +153,8 @@ async fn a_flushed_filter_is_put_back_also_while_the_engine_is_away() {
         let there = format!("nsenter --net=/run/netns/{}", net.instance.as_ref().unwrap());
         sh(&format!("{there} iptables -w 5 -t raw -F PREROUTING && {there} ip6tables -w 5 -t raw -F PREROUTING"));
         assert!(reaches(&net.metadata), "away: {is_away}");
-        let said = part(&own);
-        assert!(said.contains("CHECKED rules were missing on docker0 and are set"), "away: {is_away}: {said}");
+        let printed = part(&own);
+        assert!(printed.contains("CHECKED rules were missing on docker0 and are set"), "away: {is_away}: {printed}");
         assert!(reaches(&net.other) && !reaches(&net.metadata), "away: {is_away}");
     }
     own.start().await;

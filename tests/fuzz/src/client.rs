@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, Join, duplex, join};
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
-/// For a conversation to end once the client has said all it has to say. A bound, and no measure.
+/// For a conversation to end once the client has sent everything. A bound, and no measure.
 const BOUND: Duration = Duration::from_secs(10);
 
 /// What the server reads from, and what it writes to.

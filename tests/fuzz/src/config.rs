@@ -1,5 +1,5 @@
 //! A config as the instance gets it: user-data in any form, a file of defaults, what `config=` points to, a word of the command
-//! line; and, of an input that is text, its first line as the value of a key, said in three forms.
+//! line; and, of an input that is text, its first line as the value of a key, in three forms.
 
 use std::io::Write;
 use std::sync::LazyLock;
@@ -49,7 +49,7 @@ fn read(bytes: &[u8]) -> Result<Config, ConfigErrors> {
     layers.resolve()
 }
 
-/// That it returns, and that what it shows is bounded, is all that can be said of these.
+/// That it returns, and that what it shows is bounded, is all that holds for these.
 fn every_layer(bytes: &[u8]) {
     let mut layers = Layers::new();
     layers.add_file("berth.toml", bytes);

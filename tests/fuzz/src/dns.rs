@@ -8,7 +8,7 @@ use berth::io::http::dns::message::{Answer, Query, RecordType};
 use crate::check_shown;
 
 const NAME: &str = "api.test";
-/// The longest chain of CNAMEs that is followed.
+/// CNAMEs that are followed at most.
 const LONGEST_CHAIN: usize = 20;
 /// What no name of at most 255 bytes needs.
 const MOST_POINTERS: usize = 255;

@@ -8,8 +8,8 @@ use berth_core::view::{Status, View};
 
 use crate::client::{answers, count, say};
 
-/// Whatever is said, what is heard is nothing or whole answers; none is a 200 of `/ready` before the app is ready, and none repeats
-/// back what the client said.
+/// Any input gets nothing or whole answers; none is a 200 of `/ready` before the app is ready, and none repeats
+/// what the client sent.
 pub fn endpoint(bytes: &[u8]) {
     let view = View { status: Status::Starting, image: Some("registry.example/app:v7".into()), ..View::default() };
     let published = Arc::new(Published { view, agent_version: "0.1.0".into(), ..Published::default() });

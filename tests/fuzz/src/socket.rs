@@ -12,7 +12,7 @@ use crate::client::{answers, count, say};
 /// The longest reason that fits into a request.
 const LONGEST: usize = 4096;
 
-/// Whatever is said, what is heard is nothing or whole answers, and the agent drains only when it was asked to: once for each request.
+/// Any input gets nothing or whole answers, and the agent drains only when it was asked to: once for each request.
 #[expect(clippy::disallowed_methods, reason = "when the agent started")]
 pub fn socket(bytes: &[u8]) {
     let (_published, published) = watch::channel(Arc::default());

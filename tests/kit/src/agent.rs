@@ -67,7 +67,7 @@ impl<'a> Launch<'a> {
         self
     }
 
-    /// Where the readiness endpoint answers is said by the config, and by no word of the command line.
+    /// The config has the address of the readiness endpoint, and the command line does not.
     #[must_use]
     pub fn listen_as_configured(mut self) -> Self {
         self.listen = None;
@@ -164,7 +164,7 @@ impl<'a> Launch<'a> {
     }
 }
 
-/// What a process said, line by line.
+/// The output of a process, line by line.
 type Log = Arc<Mutex<Vec<String>>>;
 
 /// A process whose end and whose words are noted on the world's thread.
@@ -182,14 +182,14 @@ impl Process {
         let pid = Pid::from_raw(child.id().expect("it was just started").try_into().expect("a pid"));
         let err = child.stderr.take().map(|err| BufReader::new(err).lines());
         let mut out = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-        let (said, exit) = (Arc::clone(&log), watch::Sender::new(None));
+        let (lines, exit) = (Arc::clone(&log), watch::Sender::new(None));
         let ended = exit.subscribe();
         let outward = Arc::clone(&log);
         let talk = async move {
             let stderr = async {
                 let Some(mut err) = err else { return };
                 while let Ok(Some(line)) = err.next_line().await {
-                    said.lock().unwrap().push(line);
+                    lines.lock().unwrap().push(line);
                 }
             };
             let stdout = async {
@@ -203,7 +203,7 @@ impl Process {
         tokio::spawn(async move {
             use std::os::unix::process::ExitStatusExt as _;
             let status = child.wait().await.expect("a child is waited for");
-            // The last words first; a child of the agent may keep the pipe open for ever.
+            // The rest of the log first; a child of the agent may keep the pipe open for ever.
             let _ = tokio::time::timeout(Duration::from_secs(1), talk).await;
             exit.send_replace(Some(status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))));
         });

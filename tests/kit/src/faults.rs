@@ -139,7 +139,7 @@ fn half(body: Bytes, cut: bool) -> impl futures_util::Stream<Item = std::io::Res
         match part {
             Some(part) => Some((Ok(Frame::data(part)), None)),
             None if cut => {
-                // What was said so far must leave before the connection does.
+                // What was sent so far must leave before the connection does.
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 Some((Err(std::io::ErrorKind::ConnectionReset.into()), None))
             }

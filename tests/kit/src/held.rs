@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 const STOPPED: Duration = Duration::from_secs(20);
 
 /// Makes the pipe that is its standard input what it has to be, and becomes the agent. In Perl, which every Debian has: the
-/// standard library cannot say it, and it must be said by the process that is to be stopped, before its first line.
+/// standard library cannot set it, and the process that is to be stopped must set it, before its first line.
 const BECOME: &str = "use Fcntl; fcntl(STDIN, 10, 19) && fcntl(STDIN, 8, $$ + 0) && fcntl(STDIN, F_SETFL, O_ASYNC) or die $!; \
                       open(STDIN, '<', '/dev/null'); exec { $ARGV[0] } @ARGV; die $!";
 

@@ -8,7 +8,7 @@ use crate::imds::ROLE;
 use crate::server::{Reply, reply};
 use crate::text::{random_hex, xml};
 
-/// AWS said no.
+/// AWS refuses the call.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) status: u16,

@@ -94,7 +94,7 @@ fn listen(socket: &UnixDatagram, store_max: usize, store: &Mutex<Vec<(String, Ow
             return;
         }
         noted.lock().unwrap().push(text.trim().to_owned());
-        let says = |line: &str| text.lines().any(|said| said == line);
+        let says = |line: &str| text.lines().any(|one| one == line);
         let name = text.lines().find_map(|line| line.strip_prefix("FDNAME=")).unwrap_or("stored").to_owned();
         let mut store = store.lock().unwrap();
         if says("FDSTOREREMOVE=1") {

@@ -95,6 +95,6 @@ async fn an_engine_that_dies_in_the_settle_time_takes_the_app_along_and_that_is_
     own.stop();
     own.start().await;
     assert_eq!(agent.exit_within(SOON).await, 5, "{}", agent.log_text());
-    let said = world.console_text();
-    assert!(said.contains("cut short") && said.contains("before it was stopped"), "{said}");
+    let console = world.console_text();
+    assert!(console.contains("cut short") && console.contains("before it was stopped"), "{console}");
 }

@@ -15,7 +15,7 @@ const BOOT: Duration = Duration::from_secs(90);
 /// For what comes at once.
 const SOON: Duration = Duration::from_secs(15);
 
-/// Tells the whole story.
+/// Shows the whole boot.
 pub(crate) async fn run(screen: &Screen) -> Result<(), String> {
     let hold = hold()?;
     let stage = Stage::set(screen).await?;

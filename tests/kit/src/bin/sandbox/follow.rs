@@ -77,7 +77,7 @@ impl Following {
         self.seen().ended
     }
 
-    /// What it said last, for people: errors and warnings, and what is no line of its log.
+    /// Its last output, for people: errors and warnings, and what is no line of its log.
     pub(crate) fn last_words(&self) -> String {
         last_words(&self.agent)
     }
@@ -121,10 +121,10 @@ impl Show {
                 }
                 Some(address) => {
                     if let Ok(answer) = client::over_tcp(address, client::request("GET", "/ready")).await {
-                        let said = answer.json();
-                        let status = said["status"].as_str().unwrap_or("?").to_owned();
+                        let ready = answer.json();
+                        let status = ready["status"].as_str().unwrap_or("?").to_owned();
                         if last != (answer.status, status.clone()) {
-                            let reason = said["reason"].as_str().unwrap_or("");
+                            let reason = ready["reason"].as_str().unwrap_or("");
                             self.line("/ready", format!("{} {status}: {reason}", answer.status).trim_end_matches(": "));
                             self.update.send_modify(|seen| seen.ready.push(answer.status));
                             last = (answer.status, status);
