@@ -1,4 +1,4 @@
-//! Whom the agent asks on a host without IPv4, and on others: each test in a network of its own, in which the addresses of EC2 are the kit's
+//! Which addresses the agent asks on a host without IPv4, and on others: each test in a network of its own, in which the addresses of EC2 are the kit's
 //! or nobody's.
 
 use std::io::Write as _;
@@ -35,7 +35,7 @@ fn with(env: &'static [(&str, &str)]) -> Imds {
     Imds::from_env(&env, Http::default()).unwrap()
 }
 
-/// One that the environment tells nothing.
+/// One without any variable in the environment.
 fn imds() -> Imds {
     with(&[])
 }
@@ -168,16 +168,16 @@ fn an_instance_with_link_local_ipv4_only_reaches_others_by_ipv6_only() {
 fn without_ipv4_endpoints_are_dual_stack_unless_the_environment_says_otherwise() {
     alone(&[UP, HAS_IPV6], async |outside| {
         let _world = world(&outside, METADATA6).await;
-        for (said, endpoint) in [
+        for (value, endpoint) in [
             (None, "https://ssm.us-east-2.api.aws"),
             (Some("true"), "https://ssm.us-east-2.api.aws"),
             (Some("false"), "https://ssm.us-east-2.amazonaws.com"),
         ] {
-            let env = |name: &str| (name == "AWS_USE_DUALSTACK_ENDPOINT").then_some(said).flatten().map(str::to_owned);
+            let env = |name: &str| (name == "AWS_USE_DUALSTACK_ENDPOINT").then_some(value).flatten().map(str::to_owned);
             let imds = imds();
             let aws = Aws::new(Http::default(), imds.clone(), &env);
             aws.locate(&imds.identity().await.unwrap());
-            assert_eq!(aws.endpoint(Service::Ssm, None).await.unwrap(), endpoint, "{said:?}");
+            assert_eq!(aws.endpoint(Service::Ssm, None).await.unwrap(), endpoint, "{value:?}");
         }
         // One that is named stays as it is: the SDK refuses a custom endpoint that shall be dual-stack.
         let env = |name: &str| (name == "AWS_ENDPOINT_URL").then(|| "http://[::1]:1".to_owned());

@@ -104,8 +104,9 @@ async fn a_completion_says_what_the_api_wants_to_know() {
     assert_eq!(autoscaling::complete(&aws, &hook, "i-0123", HookResult::Abandon).await.unwrap(), Answer::Done);
     assert_eq!(autoscaling::heartbeat(&aws, &hook, "i-0123").await.unwrap(), Answer::Done);
     autoscaling::set_unhealthy(&aws, "i-0123").await.unwrap();
-    let said = |body: &str| body.split('&').map(str::to_owned).collect::<BTreeSet<_>>();
-    let bodies: Vec<_> = server.seen().iter().map(|seen| said(std::str::from_utf8(&seen.body).unwrap())).collect();
+    let parameters = |body: &str| body.split('&').map(str::to_owned).collect::<BTreeSet<_>>();
+    let bodies: Vec<_> =
+        server.seen().iter().map(|seen| parameters(std::str::from_utf8(&seen.body).unwrap())).collect();
     let of_hook = "AutoScalingGroupName=web%20%26%20api&LifecycleHookName=boot&InstanceId=i-0123";
     assert_eq!(
         bodies,
@@ -114,6 +115,6 @@ async fn a_completion_says_what_the_api_wants_to_know() {
             format!("Action=RecordLifecycleActionHeartbeat&Version=2011-01-01&{of_hook}"),
             "Action=SetInstanceHealth&Version=2011-01-01&InstanceId=i-0123&HealthStatus=Unhealthy&ShouldRespectGracePeriod=false".into(),
         ]
-        .map(|body| said(&body))
+        .map(|body| parameters(&body))
     );
 }

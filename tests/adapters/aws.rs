@@ -107,8 +107,8 @@ async fn credentials_that_a_service_calls_expired_are_renewed_for_the_next_attem
     call(&aws).await.unwrap();
     world.journal.in_order(&[ROLE, "ssm 200", "ssm 400", ROLE, "ssm 200"]);
     world.imds.expire_credentials();
-    let said = autoscaling::describe_instance(&aws, &world.instance_id).await.unwrap_err();
-    assert_eq!((said.class(), said.code()), (ErrorClass::Transient, Some("ExpiredToken")));
+    let error = autoscaling::describe_instance(&aws, &world.instance_id).await.unwrap_err();
+    assert_eq!((error.class(), error.code()), (ErrorClass::Transient, Some("ExpiredToken")));
     autoscaling::describe_instance(&aws, &world.instance_id).await.unwrap();
 }
 

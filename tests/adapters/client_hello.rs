@@ -62,7 +62,7 @@ impl Reader {
         Self { child, stdout, at }
     }
 
-    /// What the client said, which has been refused.
+    /// The hello of the client, which has been refused.
     pub(crate) async fn read(mut self) -> ClientHello {
         let mut text = String::new();
         tokio::time::timeout(LONG, self.stdout.read_to_string(&mut text)).await.unwrap().unwrap();
@@ -104,18 +104,18 @@ async fn client(test: &str, url: &str, certificate: &Path) -> String {
     let output = tokio::time::timeout(LONG, output).await.unwrap().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success() && text.contains("1 passed"), "{text}{}", String::from_utf8_lossy(&output.stderr));
-    let (_, said) = text.split_once("said: ").unwrap();
-    said.lines().next().unwrap().to_owned()
+    let (_, printed) = text.split_once("printed: ").unwrap();
+    printed.lines().next().unwrap().to_owned()
 }
 
 /// In such a process: asks and prints.
 async fn ask(url: &str) {
     let request = Request::get(url).body(Full::<Bytes>::default()).unwrap();
-    let said = match Http::default().send(request, LONG, 1000).await {
+    let printed = match Http::default().send(request, LONG, 1000).await {
         Ok(answer) => String::from_utf8_lossy(answer.body()).into_owned(),
         Err(error) => error.to_string(),
     };
-    writeln!(std::io::stdout(), "said: {said}").unwrap();
+    writeln!(std::io::stdout(), "printed: {printed}").unwrap();
 }
 
 /// A certificate that somebody has signed.
@@ -141,8 +141,8 @@ async fn the_hybrid_key_exchange_is_offered_first_beside_tls_1_2_and_the_name() 
     for (host, name) in [("localhost", Some("localhost")), ("127.0.0.1", None)] {
         let reader = Reader::start().await;
         let url = format!("https://{host}:{}", reader.at.port());
-        let said = client(SELF, &url, certificate.path()).await;
-        assert!(said.contains(host), "{said}");
+        let printed = client(SELF, &url, certificate.path()).await;
+        assert!(printed.contains(host), "{printed}");
         let hello = reader.read().await;
         assert_eq!(hello.codes("supported_groups"), [X25519MLKEM768, X25519, SECP256R1, SECP384R1]);
         // A share of X25519 is sent, too: a server that has nothing better needs no second round trip.

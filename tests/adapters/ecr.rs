@@ -73,13 +73,13 @@ async fn a_host_that_only_looks_like_a_registry_of_ecr_gets_no_token() {
 
 #[tokio::test]
 async fn a_password_may_hold_a_colon_and_a_token_of_another_form_is_not_quoted() {
-    let told = |token: &'static str| {
+    let gives = |token: &'static str| {
         move |_: &_| answer(200, format!(r#"{{"authorizationData":[{{"authorizationToken":"{token}"}}]}}"#))
     };
-    let server = Server::start(told("QVdTOnBhc3M6d29yZA==")).await; // AWS:pass:word
+    let server = Server::start(gives("QVdTOnBhc3M6d29yZA==")).await; // AWS:pass:word
     let login = ecr::login(&client_of(&server.base), HOST).await.unwrap();
     assert_eq!((login.username.as_str(), login.password.expose()), ("AWS", &b"pass:word"[..]));
-    let server = Server::start(told("aHVudGVyMg==")).await; // hunter2
+    let server = Server::start(gives("aHVudGVyMg==")).await; // hunter2
     let error = ecr::login(&client_of(&server.base), HOST).await.unwrap_err();
     assert_eq!(error.to_string(), "ecr:GetAuthorizationToken told no token of the form AWS:password");
 }

@@ -70,7 +70,7 @@ impl Nowhere {
     /// A client with keys and this environment.
     fn client(&self, set: &[(&str, &str)]) -> Aws {
         let env = |name: &str| {
-            // Unless a test says otherwise: where nothing is said the routes of this machine would decide.
+            // Unless a test says otherwise: without a setting the routes of this machine would decide.
             let keys = [("AWS_ACCESS_KEY_ID", "EXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "EXAMPLE"), (DUAL_STACK, "false")];
             let all = set.iter().chain(&keys);
             all.into_iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
@@ -89,7 +89,7 @@ async fn sent_to(aws: &Aws, service: Service) -> Result<String, JobError> {
         Service::AutoScaling => Call::CompleteLifecycleAction,
     };
     match call.make(aws).await {
-        Outcome::Failed(fault) => to_be_reached(fault),
+        Outcome::Failed(error) => to_be_reached(error),
         Outcome::Other(answer) => panic!("{call:?} has {answer}"),
     }
 }
@@ -100,10 +100,10 @@ async fn login(aws: &Aws, host: &str) -> Result<String, JobError> {
     to_be_reached(JobError::from_error(error.class(), &error))
 }
 
-fn to_be_reached(fault: JobError) -> Result<String, JobError> {
-    match fault.reason.split_once("cannot reach ").or_else(|| fault.reason.split_once("cannot connect to ")) {
+fn to_be_reached(error: JobError) -> Result<String, JobError> {
+    match error.reason.split_once("cannot reach ").or_else(|| error.reason.split_once("cannot connect to ")) {
         Some((_, rest)) => Ok(rest.split_once(": ").unwrap().0.to_owned()),
-        None => Err(fault),
+        None => Err(error),
     }
 }
 
@@ -127,7 +127,7 @@ async fn every_call_is_sent_where_botocore_s_rules_say() {
         let aws = nowhere.client(&settings(region, *fips, *dual_stack));
         let sent = sent_to(&aws, *service).await;
         assert_eq!(aws.endpoint(*service, None).await.ok(), sent.as_ref().ok().cloned(), "what doctor shows");
-        sent.unwrap_or_else(|fault| panic!("{service:?} {region} {fips} {dual_stack}: {fault}"))
+        sent.unwrap_or_else(|error| panic!("{service:?} {region} {fips} {dual_stack}: {error}"))
     }));
     let questions = asked.iter().map(|(service, region, fips, dual_stack)| {
         json!({ "service": service.signing_name(), "Region": region, "UseFIPS": fips, "UseDualStack": dual_stack })
@@ -239,11 +239,11 @@ async fn an_endpoint_that_cannot_exist_is_reported_by_the_names_in_the_environme
         (&[("AWS_REGION", "\u{1f980}\n")], &["ssm in \"\u{1f980}\\n\""]),
     ] {
         let set = [set, &[("AWS_REGION", "us-east-2")]].concat();
-        let fault = sent_to(&nowhere.client(&set), Service::Ssm).await.unwrap_err();
-        assert_eq!(fault.class, ErrorClass::Misconfigured, "{fault}");
-        assert!(fault.reason.starts_with("ssm:GetParameters cannot be sent: "), "{fault}");
-        assert!(words.iter().all(|word| fault.reason.contains(word)), "{words:?}: {fault}");
-        assert!(!fault.reason.contains('\n') && !fault.reason.contains("s3cr3t"), "{fault}");
+        let error = sent_to(&nowhere.client(&set), Service::Ssm).await.unwrap_err();
+        assert_eq!(error.class, ErrorClass::Misconfigured, "{error}");
+        assert!(error.reason.starts_with("ssm:GetParameters cannot be sent: "), "{error}");
+        assert!(words.iter().all(|word| error.reason.contains(word)), "{words:?}: {error}");
+        assert!(!error.reason.contains('\n') && !error.reason.contains("s3cr3t"), "{error}");
     }
 }
 

@@ -4,7 +4,7 @@ pub(crate) use bench::engine;
 
 mod bench;
 mod stock;
-mod street;
+mod test_network;
 
 mod answers;
 mod connections;

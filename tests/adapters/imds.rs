@@ -157,7 +157,7 @@ async fn the_group_is_named_where_tags_are_in_the_metadata() {
     let world = World::start().await;
     let imds = imds_of(&world);
     assert_eq!(imds.group().await.unwrap(), None, "they are off by default");
-    world.autoscaling.tell_by_tag();
+    world.autoscaling.show_in_tags();
     assert_eq!(imds.group().await.unwrap().as_deref(), Some(world.autoscaling.group()));
     for odd in ["", "two\nlines"] {
         world.imds.tag("aws:autoscaling:groupName", odd);
@@ -270,9 +270,9 @@ async fn the_role_s_credentials_are_read_and_not_printed() {
     let world = World::start().await;
     let credentials = imds_of(&world).credentials().await.unwrap();
     assert!(credentials.access_key_id().starts_with("ASIA") && credentials.expiry().is_some());
-    let told = [credentials.secret_access_key(), credentials.session_token().unwrap()];
-    assert_eq!(told.map(str::to_owned).to_vec(), world.credential_values());
-    assert!(!told.iter().any(|value| format!("{credentials:?}").contains(value)));
+    let secrets = [credentials.secret_access_key(), credentials.session_token().unwrap()];
+    assert_eq!(secrets.map(str::to_owned).to_vec(), world.credential_values());
+    assert!(!secrets.iter().any(|value| format!("{credentials:?}").contains(value)));
 }
 
 #[tokio::test]

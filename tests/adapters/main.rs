@@ -1,4 +1,4 @@
-//! Edges: each adapter against the other side of its wire, as far as possible somebody else's. See tests/README.md.
+//! Each adapter against a real server of its protocol, as far as possible one that is not ours. See tests/README.md.
 
 #![cfg(test)]
 

@@ -91,9 +91,9 @@ async fn a_named_hook_gets_its_timeout_from_the_list_that_was_asked_for_the_othe
 async fn several_launch_hooks_without_a_name_are_an_error_and_several_termination_hooks_are_not() {
     let world =
         with(&[("a", Transition::Launching), ("b", Transition::Launching), ("down", Transition::Terminating)]).await;
-    let Event::Failed(JobKind::FindGroup, fault) = find(&world, [None; 3]).await else { panic!("one was chosen") };
-    assert_eq!(fault.class, ErrorClass::Misconfigured);
-    assert!(fault.reason.contains("several launch hooks (a, b, …)"), "{fault}");
+    let Event::Failed(JobKind::FindGroup, error) = find(&world, [None; 3]).await else { panic!("one was chosen") };
+    assert_eq!(error.class, ErrorClass::Misconfigured);
+    assert!(error.reason.contains("several launch hooks (a, b, …)"), "{error}");
     let membership = found(&world, [None, Some("b"), None]).await;
     assert_eq!((membership.launch_hook, membership.terminate_hook), (of_the_group("b"), of_the_group("down")));
 
@@ -109,16 +109,16 @@ async fn a_named_launch_hook_needs_no_leave_to_list_the_hooks() {
     world.fault(DESCRIBE_HOOKS, Fault::AccessDenied).always();
     let membership = found(&world, [None, Some("launch"), None]).await;
     assert_eq!((membership.launch_hook, membership.terminate_hook), (only_named("launch"), None));
-    let Event::Failed(JobKind::FindGroup, fault) = find(&world, [None; 3]).await else {
+    let Event::Failed(JobKind::FindGroup, error) = find(&world, [None; 3]).await else {
         panic!("it may not list them")
     };
-    assert_eq!(fault.class, ErrorClass::Denied);
+    assert_eq!(error.class, ErrorClass::Denied);
     world.faults.clear();
     world.fault(DESCRIBE_HOOKS, Fault::Throttle).times(1);
-    let Event::Failed(JobKind::FindGroup, fault) = find(&world, [None, Some("launch"), None]).await else {
-        panic!("another attempt may tell the termination hook")
+    let Event::Failed(JobKind::FindGroup, error) = find(&world, [None, Some("launch"), None]).await else {
+        panic!("another attempt may find the termination hook")
     };
-    assert_eq!(fault.class, ErrorClass::Throttled);
+    assert_eq!(error.class, ErrorClass::Throttled);
 }
 
 #[tokio::test]
@@ -127,10 +127,10 @@ async fn a_group_that_is_known_is_not_requested_again_when_its_hooks_are_throttl
     let adapters = adapters(&world, &Delivery::new(&world.run_dir())).await;
     world.fault(DESCRIBE_HOOKS, Fault::Throttle).times(2);
     for _ in 0..2 {
-        let Event::Failed(JobKind::FindGroup, fault) = adapters.perform(find_group([None; 3])).await else {
+        let Event::Failed(JobKind::FindGroup, error) = adapters.perform(find_group([None; 3])).await else {
             panic!("throttled")
         };
-        assert_eq!(fault.class, ErrorClass::Throttled);
+        assert_eq!(error.class, ErrorClass::Throttled);
     }
     let Event::GroupFound(Some(found)) = adapters.perform(find_group([None; 3])).await else { panic!("not found") };
     assert_eq!((found.launch_hook, found.state.as_deref()), (of_the_group("boot"), Some("Pending:Wait")));

@@ -9,7 +9,7 @@ use berth_core::view::metrics::render;
 use berth_core::view::published::Published;
 use berth_core::view::{HookView, LifecycleView, PhaseName, PhaseView, StepName, StepView, View};
 
-/// What `promtool check metrics` says; nothing if all is well.
+/// What `promtool check metrics` says; nothing if the page is right.
 fn promtool(page: &str) -> String {
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])
@@ -24,11 +24,11 @@ fn promtool(page: &str) -> String {
     let writer = std::thread::spawn(move || stdin.write_all(page.as_bytes()));
     let output = promtool.wait_with_output().unwrap();
     let _ = writer.join().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    if output.status.success() && said.is_empty() {
+    let printed = [output.stdout, output.stderr].concat();
+    if output.status.success() && printed.is_empty() {
         return String::new();
     }
-    format!("{}: {}", output.status, String::from_utf8_lossy(&said))
+    format!("{}: {}", output.status, String::from_utf8_lossy(&printed))
 }
 
 /// A life that has everything, with names that nobody should give.

@@ -62,7 +62,7 @@ impl Moto {
         text
     }
 
-    /// moto believes every signature, and finds the service in it.
+    /// moto accepts every signature, and finds the service in it.
     async fn send(&self, service: Service, request: Builder, body: String) -> (u16, String) {
         let scope = format!("x/20260101/us-east-2/{}/aws4_request", service.signing_name());
         let signature = format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0");

@@ -72,8 +72,8 @@ async fn what_exists_is_there_and_everything_that_does_not_is_named() {
     assert_eq!(host.missing(&named).await, [absent("not-there"), absent("file/below"), absent("dangling")]);
 
     let error = host.paths().look(&[host.at("a"), host.at("b")]).await.unwrap_err();
-    let told = format!("{} does not exist (`after`); {} does not exist (`after`)", host.at("a"), host.at("b"));
-    assert_eq!((error.to_string(), error.class()), (told, ErrorClass::Transient));
+    let message = format!("{} does not exist (`after`); {} does not exist (`after`)", host.at("a"), host.at("b"));
+    assert_eq!((error.to_string(), error.class()), (message, ErrorClass::Transient));
 }
 
 #[tokio::test]
@@ -91,9 +91,9 @@ async fn a_mount_point_that_the_host_names_is_there_once_it_is_mounted() {
         fs::write(&named_by, text).unwrap();
         let missing = host.missing(&["data", "data/db"]).await;
         for (missing, name) in missing.iter().zip(["data", "data/db"]) {
-            let Missing::NotMounted { path, at, named_by: told } = missing else { panic!("{missing:?}") };
+            let Missing::NotMounted { path, at, named_by: unit } = missing else { panic!("{missing:?}") };
             assert_eq!((path, at), (&host.at(name), &data));
-            assert_eq!(told.canonicalize().unwrap(), named_by);
+            assert_eq!(unit.canonicalize().unwrap(), named_by);
         }
         assert_eq!(missing.len(), 2);
         {

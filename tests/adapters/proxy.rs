@@ -146,12 +146,12 @@ async fn a_proxy_that_asks_for_a_password_gets_it_and_no_other_server_does() {
             let error = get(&http, &target).await.unwrap_err();
             assert!(matches!(of_proxy(&error), ProxyError::Refused { .. }), "{error:?}");
             assert_eq!(error.class(), ErrorClass::Misconfigured);
-            let told = sentence(&error);
+            let message = sentence(&error);
             let refused = format!(
                 "the proxy http://{} refused {what} with 407 Proxy Authentication Required: give it",
                 proxy.address
             );
-            assert!(told.contains(&refused) && !told.contains("hunter2"), "{told}");
+            assert!(message.contains(&refused) && !message.contains("hunter2"), "{message}");
         }
     }
     assert_eq!(server.asked().len(), 2);
@@ -168,17 +168,17 @@ async fn what_the_proxy_refuses_is_reported_as_the_proxy_s() {
     ] {
         let error = get(&http, &format!("https://{host}")).await.unwrap_err();
         assert_eq!(error.class(), class, "{error:?}");
-        let told = sentence(&error);
+        let message = sentence(&error);
         let expected =
             format!("cannot reach https://{host}: the proxy {} refused CONNECT {host} with {status}: ", proxy.url());
-        assert!(told.starts_with(&expected), "{told}");
+        assert!(message.starts_with(&expected), "{message}");
     }
 }
 
 #[tokio::test]
 async fn a_proxy_that_is_down_or_unknown_is_reported_with_its_own_address() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    for (proxy, told) in [
+    for (proxy, message) in [
         (
             format!("http://u:hunter2@127.0.0.1:{port}"),
             format!("cannot connect to the proxy http://127.0.0.1:{port}: Connection refused (os error 111)"),
@@ -190,7 +190,7 @@ async fn a_proxy_that_is_down_or_unknown_is_reported_with_its_own_address() {
     ] {
         let error = get(&client(&[("HTTPS_PROXY", &proxy)]), "https://x.berth.test/secret").await.unwrap_err();
         assert_eq!(error.class(), ErrorClass::Transient);
-        let expected = format!("cannot reach https://x.berth.test: {told}");
+        let expected = format!("cannot reach https://x.berth.test: {message}");
         assert!(sentence(&error).starts_with(&expected), "{}", sentence(&error));
     }
 }
@@ -218,10 +218,11 @@ async fn a_proxy_that_says_nothing_of_use_is_a_transient_error_of_its_own() {
         let error = get(&client(&[("HTTPS_PROXY", &proxy)]), "https://x.berth.test").await.unwrap_err();
         assert!(matches!(of_proxy(&error), ProxyError::Broken { .. }), "{error:?}");
         assert_eq!(error.class(), ErrorClass::Transient);
-        let told = sentence(&error);
+        let message = sentence(&error);
         assert!(
-            told.starts_with(&format!("cannot reach https://x.berth.test: the proxy {proxy} did not answer CONNECT: ")),
-            "{told}"
+            message
+                .starts_with(&format!("cannot reach https://x.berth.test: the proxy {proxy} did not answer CONNECT: ")),
+            "{message}"
         );
     }
     let proxy = one_answer(b"", false).await;
@@ -373,7 +374,7 @@ async fn a_ca_bundle_replaces_what_the_host_trusts_and_the_config_s_comes_first(
         assert!(matches!(error, HttpError::Tls { .. }), "{error:?}");
         assert_eq!(error.class(), ErrorClass::Misconfigured);
     }
-    for (file, told) in [
+    for (file, message) in [
         (&*missing, "cannot read the CA bundle FILE (FROM): No such file or directory (os error 2)"),
         (names.files.path(), "cannot read the CA bundle FILE (FROM): not a regular file"),
         (&*empty, "the CA bundle FILE (FROM) holds no certificate in PEM (`-----BEGIN CERTIFICATE-----`)"),
@@ -386,7 +387,7 @@ async fn a_ca_bundle_replaces_what_the_host_trusts_and_the_config_s_comes_first(
                 "{error:?}"
             );
             assert_eq!(error.class(), ErrorClass::Misconfigured);
-            assert_eq!(sentence(&error), told.replace("FILE", text(file)).replace("FROM", from));
+            assert_eq!(sentence(&error), message.replace("FILE", text(file)).replace("FROM", from));
         }
     }
 }

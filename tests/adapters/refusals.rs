@@ -94,7 +94,7 @@ impl Call {
     pub(crate) async fn make(self, aws: &Aws) -> Outcome {
         let hook = HookName { group: "web".into(), hook: "launch".into() };
         let group = |error: AwsError| failed(error.class(), &error);
-        let told = |answer| match answer {
+        let done = |answer| match answer {
             Answer::Done => Outcome::Other("done"),
             Answer::NotActive => Outcome::Other("not active"),
         };
@@ -117,10 +117,10 @@ impl Call {
                 autoscaling::hooks(aws, "web").await.map_or_else(group, |_| Outcome::Other("hooks"))
             }
             Self::CompleteLifecycleAction => {
-                autoscaling::complete(aws, &hook, "i-0123", HookResult::Continue).await.map_or_else(group, told)
+                autoscaling::complete(aws, &hook, "i-0123", HookResult::Continue).await.map_or_else(group, done)
             }
             Self::RecordLifecycleActionHeartbeat => {
-                autoscaling::heartbeat(aws, &hook, "i-0123").await.map_or_else(group, told)
+                autoscaling::heartbeat(aws, &hook, "i-0123").await.map_or_else(group, done)
             }
             Self::SetInstanceHealth => {
                 autoscaling::set_unhealthy(aws, "i-0123").await.map_or_else(group, |()| Outcome::Other("done"))
@@ -182,7 +182,7 @@ async fn play(row: &Row, call: Call) -> Option<String> {
     let wire = Wire::serve(row.wire, call.protocol()).await;
     let outcome = call.make(&client_of(&wire.base)).await;
     let (class, message) = match &outcome {
-        Outcome::Failed(fault) => (format!("{:?}", fault.class).to_lowercase(), fault.reason.as_str()),
+        Outcome::Failed(error) => (format!("{:?}", error.class).to_lowercase(), error.reason.as_str()),
         Outcome::Other(word) => (word.to_string(), ""),
     };
     // After a denied batch, and for what a batch leaves out, each secret is fetched by itself.

@@ -155,21 +155,21 @@ async fn many_are_fetched_in_batches(services: &impl Services) {
 }
 
 async fn every_secret_that_is_missing_is_named_at_once(services: &impl Services) {
-    let (_, current) = services.put_secret("faults/there", "{}").await;
-    services.put_secret("faults/deleted", "{}").await;
-    services.delete_secret("faults/deleted").await;
-    services.put_parameter("/faults/there", "x").await;
+    let (_, current) = services.put_secret("errors/there", "{}").await;
+    services.put_secret("errors/deleted", "{}").await;
+    services.delete_secret("errors/deleted").await;
+    services.put_parameter("/errors/there", "x").await;
     let asked = Asked {
         secret: vec![
-            ("A", managed("faults/absent", None)),
-            ("B", managed("faults/there", None)),
-            ("C", staged("faults/there", Some("AWSPREVIOUS"), None)),
-            ("D", staged("faults/there", None, Some(&"0".repeat(32)))),
-            ("E", staged("faults/there", Some("AWSPREVIOUS"), Some(&current))),
-            ("F", managed("faults/deleted", None)),
-            ("G", parameter("/faults/absent", None)),
-            ("H", parameter("/faults/there:2", None)),
-            ("I", parameter("/faults/there", None)),
+            ("A", managed("errors/absent", None)),
+            ("B", managed("errors/there", None)),
+            ("C", staged("errors/there", Some("AWSPREVIOUS"), None)),
+            ("D", staged("errors/there", None, Some(&"0".repeat(32)))),
+            ("E", staged("errors/there", Some("AWSPREVIOUS"), Some(&current))),
+            ("F", managed("errors/deleted", None)),
+            ("G", parameter("/errors/absent", None)),
+            ("H", parameter("/errors/there:2", None)),
+            ("I", parameter("/errors/there", None)),
         ],
         secrets: vec![],
         secrets_as: SecretsAs::Env,
@@ -180,15 +180,15 @@ async fn every_secret_that_is_missing_is_named_at_once(services: &impl Services)
     let (absent, invalid, no_parameter) =
         ("ResourceNotFoundException", "InvalidRequestException", "there is no such parameter");
     for (named, why) in [
-        ("faults/absent", absent),
-        ("faults/there (AWSPREVIOUS)", absent),
-        (&format!("faults/there ({})", "0".repeat(32)), absent),
-        ("faults/there (AWSPREVIOUS)", invalid),
-        ("faults/deleted", invalid),
-        ("ssm:/faults/absent, ssm:/faults/there:2", no_parameter),
+        ("errors/absent", absent),
+        ("errors/there (AWSPREVIOUS)", absent),
+        (&format!("errors/there ({})", "0".repeat(32)), absent),
+        ("errors/there (AWSPREVIOUS)", invalid),
+        ("errors/deleted", invalid),
+        ("ssm:/errors/absent, ssm:/errors/there:2", no_parameter),
     ] {
-        let is_told = |fault: &str| fault.starts_with(&format!("{named}: ")) && fault.contains(why);
-        assert!(error.errors.iter().any(|fault| is_told(&fault.reason)), "{named}: {why} is not in {text}");
+        let is_named = |error: &str| error.starts_with(&format!("{named}: ")) && error.contains(why);
+        assert!(error.errors.iter().any(|error| is_named(&error.reason)), "{named}: {why} is not in {text}");
     }
     assert_eq!(error.errors.len(), 6, "{text}");
 }

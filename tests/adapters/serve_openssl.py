@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from OpenSSL import SSL
 
 key = ec.generate_private_key(ec.SECP256R1())
-name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "berth edge test")])
+name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "berth adapter test")])
 now = datetime.datetime.now(datetime.timezone.utc)
 certificate = (
     x509.CertificateBuilder()

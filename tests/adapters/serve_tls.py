@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 key = ec.generate_private_key(ec.SECP256R1())
-name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "berth edge test")])
+name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "berth adapter test")])
 how = sys.argv[2] if len(sys.argv) > 2 else ""
 now = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=2 if how == "expired" else 0)
 certificate = (

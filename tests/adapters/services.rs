@@ -10,10 +10,10 @@ pub(crate) const HEARTBEAT: Duration = Duration::from_secs(300);
 
 /// An AWS that a test can put things into. It may be shared: names are the test's own.
 pub(crate) trait Services {
-    /// A client of it, which knows who it is and where.
+    /// A client of it, with identity and region.
     async fn aws(&self) -> Aws;
 
-    /// Creates a secret, or gives it a new version; tells its ARN and the version's id.
+    /// Creates a secret, or gives it a new version; returns its ARN and the version's id.
     async fn put_secret(&self, name: &str, value: &str) -> (String, String);
 
     /// Creates a secret of bytes.
@@ -22,7 +22,7 @@ pub(crate) trait Services {
     /// Schedules a secret for deletion.
     async fn delete_secret(&self, name: &str);
 
-    /// Creates a `SecureString`, or gives it a new version; tells its ARN.
+    /// Creates a `SecureString`, or gives it a new version; returns its ARN.
     async fn put_parameter(&self, name: &str, value: &str) -> String;
 
     /// What goes with the user `AWS` of the account's registry.
@@ -35,7 +35,7 @@ pub(crate) trait Services {
     async fn is_healthy(&self, membership: &Membership) -> bool;
 }
 
-/// Who is in which group.
+/// Which instance is in which group.
 pub(crate) struct Membership {
     pub(crate) group: String,
     pub(crate) instance_id: String,

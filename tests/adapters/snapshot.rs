@@ -1,4 +1,4 @@
-//! The look at the surroundings that the metadata tells of.
+//! One poll of the metadata.
 
 use std::time::Duration;
 

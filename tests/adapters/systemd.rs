@@ -56,7 +56,7 @@ async fn systemd_hears_how_much_longer_the_stop_takes() {
         String::from_utf8(message[..length].to_vec()).unwrap()
     };
     assert_eq!(heard(), "EXTEND_TIMEOUT_USEC=30500000\n");
-    assert_eq!(heard(), "EXTEND_TIMEOUT_USEC=4294967295\n", "the most that fits: it is said again in time");
+    assert_eq!(heard(), "EXTEND_TIMEOUT_USEC=4294967295\n", "the most that fits: it is sent again in time");
 }
 
 /// Runs this test once more, in a process to which systemd is the socket at `path`. False in that process.
@@ -87,8 +87,8 @@ fn speaks(test: &str, path: &Path) -> bool {
 /// A name that no test has would succeed too, and test nothing.
 #[track_caller]
 fn ran_one_test(speaker: &Output) {
-    let said = String::from_utf8_lossy(&speaker.stdout);
-    assert!(speaker.status.success() && said.contains("1 passed"), "{}: {said}", speaker.status);
+    let printed = String::from_utf8_lossy(&speaker.stdout);
+    assert!(speaker.status.success() && printed.contains("1 passed"), "{}: {printed}", speaker.status);
 }
 
 /// How often the watchdog wants to be fed in these tests.

@@ -1,4 +1,4 @@
-//! all adapters over a world of the kit's: for effects that are more than one neighbour's.
+//! All adapters over a world of the kit's, for effects that need more than one service.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use berth_core::view::published::Published;
 use berth_kit::World;
 use tokio::sync::{mpsc, watch};
 
-/// An adapters as one process of the agent has it, which knows who it is.
+/// The adapters as a process of the agent has them, with an identity.
 pub(crate) async fn adapters(world: &World, delivery: &Delivery) -> Adapters {
     let block = MetadataBlock::new(&world.run_dir(), &world.imds.endpoint());
     adapters_with(world, delivery, block).await

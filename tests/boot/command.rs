@@ -1,4 +1,4 @@
-//! Other programs: what they said, or why they failed.
+//! Other programs: what they print, or why they failed.
 
 use std::ffi::OsStr;
 use std::process::Command;
@@ -11,7 +11,7 @@ pub(crate) fn run<W: AsRef<OsStr>>(program: &str, words: impl IntoIterator<Item 
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     } else {
-        let said = [output.stdout, output.stderr].concat();
-        Err(format!("{command:?}: {}: {}", output.status, String::from_utf8_lossy(&said).trim_end()))
+        let printed = [output.stdout, output.stderr].concat();
+        Err(format!("{command:?}: {}: {}", output.status, String::from_utf8_lossy(&printed).trim_end()))
     }
 }

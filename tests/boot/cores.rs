@@ -64,5 +64,5 @@ async fn a_signal_that_asks_for_a_core_dump_leaves_none_of_the_agent(suite: Suit
     assert_eq!(machine.container(), before, "the same container, not started again");
     let journal = Journal::of(machine);
     let killed = ["Main process exited, code=killed, status=3/QUIT", "Main process exited, code=killed, status=6/ABRT"];
-    assert_eq!(killed.map(|how| journal.count(&systemd("berth.service", how))), [2, 2], "{}", machine.told());
+    assert_eq!(killed.map(|how| journal.count(&systemd("berth.service", how))), [2, 2], "{}", machine.journal_text());
 }

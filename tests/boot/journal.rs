@@ -1,4 +1,4 @@
-//! The machine's journal as a test reads it: what happened before what, told by systemd and by the agent.
+//! The machine's journal as a test reads it: what happened before what, as systemd and the agent report it.
 
 use serde_json::Value;
 
@@ -68,24 +68,24 @@ impl Journal {
         }
     }
 
-    /// What is told of the units that matter here, a line an entry.
+    /// The entries of the units that matter here, a line each.
     fn text(&self) -> String {
         let lines = self.0.iter().filter_map(|entry| {
             let unit = entry["UNIT"].as_str().or(entry["_SYSTEMD_UNIT"].as_str())?;
-            ["berth.service", "docker.service"].contains(&unit).then(|| format!("{unit}: {}", said(entry)))
+            ["berth.service", "docker.service"].contains(&unit).then(|| format!("{unit}: {}", message(entry)))
         });
         lines.collect::<Vec<_>>().join("\n")
     }
 }
 
 fn is(entry: &Value, wanted: &Wanted) -> bool {
-    let said = said(entry);
-    let of_unit = said.strip_prefix(wanted.unit).map_or(said.as_str(), |rest| rest.trim_start_matches([':', ' ']));
+    let text = message(entry);
+    let of_unit = text.strip_prefix(wanted.unit).map_or(text.as_str(), |rest| rest.trim_start_matches([':', ' ']));
     entry[wanted.field] == wanted.unit && of_unit.starts_with(wanted.text)
 }
 
 /// The message; of the agent's JSON its message, and the name of a phase that begins.
-fn said(entry: &Value) -> String {
+fn message(entry: &Value) -> String {
     let message = entry["MESSAGE"].as_str().unwrap_or_default();
     let Ok(line) = serde_json::from_str::<Value>(message) else { return message.to_owned() };
     match (line["message"].as_str(), line["phase"].as_str()) {

@@ -97,13 +97,13 @@ impl Machine {
 
     /// Installs the same binary as a newer package, which hands the agent over to it.
     ///
-    /// `Err`: what dpkg said.
+    /// `Err`: what dpkg printed.
     pub(crate) fn upgrade(&self) -> Result<String, String> {
         self.copy(&package("2"), "/var/tmp/berth.deb");
         self.try_run("dpkg --install /var/tmp/berth.deb 2>&1")
     }
 
-    /// Removes the package and its configuration: what dpkg said.
+    /// Removes the package and its configuration: what dpkg printed.
     pub(crate) fn purge(&self) -> String {
         self.run("dpkg --purge berth 2>&1")
     }
@@ -169,7 +169,7 @@ impl Machine {
     /// # Panics
     /// If it fails.
     pub(crate) fn run(&self, line: &str) -> String {
-        self.try_run(line).unwrap_or_else(|error| panic!("{error}\n{}", self.told()))
+        self.try_run(line).unwrap_or_else(|error| panic!("{error}\n{}", self.journal_text()))
     }
 
     /// The same, of which a failure is an answer.
@@ -192,7 +192,7 @@ impl Machine {
     /// # Panics
     /// If it does not, with the journal.
     pub(crate) async fn until(&self, what: &str, holds: impl AsyncFnMut() -> bool) {
-        until(what, holds).await.unwrap_or_else(|error| panic!("{error}\n{}", self.told()));
+        until(what, holds).await.unwrap_or_else(|error| panic!("{error}\n{}", self.journal_text()));
     }
 
     /// The app's container on the machine: its id and since when it runs.
@@ -214,12 +214,13 @@ impl Machine {
     }
 
     /// The journal as a failing test shows it.
-    pub(crate) fn told(&self) -> String {
+    pub(crate) fn journal_text(&self) -> String {
         let entries = self.journal();
         let lines = entries.iter().filter_map(|entry| {
-            let who =
-                entry["SYSLOG_IDENTIFIER"].as_str().filter(|who| !["kernel", "dockerd", "containerd"].contains(who))?;
-            Some(format!("{who}: {}", entry["MESSAGE"].as_str()?))
+            let name = entry["SYSLOG_IDENTIFIER"]
+                .as_str()
+                .filter(|name| !["kernel", "dockerd", "containerd"].contains(name))?;
+            Some(format!("{name}: {}", entry["MESSAGE"].as_str()?))
         });
         lines.collect::<Vec<_>>().join("\n")
     }

@@ -11,8 +11,8 @@ use std::time::Duration;
 use berth_kit::{Need, World, missing, needs};
 use journal::{Journal, agent, systemd};
 use machine::{Machine, Suite};
+use requests::{APP, ENDPOINT, LongRequest, Requests};
 use tokio::sync::{Mutex, MutexGuard};
-use visitor::{APP, ENDPOINT, Visitor, Visitors};
 
 /// Makes a test of each of these functions on every machine.
 macro_rules! on_each_machine {
@@ -31,7 +31,7 @@ mod cores;
 mod journal;
 mod machine;
 mod network;
-mod visitor;
+mod requests;
 
 /// The shipped binary.
 const BERTH: &str = env!("CARGO_BIN_EXE_berth");
@@ -120,12 +120,12 @@ async fn an_installed_machine_boots_from_the_one_line_and_again_after_a_reboot_a
 async fn at_poweroff_the_drain_is_over_before_docker_is_stopped(suite: Suite) {
     let Some(site) = serving(suite, "").await else { return };
     let Site { machine, world, .. } = &site;
-    let visitor = Visitor::begin("/slow?ms=4000");
+    let request = LongRequest::begin("/slow?ms=4000");
     world.autoscaling.terminate();
     world.autoscaling.enter_wait();
     machine.power_off().await;
 
-    assert_eq!(visitor.answer(), Ok(200), "the drain waited for it\n{}", machine.told());
+    assert_eq!(request.answer(), Ok(200), "the drain waited for it\n{}", machine.journal_text());
     let journal = Journal::of(machine);
     journal.has_the_priorities();
     journal.in_order(&[
@@ -136,7 +136,7 @@ async fn at_poweroff_the_drain_is_over_before_docker_is_stopped(suite: Suite) {
         systemd("berth.service", "Deactivated successfully"),
         systemd("docker.service", "Stopping"),
     ]);
-    assert_eq!(journal.count(&agent("Failed")), 0, "{}", machine.told());
+    assert_eq!(journal.count(&agent("Failed")), 0, "{}", machine.journal_text());
     let completions: Vec<_> = world.autoscaling.completions().into_iter().map(|one| one.hook).collect();
     assert_eq!(completions, ["launch", "terminate"], "each once");
     let console = machine.console();
@@ -147,14 +147,14 @@ async fn an_agent_that_is_killed_or_stands_still_is_started_again_beside_the_sam
     let Some(site) = serving(suite, "[Service]\nWatchdogSec=2\n").await else { return };
     let Site { machine, .. } = &site;
     let before = machine.container();
-    let (visitors, probes) = (Visitors::begin(APP, "/"), Visitors::begin(ENDPOINT, "/live"));
+    let (requests, probes) = (Requests::begin(APP, "/"), Requests::begin(ENDPOINT, "/live"));
     for (restarts, signal) in [("1", "KILL"), ("2", "STOP")] {
         machine.run(&format!("systemctl kill --kill-whom=main --signal=SIG{signal} berth.service"));
         machine.until("systemd starts it again", async || machine.property("NRestarts") == restarts).await;
         machine.is_ready().await;
     }
     assert_eq!(machine.container(), before, "the same container, not started again");
-    for (what, asking) in [("app", visitors), ("endpoint", probes)] {
+    for (what, asking) in [("app", requests), ("endpoint", probes)] {
         let (asked, failed) = asking.end();
         assert!(asked > 5 && failed.is_empty(), "{what}: {asked} requests, failed: {failed:?}");
     }
@@ -164,8 +164,8 @@ async fn an_agent_that_is_killed_or_stands_still_is_started_again_beside_the_sam
 async fn signals_that_mean_nothing_leave_the_same_agent_and_the_same_container(suite: Suite) {
     let Some(site) = serving(suite, "").await else { return };
     let Site { machine, .. } = &site;
-    let who = || (machine.property("MainPID"), machine.property("NRestarts"), machine.container());
-    let before = who();
+    let agent_and_container = || (machine.property("MainPID"), machine.property("NRestarts"), machine.container());
+    let before = agent_and_container();
     for (signal, ignored) in [
         ("HUP", "SIGHUP is ignored"),
         ("USR1", "SIGUSR1 is ignored"),
@@ -176,7 +176,7 @@ async fn signals_that_mean_nothing_leave_the_same_agent_and_the_same_container(s
         machine.until("it is in the journal", async || Journal::of(machine).count(&agent(ignored)) > 0).await;
     }
     machine.is_ready().await;
-    assert_eq!(who(), before);
+    assert_eq!(agent_and_container(), before);
     assert!(machine.active("berth.service"));
 }
 
@@ -186,31 +186,35 @@ async fn a_package_upgrade_under_load_fails_no_request_and_no_probe(suite: Suite
     let before = (machine.container(), machine.property("NRestarts"));
     let runs = "stat --dereference --format=%i /proc/$(systemctl show --value --property=MainPID berth.service)/exe";
     let first = machine.run(runs);
-    let (visitors, probes) = (Visitors::begin(APP, "/"), Visitors::begin(ENDPOINT, "/ready"));
-    let said = machine.upgrade().unwrap();
-    assert!(said.contains("handed over"), "{said}");
+    let (requests, probes) = (Requests::begin(APP, "/"), Requests::begin(ENDPOINT, "/ready"));
+    let printed = machine.upgrade().unwrap();
+    assert!(printed.contains("handed over"), "{printed}");
     assert_ne!(machine.run(runs), first, "another binary runs");
     assert_eq!(
         (machine.container(), machine.property("NRestarts")),
         before,
         "the same container, and no failed service"
     );
-    for (what, asking) in [("app", visitors), ("/ready", probes)] {
+    for (what, asking) in [("app", requests), ("/ready", probes)] {
         let (asked, failed) = asking.end();
-        assert!(asked > 5 && failed.is_empty(), "{what}: {asked} requests, failed: {failed:?}\n{}", machine.told());
+        assert!(
+            asked > 5 && failed.is_empty(),
+            "{what}: {asked} requests, failed: {failed:?}\n{}",
+            machine.journal_text()
+        );
     }
 }
 
 async fn a_drain_that_is_longer_than_the_stop_timeout_is_not_cut(suite: Suite) {
     let Some(site) = serving(suite, "[Service]\nTimeoutStopSec=3\n").await else { return };
     let Site { machine, .. } = &site;
-    let visitor = Visitor::begin("/slow?ms=8000");
+    let request = LongRequest::begin("/slow?ms=8000");
     machine.run("systemctl stop --no-block berth.service");
     machine
         .until("the agent has ended", async || ["inactive", "failed"].contains(&&*machine.property("ActiveState")))
         .await;
-    assert_eq!(machine.property("Result"), "success", "{}", machine.told());
-    assert_eq!(visitor.answer(), Ok(200));
+    assert_eq!(machine.property("Result"), "success", "{}", machine.journal_text());
+    assert_eq!(request.answer(), Ok(200));
 }
 
 /// `imds=block` runs commands of the host as children of the agent, in the unit's sandbox.
@@ -220,7 +224,7 @@ async fn the_sandbox_lets_the_metadata_be_blocked_for_both_families(suite: Suite
     machine.start_agent().await;
     for command in ["iptables", "ip6tables"] {
         let rules = machine.run(&format!("{command} --table raw --list-rules PREROUTING"));
-        assert!(rules.contains("DROP"), "{command}: {rules}\n{}", machine.told());
+        assert!(rules.contains("DROP"), "{command}: {rules}\n{}", machine.journal_text());
     }
 }
 
@@ -241,7 +245,7 @@ async fn the_sandbox_lets_the_metadata_be_blocked_with_iptables_legacy_and_with_
         let rules = machine.run(list);
         for address in ["169.254.169.254", "fd00:ec2::254"] {
             let drops = |rule: &&str| rule.contains(address) && rule.to_lowercase().contains("drop");
-            assert_eq!(rules.lines().filter(drops).count(), 1, "{tool}: {rules}\n{}", machine.told());
+            assert_eq!(rules.lines().filter(drops).count(), 1, "{tool}: {rules}\n{}", machine.journal_text());
         }
     }
 }
@@ -249,9 +253,9 @@ async fn the_sandbox_lets_the_metadata_be_blocked_with_iptables_legacy_and_with_
 async fn a_purge_drains_the_instance_and_leaves_no_file_and_no_directory(suite: Suite) {
     let Some(site) = serving(suite, "").await else { return };
     let Site { machine, world, .. } = &site;
-    let said = machine.purge();
-    assert!(said.contains("out of traffic") && !said.contains("warning"), "{said}");
-    assert_eq!(Journal::of(machine).count(&agent("ContainerStopped")), 1, "{}", machine.told());
+    let printed = machine.purge();
+    assert!(printed.contains("out of traffic") && !printed.contains("warning"), "{printed}");
+    assert_eq!(Journal::of(machine).count(&agent("ContainerStopped")), 1, "{}", machine.journal_text());
     assert_eq!(machine.left_by_berth(), "");
     assert_eq!(machine.run("systemctl list-unit-files --no-legend 'berth*' || true"), "");
     assert_eq!(world.autoscaling.completions().len(), 1, "the launch hook: nobody else terminates the instance");

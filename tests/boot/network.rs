@@ -14,7 +14,7 @@ pub(crate) const FAKES: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 1);
 /// Where the machine is (image.d/power-on).
 pub(crate) const MACHINE: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 11);
 
-/// Moves this thread, and what it starts from here on, into a network of its own.
+/// Moves this thread, and what it starts afterwards, into a network of its own.
 pub(crate) fn enter() -> Result<(), String> {
     unshare(CloneFlags::CLONE_NEWNET).map_err(|error| format!("no network namespace of its own: {error}"))?;
     for words in [

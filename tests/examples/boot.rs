@@ -63,8 +63,8 @@ pub(crate) async fn boots_and_drains(world: &World, group: &Value, environment: 
     agent.ready_within(SOON).await;
     world.autoscaling.wait_for_state("InService", SOON).await;
     for (name, value) in environment {
-        let told = agent.app(&format!("/env/{name}")).await.text();
-        assert_eq!(told, sha256_hex(value.as_bytes()), "{name}: {}", agent.log_text());
+        let sum = agent.app(&format!("/env/{name}")).await.text();
+        assert_eq!(sum, sha256_hex(value.as_bytes()), "{name}: {}", agent.log_text());
     }
 
     world.autoscaling.terminate();

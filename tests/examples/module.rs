@@ -49,9 +49,9 @@ async fn the_complete_example_boots_an_instance_takes_another_port_and_is_destro
     terraform.plans_no_change();
     let made = moto.group(&group, "terraform", &terraform.state());
     assert_eq!(made["port"], port);
-    let told = made["alarms"].as_object().unwrap();
-    assert_eq!(told.len(), 3, "{told:?}");
-    for (alarm, actions) in told {
+    let alarms = made["alarms"].as_object().unwrap();
+    assert_eq!(alarms.len(), 3, "{alarms:?}");
+    for (alarm, actions) in alarms {
         assert!(actions[0].as_str().is_some_and(|topic| topic.ends_with("-alarms")), "{alarm}: {actions}");
     }
     assert_eq!(made["tags"]["Version"], "v1", "{}", made["tags"]);

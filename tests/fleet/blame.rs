@@ -3,8 +3,8 @@
 //! A crash of the app takes the requests with it that are there, and those that are sent there before the balancer knows.
 //! Nothing else excuses a failure: neither an instance that leaves, nor an agent that is replaced, nor an agent or an engine that is away.
 //!
-//! HAProxy tells nothing of one kind of failure: a request that is not the first of its client, sent over a connection that the
-//! app had closed; it closes the client's too, who is to try again by itself. Such a request is blamed on the crash that went on at that
+//! HAProxy logs nothing of one kind of failure: a request that is not the first of its client, sent over a connection that the
+//! app had closed; it closes the client's too, which must try again by itself. Such a request is blamed on the crash that went on at that
 //! time, wherever; without one it is not explained.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use std::fmt;
 
 use crate::group::How;
 use crate::load::{self, Failure, Moment, Tally};
-use crate::load_balancer::Told;
+use crate::load_balancer::LogLine;
 
 /// Between the moments at which client and balancer see the same end, in milliseconds, on a machine that is busy.
 const NEAR: Moment = 2_000;
@@ -58,8 +58,8 @@ impl Kind {
 
 impl Disturbance {
     /// Whether it was going on while the request was.
-    fn meets(&self, failure: &Failure, told: Option<&Told>) -> bool {
-        let there = told.is_none_or(|told| told.target == self.target);
+    fn meets(&self, failure: &Failure, logged: Option<&LogLine>) -> bool {
+        let there = logged.is_none_or(|logged| logged.target == self.target);
         there && failure.begun <= self.to && self.from <= failure.failed
     }
 }
@@ -68,7 +68,7 @@ impl Disturbance {
 #[derive(Clone, Debug)]
 pub(crate) struct Blamed {
     failure: Failure,
-    told: Option<Told>,
+    logged: Option<LogLine>,
     /// The crash that excuses it.
     pub(crate) crash: Option<Kind>,
     /// Whatever else went on at the instance.
@@ -76,28 +76,28 @@ pub(crate) struct Blamed {
 }
 
 /// Looks for the cause of each failure.
-pub(crate) fn blame(tally: &Tally, told: &[Told], journal: &[Disturbance]) -> Vec<Blamed> {
-    let mut by_client: BTreeMap<u16, Vec<&Told>> = BTreeMap::new();
-    for one in told {
+pub(crate) fn blame(tally: &Tally, logged: &[LogLine], journal: &[Disturbance]) -> Vec<Blamed> {
+    let mut by_client: BTreeMap<u16, Vec<&LogLine>> = BTreeMap::new();
+    for one in logged {
         by_client.entry(one.client).or_default().push(one);
     }
     let of = |failure: &Failure| {
         // A port is used again, and a client's last request may have ended just now, and well.
-        let is_it = |told: &&&Told| {
-            let near = told.at.abs_diff(failure.failed) < NEAR && told.at + 1 >= failure.begun;
-            near && (failure.kind == load::Kind::WebSocket || !told.end.ends_with("--"))
+        let is_it = |logged: &&&LogLine| {
+            let near = logged.at.abs_diff(failure.failed) < NEAR && logged.at + 1 >= failure.begun;
+            near && (failure.kind == load::Kind::WebSocket || !logged.end.ends_with("--"))
         };
         let ended = by_client.get(&failure.port)?.iter().filter(is_it);
-        ended.min_by_key(|told| told.at.abs_diff(failure.failed)).map(|told| (*told).clone())
+        ended.min_by_key(|logged| logged.at.abs_diff(failure.failed)).map(|logged| (*logged).clone())
     };
     let one = |failure: &Failure| {
-        let told = of(failure);
-        let met: Vec<_> = journal.iter().filter(|one| one.meets(failure, told.as_ref())).collect();
+        let logged = of(failure);
+        let met: Vec<_> = journal.iter().filter(|one| one.meets(failure, logged.as_ref())).collect();
         Blamed {
             failure: failure.clone(),
             crash: met.iter().find(|one| one.kind.is_crash()).map(|one| one.kind),
             beside: met.iter().filter(|one| !one.kind.is_crash()).map(|one| one.kind).collect(),
-            told,
+            logged,
         }
     };
     tally.failures.iter().map(one).collect()
@@ -108,9 +108,9 @@ impl fmt::Display for Blamed {
         let Failure { kind, reason, begun, failed, .. } = &self.failure;
         let reason = reason.lines().next().unwrap_or_default();
         write!(f, "{begun} + {} ms, {kind:?}: {reason}; ", failed.saturating_sub(*begun))?;
-        match &self.told {
-            Some(told) => write!(f, "sent to {}, {}", told.target, told.end)?,
-            None => write!(f, "the balancer told nothing of it")?,
+        match &self.logged {
+            Some(logged) => write!(f, "sent to {}, {}", logged.target, logged.end)?,
+            None => write!(f, "the balancer logged nothing of it")?,
         }
         match self.crash {
             Some(kind) => write!(f, "; {kind:?}"),
@@ -127,11 +127,11 @@ mod tests {
 
     /// Of one failed request from 1,000 to 1,500, which the balancer sent to t1.
     fn crash_of(journal: &[Disturbance]) -> Option<Kind> {
-        let told = Told { at: 1_499, client: 40_000, target: "t1".to_owned(), end: "503 sC".to_owned() };
-        crash_told(&[told], journal)
+        let logged = LogLine { at: 1_499, client: 40_000, target: "t1".to_owned(), end: "503 sC".to_owned() };
+        crash_logged(&[logged], journal)
     }
 
-    fn crash_told(told: &[Told], journal: &[Disturbance]) -> Option<Kind> {
+    fn crash_logged(logged: &[LogLine], journal: &[Disturbance]) -> Option<Kind> {
         let failure = Failure {
             at: Duration::ZERO,
             kind: load::Kind::Kept,
@@ -141,8 +141,8 @@ mod tests {
             failed: 1_500,
         };
         let tally = Tally { failures: vec![failure], ..Tally::default() };
-        let earlier = Told { at: 1_000, client: 40_000, target: "t2".to_owned(), end: "200 --".to_owned() };
-        blame(&tally, &[&[earlier], told].concat(), journal).remove(0).crash
+        let earlier = LogLine { at: 1_000, client: 40_000, target: "t2".to_owned(), end: "200 --".to_owned() };
+        blame(&tally, &[&[earlier], logged].concat(), journal).remove(0).crash
     }
 
     fn done(kind: Kind, target: &str, from: Moment, to: Moment) -> Disturbance {
@@ -164,9 +164,9 @@ mod tests {
 
     #[test]
     fn what_the_balancer_is_silent_about_needs_a_crash_at_the_same_time() {
-        assert_eq!(crash_told(&[], &[done(Kind::AppKilled, "t3", 1_200, 1_800)]), Some(Kind::AppKilled));
-        assert_eq!(crash_told(&[], &[done(Kind::AppKilled, "t3", 100, 999)]), None);
-        assert_eq!(crash_told(&[], &[done(Kind::AgentKilled, "t3", 900, 1_600)]), None);
+        assert_eq!(crash_logged(&[], &[done(Kind::AppKilled, "t3", 1_200, 1_800)]), Some(Kind::AppKilled));
+        assert_eq!(crash_logged(&[], &[done(Kind::AppKilled, "t3", 100, 999)]), None);
+        assert_eq!(crash_logged(&[], &[done(Kind::AgentKilled, "t3", 900, 1_600)]), None);
     }
 
     #[test]

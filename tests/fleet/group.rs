@@ -16,11 +16,11 @@ const HALF_A_DAY: f64 = 43_200.0;
 /// How an instance learns that it must leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum How {
-    /// The group takes it away, with a termination hook.
+    /// Auto Scaling terminates it, with a termination hook.
     Hook,
     /// SIGTERM, of which the group knows nothing.
     Signal,
-    /// Both at once, as when somebody shuts an instance down that the group takes away.
+    /// Both at once, as when a person shuts an instance down that Auto Scaling terminates.
     SignalAndHook,
     /// A spot interruption; the group hears of it too, somewhat later, and has its hook.
     Spot,
@@ -144,7 +144,7 @@ impl Instance {
         }
         until("/ready 503", async || agent.http("/ready").await.status == 503).await;
         let unready = now();
-        // Only now do the hooks of a termination hold the instance up: the group let the balancer let go first.
+        // Only now does the termination hook begin: the group waits for the deregistration first.
         balancer.sees_down(slot).await;
         let down = now();
         match how {
@@ -179,10 +179,10 @@ impl Instance {
         assert_earlier("503", *unready, "the app's stop", stopped);
 
         let completions = world.autoscaling.completions();
-        let told = completions.iter().map(|one| (one.hook.as_str(), one.result.as_str(), one.by_timeout));
+        let completed = completions.iter().map(|one| (one.hook.as_str(), one.result.as_str(), one.by_timeout));
         let (launch, terminate) = (("launch", "CONTINUE", false), ("terminate", "CONTINUE", false));
         let wanted = if how == How::Signal { vec![launch] } else { vec![launch, terminate] };
-        assert_eq!(told.collect::<Vec<_>>(), wanted, "{}", world.journal.text());
+        assert_eq!(completed.collect::<Vec<_>>(), wanted, "{}", world.journal.text());
         for (hook, ..) in wanted {
             let completed = format!("autoscaling CompleteLifecycleAction CONTINUE {hook} 200");
             assert_eq!(world.journal.count(&completed), 1, "{}", world.journal.text());

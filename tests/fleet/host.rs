@@ -1,6 +1,6 @@
 //! A host of the soak's own: a Docker Engine that keeps its containers while it is restarted (`live-restore`).
 //!
-//! Whoever is on this machine reaches the container at its address on the bridge. It is the only one there, so that an app that is
+//! Every process on this machine reaches the container at its address on the bridge. It is the only one there, so that an app that is
 //! started again is found where it was.
 
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! The clients: constant load on a thread of its own, every request counted, every failure told with its time and reason.
+//! The clients: constant load on a thread of its own, every request counted, every failure noted with its time and reason.
 //!
 //! No client tries anything twice. Whatever is not the whole answer with status 200 is a failure: also a connection that ends
 //! between two requests, which nobody but a balancer at its own time-outs may do, and a WebSocket that ends before its client ends it.
@@ -67,7 +67,7 @@ pub(crate) struct Tally {
 pub(crate) struct Failure {
     /// After the clients began.
     pub(crate) at: Duration,
-    /// Whose.
+    /// Of which kind of client.
     pub(crate) kind: Kind,
     /// What the client saw.
     pub(crate) reason: String,
@@ -79,7 +79,7 @@ pub(crate) struct Failure {
     pub(crate) failed: Moment,
 }
 
-/// Milliseconds since 1970: the clock that clients, balancer and whoever disturbs an instance share.
+/// Milliseconds since 1970: the clock that clients, balancer and disturbances share.
 pub(crate) type Moment = u64;
 
 /// This moment.
@@ -139,7 +139,7 @@ impl Load {
     /// Begins nothing more, waits for what was begun: what came of it.
     pub(crate) fn finish(self) -> Tally {
         self.stop.send_replace(true);
-        self.thread.join().expect("the clients fail by telling");
+        self.thread.join().expect("the clients note their failures");
         let tally = self.tally.lock().unwrap();
         tally.clone()
     }
@@ -214,11 +214,11 @@ impl Client {
             Some(connection) => connection,
             None => {
                 let stream = TcpStream::connect(self.target).await.map_err(|error| format!("connect: {error}"))?;
-                stream.set_nodelay(true).map_err(told)?;
+                stream.set_nodelay(true).map_err(text)?;
                 BufReader::new(stream)
             }
         };
-        *port = connection.get_ref().local_addr().map_err(told)?.port();
+        *port = connection.get_ref().local_addr().map_err(text)?.port();
         if self.kind == Kind::WebSocket {
             web_socket(connection.into_inner(), Duration::from_millis(fastrand::u64(3_000..8_000))).await?;
             return Ok(None);
@@ -234,14 +234,14 @@ impl Client {
     }
 }
 
-fn told(error: std::io::Error) -> String {
+fn text(error: std::io::Error) -> String {
     error.to_string()
 }
 
 /// One request, and its whole answer.
 async fn ask(connection: &mut BufReader<TcpStream>, path: &str, keep: &str) -> Result<(), String> {
     let request = format!("GET {path} HTTP/1.1\r\nHost: fleet\r\nConnection: {keep}\r\n\r\n");
-    connection.write_all(request.as_bytes()).await.map_err(told)?;
+    connection.write_all(request.as_bytes()).await.map_err(text)?;
     let (status, headers) = head(connection).await?;
     let length = headers.get("content-length").and_then(|length| length.parse().ok());
     let mut body = vec![0; length.ok_or_else(|| format!("{status} without a length"))?];
@@ -254,7 +254,7 @@ async fn head(connection: &mut BufReader<TcpStream>) -> Result<(String, BTreeMap
     let (mut status, mut headers) = (None, BTreeMap::new());
     loop {
         let mut line = String::new();
-        let read = connection.read_line(&mut line).await.map_err(told)?;
+        let read = connection.read_line(&mut line).await.map_err(text)?;
         let line = line.trim_end();
         match (read, &status) {
             (0, _) => return Err("the connection ended without an answer".to_owned()),
@@ -270,7 +270,7 @@ async fn head(connection: &mut BufReader<TcpStream>) -> Result<(String, BTreeMap
 
 /// A WebSocket that its client ends after some time: until then every message comes back.
 async fn web_socket(stream: TcpStream, long: Duration) -> Result<(), String> {
-    let mut socket = WebSocket::over(stream).await.map_err(told)?;
+    let mut socket = WebSocket::over(stream).await.map_err(text)?;
     let opened = Instant::now();
     let after = |error: std::io::Error| format!("after {:.1} s: {error}", opened.elapsed().as_secs_f64());
     let mut pace = interval(Duration::from_millis(250));

@@ -1,10 +1,10 @@
 //! HAProxy, as the load balancer in front of a group: what it knows of a target is what the agent's endpoint answers.
 //!
 //! It is as hard on the agent as a balancer can be. A request that meets a target that is gone is an error for the client: it
-//! is sent to no other (`retries 0`, no `redispatch`), as an Application Load Balancer never sends one twice. And it is told of no
+//! is sent to no other (`retries 0`, no `redispatch`), as an Application Load Balancer never sends one twice. And it is not notified of a
 //! target that leaves: the health check alone keeps requests from it. Only when it has no request left there, by its own
 //! account, is the target taken out: HAProxy keeps one idle connection to a target that is down for as long as it lives,
-//! which whoever deregisters a target closes, and an agent cannot tell from one with a request on its way.
+//! which a deregistration closes, and which an agent cannot distinguish from one with a request on its way.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,12 +51,12 @@ pub(crate) enum Reuse {
 #[derive(Clone, Debug)]
 pub(crate) struct Slot(pub(crate) String);
 
-/// What the balancer told of a request.
+/// What the balancer logged of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Told {
+pub(crate) struct LogLine {
     /// When it was over.
     pub(crate) at: Moment,
-    /// Whose it was.
+    /// The port of its client.
     pub(crate) client: u16,
     /// The target that it was sent to.
     pub(crate) target: String,
@@ -104,7 +104,7 @@ impl LoadBalancer {
         slot
     }
 
-    /// Waits until the balancer has asked a target, was told that it is ready, and sends it requests.
+    /// Waits until the balancer has asked a target, got 200, and sends it requests.
     pub(crate) async fn sees_up(&self, slot: &Slot) {
         until("the target is up", async || {
             let row = self.row(slot).await;
@@ -137,16 +137,16 @@ impl LoadBalancer {
         self.free.borrow_mut().push(slot.0.clone());
     }
 
-    /// What it told of the requests of these clients.
-    pub(crate) fn told_of(&self, clients: &BTreeSet<u16>) -> Vec<Told> {
-        self.log().lines().filter_map(told).filter(|told| clients.contains(&told.client)).collect()
+    /// What it logged of the requests of these clients.
+    pub(crate) fn log_lines_of(&self, clients: &BTreeSet<u16>) -> Vec<LogLine> {
+        self.log().lines().filter_map(log_line).filter(|line| clients.contains(&line.client)).collect()
     }
 
     /// What went wrong, in its own words.
     pub(crate) fn log_text(&self) -> String {
         let log = self.log();
         log.lines()
-            .filter(|line| told(line).is_none_or(|told| !told.end.ends_with("--")))
+            .filter(|line| log_line(line).is_none_or(|line| !line.end.ends_with("--")))
             .collect::<Vec<_>>()
             .join("\n")
     }
@@ -186,11 +186,11 @@ impl Drop for LoadBalancer {
 }
 
 /// A line of its log, see the format there.
-fn told(line: &str) -> Option<Told> {
+fn log_line(line: &str) -> Option<LogLine> {
     let mut words = line.split_whitespace();
     let (at, client) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
     let (target, status, state) = (words.next()?.to_owned(), words.next()?, words.next()?);
-    Some(Told { at, client, target, end: format!("{status} {state}") })
+    Some(LogLine { at, client, target, end: format!("{status} {state}") })
 }
 
 /// Two failed health checks take a target out, one that passes puts it back. A check without an answer within a second has failed.

@@ -72,9 +72,9 @@ async fn without_a_drain_requests_of_every_kind_are_lost() {
     let mut group = Group::start(NO_DRAIN).await;
     let load = Load::start(group.balancer.address, BUSY, LONGEST);
     until("the load is there", async || load.total() > 2_000).await;
-    assert_eq!(load.failed(), 0, "it is well before");
+    assert_eq!(load.failed(), 0, "no request fails before");
     group.launch().await;
-    assert_eq!(group.terminate_oldest(How::Hook).await, 5, "the drain tells that it was cut short");
+    assert_eq!(group.terminate_oldest(How::Hook).await, 5, "the drain was cut short");
     let tally = load.finish();
     report("control", tally.to_string());
     for kind in [Kind::Kept, Kind::New, Kind::Slow, Kind::WebSocket] {
@@ -130,7 +130,7 @@ async fn no_request_is_lost(how: How) {
     assert!(tally.sent.len() == BUSY.len() && tally.sent.values().all(|sent| *sent > 10), "{tally}");
 }
 
-#[expect(clippy::print_stderr, reason = "the figures, for who asks for them with --nocapture")]
+#[expect(clippy::print_stderr, reason = "the figures, shown with --nocapture")]
 pub(crate) fn report(what: &str, figures: String) {
     eprintln!("fleet: {what}: {figures}");
 }

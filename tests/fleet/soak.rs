@@ -68,7 +68,7 @@ struct Soak {
     /// Memory of agents that served and have ended: at first, at last.
     memory: RefCell<Vec<(u64, u64)>>,
     /// Holds the image.
-    _shop: World,
+    _images: World,
 }
 
 /// All of some things in random order, again and again.
@@ -115,7 +115,7 @@ async fn in_a_soak_only_a_crash_of_the_app_costs_requests() {
     let load = Load::start(soak.balancer.address, BUSY, LONGEST + SOON);
     let began = moment();
     let is_over = || load.total() >= wanted || moment() - began > LONGEST.as_millis() as Moment;
-    // Nobody replaces the first, nor kills its agent or its app: its memory is told after all that time.
+    // The first is never replaced, and its agent and its app are never killed: its memory is reported at the end.
     while !is_over() || ways.rounds == 0 || mishaps.rounds == 0 {
         let (old, how, left) = (serving.remove(1), ways.deal(), Cell::new(false));
         let replacing = async {
@@ -146,7 +146,7 @@ async fn in_a_soak_only_a_crash_of_the_app_costs_requests() {
         soak.memory.borrow_mut().push((machine.memory, resident(&machine.instance.agent)));
     }
     let clients = tally.failures.iter().map(|failure| failure.port).collect();
-    let blamed = blame(&tally, &soak.balancer.told_of(&clients), &soak.journal.borrow());
+    let blamed = blame(&tally, &soak.balancer.log_lines_of(&clients), &soak.journal.borrow());
     report("soak", soak.table(seed, &tally, &blamed, &serving[0]));
     clean_up(serving, spare).await;
     let unexplained: Vec<_> = blamed.iter().filter(|one| one.crash.is_none()).map(Blamed::to_string).collect();
@@ -157,11 +157,11 @@ async fn in_a_soak_only_a_crash_of_the_app_costs_requests() {
 
 impl Soak {
     async fn start() -> Self {
-        let shop = World::builder().no_group().start().await;
-        let image = shop.app_image().by_digest();
+        let images = World::builder().no_group().start().await;
+        let image = images.app_image().by_digest();
         let berth = std::env::var_os("BERTH_BIN").map_or(BERTH.into(), PathBuf::from);
         let balancer = LoadBalancer::start(Reuse::Shared, CHECKS).await;
-        Self { balancer, berth, image, journal: RefCell::default(), memory: RefCell::default(), _shop: shop }
+        Self { balancer, berth, image, journal: RefCell::default(), memory: RefCell::default(), _images: images }
     }
 
     /// One more: booted, ready, its launch hook completed, and only then registered.
@@ -232,8 +232,10 @@ impl Soak {
             Kind::Replaced(_) => unreachable!("another one takes its place"),
         }
         if kind.is_crash() {
-            until("it is noticed, or over", async || self.balancer.is_down(&instance.slot).await || is_well(app).await)
-                .await;
+            until("it is noticed, or over", async || {
+                self.balancer.is_down(&instance.slot).await || is_healthy(app).await
+            })
+            .await;
             self.note(kind, instance, from);
             until("the app was started again", async || started(&instance.world, &container).await != former).await;
         } else {
@@ -296,13 +298,13 @@ async fn clean_up(machines: Vec<Machine>, spare: Host) {
     cleaning.join_all().await;
 }
 
-/// When the container was started, as the engine tells it.
+/// When the container was started, by the engine.
 async fn started(world: &World, container: &str) -> String {
     let inspected = world.engine.inspect(container).await.expect("the container is there");
     inspected["State"]["StartedAt"].to_string()
 }
 
-async fn is_well(app: std::net::SocketAddr) -> bool {
+async fn is_healthy(app: std::net::SocketAddr) -> bool {
     let asked = client::over_tcp(app, client::request("GET", "/health"));
     let answer = tokio::time::timeout(Duration::from_millis(200), asked).await;
     matches!(answer, Ok(Ok(answer)) if answer.status == 200)

@@ -1,7 +1,7 @@
 //! The demo app: a small HTTP server on std alone, which build.rs compiles and the images carry.
 //!
 //! `/` `/health` `/sick` `/env/NAME` `/file?path=` `/args` `/cmdline` `/uid` `/slow?ms=` `/eat?mb=` `/exit?code=`
-//! `/echo` (a WebSocket). Of an environment variable or a file it tells the SHA-256, so that a test can know that a secret arrived
+//! `/echo` (a WebSocket). Of an environment variable or a file it returns the SHA-256, so that a test can know that a secret arrived
 //! without its being shown. As `demo-app probe` it asks its own `/health` and exits with 0 or 1. Environment: `PORT` (8080),
 //! `START_DELAY_MS` (unwell for so long), `EXIT_AT_START` (a code to exit with at once, or after `EXIT_AFTER_MS`),
 //! `SAY_AT_START` (variables that it prints at its start, as no app should).
@@ -122,7 +122,7 @@ fn answer(method: &str, target: &str, well_at: Instant) -> (&'static str, Vec<u8
         "/health" => (OK, b"well\n".into()),
         "/sick" if method == "POST" => {
             SICK.store(true, Ordering::Relaxed);
-            (OK, b"sick from here on\n".into())
+            (OK, b"sick after this\n".into())
         }
         "/args" => (OK, env::args().collect::<Vec<_>>().join("\n").into()),
         "/cmdline" => (OK, fs::read("/proc/self/cmdline").unwrap_or_default()),

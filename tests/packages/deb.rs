@@ -72,7 +72,7 @@ fn an_upgrade_hands_over_the_agent_that_runs_and_keeps_what_the_administrator_ch
     install(&machine, &packages.make("deb", Some("3")));
     let calls = machine.calls();
     assert!(!starts_or_stops(&calls) && !calls.contains(&"berth handover".to_owned()), "{calls:?}");
-    assert!(!machine.has(&format!("/{ENABLED}")), "who disabled it wants it so");
+    assert!(!machine.has(&format!("/{ENABLED}")), "it stays disabled");
 }
 
 fn an_upgrade_succeeds_and_says_so_when_the_agent_cannot_be_handed_over(suite: Suite) {
@@ -80,8 +80,8 @@ fn an_upgrade_succeeds_and_says_so_when_the_agent_cannot_be_handed_over(suite: S
     let packages = Packages::of_notes();
     install(&machine, &packages.make("deb", None));
     machine.sh("touch /agent-runs /agent-stuck");
-    let said = install(&machine, &packages.make("deb", Some("2")));
-    assert!(said.contains("was not handed over"), "{said}");
+    let printed = install(&machine, &packages.make("deb", Some("2")));
+    assert!(printed.contains("was not handed over"), "{printed}");
     assert!(!starts_or_stops(&machine.calls()));
 }
 
@@ -90,15 +90,15 @@ fn a_removal_drains_and_a_purge_leaves_nothing(suite: Suite) {
     install(&machine, &Packages::of_notes().make("deb", None));
     machine.sh("mkdir -p /var/lib/berth /run/berth && touch /var/lib/berth/state /run/berth/lock /agent-runs");
     machine.calls();
-    let said = machine.sh("dpkg -r berth");
-    assert!(said.contains("out of traffic") && !said.contains("warning"), "{said}");
+    let printed = machine.sh("dpkg -r berth");
+    assert!(printed.contains("out of traffic") && !printed.contains("warning"), "{printed}");
     let calls = machine.calls();
     assert!(calls.iter().any(|call| call.ends_with("stop berth.service")), "{calls:?}");
     assert!(!machine.has("/usr/bin/berth"));
     assert!(machine.has("/etc/berth/berth.toml") && machine.has("/var/lib/berth/state"));
 
-    let said = machine.sh("dpkg -P berth");
-    assert!(!said.contains("warning"), "{said}");
+    let printed = machine.sh("dpkg -P berth");
+    assert!(!printed.contains("warning"), "{printed}");
     let left = machine.sh("find / -xdev '(' -path /proc -o -path /sys ')' -prune -o -name '*berth*' -print; ls -d /run/berth 2>/dev/null || true");
     assert_eq!(left, "");
 }

@@ -72,7 +72,7 @@ impl Packages {
             command.arg(self.directory.join("berth")).arg("x86_64").arg(&self.directory).args(revision);
             let printed = run(&mut command);
             let name = printed.lines().find(|line| Path::new(line).starts_with(&self.directory));
-            PathBuf::from(name.unwrap_or_else(|| panic!("packaging/{kind} told no path: {printed}")))
+            PathBuf::from(name.unwrap_or_else(|| panic!("packaging/{kind} printed no path: {printed}")))
         };
         MADE.lock().unwrap().entry(key).or_insert_with(make).clone()
     }

@@ -38,8 +38,8 @@ fn install_sh_leaves_a_package_alone(suite: Suite) {
     machine.copy(&packages.make("tarball", None), "/berth.tar.gz");
     machine.sh("dpkg -i /package.deb && tar xzf /berth.tar.gz --strip-components=1 --one-top-level=/unpacked");
     for action in ["", "--remove", "--purge"] {
-        let said = machine.sh(&format!("! /unpacked/install.sh {action}"));
-        assert!(said.contains("belongs to a package"), "{said}");
+        let printed = machine.sh(&format!("! /unpacked/install.sh {action}"));
+        assert!(printed.contains("belongs to a package"), "{printed}");
     }
     assert_eq!(machine.sh("dpkg -V berth"), "");
 }

@@ -68,9 +68,9 @@ async fn a_boot_waits_for_a_mount_and_the_app_has_what_is_on_it() {
     let (data, image) = (data.display(), image.by_tag());
     world.user_data(&format!("berth image={image} port=0:8080 health=/health after={data} volumes={data}:/data"));
     let agent = world.launch(BERTH.as_ref()).await;
-    let told =
+    let reason =
         format!("waiting for paths (nothing is mounted at {data}, which {} names (`after={data}`))", unit.0.display());
-    until("waiting for the mount alone", async || agent.status().await["reason"] == told).await;
+    until("waiting for the mount alone", async || agent.status().await["reason"] == reason).await;
     let answer = ready_answers(&agent, 503).await;
     assert_eq!(
         (&answer["status"], &answer["reason"]),
@@ -135,8 +135,8 @@ async fn a_file_system_that_hangs_keeps_the_boot_waiting_and_nothing_else() {
     let at = path.join("hangs").display().to_string();
     world.user_data(&format!("berth image={} port=0:8080 after={at}", image.by_tag()));
     let agent = world.launch(&berth).await;
-    let told = format!("waiting for paths (no answer from the file system of {at} within 10 s (`after`))");
-    until("told that it hangs", async || agent.status().await["reason"] == told).await;
+    let reason = format!("waiting for paths (no answer from the file system of {at} within 10 s (`after`))");
+    until("reported as hanging", async || agent.status().await["reason"] == reason).await;
     let threads = || {
         let tasks = fs::read_dir(format!("/proc/{}/task", agent.pid())).unwrap().flatten();
         tasks.filter(|task| fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name == "after\n")).count()

@@ -11,7 +11,7 @@ use crate::commands::{err, out};
 use crate::steps::{container, until};
 use crate::{BERTH, SOON};
 
-/// Bakes where the unit `berth.service` is as told.
+/// Bakes where the unit `berth.service` is in this state.
 async fn bake_with_unit(world: &World, unit: &str, words: &[&str]) -> Output {
     bake_as(world, world.launcher(BERTH.as_ref()), unit, words).await
 }
@@ -35,10 +35,10 @@ pub(crate) async fn bake(world: &World, words: &[&str]) -> Output {
 /// It fails with this code and says all of this.
 #[track_caller]
 fn refused(output: &Output, code: i32, sentences: &[&str]) {
-    let said = out(output) + &err(output);
-    assert_eq!(output.status.code(), Some(code), "{said}");
+    let text = out(output) + &err(output);
+    assert_eq!(output.status.code(), Some(code), "{text}");
     for sentence in sentences {
-        assert!(said.contains(sentence), "{sentence:?} in\n{said}");
+        assert!(text.contains(sentence), "{sentence:?} in\n{text}");
     }
 }
 
@@ -137,8 +137,8 @@ async fn a_builder_that_is_not_ready_is_shown_what_to_do() {
     let image = world.app_image();
     world.ami_defaults("registry_auth = \"ecr\"");
 
-    let faults = ["--image \"nginx\" is not pinned", "`latest` changes under the fleet"];
-    refused(&bake(&world, &["--image", "nginx", "--image", "nginx:latest"]).await, 2, &faults);
+    let errors = ["--image \"nginx\" is not pinned", "`latest` changes under the fleet"];
+    refused(&bake(&world, &["--image", "nginx", "--image", "nginx:latest"]).await, 2, &errors);
     assert_eq!(world.journal.entries().len(), 0, "{}", world.journal.text());
 
     let missing = image.by_tag().replace(":v1", ":v2");
@@ -154,7 +154,7 @@ async fn a_builder_that_is_not_ready_is_shown_what_to_do() {
     let mut command = tokio::process::Command::from(launcher.env("PATH", "/nowhere").command());
     let output = command.args(["bake", "--image", &image.by_tag()]).output().await.unwrap();
     refused(&output, 3, &["FAIL  engine", "install the Docker Engine", "this host is not ready to be an AMI"]);
-    assert!(!out(&output).contains("unit"), "where there is no systemd nothing is said of units");
+    assert!(!out(&output).contains("unit"), "where there is no systemd units are not mentioned");
 }
 
 #[tokio::test]

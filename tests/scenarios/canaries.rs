@@ -1,4 +1,4 @@
-//! What neighbours say is not on the open endpoint: a word that is nowhere else is put into every neighbour's errors and into
+//! What services say is not on the open endpoint: a word that is nowhere else is put into every service's errors and into
 //! `berth drain --reason`. It is on the socket and in the log, so it arrived, and not in an answer that anyone can ask for.
 
 use berth_kit::{Agent, Fault, Image, World};

@@ -143,9 +143,9 @@ async fn check_says_of_a_user_data_what_run_does_with_it() {
     assert_eq!((checked.status.code(), out(&checked).as_str()), (Some(2), ""));
     let agent = world.launch(BERTH.as_ref()).await;
     assert_eq!(agent.exit_within(SOON).await, 2);
-    for fault in ["`helth`: unknown key, did you mean `health`?", "did you mean `image`?", "is not pinned"] {
-        assert!(err(&checked).contains(fault), "{fault} in\n{}", err(&checked));
-        assert!(agent.log_text().contains(fault), "{fault} in\n{}", agent.log_text());
+    for error in ["`helth`: unknown key, did you mean `health`?", "did you mean `image`?", "is not pinned"] {
+        assert!(err(&checked).contains(error), "{error} in\n{}", err(&checked));
+        assert!(agent.log_text().contains(error), "{error} in\n{}", agent.log_text());
     }
 }
 
@@ -197,14 +197,14 @@ async fn a_command_whose_answer_cannot_be_printed_has_not_done_what_it_was_asked
         &["help", "check"],
         &["--version"],
     ] {
-        let (code, told) = unprinted(&world, words).await;
+        let (code, stderr) = unprinted(&world, words).await;
         assert!(
-            code == Some(1) && told.contains("cannot write to standard output: No space left"),
-            "{words:?}: {code:?} {told}"
+            code == Some(1) && stderr.contains("cannot write to standard output: No space left"),
+            "{words:?}: {code:?} {stderr}"
         );
-        assert_eq!(told.matches("cannot write").count(), 1, "{words:?}: {told}");
+        assert_eq!(stderr.matches("cannot write").count(), 1, "{words:?}: {stderr}");
     }
-    // Whoever reads no further has read enough.
+    // A reader may stop early: that is no error.
     let piped = format!("{BERTH} check --all {path} | head -n 1; exit ${{PIPESTATUS[0]}}");
     let ended = std::process::Command::new("bash").args(["-c", &piped]).output().unwrap();
     assert_eq!(ended.status.code(), Some(0), "{}", err(&ended));

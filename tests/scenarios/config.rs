@@ -36,7 +36,7 @@ async fn boots(form: impl Fn(&str) -> Vec<u8>) {
     assert_eq!(greeted.trim(), expected);
 }
 
-/// The demo app tells a variable by its digest only.
+/// The demo app shows only the digest of a variable.
 fn greeting_digest() -> String {
     use sha2::{Digest as _, Sha256};
     Sha256::digest(b"hello, world").iter().map(|byte| format!("{byte:02x}")).collect()

@@ -1,4 +1,4 @@
-//! Who signs what the commands send: the SDKs' default chain, each of its links, their order, and what a link that gives nothing reads
+//! Which credentials sign what the commands send: the SDKs' default chain, each of its links, their order, and what a link that gives nothing reads
 //! like. The agent itself reads none of them.
 
 use std::collections::BTreeSet;
@@ -44,7 +44,7 @@ fn profile(name: &str, [id, secret, token]: &[String; 3]) -> String {
 }
 
 /// Keys that no account has.
-fn strange(name: &str) -> [String; 3] {
+fn made_up(name: &str) -> [String; 3] {
     [format!("AKIA{name}"), "EXAMPLE".into(), "EXAMPLE".into()]
 }
 
@@ -132,7 +132,7 @@ impl Endpoint {
         Self { port, asked }
     }
 
-    /// What a container's role is asked for: gives these keys to those who know the token.
+    /// As a container's role: gives these keys to requests that have the token.
     async fn of_container([id, secret, token]: [String; 3]) -> Self {
         let keys = json!({
             "AccessKeyId": id, "SecretAccessKey": secret, "Token": token, "Expiration": "2099-01-01T00:00:00Z",
@@ -167,7 +167,7 @@ async fn a_profile_has_keys_and_a_region() {
     let default = home(&world, "[default]\nregion = us-east-2\n", &profile("default", &world.keys()));
     pulled(&bake(&world, &default, &[]).await);
 
-    let files = format!("{}{}", profile("default", &strange("DEFAULT")), profile("ci", &world.keys()));
+    let files = format!("{}{}", profile("default", &made_up("DEFAULT")), profile("ci", &world.keys()));
     let of_several = home(&world, "[profile ci]\nregion = us-east-2\n[default]\nregion = eu-west-1\n", &files);
     pulled(&bake(&world, &of_several, &[("AWS_PROFILE", "ci")]).await);
     // A variable wins over the profile, as everywhere.
@@ -181,7 +181,7 @@ async fn a_profile_assumes_a_role() {
     let config = format!(
         "[profile ci]\nregion = us-east-2\nrole_arn = {ROLE}\nrole_session_name = from-a-profile\nsource_profile = somebody\n"
     );
-    let home = home(&world, &config, &profile("somebody", &strange("SOMEBODY")));
+    let home = home(&world, &config, &profile("somebody", &made_up("SOMEBODY")));
     let sts = format!("http://{}", sts());
     let variables = [("AWS_PROFILE", "ci"), ("AWS_ENDPOINT_URL_STS", sts.as_str())];
     // The world's services do not know moto's keys.
@@ -241,11 +241,11 @@ async fn a_container_has_a_role() {
 async fn the_first_link_that_is_there_gives_the_credentials() {
     let world = elsewhere().await;
     world.imds.start_listening();
-    let home = home(&world, "[default]\nregion = us-east-2\n", &profile("default", &strange("PROFILE")));
+    let home = home(&world, "[default]\nregion = us-east-2\n", &profile("default", &made_up("PROFILE")));
     let empty = home.join("empty");
     fs::create_dir_all(&empty).unwrap();
     fs::write(home.join("token"), "a.web.token").unwrap();
-    let container = Endpoint::of_container(strange("CONTAINER")).await;
+    let container = Endpoint::of_container(made_up("CONTAINER")).await;
     let (sts, token, uri) = (format!("http://{}", sts()), home.join("token"), container.at("127.0.0.1"));
     let web_identity = [("AWS_WEB_IDENTITY_TOKEN_FILE", token.to_str().unwrap()), ("AWS_ROLE_ARN", ROLE)];
     let container_role =
@@ -423,9 +423,9 @@ async fn credentials_that_expired_are_refused_by_the_service_and_reported() {
     let home = home(&world, "[default]\nregion = us-east-2\n", &profile("default", &world.keys()));
     world.imds.expire_credentials();
     let output = bake(&world, &home, &[]).await;
-    let said = out(&output);
-    assert_eq!(output.status.code(), Some(3), "{said}");
-    assert!(said.contains("FAIL  login") && said.contains("ExpiredTokenException"), "{said}");
+    let printed = out(&output);
+    assert_eq!(output.status.code(), Some(3), "{printed}");
+    assert!(printed.contains("FAIL  login") && printed.contains("ExpiredTokenException"), "{printed}");
 }
 
 #[tokio::test]
@@ -435,9 +435,9 @@ async fn the_agent_reads_its_environment_and_the_instance_s_role_alone() {
     world.secrets.put("prod/api", r#"{"KEY":"value"}"#);
     let image = world.app_image();
     world.user_data(&format!("berth image={} port=0:8080 health=/health secrets=prod/api", image.by_tag()));
-    let home = home(&world, "[default]\nregion = eu-west-1\n", &profile("default", &strange("PROFILE")));
+    let home = home(&world, "[default]\nregion = eu-west-1\n", &profile("default", &made_up("PROFILE")));
     fs::write(home.join("token"), "a.web.token").unwrap();
-    let container = Endpoint::of_container(strange("CONTAINER")).await;
+    let container = Endpoint::of_container(made_up("CONTAINER")).await;
     let token = home.join("token");
     let variables = [
         ("AWS_PROFILE", "default"),

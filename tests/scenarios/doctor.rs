@@ -1,4 +1,4 @@
-//! `berth doctor` on an instance that can boot, and on those that cannot: each fault named, each with what to do.
+//! `berth doctor` on an instance that can boot, and on those that cannot: each error named, each with what to do.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -46,12 +46,12 @@ fn named<'r>(report: &'r Value, name: &str) -> Vec<&'r Value> {
 }
 
 /// Those that are not well, as `name verdict`.
-fn unwell(report: &Value) -> Vec<String> {
+fn not_ok(report: &Value) -> Vec<String> {
     let checks = report["checks"].as_array().unwrap().iter();
-    let unwell = checks.filter(|check| ["warn", "fail"].contains(&check["verdict"].as_str().unwrap()));
+    let not_ok = checks.filter(|check| ["warn", "fail"].contains(&check["verdict"].as_str().unwrap()));
     // What the machine of the test is like is not the test's matter.
-    let unwell = unwell.filter(|check| !["user", "disk"].contains(&check["name"].as_str().unwrap()));
-    unwell.map(|check| format!("{} {}", check["name"].as_str().unwrap(), check["verdict"].as_str().unwrap())).collect()
+    let not_ok = not_ok.filter(|check| !["user", "disk"].contains(&check["name"].as_str().unwrap()));
+    not_ok.map(|check| format!("{} {}", check["name"].as_str().unwrap(), check["verdict"].as_str().unwrap())).collect()
 }
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn an_instance_that_can_boot_is_reported_so_and_not_changed() {
     // It needs no more than the agent does.
     let policy = berth(&world, &["policy"]).await;
     world.iam.enforce(&serde_json::from_slice(&policy.stdout).unwrap());
-    assert_eq!(unwell(&examined(&world, 0).await), Vec::<String>::new());
+    assert_eq!(not_ok(&examined(&world, 0).await), Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn beside_a_running_agent_its_own_ports_are_not_taken() {
     let agent = world.launcher(BERTH.as_ref()).listen(([127, 0, 0, 1], listen)).start().await;
     agent.ready_within(SOON).await;
     let report = examined(&world, 0).await;
-    assert_eq!(unwell(&report), Vec::<String>::new(), "{report:#}");
+    assert_eq!(not_ok(&report), Vec::<String>::new(), "{report:#}");
     assert!(named(&report, "agent")[0]["found"].as_str().unwrap().starts_with("runs, serve for "), "{report:#}");
     for held in ["listen", "port"] {
         assert!(named(&report, held)[0]["found"].as_str().unwrap().contains("held by the "), "{report:#}");
@@ -117,13 +117,13 @@ async fn each_call_that_is_denied_comes_with_the_statement_that_allows_it() {
     world.iam.enforce(&none);
     let report = examined(&world, 3).await;
     let expected = ["secret fail", "secret fail", "secret fail", "secrets warn", "login fail", "group fail"];
-    assert_eq!(unwell(&report), expected, "{report:#}");
+    assert_eq!(not_ok(&report), expected, "{report:#}");
 
     // All the statements it prints together are the policy, but for what the registry was not asked for without a login.
     let statements = || report["checks"].as_array().unwrap().iter().map(|check| &check["statement"]);
     for statement in policy["Statement"].as_array().unwrap() {
-        let is_told = statements().any(|told| told == statement);
-        assert_eq!(is_told, statement["Sid"] != "BerthImage", "{statement}\n{report:#}");
+        let is_printed = statements().any(|reported| reported == statement);
+        assert_eq!(is_printed, statement["Sid"] != "BerthImage", "{statement}\n{report:#}");
     }
     let denied: Vec<_> = world.iam.denied().into_iter().collect();
     assert_eq!(
@@ -141,7 +141,7 @@ async fn each_call_that_is_denied_comes_with_the_statement_that_allows_it() {
     without_image["Statement"].as_array_mut().unwrap().retain(|statement| statement["Sid"] != "BerthImage");
     world.iam.enforce(&without_image);
     let report = examined(&world, 3).await;
-    assert_eq!(unwell(&report), ["image fail"]);
+    assert_eq!(not_ok(&report), ["image fail"]);
     assert_eq!(named(&report, "image")[0]["statement"]["Sid"], "BerthImage");
 }
 
@@ -152,7 +152,7 @@ async fn a_secret_that_is_read_as_a_parameter_comes_with_the_statement_that_is_m
     world.user_data(&format!("berth {} secret.API=ssm:/aws/reference/secretsmanager/prod/only", line(&world)));
     let policy: Value = serde_json::from_slice(&berth(&world, &["policy"]).await.stdout).unwrap();
     world.iam.enforce(&policy);
-    assert_eq!(unwell(&examined(&world, 0).await), Vec::<String>::new());
+    assert_eq!(not_ok(&examined(&world, 0).await), Vec::<String>::new());
     let text = policy.to_string();
     for (missing, resource) in
         [("BerthSecrets", "secret:prod/only-"), ("BerthParameters", "secretsmanager/prod/only\"")]
@@ -180,7 +180,7 @@ async fn what_is_missing_or_wrong_is_named() {
     world.ami_defaults(&format!("listen = \"{listen}\""));
     let report = examined(&world, 3).await;
     let expected = ["secret fail", "secret fail", "secret fail", "image fail", "listen fail", "port fail"];
-    assert_eq!(unwell(&report), expected, "{report:#}");
+    assert_eq!(not_ok(&report), expected, "{report:#}");
     let found: Vec<_> = named(&report, "secret").iter().map(|check| check["found"].as_str().unwrap()).collect();
     assert!(found[0].contains("prod/none") && found[0].contains("ResourceNotFoundException"), "{found:?}");
     assert!(found[1].contains("no key \"NOPE\""), "{found:?}");
@@ -194,7 +194,7 @@ async fn a_clock_ten_minutes_behind_is_reported_and_everything_else_is_checked()
     let world = instance().await;
     world.aws.set_clock_ahead(Duration::from_secs(600));
     let report = examined(&world, 0).await;
-    assert_eq!(unwell(&report), ["clock warn"], "{report:#}");
+    assert_eq!(not_ok(&report), ["clock warn"], "{report:#}");
     let clock = named(&report, "clock")[0];
     assert!(clock["found"].as_str().unwrap().ends_with(" s behind AWS"), "{clock}");
     assert!(clock["advice"].as_str().unwrap().contains("chronyd"), "{clock}");
@@ -212,7 +212,7 @@ async fn without_an_engine_the_rest_is_still_checked() {
     let output = command.args(["doctor", "--json"]).kill_on_drop(true).output().await.unwrap();
     assert_eq!(output.status.code(), Some(3), "{}", err(&output));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(unwell(&report), ["engine fail"], "{report:#}");
+    assert_eq!(not_ok(&report), ["engine fail"], "{report:#}");
     assert!(named(&report, "engine")[0]["advice"].as_str().unwrap().contains("systemctl enable --now docker"));
 }
 
@@ -236,7 +236,7 @@ async fn an_invalid_config_is_exit_code_2_with_every_error() {
     let report = examined(&world, 2).await;
     let found = named(&report, "config")[0]["found"].as_str().unwrap();
     assert!(found.contains("is not pinned") && found.contains("did you mean `health`?"), "{found}");
-    assert_eq!(unwell(&report), ["config fail"]);
+    assert_eq!(not_ok(&report), ["config fail"]);
 }
 
 #[tokio::test]
@@ -244,7 +244,7 @@ async fn without_metadata_or_with_a_role_that_fails_it_says_what_to_switch_on() 
     let world = World::builder().imds_closed().start().await;
     world.ami_defaults(LISTEN);
     let report = examined(&world, 3).await;
-    assert_eq!(unwell(&report)[0], "metadata fail", "{report:#}");
+    assert_eq!(not_ok(&report)[0], "metadata fail", "{report:#}");
     assert!(named(&report, "metadata")[0]["advice"].as_str().unwrap().contains("hop limit"), "{report:#}");
     assert_eq!(named(&report, "config")[0]["verdict"], "untried");
 
@@ -287,7 +287,7 @@ async fn what_is_legal_and_unwise_is_a_warning_and_prevents_no_boot() {
     let world = instance().await;
     world.user_data(&format!("berth {} env.API_TOKEN=hunter2 probe.unhealthy=1", line(&world)));
     let report = examined(&world, 0).await;
-    assert_eq!(unwell(&report), ["config warn", "config warn"]);
+    assert_eq!(not_ok(&report), ["config warn", "config warn"]);
     let config = named(&report, "config");
     let [_, token, probe] = config.as_slice() else { panic!("{config:#?}") };
     assert!(token["found"].as_str().unwrap().contains("`env.API_TOKEN`: looks like a secret"), "{token}");
@@ -301,14 +301,14 @@ async fn more_than_a_process_can_be_given_is_found_before_the_boot() {
     world.secrets.put("prod/large", &"x".repeat(60_000));
     let template = |count: usize| format!("berth {} secret.LARGE='{}'", line(&world), "${prod/large}".repeat(count));
     world.user_data(&template(2));
-    assert_eq!(unwell(&examined(&world, 0).await), Vec::<String>::new());
+    assert_eq!(not_ok(&examined(&world, 0).await), Vec::<String>::new());
     world.user_data(&template(3));
     let report = examined(&world, 3).await;
-    assert_eq!(unwell(&report), ["secret fail"], "{report:#}");
-    let told = named(&report, "secret")
+    assert_eq!(not_ok(&report), ["secret fail"], "{report:#}");
+    let reported = named(&report, "secret")
         .into_iter()
         .any(|check| check["found"].as_str().unwrap().contains("LARGE takes 180007 bytes"));
-    assert!(told, "{report:#}");
+    assert!(reported, "{report:#}");
 }
 
 /// As an instance shows it: what differs from run to run, and where the kit stands in for AWS, is replaced.

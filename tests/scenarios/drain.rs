@@ -1,4 +1,4 @@
-//! Leaving well: in the right order whatever comes first, with the hook completed once, and as fast as its clients allow.
+//! The drain: in the right order whatever comes first, with the hook completed once, and as fast as the app's clients allow.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,14 +7,14 @@ use berth_kit::{Agent, Fault, Image, WebSocket, World, client};
 use crate::steps::{container, until};
 use crate::{BERTH, SOON};
 
-/// Waits that are short, so that a test is; the line may say otherwise.
+/// Short waits, for a short test. The line may override them.
 const QUICK: &str = r#"
     stop_timeout = "2s"
     drain = { settle = "1s", idle = "500ms", timeout = "20s" }
     lifecycle = { poll = "500ms" }
 "#;
 
-/// One look at the metadata.
+/// One poll of the metadata.
 const STATE: &str = "imds GET meta-data/autoscaling/target-lifecycle-state";
 
 /// A serving instance whose launch is over.
@@ -48,7 +48,7 @@ async fn a_terminated_instance_turns_503_drains_stops_and_then_completes_the_hoo
     world.autoscaling.terminate();
     until("503", async || agent.http("/ready").await.status == 503).await;
     assert_eq!(agent.http("/ready").await.json()["status"], "draining");
-    assert!(app_runs(&world).await, "it still serves while load balancers find out");
+    assert!(app_runs(&world).await, "the app serves until load balancers have seen the 503");
     assert_eq!(agent.app("/").await.status, 200);
     world.autoscaling.enter_wait();
     assert_eq!(agent.exit_within(SOON).await, 0);
@@ -150,7 +150,7 @@ async fn sigterm_and_the_group_at_once_complete_the_hook_once() {
     let (world, agent) = serving("").await;
     agent.signal("TERM");
     world.autoscaling.terminate();
-    // The load balancer still lets go of the instance.
+    // The load balancer still deregisters the instance.
     world.journal.wait_for_count("autoscaling CompleteLifecycleAction terminate 400", 2, SOON).await;
     assert!(agent.runs(), "the group's hook is waited for");
     world.autoscaling.enter_wait();
@@ -159,7 +159,7 @@ async fn sigterm_and_the_group_at_once_complete_the_hook_once() {
 }
 
 #[tokio::test]
-#[expect(clippy::disallowed_methods, reason = "a spot notice tells a moment of wall time")]
+#[expect(clippy::disallowed_methods, reason = "a spot notice has a moment of wall time")]
 async fn a_second_notice_brings_a_nearer_deadline_and_no_second_drain() {
     let (world, agent) = serving("drain.settle=10m").await;
     world.autoscaling.terminate();
@@ -185,7 +185,7 @@ async fn sigterm_during_a_drain_changes_nothing_and_a_second_means_now() {
 }
 
 #[tokio::test]
-#[expect(clippy::disallowed_methods, reason = "a spot notice tells a moment of wall time")]
+#[expect(clippy::disallowed_methods, reason = "a spot notice has a moment of wall time")]
 async fn spot_takes_the_instance_out_at_once_and_completes_the_hook_too() {
     let (world, agent) = serving("").await;
     world.autoscaling.put("Terminating", None);
@@ -200,7 +200,7 @@ async fn spot_takes_the_instance_out_at_once_and_completes_the_hook_too() {
 /// A notice while the image is pulled.
 async fn leaves_the_boot(notice: impl Fn(&World)) {
     let world = World::start().await;
-    // No layer of another test's: the engine fetches one of them once for all who want it, and this one never comes.
+    // A layer that no other test has: the engine fetches a layer once for all pulls, and this one never comes.
     let image = world.push("v1", &Image::scratch().layer_of_random(1024));
     world.fault("registry GET blob", Fault::Hang).always();
     world.ami_defaults(QUICK);
@@ -222,7 +222,7 @@ async fn a_notice_during_the_boot_starts_nothing() {
 }
 
 #[tokio::test]
-#[expect(clippy::disallowed_methods, reason = "a spot notice tells a moment of wall time")]
+#[expect(clippy::disallowed_methods, reason = "a spot notice has a moment of wall time")]
 async fn spot_during_the_boot_starts_nothing() {
     leaves_the_boot(|world| world.imds.spot_interruption("terminate", SystemTime::now() + Duration::from_secs(60)))
         .await;
@@ -237,7 +237,7 @@ async fn an_agent_killed_during_a_drain_drains_again_when_it_comes_back() {
     assert!(app_runs(&world).await);
     let again = world.relaunch(BERTH.as_ref()).await;
     again.phase_within("drain", SOON).await;
-    assert!(app_runs(&world).await, "its clients get their time");
+    assert!(app_runs(&world).await, "its clients keep their time");
     world.autoscaling.enter_wait();
     assert_eq!(again.exit_within(SOON).await, 0);
     assert!(!app_runs(&world).await);

@@ -13,44 +13,44 @@ use crate::steps::{container, ready_answers, until};
 use crate::{BERTH, SOON};
 
 /// A socket in front of the real engine's, which can be closed as by an engine that is restarted.
-struct Door {
+struct Relay {
     directory: TempDir,
     engine: PathBuf,
-    guests: Arc<Mutex<JoinSet<()>>>,
+    connections: Arc<Mutex<JoinSet<()>>>,
 }
 
-impl Door {
+impl Relay {
     fn open(world: &World) -> Self {
         let engine = PathBuf::from(world.engine.host().trim_start_matches("unix://"));
         let directory = tempfile::Builder::new().prefix("berth").tempdir().unwrap();
-        let door = Self { directory, engine, guests: Arc::default() };
-        door.reopen();
-        door
+        let relay = Self { directory, engine, connections: Arc::default() };
+        relay.reopen();
+        relay
     }
 
     fn path(&self) -> PathBuf {
         self.directory.path().join("docker.sock")
     }
 
-    /// Who is inside is put out, and nobody comes in.
+    /// Cuts every connection and refuses new ones.
     fn close(&self) {
-        self.guests.lock().unwrap().abort_all();
+        self.connections.lock().unwrap().abort_all();
         std::fs::remove_file(self.path()).unwrap();
     }
 
     fn reopen(&self) {
         let listener = UnixListener::bind(self.path()).unwrap();
-        let (engine, guests) = (self.engine.clone(), Arc::clone(&self.guests));
+        let (engine, connections) = (self.engine.clone(), Arc::clone(&self.connections));
         let open = async move {
-            while let Ok((mut guest, _)) = listener.accept().await {
+            while let Ok((mut client, _)) = listener.accept().await {
                 let engine = engine.clone();
-                guests.lock().unwrap().spawn(async move {
+                connections.lock().unwrap().spawn(async move {
                     let mut engine = UnixStream::connect(engine).await.unwrap();
-                    let _ = tokio::io::copy_bidirectional(&mut guest, &mut engine).await;
+                    let _ = tokio::io::copy_bidirectional(&mut client, &mut engine).await;
                 });
             }
         };
-        self.guests.lock().unwrap().spawn(open);
+        self.connections.lock().unwrap().spawn(open);
     }
 }
 
@@ -59,17 +59,17 @@ async fn an_engine_that_was_away_is_asked_again_and_the_app_served_all_along() {
     let world = World::start().await;
     let image = world.app_image();
     world.user_data(&format!("berth image={} port=0:8080 health=/health probe.interval=200ms", image.by_tag()));
-    let door = Door::open(&world);
-    let host = format!("unix://{}", door.path().display());
+    let relay = Relay::open(&world);
+    let host = format!("unix://{}", relay.path().display());
     let agent = world.launcher(BERTH.as_ref()).env("DOCKER_HOST", host).start().await;
     agent.ready_within(SOON).await;
     let before = container(&world).await;
 
-    door.close();
+    relay.close();
     until("asked in vain", async || agent.log_text().matches("Failed WatchContainer").count() >= 3).await;
     assert_eq!(agent.http("/ready").await.status, 200);
     assert_eq!(agent.app("/").await.status, 200);
-    door.reopen();
+    relay.reopen();
     let watched = |log: &str| log.rfind("> WatchContainer") > log.rfind("Failed WatchContainer");
     until("watched again", async || watched(&agent.log_text())).await;
     let after = container(&world).await;

@@ -125,10 +125,10 @@ async fn the_exit_code_is_the_command_s() {
             "{code:?} {output} {error}"
         );
         let (code, output, error) = exec(world, &["--", "nonsense"]).await;
-        let said = format!("{output}{error}");
+        let printed = format!("{output}{error}");
         // The shim's 127, or the engine's own: old ones return 126.
-        assert!(code == Some(127) || code == Some(126) && said.contains("OCI"), "{code:?} {said}");
-        assert!(said.contains("not found") || said.contains("No such file"), "{said}");
+        assert!(code == Some(127) || code == Some(126) && printed.contains("OCI"), "{code:?} {printed}");
+        assert!(printed.contains("not found") || printed.contains("No such file"), "{printed}");
     }
     // It goes on without its output.
     let late = exec(&world, &["--", "sh", "-c", "exec >&- 2>&-; sleep 1; exit 9"]).await;

@@ -13,9 +13,9 @@ const API: [(&str, &str); 2] = [("API_KEY", "äpi key with = and spaces"), ("DB_
 const ONE: &str = "one-parameter";
 
 /// What is seen of the app's health once its own `/health` says 503.
-enum Unwell {
+enum WhenSick {
     /// `/ready` answers 503, and the socket has this reason.
-    Told(&'static str),
+    Reported(&'static str),
     /// Nobody asks there: the probes go on passing.
     Unseen,
     /// Nobody asks at all.
@@ -29,7 +29,7 @@ struct Form {
     image: Image,
     by: By,
     secrets_as: &'static str,
-    unwell: Unwell,
+    when_sick: WhenSick,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -39,8 +39,8 @@ enum By {
 }
 
 impl Form {
-    fn new(words: &str, by: By, secrets_as: &'static str, unwell: Unwell) -> Self {
-        Self { words: words.into(), image: Image::demo_app(), by, secrets_as, unwell }
+    fn new(words: &str, by: By, secrets_as: &'static str, when_sick: WhenSick) -> Self {
+        Self { words: words.into(), image: Image::demo_app(), by, secrets_as, when_sick }
     }
 
     fn image(self, change: impl FnOnce(Image) -> Image) -> Self {
@@ -70,18 +70,18 @@ impl Form {
         self.asks(&agent).await;
     }
 
-    /// Makes the app unwell: only a form that asks its `/health` notices.
+    /// Makes the app when_sick: only a form that asks its `/health` notices.
     async fn asks(&self, agent: &Agent) {
         assert_eq!(post(agent.app_address().await, "/sick").await.status, 200);
         let probes = async || agent.status().await["probes"].as_array().cloned().unwrap_or_default();
-        match self.unwell {
-            Unwell::Told(reason) => {
+        match self.when_sick {
+            WhenSick::Reported(reason) => {
                 let answer = ready_answers(agent, 503).await;
                 let sentence = "the app fails its health check";
                 assert_eq!((answer["status"].as_str(), answer["reason"].as_str()), (Some("unhealthy"), Some(sentence)));
                 assert_eq!(agent.status().await["reason"], reason);
             }
-            Unwell::Unseen => {
+            WhenSick::Unseen => {
                 let seen = agent.status().await["now_seconds"].as_f64();
                 until("a probe that passes", async || {
                     probes().await.iter().any(|probe| probe["kind"].is_null() && probe["at_seconds"].as_f64() > seen)
@@ -89,7 +89,7 @@ impl Form {
                 .await;
                 ready_answers(agent, 200).await;
             }
-            Unwell::NeverAsked => {
+            WhenSick::NeverAsked => {
                 ready_answers(agent, 200).await;
                 assert_eq!(probes().await.len(), 0);
             }
@@ -128,16 +128,21 @@ async fn completed_once(world: &World) {
 async fn health_is_asked_over_the_network() {
     let published = own_address();
     for form in [
-        Form::new("port=0:8080 health=/health", By::Tag, "env", Unwell::Told("/health answers 503, expected 200-399")),
+        Form::new(
+            "port=0:8080 health=/health",
+            By::Tag,
+            "env",
+            WhenSick::Reported("/health answers 503, expected 200-399"),
+        ),
         Form::new(
             &format!("port={published}:8080 health=http://{published}/health"),
             By::Digest,
             "files",
-            Unwell::Told("/health answers 503, expected 200-399"),
+            WhenSick::Reported("/health answers 503, expected 200-399"),
         ),
-        Form::new("port=0:8080 health=tcp", By::Tag, "files", Unwell::Unseen),
+        Form::new("port=0:8080 health=tcp", By::Tag, "files", WhenSick::Unseen),
         // Nobody listens on the first port.
-        Form::new("ports=0:9090,0:8080 health=tcp:8080", By::Digest, "env", Unwell::Unseen),
+        Form::new("ports=0:9090,0:8080 health=tcp:8080", By::Digest, "env", WhenSick::Unseen),
     ] {
         form.boots().await;
     }
@@ -147,12 +152,13 @@ async fn health_is_asked_over_the_network() {
 async fn health_is_asked_in_the_container_or_not_at_all() {
     let probes = |image: Image| image.healthcheck(&["/app", "probe"]);
     for form in [
-        Form::new("port=0:8080 health='cmd:/app probe'", By::Tag, "env", Unwell::Told("/app exits with 1")),
-        Form::new("port=0:8080 health=docker", By::Digest, "files", Unwell::Told("/app exits with 1")).image(probes),
-        Form::new("port=0:8080 health=none probe.running_for=0s", By::Tag, "files", Unwell::NeverAsked).image(probes),
+        Form::new("port=0:8080 health='cmd:/app probe'", By::Tag, "env", WhenSick::Reported("/app exits with 1")),
+        Form::new("port=0:8080 health=docker", By::Digest, "files", WhenSick::Reported("/app exits with 1"))
+            .image(probes),
+        Form::new("port=0:8080 health=none probe.running_for=0s", By::Tag, "files", WhenSick::NeverAsked).image(probes),
         // What is the default depends on the image.
-        Form::new("port=0:8080", By::Digest, "env", Unwell::Told("/app exits with 1")).image(probes),
-        Form::new("port=0:8080", By::Tag, "env", Unwell::Unseen),
+        Form::new("port=0:8080", By::Digest, "env", WhenSick::Reported("/app exits with 1")).image(probes),
+        Form::new("port=0:8080", By::Tag, "env", WhenSick::Unseen),
     ] {
         form.boots().await;
     }

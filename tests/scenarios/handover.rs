@@ -78,7 +78,7 @@ async fn handover(world: &World, berth: &Path) -> Output {
     tokio::time::timeout(SOON, ended).await.expect("the command ends").unwrap()
 }
 
-fn said(output: &Output) -> (Option<i32>, String) {
+fn code_and_text(output: &Output) -> (Option<i32>, String) {
     let text = [&output.stdout[..], &output.stderr].concat();
     (output.status.code(), String::from_utf8(text).unwrap())
 }
@@ -132,7 +132,7 @@ async fn an_upgrade_is_noticed_by_no_client_and_by_no_load_balancer() {
         let mut former = agent.status().await;
         for _ in 0..2 {
             install(package.path());
-            let (code, text) = said(&handover(&world, &berth).await);
+            let (code, text) = code_and_text(&handover(&world, &berth).await);
             assert_eq!(code, Some(0), "{text}");
             let version = env!("CARGO_PKG_VERSION");
             assert_eq!(text, format!("handed over from berth {version} to berth {version}, in serve\n"));
@@ -206,7 +206,7 @@ async fn without_the_store_a_load_balancer_is_refused_after_a_crash() {
 #[tokio::test]
 async fn a_handover_is_refused_where_there_is_nothing_to_hand_over() {
     let world = World::start().await;
-    let (code, text) = said(&handover(&world, BERTH.as_ref()).await);
+    let (code, text) = code_and_text(&handover(&world, BERTH.as_ref()).await);
     assert_eq!(code, Some(1));
     assert!(text.starts_with("berth: no berth agent runs with the run directory "), "{text}");
 
@@ -214,7 +214,7 @@ async fn a_handover_is_refused_where_there_is_nothing_to_hand_over() {
     let agent = serving(&world, BERTH.as_ref(), &systemd).await;
     agent.signal("TERM");
     ready_answers(&agent, 503).await;
-    let (code, text) = said(&handover(&world, BERTH.as_ref()).await);
+    let (code, text) = code_and_text(&handover(&world, BERTH.as_ref()).await);
     assert_eq!(
         (code, text.as_str()),
         (
@@ -262,8 +262,8 @@ async fn a_kept_connection_gets_one_last_answer_from_an_agent_that_hands_over() 
             assert_eq!(agent.local("POST", "/v1/handover").await.unwrap().status, 202);
             assert_eq!(agent.exit_within(SOON).await, 70);
         };
-        let (told, ()) = tokio::join!(tokio::time::timeout(SOON, asking), leaving);
-        if told.expect("the connection ends") {
+        let (answered, ()) = tokio::join!(tokio::time::timeout(SOON, asking), leaving);
+        if answered.expect("the connection ends") {
             return;
         }
         install(package.path());
@@ -273,7 +273,7 @@ async fn a_kept_connection_gets_one_last_answer_from_an_agent_that_hands_over() 
     panic!("no agent gives a last answer on a kept connection");
 }
 
-/// Sends requests on one connection, with pauses that are long beside an answer, until it ends: whether the last answer said so.
+/// Sends requests on one connection, with pauses that are long beside an answer, until it ends: whether the last answer announced that.
 async fn asks_until_closed(address: SocketAddr) -> bool {
     let stream = TcpStream::connect(address).await.unwrap();
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();

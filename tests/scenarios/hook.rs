@@ -50,7 +50,7 @@ async fn names_from_the_config_make_it_one_call() {
 #[tokio::test]
 async fn a_group_that_the_metadata_name_is_asked_for_its_hooks_only() {
     let world = World::start().await;
-    world.autoscaling.tell_by_tag();
+    world.autoscaling.show_in_tags();
     let image = world.app_image();
     world.user_data(&format!("berth image={} port=0:8080", image.by_tag()));
     let agent = world.launch(BERTH.as_ref()).await;

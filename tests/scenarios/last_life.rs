@@ -1,4 +1,4 @@
-//! What is known of an agent that is gone: by the next one, which goes on with its drain, and by people, who ask for its end.
+//! What is known of an agent that ended: to the next agent, which goes on with its drain, and to people, through `berth status`.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use crate::commands::{berth, err, out};
 use crate::steps::{container, own_address, until};
 use crate::{BERTH, SOON};
 
-/// Waits that are short, so that a test is; the line may say otherwise.
+/// Short waits, for a short test. The line may override them.
 const QUICK: &str = r#"
     stop_timeout = "2s"
     drain = { settle = "1s", idle = "300ms", timeout = "20s" }
@@ -36,10 +36,10 @@ fn record(world: &World) -> Value {
 
 /// What `berth status` says when no agent runs.
 async fn status(world: &World) -> String {
-    let told = berth(world, &["status"]).await;
-    assert_eq!(told.status.code(), Some(1), "{}", err(&told));
-    assert!(err(&told).contains("no berth agent runs"), "{}", err(&told));
-    out(&told)
+    let printed = berth(world, &["status"]).await;
+    assert_eq!(printed.status.code(), Some(1), "{}", err(&printed));
+    assert!(err(&printed).contains("no berth agent runs"), "{}", err(&printed));
+    out(&printed)
 }
 
 #[tokio::test]
@@ -115,15 +115,18 @@ async fn a_record_that_cannot_be_written_or_read_holds_no_boot_and_no_drain_up()
     assert!(agent.log_text().contains("cannot understand"), "the note: {}", agent.log_text());
     agent.signal("TERM");
     assert_eq!(agent.exit_within(SOON).await, 0);
-    let told = berth(&world, &["status"]).await;
-    assert!(told.status.code() == Some(1) && err(&told).contains("cannot read"), "{}", err(&told));
+    let printed = berth(&world, &["status"]).await;
+    assert!(printed.status.code() == Some(1) && err(&printed).contains("cannot read"), "{}", err(&printed));
 
     fs::remove_dir(world.state_dir().join("last-life.json")).unwrap();
     fs::write(world.state_dir().join("last-life.json"), "{}").unwrap();
     for command in ["status", "timeline"] {
-        let told = berth(&world, &[command]).await;
-        let said = err(&told);
-        assert!(told.status.code() == Some(1) && said.contains("last-life.json is not the record of a life"), "{said}");
+        let printed = berth(&world, &[command]).await;
+        let stderr = err(&printed);
+        assert!(
+            printed.status.code() == Some(1) && stderr.contains("last-life.json is not the record of a life"),
+            "{stderr}"
+        );
     }
 }
 
@@ -138,7 +141,7 @@ async fn what_an_earlier_life_left_in_an_ami_suppresses_no_boot() {
     fs::write(world.run_dir().join("drain.json"), note).unwrap();
     let agent = world.launch(BERTH.as_ref()).await;
     agent.ready_within(SOON).await;
-    assert!(!world.run_dir().join("drain.json").exists(), "nobody else takes it for theirs");
+    assert!(!world.run_dir().join("drain.json").exists(), "no other agent uses it");
 }
 
 #[tokio::test]
@@ -209,7 +212,7 @@ async fn after_a_kill_in_a_drain_the_endpoint_answers_where_the_config_says() {
     world.autoscaling.enter_wait();
     agent.phase_within("drain", SOON).await;
     agent.kill9().await;
-    assert!(ready().await.is_none(), "nobody keeps the listener");
+    assert!(ready().await.is_none(), "no process keeps the listener");
     let again = world.launcher(BERTH.as_ref()).listen_as_configured().start().await;
     until("503 at the configured port", async || ready().await.is_some_and(|answer| answer.status == 503)).await;
     assert!(again.runs() && again.status().await["phase"] == "drain");

@@ -1,4 +1,4 @@
-//! A log that nobody reads stops nothing: the agent's stderr is a pipe with room for a few lines.
+//! A log that is not read stops nothing: the agent's stderr is a pipe that holds a few lines.
 
 use std::io::{BufRead as _, BufReader, PipeReader};
 use std::time::{Duration, Instant};
@@ -83,8 +83,8 @@ async fn a_log_that_is_read_again_says_how_many_lines_it_has_not() {
         })
     });
     until("the log is read", async || reader.is_finished()).await;
-    let told = reader.join().unwrap();
-    assert!(told >= Some(lost), "{told:?} and not {lost}");
+    let reported = reader.join().unwrap();
+    assert!(reported >= Some(lost), "{reported:?} and not {lost}");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Scenarios: the shipped binary in a world on loopback, with a real Docker Engine. Few, each a story that a user could tell.
+//! Scenarios: the shipped binary in a world on loopback, with a real Docker Engine. Few, each one that a user could observe.
 
 #![cfg(test)]
 

@@ -1,4 +1,4 @@
-//! `imds=block`, as far as the shipped binary shows it. Nothing here asks for the address that is blocked: who gets where is in
+//! `imds=block`, as far as the shipped binary shows it. Nothing here asks for the blocked address: which addresses a container reaches is in
 //! `tests/adapters/engine/metadata_block.rs`.
 
 use std::os::unix::fs::PermissionsExt;
@@ -111,8 +111,8 @@ async fn rules_that_somebody_removes_are_set_again_within_seconds_and_reported()
     until("they are there again", async || filter_of.of_last() == 2).await;
     until("it is counted", async || metrics().await.contains("\nberth_imds_block_restored_total 1\n")).await;
     let log = agent.log_text();
-    let told = log.lines().find(|line| line.contains("rules were missing on docker0 and are set")).expect(&log);
-    assert!(told.to_ascii_lowercase().contains("warn"), "{told}");
+    let warning = log.lines().find(|line| line.contains("rules were missing on docker0 and are set")).expect(&log);
+    assert!(warning.to_ascii_lowercase().contains("warn"), "{warning}");
     assert_eq!(agent.http("/ready").await.status, 200);
     assert_eq!(agent.status().await["restarts"], 0);
 }

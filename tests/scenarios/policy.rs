@@ -105,7 +105,7 @@ async fn a_config_with_everything_lives_by_its_policy_and_needs_all_of_it() {
 async fn a_config_that_names_its_group_and_hooks_lives_by_its_policy_and_needs_all_of_it() {
     lives_by_its_policy(|world| {
         world.secrets.put("login", &format!(r#"{{"username":"AWS","password":"{}"}}"#, world.ecr.password()));
-        world.registry.ask_nobody();
+        world.registry.require_only_the_password();
         let (image, group) = (world.app_image().by_digest(), world.autoscaling.group().to_owned());
         format!(
             "image={image} port=0:8080 health=/health registry_auth=login secret.KEY=prod/api#api lifecycle.group={group} \

@@ -43,7 +43,7 @@ impl Subnet {
         self.world.launcher(BERTH.as_ref()).env("AWS_ENDPOINT_URL", self.aws.url())
     }
 
-    /// What the proxy tells of a tunnel to AWS.
+    /// A tunnel to AWS, as the proxy's log has it.
     fn tunnel(&self, user: &str) -> String {
         format!("CONNECT {NAME}:{} 200 {user}", self.aws.address.port())
     }
@@ -144,9 +144,9 @@ async fn a_password_that_the_proxy_refuses_ends_the_boot_at_once_and_is_reported
     let agent = subnet.launcher().start().await;
     assert_eq!(agent.exit_within(SOON).await, 3, "{}", agent.log_text());
     let host = format!("{NAME}:{}", subnet.aws.address.port());
-    let told = format!("the proxy {} refused CONNECT {host} with 407 Proxy Authentication Required", proxy.url());
+    let message = format!("the proxy {} refused CONNECT {host} with 407 Proxy Authentication Required", proxy.url());
     for text in [agent.log_text(), subnet.world.console_text()] {
-        assert!(text.contains(&told) && !text.contains("hunter2"), "{text}");
+        assert!(text.contains(&message) && !text.contains("hunter2"), "{text}");
     }
     assert!(!subnet.world.journal.text().contains("secretsmanager "), "{}", subnet.world.journal.text());
 }
@@ -196,16 +196,16 @@ async fn a_boot_with_a_ca_bundle_and_none_without_it() {
     let agent = launcher().env("AWS_CA_BUNDLE", aws.certificate.pem.as_os_str()).start().await;
     subnet.lives(&agent).await;
 
-    let refused = async |launcher: Launch<'_>, told: &str| {
+    let refused = async |launcher: Launch<'_>, message: &str| {
         let agent = launcher.start().await;
         assert_eq!(agent.exit_within(SOON).await, 3, "{}", agent.log_text());
-        assert!(agent.log_text().contains(told), "{told} in {}", agent.log_text());
+        assert!(agent.log_text().contains(message), "{message} in {}", agent.log_text());
     };
     // The host's CAs do not know it, nor does a bundle of another.
     refused(launcher(), &format!("TLS handshake with {} failed", aws.url())).await;
     refused(launcher().env("AWS_CA_BUNDLE", subnet.bundle()), &format!("TLS handshake with {} failed", aws.url()))
         .await;
     let unreadable = aws.certificate.pem.with_file_name("missing.pem");
-    let told = format!("cannot read the CA bundle {} (ca_bundle)", unreadable.display());
-    refused(launcher().arg(format!("ca_bundle={}", unreadable.display())), &told).await;
+    let message = format!("cannot read the CA bundle {} (ca_bundle)", unreadable.display());
+    refused(launcher().arg(format!("ca_bundle={}", unreadable.display())), &message).await;
 }

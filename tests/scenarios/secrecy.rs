@@ -82,7 +82,7 @@ impl Seen {
     }
 }
 
-/// Everything that `/v1/events` tells from here on.
+/// Everything that `/v1/events` sends after this.
 async fn events(agent: &Agent) -> Arc<Mutex<Vec<u8>>> {
     until("the socket answers", async || agent.local("GET", "/v1/status").await.is_some()).await;
     let mut stream = UnixStream::connect(agent.socket()).await.unwrap();
@@ -176,7 +176,7 @@ async fn a_key_that_a_secret_has_not_fails_the_boot_at_once_and_shows_no_value()
     assert_eq!(world.journal.count("autoscaling CompleteLifecycleAction ABANDON 200"), 1, "{}", world.journal.text());
     assert!(!agent.log_text().contains(&held) && !world.console_text().contains(&held));
 
-    // Held, the instance reports the same on the socket, and a sentence to anyone who asks.
+    // Held, the instance reports the same on the socket, and a fixed sentence on the open endpoint.
     let agent = world.launcher(BERTH.as_ref()).arg("boot.on_failure=hold").start().await;
     agent.phase_within("hold", SOON).await;
     let answer = agent.http("/ready").await;

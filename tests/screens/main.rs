@@ -61,7 +61,7 @@ fn printed(arguments: &[&str], input: &str) -> String {
         .stderr(writer)
         .spawn()
         .expect("the binary");
-    // One that does not read is told nothing.
+    // One that does not read gets nothing.
     let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
     let mut text = String::new();
     reader.read_to_string(&mut text).expect("text");

@@ -1,4 +1,4 @@
-"""The `aws` commands of the documentation: `aws_commands.py BERTH AWS`, the binary and the AWS CLI's. Prints every fault and ends with 1 if there is one.
+"""The `aws` commands of the documentation: `aws_commands.py BERTH AWS`, the binary and the AWS CLI's. Prints every error and ends with 1 if there is one.
 
 The quick start is run whole, in one shell, against moto, and must leave nothing behind. Every other command of every page is given to
 the CLI, which checks it against AWS's own models before it sends it to moto: what moto then says is no matter, since what the command
@@ -26,12 +26,12 @@ QUICK_START = ROOT / "docs/quick-start.md"
 BERTH, AWS = map(os.path.abspath, sys.argv[1:3])
 # Not in moto: the CLI checks these commands and nothing more happens.
 NOT_IN_MOTO = {"autoscaling start-instance-refresh", "autoscaling describe-instance-refreshes"}
-faults = []
+errors = []
 
 
 def expect(true, what):
     if not true:
-        faults.append(what)
+        errors.append(what)
 
 
 # What stands in for `aws`: the real one, and the builder that switches itself off.
@@ -152,5 +152,5 @@ try:
     others(address)
 finally:
     server.stop()
-print("\n".join(faults))
-sys.exit(1 if faults else 0)
+print("\n".join(errors))
+sys.exit(1 if errors else 0)

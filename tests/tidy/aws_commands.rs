@@ -15,6 +15,6 @@ fn the_aws_commands_of_the_documentation_can_be_typed() {
     let mut held = Command::new(installed("tests/install-moto"));
     held.arg(root.join("tests/tidy/aws_commands.py")).arg(env!("CARGO_BIN_EXE_berth")).arg(aws);
     let held = held.output().expect("python");
-    let told = String::from_utf8_lossy(&held.stdout);
-    assert!(held.status.success(), "{told}{}", String::from_utf8_lossy(&held.stderr));
+    let stdout = String::from_utf8_lossy(&held.stdout);
+    assert!(held.status.success(), "{stdout}{}", String::from_utf8_lossy(&held.stderr));
 }

@@ -14,22 +14,22 @@ use crate::links::pages;
 #[test]
 fn commands_in_the_documentation_exist_with_their_flags() {
     let mut seen = BTreeSet::new();
-    let mut faults = Vec::new();
+    let mut errors = Vec::new();
     for page in pages() {
         let text = fs::read_to_string(&page).expect("a page");
         for (line, code) in code(&text) {
-            for told in commands(&code) {
-                seen.extend(told.get(1).cloned());
-                let named = |fault| format!("{}:{line}: `{}`: {fault}", page.display(), told.join(" "));
-                faults.extend(fault(&told).map(named));
+            for words in commands(&code) {
+                seen.extend(words.get(1).cloned());
+                let named = |error| format!("{}:{line}: `{}`: {error}", page.display(), words.join(" "));
+                errors.extend(error(&words).map(named));
             }
         }
         for piece in inline(&text) {
-            faults.extend(unknown(piece).map(|what| format!("{}: `{piece}`: there is no {what}", page.display())));
+            errors.extend(unknown(piece).map(|what| format!("{}: `{piece}`: there is no {what}", page.display())));
         }
     }
     assert!(seen.contains("drain") && seen.contains("timeline"), "the commands were not found: {seen:?}");
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    assert!(errors.is_empty(), "{}", errors.join("\n"));
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn one_lines_in_the_documentation_are_valid() {
         for (at, line) in lines.filter(|(_, line)| line.starts_with("berth image=") && !line.contains('…')) {
             let mut layers = Layers::new();
             layers.add_user_data(line.as_bytes());
-            assert_eq!(layers.resolve().err().map(|faults| faults.to_string()), None, "{}:{at}", page.display());
+            assert_eq!(layers.resolve().err().map(|errors| errors.to_string()), None, "{}:{at}", page.display());
             seen += 1;
         }
     }
@@ -96,12 +96,15 @@ fn tests_that_the_security_page_names_exist() {
 
 #[test]
 fn a_command_is_separated_from_what_stands_around_it() {
-    let told = |line: &str| commands(line).into_iter().map(|words| words.join(" ")).collect::<Vec<_>>();
-    assert_eq!(told("    # berth status"), ["berth status"]);
-    assert_eq!(told("    sudo berth drain --reason 'a b' --wait && shutdown now"), ["berth drain --reason a b --wait"]);
-    assert_eq!(told("    terraform output | berth check - >out 2>/dev/null # why"), ["berth check -"]);
+    let found = |line: &str| commands(line).into_iter().map(|words| words.join(" ")).collect::<Vec<_>>();
+    assert_eq!(found("    # berth status"), ["berth status"]);
     assert_eq!(
-        told("    berth wait ready --timeout 5m || berth status"),
+        found("    sudo berth drain --reason 'a b' --wait && shutdown now"),
+        ["berth drain --reason a b --wait"]
+    );
+    assert_eq!(found("    terraform output | berth check - >out 2>/dev/null # why"), ["berth check -"]);
+    assert_eq!(
+        found("    berth wait ready --timeout 5m || berth status"),
         ["berth wait ready --timeout 5m", "berth status"]
     );
     for line in [
@@ -111,7 +114,7 @@ fn a_command_is_separated_from_what_stands_around_it() {
         "  berth drain",
         "berth status says so",
     ] {
-        assert_eq!(told(line), Vec::<String>::new(), "{line}");
+        assert_eq!(found(line), Vec::<String>::new(), "{line}");
     }
     assert_eq!(
         inline("a `berth drain` b `c`\n    `berth x`\n```\n`berth y`\n```\n`berth wait`"),
@@ -124,20 +127,20 @@ fn a_command_is_separated_from_what_stands_around_it() {
     assert_eq!(unknown("berth exec [-i] -- rails --color"), None);
     assert_eq!(unknown("berth exec --now -- rails"), Some("--now".to_owned()));
     assert_eq!(code("text\n\n    one\n```\ntwo\n```\n`three`").len(), 2);
-    for (wrong, told) in [
+    for (line, is_wrong) in [
         ("berth nonsense", true),
         ("berth drain --now", true),
         ("berth wait", true),
         ("berth status --json", false),
         ("berth run image=x:1", false),
     ] {
-        let words: Vec<String> = wrong.split(' ').map(str::to_owned).collect();
-        assert_eq!(fault(&words).is_some(), told, "{wrong}");
+        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        assert_eq!(error(&words).is_some(), is_wrong, "{line}");
     }
 }
 
 /// Why it is no command of berth.
-fn fault(words: &[String]) -> Option<String> {
+fn error(words: &[String]) -> Option<String> {
     let cli: Command = Cli::command();
     words.get(1)?;
     // What the shell fills in.

@@ -77,8 +77,8 @@ fn every_crate_keeps_to_deny_toml() {
         deny.graph.targets.iter().flat_map(|target| resolved(&root, target)).map(|p| (p.id.clone(), p)).collect();
     assert!(crates.len() > 100, "only {} crates were found", crates.len());
 
-    let faults = faults(&deny, &crates.into_values().collect::<Vec<_>>());
-    assert!(faults.is_empty(), "against deny.toml:\n{}", faults.join("\n"));
+    let violations = violations(&deny, &crates.into_values().collect::<Vec<_>>());
+    assert!(violations.is_empty(), "against deny.toml:\n{}", violations.join("\n"));
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn each_kind_of_violation_is_reported() {
         package("twice", "2.0.0", Some("MIT"), good),
     ];
     assert_eq!(
-        faults(&deny, &crates),
+        violations(&deny, &crates),
         [
             "bad 1.0.0 is banned",
             "silent 1.0.0 has no licence that is allowed: none",
@@ -147,29 +147,29 @@ fn resolved(root: &Path, target: &str) -> Vec<Package> {
     metadata.packages.into_iter().filter(|package| ids.contains(&package.id)).collect()
 }
 
-fn faults(deny: &Deny, crates: &[Package]) -> Vec<String> {
-    let mut faults = Vec::new();
+fn violations(deny: &Deny, crates: &[Package]) -> Vec<String> {
+    let mut violations = Vec::new();
     let mut versions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for Package { name, version, license, source, .. } in crates {
         if deny.bans.deny.iter().any(|banned| banned.name == *name) {
-            faults.push(format!("{name} {version} is banned"));
+            violations.push(format!("{name} {version} is banned"));
         }
         if !license.as_deref().is_some_and(|expression| licence_met(expression, &deny.licenses.allow)) {
             let license = license.as_deref().unwrap_or("none");
-            faults.push(format!("{name} {version} has no licence that is allowed: {license}"));
+            violations.push(format!("{name} {version} has no licence that is allowed: {license}"));
         }
         let known = |source: &str| deny.sources.allow_registry.iter().any(|r| source == format!("registry+{r}"));
         if let Some(source) = source.as_deref().filter(|source| !known(source)) {
-            faults.push(format!("{name} {version} comes from {source}"));
+            violations.push(format!("{name} {version} comes from {source}"));
         }
         if !deny.bans.skip.iter().any(|skip| skipped(&skip.name, name, version)) {
             versions.entry(name).or_default().push(version);
         }
     }
     for (name, versions) in versions.into_iter().filter(|(_, versions)| versions.len() > 1) {
-        faults.push(format!("{name} is there in versions {}", versions.join(", ")));
+        violations.push(format!("{name} is there in versions {}", versions.join(", ")));
     }
-    faults
+    violations
 }
 
 /// `name@1` and `name@0.2` stand for every version that begins so.

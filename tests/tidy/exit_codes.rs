@@ -49,9 +49,9 @@ fn systemd_starts_the_agent_again_after_what_the_table_says() {
         .split_whitespace()
         .map(|code| code.parse().expect("a number"))
         .collect();
-    let said: BTreeSet<u8> =
+    let in_the_table: BTreeSet<u8> =
         documented().into_iter().filter(|(code, again)| *code != 0 && !again).map(|(code, _)| code).collect();
-    assert_eq!(prevented, said);
+    assert_eq!(prevented, in_the_table);
     assert!(!documented().contains(&(0, true)), "on-failure never starts again after 0");
 }
 

@@ -33,7 +33,7 @@ fn is_outside(name: &str) -> bool {
         || OUTSIDE.iter().any(|outside| name == *outside || name.starts_with(&format!("{outside}-")))
 }
 
-/// The names of the crates that this one is built from, as cargo tells them.
+/// The names of the crates that this one is built from, as cargo lists them.
 fn crates_below(package: &str) -> Vec<String> {
     let tree = Command::new(env!("CARGO"))
         .args([

@@ -22,24 +22,24 @@ fn script(words: &[&str], without: &str) -> (i32, String, String) {
 fn what_a_script_lacks_fails_unless_it_is_named() {
     let lacks = ["missing", "packer", "the format", "there is no packer"];
     for without in ["", "terraform", "systemd-analyze,root"] {
-        let (status, _, said) = script(&lacks, without);
-        assert_eq!(status, 1, "{without}: {said}");
-        assert!(said.starts_with("the format: there is no packer. To get it: install Packer"), "{said}");
-        assert!(said.ends_with("BERTH_TESTS_WITHOUT=packer\n"), "{said}");
+        let (status, _, stderr) = script(&lacks, without);
+        assert_eq!(status, 1, "{without}: {stderr}");
+        assert!(stderr.starts_with("the format: there is no packer. To get it: install Packer"), "{stderr}");
+        assert!(stderr.ends_with("BERTH_TESTS_WITHOUT=packer\n"), "{stderr}");
     }
-    let (status, _, said) = script(&lacks, "terraform,packer");
-    assert_eq!((status, &*said), (0, "LEFT OUT packer: the format: there is no packer\n"));
+    let (status, _, stderr) = script(&lacks, "terraform,packer");
+    assert_eq!((status, &*stderr), (0, "LEFT OUT packer: the format: there is no packer\n"));
 }
 
 #[test]
 fn an_unknown_word_fails_before_any_test_runs() {
     for without in ["pakcer", "packer,pakcer", "packer,.*", "#"] {
-        let (status, out, said) = script(&["with-summary", "echo", "tests run"], without);
-        assert_eq!((status, &*out), (2, ""), "{without}: {said}");
-        assert!(said.contains("unknown word") && said.contains("known are: root systemd "), "{said}");
+        let (status, out, stderr) = script(&["with-summary", "echo", "tests run"], without);
+        assert_eq!((status, &*out), (2, ""), "{without}: {stderr}");
+        assert!(stderr.contains("unknown word") && stderr.contains("known are: root systemd "), "{stderr}");
     }
-    let (status, _, said) = script(&["missing", "no-such-word", "a", "b"], "");
-    assert_eq!(status, 2, "{said}");
+    let (status, _, stderr) = script(&["missing", "no-such-word", "a", "b"], "");
+    assert_eq!(status, 2, "{stderr}");
 }
 
 #[test]

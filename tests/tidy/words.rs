@@ -20,6 +20,12 @@ const HELD: &[&str] = &[
     "packaging/",
     "systemd/",
     "tests/README.md",
+    "tests/boot/",
+    "tests/examples/",
+    "tests/fleet/",
+    "tests/kit/",
+    "tests/packages/",
+    "tests/screens/",
     "tests/bench/",
     "tests/check",
     "tests/engines/",
@@ -104,13 +110,14 @@ const RIGHT: &[(&str, &str, &str)] = &[
     ("edges", "packaging/licences", "an option of cargo tree"),
     ("fault", "CONTRIBUTING.md", "a command of the sandbox"),
     ("fault", "tests/README.md", "faults are injected there"),
+    ("fault", "tests/kit/", "faults are injected there"),
     ("faults", "Makefile", "faults are injected there"),
     ("faults", "README.md", "the sandbox injects faults"),
     ("faults", "docs/architecture.md", "the kit injects faults"),
     ("faults", "docs/performance.md", "page faults"),
     ("faults", "tests/README.md", "faults are injected there"),
+    ("faults", "tests/kit/", "faults are injected there"),
     ("faults", "tests/engines/", "the name of a module of tests"),
-    ("neighbour", "docs/performance.md", "the name of a function"),
 ];
 
 /// One use of a word: file, line, word.

@@ -19,14 +19,14 @@ type Asked<'a> = (&'a str, &'a str, Option<(header::HeaderName, &'a str)>);
 
 /// What an engine looks at.
 #[derive(Debug, PartialEq)]
-struct Told {
+struct Answered {
     status: u16,
     headers: BTreeMap<&'static str, String>,
     /// Of an error.
     code: Option<String>,
 }
 
-async fn ask(stock: &mut impl Stock, image: &Built, asked: &[Asked<'_>]) -> Vec<Told> {
+async fn ask(stock: &mut impl Stock, image: &Built, asked: &[Asked<'_>]) -> Vec<Answered> {
     let reference = stock.put("v1", image).await;
     let mut all = Vec::new();
     for (method, path, more) in asked {
@@ -56,12 +56,12 @@ async fn ask(stock: &mut impl Stock, image: &Built, asked: &[Asked<'_>]) -> Vec<
         headers.entry("www-authenticate").and_modify(|challenge| challenge.truncate("Basic realm=".len()));
         let error: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
         let code = error["errors"][0]["code"].as_str().map(str::to_owned);
-        all.push(Told { status: answer.status().as_u16(), headers, code });
+        all.push(Answered { status: answer.status().as_u16(), headers, code });
     }
     all
 }
 
-fn assert_same(asked: &[Asked<'_>], theirs: &[Told], ours: &[Told]) {
+fn assert_same(asked: &[Asked<'_>], theirs: &[Answered], ours: &[Answered]) {
     assert_eq!(theirs.len(), asked.len());
     for (asked, (theirs, ours)) in asked.iter().zip(theirs.iter().zip(ours)) {
         assert_eq!(ours, theirs, "left the kit, right docker-registry: {asked:?}");

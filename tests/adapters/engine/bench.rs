@@ -46,7 +46,7 @@ pub(super) struct Bench {
     pub(super) delivery: Delivery,
     /// Its run directory, on tmpfs.
     _run_dir: tempfile::TempDir,
-    /// Requests that take away what was made, the last first.
+    /// Requests that remove what was made, the last first.
     cleanup: Vec<String>,
 }
 
@@ -122,7 +122,7 @@ impl Bench {
     pub(super) async fn creation(&mut self, image: &ImageRef, edit: impl FnOnce(&mut Config)) -> Creation {
         let pinned = match resolves_tags() {
             true => self.engine.resolve_digest(image, None).await.unwrap(),
-            // As whoever pushed it was told.
+            // The digest that the push reported.
             false => image.at(self.pushed_digest(image).await),
         };
         let facts = self.engine.inspect_image(&pinned).await.unwrap().expect("the engine has the image");

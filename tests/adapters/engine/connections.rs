@@ -97,7 +97,7 @@ async fn every_client_is_counted_until_it_has_gone() {
     counted(&bench.engine, &app, 2).await;
     drop(idle);
     counted(&bench.engine, &app, 1).await;
-    // A client that has said everything still waits for the answer.
+    // A client that has sent everything still waits for the answer.
     busy.shutdown(std::net::Shutdown::Write).unwrap();
     assert_eq!(bench.engine.connections(&app.id).await.unwrap(), 1);
     answered(&mut busy);
@@ -118,7 +118,7 @@ async fn what_the_app_opens_itself_and_what_asks_inside_are_no_clients() {
         leave_running(&bench, &app, &["sh", "-c", &format!("sleep 600 | nc {to}")]).await;
     }
     let _query = database.accept().unwrap();
-    // 0100007F:1F90 is 127.0.0.1:8080, 01 is ESTABLISHED: the end of whoever asks inside.
+    // 0100007F:1F90 is 127.0.0.1:8080, 01 is ESTABLISHED: the end of the client inside.
     let inside = words(&[
         "sh",
         "-c",
@@ -148,8 +148,8 @@ async fn on_the_host_s_network_clients_of_other_processes_are_not_the_app_s() {
         })
         .await;
     let app = bench.run(&creation, None).await;
-    let neighbour = TcpListener::bind((host, 0)).unwrap();
-    let _others: Vec<_> = (0..3).map(|_| TcpStream::connect(neighbour.local_addr().unwrap()).unwrap()).collect();
+    let other = TcpListener::bind((host, 0)).unwrap();
+    let _others: Vec<_> = (0..3).map(|_| TcpStream::connect(other.local_addr().unwrap()).unwrap()).collect();
     let client = connect(free).await;
     counted(&bench.engine, &app, 1).await;
     drop(client);

@@ -13,7 +13,7 @@ use bollard::query_parameters::CreateContainerOptions;
 
 use super::bench::{Bench, SLEEP, identity, unique, within, words};
 
-/// A change to a config, the class of the fault that it makes, and words of the engine in it.
+/// A change to a config, the class of its error, and words of the engine in it.
 type Case<'a> = (&'a dyn Fn(&mut Config), ErrorClass, &'a str);
 
 fn publish(host: u16) -> Vec<Port> {
@@ -78,7 +78,7 @@ async fn of_the_containers_with_the_name_only_berth_s_is_found() {
             bench.engine.remove(&holder.id).await.unwrap();
         } else {
             assert!(holder.is_none(), "it is nobody's here");
-            assert!(matches!(&error, EngineError::NotOurs { id: told, .. } if id.starts_with(told)), "{error}");
+            assert!(matches!(&error, EngineError::NotOurs { id: short, .. } if id.starts_with(short)), "{error}");
             assert_eq!(error.class(), ErrorClass::Broken);
         }
     }
@@ -162,7 +162,7 @@ async fn a_removed_container_is_gone_with_its_anonymous_volumes() {
     let id = app.id.clone();
     let watch = tokio::spawn(async move { watched.watch(&id).await });
     assert_eq!(within(bench.engine.remove(&app.id)).await.unwrap(), Some(creation.config.container_name()));
-    assert_eq!(within(watch).await.unwrap().unwrap().code, 137, "whoever watched it learns that it was killed");
+    assert_eq!(within(watch).await.unwrap().unwrap().code, 137, "the watch reports that it was killed");
     assert!(bench.docker.inspect_volume(&volume).await.is_err());
     assert_eq!(bench.engine.remove(&app.id).await.unwrap(), None);
     assert_eq!(bench.engine.watch(&app.id).await.unwrap().code, 137);

@@ -152,10 +152,10 @@ async fn what_the_engine_does_not_have_is_named_with_its_key() {
     ];
     let mut bench = Bench::new().await;
     let image = bench.busybox(&[SLEEP]).await;
-    for (edit, class, told) in cases {
+    for (edit, class, message) in cases {
         let creation = bench.creation(&image, edit).await;
         let error = bench.refuses(&creation).await;
-        assert!(error.to_string().contains(told), "{told}: {error}");
+        assert!(error.to_string().contains(message), "{message}: {error}");
         assert_eq!(error.class(), class, "{error}");
     }
 }

@@ -15,14 +15,14 @@ use berth_kit::World;
 use bollard::models::{Ipam, IpamConfig, NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest};
 
 use super::bench::{Bench, SLEEP, unique, words};
-use super::street::{Street, delete, rules};
+use super::test_network::{TestNetwork, delete, rules};
 use crate::whole::adapters_with;
 
-/// A container's life as the agent leads it, on an instance whose metadata service is in the street.
+/// A container's life as the agent leads it, on an instance whose metadata service is in the net.
 struct Life {
     world: World,
     bench: Bench,
-    street: Street,
+    net: TestNetwork,
     adapters: Adapters,
     created: Vec<ContainerId>,
 }
@@ -37,11 +37,11 @@ impl Drop for Life {
 impl Life {
     /// None where the test is to be left out.
     async fn begin() -> Option<Self> {
-        let street = Street::open()?;
+        let net = TestNetwork::open()?;
         let world = World::start().await;
         let bench = Bench::new().await;
-        let adapters = agent(&world, &bench, &street).await;
-        Some(Self { world, bench, street, adapters, created: Vec::new() })
+        let adapters = agent(&world, &bench, &net).await;
+        Some(Self { world, bench, net, adapters, created: Vec::new() })
     }
 
     async fn create(&mut self, edit: impl FnOnce(&mut Config)) -> (Creation, ContainerId) {
@@ -89,7 +89,7 @@ impl Life {
 
     /// What the next agent on this instance does first.
     async fn look_after(&self) {
-        let next = agent(&self.world, &self.bench, &self.street).await;
+        let next = agent(&self.world, &self.bench, &self.net).await;
         let find = Job::FindContainers { name: unique("none"), instance_id: super::bench::identity().instance_id };
         let found = next.perform(find).await;
         assert!(matches!(found, Event::ContainersFound(_)), "{found}");
@@ -102,15 +102,15 @@ impl Life {
         repair
     }
 
-    /// What is noted of who is held.
+    /// The note of the blocked containers.
     fn notes(&self) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(self.world.run_dir().join("imds"));
         entries.into_iter().flatten().map(|entry| entry.unwrap().path()).collect()
     }
 }
 
-async fn agent(world: &World, bench: &Bench, street: &Street) -> Adapters {
-    let block = MetadataBlock::new(&world.run_dir(), &format!("http://{}", street.metadata));
+async fn agent(world: &World, bench: &Bench, net: &TestNetwork) -> Adapters {
+    let block = MetadataBlock::new(&world.run_dir(), &format!("http://{}", net.metadata));
     adapters_with(world, &bench.delivery, block).await
 }
 
@@ -121,7 +121,7 @@ fn block(config: &mut Config) {
 #[tokio::test]
 async fn a_blocked_container_has_no_moment_with_the_metadata_and_everything_else() {
     let Some(mut life) = Life::begin().await else { return };
-    let first_act = format!("nc -w 3 {} 80 < /dev/null && echo open || echo closed; sleep 600", life.street.metadata);
+    let first_act = format!("nc -w 3 {} 80 < /dev/null && echo open || echo closed; sleep 600", life.net.metadata);
     let acts = |config: &mut Config| config.command = Some(words(&["sh", "-c", &first_act]));
     let free = life.run(acts).await;
     life.bench.says(&free, "open").await;
@@ -136,9 +136,9 @@ async fn a_blocked_container_has_no_moment_with_the_metadata_and_everything_else
         })
         .await;
     life.bench.says(&id, "closed").await;
-    let (metadata, neighbour) = (life.street.metadata.clone(), life.street.neighbour.clone());
-    assert!(life.reaches(&id, &neighbour).await);
-    assert!(life.exec(&id, &format!("ping -c 1 -w 10 {neighbour}")).await);
+    let (metadata, other) = (life.net.metadata.clone(), life.net.other.clone());
+    assert!(life.reaches(&id, &other).await);
+    assert!(life.exec(&id, &format!("ping -c 1 -w 10 {other}")).await);
     assert!(!life.exec(&id, &format!("ping -c 1 -w 2 {metadata}")).await, "no protocol at all");
     assert!(std::net::TcpStream::connect((metadata.as_str(), 80)).is_ok(), "the host goes on as ever");
     assert!(life.exec(&id, "[ \"$AWS_EC2_METADATA_DISABLED\" = true ]").await);
@@ -170,8 +170,8 @@ async fn no_process_in_the_container_gets_around_it_by_another_address() {
          ip addr add $address dev eth0 && ip route add default via $3"
     );
     assert!(life.exec(&id, &other).await);
-    let (metadata, neighbour) = (life.street.metadata.clone(), life.street.neighbour.clone());
-    assert!(life.reaches(&id, &neighbour).await);
+    let (metadata, other) = (life.net.metadata.clone(), life.net.other.clone());
+    assert!(life.reaches(&id, &other).await);
     assert!(life.is_kept_from(&id, &metadata).await);
     life.remove(&id).await;
 }
@@ -180,7 +180,7 @@ async fn no_process_in_the_container_gets_around_it_by_another_address() {
 async fn on_a_network_of_its_own_it_holds_for_both_versions_of_ip() {
     let Some(mut life) = Life::begin().await else { return };
     let name = unique("berth-adapters-six");
-    let subnet = life.street.network6.clone();
+    let subnet = life.net.network6.clone();
     let request = NetworkCreateRequest {
         name: name.clone(),
         enable_ipv6: Some(true),
@@ -195,8 +195,8 @@ async fn on_a_network_of_its_own_it_holds_for_both_versions_of_ip() {
     let network = Some(name);
 
     let free = life.run(|config| config.network.clone_from(&network)).await;
-    let Street { metadata, metadata6, neighbour, neighbour6, .. } = &life.street;
-    let (of_metadata, others) = ([metadata.clone(), metadata6.clone()], [neighbour.clone(), neighbour6.clone()]);
+    let TestNetwork { metadata, metadata6, other, other6, .. } = &life.net;
+    let (of_metadata, others) = ([metadata.clone(), metadata6.clone()], [other.clone(), other6.clone()]);
     for address in of_metadata.iter().chain(&others) {
         assert!(life.reaches(&free, address).await, "{address}");
     }
@@ -233,9 +233,9 @@ async fn the_next_agent_finds_every_rule_once_and_sets_what_is_missing() {
     life.look_after().await;
     assert_eq!(rules(&id), before, "no rule twice");
 
-    let gone = before.iter().find(|rule| rule.contains(&life.street.metadata)).unwrap();
+    let gone = before.iter().find(|rule| rule.contains(&life.net.metadata)).unwrap();
     delete(gone);
-    let metadata = life.street.metadata.clone();
+    let metadata = life.net.metadata.clone();
     assert!(life.reaches(&id, &metadata).await);
     life.look_after().await;
     assert!(life.is_kept_from(&id, &metadata).await);
@@ -262,11 +262,11 @@ async fn a_container_that_was_stopped_is_held_when_it_is_started_again() {
     let stop = Job::StopContainer { id: id.clone(), timeout: std::time::Duration::ZERO, for_good: true };
     assert_eq!(life.adapters.perform(stop).await, Event::ContainerStopped);
     let standing = rules(&id);
-    assert_eq!(standing.len(), 3, "whoever starts it by hand starts it blocked");
+    assert_eq!(standing.len(), 3, "a start by hand starts it blocked");
     standing.iter().for_each(|rule| delete(rule));
     assert!(matches!(life.start(&creation, &id).await, Event::ContainerStarted(_)));
     assert_eq!(rules(&id).len(), 3);
-    let metadata = life.street.metadata.clone();
+    let metadata = life.net.metadata.clone();
     assert!(life.is_kept_from(&id, &metadata).await);
     life.remove(&id).await;
 }
@@ -275,7 +275,7 @@ async fn a_container_that_was_stopped_is_held_when_it_is_started_again() {
 async fn rules_that_somebody_removes_while_the_app_runs_are_set_again_once() {
     let Some(mut life) = Life::begin().await else { return };
     assert!(life.check().await.is_nothing(), "nobody is held");
-    let (id, metadata) = (life.run(block).await, life.street.metadata.clone());
+    let (id, metadata) = (life.run(block).await, life.net.metadata.clone());
     assert!(life.check().await.is_nothing());
     rules(&id).iter().for_each(|rule| delete(rule));
     assert!(life.reaches(&id, &metadata).await);
@@ -289,15 +289,14 @@ async fn rules_that_somebody_removes_while_the_app_runs_are_set_again_once() {
 
     life.world.engine.remove(&id.0).await;
     assert!(life.check().await.is_nothing());
-    assert_eq!(rules(&id), [""; 0], "whoever is gone is not held");
+    assert_eq!(rules(&id), [""; 0], "a container that is gone is not blocked");
     assert_eq!(life.notes(), Vec::<PathBuf>::new());
 }
 
 #[tokio::test]
 async fn a_container_that_somebody_connects_to_another_network_is_blocked_there_too() {
     let Some(mut life) = Life::begin().await else { return };
-    let (id, metadata, neighbour) =
-        (life.run(block).await, life.street.metadata.clone(), life.street.neighbour.clone());
+    let (id, metadata, other) = (life.run(block).await, life.net.metadata.clone(), life.net.other.clone());
     let network = unique("berth-adapters-second");
     let request = NetworkCreateRequest { name: network.clone(), ..Default::default() };
     let bridge = format!("br-{}", &life.bench.docker.create_network(request).await.unwrap().id[..12]);
@@ -310,7 +309,7 @@ async fn a_container_that_somebody_connects_to_another_network_is_blocked_there_
     assert!(life.reaches(&id, &metadata).await);
     assert!(life.check().await.bridges.iter().eq([&bridge]));
     assert!(life.is_kept_from(&id, &metadata).await);
-    assert!(life.reaches(&id, &neighbour).await);
+    assert!(life.reaches(&id, &other).await);
     assert_eq!(rules(&id).iter().filter(|rule| rule.contains(&bridge)).count(), 3);
     life.remove(&id).await;
 }
@@ -328,9 +327,9 @@ async fn where_nothing_could_hold_it_a_container_is_not_started() {
             })
             .await;
         let refused = life.start(&creation, &id).await;
-        let Event::Failed(JobKind::StartContainer, fault) = refused else { panic!("{refused}") };
-        assert_eq!(fault.class, ErrorClass::Misconfigured, "{fault}");
-        assert!(fault.reason.contains("imds=block cannot be kept") && fault.reason.contains(says), "{fault}");
+        let Event::Failed(JobKind::StartContainer, error) = refused else { panic!("{refused}") };
+        assert_eq!(error.class, ErrorClass::Misconfigured, "{error}");
+        assert!(error.reason.contains("imds=block cannot be kept") && error.reason.contains(says), "{error}");
         assert_eq!(life.bench.inspect(&id).await.state.unwrap().running, Some(false));
     }
     let without = life

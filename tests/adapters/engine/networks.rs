@@ -1,4 +1,4 @@
-//! Networks that are no bridge of the host, told by a scripted engine: this kernel may have none of their drivers.
+//! Networks that are no bridge of the host, from a scripted engine: this kernel may have none of their drivers.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -73,7 +73,7 @@ async fn a_container_leaves_the_networks_where_no_rule_can_hold_but_never_its_ow
         ("web", vec![bridge], vec![]),
         ("web", vec![bridge, other, another], vec!["swarm", "vlan"]),
         ("web", vec![bridge, ("none", "dd", "null"), other], vec!["vlan"]),
-        // The config wants it there: it is told, not mended.
+        // The config wants it there: it is reported, not changed.
         ("vlan", vec![other, another], vec!["swarm"]),
         ("bb", vec![other, bridge], vec![]),
     ] {

@@ -13,7 +13,7 @@ use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::CreateContainerOptions;
 
 use super::bench::{Bench, Secrets, call, secrets, unique, within, words};
-use super::street::sh;
+use super::test_network::sh;
 
 const HELLO: &str = "echo out; echo err >&2; echo bye; exit 3";
 
@@ -254,5 +254,9 @@ async fn what_was_written_with_values_that_are_not_known_any_more_is_not_shown()
     bench.delivery.forget(&name).unwrap();
     bench.delivery.prepare(&name, how).unwrap();
     let third = again("value-of-the-third").await;
-    assert_eq!((third.lines, third.truncated), (words(&["[secret TOKEN]"]), true), "there is more, and it is said");
+    assert_eq!(
+        (third.lines, third.truncated),
+        (words(&["[secret TOKEN]"]), true),
+        "there is more, and that is reported"
+    );
 }

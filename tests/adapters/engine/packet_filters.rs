@@ -14,7 +14,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::restarted::{CONTAINER, HOST, METADATA, RUN_DIR, docker, import_app, run_part_with};
-use super::street::{Street, sh};
+use super::test_network::{TestNetwork, sh};
 use crate::whole::bare_adapters;
 
 /// Says which part of the test a process is, as it was started in the engine's network namespace.
@@ -36,8 +36,8 @@ fn commands(commands: &[(&str, &str)]) -> TempDir {
 }
 
 /// The rules that bear this container's id, as each of the three lists them.
-fn rules(street: &Street, id: &str) -> [usize; 3] {
-    let there = format!("nsenter --net=/run/netns/{}", street.instance.as_ref().unwrap());
+fn rules(net: &TestNetwork, id: &str) -> [usize; 3] {
+    let there = format!("nsenter --net=/run/netns/{}", net.instance.as_ref().unwrap());
     let xtables = |program: &str| {
         format!(
             "{there} {program} iptables -w 5 -t raw -S PREROUTING; {there} {program} ip6tables -w 5 -t raw -S PREROUTING"
@@ -51,12 +51,13 @@ fn rules(street: &Street, id: &str) -> [usize; 3] {
 /// The agent's part, in the network namespace and with the PATH that this process was started with.
 #[expect(clippy::print_stdout, reason = "the test that started it reads what it found")]
 async fn play(part: &str) {
-    let told = |name: &str| std::env::var(name).unwrap();
-    let (id, run_dir) = (ContainerId(told(CONTAINER)), told(RUN_DIR));
-    let block = MetadataBlock::new(Path::new(&run_dir), &format!("http://{}", told(METADATA)));
+    let variable = |name: &str| std::env::var(name).unwrap();
+    let (id, run_dir) = (ContainerId(variable(CONTAINER)), variable(RUN_DIR));
+    let block = MetadataBlock::new(Path::new(&run_dir), &format!("http://{}", variable(METADATA)));
     match part {
         "hold" => {
-            let bridges = Engine::new(Some(&told(HOST))).unwrap().bridges(&id).await.unwrap().expect("it was created");
+            let bridges =
+                Engine::new(Some(&variable(HOST))).unwrap().bridges(&id).await.unwrap().expect("it was created");
             block.hold(&id, &bridges).await.unwrap();
         }
         "check" => {
@@ -77,8 +78,8 @@ async fn a_block_holds_whichever_packet_filter_engine_and_agent_use() {
     let path = std::env::var("PATH").unwrap();
     let engines = [("nftables", &ON_NFTABLES[..], true), ("legacy", &LEGACY, true), ("none", &[], false)];
     for (engine, programs, sets_rules) in engines {
-        let Some(street) = Street::open_beside_an_engine() else { return };
-        let mut own = OwnEngine::in_namespace(street.instance.as_ref().unwrap());
+        let Some(net) = TestNetwork::open_beside_an_engine() else { return };
+        let mut own = OwnEngine::in_namespace(net.instance.as_ref().unwrap());
         let programs = commands(programs);
         own.env("PATH", &format!("{}:{path}", programs.path().display()));
         own.settings(&json!({ "iptables": sets_rules }));
@@ -95,30 +96,30 @@ async fn a_block_holds_whichever_packet_filter_engine_and_agent_use() {
                 (format!("engine: {engine}, agent: {agent}"), commands(programs), tempfile::tempdir().unwrap());
             let play = |part: &str| {
                 let variables = [("PATH", programs.path().to_str().unwrap()), (PART, part)];
-                run_part_with(&variables, TEST, &street, &own, &id, run_dir.path())
+                run_part_with(&variables, TEST, &net, &own, &id, run_dir.path())
             };
             let mut held = [0; 3];
             held[nth] = 3;
-            assert!(reaches(&street.metadata), "{pair}: before");
+            assert!(reaches(&net.metadata), "{pair}: before");
             play("hold");
-            assert_eq!(rules(&street, &id), held, "{pair}");
-            assert!(reaches(&street.neighbour) && !reaches(&street.metadata), "{pair}: held");
+            assert_eq!(rules(&net, &id), held, "{pair}");
+            assert!(reaches(&net.other) && !reaches(&net.metadata), "{pair}: held");
             assert!(play("check").contains("CHECKED imds=block holds"), "{pair}");
-            assert_eq!(rules(&street, &id), held, "{pair}: checked");
+            assert_eq!(rules(&net, &id), held, "{pair}: checked");
 
             // Each tool's rules, the engine's too where they are in nftables.
-            let there = format!("nsenter --net=/run/netns/{}", street.instance.as_ref().unwrap());
+            let there = format!("nsenter --net=/run/netns/{}", net.instance.as_ref().unwrap());
             sh(&format!("{there} nft flush ruleset; {there} xtables-legacy-multi iptables -w 5 -t raw -F PREROUTING"));
             sh(&format!("{there} xtables-legacy-multi ip6tables -w 5 -t raw -F PREROUTING"));
-            assert!(reaches(&street.metadata), "{pair}: flushed");
-            let said = play("check");
-            assert!(said.contains("CHECKED rules were missing on docker0 and are set"), "{pair}: {said}");
-            assert_eq!(rules(&street, &id), held, "{pair}: put back");
-            assert!(reaches(&street.neighbour) && !reaches(&street.metadata), "{pair}: put back");
+            assert!(reaches(&net.metadata), "{pair}: flushed");
+            let printed = play("check");
+            assert!(printed.contains("CHECKED rules were missing on docker0 and are set"), "{pair}: {printed}");
+            assert_eq!(rules(&net, &id), held, "{pair}: put back");
+            assert!(reaches(&net.other) && !reaches(&net.metadata), "{pair}: put back");
 
             play("lift");
-            assert_eq!(rules(&street, &id), [0; 3], "{pair}: lifted");
-            assert!(reaches(&street.metadata), "{pair}: lifted");
+            assert_eq!(rules(&net, &id), [0; 3], "{pair}: lifted");
+            assert!(reaches(&net.metadata), "{pair}: lifted");
         }
         docker(&own, "rm -f app").unwrap();
     }

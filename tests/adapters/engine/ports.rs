@@ -12,7 +12,7 @@ use berth_core::message::error::ErrorClass;
 use berth_kit::OwnEngine;
 
 use super::bench::within;
-use super::street::{Street, sh};
+use super::test_network::{TestNetwork, sh};
 
 /// What the namespace gives to choose from, and how many of the first are taken: more than an engine tries by itself.
 const RANGE: &str = "40000 40039";
@@ -61,8 +61,8 @@ fn published(host: u16) -> Port {
 
 #[tokio::test]
 async fn a_taken_port_that_the_engine_chose_is_another_one_at_the_next_attempt() {
-    let Some(street) = Street::open_beside_an_engine() else { return };
-    let namespace = street.instance.clone().unwrap();
+    let Some(net) = TestNetwork::open_beside_an_engine() else { return };
+    let namespace = net.instance.clone().unwrap();
     sh(&format!("nsenter --net=/run/netns/{namespace} sh -c 'echo {RANGE} > /proc/sys/net/ipv4/ip_local_port_range'"));
     let mut own = OwnEngine::in_namespace(&namespace);
     own.start().await;

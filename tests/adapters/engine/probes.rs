@@ -94,8 +94,8 @@ async fn the_config_says_which_answers_are_healthy() {
             for how in [ProbeMethod::Path("/x".into()), ProbeMethod::Port { tls: false, port, path: "/x".into() }] {
                 let answer = probe(&engine(), &app, &how, Some(port), &http, LONG).await;
                 let expected = format!("/x answers {status}, expected {expect}");
-                let told = answer.map_err(|failure| (failure.kind, failure.reason));
-                assert_eq!(told, if healthy { Ok(()) } else { Err((Kind::Status, expected)) });
+                let result = answer.map_err(|failure| (failure.kind, failure.reason));
+                assert_eq!(result, if healthy { Ok(()) } else { Err((Kind::Status, expected)) });
             }
         }
     }
@@ -104,7 +104,7 @@ async fn the_config_says_which_answers_are_healthy() {
 #[tokio::test]
 async fn the_app_is_asked_as_the_host_that_the_config_names() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let door = listener.local_addr().unwrap();
+    let address = listener.local_addr().unwrap();
     let seen = tokio::spawn(async move {
         let mut hosts = Vec::new();
         while hosts.len() < 3 {
@@ -121,11 +121,11 @@ async fn the_app_is_asked_as_the_host_that_the_config_names() {
     for (how, http) in [
         (ProbeMethod::Path("/".into()), &HttpProbe::default()),
         (ProbeMethod::Path("/".into()), &named),
-        (ProbeMethod::Url(format!("http://{door}/")), &named),
+        (ProbeMethod::Url(format!("http://{address}/")), &named),
     ] {
-        assert_eq!(probe(&engine(), &at(door.ip()), &how, Some(door.port()), http, LONG).await, Ok(()));
+        assert_eq!(probe(&engine(), &at(address.ip()), &how, Some(address.port()), http, LONG).await, Ok(()));
     }
-    assert_eq!(seen.await.unwrap(), [door.to_string().as_str(), "app.example.com:8443", "app.example.com:8443"]);
+    assert_eq!(seen.await.unwrap(), [address.to_string().as_str(), "app.example.com:8443", "app.example.com:8443"]);
 }
 
 #[tokio::test]

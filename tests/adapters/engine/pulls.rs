@@ -22,8 +22,8 @@ fn nothing_known() -> String {
 }
 
 async fn pull(image: &PinnedImage, login: Option<Login<'_>>) -> Result<Vec<PullProgress>, EngineError> {
-    let mut told = Vec::new();
-    within(engine().pull(image, login, STALL, |progress| told.push(progress))).await.map(|()| told)
+    let mut reports = Vec::new();
+    within(engine().pull(image, login, STALL, |progress| reports.push(progress))).await.map(|()| reports)
 }
 
 /// An image like no other.
@@ -44,10 +44,10 @@ async fn a_tag_becomes_a_digest_and_the_digest_is_pulled(mut stock: impl Stock) 
     assert_eq!(pinned, image.at(built.digest.clone()));
     assert_eq!(engine().inspect_image(&pinned).await.unwrap(), None);
 
-    let told = pull(&pinned, stock.login()).await.unwrap();
-    let last = told.last().expect("there was progress");
-    assert_eq!((last.layers_done, last.layers), (1, 1), "{told:?}");
-    assert!(told.windows(2).all(|pair| pair[0] != pair[1]), "only changes are told");
+    let reports = pull(&pinned, stock.login()).await.unwrap();
+    let last = reports.last().expect("there was progress");
+    assert_eq!((last.layers_done, last.layers), (1, 1), "{reports:?}");
+    assert!(reports.windows(2).all(|pair| pair[0] != pair[1]), "only changes are reported");
     let facts = engine().inspect_image(&pinned).await.unwrap().expect("it is here");
     assert_eq!((facts.entrypoint, facts.command), (words(&["/app"]), words(&["-i"])));
     assert_eq!(facts.healthcheck.map(|own| own.command), Some(words(&["/app", "probe"])));
@@ -60,17 +60,17 @@ async fn a_layer_that_is_here_is_not_fetched_again(mut stock: impl Stock) {
     let (old, new) = (noise(), Image::layer_of_random);
     let new = new(old.clone(), 50_000).build();
     let first = stock.put("v1", &old.build()).await.at(old.build().digest);
-    // Of a small layer the engine may tell no bytes, only that it is there; of one that it has it tells none.
-    let told = pull(&first, stock.login()).await.unwrap();
-    assert_eq!(told.first().map(|progress| (progress.layers_done, progress.layers)), Some((0, 1)), "{told:?}");
+    // Of a small layer the engine may report no bytes, only that it is there; of a layer that it has it reports none.
+    let reports = pull(&first, stock.login()).await.unwrap();
+    assert_eq!(reports.first().map(|progress| (progress.layers_done, progress.layers)), Some((0, 1)), "{reports:?}");
     let second = stock.put("v2", &new).await.at(new.digest);
-    let told = pull(&second, stock.login()).await.unwrap();
+    let reports = pull(&second, stock.login()).await.unwrap();
     let under_way = |progress: &PullProgress| progress.layers - progress.layers_done;
-    assert!(told.iter().all(|progress| under_way(progress) <= 1), "the old layer was never under way: {told:?}");
-    assert!(told.iter().all(|progress| progress.bytes < 200_000), "{told:?}");
-    let last = told.last().expect("there was progress");
+    assert!(reports.iter().all(|progress| under_way(progress) <= 1), "the old layer was never under way: {reports:?}");
+    assert!(reports.iter().all(|progress| progress.bytes < 200_000), "{reports:?}");
+    let last = reports.last().expect("there was progress");
     // The containerd image store does not count what is here.
-    assert!(last.layers_done == last.layers && (1..=2).contains(&last.layers), "{told:?}");
+    assert!(last.layers_done == last.layers && (1..=2).contains(&last.layers), "{reports:?}");
 }
 
 async fn an_image_that_is_not_there_is_permanent(mut stock: impl Stock) {
@@ -144,18 +144,18 @@ async fn a_registry_that_is_away_is_transient() {
 }
 
 /// A world with an image that its registry does not give away so easily.
-async fn world_with(fault: &str, what: Fault) -> (World, PinnedImage) {
+async fn world_with(pattern: &str, fault: Fault) -> (World, PinnedImage) {
     let mut kit = Kit::open().await;
     let built = noise().build();
     let image = kit.put("v1", &built).await.at(built.digest.clone());
-    kit.world.fault(&fault.replace("LAYER", &built.layers[0]), what).always();
+    kit.world.fault(&pattern.replace("LAYER", &built.layers[0]), fault).always();
     (kit.world, image)
 }
 
 #[tokio::test]
 async fn a_pull_that_stands_still_is_cut() {
-    let stands_still = async |fault: &str, what: Fault, layers: usize| {
-        let (_world, image) = world_with(fault, what).await;
+    let stands_still = async |pattern: &str, fault: Fault, layers: usize| {
+        let (_world, image) = world_with(pattern, fault).await;
         let mut last = PullProgress::default();
         let engine = engine();
         let pull = engine.pull(&image, None, Duration::from_secs(2), |progress| last = progress);
@@ -203,12 +203,12 @@ async fn an_image_whose_bytes_are_wrong_is_final_and_says_what_to_do() {
         let mut kit = Kit::open().await;
         let built = noise().with(flaw).build();
         let image = kit.put("v1", &built).await.at(built.digest);
-        let said = |text: &str, words: &[&str]| words.iter().any(|words| !words.is_empty() && text.contains(words));
+        let has_any = |text: &str, words: &[&str]| words.iter().any(|words| !words.is_empty() && text.contains(words));
         let is_right = match pull(&image, None).await {
             Ok(_) if says.contains(&"") => continue,
             Ok(_) => Err("it was pulled".to_owned()),
-            Err(error) if error.class() == ErrorClass::Broken && said(&error.to_string(), says) => {
-                Some(()).filter(|()| said(&error.to_string(), advice)).ok_or(error.to_string())
+            Err(error) if error.class() == ErrorClass::Broken && has_any(&error.to_string(), says) => {
+                Some(()).filter(|()| has_any(&error.to_string(), advice)).ok_or(error.to_string())
             }
             Err(error) => Err(format!("{:?}: {error}", error.class())),
         };
@@ -230,12 +230,12 @@ async fn a_page_instead_of_the_registry_s_answer_passes() {
     for page in [200, 302, 400, 403, 404, 407, 511] {
         // Of a blob the engine itself tries a status of 500 and more again, for minutes.
         let blob = (page < 500).then_some("registry GET blob LAYER");
-        for fault in blob.into_iter().chain(["registry GET manifest"]) {
-            let (_world, image) = world_with(fault, Fault::ErrorPage(page)).await;
+        for pattern in blob.into_iter().chain(["registry GET manifest"]) {
+            let (_world, image) = world_with(pattern, Fault::ErrorPage(page)).await;
             let error = pull(&image, None).await.unwrap_err();
-            // The containerd image store tells the status and nothing of the page: that may as well be the registry's no.
-            let is_told_so = matches!(page, 403 | 404) && !error.to_string().contains('<');
-            assert!(error.class() == ErrorClass::Transient || is_told_so, "{page} {fault}: {error}");
+            // The containerd image store reports the status without the page: the registry itself may have refused.
+            let is_reported_so = matches!(page, 403 | 404) && !error.to_string().contains('<');
+            assert!(error.class() == ErrorClass::Transient || is_reported_so, "{page} {pattern}: {error}");
         }
         let (_world, image) = world_with("registry", Fault::ErrorPage(page)).await;
         let (registry, repository) = image.repository.split_once('/').unwrap();

@@ -12,7 +12,7 @@ use berth_core::message::job::Job;
 use berth_kit::OwnEngine;
 use serde_json::json;
 
-use super::street::{Street, rules, sh};
+use super::test_network::{TestNetwork, rules, sh};
 use crate::whole::bare_adapters;
 
 pub(super) const HOST: &str = "BERTH_TEST_HOST";
@@ -41,37 +41,37 @@ pub(super) fn import_app(own: &OwnEngine) {
 }
 
 /// Runs the agent's part of a test in the engine's network namespace: what it printed.
-fn run_part(test: &str, street: &Street, own: &OwnEngine, id: &str, run_dir: &Path) -> String {
-    run_part_with(&[], &format!("restarted::{test}"), street, own, id, run_dir)
+fn run_part(test: &str, net: &TestNetwork, own: &OwnEngine, id: &str, run_dir: &Path) -> String {
+    run_part_with(&[], &format!("restarted::{test}"), net, own, id, run_dir)
 }
 
 /// The same of a test of another module, with these variables more.
 pub(super) fn run_part_with(
     variables: &[(&str, &str)],
     test: &str,
-    street: &Street,
+    net: &TestNetwork,
     own: &OwnEngine,
     id: &str,
     run_dir: &Path,
 ) -> String {
-    let namespace = street.instance.as_ref().unwrap();
+    let namespace = net.instance.as_ref().unwrap();
     let mut there = Command::new("/usr/bin/nsenter");
     there.arg(format!("--net=/run/netns/{namespace}"));
     there.arg("env").args(variables.iter().map(|(name, value)| format!("{name}={value}")));
     there.arg(std::env::current_exe().unwrap()).args(["--nocapture", "--exact", &format!("engine::{test}")]);
-    there.env(HOST, own.host()).env(CONTAINER, id).env(METADATA, &street.metadata).env(RUN_DIR, run_dir);
+    there.env(HOST, own.host()).env(CONTAINER, id).env(METADATA, &net.metadata).env(RUN_DIR, run_dir);
     let ran = there.env("DOCKER_HOST", own.host()).output().unwrap();
-    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
-    assert!(ran.status.success() && said.contains("1 passed"), "{said}{}", String::from_utf8_lossy(&ran.stderr));
-    said
+    let printed = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert!(ran.status.success() && printed.contains("1 passed"), "{printed}{}", String::from_utf8_lossy(&ran.stderr));
+    printed
 }
 
 /// What the agent does every few seconds, in the network namespace that this process was started in.
 #[expect(clippy::print_stdout, reason = "the test that started it reads what it found")]
 async fn check_what_the_environment_names() {
-    let told = |name: &str| std::env::var(name).unwrap();
-    let run_dir = told(RUN_DIR);
-    let block = MetadataBlock::new(Path::new(&run_dir), &format!("http://{}", told(METADATA)));
+    let variable = |name: &str| std::env::var(name).unwrap();
+    let run_dir = variable(RUN_DIR);
+    let block = MetadataBlock::new(Path::new(&run_dir), &format!("http://{}", variable(METADATA)));
     let adapters =
         bare_adapters("http://127.0.0.1:1", "http://127.0.0.1:1", &Delivery::new(Path::new(&run_dir)), block);
     println!("CHECKED {}", adapters.perform(Job::CheckMetadataBlock).await);
@@ -79,9 +79,9 @@ async fn check_what_the_environment_names() {
 
 /// What the agent does before it starts a container, in the network namespace that this process was started in.
 async fn hold_what_the_environment_names(host: &str) {
-    let told = |name: &str| std::env::var(name).unwrap();
-    let id = ContainerId(told(CONTAINER));
-    let block = MetadataBlock::new(Path::new(&told(RUN_DIR)), &format!("http://{}", told(METADATA)));
+    let variable = |name: &str| std::env::var(name).unwrap();
+    let id = ContainerId(variable(CONTAINER));
+    let block = MetadataBlock::new(Path::new(&variable(RUN_DIR)), &format!("http://{}", variable(METADATA)));
     let bridges = Engine::new(Some(host)).unwrap().bridges(&id).await.unwrap().expect("it was created");
     block.hold(&id, &bridges).await.unwrap();
     assert_eq!(rules(&id).len(), 3);
@@ -93,14 +93,14 @@ async fn a_container_stays_blocked_when_the_engine_is_restarted() {
     if let Ok(host) = std::env::var(HOST) {
         return hold_what_the_environment_names(&host).await;
     }
-    let Some(street) = Street::open_beside_an_engine() else { return };
-    let mut own = OwnEngine::in_namespace(street.instance.as_ref().unwrap());
+    let Some(net) = TestNetwork::open_beside_an_engine() else { return };
+    let mut own = OwnEngine::in_namespace(net.instance.as_ref().unwrap());
     own.start().await;
     import_app(&own);
     let id = docker(&own, "create --name app app sleep 600").unwrap();
 
     let run_dir = tempfile::tempdir().unwrap();
-    run_part("a_container_stays_blocked_when_the_engine_is_restarted", &street, &own, &id, run_dir.path());
+    run_part("a_container_stays_blocked_when_the_engine_is_restarted", &net, &own, &id, run_dir.path());
 
     let reaches = |own: &OwnEngine, address: &str| {
         docker(own, &format!("exec app sh -c 'nc -w 3 {address} 80 < /dev/null'")).is_ok()
@@ -111,8 +111,8 @@ async fn a_container_stays_blocked_when_the_engine_is_restarted() {
             own.start().await;
         }
         docker(&own, "start app").unwrap();
-        assert!(reaches(&own, &street.neighbour), "restarted: {restarted}");
-        assert!(!reaches(&own, &street.metadata), "restarted: {restarted}");
+        assert!(reaches(&own, &net.other), "restarted: {restarted}");
+        assert!(!reaches(&own, &net.metadata), "restarted: {restarted}");
     }
     docker(&own, "rm -f app").unwrap();
 }
@@ -128,15 +128,15 @@ async fn a_flushed_filter_is_put_back_also_while_the_engine_is_away() {
             hold_what_the_environment_names(&host).await
         };
     }
-    let Some(street) = Street::open_beside_an_engine() else { return };
-    let mut own = OwnEngine::in_namespace(street.instance.as_ref().unwrap());
+    let Some(net) = TestNetwork::open_beside_an_engine() else { return };
+    let mut own = OwnEngine::in_namespace(net.instance.as_ref().unwrap());
     own.settings(&json!({ "live-restore": true }));
     own.start().await;
     import_app(&own);
     let id = docker(&own, "create --name app app sleep 600").unwrap();
     let run_dir = tempfile::tempdir().unwrap();
     let part = |own: &OwnEngine| {
-        run_part("a_flushed_filter_is_put_back_also_while_the_engine_is_away", &street, own, &id, run_dir.path())
+        run_part("a_flushed_filter_is_put_back_also_while_the_engine_is_away", &net, own, &id, run_dir.path())
     };
     part(&own);
     docker(&own, "start app").unwrap();
@@ -149,13 +149,13 @@ async fn a_flushed_filter_is_put_back_also_while_the_engine_is_away() {
         if is_away {
             own.stop();
         }
-        assert!(reaches(&street.neighbour) && !reaches(&street.metadata), "away: {is_away}");
-        let there = format!("nsenter --net=/run/netns/{}", street.instance.as_ref().unwrap());
+        assert!(reaches(&net.other) && !reaches(&net.metadata), "away: {is_away}");
+        let there = format!("nsenter --net=/run/netns/{}", net.instance.as_ref().unwrap());
         sh(&format!("{there} iptables -w 5 -t raw -F PREROUTING && {there} ip6tables -w 5 -t raw -F PREROUTING"));
-        assert!(reaches(&street.metadata), "away: {is_away}");
-        let said = part(&own);
-        assert!(said.contains("CHECKED rules were missing on docker0 and are set"), "away: {is_away}: {said}");
-        assert!(reaches(&street.neighbour) && !reaches(&street.metadata), "away: {is_away}");
+        assert!(reaches(&net.metadata), "away: {is_away}");
+        let printed = part(&own);
+        assert!(printed.contains("CHECKED rules were missing on docker0 and are set"), "away: {is_away}: {printed}");
+        assert!(reaches(&net.other) && !reaches(&net.metadata), "away: {is_away}");
     }
     own.start().await;
     assert!(part(&own).contains("CHECKED imds=block holds"));

@@ -16,9 +16,9 @@ use super::bench::{Bench, words};
 use crate::whole::adapters;
 
 /// Says what it sees, at its start and at every SIGHUP.
-const FILES: &str = "say() { for n in a b; do echo $n=$(cat /run/secrets/$n 2>&1); done; echo said; }; trap say HUP; say; \
+const FILES: &str = "say() { for n in a b; do echo $n=$(cat /run/secrets/$n 2>&1); done; echo printed; }; trap say HUP; say; \
                      while :; do sleep 0.05; done";
-const ENV: &str = "say() { echo a=$a; echo b=$b; echo said; }; trap say HUP; say; while :; do sleep 0.05; done";
+const ENV: &str = "say() { echo a=$a; echo b=$b; echo printed; }; trap say HUP; say; while :; do sleep 0.05; done";
 
 struct Life {
     world: World,
@@ -76,7 +76,7 @@ impl Life {
         assert_eq!(adapters.perform(effect).await, Event::AppSignalled);
     }
 
-    /// Waits until it has said these lines, as the last of all that it said.
+    /// Waits until it has printed these lines, as the last of all its output.
     async fn says(&self, lines: &[&str]) {
         let expected = format!("{}\nsaid\n", lines.join("\n"));
         let mut output = String::new();
@@ -90,10 +90,10 @@ impl Life {
         assert!(in_time.is_ok(), "it says {output}");
     }
 
-    /// How often it has said what it sees.
+    /// How often it has printed what it sees.
     async fn says_often(&self, times: usize) {
         let wait = async {
-            while self.bench.output(&self.id).await.matches("said\n").count() < times {
+            while self.bench.output(&self.id).await.matches("printed\n").count() < times {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
@@ -146,7 +146,7 @@ async fn a_value_that_was_rotated_away_is_not_shown_in_what_the_app_wrote() {
             put(&life.world, value, "1");
             assert_eq!(life.check().await, checked(true));
             life.signal(&life.adapters).await;
-            // Two signals at once would be said as one, or into each other.
+            // Two signals at once would be handled as one, or into each other.
             life.says_often(often).await;
         }
         if how == SecretsAs::Files {
@@ -165,8 +165,8 @@ async fn a_value_that_cannot_be_fetched_changes_nothing() {
     let life = Life::begin(SecretsAs::Files).await;
     put(&life.world, "2", "2");
     life.world.fault("secretsmanager", Fault::Throttle).always();
-    let Event::Failed(JobKind::CheckSecrets, fault) = life.check().await else { panic!("it was fetched") };
-    assert_eq!(fault.class, ErrorClass::Throttled);
+    let Event::Failed(JobKind::CheckSecrets, error) = life.check().await else { panic!("it was fetched") };
+    assert_eq!(error.class, ErrorClass::Throttled);
     life.world.faults.clear();
     life.signal(&life.adapters).await;
     life.says_often(2).await;
@@ -185,7 +185,7 @@ async fn the_next_process_knows_what_the_app_has() {
         let check = Job::CheckSecrets(life.config());
         let next = adapters(&life.world, &life.bench.delivery).await;
         life.signal(&next).await;
-        assert_eq!(next.perform(check.clone()).await, checked(false), "what was not fetched is not taken away");
+        assert_eq!(next.perform(check.clone()).await, checked(false), "what was not fetched is not removed");
         put(&life.world, "1", "rotated while nobody looked");
         // A boot fetches before it finds the container that it adopts.
         let next = adapters(&life.world, &life.bench.delivery).await;

@@ -1,4 +1,4 @@
-//! A neighbour of the agent that answers with a script: over TCP on loopback, and as an engine on a unix socket. One for each
+//! A service of the agent that answers with a script: over TCP on loopback, and as an engine on a unix socket. One for each
 //! thread, and one runtime with it, because to make them takes longer than an input.
 
 use std::cell::OnceCell;
@@ -26,7 +26,7 @@ use crate::script::Script;
 /// How a body comes, and whether it comes whole.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Delivery {
-    /// Bytes in one piece; 0 is all at once, with its length told before.
+    /// Bytes in one piece; 0 is all at once, with its length before.
     pub(crate) piece: usize,
     /// The connection breaks before the body has ended.
     pub(crate) cut: bool,
@@ -36,7 +36,7 @@ pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
 /// What answers a request.
 pub(crate) type Answer = dyn Fn(&Request<Incoming>) -> Response<Body> + Send;
 
-/// The neighbour.
+/// The service.
 pub(crate) struct Answerer {
     runtime: Runtime,
     answer: Arc<Mutex<Box<Answer>>>,
@@ -53,7 +53,7 @@ thread_local! {
     static ANSWERER: OnceCell<Answerer> = const { OnceCell::new() };
 }
 
-/// Asks something of a neighbour that answers everything so.
+/// Asks something of a service that answers everything so.
 pub(crate) fn answering<T>(
     answer: impl Fn(&Request<Incoming>) -> Response<Body> + Send + 'static,
     ask: impl AsyncFnOnce(&Answerer) -> T,
@@ -65,7 +65,7 @@ pub(crate) fn answering<T>(
     })
 }
 
-/// The answer that a script tells.
+/// The answer that a script gives.
 pub(crate) fn scripted(script: &Script, delivery: Delivery) -> Response<Body> {
     let body = match delivery.piece {
         0 if !delivery.cut => whole(script.body.clone()),

@@ -12,11 +12,11 @@ use http::StatusCode;
 
 use crate::answerer::{Answerer, Delivery, answering, scripted};
 use crate::script::Script;
-use crate::{CANARY, check_told};
+use crate::{CANARY, check_shown};
 
 const QUESTIONS: usize = 10;
 
-/// An answer of AWS is a value, or a fault with a class and a bounded sentence; a good status over anything is never quoted.
+/// An answer of AWS is a value, or an error with a class and a bounded sentence; a good status over anything is never quoted.
 pub fn aws_errors(bytes: &[u8]) {
     let script = Script::read(bytes);
     let (question, status) = (script.question % QUESTIONS, script.status);
@@ -26,16 +26,16 @@ pub fn aws_errors(bytes: &[u8]) {
             // Twice: what the first refusal taught (a clock, credentials) is what the second call goes by.
             let aws = client(answerer);
             for _ in 0..2 {
-                if let Err(fault) = ask(&aws, question).await {
-                    check_told(&fault.reason);
+                if let Err(error) = ask(&aws, question).await {
+                    check_shown(&error.reason);
                     if status == StatusCode::OK {
-                        assert!(!fault.reason.contains(CANARY), "an answer is quoted: {fault}");
+                        assert!(!error.reason.contains(CANARY), "an answer is quoted: {error}");
                     }
                     if status.is_server_error() {
-                        assert!(fault.is_transient(), "{fault}");
+                        assert!(error.is_transient(), "{error}");
                     }
                     if status == StatusCode::TOO_MANY_REQUESTS {
-                        assert_eq!(fault.class, ErrorClass::Throttled, "{fault}");
+                        assert_eq!(error.class, ErrorClass::Throttled, "{error}");
                     }
                 }
             }
@@ -93,7 +93,7 @@ async fn ask(aws: &Aws, question: usize) -> Result<(), JobError> {
     }
 }
 
-/// What is read of an answer is no longer than the answer.
+/// The part of an answer that is read is not longer than the answer.
 fn check_size(bytes: usize) -> Result<(), JobError> {
     assert!(bytes <= 64 * 1024, "{bytes} bytes are read of an answer");
     Ok(())

@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, Join, duplex, join};
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
-/// For a conversation to end once the client has said all it has to say. A bound, and no measure.
+/// For a conversation to end once the client has sent everything. A bound, and no measure.
 const BOUND: Duration = Duration::from_secs(10);
 
 /// What the server reads from, and what it writes to.
@@ -44,7 +44,7 @@ where
     let buffer = [1 << 16, 1000, 61, 7][bytes.len() % 4];
     let runtime = Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
-        // As in the kernel's buffers there is room for an answer; hyper does not wait to get rid of one when the client speaks nonsense.
+        // As the kernel's buffers hold an answer; hyper does not wait to get rid of one when the client speaks nonsense.
         let ((mut questions, reading), (mut answers, writing)) = (duplex(buffer), duplex(1 << 20));
         tokio::spawn(beside);
         let server = Server::start(Once(Mutex::new(Some(join(reading, writing)))), limits, answer);
@@ -63,7 +63,7 @@ where
 }
 
 /// The answers, each its status and its body. Panics if what was heard is anything else than whole HTTP/1 answers, one after
-/// another; `asks_head` allows bodies that are told and do not come.
+/// another; `asks_head` allows bodies that are announced and do not come.
 pub(crate) fn answers(mut heard: &[u8], asks_head: bool) -> Vec<(u16, Vec<u8>)> {
     let mut answers = Vec::new();
     while !heard.is_empty() {

@@ -1,5 +1,5 @@
 //! A config as the instance gets it: user-data in any form, a file of defaults, what `config=` points to, a word of the command
-//! line; and, of an input that is text, its first line as the value of a key, said in three forms.
+//! line; and, of an input that is text, its first line as the value of a key, in three forms.
 
 use std::io::Write;
 use std::sync::LazyLock;
@@ -21,8 +21,8 @@ static KEYS: LazyLock<Vec<String>> = LazyLock::new(|| {
     rows.map(|(key, _)| key.to_owned()).collect()
 });
 
-/// A config is the same in whatever it is wrapped, and read again from what `berth check` shows of it; a error has its place in
-/// the input and never tells a value.
+/// A config is the same in whatever it is wrapped, and read again from what `berth check` shows of it; an error has its place in
+/// the input and never shows a value.
 pub fn config(bytes: &[u8]) {
     every_layer(bytes);
     not_passed_over(bytes);
@@ -49,7 +49,7 @@ fn read(bytes: &[u8]) -> Result<Config, ConfigErrors> {
     layers.resolve()
 }
 
-/// That it comes back, and that what it tells is bounded, is all that can be said of these.
+/// That it returns, and that what it shows is bounded, is all that holds for these.
 fn every_layer(bytes: &[u8]) {
     let mut layers = Layers::new();
     layers.add_file("berth.toml", bytes);
@@ -57,8 +57,8 @@ fn every_layer(bytes: &[u8]) {
     layers.add_words(&[String::from_utf8_lossy(bytes).into_owned()]);
     let _ = (layers.pointer(), layers.listen());
     if let Err(errors) = layers.resolve() {
-        let told = errors.to_string();
-        assert!(told.lines().count() <= 101 && told.len() <= 101 * 1000, "{} bytes of errors", told.len());
+        let text = errors.to_string();
+        assert!(text.lines().count() <= 101 && text.len() <= 101 * 1000, "{} bytes of errors", text.len());
     }
 }
 
@@ -139,7 +139,7 @@ fn placed(bytes: &[u8], errors: &ConfigErrors, source: &str) {
     }
 }
 
-/// The first character tells the key, the rest of the line is its value, with what must never be told in it.
+/// The first character selects the key, the rest of the line is its value, with what must never be shown in it.
 fn as_a_value(text: &str) {
     let mut chars = text.lines().next().unwrap_or_default().chars();
     let key = &KEYS[chars.next().map_or(0, |char| char as usize) % KEYS.len()];

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 
 use berth::io::http::dns::message::{Answer, Query, RecordType};
 
-use crate::check_told;
+use crate::check_shown;
 
 const NAME: &str = "api.test";
-/// The longest chain of CNAMEs that is followed.
+/// CNAMEs that are followed at most.
 const LONGEST_CHAIN: usize = 20;
 /// What no name of at most 255 bytes needs.
 const MOST_POINTERS: usize = 255;
@@ -56,7 +56,7 @@ pub fn dns(bytes: &[u8]) {
         Answer::NoSuchName => assert_eq!(response, 3),
         Answer::Refused(code) => {
             assert!(response != 0 && response != 3, "{code} for {response}");
-            check_told(&code);
+            check_shown(&code);
         }
         Answer::Malformed => assert_eq!(response, 0),
     }

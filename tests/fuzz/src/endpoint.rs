@@ -8,8 +8,8 @@ use berth_core::view::{Status, View};
 
 use crate::client::{answers, count, say};
 
-/// Whatever is said, what is heard is nothing or whole answers; none is a 200 of `/ready` before the app is ready, and none tells
-/// back what the client said.
+/// Any input gets nothing or whole answers; none is a 200 of `/ready` before the app is ready, and none repeats
+/// what the client sent.
 pub fn endpoint(bytes: &[u8]) {
     let view = View { status: Status::Starting, image: Some("registry.example/app:v7".into()), ..View::default() };
     let published = Arc::new(Published { view, agent_version: "0.1.0".into(), ..Published::default() });
@@ -25,6 +25,6 @@ pub fn endpoint(bytes: &[u8]) {
         let body = String::from_utf8(body).expect("an answer in UTF-8");
         assert!([200, 400, 404, 405, 414, 431, 503].contains(&status), "{status} {body}");
         assert!(status != 200 || !body.contains("\"phase\""), "ready before it is: {body}");
-        assert!(!body.contains("hunter"), "{status} tells back what was said: {body}");
+        assert!(!body.contains("hunter"), "{status} repeats what was sent: {body}");
     }
 }

@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 
 use crate::answerer::{Delivery, answering, plain, scripted};
 use crate::script::Script;
-use crate::{CANARY, check_told};
+use crate::{CANARY, check_shown};
 
 /// The longest that any answer may be.
 const LONGEST: usize = 64 * 1024;
@@ -31,7 +31,7 @@ const ITEMS: [(&str, &str); 9] = [
     ("api/token", "t0ken"),
 ];
 
-/// An answer of the metadata service is a value that can be one, or a fault that tells nothing of it.
+/// An answer of the metadata service is a value that can be one, or an error that shows nothing of it.
 pub fn imds(bytes: &[u8]) {
     let script = Script::read(bytes);
     let question = script.question % ITEMS.len();
@@ -54,49 +54,49 @@ pub fn imds(bytes: &[u8]) {
         let imds = Imds::at(&answerer.base, answerer.http.clone());
         match question {
             0 => {
-                if let Some(Some(data)) = told(imds.user_data().await) {
+                if let Some(Some(data)) = shown(imds.user_data().await) {
                     assert!(data.len() <= LONGEST && data == body, "user-data is not what came");
                 }
             }
             1 | 2 => {
-                if let Some(identity) = told(imds.identity().await) {
+                if let Some(identity) = shown(imds.identity().await) {
                     let is_id = identity.instance_id.starts_with("i-") && identity.instance_id.len() <= 19;
                     assert!(is_id && identity.account.len() == 12, "{identity:?}");
                     let host = format!("{}.amazonaws.com", identity.region);
                     assert!(format!("http://{host}/").parse::<http::Uri>().is_ok(), "{host:?} is no host");
-                    check_told(&format!("{identity:?}"));
+                    check_shown(&format!("{identity:?}"));
                 }
             }
             3 => {
-                if let Some(role) = told(imds.role().await) {
+                if let Some(role) = shown(imds.role().await) {
                     assert!((1..=64).contains(&role.len()), "{role:?}");
-                    check_told(&role);
+                    check_shown(&role);
                 }
             }
             4 | 8 => {
-                if let Some(credentials) = told(imds.credentials().await) {
+                if let Some(credentials) = shown(imds.credentials().await) {
                     assert!(credentials.session_token().is_some() && credentials.expiry().is_some());
                 }
             }
             _ => {
-                if let Some(snapshot) = told(imds.snapshot().await) {
+                if let Some(snapshot) = shown(imds.snapshot().await) {
                     if let Some(spot) = &snapshot.spot {
                         assert!(spot.ends_in.as_secs() <= 120, "{spot:?}");
                     }
-                    check_told(&format!("{snapshot:?}"));
+                    check_shown(&format!("{snapshot:?}"));
                 }
             }
         }
     });
 }
 
-/// The value; if there is none, why not is told as the agent would.
-fn told<T>(answer: Result<T, ImdsError>) -> Option<T> {
+/// The value. Without one, the reason is checked as the agent would report it.
+fn shown<T>(answer: Result<T, ImdsError>) -> Option<T> {
     answer
         .map_err(|error| {
-            let told = JobError::from_error(error.class(), &error).reason;
-            check_told(&told);
-            assert!(!told.contains(CANARY), "a secret is told: {told}");
+            let reason = JobError::from_error(error.class(), &error).reason;
+            check_shown(&reason);
+            assert!(!reason.contains(CANARY), "a secret is shown: {reason}");
         })
         .ok()
 }

@@ -9,7 +9,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a target tells what it found by a panic"
+    reason = "a target reports what it found by a panic"
 )]
 
 pub use aws_errors::aws_errors;
@@ -34,12 +34,12 @@ mod answerer;
 mod client;
 mod script;
 
-/// Part of values that must never be told; what it is made of passes no filter of names and words.
+/// Part of values that must never be shown; what it is made of passes no filter of names and words.
 const CANARY: &str = "hunter!2";
 
-/// What the agent tells of an error is one line of bounded length.
+/// What the agent shows of an error is one line of bounded length.
 #[track_caller]
-fn check_told(told: &str) {
-    assert!(told.len() < 4096, "{} bytes are told: {told:.200}", told.len());
-    assert!(!told.contains(char::is_control), "more than a line is told: {told:?}");
+fn check_shown(text: &str) {
+    assert!(text.len() < 4096, "{} bytes are shown: {text:.200}", text.len());
+    assert!(!text.contains(char::is_control), "more than a line is shown: {text:?}");
 }

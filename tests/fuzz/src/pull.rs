@@ -12,20 +12,20 @@ use http::StatusCode;
 use serde_json::Value;
 
 use crate::answerer::{Delivery, answering, scripted};
-use crate::check_told;
+use crate::check_shown;
 use crate::script::Script;
 
 /// Nothing here stands still.
 const STALL: Duration = Duration::from_secs(10);
 
-/// A pull is done only if its stream ended by itself and told no error; what is told of it on the way adds up.
+/// A pull is done only if its stream ended by itself and reported no error; the progress on the way adds up.
 pub fn pull(bytes: &[u8]) {
     let script = Script::read(bytes);
     // The client reads a line that has not ended again with every piece, so there is a bound to their number.
     let small = 3.max(script.body.len() / 256);
     let delivery =
         Delivery { piece: [1 << 16, small, 100.max(small)][script.question / 2 % 3], cut: script.question % 2 == 1 };
-    let (is_good, tells_error) = (script.status.is_success(), tells_error(&script.body));
+    let (is_good, reports_error) = (script.status.is_success(), reports_error(&script.body));
     // Where HTTP has no body there is none to be cut.
     let cut = delivery.cut && script.status != StatusCode::NO_CONTENT;
     answering(
@@ -41,17 +41,17 @@ pub fn pull(bytes: &[u8]) {
             }
             match pulled {
                 Ok(()) => assert!(
-                    is_good && !cut && !tells_error,
-                    "done, although good {is_good}, cut {cut}, error {tells_error}"
+                    is_good && !cut && !reports_error,
+                    "done, although good {is_good}, cut {cut}, error {reports_error}"
                 ),
-                Err(error) => check_told(&JobError::from_error(error.class(), &error).reason),
+                Err(error) => check_shown(&JobError::from_error(error.class(), &error).reason),
             }
         },
     );
 }
 
 /// Whether a line of the stream says that the pull failed, as the engine does.
-fn tells_error(body: &[u8]) -> bool {
+fn reports_error(body: &[u8]) -> bool {
     let of = |line: &[u8]| -> Option<bool> {
         let line: Value = serde_json::from_slice(line).ok()?;
         let message = line.get("errorDetail")?.get("message")?.as_str()?;

@@ -8,7 +8,7 @@ use berth_core::message::container::ContainerId;
 use berth_core::message::error::JobError;
 
 use crate::answerer::{Delivery, answering, scripted};
-use crate::check_told;
+use crate::check_shown;
 use crate::script::Script;
 
 const QUESTIONS: usize = 4;
@@ -28,12 +28,12 @@ pub fn registry(bytes: &[u8]) {
             let pinned = PinnedImage { repository: image.name(), digest: format!("sha256:{:064}", 0) };
             match question {
                 1 => {
-                    if let Some(pinned) = told(engine.look_up(&image, None).await) {
+                    if let Some(pinned) = shown(engine.look_up(&image, None).await) {
                         check_digest(&pinned.digest);
                     }
                 }
-                2 => drop(told(engine.inspect_image(&pinned).await)),
-                _ => drop(told(engine.name_of(&ContainerId("c".into())).await)),
+                2 => drop(shown(engine.inspect_image(&pinned).await)),
+                _ => drop(shown(engine.name_of(&ContainerId("c".into())).await)),
             }
         },
     );
@@ -42,12 +42,12 @@ pub fn registry(bytes: &[u8]) {
 fn reference(text: &str) {
     let image = match ImageRef::parse(text) {
         Ok(image) => image,
-        Err(reason) => return check_told(&reason),
+        Err(reason) => return check_shown(&reason),
     };
     let shown = image.to_string();
     assert_eq!(ImageRef::parse(&shown).as_ref(), Ok(&image), "{text:?} is shown as {shown:?}");
     assert!(image.tag.is_some() || image.digest.is_some(), "{text:?} is not pinned");
-    check_told(&shown);
+    check_shown(&shown);
     if let Some(pinned) = image.pinned() {
         check_digest(&pinned.digest);
     }
@@ -61,6 +61,6 @@ fn check_digest(digest: &str) {
     assert!(hex.len() == 64 && is_hex, "{digest:?} is no digest");
 }
 
-fn told<T>(answer: Result<T, EngineError>) -> Option<T> {
-    answer.map_err(|error| check_told(&JobError::from_error(error.class(), &error).reason)).ok()
+fn shown<T>(answer: Result<T, EngineError>) -> Option<T> {
+    answer.map_err(|error| check_shown(&JobError::from_error(error.class(), &error).reason)).ok()
 }

@@ -12,7 +12,7 @@ use crate::client::{answers, count, say};
 /// The longest reason that fits into a request.
 const LONGEST: usize = 4096;
 
-/// Whatever is said, what is heard is nothing or whole answers, and the agent drains only when it was asked to: once for each request.
+/// Any input gets nothing or whole answers, and the agent drains only when it was asked to: once for each request.
 #[expect(clippy::disallowed_methods, reason = "when the agent started")]
 pub fn socket(bytes: &[u8]) {
     let (_published, published) = watch::channel(Arc::default());
@@ -23,7 +23,7 @@ pub fn socket(bytes: &[u8]) {
     let drains = taken.clone();
     let answer = move |request| socket::answer(request, doors.clone());
     let driver = async move {
-        // Whoever follows the events hears one, and then the end.
+        // A client that follows the events gets one, and then the end.
         for _ in 0..8 {
             yield_now().await;
         }

@@ -25,7 +25,7 @@ use crate::world::World;
 
 /// Names the metadata service.
 const METADATA: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
-/// How often a condition is looked at again when nothing tells that it changed.
+/// How often a condition is looked at again when nothing notifies of a change.
 const TICK: Duration = Duration::from_millis(20);
 
 /// A start of the agent in the making.
@@ -67,7 +67,7 @@ impl<'a> Launch<'a> {
         self
     }
 
-    /// Where the readiness endpoint answers is said by the config, and by no word of the command line.
+    /// The config has the address of the readiness endpoint, and the command line does not.
     #[must_use]
     pub fn listen_as_configured(mut self) -> Self {
         self.listen = None;
@@ -88,7 +88,7 @@ impl<'a> Launch<'a> {
         self
     }
 
-    /// As its unit starts it: with a socket to tell things to, and what is stored there.
+    /// As its unit starts it: with a notify socket, and what is stored there.
     #[must_use]
     pub fn under(mut self, systemd: &'a Systemd) -> Self {
         self.systemd = Some(systemd);
@@ -129,7 +129,7 @@ impl<'a> Launch<'a> {
         self.begin(Log::default(), None, None)
     }
 
-    /// Starts `berth run` with a stderr that has room for a few lines, and that nobody reads: the end to read it from.
+    /// Starts `berth run` with a stderr that holds a few lines, and that nothing reads: the end to read it from.
     pub async fn start_unread(self) -> (Agent, std::io::PipeReader) {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         rustix::pipe::fcntl_setpipe_size(&writer, 4096).expect("a pipe of one page");
@@ -164,7 +164,7 @@ impl<'a> Launch<'a> {
     }
 }
 
-/// What a process said, line by line.
+/// The output of a process, line by line.
 type Log = Arc<Mutex<Vec<String>>>;
 
 /// A process whose end and whose words are noted on the world's thread.
@@ -175,21 +175,21 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Must be called on a runtime. Whoever gives it a `stderr` writes what comes there to the log.
+    /// Must be called on a runtime. A caller that passes `stderr` writes what comes there to the log.
     fn start(mut command: Command, stdin: Stdio, log: Log, stderr: Option<Stdio>) -> Arc<Self> {
         command.stdin(stdin).stdout(Stdio::piped()).stderr(stderr.unwrap_or_else(Stdio::piped));
         let mut child = command.spawn().expect("the binary starts");
         let pid = Pid::from_raw(child.id().expect("it was just started").try_into().expect("a pid"));
         let err = child.stderr.take().map(|err| BufReader::new(err).lines());
         let mut out = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-        let (said, exit) = (Arc::clone(&log), watch::Sender::new(None));
+        let (lines, exit) = (Arc::clone(&log), watch::Sender::new(None));
         let ended = exit.subscribe();
         let outward = Arc::clone(&log);
         let talk = async move {
             let stderr = async {
                 let Some(mut err) = err else { return };
                 while let Ok(Some(line)) = err.next_line().await {
-                    said.lock().unwrap().push(line);
+                    lines.lock().unwrap().push(line);
                 }
             };
             let stdout = async {
@@ -203,7 +203,7 @@ impl Process {
         tokio::spawn(async move {
             use std::os::unix::process::ExitStatusExt as _;
             let status = child.wait().await.expect("a child is waited for");
-            // The last words first; a child of the agent may keep the pipe open for ever.
+            // The rest of the log first; a child of the agent may keep the pipe open for ever.
             let _ = tokio::time::timeout(Duration::from_secs(1), talk).await;
             exit.send_replace(Some(status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))));
         });
@@ -259,7 +259,7 @@ impl Agent {
         self.local("GET", "/v1/status").await.map(|answer| answer.json()).unwrap_or_default()
     }
 
-    /// Where the readiness endpoint answers, as the status or the log tells it.
+    /// Where the readiness endpoint answers, as the status or the log has it.
     ///
     /// # Panics
     /// If that is not known within ten seconds.

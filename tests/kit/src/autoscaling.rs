@@ -52,7 +52,7 @@ impl AutoScaling {
     }
 
     /// The launch template turns `InstanceMetadataTags` on: the metadata name the group.
-    pub fn tell_by_tag(&self) {
+    pub fn show_in_tags(&self) {
         self.imds.tag("aws:autoscaling:groupName", &self.group);
     }
 
@@ -61,7 +61,7 @@ impl AutoScaling {
         self.change(|member| member.begin_wait(clock::now()));
     }
 
-    /// The group takes the instance away: `Terminating`, and `Terminated` as target state. The load balancer may still be
+    /// Auto Scaling terminates the instance: `Terminating`, and `Terminated` as target state. The load balancer may still be
     /// letting go of it: the hook is active only after [`AutoScaling::enter_wait`].
     pub fn terminate(&self) {
         self.change(|member| member.enter("Terminating"));

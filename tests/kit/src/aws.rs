@@ -1,4 +1,4 @@
-//! The one AWS endpoint (`AWS_ENDPOINT_URL`): checks who calls, finds the service and hands the call over.
+//! The one AWS endpoint (`AWS_ENDPOINT_URL`): checks the signature, finds the service and hands the call over.
 //!
 //! A call is known by its `X-Amz-Target` (JSON 1.1) or its `Action` (Query form in, XML out), and must be signed for that
 //! service and region with the credentials that the metadata service handed out.
@@ -25,7 +25,7 @@ use crate::journal::Journal;
 use crate::parameter_store::ParameterStore;
 use crate::refusal::{Protocol, Refusal, accept, denied, expired, refuse, request_id};
 use crate::secrets_manager::SecretsManager;
-use crate::server::{Neighbour, Reply};
+use crate::server::{Fake, Reply};
 use crate::sigv4::Authorization;
 
 /// A call as it came in.
@@ -177,7 +177,7 @@ impl Aws {
     }
 }
 
-impl Neighbour for Aws {
+impl Fake for Aws {
     async fn answer(&self, request: Request<Bytes>) -> Reply {
         let mut reply = self.reply(request).await;
         let date = http_date(self.now()).parse().expect("a date fits a header");

@@ -14,7 +14,7 @@ pub struct Certificate {
     pub pem: PathBuf,
     /// The certificate in DER, which is none.
     pub der: PathBuf,
-    /// Key and certificate in one file, for who serves with it.
+    /// Key and certificate in one file, for a server.
     pub both: PathBuf,
     _files: TempDir,
 }

@@ -23,7 +23,7 @@ use crate::engine::Engine;
 use crate::image::{Built, MANIFEST};
 use crate::registry::Pushed;
 
-/// Who may use a registry that asks for a password.
+/// The user of a registry that asks for a password.
 pub const USERNAME: &str = "berth";
 /// A password whose credentials hold bytes on which the two base64 alphabets differ.
 pub const PASSWORD: &str = "???>>>~~~";

@@ -92,7 +92,7 @@ impl Engine {
         (done["ExitCode"].as_i64().unwrap_or(-1), joined(&output.body))
     }
 
-    /// Pulls an image, perhaps as a user with a password; what the engine said, one JSON object a line.
+    /// Pulls an image, perhaps as a user with a password; the answer of the engine, one JSON object a line.
     pub async fn pull(&self, reference: &str, user: Option<(&str, &str)>) -> Answer {
         let image = percent_encode(reference.as_bytes());
         let mut request = client::request("POST", &format!("/images/create?fromImage={image}"));
@@ -104,14 +104,14 @@ impl Engine {
         self.send(request).await
     }
 
-    /// Pushes an image; what the engine said, one JSON object a line. `auth`: the header's value, which a push must have.
+    /// Pushes an image; the answer of the engine, one JSON object a line. `auth`: the header's value, which a push must have.
     pub async fn push(&self, repository: &str, tag: &str, auth: &str) -> Answer {
         let mut request = client::request("POST", &format!("/images/{repository}/push?tag={tag}"));
         request.headers_mut().insert("x-registry-auth", auth.parse().expect("base64 fits a header"));
         self.send(request).await
     }
 
-    /// Takes away the names that the registry `host` gave to images, and the images that have no other.
+    /// Removes the names that the registry `host` gave to images, and the images that have no other.
     pub async fn forget(&self, host: &str) {
         for image in self.images_of(host).await {
             for name in names(&image).filter(|name| name.starts_with(&format!("{host}/"))) {

@@ -39,7 +39,7 @@ pub enum Fault {
     AccessDenied,
     /// An XHTML page with this status in place of a value, as the metadata service and proxies send.
     ErrorPage(u16),
-    /// This status and this body, whatever the service's own shape is: a hostile or a broken neighbour.
+    /// This status and this body, whatever the service's own shape is: a hostile or a broken service.
     Says(u16, String),
 }
 
@@ -139,7 +139,7 @@ fn half(body: Bytes, cut: bool) -> impl futures_util::Stream<Item = std::io::Res
         match part {
             Some(part) => Some((Ok(Frame::data(part)), None)),
             None if cut => {
-                // What was said so far must leave before the connection does.
+                // What was sent so far must leave before the connection does.
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 Some((Err(std::io::ErrorKind::ConnectionReset.into()), None))
             }

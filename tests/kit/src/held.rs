@@ -1,7 +1,7 @@
 //! An agent that is held at each line of its log, so that a test can do something at exactly that point of its life.
 //!
 //! Its stderr is a pipe for which the kernel sends it SIGSTOP whenever something was written (`O_ASYNC`, `F_SETOWN` and `F_SETSIG` of the
-//! end that is read, fcntl(2)). The agent writes a line on its only thread, before it does what the line tells, and a write that
+//! end that is read, fcntl(2)). The agent writes a line on its only thread, before it does what the line says, and a write that
 //! raised the signal does not return before the process goes on. So while a test looks at a line, the agent can go on with
 //! that and come as far as the next line, and no further. The agent has no part in it, and never waits for its log.
 
@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 const STOPPED: Duration = Duration::from_secs(20);
 
 /// Makes the pipe that is its standard input what it has to be, and becomes the agent. In Perl, which every Debian has: the
-/// standard library cannot say it, and it must be said by the process that is to be stopped, before its first line.
+/// standard library cannot set it, and the process that is to be stopped must set it, before its first line.
 const BECOME: &str = "use Fcntl; fcntl(STDIN, 10, 19) && fcntl(STDIN, 8, $$ + 0) && fcntl(STDIN, F_SETFL, O_ASYNC) or die $!; \
                       open(STDIN, '<', '/dev/null'); exec { $ARGV[0] } @ARGV; die $!";
 
@@ -90,14 +90,14 @@ impl Held {
 
 fn watch(pid: Pid, seen: OwnedFd, log: &Mutex<Vec<String>>, say: &mpsc::UnboundedSender<String>, go: &Receiver<()>) {
     // What one write brought is read at once: it is stopped after each.
-    let mut room = vec![0; fcntl_getpipe_size(&seen).expect("a pipe")];
+    let mut buffer = vec![0; fcntl_getpipe_size(&seen).expect("a pipe")];
     let (mut seen, mut line) = (File::from(seen), Vec::new());
     loop {
-        let length = seen.read(&mut room).expect("a pipe can be read");
+        let length = seen.read(&mut buffer).expect("a pipe can be read");
         if length == 0 {
             return;
         }
-        line.extend_from_slice(&room[..length]);
+        line.extend_from_slice(&buffer[..length]);
         if !is_stopped(pid) {
             return;
         }

@@ -1,9 +1,9 @@
-//! Clients that nobody wants, all at one address at once: 2,000 that connect and say nothing, some that say it slowly, some whose
+//! Hostile clients, all at one address at once: 2,000 that connect and send nothing, some that send it slowly, some whose
 //! head never ends, some that speak something else, some that ask and never listen. A client whose other side vanished (half
 //! open) is to a server one that says nothing.
 //!
-//! They run on a thread of their own, so that whoever measures the server beside them is not held up by their work. Whom the server
-//! hangs up on comes again, some seconds later.
+//! They run on a thread of their own, so that their work does not delay a measurement of the server. A client that is hung up on comes
+//! again, some seconds later.
 
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
@@ -17,20 +17,20 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
-/// Who connects and says nothing.
+/// Clients that connect and send nothing.
 pub const IDLE: usize = 2000;
 /// Of each other kind.
 const FEW: usize = 24;
 /// Clients in all.
 pub const ALL: usize = IDLE + FEW * Kind::LOUD.len();
-/// Before somebody who was sent away comes again, half more or less.
+/// Before a client that was hung up on comes again, half more or less.
 const AGAIN: Duration = Duration::from_secs(4);
 /// Between two bytes of the slow.
 const SLOWLY: Duration = Duration::from_millis(200);
 /// The endless head.
 const HEAD: usize = 1 << 20;
 
-/// What those say who speak no HTTP/1.1: the first bytes of TLS, of HTTP/2, of a database's protocol, and none that mean anything.
+/// What clients send that speak no HTTP/1.1: the first bytes of TLS, of HTTP/2, of a database's protocol, and none that mean anything.
 const GARBAGE: [&[u8]; 4] = [
     b"\x16\x03\x01\x00\xc8\x01\x00\x00\xc4\x03\x03",
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",

@@ -23,7 +23,7 @@ struct State {
 }
 
 impl Iam {
-    /// Allows only what this document says from here on.
+    /// Allows only what this document says after this.
     ///
     /// # Panics
     /// If it is no policy, or has anything in it that is not understood here.

@@ -16,7 +16,7 @@ use crate::clock::{self, iso8601};
 use crate::credentials::Credentials;
 use crate::faults::{self, Fault, Faults, error_page};
 use crate::journal::Journal;
-use crate::server::{Neighbour, Reply, Reserved, reply};
+use crate::server::{Fake, Reply, Reserved, reply};
 use crate::text::random_hex;
 
 const TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
@@ -101,12 +101,12 @@ impl Imds {
         self.port.open(&self.runtime, Arc::clone(self));
     }
 
-    /// Cuts every connection, and refuses them from here on.
+    /// Cuts every connection, and refuses new ones.
     pub fn stop_listening(&self) {
         self.port.close();
     }
 
-    /// Knows no version but `latest` from here on, as ec2-metadata-mock and others that play EC2.
+    /// Knows no version but `latest` after this, as ec2-metadata-mock and others that play EC2.
     pub fn know_latest_only(&self) {
         *self.versions.lock().unwrap() = vec![LATEST];
     }
@@ -116,7 +116,7 @@ impl Imds {
         self.items.lock().unwrap().insert(path.into(), Bytes::copy_from_slice(value.as_ref()));
     }
 
-    /// Takes one item away: 404 from here on.
+    /// Removes one item: 404 after this.
     pub fn remove(&self, path: &str) {
         self.items.lock().unwrap().remove(path);
     }
@@ -162,7 +162,7 @@ impl Imds {
         self.tokens.lock().unwrap().clear();
     }
 
-    /// Hands out new role credentials from here on, valid for this long; the old ones stay good until their own end.
+    /// Hands out new role credentials after this, valid for this long; the old ones stay good until their own end.
     pub fn rotate_credentials(&self, valid: Duration) {
         self.credentials.issue(valid);
     }
@@ -233,7 +233,7 @@ impl Imds {
     }
 }
 
-impl Neighbour for Imds {
+impl Fake for Imds {
     async fn answer(&self, request: Request<Bytes>) -> Reply {
         let path = request.uri().path().to_owned();
         let below = path.trim_start_matches('/');

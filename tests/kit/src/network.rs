@@ -25,7 +25,7 @@ const TICK: Duration = Duration::from_millis(2);
 #[derive(Clone, Debug)]
 pub struct Outside(Arc<OwnedFd>);
 
-/// Runs a test in a network of its own, on a thread of its own: what it starts, and whom it asks, is in there too. `words` are commands
+/// Runs a test in a network of its own, on a thread of its own: what it starts, and what it asks, is in there too. `words` are commands
 /// of ip(8) that make the network.
 ///
 /// # Panics

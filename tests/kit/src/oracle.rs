@@ -86,8 +86,8 @@ pub fn run(script: &Path, input: &Value) -> Value {
         .expect("the python of tests/install-moto");
     let written = child.stdin.take().unwrap().write_all(input.to_string().as_bytes());
     let output = child.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(written.is_ok() && output.status.success(), "{}: {said}", script.display());
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(written.is_ok() && output.status.success(), "{}: {stderr}", script.display());
     serde_json::from_slice(&output.stdout).expect("JSON")
 }
 

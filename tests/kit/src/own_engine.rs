@@ -125,7 +125,7 @@ impl OwnEngine {
         assert!(up.is_ok(), "{}", std::fs::read_to_string(self.path("log")).unwrap_or_default());
     }
 
-    /// It hangs from here on: it takes connections and answers nothing. Its containers run on.
+    /// Makes it hang: it takes connections and answers nothing. Its containers run on.
     pub fn hang(&self) {
         if let Some(process) = &self.process {
             let _ = kill(Pid::from_raw(process.id().cast_signed()), Signal::SIGSTOP);
@@ -204,7 +204,7 @@ impl OwnEngine {
 impl Drop for OwnEngine {
     fn drop(&mut self) {
         self.stop();
-        // What is left mounted must not be entered by whoever removes the directory.
+        // What is left mounted must not be entered when the directory is removed.
         let left =
             "awk -v below=\"$0/\" 'index($2, below) == 1 { print $2 }' /proc/mounts | sort -r | xargs -r umount -l";
         let _ = Command::new("sh").args([OsString::from("-c"), left.into()]).arg(self.state.path()).status();

@@ -117,7 +117,7 @@ impl ParameterStore {
         Ok(json!({ "Parameters": found.into_values().collect::<Vec<_>>(), "InvalidParameters": invalid }))
     }
 
-    /// What a secret looks like as a parameter: without a version, with what Secrets Manager said in it, and never sealed.
+    /// What a secret looks like as a parameter: without a version, with the value of Secrets Manager in it, and never sealed.
     fn secret(&self, operation: &str, asked: &str, decrypt: bool) -> Result<Option<Value>, Refusal> {
         let (id, selector) = asked.split_once(':').map_or((asked, None), |(id, selector)| (id, Some(selector)));
         let arn = self.arn(&format!("{REFERENCE}{id}"));

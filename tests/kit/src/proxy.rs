@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use crate::certificate::Certificate;
 use crate::world::own_address;
 
-/// Who may use a proxy that asks for a password.
+/// The user of a proxy that asks for a password.
 pub const USERNAME: &str = "berth";
 /// A password that a URL can only hold percent-encoded.
 pub const PASSWORD: &str = "p@ss:w/rd%21";
@@ -175,7 +175,7 @@ impl Drop for Proxy {
     }
 }
 
-/// HAProxy on loopback, that ends TLS for a name in front of somebody who speaks none.
+/// HAProxy on loopback, that ends TLS for a name in front of a server that speaks none.
 pub struct TlsFront {
     /// Where it listens.
     pub address: SocketAddr,

@@ -8,7 +8,7 @@ use crate::imds::ROLE;
 use crate::server::{Reply, reply};
 use crate::text::{random_hex, xml};
 
-/// AWS said no.
+/// AWS refuses the call.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) status: u16,
@@ -29,7 +29,7 @@ pub(crate) enum Protocol {
     Query,
 }
 
-/// The refusal of a caller who may not.
+/// The refusal of a caller that is not allowed.
 pub(crate) fn denied(service: &str, operation: &str, resource: &str) -> Refusal {
     let message = format!(
         "User: arn:aws:sts::123456789012:assumed-role/{}/i is not authorized to perform: {service}:{operation} on \

@@ -19,7 +19,7 @@ use crate::faults::{self, Fault, Faults};
 use crate::iam::Iam;
 use crate::image::{Built, MANIFEST, MANIFEST_LIST};
 use crate::journal::Journal;
-use crate::server::{Neighbour, Reply, Reserved, reply, streaming};
+use crate::server::{Fake, Reply, Reserved, reply, streaming};
 
 /// The media type of everything that is neither manifest nor blob.
 const JSON: &str = "application/json; charset=utf-8";
@@ -90,7 +90,7 @@ impl Registry {
         self.port.open(&self.runtime, Arc::clone(self));
     }
 
-    /// Cuts every connection, and refuses them from here on.
+    /// Cuts every connection, and refuses new ones.
     pub fn stop_listening(&self) {
         self.port.close();
     }
@@ -133,7 +133,7 @@ impl Registry {
         Pushed { repository, tag: tag.into(), digest: manifest.digest.clone() }
     }
 
-    /// Asks for this username and password from here on.
+    /// Asks for this username and password after this.
     pub fn require(&self, username: &str, password: &str) {
         let basic = format!("Basic {}", BASE64_STANDARD.encode(format!("{username}:{password}")));
         self.contents.lock().unwrap().authorization = Some(basic);
@@ -144,8 +144,8 @@ impl Registry {
         self.contents.lock().unwrap().role = Some((iam, arn));
     }
 
-    /// From here on only the password counts, as in a registry that is not ECR's.
-    pub fn ask_nobody(&self) {
+    /// After this only the password counts, as in a registry that is not ECR's.
+    pub fn require_only_the_password(&self) {
         self.contents.lock().unwrap().role = None;
     }
 
@@ -209,7 +209,7 @@ impl Registry {
     }
 }
 
-impl Neighbour for Registry {
+impl Fake for Registry {
     async fn answer(&self, request: Request<Bytes>) -> Reply {
         let call = Call::read(request.uri().path());
         let (operation, detail) = match &call {

@@ -65,7 +65,7 @@ impl SecretsManager {
         self.secrets.lock().unwrap().get_mut(name).expect("a secret that was put").denied = true;
     }
 
-    /// Schedules the secret for deletion: `InvalidRequestException` from here on.
+    /// Schedules the secret for deletion: `InvalidRequestException` after this.
     pub fn schedule_deletion(&self, name: &str) {
         self.secrets.lock().unwrap().get_mut(name).expect("a secret that was put").deleted = true;
     }

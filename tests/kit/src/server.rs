@@ -22,7 +22,7 @@ use tokio::task::{AbortHandle, JoinSet};
 pub(crate) type Reply = Response<UnsyncBoxBody<Bytes, io::Error>>;
 
 /// A fake: requests in, replies out. Whatever it may do to the connection, the reply's body does.
-pub(crate) trait Neighbour: Send + Sync + 'static {
+pub(crate) trait Fake: Send + Sync + 'static {
     fn answer(&self, request: Request<Bytes>) -> impl Future<Output = Reply> + Send;
 }
 
@@ -42,31 +42,31 @@ impl Reserved {
         Self { _held: held, address, open: Mutex::default() }
     }
 
-    /// Answers from here on, until it is closed or the runtime ends.
-    pub(crate) fn open<N: Neighbour>(&self, runtime: &Handle, neighbour: Arc<N>) {
+    /// Answers until it is closed or the runtime ends.
+    pub(crate) fn open<N: Fake>(&self, runtime: &Handle, fake: Arc<N>) {
         let _entered = runtime.enter();
         let listener = bound(self.address).listen(1024).expect("a bound socket listens");
         let task = runtime.spawn(async move {
-            let mut guests = JoinSet::new();
+            let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let _ = stream.set_nodelay(true);
-                while guests.try_join_next().is_some() {}
-                let neighbour = Arc::clone(&neighbour);
+                while connections.try_join_next().is_some() {}
+                let fake = Arc::clone(&fake);
                 let service = service_fn(move |request: Request<Incoming>| {
-                    let neighbour = Arc::clone(&neighbour);
+                    let fake = Arc::clone(&fake);
                     async move {
                         let (head, body) = request.into_parts();
                         let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-                        Ok::<_, Infallible>(neighbour.answer(Request::from_parts(head, body)).await)
+                        Ok::<_, Infallible>(fake.answer(Request::from_parts(head, body)).await)
                     }
                 });
-                guests.spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+                connections.spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
             }
         });
         *self.open.lock().unwrap() = Some(task.abort_handle());
     }
 
-    /// Whoever is inside is put out, and nobody comes in.
+    /// Cuts every connection and refuses new ones.
     pub(crate) fn close(&self) {
         if let Some(task) = self.open.lock().unwrap().take() {
             task.abort();

@@ -1,4 +1,4 @@
-//! AWS Signature Version 4, computed anew from the request as it arrived.
+//! AWS Signature Version 4, computed again from the request as it arrived.
 //!
 //! Written from the specification and checked against its published vectors; not the crate that the agent signs with,
 //! since an independent check is the point.

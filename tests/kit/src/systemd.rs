@@ -33,7 +33,7 @@ pub struct Systemd {
 }
 
 impl Systemd {
-    /// With room for so many file descriptors.
+    /// With a store of so many file descriptors.
     pub fn start(store_max: usize) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let socket = UnixDatagram::bind(directory.path().join("notify")).expect("a socket");
@@ -76,8 +76,8 @@ impl Systemd {
 
 impl Drop for Systemd {
     fn drop(&mut self) {
-        let told = UnixDatagram::unbound().and_then(|socket| socket.send_to(END, self.notify_socket()));
-        if let (Ok(_), Some(thread)) = (told, self.thread.take()) {
+        let sent = UnixDatagram::unbound().and_then(|socket| socket.send_to(END, self.notify_socket()));
+        if let (Ok(_), Some(thread)) = (sent, self.thread.take()) {
             let _ = thread.join();
         }
     }
@@ -94,7 +94,7 @@ fn listen(socket: &UnixDatagram, store_max: usize, store: &Mutex<Vec<(String, Ow
             return;
         }
         noted.lock().unwrap().push(text.trim().to_owned());
-        let says = |line: &str| text.lines().any(|said| said == line);
+        let says = |line: &str| text.lines().any(|one| one == line);
         let name = text.lines().find_map(|line| line.strip_prefix("FDNAME=")).unwrap_or("stored").to_owned();
         let mut store = store.lock().unwrap();
         if says("FDSTOREREMOVE=1") {

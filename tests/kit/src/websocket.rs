@@ -53,7 +53,7 @@ impl WebSocket {
         self.frame(TEXT, message.as_bytes()).await
     }
 
-    /// Closes it, as its client does who has nothing more to say.
+    /// Closes it, as a client does that has nothing more to send.
     ///
     /// # Errors
     /// If the other side does not close it too.

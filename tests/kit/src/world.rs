@@ -151,8 +151,8 @@ impl WorldBuilder {
         self
     }
 
-    /// In a network of the test's own ([`crate::network`]): the metadata service is where EC2 has it, at this address, and the agent is not
-    /// told so; AWS is on loopback, by the same version of IP. Only the registry stays where the engine is.
+    /// In a network of the test's own ([`crate::network`]): the metadata service is where EC2 has it, at this address, and no
+    /// variable names it; AWS is on loopback, by the same version of IP. Only the registry stays where the engine is.
     #[must_use]
     pub fn alone(mut self, outside: &Outside, metadata: impl Into<IpAddr>) -> Self {
         self.alone = Some((outside.clone(), metadata.into()));

@@ -18,10 +18,10 @@ use walk::Walk;
 mod stage;
 mod walk;
 
-/// Lanes at a time: they wait more than they work.
+/// Lanes at a time. They wait more than they work.
 const AT_A_TIME: usize = 6;
 
-/// What an adoption asks for and does not wait for: whether it comes is chance.
+/// What an adoption requests and does not wait for. It may come or not, and is no step of the matrix.
 const SPARED: [&str; 6] =
     ["SecretsFetched", "RegistryLoggedIn", "> ResolveDigest", "DigestResolved", "> InspectImage", "ImageInspected"];
 
@@ -32,15 +32,15 @@ enum Scene {
     FirstBoot,
     /// An agent was killed while it served: its container is kept.
     Adoption,
-    /// … and the config is another: its container makes place.
+    /// … and the config is another: its container is replaced.
     Replacement,
     /// The app serves.
     Serve,
-    /// The group takes the instance away.
+    /// Auto Scaling terminates the instance.
     Drain,
 }
 
-/// What happens to whom.
+/// What is killed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Blow {
     /// `kill -9` of the agent, and a start.
@@ -68,7 +68,7 @@ impl Scene {
         }
     }
 
-    /// The agent at the beginning of the scene, which for a circle is that somebody serves.
+    /// The agent at the beginning of the scene. A circle begins with an app that serves.
     async fn begin(self, stage: &mut Stage) -> (Agent, Walk) {
         match self {
             // Long enough for a heartbeat.
@@ -105,7 +105,7 @@ impl Scene {
                 break step;
             }
         };
-        // The load balancer lets go of the instance after the first try.
+        // The load balancer deregisters the instance after the first try.
         if self == Self::Drain && step.as_deref() == Some("HookNotActive CompleteHook") {
             stage.world.autoscaling.enter_wait();
         }
@@ -123,7 +123,7 @@ impl Scene {
     }
 
     /// What must hold after the scene, whatever happened in it. The agent of a circle is killed.
-    async fn ends_well(self, stage: &Stage, agent: Agent, codes: &[i32]) {
+    async fn ends_as_it_must(self, stage: &Stage, agent: Agent, codes: &[i32]) {
         match self {
             Self::Drain => {
                 if stage.world.autoscaling.state().as_deref() == Some("Terminating") {
@@ -152,7 +152,7 @@ async fn steps(scene: Scene) -> Vec<(String, There)> {
         steps.push((step, stage.there().await));
     }
     drop(walk);
-    scene.ends_well(&stage, agent, &[0]).await;
+    scene.ends_as_it_must(&stage, agent, &[0]).await;
     if scene.is_a_circle() {
         stage.leaves(stage.start().await).await;
     }
@@ -190,7 +190,7 @@ async fn cell(scene: Scene, at: &str, blow: Blow, stage: &mut Stage) {
         kept = stage.app().await;
         let killed = began.elapsed();
         agent = stage.start().await;
-        // At the very end it was over, and nobody goes on.
+        // At the very end the drain is over, and no agent goes on with it.
         if scene == Scene::Drain && at != "> Exit" {
             if stage.world.autoscaling.state().as_deref() == Some("Terminating") {
                 stage.world.autoscaling.enter_wait();
@@ -201,9 +201,9 @@ async fn cell(scene: Scene, at: &str, blow: Blow, stage: &mut Stage) {
     drop(walk);
     if let Some(kept) = kept.filter(|_| scene != Scene::Drain) {
         stage.is_ready(&agent).await;
-        assert_eq!(stage.app().await, Some(kept), "what ran as it should is kept");
+        assert_eq!(stage.app().await, Some(kept), "a container that matches the config is kept");
     }
-    scene.ends_well(stage, agent, scene.codes(at, blow)).await;
+    scene.ends_as_it_must(stage, agent, scene.codes(at, blow)).await;
 }
 
 /// Cells one after the other, in one world as long as they go well; those that do not.
@@ -233,19 +233,19 @@ fn lane(scene: Scene, blow: Blow, steps: &[String]) -> Vec<String> {
 }
 
 /// Every cell of a scene, some at a time.
-#[expect(clippy::print_stdout, reason = "with --nocapture the test tells what it walks")]
+#[expect(clippy::print_stdout, reason = "the steps, shown with --nocapture")]
 fn matrix(scene: Scene, blows: &[Blow]) {
     let steps = runtime().block_on(steps(scene));
     let mut lanes = VecDeque::new();
     for blow in blows {
-        let somebody = |there: &There| match blow {
+        let is_hit = |there: &There| match blow {
             Blow::Agent => true,
             // Without a container nothing is left of the former config, and one that has stopped on the way out is left alone.
             Blow::AgentAndConfig => there.app || there.containers && scene != Scene::Drain,
             Blow::App => there.app,
         };
-        let cells: Vec<_> = steps.iter().filter(|(_, there)| somebody(there)).map(|(step, _)| step.clone()).collect();
-        assert!(!cells.is_empty(), "nobody to hit for {blow:?} in {steps:?}");
+        let cells: Vec<_> = steps.iter().filter(|(_, there)| is_hit(there)).map(|(step, _)| step.clone()).collect();
+        assert!(!cells.is_empty(), "nothing to kill for {blow:?} in {steps:?}");
         println!("{scene:?} of {} steps, hitting {blow:?} at {}: {cells:?}", steps.len(), cells.len());
         let size = if scene.is_a_circle() { cells.len() } else { 1 };
         lanes.extend(cells.chunks(size).map(|cells| (*blow, cells.to_vec())));

@@ -15,7 +15,7 @@ use crate::metadata::{filter, rules};
 use crate::steps::{own_address, until};
 use crate::{BERTH, SOON};
 
-/// Waits that are short, so that a test is.
+/// Short waits, for a short test.
 const QUICK: &str = r#"
     stop_timeout = "3s"
     drain = { settle = "300ms", idle = "100ms", timeout = "20s" }
@@ -65,21 +65,21 @@ impl Stage {
         let root = needs::root("sets the iptables rules of imds=block, without which the matrix is walked otherwise");
         let (listen, ids) = (own_address(), Mutex::default());
         let stage = Self { world, images, wishes: 0, listen, ids, root };
-        stage.tell();
+        stage.write_user_data();
         stage
     }
 
-    /// From the next start on the config is another.
+    /// The next start finds another config.
     pub(super) fn wish_another(&mut self) {
         self.wishes += 1;
-        self.tell();
+        self.write_user_data();
     }
 
     fn wish(&self) -> Wish {
         WISHES[self.wishes % WISHES.len()]
     }
 
-    fn tell(&self) {
+    fn write_user_data(&self) {
         let Wish { image, color } = self.wish();
         let (image, imds) = (self.images[image].by_tag(), if self.root { "block" } else { "allow" });
         self.world.user_data(&format!(
@@ -184,7 +184,7 @@ impl Stage {
         assert!(rules.len() == 2 && rules.iter().all(|(_, rule)| rule.contains(id)), "not twice of {id}: {rules:#?}");
     }
 
-    /// It serves what is wished, once, and the group was told so once.
+    /// It serves what the config says, once, and the hook was completed once.
     pub(super) async fn serves(&self, agent: &Agent) {
         let world = &self.world;
         until("one app runs", async || self.running().await.len() == 1).await;
@@ -205,14 +205,14 @@ impl Stage {
         assert_eq!(self.calls("launch"), (1, 0), "{}", world.journal.text());
     }
 
-    /// The group takes it away, and it goes well.
+    /// Auto Scaling terminates the instance, and it drains.
     pub(super) async fn leaves(&self, agent: Agent) {
         self.world.autoscaling.terminate();
         self.world.autoscaling.enter_wait();
         self.is_gone(&agent, &[0]).await;
     }
 
-    /// It goes on with the drain of the agent before it, which began so long ago at the least, and answers where the config says.
+    /// It goes on with the drain of the agent before it, which began at least so long ago, and answers where the config says.
     pub(super) async fn goes_on_draining(&self, agent: &Agent, began: Duration) {
         agent.exit_within(SOON).await;
         let log = agent.log_text();
@@ -249,7 +249,7 @@ impl Stage {
     }
 
     /// The termination hook was completed after this moment of the engine's clock, which is this machine's.
-    #[expect(clippy::disallowed_methods, reason = "the engine tells moments of wall time")]
+    #[expect(clippy::disallowed_methods, reason = "the engine reports moments of wall time")]
     fn completed_after(&self, stopped: &Value) {
         let entries = self.world.journal.entries();
         let called = entries.iter().rev().find(|entry| {

@@ -1,14 +1,14 @@
 //! The walk: a life is gone through line by line of its log, each line one event or one effect, and something is done at one of them.
 //!
 //! The agent is held at each line (`berth_kit::Held`), so it has come no further than the next one when it is killed: at an event the
-//! work is done and nobody was told, at an effect it is about to begin or goes on. Nothing here waits for a time.
+//! work is done and not yet reported, at an effect it is about to begin or goes on. Nothing here waits for a time.
 
 use berth_kit::Held;
 use serde_json::Value;
 
 use crate::SOON;
 
-/// What a line of the driver's log tells: `> PullImage` begins, `ImagePulled` has happened, `serve` is entered.
+/// A line of the driver's log: `> PullImage` begins, `ImagePulled` has happened, `serve` is entered.
 fn step(line: &str) -> Option<(String, String)> {
     let line: Value = serde_json::from_str(line).ok()?;
     let (phase, message) = (line["phase"].as_str()?.to_owned(), line["message"].as_str()?);

@@ -5,10 +5,10 @@ use berth_kit::World;
 use super::{container, fails, gives_up};
 use crate::{BERTH, SOON};
 
-/// Nothing that the config would have asked for was asked for: only the metadata, and then the group was told.
+/// The only requests are those to the metadata, and then those to the group.
 fn asks_for_nothing(world: &World) {
     let entries = world.journal.entries();
-    let others = entries.iter().position(|entry| entry.service != "imds").expect("the group was told");
+    let others = entries.iter().position(|entry| entry.service != "imds").expect("a call to the group");
     assert!(entries[others..].iter().any(|entry| entry.operation == "CompleteLifecycleAction"));
     let strange = |service: &str| !["imds", "autoscaling"].contains(&service);
     assert!(!entries.iter().any(|entry| strange(entry.service)), "{}", world.journal.text());
@@ -22,7 +22,7 @@ async fn every_error_is_reported_at_once_and_the_launch_is_abandoned() {
     let words =
         ["`imgae`", "did you mean `image`", "`port`", "`helth`", "did you mean `health`", "`probe.interval`", "column"];
     gives_up(&world, &agent, 2, &words).await;
-    assert!(!agent.log_text().contains("hunter2"), "no value is told: {}", agent.log_text());
+    assert!(!agent.log_text().contains("hunter2"), "no value is shown: {}", agent.log_text());
     asks_for_nothing(&world);
     assert_eq!(container(&world.engine, &world).await, "gone");
 }

@@ -42,7 +42,7 @@ async fn an_app_that_exits_is_started_again_and_then_given_up() {
     let line = format!("berth image={image} port=0:8080 env.EXIT_AT_START=7 restart.limit=2 restart.backoff=100ms");
     let agent = fails(&world, &line).await;
     gives_up(&world, &agent, 3, &["the app exited with code 7, after 2 restarts"]).await;
-    // Its own last words can be read.
+    // Its own output can be read.
     assert_eq!(container(&world.engine, &world).await, "stopped");
     assert_eq!(world.engine.logs(&world.container()).await.matches("EXIT_AT_START=7").count(), 3);
 }

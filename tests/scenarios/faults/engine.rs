@@ -2,7 +2,7 @@
 
 use berth_kit::{Agent, Image, OwnEngine, World};
 
-use super::{container, gets_over, told, waits};
+use super::{container, gets_over, reported, waits};
 use crate::steps::until;
 use crate::{BERTH, SOON};
 
@@ -55,7 +55,7 @@ async fn an_engine_that_is_restarted_while_the_app_is_asked_has_it_started_again
     own.stop();
     let away =
         format!("cannot run a command in the container: Socket not found: {}", own.host().replace("unix://", ""));
-    told(&world, &agent, "starting", "/app: ", &[&away]).await;
+    reported(&world, &agent, "starting", "/app: ", &[&away]).await;
     own.start().await;
     gets_over(&world, &agent).await;
     assert_eq!(container(&own.engine(), &world).await, "running");
@@ -95,6 +95,6 @@ async fn an_engine_that_dies_in_the_settle_time_takes_the_app_along_and_that_is_
     own.stop();
     own.start().await;
     assert_eq!(agent.exit_within(SOON).await, 5, "{}", agent.log_text());
-    let said = world.console_text();
-    assert!(said.contains("cut short") && said.contains("before it was stopped"), "{said}");
+    let console = world.console_text();
+    assert!(console.contains("cut short") && console.contains("before it was stopped"), "{console}");
 }

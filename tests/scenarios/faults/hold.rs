@@ -2,7 +2,7 @@
 
 use berth_kit::{Agent, Fault, World};
 
-use super::{completions, container, told};
+use super::{completions, container, reported};
 use crate::commands::berth;
 use crate::{BERTH, SOON};
 
@@ -17,7 +17,7 @@ async fn held() -> (World, Agent) {
     ));
     let agent = world.launch(BERTH.as_ref()).await;
     agent.phase_within("hold", SOON).await;
-    told(&world, &agent, "failed", "", &["(probe.start_timeout)", "/no-such-page answers 404"]).await;
+    reported(&world, &agent, "failed", "", &["(probe.start_timeout)", "/no-such-page answers 404"]).await;
     world.journal.wait_for_count("autoscaling RecordLifecycleActionHeartbeat 200", 2, SOON).await;
     assert!(completions(&world).is_empty());
     assert_eq!(container(&world.engine, &world).await, "running");
@@ -71,7 +71,7 @@ async fn a_failed_boot_is_held_although_its_hook_fails_again_and_again() {
     world.user_data(&format!("berth image={missing} boot.on_failure=hold lifecycle.heartbeat=1s"));
     let agent = world.launch(BERTH.as_ref()).await;
     agent.phase_within("hold", SOON).await;
-    told(&world, &agent, "failed", "", &[&missing, "manifest unknown"]).await;
+    reported(&world, &agent, "failed", "", &[&missing, "manifest unknown"]).await;
     world.journal.wait_for_count("autoscaling RecordLifecycleActionHeartbeat 200", 2, SOON).await;
     assert_eq!(world.journal.count("autoscaling RecordLifecycleActionHeartbeat"), 5, "{}", world.journal.text());
     assert_eq!(agent.http("/ready").await.status, 503);

@@ -10,7 +10,7 @@ use super::{container, fails, gets_over, gives_up, waits};
 use crate::BERTH;
 use crate::steps::until;
 
-/// A layer that no other test has: the engine fetches one of them once for all who want it.
+/// A layer that no other test has: the engine fetches a layer once for all pulls.
 const BYTES: usize = 300_000;
 
 /// An image with such a layer, and the pattern of its fetches in the journal.

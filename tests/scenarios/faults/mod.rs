@@ -1,4 +1,4 @@
-//! Every fault that a boot may meet, each a story: what is told of it while it lasts, and how it ends. The table of them is in
+//! Every failure that a boot may meet: what is reported while it lasts, and how it ends. The table of them is in
 //! tests/README.md.
 //!
 //! What is reported is in the log, on the local socket, and on the screen of `berth status`; `/ready`, which anyone can ask, answers
@@ -21,10 +21,10 @@ pub(crate) mod output;
 mod secrets;
 mod services;
 
-/// For what takes its time by design: a pull that stands still is cut after a minute.
+/// For what is slow by design: a stalled pull is cut after a minute.
 const LATE: Duration = Duration::from_secs(120);
 
-/// A boot that cannot succeed; the group is not told before [`gives_up`] has looked.
+/// A boot that cannot succeed. The call to the group hangs until [`gives_up`] has looked.
 pub(crate) async fn fails(world: &World, line: &str) -> Agent {
     let agent = world.launcher(BERTH.as_ref());
     doom(world, line);
@@ -36,13 +36,13 @@ fn doom(world: &World, line: &str) {
     world.fault("autoscaling CompleteLifecycleAction", Fault::Hang).always();
 }
 
-/// What is wrong while a boot goes on: what waits for it, and these words.
+/// While the boot goes on: the step that waits, and these words.
 async fn waits(world: &World, agent: &Agent, step: &str, words: &[&str]) {
-    told(world, agent, "starting", &format!("waiting for {step}"), words).await;
+    reported(world, agent, "starting", &format!("waiting for {step}"), words).await;
 }
 
 /// These words are reported wherever an error is reported, in a reason that begins so; and `/ready` does not have them.
-async fn told(world: &World, agent: &Agent, status: &str, begin: &str, words: &[&str]) {
+async fn reported(world: &World, agent: &Agent, status: &str, begin: &str, words: &[&str]) {
     let says = |text: &str| words.iter().all(|word| text.contains(word));
     // As JSON, so its quotes are escaped.
     let log = || agent.log_text().replace("\\\"", "\"");
@@ -69,12 +69,12 @@ async fn told(world: &World, agent: &Agent, status: &str, begin: &str, words: &[
     };
     let looked = tokio::time::timeout(LATE, looks).await;
     let (ready, screen) = seen;
-    assert!(looked.is_ok(), "{begin:?} and {words:?} are not told with {status}:\n{ready}\n{screen}\n{}", log());
+    assert!(looked.is_ok(), "{begin:?} and {words:?} are not reported with {status}:\n{ready}\n{screen}\n{}", log());
 }
 
-/// These words are told, and the boot ends with this code, the launch hook abandoned once, and last words on the console.
+/// These words are reported, and the boot ends with this code, the launch hook abandoned once, and the final status on the console.
 pub(crate) async fn gives_up(world: &World, agent: &Agent, code: i32, words: &[&str]) {
-    told(world, agent, "failed", "", words).await;
+    reported(world, agent, "failed", "", words).await;
     world.faults.clear();
     assert_eq!(agent.exit_within(SOON).await, code, "{}", agent.log_text());
     let console = world.console_text();
@@ -82,7 +82,7 @@ pub(crate) async fn gives_up(world: &World, agent: &Agent, code: i32, words: &[&
     assert_eq!(completions(world), ["launch ABANDON"]);
 }
 
-/// The boot gets there all the same, and the launch hook is completed once.
+/// The boot succeeds anyway, and the launch hook is completed once.
 async fn gets_over(world: &World, agent: &Agent) {
     agent.ready_within(LATE).await;
     world.autoscaling.wait_for_state("InService", SOON).await;

@@ -1,10 +1,10 @@
-//! Services and metadata that do not answer, not yet, or not with what they were asked for.
+//! Services and metadata that do not answer, answer late, or answer something else.
 
 use std::time::Duration;
 
 use berth_kit::{Agent, Fault, World};
 
-use super::{completions, container, gets_over, told, waits};
+use super::{completions, container, gets_over, reported, waits};
 use crate::{BERTH, SOON};
 
 const TEN_MINUTES: Duration = Duration::from_secs(600);
@@ -58,24 +58,24 @@ async fn services_that_throttle_five_times_are_asked_again() {
         let throttled = world.journal.count(&format!("{call} !Throttle"));
         assert_eq!(throttled, 5, "{call}:\n{}", world.journal.text());
     }
-    // The app serves whether the group can be told or not: that it could not is in the log.
+    // The app serves even if the group cannot be reached; the log has each failed call.
     for call in ["DescribeAutoScalingInstances", "CompleteLifecycleAction"] {
-        let told = format!("autoscaling:{call} failed with 400 Bad Request Throttling: Rate exceeded");
-        assert_eq!(agent.log_text().matches(&told).count(), 5, "{told}:\n{}", agent.log_text());
+        let line = format!("autoscaling:{call} failed with 400 Bad Request Throttling: Rate exceeded");
+        assert_eq!(agent.log_text().matches(&line).count(), 5, "{line}:\n{}", agent.log_text());
     }
     assert_eq!(container(&world.engine, &world).await, "running");
 }
 
 #[tokio::test]
 async fn a_clock_that_is_ten_minutes_off_is_reported_and_corrected() {
-    let off = async |set: fn(&World), told_as: &str| {
+    let off = async |set: fn(&World), reported_as: &str| {
         let world = needing_all().await;
         set(&world);
         // The second call is the one that would succeed.
         world.fault("secretsmanager", Fault::Delay(Duration::ZERO)).times(1);
         world.fault("secretsmanager", Fault::Hang).always();
         let agent = world.launch(BERTH.as_ref()).await;
-        waits(&world, &agent, "secrets", &["the clock of this host is ", told_as]).await;
+        waits(&world, &agent, "secrets", &["the clock of this host is ", reported_as]).await;
         world.faults.clear();
         gets_over(&world, &agent).await;
         assert_eq!(container(&world.engine, &world).await, "running");
@@ -155,12 +155,12 @@ async fn not_completed(more: &str) -> (World, Agent) {
     let world = World::start().await;
     let image = world.app_image();
     world.fault("autoscaling CompleteLifecycleAction", Fault::AccessDenied).always();
-    // There is time to look, before the group is told.
+    // The call hangs, so the test can look first.
     world.fault("autoscaling SetInstanceHealth", Fault::Hang).always();
     world.ami_defaults("drain = { settle = \"1s\", idle = \"500ms\" }\nstop_timeout = \"2s\"");
     world.user_data(&format!("berth image={} port=0:8080 health=/health {more}", image.by_tag()));
     let agent = world.launch(BERTH.as_ref()).await;
-    told(&world, &agent, "failed", "", &NOT_COMPLETED).await;
+    reported(&world, &agent, "failed", "", &NOT_COMPLETED).await;
     let metrics = agent.http("/metrics").await.text();
     for sample in ["berth_hook_failed 1", "berth_refused_total{call=\"complete_hook\"} 1", "berth_ready 0"] {
         assert!(metrics.lines().any(|line| line == sample), "{sample}:\n{metrics}");
@@ -193,7 +193,7 @@ async fn a_launch_hook_that_the_role_may_not_complete_is_held_with_heartbeats() 
     assert_eq!(agent.exit_within(SOON).await, 0, "{}", agent.log_text());
 }
 
-/// A right that was taken away after the boot: nothing waits any more, so nothing hangs on it.
+/// A permission that was removed after the boot. No hook waits any more, so it is not needed.
 #[tokio::test]
 async fn an_agent_that_is_started_again_in_service_needs_no_right_to_complete() {
     let world = World::start().await;

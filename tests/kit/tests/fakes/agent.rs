@@ -94,7 +94,7 @@ async fn readiness_and_phase_are_read_from_the_agent_s_own_sockets() {
     let address = endpoint.local_addr().unwrap();
     let socket = UnixListener::bind(agent.socket()).unwrap();
     let status = format!(r#"{{"phase":"serve","listen":"{address}","container":{{"ports":["8080 -> {address}"]}}}}"#);
-    let doors = async {
+    let sockets = async {
         loop {
             tokio::select! {
                 stream = socket.accept() => say(stream.unwrap().0, "200 OK", &status).await,
@@ -109,7 +109,7 @@ async fn readiness_and_phase_are_read_from_the_agent_s_own_sockets() {
         assert_eq!(agent.http("/version").await.text(), "here");
         assert_eq!(agent.app("/").await.status, 200);
     };
-    tokio::select! { () = looks => {} () = doors => {} }
+    tokio::select! { () = looks => {} () = sockets => {} }
 }
 
 #[tokio::test]

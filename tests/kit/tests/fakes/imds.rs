@@ -81,7 +81,7 @@ async fn listings_name_what_is_below() {
         "availability-zone\navailability-zone-id\nregion"
     );
     assert_eq!(get(&world, "/latest/meta-data/tags/instance").await.status, 404, "off unless turned on");
-    world.autoscaling.tell_by_tag();
+    world.autoscaling.show_in_tags();
     assert_eq!(get(&world, "/latest/meta-data/tags/instance").await.text(), "aws:autoscaling:groupName");
 }
 

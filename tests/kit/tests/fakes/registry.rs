@@ -7,7 +7,7 @@ use berth_kit::text::sha256_hex;
 use berth_kit::{Fault, Image, World};
 use serde_json::{Value, json};
 
-/// A pull as nobody: the error that the engine told, if any.
+/// A pull without a login: the error that the engine reported, if any.
 async fn pull(world: &World, reference: &str) -> Result<(), String> {
     let answer = world.engine.pull(reference, None).await;
     let lines = answer.text();
@@ -149,10 +149,10 @@ async fn a_slow_registry_shows_the_progress_of_a_pull() {
     let world = World::start().await;
     world.registry.bandwidth(400_000);
     let image = world.push("v1", &Image::scratch().layer_of_random(600_000));
-    let said = world.engine.pull(&image.by_tag(), None).await.text();
-    let currents = said.lines().filter_map(|line| {
+    let printed = world.engine.pull(&image.by_tag(), None).await.text();
+    let currents = printed.lines().filter_map(|line| {
         let line: Value = serde_json::from_str(line).ok()?;
         (line["status"] == "Downloading").then(|| line["progressDetail"]["current"].as_u64())?
     });
-    assert!(currents.count() > 3, "{said}");
+    assert!(currents.count() > 3, "{printed}");
 }

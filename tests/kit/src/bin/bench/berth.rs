@@ -1,7 +1,7 @@
 //! berth's boot: from the exec of the shipped binary to `/ready` 200 and to the completed launch hook.
 //!
 //! While it boots it is asked nothing, since that would cost it time. The call that completes the hook, which it makes as
-//! soon as it is ready, says when to ask `/ready`; so that time is told a little too late, never too early.
+//! soon as it is ready, says when to ask `/ready`; so that time is a little too late, never too early.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,7 +23,7 @@ pub(crate) async fn boot(world: &World, image: &Pushed, berth: &Path) -> Boot {
         image.by_tag(),
         free_address()
     ));
-    world.autoscaling.tell_by_tag();
+    world.autoscaling.show_in_tags();
     let (listen, earlier) = (free_address(), world.journal.count(COMPLETE));
     let launch = world.launcher(berth).listen(listen).env("BERTH_LOG", "info");
     let began = Instant::now();

@@ -1,5 +1,5 @@
 //! The same image booted in three ways in turn, cold and with the image present; ratios are formed round by round, between
-//! neighbours in time.
+//! runs that follow each other.
 
 use std::path::Path;
 
@@ -34,13 +34,13 @@ impl Round {
     }
 
     fn of(&self, way: Way, present: usize) -> Option<&Boot> {
-        self.lives.iter().find(|(who, _)| *who == way).map(|(_, boots)| &boots[present])
+        self.lives.iter().find(|(of, _)| *of == way).map(|(_, boots)| &boots[present])
     }
 }
 
 /// Measures and prints both sizes, and draws the picture of the small one.
 pub(crate) async fn measure(berth: &Path) {
-    let _neighbour = neighbour().await;
+    let _app = running_app().await;
     let small = filled(2_000_000);
     let lives = play(&small, berth, rounds(12), 1).await;
     println!("### An image of {}\n", size(&small));
@@ -60,9 +60,9 @@ pub(crate) async fn measure(berth: &Path) {
 }
 
 /// An app that runs all along. Without it the engine's bridge goes down with the container of the boot before, and the kernel,
-/// which hears at most one such word a second (net/core/link_watch.c), can let the next container wait for its network for most
-/// of a second: something that happens to whoever boots soon after another, and never on an instance that boots once.
-async fn neighbour() -> World {
+/// which handles at most one such event a second (net/core/link_watch.c), can let the next container wait for its network for most
+/// of a second: that happens to a boot soon after another, and never on an instance that boots once.
+async fn running_app() -> World {
     let world = World::builder().private_registry().start().await;
     let pushed = world.registry.push(&world.name, "v1", &app().build());
     Way::Floor.boot(&world, &pushed, Path::new(""), true).await;
@@ -74,7 +74,7 @@ async fn play(image: &Built, berth: &Path, rounds: usize, bash_every: usize) -> 
     for round in 0..rounds {
         let mut ways = Way::ALL.to_vec();
         ways.truncate(if round % bash_every == 0 { 3 } else { 2 });
-        // Whoever comes first boots while the machine still cleans up after the round before: each in its turn.
+        // The first boots while the machine still cleans up after the round before: so each is first in its turn.
         let turn = round / bash_every % ways.len();
         ways.rotate_left(turn);
         lives.push(Round::live(image, berth, &ways).await);

@@ -18,7 +18,7 @@ const PROBES: usize = 1000;
 const BETWEEN: Duration = Duration::from_millis(5);
 /// The image's size beside the app.
 const LAYER: usize = 24 * 1024 * 1024;
-/// For all who come to have come.
+/// For all clients to have connected.
 const ALL_THERE: Duration = Duration::from_secs(3);
 
 /// What was measured of one life.

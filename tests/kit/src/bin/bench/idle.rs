@@ -36,7 +36,7 @@ pub(crate) async fn measure(berth: &Path) {
     let agent = world.launcher(berth).env("BERTH_LOG", "info").start().await;
     agent.ready_within(BOUND).await;
     world.autoscaling.wait_for_state("InService", BOUND).await;
-    // Past the boot's last words, to which freeing and closing belong.
+    // Past the end of the boot, to which freeing and closing belong.
     tokio::time::sleep(Duration::from_secs(5)).await;
 
     let (before, asked) = (Usage::of(agent.pid()), world.journal.entries().len());

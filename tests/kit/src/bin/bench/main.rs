@@ -4,7 +4,7 @@
 //! calls), `idle`, `reaction`, `hostile`, `pigz`. What is printed is Markdown for docs/performance.md, and `boots` draws docs/boot.svg.
 //! BERTH_BIN is the shipped binary, AWS_CLI the directory of the `aws` that the bash calls; BENCH_ROUNDS makes a trial short.
 //!
-//! Nothing here is an absolute promise: a machine's speed drifts, the ratio of neighbours in time does not.
+//! Nothing here is an absolute promise: a machine's speed drifts, the ratio of runs that follow each other does not.
 
 #![allow(
     clippy::print_stdout,

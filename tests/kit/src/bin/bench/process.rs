@@ -1,4 +1,4 @@
-//! What a process takes of the machine, as the kernel tells it: proc(5).
+//! What a process takes of the machine, as the kernel reports it: proc(5).
 
 use std::fs;
 
@@ -38,7 +38,7 @@ impl Usage {
 }
 
 /// User and system time of all threads in seconds. `stat` counts it in hundredths, too coarse for an agent that sleeps;
-/// `schedstat` tells the same in nanoseconds.
+/// `schedstat` has the same in nanoseconds.
 fn on_a_core(pid: i32) -> f64 {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     let nanoseconds = threads.map(|thread| {

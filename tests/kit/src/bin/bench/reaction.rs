@@ -1,4 +1,4 @@
-//! How soon the agent reacts, in lives of its own: each tells all three times, and each time begins at a moment within the
+//! How soon the agent reacts, in runs of its own: each gives all three times, and each time begins at a moment within the
 //! agent's round of asking that chance chooses.
 
 use std::path::Path;

@@ -13,12 +13,12 @@ use crate::{free_address, root};
 
 pub(crate) async fn boot(world: &World, image: &Pushed) -> Boot {
     let home = tempfile::tempdir().unwrap();
-    let told = home.path().join("steps");
+    let steps = home.path().join("steps");
     let aws = std::env::var("AWS_CLI").expect("AWS_CLI names the directory of the aws command: tests/install-aws");
     let mut command = Command::new("bash");
     command.arg(root().join("tests/bench/user-data.sh")).env_clear().current_dir(home.path());
     command.env("PATH", format!("{aws}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"));
-    command.env("HOME", home.path()).env("DOCKER_HOST", world.engine.host()).env("STEPS", &told);
+    command.env("HOME", home.path()).env("DOCKER_HOST", world.engine.host()).env("STEPS", &steps);
     command.env("METADATA", world.imds.endpoint()).env("AWS_EC2_METADATA_SERVICE_ENDPOINT", world.imds.endpoint());
     command.env("AWS_ENDPOINT_URL", world.aws.endpoint());
     command.env("IMAGE", image.by_tag()).env("PORT", free_address().port().to_string());
@@ -30,7 +30,7 @@ pub(crate) async fn boot(world: &World, image: &Pushed) -> Boot {
     assert_eq!(world.autoscaling.state().as_deref(), Some("InService"), "the hook was completed");
 
     let epoch = began.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
-    let text = fs::read_to_string(told).unwrap();
+    let text = fs::read_to_string(steps).unwrap();
     let moments: Vec<(f64, &str)> = text
         .lines()
         .map(|line| line.split_once(' ').unwrap())

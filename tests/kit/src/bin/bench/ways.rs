@@ -10,7 +10,7 @@ use berth_kit::registry::Pushed;
 use crate::process::Usage;
 use crate::{berth, floor, user_data};
 
-/// Who boots.
+/// What boots the app.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Way {
     /// The bare Engine API: nobody can be faster.
@@ -23,7 +23,7 @@ pub(crate) enum Way {
 
 /// One boot. Times are in seconds and count from its start.
 pub(crate) struct Boot {
-    /// The app answered (floor, bash), `/ready` said 200 (berth).
+    /// The app answered (floor, bash), `/ready` answered 200 (berth).
     pub(crate) ready: f64,
     /// The launch hook was completed; for the floor, which completes none, the same as `ready`.
     pub(crate) completed: f64,

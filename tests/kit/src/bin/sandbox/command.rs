@@ -15,7 +15,7 @@ pub(crate) const HELP: &str = "  launch [key=value …]             start berth;
   fault PATTERN KIND [TIMES]       let the next matching calls go wrong, e.g. fault secretsmanager throttle 3
                                    PATTERN: words of a journal line, its service first
                                    KIND: throttle, status:503, delay:2s, hang, cut, stall, wrong-digest, expired-token,
-                                   denied, error-page:503      TIMES: a number, or always; once if not said
+                                   denied, error-page:503      TIMES: a number, or always; once by default
   fault clear                      end all faults
   secret NAME VALUE                put a secret; its value is JSON, or any text
   user-data [TEXT | @FILE]         set the user-data for the next launch, or show it
@@ -96,7 +96,7 @@ fn launch(rest: &str) -> Result<Command, String> {
     match words.iter().find(|word| !word.contains('=')) {
         None => Ok(Command::Launch(words)),
         Some(word) => Err(format!(
-            "`launch` takes key=value words without blanks, not `{word}`; what has blanks goes into the user-data"
+            "`launch` takes key=value words without spaces, not `{word}`; what has spaces goes into the user-data"
         )),
     }
 }
@@ -204,8 +204,8 @@ mod tests {
             ("notice spot", "no notice"),
             ("lunch", "no command `lunch`"),
         ] {
-            let said = Command::read(line).expect_err(line);
-            assert!(said.contains(word), "{line}: {said}");
+            let error = Command::read(line).expect_err(line);
+            assert!(error.contains(word), "{line}: {error}");
         }
     }
 

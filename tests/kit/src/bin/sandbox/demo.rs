@@ -1,4 +1,4 @@
-//! `sandbox demo`: one boot from the launch to a clean stop, shown live, and an error if anything is not as told.
+//! `sandbox demo`: one boot from the launch to a clean stop, shown live, and an error if anything is not as announced.
 #![expect(clippy::indexing_slicing, reason = "a JSON value that is not there is null")]
 
 use std::time::Duration;
@@ -15,24 +15,24 @@ const BOOT: Duration = Duration::from_secs(90);
 /// For what comes at once.
 const SOON: Duration = Duration::from_secs(15);
 
-/// Tells the whole story.
+/// Shows the whole boot.
 pub(crate) async fn run(screen: &Screen) -> Result<(), String> {
     let hold = hold()?;
     let stage = Stage::set(screen).await?;
     let following = Following::begin(stage.launcher().start().await, screen, true);
-    let told = story(&stage, &following, screen, hold).await;
+    let shown = story(&stage, &following, screen, hold).await;
     screen.footer("");
     let words = following.last_words();
-    if told.is_err() && following.seen().ended.is_none() && !words.is_empty() {
+    if shown.is_err() && following.seen().ended.is_none() && !words.is_empty() {
         screen.line(&words);
     }
-    told?;
+    shown?;
     let (engine, container, image) = (stage.world.engine.clone(), stage.world.container(), stage.image.by_digest());
     drop(following);
     drop(stage);
     held(engine.inspect(&container).await.is_none(), &format!("the container {container} was left behind"))?;
     held(engine.image(&image).await.is_none(), &format!("the image {image} was left behind"))?;
-    screen.line("\nAll as told; the container, the image and the directories are removed again.");
+    screen.line("\nAll as announced; the container, the image and the directories are removed again.");
     Ok(())
 }
 
@@ -61,7 +61,10 @@ async fn story(stage: &Stage, following: &Following, screen: &Screen, hold: u64)
         let known = app(&format!("/env/{key}")).await?.text();
         held(known == sha256_hex(value.as_bytes()), &format!("{key} of {SECRET} is not in the app's environment"))?;
     }
-    done(&format!("{} are in the app's environment: the SHA-256 that it tells of each is right", KEYS.join(" and ")));
+    done(&format!(
+        "{} are in the app's environment: the SHA-256 that it returns for each is right",
+        KEYS.join(" and ")
+    ));
     no_secret_shows(stage, following).await?;
     done("docker inspect and the log were searched for both values: neither is there");
     world.autoscaling.wait_for_state("InService", SOON).await;

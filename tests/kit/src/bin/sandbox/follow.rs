@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use crate::events::Events;
 use crate::screen::Screen;
 
-/// How often `/ready` is asked, and a door that is not open yet tried.
+/// How often `/ready` is asked, and an endpoint that does not listen yet is tried.
 const TICK: Duration = Duration::from_millis(25);
 /// The bar of a pull has so many characters.
 const BAR: usize = 32;
@@ -50,11 +50,11 @@ pub(crate) struct Following {
 }
 
 impl Following {
-    /// Shows the agent on the screen from here on, with a bar for the pull if `bar`, else with a line now and then.
+    /// Shows the agent on the screen, with a bar for the pull if `bar`, else with a line now and then.
     pub(crate) fn begin(agent: Agent, screen: &Screen, bar: bool) -> Self {
         let agent = Arc::new(agent);
-        let (tell, seen) = watch::channel(Seen::default());
-        let show = Show { screen: screen.clone(), bar, began: Instant::now(), tell };
+        let (update, seen) = watch::channel(Seen::default());
+        let show = Show { screen: screen.clone(), bar, began: Instant::now(), update };
         let task = tokio::spawn(show.whole_life(Arc::clone(&agent)));
         Self { agent, seen, task }
     }
@@ -77,7 +77,7 @@ impl Following {
         self.seen().ended
     }
 
-    /// What it said last, for people: errors and warnings, and what is no line of its log.
+    /// Its last output, for people: errors and warnings, and what is no line of its log.
     pub(crate) fn last_words(&self) -> String {
         last_words(&self.agent)
     }
@@ -94,7 +94,7 @@ struct Show {
     screen: Screen,
     bar: bool,
     began: Instant,
-    tell: watch::Sender<Seen>,
+    update: watch::Sender<Seen>,
 }
 
 impl Show {
@@ -107,26 +107,26 @@ impl Show {
         if code != 0 && !words.is_empty() {
             self.screen.line(&words);
         }
-        self.tell.send_modify(|seen| seen.ended = Some(code));
+        self.update.send_modify(|seen| seen.ended = Some(code));
     }
 
     async fn readiness(&self, agent: &Agent) {
         let mut last = (0, String::new());
         while agent.runs() {
-            let endpoint = self.tell.borrow().endpoint;
+            let endpoint = self.update.borrow().endpoint;
             match endpoint {
                 None => {
                     let listen = agent.status().await["listen"].as_str().and_then(|text| text.parse().ok());
-                    self.tell.send_modify(|seen| seen.endpoint = listen);
+                    self.update.send_modify(|seen| seen.endpoint = listen);
                 }
                 Some(address) => {
                     if let Ok(answer) = client::over_tcp(address, client::request("GET", "/ready")).await {
-                        let said = answer.json();
-                        let status = said["status"].as_str().unwrap_or("?").to_owned();
+                        let ready = answer.json();
+                        let status = ready["status"].as_str().unwrap_or("?").to_owned();
                         if last != (answer.status, status.clone()) {
-                            let reason = said["reason"].as_str().unwrap_or("");
+                            let reason = ready["reason"].as_str().unwrap_or("");
                             self.line("/ready", format!("{} {status}: {reason}", answer.status).trim_end_matches(": "));
-                            self.tell.send_modify(|seen| seen.ready.push(answer.status));
+                            self.update.send_modify(|seen| seen.ready.push(answer.status));
                             last = (answer.status, status);
                         }
                     }
@@ -152,7 +152,7 @@ impl Show {
             match event {
                 "pull_progressed" => {
                     let status = agent.status().await;
-                    self.tell.send_modify(|seen| seen.progress += 1);
+                    self.update.send_modify(|seen| seen.progress += 1);
                     self.pull(&status["pull"], &mut quarter);
                     continue;
                 }

@@ -1,6 +1,6 @@
 //! The test kit with a prompt: an instance in a world on loopback, without an AWS account.
 //!
-//! `sandbox` reads commands (prompt.rs), `sandbox demo` tells one boot from the start to a clean stop (demo.rs). Both show
+//! `sandbox` reads commands (prompt.rs), `sandbox demo` shows one boot from the start to a clean stop (demo.rs). Both show
 //! a running agent live (follow.rs). However it ends, the world is dropped, and takes its agents, containers and images
 //! with it.
 
@@ -55,7 +55,7 @@ fn main() -> ExitCode {
 
 fn failed(code: u8, sentence: &str) -> ExitCode {
     use std::io::Write as _;
-    // Who closed stderr does not want to know.
+    // If stderr is closed, nobody reads it.
     let _ = writeln!(std::io::stderr(), "{sentence}");
     ExitCode::from(code)
 }

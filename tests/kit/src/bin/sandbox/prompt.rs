@@ -1,4 +1,4 @@
-//! `sandbox`: commands from a terminal or a pipe. A terminal is told of its mistakes; a pipe's first mistake ends it.
+//! `sandbox`: commands from a terminal or a pipe. A terminal shows each mistake; the first mistake of a pipe ends the sandbox.
 
 use std::io::{self, BufRead as _, IsTerminal as _};
 use std::thread;
@@ -49,10 +49,10 @@ pub(crate) async fn run(screen: &Screen) -> Result<(), String> {
 
 /// On a thread of its own: nothing can interrupt a read from a terminal.
 fn read_lines() -> mpsc::Receiver<String> {
-    let (tell, lines) = mpsc::channel(1);
+    let (send, lines) = mpsc::channel(1);
     thread::spawn(move || {
         for line in io::stdin().lock().lines().map_while(Result::ok) {
-            if tell.blocking_send(line).is_err() {
+            if send.blocking_send(line).is_err() {
                 return;
             }
         }

@@ -52,7 +52,7 @@ impl Screen {
         bottom.drawn = self.live && !bottom.text.is_empty();
         let footer = if bottom.drawn { bottom.text.as_str() } else { "" };
         let mut stdout = io::stdout().lock();
-        // Nobody may be reading any more; the cleaning up goes on all the same.
+        // The reader may be gone; the cleanup goes on anyway.
         let _ = stdout.write_all(format!("{erase}{lines}{footer}").as_bytes()).and_then(|()| stdout.flush());
     }
 }

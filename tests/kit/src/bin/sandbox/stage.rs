@@ -71,7 +71,7 @@ impl Stage {
         Ok(Self { world, image, user_data, values, app, berth })
     }
 
-    /// A launch whose log tells what a person wants to read.
+    /// A launch whose log has what a person wants to read.
     pub(crate) fn launcher(&self) -> Launch<'_> {
         // A metadata service that takes a moment leaves time to be there when the first events come.
         self.world.fault("imds PUT token", Fault::Delay(Duration::from_millis(250)));

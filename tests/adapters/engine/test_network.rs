@@ -7,7 +7,7 @@ use berth_core::message::container::ContainerId;
 use berth_kit::needs;
 
 /// The namespace and what leads there; gone when it is dropped.
-pub(super) struct Street {
+pub(super) struct TestNetwork {
     namespace: String,
     link: String,
     /// Another namespace that leads there; none if this one does.
@@ -16,16 +16,16 @@ pub(super) struct Street {
     /// Where the instance's metadata is meant to be.
     pub(super) metadata: String,
     /// Somebody else.
-    pub(super) neighbour: String,
+    pub(super) other: String,
     /// The same on IPv6.
     pub(super) metadata6: String,
     /// Somebody else on IPv6.
-    pub(super) neighbour6: String,
+    pub(super) other6: String,
     /// A subnet for containers that nobody else has.
     pub(super) network6: String,
 }
 
-impl Street {
+impl TestNetwork {
     /// None where a test is to be left out because it may not make one.
     pub(super) fn open() -> Option<Self> {
         Self::make(false)
@@ -45,18 +45,18 @@ impl Street {
         let (six, mark) = (fastrand::u32(..), fastrand::u32(..));
         let v4 = |host: u8| format!("198.{a}.{b}.{}", c + host);
         let v6 = |net: u8, host: &str| format!("fd00:be47:{:x}:{:x}{net:x}::{host}", six >> 16, (six & 0xfff));
-        let street = Self {
+        let net = Self {
             namespace: format!("berth-{mark:x}"),
             link: format!("bs{mark:x}"),
             instance: beside_an_engine.then(|| format!("berth-{mark:x}-own")),
             server: None,
             metadata: v4(2),
-            neighbour: v4(3),
+            other: v4(3),
             metadata6: v6(0, "2"),
-            neighbour6: v6(0, "3"),
+            other6: v6(0, "3"),
             network6: format!("{}/64", v6(1, "")),
         };
-        Some(street.build(&v4(1), &v6(0, "1")))
+        Some(net.build(&v4(1), &v6(0, "1")))
     }
 
     fn build(mut self, host: &str, host6: &str) -> Self {
@@ -72,7 +72,7 @@ impl Street {
             (
                 &format!("-n {namespace}"),
                 &"eth0".to_owned(),
-                vec![(&*self.metadata, 29), (&*self.neighbour, 29), (&*self.metadata6, 64), (&*self.neighbour6, 64)],
+                vec![(&*self.metadata, 29), (&*self.other, 29), (&*self.metadata6, 64), (&*self.other6, 64)],
             ),
         ];
         for (at, link, addresses) in ends {
@@ -94,7 +94,7 @@ impl Street {
     }
 }
 
-impl Drop for Street {
+impl Drop for TestNetwork {
     fn drop(&mut self) {
         if let Some(server) = &mut self.server {
             let _ = server.kill();

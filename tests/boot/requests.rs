@@ -1,4 +1,4 @@
-//! Who asks the machine something meanwhile, from outside, on a thread of his own: the test may block.
+//! Requests to the machine from outside, on a thread of their own, since the test may block.
 
 use std::net::SocketAddr;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -14,7 +14,7 @@ use crate::network::MACHINE;
 pub(crate) const APP: u16 = 80;
 /// Where the agent's endpoint is.
 pub(crate) const ENDPOINT: u16 = 9911;
-/// Between two visits.
+/// Between two requests.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// One request on a connection of its own: the status, or why there is none.
@@ -25,9 +25,9 @@ fn get(port: u16, path: &str) -> Result<u16, String> {
 }
 
 /// One long request.
-pub(crate) struct Visitor(JoinHandle<Result<u16, String>>);
+pub(crate) struct LongRequest(JoinHandle<Result<u16, String>>);
 
-impl Visitor {
+impl LongRequest {
     /// Begins `GET path` of the app.
     pub(crate) fn begin(path: &'static str) -> Self {
         Self(spawn(move || get(APP, path)))
@@ -40,16 +40,16 @@ impl Visitor {
 }
 
 /// One request after the other, as of clients or of a load balancer.
-pub(crate) struct Visitors {
+pub(crate) struct Requests {
     stop: Sender<()>,
-    visits: JoinHandle<(usize, Vec<String>)>,
+    requests: JoinHandle<(usize, Vec<String>)>,
 }
 
-impl Visitors {
+impl Requests {
     /// Begins `GET path` on this port.
     pub(crate) fn begin(port: u16, path: &'static str) -> Self {
         let (stop, stopped) = channel();
-        let visits = spawn(move || {
+        let requests = spawn(move || {
             let (mut asked, mut failed) = (0, Vec::new());
             while stopped.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
                 asked += 1;
@@ -61,12 +61,12 @@ impl Visitors {
             }
             (asked, failed)
         });
-        Self { stop, visits }
+        Self { stop, requests }
     }
 
     /// How many requests there were, and why those that failed did.
     pub(crate) fn end(self) -> (usize, Vec<String>) {
         drop(self.stop);
-        self.visits.join().unwrap()
+        self.requests.join().unwrap()
     }
 }
