@@ -15,7 +15,7 @@ pub fn escaped(text: &str) -> impl Iterator<Item = char> {
 
 /// The text on one line of at most `limit` bytes, escaped as [`escaped`] does it. What is cut off is shown by `…`.
 pub fn one_line(text: &str, limit: usize) -> String {
-    let room = limit.saturating_sub('…'.len_utf8());
+    let kept_bytes = limit.saturating_sub('…'.len_utf8());
     let (mut line, mut cut) = (String::new(), 0);
     for char in text.chars() {
         if is_plain(char) {
@@ -23,7 +23,7 @@ pub fn one_line(text: &str, limit: usize) -> String {
         } else {
             line.extend(char.escape_default());
         }
-        if line.len() <= room {
+        if line.len() <= kept_bytes {
             cut = line.len();
         }
         if line.len() > limit {
