@@ -29,7 +29,7 @@ impl Hook {
                 "the launch hook was not completed within its timeout{last}: the group may terminate this instance although its \
                  app is healthy"
             );
-            outbox.emit(Job::SayLastWords { words: line, output: Vec::new() });
+            outbox.emit(Job::WriteFinalStatus { line, output: Vec::new() });
         }
         self.end(HookEnding::GivenUp(why), now);
     }

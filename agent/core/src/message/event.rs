@@ -106,7 +106,7 @@ pub enum Event {
     /// What the app wrote last, or why it cannot be read.
     OutputRead(AppOutput),
     /// The console has the line.
-    LastWordsSaid,
+    FinalStatusWritten,
     /// An attempt at a job failed.
     Failed(JobKind, JobError),
     /// The process got a signal.
@@ -246,7 +246,7 @@ impl fmt::Display for Event {
             | Self::SecretsMissing
             | Self::SecretsWiped
             | Self::AppSignalled
-            | Self::LastWordsSaid
+            | Self::FinalStatusWritten
             | Self::HandoverRequested
             | Self::Woke => Ok(()),
         }

@@ -191,7 +191,7 @@ impl Failing {
             self.deadline = now + Duration::from_secs(5);
             let output = self.past.app.as_ref().and_then(App::output).map(AppOutput::for_people).unwrap_or_default();
             let output = output.into_iter().map(Into::into).collect();
-            self.final_status.emit(Job::SayLastWords { words: self.final_status_line(), output }, outbox, now);
+            self.final_status.emit(Job::WriteFinalStatus { line: self.final_status_line(), output }, outbox, now);
         }
     }
 

@@ -61,7 +61,7 @@ impl Drain {
         let output =
             self.past.app.as_ref().filter(|_| self.exited.is_some()).and_then(App::output).map(AppOutput::for_people);
         let output = output.unwrap_or_default().into_iter().map(Into::into).collect();
-        let ticket = outbox.emit(Job::SayLastWords { words: line, output });
+        let ticket = outbox.emit(Job::WriteFinalStatus { line, output });
         self.enter(StepName::FinalStatus, Stage::FinalStatus { ticket, until: now + FINAL_STATUS_LIMIT }, now);
     }
 
