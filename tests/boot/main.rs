@@ -132,7 +132,7 @@ async fn at_poweroff_the_drain_is_over_before_docker_is_stopped(suite: Suite) {
         agent("phase drain"),
         agent("ContainerStopped"),
         agent("HookCompleted"),
-        agent("LastWordsSaid"),
+        agent("FinalStatusWritten"),
         systemd("berth.service", "Deactivated successfully"),
         systemd("docker.service", "Stopping"),
     ]);

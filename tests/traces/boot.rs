@@ -144,8 +144,8 @@ fn a_config_fault_is_told_to_the_group_and_leaves_with_its_own_code() {
             0.120    failing GroupFound web, launch hook boot
             0.120    failing > CompleteHook web/boot ABANDON
             0.170    failing HookCompleted
-            0.170    failing > SayLastWords the boot failed: `helth`: unknown key; launch hook: completed ABANDON
-            0.171    failing LastWordsSaid
+            0.170    failing > WriteFinalStatus the boot failed: `helth`: unknown key; launch hook: completed ABANDON
+            0.171    failing FinalStatusWritten
             0.171    gone    > Exit 2
         "#]],
     );

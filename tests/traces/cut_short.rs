@@ -12,8 +12,8 @@ use crate::sim::{LINE, Sim, config, exited, fault, ms, secs, survivor, target};
 const TERM: Event = Event::Signalled(Signal::Term);
 
 /// The final status, as the console has it.
-fn last_words(life: &Sim) -> &str {
-    let said = life.trace().lines().find_map(|line| line.split_once("> SayLastWords "));
+fn final_status(life: &Sim) -> &str {
+    let said = life.trace().lines().find_map(|line| line.split_once("> WriteFinalStatus "));
     said.map_or_else(|| panic!("no final status in\n{}", life.trace()), |(_, words)| words)
 }
 
@@ -75,7 +75,7 @@ fn an_app_that_exits_before_load_balancers_saw_the_503_is_no_drain() {
     let life = Sim::new(LINE).answer(JobKind::WatchContainer, secs(35), exited(143)).at(secs(30), TERM).run(secs(600));
     assert_eq!((life.outcome(), life.count(JobKind::StopContainer)), (Some(Outcome::DrainCut), 1), "{}", life.trace());
     assert!(
-        last_words(&life).starts_with("the drain was cut short after 8 s (a signal); the app exited with code 143"),
+        final_status(&life).starts_with("the drain was cut short after 8 s (a signal); the app exited with code 143"),
         "{}",
         life.trace()
     );
@@ -87,12 +87,12 @@ fn an_app_that_exits_with_clients_is_no_drain_and_without_any_it_is() {
     let busy = Sim::new(LINE).holds(secs(0), 2).answer(JobKind::WatchContainer, secs(58), killed());
     let busy = busy.at(secs(30), TERM).run(secs(600));
     assert_eq!(busy.outcome(), Some(Outcome::DrainCut), "{}", busy.trace());
-    assert!(last_words(&busy).contains("out of memory (code 137) before it was stopped"), "{}", busy.trace());
+    assert!(final_status(&busy).contains("out of memory (code 137) before it was stopped"), "{}", busy.trace());
 
     let line = "image=registry.test/api:v1 port=8080 health=/health drain.idle=20s";
     let idle = Sim::new(line).answer(JobKind::WatchContainer, secs(58), exited(0)).at(secs(30), TERM).run(secs(600));
     assert_eq!(idle.outcome(), Some(Outcome::Done), "nobody was connected: {}", idle.trace());
-    let words = last_words(&idle);
+    let words = final_status(&idle);
     assert!(words.starts_with("drained after") && words.contains("exited with code 0 before it was"), "{words}");
 }
 
@@ -110,7 +110,7 @@ fn an_engine_that_dies_in_the_settle_time_takes_the_app_along_and_that_is_said()
         .at(secs(30), TERM)
         .run(secs(600));
     assert_eq!(life.outcome(), Some(Outcome::DrainCut), "{}", life.trace());
-    let words = last_words(&life);
+    let words = final_status(&life);
     assert!(
         words.contains("the app exited with code 137 (SIGKILL") && words.contains("before it was stopped"),
         "{}",
@@ -133,5 +133,5 @@ fn a_container_that_the_boot_was_removing_is_no_app_that_ended() {
         .at(secs(1), Event::DrainRequested(None))
         .run(secs(600));
     assert_eq!(life.outcome(), Some(Outcome::Done), "{}", life.trace());
-    assert!(last_words(&life).starts_with("drained after"), "{}", life.trace());
+    assert!(final_status(&life).starts_with("drained after"), "{}", life.trace());
 }

@@ -36,8 +36,8 @@ fn an_idle_instance_leaves_in_settle_and_a_few_seconds() {
         52.951   drain   ContainerStopped
         52.951   drain   > CompleteHook web/leave CONTINUE
         53.001   drain   HookCompleted
-        53.001   drain   > SayLastWords drained after 23 s (Auto Scaling is terminating the instance); termination hook: completed CONTINUE
-        53.002   drain   LastWordsSaid
+        53.001   drain   > WriteFinalStatus drained after 23 s (Auto Scaling is terminating the instance); termination hook: completed CONTINUE
+        53.002   drain   FinalStatusWritten
         53.002   gone    > Exit 0
     "#]].assert_eq(&after(&life, "StopContainer"));
 }
@@ -397,18 +397,18 @@ fn a_second_signal_puts_the_end_of_a_stop_that_hangs_no_further_off() {
     let trace = life.trace();
     let stop = after(&life, "StopContainer");
     assert!(stop.starts_with("37.") && life.count(JobKind::StopContainer) == 2, "{trace}");
-    assert!(after(&life, "SayLastWords").starts_with("62."), "25 s after the first stop: {trace}");
+    assert!(after(&life, "WriteFinalStatus").starts_with("62."), "25 s after the first stop: {trace}");
 }
 
 #[test]
 fn a_notice_after_a_second_signal_moves_no_deadline() {
     let hurried = || {
         let line = "image=r.test/a:1 port=80 drain.settle=20s";
-        Sim::new(line).never(JobKind::SayLastWords).at(secs(30), TERM).at(secs(32), TERM)
+        Sim::new(line).never(JobKind::WriteFinalStatus).at(secs(30), TERM).at(secs(32), TERM)
     };
     for life in [hurried().sees(secs(33), spot(120)), hurried().at(secs(34), TERM)] {
         let life = life.run(secs(36));
-        assert!(life.count(JobKind::SayLastWords) == 1 && life.outcome().is_none(), "{}", life.trace());
+        assert!(life.count(JobKind::WriteFinalStatus) == 1 && life.outcome().is_none(), "{}", life.trace());
         let deadlines = life.view().deadlines;
         assert!(
             deadlines

@@ -80,7 +80,7 @@ fn a_failed_boot_outside_any_group_tells_nobody_but_the_console() {
         .fails(JobKind::PullImage, 1, ErrorClass::Broken, "manifest unknown")
         .run(secs(60));
     assert_eq!((life.outcome(), life.count(JobKind::MarkUnhealthy)), (Some(Outcome::BootFailed), 0));
-    assert_eq!(life.count(JobKind::SayLastWords), 1);
+    assert_eq!(life.count(JobKind::WriteFinalStatus), 1);
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn shown(life: &Sim) -> (Vec<String>, Option<Unavailable>) {
 /// The part of the trace that has to do with it.
 fn check(life: &Sim, expected: Expect) {
     const WORDS: [&str; 6] =
-        ["Output", "ContainerExited", "> StartContainer", "> StopContainer", "> CompleteHook", "> SayLastWords"];
+        ["Output", "ContainerExited", "> StartContainer", "> StopContainer", "> CompleteHook", "> WriteFinalStatus"];
     let lines = life.trace().lines().filter(|line| WORDS.iter().any(|word| line.contains(word)));
     expected.assert_eq(&lines.map(|line| format!("{line}\n")).collect::<String>());
 }
@@ -94,7 +94,7 @@ fn an_app_that_never_gets_healthy_is_read_before_it_is_stopped() {
             5.205    failing > StopContainer c0ffee within 1s
             5.205    failing > CompleteHook web/boot ABANDON
             5.210    failing OutputRead 1 line
-            5.705    failing > SayLastWords the boot failed: the app was not healthy within 3s (probe.start_timeout): connection refused; launch hook: completed ABANDON
+            5.705    failing > WriteFinalStatus the boot failed: the app was not healthy within 3s (probe.start_timeout): connection refused; launch hook: completed ABANDON
         "#]],
     );
     assert_eq!(life.outcome(), Some(Outcome::BootFailed));
@@ -140,7 +140,7 @@ fn the_final_status_waits_for_it_and_the_hook_does_not() {
             2.415    failing > StopContainer c0ffee within 30s
             2.415    failing > CompleteHook web/boot ABANDON
             4.415    failing OutputRead 1 line
-            4.415    failing > SayLastWords the boot failed: the app exited with code 1, after 0 restarts within 600s; launch hook: completed ABANDON
+            4.415    failing > WriteFinalStatus the boot failed: the app exited with code 1, after 0 restarts within 600s; launch hook: completed ABANDON
         "#]],
     );
     assert_eq!(life.said, ["why it exited"]);
@@ -159,7 +159,7 @@ fn a_reading_that_hangs_delays_the_exit_by_its_deadline() {
             2.415    failing > ReadOutput c0ffee
             2.415    failing > StopContainer c0ffee within 30s
             2.415    failing > CompleteHook web/boot ABANDON
-            7.415    failing > SayLastWords the boot failed: the app exited with code 1, after 0 restarts within 600s; launch hook: completed ABANDON
+            7.415    failing > WriteFinalStatus the boot failed: the app exited with code 1, after 0 restarts within 600s; launch hook: completed ABANDON
         "#]],
     );
     let why = AppOutput::none(Unavailable::EngineFailed);
@@ -171,7 +171,7 @@ fn a_signal_does_not_wait_for_it() {
     let line = "image=r.test/a:1 port=80 restart.limit=0";
     let life = Sim::new(line).answer(JobKind::WatchContainer, ms(10), exited(1)).fails_probing(100);
     let life = life.never(JobKind::ReadOutput).at(secs(3), TERM).run(secs(60));
-    assert!(life.trace().contains("3.000    failing > SayLastWords"), "{}", life.trace());
+    assert!(life.trace().contains("3.000    failing > WriteFinalStatus"), "{}", life.trace());
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn an_app_that_exits_in_a_drain_is_read_and_one_that_the_drain_stops_is_not() {
             12.405   drain   > StopContainer c0ffee within 30s
             12.410   drain   OutputRead 1 line
             12.905   drain   > CompleteHook web/leave CONTINUE
-            12.955   drain   > SayLastWords the drain was cut short after 3 s (a signal); the app exited with code 1 before it was stopped; termination hook: completed CONTINUE
+            12.955   drain   > WriteFinalStatus the drain was cut short after 3 s (a signal); the app exited with code 1 before it was stopped; termination hook: completed CONTINUE
         "#]],
     );
     assert_eq!(exits.said, ["demo: it does not work"]);

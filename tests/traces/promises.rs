@@ -36,7 +36,7 @@ const JOBS: [JobKind; 21] = [
     JobKind::DescribeInstance,
     JobKind::MarkUnhealthy,
     JobKind::ReadOutput,
-    JobKind::SayLastWords,
+    JobKind::WriteFinalStatus,
 ];
 
 #[derive(Clone, Debug)]

@@ -68,7 +68,7 @@ fn a_failed_boot_says_what_could_not_be_had() {
         (JobKind::StartContainer, ErrorClass::Broken, ReadyReason::ContainerNotStarted),
     ] {
         let failed = |line: &str| {
-            Sim::new(line).fails(job, 1, class, SAID).never(JobKind::CompleteHook).never(JobKind::SayLastWords)
+            Sim::new(line).fails(job, 1, class, SAID).never(JobKind::CompleteHook).never(JobKind::WriteFinalStatus)
         };
         is(&failed(line).run(secs(5)), Status::Failed, reason);
         // Held, it says the same; before the config is known there is no hold.

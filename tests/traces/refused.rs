@@ -40,8 +40,8 @@ fn adopted(life: Sim, line: &str) -> Sim {
 }
 
 /// What was said on the console, last.
-fn last_words(life: &Sim) -> &str {
-    let line = life.trace().lines().rfind(|line| line.contains("> SayLastWords"));
+fn final_status(life: &Sim) -> &str {
+    let line = life.trace().lines().rfind(|line| line.contains("> WriteFinalStatus"));
     line.unwrap_or_else(|| panic!("nothing was said\n{}", life.trace()))
 }
 
@@ -62,9 +62,9 @@ fn a_launch_hook_that_may_not_be_completed_is_a_failed_boot_that_names_the_permi
         assert_eq!(served.view().status, Status::Ok, "until it is known\n{}", served.trace());
         let life = served.run(secs(600));
         assert_eq!(life.outcome(), Some(Outcome::BootFailed), "{}", life.trace());
-        let told = [JobKind::CompleteHook, JobKind::StopContainer, JobKind::MarkUnhealthy, JobKind::SayLastWords];
+        let told = [JobKind::CompleteHook, JobKind::StopContainer, JobKind::MarkUnhealthy, JobKind::WriteFinalStatus];
         assert_eq!(told.map(|job| life.count(job)), [1, 1, 1, 1], "{}", life.trace());
-        let words = last_words(&life);
+        let words = final_status(&life);
         assert!(
             words.contains("the boot failed: the launch hook web/boot cannot be completed: autoscaling:Comp"),
             "{words}"
@@ -150,7 +150,7 @@ fn a_launch_hook_that_cannot_be_found_ends_the_boot_before_anything_is_started()
         assert_eq!(life.outcome(), Some(Outcome::BootFailed), "{}", life.trace());
         let done = [JobKind::CreateContainer, JobKind::CompleteHook, JobKind::MarkUnhealthy].map(|job| life.count(job));
         assert_eq!(done, [0, 0, 1], "{}", life.trace());
-        let words = last_words(&life);
+        let words = final_status(&life);
         assert!(words.contains("the launch hook cannot be found: autoscaling:DescribeLifecycleHooks"), "{words}");
     }
 }
@@ -210,7 +210,7 @@ fn an_instance_that_may_not_be_marked_unhealthy_says_so_with_the_permission() {
     assert_eq!(life.outcome(), Some(Outcome::AppFailed), "{}", life.trace());
     let permission = "must allow autoscaling:SetInstanceHealth on \
                       arn:aws:autoscaling:us-east-2:123456789012:autoScalingGroup:*:autoScalingGroupName/web";
-    assert!(last_words(&life).contains(permission), "{}", last_words(&life));
+    assert!(final_status(&life).contains(permission), "{}", final_status(&life));
 }
 
 #[test]
@@ -240,9 +240,9 @@ fn a_launch_hook_that_could_not_be_completed_in_its_time_is_told_while_the_app_s
         .fails_always(JobKind::CompleteHook, "no route to Auto Scaling")
         .run(secs(100));
     assert_eq!((life.view().status, &shown(&life)["lifecycle"]["failed"]), (Status::Ok, &true.into()));
-    let words = last_words(&life);
+    let words = final_status(&life);
     assert!(words.contains("the launch hook was not completed") && words.contains("no route"), "{words}");
-    assert_eq!(life.count(JobKind::SayLastWords), 1);
+    assert_eq!(life.count(JobKind::WriteFinalStatus), 1);
 }
 
 #[test]
@@ -253,7 +253,7 @@ fn a_termination_hook_that_may_not_be_completed_is_told_at_the_end_of_the_drain(
         .sees(secs(30), target(TargetState::Terminated))
         .run(secs(600));
     assert_eq!((life.outcome(), life.count(JobKind::CompleteHook)), (Some(Outcome::Done), 2), "{}", life.trace());
-    let words = last_words(&life);
+    let words = final_status(&life);
     let (told, permission) = ("the termination hook web/leave cannot be completed", "autoScalingGroupName/web");
     assert!(words.contains(told) && words.contains(permission), "{words}");
 }

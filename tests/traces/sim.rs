@@ -354,9 +354,9 @@ impl Sim {
                     let kind = job.kind();
                     match &job {
                         Job::CompleteHook { hook, .. } => self.completing = hook.to_string(),
-                        Job::SayLastWords { output, words } => {
+                        Job::WriteFinalStatus { output, line } => {
                             self.said.clone_from(output);
-                            self.words.clone_from(words);
+                            self.words.clone_from(line);
                         }
                         _ => {}
                     }
@@ -420,7 +420,7 @@ impl Sim {
             Job::WipeSecrets => (0, Event::SecretsWiped),
             Job::SignalApp { .. } => (1, Event::AppSignalled),
             Job::ReadOutput { .. } => (5, Event::OutputRead(wrote("demo: it does not work"))),
-            Job::SayLastWords { .. } => (1, Event::LastWordsSaid),
+            Job::WriteFinalStatus { .. } => (1, Event::FinalStatusWritten),
         };
         Answer::After(ms(delay), event)
     }

@@ -187,7 +187,7 @@ fn log_dropped_lines() {
 
 fn log_effect(feed: &broadcast::Sender<Arc<str>>, phase: PhaseName, effect: &Effect, now: Uptime) {
     // A final status while the app still serves is an alarm.
-    let alarm = matches!(effect, Effect::Job(_, Job::SayLastWords { .. }))
+    let alarm = matches!(effect, Effect::Job(_, Job::WriteFinalStatus { .. }))
         && matches!(phase, PhaseName::Serve | PhaseName::Warm);
     let (word, ticket) = (phase.word(), effect.ticket().map(|ticket| ticket.0));
     if alarm {

@@ -15,14 +15,14 @@ use crate::outbox::Outbox;
 use crate::retry::Backoff;
 use crate::view::BlockView;
 
-/// Between two looks. One takes a few milliseconds of a core, in berth, the engine and `iptables` together.
+/// Between two checks. One takes a few milliseconds of a core, in berth, the engine and `iptables` together.
 const EVERY: Duration = Duration::from_secs(5);
-/// After looks that failed: the engine may be away for long, and each of them is a line in the log.
+/// After checks that failed: the engine may be away for long, and each check is a line in the log.
 const AFTER_FAILURES: Backoff = Backoff { first: EVERY, cap: Duration::from_secs(60) };
 /// For an answer; the adapter gives up before that.
 const ANSWER: Duration = Duration::from_secs(120);
 
-/// Looks after the block, from the moment that the config asks for it.
+/// Checks the block once the config asks for it.
 #[derive(Clone, Debug, Default)]
 pub struct MetadataGuard {
     state: GuardState,
@@ -81,7 +81,7 @@ impl MetadataGuard {
         }
     }
 
-    /// When it wants to be looked at again.
+    /// When it wants to be woken.
     pub fn wake(&self) -> Option<Uptime> {
         match self.state {
             GuardState::Off => None,
@@ -89,7 +89,7 @@ impl MetadataGuard {
         }
     }
 
-    /// For people; none while the config does not ask for a block.
+    /// As it is shown; none while the config does not ask for a block.
     pub fn view(&self) -> Option<BlockView> {
         match self.state {
             GuardState::Off => None,

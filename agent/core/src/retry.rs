@@ -12,24 +12,24 @@ pub struct Backoff {
     pub cap: Duration,
 }
 
-/// For neighbours on this machine (metadata, engine): they come up during a boot, so they are asked often.
+/// For services on this machine (metadata, engine): they start during a boot, so they are asked often.
 pub const NEAR: Backoff = Backoff { first: Duration::from_millis(100), cap: Duration::from_secs(1) };
 
 /// For services that are far away.
 pub const FAR: Backoff = Backoff { first: Duration::from_millis(500), cap: Duration::from_secs(20) };
 
-/// For a service that says that it has too many callers: most of a fleet heard the same at the same moment. Wide enough that a
-/// thousand do not come back as a second wave (tests/traces/quotas.rs).
+/// For a service that throttles: most of a fleet is throttled at the same moment. Wide enough that a thousand instances do not
+/// retry as a second wave (tests/traces/quotas.rs).
 pub const THROTTLED: Backoff = Backoff { first: Duration::from_secs(3), cap: Duration::from_secs(20) };
 
 impl Backoff {
-    /// The wait after `attempts` failed attempts: between half of the doubled wait and the whole, so that two who failed
-    /// together do not come back together.
+    /// The wait after `attempts` failed attempts: between half of the doubled wait and the whole, so that two instances that failed
+    /// together do not retry together.
     pub fn after(self, attempts: u32, rng: &mut fastrand::Rng) -> Duration {
         self.whole(attempts).mul_f64(0.5 + rng.f64() / 2.0)
     }
 
-    /// The same, anywhere within the doubled wait: those who failed together come back evenly spread.
+    /// The same, anywhere within the doubled wait: instances that failed together retry evenly spread.
     pub fn within(self, attempts: u32, rng: &mut fastrand::Rng) -> Duration {
         self.whole(attempts).mul_f64(rng.f64())
     }

@@ -1,11 +1,11 @@
-//! One step of the way: ordered once its inputs are there, tried again while its errors are transient, timed for people.
+//! One step: ordered once its inputs are there, tried again while its errors are transient, and timed.
 //!
 //! ```text
 //!   idle ──order──▶ running ──done──▶ done(T)
 //!    ▲                 │
 //!    └──── due ◀── waiting ◀──failed
 //! ```
-//! What it spends in waits is told apart from work.
+//! Its waits are shown apart from its work.
 
 use crate::clock::Uptime;
 use crate::message::error::{ErrorClass, JobError};
@@ -16,7 +16,7 @@ use crate::outbox::Outbox;
 use crate::retry::Backoff;
 use crate::view::{StepName, StepState, StepView, WaitView};
 
-/// Waits kept for people to look at; past it the two oldest are told as one.
+/// Waits that are kept for `berth timeline`. Beyond that the two oldest become one.
 const WAITS_KEPT: usize = 64;
 
 /// A job with its result, attempts and times.

@@ -268,7 +268,7 @@ fn usual(job: JobKind) -> Duration {
         | JobKind::CheckPaths
         | JobKind::CountConnections
         | JobKind::ExtendStop
-        | JobKind::SayLastWords
+        | JobKind::WriteFinalStatus
         | JobKind::SignalApp
         | JobKind::WipeSecrets => 1,
         JobKind::PullImage => 2000,

@@ -120,7 +120,7 @@ impl World {
             Job::CheckMetadataBlock => Event::MetadataBlockChecked(BlockRepair::default()),
             Job::SignalApp { .. } => Event::AppSignalled,
             Job::ReadOutput { id, .. } => Event::OutputRead(self.engine.output(id)),
-            Job::SayLastWords { .. } => Event::LastWordsSaid,
+            Job::WriteFinalStatus { .. } => Event::FinalStatusWritten,
         })
     }
 

@@ -97,7 +97,7 @@ pub(crate) const OTHERS: [JobKind; 6] = [
     JobKind::Listen,
     JobKind::WatchMetadata,
     JobKind::ExtendStop,
-    JobKind::SayLastWords,
+    JobKind::WriteFinalStatus,
 ];
 
 impl Plan {

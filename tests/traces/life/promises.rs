@@ -479,7 +479,7 @@ impl World {
                     self.breaks(10, "a running app of this config is removed");
                 }
             }
-            Job::SayLastWords { words, .. } if words.contains("Auto Scaling was asked for") => self.met(API_AWAY),
+            Job::WriteFinalStatus { line, .. } if line.contains("Auto Scaling was asked for") => self.met(API_AWAY),
             Job::ReadOutput { .. } if status == Status::Ok => {
                 self.breaks(5, "the output of a healthy app is read");
             }

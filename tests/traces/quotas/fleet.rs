@@ -324,7 +324,7 @@ impl Fleet {
             Job::CountConnections(_) => local(self, Event::ConnectionsCounted(0)),
             Job::ExtendStop(_) => local(self, Event::StopExtended),
             Job::WipeSecrets => local(self, Event::SecretsWiped),
-            Job::SayLastWords { .. } => local(self, Event::LastWordsSaid),
+            Job::WriteFinalStatus { .. } => local(self, Event::FinalStatusWritten),
             other => panic!("nobody expected {other}"),
         }
     }

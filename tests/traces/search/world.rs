@@ -224,7 +224,7 @@ impl World {
             Job::SignalApp { .. } => Event::AppSignalled,
             Job::ReadOutput { .. } => Event::OutputRead(wrote("so far, so good")),
             Job::CheckMetadataBlock => Event::MetadataBlockChecked(BlockRepair::default()),
-            Job::SayLastWords { .. } => Event::LastWordsSaid,
+            Job::WriteFinalStatus { .. } => Event::FinalStatusWritten,
         }
     }
 }

@@ -94,8 +94,8 @@ impl Diary {
 
     /// The line for the console is kept with the record.
     pub(super) fn hear(&mut self, job: &Job) {
-        if let Job::SayLastWords { words, .. } = job {
-            self.final_status = Some(words.clone());
+        if let Job::WriteFinalStatus { line, .. } = job {
+            self.final_status = Some(line.clone());
         }
     }
 

@@ -69,7 +69,7 @@ pub struct Parts {
     pub delivery: Delivery,
     /// Who is kept from the instance metadata.
     pub block: MetadataBlock,
-    /// Where last words go.
+    /// Where the final status goes.
     pub console: Console,
     /// Where the config comes from.
     pub sources: ConfigSources,
@@ -241,9 +241,9 @@ impl Adapters {
             Job::ReadOutput { id, config } => {
                 Event::OutputRead(output::read(&self.engine, &self.delivery, &id, &config).await?)
             }
-            Job::SayLastWords { words, output } => {
-                self.console.say(&words, &output).await?;
-                Event::LastWordsSaid
+            Job::WriteFinalStatus { line, output } => {
+                self.console.say(&line, &output).await?;
+                Event::FinalStatusWritten
             }
             Job::WatchMetadata => Event::MetadataSeen(self.imds.snapshot().await?),
             Job::CountConnections(app) => Event::ConnectionsCounted(self.engine.connections(&app.id).await?),

@@ -1,4 +1,4 @@
-//! The app's health as its probes tell it: well after so many passes in a row, unwell after so many failures in a row.
+//! The app's health by its probes: healthy after so many passes in a row, unhealthy after so many failures in a row.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::message::probe_failure::ProbeFailure;
 use crate::view::ProbeView;
 use crate::view::histogram::Histogram;
 
-/// Probes kept for people to look at.
+/// Probes that are kept for `berth status`.
 const KEPT: usize = 20;
 
 /// What the probes said so far.
@@ -29,7 +29,7 @@ pub struct Health {
 }
 
 impl Health {
-    /// Of an app that was not asked yet.
+    /// Of an app that was not probed yet.
     pub(super) fn new(now: Uptime) -> Self {
         Self {
             healthy: false,
@@ -43,8 +43,7 @@ impl Health {
         }
     }
 
-    /// Takes one answer: none if the app is well, else why not. Whether the app's health, or the reason for it, is another
-    /// now.
+    /// Takes one answer: none if the app is healthy, else why not. Returns whether the health or its reason changed.
     pub(super) fn take(&mut self, failure: Option<&ProbeFailure>, took: Duration, policy: &Probe, now: Uptime) -> bool {
         self.note(failure, took, now);
         let was_healthy = self.healthy;
@@ -62,7 +61,7 @@ impl Health {
         !self.healthy
     }
 
-    /// It has run for long enough to count as well without having been asked.
+    /// It has run for long enough to count as healthy without a probe.
     pub(super) fn endure(&mut self) {
         self.healthy = true;
     }
@@ -74,7 +73,7 @@ impl Health {
         self.up_since = now;
     }
 
-    /// It is not well, without having been asked: it exited, or is being stopped.
+    /// It is unhealthy without a probe: it exited, or is being stopped.
     pub(super) fn mark_unhealthy(&mut self, now: Uptime) {
         if self.healthy {
             self.healthy = false;
@@ -82,8 +81,8 @@ impl Health {
         }
     }
 
-    /// Whether it has been unwell for too long: twice the failures that made it so, or, if it never got well after a
-    /// restart, the time that a start may take.
+    /// Whether it has been unhealthy for too long: twice `unhealthy` failures, or, if it never became healthy after a restart, the
+    /// time that a start may take.
     pub(super) fn past_threshold(&self, policy: &Probe, start_limit: Duration, now: Uptime) -> bool {
         !self.healthy
             && if self.is_starting() {
@@ -93,7 +92,7 @@ impl Health {
             }
     }
 
-    /// Whether it has not been well since its process started.
+    /// Whether it has not been healthy since its process started.
     pub(super) fn is_starting(&self) -> bool {
         !self.healthy && self.unhealthy_since <= self.up_since
     }
@@ -103,12 +102,12 @@ impl Health {
         now.since(self.up_since)
     }
 
-    /// Whether it is well.
+    /// Whether it is healthy.
     pub fn is_healthy(&self) -> bool {
         self.healthy
     }
 
-    /// Since when it has not been well, if it is not.
+    /// Since when it has been unhealthy, if it is.
     pub fn unhealthy_since(&self) -> Option<Uptime> {
         (!self.healthy).then_some(self.unhealthy_since)
     }

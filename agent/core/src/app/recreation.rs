@@ -130,7 +130,7 @@ impl Recreation {
         RecreationNext::Stay
     }
 
-    /// When it wants to be looked at again.
+    /// When it wants to be woken.
     pub(super) fn wake(&self) -> Uptime {
         let (RecreationState::Asked { until: at, .. } | RecreationState::Waiting(at)) = self.state;
         at.min(self.deadline)

@@ -68,7 +68,7 @@ impl App {
         }
     }
 
-    /// When it wants to be looked at again.
+    /// When it wants to be woken.
     pub fn wake(&self) -> Option<Uptime> {
         let state = match &self.state {
             AppState::Up { watch, probe, .. } => {

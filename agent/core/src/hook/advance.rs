@@ -20,16 +20,16 @@ impl Hook {
         self.state = HookStage::Over(ending);
     }
 
-    /// Nothing more is tried. A launch hook that runs out now takes a healthy instance with it: that is told while it serves.
+    /// Nothing more is tried. A launch hook that expires after this terminates a healthy instance: the console says so while it serves.
     pub(super) fn give_up(&mut self, why: String, outbox: &mut Outbox, now: Uptime) {
         if self.transition == Transition::Launching && self.wanted == Some(HookResult::Continue) {
             let last = self.refused.as_deref().or(self.completed.error()).or(self.found.error());
             let last = last.map(|error| format!(" ({error})")).unwrap_or_default();
-            let words = format!(
+            let line = format!(
                 "the launch hook was not completed within its timeout{last}: the group may terminate this instance although its \
                  app is healthy"
             );
-            outbox.emit(Job::SayLastWords { words, output: Vec::new() });
+            outbox.emit(Job::WriteFinalStatus { line, output: Vec::new() });
         }
         self.end(HookEnding::GivenUp(why), now);
     }

@@ -1,4 +1,4 @@
-//! The heartbeats of one hook: when its timer is restarted, so that it does not run out while somebody is there.
+//! The heartbeats of one hook: when its timer is restarted, so that it does not expire while the agent works.
 //!
 //! The first comes a quarter of the timeout after the group was first asked for, at the latest: the timer has run for a while,
 //! since the instance was launched or since an agent that was killed last restarted it. Every other comes after a half, at the
@@ -24,7 +24,7 @@ pub(super) struct Heartbeats {
     pub(super) interval: Option<Duration>,
     /// The hook's timeout, as far as it is known.
     pub(super) timeout: Option<Duration>,
-    /// When the hook was first looked for.
+    /// When the search for the hook began.
     since: Option<Uptime>,
     next: Option<Uptime>,
     /// On their way: one may still be when the next is due.
@@ -32,14 +32,14 @@ pub(super) struct Heartbeats {
     recorded: u32,
     /// Since the last that was recorded.
     failures: u32,
-    /// Whether an agent before this one was here: nobody knows how little it left of the timer.
+    /// Whether an agent before this one ran here: how much it left of the timer is not known.
     inherited: bool,
     /// Why the last was refused for good.
     refusal: Option<String>,
 }
 
 impl Heartbeats {
-    /// The hook is looked for.
+    /// The search for the hook begins.
     pub(super) fn look(&mut self, now: Uptime) {
         self.since = Some(now);
     }
@@ -50,7 +50,7 @@ impl Heartbeats {
         self.next = Some(if self.inherited { now } else { since + quarter + outbox.some_of(quarter) });
     }
 
-    /// An agent before this one was here: the next is due at once.
+    /// An agent before this one ran here: the next is due at once.
     pub(super) fn inherit(&mut self, now: Uptime) {
         if !std::mem::replace(&mut self.inherited, true) {
             self.next = self.next.map(|_| now);
@@ -77,7 +77,7 @@ impl Heartbeats {
         self.refusal = None;
     }
 
-    /// It is not allowed: it is due again as ever, since the role may be mended.
+    /// It is not allowed. The next is due as planned, since the role may be changed.
     pub(super) fn refused(&mut self, error: &JobError) {
         self.refusal = Some(error.reason.clone());
     }
@@ -87,7 +87,7 @@ impl Heartbeats {
         self.refusal.as_deref()
     }
 
-    /// Whether an agent before this one was here.
+    /// Whether an agent before this one ran here.
     pub(super) fn is_inherited(&self) -> bool {
         self.inherited
     }

@@ -11,7 +11,7 @@
 //! instance up), or there **never was** one, or somebody completed it (the instance is in service or outside any group).
 //!
 //! A call that is refused for good leads to the same question: a launch hook that holds the instance and can never be completed
-//! is a failed boot ([`Hook::refusal`]), and a refusal that holds nothing is only told.
+//! is a failed boot ([`Hook::refusal`]). A refusal that holds nothing is only reported.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,13 +44,13 @@ mod state;
 
 pub use refused::explain;
 
-/// Between two tries while the hook is not active yet, at the most: the wait state can lag the state that the group tells.
+/// Between two tries while the hook is not active yet, at the most: the wait state can lag the state that the group shows.
 const NOT_YET: Duration = Duration::from_secs(5);
 
 /// For one answer; the adapter gives up before that.
 const ANSWER: Duration = Duration::from_secs(60);
 
-/// For a termination hook that nobody announced: whoever stops the agent does not wait for an AWS that is away.
+/// For a termination hook that nothing announced: an operator that stops the agent does not wait for an AWS outage.
 const UNANNOUNCED: Duration = Duration::from_secs(60);
 
 /// For how long a completion is tried when the hook's timeout is not known, and the group says all along that it is too early:
@@ -78,7 +78,7 @@ pub struct Hook {
     give_up_at: Option<Uptime>,
     /// For how long the group may leave everything unanswered.
     patience: Patience,
-    /// What was refused for good, told to people. The group is being asked whether the instance's life hangs on it.
+    /// What was refused for good, as a sentence. The group is asked whether the instance waits for this hook.
     refused: Option<String>,
     /// Who this instance is.
     identity: Option<Arc<Identity>>,
@@ -88,7 +88,7 @@ pub struct Hook {
     group_name: Option<String>,
     launch_name: Option<String>,
     terminate_name: Option<String>,
-    /// What the group told, none if it was not asked.
+    /// What the group answered, none if it was not asked.
     reported: Option<Option<Membership>>,
     asking: Option<Ticket>,
     /// When the answer that is awaited is late.
@@ -190,7 +190,7 @@ impl Hook {
         }
     }
 
-    /// The group takes the instance away: from here on "not active" means "not yet".
+    /// The group terminates the instance: after that "not active" means "not yet".
     pub fn expect(&mut self) {
         // A second report does not extend the time again.
         if self.transition == Transition::Launching || std::mem::replace(&mut self.expected, true) {
@@ -201,13 +201,13 @@ impl Hook {
         }
     }
 
-    /// An agent before this one was here, and left of the hook's timer whatever it left: the first heartbeat is due at once.
+    /// An agent before this one ran here. How much it left of the hook's timer is not known, so the first heartbeat is due at once.
     pub fn inherit(&mut self, outbox: &mut Outbox, now: Uptime) {
         self.heartbeats.inherit(now);
         self.advance(outbox, now);
     }
 
-    /// What the group told, for another hook of the same instance; none if it was not asked.
+    /// What the group answered, for another hook of the same instance; none if it was not asked.
     pub fn reported(&self) -> Option<Option<Membership>> {
         self.reported.clone()
     }
@@ -233,7 +233,7 @@ impl Hook {
         [self.give_up_at, self.patience.ends()].into_iter().flatten().min()
     }
 
-    /// Lets go of whatever is on its way: another hook's answers look the same.
+    /// Cancels what is on its way: the instance leaves, and another hook is completed.
     pub fn halt(&mut self, outbox: &mut Outbox) {
         self.found.cancel(outbox);
         self.completed.cancel(outbox);
@@ -301,12 +301,12 @@ impl Hook {
         self.state == HookStage::Over(HookEnding::Completed(HookResult::Abandon))
     }
 
-    /// Whether the instance is, or may be, in a group that can be told of its health.
+    /// Whether the instance is, or may be, in a group that takes a report of its health.
     pub fn may_be_in_group(&self) -> bool {
         self.state != HookStage::Over(HookEnding::OutsideAnyGroup)
     }
 
-    /// When the hook wants to be looked at again.
+    /// When the hook wants to be woken.
     pub fn wake(&self) -> Option<Uptime> {
         let own = match self.state {
             HookStage::Finding => self.found.wake().or(self.answer_by),

@@ -1,4 +1,4 @@
-//! What is told of a call to Auto Scaling that was refused for good: the answer, and what would allow it.
+//! The sentence for a call to Auto Scaling that was refused for good: the answer, and what would allow it.
 
 use crate::message::error::{ErrorClass, JobError};
 use crate::message::identity::Identity;

@@ -1,4 +1,4 @@
-//! The machine: which phase the instance is in, and who hands over to whom. It never fails, waits or does IO.
+//! The machine: which phase the instance is in, and what leads to the next. It never fails, waits or does IO.
 //!
 //! ```text
 //!            healthy               notice, signal, asked for
@@ -10,14 +10,14 @@
 //!    ├─────────────────▶ failing ───▶ gone(2 | 3 | 4)         │
 //!    └── on_failure=hold ──▶ hold ────────────────────────────┘
 //! ```
-//! A handover (`berth handover`) ends boot, serve, warm and hold as a kill would, with the container left as it is, and the
-//! next agent begins anew. On the way out it is refused: the next agent would not know that somebody asked to leave.
+//! A handover (`berth handover`) ends boot, serve, warm and hold like a kill: the container stays as it is, and the next agent
+//! boots. During a drain it is refused: the next agent would not know of the drain.
 //!
-//! A kill is no end of a drain: the next agent is handed what is left of it, and goes on as soon as it knows which instance it
-//! is on (drain/unfinished.rs).
+//! A kill does not end a drain: the next agent gets what is left of it, and goes on once it knows its instance
+//! (drain/unfinished.rs).
 //!
 //! What the surroundings want is asked for in every phase (notice.rs), and reaches drain from any of them in one event; a
-//! drain hears later notices without beginning anew (invariant 7).
+//! drain takes later notices without a new beginning (invariant 7).
 //!
 //! Events come in with the time, effects go out with tickets. Only the driver calls it (invariant 2).
 
@@ -52,7 +52,7 @@ mod show;
 /// What holds until a config is read. They are made once in a process.
 static DEFAULTS: LazyLock<Arc<Config>> = LazyLock::new(|| Arc::new(Config::defaults()));
 
-/// Phases kept for people to look at.
+/// Phases that are kept for `berth timeline`.
 const PHASES_KEPT: usize = 50;
 
 /// One life, from start to gone.
@@ -142,7 +142,7 @@ impl Machine {
 
     /// The only way in.
     pub fn on(&mut self, input: &Input, now: Uptime) {
-        // Nobody waits for the answer to a job that was cancelled.
+        // An answer to a job that was cancelled.
         if input.ticket().is_some_and(|ticket| !self.outbox.close(ticket)) {
             return;
         }
@@ -157,7 +157,7 @@ impl Machine {
             let next = self.hear(&notice, now);
             self.go(next, now);
         }
-        // Whatever this agent does from here on is its own.
+        // After that a drain is this agent's own.
         if matches!(event, Event::Identified(_)) {
             self.former = None;
         }
@@ -173,7 +173,7 @@ impl Machine {
         }
     }
 
-    /// Goes on with the drain of the agent before this one; what is left of another instance's is nothing.
+    /// Goes on with the drain of the agent before this one. The note of another instance means nothing here.
     fn resume(&mut self, event: &Event) -> MachineNext {
         let Event::Identified(identity) = event else { return MachineNext::Stay };
         self.former = self.former.take().filter(|(former, _)| former.instance_id == identity.instance_id);
@@ -194,7 +194,7 @@ impl Machine {
         }
     }
 
-    /// Whether it is known which instance this is, and so whose the drain before was.
+    /// Whether the instance is known, and with it whose drain the note describes.
     fn is_identified(&self) -> bool {
         matches!(&self.phase, Phase::Boot(boot) if boot.identity().is_some())
     }

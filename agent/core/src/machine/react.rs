@@ -147,7 +147,7 @@ impl Machine {
             Notice::Maintenance(_) if self.config.maintenance == OnNotice::Drain => {
                 Some(Cause::Maintenance(notice.to_string()))
             }
-            // Detached carries on, and so does whoever is told a word that this version does not know.
+            // A detached instance carries on, and so does one with a state that this version does not know.
             Notice::Target(_) | Notice::Spot(_) | Notice::Rebalance | Notice::Maintenance(_) => None,
         };
         let Notice::Target(state) = notice else { return self.leave_for(cause, now) };

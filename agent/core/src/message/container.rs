@@ -76,7 +76,7 @@ pub struct RunningContainer {
     pub healthcheck: Option<HealthCheck>,
     /// Whether commands in it go through the shim to see the secret environment.
     pub shim: bool,
-    /// How long its process had been running when it was looked at, by the engine's `State.StartedAt`.
+    /// How long its process had been running at the inspection, by the engine's `State.StartedAt`.
     pub running_for: Duration,
 }
 
@@ -87,7 +87,7 @@ pub enum Address {
     At(IpAddr),
     /// Its network mode gives it no address of its own: `none`, or another container's network.
     Never,
-    /// It had none when it was looked at: it did not run any more, or was on no network.
+    /// It had none at the inspection: it had stopped, or was on no network.
     NotNow,
 }
 

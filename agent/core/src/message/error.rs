@@ -1,4 +1,4 @@
-//! What the machine is told of a failure: its class and one sentence. The typed error stays in the adapters.
+//! What the machine knows of a failure: its class and one sentence. The typed error stays in the adapters.
 
 use std::error::Error;
 use std::{fmt, io, iter};
@@ -12,17 +12,17 @@ use serde::{Deserialize, Serialize};
 pub enum ErrorClass {
     /// May pass by itself: 5xx, a refused connection, a timeout. Tried again with backoff.
     Transient,
-    /// What it was tried with is not valid any more: got anew, then tried again with backoff.
+    /// The credentials have expired: they are fetched again, then the job is tried again with backoff.
     Expired,
-    /// The service has too many callers. It passes too, the sooner the more of them stand back.
+    /// The service has too many callers. It passes, the sooner the longer they wait.
     Throttled,
     /// The credentials do not allow it. Permanent for this boot.
     Denied,
-    /// The container that it was about is not there any more: somebody removed it.
+    /// The container does not exist any more: it was removed from outside.
     Gone,
-    /// It is not there or not as it must be: image not found, a secret without that key. Permanent for this boot.
+    /// It does not exist or is unusable: image not found, a secret without that key. Permanent for this boot.
     Broken,
-    /// The config asks for something that cannot be. Permanent for this boot.
+    /// The config is invalid. Permanent for this boot.
     Misconfigured,
 }
 

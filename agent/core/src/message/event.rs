@@ -38,7 +38,7 @@ pub enum Event {
     ConfigRead(Arc<Config>),
     /// The endpoint answers on the address that was asked for.
     Listening,
-    /// All secrets are in the adapters.
+    /// All secrets are fetched.
     SecretsFetched,
     /// The registry's credentials are in the adapters (or none are needed).
     RegistryLoggedIn,
@@ -48,27 +48,27 @@ pub enum Event {
     ContainersFound(Vec<FoundContainer>),
     /// Every path that the container waits for is there.
     PathsFound,
-    /// The registry told the digest.
+    /// The registry returned the digest.
     DigestResolved(PinnedImage),
     /// The engine has the image, or has not.
     ImageInspected(Option<ImageFacts>),
     /// The pull went on.
     PullProgressed(PullProgress),
-    /// The pull ended without an error; whether the image is there, an inspection tells.
+    /// The pull ended without an error. An inspection shows whether the image is there.
     ImagePulled,
     /// The container was created.
     ContainerCreated(ContainerId),
     /// The container was started.
     ContainerStarted(Box<RunningContainer>),
-    /// The app said that it is well.
+    /// The app is healthy.
     ProbePassed,
-    /// The app said no, or nothing.
+    /// The app is unhealthy, or did not answer.
     ProbeFailed(ProbeFailure),
     /// The container exited by itself or was stopped.
     ContainerExited(Exit),
     /// The stop that was asked for is over.
     ContainerStopped,
-    /// The container is gone.
+    /// The container is removed.
     ContainerRemoved,
     /// No secret is left on the tmpfs.
     SecretsForgotten,
@@ -82,7 +82,7 @@ pub enum Event {
     HookCompleted,
     /// The lifecycle state that the group sees, none outside any group.
     InstanceDescribed(Option<String>),
-    /// The group was told that this instance is unhealthy.
+    /// The instance is reported to the group as unhealthy.
     MarkedUnhealthy,
     /// What the metadata says of the surroundings.
     MetadataSeen(Snapshot),
@@ -106,14 +106,14 @@ pub enum Event {
     /// What the app wrote last, or why it cannot be read.
     OutputRead(AppOutput),
     /// The console has the line.
-    LastWordsSaid,
+    FinalStatusWritten,
     /// An attempt at a job failed.
     Failed(JobKind, JobError),
     /// The process got a signal.
     Signalled(Signal),
-    /// Somebody on the instance asked for a drain, and may have said why.
+    /// `berth drain`, and the reason if one was given.
     DrainRequested(Option<String>),
-    /// Somebody on the instance asked for the next agent to take this one's place.
+    /// `berth handover`.
     HandoverRequested,
     /// A wake-up that the machine asked for.
     Woke,
@@ -156,7 +156,7 @@ impl Event {
         self.into()
     }
 
-    /// Whether an operator should look at it, although the agent goes on.
+    /// Whether it is logged as a warning: an operator has something to do, although the agent goes on.
     pub fn is_warning(&self) -> bool {
         match self {
             Self::Failed(_, error) => !error.is_transient(),
@@ -181,7 +181,7 @@ impl Event {
     }
 }
 
-/// What happened, in a few words after the name; no environment and no secret.
+/// The detail after the name in the log: no environment and no secret.
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -246,7 +246,7 @@ impl fmt::Display for Event {
             | Self::SecretsMissing
             | Self::SecretsWiped
             | Self::AppSignalled
-            | Self::LastWordsSaid
+            | Self::FinalStatusWritten
             | Self::HandoverRequested
             | Self::Woke => Ok(()),
         }

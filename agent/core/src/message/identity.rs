@@ -1,4 +1,4 @@
-//! Who this instance is, as the instance metadata service (IMDS) told it.
+//! The identity of this instance, from the instance metadata service (IMDS).
 
 use std::fmt;
 
@@ -33,13 +33,13 @@ impl Identity {
 
 /// The lifecycle state that the instance is being moved **to** (`autoscaling/target-lifecycle-state`).
 ///
-/// The list grows; unknown words are kept as [`TargetState::Other`].
+/// The list grows. Unknown states are kept as [`TargetState::Other`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum TargetState {
     /// In service, or on the way there: `Pending:Wait` shows this too.
     InService,
-    /// The group takes the instance away.
+    /// The group terminates the instance.
     Terminated,
     /// Taken out by `EnterStandby`.
     Standby,
@@ -56,7 +56,7 @@ pub enum TargetState {
     /// The group replaces the instance's root volume and reboots it: `ReplacingRootVolume` and what may follow it, but for
     /// `:Proceed`, after which nothing is left to do. The lifecycle states are documented, the word in the metadata is not.
     RootVolume(String),
-    /// A word this version does not know.
+    /// A state that this version does not know.
     Other(String),
 }
 

@@ -160,9 +160,9 @@ pub enum Job {
     /// Check that the containers with `imds=block` cannot reach the instance metadata, and restore what is missing.
     CheckMetadataBlock,
     /// Write to the system console: one line, and what the app wrote last.
-    SayLastWords {
+    WriteFinalStatus {
         /// The line.
-        words: String,
+        line: String,
         /// The app's lines, oldest first; the console gets the newest.
         output: Vec<String>,
     },
@@ -239,7 +239,7 @@ impl fmt::Display for Job {
             Self::CompleteHook { hook, result } => write!(f, " {hook} {}", result.word()),
             Self::ExtendStop(by) => write!(f, " {by:?}"),
             Self::SignalApp { id, signal, .. } => write!(f, " {id} {signal}"),
-            Self::SayLastWords { words, .. } => write!(f, " {words}"),
+            Self::WriteFinalStatus { line, .. } => write!(f, " {line}"),
             Self::Identify
             | Self::ReadConfig
             | Self::FetchSecrets(_)

@@ -1,5 +1,5 @@
 //! Failing: the boot failed, or the app cannot be kept running. The instance is given back: the app is stopped, the launch
-//! hook is completed with ABANDON, or else the group is told that the instance is unhealthy; then the last words, then out.
+//! hook is completed with ABANDON, or else the instance is reported as unhealthy; then the final status is written, then the agent exits.
 //!
 //! Nothing here can stop the next step: a failed stop does not keep the hook from being completed.
 
@@ -21,7 +21,7 @@ use crate::retry::FAR;
 use crate::step::Step;
 use crate::view::{DeadlineName, DeadlineView, FailureView, ReadyReason, StepName};
 
-/// For telling the group; what is not told by then, the hook's own timeout tells.
+/// For the report to the group. After that the hook's own timeout counts.
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Why a boot, or an app, is given up.
@@ -67,7 +67,7 @@ pub struct Failing {
     failure: Failure,
     stopped: Step<()>,
     reported: Step<()>,
-    /// Why the group could not be told that the instance is unhealthy.
+    /// Why the instance could not be reported as unhealthy.
     not_reported: Option<String>,
     final_status: Step<()>,
     deadline: Uptime,
@@ -154,7 +154,7 @@ impl Failing {
         FailingNext::Stay
     }
 
-    /// When it wants to be looked at again.
+    /// When it wants to be woken.
     pub fn wake(&self) -> Option<Uptime> {
         let app = self.past.app.as_ref().and_then(App::wake);
         [self.past.hook.wake(), self.reported.wake(), app, Some(self.deadline)].into_iter().flatten().min()
@@ -165,7 +165,7 @@ impl Failing {
         &self.failure
     }
 
-    /// Until when the group is tried to be told.
+    /// Until when the report to the group is tried.
     pub fn deadlines(&self) -> Vec<DeadlineView> {
         vec![DeadlineView { name: DeadlineName::Cleanup, at_seconds: self.deadline.0.as_secs_f64() }]
     }
@@ -187,15 +187,15 @@ impl Failing {
                 self.stopped.cancel(outbox);
                 self.give_up_stop(outbox, now);
             }
-            // The words get their own short time, so that a stuck console cannot hold the exit up.
+            // The final status has a short time of its own, so that a stuck console cannot delay the exit.
             self.deadline = now + Duration::from_secs(5);
             let output = self.past.app.as_ref().and_then(App::output).map(AppOutput::for_people).unwrap_or_default();
             let output = output.into_iter().map(Into::into).collect();
-            self.final_status.emit(Job::SayLastWords { words: self.final_status_line(), output }, outbox, now);
+            self.final_status.emit(Job::WriteFinalStatus { line: self.final_status_line(), output }, outbox, now);
         }
     }
 
-    /// What could not be stopped keeps no secrets: nobody comes back to take them away.
+    /// A container that could not be stopped keeps no secrets: no later job deletes them.
     fn give_up_stop(&mut self, outbox: &mut Outbox, now: Uptime) {
         self.stopped.done((), now);
         outbox.emit(Job::ForgetSecrets);

@@ -25,7 +25,7 @@ pub struct Hold {
 }
 
 impl Hold {
-    /// Begins. What runs is left running, to be looked at; it is not restarted.
+    /// Begins. A running app is left running for debugging; it is not restarted.
     pub fn begin(failure: Failure, mut past: Past, outbox: &mut Outbox, now: Uptime) -> Self {
         if let Some(app) = &mut past.app {
             // Of one that exited it was read then.
@@ -55,7 +55,7 @@ impl Hold {
         }
     }
 
-    /// When it wants to be looked at again.
+    /// When it wants to be woken.
     pub fn wake(&self) -> Option<Uptime> {
         let app = self.past.app.as_ref().and_then(App::wake);
         [self.past.hook.wake(), app, Some(self.deadline)].into_iter().flatten().min()

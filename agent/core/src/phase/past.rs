@@ -1,4 +1,4 @@
-//! What a boot hands to the phase that follows, and every phase to the next: the past, which is shown as long as the agent lives.
+//! The past: what a boot leaves to the next phase, and every phase to its next. It is shown until the agent exits.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ pub struct Past {
     pub app: Option<App>,
     /// Whether it is known which containers there were.
     pub looked: bool,
-    /// Whether a container was being removed: the engine may go on with it, and its exit is no end of an app.
+    /// Whether a container was being removed: the engine may go on with it, and its exit is not the app's.
     pub removing: bool,
     /// A container that was created but not started.
     pub created: Option<ContainerId>,
@@ -39,7 +39,7 @@ pub struct Past {
     pub hook: Hook,
     /// Whether the endpoint is where the config says: a boot may end before it is.
     pub listen: Step<()>,
-    /// The steps, for people; without the one above.
+    /// The steps, without the one above.
     pub steps: Vec<StepView>,
     /// How far the pull came.
     pub pull: Option<PullView>,

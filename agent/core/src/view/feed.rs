@@ -295,7 +295,7 @@ mod tests {
             let line = effect(Effect::Command(Command::Exit(outcome))).to_string();
             assert_eq!(ExitLine::exit_code(&line), Some(outcome.code()));
         }
-        let words = Job::SayLastWords { words: "Exit 0".into(), output: Vec::new() };
+        let words = Job::WriteFinalStatus { line: "Exit 0".into(), output: Vec::new() };
         assert_eq!(ExitLine::exit_code(&effect(Effect::Job(Ticket(1), words)).to_string()), None);
         for other in [
             "",

@@ -1,4 +1,4 @@
-//! Notices: what the instance's surroundings want of it, as the metadata tells it, and the watcher that asks.
+//! Notices: what Auto Scaling and EC2 are about to do with the instance, as the metadata shows it, and the watcher that polls.
 //!
 //! The metadata shows states, asked for again and again; a notice is the moment such a state changes. The same state seen a
 //! thousand times is one notice, and a 404 is "nothing". A word that this version does not know is none by itself: the group is asked
@@ -20,8 +20,8 @@ use unclear::Unclear;
 
 mod unclear;
 
-/// Between two looks while the metadata stumbles or throttles: long enough to let it recover, short enough to hear a spot
-/// notice of two minutes in time.
+/// Between two polls while the metadata fails or throttles: long enough to let it recover, short enough for a spot notice of two
+/// minutes.
 const STUMBLE: Backoff = Backoff { first: Duration::from_millis(500), cap: Duration::from_secs(5) };
 
 /// For an answer; the adapter gives up before that.
@@ -32,7 +32,7 @@ const ANSWER: Duration = Duration::from_secs(30);
 pub enum Notice {
     /// The target lifecycle state became another.
     Target(TargetState),
-    /// Spot takes the instance away after that time.
+    /// A spot interruption was announced.
     Spot(Interruption),
     /// A rebalance is recommended.
     Rebalance,
@@ -40,7 +40,7 @@ pub enum Notice {
     Maintenance(String),
 }
 
-/// Asks the metadata at an interval and tells what changed.
+/// Polls the metadata at an interval and reports what changed.
 #[derive(Clone, Debug)]
 pub struct Watcher {
     interval: Duration,
@@ -58,7 +58,7 @@ impl Watcher {
         Self { interval, seen: Snapshot::default(), asked: None, next: None, failures: 0, unclear: Unclear::default() }
     }
 
-    /// Begins with what the first look at the metadata showed. To be in service, or on the way there, is no notice; nor is a root
+    /// Begins with the first answer of the metadata. To be in service, or on the way there, is no notice; nor is a root
     /// volume replacement, which may be the one that this boot comes out of, before the group says so.
     pub fn begin(&mut self, target_state: Option<&TargetState>, now: Uptime) -> Vec<Notice> {
         self.next = Some(now + self.interval);
@@ -74,7 +74,7 @@ impl Watcher {
         }
     }
 
-    /// Asks at this interval from here on (`lifecycle.poll`). The wait that goes on was made before it was known: it may only get
+    /// Polls at this interval (`lifecycle.poll`). The wait that goes on was made before it was known: it may only get
     /// shorter by it. A wait after a failure is left alone.
     pub fn set_interval(&mut self, interval: Duration, outbox: &mut Outbox, now: Uptime) {
         let former = std::mem::replace(&mut self.interval, interval);

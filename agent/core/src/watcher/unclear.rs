@@ -2,7 +2,7 @@
 //!
 //! A word that this version does not know may announce a root volume replacement: its word in the metadata is not documented, and
 //! `DescribeAutoScalingInstances` knows it (`ReplacingRootVolume`, `:Wait`). The word of a replacement that is there at the first
-//! look may be the one that this boot comes out of: the instance id is the same before and after. The group's answer can lag
+//! poll may be the one that this boot comes out of: the instance id is the same before and after. The group's answer can lag
 //! behind the metadata, so it is asked a few times, and then no more until the word changes. An attempt that fails is no answer.
 
 use std::time::Duration;
@@ -45,7 +45,7 @@ pub(super) struct Unclear {
 }
 
 impl Unclear {
-    /// This word is shown from here on.
+    /// The metadata shows this state.
     pub(super) fn shows(&mut self, word: &TargetState, now: Uptime) {
         let again = self.word.as_ref() == Some(word) && now < self.since + AGAIN;
         if !again {
@@ -92,7 +92,7 @@ impl Unclear {
         None
     }
 
-    /// When it wants to be looked at again.
+    /// When it wants to be woken.
     pub(super) fn wake(&self) -> Option<Uptime> {
         self.next.or(self.asked.map(|(_, late)| late))
     }

@@ -58,7 +58,7 @@ pub struct Boot {
     hook: Hook,
     /// Whether the group wants the instance in its warm pool: then nothing is started.
     warm: bool,
-    /// Whether an app was found running all the same.
+    /// Whether an app was found running although the instance belongs in its pool.
     occupied: bool,
 }
 
@@ -167,15 +167,15 @@ impl Boot {
         }
     }
 
-    /// When the boot wants to be looked at again.
+    /// When the boot wants to be woken.
     pub fn wake(&self) -> Option<Uptime> {
-        let rooms = [
+        let parts = [
             self.hook.wake(),
             self.app.as_ref().and_then(App::wake),
             self.start_deadline().map(|(_, at)| at),
             Some(self.deadline),
         ];
-        rooms.into_iter().chain([self.steps.wake(self.advanced)]).flatten().min()
+        parts.into_iter().chain([self.steps.wake(self.advanced)]).flatten().min()
     }
 
     /// Stops everything that runs and hands over what there is.

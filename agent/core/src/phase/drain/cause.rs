@@ -15,15 +15,15 @@ use crate::view::{DrainCause, ReadyReason};
 pub enum Cause {
     /// The process got SIGTERM or SIGINT.
     Signal,
-    /// Somebody on the instance asked, and why.
+    /// `berth drain`, and the reason.
     Asked(String),
-    /// The group takes the instance away.
+    /// The group terminates the instance.
     Terminated,
-    /// The group takes the instance back into its warm pool.
+    /// The group returns the instance to its warm pool.
     BackToPool(TargetState),
     /// The group replaces the instance's root volume, which ends in a reboot; its word for it.
     RootVolume(String),
-    /// Spot takes the instance away in so long.
+    /// A spot interruption after this time.
     Spot(Duration),
     /// A rebalance is recommended, and the config says to drain: the notice.
     Rebalance(String),

@@ -16,7 +16,7 @@ use crate::outbox::Outbox;
 use crate::view::StepName;
 
 impl Drain {
-    /// What could not be stopped keeps no secrets: nobody comes back to take them away.
+    /// A container that could not be stopped keeps no secrets: no later job deletes them.
     pub(super) fn complete_hook(&mut self, outbox: &mut Outbox, now: Uptime) {
         if !self.stopped {
             outbox.emit(Job::ForgetSecrets);
@@ -28,9 +28,8 @@ impl Drain {
         self.hook.has_been_tried_for(since.age(now), now);
     }
 
-    /// For how long an Auto Scaling that does not answer is asked. The hook runs out by itself after its timeout, so it is asked
-    /// for no longer; an unknown timeout is no reason to stay longer than the drain may take. Somebody who stops the agent does not
-    /// wait for an AWS that is away.
+    /// For how long an Auto Scaling that does not answer is asked: until the hook expires by itself, or, if its timeout is not known,
+    /// for as long as the drain may take. After a signal an operator or systemd waits, so it is 60 s.
     pub(super) fn patience(&self, now: Uptime) -> Duration {
         if self.signals > 0 {
             return UNANSWERED_LIMIT;
@@ -41,7 +40,7 @@ impl Drain {
         self.hook.timeout().unwrap_or(left + UNANSWERED_LIMIT)
     }
 
-    /// Back in the pool the instance is used again, and there is nothing to keep for a look.
+    /// An instance that returns to its pool is used again, so it is not kept for debugging.
     pub(super) fn result(&self) -> HookResult {
         let policy = self.past.config.drain.on_failure;
         match (policy, &self.cause) {
@@ -53,7 +52,7 @@ impl Drain {
     pub(super) fn report(&mut self, outbox: &mut Outbox, now: Uptime) {
         let how = if self.clean { "drained" } else { "the drain was cut short" };
         let exited = self.exited.as_ref().map(|how| format!("; {how} before it was stopped")).unwrap_or_default();
-        let words = format!(
+        let line = format!(
             "{how} after {:.0} s ({}){exited}; termination hook: {}",
             self.began.age(now).as_secs_f64(),
             self.cause,
@@ -62,14 +61,14 @@ impl Drain {
         let output =
             self.past.app.as_ref().filter(|_| self.exited.is_some()).and_then(App::output).map(AppOutput::for_people);
         let output = output.unwrap_or_default().into_iter().map(Into::into).collect();
-        let ticket = outbox.emit(Job::SayLastWords { words, output });
+        let ticket = outbox.emit(Job::WriteFinalStatus { line, output });
         self.enter(StepName::FinalStatus, Stage::FinalStatus { ticket, until: now + FINAL_STATUS_LIMIT }, now);
     }
 
     pub(super) fn over(&mut self, now: Uptime) -> DrainNext {
         self.ended = Some(now);
         match (&self.cause, self.clean) {
-            // Unless it has no future: somebody stops the agent, or spot takes the instance away.
+            // Unless it ends anyway: the agent is stopped, or spot interrupts the instance.
             (Cause::BackToPool(_), _) if self.signals == 0 && self.cut.is_none() => DrainNext::Warm,
             (_, true) => DrainNext::Gone(Outcome::Done),
             (_, false) => DrainNext::Gone(Outcome::DrainCut),

@@ -1,14 +1,14 @@
-//! Drain: on the way out, in the order that lets no client notice.
+//! Drain: the instance leaves, in an order in which no request fails.
 //!
 //! ```text
-//!   reading ──▶ looking ──▶ settling ──▶ emptying ──▶ stopping ──▶ telling ──▶ last words ──▶ gone | warm
-//!   (only if it is not      503, still   until no     the app      the hook,
-//!   known what the config   serving      connection   stops        once
-//!   says, what runs)
+//!   reading config ─▶ discovering ─▶ settling ─▶ draining    ─▶ stopping ─▶ completing ─▶ final  ─▶ gone | warm
+//!                                                 connections               hook         status
+//!   (only if the config or the       503, still  until none     the app     once
+//!   containers are not known)        serving     is left        stops
 //! ```
-//! Readiness is 503 from the first moment. Heartbeats go on all along. The nearest deadline clamps every wait; a later notice
-//! can only bring a nearer deadline; a second signal means now. No step that fails keeps the next from happening. An agent that
-//! is killed leaves the drain to the next one, which goes on with the time that is left (unfinished.rs).
+//! Readiness is 503 from the first moment. Heartbeats go on. The nearest deadline clamps every wait; a later notice can only bring
+//! a nearer deadline; a second signal means now. A step that fails does not prevent the next. If the agent is killed, the next one
+//! goes on with the time that is left (unfinished.rs).
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -38,23 +38,23 @@ mod stages;
 mod stop;
 mod unfinished;
 
-/// Before the moment that spot takes the instance away: for the hook and the last words.
+/// Before the end of a spot interruption: for the hook and the final status.
 const SPOT_MARGIN: Duration = Duration::from_secs(10);
 /// For the config to be read, if this agent does not know it. After that the defaults hold.
 const CONFIG_LIMIT: Duration = Duration::from_secs(15);
-/// For the engine to say what runs, when nobody here knows.
+/// For the engine to list the containers, if this agent does not know them.
 const DISCOVERY_LIMIT: Duration = Duration::from_secs(30);
 /// Between two counts of the connections.
 const COUNT_EVERY: Duration = Duration::from_millis(250);
 /// For one count to be answered.
 const COUNT_LIMIT: Duration = Duration::from_secs(5);
-/// systemd is asked for this much more time, again and again.
+/// systemd is asked for this much more time, repeatedly.
 const EXTENSION: Duration = Duration::from_secs(30);
 /// Between two such requests.
 const EXTEND_EVERY: Duration = Duration::from_secs(10);
-/// For an Auto Scaling that does not answer, once everything else is over: beyond what `drain.*` says, or after a signal.
+/// For an Auto Scaling that does not answer, after everything else: beyond `drain.*`, or after a signal.
 const UNANSWERED_LIMIT: Duration = Duration::from_secs(60);
-/// For the console to take the last words.
+/// For the console to take the final status.
 const FINAL_STATUS_LIMIT: Duration = Duration::from_secs(5);
 
 /// On the way out.
@@ -63,10 +63,10 @@ pub struct Drain {
     /// What came before, for people.
     pub past: Past,
     cause: Cause,
-    /// When it began here; an agent before this one may have begun it.
+    /// When it began in this agent. An agent before this one may have begun it.
     entered: Uptime,
     began: Moment,
-    /// When the app was told to stop, once it was.
+    /// When the app got its stop signal, once it did.
     stopping: Option<Moment>,
     /// When the hook was to be completed, once it was.
     completing: Option<Moment>,
@@ -81,7 +81,7 @@ pub struct Drain {
     connections: Option<u32>,
     /// Whether nothing was cut short.
     clean: bool,
-    /// How the app ended, if it did before it was told to.
+    /// How the app exited, if it did before it was stopped.
     exited: Option<String>,
     /// Whether every app that there was, or may have been, is known to have stopped.
     stopped: bool,
@@ -265,7 +265,7 @@ impl Drain {
         let _ = self.advance(outbox, now);
     }
 
-    /// When it wants to be looked at again.
+    /// When it wants to be woken.
     pub fn wake(&self) -> Option<Uptime> {
         let stage = match &self.stage {
             Stage::ReadingConfig { config, until } => Some(config.wake().map_or(*until, |at| at.min(*until))),

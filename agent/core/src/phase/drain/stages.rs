@@ -16,7 +16,7 @@ use crate::step::Step;
 use crate::view::StepName;
 
 impl Drain {
-    /// An instance that may leave at the first look at it is asked what its config says of leaving: an agent before this one served.
+    /// A drain that begins before the config is known reads it first: it says how to leave, and an agent before this one served.
     pub(super) fn first_stage(&mut self, outbox: &mut Outbox, now: Uptime) {
         if self.past.identity.is_some() && !self.past.is_configured {
             let config = Box::new(Step::new(StepName::ReadingConfig, NEAR));
@@ -39,7 +39,7 @@ impl Drain {
         }
     }
 
-    /// Who does not know itself has no hook that it could complete.
+    /// Without its identity the instance has no hook that it could complete.
     pub(super) fn seek_hook(&mut self, outbox: &mut Outbox, now: Uptime) {
         if self.past.identity.is_some() {
             let (identity, lifecycle) = (self.past.identity.as_ref(), &self.past.config.lifecycle);
@@ -54,7 +54,7 @@ impl Drain {
         Some(outbox.emit(Job::FindContainers { name, instance_id }))
     }
 
-    /// An app that was found is watched as one that was kept: its exit is an end.
+    /// An app that was found is watched like one that was kept: its exit is final.
     pub(super) fn adopt(&mut self, image: Option<PinnedImage>, outbox: &mut Outbox, now: Uptime) {
         let (Some(running), Some(image)) = (&self.running, image) else { return };
         let Some(identity) = self.past.identity.clone().filter(|_| self.past.is_configured) else { return };

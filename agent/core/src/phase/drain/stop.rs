@@ -13,9 +13,9 @@ use crate::view::StepName;
 const STOP_MARGIN: Duration = Duration::from_secs(15);
 
 impl Drain {
-    /// The app ended before it was told to. With a client, or before load balancers had seen the 503, somebody noticed.
+    /// The app exited before it was stopped. With a connection open, or before load balancers had seen the 503, a request may have failed.
     pub(super) fn lose(&mut self, how: Option<String>, outbox: &mut Outbox, now: Uptime) {
-        // One that the boot was removing is no app that ended.
+        // A container that the boot was removing is not the app.
         if !self.past.removing {
             self.clean &= matches!(self.stage, Stage::DrainingConnections { quiet_since: Some(_), .. });
             self.exited = how;

@@ -22,7 +22,7 @@ pub struct Unfinished {
     pub signals: u32,
     /// Since it began.
     pub age: Duration,
-    /// Since the app was first told to stop, if it was.
+    /// Since the first stop signal to the app, if there was one.
     pub stopping: Option<Duration>,
     /// Since the hook was first to be completed, if it was.
     pub completing: Option<Duration>,

@@ -70,7 +70,7 @@ impl Serve {
         self.standby = standby;
     }
 
-    /// When it wants to be looked at again.
+    /// When it wants to be woken.
     pub fn wake(&self) -> Option<Uptime> {
         let rotation = self.rotation.as_ref().and_then(Rotation::wake);
         [self.app.wake(), self.past.hook.wake(), rotation].into_iter().flatten().min()

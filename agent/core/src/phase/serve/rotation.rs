@@ -1,6 +1,6 @@
 //! Rotation: secrets that change while the app serves (`secrets_refresh`).
 //!
-//! The values are looked for at an interval that is spread, so that a fleet that booted together does not restart together. A
+//! The values are fetched again at an interval with jitter, so that a fleet that booted together does not restart together. A
 //! value that cannot be fetched changes nothing.
 
 use std::sync::Arc;
