@@ -302,7 +302,7 @@ impl<'a> Source<'a> {
             DefectKind::EmptyTable(key) if Key::is_table(&key) => return,
             DefectKind::EmptyTable(key) => (key, "is an empty table".into()),
             DefectKind::TooDeep(key) => (key, "is nested too deeply".into()),
-            DefectKind::Null(key) => (key, "is null: leave the key out".into()),
+            DefectKind::Null(key) => (key, "is null: remove the key".into()),
             DefectKind::NestedList(key) => {
                 let example = key_docs::example(&key).map(|example| format!(", as in `{example}`")).unwrap_or_default();
                 (key, format!("is a list with lists or tables in it: write each entry as one text{example}").into())
