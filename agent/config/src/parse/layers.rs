@@ -1,6 +1,5 @@
 //! The layers of a config: the keys that each sets. A later layer wins, key by key.
 
-use crate::keys::key_docs;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -14,6 +13,7 @@ use crate::detect::found::{ConfigForm, Detected, FoundConfig, Refusal};
 use crate::error::code::Code;
 use crate::error::{ConfigErrors, Location, Position};
 use crate::keys::foreign_words;
+use crate::keys::key_docs;
 use crate::keys::{Key, life};
 use crate::parse::document::{self, Defect, DefectKind, Document};
 use crate::value::Value;
