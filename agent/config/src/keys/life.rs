@@ -20,7 +20,7 @@ const CAPACITY: &str = "the Auto Scaling group's capacity says how many instance
 pub(super) static SECTION: Section = Section {
     title: "The instance's life",
     intro: "",
-    keys: &[
+    keys: &[&[
         Key {
             name: "listen",
             about: "address and port of the readiness endpoint",
@@ -182,8 +182,8 @@ pub(super) static SECTION: Section = Section {
                 Ok(())
             },
         },
-    ],
-    foreign: FOREIGN,
+    ]],
+    foreign: &[FOREIGN],
 };
 
 /// Words of other programs.
