@@ -1,7 +1,6 @@
 //! What is wrong with a config. Every error has its location and its key, and none shows a value, because a line may contain by
 //! mistake what should have been a secret.
 
-use crate::value::text::shown;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -10,6 +9,7 @@ use crate::error::code::Code;
 use crate::keys::Key;
 use crate::keys::key_docs;
 use crate::keys::suggest::Unknown;
+use crate::value::text::shown;
 
 pub(crate) mod code;
 

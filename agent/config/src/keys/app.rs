@@ -14,7 +14,7 @@ use crate::value::{Reason, Reasons, Value, container, probe_http};
 pub(super) static SECTION: Section = Section {
     title: "The app",
     intro: "",
-    keys: &[
+    keys: &[&[
         Key {
             name: "image",
             about: "the image, as Docker writes it; needs a tag other than `latest`, or a digest, or both (then the digest counts)",
@@ -124,8 +124,8 @@ pub(super) static SECTION: Section = Section {
                 Ok(())
             },
         },
-    ],
-    foreign: FOREIGN,
+    ]],
+    foreign: &[FOREIGN],
 };
 
 /// Words of other programs.

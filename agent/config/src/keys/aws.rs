@@ -9,7 +9,7 @@ pub(super) static SECTION: Section = Section {
     title: "The way to AWS",
     intro: "How the agent itself reaches AWS, also for the document that `config=` points to. A key wins over the environment variable of the \
                 agent; see [proxies and private CAs](operations.md#proxies-and-private-cas). The engine and the app have their own settings.",
-    keys: &[
+    keys: &[&[
         Key {
             name: "https_proxy",
             about: "URL of the proxy for `https://` endpoints: `http://HOST:PORT` or `https://HOST:PORT`, with `USER:PASSWORD@` before \
@@ -47,8 +47,8 @@ pub(super) static SECTION: Section = Section {
             examples: &["true"],
             resolve: |_, v, _| network::check("aws.dual_stack", v),
         },
-    ],
-    foreign: FOREIGN,
+    ]],
+    foreign: &[FOREIGN],
 };
 
 /// Words of other programs.

@@ -65,7 +65,7 @@ fn meaning(word: &ForeignWord, tail: Option<&str>) -> Meaning {
 }
 
 fn all() -> impl Iterator<Item = &'static ForeignWord> {
-    SECTIONS.iter().flat_map(|section| section.foreign)
+    SECTIONS.iter().flat_map(|section| section.foreign.iter().copied().flatten())
 }
 
 fn row(is_it: impl Fn(&str) -> bool) -> Option<&'static ForeignWord> {

@@ -29,10 +29,10 @@ pub(crate) struct Section {
     pub(crate) title: &'static str,
     /// An introduction, in Markdown; may be empty.
     pub(crate) intro: &'static str,
-    /// The keys, in the order of the documentation.
-    pub(crate) keys: &'static [Key],
+    /// The keys, in the order of the documentation. A long section has its keys in several files.
+    pub(crate) keys: &'static [&'static [Key]],
     /// Words of Docker, Compose, ECS, launch templates and Auto Scaling groups for these keys, and for things without a key.
-    pub(crate) foreign: &'static [ForeignWord],
+    pub(crate) foreign: &'static [&'static [ForeignWord]],
 }
 
 /// Words of other programs with the same meaning.

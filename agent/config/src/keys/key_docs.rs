@@ -41,7 +41,7 @@ pub fn key_sections() -> Vec<KeySection> {
     let section = |section: &&Section| KeySection {
         title: section.title,
         intro: section.intro,
-        keys: section.keys.iter().map(doc).collect(),
+        keys: section.keys.iter().copied().flatten().map(doc).collect(),
     };
     SECTIONS.iter().map(section).collect()
 }

@@ -20,7 +20,7 @@ const CAPACITY: &str = "the Auto Scaling group's capacity says how many instance
 pub(super) static SECTION: Section = Section {
     title: "The instance's life",
     intro: "",
-    keys: &[
+    keys: &[&[
         Key {
             name: "listen",
             about: "address and port of the readiness endpoint",
@@ -182,8 +182,8 @@ pub(super) static SECTION: Section = Section {
                 Ok(())
             },
         },
-    ],
-    foreign: FOREIGN,
+    ]],
+    foreign: &[FOREIGN],
 };
 
 /// Words of other programs.
@@ -216,13 +216,13 @@ static FOREIGN: &[ForeignWord] = &[
     ),
     none("scale deploy.replicas deploy.mode deploy.placement deploy.endpoint_mode placementConstraints", CAPACITY),
     none("deploy.update_config deploy.rollback_config", REFRESH),
-    none("deploy profiles develop", "leave it out: the AMI and the launch template say what runs where"),
+    none("deploy profiles develop", "remove it: the AMI and the launch template say what runs where"),
     none("models provider", "an app that needs another service is given its address, in `env.NAME=…`"),
     none(
         "post_start pre_stop",
         "do it in the image's entrypoint; the app gets `stop_signal` and has `stop_timeout` to end",
     ),
-    none("version", "leave it out: the version that runs is the image's tag or digest"),
+    none("version", "remove it: the version that runs is the image's tag or digest"),
     none("taskRoleArn executionRoleArn", ROLE),
     none(
         "requiresCompatibilities ephemeralStorage enableFaultInjection inferenceAccelerators",

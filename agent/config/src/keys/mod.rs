@@ -13,6 +13,7 @@ pub(crate) mod foreign_words;
 mod key;
 pub(crate) mod key_docs;
 pub(crate) mod life;
+mod limits;
 mod secrets;
 pub(crate) mod suggest;
 mod table;

@@ -14,7 +14,7 @@ use crate::value::{Reason, Value, container};
 pub(super) static SECTION: Section = Section {
     title: "Secrets and the registry",
     intro: "",
-    keys: &[
+    keys: &[&[
         Key {
             name: "secret.NAME",
             about: "one secret, or one key of a JSON secret, as one variable or file; or a text with several, each as `${…}` (`$${` is \
@@ -62,8 +62,8 @@ pub(super) static SECTION: Section = Section {
             examples: &["prod/registry"],
             resolve: |c, v, _| put(&mut c.registry_auth, v.one().and_then(registry_auth)),
         },
-    ],
-    foreign: FOREIGN,
+    ]],
+    foreign: &[FOREIGN],
 };
 
 /// Words of other programs.

@@ -9,7 +9,7 @@ pub(crate) static SECTIONS: [&Section; 5] =
 
 /// Every key.
 pub(crate) fn all() -> impl Iterator<Item = &'static Key> {
-    SECTIONS.iter().flat_map(|section| section.keys)
+    SECTIONS.iter().flat_map(|section| section.keys.iter().copied().flatten())
 }
 
 impl Key {

@@ -220,3 +220,33 @@ impl<'a> Lines<'a> {
         Position::Line(line, before + 1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::Layers;
+
+    fn errors(user_data: &str) -> String {
+        let mut layers = Layers::new();
+        layers.add_user_data(user_data.as_bytes());
+        layers.resolve().map_or_else(|errors| errors.to_string(), |_| "none".into())
+    }
+
+    #[test]
+    fn what_is_not_a_key_with_a_value_is_an_error_of_its_key() {
+        let deep = format!("{}1{}", "{\"a\":".repeat(12), "}".repeat(12));
+        for (members, expected) in [
+            (
+                "\"port\": [[80]]",
+                "`port`: is a list with lists or tables in it: write each entry as one text, as in `port=8080`",
+            ),
+            ("\"labels\": {}", "`labels`: is an empty table"),
+            ("\"port\": null", "`port`: is null: remove the key"),
+            ("\"prot\": null", "`prot`: unknown key, did you mean `port`?"),
+            ("\"probe\": {}", "none"),
+            (&format!("\"env\": {{\"A\": {deep}}}"), "is nested too deeply"),
+        ] {
+            let reported = errors(&format!("{{\"image\": \"x:1\", {members}}}"));
+            assert!(reported.contains(expected) && reported.lines().count() == 1, "{members}: {reported}");
+        }
+    }
+}

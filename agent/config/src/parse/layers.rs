@@ -1,6 +1,5 @@
 //! The layers of a config: the keys that each sets. A later layer wins, key by key.
 
-use crate::keys::key_docs;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -14,6 +13,7 @@ use crate::detect::found::{ConfigForm, Detected, FoundConfig, Refusal};
 use crate::error::code::Code;
 use crate::error::{ConfigErrors, Location, Position};
 use crate::keys::foreign_words;
+use crate::keys::key_docs;
 use crate::keys::{Key, life};
 use crate::parse::document::{self, Defect, DefectKind, Document};
 use crate::value::Value;
@@ -302,7 +302,7 @@ impl<'a> Source<'a> {
             DefectKind::EmptyTable(key) if Key::is_table(&key) => return,
             DefectKind::EmptyTable(key) => (key, "is an empty table".into()),
             DefectKind::TooDeep(key) => (key, "is nested too deeply".into()),
-            DefectKind::Null(key) => (key, "is null: leave the key out".into()),
+            DefectKind::Null(key) => (key, "is null: remove the key".into()),
             DefectKind::NestedList(key) => {
                 let example = key_docs::example(&key).map(|example| format!(", as in `{example}`")).unwrap_or_default();
                 (key, format!("is a list with lists or tables in it: write each entry as one text{example}").into())

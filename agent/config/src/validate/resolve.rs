@@ -260,7 +260,7 @@ mod tests {
             expect![[r#"
             user-data: `probe.x`: unknown key
             user-data: `env`: needs a name: `env.NAME=…`
-            user-data: `cap_add`: is null: leave the key out
+            user-data: `cap_add`: is null: remove the key
             user-data: `a`: unknown key
             user-data: `probe.interval`: needs a unit: `ms`, `s`, `m` or `h`"#]],
         );

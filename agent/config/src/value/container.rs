@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use serde::Serialize;
+
 use crate::value::path::absolute;
 use crate::value::scalar::is_name;
 use crate::value::{Reason, Reasons, Value, unique};
-use serde::Serialize;
 
 /// The signals of Linux below the real-time ones, without `SIG` (signal(7)).
 const SIGNALS: [&str; 31] = [

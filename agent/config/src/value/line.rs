@@ -1,10 +1,10 @@
 //! The one line: words as a shell splits them, each `key=value`. Also splits a command, which no shell runs.
 
-use crate::value::text::TYPOGRAPHIC;
 use std::iter::Peekable;
 use std::str::Chars;
 
 use crate::value::printable::is_invisible;
+use crate::value::text::TYPOGRAPHIC;
 use crate::value::{Reason, Value};
 
 /// One word of a line.

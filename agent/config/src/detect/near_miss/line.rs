@@ -2,10 +2,10 @@
 //!
 //! The table is [`RECOGNISERS`]: the first that matches decides the message.
 
-use crate::value::printable::is_invisible;
 use std::borrow::Cow;
 
 use crate::keys::Key;
+use crate::value::printable::is_invisible;
 
 /// What a line is.
 #[derive(Debug, PartialEq, Eq)]
