@@ -11,8 +11,8 @@
 //! | failing | gone | `stop_timeout` and the time for the report to the group |
 //! | drain | gone or warm | `drain.settle`, `drain.timeout`, twice `stop_timeout`, and the time for which a completion is tried |
 //!
-//! A boot that a deadline or a lasting refusal of the time before ends may fail. From the moment that it got on, no fault excuses a
-//! promise any more. Its app then crashes once, and in the end the group, or systemd, ends it: it must serve again, and leave in time.
+//! A boot that a deadline or a lasting refusal of the time before ends may fail. 160 s after the healing no fault excuses a promise of a
+//! life that got on any more. Its app then crashes once, and in the end the group, or systemd, ends it: it must serve again, and leave in time.
 
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use berth_core::message::identity::TargetState;
 use berth_core::message::job::JobKind;
 use berth_core::view::{PhaseName, Status};
 
+use super::agent::Agent;
 use super::engine::Asker;
 use super::group::Which;
 use super::plan::{Plan, Roll};
@@ -31,7 +32,8 @@ use super::twist::Twist;
 use super::world::{Due, World};
 use crate::sim::{ms, secs};
 
-/// From the healing to the crash of an app that got on.
+/// From the healing to the moment at which a life that got on has no excuse any more, and its app crashes: longer than any answer that is
+/// on its way, with the waits after it.
 pub(crate) const CHECK_UP: Duration = Duration::from_secs(160);
 
 /// From the healing to the end of the plan.
@@ -134,9 +136,14 @@ impl World {
         }
     }
 
-    /// The app of a life that got on crashes, if it is the first time.
+    /// The app of a life that got on crashes, if nothing before counts against `restart.limit`.
     pub(crate) fn check_up(&mut self) {
-        let serves = self.agent.as_ref().is_some_and(|one| one.status == Status::Ok);
+        // A refusal of the time before is remembered, and counts once the hook waits.
+        if self.gets_on() && self.phase() != Some(PhaseName::Hold) && !self.seen.hook_refused {
+            self.excuses.heal();
+        }
+        let is_ready = |agent: &Agent| agent.status == Status::Ok && agent.machine.view().restarts == 0;
+        let serves = self.agent.as_ref().is_some_and(is_ready);
         if serves && !self.seen.has_crashed() {
             self.note("world", || "the app crashes".to_owned());
             self.progress.reach(SERVED);
@@ -176,16 +183,13 @@ impl World {
             Some(PhaseName::Warm) => POOLED,
             _ => return,
         };
-        if reached != HELD {
-            self.excuses.heal();
-        }
         self.progress.reach(reached);
     }
 
     /// Whether the agent has nothing left to do.
     fn gets_on(&self) -> bool {
-        // A drain leaves the launch hook to the group, which then takes the instance away.
-        let left = |since| self.seen.leaves(since);
+        // A drain leaves the launch hook to the group, and so does a completion that was refused permanently: the hook then times out.
+        let left = |since| self.seen.leaves(since) || self.seen.hook_refused;
         let launches = self.group.waiting().is_some_and(|(which, since)| which == Which::Launch && !left(since));
         match &self.agent {
             None => !matches!(self.systemd.state, State::Starting(_)),

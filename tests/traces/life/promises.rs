@@ -418,8 +418,11 @@ impl World {
         if job == JobKind::WatchMetadata && std::mem::replace(&mut self.seen.kept, kept) && kept {
             return self.breaks(5, format!("values of secrets stay in the agent's memory in {phase:?}"));
         }
-        // An app that exits may ask for its secrets as often as it is started.
-        let restarts = || job == JobKind::FetchSecrets && agent.machine.view().container.is_some();
+        // An app that exits may ask for its secrets as often as it is started. One whose image was removed needs the login that it did not
+        // need before.
+        let removed = || self.plan.has(|twist| matches!(twist, Twist::Removed { image: true, .. }));
+        let may = job == JobKind::FetchSecrets || (job == JobKind::LoginRegistry && removed());
+        let restarts = || may && agent.machine.view().container.is_some();
         let again = phase == PhaseName::Boot && self.seen.refused.contains(&job) && IN_A_BOOT.contains(&job);
         if again && !restarts() {
             return self.breaks(101, format!("{job:?} is tried again after it was refused for good"));

@@ -107,7 +107,9 @@ impl World {
                 return broken(8, "given up, and the group does not know".to_owned());
             }
         }
-        self.judge_boot_fault().or_else(|| self.judge_alone()).or_else(|| self.judge_spot(calm))
+        let alone = || self.judge_boot_fault().or_else(|| self.judge_alone());
+        // A fault that was healed comes to something else than one that lasts.
+        self.plan.heals.is_none().then(alone).flatten().or_else(|| self.judge_spot(calm))
     }
 
     /// A refusal, or a replacement, that is all that happens.

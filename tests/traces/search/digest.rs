@@ -1,7 +1,7 @@
 //! What makes two states the same: the machine's `Debug` text without what is only shown to people, its times as differences from now.
 //!
-//! Times are rounded: below a second to 100 ms, below ten to a second, below a minute to five. Two states that differ by less than that count as one, since the jitter
-//! of every wait would otherwise make each state a new one. What lies further back than any limit of the machine is one past.
+//! Times are rounded: below a second to 100 ms, below ten to a second, below a minute to five. Two states that differ by less
+//! count as one, since the jitter of every wait would otherwise make each state a new one. What lies further back than any limit of the machine is one past.
 
 use std::hash::{DefaultHasher, Hasher};
 use std::time::Duration;

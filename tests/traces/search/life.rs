@@ -93,6 +93,8 @@ struct Budget {
 struct Kept {
     /// The result that each hook was to be completed with, and whether the group took it.
     completed: [Option<(HookResult, bool)>; 2],
+    /// Whether it knows which instance it is on: before that it touches nothing.
+    knows_itself: bool,
     /// Whether a drain was resumed.
     resumed: bool,
 }
@@ -300,6 +302,7 @@ impl Life {
         if event == Event::MarkedUnhealthy {
             self.reach("the instance marked unhealthy");
         }
+        self.kept.knows_itself |= matches!(event, Event::Identified(_));
         self.agent.answer(nth, event);
     }
 
@@ -454,7 +457,7 @@ impl Life {
         if matches!(self.world.leave, Hooked::Completed(_)) {
             self.reach("the termination hook completed");
         }
-        let calm = self.budget.faults == FAULTS && self.budget.crash;
+        let calm = self.budget.faults == FAULTS && self.budget.crash && self.kept.knows_itself;
         if outcome == Outcome::Done && calm {
             if self.world.runs() > 0 {
                 self.breaks("exit code 0, and a container runs on");
