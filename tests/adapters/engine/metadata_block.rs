@@ -330,7 +330,7 @@ async fn where_nothing_could_hold_it_a_container_is_not_started() {
         let refused = life.start(&creation, &id).await;
         let Event::Failed(JobKind::StartContainer, fault) = refused else { panic!("{refused}") };
         assert_eq!(fault.class, ErrorClass::Misconfigured, "{fault}");
-        assert!(fault.reason.contains("imds=block cannot be kept") && fault.reason.contains(says), "{fault}");
+        assert!(fault.reason.contains("cannot enforce imds=block") && fault.reason.contains(says), "{fault}");
         assert_eq!(life.bench.inspect(&id).await.state.unwrap().running, Some(false));
     }
     let without = life
