@@ -111,7 +111,7 @@ fn before_there_is_a_route_both_are_tried_until_one_answers() {
             let text = JobError::from_error(error.class(), &error).reason;
             let of = |address| format!("cannot connect to http://{address}: Network is unreachable (os error 101)");
             let (four, six) = (of("169.254.169.254"), of("[fd00:ec2::254]"));
-            assert_eq!(text, format!("the instance metadata returned no a token by IPv4 ({four}) or IPv6: {six}"));
+            assert_eq!(text, format!("IMDS request for a token failed by IPv4 ({four}) and by IPv6: {six}"));
         }
         assert_eq!(imds.asked(), "http://169.254.169.254, http://[fd00:ec2::254]");
         ip(HAS_IPV6);

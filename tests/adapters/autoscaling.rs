@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use berth::io::aws::autoscaling::{self, Answer, GroupHook, GroupInstance};
+use berth::io::aws::autoscaling::{self, GroupHook, GroupInstance, HookAnswer};
 use berth_core::message::error::ErrorClass;
 use berth_core::message::group::{HookName, HookResult, Transition};
 use berth_kit::World;
@@ -51,16 +51,16 @@ async fn a_hook_is_active_between_its_wait_and_its_completion() {
     let world = World::builder().pending().start().await;
     let (aws, id, hook) = (world.aws().await, &world.instance_id, hook_of(&world, "launch"));
     let complete = || autoscaling::complete(&aws, &hook, id, HookResult::Continue);
-    assert_eq!(autoscaling::heartbeat(&aws, &hook, id).await.unwrap(), Answer::NotActive, "too early");
-    assert_eq!(complete().await.unwrap(), Answer::NotActive, "too early");
+    assert_eq!(autoscaling::heartbeat(&aws, &hook, id).await.unwrap(), HookAnswer::NotActive, "too early");
+    assert_eq!(complete().await.unwrap(), HookAnswer::NotActive, "too early");
     world.autoscaling.enter_wait();
     let waiting = autoscaling::describe_instance(&aws, id).await.unwrap().unwrap();
     assert_eq!(waiting.lifecycle_state, "Pending:Wait");
-    assert_eq!(autoscaling::heartbeat(&aws, &hook, id).await.unwrap(), Answer::Done);
+    assert_eq!(autoscaling::heartbeat(&aws, &hook, id).await.unwrap(), HookAnswer::Done);
     world.autoscaling.refuse_although_active(1);
-    assert_eq!(complete().await.unwrap(), Answer::NotActive, "the group is behind its own word");
-    assert_eq!(complete().await.unwrap(), Answer::Done);
-    assert_eq!(complete().await.unwrap(), Answer::NotActive, "it is over");
+    assert_eq!(complete().await.unwrap(), HookAnswer::NotActive, "the group is behind its own word");
+    assert_eq!(complete().await.unwrap(), HookAnswer::Done);
+    assert_eq!(complete().await.unwrap(), HookAnswer::NotActive, "it is over");
     assert_eq!(world.autoscaling.heartbeats(), 1);
     assert_eq!(world.autoscaling.state().unwrap(), "InService");
     world
@@ -73,7 +73,7 @@ async fn an_abandoned_launch_is_taken_away() {
     let world = World::start().await;
     let hook = hook_of(&world, "launch");
     let answer = autoscaling::complete(&world.aws().await, &hook, &world.instance_id, HookResult::Abandon).await;
-    assert_eq!(answer.unwrap(), Answer::Done);
+    assert_eq!(answer.unwrap(), HookAnswer::Done);
     assert_eq!(world.autoscaling.state().unwrap(), "Terminating");
 }
 
@@ -101,8 +101,8 @@ async fn a_completion_says_what_the_api_wants_to_know() {
     .await;
     let aws = client_of(&server.base);
     let hook = HookName { group: "web & api".into(), hook: "boot".into() };
-    assert_eq!(autoscaling::complete(&aws, &hook, "i-0123", HookResult::Abandon).await.unwrap(), Answer::Done);
-    assert_eq!(autoscaling::heartbeat(&aws, &hook, "i-0123").await.unwrap(), Answer::Done);
+    assert_eq!(autoscaling::complete(&aws, &hook, "i-0123", HookResult::Abandon).await.unwrap(), HookAnswer::Done);
+    assert_eq!(autoscaling::heartbeat(&aws, &hook, "i-0123").await.unwrap(), HookAnswer::Done);
     autoscaling::set_unhealthy(&aws, "i-0123").await.unwrap();
     let parameters = |body: &str| body.split('&').map(str::to_owned).collect::<BTreeSet<_>>();
     let bodies: Vec<_> =

@@ -88,7 +88,7 @@ async fn what_is_not_there_is_an_answer_only_where_it_may_be_absent() {
     assert_eq!(imds.identity().await.unwrap().target_state, None);
     world.imds.remove("dynamic/instance-identity/document");
     let error = imds.identity().await.unwrap_err();
-    assert_eq!(error.to_string(), "the instance metadata has no dynamic/instance-identity/document");
+    assert_eq!(error.to_string(), "IMDS has no dynamic/instance-identity/document");
     assert_eq!(error.class(), ErrorClass::Broken);
 }
 
@@ -129,7 +129,7 @@ async fn a_document_that_is_missing_in_every_version_changes_nothing() {
     let imds = imds_of(&world);
     for _ in 0..2 {
         let error = imds.identity().await.unwrap_err();
-        assert_eq!(error.to_string(), "the instance metadata has no dynamic/instance-identity/document");
+        assert_eq!(error.to_string(), "IMDS has no dynamic/instance-identity/document");
         assert_eq!(imds.schema(), "2021-07-15");
     }
 }
@@ -224,7 +224,7 @@ async fn an_error_page_is_never_a_value() {
     for body in [PAGE_404, "  <HTML><body>busy</body></HTML>", "<!DOCTYPE html>"] {
         let server = Server::start(items(&with("user-data", body))).await;
         let error = imds(&server).user_data().await.unwrap_err();
-        assert_eq!(error.to_string(), "the instance metadata answered with an error page when asked for user-data");
+        assert_eq!(error.to_string(), "IMDS request for user-data returned an error page");
         assert_eq!(error.class(), ErrorClass::Transient);
     }
     let server = Server::start(|seen| {
@@ -238,7 +238,7 @@ async fn an_error_page_is_never_a_value() {
     imds(&server).target_lifecycle_state().await.unwrap_err();
     let server = Server::start(|_| answer(200, PAGE_404)).await;
     let error = imds(&server).user_data().await.unwrap_err();
-    assert_eq!(error.to_string(), "the instance metadata answered with an error page when asked for a token");
+    assert_eq!(error.to_string(), "IMDS request for a token returned an error page");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth::io::listen::endpoint::{Endpoint, Serving};
+use berth::io::listen::endpoint::{Endpoint, RunningEndpoint};
 use berth_core::view::published::Published;
 use berth_core::view::{Status, View};
 use berth_kit::{client, world::own_address};
@@ -87,7 +87,7 @@ impl Drop for HaProxy {
     }
 }
 
-fn endpoint() -> (Serving, watch::Sender<Arc<Published>>) {
+fn endpoint() -> (RunningEndpoint, watch::Sender<Arc<Published>>) {
     let (sender, receiver) = watch::channel(published(Status::Starting));
     (Endpoint::bind("127.0.0.1:0".parse().unwrap()).unwrap().serve(receiver), sender)
 }

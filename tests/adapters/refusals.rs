@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fmt::Debug;
 
-use berth::io::aws::autoscaling::{self, Answer};
+use berth::io::aws::autoscaling::{self, HookAnswer};
 use berth::io::aws::{Aws, AwsError};
 use berth::io::{aws::ecr, aws::secrets};
 use berth_config::{SecretRef, SecretValue, SecretsAs};
@@ -95,8 +95,8 @@ impl Call {
         let hook = HookName { group: "web".into(), hook: "launch".into() };
         let group = |error: AwsError| failed(error.class(), &error);
         let done = |answer| match answer {
-            Answer::Done => Outcome::Other("done"),
-            Answer::NotActive => Outcome::Other("not active"),
+            HookAnswer::Done => Outcome::Other("done"),
+            HookAnswer::NotActive => Outcome::Other("not active"),
         };
         match self {
             Self::GetSecretValue => fetch(aws, [managed("prod/api")]).await,

@@ -9,7 +9,7 @@ use berth::io::aws::imds::Imds;
 use berth::io::host::console::Console;
 use berth::io::host::metadata_block::MetadataBlock;
 use berth::io::http::Http;
-use berth::io::listen::door::Door;
+use berth::io::listen::readiness::ReadinessEndpoint;
 use berth::io::secret::deliver::Delivery;
 use berth::io::{Adapters, ConfigSources, Parts};
 use berth_core::message::event::Event;
@@ -48,7 +48,7 @@ pub(crate) fn bare_adapters(metadata: &str, aws: &str, delivery: &Delivery, bloc
         console: Console { path: PathBuf::from("/dev/null") },
         sources: ConfigSources { file: PathBuf::new(), file_is_required: false, words: Vec::new() },
         binary: Path::new(env!("CARGO_BIN_EXE_berth")).to_owned(),
-        endpoint: Door::open(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), published),
+        endpoint: ReadinessEndpoint::open(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), published),
         progress: mpsc::channel(64).0,
     })
 }

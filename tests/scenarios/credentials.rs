@@ -308,14 +308,14 @@ async fn a_profile_that_gives_nothing_is_named_with_the_reason() {
         (
             role,
             &format!("[ci]\n{keys}AKIA\n  EXAMPLE"),
-            "the credentials from a profile have a character that no credentials have: check the access key id and the session \
+            "the credentials from a profile contain a character that no request can carry: check the access key id and the session \
              token"
                 .into(),
         ),
         (
             "",
             "[ci]\naws_secret_access_key = x\naws_access_key_id = AKIA\n  EXAMPLE",
-            "the credentials from a profile have a character that no credentials have: check the access key id and the session \
+            "the credentials from a profile contain a character that no request can carry: check the access key id and the session \
              token"
                 .into(),
         ),

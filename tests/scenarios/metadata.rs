@@ -124,7 +124,7 @@ async fn an_app_that_cannot_be_kept_from_the_metadata_is_never_started() {
     let forbidden = "#!/bin/sh\necho 'Fatal: Permission denied (you must be root)' >&2\nexit 4\n";
     for (script, says) in [
         (None, "neither iptables nor nft is in the PATH; install iptables or nftables"),
-        (Some(forbidden), "iptables says: Fatal: Permission denied"),
+        (Some(forbidden), "iptables failed: Fatal: Permission denied"),
     ] {
         if let Some(script) = script {
             std::fs::write(&command, script).unwrap();
@@ -137,7 +137,7 @@ async fn an_app_that_cannot_be_kept_from_the_metadata_is_never_started() {
         assert_eq!(agent.exit_within(SOON).await, 3);
         assert_eq!(world.autoscaling.completions().len(), 1, "the launch hook, with ABANDON");
         let words = world.console_text();
-        assert!(words.contains("imds=block cannot be kept") && words.contains(says), "{words}");
+        assert!(words.contains("cannot enforce imds=block") && words.contains(says), "{words}");
         assert_eq!(container(&world).await["State"]["StartedAt"], "0001-01-01T00:00:00Z");
     }
 }

@@ -28,8 +28,8 @@ use crate::io::host::signals::Signals;
 use crate::io::host::state_dir::Keeper;
 use crate::io::http::Http;
 use crate::io::http::dns::Resolver;
-use crate::io::listen::door::Door;
 use crate::io::listen::handover;
+use crate::io::listen::readiness::ReadinessEndpoint;
 use crate::io::listen::socket::{Doors, Socket};
 use crate::io::secret::deliver::Delivery;
 use crate::io::{Adapters, ConfigSources, Parts, host::log, host::systemd};
@@ -87,8 +87,8 @@ async fn begin(global: &Global, run: &RunArgs, started: Instant) -> Result<Outco
     let socket = Socket::bind(&global.run_dir())?;
     let (published, watcher) = watch::channel(Arc::new(first_sight()));
     let door = match systemd::inherited_listener() {
-        Some(listener) => Door::inherit(listener, watcher.clone()),
-        None => Door::open(early.listen().unwrap_or_else(|| Config::defaults().listen), watcher.clone()),
+        Some(listener) => ReadinessEndpoint::inherit(listener, watcher.clone()),
+        None => ReadinessEndpoint::open(early.listen().unwrap_or_else(|| Config::defaults().listen), watcher.clone()),
     };
     let (feed, _) = broadcast::channel(256);
     let (ask, requests) = mpsc::channel(QUEUE);

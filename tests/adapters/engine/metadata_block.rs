@@ -329,7 +329,7 @@ async fn where_nothing_could_hold_it_a_container_is_not_started() {
         let refused = life.start(&creation, &id).await;
         let Event::Failed(JobKind::StartContainer, error) = refused else { panic!("{refused}") };
         assert_eq!(error.class, ErrorClass::Misconfigured, "{error}");
-        assert!(error.reason.contains("imds=block cannot be kept") && error.reason.contains(says), "{error}");
+        assert!(error.reason.contains("cannot enforce imds=block") && error.reason.contains(says), "{error}");
         assert_eq!(life.bench.inspect(&id).await.state.unwrap().running, Some(false));
     }
     let without = life

@@ -155,7 +155,7 @@ async fn silence_a_closed_port_and_nonsense_are_different_failures() {
 
     let (odd, port) = app(b"SSH-2.0-OpenSSH\r\n").await;
     let reason = ask(&odd, &how, Some(port)).await.unwrap_err();
-    assert!(reason.contains("did not answer with HTTP") && reason.ends_with("health=https:PORT/path`"), "{reason}");
+    assert!(reason.contains("is not HTTP") && reason.ends_with("health=https:PORT/path`"), "{reason}");
 }
 
 #[tokio::test]
@@ -180,7 +180,7 @@ async fn a_port_that_accepts_is_healthy() {
     assert_eq!(ask(&app, &ProbeMethod::Tcp(None), Some(port)).await, Ok(()));
     assert_eq!(ask(&app, &ProbeMethod::Tcp(Some(port)), Some(1)).await, Ok(()));
     assert!(ask(&app, &ProbeMethod::Tcp(Some(1)), Some(port)).await.is_err());
-    assert_eq!(ask(&app, &ProbeMethod::Tcp(None), None).await, Err("the config has no TCP port to ask".to_owned()));
+    assert_eq!(ask(&app, &ProbeMethod::Tcp(None), None).await, Err("the config has no TCP port to probe".to_owned()));
 }
 
 #[tokio::test]
@@ -334,7 +334,7 @@ async fn a_command_that_hangs_is_killed_and_leaves_nothing_behind() {
                 seen = is_running() => ran |= seen,
             }
         };
-        let reason = format!("sleep: it took longer than {} s", limit.as_secs());
+        let reason = format!("sleep: timed out after {} s", limit.as_secs());
         assert_eq!((failure.kind, failure.reason), (Kind::TimedOut, reason));
         if ran {
             break;

@@ -1,4 +1,4 @@
-//! Where the config is written, and how it is read: the file of the AMI, the user-data, what `config=` points to, the command line.
+//! Reads the config from its sources: the file of the AMI, the user-data, what `config=` points to, the command line.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -11,21 +11,21 @@ use crate::io::aws::Aws;
 use crate::io::aws::imds::Imds;
 use crate::io::aws::secrets;
 
-/// No file is longer: a config has at most 64 KiB, and what it is packed in is unpacked to at most as much as this.
+/// The longest file. A config has at most 64 KiB, and the unpacked form of a packed one has at most this.
 const LONGEST: u64 = 1 << 20;
 
-/// Where the config is read from, beside the user-data.
+/// The sources of the config, beside the user-data.
 #[derive(Clone, Debug)]
 pub struct ConfigSources {
-    /// The file with the AMI's defaults.
+    /// The file with AMI-wide defaults.
     pub file: PathBuf,
-    /// Whether it must be there.
+    /// Whether it must exist.
     pub file_is_required: bool,
     /// `key=value` words of the command line.
     pub words: Vec<String>,
 }
 
-/// The file with the AMI's defaults cannot be read.
+/// The file with AMI-wide defaults cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read {}", .file.display())]
 pub struct FileError {
@@ -43,14 +43,14 @@ impl FileError {
 }
 
 impl ConfigSources {
-    /// All layers. What they say is not validated yet.
+    /// All layers, not validated yet.
     pub async fn read(&self, imds: &Imds, aws: &Aws) -> Result<Layers, JobError> {
         let mut layers = self.read_unpointed(imds).await?;
         follow(&mut layers, aws).await?;
         Ok(layers)
     }
 
-    /// The layers that are at hand without AWS: all but what `config=` points to.
+    /// The layers that need no AWS call: all but what `config=` points to.
     pub async fn read_unpointed(&self, imds: &Imds) -> Result<Layers, JobError> {
         let mut layers = self.read_file()?;
         if let Some(user_data) = imds.user_data().await? {
@@ -60,7 +60,7 @@ impl ConfigSources {
         Ok(layers)
     }
 
-    /// The AMI's defaults alone.
+    /// Only the AMI-wide defaults.
     pub fn read_file(&self) -> Result<Layers, JobError> {
         let mut layers = Layers::new();
         match read_bounded(&self.file) {
@@ -75,12 +75,12 @@ impl ConfigSources {
     }
 }
 
-/// The bytes of a file, if there are not too many: `/dev/zero` has no end.
+/// The bytes of a file, up to a limit: `/dev/zero` has no end.
 pub fn read_bounded(file: &Path) -> io::Result<Vec<u8>> {
     bounded(File::open(file)?)
 }
 
-/// The bytes of anything, if there are not too many.
+/// All bytes of a reader, up to a limit.
 pub fn bounded(from: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     from.take(LONGEST + 1).read_to_end(&mut bytes)?;
@@ -90,19 +90,19 @@ pub fn bounded(from: impl Read) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Adds what the layers point to, if they do. It is fetched on the way that they say, and everything after it on the way that both say.
+/// Adds what the layers point to, if they do. It is fetched with the network settings of the layers so far, and later calls use those of all layers.
 pub async fn follow(layers: &mut Layers, aws: &Aws) -> Result<(), JobError> {
     configure(layers, aws)?;
     if let Some(pointer) = layers.pointer() {
         let text = secrets::config_pointer(aws, &pointer.secret_ref()).await?;
         layers.add_pointed(&pointer, &text);
-        // What is wrong in there is told with everything else, when the layers are validated.
+        // Its errors are reported with all others, when the layers are validated.
         let _ = configure(layers, aws);
     }
     Ok(())
 }
 
-/// Has AWS reached as the layers say so far.
+/// Applies the network settings of the layers so far.
 pub fn configure(layers: &Layers, aws: &Aws) -> Result<(), JobError> {
     let network = layers.network().map_err(|errors| JobError::new(ErrorClass::Misconfigured, errors.to_string()))?;
     aws.configure(&network);

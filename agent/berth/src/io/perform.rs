@@ -19,10 +19,10 @@ use tokio::sync::mpsc;
 use crate::io::app::output;
 use crate::io::app::probe::probe;
 use crate::io::aws::Aws;
-use crate::io::aws::autoscaling::{self, Answer};
+use crate::io::aws::autoscaling::{self, HookAnswer};
 use crate::io::aws::ecr::{self, RegistryCredentials};
 use crate::io::aws::imds::Imds;
-use crate::io::aws::membership::{self, Named, Place};
+use crate::io::aws::membership::{self, AutoScalingGroup, ConfiguredNames};
 use crate::io::aws::secrets;
 use crate::io::config_sources::ConfigSources;
 use crate::io::docker::{Engine, EngineError, Mounted};
@@ -30,7 +30,7 @@ use crate::io::host::console::Console;
 use crate::io::host::metadata_block::MetadataBlock;
 use crate::io::host::paths::Paths;
 use crate::io::host::systemd;
-use crate::io::listen::door::Door;
+use crate::io::listen::readiness::ReadinessEndpoint;
 use crate::io::secret::Secret;
 use crate::io::secret::deliver::Delivery;
 
@@ -47,14 +47,14 @@ pub struct Adapters {
     sources: ConfigSources,
     /// berth's own binary, for the shim.
     binary: PathBuf,
-    endpoint: tokio::sync::Mutex<Door>,
+    endpoint: tokio::sync::Mutex<ReadinessEndpoint>,
     progress: mpsc::Sender<Event>,
     instance_id: Mutex<String>,
     /// From the fetch until they are delivered.
     secrets: Mutex<Option<BTreeMap<String, Secret>>>,
     login: Mutex<Option<Arc<RegistryCredentials>>>,
     /// The group, while its hooks are still to be told.
-    place: Mutex<Option<Place>>,
+    place: Mutex<Option<AutoScalingGroup>>,
 }
 
 /// What the composition root hands to the adapters.
@@ -76,7 +76,7 @@ pub struct Parts {
     /// berth's own binary.
     pub binary: PathBuf,
     /// The readiness endpoint.
-    pub endpoint: Door,
+    pub endpoint: ReadinessEndpoint,
     /// Where running jobs tell how far they are.
     pub progress: mpsc::Sender<Event>,
 }
@@ -217,17 +217,17 @@ impl Adapters {
                 Event::SecretsForgotten
             }
             Job::FindGroup { group, launch_hook, terminate_hook } => {
-                let named = Named { group, launch_hook, terminate_hook };
+                let named = ConfiguredNames { group, launch_hook, terminate_hook };
                 Event::GroupFound(self.membership(named).await?)
             }
             Job::RecordHeartbeat(hook) => match autoscaling::heartbeat(&self.aws, &hook, &self.instance_id()).await? {
-                Answer::Done => Event::HeartbeatRecorded,
-                Answer::NotActive => Event::HookNotActive(JobKind::RecordHeartbeat),
+                HookAnswer::Done => Event::HeartbeatRecorded,
+                HookAnswer::NotActive => Event::HookNotActive(JobKind::RecordHeartbeat),
             },
             Job::CompleteHook { hook, result } => {
                 match autoscaling::complete(&self.aws, &hook, &self.instance_id(), result).await? {
-                    Answer::Done => Event::HookCompleted,
-                    Answer::NotActive => Event::HookNotActive(JobKind::CompleteHook),
+                    HookAnswer::Done => Event::HookCompleted,
+                    HookAnswer::NotActive => Event::HookNotActive(JobKind::CompleteHook),
                 }
             }
             Job::DescribeInstance => {
@@ -367,7 +367,7 @@ impl Adapters {
 
     /// What a fleet that is throttled was told once, it does not ask for again: else most of the answers that there are would be
     /// to the first of two calls, and wasted.
-    async fn membership(&self, mut named: Named) -> Result<Option<Membership>, JobError> {
+    async fn membership(&self, mut named: ConfiguredNames) -> Result<Option<Membership>, JobError> {
         let told = hold(&self.place).take();
         if named.group.is_none() && told.is_none() {
             // Whatever keeps it from being there, the group can be asked for.
@@ -375,7 +375,7 @@ impl Adapters {
         }
         let place = match told {
             Some(place) => Some(place),
-            None => membership::place(&self.aws, &self.instance_id(), &named).await?,
+            None => membership::find_group(&self.aws, &self.instance_id(), &named).await?,
         };
         let Some(place) = place else { return Ok(None) };
         let found = membership::hooks(&self.aws, place.clone(), named).await;

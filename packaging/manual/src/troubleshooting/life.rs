@@ -274,7 +274,7 @@ fn probe(kind: ProbeFailureKind) -> ((&'static str, Advice), Option<ProbeFailure
         ),
         Kind::NoPort => (
             (
-                "the config has no TCP port to ask",
+                "the config has no TCP port to probe",
                 entry(
                     "`health` asks the first TCP port of `port`, and there is none.",
                     "set `port`, or `health=tcp:PORT`, `health=cmd:…` or `health=none`.",
@@ -285,7 +285,7 @@ fn probe(kind: ProbeFailureKind) -> ((&'static str, Advice), Option<ProbeFailure
         ),
         Kind::NoAddress => (
             (
-                "the container has no address of its own; ask it with health=cmd:…",
+                "the container has no address of its own; probe it with health=cmd:…",
                 entry(
                     "With this `network` the container has no address that the host could ask.",
                     "use `health=cmd:…`, which runs inside of the container.",

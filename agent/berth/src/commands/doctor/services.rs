@@ -13,7 +13,7 @@ use super::within;
 use crate::commands::humanize::span;
 use crate::commands::policy::Policy;
 use crate::io::aws::ecr::RegistryCredentials;
-use crate::io::aws::membership::{self, Named};
+use crate::io::aws::membership::{self, ConfiguredNames};
 use crate::io::aws::{Aws, AwsError, CredentialsError, Origin, Service, Signer};
 use crate::io::docker::Engine;
 use crate::io::http::HttpError;
@@ -284,7 +284,7 @@ pub async fn group(aws: &Aws, instance_id: &str, config: &Config, policy: &Polic
             // Nothing needs to be found, but a hook that is not active is asked about.
             autoscaling::describe_instance(aws, instance_id).await.map_err(JobError::from)?;
         }
-        let named = Named {
+        let named = ConfiguredNames {
             group: lifecycle.group,
             launch_hook: lifecycle.launch_hook,
             terminate_hook: lifecycle.terminate_hook,

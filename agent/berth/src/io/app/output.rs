@@ -1,4 +1,4 @@
-//! What the app wrote last, made fit to be shown: read from the engine, rid of its secrets' values, cut to a screen.
+//! The app's last output as it may be shown: read from the engine, without the values of its secrets, cut to a screen.
 
 use berth_config::Config;
 use berth_core::message::container::ContainerId;
@@ -12,14 +12,14 @@ use berth_config::printable::one_line;
 /// The longest line, in bytes.
 const LINE: usize = 1000;
 
-/// Reads the app's last lines. The values to be taken out are those on the tmpfs; when they cannot be read, nothing is shown.
+/// Reads the app's last lines. The values to remove are those on the tmpfs; if they cannot be read, nothing is shown.
 pub async fn read(
     engine: &Engine,
     delivery: &Delivery,
     id: &ContainerId,
     config: &Config,
 ) -> Result<AppOutput, EngineError> {
-    // Before anything is waited for: a stop that is on its way takes them off the tmpfs.
+    // Before anything is awaited: a stop in progress removes them from the tmpfs.
     let (redactor, since) = if config.has_secrets() {
         match delivery.values(&config.container_name(), config.secrets_as) {
             Ok(Some(given)) => {
@@ -49,7 +49,7 @@ fn lines(tail: &Tail, redactor: &Redactor) -> AppOutput {
     let mut truncated = tail.has_more || all.len() > LINES;
     let (mut lines, mut room) = (Vec::new(), BYTES);
     for line in all.iter().rev().take(LINES) {
-        // Where a person would see columns.
+        // A tab is shown as columns.
         let spaced = line.trim_end().replace('\t', "    ");
         let shown = one_line(&spaced, LINE);
         truncated |= shown.ends_with('…') && !spaced.ends_with('…');

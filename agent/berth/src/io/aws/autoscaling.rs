@@ -1,4 +1,4 @@
-//! EC2 Auto Scaling: which group this instance is in, its hooks, and the three things it says to it.
+//! EC2 Auto Scaling: the group of this instance, its hooks, and the three calls that change something.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub(crate) const COMPLETE: Operation = Service::AutoScaling.operation("CompleteL
 pub(crate) const HEARTBEAT: Operation = Service::AutoScaling.operation("RecordLifecycleActionHeartbeat");
 pub(crate) const SET_HEALTH: Operation = Service::AutoScaling.operation("SetInstanceHealth");
 
-/// This instance as its group sees it.
+/// This instance in its group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupInstance {
     /// The group's name.
@@ -36,9 +36,9 @@ pub struct GroupHook {
     pub timeout: Option<Duration>,
 }
 
-/// What the group answers to a heartbeat or a completion.
+/// The result of a heartbeat or a completion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum HookAnswer {
     /// It is recorded.
     Done,
     /// `No active Lifecycle Action found`: not yet, no more, or never; the machine knows which.
@@ -51,7 +51,7 @@ pub async fn describe_instance(aws: &Aws, instance_id: &str) -> Result<Option<Gr
         Client::new(config).describe_auto_scaling_instances().instance_ids(instance_id).send()
     });
     let unreadable = AwsError::Unreadable { operation: DESCRIBE_INSTANCES };
-    // The list alone says that it is in no group; without a list this is no answer.
+    // An empty list means that it is in no group; a response without a list is unreadable.
     let Some(instances) = answer.await?.auto_scaling_instances else { return Err(unreadable) };
     let Some(instance) = instances.into_iter().find(|instance| instance.instance_id() == Some(instance_id)) else {
         return Ok(None);
@@ -62,7 +62,7 @@ pub async fn describe_instance(aws: &Aws, instance_id: &str) -> Result<Option<Gr
     }
 }
 
-/// All hooks of a group, in the order told.
+/// All hooks of a group, in the order returned.
 pub async fn hooks(aws: &Aws, group: &str) -> Result<Vec<GroupHook>, AwsError> {
     let answer = aws.call(DESCRIBE_HOOKS, None, |config| {
         Client::new(config).describe_lifecycle_hooks().auto_scaling_group_name(group).send()
@@ -83,7 +83,12 @@ pub async fn hooks(aws: &Aws, group: &str) -> Result<Vec<GroupHook>, AwsError> {
 }
 
 /// Completes a hook.
-pub async fn complete(aws: &Aws, hook: &HookName, instance_id: &str, result: HookResult) -> Result<Answer, AwsError> {
+pub async fn complete(
+    aws: &Aws,
+    hook: &HookName,
+    instance_id: &str,
+    result: HookResult,
+) -> Result<HookAnswer, AwsError> {
     let completed = aws.call(COMPLETE, None, |config| {
         let request = Client::new(config).complete_lifecycle_action().instance_id(instance_id);
         let request = request.auto_scaling_group_name(&hook.group).lifecycle_hook_name(&hook.hook);
@@ -93,7 +98,7 @@ pub async fn complete(aws: &Aws, hook: &HookName, instance_id: &str, result: Hoo
 }
 
 /// Restarts a hook's timer.
-pub async fn heartbeat(aws: &Aws, hook: &HookName, instance_id: &str) -> Result<Answer, AwsError> {
+pub async fn heartbeat(aws: &Aws, hook: &HookName, instance_id: &str) -> Result<HookAnswer, AwsError> {
     let recorded = aws.call(HEARTBEAT, None, |config| {
         let request = Client::new(config).record_lifecycle_action_heartbeat().instance_id(instance_id);
         request.auto_scaling_group_name(&hook.group).lifecycle_hook_name(&hook.hook).send()
@@ -101,7 +106,7 @@ pub async fn heartbeat(aws: &Aws, hook: &HookName, instance_id: &str) -> Result<
     answer(recorded.await.map(drop))
 }
 
-/// Has the group replace this instance at once, whatever its grace period.
+/// Marks this instance unhealthy, so that the group replaces it at once, without a grace period.
 pub async fn set_unhealthy(aws: &Aws, instance_id: &str) -> Result<(), AwsError> {
     let set = aws.call(SET_HEALTH, None, |config| {
         let request = Client::new(config).set_instance_health().instance_id(instance_id);
@@ -110,15 +115,15 @@ pub async fn set_unhealthy(aws: &Aws, instance_id: &str) -> Result<(), AwsError>
     set.await.map(drop)
 }
 
-/// The API has no error of its own for it, only this text (`… found with instance ID i-…`).
-fn answer(result: Result<(), AwsError>) -> Result<Answer, AwsError> {
+/// The API has no error code of its own for a hook that is not active, only this message (`… found with instance ID i-…`).
+fn answer(result: Result<(), AwsError>) -> Result<HookAnswer, AwsError> {
     match result {
-        Ok(()) => Ok(Answer::Done),
+        Ok(()) => Ok(HookAnswer::Done),
         Err(error)
             if error.code() == Some("ValidationError")
                 && error.message().is_some_and(|text| text.contains("No active Lifecycle Action found")) =>
         {
-            Ok(Answer::NotActive)
+            Ok(HookAnswer::NotActive)
         }
         Err(error) => Err(error),
     }

@@ -1,8 +1,8 @@
-//! The SDKs' default chain behind the keys of the environment, for commands that run anywhere: a profile, a web identity, the container's
-//! role, the instance's role.
+//! The SDKs' default chain after the keys of the environment, for commands that run anywhere: a profile, a web identity, the container's role, the
+//! instance's role.
 //!
-//! It is walked here because the SDK's own chain does not say who gave the credentials, and goes on when `AWS_PROFILE` names a
-//! profile that is not there: the next call would be somebody else's.
+//! It is implemented here because the SDK's own chain does not report the source of the credentials, and goes on when the profile of `AWS_PROFILE` does
+//! not exist: the next call would be signed by other credentials.
 
 use std::error::Error as StdError;
 use std::io;
@@ -29,7 +29,7 @@ use super::role::{Role, is_text};
 use crate::io::aws::imds::Imds;
 use crate::io::http::dns::Resolver;
 
-/// The profile of those who name none.
+/// The profile if none is named.
 const DEFAULT: &str = "default";
 
 const PROFILE: &str = "a profile";
@@ -42,20 +42,20 @@ const FILES: [(&str, &str); 4] = [
     ("AWS_WEB_IDENTITY_TOKEN_FILE", WEB_IDENTITY),
     ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", CONTAINER),
 ];
-/// Bytes of such a file.
+/// The longest such file, in bytes.
 const MOST: u64 = 1 << 20;
 
-/// Bytes of what the SDK or a service says.
+/// Bytes of a message of the SDK or a service.
 const MAX_REASON: usize = 400;
 
-/// The chain. Only what the environment names is in it.
+/// The chain, with the sources that the environment names.
 #[derive(Debug)]
 pub(super) struct Chain {
     /// `AWS_PROFILE`
     profile: Option<String>,
     providers: Vec<(&'static str, SharedCredentialsProvider)>,
     role: Arc<Role>,
-    /// The files that variables name: the variable, whose source it is, the file.
+    /// The files that variables name: the variable, the source, the file.
     files: Vec<(&'static str, &'static str, PathBuf)>,
     /// `AWS_CONTAINER_CREDENTIALS_FULL_URI`, which may have a password.
     uri: Option<String>,
@@ -70,7 +70,7 @@ impl Chain {
         let of_profile = ProfileFileCredentialsProvider::builder()
             .configure(config)
             .profile_name(profile.as_deref().unwrap_or(DEFAULT))
-            // What a profile may call `credential_source`: the same that the chain has.
+            // The values of `credential_source` in a profile: the same sources as in the chain.
             .with_custom_provider("Ec2InstanceMetadata", role.clone() as Arc<dyn ProvideCredentials>)
             .with_custom_provider("EcsContainer", container())
             .build();
@@ -88,7 +88,7 @@ impl Chain {
         Self { profile, providers, role, files, uri: set("AWS_CONTAINER_CREDENTIALS_FULL_URI") }
     }
 
-    /// The credentials, and which link gave them; none if it is the instance's role.
+    /// The credentials, and their source; none is the instance's role.
     pub(super) async fn get(&self) -> Result<(Option<&'static str>, Credentials), CredentialsError> {
         self.check_profile().await?;
         for &(from, ref provider) in &self.providers {
@@ -113,15 +113,15 @@ impl Chain {
         &self.role
     }
 
-    /// What the SDK passes over, or panics at: a profile that is not there, and keys that fit into no header.
+    /// Checks what the SDK ignores, or panics at: a profile that does not exist, and keys that cannot be sent in a header.
     async fn check_profile(&self) -> Result<(), CredentialsError> {
         for (variable, from, file) in &self.files {
             if !is_finite(file) {
-                let why = format!("{variable} names {}, which is no file of at most 1 MiB", file.display());
+                let why = format!("{variable} names {}, which is not a file of at most 1 MiB", file.display());
                 return Err(CredentialsError::Chain { from, why });
             }
         }
-        // The provider's own error does not say which line.
+        // The provider's own error does not name the line.
         let profiles = profile::load(&Fs::real(), &Env::real(), &EnvConfigFiles::default(), None).await;
         let profiles = profiles.map_err(|error| CredentialsError::Chain { from: PROFILE, why: chain_of(&error) })?;
         let mut name = match &self.profile {
@@ -129,7 +129,7 @@ impl Chain {
             None if profiles.get_profile(DEFAULT).is_none() => return Ok(()),
             None => DEFAULT,
         };
-        // A profile that assumes a role has the keys of another one; one that is met twice is told of by the provider.
+        // A profile that assumes a role has the keys of another one. The provider reports a circle.
         let mut met = Vec::new();
         while !met.contains(&name) {
             met.push(name);
@@ -160,8 +160,8 @@ impl Chain {
     }
 }
 
-/// Whether a file can be read to its end: a pipe would keep the command waiting, and `/dev/zero` fills its memory. One that is not there is
-/// passed over, as by the AWS CLI; `/dev/null` is how to say that there is none.
+/// Whether a file can be read to its end: a pipe would block the command, and `/dev/zero` fill its memory. A missing file is ignored, as by the AWS
+/// CLI; `/dev/null` stands for no file.
 fn is_finite(file: &Path) -> bool {
     match std::fs::metadata(file) {
         Ok(about) => file == Path::new("/dev/null") || about.is_file() && about.len() <= MOST,
@@ -178,7 +178,8 @@ fn next_profile<'p>(profiles: &'p ProfileSet, name: &str) -> Result<Option<&'p s
     Ok(profile.get("role_arn").and(profile.get("source_profile")))
 }
 
-/// How the profile would get its credentials, if by something that this binary leaves out. The SDK says it as text only.
+/// How the profile would get its credentials, if in a way that this binary leaves out. The SDK reports it as text only (aws-config,
+/// `ProfileFileError::FeatureNotEnabled`).
 fn unsupported(error: &SdkCredentialsError) -> Option<&'static str> {
     let text = error.source()?.to_string();
     let (_, feature) = text.split_once("cargo feature(s) enabled: ")?;
@@ -186,14 +187,14 @@ fn unsupported(error: &SdkCredentialsError) -> Option<&'static str> {
     all.into_iter().find_map(|(name, how)| feature.starts_with(name).then_some(how))
 }
 
-/// What an operator can use of the SDK's error: up to five of its sources say that there was an error.
+/// The useful part of the SDK's error: up to five of its sources only say that there was an error.
 fn reason(error: &SdkCredentialsError) -> String {
     if let Some(of_the_role) = find::<CredentialsError>(error) {
         return chain_of(of_the_role);
     }
     match find::<Unanswered>(error) {
         Some(Unanswered::Http(source)) => return chain_of(&**source),
-        Some(Unanswered::Status(status)) => return format!("the answer has the status {status}"),
+        Some(Unanswered::Status(status)) => return format!("the response has the status {status}"),
         _ => {}
     }
     if let Some(file) = find::<io::Error>(error) {
@@ -203,9 +204,9 @@ fn reason(error: &SdkCredentialsError) -> String {
         return message(&format!("{code}: {text}"), MAX_REASON);
     }
     let text = chain(error).last().map(ToString::to_string).unwrap_or_default();
-    // It quotes the answer.
+    // It quotes the response.
     if text.starts_with("error parsing XML") {
-        return "the answer is not one of STS".to_owned();
+        return "the response is not one of STS".to_owned();
     }
     message(text.strip_prefix("ProfileFile provider could not be built: ").unwrap_or(&text), MAX_REASON)
 }
@@ -214,7 +215,7 @@ fn chain_of(error: &(dyn StdError + 'static)) -> String {
     message(&JobError::from_error(ErrorClass::Misconfigured, error).reason, MAX_REASON)
 }
 
-/// The process's own resolver, for the name in `AWS_CONTAINER_CREDENTIALS_FULL_URI`.
+/// The process's own resolver, for the host name in `AWS_CONTAINER_CREDENTIALS_FULL_URI`.
 #[derive(Debug)]
 struct Names;
 

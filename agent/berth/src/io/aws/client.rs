@@ -39,9 +39,9 @@ use super::imds::Imds;
 use super::service::{Operation, Service};
 use crate::io::http::Http;
 
-/// Less than this is no clock that is wrong: services allow five minutes.
+/// The least difference that counts as a wrong clock: services allow five minutes.
 const SKEW_THAT_MATTERS: i64 = 60;
-/// The metadata are asked for a token, a role and its keys, two seconds each at most.
+/// For three requests to the metadata (a token, the role, its keys), two seconds each at most.
 const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(10);
 /// New credentials appear at least this long before the old expire (EC2 User Guide, "Retrieve security credentials").
 const RENEW_BEFORE: Duration = Duration::from_secs(300);
@@ -52,27 +52,27 @@ pub struct Aws {
     http: Http,
     imds: Imds,
     endpoints: Endpoints,
-    place: RwLock<Place>,
-    /// What the config says, before the environment.
+    location: RwLock<Location>,
+    /// The settings of the config, which override the environment.
     network: RwLock<Network>,
     credentials: SharedCredentialsProvider,
     source: Arc<Source>,
-    /// Forgotten as a whole when a service calls the credentials expired.
+    /// Replaced when a service reports that the credentials expired.
     identities: RwLock<SharedIdentityCache>,
     clock: Clock,
 }
 
-/// Where the calls go that name no region, and by which of a service's names.
+/// The region of calls that name none, and the kind of endpoint.
 #[derive(Clone, Debug)]
-struct Place {
+struct Location {
     /// From the environment, else the instance's.
     region: Option<String>,
     fips: bool,
-    /// None: as the routes of this host are at the time of a call.
+    /// None: decided by the routes of this host at the time of a call.
     dual_stack: Option<bool>,
 }
 
-/// A service that answers.
+/// A service that responds.
 #[derive(Debug)]
 pub struct Reached {
     /// Its URL.
@@ -81,7 +81,7 @@ pub struct Reached {
     pub ahead: Option<i64>,
 }
 
-impl Place {
+impl Location {
     fn from_env(env: &dyn Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| env(name).filter(|value| !value.is_empty());
         let is_true = |name| set(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
@@ -96,9 +96,9 @@ impl Place {
 impl Aws {
     /// A client with the settings and, if there are any, the credentials of this environment; else those of the role.
     pub fn new(http: Http, imds: Imds, env: &dyn Fn(&str) -> Option<String>) -> Self {
-        let place = Place::from_env(env);
+        let location = Location::from_env(env);
         let endpoints = Endpoints::from_env(env);
-        Self::signed_by(Source::new(imds.clone(), env), http, imds, endpoints, place)
+        Self::signed_by(Source::new(imds.clone(), env), http, imds, endpoints, location)
     }
 
     /// A client for a command that may run anywhere: credentials by the SDKs' default chain, and a profile's region. It reads this
@@ -106,31 +106,31 @@ impl Aws {
     pub async fn anywhere(http: Http, imds: Imds) -> Self {
         let env = |name: &str| std::env::var(name).ok();
         let clock = Clock::default();
-        let place = Place::from_env(&env);
+        let location = Location::from_env(&env);
         let config = ProviderConfig::without_region()
             .with_http_client(Exchange::new(http.clone(), None))
             .with_sleep_impl(TokioSleep::new())
             .with_time_source(clock.clone())
-            .with_use_fips(Some(place.fips))
-            .with_use_dual_stack(Some(place.dual_stack.unwrap_or_else(|| imds.is_ipv6_only())))
+            .with_use_fips(Some(location.fips))
+            .with_use_dual_stack(Some(location.dual_stack.unwrap_or_else(|| imds.is_ipv6_only())))
             .with_behavior_version(Some(BehaviorVersion::v2026_01_12()));
-        let region = match place.region {
+        let region = match location.region {
             Some(region) => Some(Region::new(region)),
             None => ProfileFileRegionProvider::builder().configure(&config).build().region().await,
         };
         let config = config.with_region(region.clone());
-        let place = Place { region: region.map(|region| region.to_string()), ..place };
+        let location = Location { region: region.map(|region| region.to_string()), ..location };
         let source = Source::chain(imds.clone(), &env, &config);
-        Self { clock, ..Self::signed_by(source, http, imds, Endpoints::from_env(&env), place) }
+        Self { clock, ..Self::signed_by(source, http, imds, Endpoints::from_env(&env), location) }
     }
 
-    fn signed_by(source: Source, http: Http, imds: Imds, endpoints: Endpoints, place: Place) -> Self {
+    fn signed_by(source: Source, http: Http, imds: Imds, endpoints: Endpoints, location: Location) -> Self {
         let source = Arc::new(source);
         Self {
             http,
             imds,
             endpoints,
-            place: RwLock::new(place),
+            location: RwLock::new(location),
             network: RwLock::default(),
             credentials: SharedCredentialsProvider::new(source.clone() as Arc<dyn ProvideCredentials>),
             source,
@@ -139,7 +139,7 @@ impl Aws {
         }
     }
 
-    /// From the next call on, what the config says of the way to AWS counts before the environment.
+    /// From the next call on, the network settings of the config override those of the environment.
     pub fn configure(&self, network: &Network) {
         self.http.configure(network);
         *self.network.write().unwrap_or_else(PoisonError::into_inner) = network.clone();
@@ -150,15 +150,15 @@ impl Aws {
         &self.http
     }
 
-    /// Tells the client where it is, for calls that name no region.
+    /// Sets the instance's region for calls that name none.
     pub fn locate(&self, identity: &Identity) {
-        let mut place = self.place.write().unwrap_or_else(PoisonError::into_inner);
-        place.region.get_or_insert_with(|| identity.region.clone());
+        let mut location = self.location.write().unwrap_or_else(PoisonError::into_inner);
+        location.region.get_or_insert_with(|| identity.region.clone());
     }
 
     /// The region of calls that name none: `AWS_REGION`, `AWS_DEFAULT_REGION`, else the instance's.
     pub fn region(&self) -> Option<String> {
-        self.place().region
+        self.location().region
     }
 
     /// One attempt at an operation: `send` makes the service's client of the configuration and sends the request. `region` is
@@ -194,8 +194,8 @@ impl Aws {
             .http_client(Exchange::new(self.http.clone(), Some(operation)))
             .retry_config(RetryConfig::disabled())
             .disable_clock_skew_correction(true)
-            // It would count from the upload, of which it sees nothing: [`exchange`] sends the request as a whole. A service that
-            // takes more than five seconds to answer would be given up.
+            // It would measure the upload, which it does not see: [`exchange`] sends the request as a whole. A service that takes more than five
+            // seconds to respond would fail.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .sleep_impl(TokioSleep::new())
             .time_source(self.clock.clone())
@@ -206,12 +206,12 @@ impl Aws {
             .build()
     }
 
-    /// As whom calls are signed.
+    /// The credentials that sign the calls.
     pub async fn signer(&self) -> Result<Signer, Arc<CredentialsError>> {
         self.source.signer().await
     }
 
-    /// The URL that a service is asked at: by the SDK's rules for the region, or what the environment says.
+    /// The URL of a service: that of the environment, else by the SDK's rules for the region.
     pub async fn endpoint(&self, service: Service, region: Option<&str>) -> Result<String, AwsError> {
         let operation = service.operation("*");
         let region = region.map(str::to_owned).or_else(|| self.region()).ok_or(AwsError::NoRegion { operation })?;
@@ -219,19 +219,19 @@ impl Aws {
     }
 
     async fn url(&self, operation: Operation, region: &str) -> Result<String, AwsError> {
-        let Place { fips, dual_stack, .. } = self.place();
-        // On a host without IPv4 by itself, as far as the host is not named: that one has no other form.
+        let Location { fips, dual_stack, .. } = self.location();
+        // A host without IPv4 uses dual-stack endpoints, unless the environment names the endpoint, which has no other form.
         let by_itself = || self.endpoints.of(operation.service).is_none() && self.imds.is_ipv6_only();
         let dual_stack = dual_stack.unwrap_or_else(by_itself);
         let url = self.endpoints.url(operation.service, region, fips, dual_stack).await;
         url.map_err(|why| AwsError::Unsendable { operation, why })
     }
 
-    /// Asks a service for nothing, to see that it answers, and what time it is there. That time is validated from here on.
+    /// Sends an empty request to a service, to see that it responds, and what its time is. Calls are signed by that time after that.
     pub async fn reach(&self, service: Service, region: Option<&str>) -> Result<Reached, AwsError> {
         let endpoint = self.endpoint(service, region).await?;
         let mut request = Request::new(Full::default());
-        // One that is no URL has no host, and the client says so.
+        // An endpoint that is not a URL has no host, which the client reports.
         *request.uri_mut() = endpoint.parse().unwrap_or_default();
         let answer = self.http.send(request, exchange::TIMEOUT, exchange::MAX_BODY).await;
         let operation = service.operation("*");
@@ -244,13 +244,17 @@ impl Aws {
         Ok(Reached { endpoint, ahead })
     }
 
-    fn place(&self) -> Place {
-        let place = self.place.read().unwrap_or_else(PoisonError::into_inner).clone();
+    fn location(&self) -> Location {
+        let location = self.location.read().unwrap_or_else(PoisonError::into_inner).clone();
         let network = self.network.read().unwrap_or_else(PoisonError::into_inner);
-        Place { fips: network.fips.unwrap_or(place.fips), dual_stack: network.dual_stack.or(place.dual_stack), ..place }
+        Location {
+            fips: network.fips.unwrap_or(location.fips),
+            dual_stack: network.dual_stack.or(location.dual_stack),
+            ..location
+        }
     }
 
-    /// What the next attempt shall do in another way. `signed_with` is the difference that the refused call was signed with:
+    /// Learns from a refusal what the next attempt does in another way. `signed_with` is the clock difference that the refused call was signed with:
     /// another call may have learnt a better one meanwhile.
     fn learn(&self, refusal: AwsError, answer: Option<&HttpResponse>, signed_with: i64) -> AwsError {
         if refusal.is_expired_credentials() {
@@ -258,7 +262,7 @@ impl Aws {
         }
         let date = answer.and_then(|answer| answer.headers().get("date"));
         match seconds_ahead(date.filter(|_| refusal.blames_clock())) {
-            // Signed by their clock and still refused: the clock is not what is wrong.
+            // Signed by the service's clock and still refused: the clock is not the reason.
             Some(ahead) if (ahead - signed_with).abs() >= SKEW_THAT_MATTERS => {
                 self.clock.set_ahead(ahead);
                 AwsError::ClockSkewed { operation: refusal.operation(), seconds: ahead }
@@ -272,13 +276,13 @@ fn no_identities() -> SharedIdentityCache {
     IdentityCache::lazy().load_timeout(CREDENTIALS_TIMEOUT).buffer_time(RENEW_BEFORE).build()
 }
 
-/// How far the answering service's clock is ahead of this host's, in seconds, by the `Date` of the answer.
+/// Seconds that the service's clock is ahead of this host's, by the `Date` of its response.
 fn seconds_ahead(date: Option<&str>) -> Option<i64> {
     let theirs = DateTime::from_str(date?, Format::HttpDate).ok()?.secs();
     Some(theirs - DateTime::from(SystemTime::now()).secs())
 }
 
-/// The time as the services see it; clones share what was learnt.
+/// The time of the services; clones share the difference.
 #[derive(Clone, Debug, Default)]
 struct Clock {
     /// Seconds that the services' clock is ahead of this host's.

@@ -1,7 +1,6 @@
-//! Who signs: the keys of the environment, else the role of the instance. Commands may run elsewhere: they go by the SDKs' default chain.
+//! The credentials that sign: the keys of the environment, else the role of the instance. Commands may run elsewhere, and use the SDKs' default chain.
 //!
-//! The SDK's cache keeps them until shortly before they expire. When the role's cannot be renewed, the last good ones stay in use,
-//! even past their end: the services decide, and often allow it while the metadata service is ill.
+//! The SDK's cache keeps them until shortly before they expire.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -27,7 +26,7 @@ pub(super) enum Credentials {
     Chain(Chain),
 }
 
-/// As whom calls are signed.
+/// The credentials that sign the calls.
 #[derive(Debug)]
 pub struct Signer {
     /// Where the credentials come from.
@@ -83,7 +82,7 @@ impl Credentials {
         Ok((None, role.get().await?))
     }
 
-    /// Who signs and until when.
+    /// The source of the credentials, and their end.
     pub(super) async fn signer(&self) -> Result<Signer, Arc<CredentialsError>> {
         let (from, credentials) = self.get().await?;
         let from = match (self, from) {

@@ -11,9 +11,9 @@ pub enum CredentialsError {
     /// One of the two variables without the other.
     #[error("the environment sets only one of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: set both or neither")]
     HalfSet,
-    /// Keys with a character that no request may carry.
+    /// Keys with a character that no request can carry.
     #[error(
-        "the credentials from {from} have a character that no credentials have: check the access key id and the session token"
+        "the credentials from {from} contain a character that no request can carry: check the access key id and the session token"
     )]
     NotText {
         /// The source.
@@ -22,13 +22,13 @@ pub enum CredentialsError {
     /// The role has none.
     #[error("no credentials from the instance's role")]
     Role(#[source] ImdsError),
-    /// Nothing of the default chain is there.
+    /// The default chain has no source.
     #[error(
         "no credentials: there are no keys in the environment, no profile, no web identity and no container's role, and the instance's \
          role cannot be used"
     )]
     Nowhere(#[source] ImdsError),
-    /// `AWS_PROFILE`, or the `source_profile` of another profile, that is not there.
+    /// `AWS_PROFILE`, or the `source_profile` of another profile, that does not exist.
     #[error(
         "no credentials: the profile {name:?} is neither in the config file nor in the credentials file of the AWS CLI"
     )]
@@ -47,7 +47,7 @@ pub enum CredentialsError {
         /// How it would get them.
         how: &'static str,
     },
-    /// A source of the default chain is there and has none.
+    /// A source of the default chain is configured and has no credentials.
     #[error("no credentials from {from}: {why}")]
     Chain {
         /// The source.

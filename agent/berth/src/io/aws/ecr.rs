@@ -1,4 +1,4 @@
-//! Who the engine says it is to a registry: ECR's authorization token, or a secret that holds username and password.
+//! The engine's login at a registry: ECR's authorization token, or a secret that holds username and password.
 
 use aws_sdk_ecr::Client;
 use base64::Engine as _;
@@ -17,13 +17,13 @@ use crate::io::docker::Login;
 use crate::io::secret::Secret;
 
 pub(crate) const TOKEN: Operation = Service::Ecr.operation("GetAuthorizationToken");
-/// What the engine asks for at the registry, which ECR checks as calls of its API: a manifest, and a layer.
+/// The requests of the engine to the registry, which ECR authorizes as calls of its API: a manifest, and a layer.
 pub(crate) const PULL: [Operation; 2] =
     [Service::Ecr.operation("BatchGetImage"), Service::Ecr.operation("GetDownloadUrlForLayer")];
-/// ECR Public; anybody may pull there.
+/// ECR Public, where pulls need no login.
 const PUBLIC: &str = "public.ecr.aws";
 
-/// What a registry wants to know.
+/// The username and password for a registry.
 #[derive(Debug)]
 pub struct RegistryCredentials {
     /// `AWS` for ECR.
@@ -33,20 +33,20 @@ pub struct RegistryCredentials {
 }
 
 impl RegistryCredentials {
-    /// As the engine is told them.
+    /// In the form that the engine takes.
     pub fn as_login(&self) -> Login<'_> {
         Login { username: &self.username, password: &self.password }
     }
 }
 
-/// Why there are none.
+/// Why there is no login.
 #[derive(Debug, Error)]
 pub enum LoginError {
     /// ECR gave no token.
     #[error(transparent)]
     Aws(#[from] AwsError),
-    /// ECR's token is not one.
-    #[error("{TOKEN} told no token of the form AWS:password")]
+    /// ECR's token does not have the documented form.
+    #[error("{TOKEN} returned no token of the form AWS:password")]
     NotAToken,
     /// The secret was not fetched.
     #[error("registry_auth")]
@@ -54,7 +54,7 @@ pub enum LoginError {
     /// The secret holds something else.
     #[error("registry_auth: {secret} must hold {{\"username\":…,\"password\":…}}")]
     NotALogin {
-        /// Which.
+        /// The secret.
         secret: SecretRef,
     },
 }
@@ -82,7 +82,7 @@ impl From<LoginError> for JobError {
     }
 }
 
-/// Whether an image of this host is pulled with ECR's token; nobody logs in to ECR Public.
+/// Whether images of this registry are pulled with ECR's token; ECR Public needs no login.
 pub fn needs_token(host: &str, auth: &RegistryAuth) -> bool {
     match auth {
         RegistryAuth::Auto => registry_region(host).is_some(),
@@ -91,7 +91,7 @@ pub fn needs_token(host: &str, auth: &RegistryAuth) -> bool {
     }
 }
 
-/// The login for a host as the config wants it; none means anonymous.
+/// The login for a registry, as the config says; none means anonymous.
 pub async fn log_in(aws: &Aws, host: &str, auth: &RegistryAuth) -> Result<Option<RegistryCredentials>, LoginError> {
     Ok(match auth {
         _ if needs_token(host, auth) => Some(login(aws, host).await?),
@@ -100,7 +100,7 @@ pub async fn log_in(aws: &Aws, host: &str, auth: &RegistryAuth) -> Result<Option
     })
 }
 
-/// ECR's login in the registry's own region, the instance's if the host tells none.
+/// ECR's login in the registry's own region; the instance's region if the host name has none.
 pub async fn login(aws: &Aws, host: &str) -> Result<RegistryCredentials, LoginError> {
     let answer =
         aws.call(TOKEN, registry_region(host), |config| Client::new(config).get_authorization_token().send()).await?;

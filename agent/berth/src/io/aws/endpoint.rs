@@ -1,6 +1,6 @@
-//! Which URL a service is asked at: the one that the environment names, else the one of the SDK's rules.
+//! The URL of a service: the one that the environment names, else the one of the SDK's rules.
 //!
-//! It is known before a request is made, so that an error can name the variable or key that is wrong.
+//! It is resolved before a request is made, so that an error can name the variable or key that is wrong.
 
 use http::Uri;
 
@@ -16,8 +16,8 @@ pub(super) const DUAL_STACK: &str = "AWS_USE_DUALSTACK_ENDPOINT";
 pub(super) struct Endpoints {
     /// By the name of the variable.
     named: Vec<(&'static str, String)>,
-    /// A switch that is neither `true` nor `false`. It is an error, so that a request for FIPS is never ignored in silence.
-    no_switch: Option<&'static str>,
+    /// A boolean that is neither `true` nor `false`. It is an error, so that a request for FIPS is never ignored.
+    not_boolean: Option<&'static str>,
 }
 
 impl Endpoints {
@@ -27,9 +27,10 @@ impl Endpoints {
         let names = Service::ALL.iter().map(|service| service.endpoint_variable()).chain([ALL]);
         let named =
             names.filter(|_| !ignored).filter_map(|name| Some((name, env(name).filter(|value| !value.is_empty())?)));
-        let is_switch = |value: &str| ["", "true", "false"].iter().any(|one| value.eq_ignore_ascii_case(one));
-        let no_switch = [FIPS, DUAL_STACK].into_iter().find(|name| env(name).is_some_and(|value| !is_switch(&value)));
-        Self { named: named.collect(), no_switch }
+        let is_boolean = |value: &str| ["", "true", "false"].iter().any(|one| value.eq_ignore_ascii_case(one));
+        let not_boolean =
+            [FIPS, DUAL_STACK].into_iter().find(|name| env(name).is_some_and(|value| !is_boolean(&value)));
+        Self { named: named.collect(), not_boolean }
     }
 
     /// The URL of a service in a region, or why there is none.
@@ -43,11 +44,11 @@ impl Endpoints {
         let all = [(fips, "aws.fips", FIPS), (dual_stack, "aws.dual_stack", DUAL_STACK)];
         let on = all.iter().filter(|(is_on, ..)| *is_on).map(|(_, key, variable)| format!("`{key}` or {variable}"));
         let settings = on.collect::<Vec<_>>().join(" and ");
-        if let Some(variable) = self.no_switch {
+        if let Some(variable) = self.not_boolean {
             return Err(format!("{variable} is neither `true` nor `false`"));
         }
         match self.of(service) {
-            // As the SDK has it: a host that somebody names has no other form.
+            // As in the SDK: an endpoint that is named has no other form.
             Some((variable, _)) if fips || dual_stack => {
                 Err(format!("{variable} names the endpoint, and {settings} another one: remove one of them"))
             }
@@ -63,7 +64,7 @@ impl Endpoints {
         }
     }
 
-    /// A service's own, else the one of all; with the variable's name.
+    /// The service's own endpoint, else the one for all services; with the name of the variable.
     pub(super) fn of(&self, service: Service) -> Option<(&str, &str)> {
         let mut named = self.named.iter().filter(|(name, _)| [service.endpoint_variable(), ALL].contains(name));
         named.next().map(|(name, url)| (*name, url.as_str()))

@@ -1,4 +1,4 @@
-//! Why a call has no answer, and what a service's error code asks for.
+//! Why a call failed, and the class of a service's error code.
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ pub enum AwsError {
         /// Which call.
         operation: Operation,
     },
-    /// Nobody to sign as.
+    /// There are no credentials to sign with.
     #[error("{operation} cannot be signed")]
     Credentials {
         /// Which call.
@@ -39,7 +39,7 @@ pub enum AwsError {
         /// Why.
         source: Arc<CredentialsError>,
     },
-    /// There is no such endpoint, or the credentials fit into no header.
+    /// There is no such endpoint, or the credentials cannot be sent in a header.
     #[error("{operation} cannot be sent: {why}")]
     Unsendable {
         /// Which call.
@@ -47,8 +47,8 @@ pub enum AwsError {
         /// What is wrong, and what to check.
         why: String,
     },
-    /// No answer.
-    #[error("{operation} was not answered")]
+    /// No response.
+    #[error("{operation} got no response")]
     Unreachable {
         /// Which call.
         operation: Operation,
@@ -77,9 +77,9 @@ pub enum AwsError {
         /// The service's message.
         message: String,
     },
-    /// An answer without an error code of AWS: no service of AWS refused anything.
+    /// A response without an error code of AWS: it is not from a service of AWS.
     #[error(
-        "{operation} was answered with {status} and no AWS error code: check what is between this host and AWS (proxy, firewall, \
+        "{operation} returned {status} without an AWS error code: check what is between this host and AWS (proxy, firewall, \
          login page)"
     )]
     NotAws {
@@ -88,9 +88,9 @@ pub enum AwsError {
         /// The HTTP status.
         status: StatusCode,
     },
-    /// The service blames the clock of this host; calls are signed by the service's time from now on.
+    /// The service refused because of the clock of this host; calls are signed by the service's time after that.
     #[error(
-        "{operation} was refused because the clock of this host is {} s {}: the service's time is used from now on",
+        "{operation} was refused because the clock of this host is {} s {}; the service's time is used after that",
         seconds.unsigned_abs(),
         if *seconds > 0 { "behind" } else { "ahead" }
     )]
@@ -100,14 +100,14 @@ pub enum AwsError {
         /// How far the service's clock is ahead of this host's.
         seconds: i64,
     },
-    /// A good status over something that is no answer to this call.
-    #[error("{operation} was answered with something else than its result")]
+    /// A good status with a body that is not a result of this operation.
+    #[error("{operation} returned no result of this operation")]
     Unreadable {
         /// Which call.
         operation: Operation,
     },
-    /// The SDK gave the call up by itself, with no answer and none of the reasons above.
-    #[error("{operation} was given up before an answer came")]
+    /// The SDK ended the call by itself, for none of the reasons above.
+    #[error("{operation} ended without a response")]
     GivenUp {
         /// Which call.
         operation: Operation,
@@ -124,7 +124,7 @@ impl AwsError {
             Self::Denied { .. } => ErrorClass::Denied,
             Self::Failed { status, code, .. } => class_of(*status, code),
             Self::NotAws { status, .. } if *status == StatusCode::TOO_MANY_REQUESTS => ErrorClass::Throttled,
-            // Only what AWS itself says is final: something between this host and the service may be another in a minute.
+            // Only an answer of AWS itself is final: what is between this host and the service may change in a minute.
             Self::NotAws { .. } | Self::ClockSkewed { .. } | Self::Unreadable { .. } | Self::GivenUp { .. } => {
                 ErrorClass::Transient
             }
@@ -157,7 +157,7 @@ impl AwsError {
         }
     }
 
-    /// What the SDK says of a call that failed. None of its own texts is kept: they may quote an answer.
+    /// Converts the SDK's error. None of its own texts is kept: they may quote a response.
     pub(super) fn from_sdk<E>(operation: Operation, error: &SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
@@ -177,7 +177,7 @@ impl AwsError {
                 let why = "check AWS_REGION and the credentials of the environment".to_owned();
                 Self::Unsendable { operation, why }
             }
-            // What the SDK does by itself has no answer that is final.
+            // Nothing that the SDK decides by itself is final.
             (None, _) => Self::GivenUp { operation },
         }
     }
@@ -221,7 +221,7 @@ impl AwsError {
         }
     }
 
-    /// An error code that a service told for one of several things it was asked for.
+    /// The error code of a service for one of several items of a call.
     pub(in crate::io) fn of_code(operation: Operation, status: StatusCode, code: &str, text: &str) -> Self {
         if !is_code(code) {
             return Self::NotAws { operation, status };
@@ -241,7 +241,7 @@ impl From<AwsError> for JobError {
     }
 }
 
-/// What passes by itself, beside the SDK's own list: the other codes that botocore retries, and credentials that will be renewed.
+/// Transient codes beside the SDK's own list: the other codes that botocore retries, and credentials that will be renewed.
 const TRANSIENT: &[&str] = &[
     "ExpiredToken",
     "ExpiredTokenException",

@@ -1,4 +1,4 @@
-//! The SDK's calls over the process's own HTTP client: one request, one answer.
+//! The SDK's calls over the process's own HTTP client: one request, one response.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -19,7 +19,7 @@ use http_body_util::Full;
 use super::service::{Operation, Service};
 use crate::io::http::{Http, HttpError, close_after};
 
-/// For one call, from the connection to the last byte of the answer.
+/// For one call, from the connection to the last byte of the response.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 /// Twenty secrets of 64 KB each, as JSON or base64.
 pub(super) const MAX_BODY: usize = 4 * 1024 * 1024;
@@ -28,26 +28,26 @@ pub(super) const MAX_BODY: usize = 4 * 1024 * 1024;
 #[derive(Clone, Debug)]
 pub(super) struct Exchange {
     http: Http,
-    /// None: a call that a source of credentials makes.
+    /// None is a call of a source of credentials.
     operation: Option<Operation>,
 }
 
-/// Why there is no answer that the SDK could read. It travels in the SDK's error.
+/// Why there is no response for the SDK. It is carried in the SDK's error.
 #[derive(Clone, Debug)]
 pub(super) enum Unanswered {
-    /// None came.
+    /// There was no response.
     Http(Arc<HttpError>),
-    /// A good status over something that is no answer to this call.
+    /// A good status with a body that is not a result of this operation.
     Unreadable,
-    /// A status that no operation of AWS answers with. The SDK takes every one below 300 for success.
+    /// A status that no operation of AWS has. The SDK treats every status below 300 as success.
     Status(StatusCode),
-    /// What the SDK made is no request.
+    /// The SDK's request is not valid.
     Unsendable,
 }
 
 impl fmt::Display for Unanswered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the call was not answered")
+        f.write_str("the call got no response")
     }
 }
 
@@ -62,7 +62,7 @@ impl Exchange {
         let request = request.try_into_http1x().map_err(|_| Unanswered::Unsendable)?;
         // Every request of these services is in memory, and none holds a secret.
         let mut request = request.map(|body| Full::new(Bytes::copy_from_slice(body.bytes().unwrap_or_default())));
-        if self.operation.is_none_or(|operation| operation.service.tells_secrets()) {
+        if self.operation.is_none_or(|operation| operation.service.returns_secrets()) {
             close_after(&mut request);
         }
         let answer = self.http.send(request, TIMEOUT, MAX_BODY).await;
@@ -94,8 +94,8 @@ impl HttpConnector for Exchange {
 }
 
 impl Operation {
-    /// Whether a body may be the answer to this operation. The SDK takes any body for the answer of an operation that has no
-    /// result, such as `CompleteLifecycleAction`: a login page would complete a hook.
+    /// Whether a body may be the response to this operation. For an operation without a result, such as `CompleteLifecycleAction`, the SDK accepts any
+    /// body: a login page would count as a completed hook.
     fn is_answered_by(self, body: &[u8]) -> bool {
         let body = body.trim_ascii_start();
         if self.service != Service::AutoScaling {

@@ -1,5 +1,5 @@
 //! Whether the kernel lets a process be started with an environment of this size (execve(2), "Limits on size of arguments and
-//! environment"). What is over a limit is told before there is a container: `execve` itself would say no more than E2BIG.
+//! environment"). What is over a limit is reported before a container is created: `execve` itself would only return E2BIG.
 
 use std::collections::BTreeMap;
 
@@ -11,13 +11,13 @@ use crate::io::secret::Secret;
 const ONE: u64 = 128 * 1024;
 /// Arguments and environment together are a quarter of the stack's limit, …
 const PART_OF_STACK: u64 = 4;
-/// … which is 8 MiB where nobody sets another one (_STK_LIM), …
+/// … which is 8 MiB by default (_STK_LIM), …
 const STACK: u64 = 8 * 1024 * 1024;
 /// … but never less than ARG_MAX, …
 const LEAST: u64 = 128 * 1024;
 /// … and never more than three quarters of _STK_LIM.
 const MOST: u64 = STACK / 4 * 3;
-/// For what is not known when secrets are fetched: the app's arguments, and the environment that its image has.
+/// Reserved for what is not known when secrets are fetched: the app's arguments, and the environment of its image.
 const RESERVE: u64 = 128 * 1024;
 
 /// Why the environment does not fit, in one sentence without a value; none if it fits.
@@ -31,7 +31,7 @@ pub(crate) fn too_large(config: &Config, secrets: &BTreeMap<String, Secret>) -> 
     if let Some((name, length)) = all.iter().find(|(_, length)| *length > ONE) {
         return Some(format!("{name} takes {length} bytes of the environment, and one variable has at most {ONE}"));
     }
-    // Each has a pointer as well.
+    // Each variable has a pointer as well.
     let sum: u64 = all.iter().map(|(_, length)| length + size(size_of::<usize>())).sum();
     let limit = limit(config);
     (sum > limit).then(|| {
@@ -46,7 +46,7 @@ pub(crate) fn too_large(config: &Config, secrets: &BTreeMap<String, Secret>) -> 
 /// What `secrets` and `env.*` may take together: 1,966,080 bytes unless the config sets `ulimits=stack=…`.
 fn limit(config: &Config) -> u64 {
     let of_config = config.ulimits.iter().rev().find(|limit| limit.name == "stack").map(|limit| limit.soft);
-    // -1 is none.
+    // -1 is no limit.
     let stack = of_config.map_or(STACK, |soft| u64::try_from(soft).unwrap_or(u64::MAX));
     (stack / PART_OF_STACK).clamp(LEAST, MOST).saturating_sub(RESERVE).max(LEAST / 2)
 }

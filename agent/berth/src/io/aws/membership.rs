@@ -1,4 +1,4 @@
-//! Which group this instance is in, and which of its hooks are berth's: what the config does not name is asked for.
+//! The group of this instance, and the hooks that berth completes: what the config does not name is looked up.
 
 use berth_core::message::error::{ErrorClass, JobError};
 use berth_core::message::group::{LifecycleHook, Membership, Transition};
@@ -6,9 +6,9 @@ use berth_core::message::group::{LifecycleHook, Membership, Transition};
 use crate::io::aws::autoscaling::{self, GroupHook};
 use crate::io::aws::client::Aws;
 
-/// What the config names.
+/// The names in the config.
 #[derive(Clone, Debug, Default)]
-pub struct Named {
+pub struct ConfiguredNames {
     /// `lifecycle.group`
     pub group: Option<String>,
     /// `lifecycle.launch_hook`
@@ -17,17 +17,17 @@ pub struct Named {
     pub terminate_hook: Option<String>,
 }
 
-/// The group of an instance, and the lifecycle state if the group was asked.
+/// The group of an instance, and its lifecycle state if Auto Scaling was asked.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct AutoScalingGroup {
     group: String,
     state: Option<String>,
 }
 
-/// Several launch hooks, and nothing that says which is berth's.
+/// Several launch hooks, of which the config names none.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error(
-    "the group {group} has several launch hooks ({first}, {second}, …): say which is berth's with lifecycle.launch_hook"
+    "the group {group} has several launch hooks ({first}, {second}, …): name the one that berth completes with lifecycle.launch_hook"
 )]
 pub struct SeveralLaunchHooks {
     /// The group.
@@ -46,35 +46,39 @@ impl SeveralLaunchHooks {
 }
 
 /// Finds the group and its hooks, none outside any group. A config that names all three costs no call.
-pub async fn find(aws: &Aws, instance_id: &str, named: Named) -> Result<Option<Membership>, JobError> {
-    match place(aws, instance_id, &named).await? {
-        Some(place) => hooks(aws, place, named).await.map(Some),
+pub async fn find(aws: &Aws, instance_id: &str, named: ConfiguredNames) -> Result<Option<Membership>, JobError> {
+    match find_group(aws, instance_id, &named).await? {
+        Some(group) => hooks(aws, group, named).await.map(Some),
         None => Ok(None),
     }
 }
 
 /// Finds the group, none outside any group.
-pub async fn place(aws: &Aws, instance_id: &str, named: &Named) -> Result<Option<Place>, JobError> {
+pub async fn find_group(
+    aws: &Aws,
+    instance_id: &str,
+    named: &ConfiguredNames,
+) -> Result<Option<AutoScalingGroup>, JobError> {
     if let Some(group) = named.group.clone() {
-        return Ok(Some(Place { group, state: None }));
+        return Ok(Some(AutoScalingGroup { group, state: None }));
     }
     let found = autoscaling::describe_instance(aws, instance_id).await?;
-    Ok(found.map(|instance| Place { group: instance.group, state: Some(instance.lifecycle_state) }))
+    Ok(found.map(|instance| AutoScalingGroup { group: instance.group, state: Some(instance.lifecycle_state) }))
 }
 
 /// Finds the group's hooks.
 ///
-/// Several launch hooks are an error: the boot waits to complete one of them. Several termination hooks are told in the log and
-/// none is taken: the boot does not need one, and a drain without it ends when the hook's time does.
-pub async fn hooks(aws: &Aws, place: Place, named: Named) -> Result<Membership, JobError> {
-    let Place { group, state } = place;
+/// Several launch hooks are an error: the boot waits to complete one of them. Several termination hooks are logged and none is used: the boot does not
+/// need one, and a drain without it ends at the hook's timeout.
+pub async fn hooks(aws: &Aws, found: AutoScalingGroup, named: ConfiguredNames) -> Result<Membership, JobError> {
+    let AutoScalingGroup { group, state } = found;
     let hooks = match (&named.launch_hook, &named.terminate_hook) {
         (Some(_), Some(_)) => Vec::new(),
         (launch_hook, _) => match autoscaling::hooks(aws, &group).await {
             Ok(hooks) => hooks,
-            // Whoever named the launch hook may not have allowed this call, and has what the boot needs.
+            // A config that names the launch hook has what the boot needs, and the role may not allow this call.
             Err(error) if launch_hook.is_some() && !error.class().is_transient() => {
-                tracing::warn!(%error, "the termination hook is not known: name it with lifecycle.terminate_hook");
+                tracing::warn!(%error, "cannot find the termination hook: name it with lifecycle.terminate_hook");
                 Vec::new()
             }
             Err(error) => return Err(error.into()),
@@ -87,8 +91,8 @@ pub async fn hooks(aws: &Aws, place: Place, named: Named) -> Result<Membership, 
     let terminate_hook =
         choose(&hooks, Transition::Terminating, named.terminate_hook).unwrap_or_else(|[first, second]| {
             tracing::warn!(
-                "the group {group} has several termination hooks ({first}, {second}, …), and berth completes none of them: say \
-                 which is berth's with lifecycle.terminate_hook"
+                "the group {group} has several termination hooks ({first}, {second}, …), and berth completes none of them: name \
+                 one with lifecycle.terminate_hook"
             );
             None
         });

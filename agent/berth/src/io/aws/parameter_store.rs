@@ -1,7 +1,7 @@
 //! The Parameter Store of SSM: `GetParameters`, ten names a call, decrypted; all calls side by side.
 //!
-//! The answer comes in an order of its own and tells unknown names inside a good status. A parameter named by ARN is
-//! asked for in the ARN's region.
+//! The response has an order of its own, and lists unknown names under a good status. A parameter that is named by ARN is fetched from the ARN's
+//! region.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,22 +22,22 @@ const MAX_NAMES: usize = 10;
 
 type Results = BTreeMap<String, Result<Secret, JobError>>;
 
-/// Whether this is what was asked for, by name or by ARN, with or without a version or label.
-fn is(parameter: &Parameter, asked: &str) -> bool {
+/// Whether this is the requested parameter, by name or by ARN, with or without a version or label.
+fn is(parameter: &Parameter, requested: &str) -> bool {
     [&parameter.name, &parameter.arn].into_iter().flatten().filter(|id| !id.is_empty()).any(|id| {
-        let told = parameter.selector.as_deref().unwrap_or_default();
-        match asked.strip_prefix(id.as_str()) {
-            Some("") => told.is_empty(),
+        let returned = parameter.selector.as_deref().unwrap_or_default();
+        match requested.strip_prefix(id.as_str()) {
+            Some("") => returned.is_empty(),
             Some(selector) => match selector.strip_prefix(':').and_then(|version| version.parse::<i64>().ok()) {
                 Some(version) => parameter.version == version,
-                None => selector == told && !told.is_empty(),
+                None => selector == returned && !returned.is_empty(),
             },
             None => false,
         }
     })
 }
 
-/// Every parameter (name or ARN, with `:version` or `:label` if one is meant), or why it is not there.
+/// Every parameter (name or ARN, perhaps with `:version` or `:label`), or why it has no value.
 pub async fn fetch(aws: &Aws, names: BTreeSet<String>) -> Results {
     let mut by_region: BTreeMap<Option<String>, Vec<String>> = BTreeMap::new();
     for name in names {
@@ -62,19 +62,19 @@ async fn fetch_batch(aws: &Aws, names: &[String], region: Option<&str>) -> Resul
     };
     let invalid_parameters = answer.invalid_parameters.unwrap_or_default();
     let mut parameters = answer.parameters.unwrap_or_default();
-    let value = |parameter: Parameter| parameter.value.map(Secret::new).ok_or_else(neither);
+    let value = |parameter: Parameter| parameter.value.map(Secret::new).ok_or_else(no_value);
     let mut find = |name: &String| match parameters.iter().position(|parameter| is(parameter, name)) {
         Some(at) => value(parameters.swap_remove(at)),
         None if invalid_parameters.iter().any(|invalid| !invalid.is_empty() && name.ends_with(invalid)) => {
             Err(SecretError::NoParameter.into())
         }
-        // AWS leaves out no name and answers about no other: something in between did.
-        None => Err(neither()),
+        // AWS omits no name and returns no other: something between did.
+        None => Err(no_value()),
     };
     // From the last to the first, so that `name:1` is found before `name`, which a value without a selector would fit too.
     names.iter().rev().map(|name| (name.clone(), find(name))).collect()
 }
 
-fn neither() -> JobError {
+fn no_value() -> JobError {
     JobError::new(ErrorClass::Transient, format!("{GET} returned neither a value nor an error for it"))
 }

@@ -14,7 +14,8 @@ use http::HeaderValue;
 use super::credentials_error::CredentialsError;
 use super::imds::Imds;
 
-/// The SDK's cache renews at a random moment of its last minutes, which may be the very last: what is signed then arrives too late.
+/// The credentials are treated as expired this long before they are. The SDK's cache renews them at a random moment of their last minutes, and a
+/// request that is signed in the last seconds arrives too late.
 const SPARE: Duration = Duration::from_secs(60);
 
 /// The role of the instance.
@@ -62,7 +63,7 @@ impl ProvideCredentials for Role {
     }
 }
 
-/// Whether they fit into the headers that they are sent in. The SDK's signer takes it for granted, and panics.
+/// Whether the keys can be sent in a header. The SDK's signer does not check that, and panics.
 pub(super) fn is_text(access_key_id: &str, session_token: Option<&str>) -> bool {
     [Some(access_key_id), session_token].into_iter().flatten().all(|text| HeaderValue::from_str(text).is_ok())
 }

@@ -1,4 +1,4 @@
-//! What is wrong with one secret that AWS answered about, or cannot answer about. Names are told, values never.
+//! What is wrong with one secret. An error holds names, never values.
 
 use berth_core::message::error::ErrorClass;
 use thiserror::Error;
@@ -16,7 +16,7 @@ pub enum SecretError {
         /// The key.
         key: String,
     },
-    /// Its keys are asked for, and it is no JSON object.
+    /// Its keys are needed, and it is not a JSON object.
     #[error("{reference}: the secret is not a JSON object{}", if *.is_utf16 { ", it is UTF-16: store it as UTF-8" } else { "" })]
     NotAnObject {
         /// As it is written in the config.
@@ -24,13 +24,13 @@ pub enum SecretError {
         /// Whether it would be one in UTF-8.
         is_utf16: bool,
     },
-    /// A text of the JSON object has half a surrogate pair.
+    /// A string of the JSON object has half a surrogate pair.
     #[error("{reference}: the secret holds text that is not Unicode")]
     NotUnicode {
         /// As it is written in the config.
         reference: String,
     },
-    /// Its name or its value fits into no environment, or into no file.
+    /// Its name or its value cannot be an environment variable, or a file.
     #[error("{reference}: {why}")]
     Undeliverable {
         /// As it is written in the config.
@@ -38,25 +38,25 @@ pub enum SecretError {
         /// The rest of the sentence.
         why: String,
     },
-    /// All of them are more than a process can be given.
+    /// All secrets together are larger than the environment of a process may be.
     #[error("secrets_as=env: {why}: use secrets_as=files, or fewer or shorter secrets")]
     TooLarge {
         /// Sum and limit.
         why: String,
     },
-    /// A bug: nobody asked for it.
+    /// A bug: it was not requested.
     #[error("{reference} was not fetched")]
     NotFetched {
         /// As it is written in the config.
         reference: String,
     },
-    /// An answer with neither text nor bytes.
+    /// A response with neither text nor bytes.
     #[error("{operation} returned no value")]
     NoValue {
         /// Which call.
         operation: Operation,
     },
-    /// Parameter Store says so inside of a good answer.
+    /// The Parameter Store reports it in a good response.
     #[error("there is no such parameter, or no such version of it")]
     NoParameter,
 }

@@ -1,8 +1,8 @@
 //! Secrets Manager: many secrets in few calls, each value once.
 //!
 //! Two or more current values go by `BatchGetSecretValue`, twenty a call; one alone, and every other version, by
-//! `GetSecretValue`; all calls side by side. What a batch does not tell (the role may not batch, or the answer leaves one
-//! out) is asked for singly. A secret named by ARN is asked for in the ARN's region.
+//! `GetSecretValue`; all calls side by side. What a batch does not return (the role may not allow it, or the
+//! response omits one) is fetched singly. A secret that is named by ARN is fetched from the ARN's region.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -29,7 +29,7 @@ const MAX_BATCH: usize = 20;
 
 /// One version of one secret.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Wanted {
+pub struct SecretVersion {
     /// Name or ARN.
     pub id: String,
     /// None is `AWSCURRENT`.
@@ -38,7 +38,7 @@ pub struct Wanted {
     pub version_id: Option<String>,
 }
 
-/// What either operation tells of one secret.
+/// One secret in the response of either operation.
 struct SecretValue {
     arn: String,
     name: String,
@@ -48,25 +48,25 @@ struct SecretValue {
 }
 
 impl From<GetSecretValueOutput> for SecretValue {
-    fn from(told: GetSecretValueOutput) -> Self {
+    fn from(output: GetSecretValueOutput) -> Self {
         Self {
-            arn: told.arn.unwrap_or_default(),
-            name: told.name.unwrap_or_default(),
-            version_id: told.version_id,
-            version_stages: told.version_stages,
-            value: value(told.secret_string, told.secret_binary),
+            arn: output.arn.unwrap_or_default(),
+            name: output.name.unwrap_or_default(),
+            version_id: output.version_id,
+            version_stages: output.version_stages,
+            value: value(output.secret_string, output.secret_binary),
         }
     }
 }
 
 impl From<SecretValueEntry> for SecretValue {
-    fn from(told: SecretValueEntry) -> Self {
+    fn from(output: SecretValueEntry) -> Self {
         Self {
-            arn: told.arn.unwrap_or_default(),
-            name: told.name.unwrap_or_default(),
-            version_id: told.version_id,
-            version_stages: told.version_stages,
-            value: value(told.secret_string, told.secret_binary),
+            arn: output.arn.unwrap_or_default(),
+            name: output.name.unwrap_or_default(),
+            version_id: output.version_id,
+            version_stages: output.version_stages,
+            value: value(output.secret_string, output.secret_binary),
         }
     }
 }
@@ -76,9 +76,9 @@ fn value(text: Option<String>, binary: Option<Blob>) -> Option<Secret> {
     text.map(Secret::new).or_else(|| binary.map(|binary| Secret::new(binary.into_inner())))
 }
 
-type Results = BTreeMap<Wanted, Result<Secret, JobError>>;
+type Results = BTreeMap<SecretVersion, Result<Secret, JobError>>;
 
-impl Wanted {
+impl SecretVersion {
     /// The region of an ARN, none for a name.
     fn region(&self) -> Option<&str> {
         Arn::parse(&self.id).map(|arn| arn.region)
@@ -88,23 +88,24 @@ impl Wanted {
         self.version_id.is_none() && self.version_stage.is_none()
     }
 
-    /// Whether this value is the one: the secret by name, by ARN, or by ARN without its six random characters, and the version, as far
-    /// as the answer says which it is.
+    /// Whether this value is the requested one: the secret by name, by ARN, or by ARN without its six random characters, and the version, as far as the
+    /// response names it.
     fn is(&self, value: &SecretValue) -> bool {
         let suffix = value.arn.strip_prefix(&self.id).map(str::as_bytes);
         let secret = self.id == value.name
             || self.id == value.arn
             || matches!(suffix, Some([b'-', rest @ ..]) if rest.len() == 6 && self.region().is_some());
-        let is_version = |id: &String| value.version_id.as_ref().is_none_or(|told| told == id);
-        let has_stage = |stage| value.version_stages.as_ref().is_none_or(|told| told.iter().any(|one| one == stage));
-        // A version that is asked for by its id may have lost every stage.
+        let is_version = |id: &String| value.version_id.as_ref().is_none_or(|returned| returned == id);
+        let has_stage =
+            |stage| value.version_stages.as_ref().is_none_or(|stages| stages.iter().any(|one| one == stage));
+        // A version that is requested by its id may have no stage any more.
         let stage = self.version_stage.as_deref().or(self.version_id.is_none().then_some("AWSCURRENT"));
         secret && self.version_id.as_ref().is_none_or(is_version) && stage.is_none_or(has_stage)
     }
 }
 
-/// The id, with the version if one is said.
-impl fmt::Display for Wanted {
+/// The id, with the version if one is set.
+impl fmt::Display for SecretVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.id)?;
         match self.version_stage.as_ref().or(self.version_id.as_ref()) {
@@ -114,22 +115,22 @@ impl fmt::Display for Wanted {
     }
 }
 
-/// Every value that is wanted, or why it is not there.
-pub async fn fetch(aws: &Aws, wanted: BTreeSet<Wanted>) -> Results {
-    let (current, others): (Vec<_>, Vec<_>) = wanted.into_iter().partition(Wanted::is_current);
+/// Every requested value, or why there is none.
+pub async fn fetch(aws: &Aws, wanted: BTreeSet<SecretVersion>) -> Results {
+    let (current, others): (Vec<_>, Vec<_>) = wanted.into_iter().partition(SecretVersion::is_current);
     let batches = batches(current).into_iter().map(|batch| fetch_batch(aws, batch));
     let (batched, single) = tokio::join!(join_all(batches), fetch_singly(aws, others));
     batched.into_iter().flatten().chain(single).collect()
 }
 
-/// Whether [`fetch`] asks for some of these by `BatchGetSecretValue`.
-pub(crate) fn is_batched(wanted: BTreeSet<Wanted>) -> bool {
-    batches(wanted.into_iter().filter(Wanted::is_current)).iter().any(|batch| batch.len() > 1)
+/// Whether [`fetch`] requests some of these by `BatchGetSecretValue`.
+pub(crate) fn is_batched(wanted: BTreeSet<SecretVersion>) -> bool {
+    batches(wanted.into_iter().filter(SecretVersion::is_current)).iter().any(|batch| batch.len() > 1)
 }
 
-/// Tries the calls of [`fetch`] that ask for several at once, which it otherwise makes up for singly when they are denied.
-pub(crate) async fn try_batches(aws: &Aws, wanted: BTreeSet<Wanted>) -> Result<(), AwsError> {
-    for batch in batches(wanted.into_iter().filter(Wanted::is_current)) {
+/// Tries the batch calls of [`fetch`], which it replaces by single calls when they are denied.
+pub(crate) async fn try_batches(aws: &Aws, wanted: BTreeSet<SecretVersion>) -> Result<(), AwsError> {
+    for batch in batches(wanted.into_iter().filter(SecretVersion::is_current)) {
         if let [first, _, ..] = batch.as_slice() {
             call_batch(aws, &batch, first.region()).await?;
         }
@@ -137,23 +138,23 @@ pub(crate) async fn try_batches(aws: &Aws, wanted: BTreeSet<Wanted>) -> Result<(
     Ok(())
 }
 
-fn batches(current: impl IntoIterator<Item = Wanted>) -> Vec<Vec<Wanted>> {
-    let mut by_region: BTreeMap<Option<String>, Vec<Wanted>> = BTreeMap::new();
+fn batches(current: impl IntoIterator<Item = SecretVersion>) -> Vec<Vec<SecretVersion>> {
+    let mut by_region: BTreeMap<Option<String>, Vec<SecretVersion>> = BTreeMap::new();
     for wanted in current {
         by_region.entry(wanted.region().map(str::to_owned)).or_default().push(wanted);
     }
-    by_region.values().flat_map(|region| region.chunks(MAX_BATCH).map(<[Wanted]>::to_vec)).collect()
+    by_region.values().flat_map(|region| region.chunks(MAX_BATCH).map(<[SecretVersion]>::to_vec)).collect()
 }
 
 /// Up to twenty current values of one region.
-async fn fetch_batch(aws: &Aws, wanted: Vec<Wanted>) -> Results {
-    let Some(region) = wanted.first().filter(|_| wanted.len() > 1).map(Wanted::region) else {
+async fn fetch_batch(aws: &Aws, wanted: Vec<SecretVersion>) -> Results {
+    let Some(region) = wanted.first().filter(|_| wanted.len() > 1).map(SecretVersion::region) else {
         return fetch_singly(aws, wanted).await;
     };
     let (mut values, errors) = match call_batch(aws, &wanted, region).await {
         Ok(answer) => answer,
         Err(error @ AwsError::Denied { .. }) => {
-            tracing::debug!(%error, "the secrets are asked for one by one");
+            tracing::debug!(%error, "the secrets are fetched one by one");
             return fetch_singly(aws, wanted).await;
         }
         Err(error) => {
@@ -173,7 +174,7 @@ async fn fetch_batch(aws: &Aws, wanted: Vec<Wanted>) -> Results {
             let error = AwsError::of_code(GET, StatusCode::OK, code, error.message.as_deref().unwrap_or("no message"));
             results.insert(wanted, Err(JobError::from(error)));
         } else {
-            // The same secret by its name and by its ARN, of which the answer holds one.
+            // The same secret by its name and by its ARN, of which the response holds one.
             left_out.push(wanted);
         }
     }
@@ -183,7 +184,7 @@ async fn fetch_batch(aws: &Aws, wanted: Vec<Wanted>) -> Results {
 
 async fn call_batch(
     aws: &Aws,
-    wanted: &[Wanted],
+    wanted: &[SecretVersion],
     region: Option<&str>,
 ) -> Result<(Vec<SecretValue>, Vec<ApiErrorType>), AwsError> {
     let ids = wanted.iter().map(|wanted| wanted.id.clone()).collect();
@@ -195,16 +196,16 @@ async fn call_batch(
     Ok((values, answer.errors.unwrap_or_default()))
 }
 
-async fn fetch_singly(aws: &Aws, wanted: Vec<Wanted>) -> Results {
+async fn fetch_singly(aws: &Aws, wanted: Vec<SecretVersion>) -> Results {
     let asked = wanted.into_iter().map(async |wanted| {
         let answer = aws.call(GET, wanted.region(), |config| {
-            let Wanted { id, version_stage, version_id } = wanted.clone();
+            let SecretVersion { id, version_stage, version_id } = wanted.clone();
             let request = Client::new(config).get_secret_value().secret_id(id);
             request.set_version_stage(version_stage).set_version_id(version_id).send()
         });
         let value = match answer.await.map(SecretValue::from) {
             Ok(value) if wanted.is(&value) => value.into_secret(GET),
-            // AWS answers about no other secret than the one that it is asked for: something in between did.
+            // AWS returns no other secret than the requested one: something between did.
             Ok(_) => Err(JobError::new(ErrorClass::Transient, format!("{GET} returned another secret or version"))),
             Err(error) => Err(JobError::from(error)),
         };

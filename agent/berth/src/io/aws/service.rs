@@ -1,4 +1,4 @@
-//! The four services and where they answer.
+//! The four services and their endpoints.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ pub enum Service {
 /// One operation of a service, by its name in the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Operation {
-    /// Whose.
+    /// The service.
     pub service: Service,
     /// `GetSecretValue`
     pub name: &'static str,
@@ -43,8 +43,8 @@ impl Service {
         }
     }
 
-    /// Whether its answers hold secrets, or a registry's password.
-    pub(super) fn tells_secrets(self) -> bool {
+    /// Whether its responses hold secrets, or a registry's password.
+    pub(super) fn returns_secrets(self) -> bool {
         self != Self::AutoScaling
     }
 

@@ -1,7 +1,7 @@
-//! What the engine says of itself.
+//! The engine's own description: its version, its storage, its proxies.
 //!
-//! Asked without bollard: its type for this answer has a hundred fields, and the code that reads them would be as large as the
-//! rest of a command.
+//! Requested without bollard: its type for this response has a hundred fields, and the code that reads them would be as large as the rest of a
+//! command.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -20,10 +20,10 @@ use crate::io::http::one_shot;
 
 use super::engine::{Engine, SHORT};
 
-/// An answer is some ten kilobytes long.
+/// A response has some ten kilobytes.
 const LONGEST: usize = 1024 * 1024;
 
-/// The oldest API that has all that berth asks for: that of Docker Engine 20.10.
+/// The oldest API that has everything berth uses: that of Docker Engine 20.10.
 const OLDEST: (u16, u16) = (1, 41);
 
 /// The engine.
@@ -45,10 +45,10 @@ pub struct About {
     /// The proxy for `https://` registries.
     #[serde(default)]
     pub https_proxy: String,
-    /// What it reaches directly.
+    /// The hosts that it reaches without a proxy.
     #[serde(default)]
     pub no_proxy: String,
-    /// Whether it is Podman, with its API in Docker's words.
+    /// Whether it is Podman, which has an API compatible with Docker's.
     #[serde(skip)]
     pub is_podman: bool,
 }
@@ -59,7 +59,7 @@ impl Engine {
         self.ask("/_ping").await.map(drop)
     }
 
-    /// What the engine says of itself.
+    /// The engine's own description.
     pub async fn about(&self) -> Result<About, EngineError> {
         let answer = self.ask("/info").await?;
         let about =
@@ -77,7 +77,7 @@ impl Engine {
             let refused = refusal::response(answer.status(), answer.body());
             return Err(refusal::of(self.asking(), refused, refusal::plain));
         }
-        // One that does not say its version is validated.
+        // An engine that does not report its version is accepted.
         match api_version(header(&answer, "api-version")) {
             Some(version) if version < OLDEST => Err(EngineError::TooOld {
                 socket: self.socket.clone(),
@@ -87,7 +87,7 @@ impl Engine {
         }
     }
 
-    /// What the engine answers to this path, without bollard.
+    /// The response to a GET of this path, without bollard.
     pub(super) async fn get(&self, path: &str) -> Result<(StatusCode, Bytes), Box<dyn Error + Send + Sync>> {
         let (parts, body) = self.answer(path).await?.into_parts();
         Ok((parts.status, body))

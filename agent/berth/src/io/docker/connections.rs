@@ -1,9 +1,9 @@
 //! How many connections the app's clients hold, as the kernel lists them for the container's network namespace (proc(5)).
 //!
-//! A client's connection is one to a port that somebody in there listens on, and not from in there: what the app itself opened
-//! (to a database) and what asks over loopback (a health check) are not counted. An idle keep-alive connection is one: a request
-//! may be on its way in it. On the host's network, where others listen too, only the ports that the container exposes count. UDP,
-//! so HTTP/3 too, knows no connections and is not seen.
+//! A client's connection goes to a port that a process in the container listens on, and comes from outside. What the app itself opened (to a
+//! database) and what comes over loopback (a health check) is not counted. An idle keep-alive connection counts: a request may be on its way in
+//! it. On the host's network, where other processes listen too, only the ports that the container exposes count. UDP has no connections, so
+//! HTTP/3 is not seen.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -20,7 +20,7 @@ use super::engine::{Engine, SHORT};
 use super::error::EngineError;
 use super::refusal;
 
-/// So much of one table is read, more than 400,000 sockets: whatever comes then changes no decision.
+/// Bytes of one table that are read, more than 400,000 sockets: more of them change no decision.
 const MAX_TABLE: u64 = 64 << 20;
 
 /// The states of include/net/tcp_states.h that matter.
@@ -31,7 +31,7 @@ const LAST_ACK: u8 = 9;
 const LISTEN: u8 = 10;
 const CLOSING: u8 = 11;
 
-/// There is nobody to count for.
+/// The container does not run, so it has no connections.
 fn ended() -> EngineError {
     EngineError::NoAnswer { doing: doing(), class: ErrorClass::Transient, source: "the container does not run".into() }
 }
@@ -39,14 +39,14 @@ fn ended() -> EngineError {
 impl Engine {
     /// Counts the connections that the app's clients hold. A container that does not run is an error: it may have ended with clients.
     pub async fn connections(&self, id: &ContainerId) -> Result<u32, EngineError> {
-        let Some(app) = self.look_at(id).await? else { return Err(ended()) };
+        let Some(app) = self.running_app(id).await? else { return Err(ended()) };
         let (container, pid) = (id.0.clone(), app.pid);
         // Milliseconds in the kernel, more with a great many sockets: the endpoint must answer meanwhile.
         let counted = tokio::task::spawn_blocking(move || count(&app, &container)).await;
         match counted.unwrap_or_else(|error| Err(io::Error::other(error))) {
             Ok(count) => Ok(count),
             Err(source) => {
-                if self.look_at(id).await?.is_none_or(|now| now.pid != pid) {
+                if self.running_app(id).await?.is_none_or(|now| now.pid != pid) {
                     return Err(ended());
                 }
                 let class = match source.kind() {
@@ -59,7 +59,7 @@ impl Engine {
     }
 
     /// None if the container does not run.
-    async fn look_at(&self, id: &ContainerId) -> Result<Option<App>, EngineError> {
+    async fn running_app(&self, id: &ContainerId) -> Result<Option<App>, EngineError> {
         let fail = |error| refusal::of(doing(), error, refusal::plain);
         let docker = self.within(SHORT).map_err(fail)?;
         match docker.inspect_container(&id.0, None::<InspectContainerOptions>).await {
@@ -92,8 +92,8 @@ fn count(app: &App, container: &str) -> io::Result<u32> {
     if !is_of(&process, container)? {
         return Err(io::Error::other("the engine runs in another process namespace"));
     }
-    // Each network has tables of its own. `ns/net` would say it plainly, and `fd` who listens where, but only to who may trace the
-    // process: with that right the agent could read the memory of every process on the instance.
+    // Each network namespace has tables of its own, so their inode tells them apart. `ns/net` and `fd` would be more direct, but need the right to
+    // trace the process: with that right the agent could read the memory of every process on the instance.
     let network = |process: &Path| fs::metadata(process.join("net/tcp")).map(|table| table.ino());
     let on_host = network(&process)? == network(Path::new("/proc/self"))?;
     let mut census = Census { only: on_host.then(|| app.ports.clone()), ..Census::default() };
@@ -106,7 +106,7 @@ fn count(app: &App, container: &str) -> io::Result<u32> {
     Ok(census.clients())
 }
 
-/// Whether a process is one of the container: its control group is named by the id.
+/// Whether a process belongs to the container: the name of its control group has the id.
 fn is_of(process: &Path, container: &str) -> io::Result<bool> {
     Ok(!container.is_empty() && fs::read_to_string(process.join("cgroup"))?.contains(container))
 }
@@ -114,15 +114,15 @@ fn is_of(process: &Path, container: &str) -> io::Result<bool> {
 /// The sockets of one network namespace.
 #[derive(Debug, Default)]
 struct Census {
-    /// The only ports that count, if not all do.
+    /// The only ports that count; none: all of them.
     only: Option<BTreeSet<u16>>,
     listening: BTreeSet<u16>,
-    /// Connections from elsewhere, by the port on this side.
+    /// Connections from other addresses, by the local port.
     open: BTreeMap<u16, u32>,
 }
 
 impl Census {
-    /// Reads one table of the kernel's.
+    /// Reads one table of the kernel.
     fn read(&mut self, table: impl Read) -> io::Result<()> {
         for line in BufReader::new(table.take(MAX_TABLE)).lines() {
             if let Some(socket) = parse(&line?) {
@@ -161,8 +161,8 @@ struct Socket {
 }
 
 impl Socket {
-    /// Whether it would be noticed if the container stopped now. A peer that has closed its side may still wait for an answer. An
-    /// app that has closed its own is done, but what it wrote last may not have arrived yet.
+    /// Whether a stop of the container would break it. A peer that has closed its side may still wait for a response. An app that has closed its own
+    /// side is done, but its last bytes may not have arrived yet.
     fn is_in_use(&self) -> bool {
         match self.state {
             ESTABLISHED | CLOSE_WAIT => true,
@@ -172,7 +172,7 @@ impl Socket {
     }
 }
 
-/// `0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 …`; the heading is none.
+/// `0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 …`; the heading is not one.
 fn parse(line: &str) -> Option<Socket> {
     let mut words = line.split_ascii_whitespace().skip(1);
     let (_, port) = words.next()?.split_once(':')?;
@@ -187,7 +187,7 @@ fn parse(line: &str) -> Option<Socket> {
     })
 }
 
-/// The bytes of an address, four at a time as one number of this machine.
+/// An address, four bytes at a time as one number in the byte order of this machine.
 fn address(hex: &str) -> Option<IpAddr> {
     let word = |at: usize| u32::from_str_radix(hex.get(at..at + 8)?, 16).ok().map(u32::to_ne_bytes);
     match hex.len() {

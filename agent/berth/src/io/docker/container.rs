@@ -1,4 +1,4 @@
-//! The life of a container: found, created, started, watched, stopped, removed.
+//! What is done with a container, in order: find, create, start, watch, stop, remove.
 
 use std::time::Duration;
 
@@ -19,27 +19,27 @@ use super::error::EngineError;
 use super::refusal;
 use super::running::{found, running};
 
-/// SIGKILL, as an exit code: how a container ended that somebody removed by force.
+/// The exit code of SIGKILL: that of a container that was removed by force.
 const KILLED: i64 = 128 + 9;
 
 impl Engine {
-    /// The containers of this instance, and the one of berth's that holds the name, whosever it is.
+    /// The containers of this instance, and berth's container with this name, of whichever instance.
     pub async fn find_containers(&self, name: &str, instance_id: &str) -> Result<Vec<FoundContainer>, EngineError> {
         let fail = |error| refusal::of("list the containers".to_owned(), error, refusal::plain);
         let docker = self.within(LONG).map_err(fail)?;
         let all = ListContainersOptions { all: true, ..Default::default() };
         let mut containers = Vec::new();
         for summary in docker.list_containers(Some(all)).await.map_err(fail)? {
-            // One that berth did not make is nobody's here, whatever its name is.
+            // A container that berth did not create is left alone, whatever its name is.
             let Some(owner) = summary.labels.unwrap_or_default().remove(INSTANCE) else { continue };
             let ours = owner == instance_id;
             let named = summary.names.iter().flatten().any(|held| held.trim_start_matches('/') == name);
             let Some(id) = summary.id.filter(|_| ours || named) else { continue };
             match docker.inspect_container(&id, None::<InspectContainerOptions>).await {
                 Ok(inspected) if ours => containers.push(found(inspected)),
-                // Of another instance, from whose disk the AMI was made: whatever it was made from, it is not adopted.
+                // Of another instance, from whose disk the AMI was made. Without a fingerprint it is never adopted.
                 Ok(inspected) => containers.push(FoundContainer { fingerprint: None, ..found(inspected) }),
-                // It went away in between.
+                // It was removed in between.
                 Err(error) if refusal::is_not_found(&error) => {}
                 Err(error) => return Err(fail(error)),
             }
@@ -61,7 +61,7 @@ impl Engine {
         }
     }
 
-    /// By whom: one of berth's is on its way out, anybody else's is left alone.
+    /// The error for a name that is in use. A container of berth is about to be removed; any other is left alone.
     async fn name_taken(&self, name: String) -> EngineError {
         let Ok(docker) = self.within(SHORT) else { return EngineError::NameTaken(name) };
         let Ok(holder) = docker.inspect_container(&name, None::<InspectContainerOptions>).await else {
@@ -75,7 +75,7 @@ impl Engine {
         EngineError::NotOurs { name, id, image: config.image.unwrap_or_default() }
     }
 
-    /// Starts the container, which publishes these ports; one that runs already is left as it is.
+    /// Starts the container, which publishes these ports. A container that runs already is left as it is.
     pub async fn start(&self, id: &ContainerId, ports: &[Port]) -> Result<RunningContainer, EngineError> {
         let fail = |error| refusal::of_start(error, &id.0, ports);
         let docker = self.within(LONG).map_err(fail)?;
@@ -84,7 +84,7 @@ impl Engine {
         Ok(running(inspected))
     }
 
-    /// Waits for the container to exit. An engine that goes away meanwhile is a transient error: the container may outlive it.
+    /// Waits for the container to exit. An engine that stops meanwhile is a transient error: the container may outlive it.
     pub async fn watch(&self, id: &ContainerId) -> Result<Exit, EngineError> {
         let fail = |error| refusal::of("watch the container".to_owned(), error, refusal::plain);
         let docker = self.within(LONG).map_err(fail)?;
@@ -93,7 +93,7 @@ impl Engine {
             Some(Ok(answer)) => Some(answer.status_code),
             Some(Err(Bollard::DockerContainerWaitError { code, .. })) => Some(code),
             Some(Err(error)) if refusal::is_not_found(&error) => return Ok(Exit { code: KILLED, oom_killed: false }),
-            // The stream ended without an answer, or the answer was none: the inspection tells.
+            // The stream ended without a usable answer: the inspection decides.
             Some(Err(_)) | None => None,
         };
         let state = match docker.inspect_container(&id.0, None::<InspectContainerOptions>).await {
@@ -107,7 +107,7 @@ impl Engine {
             None if state.running == Some(true) => {
                 return Err(EngineError::Refused {
                     doing: "watch the container".to_owned(),
-                    message: "the engine ended the wait, and the container still runs".to_owned(),
+                    message: "the wait ended, and the container still runs".to_owned(),
                     class: ErrorClass::Transient,
                 });
             }
@@ -116,11 +116,11 @@ impl Engine {
         Ok(Exit { code, oom_killed: state.oom_killed == Some(true) })
     }
 
-    /// Stops the container: its stop signal, then SIGKILL after `timeout`. Returns when it has stopped; one that has stopped
-    /// already, or is gone, is no error.
+    /// Stops the container: its stop signal, then SIGKILL after `timeout`. Returns when it has stopped. A container that has stopped already, or
+    /// was removed, is no error.
     pub async fn stop(&self, id: &ContainerId, timeout: Duration) -> Result<(), EngineError> {
         let fail = |error| refusal::of("stop the container".to_owned(), error, refusal::plain);
-        // The engine answers only when the container has stopped, so the client must wait for longer than that.
+        // The engine responds only when the container has stopped, so the client waits longer than that.
         let docker = self.within(timeout.saturating_add(LONG)).map_err(fail)?;
         let options = StopContainerOptions { t: Some(whole_seconds(timeout)), ..Default::default() };
         match docker.stop_container(&id.0, Some(options)).await {
@@ -129,8 +129,8 @@ impl Engine {
         }
     }
 
-    /// Removes the container, running or not, with its anonymous volumes; one that is gone is no error. Answers with its name, by
-    /// which its secrets are deleted.
+    /// Removes the container, running or not, with its anonymous volumes; a container that is gone is no error. Returns its name, by which its
+    /// secrets are deleted.
     pub async fn remove(&self, id: &ContainerId) -> Result<Option<String>, EngineError> {
         let fail = |error| refusal::of("remove the container".to_owned(), error, refusal::plain);
         let docker = self.within(LONG).map_err(fail)?;
@@ -144,7 +144,7 @@ impl Engine {
 
     /// The container's name, none if it is gone.
     pub async fn name_of(&self, id: &ContainerId) -> Result<Option<String>, EngineError> {
-        let fail = |error| refusal::of("look at the container".to_owned(), error, refusal::plain);
+        let fail = |error| refusal::of("inspect the container".to_owned(), error, refusal::plain);
         let docker = self.within(SHORT).map_err(fail)?;
         match docker.inspect_container(&id.0, None::<InspectContainerOptions>).await {
             Ok(inspected) => Ok(Some(found(inspected).name)),

@@ -16,7 +16,7 @@ use super::error::EngineError;
 use super::seccomp;
 use crate::shim;
 
-/// Whose container it is: the instance's id.
+/// The id of the instance that the container belongs to.
 pub(super) const INSTANCE: &str = "berth.instance";
 /// The app's name.
 pub(super) const NAME: &str = "berth.name";
@@ -24,9 +24,9 @@ pub(super) const NAME: &str = "berth.name";
 pub(super) const FINGERPRINT: &str = "berth.fingerprint";
 /// The image, repository and digest.
 pub(super) const IMAGE: &str = "berth.image";
-/// The security option that is two lists of paths in the API.
+/// The security option that the API has as two lists of paths.
 const UNMASKED: &str = "systempaths=unconfined";
-/// Where secrets delivered as files are in the container.
+/// The directory in the container with secrets that are delivered as files.
 const SECRET_FILES: &str = "/run/secrets";
 
 /// What is mounted for the delivery of secrets; the directories must exist.
@@ -125,19 +125,19 @@ fn host_config(config: &Config, mounted: Mounted<'_>) -> Result<HostConfig, Engi
         readonly_paths: is_unmasked.then(Vec::new),
         runtime: config.runtime.clone(),
         log_config: Some(HostConfigLogConfig {
-            // An engine that is told none takes its own, and adds the options of its own configuration.
+            // Without a driver the engine uses its default, and adds the options of its own configuration.
             typ: Some(config.log_driver.clone()).filter(|driver| driver != Config::ENGINE_LOG_DRIVER),
             config: Some(config.log_opt.clone().into_iter().collect()),
         }),
         port_bindings: Some(port_bindings(&config.ports)),
-        // There is exactly one who restarts it (invariant 10).
+        // Only the agent restarts it (invariant 10).
         restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None }),
         ..Default::default()
     })
 }
 
-/// The security options: what the docker command reads or turns into other fields, the API does not know. Without a word of the config
-/// nothing in the container gains privileges, unless it is privileged: apps that need that need setuid too.
+/// The security options. The docker command reads files and turns some options into other fields, which the API does not do. Unless the config
+/// says otherwise, no process in the container gains privileges; a privileged container is exempt, since its apps need setuid programs.
 fn security_opts(config: &Config) -> Result<Vec<String>, EngineError> {
     let is_said = config.security_opt.iter().any(|option| option.starts_with("no-new-privileges="));
     let own = (!config.privileged && !is_said).then(|| Ok("no-new-privileges:true".to_owned()));
@@ -150,11 +150,11 @@ fn security_opts(config: &Config) -> Result<Vec<String>, EngineError> {
         .collect()
 }
 
-/// An argument vector, if it is said.
-type Said = Option<Vec<String>>;
+/// An argument vector, if one is set.
+type Arguments = Option<Vec<String>>;
 
-/// ENTRYPOINT and CMD. What is not said is left to the image, unless the shim comes first: then all of it must be spelled out.
-fn command(creation: &Creation, mounted: Mounted<'_>) -> Result<(Said, Said), EngineError> {
+/// ENTRYPOINT and CMD. What is not set is left to the image, unless the shim comes first: then all of it must be spelled out.
+fn command(creation: &Creation, mounted: Mounted<'_>) -> Result<(Arguments, Arguments), EngineError> {
     let Creation { config, facts, image, .. } = creation;
     let entrypoint = config.entrypoint.as_ref().unwrap_or(&facts.entrypoint);
     let command = match (&config.command, &config.entrypoint) {
@@ -162,7 +162,7 @@ fn command(creation: &Creation, mounted: Mounted<'_>) -> Result<(Said, Said), En
         (None, Some(_)) => &[],
         (None, None) => &facts.command,
     };
-    // An entry point of one empty word is how `docker run --entrypoint ""` takes the image's away.
+    // `docker run --entrypoint ""` clears the image's entry point with one empty word.
     let entrypoint: Vec<_> = entrypoint.iter().filter(|word| !word.is_empty() || entrypoint.len() > 1).collect();
     if entrypoint.is_empty() && command.is_empty() {
         return Err(EngineError::NoCommand(image.to_string()));
@@ -182,7 +182,7 @@ fn command(creation: &Creation, mounted: Mounted<'_>) -> Result<(Said, Said), En
 fn environment(creation: &Creation) -> Vec<String> {
     let Creation { config, identity, .. } = creation;
     let version = config.version();
-    // Some SDKs read the one name, some the other: a region that the config sets under the first is not contradicted by the second.
+    // Some SDKs read one name, some the other: a region that the config sets under the first counts for both.
     let region = config.env.get("AWS_REGION").unwrap_or(&identity.region);
     let mut variables = BTreeMap::from([
         ("AWS_DEFAULT_REGION", region.as_str()),
@@ -192,7 +192,7 @@ fn environment(creation: &Creation) -> Vec<String> {
         ("BERTH_AZ", &identity.availability_zone),
     ]);
     if config.imds == ImdsAccess::Block {
-        // The AWS SDKs then do not wait for what cannot answer (AWS SDKs and Tools reference guide, "IMDS credential provider").
+        // The AWS SDKs then do not wait for metadata that cannot be reached (AWS SDKs and Tools reference guide, "IMDS credential provider").
         variables.insert("AWS_EC2_METADATA_DISABLED", "true");
     }
     variables.extend(config.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
@@ -216,8 +216,8 @@ fn bind(volume: &Volume) -> Option<String> {
     Some(format!("{source}:{}{mode}", volume.target))
 }
 
-/// The mounts for the secrets. Unlike a bind, such a mount is refused when its source is missing: nobody makes an empty
-/// directory on a disk in its place.
+/// The mounts for the secrets. Unlike a bind, such a mount is refused when its source is missing: the engine makes no empty directory on a disk in
+/// its place.
 fn mounts(mounted: Mounted<'_>) -> Vec<Mount> {
     let read_only = |source: &Path, target: &str| Mount {
         typ: Some(MountType::BIND),
@@ -264,7 +264,7 @@ fn port_bindings(ports: &[Port]) -> PortMap {
     bindings.into_iter().collect()
 }
 
-/// The engine counts whole seconds; a fraction is rounded up, so that nothing is killed before its time.
+/// The engine counts whole seconds; a fraction is rounded up, so that no container is killed early.
 pub(super) fn whole_seconds(duration: Duration) -> i32 {
     let seconds = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
     i32::try_from(seconds).unwrap_or(i32::MAX)

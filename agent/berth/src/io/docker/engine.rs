@@ -8,23 +8,23 @@ use bollard::{API_DEFAULT_VERSION, Docker};
 
 use super::error::EngineError;
 
-/// Where the engine listens when nothing says otherwise.
+/// Where the engine listens by default.
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
-/// For the engine to answer a question that it can answer from memory.
+/// For a response that the engine has in memory.
 pub(super) const SHORT: Duration = Duration::from_secs(10);
-/// For the engine to answer when it has work to do: a cold disk, a device, a network.
+/// For a response that costs the engine work: a cold disk, a device, a network.
 pub(super) const LONG: Duration = Duration::from_secs(120);
 
-/// The engine at one socket. Nothing is connected until a call is made: the engine may come up after the agent.
+/// The engine at one socket. Nothing is connected until a call is made: the engine may start after the agent.
 #[derive(Clone, Debug)]
 pub struct Engine {
     pub(super) socket: String,
-    /// Which of the images that a reference stands for; the machine's own if none is said.
+    /// The platform of the images to use; none is that of this machine.
     pub(super) platform: Option<Platform>,
 }
 
 impl Engine {
-    /// The engine that `DOCKER_HOST` names, else the usual one.
+    /// The engine that `DOCKER_HOST` names, else the one at the default socket.
     pub fn new(docker_host: Option<&str>) -> Result<Self, EngineError> {
         let socket = match docker_host.filter(|host| !host.is_empty()) {
             None => DEFAULT_SOCKET,
@@ -36,18 +36,17 @@ impl Engine {
         Ok(Self { socket: socket.to_owned(), platform: None })
     }
 
-    /// The same engine, asked for images of this platform.
+    /// The same engine, for images of this platform.
     #[must_use]
     pub fn with_platform(&self, platform: Option<&Platform>) -> Self {
         Self { platform: platform.cloned(), ..self.clone() }
     }
 
     pub(super) fn asking(&self) -> String {
-        format!("ask the engine at {}", self.socket)
+        format!("call the engine at {}", self.socket)
     }
 
-    /// A handle whose calls have this long until the engine's answer begins. Making one costs nothing: every request has a
-    /// connection of its own anyway.
+    /// A bollard client with this timeout until the response begins. It costs nothing to make: every request has a connection of its own anyway.
     pub(super) fn within(&self, timeout: Duration) -> Result<Docker, bollard::errors::Error> {
         Docker::connect_with_unix(&self.socket, timeout.as_secs().saturating_add(1), API_DEFAULT_VERSION)
     }

@@ -10,8 +10,8 @@ use super::architecture::HERE;
 /// Why a call of the engine failed.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// `DOCKER_HOST` is no unix socket.
-    #[error("DOCKER_HOST is {0:?}, but berth speaks to the engine on a unix socket: unix:///var/run/docker.sock")]
+    /// `DOCKER_HOST` is not a unix socket.
+    #[error("DOCKER_HOST={0:?} is not a unix socket: set it to unix:///var/run/docker.sock or another unix:///PATH")]
     NoSocket(String),
     /// The engine's API is older than what berth asks for.
     #[error(
@@ -23,17 +23,17 @@ pub enum EngineError {
         /// Its newest API.
         version: String,
     },
-    /// The engine said no.
+    /// The engine refused the call.
     #[error("cannot {doing}: {message}")]
     Refused {
         /// What was tried.
         doing: String,
-        /// The engine's own words.
+        /// The engine's own message.
         message: String,
         /// What to do about it.
         class: ErrorClass,
     },
-    /// No answer, or none that could be understood.
+    /// No response, or one that cannot be parsed.
     #[error("cannot {doing}")]
     NoAnswer {
         /// What was tried.
@@ -44,7 +44,7 @@ pub enum EngineError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
-    /// The connection ended before the answer did: the engine is stopped or restarted.
+    /// The connection ended before the response did: the engine is stopped or restarted.
     #[error("cannot {doing}: connection closed mid-response")]
     Closed {
         /// What was tried.
@@ -53,20 +53,20 @@ pub enum EngineError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
-    /// The name that the container shall have is taken by a container of berth's.
-    #[error("the container's name {0} is taken by another container")]
+    /// Another container of berth has the name.
+    #[error("the container name {0} is in use by another container of berth")]
     NameTaken(String),
-    /// The name that the container shall have is taken by a container that berth did not make, and so does not remove.
+    /// A container that berth did not create, and so does not remove, has the name.
     #[error(
-        "the container's name {name} is taken by the container {id} of {image}, which is not berth's: remove it, or give the \
-         app another `name`"
+        "the container name {name} is in use by the container {id} of {image}, which berth did not create: remove that container, \
+         or set another `name`"
     )]
     NotOurs {
         /// The name.
         name: String,
-        /// Who has it, shortened.
+        /// The id of that container, shortened.
         id: String,
-        /// What that one runs.
+        /// The image that it runs.
         image: String,
     },
     /// The file of `security_opt=seccomp=…` cannot be used.
@@ -77,17 +77,17 @@ pub enum EngineError {
         /// Why.
         reason: String,
     },
-    /// The image is for another kind of machine.
-    #[error("{image} is built for {built_for}, and this machine is {HERE}: build it for linux/{HERE}, too")]
+    /// The image is built for another architecture.
+    #[error("{image} is built for {built_for}, and this machine is {HERE}: build it for linux/{HERE} as well")]
     OtherMachine {
         /// The image.
         image: String,
-        /// Its architecture, in Go's word.
+        /// Its architecture, in the words of Go.
         built_for: String,
     },
-    /// The image is not for the platform that the config asks for.
+    /// The image is not built for the platform that the config asks for.
     #[error(
-        "{image} is built for {built_for}, and not for {platform} (`platform`): build it for that platform, or leave the key out"
+        "{image} is built for {built_for}, not for {platform} (`platform`): build it for that platform, or leave the key out"
     )]
     OtherPlatform {
         /// The image.
@@ -97,13 +97,13 @@ pub enum EngineError {
         /// What it is built for.
         built_for: String,
     },
-    /// The engine has no way to ask a registry which digest a tag has.
+    /// The engine cannot ask a registry for the digest of a tag.
     #[error(
         "cannot resolve {0}: this engine cannot ask a registry for the digest of a tag (Podman's API has no /distribution); name the \
          image by its digest, NAME@sha256:…"
     )]
     NoTags(String),
-    /// The pull stood still.
+    /// The pull made no progress.
     #[error("no progress for {} s while pulling {image}", .stall.as_secs_f32())]
     Stalled {
         /// The image.
@@ -111,15 +111,15 @@ pub enum EngineError {
         /// For how long.
         stall: Duration,
     },
-    /// The password is not text, so the engine cannot be told it.
+    /// The password is not text, which the engine's API cannot carry.
     #[error("the password for {0} is not UTF-8 text")]
     UnreadableLogin(String),
     /// Neither the config nor the image says what to run.
     #[error("{0} has no ENTRYPOINT and no CMD, and the config has no command")]
     NoCommand(String),
-    /// The container is on a network that is no bridge of this host.
+    /// The container is on a network that is not a bridge of this host.
     #[error(
-        "imds=block cannot be kept on the network {network:?} ({driver}): it takes one that is a bridge of this host, or `none`"
+        "cannot enforce imds=block on the network {network:?} ({driver}): use a bridge network of this host, or `none`"
     )]
     NoBridge {
         /// The network.
@@ -128,7 +128,7 @@ pub enum EngineError {
         driver: String,
     },
     /// The command in the container took too long.
-    #[error("it took longer than {} s", .0.as_secs_f32())]
+    #[error("timed out after {} s", .0.as_secs_f32())]
     TooLong(Duration),
 }
 
@@ -146,7 +146,7 @@ impl EngineError {
                 ErrorClass::Broken
             }
             Self::Refused { class, .. } | Self::NoAnswer { class, .. } => *class,
-            // Its holder may be on the way out.
+            // The other container may be about to be removed.
             Self::NameTaken(_) => ErrorClass::Transient,
             Self::Closed { .. } => ErrorClass::Transient,
             Self::Stalled { .. } | Self::TooLong(_) => ErrorClass::Transient,

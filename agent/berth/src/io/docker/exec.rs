@@ -15,9 +15,9 @@ use super::refusal;
 use crate::shim;
 
 impl Engine {
-    /// Runs the command in the container, without a shell and with the secret environment if it has one, and answers with its
-    /// exit code. What it prints is thrown away: it may be a secret. One that takes longer than `timeout` is killed, as no
-    /// engine does it: else every probe of an app that hangs would leave a process behind.
+    /// Runs the command in the container, without a shell and with the secret environment if there is one, and returns its exit code. Its output is
+    /// discarded: it may hold a secret. A command that takes longer than `timeout` is killed, which no engine does: otherwise every probe of an app
+    /// that hangs would leave a process behind.
     pub async fn exec(
         &self,
         app: &RunningContainer,
@@ -29,7 +29,7 @@ impl Engine {
         let shim: &[&str] = if app.shim { &[shim::BINARY, shim::WORD] } else { &[] };
         let config = ExecConfig {
             cmd: Some(shim.iter().map(|word| (*word).to_owned()).chain(command.iter().cloned()).collect()),
-            // Attached, because the end of the output is what tells the end of the command.
+            // Attached, because the end of the output marks the end of the command.
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             ..Default::default()
@@ -57,9 +57,9 @@ impl Engine {
     }
 }
 
-/// Sends the signal to the process, and to those that it started if it leads a group, as a terminal does it; whether it was sent.
-/// Only to one of that container, whose control group is named by the id: an engine in another process namespace returns numbers
-/// that mean something else here.
+/// Sends the signal to the process, and to its process group if it leads one, as a terminal does; returns whether it was sent. The process must
+/// belong to the container, whose control group is named by the id: an engine in another process namespace returns numbers that mean something
+/// else here.
 pub(super) fn signal_inside(pid: i32, container: &str, signal: Signal) -> bool {
     let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
     if pid <= 1 || container.is_empty() || !groups.contains(container) {

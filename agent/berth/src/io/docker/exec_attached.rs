@@ -1,8 +1,8 @@
 //! A command in a running container whose streams are the caller's, for `berth exec`.
 //!
-//! The engine answers the start of the command with `101 Switching Protocols`, and from there on the connection is the command's: what
-//! is sent is its standard input, the end of what is sent is the end of its input, and what comes is its output (exec_output.rs).
-//! The connection is opened here and not by bollard, whose reader takes the bytes of a terminal for frames where they look like one.
+//! The engine responds to the start of the command with `101 Switching Protocols`. After that the connection carries the command's streams: what
+//! is sent is its standard input, and what is received is its output (exec_output.rs). Half-closing the connection ends the input. The connection
+//! is opened here and not by bollard, whose reader takes bytes of a terminal for a frame where they look like one.
 
 use berth_core::message::container::{ContainerId, FoundContainer, RunningContainer};
 use bollard::errors::Error as Bollard;
@@ -29,18 +29,18 @@ use crate::io::host::terminal::Size;
 use crate::io::http::one_shot;
 use crate::shim;
 
-/// A refusal is a sentence in JSON.
+/// Bytes of a refusal, which is a sentence in JSON.
 const REFUSAL_BYTES: usize = 64 * 1024;
-/// Without a terminal to come back to, leaving a command that runs on is of no use, so the keys that do it are ones that nobody
-/// types; Docker's own, which begin with Ctrl-P, keep that key from the command until the next one is pressed.
+/// A sequence that is never typed. Detaching is of no use here, since nothing can attach to the command again. Docker's own sequence begins with
+/// Ctrl-P, and so keeps that key from the command until the next one is pressed.
 const NO_DETACH_KEYS: &str = "ctrl-^,ctrl-^,ctrl-^,ctrl-^,ctrl-^,ctrl-^,ctrl-^,ctrl-^";
 
 /// What to run, and with which streams.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Command {
-    /// The program and its arguments; no shell is between.
+    /// The program and its arguments. No shell runs them.
     pub words: Vec<String>,
-    /// As whom, as `docker exec --user` has it; the container's user if none.
+    /// The user, as in `docker exec --user`; none is the container's user.
     pub user: Option<String>,
     /// Whether it has a standard input.
     pub input: bool,
@@ -53,9 +53,9 @@ pub struct Command {
 /// A command that was started.
 #[derive(Debug)]
 pub struct Attached {
-    /// The engine's name for it.
+    /// Its id in the engine.
     pub id: String,
-    /// What came behind the engine's answer: the beginning of the output.
+    /// Bytes after the engine's response: the beginning of the output.
     pub begun: Bytes,
     /// Its output.
     pub output: OwnedReadHalf,
@@ -63,14 +63,14 @@ pub struct Attached {
     pub input: OwnedWriteHalf,
 }
 
-/// What the engine says of a command.
+/// The state of a command in the engine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CommandState {
     /// Whether it runs.
     pub running: bool,
     /// Its exit code, once it has ended.
     pub code: Option<i64>,
-    /// Its process, in the engine's count, once it has started.
+    /// Its process id in the engine's process namespace, once it has started.
     pub pid: Option<i32>,
 }
 
@@ -86,7 +86,7 @@ impl Engine {
         }
     }
 
-    /// The running containers of berth's, of this instance if it is known.
+    /// The running containers of berth, only those of this instance if its id is known.
     pub async fn apps(&self, instance_id: Option<&str>) -> Result<Vec<FoundContainer>, EngineError> {
         let fail = |error| refusal::of("list the containers".to_owned(), error, refusal::plain);
         let label = instance_id.map_or_else(|| INSTANCE.to_owned(), |id| format!("{INSTANCE}={id}"));
@@ -105,7 +105,7 @@ impl Engine {
         let doing = || format!("run a command in the container {}", short(&app.id.0));
         let fail = |error| refusal::of(doing(), error, refusal::start);
         let console_size = command.size.map(|size| vec![usize::from(size.rows), usize::from(size.columns)]);
-        // Through the shim, so that no value is in the engine's answers about this command.
+        // Through the shim, so that the engine's description of this command holds no value.
         let shim: &[&str] = if app.shim { &[shim::BINARY, shim::WORD] } else { &[] };
         let config = ExecConfig {
             cmd: Some(shim.iter().map(|word| (*word).to_owned()).chain(command.words.iter().cloned()).collect()),
@@ -114,7 +114,7 @@ impl Engine {
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             tty: Some(command.terminal),
-            // Engines before API 1.42 pass over it.
+            // Engines before API 1.42 ignore it.
             console_size: console_size.clone(),
             detach_keys: Some(NO_DETACH_KEYS.to_owned()),
             ..Default::default()
@@ -127,7 +127,7 @@ impl Engine {
         Ok(Attached { id, begun, output, input })
     }
 
-    /// Sends the request on a connection of its own, which is the caller's once the engine has agreed.
+    /// Sends the request on a connection of its own, which is the caller's once the engine has switched protocols.
     async fn open(&self, path: &str, body: &Value) -> Result<(Bytes, UnixStream), Bollard> {
         let stream = UnixStream::connect(&self.socket).await?;
         let request = Request::post(path)
@@ -145,12 +145,12 @@ impl Engine {
         let upgraded = hyper::upgrade::on(response).await?;
         match upgraded.downcast::<TokioIo<UnixStream>>() {
             Ok(parts) => Ok((parts.read_buf, parts.io.into_inner())),
-            // It is what was handed to hyper a few lines above.
+            // It is the stream that was passed to hyper above.
             Err(_) => Err(std::io::Error::other("the connection is of another kind").into()),
         }
     }
 
-    /// Gives the command's terminal this size.
+    /// Sets the size of the command's terminal.
     pub async fn resize(&self, id: &str, size: Size) -> Result<(), EngineError> {
         let fail = |error| refusal::of("resize the command's terminal".to_owned(), error, refusal::plain);
         let options = ResizeExecOptions { h: size.rows.into(), w: size.columns.into() };
@@ -159,7 +159,7 @@ impl Engine {
 
     /// Whether the command runs, and how it ended.
     pub async fn command_state(&self, id: &str) -> Result<CommandState, EngineError> {
-        let fail = |error| refusal::of("ask how the command ended".to_owned(), error, refusal::plain);
+        let fail = |error| refusal::of("inspect the command".to_owned(), error, refusal::plain);
         let inspected = self.within(SHORT).map_err(fail)?.inspect_exec(id).await.map_err(fail)?;
         Ok(CommandState {
             running: inspected.running == Some(true),
@@ -168,7 +168,7 @@ impl Engine {
         })
     }
 
-    /// Sends the command a signal; whether it could be sent. The engine has no call for it, but its processes are this host's.
+    /// Sends the command a signal; returns whether it was sent. The engine has no call for it, but the process is one of this host.
     pub async fn signal_command(&self, app: &RunningContainer, id: &str, signal: Signal) -> bool {
         match self.command_state(id).await {
             Ok(CommandState { running: true, pid: Some(pid), .. }) => signal_inside(pid, &app.id.0, signal),

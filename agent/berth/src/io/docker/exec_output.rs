@@ -1,9 +1,9 @@
-//! What a command in a container writes, as it comes through the engine's connection.
+//! The output of a command in a container, as the engine's connection carries it.
 //!
-//! Without a terminal the engine puts standard output and standard error into frames: eight bytes, the first of which says which
-//! of the two it is and the last four how long it is, and then the bytes ("Stream format" of Docker's API, `ContainerAttach`). With a
-//! terminal there is one stream of bytes and no frame. A frame is handed on piece by piece, so that its length, which the other end
-//! chooses, costs no memory.
+//! Without a terminal the engine puts standard output and standard error into frames: a header of eight bytes, whose first names the stream and whose
+//! last four are the length, and then the bytes ("Stream format" of Docker's API, `ContainerAttach`). With a
+//! terminal there is one stream of bytes and no frame. A frame is passed on piece by piece, so that its length, which the engine chooses, costs no
+//! memory.
 
 use bytes::{Buf, BytesMut};
 
@@ -13,18 +13,18 @@ const HEADER: usize = 8;
 /// Where a piece of output goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Channel {
-    /// Standard output, and everything that a terminal shows.
+    /// Standard output, and all output on a terminal.
     Output,
     /// Standard error.
     Error,
 }
 
-/// The connection holds something that is no frame.
+/// The connection carries something that is not a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the engine sent output in no known form: a frame of type {0}")]
+#[error("the engine sent output with the unknown frame type {0}")]
 pub struct NoFrame(u8);
 
-/// Takes the frames apart.
+/// Splits the stream into its frames.
 #[derive(Debug)]
 pub struct Frames {
     terminal: bool,
@@ -33,12 +33,12 @@ pub struct Frames {
 }
 
 impl Frames {
-    /// Of a command with a terminal, or without one.
+    /// For a command with a terminal, or without one.
     pub fn new(terminal: bool) -> Self {
         Self { terminal, begun: None }
     }
 
-    /// The next piece of what was received, none until more is.
+    /// The next piece of the output, none until more is received.
     pub fn next(&mut self, received: &mut BytesMut) -> Result<Option<(Channel, BytesMut)>, NoFrame> {
         if self.terminal {
             return Ok((!received.is_empty()).then(|| (Channel::Output, received.split())));
@@ -66,7 +66,7 @@ impl Frames {
         }
     }
 
-    /// Whether a frame is incomplete: a connection that ends here was cut.
+    /// Whether a frame is incomplete: a connection that ends here was interrupted.
     pub fn is_incomplete(&self, received: &BytesMut) -> bool {
         self.begun.is_some() || !received.is_empty()
     }
@@ -75,9 +75,9 @@ impl Frames {
 fn parse(header: [u8; HEADER]) -> Result<(Channel, usize), NoFrame> {
     let [kind, _, _, _, length @ ..] = header;
     let channel = match kind {
-        // Docker's own client shows what is marked as input as output.
+        // Docker's own client shows standard input as output.
         0 | 1 => Channel::Output,
-        // 3 is an error of the engine's own.
+        // 3 is an error of the engine itself.
         2 | 3 => Channel::Error,
         other => return Err(NoFrame(other)),
     };

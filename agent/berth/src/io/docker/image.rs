@@ -1,4 +1,4 @@
-//! What the registry and the engine say of an image, before anything is pulled.
+//! An image in the registry and in the engine, before anything is pulled.
 
 use std::time::Duration;
 
@@ -13,15 +13,15 @@ use super::error::EngineError;
 use super::login::{Login, log_in};
 use super::refusal;
 
-/// For the registry to say which digest a tag has; the engine asks it, over TLS and sometimes through a token service.
+/// For the registry to return the digest of a tag; the engine asks it, over TLS and sometimes through a token service.
 const REGISTRY: Duration = Duration::from_secs(30);
 
 /// What the engine gives a HEALTHCHECK without `--timeout` (Dockerfile reference, HEALTHCHECK).
 const ENGINE_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Engine {
-    /// The digest that the tag has in its registry, asked by the engine with its own client and its own trust. A reference
-    /// that says its digest is not asked about.
+    /// The digest of the tag in its registry. The engine asks, with its own client and its own CA certificates. For a reference with a digest no
+    /// request is made.
     pub async fn resolve_digest(&self, image: &ImageRef, login: Option<Login<'_>>) -> Result<PinnedImage, EngineError> {
         match image.pinned() {
             Some(pinned) => Ok(pinned),
@@ -29,7 +29,7 @@ impl Engine {
         }
     }
 
-    /// The same, with the registry asked in any case: whether it has the image.
+    /// The same, but the registry is asked in any case: whether it has the image.
     pub async fn look_up(&self, image: &ImageRef, login: Option<Login<'_>>) -> Result<PinnedImage, EngineError> {
         let fail = |error| refusal::of(format!("resolve {image}"), error, refusal::registry);
         let docker = log_in(self.within(REGISTRY).map_err(fail)?, &image.name(), login)?;
@@ -40,29 +40,32 @@ impl Engine {
         self.is_one_of(image, &answer.platforms)?;
         answer.descriptor.digest.and_then(|digest| image.with_digest(&digest)).ok_or_else(|| EngineError::Refused {
             doing: format!("resolve {image}"),
-            message: "the registry told no sha256 digest".to_owned(),
+            message: "the registry returned no sha256 digest".to_owned(),
             class: berth_core::message::error::ErrorClass::Broken,
         })
     }
 
-    /// What the image says of itself; none if the engine has not got it, or has it for another platform than the one that is asked for.
+    /// The image's own facts; none if the engine does not have it, or has it for another platform than the requested one.
     pub async fn inspect_image(&self, image: &PinnedImage) -> Result<Option<ImageFacts>, EngineError> {
-        match (self.look_for(image).await?, &self.platform) {
-            (Found::Nothing, _) | (Found::Other(_), Some(_)) => Ok(None),
-            (Found::Image(facts), _) => Ok(Some(facts)),
-            (Found::Other(built_for), None) => Err(EngineError::OtherMachine { image: image.to_string(), built_for }),
+        match (self.find_local(image).await?, &self.platform) {
+            (LocalImage::None, _) | (LocalImage::OtherPlatform(_), Some(_)) => Ok(None),
+            (LocalImage::Matching(facts), _) => Ok(Some(facts)),
+            (LocalImage::OtherPlatform(built_for), None) => {
+                Err(EngineError::OtherMachine { image: image.to_string(), built_for })
+            }
         }
     }
 
-    /// After a pull: that what came is for the platform that was asked for. A reference that stands for a single image brings that one.
+    /// After a pull: checks that the image is built for the requested platform. A reference to a single image pulls that one, whatever its platform
+    /// is.
     pub(super) async fn check_platform(&self, image: &PinnedImage) -> Result<(), EngineError> {
         let Some(platform) = self.platform.as_ref().map(ToString::to_string) else { return Ok(()) };
-        match self.look_for(image).await? {
-            Found::Other(built_for) => {
+        match self.find_local(image).await? {
+            LocalImage::OtherPlatform(built_for) => {
                 Err(EngineError::OtherPlatform { image: image.to_string(), platform, built_for })
             }
-            // To a containerd image store that is asked for a platform, a single image of another one is not there.
-            Found::Nothing => {
+            // A containerd image store that is asked for a platform does not show a single image of another one.
+            LocalImage::None => {
                 let fail = |error| refusal::of(format!("inspect {image}"), error, refusal::plain);
                 match self.within(SHORT).map_err(fail)?.inspect_image(&image.to_string()).await {
                     Ok(found) if is_it(&found, image) => {
@@ -72,11 +75,11 @@ impl Engine {
                     _ => Ok(()),
                 }
             }
-            Found::Image(_) => Ok(()),
+            LocalImage::Matching(_) => Ok(()),
         }
     }
 
-    async fn look_for(&self, image: &PinnedImage) -> Result<Found, EngineError> {
+    async fn find_local(&self, image: &PinnedImage) -> Result<LocalImage, EngineError> {
         let fail = |error| refusal::of(format!("inspect {image}"), error, refusal::plain);
         let inspected = match &self.platform {
             None => self.within(SHORT).map_err(fail)?.inspect_image(&image.to_string()).await,
@@ -89,17 +92,17 @@ impl Engine {
         match inspected {
             Ok(found) if is_it(&found, image) => match found.architecture.as_deref() {
                 Some(built_for) if !is_wanted(built_for, found.variant.as_deref().unwrap_or_default()) => {
-                    Ok(Found::Other(built_for.to_owned()))
+                    Ok(LocalImage::OtherPlatform(built_for.to_owned()))
                 }
-                _ => Ok(Found::Image(facts(found))),
+                _ => Ok(LocalImage::Matching(facts(found))),
             },
-            Ok(_) => Ok(Found::Nothing),
-            Err(error) if refusal::is_not_found(&error) => Ok(Found::Nothing),
+            Ok(_) => Ok(LocalImage::None),
+            Err(error) if refusal::is_not_found(&error) => Ok(LocalImage::None),
             Err(error) => Err(fail(error)),
         }
     }
 
-    /// The image of a platform. An engine that keeps several under one digest (API 1.49) must be told which, and bollard does not.
+    /// The image of a platform. An engine may keep several under one digest (API 1.49), and bollard cannot name the platform.
     async fn inspect_for(&self, image: &PinnedImage, platform: &Platform) -> Result<ImageInspect, Bollard> {
         let mut wanted = serde_json::Map::new();
         wanted.insert("os".to_owned(), "linux".into());
@@ -108,7 +111,7 @@ impl Engine {
             wanted.insert("variant".to_owned(), variant.into());
         }
         let wanted = serde_json::Value::Object(wanted).to_string();
-        // All that a query does not take as it is, of what stands in such an object.
+        // The only characters of such an object that a query cannot hold.
         let wanted = wanted.replace('{', "%7B").replace('}', "%7D").replace('"', "%22");
         let path = format!("/images/{image}/json?platform={wanted}");
         let failed = |source| Bollard::IOError { err: std::io::Error::new(std::io::ErrorKind::NotConnected, source) };
@@ -120,7 +123,7 @@ impl Engine {
         }
     }
 
-    /// Whether the registry has the image for the platform that is asked for; one that does not say for which is validated.
+    /// Checks that the registry has the image for the requested platform. A registry that names no platform is trusted.
     fn is_one_of(&self, image: &ImageRef, has: &[OciPlatform]) -> Result<(), EngineError> {
         let Some(platform) = self.platform.as_ref().filter(|_| !has.is_empty()) else { return Ok(()) };
         let text = |of: &Option<String>| of.clone().unwrap_or_default();
@@ -131,7 +134,7 @@ impl Engine {
             let parts = [text(&one.os), text(&one.architecture), text(&one.variant)];
             parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
         };
-        // An attestation is listed beside the images, as of an unknown platform.
+        // An attestation is listed beside the images with an unknown platform.
         let mut built_for: Vec<String> = has.iter().map(name).filter(|name| !name.starts_with("unknown")).collect();
         built_for.truncate(10);
         let (platform, built_for) = (platform.to_string(), built_for.join(", "));
@@ -139,21 +142,21 @@ impl Engine {
     }
 }
 
-/// What the engine has under a digest.
-enum Found {
-    Nothing,
-    /// One for another platform, and which.
-    Other(String),
-    Image(ImageFacts),
+/// The image that the engine has under a digest.
+enum LocalImage {
+    None,
+    /// One for another platform, and for which.
+    OtherPlatform(String),
+    Matching(ImageFacts),
 }
 
-/// Whether the engine knows this image by the very digest. Names are compared as the engine shortens them.
+/// Whether the engine has this image by this digest. Names are compared in the engine's short form.
 fn is_it(found: &ImageInspect, image: &PinnedImage) -> bool {
     let wanted = format!("{}@{}", familiar(&image.repository), image.digest);
     found.repo_digests.iter().flatten().any(|known| familiar(known) == wanted)
 }
 
-/// The name as the engine shows it: without Docker Hub's host, and without `library/` there.
+/// The name in the engine's short form: without the host of Docker Hub, and without `library/` there.
 fn familiar(name: &str) -> &str {
     match name.strip_prefix("docker.io/") {
         Some(path) => path.strip_prefix("library/").unwrap_or(path),
@@ -170,13 +173,13 @@ fn facts(image: ImageInspect) -> ImageFacts {
     }
 }
 
-/// HEALTHCHECK as the engine itself would run it. None for none, `NONE` and what is no such thing.
+/// HEALTHCHECK as the engine itself would run it; none for `NONE` and for a form that is not known.
 pub(super) fn healthcheck(health: HealthConfig, shell: Option<Vec<String>>) -> Option<HealthCheck> {
-    // Nanoseconds, and zero for what is not said (API, HealthConfig).
-    let said = |nanoseconds: Option<i64>| {
+    // Nanoseconds, and zero for what is not set (API, HealthConfig).
+    let duration = |nanoseconds: Option<i64>| {
         nanoseconds.and_then(|n| u64::try_from(n).ok()).filter(|n| *n > 0).map(Duration::from_nanos)
     };
-    let (timeout, start_period) = (said(health.timeout), said(health.start_period));
+    let (timeout, start_period) = (duration(health.timeout), duration(health.start_period));
     let mut words = health.test?.into_iter();
     let command: Vec<String> = match words.next()?.as_str() {
         "CMD" => words.collect(),

@@ -1,7 +1,7 @@
-//! The credentials of a registry, as the engine wants them: the `X-Registry-Auth` header.
+//! The credentials for a registry in the form that the engine reads: the `X-Registry-Auth` header.
 //!
-//! bollard encodes that header in the standard base64 alphabet; the engine reads the URL-safe one, and what it cannot read it
-//! takes for no credentials at all. So the header is made here, and the password passes through no other type.
+//! bollard encodes that header in the standard base64 alphabet. The engine reads the URL-safe one, and treats a header that it cannot read as no
+//! credentials. So the header is made here, and the password passes through no other type.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;

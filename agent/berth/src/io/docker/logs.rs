@@ -1,5 +1,5 @@
-//! What a container wrote last, whatever its log driver is: the engine reads back `json-file`, `local` and `journald`, and since
-//! 20.10 has a cache of its own for the drivers that cannot be read ("Use docker logs with remote logging drivers").
+//! The last output of a container, whatever its log driver is. The engine reads back `json-file`, `local` and `journald`, and since
+//! 20.10 has a cache of its own for drivers that cannot be read ("Use docker logs with remote logging drivers").
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,16 +16,16 @@ use super::refusal;
 
 /// For the whole reading.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// So much of the output is held, the newest; the engine's drivers make entries of 16 KB of a longer line, `local` of 1 MB.
+/// Bytes of the newest output that are kept. The engine's drivers split a longer line into entries of 16 KB, `local` of 1 MB.
 const WINDOW: usize = 64 * 1024;
 
 /// The end of what a container wrote, on both streams in the engine's order.
 pub struct Tail {
-    /// Lines, each with its `\n` but perhaps the last. It may hold the values of secrets.
+    /// Lines, each with its `\n`. It may hold the values of secrets.
     pub text: Zeroizing<Vec<u8>>,
     /// Whether the container wrote more before.
     pub has_more: bool,
-    /// Whether the first line may begin in its middle.
+    /// Whether the beginning of the first line may be missing.
     pub is_cut: bool,
 }
 
@@ -75,7 +75,7 @@ impl Engine {
         let options = LogsOptions {
             stdout: true,
             stderr: true,
-            // They tell an earlier start's output apart, and a terminal's from the frames that two streams come in.
+            // They separate the output of an earlier start, and the output of a terminal from the frames of two streams.
             timestamps: true,
             tail: lines.to_string(),
             ..Default::default()
@@ -102,7 +102,7 @@ impl Engine {
     }
 }
 
-/// The newest lines that fit. A line that came in several entries is put together, each stream's apart.
+/// The newest lines that fit. A line in several entries is put together, for each stream apart.
 struct Window {
     since: Option<i128>,
     text: Zeroizing<Vec<u8>>,
@@ -133,7 +133,7 @@ impl Window {
         }
         let Some(begun) = self.begun.get_mut(stream) else { return };
         if matches!(entry, LogOutput::Console { .. }) && line.len() > 8 * 1024 {
-            // On a terminal the entries of one long line come as one, each with its time in front.
+            // On a terminal the entries of one long line come as one, each with its time before it.
             without_stamps(line, begun);
         } else {
             begun.extend_from_slice(line);
@@ -160,14 +160,14 @@ impl Window {
     }
 }
 
-/// Takes away what is too much, at the front.
+/// Cuts off the beginning of what is too long; returns whether it did.
 fn shorten(text: &mut Vec<u8>) -> bool {
     let much = text.len().saturating_sub(WINDOW);
     text.drain(..much);
     much > 0
 }
 
-/// The time in front of an entry, in nanoseconds since 1970, and the rest.
+/// The time before an entry, in nanoseconds since 1970, and the rest.
 fn split_stamp(entry: &[u8]) -> (Option<i128>, &[u8]) {
     let Some(space) = entry.iter().take(40).position(|byte| *byte == b' ') else { return (None, entry) };
     let (stamp, line) = entry.split_at(space);
@@ -177,7 +177,7 @@ fn split_stamp(entry: &[u8]) -> (Option<i128>, &[u8]) {
     }
 }
 
-/// Every time of the engine's form is left out.
+/// Appends the line without the times in the engine's format.
 fn without_stamps(mut line: &[u8], kept: &mut Vec<u8>) {
     while let [first, rest @ ..] = line {
         match if first.is_ascii_digit() { split_stamp(line) } else { (None, line) } {

@@ -1,4 +1,4 @@
-//! Through which interfaces of the host a container's packets come in.
+//! The interfaces of the host through which a container's packets arrive.
 
 use std::collections::BTreeSet;
 
@@ -14,14 +14,14 @@ use super::refusal;
 const BRIDGE_NAME: &str = "com.docker.network.bridge.name";
 
 impl Engine {
-    /// The bridges of the container's networks, none at all for `network=none`; `None` if the container is gone. A network that
-    /// is no bridge of this host is an error: what is on it passes the host's packet filter by.
+    /// The bridges of the container's networks, empty for `network=none`; `None` if the container is gone. A network that is not a bridge of this host
+    /// is an error: its packets bypass the packet filter of the host.
     pub async fn bridges(&self, id: &ContainerId) -> Result<Option<Vec<String>>, EngineError> {
         let Some(inspected) = self.inspected(id).await? else { return Ok(None) };
         let mode = mode(&inspected).to_owned();
         let networks = networks(inspected);
         if networks.len() == 0 {
-            return Err(EngineError::NoBridge { network: mode, driver: "another container's".to_owned() });
+            return Err(EngineError::NoBridge { network: mode, driver: "another container's network".to_owned() });
         }
         let mut bridges = Vec::new();
         for network in networks {
@@ -39,8 +39,7 @@ impl Engine {
         Ok(Some(bridges))
     }
 
-    /// Disconnects the container from every network that is no bridge of this host, but for the one that the config put it on; from
-    /// which ones.
+    /// Disconnects the container from every network that is not a bridge of this host, except the one that the config names; returns which.
     pub async fn leave_other_networks(&self, id: &ContainerId) -> Result<BTreeSet<String>, EngineError> {
         let Some(inspected) = self.inspected(id).await? else { return Ok(BTreeSet::new()) };
         let mode = mode(&inspected).to_owned();
@@ -75,10 +74,10 @@ impl Engine {
 }
 
 fn fail(error: bollard::errors::Error) -> EngineError {
-    refusal::of("look at the container's networks".to_owned(), error, refusal::start)
+    refusal::of("inspect the networks of the container".to_owned(), error, refusal::start)
 }
 
-/// What the container was created with.
+/// The network mode that the container was created with.
 fn mode(inspected: &ContainerInspectResponse) -> &str {
     inspected.host_config.as_ref().and_then(|host| host.network_mode.as_deref()).unwrap_or_default()
 }
@@ -87,7 +86,7 @@ fn networks(inspected: ContainerInspectResponse) -> impl ExactSizeIterator<Item 
     inspected.network_settings.and_then(|settings| settings.networks).unwrap_or_default().into_keys()
 }
 
-/// What the engine calls a bridge when nobody named it (libnetwork's bridge driver).
+/// The name of a bridge that was created without one (libnetwork's bridge driver).
 fn by_id(network: &str) -> String {
     format!("br-{}", network.get(..12).unwrap_or(network))
 }

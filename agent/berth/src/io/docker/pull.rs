@@ -1,7 +1,7 @@
-//! Pulling an image by digest, with an eye on whether it goes on.
+//! Pulls an image by digest, and notices a pull that makes no progress.
 //!
-//! The engine answers 200 before it has begun; how the pull went is in the stream that follows. A registry that accepts a
-//! connection and then says nothing is noticed by nobody but us: the engine waits for ever.
+//! The engine responds with 200 before it has begun; the result of the pull is in the stream that follows. The engine waits for ever for a registry
+//! that accepts a connection and then sends nothing, so the stall is noticed here.
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -19,12 +19,12 @@ use super::error::EngineError;
 use super::login::{Login, log_in};
 use super::refusal;
 
-/// The client's own limit, out of the way: `stall` is the one that counts.
+/// The client's own timeout, longer than any pull: `stall` is the one that counts.
 const DAY: Duration = Duration::from_secs(86_400);
 
 impl Engine {
-    /// Pulls the image; `on_progress` hears of every change. Cut when nothing came for `stall`. Dropping the
-    /// future cancels the pull in the engine, which keeps the layers that are complete.
+    /// Pulls the image and reports every change to `on_progress`. Fails when there is no progress for `stall`. Dropping the future cancels the pull in
+    /// the engine, which keeps the layers that are complete.
     pub async fn pull(
         &self,
         image: &PinnedImage,
@@ -42,12 +42,12 @@ impl Engine {
         };
         let mut lines = pin!(docker.create_image(Some(options), None, None));
         let mut tally = Tally::default();
-        let mut told = PullProgress::default();
+        let mut reported = PullProgress::default();
         let mut quiet = pin!(sleep(stall));
         loop {
             let line = tokio::select! {
                 line = lines.next() => line,
-                // Unpacking is work on our own disk, which some engines do in silence.
+                // Unpacking is work on the host's own disk, which some engines do not report.
                 () = &mut quiet, if !tally.is_unpacking() => {
                     return Err(EngineError::Stalled { image: image.to_string(), stall });
                 }
@@ -56,16 +56,16 @@ impl Engine {
             if tally.take(line.map_err(fail)?) {
                 quiet.set(sleep(stall));
                 let progress = tally.progress();
-                if progress != told {
+                if progress != reported {
                     on_progress(progress.clone());
-                    told = progress;
+                    reported = progress;
                 }
             }
         }
     }
 }
 
-/// The layers of one pull, as far as the stream told.
+/// The layers of one pull, as far as the stream reported.
 #[derive(Default)]
 struct Tally {
     layers: BTreeMap<String, Layer>,
@@ -79,11 +79,11 @@ struct Layer {
     bytes: u64,
     /// Its size, once it is known.
     total: u64,
-    /// Whatever the engine counts in this stage.
+    /// The engine's counter in this stage.
     current: i64,
 }
 
-/// Where a layer is on its way.
+/// The stage of a layer, in order.
 #[derive(Clone, Copy, Default, PartialEq, PartialOrd)]
 enum Stage {
     #[default]
@@ -95,7 +95,7 @@ enum Stage {
 }
 
 impl Tally {
-    /// Takes one line of the stream; whether it tells anything new of a layer.
+    /// Takes one line of the stream; returns whether a layer has changed.
     fn take(&mut self, line: CreateImageInfo) -> bool {
         let (Some(id), Some(status)) = (line.id, line.status) else { return false };
         let stage = match status.as_str() {
@@ -104,7 +104,7 @@ impl Tally {
             "Verifying Checksum" | "Download complete" => Stage::Downloaded,
             "Extracting" => Stage::Extracting,
             "Pull complete" | "Already exists" => Stage::Complete,
-            // `Retrying in 5 seconds` counts down without anything going on; other lines are about no layer.
+            // `Retrying in 5 seconds` is a countdown and no progress; other lines are about no layer.
             _ => return false,
         };
         let before = self.layers.get(&id).cloned();
@@ -125,8 +125,8 @@ impl Tally {
         moved
     }
 
-    /// Whether there is nothing to wait for but our own disk: no layer is on its way, and some are not unpacked. After the
-    /// last one the engine may still wait for the image's config.
+    /// Whether only the host's own disk is at work: no layer is being downloaded, and some are not unpacked. After the last layer the engine may still
+    /// wait for the image's config.
     fn is_unpacking(&self) -> bool {
         self.layers.values().all(|layer| layer.stage >= Stage::Downloaded)
             && self.layers.values().any(|layer| layer.stage < Stage::Complete)

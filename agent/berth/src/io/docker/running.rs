@@ -1,5 +1,5 @@
-//! What an inspection tells of a container, as far as it decides anything.
-#![expect(clippy::disallowed_methods, reason = "the engine tells when a container started by the wall clock")]
+//! The facts of an inspected container that decide anything.
+#![expect(clippy::disallowed_methods, reason = "the engine reports by the wall clock when a container started")]
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, SystemTime};
@@ -14,14 +14,14 @@ use super::create::{FINGERPRINT, IMAGE};
 use super::image::healthcheck;
 use crate::shim;
 
-/// Where a port is published whose address the engine does not say.
+/// The address of a published port for which the engine reports none.
 const ANYWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// The container as found, running or not.
 pub(super) fn found(inspected: ContainerInspectResponse) -> FoundContainer {
     let label = |name: &str| inspected.config.as_ref()?.labels.as_ref()?.get(name).cloned();
     let state = inspected.state.as_ref();
-    // One that is paused serves nobody, and one that the engine restarts has another owner.
+    // A paused container serves no request, and one that the engine restarts has another owner.
     let runs = state.is_some_and(|state| {
         state.running == Some(true) && state.paused != Some(true) && state.restarting != Some(true)
     });
@@ -57,7 +57,7 @@ pub(super) fn running(inspected: ContainerInspectResponse) -> RunningContainer {
     }
 }
 
-/// The address on its network; with several, on the first by name, so that it is the same at every look.
+/// The address on its network. With several networks it is that of the first by name, so that it is the same each time.
 fn address(network: &NetworkSettings) -> Option<IpAddr> {
     let mut endpoints: Vec<_> = network.networks.iter().flatten().collect();
     endpoints.sort_by(|one, other| one.0.cmp(other.0));
@@ -83,8 +83,7 @@ fn published(network: NetworkSettings) -> Vec<(u16, SocketAddr)> {
     published
 }
 
-/// How long ago that was. The engine's times are the host's wall clock, which may have been set since: a moment that has not come
-/// yet is now.
+/// How long ago the container started. The engine's times are the host's wall clock, which may have been set since: a time in the future has no age.
 fn age(started_at: &str, now: SystemTime) -> Option<Duration> {
     let started = SystemTime::try_from(DateTime::from_str(started_at, Format::DateTimeWithOffset).ok()?).ok()?;
     now.duration_since(started).ok()

@@ -1,4 +1,4 @@
-//! The seccomp profile of a file. The engine takes its text, not its name: the docker command reads it for its user, as berth does.
+//! The seccomp profile of a file. The engine takes its text and not its name, so the client reads the file, as the docker command does.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read};
@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use super::error::EngineError;
 
-/// Docker's own profile is some 15 KB long.
+/// Bytes of a profile; Docker's own has some 15 KB.
 const MOST: u64 = 1024 * 1024;
 
-/// The profile, which must be JSON, without its spaces.
+/// The profile as compact JSON.
 pub(super) fn profile(path: &Path) -> Result<String, EngineError> {
     let refused = |reason: String| EngineError::SeccompProfile { path: path.display().to_string(), reason };
     let text = read(path).map_err(|error| refused(error.to_string()))?;
@@ -25,7 +25,7 @@ pub(super) fn profile(path: &Path) -> Result<String, EngineError> {
 }
 
 fn read(path: &Path) -> io::Result<String> {
-    // A pipe in its place would keep the reader waiting.
+    // Nonblocking, so that a pipe in its place does not block the reader.
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("it is not a regular file"));

@@ -1,4 +1,4 @@
-//! The system console, where EC2 still finds the last words when the instance is gone.
+//! The system console: EC2 shows the final status there after the instance is gone.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -11,27 +11,27 @@ use berth_core::message::error::ErrorClass;
 use nix::libc;
 use tokio::time::{sleep, timeout};
 
-/// A console that takes nothing for this long is stuck; a full serial line of 1000 bytes at 9600 baud needs a second.
+/// For one line. 1000 bytes on a serial line at 9600 baud take a second.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Between two tries at a full console: waiting for its descriptor would need tokio's unsafe `AsyncFd`.
+/// Between two attempts at a full console: waiting for its descriptor would need tokio's unsafe `AsyncFd`.
 const AGAIN: Duration = Duration::from_millis(20);
-/// The longest line, in bytes of text after the prefix: EC2 keeps 64 KB of console output in all, and what a service says of a
-/// call that is not allowed, with what would allow it, is some 500.
+/// The longest line, in bytes of text after the prefix: EC2 keeps 64 KB of console output in all, and a
+/// service's message about a denied call, with the action that would allow it, has some 500.
 const LINE_BYTES: usize = 1000;
-/// Of several errors so many have a line of their own.
+/// Lines of the status: one for each of several errors.
 const LINES: usize = 20;
-/// Of the app's lines so many, the newest, each of so many bytes: 2 KB in all.
+/// The newest lines of the app, and bytes of each: 2 KB in all.
 const APP_LINES: usize = 10;
 const APP_LINE_BYTES: usize = 200;
 
-/// Where last words go.
+/// The console that the final status is written to.
 #[derive(Clone, Debug)]
 pub struct Console {
     /// `/dev/console`, or a file that exists.
     pub path: PathBuf,
 }
 
-/// The console did not take the line.
+/// The line cannot be written to the console.
 #[derive(Debug, thiserror::Error)]
 pub enum ConsoleError {
     /// It cannot be opened.
@@ -40,8 +40,8 @@ pub enum ConsoleError {
     /// It cannot be written.
     #[error("cannot write to {}", .0.display())]
     Write(PathBuf, #[source] io::Error),
-    /// It is stuck.
-    #[error("{} took nothing for {PATIENCE:?}", .0.display())]
+    /// It takes no bytes.
+    #[error("write to {} timed out after {PATIENCE:?}", .0.display())]
     Stuck(PathBuf),
 }
 
@@ -55,18 +55,18 @@ impl ConsoleError {
 job_error_from!(ConsoleError);
 
 impl Console {
-    /// Write one line, `berth: …`, each further error below it, and the last of the app's lines, `berth: app: …`. Never blocks, and
-    /// gives up on a console that is stuck.
+    /// Writes one line, `berth: …`, each further error below it, and the last of the app's lines, `berth: app: …`. Never blocks, and times out on a
+    /// console that takes no bytes.
     pub async fn say(&self, words: &str, output: &[String]) -> Result<(), ConsoleError> {
         let file = open(&self.path).map_err(|error| ConsoleError::Open(self.path.clone(), error))?;
         let app = output.iter().skip(output.len().saturating_sub(APP_LINES));
         let app = app.map(|line| format!("berth: app: {}\n", one_line(line, APP_LINE_BYTES)));
-        // Indented, so that no text from elsewhere can look like a final status of its own.
+        // Indented, so that no text from elsewhere can look like another final status.
         let told =
             words.lines().take(LINES).enumerate().map(|(at, line)| {
                 format!("berth: {}{}\n", if at == 0 { "" } else { "  " }, one_line(line, LINE_BYTES))
             });
-        // A line at a time: what a slow console has not taken in the end is the least.
+        // One line at a time, the most important first: a slow console may not take all of them.
         for line in told.chain(app) {
             match timeout(PATIENCE, write_all(&file, line.as_bytes())).await {
                 Ok(written) => written.map_err(|error| ConsoleError::Write(self.path.clone(), error))?,

@@ -1,20 +1,20 @@
-//! Which version of IP leads from this host to others.
+//! Which versions of IP have a route from this host to others.
 //!
-//! The kernel is asked, and nobody else: `connect` on a UDP socket looks for a route and a source address and sends nothing (udp(7)).
+//! Only the kernel is asked: `connect` on a UDP socket looks for a route and a source address and sends nothing (udp(7)).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-/// A host beyond every router, by each version: addresses for documentation (RFC 5737, RFC 3849), which no network has as its own.
+/// An address beyond every router, for each version: addresses for documentation (RFC 5737, RFC 3849), which no network uses.
 const FAR: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 const FAR6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
 
-/// Whether IPv4 leads to others. In an IPv6-only subnet of EC2, DHCP gives an address in 169.254.0.0/16, which leads to the services
-/// of the instance itself and no further.
+/// Whether IPv4 has a route to others. In an IPv6-only subnet of EC2, DHCP gives an address in 169.254.0.0/16, from which only the services of the
+/// instance itself can be reached.
 pub fn has_ipv4() -> bool {
     leads_to(FAR)
 }
 
-/// Whether IPv6 leads to others.
+/// Whether IPv6 has a route to others.
 pub fn has_ipv6() -> bool {
     leads_to(FAR6)
 }

@@ -1,12 +1,12 @@
-//! `imds=block`: keeps a container from the instance metadata, by what may not come in through its bridge.
+//! `imds=block`: keeps a container from the instance metadata by rules for the packets that arrive through its bridge.
 //!
 //! ```text
 //!   container ──veth──▶ bridge ──▶ raw PREROUTING: -i BRIDGE -d 169.254.169.254 DROP      other addresses go on
 //!   host ───────────────────────────────────────────────────────────────────────▶ its own way to the metadata
 //! ```
-//! The rules are there before the container starts and stay until it is removed. They outlive agent and engine in the kernel, so for
-//! each container a note on tmpfs, written first and deleted last, tells this agent and the next which ones to look after, and on which
-//! bridges. Kernel and tmpfs forget at the same moment: when the instance reboots.
+//! The rules are set before the container starts and stay until it is removed. They outlive agent and engine in the kernel. So there is a note on
+//! tmpfs for each container, written first and deleted last, from which this agent and the next know the containers and their bridges. Rules and
+//! notes both end when the instance reboots.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,7 +20,7 @@ use http::Uri;
 
 use crate::io::host::packet_filter::{self, Dropped, FilterError};
 
-/// Where every instance has its metadata service (EC2 user guide, "Access instance metadata").
+/// The address of the metadata service on every instance (EC2 user guide, "Access instance metadata").
 const IPV4: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254));
 /// The same on IPv6.
 const IPV6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254));
@@ -28,26 +28,26 @@ const IPV6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0
 /// The interfaces of this network namespace.
 const INTERFACES: &str = "/sys/class/net";
 
-/// Who is kept from the metadata, and which addresses that means.
+/// The containers that are kept from the metadata, and the addresses that are blocked.
 #[derive(Clone, Debug)]
 pub struct MetadataBlock {
     notes: PathBuf,
     addresses: BTreeSet<IpAddr>,
 }
 
-/// Why a container cannot be kept from the metadata, or the rules cannot be taken away.
+/// Why a container cannot be kept from the metadata, or the rules cannot be removed.
 #[derive(Debug, thiserror::Error)]
 pub enum BlockError {
-    /// A rule here would hold nobody.
+    /// A rule here would have no effect.
     #[error(
-        "imds=block cannot be kept: the engine's bridge {0} is not here, so the engine has another network namespace than berth"
+        "cannot enforce imds=block: the engine's bridge {0} does not exist here, so the engine runs in another network namespace than berth"
     )]
     NoSuchBridge(String),
-    /// The packet filter said no.
-    #[error("imds=block cannot be kept")]
+    /// The packet filter refused.
+    #[error("cannot enforce imds=block")]
     Filter(#[source] FilterError),
     /// The note could not be written, read or deleted.
-    #[error("imds=block cannot be kept: cannot {doing} {path}")]
+    #[error("cannot enforce imds=block: cannot {doing} {path}")]
     Note {
         /// What was tried.
         doing: &'static str,
@@ -72,23 +72,23 @@ impl BlockError {
 
 job_error_from!(BlockError);
 
-/// Whether the packet filter takes orders: looks for the rules of nobody.
+/// Whether the packet filter can be changed: removes the rules of a container that does not exist.
 pub async fn try_filter() -> Result<(), BlockError> {
     packet_filter::remove("berth-imds-nobody").await.map_err(BlockError::Filter)
 }
 
 impl MetadataBlock {
-    /// The block with its notes in this run directory. `endpoint`: where the agent itself asks the metadata; an address that is not
-    /// the usual one is blocked beside the usual ones.
+    /// The block with its notes in this run directory. `endpoint` is the agent's own endpoint of the metadata: another address than the usual ones is
+    /// blocked as well.
     pub fn new(run_dir: &Path, endpoint: &str) -> Self {
         let own = endpoint.parse::<Uri>().ok().and_then(|uri| uri.host()?.trim_matches(['[', ']']).parse().ok());
-        // Loopback is the container's own inside of it.
+        // Inside the container, loopback is the container's own.
         let own = own.filter(|address: &IpAddr| !address.is_loopback());
         Self { notes: run_dir.join("imds"), addresses: [IPV4, IPV6].into_iter().chain(own).collect() }
     }
 
-    /// Makes sure that nothing that comes in through these bridges reaches the metadata, in the name of this container; on which of
-    /// them it could. Without any bridge there is no way in.
+    /// Blocks the metadata for packets from these bridges, in the name of this container; returns the bridges that had no rule. Without any bridge
+    /// there is nothing to block.
     pub async fn hold(&self, id: &ContainerId, bridges: &[String]) -> Result<BTreeSet<String>, BlockError> {
         if let Some(bridge) = bridges.iter().find(|bridge| !is_here(bridge)) {
             return Err(BlockError::NoSuchBridge(bridge.clone()));
@@ -105,7 +105,7 @@ impl MetadataBlock {
         Ok(missing.map_err(BlockError::Filter)?.into_iter().map(|dropped| dropped.interface).collect())
     }
 
-    /// The same on the bridges that it was held on last, for a moment when the engine does not say on which ones the container is.
+    /// The same for the bridges of the note, for when the engine does not say which bridges the container has.
     pub async fn hold_as_noted(&self, id: &ContainerId) -> Result<BTreeSet<String>, BlockError> {
         let note = self.note(id);
         let text = fs::read_to_string(&note).map_err(|source| self.cannot("read", &note, source))?;
@@ -113,7 +113,7 @@ impl MetadataBlock {
         if bridges.is_empty() { Ok(BTreeSet::new()) } else { self.hold(id, &bridges).await }
     }
 
-    /// Only what changed is written: it is looked at every few seconds.
+    /// Written only if it changed, since this runs every few seconds.
     fn write_note(&self, id: &ContainerId, text: &str) -> Result<(), BlockError> {
         let note = self.note(id);
         if fs::read_to_string(&note).is_ok_and(|former| former == text) {
@@ -123,7 +123,7 @@ impl MetadataBlock {
         fs::write(&note, text).map_err(|source| self.cannot("write", &note, source))
     }
 
-    /// Takes away what is held in the name of this container. It is no error if nothing is.
+    /// Removes the rules of this container. It is no error if there are none.
     pub async fn lift(&self, id: &ContainerId) -> Result<(), BlockError> {
         let note = self.note(id);
         if !note.exists() {
@@ -133,7 +133,7 @@ impl MetadataBlock {
         fs::remove_file(&note).map_err(|source| self.cannot("delete", &note, source))
     }
 
-    /// In whose names something is held, or was about to be.
+    /// The containers that are blocked, or were about to be.
     pub fn held(&self) -> Result<Vec<ContainerId>, BlockError> {
         let entries = match fs::read_dir(&self.notes) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

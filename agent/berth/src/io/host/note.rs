@@ -1,8 +1,7 @@
-//! What an agent leaves for the next one in case it is killed: a note in the run directory.
+//! A note in the run directory that an agent leaves for the next one in case it is killed.
 //!
-//! It is kept on a tmpfs only, so it survives the process and not a reboot, and no AMI holds one (invariant 12). How long ago it
-//! was written tells the kernel's clock that no one sets and that goes on while the instance sleeps (CLOCK_BOOTTIME,
-//! clock_gettime(2)).
+//! It is kept on a tmpfs only, so it outlives the process but not a reboot, and no AMI holds one (invariant 12). Its age is measured by the kernel's
+//! clock that cannot be set and that goes on while the instance sleeps (CLOCK_BOOTTIME, clock_gettime(2)).
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,7 +16,7 @@ use crate::io::host::small_file::{self, Durable};
 
 /// The note's name in the run directory.
 pub const FILE: &str = "drain.json";
-/// Many times what a note has.
+/// The longest note, many times the usual length.
 const BYTES: u64 = 64 * 1024;
 
 /// The note of one run directory.
@@ -26,7 +25,7 @@ pub struct Note {
     path: PathBuf,
 }
 
-/// The note could not be kept, or read.
+/// The note cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum NoteError {
     /// The run directory is on a disk, which would keep the note over a reboot.
@@ -40,7 +39,7 @@ pub enum NoteError {
     #[error("cannot {} {}", .1, .0.display())]
     Io(PathBuf, &'static str, #[source] io::Error),
     /// It is not what this version writes.
-    #[error("cannot understand {}", .0.display())]
+    #[error("{} is not a note of this version of berth", .0.display())]
     Strange(PathBuf, #[source] serde_json::Error),
 }
 
@@ -58,7 +57,7 @@ impl Note {
         Self { path: run_dir.join(FILE) }
     }
 
-    /// What an agent before this one left, and how long ago; none if it left nothing.
+    /// The note of the previous agent, and its age; none if there is no note.
     pub fn read<T: DeserializeOwned>(&self) -> Result<Option<(T, Duration)>, NoteError> {
         let bytes = small_file::read(&self.path, BYTES).map_err(self.io("read"))?;
         let Some(bytes) = bytes else { return Ok(None) };
@@ -67,7 +66,7 @@ impl Note {
         Ok(Some((note, Duration::from_millis(boot_ms().saturating_sub(written_ms)))))
     }
 
-    /// Leaves this for the next agent, in place of what was left before.
+    /// Writes the note, which replaces the former one.
     pub fn leave<T: Serialize>(&self, note: T) -> Result<(), NoteError> {
         let run_dir = self.path.parent().unwrap_or(&self.path);
         if !memory_fs::holds(run_dir).map_err(self.io("look at the file system of"))? {
@@ -78,7 +77,7 @@ impl Note {
         small_file::replace(&self.path, &bytes, Durable::No).map_err(self.io("write"))
     }
 
-    /// Leaves nothing.
+    /// Removes the note.
     pub fn clear(&self) -> Result<(), NoteError> {
         small_file::remove(&self.path).map(drop).map_err(self.io("remove"))
     }
@@ -88,7 +87,7 @@ impl Note {
     }
 }
 
-/// The kernel has this clock, so the answer is always there.
+/// Every kernel has this clock, so the call does not fail.
 fn boot_ms() -> u64 {
     let now = clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default();
     u64::try_from(now.as_millis()).unwrap_or(u64::MAX)

@@ -1,9 +1,9 @@
 //! The signals of the process, as events.
 //!
-//! Only SIGTERM and SIGINT mean something. Every other signal that would end the process by default, and that somebody may send by
-//! mistake (`kill -HUP` to reload, a script's SIGUSR1), is caught and named in the log: an agent that dies of it would take no
-//! time to drain. What says that the process is broken or must end now keeps its effect: SIGKILL, SIGQUIT, SIGABRT, SIGSYS,
-//! SIGTRAP, and the errors of the processor. Caught and not ignored, so that no child inherits it.
+//! Only SIGTERM and SIGINT have a meaning. Every other signal that would end the process by default, and that may be sent by mistake (`kill -HUP` to
+//! reload, a script's SIGUSR1), is caught and named in the log: an agent that dies of it could not drain. Signals that report a bug, or that must end
+//! the process at once, keep their effect: SIGKILL, SIGQUIT, SIGABRT, SIGSYS, SIGTRAP, and the exceptions of the processor. The signals are caught
+//! and not ignored, so that no child process inherits that.
 
 use std::future::poll_fn;
 use std::io;
@@ -15,7 +15,7 @@ use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
 use berth_core::message::event::Signal;
 
-/// Those that end a process by default and are no verdict on it, without the real-time signals.
+/// The signals that end a process by default and report no bug, without the real-time signals.
 const HARMLESS: [c_int; 11] = [
     libc::SIGHUP,
     libc::SIGUSR1,
@@ -33,25 +33,25 @@ const HARMLESS: [c_int; 11] = [
 /// Every signal that is caught.
 #[derive(Debug)]
 pub struct Signals {
-    /// Those that drain.
+    /// The signals that drain.
     pub drain: Drain,
-    /// Those that mean nothing.
+    /// The signals without a meaning.
     pub harmless: Harmless,
 }
 
-/// SIGTERM and SIGINT, one after the other as they come.
+/// SIGTERM and SIGINT, in the order in which they are received.
 #[derive(Debug)]
 pub struct Drain {
     term: Stream,
     interrupt: Stream,
 }
 
-/// The others.
+/// The other signals.
 #[derive(Debug)]
 pub struct Harmless(Vec<(c_int, Stream)>);
 
 impl Signals {
-    /// From here on none of these signals ends the process by itself, and one that was held back comes. Needs a runtime.
+    /// Catches these signals, and delivers those that were held back. Needs a runtime.
     pub fn new() -> io::Result<Self> {
         let listen = |number| Ok((number, signal(SignalKind::from_raw(number))?));
         let harmless = HARMLESS.into_iter().chain(libc::SIGRTMIN()..=libc::SIGRTMAX()).map(listen);
@@ -61,7 +61,7 @@ impl Signals {
         Ok(Self { drain, harmless })
     }
 
-    /// Holds every signal back until the next agent listens, in this very process: one in between would end it, or be lost.
+    /// Blocks every signal until the next agent catches it, in this same process: a signal in between would end the process, or be lost.
     pub fn hold_back() -> io::Result<()> {
         Ok(SigSet::all().thread_block()?)
     }
@@ -73,7 +73,7 @@ pub fn ignored() -> Vec<&'static str> {
 }
 
 impl Drain {
-    /// The next signal. Cancel-safe; pends for ever where no signal can come any more.
+    /// The next signal. Cancel-safe; pends for ever if no signal can be received any more.
     pub async fn next(&mut self) -> Signal {
         tokio::select! {
             Some(()) = self.term.recv() => Signal::Term,

@@ -1,4 +1,4 @@
-//! Small files that are whole or not there: written aside and renamed, read up to a bound, and never anything but a regular file.
+//! Small files that are complete or do not exist: written under another name and renamed, read up to a limit, and always regular files.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -7,10 +7,10 @@ use std::path::Path;
 
 use nix::libc;
 
-/// What a file is called until it is whole: this after its name.
+/// The suffix of a file until it is complete.
 const UNFINISHED: &str = ".unfinished";
 
-/// Whether a file is to survive a loss of power.
+/// Whether a file must survive a loss of power.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durable {
     /// On a disk: flushed, and its directory after it.
@@ -19,7 +19,7 @@ pub enum Durable {
     No,
 }
 
-/// Puts a file in place of the one that is there, readable by root only.
+/// Replaces a file by one that is readable by root only.
 pub fn replace(path: &Path, bytes: &[u8], durable: Durable) -> io::Result<()> {
     let mut aside = path.as_os_str().to_owned();
     aside.push(UNFINISHED);
@@ -42,9 +42,9 @@ fn write(path: &Path, bytes: &[u8], durable: Durable) -> io::Result<()> {
     if durable == Durable::Yes { file.sync_all() } else { Ok(()) }
 }
 
-/// The bytes of a file, none if it is not there. What is no file, or longer than `most`, is an error.
+/// The bytes of a file, none if it does not exist. It is an error if it is not a regular file, or longer than `most`.
 pub fn read(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
-    // A pipe in its place would keep the reader waiting.
+    // Nonblocking, so that a pipe in its place does not block the reader.
     let opened = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path);
     let file = match opened {
         Ok(file) => file,
@@ -63,7 +63,7 @@ pub fn read(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(bytes))
 }
 
-/// Removes a file, and what an unfinished write left of it; whether one was there.
+/// Removes a file, and what an unfinished write left; returns whether one existed.
 pub fn remove(path: &Path) -> io::Result<bool> {
     let mut aside = path.as_os_str().to_owned();
     aside.push(UNFINISHED);

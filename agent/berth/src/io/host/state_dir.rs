@@ -1,7 +1,7 @@
-//! The state directory: the record of the last life, for `berth status` and `berth timeline` when no agent runs.
+//! The state directory: the record of the last run, for `berth status` and `berth timeline` when no agent runs.
 //!
-//! No boot reads it. A disk that is slow, full or read-only keeps the agent from nothing: the file is written on a thread that may
-//! wait, and a failure is logged.
+//! No boot reads it. A disk that is slow, full or read-only does not affect the agent: the file is written on a thread that may wait, and a failure is
+//! logged.
 
 use std::fs::DirBuilder;
 use std::io;
@@ -22,18 +22,18 @@ use crate::io::host::small_file::{self, Durable};
 
 /// The record's name in the state directory.
 pub const FILE: &str = "last-life.json";
-/// The longest record; one that is longer is written without its steps and probes.
+/// The longest record; a longer one is written without its steps and probes.
 const BYTES: usize = 256 * 1024;
-/// For the last record to be written; the process does not wait longer for a disk.
+/// For the last record to be written before the process ends.
 const LAST: Duration = Duration::from_secs(2);
 
-/// The record could not be written or read.
+/// The record cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// The directory cannot be made.
     #[error("cannot make the state directory {}", .0.display())]
     Directory(PathBuf, #[source] io::Error),
-    /// The file does not work.
+    /// The file cannot be written, read or removed.
     #[error("cannot {} {}", .1, .0.display())]
     Io(PathBuf, &'static str, #[source] io::Error),
     /// It is not a record that this version reads.
@@ -52,23 +52,23 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// For this state directory, which is made if it is not there. Needs a runtime.
+    /// For this state directory, which is made if it does not exist. Needs a runtime.
     pub fn start(state_dir: &Path) -> Self {
         let (latest, seen) = watch::channel(None);
         Self { latest, writer: tokio::spawn(write_on(state_dir.to_owned(), seen)) }
     }
 
-    /// From here on this is the last life. Never waits.
+    /// Replaces the record. Never waits.
     pub fn keep(&self, report: Report, exit_code: Option<u8>, final_status: Option<String>) {
         let last_life = Ending { written_at: date(), exit_code, final_status };
         self.latest.send_replace(Some(Arc::new(LastLife { report, last_life })));
     }
 
-    /// Ends, once the latest is written or its time is over.
+    /// Waits until the latest record is written, or for the timeout.
     pub async fn finish(self) {
         drop(self.latest);
         if timeout(LAST, self.writer).await.is_err() {
-            warn!("the state directory takes no record of this life within {LAST:?}");
+            warn!("writing the record of this run timed out after {LAST:?}");
         }
     }
 }
@@ -81,16 +81,16 @@ async fn write_on(state_dir: PathBuf, mut latest: watch::Receiver<Option<Arc<Las
         match spawn_blocking(move || write(&state_dir, &life)).await {
             Ok(Ok(())) if failed => {
                 failed = false;
-                info!("the record of this life is kept again");
+                info!("the record of this run is written again");
             }
             Ok(Err(error)) if !failed => {
                 failed = true;
                 warn!(
-                    "the record of this life is not kept: {}",
+                    "cannot write the record of this run: {}",
                     JobError::from_error(ErrorClass::Broken, &error).reason
                 );
             }
-            _ => {} // as before, or the process ends
+            _ => {} // nothing changed, or the process ends
         }
     }
 }
@@ -114,7 +114,7 @@ fn write(state_dir: &Path, life: &LastLife) -> Result<(), StateError> {
     small_file::replace(&path, &bytes, Durable::Yes).map_err(|error| StateError::Io(path, "write", error))
 }
 
-/// The last life; none if none is kept.
+/// The record of the last run; none if there is none.
 pub fn read(state_dir: &Path) -> Result<Option<LastLife>, StateError> {
     let path = state_dir.join(FILE);
     let bytes = match small_file::read(&path, BYTES as u64) {
@@ -125,7 +125,7 @@ pub fn read(state_dir: &Path) -> Result<Option<LastLife>, StateError> {
     LastLife::from_json(&bytes).map(Some).map_err(|error| StateError::Record(path, error))
 }
 
-/// Removes the record; whether one was there.
+/// Removes the record; returns whether one existed.
 pub fn forget(state_dir: &Path) -> Result<bool, StateError> {
     let path = state_dir.join(FILE);
     small_file::remove(&path).map_err(|error| StateError::Io(path, "remove", error))

@@ -1,7 +1,7 @@
-//! What systemd is told (`sd_notify(3)`). Without `NOTIFY_SOCKET` nothing is told to nobody. A socket whose queue is full is
-//! not waited for: a manager that hangs must not stop the loop.
+//! The notifications for systemd (`sd_notify(3)`). Without `NOTIFY_SOCKET` none is sent. A socket whose queue is full is not waited for: a manager
+//! that hangs must not stop the loop.
 //!
-//! Never `STOPPING=1`: it arms the timeout of a stop that nobody asked for, and a drain back into the warm pool is none
+//! `STOPPING=1` is never sent: it starts the timeout of a stop that was not requested, and a drain back into the warm pool is not a stop
 //! (docs/decisions/0004-systemd-is-asked-for-time.md).
 
 use std::env;
@@ -24,62 +24,62 @@ use tokio::time::sleep;
 
 use berth_config::printable::one_line;
 
-/// Until the queue of a busy manager is looked at again.
+/// Between two attempts at the full queue of a busy manager.
 const AGAIN: Duration = Duration::from_millis(100);
 
 /// systemd shows the status on one line of `systemctl status`.
 const STATUS_BYTES: usize = 200;
 
-/// What the readiness endpoint's listener is called in systemd's file descriptor store.
+/// The name of the readiness endpoint's listener in systemd's file descriptor store.
 const LISTENER: &str = "listen";
 
-/// The readiness endpoint's listener of the agent before this one: out of systemd's file descriptor store
-/// (`sd_listen_fds(3)`), or handed over by that agent itself (handover.rs).
+/// The readiness endpoint's listener of the previous agent, from systemd's file descriptor store (`sd_listen_fds(3)`) or from that agent itself
+/// (handover.rs).
 pub fn inherited_listener() -> Option<TcpListener> {
     let mut passed = ListenFd::from_env();
     let taken = (0..passed.len()).find_map(|at| passed.take_tcp_listener(at).transpose());
-    taken?.inspect_err(|error| tracing::warn!(%error, "what was passed is no listener")).ok()
+    taken?.inspect_err(|error| tracing::warn!(%error, "the file descriptor that was passed is not a TCP listener")).ok()
 }
 
-/// From here on systemd keeps this listener, and passes it to the next agent; a probe that comes while none lives waits in
-/// its queue. To give the same listener again changes nothing.
+/// Gives this listener to systemd, which passes it to the next agent; a probe while no agent runs waits in its queue. Giving the same listener again
+/// changes nothing.
 pub fn keep_listener(listener: impl AsFd) {
     let state = [NotifyState::FdStore, NotifyState::FdName(LISTENER)];
     if let Err(error) = send(&state, &[listener.as_fd().as_raw_fd()]) {
-        tracing::debug!(%error, "systemd does not keep the listener");
+        tracing::debug!(%error, "cannot pass the listener to systemd");
     }
 }
 
-/// systemd lets go of the listener, before its address is left.
+/// Removes the listener from systemd's store, before its address is left.
 pub fn forget_listener() {
     tell(&[NotifyState::FdStoreRemove, NotifyState::FdName(LISTENER)]);
 }
 
-/// What the agent does, one line.
+/// Sends the agent's status, one line.
 pub fn status(line: &str) {
     // A line break would begin another assignment.
     tell(&[NotifyState::Status(&one_line(line, STATUS_BYTES))]);
 }
 
-/// The stop needs this much longer, counted from here; to be said again before it is over.
+/// Extends the timeout of the stop to this long from now. To be repeated before it ends.
 pub fn extend_timeout(by: Duration) {
     let microseconds = u32::try_from(by.as_micros()).unwrap_or(u32::MAX);
     tell(&[NotifyState::ExtendTimeoutUsec(microseconds)]);
 }
 
-/// How often the watchdog wants to be fed: half of `WatchdogSec=`, as sd_watchdog_enabled(3) advises. None without one.
+/// The interval in which the watchdog is fed: half of `WatchdogSec=`, as sd_watchdog_enabled(3) advises. None without one.
 pub fn watchdog_interval() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|limit| limit / 2).filter(|half| !half.is_zero())
 }
 
-/// The agent's loop turns: for that loop alone to say.
+/// Feeds the watchdog. Only the agent's loop calls this.
 pub fn feed_watchdog() {
     tell(&[NotifyState::Watchdog]);
 }
 
 fn tell(state: &[NotifyState<'_>]) {
     if let Err(error) = send(state, &[]) {
-        tracing::debug!(%error, "systemd was not told");
+        tracing::debug!(%error, "cannot notify systemd");
     }
 }
 
@@ -100,10 +100,9 @@ fn send(state: &[NotifyState<'_>], fds: &[RawFd]) -> io::Result<()> {
     socket.send_with_fd(message.as_bytes(), fds).map(drop)
 }
 
-/// Tells systemd that the agent runs, and then what it shows whenever that changes, for as long as it shows anything. Whether the
-/// app is ready, `/ready` says.
+/// Notifies systemd that the agent runs, and of every change of its status after that. Whether the app is ready is shown by `/ready` only.
 pub async fn follow(mut published: watch::Receiver<Arc<Published>>) {
-    // A unit that never becomes active is stopped, so this one is not dropped.
+    // Repeated until it is sent: a unit that never becomes active is stopped.
     while let Err(error) = send(&[NotifyState::Ready], &[])
         && error.kind() == io::ErrorKind::WouldBlock
     {

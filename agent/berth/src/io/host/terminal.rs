@@ -1,4 +1,4 @@
-//! The terminal that a command was started from: its size, and its raw mode, which is left on every way out.
+//! The terminal that a command was started from: its size, and its raw mode, which ends on every exit.
 
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
-/// How standard input was before it became raw. Of the process and not of a value, so that a panic hook can put it back.
+/// The mode of standard input before it became raw. It is static, so that a panic hook can restore it.
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 
 /// Columns and rows of a terminal.
@@ -18,7 +18,7 @@ pub struct Size {
     pub rows: u16,
 }
 
-/// The size of the terminal behind this descriptor; none if it is no terminal, or one that does not know its size.
+/// The size of the terminal behind this descriptor; none if it is not a terminal, or reports no size.
 pub fn size(of: impl AsFd) -> Option<Size> {
     let size = tcgetwinsize(of).ok()?;
     (size.ws_col > 0 && size.ws_row > 0).then_some(Size { columns: size.ws_col, rows: size.ws_row })
@@ -29,13 +29,12 @@ pub fn own_size() -> Option<Size> {
     size(io::stdout()).or_else(|| size(io::stdin()))
 }
 
-/// Standard input in raw mode: each key is handed on as it is pressed, Ctrl-C too, and none is shown. The mode from before comes
-/// back when this is dropped.
+/// Standard input in raw mode: each key is passed on as it is pressed, Ctrl-C too, and none is shown. Dropping this restores the former mode.
 #[derive(Debug)]
 pub struct Raw(());
 
 impl Raw {
-    /// Begins it; none if standard input is no terminal.
+    /// Begins it; none if standard input is not a terminal.
     pub fn begin() -> io::Result<Option<Self>> {
         let stdin = io::stdin();
         if !stdin.is_terminal() {
@@ -57,10 +56,10 @@ impl Drop for Raw {
     }
 }
 
-/// Puts the terminal back as it was, if it is raw.
+/// Restores the former mode, if the terminal is raw.
 pub fn restore() {
     if let Some(before) = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take() {
-        // A terminal that went away has no mode to be put back.
+        // A terminal that is gone has no mode to restore.
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &before);
     }
 }

@@ -23,11 +23,11 @@ use super::error::{HttpError, ProxyError, origin};
 use super::proxy::{Environment, Proxies, Route, VariableError, is_https};
 use super::trust::{Bundle, Trust, TrustError};
 
-/// For one address to accept the connection.
+/// For a connection to one address.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Long enough for the calls of one boot to share connections, short enough to hold none while idle.
+/// How long an idle connection is kept: the calls of one boot share connections, and an idle agent holds none.
 const POOL_IDLE: Duration = Duration::from_secs(10);
-/// The AWS SDKs' word for a file with CA certificates.
+/// The AWS SDKs' variable for a file with CA certificates.
 const BUNDLE: &str = "AWS_CA_BUNDLE";
 
 /// A handle on the client; clones share its connections and its settings.
@@ -44,7 +44,7 @@ struct Shared {
     current: RwLock<Arc<Current>>,
 }
 
-/// The client as it is configured; another configuration makes another one, so that no connection of an old way is used again.
+/// The client in its present configuration. A new configuration makes a new client, so that no old connection is used again.
 #[derive(Debug)]
 struct Current {
     network: Network,
@@ -60,7 +60,7 @@ impl Default for Http {
 }
 
 impl Http {
-    /// A client that looks names up with this resolver and follows no environment: no proxy, and the host's certificates.
+    /// A client with this resolver that reads no environment: no proxy, and the host's certificates.
     pub fn with(resolver: Resolver) -> Self {
         Self::new(resolver, Environment::default(), None)
     }
@@ -76,13 +76,13 @@ impl Http {
         Self { shared: Arc::new(Shared { resolver, environment, bundle, current }) }
     }
 
-    /// A client of its own that no proxy is ever asked for: for the instance metadata, wherever they are.
+    /// Another client, which never uses a proxy: for the instance metadata, at any address.
     pub fn direct(&self) -> Self {
         let Shared { resolver, bundle, .. } = &*self.shared;
         Self::new(resolver.clone(), Environment::default(), bundle.clone())
     }
 
-    /// From the next request on, what the config says counts before the environment; for all clones.
+    /// From the next request on, the settings of the config override those of the environment, for all clones.
     pub fn configure(&self, network: &Network) {
         let Shared { resolver, environment, bundle, current } = &*self.shared;
         if self.current().network != *network {
@@ -91,7 +91,7 @@ impl Http {
         }
     }
 
-    /// How a request to this URL goes.
+    /// The route of a request to this URL.
     pub fn route(&self, url: &str) -> Route {
         url.parse().map_or(Route::Direct, |uri| self.current().proxies.route(&uri))
     }
@@ -106,7 +106,7 @@ impl Http {
         self.current().trust.bundle().map(|(file, from)| (file.to_owned(), from))
     }
 
-    /// Sends one request and reads the whole answer, within `limit`; at most `max_body` bytes of it.
+    /// Sends one request and reads the whole response within `limit`; its body has at most `max_body` bytes.
     pub async fn send(
         &self,
         request: Request<Full<Bytes>>,
@@ -142,7 +142,7 @@ impl Current {
         Self { network, client, proxies, trust }
     }
 
-    /// What errors call the other side.
+    /// The name of the other side in errors.
     fn destination(&self, uri: &Uri) -> String {
         match self.proxies.route(uri) {
             Route::Proxied { proxy, .. } => format!("{} through the proxy {proxy}", origin(uri)),
@@ -157,7 +157,7 @@ impl Current {
         max_body: usize,
     ) -> Result<Response<Bytes>, HttpError> {
         let uri = request.uri().clone();
-        // A tunnel is paid for when it is made, a request in absolute form by itself.
+        // A tunnel authenticates when it is made; a request in absolute form authenticates itself.
         let proxy = if is_https(&uri) { None } else { self.proxies.intercept(&uri) };
         if let Some(login) = proxy.as_ref().and_then(|proxy| proxy.basic_auth()) {
             request.headers_mut().insert(header::PROXY_AUTHORIZATION, login.clone());
@@ -179,8 +179,8 @@ impl Current {
     }
 }
 
-/// Has the connection closed after the answer, which holds a secret: the buffers of one that is kept hold what came last, for as
-/// long as it is used.
+/// Closes the connection after the response, which holds a secret: the buffers of a connection that is kept would hold it for as long as the
+/// connection is used.
 pub fn close_after(request: &mut Request<Full<Bytes>>) {
     request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
 }

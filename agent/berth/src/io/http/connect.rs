@@ -6,7 +6,7 @@
 //!   http://   directly   TCP
 //!             proxied    TCP ── [TLS(proxy)], requests in absolute form
 //! ```
-//! The tunnel is asked for with hyper's own client: it tells the proxy's status, which hyper-util's `Tunnel` keeps for itself.
+//! The tunnel is requested with hyper's own client, which returns the proxy's status; hyper-util's `Tunnel` does not.
 
 use std::error::Error as StdError;
 use std::future::Future;
@@ -32,7 +32,7 @@ use crate::io::http::dns::Resolver;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
-/// What the client sends its requests on.
+/// The connection that the client sends its requests on.
 pub(super) type Stream = MaybeHttpsStream<Io>;
 
 /// Makes connections for one client.
@@ -57,7 +57,7 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// TLS on top of what `connector` connects, for `https`.
+/// Adds TLS to the connections of `connector`, for `https`.
 fn secured<C>(mut connector: C, trust: &Trust, uri: Uri) -> Connecting<Stream>
 where
     C: Service<Uri, Response = Io, Error = BoxError, Future = Connecting<Io>>,
@@ -72,7 +72,7 @@ where
     }
 }
 
-/// The way to a host, without TLS to it.
+/// The connection to a host or through a proxy, before TLS to the host.
 struct Transport(Connector);
 
 impl Service<Uri> for Transport {
@@ -99,7 +99,7 @@ impl Service<Uri> for Transport {
     }
 }
 
-/// TCP, and nothing else.
+/// TCP only.
 struct Direct(HttpConnector<Resolver>);
 
 impl Service<Uri> for Direct {
@@ -117,7 +117,7 @@ impl Service<Uri> for Direct {
     }
 }
 
-/// Has the proxy connect to the host; what comes back is a connection to the host.
+/// Asks the proxy for a tunnel, and returns it as a connection to the host.
 async fn tunnel(stream: Stream, proxy: &Intercept, host: &Uri) -> Result<Io, ProxyError> {
     let broken = |error: BoxError| ProxyError::Broken { proxy: origin(proxy.uri()), source: Arc::from(error) };
     let authority = format!("{}:{}", host.host().unwrap_or_default(), host.port_u16().unwrap_or(443));
@@ -139,10 +139,10 @@ fn connect_request(authority: &str, login: Option<&HeaderValue>) -> Result<Reque
     request.body(Full::default())
 }
 
-/// A connection of whatever kind: one type, so that TLS and HTTP over it are compiled once.
+/// A connection of any kind: one type, so that TLS and HTTP over it are compiled once.
 pub(super) struct Io {
     inner: Box<dyn Duplex>,
-    /// Whether requests on it are for a proxy, and so in absolute form.
+    /// Whether a proxy reads the requests on it, which then have the absolute form.
     is_proxied: bool,
 }
 

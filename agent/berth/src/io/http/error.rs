@@ -14,22 +14,22 @@ use super::trust::TrustError;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// Why a request has no answer. `to` is scheme, host and port, and the proxy if there is one: a path or a query may say more than a
-/// log should hold.
+/// Why a request has no response. `to` is scheme, host and port, and the proxy if there is one: a path or a query may hold what should not be in a
+/// log.
 #[derive(Clone, Debug, Error)]
 pub enum HttpError {
-    /// No whole answer within the time.
+    /// No complete response within the timeout.
     #[error("{to} did not answer within {after:?}")]
     Timeout {
-        /// Whom.
+        /// The other side.
         to: String,
-        /// The time.
+        /// The timeout.
         after: Duration,
     },
     /// The name has no address.
     #[error("cannot reach {to}")]
     Resolve {
-        /// Whom.
+        /// The other side.
         to: String,
         /// Why.
         source: DnsError,
@@ -37,42 +37,42 @@ pub enum HttpError {
     /// No connection.
     #[error("cannot connect to {to}")]
     Connect {
-        /// Whom.
+        /// The other side.
         to: String,
         /// Why.
         source: Arc<dyn StdError + Send + Sync>,
     },
-    /// The server's certificate is not to be trusted, or TLS failed otherwise.
+    /// The server's certificate is not trusted, or TLS failed otherwise.
     #[error("TLS handshake with {to} failed")]
     Tls {
-        /// Whom.
+        /// The other side.
         to: String,
         /// Why.
         source: Box<rustls::Error>,
     },
-    /// No certificate can be checked.
+    /// There are no CA certificates to verify the server with.
     #[error(transparent)]
     Trust(#[from] TrustError),
-    /// The proxy did not let it through.
+    /// The proxy did not forward the request.
     #[error("cannot reach {to}")]
     Proxy {
-        /// Whom.
+        /// The other side.
         to: String,
         /// Why.
         source: Box<ProxyError>,
     },
-    /// The connection broke, or what came was not HTTP.
-    #[error("the connection to {to} broke")]
+    /// The connection was closed, or the response was not HTTP.
+    #[error("the connection to {to} failed")]
     Broken {
-        /// Whom.
+        /// The other side.
         to: String,
         /// Why.
         source: Arc<dyn StdError + Send + Sync>,
     },
-    /// The answer is longer than anyone asked for.
-    #[error("the answer of {to} is longer than {limit} bytes")]
+    /// The response is longer than the limit.
+    #[error("the response of {to} is longer than {limit} bytes")]
     TooLarge {
-        /// Whom.
+        /// The other side.
         to: String,
         /// The limit.
         limit: usize,
@@ -86,7 +86,7 @@ impl HttpError {
             Self::Trust(_) | Self::Resolve { source: DnsError::NotAName { .. }, .. } => ErrorClass::Misconfigured,
             Self::Tls { source, .. } => tls_class(source),
             Self::Proxy { source, .. } => source.class(),
-            // The limits are above everything that the services themselves answer.
+            // The limits are above every response of the services themselves.
             Self::TooLarge { .. }
             | Self::Timeout { .. }
             | Self::Resolve { .. }
@@ -100,7 +100,7 @@ impl HttpError {
             return Self::Trust(error.clone());
         }
         if let Some(source) = find::<ProxyError>(&error) {
-            // The proxy is named by what it did.
+            // Its source names the proxy.
             return Self::Proxy { to: origin(uri), source: Box::new(source.clone()) };
         }
         if let Some(source) = find::<DnsError>(&error) {
@@ -110,7 +110,7 @@ impl HttpError {
             return Self::Tls { to, source: Box::new(source.clone()) };
         }
         match (error.is_connect(), find::<io::Error>(&error).map(|cause| (cause.kind(), cause.to_string()))) {
-            // Of the whole chain only the system's own words help: "Connection refused (os error 111)".
+            // Of the whole chain only the kernel's message helps: "Connection refused (os error 111)".
             (true, Some((kind, text))) => Self::Connect { to, source: Arc::new(io::Error::new(kind, text)) },
             (true, None) => Self::Connect { to, source: Arc::new(error) },
             (false, _) => Self::Broken { to, source: Arc::new(error) },
@@ -118,7 +118,7 @@ impl HttpError {
     }
 }
 
-/// A certificate that is out of its time passes: early in a boot the clock may not be set.
+/// A certificate outside its period of validity is a transient error: early in a boot the clock may not be set.
 fn tls_class(error: &rustls::Error) -> ErrorClass {
     use rustls::CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
     match error {
@@ -130,13 +130,13 @@ fn tls_class(error: &rustls::Error) -> ErrorClass {
     }
 }
 
-/// Why a proxy did not let a request through. `proxy` is its URL, without user and password.
+/// Why a proxy did not forward a request. `proxy` is its URL, without user and password.
 #[derive(Clone, Debug, Error)]
 pub enum ProxyError {
     /// Its name has no address.
     #[error("cannot reach the proxy {proxy}")]
     Resolve {
-        /// Which.
+        /// The proxy.
         proxy: String,
         /// Why.
         source: DnsError,
@@ -144,27 +144,27 @@ pub enum ProxyError {
     /// No connection.
     #[error("cannot connect to the proxy {proxy}")]
     Connect {
-        /// Which.
+        /// The proxy.
         proxy: String,
         /// Why.
         source: Arc<dyn StdError + Send + Sync>,
     },
-    /// Its certificate is not to be trusted, or TLS failed otherwise.
+    /// Its certificate is not trusted, or TLS failed otherwise.
     #[error("TLS handshake with the proxy {proxy} failed")]
     Tls {
-        /// Which.
+        /// The proxy.
         proxy: String,
         /// Why.
         source: Box<rustls::Error>,
     },
-    /// It refuses the connection.
+    /// It refused the connection.
     #[error("the proxy {proxy} refused {what} with {status}: {advice}")]
     Refused {
-        /// Which.
+        /// The proxy.
         proxy: String,
         /// `CONNECT HOST:PORT`, or `requests`.
         what: String,
-        /// Its answer.
+        /// Its status.
         status: StatusCode,
         /// What to do.
         advice: &'static str,
@@ -172,7 +172,7 @@ pub enum ProxyError {
     /// It ended the connection, or did not speak HTTP.
     #[error("the proxy {proxy} did not answer CONNECT")]
     Broken {
-        /// Which.
+        /// The proxy.
         proxy: String,
         /// Why.
         source: Arc<dyn StdError + Send + Sync>,
@@ -180,17 +180,14 @@ pub enum ProxyError {
 }
 
 impl ProxyError {
-    /// The proxy said no; `proxy` is its URL, without user and password.
+    /// The proxy refused; `proxy` is its URL, without user and password.
     pub fn refused(proxy: &str, what: String, status: StatusCode) -> Self {
         let advice = match status {
             StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
-                "give it the user and the password of an account that it knows, `http://USER:PASSWORD@HOST:PORT` (Basic is the one scheme that \
-                 berth speaks)"
+                "set its user and password, `http://USER:PASSWORD@HOST:PORT` (Basic is the only scheme that berth supports)"
             }
-            _ if status.is_client_error() => {
-                "allow it in the proxy's rules, or have it reached directly with `no_proxy`"
-            }
-            _ => "see in the proxy's own log why it does not reach the host",
+            _ if status.is_client_error() => "allow it in the proxy's rules, or bypass the proxy with `no_proxy`",
+            _ => "look into the proxy's log: it says why the host cannot be reached",
         };
         Self::Refused { proxy: proxy.to_owned(), what, status, advice }
     }
@@ -209,7 +206,7 @@ impl ProxyError {
         }
     }
 
-    /// Of the connection to the proxy, TLS included.
+    /// The error of a connection to the proxy, TLS included.
     pub(super) fn unreached(proxy: &Uri, error: BoxError) -> BoxError {
         let proxy = origin(proxy);
         if let Some(error) = find::<TrustError>(&*error) {

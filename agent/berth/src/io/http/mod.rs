@@ -1,7 +1,7 @@
 //! HTTP: one request, one attempt, under a timeout.
 //!
 //! Read `client` first, then what its connections are made with: `connect`, `proxy`, `trust`, `tls_provider`, `dns` · `error` why there is no
-//! answer · `one_shot` a request on a connection of its own, for the engine, the agent's socket and the app.
+//! response · `one_shot` a request on a connection of its own, for the engine, the agent's socket and the app.
 
 pub use client::{Http, close_after};
 pub use error::{HttpError, ProxyError};

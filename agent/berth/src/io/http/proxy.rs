@@ -1,5 +1,5 @@
-//! Which requests go through a proxy, and through which: the keys of the config, else the environment. hyper-util's matcher decides;
-//! here is what it is given, and what is never proxied whatever it says.
+//! Which requests go through which proxy: as the keys of the config say, else the environment. hyper-util's matcher decides. Here are its rules, and
+//! the addresses that are never proxied.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -10,22 +10,22 @@ use thiserror::Error;
 
 use berth_config::{Network, ProxyUrl};
 
-/// A proxy, and who names it.
+/// A proxy, and the key or variable that names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Named {
+struct NamedProxy {
     url: ProxyUrl,
     from: &'static str,
 }
 
-/// What the environment says of proxies.
+/// The proxies of the environment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Environment {
-    http: Option<Named>,
-    https: Option<Named>,
+    http: Option<NamedProxy>,
+    https: Option<NamedProxy>,
     no: Option<(String, &'static str)>,
 }
 
-/// A variable of the environment that cannot be followed. Its value may hold a password and is not shown.
+/// A variable of the environment that is invalid. Its value may hold a password and is not shown.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{variable} {reason}")]
 pub struct VariableError {
@@ -35,7 +35,7 @@ pub struct VariableError {
     pub reason: String,
 }
 
-/// Variables that mean the same; the first that is set counts, also if it is empty: so the matcher reads them.
+/// Variables that mean the same. The first that is set counts, also if it is empty, as the matcher reads them.
 const ALL: [&str; 2] = ["ALL_PROXY", "all_proxy"];
 const HTTP: [&str; 2] = ["HTTP_PROXY", "http_proxy"];
 const HTTPS: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
@@ -52,24 +52,24 @@ impl Environment {
     }
 }
 
-/// Without a scheme it is `http://`, as everywhere where these variables are read.
-fn named(value: &str, from: &'static str) -> Result<Named, VariableError> {
+/// Without a scheme it is `http://`, as every program reads these variables.
+fn named(value: &str, from: &'static str) -> Result<NamedProxy, VariableError> {
     let value = value.trim();
     let url = if value.contains("://") { value.to_owned() } else { format!("http://{value}") };
     match ProxyUrl::parse(&url) {
-        Ok(url) => Ok(Named { url, from }),
+        Ok(url) => Ok(NamedProxy { url, from }),
         Err(reason) => Err(VariableError { variable: from, reason: reason.into_owned() }),
     }
 }
 
-/// How an address is reached.
+/// The route to an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
-    /// Without a proxy: none is set for it.
+    /// Direct: no proxy is set for it.
     Direct,
-    /// Without the proxy that is set.
+    /// Direct, although a proxy is set.
     Excepted {
-        /// `no_proxy`, `NO_PROXY`, or what is never proxied.
+        /// `no_proxy`, `NO_PROXY`, or a rule of berth.
         by: &'static str,
     },
     /// Through a proxy.
@@ -94,33 +94,34 @@ impl fmt::Display for Route {
 /// The proxies of one client.
 #[derive(Debug)]
 pub(super) struct Proxies {
-    http: Option<Named>,
-    https: Option<Named>,
+    http: Option<NamedProxy>,
+    https: Option<NamedProxy>,
     no_from: &'static str,
     matcher: Matcher,
 }
 
 impl Proxies {
-    /// What the config says counts, else the environment.
+    /// The proxy of the config, else that of the environment.
     pub(super) fn new(environment: &Environment, network: &Network) -> Self {
-        let written = network.https_proxy.clone().map(|url| Named { url, from: "https_proxy" });
+        let written = network.https_proxy.clone().map(|url| NamedProxy { url, from: "https_proxy" });
         let (http, https) = (environment.http.clone(), written.or_else(|| environment.https.clone()));
         let (no, no_from) = match &network.no_proxy {
             Some(list) => (list.clone(), "no_proxy"),
             None => environment.no.clone().unwrap_or_default(),
         };
-        let text =
-            |proxy: &Option<Named>| proxy.as_ref().map(|proxy| proxy.url.with_login().to_owned()).unwrap_or_default();
+        let text = |proxy: &Option<NamedProxy>| {
+            proxy.as_ref().map(|proxy| proxy.url.with_login().to_owned()).unwrap_or_default()
+        };
         let matcher = Matcher::builder().http(text(&http)).https(text(&https)).no(no).build();
         Self { http, https, no_from, matcher }
     }
 
-    /// The proxy for this request; none if it goes straight.
+    /// The proxy for this request; none if it goes directly.
     pub(super) fn intercept(&self, uri: &Uri) -> Option<Intercept> {
         if is_local(uri.host()?) { None } else { self.matcher.intercept(uri) }
     }
 
-    /// How a request goes, and why.
+    /// The route of a request, and why.
     pub(super) fn route(&self, uri: &Uri) -> Route {
         let named = if is_https(uri) { &self.https } else { &self.http };
         match named {
@@ -128,7 +129,7 @@ impl Proxies {
             Some(_) if uri.host().is_none_or(is_local) => {
                 Route::Excepted { by: "loopback and link-local addresses are never proxied" }
             }
-            Some(Named { url, from }) => match self.matcher.intercept(uri) {
+            Some(NamedProxy { url, from }) => match self.matcher.intercept(uri) {
                 Some(_) => Route::Proxied { proxy: url.to_string(), from },
                 None => Route::Excepted { by: self.no_from },
             },
@@ -136,7 +137,7 @@ impl Proxies {
     }
 }
 
-/// How a process with this environment would reach a URL, if it reads the variables as this one does.
+/// The route to a URL in a process with this environment that reads the variables as berth does.
 pub fn route_in(env: &dyn Fn(&str) -> Option<String>, url: &str) -> Result<Route, VariableError> {
     let proxies = Proxies::new(&Environment::read(env)?, &Network::default());
     Ok(url.parse().map_or(Route::Direct, |uri| proxies.route(&uri)))
@@ -146,7 +147,7 @@ pub(super) fn is_https(uri: &Uri) -> bool {
     uri.scheme() == Some(&http::uri::Scheme::HTTPS)
 }
 
-/// Whether no proxy could reach it as this host does: loopback, and what is on this link alone, the metadata service among them.
+/// Whether a proxy could not reach the address of this host: loopback and link-local addresses, the metadata service among them.
 fn is_local(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.');
     match host.parse::<IpAddr>().map(|address| address.to_canonical()) {
@@ -154,12 +155,12 @@ fn is_local(host: &str) -> bool {
         Ok(IpAddr::V6(address)) => {
             address.is_loopback() || address.is_unicast_link_local() || is_of_the_instance(address)
         }
-        // RFC 6761: never asked of a server, and always loopback.
+        // RFC 6761: always loopback.
         Err(_) => host.eq_ignore_ascii_case("localhost") || host.to_ascii_lowercase().ends_with(".localhost"),
     }
 }
 
-/// `fd00:ec2::/32`: what an instance alone has, its metadata, name server and clock (EC2 user guide, "Instance metadata service").
+/// `fd00:ec2::/32`: the services of the instance itself, its metadata, name server and clock (EC2 user guide, "Instance metadata service").
 fn is_of_the_instance(address: Ipv6Addr) -> bool {
     address.segments().starts_with(&[0xfd00, 0x0ec2])
 }

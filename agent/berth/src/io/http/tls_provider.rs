@@ -1,8 +1,8 @@
 //! The one TLS provider of the process: ring, and for connections that carry secrets the hybrid key exchange X25519MLKEM768 before all others,
-//! so that traffic recorded today stays closed to a quantum computer of tomorrow.
+//! so that a future quantum computer cannot decrypt traffic that is recorded today.
 //!
 //! ring has no ML-KEM. The hybrid is ring's X25519 beside ML-KEM-768 of the crate ml-kem, put together as draft-ietf-tls-ecdhe-mlkem says:
-//! both secrets go into the key schedule of TLS, so the connection is never weaker than with X25519 alone, whatever is wrong with the other.
+//! both secrets go into the key schedule of TLS, so the connection is never weaker than with X25519 alone, even if ML-KEM is broken.
 //! Why not aws-lc-rs: docs/decisions/0016-tls-provider.md.
 
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use rustls::ffdhe_groups::FfdheGroup;
 use rustls::{Error, NamedGroup, PeerMisbehaved, ProtocolVersion};
 use zeroize::Zeroizing;
 
-/// Bytes of an ML-KEM-768 ciphertext, the first part of a server's share (FIPS 203, table 3). What follows is X25519's.
+/// Bytes of an ML-KEM-768 ciphertext, the first part of a server's share (FIPS 203, table 3). The rest is the share of X25519.
 const CIPHERTEXT: usize = 1088;
 
-/// For AWS and whatever else is sent credentials: X25519MLKEM768, X25519, secp256r1, secp384r1, in this order. A share
+/// For AWS and every other connection that carries credentials: X25519MLKEM768, X25519, secp256r1, secp384r1, in this order. A share
 /// for both of the first two is sent, so a server that knows only X25519 costs no round trip more.
 pub fn hybrid() -> Arc<CryptoProvider> {
     let mut provider = default_provider();
@@ -26,8 +26,8 @@ pub fn hybrid() -> Arc<CryptoProvider> {
     Arc::new(provider)
 }
 
-/// For probes of the app, which carry no secret: without the hybrid, whose first message is too long for one packet. A few old servers
-/// cannot read one that comes in two, and a probe must not fail where the load balancer's passes.
+/// For probes of the app, which carry no secret: without the hybrid, whose first message is too long for one packet. A few old servers cannot read a
+/// message in two packets, and a probe must not fail where the load balancer's health check passes.
 pub fn classical() -> Arc<CryptoProvider> {
     Arc::new(default_provider())
 }

@@ -1,4 +1,4 @@
-//! Which certificates a server is checked with: those of a bundle that the config or the environment names, else the host's.
+//! The CA certificates that verify a server: those of a bundle that the config or the environment names, else those of the host.
 //!
 //! ```text
 //!   ca_bundle → AWS_CA_BUNDLE → SSL_CERT_FILE, SSL_CERT_DIR → the distribution's
@@ -15,10 +15,10 @@ use thiserror::Error;
 
 use crate::io::http::tls_provider::hybrid;
 
-/// Far more than all authorities of the world, which are about 250 KB.
+/// Bytes of a bundle. All public authorities together have about 250 KB.
 const MOST: u64 = 16 << 20;
 
-/// A file with certificates in PEM, and who names it.
+/// A file with certificates in PEM, and what names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Bundle {
     /// The file.
@@ -27,13 +27,13 @@ pub(super) struct Bundle {
     pub(super) from: &'static str,
 }
 
-/// No certificate can be checked.
+/// There are no CA certificates.
 #[derive(Clone, Debug, Error)]
 pub enum TrustError {
     /// The host has none.
     #[error("no CA certificates on this host{detail}: install the package ca-certificates, or set SSL_CERT_FILE")]
     NoRoots {
-        /// What was found instead, in parentheses behind a space; may be empty.
+        /// The first error, in parentheses after a space; may be empty.
         detail: String,
     },
     /// The bundle cannot be read.
@@ -46,7 +46,7 @@ pub enum TrustError {
         /// Why not.
         source: Arc<io::Error>,
     },
-    /// There is none in the bundle.
+    /// The bundle has no certificate.
     #[error("the CA bundle {} ({from}) holds no certificate in PEM (`-----BEGIN CERTIFICATE-----`)", .file.display())]
     Empty {
         /// The file.
@@ -56,7 +56,7 @@ pub enum TrustError {
     },
 }
 
-/// The certificates of one client, read at the first TLS handshake: to parse them takes longer than the rest of the agent's start.
+/// The certificates of one client, read at the first TLS handshake, since parsing them takes longer than the rest of the agent's start.
 #[derive(Debug)]
 pub(super) struct Trust {
     bundle: Option<Bundle>,
@@ -68,7 +68,7 @@ impl Trust {
         Self { bundle, config: Mutex::default() }
     }
 
-    /// Reads the certificates once; where there are none they are looked for again at the next request.
+    /// Reads the certificates once. If there are none, they are read again at the next request.
     pub(super) fn tls_config(&self) -> Result<Arc<ClientConfig>, TrustError> {
         let mut cached = self.config.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(config) = &*cached {
@@ -87,7 +87,7 @@ impl Trust {
         }
     }
 
-    /// The file that replaces the host's certificates, and who names it.
+    /// The file that replaces the host's certificates, and what names it.
     pub(super) fn bundle(&self) -> Option<(&Path, &'static str)> {
         self.bundle.as_ref().map(|bundle| (bundle.file.as_path(), bundle.from))
     }
@@ -111,7 +111,7 @@ impl Bundle {
     }
 }
 
-/// Whether a file can be read to its end, and soon: a pipe would keep the whole agent waiting, and `/dev/zero` fills its memory.
+/// Checks that a file is regular and not too long: a pipe would block the whole agent, and `/dev/zero` fill its memory.
 fn finite(file: &Path) -> io::Result<()> {
     let about = std::fs::metadata(file)?;
     if !about.is_file() {
@@ -135,7 +135,7 @@ fn host_roots() -> Result<RootCertStore, TrustError> {
     parsed(found).ok_or(TrustError::NoRoots { detail })
 }
 
-/// Those that can be used, if there are any.
+/// The certificates that can be parsed, if there are any.
 fn parsed(found: CertificateResult) -> Option<RootCertStore> {
     let mut roots = RootCertStore::empty();
     let (added, _unusable) = roots.add_parsable_certificates(found.certs);

@@ -1,5 +1,4 @@
-//! The next agent takes this one's place in the same process (`execve(2)`): systemd sees no end, nothing has to start it
-//! again, and the listener never closes. docs/decisions/0005-handover-in-place.md.
+//! The next agent replaces this one in the same process (`execve(2)`): for systemd the service does not stop, and the listener never closes. docs/decisions/0005-handover-in-place.md.
 
 use std::convert::Infallible;
 use std::env;
@@ -13,27 +12,27 @@ use std::process;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::unistd::execve;
 
-/// How a listener is passed: `sd_listen_fds(3)`, and its number where it is not 3, as the crate listenfd reads it.
+/// The variables that pass a listener: those of `sd_listen_fds(3)`, and its number if it is not 3, as the crate listenfd reads it.
 const PASSED: [&str; 4] = ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_FDS_FIRST_FD"];
 
-/// There is no next agent: this one ends, and systemd starts it again.
+/// The next agent cannot be started: this one ends, and systemd starts the service again.
 #[derive(Debug, thiserror::Error)]
 pub enum HandoverError {
     /// The listener cannot be passed.
-    #[error("cannot pass the listener on")]
+    #[error("cannot pass the listener to the next agent")]
     Listener(#[source] io::Error),
     /// A word of the environment or of the command line cannot be passed.
-    #[error("cannot pass the environment on")]
+    #[error("cannot pass the environment to the next agent")]
     Words(#[source] NulError),
     /// The binary does not start.
     #[error("cannot start {}", .0.display())]
     Start(PathBuf, #[source] io::Error),
 }
 
-/// Becomes the next agent, with the same words and the same environment. Comes back only if it cannot.
+/// Becomes the next agent, with the same arguments and the same environment. Returns only on an error.
 ///
-/// `own` is where this agent's binary lay when it started. What it was called by is tried instead if that is a whole path: a
-/// link that a package moves to its next version.
+/// `own` is the path of this agent's binary at its start. If the first argument is an absolute path, it is used instead: it may be a link that a package
+/// moves to its next version.
 pub fn become_next(own: &Path, listener: Option<impl AsFd>) -> Result<Infallible, HandoverError> {
     let mut environment: Vec<OsString> = Vec::new();
     for (mut name, value) in env::vars_os().filter(|(name, _)| PASSED.iter().all(|passed| name != passed)) {

@@ -1,10 +1,10 @@
-//! HTTP/1.1 for whoever knocks: bounded in the size of a request, in time, and in the number of connections.
+//! An HTTP/1.1 server for any client: limits for the size of a request, for time, and for the number of connections.
 //!
-//! The readiness endpoint and the local socket both answer through it. When the house is full, the oldest connection of
-//! the peer that holds the most makes room, as it does when the process is out of file descriptors: a client that hoards connections pushes out itself, and a load balancer that
-//! comes with one is always let in. When it closes, whoever is connected may ask one last question.
+//! The readiness endpoint and the local socket both use it. At the limit of connections, and when the process is out of file descriptors, the oldest
+//! connection of the peer with the most connections is closed: a client that opens many connections closes its own, and a load balancer with one is
+//! always accepted. When the server closes, each open connection may send one last request.
 
-#![expect(clippy::disallowed_methods, reason = "the age of a connection is the adapters's own time")]
+#![expect(clippy::disallowed_methods, reason = "the age of a connection is the adapter's own time")]
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
@@ -35,34 +35,34 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::io::listen::proxy_protocol::Skipping;
 
-/// hyper's smallest: the head of a request, whole, fits in it or gets 431.
+/// Request headers: at most 8 KB, the smallest limit of hyper. A longer one gets 431.
 const HEAD_BYTES: usize = 8192;
-/// For the answers under way when the listener is kept for another: they come from memory.
+/// For the responses in progress when the listener is kept for the next agent: they come from memory.
 const RETIREMENT: Duration = Duration::from_millis(250);
-/// Between two accepts that fail, if nobody can be sent away for it: the error repeats at once, the loop must not.
+/// Between two failed accepts, if no connection can be closed to make room: the error would repeat at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// What is refused, and when.
+/// The limits of a server.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Connections at once.
     pub connections: usize,
-    /// For the head of a request, and for the silence before it on a connection that is kept alive.
+    /// For the headers of a request, and for the idle time before it on a keep-alive connection.
     pub head: Duration,
-    /// For a connection; past half of it the next answer says that it closes. None: a stream may go on.
+    /// For a connection; after half of it the next response announces the close. None: a stream has no end.
     pub life: Option<Duration>,
-    /// Answers to one connection; the last says that it closes. Who asks on and on and does not listen would keep the process at work,
-    /// and the kernel's memory full of answers. None: as many as are asked for.
+    /// Responses on one connection; the last announces the close. A client that sends requests and reads no response would keep the process busy and fill
+    /// the kernel's memory. None: no limit.
     pub answers: Option<usize>,
-    /// For the last question of a connection that is open when the listener closes: its request may be on the way, and to
-    /// hang up on it would look like a refusal. None: nobody is waited for who asks nothing.
+    /// For the last request on a connection that is open when the listener closes: it may be on its way, and closing the connection would look like a
+    /// refusal. None: idle connections are closed at once.
     pub last_question: Option<Duration>,
 }
 
-/// The body of an answer.
+/// The body of a response.
 pub type Body = UnsyncBoxBody<Bytes, Infallible>;
 
-/// Where connections come from.
+/// A source of connections.
 pub trait Listener: Send + Sync + 'static {
     /// A connection.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
@@ -85,7 +85,7 @@ impl Listener for UnixListener {
     }
 }
 
-/// A listener at work. Dropped, it is closed, and the answers under way are finished.
+/// A server. Dropping it closes the listener, and finishes the responses in progress.
 #[derive(Debug)]
 pub struct Server<L> {
     listener: Arc<L>,
@@ -95,7 +95,7 @@ pub struct Server<L> {
 }
 
 impl<L: Listener> Server<L> {
-    /// Answer on this listener, on the current runtime.
+    /// Serves this listener, on the current runtime.
     pub fn start<A, F>(listener: L, limits: Limits, answer: A) -> Self
     where
         A: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
@@ -108,26 +108,26 @@ impl<L: Listener> Server<L> {
         Self { listener, stop, closed, task }
     }
 
-    /// What it listens on.
+    /// Its listener.
     pub fn listener(&self) -> &L {
         &self.listener
     }
 
-    /// Close the listener and wait until its address is free; the answers under way are finished.
+    /// Closes the listener and waits until its address is free; the responses in progress are finished.
     pub async fn close(self) {
         drop((self.stop, self.listener));
         // The sender is used or dropped, and either way the listener is closed.
         let _ = self.closed.await;
     }
 
-    /// Close the listener and wait until the answers under way are finished, too.
+    /// Closes the listener and waits until the responses in progress are finished.
     pub async fn finish(self) {
         drop((self.stop, self.listener));
         let _ = self.task.await;
     }
 
-    /// Accept nobody any more, finish the answers under way, and give the listener back: who comes from here on waits in
-    /// its queue, and so a slow client is not waited for.
+    /// Accepts no more connections, finishes the responses in progress, and returns the listener. New connections wait in its queue, so slow clients are
+    /// not waited for.
     pub async fn retire(self) -> Arc<L> {
         drop(self.stop);
         let _ = timeout(RETIREMENT, self.task).await;
@@ -148,26 +148,26 @@ async fn serve<L, A, F>(
 {
     let (leaving, leave) = watch::channel(());
     let mut tasks = JoinSet::new();
-    let mut guests = Guests::default();
+    let mut connections = Connections::default();
     loop {
         tokio::select! {
             biased;
             _ = &mut stopped => break,
-            Some(ended) = tasks.join_next_with_id() => guests.left(&ended),
+            Some(ended) = tasks.join_next_with_id() => connections.remove(&ended),
             accepted = poll_fn(|cx| listener.poll_accept(cx)) => match accepted {
                 Ok((stream, peer)) => {
-                    if guests.0.len() >= limits.connections {
-                        guests.make_room();
+                    if connections.0.len() >= limits.connections {
+                        connections.close_oldest();
                     }
-                    let task = tasks.spawn(converse(stream, limits, answer.clone(), leave.clone()));
-                    guests.0.push_back(Guest { peer, task });
+                    let task = tasks.spawn(serve_connection(stream, limits, answer.clone(), leave.clone()));
+                    connections.0.push_back(OpenConnection { peer, task });
                 }
                 Err(error) => {
                     tracing::debug!(%error, "a connection was not accepted");
-                    if is_out_of_descriptors(&error) && !guests.0.is_empty() {
-                        guests.make_room();
+                    if is_out_of_descriptors(&error) && !connections.0.is_empty() {
+                        connections.close_oldest();
                         if let Some(ended) = tasks.join_next_with_id().await {
-                            guests.left(&ended);
+                            connections.remove(&ended);
                         }
                     } else {
                         sleep(ACCEPT_PAUSE).await;
@@ -182,14 +182,14 @@ async fn serve<L, A, F>(
     let _ = timeout(limits.head, async { while tasks.join_next().await.is_some() {} }).await;
 }
 
-/// Whether somebody must go before somebody comes: EMFILE, ENFILE.
+/// Whether a connection must be closed before another can be accepted: EMFILE, ENFILE.
 fn is_out_of_descriptors(error: &io::Error) -> bool {
-    let of_whom = [Errno::EMFILE, Errno::ENFILE].map(|errno| Some(errno as i32));
-    of_whom.contains(&error.raw_os_error())
+    let errors = [Errno::EMFILE, Errno::ENFILE].map(|errno| Some(errno as i32));
+    errors.contains(&error.raw_os_error())
 }
 
 /// One connection, from its first request to its end.
-async fn converse<S, A, F>(stream: S, limits: Limits, answer: A, mut leave: watch::Receiver<()>)
+async fn serve_connection<S, A, F>(stream: S, limits: Limits, answer: A, mut leave: watch::Receiver<()>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     A: Fn(Request<Incoming>) -> F,
@@ -212,7 +212,7 @@ where
             Ok::<_, Infallible>(response)
         }
     });
-    let conversation = async {
+    let served = async {
         let mut connection = pin!(
             http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -234,8 +234,8 @@ where
         }
     };
     let ended = match limits.life {
-        Some(life) => timeout(life, conversation).await.unwrap_or(Ok(())),
-        None => conversation.await,
+        Some(life) => timeout(life, served).await.unwrap_or(Ok(())),
+        None => served.await,
     };
     if let Err(error) = ended {
         tracing::trace!(%error, "a connection ended early");
@@ -244,37 +244,37 @@ where
 
 /// The connections that are open, oldest first.
 #[derive(Default)]
-struct Guests(VecDeque<Guest>);
+struct Connections(VecDeque<OpenConnection>);
 
-struct Guest {
+struct OpenConnection {
     peer: Option<IpAddr>,
     task: AbortHandle,
 }
 
-impl Guests {
-    /// Ends the oldest connection of the peer that holds the most; among equals, the oldest of all.
-    fn make_room(&mut self) {
+impl Connections {
+    /// Closes the oldest connection of the peer with the most connections; among equals, the oldest of all.
+    fn close_oldest(&mut self) {
         let mut held = BTreeMap::new();
-        for guest in &self.0 {
-            *held.entry(guest.peer).or_insert(0) += 1;
+        for connection in &self.0 {
+            *held.entry(connection.peer).or_insert(0) += 1;
         }
         let Some(most) = held.values().copied().max() else { return };
-        let oldest = self.0.iter().position(|guest| held.get(&guest.peer) == Some(&most));
-        if let Some(guest) = oldest.and_then(|at| self.0.remove(at)) {
-            guest.task.abort();
+        let oldest = self.0.iter().position(|connection| held.get(&connection.peer) == Some(&most));
+        if let Some(connection) = oldest.and_then(|at| self.0.remove(at)) {
+            connection.task.abort();
         }
     }
 
-    fn left(&mut self, ended: &Result<(Id, ()), JoinError>) {
+    fn remove(&mut self, ended: &Result<(Id, ()), JoinError>) {
         let id = match ended {
             Ok((id, ())) => *id,
             Err(error) => error.id(),
         };
-        self.0.retain(|guest| guest.task.id() != id);
+        self.0.retain(|connection| connection.task.id() != id);
     }
 }
 
-/// An answer that is there whole.
+/// A response with this body.
 pub fn whole(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::new(Full::new(body.into()).boxed_unsync());
     *response.status_mut() = status;
@@ -282,7 +282,7 @@ pub fn whole(status: StatusCode, content_type: &'static str, body: impl Into<Byt
     response
 }
 
-/// An answer in JSON, with a newline at its end for people who `curl`.
+/// A response in JSON, with a newline at its end for `curl` on a terminal.
 pub fn json(status: StatusCode, value: &impl serde::Serialize) -> Response<Body> {
     match serde_json::to_string(value) {
         Ok(text) => whole(status, "application/json", text + "\n"),
@@ -293,12 +293,12 @@ pub fn json(status: StatusCode, value: &impl serde::Serialize) -> Response<Body>
     }
 }
 
-/// An answer that is one sentence.
+/// A response of one sentence.
 pub fn sentence(status: StatusCode, text: &str) -> Response<Body> {
     whole(status, "text/plain; charset=utf-8", format!("{text}\n"))
 }
 
-/// An answer that goes on.
+/// A response whose body is a stream.
 pub fn stream_of(content_type: &'static str, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));

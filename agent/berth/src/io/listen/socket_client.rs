@@ -1,4 +1,4 @@
-//! What the commands say to the running agent, through its socket (socket.rs).
+//! The commands' side of the running agent's socket (socket.rs).
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,17 +19,17 @@ use crate::io::http::one_shot;
 use crate::io::listen::socket::FILE;
 use berth_config::printable::one_line;
 
-/// The agent answers from memory.
+/// For a response, which the agent has in memory.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Far more than any answer has.
+/// The longest response, far more than any has.
 const BODY_BYTES: usize = 4 * 1024 * 1024;
-/// A refusal is one sentence.
+/// Bytes of a refusal, which is one sentence.
 const REFUSAL_BYTES: usize = 400;
 
-/// The agent did not answer.
+/// Why the agent did not respond.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// Nobody listens.
+    /// No agent listens.
     #[error("no berth agent runs with the run directory {}", .0.display())]
     NotRunning(PathBuf),
     /// The socket is not for this user.
@@ -38,17 +38,17 @@ pub enum ClientError {
     /// It cannot be reached for another reason.
     #[error("cannot connect to {}", .0.display())]
     Connect(PathBuf, #[source] io::Error),
-    /// It hung up, or speaks something else.
+    /// It closed the connection, or the response is not HTTP.
     #[error("the agent did not answer {0}")]
     Talk(&'static str, #[source] Box<dyn std::error::Error + Send + Sync>),
-    /// It said nothing for long.
+    /// It did not respond in time.
     #[error("the agent did not answer {0} within {PATIENCE:?}")]
     Silent(&'static str),
-    /// It said no.
+    /// It refused.
     #[error("the agent answered {0} with {1}: {2}")]
     Refused(&'static str, StatusCode, String),
-    /// It said something that this version does not understand.
-    #[error("the answer to {0} cannot be understood; is the agent of the same version as this command?")]
+    /// This version cannot parse the response.
+    #[error("cannot parse the response to {0}: the agent may be of another version than this command")]
     Strange(&'static str, #[source] serde_json::Error),
 }
 
@@ -75,12 +75,12 @@ pub async fn handover(run_dir: &Path) -> Result<(), ClientError> {
     post(run_dir, "/v1/handover", "").await.map(drop)
 }
 
-/// The whole answer to one GET.
+/// The body of the response to one GET.
 pub async fn get(run_dir: &Path, path: &'static str) -> Result<Bytes, ClientError> {
     whole(run_dir, Request::get(path), path, "").await
 }
 
-/// The whole answer to one POST of JSON.
+/// The body of the response to one POST of JSON.
 pub async fn post(run_dir: &Path, path: &'static str, body: &str) -> Result<Bytes, ClientError> {
     whole(run_dir, Request::post(path).header("content-type", "application/json"), path, body).await
 }
@@ -101,7 +101,7 @@ pub struct Events {
 }
 
 impl Events {
-    /// Begin to listen.
+    /// Opens the stream.
     pub async fn open(run_dir: &Path) -> Result<Self, ClientError> {
         let path = "/v1/events";
         let opened = open(run_dir, Request::get(path), path, "");
@@ -124,7 +124,7 @@ impl Events {
     }
 }
 
-/// The body of the answer, if the agent says yes.
+/// The body of the response, if its status is good.
 async fn open(run_dir: &Path, request: Builder, path: &'static str, body: &str) -> Result<Incoming, ClientError> {
     let socket = run_dir.join(FILE);
     let stream = match UnixStream::connect(&socket).await {

@@ -1,6 +1,7 @@
-//! The one type that a secret's bytes live in: it cannot be printed, and is wiped when dropped.
+//! `Secret`, the only type that holds a secret's bytes: it cannot be printed, and is wiped when dropped. `deliver` writes them for the container, and
+//! `redact` removes them from the app's output.
 //!
-//! What it cannot wipe are the buffers that the bytes came through (TLS, HTTP): those belong to the libraries.
+//! It cannot wipe the buffers that the bytes came through (TLS, HTTP), which belong to the libraries.
 
 use std::fmt;
 
@@ -22,17 +23,17 @@ impl Secret {
         Self { bytes: Zeroizing::new(bytes.into()), parts: Vec::new() }
     }
 
-    /// One that was put together of others, which an app may write alone.
+    /// A secret that was put together of others, which an app may write alone.
     pub fn of_parts(bytes: impl Into<Vec<u8>>, parts: Vec<Self>) -> Self {
         Self { bytes: Zeroizing::new(bytes.into()), parts }
     }
 
-    /// What it was put together of; empty for one that is as it was fetched.
+    /// The secrets that it was put together of; empty for one that was fetched.
     pub fn parts(&self) -> &[Self] {
         &self.parts
     }
 
-    /// The bytes, for the one who delivers them.
+    /// The bytes, for the delivery.
     pub fn expose(&self) -> &[u8] {
         &self.bytes
     }

@@ -1,6 +1,6 @@
-//! Asking the app once whether it is well, in the way that the config says.
+//! Probes once whether the app is healthy, in the way that the config says.
 //!
-//! Its own address is asked, never a published port: the engine's proxy accepts there even if nobody listens behind it.
+//! The container's own address is probed, never a published port: the engine's proxy accepts connections there even if no process listens behind it.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -21,14 +21,13 @@ use crate::io::http::one_shot;
 
 mod tls;
 
-/// For the kernel on the other end of a virtual cable to take a connection, which needs well below a millisecond; 300 ms in
-/// all. The first packet to a bridge port that just came up can be lost, and would be sent again only after a second (RFC
-/// 6298): another connection is sooner.
+/// For each of three attempts to connect, 300 ms in all; the kernel at the other end of a virtual cable needs well below a millisecond. The first packet
+/// to a bridge port that just came up can be lost, and would be sent again only after a second (RFC 6298): another connection is faster.
 const CONNECT: [Duration; 3] = [Duration::from_millis(30), Duration::from_millis(90), Duration::from_millis(180)];
 /// Bytes of an answer's body that are read.
 const POLITE: usize = 64 * 1024;
 
-/// Asks once. `first_port`: the first TCP port of the container. The answer is why the app is not healthy.
+/// Probes once. `first_port`: the first TCP port of the container. The error says why the app is not healthy.
 pub async fn probe(
     engine: &Engine,
     app: &RunningContainer,
@@ -54,7 +53,7 @@ pub async fn probe(
             ProbeMethod::None => Ok(()),
         }
     };
-    // A command has its own timeout, after which there is something to clean up.
+    // A command has its own timeout, after which it must be killed.
     if let ProbeMethod::Cmd(_) | ProbeMethod::Docker = how {
         return asked.await;
     }
@@ -66,14 +65,14 @@ fn own_address(app: &RunningContainer, port: Option<u16>) -> Result<SocketAddr, 
     let address = match app.address {
         Address::At(address) => address,
         Address::Never => {
-            let reason = "the container has no address of its own; ask it with health=cmd:…";
+            let reason = "the container has no address of its own; probe it with health=cmd:…";
             return Err(ProbeFailure::new(Kind::NoAddress, reason));
         }
         Address::NotNow => {
             return Err(ProbeFailure::new(Kind::NotRunning, "the container does not run, or is on no network"));
         }
     };
-    let port = port.ok_or_else(|| ProbeFailure::new(Kind::NoPort, "the config has no TCP port to ask"))?;
+    let port = port.ok_or_else(|| ProbeFailure::new(Kind::NoPort, "the config has no TCP port to probe"))?;
     Ok(SocketAddr::new(address, port))
 }
 
@@ -90,11 +89,11 @@ async fn connect(at: SocketAddr) -> Result<TcpStream, ProbeFailure> {
     Err(ProbeFailure::new(Kind::TimedOut, format!("{at}: no connection within {limit} ms")))
 }
 
-/// Whom to ask for what over HTTP.
+/// The target of an HTTP probe.
 struct Target {
     at: SocketAddr,
     tls: bool,
-    /// What `health` says, for the Host header.
+    /// For the Host header.
     host: String,
     path: String,
 }
@@ -105,15 +104,14 @@ impl Target {
         Self { at, tls, host: at.to_string(), path: path.to_owned() }
     }
 
-    /// Where an address of the config leads. As the host sees it, so by number or `localhost`: a health check that needs the DNS
-    /// would fail with it.
+    /// The target of a URL of the config, an IP address or `localhost` of this host: a health check that needs DNS would fail with it.
     fn of_url(url: &str) -> Result<Self, ProbeFailure> {
         let invalid = |reason: String| ProbeFailure::new(Kind::InvalidTarget, reason);
-        let uri: Uri = url.parse().map_err(|_| invalid(format!("{url} is no address")))?;
+        let uri: Uri = url.parse().map_err(|_| invalid(format!("{url} is not a URL")))?;
         let (tls, authority) = match (uri.scheme_str(), uri.authority()) {
             (Some("http"), Some(authority)) => (false, authority),
             (Some("https"), Some(authority)) => (true, authority),
-            _ => return Err(invalid(format!("{url} is no http:// or https:// address"))),
+            _ => return Err(invalid(format!("{url} is not an http:// or https:// URL"))),
         };
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
         let address = match host {
@@ -140,7 +138,7 @@ impl Target {
         Err(ProbeFailure::new(Kind::Status, reason))
     }
 
-    /// One GET, and the status of its answer; a redirect is one and not followed.
+    /// One GET, and the status of its response; a redirect is not followed.
     async fn get<S>(&self, host: &str, stream: S) -> Result<u16, ProbeFailure>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -151,7 +149,7 @@ impl Target {
             .header(header::CONNECTION, "close")
             .body(Full::default())
             .map_err(|_| {
-                let reason = format!("{} is no path that can be asked for", self.path);
+                let reason = format!("{} is not a valid path", self.path);
                 ProbeFailure::new(Kind::InvalidTarget, reason)
             })?;
         let answer = one_shot::send(TokioIo::new(stream), request).await.map_err(|error| self.not_http(&error))?;
@@ -166,7 +164,7 @@ impl Target {
             return failure;
         }
         let hint = if self.tls { "" } else { "; for an app that listens with TLS write `health=https:PORT/path`" };
-        ProbeFailure::new(Kind::NotHttp, format!("{} did not answer with HTTP: {error}{hint}", self.at))
+        ProbeFailure::new(Kind::NotHttp, format!("the response of {} is not HTTP: {error}{hint}", self.at))
     }
 }
 
@@ -180,7 +178,7 @@ async fn exec(
     let failed = |kind, reason: String| Err(ProbeFailure::new(kind, reason));
     match engine.exec(app, command, timeout).await {
         Ok(0) => Ok(()),
-        // From the engine, from berth's shim and from a shell alike.
+        // The engine, berth's shim and a shell all use these codes.
         Ok(code @ (126 | 127)) => failed(
             Kind::CommandNotFound,
             format!(

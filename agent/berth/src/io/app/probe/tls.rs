@@ -1,4 +1,4 @@
-//! TLS to the app, as a load balancer's health check speaks it: encrypted, and whoever answers is taken for the app.
+//! TLS to the app, as in a load balancer's health check: encrypted, and without verifying the certificate.
 //!
 //! The address is the container's own or one of this host, where a certificate of a public authority cannot be had: apps behind a
 //! balancer sign their own. Application Load Balancers and ECS verify no target certificate either. The probe sends no secret, and from the
@@ -19,8 +19,7 @@ use tokio_rustls::client::TlsStream;
 use berth_core::message::error::find;
 use berth_core::message::probe_failure::{ProbeFailure, ProbeFailureKind as Kind};
 
-/// Shakes hands; `host` is the name that the server is asked for (SNI), perhaps with a port. An IP address is none, and then no name is
-/// sent (RFC 6066, section 3).
+/// Performs the handshake. `host` is the server name (SNI), perhaps with a port. For an IP address no name is sent (RFC 6066, section 3).
 pub(super) async fn handshake(
     at: SocketAddr,
     host: &str,
@@ -41,7 +40,7 @@ pub(super) async fn handshake(
     })
 }
 
-/// What TLS said when the connection ended later: a server that wants a certificate of its client may say so only then (RFC 8446,
+/// The TLS error of a connection that ended later: a server that requires a client certificate may report it only then (RFC 8446,
 /// section 4.4.2.4).
 pub(super) fn later(at: SocketAddr, error: &hyper::Error) -> Option<ProbeFailure> {
     // A request that was not sent yet is cancelled, with the connection's error as the source.
@@ -52,7 +51,7 @@ fn failure(at: SocketAddr, why: &str) -> ProbeFailure {
     ProbeFailure::new(Kind::Tls, format!("TLS handshake with {at} failed: {why}"))
 }
 
-/// One for all probes. Nothing is resumed, since a handshake is a part of what is asked.
+/// One configuration for all probes. No session is resumed, since the handshake is a part of the probe.
 fn config() -> Result<Arc<ClientConfig>, rustls::Error> {
     static CONFIG: OnceLock<Result<Arc<ClientConfig>, rustls::Error>> = OnceLock::new();
     let make = || {
@@ -69,7 +68,7 @@ fn config() -> Result<Arc<ClientConfig>, rustls::Error> {
     CONFIG.get_or_init(make).clone()
 }
 
-/// Takes every certificate, whoever signed it, for whatever name and time.
+/// Accepts every certificate, whatever its issuer, name and time.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 

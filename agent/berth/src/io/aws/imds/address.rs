@@ -1,8 +1,8 @@
-//! Where the metadata service is asked: at the address that the environment names, else by IPv4 and, where that leads nowhere, by IPv6.
+//! The address of the metadata service: the one that the environment names, else that of IPv4 and, if it cannot be reached, that of IPv6.
 //!
 //! ```text
 //!   endpoint or mode set ──▶ that address
-//!   nothing set ──▶ 169.254.169.254 ── no route, or silence ──▶ fd00:ec2::254      the first that answers is asked from then on
+//!   nothing set ──▶ 169.254.169.254 ── no route, or silence ──▶ fd00:ec2::254      the first that answers is kept
 //! ```
 //! IPv4 comes first because an instance in an IPv6-only subnet usually has it for link-local addresses, and because the IPv6 endpoint
 //! of the service is off unless the launch template says `HttpProtocolIpv6=enabled` (EC2 API, `InstanceMetadataOptionsRequest`). Early at
@@ -35,7 +35,7 @@ impl Addresses {
         Self { first: base.to_string().trim_end_matches('/').to_owned(), second: None, answered: OnceLock::new() }
     }
 
-    /// What the AWS SDKs' environment variables say, else both addresses of EC2.
+    /// The address of the AWS SDKs' environment variables, else both addresses of EC2.
     pub(super) fn from_env(env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ImdsError> {
         const ENDPOINT: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
         const MODE: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE";
@@ -58,17 +58,17 @@ impl Addresses {
         }
     }
 
-    /// The one that is asked: the one that answered, else the first.
+    /// The address to use: the one that answered, else the first.
     pub(super) fn current(&self) -> &str {
         self.answered.get().unwrap_or(&self.first)
     }
 
-    /// The one to ask if the first does not answer; none where there is no choice, or no choice any more.
+    /// The address to try if the first does not answer; none if there is only one, or one has answered.
     pub(super) fn alternative(&self) -> Option<&str> {
         self.second.as_deref().filter(|_| self.answered.get().is_none())
     }
 
-    /// This one answered: it is the one from here on.
+    /// Keeps the address that answered.
     pub(super) fn answered(&self, base: &str) {
         if self.answered.set(base.to_owned()).is_ok() && self.second.is_some() {
             tracing::debug!(base, "the instance metadata service answers");
@@ -80,7 +80,7 @@ impl Addresses {
         self.current().contains("//[")
     }
 
-    /// For people: every address that may be asked.
+    /// For messages: every address that may be used.
     pub(super) fn to_text(&self) -> String {
         match self.alternative() {
             Some(second) => format!("{}, {second}", self.first),
@@ -89,9 +89,9 @@ impl Addresses {
     }
 }
 
-/// Whether there was nobody to answer at this address: no route, no neighbour, or silence, which is what an address on a link without that
-/// neighbour gives before the kernel says so. A refused connection is an answer.
-pub(super) fn leads_nowhere(error: &HttpError) -> bool {
+/// Whether no service is at this address: no route, no ARP or NDP answer, or a timeout, which comes before the kernel gives up on ARP. A refused
+/// connection means that there is a service.
+pub(super) fn is_unreachable(error: &HttpError) -> bool {
     match error {
         HttpError::Timeout { .. } => true,
         HttpError::Connect { source, .. } => source.downcast_ref().is_some_and(|error: &io::Error| {

@@ -6,31 +6,31 @@ use thiserror::Error;
 
 use crate::io::http::HttpError;
 
-/// Why a question has no answer.
+/// Why a request failed.
 #[derive(Debug, Error)]
 pub enum ImdsError {
-    /// The environment names an endpoint that cannot be one.
+    /// The environment names an endpoint that is not valid.
     #[error("{variable}={value:?} is not usable: expected {expected}")]
     Endpoint {
         /// The environment variable.
         variable: &'static str,
-        /// What it says.
+        /// Its value.
         value: String,
-        /// What it should say.
+        /// The valid values.
         expected: &'static str,
     },
-    /// No answer.
-    #[error("the instance metadata returned no {item}")]
+    /// No response.
+    #[error("IMDS request for {item} failed")]
     Unreachable {
-        /// What was asked for.
+        /// What was requested.
         item: String,
         /// Why.
         source: HttpError,
     },
-    /// No answer at either of the two addresses of EC2.
-    #[error("the instance metadata returned no {item} by IPv4 ({ipv4}) or IPv6")]
+    /// No response at either of the two addresses of EC2.
+    #[error("IMDS request for {item} failed by IPv4 ({ipv4}) and by IPv6")]
     NeitherAddress {
-        /// What was asked for.
+        /// What was requested.
         item: String,
         /// Why not by IPv4.
         ipv4: String,
@@ -39,39 +39,39 @@ pub enum ImdsError {
     },
     /// The service is switched off for this instance, or does not grant it.
     #[error(
-        "the instance metadata refused {item} (403): enable it with `aws ec2 modify-instance-metadata-options \
+        "IMDS request for {item} was refused (403): enable IMDS with `aws ec2 modify-instance-metadata-options \
          --http-endpoint enabled --http-tokens required` (HttpEndpoint, HttpTokens)"
     )]
     Off {
-        /// What was asked for.
+        /// What was requested.
         item: String,
     },
     /// Any other status.
-    #[error("the instance metadata answered {status} when asked for {item}")]
+    #[error("IMDS request for {item} failed with {status}")]
     Status {
-        /// What was asked for.
+        /// What was requested.
         item: String,
         /// The status.
         status: StatusCode,
     },
-    /// Every instance has it, this one has not.
-    #[error("the instance metadata has no {item}")]
+    /// Every instance has it, but this one does not.
+    #[error("IMDS has no {item}")]
     Missing {
-        /// What was asked for.
+        /// What was requested.
         item: String,
     },
-    /// An error page under a good status, or a value that cannot be one.
-    #[error("the instance metadata answered with {what} when asked for {item}")]
+    /// An error page under a good status, or a value that is not valid.
+    #[error("IMDS request for {item} returned {what}")]
     Unusable {
-        /// What was asked for.
+        /// What was requested.
         item: String,
-        /// What came instead.
+        /// What was returned instead.
         what: &'static str,
     },
     /// The instance has no role.
     #[error("the instance has no credentials: attach an instance profile with a role to it")]
     NoRole,
-    /// The role's credentials could not be made.
+    /// The role's credentials cannot be issued.
     #[error(
         "the instance has no credentials: its role {role} answers {code}: attach an instance profile whose role trusts \
          ec2.amazonaws.com"
@@ -79,7 +79,7 @@ pub enum ImdsError {
     RoleFailed {
         /// The role.
         role: String,
-        /// The service's word.
+        /// The service's code.
         code: String,
     },
 }
@@ -92,7 +92,7 @@ impl ImdsError {
             Self::Unreachable { source, .. } => source.class(),
             Self::NeitherAddress { source, .. } => source.class(),
             Self::Status { status, .. } if *status == StatusCode::BAD_REQUEST => ErrorClass::Broken,
-            // 401 again with a new token, 429, 5xx, pages of something in between: all of them pass.
+            // A second 401, 429, 5xx and pages of something between are transient.
             Self::Status { .. } | Self::Unusable { .. } => ErrorClass::Transient,
             Self::Missing { .. } => ErrorClass::Broken,
             Self::NoRole | Self::RoleFailed { .. } => ErrorClass::Denied,

@@ -1,7 +1,7 @@
-//! The instance metadata service, version 2 only. One question, one attempt; the address is the seam.
+//! The instance metadata service, version 2 only. One request, one attempt; tests replace the address.
 //!
-//! A token that is refused (401) is renewed once inside the question: that is the protocol, not a retry. The service's own
-//! error pages are (X)HTML with any status; nothing of them is ever taken for a value, and every value is checked.
+//! A token that is refused (401) is renewed once within the request: that is the protocol, not a retry. The service's own error pages are (X)HTML with
+//! any status; they are never used as a value, and every value is checked.
 #![expect(clippy::disallowed_methods, reason = "tokens expire by the clock")]
 
 use std::sync::Arc;
@@ -31,7 +31,7 @@ mod address;
 mod error;
 mod snapshot;
 
-/// For one request. The service is on the same host: what takes longer is lost.
+/// For one request. The service is on the same host: a longer response is lost.
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// User-data is at most 16 KB; nothing else is longer.
 const MAX_BODY: usize = 64 * 1024;
@@ -46,9 +46,9 @@ const SCHEMA: &str = "2021-07-15";
 /// The version of the token's path, and of all paths where `SCHEMA` is unknown.
 const LATEST: &str = "latest";
 
-/// What every instance has.
+/// The identity document, which every instance has.
 const DOCUMENT: &str = "dynamic/instance-identity/document";
-/// What a token is called in an error.
+/// The name of a token in an error.
 const TOKEN: &str = "a token";
 /// Lists the one role.
 const ROLES: &str = "meta-data/iam/security-credentials/";
@@ -56,7 +56,7 @@ const ROLES: &str = "meta-data/iam/security-credentials/";
 const TTL_HEADER: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token-ttl-seconds");
 const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token");
 
-/// The metadata service; clones share its token and what was found out about it.
+/// The metadata service; clones share its token, its address and its version.
 #[derive(Clone, Debug)]
 pub struct Imds {
     service: Arc<Service>,
@@ -64,7 +64,7 @@ pub struct Imds {
     token: Arc<Mutex<Option<Token>>>,
 }
 
-/// What is found out about the service, once.
+/// The address and version of the service, which are detected once.
 #[derive(Debug)]
 struct Service {
     addresses: Addresses,
@@ -97,13 +97,13 @@ struct RoleCredentials {
 }
 
 impl Imds {
-    /// The service at this address: scheme and authority, no path. No proxy is asked for it, wherever it is.
+    /// The service at this address: scheme and authority, no path. No proxy is ever used for it.
     pub fn at(base: &Uri, http: Http) -> Self {
         Self::with(Addresses::only(base), http)
     }
 
-    /// The service where the AWS SDKs' environment variables say, else at its link-local addresses: that of IPv4, or that of IPv6 if IPv4
-    /// does not lead there.
+    /// The service at the address of the AWS SDKs' environment variables, else at its link-local addresses: that of IPv4, or that of IPv6 if IPv4 cannot
+    /// reach it.
     pub fn from_env(env: &dyn Fn(&str) -> Option<String>, http: Http) -> Result<Self, ImdsError> {
         Ok(Self::with(Addresses::from_env(env)?, http))
     }
@@ -116,32 +116,32 @@ impl Imds {
         }
     }
 
-    /// Where it asks: once one of two addresses has answered, that one.
+    /// The address in use: once one of two addresses has answered, that one.
     pub fn base(&self) -> &str {
         self.service.addresses.current()
     }
 
-    /// For people: every address that it may still ask.
+    /// For messages: every address that may be used.
     pub fn asked(&self) -> String {
         self.service.addresses.to_text()
     }
 
-    /// The version of the schema that it asks for.
+    /// The version of the schema in use.
     pub fn schema(&self) -> &'static str {
         if self.service.asks_latest.load(Ordering::Relaxed) { LATEST } else { SCHEMA }
     }
 
-    /// Whether this host reaches others by IPv6 only, so that endpoints must have an IPv6 address. Asked afresh each time: early at
-    /// power-on IPv4 may come later.
+    /// Whether this host reaches others by IPv6 only, so that endpoints must have an IPv6 address. Checked each time: early after power-on IPv4 may come
+    /// later.
     pub fn is_ipv6_only(&self) -> bool {
         !ip_routes::has_ipv4() && (ip_routes::has_ipv6() || self.service.addresses.is_ipv6())
     }
 
-    /// Who this instance is: two questions side by side, behind one token.
+    /// The identity of this instance: two requests side by side, with one token.
     pub async fn identity(&self) -> Result<Identity, ImdsError> {
         let asked = async || tokio::try_join!(self.optional(DOCUMENT), self.target_lifecycle_state());
         let mut answers = asked().await?;
-        // Every instance has the document: without it, this version is unknown here. EC2 knows it, what plays EC2 may know only the other.
+        // Every instance has the document: without it, this version is unknown here. EC2 has it; an emulator of EC2 may have only the other.
         if answers.0.is_none() && !self.service.asks_latest.swap(true, Ordering::Relaxed) {
             answers = asked().await?;
             self.service.asks_latest.store(answers.0.is_some(), Ordering::Relaxed);
@@ -225,7 +225,7 @@ impl Imds {
         let item = format!("{ROLES}{role}");
         let body = self.optional(&item).await?.ok_or(ImdsError::NoRole)?;
         let unusable = |what| ImdsError::Unusable { item: item.clone(), what };
-        // Its error would quote the body.
+        // The parser's error would quote the body.
         let read: RoleCredentials = serde_json::from_slice(&body).map_err(|_| unusable("no credentials"))?;
         if let Some(code) = read.code.filter(|code| code != "Success") {
             let code = code.chars().filter(char::is_ascii_alphanumeric).take(64).collect();
@@ -237,7 +237,7 @@ impl Imds {
         else {
             return Err(unusable("credentials without a key"));
         };
-        // The SDK's signer takes it for granted that they fit into a header, and panics.
+        // The SDK's signer panics at keys that cannot be sent in a header.
         if [&id, &token].into_iter().any(|text| HeaderValue::from_str(text).is_err()) {
             return Err(unusable("credentials that are no text"));
         }
@@ -249,7 +249,7 @@ impl Imds {
         Ok(Credentials::new(id, secret, Some(token), Some(expiry), "imds"))
     }
 
-    /// One question. Only 404 says that the item is not there.
+    /// One request. Only 404 means that the item does not exist.
     async fn optional(&self, item: &str) -> Result<Option<Bytes>, ImdsError> {
         let token = self.token(None).await?;
         let mut answer = self.get(item, &token).await?;
@@ -292,7 +292,7 @@ impl Imds {
         sent.map_err(|source| ImdsError::Unreachable { item: item.to_owned(), source })
     }
 
-    /// The token: the one at hand unless it is about to expire or was just refused. Who asks meanwhile waits for the same.
+    /// The token: the cached one unless it is about to expire or was just refused. Concurrent callers wait for the same one.
     async fn token(&self, refused_token: Option<&HeaderValue>) -> Result<HeaderValue, ImdsError> {
         let mut cached = self.token.lock().await;
         if let Some(token) = &*cached
@@ -318,7 +318,7 @@ impl Imds {
         Ok(value)
     }
 
-    /// The request that decides which address is asked from here on.
+    /// The request that decides which address is used.
     async fn ask_for_token(&self) -> Result<Response<Bytes>, ImdsError> {
         let addresses = &self.service.addresses;
         let put = async |base: &str| {
@@ -331,7 +331,7 @@ impl Imds {
         let (Err(ImdsError::Unreachable { source, .. }), Some(second)) = (&first, addresses.alternative()) else {
             return first;
         };
-        if !address::leads_nowhere(source) {
+        if !address::is_unreachable(source) {
             return first;
         }
         let ipv4 = JobError::from_error(source.class(), source).reason;
@@ -373,7 +373,7 @@ fn is_instance_id(text: &str) -> bool {
         .is_some_and(|hex| (8..=17).contains(&hex.len()) && hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// A part of a host name, which regions and zones become.
+/// A label of a host name, which regions and zones become part of.
 fn is_label(text: &str) -> bool {
     (1..=63).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')

@@ -1,6 +1,6 @@
-//! One look at what the metadata says of the instance's surroundings: four questions in a row, over one connection.
+//! One poll of the metadata about notices to this instance: four requests in a row, over one connection.
 //!
-//! A 404 is "nothing", and so is an empty list. Of an answer only what was understood is told.
+//! A 404 means "none", and so does an empty list. Only the parts of a response that were parsed are reported.
 #![expect(clippy::disallowed_methods, reason = "a spot interruption is announced by the wall clock")]
 
 use std::time::{Duration, SystemTime};
@@ -17,7 +17,7 @@ const SPOT: &str = "meta-data/spot/instance-action";
 const REBALANCE: &str = "meta-data/events/recommendations/rebalance";
 const MAINTENANCE: &str = "meta-data/events/maintenance/scheduled";
 
-/// How long before a spot interruption it is announced (EC2 user guide, "Spot Instance interruption notices").
+/// How long before a spot interruption its notice comes (EC2 user guide, "Spot Instance interruption notices").
 const SPOT_NOTICE: Duration = Duration::from_secs(120);
 
 #[derive(Deserialize)]
@@ -39,15 +39,15 @@ struct Scheduled {
 }
 
 impl Imds {
-    /// One look. Each question has its own timeout. What one of the two that take the instance away tells counts, whatever
-    /// became of the other: the look has failed only if neither told anything. The rest is advice, and its loss is no failure.
+    /// One poll. Each request has its own timeout. Two of them announce the end of the instance. If one of these reports something, it counts, even if
+    /// the other failed: the poll has failed only if neither reported anything. The rest is advice, and its loss is not a failure.
     pub async fn snapshot(&self) -> Result<Snapshot, ImdsError> {
         let (target_state, spot) = match (self.target_lifecycle_state().await, self.interruption().await) {
             (Err(error), Ok(None) | Err(_)) | (Ok(None), Err(error)) => return Err(error),
-            (target_state, spot) => (told(target_state), told(spot)),
+            (target_state, spot) => (or_logged(target_state), or_logged(spot)),
         };
-        let rebalance = told(self.rebalance().await).is_some();
-        let maintenance = told(self.maintenance().await);
+        let rebalance = or_logged(self.rebalance().await).is_some();
+        let maintenance = or_logged(self.maintenance().await);
         Ok(Snapshot { target_state, spot, rebalance, maintenance })
     }
 
@@ -71,16 +71,16 @@ impl Imds {
     }
 }
 
-fn told<T>(answer: Result<Option<T>, ImdsError>) -> Option<T> {
+fn or_logged<T>(answer: Result<Option<T>, ImdsError>) -> Option<T> {
     answer.unwrap_or_else(|error| {
-        tracing::debug!(error = %berth_core::message::error::JobError::from(error), "the metadata was not told in full");
+        tracing::debug!(error = %berth_core::message::error::JobError::from(error), "the metadata snapshot is incomplete");
         None
     })
 }
 
-/// `{"action": "terminate", "time": "2017-09-18T08:22:00Z"}`. A time that is past is now. One that is none, or further away
-/// than an interruption is ever announced (then it is this clock that is wrong), is taken for the whole notice: that the
-/// instance goes is certain, and whoever drains for longer than that is cut off.
+/// `{"action": "terminate", "time": "2017-09-18T08:22:00Z"}`. A time in the past means now. A missing time, or one that is
+/// further away than any notice (then the clock of this host is wrong), counts as the full length of the notice: the interruption is certain, and a
+/// longer drain would be cut off.
 fn interruption(body: &[u8], now: SystemTime) -> Option<Interruption> {
     let Action { action, time } = serde_json::from_slice(body).ok()?;
     if !is_word(&action) {
@@ -94,7 +94,7 @@ fn interruption(body: &[u8], now: SystemTime) -> Option<Interruption> {
     Some(Interruption { action, ends_in })
 }
 
-/// The active event that comes first, as `CODE at NOT_BEFORE`; none if this is no list.
+/// The first active event, as `CODE at NOT_BEFORE`; none if this is not a list.
 fn next_event(body: &[u8]) -> Option<Option<String>> {
     let events: Vec<Scheduled> = serde_json::from_slice(body).ok()?;
     let active = events.into_iter().filter(|event| event.state == "active" && is_word(&event.code));
@@ -105,17 +105,17 @@ fn next_event(body: &[u8]) -> Option<Option<String>> {
     }))
 }
 
-/// `21 Jan 2019 09:00:43 GMT`, in seconds since 1970: the date of HTTP but for the day of the week, which is not looked at.
+/// `21 Jan 2019 09:00:43 GMT`, in seconds since 1970: the date of HTTP except the day of the week, which is not checked.
 fn begin(text: &str) -> Option<i64> {
     let date = format!("Mon, {text:0>24}");
-    // The parser trusts its shape: a fraction of a second without digits makes it panic.
+    // The parser does not check the length: a fraction of a second without digits makes it panic.
     if date.len() != 29 {
         return None;
     }
     DateTime::from_str(&date, Format::HttpDate).ok().map(|date| date.secs())
 }
 
-/// A word of EC2's that may stand in a log: `terminate`, `system-reboot`.
+/// A word of EC2 that may be logged: `terminate`, `system-reboot`.
 fn is_word(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }

@@ -1,6 +1,6 @@
-//! All secrets of a config: both services side by side, JSON keys taken out, names checked, every error told at once.
+//! All secrets of a config: both services side by side, JSON keys extracted, names checked, every error reported at once.
 //!
-//! Nothing that is said here holds a value: an error names the secret and the key.
+//! No error holds a value: it names the secret and the key.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use thiserror::Error;
 use crate::io::aws::client::Aws;
 use crate::io::aws::error::AwsError;
 use crate::io::aws::secret_error::SecretError;
-use crate::io::aws::secrets_manager::Wanted;
+use crate::io::aws::secrets_manager::SecretVersion;
 use crate::io::secret::Secret;
 use crate::io::{aws::exec_limits, aws::parameter_store, aws::secrets_manager};
 
@@ -21,7 +21,7 @@ pub use template::remarks;
 
 mod template;
 
-/// Why some secrets are not there: every error of the fetch, each secret named.
+/// Why some secrets cannot be used: every error of the fetch, each with the names of its secrets.
 #[derive(Debug, Error)]
 #[error("{}", joined(.errors))]
 pub struct SecretsError {
@@ -30,7 +30,7 @@ pub struct SecretsError {
 }
 
 impl SecretsError {
-    /// What to do about it: one error that does not pass by itself decides, then one that asks for patience.
+    /// What to do about it: an error that is not transient decides, then one that is throttled.
     pub fn class(&self) -> ErrorClass {
         let permanent = self.errors.iter().find(|error| !error.is_transient());
         let throttled = || self.errors.iter().find(|error| error.class == ErrorClass::Throttled);
@@ -57,8 +57,8 @@ fn joined(errors: &[JobError]) -> String {
     errors.iter().map(|error| error.reason.as_str()).collect::<Vec<_>>().join("; ")
 }
 
-/// The value of every name that the config's `secrets` and `secret.NAME` give to the app. What is more than a process can be
-/// given is refused here, and not by every start of the app.
+/// The value of every name that the config's `secrets` and `secret.NAME` give to the app. More than the environment of a process may hold is refused
+/// here, and not by every start of the app.
 pub async fn fetch(aws: &Aws, config: &Config) -> Result<BTreeMap<String, Secret>, SecretsError> {
     let secrets = fetch_named(aws, &config.secrets, &config.secret, config.secrets_as).await?;
     match config.secrets_as {
@@ -78,8 +78,9 @@ pub async fn fetch_named(
     secrets_as: SecretsAs,
 ) -> Result<BTreeMap<String, Secret>, SecretsError> {
     let whole = all.iter().map(|reference| (reference, None));
-    let sources =
-        Sources::fetch(aws, whole.chain(named.iter().flat_map(|(name, value)| template::places(name, value)))).await?;
+    let fetched =
+        FetchedSecrets::fetch(aws, whole.chain(named.iter().flat_map(|(name, value)| template::places(name, value))))
+            .await?;
     let (mut secrets, mut errors) = (BTreeMap::new(), Vec::new());
     let mut put = |from: String, values: Result<Vec<(String, Secret)>, Vec<JobError>>| match values {
         Ok(values) => {
@@ -93,15 +94,15 @@ pub async fn fetch_named(
         Err(mut told) => errors.append(&mut told),
     };
     for reference in all {
-        put(reference.to_string(), sources.all_keys(reference).map_err(|error| vec![error]));
+        put(reference.to_string(), fetched.all_keys(reference).map_err(|error| vec![error]));
     }
     for (name, value) in named {
         let (from, secret) = match value {
             SecretValue::Reference(reference) => {
-                (reference.to_string(), sources.value(reference).map_err(|error| vec![error]))
+                (reference.to_string(), fetched.value(reference).map_err(|error| vec![error]))
             }
             SecretValue::Template(template) => {
-                (format!("secret.{name}"), template::fill_in(name, template, |reference| sources.value(reference)))
+                (format!("secret.{name}"), template::fill_in(name, template, |reference| fetched.value(reference)))
             }
         };
         put(from, secret.map(|secret| vec![(name.clone(), secret)]));
@@ -110,25 +111,25 @@ pub async fn fetch_named(
     Ok(secrets)
 }
 
-/// Whether the fetch of this config's secrets asks for some of them by `BatchGetSecretValue`.
+/// Whether the fetch of this config's secrets uses `BatchGetSecretValue`.
 pub fn is_batched(config: &Config) -> bool {
     secrets_manager::is_batched(managed(config))
 }
 
-/// Tries only those calls, whose denial the fetch makes up for.
+/// Tries only those calls, which the fetch replaces by single ones when they are denied.
 pub async fn try_batches(aws: &Aws, config: &Config) -> Result<(), AwsError> {
     secrets_manager::try_batches(aws, managed(config)).await
 }
 
-fn managed(config: &Config) -> BTreeSet<Wanted> {
+fn managed(config: &Config) -> BTreeSet<SecretVersion> {
     let all = config.secrets.iter().chain(config.secret.values().flat_map(SecretValue::references));
-    all.filter_map(|reference| Source::of(reference).managed()).collect()
+    all.filter_map(|reference| SecretId::of(reference).managed()).collect()
 }
 
 /// One secret, whole or one key of it.
 pub async fn fetch_one(aws: &Aws, reference: &SecretRef) -> Result<Secret, SecretsError> {
-    let sources = Sources::fetch(aws, [(reference, None)]).await?;
-    sources.value(reference).map_err(|error| SecretsError { errors: vec![error] })
+    let fetched = FetchedSecrets::fetch(aws, [(reference, None)]).await?;
+    fetched.value(reference).map_err(|error| SecretsError { errors: vec![error] })
 }
 
 /// What `config=` points to: the text of one parameter or one secret.
@@ -136,14 +137,14 @@ pub async fn config_pointer(aws: &Aws, pointer: &SecretRef) -> Result<Bytes, Sec
     Ok(Bytes::copy_from_slice(fetch_one(aws, pointer).await?.expose()))
 }
 
-/// The secrets themselves, before their keys are looked at.
+/// The secrets, before their keys are extracted.
 #[derive(Debug)]
-struct Sources {
-    managed: BTreeMap<Wanted, Secret>,
+struct FetchedSecrets {
+    managed: BTreeMap<SecretVersion, Secret>,
     parameters: BTreeMap<String, Secret>,
 }
 
-impl Sources {
+impl FetchedSecrets {
     /// Each secret once, however often it is referred to. A reference in a template comes with its place, for errors.
     async fn fetch(
         aws: &Aws,
@@ -152,13 +153,13 @@ impl Sources {
         let (mut managed, mut parameters) = (BTreeSet::new(), BTreeSet::new());
         let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (reference, place) in references {
-            let name = match Source::of(reference) {
-                Source::Managed(wanted) => {
+            let name = match SecretId::of(reference) {
+                SecretId::Managed(wanted) => {
                     let name = wanted.to_string();
                     managed.insert(wanted);
                     name
                 }
-                Source::Parameter(name) => {
+                SecretId::Parameter(name) => {
                     parameters.insert(name.to_owned());
                     parameter_name(name)
                 }
@@ -167,7 +168,7 @@ impl Sources {
         }
         let (managed, parameters) =
             tokio::join!(secrets_manager::fetch(aws, managed), parameter_store::fetch(aws, parameters));
-        // One refused call may fail many secrets: its reason is told once, behind their names.
+        // One refused call may fail many secrets: its reason is reported once, after their names.
         let mut failed: BTreeMap<String, (JobError, Vec<String>)> = BTreeMap::new();
         let mut fail = |mut name: String, error: JobError| {
             if let Some(places) = places.get(&name).filter(|places| !places.is_empty()) {
@@ -175,16 +176,16 @@ impl Sources {
             }
             failed.entry(error.reason.clone()).or_insert_with(|| (error, Vec::new())).1.push(name);
         };
-        let mut sources = Self { managed: BTreeMap::new(), parameters: BTreeMap::new() };
+        let mut fetched = Self { managed: BTreeMap::new(), parameters: BTreeMap::new() };
         for (wanted, result) in managed {
             match result {
-                Ok(secret) => drop(sources.managed.insert(wanted, secret)),
+                Ok(secret) => drop(fetched.managed.insert(wanted, secret)),
                 Err(error) => fail(wanted.to_string(), error),
             }
         }
         for (name, result) in parameters {
             match result {
-                Ok(secret) => drop(sources.parameters.insert(name, secret)),
+                Ok(secret) => drop(fetched.parameters.insert(name, secret)),
                 Err(error) => fail(parameter_name(&name), error),
             }
         }
@@ -192,13 +193,13 @@ impl Sources {
             .into_values()
             .map(|(error, names)| JobError { reason: format!("{}: {}", names.join(", "), error.reason), ..error });
         SecretsError::unless_empty(errors.collect())?;
-        Ok(sources)
+        Ok(fetched)
     }
 
     fn whole(&self, reference: &SecretRef) -> Result<&Secret, JobError> {
-        let found = match Source::of(reference) {
-            Source::Managed(wanted) => self.managed.get(&wanted),
-            Source::Parameter(name) => self.parameters.get(name),
+        let found = match SecretId::of(reference) {
+            SecretId::Managed(wanted) => self.managed.get(&wanted),
+            SecretId::Parameter(name) => self.parameters.get(name),
         };
         found.ok_or_else(|| SecretError::NotFetched { reference: reference.to_string() }.into())
     }
@@ -206,7 +207,7 @@ impl Sources {
     /// The secret, or its key.
     fn value(&self, reference: &SecretRef) -> Result<Secret, JobError> {
         let whole = self.whole(reference)?;
-        let Some(key) = Source::json_key(reference) else {
+        let Some(key) = SecretId::json_key(reference) else {
             return Ok(Secret::new(whole.expose()));
         };
         let object = object(whole, reference)?;
@@ -229,15 +230,15 @@ fn parameter_name(name: &str) -> String {
 }
 
 /// A reference without its key.
-enum Source<'r> {
-    Managed(Wanted),
+enum SecretId<'r> {
+    Managed(SecretVersion),
     Parameter(&'r str),
 }
 
-impl<'r> Source<'r> {
+impl<'r> SecretId<'r> {
     fn of(reference: &'r SecretRef) -> Self {
         match reference {
-            SecretRef::Managed { id, version_stage, version_id, .. } => Self::Managed(Wanted {
+            SecretRef::Managed { id, version_stage, version_id, .. } => Self::Managed(SecretVersion {
                 id: id.clone(),
                 version_stage: version_stage.clone().filter(|stage| stage != "AWSCURRENT"),
                 version_id: version_id.clone(),
@@ -246,7 +247,7 @@ impl<'r> Source<'r> {
         }
     }
 
-    fn managed(self) -> Option<Wanted> {
+    fn managed(self) -> Option<SecretVersion> {
         match self {
             Self::Managed(wanted) => Some(wanted),
             Self::Parameter(_) => None,
@@ -260,7 +261,7 @@ impl<'r> Source<'r> {
     }
 }
 
-/// The keys of a JSON object; the values stay where they are, as they are written.
+/// The keys of a JSON object. Its values are not copied, and stay as they are written.
 fn object<'s>(secret: &'s Secret, reference: &SecretRef) -> Result<BTreeMap<String, &'s RawValue>, JobError> {
     // The parser's error may quote the text.
     serde_json::from_slice(json_of(secret.expose())).map_err(|_| {
@@ -268,8 +269,8 @@ fn object<'s>(secret: &'s Secret, reference: &SecretRef) -> Result<BTreeMap<Stri
     })
 }
 
-/// JSON without the byte order mark that editors on Windows and PowerShell put in front of UTF-8. A parser may ignore it (RFC 8259,
-/// section 8.1). A value that is delivered whole keeps it: that one is the app's to read.
+/// JSON without the byte order mark that editors on Windows and PowerShell put before UTF-8. A parser may ignore it (RFC 8259, section 8.1). A value
+/// that is delivered whole keeps it.
 pub(crate) fn json_of(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
@@ -279,7 +280,7 @@ fn is_utf16(bytes: &[u8]) -> bool {
     matches!(bytes, [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [b'{', 0, ..] | [0, b'{', ..])
 }
 
-/// A JSON value as the app gets it: strings as they are, all else as compact JSON.
+/// A JSON value as the app gets it: strings as they are, everything else as compact JSON.
 fn plain(value: &RawValue, reference: &SecretRef) -> Result<Secret, JobError> {
     let json = value.get();
     if !json.starts_with('"') {

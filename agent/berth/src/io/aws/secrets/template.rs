@@ -1,6 +1,6 @@
-//! A template filled in: the text of `secret.NAME` with the values of its secrets in their places, as they are.
+//! Fills in a template: the text of `secret.NAME` with the values of its secrets in their places, unchanged.
 //!
-//! Nothing is encoded: the same text may be a URL, JSON or a line of `key=value`, and each would need it in another way
+//! Nothing is encoded: the text may be a URL, JSON or a line of `key=value`, and each would need another encoding
 //! (docs/decisions/0013-secret-templates.md).
 
 use std::collections::BTreeMap;
@@ -63,7 +63,7 @@ pub(super) fn fill_in(
     Ok(Secret::of_parts(whole, parts))
 }
 
-/// What is worth a warning about values that were fetched: never a value, only that it has such a character.
+/// Warnings about fetched values. They hold no value, only that it has such a character.
 pub fn remarks(config: &Config, values: &BTreeMap<String, Secret>) -> Vec<String> {
     let mut remarks = Vec::new();
     for (name, value) in &config.secret {
@@ -82,7 +82,7 @@ pub fn remarks(config: &Config, values: &BTreeMap<String, Secret>) -> Vec<String
     remarks
 }
 
-/// Whether these bytes cannot stand in the user or the password of a URL as they are (RFC 3986, section 3.2.1): neither unreserved nor a
+/// Whether these bytes must be encoded in the user or the password of a URL (RFC 3986, section 3.2.1): neither unreserved nor a
 /// sub-delimiter nor `%` of an encoded byte. `:` may be in a password, and parsers disagree about it in a user.
 fn needs_encoding(bytes: &[u8]) -> bool {
     bytes.iter().enumerate().any(|(at, byte)| match byte {

@@ -1,5 +1,5 @@
-//! What the engine says of an image's bytes. They came as their digests say, so another pull brings the same ones: such an error is
-//! final. Whether the transfer or this host is to blame is read from the same prose.
+//! Whether the bytes of an image are the reason of a failed pull. They match their digests, so another pull brings the same ones: such an error is
+//! final. Messages about the transfer or this host are told apart by other words.
 
 /// The image itself is the reason.
 pub(super) const IMAGE: [&str; 21] = [
@@ -27,17 +27,17 @@ pub(super) const IMAGE: [&str; 21] = [
     "unsupported schema version",
     "schema 1",
     "manifest.v1+prettyjws",
-    // ECR's word for an image in its archive storage class.
+    // ECR, of an image in its archive storage class.
     "image_archived",
 ];
 
-/// What an engine's parser says of an image's config, as the whole of its answer. In front of it other prose tells of other JSON.
+/// Messages of an engine's parser about an image's config, at the beginning of the message. Behind other words they are about other JSON.
 pub(super) const CONFIG: [&str; 3] = ["invalid character", "unexpected end of json input", "json: cannot unmarshal"];
 
 /// The host or the transfer is the reason, also while a layer is unpacked.
 const HOST: [&str; 17] = [
     "eof",
-    // unpigz's word for it.
+    // unpigz.
     "incomplete deflate data",
     "no space left on device",
     "quota exceeded",
@@ -56,7 +56,7 @@ const HOST: [&str; 17] = [
     "signal: ",
 ];
 
-/// A page, where the registry would have answered with JSON.
+/// A page, where a registry would have returned JSON.
 const PAGE: [&str; 7] = [
     "<html",
     "<!doctype html",
@@ -67,14 +67,14 @@ const PAGE: [&str; 7] = [
     "proxy authentication required",
 ];
 
-/// Whether the image can never be pulled by this engine, whatever is tried again. `prose` in lower case.
+/// Whether this engine can never pull the image. `prose` is in lower case.
 pub(super) fn is_final(prose: &str) -> bool {
     let says = |words: &[&str]| words.iter().any(|words| prose.contains(words));
     (says(&IMAGE) || CONFIG.iter().any(|words| prose.starts_with(words))) && !says(&HOST)
 }
 
-/// Whether something between the engine and the registry spoke: a proxy, a login page. The storage of ECR's layers answers in XML,
-/// and its refusals are AWS's own.
+/// Whether something between the engine and the registry responded: a proxy, a login page. The storage of ECR's layers responds in XML, and its
+/// refusals are those of AWS.
 pub(super) fn is_page(prose: &str) -> bool {
     PAGE.iter().any(|words| prose.contains(words)) && !prose.contains("<code>accessdenied</code>")
 }

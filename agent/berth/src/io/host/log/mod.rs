@@ -1,9 +1,9 @@
-//! Where the log goes, standard error, without ever waiting for it: a pipe that nobody reads, a terminal that is stopped or a
-//! journal that hangs must not stop the one loop (invariant 15).
+//! Writes the log to standard error without ever waiting: a pipe without a reader, a stopped terminal or a journal that hangs must not stop the one
+//! loop (invariant 15).
 //!
-//! A line is written at once if the kernel takes it at once. So in the usual case it is out before anything follows from
-//! it, and an agent that is killed right behind a line has not lost it. What is not taken is queued, and a thread that may
-//! wait alone writes it; there is none until it is needed. When the queue is full, lines are dropped, and counted.
+//! A line is written at once if the kernel takes it at once. In the usual case it is written before anything follows from it, and an agent that is
+//! killed right after a line has not lost it. Otherwise the line is queued, and a thread that may wait writes it; the thread is started when it is
+//! first needed. When the queue is full, lines are dropped, and counted.
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
@@ -21,14 +21,14 @@ use nix::sys::signal::{SigSet, SigmaskHow};
 use nix::unistd::write;
 use socket2::SockRef;
 
-/// More lines than a boot and a drain have. A line of any length is taken while nothing waits.
+/// More than the lines of a boot and a drain. A line of any length is accepted while the queue is empty.
 const QUEUE_BYTES: usize = 64 * 1024;
-/// At the end of the process, for what is queued.
+/// For the queued lines at the end of the process.
 pub const LAST: Duration = Duration::from_secs(1);
 
 static STDERR: OnceLock<Option<LineWriter>> = OnceLock::new();
 
-/// A file descriptor that takes lines and is never waited for. Clones write to the same.
+/// A file descriptor for lines that is never waited for. Clones write to the same one.
 #[derive(Clone, Debug)]
 pub struct LineWriter(Arc<Shared>);
 
@@ -45,12 +45,12 @@ struct Shared {
     unreported: AtomicU64,
 }
 
-/// How as much is written as fits, and no more.
+/// How a line is written without waiting.
 #[derive(Debug)]
 enum AtOnce {
-    /// A pipe or a terminal, opened once more: its flags are not those of whoever shares the first descriptor.
+    /// A pipe or a terminal, opened a second time: its flags do not affect other processes that share the first descriptor.
     Reopened(File),
-    /// journald's socket: each call says that it does not wait.
+    /// journald's socket: each call has the flag not to wait.
     Socket,
     /// A regular file, whose disk can hang, or one that cannot be opened again.
     Never,
@@ -60,7 +60,7 @@ enum AtOnce {
 struct Queue {
     lines: VecDeque<Vec<u8>>,
     bytes: usize,
-    /// Whether the thread has a line in its hands.
+    /// Whether the thread is writing a line.
     writing: bool,
     has_thread: bool,
 }
@@ -71,17 +71,17 @@ pub fn stderr() -> Option<&'static LineWriter> {
     STDERR.get_or_init(open).as_ref()
 }
 
-/// Lines that standard error did not take since the process began.
+/// Lines that were dropped since the process began.
 pub fn dropped() -> u64 {
     STDERR.get().and_then(Option::as_ref).map_or(0, LineWriter::dropped)
 }
 
-/// The lines that were dropped since this was asked last; none until what is queued is written.
+/// The lines that were dropped since the last call; zero until the queue is empty.
 pub fn unreported() -> u64 {
     STDERR.get().and_then(Option::as_ref).map_or(0, LineWriter::unreported)
 }
 
-/// Waits until everything is written, at most so long. Whether it is.
+/// Waits until everything is written, at most for `bound`; returns whether it is.
 pub fn flush(bound: Duration) -> bool {
     STDERR.get().and_then(Option::as_ref).is_none_or(|writer| writer.flush_within(bound))
 }
@@ -107,7 +107,7 @@ impl LineWriter {
         let taken = if queue.is_idle() { self.0.at_once.write(&self.0.fd, line) } else { Ok(0) };
         let rest = match taken {
             Ok(taken) => line.get(taken..).unwrap_or_default(),
-            // Nobody will ever read it.
+            // There is no reader any more.
             Err(_) => return self.0.drop_line(),
         };
         if rest.is_empty() {
@@ -129,21 +129,21 @@ impl LineWriter {
         self.0.dropped.load(Ordering::Relaxed)
     }
 
-    /// Those of them that were not asked for yet; none until what is queued is written.
+    /// The dropped lines since the last call; zero until the queue is empty.
     pub fn unreported(&self) -> u64 {
         if self.0.lock().is_idle() { self.0.unreported.swap(0, Ordering::Relaxed) } else { 0 }
     }
 
-    /// Waits until everything is written, at most so long. Whether it is.
+    /// Waits until everything is written, at most for `bound`; returns whether it is.
     pub fn flush_within(&self, bound: Duration) -> bool {
         let waited = self.0.drained.wait_timeout_while(self.0.lock(), bound, |queue| !queue.is_idle());
         waited.unwrap_or_else(PoisonError::into_inner).0.is_idle()
     }
 
-    /// Without one, the next line tries again.
+    /// If it fails, the next line tries again.
     fn start_thread(&self) -> bool {
         let shared = self.0.clone();
-        // Signals are the loop's: one that is held back for the next agent must not be taken here.
+        // The loop handles the signals: one that is blocked for the next agent must not be delivered here.
         let former = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK);
         let started = thread::Builder::new().name("log".to_owned()).stack_size(64 * 1024).spawn(move || shared.drain());
         if let Ok(former) = former {
@@ -174,7 +174,7 @@ impl Shared {
         self.unreported.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Writes what is queued, and waits for as long as that takes.
+    /// Writes the queued lines, and waits for as long as that takes.
     fn drain(&self) {
         let mut queue = self.lock();
         loop {
@@ -200,7 +200,7 @@ impl Shared {
             match write(&self.fd, rest).map_err(io::Error::from) {
                 Ok(written) => rest = rest.get(written..).unwrap_or_default(),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // Somebody who shares the descriptor does not want to wait.
+                // Another process made the shared descriptor nonblocking.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     let _ = poll(&mut [PollFd::new(self.fd.as_fd(), PollFlags::POLLOUT)], PollTimeout::NONE);
                 }
@@ -226,7 +226,7 @@ impl AtOnce {
         Self::Never
     }
 
-    /// How much was taken, all of it or what fits.
+    /// Writes what fits; returns how many bytes were written.
     fn write(&self, fd: &OwnedFd, line: &[u8]) -> io::Result<usize> {
         let mut taken = 0;
         while let Some(rest) = line.get(taken..).filter(|rest| !rest.is_empty()) {

@@ -7,9 +7,9 @@ use std::path::Path;
 
 use super::rule::{Dropped, FilterError, after, run, words};
 
-/// So many seconds the command itself waits for its turn; without that it would fail at once.
+/// Seconds for which the command itself waits for the lock of the tables; without that it would fail at once.
 const TURN: &str = "5";
-/// There if the kernel speaks IPv6. Not `/proc/net`: the unit shows the agent processes only (`ProcSubset=pid`).
+/// Exists if the kernel has IPv6. Not `/proc/net`: the unit shows the agent processes only (`ProcSubset=pid`).
 const IPV6: &str = "/proc/self/net/if_inet6";
 
 /// As [`super::ensure`].
@@ -38,7 +38,7 @@ pub(super) async fn remove(mark: &str) -> Result<(), FilterError> {
     Ok(())
 }
 
-/// A command for each version of IP that the kernel speaks.
+/// A command for each version of IP that the kernel has.
 fn commands() -> impl Iterator<Item = &'static str> {
     let six = Path::new(IPV6).exists().then_some("ip6tables");
     ["iptables"].into_iter().chain(six)
@@ -48,20 +48,20 @@ fn command_for(address: IpAddr) -> &'static str {
     if address.is_ipv4() { "iptables" } else { "ip6tables" }
 }
 
-/// The rules of this mark, each as the words after `-A`.
+/// The rules with this mark, each as the words after `-A`.
 async fn marked(command: &'static str, mark: &str) -> Result<Vec<Vec<String>>, FilterError> {
     let listed = raw(command, &["-S", "PREROUTING"]).await?;
     let rules = listed.lines().filter_map(|line| line.strip_prefix("-A "));
     Ok(rules.map(words).filter(|rule| after(rule, "--comment") == Some(mark)).collect())
 }
 
-/// What a rule drops, as far as it is one of this kind.
+/// The packets that a rule drops; none if it is not a rule of berth.
 fn read(rule: &[String]) -> Option<Dropped> {
     let address = after(rule, "-d")?.split('/').next()?.parse().ok()?;
     Some(Dropped { interface: after(rule, "-i")?.to_owned(), address })
 }
 
-/// One command on the table `raw`: what it printed.
+/// Runs one command on the table `raw`; returns its output.
 async fn raw(command: &'static str, words: &[&str]) -> Result<String, FilterError> {
     run(command, &[&["-w", TURN, "-t", "raw"], words].concat()).await
 }

@@ -1,8 +1,8 @@
-//! Rules of the kernel's packet filter: what comes in through one interface for one address is dropped.
+//! Rules of the kernel's packet filter: packets that arrive through one interface for one address are dropped.
 //!
 //! They are set with `iptables` and `ip6tables`, which Docker needs as well as long as it keeps its own rules with them. A host whose
 //! Docker does not (`firewall-backend=nftables` since Docker Engine 29) may have only `nft`, and then that is used. The kernel asks
-//! the rules of all tools, so it does not matter which one the engine uses. Each rule bears a mark, by which it is found again.
+//! the rules of all tools, so it does not matter which one the engine uses. Each rule has a mark, by which it is found again.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ mod iptables;
 mod nft;
 mod rule;
 
-/// Makes sure that there is a rule of this mark for each of these, in front of all others; for which there was none.
+/// Makes sure that there is a rule with this mark for each of these, before all others; returns those that had none.
 pub async fn ensure(mark: &str, dropped: &BTreeSet<Dropped>) -> Result<Vec<Dropped>, FilterError> {
     match iptables::ensure(mark, dropped).await {
         Err(error) if error.class() == ErrorClass::Broken => {
@@ -24,7 +24,7 @@ pub async fn ensure(mark: &str, dropped: &BTreeSet<Dropped>) -> Result<Vec<Dropp
     }
 }
 
-/// Removes every rule of this mark, by whichever tool it was set: what the host has may have changed meanwhile.
+/// Removes every rule with this mark, whichever tool set it: the tools of the host may have changed meanwhile.
 pub async fn remove(mark: &str) -> Result<(), FilterError> {
     match (iptables::remove(mark).await, nft::remove(mark).await) {
         // Where iptables works, nft may be missing or find a kernel without nftables.
@@ -34,7 +34,7 @@ pub async fn remove(mark: &str) -> Result<(), FilterError> {
     }
 }
 
-/// The error to report when neither tool worked: that of the tool that is there, else that there is none.
+/// The error to report when neither tool worked: that of the installed tool, else that none is installed.
 fn both(iptables: FilterError, nft: FilterError) -> FilterError {
     match (iptables.is_missing_command(), nft.is_missing_command()) {
         (true, true) => FilterError::Missing,
@@ -56,9 +56,9 @@ mod tests {
         let reported = |iptables, nft| both(iptables, nft).to_string();
         let neither = "neither iptables nor nft is in the PATH; install iptables or nftables";
         assert_eq!(reported(missing("iptables"), missing("nft")), neither);
-        assert_eq!(reported(missing("iptables"), refused("nft")), "nft says: no");
-        assert_eq!(reported(refused("iptables"), missing("nft")), "iptables says: no");
-        assert_eq!(reported(refused("iptables"), refused("nft")), "iptables says: no");
+        assert_eq!(reported(missing("iptables"), refused("nft")), "nft failed: no");
+        assert_eq!(reported(refused("iptables"), missing("nft")), "iptables failed: no");
+        assert_eq!(reported(refused("iptables"), refused("nft")), "iptables failed: no");
     }
 
     fn run_error(command: &'static str, kind: io::ErrorKind) -> FilterError {

@@ -1,5 +1,5 @@
-//! The rules by `nft`, in a table of berth's own: `inet berth`, which knows both versions of IP. Its chain comes as early as the table
-//! `raw` of iptables, before every address translation.
+//! The rules by `nft`, in a table of berth's own: `inet berth`, which has both versions of IP. Its chain has the priority of the table `raw` of
+//! iptables, before every address translation.
 
 use std::collections::BTreeSet;
 
@@ -7,11 +7,11 @@ use super::rule::{Dropped, FilterError, after, run, words};
 
 const COMMAND: &str = "nft";
 const CHAIN: &str = "inet berth prerouting";
-/// Each of the two does nothing where it is there. -300 is the priority of `raw` (`NF_IP_PRI_RAW` of linux/netfilter_ipv4.h).
+/// Both commands do nothing if the object exists. -300 is the priority of `raw` (`NF_IP_PRI_RAW` of linux/netfilter_ipv4.h).
 const CREATE: &str = "add table inet berth; \
                       add chain inet berth prerouting { type filter hook prerouting priority -300; policy accept; };";
 
-/// As [`super::ensure`]. All rules of one call stand at the same moment, or none.
+/// As [`super::ensure`]. All rules of one call are set in one transaction.
 pub(super) async fn ensure(mark: &str, dropped: &BTreeSet<Dropped>) -> Result<Vec<Dropped>, FilterError> {
     let standing: BTreeSet<Dropped> = marked(mark).await?.iter().filter_map(|rule| read(rule)).collect();
     let missing: Vec<Dropped> = dropped.difference(&standing).cloned().collect();
@@ -39,7 +39,7 @@ fn insert(dropped: &Dropped, mark: &str) -> String {
     format!(" insert rule {CHAIN} iifname \"{interface}\" {family} daddr {address} drop comment \"{mark}\";")
 }
 
-/// The rules of this mark; none where there is no such chain.
+/// The rules with this mark; none if there is no such chain.
 async fn marked(mark: &str) -> Result<Vec<Vec<String>>, FilterError> {
     let listed = match run(COMMAND, &["-a", "list", "chain", "inet", "berth", "prerouting"]).await {
         Err(FilterError::Refused { message, .. }) if message.contains("No such file or directory") => String::new(),
@@ -48,7 +48,7 @@ async fn marked(mark: &str) -> Result<Vec<Vec<String>>, FilterError> {
     Ok(listed.lines().map(words).filter(|rule| after(rule, "comment") == Some(mark)).collect())
 }
 
-/// What a rule drops, as far as it is one of this kind.
+/// The packets that a rule drops; none if it is not a rule of berth.
 fn read(rule: &[String]) -> Option<Dropped> {
     Some(Dropped { interface: after(rule, "iifname")?.to_owned(), address: after(rule, "daddr")?.parse().ok()? })
 }

@@ -11,22 +11,22 @@ use tokio::process::Command;
 /// For one command: it takes milliseconds, but waits for its turn behind others that change the filter.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// What is dropped.
+/// The packets that a rule drops.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Dropped {
-    /// Through which interface of the host it comes in.
+    /// The interface of the host through which they arrive.
     pub interface: String,
-    /// For whom it is.
+    /// Their destination.
     pub address: IpAddr,
 }
 
-/// Why a rule could not be set, found or removed.
+/// Why a rule cannot be set, found or removed.
 #[derive(Debug, thiserror::Error)]
 pub enum FilterError {
-    /// Neither `iptables` nor `nft` is there.
+    /// Neither `iptables` nor `nft` is installed.
     #[error("neither iptables nor nft is in the PATH; install iptables or nftables")]
     Missing,
-    /// The command did not begin.
+    /// The command cannot be started.
     #[error("cannot run {command}")]
     Run {
         /// Which.
@@ -41,8 +41,8 @@ pub enum FilterError {
         /// Which.
         command: &'static str,
     },
-    /// The command said no.
-    #[error("{command} says: {message}")]
+    /// The command failed.
+    #[error("{command} failed: {message}")]
     Refused {
         /// Which.
         command: &'static str,
@@ -86,11 +86,11 @@ pub(super) fn words(rule: &str) -> Vec<String> {
     rule.split_whitespace().map(|word| word.trim_matches('"').to_owned()).collect()
 }
 
-/// One command: what it printed.
+/// Runs one command; returns its output.
 pub(super) async fn run(command: &'static str, words: &[&str]) -> Result<String, FilterError> {
     let mut process = Command::new(command);
     process.args(words).stdin(Stdio::null()).kill_on_drop(true);
-    // Of the agent's environment it needs nothing but where commands are, and some of it is nobody else's business.
+    // It needs only PATH, and the agent's environment may hold credentials.
     process.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
     let ended = tokio::time::timeout(LIMIT, process.output()).await;
     let Output { status, stdout, stderr } =
@@ -98,7 +98,7 @@ pub(super) async fn run(command: &'static str, words: &[&str]) -> Result<String,
     if status.success() {
         return Ok(String::from_utf8_lossy(&stdout).into_owned());
     }
-    // A command that crashed wrote nothing; then it is how it ended.
+    // A command that crashed wrote no message: its exit status is reported.
     let message = String::from_utf8_lossy(&stderr).lines().next().map_or_else(|| status.to_string(), str::to_owned);
     Err(FilterError::Refused { command, message, code: status.code() })
 }
@@ -131,9 +131,9 @@ mod tests {
     #[tokio::test]
     async fn a_command_that_wrote_nothing_is_reported_by_how_it_ended() {
         let said = |script| async move { run("sh", &["-c", script]).await.unwrap_err().to_string() };
-        assert_eq!(said("kill -KILL $$").await, "sh says: signal: 9 (SIGKILL)");
-        assert_eq!(said("exit 3").await, "sh says: exit status: 3");
-        assert_eq!(said("echo no >&2; echo more >&2; exit 3").await, "sh says: no");
+        assert_eq!(said("kill -KILL $$").await, "sh failed: signal: 9 (SIGKILL)");
+        assert_eq!(said("exit 3").await, "sh failed: exit status: 3");
+        assert_eq!(said("echo no >&2; echo more >&2; exit 3").await, "sh failed: no");
         assert_eq!(run("sh", &["-c", "echo yes"]).await.unwrap(), "yes\n");
     }
 

@@ -1,7 +1,7 @@
-//! `after`: one look at whether paths of the host are there, and mounted where something is to be mounted.
+//! `after`: checks once whether paths of the host exist, and are mounted if a mount is configured for them.
 //!
-//! A directory that a mount is still to cover is not there yet: what the app writes into it goes to the wrong disk, and is out of snapshot
-//! when the mount comes (docs/decisions/0014). A file system that hangs keeps a thread, never the agent.
+//! A directory whose mount is still to come counts as missing: what the app writes into it goes to the wrong disk, and is hidden when the mount comes
+//! (docs/decisions/0014). A file system that hangs blocks a thread, never the agent.
 
 use std::fmt;
 use std::fs;
@@ -18,13 +18,13 @@ use mounts::Mounts;
 
 mod mounts;
 
-/// For the file systems to answer. A network file system whose server is away may never do so.
+/// For the file systems to answer. A network file system without its server may never do so.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Why not every path is there. Each of them may come, so another look may find it.
+/// Why not every path exists. It may come, so another check may find it.
 #[derive(Debug, thiserror::Error)]
 pub enum PathsError {
-    /// Some are not there.
+    /// Some do not exist.
     #[error("{}", listed(.0))]
     NotThere(Vec<Missing>),
     /// The file system does not answer.
@@ -33,7 +33,7 @@ pub enum PathsError {
         /// Which.
         paths: String,
     },
-    /// There is no thread to look with.
+    /// No thread can be started for the check.
     #[error("cannot look at {paths} (`after`)")]
     NoThread {
         /// Which.
@@ -53,7 +53,7 @@ impl PathsError {
 
 job_error_from!(PathsError);
 
-/// One path that is not there, and why.
+/// One path that is missing, and why.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Missing {
     /// It does not exist.
@@ -67,11 +67,11 @@ pub enum Missing {
         /// What names it: `/etc/fstab`, or a unit.
         named_by: PathBuf,
     },
-    /// The agent cannot look.
+    /// The agent cannot check.
     Unreadable {
         /// Which.
         path: String,
-        /// What the kernel says.
+        /// The kernel's error.
         reason: String,
     },
 }
@@ -92,17 +92,17 @@ fn listed(missing: &[Missing]) -> String {
     missing.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// Looks at paths of the host.
+/// Checks paths of the host.
 #[derive(Debug)]
 pub struct Paths {
     mounts: Mounts,
-    /// One at a time: each may cost a thread for good.
-    pending: Mutex<Option<Look>>,
+    /// One at a time: each may block a thread for ever.
+    pending: Mutex<Option<PendingCheck>>,
 }
 
-/// A look that is under way.
+/// A check that is running.
 #[derive(Debug)]
-struct Look {
+struct PendingCheck {
     at: Vec<String>,
     answer: oneshot::Receiver<Vec<Missing>>,
 }
@@ -115,15 +115,15 @@ impl Default for Paths {
 }
 
 impl Paths {
-    /// Those whose mount points are named below this directory, as `etc/fstab` and the units are below `/`.
+    /// Paths whose mount points are configured below this directory, as `etc/fstab` and the units are below `/`.
     pub fn below(root: &Path) -> Self {
         Self { mounts: Mounts::below(root), pending: Mutex::default() }
     }
 
-    /// Whether all of them are there. One look; it takes at most ten seconds.
+    /// Checks that all of them exist. One check; it takes at most ten seconds.
     pub async fn look(&self, paths: &[String]) -> Result<(), PathsError> {
         let mut pending = self.pending.lock().await;
-        // One that an earlier look asked about, and whose file system hangs, is not asked about again.
+        // A check that is still running, since its file system hangs, is not started a second time.
         let look = match pending.take() {
             Some(look) if look.at == paths => look,
             _ => self.begin(paths)?,
@@ -139,23 +139,23 @@ impl Paths {
         }
     }
 
-    fn begin(&self, paths: &[String]) -> Result<Look, PathsError> {
+    fn begin(&self, paths: &[String]) -> Result<PendingCheck, PathsError> {
         let (sender, receiver) = oneshot::channel();
         let (mounts, asked) = (self.mounts.clone(), paths.to_vec());
-        // Not one of the runtime's: the agent would wait at its end for one that hangs.
+        // Not a thread of the runtime: at its end the runtime would wait for a thread that hangs.
         let look = move || drop(sender.send(asked.iter().filter_map(|path| missing(path, &mounts)).collect()));
         let started = thread::Builder::new().name("after".to_owned()).stack_size(256 * 1024).spawn(look);
         started
-            .map(|_| Look { at: paths.to_vec(), answer: receiver })
+            .map(|_| PendingCheck { at: paths.to_vec(), answer: receiver })
             .map_err(|source| PathsError::NoThread { paths: paths.join(", "), source })
     }
 }
 
-/// Why a path is not there, if it is not.
+/// Why a path is missing, if it is.
 fn missing(path: &str, mounts: &Mounts) -> Option<Missing> {
     let looked = fs::metadata(path);
     if looked.as_ref().is_ok_and(fs::Metadata::is_dir) {
-        // What is mounted at the first access is mounted by this.
+        // This triggers an automount.
         let _ = fs::read_dir(path);
     }
     let place = fs::canonicalize(path).unwrap_or_else(|_| PathBuf::from(path));

@@ -1,12 +1,11 @@
-//! Mount points: those that the host's configuration names, and those where something is mounted.
+//! Mount points: those in the host's configuration, and those where a file system is mounted.
 
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-/// Where administrators and generators put units (systemd.unit(5)). Those of packages, in `/usr/lib`, are there whether anyone
-/// wants them or not.
+/// The directories of administrators and generators for units (systemd.unit(5)). Units of packages, in `/usr/lib`, exist whether they are used or not.
 const UNITS: [&str; 6] = [
     "etc/systemd/system",
     "run/systemd/system",
@@ -16,10 +15,10 @@ const UNITS: [&str; 6] = [
     "run/systemd/generator.late",
 ];
 
-/// What is mounted, as this process sees it.
+/// The mounts in the namespace of this process.
 const MOUNTED: &str = "/proc/self/mountinfo";
 
-/// The mount points of this host. Files are read at every question: they change while a host boots.
+/// The mount points of this host. The files are read each time: they change while a host boots.
 #[derive(Clone, Debug)]
 pub(super) struct Mounts {
     root: PathBuf,
@@ -30,7 +29,7 @@ impl Mounts {
         Self { root: root.to_owned() }
     }
 
-    /// The mount point at or above this path that the configuration names and where nothing is mounted, and what names it.
+    /// The mount point at or above this path that is configured and not mounted, and the file that configures it.
     pub(super) fn uncovered(&self, path: &Path) -> Option<(PathBuf, PathBuf)> {
         let mut named = self.named();
         named.retain(|(at, _)| path.starts_with(at));
@@ -41,18 +40,18 @@ impl Mounts {
         named.into_iter().find(|(at, _)| !mounted.contains(at))
     }
 
-    /// Every mount point that the configuration names, but `/`.
+    /// Every configured mount point, except `/`.
     fn named(&self) -> Vec<(PathBuf, PathBuf)> {
         let fstab = self.root.join("etc/fstab");
         let of_fstab = in_fstab(&fs::read(&fstab).unwrap_or_default()).into_iter().map(|at| (at, fstab.clone()));
         let of_units = UNITS.iter().flat_map(|directory| units(&self.root.join(directory)));
         let all = of_fstab.chain(of_units).filter(|(at, _)| at.is_absolute() && at.parent().is_some());
-        // A mount point may be named by way of a link.
+        // The configured path may hold a link.
         all.map(|(at, named_by)| (fs::canonicalize(&at).unwrap_or(at), named_by)).collect()
     }
 }
 
-/// The mount units of a directory, but those that are masked: a link to `/dev/null`, or empty.
+/// The mount units of a directory, without masked ones: a link to `/dev/null`, or an empty file.
 fn units(directory: &Path) -> Vec<(PathBuf, PathBuf)> {
     let unit = |entry: fs::DirEntry| {
         let at = of_unit(entry.file_name().to_str()?)?;
@@ -88,7 +87,7 @@ fn in_fstab(text: &[u8]) -> Vec<PathBuf> {
     lines.filter_map(|line| field(line, 1)).collect()
 }
 
-/// Where something is mounted (proc_pid_mountinfo(5)); what waits for its first access is not.
+/// The paths where a file system is mounted (proc_pid_mountinfo(5)); an automount before its first access is not.
 fn mounted(text: &[u8]) -> Vec<PathBuf> {
     let mut mounted = Vec::new();
     for line in text.split(|byte| *byte == b'\n') {

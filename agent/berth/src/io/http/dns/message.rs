@@ -1,4 +1,4 @@
-//! DNS messages: one question out, the addresses in its answer back. The crate `domain` reads and writes what is on the wire.
+//! DNS messages: one question, and the addresses in its answer. The crate `domain` reads and writes the wire format.
 
 use std::net::IpAddr;
 
@@ -6,7 +6,7 @@ use domain::base::iana::{Class, Rcode};
 use domain::base::{Message, MessageBuilder, Name, Rtype};
 use domain::rdata::{A, Aaaa};
 
-/// The two kinds of records that are asked for.
+/// The two record types of a lookup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordType {
     /// IPv4 addresses
@@ -22,7 +22,7 @@ pub struct Query {
     kind: RecordType,
 }
 
-/// What a server answered.
+/// The answer of a server.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Answer {
     /// The addresses, empty if the name has none of this kind.
@@ -31,14 +31,14 @@ pub enum Answer {
     NoSuchName,
     /// Any other response code, by its name.
     Refused(String),
-    /// It did not fit: ask again over TCP.
+    /// The answer did not fit: ask again over TCP.
     Truncated,
-    /// It answers the question, and its records cannot be read.
+    /// It answers the question, but its records cannot be parsed.
     Malformed,
 }
 
 impl Query {
-    /// A recursive question with a random id; none if `name` cannot be a name.
+    /// A recursive question with a random id; none if `name` is not a valid name.
     pub fn new(name: &str, kind: RecordType) -> Option<Self> {
         let name = Name::<Vec<u8>>::vec_from_str(name).ok().filter(|name| !name.is_root())?;
         // From the system's generator: an answer can be forged by anyone who can guess the id.
@@ -52,12 +52,12 @@ impl Query {
         Some(Self { message: builder.into_message(), kind })
     }
 
-    /// What is sent.
+    /// The bytes to send.
     pub fn bytes(&self) -> &[u8] {
         self.message.as_slice()
     }
 
-    /// Reads what came back; none if it does not answer this question, whatever else it may be.
+    /// Parses a received message; none if it does not answer this question.
     pub fn read(&self, answer: &[u8]) -> Option<Answer> {
         let answer = Message::from_octets(answer).ok().filter(|answer| answer.is_answer(&self.message))?;
         if answer.header().tc() {

@@ -1,4 +1,4 @@
-//! Looks names up. A static binary must not load the host's libnss modules, which `getaddrinfo` does on many hosts.
+//! Resolves names. A static binary must not load the host's libnss modules, which `getaddrinfo` does on many hosts.
 //!
 //! ```text
 //!   literal address → /etc/hosts → localhost → the nameservers of /etc/resolv.conf, in their order, two rounds:
@@ -27,17 +27,17 @@ use message::{Answer, Query, RecordType};
 
 pub mod message;
 
-/// How long one server may take for one question.
+/// For one question to one server.
 const PER_QUESTION: Duration = Duration::from_secs(2);
-/// How often every server is asked.
+/// How many times every server is asked.
 const ROUNDS: usize = 2;
 /// resolv.conf(5): MAXNS.
 const MAX_SERVERS: usize = 3;
-/// How long the addresses of one family wait for those of the other (RFC 8305 section 3). Where the questions for one family are
-/// dropped on the way, a host that has the other must not wait for them to time out.
+/// How long the addresses of one family wait for those of the other (RFC 8305 section 3). Where a network drops the questions for one family, a
+/// lookup that has the other's addresses does not wait for the timeout.
 const OTHER_FAMILY: Duration = Duration::from_millis(500);
 
-/// Looks names up.
+/// Resolves names.
 #[derive(Clone, Debug)]
 pub struct Resolver {
     /// `/etc/hosts`
@@ -53,16 +53,16 @@ pub struct Resolver {
 /// Why a name has no address.
 #[derive(Clone, Debug, Error)]
 pub enum DnsError {
-    /// The servers say that there is no such name, or that it has no address.
+    /// The servers report that the name does not exist or has no address.
     #[error("no such host: {name}")]
     NotFound {
         /// The name.
         name: String,
     },
-    /// It cannot be a name.
+    /// It is not a valid name.
     #[error("{name:?} is not a host name")]
     NotAName {
-        /// What was asked for.
+        /// What was to be resolved.
         name: String,
     },
     /// No server gave a usable answer.
@@ -70,7 +70,7 @@ pub enum DnsError {
     NoAnswer {
         /// The name.
         name: String,
-        /// The last server and what it did.
+        /// The last server and its error.
         why: String,
     },
 }
@@ -93,7 +93,7 @@ impl Resolver {
         if !listed.is_empty() {
             return Ok(listed);
         }
-        // RFC 6761: never asked of a server.
+        // RFC 6761: no server is asked.
         if full.eq_ignore_ascii_case("localhost") || full.to_ascii_lowercase().ends_with(".localhost") {
             return Ok(vec![Ipv4Addr::LOCALHOST.into()]);
         }
@@ -127,8 +127,8 @@ impl Resolver {
     }
 }
 
-/// What the second family found; none if the first has addresses and the second takes too long.
-async fn other_family(first: &Found, second: impl Future<Output = Found>) -> Option<Found> {
+/// The result of the second family; none if the first has addresses and the second takes too long.
+async fn other_family(first: &LookupResult, second: impl Future<Output = LookupResult>) -> Option<LookupResult> {
     match first {
         Ok(addresses) if !addresses.is_empty() => timeout(OTHER_FAMILY, second).await.ok(),
         _ => Some(second.await),
@@ -136,9 +136,9 @@ async fn other_family(first: &Found, second: impl Future<Output = Found>) -> Opt
 }
 
 /// The addresses of one family; empty if the name has none of it.
-type Found = Result<Vec<IpAddr>, DnsError>;
+type LookupResult = Result<Vec<IpAddr>, DnsError>;
 
-/// Whom resolv.conf(5) names, and how it wants them asked.
+/// The servers and options of resolv.conf(5).
 struct Servers {
     addresses: Vec<SocketAddr>,
     rounds: usize,
@@ -149,8 +149,8 @@ struct Servers {
 }
 
 impl Servers {
-    /// This host if the file names no server, or is missing. `options` may make a lookup shorter, not longer: whether to try
-    /// again is decided by the caller of the request.
+    /// This host if the file names no server, or is missing. `options` may make a lookup shorter, not longer: the caller of the request decides whether
+    /// to try again.
     fn read(file: &[u8], resolver: &Resolver) -> Self {
         let (conf, _unusable) = resolv_conf::Config::parse_with_errors(file);
         let servers = conf.get_nameservers_or_local();
@@ -162,8 +162,8 @@ impl Servers {
         }
     }
 
-    /// Asks one server after the other until one knows.
-    async fn ask(&self, name: &str, kind: RecordType) -> Found {
+    /// Asks one server after the other until one answers.
+    async fn ask(&self, name: &str, kind: RecordType) -> LookupResult {
         let mut why = String::from("no nameserver");
         for server in self.addresses.iter().cycle().take(self.addresses.len() * self.rounds) {
             let Some(query) = Query::new(name, kind) else {
@@ -197,13 +197,13 @@ async fn exchange(server: SocketAddr, query: &Query, tcp_only: bool) -> io::Resu
 async fn over_udp(server: SocketAddr, query: &Query) -> io::Result<Answer> {
     let any: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0)).await?;
-    // Connected: the kernel drops what others send, and reports a refused port at once.
+    // Connected: the kernel drops packets of other senders, and reports a refused port at once.
     socket.connect(server).await?;
     socket.send(query.bytes()).await?;
     let mut buffer = [0; 1500];
     loop {
         let length = socket.recv(&mut buffer).await?;
-        // What does not answer this very question is forged or late: wait for what does.
+        // A message that does not answer this question is forged or late: wait for the next.
         if let Some(answer) = query.read(buffer.get(..length).unwrap_or_default()) {
             return Ok(answer);
         }
@@ -247,7 +247,7 @@ impl tower_service::Service<Name> for Resolver {
         let resolver = self.clone();
         Box::pin(async move {
             let addresses = resolver.lookup(name.as_str()).await?;
-            // The connector puts the port in.
+            // The connector sets the port.
             Ok(addresses.into_iter().map(|address| SocketAddr::new(address, 0)).collect::<Vec<_>>().into_iter())
         })
     }

@@ -1,11 +1,11 @@
 //! The readiness endpoint that load balancers ask: `/ready`, `/live`, `/version`, `/metrics`.
 //!
-//! It answers from memory and is bound before the boot begins, so a probe is never refused. Anyone can reach it, so it shows no
-//! secret, no environment, no config value but the image, and nothing that AWS, the registry, the engine or the app
-//! answered: the reason is a sentence of a closed list. It takes GET and HEAD, and reads no body.
+//! It responds from memory and is bound before the boot begins, so a probe is never refused. Anyone can reach it, so it shows no secret, no environment,
+//! no config value but the image, and nothing that AWS, the registry, the engine or the app returned: the reason is a sentence of a closed list. It
+//! takes GET and HEAD, and reads no body.
 //!
-//! With the listener of the agent before it, it goes on with what that agent said: who asks `/ready` before the app that
-//! runs on was found again waits for that, a moment and no longer, instead of hearing of a start that is none.
+//! With the listener of the previous agent, a request for `/ready` waits for a moment until the running app is found again: a `starting` in between would
+//! be wrong.
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,8 +25,8 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::io::listen::http_server::{Body, Limits, Server, json, sentence, whole};
 
-/// What the endpoint refuses. Seven seconds, and not five: load balancers ask every 5, 6, 10, 15 or 30 seconds, and a connection that is kept alive
-/// must not end in the very moment of the next question.
+/// The limits of the endpoint. Request headers have 7 s, and not 5: load balancers send a request every 5, 6, 10, 15 or 30 seconds, and a keep-alive
+/// connection must not be closed at the moment of the next request.
 pub const LIMITS: Limits = Limits {
     connections: 256,
     head: Duration::from_secs(7),
@@ -35,15 +35,15 @@ pub const LIMITS: Limits = Limits {
     last_question: Some(Duration::from_millis(100)),
 };
 
-/// Connections that the kernel keeps until they are accepted; it takes no more than net.core.somaxconn, which is 4096. When that is
-/// full a probe is not refused but dropped, and asked again a second later, which is a load balancer's whole patience.
+/// Connections that the kernel keeps until they are accepted; it takes no more than net.core.somaxconn, which is 4096. When the queue
+/// is full, a probe is not refused but dropped, and repeated a second later, which may be the whole timeout of a load balancer.
 const BACKLOG: u32 = 4096;
 
-/// For the app of the agent before this one to be found again. Shorter than the shortest timeout of a load balancer's
+/// For the app of the previous agent to be found again. Shorter than the shortest timeout of a load balancer's
 /// health check, which is 2 s.
 const FOUND_AGAIN: Duration = Duration::from_secs(1);
 
-/// An address that is bound; connections wait in its backlog.
+/// A bound address; connections wait in its backlog.
 #[derive(Debug)]
 pub struct Endpoint {
     asked: SocketAddr,
@@ -53,16 +53,16 @@ pub struct Endpoint {
     patience: Option<Instant>,
 }
 
-/// The endpoint at work. Dropped, it stops.
+/// The endpoint while it serves. Dropping it stops it.
 #[derive(Debug)]
-pub struct Serving {
+pub struct RunningEndpoint {
     asked: SocketAddr,
     local: SocketAddr,
     server: Option<Server<TcpListener>>,
     published: watch::Receiver<Arc<Published>>,
 }
 
-/// The address cannot be had.
+/// The address cannot be bound.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address} (`listen`)")]
 pub struct BindError {
@@ -73,7 +73,7 @@ pub struct BindError {
 }
 
 impl BindError {
-    /// What to do about it: an address in use may be let go of, one that is not this host's never becomes so.
+    /// What to do about it: an address in use may become free; one of another host never becomes valid.
     pub fn class(&self) -> ErrorClass {
         match self.source.kind() {
             io::ErrorKind::AddrInUse => ErrorClass::Transient,
@@ -85,11 +85,11 @@ impl BindError {
 job_error_from!(BindError);
 
 impl Endpoint {
-    /// Take the address. Needs a runtime.
+    /// Binds the address. Needs a runtime.
     pub fn bind(address: SocketAddr) -> Result<Self, BindError> {
         let bind = || {
             let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-            // Connections of a former agent in TIME_WAIT must not keep the next one from its port.
+            // Connections of a former agent in TIME_WAIT must not block the port.
             socket.set_reuseaddr(true)?;
             socket.bind(address)?;
             let listener = socket.listen(BACKLOG)?;
@@ -98,8 +98,8 @@ impl Endpoint {
         bind().map_err(|source| BindError { address, source })
     }
 
-    /// Go on with the listener of the agent before this one. Needs a runtime.
-    #[expect(clippy::disallowed_methods, reason = "how long an answer may wait is the adapters's own time")]
+    /// Continues with the listener of the previous agent. Needs a runtime.
+    #[expect(clippy::disallowed_methods, reason = "how long a response may wait is the adapter's own time")]
     pub fn inherit(listener: std::net::TcpListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let local = listener.local_addr()?;
@@ -107,17 +107,17 @@ impl Endpoint {
         Ok(Self { asked: local, local, listener: TcpListener::from_std(listener)?, patience })
     }
 
-    /// Where it really listens, which tells the port if 0 was asked for.
+    /// The address that it listens on, with the real port if 0 was requested.
     pub fn local_addr(&self) -> SocketAddr {
         self.local
     }
 
-    /// Answer from what is published.
-    pub fn serve(self, published: watch::Receiver<Arc<Published>>) -> Serving {
+    /// Serves what is published.
+    pub fn serve(self, published: watch::Receiver<Arc<Published>>) -> RunningEndpoint {
         self.serve_within(LIMITS, published)
     }
 
-    fn serve_within(self, limits: Limits, published: watch::Receiver<Arc<Published>>) -> Serving {
+    fn serve_within(self, limits: Limits, published: watch::Receiver<Arc<Published>>) -> RunningEndpoint {
         let state = published.clone();
         let server = Server::start(self.listener, limits, move |request| {
             let mut state = state.clone();
@@ -129,34 +129,34 @@ impl Endpoint {
                 answer(&request, &state.borrow())
             }
         });
-        Serving { asked: self.asked, local: self.local, server: Some(server), published }
+        RunningEndpoint { asked: self.asked, local: self.local, server: Some(server), published }
     }
 }
 
-impl Serving {
-    /// Where it really listens.
+impl RunningEndpoint {
+    /// The address that it listens on.
     pub fn local_addr(&self) -> SocketAddr {
         self.local
     }
 
-    /// Whether it is where this address asks it to be. Any port will do for port 0.
+    /// Whether it already listens on this address. Port 0 matches any port.
     pub fn is_at(&self, address: SocketAddr) -> bool {
         let any_port = address.port() == 0 && address.ip() == self.local.ip();
         self.server.is_some() && (any_port || address == self.asked || address == self.local)
     }
 
-    /// What it listens on.
+    /// Its listener.
     pub fn listener(&self) -> Option<&TcpListener> {
         self.server.as_ref().map(Server::listener)
     }
 
-    /// Answer nobody any more, but keep the address; none if it is lost.
+    /// Stops serving and returns the listener; none if it is lost.
     pub async fn retire(self) -> Option<Arc<TcpListener>> {
         Some(self.server?.retire().await)
     }
 
-    /// Move to another address, once the config is known. The new one is bound before the old one is left, unless they
-    /// share the port: then the kernel allows only one, and the old one is taken back if the new one cannot be had.
+    /// Moves to another address, when the config is known. The new one is bound before the old one is closed, unless they share the port: then the kernel
+    /// allows only one, and the old one is bound again if the new one cannot be bound.
     pub async fn move_to(&mut self, address: SocketAddr) -> Result<SocketAddr, BindError> {
         if self.is_at(address) {
             return Ok(self.local);
@@ -171,7 +171,9 @@ impl Serving {
                     Err(error) => {
                         match Endpoint::bind(self.local) {
                             Ok(former) => *self = former.serve(self.published.clone()),
-                            Err(lost) => tracing::error!(error = %lost, "nothing answers until the next try"),
+                            Err(lost) => {
+                                tracing::error!(error = %lost, "cannot bind the former address again: the readiness endpoint is closed until the next attempt")
+                            }
                         }
                         return Err(error);
                     }
@@ -184,14 +186,19 @@ impl Serving {
     }
 }
 
-/// What a request is answered, from what is published.
+/// The response to a request, from what is published.
 pub fn answer<B>(request: &Request<B>, published: &Published) -> Response<Body> {
     let page: fn(&Published) -> Response<Body> = match request.uri().path() {
         "/ready" => ready,
         "/live" => |_| whole(StatusCode::OK, "application/json", "{\"status\":\"ok\"}\n"),
         "/version" => version,
         "/metrics" => |published| whole(StatusCode::OK, metrics::CONTENT_TYPE, metrics::render(published)),
-        _ => return sentence(StatusCode::NOT_FOUND, "there are /ready, /live, /version and /metrics"),
+        _ => {
+            return sentence(
+                StatusCode::NOT_FOUND,
+                "not found: this endpoint has /ready, /live, /version and /metrics",
+            );
+        }
     };
     if request.method() != Method::GET && request.method() != Method::HEAD {
         let mut refusal = sentence(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD");
@@ -201,7 +208,7 @@ pub fn answer<B>(request: &Request<B>, published: &Published) -> Response<Body> 
     page(published)
 }
 
-/// `/ready`, its fields in the order that people read them in.
+/// `/ready`, its fields in the order of reading.
 #[derive(Serialize)]
 struct Ready<'a> {
     status: Status,

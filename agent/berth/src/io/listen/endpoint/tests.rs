@@ -31,7 +31,7 @@ fn published(status: Status) -> Published {
     Published { view, agent_version: "0.1.0".into(), ..Published::default() }
 }
 
-fn start(limits: Limits) -> (Serving, watch::Sender<Arc<Published>>) {
+fn start(limits: Limits) -> (RunningEndpoint, watch::Sender<Arc<Published>>) {
     let (sender, receiver) = watch::channel(Arc::new(published(Status::Starting)));
     let endpoint = Endpoint::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     assert_ne!(endpoint.local_addr().port(), 0);
@@ -341,7 +341,7 @@ async fn the_old_address_is_taken_back_when_the_new_one_of_its_port_cannot_be_ha
 }
 
 /// An endpoint on a listener of another, whose queue is open.
-fn inherit() -> (Serving, watch::Sender<Arc<Published>>) {
+fn inherit() -> (RunningEndpoint, watch::Sender<Arc<Published>>) {
     let (sender, receiver) = watch::channel(Arc::new(published(Status::Starting)));
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     (Endpoint::inherit(listener).unwrap().serve(receiver), sender)

@@ -1,9 +1,9 @@
 //! A PROXY protocol header in front of the first request of a connection is skipped.
 //!
 //! A balancer that sends one to the app often sends one to the health check, too (HAProxy's `check-send-proxy`, a Network Load
-//! Balancer whose target group has `proxy_protocol_v2`). Nothing in it is of interest here: it is read, bounded, and thrown
-//! away. Versions 1 and 2 as <https://www.haproxy.org/download/2.6/doc/proxy-protocol.txt> has them. How long a client may
-//! take for it is the limit of the request's head, which begins with the connection.
+//! Balancer whose target group has `proxy_protocol_v2`). Its content is not used: it is read up to a limit and
+//! discarded. Versions 1 and 2 as <https://www.haproxy.org/download/2.6/doc/proxy-protocol.txt> has them. Its time counts
+//! towards the limit for request headers, which begins with the connection.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -31,11 +31,11 @@ pub(crate) struct Skipping<S> {
 
 #[derive(Debug)]
 enum State {
-    /// These bytes came, and they may begin a header.
+    /// These bytes were received, and they may begin a header.
     Looking(Vec<u8>),
     /// So many bytes of the header are still to come.
     Discarding(usize),
-    /// These bytes came and are not a header's; behind them comes the rest of the connection.
+    /// These bytes were received and are not a header; after them comes the rest of the connection.
     Handing(Vec<u8>),
 }
 
@@ -44,16 +44,16 @@ enum State {
 enum Start {
     /// They may begin a header.
     Incomplete,
-    /// They begin with a header of this length, which may not be there whole.
+    /// They begin with a header of this length, which may be incomplete.
     Header(usize),
     /// They do not.
     NoHeader,
-    /// They begin one that is invalid.
+    /// They begin an invalid header.
     Invalid,
 }
 
 impl<S> Skipping<S> {
-    /// Reads the stream behind its header, if it has one.
+    /// Reads the stream after its header, if it has one.
     pub(crate) fn new(stream: S) -> Self {
         Self { stream, state: State::Looking(Vec::new()) }
     }
@@ -91,7 +91,7 @@ fn version_2(bytes: &[u8]) -> Start {
     let Some([command, family, high, low]) = bytes.get(SIGNATURE.len()..FIXED) else { return Start::Incomplete };
     let rest = usize::from(u16::from_be_bytes([*high, *low]));
     let addresses = match (command, family) {
-        // LOCAL: the balancer speaks for itself, and whatever it adds is to be ignored.
+        // LOCAL: the balancer's own connection; its addresses are to be ignored.
         (0x20, _) => 0,
         // PROXY: unspecified, TCP and UDP over IPv4 and IPv6, unix sockets.
         (0x21, 0x00) => 0,

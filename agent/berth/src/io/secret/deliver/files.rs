@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use berth_core::message::error::ErrorClass;
 use zeroize::Zeroizing;
 
-/// What a file is called until it is whole; no secret may have this name.
+/// The name of a file until it is complete; no secret may have this name.
 pub(super) const UNFINISHED: &str = ".berth-unfinished";
 
-/// Why secrets could not be put in place. Names are told, values never.
+/// Why secrets cannot be delivered. The errors hold names, never values.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliverError {
     /// The run directory is on a disk.
@@ -33,7 +33,7 @@ pub enum DeliverError {
         /// The rest of the sentence.
         why: &'static str,
     },
-    /// The file system said no.
+    /// The file system refused.
     #[error("cannot {doing} {path}")]
     Io {
         /// What was tried.
@@ -68,7 +68,7 @@ pub(super) fn remove(path: PathBuf) -> Result<(), DeliverError> {
     }
 }
 
-/// What becomes of the mode of a directory that is there already.
+/// Whether the mode of an existing directory is set.
 #[derive(PartialEq)]
 pub(super) enum Existing {
     Kept,
@@ -82,7 +82,7 @@ pub(super) fn make_directory(path: &Path, mode: u32, existing: Existing) -> Resu
         Err(_) if existing == Existing::Kept => return Ok(()),
         _ => {}
     }
-    // The process's umask had its say in the creation.
+    // The process's umask applied to the creation.
     std::fs::set_permissions(path, Permissions::from_mode(mode)).map_err(io("set the mode of"))
 }
 
@@ -105,7 +105,7 @@ pub(super) fn write_file(directory: &Path, name: &str, content: &[u8]) -> Result
     std::fs::rename(&unfinished, &path).map_err(io("write", &path))
 }
 
-/// The file's bytes, none if it is not there.
+/// The file's bytes, none if it does not exist.
 pub(super) fn read_file(directory: &Path, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, DeliverError> {
     let path = directory.join(name);
     match std::fs::read(&path) {

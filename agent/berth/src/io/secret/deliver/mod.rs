@@ -1,15 +1,15 @@
 //! Secrets on their way into the container: files on tmpfs, in a directory that is bind-mounted read-only.
 //!
 //! ```text
-//!   <run-dir>/secrets/            0700, so nobody but root passes on the host
+//!   <run-dir>/secrets/            0700, so that only root can enter it on the host
 //!     berth-api/                  0700
 //!       env/    env               0755, 0444: mounted at /.berth/secrets, read by the shim (shim.rs)
 //!       files/  password  …       0755, 0444: mounted at /run/secrets
-//!       parts                     what some values were put together of (deliver/parts.rs)
-//!       former/ 1/ 2/ …           0700: what was in place before (deliver/given.rs)
+//!       parts                     the parts of values that were put together (deliver/parts.rs)
+//!       former/ 1/ 2/ …           0700: former deliveries (deliver/delivered.rs)
 //! ```
-//! A bind mount holds on to the directory it was made from, so a directory is never replaced, only what is in it: every file is
-//! written under another name and renamed. Anything but tmpfs or ramfs is refused (invariant 5: no secret on a disk).
+//! A bind mount refers to the directory that it was made from, so a directory is never replaced, only its files: each is written under another name and
+//! renamed. Anything but tmpfs or ramfs is refused (invariant 5: no secret on a disk).
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -23,16 +23,16 @@ use crate::io::host::memory_fs;
 use crate::io::secret::Secret;
 use crate::shim;
 
+pub use delivered::Delivered;
 pub use files::DeliverError;
-pub use given::Given;
 
 use files::{Existing, UNFINISHED, list, make_directory, read_file, remove, write_file};
 
+mod delivered;
 mod files;
-mod given;
 mod parts;
 
-/// Where the files of all containers are.
+/// The directory with the files of all containers.
 #[derive(Clone, Debug)]
 pub struct Delivery {
     root: PathBuf,
@@ -44,8 +44,8 @@ impl Delivery {
         Self { root: run_dir.join("secrets") }
     }
 
-    /// Makes the directory that is mounted into the container of this name, without any value in it yet: the engine checks
-    /// at create that it is there.
+    /// Makes the directory that is mounted into the container of this name, without any value in it yet: the engine checks at the creation that it
+    /// exists.
     pub fn prepare(&self, container: &str, how: SecretsAs) -> Result<PathBuf, DeliverError> {
         let run_dir = self.root.parent().unwrap_or(&self.root);
         make_directory(run_dir, 0o755, Existing::Kept)?;
@@ -57,7 +57,7 @@ impl Delivery {
         Ok(mounted)
     }
 
-    /// Puts the values in place, and takes away what an earlier delivery left and this one does not have.
+    /// Writes the values, and removes what an earlier delivery left and this one does not have.
     pub fn write(
         &self,
         container: &str,
@@ -70,9 +70,9 @@ impl Delivery {
         }
         let directory = self.prepare(container, how)?;
         if self.holds(container, how, secrets)? == Some(false) {
-            given::keep(&self.root.join(container), &directory)?;
+            delivered::keep(&self.root.join(container), &directory)?;
         }
-        // Before the values, so that no value is there without them.
+        // Before the values, so that no value exists without its parts.
         parts::write(&self.root.join(container), secrets)?;
         match how {
             SecretsAs::Env => write_file(&directory, shim::FILE, &environment(secrets)),
@@ -85,7 +85,7 @@ impl Delivery {
         }
     }
 
-    /// Whether exactly these values are in place; none if nothing is.
+    /// Whether exactly these values are delivered; none if nothing is.
     pub fn holds(
         &self,
         container: &str,
@@ -115,12 +115,12 @@ impl Delivery {
         }
     }
 
-    /// The values that are in place, and those that were; none if nothing is.
-    pub fn values(&self, container: &str, how: SecretsAs) -> Result<Option<Given>, DeliverError> {
-        given::read(&self.root.join(container), &self.mounted(container, how), how)
+    /// The values that are delivered, and the former ones; none if nothing is delivered.
+    pub fn values(&self, container: &str, how: SecretsAs) -> Result<Option<Delivered>, DeliverError> {
+        delivered::read(&self.root.join(container), &self.mounted(container, how), how)
     }
 
-    /// Whether an earlier delivery is in place. One of no files at all is not seen: it may be a directory that was only prepared.
+    /// Whether there is an earlier delivery. One without files is not seen: it may be a directory that was only prepared.
     pub fn is_in_place(&self, container: &str, how: SecretsAs) -> Result<bool, DeliverError> {
         match list(&self.mounted(container, how)) {
             Ok(names) => Ok(names.iter().any(|name| name != UNFINISHED)),
@@ -150,7 +150,7 @@ impl Delivery {
 /// `NAME=VALUE` between NULs, as /proc/PID/environ has it.
 fn environment(secrets: &BTreeMap<String, Secret>) -> Zeroizing<Vec<u8>> {
     let size = secrets.iter().map(|(name, secret)| name.len() + secret.expose().len() + 2).sum();
-    // The size is exact: a vector that grows leaves copies behind that nobody wipes.
+    // The size is exact: a vector that grows leaves copies that are not wiped.
     let mut file = Zeroizing::new(Vec::with_capacity(size));
     for (name, secret) in secrets {
         file.extend_from_slice(name.as_bytes());
@@ -168,7 +168,7 @@ fn check_name(name: &str, how: SecretsAs) -> Result<(), DeliverError> {
             refuse("an environment variable", "its name is empty or holds = or NUL")
         }
         SecretsAs::Files if matches!(name, "" | "." | ".." | UNFINISHED) || name.contains(['/', '\0']) => {
-            refuse("a file", "its name is no file name")
+            refuse("a file", "its name is not a file name")
         }
         SecretsAs::Files if name.len() > 255 => refuse("a file", "its name is longer than 255 bytes"),
         _ => Ok(()),
@@ -186,7 +186,7 @@ fn check_value(name: &str, secret: &Secret, how: SecretsAs) -> Result<(), Delive
     }
 }
 
-/// Refuses a run directory that is not in memory. It is perhaps not made yet: then the nearest directory above it counts.
+/// Refuses a run directory that is not in memory. If it does not exist yet, the nearest directory above it counts.
 pub fn may_hold_secrets(run_dir: &Path) -> Result<(), DeliverError> {
     refuse_disk(run_dir.ancestors().find(|path| path.exists()).unwrap_or(run_dir))
 }

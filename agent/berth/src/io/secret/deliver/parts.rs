@@ -1,5 +1,5 @@
-//! Of values that were put together, the parts: the container gets none of them, but what it writes is shown without them. They
-//! are kept beside the values, on the tmpfs, since the agent that reads the output may be another one than delivered.
+//! The parts of values that were put together. The container does not get them, but they are removed from its output. They are kept beside the values, on
+//! the tmpfs, since another agent than the one that delivered may read the output.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::io::secret::Secret;
 /// The file in the directory of a container: a JSON list of pairs of a name and a part.
 pub(super) const FILE: &str = "parts";
 
-/// Puts the parts of these values beside them.
+/// Writes the parts of these values beside them.
 pub(super) fn write(container: &Path, secrets: &BTreeMap<String, Secret>) -> Result<(), DeliverError> {
     let text = |part: &Secret| std::str::from_utf8(part.expose()).ok().map(|text| Zeroizing::new(text.to_owned()));
     let of = |(name, secret): (&String, &Secret)| {
@@ -24,13 +24,13 @@ pub(super) fn write(container: &Path, secrets: &BTreeMap<String, Secret>) -> Res
     if pairs.is_empty() && read_file(container, FILE)?.is_none() {
         return Ok(());
     }
-    // Texts always have a JSON form.
+    // Strings always have a JSON form.
     let json = Zeroizing::new(serde_json::to_vec(&pairs).unwrap_or_default());
     write_file(container, FILE, &json)
 }
 
-/// What [`write`] put there; nothing if there is no such file.
+/// What [`write`] wrote; empty if there is no such file.
 pub(super) fn read(directory: &Path, name: &str) -> Result<Vec<(String, Secret)>, DeliverError> {
-    // Its error could quote a part.
+    // The parser's error could quote a part.
     Ok(read_file(directory, name)?.and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default())
 }

@@ -1,10 +1,10 @@
-//! The values of secrets, taken out of what the app wrote.
+//! Removes the values of secrets from the app's output.
 //!
-//! A value is looked for as it is, in the escapes of JSON (also twice), percent-encoded, in base64 (also inside a longer token, as
+//! A value is searched as it is, in the escapes of JSON (also twice), percent-encoded, in base64 (also inside a longer token, as
 //! in `Authorization: Basic …`) and in hex; a value of several lines also line by line, a JSON value also by each string in it,
-//! a URL also by its password. In its place stands `[secret NAME]`.
+//! a URL also by its password. `[secret NAME]` replaces it.
 //!
-//! What is shorter than [`SHORTEST`], and `true`, `false` and `null`, is left: it would be found in every line.
+//! Values shorter than [`SHORTEST`], and `true`, `false` and `null`, are left: they would be found in every line.
 
 use std::ops::Range;
 
@@ -18,14 +18,14 @@ use views::View;
 
 mod views;
 
-/// Bytes that a value must have to be looked for.
+/// The least bytes of a value that is searched.
 pub const SHORTEST: usize = 4;
-/// The longest that an encoding makes of one byte: `\u0000`.
+/// The most bytes that an encoding makes of one: `\u0000`.
 const WIDEST: usize = 6;
-/// So much of a secret's name is shown.
+/// Characters of a secret's name that are shown.
 const NAME: usize = 40;
 
-/// The values to be taken out.
+/// The values to remove.
 #[derive(Default)]
 pub struct Redactor {
     names: Vec<String>,
@@ -34,10 +34,10 @@ pub struct Redactor {
 }
 
 struct Needle {
-    /// Of which name.
+    /// The index of its name.
     of: usize,
     bytes: Zeroizing<Vec<u8>>,
-    /// Whether it is the inside of a base64 token, which goes as a whole.
+    /// Whether it is part of a base64 token, which is removed as a whole.
     in_token: bool,
 }
 
@@ -56,7 +56,7 @@ impl Redactor {
         let usual = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c);
         self.names.push(name.chars().take(NAME).map(|c| if usual(c) { c } else { '?' }).collect());
         for form in forms(value) {
-            // As the text is looked at: without what steers a terminal.
+            // In the same form as the searched text: without control sequences.
             let plain = View::plain(&form).bytes;
             if plain.len() < SHORTEST || is_ordinary(&plain) {
                 continue;
@@ -72,8 +72,8 @@ impl Redactor {
         }
     }
 
-    /// The text with every value taken out, and without what steers a terminal. `is_cut`: it may begin in the middle of a value;
-    /// then so much of its first line goes as a value may be long.
+    /// The text without any value, and without control sequences. `is_cut`: it may begin in the middle of a value; then as much of its first line is
+    /// removed as the longest value has.
     pub fn redact(&self, text: &[u8], is_cut: bool) -> Zeroizing<Vec<u8>> {
         let plain = View::plain(text);
         let mut found = Vec::new();
@@ -134,7 +134,7 @@ impl Redactor {
             let place = view.place(at);
             while let Some((range, of)) = next.next_if(|(range, _)| range.start <= place) {
                 if range.end > gone_until {
-                    // What overlaps goes with the one before it.
+                    // An overlapping value is removed with the one before it.
                     if range.start >= gone_until {
                         let name = of.and_then(|of| self.names.get(of));
                         kept.extend(name.map(|name| format!("[secret {name}]")).unwrap_or_default().bytes());
@@ -198,8 +198,8 @@ fn is_ordinary(value: &[u8]) -> bool {
     [&b"true"[..], b"false", b"null"].iter().any(|word| value.eq_ignore_ascii_case(word))
 }
 
-/// The characters that base64 makes of the value alone, when so many other bytes (modulo 3) come before it: those at its ends are
-/// shared with its neighbours. In both alphabets.
+/// The characters that base64 makes of the value alone, after this many other bytes (modulo 3), in both alphabets. The characters at its ends encode
+/// other bytes as well, and are left out.
 fn inside_base64(value: &[u8], before: usize) -> Vec<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(before + value.len()));
     bytes.resize(before, 0);

@@ -1,15 +1,15 @@
-//! One text as others may have written it: each view undoes one encoding, and knows where in the text its bytes come from.
+//! Decoded forms of one text: each view undoes one encoding, and knows where in the text its bytes come from.
 
 use zeroize::Zeroizing;
 
-/// Bytes, and for each the place in the text at which what it was made from begins.
+/// Bytes, each with the position in the text of what it was decoded from.
 pub(super) struct View {
     pub(super) bytes: Zeroizing<Vec<u8>>,
     from: Vec<u32>,
     end: u32,
 }
 
-/// What is made of the beginning of a text: at most four bytes of so many.
+/// The decoded form of the beginning of a text: at most four bytes, and how many bytes they were decoded from.
 struct Piece {
     bytes: [u8; 4],
     len: usize,
@@ -33,7 +33,7 @@ impl Piece {
 }
 
 impl View {
-    /// The text without what steers a terminal, and with `\n` at the end of every line.
+    /// The text without control sequences, and with `\n` at the end of every line.
     pub(super) fn plain(text: &[u8]) -> Self {
         let end = u32::try_from(text.len()).unwrap_or(u32::MAX);
         Self::of(text, |at| u32::try_from(at).unwrap_or(u32::MAX), end, strip)
@@ -79,14 +79,14 @@ impl View {
         self.from.get(at).copied().unwrap_or(self.end) as usize
     }
 
-    /// Where in the text these bytes end: where the first byte begins that was made of something else.
+    /// Where in the text these bytes end: where the next decoded byte begins.
     pub(super) fn end_of(&self, last: usize) -> usize {
         let of = self.place(last);
         (last..self.bytes.len()).map(|at| self.place(at)).find(|place| *place > of).unwrap_or(self.end as usize)
     }
 }
 
-/// ECMA-48 control sequences (colours, titles) are nothing, a carriage return ends a line.
+/// ECMA-48 control sequences (colours, titles) are removed, a carriage return ends a line.
 fn strip(rest: &[u8]) -> Piece {
     match rest {
         [b'\r', b'\n', ..] => Piece::byte(b'\n', 2),
@@ -96,7 +96,7 @@ fn strip(rest: &[u8]) -> Piece {
             let last = sequence.get(parameters).is_some_and(|byte| (0x40..=0x7e).contains(byte));
             Piece::nothing(2 + parameters + usize::from(last))
         }
-        // A title ends with BEL or ESC \; one that never ends is not followed past its line.
+        // A title ends with BEL or ESC \; one without an end is ignored after its line.
         [0x1b, b']', title @ ..] => match title.iter().position(|byte| matches!(byte, 0x07 | 0x1b | b'\n')) {
             Some(end) if title.get(end) == Some(&0x07) => Piece::nothing(3 + end),
             Some(end) if title.get(end..end + 2) == Some(b"\x1b\\") => Piece::nothing(4 + end),

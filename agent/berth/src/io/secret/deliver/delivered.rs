@@ -1,5 +1,5 @@
-//! What a container was given, read back from the tmpfs: the values in place, and those that were in place before. An app that got
-//! others by a signal may still write the former ones, and one whose environment they are has them until its end.
+//! The values that a container was given, read back from the tmpfs: the present ones, and the former ones. An app that got new values by a signal may
+//! still write the former ones, and a process keeps its environment until its end.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,18 +14,18 @@ use crate::shim;
 
 /// The directory of the former deliveries, each in one of its own that is named by its number.
 const FORMER: &str = "former";
-/// So many former deliveries are kept: the first, which an environment may be made of, and the newest.
+/// Former deliveries that are kept: the first, which may be a process's environment, and the newest.
 const KEPT: usize = 8;
 
-/// The values that a container was given.
-pub struct Given {
+/// The values that a container was delivered.
+pub struct Delivered {
     /// By name.
     pub secrets: Vec<(String, Secret)>,
     /// Since when the container had no others.
     pub since: SystemTime,
 }
 
-/// Keeps what is in place, before something else is.
+/// Keeps the present delivery, before it is replaced.
 pub(super) fn keep(container: &Path, mounted: &Path) -> Result<(), DeliverError> {
     let former = container.join(FORMER);
     make_directory(&former, 0o700, Existing::Corrected)?;
@@ -39,7 +39,7 @@ pub(super) fn keep(container: &Path, mounted: &Path) -> Result<(), DeliverError>
     let number = numbers.last().copied().unwrap_or_default() + 1;
     let kept = former.join(number.to_string());
     make_directory(&kept, 0o700, Existing::Corrected)?;
-    // First, so that no value is there without its parts.
+    // First, so that no value exists without its parts.
     let parts = container.join(parts::FILE);
     if parts.exists() {
         link(&parts, former.join(parts_of(number)))?;
@@ -55,7 +55,7 @@ fn parts_of(number: u32) -> String {
     format!("{number}.{}", parts::FILE)
 }
 
-/// What is put in place next has the name, and not the file.
+/// A hard link: the next delivery replaces the name, and not the file.
 fn link(file: &Path, path: PathBuf) -> Result<(), DeliverError> {
     std::fs::hard_link(file, &path).map_err(|source| DeliverError::Io { doing: "link", path, source })
 }
@@ -69,26 +69,26 @@ fn remove_file(path: PathBuf) -> Result<(), DeliverError> {
     }
 }
 
-/// Everything that the container was given.
-pub(super) fn read(container: &Path, mounted: &Path, how: SecretsAs) -> Result<Option<Given>, DeliverError> {
-    let Some(mut given) = read_one(mounted, how)? else { return Ok(None) };
-    given.secrets.extend(parts::read(container, parts::FILE)?);
+/// All values that the container was given.
+pub(super) fn read(container: &Path, mounted: &Path, how: SecretsAs) -> Result<Option<Delivered>, DeliverError> {
+    let Some(mut delivered) = read_one(mounted, how)? else { return Ok(None) };
+    delivered.secrets.extend(parts::read(container, parts::FILE)?);
     let former = container.join(FORMER);
     let mut next = None;
     for number in numbers(&former)?.into_iter().rev() {
         let Some(one) = read_one(&former.join(number.to_string()), how)? else { continue };
-        given.secrets.extend(one.secrets);
-        given.secrets.extend(parts::read(&former, &parts_of(number))?);
-        // What came between two that are kept is not known.
+        delivered.secrets.extend(one.secrets);
+        delivered.secrets.extend(parts::read(&former, &parts_of(number))?);
+        // The deliveries between two that are kept are not known.
         if next.is_none_or(|next| next == number + 1) {
-            given.since = given.since.min(one.since);
+            delivered.since = delivered.since.min(one.since);
             next = Some(number);
         }
     }
-    Ok(Some(given))
+    Ok(Some(delivered))
 }
 
-/// Of the former deliveries, the oldest first.
+/// The numbers of the former deliveries, the oldest first.
 fn numbers(former: &Path) -> Result<Vec<u32>, DeliverError> {
     let names = match list(former) {
         Err(DeliverError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -100,7 +100,7 @@ fn numbers(former: &Path) -> Result<Vec<u32>, DeliverError> {
 }
 
 /// The values in one directory, each with its name.
-fn read_one(directory: &Path, how: SecretsAs) -> Result<Option<Given>, DeliverError> {
+fn read_one(directory: &Path, how: SecretsAs) -> Result<Option<Delivered>, DeliverError> {
     let names = match list(directory) {
         Err(DeliverError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
         names => names?,
@@ -109,22 +109,22 @@ fn read_one(directory: &Path, how: SecretsAs) -> Result<Option<Given>, DeliverEr
         let metadata = std::fs::metadata(path).and_then(|metadata| metadata.modified());
         metadata.map_err(|source| DeliverError::Io { doing: "look at", path: path.to_owned(), source })
     };
-    let mut given: Option<Given> = None;
+    let mut delivered: Option<Delivered> = None;
     for name in names.iter().filter_map(|name| name.to_str()).filter(|name| *name != UNFINISHED) {
         let since = changed(&directory.join(name))?;
         let Some(bytes) = read_file(directory, name)? else { continue };
-        let given = given.get_or_insert_with(|| Given { secrets: Vec::new(), since });
-        given.since = given.since.min(since);
+        let delivered = delivered.get_or_insert_with(|| Delivered { secrets: Vec::new(), since });
+        delivered.since = delivered.since.min(since);
         match how {
-            SecretsAs::Env => given.secrets.extend(variables(&bytes)),
-            SecretsAs::Files => given.secrets.push((name.to_owned(), Secret::new(&**bytes))),
+            SecretsAs::Env => delivered.secrets.extend(variables(&bytes)),
+            SecretsAs::Files => delivered.secrets.push((name.to_owned(), Secret::new(&**bytes))),
         }
     }
-    // No file at all is a delivery of no value, if the values are files.
-    if given.is_none() && how == SecretsAs::Files {
-        given = Some(Given { secrets: Vec::new(), since: changed(directory)? });
+    // If the values are files, an empty directory is a delivery of no value.
+    if delivered.is_none() && how == SecretsAs::Files {
+        delivered = Some(Delivered { secrets: Vec::new(), since: changed(directory)? });
     }
-    Ok(given)
+    Ok(delivered)
 }
 
 /// `NAME=VALUE` between NULs.
@@ -147,9 +147,9 @@ mod tests {
         delivery.write(NAME, how, &secrets.collect::<BTreeMap<_, _>>()).unwrap();
     }
 
-    fn given(delivery: &Delivery, how: SecretsAs) -> Vec<String> {
-        let given = delivery.values(NAME, how).unwrap().expect("values are in place").secrets;
-        given.iter().map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value.expose()))).collect()
+    fn delivered(delivery: &Delivery, how: SecretsAs) -> Vec<String> {
+        let delivered = delivery.values(NAME, how).unwrap().expect("values are in place").secrets;
+        delivered.iter().map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value.expose()))).collect()
     }
 
     fn on_tmpfs() -> (tempfile::TempDir, Delivery) {
@@ -165,12 +165,12 @@ mod tests {
             assert!(delivery.values(NAME, how).unwrap().is_none());
             put(&delivery, how, &[("A", "one"), ("B", "x\n=y")]);
             put(&delivery, how, &[("A", "one"), ("B", "x\n=y")]);
-            let mut all = given(&delivery, how);
+            let mut all = delivered(&delivery, how);
             all.sort();
             assert_eq!(all, ["A=one", "B=x\n=y"], "the same again is no other delivery");
             let first = delivery.values(NAME, how).unwrap().unwrap().since;
             put(&delivery, how, &[("A", "two")]);
-            let mut all = given(&delivery, how);
+            let mut all = delivered(&delivery, how);
             all.sort();
             assert_eq!(all, ["A=one", "A=two", "B=x\n=y"]);
             assert_eq!(delivery.values(NAME, how).unwrap().unwrap().since, first);
@@ -190,17 +190,17 @@ mod tests {
                 delivery.write(NAME, how, &BTreeMap::from([("URL".to_owned(), url)])).unwrap();
             };
             put_url("one");
-            assert_eq!(given(&delivery, how), ["URL=app:one@db", "URL=app", "URL=one"]);
+            assert_eq!(delivered(&delivery, how), ["URL=app:one@db", "URL=app", "URL=one"]);
             for password in ["one", "two", "three"] {
                 put_url(password);
             }
-            let all = given(&delivery, how);
+            let all = delivered(&delivery, how);
             for password in ["one", "two", "three"] {
                 assert!(all.contains(&format!("URL={password}")), "{all:?}");
             }
             put(&delivery, how, &[("URL", "plain")]);
-            assert_eq!(given(&delivery, how).first().map(String::as_str), Some("URL=plain"));
-            assert!(given(&delivery, how).contains(&"URL=two".to_owned()));
+            assert_eq!(delivered(&delivery, how).first().map(String::as_str), Some("URL=plain"));
+            assert!(delivered(&delivery, how).contains(&"URL=two".to_owned()));
             let mounted = delivery.mounted(NAME, how);
             assert_eq!(list(&mounted).unwrap().len(), 1, "the container gets no part");
             delivery.forget(NAME).unwrap();
@@ -214,7 +214,7 @@ mod tests {
         for number in 0..20 {
             put(&delivery, SecretsAs::Env, &[("A", &format!("value {number}"))]);
         }
-        let all = given(&delivery, SecretsAs::Env);
+        let all = delivered(&delivery, SecretsAs::Env);
         let expected = [19, 18, 17, 16, 15, 14, 13, 12, 0].map(|number| format!("A=value {number}"));
         assert_eq!(all, expected);
         let since = delivery.values(NAME, SecretsAs::Env).unwrap().unwrap().since;
