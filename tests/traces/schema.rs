@@ -1,13 +1,12 @@
 //! docs/schema is what the types say: `UPDATE_EXPECT=1 cargo test -p berth-core --test traces schema` writes it. That what is shown is
 //! what docs/schema says is held by tests/screens/schema.rs and tests/scenarios/socket.rs, with a validator that is not ours.
 
-use std::path::Path;
-
 use berth_core::message::job::JobKind;
 use berth_core::view::feed::FeedLine;
 use berth_core::view::last_life::LastLife;
 use berth_core::view::published::Report;
 use berth_core::view::timeline::Timeline;
+use expect_test::expect_file;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::json;
@@ -22,24 +21,13 @@ fn made<T: JsonSchema>(title: &str) -> String {
 
 #[test]
 fn the_schemas_in_the_docs_are_made_from_the_types() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schema");
-    for (file, schema) in [
-        ("status.json", made::<Report>("GET /v1/status, and berth status --json of a running agent")),
-        (
-            "last-life.json",
-            made::<LastLife>("berth status --json when no agent runs, and last-life.json in the state directory"),
-        ),
-        ("events.json", made::<FeedLine>("One line of GET /v1/events")),
-        ("timeline.json", made::<Timeline>("berth timeline --json")),
-    ] {
-        let path = folder.join(file);
-        if std::env::var_os("UPDATE_EXPECT").is_some() {
-            std::fs::create_dir_all(&folder).unwrap();
-            std::fs::write(&path, &schema).unwrap();
-        }
-        let is = std::fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(is, schema, "{file}: UPDATE_EXPECT=1 cargo test -p berth-core --test traces schema");
-    }
+    expect_file!["../../docs/schema/status.json"]
+        .assert_eq(&made::<Report>("GET /v1/status, and berth status --json of a running agent"));
+    expect_file!["../../docs/schema/last-life.json"].assert_eq(&made::<LastLife>(
+        "berth status --json when no agent runs, and last-life.json in the state directory",
+    ));
+    expect_file!["../../docs/schema/events.json"].assert_eq(&made::<FeedLine>("One line of GET /v1/events"));
+    expect_file!["../../docs/schema/timeline.json"].assert_eq(&made::<Timeline>("berth timeline --json"));
 }
 
 #[test]
