@@ -35,6 +35,7 @@ mod proxy;
 mod real_images;
 mod restart;
 mod secrecy;
+mod socket;
 mod templates;
 mod unprobed;
 

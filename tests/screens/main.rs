@@ -17,11 +17,15 @@ use berth_core::message::outcome::Outcome;
 use berth_core::view::last_life::{Ending, LastLife};
 use berth_core::view::published::{Published, Report};
 
+use serde_json::Value;
+
 use sim::{Sim, exited, ms, secs};
 
 #[expect(dead_code, reason = "the traces use the rest")]
 #[path = "../traces/sim.rs"]
 mod sim;
+
+mod schema;
 
 const LINE: &str =
     "image=123456789012.dkr.ecr.us-east-2.amazonaws.com/ap-api:a1b2c3d port=8080 health=/health secrets=prod/api";
@@ -70,7 +74,7 @@ fn printed(arguments: &[&str], input: &str) -> String {
 }
 
 /// What a command prints while an agent answers with this report.
-fn asked(command: &str, report: &Report) -> String {
+fn asked(command: &[&str], report: &Report) -> String {
     let directory = tempfile::tempdir().expect("a directory");
     let listener = UnixListener::bind(directory.path().join("berth.sock")).expect("a socket");
     let body = serde_json::to_string(report).expect("JSON");
@@ -85,7 +89,7 @@ fn asked(command: &str, report: &Report) -> String {
             .expect("it reads");
     });
     let run_dir = directory.path().to_str().expect("text");
-    let text = printed(&[command, "--run-dir", run_dir, "--state-dir", run_dir], "");
+    let text = printed(&[command, &["--run-dir", run_dir, "--state-dir", run_dir]].concat(), "");
     answering.join().expect("it was asked");
     text.replace(run_dir, "/run/berth")
 }
@@ -107,7 +111,32 @@ fn holds(file: &str, name: &str, text: &str) {
 fn the_status_of_a_pull_is_as_it_is_shown() {
     let progress = PullProgress { layers_done: 1, layers: 3, bytes: 13_400_000, total: 26_000_000 };
     let sim = life(None).at(ms(3200), Event::PullProgressed(progress)).run(ms(3300));
-    holds("operations.md", "status of a pull", &format!("# berth status\n{}", asked("status", &report(&sim, 3.3))));
+    holds("operations.md", "status of a pull", &format!("# berth status\n{}", asked(&["status"], &report(&sim, 3.3))));
+}
+
+/// The same with every list cut to its last entry.
+fn shortened(value: &mut Value) {
+    match value {
+        Value::Array(all) => {
+            all.drain(..all.len().saturating_sub(1));
+            all.iter_mut().for_each(shortened);
+        }
+        Value::Object(fields) => fields.values_mut().for_each(shortened),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_json_of_a_status_is_as_it_is_shown() {
+    let sim = life(Some(ms(7500))).run(secs(40));
+    let mut json: Value = serde_json::from_str(&asked(&["status", "--json"], &report(&sim, 40.0))).expect("JSON");
+    shortened(&mut json);
+    holds("socket.md", "status as JSON", &serde_json::to_string_pretty(&json).expect("JSON"));
+}
+
+#[test]
+fn the_lines_of_the_feed_are_as_they_are_shown() {
+    holds("socket.md", "events", &schema::examples().join("\n"));
 }
 
 #[test]
@@ -116,7 +145,7 @@ fn the_timeline_of_a_boot_is_as_it_is_shown() {
     holds(
         "operations.md",
         "timeline of a boot",
-        &format!("# berth timeline\n{}", asked("timeline", &report(&sim, 12.0))),
+        &format!("# berth timeline\n{}", asked(&["timeline"], &report(&sim, 12.0))),
     );
 }
 

@@ -26,6 +26,7 @@ mod ready;
 mod refused;
 mod removed;
 mod root_volume;
+mod schema;
 mod search;
 mod secrets;
 mod serve;

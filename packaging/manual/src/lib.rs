@@ -15,6 +15,8 @@ mod contents;
 mod made;
 #[cfg(test)]
 mod pictures;
+#[cfg(test)]
+mod schema;
 
 pub mod exits;
 pub mod files;

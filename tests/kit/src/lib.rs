@@ -30,6 +30,7 @@ pub mod parameter_store;
 pub mod secrets_manager;
 
 pub mod oracle;
+pub mod schema;
 
 pub mod docker_registry;
 pub mod image;

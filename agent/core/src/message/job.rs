@@ -169,16 +169,17 @@ pub enum Job {
 }
 
 impl JobKind {
-    /// The name, as the log and the metrics show it.
+    /// Every kind.
+    pub const ALL: &[Self] = Self::VARIANTS;
+
+    /// The name that the log shows: `PullImage`.
     pub fn name(self) -> &'static str {
         self.into()
     }
-}
 
-impl JobKind {
-    /// The word that JSON and metrics have: `pull_image`. The log has `PullImage`.
+    /// The word that JSON and metrics have: `pull_image`.
     pub fn word(self) -> String {
-        let name: &str = self.into();
+        let name = self.name();
         let mut word = String::with_capacity(name.len() + 4);
         for (at, letter) in name.char_indices() {
             if at > 0 && letter.is_ascii_uppercase() {
