@@ -36,7 +36,7 @@ fn views() -> Vec<View> {
                 .answer(JobKind::FindGroup, ms(10), group(secs(600), "Pending:Wait"))
                 .sees(secs(60), target(TargetState::Terminated))
         },
-        &|| Sim::new(LINE).answer(JobKind::ResolveDigest, ms(10), denied()).never(JobKind::SayLastWords),
+        &|| Sim::new(LINE).answer(JobKind::ResolveDigest, ms(10), denied()).never(JobKind::WriteFinalStatus),
         &|| Sim::new(&hold).answer(JobKind::ResolveDigest, ms(10), denied()),
         &|| {
             Sim::new(LINE)
