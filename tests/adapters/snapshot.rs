@@ -101,7 +101,10 @@ async fn a_poll_that_saw_nothing_has_failed() {
     world.imds.target_state(None);
     world.fault(SPOT, Fault::ErrorPage(200)).times(1);
     let error = imds.snapshot().await.unwrap_err();
-    assert!(error.to_string().contains("an error page when asked for meta-data/spot/instance-action"), "{error}");
+    assert!(
+        error.to_string().contains("IMDS request for meta-data/spot/instance-action returned an error page"),
+        "{error}"
+    );
     world.fault("imds GET", Fault::AccessDenied).times(2);
     assert_eq!(imds.snapshot().await.unwrap_err().class(), ErrorClass::Misconfigured);
     assert_eq!(imds.snapshot().await.unwrap(), Snapshot::default());

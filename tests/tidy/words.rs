@@ -25,7 +25,6 @@ const HELD: &[&str] = &[
     "tests/fleet/",
     "tests/kit/",
     "tests/packages/",
-    "tests/screens/",
     "tests/bench/",
     "tests/check",
     "tests/engines/",

@@ -383,12 +383,15 @@ impl Agent {
     /// Looks at a condition again and again until it holds.
     async fn within<T>(&self, bound: Duration, what: &str, look: impl AsyncFn() -> Option<T>) -> T {
         let held = tokio::time::timeout(bound, async {
+            // The last lines of a held agent may come a little later than its exit code.
+            let mut looks_after_the_end = 0;
             loop {
-                let ended = !self.runs();
+                looks_after_the_end += u32::from(!self.runs());
                 if let Some(value) = look().await {
                     return value;
                 }
-                assert!(!ended, "the agent ended without {what}\n{}", self.log_text());
+                let over = TICK * looks_after_the_end > Duration::from_secs(1);
+                assert!(!over, "the agent ended without {what}\n{}", self.log_text());
                 tokio::time::sleep(TICK).await;
             }
         });

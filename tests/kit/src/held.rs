@@ -6,7 +6,7 @@
 //! that and come as far as the next line, and no further. The agent has no part in it, and never waits for its log.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::pipe::{PipeFlags, fcntl_getpipe_size, pipe_with};
 use tokio::sync::mpsc;
 
@@ -93,24 +94,31 @@ fn watch(pid: Pid, seen: OwnedFd, log: &Mutex<Vec<String>>, say: &mpsc::Unbounde
     let mut buffer = vec![0; fcntl_getpipe_size(&seen).expect("a pipe")];
     let (mut seen, mut line) = (File::from(seen), Vec::new());
     loop {
-        let length = seen.read(&mut buffer).expect("a pipe can be read");
+        let length = match seen.read(&mut buffer) {
+            Ok(length) => length,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+            Err(error) => panic!("a pipe cannot be read: {error}"),
+        };
         if length == 0 {
             return;
         }
         line.extend_from_slice(&buffer[..length]);
-        if !is_stopped(pid) {
-            return;
-        }
+        let is_held = is_stopped(pid);
         let _ = kill(pid, Signal::SIGCONT);
-        if line.ends_with(b"\n") {
+        // Of a process that has ended the last part may lack its end.
+        if line.ends_with(b"\n") || !is_held {
             for whole in String::from_utf8_lossy(&line).lines() {
                 log.lock().unwrap().push(whole.to_owned());
                 // Nobody listens any more, or waits: then it is not held.
-                if say.send(whole.to_owned()).is_ok() {
+                if say.send(whole.to_owned()).is_ok() && is_held {
                     let _ = go.recv();
                 }
             }
             line.clear();
+        }
+        // What it wrote before its end is still there. A child may keep the pipe open: it is not waited for.
+        if !is_held {
+            fcntl_setfl(&seen, OFlags::NONBLOCK).expect("a pipe");
         }
     }
 }

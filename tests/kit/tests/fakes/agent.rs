@@ -93,7 +93,8 @@ async fn readiness_and_phase_are_read_from_the_agent_s_own_sockets() {
     let endpoint = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = endpoint.local_addr().unwrap();
     let socket = UnixListener::bind(agent.socket()).unwrap();
-    let status = format!(r#"{{"phase":"serve","listen":"{address}","container":{{"ports":["8080 -> {address}"]}}}}"#);
+    let status =
+        format!(r#"{{"phase":"serve","listen":"{address}","container":{{"ports":[{{"host_address":"{address}"}}]}}}}"#);
     let sockets = async {
         loop {
             tokio::select! {
