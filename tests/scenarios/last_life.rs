@@ -124,7 +124,7 @@ async fn a_record_that_cannot_be_written_or_read_holds_no_boot_and_no_drain_up()
         let printed = berth(&world, &[command]).await;
         let stderr = err(&printed);
         assert!(
-            printed.status.code() == Some(1) && stderr.contains("last-life.json is not the record of a run"),
+            printed.status.code() == Some(1) && stderr.contains("last-life.json: it is not the record of a run"),
             "{stderr}"
         );
     }

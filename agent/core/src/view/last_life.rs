@@ -43,8 +43,8 @@ struct BesideTheReport {
 /// A record that cannot be read.
 #[derive(Debug, Error)]
 pub enum RecordError {
-    /// It is no record of a life.
-    #[error("it is not the record of a life")]
+    /// It is no record of a run.
+    #[error("it is not the record of a run")]
     Invalid(#[from] serde_json::Error),
     /// Another version of berth wrote it.
     #[error("it has schema version {0}, and this version of berth reads {SCHEMA_VERSION}")]
