@@ -112,7 +112,7 @@ async fn a_record_that_cannot_be_written_or_read_holds_no_boot_and_no_drain_up()
     let agent = world.launch(BERTH.as_ref()).await;
     agent.ready_within(SOON).await;
     agent.log_within("cannot write the record of this run: cannot write", SOON).await;
-    assert!(agent.log_text().contains("cannot understand"), "the note: {}", agent.log_text());
+    assert!(agent.log_text().contains("is not a note of this version of berth"), "the note: {}", agent.log_text());
     agent.signal("TERM");
     assert_eq!(agent.exit_within(SOON).await, 0);
     let printed = berth(&world, &["status"]).await;

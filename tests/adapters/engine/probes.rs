@@ -166,8 +166,8 @@ async fn an_address_is_asked_as_the_host_sees_it() {
     }
     for (url, says) in [
         ("http://app.example/", "neither an IP address nor localhost"),
-        ("ftp://127.0.0.1/", "no http:// or https:// address"),
-        ("127.0.0.1:80", "no http:// or https:// address"),
+        ("ftp://127.0.0.1/", "not an http:// or https:// URL"),
+        ("127.0.0.1:80", "not an http:// or https:// URL"),
     ] {
         let reason = ask(&app, &ProbeMethod::Url(url.to_owned()), None).await.unwrap_err();
         assert!(reason.contains(says), "{reason}");
@@ -188,7 +188,7 @@ async fn only_a_network_mode_without_addresses_is_advised_to_ask_by_a_command() 
     for how in [ProbeMethod::Tcp(Some(80)), ProbeMethod::Path("/".to_owned())] {
         let never =
             probe(&engine(), &with(Address::Never), &how, Some(80), &HttpProbe::default(), LONG).await.unwrap_err();
-        assert!(never.reason.contains("no address of its own; ask it with health=cmd:"), "{never}");
+        assert!(never.reason.contains("no address of its own; probe it with health=cmd:"), "{never}");
         assert_eq!((never.kind, never.kind.lasting_after()), (Kind::NoAddress, Some(Duration::ZERO)));
         let dead =
             probe(&engine(), &with(Address::NotNow), &how, Some(80), &HttpProbe::default(), LONG).await.unwrap_err();
