@@ -322,7 +322,7 @@ async fn a_profile_that_gives_nothing_is_named_with_the_reason() {
         (
             "[profile ci\n",
             "",
-            "no credentials from a profile: could not parse profile file: error parsing ~/.aws/config on line 1:   Profile \
+            "no credentials from a profile: could not parse profile file: error parsing ~/.aws/config on line 1: Profile \
              definition must end with ']'"
                 .into(),
         ),
@@ -381,7 +381,7 @@ async fn what_sts_says_is_reported() {
         (refusing.at("127.0.0.1"), format!("AccessDenied: {denied}")),
         (expired.at("127.0.0.1"), "ExpiredTokenException: It has expired".into()),
         ("http://127.0.0.1:1".into(), "cannot connect to http://127.0.0.1:1: Connection refused (os error 111)".into()),
-        (page.at("127.0.0.1"), "the answer is not one of STS".into()),
+        (page.at("127.0.0.1"), "the response is not one of STS".into()),
     ] {
         let variables = [("AWS_PROFILE", "ci"), ("AWS_ENDPOINT_URL_STS", url.as_str())];
         let found = failing(&world, config, keys, &variables).await;

@@ -30,7 +30,7 @@ async fn a_container_of_somebody_else_s_keeps_its_name() {
     world.engine.call("POST", &format!("/containers/{id}/start"), None).await;
     let agent = fails(&world, &format!("berth image={} port=0:8080", image.by_tag())).await;
     let by = format!("is in use by the container {} of {}, which berth did not create", &id[..12], image.by_tag());
-    gives_up(&world, &agent, 3, &[&name, &by, "remove it, or give the app another `name`"]).await;
+    gives_up(&world, &agent, 3, &[&name, &by, "remove that container, or set another `name`"]).await;
     let after = world.engine.inspect(&name).await.expect("it is not removed");
     assert_eq!((&after["Id"], &after["State"]["Running"]), (&id.into(), &true.into()));
 }
