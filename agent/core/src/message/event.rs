@@ -50,7 +50,7 @@ pub enum Event {
     PathsFound,
     /// The registry returned the digest.
     DigestResolved(PinnedImage),
-    /// The engine has the image, or has not.
+    /// Whether the engine has the image.
     ImageInspected(Option<ImageFacts>),
     /// The pull went on.
     PullProgressed(PullProgress),
@@ -66,7 +66,7 @@ pub enum Event {
     ProbeFailed(ProbeFailure),
     /// The container exited by itself or was stopped.
     ContainerExited(Exit),
-    /// The stop that was asked for is over.
+    /// The stop ended.
     ContainerStopped,
     /// The container is removed.
     ContainerRemoved,
@@ -84,9 +84,9 @@ pub enum Event {
     InstanceDescribed(Option<String>),
     /// The instance is reported to the group as unhealthy.
     MarkedUnhealthy,
-    /// What the metadata says of the surroundings.
+    /// A snapshot of the instance metadata.
     MetadataSeen(Snapshot),
-    /// So many connections of clients are open.
+    /// The number of open client connections.
     ConnectionsCounted(u32),
     /// systemd was asked for more time.
     StopExtended,

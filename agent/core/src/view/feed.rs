@@ -117,7 +117,7 @@ pub enum CommandName {
     Cancel,
     /// Exit.
     Exit,
-    /// Make room for the next agent.
+    /// Exit for the next agent, and leave the container running.
     HandOver,
     /// Refuse a handover.
     RefuseHandover,
