@@ -183,6 +183,34 @@ fn a_hook_that_was_tried_for_a_while_is_given_up_when_its_time_is_over() {
     assert!((50.0..70.0).contains(&end), "120 s in all: {end}\n{}", second.trace());
 }
 
+/// The state of an instance in the pool, where a drain that an operator asked for began, announces no termination.
+#[test]
+fn a_drain_that_was_asked_for_in_the_pool_tries_a_hook_that_nothing_announced_for_a_minute() {
+    let pooled = |life: Sim| {
+        let state = TargetState::WarmedRunning;
+        let identity = berth_core::message::identity::Identity { target_state: Some(state.clone()), ..identity() };
+        let mut life = life
+            .sees(secs(0), target(state))
+            .answer(JobKind::Identify, ms(10), Event::Identified(identity.into()))
+            .answer(JobKind::FindGroup, ms(100), group(secs(600), "Warmed:Pending:Wait"));
+        for _ in 0..200 {
+            let waits = Event::InstanceDescribed(Some("Warmed:Pending:Wait".to_owned()));
+            life = life.answer(JobKind::CompleteHook, ms(50), Event::HookNotActive(JobKind::CompleteHook)).answer(
+                JobKind::DescribeInstance,
+                ms(50),
+                waits,
+            );
+        }
+        life
+    };
+    let first = pooled(Sim::new(LINE)).at(secs(30), asked()).run(secs(35));
+    let left = first.unfinished();
+    assert!(left.is_some(), "{}", first.trace());
+    let second = pooled(Sim::new(LINE)).after(left).run(secs(600));
+    let end = when(&second, "> Exit");
+    assert!((50.0..62.0).contains(&end), "60 s in all: {end}\n{}", second.trace());
+}
+
 #[test]
 fn what_was_cut_short_stays_so_and_what_went_well_too() {
     let failed = first(NINE, asked()).answer(

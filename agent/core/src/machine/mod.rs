@@ -43,7 +43,7 @@ use crate::phase::past::Past;
 use crate::phase::serve::Serve;
 use crate::phase::warm::Warm;
 use crate::view::{PhaseName, PhaseView, View};
-use crate::watcher::Watcher;
+use crate::watcher::{Notice, Watcher};
 
 mod change;
 mod react;
@@ -152,8 +152,11 @@ impl Machine {
         let next = self.react(input, now);
         self.go(next, now);
         let next = self.resume(event);
+        let resumed = matches!(next, MachineNext::Drain(_));
         self.go(next, now);
-        for notice in self.watch(input, now) {
+        // Where the instance already was when the drain before this one began is no change: in the pool, no termination follows.
+        let is_news = |notice: &Notice| !(resumed && matches!(notice, Notice::Target(state) if state.is_in_pool()));
+        for notice in self.watch(input, now).into_iter().filter(is_news) {
             let next = self.hear(&notice, now);
             self.go(next, now);
         }

@@ -136,9 +136,7 @@ impl Machine {
     pub(super) fn hear(&mut self, notice: &Notice, now: Uptime) -> MachineNext {
         let cause = match notice {
             Notice::Target(TargetState::Terminated | TargetState::WarmedTerminated) => Some(Cause::Terminated),
-            Notice::Target(
-                state @ (TargetState::WarmedRunning | TargetState::WarmedStopped | TargetState::WarmedHibernated),
-            ) => Some(Cause::BackToPool(state.clone())),
+            Notice::Target(state) if state.is_in_pool() => Some(Cause::BackToPool(state.clone())),
             Notice::Target(TargetState::RootVolume(word)) => Some(Cause::RootVolume(word.clone())),
             Notice::Spot(interruption) if self.config.spot == OnNotice::Drain => {
                 Some(Cause::Spot(interruption.ends_in))

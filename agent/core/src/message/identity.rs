@@ -60,6 +60,13 @@ pub enum TargetState {
     Other(String),
 }
 
+impl TargetState {
+    /// Whether it is a state of an instance that stays in the warm pool.
+    pub fn is_in_pool(&self) -> bool {
+        matches!(self, Self::WarmedRunning | Self::WarmedStopped | Self::WarmedHibernated)
+    }
+}
+
 impl From<String> for TargetState {
     fn from(word: String) -> Self {
         match word.as_str() {
