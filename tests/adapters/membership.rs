@@ -85,6 +85,7 @@ async fn a_named_hook_gets_its_timeout_from_the_list_that_was_asked_for_the_othe
         (of_the_group("up"), None),
         "two, and none is named"
     );
+    assert_eq!(membership.unnamed_terminate_hooks, ["a", "b"]);
 }
 
 #[tokio::test]

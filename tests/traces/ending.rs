@@ -90,6 +90,7 @@ fn a_failed_boot_in_a_group_without_a_hook_marks_the_instance_unhealthy() {
         launch_hook: None,
         terminate_hook: None,
         state: None,
+        ..berth_core::message::group::Membership::default()
     };
     let life = Sim::new(LINE)
         .answer(JobKind::FindGroup, ms(50), Event::GroupFound(Some(bare)))

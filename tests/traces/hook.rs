@@ -5,7 +5,7 @@ use berth_core::message::event::{Event, Signal};
 use berth_core::message::group::Membership;
 use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
-use berth_core::view::{PhaseName, Status};
+use berth_core::view::{HookState, PhaseName, Status};
 
 use crate::sim::{LINE, Sim, config, fault, group, ms, secs, survivor};
 
@@ -64,6 +64,7 @@ fn a_group_without_a_launch_hook_is_left_alone() {
         launch_hook: None,
         terminate_hook: None,
         state: Some("Pending".to_owned()),
+        ..Membership::default()
     };
     let life = Sim::new(LINE).answer(JobKind::FindGroup, ms(50), Event::GroupFound(Some(bare))).run(secs(600));
     assert_eq!((life.view().status, life.count(JobKind::CompleteHook)), (Status::Ok, 0));
@@ -206,4 +207,25 @@ fn without_the_right_to_ask_not_active_is_taken_for_too_early_until_the_time_is_
     let life = life.run(secs(600));
     assert!((9..=15).contains(&life.count(JobKind::CompleteHook)), "{} tries", life.count(JobKind::CompleteHook));
     assert_eq!(life.hook(), "given up: its time is over");
+}
+
+/// The drain does not wait for them: nothing says which one is berth's. An operator sees them before that.
+#[test]
+fn several_termination_hooks_of_which_none_is_named_are_seen_and_none_is_completed() {
+    let Event::GroupFound(Some(found)) = group(secs(600), "Pending:Wait") else { unreachable!() };
+    let unnamed_terminate_hooks = vec!["backup".to_owned(), "deregister".to_owned()];
+    let several = Membership { terminate_hook: None, unnamed_terminate_hooks, ..found };
+    let life = Sim::new(LINE).answer(JobKind::FindGroup, ms(100), Event::GroupFound(Some(several)));
+    let life = life.run(secs(20));
+    let shown: Vec<_> = life.view().lifecycle.hooks.into_iter().map(|hook| (hook.name.unwrap(), hook.state)).collect();
+    let [boot, rest @ ..] = shown.as_slice() else { panic!("{shown:?}") };
+    assert_eq!(*boot, ("boot".to_owned(), HookState::Completed));
+    let names = ["backup", "deregister"].map(|name| (name.to_owned(), HookState::NotNamed));
+    assert_eq!(rest, names, "{}", life.trace());
+    assert!(life.trace().contains("several termination hooks (backup, deregister)"), "{}", life.trace());
+
+    let life = life.at(secs(30), Event::Signalled(Signal::Term)).run(secs(200));
+    assert_eq!(life.outcome(), Some(Outcome::Done), "{}", life.trace());
+    assert_eq!(life.count(JobKind::CompleteHook), 1, "that of the launch: {}", life.trace());
+    assert!(life.words.contains("termination hook: one of several, and berth completes none"), "{}", life.words);
 }

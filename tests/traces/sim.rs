@@ -136,6 +136,7 @@ pub(crate) fn group(timeout: Duration, state: &str) -> Event {
         launch_hook: Some(LifecycleHook { name: "boot".to_owned(), timeout: Some(timeout) }),
         terminate_hook: Some(LifecycleHook { name: "leave".to_owned(), timeout: Some(timeout) }),
         state: Some(state.to_owned()),
+        ..Membership::default()
     }))
 }
 

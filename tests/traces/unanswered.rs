@@ -157,6 +157,7 @@ fn a_group_found_on_the_way_out_is_a_sign_of_life() {
         launch_hook: None,
         terminate_hook: None,
         state: Some("Terminating".to_owned()),
+        ..Membership::default()
     };
     let mut life = Sim::new(LINE);
     for _ in 0..20 {

@@ -132,6 +132,7 @@ impl Group {
             launch_hook: self.shape.launch_hook.map(|timeout| hook("boot", timeout)),
             terminate_hook: self.shape.terminate_hook.map(|timeout| hook("leave", timeout)),
             state: Some(state),
+            ..Membership::default()
         })
     }
 

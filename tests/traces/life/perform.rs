@@ -129,7 +129,13 @@ impl World {
         let Some(name) = launch_hook else { return self.group.membership() };
         let launch_hook = Some(LifecycleHook { name: name.clone(), timeout: None });
         match group {
-            Some(group) => Some(Membership { group: group.clone(), launch_hook, terminate_hook: None, state: None }),
+            Some(group) => Some(Membership {
+                group: group.clone(),
+                launch_hook,
+                terminate_hook: None,
+                state: None,
+                ..Membership::default()
+            }),
             None => self.group.membership().map(|found| Membership { launch_hook, terminate_hook: None, ..found }),
         }
     }

@@ -289,6 +289,7 @@ impl Fleet {
                     launch_hook: hook("launch"),
                     terminate_hook: hook("leave"),
                     state: Some("Pending:Wait".to_owned()),
+                    ..Membership::default()
                 }));
                 // One after the other; what was told once is not asked for again.
                 if !self.instances[index].placed {

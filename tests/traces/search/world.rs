@@ -194,6 +194,7 @@ impl World {
                     launch_hook: hook("boot"),
                     terminate_hook: hook("leave"),
                     state: Some(self.described()),
+                    ..Membership::default()
                 }))
             }
             Job::RecordHeartbeat(hook) => match self.hook(&hook.hook) {

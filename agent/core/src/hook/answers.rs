@@ -81,6 +81,9 @@ impl Hook {
         };
         match hook {
             Some(hook) => self.know(hook, outbox, now),
+            None if self.transition == Transition::Terminating && !membership.unnamed_terminate_hooks.is_empty() => {
+                self.end(HookEnding::NotNamed, now);
+            }
             None => self.end(HookEnding::NoHook, now),
         }
     }

@@ -8,6 +8,8 @@ pub(super) enum HookEnding {
     Completed(HookResult),
     OutsideAnyGroup,
     NoHook,
+    /// The group has several, and the config names none.
+    NotNamed,
     NothingToComplete(String),
     Expired(String),
     /// A call was refused for good.

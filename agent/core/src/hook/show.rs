@@ -16,6 +16,17 @@ impl Hook {
         self.refused.is_some() || matches!(&self.state, HookStage::Over(ending) if ending.is_failure())
     }
 
+    /// The termination hooks of the group that berth does not complete, because the config names none of them.
+    pub fn unnamed(&self) -> impl Iterator<Item = HookView> {
+        let names = self.reported.iter().flatten().flat_map(|membership| &membership.unnamed_terminate_hooks);
+        names.map(|name| HookView {
+            transition: TransitionName::Termination,
+            name: Some(name.clone()),
+            state: HookState::NotNamed,
+            ..HookView::default()
+        })
+    }
+
     /// As it is shown.
     pub fn view(&self) -> HookView {
         let shown = HookView {
@@ -53,6 +64,7 @@ impl HookEnding {
             Self::Completed(result) => HookView { result: Some((*result).into()), ..of(HookState::Completed) },
             Self::OutsideAnyGroup => of(HookState::OutsideAnyGroup),
             Self::NoHook => of(HookState::NoHook),
+            Self::NotNamed => of(HookState::NotNamed),
             Self::NothingToComplete(state) => instance(HookState::NothingToComplete, state),
             Self::Expired(state) => instance(HookState::Expired, state),
             Self::Refused { reason, .. } => because(HookState::Refused, reason),

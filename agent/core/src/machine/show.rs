@@ -10,7 +10,7 @@ use crate::hook::Hook;
 use crate::message::identity::Identity;
 use crate::phase::failing::Failure;
 use crate::phase::past::Past;
-use crate::view::{DeadlineView, HookView, LifecycleView, ReadyReason, Status, View};
+use crate::view::{DeadlineView, HookState, HookView, LifecycleView, ReadyReason, Status, View};
 
 impl Machine {
     /// What `/ready` says.
@@ -103,14 +103,23 @@ impl Machine {
 /// The hooks so far; the last one is that of the transition under way.
 fn lifecycle(hooks: &[&Hook]) -> LifecycleView {
     let hook = hooks.last();
-    let hooks: Vec<HookView> = hooks.iter().map(|hook| hook.view()).collect();
+    let mut views: Vec<HookView> = hooks.iter().map(|hook| hook.view()).collect();
+    let unnamed: Vec<HookView> = hooks
+        .iter()
+        .rev()
+        .map(|hook| hook.unnamed().collect())
+        .find(|names: &Vec<_>| !names.is_empty())
+        .unwrap_or_default();
+    // The names say it; one without a name would say it again.
+    views.retain(|hook| hook.state != HookState::NotNamed || unnamed.is_empty());
+    views.extend(unnamed);
     LifecycleView {
         group: hook.and_then(|hook| hook.group()).map(str::to_owned),
         target_state: None,
         failed: hook.is_some_and(|hook| hook.has_failed()),
         // One counter for all of them: it never falls.
-        heartbeats: hooks.iter().map(|hook| hook.heartbeats).sum(),
-        hooks,
+        heartbeats: views.iter().map(|hook| hook.heartbeats).sum(),
+        hooks: views,
     }
 }
 

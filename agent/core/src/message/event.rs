@@ -161,6 +161,9 @@ impl Event {
         match self {
             Self::Failed(_, error) => !error.is_transient(),
             Self::ConfigWarned(_) => true,
+            Self::GroupFound(Some(found)) => {
+                !found.unnamed_terminate_hooks.is_empty() || found.terminate_hook_error.is_some()
+            }
             Self::MetadataBlockChecked(repair) => !repair.is_nothing(),
             _ => false,
         }
@@ -210,10 +213,7 @@ impl fmt::Display for Event {
             Self::ContainerStarted(running) => write!(f, "{} at {}", running.id, running.address),
             Self::ProbeFailed(failure) => write!(f, "{failure}"),
             Self::ContainerExited(exit) => write!(f, "{exit}"),
-            Self::GroupFound(Some(found)) => match &found.launch_hook {
-                Some(hook) => write!(f, "{}, launch hook {}", found.group, hook.name),
-                None => write!(f, "{}, no launch hook", found.group),
-            },
+            Self::GroupFound(Some(found)) => write!(f, "{found}"),
             Self::GroupFound(None) => f.write_str("in no group"),
             Self::HookNotActive(job) => write!(f, "{job}"),
             Self::InstanceDescribed(state) => f.write_str(state.as_deref().unwrap_or("in no group")),

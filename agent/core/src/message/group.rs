@@ -41,14 +41,18 @@ pub enum Transition {
 }
 
 /// What was found of the group.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Membership {
     /// The Auto Scaling group.
     pub group: String,
     /// The launch hook, if the group has one.
     pub launch_hook: Option<LifecycleHook>,
-    /// The termination hook, if the group has one.
+    /// The termination hook, if the group has one, or the config names one of several.
     pub terminate_hook: Option<LifecycleHook>,
+    /// The names of several termination hooks of which the config names none: berth completes none of them.
+    pub unnamed_terminate_hooks: Vec<String>,
+    /// Why the termination hook could not be looked up. A boot does not need it.
+    pub terminate_hook_error: Option<String>,
     /// The lifecycle state, if the group was asked.
     pub state: Option<String>,
 }
@@ -60,6 +64,26 @@ pub struct LifecycleHook {
     pub name: String,
     /// Its heartbeat timeout, if known.
     pub timeout: Option<Duration>,
+}
+
+impl fmt::Display for Membership {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.launch_hook {
+            Some(hook) => write!(f, "{}, launch hook {}", self.group, hook.name)?,
+            None => write!(f, "{}, no launch hook", self.group)?,
+        }
+        if !self.unnamed_terminate_hooks.is_empty() {
+            let names = self.unnamed_terminate_hooks.join(", ");
+            write!(
+                f,
+                ", several termination hooks ({names}), and berth completes none: set lifecycle.terminate_hook to one"
+            )?;
+        }
+        match &self.terminate_hook_error {
+            Some(error) => write!(f, "; the termination hook was not found, set lifecycle.terminate_hook: {error}"),
+            None => Ok(()),
+        }
+    }
 }
 
 impl fmt::Display for HookName {

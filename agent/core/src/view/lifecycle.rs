@@ -17,15 +17,17 @@ pub struct LifecycleView {
     pub failed: bool,
     /// Heartbeats recorded since the agent started, of all hooks.
     pub heartbeats: u32,
-    /// The hooks: of the launch first, then, once a drain has begun, of the termination.
+    /// The hooks: of the launch first, then, once a drain has begun, of the termination. Several termination hooks of which the config names
+    /// none are here from the start, each `not_named`.
     pub hooks: Vec<HookView>,
 }
 
 impl LifecycleView {
-    /// The hooks of the transition under way: those of the termination once there are any.
+    /// The hooks of the transition under way: those of the termination once there are any. And those that berth does not complete.
     pub fn current(&self) -> impl Iterator<Item = &HookView> {
-        let current = self.hooks.last().map(|hook| hook.transition);
-        self.hooks.iter().filter(move |hook| Some(hook.transition) == current)
+        let is_completed = |hook: &&HookView| hook.state != HookState::NotNamed;
+        let current = self.hooks.iter().rfind(is_completed).map(|hook| hook.transition);
+        self.hooks.iter().filter(move |hook| Some(hook.transition) == current || !is_completed(hook))
     }
 }
 
@@ -105,6 +107,8 @@ pub enum HookState {
     OutsideAnyGroup,
     /// The group has no such hook.
     NoHook,
+    /// The group has several termination hooks and `lifecycle.terminate_hook` names none: berth completes none of them.
+    NotNamed,
     /// The instance is in a lifecycle state that waits for no hook, see `instance_state`.
     NothingToComplete,
     /// The hook expired before it was completed, see `instance_state`.
@@ -130,6 +134,7 @@ impl HookState {
             Self::Completed
             | Self::OutsideAnyGroup
             | Self::NoHook
+            | Self::NotNamed
             | Self::NothingToComplete
             | Self::Expired
             | Self::Refused
@@ -163,6 +168,9 @@ impl fmt::Display for HookView {
             },
             HookState::OutsideAnyGroup => f.write_str("in no group"),
             HookState::NoHook => f.write_str("no such hook"),
+            HookState::NotNamed => {
+                f.write_str("one of several, and berth completes none: set lifecycle.terminate_hook")
+            }
             HookState::NothingToComplete => write!(f, "nothing to complete, the instance is {instance}"),
             HookState::Expired => write!(f, "expired, the instance is {instance}"),
             HookState::Refused => write!(f, "refused: {reason}"),

@@ -68,50 +68,50 @@ pub async fn find_group(
 
 /// Finds the group's hooks.
 ///
-/// Several launch hooks are an error: the boot waits to complete one of them. Several termination hooks are logged and none is used: the boot does not
-/// need one, and a drain without it ends at the hook's timeout.
+/// Several launch hooks are an error: the boot waits to complete one of them. Several termination hooks are reported and none is used: the boot does
+/// not need one, and a drain without it ends at the hook's timeout.
 pub async fn hooks(aws: &Aws, found: AutoScalingGroup, named: ConfiguredNames) -> Result<Membership, JobError> {
     let AutoScalingGroup { group, state } = found;
+    let mut terminate_hook_error = None;
     let hooks = match (&named.launch_hook, &named.terminate_hook) {
         (Some(_), Some(_)) => Vec::new(),
         (launch_hook, _) => match autoscaling::hooks(aws, &group).await {
             Ok(hooks) => hooks,
             // A config that names the launch hook has what the boot needs, and the role may not allow this call.
             Err(error) if launch_hook.is_some() && !error.class().is_transient() => {
-                tracing::warn!(%error, "cannot find the termination hook: name it with lifecycle.terminate_hook");
+                terminate_hook_error = Some(JobError::from(error).reason);
                 Vec::new()
             }
             Err(error) => return Err(error.into()),
         },
     };
-    let launch_hook = choose(&hooks, Transition::Launching, named.launch_hook).map_err(|[first, second]| {
+    let launch_hook = choose(&hooks, Transition::Launching, named.launch_hook).map_err(|names| {
+        let [first, second] = [0, 1].map(|at| names.get(at).cloned().unwrap_or_default());
         let error = SeveralLaunchHooks { group: group.clone(), first, second };
         JobError::from_error(error.class(), &error)
     })?;
-    let terminate_hook =
-        choose(&hooks, Transition::Terminating, named.terminate_hook).unwrap_or_else(|[first, second]| {
-            tracing::warn!(
-                "the group {group} has several termination hooks ({first}, {second}, …), and berth completes none of them: name \
-                 one with lifecycle.terminate_hook"
-            );
-            None
-        });
-    Ok(Membership { group, launch_hook, terminate_hook, state })
+    let (terminate_hook, unnamed_terminate_hooks) = match choose(&hooks, Transition::Terminating, named.terminate_hook)
+    {
+        Ok(hook) => (hook, Vec::new()),
+        Err(names) => (None, names),
+    };
+    Ok(Membership { group, launch_hook, terminate_hook, unnamed_terminate_hooks, terminate_hook_error, state })
 }
 
-/// The hook of that name, else the only one of that transition; two of several if nothing says which.
+/// The hook of that name, else the only one of that transition; the names of several if the config names none.
 fn choose(
     hooks: &[GroupHook],
     transition: Transition,
     named: Option<String>,
-) -> Result<Option<LifecycleHook>, [String; 2]> {
-    let mut of_it = hooks.iter().filter(|hook| hook.transition == transition);
+) -> Result<Option<LifecycleHook>, Vec<String>> {
+    let of_it = || hooks.iter().filter(|hook| hook.transition == transition);
     if let Some(name) = named {
-        let timeout = of_it.find(|hook| hook.name == name).and_then(|hook| hook.timeout);
+        let timeout = of_it().find(|hook| hook.name == name).and_then(|hook| hook.timeout);
         return Ok(Some(LifecycleHook { name, timeout }));
     }
-    match (of_it.next(), of_it.next()) {
-        (Some(first), Some(second)) => Err([first.name.clone(), second.name.clone()]),
-        (first, _) => Ok(first.map(|hook| LifecycleHook { name: hook.name.clone(), timeout: hook.timeout })),
+    match of_it().collect::<Vec<_>>().as_slice() {
+        [] => Ok(None),
+        [one] => Ok(Some(LifecycleHook { name: one.name.clone(), timeout: one.timeout })),
+        several => Err(several.iter().map(|hook| hook.name.clone()).collect()),
     }
 }
