@@ -81,5 +81,5 @@ async fn a_password_may_hold_a_colon_and_a_token_of_another_form_is_not_quoted()
     assert_eq!((login.username.as_str(), login.password.expose()), ("AWS", &b"pass:word"[..]));
     let server = Server::start(gives("aHVudGVyMg==")).await; // hunter2
     let error = ecr::login(&client_of(&server.base), HOST).await.unwrap_err();
-    assert_eq!(error.to_string(), "ecr:GetAuthorizationToken told no token of the form AWS:password");
+    assert_eq!(error.to_string(), "ecr:GetAuthorizationToken returned no token of the form AWS:password");
 }

@@ -148,7 +148,7 @@ async fn a_proxy_that_asks_for_a_password_gets_it_and_no_other_server_does() {
             assert_eq!(error.class(), ErrorClass::Misconfigured);
             let message = sentence(&error);
             let refused = format!(
-                "the proxy http://{} refused {what} with 407 Proxy Authentication Required: give it",
+                "the proxy http://{} refused {what} with 407 Proxy Authentication Required: set its user",
                 proxy.address
             );
             assert!(message.contains(&refused) && !message.contains("hunter2"), "{message}");

@@ -73,7 +73,7 @@ async fn a_platform_that_the_image_is_not_built_for_is_final() {
     let reference = reference(&world);
     let error = asked_for("s390x").resolve_digest(&reference, None).await.unwrap_err();
     assert!(matches!(error, EngineError::OtherPlatform { .. }) && error.class() == ErrorClass::Broken, "{error}");
-    let built_for = format!("is built for linux/{HERE}, linux/{OTHER}, and not for linux/s390x (`platform`)");
+    let built_for = format!("is built for linux/{HERE}, linux/{OTHER}, not for linux/s390x (`platform`)");
     assert!(error.to_string().contains(&built_for), "{error}");
     let error = pull(&asked_for("s390x"), &reference.at(pushed.digest)).await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::Broken, "{error}");

@@ -78,7 +78,7 @@ impl Life {
 
     /// Waits until it has printed these lines, as the last of all its output.
     async fn says(&self, lines: &[&str]) {
-        let expected = format!("{}\nsaid\n", lines.join("\n"));
+        let expected = format!("{}\nprinted\n", lines.join("\n"));
         let mut output = String::new();
         let wait = async {
             while !output.ends_with(&expected) {

@@ -25,7 +25,7 @@ use hyper_util::client::proxy::matcher::Intercept;
 use tower_service::Service;
 
 use super::error::{ProxyError, origin};
-use super::one_shot;
+use super::one_shot::{self, Duplex};
 use super::proxy::{Proxies, is_https};
 use super::trust::Trust;
 use crate::io::http::dns::Resolver;
@@ -122,7 +122,7 @@ async fn tunnel(stream: Stream, proxy: &Intercept, host: &Uri) -> Result<Io, Pro
     let broken = |error: BoxError| ProxyError::Broken { proxy: origin(proxy.uri()), source: Arc::from(error) };
     let authority = format!("{}:{}", host.host().unwrap_or_default(), host.port_u16().unwrap_or(443));
     let request = connect_request(&authority, proxy.basic_auth()).map_err(|error| broken(error.into()))?;
-    let answer = one_shot::send(stream, request).await.map_err(|error| broken(error.into()))?;
+    let answer = one_shot::send_on_any(stream, request).await.map_err(|error| broken(error.into()))?;
     if !answer.status().is_success() {
         return Err(ProxyError::refused(&origin(proxy.uri()), format!("CONNECT {authority}"), answer.status()));
     }
@@ -145,10 +145,6 @@ pub(super) struct Io {
     /// Whether a proxy reads the requests on it, which then have the absolute form.
     is_proxied: bool,
 }
-
-trait Duplex: Read + Write + Send + Unpin {}
-
-impl<T: Read + Write + Send + Unpin> Duplex for T {}
 
 impl Connection for Io {
     fn connected(&self) -> Connected {

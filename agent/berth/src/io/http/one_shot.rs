@@ -9,7 +9,20 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::rt::{Read, Write};
 
-/// Sends the request, and returns the answer with its body still to be read.
+/// A connection of any kind. Behind one type the code of HTTP is in the binary once, not for each kind.
+pub(super) trait Duplex: Read + Write + Unpin + Send {}
+
+impl<S: Read + Write + Unpin + Send> Duplex for S {}
+
+/// Sends the request on a stream of any kind, and returns the answer with its body still to be read.
+pub async fn send_on_any<S>(stream: S, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, hyper::Error>
+where
+    S: Read + Write + Unpin + Send + 'static,
+{
+    send(Box::new(stream) as Box<dyn Duplex>, request).await
+}
+
+/// Sends the request, and returns the answer with its body still to be read. An upgraded connection can be taken back as this very type.
 ///
 /// The connection is driven by a task of its own. It ends when the body is read, when an upgraded connection is dropped, or when nobody waits
 /// for the answer any more.

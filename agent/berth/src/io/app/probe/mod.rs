@@ -152,7 +152,8 @@ impl Target {
                 let reason = format!("{} is not a valid path", self.path);
                 ProbeFailure::new(Kind::InvalidTarget, reason)
             })?;
-        let answer = one_shot::send(TokioIo::new(stream), request).await.map_err(|error| self.not_http(&error))?;
+        let answer =
+            one_shot::send_on_any(TokioIo::new(stream), request).await.map_err(|error| self.not_http(&error))?;
         let status = answer.status().as_u16();
         // Read so that the app can write its answer to the end. Whatever it is, the status counts.
         let _ = one_shot::read(answer.into_body(), POLITE).await;
