@@ -60,7 +60,10 @@ fi
 find usr -type f | while read -r file; do
     rm -f "$root/$file"
 done
-rmdir "$root/usr/share/doc/berth/decisions" "$root/usr/share/doc/berth" 2>/dev/null || true
+# Every folder that the archive has below the documentation, the deepest first.
+find usr/share/doc/berth -depth -type d | while read -r folder; do
+    rmdir "$root/$folder" 2>/dev/null || true
+done
 [ -z "$running" ] || systemctl daemon-reload
 if [ "$action" = --purge ]; then
     rm -rf "$root/etc/berth" "$root/var/lib/berth" "$root/run/berth"

@@ -137,7 +137,7 @@ async fn a_builder_that_is_not_ready_is_shown_what_to_do() {
     let image = world.app_image();
     world.ami_defaults("registry_auth = \"ecr\"");
 
-    let errors = ["--image \"nginx\" is not pinned", "`latest` changes under the fleet"];
+    let errors = ["--image \"nginx\" is not pinned", "the image behind `latest` changes"];
     refused(&bake(&world, &["--image", "nginx", "--image", "nginx:latest"]).await, 2, &errors);
     assert_eq!(world.journal.entries().len(), 0, "{}", world.journal.text());
 
