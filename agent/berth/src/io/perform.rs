@@ -1,4 +1,4 @@
-//! Each effect, performed once: which neighbour is asked, and which event the answer is.
+//! Each job, performed once: which adapter does it, and which event answers it.
 //!
 //! The values of secrets and the registry's credentials stay in here; events carry only that they are there.
 
@@ -7,10 +7,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use berth_config::{Config, ConfigErrors, ImdsAccess, SecretsAs};
-use berth_core::message::container::{ContainerId, Creation, FoundContainer};
+use berth_config::{ConfigErrors, ImdsAccess};
 use berth_core::message::error::{ErrorClass, JobError};
-use berth_core::message::event::{BlockRepair, Event};
+use berth_core::message::event::Event;
 use berth_core::message::group::Membership;
 use berth_core::message::job::{Job, JobKind};
 use tokio::net::TcpListener;
@@ -25,7 +24,7 @@ use crate::io::aws::imds::Imds;
 use crate::io::aws::membership::{self, AutoScalingGroup, ConfiguredNames};
 use crate::io::aws::secrets;
 use crate::io::config_sources::ConfigSources;
-use crate::io::docker::{Engine, EngineError, Mounted};
+use crate::io::docker::Engine;
 use crate::io::host::console::Console;
 use crate::io::host::metadata_block::MetadataBlock;
 use crate::io::host::paths::Paths;
@@ -34,7 +33,10 @@ use crate::io::listen::readiness::ReadinessEndpoint;
 use crate::io::secret::Secret;
 use crate::io::secret::deliver::Delivery;
 
-/// All neighbours, and what only the adapters may hold.
+mod block;
+mod secret_values;
+
+/// All adapters, and the values that only they may hold.
 pub struct Adapters {
     imds: Imds,
     aws: Aws,
@@ -53,8 +55,8 @@ pub struct Adapters {
     /// From the fetch until they are delivered.
     secrets: Mutex<Option<BTreeMap<String, Secret>>>,
     login: Mutex<Option<Arc<RegistryCredentials>>>,
-    /// The group, while its hooks are still to be told.
-    place: Mutex<Option<AutoScalingGroup>>,
+    /// The group, while its hooks are still to be looked up.
+    group: Mutex<Option<AutoScalingGroup>>,
 }
 
 /// What the composition root hands to the adapters.
@@ -67,7 +69,7 @@ pub struct Parts {
     pub engine: Engine,
     /// Where secrets are put.
     pub delivery: Delivery,
-    /// Who is kept from the instance metadata.
+    /// Blocks containers from the instance metadata.
     pub block: MetadataBlock,
     /// Where the final status goes.
     pub console: Console,
@@ -77,12 +79,12 @@ pub struct Parts {
     pub binary: PathBuf,
     /// The readiness endpoint.
     pub endpoint: ReadinessEndpoint,
-    /// Where running jobs tell how far they are.
+    /// Where running jobs send their progress.
     pub progress: mpsc::Sender<Event>,
 }
 
 impl Adapters {
-    /// The edge with these neighbours.
+    /// The adapters made of these parts.
     pub fn new(parts: Parts) -> Self {
         Self {
             imds: parts.imds,
@@ -99,7 +101,7 @@ impl Adapters {
             instance_id: Mutex::default(),
             secrets: Mutex::default(),
             login: Mutex::default(),
-            place: Mutex::default(),
+            group: Mutex::default(),
         }
     }
 
@@ -120,7 +122,7 @@ impl Adapters {
             Job::ReadConfig => {
                 let layers = self.sources.read(&self.imds, &self.aws).await?;
                 let config = layers.resolve().map_err(misconfigured)?;
-                // What is worth a line of the log beside the config. Nobody listens once the agent ends.
+                // Warnings for the log. The receiver is gone once the agent ends.
                 let foreign = layers.foreign().map(Event::UserDataIsForeign);
                 let warnings = layers
                     .warnings(&config)
@@ -174,10 +176,10 @@ impl Adapters {
             }
             Job::PullImage { image, platform, stall } => {
                 let login = self.login();
-                // A notice that finds the queue full is one of many; the next tells more.
-                let tell = |progress| drop(self.progress.try_send(Event::PullProgressed(progress)));
+                // Progress that finds the queue full is dropped: a later one replaces it.
+                let report = |progress| drop(self.progress.try_send(Event::PullProgressed(progress)));
                 let engine = self.engine.with_platform(platform.as_ref());
-                engine.pull(&image, login.as_deref().map(RegistryCredentials::as_login), stall, tell).await?;
+                engine.pull(&image, login.as_deref().map(RegistryCredentials::as_login), stall, report).await?;
                 Event::ImagePulled
             }
             Job::CreateContainer(creation) => Event::ContainerCreated(self.create(&creation).await?),
@@ -259,7 +261,7 @@ impl Adapters {
                 Event::SecretsWiped
             }
             Job::SignalApp { id, signal, config } => {
-                // Files change under the app; an environment stays what it was at the start, and only the next one is another.
+                // Files change while the app runs. An environment changes only at the next start.
                 if config.has_secrets() {
                     self.deliver(&config)?;
                 }
@@ -281,106 +283,22 @@ impl Adapters {
         Ok(Event::Identified(Arc::new(identity)))
     }
 
-    async fn create(&self, creation: &Creation) -> Result<ContainerId, JobError> {
-        let config = &creation.config;
-        if !config.has_secrets() {
-            return Ok(self.engine.create(creation, Mounted::Nothing).await?);
-        }
-        let directory = self.delivery.prepare(&config.container_name(), config.secrets_as)?;
-        let mounted = match config.secrets_as {
-            SecretsAs::Env => Mounted::Env { binary: &self.binary, directory: &directory },
-            SecretsAs::Files => Mounted::Files { directory: &directory },
-        };
-        Ok(self.engine.create(creation, mounted).await?)
-    }
-
-    /// Before a start there is nobody in the container yet, so nobody has a moment to ask the metadata in.
-    async fn keep_from_metadata(&self, id: &ContainerId, block: &MetadataBlock) -> Result<(), JobError> {
-        // One that is gone has nobody to keep; starting it will say so.
-        if let Some(bridges) = self.engine.bridges(id).await? {
-            block.hold(id, &bridges).await?;
-        }
-        Ok(())
-    }
-
-    /// Everybody who is held is held still, wherever somebody connected it to meanwhile.
-    async fn check_block(&self) -> Result<BlockRepair, JobError> {
-        let block = self.block.lock().await;
-        let mut repair = BlockRepair::default();
-        for id in block.held()? {
-            let mut bridges = self.engine.bridges(&id).await;
-            if let Err(EngineError::NoBridge { .. }) = bridges {
-                repair.networks.append(&mut self.engine.leave_other_networks(&id).await?);
-                bridges = self.engine.bridges(&id).await;
-            }
-            match bridges {
-                Ok(Some(bridges)) => repair.bridges.append(&mut block.hold(&id, &bridges).await?),
-                Ok(None) => block.lift(&id).await?,
-                // An app can outlive its engine. What is missing now is put back now, and the rest when the engine is there again.
-                Err(error) => {
-                    let set = block.hold_as_noted(&id).await?;
-                    if set.is_empty() {
-                        return Err(error.into());
-                    }
-                    repair.bridges.extend(set);
-                }
-            }
-        }
-        Ok(repair)
-    }
-
-    /// What an earlier agent held is held on for a container that runs, since it may be adopted, and let go of for one that is gone.
-    async fn look_after_blocks(&self, found: &[FoundContainer]) -> Result<(), JobError> {
-        let block = self.block.lock().await;
-        for id in block.held()? {
-            match found.iter().find(|container| container.id == id) {
-                Some(container) if container.running.is_some() => self.keep_from_metadata(&id, &block).await?,
-                // It has nobody in it, and its start will look again.
-                Some(_) => {}
-                None => block.lift(&id).await?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Fetches the secrets again; whether any differs from what is delivered. That, and not what this process fetched before, is
-    /// what the app has: it may have been started by an earlier process, and may have exited and started since.
-    async fn check_secrets(&self, config: &Config) -> Result<bool, JobError> {
-        let values = secrets::fetch(&self.aws, config).await?;
-        let delivered = self.delivery.holds(&config.container_name(), config.secrets_as, &values)?;
-        // Without a delivery there is nothing to compare with: these are the first.
-        let changed = delivered == Some(false);
-        *hold(&self.secrets) = changed.then_some(values);
-        Ok(changed)
-    }
-
-    /// Puts the values that were fetched last in place and wipes them here. Whether the container has its values: none were
-    /// fetched if those in place are still the app's.
-    fn deliver(&self, config: &Config) -> Result<bool, JobError> {
-        let (container, how) = (config.container_name(), config.secrets_as);
-        let mut fetched = hold(&self.secrets);
-        let Some(values) = &*fetched else { return Ok(self.delivery.is_in_place(&container, how)?) };
-        self.delivery.write(&container, how, values)?;
-        *fetched = None;
-        Ok(true)
-    }
-
-    /// What a fleet that is throttled was told once, it does not ask for again: else most of the answers that there are would be
-    /// to the first of two calls, and wasted.
+    /// The group and its hooks. The group is kept until its hooks are known: in a throttled fleet, a repeated first call would use up
+    /// most of the quota.
     async fn membership(&self, mut named: ConfiguredNames) -> Result<Option<Membership>, JobError> {
-        let told = hold(&self.place).take();
-        if named.group.is_none() && told.is_none() {
-            // Whatever keeps it from being there, the group can be asked for.
+        let known = hold(&self.group).take();
+        if named.group.is_none() && known.is_none() {
+            // If the metadata has no group, Auto Scaling is asked.
             named.group = self.imds.group().await.ok().flatten();
         }
-        let place = match told {
-            Some(place) => Some(place),
+        let group = match known {
+            Some(group) => Some(group),
             None => membership::find_group(&self.aws, &self.instance_id(), &named).await?,
         };
-        let Some(place) = place else { return Ok(None) };
-        let found = membership::hooks(&self.aws, place.clone(), named).await;
+        let Some(group) = group else { return Ok(None) };
+        let found = membership::hooks(&self.aws, group.clone(), named).await;
         if found.as_ref().is_err_and(JobError::is_transient) {
-            *hold(&self.place) = Some(place);
+            *hold(&self.group) = Some(group);
         }
         found.map(Some)
     }
@@ -398,7 +316,7 @@ fn misconfigured(errors: ConfigErrors) -> JobError {
     JobError::new(ErrorClass::Misconfigured, errors.to_string())
 }
 
-/// A lock is only held for a moment and never across an await; a poisoned one still holds whole values.
+/// Locks. No lock is held across an await, and a poisoned one still holds whole values.
 fn hold<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
