@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use berth::driver::{Kept, Lines, drive};
+use berth::driver::{Channels, Records, drive};
 use berth::io::host::metadata_block::MetadataBlock;
 use berth::io::host::note::Note;
 use berth::io::host::signals::Signals;
@@ -145,10 +145,10 @@ async fn live(base: &str) {
     let adapters = crate::whole::bare_adapters(base, "http://127.0.0.1:1", &Delivery::new(nowhere), block);
     let (published, _watched) = watch::channel(Arc::new(Published::default()));
     let ((_tell, progress), (_ask, requests)) = (mpsc::channel(64), mpsc::channel(64));
-    let lines =
-        Lines { signals: Signals::new().unwrap(), progress, requests, published, feed: broadcast::channel(256).0 };
-    let kept = Kept { note: Note::new(nowhere), life: Keeper::start(nowhere) };
-    let end = drive(machine, Arc::new(adapters), lines, &kept, Instant::now()).await;
+    let channels =
+        Channels { signals: Signals::new().unwrap(), progress, requests, published, feed: broadcast::channel(256).0 };
+    let records = Records { note: Note::new(nowhere), life: Keeper::start(nowhere) };
+    let end = drive(machine, Arc::new(adapters), channels, &records, Instant::now()).await;
     panic!("the agent ended: {end:?}");
 }
 

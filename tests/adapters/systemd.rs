@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use berth::driver::{Kept, Lines, drive};
+use berth::driver::{Channels, Records, drive};
 use berth::io::host::metadata_block::MetadataBlock;
 use berth::io::host::note::Note;
 use berth::io::host::signals::Signals;
@@ -125,11 +125,11 @@ async fn the_watchdog_is_fed_by_the_driver_s_loop_alone() {
         crate::whole::bare_adapters("http://127.0.0.1:1", "http://127.0.0.1:1", &Delivery::new(nowhere), block);
     let (published, watched) = watch::channel(Arc::new(Published::default()));
     let ((_tell, progress), (_ask, requests)) = (mpsc::channel(64), mpsc::channel(64));
-    let lines =
-        Lines { signals: Signals::new().unwrap(), progress, requests, published, feed: broadcast::channel(256).0 };
+    let channels =
+        Channels { signals: Signals::new().unwrap(), progress, requests, published, feed: broadcast::channel(256).0 };
     tokio::spawn(systemd::follow(watched));
-    let kept = Kept { note: Note::new(directory.path()), life: Keeper::start(directory.path()) };
-    let mut driver = pin!(drive(Machine::new(1, Uptime::ZERO), Arc::new(adapters), lines, &kept, Instant::now()));
+    let records = Records { note: Note::new(directory.path()), life: Keeper::start(directory.path()) };
+    let mut driver = pin!(drive(Machine::new(1, Uptime::ZERO), Arc::new(adapters), channels, &records, Instant::now()));
 
     // The driver turns, even if nothing happens.
     let mut times = 0;

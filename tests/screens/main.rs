@@ -15,7 +15,7 @@ use berth_core::message::event::{Event, PullProgress, Signal};
 use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::last_life::{Ending, LastLife};
-use berth_core::view::published::{Published, Report};
+use berth_core::view::published::{Published, StatusReport};
 
 use serde_json::Value;
 
@@ -43,7 +43,7 @@ fn life(pull: Option<Duration>) -> Sim {
     }
 }
 
-fn report(sim: &Sim, now: f64) -> Report {
+fn report(sim: &Sim, now: f64) -> StatusReport {
     let published = Published {
         view: sim.view(),
         listen: Some(([0, 0, 0, 0], 9911).into()),
@@ -51,7 +51,7 @@ fn report(sim: &Sim, now: f64) -> Report {
         started_at: "2026-11-28T21:23:33Z".to_owned(),
         ..Published::default()
     };
-    Report::new(published, now)
+    StatusReport::new(published, now)
 }
 
 /// What a command prints, standard error in between as on a terminal.
@@ -74,7 +74,7 @@ fn printed(arguments: &[&str], input: &str) -> String {
 }
 
 /// What a command prints while an agent answers with this report.
-fn asked(command: &[&str], report: &Report) -> String {
+fn asked(command: &[&str], report: &StatusReport) -> String {
     let directory = tempfile::tempdir().expect("a directory");
     let listener = UnixListener::bind(directory.path().join("berth.sock")).expect("a socket");
     let body = serde_json::to_string(report).expect("JSON");

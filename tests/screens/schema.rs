@@ -15,7 +15,7 @@ use berth_core::message::outcome::Outcome;
 use berth_core::message::probe_failure::{ProbeFailure, ProbeFailureKind};
 use berth_core::view::feed::{EffectLine, EventLine, FeedLine, LaggedLine};
 use berth_core::view::last_life::{Ending, LastLife};
-use berth_core::view::published::{Published, Report};
+use berth_core::view::published::{Published, StatusReport};
 use berth_core::view::timeline::Timeline;
 use berth_core::view::{PhaseName, View};
 use berth_kit::schema;
@@ -51,14 +51,14 @@ fn views() -> Vec<View> {
     lives.iter().flat_map(|life| moments.map(|at| life().run(secs(at)).view())).collect()
 }
 
-fn report(view: View) -> Report {
+fn report(view: View) -> StatusReport {
     let published = Published {
         view,
         agent_version: "0.1.0".into(),
         started_at: "2026-11-21T03:38:41Z".into(),
         ..Published::default()
     };
-    Report::new(published, 1e6)
+    StatusReport::new(published, 1e6)
 }
 
 #[test]
@@ -69,11 +69,11 @@ fn what_the_machine_shows_in_many_lives_is_what_the_schemas_say() {
     }
     assert!(views.iter().any(|view| view.drain.is_some()) && views.iter().any(|view| view.failure.is_some()));
     assert!(views.iter().any(|view| view.app_exit.is_some()) && views.iter().any(|view| !view.probes.is_empty()));
-    let reports: Vec<Report> = views.into_iter().map(report).collect();
-    let values = |of: &dyn Fn(&Report) -> Value| reports.iter().map(of).collect::<Vec<_>>();
+    let reports: Vec<StatusReport> = views.into_iter().map(report).collect();
+    let values = |of: &dyn Fn(&StatusReport) -> Value| reports.iter().map(of).collect::<Vec<_>>();
     schema::agree("status.json", &values(&|report| json!(report)));
     schema::agree("timeline.json", &values(&|report| json!(Timeline::of(report))));
-    let life = |report: &Report| LastLife {
+    let life = |report: &StatusReport| LastLife {
         report: report.clone(),
         last_life: Ending { written_at: "2026-11-21T03:40:04Z".into(), exit_code: Some(5), final_status: None },
     };

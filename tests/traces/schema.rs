@@ -4,7 +4,7 @@
 use berth_core::message::job::JobKind;
 use berth_core::view::feed::FeedLine;
 use berth_core::view::last_life::LastLife;
-use berth_core::view::published::Report;
+use berth_core::view::published::StatusReport;
 use berth_core::view::timeline::Timeline;
 use expect_test::expect_file;
 use schemars::generate::SchemaSettings;
@@ -22,7 +22,7 @@ fn made<T: JsonSchema>(title: &str) -> String {
 #[test]
 fn the_schemas_in_the_docs_are_made_from_the_types() {
     expect_file!["../../docs/schema/status.json"]
-        .assert_eq(&made::<Report>("GET /v1/status, and berth status --json of a running agent"));
+        .assert_eq(&made::<StatusReport>("GET /v1/status, and berth status --json of a running agent"));
     expect_file!["../../docs/schema/last-life.json"].assert_eq(&made::<LastLife>(
         "berth status --json when no agent runs, and last-life.json in the state directory",
     ));

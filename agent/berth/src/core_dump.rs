@@ -10,7 +10,7 @@ use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 
 /// The limit of core files that the process was started with, bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Former {
+pub struct CoreLimit {
     soft: rlim_t,
     hard: rlim_t,
 }
@@ -29,17 +29,17 @@ pub fn forbid() -> nix::Result<()> {
 ///
 /// # Errors
 /// As for [`forbid`].
-pub fn suspend() -> nix::Result<Former> {
+pub fn suspend() -> nix::Result<CoreLimit> {
     let dumpable = prctl::set_dumpable(false);
     let (soft, hard) = getrlimit(Resource::RLIMIT_CORE)?;
     setrlimit(Resource::RLIMIT_CORE, 0, hard)?;
-    dumpable.map(|()| Former { soft, hard })
+    dumpable.map(|()| CoreLimit { soft, hard })
 }
 
 /// Gives the limit back, right before `execve`. Until that this process stays not dumpable.
 ///
 /// # Errors
 /// What the kernel refused.
-pub fn allow(former: Former) -> nix::Result<()> {
-    setrlimit(Resource::RLIMIT_CORE, former.soft, former.hard)
+pub fn allow(limit: CoreLimit) -> nix::Result<()> {
+    setrlimit(Resource::RLIMIT_CORE, limit.soft, limit.hard)
 }

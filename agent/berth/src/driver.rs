@@ -29,13 +29,13 @@ use crate::io::host::signals::Signals;
 use crate::io::listen::socket::Request;
 use crate::io::{Adapters, host::log, host::systemd};
 
-use diary::Diary;
-pub use diary::Kept;
+use recorder::Recorder;
+pub use recorder::Records;
 
-mod diary;
+mod recorder;
 
 /// The channels of the driver, beside the adapters.
-pub struct Lines {
+pub struct Channels {
     /// Signals of the process.
     pub signals: Signals,
     /// What running jobs report before their answer.
@@ -57,7 +57,7 @@ pub enum End {
     HandOver,
 }
 
-struct Running {
+struct RunningJob {
     kind: JobKind,
     since: Uptime,
     handle: AbortHandle,
@@ -67,15 +67,15 @@ struct Running {
 pub async fn drive(
     mut machine: Machine,
     adapters: Arc<Adapters>,
-    mut lines: Lines,
-    kept: &Kept,
+    mut channels: Channels,
+    records: &Records,
     started: Instant,
 ) -> End {
     let mut tasks: JoinSet<(Ticket, Event)> = JoinSet::new();
-    let mut running: BTreeMap<Ticket, Running> = BTreeMap::new();
+    let mut running: BTreeMap<Ticket, RunningJob> = BTreeMap::new();
     let mut layers_logged = 0;
     let mut successors = Vec::new();
-    let mut diary = Diary::new();
+    let mut recorder = Recorder::new();
     let watchdog = systemd::watchdog_interval();
     let mut feeding = watchdog.map(|_| Uptime::ZERO);
     loop {
@@ -86,17 +86,17 @@ pub async fn drive(
         }
         log_dropped_lines();
         // Before any effect of the last event is carried out: the note for the next agent is never older than what was done.
-        diary.note(&machine, &kept.note, turned);
+        recorder.note(&machine, &records.note, turned);
         while let Some(effect) = machine.next_effect() {
             let now = uptime(started);
-            log_effect(&lines.feed, machine.phase(), &effect, now);
+            log_effect(&channels.feed, machine.phase(), &effect, now);
             match effect {
                 Effect::Job(ticket, job) => {
-                    diary.hear(&job);
+                    recorder.hear(&job);
                     let adapters = adapters.clone();
                     let kind = JobKind::from(&job);
                     let handle = tasks.spawn(async move { (ticket, adapters.perform(job).await) });
-                    running.insert(ticket, Running { kind, since: now, handle });
+                    running.insert(ticket, RunningJob { kind, since: now, handle });
                 }
                 Effect::Command(Command::Cancel(ticket)) => {
                     if let Some(cancelled) = running.remove(&ticket) {
@@ -104,8 +104,8 @@ pub async fn drive(
                     }
                 }
                 Effect::Command(Command::Exit(outcome)) => {
-                    publish(&machine, &adapters, &lines.published);
-                    diary.end(outcome, &lines.published, kept, now);
+                    publish(&machine, &adapters, &channels.published);
+                    recorder.end(outcome, &channels.published, records, now);
                     return End::Exit(outcome);
                 }
                 // Nothing is published: seen from outside, the instance stays what it was.
@@ -116,32 +116,32 @@ pub async fn drive(
                 Effect::Command(Command::RefuseHandover(why)) => answer(&mut successors, Err(why)),
             }
         }
-        publish(&machine, &adapters, &lines.published);
-        diary.keep(&lines.published, &kept.life, uptime(started));
+        publish(&machine, &adapters, &channels.published);
+        recorder.keep(&channels.published, &records.life, uptime(started));
 
         let input = tokio::select! {
             biased;
-            signal = lines.signals.drain.next() => Some(Event::Signalled(signal).into()),
-            Some(request) = lines.requests.recv() => Some(match request {
+            signal = channels.signals.drain.next() => Some(Event::Signalled(signal).into()),
+            Some(request) = channels.requests.recv() => Some(match request {
                 Request::Drain { reason } => Event::DrainRequested(reason).into(),
                 Request::Handover { answer } => {
                     successors.push(answer);
                     Event::HandoverRequested.into()
                 }
             }),
-            Some(event) = lines.progress.recv() => Some(event.into()),
+            Some(event) = channels.progress.recv() => Some(event.into()),
             Some(done) = tasks.join_next() => match done {
                 Ok((ticket, event)) => Some(Input::Answer(ticket, event)),
                 Err(error) if error.is_cancelled() => None, // by a command of the machine, which expects no answer
                 Err(error) => {
                     warn!(%error, "a job panicked");
-                    diary.end(Outcome::Bug, &lines.published, kept, uptime(started));
+                    recorder.end(Outcome::Bug, &channels.published, records, uptime(started));
                     return End::Exit(Outcome::Bug);
                 }
             },
             () = until(machine.next_wake(), started) => Some(Event::Woke.into()),
             () = until(feeding, started) => None, // the watchdog is fed at the top of the loop
-            name = lines.signals.harmless.next() => {
+            name = channels.signals.harmless.next() => {
                 info!(phase = machine.phase().word(), "{name} is ignored: only SIGTERM and SIGINT drain");
                 None
             }
@@ -160,7 +160,7 @@ pub async fn drive(
                 event => event.is_routine(),
             };
             let answers = answered.and_then(|(ticket, job)| job.map(|job| (ticket, job.kind, now.since(job.since))));
-            log_event(&lines.feed, machine.phase(), answers, input.event(), routine, now);
+            log_event(&channels.feed, machine.phase(), answers, input.event(), routine, now);
         }
         let before = machine.phase();
         machine.on(&input, now);

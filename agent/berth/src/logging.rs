@@ -147,9 +147,9 @@ mod tests {
 
     /// What is logged through it.
     #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
+    struct CapturedLog(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Lines {
+    impl Write for CapturedLog {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().write(bytes)
         }
@@ -160,7 +160,7 @@ mod tests {
     }
 
     fn logged(is_journal: bool) -> String {
-        let lines = Lines::default();
+        let lines = CapturedLog::default();
         let writer = lines.clone();
         let layer = tracing_subscriber::fmt::layer().with_writer(move || writer.clone()).json();
         let layer = layer.map_event_format(|json| Prioritised { json, is_journal });

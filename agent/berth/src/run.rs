@@ -17,7 +17,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tracing::{error, info, warn};
 
 use crate::cli::{Global, RunArgs};
-use crate::driver::{self, End, Kept, Lines};
+use crate::driver::{self, Channels, End, Records};
 use crate::io::aws::Aws;
 use crate::io::aws::imds::Imds;
 use crate::io::docker::Engine;
@@ -30,7 +30,7 @@ use crate::io::http::Http;
 use crate::io::http::dns::Resolver;
 use crate::io::listen::handover;
 use crate::io::listen::readiness::ReadinessEndpoint;
-use crate::io::listen::socket::{Doors, Socket};
+use crate::io::listen::socket::{Socket, SocketContext};
 use crate::io::secret::deliver::Delivery;
 use crate::io::{Adapters, ConfigSources, Parts, host::log, host::systemd};
 
@@ -85,15 +85,15 @@ async fn begin(global: &Global, run: &RunArgs, started: Instant) -> Result<Outco
 
     let signals = Signals::new().map_err(BeginError::Signals)?;
     let socket = Socket::bind(&global.run_dir())?;
-    let (published, watcher) = watch::channel(Arc::new(first_sight()));
-    let door = match systemd::inherited_listener() {
+    let (published, watcher) = watch::channel(Arc::new(initial()));
+    let endpoint = match systemd::inherited_listener() {
         Some(listener) => ReadinessEndpoint::inherit(listener, watcher.clone()),
         None => ReadinessEndpoint::open(early.listen().unwrap_or_else(|| Config::defaults().listen), watcher.clone()),
     };
     let (feed, _) = broadcast::channel(256);
     let (ask, requests) = mpsc::channel(QUEUE);
-    let doors = Doors { published: watcher.clone(), began: started, lines: feed.downgrade(), requests: ask };
-    let socket = socket.serve(doors);
+    let context = SocketContext { published: watcher.clone(), began: started, lines: feed.downgrade(), requests: ask };
+    let socket = socket.serve(context);
 
     let environment = text_of(std::env::vars_os())?;
     let env = |name: &str| environment.get(name).cloned();
@@ -110,17 +110,17 @@ async fn begin(global: &Global, run: &RunArgs, started: Instant) -> Result<Outco
         console: Console { path: run.console.clone() },
         sources,
         binary: own.clone(),
-        endpoint: door,
+        endpoint,
         progress: tell,
     }));
 
-    let kept = Kept { note: Note::new(&global.run_dir()), life: Keeper::start(&global.state_dir()) };
-    let left = left(&kept.note);
-    let lines = Lines { signals, requests, progress, published, feed };
+    let records = Records { note: Note::new(&global.run_dir()), life: Keeper::start(&global.state_dir()) };
+    let left = left(&records.note);
+    let channels = Channels { signals, requests, progress, published, feed };
     tokio::spawn(systemd::follow(watcher));
     let machine = Machine::new(seed(), Uptime::ZERO).within(early.boot_timeout()).after(left, Uptime::ZERO);
-    let end = driver::drive(machine, adapters.clone(), lines, &kept, started).await;
-    kept.life.finish().await;
+    let end = driver::drive(machine, adapters.clone(), channels, &records, started).await;
+    records.life.finish().await;
     match end {
         End::Exit(outcome) => {
             drop(socket.finish().await);
@@ -200,7 +200,7 @@ fn own_binary() -> io::Result<PathBuf> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "wall time is for people")]
-fn first_sight() -> Published {
+fn initial() -> Published {
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     Published { agent_version: env!("CARGO_PKG_VERSION").to_owned(), started_at: rfc3339(unix), ..Published::default() }
 }

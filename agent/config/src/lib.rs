@@ -24,8 +24,8 @@
 pub use config::Config;
 pub use config::network::Network;
 pub use config::policy::{
-    BootPolicy, CutDrain, Drain, ImdsAccess, Lifecycle, OnChange, OnFailure, OnNotice, Probe, Refresh, RegistryAuth,
-    Restart, SecretsAs,
+    BootPolicy, CutDrain, DrainConfig, ImdsAccess, Lifecycle, OnChange, OnFailure, OnNotice, Probe, Refresh,
+    RegistryAuth, Restart, SecretsAs,
 };
 pub use detect::foreign::Foreign;
 pub use detect::near_miss::COMMANDS;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use berth::io::listen::socket::{self, Doors, Request};
+use berth::io::listen::socket::{self, Request, SocketContext};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::yield_now;
 
@@ -18,10 +18,10 @@ pub fn socket(bytes: &[u8]) {
     let (_published, published) = watch::channel(Arc::default());
     let (lines, _) = broadcast::channel(4);
     let (asked, mut requests) = mpsc::channel(64);
-    let doors = Doors { published, began: Instant::now(), lines: lines.downgrade(), requests: asked };
+    let context = SocketContext { published, began: Instant::now(), lines: lines.downgrade(), requests: asked };
     let taken: Arc<Mutex<Vec<Option<String>>>> = Arc::default();
     let drains = taken.clone();
-    let answer = move |request| socket::answer(request, doors.clone());
+    let answer = move |request| socket::answer(request, context.clone());
     let driver = async move {
         // A client that follows the events gets one, and then the end.
         for _ in 0..8 {

@@ -15,11 +15,11 @@ use berth_core::message::event::PullProgress;
 use berth_core::message::outcome::Outcome;
 
 use crate::cli::{BakeArgs, Global};
-use crate::commands::doctor::report::{Check, Report};
+use crate::commands::doctor::report::{DoctorReport, Finding};
 use crate::commands::doctor::{host, services, within};
 use crate::commands::humanize::bytes;
 use crate::commands::paint::Paint;
-use crate::commands::policy::{Place, Policy};
+use crate::commands::policy::{ArnScope, Policy};
 use crate::io::aws::Aws;
 use crate::io::aws::ecr::RegistryCredentials;
 use crate::io::docker::{Engine, EngineError};
@@ -45,13 +45,13 @@ pub async fn main(global: &Global, args: &BakeArgs) -> ExitCode {
     if let Some(identity) = &identity {
         aws.locate(identity);
     }
-    let place = Place { region: aws.region(), account: identity.as_ref().map(|identity| identity.account.clone()) };
+    let scope = ArnScope { region: aws.region(), account: identity.as_ref().map(|identity| identity.account.clone()) };
     let docker_host = std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty());
     let engine = Engine::new(docker_host.as_deref());
 
     let mut checks = examine(global, &aws, &engine, docker_host.is_none()).await;
     let instance_id = identity.map(|identity| identity.instance_id);
-    let report = Report::new(checks.clone());
+    let report = DoctorReport::new(checks.clone());
     // Nothing is pulled on a host that is not ready, and nothing is removed beside an agent that runs.
     if let (Ok(engine), true) = (&engine, report.ok) {
         checks.extend(clear(engine, instance_id.as_deref()).await);
@@ -59,11 +59,11 @@ pub async fn main(global: &Global, args: &BakeArgs) -> ExitCode {
         for image in images {
             super::note(&format!("pulling {image}"));
             let config = Config { registry_auth: auth(&config, &image), image, ..config.clone() };
-            let policy = Policy::of(&layers, &config, &place);
+            let policy = Policy::of(&layers, &config, &scope);
             checks.push(pull(&aws, engine, &config, &policy).await);
         }
     }
-    let report = Report::new(checks);
+    let report = DoctorReport::new(checks);
     super::say(&report.to_text(
         "this host is ready to be an AMI",
         "this host is not ready to be an AMI",
@@ -99,10 +99,10 @@ fn auth(config: &Config, image: &ImageRef) -> RegistryAuth {
     if is_meant { config.registry_auth.clone() } else { RegistryAuth::Auto }
 }
 
-async fn examine(global: &Global, aws: &Aws, engine: &Result<Engine, EngineError>, usual_engine: bool) -> Vec<Check> {
+async fn examine(global: &Global, aws: &Aws, engine: &Result<Engine, EngineError>, usual_engine: bool) -> Vec<Finding> {
     let run_dir = global.run_dir();
     let ((engine, about), (agent, running)) = tokio::join!(host::engine(engine), host::agent(&run_dir));
-    let mut checks: Vec<Check> = host::root().into_iter().chain([engine]).collect();
+    let mut checks: Vec<Finding> = host::root().into_iter().chain([engine]).collect();
     checks.extend(about.map(|about| host::disk(&about.docker_root_dir)));
     if usual_engine {
         checks.extend(unit("docker.service", "systemctl enable docker"));
@@ -110,30 +110,30 @@ async fn examine(global: &Global, aws: &Aws, engine: &Result<Engine, EngineError
     checks.extend(unit("berth.service", "install berth's package, then systemctl enable berth"));
     checks.extend([host::roots(aws.http()), host::run_dir(&run_dir), state(&global.state_dir())]);
     checks.push(match running {
-        Some(_) => Check::fail("agent", agent.found, "stop it first: systemctl stop berth drains it"),
+        Some(_) => Finding::fail("agent", agent.found, "stop it first: systemctl stop berth drains it"),
         None => agent,
     });
     checks
 }
 
 /// Whether the next boot starts it; nothing is said where there is no systemd.
-fn unit(name: &str, advice: &str) -> Option<Check> {
+fn unit(name: &str, advice: &str) -> Option<Finding> {
     let output = Command::new("systemctl").args(["is-enabled", name]).output().ok()?;
     let said = String::from_utf8_lossy(&output.stdout);
     Some(match (output.status.success(), said.trim()) {
-        (true, said) => Check::ok("unit", format!("{name} is {said}")),
-        (false, "") => Check::fail("unit", format!("{name} is not installed"), advice),
-        (false, said) => Check::fail("unit", format!("{name} is {said}"), advice),
+        (true, said) => Finding::ok("unit", format!("{name} is {said}")),
+        (false, "") => Finding::fail("unit", format!("{name} is not installed"), advice),
+        (false, said) => Finding::fail("unit", format!("{name} is {said}"), advice),
     })
 }
 
 /// What would outlive the reboot into the AMI. The record of the last life misleads nobody, and is removed (`forget`).
-fn state(state_dir: &Path) -> Check {
+fn state(state_dir: &Path) -> Finding {
     let others = |entry: &fs::DirEntry| !entry.file_name().to_string_lossy().starts_with(state_dir::FILE);
     let files = fs::read_dir(state_dir).into_iter().flatten().flatten().filter(others).count();
     match files {
-        0 => Check::ok("state", format!("nothing in {}", state_dir.display())),
-        _ => Check::fail(
+        0 => Finding::ok("state", format!("nothing in {}", state_dir.display())),
+        _ => Finding::fail(
             "state",
             format!("{files} files of an earlier life in {}", state_dir.display()),
             "remove them: no instance of this AMI shall find them",
@@ -142,23 +142,23 @@ fn state(state_dir: &Path) -> Check {
 }
 
 /// Removes the record of the builder's own last life: it says nothing of an instance of this AMI.
-fn forget(state_dir: &Path) -> Option<Check> {
+fn forget(state_dir: &Path) -> Option<Finding> {
     match state_dir::forget(state_dir) {
         Ok(true) => {
-            Some(Check::ok("state", format!("the record of an earlier life in {} is removed", state_dir.display())))
+            Some(Finding::ok("state", format!("the record of an earlier life in {} is removed", state_dir.display())))
         }
         Ok(false) => None,
-        Err(error) => Some(Check::fail("state", super::chain(&error), "remove it by hand")),
+        Err(error) => Some(Finding::fail("state", super::chain(&error), "remove it by hand")),
     }
 }
 
 /// Removes what an agent that ran on the builder left behind. One that still runs is somebody's.
-async fn clear(engine: &Engine, instance_id: Option<&str>) -> Vec<Check> {
+async fn clear(engine: &Engine, instance_id: Option<&str>) -> Vec<Finding> {
     // Without metadata no agent has ever run here.
     let Some(instance_id) = instance_id else { return Vec::new() };
     let failed = |error: EngineError| {
         let error = JobError::from(error);
-        Check::fail("container", error.reason, "remove the containers of berth by hand")
+        Finding::fail("container", error.reason, "remove the containers of berth by hand")
     };
     let found = match engine.find_containers("", instance_id).await {
         Ok(found) => found,
@@ -168,13 +168,13 @@ async fn clear(engine: &Engine, instance_id: Option<&str>) -> Vec<Check> {
     for container in found {
         let name = container.name;
         checks.push(match container.running {
-            Some(_) => Check::fail(
+            Some(_) => Finding::fail(
                 "container",
                 format!("{name} runs, and no agent does"),
                 format!("take this instance out of use first, then: docker rm -f {name}"),
             ),
             None => match engine.remove(&container.id).await {
-                Ok(_) => Check::ok("container", format!("{name} of an earlier life is removed")),
+                Ok(_) => Finding::ok("container", format!("{name} of an earlier life is removed")),
                 Err(error) => failed(error),
             },
         });
@@ -183,14 +183,14 @@ async fn clear(engine: &Engine, instance_id: Option<&str>) -> Vec<Check> {
 }
 
 /// One image, by digest, as a boot pulls it.
-async fn pull(aws: &Aws, engine: &Engine, config: &Config, policy: &Policy) -> Check {
+async fn pull(aws: &Aws, engine: &Engine, config: &Config, policy: &Policy) -> Finding {
     let login = match services::log_in(aws, config, policy).await {
         Ok(login) => login,
         Err(check) => return check,
     };
     match pulled(&engine.with_platform(config.platform.as_ref()), &config.image, login.as_ref()).await {
-        Ok((pinned, None)) => Check::ok("image", format!("{pinned} is here already")),
-        Ok((pinned, Some(size))) => Check::ok("image", format!("{pinned}, {} pulled", bytes(size))),
+        Ok((pinned, None)) => Finding::ok("image", format!("{pinned} is here already")),
+        Ok((pinned, Some(size))) => Finding::ok("image", format!("{pinned}, {} pulled", bytes(size))),
         Err(error) => services::refused_image(&JobError::from(error), policy),
     }
 }

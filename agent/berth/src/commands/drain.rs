@@ -32,7 +32,7 @@ pub async fn run(run_dir: &Path, args: &DrainArgs) -> Result<Option<Ended>, Clie
 mod tests {
     use super::*;
     use crate::cli::RunDir;
-    use crate::commands::fake::Agent;
+    use crate::commands::fake::FakeAgent;
     use crate::io::listen::socket::Request;
 
     fn args(reason: Option<&str>, wait: bool) -> DrainArgs {
@@ -43,7 +43,7 @@ mod tests {
     async fn a_drain_without_waiting_ends_when_the_agent_has_heard() {
         let run_dir = tempfile::tempdir().unwrap();
         assert!(matches!(run(run_dir.path(), &args(None, false)).await, Err(ClientError::NotRunning(_))));
-        let mut agent = Agent::start(run_dir.path());
+        let mut agent = FakeAgent::start(run_dir.path());
         assert_eq!(run(run_dir.path(), &args(Some("deploy 7"), false)).await.unwrap(), None);
         let Some(Request::Drain { reason }) = agent.requests.recv().await else { panic!("no drain") };
         assert_eq!(reason.as_deref(), Some("deploy 7"));
@@ -52,7 +52,7 @@ mod tests {
     #[tokio::test]
     async fn an_end_that_comes_at_once_is_heard() {
         let run_dir = tempfile::tempdir().unwrap();
-        let mut agent = Agent::start(run_dir.path());
+        let mut agent = FakeAgent::start(run_dir.path());
         let life = async {
             agent.requests.recv().await.unwrap();
             agent.tell("{\"effect\":\"exit\",\"exit_code\":5}");

@@ -127,7 +127,7 @@ mod tests {
     use berth_core::view::{PhaseName, Status};
 
     use super::*;
-    use crate::commands::fake::Agent;
+    use crate::commands::fake::FakeAgent;
 
     const BOUND: Duration = Duration::from_secs(20);
 
@@ -148,7 +148,7 @@ mod tests {
             (Outcome::AppFailed, 4, "the agent ended: the app could not be kept running"),
         ] {
             let run_dir = tempfile::tempdir().unwrap();
-            let agent = Agent::start(run_dir.path());
+            let agent = FakeAgent::start(run_dir.path());
             agent.show(PhaseName::Serve, Status::Ok);
             let life = async {
                 agent.followed().await;
@@ -180,11 +180,11 @@ mod tests {
     #[tokio::test]
     async fn an_agent_that_was_killed_is_followed_when_it_comes_back() {
         let run_dir = tempfile::tempdir().unwrap();
-        let first = Agent::start(run_dir.path());
+        let first = FakeAgent::start(run_dir.path());
         let life = async {
             first.followed().await;
             first.die(run_dir.path()).await;
-            let second = Agent::start(run_dir.path());
+            let second = FakeAgent::start(run_dir.path());
             second.followed().await;
             second.tell(&exit(Outcome::DrainCut));
             second.end().await;
@@ -196,7 +196,7 @@ mod tests {
     #[tokio::test]
     async fn an_agent_that_was_killed_for_good_is_no_success() {
         let run_dir = tempfile::tempdir().unwrap();
-        Agent::start(run_dir.path()).die(run_dir.path()).await;
+        FakeAgent::start(run_dir.path()).die(run_dir.path()).await;
         let ended = drained(run_dir.path(), BOUND).await.unwrap();
         assert_eq!((ended.code(), ended), (1, Ended::Silently));
     }
@@ -204,7 +204,7 @@ mod tests {
     #[tokio::test]
     async fn the_time_ends_with_what_was_seen_last() {
         let run_dir = tempfile::tempdir().unwrap();
-        let agent = Agent::start(run_dir.path());
+        let agent = FakeAgent::start(run_dir.path());
         agent.show(PhaseName::Serve, Status::Ok);
         let ended = drained(run_dir.path(), Duration::from_millis(300)).await.unwrap();
         assert_eq!((ended.code(), ended.sentence().as_str()), (1, "not drained in time: serve, because"));

@@ -8,24 +8,24 @@ use berth_core::view::published::Published;
 use berth_core::view::{PhaseName, Status, View};
 use tokio::sync::{broadcast, mpsc, watch};
 
-use crate::io::listen::socket::{Doors, Request, Serving, Socket};
+use crate::io::listen::socket::{Request, RunningSocket, Socket, SocketContext};
 
-pub(super) struct Agent {
+pub(super) struct FakeAgent {
     pub(super) published: watch::Sender<Arc<Published>>,
     pub(super) lines: broadcast::Sender<Arc<str>>,
     pub(super) requests: mpsc::Receiver<Request>,
-    serving: Serving,
+    serving: RunningSocket,
 }
 
-impl Agent {
+impl FakeAgent {
     pub(super) fn start(run_dir: &Path) -> Self {
         let (published, state) = watch::channel(Arc::default());
         let (lines, _) = broadcast::channel(16);
         let (ask, requests) = mpsc::channel(1);
         #[expect(clippy::disallowed_methods, reason = "the agent's start is now")]
         let began = Instant::now();
-        let doors = Doors { published: state, began, lines: lines.downgrade(), requests: ask };
-        Self { published, lines, requests, serving: Socket::bind(run_dir).unwrap().serve(doors) }
+        let context = SocketContext { published: state, began, lines: lines.downgrade(), requests: ask };
+        Self { published, lines, requests, serving: Socket::bind(run_dir).unwrap().serve(context) }
     }
 
     pub(super) fn show(&self, phase: PhaseName, status: Status) {

@@ -93,20 +93,20 @@ mod tests {
     use berth_core::view::Status;
 
     use super::*;
-    use crate::commands::fake::Agent;
+    use crate::commands::fake::FakeAgent;
     use crate::io::listen::socket::Request;
 
     const BOUND: Duration = Duration::from_secs(20);
     const SHORT: Duration = Duration::from_millis(300);
 
-    fn agent(run_dir: &Path, phase: PhaseName) -> Agent {
-        let agent = Agent::start(run_dir);
+    fn agent(run_dir: &Path, phase: PhaseName) -> FakeAgent {
+        let agent = FakeAgent::start(run_dir);
         agent.show(phase, Status::Starting);
         agent
     }
 
     /// Says this to the handover that it is asked for, and ends if that is yes.
-    async fn answers(mut agent: Agent, said: Result<(), &'static str>) {
+    async fn answers(mut agent: FakeAgent, said: Result<(), &'static str>) {
         let Some(Request::Handover { answer }) = agent.requests.recv().await else { panic!("no handover") };
         answer.send(said).unwrap();
         if said.is_ok() {

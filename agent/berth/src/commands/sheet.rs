@@ -8,7 +8,7 @@ use crate::commands::humanize::span;
 
 /// The room that there is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Room {
+pub struct Viewport {
     /// Columns, none for any number.
     pub columns: Option<usize>,
     /// Rows, none for any number.
@@ -34,7 +34,7 @@ pub(super) enum Rank {
 
 /// One line: its head, what follows, and notes that may stand in a row of their own.
 #[derive(Clone, Debug)]
-struct Line {
+struct SheetLine {
     rank: Rank,
     head: String,
     text: String,
@@ -43,7 +43,7 @@ struct Line {
 
 /// The last lines of the app's output.
 #[derive(Clone, Debug)]
-struct Output {
+struct OutputSection {
     ago: f64,
     lines: Vec<String>,
     /// Whether there was more before them.
@@ -56,10 +56,10 @@ struct Output {
 /// All lines.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sheet {
-    lines: Vec<Line>,
+    lines: Vec<SheetLine>,
     /// What stands for all finished steps when they are folded.
     finished: Vec<String>,
-    output: Option<Output>,
+    output: Option<OutputSection>,
 }
 
 /// How much is left out.
@@ -105,16 +105,17 @@ impl Sheet {
     pub(super) fn output(&mut self, ago: f64, lines: Vec<String>, truncated: bool, recovered: Option<usize>) {
         let most = recovered.unwrap_or(lines.len()).min(lines.len());
         let least = if recovered.is_some() { 0 } else { OUTPUT.min(lines.len()) };
-        self.output = Some(Output { ago, lines, truncated, most, least });
+        self.output = Some(OutputSection { ago, lines, truncated, most, least });
     }
 
     /// All of it, laid out.
-    pub(super) fn fit(&self, room: Room) -> String {
-        let columns = room.columns.unwrap_or(usize::MAX).max(MIN_COLUMNS);
-        let cut = self.cuts().into_iter().find(|cut| self.rows(*cut, columns).len() <= room.rows.unwrap_or(usize::MAX));
+    pub(super) fn fit(&self, viewport: Viewport) -> String {
+        let columns = viewport.columns.unwrap_or(usize::MAX).max(MIN_COLUMNS);
+        let cut =
+            self.cuts().into_iter().find(|cut| self.rows(*cut, columns).len() <= viewport.rows.unwrap_or(usize::MAX));
         let least = Cut { from: Rank::Explains, output: self.output.as_ref().map_or(0, |output| output.least.min(1)) };
         let mut rows = self.rows(cut.unwrap_or(least), columns);
-        if let Some(most) = room.rows.filter(|most| room.bounded && rows.len() > *most) {
+        if let Some(most) = viewport.rows.filter(|most| viewport.bounded && rows.len() > *most) {
             rows.truncate(most.saturating_sub(1));
             rows.push("… the rest does not fit here: `berth status`".into());
         }
@@ -139,7 +140,7 @@ impl Sheet {
     }
 
     fn push(&mut self, rank: Rank, head: &str, text: &str, notes: &str) {
-        self.lines.push(Line { rank, head: head.into(), text: text.into(), notes: notes.into() });
+        self.lines.push(SheetLine { rank, head: head.into(), text: text.into(), notes: notes.into() });
     }
 
     fn rows(&self, cut: Cut, columns: usize) -> Vec<String> {
@@ -149,7 +150,8 @@ impl Sheet {
             let fold = cut.from > Rank::FinishedStep && cut.from < Rank::Explains;
             if line.rank == Rank::FinishedStep && fold && !folded {
                 folded = true;
-                let done = Line { head: "  done       ".into(), text: self.finished.join(", "), ..Line::empty() };
+                let done =
+                    SheetLine { head: "  done       ".into(), text: self.finished.join(", "), ..SheetLine::empty() };
                 rows.extend(done.rows(columns));
             }
             if line.rank >= cut.from {
@@ -170,7 +172,7 @@ impl Sheet {
     }
 }
 
-impl Line {
+impl SheetLine {
     fn empty() -> Self {
         Self { rank: Rank::Explains, head: String::new(), text: String::new(), notes: String::new() }
     }
@@ -191,7 +193,7 @@ impl Line {
     }
 }
 
-impl Output {
+impl OutputSection {
     fn rows(&self, shown: usize, columns: usize) -> Vec<String> {
         let before = self.lines.len() - shown.min(self.lines.len());
         let more = match (before, self.truncated) {
@@ -257,8 +259,8 @@ mod tests {
 
     use super::*;
 
-    fn at(columns: usize, rows: usize) -> Room {
-        Room { columns: Some(columns), rows: Some(rows), bounded: true }
+    fn at(columns: usize, rows: usize) -> Viewport {
+        Viewport { columns: Some(columns), rows: Some(rows), bounded: true }
     }
 
     #[test]
@@ -269,7 +271,7 @@ mod tests {
             sheet.fit(at(30, 9)),
             "  reason     one two three\n             four\n             arn:aws:iam::1234\n             56789012:role/x\n"
         );
-        assert_eq!(sheet.fit(Room::default()).lines().count(), 1);
+        assert_eq!(sheet.fit(Viewport::default()).lines().count(), 1);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use berth_core::message::outcome::Outcome;
-use berth_core::view::published::Report;
+use berth_core::view::published::StatusReport;
 use berth_core::view::{PhaseName, Status};
 use tokio::time::{sleep, timeout};
 
@@ -109,7 +109,7 @@ async fn follow(run_dir: &Path, last: &RefCell<String>) -> Result<Waited, Client
     }
 }
 
-fn judge(report: &Report) -> Option<Waited> {
+fn judge(report: &StatusReport) -> Option<Waited> {
     let view = &report.published.view;
     match (view.status, view.phase) {
         (Status::Ok, _) => Some(Waited::Ready),
@@ -132,7 +132,7 @@ mod tests {
     use berth_core::view::published::Published;
 
     use super::*;
-    use crate::commands::fake::Agent;
+    use crate::commands::fake::FakeAgent;
 
     const BOUND: Duration = Duration::from_secs(20);
 
@@ -140,7 +140,7 @@ mod tests {
     async fn an_agent_that_is_not_up_yet_is_waited_for() {
         let run_dir = tempfile::tempdir().unwrap();
         let life = async {
-            let agent = Agent::start(run_dir.path());
+            let agent = FakeAgent::start(run_dir.path());
             agent.show(PhaseName::Boot, Status::Starting);
             // It has been looked at when it is listened to.
             while agent.lines.receiver_count() == 0 {
@@ -156,7 +156,7 @@ mod tests {
     #[tokio::test]
     async fn a_view_that_comes_without_an_event_is_seen() {
         let run_dir = tempfile::tempdir().unwrap();
-        let agent = Agent::start(run_dir.path());
+        let agent = FakeAgent::start(run_dir.path());
         agent.show(PhaseName::Boot, Status::Starting);
         let last = RefCell::default();
         let life = async {
@@ -174,7 +174,7 @@ mod tests {
     #[tokio::test]
     async fn a_failed_boot_and_a_drain_are_told_apart() {
         let run_dir = tempfile::tempdir().unwrap();
-        let agent = Agent::start(run_dir.path());
+        let agent = FakeAgent::start(run_dir.path());
         for (phase, status, code) in [
             (PhaseName::Serve, Status::Ok, 0),
             (PhaseName::Failing, Status::Failed, 3),
@@ -194,7 +194,7 @@ mod tests {
         assert!(waited.sentence().starts_with("not ready in time: no berth agent runs with "), "{waited:?}");
         assert_eq!(waited.code(), 1);
 
-        let agent = Agent::start(run_dir.path());
+        let agent = FakeAgent::start(run_dir.path());
         agent.show(PhaseName::Boot, Status::Starting);
         let waited = ready(run_dir.path(), Duration::from_millis(300)).await.unwrap();
         assert_eq!(waited, Waited::TimedOut("boot, because".into()));

@@ -9,8 +9,8 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::config::policy::{
-    BootPolicy, CutDrain, Drain, ImdsAccess, Lifecycle, OnFailure, OnNotice, Probe, Refresh, RegistryAuth, Restart,
-    SecretsAs,
+    BootPolicy, CutDrain, DrainConfig, ImdsAccess, Lifecycle, OnFailure, OnNotice, Probe, Refresh, RegistryAuth,
+    Restart, SecretsAs,
 };
 use crate::value::container::{Device, Gpus, Ulimit, Volume};
 use crate::value::health::ProbeMethod;
@@ -133,7 +133,7 @@ pub struct Config {
     /// `restart.*`
     pub restart: Restart,
     /// `drain.*`
-    pub drain: Drain,
+    pub drain: DrainConfig,
     /// `stop_timeout`: SIGTERM to SIGKILL
     pub stop_timeout: Duration,
     /// `lifecycle.*`
@@ -213,7 +213,7 @@ impl Config {
             after: Vec::new(),
             boot: BootPolicy { timeout: Duration::ZERO, on_failure: OnFailure::Abandon },
             restart: Restart { backoff: Duration::ZERO, backoff_max: Duration::ZERO, limit: 0, window: Duration::ZERO },
-            drain: Drain {
+            drain: DrainConfig {
                 settle: Duration::ZERO,
                 timeout: Duration::ZERO,
                 idle: Duration::ZERO,

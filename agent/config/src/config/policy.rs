@@ -118,7 +118,7 @@ pub struct Restart {
 
 /// `drain.*`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Drain {
+pub struct DrainConfig {
     /// Keep serving this long after readiness turned 503.
     pub settle: Duration,
     /// Wait at most this long for connections to end.

@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::message::outcome::Outcome;
 use crate::view::SCHEMA_VERSION;
-use crate::view::published::Report;
+use crate::view::published::StatusReport;
 
 /// A life that is over, or as far as it was known.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -17,7 +17,7 @@ use crate::view::published::Report;
 pub struct LastLife {
     /// What `/v1/status` would have answered at that moment; its fields stand at the top level of the JSON.
     #[serde(flatten)]
-    pub report: Report,
+    pub report: StatusReport,
     /// How it ended.
     pub last_life: Ending,
 }
@@ -68,7 +68,7 @@ impl LastLife {
             other => return Err(RecordError::OtherSchema(other)),
         }
         let BesideTheReport { last_life } = serde_json::from_slice(bytes)?;
-        Ok(Self { report: Report::from_json(bytes)?, last_life })
+        Ok(Self { report: StatusReport::from_json(bytes)?, last_life })
     }
 
     /// One line for people: when, and how.

@@ -28,7 +28,7 @@ pub struct Published {
 /// `GET /v1/status`: what is published, and the moment of the answer.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Report {
+pub struct StatusReport {
     /// The version of this document's schema: 1.
     pub schema_version: u32,
     /// The agent; its fields stand at the top level of the JSON.
@@ -38,7 +38,7 @@ pub struct Report {
     pub now_seconds: f64,
 }
 
-impl Default for Report {
+impl Default for StatusReport {
     fn default() -> Self {
         Self::new(Published::default(), 0.0)
     }
@@ -56,7 +56,7 @@ struct BesideTheView {
     now_seconds: f64,
 }
 
-impl Report {
+impl StatusReport {
     /// What is published, at that moment.
     pub fn new(published: Published, now_seconds: f64) -> Self {
         Self { schema_version: SCHEMA_VERSION, published, now_seconds }
@@ -146,20 +146,20 @@ mod tests {
     #[test]
     fn a_report_is_flat_and_comes_back_as_it_was() {
         let published = Published { agent_version: "0.1.0".into(), ..Published::default() };
-        let report = Report::new(published, 1.5);
+        let report = StatusReport::new(published, 1.5);
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!(
             (&json["schema_version"], &json["phase"], &json["now_seconds"]),
             (&1.into(), &"boot".into(), &1.5.into())
         );
-        assert_eq!(Report::from_json(json.to_string().as_bytes()).unwrap(), report);
+        assert_eq!(StatusReport::from_json(json.to_string().as_bytes()).unwrap(), report);
     }
 
     #[test]
     fn an_agent_from_before_the_schema_is_understood_as_far_as_a_handover_needs_it() {
         let old =
             r#"{"phase":"serve","status":"ok","reason":"healthy","phase_since":1.5,"agent_version":"0.0.9","now":2.0}"#;
-        assert!(Report::from_json(old.as_bytes()).is_err());
+        assert!(StatusReport::from_json(old.as_bytes()).is_err());
         let essentials = Essentials::from_json(old.as_bytes()).unwrap();
         assert_eq!((essentials.agent_version.as_str(), essentials.phase), ("0.0.9", PhaseName::Serve));
     }

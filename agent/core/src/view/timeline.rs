@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::message::error::ErrorClass;
 use crate::view::last_life::{Ending, LastLife};
-use crate::view::published::Report;
+use crate::view::published::StatusReport;
 use crate::view::{DeadlineView, PhaseName, PhaseView, SCHEMA_VERSION, StepName, StepView, View, WaitView};
 
 /// A begin this close after an end followed from it, in seconds.
@@ -139,7 +139,7 @@ impl Bar {
 
 impl Timeline {
     /// What the report tells of where the time went.
-    pub fn of(report: &Report) -> Self {
+    pub fn of(report: &StatusReport) -> Self {
         let (view, now) = (&report.published.view, moment(report.now_seconds));
         let left = view.left_at().map(moment);
         let (boot, out): (Vec<_>, Vec<_>) =

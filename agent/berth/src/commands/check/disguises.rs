@@ -20,17 +20,17 @@ const OLD: &[u8] = b"image = 'registry.example/app:old'\nport = 80\n";
 
 /// What becomes of a disguise.
 #[derive(Clone, Copy, Debug)]
-enum Right {
+enum Expected {
     /// It is read as what it plainly means.
     Taken,
     /// It is refused, and a part of the sentence that says what to do.
     Refused(&'static str),
 }
 
-use Right::{Refused, Taken};
+use Expected::{Refused, Taken};
 
 /// Disguises that are text. `{}` is the image.
-const TEXTS: &[(&str, Right)] = &[
+const TEXTS: &[(&str, Expected)] = &[
     // Indented, as heredocs leave it, and other marks of a comment.
     ("    #cloud-config\n    #berth image={} port=80\n", Taken),
     ("\t#!/bin/bash\n\t#berth image={}\n", Taken),
@@ -234,7 +234,7 @@ const TEXTS: &[(&str, Right)] = &[
 ];
 
 /// Disguises that are bytes.
-fn encoded() -> Vec<(&'static str, Vec<u8>, Right)> {
+fn encoded() -> Vec<(&'static str, Vec<u8>, Expected)> {
     let line = format!("#cloud-config\n#berth image={NEW}\n");
     let gzip = |bytes: &[u8]| {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
@@ -288,9 +288,10 @@ fn encoded() -> Vec<(&'static str, Vec<u8>, Right)> {
     ]
 }
 
-fn all() -> Vec<(String, Vec<u8>, Right)> {
-    let texts = TEXTS.iter().map(|(text, right)| ((*text).to_owned(), text.replace("{}", NEW).into_bytes(), *right));
-    texts.chain(encoded().into_iter().map(|(name, bytes, right)| (name.to_owned(), bytes, right))).collect()
+fn all() -> Vec<(String, Vec<u8>, Expected)> {
+    let texts =
+        TEXTS.iter().map(|(text, expected)| ((*text).to_owned(), text.replace("{}", NEW).into_bytes(), *expected));
+    texts.chain(encoded().into_iter().map(|(name, bytes, expected)| (name.to_owned(), bytes, expected))).collect()
 }
 
 /// As `run` layers it: the file of the AMI below, the user-data on top. None where it was passed over.
@@ -301,10 +302,10 @@ fn layered(bytes: &[u8]) -> Layers {
     layers
 }
 
-/// Why this is not what is right, if it is not.
-fn wrong(bytes: &[u8], right: Right) -> Option<String> {
+/// Why this is not what is expected, if it is not.
+fn wrong(bytes: &[u8], expected: Expected) -> Option<String> {
     let validated = layered(bytes).resolve();
-    match (right, &validated) {
+    match (expected, &validated) {
         (Taken, Ok(config)) if config.image.to_string() == NEW => {}
         (Refused(mend), Err(errors)) => {
             let told = errors.to_string();
@@ -324,7 +325,7 @@ fn wrong(bytes: &[u8], right: Right) -> Option<String> {
     let mut layers = Layers::new();
     check::add(&mut layers, "-", bytes);
     let Checked { text, verdict, .. } = check::check(&layers, Print::Text);
-    match (right, verdict) {
+    match (expected, verdict) {
         (Taken, Ok(())) if text.contains(NEW) => None,
         (Refused(mend), Err(errors)) if errors.to_string().contains(mend) => None,
         (_, verdict) => Some(format!("check: {text} {verdict:?}")),
@@ -335,8 +336,10 @@ fn wrong(bytes: &[u8], right: Right) -> Option<String> {
 fn every_disguise_is_taken_or_refused_with_its_place_and_never_passed_over() {
     let all = all();
     assert!(all.len() >= 60, "only {} disguises", all.len());
-    let wrong: Vec<_> =
-        all.iter().filter_map(|(name, bytes, right)| Some(format!("{name:?}\n   {}", wrong(bytes, *right)?))).collect();
+    let wrong: Vec<_> = all
+        .iter()
+        .filter_map(|(name, bytes, expected)| Some(format!("{name:?}\n   {}", wrong(bytes, *expected)?)))
+        .collect();
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), all.len(), wrong.join("\n"));
 }
 

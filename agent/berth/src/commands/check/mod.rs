@@ -133,7 +133,7 @@ pub fn add(layers: &mut Layers, source: &str, bytes: &[u8]) {
 }
 
 /// The config as far as these layers tell without anybody being asked.
-pub(super) fn believe_offline(layers: &Layers) -> Result<Config, ConfigErrors> {
+pub(super) fn resolve_offline(layers: &Layers) -> Result<Config, ConfigErrors> {
     match resolve_in_part(layers) {
         (config, errors) if errors.is_empty() => Ok(config),
         (_, errors) => Err(errors),

@@ -7,10 +7,10 @@ use std::path::Path;
 use berth_config::{Config, Port, Protocol};
 use berth_core::message::error::{ErrorClass, JobError};
 use berth_core::view::PhaseName;
-use berth_core::view::published::Report as Agent;
+use berth_core::view::published::StatusReport;
 use nix::sys::statvfs::statvfs;
 
-use super::report::Check;
+use super::report::Finding;
 use crate::commands::humanize::{bytes, span};
 use crate::io::docker::{About, Engine, EngineError};
 use crate::io::host::metadata_block::try_filter;
@@ -26,27 +26,27 @@ const TOO_LITTLE: u64 = 200_000_000;
 const LITTLE: u64 = 2_000_000_000;
 
 /// Whether root asks, who may do what the agent may.
-pub fn root() -> Option<Check> {
+pub fn root() -> Option<Finding> {
     let advice = "run it as root, as the agent is: what root may do is not seen by others";
-    (!nix::unistd::geteuid().is_root()).then(|| Check::warn("user", "this is not root", advice))
+    (!nix::unistd::geteuid().is_root()).then(|| Finding::warn("user", "this is not root", advice))
 }
 
 /// The certificates that services of AWS are checked with.
-pub fn roots(http: &Http) -> Check {
+pub fn roots(http: &Http) -> Finding {
     match (http.trusted(), http.bundle()) {
-        (Ok(count), None) => Check::ok("trust", format!("{count} root certificates")),
+        (Ok(count), None) => Finding::ok("trust", format!("{count} root certificates")),
         (Ok(count), Some((file, from))) => {
             let what = if count == 1 { "root certificate" } else { "root certificates" };
-            Check::ok("trust", format!("{count} {what} of {} ({from}), and not the host's", file.display()))
+            Finding::ok("trust", format!("{count} {what} of {} ({from}), and not the host's", file.display()))
         }
         (Err(error), _) => {
-            Check::fail("trust", crate::commands::chain(&error), "without them no service of AWS can be called")
+            Finding::fail("trust", crate::commands::chain(&error), "without them no service of AWS can be called")
         }
     }
 }
 
 /// Whether berth and the engine go out the same way: each has its own proxy, and a pull is the engine's.
-pub fn proxies(about: &About, http: &Http, registry: &str) -> Option<Check> {
+pub fn proxies(about: &About, http: &Http, registry: &str) -> Option<Finding> {
     let url = format!("https://{registry}");
     let of_engine = |name: &str| {
         let value = match name {
@@ -60,7 +60,7 @@ pub fn proxies(about: &About, http: &Http, registry: &str) -> Option<Check> {
     // The engine may take proxies of kinds that berth does not.
     let of_engine = route_in(&of_engine, &url);
     match (http.route(&url), of_engine) {
-        (Route::Proxied { proxy, from }, Ok(Route::Direct)) => Some(Check::warn(
+        (Route::Proxied { proxy, from }, Ok(Route::Direct)) => Some(Finding::warn(
             "proxy",
             format!(
                 "berth has the proxy {proxy} ({from}), and the engine, which pulls the image from {registry}, has none"
@@ -68,7 +68,7 @@ pub fn proxies(about: &About, http: &Http, registry: &str) -> Option<Check> {
             "if the registry is not reached directly, set HTTPS_PROXY in /etc/systemd/system/docker.service.d/http-proxy.conf, then systemctl \
              daemon-reload and systemctl restart docker",
         )),
-        (Route::Direct, Ok(Route::Proxied { proxy, .. })) => Some(Check::warn(
+        (Route::Direct, Ok(Route::Proxied { proxy, .. })) => Some(Finding::warn(
             "proxy",
             format!("the engine has the proxy {proxy}, and berth, which calls AWS, has none"),
             "if AWS is not reached directly, set `https_proxy` in the config, or HTTPS_PROXY in a drop-in of berth.service",
@@ -78,7 +78,7 @@ pub fn proxies(about: &About, http: &Http, registry: &str) -> Option<Check> {
 }
 
 /// The engine, and what it says of itself.
-pub async fn engine(engine: &Result<Engine, EngineError>) -> (Check, Option<About>) {
+pub async fn engine(engine: &Result<Engine, EngineError>) -> (Finding, Option<About>) {
     let failed = |error: &EngineError| {
         let told = JobError::from_error(error.class(), error);
         let advice = match told.class {
@@ -87,7 +87,7 @@ pub async fn engine(engine: &Result<Engine, EngineError>) -> (Check, Option<Abou
             ErrorClass::Misconfigured => "set DOCKER_HOST to a unix socket, or leave it out",
             _ => "install the Docker Engine and start it: systemctl enable --now docker",
         };
-        (Check::fail("engine", told.reason, advice), None)
+        (Finding::fail("engine", told.reason, advice), None)
     };
     match engine {
         Err(error) => failed(error),
@@ -96,21 +96,21 @@ pub async fn engine(engine: &Result<Engine, EngineError>) -> (Check, Option<Abou
             Ok(about) if about.is_podman => {
                 let found = format!("Podman {}, storage driver {}", about.server_version, about.driver);
                 let advice = "berth is made for Docker Engine; docs/support.md says what does not work with Podman";
-                (Check::warn("engine", found, advice), Some(about))
+                (Finding::warn("engine", found, advice), Some(about))
             }
             Ok(about) => {
                 let found = format!("Docker Engine {}, storage driver {}", about.server_version, about.driver);
-                (Check::ok("engine", found), Some(about))
+                (Finding::ok("engine", found), Some(about))
             }
         },
     }
 }
 
 /// The room for images.
-pub fn disk(root: &Path) -> Check {
+pub fn disk(root: &Path) -> Finding {
     match statvfs(root) {
         Ok(about) => room(root, about.blocks_available().saturating_mul(about.fragment_size())),
-        Err(error) => Check::warn(
+        Err(error) => Finding::warn(
             "disk",
             format!("cannot look at {}: {}", root.display(), error.desc()),
             "see that the engine's disk has room for the image",
@@ -119,79 +119,79 @@ pub fn disk(root: &Path) -> Check {
 }
 
 /// What the container waits for; nothing is said where it waits for nothing.
-pub async fn paths(config: &Config) -> Option<Check> {
+pub async fn paths(config: &Config) -> Option<Finding> {
     if config.after.is_empty() {
         return None;
     }
     Some(match Paths::default().look(&config.after).await {
-        Ok(()) => Check::ok("paths", config.after.join(", ")),
+        Ok(()) => Finding::ok("paths", config.after.join(", ")),
         Err(error) => {
             let advice = "a boot waits for it until boot.timeout: mount it, or correct `after`; `systemctl list-units --type mount --all` shows \
                           mounts that failed";
-            Check::fail("paths", error.to_string(), advice)
+            Finding::fail("paths", error.to_string(), advice)
         }
     })
 }
 
-fn room(root: &Path, free: u64) -> Check {
+fn room(root: &Path, free: u64) -> Finding {
     let found = format!("{} free in {}", bytes(free), root.display());
     let advice = "give the instance a larger volume, or remove images that nobody needs; how large an image is, the registry does \
                   not say before the pull";
     match free {
-        LITTLE.. => Check::ok("disk", found),
-        TOO_LITTLE.. => Check::warn("disk", found, advice),
-        _ => Check::fail("disk", found, advice),
+        LITTLE.. => Finding::ok("disk", found),
+        TOO_LITTLE.. => Finding::warn("disk", found, advice),
+        _ => Finding::fail("disk", found, advice),
     }
 }
 
 /// An agent that runs already; none is as good.
-pub async fn agent(run_dir: &Path) -> (Check, Option<Agent>) {
+pub async fn agent(run_dir: &Path) -> (Finding, Option<StatusReport>) {
     match socket_client::status(run_dir).await {
         Ok(report) => {
             let view = &report.published.view;
             let found =
                 format!("runs, {} for {}", view.phase.word(), span(report.now_seconds - view.phase_since_seconds));
             let check = match view.phase {
-                PhaseName::Hold | PhaseName::Failing => Check::warn(
+                PhaseName::Hold | PhaseName::Failing => Finding::warn(
                     "agent",
                     format!("{found}: {}", view.reason.lines().next().unwrap_or_default()),
                     "this boot failed; `berth status` shows all of it. When the cause is mended, `berth handover` tries the boot again",
                 ),
-                _ => Check::ok("agent", found),
+                _ => Finding::ok("agent", found),
             };
             (check, Some(report))
         }
-        Err(ClientError::NotRunning(_)) => (Check::ok("agent", "none runs yet"), None),
-        Err(error) => (Check::warn("agent", crate::commands::chain(&error), "run it as root"), None),
+        Err(ClientError::NotRunning(_)) => (Finding::ok("agent", "none runs yet"), None),
+        Err(error) => (Finding::warn("agent", crate::commands::chain(&error), "run it as root"), None),
     }
 }
 
 /// The packet filter, which `imds=block` needs.
-pub async fn filter() -> Check {
+pub async fn filter() -> Finding {
     match try_filter().await {
-        Ok(()) => Check::ok("imds", "the packet filter can keep the container from the metadata"),
+        Ok(()) => Finding::ok("imds", "the packet filter can keep the container from the metadata"),
         Err(error) => {
-            Check::fail("imds", crate::commands::chain(&error), "run it as root, and install iptables or nftables")
+            Finding::fail("imds", crate::commands::chain(&error), "run it as root, and install iptables or nftables")
         }
     }
 }
 
 /// Where secrets are put.
-pub fn run_dir(run_dir: &Path) -> Check {
+pub fn run_dir(run_dir: &Path) -> Finding {
     match may_hold_secrets(run_dir) {
-        Ok(()) => Check::ok("run-dir", format!("{} is kept in memory", run_dir.display())),
-        Err(error) => Check::fail("run-dir", crate::commands::chain(&error), "use a directory below /run"),
+        Ok(()) => Finding::ok("run-dir", format!("{} is kept in memory", run_dir.display())),
+        Err(error) => Finding::fail("run-dir", crate::commands::chain(&error), "use a directory below /run"),
     }
 }
 
 /// The readiness endpoint's address.
-pub fn listen(config: &Config, agent: Option<&Agent>) -> Check {
+pub fn listen(config: &Config, agent: Option<&StatusReport>) -> Finding {
     let address = config.listen;
     let held = agent.and_then(|agent| agent.published.listen).filter(|held| held.port() == address.port());
     match (held, Endpoint::bind(address)) {
-        (Some(_), _) => Check::ok("listen", format!("{address}, held by the running agent")),
-        (None, Ok(_)) => Check::ok("listen", format!("{address} is free")),
-        (None, Err(error)) => Check::fail(
+        (Some(_), _) => Finding::ok("listen", format!("{address}, held by the running agent")),
+        (None, Ok(_)) => Finding::ok("listen", format!("{address} is free")),
+        (None, Err(error)) => Finding::fail(
             "listen",
             crate::commands::chain(&error),
             format!("stop who holds it (ss -lntp sport = :{}), or set `listen`", address.port()),
@@ -200,17 +200,17 @@ pub fn listen(config: &Config, agent: Option<&Agent>) -> Check {
 }
 
 /// The ports of the host that the app gets, unless its own container holds them.
-pub fn ports(config: &Config, held: &[SocketAddr]) -> Vec<Check> {
+pub fn ports(config: &Config, held: &[SocketAddr]) -> Vec<Finding> {
     let fixed = config.ports.iter().filter(|port| port.host != 0);
     fixed
         .map(|port| match held.iter().any(|address| address.port() == port.host) {
-            true => Check::ok("port", format!("{port}, held by the app's own container")),
+            true => Finding::ok("port", format!("{port}, held by the app's own container")),
             false => free(port),
         })
         .collect()
 }
 
-fn free(port: &Port) -> Check {
+fn free(port: &Port) -> Finding {
     let address = SocketAddr::new(port.host_ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), port.host);
     let bound = match port.protocol {
         Protocol::Tcp => TcpListener::bind(address).map(drop),
@@ -218,11 +218,11 @@ fn free(port: &Port) -> Check {
     };
     let (number, flag) = (port.host, if port.protocol == Protocol::Tcp { "t" } else { "u" });
     match bound {
-        Ok(()) => Check::ok("port", format!("{port} is free")),
+        Ok(()) => Finding::ok("port", format!("{port} is free")),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            Check::warn("port", format!("{port}: only root may see whether it is free"), "run it as root")
+            Finding::warn("port", format!("{port}: only root may see whether it is free"), "run it as root")
         }
-        Err(error) => Check::fail(
+        Err(error) => Finding::fail(
             "port",
             format!("{port}: {error}"),
             format!("stop who holds it (ss -ln{flag}p sport = :{number}), or choose another"),

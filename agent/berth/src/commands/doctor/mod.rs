@@ -18,13 +18,13 @@ use tokio::time::timeout;
 use crate::cli::{DoctorArgs, Global};
 use crate::commands::check;
 use crate::commands::paint::Paint;
-use crate::commands::policy::{Place, Policy};
+use crate::commands::policy::{ArnScope, Policy};
 use crate::io::aws::imds::Imds;
 use crate::io::aws::{Aws, Service};
 use crate::io::config_sources;
 use crate::io::docker::{Engine, EngineError};
 
-use report::{Check, Report, Verdict};
+use report::{DoctorReport, Finding, Verdict};
 
 pub mod host;
 pub mod network;
@@ -41,7 +41,7 @@ const CORRECT: &str = "correct it; `berth check` tells the same of a file";
 pub async fn main(global: &Global, args: &DoctorArgs) -> ExitCode {
     let checks = examine(global).await;
     let config_is_at_fault = checks.iter().any(|check| check.name == "config" && check.verdict == Verdict::Fail);
-    let report = Report::new(checks);
+    let report = DoctorReport::new(checks);
     if args.json {
         super::say(&(serde_json::to_string_pretty(&report).unwrap_or_default() + "\n"));
     } else {
@@ -59,18 +59,18 @@ pub async fn within<T>(answer: impl Future<Output = T>) -> Option<T> {
     timeout(PATIENCE, answer).await.ok()
 }
 
-fn silent(name: &'static str, whom: &str) -> Check {
+fn silent(name: &'static str, whom: &str) -> Finding {
     let found = format!("{whom} did not answer within {} s", PATIENCE.as_secs());
-    Check::fail(name, found, "see that it can be reached: route, security group, proxy, VPC endpoint")
+    Finding::fail(name, found, "see that it can be reached: route, security group, proxy, VPC endpoint")
 }
 
-async fn examine(global: &Global) -> Vec<Check> {
+async fn examine(global: &Global) -> Vec<Finding> {
     let engine = Engine::new(std::env::var("DOCKER_HOST").ok().as_deref());
-    let mut checks: Vec<Check> = host::root().into_iter().collect();
+    let mut checks: Vec<Finding> = host::root().into_iter().collect();
     let (imds, mut aws) = match super::aws() {
         Ok(both) => both,
         Err(error) => {
-            checks.push(Check::fail("environment", super::chain(&error), "correct the environment, or leave it out"));
+            checks.push(Finding::fail("environment", super::chain(&error), "correct the environment, or leave it out"));
             checks.extend(examine_host(global, &engine, None, None, "").await);
             return checks;
         }
@@ -94,9 +94,9 @@ async fn examine(global: &Global) -> Vec<Check> {
     checks.push(endpoint);
     checks.extend(ahead.map(services::clock));
 
-    let place = Place { region: aws.region(), account: identity.as_ref().map(|identity| identity.account.clone()) };
+    let scope = ArnScope { region: aws.region(), account: identity.as_ref().map(|identity| identity.account.clone()) };
     let id = identity.map(|identity| identity.instance_id).unwrap_or_default();
-    let config = configure(layers, &aws, &place, &mut checks).await;
+    let config = configure(layers, &aws, &scope, &mut checks).await;
     let host = examine_host(global, &engine, Some(&aws), config.as_ref().map(|(config, _)| config), &id).await;
     if let Some((config, policy)) = &config {
         if imds.is_ipv6_only() {
@@ -111,7 +111,7 @@ async fn examine(global: &Global) -> Vec<Check> {
     checks
 }
 
-async fn identify(imds: &Imds, aws: &Aws, checks: &mut Vec<Check>) -> Option<Identity> {
+async fn identify(imds: &Imds, aws: &Aws, checks: &mut Vec<Finding>) -> Option<Identity> {
     match within(imds.identity()).await {
         Some(Ok(identity)) => {
             aws.locate(&identity);
@@ -120,7 +120,7 @@ async fn identify(imds: &Imds, aws: &Aws, checks: &mut Vec<Check>) -> Option<Ide
             if imds.schema() == "latest" {
                 found.push_str("; schema `latest`, so this is no metadata service of EC2");
             }
-            checks.push(Check::ok("metadata", found));
+            checks.push(Finding::ok("metadata", found));
             checks.extend(network::ipv6_only(imds));
             Some(identity)
         }
@@ -134,7 +134,7 @@ async fn identify(imds: &Imds, aws: &Aws, checks: &mut Vec<Check>) -> Option<Ide
                  limit of 2; on the host 1 is enough",
                 imds.asked()
             );
-            checks.push(Check::fail("metadata", found, advice));
+            checks.push(Finding::fail("metadata", found, advice));
             None
         }
     }
@@ -144,70 +144,74 @@ async fn identify(imds: &Imds, aws: &Aws, checks: &mut Vec<Check>) -> Option<Ide
 async fn configure(
     layers: Option<Result<Layers, JobError>>,
     aws: &Aws,
-    place: &Place,
-    checks: &mut Vec<Check>,
+    scope: &ArnScope,
+    checks: &mut Vec<Finding>,
 ) -> Option<(Config, Policy)> {
     let mut layers = match layers {
         Some(Ok(layers)) => layers,
         Some(Err(error)) if error.class == ErrorClass::Misconfigured => {
-            checks.push(Check::fail("config", error.reason, "correct --config"));
+            checks.push(Finding::fail("config", error.reason, "correct --config"));
             return None;
         }
         // Of metadata that answer otherwise.
-        Some(Err(error)) if place.account.is_some() => {
-            checks.push(Check::fail("config", error.reason, "see what the instance metadata answer for `user-data`"));
+        Some(Err(error)) if scope.account.is_some() => {
+            checks.push(Finding::fail("config", error.reason, "see what the instance metadata answer for `user-data`"));
             return None;
         }
-        None if place.account.is_some() => {
+        None if scope.account.is_some() => {
             checks.push(silent("config", "the instance metadata"));
             return None;
         }
         // The metadata's own check has told why.
         _ => {
             let found = "not read: without the metadata there is no user-data";
-            checks.push(Check { verdict: Verdict::Untried, ..Check::ok("config", found) });
+            checks.push(Finding { verdict: Verdict::Untried, ..Finding::ok("config", found) });
             return None;
         }
     };
     if let Err(error) = config_sources::configure(&layers, aws) {
-        checks.push(Check::fail("config", error.reason, CORRECT));
+        checks.push(Finding::fail("config", error.reason, CORRECT));
         return None;
     }
     if let Some(pointer) = layers.pointer() {
         match within(config_sources::follow(&mut layers, aws)).await {
             None => checks.push(silent("pointer", &pointer.to_string())),
-            Some(Ok(())) => checks.push(Check::ok("pointer", pointer.to_string())),
+            Some(Ok(())) => checks.push(Finding::ok("pointer", pointer.to_string())),
             Some(Err(error)) => {
-                checks.push(refused_pointer(&layers, &error, place));
+                checks.push(refused_pointer(&layers, &error, scope));
                 return None;
             }
         }
     }
     match layers.resolve() {
         Err(errors) => {
-            checks.push(Check::fail("config", errors.to_string(), CORRECT));
+            checks.push(Finding::fail("config", errors.to_string(), CORRECT));
             None
         }
         Ok(config) => {
-            checks.push(Check::ok("config", format!("{} as {}", config.image, config.container_name())));
+            checks.push(Finding::ok("config", format!("{} as {}", config.image, config.container_name())));
             checks.extend(layers.warnings(&config).iter().map(|warning| {
-                Check::warn("config", warning.to_string(), format!("{}: {}", warning.code.name(), warning.code.about()))
+                Finding::warn(
+                    "config",
+                    warning.to_string(),
+                    format!("{}: {}", warning.code.name(), warning.code.about()),
+                )
             }));
-            let policy = Policy::of(&layers, &config, place);
+            let policy = Policy::of(&layers, &config, scope);
             Some((config, policy))
         }
     }
 }
 
-fn refused_pointer(layers: &Layers, error: &JobError, place: &Place) -> Check {
-    let validated: Result<Config, ConfigErrors> = check::believe_offline(layers);
-    let policy = validated.ok().map(|config| Policy::of(layers, &config, place));
+fn refused_pointer(layers: &Layers, error: &JobError, scope: &ArnScope) -> Finding {
+    let validated: Result<Config, ConfigErrors> = check::resolve_offline(layers);
+    let policy = validated.ok().map(|config| Policy::of(layers, &config, scope));
     let allowing = |action| policy.as_ref().and_then(|policy| policy.allowing(action));
     let action = match layers.pointer() {
         Some(berth_config::Pointer::Ssm(_)) => "ssm:GetParameters",
         _ => "secretsmanager:GetSecretValue",
     };
-    Check::refused("pointer", "config", error, allowing(action))
+    Finding::refused("pointer", "config", error, allowing(action))
 }
 
 async fn examine_services(
@@ -216,7 +220,7 @@ async fn examine_services(
     config: &Config,
     policy: &Policy,
     instance_id: &str,
-) -> Vec<Check> {
+) -> Vec<Finding> {
     let endpoints = services::services(config)
         .into_iter()
         .map(async |(service, region)| services::reach(aws, service, region).await.0);
@@ -241,7 +245,7 @@ async fn examine_host(
     aws: Option<&Aws>,
     config: Option<&Config>,
     instance_id: &str,
-) -> Vec<Check> {
+) -> Vec<Finding> {
     let run_dir = global.run_dir();
     let ((engine_check, about), (agent_check, agent)) = tokio::join!(host::engine(engine), host::agent(&run_dir));
     let mut checks = vec![engine_check];

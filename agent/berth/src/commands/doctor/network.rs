@@ -3,21 +3,21 @@
 use berth_config::Config;
 use berth_core::message::partition::dual_stack_registry;
 
-use crate::commands::doctor::report::Check;
+use crate::commands::doctor::report::Finding;
 use crate::io::aws::imds::Imds;
 
 /// Said of the host; nothing where it reaches others by IPv4.
-pub fn ipv6_only(imds: &Imds) -> Option<Check> {
+pub fn ipv6_only(imds: &Imds) -> Option<Finding> {
     let found = "IPv6 only: services of AWS are called at their dual-stack endpoints, unless `aws.dual_stack` or AWS_USE_DUALSTACK_ENDPOINT is set";
-    imds.is_ipv6_only().then(|| Check::ok("network", found))
+    imds.is_ipv6_only().then(|| Finding::ok("network", found))
 }
 
 /// What the config names that IPv6 does not reach, for a host without another way.
-pub fn unreachable(config: &Config) -> Vec<Check> {
+pub fn unreachable(config: &Config) -> Vec<Finding> {
     let host = &config.image.registry;
     let registry = dual_stack_registry(host).map(|other| {
         let image = config.image.name().replacen(host.as_str(), &other, 1);
-        Check::warn(
+        Finding::warn(
             "registry",
             format!("{host} has no IPv6 address"),
             format!("write `image={image}…` with the same tag or digest, or give the subnet DNS64 and NAT64"),
@@ -26,7 +26,7 @@ pub fn unreachable(config: &Config) -> Vec<Check> {
     let listen = (config.listen.is_ipv4() && !config.listen.ip().is_loopback()).then(|| {
         let port = config.listen.port();
         let found = format!("{} is reached by IPv4 only", config.listen);
-        Check::warn("listen", found, format!("for a load balancer with IPv6 targets set `listen=[::]:{port}`"))
+        Finding::warn("listen", found, format!("for a load balancer with IPv6 targets set `listen=[::]:{port}`"))
     });
     registry.into_iter().chain(listen).collect()
 }

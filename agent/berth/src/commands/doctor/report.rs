@@ -25,7 +25,7 @@ pub enum Verdict {
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Check {
+pub struct Finding {
     /// `secret`
     pub name: &'static str,
     /// How it ended.
@@ -40,7 +40,7 @@ pub struct Check {
     pub statement: Option<Statement>,
 }
 
-impl Check {
+impl Finding {
     /// As it must be.
     pub fn ok(name: &'static str, found: impl Into<String>) -> Self {
         Self { name, verdict: Verdict::Ok, found: found.into(), advice: None, statement: None }
@@ -88,16 +88,16 @@ impl Check {
 
 /// Whether an instance can boot.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub struct DoctorReport {
     /// Nothing would fail.
     pub ok: bool,
     /// Everything that was looked at.
-    pub checks: Vec<Check>,
+    pub checks: Vec<Finding>,
 }
 
-impl Report {
+impl DoctorReport {
     /// The verdict over these.
-    pub fn new(checks: Vec<Check>) -> Self {
+    pub fn new(checks: Vec<Finding>) -> Self {
         Self { ok: checks.iter().all(|check| check.verdict != Verdict::Fail), checks }
     }
 
@@ -158,21 +158,21 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
-    use crate::commands::policy::{Place, Policy};
+    use crate::commands::policy::{ArnScope, Policy};
 
     fn statement() -> Statement {
         let mut layers = Layers::new();
         layers.add_user_data(b"berth image=x:1 secret.A=a");
-        let policy = Policy::of(&layers, &layers.resolve().unwrap(), &Place::default());
+        let policy = Policy::of(&layers, &layers.resolve().unwrap(), &ArnScope::default());
         policy.allowing("secretsmanager:GetSecretValue").unwrap().clone()
     }
 
     #[test]
     fn a_statement_that_two_faults_need_is_shown_once_and_its_lines_stand_in_their_column() {
         let denied = JobError::new(ErrorClass::Denied, "not allowed\x1b[2J\n(AccessDeniedException)");
-        let mut checks = vec![Check::ok("metadata", "i-1")];
-        checks.extend(["prod/a", "prod/b"].map(|what| Check::refused("secret", what, &denied, Some(&statement()))));
-        checks.push(Check::warn("clock", "7 min behind", "start chronyd"));
+        let mut checks = vec![Finding::ok("metadata", "i-1")];
+        checks.extend(["prod/a", "prod/b"].map(|what| Finding::refused("secret", what, &denied, Some(&statement()))));
+        checks.push(Finding::warn("clock", "7 min behind", "start chronyd"));
         expect![[r#"
             ok    metadata  i-1
             FAIL  secret    prod/a: not allowed\u{1b}[2J
@@ -196,27 +196,27 @@ mod tests {
 
             bad: 2 errors
         "#]]
-        .assert_eq(&Report::new(checks).to_text("good", "bad", Paint::NONE));
+        .assert_eq(&DoctorReport::new(checks).to_text("good", "bad", Paint::NONE));
     }
 
     #[test]
     fn a_warning_and_what_was_not_tried_keep_nobody_from_booting() {
-        let untried = Check { verdict: Verdict::Untried, ..Check::ok("hook", "not tried") };
-        let report = Report::new(vec![Check::warn("clock", "7 min behind", "start chronyd"), untried]);
+        let untried = Finding { verdict: Verdict::Untried, ..Finding::ok("hook", "not tried") };
+        let report = DoctorReport::new(vec![Finding::warn("clock", "7 min behind", "start chronyd"), untried]);
         assert!(report.ok);
         assert!(
             report.to_text("good", "bad", Paint::NONE).ends_with("\ngood, with 1 warning\n"),
             "{}",
             report.to_text("good", "bad", Paint::NONE)
         );
-        assert!(Report::new(vec![]).to_text("good", "bad", Paint::NONE).ends_with("\ngood\n"));
+        assert!(DoctorReport::new(vec![]).to_text("good", "bad", Paint::NONE).ends_with("\ngood\n"));
     }
 
     #[test]
     fn a_key_that_may_not_be_used_is_told_apart() {
         let denied = JobError::new(ErrorClass::Denied, "AccessDeniedException: Access to KMS is not allowed");
         let denied = denied.denied(Some("kms:Decrypt".to_owned()));
-        let check = Check::refused("secret", "prod/a", &denied, Some(&statement()));
+        let check = Finding::refused("secret", "prod/a", &denied, Some(&statement()));
         assert!(check.advice.unwrap().contains("kms:Decrypt") && check.statement.is_none());
     }
 }

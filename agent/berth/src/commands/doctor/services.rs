@@ -8,7 +8,7 @@ use berth_config::{Config, RegistryAuth, SecretRef, SecretValue};
 use berth_core::message::error::{ErrorClass, JobError};
 use berth_core::message::partition::registry_region;
 
-use super::report::{Check, Verdict};
+use super::report::{Finding, Verdict};
 use super::within;
 use crate::commands::humanize::span;
 use crate::commands::policy::Policy;
@@ -26,20 +26,22 @@ const SKEW_OF_A_GOOD_CLOCK: i64 = 30;
 
 /// As whom, and until when.
 #[expect(clippy::disallowed_methods, reason = "credentials end by the wall clock")]
-pub fn signer(signer: Result<Signer, Arc<CredentialsError>>) -> Check {
+pub fn signer(signer: Result<Signer, Arc<CredentialsError>>) -> Finding {
     match signer {
-        Ok(Signer { from: Origin::Environment, .. }) => Check::ok("credentials", "from the environment"),
-        Ok(Signer { from: Origin::Chain(from), .. }) => Check::ok("credentials", format!("from {from}")),
+        Ok(Signer { from: Origin::Environment, .. }) => Finding::ok("credentials", "from the environment"),
+        Ok(Signer { from: Origin::Chain(from), .. }) => Finding::ok("credentials", format!("from {from}")),
         Ok(Signer { from: Origin::Role(role), until }) => {
             let left = until.map(|until| until.duration_since(SystemTime::now()).unwrap_or_default());
             match left {
-                Some(Duration::ZERO) => Check::warn(
+                Some(Duration::ZERO) => Finding::warn(
                     "credentials",
                     format!("of the role {role}, expired"),
                     "new ones come from the instance metadata; see that this host's clock is right",
                 ),
-                Some(left) => Check::ok("credentials", format!("of the role {role}, for {}", span(left.as_secs_f64()))),
-                None => Check::ok("credentials", format!("of the role {role}")),
+                Some(left) => {
+                    Finding::ok("credentials", format!("of the role {role}, for {}", span(left.as_secs_f64())))
+                }
+                None => Finding::ok("credentials", format!("of the role {role}")),
             }
         }
         Err(error) => {
@@ -54,19 +56,19 @@ pub fn signer(signer: Result<Signer, Arc<CredentialsError>>) -> Check {
                 }
                 _ => "attach an instance profile whose role has the policy of `berth policy`",
             };
-            Check::fail("credentials", told.reason, advice)
+            Finding::fail("credentials", told.reason, advice)
         }
     }
 }
 
 /// Whether a service answers, and how far its clock is ahead.
-pub async fn reach(aws: &Aws, service: Service, region: Option<&str>) -> (Check, Option<i64>) {
+pub async fn reach(aws: &Aws, service: Service, region: Option<&str>) -> (Finding, Option<i64>) {
     let reached = aws.reach(service, region);
     let failed = |error: &AwsError| {
         let name = service.signing_name();
         let AwsError::Unreachable { source, .. } = error else {
             let error = JobError::from_error(error.class(), error);
-            return Check::fail("endpoint", error.reason, "name a region and an endpoint that AWS has");
+            return Finding::fail("endpoint", error.reason, "name a region and an endpoint that AWS has");
         };
         let error = JobError::from_error(source.class(), &**source);
         let advice = match &**source {
@@ -82,12 +84,12 @@ pub async fn reach(aws: &Aws, service: Service, region: Option<&str>) -> (Check,
                 "open port 443 to it (route, security group, network ACL), or add the VPC endpoint of {name} and its private DNS name"
             ),
         };
-        Check::fail("endpoint", error.reason, advice)
+        Finding::fail("endpoint", error.reason, advice)
     };
     match within(reached).await {
         Some(Ok(reached)) => {
             let route = aws.http().route(&reached.endpoint);
-            (Check::ok("endpoint", format!("{}, {route}", reached.endpoint)), reached.ahead)
+            (Finding::ok("endpoint", format!("{}, {route}", reached.endpoint)), reached.ahead)
         }
         Some(Err(error)) => (failed(&error), None),
         None => (super::silent("endpoint", service.signing_name()), None),
@@ -95,15 +97,15 @@ pub async fn reach(aws: &Aws, service: Service, region: Option<&str>) -> (Check,
 }
 
 /// This host's clock beside a service's.
-pub fn clock(ahead: i64) -> Check {
+pub fn clock(ahead: i64) -> Finding {
     let how = if ahead > 0 { "behind" } else { "ahead of" };
     let found = format!("{} {how} AWS", span(ahead.unsigned_abs() as f64));
     match ahead.abs() {
-        0..SKEW_OF_A_GOOD_CLOCK => Check::ok("clock", "agrees with AWS"),
+        0..SKEW_OF_A_GOOD_CLOCK => Finding::ok("clock", "agrees with AWS"),
         SKEW_OF_A_GOOD_CLOCK..SKEW_ALLOWED => {
-            Check::warn("clock", found, "start chronyd or systemd-timesyncd; Amazon's time is at 169.254.169.123")
+            Finding::warn("clock", found, "start chronyd or systemd-timesyncd; Amazon's time is at 169.254.169.123")
         }
-        _ => Check::warn(
+        _ => Finding::warn(
             "clock",
             found,
             "the agent signs by AWS's time, but the engine and the app do not: signatures are refused from 5 min on. Start chronyd \
@@ -128,7 +130,7 @@ pub fn services(config: &Config) -> Vec<(Service, Option<&str>)> {
 }
 
 /// Every secret, fetched as at a boot and shown to nobody.
-pub async fn secrets(aws: &Aws, config: &Config, policy: &Policy) -> Vec<Check> {
+pub async fn secrets(aws: &Aws, config: &Config, policy: &Policy) -> Vec<Finding> {
     let whole = config.secrets.iter().map(|reference| (reference, true));
     let single = config.secret.values().filter_map(|value| match value {
         SecretValue::Reference(reference) => Some((reference, false)),
@@ -155,15 +157,15 @@ pub async fn secrets(aws: &Aws, config: &Config, policy: &Policy) -> Vec<Check> 
     {
         let error = JobError::from_error(error.class(), &error);
         let statement = policy.allowing("secretsmanager:BatchGetSecretValue");
-        let check = Check::refused("secrets", "", &error, statement);
+        let check = Finding::refused("secrets", "", &error, statement);
         let advice =
             "they are fetched one by one, which takes longer; to have them at once the role's policy must allow it:";
-        checks.push(Check { verdict: Verdict::Warn, advice: Some(advice.to_owned()), ..check });
+        checks.push(Finding { verdict: Verdict::Warn, advice: Some(advice.to_owned()), ..check });
     }
     checks
 }
 
-async fn secret(aws: &Aws, config: &Config, reference: &SecretRef, is_whole: bool, policy: &Policy) -> Check {
+async fn secret(aws: &Aws, config: &Config, reference: &SecretRef, is_whole: bool, policy: &Policy) -> Finding {
     let action = match reference {
         SecretRef::Managed { .. } => "secretsmanager:GetSecretValue",
         SecretRef::Parameter { .. } => "ssm:GetParameters",
@@ -178,13 +180,13 @@ async fn secret(aws: &Aws, config: &Config, reference: &SecretRef, is_whole: boo
     };
     match within(fetched).await {
         None => super::silent("secret", action),
-        Some(Ok(found)) => Check::ok("secret", found),
+        Some(Ok(found)) => Finding::ok("secret", found),
         Some(Err(error)) => refused_secret(error, policy),
     }
 }
 
 /// `secret.NAME` that is put together of several.
-async fn template(aws: &Aws, config: &Config, name: &str, policy: &Policy) -> Check {
+async fn template(aws: &Aws, config: &Config, name: &str, policy: &Policy) -> Finding {
     let one = config.secret.get_key_value(name).into_iter();
     let one: BTreeMap<_, _> = one.map(|(name, value)| (name.clone(), value.clone())).collect();
     let references: Vec<_> = one.values().flat_map(SecretValue::references).map(ToString::to_string).collect();
@@ -193,20 +195,20 @@ async fn template(aws: &Aws, config: &Config, name: &str, policy: &Policy) -> Ch
         None => super::silent("secret", &references.join(", ")),
         Some(Err(error)) => refused_secret(error, policy),
         Some(Ok(values)) => match secrets::remarks(config, &values).into_iter().next() {
-            None => Check::ok("secret", found),
-            Some(remark) => Check::warn("secret", found, remark),
+            None => Finding::ok("secret", found),
+            Some(remark) => Finding::warn("secret", found, remark),
         },
     }
 }
 
-fn refused_secret(error: secrets::SecretsError, policy: &Policy) -> Check {
+fn refused_secret(error: secrets::SecretsError, policy: &Policy) -> Finding {
     let error = JobError::from(error);
     let statement = error.denied_action.as_deref().and_then(|action| policy.allowing(action));
-    Check::refused("secret", "", &error, statement)
+    Finding::refused("secret", "", &error, statement)
 }
 
 /// The login, and whether the registry has the image for it.
-pub async fn image(aws: &Aws, engine: &Engine, config: &Config, policy: &Policy) -> Vec<Check> {
+pub async fn image(aws: &Aws, engine: &Engine, config: &Config, policy: &Policy) -> Vec<Finding> {
     let host = &config.image.registry;
     let engine = &engine.with_platform(config.platform.as_ref());
     let mut checks = Vec::new();
@@ -220,12 +222,12 @@ pub async fn image(aws: &Aws, engine: &Engine, config: &Config, policy: &Policy)
         }
     };
     let who = login.as_ref().map_or("nobody", |login| login.username.as_str());
-    checks.push(Check::ok("login", format!("to {host} as {who}")));
+    checks.push(Finding::ok("login", format!("to {host} as {who}")));
     checks.push(match within(engine.look_up(&config.image, login.as_ref().map(RegistryCredentials::as_login))).await {
         None => super::silent("image", host),
         Some(Ok(pinned)) => {
             let here = matches!(engine.inspect_image(&pinned).await, Ok(Some(_)));
-            Check::ok("image", format!("{pinned}{}", if here { ", here already" } else { "" }))
+            Finding::ok("image", format!("{pinned}{}", if here { ", here already" } else { "" }))
         }
         Some(Err(error)) => {
             let mut check = refused_image(&JobError::from(error), policy);
@@ -239,7 +241,7 @@ pub async fn image(aws: &Aws, engine: &Engine, config: &Config, policy: &Policy)
 }
 
 /// The login that a pull of the image needs, or why there is none.
-pub async fn log_in(aws: &Aws, config: &Config, policy: &Policy) -> Result<Option<RegistryCredentials>, Check> {
+pub async fn log_in(aws: &Aws, config: &Config, policy: &Policy) -> Result<Option<RegistryCredentials>, Finding> {
     let host = &config.image.registry;
     let action = match config.registry_auth {
         RegistryAuth::Secret(SecretRef::Managed { .. }) => "secretsmanager:GetSecretValue",
@@ -249,13 +251,13 @@ pub async fn log_in(aws: &Aws, config: &Config, policy: &Policy) -> Result<Optio
     match within(ecr::log_in(aws, host, &config.registry_auth)).await {
         None => Err(super::silent("login", host)),
         Some(Ok(login)) => Ok(login),
-        Some(Err(error)) => Err(Check::refused("login", host, &JobError::from(error), policy.allowing(action))),
+        Some(Err(error)) => Err(Finding::refused("login", host, &JobError::from(error), policy.allowing(action))),
     }
 }
 
 /// What to do when the registry does not give the image.
-pub fn refused_image(error: &JobError, policy: &Policy) -> Check {
-    let mut check = Check::refused("image", "", error, policy.allowing("ecr:BatchGetImage"));
+pub fn refused_image(error: &JobError, policy: &Policy) -> Finding {
+    let mut check = Finding::refused("image", "", error, policy.allowing("ecr:BatchGetImage"));
     match error.class {
         ErrorClass::Denied if check.statement.is_none() => {
             check.advice =
@@ -276,7 +278,7 @@ async fn is_here(engine: &Engine, config: &Config) -> bool {
 }
 
 /// The group, its hooks, and what can only be told when it is done.
-pub async fn group(aws: &Aws, instance_id: &str, config: &Config, policy: &Policy) -> Vec<Check> {
+pub async fn group(aws: &Aws, instance_id: &str, config: &Config, policy: &Policy) -> Vec<Finding> {
     let lifecycle = config.lifecycle.clone();
     let is_named = lifecycle.group.is_some() && lifecycle.launch_hook.is_some() && lifecycle.terminate_hook.is_some();
     let Some(found) = within(async {
@@ -296,21 +298,23 @@ pub async fn group(aws: &Aws, instance_id: &str, config: &Config, policy: &Polic
         return vec![super::silent("group", "autoscaling")];
     };
     let group = match found {
-        Ok(None) => return vec![Check::ok("group", "in no Auto Scaling group, so there is no hook to complete")],
+        Ok(None) => return vec![Finding::ok("group", "in no Auto Scaling group, so there is no hook to complete")],
         Ok(Some(found)) => {
             let name = |hook: Option<berth_core::message::group::LifecycleHook>| {
                 hook.map_or("none".to_owned(), |hook| hook.name)
             };
             let (launch, terminate) = (name(found.launch_hook), name(found.terminate_hook));
-            Check::ok("group", format!("{}, launch hook {launch}, termination hook {terminate}", found.group))
+            Finding::ok("group", format!("{}, launch hook {launch}, termination hook {terminate}", found.group))
         }
-        Err(error) => Check::refused("group", "", &error, policy.allowing("autoscaling:DescribeAutoScalingInstances")),
+        Err(error) => {
+            Finding::refused("group", "", &error, policy.allowing("autoscaling:DescribeAutoScalingInstances"))
+        }
     };
     let told = policy.allowing("autoscaling:CompleteLifecycleAction");
-    let untried = Check {
+    let untried = Finding {
         verdict: Verdict::Untried,
         advice: Some("see that the role's policy allows it:".to_owned()),
-        ..Check::ok(
+        ..Finding::ok(
             "hook",
             "completing it, heartbeats and marking the instance unhealthy are not tried: that would do them",
         )

@@ -22,7 +22,7 @@ use nix::sys::signal::Signal;
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
 use crate::cli::{ExecArgs, Global};
-use crate::io::docker::exec_attached::{Attached, Command, CommandState};
+use crate::io::docker::exec_attached::{Attached, CommandState, ExecCommand};
 use crate::io::docker::exec_output::{Channel, NoFrame};
 use crate::io::docker::{Engine, EngineError};
 use crate::io::host::terminal::{self, Raw};
@@ -136,7 +136,7 @@ async fn run(global: &Global, args: &ExecArgs) -> Result<u8, ExecError> {
     }
     let engine = Engine::new(std::env::var("DOCKER_HOST").ok().as_deref())?;
     let app = container::find(global, &engine).await?;
-    let command = Command {
+    let command = ExecCommand {
         words: args.command.clone(),
         user: args.user.clone(),
         input: args.interactive,
@@ -144,10 +144,10 @@ async fn run(global: &Global, args: &ExecArgs) -> Result<u8, ExecError> {
         size: terminal::own_size().filter(|_| args.terminal),
     };
     // From here on a signal is the command's.
-    let mut signals = Signals::new().map_err(|error| ExecError::Own("catch signals", error))?;
+    let mut signals = CommandSignals::new().map_err(|error| ExecError::Own("catch signals", error))?;
     let attached = engine.attach(&app, &command).await?;
     let _raw = if args.terminal && args.interactive { raw()? } else { None };
-    let running = Running { engine, app, id: attached.id.clone(), terminal: args.terminal };
+    let running = RunningCommand { engine, app, id: attached.id.clone(), terminal: args.terminal };
     running.follow(attached, args.interactive, &mut signals).await
 }
 
@@ -163,7 +163,7 @@ fn raw() -> Result<Option<Raw>, ExecError> {
 }
 
 /// A command that runs.
-struct Running {
+struct RunningCommand {
     engine: Engine,
     app: RunningContainer,
     id: String,
@@ -176,8 +176,13 @@ enum Followed {
     Signal(Signal),
 }
 
-impl Running {
-    async fn follow(self, attached: Attached, interactive: bool, signals: &mut Signals) -> Result<u8, ExecError> {
+impl RunningCommand {
+    async fn follow(
+        self,
+        attached: Attached,
+        interactive: bool,
+        signals: &mut CommandSignals,
+    ) -> Result<u8, ExecError> {
         let Attached { begun, output, input, .. } = attached;
         // Dropped, the connection's other direction would end, which some engines take for the end of the whole.
         let kept = if interactive {
@@ -211,7 +216,11 @@ impl Running {
         }
     }
 
-    async fn until_output_ends(&self, output: impl Future<Output = OutputEnd>, signals: &mut Signals) -> Followed {
+    async fn until_output_ends(
+        &self,
+        output: impl Future<Output = OutputEnd>,
+        signals: &mut CommandSignals,
+    ) -> Followed {
         let mut output = std::pin::pin!(output);
         let mut passed_on = false;
         loop {
@@ -231,7 +240,7 @@ impl Running {
     }
 
     /// Passes the signal on; whether this process ends by it.
-    async fn obey(&self, signal: Signal, again: bool, signals: &mut Signals) -> bool {
+    async fn obey(&self, signal: Signal, again: bool, signals: &mut CommandSignals) -> bool {
         // With a terminal a key never becomes a signal here: somebody wants this process to end, and the command loses its terminal.
         let passed = if self.terminal { Signal::SIGHUP } else { signal };
         let sent = self.signal_once_started(passed, signals).await;
@@ -245,7 +254,7 @@ impl Running {
     }
 
     /// Sends the command a signal; whether it could be sent. Its first output may be here before the engine knows its process.
-    async fn signal_once_started(&self, signal: Signal, signals: &mut Signals) -> bool {
+    async fn signal_once_started(&self, signal: Signal, signals: &mut CommandSignals) -> bool {
         for _ in 0..LOOKS {
             let state = self.engine.command_state(&self.id).await.unwrap_or_default();
             if state.pid.is_some() || state.code.is_some() {
@@ -267,7 +276,7 @@ impl Running {
     }
 
     /// The exit code, once the command has ended: one that has closed its output may still run.
-    async fn code(&self, signals: &mut Signals) -> Result<u8, ExecError> {
+    async fn code(&self, signals: &mut CommandSignals) -> Result<u8, ExecError> {
         let mut looks = 0;
         let mut passed_on = false;
         loop {
@@ -294,7 +303,7 @@ fn died_by(signal: Signal) -> u8 {
 }
 
 /// What is for the command: the signals that end a process, and a new size of the terminal.
-struct Signals {
+struct CommandSignals {
     interrupt: Stream,
     quit: Stream,
     hangup: Stream,
@@ -302,7 +311,7 @@ struct Signals {
     window: Stream,
 }
 
-impl Signals {
+impl CommandSignals {
     fn new() -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,

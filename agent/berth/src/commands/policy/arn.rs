@@ -5,31 +5,31 @@ use berth_core::message::partition::{partition_of, registry_region};
 
 /// Where the instances are, as far as it is known: the parts of an ARN.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place {
+pub struct ArnScope {
     /// `us-east-2`
     pub region: Option<String>,
     /// The twelve digits.
     pub account: Option<String>,
 }
 
-/// Makes ARNs; what is not known of the place is `*`.
-pub(super) struct Arns {
+/// Makes ARNs; what is not known of the scope is `*`.
+pub(super) struct ArnBuilder {
     partition: String,
     region: String,
     account: String,
 }
 
-impl Arns {
-    pub(super) fn new(config: &Config, references: &[SecretRef], place: &Place) -> Self {
+impl ArnBuilder {
+    pub(super) fn new(config: &Config, references: &[SecretRef], scope: &ArnScope) -> Self {
         let registry = registry_region(&config.image.registry);
         let of_arn = references.iter().find_map(|reference| Some(Arn::parse(id(reference))?.partition));
         // Nothing of one partition is reachable with the credentials of another.
-        let partition = match place.region.as_deref().or(registry) {
+        let partition = match scope.region.as_deref().or(registry) {
             Some(region) => partition_of(region),
             None => of_arn.unwrap_or("aws"),
         };
         let or_any = |part: &Option<String>| part.clone().unwrap_or_else(|| "*".to_owned());
-        Self { partition: partition.to_owned(), region: or_any(&place.region), account: or_any(&place.account) }
+        Self { partition: partition.to_owned(), region: or_any(&scope.region), account: or_any(&scope.account) }
     }
 
     pub(super) fn of(&self, service: &str, region: Option<&str>, account: Option<&str>, resource: &str) -> String {

@@ -16,8 +16,8 @@ use crate::commands::check;
 use crate::io::aws::Operation;
 use crate::io::{aws::autoscaling, aws::ecr, aws::parameter_store, aws::secrets, aws::secrets_manager, config_sources};
 
-use arn::Arns;
-pub use arn::Place;
+use arn::ArnBuilder;
+pub use arn::ArnScope;
 
 mod arn;
 
@@ -47,21 +47,21 @@ pub async fn main(global: &Global, args: &PolicyArgs) -> ExitCode {
             let sources = global.sources(Vec::new());
             check::offline(&sources, file)
                 .inspect(|layers| check::note_layers(&sources, layers))
-                .map(|layers| (layers, Place::default(), false))
+                .map(|layers| (layers, ArnScope::default(), false))
         }
         None => on_the_instance(global).await,
     };
-    let (layers, mut place, pointer_is_read) = match read {
+    let (layers, mut scope, pointer_is_read) = match read {
         Ok(read) => read,
         Err(reason) => return super::failed(Outcome::Usage, &reason),
     };
-    place.region = args.region.clone().or(place.region);
-    place.account = args.account.clone().or(place.account);
-    let validated = if pointer_is_read { layers.resolve() } else { check::believe_offline(&layers) };
+    scope.region = args.region.clone().or(scope.region);
+    scope.account = args.account.clone().or(scope.account);
+    let validated = if pointer_is_read { layers.resolve() } else { check::resolve_offline(&layers) };
     match validated {
         Err(errors) => super::failed(Outcome::Usage, &errors.to_string()),
         Ok(config) => {
-            super::say(&Policy::of(&layers, &config, &place).to_json());
+            super::say(&Policy::of(&layers, &config, &scope).to_json());
             for note in notes(&layers, &config, pointer_is_read) {
                 super::note(&note);
             }
@@ -71,7 +71,7 @@ pub async fn main(global: &Global, args: &PolicyArgs) -> ExitCode {
 }
 
 /// What `berth run` would read here. A pointer that may not be followed yet is what this command is for, so it is no error.
-async fn on_the_instance(global: &Global) -> Result<(Layers, Place, bool), String> {
+async fn on_the_instance(global: &Global) -> Result<(Layers, ArnScope, bool), String> {
     let elsewhere =
         |error: JobError| format!("{error}: elsewhere than on an instance name a FILE, or - for standard input");
     let (imds, aws) = super::aws_anywhere().await.map_err(|error| super::chain(&error))?;
@@ -79,8 +79,8 @@ async fn on_the_instance(global: &Global) -> Result<(Layers, Place, bool), Strin
     aws.locate(&identity);
     let mut layers = global.sources(Vec::new()).read_unpointed(&imds).await.map_err(|error| error.reason)?;
     let followed = config_sources::follow(&mut layers, &aws).await;
-    let place = Place { region: aws.region(), account: Some(identity.account) };
-    Ok((layers, place, followed.is_ok()))
+    let scope = ArnScope { region: aws.region(), account: Some(identity.account) };
+    Ok((layers, scope, followed.is_ok()))
 }
 
 /// What a policy cannot say, or what is not known.
@@ -103,9 +103,9 @@ fn notes(layers: &Layers, config: &Config, pointer_is_read: bool) -> Vec<String>
 
 impl Policy {
     /// What the lives of this config need.
-    pub fn of(layers: &Layers, config: &Config, place: &Place) -> Self {
+    pub fn of(layers: &Layers, config: &Config, scope: &ArnScope) -> Self {
         let references = references(layers, config);
-        let arn = Arns::new(config, &references, place);
+        let arn = ArnBuilder::new(config, &references, scope);
         let mut statement = Vec::new();
         let mut allow = |sid, action: &[Operation], resource: Vec<String>| {
             if !resource.is_empty() {
@@ -166,7 +166,7 @@ fn json(value: &impl Serialize) -> String {
 }
 
 /// The engine's log driver calls CloudWatch Logs itself, with the instance's role.
-fn logs(config: &Config, arn: &Arns) -> Option<Statement> {
+fn logs(config: &Config, arn: &ArnBuilder) -> Option<Statement> {
     let group = config.log_opt.get("awslogs-group").filter(|_| config.log_driver == "awslogs")?;
     let creates = config.log_opt.get("awslogs-create-group").is_some_and(|value| value == "true");
     let region = config.log_opt.get("awslogs-region").map(String::as_str);

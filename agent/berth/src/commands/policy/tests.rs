@@ -5,18 +5,18 @@ use expect_test::{Expect, expect};
 
 use super::*;
 
-const HERE: fn() -> Place = || Place { region: Some("us-east-2".into()), account: Some("123456789012".into()) };
+const HERE: fn() -> ArnScope = || ArnScope { region: Some("us-east-2".into()), account: Some("123456789012".into()) };
 
-fn policy(line: &str, place: &Place) -> Policy {
+fn policy(line: &str, scope: &ArnScope) -> Policy {
     let mut layers = Layers::new();
     layers.add_user_data(line.as_bytes());
-    Policy::of(&layers, &check::believe_offline(&layers).unwrap(), place)
+    Policy::of(&layers, &check::resolve_offline(&layers).unwrap(), scope)
 }
 
 /// A statement on two lines: what, and on what.
 #[track_caller]
-fn shows(line: &str, place: &Place, expected: Expect) {
-    let lines = policy(line, place).statement.into_iter().map(|statement| {
+fn shows(line: &str, scope: &ArnScope, expected: Expect) {
+    let lines = policy(line, scope).statement.into_iter().map(|statement| {
         let Statement { sid, effect, action, resource } = statement;
         assert_eq!(effect, "Allow");
         format!("{sid} {}\n    {}\n", action.join(" "), resource.join("\n    "))
@@ -56,7 +56,7 @@ fn the_document_is_as_iam_takes_it() {
           ]
         }
     "#]]
-    .assert_eq(&policy("berth image=nginx:1.27", &Place::default()).to_json());
+    .assert_eq(&policy("berth image=nginx:1.27", &ArnScope::default()).to_json());
 }
 
 #[test]
@@ -158,16 +158,16 @@ fn every_secret_of_a_template_is_in_it() {
 
 #[test]
 fn the_partition_comes_from_whatever_names_one() {
-    let first = |line: &str, place: &Place| {
-        policy(line, place).statement.last().unwrap().resource[0].split(':').nth(1).unwrap().to_owned()
+    let first = |line: &str, scope: &ArnScope| {
+        policy(line, scope).statement.last().unwrap().resource[0].split(':').nth(1).unwrap().to_owned()
     };
-    let nowhere = Place::default();
+    let nowhere = ArnScope::default();
     assert_eq!(first("berth image=x:1", &nowhere), "aws");
     assert_eq!(first("berth image=123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/x:1", &nowhere), "aws-cn");
     let secret = "arn:aws-us-gov:secretsmanager:us-gov-west-1:123456789012:secret:x-AbCdEf";
     assert_eq!(first(&format!("berth image=x:1 secrets={secret}"), &nowhere), "aws-us-gov");
-    let place = Place { region: Some("us-isob-east-1".into()), account: None };
-    assert_eq!(first("berth image=x:1", &place), "aws-iso-b");
+    let scope = ArnScope { region: Some("us-isob-east-1".into()), account: None };
+    assert_eq!(first("berth image=x:1", &scope), "aws-iso-b");
 }
 
 #[test]

@@ -18,14 +18,14 @@ pub async fn main(global: &Global, args: &StatusArgs) -> ExitCode {
     let shown = if args.watch {
         watch::main(&global.run_dir(), args.json).await
     } else {
-        screen::run(&global.run_dir(), args.json, screen::room()).await.map(|text| super::say(&text))
+        screen::run(&global.run_dir(), args.json, screen::viewport()).await.map(|text| super::say(&text))
     };
     match shown {
         Ok(()) => ExitCode::SUCCESS,
         Err(ClientError::NotRunning(run_dir)) => {
             super::note(&clean(&ClientError::NotRunning(run_dir).to_string()));
             match state_dir::read(&global.state_dir()) {
-                Ok(Some(life)) => super::say(&screen::last(&life, args.json, screen::room())),
+                Ok(Some(life)) => super::say(&screen::last(&life, args.json, screen::viewport())),
                 Ok(None) => {}
                 Err(error) => super::note(&clean(&super::chain(&error))),
             }

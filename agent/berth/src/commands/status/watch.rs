@@ -10,16 +10,16 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
-use crate::commands::sheet::Room;
+use crate::commands::sheet::Viewport;
 use crate::commands::status::screen;
 use crate::io::host::terminal::{self, Size};
 use crate::io::listen::socket_client::{ClientError, Events};
 
 /// Between two looks, however many events there are: in place, and appended.
-const LEAST: Duration = Duration::from_millis(200);
-const LEAST_APPENDED: Duration = Duration::from_secs(1);
+const FRAME_INTERVAL: Duration = Duration::from_millis(200);
+const APPEND_INTERVAL: Duration = Duration::from_secs(1);
 /// A terminal is drawn again after this even without an event, for its times go on.
-const MOST: Duration = Duration::from_secs(1);
+const REDRAW_AFTER: Duration = Duration::from_secs(1);
 
 /// The size of a terminal that does not know it.
 const USUAL: Size = Size { columns: 80, rows: 24 };
@@ -30,29 +30,29 @@ const LEAVE: &str = "\x1b[?7h\x1b[?25h\x1b[?1049l";
 
 /// What the screen is drawn on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Paper {
+pub enum WatchOutput {
     /// A terminal, that is drawn in place.
     Terminal,
     /// A file or a pipe, that is appended to.
-    Roll,
+    Appended,
 }
 
 /// Draws until the agent ends; an error if there is none to begin with.
 pub async fn main(run_dir: &Path, json: bool) -> Result<(), ClientError> {
     let mut out = io::stdout();
-    let paper = if out.is_terminal() && !json { Paper::Terminal } else { Paper::Roll };
-    if paper == Paper::Terminal {
+    let output = if out.is_terminal() && !json { WatchOutput::Terminal } else { WatchOutput::Appended };
+    if output == WatchOutput::Terminal {
         let _ = out.write_all(ENTER.as_bytes());
     }
     let watched = tokio::select! {
-        watched = watch(run_dir, json, paper, &mut out) => watched,
+        watched = watch(run_dir, json, output, &mut out) => watched,
         () = interrupted() => Ok(None),
     };
-    if paper == Paper::Terminal {
+    if output == WatchOutput::Terminal {
         let _ = out.write_all(LEAVE.as_bytes()).and_then(|()| out.flush());
     }
     if let Some(last) = watched?
-        && paper == Paper::Terminal
+        && output == WatchOutput::Terminal
     {
         crate::commands::say(&format!("{last}\nthe agent has ended\n"));
     }
@@ -60,20 +60,25 @@ pub async fn main(run_dir: &Path, json: bool) -> Result<(), ClientError> {
 }
 
 /// Draw until the agent ends, then the last screen; none when nobody takes the drawing any more.
-async fn watch(run_dir: &Path, json: bool, paper: Paper, out: &mut impl Write) -> Result<Option<String>, ClientError> {
+async fn watch(
+    run_dir: &Path,
+    json: bool,
+    output: WatchOutput,
+    out: &mut impl Write,
+) -> Result<Option<String>, ClientError> {
     let mut events = Events::open(run_dir).await?;
     let mut last: Option<String> = None;
     loop {
-        let screen = match screen::run(run_dir, json, room(paper)).await {
+        let screen = match screen::run(run_dir, json, viewport(output)).await {
             Ok(screen) => screen,
             // It ended between its last event and this look.
             Err(ClientError::NotRunning(_) | ClientError::Talk(..)) if last.is_some() => return Ok(last),
             Err(error) => return Err(error),
         };
-        let drawing = match paper {
-            Paper::Terminal => frame(&screen),
-            Paper::Roll if json || last.is_none() => screen.clone(),
-            Paper::Roll => format!("\n{screen}"),
+        let drawing = match output {
+            WatchOutput::Terminal => frame(&screen),
+            WatchOutput::Appended if json || last.is_none() => screen.clone(),
+            WatchOutput::Appended => format!("\n{screen}"),
         };
         if let Err(error) = out.write_all(drawing.as_bytes()).and_then(|()| out.flush()) {
             crate::commands::unprinted(&error);
@@ -84,13 +89,13 @@ async fn watch(run_dir: &Path, json: bool, paper: Paper, out: &mut impl Write) -
         let next = async {
             let first = events.next().await;
             // Whatever else happens meanwhile is seen in the same look.
-            let least = if paper == Paper::Terminal { LEAST } else { LEAST_APPENDED };
+            let least = if output == WatchOutput::Terminal { FRAME_INTERVAL } else { APPEND_INTERVAL };
             let rest = timeout(least, async { while events.next().await.is_some() {} });
             if first.is_some() && rest.await.is_err() { Some(()) } else { None }
         };
-        let ended = match paper {
-            Paper::Roll => next.await.is_none(),
-            Paper::Terminal => match timeout(MOST, next).await {
+        let ended = match output {
+            WatchOutput::Appended => next.await.is_none(),
+            WatchOutput::Terminal => match timeout(REDRAW_AFTER, next).await {
                 Ok(more) => more.is_none(),
                 Err(_) => false,
             },
@@ -102,12 +107,12 @@ async fn watch(run_dir: &Path, json: bool, paper: Paper, out: &mut impl Write) -
 }
 
 /// The room for one look.
-fn room(paper: Paper) -> Room {
-    match paper {
-        Paper::Roll => Room::default(),
-        Paper::Terminal => {
+fn viewport(output: WatchOutput) -> Viewport {
+    match output {
+        WatchOutput::Appended => Viewport::default(),
+        WatchOutput::Terminal => {
             let size = terminal::own_size().unwrap_or(USUAL);
-            Room { columns: Some(size.columns.into()), rows: Some(size.rows.into()), bounded: true }
+            Viewport { columns: Some(size.columns.into()), rows: Some(size.rows.into()), bounded: true }
         }
     }
 }
@@ -144,7 +149,7 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
-    use crate::commands::fake::Agent;
+    use crate::commands::fake::FakeAgent;
 
     const BOUND: Duration = Duration::from_secs(20);
 
@@ -191,7 +196,7 @@ mod tests {
     #[tokio::test]
     async fn a_change_is_appended_and_a_storm_of_events_is_one_look() {
         let run_dir = tempfile::tempdir().unwrap();
-        let agent = Agent::start(run_dir.path());
+        let agent = FakeAgent::start(run_dir.path());
         agent.show(PhaseName::Boot, Status::Starting);
         let drawn = Drawn::default();
         let life = async {
@@ -206,7 +211,7 @@ mod tests {
             agent.end().await;
         };
         let mut out = drawn.clone();
-        let (ended, ()) = tokio::join!(watch(run_dir.path(), false, Paper::Roll, &mut out), life);
+        let (ended, ()) = tokio::join!(watch(run_dir.path(), false, WatchOutput::Appended, &mut out), life);
         assert!(ended.unwrap().unwrap().starts_with("unhealthy · serve"));
         assert_eq!(drawn.text().matches("because").count(), 3, "{}", drawn.text());
         assert!(!drawn.text().contains('\u{1b}'));
@@ -215,7 +220,7 @@ mod tests {
     #[tokio::test]
     async fn a_terminal_is_drawn_in_place_and_its_times_go_on_without_an_event() {
         let run_dir = tempfile::tempdir().unwrap();
-        let agent = Agent::start(run_dir.path());
+        let agent = FakeAgent::start(run_dir.path());
         let drawn = Drawn::default();
         let life = async {
             drawn.until("starting · boot").await;
@@ -225,7 +230,7 @@ mod tests {
             agent.end().await;
         };
         let mut out = drawn.clone();
-        let (ended, ()) = tokio::join!(watch(run_dir.path(), false, Paper::Terminal, &mut out), life);
+        let (ended, ()) = tokio::join!(watch(run_dir.path(), false, WatchOutput::Terminal, &mut out), life);
         assert!(ended.unwrap().is_some());
         assert!(!drawn.text().contains('\n'), "nothing scrolls");
     }
@@ -233,7 +238,7 @@ mod tests {
     #[tokio::test]
     async fn json_is_one_object_a_line() {
         let run_dir = tempfile::tempdir().unwrap();
-        let agent = Agent::start(run_dir.path());
+        let agent = FakeAgent::start(run_dir.path());
         let drawn = Drawn::default();
         let life = async {
             drawn.until("\"phase\":\"boot\"").await;
@@ -242,7 +247,7 @@ mod tests {
             agent.end().await;
         };
         let mut out = drawn.clone();
-        let (ended, ()) = tokio::join!(watch(run_dir.path(), true, Paper::Roll, &mut out), life);
+        let (ended, ()) = tokio::join!(watch(run_dir.path(), true, WatchOutput::Appended, &mut out), life);
         assert!(ended.unwrap().is_some());
         assert!(drawn.text().lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()));
         assert_eq!(drawn.text().lines().count(), 2);
@@ -252,11 +257,11 @@ mod tests {
     async fn nobody_is_drawn_for_who_went_away() {
         let run_dir = tempfile::tempdir().unwrap();
         assert!(matches!(
-            watch(run_dir.path(), false, Paper::Roll, &mut Closed).await,
+            watch(run_dir.path(), false, WatchOutput::Appended, &mut Closed).await,
             Err(ClientError::NotRunning(_))
         ));
-        let _agent = Agent::start(run_dir.path());
-        let watched = timeout(BOUND, watch(run_dir.path(), false, Paper::Roll, &mut Closed)).await;
+        let _agent = FakeAgent::start(run_dir.path());
+        let watched = timeout(BOUND, watch(run_dir.path(), false, WatchOutput::Appended, &mut Closed)).await;
         assert_eq!(watched.expect("it ends").unwrap(), None);
     }
 

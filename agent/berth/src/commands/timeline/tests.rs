@@ -1,4 +1,4 @@
-use berth_core::view::published::{Published, Report};
+use berth_core::view::published::{Published, StatusReport};
 use berth_core::view::timeline::{BarState, Panel};
 use berth_core::view::{DeadlineName, DeadlineView, PhaseName, PhaseView, Status, StepName, StepView, View, WaitView};
 use expect_test::expect;
@@ -18,14 +18,14 @@ fn phase(name: PhaseName, began: f64) -> PhaseView {
     PhaseView { name, began_seconds: began }
 }
 
-fn report(view: View, now: f64) -> Report {
+fn report(view: View, now: f64) -> StatusReport {
     let published = Published {
         view,
         agent_version: "0.1.0".into(),
         started_at: "2026-11-21T03:38:41Z".into(),
         ..Published::default()
     };
-    Report::new(published, now)
+    StatusReport::new(published, now)
 }
 
 fn boot_steps() -> Vec<StepView> {
@@ -53,7 +53,7 @@ fn boot_steps() -> Vec<StepView> {
 }
 
 /// A whole life: a boot with a slow secret, two days of serving, and a drain that goes on.
-fn life() -> Report {
+fn life() -> StatusReport {
     let left = 180_000.0;
     let mut steps = boot_steps();
     steps.extend([
@@ -88,7 +88,7 @@ fn life() -> Report {
 }
 
 /// A boot that goes on: the secrets are asked for again and again.
-fn booting() -> Report {
+fn booting() -> StatusReport {
     let mut steps = boot_steps();
     steps.truncate(10);
     steps[3] = StepView {

@@ -52,7 +52,7 @@ pub struct Aws {
     http: Http,
     imds: Imds,
     endpoints: Endpoints,
-    location: RwLock<Location>,
+    routing: RwLock<Routing>,
     /// The settings of the config, which override the environment.
     network: RwLock<Network>,
     credentials: SharedCredentialsProvider,
@@ -64,7 +64,7 @@ pub struct Aws {
 
 /// The region of calls that name none, and the kind of endpoint.
 #[derive(Clone, Debug)]
-struct Location {
+struct Routing {
     /// From the environment, else the instance's.
     region: Option<String>,
     fips: bool,
@@ -81,7 +81,7 @@ pub struct Reached {
     pub ahead: Option<i64>,
 }
 
-impl Location {
+impl Routing {
     fn from_env(env: &dyn Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| env(name).filter(|value| !value.is_empty());
         let is_true = |name| set(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
@@ -96,9 +96,9 @@ impl Location {
 impl Aws {
     /// A client with the settings and, if there are any, the credentials of this environment; else those of the role.
     pub fn new(http: Http, imds: Imds, env: &dyn Fn(&str) -> Option<String>) -> Self {
-        let location = Location::from_env(env);
+        let routing = Routing::from_env(env);
         let endpoints = Endpoints::from_env(env);
-        Self::signed_by(Source::new(imds.clone(), env), http, imds, endpoints, location)
+        Self::signed_by(Source::new(imds.clone(), env), http, imds, endpoints, routing)
     }
 
     /// A client for a command that may run anywhere: credentials by the SDKs' default chain, and a profile's region. It reads this
@@ -106,31 +106,31 @@ impl Aws {
     pub async fn anywhere(http: Http, imds: Imds) -> Self {
         let env = |name: &str| std::env::var(name).ok();
         let clock = Clock::default();
-        let location = Location::from_env(&env);
+        let routing = Routing::from_env(&env);
         let config = ProviderConfig::without_region()
             .with_http_client(Exchange::new(http.clone(), None))
             .with_sleep_impl(TokioSleep::new())
             .with_time_source(clock.clone())
-            .with_use_fips(Some(location.fips))
-            .with_use_dual_stack(Some(location.dual_stack.unwrap_or_else(|| imds.is_ipv6_only())))
+            .with_use_fips(Some(routing.fips))
+            .with_use_dual_stack(Some(routing.dual_stack.unwrap_or_else(|| imds.is_ipv6_only())))
             .with_behavior_version(Some(BehaviorVersion::v2026_01_12()));
-        let region = match location.region {
+        let region = match routing.region {
             Some(region) => Some(Region::new(region)),
             None => ProfileFileRegionProvider::builder().configure(&config).build().region().await,
         };
         let config = config.with_region(region.clone());
-        let location = Location { region: region.map(|region| region.to_string()), ..location };
+        let routing = Routing { region: region.map(|region| region.to_string()), ..routing };
         let source = Source::chain(imds.clone(), &env, &config);
-        Self { clock, ..Self::signed_by(source, http, imds, Endpoints::from_env(&env), location) }
+        Self { clock, ..Self::signed_by(source, http, imds, Endpoints::from_env(&env), routing) }
     }
 
-    fn signed_by(source: Source, http: Http, imds: Imds, endpoints: Endpoints, location: Location) -> Self {
+    fn signed_by(source: Source, http: Http, imds: Imds, endpoints: Endpoints, routing: Routing) -> Self {
         let source = Arc::new(source);
         Self {
             http,
             imds,
             endpoints,
-            location: RwLock::new(location),
+            routing: RwLock::new(routing),
             network: RwLock::default(),
             credentials: SharedCredentialsProvider::new(source.clone() as Arc<dyn ProvideCredentials>),
             source,
@@ -152,13 +152,13 @@ impl Aws {
 
     /// Sets the instance's region for calls that name none.
     pub fn locate(&self, identity: &Identity) {
-        let mut location = self.location.write().unwrap_or_else(PoisonError::into_inner);
-        location.region.get_or_insert_with(|| identity.region.clone());
+        let mut routing = self.routing.write().unwrap_or_else(PoisonError::into_inner);
+        routing.region.get_or_insert_with(|| identity.region.clone());
     }
 
     /// The region of calls that name none: `AWS_REGION`, `AWS_DEFAULT_REGION`, else the instance's.
     pub fn region(&self) -> Option<String> {
-        self.location().region
+        self.routing().region
     }
 
     /// One attempt at an operation: `send` makes the service's client of the configuration and sends the request. `region` is
@@ -219,7 +219,7 @@ impl Aws {
     }
 
     async fn url(&self, operation: Operation, region: &str) -> Result<String, AwsError> {
-        let Location { fips, dual_stack, .. } = self.location();
+        let Routing { fips, dual_stack, .. } = self.routing();
         // A host without IPv4 uses dual-stack endpoints, unless the environment names the endpoint, which has no other form.
         let by_itself = || self.endpoints.of(operation.service).is_none() && self.imds.is_ipv6_only();
         let dual_stack = dual_stack.unwrap_or_else(by_itself);
@@ -244,13 +244,13 @@ impl Aws {
         Ok(Reached { endpoint, ahead })
     }
 
-    fn location(&self) -> Location {
-        let location = self.location.read().unwrap_or_else(PoisonError::into_inner).clone();
+    fn routing(&self) -> Routing {
+        let routing = self.routing.read().unwrap_or_else(PoisonError::into_inner).clone();
         let network = self.network.read().unwrap_or_else(PoisonError::into_inner);
-        Location {
-            fips: network.fips.unwrap_or(location.fips),
-            dual_stack: network.dual_stack.or(location.dual_stack),
-            ..location
+        Routing {
+            fips: network.fips.unwrap_or(routing.fips),
+            dual_stack: network.dual_stack.or(routing.dual_stack),
+            ..routing
         }
     }
 

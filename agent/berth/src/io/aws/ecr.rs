@@ -116,13 +116,13 @@ pub async fn login(aws: &Aws, host: &str) -> Result<RegistryCredentials, LoginEr
 /// The login that a secret holds as JSON.
 pub async fn from_secret(aws: &Aws, secret: &SecretRef) -> Result<RegistryCredentials, LoginError> {
     #[derive(Deserialize)]
-    struct Login {
+    struct LoginSecret {
         username: String,
         password: Secret,
     }
     let value = secrets::fetch_one(aws, secret).await.map_err(LoginError::Secret)?;
     // The parser's error may quote the text.
-    let login: Login = serde_json::from_slice(secrets::json_of(value.expose()))
+    let login: LoginSecret = serde_json::from_slice(secrets::json_of(value.expose()))
         .map_err(|_| LoginError::NotALogin { secret: secret.clone() })?;
     Ok(RegistryCredentials { username: login.username, password: login.password })
 }

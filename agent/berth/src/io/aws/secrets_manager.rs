@@ -39,7 +39,7 @@ pub struct SecretVersion {
 }
 
 /// One secret in the response of either operation.
-struct SecretValue {
+struct FetchedSecret {
     arn: String,
     name: String,
     version_id: Option<String>,
@@ -47,7 +47,7 @@ struct SecretValue {
     value: Option<Secret>,
 }
 
-impl From<GetSecretValueOutput> for SecretValue {
+impl From<GetSecretValueOutput> for FetchedSecret {
     fn from(output: GetSecretValueOutput) -> Self {
         Self {
             arn: output.arn.unwrap_or_default(),
@@ -59,7 +59,7 @@ impl From<GetSecretValueOutput> for SecretValue {
     }
 }
 
-impl From<SecretValueEntry> for SecretValue {
+impl From<SecretValueEntry> for FetchedSecret {
     fn from(output: SecretValueEntry) -> Self {
         Self {
             arn: output.arn.unwrap_or_default(),
@@ -90,7 +90,7 @@ impl SecretVersion {
 
     /// Whether this value is the requested one: the secret by name, by ARN, or by ARN without its six random characters, and the version, as far as the
     /// response names it.
-    fn is(&self, value: &SecretValue) -> bool {
+    fn is(&self, value: &FetchedSecret) -> bool {
         let suffix = value.arn.strip_prefix(&self.id).map(str::as_bytes);
         let secret = self.id == value.name
             || self.id == value.arn
@@ -186,13 +186,13 @@ async fn call_batch(
     aws: &Aws,
     wanted: &[SecretVersion],
     region: Option<&str>,
-) -> Result<(Vec<SecretValue>, Vec<ApiErrorType>), AwsError> {
+) -> Result<(Vec<FetchedSecret>, Vec<ApiErrorType>), AwsError> {
     let ids = wanted.iter().map(|wanted| wanted.id.clone()).collect();
     let answer = aws.call(BATCH, region, |config| {
         Client::new(config).batch_get_secret_value().set_secret_id_list(Some(ids)).send()
     });
     let answer = answer.await?;
-    let values = answer.secret_values.unwrap_or_default().into_iter().map(SecretValue::from).collect();
+    let values = answer.secret_values.unwrap_or_default().into_iter().map(FetchedSecret::from).collect();
     Ok((values, answer.errors.unwrap_or_default()))
 }
 
@@ -203,7 +203,7 @@ async fn fetch_singly(aws: &Aws, wanted: Vec<SecretVersion>) -> Results {
             let request = Client::new(config).get_secret_value().secret_id(id);
             request.set_version_stage(version_stage).set_version_id(version_id).send()
         });
-        let value = match answer.await.map(SecretValue::from) {
+        let value = match answer.await.map(FetchedSecret::from) {
             Ok(value) if wanted.is(&value) => value.into_secret(GET),
             // AWS returns no other secret than the requested one: something between did.
             Ok(_) => Err(JobError::new(ErrorClass::Transient, format!("{GET} returned another secret or version"))),
@@ -214,7 +214,7 @@ async fn fetch_singly(aws: &Aws, wanted: Vec<SecretVersion>) -> Results {
     join_all(asked).await.into_iter().collect()
 }
 
-impl SecretValue {
+impl FetchedSecret {
     fn into_secret(self, operation: Operation) -> Result<Secret, JobError> {
         self.value.ok_or_else(|| SecretError::NoValue { operation }.into())
     }

@@ -59,7 +59,7 @@ impl Engine {
     }
 
     /// None if the container does not run.
-    async fn running_app(&self, id: &ContainerId) -> Result<Option<App>, EngineError> {
+    async fn running_app(&self, id: &ContainerId) -> Result<Option<RunningApp>, EngineError> {
         let fail = |error| refusal::of(doing(), error, refusal::plain);
         let docker = self.within(SHORT).map_err(fail)?;
         match docker.inspect_container(&id.0, None::<InspectContainerOptions>).await {
@@ -67,7 +67,7 @@ impl Engine {
                 let exposed = inspected.config.and_then(|config| config.exposed_ports).unwrap_or_default();
                 let ports = exposed.iter().filter_map(|port| port.strip_suffix("/tcp")?.parse().ok()).collect();
                 let pid = inspected.state.and_then(|state| state.pid).filter(|pid| *pid > 0);
-                Ok(pid.map(|pid| App { pid, ports }))
+                Ok(pid.map(|pid| RunningApp { pid, ports }))
             }
             Err(error) if refusal::is_not_found(&error) => Ok(None),
             Err(error) => Err(fail(error)),
@@ -76,7 +76,7 @@ impl Engine {
 }
 
 /// A container that runs.
-struct App {
+struct RunningApp {
     /// Its first process.
     pid: i64,
     /// What it exposes: the config's ports and those of the image.
@@ -87,7 +87,7 @@ fn doing() -> String {
     "count the connections of the container".to_owned()
 }
 
-fn count(app: &App, container: &str) -> io::Result<u32> {
+fn count(app: &RunningApp, container: &str) -> io::Result<u32> {
     let process = PathBuf::from(format!("/proc/{}", app.pid));
     if !is_of(&process, container)? {
         return Err(io::Error::other("the engine runs in another process namespace"));
@@ -132,7 +132,7 @@ impl Census {
         Ok(())
     }
 
-    fn take(&mut self, socket: &Socket) {
+    fn take(&mut self, socket: &TcpSocket) {
         if socket.state == LISTEN {
             if self.only.as_ref().is_none_or(|only| only.contains(&socket.port)) {
                 self.listening.insert(socket.port);
@@ -152,7 +152,7 @@ impl Census {
 
 /// A line of the table.
 #[derive(Debug, PartialEq)]
-struct Socket {
+struct TcpSocket {
     port: u16,
     peer: IpAddr,
     state: u8,
@@ -160,7 +160,7 @@ struct Socket {
     unsent: u32,
 }
 
-impl Socket {
+impl TcpSocket {
     /// Whether a stop of the container would break it. A peer that has closed its side may still wait for a response. An app that has closed its own
     /// side is done, but its last bytes may not have arrived yet.
     fn is_in_use(&self) -> bool {
@@ -173,13 +173,13 @@ impl Socket {
 }
 
 /// `0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 …`; the heading is not one.
-fn parse(line: &str) -> Option<Socket> {
+fn parse(line: &str) -> Option<TcpSocket> {
     let mut words = line.split_ascii_whitespace().skip(1);
     let (_, port) = words.next()?.split_once(':')?;
     let (peer, _) = words.next()?.split_once(':')?;
     let state = words.next()?;
     let (unsent, _) = words.next()?.split_once(':')?;
-    Some(Socket {
+    Some(TcpSocket {
         port: u16::from_str_radix(port, 16).ok()?,
         peer: address(peer)?,
         state: u8::from_str_radix(state, 16).ok()?,
@@ -236,7 +236,7 @@ mod tests {
     fn a_line_of_the_kernel_s_is_read() {
         let line = "   3: 020011AC:1F90 010011AC:D2F0 08 0000000B:00000001 00:00000000 00000000  1000        0 1655 1 ffff 20 4 30 10 -1";
         let peer = IpAddr::V4(Ipv4Addr::new(172, 17, 0, 1));
-        assert_eq!(parse(line), Some(Socket { port: 8080, peer, state: CLOSE_WAIT, unsent: 11 }));
+        assert_eq!(parse(line), Some(TcpSocket { port: 8080, peer, state: CLOSE_WAIT, unsent: 11 }));
         let line = line.replace("010011AC:", "0000000000000000FFFF0000010011AC:");
         assert_eq!(parse(&line).unwrap().peer.to_canonical(), peer);
         assert_eq!(parse(HEADING), None);

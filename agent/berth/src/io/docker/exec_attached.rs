@@ -37,7 +37,7 @@ const NO_DETACH_KEYS: &str = "ctrl-^,ctrl-^,ctrl-^,ctrl-^,ctrl-^,ctrl-^,ctrl-^,c
 
 /// What to run, and with which streams.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Command {
+pub struct ExecCommand {
     /// The program and its arguments. No shell runs them.
     pub words: Vec<String>,
     /// The user, as in `docker exec --user`; none is the container's user.
@@ -101,7 +101,7 @@ impl Engine {
     }
 
     /// Starts the command in the container, with the secret environment if it has one.
-    pub async fn attach(&self, app: &RunningContainer, command: &Command) -> Result<Attached, EngineError> {
+    pub async fn attach(&self, app: &RunningContainer, command: &ExecCommand) -> Result<Attached, EngineError> {
         let doing = || format!("run a command in the container {}", short(&app.id.0));
         let fail = |error| refusal::of(doing(), error, refusal::start);
         let console_size = command.size.map(|size| vec![usize::from(size.rows), usize::from(size.columns)]);

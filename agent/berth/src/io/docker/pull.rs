@@ -68,13 +68,13 @@ impl Engine {
 /// The layers of one pull, as far as the stream reported.
 #[derive(Default)]
 struct Tally {
-    layers: BTreeMap<String, Layer>,
+    layers: BTreeMap<String, LayerProgress>,
 }
 
 /// One layer.
 #[derive(Clone, Default, PartialEq)]
-struct Layer {
-    stage: Stage,
+struct LayerProgress {
+    stage: LayerStage,
     /// Bytes downloaded.
     bytes: u64,
     /// Its size, once it is known.
@@ -85,7 +85,7 @@ struct Layer {
 
 /// The stage of a layer, in order.
 #[derive(Clone, Copy, Default, PartialEq, PartialOrd)]
-enum Stage {
+enum LayerStage {
     #[default]
     Known,
     Downloading,
@@ -99,11 +99,11 @@ impl Tally {
     fn take(&mut self, line: CreateImageInfo) -> bool {
         let (Some(id), Some(status)) = (line.id, line.status) else { return false };
         let stage = match status.as_str() {
-            "Pulling fs layer" | "Waiting" => Stage::Known,
-            "Downloading" => Stage::Downloading,
-            "Verifying Checksum" | "Download complete" => Stage::Downloaded,
-            "Extracting" => Stage::Extracting,
-            "Pull complete" | "Already exists" => Stage::Complete,
+            "Pulling fs layer" | "Waiting" => LayerStage::Known,
+            "Downloading" => LayerStage::Downloading,
+            "Verifying Checksum" | "Download complete" => LayerStage::Downloaded,
+            "Extracting" => LayerStage::Extracting,
+            "Pull complete" | "Already exists" => LayerStage::Complete,
             // `Retrying in 5 seconds` is a countdown and no progress; other lines are about no layer.
             _ => return false,
         };
@@ -113,11 +113,11 @@ impl Tally {
         layer.stage = stage;
         layer.current = detail.current.unwrap_or(0);
         match stage {
-            Stage::Downloading => {
+            LayerStage::Downloading => {
                 layer.bytes = detail.current.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0);
                 layer.total = detail.total.and_then(|total| u64::try_from(total).ok()).unwrap_or(layer.total);
             }
-            Stage::Known => {}
+            LayerStage::Known => {}
             _ => layer.bytes = layer.total,
         }
         let moved = before.as_ref() != Some(&layer);
@@ -128,13 +128,13 @@ impl Tally {
     /// Whether only the host's own disk is at work: no layer is being downloaded, and some are not unpacked. After the last layer the engine may still
     /// wait for the image's config.
     fn is_unpacking(&self) -> bool {
-        self.layers.values().all(|layer| layer.stage >= Stage::Downloaded)
-            && self.layers.values().any(|layer| layer.stage < Stage::Complete)
+        self.layers.values().all(|layer| layer.stage >= LayerStage::Downloaded)
+            && self.layers.values().any(|layer| layer.stage < LayerStage::Complete)
     }
 
     fn progress(&self) -> PullProgress {
         PullProgress {
-            layers_done: self.layers.values().filter(|layer| layer.stage == Stage::Complete).count(),
+            layers_done: self.layers.values().filter(|layer| layer.stage == LayerStage::Complete).count(),
             layers: self.layers.len(),
             bytes: self.layers.values().map(|layer| layer.bytes).fold(0, u64::saturating_add),
             total: self.layers.values().map(|layer| layer.total).fold(0, u64::saturating_add),

@@ -34,14 +34,14 @@ const HARMLESS: [c_int; 11] = [
 #[derive(Debug)]
 pub struct Signals {
     /// The signals that drain.
-    pub drain: Drain,
+    pub drain: DrainSignals,
     /// The signals without a meaning.
     pub harmless: Harmless,
 }
 
 /// SIGTERM and SIGINT, in the order in which they are received.
 #[derive(Debug)]
-pub struct Drain {
+pub struct DrainSignals {
     term: Stream,
     interrupt: Stream,
 }
@@ -56,7 +56,8 @@ impl Signals {
         let listen = |number| Ok((number, signal(SignalKind::from_raw(number))?));
         let harmless = HARMLESS.into_iter().chain(libc::SIGRTMIN()..=libc::SIGRTMAX()).map(listen);
         let harmless = Harmless(harmless.collect::<io::Result<_>>()?);
-        let drain = Drain { term: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
+        let drain =
+            DrainSignals { term: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
         SigSet::all().thread_unblock()?;
         Ok(Self { drain, harmless })
     }
@@ -72,7 +73,7 @@ pub fn ignored() -> Vec<&'static str> {
     HARMLESS.into_iter().filter_map(|number| Posix::try_from(number).ok()).map(Posix::as_str).collect()
 }
 
-impl Drain {
+impl DrainSignals {
     /// The next signal. Cancel-safe; pends for ever if no signal can be received any more.
     pub async fn next(&mut self) -> Signal {
         tokio::select! {

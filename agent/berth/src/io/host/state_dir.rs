@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use berth_core::message::error::{ErrorClass, JobError};
 use berth_core::view::last_life::{Ending, LastLife, RecordError};
-use berth_core::view::published::{Report, rfc3339};
+use berth_core::view::published::{StatusReport, rfc3339};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
@@ -59,7 +59,7 @@ impl Keeper {
     }
 
     /// Replaces the record. Never waits.
-    pub fn keep(&self, report: Report, exit_code: Option<u8>, final_status: Option<String>) {
+    pub fn keep(&self, report: StatusReport, exit_code: Option<u8>, final_status: Option<String>) {
         let last_life = Ending { written_at: date(), exit_code, final_status };
         self.latest.send_replace(Some(Arc::new(LastLife { report, last_life })));
     }
@@ -142,8 +142,8 @@ mod tests {
 
     use super::*;
 
-    fn report(phase: PhaseName) -> Report {
-        let mut report = Report::default();
+    fn report(phase: PhaseName) -> StatusReport {
+        let mut report = StatusReport::default();
         report.published.view = View { phase, reason: "because".into(), ..View::default() };
         report
     }

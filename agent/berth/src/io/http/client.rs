@@ -33,11 +33,11 @@ const BUNDLE: &str = "AWS_CA_BUNDLE";
 /// A handle on the client; clones share its connections and its settings.
 #[derive(Clone, Debug)]
 pub struct Http {
-    shared: Arc<Shared>,
+    shared: Arc<SharedClient>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct SharedClient {
     resolver: Resolver,
     environment: Environment,
     bundle: Option<Bundle>,
@@ -73,18 +73,18 @@ impl Http {
 
     fn new(resolver: Resolver, environment: Environment, bundle: Option<Bundle>) -> Self {
         let current = RwLock::new(Arc::new(Current::new(&resolver, &environment, bundle.clone(), Network::default())));
-        Self { shared: Arc::new(Shared { resolver, environment, bundle, current }) }
+        Self { shared: Arc::new(SharedClient { resolver, environment, bundle, current }) }
     }
 
     /// Another client, which never uses a proxy: for the instance metadata, at any address.
     pub fn direct(&self) -> Self {
-        let Shared { resolver, bundle, .. } = &*self.shared;
+        let SharedClient { resolver, bundle, .. } = &*self.shared;
         Self::new(resolver.clone(), Environment::default(), bundle.clone())
     }
 
     /// From the next request on, the settings of the config override those of the environment, for all clones.
     pub fn configure(&self, network: &Network) {
-        let Shared { resolver, environment, bundle, current } = &*self.shared;
+        let SharedClient { resolver, environment, bundle, current } = &*self.shared;
         if self.current().network != *network {
             let next = Current::new(resolver, environment, bundle.clone(), network.clone());
             *current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use berth_core::view::published::{Essentials, Report};
+use berth_core::view::published::{Essentials, StatusReport};
 use bytes::{Bytes, BytesMut};
 use http::request::Builder;
 use http::{Request, StatusCode};
@@ -53,9 +53,9 @@ pub enum ClientError {
 }
 
 /// `GET /v1/status`
-pub async fn status(run_dir: &Path) -> Result<Report, ClientError> {
+pub async fn status(run_dir: &Path) -> Result<StatusReport, ClientError> {
     let path = "/v1/status";
-    Report::from_json(&get(run_dir, path).await?).map_err(|error| ClientError::Strange(path, error))
+    StatusReport::from_json(&get(run_dir, path).await?).map_err(|error| ClientError::Strange(path, error))
 }
 
 /// `GET /v1/status` of an agent that may be of another version, as far as every version says it.

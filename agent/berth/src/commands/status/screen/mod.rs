@@ -7,12 +7,12 @@
 use std::path::Path;
 
 use berth_core::view::last_life::LastLife;
-use berth_core::view::published::Report;
+use berth_core::view::published::StatusReport;
 use berth_core::view::timeline::{Bar, Timeline};
 use berth_core::view::{DeadlineName, DeadlineView, HookView, PortView, PullView, Status, View};
 
 use crate::commands::humanize::{bytes, span};
-use crate::commands::sheet::{Rank, Room, Sheet};
+use crate::commands::sheet::{Rank, Sheet, Viewport};
 use crate::commands::timeline::bars;
 use crate::io::host::terminal;
 use crate::io::listen::socket_client::{self, ClientError};
@@ -29,7 +29,7 @@ const LONGEST: usize = 1000;
 const RECOVERED: usize = 10;
 
 /// The last life: how it ended, when and why, and what it showed at that moment.
-pub fn last(life: &LastLife, json: bool, room: Room) -> String {
+pub fn last(life: &LastLife, json: bool, viewport: Viewport) -> String {
     if json {
         // It has no map with keys that are not strings, so it always can be written.
         return serde_json::to_string(life).unwrap_or_default() + "\n";
@@ -39,33 +39,33 @@ pub fn last(life: &LastLife, json: bool, room: Room) -> String {
     for line in life.last_life.final_status.as_ref().unwrap_or(&life.report.published.view.reason).lines() {
         sheet.line(Rank::Explains, &clean(line));
     }
-    body(&mut sheet, &life.report, room);
-    sheet.fit(room)
+    body(&mut sheet, &life.report, viewport);
+    sheet.fit(viewport)
 }
 
 /// The screen, or the JSON that the agent answered.
-pub async fn run(run_dir: &Path, json: bool, room: Room) -> Result<String, ClientError> {
+pub async fn run(run_dir: &Path, json: bool, viewport: Viewport) -> Result<String, ClientError> {
     if json {
         let answer = socket_client::get(run_dir, "/v1/status").await?;
         return Ok(String::from_utf8_lossy(&answer).into_owned());
     }
-    Ok(screen(&socket_client::status(run_dir).await?, room))
+    Ok(screen(&socket_client::status(run_dir).await?, viewport))
 }
 
 /// The room on standard output: that of its terminal, with a row for the prompt that follows. It scrolls, so nothing is lost.
-pub fn room() -> Room {
+pub fn viewport() -> Viewport {
     match terminal::size(std::io::stdout()) {
-        Some(size) => Room {
+        Some(size) => Viewport {
             columns: Some(size.columns.into()),
             rows: Some(usize::from(size.rows).saturating_sub(2)),
             bounded: false,
         },
-        None => Room::default(),
+        None => Viewport::default(),
     }
 }
 
 /// The agent in one screen.
-pub fn screen(report: &Report, room: Room) -> String {
+pub fn screen(report: &StatusReport, viewport: Viewport) -> String {
     let (view, now) = (&report.published.view, report.now_seconds);
     let mut sheet = Sheet::default();
     let since = span(now - view.phase_since_seconds);
@@ -73,16 +73,16 @@ pub fn screen(report: &Report, room: Room) -> String {
     for line in view.reason.lines() {
         sheet.line(Rank::Explains, &clean(line));
     }
-    body(&mut sheet, report, room);
-    sheet.fit(room)
+    body(&mut sheet, report, viewport);
+    sheet.fit(viewport)
 }
 
 /// All but the first lines.
-fn body(sheet: &mut Sheet, report: &Report, room: Room) {
+fn body(sheet: &mut Sheet, report: &StatusReport, viewport: Viewport) {
     let (view, now) = (&report.published.view, report.now_seconds);
     sheet.space();
     facts(sheet, report);
-    steps(sheet, report, room);
+    steps(sheet, report, viewport);
     if let Some(pull) = &view.pull {
         sheet.row(Rank::Fact, "pulled", &pulled(pull));
     }
@@ -110,7 +110,7 @@ pub fn clean(text: &str) -> String {
     one_line(text, LONGEST)
 }
 
-fn facts(sheet: &mut Sheet, report: &Report) {
+fn facts(sheet: &mut Sheet, report: &StatusReport) {
     let (published, view) = (&report.published, &report.published.view);
     let mut row = |rank, label, text: &str| sheet.row(rank, label, &clean(text));
     row(Rank::Fact, "image", view.image.as_deref().unwrap_or_default());
@@ -135,7 +135,7 @@ fn facts(sheet: &mut Sheet, report: &Report) {
 }
 
 /// The steps of the boot, or of the way out once it has begun.
-fn steps(sheet: &mut Sheet, report: &Report, room: Room) {
+fn steps(sheet: &mut Sheet, report: &StatusReport, viewport: Viewport) {
     let timeline = Timeline::of(report);
     let Some(panel) = timeline.panels.last().filter(|panel| !panel.steps.is_empty()) else { return };
     sheet.space();
@@ -143,7 +143,7 @@ fn steps(sheet: &mut Sheet, report: &Report, room: Room) {
     let names = bars::name_width(panel);
     let beside = names + BESIDE_THE_BAR;
     let width =
-        room.columns.map_or(BAR, |columns| columns.saturating_sub(beside)).min((BAR + NAME).saturating_sub(names));
+        viewport.columns.map_or(BAR, |columns| columns.saturating_sub(beside)).min((BAR + NAME).saturating_sub(names));
     for step in &panel.steps {
         let took = span(step.until_seconds - step.began_seconds);
         let bar = format!("{} {took:>7}", bars::bar(panel, step, width, bars::Weight::Even));
@@ -155,7 +155,8 @@ fn steps(sheet: &mut Sheet, report: &Report, room: Room) {
             }
         });
         // Where there is little room, the error of a step is not said twice.
-        let is_said = |error: &String| room.columns.is_some() && report.published.view.reason.contains(error.as_str());
+        let is_said =
+            |error: &String| viewport.columns.is_some() && report.published.view.reason.contains(error.as_str());
         let notes = match step.error.as_ref().filter(|error| is_said(error)) {
             Some(_) => bars::notes(&Bar { error: None, ..step.clone() }),
             None => bars::notes(step),

@@ -13,7 +13,7 @@ use super::tests::{report, step};
 use super::*;
 
 /// Where `berth status --watch` is looked at most.
-const TERMINAL: Room = Room { columns: Some(80), rows: Some(24), bounded: true };
+const TERMINAL: Viewport = Viewport { columns: Some(80), rows: Some(24), bounded: true };
 
 fn error(name: StepName, began: f64, error: &str) -> StepView {
     StepView { attempts: 4, error: Some(error.into()), ..step(name, began, None) }
@@ -324,7 +324,7 @@ fn a_config_with_more_errors_than_rows_says_that_there_are_more() {
     let shown = screen(&report(view.clone(), 1.0), TERMINAL);
     assert_eq!(shown.lines().count(), 24);
     assert_eq!(shown.lines().last(), Some("… the rest does not fit here: `berth status`"));
-    let scrolls = screen(&report(view, 1.0), Room { bounded: false, ..TERMINAL });
+    let scrolls = screen(&report(view, 1.0), Viewport { bounded: false, ..TERMINAL });
     assert!(scrolls.contains("kez40") && !scrolls.contains('…'), "{scrolls}");
 }
 
@@ -391,7 +391,7 @@ proptest::proptest! {
             run_dir: crate::cli::RunDir::default(),
             state_dir: crate::cli::StateDir::default(),
         });
-        for shown in [screen(&report, TERMINAL), last(&life, false, Room::default()), timeline] {
+        for shown in [screen(&report, TERMINAL), last(&life, false, Viewport::default()), timeline] {
             let steers = shown.chars().any(|c| c.is_control() && c != '\n' || c == '\u{202e}');
             proptest::prop_assert!(!steers, "{:?}", shown);
         }

@@ -16,7 +16,7 @@ pub(super) fn step(name: StepName, began_seconds: f64, took_seconds: Option<f64>
     StepView { name, began_seconds, took_seconds, attempts: 1, ..StepView::default() }
 }
 
-pub(super) fn report(view: View, now: f64) -> Report {
+pub(super) fn report(view: View, now: f64) -> StatusReport {
     let published = Published {
         view,
         listen: "0.0.0.0:9911".parse().ok(),
@@ -24,7 +24,7 @@ pub(super) fn report(view: View, now: f64) -> Report {
         started_at: "2026-11-21T03:38:41Z".into(),
         log_lines_dropped: 0,
     };
-    Report::new(published, now)
+    StatusReport::new(published, now)
 }
 
 #[test]
@@ -36,7 +36,7 @@ fn an_agent_that_just_began_has_little_to_show() {
           endpoint   0.0.0.0:9911
           agent      0.1.0 since 2026-11-21T03:38:41Z
     "#]]
-    .assert_eq(&screen(&report(View { reason: "booting".into(), ..View::default() }, 0.004), Room::default()));
+    .assert_eq(&screen(&report(View { reason: "booting".into(), ..View::default() }, 0.004), Viewport::default()));
 }
 
 #[test]
@@ -69,18 +69,18 @@ fn the_last_life_begins_with_how_it_ended_and_goes_on_as_a_running_one() {
           settling   ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━       20.0 s
           stopping                                  ━━━━━   3.0 s
     "#]]
-    .assert_eq(&last(&life, false, Room::default()));
+    .assert_eq(&last(&life, false, Viewport::default()));
     (life.last_life.exit_code, life.last_life.final_status) = (None, None);
-    let killed = last(&life, false, Room::default());
+    let killed = last(&life, false, Viewport::default());
     expect![[r#"
         the last agent left no final status: it was killed, or the instance was stopped; its last known phase is gone, since 2026-11-21T03:40:04Z
         a signal: over"#]].assert_eq(&killed.lines().take(2).collect::<Vec<_>>().join("\n"));
     life.report.published.view.refused.insert(JobKind::CheckSecrets, 5);
-    assert!(last(&life, false, Room::default()).contains("\n  refused    CheckSecrets 5 ×\n"));
+    assert!(last(&life, false, Viewport::default()).contains("\n  refused    CheckSecrets 5 ×\n"));
     life.last_life.final_status = Some("the config is invalid: a\nb: c".into());
-    let several = last(&life, false, Room::default());
+    let several = last(&life, false, Viewport::default());
     assert_eq!(several.lines().skip(1).take(2).collect::<Vec<_>>(), ["the config is invalid: a", "b: c"]);
-    assert_eq!(LastLife::from_json(last(&life, true, Room::default()).as_bytes()).unwrap(), life);
+    assert_eq!(LastLife::from_json(last(&life, true, Viewport::default()).as_bytes()).unwrap(), life);
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn a_pull_on_the_way_shows_how_far_it_is() {
           pulled     ████████████░░░░░░░░░░░░░░░░░░░░░░░░  33 %  61.0 MB of 182.4 MB, 3 of 7 layers
           hook       ap-api / launch, waiting for the app, 1 heartbeat, target state InService
           deadline   boot.timeout ends in 9 min 55 s
-    "#]].assert_eq(&screen(&report(view, 4.2), Room::default()));
+    "#]].assert_eq(&screen(&report(view, 4.2), Viewport::default()));
 }
 
 #[test]
@@ -154,11 +154,11 @@ fn what_the_app_wrote_last_stands_at_the_end() {
             listening on 8080
             panic: no route\u{1b}[2J
     "#]]
-    .assert_eq(&screen(&report(view.clone(), 13.0), Room::default()));
+    .assert_eq(&screen(&report(view.clone(), 13.0), Viewport::default()));
 
     let lines = (0..40).map(|n| format!("line {n}")).collect();
     let app_output = Some(AppOutput { at_seconds: 10.0, lines, ..AppOutput::default() });
-    let recovered = screen(&report(View { status: Status::Ok, app_output, ..view }, 13.0), Room::default());
+    let recovered = screen(&report(View { status: Status::Ok, app_output, ..view }, 13.0), Viewport::default());
     assert!(
         recovered.contains("the app's last output, 3.0 s ago, 30 lines before in --json\n    line 30\n"),
         "{recovered}"
@@ -203,5 +203,5 @@ fn a_serving_instance_shows_its_probes() {
 
           probes     ●○ last failed in 2 ms, 2.0 s ago: HTTP 500
     "#]]
-    .assert_eq(&screen(&report(view, 7007.0), Room::default()));
+    .assert_eq(&screen(&report(view, 7007.0), Viewport::default()));
 }

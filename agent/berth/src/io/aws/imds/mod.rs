@@ -59,14 +59,14 @@ const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-tok
 /// The metadata service; clones share its token, its address and its version.
 #[derive(Clone, Debug)]
 pub struct Imds {
-    service: Arc<Service>,
+    service: Arc<MetadataService>,
     http: Http,
     token: Arc<Mutex<Option<Token>>>,
 }
 
 /// The address and version of the service, which are detected once.
 #[derive(Debug)]
-struct Service {
+struct MetadataService {
     addresses: Addresses,
     asks_latest: AtomicBool,
 }
@@ -79,7 +79,7 @@ struct Token {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Document {
+struct IdentityDocument {
     instance_id: String,
     region: String,
     availability_zone: String,
@@ -110,7 +110,7 @@ impl Imds {
 
     fn with(addresses: Addresses, http: Http) -> Self {
         Self {
-            service: Arc::new(Service { addresses, asks_latest: AtomicBool::new(false) }),
+            service: Arc::new(MetadataService { addresses, asks_latest: AtomicBool::new(false) }),
             http: http.direct(),
             token: Arc::default(),
         }
@@ -149,7 +149,8 @@ impl Imds {
         let (document, target_state) = answers;
         let document = document.ok_or_else(|| ImdsError::Missing { item: DOCUMENT.into() })?;
         let unusable = |what| ImdsError::Unusable { item: DOCUMENT.into(), what };
-        let document: Document = serde_json::from_slice(&document).map_err(|_| unusable("no identity document"))?;
+        let document: IdentityDocument =
+            serde_json::from_slice(&document).map_err(|_| unusable("no identity document"))?;
         if !is_instance_id(&document.instance_id) {
             return Err(unusable("no instance id"));
         }

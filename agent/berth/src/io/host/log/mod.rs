@@ -30,10 +30,10 @@ static STDERR: OnceLock<Option<LineWriter>> = OnceLock::new();
 
 /// A file descriptor for lines that is never waited for. Clones write to the same one.
 #[derive(Clone, Debug)]
-pub struct LineWriter(Arc<Shared>);
+pub struct LineWriter(Arc<LogQueue>);
 
 #[derive(Debug)]
-struct Shared {
+struct LogQueue {
     fd: OwnedFd,
     at_once: AtOnce,
     queue: Mutex<Queue>,
@@ -90,7 +90,7 @@ impl LineWriter {
     /// Writes to this descriptor.
     pub fn new(fd: OwnedFd) -> Self {
         let at_once = AtOnce::of(&fd);
-        Self(Arc::new(Shared {
+        Self(Arc::new(LogQueue {
             fd,
             at_once,
             queue: Mutex::default(),
@@ -164,7 +164,7 @@ impl Write for &LineWriter {
     }
 }
 
-impl Shared {
+impl LogQueue {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use berth_core::view::published::Report;
+use berth_core::view::published::StatusReport;
 use berth_core::view::{
     ContainerView, DrainCause, DrainStage, DrainView, FailureView, HookView, LifecycleView, PhaseView, PortView,
     ProbeView, ReadyReason, StepView, View,
@@ -142,7 +142,7 @@ fn full_of_canaries() -> Published {
     fill(&mut json, "CANARY");
     json["schema_version"] = 1.into();
     json["now_seconds"] = 0.into();
-    Report::from_json(json.to_string().as_bytes()).unwrap().published
+    StatusReport::from_json(json.to_string().as_bytes()).unwrap().published
 }
 
 /// Words of closed lists stay what they are: one that is not of its list could not be read again.

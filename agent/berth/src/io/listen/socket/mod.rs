@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use berth_core::message::error::ErrorClass;
 use berth_core::view::feed::LaggedLine;
-use berth_core::view::published::{Published, Report};
+use berth_core::view::published::{Published, StatusReport};
 use bytes::Bytes;
 use futures_util::stream;
 use http::{Method, Response, StatusCode};
@@ -64,7 +64,7 @@ pub enum Request {
 
 /// What the socket answers from, and where it hands requests to.
 #[derive(Clone, Debug)]
-pub struct Doors {
+pub struct SocketContext {
     /// The state.
     pub published: watch::Receiver<Arc<Published>>,
     /// When the agent started.
@@ -84,7 +84,7 @@ pub struct Socket {
 
 /// The socket at work. Dropped, it is closed and its file is gone.
 #[derive(Debug)]
-pub struct Serving {
+pub struct RunningSocket {
     server: Server<UnixListener>,
     held: Held,
 }
@@ -154,13 +154,13 @@ impl Socket {
     }
 
     /// Answer.
-    pub fn serve(self, doors: Doors) -> Serving {
-        let server = Server::start(self.listener, LIMITS, move |request| answer(request, doors.clone()));
-        Serving { server, held: self.held }
+    pub fn serve(self, context: SocketContext) -> RunningSocket {
+        let server = Server::start(self.listener, LIMITS, move |request| answer(request, context.clone()));
+        RunningSocket { server, held: self.held }
     }
 }
 
-impl Serving {
+impl RunningSocket {
     /// Ends, once those who follow the events have heard the last: the process goes next, and takes what was not sent along.
     /// The name is still this agent's own.
     pub async fn finish(self) -> Held {
@@ -177,19 +177,19 @@ impl Drop for Held {
 }
 
 /// What a request is answered; one for the driver is handed to it.
-pub async fn answer(request: http::Request<Incoming>, doors: Doors) -> Response<Body> {
+pub async fn answer(request: http::Request<Incoming>, context: SocketContext) -> Response<Body> {
     let (method, path) = (request.method(), request.uri().path());
     match (method, path) {
         (&Method::GET, "/v1/status") => {
-            let published = Published::clone(&doors.published.borrow());
-            json(StatusCode::OK, &Report::new(published, doors.began.elapsed().as_secs_f64()))
+            let published = Published::clone(&context.published.borrow());
+            json(StatusCode::OK, &StatusReport::new(published, context.began.elapsed().as_secs_f64()))
         }
-        (&Method::GET, "/v1/events") => match doors.lines.upgrade() {
+        (&Method::GET, "/v1/events") => match context.lines.upgrade() {
             Some(lines) => events(lines.subscribe()),
             None => sentence(StatusCode::SERVICE_UNAVAILABLE, "the agent is leaving"),
         },
-        (&Method::POST, "/v1/drain") => drain(request, &doors.requests).await,
-        (&Method::POST, "/v1/handover") => handover(&doors.requests).await,
+        (&Method::POST, "/v1/drain") => drain(request, &context.requests).await,
+        (&Method::POST, "/v1/handover") => handover(&context.requests).await,
         (_, "/v1/status" | "/v1/events" | "/v1/drain" | "/v1/handover") => sentence(
             StatusCode::METHOD_NOT_ALLOWED,
             "GET /v1/status, GET /v1/events, POST /v1/drain, POST /v1/handover",

@@ -11,7 +11,7 @@ const BOUND: Duration = Duration::from_secs(20);
 
 struct Agent {
     run_dir: tempfile::TempDir,
-    serving: Option<Serving>,
+    serving: Option<RunningSocket>,
     published: watch::Sender<Arc<Published>>,
     lines: broadcast::Sender<Arc<str>>,
     requests: mpsc::Receiver<Request>,
@@ -24,8 +24,8 @@ fn agent() -> Agent {
     let (asked, requests) = mpsc::channel(1);
     #[expect(clippy::disallowed_methods, reason = "the agent's start is now")]
     let began = Instant::now();
-    let doors = Doors { published: state, began, lines: lines.downgrade(), requests: asked };
-    let serving = Some(Socket::bind(run_dir.path()).unwrap().serve(doors));
+    let context = SocketContext { published: state, began, lines: lines.downgrade(), requests: asked };
+    let serving = Some(Socket::bind(run_dir.path()).unwrap().serve(context));
     Agent { run_dir, serving, published, lines, requests }
 }
 

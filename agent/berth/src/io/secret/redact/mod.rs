@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::io::secret::Secret;
 
-use views::View;
+use views::DecodedView;
 
 mod views;
 
@@ -57,7 +57,7 @@ impl Redactor {
         self.names.push(name.chars().take(NAME).map(|c| if usual(c) { c } else { '?' }).collect());
         for form in forms(value) {
             // In the same form as the searched text: without control sequences.
-            let plain = View::plain(&form).bytes;
+            let plain = DecodedView::plain(&form).bytes;
             if plain.len() < SHORTEST || is_ordinary(&plain) {
                 continue;
             }
@@ -75,11 +75,11 @@ impl Redactor {
     /// The text without any value, and without control sequences. `is_cut`: it may begin in the middle of a value; then as much of its first line is
     /// removed as the longest value has.
     pub fn redact(&self, text: &[u8], is_cut: bool) -> Zeroizing<Vec<u8>> {
-        let plain = View::plain(text);
+        let plain = DecodedView::plain(text);
         let mut found = Vec::new();
         self.search(&plain, &mut found);
-        let escapes = |view: &View| view.bytes.contains(&b'\\');
-        let percents = |view: &View| view.bytes.contains(&b'%') || view.bytes.contains(&b'+');
+        let escapes = |view: &DecodedView| view.bytes.contains(&b'\\');
+        let percents = |view: &DecodedView| view.bytes.contains(&b'%') || view.bytes.contains(&b'+');
         if percents(&plain) {
             self.search(&plain.percent_decoded(), &mut found);
             self.search(&plain.form_decoded(), &mut found);
@@ -102,7 +102,7 @@ impl Redactor {
         self.without(&plain, found)
     }
 
-    fn search(&self, view: &View, found: &mut Vec<(Range<usize>, Option<usize>)>) {
+    fn search(&self, view: &DecodedView, found: &mut Vec<(Range<usize>, Option<usize>)>) {
         for needle in &self.needles {
             let [first, ..] = needle.bytes[..] else { continue };
             let mut at = 0;
@@ -126,7 +126,7 @@ impl Redactor {
     }
 
     /// The view without these ranges of the text it was made from.
-    fn without(&self, view: &View, mut found: Vec<(Range<usize>, Option<usize>)>) -> Zeroizing<Vec<u8>> {
+    fn without(&self, view: &DecodedView, mut found: Vec<(Range<usize>, Option<usize>)>) -> Zeroizing<Vec<u8>> {
         found.sort_by_key(|(range, _)| (range.start, usize::MAX - range.end));
         let mut kept = Zeroizing::new(Vec::with_capacity(view.bytes.len() + found.len() * (NAME + 16)));
         let (mut next, mut gone_until) = (found.iter().peekable(), 0);
@@ -172,7 +172,7 @@ fn add_text(text: &[u8], forms: &mut Vec<Zeroizing<Vec<u8>>>) {
     }
     if let Some(password) = url_password(text) {
         forms.push(own(password));
-        forms.push(View::plain(password).percent_decoded().bytes);
+        forms.push(DecodedView::plain(password).percent_decoded().bytes);
     }
 }
 

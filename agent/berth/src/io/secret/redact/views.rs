@@ -3,20 +3,20 @@
 use zeroize::Zeroizing;
 
 /// Bytes, each with the position in the text of what it was decoded from.
-pub(super) struct View {
+pub(super) struct DecodedView {
     pub(super) bytes: Zeroizing<Vec<u8>>,
     from: Vec<u32>,
     end: u32,
 }
 
 /// The decoded form of the beginning of a text: at most four bytes, and how many bytes they were decoded from.
-struct Piece {
+struct DecodedBytes {
     bytes: [u8; 4],
     len: usize,
     used: usize,
 }
 
-impl Piece {
+impl DecodedBytes {
     fn byte(byte: u8, used: usize) -> Self {
         Self { bytes: [byte, 0, 0, 0], len: 1, used }
     }
@@ -32,7 +32,7 @@ impl Piece {
     }
 }
 
-impl View {
+impl DecodedView {
     /// The text without control sequences, and with `\n` at the end of every line.
     pub(super) fn plain(text: &[u8]) -> Self {
         let end = u32::try_from(text.len()).unwrap_or(u32::MAX);
@@ -54,11 +54,11 @@ impl View {
         self.through(form)
     }
 
-    fn through(&self, step: fn(&[u8]) -> Piece) -> Self {
+    fn through(&self, step: fn(&[u8]) -> DecodedBytes) -> Self {
         Self::of(&self.bytes, |at| self.from.get(at).copied().unwrap_or(self.end), self.end, step)
     }
 
-    fn of(text: &[u8], place: impl Fn(usize) -> u32, end: u32, step: fn(&[u8]) -> Piece) -> Self {
+    fn of(text: &[u8], place: impl Fn(usize) -> u32, end: u32, step: fn(&[u8]) -> DecodedBytes) -> Self {
         // No step makes more bytes than it uses, so nothing grows and leaves a copy behind.
         let mut view =
             Self { bytes: Zeroizing::new(Vec::with_capacity(text.len())), from: Vec::with_capacity(text.len()), end };
@@ -87,45 +87,45 @@ impl View {
 }
 
 /// ECMA-48 control sequences (colours, titles) are removed, a carriage return ends a line.
-fn strip(rest: &[u8]) -> Piece {
+fn strip(rest: &[u8]) -> DecodedBytes {
     match rest {
-        [b'\r', b'\n', ..] => Piece::byte(b'\n', 2),
-        [b'\r', ..] => Piece::byte(b'\n', 1),
+        [b'\r', b'\n', ..] => DecodedBytes::byte(b'\n', 2),
+        [b'\r', ..] => DecodedBytes::byte(b'\n', 1),
         [0x1b, b'[', sequence @ ..] => {
             let parameters = sequence.iter().take_while(|byte| (0x20..=0x3f).contains(*byte)).count();
             let last = sequence.get(parameters).is_some_and(|byte| (0x40..=0x7e).contains(byte));
-            Piece::nothing(2 + parameters + usize::from(last))
+            DecodedBytes::nothing(2 + parameters + usize::from(last))
         }
         // A title ends with BEL or ESC \; one without an end is ignored after its line.
         [0x1b, b']', title @ ..] => match title.iter().position(|byte| matches!(byte, 0x07 | 0x1b | b'\n')) {
-            Some(end) if title.get(end) == Some(&0x07) => Piece::nothing(3 + end),
-            Some(end) if title.get(end..end + 2) == Some(b"\x1b\\") => Piece::nothing(4 + end),
-            _ => Piece::nothing(2),
+            Some(end) if title.get(end) == Some(&0x07) => DecodedBytes::nothing(3 + end),
+            Some(end) if title.get(end..end + 2) == Some(b"\x1b\\") => DecodedBytes::nothing(4 + end),
+            _ => DecodedBytes::nothing(2),
         },
-        [0x1b, ..] => Piece::nothing(1),
-        [byte, ..] => Piece::byte(*byte, 1),
-        [] => Piece::nothing(1),
+        [0x1b, ..] => DecodedBytes::nothing(1),
+        [byte, ..] => DecodedBytes::byte(*byte, 1),
+        [] => DecodedBytes::nothing(1),
     }
 }
 
-fn unescape(rest: &[u8]) -> Piece {
-    let [b'\\', escape @ ..] = rest else { return Piece::byte(rest.first().copied().unwrap_or_default(), 1) };
+fn unescape(rest: &[u8]) -> DecodedBytes {
+    let [b'\\', escape @ ..] = rest else { return DecodedBytes::byte(rest.first().copied().unwrap_or_default(), 1) };
     match escape {
-        [b'r', b'\\', b'n', ..] => Piece::nothing(2),
-        [b'n' | b'r', ..] => Piece::byte(b'\n', 2),
-        [b't', ..] => Piece::byte(b'\t', 2),
-        [b'b', ..] => Piece::byte(0x08, 2),
-        [b'f', ..] => Piece::byte(0x0c, 2),
+        [b'r', b'\\', b'n', ..] => DecodedBytes::nothing(2),
+        [b'n' | b'r', ..] => DecodedBytes::byte(b'\n', 2),
+        [b't', ..] => DecodedBytes::byte(b'\t', 2),
+        [b'b', ..] => DecodedBytes::byte(0x08, 2),
+        [b'f', ..] => DecodedBytes::byte(0x0c, 2),
         [b'x', digits @ ..] => match hex(digits, 2) {
-            Some(byte) => Piece::byte(u8::try_from(byte).unwrap_or_default(), 4),
-            None => Piece::byte(b'\\', 1),
+            Some(byte) => DecodedBytes::byte(u8::try_from(byte).unwrap_or_default(), 4),
+            None => DecodedBytes::byte(b'\\', 1),
         },
         [b'u', b'{', digits @ ..] => {
             let count = digits.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
             let character = hex(digits, count).and_then(char::from_u32);
             match (character, digits.get(count)) {
-                (Some(character), Some(b'}')) => Piece::character(character, 4 + count),
-                _ => Piece::byte(b'\\', 1),
+                (Some(character), Some(b'}')) => DecodedBytes::character(character, 4 + count),
+                _ => DecodedBytes::byte(b'\\', 1),
             }
         }
         [b'u', digits @ ..] => match hex(digits, 4) {
@@ -134,29 +134,29 @@ fn unescape(rest: &[u8]) -> Piece {
                 let pair = low.filter(|low| (0xdc00..=0xdfff).contains(low));
                 let character =
                     pair.and_then(|low| char::from_u32(0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00)));
-                character.map_or(Piece::byte(b'\\', 1), |character| Piece::character(character, 12))
+                character.map_or(DecodedBytes::byte(b'\\', 1), |character| DecodedBytes::character(character, 12))
             }
             Some(number) => match char::from_u32(number) {
-                Some(character) => Piece::character(character, 6),
-                None => Piece::byte(b'\\', 1),
+                Some(character) => DecodedBytes::character(character, 6),
+                None => DecodedBytes::byte(b'\\', 1),
             },
-            None => Piece::byte(b'\\', 1),
+            None => DecodedBytes::byte(b'\\', 1),
         },
-        [byte, ..] if byte.is_ascii_punctuation() || *byte == b' ' => Piece::byte(*byte, 2),
-        _ => Piece::byte(b'\\', 1),
+        [byte, ..] if byte.is_ascii_punctuation() || *byte == b' ' => DecodedBytes::byte(*byte, 2),
+        _ => DecodedBytes::byte(b'\\', 1),
     }
 }
 
-fn percent(rest: &[u8]) -> Piece {
+fn percent(rest: &[u8]) -> DecodedBytes {
     let decoded = rest.strip_prefix(b"%").and_then(|digits| hex(digits, 2)).and_then(|byte| u8::try_from(byte).ok());
     match decoded {
-        Some(byte) => Piece::byte(byte, 3),
-        None => Piece::byte(rest.first().copied().unwrap_or_default(), 1),
+        Some(byte) => DecodedBytes::byte(byte, 3),
+        None => DecodedBytes::byte(rest.first().copied().unwrap_or_default(), 1),
     }
 }
 
-fn form(rest: &[u8]) -> Piece {
-    if rest.first() == Some(&b'+') { Piece::byte(b' ', 1) } else { percent(rest) }
+fn form(rest: &[u8]) -> DecodedBytes {
+    if rest.first() == Some(&b'+') { DecodedBytes::byte(b' ', 1) } else { percent(rest) }
 }
 
 fn hex(digits: &[u8], count: usize) -> Option<u32> {
@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     fn plain(text: &str) -> String {
-        String::from_utf8_lossy(&View::plain(text.as_bytes()).bytes).into_owned()
+        String::from_utf8_lossy(&DecodedView::plain(text.as_bytes()).bytes).into_owned()
     }
 
     #[test]
@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn what_is_escaped_is_read() {
         let unescaped =
-            |text: &str| String::from_utf8_lossy(&View::plain(text.as_bytes()).unescaped().bytes).into_owned();
+            |text: &str| String::from_utf8_lossy(&DecodedView::plain(text.as_bytes()).unescaped().bytes).into_owned();
         assert_eq!(unescaped(r#"\"a\\b\/c\n\u00e4\ud83d\ude00\u{e9}\x41"#), "\"a\\b/c\nä😀éA");
         assert_eq!(unescaped(r"a\r\nb"), "a\nb");
         assert_eq!(unescaped(r"C:\dir \u12 \ud83d \x4 \"), r"C:\dir \u12 \ud83d \x4 \");
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_place_in_a_view_is_known_in_the_text() {
-        let view = View::plain(b"\x1b[1ma%2Fb\\u00e4c").percent_decoded().unescaped();
+        let view = DecodedView::plain(b"\x1b[1ma%2Fb\\u00e4c").percent_decoded().unescaped();
         assert_eq!(&**view.bytes, "a/bäc".as_bytes());
         assert_eq!((view.place(1), view.end_of(1)), (5, 8));
         assert_eq!((view.place(3), view.end_of(3)), (9, 15), "the first byte of two that one escape is");

@@ -8,7 +8,7 @@ use berth_core::machine::Machine;
 use berth_core::message::error::{ErrorClass, JobError};
 use berth_core::message::job::Job;
 use berth_core::message::outcome::Outcome;
-use berth_core::view::published::{Published, Report};
+use berth_core::view::published::{Published, StatusReport};
 use berth_core::view::{HookState, PhaseName, View};
 use tokio::sync::watch;
 use tracing::warn;
@@ -18,7 +18,7 @@ use crate::io::host::state_dir::Keeper;
 
 /// What is written for those who come when this agent is gone.
 #[derive(Debug)]
-pub struct Kept {
+pub struct Records {
     /// For the next agent, if this one is killed in a drain.
     pub note: Note,
     /// For people.
@@ -27,25 +27,25 @@ pub struct Kept {
 
 /// What was written so far for those who come when this agent is gone.
 #[derive(Debug)]
-pub(super) struct Diary {
+pub(super) struct Recorder {
     /// Whether a note may lie there.
     noted: bool,
     /// Whether the last note could not be written.
     failed: bool,
-    kept: Option<Shown>,
+    recorded: Option<RecordedState>,
     final_status: Option<String>,
 }
 
 /// What a record is written for: an agent that is killed writes no more.
 #[derive(Debug, PartialEq)]
-struct Shown {
+struct RecordedState {
     phase: PhaseName,
     hooks: Vec<(HookState, Option<String>)>,
     restarts: u32,
     output: Option<f64>,
 }
 
-impl Shown {
+impl RecordedState {
     fn of(view: &View) -> Self {
         let output = view.app_output.as_ref().map(|output| output.at_seconds);
         let hooks = view.lifecycle.hooks.iter().map(|hook| (hook.state, hook.reason.clone())).collect();
@@ -53,10 +53,10 @@ impl Shown {
     }
 }
 
-impl Diary {
+impl Recorder {
     /// At the start a note of an agent before this one may lie there, read or not.
     pub(super) fn new() -> Self {
-        Self { noted: true, failed: false, kept: None, final_status: None }
+        Self { noted: true, failed: false, recorded: None, final_status: None }
     }
 
     /// Leaves the next agent what is left of a drain. A disk has no part in it, so the loop waits for it.
@@ -85,14 +85,14 @@ impl Diary {
 
     /// Keeps what can be seen, whenever what explains a life has changed.
     pub(super) fn keep(&mut self, published: &watch::Sender<Arc<Published>>, life: &Keeper, now: Uptime) {
-        let shown = Shown::of(&published.borrow().view);
-        if self.kept.as_ref() != Some(&shown) {
-            self.kept = Some(shown);
+        let shown = RecordedState::of(&published.borrow().view);
+        if self.recorded.as_ref() != Some(&shown) {
+            self.recorded = Some(shown);
             life.keep(report(published, now), None, None);
         }
     }
 
-    /// The line for the console is kept with the record.
+    /// The line for the console is records with the record.
     pub(super) fn hear(&mut self, job: &Job) {
         if let Job::WriteFinalStatus { line, .. } = job {
             self.final_status = Some(line.clone());
@@ -104,18 +104,18 @@ impl Diary {
         &mut self,
         outcome: Outcome,
         published: &watch::Sender<Arc<Published>>,
-        kept: &Kept,
+        records: &Records,
         now: Uptime,
     ) {
-        kept.life.keep(report(published, now), Some(outcome.code()), self.final_status.take());
+        records.life.keep(report(published, now), Some(outcome.code()), self.final_status.take());
         if outcome != Outcome::Bug
-            && let Err(error) = kept.note.clear()
+            && let Err(error) = records.note.clear()
         {
             warn!("{}", JobError::from_error(ErrorClass::Broken, &error).reason);
         }
     }
 }
 
-fn report(published: &watch::Sender<Arc<Published>>, now: Uptime) -> Report {
-    Report::new(Published::clone(&published.borrow()), now.0.as_secs_f64())
+fn report(published: &watch::Sender<Arc<Published>>, now: Uptime) -> StatusReport {
+    StatusReport::new(Published::clone(&published.borrow()), now.0.as_secs_f64())
 }
