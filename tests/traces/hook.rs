@@ -206,7 +206,7 @@ fn without_the_right_to_ask_not_active_is_taken_for_too_early_until_the_time_is_
     }
     let life = life.run(secs(600));
     assert!((9..=15).contains(&life.count(JobKind::CompleteHook)), "{} tries", life.count(JobKind::CompleteHook));
-    assert_eq!(life.hook(), "given up: its time is over");
+    assert_eq!(life.hook(), "given up: it timed out");
 }
 
 /// The drain does not wait for them: nothing says which one is berth's. An operator sees them before that.

@@ -13,7 +13,7 @@ use crate::view::histogram::Histogram;
 /// Probes that are kept for `berth status`.
 const KEPT: usize = 20;
 
-/// What the probes said so far.
+/// The results of the probes so far.
 #[derive(Clone, Debug)]
 pub struct Health {
     healthy: bool,

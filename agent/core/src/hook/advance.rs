@@ -40,7 +40,7 @@ impl Hook {
             return;
         }
         if self.give_up_at.is_some_and(|at| at <= now) {
-            return self.give_up("its time is over".to_owned(), outbox, now);
+            return self.give_up("it timed out".to_owned(), outbox, now);
         }
         if self.patience.is_over(now) {
             let error = self.completed.error().or(self.found.error()).unwrap_or("no answer came");

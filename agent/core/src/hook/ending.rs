@@ -16,10 +16,10 @@ pub(super) enum HookEnding {
     Refused {
         /// What, and what would allow it.
         reason: String,
-        /// Whether the group said that the instance waits for the hook.
+        /// Whether the group reported that the instance waits for the hook.
         waits: bool,
     },
-    /// Its time is over, or nobody answered.
+    /// It timed out, or no call was answered.
     GivenUp(String),
     /// The instance leaves, and another hook is completed.
     Left,

@@ -223,7 +223,7 @@ impl Hook {
         self.heartbeats.timeout
     }
 
-    /// Gives up when the group has left everything unanswered for this long; said again, only the nearer end counts.
+    /// Gives up when the group has left everything unanswered for this long. Called again, only the nearer end counts.
     pub fn wait_for_answers(&mut self, patience: Duration, now: Uptime) {
         self.patience.limit(patience, now);
     }

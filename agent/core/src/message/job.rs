@@ -62,7 +62,7 @@ pub enum Job {
     PullImage {
         /// What.
         image: PinnedImage,
-        /// For which platform, the machine's own if none is said.
+        /// For which platform, the machine's own if none is given.
         platform: Option<Platform>,
         /// Without progress for this long the pull is cut.
         stall: Duration,

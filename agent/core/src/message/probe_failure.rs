@@ -13,7 +13,7 @@ const INSTALLED_WITHIN: Duration = Duration::from_secs(5);
 pub struct ProbeFailure {
     /// What kind of failure it is.
     pub kind: ProbeFailureKind,
-    /// The same in a few words, which hold nothing the app said but a status or an exit code.
+    /// The same in a few words. Of the app's answer they hold only a status or an exit code.
     pub reason: String,
 }
 

@@ -138,7 +138,7 @@ impl Bar {
 }
 
 impl Timeline {
-    /// What the report tells of where the time went.
+    /// Where the time went, by the report.
     pub fn of(report: &StatusReport) -> Self {
         let (view, now) = (&report.published.view, moment(report.now_seconds));
         let left = view.left_at().map(moment);
@@ -147,8 +147,11 @@ impl Timeline {
         let mut panels = vec![boot_panel(view, &boot, now)];
         panels.extend(left.map(|left| way_out(view, &out, left, now)));
         if let Some(last) = panels.last_mut() {
-            let told = view.deadlines.iter().map(|told| DeadlineView { at_seconds: moment(told.at_seconds), ..*told });
-            last.deadlines = told.filter(|told| told.at_seconds > last.began_seconds).collect();
+            let moments = view
+                .deadlines
+                .iter()
+                .map(|deadline| DeadlineView { at_seconds: moment(deadline.at_seconds), ..*deadline });
+            last.deadlines = moments.filter(|deadline| deadline.at_seconds > last.began_seconds).collect();
         }
         Self {
             schema_version: SCHEMA_VERSION,
@@ -299,7 +302,7 @@ fn stretches(at: usize, step: &Bar) -> Vec<Stretch> {
     stretches
 }
 
-/// A moment or a span that can be drawn, whatever somebody else's clock said.
+/// A moment or a span that can be drawn, whatever another clock reports.
 fn moment(seconds: f64) -> f64 {
     if seconds.is_nan() { 0.0 } else { seconds.clamp(0.0, LONGEST) }
 }

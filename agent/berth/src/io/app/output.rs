@@ -47,17 +47,17 @@ fn lines(tail: &Tail, redactor: &Redactor) -> AppOutput {
     let text = String::from_utf8_lossy(&text);
     let all: Vec<&str> = text.lines().collect();
     let mut truncated = tail.has_more || all.len() > LINES;
-    let (mut lines, mut room) = (Vec::new(), BYTES);
+    let (mut lines, mut bytes_left) = (Vec::new(), BYTES);
     for line in all.iter().rev().take(LINES) {
         // A tab is shown as columns.
         let spaced = line.trim_end().replace('\t', "    ");
         let shown = one_line(&spaced, LINE);
         truncated |= shown.ends_with('…') && !spaced.ends_with('…');
-        if shown.len() > room {
+        if shown.len() > bytes_left {
             truncated = true;
             break;
         }
-        room -= shown.len();
+        bytes_left -= shown.len();
         lines.push(shown);
     }
     lines.reverse();

@@ -362,8 +362,8 @@ mod tests {
             (Sdk::dispatch_failure(ConnectorError::other("why".into(), None)), ErrorClass::Transient),
             (Sdk::construction_failure("no such region"), ErrorClass::Misconfigured),
         ] {
-            let told = AwsError::from_sdk(operation, &error);
-            assert_eq!(told.class(), class, "{error:?}: {told}");
+            let aws_error = AwsError::from_sdk(operation, &error);
+            assert_eq!(aws_error.class(), class, "{error:?}: {aws_error}");
         }
     }
 }

@@ -94,8 +94,8 @@ mod tests {
             too_large(&config(""), &secrets(15, fits + 1)).unwrap(),
             "15 secrets and 0 env.* take 1966095 bytes of the environment, and a process can be given 1966080"
         );
-        let told = too_large(&config("env.S000=loses env.B=1"), &secrets(15, fits)).unwrap();
-        assert!(told.starts_with("15 secrets and 1 env.* take 1966092 bytes"), "{told}");
+        let reason = too_large(&config("env.S000=loses env.B=1"), &secrets(15, fits)).unwrap();
+        assert!(reason.starts_with("15 secrets and 1 env.* take 1966092 bytes"), "{reason}");
     }
 
     #[test]

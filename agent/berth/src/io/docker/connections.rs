@@ -92,7 +92,7 @@ fn count(app: &RunningApp, container: &str) -> io::Result<u32> {
     if !is_of(&process, container)? {
         return Err(io::Error::other("the engine runs in another process namespace"));
     }
-    // Each network namespace has tables of its own, so their inode tells them apart. `ns/net` and `fd` would be more direct, but need the right to
+    // Each network namespace has tables of its own, which their inode identifies. `ns/net` and `fd` would be more direct, but need the right to
     // trace the process: with that right the agent could read the memory of every process on the instance.
     let network = |process: &Path| fs::metadata(process.join("net/tcp")).map(|table| table.ino());
     let on_host = network(&process)? == network(Path::new("/proc/self"))?;

@@ -171,11 +171,11 @@ fn command(creation: &Creation, mounted: Mounted<'_>) -> Result<(Arguments, Argu
         let shim = [shim::BINARY, shim::WORD].into_iter().map(str::to_owned);
         return Ok((Some(shim.chain(entrypoint.into_iter().cloned()).collect()), Some(command.to_vec())));
     }
-    let said = config
+    let entrypoint = config
         .entrypoint
         .as_ref()
         .map(|_| if entrypoint.is_empty() { vec![String::new()] } else { entrypoint.into_iter().cloned().collect() });
-    Ok((said, config.command.clone()))
+    Ok((entrypoint, config.command.clone()))
 }
 
 /// The plain environment: berth's own variables, unless the config sets them.

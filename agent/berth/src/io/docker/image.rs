@@ -243,7 +243,7 @@ mod tests {
         };
         assert_eq!(of(Some(45 * second), Some(60 * second)), (45_000, 60_000));
         assert_eq!(of(Some(second / 2), None), (500, 0));
-        assert_eq!(of(Some(0), Some(0)), (30_000, 0), "zero is what is not said");
+        assert_eq!(of(Some(0), Some(0)), (30_000, 0), "zero means that it is not set");
         assert_eq!(of(None, Some(-1)), (30_000, 0));
     }
 }

@@ -158,7 +158,7 @@ mod tests {
             "9/tcp": null,
         }}})))
         .published;
-        let told: Vec<_> = published.iter().map(|(port, host)| format!("{port} {host}")).collect();
-        assert_eq!(told, ["53 127.0.0.1:53", "8080 0.0.0.0:32768", "8080 [::]:32768"]);
+        let shown: Vec<_> = published.iter().map(|(port, host)| format!("{port} {host}")).collect();
+        assert_eq!(shown, ["53 127.0.0.1:53", "8080 0.0.0.0:32768", "8080 [::]:32768"]);
     }
 }

@@ -47,13 +47,13 @@ mod tests {
     #[test]
     fn a_profile_is_a_file_of_json() {
         let directory = tempfile::tempdir().unwrap();
-        let told = |text: &[u8]| {
+        let checked = |text: &[u8]| {
             let path = directory.path().join("profile.json");
             std::fs::write(&path, text).unwrap();
             profile(&path).map_err(|error| (error.to_string(), error.class()))
         };
         assert_eq!(
-            told(b"{ \"defaultAction\": \"SCMP_ACT_ALLOW\" }\n"),
+            checked(b"{ \"defaultAction\": \"SCMP_ACT_ALLOW\" }\n"),
             Ok(r#"{"defaultAction":"SCMP_ACT_ALLOW"}"#.to_owned())
         );
         for (text, expected) in [
@@ -62,7 +62,7 @@ mod tests {
             (b"\xff", "valid UTF-8"),
             (&b" ".repeat(1024 * 1024 + 1), "longer than 1 MiB"),
         ] {
-            let (reason, class) = told(text).unwrap_err();
+            let (reason, class) = checked(text).unwrap_err();
             assert!(reason.contains(expected) && reason.contains("profile.json"), "{reason}");
             assert_eq!(class, ErrorClass::Misconfigured);
         }

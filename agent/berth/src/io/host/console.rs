@@ -62,12 +62,12 @@ impl Console {
         let app = output.iter().skip(output.len().saturating_sub(APP_LINES));
         let app = app.map(|line| format!("berth: app: {}\n", one_line(line, APP_LINE_BYTES)));
         // Indented, so that no text from elsewhere can look like another final status.
-        let told =
+        let status =
             words.lines().take(LINES).enumerate().map(|(at, line)| {
                 format!("berth: {}{}\n", if at == 0 { "" } else { "  " }, one_line(line, LINE_BYTES))
             });
         // One line at a time, the most important first: a slow console may not take all of them.
-        for line in told.chain(app) {
+        for line in status.chain(app) {
             match timeout(PATIENCE, write_all(&file, line.as_bytes())).await {
                 Ok(written) => written.map_err(|error| ConsoleError::Write(self.path.clone(), error))?,
                 Err(_) => return Err(ConsoleError::Stuck(self.path.clone())),
@@ -126,13 +126,13 @@ mod tests {
         let console = Console { path: file.path().to_owned() };
         let output: Vec<String> = (0..40).map(|n| format!("line {n}\u{1b}[2J{}", "x".repeat(300))).collect();
         console.say("the boot failed", &output).await.unwrap();
-        let said = fs::read_to_string(file.path()).unwrap();
-        let lines: Vec<_> = said.lines().collect();
+        let written = fs::read_to_string(file.path()).unwrap();
+        let lines: Vec<_> = written.lines().collect();
         assert_eq!((lines.len(), lines[0]), (1 + APP_LINES, "berth: the boot failed"));
         assert!(
             lines[1].starts_with("berth: app: line 30\\u{1b}[2Jxx") && lines[10].starts_with("berth: app: line 39")
         );
-        assert!(lines[1..].iter().all(|line| line.len() <= 12 + APP_LINE_BYTES && line.ends_with('…')), "{said}");
+        assert!(lines[1..].iter().all(|line| line.len() <= 12 + APP_LINE_BYTES && line.ends_with('…')), "{written}");
     }
 
     #[tokio::test]

@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn the_usual_addresses_are_blocked_and_the_one_that_the_agent_asks() {
-        let told = |endpoint: &str| {
+        let blocked = |endpoint: &str| {
             let block = MetadataBlock::new(Path::new("/run/berth"), endpoint);
             block.addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>()
         };
@@ -178,13 +178,13 @@ mod tests {
         for endpoint in
             ["http://169.254.169.254", "http://[fd00:ec2::254]", "http://127.0.0.1:1338", "http://imds.local"]
         {
-            assert_eq!(told(endpoint), usual, "{endpoint}");
+            assert_eq!(blocked(endpoint), usual, "{endpoint}");
         }
         // Whichever of the two answers later: nothing of the block depends on it.
         let imds = Imds::from_env(&|_| None, Http::default()).unwrap();
-        assert_eq!(told(imds.base()), usual);
-        assert_eq!(told("http://198.18.0.1:80"), ["169.254.169.254", "198.18.0.1", "fd00:ec2::254"]);
-        assert_eq!(told("http://[2001:db8::1]:80"), ["169.254.169.254", "2001:db8::1", "fd00:ec2::254"]);
+        assert_eq!(blocked(imds.base()), usual);
+        assert_eq!(blocked("http://198.18.0.1:80"), ["169.254.169.254", "198.18.0.1", "fd00:ec2::254"]);
+        assert_eq!(blocked("http://[2001:db8::1]:80"), ["169.254.169.254", "2001:db8::1", "fd00:ec2::254"]);
     }
 
     #[test]

@@ -83,7 +83,7 @@ fn tell(state: &[NotifyState<'_>]) {
     }
 }
 
-/// One datagram, if there is room for it.
+/// One datagram, if there is space for it.
 fn send(state: &[NotifyState<'_>], fds: &[RawFd]) -> io::Result<()> {
     let Some(path) = env::var_os("NOTIFY_SOCKET") else { return Ok(()) };
     let mut message = String::new();
@@ -108,13 +108,13 @@ pub async fn follow(mut published: watch::Receiver<Arc<Published>>) {
     {
         sleep(AGAIN).await;
     }
-    let mut told = String::new();
+    let mut sent = String::new();
     while published.changed().await.is_ok() {
         let now = published.borrow_and_update().clone();
         let line = format!("{}: {}", now.view.status.word(), now.view.reason);
-        if line != told {
+        if line != sent {
             status(&line);
-            told = line;
+            sent = line;
         }
     }
 }

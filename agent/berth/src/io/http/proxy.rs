@@ -184,10 +184,10 @@ mod tests {
     #[track_caller]
     fn check(variables: &[(&str, &str)], words: &str, routes: &[(&str, &str)]) {
         let proxies = Proxies::new(&environment(variables).unwrap(), &network(words));
-        for (url, told) in routes {
+        for (url, shown) in routes {
             let uri: Uri = url.parse().unwrap();
             let route = proxies.route(&uri);
-            assert_eq!(route.to_string(), *told, "{url} with {variables:?} {words}");
+            assert_eq!(route.to_string(), *shown, "{url} with {variables:?} {words}");
             assert_eq!(proxies.intercept(&uri).is_some(), matches!(route, Route::Proxied { .. }), "{url}");
         }
     }

@@ -39,7 +39,7 @@ use crate::io::listen::proxy_protocol::Skipping;
 const HEAD_BYTES: usize = 8192;
 /// For the responses in progress when the listener is kept for the next agent: they come from memory.
 const RETIREMENT: Duration = Duration::from_millis(250);
-/// Between two failed accepts, if no connection can be closed to make room: the error would repeat at once.
+/// Between two failed accepts, if no connection can be closed to free one: the error would repeat at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// The limits of a server.

@@ -32,7 +32,7 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// Whether the group said so: then its termination hook is, or will be, active.
+    /// Whether the group asked for it: then its termination hook is, or will be, active.
     pub(super) fn is_the_group_s(&self) -> bool {
         matches!(self, Self::Terminated | Self::BackToPool(_) | Self::RootVolume(_))
     }

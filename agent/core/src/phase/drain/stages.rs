@@ -65,7 +65,7 @@ impl Drain {
     }
 
     /// Both times of serving on count from the moment of the first 503. Without a running app there is nobody to serve, and one
-    /// that was told to stop has served.
+    /// that was asked to stop has served.
     pub(super) fn settle(&mut self, outbox: &mut Outbox, now: Uptime) {
         if self.running.is_none() || self.stopping.is_some() || self.completing.is_some() {
             return self.stop_next(outbox, now);

@@ -91,7 +91,7 @@ pub async fn fetch_named(
                 }
             }
         }
-        Err(mut told) => errors.append(&mut told),
+        Err(mut more) => errors.append(&mut more),
     };
     for reference in all {
         put(reference.to_string(), fetched.all_keys(reference).map_err(|error| vec![error]));

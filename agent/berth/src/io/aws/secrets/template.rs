@@ -153,13 +153,13 @@ mod tests {
         ] {
             let values = [("u", &b"app"[..]), ("p", password.as_bytes()), ("h", b"db:5432"), ("d", b"a/b")];
             let values = BTreeMap::from([("X".to_owned(), filled_in(&config, &values).unwrap())]);
-            let told = remarks(&config, &values);
-            assert_eq!(told.len(), usize::from(is_remarked), "{password}: {told:?}");
+            let shown = remarks(&config, &values);
+            assert_eq!(shown.len(), usize::from(is_remarked), "{password}: {shown:?}");
             assert!(
-                told.iter().all(|told| told.starts_with("`secret.X at character 17`: the value of p ")),
-                "{told:?}"
+                shown.iter().all(|remark| remark.starts_with("`secret.X at character 17`: the value of p ")),
+                "{shown:?}"
             );
-            assert!(!told.concat().contains("hunter2"), "{told:?}");
+            assert!(!shown.concat().contains("hunter2"), "{shown:?}");
         }
         let plain = self::config("user=${u}");
         let values = BTreeMap::from([("X".to_owned(), filled_in(&plain, &[("u", b"a@b")]).unwrap())]);

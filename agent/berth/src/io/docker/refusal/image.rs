@@ -1,5 +1,5 @@
 //! Whether the bytes of an image are the reason of a failed pull. They match their digests, so another pull brings the same ones: such an error is
-//! final. Messages about the transfer or this host are told apart by other words.
+//! final. Messages about the transfer or this host have other words.
 
 /// The image itself is the reason.
 pub(super) const IMAGE: [&str; 21] = [

@@ -70,7 +70,7 @@ fn a_reader_that_does_not_read_stops_nobody_and_what_is_dropped_is_counted() {
         let dropped = writer.dropped();
         assert!(dropped > 0 && dropped < all, "{name}: {dropped}");
         assert!(writer.0.lock().bytes <= QUEUE_BYTES + line(all).len(), "{name}");
-        assert_eq!(writer.unreported(), 0, "{name}: not before there is room to say so");
+        assert_eq!(writer.unreported(), 0, "{name}: not before the log has space for the report");
         assert!(!writer.flush_within(Duration::from_millis(10)), "{name}");
 
         let seen = numbers(&mut reader, all - dropped);

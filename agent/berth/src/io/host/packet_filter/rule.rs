@@ -130,10 +130,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_command_that_wrote_nothing_is_reported_by_how_it_ended() {
-        let said = |script| async move { run("sh", &["-c", script]).await.unwrap_err().to_string() };
-        assert_eq!(said("kill -KILL $$").await, "sh failed: signal: 9 (SIGKILL)");
-        assert_eq!(said("exit 3").await, "sh failed: exit status: 3");
-        assert_eq!(said("echo no >&2; echo more >&2; exit 3").await, "sh failed: no");
+        let failure = |script| async move { run("sh", &["-c", script]).await.unwrap_err().to_string() };
+        assert_eq!(failure("kill -KILL $$").await, "sh failed: signal: 9 (SIGKILL)");
+        assert_eq!(failure("exit 3").await, "sh failed: exit status: 3");
+        assert_eq!(failure("echo no >&2; echo more >&2; exit 3").await, "sh failed: no");
         assert_eq!(run("sh", &["-c", "echo yes"]).await.unwrap(), "yes\n");
     }
 

@@ -151,10 +151,10 @@ mod tests {
     fn what_waits_for_its_first_access_is_not_mounted() {
         let text = b"22 1 259:1 / / rw shared:1 - ext4 /dev/root rw\n\
                      40 22 0:35 / /mnt/lazy rw shared:20 - autofs systemd-1 rw,fd=50\n\
-                     41 22 0:36 / /mnt/eager rw shared:21 - autofs systemd-1 rw,fd=51\n\
-                     42 41 0:37 / /mnt/eager rw shared:22 - nfs4 server:/ rw\n\
+                     41 22 0:36 / /mnt/shared rw shared:21 - autofs systemd-1 rw,fd=51\n\
+                     42 41 0:37 / /mnt/shared rw shared:22 - nfs4 server:/ rw\n\
                      43 22 259:2 / /mnt/a\\040b rw - xfs /dev/sdb rw\nnonsense\n";
-        assert_eq!(paths(&mounted(text)), ["/", "/mnt/eager", "/mnt/a b"]);
+        assert_eq!(paths(&mounted(text)), ["/", "/mnt/shared", "/mnt/a b"]);
     }
 
     #[test]

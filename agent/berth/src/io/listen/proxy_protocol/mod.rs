@@ -107,7 +107,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Skipping<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let Self { stream, state } = &mut *self;
         loop {
-            let mut room = [0; 256];
+            let mut buffer = [0; 256];
             match state {
                 State::Handing(held) if held.is_empty() => return Pin::new(stream).poll_read(cx, buf),
                 State::Handing(held) => {
@@ -118,8 +118,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Skipping<S> {
                 }
                 State::Discarding(0) => *state = State::Handing(Vec::new()),
                 State::Discarding(left) => {
-                    let length = room.len().min(*left);
-                    let mut part = ReadBuf::new(room.get_mut(..length).unwrap_or_default());
+                    let length = buffer.len().min(*left);
+                    let mut part = ReadBuf::new(buffer.get_mut(..length).unwrap_or_default());
                     ready!(Pin::new(&mut *stream).poll_read(cx, &mut part))?;
                     match part.filled().len() {
                         0 => return Poll::Ready(Ok(())), // the end
@@ -127,7 +127,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Skipping<S> {
                     }
                 }
                 State::Looking(held) => {
-                    let mut part = ReadBuf::new(&mut room);
+                    let mut part = ReadBuf::new(&mut buffer);
                     ready!(Pin::new(&mut *stream).poll_read(cx, &mut part))?;
                     held.extend_from_slice(part.filled());
                     match start(held) {

@@ -40,12 +40,12 @@ fn read(bytes: &[u8], piece: usize) -> io::Result<Vec<u8>> {
     let mut stream = Skipping::new(server);
     let mut read = Vec::new();
     let conversation = async {
-        let mut room = vec![0; 7];
+        let mut buffer = vec![0; 7];
         for part in bytes.chunks(piece) {
             tokio::io::AsyncWriteExt::write_all(&mut client, part).await?;
             // As much as there is: it waits for more, and must not lose what it has.
-            while let Some(length) = stream.read(&mut room).now_or_never() {
-                read.extend_from_slice(&room[..length?]);
+            while let Some(length) = stream.read(&mut buffer).now_or_never() {
+                read.extend_from_slice(&buffer[..length?]);
             }
         }
         drop(client);
