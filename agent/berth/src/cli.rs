@@ -23,7 +23,7 @@ const CONFIG: &str = "/etc/berth/berth.toml";
 #[derive(Clone, Debug, PartialEq, Eq, Parser)]
 #[command(name = "berth", version, after_help = help::ENVIRONMENT)]
 pub struct Cli {
-    /// Flags in front of the command, which every command takes there.
+    /// Flags before the command, which every command accepts there.
     #[command(flatten)]
     pub global: Global,
     /// What to do.
@@ -55,7 +55,7 @@ pub struct StateDir {
     pub state_dir: Option<PathBuf>,
 }
 
-/// Where things are. In front of a command every flag is taken; behind it, those that the command uses.
+/// The paths that the commands share. Before a command every flag is accepted; after it, those that the command uses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
 pub struct Global {
     /// `--config`
@@ -112,20 +112,20 @@ pub enum CommandArgs {
 }
 
 impl Cli {
-    /// Where things are, by the flags on both sides of the command, and what to do. Those behind it take precedence.
+    /// The paths, by the flags before and after the command, and the command. A flag after the command takes precedence.
     pub fn into_parts(self) -> (Global, CommandArgs) {
-        let behind = self.command.flags();
-        let at = Global {
-            config: ConfigFile { config: behind.config.config.or(self.global.config.config) },
-            run_dir: RunDir { run_dir: behind.run_dir.run_dir.or(self.global.run_dir.run_dir) },
-            state_dir: StateDir { state_dir: behind.state_dir.state_dir.or(self.global.state_dir.state_dir) },
+        let after = self.command.flags();
+        let paths = Global {
+            config: ConfigFile { config: after.config.config.or(self.global.config.config) },
+            run_dir: RunDir { run_dir: after.run_dir.run_dir.or(self.global.run_dir.run_dir) },
+            state_dir: StateDir { state_dir: after.state_dir.state_dir.or(self.global.state_dir.state_dir) },
         };
-        (at, self.command)
+        (paths, self.command)
     }
 }
 
 impl CommandArgs {
-    /// Where things are, by the flags behind the command.
+    /// The paths, by the flags after the command.
     fn flags(&self) -> Global {
         let nothing = Global::default();
         match self {
@@ -150,7 +150,7 @@ impl CommandArgs {
 }
 
 impl Global {
-    /// Where the config is read from, with these words of the command line. A file must be there only if it was named.
+    /// The sources of the config, with these words of the command line. The file must exist only if `--config` names it.
     pub fn sources(&self, words: Vec<String>) -> ConfigSources {
         match &self.config.config {
             Some(file) => ConfigSources { file: file.clone(), file_is_required: true, words },
@@ -158,12 +158,12 @@ impl Global {
         }
     }
 
-    /// Where the socket and the secrets are.
+    /// The directory of the socket and the secrets.
     pub fn run_dir(&self) -> PathBuf {
         directory(self.run_dir.run_dir.as_deref(), std::env::var_os("RUNTIME_DIRECTORY"), "/run/berth")
     }
 
-    /// Where the persistent state is.
+    /// The directory of the persistent state.
     pub fn state_dir(&self) -> PathBuf {
         directory(self.state_dir.state_dir.as_deref(), std::env::var_os("STATE_DIRECTORY"), "/var/lib/berth")
     }

@@ -1,6 +1,6 @@
-//! No core dump is written of a process that holds secrets: a core file is a copy of its memory, on a disk.
+//! Prevents core dumps of a process that holds secrets: a core file is a copy of its memory on disk.
 //!
-//! It takes two settings. A limit of 0 keeps the kernel from writing a file, but where `core_pattern` is a pipe (systemd-coredump,
+//! It takes two settings. A limit of 0 prevents a file, but where `core_pattern` is a pipe (systemd-coredump,
 //! apport) the kernel ignores the limit (`core(5)`). A process that is not dumpable has no dump in either way
 //! (`PR_SET_DUMPABLE`, `prctl(2)`), and only a process with CAP_SYS_PTRACE can read its memory. `execve` makes it dumpable again,
 //! so every program that berth becomes or starts has the kernel's default.
@@ -15,17 +15,17 @@ pub struct CoreLimit {
     hard: rlim_t,
 }
 
-/// For the whole life of this process, and for what it starts.
+/// Forbids core dumps of this process and of the programs that it starts.
 ///
 /// # Errors
-/// What the kernel refused; the rest is set.
+/// The kernel refused one setting; the other is set.
 pub fn forbid() -> nix::Result<()> {
     let dumpable = prctl::set_dumpable(false);
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
     dumpable
 }
 
-/// Until this process becomes another program, which may have the limit back: see [`allow`].
+/// Forbids core dumps until `execve`; [`allow`] restores the limit for the next program.
 ///
 /// # Errors
 /// As for [`forbid`].
@@ -36,10 +36,10 @@ pub fn suspend() -> nix::Result<CoreLimit> {
     dumpable.map(|()| CoreLimit { soft, hard })
 }
 
-/// Gives the limit back, right before `execve`. Until that this process stays not dumpable.
+/// Restores the limit, right before `execve`. Until then this process stays not dumpable.
 ///
 /// # Errors
-/// What the kernel refused.
+/// The kernel refused the limit.
 pub fn allow(limit: CoreLimit) -> nix::Result<()> {
     setrlimit(Resource::RLIMIT_CORE, limit.soft, limit.hard)
 }

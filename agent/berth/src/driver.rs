@@ -1,10 +1,9 @@
-//! The only loop: inputs go to the machine, its effects are carried out.
+//! The only loop: it passes inputs to the machine and performs the effects.
 //!
-//! Priority, first to last: signals, requests, progress of running jobs, answers, wake-ups, the watchdog, signals that mean nothing.
+//! Priority, first to last: signals, requests, progress of running jobs, answers, wake-ups, the watchdog, signals that are ignored.
 //! Each event, each effect and each change of the phase is logged here.
 //!
-//! Only the one `select!` waits. The watchdog is fed here and nowhere else, so systemd ends an agent whose loop does not turn, even
-//! if other tasks still run.
+//! Only the `select!` waits. The watchdog is fed only here, so systemd ends an agent whose loop hangs, even if other tasks still run.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -48,7 +47,7 @@ pub struct Channels {
     pub feed: broadcast::Sender<Arc<str>>,
 }
 
-/// How a life ends.
+/// How the agent ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// With this exit code.
@@ -63,7 +62,7 @@ struct RunningJob {
     handle: AbortHandle,
 }
 
-/// Drives one life. The agent started at `started`.
+/// Runs the machine to its end. The agent started at `started`.
 pub async fn drive(
     mut machine: Machine,
     adapters: Arc<Adapters>,
@@ -85,14 +84,14 @@ pub async fn drive(
             feeding = Some(turned + every);
         }
         log_dropped_lines();
-        // Before any effect of the last event is carried out: the note for the next agent is never older than what was done.
+        // Before the effects of the last event are performed, so the note for the next agent is never older than the effects.
         recorder.note(&machine, &records.note, turned);
         while let Some(effect) = machine.next_effect() {
             let now = uptime(started);
             log_effect(&channels.feed, machine.phase(), &effect, now);
             match effect {
                 Effect::Job(ticket, job) => {
-                    recorder.hear(&job);
+                    recorder.keep_final_status(&job);
                     let adapters = adapters.clone();
                     let kind = JobKind::from(&job);
                     let handle = tasks.spawn(async move { (ticket, adapters.perform(job).await) });
@@ -108,7 +107,7 @@ pub async fn drive(
                     recorder.end(outcome, &channels.published, records, now);
                     return End::Exit(outcome);
                 }
-                // Nothing is published: seen from outside, the instance stays what it was.
+                // Nothing is published: the status of the instance does not change.
                 Effect::Command(Command::HandOver) => {
                     answer(&mut successors, Ok(()));
                     return End::HandOver;
@@ -132,7 +131,7 @@ pub async fn drive(
             Some(event) = channels.progress.recv() => Some(event.into()),
             Some(done) = tasks.join_next() => match done {
                 Ok((ticket, event)) => Some(Input::Answer(ticket, event)),
-                Err(error) if error.is_cancelled() => None, // by a command of the machine, which expects no answer
+                Err(error) if error.is_cancelled() => None, // cancelled by the machine, which expects no answer
                 Err(error) => {
                     warn!(%error, "a job panicked");
                     recorder.end(Outcome::Bug, &channels.published, records, uptime(started));
@@ -150,7 +149,7 @@ pub async fn drive(
         let now = uptime(started);
         let answered = input.ticket().map(|ticket| (ticket, running.remove(&ticket)));
         if let Some((ticket, None)) = answered {
-            // The machine drops it as well. It may have been on its way when its job was cancelled.
+            // The machine drops it as well: the job ended while it was being cancelled.
             debug!(ticket = ticket.0, event = input.event().name(), "late answer to a cancelled job");
         } else {
             let routine = match input.event() {
@@ -170,14 +169,14 @@ pub async fn drive(
     }
 }
 
-/// Answers every request for a handover. A client that hung up needs no answer.
+/// Answers every request for a handover. A client that disconnected needs no answer.
 fn answer(successors: &mut Vec<oneshot::Sender<Result<(), &'static str>>>, answer: Result<(), &'static str>) {
     for client in successors.drain(..) {
         let _ = client.send(answer);
     }
 }
 
-/// Once the log has room again: how many lines were dropped.
+/// Logs how many lines were dropped, once the log has space again.
 fn log_dropped_lines() {
     let dropped = log::unreported();
     if dropped > 0 {
@@ -186,11 +185,11 @@ fn log_dropped_lines() {
 }
 
 fn log_effect(feed: &broadcast::Sender<Arc<str>>, phase: PhaseName, effect: &Effect, now: Uptime) {
-    // A final status while the app still serves is an alarm.
-    let alarm = matches!(effect, Effect::Job(_, Job::WriteFinalStatus { .. }))
+    // A final status while the app still serves is a warning.
+    let is_warning = matches!(effect, Effect::Job(_, Job::WriteFinalStatus { .. }))
         && matches!(phase, PhaseName::Serve | PhaseName::Warm);
     let (word, ticket) = (phase.word(), effect.ticket().map(|ticket| ticket.0));
-    if alarm {
+    if is_warning {
         warn!(phase = word, ticket, "> {effect}");
     } else if effect.is_routine() {
         debug!(phase = word, ticket, "> {effect}");
@@ -200,7 +199,7 @@ fn log_effect(feed: &broadcast::Sender<Arc<str>>, phase: PhaseName, effect: &Eff
     send(feed, || FeedLine::Effect(Box::new(EffectLine::new(phase, effect, now))));
 }
 
-/// The reason is the machine's: after a timeout no event has it.
+/// The reason is in the view: after a timeout no event holds it.
 fn log_phase(machine: &Machine, before: PhaseName) {
     let view = machine.view();
     let (phase, from) = (view.phase.word(), before.word());
@@ -235,7 +234,7 @@ fn log_event(
     }
 }
 
-/// A line is made only while a client follows.
+/// A line is built only while a client follows the events.
 fn send(feed: &broadcast::Sender<Arc<str>>, line: impl FnOnce() -> FeedLine) {
     if feed.receiver_count() > 0
         && let Ok(line) = serde_json::to_string(&line())
@@ -252,13 +251,13 @@ fn publish(machine: &Machine, adapters: &Adapters, published: &watch::Sender<Arc
     });
 }
 
-/// The one reading of the clock (invariant 1).
-#[expect(clippy::disallowed_methods, reason = "the driver is the one that reads the clock")]
+/// The only reading of the clock (invariant 1).
+#[expect(clippy::disallowed_methods, reason = "only the driver reads the clock")]
 fn uptime(started: Instant) -> Uptime {
     Uptime(Instant::now().saturating_duration_since(started))
 }
 
-/// Never ends if the machine wants no wake-up: then only an answer moves it.
+/// Waits for the wake-up; without one it never ends.
 async fn until(wake: Option<Uptime>, started: Instant) {
     match wake {
         Some(at) => tokio::time::sleep_until((started + at.0).into()).await,

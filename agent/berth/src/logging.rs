@@ -1,8 +1,8 @@
-//! The log: one line per event and per effect, on stderr, which is never waited for (edge/log.rs). JSON where a journal reads it,
-//! text where a person does.
+//! The log: one line per event and per effect, on standard error. The agent never blocks on it (io/host/log). JSON for the journal,
+//! text for a person.
 //!
-//! `BERTH_LOG` says how much. Other crates are heard from `warn` on, whatever it says: what an HTTP or a TLS library tells
-//! at `trace` may hold the bytes of a secret (invariant 5).
+//! `BERTH_LOG` sets the level. Other crates log from `warn` on at most: a `trace` line of an HTTP or TLS library may hold the bytes of
+//! a secret (invariant 5).
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -22,7 +22,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::io::host::log;
 
-/// How a line of the log looks.
+/// The format of a line of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// `{"timestamp":…,"level":…,"message":…,"phase":…}`
@@ -31,19 +31,19 @@ pub enum LogFormat {
     Text,
 }
 
-/// Begin to log, once. Without a format: text on a terminal, JSON under systemd, else text.
+/// Starts logging, once. Without a format: text on a terminal, JSON under systemd, else text.
 pub fn init(format: Option<LogFormat>) {
-    let (level, strange) = match std::env::var("BERTH_LOG") {
+    let (level, is_invalid) = match std::env::var("BERTH_LOG") {
         Ok(word) => level(&word).map_or((Level::INFO, true), |level| (level, false)),
         Err(_) => (Level::INFO, false),
     };
     let others = LevelFilter::from_level(level.min(Level::WARN));
     let targets = Targets::new().with_default(others).with_target("berth", level);
-    // A line that cannot be written is lost: stderr is gone, and telling it there would panic.
+    // A line that cannot be written is lost: standard error is closed, and a report there would panic.
     let layer = tracing_subscriber::fmt::layer().with_writer(stderr).with_target(false).log_internal_errors(false);
-    let format = format.unwrap_or_else(fitting);
+    let format = format.unwrap_or_else(default_format);
     let registry = tracing_subscriber::registry().with(targets);
-    // The second call of a process is a mistake that does no harm.
+    // A second call in a process fails and changes nothing.
     let _ = match format {
         LogFormat::Json => {
             let json = layer.json().flatten_event(true).with_current_span(false).with_span_list(false);
@@ -52,13 +52,13 @@ pub fn init(format: Option<LogFormat>) {
         }
         LogFormat::Text => registry.with(layer.with_ansi(false).with_timer(TimeOfDay)).try_init(),
     };
-    if strange {
-        tracing::warn!("BERTH_LOG is none of error, warn, info, debug, trace; info it is");
+    if is_invalid {
+        tracing::warn!("BERTH_LOG is none of error, warn, info, debug, trace; the level is info");
     }
 }
 
-/// From here on a panic is a line of the log and ends the process, with what is queued but without waiting for a log that
-/// nobody reads.
+/// Makes a panic one line of the log and the end of the process. Queued lines are written, but a log that is not read does not delay
+/// the end.
 pub fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         tracing::error!("{panic}");
@@ -79,7 +79,7 @@ fn is_stderr(stream: &str) -> bool {
     fstat(io::stderr()).is_ok_and(|stderr| stream == format!("{}:{}", stderr.st_dev, stderr.st_ino))
 }
 
-/// A line of JSON; for the journal with its priority in front, which journald takes off again (sd-daemon(3)). So
+/// A line of JSON; for the journal with its priority in front, which journald removes (sd-daemon(3)). So
 /// `journalctl -p warning` finds warnings.
 struct Prioritised<F> {
     json: F,
@@ -121,13 +121,13 @@ fn level(word: &str) -> Option<Level> {
     })
 }
 
-/// `JOURNAL_STREAM` is inherited by a shell inside a service, so the terminal is asked first.
-fn fitting() -> LogFormat {
+/// A shell inside a service inherits `JOURNAL_STREAM`, so a terminal takes precedence.
+fn default_format() -> LogFormat {
     let journal = std::env::var_os("JOURNAL_STREAM").is_some();
     if journal && !io::stderr().is_terminal() { LogFormat::Json } else { LogFormat::Text }
 }
 
-/// UTC, as everything else on an instance.
+/// The time of day, in UTC.
 struct TimeOfDay;
 
 impl FormatTime for TimeOfDay {
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn the_journal_gets_the_priority_of_each_line_and_nobody_else_does() {
+    fn only_the_journal_gets_the_priority_of_each_line() {
         let begins = |text: &str| text.lines().map(|line| line.chars().take(4).collect()).collect::<Vec<String>>();
         assert_eq!(begins(&logged(true)), ["<3>{", "<4>{", "<6>{"]);
         assert!(begins(&logged(false)).iter().all(|line| line.starts_with('{')));

@@ -1,4 +1,4 @@
-//! The composition root: what the agent is made of, on one screen.
+//! The composition root: builds the adapters, the machine and the driver, and runs them.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -34,13 +34,13 @@ use crate::io::listen::socket::{Socket, SocketContext};
 use crate::io::secret::deliver::Delivery;
 use crate::io::{Adapters, ConfigSources, Parts, host::log, host::systemd};
 
-/// Events and notices that may wait while the machine is busy: it never is for long.
+/// Events that may wait while the machine is busy, which is short.
 const QUEUE: usize = 64;
 
-/// For what is queued for the log, before the next agent begins: the endpoint does not answer meanwhile.
+/// For the queued lines of the log, before a handover. The endpoint does not answer meanwhile, so it is short.
 const HANDOVER_FLUSH: Duration = Duration::from_millis(20);
 
-/// Why the agent did not even begin.
+/// Why the agent did not start.
 #[derive(Debug, thiserror::Error)]
 enum BeginError {
     #[error("{0}")]
@@ -61,8 +61,8 @@ enum BeginError {
     Binary(#[source] io::Error),
 }
 
-/// Lives one life.
-#[expect(clippy::disallowed_methods, reason = "here the agent's time begins")]
+/// Runs the agent from its start to its end.
+#[expect(clippy::disallowed_methods, reason = "the agent's clock starts here")]
 pub async fn run(global: &Global, run: &RunArgs) -> Outcome {
     match begin(global, run, Instant::now()).await {
         Ok(outcome) => outcome,
@@ -130,9 +130,9 @@ async fn begin(global: &Global, run: &RunArgs, started: Instant) -> Result<Outco
             if let Err(error) = Signals::hold_back() {
                 warn!(%error, "a signal may be lost until the next agent listens");
             }
-            // The endpoint last: until then it answers.
+            // The endpoint closes last, so it answers until then.
             let _name = socket.finish().await;
-            // The thread that may still wait for standard error does not outlive this agent.
+            // execve ends the thread that writes to standard error.
             log::flush(HANDOVER_FLUSH);
             let listener = adapters.leave_endpoint().await;
             let Err(error) = handover::become_next(&own, listener);
@@ -148,8 +148,8 @@ async fn begin(global: &Global, run: &RunArgs, started: Instant) -> Result<Outco
     }
 }
 
-/// What can be checked before anything is asked for: the words of the command line, which whoever typed them wants to hear
-/// about at once. The file's errors are told together with the user-data's.
+/// The layers that are known before any request. Errors in the words of the command line are reported at once; those of the file
+/// are reported together with the user-data's.
 fn early_layers(sources: &ConfigSources) -> Result<Layers, BeginError> {
     let mut words = Layers::new();
     words.add_words(&sources.words);
@@ -163,7 +163,7 @@ fn early_layers(sources: &ConfigSources) -> Result<Layers, BeginError> {
     Ok(layers)
 }
 
-/// The variables that are text. Of the others only those end the agent that it would have read; their values are not shown.
+/// The variables that are UTF-8. Another one is an error only if berth reads it; its value is not shown.
 fn text_of(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<BTreeMap<String, String>, BeginError> {
     let is_read = |name: &str| name.starts_with("AWS_") || name.to_ascii_uppercase().ends_with("_PROXY");
     let mut environment = BTreeMap::new();
@@ -177,7 +177,7 @@ fn text_of(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<BTre
     Ok(environment)
 }
 
-/// What an agent that was killed in a drain left of it. A note that cannot be read is none: the boot goes on without it.
+/// The unfinished drain of an agent that was killed. A note that cannot be read is logged and ignored.
 fn left(note: &Note) -> Option<Unfinished> {
     let read = note.read::<Unfinished>().unwrap_or_else(|error| {
         warn!(
@@ -189,23 +189,23 @@ fn left(note: &Note) -> Option<Unfinished> {
     let left = read.map(|(left, ago)| left.after(ago));
     if let Some(left) = &left {
         let age = left.age.as_secs_f64();
-        info!(age, cause = %left.cause, "an agent before this one was killed in a drain; the time that is left of it counts");
+        info!(age, cause = %left.cause, "the agent before this one was killed in a drain; this one continues it with the time that is left");
     }
     left
 }
 
-/// The binary that the shim's bind mount needs by its path; `/proc/self/exe` names it even after an upgrade moved it.
+/// The path of this binary, for the shim's bind mount. `/proc/self/exe` is right even after an upgrade moved the file.
 fn own_binary() -> io::Result<PathBuf> {
     std::fs::read_link(Path::new("/proc/self/exe"))
 }
 
-#[expect(clippy::disallowed_methods, reason = "wall time is for people")]
+#[expect(clippy::disallowed_methods, reason = "the wall clock is shown, not used for decisions")]
 fn initial() -> Published {
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     Published { agent_version: env!("CARGO_PKG_VERSION").to_owned(), started_at: rfc3339(unix), ..Published::default() }
 }
 
-/// Decides the jitter of this life: no two instances, and no two starts, may share it.
+/// The seed of the jitter: different for each instance and each start.
 fn seed() -> u64 {
     fastrand::u64(..)
 }

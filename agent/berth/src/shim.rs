@@ -1,14 +1,14 @@
-//! `berth shim PROGRAM ARGS…`: the few lines that run inside the container. They set the secret environment and become the
-//! app, so that `docker inspect` and the disk show no value.
+//! `berth shim PROGRAM ARGS…`: runs inside the container. It sets the secret environment and becomes the app, so that
+//! `docker inspect` and the disk hold no value.
 //!
 //! ```text
 //!   (tini ─▶) /.berth/berth shim /app --serve
 //!                 │ reads /.berth/secrets/env, NAME=VALUE between NULs, on tmpfs
-//!                 └ execs /app --serve: same process id, so signals and exit codes pass through untouched
+//!                 └ execs /app --serve: same process id, so signals and exit codes are the app's own
 //! ```
-//! It must come before everything else in `main`: no runtime, no thread, no flag parser. The image may be empty but for the app,
-//! its user anybody, its root file system read-only. No core dump is written of it; the app gets the limit that it would have
-//! without the shim.
+//! It runs before everything else in `main`: no runtime, no thread, no flag parser. The image may hold only the app, run as any
+//! user, and have a read-only root file system. No core dump is written of the shim; the app gets the limit that it has without
+//! the shim.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{ErrorKind, Write};
@@ -27,11 +27,11 @@ pub const DIRECTORY: &str = "/.berth/secrets";
 /// The file in that directory.
 pub const FILE: &str = "env";
 
-/// The shim itself failed, as `docker run` has it.
+/// The shim itself failed, as in `docker run`.
 const OWN_FAILURE: u8 = 125;
-/// The program cannot be executed, as shells have it.
+/// The program cannot be executed, as in shells.
 const NOT_EXECUTABLE: u8 = 126;
-/// The program is not there, as shells have it.
+/// The program is not found, as in shells.
 const NOT_FOUND: u8 = 127;
 
 /// Whether this process was started as the shim.
@@ -41,8 +41,8 @@ pub fn is_shim(mut args: impl Iterator<Item = OsString>) -> bool {
 
 /// Becomes the program with the secret environment; returns only if that fails. `args`: the program and its arguments.
 pub fn run(mut args: impl Iterator<Item = OsString>) -> ExitCode {
-    // A kernel that refuses this is no reason not to start the app.
-    let former = core_dump::suspend();
+    // The app starts even if the kernel refuses this.
+    let limit = core_dump::suspend();
     let Some(program) = args.next() else {
         return fail(OWN_FAILURE, "no program to run");
     };
@@ -51,10 +51,10 @@ pub fn run(mut args: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(values) => values,
         Err(error) => return fail(OWN_FAILURE, &format!("cannot read {file}: {error}")),
     };
-    // The search for the program goes by the PATH that the app will have.
+    // The program is searched in the PATH of the app.
     let mut command = Command::new(&program);
     command.args(args).envs(variables(&values));
-    let _ = former.and_then(core_dump::allow);
+    let _ = limit.and_then(core_dump::allow);
     let error = command.exec();
     let code = match error.kind() {
         ErrorKind::NotFound => NOT_FOUND,
@@ -63,7 +63,7 @@ pub fn run(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     fail(code, &format!("cannot run {}: {error}", program.to_string_lossy()))
 }
 
-/// The variables of the file, in its order. What has no name is passed over: the agent writes none.
+/// The variables of the file, in its order. An entry without a name is skipped; the agent writes none.
 pub fn variables(file: &[u8]) -> impl Iterator<Item = (&OsStr, &OsStr)> {
     file.split(|byte| *byte == 0).filter_map(|entry| {
         let equals = entry.iter().position(|byte| *byte == b'=').filter(|at| *at > 0)?;
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_without_a_name_is_passed_over() {
+    fn an_entry_without_a_name_is_skipped() {
         assert_eq!(read(b"\0=x\0plain\0A=1"), [("A", "1")]);
     }
 

@@ -20,7 +20,7 @@ pub struct RunArgs {
     /// Where the final status goes
     #[arg(long, value_name = "PATH", default_value = "/dev/console", hide = true)]
     pub console: PathBuf,
-    /// Where things are.
+    /// The paths.
     #[command(flatten)]
     pub at: Global,
 }
@@ -34,7 +34,7 @@ pub struct CheckArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-    /// Print the keys that have their default, too
+    /// Also print the keys that have their default
     #[arg(long)]
     pub all: bool,
     /// `--config`
@@ -127,7 +127,7 @@ pub struct BakeArgs {
     /// An image to pull, besides the one of --config; may be given more than once
     #[arg(long = "image", value_name = "REF")]
     pub images: Vec<String>,
-    /// Where things are.
+    /// The paths.
     #[command(flatten)]
     pub at: Global,
 }

@@ -1,4 +1,4 @@
-//! What stands below the flags in `--help`: examples, exit codes, and what a line per flag cannot say.
+//! The text below the flags in `--help`: examples, exit codes, and what does not fit on the line of a flag.
 
 pub(super) const ENVIRONMENT: &str = "\
 Environment:
@@ -25,8 +25,8 @@ Examples:
   BERTH_LOG=debug berth run --log-format text";
 
 pub(super) const CHECK: &str = "\
-FILE is layered as `berth run` does: over the file with AMI-wide defaults, if that is there (--config /dev/null leaves it out). What
-`config=` points to is not read. Errors and warnings are on standard error; with --json they are in the answer, each with a code, and
+FILE is layered as in `berth run`: over the file with AMI-wide defaults, if it exists (--config /dev/null leaves it out). What
+`config=` points to is not read. Errors and warnings are on standard error; with --json they are in the JSON, each with a code, and
 standard error stays empty. Warnings do not change the exit code.
 
 Examples:
@@ -39,8 +39,8 @@ Examples:
 Exit codes: 0 it would run; 2 it would not, with every error.";
 
 pub(super) const TIMELINE: &str = "\
-A bar is a step. The steps of the boot share one time axis, those of the drain another. To be faster, shorten a step on the critical
-path.
+Each bar is a step. The steps of the boot share one time axis, those of the drain another. A boot gets faster only when a step on the
+critical path gets shorter.
 
 Examples:
   berth timeline
@@ -58,7 +58,7 @@ Exit codes of drained: 0 the agent has ended or no agent runs, 1 timed out, or t
 own: 5 the drain was cut short, by its deadline, a second SIGTERM, or an app that ended too early or could not be stopped.";
 
 pub(super) const BAKE: &str = "\
-Images are pulled by digest, with the login that a boot would use and the credentials that the AWS CLI would take. The layers
+Images are pulled by digest, with the login that a boot would use and the credentials that the AWS CLI would use. The layers
 stay in the AMI, so that a boot pulls only what is new. Do not run `docker image prune` afterwards: these images have no tag.
 
 Examples:
@@ -74,9 +74,9 @@ clock and ports. Secrets are fetched and not shown. For a call that AWS denies, 
 Exit codes: 0 the instance can boot, with warnings or without; 2 the config is invalid; 3 it could not boot.";
 
 pub(super) const POLICY: &str = "\
-Without FILE, on an instance: the policy for the config that `berth run` would read there; only then is `config=` followed. Parts of an
-ARN that are not known are *: --region and --account make the policy narrower. FILE is layered over the file with AMI-wide defaults, if
-that is there (--config /dev/null leaves it out).
+Without FILE, on an instance: the policy for the config that `berth run` would read there, with what `config=` points to. Parts of an
+ARN that are not known are *: --region and --account make the policy narrower. FILE is layered over the file with AMI-wide defaults,
+if it exists (--config /dev/null leaves it out).
 
 Examples:
   berth policy user-data.sh --region us-east-2 --account 123456789012 >policy.json
@@ -93,9 +93,9 @@ Exit codes: 0 the agent drains (--wait: has drained), 1 no agent runs; with --wa
 by its deadline, a second SIGTERM, or an app that ended too early or could not be stopped.";
 
 pub(super) const EXEC: &str = "\
-As `docker exec`, and the command also gets the secrets that the app gets as environment; no shell is between. Without -t a signal, such
-as Ctrl-C, is sent on to the command; a second one ends berth and leaves it. With -t Ctrl-C is a key like any other, and a command whose
-terminal is closed gets SIGHUP.
+Like `docker exec`, and the command also gets the secrets that the app has in its environment. No shell is started. Without -t a signal,
+such as Ctrl-C, is forwarded to the command; a second one ends berth only. With -t Ctrl-C is sent as a key, and the command gets SIGHUP
+when its terminal is closed.
 
 Examples:
   berth exec -it -- bin/rails console
@@ -107,8 +107,8 @@ Exit codes: the command's, 128 + N if signal N ended it; 127 no such program in 
 failed. Before the command is started: 1 no agent or no running container, 2 usage error.";
 
 pub(super) const HANDOVER: &str = "\
-The installed binary takes the agent's place in the same process; the app keeps running, and neither its clients nor the load balancer
-notice. A package does it after an upgrade. `systemctl restart berth` would drain instead.
+The installed binary replaces the agent in the same process. The app keeps running, and its clients and the load balancer see no
+interruption. The package runs this after an upgrade. `systemctl restart berth` would drain instead.
 
 Example:
   berth handover && berth wait ready

@@ -1,8 +1,8 @@
-//! `berth bake`: makes a host ready to be an AMI. It checks the host, pulls images by digest, and sees that nothing is left
-//! that could mislead the next boot (invariant 12).
+//! `berth bake`: makes a host ready to be an AMI. It checks the host, pulls images by digest, and removes state that could
+//! mislead the next boot (invariant 12).
 //!
-//! The builder may be anything: an EC2 instance with a role of its own, or a machine without metadata. So the metadata is asked
-//! for what it helps with, and nobody minds if it is not there.
+//! The builder is an EC2 instance with its own role, or a machine without metadata. So the metadata is used if it answers, and is
+//! not required.
 
 use std::fs;
 use std::path::Path;
@@ -52,7 +52,7 @@ pub async fn main(global: &Global, args: &BakeArgs) -> ExitCode {
     let mut checks = examine(global, &aws, &engine, docker_host.is_none()).await;
     let instance_id = identity.map(|identity| identity.instance_id);
     let report = DoctorReport::new(checks.clone());
-    // Nothing is pulled on a host that is not ready, and nothing is removed beside an agent that runs.
+    // Only a ready host pulls images. A running agent is an error, so its containers are not removed.
     if let (Ok(engine), true) = (&engine, report.ok) {
         checks.extend(clear(engine, instance_id.as_deref()).await);
         checks.extend(forget(&global.state_dir()));
@@ -75,7 +75,7 @@ pub async fn main(global: &Global, args: &BakeArgs) -> ExitCode {
 /// The AMI's own config as far as it is written, and every image; or every error.
 fn wanted(global: &Global, more: &[String]) -> Result<(Layers, Config, Vec<ImageRef>), String> {
     let layers = global.sources(Vec::new()).read_file().map_err(|error| error.reason)?;
-    // The user-data of a launch will add to it.
+    // The user-data of an instance adds keys later.
     let (config, errors): (Config, ConfigErrors) = layers.resolve_what_is_written(true);
     let mut reasons = Vec::new();
     if !errors.is_empty() {
@@ -93,7 +93,7 @@ fn wanted(global: &Global, more: &[String]) -> Result<(Layers, Config, Vec<Image
     if reasons.is_empty() { Ok((layers, config, images)) } else { Err(reasons.join("\n")) }
 }
 
-/// `registry_auth` is meant for the app's image; where that is not known yet, for every one.
+/// `registry_auth` is for the registry of the config's image; without an image it is for every registry.
 fn auth(config: &Config, image: &ImageRef) -> RegistryAuth {
     let is_meant = config.image.repository.is_empty() || config.image.registry == image.registry;
     if is_meant { config.registry_auth.clone() } else { RegistryAuth::Auto }
@@ -116,18 +116,18 @@ async fn examine(global: &Global, aws: &Aws, engine: &Result<Engine, EngineError
     checks
 }
 
-/// Whether the next boot starts it; nothing is said where there is no systemd.
+/// Whether the next boot starts this unit; no check without systemd.
 fn unit(name: &str, advice: &str) -> Option<Finding> {
     let output = Command::new("systemctl").args(["is-enabled", name]).output().ok()?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    Some(match (output.status.success(), said.trim()) {
-        (true, said) => Finding::ok("unit", format!("{name} is {said}")),
+    let state = String::from_utf8_lossy(&output.stdout);
+    Some(match (output.status.success(), state.trim()) {
+        (true, state) => Finding::ok("unit", format!("{name} is {state}")),
         (false, "") => Finding::fail("unit", format!("{name} is not installed"), advice),
-        (false, said) => Finding::fail("unit", format!("{name} is {said}"), advice),
+        (false, state) => Finding::fail("unit", format!("{name} is {state}"), advice),
     })
 }
 
-/// What would outlive the reboot into the AMI. The record of the last life misleads nobody, and is removed (`forget`).
+/// Persistent state that the AMI would contain. The record of the last life is harmless, and `forget` removes it.
 fn state(state_dir: &Path) -> Finding {
     let others = |entry: &fs::DirEntry| !entry.file_name().to_string_lossy().starts_with(state_dir::FILE);
     let files = fs::read_dir(state_dir).into_iter().flatten().flatten().filter(others).count();
@@ -136,12 +136,12 @@ fn state(state_dir: &Path) -> Finding {
         _ => Finding::fail(
             "state",
             format!("{files} files of an earlier life in {}", state_dir.display()),
-            "remove them: no instance of this AMI shall find them",
+            "remove them: an instance of this AMI must not find them",
         ),
     }
 }
 
-/// Removes the record of the builder's own last life: it says nothing of an instance of this AMI.
+/// Removes the record of the builder's last life, which is not one of an instance of this AMI.
 fn forget(state_dir: &Path) -> Option<Finding> {
     match state_dir::forget(state_dir) {
         Ok(true) => {
@@ -152,9 +152,9 @@ fn forget(state_dir: &Path) -> Option<Finding> {
     }
 }
 
-/// Removes what an agent that ran on the builder left behind. One that still runs is somebody's.
+/// Removes the stopped containers of an agent that ran on the builder. A running container is an error.
 async fn clear(engine: &Engine, instance_id: Option<&str>) -> Vec<Finding> {
-    // Without metadata no agent has ever run here.
+    // Without metadata no agent has run here.
     let Some(instance_id) = instance_id else { return Vec::new() };
     let failed = |error: EngineError| {
         let error = JobError::from(error);

@@ -1,4 +1,4 @@
-//! `berth drain`: ask the running agent to leave, and wait for it if told to.
+//! `berth drain`: asks the running agent to drain, and with --wait waits for its end.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -17,9 +17,9 @@ pub async fn main(global: &Global, args: &DrainArgs) -> ExitCode {
     }
 }
 
-/// Ask, and wait if told to; how the agent ended, if it was waited for.
+/// Requests the drain; with --wait, how the agent ended.
 pub async fn run(run_dir: &Path, args: &DrainArgs) -> Result<Option<Ended>, ClientError> {
-    // Before it is asked, so that an end that comes at once is heard.
+    // Opened before the request, so an agent that ends at once is seen.
     let events = if args.wait { Some(Events::open(run_dir).await?) } else { None };
     socket_client::drain(run_dir, args.reason.as_deref()).await?;
     match events {
@@ -55,7 +55,7 @@ mod tests {
         let mut agent = FakeAgent::start(run_dir.path());
         let life = async {
             agent.requests.recv().await.unwrap();
-            agent.tell("{\"effect\":\"exit\",\"exit_code\":5}");
+            agent.send("{\"effect\":\"exit\",\"exit_code\":5}");
             agent.end().await;
         };
         let args = args(None, true);

@@ -1,7 +1,7 @@
-//! How an agent ends, told by its last event: `berth drain --wait` and `berth wait drained` follow it until it is gone.
+//! How an agent ends, by its last event: `berth drain --wait` and `berth wait drained` follow its events to the end.
 //!
-//! An agent that is not there has left: whoever asks for a drain and then waits for its end may come too late to see it. One
-//! that went without a word was killed; systemd starts it again and it goes on with its drain, so it is looked for a while.
+//! No agent counts as drained: a script that drains and then waits may come after the end. An agent that ends without its last event
+//! was killed. systemd starts it again and the next agent continues the drain, so the wait goes on for a few seconds.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 use crate::io::listen::socket;
 use crate::io::listen::socket_client::{self, ClientError, Events};
 
-/// How often an agent that was killed is looked for.
+/// Between two attempts to connect to an agent that was killed.
 const LOOK: Duration = Duration::from_millis(100);
 /// For an agent that was killed to come back: systemd starts it again after one second.
 const COMES_BACK: Duration = Duration::from_secs(5);
@@ -27,14 +27,14 @@ pub enum Ended {
     NotThere,
     /// The agent ended with this exit code.
     With(u8),
-    /// The agent is gone and did not say how.
+    /// The agent is gone and sent no exit code.
     Silently,
     /// It timed out; what was seen last.
     TimedOut(String),
 }
 
 impl Ended {
-    /// The exit code: the agent's own, or 1 for a plain no.
+    /// The exit code: the agent's own, or 1 if the condition is not met.
     pub fn code(&self) -> u8 {
         match self {
             Self::NotThere => Outcome::Done.code(),
@@ -55,13 +55,13 @@ impl Ended {
                 Some(Outcome::AppFailed) => "the agent ended: the app could not be kept running".into(),
                 Some(Outcome::Usage | Outcome::Bug) | None => format!("the agent ended with exit code {code}"),
             },
-            Self::Silently => "the agent is gone and returned no exit code".into(),
+            Self::Silently => "the agent is gone and sent no exit code".into(),
             Self::TimedOut(last) => format!("not drained in time: {}", super::plain(last)),
         }
     }
 }
 
-/// Wait until the agent is gone, or the time is up.
+/// Waits until the agent has ended, or until the timeout.
 pub async fn drained(run_dir: &Path, patience: Duration) -> Result<Ended, ClientError> {
     match timeout(patience, begin(run_dir)).await {
         Ok(ended) => ended,
@@ -78,7 +78,7 @@ pub async fn drained(run_dir: &Path, patience: Duration) -> Result<Ended, Client
 async fn begin(run_dir: &Path) -> Result<Ended, ClientError> {
     match Events::open(run_dir).await {
         Ok(events) => follow(run_dir, events).await,
-        // One that ends well takes its socket along.
+        // An agent that ends normally removes its socket.
         Err(ClientError::NotRunning(_)) if !run_dir.join(socket::FILE).exists() => Ok(Ended::NotThere),
         Err(ClientError::NotRunning(_) | ClientError::Talk(..)) => match come_back(run_dir).await? {
             Some(events) => follow(run_dir, events).await,
@@ -88,7 +88,7 @@ async fn begin(run_dir: &Path) -> Result<Ended, ClientError> {
     }
 }
 
-/// Follow the agent, and those that continue its work, to the end.
+/// Follows the agent, and the agents that continue its drain, to the end.
 pub async fn follow(run_dir: &Path, mut events: Events) -> Result<Ended, ClientError> {
     loop {
         while let Some(line) = events.next().await {
@@ -152,9 +152,9 @@ mod tests {
             agent.show(PhaseName::Serve, Status::Ok);
             let life = async {
                 agent.followed().await;
-                agent.tell(&line(Effect::Job(Ticket(7), Job::Identify)));
-                agent.tell(&exit(outcome));
-                // Long enough for it to be heard; if it is not, the test still passes.
+                agent.send(&line(Effect::Job(Ticket(7), Job::Identify)));
+                agent.send(&exit(outcome));
+                // Usually long enough for the client to read the line; otherwise the test still passes.
                 for _ in 0..1000 {
                     tokio::task::yield_now().await;
                 }
@@ -186,7 +186,7 @@ mod tests {
             first.die(run_dir.path()).await;
             let second = FakeAgent::start(run_dir.path());
             second.followed().await;
-            second.tell(&exit(Outcome::DrainCut));
+            second.send(&exit(Outcome::DrainCut));
             second.end().await;
         };
         let (ended, ()) = tokio::join!(drained(run_dir.path(), BOUND), life);

@@ -1,4 +1,4 @@
-//! An agent for the commands' tests: the real socket, with nothing behind it but what the test says.
+//! A fake agent for the commands' tests: the real socket, with the state that the test sets.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -31,28 +31,28 @@ impl FakeAgent {
     pub(super) fn show(&self, phase: PhaseName, status: Status) {
         let view = View { phase, status, reason: "because".into(), ..View::default() };
         self.published.send_replace(Arc::new(Published { view, ..Published::default() }));
-        self.tell("{}");
+        self.send("{}");
     }
 
-    /// Nobody may be listening yet.
-    pub(super) fn tell(&self, line: &str) {
+    /// No client may follow the events yet.
+    pub(super) fn send(&self, line: &str) {
         let _ = self.lines.send(line.into());
     }
 
-    /// Until somebody follows the events.
+    /// Until a client follows the events.
     pub(super) async fn followed(&self) {
         while self.lines.receiver_count() == 0 {
             tokio::task::yield_now().await;
         }
     }
 
-    /// As a process that ends well.
+    /// As a process that ends normally.
     pub(super) async fn end(self) {
         drop(self.lines);
         self.serving.finish().await;
     }
 
-    /// As a process that is killed: its socket stays behind, and nobody listens.
+    /// As a process that is killed: its socket file stays, and no process listens.
     pub(super) async fn die(self, run_dir: &Path) {
         self.end().await;
         drop(std::os::unix::net::UnixListener::bind(run_dir.join(crate::io::listen::socket::FILE)).unwrap());

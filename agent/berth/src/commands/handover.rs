@@ -1,5 +1,5 @@
-//! `berth handover`: the agent makes room for the binary that is installed, and the app runs on. It ends when the next agent
-//! has taken over, so that a package's script can say whether it worked.
+//! `berth handover`: the installed binary replaces the running agent, and the app keeps running. The command ends when the next
+//! agent has taken over, so a package's script can report whether it worked.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -12,15 +12,15 @@ use tokio::time::{sleep, timeout};
 use crate::cli::Global;
 use crate::io::listen::socket_client::{self, ClientError, Events};
 
-/// How often the next agent is looked for.
+/// Between two attempts to connect to the next agent.
 const LOOK: Duration = Duration::from_millis(20);
-/// For the next agent to find the app again. It takes a fraction of a second, unless the metadata or the engine is away.
+/// For the next agent to find the app. It takes a fraction of a second, unless the metadata or the engine does not answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How it went.
+/// The result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Taken {
-    /// The next agent is where the one before it was.
+    /// The next agent has the app.
     Over {
         /// The version of the former agent.
         from: String,
@@ -29,21 +29,23 @@ pub enum Taken {
         /// Its phase.
         phase: PhaseName,
     },
-    /// It runs, but has not found the app yet; what it waits for.
+    /// It runs, but does not have the app yet; what it waits for.
     Late(String),
     /// It does not answer.
     Lost,
 }
 
 impl Taken {
-    /// One sentence for whoever asked.
+    /// One sentence for the operator.
     pub fn sentence(&self) -> String {
         match self {
             Self::Over { from, to, phase } => {
                 format!("handed over from berth {from} to berth {to}, in {}", phase.word())
             }
             Self::Late(reason) => format!("the next agent has not taken the app over yet: {reason}"),
-            Self::Lost => "the agent made room, and no other answers; see its log".into(),
+            Self::Lost => {
+                "the agent handed over, and the next one does not answer; see the log of berth.service".into()
+            }
         }
     }
 }
@@ -60,9 +62,9 @@ pub async fn main(global: &Global) -> ExitCode {
     }
 }
 
-/// Ask, and wait for the next agent.
+/// Requests the handover and waits for the next agent.
 pub async fn run(run_dir: &Path, patience: Duration) -> Result<Taken, ClientError> {
-    // Before it is asked, so that its end is heard.
+    // Opened before the request, so its end is seen.
     let mut events = Events::open(run_dir).await?;
     let former = socket_client::essentials(run_dir).await?;
     socket_client::handover(run_dir).await?;
@@ -83,7 +85,7 @@ pub async fn run(run_dir: &Path, patience: Duration) -> Result<Taken, ClientErro
     Ok(taken.unwrap_or_else(|_| last.map_or(Taken::Lost, |next| Taken::Late(next.reason))))
 }
 
-/// It began where every agent begins; to be over, the boot has to be over, unless the former agent was in it, too.
+/// Every agent begins with its boot. The handover is complete after it, or at once if the former agent was in its boot as well.
 fn has_taken_over(former: PhaseName, next: &Essentials) -> bool {
     former == PhaseName::Boot || next.phase != PhaseName::Boot
 }
@@ -105,11 +107,11 @@ mod tests {
         agent
     }
 
-    /// Says this to the handover that it is asked for, and ends if that is yes.
-    async fn answers(mut agent: FakeAgent, said: Result<(), &'static str>) {
+    /// Answers the request for a handover, and ends the agent if the answer is yes.
+    async fn answers(mut agent: FakeAgent, result: Result<(), &'static str>) {
         let Some(Request::Handover { answer }) = agent.requests.recv().await else { panic!("no handover") };
-        answer.send(said).unwrap();
-        if said.is_ok() {
+        answer.send(result).unwrap();
+        if result.is_ok() {
             agent.end().await;
         } else {
             agent.requests.recv().await;
@@ -123,7 +125,7 @@ mod tests {
         let life = async {
             answers(former, Ok(())).await;
             let next = agent(run_dir.path(), PhaseName::Boot);
-            // It has been looked at, or will be: either way it is not over yet.
+            // Whether the client has seen this boot or not, the handover is not complete.
             for _ in 0..1000 {
                 tokio::task::yield_now().await;
             }
@@ -147,7 +149,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_next_agent_that_is_late_or_does_not_come_is_told() {
+    async fn a_next_agent_that_is_late_or_does_not_come_is_reported() {
         let run_dir = tempfile::tempdir().unwrap();
         let life = async |comes: bool| {
             answers(agent(run_dir.path(), PhaseName::Serve), Ok(())).await;
@@ -160,7 +162,7 @@ mod tests {
         assert_eq!(taken, Taken::Lost);
     }
 
-    /// Once there is an agent to ask.
+    /// Runs the command once the agent's socket exists.
     async fn asked(run_dir: &Path) -> Taken {
         while !run_dir.join(crate::io::listen::socket::FILE).exists() {
             tokio::task::yield_now().await;
@@ -169,7 +171,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refusal_is_told_and_nobody_is_not_waited_for() {
+    async fn a_refusal_is_reported_and_without_an_agent_there_is_no_wait() {
         let run_dir = tempfile::tempdir().unwrap();
         assert!(matches!(run(run_dir.path(), BOUND).await, Err(ClientError::NotRunning(_))));
         let former = agent(run_dir.path(), PhaseName::Drain);

@@ -1,6 +1,6 @@
-//! How spans of time and sizes are written for people.
+//! Spans of time and sizes as text.
 
-/// `20 ms`, `8.1 s`, `3 min 12 s`, `2 h 5 min`; what lies behind is `0 ms`.
+/// `20 ms`, `8.1 s`, `3 min 12 s`, `2 h 5 min`; a negative span is `0 ms`.
 pub(super) fn span(seconds: f64) -> String {
     let whole = seconds.max(0.0) as u64;
     match seconds {

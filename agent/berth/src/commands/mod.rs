@@ -1,5 +1,5 @@
-//! The commands that are not the agent itself. Each says what it found on standard output, what went wrong on standard
-//! error, and ends with an exit code; nothing here decides anything about the instance.
+//! The commands other than the agent itself. Each prints its result on standard output and its errors on standard error, and ends
+//! with an exit code. Nothing here decides anything about the instance.
 
 use std::io::{ErrorKind, Write, stderr, stdout};
 use std::process::ExitCode;
@@ -30,13 +30,13 @@ pub mod wait;
 
 /// The exit code of a command whose condition is not met. The agent itself never ends with it.
 pub const NO: u8 = 1;
-/// Far longer than any line of an error.
+/// In bytes, far longer than any line of an error.
 const LONGEST_LINE: usize = 4000;
 
-/// Whether something that was to be printed could not be.
+/// Whether a write to standard output failed.
 static UNPRINTED: AtomicBool = AtomicBool::new(false);
 
-/// Prints what was asked for. A reader that went away has read enough; any other failure is reported once, and [`ended`] counts it.
+/// Prints the result. A closed pipe is no error; any other failure is reported once, and [`ended`] turns it into exit code 1.
 pub fn say(text: &str) {
     let mut out = stdout().lock();
     if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -44,24 +44,24 @@ pub fn say(text: &str) {
     }
 }
 
-/// Standard output did not take what was to be printed.
+/// Reports that standard output cannot be written.
 fn unprinted(error: &std::io::Error) {
     if error.kind() != ErrorKind::BrokenPipe && !UNPRINTED.swap(true, Ordering::Relaxed) {
         note(&format!("cannot write to standard output: {error}"));
     }
 }
 
-/// The exit code of a command: one whose answer could not be printed did not do what it was asked for.
+/// The exit code of a command: 1 instead of 0 if its result could not be printed.
 pub fn ended(code: ExitCode) -> ExitCode {
     if code == ExitCode::SUCCESS && UNPRINTED.load(Ordering::Relaxed) { NO.into() } else { code }
 }
 
-/// Prints what somebody should know beside the answer.
+/// Prints a remark on standard error.
 pub fn note(text: &str) {
     let _ = writeln!(stderr(), "berth: {text}");
 }
 
-/// Prints why it did not work, and ends so.
+/// Prints why the command failed; its exit code.
 pub fn failed(code: impl Into<u8>, reason: &str) -> ExitCode {
     let _ = writeln!(stderr(), "berth: {reason}");
     ExitCode::from(code.into())
@@ -73,7 +73,7 @@ fn plain(text: &str) -> String {
     lines.join("\n")
 }
 
-/// The environment cannot be followed.
+/// The environment is invalid.
 #[derive(Debug, thiserror::Error)]
 enum EnvironmentError {
     #[error(transparent)]
@@ -82,7 +82,7 @@ enum EnvironmentError {
     Proxy(#[from] VariableError),
 }
 
-/// The clients that the agent uses, as this process's environment sets them.
+/// The agent's clients, configured by this process's environment.
 fn aws() -> Result<(Imds, Aws), EnvironmentError> {
     let env = |name: &str| std::env::var(name).ok();
     let http = Http::from_env(&env, Resolver::default())?;
@@ -90,7 +90,7 @@ fn aws() -> Result<(Imds, Aws), EnvironmentError> {
     Ok((imds.clone(), Aws::new(http, imds, &env)))
 }
 
-/// The same for a command that may run elsewhere than on an instance.
+/// The same, for a command that may also run outside of an instance.
 async fn aws_anywhere() -> Result<(Imds, Aws), EnvironmentError> {
     let env = |name: &str| std::env::var(name).ok();
     let http = Http::from_env(&env, Resolver::default())?;

@@ -1,10 +1,10 @@
-//! Colour for people: on a terminal, unless `NO_COLOR` is set or the terminal has none.
+//! Colour on a terminal, unless `NO_COLOR` is set or the terminal has none.
 
 use std::env;
 use std::ffi::OsString;
 use std::io::{IsTerminal, stderr, stdout};
 
-/// Whether one of the two outputs is painted.
+/// Whether an output is coloured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Paint(bool);
 
@@ -22,17 +22,17 @@ impl Paint {
         Self(is_wanted(stderr().is_terminal(), |name| env::var_os(name)))
     }
 
-    /// What is wrong.
+    /// For errors.
     pub fn red(self, text: &str) -> String {
         self.with("1;31", text)
     }
 
-    /// What needs a look.
+    /// For warnings.
     pub fn yellow(self, text: &str) -> String {
         self.with("1;33", text)
     }
 
-    /// What is as it must be.
+    /// For checks that passed.
     pub fn green(self, text: &str) -> String {
         self.with("32", text)
     }
@@ -42,7 +42,7 @@ impl Paint {
     }
 }
 
-/// <https://no-color.org>: set to anything but nothing.
+/// `NO_COLOR` counts if it is not empty (<https://no-color.org>).
 fn is_wanted(is_terminal: bool, env: impl Fn(&str) -> Option<OsString>) -> bool {
     let forbidden = env("NO_COLOR").is_some_and(|value| !value.is_empty());
     let is_dumb = env("TERM").is_some_and(|term| term == "dumb");
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colour_is_for_a_terminal_that_has_it_and_for_who_wants_it() {
+    fn colour_is_for_a_terminal_that_has_it_unless_no_color_is_set() {
         for (is_terminal, variable, painted) in [
             (true, None, true),
             (false, None, false),

@@ -1,38 +1,38 @@
-//! What `berth status` shows, laid out for the room that there is.
+//! What `berth status` shows, laid out for the size of the terminal.
 //!
-//! Every line has a rank. Where there are more lines than rows, finished steps are folded into one line, and then the lines that
-//! explain the least are left out, until the rest fits; what explains a failure is never left out. No text is cut at the right edge
-//! either: it goes on in the next row. Without a bound (a file, a pipe) each line is one line.
+//! Every line has a rank. If there are more lines than rows, finished steps are folded into one line, and then the lines that
+//! explain the least are left out, until the rest fits; what explains a failure is never left out. A line that is too long continues
+//! in the next row. Without a bound (a file, a pipe) each line is one row.
 
 use crate::commands::humanize::span;
 
-/// The room that there is.
+/// The size of the terminal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Viewport {
     /// Columns, none for any number.
     pub columns: Option<usize>,
     /// Rows, none for any number.
     pub rows: Option<usize>,
-    /// Whether what is beyond the last row would not be seen. Then the last row says what is missing.
+    /// Whether rows beyond the last cannot be seen. Then the last row says that the rest is missing.
     pub bounded: bool,
 }
 
-/// What a line is for, from what is left out first to what is never left out.
+/// The rank of a line. The lowest is left out first, the highest never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rank {
-    /// A step that went well. All of them are folded into one line.
+    /// A step that succeeded. All of them are folded into one line.
     FinishedStep,
-    /// What people look for in `--json`, too.
+    /// A detail that `--json` has as well.
     Detail,
     /// Nothing: an empty line.
     Space,
     /// What runs, and where.
     Fact,
-    /// Why it is as it is, and until when.
+    /// Explains the state, and how long it lasts.
     Explains,
 }
 
-/// One line: its head, what follows, and notes that may stand in a row of their own.
+/// One line: its head, its text, and notes that may take rows of their own.
 #[derive(Clone, Debug)]
 struct SheetLine {
     rank: Rank,
@@ -46,7 +46,7 @@ struct SheetLine {
 struct OutputSection {
     ago: f64,
     lines: Vec<String>,
-    /// Whether there was more before them.
+    /// Whether earlier output was cut.
     truncated: bool,
     /// The most and the fewest of them that are shown.
     most: usize,
@@ -70,7 +70,7 @@ struct Cut {
     output: usize,
 }
 
-/// Of an app that is not healthy so many lines are shown before other things are.
+/// Lines of output that take precedence over other lines while the app is not healthy.
 const OUTPUT: usize = 5;
 
 impl Sheet {
@@ -94,14 +94,14 @@ impl Sheet {
         }
     }
 
-    /// A step: its name, its bar and what is to be said of it. `folded` is what is left of it in the line of those that are done.
+    /// A step: its name, its bar and its notes. `folded` is its text in the line of the finished steps.
     pub(super) fn step(&mut self, name: &str, bar: &str, notes: &str, folded: Option<String>) {
         let rank = if folded.is_some() { Rank::FinishedStep } else { Rank::Explains };
         self.push(rank, &format!("  {name} "), bar, notes);
         self.finished.extend(folded);
     }
 
-    /// What the app wrote last, `ago` seconds ago; it stands at the end.
+    /// What the app wrote last, `ago` seconds ago. It is shown at the end.
     pub(super) fn output(&mut self, ago: f64, lines: Vec<String>, truncated: bool, recovered: Option<usize>) {
         let most = recovered.unwrap_or(lines.len()).min(lines.len());
         let least = if recovered.is_some() { 0 } else { OUTPUT.min(lines.len()) };
@@ -122,11 +122,11 @@ impl Sheet {
         rows.iter().map(|row| format!("{}\n", row.trim_end())).collect()
     }
 
-    /// From all to the least, in the order in which they are tried.
+    /// From everything to the least, in the order in which they are tried.
     fn cuts(&self) -> Vec<Cut> {
         let (most, least) = self.output.as_ref().map_or((0, 0), |output| (output.most, output.least));
         let mut cuts = vec![Cut { from: Rank::FinishedStep, output: most }];
-        // An app that is healthy again has less to say than the details of its instance.
+        // The output of a healthy app explains less than the details of its instance.
         if least == 0 {
             cuts.push(Cut { from: Rank::Detail, output: most });
             cuts.extend((0..most).rev().map(|output| Cut { from: Rank::Detail, output }));
@@ -208,7 +208,7 @@ impl OutputSection {
     }
 }
 
-/// Narrower than this nothing can be laid out.
+/// The least width of the layout.
 const MIN_COLUMNS: usize = 20;
 
 /// The text behind its head, in as many rows as it takes; those after the first are indented as the text is. A word that is longer than
@@ -222,7 +222,7 @@ fn wrap(head: &str, text: &str, columns: usize) -> Vec<String> {
         std::mem::replace(row, " ".repeat(indent))
     };
     for (at, word) in text.split_inclusive(' ').enumerate() {
-        // The space behind it may stand beyond the adapters.
+        // The space after a word may be beyond the last column.
         if at > 0 && used + width(word.trim_end()) > columns && used > indent {
             rows.push(begin(&mut row, &mut used));
         }
@@ -244,7 +244,7 @@ fn width(text: &str) -> usize {
     text.chars().map(columns_of).sum()
 }
 
-/// Two for the characters of East Asian scripts and for pictures, by their blocks in Unicode; where that is too many, a row ends early.
+/// Two for the characters of East Asian scripts and for emoji, by their blocks in Unicode; where that is too many, a row ends early.
 fn columns_of(character: char) -> usize {
     match u32::from(character) {
         0x1100..=0x115F | 0x2E80..=0xA4CF | 0xAC00..=0xD7A3 | 0xF900..=0xFAFF | 0xFE30..=0xFE6F => 2,
@@ -315,7 +315,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn wrapping_loses_nothing_and_keeps_to_the_edge(text in "[ -~äλ日…]{0,300}", head in "[ a-z]{0,14}", columns in 20..100_usize) {
+        fn wrapping_loses_nothing_and_keeps_to_the_columns(text in "[ -~äλ日…]{0,300}", head in "[ a-z]{0,14}", columns in 20..100_usize) {
             let rows = wrap(&head, &text, columns);
             let dense = |text: &str| text.chars().filter(|c| *c != ' ').collect::<String>();
             prop_assert_eq!(dense(&rows.concat()), dense(&head) + &dense(&text));

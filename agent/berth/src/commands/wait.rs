@@ -1,4 +1,4 @@
-//! `berth wait`: for scripts that go on when the instance serves, or when it has left (drained.rs).
+//! `berth wait`: for scripts that continue when the instance is ready, or when the agent has ended (drained.rs).
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -14,9 +14,9 @@ use crate::cli::{Condition, Global, WaitArgs};
 use crate::commands::drained;
 use crate::io::listen::socket_client::{self, ClientError, Events};
 
-/// How often an agent that is not up is looked for.
+/// Between two attempts to connect to an agent that does not run yet.
 const LOOK: Duration = Duration::from_millis(100);
-/// The status is asked again after this even without an event: an event may be told just before its view is published.
+/// The status is requested again after this, even without an event: an event may be sent just before its view is published.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// How the waiting ended.
@@ -26,14 +26,14 @@ pub enum Waited {
     Ready,
     /// The boot failed; the reason.
     BootFailed(String),
-    /// The instance is on its way out; the reason.
+    /// The instance drains; the reason.
     Leaving(String),
     /// It timed out; what was seen last.
     TimedOut(String),
 }
 
 impl Waited {
-    /// The exit code: 3 as the agent's own for a failed boot, 1 for a plain no.
+    /// The exit code: 3 for a failed boot, as the agent's own, and 1 if the condition is not met.
     pub fn code(&self) -> u8 {
         match self {
             Self::Ready => Outcome::Done.code(),
@@ -69,7 +69,7 @@ pub async fn main(global: &Global, args: &WaitArgs) -> ExitCode {
     if code == Outcome::Done.code() { ExitCode::SUCCESS } else { super::failed(code, &sentence) }
 }
 
-/// Wait until the instance is ready, or cannot become so, or the time is up. An agent that is not up yet is waited for.
+/// Waits until the instance is ready, cannot become ready, or the timeout. It also waits for an agent that does not run yet.
 pub async fn ready(run_dir: &Path, patience: Duration) -> Result<Waited, ClientError> {
     let last = RefCell::default();
     match timeout(patience, watch(run_dir, &last)).await {
@@ -83,7 +83,7 @@ async fn watch(run_dir: &Path, last: &RefCell<String>) -> Result<Waited, ClientE
     loop {
         match follow(run_dir, last).await {
             Ok(waited) => return Ok(waited),
-            // It may be starting, or be replaced by its next version.
+            // The agent may be starting, or a handover replaces it.
             Err(error @ (ClientError::NotRunning(_) | ClientError::Talk(..))) => {
                 last.replace(error.to_string());
             }
@@ -93,7 +93,7 @@ async fn watch(run_dir: &Path, last: &RefCell<String>) -> Result<Waited, ClientE
     }
 }
 
-/// Look once, and again at every event.
+/// Requests the status now and at every event.
 async fn follow(run_dir: &Path, last: &RefCell<String>) -> Result<Waited, ClientError> {
     let mut events = Events::open(run_dir).await?;
     loop {
@@ -142,7 +142,7 @@ mod tests {
         let life = async {
             let agent = FakeAgent::start(run_dir.path());
             agent.show(PhaseName::Boot, Status::Starting);
-            // It has been looked at when it is listened to.
+            // The status has been requested once the events are followed.
             while agent.lines.receiver_count() == 0 {
                 tokio::task::yield_now().await;
             }
@@ -160,7 +160,7 @@ mod tests {
         agent.show(PhaseName::Boot, Status::Starting);
         let last = RefCell::default();
         let life = async {
-            // The first look is over, and did not see what comes now.
+            // The first status has been read; the next view comes without an event.
             while *last.borrow() != "boot, because" {
                 tokio::task::yield_now().await;
             }
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failed_boot_and_a_drain_are_told_apart() {
+    async fn a_failed_boot_and_a_drain_have_their_own_codes() {
         let run_dir = tempfile::tempdir().unwrap();
         let agent = FakeAgent::start(run_dir.path());
         for (phase, status, code) in [

@@ -1,5 +1,5 @@
-//! What the driver writes for those who come when this agent is gone: a note for the next agent, so that it can go on with a drain,
-//! and the record of the life for people.
+//! What the driver writes for the time after this agent: a note, with which the next agent continues a drain, and the record of this
+//! life for `berth status`.
 
 use std::sync::Arc;
 
@@ -16,19 +16,19 @@ use tracing::warn;
 use crate::io::host::note::Note;
 use crate::io::host::state_dir::Keeper;
 
-/// What is written for those who come when this agent is gone.
+/// The files that are written for the time after this agent.
 #[derive(Debug)]
 pub struct Records {
-    /// For the next agent, if this one is killed in a drain.
+    /// The note for the next agent, if this one is killed in a drain.
     pub note: Note,
-    /// For people.
+    /// The record of this life, for `berth status` and `berth timeline`.
     pub life: Keeper,
 }
 
-/// What was written so far for those who come when this agent is gone.
+/// What was written so far.
 #[derive(Debug)]
 pub(super) struct Recorder {
-    /// Whether a note may lie there.
+    /// Whether a note may exist.
     noted: bool,
     /// Whether the last note could not be written.
     failed: bool,
@@ -36,7 +36,7 @@ pub(super) struct Recorder {
     final_status: Option<String>,
 }
 
-/// What a record is written for: an agent that is killed writes no more.
+/// The parts of the view whose change writes the record again, since an agent that is killed cannot write at its end.
 #[derive(Debug, PartialEq)]
 struct RecordedState {
     phase: PhaseName,
@@ -54,12 +54,12 @@ impl RecordedState {
 }
 
 impl Recorder {
-    /// At the start a note of an agent before this one may lie there, read or not.
+    /// At the start a note of the agent before this one may exist.
     pub(super) fn new() -> Self {
         Self { noted: true, failed: false, recorded: None, final_status: None }
     }
 
-    /// Leaves the next agent what is left of a drain. A disk has no part in it, so the loop waits for it.
+    /// Writes what is left of a drain for the next agent. The file is on a tmpfs, so the loop may wait for the write.
     pub(super) fn note(&mut self, machine: &Machine, note: &Note, now: Uptime) {
         let written = match machine.unfinished(now) {
             Some(left) => {
@@ -76,14 +76,14 @@ impl Recorder {
             && !self.failed
         {
             warn!(
-                "the next agent would not know of this drain: {}",
+                "cannot save this drain for the next agent: {}",
                 JobError::from_error(ErrorClass::Broken, error).reason
             );
         }
         self.failed = written.is_err();
     }
 
-    /// Keeps what can be seen, whenever what explains a life has changed.
+    /// Writes the record when one of its main parts has changed.
     pub(super) fn keep(&mut self, published: &watch::Sender<Arc<Published>>, life: &Keeper, now: Uptime) {
         let shown = RecordedState::of(&published.borrow().view);
         if self.recorded.as_ref() != Some(&shown) {
@@ -92,14 +92,14 @@ impl Recorder {
         }
     }
 
-    /// The line for the console is records with the record.
-    pub(super) fn hear(&mut self, job: &Job) {
+    /// Keeps the final status, which is part of the record.
+    pub(super) fn keep_final_status(&mut self, job: &Job) {
         if let Job::WriteFinalStatus { line, .. } = job {
             self.final_status = Some(line.clone());
         }
     }
 
-    /// The agent ends. After a bug the next one goes on with the drain, as after a kill.
+    /// The agent ends. After a bug the note stays: the next agent continues the drain, as after a kill.
     pub(super) fn end(
         &mut self,
         outcome: Outcome,

@@ -158,7 +158,7 @@ impl Adapters {
             }
             Job::FindContainers { name, instance_id } => {
                 let found = self.engine.find_containers(&name, &instance_id).await?;
-                self.look_after_blocks(&found).await?;
+                self.review_blocks(&found).await?;
                 Event::ContainersFound(found)
             }
             Job::ResolveDigest(image, platform) => {
@@ -188,7 +188,7 @@ impl Adapters {
                     return Ok(Event::SecretsMissing);
                 }
                 if config.imds == ImdsAccess::Block {
-                    self.keep_from_metadata(&id, &*self.block.lock().await).await?;
+                    self.block_metadata(&id, &*self.block.lock().await).await?;
                 }
                 Event::ContainerStarted(Box::new(self.engine.start(&id, &config.ports).await?))
             }

@@ -1,4 +1,4 @@
-//! What would run, or every error, for scripts. docs/configuration.md has the codes.
+//! What would run, or every error, as JSON for scripts. docs/configuration.md lists the codes.
 
 use berth_config::{Code, Config, ConfigError, ConfigErrors, Layers, Position};
 use serde_json::{Map, Value, json};

@@ -1,4 +1,4 @@
-//! `berth check [FILE|-]`: what a config or a whole user-data would run, told offline.
+//! `berth check [FILE|-]`: what a config or a whole user-data would run, checked offline.
 //!
 //! It shows references to secrets, names of environment variables and of log options, and never their values.
 
@@ -18,30 +18,30 @@ use crate::io::{ConfigSources, config_sources};
 mod json;
 mod text;
 
-/// How the answer is printed.
+/// How the result is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Print {
-    /// For people: what would run, and the keys that are written.
+    /// Text: what would run, and the keys that are set.
     #[default]
     Text,
-    /// For people, with every key that has its default.
+    /// Text, with the keys that have their default.
     All,
     /// JSON, with every key.
     Json,
 }
 
-/// What a config comes to.
+/// The result of a check.
 #[derive(Debug)]
 pub struct Checked {
     /// What to print on standard output; of a config with errors only JSON.
     pub text: String,
-    /// What is legal and unwise.
+    /// Warnings: valid, but probably not intended.
     pub warnings: ConfigErrors,
     /// Whether it would run, or every error.
     pub verdict: Result<(), ConfigErrors>,
 }
 
-/// The whole command. With --json everything is in the answer, and standard error stays empty.
+/// The whole command. With --json everything is in the JSON, and standard error stays empty.
 pub fn main(global: &Global, args: &CheckArgs) -> ExitCode {
     let print = match (args.json, args.all) {
         (true, _) => Print::Json,
@@ -74,13 +74,13 @@ pub fn main(global: &Global, args: &CheckArgs) -> ExitCode {
     if verdict.is_ok() { ExitCode::SUCCESS } else { Outcome::Usage.into() }
 }
 
-/// What `berth run` would layer if FILE were the user-data, without asking anybody.
+/// The layers of `berth run` if FILE were the user-data, without a call to AWS or to the metadata.
 pub(super) fn offline(sources: &ConfigSources, file: &Path) -> Result<Layers, String> {
     let bytes = read(file)?;
     layered(sources, &file.display().to_string(), &bytes)
 }
 
-/// The same of bytes that are at hand. A file of defaults, by its name, stands in the place of the AMI's own.
+/// The same for bytes. A file with AMI-wide defaults, by its name, replaces the host's own.
 fn layered(sources: &ConfigSources, source: &str, bytes: &[u8]) -> Result<Layers, String> {
     let mut layers = match is_defaults(source) && !sources.file_is_required {
         true => Layers::new(),
@@ -90,7 +90,7 @@ fn layered(sources: &ConfigSources, source: &str, bytes: &[u8]) -> Result<Layers
     Ok(layers)
 }
 
-/// Says that the AMI's own file counts, which nobody named.
+/// Prints that the host's own file is a layer, if no flag names it.
 pub(super) fn note_layers(sources: &ConfigSources, layers: &Layers) {
     let file = sources.file.display().to_string();
     if !sources.file_is_required && layers.sources().contains(&file.as_str()) && layers.sources().len() > 1 {
@@ -109,7 +109,7 @@ fn read(file: &Path) -> Result<Vec<u8>, String> {
         config_sources::read_bounded(file)
     };
     read.map_err(|error| match error.kind() {
-        // The name is not repeated: whoever gives a config as an argument may have given a secret with it.
+        // The name is not printed: a config that was given as an argument may hold a secret.
         io::ErrorKind::NotFound if file.to_string_lossy().contains('=') => {
             "takes a file, not `key=value` words; for words: echo 'berth image=… port=…' | berth check -".to_owned()
         }
@@ -121,9 +121,9 @@ fn is_defaults(source: &str) -> bool {
     source.ends_with(".toml")
 }
 
-/// Adds the bytes of `source`, a file's name or `-`: a file of defaults by its name, all else user-data.
+/// Adds the bytes of `source`, a file's name or `-`: AMI-wide defaults if the name ends in .toml, else user-data.
 pub fn add(layers: &mut Layers, source: &str, bytes: &[u8]) {
-    // A file's name may hold what steers a terminal.
+    // A file's name may hold control characters.
     let name = if source == "-" { "stdin".to_owned() } else { super::plain(source) };
     if is_defaults(source) {
         layers.add_file(&name, bytes);
@@ -132,7 +132,7 @@ pub fn add(layers: &mut Layers, source: &str, bytes: &[u8]) {
     }
 }
 
-/// The config as far as these layers tell without anybody being asked.
+/// The config of these layers, without what `config=` points to.
 pub(super) fn resolve_offline(layers: &Layers) -> Result<Config, ConfigErrors> {
     match resolve_in_part(layers) {
         (config, errors) if errors.is_empty() => Ok(config),
@@ -147,7 +147,7 @@ fn resolve_in_part(layers: &Layers) -> (Config, ConfigErrors) {
     }
 }
 
-/// Checks what these layers say.
+/// Checks these layers.
 pub fn check(layers: &Layers, print: Print) -> Checked {
     let (config, errors) = resolve_in_part(layers);
     let warnings = layers.warnings(&config);
@@ -175,16 +175,16 @@ fn image(layers: &Layers, config: &Config) -> String {
 fn health(config: &Config) -> String {
     let port = config.first_tcp_port().map_or("the first port".to_owned(), |port| format!("port {port}"));
     let http = &config.probe.http;
-    let mut told = http.host.as_ref().map(|host| format!(" as {host}")).unwrap_or_default();
+    let mut details = http.host.as_ref().map(|host| format!(" as {host}")).unwrap_or_default();
     if http.expect != HttpProbe::default().expect {
-        told.push_str(&format!(", {} passes", http.expect));
+        details.push_str(&format!(", {} passes", http.expect));
     }
     let how = |health: ProbeMethod| match health {
-        ProbeMethod::Path(path) => format!("GET {path} on {port}{told}"),
+        ProbeMethod::Path(path) => format!("GET {path} on {port}{details}"),
         ProbeMethod::Port { tls, port, path } => {
-            format!("GET {path} over {} on port {port}{told}", if tls { "TLS" } else { "HTTP" })
+            format!("GET {path} over {} on port {port}{details}", if tls { "TLS" } else { "HTTP" })
         }
-        ProbeMethod::Url(url) => format!("GET {url}{told}"),
+        ProbeMethod::Url(url) => format!("GET {url}{details}"),
         ProbeMethod::Tcp(None) => format!("a TCP connection to {port}"),
         ProbeMethod::Tcp(Some(port)) => format!("a TCP connection to port {port}"),
         ProbeMethod::Cmd(words) => format!("in the container: {}", words.join(" ")),
@@ -218,15 +218,15 @@ fn secrets(config: &Config) -> Vec<String> {
     };
     let whole = config.secrets.iter().map(|secret| format!("every key of {}, {into}", reference(secret)));
     let single = config.secret.iter().map(|(name, secret)| format!("{name} from {}, {into}", value(secret)));
-    let mut told: Vec<_> = whole.chain(single).collect();
+    let mut lines: Vec<_> = whole.chain(single).collect();
     if let Some(refresh) = &config.secrets_refresh {
         let what = match &refresh.on_change {
             OnChange::Restart => "a restart".to_owned(),
             OnChange::Signal(name) => format!("SIG{name}"),
         };
-        told.push(format!("looked at again every {}, a change means {what}", duration_text(refresh.every)));
+        lines.push(format!("checked every {}, a change causes {what}", duration_text(refresh.every)));
     }
-    told
+    lines
 }
 
 fn value(secret: &SecretValue) -> String {

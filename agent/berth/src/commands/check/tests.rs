@@ -12,7 +12,7 @@ fn checked(files: &[(&str, &str)], print: Print) -> Checked {
     check(&layers, print)
 }
 
-fn told(source: &str, text: &str, print: Print) -> String {
+fn printed(source: &str, text: &str, print: Print) -> String {
     match checked(&[(source, text)], print) {
         Checked { text, verdict: Ok(()), .. } => text,
         Checked { text, verdict: Err(errors), .. } => format!("{text}{errors}"),
@@ -21,8 +21,8 @@ fn told(source: &str, text: &str, print: Print) -> String {
 
 #[track_caller]
 fn shows(source: &str, text: &str, expected: Expect) {
-    let told = told(source, text, Print::Text);
-    expected.assert_eq(&told.lines().map(str::trim_end).collect::<Vec<_>>().join("\n"));
+    let output = printed(source, text, Print::Text);
+    expected.assert_eq(&output.lines().map(str::trim_end).collect::<Vec<_>>().join("\n"));
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn what_would_run_is_told() {
             image      docker.io/library/nginx:1.27 (the tag's digest is looked up at boot)
             container  berth-nginx
             health     the image's HEALTHCHECK, else healthy once it has run for 5s; every 5s, 2s to answer, unhealthy after 3 failures, healthy within 2m of the start
-            secret     looked at again every 1h, a change means a restart
+            secret     checked every 1h, a change causes a restart
             readiness  http://0.0.0.0:9911/ready
 
             image            nginx:1.27  x.toml line 1 column 1
@@ -84,10 +84,10 @@ fn what_a_pointer_will_add_is_not_missed() {
 
 #[test]
 fn every_key_is_in_the_table_with_its_default_if_all_are_asked_for() {
-    assert!(!told("-", "berth image=x:1", Print::Text).contains("  default"));
-    let told = told("-", "berth image=x:1", Print::All);
+    assert!(!printed("-", "berth image=x:1", Print::Text).contains("  default"));
+    let output = printed("-", "berth image=x:1", Print::All);
     for row in ["boot.timeout ", "spot ", "env.NAME ", "listen "] {
-        assert!(told.lines().any(|line| line.starts_with(row) && line.ends_with("  default")), "{row}\n{told}");
+        assert!(output.lines().any(|line| line.starts_with(row) && line.ends_with("  default")), "{row}\n{output}");
     }
 }
 
@@ -118,19 +118,19 @@ fn faults_come_alone_with_the_name_of_the_file() {
 
 #[test]
 fn user_data_stands_above_the_file_of_defaults() {
-    let told = checked(
+    let output = checked(
         &[
             ("ami.toml", "image = 'x:old'\nport = 80\n[env]\nA = 'b'\n"),
             ("-", "#cloud-config\n  #berth image=x:new port=81\n"),
         ],
         Print::Text,
     );
-    assert!(told.verdict.is_ok());
-    let lines: Vec<_> = told.text.lines().collect();
+    assert!(output.verdict.is_ok());
+    let lines: Vec<_> = output.text.lines().collect();
     assert_eq!(lines[0], "image      docker.io/library/x:new (the tag's digest is looked up at boot)");
-    assert!(lines.contains(&"port       81 -> 81/tcp") && !told.text.contains("80 -> 80"), "{}", told.text);
+    assert!(lines.contains(&"port       81 -> 81/tcp") && !output.text.contains("80 -> 80"), "{}", output.text);
     for row in ["image  x:new        stdin line 2 column 10", "env.A  (not shown)  ami.toml line 4 column 1"] {
-        assert!(lines.contains(&row), "{row}\n{}", told.text);
+        assert!(lines.contains(&row), "{row}\n{}", output.text);
     }
     let broken = checked(&[("ami.toml", "prot = 80\n"), ("-", "berth helth=/x\n")], Print::Text);
     expect![[r#"
@@ -145,12 +145,12 @@ fn user_data_of_others_is_noted_where_a_file_says_what_runs() {
     for (user_data, what) in
         [("#!/bin/bash\nyum update -y\n", "a script"), ("{\"ignition\":{\"version\":\"3.3.0\"}}", "for Ignition")]
     {
-        let told = checked(&[("ami.toml", "image = 'x:1'"), ("-", user_data)], Print::Text);
-        assert!(told.verdict.is_ok());
+        let output = checked(&[("ami.toml", "image = 'x:1'"), ("-", user_data)], Print::Text);
+        assert!(output.verdict.is_ok());
         assert!(
-            told.text.contains(&format!("note       the user-data is {what} and holds no config\n")),
+            output.text.contains(&format!("note       the user-data is {what} and holds no config\n")),
             "{}",
-            told.text
+            output.text
         );
     }
 }
@@ -158,9 +158,9 @@ fn user_data_of_others_is_noted_where_a_file_says_what_runs() {
 #[test]
 fn warnings_stand_beside_the_answer_and_beside_errors() {
     let words = "berth image=x:1 env.DB_PASSWORD=hunter2 volumes=/:/host";
-    let told = checked(&[("-", words)], Print::Json);
-    assert!(told.verdict.is_ok() && told.warnings.iter().count() == 2, "{}", told.warnings);
-    let json: Value = serde_json::from_str(&told.text).unwrap();
+    let output = checked(&[("-", words)], Print::Json);
+    assert!(output.verdict.is_ok() && output.warnings.iter().count() == 2, "{}", output.warnings);
+    let json: Value = serde_json::from_str(&output.text).unwrap();
     let warning = &json["warnings"][0];
     assert_eq!((&warning["place"], &warning["key"]), (&"stdin line 1 column 17".into(), &"env.DB_PASSWORD".into()));
     assert_eq!(
@@ -168,7 +168,7 @@ fn warnings_stand_beside_the_answer_and_beside_errors() {
         (&"plain_secret".into(), &1.into(), &17.into())
     );
     assert!(warning["message"].as_str().is_some_and(|message| message.contains("`secret.DB_PASSWORD=…`")), "{warning}");
-    assert!(!told.text.contains("hunter2"));
+    assert!(!output.text.contains("hunter2"));
 
     let wrong = checked(&[("-", &format!("{words} prot=80"))], Print::Text);
     assert!(wrong.verdict.is_err() && wrong.warnings.iter().count() == 2);
@@ -176,10 +176,10 @@ fn warnings_stand_beside_the_answer_and_beside_errors() {
 
 #[test]
 fn json_says_the_same() {
-    let told = told("-", "berth image=x:1 port=80 env.A=hunter2 spot=drain", Print::Json);
-    assert!(!told.contains("hunter2"));
-    let mut told: Value = serde_json::from_str(&told).unwrap();
-    let keys = told["keys"].take();
+    let output = printed("-", "berth image=x:1 port=80 env.A=hunter2 spot=drain", Print::Json);
+    assert!(!output.contains("hunter2"));
+    let mut output: Value = serde_json::from_str(&output).unwrap();
+    let keys = output["keys"].take();
     let row = |key: &str| (keys[key]["value"].clone(), keys[key]["from"].clone());
     assert_eq!(row("port"), ("80".into(), "stdin line 1 column 17".into()));
     assert_eq!(row("env.A"), (Value::Null, "stdin line 1 column 25".into()));
@@ -211,15 +211,15 @@ fn json_says_the_same() {
           "version": "1",
           "warnings": []
         }"#]]
-    .assert_eq(&format!("{told:#}"));
+    .assert_eq(&format!("{output:#}"));
 }
 
 #[test]
 fn errors_are_json_too_each_with_its_code_its_place_and_what_helps() {
     let text = "berth imgae=x:1 env=a port=hunter2 health=none health=none env.B=1 secret.B=hunter2 alone";
-    let told = checked(&[("ami.toml", "port = 'x"), ("-", text)], Print::Json);
-    assert!(told.verdict.is_err() && !told.text.contains("hunter2"), "{}", told.text);
-    let json: Value = serde_json::from_str(&told.text).unwrap();
+    let output = checked(&[("ami.toml", "port = 'x"), ("-", text)], Print::Json);
+    assert!(output.verdict.is_err() && !output.text.contains("hunter2"), "{}", output.text);
+    let json: Value = serde_json::from_str(&output.text).unwrap();
     assert_eq!((&json["ok"], &json["layers"]), (&false.into(), &serde_json::json!(["ami.toml", "stdin"])));
     let errors = json["errors"].as_array().unwrap();
     let shown = errors.iter().map(|error| {
@@ -285,15 +285,15 @@ fn every_error_and_warning_has_the_code_of_its_kind() {
 
 #[test]
 fn a_config_without_a_key_and_one_that_ec2_does_not_take_are_told() {
-    let told = |text: &str| {
-        let told = checked(&[("ami.toml", "image = 'x:1'"), ("-", text)], Print::Text);
-        assert!(told.verdict.is_ok(), "{text}");
-        told.warnings.to_string()
+    let output = |text: &str| {
+        let output = checked(&[("ami.toml", "image = 'x:1'"), ("-", text)], Print::Text);
+        assert!(output.verdict.is_ok(), "{text}");
+        output.warnings.to_string()
     };
-    assert_eq!(told("#berth\n"), "stdin: has a config without keys: the other layers decide what runs");
-    assert_eq!(told("#!/bin/sh\n"), "");
+    assert_eq!(output("#berth\n"), "stdin: has a config without keys: the other layers decide what runs");
+    assert_eq!(output("#!/bin/sh\n"), "");
     let long = format!("berth port=80 env.A={}", "x".repeat(16 << 10));
-    assert!(told(&long).starts_with("stdin: is longer than 16 KB"), "{}", told(&long));
+    assert!(output(&long).starts_with("stdin: is longer than 16 KB"), "{}", output(&long));
     // As the package brings it.
     let shipped = checked(&[("ami.toml", "# image = 'x:1'\n"), ("-", "berth image=x:1")], Print::Text);
     assert_eq!(shipped.warnings.to_string(), "");

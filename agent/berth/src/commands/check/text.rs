@@ -1,4 +1,4 @@
-//! What would run, for people.
+//! What would run, as text.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use berth_config::{Config, Layers, Row};
 
 use super::{health, image, notes, rhythm, secrets};
 
-/// What would run, line by line, and below it the keys that are written, with `all` those that have their default, too.
+/// What would run, line by line, and below it the keys that are set; with `all` also those with their default.
 pub(super) fn of(layers: &Layers, config: &Config, all: bool) -> String {
     let mut lines: Vec<(&str, String)> = vec![("image", image(layers, config))];
     if !config.name.is_empty() {

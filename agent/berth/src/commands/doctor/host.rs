@@ -1,4 +1,4 @@
-//! The host: the engine and its disk, the certificates, the ports, another agent. `berth bake` looks at most of it, too.
+//! The host: the engine and its disk, the certificates, the ports, a running agent. `berth bake` uses most of these checks.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
@@ -20,18 +20,18 @@ use crate::io::listen::endpoint::Endpoint;
 use crate::io::listen::socket_client::{self, ClientError};
 use crate::io::secret::deliver::may_hold_secrets;
 
-/// Less than this holds no image worth the name.
+/// Bytes. Less is an error: hardly any image fits.
 const TOO_LITTLE: u64 = 200_000_000;
-/// Less than this is soon full.
+/// Bytes. Less is a warning.
 const LITTLE: u64 = 2_000_000_000;
 
-/// Whether root asks, who may do what the agent may.
+/// A warning unless the user is root, as the agent is.
 pub fn root() -> Option<Finding> {
-    let advice = "run it as root, as the agent is: what root may do is not seen by others";
+    let advice = "run it as root, as the agent runs: for another user some checks fail";
     (!nix::unistd::geteuid().is_root()).then(|| Finding::warn("user", "this is not root", advice))
 }
 
-/// The certificates that services of AWS are checked with.
+/// The root certificates for AWS services.
 pub fn roots(http: &Http) -> Finding {
     match (http.trusted(), http.bundle()) {
         (Ok(count), None) => Finding::ok("trust", format!("{count} root certificates")),
@@ -40,12 +40,12 @@ pub fn roots(http: &Http) -> Finding {
             Finding::ok("trust", format!("{count} {what} of {} ({from}), and not the host's", file.display()))
         }
         (Err(error), _) => {
-            Finding::fail("trust", crate::commands::chain(&error), "without them no service of AWS can be called")
+            Finding::fail("trust", crate::commands::chain(&error), "without them no AWS service can be called")
         }
     }
 }
 
-/// Whether berth and the engine go out the same way: each has its own proxy, and a pull is the engine's.
+/// Whether berth and the engine use the same proxy. Each has its own setting, and the engine pulls the image.
 pub fn proxies(about: &About, http: &Http, registry: &str) -> Option<Finding> {
     let url = format!("https://{registry}");
     let of_engine = |name: &str| {
@@ -57,7 +57,7 @@ pub fn proxies(about: &About, http: &Http, registry: &str) -> Option<Finding> {
         };
         Some(value.clone())
     };
-    // The engine may take proxies of kinds that berth does not.
+    // The engine accepts kinds of proxies that berth does not.
     let of_engine = route_in(&of_engine, &url);
     match (http.route(&url), of_engine) {
         (Route::Proxied { proxy, from }, Ok(Route::Direct)) => Some(Finding::warn(
@@ -77,17 +77,17 @@ pub fn proxies(about: &About, http: &Http, registry: &str) -> Option<Finding> {
     }
 }
 
-/// The engine, and what it says of itself.
+/// The engine, and its `/info`.
 pub async fn engine(engine: &Result<Engine, EngineError>) -> (Finding, Option<About>) {
     let failed = |error: &EngineError| {
-        let told = JobError::from_error(error.class(), error);
-        let advice = match told.class {
+        let job_error = JobError::from_error(error.class(), error);
+        let advice = match job_error.class {
             _ if matches!(error, EngineError::TooOld { .. }) => "install Docker Engine 20.10 or later",
-            ErrorClass::Denied => "run it as root, or as a user who may use the engine's socket",
+            ErrorClass::Denied => "run it as root, or as a user with access to the engine's socket",
             ErrorClass::Misconfigured => "set DOCKER_HOST to a unix socket, or leave it out",
             _ => "install the Docker Engine and start it: systemctl enable --now docker",
         };
-        (Finding::fail("engine", told.reason, advice), None)
+        (Finding::fail("engine", job_error.reason, advice), None)
     };
     match engine {
         Err(error) => failed(error),
@@ -106,19 +106,19 @@ pub async fn engine(engine: &Result<Engine, EngineError>) -> (Finding, Option<Ab
     }
 }
 
-/// The room for images.
+/// The free space for images.
 pub fn disk(root: &Path) -> Finding {
     match statvfs(root) {
-        Ok(about) => room(root, about.blocks_available().saturating_mul(about.fragment_size())),
+        Ok(about) => free_space(root, about.blocks_available().saturating_mul(about.fragment_size())),
         Err(error) => Finding::warn(
             "disk",
-            format!("cannot look at {}: {}", root.display(), error.desc()),
-            "see that the engine's disk has room for the image",
+            format!("cannot read the free space of {}: {}", root.display(), error.desc()),
+            "check that the engine's disk has space for the image",
         ),
     }
 }
 
-/// What the container waits for; nothing is said where it waits for nothing.
+/// The paths of `after`, which the start waits for.
 pub async fn paths(config: &Config) -> Option<Finding> {
     if config.after.is_empty() {
         return None;
@@ -133,10 +133,10 @@ pub async fn paths(config: &Config) -> Option<Finding> {
     })
 }
 
-fn room(root: &Path, free: u64) -> Finding {
+fn free_space(root: &Path, free: u64) -> Finding {
     let found = format!("{} free in {}", bytes(free), root.display());
-    let advice = "give the instance a larger volume, or remove images that nobody needs; how large an image is, the registry does \
-                  not say before the pull";
+    let advice =
+        "give the instance a larger volume, or remove unused images; the size of an image is not known before its pull";
     match free {
         LITTLE.. => Finding::ok("disk", found),
         TOO_LITTLE.. => Finding::warn("disk", found, advice),
@@ -144,7 +144,7 @@ fn room(root: &Path, free: u64) -> Finding {
     }
 }
 
-/// An agent that runs already; none is as good.
+/// The running agent, if there is one. Without one the check passes.
 pub async fn agent(run_dir: &Path) -> (Finding, Option<StatusReport>) {
     match socket_client::status(run_dir).await {
         Ok(report) => {
@@ -155,7 +155,7 @@ pub async fn agent(run_dir: &Path) -> (Finding, Option<StatusReport>) {
                 PhaseName::Hold | PhaseName::Failing => Finding::warn(
                     "agent",
                     format!("{found}: {}", view.reason.lines().next().unwrap_or_default()),
-                    "this boot failed; `berth status` shows all of it. When the cause is mended, `berth handover` tries the boot again",
+                    "this boot failed; `berth status` shows all of it. When the cause is fixed, `berth handover` tries the boot again",
                 ),
                 _ => Finding::ok("agent", found),
             };
@@ -176,7 +176,7 @@ pub async fn filter() -> Finding {
     }
 }
 
-/// Where secrets are put.
+/// The directory for secrets.
 pub fn run_dir(run_dir: &Path) -> Finding {
     match may_hold_secrets(run_dir) {
         Ok(()) => Finding::ok("run-dir", format!("{} is kept in memory", run_dir.display())),
@@ -194,12 +194,12 @@ pub fn listen(config: &Config, agent: Option<&StatusReport>) -> Finding {
         (None, Err(error)) => Finding::fail(
             "listen",
             crate::commands::chain(&error),
-            format!("stop who holds it (ss -lntp sport = :{}), or set `listen`", address.port()),
+            format!("stop the process that holds it (ss -lntp sport = :{}), or set `listen`", address.port()),
         ),
     }
 }
 
-/// The ports of the host that the app gets, unless its own container holds them.
+/// The host ports of the app: free, or held by its own container.
 pub fn ports(config: &Config, held: &[SocketAddr]) -> Vec<Finding> {
     let fixed = config.ports.iter().filter(|port| port.host != 0);
     fixed
@@ -225,7 +225,7 @@ fn free(port: &Port) -> Finding {
         Err(error) => Finding::fail(
             "port",
             format!("{port}: {error}"),
-            format!("stop who holds it (ss -ln{flag}p sport = :{number}), or choose another"),
+            format!("stop the process that holds it (ss -ln{flag}p sport = :{number}), or choose another"),
         ),
     }
 }
@@ -239,16 +239,16 @@ mod tests {
     use crate::io::http::dns::Resolver;
 
     #[test]
-    fn a_disk_that_is_nearly_full_is_told_before_one_that_is() {
-        let verdict = |free| room(Path::new("/var/lib/docker"), free).verdict;
+    fn little_free_space_is_a_warning_and_too_little_an_error() {
+        let verdict = |free| free_space(Path::new("/var/lib/docker"), free).verdict;
         assert_eq!([verdict(0), verdict(TOO_LITTLE)], [Verdict::Fail, Verdict::Warn]);
         assert_eq!([verdict(LITTLE - 1), verdict(LITTLE)], [Verdict::Warn, Verdict::Ok]);
-        assert_eq!(room(Path::new("/x"), 3_000_000_000).found, "3.00 GB free in /x");
+        assert_eq!(free_space(Path::new("/x"), 3_000_000_000).found, "3.00 GB free in /x");
         assert_eq!(disk(Path::new("/nowhere/at/all")).verdict, Verdict::Warn);
     }
 
     #[test]
-    fn an_engine_without_the_proxy_of_berth_is_warned_of_and_the_other_way_round() {
+    fn a_proxy_that_only_berth_or_only_the_engine_has_is_a_warning() {
         const PROXY: &str = "http://user:hunter2@proxy:3128";
         let found = |engine: &str, except: &str, berth: &[(&str, &str)], registry: &str| {
             let about = serde_json::json!({ "HttpsProxy": engine, "NoProxy": except });
@@ -270,7 +270,7 @@ mod tests {
         );
         assert_eq!(found(PROXY, "", &[own], "docker.io"), None);
         assert_eq!(found("", "", &[], "docker.io"), None);
-        // Somebody thought of it.
+        // The registry is excluded on purpose.
         assert_eq!(found(PROXY, "docker.io", &[own], "docker.io"), None);
         assert_eq!(found("", "", &[own], "127.0.0.1:5000"), None);
         assert_eq!(found("socks5://proxy:1080", "", &[], "docker.io"), None);

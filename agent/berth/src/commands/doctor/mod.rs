@@ -1,9 +1,9 @@
-//! `berth doctor`: can this instance boot? Everything that a boot will need, looked at once and without a side effect.
+//! `berth doctor`: can this instance boot? It checks what a boot needs, once and without side effects.
 //!
 //! ```text
-//!   metadata ▶ credentials, Auto Scaling's endpoint (clock) ▶ config ▶ the host ▶ what services say, side by side
+//!   metadata ▶ credentials, Auto Scaling's endpoint (clock) ▶ config ▶ the host ▶ services, concurrently
 //! ```
-//! The same adapters that the agent uses make the same calls; what cannot be tried without doing it is said to be untried.
+//! The agent's adapters make the agent's calls. A call that has a side effect is not made, and is shown as untried.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -31,16 +31,16 @@ pub mod network;
 pub mod report;
 pub mod services;
 
-/// For one check. What a boot has ten minutes for shall be there at once.
+/// For one check. A boot has ten minutes; a person waits for this command.
 const PATIENCE: Duration = Duration::from_secs(8);
 
 /// What to do about a config with errors.
-const CORRECT: &str = "correct it; `berth check` tells the same of a file";
+const CORRECT: &str = "correct it; `berth check FILE` reports the same errors";
 
 /// The whole command.
 pub async fn main(global: &Global, args: &DoctorArgs) -> ExitCode {
     let checks = examine(global).await;
-    let config_is_at_fault = checks.iter().any(|check| check.name == "config" && check.verdict == Verdict::Fail);
+    let config_is_invalid = checks.iter().any(|check| check.name == "config" && check.verdict == Verdict::Fail);
     let report = DoctorReport::new(checks);
     if args.json {
         super::say(&(serde_json::to_string_pretty(&report).unwrap_or_default() + "\n"));
@@ -49,19 +49,19 @@ pub async fn main(global: &Global, args: &DoctorArgs) -> ExitCode {
     }
     match report.ok {
         true => Outcome::Done.into(),
-        false if config_is_at_fault => Outcome::Usage.into(),
+        false if config_is_invalid => Outcome::Usage.into(),
         false => Outcome::BootFailed.into(),
     }
 }
 
-/// The answer, none if it did not come in time.
+/// The answer; none after [`PATIENCE`].
 pub async fn within<T>(answer: impl Future<Output = T>) -> Option<T> {
     timeout(PATIENCE, answer).await.ok()
 }
 
-fn silent(name: &'static str, whom: &str) -> Finding {
-    let found = format!("{whom} did not answer within {} s", PATIENCE.as_secs());
-    Finding::fail(name, found, "see that it can be reached: route, security group, proxy, VPC endpoint")
+fn no_answer(name: &'static str, service: &str) -> Finding {
+    let found = format!("{service} did not answer within {} s", PATIENCE.as_secs());
+    Finding::fail(name, found, "check the route, the security group, the proxy and the VPC endpoint")
 }
 
 async fn examine(global: &Global) -> Vec<Finding> {
@@ -76,13 +76,13 @@ async fn examine(global: &Global) -> Vec<Finding> {
         }
     };
     let layers = within(global.sources(Vec::new()).read_unpointed(&imds)).await;
-    // How AWS is reached holds from the first call on. If it is invalid, the check of the config says so.
+    // The network settings apply from the first call on. The config check reports invalid ones.
     if let Some(Ok(layers)) = &layers {
         let _ = config_sources::configure(layers, &aws);
     }
     checks.push(host::roots(aws.http()));
     let identity = identify(&imds, &aws, &mut checks).await;
-    // On an instance the agent's own credentials are what counts.
+    // On an instance the agent's own credentials are checked; elsewhere those of the AWS CLI.
     if identity.is_none()
         && let Ok((_, anywhere)) = super::aws_anywhere().await
     {
@@ -90,7 +90,7 @@ async fn examine(global: &Global) -> Vec<Finding> {
     }
     let (signer, (endpoint, ahead)) =
         tokio::join!(within(aws.signer()), services::reach(&aws, Service::AutoScaling, None));
-    checks.push(signer.map_or_else(|| silent("credentials", "the source of the credentials"), services::signer));
+    checks.push(signer.map_or_else(|| no_answer("credentials", "the source of the credentials"), services::signer));
     checks.push(endpoint);
     checks.extend(ahead.map(services::clock));
 
@@ -102,7 +102,7 @@ async fn examine(global: &Global) -> Vec<Finding> {
         if imds.is_ipv6_only() {
             checks.extend(network::unreachable(config));
         }
-        // What does not answer has told so already.
+        // An engine that does not answer has a finding already.
         let answers = host.iter().any(|check| check.name == "engine" && check.verdict == Verdict::Ok);
         let engine = engine.as_ref().ok().filter(|_| answers);
         checks.extend(examine_services(&aws, engine, config, policy, &id).await);
@@ -118,7 +118,7 @@ async fn identify(imds: &Imds, aws: &Aws, checks: &mut Vec<Finding>) -> Option<I
             let Identity { instance_id, availability_zone, account, .. } = &identity;
             let mut found = format!("{instance_id} in {availability_zone}, account {account}");
             if imds.schema() == "latest" {
-                found.push_str("; schema `latest`, so this is no metadata service of EC2");
+                found.push_str("; schema `latest`, so this is not EC2's metadata service");
             }
             checks.push(Finding::ok("metadata", found));
             checks.extend(network::ipv6_only(imds));
@@ -127,11 +127,11 @@ async fn identify(imds: &Imds, aws: &Aws, checks: &mut Vec<Finding>) -> Option<I
         failed => {
             let found = failed.map_or("no answer".to_owned(), |result| match result {
                 Err(error) => super::chain(&error),
-                Ok(_) => String::new(), // taken above
+                Ok(_) => String::new(), // matched above
             });
             let advice = format!(
-                "is this an EC2 instance, and its metadata service ({}) enabled? In a container of its own network it needs a hop \
-                 limit of 2; on the host 1 is enough",
+                "check that this is an EC2 instance and that its metadata service ({}) is enabled; in a container with its own network \
+                 the hop limit must be 2, on the host 1 is enough",
                 imds.asked()
             );
             checks.push(Finding::fail("metadata", found, advice));
@@ -153,16 +153,20 @@ async fn configure(
             checks.push(Finding::fail("config", error.reason, "correct --config"));
             return None;
         }
-        // Of metadata that answer otherwise.
+        // The metadata answers other requests.
         Some(Err(error)) if scope.account.is_some() => {
-            checks.push(Finding::fail("config", error.reason, "see what the instance metadata answer for `user-data`"));
+            checks.push(Finding::fail(
+                "config",
+                error.reason,
+                "check what the instance metadata returns for `user-data`",
+            ));
             return None;
         }
         None if scope.account.is_some() => {
-            checks.push(silent("config", "the instance metadata"));
+            checks.push(no_answer("config", "the instance metadata"));
             return None;
         }
-        // The metadata's own check has told why.
+        // The finding `metadata` says why.
         _ => {
             let found = "not read: without the metadata there is no user-data";
             checks.push(Finding { verdict: Verdict::Untried, ..Finding::ok("config", found) });
@@ -175,7 +179,7 @@ async fn configure(
     }
     if let Some(pointer) = layers.pointer() {
         match within(config_sources::follow(&mut layers, aws)).await {
-            None => checks.push(silent("pointer", &pointer.to_string())),
+            None => checks.push(no_answer("pointer", &pointer.to_string())),
             Some(Ok(())) => checks.push(Finding::ok("pointer", pointer.to_string())),
             Some(Err(error)) => {
                 checks.push(refused_pointer(&layers, &error, scope));
@@ -268,7 +272,7 @@ async fn examine_host(
     checks
 }
 
-/// What the app's own container holds.
+/// The addresses that the app's own container publishes.
 async fn published(engine: &Result<Engine, EngineError>, config: &Config, instance_id: &str) -> Vec<SocketAddr> {
     let Ok(engine) = engine else { return Vec::new() };
     let found = engine.find_containers(&config.container_name(), instance_id).await.unwrap_or_default();

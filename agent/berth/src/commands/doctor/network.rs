@@ -1,4 +1,4 @@
-//! What is different where the host reaches others by IPv6 only: names that have no IPv6 address, and an endpoint that is reached by IPv4.
+//! A host that has only IPv6: registries without an IPv6 address, and an endpoint that listens on IPv4.
 
 use berth_config::Config;
 use berth_core::message::partition::dual_stack_registry;
@@ -6,13 +6,13 @@ use berth_core::message::partition::dual_stack_registry;
 use crate::commands::doctor::report::Finding;
 use crate::io::aws::imds::Imds;
 
-/// Said of the host; nothing where it reaches others by IPv4.
+/// A finding if the host has only IPv6.
 pub fn ipv6_only(imds: &Imds) -> Option<Finding> {
-    let found = "IPv6 only: services of AWS are called at their dual-stack endpoints, unless `aws.dual_stack` or AWS_USE_DUALSTACK_ENDPOINT is set";
+    let found = "IPv6 only: AWS services are called at their dual-stack endpoints, unless `aws.dual_stack` or AWS_USE_DUALSTACK_ENDPOINT is set";
     imds.is_ipv6_only().then(|| Finding::ok("network", found))
 }
 
-/// What the config names that IPv6 does not reach, for a host without another way.
+/// What an IPv6-only host cannot reach, or cannot be reached by.
 pub fn unreachable(config: &Config) -> Vec<Finding> {
     let host = &config.image.registry;
     let registry = dual_stack_registry(host).map(|other| {
@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn a_registry_without_ipv6_and_an_endpoint_without_it_are_warned_of() {
+    fn a_registry_or_an_endpoint_without_ipv6_is_a_warning() {
         let checks = found("berth image=123456789012.dkr.ecr.us-east-2.amazonaws.com/ap/api:a1 port=8080");
         let names: Vec<_> = checks.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, ["registry", "listen"]);
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ipv6_reaches_is_not() {
+    fn what_ipv6_reaches_is_no_warning() {
         for line in [
             "berth image=123456789012.dkr-ecr.us-east-2.on.aws/ap/api:a1 listen=[::]:9911",
             "berth image=registry.example.com/ap/api:a1 listen=127.0.0.1:9911",

@@ -1,4 +1,4 @@
-//! What was examined and what was found, for people and as JSON.
+//! What `berth doctor` and `berth bake` found, as text and as JSON.
 
 use std::fmt::Write;
 
@@ -9,30 +9,30 @@ use serde::Serialize;
 use crate::commands::paint::Paint;
 use crate::commands::policy::Statement;
 
-/// How a check ended.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// As it must be.
+    /// Passed.
     Ok,
-    /// A boot works, but somebody should know.
+    /// A boot works, but an operator should look at it.
     Warn,
     /// A boot would fail.
     Fail,
-    /// Cannot be tried without doing it.
+    /// Not tried, because the call has a side effect.
     Untried,
 }
 
-/// One thing that was looked at.
+/// One check and its result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// `secret`
     pub name: &'static str,
-    /// How it ended.
+    /// The result.
     pub verdict: Verdict,
     /// What was found.
     pub found: String,
-    /// What to do about it.
+    /// What to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advice: Option<String>,
     /// What the role's policy must allow.
@@ -41,26 +41,26 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// As it must be.
+    /// A check that passed.
     pub fn ok(name: &'static str, found: impl Into<String>) -> Self {
         Self { name, verdict: Verdict::Ok, found: found.into(), advice: None, statement: None }
     }
 
-    /// Something that somebody should know.
+    /// A warning.
     pub fn warn(name: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
         Self { verdict: Verdict::Warn, advice: Some(advice.into()), ..Self::ok(name, found) }
     }
 
-    /// Something that a boot would fail with.
+    /// An error that a boot would fail with.
     pub fn fail(name: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
         Self { verdict: Verdict::Fail, advice: Some(advice.into()), ..Self::ok(name, found) }
     }
 
-    /// A call of AWS that failed. Only one that was denied is helped by its statement.
+    /// A call to AWS that failed. Its IAM statement is shown only if the call was denied.
     pub fn refused(name: &'static str, what: &str, error: &JobError, statement: Option<&Statement>) -> Self {
         let found = if what.is_empty() { error.reason.clone() } else { format!("{what}: {}", error.reason) };
         let advice = match error.class {
-            // The key's policy may deny it, too.
+            // The key's policy may deny it as well.
             ErrorClass::Denied if error.denied_action.as_deref().is_some_and(|action| action.starts_with("kms:")) => {
                 "allow kms:Decrypt on the key that it is encrypted with, in the role's policy and in the key's"
             }
@@ -73,14 +73,14 @@ impl Finding {
             ErrorClass::Transient | ErrorClass::Expired => {
                 "it may pass; if it stays, check the route and the security group, or add a VPC endpoint"
             }
-            ErrorClass::Throttled => "it passes; whoever else asks in this account uses the quota up",
+            ErrorClass::Throttled => "it may pass; other callers in this account use up the quota",
             ErrorClass::Broken | ErrorClass::Gone => "create what is missing, or correct the config",
             ErrorClass::Misconfigured => "correct the config or the environment",
         };
         Self::fail(name, found, advice)
     }
 
-    /// With a statement to paste.
+    /// Adds an IAM statement that an operator can paste.
     pub fn allowing(self, statement: Option<&Statement>) -> Self {
         Self { statement: statement.cloned(), ..self }
     }
@@ -89,14 +89,14 @@ impl Finding {
 /// Whether an instance can boot.
 #[derive(Debug, Serialize)]
 pub struct DoctorReport {
-    /// Nothing would fail.
+    /// Whether no check failed.
     pub ok: bool,
-    /// Everything that was looked at.
+    /// Every check.
     pub checks: Vec<Finding>,
 }
 
 impl DoctorReport {
-    /// The verdict over these.
+    /// The report over these findings.
     pub fn new(checks: Vec<Finding>) -> Self {
         Self { ok: checks.iter().all(|check| check.verdict != Verdict::Fail), checks }
     }
@@ -105,7 +105,7 @@ impl DoctorReport {
         self.checks.iter().filter(|check| check.verdict == verdict).count()
     }
 
-    /// One line a check, and below it what to do. A statement that several need is shown once.
+    /// One line a check, and below it what to do. A statement that several findings need is shown once.
     ///
     /// The last line is `good` or `bad`.
     pub fn to_text(&self, good: &str, bad: &str, paint: Paint) -> String {
@@ -143,7 +143,7 @@ impl DoctorReport {
     }
 }
 
-/// The lines after the first stand below it; what came from elsewhere moves no cursor.
+/// Indents the lines after the first. Control characters of text from elsewhere are escaped.
 fn indented(text: &mut String, width: usize, lines: &str) {
     for (at, line) in lines.lines().enumerate() {
         let margin = if at == 0 { 0 } else { width + 8 };
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_statement_that_two_faults_need_is_shown_once_and_its_lines_stand_in_their_column() {
+    fn a_statement_that_two_findings_need_is_shown_once_and_is_indented() {
         let denied = JobError::new(ErrorClass::Denied, "not allowed\x1b[2J\n(AccessDeniedException)");
         let mut checks = vec![Finding::ok("metadata", "i-1")];
         checks.extend(["prod/a", "prod/b"].map(|what| Finding::refused("secret", what, &denied, Some(&statement()))));
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_warning_and_what_was_not_tried_keep_nobody_from_booting() {
+    fn a_warning_and_an_untried_check_are_no_failure() {
         let untried = Finding { verdict: Verdict::Untried, ..Finding::ok("hook", "not tried") };
         let report = DoctorReport::new(vec![Finding::warn("clock", "7 min behind", "start chronyd"), untried]);
         assert!(report.ok);
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_may_not_be_used_is_told_apart() {
+    fn a_denied_kms_key_has_its_own_advice() {
         let denied = JobError::new(ErrorClass::Denied, "AccessDeniedException: Access to KMS is not allowed");
         let denied = denied.denied(Some("kms:Decrypt".to_owned()));
         let check = Finding::refused("secret", "prod/a", &denied, Some(&statement()));

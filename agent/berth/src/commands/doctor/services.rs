@@ -1,4 +1,4 @@
-//! What AWS and the registry say to the calls of a boot, each made once and without a side effect.
+//! The calls to AWS and to the registry that a boot makes, each made once and without side effects.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,12 +19,12 @@ use crate::io::docker::Engine;
 use crate::io::http::HttpError;
 use crate::io::{aws::autoscaling, aws::ecr, aws::secrets};
 
-/// Services refuse signatures that are older or younger than this.
+/// Seconds. Services refuse signatures that differ from their clock by more.
 const SKEW_ALLOWED: i64 = 300;
-/// What any clock that is kept in time is within.
+/// Seconds. A synchronised clock differs by less.
 const SKEW_OF_A_GOOD_CLOCK: i64 = 30;
 
-/// As whom, and until when.
+/// The credentials: their source, the role, and the time left.
 #[expect(clippy::disallowed_methods, reason = "credentials end by the wall clock")]
 pub fn signer(signer: Result<Signer, Arc<CredentialsError>>) -> Finding {
     match signer {
@@ -36,7 +36,7 @@ pub fn signer(signer: Result<Signer, Arc<CredentialsError>>) -> Finding {
                 Some(Duration::ZERO) => Finding::warn(
                     "credentials",
                     format!("of the role {role}, expired"),
-                    "new ones come from the instance metadata; see that this host's clock is right",
+                    "new ones come from the instance metadata; check this host's clock",
                 ),
                 Some(left) => {
                     Finding::ok("credentials", format!("of the role {role}, for {}", span(left.as_secs_f64())))
@@ -45,18 +45,18 @@ pub fn signer(signer: Result<Signer, Arc<CredentialsError>>) -> Finding {
             }
         }
         Err(error) => {
-            let told = JobError::from_error(error.class(), &*error);
-            let advice = match (&*error, told.class) {
+            let job_error = JobError::from_error(error.class(), &*error);
+            let advice = match (&*error, job_error.class) {
                 (CredentialsError::Nowhere(_), _) => "set AWS_PROFILE, or run this on an instance that has a role",
                 (CredentialsError::NoProfile { .. }, _) => "correct AWS_PROFILE, or `source_profile` in the files",
                 (CredentialsError::Unsupported { .. }, _) => "that command is part of version 2 of the AWS CLI",
                 (CredentialsError::Chain { .. }, _) => "make `aws sts get-caller-identity` work first",
                 (_, ErrorClass::Transient | ErrorClass::Throttled) => {
-                    "the instance metadata gives them: mend `metadata` first"
+                    "they come from the instance metadata: fix `metadata` first"
                 }
                 _ => "attach an instance profile whose role has the policy of `berth policy`",
             };
-            Finding::fail("credentials", told.reason, advice)
+            Finding::fail("credentials", job_error.reason, advice)
         }
     }
 }
@@ -68,7 +68,7 @@ pub async fn reach(aws: &Aws, service: Service, region: Option<&str>) -> (Findin
         let name = service.signing_name();
         let AwsError::Unreachable { source, .. } = error else {
             let error = JobError::from_error(error.class(), error);
-            return Finding::fail("endpoint", error.reason, "name a region and an endpoint that AWS has");
+            return Finding::fail("endpoint", error.reason, "check the region and the endpoint: AWS has no such one");
         };
         let error = JobError::from_error(source.class(), &**source);
         let advice = match &**source {
@@ -78,7 +78,7 @@ pub async fn reach(aws: &Aws, service: Service, region: Option<&str>) -> (Findin
                 )
             }
             HttpError::Tls { .. } | HttpError::Trust(_) => {
-                "put the CA that signed it into the host's CAs, or name a file that has it in `ca_bundle`; see that the clock is right".to_owned()
+                "put the CA that signed it into the host's CAs, or name a file that has it in `ca_bundle`; check the clock".to_owned()
             }
             _ => format!(
                 "open port 443 to it (route, security group, network ACL), or add the VPC endpoint of {name} and its private DNS name"
@@ -92,11 +92,11 @@ pub async fn reach(aws: &Aws, service: Service, region: Option<&str>) -> (Findin
             (Finding::ok("endpoint", format!("{}, {route}", reached.endpoint)), reached.ahead)
         }
         Some(Err(error)) => (failed(&error), None),
-        None => (super::silent("endpoint", service.signing_name()), None),
+        None => (super::no_answer("endpoint", service.signing_name()), None),
     }
 }
 
-/// This host's clock beside a service's.
+/// This host's clock compared with a service's.
 pub fn clock(ahead: i64) -> Finding {
     let how = if ahead > 0 { "behind" } else { "ahead of" };
     let found = format!("{} {how} AWS", span(ahead.unsigned_abs() as f64));
@@ -114,7 +114,7 @@ pub fn clock(ahead: i64) -> Finding {
     }
 }
 
-/// The services that this config calls beside Auto Scaling, which every one does.
+/// The services that this config calls, other than Auto Scaling, which every config calls.
 pub fn services(config: &Config) -> Vec<(Service, Option<&str>)> {
     let all = || config.secrets.iter().chain(config.secret.values().flat_map(SecretValue::references));
     let managed = all().any(|reference| matches!(reference, SecretRef::Managed { .. }));
@@ -129,7 +129,7 @@ pub fn services(config: &Config) -> Vec<(Service, Option<&str>)> {
     needed.into_iter().filter_map(|(service, region)| Some((service, region?))).collect()
 }
 
-/// Every secret, fetched as at a boot and shown to nobody.
+/// Every secret, fetched as at a boot and not shown.
 pub async fn secrets(aws: &Aws, config: &Config, policy: &Policy) -> Vec<Finding> {
     let whole = config.secrets.iter().map(|reference| (reference, true));
     let single = config.secret.values().filter_map(|value| match value {
@@ -143,9 +143,9 @@ pub async fn secrets(aws: &Aws, config: &Config, policy: &Policy) -> Vec<Finding
     let (mut checks, filled_in) =
         futures_util::join!(futures_util::future::join_all(looked), futures_util::future::join_all(filled_in));
     checks.extend(filled_in);
-    // Several names may be of one secret.
+    // Several names may refer to one secret.
     checks.dedup();
-    // What only all of them together show: whether a process can be given as much.
+    // Only all of them together show whether the environment is too large for a process.
     if checks.iter().all(|check| check.verdict != Verdict::Fail)
         && let Some(Err(error)) = within(secrets::fetch(aws, config)).await
     {
@@ -159,7 +159,7 @@ pub async fn secrets(aws: &Aws, config: &Config, policy: &Policy) -> Vec<Finding
         let statement = policy.allowing("secretsmanager:BatchGetSecretValue");
         let check = Finding::refused("secrets", "", &error, statement);
         let advice =
-            "they are fetched one by one, which takes longer; to have them at once the role's policy must allow it:";
+            "they are fetched one by one, which takes longer; to fetch them in batches, allow it in the role's policy:";
         checks.push(Finding { verdict: Verdict::Warn, advice: Some(advice.to_owned()), ..check });
     }
     checks
@@ -179,20 +179,20 @@ async fn secret(aws: &Aws, config: &Config, reference: &SecretRef, is_whole: boo
         secrets::fetch_one(aws, reference).await.map(|_| reference.to_string())
     };
     match within(fetched).await {
-        None => super::silent("secret", action),
+        None => super::no_answer("secret", action),
         Some(Ok(found)) => Finding::ok("secret", found),
         Some(Err(error)) => refused_secret(error, policy),
     }
 }
 
-/// `secret.NAME` that is put together of several.
+/// `secret.NAME` that is a template of several secrets.
 async fn template(aws: &Aws, config: &Config, name: &str, policy: &Policy) -> Finding {
     let one = config.secret.get_key_value(name).into_iter();
     let one: BTreeMap<_, _> = one.map(|(name, value)| (name.clone(), value.clone())).collect();
     let references: Vec<_> = one.values().flat_map(SecretValue::references).map(ToString::to_string).collect();
     let found = format!("secret.{name} of {}", references.join(", "));
     match within(secrets::fetch_named(aws, &[], &one, config.secrets_as)).await {
-        None => super::silent("secret", &references.join(", ")),
+        None => super::no_answer("secret", &references.join(", ")),
         Some(Err(error)) => refused_secret(error, policy),
         Some(Ok(values)) => match secrets::remarks(config, &values).into_iter().next() {
             None => Finding::ok("secret", found),
@@ -207,7 +207,7 @@ fn refused_secret(error: secrets::SecretsError, policy: &Policy) -> Finding {
     Finding::refused("secret", "", &error, statement)
 }
 
-/// The login, and whether the registry has the image for it.
+/// The login, and whether the registry has the image.
 pub async fn image(aws: &Aws, engine: &Engine, config: &Config, policy: &Policy) -> Vec<Finding> {
     let host = &config.image.registry;
     let engine = &engine.with_platform(config.platform.as_ref());
@@ -221,10 +221,10 @@ pub async fn image(aws: &Aws, engine: &Engine, config: &Config, policy: &Policy)
             return vec![check];
         }
     };
-    let who = login.as_ref().map_or("nobody", |login| login.username.as_str());
+    let who = login.as_ref().map_or("anonymous", |login| login.username.as_str());
     checks.push(Finding::ok("login", format!("to {host} as {who}")));
     checks.push(match within(engine.look_up(&config.image, login.as_ref().map(RegistryCredentials::as_login))).await {
-        None => super::silent("image", host),
+        None => super::no_answer("image", host),
         Some(Ok(pinned)) => {
             let here = matches!(engine.inspect_image(&pinned).await, Ok(Some(_)));
             Finding::ok("image", format!("{pinned}{}", if here { ", here already" } else { "" }))
@@ -240,7 +240,7 @@ pub async fn image(aws: &Aws, engine: &Engine, config: &Config, policy: &Policy)
     checks
 }
 
-/// The login that a pull of the image needs, or why there is none.
+/// The login for a pull of the image, or a finding.
 pub async fn log_in(aws: &Aws, config: &Config, policy: &Policy) -> Result<Option<RegistryCredentials>, Finding> {
     let host = &config.image.registry;
     let action = match config.registry_auth {
@@ -249,19 +249,20 @@ pub async fn log_in(aws: &Aws, config: &Config, policy: &Policy) -> Result<Optio
         _ => "ecr:GetAuthorizationToken",
     };
     match within(ecr::log_in(aws, host, &config.registry_auth)).await {
-        None => Err(super::silent("login", host)),
+        None => Err(super::no_answer("login", host)),
         Some(Ok(login)) => Ok(login),
         Some(Err(error)) => Err(Finding::refused("login", host, &JobError::from(error), policy.allowing(action))),
     }
 }
 
-/// What to do when the registry does not give the image.
+/// The finding for an image that the registry refuses.
 pub fn refused_image(error: &JobError, policy: &Policy) -> Finding {
     let mut check = Finding::refused("image", "", error, policy.allowing("ecr:BatchGetImage"));
     match error.class {
         ErrorClass::Denied if check.statement.is_none() => {
-            check.advice =
-                Some("see that the repository exists, and set `registry_auth` to who may pull from it".into());
+            check.advice = Some(
+                "check that the repository exists, and set `registry_auth` to a login that may pull from it".into(),
+            );
         }
         ErrorClass::Broken => check.advice = Some("push the image, or correct its name".into()),
         _ => {}
@@ -269,7 +270,7 @@ pub fn refused_image(error: &JobError, policy: &Policy) -> Finding {
     check
 }
 
-/// Whether the engine has the very image that the config names by digest: then nobody asks the registry.
+/// Whether the engine has the image that the config names by digest. Then a boot does not need the registry.
 async fn is_here(engine: &Engine, config: &Config) -> bool {
     match config.image.pinned() {
         Some(pinned) => matches!(engine.inspect_image(&pinned).await, Ok(Some(_))),
@@ -277,13 +278,13 @@ async fn is_here(engine: &Engine, config: &Config) -> bool {
     }
 }
 
-/// The group, its hooks, and what can only be told when it is done.
+/// The group, its hooks, and the completion of a hook, which is not tried.
 pub async fn group(aws: &Aws, instance_id: &str, config: &Config, policy: &Policy) -> Vec<Finding> {
     let lifecycle = config.lifecycle.clone();
     let is_named = lifecycle.group.is_some() && lifecycle.launch_hook.is_some() && lifecycle.terminate_hook.is_some();
     let Some(found) = within(async {
         if is_named {
-            // Nothing needs to be found, but a hook that is not active is asked about.
+            // The names are known, but a boot describes the instance when a hook is not active.
             autoscaling::describe_instance(aws, instance_id).await.map_err(JobError::from)?;
         }
         let named = ConfiguredNames {
@@ -295,7 +296,7 @@ pub async fn group(aws: &Aws, instance_id: &str, config: &Config, policy: &Polic
     })
     .await
     else {
-        return vec![super::silent("group", "autoscaling")];
+        return vec![super::no_answer("group", "autoscaling")];
     };
     let group = match found {
         Ok(None) => return vec![Finding::ok("group", "in no Auto Scaling group, so there is no hook to complete")],
@@ -310,7 +311,7 @@ pub async fn group(aws: &Aws, instance_id: &str, config: &Config, policy: &Polic
             Finding::refused("group", "", &error, policy.allowing("autoscaling:DescribeAutoScalingInstances"))
         }
     };
-    let told = policy.allowing("autoscaling:CompleteLifecycleAction");
+    let statement = policy.allowing("autoscaling:CompleteLifecycleAction");
     let untried = Finding {
         verdict: Verdict::Untried,
         advice: Some("see that the role's policy allows it:".to_owned()),
@@ -319,7 +320,7 @@ pub async fn group(aws: &Aws, instance_id: &str, config: &Config, policy: &Polic
             "completing it, heartbeats and marking the instance unhealthy are not tried: that would do them",
         )
     };
-    vec![group, untried.allowing(told)]
+    vec![group, untried.allowing(statement)]
 }
 
 #[cfg(test)]
@@ -329,9 +330,9 @@ mod tests {
     #[test]
     fn a_clock_is_right_a_little_off_or_off_by_more_than_signatures_stand() {
         let clocks = [0, -29, 30, 299, -300, 600].map(clock);
-        let told: Vec<_> = clocks.iter().map(|check| (check.verdict, check.found.as_str())).collect();
+        let shown: Vec<_> = clocks.iter().map(|check| (check.verdict, check.found.as_str())).collect();
         assert_eq!(
-            told,
+            shown,
             [
                 (Verdict::Ok, "agrees with AWS"),
                 (Verdict::Ok, "agrees with AWS"),

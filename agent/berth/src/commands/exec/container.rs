@@ -1,4 +1,4 @@
-//! Which container is meant: the one that the agent serves with. Without an agent, the one that it left.
+//! Finds the app's container: the agent's, or without an agent the one that it left running.
 
 use berth_core::message::container::{ContainerId, FoundContainer, RunningContainer};
 use berth_core::view::View;
@@ -10,7 +10,7 @@ use crate::io::listen::socket_client::{self, ClientError};
 
 use super::ExecError;
 
-/// The app's container, which runs.
+/// The running container of the app.
 pub(super) async fn find(global: &Global, engine: &Engine) -> Result<RunningContainer, ExecError> {
     match socket_client::status(&global.run_dir()).await {
         Ok(report) => of_agent(engine, &report.published.view).await,

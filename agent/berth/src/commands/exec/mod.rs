@@ -1,8 +1,8 @@
 //! `berth exec`: a command in the app's container, with the app's secret environment.
 //!
-//! What `docker exec` does, with the container that the agent serves with, and with the shim in front of the command where the
-//! secrets come as environment. Two things are better than there, because a person who presses Ctrl-C, or whose connection is
-//! lost, expects them: without a terminal a signal goes on to the command, and with one a command whose terminal has gone gets SIGHUP.
+//! It does what `docker exec` does, in the agent's container, and starts the command through the shim if the secrets are environment.
+//! In two points it does more, as a person expects after Ctrl-C or a lost connection: without a terminal, a signal is forwarded to
+//! the command; with one, the command gets SIGHUP when its terminal is gone.
 //!
 //! ```text
 //!   stdin ─▶ thread ─▶ connection of the engine ─▶ command ─▶ connection ─▶ thread ─▶ stdout, stderr
@@ -33,16 +33,16 @@ use streams::OutputEnd;
 mod container;
 mod streams;
 
-/// berth or the engine failed while the command ran or was started, as `docker run` has it.
+/// berth or the engine failed, as in `docker run`.
 const FAILED: u8 = 125;
-/// A process that a signal killed, as shells have it: this and the signal's number.
+/// A process that a signal killed, as in shells: this plus the signal's number.
 const SIGNALLED: u8 = 128;
-/// How often a command that has closed its output is asked for its end.
-const AGAIN: Duration = Duration::from_millis(100);
-/// An engine that says of an ended command no exit code is asked for it so often.
-const LOOKS: usize = 50;
+/// Between two requests for the state of a command that has closed its output.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// Requests for the exit code of a command that has ended.
+const ATTEMPTS: usize = 50;
 
-/// Why the command was not run, or how it ended is not known.
+/// Why the command was not started, or why its exit code is not known.
 #[derive(Debug, thiserror::Error)]
 pub enum ExecError {
     /// `-i -t` without a terminal.
@@ -93,7 +93,7 @@ pub enum ExecError {
     /// The output is in no known form.
     #[error(transparent)]
     Strange(NoFrame),
-    /// Somebody who reads this process's output failed.
+    /// This process's output cannot be written.
     #[error("cannot write to {0}")]
     NotTaken(&'static str, #[source] io::Error),
     /// The engine does not know how it ended.
@@ -102,7 +102,7 @@ pub enum ExecError {
 }
 
 impl ExecError {
-    /// The exit code. The command's own may be the same: which it is, the sentence on standard error says.
+    /// The exit code. The command may end with the same; only berth prints a sentence on standard error.
     pub fn code(&self) -> u8 {
         match self {
             Self::NoTerminal => Outcome::Usage.code(),
@@ -143,7 +143,7 @@ async fn run(global: &Global, args: &ExecArgs) -> Result<u8, ExecError> {
         terminal: args.terminal,
         size: terminal::own_size().filter(|_| args.terminal),
     };
-    // From here on a signal is the command's.
+    // After this a signal is for the command.
     let mut signals = CommandSignals::new().map_err(|error| ExecError::Own("catch signals", error))?;
     let attached = engine.attach(&app, &command).await?;
     let _raw = if args.terminal && args.interactive { raw()? } else { None };
@@ -151,7 +151,7 @@ async fn run(global: &Global, args: &ExecArgs) -> Result<u8, ExecError> {
     running.follow(attached, args.interactive, &mut signals).await
 }
 
-/// The terminal's keys are the command's; a panic puts the terminal back before it speaks.
+/// Sends every key to the command. A panic restores the terminal before it prints.
 fn raw() -> Result<Option<Raw>, ExecError> {
     let raw = Raw::begin().map_err(|error| ExecError::Own("set the terminal to raw mode", error))?;
     let before = std::panic::take_hook();
@@ -162,7 +162,7 @@ fn raw() -> Result<Option<Raw>, ExecError> {
     Ok(raw)
 }
 
-/// A command that runs.
+/// A running command.
 struct RunningCommand {
     engine: Engine,
     app: RunningContainer,
@@ -170,7 +170,7 @@ struct RunningCommand {
     terminal: bool,
 }
 
-/// How following it ended.
+/// Why the output is followed no more.
 enum Followed {
     Output(OutputEnd),
     Signal(Signal),
@@ -184,7 +184,7 @@ impl RunningCommand {
         signals: &mut CommandSignals,
     ) -> Result<u8, ExecError> {
         let Attached { begun, output, input, .. } = attached;
-        // Dropped, the connection's other direction would end, which some engines take for the end of the whole.
+        // A drop would close this direction of the connection, and some engines then close both.
         let kept = if interactive {
             tokio::spawn(streams::send_input(input));
             None
@@ -205,7 +205,7 @@ impl RunningCommand {
             Followed::Output(OutputEnd::Broken(error)) => Err(ExecError::Lost(Some(error))),
             Followed::Output(OutputEnd::Strange(strange)) => Err(ExecError::Strange(strange)),
             Followed::Output(OutputEnd::NotTaken(channel, error)) => {
-                // As the kernel would if the command wrote there itself.
+                // As the kernel does if the command itself writes there.
                 self.signal_once_started(Signal::SIGPIPE, signals).await;
                 if error.kind() == io::ErrorKind::BrokenPipe {
                     return Ok(died_by(Signal::SIGPIPE));
@@ -222,46 +222,46 @@ impl RunningCommand {
         signals: &mut CommandSignals,
     ) -> Followed {
         let mut output = std::pin::pin!(output);
-        let mut passed_on = false;
+        let mut forwarded = false;
         loop {
             let signal = tokio::select! {
                 end = &mut output => return Followed::Output(end),
                 signal = signals.next() => signal,
             };
             if let Some(signal) = signal {
-                if self.obey(signal, passed_on, signals).await {
+                if self.obey(signal, forwarded, signals).await {
                     return Followed::Signal(signal);
                 }
-                passed_on = true;
+                forwarded = true;
             } else if self.terminal {
                 self.resize().await;
             }
         }
     }
 
-    /// Passes the signal on; whether this process ends by it.
+    /// Forwards the signal; whether this process ends.
     async fn obey(&self, signal: Signal, again: bool, signals: &mut CommandSignals) -> bool {
-        // With a terminal a key never becomes a signal here: somebody wants this process to end, and the command loses its terminal.
-        let passed = if self.terminal { Signal::SIGHUP } else { signal };
-        let sent = self.signal_once_started(passed, signals).await;
+        // With a terminal no key becomes a signal of this process, so the signal is for this process, and the command loses its terminal.
+        let sent_signal = if self.terminal { Signal::SIGHUP } else { signal };
+        let sent = self.signal_once_started(sent_signal, signals).await;
         if !sent {
             terminal::restore();
             super::note(&format!(
-                "{passed} could not be sent to the command, which may still be running in the container"
+                "{sent_signal} could not be sent to the command, which may still be running in the container"
             ));
         }
         self.terminal || again || !sent
     }
 
-    /// Sends the command a signal; whether it could be sent. Its first output may be here before the engine knows its process.
+    /// Sends the command a signal; whether it was sent. The engine may send output before it knows the command's process.
     async fn signal_once_started(&self, signal: Signal, signals: &mut CommandSignals) -> bool {
-        for _ in 0..LOOKS {
+        for _ in 0..ATTEMPTS {
             let state = self.engine.command_state(&self.id).await.unwrap_or_default();
             if state.pid.is_some() || state.code.is_some() {
                 return self.engine.signal_command(&self.app, &self.id, signal).await;
             }
-            // Somebody who sends another signal now does not want to wait.
-            if let Ok(Some(_)) = tokio::time::timeout(AGAIN, signals.next()).await {
+            // A second signal ends the wait.
+            if let Ok(Some(_)) = tokio::time::timeout(POLL_INTERVAL, signals.next()).await {
                 return false;
             }
         }
@@ -270,29 +270,29 @@ impl RunningCommand {
 
     async fn resize(&self) {
         if let Some(size) = terminal::own_size() {
-            // A command that ends at this moment has no terminal any more.
+            // A command that has just ended has no terminal.
             let _ = self.engine.resize(&self.id, size).await;
         }
     }
 
     /// The exit code, once the command has ended: one that has closed its output may still run.
     async fn code(&self, signals: &mut CommandSignals) -> Result<u8, ExecError> {
-        let mut looks = 0;
-        let mut passed_on = false;
+        let mut attempts = 0;
+        let mut forwarded = false;
         loop {
             match self.engine.command_state(&self.id).await? {
                 CommandState { running: false, code: Some(code), .. } => {
                     return u8::try_from(code).map_err(|_| ExecError::NoCode);
                 }
-                CommandState { running: false, .. } if looks == LOOKS => return Err(ExecError::NoCode),
-                CommandState { running: false, .. } => looks += 1,
+                CommandState { running: false, .. } if attempts == ATTEMPTS => return Err(ExecError::NoCode),
+                CommandState { running: false, .. } => attempts += 1,
                 CommandState { .. } => {}
             }
-            if let Ok(Some(signal)) = tokio::time::timeout(AGAIN, signals.next()).await {
-                if self.obey(signal, passed_on, signals).await {
+            if let Ok(Some(signal)) = tokio::time::timeout(POLL_INTERVAL, signals.next()).await {
+                if self.obey(signal, forwarded, signals).await {
                     return Ok(died_by(signal));
                 }
-                passed_on = true;
+                forwarded = true;
             }
         }
     }
@@ -302,7 +302,7 @@ fn died_by(signal: Signal) -> u8 {
     u8::try_from(signal as libc::c_int).map_or(FAILED, |number| SIGNALLED.saturating_add(number))
 }
 
-/// What is for the command: the signals that end a process, and a new size of the terminal.
+/// The signals for the command: those that end a process, and a new size of the terminal.
 struct CommandSignals {
     interrupt: Stream,
     quit: Stream,

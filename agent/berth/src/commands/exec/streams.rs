@@ -1,7 +1,7 @@
-//! The three streams of this process, beside the one thread that does everything else: reading and writing them may block for as
-//! long as somebody likes, and a signal must be obeyed meanwhile. So each has a thread, which ends with the process.
+//! Standard input, output and error. Reading and writing them may block without a bound, and a signal must be handled meanwhile, so
+//! they have threads of their own, which end with the process.
 //!
-//! Little is kept between a thread and the connection. Whoever does not read, or the command that does not, is waited for.
+//! Little is buffered between a thread and the connection: a reader that does not read blocks the writer.
 
 use std::io::{self, Read, Write};
 use std::thread;
@@ -13,9 +13,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::io::docker::exec_output::{Channel, Frames, NoFrame};
 
-/// So much is read at once.
+/// Bytes that are read at once.
 const CHUNK: usize = 64 * 1024;
-/// So many pieces wait at most.
+/// Pieces in the queue at most.
 const WAITING: usize = 4;
 
 /// How the output ended.
@@ -27,13 +27,13 @@ pub(super) enum OutputEnd {
     Cut,
     /// The connection broke.
     Broken(io::Error),
-    /// It could not be understood.
+    /// A frame is invalid.
     Strange(NoFrame),
     /// This process's standard output or standard error did not take it.
     NotTaken(Channel, io::Error),
 }
 
-/// Hands standard input on until it ends, and then ends the command's.
+/// Forwards standard input to its end, and then closes the command's input.
 pub(super) async fn send_input(mut connection: OwnedWriteHalf) {
     let mut chunks = match read_stdin() {
         Ok(chunks) => chunks,
@@ -41,7 +41,7 @@ pub(super) async fn send_input(mut connection: OwnedWriteHalf) {
         Err(_) => return,
     };
     while let Some(chunk) = chunks.recv().await {
-        // A command that has ended, or that has closed its input, wants no more of it.
+        // The command has ended, or has closed its input.
         if connection.write_all(&chunk).await.is_err() {
             return;
         }
@@ -56,7 +56,7 @@ fn read_stdin() -> io::Result<mpsc::Receiver<Bytes>> {
         loop {
             match stdin.read(&mut chunk) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // A terminal that went away is the end, too.
+                // A closed terminal is the end as well.
                 Ok(0) | Err(_) => return,
                 Ok(length) => {
                     let Some(read) = chunk.get(..length) else { return };
@@ -87,7 +87,7 @@ pub(super) async fn receive_output(begun: &[u8], mut connection: OwnedReadHalf, 
         match frames.next(&mut received) {
             Ok(Some(piece)) => {
                 if pieces.send(piece).await.is_err() {
-                    // The thread says below why it takes no more.
+                    // The thread's result says why.
                     break OutputEnd::Whole;
                 }
             }
@@ -110,9 +110,9 @@ pub(super) async fn receive_output(begun: &[u8], mut connection: OwnedReadHalf, 
     }
 }
 
-/// In the order in which they came, as long as somebody takes them.
+/// Writes the pieces in order, until a write fails.
 fn write_pieces(mut pieces: mpsc::Receiver<(Channel, BytesMut)>, terminal: bool) -> Result<(), (Channel, io::Error)> {
-    // Not through std's handle of standard output, which keeps what follows the last newline.
+    // std's handle of standard output buffers what follows the last newline.
     let mut output = unbuffered(io::stdout()).map_err(|error| (Channel::Output, error))?;
     let mut errors =
         if terminal { None } else { Some(unbuffered(io::stderr()).map_err(|error| (Channel::Error, error))?) };

@@ -1,9 +1,9 @@
-//! The resources of a policy: ARNs, with `*` for what nobody named.
+//! The resources of a policy: ARNs, with `*` for each part that is not known.
 
 use berth_config::{Arn, Config, ImageRef, SecretRef};
 use berth_core::message::partition::{partition_of, registry_region};
 
-/// Where the instances are, as far as it is known: the parts of an ARN.
+/// The region and the account that the ARNs of a policy are limited to, as far as they are known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ArnScope {
     /// `us-east-2`
@@ -12,7 +12,7 @@ pub struct ArnScope {
     pub account: Option<String>,
 }
 
-/// Makes ARNs; what is not known of the scope is `*`.
+/// Builds ARNs. A part that is not known is `*`.
 pub(super) struct ArnBuilder {
     partition: String,
     region: String,
@@ -23,7 +23,7 @@ impl ArnBuilder {
     pub(super) fn new(config: &Config, references: &[SecretRef], scope: &ArnScope) -> Self {
         let registry = registry_region(&config.image.registry);
         let of_arn = references.iter().find_map(|reference| Some(Arn::parse(id(reference))?.partition));
-        // Nothing of one partition is reachable with the credentials of another.
+        // Credentials of one partition are not valid in another.
         let partition = match scope.region.as_deref().or(registry) {
             Some(region) => partition_of(region),
             None => of_arn.unwrap_or("aws"),
@@ -37,7 +37,7 @@ impl ArnBuilder {
         Arn { partition: &self.partition, service, region, account, resource }.to_string()
     }
 
-    /// Of a secret, also of one that is read as a parameter: the Parameter Store asks Secrets Manager with the caller's permissions.
+    /// The ARN of a secret, also of one that is read as a parameter: Parameter Store calls Secrets Manager with the caller's permissions.
     pub(super) fn secret(&self, reference: &SecretRef) -> Option<String> {
         let of_name =
             |region, account, name: &str| self.of("secretsmanager", region, account, &format!("secret:{name}-??????"));
@@ -53,7 +53,7 @@ impl ArnBuilder {
         })
     }
 
-    /// A version or a label is no part of a parameter's ARN.
+    /// The ARN of a parameter, without its version or label.
     pub(super) fn parameter(&self, reference: &SecretRef) -> Option<String> {
         let SecretRef::Parameter { name, .. } = reference else { return None };
         if let Some(arn) = Arn::parse(name) {

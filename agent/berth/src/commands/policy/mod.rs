@@ -1,7 +1,7 @@
 //! `berth policy [FILE|-]`: the least-privilege IAM policy for a config.
 //!
-//! The actions are the adapters' own operations, so that what is asked for and what is allowed have one name. A statement is
-//! there if some life of this config makes its call: a boot, a drain, a boot that fails, an app that cannot be kept running.
+//! The actions are the adapters' own operations, so a call and its permission have one name. The policy has a statement if an agent
+//! with this config may make its call: in a boot, in a drain, after a failed boot, or when the app cannot be kept running.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -70,10 +70,10 @@ pub async fn main(global: &Global, args: &PolicyArgs) -> ExitCode {
     }
 }
 
-/// What `berth run` would read here. A pointer that may not be followed yet is what this command is for, so it is no error.
+/// What `berth run` would read here. A `config=` that cannot be read yet is no error: this command makes the policy that allows it.
 async fn on_the_instance(global: &Global) -> Result<(Layers, ArnScope, bool), String> {
     let elsewhere =
-        |error: JobError| format!("{error}: elsewhere than on an instance name a FILE, or - for standard input");
+        |error: JobError| format!("{error}: outside of an EC2 instance name a FILE, or - for standard input");
     let (imds, aws) = super::aws_anywhere().await.map_err(|error| super::chain(&error))?;
     let identity = imds.identity().await.map_err(|error| elsewhere(error.into()))?;
     aws.locate(&identity);
@@ -83,7 +83,7 @@ async fn on_the_instance(global: &Global) -> Result<(Layers, ArnScope, bool), St
     Ok((layers, scope, followed.is_ok()))
 }
 
-/// What a policy cannot say, or what is not known.
+/// Remarks on what is missing in the policy.
 fn notes(layers: &Layers, config: &Config, pointer_is_read: bool) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(pointer) = layers.pointer_name().filter(|_| !pointer_is_read) {
@@ -102,7 +102,7 @@ fn notes(layers: &Layers, config: &Config, pointer_is_read: bool) -> Vec<String>
 }
 
 impl Policy {
-    /// What the lives of this config need.
+    /// The permissions that this config needs.
     pub fn of(layers: &Layers, config: &Config, scope: &ArnScope) -> Self {
         let references = references(layers, config);
         let arn = ArnBuilder::new(config, &references, scope);
@@ -118,7 +118,7 @@ impl Policy {
 
         let managed = references.iter().filter_map(|reference| arn.secret(reference)).collect();
         allow("BerthSecrets", &[secrets_manager::GET], distinct(managed));
-        // It has no resources of its own: what may be told is what the statement above allows.
+        // The action takes no resources; the statement above limits what it returns.
         allow("BerthSecretsAtOnce", &[secrets_manager::BATCH], only_if(secrets::is_batched(config)));
         let parameters = references.iter().filter_map(|reference| arn.parameter(reference)).collect();
         allow("BerthParameters", &[parameter_store::GET], distinct(parameters));
@@ -129,20 +129,20 @@ impl Policy {
         allow("BerthImage", &ecr::PULL, from_ecr.map(|image| arn.repository(image)).into_iter().collect());
 
         let lifecycle = &config.lifecycle;
-        // A hook that is not active is asked about, whatever is named.
+        // The instance is described when a hook is not active, also with configured names.
         let mut lookups = vec![autoscaling::DESCRIBE_INSTANCES];
         if lifecycle.launch_hook.is_none() || lifecycle.terminate_hook.is_none() {
             lookups.push(autoscaling::DESCRIBE_HOOKS);
         }
         allow("BerthGroupLookup", &lookups, any());
-        let told = [autoscaling::COMPLETE, autoscaling::HEARTBEAT, autoscaling::SET_HEALTH];
-        allow("BerthGroup", &told, vec![arn.group(lifecycle.group.as_deref())]);
+        let group_actions = [autoscaling::COMPLETE, autoscaling::HEARTBEAT, autoscaling::SET_HEALTH];
+        allow("BerthGroup", &group_actions, vec![arn.group(lifecycle.group.as_deref())]);
 
         statement.extend(logs(config, &arn));
         Self { version: "2012-10-17", statement }
     }
 
-    /// The document, as IAM takes it.
+    /// The policy document as JSON.
     pub fn to_json(&self) -> String {
         json(self)
     }
@@ -154,14 +154,14 @@ impl Policy {
 }
 
 impl Statement {
-    /// The statement, to be pasted among others.
+    /// The statement as JSON.
     pub fn to_json(&self) -> String {
         json(self)
     }
 }
 
 fn json(value: &impl Serialize) -> String {
-    // Neither has a part that JSON cannot hold.
+    // Strings and lists of strings always serialise.
     serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
 }
 

@@ -1,7 +1,7 @@
-//! `berth status --watch`: the screen again and again, until the agent ends or somebody presses Ctrl-C.
+//! `berth status --watch`: redraws the screen until the agent ends, or until Ctrl-C.
 //!
-//! On a terminal it is drawn in place, on the alternate screen, which is left as it was found; elsewhere each look is
-//! appended. Every event may change the screen, but it is drawn only so often.
+//! On a terminal it is drawn in place, on the alternate screen; elsewhere each screen is appended. Every event may change the screen,
+//! so the rate of drawing is limited.
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -15,25 +15,25 @@ use crate::commands::status::screen;
 use crate::io::host::terminal::{self, Size};
 use crate::io::listen::socket_client::{ClientError, Events};
 
-/// Between two looks, however many events there are: in place, and appended.
+/// The shortest time between two screens: in place, and appended.
 const FRAME_INTERVAL: Duration = Duration::from_millis(200);
 const APPEND_INTERVAL: Duration = Duration::from_secs(1);
-/// A terminal is drawn again after this even without an event, for its times go on.
+/// A terminal is redrawn after this even without an event, since the screen shows times.
 const REDRAW_AFTER: Duration = Duration::from_secs(1);
 
-/// The size of a terminal that does not know it.
+/// The size if the terminal does not report one.
 const USUAL: Size = Size { columns: 80, rows: 24 };
 
 /// Alternate screen, no cursor, no wrapping of long lines; and back. The names are those of xterm's control sequences.
 const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[?7l";
 const LEAVE: &str = "\x1b[?7h\x1b[?25h\x1b[?1049l";
 
-/// What the screen is drawn on.
+/// Where the screen is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WatchOutput {
-    /// A terminal, that is drawn in place.
+    /// A terminal, which is redrawn in place.
     Terminal,
-    /// A file or a pipe, that is appended to.
+    /// A file or a pipe, which gets each screen after the last.
     Appended,
 }
 
@@ -59,7 +59,7 @@ pub async fn main(run_dir: &Path, json: bool) -> Result<(), ClientError> {
     Ok(())
 }
 
-/// Draw until the agent ends, then the last screen; none when nobody takes the drawing any more.
+/// Draws until the agent ends, and returns the last screen; none if the output is closed.
 async fn watch(
     run_dir: &Path,
     json: bool,
@@ -71,7 +71,7 @@ async fn watch(
     loop {
         let screen = match screen::run(run_dir, json, viewport(output)).await {
             Ok(screen) => screen,
-            // It ended between its last event and this look.
+            // It ended between its last event and this request.
             Err(ClientError::NotRunning(_) | ClientError::Talk(..)) if last.is_some() => return Ok(last),
             Err(error) => return Err(error),
         };
@@ -88,7 +88,7 @@ async fn watch(
 
         let next = async {
             let first = events.next().await;
-            // Whatever else happens meanwhile is seen in the same look.
+            // Further events in this time are part of the same screen.
             let least = if output == WatchOutput::Terminal { FRAME_INTERVAL } else { APPEND_INTERVAL };
             let rest = timeout(least, async { while events.next().await.is_some() {} });
             if first.is_some() && rest.await.is_err() { Some(()) } else { None }
@@ -106,7 +106,7 @@ async fn watch(
     }
 }
 
-/// The room for one look.
+/// The size of one screen.
 fn viewport(output: WatchOutput) -> Viewport {
     match output {
         WatchOutput::Appended => Viewport::default(),
@@ -123,7 +123,7 @@ fn frame(screen: &str) -> String {
     rows.collect::<String>() + "\x1b[J"
 }
 
-/// Ctrl-C, or the end that somebody else wants.
+/// Waits for a signal that ends the command.
 async fn interrupted() {
     let wait = |kind| async move {
         match signal(kind) {
@@ -181,7 +181,7 @@ mod tests {
         }
     }
 
-    /// A pipe whose reader went away.
+    /// A pipe with a closed reader.
     struct Closed;
 
     impl Write for Closed {
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_change_is_appended_and_a_storm_of_events_is_one_look() {
+    async fn a_change_is_appended_and_many_events_are_one_screen() {
         let run_dir = tempfile::tempdir().unwrap();
         let agent = FakeAgent::start(run_dir.path());
         agent.show(PhaseName::Boot, Status::Starting);
@@ -202,7 +202,7 @@ mod tests {
         let life = async {
             drawn.until("starting · boot").await;
             for _ in 0..10 {
-                agent.tell("{}");
+                agent.send("{}");
             }
             agent.show(PhaseName::Serve, Status::Ok);
             drawn.until("ok · serve").await;
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_is_drawn_for_who_went_away() {
+    async fn a_closed_output_ends_the_watch() {
         let run_dir = tempfile::tempdir().unwrap();
         assert!(matches!(
             watch(run_dir.path(), false, WatchOutput::Appended, &mut Closed).await,

@@ -1,6 +1,6 @@
-//! An axis of time: where its round marks are.
+//! The marks of a time axis, at round values.
 
-/// Steps above ten seconds, as clocks have them.
+/// Steps above ten seconds: parts of minutes, hours and days.
 const CLOCK: [f64; 16] = [
     15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0, 10_800.0, 21_600.0, 43_200.0, 86_400.0,
     172_800.0, 432_000.0,

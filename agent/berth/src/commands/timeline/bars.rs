@@ -5,15 +5,15 @@ use berth_core::view::timeline::{Bar, BarState, Panel};
 use crate::commands::humanize::span;
 use berth_config::printable::one_line;
 
-/// The longest text from elsewhere, in bytes: what AWS says of a call that is not allowed is some 500.
+/// The longest text from elsewhere, in bytes: a message of AWS for a denied call has about 500.
 const TEXT: usize = 1000;
 /// The columns of the names in a panel, at least.
 const NAME: usize = 10;
 
-/// How bars look.
+/// The style of the bars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weight {
-    /// All the same.
+    /// Every bar alike.
     Even,
     /// Heavy on the critical path, light off it.
     Path,
@@ -39,7 +39,7 @@ pub fn row(panel: &Panel, step: &Bar, width: usize, weight: Weight) -> String {
     row.trim_end().to_owned()
 }
 
-/// What there is to say of a step beside its time.
+/// Notes on a step: how it ended, attempts, waits, its error.
 pub fn notes(step: &Bar) -> String {
     let mut notes = Vec::new();
     match step.state {
@@ -50,7 +50,7 @@ pub fn notes(step: &Bar) -> String {
     if step.attempts > 1 {
         notes.push(format!("{} attempts", step.attempts));
     }
-    // A step that is nothing but a wait says so by its name.
+    // A step that only waits has a name that says so.
     if step.waited_seconds > 0.0 && step.waited_seconds < step.until_seconds - step.began_seconds {
         notes.push(format!("{} waiting", span(step.waited_seconds)));
     }

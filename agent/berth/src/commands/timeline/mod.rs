@@ -1,5 +1,5 @@
-//! `berth timeline`: where the time of the boot went, and of the drain, as text, as JSON and as a picture; of the last life, too,
-//! when no agent runs.
+//! `berth timeline`: where the time of the boot and of the drain went, as text, as JSON or as a picture. When no agent runs, it shows
+//! the last life.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -42,7 +42,7 @@ pub async fn run(run_dir: &Path) -> Result<Timeline, ClientError> {
     Ok(Timeline::of(&socket_client::status(run_dir).await?))
 }
 
-/// The timeline as it is asked for.
+/// The timeline in the format of the flags.
 pub fn draw(timeline: &Timeline, args: &TimelineArgs) -> String {
     if args.svg {
         svg::draw(timeline)

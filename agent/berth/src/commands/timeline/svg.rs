@@ -1,5 +1,5 @@
-//! The timeline as a picture: one file without scripts, fonts or anything else from elsewhere, for light and for dark
-//! surroundings. Whatever text came from outside is escaped, so the file stays well-formed and inert.
+//! The timeline as a picture: one file without scripts, fonts or anything else from elsewhere, for light and dark
+//! themes. Text from elsewhere is escaped, so the file stays well-formed and inert.
 
 use std::fmt::Write;
 
@@ -9,11 +9,11 @@ use super::{axis, bars, text};
 use crate::commands::humanize::{point, span};
 use berth_config::printable::one_line;
 
-/// Pixels. The card is this wide; it is as high as it must be.
+/// The width in pixels. The height depends on the panels.
 const WIDTH: f64 = 1080.0;
-/// From the card's edge to what is in it.
-const EDGE: f64 = 28.0;
-/// Where the axis begins and ends; right of it is room for the words of a bar that ends there.
+/// The margin inside the card.
+const MARGIN: f64 = 28.0;
+/// Where the axis begins and ends. The text of a bar that ends there is right of it.
 const LEFT: f64 = 160.0;
 const RIGHT: f64 = 860.0;
 /// Above the first panel, and below the last.
@@ -32,12 +32,12 @@ const LETTER: f64 = 6.4;
 /// The longest text from elsewhere that a line or a tooltip takes, in bytes.
 const TEXT: usize = 120;
 const TOOLTIP: usize = 1000;
-/// A deadline further away than this part of what has passed would make everything else small.
+/// A deadline beyond this multiple of the time so far is not on the axis: it would make the bars small.
 const NEAR: f64 = 1.5;
 
 const STYLE: &str = include_str!("style.css");
 
-/// Draws it.
+/// Draws the timeline.
 pub(super) fn draw(timeline: &Timeline) -> String {
     let height = HEAD + timeline.panels.iter().map(height).sum::<f64>() + FOOT;
     let mut svg = String::new();
@@ -73,14 +73,14 @@ pub(super) fn draw(timeline: &Timeline) -> String {
 
 fn head(svg: &mut String, timeline: &Timeline) {
     let app = [timeline.name.as_deref().unwrap_or("berth"), timeline.version.as_deref().unwrap_or_default()];
-    words(svg, EDGE, 44.0, "title", &one_line(app.join(" ").trim(), 70));
-    words(svg, WIDTH - EDGE, 44.0, "title end", &text::outcome(timeline));
+    words(svg, MARGIN, 44.0, "title", &one_line(app.join(" ").trim(), 70));
+    words(svg, WIDTH - MARGIN, 44.0, "title end", &text::outcome(timeline));
     let facts = [timeline.instance_id.as_deref(), timeline.image.as_deref()];
-    words(svg, EDGE, 65.0, "quiet", &facts.into_iter().flatten().collect::<Vec<_>>().join(" · "));
+    words(svg, MARGIN, 65.0, "quiet", &facts.into_iter().flatten().collect::<Vec<_>>().join(" · "));
     let agent = format!("berth {}, started {}", timeline.agent_version, timeline.started_at);
-    words(svg, WIDTH - EDGE, 65.0, "quiet end", &agent);
+    words(svg, WIDTH - MARGIN, 65.0, "quiet end", &agent);
     let reason = if timeline.reason.is_empty() { String::new() } else { format!(": {}", timeline.reason) };
-    words(svg, EDGE, 83.0, "quiet", &format!("{}{reason}", timeline.phase.word()));
+    words(svg, MARGIN, 83.0, "quiet", &format!("{}{reason}", timeline.phase.word()));
 }
 
 fn height(panel: &Panel) -> f64 {
@@ -99,7 +99,7 @@ impl Axis {
         let until = panel
             .deadlines
             .iter()
-            .map(|told| told.at_seconds)
+            .map(|deadline| deadline.at_seconds)
             .filter(|at| is_near(panel, *at))
             .fold(panel.until_seconds, f64::max);
         Self { began: panel.began_seconds, whole: (until - panel.began_seconds).max(0.001) }
@@ -120,7 +120,7 @@ fn draw_panel(svg: &mut String, panel: &Panel, top: f64) {
     let last = first + ROW * panel.steps.len().max(1) as f64;
 
     let going = if panel.running { ", going on" } else { "" };
-    words(svg, EDGE, top + 20.0, "part", panel.name.word());
+    words(svg, MARGIN, top + 20.0, "part", panel.name.word());
     words(svg, LEFT, top + 20.0, "quiet", &format!("{}{going}", span(panel.until_seconds - panel.began_seconds)));
     for band in &panel.phases {
         let (from, to) = (axis.at(band.began_seconds), axis.at(band.until_seconds));
@@ -172,14 +172,14 @@ fn draw_step(svg: &mut String, axis: &Axis, step: &Bar, top: f64) {
     };
     let going = if matches!(step.state, BarState::Running | BarState::CutOff) { " g" } else { "" };
     let (took, notes) = (span(step.until_seconds - step.began_seconds), bars::notes(step));
-    let said =
-        [took.as_str(), notes.as_str()].into_iter().filter(|said| !said.is_empty()).collect::<Vec<_>>().join(", ");
-    let tooltip = format!("{}: {said}; begins at {}", step.name.label(), span(step.began_seconds - axis.began));
+    let details =
+        [took.as_str(), notes.as_str()].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
+    let tooltip = format!("{}: {details}; begins at {}", step.name.label(), span(step.began_seconds - axis.began));
     let _ = writeln!(svg, "<g><title>{}</title>", escaped(&tooltip, TOOLTIP));
 
     let (middle, y) = (top + ROW / 2.0, top + (ROW - BAR) / 2.0);
-    let chain = if step.critical { " chain" } else { "" };
-    words(svg, LEFT - 12.0, middle + 4.0, &format!("end{chain}"), &step.name.label());
+    let weight = if step.critical { " chain" } else { "" };
+    words(svg, LEFT - 12.0, middle + 4.0, &format!("end{weight}"), &step.name.label());
     let mut from = step.began_seconds;
     for Span { began_seconds: wait_from, until_seconds: wait_to } in &step.waits {
         if *wait_from > from {
@@ -196,9 +196,9 @@ fn draw_step(svg: &mut String, axis: &Axis, step: &Bar, top: f64) {
     let x = axis.at(step.until_seconds).max(axis.at(step.began_seconds) + NARROW) + 8.0;
     words(svg, x, middle + 4.0, "over", &took);
     let x = x + LETTER * took.chars().count() as f64 + 8.0;
-    let room = ((WIDTH - EDGE - x) / LETTER).max(0.0) as usize;
-    if room > 5 && !notes.is_empty() {
-        words(svg, x, middle + 4.0, "quiet over", &one_line(&notes, room));
+    let letters = ((WIDTH - MARGIN - x) / LETTER).max(0.0) as usize;
+    if letters > 5 && !notes.is_empty() {
+        words(svg, x, middle + 4.0, "quiet over", &one_line(&notes, letters));
     }
     svg.push_str("</g>\n");
 }
@@ -215,8 +215,8 @@ fn part(svg: &mut String, axis: &Axis, class: &str, from: f64, to: f64, y: f64) 
 /// A part of a bar in which nothing ran.
 fn hatched(svg: &mut String, axis: &Axis, kind: &str, from: f64, to: f64, y: f64) {
     let (x, width) = (axis.at(from), (axis.at(to) - axis.at(from)).max(NARROW));
-    let place = format!("x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{BAR}\" rx=\"1.5\"");
-    let _ = writeln!(svg, "<rect class=\"{kind} wait\" {place}/><rect fill=\"url(#h{kind})\" {place}/>");
+    let area = format!("x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{BAR}\" rx=\"1.5\"");
+    let _ = writeln!(svg, "<rect class=\"{kind} wait\" {area}/><rect fill=\"url(#h{kind})\" {area}/>");
 }
 
 fn legend(svg: &mut String, y: f64) {

@@ -10,12 +10,12 @@ use super::bars::{self, Weight};
 use crate::commands::humanize::{point, span};
 use berth_config::printable::one_line;
 
-/// The bars are this wide; with names and times a line stays within 80 columns.
+/// The width of a bar. With names and times a line fits into 80 columns.
 const BAR: usize = 48;
-/// Beside names of this length.
+/// The length of the names that it is for.
 const NAME: usize = 10;
-/// From the left edge to the names, and from them to the bars.
-const EDGE: usize = 2;
+/// The columns before the names, and between the names and the bars.
+const MARGIN: usize = 2;
 const GAP: usize = 1;
 /// The longest text from elsewhere.
 const TEXT: usize = 160;
@@ -45,7 +45,7 @@ pub(super) fn heading(timeline: &Timeline) -> String {
     if words.is_empty() { outcome } else { format!("{}, {outcome}", words.join(" ")) }
 }
 
-/// The one number that most people came for.
+/// The time to ready.
 pub(super) fn outcome(timeline: &Timeline) -> String {
     match timeline.ready_seconds {
         Some(ready) => format!("ready after {}", span(ready)),
@@ -57,7 +57,7 @@ pub(super) fn outcome(timeline: &Timeline) -> String {
 fn draw_panel(text: &mut String, panel: &Panel) {
     let whole = panel.until_seconds - panel.began_seconds;
     let names = bars::name_width(panel);
-    let indent = EDGE + names + GAP;
+    let indent = MARGIN + names + GAP;
     let _ =
         writeln!(text, "\n  {} {}{}", panel.name.word(), span(whole), if panel.running { ", going on" } else { "" });
     if panel.steps.is_empty() {

@@ -1,4 +1,4 @@
-//! The commands' side of the running agent's socket (socket.rs).
+//! The commands' side of the running agent's socket (socket/mod.rs).
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -58,7 +58,7 @@ pub async fn status(run_dir: &Path) -> Result<StatusReport, ClientError> {
     StatusReport::from_json(&get(run_dir, path).await?).map_err(|error| ClientError::Strange(path, error))
 }
 
-/// `GET /v1/status` of an agent that may be of another version, as far as every version says it.
+/// `GET /v1/status` of an agent that may be of another version, limited to the fields that every version has.
 pub async fn essentials(run_dir: &Path) -> Result<Essentials, ClientError> {
     let path = "/v1/status";
     Essentials::from_json(&get(run_dir, path).await?).map_err(|error| ClientError::Strange(path, error))
@@ -147,6 +147,6 @@ async fn open(run_dir: &Path, request: Builder, path: &'static str, body: &str) 
     if status.is_success() {
         return Ok(response.into_body());
     }
-    let said = one_shot::read(response.into_body(), REFUSAL_BYTES).await.unwrap_or_default();
-    Err(ClientError::Refused(path, status, one_line(String::from_utf8_lossy(&said).trim(), REFUSAL_BYTES)))
+    let sentence = one_shot::read(response.into_body(), REFUSAL_BYTES).await.unwrap_or_default();
+    Err(ClientError::Refused(path, status, one_line(String::from_utf8_lossy(&sentence).trim(), REFUSAL_BYTES)))
 }

@@ -10,7 +10,7 @@ use crate::io::host::metadata_block::MetadataBlock;
 
 impl Adapters {
     /// Blocks the metadata for this container. Called before its start, so the app has no moment without the block.
-    pub(super) async fn keep_from_metadata(&self, id: &ContainerId, block: &MetadataBlock) -> Result<(), JobError> {
+    pub(super) async fn block_metadata(&self, id: &ContainerId, block: &MetadataBlock) -> Result<(), JobError> {
         // A container that is gone needs no block; its start reports that it is gone.
         if let Some(bridges) = self.engine.bridges(id).await? {
             block.hold(id, &bridges).await?;
@@ -45,11 +45,11 @@ impl Adapters {
     }
 
     /// The blocks that an earlier agent set: kept for a container that runs, since it may be adopted, and removed for one that is gone.
-    pub(super) async fn look_after_blocks(&self, found: &[FoundContainer]) -> Result<(), JobError> {
+    pub(super) async fn review_blocks(&self, found: &[FoundContainer]) -> Result<(), JobError> {
         let block = self.block.lock().await;
         for id in block.held()? {
             match found.iter().find(|container| container.id == id) {
-                Some(container) if container.running.is_some() => self.keep_from_metadata(&id, &block).await?,
+                Some(container) if container.running.is_some() => self.block_metadata(&id, &block).await?,
                 // No process runs in it, and its start sets the block again.
                 Some(_) => {}
                 None => block.lift(&id).await?,

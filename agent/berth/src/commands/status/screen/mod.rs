@@ -1,8 +1,8 @@
 //! The screen of `berth status`.
 //!
 //! It is drawn from `/v1/status` alone, or from the record of the last life, so it shows nothing that the socket does not. It is laid
-//! out for its terminal (sheet.rs). What came from elsewhere (a reason, an error) is cut to one line without control characters: an
-//! error page of a registry cannot control the terminal.
+//! out for its terminal (sheet.rs). Text from elsewhere (a reason, an error) is cut to one line without control characters, so
+//! an error page of a registry cannot control the terminal.
 
 use std::path::Path;
 
@@ -18,14 +18,14 @@ use crate::io::host::terminal;
 use crate::io::listen::socket_client::{self, ClientError};
 use berth_config::printable::one_line;
 
-/// The bars are this wide beside names of so many letters; with a time, and in 80 columns, they leave room for a short note.
+/// The width of a bar after a name of so many letters. With a time, in 80 columns, a short note still fits.
 const BAR: usize = 36;
 const NAME: usize = 10;
-/// In the line of a step, without its name and its bar: the adapters, two spaces and the time.
+/// The columns of a step's line without its name and its bar: the margin, the spaces and the time.
 const BESIDE_THE_BAR: usize = 11;
 /// The longest text from elsewhere: a reason begins with what was tried, with an image's whole name in it, and ends with why it failed.
 const LONGEST: usize = 1000;
-/// So many of the app's last lines are shown once it is healthy again.
+/// Lines of the app's output that are shown once it is healthy again.
 const RECOVERED: usize = 10;
 
 /// The last life: how it ended, when and why, and what it showed at that moment.
@@ -43,7 +43,7 @@ pub fn last(life: &LastLife, json: bool, viewport: Viewport) -> String {
     sheet.fit(viewport)
 }
 
-/// The screen, or the JSON that the agent answered.
+/// The screen, or the agent's JSON.
 pub async fn run(run_dir: &Path, json: bool, viewport: Viewport) -> Result<String, ClientError> {
     if json {
         let answer = socket_client::get(run_dir, "/v1/status").await?;
@@ -52,7 +52,7 @@ pub async fn run(run_dir: &Path, json: bool, viewport: Viewport) -> Result<Strin
     Ok(screen(&socket_client::status(run_dir).await?, viewport))
 }
 
-/// The room on standard output: that of its terminal, with a row for the prompt that follows. It scrolls, so nothing is lost.
+/// The size of standard output's terminal, without the rows of the next prompt. It scrolls, so it is no bound.
 pub fn viewport() -> Viewport {
     match terminal::size(std::io::stdout()) {
         Some(size) => Viewport {
@@ -64,7 +64,7 @@ pub fn viewport() -> Viewport {
     }
 }
 
-/// The agent in one screen.
+/// The running agent, on one screen.
 pub fn screen(report: &StatusReport, viewport: Viewport) -> String {
     let (view, now) = (&report.published.view, report.now_seconds);
     let mut sheet = Sheet::default();
@@ -134,7 +134,7 @@ fn facts(sheet: &mut Sheet, report: &StatusReport) {
     row(Rank::Detail, "agent", &format!("{} since {}", published.agent_version, published.started_at));
 }
 
-/// The steps of the boot, or of the way out once it has begun.
+/// The steps of the boot, or of the drain once it has begun.
 fn steps(sheet: &mut Sheet, report: &StatusReport, viewport: Viewport) {
     let timeline = Timeline::of(report);
     let Some(panel) = timeline.panels.last().filter(|panel| !panel.steps.is_empty()) else { return };
@@ -154,10 +154,10 @@ fn steps(sheet: &mut Sheet, report: &StatusReport, viewport: Viewport) {
                 format!("{} {took}", step.name.label())
             }
         });
-        // Where there is little room, the error of a step is not said twice.
-        let is_said =
+        // On a terminal, an error that is part of the reason is not repeated at the step.
+        let is_in_reason =
             |error: &String| viewport.columns.is_some() && report.published.view.reason.contains(error.as_str());
-        let notes = match step.error.as_ref().filter(|error| is_said(error)) {
+        let notes = match step.error.as_ref().filter(|error| is_in_reason(error)) {
             Some(_) => bars::notes(&Bar { error: None, ..step.clone() }),
             None => bars::notes(step),
         };
@@ -166,7 +166,7 @@ fn steps(sheet: &mut Sheet, report: &StatusReport, viewport: Viewport) {
     sheet.space();
 }
 
-/// What is waited for, and for how long still.
+/// A deadline, and the time left.
 fn until(deadline: &DeadlineView, now: f64) -> String {
     let (label, left) = (deadline.name.label(), span(deadline.at_seconds - now));
     match deadline.name {

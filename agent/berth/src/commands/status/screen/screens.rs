@@ -1,4 +1,4 @@
-//! The screen of a terminal of 80×24, phase by phase: what explains is whole, and it fits.
+//! The screen on a terminal of 80×24, phase by phase: it fits, and nothing that explains a failure is left out.
 
 use berth_core::message::output::AppOutput;
 use berth_core::message::probe_failure::ProbeFailureKind;
@@ -12,7 +12,7 @@ use expect_test::expect;
 use super::tests::{report, step};
 use super::*;
 
-/// Where `berth status --watch` is looked at most.
+/// The usual size of a terminal.
 const TERMINAL: Viewport = Viewport { columns: Some(80), rows: Some(24), bounded: true };
 
 fn error(name: StepName, began: f64, error: &str) -> StepView {
@@ -23,7 +23,7 @@ fn deadline(name: DeadlineName, at_seconds: f64) -> DeadlineView {
     DeadlineView { name, at_seconds }
 }
 
-/// An instance in a group, with a boot behind it that took 12 s.
+/// An instance in a group, after a boot of 12 s.
 fn instance(phases: &[(PhaseName, f64)]) -> View {
     let names = [
         StepName::Identity,
@@ -334,7 +334,7 @@ fn dense(text: &str) -> String {
 }
 
 proptest::proptest! {
-    // Each lays a screen out many times.
+    // Each case lays out many screens.
     #![proptest_config(proptest::test_runner::Config::with_cases(48))]
 
     #[test]

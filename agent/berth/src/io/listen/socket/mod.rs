@@ -1,8 +1,8 @@
-//! The local socket, `berth.sock` in the run directory: HTTP for root on this instance, spoken by `berth status` and the
-//! other commands through socket_client.rs.
+//! The local socket, `berth.sock` in the run directory: HTTP for root on this instance, used by `berth status` and the other
+//! commands through socket_client.rs.
 //!
-//! It is also what makes the agent the only one: a lock beside it is held for the life of the process, so the socket of a
-//! dead agent is replaced and a second agent is refused, whichever starts first.
+//! It also makes the agent the only one: the process holds a lock in the same directory, so the socket of a dead agent is replaced
+//! and a second agent is refused, whichever starts first.
 
 use std::convert::Infallible;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
@@ -33,36 +33,36 @@ pub const FILE: &str = "berth.sock";
 /// The lock's name in the run directory.
 const LOCK: &str = "berth.lock";
 
-/// What the socket refuses. Only root gets here; the bounds are against scripts that forget to hang up. Nobody is waited for at the end, so that who
-/// hears the last event does not go on before the process has ended.
+/// Only root may connect; the limits are for scripts that leave connections open. The end does not wait for requests, so the process
+/// ends soon after its last event.
 pub const LIMITS: Limits =
     Limits { connections: 64, head: Duration::from_secs(10), life: None, answers: None, last_question: None };
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: u32 = 64;
 /// The longest body of a request.
 const BODY_BYTES: usize = 4096;
-/// For whoever follows the events to hear the last of them; one that does not read has had its time.
+/// For the clients of `/v1/events` to receive the last event.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Why a request is not taken.
+/// Why a request is refused.
 const LEAVING: &str = "the agent is busy or leaving";
 
-/// What somebody on the instance asks of the agent.
+/// A request to the driver.
 #[derive(Debug)]
 pub enum Request {
     /// `POST /v1/drain`
     Drain {
-        /// Why, in the asker's words.
+        /// Why, as the operator wrote it.
         reason: Option<String>,
     },
     /// `POST /v1/handover`
     Handover {
-        /// Whether there is one, and why not.
+        /// Whether the agent hands over, and if not, why.
         answer: oneshot::Sender<Result<(), &'static str>>,
     },
 }
 
-/// What the socket answers from, and where it hands requests to.
+/// The state that the socket answers with, and the queue of its requests.
 #[derive(Clone, Debug)]
 pub struct SocketContext {
     /// The state.
@@ -71,7 +71,7 @@ pub struct SocketContext {
     pub began: Instant,
     /// Events and effects, each a JSON object on one line without its newline.
     pub lines: broadcast::WeakSender<Arc<str>>,
-    /// To the driver.
+    /// The queue to the driver.
     pub requests: mpsc::Sender<Request>,
 }
 
@@ -82,43 +82,43 @@ pub struct Socket {
     held: Held,
 }
 
-/// The socket at work. Dropped, it is closed and its file is gone.
+/// The running socket. Dropping it closes it and removes its file.
 #[derive(Debug)]
 pub struct RunningSocket {
     server: Server<UnixListener>,
     held: Held,
 }
 
-/// The name in the run directory, and the right to it, until it is dropped.
+/// The file in the run directory and its lock, until it is dropped.
 #[derive(Debug)]
 pub struct Held {
     path: PathBuf,
     _lock: File,
 }
 
-/// The socket cannot be had.
+/// The socket cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
     /// The lock is held.
     #[error("another berth runs with the run directory {}; stop it, or give this one its own --run-dir", .0.display())]
     Runs(PathBuf),
-    /// The run directory does not work.
+    /// The run directory cannot be used.
     #[error("cannot use the run directory {}", .0.display())]
     Directory(PathBuf, #[source] io::Error),
-    /// The socket does not work.
+    /// The socket cannot listen.
     #[error("cannot listen on {}", .0.display())]
     Listen(PathBuf, #[source] io::Error),
 }
 
 impl SocketError {
-    /// What to do about it: nothing here passes by itself.
+    /// The class of every error here: none passes by itself.
     pub fn class(&self) -> ErrorClass {
         ErrorClass::Misconfigured
     }
 }
 
 impl Socket {
-    /// Become the one agent of this run directory; it is made if it is not there. Needs a runtime.
+    /// Becomes the only agent of this run directory, which is created if it does not exist. Needs a runtime.
     pub fn bind(run_dir: &Path) -> Result<Self, SocketError> {
         let directory = |error| SocketError::Directory(run_dir.to_owned(), error);
         DirBuilder::new().recursive(true).mode(0o700).create(run_dir).map_err(directory)?;
@@ -135,7 +135,7 @@ impl Socket {
             Err(TryLockError::Error(error)) => return Err(directory(error)),
         }
 
-        // Whoever holds the lock owns the name: what lies there is from an agent that died.
+        // The lock is held, so a file with this name is from an agent that died.
         let path = run_dir.join(FILE);
         let listen = |error| SocketError::Listen(path.clone(), error);
         match fs::remove_file(&path) {
@@ -145,7 +145,7 @@ impl Socket {
         let bind = || {
             let socket = UnixSocket::new_stream()?;
             socket.bind(&path)?;
-            // Before it listens, so there is no moment in which somebody else may connect.
+            // Before it listens, so that no other user can connect in between.
             fs::set_permissions(&path, Permissions::from_mode(0o600))?;
             socket.listen(BACKLOG)
         };
@@ -153,7 +153,7 @@ impl Socket {
         Ok(Self { listener, held: Held { path, _lock: lock } })
     }
 
-    /// Answer.
+    /// Answers requests.
     pub fn serve(self, context: SocketContext) -> RunningSocket {
         let server = Server::start(self.listener, LIMITS, move |request| answer(request, context.clone()));
         RunningSocket { server, held: self.held }
@@ -161,8 +161,8 @@ impl Socket {
 }
 
 impl RunningSocket {
-    /// Ends, once those who follow the events have heard the last: the process goes next, and takes what was not sent along.
-    /// The name is still this agent's own.
+    /// Ends, once the clients of `/v1/events` have the last event: the end of the process drops what is not sent.
+    /// The lock is still held.
     pub async fn finish(self) -> Held {
         let _ = timeout(FAREWELL, self.server.finish()).await;
         self.held
@@ -170,13 +170,13 @@ impl RunningSocket {
 }
 
 impl Drop for Held {
-    /// The file goes before the lock does, so it can only be our own.
+    /// The file is removed before the lock is released, so it is this agent's own.
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// What a request is answered; one for the driver is handed to it.
+/// The response to a request. A drain or a handover is passed to the driver.
 pub async fn answer(request: http::Request<Incoming>, context: SocketContext) -> Response<Body> {
     let (method, path) = (request.method(), request.uri().path());
     match (method, path) {
@@ -198,8 +198,7 @@ pub async fn answer(request: http::Request<Incoming>, context: SocketContext) ->
     }
 }
 
-/// A line for each event and effect from here on, until the agent ends. A reader that is too slow loses lines, and is told
-/// how many.
+/// A line for each event and effect after this, until the agent ends. A reader that is too slow loses lines and gets their number.
 fn events(lines: broadcast::Receiver<Arc<str>>) -> Response<Body> {
     let frames = stream::unfold(lines, async |mut lines| {
         let line = match lines.recv().await {

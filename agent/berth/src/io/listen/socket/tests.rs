@@ -141,15 +141,15 @@ async fn drain_asked(agent: &mut Agent) -> Option<String> {
 async fn a_handover_is_answered_by_who_decides() {
     let mut agent = agent();
     let run_dir = agent.run_dir.path().to_owned();
-    for (said, heard) in [
+    for (answer_sent, heard) in [
         (Some(Ok(())), None),
         (Some(Err("not today")), Some("the agent answered /v1/handover with 409 Conflict: not today")),
         (None, Some("the agent answered /v1/handover with 503 Service Unavailable: the agent is busy or leaving")),
     ] {
         let decide = async {
             let Some(Request::Handover { answer }) = agent.requests.recv().await else { panic!("no handover") };
-            if let Some(said) = said {
-                answer.send(said).unwrap();
+            if let Some(sent) = answer_sent {
+                answer.send(sent).unwrap();
             }
         };
         let (answered, ()) = tokio::join!(socket_client::handover(&run_dir), decide);
@@ -180,7 +180,7 @@ async fn a_drain_is_handed_on_with_its_reason() {
         socket_client::drain(&run_dir, nothing).await.unwrap();
         assert_eq!(drain_asked(&mut agent).await, None);
     }
-    // Nobody has taken it yet, and there is room for one.
+    // No driver has taken it yet, and the queue has space for one.
     socket_client::drain(&run_dir, None).await.unwrap();
     let error = socket_client::drain(&run_dir, None).await.unwrap_err();
     assert_eq!(
