@@ -132,7 +132,7 @@ async fn answer(stream: TcpStream, counts: Arc<Counts>) {
 }
 
 /// The process that is measured: serves until it is killed.
-#[expect(clippy::disallowed_methods, reason = "here the agent's time begins")]
+#[expect(clippy::disallowed_methods, reason = "the agent's clock starts here")]
 async fn live(base: &str) {
     let mut layers = Layers::new();
     layers.add_words(&["image=r.test/a:1".to_owned(), format!("health={base}/health")]);

@@ -108,7 +108,7 @@ fn fed(socket: &UnixDatagram) -> usize {
 }
 
 #[tokio::test]
-#[expect(clippy::disallowed_methods, reason = "here the agent's time begins")]
+#[expect(clippy::disallowed_methods, reason = "the agent's clock starts here")]
 async fn the_watchdog_is_fed_by_the_driver_s_loop_alone() {
     let directory = tempfile::tempdir().unwrap();
     if speaks("the_watchdog_is_fed_by_the_driver_s_loop_alone", &directory.path().join("notify")) {

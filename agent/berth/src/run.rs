@@ -42,7 +42,7 @@ const HANDOVER_FLUSH: Duration = Duration::from_millis(20);
 
 /// Why the agent did not start.
 #[derive(Debug, thiserror::Error)]
-enum BeginError {
+enum StartError {
     #[error("{0}")]
     Words(ConfigErrors),
     #[error(transparent)]
@@ -64,7 +64,7 @@ enum BeginError {
 /// Runs the agent from its start to its end.
 #[expect(clippy::disallowed_methods, reason = "the agent's clock starts here")]
 pub async fn run(global: &Global, run: &RunArgs) -> Outcome {
-    match begin(global, run, Instant::now()).await {
+    match start(global, run, Instant::now()).await {
         Ok(outcome) => outcome,
         Err(error) => {
             error!(
@@ -79,11 +79,11 @@ pub async fn run(global: &Global, run: &RunArgs) -> Outcome {
     }
 }
 
-async fn begin(global: &Global, run: &RunArgs, started: Instant) -> Result<Outcome, BeginError> {
+async fn start(global: &Global, run: &RunArgs, started: Instant) -> Result<Outcome, StartError> {
     let sources = global.sources(run.words.clone());
     let early = early_layers(&sources)?;
 
-    let signals = Signals::new().map_err(BeginError::Signals)?;
+    let signals = Signals::new().map_err(StartError::Signals)?;
     let socket = Socket::bind(&global.run_dir())?;
     let (published, watcher) = watch::channel(Arc::new(initial()));
     let endpoint = match systemd::inherited_listener() {
@@ -100,7 +100,7 @@ async fn begin(global: &Global, run: &RunArgs, started: Instant) -> Result<Outco
     let http = Http::from_env(&env, Resolver::default())?;
     let imds = Imds::from_env(&env, http.clone())?;
     let (tell, progress) = mpsc::channel(QUEUE);
-    let own = own_binary().map_err(BeginError::Binary)?;
+    let own = own_binary().map_err(StartError::Binary)?;
     let adapters = Arc::new(Adapters::new(Parts {
         aws: Aws::new(http, imds.clone(), &env),
         block: MetadataBlock::new(&global.run_dir(), imds.base()),
@@ -150,12 +150,12 @@ async fn begin(global: &Global, run: &RunArgs, started: Instant) -> Result<Outco
 
 /// The layers that are known before any request. Errors in the words of the command line are reported at once; those of the file
 /// are reported together with the user-data's.
-fn early_layers(sources: &ConfigSources) -> Result<Layers, BeginError> {
+fn early_layers(sources: &ConfigSources) -> Result<Layers, StartError> {
     let mut words = Layers::new();
     words.add_words(&sources.words);
     let errors = words.errors_so_far();
     if !errors.is_empty() {
-        return Err(BeginError::Words(errors.clone()));
+        return Err(StartError::Words(errors.clone()));
     }
     // A file that cannot be read is reported when the config is read.
     let mut layers = sources.read_file().unwrap_or_default();
@@ -164,13 +164,13 @@ fn early_layers(sources: &ConfigSources) -> Result<Layers, BeginError> {
 }
 
 /// The variables that are UTF-8. Another one is an error only if berth reads it; its value is not shown.
-fn text_of(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<BTreeMap<String, String>, BeginError> {
+fn text_of(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<BTreeMap<String, String>, StartError> {
     let is_read = |name: &str| name.starts_with("AWS_") || name.to_ascii_uppercase().ends_with("_PROXY");
     let mut environment = BTreeMap::new();
     for (name, value) in variables {
         match (name.into_string(), value.into_string()) {
             (Ok(name), Ok(value)) => drop(environment.insert(name, value)),
-            (Ok(name), Err(_)) if is_read(&name) || name == "DOCKER_HOST" => return Err(BeginError::NotUtf8(name)),
+            (Ok(name), Err(_)) if is_read(&name) || name == "DOCKER_HOST" => return Err(StartError::NotUtf8(name)),
             _ => {}
         }
     }

@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn those_who_are_throttled_come_back_all_over_the_doubled_wait() {
+    fn throttled_calls_are_repeated_all_over_the_doubled_wait() {
         let mut rng = fastrand::Rng::with_seed(7);
         for (attempt, whole) in [(1, 3.0), (2, 6.0), (3, 12.0), (4, 20.0), (40, 20.0)] {
             let waits: Vec<f64> = (0..100).map(|_| THROTTLED.within(attempt, &mut rng).as_secs_f64()).collect();

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::cli::{DrainArgs, Global};
-use crate::commands::drained::{self, Ended};
+use crate::commands::drained::{self, DrainResult};
 use crate::io::listen::socket_client::{self, ClientError, Events};
 
 /// The whole command.
@@ -18,7 +18,7 @@ pub async fn main(global: &Global, args: &DrainArgs) -> ExitCode {
 }
 
 /// Requests the drain; with --wait, how the agent ended.
-pub async fn run(run_dir: &Path, args: &DrainArgs) -> Result<Option<Ended>, ClientError> {
+pub async fn run(run_dir: &Path, args: &DrainArgs) -> Result<Option<DrainResult>, ClientError> {
     // Opened before the request, so an agent that ends at once is seen.
     let events = if args.wait { Some(Events::open(run_dir).await?) } else { None };
     socket_client::drain(run_dir, args.reason.as_deref()).await?;
@@ -60,6 +60,6 @@ mod tests {
         };
         let args = args(None, true);
         let (ended, ()) = tokio::join!(run(run_dir.path(), &args), life);
-        assert_eq!(ended.unwrap(), Some(Ended::With(5)));
+        assert_eq!(ended.unwrap(), Some(DrainResult::ExitCode(5)));
     }
 }

@@ -22,24 +22,24 @@ const FAREWELL: Duration = Duration::from_secs(3);
 
 /// How the waiting ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum DrainResult {
     /// No agent runs.
-    NotThere,
+    NotRunning,
     /// The agent ended with this exit code.
-    With(u8),
+    ExitCode(u8),
     /// The agent is gone and sent no exit code.
-    Silently,
+    NoExitCode,
     /// It timed out; what was seen last.
     TimedOut(String),
 }
 
-impl Ended {
+impl DrainResult {
     /// The exit code: the agent's own, or 1 if the condition is not met.
     pub fn code(&self) -> u8 {
         match self {
-            Self::NotThere => Outcome::Done.code(),
-            Self::With(code) => *code,
-            Self::Silently | Self::TimedOut(_) => super::NO,
+            Self::NotRunning => Outcome::Done.code(),
+            Self::ExitCode(code) => *code,
+            Self::NoExitCode | Self::TimedOut(_) => super::NO,
         }
     }
 
@@ -47,22 +47,22 @@ impl Ended {
     pub fn sentence(&self) -> String {
         let outcome = |code| Outcome::ALL.into_iter().find(|outcome| outcome.code() == code);
         match self {
-            Self::NotThere => "no agent runs".into(),
-            Self::With(code) => match outcome(*code) {
+            Self::NotRunning => "no agent runs".into(),
+            Self::ExitCode(code) => match outcome(*code) {
                 Some(Outcome::Done) => "drained".into(),
                 Some(Outcome::DrainCut) => "the drain was cut short (see `berth status`)".into(),
                 Some(Outcome::BootFailed) => "the agent ended: the boot had failed".into(),
                 Some(Outcome::AppFailed) => "the agent ended: the app could not be kept running".into(),
                 Some(Outcome::Usage | Outcome::Bug) | None => format!("the agent ended with exit code {code}"),
             },
-            Self::Silently => "the agent is gone and sent no exit code".into(),
+            Self::NoExitCode => "the agent is gone and sent no exit code".into(),
             Self::TimedOut(last) => format!("not drained in time: {}", super::plain(last)),
         }
     }
 }
 
 /// Waits until the agent has ended, or until the timeout.
-pub async fn drained(run_dir: &Path, patience: Duration) -> Result<Ended, ClientError> {
+pub async fn drained(run_dir: &Path, patience: Duration) -> Result<DrainResult, ClientError> {
     match timeout(patience, begin(run_dir)).await {
         Ok(ended) => ended,
         Err(_) => {
@@ -70,36 +70,36 @@ pub async fn drained(run_dir: &Path, patience: Duration) -> Result<Ended, Client
                 Ok(report) => format!("{}, {}", report.published.view.phase.word(), report.published.view.reason),
                 Err(error) => super::chain(&error),
             };
-            Ok(Ended::TimedOut(last))
+            Ok(DrainResult::TimedOut(last))
         }
     }
 }
 
-async fn begin(run_dir: &Path) -> Result<Ended, ClientError> {
+async fn begin(run_dir: &Path) -> Result<DrainResult, ClientError> {
     match Events::open(run_dir).await {
         Ok(events) => follow(run_dir, events).await,
         // An agent that ends normally removes its socket.
-        Err(ClientError::NotRunning(_)) if !run_dir.join(socket::FILE).exists() => Ok(Ended::NotThere),
-        Err(ClientError::NotRunning(_) | ClientError::Talk(..)) => match come_back(run_dir).await? {
+        Err(ClientError::NotRunning(_)) if !run_dir.join(socket::FILE).exists() => Ok(DrainResult::NotRunning),
+        Err(ClientError::NotRunning(_) | ClientError::NoResponse(..)) => match come_back(run_dir).await? {
             Some(events) => follow(run_dir, events).await,
-            None => Ok(Ended::Silently),
+            None => Ok(DrainResult::NoExitCode),
         },
         Err(error) => Err(error),
     }
 }
 
 /// Follows the agent, and the agents that continue its drain, to the end.
-pub async fn follow(run_dir: &Path, mut events: Events) -> Result<Ended, ClientError> {
+pub async fn follow(run_dir: &Path, mut events: Events) -> Result<DrainResult, ClientError> {
     loop {
         while let Some(line) = events.next().await {
             if let Some(code) = ExitLine::exit_code(&line) {
                 let _ = timeout(FAREWELL, async { while events.next().await.is_some() {} }).await;
-                return Ok(Ended::With(code));
+                return Ok(DrainResult::ExitCode(code));
             }
         }
         match come_back(run_dir).await? {
             Some(next) => events = next,
-            None => return Ok(Ended::Silently),
+            None => return Ok(DrainResult::NoExitCode),
         }
     }
 }
@@ -109,7 +109,9 @@ async fn come_back(run_dir: &Path) -> Result<Option<Events>, ClientError> {
         loop {
             match Events::open(run_dir).await {
                 Ok(events) => return Ok(Some(events)),
-                Err(ClientError::NotRunning(_) | ClientError::Talk(..) | ClientError::Refused(..)) => sleep(LOOK).await,
+                Err(ClientError::NotRunning(_) | ClientError::NoResponse(..) | ClientError::Refused(..)) => {
+                    sleep(LOOK).await
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -174,7 +176,7 @@ mod tests {
     async fn an_agent_that_is_not_there_has_left() {
         let run_dir = tempfile::tempdir().unwrap();
         let ended = drained(run_dir.path(), BOUND).await.unwrap();
-        assert_eq!((ended.code(), ended), (0, Ended::NotThere));
+        assert_eq!((ended.code(), ended), (0, DrainResult::NotRunning));
     }
 
     #[tokio::test]
@@ -190,7 +192,7 @@ mod tests {
             second.end().await;
         };
         let (ended, ()) = tokio::join!(drained(run_dir.path(), BOUND), life);
-        assert_eq!(ended.unwrap(), Ended::With(5));
+        assert_eq!(ended.unwrap(), DrainResult::ExitCode(5));
     }
 
     #[tokio::test]
@@ -198,7 +200,7 @@ mod tests {
         let run_dir = tempfile::tempdir().unwrap();
         FakeAgent::start(run_dir.path()).die(run_dir.path()).await;
         let ended = drained(run_dir.path(), BOUND).await.unwrap();
-        assert_eq!((ended.code(), ended), (1, Ended::Silently));
+        assert_eq!((ended.code(), ended), (1, DrainResult::NoExitCode));
     }
 
     #[tokio::test]

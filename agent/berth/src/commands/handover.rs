@@ -19,9 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The result.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Taken {
+pub enum HandoverResult {
     /// The next agent has the app.
-    Over {
+    Complete {
         /// The version of the former agent.
         from: String,
         /// The version of the next.
@@ -35,11 +35,11 @@ pub enum Taken {
     Lost,
 }
 
-impl Taken {
+impl HandoverResult {
     /// One sentence for the operator.
     pub fn sentence(&self) -> String {
         match self {
-            Self::Over { from, to, phase } => {
+            Self::Complete { from, to, phase } => {
                 format!("handed over from berth {from} to berth {to}, in {}", phase.word())
             }
             Self::Late(reason) => format!("the next agent has not taken the app over yet: {reason}"),
@@ -53,17 +53,17 @@ impl Taken {
 /// The whole command.
 pub async fn main(global: &Global) -> ExitCode {
     match run(&global.run_dir(), PATIENCE).await {
-        Ok(taken @ Taken::Over { .. }) => {
-            super::say(&format!("{}\n", taken.sentence()));
+        Ok(result @ HandoverResult::Complete { .. }) => {
+            super::say(&format!("{}\n", result.sentence()));
             ExitCode::SUCCESS
         }
-        Ok(taken) => super::failed(super::NO, &taken.sentence()),
+        Ok(result) => super::failed(super::NO, &result.sentence()),
         Err(error) => super::failed(super::NO, &super::chain(&error)),
     }
 }
 
 /// Requests the handover and waits for the next agent.
-pub async fn run(run_dir: &Path, patience: Duration) -> Result<Taken, ClientError> {
+pub async fn run(run_dir: &Path, patience: Duration) -> Result<HandoverResult, ClientError> {
     // Opened before the request, so its end is seen.
     let mut events = Events::open(run_dir).await?;
     let former = socket_client::essentials(run_dir).await?;
@@ -76,13 +76,13 @@ pub async fn run(run_dir: &Path, patience: Duration) -> Result<Taken, ClientErro
             last = socket_client::essentials(run_dir).await.ok();
             if let Some(next) = last.as_ref().filter(|next| has_taken_over(former.phase, next)) {
                 let (from, to) = (former.agent_version.clone(), next.agent_version.clone());
-                return Taken::Over { from, to, phase: next.phase };
+                return HandoverResult::Complete { from, to, phase: next.phase };
             }
             sleep(LOOK).await;
         }
     };
-    let taken = timeout(patience, next).await;
-    Ok(taken.unwrap_or_else(|_| last.map_or(Taken::Lost, |next| Taken::Late(next.reason))))
+    let result = timeout(patience, next).await;
+    Ok(result.unwrap_or_else(|_| last.map_or(HandoverResult::Lost, |next| HandoverResult::Late(next.reason))))
 }
 
 /// Every agent begins with its boot. The handover is complete after it, or at once if the former agent was in its boot as well.
@@ -132,8 +132,8 @@ mod tests {
             next.show(PhaseName::Serve, Status::Ok);
             next
         };
-        let (taken, _next) = tokio::join!(run(run_dir.path(), BOUND), life);
-        assert!(matches!(taken, Ok(Taken::Over { phase: PhaseName::Serve, .. })), "{taken:?}");
+        let (result, _next) = tokio::join!(run(run_dir.path(), BOUND), life);
+        assert!(matches!(result, Ok(HandoverResult::Complete { phase: PhaseName::Serve, .. })), "{result:?}");
     }
 
     #[tokio::test]
@@ -144,8 +144,8 @@ mod tests {
             answers(former, Ok(())).await;
             agent(run_dir.path(), PhaseName::Boot)
         };
-        let (taken, _next) = tokio::join!(run(run_dir.path(), BOUND), life);
-        assert!(matches!(taken, Ok(Taken::Over { phase: PhaseName::Boot, .. })), "{taken:?}");
+        let (result, _next) = tokio::join!(run(run_dir.path(), BOUND), life);
+        assert!(matches!(result, Ok(HandoverResult::Complete { phase: PhaseName::Boot, .. })), "{result:?}");
     }
 
     #[tokio::test]
@@ -155,15 +155,15 @@ mod tests {
             answers(agent(run_dir.path(), PhaseName::Serve), Ok(())).await;
             comes.then(|| agent(run_dir.path(), PhaseName::Boot))
         };
-        let (taken, next) = tokio::join!(asked(run_dir.path()), life(true));
-        assert_eq!(taken, Taken::Late("because".into()));
+        let (result, next) = tokio::join!(asked(run_dir.path()), life(true));
+        assert_eq!(result, HandoverResult::Late("because".into()));
         drop(next);
-        let (taken, _) = tokio::join!(asked(run_dir.path()), life(false));
-        assert_eq!(taken, Taken::Lost);
+        let (result, _) = tokio::join!(asked(run_dir.path()), life(false));
+        assert_eq!(result, HandoverResult::Lost);
     }
 
     /// Runs the command once the agent's socket exists.
-    async fn asked(run_dir: &Path) -> Taken {
+    async fn asked(run_dir: &Path) -> HandoverResult {
         while !run_dir.join(crate::io::listen::socket::FILE).exists() {
             tokio::task::yield_now().await;
         }

@@ -21,24 +21,24 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// How the waiting ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Waited {
+pub enum WaitResult {
     /// `/ready` answers 200.
     Ready,
     /// The boot failed; the reason.
     BootFailed(String),
     /// The instance drains; the reason.
-    Leaving(String),
+    Draining(String),
     /// It timed out; what was seen last.
     TimedOut(String),
 }
 
-impl Waited {
+impl WaitResult {
     /// The exit code: 3 for a failed boot, as the agent's own, and 1 if the condition is not met.
     pub fn code(&self) -> u8 {
         match self {
             Self::Ready => Outcome::Done.code(),
             Self::BootFailed(_) => Outcome::BootFailed.code(),
-            Self::Leaving(_) | Self::TimedOut(_) => super::NO,
+            Self::Draining(_) | Self::TimedOut(_) => super::NO,
         }
     }
 
@@ -47,7 +47,7 @@ impl Waited {
         match self {
             Self::Ready => "ready".into(),
             Self::BootFailed(reason) => format!("the boot failed: {}", super::plain(reason)),
-            Self::Leaving(reason) => format!("the instance is being drained: {}", super::plain(reason)),
+            Self::Draining(reason) => format!("the instance is being drained: {}", super::plain(reason)),
             Self::TimedOut(last) => format!("not ready in time: {}", super::plain(last)),
         }
     }
@@ -58,7 +58,7 @@ pub async fn main(global: &Global, args: &WaitArgs) -> ExitCode {
     let (run_dir, patience) = (global.run_dir(), args.timeout);
     let (code, sentence) = match args.condition {
         Condition::Ready => match ready(&run_dir, patience).await {
-            Ok(waited) => (waited.code(), waited.sentence()),
+            Ok(result) => (result.code(), result.sentence()),
             Err(error) => (super::NO, super::plain(&super::chain(&error))),
         },
         Condition::Drained => match drained::drained(&run_dir, patience).await {
@@ -70,21 +70,21 @@ pub async fn main(global: &Global, args: &WaitArgs) -> ExitCode {
 }
 
 /// Waits until the instance is ready, cannot become ready, or the timeout. It also waits for an agent that does not run yet.
-pub async fn ready(run_dir: &Path, patience: Duration) -> Result<Waited, ClientError> {
+pub async fn ready(run_dir: &Path, patience: Duration) -> Result<WaitResult, ClientError> {
     let last = RefCell::default();
     match timeout(patience, watch(run_dir, &last)).await {
         Ok(ended) => ended,
-        Err(_) => Ok(Waited::TimedOut(last.into_inner())),
+        Err(_) => Ok(WaitResult::TimedOut(last.into_inner())),
     }
 }
 
 /// `last` is what was seen last.
-async fn watch(run_dir: &Path, last: &RefCell<String>) -> Result<Waited, ClientError> {
+async fn watch(run_dir: &Path, last: &RefCell<String>) -> Result<WaitResult, ClientError> {
     loop {
         match follow(run_dir, last).await {
-            Ok(waited) => return Ok(waited),
+            Ok(result) => return Ok(result),
             // The agent may be starting, or a handover replaces it.
-            Err(error @ (ClientError::NotRunning(_) | ClientError::Talk(..))) => {
+            Err(error @ (ClientError::NotRunning(_) | ClientError::NoResponse(..))) => {
                 last.replace(error.to_string());
             }
             Err(error) => return Err(error),
@@ -94,12 +94,12 @@ async fn watch(run_dir: &Path, last: &RefCell<String>) -> Result<Waited, ClientE
 }
 
 /// Requests the status now and at every event.
-async fn follow(run_dir: &Path, last: &RefCell<String>) -> Result<Waited, ClientError> {
+async fn follow(run_dir: &Path, last: &RefCell<String>) -> Result<WaitResult, ClientError> {
     let mut events = Events::open(run_dir).await?;
     loop {
         let report = socket_client::status(run_dir).await?;
-        if let Some(waited) = judge(&report) {
-            return Ok(waited);
+        if let Some(result) = judge(&report) {
+            return Ok(result);
         }
         let view = &report.published.view;
         last.replace(format!("{}, {}", view.phase.word(), view.reason));
@@ -109,14 +109,16 @@ async fn follow(run_dir: &Path, last: &RefCell<String>) -> Result<Waited, Client
     }
 }
 
-fn judge(report: &StatusReport) -> Option<Waited> {
+fn judge(report: &StatusReport) -> Option<WaitResult> {
     let view = &report.published.view;
     match (view.status, view.phase) {
-        (Status::Ok, _) => Some(Waited::Ready),
+        (Status::Ok, _) => Some(WaitResult::Ready),
         (Status::Failed, _) | (_, PhaseName::Failing | PhaseName::Hold) => {
-            Some(Waited::BootFailed(view.reason.clone()))
+            Some(WaitResult::BootFailed(view.reason.clone()))
         }
-        (Status::Draining, _) | (_, PhaseName::Drain | PhaseName::Gone) => Some(Waited::Leaving(view.reason.clone())),
+        (Status::Draining, _) | (_, PhaseName::Drain | PhaseName::Gone) => {
+            Some(WaitResult::Draining(view.reason.clone()))
+        }
         (
             Status::Starting | Status::Unhealthy | Status::Standby | Status::Warm,
             PhaseName::Boot | PhaseName::Serve | PhaseName::Warm,
@@ -149,8 +151,8 @@ mod tests {
             agent.show(PhaseName::Serve, Status::Ok);
             agent
         };
-        let (waited, _agent) = tokio::join!(ready(run_dir.path(), BOUND), life);
-        assert_eq!(waited.unwrap(), Waited::Ready);
+        let (result, _agent) = tokio::join!(ready(run_dir.path(), BOUND), life);
+        assert_eq!(result.unwrap(), WaitResult::Ready);
     }
 
     #[tokio::test]
@@ -167,8 +169,8 @@ mod tests {
             let view = View { status: Status::Ok, ..View::default() };
             agent.published.send_replace(Arc::new(Published { view, ..Published::default() }));
         };
-        let (waited, ()) = tokio::join!(timeout(BOUND, watch(run_dir.path(), &last)), life);
-        assert_eq!(waited.expect("the view is seen").unwrap(), Waited::Ready);
+        let (result, ()) = tokio::join!(timeout(BOUND, watch(run_dir.path(), &last)), life);
+        assert_eq!(result.expect("the view is seen").unwrap(), WaitResult::Ready);
     }
 
     #[tokio::test]
@@ -190,13 +192,13 @@ mod tests {
     #[tokio::test]
     async fn the_time_ends_with_what_was_seen_last() {
         let run_dir = tempfile::tempdir().unwrap();
-        let waited = ready(run_dir.path(), Duration::from_millis(1)).await.unwrap();
-        assert!(waited.sentence().starts_with("not ready in time: no berth agent runs with "), "{waited:?}");
-        assert_eq!(waited.code(), 1);
+        let result = ready(run_dir.path(), Duration::from_millis(1)).await.unwrap();
+        assert!(result.sentence().starts_with("not ready in time: no berth agent runs with "), "{result:?}");
+        assert_eq!(result.code(), 1);
 
         let agent = FakeAgent::start(run_dir.path());
         agent.show(PhaseName::Boot, Status::Starting);
-        let waited = ready(run_dir.path(), Duration::from_millis(300)).await.unwrap();
-        assert_eq!(waited, Waited::TimedOut("boot, because".into()));
+        let result = ready(run_dir.path(), Duration::from_millis(300)).await.unwrap();
+        assert_eq!(result, WaitResult::TimedOut("boot, because".into()));
     }
 }

@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_reference_is_told_so() {
+    fn an_invalid_reference_is_reported() {
         check("https://x.io/y:1", "is a URL: remove `https://`");
         check("Nginx:1", "has uppercase letters in its name, which no registry allows");
         check("x.io/Y:1", "has uppercase letters in its name, which no registry allows");

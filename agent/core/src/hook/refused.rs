@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_permission_would_allow_is_told_as_it_is() {
+    fn a_refusal_that_no_permission_lifts_is_reported_as_it_is() {
         let broken = JobError::new(ErrorClass::Broken, "AutoScalingGroup name not found");
         assert_eq!(explain(&broken, Some("autoscaling:CompleteLifecycleAction"), None, None), broken.reason);
     }

@@ -125,7 +125,7 @@ mod tests {
     impl Error for Inner {}
 
     #[test]
-    fn an_error_inside_an_io_error_is_found_and_said_once() {
+    fn an_error_inside_an_io_error_is_found_and_shown_once() {
         let error = Outer(io::Error::other(Inner));
         assert!(find::<Inner>(&error).is_some());
         assert_eq!(JobError::from_error(ErrorClass::Broken, &error).reason, "cannot read x: the disk is full");

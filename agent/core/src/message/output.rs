@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_there_is_said_in_one_sentence() {
+    fn missing_output_is_one_sentence() {
         let wrote = AppOutput { lines: vec!["one".into(), "two".into()], ..AppOutput::default() };
         assert_eq!(wrote.for_people(), ["one", "two"]);
         assert_eq!(AppOutput::default().for_people(), ["(the app wrote nothing)"]);

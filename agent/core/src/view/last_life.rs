@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_of_another_version_is_said_to_be_one() {
+    fn a_record_of_another_version_is_reported_as_one() {
         let mut json = serde_json::to_value(LastLife::default()).unwrap();
         json["schema_version"] = 7.into();
         let error = LastLife::from_json(json.to_string().as_bytes()).unwrap_err();

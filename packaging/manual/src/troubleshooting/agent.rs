@@ -45,7 +45,7 @@ rows! { listen, BindError, |error| Some(error.class());
 }
 
 rows! { socket, SocketError, |error| Some(error.class());
-    SocketError::Runs(_), SocketError::Runs("DIRECTORY".into()) => entry(
+    SocketError::InUse(_), SocketError::InUse("DIRECTORY".into()) => entry(
         Section::Agent,
         "An agent runs already, mostly that of `berth.service`.",
         "ask that one; for an upgrade use `berth handover`.",
@@ -84,13 +84,13 @@ rows! { commands, ClientError, |_| None;
         "see whether `--run-dir` is that of the agent, and whether it runs.",
         &["systemctl status berth"],
     );
-    ClientError::Talk(..), ClientError::Talk("/v1/status", "REASON".into()) => entry(
+    ClientError::NoResponse(..), ClientError::NoResponse("/v1/status", "REASON".into()) => entry(
         Section::Agent,
         "The agent ended while it was asked, or was handed over.",
         "ask again.",
         &["berth status"],
     );
-    ClientError::Silent(_), ClientError::Silent("/v1/status") => entry(
+    ClientError::TimedOut(_), ClientError::TimedOut("/v1/status") => entry(
         Section::Agent,
         "The agent is there and its loop does not turn. systemd kills and restarts it after `WatchdogSec=30`; the app runs on.",
         "save its log and report it.",
@@ -102,7 +102,7 @@ rows! { commands, ClientError, |_| None;
         "wait until it has ended, or do what REASON says.",
         &["berth status"],
     );
-    ClientError::Strange(..), ClientError::Strange("/v1/status", strange()) => entry(
+    ClientError::InvalidResponse(..), ClientError::InvalidResponse("/v1/status", strange()) => entry(
         Section::Agent,
         "The command and the running agent are of different versions: the package was upgraded without a handover.",
         "hand the agent over.",
@@ -141,7 +141,7 @@ const NO_NOTE: Advice = entry(
 rows! { notes, NoteError, |_| None;
     NoteError::OnDisk(..), NoteError::OnDisk("FILE".into()) => NO_NOTE;
     NoteError::Io(..), NoteError::Io("FILE".into(), "replace", io::Error::from_raw_os_error(28)) => NO_NOTE;
-    NoteError::Strange(..), NoteError::Strange("FILE".into(), strange()) => NO_NOTE;
+    NoteError::Invalid(..), NoteError::Invalid("FILE".into(), strange()) => NO_NOTE;
 }
 
 const NO_CONSOLE: Advice = entry(

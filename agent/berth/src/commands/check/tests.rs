@@ -26,7 +26,7 @@ fn shows(source: &str, text: &str, expected: Expect) {
 }
 
 #[test]
-fn what_would_run_is_told() {
+fn what_would_run_is_printed() {
     shows(
         "user-data.txt",
         "#cloud-config\n#berth image=nginx:1.27 port=80:8080 health=/health secrets=prod/api secret.K=ssm:/k env.LEVEL=hunter2 \
@@ -284,7 +284,7 @@ fn every_error_and_warning_has_the_code_of_its_kind() {
 }
 
 #[test]
-fn a_config_without_a_key_and_one_that_ec2_does_not_take_are_told() {
+fn a_config_without_keys_and_one_too_long_for_ec2_are_warned_of() {
     let output = |text: &str| {
         let output = checked(&[("ami.toml", "image = 'x:1'"), ("-", text)], Print::Text);
         assert!(output.verdict.is_ok(), "{text}");

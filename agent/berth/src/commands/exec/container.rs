@@ -34,7 +34,7 @@ async fn of_agent(engine: &Engine, view: &View) -> Result<RunningContainer, Exec
     match engine.container(&id).await? {
         Some(FoundContainer { running: Some(running), .. }) => Ok(running),
         Some(_) => Err(ExecError::NotRunning { name: container.name.clone(), state: state() }),
-        None => Err(ExecError::Unknown { name: container.name.clone(), state: state() }),
+        None => Err(ExecError::NoSuchContainer { name: container.name.clone(), state: state() }),
     }
 }
 
@@ -42,7 +42,7 @@ fn only(mut apps: Vec<FoundContainer>, no_agent: &str) -> Result<RunningContaine
     let names: Vec<String> = apps.iter().map(|app| app.name.clone()).collect();
     match (apps.pop().and_then(|app| app.running), names.len()) {
         (Some(running), 1) => Ok(running),
-        (None, _) | (_, 0) => Err(ExecError::Nothing(no_agent.to_owned())),
-        _ => Err(ExecError::Several { no_agent: no_agent.to_owned(), names: names.join(", ") }),
+        (None, _) | (_, 0) => Err(ExecError::NoneRunning(no_agent.to_owned())),
+        _ => Err(ExecError::SeveralRunning { no_agent: no_agent.to_owned(), names: names.join(", ") }),
     }
 }

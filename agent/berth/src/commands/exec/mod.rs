@@ -67,7 +67,7 @@ pub enum ExecError {
     },
     /// The engine has no such container.
     #[error("the engine has no container {name}: {state}; set DOCKER_HOST if the agent uses another engine")]
-    Unknown {
+    NoSuchContainer {
         /// Its name.
         name: String,
         /// The phase, and why.
@@ -75,10 +75,10 @@ pub enum ExecError {
     },
     /// No agent, and no container either.
     #[error("{0}, and the engine has no running container of this instance")]
-    Nothing(String),
+    NoneRunning(String),
     /// No agent, and more than one container.
     #[error("{no_agent}, and the engine has several running containers: {names}; choose one with `docker exec`")]
-    Several {
+    SeveralRunning {
         /// That there is none.
         no_agent: String,
         /// Their names.
@@ -86,19 +86,19 @@ pub enum ExecError {
     },
     /// The signals cannot be caught, or the terminal cannot be set.
     #[error("cannot {0}")]
-    Own(&'static str, #[source] io::Error),
+    Setup(&'static str, #[source] io::Error),
     /// The connection ended too early.
     #[error("the connection to the engine was lost; the command may still be running")]
-    Lost(#[source] Option<io::Error>),
+    ConnectionLost(#[source] Option<io::Error>),
     /// The output is in no known form.
     #[error(transparent)]
-    Strange(NoFrame),
+    InvalidOutput(NoFrame),
     /// This process's output cannot be written.
     #[error("cannot write to {0}")]
-    NotTaken(&'static str, #[source] io::Error),
+    Write(&'static str, #[source] io::Error),
     /// The engine does not know how it ended.
     #[error("the engine returned no exit code of the command")]
-    NoCode,
+    NoExitCode,
 }
 
 impl ExecError {
@@ -111,12 +111,15 @@ impl ExecError {
             Self::Agent(_)
             | Self::NoContainer(_)
             | Self::NotRunning { .. }
-            | Self::Unknown { .. }
-            | Self::Nothing(_)
-            | Self::Several { .. } => super::NO,
-            Self::Engine(_) | Self::Own(..) | Self::Lost(_) | Self::Strange(_) | Self::NotTaken(..) | Self::NoCode => {
-                FAILED
-            }
+            | Self::NoSuchContainer { .. }
+            | Self::NoneRunning(_)
+            | Self::SeveralRunning { .. } => super::NO,
+            Self::Engine(_)
+            | Self::Setup(..)
+            | Self::ConnectionLost(_)
+            | Self::InvalidOutput(_)
+            | Self::Write(..)
+            | Self::NoExitCode => FAILED,
         }
     }
 }
@@ -144,7 +147,7 @@ async fn run(global: &Global, args: &ExecArgs) -> Result<u8, ExecError> {
         size: terminal::own_size().filter(|_| args.terminal),
     };
     // After this a signal is for the command.
-    let mut signals = CommandSignals::new().map_err(|error| ExecError::Own("catch signals", error))?;
+    let mut signals = CommandSignals::new().map_err(|error| ExecError::Setup("catch signals", error))?;
     let attached = engine.attach(&app, &command).await?;
     let _raw = if args.terminal && args.interactive { raw()? } else { None };
     let running = RunningCommand { engine, app, id: attached.id.clone(), terminal: args.terminal };
@@ -153,7 +156,7 @@ async fn run(global: &Global, args: &ExecArgs) -> Result<u8, ExecError> {
 
 /// Sends every key to the command. A panic restores the terminal before it prints.
 fn raw() -> Result<Option<Raw>, ExecError> {
-    let raw = Raw::begin().map_err(|error| ExecError::Own("set the terminal to raw mode", error))?;
+    let raw = Raw::begin().map_err(|error| ExecError::Setup("set the terminal to raw mode", error))?;
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         terminal::restore();
@@ -200,18 +203,18 @@ impl RunningCommand {
         drop(kept);
         match followed {
             Followed::Signal(signal) => Ok(died_by(signal)),
-            Followed::Output(OutputEnd::Whole) => self.code(signals).await,
-            Followed::Output(OutputEnd::Cut) => Err(ExecError::Lost(None)),
-            Followed::Output(OutputEnd::Broken(error)) => Err(ExecError::Lost(Some(error))),
-            Followed::Output(OutputEnd::Strange(strange)) => Err(ExecError::Strange(strange)),
-            Followed::Output(OutputEnd::NotTaken(channel, error)) => {
+            Followed::Output(OutputEnd::Complete) => self.code(signals).await,
+            Followed::Output(OutputEnd::Truncated) => Err(ExecError::ConnectionLost(None)),
+            Followed::Output(OutputEnd::ConnectionLost(error)) => Err(ExecError::ConnectionLost(Some(error))),
+            Followed::Output(OutputEnd::InvalidFrame(invalid)) => Err(ExecError::InvalidOutput(invalid)),
+            Followed::Output(OutputEnd::WriteFailed(channel, error)) => {
                 // As the kernel does if the command itself writes there.
                 self.signal_once_started(Signal::SIGPIPE, signals).await;
                 if error.kind() == io::ErrorKind::BrokenPipe {
                     return Ok(died_by(Signal::SIGPIPE));
                 }
                 let stream = if channel == Channel::Error { "standard error" } else { "standard output" };
-                Err(ExecError::NotTaken(stream, error))
+                Err(ExecError::Write(stream, error))
             }
         }
     }
@@ -282,9 +285,9 @@ impl RunningCommand {
         loop {
             match self.engine.command_state(&self.id).await? {
                 CommandState { running: false, code: Some(code), .. } => {
-                    return u8::try_from(code).map_err(|_| ExecError::NoCode);
+                    return u8::try_from(code).map_err(|_| ExecError::NoExitCode);
                 }
-                CommandState { running: false, .. } if attempts == ATTEMPTS => return Err(ExecError::NoCode),
+                CommandState { running: false, .. } if attempts == ATTEMPTS => return Err(ExecError::NoExitCode),
                 CommandState { running: false, .. } => attempts += 1,
                 CommandState { .. } => {}
             }

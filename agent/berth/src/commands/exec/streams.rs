@@ -22,15 +22,15 @@ const WAITING: usize = 4;
 #[derive(Debug)]
 pub(super) enum OutputEnd {
     /// All of it was written.
-    Whole,
+    Complete,
     /// The connection ended within a piece.
-    Cut,
+    Truncated,
     /// The connection broke.
-    Broken(io::Error),
+    ConnectionLost(io::Error),
     /// A frame is invalid.
-    Strange(NoFrame),
+    InvalidFrame(NoFrame),
     /// This process's standard output or standard error did not take it.
-    NotTaken(Channel, io::Error),
+    WriteFailed(Channel, io::Error),
 }
 
 /// Forwards standard input to its end, and then closes the command's input.
@@ -79,7 +79,7 @@ pub(super) async fn receive_output(begun: &[u8], mut connection: OwnedReadHalf, 
         let _ = ended.send(write_pieces(waiting, terminal));
     };
     if let Err(error) = thread::Builder::new().name("output".into()).spawn(write) {
-        return OutputEnd::NotTaken(Channel::Output, error);
+        return OutputEnd::WriteFailed(Channel::Output, error);
     }
     let mut frames = Frames::new(terminal);
     let mut received = BytesMut::from(begun);
@@ -88,24 +88,24 @@ pub(super) async fn receive_output(begun: &[u8], mut connection: OwnedReadHalf, 
             Ok(Some(piece)) => {
                 if pieces.send(piece).await.is_err() {
                     // The thread's result says why.
-                    break OutputEnd::Whole;
+                    break OutputEnd::Complete;
                 }
             }
             Ok(None) => {
                 received.reserve(CHUNK);
                 match connection.read_buf(&mut received).await {
-                    Ok(0) if frames.is_incomplete(&received) => break OutputEnd::Cut,
-                    Ok(0) => break OutputEnd::Whole,
+                    Ok(0) if frames.is_incomplete(&received) => break OutputEnd::Truncated,
+                    Ok(0) => break OutputEnd::Complete,
                     Ok(_) => {}
-                    Err(error) => break OutputEnd::Broken(error),
+                    Err(error) => break OutputEnd::ConnectionLost(error),
                 }
             }
-            Err(strange) => break OutputEnd::Strange(strange),
+            Err(invalid) => break OutputEnd::InvalidFrame(invalid),
         }
     };
     drop(pieces);
     match end.await {
-        Ok(Err((channel, error))) => OutputEnd::NotTaken(channel, error),
+        Ok(Err((channel, error))) => OutputEnd::WriteFailed(channel, error),
         Ok(Ok(())) | Err(_) => end_of_connection,
     }
 }

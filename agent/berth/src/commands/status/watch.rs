@@ -72,7 +72,7 @@ async fn watch(
         let screen = match screen::run(run_dir, json, viewport(output)).await {
             Ok(screen) => screen,
             // It ended between its last event and this request.
-            Err(ClientError::NotRunning(_) | ClientError::Talk(..)) if last.is_some() => return Ok(last),
+            Err(ClientError::NotRunning(_) | ClientError::NoResponse(..)) if last.is_some() => return Ok(last),
             Err(error) => return Err(error),
         };
         let drawing = match output {

@@ -29,7 +29,7 @@ pub async fn main(global: &Global, args: &TimelineArgs) -> ExitCode {
                 Timeline::of_last(&life)
             }
             Ok(None) => return super::failed(super::NO, &super::chain(&error)),
-            Err(strange) => return super::failed(super::NO, &format!("{error}; {}", super::chain(&strange))),
+            Err(invalid) => return super::failed(super::NO, &format!("{error}; {}", super::chain(&invalid))),
         },
         Err(error) => return super::failed(super::NO, &super::chain(&error)),
     };

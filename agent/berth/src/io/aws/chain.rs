@@ -230,7 +230,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_no_end_or_keeps_a_reader_waiting_is_told_from_a_file() {
+    fn an_endless_or_blocking_path_is_not_read_as_a_file() {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
         nix::unistd::mkfifo(&at("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_published_port_is_told_with_its_address_on_the_host() {
+    fn a_published_port_has_its_address_on_the_host() {
         let published = running(inspected(serde_json::json!({"NetworkSettings": {"Ports": {
             "8080/tcp": [{"HostIp": "0.0.0.0", "HostPort": "32768"}, {"HostIp": "::", "HostPort": "32768"}],
             "53/udp": [{"HostIp": "127.0.0.1", "HostPort": "53"}],

@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_held_is_known_from_the_notes_and_nobody_is_without_any() {
+    fn the_notes_list_the_blocked_containers_and_without_notes_there_is_none() {
         let run_dir = tempfile::tempdir().unwrap();
         let block = MetadataBlock::new(run_dir.path(), "");
         assert_eq!(block.held().unwrap(), []);

@@ -40,7 +40,7 @@ pub enum NoteError {
     Io(PathBuf, &'static str, #[source] io::Error),
     /// It is not what this version writes.
     #[error("{} is not a note of this version of berth", .0.display())]
-    Strange(PathBuf, #[source] serde_json::Error),
+    Invalid(PathBuf, #[source] serde_json::Error),
 }
 
 /// The note as it is written.
@@ -62,7 +62,7 @@ impl Note {
         let bytes = small_file::read(&self.path, BYTES).map_err(self.io("read"))?;
         let Some(bytes) = bytes else { return Ok(None) };
         let Stamped { written_ms, note } =
-            serde_json::from_slice(&bytes).map_err(|error| NoteError::Strange(self.path.clone(), error))?;
+            serde_json::from_slice(&bytes).map_err(|error| NoteError::Invalid(self.path.clone(), error))?;
         Ok(Some((note, Duration::from_millis(boot_ms().saturating_sub(written_ms)))))
     }
 
@@ -73,7 +73,7 @@ impl Note {
             return Err(NoteError::OnDisk(self.path.clone()));
         }
         let stamped = serde_json::to_vec(&Stamped { written_ms: boot_ms(), note });
-        let bytes = stamped.map_err(|error| NoteError::Strange(self.path.clone(), error))?;
+        let bytes = stamped.map_err(|error| NoteError::Invalid(self.path.clone(), error))?;
         small_file::replace(&self.path, &bytes, Durable::No).map_err(self.io("write"))
     }
 
@@ -134,7 +134,7 @@ mod tests {
         let note = Note::new(run_dir.path());
         for text in ["", "{", "[]", r#"{"written_ms":-1,"note":"x"}"#, r#"{"written_ms":1,"note":7}"#, "\0\u{1}"] {
             std::fs::write(run_dir.path().join(FILE), text).unwrap();
-            assert!(matches!(note.read::<String>(), Err(NoteError::Strange(..))), "{text:?}");
+            assert!(matches!(note.read::<String>(), Err(NoteError::Invalid(..))), "{text:?}");
         }
         std::fs::write(run_dir.path().join(FILE), vec![b' '; 65 * 1024]).unwrap();
         assert!(matches!(note.read::<String>(), Err(NoteError::Io(..))));

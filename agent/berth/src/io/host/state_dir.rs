@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_record_of_this_version_is_told_as_such() {
+    fn what_is_no_record_of_this_version_is_an_error_that_says_so() {
         let state_dir = tempfile::tempdir().unwrap();
         let path = state_dir.path().join(FILE);
         for text in ["", "{}", "null", "{\"phase\":\"boot\"", "\u{fffd}"] {

@@ -40,28 +40,28 @@ pub enum ClientError {
     Connect(PathBuf, #[source] io::Error),
     /// It closed the connection, or the response is not HTTP.
     #[error("the agent did not answer {0}")]
-    Talk(&'static str, #[source] Box<dyn std::error::Error + Send + Sync>),
+    NoResponse(&'static str, #[source] Box<dyn std::error::Error + Send + Sync>),
     /// It did not respond in time.
     #[error("the agent did not answer {0} within {PATIENCE:?}")]
-    Silent(&'static str),
+    TimedOut(&'static str),
     /// It refused.
     #[error("the agent answered {0} with {1}: {2}")]
     Refused(&'static str, StatusCode, String),
     /// This version cannot parse the response.
     #[error("cannot parse the response to {0}: the agent may be of another version than this command")]
-    Strange(&'static str, #[source] serde_json::Error),
+    InvalidResponse(&'static str, #[source] serde_json::Error),
 }
 
 /// `GET /v1/status`
 pub async fn status(run_dir: &Path) -> Result<StatusReport, ClientError> {
     let path = "/v1/status";
-    StatusReport::from_json(&get(run_dir, path).await?).map_err(|error| ClientError::Strange(path, error))
+    StatusReport::from_json(&get(run_dir, path).await?).map_err(|error| ClientError::InvalidResponse(path, error))
 }
 
 /// `GET /v1/status` of an agent that may be of another version, limited to the fields that every version has.
 pub async fn essentials(run_dir: &Path) -> Result<Essentials, ClientError> {
     let path = "/v1/status";
-    Essentials::from_json(&get(run_dir, path).await?).map_err(|error| ClientError::Strange(path, error))
+    Essentials::from_json(&get(run_dir, path).await?).map_err(|error| ClientError::InvalidResponse(path, error))
 }
 
 /// `POST /v1/drain`
@@ -88,9 +88,9 @@ pub async fn post(run_dir: &Path, path: &'static str, body: &str) -> Result<Byte
 async fn whole(run_dir: &Path, request: Builder, path: &'static str, body: &str) -> Result<Bytes, ClientError> {
     let answer = async {
         let body = open(run_dir, request, path, body).await?;
-        one_shot::read(body, BODY_BYTES).await.map_err(|error| ClientError::Talk(path, error))
+        one_shot::read(body, BODY_BYTES).await.map_err(|error| ClientError::NoResponse(path, error))
     };
-    timeout(PATIENCE, answer).await.unwrap_or(Err(ClientError::Silent(path)))
+    timeout(PATIENCE, answer).await.unwrap_or(Err(ClientError::TimedOut(path)))
 }
 
 /// The lines of `GET /v1/events`.
@@ -105,7 +105,7 @@ impl Events {
     pub async fn open(run_dir: &Path) -> Result<Self, ClientError> {
         let path = "/v1/events";
         let opened = open(run_dir, Request::get(path), path, "");
-        let body = timeout(PATIENCE, opened).await.unwrap_or(Err(ClientError::Silent(path)))?;
+        let body = timeout(PATIENCE, opened).await.unwrap_or(Err(ClientError::TimedOut(path)))?;
         Ok(Self { body, rest: BytesMut::new() })
     }
 
@@ -139,10 +139,10 @@ async fn open(run_dir: &Path, request: Builder, path: &'static str, body: &str) 
             });
         }
     };
-    let talk = |error: hyper::Error| ClientError::Talk(path, error.into());
+    let no_response = |error: hyper::Error| ClientError::NoResponse(path, error.into());
     let request = request.header("host", "berth").body(Full::new(Bytes::copy_from_slice(body.as_bytes())));
-    let request = request.map_err(|error| ClientError::Talk(path, error.into()))?;
-    let response = one_shot::send(TokioIo::new(stream), request).await.map_err(talk)?;
+    let request = request.map_err(|error| ClientError::NoResponse(path, error.into()))?;
+    let response = one_shot::send(TokioIo::new(stream), request).await.map_err(no_response)?;
     let status = response.status();
     if status.is_success() {
         return Ok(response.into_body());

@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_whose_date_cannot_be_read_is_told_without_it() {
+    fn an_event_with_an_invalid_date_is_reported_without_it() {
         for date in ["21 Jan 2019 09:00:43. GMT", "21 Jan 2019 09:00:43.5 GMT", "32 Jan 2019 09:00:43 GMT", ""] {
             let list = format!("[{}]", event("system-reboot", "active", date));
             assert_eq!(next_event(list.as_bytes()), Some(Some("system-reboot".to_owned())), "{date}");
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_of_events_is_told_from_an_empty_one() {
+    fn an_invalid_list_of_events_is_not_an_empty_one() {
         for body in ["", "{}", "null", "[1]", "none"] {
             assert_eq!(next_event(body.as_bytes()), None, "{body}");
         }

@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn every_part_that_cannot_be_put_in_is_told_with_its_place_and_without_its_value() {
+    fn every_part_that_cannot_be_filled_in_is_reported_with_its_position_and_without_its_value() {
         let config = config("a ${one} ${two} ${three}");
         let errors = filled_in(&config, &[("two", b"hunter2\xff"), ("three", b"x")]).unwrap_err();
         assert_eq!(

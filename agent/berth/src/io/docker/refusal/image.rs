@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_image_that_is_the_reason_is_told_from_a_host_and_a_transfer() {
+    fn an_error_of_the_image_is_not_one_of_the_host_or_the_transfer() {
         for (is, prose) in [
             (
                 true,
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_told_from_what_a_registry_says() {
+    fn a_page_is_not_a_message_of_a_registry() {
         for (is, prose) in [
             (
                 true,

@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_no_other_attempt_changes_is_told_from_what_passes() {
+    fn a_lasting_failure_is_not_a_transient_one() {
         let refused = |message: &str, code| {
             FilterError::Refused { command: "iptables", message: message.to_owned(), code: Some(code) }.class()
         };

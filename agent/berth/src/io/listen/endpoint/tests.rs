@@ -209,7 +209,7 @@ async fn pipelined_requests_are_answered_in_their_order() {
 }
 
 #[tokio::test]
-async fn who_asks_on_and_on_is_told_to_close() {
+async fn a_client_with_many_requests_is_asked_to_close() {
     let (serving, _sender) = start(LIMITS);
     let answers = talk(serving.local_addr(), &"GET /live HTTP/1.1\r\nHost: x\r\n\r\n".repeat(300)).await;
     assert_eq!(answers.matches("HTTP/1.1 200 ").count(), 100);
@@ -283,7 +283,7 @@ async fn a_client_that_hoards_connections_pushes_out_itself() {
 }
 
 #[tokio::test]
-async fn a_connection_is_told_to_close_before_it_is_cut() {
+async fn a_connection_is_asked_to_close_before_it_is_cut() {
     let hour = Duration::from_secs(3600);
     let (serving, _sender) = start(Limits { life: Some(Duration::from_millis(500)), head: hour, ..LIMITS });
     let mut stream = TcpStream::connect(serving.local_addr()).await.unwrap();

@@ -101,7 +101,7 @@ pub struct Held {
 pub enum SocketError {
     /// The lock is held.
     #[error("another berth runs with the run directory {}; stop it, or give this one its own --run-dir", .0.display())]
-    Runs(PathBuf),
+    InUse(PathBuf),
     /// The run directory cannot be used.
     #[error("cannot use the run directory {}", .0.display())]
     Directory(PathBuf, #[source] io::Error),
@@ -131,7 +131,7 @@ impl Socket {
             .map_err(directory)?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(SocketError::Runs(run_dir.to_owned())),
+            Err(TryLockError::WouldBlock) => return Err(SocketError::InUse(run_dir.to_owned())),
             Err(TryLockError::Error(error)) => return Err(directory(error)),
         }
 

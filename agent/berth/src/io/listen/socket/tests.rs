@@ -58,7 +58,7 @@ async fn a_second_agent_is_refused_and_the_first_stays() {
 }
 
 #[tokio::test]
-async fn an_agent_that_ended_leaves_room_for_the_next() {
+async fn an_agent_that_ended_frees_the_socket_for_the_next() {
     let mut agent = agent();
     agent.serving = None;
     assert!(!agent.run_dir.path().join(FILE).exists());
@@ -67,7 +67,7 @@ async fn an_agent_that_ended_leaves_room_for_the_next() {
 }
 
 #[tokio::test]
-async fn status_tells_what_is_published_and_the_time() {
+async fn status_returns_what_is_published_and_the_time() {
     let agent = agent();
     let view = View { status: Status::Ok, name: Some("ap-api".into()), ..View::default() };
     agent.published.send_replace(Arc::new(Published { view, ..Published::default() }));
@@ -138,7 +138,7 @@ async fn drain_asked(agent: &mut Agent) -> Option<String> {
 }
 
 #[tokio::test]
-async fn a_handover_is_answered_by_who_decides() {
+async fn a_handover_is_answered_by_the_driver() {
     let mut agent = agent();
     let run_dir = agent.run_dir.path().to_owned();
     for (answer_sent, heard) in [

@@ -66,7 +66,7 @@ async fn an_inherited_endpoint_does_not_wait_for_long() {
 }
 
 #[tokio::test]
-async fn a_retired_endpoint_answers_who_is_there_and_keeps_its_queue() {
+async fn a_retired_endpoint_answers_its_connections_and_keeps_its_queue() {
     let (serving, sender) = start(Limits { head: Duration::from_secs(3600), ..LIMITS });
     sender.send_replace(Arc::new(published(Status::Ok)));
     let address = serving.local_addr();
