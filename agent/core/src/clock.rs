@@ -15,7 +15,7 @@ impl Uptime {
     /// The moment the agent started.
     pub const ZERO: Self = Self(Duration::ZERO);
 
-    /// How long ago `earlier` was; zero if it lies ahead.
+    /// How long ago `earlier` was; zero if it is in the future.
     pub fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
     }

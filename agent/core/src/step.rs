@@ -85,7 +85,7 @@ impl<T> Step<T> {
         self.state = Progress::Running(outbox.emit(effect));
     }
 
-    /// It begins, by somebody else's order.
+    /// It begins; another part of the machine emits its jobs.
     pub fn mark(&mut self, now: Uptime) {
         self.began.get_or_insert(now);
     }
@@ -143,7 +143,7 @@ impl<T> Step<T> {
         }
     }
 
-    /// A part of the attempt went well, and the next is ordered with the same step.
+    /// A part of the attempt succeeded, and the next is ordered within the same step.
     pub fn go_on(&mut self) {
         self.state = Progress::Idle;
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   starting ──started──▶ up ──exited──▶ backing off ──due──▶ (secrets) ──▶ starting
-//!      └─ gone: somebody removed it ──▶ creating (recreation.rs) ──▶ starting
+//!      └─ gone: it was removed ──▶ creating (recreation.rs) ──▶ starting
 //!                          │ probes: healthy after `healthy` passes in a row, unhealthy after `unhealthy` failures
 //! ```
 //! The engine's own restart policy is off: this is the one owner (invariant 10).
@@ -73,7 +73,7 @@ pub struct App {
     fresh: bool,
     /// Whether its container is known to be removed.
     gone: bool,
-    /// Whether it is on its way out: then an exit is an end, and nobody asks any more.
+    /// Whether it is being stopped: then an exit is final, and no probe follows.
     retiring: bool,
     /// Restarts within the window, and all of them.
     recent: VecDeque<Uptime>,
@@ -118,7 +118,7 @@ enum AppState {
 #[derive(Clone, Debug)]
 enum ExitWatch {
     On(Ticket),
-    /// The engine went away; asked again at that time.
+    /// The engine does not answer; it is asked again at that time.
     Lost(Uptime),
 }
 
@@ -141,7 +141,7 @@ enum Probing {
 enum AfterStop {
     /// A restart that counts as one after an exit, and why.
     BackOff(String),
-    /// A restart that somebody wanted.
+    /// A requested restart.
     Start,
 }
 

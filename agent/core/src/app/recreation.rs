@@ -1,4 +1,4 @@
-//! A container that is gone is created again: somebody removed it, and maybe its image with it.
+//! A container that was removed is created again, and its image is pulled again if it was removed as well.
 //!
 //! ```text
 //!   find ──▶ remove each ──▶ inspect ──here──▶ paths (`after`) ──▶ create

@@ -8,7 +8,7 @@
 //! ```
 //! `No active Lifecycle Action found` has three meanings, and only the group can tell which: the hook is not active
 //! **yet** (the instance is still `Pending`, or became `Pending:Wait` a moment ago), it has **expired** (the group gives the
-//! instance up), or there **never was** one, or somebody completed it (the instance is in service or outside any group).
+//! instance up), or there **never was** one, or it was completed elsewhere (the instance is in service or outside any group).
 //!
 //! A call that is refused for good leads to the same question: a launch hook that holds the instance and can never be completed
 //! is a failed boot ([`Hook::refusal`]). A refusal that holds nothing is only reported.

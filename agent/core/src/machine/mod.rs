@@ -13,7 +13,7 @@
 //! A handover (`berth handover`) ends boot, serve, warm and hold like a kill: the container stays as it is, and the next agent
 //! boots. During a drain it is refused: the next agent would not know of the drain.
 //!
-//! A kill does not end a drain: the next agent gets what is left of it, and goes on once it knows its instance
+//! A kill does not end a drain: the next agent gets what is left of it, and continues once it knows its instance
 //! (drain/unfinished.rs).
 //!
 //! What the surroundings want is asked for in every phase (notice.rs), and reaches drain from any of them in one event; a

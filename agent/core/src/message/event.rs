@@ -52,7 +52,7 @@ pub enum Event {
     DigestResolved(PinnedImage),
     /// Whether the engine has the image.
     ImageInspected(Option<ImageFacts>),
-    /// The pull went on.
+    /// The pull made progress.
     PullProgressed(PullProgress),
     /// The pull ended without an error. An inspection shows whether the image is there.
     ImagePulled,
@@ -156,7 +156,7 @@ impl Event {
         self.into()
     }
 
-    /// Whether it is logged as a warning: an operator has something to do, although the agent goes on.
+    /// Whether it is logged as a warning: an operator has something to do, although the agent continues.
     pub fn is_warning(&self) -> bool {
         match self {
             Self::Failed(_, error) => !error.is_transient(),

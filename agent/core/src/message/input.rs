@@ -8,7 +8,7 @@ use crate::message::job::Ticket;
 pub enum Input {
     /// The one answer to the job with this ticket.
     Answer(Ticket, Event),
-    /// What nobody ordered, or what a running job reports before its answer.
+    /// An event that is no answer, or that a running job reports before its answer.
     Event(Event),
 }
 

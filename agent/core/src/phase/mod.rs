@@ -1,4 +1,4 @@
-//! The phases of a life, beside each other, and what one leaves to the next.
+//! The phases of a life, and what one passes to the next.
 
 pub mod boot;
 pub mod drain;

@@ -53,7 +53,7 @@ pub struct EventLine {
     pub probe_failure: Option<ProbeFailureKind>,
     /// How the app exited, if that is what happened.
     pub app_exit: Option<ExitView>,
-    /// How far the pull is, if it went on.
+    /// How far the pull is, if it made progress.
     pub pull: Option<PullView>,
     /// How many connections of clients are open, if they were counted.
     pub connections: Option<u32>,

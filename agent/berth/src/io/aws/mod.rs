@@ -1,6 +1,6 @@
 //! The instance metadata, and AWS's services by the SDK's clients.
 //!
-//! Read `imds`, `service` and `client` first. Then how a call gets there: `credentials`, `chain`, `role` who signs · `endpoint` which URL ·
+//! Read `imds`, `service` and `client` first. Then how a call gets there: `credentials`, `chain`, `role` which credentials · `endpoint` which URL ·
 //! `exchange` over which HTTP · `error` why it failed. Then what is called: `autoscaling`, `membership` · `ecr` · `secrets`, which uses
 //! `secrets_manager`, `parameter_store`, `secret_error` and `exec_limits`.
 

@@ -1,5 +1,5 @@
 //! The instance itself, in no order: files (`small_file`, `state_dir`, `note`, `paths`, `memory_fs`), where the agent is seen (`log`, `console`,
-//! `terminal`), who manages it (`systemd`, `signals`) and its network (`ip_routes`, `packet_filter`, `metadata_block`).
+//! `terminal`), its service manager (`systemd`, `signals`) and its network (`ip_routes`, `packet_filter`, `metadata_block`).
 
 pub mod console;
 pub mod ip_routes;

@@ -24,7 +24,7 @@ where
 
 /// Sends the request, and returns the answer with its body still to be read. An upgraded connection can be taken back as this very type.
 ///
-/// The connection is driven by a task of its own. It ends when the body is read, when an upgraded connection is dropped, or when nobody waits
+/// The connection is driven by a task of its own. It ends when the body is read, when an upgraded connection is dropped, or when no caller waits
 /// for the answer any more.
 pub async fn send<S>(stream: S, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, hyper::Error>
 where

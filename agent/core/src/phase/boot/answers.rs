@@ -109,7 +109,7 @@ impl Boot {
                 let (outcome, ready) = (Outcome::Usage, ReadyReason::ConfigInvalid);
                 return Err(Failure { outcome, ..Failure::of_error(ready, error) });
             }
-            // Credentials that nobody needs in the end are no reason to fail.
+            // Credentials that turn out to be unnecessary are no reason to fail.
             JobKind::LoginRegistry if lasting => {
                 self.steps.login.refuse(error, now);
                 self.login_refused = Some(error.clone());

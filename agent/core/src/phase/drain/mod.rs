@@ -8,7 +8,7 @@
 //! ```
 //! Readiness is 503 from the first moment. Heartbeats go on. The nearest deadline clamps every wait; a later notice can only bring
 //! a nearer deadline; a second signal means now. A step that fails does not prevent the next. If the agent is killed, the next one
-//! goes on with the time that is left (unfinished.rs).
+//! continues with the time that is left (unfinished.rs).
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -119,7 +119,7 @@ pub enum DrainNext {
 }
 
 impl Drain {
-    /// Begins, or goes on where the agent before this one was killed in the same drain.
+    /// Begins, or continues where the agent before this one was killed in the same drain.
     pub fn begin(cause: Cause, mut past: Past, former: Option<Unfinished>, outbox: &mut Outbox, now: Uptime) -> Self {
         let moment = |span: Option<Duration>| span.map(|span| Moment::ago(span, now));
         let inherited = former.as_ref().and_then(|former| former.cut_in).map(|left| now + left);

@@ -45,7 +45,7 @@ impl Drain {
         self.stop_next(outbox, now);
     }
 
-    /// What could not be stopped is left, and the drain goes on.
+    /// What could not be stopped is left, and the drain continues.
     pub(super) fn give_up_stop(&mut self, outbox: &mut Outbox, now: Uptime) {
         self.clean = false;
         self.stopped = false;

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::{NEW, layered};
 
-/// Something that is put around a line `berth image=…` by somebody, an editor or a tool.
+/// A line `berth image=…` with what an operator, an editor or a tool puts around it.
 fn disguise() -> impl Strategy<Value = Vec<u8>> {
     let before = prop::sample::select(vec![
         "",
