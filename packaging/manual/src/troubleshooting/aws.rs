@@ -5,9 +5,8 @@ use berth::io::http::HttpError;
 use http::StatusCode;
 
 use super::Advice::{Passes, Source};
+use super::codes::SECRET;
 use super::{Section, codes, entry, rows};
-
-pub(super) const SECRET: Operation = Service::SecretsManager.operation("GetSecretValue");
 
 rows! { calls, AwsError, |error| Some(error.class());
     AwsError::NoRegion { .. }, AwsError::NoRegion { operation: SECRET } => entry(

@@ -3,8 +3,10 @@
 use berth::io::aws::{AwsError, DENIED, Operation, Service};
 use http::StatusCode;
 
-use super::aws::SECRET;
 use super::{Advice, Row, Section, entry};
+
+/// The call of the examples.
+pub(super) const SECRET: Operation = Service::SecretsManager.operation("GetSecretValue");
 
 /// Codes with the same meaning.
 struct Group {

@@ -7,8 +7,14 @@ use berth::io::docker::{EngineError, FailedCall, refused};
 use berth_core::message::error::ErrorClass;
 
 use super::Advice::Passes;
-use super::image::DISK_FULL;
 use super::{Advice, Row, Section, entry, rows};
+
+pub(super) const DISK_FULL: Advice = entry(
+    Section::Engine,
+    "The disk of the engine is full, or out of inodes.",
+    "make the volume larger in the launch template (`BlockDeviceMappings`), or build a smaller image. On this instance:",
+    &["df -h /var/lib/docker; df -i /var/lib/docker", "docker system df"],
+);
 
 /// What an engine says, and what to do.
 pub(super) struct Known {

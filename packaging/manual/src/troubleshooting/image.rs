@@ -6,8 +6,8 @@ use berth::io::aws::secrets::SecretsError;
 use berth::io::docker::FailedCall;
 
 use super::Advice::{Passes, Source, Transparent};
-use super::aws::SECRET;
-use super::engine::{Known, known};
+use super::codes::SECRET;
+use super::engine::{DISK_FULL, Known, known};
 use super::{Row, Section, entry, rows};
 
 rows! { login, LoginError, |error| Some(error.class());
@@ -52,13 +52,6 @@ const NO_ACCESS: super::Advice = entry(
      and others say so for a repository that does not exist, too.",
     "for ECR add the statements of `berth policy`; for another registry store its login in a secret and name it with `registry_auth`.",
     &["berth doctor", "aws ecr get-repository-policy --repository-name ap-api"],
-);
-
-pub(super) const DISK_FULL: super::Advice = entry(
-    Section::Engine,
-    "The disk of the engine is full, or out of inodes.",
-    "give the volume more room in the launch template (`BlockDeviceMappings`), or build a smaller image. On this instance:",
-    &["df -h /var/lib/docker; df -i /var/lib/docker", "docker system df"],
 );
 
 const UNREADABLE: super::Advice = entry(

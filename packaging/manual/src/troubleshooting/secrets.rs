@@ -6,7 +6,7 @@ use berth::io::aws::secret_error::SecretError;
 use berth::io::secret::deliver::DeliverError;
 
 use super::Advice::Passes;
-use super::aws::SECRET;
+use super::codes::SECRET;
 use super::{Section, entry, rows};
 
 fn reference() -> String {
