@@ -1,6 +1,6 @@
 //! Calls to AWS, whatever they are for.
 
-use berth::io::aws::{AwsError, CredentialsError, Operation, Service};
+use berth::io::aws::{AwsError, CredentialsError};
 use berth::io::http::HttpError;
 use http::StatusCode;
 
