@@ -155,7 +155,7 @@ async fn a_value_that_was_rotated_away_is_not_shown_in_what_the_app_wrote() {
         let effect = Job::ReadOutput { id: life.id.clone(), config: life.config() };
         let Event::OutputRead(output) = life.adapters.perform(effect).await else { panic!("it is not read") };
         let shown = output.lines.join("\n");
-        assert!(shown.starts_with("a=1\nb=1\nsaid") && !shown.contains("-value"), "{how:?}: {shown}");
+        assert!(shown.starts_with("a=1\nb=1\nprinted") && !shown.contains("-value"), "{how:?}: {shown}");
         assert!(how == SecretsAs::Env || shown.contains("a=[secret a]\n"), "{shown}");
     }
 }
