@@ -512,7 +512,10 @@ impl World {
         self.seen.crashes.push(now);
         // What a former agent had begun to start may come up, and crash, in the time of the next.
         let inherited = usize::from(self.agents > 1);
-        if self.seen.crashes.len() > limit + 1 + inherited && !self.excuses.engine {
+        // A container that another agent left running, and that ends before this one removes it, is none of its starts.
+        let is_running_stray = |twist: &Twist| matches!(twist, Twist::Stray { running: true, .. });
+        let strays = self.plan.twists.iter().filter(|twist| is_running_stray(twist)).count();
+        if self.seen.crashes.len() > limit + 1 + inherited + strays && !self.excuses.engine {
             self.breaks(10, format!("{} crashes within restart.window", self.seen.crashes.len()));
         }
     }
