@@ -39,6 +39,9 @@ enum Wait {
     Remove,
 }
 
+/// The fingerprint of a container that another agent left.
+const STRAY: &str = "of another config";
+
 /// What happened in the engine.
 #[derive(Debug)]
 pub(crate) enum News {
@@ -46,6 +49,8 @@ pub(crate) enum News {
     /// An app ended, and whether it was stopped.
     Ended {
         stopped: bool,
+        /// Whether another agent left the container running: no agent of this life started it.
+        stray: bool,
     },
 }
 
@@ -146,7 +151,7 @@ impl Engine {
         self.containers.push(Container {
             id,
             name: if takes_the_name { "berth-api" } else { "berth-old" }.to_owned(),
-            fingerprint: "of another config".to_owned(),
+            fingerprint: STRAY.to_owned(),
             started: running.then_some(Duration::ZERO),
             exits: None,
             exited: None,
@@ -307,7 +312,7 @@ impl Engine {
             if let Some((_, exit)) = one.exits.take_if(|(at, _)| *at <= now)
                 && one.started.take().is_some()
             {
-                news.push(News::Ended { stopped: one.stopping });
+                news.push(News::Ended { stopped: one.stopping, stray: one.fingerprint == STRAY });
                 one.exited = Some(exit);
             }
         }

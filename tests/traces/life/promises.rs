@@ -499,8 +499,8 @@ impl World {
         }
     }
 
-    /// An app's process ended.
-    pub(crate) fn app_ended(&mut self, stopped: bool) {
+    /// An app's process ended. The end of a stray is none of this app's crashes.
+    pub(crate) fn app_ended(&mut self, stopped: bool, stray: bool) {
         self.balancer.app_ended(self.now);
         if stopped {
             return;
@@ -509,13 +509,12 @@ impl World {
         let (window, limit) = (self.config.restart.window, self.config.restart.limit as usize);
         let now = self.now;
         self.seen.crashes.retain(|at| now.saturating_sub(*at) < window);
-        self.seen.crashes.push(now);
+        if !stray {
+            self.seen.crashes.push(now);
+        }
         // What a former agent had begun to start may come up, and crash, in the time of the next.
         let inherited = usize::from(self.agents > 1);
-        // A container that another agent left running, and that ends before this one removes it, is none of its starts.
-        let is_running_stray = |twist: &Twist| matches!(twist, Twist::Stray { running: true, .. });
-        let strays = self.plan.twists.iter().filter(|twist| is_running_stray(twist)).count();
-        if self.seen.crashes.len() > limit + 1 + inherited + strays && !self.excuses.engine {
+        if self.seen.crashes.len() > limit + 1 + inherited && !self.excuses.engine {
             self.breaks(10, format!("{} crashes within restart.window", self.seen.crashes.len()));
         }
     }

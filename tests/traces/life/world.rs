@@ -231,9 +231,9 @@ impl World {
                 for news in self.engine.advance(self.now) {
                     match news {
                         engine::News::Answer(asker, event) => self.schedule(self.now, Due::Answer(asker, event)),
-                        engine::News::Ended { stopped } => {
+                        engine::News::Ended { stopped, stray } => {
                             self.note("engine", || format!("the app ends{}", if stopped { ", stopped" } else { "" }));
-                            self.app_ended(stopped);
+                            self.app_ended(stopped, stray);
                         }
                     }
                 }
