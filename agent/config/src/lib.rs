@@ -47,6 +47,7 @@ pub use value::reference::{ImageRef, PinnedImage};
 pub use value::scalar::{duration, duration_text};
 pub use value::secret_ref::SecretRef;
 pub use value::template::{Piece, SecretValue, Template};
+pub use value::word;
 
 mod config;
 mod detect;

@@ -2,14 +2,16 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
+use strum::{IntoStaticStr, VariantArray};
 
 use crate::keys::Key;
 
 /// What user-data without a config looks like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, IntoStaticStr, VariantArray)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Foreign {
     /// Nothing, or only spaces.
@@ -29,6 +31,8 @@ pub enum Foreign {
     /// Not text.
     Binary,
 }
+
+crate::read_as_word!(Foreign);
 
 /// The first characters of cloud-init's forms (cloud-init: `INCLUSION_TYPES_MAP` in handlers/__init__.py).
 const CLOUD_INIT: [&str; 5] = ["#cloud-", "#include", "#part-handler", "## template:", "#upstart-job"];

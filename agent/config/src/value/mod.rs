@@ -21,6 +21,7 @@ pub(crate) mod secret_like;
 pub(crate) mod secret_ref;
 pub(crate) mod template;
 pub(crate) mod text;
+pub mod word;
 
 /// A value as written. Numbers and booleans of TOML and JSON are kept as text.
 #[derive(Clone, PartialEq, Eq)]

@@ -3,11 +3,13 @@
 use std::error::Error;
 use std::{fmt, io, iter};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use strum::{IntoStaticStr, VariantArray};
 
 /// What to do about a failure. Nothing else of an error decides anything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, IntoStaticStr, VariantArray)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum ErrorClass {
     /// May pass by itself: 5xx, a refused connection, a timeout. Tried again with backoff.
@@ -25,6 +27,8 @@ pub enum ErrorClass {
     /// The config is invalid. Permanent for this boot.
     Misconfigured,
 }
+
+berth_config::read_as_word!(ErrorClass);
 
 /// A failed attempt, as the machine sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]

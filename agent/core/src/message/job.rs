@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use strum::{EnumDiscriminants, IntoStaticStr, VariantArray};
 
 use berth_config::{Config, HttpProbe, ImageRef, PinnedImage, Platform, ProbeMethod};
@@ -26,8 +26,9 @@ pub struct Ticket(pub u64);
 #[derive(Clone, Debug, PartialEq, EnumDiscriminants)]
 #[strum_discriminants(
     name(JobKind),
-    derive(PartialOrd, Ord, Hash, IntoStaticStr, VariantArray, Serialize, Deserialize),
+    derive(PartialOrd, Ord, Hash, IntoStaticStr, VariantArray, Serialize),
     serde(rename_all = "snake_case"),
+    strum(serialize_all = "snake_case"),
     cfg_attr(feature = "schema", derive(schemars::JsonSchema)),
     doc = "The kind of a job, without what it carries: which job failed, in events, logs and metrics.",
     allow(missing_docs, reason = "each is documented at its job")
@@ -172,24 +173,13 @@ impl JobKind {
     /// Every kind.
     pub const ALL: &[Self] = Self::VARIANTS;
 
-    /// The name that the log shows: `PullImage`.
-    pub fn name(self) -> &'static str {
+    /// The word that JSON and metrics have: `pull_image`. The log shows the name: `PullImage`.
+    pub fn word(self) -> &'static str {
         self.into()
     }
-
-    /// The word that JSON and metrics have: `pull_image`.
-    pub fn word(self) -> String {
-        let name = self.name();
-        let mut word = String::with_capacity(name.len() + 4);
-        for (at, letter) in name.char_indices() {
-            if at > 0 && letter.is_ascii_uppercase() {
-                word.push('_');
-            }
-            word.push(letter.to_ascii_lowercase());
-        }
-        word
-    }
 }
+
+berth_config::read_as_word!(JobKind);
 
 impl Job {
     /// Which job this is.
@@ -212,14 +202,14 @@ impl Job {
 
 impl fmt::Display for JobKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        write!(f, "{self:?}")
     }
 }
 
 /// One line for the log: what, and of what; no environment, no reference to a secret's value.
 impl fmt::Display for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.kind().name())?;
+        write!(f, "{}", self.kind())?;
         match self {
             Self::Listen(address) => write!(f, " {address}"),
             Self::FindContainers { name, .. } => write!(f, " {name}"),

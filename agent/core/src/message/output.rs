@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 
 /// So many lines are kept, the newest.
 pub const LINES: usize = 40;
@@ -27,8 +28,9 @@ pub struct AppOutput {
 }
 
 /// Why the app's output could not be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, IntoStaticStr, VariantArray)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Unavailable {
     /// The container is gone, and its log with it.
@@ -42,6 +44,8 @@ pub enum Unavailable {
     /// The engine failed, or did not answer in time.
     EngineFailed,
 }
+
+berth_config::read_as_word!(Unavailable);
 
 impl AppOutput {
     /// No lines, and why.

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use strum::{IntoStaticStr, VariantArray};
 
 /// A command that is not in the container when it is asked for first may be put there by the app's entry point.
 const INSTALLED_WITHIN: Duration = Duration::from_secs(5);
@@ -18,8 +19,9 @@ pub struct ProbeFailure {
 }
 
 /// What kind of failure it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, IntoStaticStr, VariantArray)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum ProbeFailureKind {
     /// The container does not run, or is on no network any more.
@@ -51,6 +53,8 @@ pub enum ProbeFailureKind {
     /// `health` names nothing that can be asked.
     InvalidTarget,
 }
+
+berth_config::read_as_word!(ProbeFailureKind);
 
 impl ProbeFailure {
     /// A failure and its sentence.

@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::message::outcome::Outcome;
 use crate::view::SCHEMA_VERSION;
 use crate::view::published::StatusReport;
+use crate::view::read::Json;
 
 /// A life that is over, or as far as it was known.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -63,12 +64,13 @@ struct Versioned {
 impl LastLife {
     /// Reads its JSON: first its version, then the report and the rest.
     pub fn from_json(bytes: &[u8]) -> Result<Self, RecordError> {
-        match serde_json::from_slice::<Versioned>(bytes)?.schema_version {
+        let json = serde_json::from_slice(bytes)?;
+        match Json::read::<Versioned>(&json)?.schema_version {
             SCHEMA_VERSION => {}
             other => return Err(RecordError::OtherSchema(other)),
         }
-        let BesideTheReport { last_life } = serde_json::from_slice(bytes)?;
-        Ok(Self { report: StatusReport::from_json(bytes)?, last_life })
+        let BesideTheReport { last_life } = Json::read(&json)?;
+        Ok(Self { report: StatusReport::read(&json)?, last_life })
     }
 
     /// One line for people: when, and how.

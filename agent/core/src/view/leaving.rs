@@ -1,7 +1,7 @@
 //! Why and how an instance leaves: a drain, a failure, and what is waited for.
 
 use serde::{Deserialize, Serialize};
-use strum::IntoStaticStr;
+use strum::{IntoStaticStr, VariantArray};
 
 use crate::message::error::ErrorClass;
 use crate::view::ReadyReason;
@@ -25,8 +25,9 @@ pub struct DrainView {
 }
 
 /// Why a drain began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, IntoStaticStr, VariantArray)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum DrainCause {
     /// SIGTERM or SIGINT.
@@ -48,8 +49,9 @@ pub enum DrainCause {
 }
 
 /// The stages of a drain, in their order; one that is not needed is left out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, IntoStaticStr, VariantArray)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum DrainStage {
     /// The config is read.
@@ -93,48 +95,52 @@ pub struct DeadlineView {
 }
 
 /// What ends at a deadline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, IntoStaticStr, VariantArray)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum DeadlineName {
     /// `boot.timeout`
-    #[strum(serialize = "boot.timeout")]
     BootTimeout,
     /// `probe.start_timeout`
-    #[strum(serialize = "probe.start_timeout")]
     ProbeStartTimeout,
     /// The config is read, in a drain that does not know it.
-    #[strum(serialize = "reading the config")]
     ReadingConfig,
     /// The containers that run are looked up, in a drain that does not know them.
-    #[strum(serialize = "looking up containers")]
     Discovering,
     /// `drain.settle`
-    #[strum(serialize = "drain.settle")]
     DrainSettle,
     /// `drain.timeout`
-    #[strum(serialize = "drain.timeout")]
     DrainTimeout,
     /// `stop_timeout`
-    #[strum(serialize = "stop_timeout")]
     StopTimeout,
     /// The completion of the termination hook.
-    #[strum(serialize = "termination hook")]
     TerminationHook,
     /// A spot interruption: by then the app must have stopped.
-    #[strum(serialize = "spot interruption")]
     SpotInterruption,
     /// What follows a failure: the app is stopped, the hook is completed.
-    #[strum(serialize = "cleanup")]
     Cleanup,
     /// AWS ends any wait state after 48 hours.
-    #[strum(serialize = "hold")]
     Hold,
 }
+
+berth_config::read_as_word!(DrainCause, DrainStage, DeadlineName);
 
 impl DeadlineName {
     /// For people: the key of the config, if it is one.
     pub fn label(self) -> &'static str {
-        self.into()
+        match self {
+            Self::BootTimeout => "boot.timeout",
+            Self::ProbeStartTimeout => "probe.start_timeout",
+            Self::ReadingConfig => "reading the config",
+            Self::Discovering => "looking up containers",
+            Self::DrainSettle => "drain.settle",
+            Self::DrainTimeout => "drain.timeout",
+            Self::StopTimeout => "stop_timeout",
+            Self::TerminationHook => "termination hook",
+            Self::SpotInterruption => "spot interruption",
+            Self::Cleanup => "cleanup",
+            Self::Hold => "hold",
+        }
     }
 }

@@ -106,9 +106,9 @@ fn steps(text: &mut Text, view: &View) {
 
 /// Attempts after the first, of steps and of what belongs to none.
 fn retries(text: &mut Text, view: &View) {
-    let steps = view.steps.iter().map(|step| (step.name.word().to_owned(), step.attempts.saturating_sub(1)));
+    let steps = view.steps.iter().map(|step| (step.name.word(), step.attempts.saturating_sub(1)));
     let others = view.retries.iter().map(|(job, count)| (job.word(), *count));
-    let mut retries: BTreeMap<String, u64> = BTreeMap::new();
+    let mut retries: BTreeMap<&str, u64> = BTreeMap::new();
     for (call, count) in steps.chain(others) {
         *retries.entry(call).or_default() += u64::from(count);
     }
@@ -116,13 +116,13 @@ fn retries(text: &mut Text, view: &View) {
         text.family("berth_retries_total", "counter", "Attempts at a step or a call after its first.");
     }
     for (call, count) in retries {
-        text.sample("berth_retries_total", &[("call", &call)], count as f64);
+        text.sample("berth_retries_total", &[("call", call)], count as f64);
     }
     if !view.refused.is_empty() {
         text.family("berth_refused_total", "counter", "Answers to a call that no further attempt can change.");
     }
     for (job, count) in &view.refused {
-        text.sample("berth_refused_total", &[("call", &job.word())], f64::from(*count));
+        text.sample("berth_refused_total", &[("call", job.word())], f64::from(*count));
     }
 }
 

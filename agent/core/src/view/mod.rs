@@ -32,6 +32,7 @@ mod lifecycle;
 pub mod metrics;
 mod phase;
 pub mod published;
+mod read;
 mod ready_reason;
 mod steps;
 pub mod timeline;

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::view::read::Json;
 use crate::view::{PhaseName, SCHEMA_VERSION, View};
 
 /// The agent as it shows itself.
@@ -62,14 +63,17 @@ impl StatusReport {
         Self { schema_version: SCHEMA_VERSION, published, now_seconds }
     }
 
-    /// Reads its JSON, once for the view and once for the rest: serde reads a struct that is flattened into another by a second
-    /// set of code for every type in it, which is 37 KB of the binary.
+    /// Reads its JSON.
     pub fn from_json(bytes: &[u8]) -> serde_json::Result<Self> {
-        let beside: BesideTheView = serde_json::from_slice(bytes)?;
+        Self::read(&serde_json::from_slice(bytes)?)
+    }
+
+    /// Reads it once for the view and once for the rest: serde reads a struct that is flattened into another by a second set of code for
+    /// every type in it.
+    pub(super) fn read(json: &serde_json::Value) -> serde_json::Result<Self> {
         let BesideTheView { schema_version, listen, log_lines_dropped, agent_version, started_at, now_seconds } =
-            beside;
-        let view = serde_json::from_slice(bytes)?;
-        let published = Published { view, listen, log_lines_dropped, agent_version, started_at };
+            Json::read(json)?;
+        let published = Published { view: Json::read(json)?, listen, log_lines_dropped, agent_version, started_at };
         Ok(Self { schema_version, published, now_seconds })
     }
 }
@@ -89,7 +93,7 @@ pub struct Essentials {
 impl Essentials {
     /// Reads them from its `/v1/status`.
     pub fn from_json(bytes: &[u8]) -> serde_json::Result<Self> {
-        serde_json::from_slice(bytes)
+        Json::read(&serde_json::from_slice(bytes)?)
     }
 }
 

@@ -3,14 +3,15 @@
 //! Anyone who reaches the port reads it. What AWS, the registry, the engine or the app answered, and what an operator
 //! typed, is in [`View::reason`](super::View::reason) only, which the local socket, the log and the console show.
 
-use serde::{Deserialize, Serialize};
-use strum::VariantArray;
+use serde::Serialize;
+use strum::{IntoStaticStr, VariantArray};
 
 use crate::message::error::{ErrorClass, JobError};
 
 /// A sentence of the closed list.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, VariantArray)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, VariantArray, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum ReadyReason {
     /// Nothing is known yet.
@@ -103,6 +104,8 @@ pub enum ReadyReason {
     /// The agent is about to exit.
     Exiting,
 }
+
+berth_config::read_as_word!(ReadyReason);
 
 impl ReadyReason {
     /// Every reason, for the table in docs/operations.md and its test.

@@ -1,26 +1,12 @@
 //! The steps of a boot, of a drain and of what follows a failure: what they are called, and how far each is.
 
 use serde::{Deserialize, Serialize};
-use strum::IntoStaticStr;
+use strum::{IntoStaticStr, VariantArray};
 
 use crate::message::error::ErrorClass;
 
 /// The name of a step.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    IntoStaticStr,
-    strum::VariantArray,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, IntoStaticStr, VariantArray)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -95,8 +81,9 @@ impl StepName {
 }
 
 /// How far a step is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, IntoStaticStr, VariantArray)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum StepState {
     /// Work is under way.
@@ -109,6 +96,8 @@ pub enum StepState {
     /// It failed and is not tried again.
     Failed,
 }
+
+berth_config::read_as_word!(StepName, StepState);
 
 /// One step on the way in or out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
