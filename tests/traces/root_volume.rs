@@ -106,6 +106,28 @@ fn an_unknown_word_that_means_something_else_is_asked_about_a_few_times_and_carr
 }
 
 #[test]
+fn an_unknown_word_is_what_the_group_says_of_an_instance_that_leaves_or_is_in_the_pool() {
+    let shown = |state: &str| {
+        Sim::new(LINE)
+            .answer(JobKind::DescribeInstance, ms(50), described(state))
+            .sees(secs(30), target(word("Rebooting")))
+            .run(secs(900))
+    };
+    for state in ["Terminating", "Terminating:Wait", "Terminated", "Warmed:Terminating:Wait"] {
+        let life = shown(state);
+        assert_eq!((life.outcome(), life.completed.len()), (Some(Outcome::Done), 2), "{state}\n{}", life.trace());
+    }
+    for state in ["Warmed:Pending", "Warmed:Pending:Wait", "Warmed:Running", "Warmed:Stopped"] {
+        let life = shown(state);
+        assert_eq!(life.view().phase, PhaseName::Warm, "{state}\n{}", life.trace());
+    }
+    for state in ["Detached", "Quarantined", "Warmed", ""] {
+        let life = shown(state);
+        assert_eq!(life.view().status, Status::Ok, "{state}\n{}", life.trace());
+    }
+}
+
+#[test]
 fn an_unknown_word_that_comes_and_goes_does_not_make_a_stream_of_calls() {
     let mut life = Sim::new(LINE);
     for second in (30..630).step_by(6) {

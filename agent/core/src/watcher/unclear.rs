@@ -1,9 +1,10 @@
 //! A target lifecycle state that does not say enough by itself, so that the group is asked what it does with the instance.
 //!
 //! A word that this version does not know may announce a root volume replacement: its word in the metadata is not documented, and
-//! `DescribeAutoScalingInstances` knows it (`ReplacingRootVolume`, `:Wait`). The word of a replacement that is there at the first
-//! poll may be the one that this boot comes out of: the instance id is the same before and after. The group's answer can lag
-//! behind the metadata, so it is asked a few times, and then no more until the word changes. An attempt that fails is no answer.
+//! `DescribeAutoScalingInstances` knows it (`ReplacingRootVolume`, `:Wait`). The same answer says whether the group terminates the
+//! instance or has it in its warm pool. The word of a replacement that is there at the first poll may be the one that this boot comes
+//! out of: the instance id is the same before and after. The group's answer can lag behind the metadata, so it is asked a few times,
+//! and then no more until the word changes. An attempt that fails is no answer.
 
 use std::time::Duration;
 
@@ -58,7 +59,7 @@ impl Unclear {
         (self.next, self.asked) = (None, None);
     }
 
-    /// Takes an answer; what the group does with the instance, if that is to replace its root volume.
+    /// Takes an answer; what the group does with the instance, if it is not in service or on the way there.
     pub(super) fn on(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) -> Option<TargetState> {
         let (ticket, _) = self.asked?;
         match input.answer_to(ticket)? {
@@ -67,12 +68,10 @@ impl Unclear {
                 let state = state.clone().unwrap_or_default();
                 // These are what a group shows that has not got there yet.
                 let lags = matches!(state.as_str(), "InService" | "Standby") || state.starts_with("Pending");
-                match TargetState::from(state) {
-                    state @ TargetState::RootVolume(_) => return Some(state),
-                    _ if lags && self.answers < ANSWERS => self.next = Some(now + outbox.spread(BETWEEN)),
-                    _ => {}
+                if lags && self.answers < ANSWERS {
+                    self.next = Some(now + outbox.spread(BETWEEN));
                 }
-                None
+                meant(state)
             }
             Event::Failed(_, error) => self.failed(error.class, outbox, now),
             _ => None, // no answer to its question
@@ -110,5 +109,24 @@ impl Unclear {
             return None;
         }
         known.filter(|_| self.answers == 0)
+    }
+}
+
+/// The target lifecycle state of an instance that is in this lifecycle state, if it is on its way out or in the warm pool.
+fn meant(lifecycle_state: String) -> Option<TargetState> {
+    let state = match lifecycle_state.as_str() {
+        terminating if terminating.starts_with("Terminating") => TargetState::Terminated,
+        terminating if terminating.starts_with("Warmed:Terminating") => TargetState::WarmedTerminated,
+        pending if pending.starts_with("Warmed:Pending") => TargetState::WarmedRunning,
+        _ => TargetState::from(lifecycle_state),
+    };
+    match state {
+        TargetState::InService | TargetState::Standby | TargetState::Detached | TargetState::Other(_) => None,
+        TargetState::Terminated
+        | TargetState::WarmedRunning
+        | TargetState::WarmedStopped
+        | TargetState::WarmedHibernated
+        | TargetState::WarmedTerminated
+        | TargetState::RootVolume(_) => Some(state),
     }
 }
