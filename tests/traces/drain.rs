@@ -209,6 +209,23 @@ fn spot_completes_the_hook_of_the_group_too() {
 }
 
 #[test]
+fn spot_leaves_the_hook_its_time_although_the_app_needs_the_whole_of_its_own() {
+    let slow = || {
+        Sim::new(LINE)
+            .holds(secs(0), 1)
+            .answer(JobKind::StopContainer, secs(30), Event::ContainerStopped)
+            .sees(secs(30), spot(120))
+    };
+    let life = slow().run(secs(600));
+    assert!(life.trace().contains("termination hook: completed CONTINUE"), "{}", life.trace());
+    let life =
+        slow().answer(JobKind::CompleteHook, ms(50), Event::HookCompleted).never(JobKind::CompleteHook).run(secs(600));
+    assert_eq!(life.outcome(), Some(Outcome::DrainCut), "{}", life.trace());
+    let at = life.trace().lines().find(|line| line.contains("> WriteFinalStatus")).unwrap().to_owned();
+    assert!((145.0..=146.0).contains(&at.split_whitespace().next().unwrap().parse::<f64>().unwrap()), "{at}");
+}
+
+#[test]
 fn spot_can_be_ignored() {
     let life = Sim::new("image=r.test/a:1 port=80 spot=ignore").sees(secs(30), spot(120)).run(secs(100));
     assert_eq!(life.view().status, Status::Ok);

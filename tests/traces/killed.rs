@@ -28,18 +28,20 @@ fn first(line: &str, why: Event) -> Sim {
 
 /// The next agent, which finds the container running; a client stays connected.
 fn next(line: &str, state: TargetState, left: Option<Unfinished>) -> Sim {
-    Sim::new(line)
-        .after(left)
-        .holds(secs(0), 1)
-        .sees(secs(0), target(state.clone()))
-        .answer(
-            JobKind::Identify,
-            ms(10),
-            Event::Identified(
-                berth_core::message::identity::Identity { target_state: Some(state), ..identity() }.into(),
-            ),
-        )
-        .answer(JobKind::FindContainers, ms(5), Event::ContainersFound(vec![survivor(&config(line))]))
+    unscripted(line, state, left).answer(
+        JobKind::FindContainers,
+        ms(5),
+        Event::ContainersFound(vec![survivor(&config(line))]),
+    )
+}
+
+/// The next agent, and what the engine lists is not scripted.
+fn unscripted(line: &str, state: TargetState, left: Option<Unfinished>) -> Sim {
+    Sim::new(line).after(left).holds(secs(0), 1).sees(secs(0), target(state.clone())).answer(
+        JobKind::Identify,
+        ms(10),
+        Event::Identified(berth_core::message::identity::Identity { target_state: Some(state), ..identity() }.into()),
+    )
 }
 
 /// When this happens first, in seconds.
@@ -148,6 +150,21 @@ fn a_spot_interruption_ends_when_it_was_said_to_and_no_ready_comes_before() {
     assert!(!life.trace().contains("serve"), "{}", life.trace());
     // 10 s before the end, less stop_timeout.
     assert!((49.0..51.0).contains(&when(&life, "> StopContainer")), "{}", life.trace());
+}
+
+#[test]
+fn an_agent_that_comes_when_the_time_is_over_still_stops_the_app_before_it_completes_the_hook() {
+    let left = || first(LINE, Event::MetadataSeen(target(TargetState::Terminated))).run(secs(40)).unfinished();
+    let over = || left().map(|left| Unfinished { cut_in: Some(secs(0)), ..left });
+    let late = || next(LINE, TargetState::Terminated, over());
+    let orderly = |life: &Sim| life.trace().find("ContainerStopped") < life.trace().find("> CompleteHook");
+    let life = late().run(secs(600));
+    assert!(orderly(&life) && when(&life, "> CompleteHook") < 1.0, "{}", life.trace());
+    let life = late().never(JobKind::ReadConfig).run(secs(600));
+    assert!(orderly(&life) && when(&life, "> CompleteHook") < 1.0, "{}", life.trace());
+    let life = unscripted(LINE, TargetState::Terminated, over()).never(JobKind::FindContainers).run(secs(600));
+    assert!((5.0..5.5).contains(&when(&life, "> CompleteHook")), "an engine that does not answer: {}", life.trace());
+    assert!(life.trace().contains("> Exit 5"), "{}", life.trace());
 }
 
 #[test]

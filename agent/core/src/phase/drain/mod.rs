@@ -40,10 +40,14 @@ mod unfinished;
 
 /// Before the end of a spot interruption: for the hook and the final status.
 const SPOT_MARGIN: Duration = Duration::from_secs(10);
+/// What the hook gets of it.
+const HOOK_MARGIN: Duration = SPOT_MARGIN.saturating_sub(FINAL_STATUS_LIMIT);
 /// For the config to be read, if this agent does not know it. After that the defaults hold.
 const CONFIG_LIMIT: Duration = Duration::from_secs(15);
 /// For the engine to list the containers, if this agent does not know them.
 const DISCOVERY_LIMIT: Duration = Duration::from_secs(30);
+/// For the same once the time is over: an app that nobody stops is worse than a hook that is completed this much later.
+const LATE_DISCOVERY_LIMIT: Duration = Duration::from_secs(5);
 /// Between two counts of the connections.
 const COUNT_EVERY: Duration = Duration::from_millis(250);
 /// For one count to be answered.
@@ -92,7 +96,7 @@ pub struct Drain {
 #[derive(Clone, Debug)]
 enum Stage {
     ReadingConfig { config: Box<Step<()>>, until: Uptime },
-    Discovering { poll: Poll, until: Uptime },
+    Discovering { poll: Poll, since: Uptime, until: Uptime },
     Settling { until: Uptime },
     DrainingConnections { until: Uptime, quiet_since: Option<Uptime>, poll: Poll },
     Stopping { ticket: Ticket, until: Uptime },
@@ -269,7 +273,7 @@ impl Drain {
     pub fn wake(&self) -> Option<Uptime> {
         let stage = match &self.stage {
             Stage::ReadingConfig { config, until } => Some(config.wake().map_or(*until, |at| at.min(*until))),
-            Stage::Discovering { poll: Poll::Next(at), until } => Some((*at).min(*until)),
+            Stage::Discovering { poll: Poll::Next(at), until, .. } => Some((*at).min(*until)),
             Stage::Discovering { until, .. }
             | Stage::Settling { until }
             | Stage::Stopping { until, .. }
@@ -282,7 +286,7 @@ impl Drain {
                 let quiet = quiet_since.map(|since| since + self.idle());
                 Some((*until).min(counted)).map(|at| quiet.map_or(at, |quiet| at.min(quiet)))
             }
-            Stage::CompletingHook => self.cut,
+            Stage::CompletingHook => self.cut_for_hook(),
         };
         let app = self.past.app.as_ref().and_then(App::wake);
         [stage, self.cut_for_stop(), self.hook.wake(), self.next_extension, app].into_iter().flatten().min()
@@ -295,7 +299,16 @@ impl Drain {
         }
         let stop_timeout = self.past.config.stop_timeout;
         let earliest = Uptime(self.cut?.0.saturating_sub(stop_timeout));
-        Some(earliest.max(self.entered))
+        Some(earliest.max(match self.stage {
+            Stage::Discovering { since, .. } => since + LATE_DISCOVERY_LIMIT,
+            _ => self.entered,
+        }))
+    }
+
+    /// By when the hook must have been completed: after a second signal at once.
+    fn cut_for_hook(&self) -> Option<Uptime> {
+        let margin = if self.signals > 1 { Duration::ZERO } else { HOOK_MARGIN };
+        Some(self.cut? + margin)
     }
 
     fn settling(&self) -> Duration {

@@ -31,7 +31,7 @@ impl Drain {
         if self.past.identity.is_some() && !self.past.looked && self.to_stop.is_empty() {
             self.enter(
                 StepName::Discovering,
-                Stage::Discovering { poll: Poll::Next(now), until: now + DISCOVERY_LIMIT },
+                Stage::Discovering { poll: Poll::Next(now), since: now, until: now + DISCOVERY_LIMIT },
                 now,
             );
         } else {
@@ -99,20 +99,13 @@ impl Drain {
         }
         let must_stop = self.cut_for_stop().is_some_and(|at| at <= now);
         match &mut self.stage {
-            Stage::ReadingConfig { config, .. } if must_stop => {
-                config.cancel(outbox);
-                self.clean = false;
-                self.stopped = false;
-                self.seek_hook(outbox, now);
-                self.stop_next(outbox, now);
-            }
-            Stage::ReadingConfig { config, until } if *until <= now => {
+            Stage::ReadingConfig { config, until } if *until <= now || must_stop => {
                 config.cancel(outbox);
                 self.discover(outbox, now);
                 return self.advance(outbox, now);
             }
             Stage::ReadingConfig { config, .. } if config.is_due(now) => config.emit(Job::ReadConfig, outbox, now),
-            Stage::Discovering { poll, until } if *until <= now || must_stop => {
+            Stage::Discovering { poll, until, .. } if *until <= now || must_stop => {
                 if let Poll::Asked { ticket, .. } = poll {
                     outbox.cancel(*ticket);
                 }
@@ -120,10 +113,10 @@ impl Drain {
                 self.stopped = false;
                 self.stop_next(outbox, now);
             }
-            Stage::Discovering { poll: Poll::Next(at), until } if *at <= now => {
-                let until = *until;
+            Stage::Discovering { poll: Poll::Next(at), since, until } if *at <= now => {
+                let (since, until) = (*since, *until);
                 if let Some(ticket) = self.find(outbox) {
-                    self.stage = Stage::Discovering { poll: Poll::Asked { ticket, since: now }, until };
+                    self.stage = Stage::Discovering { poll: Poll::Asked { ticket, since: now }, since, until };
                 }
             }
             Stage::Settling { .. } if must_stop => {
@@ -143,9 +136,8 @@ impl Drain {
             _ => {} // an answer is awaited, or its time
         }
         if matches!(self.stage, Stage::CompletingHook) {
-            let hurried = self.signals > 1;
-            let late = self.cut.is_some_and(|cut| cut <= now) || self.hook.limit(self.entered) <= now;
-            if self.hook.is_over() || self.past.identity.is_none() || late || hurried {
+            let late = self.cut_for_hook().is_some_and(|cut| cut <= now) || self.hook.limit(self.entered) <= now;
+            if self.hook.is_over() || self.past.identity.is_none() || late {
                 self.clean &= self.hook.is_over() || self.past.identity.is_none();
                 self.report(outbox, now);
             }
