@@ -140,6 +140,24 @@ fn an_unknown_word_that_comes_and_goes_does_not_make_a_stream_of_calls() {
 }
 
 #[test]
+fn a_word_that_comes_again_is_asked_about_once_five_minutes_have_passed() {
+    let strange = || target(word("Rebooting"));
+    let life = Sim::new(LINE)
+        .answer(JobKind::DescribeInstance, ms(50), described("RootVolumeReplaced"))
+        .answer(JobKind::DescribeInstance, ms(50), described("ReplacingRootVolume:Wait"))
+        .sees(secs(30), strange())
+        .sees(secs(60), target(TargetState::InService))
+        .sees(secs(90), strange())
+        .sees(secs(120), target(TargetState::InService))
+        .sees(secs(150), strange())
+        .run(secs(900));
+    assert_eq!(life.outcome(), Some(Outcome::Done), "{}", life.trace());
+    let asked = |line: &&str| line.contains("> DescribeInstance");
+    let at: Vec<f64> = life.trace().lines().filter(asked).map(|line| line[..8].trim().parse().unwrap()).collect();
+    assert!(at.len() == 2 && (330.0..335.0).contains(&at[1]), "{at:?}");
+}
+
+#[test]
 fn the_boot_after_a_replacement_serves_whatever_the_metadata_still_say() {
     for shown in ["ReplacingRootVolume", "ReplacingRootVolume:Proceed", "RootVolumeReplaced", "InService"] {
         for state in ["RootVolumeReplaced", "ReplacingRootVolume:Proceed", "InService"] {

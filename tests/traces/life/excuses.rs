@@ -23,6 +23,8 @@ pub(crate) struct Excuses {
     /// For how long things are away, one after the other at the worst.
     pub(crate) away: Duration,
     pub(crate) spot: bool,
+    /// The root volume is replaced more than once: a word that comes again is asked about after five minutes.
+    pub(crate) again: bool,
     /// An answer is lost or late.
     pub(crate) late: bool,
     /// Clients stay for minutes.
@@ -34,10 +36,10 @@ pub(crate) struct Excuses {
 impl Excuses {
     /// What went wrong is right again, and the life got on: from here on nothing excuses it but what the plan still wants of it.
     pub(crate) fn heal(&mut self) {
-        let Self { spot, long, blind, .. } = *self;
+        let Self { spot, again, long, blind, .. } = *self;
         let away = Duration::ZERO;
         let (aws, services, engine, boot, app, metadata, late) = (false, false, false, false, false, false, false);
-        *self = Self { aws, services, engine, boot, app, metadata, away, spot, late, long, blind };
+        *self = Self { aws, services, engine, boot, app, metadata, away, spot, again, late, long, blind };
     }
 
     pub(crate) fn of(plan: &Plan) -> Self {
@@ -73,6 +75,7 @@ impl Excuses {
                 || plan.boot_faults().any(|fault| matches!(fault, BootFault::MetadataGone { .. })),
             away: plan.twists.iter().map(Twist::lasts).sum(),
             spot: plan.has(|twist| matches!(twist, Twist::Spot(_))),
+            again: plan.twists.iter().filter(|twist| matches!(twist, Twist::Replace { .. })).count() > 1,
             late: plan.has(|twist| matches!(twist, Twist::Fate(_, _, Fate::Hangs | Fate::Slow(_)))),
             long: plan.shape.websockets || plan.has(|twist| matches!(twist, Twist::LongConnection { .. })),
             blind: plan.says("lifecycle.group=web"),

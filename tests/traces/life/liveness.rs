@@ -189,7 +189,7 @@ impl World {
     /// Whether the agent has nothing left to do.
     fn gets_on(&self) -> bool {
         // A drain leaves the launch hook to the group, and so does a completion that was refused permanently: the hook then times out.
-        let left = |since| self.seen.leaves(since) || self.seen.hook_refused;
+        let left = |since| self.seen.leaves(since) || self.seen.hook_refused || self.pool_is_unseen();
         let launches = self.group.waiting().is_some_and(|(which, since)| which == Which::Launch && !left(since));
         match &self.agent {
             None => !matches!(self.systemd.state, State::Starting(_)),
@@ -203,6 +203,16 @@ impl World {
                 PhaseName::Boot | PhaseName::Drain | PhaseName::Failing => false,
             },
         }
+    }
+
+    /// Whether this agent booted in the pool without a word of it in the metadata. It serves there, and its launch hook times out.
+    fn pool_is_unseen(&self) -> bool {
+        let Some(agent) = self.agent.as_ref().filter(|_| self.plan.shape.pool.is_some()) else { return false };
+        let (from, to) = (agent.started, agent.started + IN_FLIGHT);
+        self.plan.has(|twist| {
+            matches!(twist, Twist::StateOdd { .. })
+                && twist.span().is_some_and(|(begins, ends)| begins <= to && from < ends)
+        })
     }
 
     /// Whether the group takes the instance away, or only its root volume.
@@ -224,7 +234,7 @@ impl World {
             Some(PhaseName::Serve) => boot + config.restart.backoff_max + unclear,
             Some(PhaseName::Failing) => config.stop_timeout + secs(130),
             Some(PhaseName::Drain) => self.drain_limit(),
-            Some(PhaseName::Warm | PhaseName::Hold) => IN_FLIGHT + WAIT + secs(10),
+            Some(PhaseName::Warm | PhaseName::Hold) => IN_FLIGHT + WAIT + secs(10) + unclear,
             Some(PhaseName::Gone) => Duration::MAX / 1000,
         }
     }

@@ -361,6 +361,7 @@ impl World {
             // Where the word does not say enough, the group has to.
             let throttled = self.plan.boot_faults().any(|error| matches!(error, BootFault::Throttled(_)));
             slack += secs(if self.excuses.aws { 8 * 3600 } else { 40 + 70 * u64::from(throttled) });
+            slack += secs(if self.excuses.again { 300 } else { 0 });
         }
         let living = matches!(after, PhaseName::Boot | PhaseName::Serve | PhaseName::Warm | PhaseName::Hold);
         let heard = !(living && knows_itself);
@@ -536,7 +537,7 @@ impl World {
         // After a start on the way back into the pool it is not known which of the two hooks waits.
         let way_in = matches!(self.phase(), Some(PhaseName::Boot | PhaseName::Warm | PhaseName::Hold));
         let returns = which == Which::Terminate && way_in;
-        let late = nobody || left || returns || self.plan.outlasts_hooks();
+        let late = nobody || left || returns || self.excuses.again || self.plan.outlasts_hooks();
         if !(late || self.excuses.blind || self.excuses.aws || self.excuses.metadata) {
             self.breaks(8, format!("the {which:?} hook ran out of time while the agent was there"));
         }

@@ -31,13 +31,14 @@ const FAILURES_KNOWN: u32 = 4;
 /// For an answer; the adapter gives up before that.
 const ANSWER: Duration = Duration::from_secs(60);
 
-/// A word that comes and goes is asked about no sooner than after this.
+/// A word that comes again is asked about when this has passed since it was asked about first.
 const AGAIN: Duration = Duration::from_secs(300);
 
 /// The word that is unclear, and what was asked about it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Unclear {
     word: Option<TargetState>,
+    /// When it is asked about first.
     since: Uptime,
     answers: u32,
     failures: u32,
@@ -48,10 +49,12 @@ pub(super) struct Unclear {
 impl Unclear {
     /// The metadata shows this state.
     pub(super) fn shows(&mut self, word: &TargetState, now: Uptime) {
-        let again = self.word.as_ref() == Some(word) && now < self.since + AGAIN;
-        if !again {
-            *self = Self { word: Some(word.clone()), since: now, next: Some(now), ..Self::default() };
-        }
+        let since = match self.word.as_ref() == Some(word) {
+            false => now,
+            true if self.since > now => self.since,
+            true => now.max(self.since + AGAIN),
+        };
+        *self = Self { word: Some(word.clone()), since, next: Some(since), ..Self::default() };
     }
 
     /// A word is shown that says enough.
