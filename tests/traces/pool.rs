@@ -78,6 +78,18 @@ fn taken_back_into_the_pool_it_drains_completes_the_termination_hook_and_waits()
 }
 
 #[test]
+fn taken_from_the_pool_while_it_still_drains_into_it_it_boots_again() {
+    let life = Sim::new(LINE)
+        .holds(secs(0), 0)
+        .sees(secs(60), target(TargetState::WarmedRunning))
+        .sees(secs(70), target(TargetState::InService))
+        .run(secs(300));
+    assert_eq!(life.view().status, Status::Ok, "{}", life.trace());
+    // The launch, the way back into the pool, and the launch again.
+    assert_eq!(life.completed.len(), 3, "{}", life.trace());
+}
+
+#[test]
 fn an_agent_killed_on_the_way_back_into_the_pool_lets_the_app_s_clients_end() {
     let life = warmed(LINE, TargetState::WarmedRunning)
         .answer(JobKind::FindContainers, ms(5), Event::ContainersFound(vec![survivor(&config(LINE))]))

@@ -93,6 +93,8 @@ impl Machine {
             (Phase::Drain(drain), _) => match drain.on(input, outbox, now) {
                 DrainNext::Stay => MachineNext::Stay,
                 DrainNext::Gone(outcome) => MachineNext::Gone(outcome),
+                // The group may have taken the instance from the pool again in the meantime.
+                DrainNext::Warm if self.watcher.target_state() == Some(&TargetState::InService) => MachineNext::Boot,
                 DrainNext::Warm => MachineNext::Warm,
             },
             (Phase::Failing(failing), _) => match failing.on(input, outbox, now) {
