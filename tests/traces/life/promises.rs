@@ -269,8 +269,9 @@ impl World {
         if before == PhaseName::Serve && after == PhaseName::Drain && former.status == Status::Ok {
             self.seen.leaving_since.get_or_insert(self.now);
         }
-        // A drain that was cut off by a kill is over when the boot of the next agent is.
-        if matches!(after, PhaseName::Serve | PhaseName::Warm | PhaseName::Hold) {
+        // A drain that was cut off by a kill is over when the boot of the next agent is; one into the pool may be followed by a boot.
+        let boots_again = (before, after) == (PhaseName::Drain, PhaseName::Boot);
+        if boots_again || matches!(after, PhaseName::Serve | PhaseName::Warm | PhaseName::Hold) {
             self.seen.leaving_since = None;
             self.seen.draining = None;
         }
