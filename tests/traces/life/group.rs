@@ -83,6 +83,8 @@ pub(crate) struct Group {
     pub(crate) ended: Vec<Ended>,
     /// Whether the instance goes into the pool, or is in it.
     pool: bool,
+    /// When it went into the pool last, and when it was taken from it.
+    pub(crate) pooled: Option<(Duration, Option<Duration>)>,
     pub(crate) marked_unhealthy: u32,
     /// When the instance came back into service with another root volume.
     pub(crate) replaced: Option<Duration>,
@@ -101,6 +103,7 @@ impl Group {
         let mut roll = plan.roll(Roll::Group, 0);
         Self {
             pool: shape.pool.is_some(),
+            pooled: shape.pool.as_ref().map(|_| (Duration::ZERO, None)),
             target: shape.group.then_some(target),
             next: shape.group.then(|| (ms(roll.u64(..15_000)), Move::LaunchHook)),
             activation: shape.activation,
@@ -234,6 +237,7 @@ impl Group {
             self.target = Some(self.shape.pool.clone().unwrap_or(TargetState::WarmedRunning));
             self.state = "Terminating";
             self.pool = true;
+            self.pooled = Some((now, None));
             self.next = Some((now + self.took_long, Move::LetGo));
         }
     }
@@ -321,6 +325,7 @@ impl Group {
                 self.state = "Pending";
                 self.target = Some(TargetState::InService);
                 self.pool = false;
+                self.pooled = self.pooled.map(|(since, _)| (since, Some(now)));
                 self.next = Some((now + self.took_long, Move::LaunchHook));
                 if was_off {
                     return vec![News::PowerOff, News::PowerOn];

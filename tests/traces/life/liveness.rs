@@ -205,14 +205,16 @@ impl World {
         }
     }
 
-    /// Whether this agent booted in the pool without a word of it in the metadata. It serves there, and its launch hook times out.
+    /// Whether the instance was in the pool without a word of it in the metadata. This agent serves, and the second launch hook times out.
     fn pool_is_unseen(&self) -> bool {
-        let Some(agent) = self.agent.as_ref().filter(|_| self.plan.shape.pool.is_some()) else { return false };
-        let (from, to) = (agent.started, agent.started + IN_FLIGHT);
-        self.plan.has(|twist| {
-            matches!(twist, Twist::StateOdd { .. })
-                && twist.span().is_some_and(|(begins, ends)| begins <= to && from < ends)
-        })
+        let (Some(agent), Some((since, Some(taken)))) = (&self.agent, self.group.pooled) else { return false };
+        agent.started < taken && self.seen.pool_shown.is_none_or(|shown| shown < since)
+    }
+
+    pub(crate) fn note_pool(&mut self, target: Option<&TargetState>) {
+        if target.is_some_and(TargetState::is_in_pool) {
+            self.seen.pool_shown = Some(self.now);
+        }
     }
 
     /// Whether the group takes the instance away, or only its root volume.

@@ -32,7 +32,7 @@ impl World {
         };
         let living = [PhaseName::Boot, PhaseName::Serve, PhaseName::Hold, PhaseName::Warm].contains(&before);
         let back = match event {
-            Event::MetadataSeen(snapshot) => snapshot.target_state.as_ref().is_some_and(is_of_the_pool),
+            Event::MetadataSeen(snapshot) => snapshot.target_state.as_ref().is_some_and(TargetState::is_in_pool),
             _ => false,
         };
         let asked = matches!(event, Event::MetadataSeen(snapshot)
@@ -60,8 +60,4 @@ impl World {
             }
         }
     }
-}
-
-fn is_of_the_pool(state: &TargetState) -> bool {
-    matches!(state, TargetState::WarmedRunning | TargetState::WarmedStopped | TargetState::WarmedHibernated)
 }

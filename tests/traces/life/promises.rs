@@ -73,6 +73,8 @@ pub(crate) struct Seen {
     taken_since: Option<(bool, Duration)>,
     /// What the first look of this agent at the metadata showed.
     pub(crate) first_target: Option<TargetState>,
+    /// When the metadata last showed this agent that the instance is in the warm pool.
+    pub(crate) pool_shown: Option<Duration>,
     /// Whether this agent was refused for good what decides the instance's life.
     pub(crate) hook_refused: bool,
     /// When an app was last served.
@@ -154,6 +156,7 @@ impl World {
         self.seen.asked.clear();
         self.seen.crashes.clear();
         self.seen.first_target = None;
+        self.seen.pool_shown = None;
         self.seen.hook_refused = false;
         self.seen.marked = false;
         self.seen.sights.clear();
@@ -309,7 +312,11 @@ impl World {
                 self.seen.inherits.get_or_insert(self.now);
                 self.seen.found = found.iter().filter(|one| one.running.is_some()).map(|one| one.id.clone()).collect();
             }
-            Event::Identified(identity) => self.seen.first_target.clone_from(&identity.target_state),
+            Event::Identified(identity) => {
+                self.seen.first_target.clone_from(&identity.target_state);
+                self.note_pool(identity.target_state.as_ref());
+            }
+            Event::MetadataSeen(snapshot) => self.note_pool(snapshot.target_state.as_ref()),
             Event::MarkedUnhealthy => self.seen.marked = true,
             Event::HookCompleted => {
                 if let Some(last) = self.seen.asked.last_mut() {
