@@ -46,7 +46,9 @@ impl World {
             && self.seen.sights.insert(news)
         {
             let policy = matches!(news, "spot" | "rebalance" | "maintenance");
-            if living && !leaves && (knows_policies || !policy) {
+            // The first word of a group makes a refusal of before a failed boot at once.
+            let fails = after == PhaseName::Failing && self.seen.hook_refused;
+            if living && !leaves && !fails && (knows_policies || !policy) {
                 self.breaks(7, format!("{news} leads from {} to {}", before.word(), after.word()));
             }
         }
