@@ -544,8 +544,9 @@ impl World {
         let left = self.seen.left.is_some_and(|(at, by)| at == since && (by == self.agents || !inherits));
         // After a start on the way back into the pool it is not known which of the two hooks waits.
         let way_in = |phase| matches!(phase, Some(PhaseName::Boot | PhaseName::Warm | PhaseName::Hold));
+        let waited = self.seen.phases.iter().any(|(phase, at)| *phase == PhaseName::Warm && *at > since);
         let then = self.seen.phases.iter().rfind(|(_, at)| *at <= since).map(|(phase, _)| *phase);
-        let returns = which == Which::Terminate && (way_in(self.phase()) || way_in(then));
+        let returns = which == Which::Terminate && (way_in(self.phase()) || way_in(then) || waited);
         let late = nobody || left || returns || self.excuses.again || self.plan.outlasts_hooks();
         if !(late || self.excuses.blind || self.excuses.aws || self.excuses.metadata) {
             self.breaks(8, format!("the {which:?} hook ran out of time while the agent was there"));
