@@ -69,7 +69,7 @@ async fn a_hook_is_active_between_its_wait_and_its_completion() {
 }
 
 #[tokio::test]
-async fn an_abandoned_launch_is_taken_away() {
+async fn an_abandoned_launch_is_terminated() {
     let world = World::start().await;
     let hook = hook_of(&world, "launch");
     let answer = autoscaling::complete(&world.aws().await, &hook, &world.instance_id, HookResult::Abandon).await;

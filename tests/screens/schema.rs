@@ -21,13 +21,13 @@ use berth_core::view::{PhaseName, View};
 use berth_kit::schema;
 use serde_json::{Value, json};
 
-use crate::sim::{LINE, Sim, exited, fault, group, ms, secs, target};
+use crate::sim::{LINE, Sim, exited, failure, group, ms, secs, target};
 
 const NOW: Uptime = Uptime(Duration::from_millis(1500));
 
 /// The stories of lives that end in each way, looked at every few seconds.
 fn views() -> Vec<View> {
-    let denied = || fault(JobKind::ResolveDigest, ErrorClass::Denied, "AccessDeniedException");
+    let denied = || failure(JobKind::ResolveDigest, ErrorClass::Denied, "AccessDeniedException");
     let hold = format!("{LINE} boot.on_failure=hold");
     let lives: [&dyn Fn() -> Sim; 7] = [
         &|| Sim::new(LINE).at(secs(60), Event::Signalled(Signal::Term)),

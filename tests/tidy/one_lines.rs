@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 #[test]
-fn the_ten_apps_of_the_documentation_can_be_said_in_one_line() {
+fn the_ten_apps_of_the_documentation_fit_in_one_line() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/examples.md");
     let page = std::fs::read_to_string(page).expect("the page");
     let lines: Vec<&str> = page.lines().filter(|line| line.starts_with("berth image=")).collect();

@@ -10,7 +10,7 @@ use berth_core::message::outcome::Outcome;
 use berth_core::view::{PhaseName, Status};
 use expect_test::{Expect, expect};
 
-use crate::sim::{DIGEST, LINE, Sim, config, exited, fault, ms, refused, secs, survivor};
+use crate::sim::{DIGEST, LINE, Sim, config, exited, failure, ms, refused, secs, survivor};
 
 #[track_caller]
 fn check(life: &Sim, expected: Expect) {
@@ -78,7 +78,7 @@ fn a_login_that_is_denied_does_not_matter_when_the_image_is_here() {
         .answer(
             JobKind::LoginRegistry,
             ms(1),
-            fault(JobKind::LoginRegistry, ErrorClass::Denied, "no ecr:GetAuthorizationToken"),
+            failure(JobKind::LoginRegistry, ErrorClass::Denied, "no ecr:GetAuthorizationToken"),
         )
         .answer(JobKind::InspectImage, ms(5), Event::ImageInspected(Some(Default::default())))
         .run(secs(10));
@@ -91,7 +91,7 @@ fn a_login_that_is_denied_fails_the_boot_when_the_image_must_be_pulled() {
         .answer(
             JobKind::LoginRegistry,
             ms(1),
-            fault(JobKind::LoginRegistry, ErrorClass::Denied, "no ecr:GetAuthorizationToken"),
+            failure(JobKind::LoginRegistry, ErrorClass::Denied, "no ecr:GetAuthorizationToken"),
         )
         .run(secs(60));
     assert_eq!(life.outcome(), Some(Outcome::BootFailed));
@@ -99,7 +99,7 @@ fn a_login_that_is_denied_fails_the_boot_when_the_image_must_be_pulled() {
 }
 
 #[test]
-fn a_login_that_expired_is_got_anew_before_the_next_attempt() {
+fn a_login_that_expired_is_got_again_before_the_next_attempt() {
     for job in [JobKind::ResolveDigest, JobKind::PullImage] {
         let life = Sim::new(LINE).fails(job, 2, ErrorClass::Expired, "the token has expired").run(secs(60));
         assert_eq!((life.view().status, life.count(JobKind::LoginRegistry), life.count(job)), (Status::Ok, 3, 3));
@@ -130,7 +130,7 @@ fn transient_faults_are_tried_again_and_permanent_ones_fail_at_once() {
 }
 
 #[test]
-fn a_config_fault_is_told_to_the_group_and_leaves_with_its_own_code() {
+fn a_config_error_is_reported_to_the_group_and_exits_with_its_own_code() {
     let life =
         Sim::new(LINE).fails(JobKind::ReadConfig, 1, ErrorClass::Misconfigured, "`helth`: unknown key").run(secs(60));
     check(
@@ -159,7 +159,7 @@ fn a_pull_that_fails_is_tried_again_and_looked_for_afterwards() {
 }
 
 #[test]
-fn a_pull_that_says_it_went_well_without_leaving_an_image_is_not_believed() {
+fn a_pull_that_succeeds_and_leaves_no_image_has_failed() {
     let life = Sim::new(LINE)
         .answer(JobKind::InspectImage, ms(5), Event::ImageInspected(None))
         .answer(JobKind::InspectImage, ms(5), Event::ImageInspected(None))
@@ -179,12 +179,12 @@ fn after_a_kill_the_same_container_is_kept_and_nothing_is_pulled() {
 }
 
 #[test]
-fn a_lasting_fault_of_what_a_running_container_does_not_need_waits_until_it_is_known_that_there_is_none() {
+fn a_lasting_error_of_what_a_running_container_does_not_need_waits_until_it_is_known_that_there_is_none() {
     let line = "image=registry.test/api:v1 port=8080 secrets=prod/api";
     for job in [JobKind::FetchSecrets, JobKind::LoginRegistry, JobKind::ResolveDigest] {
         let boot = |found| {
             Sim::new(line)
-                .answer(job, ms(1), fault(job, ErrorClass::Denied, "no"))
+                .answer(job, ms(1), failure(job, ErrorClass::Denied, "no"))
                 .answer(JobKind::LoginRegistry, ms(1), Event::RegistryLoggedIn)
                 .answer(JobKind::FindContainers, ms(500), Event::ContainersFound(found))
                 .run(secs(60))

@@ -1,4 +1,4 @@
-//! A drain, or a boot that is given up, that does not go as it should: what is taken away anyway, and what is said of it.
+//! A drain, or a boot that is given up, that does not go as it should: what is removed anyway, and what is reported of it.
 
 use berth_core::message::container::Exit;
 use berth_core::message::error::ErrorClass;
@@ -7,14 +7,14 @@ use berth_core::message::identity::TargetState;
 use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
 
-use crate::sim::{LINE, Sim, config, exited, fault, ms, secs, survivor, target};
+use crate::sim::{LINE, Sim, config, exited, failure, ms, secs, survivor, target};
 
 const TERM: Event = Event::Signalled(Signal::Term);
 
 /// The final status, as the console has it.
 fn final_status(life: &Sim) -> &str {
-    let said = life.trace().lines().find_map(|line| line.split_once("> WriteFinalStatus "));
-    said.map_or_else(|| panic!("no final status in\n{}", life.trace()), |(_, words)| words)
+    let status = life.trace().lines().find_map(|line| line.split_once("> WriteFinalStatus "));
+    status.map_or_else(|| panic!("no final status in\n{}", life.trace()), |(_, words)| words)
 }
 
 #[test]
@@ -98,12 +98,12 @@ fn an_app_that_exits_with_clients_is_no_drain_and_without_any_it_is() {
 
 /// The engine stops, and with it the app; then it is started again.
 #[test]
-fn an_engine_that_dies_in_the_settle_time_takes_the_app_along_and_that_is_said() {
+fn an_engine_that_dies_in_the_settle_time_takes_the_app_along_and_that_is_reported() {
     let life = Sim::new(LINE)
         .answer(
             JobKind::WatchContainer,
             secs(33),
-            fault(JobKind::WatchContainer, ErrorClass::Transient, "connection closed"),
+            failure(JobKind::WatchContainer, ErrorClass::Transient, "connection closed"),
         )
         .fails(JobKind::WatchContainer, 2, ErrorClass::Transient, "no engine")
         .answer(JobKind::WatchContainer, ms(5), exited(137))

@@ -10,7 +10,7 @@ use berth_core::message::snapshot::{Interruption, Snapshot};
 use berth_core::view::{PhaseName, Status};
 use expect_test::expect;
 
-use crate::sim::{LINE, Sim, config, exited, fault, group, identity, ms, secs, survivor, target};
+use crate::sim::{LINE, Sim, config, exited, failure, group, identity, ms, secs, survivor, target};
 
 const TERM: Event = Event::Signalled(Signal::Term);
 /// A termination hook that the group has made active.
@@ -396,7 +396,11 @@ fn a_count_that_fails_is_not_taken_for_silence() {
 #[test]
 fn a_failed_stop_does_not_skip_the_hook() {
     let life = Sim::new(LINE)
-        .answer(JobKind::StopContainer, ms(5), fault(JobKind::StopContainer, ErrorClass::Broken, "the engine is gone"))
+        .answer(
+            JobKind::StopContainer,
+            ms(5),
+            failure(JobKind::StopContainer, ErrorClass::Broken, "the engine is gone"),
+        )
         .sees(secs(30), target(TargetState::Terminated))
         .run(secs(600));
     assert_eq!((life.outcome(), life.completions.len()), (Some(Outcome::DrainCut), 2), "{ACTIVE}");
@@ -446,7 +450,7 @@ fn a_drain_that_was_cut_short_is_abandoned_if_the_config_says_so() {
     let line = "image=r.test/a:1 port=80 drain.settle=5s drain.timeout=30s";
     let abandon = format!("{line} drain.on_failure=abandon");
     let cut = |line: &str| Sim::new(line).holds(secs(0), 1).sees(secs(30), target(TargetState::Terminated));
-    let failed_stop = fault(JobKind::StopContainer, ErrorClass::Broken, "the engine is gone");
+    let failed_stop = failure(JobKind::StopContainer, ErrorClass::Broken, "the engine is gone");
     for cut in [
         cut(&abandon),
         Sim::new(&abandon)

@@ -7,7 +7,7 @@ use berth_core::message::outcome::Outcome;
 use berth_core::view::{PhaseName, Status};
 use expect_test::expect;
 
-use crate::sim::{LINE, Sim, exited, fault, ms, secs};
+use crate::sim::{LINE, Sim, exited, failure, ms, secs};
 
 const TERM: Event = Event::Signalled(Signal::Term);
 
@@ -63,7 +63,7 @@ fn an_app_that_exits_while_serving_is_not_ready_until_it_is_healthy_again() {
 }
 
 #[test]
-fn an_app_that_keeps_exiting_is_given_up_with_its_own_code_and_the_group_is_told() {
+fn an_app_that_keeps_exiting_is_given_up_with_its_own_code_and_reported_to_the_group() {
     let mut life = Sim::new(LINE);
     for _ in 0..6 {
         life = life.answer(JobKind::WatchContainer, ms(500), exited(1));
@@ -74,7 +74,7 @@ fn an_app_that_keeps_exiting_is_given_up_with_its_own_code_and_the_group_is_told
 }
 
 #[test]
-fn a_failed_boot_outside_any_group_tells_nobody_but_the_console() {
+fn a_failed_boot_outside_any_group_is_reported_on_the_console_only() {
     let life = Sim::new(LINE)
         .answer(JobKind::FindGroup, ms(50), Event::GroupFound(None))
         .fails(JobKind::PullImage, 1, ErrorClass::Broken, "manifest unknown")
@@ -106,14 +106,14 @@ fn a_stop_that_fails_does_not_keep_the_hook_from_being_abandoned() {
         .answer(
             JobKind::StopContainer,
             ms(5),
-            fault(JobKind::StopContainer, ErrorClass::Transient, "the engine is gone"),
+            failure(JobKind::StopContainer, ErrorClass::Transient, "the engine is gone"),
         )
         .run(secs(60));
     assert_eq!((life.outcome(), life.completions.len()), (Some(Outcome::BootFailed), 1));
 }
 
 #[test]
-fn a_group_that_cannot_be_told_does_not_hold_the_exit_up_for_ever() {
+fn a_group_that_cannot_be_reached_does_not_hold_the_exit_up_for_ever() {
     let life = Sim::new(LINE)
         .fails(JobKind::PullImage, 1, ErrorClass::Broken, "manifest unknown")
         .never(JobKind::CompleteHook)

@@ -1,4 +1,4 @@
-//! `berth handover`: in each phase, whether the agent makes room for the next one, and that it touches nothing on the way.
+//! `berth handover`: in each phase, whether the agent gives way to the next one, and that it touches nothing on the way.
 
 use berth_core::message::error::ErrorClass;
 use berth_core::message::event::{Event, Signal};

@@ -7,7 +7,7 @@ use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::{HookState, PhaseName, Status};
 
-use crate::sim::{LINE, Sim, config, fault, group, ms, secs, survivor};
+use crate::sim::{LINE, Sim, config, failure, group, ms, secs, survivor};
 
 fn not_active() -> Event {
     Event::HookNotActive(JobKind::CompleteHook)
@@ -97,7 +97,7 @@ fn a_slow_boot_sends_heartbeats_at_half_the_timeout_and_none_when_it_is_over() {
 }
 
 #[test]
-fn an_app_that_is_well_in_minute_9_of_a_hook_of_10_completes_it() {
+fn an_app_that_is_healthy_in_minute_9_of_a_hook_of_10_completes_it() {
     let line = "image=r.test/a:1 port=80 boot.timeout=20m probe.start_timeout=15m";
     let life = Sim::new(line).sick(secs(0), true).sick(secs(540), false).run(secs(545));
     assert_eq!((life.view().status, life.completions.len()), (Status::Ok, 1), "{}", life.trace());
@@ -108,7 +108,7 @@ fn an_app_that_is_well_in_minute_9_of_a_hook_of_10_completes_it() {
 /// A heartbeat that fails is tried again after a wait; none of them ends a hold, and nothing is completed.
 #[test]
 fn a_hold_goes_on_although_its_hook_fails_again_and_again() {
-    let throttled = fault(JobKind::RecordHeartbeat, ErrorClass::Transient, "Rate exceeded");
+    let throttled = failure(JobKind::RecordHeartbeat, ErrorClass::Transient, "Rate exceeded");
     let not_active = Event::HookNotActive(JobKind::RecordHeartbeat);
     for (answer, heartbeats) in [(throttled, 180..=370), (not_active, 11..=15)] {
         let mut life = Sim::new("image=r.test/a:1 port=80 boot.on_failure=hold").fails(
@@ -201,7 +201,7 @@ fn without_the_right_to_ask_not_active_is_taken_for_too_early_until_the_time_is_
         life = life.answer(JobKind::CompleteHook, ms(50), not_active()).answer(
             JobKind::DescribeInstance,
             ms(50),
-            fault(JobKind::DescribeInstance, ErrorClass::Denied, "no right to describe"),
+            failure(JobKind::DescribeInstance, ErrorClass::Denied, "no right to describe"),
         );
     }
     let life = life.run(secs(600));

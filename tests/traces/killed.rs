@@ -9,7 +9,7 @@ use berth_core::message::snapshot::{Interruption, Snapshot};
 use berth_core::phase::drain::Unfinished;
 use berth_core::view::{PhaseName, Status};
 
-use crate::sim::{LINE, Sim, config, fault, group, identity, ms, secs, survivor, target};
+use crate::sim::{LINE, Sim, config, failure, group, identity, ms, secs, survivor, target};
 
 const TERM: Event = Event::Signalled(Signal::Term);
 
@@ -140,7 +140,7 @@ fn a_return_to_the_pool_goes_on_unless_the_group_wants_the_instance_in_service()
 }
 
 #[test]
-fn a_spot_interruption_ends_when_it_was_said_to_and_no_ready_comes_before() {
+fn a_spot_interruption_ends_when_it_was_announced_and_no_ready_comes_before() {
     let spot = |seconds| Snapshot {
         spot: Some(Interruption { action: "terminate".to_owned(), ends_in: secs(seconds) }),
         ..target(TargetState::InService)
@@ -180,7 +180,7 @@ fn a_stop_that_was_under_way_gets_what_is_left_of_its_time() {
 }
 
 #[test]
-fn a_hook_that_was_tried_for_a_while_is_given_up_when_its_time_is_over() {
+fn a_hook_that_was_tried_for_a_while_is_given_up_when_it_times_out() {
     let hook = |life: Sim| {
         let life = life.answer(JobKind::FindGroup, ms(100), group(secs(120), "Pending:Wait"));
         life.fails_always(JobKind::CompleteHook, "no route")
@@ -233,7 +233,7 @@ fn what_was_cut_short_stays_so_and_what_went_well_too() {
     let failed = first(NINE, asked()).answer(
         JobKind::StopContainer,
         ms(5),
-        fault(JobKind::StopContainer, berth_core::message::error::ErrorClass::Broken, "no"),
+        failure(JobKind::StopContainer, berth_core::message::error::ErrorClass::Broken, "no"),
     );
     let failed = failed.never(JobKind::CompleteHook).never(JobKind::CompleteHook).run(secs(45));
     let life = next(NINE, TargetState::InService, failed.unfinished()).run(secs(600));

@@ -10,7 +10,7 @@ use berth_core::message::outcome::Outcome;
 use berth_core::message::probe_failure::{ProbeFailure, ProbeFailureKind as Kind};
 use berth_core::view::{ReadyReason, Status};
 
-use crate::sim::{LINE, Sim, config, exited, fault, ms, refused, running, secs, survivor};
+use crate::sim::{LINE, Sim, config, exited, failure, ms, refused, running, secs, survivor};
 
 const LASTING: [Kind; 4] = [Kind::NoHealthcheck, Kind::NoPort, Kind::NoAddress, Kind::InvalidTarget];
 const PASSING: [Kind; 8] = [
@@ -121,7 +121,7 @@ fn an_engine_that_cannot_be_asked_is_no_verdict() {
         .answer(
             JobKind::ProbeApp,
             ms(10),
-            fault(JobKind::ProbeApp, berth_core::message::error::ErrorClass::Broken, "no such container"),
+            failure(JobKind::ProbeApp, berth_core::message::error::ErrorClass::Broken, "no such container"),
         )
         .run(secs(30));
     assert_eq!(life.view().status, Status::Ok, "{}", life.trace());

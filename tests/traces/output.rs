@@ -143,7 +143,7 @@ fn the_final_status_waits_for_it_and_the_hook_does_not() {
             4.415    failing > WriteFinalStatus the boot failed: the app exited with code 1, after 0 restarts within 600s; launch hook: completed ABANDON
         "#]],
     );
-    assert_eq!(life.said, ["why it exited"]);
+    assert_eq!(life.console, ["why it exited"]);
 }
 
 #[test]
@@ -163,7 +163,10 @@ fn a_reading_that_hangs_delays_the_exit_by_its_deadline() {
         "#]],
     );
     let why = AppOutput::none(Unavailable::EngineFailed);
-    assert_eq!((life.outcome(), &life.said[..]), (Some(Outcome::BootFailed), &[why.for_people()[0].to_string()][..]));
+    assert_eq!(
+        (life.outcome(), &life.console[..]),
+        (Some(Outcome::BootFailed), &[why.for_people()[0].to_string()][..])
+    );
 }
 
 #[test]
@@ -190,10 +193,10 @@ fn an_app_that_exits_in_a_drain_is_read_and_one_that_the_drain_stops_is_not() {
             12.955   drain   > WriteFinalStatus the drain was cut short after 3 s (a signal); the app exited with code 1 before it was stopped; termination hook: completed CONTINUE
         "#]],
     );
-    assert_eq!(exits.said, ["demo: it does not work"]);
+    assert_eq!(exits.console, ["demo: it does not work"]);
     let stopped =
         Sim::new(LINE).at(secs(10), TERM).answer(JobKind::WatchContainer, secs(30), exited(143)).run(secs(120));
-    assert_eq!((stopped.count(JobKind::ReadOutput), stopped.said.len()), (0, 0), "{}", stopped.trace());
+    assert_eq!((stopped.count(JobKind::ReadOutput), stopped.console.len()), (0, 0), "{}", stopped.trace());
 }
 
 #[test]

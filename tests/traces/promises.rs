@@ -68,7 +68,7 @@ fn live(line: usize, seed: u64, twists: &[Twist], signal: u64) -> Sim {
     for twist in twists {
         life = match twist {
             Twist::Fails(job, class, delay) => {
-                life.answer(*job, ms(u64::from(*delay)), crate::sim::fault(*job, *class, "scripted"))
+                life.answer(*job, ms(u64::from(*delay)), crate::sim::failure(*job, *class, "scripted"))
             }
             Twist::Hangs(job) => life.never(*job),
             Twist::Exits(delay) => life.answer(JobKind::WatchContainer, ms(u64::from(*delay)), exited(1)),

@@ -1,5 +1,5 @@
-//! What anyone who asks `/ready` reads as the reason: a sentence of a closed list that says what goes on, and nothing that a
-//! service, the engine or an operator said.
+//! What anyone who requests `/ready` reads as the reason: a sentence of a closed list that says what goes on, and nothing that a
+//! service, the engine or an operator wrote.
 
 use berth_core::message::error::ErrorClass;
 use berth_core::message::event::{Event, Signal};
@@ -10,8 +10,8 @@ use berth_core::view::{ReadyReason, Status};
 
 use crate::sim::{LINE, Sim, exited, ms, secs, target};
 
-/// What a neighbour says in these tests.
-const SAID: &str = "arn:aws:iam::123456789012:role/api";
+/// What a service answers in these tests.
+const ANSWER: &str = "arn:aws:iam::123456789012:role/api";
 
 #[track_caller]
 fn is(life: &Sim, status: Status, reason: ReadyReason) {
@@ -43,7 +43,7 @@ fn a_boot_says_which_step_it_is_at() {
         // Asked during the first attempt, and between two attempts.
         is(&Sim::new(line).never(job).run(at), Status::Starting, reason);
         if !matches!(job, JobKind::StartContainer | JobKind::ProbeApp) {
-            is(&Sim::new(line).fails_always(job, SAID).run(at), Status::Starting, reason);
+            is(&Sim::new(line).fails_always(job, ANSWER).run(at), Status::Starting, reason);
         }
     }
 }
@@ -68,7 +68,7 @@ fn a_failed_boot_says_what_could_not_be_had() {
         (JobKind::StartContainer, ErrorClass::Broken, ReadyReason::ContainerNotStarted),
     ] {
         let failed = |line: &str| {
-            Sim::new(line).fails(job, 1, class, SAID).never(JobKind::CompleteHook).never(JobKind::WriteFinalStatus)
+            Sim::new(line).fails(job, 1, class, ANSWER).never(JobKind::CompleteHook).never(JobKind::WriteFinalStatus)
         };
         is(&failed(line).run(secs(5)), Status::Failed, reason);
         // Held, it says the same; before the config is known there is no hold.
@@ -109,11 +109,11 @@ fn an_app_that_is_not_ready_while_serving_says_why() {
     let away = Sim::new(LINE)
         .answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(crate::sim::running())))
         .answer(JobKind::WatchContainer, secs(5), exited(1))
-        .fails_always(JobKind::StartContainer, SAID)
+        .fails_always(JobKind::StartContainer, ANSWER)
         .run(secs(30));
     is(&away, Status::Unhealthy, ReadyReason::EngineUnavailable);
     let unasked =
-        Sim::new(LINE).answer(JobKind::ProbeApp, ms(10), Event::ProbePassed).fails_always(JobKind::ProbeApp, SAID);
+        Sim::new(LINE).answer(JobKind::ProbeApp, ms(10), Event::ProbePassed).fails_always(JobKind::ProbeApp, ANSWER);
     is(&unasked.run(secs(60)), Status::Unhealthy, ReadyReason::EngineUnavailable);
 
     let line = "image=r.test/a:1 port=80 secrets=prod/api secrets_refresh=1h";
@@ -143,7 +143,7 @@ fn an_adopted_app_whose_secrets_cannot_be_fetched_says_so() {
             .answer(JobKind::FindContainers, ms(5), found)
             .never(JobKind::FetchSecrets)
             .answer(JobKind::WatchContainer, secs(5), exited(1))
-            .fails(JobKind::FetchSecrets, 1, class, SAID)
+            .fails(JobKind::FetchSecrets, 1, class, ANSWER)
             .run(secs(7));
         is(&life, Status::Unhealthy, reason);
     }
@@ -159,7 +159,7 @@ fn a_drain_says_what_kind_of_notice_it_follows() {
         (Snapshot { spot: Some(spot), ..target(TargetState::InService) }, ReadyReason::SpotInterruption),
         (Snapshot { rebalance: true, ..target(TargetState::InService) }, ReadyReason::RebalanceRecommended),
         (
-            Snapshot { maintenance: Some(SAID.to_owned()), ..target(TargetState::InService) },
+            Snapshot { maintenance: Some(ANSWER.to_owned()), ..target(TargetState::InService) },
             ReadyReason::MaintenanceScheduled,
         ),
     ];
@@ -168,7 +168,7 @@ fn a_drain_says_what_kind_of_notice_it_follows() {
     }
     for (event, reason) in [
         (Event::Signalled(Signal::Term), ReadyReason::AgentStopping),
-        (Event::DrainRequested(Some(SAID.to_owned())), ReadyReason::DrainRequested),
+        (Event::DrainRequested(Some(ANSWER.to_owned())), ReadyReason::DrainRequested),
     ] {
         let life = Sim::new(LINE).at(secs(5), event).run(secs(10));
         is(&life, Status::Draining, reason);

@@ -1,4 +1,4 @@
-//! Calls to the group that are refused for good. What decides the instance's life is a failed boot, told as one; the rest goes on.
+//! Calls to the group that are refused for good. What decides the instance's life is a failed boot, reported as one; the rest goes on.
 
 use berth_core::message::container::FoundContainer;
 use berth_core::message::error::ErrorClass;
@@ -39,10 +39,10 @@ fn adopted(life: Sim, line: &str) -> Sim {
     life.answer(JobKind::FindContainers, ms(5), Event::ContainersFound(found))
 }
 
-/// What was said on the console, last.
+/// What was written to the console last.
 fn final_status(life: &Sim) -> &str {
     let line = life.trace().lines().rfind(|line| line.contains("> WriteFinalStatus"));
-    line.unwrap_or_else(|| panic!("nothing was said\n{}", life.trace()))
+    line.unwrap_or_else(|| panic!("nothing was written\n{}", life.trace()))
 }
 
 /// As the socket and the metrics have it.
@@ -62,8 +62,9 @@ fn a_launch_hook_that_may_not_be_completed_is_a_failed_boot_that_names_the_permi
         assert_eq!(served.view().status, Status::Ok, "until it is known\n{}", served.trace());
         let life = served.run(secs(600));
         assert_eq!(life.outcome(), Some(Outcome::BootFailed), "{}", life.trace());
-        let told = [JobKind::CompleteHook, JobKind::StopContainer, JobKind::MarkUnhealthy, JobKind::WriteFinalStatus];
-        assert_eq!(told.map(|job| life.count(job)), [1, 1, 1, 1], "{}", life.trace());
+        let reports =
+            [JobKind::CompleteHook, JobKind::StopContainer, JobKind::MarkUnhealthy, JobKind::WriteFinalStatus];
+        assert_eq!(reports.map(|job| life.count(job)), [1, 1, 1, 1], "{}", life.trace());
         let words = final_status(&life);
         assert!(
             words.contains("the boot failed: the launch hook web/boot cannot be completed: autoscaling:Comp"),
@@ -214,7 +215,7 @@ fn an_instance_that_may_not_be_marked_unhealthy_says_so_with_the_permission() {
 }
 
 #[test]
-fn heartbeats_that_are_not_allowed_are_told_and_end_nothing() {
+fn heartbeats_that_are_not_allowed_are_reported_and_end_nothing() {
     let life = Sim::new(LINE)
         .answer(JobKind::FindGroup, ms(100), group(secs(30), "Pending:Wait"))
         .answer(JobKind::PullImage, secs(60), Event::ImagePulled)
@@ -232,9 +233,9 @@ fn heartbeats_that_are_not_allowed_are_told_and_end_nothing() {
     assert_eq!((life.view().status, life.completions.len()), (Status::Ok, 1), "{}", life.trace());
 }
 
-/// The hook's own timeout is over by then: whether the group takes the instance away, the metadata say.
+/// The hook's own timeout is over by then: whether the group terminates the instance, the metadata say.
 #[test]
-fn a_launch_hook_that_could_not_be_completed_in_its_time_is_told_while_the_app_serves() {
+fn a_launch_hook_that_could_not_be_completed_in_its_time_is_reported_while_the_app_serves() {
     let life = Sim::new(LINE)
         .answer(JobKind::FindGroup, ms(100), group(secs(60), "Pending:Wait"))
         .fails_always(JobKind::CompleteHook, "no route to Auto Scaling")
@@ -246,7 +247,7 @@ fn a_launch_hook_that_could_not_be_completed_in_its_time_is_told_while_the_app_s
 }
 
 #[test]
-fn a_termination_hook_that_may_not_be_completed_is_told_at_the_end_of_the_drain() {
+fn a_termination_hook_that_may_not_be_completed_is_reported_at_the_end_of_the_drain() {
     let life = Sim::new(LINE)
         .answer(JobKind::CompleteHook, ms(50), Event::HookCompleted)
         .fails(JobKind::CompleteHook, 50, ErrorClass::Denied, NOT_ALLOWED)
@@ -254,8 +255,8 @@ fn a_termination_hook_that_may_not_be_completed_is_told_at_the_end_of_the_drain(
         .run(secs(600));
     assert_eq!((life.outcome(), life.count(JobKind::CompleteHook)), (Some(Outcome::Done), 2), "{}", life.trace());
     let words = final_status(&life);
-    let (told, permission) = ("the termination hook web/leave cannot be completed", "autoScalingGroupName/web");
-    assert!(words.contains(told) && words.contains(permission), "{words}");
+    let (failure, permission) = ("the termination hook web/leave cannot be completed", "autoScalingGroupName/web");
+    assert!(words.contains(failure) && words.contains(permission), "{words}");
 }
 
 /// What was refused a moment ago is not asked again on the way out by a signal.

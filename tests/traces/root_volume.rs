@@ -176,8 +176,9 @@ fn the_boot_after_a_replacement_serves_whatever_the_metadata_still_say() {
 fn an_agent_killed_in_the_drain_of_a_replacement_goes_on_with_it() {
     let found = || Event::ContainersFound(vec![survivor(&config(LINE))]);
     let killed = || boots_under("ReplacingRootVolume").answer(JobKind::FindContainers, ms(5), found());
-    let told = killed().answer(JobKind::DescribeInstance, ms(50), described("ReplacingRootVolume:Wait")).run(secs(600));
-    assert_eq!((told.outcome(), &told.completed[..]), (Some(Outcome::Done), &["web/leave".to_owned()][..]));
+    let replacing =
+        killed().answer(JobKind::DescribeInstance, ms(50), described("ReplacingRootVolume:Wait")).run(secs(600));
+    assert_eq!((replacing.outcome(), &replacing.completed[..]), (Some(Outcome::Done), &["web/leave".to_owned()][..]));
     // Where nobody may ask the group, the word is validated.
     let denied = killed().fails(JobKind::DescribeInstance, 1, ErrorClass::Denied, "no").run(secs(600));
     assert_eq!(denied.outcome(), Some(Outcome::Done), "{}", denied.trace());

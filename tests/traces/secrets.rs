@@ -53,7 +53,7 @@ fn secrets_that_are_gone_before_the_first_start_are_fetched_again() {
 }
 
 #[test]
-fn nothing_of_secrets_stays_at_the_edge_once_a_boot_is_over() {
+fn nothing_of_secrets_stays_in_the_adapters_once_a_boot_is_over() {
     let held = Sim::new(&format!("{LINE} boot.on_failure=hold"));
     let found = Event::ContainersFound(vec![survivor(&config(LINE))]);
     let lives = [
@@ -81,7 +81,7 @@ fn nothing_of_secrets_stays_at_the_edge_once_a_boot_is_over() {
 }
 
 #[test]
-fn a_rotation_that_did_not_reach_the_app_leaves_nothing_at_the_edge() {
+fn a_rotation_that_did_not_reach_the_app_leaves_nothing_in_the_adapters() {
     let line = format!("{LINE} secrets_refresh=1h,signal:HUP");
     let changed = Event::SecretsChecked { changed: true };
     let failed = Sim::new(&line).answer(JobKind::CheckSecrets, ms(50), changed.clone()).fails(

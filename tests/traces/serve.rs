@@ -8,7 +8,7 @@ use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::Status;
 
-use crate::sim::{LINE, Sim, exited, fault, ms, refused, secs, target};
+use crate::sim::{LINE, Sim, exited, failure, ms, refused, secs, target};
 
 #[test]
 fn readiness_follows_the_thresholds_both_ways() {
@@ -63,7 +63,7 @@ fn an_engine_that_goes_away_and_comes_back_is_one_restart_however_many_starts_fa
     const AWAY: &str = "the engine is away";
     let life = Sim::new("image=r.test/a:1 port=80 restart.limit=1")
         .answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(crate::sim::running())))
-        .answer(JobKind::WatchContainer, secs(10), fault(JobKind::WatchContainer, ErrorClass::Transient, AWAY))
+        .answer(JobKind::WatchContainer, secs(10), failure(JobKind::WatchContainer, ErrorClass::Transient, AWAY))
         .fails(JobKind::WatchContainer, 20, ErrorClass::Transient, AWAY)
         .answer(JobKind::WatchContainer, ms(10), exited(137))
         .fails(JobKind::StartContainer, 5, ErrorClass::Transient, AWAY)
@@ -79,7 +79,7 @@ fn an_engine_that_comes_back_with_the_container_running_costs_no_restart() {
         .answer(
             JobKind::WatchContainer,
             secs(10),
-            fault(JobKind::WatchContainer, ErrorClass::Transient, "the engine is away"),
+            failure(JobKind::WatchContainer, ErrorClass::Transient, "the engine is away"),
         )
         .fails(JobKind::WatchContainer, 20, ErrorClass::Transient, "the engine is away")
         .run(secs(120));

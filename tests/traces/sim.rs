@@ -53,7 +53,7 @@ pub(crate) struct Sim {
     sequence: u64,
     pulled: bool,
     outcome: Option<Outcome>,
-    /// Whether it made room for the next agent.
+    /// Whether it gave way to the next agent.
     pub(crate) handed_over: bool,
     trace: String,
     /// What the metadata says, from when on.
@@ -65,7 +65,7 @@ pub(crate) struct Sim {
     /// Whether the app refuses its probes, from when on.
     sick: BTreeMap<Uptime, bool>,
     /// The app's lines on the console.
-    pub(crate) said: Vec<String>,
+    pub(crate) console: Vec<String>,
     /// The line on the console.
     pub(crate) words: String,
     /// Successful completions of the hook, by result.
@@ -77,7 +77,7 @@ pub(crate) struct Sim {
     pub(crate) wakes: u32,
     /// Effects ordered, by job.
     pub(crate) ordered: Vec<JobKind>,
-    /// Whether any view said ready outside serve.
+    /// Whether any view was ready outside serve.
     pub(crate) ready_outside_serve: bool,
     /// Whether the machine was ever without a wake-up and without a running job, outside a healthy serve.
     pub(crate) stuck: bool,
@@ -94,7 +94,7 @@ pub(crate) fn ms(milliseconds: u64) -> Duration {
 }
 
 /// A failed attempt.
-pub(crate) fn fault(job: JobKind, class: ErrorClass, reason: &str) -> Event {
+pub(crate) fn failure(job: JobKind, class: ErrorClass, reason: &str) -> Event {
     Event::Failed(job, JobError::new(class, reason))
 }
 
@@ -118,7 +118,7 @@ pub(crate) fn running() -> RunningContainer {
     }
 }
 
-/// A container as the engine tells of it after the agent was killed.
+/// A container as the engine lists it after the agent was killed.
 pub(crate) fn survivor(config: &Config) -> FoundContainer {
     FoundContainer {
         id: running().id,
@@ -164,7 +164,7 @@ impl Sim {
             prompt: None,
             held: BTreeMap::new(),
             sick: BTreeMap::new(),
-            said: Vec::new(),
+            console: Vec::new(),
             words: String::new(),
             completions: Vec::new(),
             completed: Vec::new(),
@@ -203,7 +203,7 @@ impl Sim {
     pub(crate) fn fails(mut self, job: JobKind, times: usize, class: ErrorClass, reason: &str) -> Self {
         assert!(times > 0, "a script without a failure tests nothing");
         for _ in 0..times {
-            self = self.answer(job, ms(10), fault(job, class, reason));
+            self = self.answer(job, ms(10), failure(job, class, reason));
         }
         self
     }
@@ -356,7 +356,7 @@ impl Sim {
                     match &job {
                         Job::CompleteHook { hook, .. } => self.completing = hook.to_string(),
                         Job::WriteFinalStatus { output, line } => {
-                            self.said.clone_from(output);
+                            self.console.clone_from(output);
                             self.words.clone_from(line);
                         }
                         _ => {}
@@ -482,7 +482,7 @@ impl Sim {
     /// Every attempt from here on fails, beyond what was scripted before.
     pub(crate) fn fails_always(mut self, job: JobKind, reason: &str) -> Self {
         for _ in 0..2000 {
-            self = self.answer(job, ms(10), fault(job, ErrorClass::Transient, reason));
+            self = self.answer(job, ms(10), failure(job, ErrorClass::Transient, reason));
         }
         self
     }

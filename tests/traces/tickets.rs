@@ -16,7 +16,7 @@ use berth_core::message::input::Input;
 use berth_core::message::job::{Job, JobKind, Ticket};
 use berth_core::outbox::Outbox;
 
-use crate::sim::{self, LINE, Sim, exited, fault, group, identity, ms, running, secs, target};
+use crate::sim::{self, LINE, Sim, exited, failure, group, identity, ms, running, secs, target};
 use berth_core::view::HookState;
 
 const NOW: Uptime = Uptime::ZERO;
@@ -108,8 +108,8 @@ fn the_group_s_answer_to_the_watcher_is_none_to_the_hook() {
         .sees(secs(3), target(TargetState::Other("Unheard".to_owned())))
         .run(secs(30));
     assert_eq!(life.completions, ["completed CONTINUE"], "{}", life.trace());
-    let told = life.trace().lines().filter(|line| line.contains("InstanceDescribed")).collect::<Vec<_>>();
-    assert!(told[0].ends_with("InService") && told[1].ends_with("Pending:Wait"), "{told:?}");
+    let answers = life.trace().lines().filter(|line| line.contains("InstanceDescribed")).collect::<Vec<_>>();
+    assert!(answers[0].ends_with("InService") && answers[1].ends_with("Pending:Wait"), "{answers:?}");
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn an_answer_that_comes_too_late_is_dropped() {
     machine.on(&answer, NOW);
     let before = format!("{machine:?}");
     machine.on(&answer, NOW);
-    for late in [Event::ConfigRead(Arc::new(sim::config(LINE))), fault(JobKind::Identify, ErrorClass::Denied, "no")] {
+    for late in [Event::ConfigRead(Arc::new(sim::config(LINE))), failure(JobKind::Identify, ErrorClass::Denied, "no")] {
         machine.on(&Input::Answer(ticket, late), NOW);
     }
     assert_eq!(format!("{machine:?}"), before);

@@ -10,13 +10,13 @@ use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::DeadlineName;
 
-use crate::sim::{LINE, Sim, fault, group, ms, secs, target};
+use crate::sim::{LINE, Sim, failure, group, ms, secs, target};
 
 const TERM: Event = Event::Signalled(Signal::Term);
 const NAMED: &str =
     "image=r.test/a:1 port=80 lifecycle.group=web lifecycle.launch_hook=boot lifecycle.terminate_hook=leave";
 
-/// A served instance that the group takes away after 30 s, with an API that is away from then on.
+/// A served instance that the group terminates after 30 s, with an API that is away from that moment.
 fn away(line: &str) -> Sim {
     let life = Sim::new(line).answer(JobKind::CompleteHook, ms(50), Event::HookCompleted);
     let mut life = life.sees(secs(30), target(TargetState::Terminated));
@@ -75,7 +75,7 @@ fn a_group_that_was_never_found_is_looked_for_no_longer() {
     assert!(at < secs(30 + 20 + 300 + 30 + 60 + 4), "{at:?}\n{}", life.trace());
 }
 
-/// Whoever stops the agent does not wait for an AWS that is away, and says it once.
+/// A stop of the agent does not wait for an AWS that is away; a second signal is not needed.
 #[test]
 fn the_first_signal_in_a_drain_that_the_group_began_leaves_a_minute_to_an_api_that_is_away() {
     let known = || {
@@ -106,7 +106,7 @@ fn a_signal_that_comes_near_the_end_does_not_put_it_off() {
 
 /// A group that says all along that it is too early is there, and the load balancer may take its time.
 #[test]
-fn a_group_that_answers_that_it_is_too_early_is_asked_on_whoever_signals() {
+fn a_group_that_answers_that_it_is_too_early_is_asked_on_after_any_signal() {
     for line in [NAMED, LINE] {
         let mut life = Sim::new(line).answer(JobKind::CompleteHook, ms(50), Event::HookCompleted);
         for _ in 0..100 {
@@ -127,7 +127,7 @@ fn a_group_that_answers_that_it_is_too_early_is_asked_on_whoever_signals() {
 fn not_active_without_the_right_to_ask_why_is_no_answer() {
     let mut life = Sim::new(NAMED).answer(JobKind::CompleteHook, ms(50), Event::HookCompleted);
     for _ in 0..2000 {
-        let denied = fault(JobKind::DescribeInstance, ErrorClass::Denied, "autoscaling:DescribeAutoScalingInstances");
+        let denied = failure(JobKind::DescribeInstance, ErrorClass::Denied, "autoscaling:DescribeAutoScalingInstances");
         life = life.answer(JobKind::CompleteHook, ms(50), Event::HookNotActive(JobKind::CompleteHook)).answer(
             JobKind::DescribeInstance,
             ms(50),

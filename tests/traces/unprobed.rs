@@ -147,7 +147,7 @@ fn the_same_codes_later_are_exits_like_others() {
 }
 
 #[test]
-fn memory_that_ran_out_and_a_kill_are_told_apart() {
+fn memory_that_ran_out_and_a_kill_are_different_exits() {
     let of = |code, oom_killed| Exit { code, oom_killed }.to_string();
     assert_eq!(of(137, true), "was killed by the kernel, out of memory (code 137)");
     assert!(of(137, false).starts_with("exited with code 137 (SIGKILL: "));

@@ -9,7 +9,7 @@ use crate::check_shown;
 
 const NAME: &str = "api.test";
 /// CNAMEs that are followed at most.
-const LONGEST_CHAIN: usize = 20;
+const MOST_ALIASES: usize = 20;
 /// What no name of at most 255 bytes needs.
 const MOST_POINTERS: usize = 255;
 
@@ -108,7 +108,7 @@ impl Wire<'_> {
             }
             at = end;
         }
-        for _ in 0..LONGEST_CHAIN {
+        for _ in 0..MOST_ALIASES {
             let Some((_, target)) = aliases.iter().find(|(owner, _)| *owner == name) else {
                 break;
             };

@@ -87,7 +87,7 @@ async fn an_engine_that_hangs_before_the_drain_cuts_it_short_and_leaves_no_secre
 }
 
 #[tokio::test]
-async fn an_engine_that_dies_in_the_settle_time_takes_the_app_along_and_that_is_said() {
+async fn an_engine_that_dies_in_the_settle_time_takes_the_app_along_and_that_is_reported() {
     let Some(mut own) = OwnEngine::new() else { return };
     let (world, agent) = serving(&mut own, "drain.settle=30s").await;
     agent.signal("TERM");

@@ -51,7 +51,7 @@ async fn a_signal_or_a_person_ends_a_hold_and_the_app_is_stopped() {
 }
 
 #[tokio::test]
-async fn a_group_that_takes_the_instance_away_ends_a_hold_and_hears_that_it_may() {
+async fn a_group_that_terminates_the_instance_ends_a_hold_and_gets_its_hook_completed() {
     let (world, agent) = held().await;
     world.autoscaling.terminate();
     agent.phase_within("drain", SOON).await;

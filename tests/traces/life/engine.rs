@@ -196,7 +196,7 @@ impl Engine {
     pub(crate) fn create(&mut self, creation: &Creation, fingerprint: String) -> Event {
         let name = creation.config.container_name();
         if self.containers.iter().any(|one| one.name == name) {
-            return failed(JobKind::CreateContainer, ErrorClass::Transient, "the name is in use");
+            return failure(JobKind::CreateContainer, ErrorClass::Transient, "the name is in use");
         }
         let id = self.next_id();
         let (started, exits, exited) = (None, None, None);
@@ -207,7 +207,7 @@ impl Engine {
     pub(crate) fn start(&mut self, id: &ContainerId, now: Duration) -> Event {
         let loops = within(&self.loops, now);
         let Some(one) = self.containers.iter_mut().find(|one| one.id == *id) else {
-            return failed(JobKind::StartContainer, ErrorClass::Gone, "no such container");
+            return failure(JobKind::StartContainer, ErrorClass::Gone, "no such container");
         };
         if one.started.is_none() {
             one.started = Some(now);
@@ -304,7 +304,7 @@ impl Engine {
                     Wait::Stop => JobKind::StopContainer,
                     Wait::Remove => JobKind::RemoveContainer,
                 };
-                news.push(News::Answer(asker, failed(job, ErrorClass::Transient, "the engine is away")));
+                news.push(News::Answer(asker, failure(job, ErrorClass::Transient, "the engine is away")));
             }
         }
         self.away.retain(|(_, to, _)| *to > now);
@@ -345,6 +345,6 @@ fn view(id: &ContainerId, running_for: Duration) -> RunningContainer {
     RunningContainer { id: id.clone(), address, published: Vec::new(), healthcheck: None, shim: false, running_for }
 }
 
-fn failed(job: JobKind, class: ErrorClass, reason: &str) -> Event {
+fn failure(job: JobKind, class: ErrorClass, reason: &str) -> Event {
     Event::Failed(job, JobError::new(class, reason))
 }

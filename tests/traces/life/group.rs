@@ -214,7 +214,7 @@ impl Group {
         }
     }
 
-    /// The group takes the instance away, from wherever it is.
+    /// The group terminates the instance, wherever it is.
     pub(crate) fn terminate(&mut self, now: Duration) {
         let ends = matches!(self.target, Some(TargetState::Terminated | TargetState::WarmedTerminated));
         if ends || self.described().is_none() {
@@ -370,7 +370,7 @@ impl Group {
         self.active = Some(Active { which, from: now, timeout, expires: now + timeout, limit });
     }
 
-    /// Spot takes the instance away: whatever the group thinks of that.
+    /// Spot interrupts the instance, whatever the group wants.
     pub(crate) fn taken(&mut self, now: Duration) -> News {
         self.active = None;
         if self.described().is_some() {

@@ -7,7 +7,7 @@
 //! | boot | serve, warm, hold, or failing | the slowest answer that is still on its way, one wait of the backoff, a usual boot, the app's start |
 //! | serve, not ready or its launch hook not completed | ready and completed | the same, and one wait of `restart.backoff_max` |
 //! | warm, its launch hook not completed | completed | the slowest answer and one wait |
-//! | any of these, and the group takes the instance away | drain | the same; 300 s more where the group has to be asked what its word means |
+//! | any of these, and the group terminates the instance | drain | the same; 300 s more where the group has to be asked what its word means |
 //! | failing | gone | `stop_timeout` and the time for the report to the group |
 //! | drain | gone or warm | `drain.settle`, `drain.timeout`, twice `stop_timeout`, and the time for which a completion is tried |
 //!
@@ -217,7 +217,7 @@ impl World {
         }
     }
 
-    /// Whether the group takes the instance away, or only its root volume.
+    /// Whether the group terminates the instance, or replaces only its root volume.
     fn is_taken(&self) -> bool {
         let target = self.group.target();
         self.group.is_replacing() || matches!(target, Some(TargetState::Terminated | TargetState::WarmedTerminated))

@@ -129,6 +129,11 @@ fn may_wait(hook: &str, state: Option<&str>) -> bool {
 }
 
 impl Seen {
+    /// Nothing is left of a drain that was cut off.
+    pub(crate) fn drain_is_over(&mut self) {
+        (self.leaving_since, self.draining) = (None, None);
+    }
+
     /// Whether an app of this agent ended by itself.
     pub(crate) fn has_crashed(&self) -> bool {
         !self.crashes.is_empty()
@@ -275,8 +280,7 @@ impl World {
         // A drain that was cut off by a kill is over when the boot of the next agent is; one into the pool may be followed by a boot.
         let boots_again = (before, after) == (PhaseName::Drain, PhaseName::Boot);
         if boots_again || matches!(after, PhaseName::Serve | PhaseName::Warm | PhaseName::Hold) {
-            self.seen.leaving_since = None;
-            self.seen.draining = None;
+            self.seen.drain_is_over();
         }
         match after {
             PhaseName::Drain if before == PhaseName::Serve => self.seen.draining = Some((self.now, 0)),

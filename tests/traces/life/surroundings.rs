@@ -72,6 +72,7 @@ impl World {
                 self.seen.powered_off |= self.agent.is_some();
                 self.end_agent();
                 self.left = None;
+                self.seen.drain_is_over();
                 self.engine.power_off();
                 self.balancer.app_ended(self.now);
                 self.systemd.power_off();
@@ -110,7 +111,7 @@ impl World {
                 },
                 Twist::Spot(at) if *at <= self.now => {
                     let ends_in = (*at + secs(120)).saturating_sub(self.now);
-                    // The metadata never take back what they said: the instance goes at the earliest.
+                    // The metadata never take back a notice: the instance goes at the earliest.
                     if snapshot.spot.as_ref().is_none_or(|spot| ends_in < spot.ends_in) {
                         snapshot.spot = Some(Interruption { action: "terminate".to_owned(), ends_in });
                     }

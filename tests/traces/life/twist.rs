@@ -76,7 +76,7 @@ pub(crate) enum Twist {
     Asked(Duration),
     /// `berth handover`
     Handover(Duration),
-    /// The group takes the instance away.
+    /// The group terminates the instance.
     Terminate(Duration),
     /// The group takes the instance back into its pool, and later again into service.
     Return(Duration),

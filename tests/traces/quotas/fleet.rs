@@ -291,7 +291,7 @@ impl Fleet {
                     state: Some("Pending:Wait".to_owned()),
                     ..Membership::default()
                 }));
-                // One after the other; what was told once is not asked for again.
+                // One after the other; what was answered once is not asked for again.
                 if !self.instances[index].placed {
                     let (after, first) = self.ask(index, JobKind::FindGroup, &[Api::Group], found.clone())?;
                     if first != found {
@@ -314,8 +314,8 @@ impl Fleet {
             Job::CompleteHook { hook, result } => self.complete(index, &hook.hook, *result),
             Job::DescribeInstance => {
                 let state = if self.is_active("leave") { "Terminating:Wait" } else { "Terminating" };
-                let told = Event::InstanceDescribed(Some(state.to_owned()));
-                self.ask(index, JobKind::DescribeInstance, &[Api::Group], told)
+                let answer = Event::InstanceDescribed(Some(state.to_owned()));
+                self.ask(index, JobKind::DescribeInstance, &[Api::Group], answer)
             }
             Job::WatchMetadata => {
                 let leaves = self.leaves.is_some_and(|at| at <= self.now);

@@ -9,12 +9,12 @@ use std::time::Duration;
 use berth_core::clock::Uptime;
 
 /// Of these only the first letter counts: `None` or `Some`, or which of the machine's constants it is.
-const ABBREVIATED: [&str; 19] = [
+const ABBREVIATED: [&str; 17] = [
     "config",
     "recipe",
     "identity",
     "last",
-    "told",
+    "reported",
     "error",
     "reason",
     "waits",
@@ -26,9 +26,7 @@ const ABBREVIATED: [&str; 19] = [
     "connections",
     "recorded",
     "restored",
-    "words",
     "foreign",
-    "untold",
 ];
 
 /// Only shown, at the top of the machine.
@@ -208,6 +206,25 @@ fn rounded(nanoseconds: i128) -> i128 {
         _ => 600,
     };
     tenths.div_euclid(grain) * grain
+}
+
+#[test]
+fn every_name_is_one_of_a_field() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (mut folders, mut sources) = (vec![root], String::new());
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => sources += &std::fs::read_to_string(path).unwrap(),
+            }
+        }
+    }
+    for name in ABBREVIATED.iter().chain(&SHOWN) {
+        let is_field = |line: &str| line.trim_start().trim_start_matches("pub ").starts_with(&format!("{name}: "));
+        assert!(sources.lines().any(is_field), "no field has the name {name}");
+    }
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub(super) struct World {
     pub(super) containers: Vec<Container>,
     /// Whether the group wants the instance in its warm pool.
     pub(super) pool: bool,
-    /// Whether the group takes the instance away.
+    /// Whether the group terminates the instance.
     pub(super) taken: bool,
     spot: bool,
     pub(super) launch: Hooked,
@@ -60,7 +60,7 @@ impl World {
         Self { image: false, containers, pool, taken: false, spot: false, launch, leave }
     }
 
-    /// The group takes the instance away: no launch hook is active any more, and the termination hook is.
+    /// The group terminates the instance: no launch hook is active any more, and the termination hook is.
     pub(super) fn terminate(&mut self) {
         if !self.taken {
             self.taken = true;
