@@ -13,7 +13,7 @@ use berth_core::message::event::Event;
 use berth_core::message::group::HookResult;
 use berth_core::message::identity::TargetState;
 use berth_core::message::job::{Job, JobKind};
-use berth_core::view::{DeadlineName, PhaseName, ReadyReason, Status};
+use berth_core::view::{DeadlineName, HookState, PhaseName, ReadyReason, Status};
 
 use super::agent::{Agent, Former};
 use super::group::Which;
@@ -382,6 +382,12 @@ impl World {
         }
     }
 
+    /// Whether a hook was given up.
+    fn gave_a_hook_up(&self) -> bool {
+        let lifecycle = self.agent.as_ref().map(|agent| agent.machine.view().lifecycle);
+        lifecycle.is_some_and(|lifecycle| lifecycle.hooks.iter().any(|hook| hook.state == HookState::GivenUp))
+    }
+
     /// What a drain may take: the load balancer's delay, and the time for which a completion is tried; AWS decides where the
     /// timeout is not known.
     pub(crate) fn drain_limit(&self) -> Duration {
@@ -495,7 +501,7 @@ impl World {
                     self.breaks(10, "a running app of this config is removed");
                 }
             }
-            Job::WriteFinalStatus { line, .. } if line.contains("Auto Scaling was asked for") => self.met(API_AWAY),
+            Job::WriteFinalStatus { .. } if self.gave_a_hook_up() => self.met(API_AWAY),
             Job::ReadOutput { .. } if status == Status::Ok => {
                 self.breaks(5, "the output of a healthy app is read");
             }
