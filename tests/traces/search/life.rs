@@ -226,7 +226,9 @@ impl Life {
                 };
                 news(News::Spot, self.budget.spot);
                 news(News::Terminated, self.budget.terminate && !self.world.taken);
-                news(News::TakenFromPool, self.world.pool && !self.world.taken);
+                // A group takes only an instance that is prepared, after the pool's own launch hook.
+                let is_prepared = self.world.pool && self.world.launch != Hooked::Waits;
+                news(News::TakenFromPool, is_prepared && !self.world.taken);
             }
         }
         if quiet && self.agent.wakes_in().is_some() {
