@@ -26,6 +26,7 @@ fn a_boot_shows_which_instance_it_is_and_what_it_pulls() {
     assert_eq!(view.instance_id.as_deref(), Some("i-0123456789abcdef0"));
     assert_eq!(view.availability_zone.as_deref(), Some("us-east-2a"));
     assert_eq!((view.name.as_deref(), view.version.as_deref()), (Some("api"), Some("v1")));
+    assert_eq!(view.lifecycle.target_state.as_deref(), Some("InService"));
     assert_eq!((view.image.as_deref(), view.digest.as_deref()), (Some("registry.test/api:v1"), Some(DIGEST)));
     let early = Sim::new(LINE).never(JobKind::ReadConfig).run(secs(5)).view();
     assert_eq!((early.instance_id, early.name, early.image), (view.instance_id, None, None), "no config is read");
