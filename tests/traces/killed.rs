@@ -103,7 +103,7 @@ fn a_kill_before_the_instance_is_known_loses_nothing() {
 
 /// The note may have come with the image of another instance.
 #[test]
-fn a_signal_before_the_instance_is_known_ends_a_life_that_has_nothing_of_a_former_drain() {
+fn a_signal_before_the_instance_is_known_begins_a_drain_of_its_own() {
     let left = first(NINE, asked()).run(secs(33)).unfinished();
     let left = left.map(|left| Unfinished { clean: false, ..left });
     let life = Sim::new(NINE).after(left).never(JobKind::Identify).at(secs(1), TERM).run(secs(60));

@@ -134,7 +134,7 @@ fn where_the_group_cannot_be_asked_either_a_boot_fails_and_an_app_that_ran_befor
 }
 
 #[test]
-fn an_instance_that_the_metadata_show_in_its_group_only_during_the_boot_may_be_held_by_the_hook_all_the_same() {
+fn an_instance_that_the_metadata_show_in_its_group_late_in_the_boot_may_be_held_by_the_hook_too() {
     let line = "image=r.test/a:1 port=80 lifecycle.group=web lifecycle.launch_hook=boot";
     let mute = Sim::new(line)
         .fails(JobKind::CompleteHook, 1, ErrorClass::Denied, NOT_ALLOWED)
