@@ -10,7 +10,7 @@ use berth_core::message::outcome::Outcome;
 use berth_core::view::{PhaseName, Status};
 use expect_test::{Expect, expect};
 
-use crate::sim::{DIGEST, LINE, Sim, config, exited, failure, ms, refused, secs, survivor};
+use crate::sim::{DIGEST, LINE, Sim, config, exited, failure, group, ms, refused, secs, survivor};
 
 #[track_caller]
 fn check(life: &Sim, expected: Expect) {
@@ -127,6 +127,21 @@ fn transient_faults_are_tried_again_and_permanent_ones_fail_at_once() {
         .fails(JobKind::FetchSecrets, 1, ErrorClass::Broken, "prod/api has no key `password`")
         .run(secs(60));
     assert_eq!((missing.outcome(), missing.count(JobKind::FetchSecrets)), (Some(Outcome::BootFailed), 1));
+}
+
+#[test]
+fn instances_that_were_throttled_together_come_back_seconds_apart() {
+    let again: Vec<f64> = (0..30)
+        .map(|seed| {
+            let life = Sim::seeded("image=r.test/a:1 port=80 secrets=prod/api", seed)
+                .fails(JobKind::FetchSecrets, 1, ErrorClass::Throttled, "throttled")
+                .run(secs(30));
+            let line = life.trace().lines().rfind(|line| line.contains("> FetchSecrets")).unwrap();
+            line.split_whitespace().next().unwrap().parse().unwrap()
+        })
+        .collect();
+    let (first, last) = (again.iter().copied().fold(f64::MAX, f64::min), again.iter().copied().fold(0.0, f64::max));
+    assert!(last - first > 2.0, "from {first} to {last}");
 }
 
 #[test]
@@ -291,6 +306,16 @@ fn a_failed_boot_can_be_held_with_heartbeats_until_a_signal() {
     assert_eq!((life.view().phase, life.view().status), (PhaseName::Hold, Status::Failed));
     assert!(life.view().lifecycle.heartbeats >= 9, "{} heartbeats in 3000 s", life.view().lifecycle.heartbeats);
     assert!(life.completions.is_empty());
+}
+
+#[test]
+fn a_held_boot_keeps_its_hook_from_running_out_however_rarely_the_metadata_are_polled() {
+    let life = Sim::new(&format!("{LINE} boot.on_failure=hold lifecycle.poll=1h"))
+        .answer(JobKind::FindGroup, ms(100), group(secs(60), "Pending:Wait"))
+        .fails(JobKind::PullImage, 1, ErrorClass::Broken, "manifest unknown")
+        .run(secs(600));
+    assert_eq!(life.view().phase, PhaseName::Hold, "{}", life.trace());
+    assert!(life.view().lifecycle.heartbeats >= 19, "{} in 600 s", life.view().lifecycle.heartbeats);
 }
 
 /// What people see of each step: how often it was tried, and how many waits are in it.

@@ -74,6 +74,29 @@ fn an_app_that_keeps_exiting_is_given_up_with_its_own_code_and_reported_to_the_g
 }
 
 #[test]
+fn the_console_reads_apart_a_boot_that_failed_and_an_app_that_cannot_be_kept_running() {
+    let mut crashing = Sim::new(LINE);
+    for _ in 0..6 {
+        crashing = crashing.answer(JobKind::WatchContainer, ms(500), exited(1));
+    }
+    let crashing = crashing.run(secs(600));
+    assert!(crashing.words.starts_with("the app cannot be kept running: "), "{}", crashing.words);
+    let failed = Sim::new(LINE).fails(JobKind::PullImage, 1, ErrorClass::Broken, "manifest unknown").run(secs(60));
+    assert!(failed.words.starts_with("the boot failed: manifest unknown"), "{}", failed.words);
+}
+
+#[test]
+fn a_failed_boot_waits_for_a_slow_console_and_not_for_ever_for_a_stuck_one() {
+    let failed = || Sim::new(LINE).fails(JobKind::PullImage, 1, ErrorClass::Broken, "manifest unknown");
+    let slow = failed().answer(JobKind::WriteFinalStatus, secs(4), Event::FinalStatusWritten).run(secs(60));
+    assert_eq!(slow.outcome(), Some(Outcome::BootFailed));
+    assert!(slow.trace().contains("FinalStatusWritten"), "{}", slow.trace());
+    let stuck = failed().never(JobKind::WriteFinalStatus).run(secs(60));
+    assert_eq!(stuck.outcome(), Some(Outcome::BootFailed), "{}", stuck.trace());
+    assert!(stuck.view().phase_since_seconds < 10.0, "{}", stuck.trace());
+}
+
+#[test]
 fn a_failed_boot_outside_any_group_is_reported_on_the_console_only() {
     let life = Sim::new(LINE)
         .answer(JobKind::FindGroup, ms(50), Event::GroupFound(None))

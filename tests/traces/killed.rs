@@ -101,6 +101,16 @@ fn a_kill_before_the_instance_is_known_loses_nothing() {
     assert!((6.9..7.1).contains(&when(&life, "> StopContainer")), "{}", life.trace());
 }
 
+/// The note may have come with the image of another instance.
+#[test]
+fn a_signal_before_the_instance_is_known_begins_a_drain_of_its_own() {
+    let left = first(NINE, asked()).run(secs(33)).unfinished();
+    let left = left.map(|left| Unfinished { clean: false, ..left });
+    let life = Sim::new(NINE).after(left).never(JobKind::Identify).at(secs(1), TERM).run(secs(60));
+    assert_eq!(life.outcome(), Some(Outcome::Done), "{}", life.trace());
+    assert!(life.words.starts_with("drained after 0 s (a signal)"), "{}", life.words);
+}
+
 #[test]
 fn an_agent_that_is_started_again_after_a_signal_boots_and_serves() {
     let left = first(LINE, TERM).run(secs(35)).unfinished();

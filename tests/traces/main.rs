@@ -30,6 +30,7 @@ mod schema;
 mod search;
 mod secrets;
 mod serve;
+mod shown;
 mod tickets;
 mod unanswered;
 mod unprobed;

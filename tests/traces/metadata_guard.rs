@@ -1,14 +1,16 @@
 //! `imds=block` is looked after as long as an app may run.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use berth_core::message::error::ErrorClass;
 use berth_core::message::event::{BlockRepair, Event};
+use berth_core::message::identity::TargetState;
 use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
-use berth_core::view::{BlockView, PhaseName};
+use berth_core::view::{BlockView, PhaseName, Status};
 
-use crate::sim::{LINE, Sim, ms, secs};
+use crate::sim::{LINE, Sim, config, group, identity, ms, secs, target};
 
 fn line(more: &str) -> String {
     format!("{LINE} imds=block {more}")
@@ -93,4 +95,37 @@ fn a_look_that_never_ends_is_cut_and_made_again() {
     assert!(life.count(JobKind::CheckMetadataBlock) > 20, "{}", life.trace());
     assert!(life.trace().contains("Cancel"), "{}", life.trace());
     assert_eq!(life.view().metadata_block, Some(BlockView { holds: true, restored: 0 }));
+}
+
+#[test]
+fn a_look_that_takes_a_minute_is_waited_for() {
+    let life = Sim::new(&line("")).answer(JobKind::CheckMetadataBlock, secs(60), repaired()).run(secs(68));
+    assert_eq!(life.view().metadata_block, Some(BlockView { holds: true, restored: 1 }), "{}", life.trace());
+    assert_eq!(life.count(JobKind::CheckMetadataBlock), 1, "one at a time");
+}
+
+#[test]
+fn a_block_is_looked_after_every_five_seconds_however_rarely_anything_else_is_asked() {
+    let life = Sim::new(&line("lifecycle.poll=1h probe.interval=10m")).run(secs(3600));
+    let looks = life.count(JobKind::CheckMetadataBlock);
+    assert!((700..=720).contains(&looks), "{looks}");
+}
+
+#[test]
+fn a_config_that_asks_for_no_block_any_more_ends_the_looks() {
+    let mut entering = identity();
+    entering.target_state = Some(TargetState::WarmedStopped);
+    let life = Sim::new(LINE)
+        .answer(JobKind::Identify, ms(10), Event::Identified(entering.into()))
+        .answer(JobKind::ReadConfig, ms(5), Event::ConfigRead(Arc::new(config(&line("")))))
+        .answer(JobKind::FindGroup, ms(100), group(secs(600), "Warmed:Pending:Wait"))
+        .sees(secs(0), target(TargetState::WarmedStopped))
+        .sees(secs(100), target(TargetState::InService))
+        .run(secs(90));
+    let pooled = life.count(JobKind::CheckMetadataBlock);
+    assert!(pooled > 10 && life.view().metadata_block.is_some(), "{pooled}\n{}", life.trace());
+    let served = life.run(secs(110));
+    let looks = served.count(JobKind::CheckMetadataBlock);
+    assert_eq!((served.view().status, served.view().metadata_block), (Status::Ok, None), "{}", served.trace());
+    assert_eq!(served.run(secs(600)).count(JobKind::CheckMetadataBlock), looks);
 }

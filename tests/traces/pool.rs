@@ -38,6 +38,23 @@ fn in_the_pool_everything_is_prepared_and_nothing_runs() {
 }
 
 #[test]
+fn another_state_of_the_pool_changes_nothing_for_an_instance_in_it() {
+    let life = warmed(LINE, TargetState::WarmedStopped).sees(secs(60), target(TargetState::WarmedRunning));
+    let life = life.run(secs(300));
+    let phases: Vec<PhaseName> = life.view().phases.iter().map(|phase| phase.name).collect();
+    assert_eq!(phases, [PhaseName::Boot, PhaseName::Warm], "{}", life.trace());
+    assert_eq!(life.completed, ["web/boot"], "no termination hook is active");
+}
+
+#[test]
+fn in_the_pool_a_completion_that_failed_is_tried_again_however_rarely_the_metadata_are_polled() {
+    let life = warmed(&format!("{LINE} lifecycle.poll=1h"), TargetState::WarmedStopped)
+        .fails(JobKind::CompleteHook, 2, ErrorClass::Transient, "503")
+        .run(secs(30));
+    assert_eq!((life.view().phase, &life.completed[..]), (PhaseName::Warm, &["web/boot".to_owned()][..]));
+}
+
+#[test]
 fn taken_from_the_pool_it_boots_and_completes_the_second_launch_hook() {
     for state in [TargetState::WarmedStopped, TargetState::WarmedRunning, TargetState::WarmedHibernated] {
         let life = warmed(LINE, state.clone())
@@ -115,6 +132,28 @@ fn an_agent_started_again_in_the_pool_and_taken_from_it_while_it_boots_completes
         .sees(secs(30), target(TargetState::InService))
         .run(secs(200));
     assert_eq!((life.view().status, life.completions.len()), (Status::Ok, 1), "{}", life.trace());
+}
+
+#[test]
+fn a_boot_on_standby_that_is_put_in_service_looks_for_no_second_launch_hook() {
+    let life = Sim::new(LINE)
+        .answer(JobKind::FindGroup, ms(100), group(secs(600), "Standby"))
+        .answer(JobKind::PullImage, secs(60), Event::ImagePulled)
+        .sees(secs(10), target(TargetState::Standby))
+        .sees(secs(30), target(TargetState::InService))
+        .run(secs(200));
+    assert_eq!((life.view().status, life.count(JobKind::FindGroup)), (Status::Ok, 1), "{}", life.trace());
+    assert_eq!(life.count(JobKind::CompleteHook), 0, "{}", life.trace());
+}
+
+#[test]
+fn an_instance_taken_from_the_pool_before_its_launch_hook_is_over_keeps_that_hook() {
+    let life = warmed(LINE, TargetState::WarmedStopped)
+        .answer(JobKind::PullImage, secs(60), Event::ImagePulled)
+        .sees(secs(30), target(TargetState::InService))
+        .run(secs(200));
+    assert_eq!((life.view().status, life.count(JobKind::FindGroup)), (Status::Ok, 1), "{}", life.trace());
+    assert_eq!(life.completed, ["web/boot"], "{}", life.trace());
 }
 
 #[test]

@@ -134,6 +134,17 @@ fn where_the_group_cannot_be_asked_either_a_boot_fails_and_an_app_that_ran_befor
 }
 
 #[test]
+fn an_instance_that_the_metadata_show_in_its_group_late_in_the_boot_may_be_held_by_the_hook_too() {
+    let line = "image=r.test/a:1 port=80 lifecycle.group=web lifecycle.launch_hook=boot";
+    let mute = Sim::new(line)
+        .fails(JobKind::CompleteHook, 1, ErrorClass::Denied, NOT_ALLOWED)
+        .fails(JobKind::DescribeInstance, 1, ErrorClass::Denied, "autoscaling:DescribeAutoScalingInstances")
+        .answer(JobKind::PullImage, secs(10), Event::ImagePulled);
+    let life = unknown_to_the_metadata(mute).sees(secs(5), target(TargetState::InService)).run(secs(100));
+    assert_eq!(life.outcome(), Some(Outcome::BootFailed), "{}", life.trace());
+}
+
+#[test]
 fn an_app_that_ran_before_is_given_up_when_the_group_says_that_it_waits() {
     let life = adopted(refused(LINE, "Pending:Wait"), LINE).run(secs(100));
     assert_eq!(life.outcome(), Some(Outcome::BootFailed), "{}", life.trace());

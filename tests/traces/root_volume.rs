@@ -106,6 +106,21 @@ fn an_unknown_word_that_means_something_else_is_asked_about_a_few_times_and_carr
 }
 
 #[test]
+fn a_state_without_a_word_is_none_and_nobody_is_asked_about_it() {
+    let life = Sim::new(LINE).sees(secs(30), target(word(""))).run(secs(900));
+    assert_eq!((life.view().status, life.count(JobKind::DescribeInstance)), (Status::Ok, 0), "{}", life.trace());
+}
+
+#[test]
+fn an_unknown_word_that_gives_way_to_a_known_one_is_not_asked_about_any_more() {
+    let life = Sim::new(LINE)
+        .sees(secs(30), target(word("Rebooting")))
+        .sees(secs(35), target(TargetState::InService))
+        .run(secs(900));
+    assert_eq!((life.view().status, life.count(JobKind::DescribeInstance)), (Status::Ok, 1), "{}", life.trace());
+}
+
+#[test]
 fn an_unknown_word_is_what_the_group_says_of_an_instance_that_leaves_or_is_in_the_pool() {
     let shown = |state: &str| {
         Sim::new(LINE)

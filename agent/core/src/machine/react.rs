@@ -46,12 +46,13 @@ impl Machine {
         if matches!(event, Event::MetadataSeen(snapshot) if snapshot.target_state.is_some()) {
             match &mut self.phase {
                 Phase::Boot(boot) => boot.joins_group(),
-                Phase::Drain(drain) => drain.joins_group(),
-                Phase::Serve(_) | Phase::Warm(_) | Phase::Failing(_) | Phase::Hold(_) | Phase::Gone => {
+                Phase::Serve(_) | Phase::Warm(_) | Phase::Failing(_) | Phase::Hold(_) => {
                     if let Some((past, _)) = self.past() {
                         past.hook.joins_group();
                     }
                 }
+                // What is still to be completed is no launch hook.
+                Phase::Drain(_) | Phase::Gone => {}
             }
         }
     }

@@ -182,3 +182,45 @@ impl fmt::Display for Notice {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::effect::Effect;
+
+    /// What is noticed when the polls are answered so, one after the other.
+    fn notices(polls: &[&Snapshot]) -> Vec<Notice> {
+        let (mut watcher, mut outbox) = (Watcher::new(Duration::from_secs(2)), Outbox::new(1));
+        watcher.begin(None, Uptime::ZERO);
+        let mut notices = Vec::new();
+        for snapshot in polls {
+            let now = watcher.wake().expect("it polls on");
+            watcher.advance(&mut outbox, now);
+            let Some(Effect::Job(ticket, _)) = outbox.take() else { panic!("nothing is polled at {now:?}") };
+            let seen = Input::Answer(ticket, Event::MetadataSeen((*snapshot).clone()));
+            notices.extend(watcher.on(&seen, &mut outbox, now));
+        }
+        notices
+    }
+
+    #[test]
+    fn what_stays_or_vanishes_for_a_moment_and_comes_back_is_noticed_once() {
+        let spot = Interruption { action: "terminate".to_owned(), ends_in: Duration::from_secs(120) };
+        let all = Snapshot {
+            target_state: Some(TargetState::Standby),
+            spot: Some(spot.clone()),
+            rebalance: true,
+            maintenance: Some("system-reboot".to_owned()),
+        };
+        let nothing = Snapshot::default();
+        assert_eq!(
+            notices(&[&nothing, &all, &all, &nothing, &all]),
+            [
+                Notice::Target(TargetState::Standby),
+                Notice::Spot(spot),
+                Notice::Rebalance,
+                Notice::Maintenance("system-reboot".to_owned())
+            ]
+        );
+    }
+}

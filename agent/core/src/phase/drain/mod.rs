@@ -249,11 +249,6 @@ impl Drain {
         self.settle(outbox, now);
     }
 
-    /// The metadata shows the instance in a group.
-    pub fn joins_group(&mut self) {
-        self.hook.joins_group();
-    }
-
     /// Another notice: it changes nothing but an earlier deadline, and that a termination hook is to be expected.
     pub fn hear(&mut self, cause: &Cause, outbox: &mut Outbox, now: Uptime) {
         if cause.is_the_group_s() {

@@ -1,0 +1,132 @@
+//! What people see of a life in `berth status` and `berth timeline`: which instance it is, what runs on it, each step with its times,
+//! and what is waited for.
+
+use berth_config::Foreign;
+use berth_core::message::error::ErrorClass;
+use berth_core::message::event::{Event, Signal};
+use berth_core::message::identity::TargetState;
+use berth_core::message::job::JobKind;
+use berth_core::message::outcome::Outcome;
+use berth_core::message::snapshot::Snapshot;
+use berth_core::view::{DeadlineName, PhaseName, Status, StepState, StepView};
+
+use crate::sim::{DIGEST, LINE, Sim, ms, secs, target};
+
+/// The step of that name, which is there once.
+#[track_caller]
+fn step(life: &Sim, name: &str) -> StepView {
+    let mut steps: Vec<StepView> = life.view().steps.into_iter().filter(|step| step.name.word() == name).collect();
+    assert_eq!(steps.len(), 1, "{name} in {:?}", life.view().steps);
+    steps.remove(0)
+}
+
+#[test]
+fn a_boot_shows_which_instance_it_is_and_what_it_pulls() {
+    let view = Sim::new(LINE).never(JobKind::PullImage).run(secs(5)).view();
+    assert_eq!(view.instance_id.as_deref(), Some("i-0123456789abcdef0"));
+    assert_eq!(view.availability_zone.as_deref(), Some("us-east-2a"));
+    assert_eq!((view.name.as_deref(), view.version.as_deref()), (Some("api"), Some("v1")));
+    assert_eq!(view.lifecycle.target_state.as_deref(), Some("InService"));
+    assert_eq!((view.image.as_deref(), view.digest.as_deref()), (Some("registry.test/api:v1"), Some(DIGEST)));
+    let early = Sim::new(LINE).never(JobKind::ReadConfig).run(secs(5)).view();
+    assert_eq!((early.instance_id, early.name, early.image), (view.instance_id, None, None), "no config is read");
+}
+
+#[test]
+fn an_app_that_serves_shows_every_step_of_its_boot_once() {
+    let life = Sim::new(LINE).run(secs(30));
+    for name in ["identity", "config", "listen", "engine", "containers", "login", "digest", "pull", "create", "hook"] {
+        assert_eq!(step(&life, name).state, StepState::Done, "{name}");
+    }
+}
+
+#[test]
+fn the_time_to_start_a_container_and_the_time_until_it_is_healthy_are_shown_apart() {
+    let life = Sim::new(LINE).sick(secs(0), true).sick(secs(10), false).run(secs(30));
+    assert_eq!(life.view().status, Status::Ok, "{}", life.trace());
+    let (start, healthy) = (step(&life, "start"), step(&life, "healthy"));
+    // The engine needs 200 ms here.
+    assert!(start.took_seconds.is_some_and(|took| (0.199..0.201).contains(&took)), "{start:?}");
+    let healthy_at = healthy.began_seconds + healthy.took_seconds.unwrap_or_default();
+    assert!((10.0..10.2).contains(&healthy_at) && healthy.began_seconds < 3.0, "{healthy:?}");
+}
+
+#[test]
+fn a_step_is_shown_as_running_waiting_done_or_failed() {
+    let running = Sim::new(LINE).never(JobKind::PullImage).run(secs(5));
+    assert_eq!((step(&running, "pull").state, step(&running, "digest").state), (StepState::Running, StepState::Done));
+    let waiting = Sim::new(LINE).fails(JobKind::PullImage, 1, ErrorClass::Transient, "unexpected EOF").run(ms(200));
+    assert_eq!(step(&waiting, "pull").state, StepState::Waiting, "{}", waiting.trace());
+    let again = waiting.run(ms(1000));
+    assert_eq!((again.count(JobKind::PullImage), step(&again, "pull").state), (2, StepState::Running));
+    let failed = Sim::new(LINE).fails(JobKind::PullImage, 1, ErrorClass::Broken, "manifest unknown").run(secs(60));
+    assert_eq!(step(&failed, "pull").state, StepState::Failed);
+}
+
+#[test]
+fn the_phases_of_a_life_are_shown_in_their_order() {
+    let life = Sim::new(LINE).at(secs(30), Event::Signalled(Signal::Term)).run(secs(600));
+    let phases: Vec<PhaseName> = life.view().phases.iter().map(|phase| phase.name).collect();
+    assert_eq!(phases, [PhaseName::Boot, PhaseName::Serve, PhaseName::Drain, PhaseName::Gone]);
+    assert!((life.view().left_at().unwrap_or_default() - 30.0).abs() < 0.1, "{:?}", life.view().phases);
+}
+
+#[test]
+fn user_data_that_holds_no_config_is_named() {
+    let life = Sim::new(LINE).at(ms(12), Event::UserDataIsForeign(Foreign::Script)).run(secs(30));
+    assert_eq!((life.view().user_data, life.view().status), (Some(Foreign::Script), Status::Ok));
+    assert_eq!(Sim::new(LINE).run(secs(30)).view().user_data, None);
+}
+
+#[test]
+fn a_failed_boot_shows_the_class_of_the_error_if_a_call_failed() {
+    for class in [ErrorClass::Denied, ErrorClass::Broken] {
+        let failed = Sim::new(LINE).fails(JobKind::PullImage, 1, class, "no").run(secs(60)).view().failure;
+        assert_eq!(failed.and_then(|failure| failure.error_class), Some(class));
+    }
+    let late = Sim::new("image=r.test/a:1 port=80 probe.start_timeout=3s").sick(secs(0), true).run(secs(60));
+    assert_eq!(late.view().failure.map(|failure| failure.error_class), Some(None));
+}
+
+#[test]
+fn a_life_that_is_over_waits_for_nothing() {
+    let failed = || Sim::new(LINE).fails(JobKind::PullImage, 1, ErrorClass::Broken, "manifest unknown");
+    let failing = failed().never(JobKind::CompleteHook).run(secs(5));
+    assert_eq!((failing.view().phase, failing.view().deadlines.len()), (PhaseName::Failing, 1));
+    let gone = failed().run(secs(60));
+    assert_eq!((gone.outcome(), gone.view().deadlines), (Some(Outcome::BootFailed), Vec::new()));
+    assert!(gone.view().failure.is_some(), "what happened is still shown");
+}
+
+#[test]
+fn a_boot_that_is_held_shows_until_when_aws_lets_it_be() {
+    let line = format!("{LINE} boot.on_failure=hold");
+    let life = Sim::new(&line).fails(JobKind::PullImage, 1, ErrorClass::Broken, "manifest unknown").run(secs(60));
+    let until = life.view().deadlines.iter().find(|one| one.name == DeadlineName::Hold).map(|one| one.at_seconds);
+    let two_days = life.view().phase_since_seconds + 48.0 * 3600.0;
+    assert!(until.is_some_and(|until| (until - two_days).abs() < 0.001), "{:?}", life.view().deadlines);
+}
+
+#[test]
+fn an_app_that_is_not_ready_while_it_serves_shows_what_its_probes_are_answered_and_a_standby_who_wants_it() {
+    let sick = Sim::new(LINE).sick(secs(5), true).run(secs(25));
+    assert_eq!(sick.view().status, Status::Unhealthy, "{}", sick.trace());
+    assert!(sick.view().reason.contains("connection refused"), "{}", sick.view().reason);
+    let standby = Sim::new(LINE).sees(secs(5), target(TargetState::Standby)).run(secs(10));
+    assert_eq!(standby.view().reason, "the group put the instance on standby");
+}
+
+#[test]
+fn a_drain_names_the_recommendation_or_the_maintenance_that_it_follows() {
+    let line = format!("{LINE} rebalance=drain maintenance=drain");
+    let maintenance = Some("system-reboot".to_owned());
+    for (snapshot, words) in [
+        (Snapshot { rebalance: true, ..target(TargetState::InService) }, "rebalance recommendation"),
+        (Snapshot { maintenance, ..target(TargetState::InService) }, "maintenance: system-reboot"),
+    ] {
+        let life = Sim::new(&line).sees(secs(30), snapshot).run(secs(40));
+        assert!(life.view().reason.contains(words), "{}", life.view().reason);
+        let life = life.run(secs(600));
+        assert!(life.words.contains(&format!("({words})")), "{}", life.words);
+    }
+}
