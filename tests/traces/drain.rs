@@ -232,6 +232,25 @@ fn spot_can_be_ignored() {
 }
 
 #[test]
+fn a_recommendation_that_comes_before_the_config_is_acted_on_once_the_config_says_drain() {
+    for (key, snapshot) in [
+        ("rebalance", Snapshot { rebalance: true, ..target(TargetState::InService) }),
+        ("maintenance", Snapshot { maintenance: Some("system-reboot".to_owned()), ..target(TargetState::InService) }),
+    ] {
+        let shown = |line: &str| {
+            Sim::new(line)
+                .fails(JobKind::ReadConfig, 3, ErrorClass::Transient, "no route to ssm")
+                .sees(secs(0), snapshot.clone())
+                .run(secs(3600))
+        };
+        let life = shown(&format!("{LINE} {key}=drain"));
+        assert_eq!(life.outcome(), Some(Outcome::Done), "{}", life.trace());
+        let life = shown(LINE);
+        assert_eq!(life.view().status, Status::Ok, "{}", life.trace());
+    }
+}
+
+#[test]
 fn a_rebalance_recommendation_is_ignored_unless_the_config_says_drain() {
     let advised = Snapshot { rebalance: true, ..target(TargetState::InService) };
     let ignored = Sim::new(LINE).sees(secs(30), advised.clone()).run(secs(100));

@@ -125,7 +125,7 @@ impl Machine {
                 self.config = config.clone();
                 self.watcher.set_interval(config.lifecycle.poll, &mut self.outbox, now);
                 self.guard.configure(config.imds, &mut self.outbox, now);
-                Vec::new()
+                self.watcher.standing()
             }
             Event::UserDataIsForeign(foreign) => {
                 self.foreign = Some(*foreign);

@@ -114,6 +114,13 @@ impl Watcher {
         self.unclear.advance(outbox, now).map(Notice::Target)
     }
 
+    /// What was seen already, and what only the config gives a meaning: it may have been read after that.
+    pub fn standing(&self) -> Vec<Notice> {
+        let rebalance = self.seen.rebalance.then_some(Notice::Rebalance);
+        let maintenance = self.seen.maintenance.clone().map(Notice::Maintenance);
+        rebalance.into_iter().chain(maintenance).collect()
+    }
+
     /// When it wants to ask again.
     pub fn wake(&self) -> Option<Uptime> {
         let own = self.next.or(self.asked.map(|(_, late)| late));

@@ -51,7 +51,7 @@ impl Unclear {
     pub(super) fn shows(&mut self, word: &TargetState, now: Uptime) {
         let since = match self.word.as_ref() == Some(word) {
             false => now,
-            true if self.since > now => self.since,
+            true if self.since >= now => self.since,
             true => now.max(self.since + AGAIN),
         };
         *self = Self { word: Some(word.clone()), since, next: Some(since), ..Self::default() };
