@@ -85,6 +85,20 @@ fn a_hook_that_is_not_active_yet_is_tried_again_after_the_stop() {
     assert_eq!(life.completions, ["completed CONTINUE", "completed CONTINUE"], "the launch hook, then the other");
 }
 
+/// The metadata announces a termination before the group's own answers show it.
+#[test]
+fn a_group_that_still_calls_a_leaving_instance_in_service_is_asked_again() {
+    for state in ["InService", "Standby", "Detached"] {
+        let life = Sim::new(LINE)
+            .answer(JobKind::CompleteHook, ms(50), Event::HookCompleted)
+            .answer(JobKind::CompleteHook, ms(50), Event::HookNotActive(JobKind::CompleteHook))
+            .answer(JobKind::DescribeInstance, ms(50), Event::InstanceDescribed(Some(state.to_owned())))
+            .sees(secs(30), target(TargetState::Terminated))
+            .run(secs(900));
+        assert_eq!(life.completed, ["web/boot", "web/leave"], "{state}\n{}", life.trace());
+    }
+}
+
 #[test]
 fn an_expired_hook_is_given_up() {
     let life = Sim::new(LINE)

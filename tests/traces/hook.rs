@@ -3,11 +3,12 @@
 use berth_core::message::error::ErrorClass;
 use berth_core::message::event::{Event, Signal};
 use berth_core::message::group::Membership;
+use berth_core::message::identity::TargetState;
 use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
-use berth_core::view::{HookState, PhaseName, Status};
+use berth_core::view::{HookState, PhaseName, Status, StepName, StepState, StepView, TransitionName};
 
-use crate::sim::{LINE, Sim, config, failure, group, ms, secs, survivor};
+use crate::sim::{LINE, Sim, config, failure, group, ms, secs, survivor, target};
 
 fn not_active() -> Event {
     Event::HookNotActive(JobKind::CompleteHook)
@@ -15,6 +16,18 @@ fn not_active() -> Event {
 
 fn described(state: &str) -> Event {
     Event::InstanceDescribed(Some(state.to_owned()))
+}
+
+/// When that was ordered or happened.
+fn times(life: &Sim, what: &str) -> Vec<f64> {
+    let lines = life.trace().lines().filter(|line| line.contains(what));
+    lines.map(|line| line.split_whitespace().next().unwrap().parse().unwrap()).collect()
+}
+
+/// A step, as people see it.
+fn step(life: &Sim, name: StepName) -> StepView {
+    let found = life.view().steps.into_iter().find(|step| step.name == name);
+    found.unwrap_or_else(|| panic!("no {} in {:?}", name.word(), life.view().steps))
 }
 
 #[test]
@@ -46,6 +59,27 @@ fn never_existed_goes_on() {
         .answer(JobKind::DescribeInstance, ms(50), described("InService"))
         .run(secs(600));
     assert_eq!((life.count(JobKind::CompleteHook), life.view().status), (1, Status::Ok));
+    assert!(!life.view().lifecycle.failed, "there is nothing that could have failed");
+    assert_eq!(step(&life, StepName::Hook).state, StepState::Done, "nothing goes on for 10 min");
+}
+
+/// What `berth timeline` and the metrics have of a life without trouble.
+#[test]
+fn each_hook_is_shown_with_its_transition_and_its_steps() {
+    let life = Sim::new(LINE).sees(secs(30), target(TargetState::Terminated)).run(secs(20));
+    assert!(!life.view().lifecycle.failed, "{}", life.hook());
+    for name in [StepName::Group, StepName::Hook] {
+        assert_eq!(step(&life, name).state, StepState::Done, "{}", name.word());
+    }
+    let life = life.run(secs(600));
+    assert_eq!(life.outcome(), Some(Outcome::Done), "{}", life.trace());
+    let view = life.view().lifecycle;
+    let shown: Vec<_> = view.hooks.iter().map(|hook| (hook.transition, hook.name.as_deref().unwrap())).collect();
+    assert_eq!(shown, [(TransitionName::Launch, "boot"), (TransitionName::Termination, "leave")]);
+    assert!(!view.failed, "{}", life.hook());
+    for name in [StepName::Group, StepName::Hook, StepName::LookUpGroupAgain, StepName::TerminationHook] {
+        assert_eq!(step(&life, name).state, StepState::Done, "{}", name.word());
+    }
 }
 
 #[test]
@@ -68,6 +102,10 @@ fn a_group_without_a_launch_hook_is_left_alone() {
     };
     let life = Sim::new(LINE).answer(JobKind::FindGroup, ms(50), Event::GroupFound(Some(bare))).run(secs(600));
     assert_eq!((life.view().status, life.count(JobKind::CompleteHook)), (Status::Ok, 0));
+    assert_eq!(life.hook(), "no such hook");
+    let life = life.at(secs(600), Event::Signalled(Signal::Term)).run(secs(900));
+    assert_eq!((life.outcome(), life.count(JobKind::CompleteHook)), (Some(Outcome::Done), 0), "{}", life.trace());
+    assert!(life.words.ends_with("termination hook: no such hook"), "{}", life.words);
 }
 
 #[test]
@@ -169,18 +207,84 @@ fn a_group_that_is_found_late_gets_its_first_heartbeat_at_once() {
 
 #[test]
 fn heartbeats_that_are_throttled_are_sent_again_before_the_hook_runs_out() {
-    let life = Sim::new(LINE)
-        .answer(JobKind::FindGroup, ms(100), group(secs(30), "Pending:Wait"))
-        .never(JobKind::PullImage)
-        .fails(JobKind::RecordHeartbeat, 5, ErrorClass::Transient, "Rate exceeded")
-        .run(secs(28));
-    assert_eq!(life.view().lifecycle.heartbeats, 1, "{}", life.trace());
+    for class in [ErrorClass::Transient, ErrorClass::Throttled] {
+        for seed in 1..30 {
+            let life = Sim::seeded(LINE, seed)
+                .answer(JobKind::FindGroup, ms(100), group(secs(30), "Pending:Wait"))
+                .never(JobKind::PullImage)
+                .fails(JobKind::RecordHeartbeat, 5, class, "Rate exceeded")
+                .run(secs(28));
+            assert!(life.view().lifecycle.heartbeats >= 1, "{class:?}, {seed}\n{}", life.trace());
+        }
+    }
+}
+
+/// Most of a fleet is throttled at the same moment.
+#[test]
+fn heartbeats_that_are_throttled_together_are_not_sent_again_together() {
+    let waits = (1..30).map(|seed| {
+        let life = Sim::seeded(LINE, seed)
+            .never(JobKind::PullImage)
+            .fails(JobKind::RecordHeartbeat, 1, ErrorClass::Throttled, "Rate exceeded")
+            .run(secs(320));
+        let sent = times(&life, "> RecordHeartbeat");
+        sent[1] - sent[0]
+    });
+    let (least, most) = waits.fold((f64::MAX, 0.0_f64), |(least, most), wait| (least.min(wait), most.max(wait)));
+    assert!(most - least > 2.0, "all of them wait for {least} to {most} s");
 }
 
 #[test]
 fn a_completion_that_is_throttled_is_tried_again_while_the_app_serves() {
     let life = Sim::new(LINE).fails(JobKind::CompleteHook, 4, ErrorClass::Throttled, "Rate exceeded").run(secs(120));
     assert_eq!((life.completions.len(), life.view().status), (1, Status::Ok));
+}
+
+#[test]
+fn a_completion_that_waits_for_its_next_try_is_shown_as_one() {
+    let life = Sim::new(LINE).fails(JobKind::CompleteHook, 20, ErrorClass::Transient, "503").run(secs(20));
+    assert_eq!(step(&life, StepName::Hook).state, StepState::Waiting, "{}", life.trace());
+    assert_eq!(life.hook(), "completing", "the app is healthy, and nothing waits for it");
+}
+
+/// The adapters give up before that; an agent whose driver lost an answer must not wait for it until the hook has expired.
+#[test]
+fn what_is_not_answered_within_a_minute_is_asked_again() {
+    let not_active_yet = || Sim::new(LINE).answer(JobKind::CompleteHook, ms(50), not_active());
+    for (life, job) in [
+        (Sim::new(LINE), JobKind::FindGroup),
+        (Sim::new(LINE), JobKind::CompleteHook),
+        (not_active_yet(), JobKind::DescribeInstance),
+    ] {
+        let life = life.never(job).run(secs(120));
+        assert_eq!(life.completions, ["completed CONTINUE"], "{job}\n{}", life.trace());
+        assert_eq!(times(&life, "> Cancel").len(), 1, "its call is cancelled: {job}\n{}", life.trace());
+    }
+}
+
+#[test]
+fn an_answer_that_came_within_the_minute_is_not_taken_for_late() {
+    let overloaded = failure(JobKind::FindGroup, ErrorClass::Transient, "503");
+    let life = Sim::new(LINE).answer(JobKind::FindGroup, ms(59_900), overloaded).never(JobKind::FindGroup);
+    let life = life.run(secs(62));
+    let group = step(&life, StepName::Group);
+    assert_eq!((group.attempts, group.error.as_deref()), (2, Some("503")), "{}", life.trace());
+}
+
+/// A busy API gets ever longer to recover, one that stumbles is asked on as before.
+#[test]
+fn a_group_that_is_too_busy_to_say_why_is_asked_less_often() {
+    let asked = |class: ErrorClass| {
+        let mut life = Sim::new(LINE);
+        for _ in 0..200 {
+            life = life.answer(JobKind::CompleteHook, ms(50), not_active());
+        }
+        let life = life.fails(JobKind::DescribeInstance, 200, class, "no").run(secs(500));
+        life.count(JobKind::DescribeInstance)
+    };
+    let (busy, stumbling) = (asked(ErrorClass::Throttled), asked(ErrorClass::Transient));
+    assert!((100..130).contains(&stumbling), "every 5 s: {stumbling}");
+    assert!(busy < 2 * stumbling / 3, "{busy}, and {stumbling} of one that stumbles");
 }
 
 #[test]
@@ -217,10 +321,12 @@ fn several_termination_hooks_of_which_none_is_named_are_seen_and_none_is_complet
     let several = Membership { terminate_hook: None, unnamed_terminate_hooks, ..found };
     let life = Sim::new(LINE).answer(JobKind::FindGroup, ms(100), Event::GroupFound(Some(several)));
     let life = life.run(secs(20));
-    let shown: Vec<_> = life.view().lifecycle.hooks.into_iter().map(|hook| (hook.name.unwrap(), hook.state)).collect();
+    let hooks = life.view().lifecycle.hooks.into_iter();
+    let shown: Vec<_> = hooks.map(|hook| (hook.transition, hook.name.unwrap(), hook.state)).collect();
     let [boot, rest @ ..] = shown.as_slice() else { panic!("{shown:?}") };
-    assert_eq!(*boot, ("boot".to_owned(), HookState::Completed));
-    let names = ["backup", "deregister"].map(|name| (name.to_owned(), HookState::NotNamed));
+    assert_eq!(*boot, (TransitionName::Launch, "boot".to_owned(), HookState::Completed));
+    let names =
+        ["backup", "deregister"].map(|name| (TransitionName::Termination, name.to_owned(), HookState::NotNamed));
     assert_eq!(rest, names, "{}", life.trace());
     assert!(life.trace().contains("several termination hooks (backup, deregister)"), "{}", life.trace());
 

@@ -210,6 +210,21 @@ fn a_hook_that_was_tried_for_a_while_is_given_up_when_it_times_out() {
     assert!((50.0..70.0).contains(&end), "120 s in all: {end}\n{}", second.trace());
 }
 
+/// Without a known timeout it is asked for a minute after the longest that the drain may take, and no kill begins that minute again.
+#[test]
+fn a_group_that_left_an_agent_before_this_one_without_an_answer_is_not_waited_for_again() {
+    let line = "image=registry.test/api:v1 port=8080 drain.settle=0s drain.timeout=0s stop_timeout=0s lifecycle.group=web \
+                lifecycle.launch_hook=boot lifecycle.terminate_hook=leave";
+    let away = |life: Sim| life.fails_always(JobKind::CompleteHook, "no route");
+    let first = away(Sim::new(line).answer(JobKind::CompleteHook, ms(50), Event::HookCompleted));
+    let first = first.sees_at(secs(30), target(TargetState::Terminated)).run(secs(75));
+    assert!(first.unfinished().unwrap().completing.is_some_and(|tried| tried > secs(40)), "{}", first.trace());
+    let second = away(Sim::new(line).after(first.unfinished()).sees(secs(0), target(TargetState::Terminated)));
+    let second = second.run(secs(600));
+    let end = when(&second, "> Exit");
+    assert!((10.0..20.0).contains(&end), "60 s in all: {end}\n{}", second.trace());
+}
+
 /// The state of an instance in the pool, where a drain that an operator asked for began, announces no termination.
 #[test]
 fn a_drain_that_was_asked_for_in_the_pool_tries_a_hook_that_nothing_announced_for_a_minute() {

@@ -93,7 +93,26 @@ fn a_boot_whose_hook_is_refused_is_held_with_its_app_and_its_heartbeats() {
     assert_eq!((life.view().phase, life.outcome()), (PhaseName::Hold, None), "{}", life.trace());
     assert_eq!((life.count(JobKind::StopContainer), life.count(JobKind::CompleteHook)), (0, 1));
     assert!(life.count(JobKind::RecordHeartbeat) >= 10, "{}", life.trace());
-    assert!(life.hook().contains(NOT_ALLOWED), "{}", life.hook());
+    assert!(life.hook().starts_with("kept from expiring; ") && life.hook().contains(NOT_ALLOWED), "{}", life.hook());
+}
+
+/// The role may have been mended in the meantime.
+#[test]
+fn a_held_hook_that_was_refused_is_abandoned_when_the_hold_is_over() {
+    let line = format!("{LINE} boot.on_failure=hold");
+    let life = Sim::new(&line)
+        .fails(JobKind::CompleteHook, 1, ErrorClass::Denied, NOT_ALLOWED)
+        .fails(JobKind::CompleteHook, 6, ErrorClass::Transient, "503")
+        .answer(JobKind::DescribeInstance, ms(50), described("Pending:Wait"));
+    let hours = secs(48 * 3600);
+    let life = life.run(hours);
+    assert_eq!((life.view().phase, life.count(JobKind::CompleteHook)), (PhaseName::Hold, 1), "{}", life.hook());
+    let life = life.run(hours + secs(6));
+    assert_eq!(life.view().phase, PhaseName::Failing, "{}", life.hook());
+    assert!(!life.hook().starts_with("kept from expiring"), "{}", life.hook());
+    let life = life.run(hours + secs(600));
+    assert_eq!(life.completions, ["completed ABANDON"], "{}", life.words);
+    assert_eq!((life.outcome(), life.count(JobKind::MarkUnhealthy)), (Some(Outcome::BootFailed), 0), "{}", life.words);
 }
 
 #[test]
@@ -133,6 +152,21 @@ fn where_the_group_cannot_be_asked_either_a_boot_fails_and_an_app_that_ran_befor
     assert_eq!(joins.view().status, Status::Ok, "{}", joins.trace());
 }
 
+/// When the boot began, or at any time before the app was healthy.
+#[test]
+fn an_instance_that_the_metadata_showed_in_a_group_once_is_in_one() {
+    let line = "image=r.test/a:1 port=80 lifecycle.group=web lifecycle.launch_hook=boot";
+    let mute = || {
+        let life = Sim::new(line).fails(JobKind::CompleteHook, 1, ErrorClass::Denied, NOT_ALLOWED);
+        let life = life.answer(JobKind::PullImage, secs(20), Event::ImagePulled);
+        life.fails(JobKind::DescribeInstance, 1, ErrorClass::Denied, "autoscaling:DescribeAutoScalingInstances")
+    };
+    let at_first = mute().fails_always(JobKind::WatchMetadata, "no route to the metadata").run(secs(100));
+    assert_eq!(at_first.outcome(), Some(Outcome::BootFailed), "{}", at_first.trace());
+    let later = unknown_to_the_metadata(mute()).sees(secs(10), target(TargetState::InService)).run(secs(100));
+    assert_eq!(later.outcome(), Some(Outcome::BootFailed), "{}", later.trace());
+}
+
 #[test]
 fn an_instance_that_the_metadata_show_in_its_group_late_in_the_boot_may_be_held_by_the_hook_too() {
     let line = "image=r.test/a:1 port=80 lifecycle.group=web lifecycle.launch_hook=boot";
@@ -165,6 +199,43 @@ fn a_launch_hook_that_cannot_be_found_ends_the_boot_before_anything_is_started()
         let words = final_status(&life);
         assert!(words.contains("the launch hook cannot be found: autoscaling:DescribeLifecycleHooks"), "{words}");
     }
+}
+
+/// A hook whose name is not known cannot be kept from expiring, and nobody claims that it is.
+#[test]
+fn a_boot_whose_hook_cannot_be_found_is_held_without_heartbeats() {
+    let line = format!("{LINE} boot.on_failure=hold");
+    let refusal = "autoscaling:DescribeLifecycleHooks is not allowed (AccessDenied): no";
+    let life = Sim::new(&line)
+        .fails(JobKind::FindGroup, 1, ErrorClass::Denied, refusal)
+        .answer(JobKind::DescribeInstance, ms(50), described("Pending:Wait"))
+        .run(secs(600));
+    assert_eq!((life.view().phase, life.count(JobKind::RecordHeartbeat)), (PhaseName::Hold, 0), "{}", life.trace());
+    assert!(life.hook().starts_with("refused: the launch hook cannot be found"), "{}", life.hook());
+}
+
+/// What keeps a hook from being found keeps it from being abandoned: nothing that the group could still say changes the report.
+#[test]
+fn a_boot_that_fails_while_the_group_is_asked_about_a_refusal_is_reported_at_once() {
+    let asking = || unfound(ErrorClass::Denied).fails(JobKind::PullImage, 1, ErrorClass::Broken, "manifest unknown");
+    let pending = asking().answer(JobKind::DescribeInstance, ms(50), described("Pending"));
+    for life in [asking().never(JobKind::DescribeInstance), pending] {
+        let life = life.run(secs(5));
+        assert_eq!(life.outcome(), Some(Outcome::BootFailed), "{}", life.trace());
+        assert_eq!(life.count(JobKind::MarkUnhealthy), 1, "{}", life.trace());
+        let words = "the boot failed: manifest unknown; launch hook: refused: the launch hook cannot be found";
+        assert!(life.words.starts_with(words), "{}", life.words);
+    }
+}
+
+#[test]
+fn a_group_that_is_asked_about_a_refusal_while_the_instance_is_pending_is_asked_every_five_seconds() {
+    let mut life = unfound(ErrorClass::Denied).never(JobKind::PullImage);
+    for _ in 0..100 {
+        life = life.answer(JobKind::DescribeInstance, ms(50), described("Pending"));
+    }
+    let life = life.run(secs(60));
+    assert!((12..=16).contains(&life.count(JobKind::DescribeInstance)), "{}", life.trace());
 }
 
 #[test]

@@ -63,7 +63,34 @@ fn with_a_known_timeout_it_is_asked_until_the_hook_has_run_out() {
             .fails_always(JobKind::CompleteHook, "503");
         let (at, life) = end(life.sees(secs(30), target(TargetState::Terminated)));
         assert!(at > secs(30 + timeout) && at < secs(30 + most), "{at:?}\n{}", life.trace());
+        assert_eq!(life.count(JobKind::WriteFinalStatus), 1, "the launch hook was completed\n{}", life.trace());
     }
+}
+
+#[test]
+fn the_last_words_say_for_how_long_it_was_asked_and_what_it_answered() {
+    let (_, life) = end(away(&format!("{NAMED} drain.settle=0s drain.timeout=0s stop_timeout=0s")));
+    let words = "termination hook: given up: Auto Scaling was asked for 60 s: 503 from Auto Scaling";
+    assert!(life.words.ends_with(words), "{}", life.words);
+}
+
+#[test]
+fn a_hook_of_two_hours_is_waited_for_as_long_as_the_group_says_that_it_is_too_early() {
+    let mut life = Sim::new(LINE).answer(JobKind::FindGroup, ms(100), group(secs(7200), "Pending:Wait")).answer(
+        JobKind::CompleteHook,
+        ms(50),
+        Event::HookCompleted,
+    );
+    for _ in 0..2000 {
+        life = life.answer(JobKind::CompleteHook, ms(50), Event::HookNotActive(JobKind::CompleteHook)).answer(
+            JobKind::DescribeInstance,
+            ms(50),
+            Event::InstanceDescribed(Some("Terminating".to_owned())),
+        );
+    }
+    let life = life.sees(secs(30), target(TargetState::Terminated)).run(secs(10_000));
+    assert!(life.view().phase_since_seconds > 7200.0, "{}", life.view().phase_since_seconds);
+    assert_eq!(life.outcome(), Some(Outcome::Done));
 }
 
 #[test]
@@ -136,6 +163,20 @@ fn not_active_without_the_right_to_ask_why_is_no_answer() {
     }
     let (at, life) = end(life.sees(secs(30), target(TargetState::Terminated)));
     assert!(at < secs(30 + 410 + 4), "{at:?}\n{}", life.trace());
+}
+
+/// A signal says nothing of a termination: what cannot be asked is not waited for.
+#[test]
+fn not_active_without_the_right_to_ask_why_is_the_end_of_a_hook_that_nothing_announced() {
+    let denied = failure(JobKind::DescribeInstance, ErrorClass::Denied, "autoscaling:DescribeAutoScalingInstances");
+    let life = Sim::new(NAMED)
+        .answer(JobKind::CompleteHook, ms(50), Event::HookCompleted)
+        .answer(JobKind::CompleteHook, ms(50), Event::HookNotActive(JobKind::CompleteHook))
+        .answer(JobKind::DescribeInstance, ms(50), denied)
+        .at(secs(30), TERM);
+    let (_, life) = end(life);
+    assert_eq!(life.count(JobKind::CompleteHook), 2, "{}", life.trace());
+    assert!(life.words.ends_with("given up: autoscaling:DescribeAutoScalingInstances"), "{}", life.words);
 }
 
 #[test]

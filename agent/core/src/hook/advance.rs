@@ -14,7 +14,7 @@ impl Hook {
     }
 
     pub(super) fn end(&mut self, ending: HookEnding, now: Uptime) {
-        if matches!(ending, HookEnding::Completed(_)) || self.completed.is_under_way() {
+        if self.completed.is_under_way() {
             self.completed.done((), now);
         }
         self.state = HookStage::Over(ending);

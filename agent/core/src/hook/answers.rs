@@ -31,7 +31,7 @@ impl Hook {
                     self.end(HookEnding::Completed(result), now);
                 }
             }
-            Event::HookNotActive(_) if self.state == HookStage::Completing => self.ask(outbox, now),
+            Event::HookNotActive(_) => self.ask(outbox, now),
             Event::Failed(_, error) => self.not_completed(error, outbox, now),
             _ => {} // no answer to CompleteHook
         }
