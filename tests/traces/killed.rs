@@ -225,6 +225,30 @@ fn a_group_that_left_an_agent_before_this_one_without_an_answer_is_not_waited_fo
     assert!((10.0..20.0).contains(&end), "60 s in all: {end}\n{}", second.trace());
 }
 
+#[test]
+fn a_kill_makes_the_time_in_which_an_api_that_is_away_is_asked_no_shorter() {
+    let line = "image=registry.test/api:v1 port=8080 lifecycle.group=web lifecycle.launch_hook=boot lifecycle.terminate_hook=leave";
+    let away = |life: Sim| life.fails_always(JobKind::CompleteHook, "no route");
+    for killed_at in [55, 100, 200] {
+        let first = away(Sim::new(line).answer(JobKind::CompleteHook, ms(50), Event::HookCompleted));
+        let first = first.sees_at(secs(30), target(TargetState::Terminated)).run(secs(killed_at));
+        let tried = first.unfinished().unwrap().completing.unwrap();
+        let stopped = vec![berth_core::message::container::FoundContainer { running: None, ..survivor(&config(line)) }];
+        let second = Sim::new(line).after(first.unfinished()).sees(secs(0), target(TargetState::Terminated)).answer(
+            JobKind::FindContainers,
+            ms(5),
+            Event::ContainersFound(stopped),
+        );
+        let second = away(second).run(secs(900));
+        // The drain began at 30 s, may take 350 s, and the API has 60 s more.
+        let end = when(&second, "> WriteFinalStatus") + f64::from(u32::try_from(killed_at).unwrap());
+        assert!((438.0..442.0).contains(&end), "killed at {killed_at}: {end}\n{}", second.trace());
+        let asked = (440.0 - f64::from(u32::try_from(killed_at).unwrap()) + tried.as_secs_f64()).round();
+        let shown = [asked - 1.0, asked, asked + 1.0].map(|seconds| format!("asked for {seconds} s"));
+        assert!(shown.iter().any(|shown| second.trace().contains(shown)), "{shown:?}\n{}", second.trace());
+    }
+}
+
 /// The state of an instance in the pool, where a drain that an operator asked for began, announces no termination.
 #[test]
 fn a_drain_that_was_asked_for_in_the_pool_tries_a_hook_that_nothing_announced_for_a_minute() {

@@ -39,6 +39,7 @@ impl Hook {
         match (&self.state, self.refused.as_deref()) {
             (HookStage::Over(ending), _) => ending.show(shown),
             (HookStage::Known, Some(reason)) if self.wanted.is_none() => of(HookState::Held, Some(reason)),
+            (HookStage::Known | HookStage::Completing, Some(_)) => of(HookState::Completing, None),
             (_, Some(reason)) => of(HookState::Refusing, Some(reason)),
             (HookStage::Idle | HookStage::Finding, None) => of(HookState::Finding, None),
             (HookStage::Known, None) if self.wanted.is_none() => {

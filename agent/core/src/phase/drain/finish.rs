@@ -23,21 +23,23 @@ impl Drain {
         }
         let since = *self.completing.get_or_insert(Moment::now(now));
         self.enter(StepName::CompletingHook, Stage::CompletingHook, now);
-        self.hook.wait_for_answers(self.patience(now), now);
+        let tried = since.age(now);
+        self.hook.wait_for_answers(self.patience(tried, now), now);
         self.hook.complete(self.result(), outbox, now);
-        self.hook.has_been_tried_for(since.age(now), now);
+        self.hook.has_been_tried_for(tried, now);
     }
 
-    /// For how long an Auto Scaling that does not answer is asked: until the hook expires by itself, or, if its timeout is not known,
-    /// for as long as the drain may take. After a signal an operator or systemd waits, so it is 60 s.
-    pub(super) fn patience(&self, now: Uptime) -> Duration {
+    /// For how long an Auto Scaling that does not answer is asked in all, by this agent and by those before it, which have tried already:
+    /// until the hook expires by itself, or, if its timeout is not known, for as long as the drain may take. After a signal an operator
+    /// or systemd waits, so it is 60 s.
+    pub(super) fn patience(&self, tried: Duration, now: Uptime) -> Duration {
         if self.signals > 0 {
             return UNANSWERED_LIMIT;
         }
         let config = &self.past.config;
         let longest = config.drain.settle.saturating_add(config.drain.timeout).saturating_add(config.stop_timeout);
-        let left = self.began.left_of(longest, now);
-        self.hook.timeout().unwrap_or(left + UNANSWERED_LIMIT)
+        let left_then = longest.saturating_sub(self.began.age(now).saturating_sub(tried));
+        self.hook.timeout().unwrap_or(left_then + UNANSWERED_LIMIT)
     }
 
     /// An instance that returns to its pool is used again, so it is not kept for debugging.
