@@ -1,13 +1,13 @@
 //! A container that somebody removes, at any moment: it is created again, and counts as one restart.
 
-use berth_core::message::container::{FoundContainer, ImageFacts};
+use berth_core::message::container::{ContainerId, FoundContainer, ImageFacts};
 use berth_core::message::error::ErrorClass;
 use berth_core::message::event::Event;
 use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::Status;
 
-use crate::sim::{LINE, Sim, config, exited, ms, running, secs, survivor};
+use crate::sim::{LINE, Sim, config, exited, failure, ms, running, secs, survivor};
 
 const GONE: &str = "No such container: c0ffee";
 
@@ -20,6 +20,20 @@ fn after_serving(life: &Sim) -> Vec<JobKind> {
 
 fn here() -> Event {
     Event::ImageInspected(Some(ImageFacts::default()))
+}
+
+/// A life whose container is removed before its first restart.
+fn removed(line: &str, seed: u64) -> Sim {
+    Sim::seeded(line, seed)
+        .answer(JobKind::WatchContainer, secs(10), exited(137))
+        .answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
+        .fails(JobKind::StartContainer, 1, ErrorClass::Gone, GONE)
+}
+
+/// When such lines of the trace are.
+fn when(life: &Sim, what: &str) -> Vec<f64> {
+    let lines = life.trace().lines().filter(|line| line.contains(what));
+    lines.map(|line| line.split_whitespace().next().unwrap().parse().unwrap()).collect()
 }
 
 #[test]
@@ -160,4 +174,94 @@ fn a_notice_while_it_is_created_again_stops_that() {
         .at(secs(30), Event::Signalled(berth_core::message::event::Signal::Term))
         .run(secs(400));
     assert_eq!((life.outcome(), life.count(JobKind::StartContainer)), (Some(Outcome::Done), 2), "{}", life.trace());
+    assert!(when(&life, "> Cancel").contains(&30.0), "the adapter stops, too\n{}", life.trace());
+}
+
+#[test]
+fn an_engine_that_fails_to_create_it_is_asked_less_and_less_often() {
+    let life = removed(LINE, 1)
+        .answer(JobKind::CreateContainer, ms(5), Event::ContainerCreated(running().id))
+        .fails_always(JobKind::CreateContainer, "no space left")
+        .run(secs(75));
+    let asked = life.count(JobKind::FindContainers);
+    assert!((6..=14).contains(&asked), "{asked} times in a minute, whatever else happens\n{}", life.trace());
+}
+
+#[test]
+fn an_engine_that_never_answers_while_it_is_created_again_is_asked_again() {
+    let life = removed(LINE, 1)
+        .answer(JobKind::FindContainers, ms(5), Event::ContainersFound(Vec::new()))
+        .never(JobKind::FindContainers)
+        .run(secs(240));
+    assert_eq!((life.view().status, life.count(JobKind::FindContainers)), (Status::Ok, 3), "{}", life.trace());
+}
+
+#[test]
+fn an_image_that_is_pruned_again_and_again_is_not_pulled_without_a_pause() {
+    let mut life = removed(LINE, 1).answer(JobKind::InspectImage, ms(5), Event::ImageInspected(None)).answer(
+        JobKind::InspectImage,
+        ms(5),
+        here(),
+    );
+    for _ in 0..200 {
+        life = life.answer(JobKind::InspectImage, ms(5), Event::ImageInspected(None)).answer(
+            JobKind::PullImage,
+            ms(5),
+            Event::ImagePulled,
+        );
+    }
+    let life = life.run(secs(75));
+    let pulls = life.count(JobKind::PullImage);
+    assert!((6..=14).contains(&pulls), "{pulls} pulls in a minute\n{}", life.trace());
+}
+
+/// An image that was pruned on a whole fleet at the same moment.
+#[test]
+fn a_fleet_that_is_throttled_while_it_pulls_again_comes_back_over_seconds() {
+    let waits = (0..50).map(|seed| {
+        let life = removed(LINE, seed)
+            .answer(JobKind::InspectImage, ms(5), Event::ImageInspected(None))
+            .answer(JobKind::InspectImage, ms(5), here())
+            .answer(JobKind::InspectImage, ms(5), Event::ImageInspected(None))
+            .answer(JobKind::PullImage, ms(5), Event::ImagePulled)
+            .fails(JobKind::PullImage, 1, ErrorClass::Throttled, "toomanyrequests")
+            .run(secs(60));
+        assert_eq!(life.view().status, Status::Ok, "{}", life.trace());
+        when(&life, "> FindContainers")[2] - when(&life, "toomanyrequests")[0]
+    });
+    let mut waits: Vec<f64> = waits.collect();
+    waits.sort_by(f64::total_cmp);
+    let busiest = waits.windows(25).filter(|half| half[24] - half[0] < 0.5).count();
+    assert_eq!(busiest, 0, "half of them within half a second: {waits:?}");
+}
+
+/// An app that an agent before this one left beside a container of another config, and that is not healthy yet.
+fn adopted_beside_a_stray() -> Sim {
+    let other =
+        FoundContainer { id: ContainerId("stray".to_owned()), ..survivor(&config("image=r.test/old:1 port=80")) };
+    let found = vec![survivor(&config(LINE)), other];
+    Sim::new(LINE).answer(JobKind::FindContainers, ms(5), Event::ContainersFound(found)).fails_probing(60)
+}
+
+#[test]
+fn what_an_adopted_app_is_found_beside_is_removed_while_the_app_becomes_healthy() {
+    let life = adopted_beside_a_stray().run(secs(60));
+    assert_eq!((life.view().status, when(&life, "ContainerRemoved").len()), (Status::Ok, 1), "{}", life.trace());
+}
+
+/// Both would remove the same container, and the engine refuses the second.
+#[test]
+fn from_when_it_is_created_again_what_is_in_the_way_is_removed_by_that_alone() {
+    let other =
+        FoundContainer { id: ContainerId("stray".to_owned()), ..survivor(&config("image=r.test/old:1 port=80")) };
+    let refused = failure(JobKind::RemoveContainer, ErrorClass::Broken, "removal is already in progress");
+    let life = adopted_beside_a_stray()
+        .answer(JobKind::InspectImage, ms(5), here())
+        .answer(JobKind::WatchContainer, ms(500), exited(137))
+        .fails(JobKind::StartContainer, 1, ErrorClass::Gone, GONE)
+        .answer(JobKind::FindContainers, ms(5), Event::ContainersFound(vec![other]))
+        .answer(JobKind::RemoveContainer, secs(3), refused)
+        .run(secs(60));
+    assert_eq!((life.outcome(), life.view().status), (None, Status::Ok), "{}", life.trace());
+    assert_eq!(life.count(JobKind::RemoveContainer), 2, "one was cancelled\n{}", life.trace());
 }
