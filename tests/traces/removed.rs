@@ -22,10 +22,9 @@ fn here() -> Event {
     Event::ImageInspected(Some(ImageFacts::default()))
 }
 
-/// A life whose container is removed before its first restart.
-fn removed(line: &str, seed: u64) -> Sim {
-    Sim::seeded(line, seed)
-        .answer(JobKind::WatchContainer, secs(10), exited(137))
+/// The container is removed before its first restart.
+fn removed(life: Sim) -> Sim {
+    life.answer(JobKind::WatchContainer, secs(10), exited(137))
         .answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
         .fails(JobKind::StartContainer, 1, ErrorClass::Gone, GONE)
 }
@@ -38,11 +37,7 @@ fn when(life: &Sim, what: &str) -> Vec<f64> {
 
 #[test]
 fn removed_while_it_waits_for_its_restart_it_is_created_again_and_that_is_one_restart() {
-    let life = Sim::new(LINE)
-        .answer(JobKind::WatchContainer, secs(10), exited(137))
-        .answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
-        .fails(JobKind::StartContainer, 1, ErrorClass::Gone, GONE)
-        .run(secs(60));
+    let life = removed(Sim::new(LINE)).run(secs(60));
     assert_eq!((life.view().status, life.view().restarts), (Status::Ok, 1), "{}", life.trace());
     let expected = [
         JobKind::StartContainer,
@@ -58,20 +53,13 @@ fn removed_while_it_waits_for_its_restart_it_is_created_again_and_that_is_one_re
 /// The case: with no restart left for anything else.
 #[test]
 fn a_removal_leaves_the_limit_of_restarts_as_an_exit_does() {
-    let life = Sim::new("image=registry.test/api:v1 port=8080 restart.limit=1")
-        .answer(JobKind::WatchContainer, secs(10), exited(137))
-        .answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
-        .fails(JobKind::StartContainer, 1, ErrorClass::Gone, GONE)
-        .run(secs(60));
+    let life = removed(Sim::new("image=registry.test/api:v1 port=8080 restart.limit=1")).run(secs(60));
     assert_eq!((life.view().status, life.outcome()), (Status::Ok, None), "{}", life.trace());
 }
 
 #[test]
 fn an_image_that_was_pruned_with_it_is_pulled_again() {
-    let life = Sim::new(LINE)
-        .answer(JobKind::WatchContainer, secs(10), exited(137))
-        .answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
-        .fails(JobKind::StartContainer, 1, ErrorClass::Gone, GONE)
+    let life = removed(Sim::new(LINE))
         .answer(JobKind::InspectImage, ms(5), Event::ImageInspected(None))
         .answer(JobKind::InspectImage, ms(5), here())
         .answer(JobKind::InspectImage, ms(5), Event::ImageInspected(None))
@@ -136,10 +124,7 @@ fn what_a_lost_answer_to_the_create_left_behind_is_removed_first() {
 
 #[test]
 fn an_image_that_cannot_be_had_any_more_ends_the_app_with_the_reason() {
-    let life = Sim::new(LINE)
-        .answer(JobKind::WatchContainer, secs(10), exited(137))
-        .answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
-        .fails(JobKind::StartContainer, 1, ErrorClass::Gone, GONE)
+    let life = removed(Sim::new(LINE))
         .answer(JobKind::InspectImage, ms(5), Event::ImageInspected(None))
         .answer(JobKind::InspectImage, ms(5), here())
         .answer(JobKind::InspectImage, ms(5), Event::ImageInspected(None))
@@ -152,10 +137,7 @@ fn an_image_that_cannot_be_had_any_more_ends_the_app_with_the_reason() {
 
 #[test]
 fn an_engine_that_never_creates_it_is_given_up_after_as_long_as_a_boot_may_take() {
-    let life = Sim::new("image=registry.test/api:v1 port=80 boot.timeout=2m")
-        .answer(JobKind::WatchContainer, secs(10), exited(137))
-        .answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
-        .fails(JobKind::StartContainer, 1, ErrorClass::Gone, GONE)
+    let life = removed(Sim::new("image=registry.test/api:v1 port=80 boot.timeout=2m"))
         .answer(JobKind::CreateContainer, ms(5), Event::ContainerCreated(running().id))
         .fails_always(JobKind::CreateContainer, "the engine is away")
         .run(secs(400));
@@ -165,10 +147,7 @@ fn an_engine_that_never_creates_it_is_given_up_after_as_long_as_a_boot_may_take(
 
 #[test]
 fn a_notice_while_it_is_created_again_stops_that() {
-    let life = Sim::new(LINE)
-        .answer(JobKind::WatchContainer, secs(10), exited(137))
-        .answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
-        .fails(JobKind::StartContainer, 1, ErrorClass::Gone, GONE)
+    let life = removed(Sim::new(LINE))
         .answer(JobKind::CreateContainer, ms(5), Event::ContainerCreated(running().id))
         .never(JobKind::CreateContainer)
         .at(secs(30), Event::Signalled(berth_core::message::event::Signal::Term))
@@ -179,7 +158,7 @@ fn a_notice_while_it_is_created_again_stops_that() {
 
 #[test]
 fn an_engine_that_fails_to_create_it_is_asked_less_and_less_often() {
-    let life = removed(LINE, 1)
+    let life = removed(Sim::new(LINE))
         .answer(JobKind::CreateContainer, ms(5), Event::ContainerCreated(running().id))
         .fails_always(JobKind::CreateContainer, "no space left")
         .run(secs(75));
@@ -189,7 +168,7 @@ fn an_engine_that_fails_to_create_it_is_asked_less_and_less_often() {
 
 #[test]
 fn an_engine_that_never_answers_while_it_is_created_again_is_asked_again() {
-    let life = removed(LINE, 1)
+    let life = removed(Sim::new(LINE))
         .answer(JobKind::FindContainers, ms(5), Event::ContainersFound(Vec::new()))
         .never(JobKind::FindContainers)
         .run(secs(240));
@@ -198,7 +177,7 @@ fn an_engine_that_never_answers_while_it_is_created_again_is_asked_again() {
 
 #[test]
 fn an_image_that_is_pruned_again_and_again_is_not_pulled_without_a_pause() {
-    let mut life = removed(LINE, 1).answer(JobKind::InspectImage, ms(5), Event::ImageInspected(None)).answer(
+    let mut life = removed(Sim::new(LINE)).answer(JobKind::InspectImage, ms(5), Event::ImageInspected(None)).answer(
         JobKind::InspectImage,
         ms(5),
         here(),
@@ -219,7 +198,7 @@ fn an_image_that_is_pruned_again_and_again_is_not_pulled_without_a_pause() {
 #[test]
 fn a_fleet_that_is_throttled_while_it_pulls_again_comes_back_over_seconds() {
     let waits = (0..50).map(|seed| {
-        let life = removed(LINE, seed)
+        let life = removed(Sim::seeded(LINE, seed))
             .answer(JobKind::InspectImage, ms(5), Event::ImageInspected(None))
             .answer(JobKind::InspectImage, ms(5), here())
             .answer(JobKind::InspectImage, ms(5), Event::ImageInspected(None))
@@ -235,11 +214,13 @@ fn a_fleet_that_is_throttled_while_it_pulls_again_comes_back_over_seconds() {
     assert_eq!(busiest, 0, "half of them within half a second: {waits:?}");
 }
 
+fn stray() -> FoundContainer {
+    FoundContainer { id: ContainerId("stray".to_owned()), ..survivor(&config("image=r.test/old:1 port=80")) }
+}
+
 /// An app that an agent before this one left beside a container of another config, and that is not healthy yet.
 fn adopted_beside_a_stray() -> Sim {
-    let other =
-        FoundContainer { id: ContainerId("stray".to_owned()), ..survivor(&config("image=r.test/old:1 port=80")) };
-    let found = vec![survivor(&config(LINE)), other];
+    let found = vec![survivor(&config(LINE)), stray()];
     Sim::new(LINE).answer(JobKind::FindContainers, ms(5), Event::ContainersFound(found)).fails_probing(60)
 }
 
@@ -252,14 +233,12 @@ fn what_an_adopted_app_is_found_beside_is_removed_while_the_app_becomes_healthy(
 /// Both would remove the same container, and the engine refuses the second.
 #[test]
 fn from_when_it_is_created_again_what_is_in_the_way_is_removed_by_that_alone() {
-    let other =
-        FoundContainer { id: ContainerId("stray".to_owned()), ..survivor(&config("image=r.test/old:1 port=80")) };
     let refused = failure(JobKind::RemoveContainer, ErrorClass::Broken, "removal is already in progress");
     let life = adopted_beside_a_stray()
         .answer(JobKind::InspectImage, ms(5), here())
         .answer(JobKind::WatchContainer, ms(500), exited(137))
         .fails(JobKind::StartContainer, 1, ErrorClass::Gone, GONE)
-        .answer(JobKind::FindContainers, ms(5), Event::ContainersFound(vec![other]))
+        .answer(JobKind::FindContainers, ms(5), Event::ContainersFound(vec![stray()]))
         .answer(JobKind::RemoveContainer, secs(3), refused)
         .run(secs(60));
     assert_eq!((life.outcome(), life.view().status), (None, Status::Ok), "{}", life.trace());
