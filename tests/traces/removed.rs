@@ -1,13 +1,13 @@
 //! A container that somebody removes, at any moment: it is created again, and counts as one restart.
 
-use berth_core::message::container::{FoundContainer, ImageFacts};
+use berth_core::message::container::{ContainerId, FoundContainer, ImageFacts};
 use berth_core::message::error::ErrorClass;
 use berth_core::message::event::Event;
 use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::Status;
 
-use crate::sim::{LINE, Sim, config, exited, ms, running, secs, survivor};
+use crate::sim::{LINE, Sim, config, exited, failure, ms, running, secs, survivor};
 
 const GONE: &str = "No such container: c0ffee";
 
@@ -22,13 +22,22 @@ fn here() -> Event {
     Event::ImageInspected(Some(ImageFacts::default()))
 }
 
-#[test]
-fn removed_while_it_waits_for_its_restart_it_is_created_again_and_that_is_one_restart() {
-    let life = Sim::new(LINE)
-        .answer(JobKind::WatchContainer, secs(10), exited(137))
+/// The container is removed before its first restart.
+fn removed(life: Sim) -> Sim {
+    life.answer(JobKind::WatchContainer, secs(10), exited(137))
         .answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
         .fails(JobKind::StartContainer, 1, ErrorClass::Gone, GONE)
-        .run(secs(60));
+}
+
+/// When such lines of the trace are.
+fn when(life: &Sim, what: &str) -> Vec<f64> {
+    let lines = life.trace().lines().filter(|line| line.contains(what));
+    lines.map(|line| line.split_whitespace().next().unwrap().parse().unwrap()).collect()
+}
+
+#[test]
+fn removed_while_it_waits_for_its_restart_it_is_created_again_and_that_is_one_restart() {
+    let life = removed(Sim::new(LINE)).run(secs(60));
     assert_eq!((life.view().status, life.view().restarts), (Status::Ok, 1), "{}", life.trace());
     let expected = [
         JobKind::StartContainer,
@@ -44,20 +53,13 @@ fn removed_while_it_waits_for_its_restart_it_is_created_again_and_that_is_one_re
 /// The case: with no restart left for anything else.
 #[test]
 fn a_removal_leaves_the_limit_of_restarts_as_an_exit_does() {
-    let life = Sim::new("image=registry.test/api:v1 port=8080 restart.limit=1")
-        .answer(JobKind::WatchContainer, secs(10), exited(137))
-        .answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
-        .fails(JobKind::StartContainer, 1, ErrorClass::Gone, GONE)
-        .run(secs(60));
+    let life = removed(Sim::new("image=registry.test/api:v1 port=8080 restart.limit=1")).run(secs(60));
     assert_eq!((life.view().status, life.outcome()), (Status::Ok, None), "{}", life.trace());
 }
 
 #[test]
 fn an_image_that_was_pruned_with_it_is_pulled_again() {
-    let life = Sim::new(LINE)
-        .answer(JobKind::WatchContainer, secs(10), exited(137))
-        .answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
-        .fails(JobKind::StartContainer, 1, ErrorClass::Gone, GONE)
+    let life = removed(Sim::new(LINE))
         .answer(JobKind::InspectImage, ms(5), Event::ImageInspected(None))
         .answer(JobKind::InspectImage, ms(5), here())
         .answer(JobKind::InspectImage, ms(5), Event::ImageInspected(None))
@@ -122,10 +124,7 @@ fn what_a_lost_answer_to_the_create_left_behind_is_removed_first() {
 
 #[test]
 fn an_image_that_cannot_be_had_any_more_ends_the_app_with_the_reason() {
-    let life = Sim::new(LINE)
-        .answer(JobKind::WatchContainer, secs(10), exited(137))
-        .answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
-        .fails(JobKind::StartContainer, 1, ErrorClass::Gone, GONE)
+    let life = removed(Sim::new(LINE))
         .answer(JobKind::InspectImage, ms(5), Event::ImageInspected(None))
         .answer(JobKind::InspectImage, ms(5), here())
         .answer(JobKind::InspectImage, ms(5), Event::ImageInspected(None))
@@ -138,10 +137,7 @@ fn an_image_that_cannot_be_had_any_more_ends_the_app_with_the_reason() {
 
 #[test]
 fn an_engine_that_never_creates_it_is_given_up_after_as_long_as_a_boot_may_take() {
-    let life = Sim::new("image=registry.test/api:v1 port=80 boot.timeout=2m")
-        .answer(JobKind::WatchContainer, secs(10), exited(137))
-        .answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
-        .fails(JobKind::StartContainer, 1, ErrorClass::Gone, GONE)
+    let life = removed(Sim::new("image=registry.test/api:v1 port=80 boot.timeout=2m"))
         .answer(JobKind::CreateContainer, ms(5), Event::ContainerCreated(running().id))
         .fails_always(JobKind::CreateContainer, "the engine is away")
         .run(secs(400));
@@ -151,13 +147,100 @@ fn an_engine_that_never_creates_it_is_given_up_after_as_long_as_a_boot_may_take(
 
 #[test]
 fn a_notice_while_it_is_created_again_stops_that() {
-    let life = Sim::new(LINE)
-        .answer(JobKind::WatchContainer, secs(10), exited(137))
-        .answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
-        .fails(JobKind::StartContainer, 1, ErrorClass::Gone, GONE)
+    let life = removed(Sim::new(LINE))
         .answer(JobKind::CreateContainer, ms(5), Event::ContainerCreated(running().id))
         .never(JobKind::CreateContainer)
         .at(secs(30), Event::Signalled(berth_core::message::event::Signal::Term))
         .run(secs(400));
     assert_eq!((life.outcome(), life.count(JobKind::StartContainer)), (Some(Outcome::Done), 2), "{}", life.trace());
+    assert!(when(&life, "> Cancel").contains(&30.0), "the adapter stops, too\n{}", life.trace());
+}
+
+#[test]
+fn an_engine_that_fails_to_create_it_is_asked_less_and_less_often() {
+    let life = removed(Sim::new(LINE))
+        .answer(JobKind::CreateContainer, ms(5), Event::ContainerCreated(running().id))
+        .fails_always(JobKind::CreateContainer, "no space left")
+        .run(secs(75));
+    let asked = life.count(JobKind::FindContainers);
+    assert!((6..=14).contains(&asked), "{asked} times in a minute, whatever else happens\n{}", life.trace());
+}
+
+#[test]
+fn an_engine_that_never_answers_while_it_is_created_again_is_asked_again() {
+    let life = removed(Sim::new(LINE))
+        .answer(JobKind::FindContainers, ms(5), Event::ContainersFound(Vec::new()))
+        .never(JobKind::FindContainers)
+        .run(secs(240));
+    assert_eq!((life.view().status, life.count(JobKind::FindContainers)), (Status::Ok, 3), "{}", life.trace());
+}
+
+#[test]
+fn an_image_that_is_pruned_again_and_again_is_not_pulled_without_a_pause() {
+    let mut life = removed(Sim::new(LINE)).answer(JobKind::InspectImage, ms(5), Event::ImageInspected(None)).answer(
+        JobKind::InspectImage,
+        ms(5),
+        here(),
+    );
+    for _ in 0..200 {
+        life = life.answer(JobKind::InspectImage, ms(5), Event::ImageInspected(None)).answer(
+            JobKind::PullImage,
+            ms(5),
+            Event::ImagePulled,
+        );
+    }
+    let life = life.run(secs(75));
+    let pulls = life.count(JobKind::PullImage);
+    assert!((6..=14).contains(&pulls), "{pulls} pulls in a minute\n{}", life.trace());
+}
+
+/// An image that was pruned on a whole fleet at the same moment.
+#[test]
+fn a_fleet_that_is_throttled_while_it_pulls_again_comes_back_over_seconds() {
+    let waits = (0..50).map(|seed| {
+        let life = removed(Sim::seeded(LINE, seed))
+            .answer(JobKind::InspectImage, ms(5), Event::ImageInspected(None))
+            .answer(JobKind::InspectImage, ms(5), here())
+            .answer(JobKind::InspectImage, ms(5), Event::ImageInspected(None))
+            .answer(JobKind::PullImage, ms(5), Event::ImagePulled)
+            .fails(JobKind::PullImage, 1, ErrorClass::Throttled, "toomanyrequests")
+            .run(secs(60));
+        assert_eq!(life.view().status, Status::Ok, "{}", life.trace());
+        when(&life, "> FindContainers")[2] - when(&life, "toomanyrequests")[0]
+    });
+    let mut waits: Vec<f64> = waits.collect();
+    waits.sort_by(f64::total_cmp);
+    let busiest = waits.windows(25).filter(|half| half[24] - half[0] < 0.5).count();
+    assert_eq!(busiest, 0, "half of them within half a second: {waits:?}");
+}
+
+fn stray() -> FoundContainer {
+    FoundContainer { id: ContainerId("stray".to_owned()), ..survivor(&config("image=r.test/old:1 port=80")) }
+}
+
+/// An app that an agent before this one left beside a container of another config, and that is not healthy yet.
+fn adopted_beside_a_stray() -> Sim {
+    let found = vec![survivor(&config(LINE)), stray()];
+    Sim::new(LINE).answer(JobKind::FindContainers, ms(5), Event::ContainersFound(found)).fails_probing(60)
+}
+
+#[test]
+fn what_an_adopted_app_is_found_beside_is_removed_while_the_app_becomes_healthy() {
+    let life = adopted_beside_a_stray().run(secs(60));
+    assert_eq!((life.view().status, when(&life, "ContainerRemoved").len()), (Status::Ok, 1), "{}", life.trace());
+}
+
+/// Both would remove the same container, and the engine refuses the second.
+#[test]
+fn from_when_it_is_created_again_what_is_in_the_way_is_removed_by_that_alone() {
+    let refused = failure(JobKind::RemoveContainer, ErrorClass::Broken, "removal is already in progress");
+    let life = adopted_beside_a_stray()
+        .answer(JobKind::InspectImage, ms(5), here())
+        .answer(JobKind::WatchContainer, ms(500), exited(137))
+        .fails(JobKind::StartContainer, 1, ErrorClass::Gone, GONE)
+        .answer(JobKind::FindContainers, ms(5), Event::ContainersFound(vec![stray()]))
+        .answer(JobKind::RemoveContainer, secs(3), refused)
+        .run(secs(60));
+    assert_eq!((life.outcome(), life.view().status), (None, Status::Ok), "{}", life.trace());
+    assert_eq!(life.count(JobKind::RemoveContainer), 2, "one was cancelled\n{}", life.trace());
 }

@@ -47,6 +47,19 @@ fn secrets_that_are_not_in_place_at_a_restart_are_fetched_before_it() {
 }
 
 #[test]
+fn secrets_that_never_come_at_a_restart_are_given_up_and_fetched_again() {
+    let life = Sim::new(LINE)
+        .answer(JobKind::WatchContainer, secs(20), exited(1))
+        .answer(JobKind::StartContainer, ms(200), started())
+        .answer(JobKind::StartContainer, ms(1), Event::SecretsMissing)
+        .answer(JobKind::StartContainer, ms(1), Event::SecretsMissing)
+        .answer(JobKind::FetchSecrets, ms(100), Event::SecretsFetched)
+        .never(JobKind::FetchSecrets)
+        .run(secs(240));
+    assert_eq!((life.view().status, life.count(JobKind::FetchSecrets)), (Status::Ok, 3), "{}", life.trace());
+}
+
+#[test]
 fn secrets_that_are_gone_before_the_first_start_are_fetched_again() {
     let life = Sim::new(LINE).answer(JobKind::StartContainer, ms(1), Event::SecretsMissing).run(secs(60));
     assert_eq!((life.view().phase, life.count(JobKind::FetchSecrets)), (PhaseName::Serve, 2), "{}", life.trace());

@@ -1,14 +1,16 @@
 //! Keeping the app running: probes, restarts, an engine that goes away, secrets that rotate.
 
-use berth_core::message::container::Exit;
+use std::net::SocketAddr;
+
+use berth_core::message::container::{Exit, RunningContainer};
 use berth_core::message::error::ErrorClass;
 use berth_core::message::event::Event;
 use berth_core::message::identity::TargetState;
 use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
-use berth_core::view::Status;
+use berth_core::view::{PortView, ReadyReason, Status};
 
-use crate::sim::{LINE, Sim, exited, failure, ms, refused, secs, target};
+use crate::sim::{LINE, Sim, exited, failure, ms, refused, running, secs, target};
 
 #[test]
 fn readiness_follows_the_thresholds_both_ways() {
@@ -20,12 +22,42 @@ fn readiness_follows_the_thresholds_both_ways() {
     }
     let before = life.run(ms(17_000));
     assert_eq!(before.view().status, Status::Ok, "two failures are not three\n{}", before.trace());
-    let ill = before.run(ms(17_600));
-    assert_eq!(ill.view().status, Status::Unhealthy);
-    let still = ill.run(secs(23));
+    let life = before.run(ms(17_600));
+    let ill = life.view();
+    assert_eq!((ill.status, ill.ready_reason), (Status::Unhealthy, ReadyReason::AppUnhealthy));
+    let still = life.run(secs(23));
     assert_eq!(still.view().status, Status::Unhealthy, "one pass is not two");
+    assert_eq!(still.view().reason, ill.reason, "and the reason stays what made it unhealthy");
     let well = still.run(secs(28));
     assert_eq!((well.view().status, well.count(JobKind::StopContainer)), (Status::Ok, 0));
+    assert_eq!((well.view().reason.as_str(), well.view().ready_reason), ("the app is healthy", ReadyReason::Healthy));
+}
+
+#[test]
+fn every_probe_is_counted_and_those_that_failed_also_apart() {
+    let life = Sim::new(LINE).answer(JobKind::WatchContainer, secs(10), exited(1)).fails_probing(3).run(secs(60));
+    let (view, probes) = (life.view(), life.count(JobKind::ProbeApp) as u64);
+    assert_eq!((view.probe_durations.count, view.probe_failures), (probes, 3), "also before the restart");
+    assert!((view.probe_durations.sum_seconds - 0.01 * probes as f64).abs() < 0.001, "each took 10 ms: {view:?}");
+}
+
+#[test]
+fn how_the_app_exited_last_is_shown_while_it_runs_again() {
+    let life = Sim::new(LINE).answer(JobKind::WatchContainer, secs(5), exited(1));
+    let life = life.answer(JobKind::WatchContainer, secs(5), exited(137)).run(secs(60));
+    let exit = life.view().app_exit.unwrap();
+    assert_eq!((life.view().status, exit.code, exit.signal), (Status::Ok, 137, Some(9)), "{}", life.trace());
+}
+
+#[test]
+fn the_ports_on_the_host_are_shown_while_the_app_runs() {
+    let host = SocketAddr::from(([127, 0, 0, 1], 32768));
+    let published = Event::ContainerStarted(Box::new(RunningContainer { published: vec![(8080, host)], ..running() }));
+    let life = Sim::new(LINE).answer(JobKind::StartContainer, ms(200), published);
+    let life = life.answer(JobKind::WatchContainer, secs(10), exited(1)).run(secs(10));
+    let ports = |life: &Sim| life.view().container.unwrap().ports;
+    assert_eq!(ports(&life), [PortView { container_port: 8080, host_address: host }]);
+    assert_eq!(ports(&life.run(ms(12_500))), [], "it exited, and nobody answers there");
 }
 
 #[test]
@@ -50,6 +82,35 @@ fn an_app_that_stays_unhealthy_is_restarted() {
 }
 
 #[test]
+fn a_stop_that_fails_delays_no_restart() {
+    let life = Sim::new(LINE).answer(JobKind::ProbeApp, ms(10), Event::ProbePassed).fails_probing(6);
+    let life = life.fails(JobKind::StopContainer, 1, ErrorClass::Broken, "no").run(secs(60));
+    assert_eq!((life.view().status, life.view().restarts), (Status::Ok, 1), "{}", life.trace());
+}
+
+#[test]
+fn a_start_that_never_ends_is_given_up_and_made_again() {
+    let life = Sim::new(LINE)
+        .answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
+        .answer(JobKind::WatchContainer, secs(10), exited(1))
+        .never(JobKind::StartContainer)
+        .run(secs(200));
+    assert_eq!((life.view().status, life.view().restarts), (Status::Ok, 2), "{}", life.trace());
+}
+
+#[test]
+fn an_exit_counts_within_the_window_and_no_longer() {
+    let second = |at| {
+        let life = Sim::new("image=r.test/a:1 port=80 restart.limit=1 restart.window=10s");
+        life.at(secs(20), exited(1)).at(at, exited(1)).run(secs(60))
+    };
+    let within = second(ms(29_999));
+    assert_eq!(within.outcome(), Some(Outcome::AppFailed), "{}", within.trace());
+    let after = second(secs(30));
+    assert_eq!((after.view().status, after.view().restarts), (Status::Ok, 2), "{}", after.trace());
+}
+
+#[test]
 fn an_app_that_never_gets_healthy_again_is_given_up_past_the_limit() {
     let life = Sim::new("image=r.test/a:1 port=80 restart.limit=2 probe.start_timeout=10s stop_timeout=1s")
         .answer(JobKind::ProbeApp, ms(10), Event::ProbePassed)
@@ -62,7 +123,7 @@ fn an_app_that_never_gets_healthy_again_is_given_up_past_the_limit() {
 fn an_engine_that_goes_away_and_comes_back_is_one_restart_however_many_starts_fail() {
     const AWAY: &str = "the engine is away";
     let life = Sim::new("image=r.test/a:1 port=80 restart.limit=1")
-        .answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(crate::sim::running())))
+        .answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
         .answer(JobKind::WatchContainer, secs(10), failure(JobKind::WatchContainer, ErrorClass::Transient, AWAY))
         .fails(JobKind::WatchContainer, 20, ErrorClass::Transient, AWAY)
         .answer(JobKind::WatchContainer, ms(10), exited(137))
@@ -92,6 +153,14 @@ fn an_engine_that_comes_back_with_the_container_running_costs_no_restart() {
 }
 
 #[test]
+fn an_engine_that_stays_away_is_asked_for_the_container_every_second_or_so() {
+    let life = Sim::new(LINE).fails_always(JobKind::WatchContainer, "the engine is away").run(secs(62));
+    let asked = life.count(JobKind::WatchContainer);
+    assert!((60..=130).contains(&asked), "{asked} times in a minute");
+    assert_eq!((life.view().status, life.view().restarts), (Status::Ok, 0), "{}", life.trace());
+}
+
+#[test]
 fn an_app_that_the_kernel_killed_for_memory_is_reported_so_and_started_again() {
     let killed = Event::ContainerExited(Exit { code: 137, oom_killed: true });
     let life = Sim::new(LINE).answer(JobKind::WatchContainer, secs(10), killed).run(secs(13));
@@ -102,7 +171,7 @@ fn an_app_that_the_kernel_killed_for_memory_is_reported_so_and_started_again() {
 #[test]
 fn a_start_that_meets_an_absent_engine_does_not_count_as_a_crash() {
     let life = Sim::new("image=r.test/a:1 port=80 restart.limit=1")
-        .answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(crate::sim::running())))
+        .answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
         .answer(JobKind::WatchContainer, secs(10), exited(1))
         .fails(JobKind::StartContainer, 30, ErrorClass::Transient, "the engine is away")
         .run(secs(200));
@@ -113,10 +182,10 @@ fn a_start_that_meets_an_absent_engine_does_not_count_as_a_crash() {
 fn an_engine_that_was_away_before_the_app_was_healthy_makes_the_next_attempt_no_later() {
     const AWAY: &str = "the engine is away";
     let life = Sim::new("image=r.test/a:1 port=80")
-        .answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(crate::sim::running())))
+        .answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
         .answer(JobKind::WatchContainer, secs(10), exited(1))
         .fails(JobKind::StartContainer, 10, ErrorClass::Transient, AWAY)
-        .answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(crate::sim::running())))
+        .answer(JobKind::StartContainer, ms(200), Event::ContainerStarted(Box::new(running())))
         .answer(JobKind::WatchContainer, secs(60), exited(1))
         .fails(JobKind::StartContainer, 1, ErrorClass::Transient, AWAY)
         .run(secs(200));
@@ -138,6 +207,7 @@ fn rotated_secrets_restart_the_app_once() {
         (life.view().status, life.count(JobKind::StopContainer), life.count(JobKind::StartContainer)),
         (Status::Ok, 1, 2)
     );
+    assert_eq!(life.view().restarts, 1, "it is shown as a restart");
     assert!((3..=5).contains(&life.count(JobKind::CheckSecrets)), "{}", life.count(JobKind::CheckSecrets));
 }
 
