@@ -2,10 +2,10 @@
 
 use berth_core::message::container::{ContainerId, FoundContainer, ImageFacts};
 use berth_core::message::error::ErrorClass;
-use berth_core::message::event::Event;
+use berth_core::message::event::{Event, Signal};
 use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
-use berth_core::view::Status;
+use berth_core::view::{PhaseName, Status};
 
 use crate::sim::{LINE, Sim, config, exited, failure, ms, running, secs, survivor};
 
@@ -222,6 +222,24 @@ fn stray() -> FoundContainer {
 fn adopted_beside_a_stray() -> Sim {
     let found = vec![survivor(&config(LINE)), stray()];
     Sim::new(LINE).answer(JobKind::FindContainers, ms(5), Event::ContainersFound(found)).fails_probing(60)
+}
+
+#[test]
+fn an_adopted_app_serves_once_what_it_is_found_beside_is_removed() {
+    let found = || Event::ContainersFound(vec![survivor(&config(LINE)), stray()]);
+    let adopted = || {
+        Sim::new(LINE).answer(JobKind::FindContainers, ms(5), found()).answer(JobKind::FindContainers, ms(5), found())
+    };
+    let life = adopted().answer(JobKind::RemoveContainer, secs(3), Event::ContainerRemoved).run(secs(60));
+    assert!((3.0..3.5).contains(&life.view().phases[1].began_seconds), "{}", life.trace());
+    assert_eq!((life.view().status, life.count(JobKind::RemoveContainer)), (Status::Ok, 1), "{}", life.trace());
+    // The exit of the app is its own, and no stray's.
+    let exits = adopted().holds(secs(0), 3).at(secs(30), Event::Signalled(Signal::Term)).at(secs(35), exited(1));
+    assert_eq!(exits.run(secs(600)).outcome(), Some(Outcome::DrainCut));
+    // One that exits in the meantime is not healthy.
+    let exits = adopted().never(JobKind::RemoveContainer).at(secs(2), exited(1)).never(JobKind::StartContainer);
+    let life = exits.run(secs(10));
+    assert_eq!((life.view().phase, life.count(JobKind::CompleteHook)), (PhaseName::Boot, 0), "{}", life.trace());
 }
 
 #[test]

@@ -115,10 +115,7 @@ impl Boot {
             }
             match news {
                 News::Nothing => {}
-                News::Healthy => {
-                    self.steps.healthy.done((), now);
-                    return BootNext::Serve;
-                }
+                News::Healthy => self.steps.healthy.done((), now),
                 News::Lost(reason) => return BootNext::Fail(Failure::of_boot(app.ready_reason(), reason)),
             }
             if app.is_creating() {
@@ -142,6 +139,11 @@ impl Boot {
         }
         if self.warm && self.facts().is_some() && self.steps.containers.is_done() && self.strays.is_empty() {
             return BootNext::Warm;
+        }
+        // An adopted app may be healthy before what was found beside it is removed.
+        let is_healthy = self.app.as_ref().is_some_and(|app| app.health().is_healthy());
+        if is_healthy && self.strays.is_empty() {
+            return BootNext::Serve;
         }
         match self.overdue(now) {
             Some(failure) => BootNext::Fail(failure),
