@@ -30,7 +30,7 @@ async fn status_and_wait_report_a_running_agent() {
 
     let none = berth(&world, &["status"]).await;
     assert_eq!((none.status.code(), out(&none).as_str()), (Some(1), ""));
-    assert!(err(&none).contains("no berth agent runs"), "{}", err(&none));
+    assert!(err(&none).contains("no berth agent is running"), "{}", err(&none));
 
     // It waits for an agent that is not there yet.
     let wait = ["wait", "ready", "--timeout", "1m"];
@@ -92,7 +92,7 @@ async fn a_drain_is_asked_for_and_followed_to_its_end() {
     world.user_data(&format!("berth image={} port=0:8080 health=/health", image.by_tag()));
     let none = berth(&world, &["drain"]).await;
     assert_eq!(none.status.code(), Some(1));
-    assert!(err(&none).contains("no berth agent runs"), "{}", err(&none));
+    assert!(err(&none).contains("no berth agent is running"), "{}", err(&none));
 
     let agent = world.launch(BERTH.as_ref()).await;
     agent.ready_within(SOON).await;

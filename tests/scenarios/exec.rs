@@ -371,7 +371,7 @@ async fn the_container_is_the_agent_s_until_the_end_and_without_an_agent_the_one
     agent.kill9().await;
     let (code, output, error) = exec(&world, &["--", "echo", "here"]).await;
     assert_eq!((code, output.as_str()), (Some(0), "here\n"), "{error}");
-    assert!(error.contains("no berth agent runs") && error.contains("in the container that it left"), "{error}");
+    assert!(error.contains("no berth agent is running") && error.contains("in the container that it left"), "{error}");
 
     let agent = world.launch(BERTH.as_ref()).await;
     agent.ready_within(SOON).await;

@@ -208,7 +208,7 @@ async fn a_handover_is_refused_where_there_is_nothing_to_hand_over() {
     let world = World::start().await;
     let (code, text) = code_and_text(&handover(&world, BERTH.as_ref()).await);
     assert_eq!(code, Some(1));
-    assert!(text.starts_with("berth: no berth agent runs with the run directory "), "{text}");
+    assert!(text.starts_with("berth: no berth agent is running (run directory "), "{text}");
 
     let systemd = Systemd::start(STORE);
     let agent = serving(&world, BERTH.as_ref(), &systemd).await;

@@ -51,7 +51,7 @@ fn on_the_way_out_it_is_refused_and_changes_nothing() {
     let term = || Sim::new(LINE).at(secs(30), Event::Signalled(Signal::Term));
     let (with, without) = (term().at(secs(35), ASKED).run(secs(600)), term().run(secs(600)));
     assert_eq!((with.outcome(), with.handed_over), (Some(Outcome::Done), false));
-    let refused = "RefuseHandover the instance drains, and the next agent would not know it";
+    let refused = "RefuseHandover the instance drains: the installed binary starts with the next agent";
     assert!(with.trace().contains(refused), "{}", with.trace());
     let end = |life: &Sim| {
         life.trace().lines().filter(|line| line.contains("Container")).map(str::to_owned).collect::<Vec<_>>()

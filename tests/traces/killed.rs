@@ -233,7 +233,7 @@ fn a_kill_makes_the_time_in_which_an_api_that_is_away_is_asked_no_shorter() {
         let first = away(Sim::new(line).answer(JobKind::CompleteHook, ms(50), Event::HookCompleted));
         let first = first.sees_at(secs(30), target(TargetState::Terminated)).run(secs(killed_at));
         let tried = first.unfinished().unwrap().completing.unwrap();
-        let stopped = vec![berth_core::message::container::FoundContainer { running: None, ..survivor(&config(line)) }];
+        let stopped = vec![FoundContainer { running: None, ..survivor(&config(line)) }];
         let second = Sim::new(line).after(first.unfinished()).sees(secs(0), target(TargetState::Terminated)).answer(
             JobKind::FindContainers,
             ms(5),

@@ -104,7 +104,8 @@ fn a_held_hook_that_was_refused_is_abandoned_when_the_hold_is_over() {
         .fails(JobKind::CompleteHook, 1, ErrorClass::Denied, NOT_ALLOWED)
         .fails(JobKind::CompleteHook, 6, ErrorClass::Transient, "503")
         .answer(JobKind::DescribeInstance, ms(50), described("Pending:Wait"));
-    let hours = secs(48 * 3600);
+    // AWS waits for 100 times the timeout of the hook.
+    let hours = secs(100 * 600);
     let life = life.run(hours);
     assert_eq!((life.view().phase, life.count(JobKind::CompleteHook)), (PhaseName::Hold, 1), "{}", life.hook());
     let life = life.run(hours + secs(6));

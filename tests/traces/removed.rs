@@ -150,7 +150,7 @@ fn a_notice_while_it_is_created_again_stops_that() {
     let life = removed(Sim::new(LINE))
         .answer(JobKind::CreateContainer, ms(5), Event::ContainerCreated(running().id))
         .never(JobKind::CreateContainer)
-        .at(secs(30), Event::Signalled(berth_core::message::event::Signal::Term))
+        .at(secs(30), Event::Signalled(Signal::Term))
         .run(secs(400));
     assert_eq!((life.outcome(), life.count(JobKind::StartContainer)), (Some(Outcome::Done), 2), "{}", life.trace());
     assert!(when(&life, "> Cancel").contains(&30.0), "the adapter stops, too\n{}", life.trace());

@@ -10,7 +10,7 @@ use berth_core::message::outcome::Outcome;
 use berth_core::message::snapshot::Snapshot;
 use berth_core::view::{DeadlineName, PhaseName, Status, StepState, StepView};
 
-use crate::sim::{DIGEST, LINE, Sim, ms, secs, target};
+use crate::sim::{DIGEST, LINE, Sim, group, ms, secs, target};
 
 /// The step of that name, which is there once.
 #[track_caller]
@@ -101,10 +101,16 @@ fn a_life_that_is_over_waits_for_nothing() {
 #[test]
 fn a_boot_that_is_held_shows_until_when_aws_lets_it_be() {
     let line = format!("{LINE} boot.on_failure=hold");
-    let life = Sim::new(&line).fails(JobKind::PullImage, 1, ErrorClass::Broken, "manifest unknown").run(secs(60));
-    let until = life.view().deadlines.iter().find(|one| one.name == DeadlineName::Hold).map(|one| one.at_seconds);
-    let two_days = life.view().phase_since_seconds + 48.0 * 3600.0;
-    assert!(until.is_some_and(|until| (until - two_days).abs() < 0.001), "{:?}", life.view().deadlines);
+    // 100 times the timeout of the hook, and at most two days.
+    for (timeout, limit) in [(600, 60_000.0), (7200, 48.0 * 3600.0)] {
+        let life = Sim::new(&line)
+            .answer(JobKind::FindGroup, ms(100), group(secs(timeout), "Pending:Wait"))
+            .fails(JobKind::PullImage, 1, ErrorClass::Broken, "manifest unknown")
+            .run(secs(60));
+        let until = life.view().deadlines.iter().find(|one| one.name == DeadlineName::Hold).map(|one| one.at_seconds);
+        let limit = life.view().phase_since_seconds + limit;
+        assert!(until.is_some_and(|until| (until - limit).abs() < 0.001), "{:?}", life.view().deadlines);
+    }
 }
 
 #[test]

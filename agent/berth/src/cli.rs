@@ -89,7 +89,7 @@ pub enum CommandArgs {
     /// Run a command in the app's container, with the app's secret environment
     #[command(after_help = help::EXEC)]
     Exec(ExecArgs),
-    /// Replace the running agent by the installed binary; the app keeps running
+    /// Replace the running agent with the installed binary; the app keeps running
     #[command(after_help = help::HANDOVER)]
     Handover(HandoverArgs),
     /// Wait until the instance is ready or drained, for scripts

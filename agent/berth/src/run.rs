@@ -189,7 +189,7 @@ fn left(note: &Note) -> Option<Unfinished> {
     let left = read.map(|(left, ago)| left.after(ago));
     if let Some(left) = &left {
         let age = left.age.as_secs_f64();
-        info!(age, cause = %left.cause, "the agent before this one was killed in a drain; this one continues it with the time that is left");
+        info!(age, cause = %left.cause, "an agent before this one was killed in a drain; whether this one continues it is decided once the instance is known");
     }
     left
 }

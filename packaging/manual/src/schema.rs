@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// A table for the document itself and for each type in it: its fields, or its words.
 fn tables(schema: &Value, without: &[&str]) -> String {
-    let mut text = fields(schema);
+    let mut text = if schema["properties"].is_object() { fields(schema) } else { String::new() };
     let types = schema["$defs"].as_object().into_iter().flatten();
     for (name, shape) in types.filter(|(name, _)| !without.contains(&name.as_str())) {
         let description = shape["description"].as_str().unwrap_or_default();
@@ -27,7 +27,9 @@ fn fields(shape: &Value) -> String {
 
 /// The words of an enum, or the types that it may be.
 fn words(shape: &Value) -> String {
-    let mut text = String::from("| word | meaning |\n|---|---|\n");
+    let refers = |key: &str| shape[key].as_array().is_some_and(|all| all.iter().any(|one| one["$ref"].is_string()));
+    let head = if refers("oneOf") || refers("anyOf") { "one of" } else { "word" };
+    let mut text = format!("| {head} | meaning |\n|---|---|\n");
     let all = ["oneOf", "anyOf"].into_iter().filter_map(|key| shape[key].as_array()).flatten();
     for one in all {
         let meaning = cell(one["description"].as_str().unwrap_or_default());

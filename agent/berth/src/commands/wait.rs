@@ -193,7 +193,7 @@ mod tests {
     async fn the_time_ends_with_what_was_seen_last() {
         let run_dir = tempfile::tempdir().unwrap();
         let result = ready(run_dir.path(), Duration::from_millis(1)).await.unwrap();
-        assert!(result.sentence().starts_with("not ready in time: no berth agent runs with "), "{result:?}");
+        assert!(result.sentence().starts_with("not ready in time: no berth agent is running "), "{result:?}");
         assert_eq!(result.code(), 1);
 
         let agent = FakeAgent::start(run_dir.path());

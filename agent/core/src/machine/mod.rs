@@ -11,12 +11,12 @@
 //!    └── on_failure=hold ──▶ hold ────────────────────────────┘
 //! ```
 //! A handover (`berth handover`) ends boot, serve, warm and hold like a kill: the container stays as it is, and the next agent
-//! boots. During a drain it is refused: the next agent would not know of the drain.
+//! boots. During a drain it is refused: the next one would not continue a drain by SIGTERM (drain/unfinished.rs).
 //!
 //! A kill does not end a drain: the next agent gets what is left of it, and continues once it knows its instance
 //! (drain/unfinished.rs).
 //!
-//! What the surroundings want is asked for in every phase (notice.rs), and reaches drain from any of them in one event; a
+//! What the surroundings want is asked for in every phase (react.rs, watcher/), and reaches drain from any of them in one event; a
 //! drain takes later notices without a new beginning (invariant 7).
 //!
 //! Events come in with the time, effects go out with tickets. Only the driver calls it (invariant 2).

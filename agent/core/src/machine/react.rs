@@ -71,7 +71,9 @@ impl Machine {
                 MachineNext::HandOver
             }
             (Phase::Drain(_), Event::HandoverRequested) => {
-                outbox.command(Command::RefuseHandover("the instance drains, and the next agent would not know it"));
+                outbox.command(Command::RefuseHandover(
+                    "the instance drains: the installed binary starts with the next agent",
+                ));
                 MachineNext::Stay
             }
             (Phase::Failing(_) | Phase::Gone, Event::HandoverRequested) => {

@@ -6,7 +6,7 @@ use std::{fmt, io, iter};
 use serde::Serialize;
 use strum::{IntoStaticStr, VariantArray};
 
-/// What to do about a failure. Nothing else of an error decides anything.
+/// The kind of failure. It alone decides what berth does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, IntoStaticStr, VariantArray)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]

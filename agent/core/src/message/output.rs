@@ -15,9 +15,9 @@ pub const BYTES: usize = 8 * 1024;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AppOutput {
-    /// When they were read. The machine fills it in.
+    /// When they were read.
     pub at_seconds: f64,
-    /// Oldest first, at most [`LINES`] and [`BYTES`].
+    /// Oldest first, at most 40 lines and 8 KB.
     pub lines: Vec<String>,
     /// Whether earlier output, or a part of a line, was left out.
     pub truncated: bool,

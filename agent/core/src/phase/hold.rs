@@ -1,8 +1,6 @@
 //! Hold: a failed boot kept for debugging (`boot.on_failure=hold`). Not ready; heartbeats keep the launch hook from
 //! expiring; a signal ends it.
 
-use std::time::Duration;
-
 use crate::app::App;
 use crate::clock::Uptime;
 use crate::hook::Hook;
@@ -12,16 +10,14 @@ use crate::phase::failing::Failure;
 use crate::phase::past::Past;
 use crate::view::{DeadlineName, DeadlineView};
 
-/// AWS ends any wait state after 48 hours, whatever the heartbeats say.
-const LIMIT: Duration = Duration::from_secs(48 * 3600);
-
 /// A failed boot, kept.
 #[derive(Clone, Debug)]
 pub struct Hold {
     /// What came before.
     pub past: Past,
     failure: Failure,
-    deadline: Uptime,
+    /// When it began, or when a launch hook of its own began in it.
+    since: Uptime,
 }
 
 impl Hold {
@@ -35,7 +31,7 @@ impl Hold {
             app.halt(outbox);
         }
         past.hook.hold(outbox, now);
-        Self { past, failure, deadline: now + LIMIT }
+        Self { past, failure, since: now }
     }
 
     /// Takes an input; whether the hold is over.
@@ -44,21 +40,27 @@ impl Hold {
         if let Some(app) = &mut self.past.app {
             app.on(input, outbox, now); // it is halted: only what it wrote last is still to come
         }
-        self.deadline <= now
+        self.deadline() <= now
     }
 
     /// The group wants the instance in service. Taken from its pool, it has another launch hook to keep from expiring.
     pub fn enter_service(&mut self, outbox: &mut Outbox, now: Uptime) {
         if self.past.hook.is_over() {
+            self.since = now;
             self.past.hook = Hook::launching();
             self.past.hook.begin(self.past.identity.as_ref(), &self.past.config.lifecycle, None, outbox, now);
         }
     }
 
+    /// When AWS stops waiting for the launch hook, whatever the heartbeats say.
+    fn deadline(&self) -> Uptime {
+        self.past.hook.limit(self.since)
+    }
+
     /// When it wants to be woken.
     pub fn wake(&self) -> Option<Uptime> {
         let app = self.past.app.as_ref().and_then(App::wake);
-        [self.past.hook.wake(), app, Some(self.deadline)].into_iter().flatten().min()
+        [self.past.hook.wake(), app, Some(self.deadline())].into_iter().flatten().min()
     }
 
     /// Why the boot failed.
@@ -68,6 +70,6 @@ impl Hold {
 
     /// Until when AWS lets it be.
     pub fn deadlines(&self) -> Vec<DeadlineView> {
-        vec![DeadlineView { name: DeadlineName::Hold, at_seconds: self.deadline.0.as_secs_f64() }]
+        vec![DeadlineView { name: DeadlineName::Hold, at_seconds: self.deadline().0.as_secs_f64() }]
     }
 }

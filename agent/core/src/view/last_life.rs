@@ -27,7 +27,8 @@ pub struct LastLife {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Ending {
-    /// When this was written, RFC 3339 in UTC: at the end, or else when the last phase began.
+    /// When this record was last written, RFC 3339 in UTC: at the end, or when the phase, a hook, the restarts or the app's output last
+    /// changed.
     pub written_at: String,
     /// The agent's exit code; null if it was killed before it could end.
     pub exit_code: Option<u8>,
@@ -80,8 +81,8 @@ impl LastLife {
         match exit_code {
             Some(code) => format!("the last agent ended at {written_at} with exit code {code} ({})", meaning(*code)),
             None => format!(
-                "the last agent left no final status: it was killed, or the instance was stopped; its last known phase is \
-                 {phase}, since {written_at}"
+                "the last agent left no final status: it was killed, or the instance was stopped; when it last wrote its \
+                 record, at {written_at}, it was in {phase}"
             ),
         }
     }
@@ -141,6 +142,6 @@ mod tests {
             assert!(sentence.starts_with(&format!("the last agent ended at T with exit code {} (", outcome.code())));
             assert!(!sentence.contains("unknown"), "{sentence}");
         }
-        assert!(LastLife::default().sentence().contains("its last known phase is boot"));
+        assert!(LastLife::default().sentence().contains("it was in boot"));
     }
 }

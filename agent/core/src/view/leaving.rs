@@ -58,7 +58,7 @@ pub enum DrainStage {
     ReadingConfig,
     /// The containers that run are looked up.
     Discovering,
-    /// `/ready` answers 503 and the app is still served.
+    /// `/ready` answers 503; the app still serves.
     Settling,
     /// Connections of clients end.
     DrainingConnections,
@@ -120,7 +120,7 @@ pub enum DeadlineName {
     SpotInterruption,
     /// What follows a failure: the app is stopped, the hook is completed.
     Cleanup,
-    /// AWS ends any wait state after 48 hours.
+    /// AWS stops waiting for the launch hook: after 100 times its timeout, and at most 48 hours.
     Hold,
 }
 

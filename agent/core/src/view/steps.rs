@@ -50,7 +50,7 @@ pub enum StepName {
     ReadingConfig,
     /// Drain: the containers that run are looked up, when this agent does not know them yet.
     Discovering,
-    /// Drain: `/ready` answers 503 and the app is still served (`drain.settle`).
+    /// Drain: `/ready` answers 503; the app still serves (`drain.settle`).
     Settling,
     /// Drain: connections of clients end (`drain.timeout`).
     DrainingConnections,

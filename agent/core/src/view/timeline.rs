@@ -41,7 +41,7 @@ pub struct Timeline {
     pub reason: String,
     /// How it ended, if it is the last life and no agent runs.
     pub last_life: Option<Ending>,
-    /// When the app was served first, none if it never was.
+    /// When the app first served; null if it never did.
     pub ready_seconds: Option<f64>,
     /// The boot, then the way out once it has begun.
     pub panels: Vec<Panel>,

@@ -30,7 +30,7 @@ const REFUSAL_BYTES: usize = 400;
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// No agent listens.
-    #[error("no berth agent runs with the run directory {}", .0.display())]
+    #[error("no berth agent is running (run directory {})", .0.display())]
     NotRunning(PathBuf),
     /// The socket is not for this user.
     #[error("{} is for root only", .0.display())]

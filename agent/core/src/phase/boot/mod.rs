@@ -5,9 +5,9 @@
 //!                     ├▶ login ──┬▶ digest ▶ image ┬─────▶ create ──┴▶ start ▶ healthy ▶ serve
 //!                     ├▶ engine ─┤                 └▶ pull ▶ image
 //!                     │          └▶ containers ▶ (strays removed ▶ paths ▶ create | ours adopted ▶ healthy)
-//!                     └▶ group ▶ heartbeats (hook.rs)
+//!                     └▶ group ▶ heartbeats (hook/)
 //! ```
-//! Every step is ordered as soon as its inputs are there, so what can go side by side does. A transient error is tried
+//! Every step is ordered as soon as its inputs are there, so independent steps run at the same time. A transient error is tried
 //! again until `boot.timeout`; a permanent one fails the boot at once, unless the step turns out not to be needed: a login
 //! when the image is here, all of them when a container is adopted.
 

@@ -73,7 +73,7 @@ fn the_last_life_begins_with_how_it_ended_and_goes_on_as_a_running_one() {
     (life.last_life.exit_code, life.last_life.final_status) = (None, None);
     let killed = last(&life, false, Viewport::default());
     expect![[r#"
-        the last agent left no final status: it was killed, or the instance was stopped; its last known phase is gone, since 2026-11-21T03:40:04Z
+        the last agent left no final status: it was killed, or the instance was stopped; when it last wrote its record, at 2026-11-21T03:40:04Z, it was in gone
         a signal: over"#]].assert_eq(&killed.lines().take(2).collect::<Vec<_>>().join("\n"));
     life.report.published.view.refused.insert(JobKind::CheckSecrets, 5);
     assert!(last(&life, false, Viewport::default()).contains("\n  refused    CheckSecrets 5 ×\n"));
