@@ -153,3 +153,12 @@ fn a_drain_shows_each_stage_as_a_step_and_what_of_it_was_waiting() {
     let stopping = step(&over, "stopping");
     assert_eq!((stopping.state, stopping.attempts, stopping.waits.len()), (StepState::Done, 1, 0));
 }
+
+#[test]
+fn a_drain_that_an_agent_before_this_one_began_is_shown_to_have_begun_then() {
+    let line = format!("{LINE} drain.settle=20s");
+    let first = Sim::new(&line).sees(secs(30), target(TargetState::Terminated)).run(secs(40));
+    let next = Sim::new(&line).after(first.unfinished()).sees(secs(0), target(TargetState::Terminated)).run(secs(1));
+    let began = next.view().drain.expect("it drains").began_seconds;
+    assert!((-10.5..-9.5).contains(&began), "{began}");
+}
