@@ -427,6 +427,27 @@ fn a_count_that_fails_is_not_taken_for_silence() {
 }
 
 #[test]
+fn a_count_that_is_never_answered_is_made_again() {
+    let life = Sim::new("image=r.test/a:1 port=80 drain.settle=5s drain.timeout=30s")
+        .never(JobKind::CountConnections)
+        .at(secs(10), TERM)
+        .run(secs(600));
+    assert_eq!(life.outcome(), Some(Outcome::Done), "{}", life.trace());
+    assert!(after(&life, "StopContainer").starts_with("22."), "{}", life.trace());
+}
+
+#[test]
+fn clients_that_left_just_before_the_time_is_over_were_not_cut_off() {
+    let life = Sim::new("image=r.test/a:1 port=80 drain.settle=5s drain.timeout=30s")
+        .holds(secs(0), 1)
+        .holds(secs(44), 0)
+        .at(secs(10), TERM)
+        .run(secs(600));
+    assert!(after(&life, "StopContainer").starts_with("45.000"), "{}", life.trace());
+    assert_eq!(life.outcome(), Some(Outcome::Done));
+}
+
+#[test]
 fn a_failed_stop_does_not_skip_the_hook() {
     let life = Sim::new(LINE)
         .answer(

@@ -32,5 +32,6 @@ mod secrets;
 mod serve;
 mod shown;
 mod tickets;
+mod timeline;
 mod unanswered;
 mod unprobed;

@@ -136,3 +136,35 @@ fn a_drain_names_the_recommendation_or_the_maintenance_that_it_follows() {
         assert!(life.words.contains(&format!("({words})")), "{}", life.words);
     }
 }
+
+#[test]
+fn a_drain_shows_each_stage_as_a_step_and_what_of_it_was_waiting() {
+    let near = |seconds: f64, wanted: f64| (seconds - wanted).abs() < 0.5;
+    let line = format!("{LINE} drain.settle=20s");
+    let settles = Sim::new(&line).sees(secs(30), target(TargetState::Terminated)).run(secs(45));
+    let drain = settles.view().drain.expect("it drains");
+    assert!(near(drain.began_seconds, 30.0) && !drain.cut_short, "{drain:?}");
+    let settling = step(&settles, "settling");
+    assert_eq!((settling.state, settling.took_seconds, settling.attempts), (StepState::Waiting, None, 1));
+    assert!(near(settling.began_seconds, 30.0), "{settling:?}");
+    assert_eq!(
+        settling.waits.first().map(|wait| (wait.began_seconds, wait.took_seconds)),
+        Some((settling.began_seconds, None))
+    );
+    let over = settles.run(secs(600));
+    let settling = step(&over, "settling");
+    assert_eq!((settling.state, settling.waits.len()), (StepState::Done, 1));
+    let waited = settling.waits[0].took_seconds;
+    assert!(settling.took_seconds == waited && waited.is_some_and(|took| near(took, 20.0)), "{settling:?}");
+    let stopping = step(&over, "stopping");
+    assert_eq!((stopping.state, stopping.attempts, stopping.waits.len()), (StepState::Done, 1, 0));
+}
+
+#[test]
+fn a_drain_that_an_agent_before_this_one_began_is_shown_to_have_begun_then() {
+    let line = format!("{LINE} drain.settle=20s");
+    let first = Sim::new(&line).sees(secs(30), target(TargetState::Terminated)).run(secs(40));
+    let next = Sim::new(&line).after(first.unfinished()).sees(secs(0), target(TargetState::Terminated)).run(secs(1));
+    let began = next.view().drain.expect("it drains").began_seconds;
+    assert!((-10.5..-9.5).contains(&began), "{began}");
+}

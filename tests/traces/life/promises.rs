@@ -128,6 +128,12 @@ fn may_wait(hook: &str, state: Option<&str>) -> bool {
     pending || (hook != "boot" && !state.ends_with(":Proceed") && !state.ends_with("Terminated"))
 }
 
+/// Whether something is still done about a hook.
+fn is_worked_on(hook: HookState) -> bool {
+    use HookState::{Completing, Finding, Held, NotActiveYet, Refusing, WaitingForApp};
+    matches!(hook, Finding | WaitingForApp | Held | Completing | NotActiveYet | Refusing)
+}
+
 impl Seen {
     /// Nothing is left of a drain that was cut off.
     pub(crate) fn drain_is_over(&mut self) {
@@ -448,7 +454,7 @@ impl World {
         }
         let control_plane = GROUP.contains(&job) || matches!(job, JobKind::FetchSecrets | JobKind::LoginRegistry);
         if phase == PhaseName::Serve && status == Status::Ok && control_plane {
-            let is_over = agent.machine.view().lifecycle.hooks.iter().all(|hook| hook.state.is_over());
+            let is_over = agent.machine.view().lifecycle.hooks.iter().all(|hook| !is_worked_on(hook.state));
             // A word that says too little is asked about.
             let unclear = job == JobKind::DescribeInstance
                 && self.plan.has(|twist| matches!(twist, Twist::StateOdd { .. } | Twist::Replace { .. }));

@@ -160,3 +160,56 @@ impl fmt::Display for Exit {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(code: i64) -> String {
+        Exit { code, oom_killed: false }.to_string()
+    }
+
+    #[test]
+    fn an_exit_code_that_is_not_the_app_s_own_is_explained() {
+        let signals = [
+            (1, "SIGHUP"),
+            (2, "SIGINT"),
+            (3, "SIGQUIT"),
+            (4, "SIGILL"),
+            (6, "SIGABRT"),
+            (7, "SIGBUS"),
+            (8, "SIGFPE"),
+            (9, "SIGKILL"),
+            (11, "SIGSEGV"),
+            (13, "SIGPIPE"),
+            (15, "SIGTERM"),
+        ];
+        for (number, name) in signals {
+            let code = 128 + number;
+            assert!(shown(code).starts_with(&format!("exited with code {code} ({name}")), "{}", shown(code));
+        }
+        assert!(shown(126).contains("cannot be executed"), "{}", shown(126));
+        assert!(shown(127).contains("is not in the image"), "{}", shown(127));
+        for own in [0, 1, 125, 128, 255] {
+            assert_eq!(shown(own), format!("exited with code {own}"));
+        }
+    }
+
+    #[test]
+    fn an_app_that_ran_out_of_memory_was_killed_and_did_not_exit() {
+        let exit = Exit { code: 137, oom_killed: true };
+        assert_eq!(exit.to_string(), "was killed by the kernel, out of memory (code 137)");
+    }
+
+    #[test]
+    fn an_id_is_shown_as_docker_ps_shows_it() {
+        assert_eq!(ContainerId("0123456789abcdef".into()).to_string(), "0123456789ab");
+        assert_eq!(ContainerId("short".into()).to_string(), "short");
+    }
+
+    #[test]
+    fn only_a_container_with_an_address_shows_one() {
+        assert_eq!(Address::At(IpAddr::from([172, 17, 0, 2])).to_string(), "172.17.0.2");
+        assert_eq!([Address::Never, Address::NotNow].map(|none| none.to_string()), ["no address"; 2]);
+    }
+}

@@ -287,3 +287,54 @@ impl fmt::Display for Signal {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::error::ErrorClass;
+
+    #[test]
+    fn what_an_operator_can_mend_is_a_warning() {
+        let failed = |class| Event::Failed(JobKind::PullImage, JobError::new(class, "no"));
+        let found = |change: fn(&mut Membership)| {
+            let mut group = Membership { group: "web".into(), ..Membership::default() };
+            change(&mut group);
+            Event::GroupFound(Some(group))
+        };
+        for warning in [
+            failed(ErrorClass::Denied),
+            failed(ErrorClass::Broken),
+            Event::ConfigWarned("`port`: is not published".into()),
+            found(|group| group.unnamed_terminate_hooks = vec!["backup".into(), "deregister".into()]),
+            found(|group| group.terminate_hook_error = Some("AccessDenied".into())),
+        ] {
+            assert!(warning.is_warning(), "{} {warning}", warning.name());
+        }
+        for other in [
+            failed(ErrorClass::Transient),
+            failed(ErrorClass::Throttled),
+            found(|_| ()),
+            Event::GroupFound(None),
+            Event::SecretsFetched,
+            Event::Signalled(Signal::Term),
+        ] {
+            assert!(!other.is_warning(), "{} {other}", other.name());
+        }
+    }
+
+    #[test]
+    fn a_repair_of_the_metadata_block_says_what_was_open_and_what_was_done() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        let repair = |bridges: &[&str], networks: &[&str]| {
+            BlockRepair { bridges: names(bridges), networks: names(networks) }.to_string()
+        };
+        let open = ": until now the app could reach the instance metadata although the config says imds=block";
+        assert_eq!(repair(&[], &[]), "imds=block holds");
+        assert_eq!(repair(&["br-1", "docker0"], &[]), format!("rules were missing on br-1, docker0 and are set{open}"));
+        assert_eq!(repair(&[], &["mesh"]), format!("the app was disconnected from mesh{open}"));
+        assert_eq!(
+            repair(&["docker0"], &["mesh"]),
+            format!("rules were missing on docker0 and are set, the app was disconnected from mesh{open}")
+        );
+    }
+}

@@ -91,3 +91,28 @@ impl fmt::Display for HookName {
         write!(f, "{}/{}", self.group, self.hook)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_found_of_the_group_names_its_hooks_and_what_is_wrong_with_them() {
+        let hook = |name: &str| Some(LifecycleHook { name: name.into(), timeout: None });
+        let web = Membership { group: "web".into(), ..Membership::default() };
+        assert_eq!(web.to_string(), "web, no launch hook");
+        let both = Membership { launch_hook: hook("boot"), terminate_hook: hook("leave"), ..web.clone() };
+        assert_eq!(both.to_string(), "web, launch hook boot");
+        let several = Membership { unnamed_terminate_hooks: vec!["backup".into(), "deregister".into()], ..web.clone() };
+        assert_eq!(
+            several.to_string(),
+            "web, no launch hook, several termination hooks (backup, deregister), and berth completes none: set \
+             lifecycle.terminate_hook to one"
+        );
+        let denied = Membership { terminate_hook_error: Some("AccessDenied".into()), ..web };
+        assert_eq!(
+            denied.to_string(),
+            "web, no launch hook; the termination hook was not found, set lifecycle.terminate_hook: AccessDenied"
+        );
+    }
+}

@@ -105,3 +105,51 @@ impl fmt::Display for TargetState {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(word: &str) -> TargetState {
+        TargetState::from(word.to_owned())
+    }
+
+    #[test]
+    fn each_word_of_the_metadata_is_the_state_that_it_names_and_is_written_as_it_was_read() {
+        for (word, meant) in [
+            ("InService", TargetState::InService),
+            ("Terminated", TargetState::Terminated),
+            ("Standby", TargetState::Standby),
+            ("Detached", TargetState::Detached),
+            ("Warmed:Running", TargetState::WarmedRunning),
+            ("Warmed:Stopped", TargetState::WarmedStopped),
+            ("Warmed:Hibernated", TargetState::WarmedHibernated),
+            ("Warmed:Terminated", TargetState::WarmedTerminated),
+        ] {
+            assert_eq!((&state(word), String::from(meant.clone()).as_str()), (&meant, word));
+        }
+        // The metadata has grown words before.
+        for word in ["Terminating:Wait", "inservice", "Pending:Proceed", ""] {
+            assert_eq!((state(word), state(word).to_string().as_str()), (TargetState::Other(word.into()), word));
+        }
+    }
+
+    #[test]
+    fn the_root_volume_is_replaced_until_the_group_proceeds() {
+        for word in ["ReplacingRootVolume", "ReplacingRootVolume:Wait"] {
+            assert_eq!((state(word), state(word).to_string().as_str()), (TargetState::RootVolume(word.into()), word));
+        }
+        let proceeds = "ReplacingRootVolume:Proceed";
+        assert_eq!(state(proceeds), TargetState::Other(proceeds.into()));
+    }
+
+    #[test]
+    fn only_an_instance_that_leaves_the_pool_for_good_is_warmed_and_not_in_it() {
+        for word in ["Warmed:Running", "Warmed:Stopped", "Warmed:Hibernated"] {
+            assert!(state(word).is_in_pool(), "{word}");
+        }
+        for word in ["Warmed:Terminated", "InService", "Terminated", "Standby", "Detached", "Warmed:Other"] {
+            assert!(!state(word).is_in_pool(), "{word}");
+        }
+    }
+}

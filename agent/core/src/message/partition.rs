@@ -133,6 +133,10 @@ mod tests {
             "123456789012.dkr.ecr.us-east-2.ic.gov",
             "123456789012.dkr.ecr.us_east_2.amazonaws.com",
             "123456789012.dkr.ecr.us-east-2@evil.amazonaws.com",
+            "123456789012.dkr.ecr..amazonaws.com",
+            "12345678901.dkr.ecr.us-east-2.amazonaws.com",
+            "1234567890123.dkr.ecr.us-east-2.amazonaws.com",
+            "12345678901a.dkr.ecr.us-east-2.amazonaws.com",
         ] {
             assert_eq!(registry_region(host), None, "{host}");
         }
@@ -140,7 +144,12 @@ mod tests {
 
     #[test]
     fn an_arn_names_the_partition_of_its_region() {
-        for (region, name) in [("us-east-2", "aws"), ("us-gov-east-1", "aws-us-gov"), ("us-isob-east-1", "aws-iso-b")] {
+        for (region, name) in [
+            ("us-east-2", "aws"),
+            ("us-gov-east-1", "aws-us-gov"),
+            ("us-isob-east-1", "aws-iso-b"),
+            ("xy-newest-1", "aws"),
+        ] {
             assert_eq!(partition_of(region), name, "{region}");
         }
     }

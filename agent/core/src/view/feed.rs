@@ -290,6 +290,15 @@ mod tests {
     }
 
     #[test]
+    fn a_pull_shows_its_layers_and_bytes() {
+        let progress = PullProgress { layers_done: 2, layers: 5, bytes: 1_000, total: 4_000 };
+        let line = EventLine::new(PhaseName::Boot, None, &Event::PullProgressed(progress), NOW);
+        let pull =
+            serde_json::json!({"layers_done": 2, "layers_total": 5, "bytes_pulled": 1_000, "bytes_total": 4_000});
+        assert_eq!(serde_json::to_value(line).unwrap()["pull"], pull);
+    }
+
+    #[test]
     fn only_the_last_line_has_an_exit_code() {
         for outcome in Outcome::ALL {
             let line = effect(Effect::Command(Command::Exit(outcome))).to_string();

@@ -136,11 +136,19 @@ mod tests {
 
     #[test]
     fn each_exit_code_has_its_words() {
-        for outcome in Outcome::ALL {
-            let ending = Ending { exit_code: Some(outcome.code()), written_at: "T".into(), ..Ending::default() };
+        let meanings = [
+            (0, "drained"),
+            (2, "the config is invalid"),
+            (3, "the boot failed"),
+            (4, "the app could not be kept running"),
+            (5, "the drain was cut short"),
+            (70, "a bug in berth"),
+        ];
+        assert_eq!(meanings.map(|(code, _)| code), Outcome::ALL.map(Outcome::code));
+        for (code, meaning) in meanings.into_iter().chain([(1, "unknown")]) {
+            let ending = Ending { exit_code: Some(code), written_at: "T".into(), ..Ending::default() };
             let sentence = LastLife { last_life: ending, ..LastLife::default() }.sentence();
-            assert!(sentence.starts_with(&format!("the last agent ended at T with exit code {} (", outcome.code())));
-            assert!(!sentence.contains("unknown"), "{sentence}");
+            assert_eq!(sentence, format!("the last agent ended at T with exit code {code} ({meaning})"));
         }
         assert!(LastLife::default().sentence().contains("it was in boot"));
     }

@@ -144,3 +144,20 @@ impl DeadlineName {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_that_the_config_sets_is_called_like_its_key() {
+        let keys: Vec<_> = berth_config::key_sections().into_iter().flat_map(|section| section.keys).collect();
+        let key = |word: &str| keys.iter().map(|doc| doc.key).find(|key| key.replace('.', "_") == word);
+        let of_keys: Vec<_> =
+            DeadlineName::VARIANTS.iter().filter_map(|name| Some((name.label(), key(name.into())?))).collect();
+        assert_eq!(of_keys.len(), 5, "{of_keys:?}");
+        for (label, key) in of_keys {
+            assert_eq!(label, key);
+        }
+    }
+}

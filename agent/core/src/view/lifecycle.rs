@@ -125,27 +125,6 @@ pub enum HookState {
 berth_config::read_as_word!(TransitionName, HookResultName, HookState);
 
 impl HookState {
-    /// Whether nothing more is done about the hook.
-    pub fn is_over(self) -> bool {
-        match self {
-            Self::Finding
-            | Self::WaitingForApp
-            | Self::Held
-            | Self::Completing
-            | Self::NotActiveYet
-            | Self::Refusing => false,
-            Self::Completed
-            | Self::OutsideAnyGroup
-            | Self::NoHook
-            | Self::NotNamed
-            | Self::NothingToComplete
-            | Self::Expired
-            | Self::Refused
-            | Self::GivenUp
-            | Self::Left => true,
-        }
-    }
-
     /// The word that JSON and metrics have.
     pub fn word(self) -> &'static str {
         self.into()
@@ -180,5 +159,41 @@ impl fmt::Display for HookView {
             HookState::GivenUp => write!(f, "given up: {reason}"),
             HookState::Left => f.write_str("given up: the instance is terminating"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hook(transition: TransitionName, state: HookState) -> HookView {
+        HookView { transition, state, ..HookView::default() }
+    }
+
+    #[test]
+    fn the_hooks_of_the_termination_take_the_place_of_those_of_the_launch() {
+        use HookState::{Completed, Completing, Finding, NotNamed, WaitingForApp};
+        use TransitionName::{Launch, Termination};
+        let current = |hooks: &[(TransitionName, HookState)]| {
+            let hooks = hooks.iter().map(|(transition, state)| hook(*transition, *state)).collect();
+            let view = LifecycleView { hooks, ..LifecycleView::default() };
+            view.current().map(|hook| (hook.transition, hook.state)).collect::<Vec<_>>()
+        };
+        assert_eq!(current(&[]), []);
+        assert_eq!(current(&[(Launch, WaitingForApp)]), [(Launch, WaitingForApp)]);
+        let drain = [(Launch, Completed), (Termination, Completed), (Termination, Completing)];
+        assert_eq!(current(&drain), drain[1..]);
+        // Several of which the config names none are shown beside any other, as they need the config to be mended.
+        let boot = [(Launch, Finding), (Termination, NotNamed), (Termination, NotNamed)];
+        assert_eq!(current(&boot), boot);
+        assert_eq!(current(&boot[1..]), boot[1..]);
+    }
+
+    #[test]
+    fn a_hook_that_waits_for_the_app_says_whether_its_heartbeats_are_refused() {
+        let waiting = hook(TransitionName::Launch, HookState::WaitingForApp);
+        assert_eq!(waiting.to_string(), "waiting for the app");
+        let refused = HookView { reason: Some("AccessDenied".into()), ..waiting };
+        assert_eq!(refused.to_string(), "waiting for the app; heartbeats are refused: AccessDenied");
     }
 }

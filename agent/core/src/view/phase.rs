@@ -77,3 +77,15 @@ pub struct PhaseView {
     /// When it began.
     pub began_seconds: f64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_word_of_a_status_is_the_same_in_json_and_for_people() {
+        for status in Status::VARIANTS {
+            assert_eq!(serde_json::json!(status), status.word());
+        }
+    }
+}

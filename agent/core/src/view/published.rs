@@ -136,6 +136,15 @@ mod tests {
     }
 
     #[test]
+    fn the_day_after_february_is_the_first_of_march() {
+        assert_eq!(rfc3339(5_097_600), "1970-03-01T00:00:00Z");
+        assert_eq!(rfc3339(951_868_800), "2000-03-01T00:00:00Z");
+        assert_eq!(rfc3339(1_772_323_200), "2026-03-01T00:00:00Z");
+        // A century without a leap day.
+        assert_eq!(rfc3339(4_107_542_400), "2100-03-01T00:00:00Z");
+    }
+
+    #[test]
     fn the_port_of_a_registry_is_no_tag() {
         let tag = |image: &str| {
             let view = View { image: Some(image.into()), ..View::default() };

@@ -132,6 +132,13 @@ mod tests {
     fn time_passes_between_two_agents() {
         let later = of(Cause::Terminated, 0).after(Duration::from_secs(4));
         assert_eq!((later.age, later.cut_in, later.stopping), (Duration::from_secs(9), Some(Duration::ZERO), None));
+        let tried = Unfinished {
+            stopping: Some(Duration::from_secs(2)),
+            completing: Some(Duration::from_secs(1)),
+            ..of(Cause::Terminated, 0)
+        };
+        let later = tried.after(Duration::from_secs(4));
+        assert_eq!((later.stopping, later.completing), (Some(Duration::from_secs(6)), Some(Duration::from_secs(5))));
         assert_eq!(later.after(Duration::MAX).age, Duration::MAX);
     }
 
