@@ -118,12 +118,15 @@ fn a_step_shows_how_much_of_it_was_waiting() {
         waits: vec![wait(2.0, 3.0), wait(6.0, 0.0), wait(8.0, None), wait(20.0, 1.0)],
         ..step(StepName::Secrets, 1.0, 11.0)
     };
-    let timeline = timeline(view(&[(PhaseName::Boot, 0.0)], vec![secrets]), 30.0);
+    let steps = vec![secrets, step(StepName::Login, 1.0, 2.0)];
+    let timeline = timeline(view(&[(PhaseName::Boot, 0.0)], steps), 30.0);
     let bar = &timeline.panels[0].steps[0];
     assert_eq!((bar.state, bar.until_seconds, bar.attempts), (BarState::Failed, 12.0, 3));
     let waits: Vec<_> = bar.waits.iter().map(|span| (span.began_seconds, span.until_seconds)).collect();
     assert_eq!(waits, [(2.0, 5.0), (8.0, 12.0)]);
     assert!((bar.waited_seconds - 7.0).abs() < 1e-9, "{bar:?}");
+    let login = timeline.panels[0].steps.iter().find(|bar| bar.name == StepName::Login).unwrap();
+    assert_eq!(serde_json::to_string(&login.waited_seconds).unwrap(), "0.0", "and not -0.0");
 }
 
 #[test]

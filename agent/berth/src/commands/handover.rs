@@ -54,10 +54,10 @@ impl HandoverResult {
 pub async fn main(global: &Global) -> ExitCode {
     match run(&global.run_dir(), PATIENCE).await {
         Ok(result @ HandoverResult::Complete { .. }) => {
-            super::say(&format!("{}\n", result.sentence()));
+            super::say(&format!("{}\n", super::plain(&result.sentence())));
             ExitCode::SUCCESS
         }
-        Ok(result) => super::failed(super::NO, &result.sentence()),
+        Ok(result) => super::failed(super::NO, &super::plain(&result.sentence())),
         Err(error) => super::failed(super::NO, &super::chain(&error)),
     }
 }

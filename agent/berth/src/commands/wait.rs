@@ -71,7 +71,7 @@ pub async fn main(global: &Global, args: &WaitArgs) -> ExitCode {
 
 /// Waits until the instance is ready, cannot become ready, or the timeout. It also waits for an agent that does not run yet.
 pub async fn ready(run_dir: &Path, patience: Duration) -> Result<WaitResult, ClientError> {
-    let last = RefCell::default();
+    let last = RefCell::new("the agent did not answer".to_owned());
     match timeout(patience, watch(run_dir, &last)).await {
         Ok(ended) => ended,
         Err(_) => Ok(WaitResult::TimedOut(last.into_inner())),
@@ -83,8 +83,8 @@ async fn watch(run_dir: &Path, last: &RefCell<String>) -> Result<WaitResult, Cli
     loop {
         match follow(run_dir, last).await {
             Ok(result) => return Ok(result),
-            // The agent may be starting, or a handover replaces it.
-            Err(error @ (ClientError::NotRunning(_) | ClientError::NoResponse(..))) => {
+            // The agent may be starting, or a handover replaces it, or it is stopped or busy for a while.
+            Err(error @ (ClientError::NotRunning(_) | ClientError::NoResponse(..) | ClientError::TimedOut(_))) => {
                 last.replace(error.to_string());
             }
             Err(error) => return Err(error),
@@ -153,6 +153,27 @@ mod tests {
         };
         let (result, _agent) = tokio::join!(ready(run_dir.path(), BOUND), life);
         assert_eq!(result.unwrap(), WaitResult::Ready);
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_does_not_answer_for_a_while_is_waited_for() {
+        let run_dir = tempfile::tempdir().unwrap();
+        let path = run_dir.path().join(crate::io::listen::socket::FILE);
+        // As a stopped process: it accepts no connection, and the kernel queues them.
+        let stopped = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let last = RefCell::new(String::new());
+        let life = async {
+            while !last.borrow().starts_with("the agent did not answer") {
+                tokio::task::yield_now().await;
+            }
+            drop(stopped);
+            std::fs::remove_file(&path).unwrap();
+            let agent = FakeAgent::start(run_dir.path());
+            agent.show(PhaseName::Serve, Status::Ok);
+            agent
+        };
+        let (result, _agent) = tokio::join!(timeout(BOUND, watch(run_dir.path(), &last)), life);
+        assert_eq!(result.expect("it is asked again").unwrap(), WaitResult::Ready);
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 
+use serde::de::{Error, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
 use crate::view::read::Json;
@@ -55,6 +56,11 @@ struct BesideTheView {
     agent_version: String,
     started_at: String,
     now_seconds: f64,
+    // Of the view: without them it would be the default of one.
+    #[serde(rename = "phase")]
+    _phase: IgnoredAny,
+    #[serde(rename = "status")]
+    _status: IgnoredAny,
 }
 
 impl StatusReport {
@@ -71,8 +77,13 @@ impl StatusReport {
     /// Reads it once for the view and once for the rest: serde reads a struct that is flattened into another by a second set of code for
     /// every type in it.
     pub(super) fn read(json: &serde_json::Value) -> serde_json::Result<Self> {
-        let BesideTheView { schema_version, listen, log_lines_dropped, agent_version, started_at, now_seconds } =
+        let BesideTheView { schema_version, listen, log_lines_dropped, agent_version, started_at, now_seconds, .. } =
             Json::read(json)?;
+        if schema_version != SCHEMA_VERSION {
+            return Err(Error::custom(format_args!(
+                "it has schema version {schema_version}, and this version of berth reads {SCHEMA_VERSION}"
+            )));
+        }
         let published = Published { view: Json::read(json)?, listen, log_lines_dropped, agent_version, started_at };
         Ok(Self { schema_version, published, now_seconds })
     }
@@ -166,6 +177,23 @@ mod tests {
             (&1.into(), &"boot".into(), &1.5.into())
         );
         assert_eq!(StatusReport::from_json(json.to_string().as_bytes()).unwrap(), report);
+    }
+
+    #[test]
+    fn a_report_of_another_schema_or_without_a_phase_is_none() {
+        let json = serde_json::to_value(StatusReport::default()).unwrap();
+        let with = |change: &dyn Fn(&mut serde_json::Value)| {
+            let mut json = json.clone();
+            change(&mut json);
+            StatusReport::from_json(json.to_string().as_bytes()).map_err(|error| error.to_string())
+        };
+        assert!(with(&|_| {}).is_ok());
+        let newer = with(&|json| json["schema_version"] = 2.into()).unwrap_err();
+        assert_eq!(newer, "it has schema version 2, and this version of berth reads 1");
+        for field in ["phase", "status", "now_seconds"] {
+            let error = with(&|json| drop(json.as_object_mut().unwrap().remove(field))).unwrap_err();
+            assert_eq!(error, format!("missing field `{field}`"));
+        }
     }
 
     #[test]

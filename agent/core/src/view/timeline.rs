@@ -3,6 +3,8 @@
 //! Days of serving lie between the two, so each has a panel of its own. Within a panel the critical path is marked: work begins in the
 //! moment its last input is there, so following the begins back from the last end finds what the whole waited for.
 
+use std::ops::Add;
+
 use serde::Serialize;
 
 use crate::message::error::ErrorClass;
@@ -246,7 +248,7 @@ fn bar(step: &StepView, cut: Option<f64>, now: f64) -> Bar {
         attempts: step.attempts,
         error: step.error.clone(),
         error_class: step.error_class,
-        waited_seconds: waits.iter().map(|wait| wait.until_seconds - wait.began_seconds).sum(),
+        waited_seconds: waits.iter().map(|wait| wait.until_seconds - wait.began_seconds).fold(0.0, f64::add),
         waits,
     }
 }

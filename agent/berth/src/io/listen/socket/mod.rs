@@ -18,7 +18,7 @@ use berth_core::view::published::{Published, StatusReport};
 use bytes::Bytes;
 use futures_util::stream;
 use http::{Method, Response, StatusCode};
-use http_body_util::{BodyExt, Limited, StreamBody};
+use http_body_util::{BodyExt, Collected, Limited, StreamBody};
 use hyper::body::{Frame, Incoming};
 use serde::Deserialize;
 use tokio::net::{UnixListener, UnixSocket};
@@ -189,7 +189,7 @@ pub async fn answer(request: http::Request<Incoming>, context: SocketContext) ->
             None => sentence(StatusCode::SERVICE_UNAVAILABLE, "the agent is leaving"),
         },
         (&Method::POST, "/v1/drain") => drain(request, &context.requests).await,
-        (&Method::POST, "/v1/handover") => handover(&context.requests).await,
+        (&Method::POST, "/v1/handover") => handover(request, &context.requests).await,
         (_, "/v1/status" | "/v1/events" | "/v1/drain" | "/v1/handover") => sentence(
             StatusCode::METHOD_NOT_ALLOWED,
             "GET /v1/status, GET /v1/events, POST /v1/drain, POST /v1/handover",
@@ -218,12 +218,22 @@ struct DrainBody {
     reason: Option<String>,
 }
 
+async fn body_of(request: http::Request<Incoming>) -> Result<Bytes, Response<Body>> {
+    let read = Limited::new(request.into_body(), BODY_BYTES).collect().await.map(Collected::to_bytes);
+    read.map_err(|_| sentence(StatusCode::PAYLOAD_TOO_LARGE, "the body is longer than 4096 bytes, or ended early"))
+}
+
 async fn drain(request: http::Request<Incoming>, requests: &mpsc::Sender<Request>) -> Response<Body> {
-    let Ok(body) = Limited::new(request.into_body(), BODY_BYTES).collect().await else {
-        return sentence(StatusCode::PAYLOAD_TOO_LARGE, "the body is longer than 4096 bytes, or ended early");
+    let body = match body_of(request).await {
+        Ok(body) => body,
+        Err(refusal) => return refusal,
     };
-    let body = body.to_bytes();
-    let asked = if body.is_empty() { Ok(DrainBody::default()) } else { serde_json::from_slice(&body) };
+    let asked = match body.trim_ascii_start() {
+        [] => Ok(DrainBody::default()),
+        // serde reads a struct from an array, too.
+        [b'{', ..] => serde_json::from_slice(&body).map_err(drop),
+        _ => Err(()),
+    };
     let Ok(DrainBody { reason }) = asked else {
         return sentence(StatusCode::BAD_REQUEST, "the body is not {\"reason\":\"…\"}");
     };
@@ -234,7 +244,12 @@ async fn drain(request: http::Request<Incoming>, requests: &mpsc::Sender<Request
     }
 }
 
-async fn handover(requests: &mpsc::Sender<Request>) -> Response<Body> {
+async fn handover(request: http::Request<Incoming>, requests: &mpsc::Sender<Request>) -> Response<Body> {
+    match body_of(request).await {
+        Ok(body) if body.is_empty() => {}
+        Ok(_) => return sentence(StatusCode::BAD_REQUEST, "a handover has no body"),
+        Err(refusal) => return refusal,
+    }
     let (answer, answered) = oneshot::channel();
     match requests.try_send(Request::Handover { answer }) {
         Ok(()) => match answered.await {

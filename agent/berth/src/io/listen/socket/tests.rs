@@ -196,7 +196,11 @@ async fn a_body_that_is_wrong_or_too_long_drains_nothing() {
     let long = "a".repeat(BODY_BYTES);
     let error = socket_client::drain(&run_dir, Some(&long)).await.unwrap_err();
     assert!(error.to_string().ends_with("the body is longer than 4096 bytes, or ended early"), "{error}");
-    let error = socket_client::post(&run_dir, "/v1/drain", "{\"raison\":\"deploy\"}").await.unwrap_err();
-    assert!(error.to_string().ends_with("400 Bad Request: the body is not {\"reason\":\"…\"}"), "{error}");
+    for wrong in ["{\"raison\":\"deploy\"}", "[\"deploy\"]", "[null]", "null", "\"deploy\"", "{\"reason\":5}", "{"] {
+        let error = socket_client::post(&run_dir, "/v1/drain", wrong).await.unwrap_err();
+        assert!(error.to_string().ends_with("400 Bad Request: the body is not {\"reason\":\"…\"}"), "{wrong}: {error}");
+    }
+    let error = socket_client::post(&run_dir, "/v1/handover", "{\"reason\":\"deploy\"}").await.unwrap_err();
+    assert!(error.to_string().ends_with("400 Bad Request: a handover has no body"), "{error}");
     assert!(agent.requests.try_recv().is_err());
 }
