@@ -219,8 +219,8 @@ async fn a_handover_is_refused_where_there_is_nothing_to_hand_over() {
         (code, text.as_str()),
         (
             Some(1),
-            "berth: the agent answered /v1/handover with 409 Conflict: the instance drains, and the next agent would not \
-             know it\n"
+            "berth: the agent answered /v1/handover with 409 Conflict: the instance drains: the installed binary \
+             starts with the next agent\n"
         )
     );
     assert_eq!(agent.exit_within(SOON).await, 0, "the drain goes on");
