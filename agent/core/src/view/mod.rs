@@ -20,6 +20,7 @@ pub use app::{BlockView, ContainerView, ExitView, PortView, ProbeView, PullView}
 pub use leaving::{DeadlineName, DeadlineView, DrainCause, DrainStage, DrainView, FailureView};
 pub use lifecycle::{HookResultName, HookState, HookView, LifecycleView, TransitionName};
 pub use phase::{PhaseName, PhaseView, Status};
+pub use read::read_json;
 pub use ready_reason::ReadyReason;
 pub use steps::{StepName, StepState, StepView, WaitView};
 

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use serde::de::{Error, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
-use crate::view::read::Json;
+use crate::view::read::{Json, read_json};
 use crate::view::{PhaseName, SCHEMA_VERSION, View};
 
 /// The agent as it shows itself.
@@ -104,7 +104,7 @@ pub struct Essentials {
 impl Essentials {
     /// Reads them from its `/v1/status`.
     pub fn from_json(bytes: &[u8]) -> serde_json::Result<Self> {
-        Json::read(&serde_json::from_slice(bytes)?)
+        read_json(bytes)
     }
 }
 

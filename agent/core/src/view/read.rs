@@ -4,9 +4,18 @@
 //! every struct of the view; this one takes objects only.
 
 use serde::de::value::{MapDeserializer, SeqDeserializer};
-use serde::de::{Deserializer, Error as _, IntoDeserializer, Visitor};
+use serde::de::{DeserializeOwned, Deserializer, Error as _, IntoDeserializer, Visitor};
 use serde::{Deserialize, forward_to_deserialize_any};
 use serde_json::{Error, Value};
+
+/// Reads JSON that an agent wrote.
+///
+/// # Errors
+///
+/// It is no JSON, or not of that type.
+pub fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    Json::read(&serde_json::from_slice(bytes)?)
+}
 
 /// A value of parsed JSON.
 #[derive(Clone, Copy)]
@@ -93,11 +102,20 @@ impl<'de> Deserializer<'de> for Json<'de> {
         self.deserialize_map(visitor)
     }
 
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        self.0.deserialize_enum(name, variants, visitor)
+    }
+
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         visitor.visit_unit()
     }
 
-    forward_to_deserialize_any! { i8 i16 i32 i128 u128 f32 char bytes byte_buf unit unit_struct newtype_struct tuple tuple_struct enum identifier }
+    forward_to_deserialize_any! { i8 i16 i32 i128 u128 f32 char bytes byte_buf unit unit_struct newtype_struct tuple tuple_struct identifier }
 }
 
 #[cfg(test)]

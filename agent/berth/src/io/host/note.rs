@@ -11,6 +11,8 @@ use nix::time::{ClockId, clock_gettime};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use berth_core::view::read_json;
+
 use crate::io::host::memory_fs;
 use crate::io::host::small_file::{self, Durable};
 
@@ -62,7 +64,7 @@ impl Note {
         let bytes = small_file::read(&self.path, BYTES).map_err(self.io("read"))?;
         let Some(bytes) = bytes else { return Ok(None) };
         let Stamped { written_ms, note } =
-            serde_json::from_slice(&bytes).map_err(|error| NoteError::Invalid(self.path.clone(), error))?;
+            read_json(&bytes).map_err(|error| NoteError::Invalid(self.path.clone(), error))?;
         Ok(Some((note, Duration::from_millis(boot_ms().saturating_sub(written_ms)))))
     }
 
