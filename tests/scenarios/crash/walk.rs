@@ -25,8 +25,12 @@ fn step(line: &str) -> Option<(String, String)> {
 fn is_chance(phase: &str, step: &str) -> bool {
     match step {
         "Woke" | "> Cancel" | "ProbeFailed" | "PullProgressed" => true,
-        // A drain may be over before the first.
-        "> RecordHeartbeat" | "HeartbeatRecorded" | "HookNotActive RecordHeartbeat" => phase == "drain",
+        // A drain may be over before the first, or before its answer.
+        "> RecordHeartbeat"
+        | "HeartbeatRecorded"
+        | "HookNotActive RecordHeartbeat"
+        | "> CheckMetadataBlock"
+        | "MetadataBlockChecked" => phase == "drain",
         _ => false,
     }
 }
