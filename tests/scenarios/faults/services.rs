@@ -5,6 +5,7 @@ use std::time::Duration;
 use berth_kit::{Agent, Fault, World};
 
 use super::{completions, container, gets_over, reported, waits};
+use crate::steps::until;
 use crate::{BERTH, SOON};
 
 const TEN_MINUTES: Duration = Duration::from_secs(600);
@@ -172,7 +173,8 @@ async fn not_completed(more: &str) -> (World, Agent) {
 async fn a_launch_hook_that_the_role_may_not_complete_is_a_failed_boot() {
     let (world, agent) = not_completed("").await;
     world.journal.wait_for("autoscaling SetInstanceHealth", SOON).await;
-    assert_eq!(container(&world.engine, &world).await, "stopped");
+    // The stop and the report to the group are under way at the same time.
+    until("stopped", async || container(&world.engine, &world).await == "stopped").await;
     world.faults.clear();
     assert_eq!(agent.exit_within(SOON).await, 3, "{}", agent.log_text());
     let console = world.console_text();
