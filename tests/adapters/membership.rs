@@ -6,7 +6,7 @@ use berth::io::secret::deliver::Delivery;
 use berth_core::message::error::ErrorClass;
 use berth_core::message::event::Event;
 use berth_core::message::group::{LifecycleHook, Membership};
-use berth_core::message::job::{Job, JobKind};
+use berth_core::message::job::{Job, JobKind, Ticket};
 use berth_kit::group::{self, Transition};
 use berth_kit::{Fault, World};
 
@@ -30,7 +30,7 @@ async fn with(hooks: &[(&str, Transition)]) -> World {
 
 async fn find(world: &World, names: [Option<&str>; 3]) -> Event {
     let adapters = adapters(world, &Delivery::new(&world.run_dir())).await;
-    adapters.perform(find_group(names)).await
+    adapters.perform(Ticket(1), find_group(names)).await
 }
 
 fn find_group(names: [Option<&str>; 3]) -> Job {
@@ -128,16 +128,18 @@ async fn a_group_that_is_known_is_not_requested_again_when_its_hooks_are_throttl
     let adapters = adapters(&world, &Delivery::new(&world.run_dir())).await;
     world.fault(DESCRIBE_HOOKS, Fault::Throttle).times(2);
     for _ in 0..2 {
-        let Event::Failed(JobKind::FindGroup, error) = adapters.perform(find_group([None; 3])).await else {
+        let Event::Failed(JobKind::FindGroup, error) = adapters.perform(Ticket(1), find_group([None; 3])).await else {
             panic!("throttled")
         };
         assert_eq!(error.class, ErrorClass::Throttled);
     }
-    let Event::GroupFound(Some(found)) = adapters.perform(find_group([None; 3])).await else { panic!("not found") };
+    let Event::GroupFound(Some(found)) = adapters.perform(Ticket(1), find_group([None; 3])).await else {
+        panic!("not found")
+    };
     assert_eq!((found.launch_hook, found.state.as_deref()), (of_the_group("boot"), Some("Pending:Wait")));
     assert_eq!((world.journal.count(DESCRIBE_INSTANCES), world.journal.count(DESCRIBE_HOOKS)), (1, 3));
     // What was found may be another the next time, as when the instance is called from its pool.
-    adapters.perform(find_group([None; 3])).await;
+    adapters.perform(Ticket(1), find_group([None; 3])).await;
     assert_eq!(world.journal.count(DESCRIBE_INSTANCES), 2);
 }
 

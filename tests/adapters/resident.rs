@@ -144,9 +144,9 @@ async fn live(base: &str) {
     let block = MetadataBlock::new(nowhere, base);
     let adapters = crate::whole::bare_adapters(base, "http://127.0.0.1:1", &Delivery::new(nowhere), block);
     let (published, _watched) = watch::channel(Arc::new(Published::default()));
-    let ((_tell, progress), (_ask, requests)) = (mpsc::channel(64), mpsc::channel(64));
+    let ((_tell, reports), (_ask, requests)) = (mpsc::channel(64), mpsc::channel(64));
     let channels =
-        Channels { signals: Signals::new().unwrap(), progress, requests, published, feed: broadcast::channel(256).0 };
+        Channels { signals: Signals::new().unwrap(), reports, requests, published, feed: broadcast::channel(256).0 };
     let records = Records { note: Note::new(nowhere), life: Keeper::start(nowhere) };
     let end = drive(machine, Arc::new(adapters), channels, &records, Instant::now()).await;
     panic!("the agent ended: {end:?}");

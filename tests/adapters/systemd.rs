@@ -18,7 +18,7 @@ use berth::io::secret::deliver::Delivery;
 use berth_core::clock::Uptime;
 use berth_core::machine::Machine;
 use berth_core::message::event::Event;
-use berth_core::message::job::Job;
+use berth_core::message::job::{Job, Ticket};
 use berth_core::view::published::Published;
 use berth_kit::World;
 use tokio::sync::{broadcast, mpsc, watch};
@@ -35,7 +35,7 @@ async fn systemd_hears_how_much_longer_the_stop_takes() {
     if std::env::var_os(SPEAKER).is_some() {
         let adapters = adapters(&world, &Delivery::new(&world.run_dir())).await;
         for by in [Duration::from_millis(30_500), Duration::from_secs(2 * 3600)] {
-            assert_eq!(adapters.perform(Job::ExtendStop(by)).await, Event::StopExtended);
+            assert_eq!(adapters.perform(Ticket(1), Job::ExtendStop(by)).await, Event::StopExtended);
         }
         return;
     }
@@ -124,9 +124,9 @@ async fn the_watchdog_is_fed_by_the_driver_s_loop_alone() {
     let adapters =
         crate::whole::bare_adapters("http://127.0.0.1:1", "http://127.0.0.1:1", &Delivery::new(nowhere), block);
     let (published, watched) = watch::channel(Arc::new(Published::default()));
-    let ((_tell, progress), (_ask, requests)) = (mpsc::channel(64), mpsc::channel(64));
+    let ((_tell, reports), (_ask, requests)) = (mpsc::channel(64), mpsc::channel(64));
     let channels =
-        Channels { signals: Signals::new().unwrap(), progress, requests, published, feed: broadcast::channel(256).0 };
+        Channels { signals: Signals::new().unwrap(), reports, requests, published, feed: broadcast::channel(256).0 };
     tokio::spawn(systemd::follow(watched));
     let records = Records { note: Note::new(directory.path()), life: Keeper::start(directory.path()) };
     let mut driver = pin!(drive(Machine::new(1, Uptime::ZERO), Arc::new(adapters), channels, &records, Instant::now()));

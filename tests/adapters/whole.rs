@@ -13,7 +13,7 @@ use berth::io::listen::readiness::ReadinessEndpoint;
 use berth::io::secret::deliver::Delivery;
 use berth::io::{Adapters, ConfigSources, Parts};
 use berth_core::message::event::Event;
-use berth_core::message::job::Job;
+use berth_core::message::job::{Job, Ticket};
 use berth_core::view::published::Published;
 use berth_kit::World;
 use tokio::sync::{mpsc, watch};
@@ -27,7 +27,7 @@ pub(crate) async fn adapters(world: &World, delivery: &Delivery) -> Adapters {
 /// The same, which keeps containers from other addresses.
 pub(crate) async fn adapters_with(world: &World, delivery: &Delivery, block: MetadataBlock) -> Adapters {
     let adapters = bare_adapters(&world.imds.endpoint(), &world.aws.endpoint(), delivery, block);
-    let identified = adapters.perform(Job::Identify).await;
+    let identified = adapters.perform(Ticket(1), Job::Identify).await;
     assert!(matches!(identified, Event::Identified(_)), "{identified}");
     adapters
 }
@@ -49,6 +49,6 @@ pub(crate) fn bare_adapters(metadata: &str, aws: &str, delivery: &Delivery, bloc
         sources: ConfigSources { file: PathBuf::new(), file_is_required: false, words: Vec::new() },
         binary: Path::new(env!("CARGO_BIN_EXE_berth")).to_owned(),
         endpoint: ReadinessEndpoint::open(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), published),
-        progress: mpsc::channel(64).0,
+        reports: mpsc::channel(64).0,
     })
 }

@@ -292,10 +292,18 @@ impl Sim {
         self.coming.insert((at, self.sequence), (ticket, event));
     }
 
-    /// The app exits when a test says so: that answers the job that watches it.
-    fn watch_of(&self, event: &Event) -> Option<Ticket> {
-        let watches = |(ticket, job): (&Ticket, &JobKind)| (*job == JobKind::WatchContainer).then_some(*ticket);
-        if matches!(event, Event::ContainerExited(_)) { self.running.iter().find_map(watches) } else { None }
+    /// What a test says by itself, as an input: the app's exit answers the job that watches it, and some events are reports.
+    fn by_itself(&self, event: Event) -> Input {
+        let of = |kind| self.running.iter().find_map(|(ticket, job)| (*job == kind).then_some(*ticket));
+        match &event {
+            Event::ContainerExited(_) => of(JobKind::WatchContainer).map(|ticket| Input::Answer(ticket, event.clone())),
+            Event::PullProgressed(_) => of(JobKind::PullImage).map(|ticket| Input::Report(ticket, event.clone())),
+            Event::ConfigWarned(_) | Event::UserDataIsForeign(_) => {
+                of(JobKind::ReadConfig).map(|ticket| Input::Report(ticket, event.clone()))
+            }
+            _ => None,
+        }
+        .unwrap_or(Input::Event(event))
     }
 
     /// One event, whichever comes first; false if nothing comes before the limit.
@@ -310,13 +318,16 @@ impl Sim {
         let (at, input) = match (coming, wake) {
             (Some((at, _)), wake) if wake.is_none_or(|wake| at <= wake) && at <= limit => {
                 let Some((_, (ticket, event))) = self.coming.pop_first() else { return false };
-                let ticket = ticket.or_else(|| self.watch_of(&event));
-                if let Some(ticket) = ticket
-                    && self.running.remove(&ticket).is_none()
+                let input = match ticket {
+                    Some(ticket) => Input::Answer(ticket, event),
+                    None => self.by_itself(event),
+                };
+                if let Input::Answer(ticket, _) = &input
+                    && self.running.remove(ticket).is_none()
                 {
                     return true; // a late answer to a cancelled ticket
                 }
-                (at, ticket.map_or(Input::Event(event.clone()), |ticket| Input::Answer(ticket, event)))
+                (at, input)
             }
             (_, Some(wake)) if wake <= limit => (wake, Input::Event(Event::Woke)),
             _ => return false,

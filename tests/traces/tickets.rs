@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use berth_config::Foreign;
 use berth_core::app::{App, Recipe};
 use berth_core::clock::Uptime;
 use berth_core::hook::Hook;
@@ -124,4 +125,21 @@ fn an_answer_that_comes_too_late_is_dropped() {
         machine.on(&Input::Answer(ticket, late), NOW);
     }
     assert_eq!(format!("{machine:?}"), before);
+}
+
+#[test]
+fn a_report_counts_while_its_job_runs_and_no_longer() {
+    let reported = |answered_first: bool| {
+        let mut machine = Machine::new(1, NOW);
+        let Some(Effect::Job(ticket, Job::Identify)) = machine.next_effect() else { panic!("who is it?") };
+        machine.on(&Input::Answer(ticket, Event::Identified(Arc::new(identity()))), NOW);
+        let read = |effect| if let Effect::Job(ticket, Job::ReadConfig) = effect { Some(ticket) } else { None };
+        let ticket = std::iter::from_fn(|| machine.next_effect()).find_map(read).expect("the config is read");
+        if answered_first {
+            machine.on(&Input::Answer(ticket, failure(JobKind::ReadConfig, ErrorClass::Transient, "no")), NOW);
+        }
+        machine.on(&Input::Report(ticket, Event::UserDataIsForeign(Foreign::Script)), NOW);
+        machine.view().user_data
+    };
+    assert_eq!((reported(false), reported(true)), (Some(Foreign::Script), None));
 }

@@ -1,6 +1,6 @@
 //! The only loop: it passes inputs to the machine and performs the effects.
 //!
-//! Priority, first to last: signals, requests, progress of running jobs, answers, wake-ups, the watchdog, signals that are ignored.
+//! Priority, first to last: signals, requests, reports of running jobs, answers, wake-ups, the watchdog, signals that are ignored.
 //! Each event, each effect and each change of the phase is logged here.
 //!
 //! Only the `select!` waits. The watchdog is fed only here, so systemd ends an agent whose loop hangs, even if other tasks still run.
@@ -38,7 +38,7 @@ pub struct Channels {
     /// Signals of the process.
     pub signals: Signals,
     /// What running jobs report before their answer.
-    pub progress: mpsc::Receiver<Event>,
+    pub reports: mpsc::Receiver<(Ticket, Event)>,
     /// Requests over the socket.
     pub requests: mpsc::Receiver<Request>,
     /// What the endpoint and the socket show.
@@ -94,7 +94,7 @@ pub async fn drive(
                     recorder.keep_final_status(&job);
                     let adapters = adapters.clone();
                     let kind = JobKind::from(&job);
-                    let handle = tasks.spawn(async move { (ticket, adapters.perform(job).await) });
+                    let handle = tasks.spawn(async move { (ticket, adapters.perform(ticket, job).await) });
                     running.insert(ticket, RunningJob { kind, since: now, handle });
                 }
                 Effect::Command(Command::Cancel(ticket)) => {
@@ -128,7 +128,7 @@ pub async fn drive(
                     Event::HandoverRequested.into()
                 }
             }),
-            Some(event) = channels.progress.recv() => Some(event.into()),
+            Some((ticket, event)) = channels.reports.recv() => Some(Input::Report(ticket, event)),
             Some(done) = tasks.join_next() => match done {
                 Ok((ticket, event)) => Some(Input::Answer(ticket, event)),
                 Err(error) if error.is_cancelled() => None, // cancelled by the machine, which expects no answer
@@ -147,10 +147,18 @@ pub async fn drive(
         };
         let Some(input) = input else { continue };
         let now = uptime(started);
-        let answered = input.ticket().map(|ticket| (ticket, running.remove(&ticket)));
-        if let Some((ticket, None)) = answered {
-            // The machine drops it as well: the job ended while it was being cancelled.
-            debug!(ticket = ticket.0, event = input.event().name(), "late answer to a cancelled job");
+        let answered = match input {
+            Input::Answer(ticket, _) => running.remove(&ticket).map(|job| (ticket, job.kind, now.since(job.since))),
+            Input::Report(..) | Input::Event(_) => None,
+        };
+        let is_late = match input {
+            Input::Answer(..) => answered.is_none(),
+            Input::Report(ticket, _) => !running.contains_key(&ticket),
+            Input::Event(_) => false,
+        };
+        if is_late {
+            // The machine drops it as well.
+            debug!(event = input.event().name(), "from a cancelled job");
         } else {
             let routine = match input.event() {
                 Event::PullProgressed(progress) => {
@@ -158,8 +166,7 @@ pub async fn drive(
                 }
                 event => event.is_routine(),
             };
-            let answers = answered.and_then(|(ticket, job)| job.map(|job| (ticket, job.kind, now.since(job.since))));
-            log_event(&channels.feed, machine.phase(), answers, input.event(), routine, now);
+            log_event(&channels.feed, machine.phase(), answered, input.event(), routine, now);
         }
         let before = machine.phase();
         machine.on(&input, now);

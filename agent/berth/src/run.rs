@@ -99,7 +99,7 @@ async fn start(global: &Global, run: &RunArgs, started: Instant) -> Result<Outco
     let env = |name: &str| environment.get(name).cloned();
     let http = Http::from_env(&env, Resolver::default())?;
     let imds = Imds::from_env(&env, http.clone())?;
-    let (tell, progress) = mpsc::channel(QUEUE);
+    let (tell, reports) = mpsc::channel(QUEUE);
     let own = own_binary().map_err(StartError::Binary)?;
     let adapters = Arc::new(Adapters::new(Parts {
         aws: Aws::new(http, imds.clone(), &env),
@@ -111,12 +111,12 @@ async fn start(global: &Global, run: &RunArgs, started: Instant) -> Result<Outco
         sources,
         binary: own.clone(),
         endpoint,
-        progress: tell,
+        reports: tell,
     }));
 
     let records = Records { note: Note::new(&global.run_dir()), life: Keeper::start(&global.state_dir()) };
     let left = left(&records.note);
-    let channels = Channels { signals, requests, progress, published, feed };
+    let channels = Channels { signals, requests, reports, published, feed };
     tokio::spawn(systemd::follow(watcher));
     let machine = Machine::new(seed(), Uptime::ZERO).within(early.boot_timeout()).after(left, Uptime::ZERO);
     let end = driver::drive(machine, adapters.clone(), channels, &records, started).await;

@@ -51,6 +51,11 @@ impl Outbox {
         found.map(|at| self.open.swap_remove(at)).is_some()
     }
 
+    /// Whether the job with this ticket is neither answered nor cancelled.
+    pub fn is_open(&self, ticket: Ticket) -> bool {
+        self.open.contains(&ticket)
+    }
+
     /// Takes the oldest effect.
     pub fn take(&mut self) -> Option<Effect> {
         self.effects.pop_front()

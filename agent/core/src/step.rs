@@ -68,6 +68,14 @@ impl<T> Step<T> {
         }
     }
 
+    /// What the running job of this step reports.
+    pub fn report<'i>(&self, input: &'i Input) -> Option<&'i Event> {
+        match self.state {
+            Progress::Running(ticket) => input.report_of(ticket),
+            Progress::Idle | Progress::Waiting(_) | Progress::Done(_) => None,
+        }
+    }
+
     /// Whether it may be ordered: not begun, or its wait is over.
     pub fn is_due(&self, now: Uptime) -> bool {
         match self.state {

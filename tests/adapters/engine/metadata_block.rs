@@ -10,7 +10,7 @@ use berth_config::{Config, ImdsAccess};
 use berth_core::message::container::{ContainerId, Creation};
 use berth_core::message::error::ErrorClass;
 use berth_core::message::event::{BlockRepair, Event};
-use berth_core::message::job::{Job, JobKind};
+use berth_core::message::job::{Job, JobKind, Ticket};
 use berth_kit::World;
 use bollard::models::{Ipam, IpamConfig, NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest};
 
@@ -48,7 +48,7 @@ impl Life {
         let image = self.bench.image(&["sh", "sleep", "nc", "ping", "ip", "env"], &[], &[SLEEP]).await;
         let creation = self.bench.creation(&image, edit).await;
         self.bench.and_remove(format!("DELETE /containers/{}?force=1&v=1", creation.config.container_name()));
-        let created = self.adapters.perform(Job::CreateContainer(Box::new(creation.clone()))).await;
+        let created = self.adapters.perform(Ticket(1), Job::CreateContainer(Box::new(creation.clone()))).await;
         let Event::ContainerCreated(id) = created else { panic!("{created}") };
         self.created.push(id.clone());
         (creation, id)
@@ -56,7 +56,7 @@ impl Life {
 
     async fn start(&self, creation: &Creation, id: &ContainerId) -> Event {
         let start = Job::StartContainer { id: id.clone(), config: Arc::clone(&creation.config) };
-        self.adapters.perform(start).await
+        self.adapters.perform(Ticket(1), start).await
     }
 
     /// Creates and starts one.
@@ -69,7 +69,7 @@ impl Life {
 
     async fn remove(&self, id: &ContainerId) {
         let remove = Job::RemoveContainer { id: id.clone(), timeout: std::time::Duration::ZERO };
-        assert_eq!(self.adapters.perform(remove).await, Event::ContainerRemoved);
+        assert_eq!(self.adapters.perform(Ticket(1), remove).await, Event::ContainerRemoved);
         assert_eq!(rules(id), [""; 0]);
     }
 
@@ -91,13 +91,13 @@ impl Life {
     async fn look_after(&self) {
         let next = agent(&self.world, &self.bench, &self.net).await;
         let find = Job::FindContainers { name: unique("none"), instance_id: super::bench::identity().instance_id };
-        let found = next.perform(find).await;
+        let found = next.perform(Ticket(1), find).await;
         assert!(matches!(found, Event::ContainersFound(_)), "{found}");
     }
 
     /// What the agent does every few seconds: what it put back.
     async fn check(&self) -> BlockRepair {
-        let checked = self.adapters.perform(Job::CheckMetadataBlock).await;
+        let checked = self.adapters.perform(Ticket(1), Job::CheckMetadataBlock).await;
         let Event::MetadataBlockChecked(repair) = checked else { panic!("{checked}") };
         repair
     }
@@ -260,7 +260,7 @@ async fn a_container_that_was_stopped_is_held_when_it_is_started_again() {
     let (creation, id) = life.create(block).await;
     assert!(matches!(life.start(&creation, &id).await, Event::ContainerStarted(_)));
     let stop = Job::StopContainer { id: id.clone(), timeout: std::time::Duration::ZERO, for_good: true };
-    assert_eq!(life.adapters.perform(stop).await, Event::ContainerStopped);
+    assert_eq!(life.adapters.perform(Ticket(1), stop).await, Event::ContainerStopped);
     let standing = rules(&id);
     assert_eq!(standing.len(), 3, "a start by hand starts it blocked");
     standing.iter().for_each(|rule| delete(rule));

@@ -8,7 +8,7 @@ use berth::io::docker::Engine;
 use berth::io::host::metadata_block::MetadataBlock;
 use berth::io::secret::deliver::Delivery;
 use berth_core::message::container::ContainerId;
-use berth_core::message::job::Job;
+use berth_core::message::job::{Job, Ticket};
 use berth_kit::OwnEngine;
 use serde_json::json;
 use tempfile::TempDir;
@@ -63,7 +63,7 @@ async fn play(part: &str) {
         "check" => {
             let delivery = Delivery::new(Path::new(&run_dir));
             let adapters = bare_adapters("http://127.0.0.1:1", "http://127.0.0.1:1", &delivery, block);
-            println!("CHECKED {}", adapters.perform(Job::CheckMetadataBlock).await);
+            println!("CHECKED {}", adapters.perform(Ticket(1), Job::CheckMetadataBlock).await);
         }
         "lift" => block.lift(&id).await.unwrap(),
         other => panic!("{other}"),

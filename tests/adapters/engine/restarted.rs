@@ -8,7 +8,7 @@ use berth::io::docker::Engine;
 use berth::io::host::metadata_block::MetadataBlock;
 use berth::io::secret::deliver::Delivery;
 use berth_core::message::container::ContainerId;
-use berth_core::message::job::Job;
+use berth_core::message::job::{Job, Ticket};
 use berth_kit::OwnEngine;
 use serde_json::json;
 
@@ -74,7 +74,7 @@ async fn check_what_the_environment_names() {
     let block = MetadataBlock::new(Path::new(&run_dir), &format!("http://{}", variable(METADATA)));
     let adapters =
         bare_adapters("http://127.0.0.1:1", "http://127.0.0.1:1", &Delivery::new(Path::new(&run_dir)), block);
-    println!("CHECKED {}", adapters.perform(Job::CheckMetadataBlock).await);
+    println!("CHECKED {}", adapters.perform(Ticket(1), Job::CheckMetadataBlock).await);
 }
 
 /// What the agent does before it starts a container, in the network namespace that this process was started in.

@@ -9,7 +9,7 @@ use berth_config::{Config, SecretRef, SecretsAs};
 use berth_core::message::container::{ContainerId, Creation};
 use berth_core::message::error::ErrorClass;
 use berth_core::message::event::Event;
-use berth_core::message::job::{Job, JobKind};
+use berth_core::message::job::{Job, JobKind, Ticket};
 use berth_kit::{Fault, World};
 
 use super::bench::{Bench, words};
@@ -49,8 +49,11 @@ impl Life {
         let creation = bench.creation(&image, edit).await;
         bench.and_remove(format!("DELETE /containers/{}?force=1&v=1", creation.config.container_name()));
         let adapters = adapters(&world, &bench.delivery).await;
-        assert_eq!(adapters.perform(Job::FetchSecrets(Arc::clone(&creation.config))).await, Event::SecretsFetched);
-        let created = adapters.perform(Job::CreateContainer(Box::new(creation.clone()))).await;
+        assert_eq!(
+            adapters.perform(Ticket(1), Job::FetchSecrets(Arc::clone(&creation.config))).await,
+            Event::SecretsFetched
+        );
+        let created = adapters.perform(Ticket(1), Job::CreateContainer(Box::new(creation.clone()))).await;
         let Event::ContainerCreated(id) = created else { panic!("{created}") };
         let life = Self { world, bench, creation, adapters, id };
         life.start().await;
@@ -63,17 +66,18 @@ impl Life {
     }
 
     async fn start(&self) {
-        let started = self.adapters.perform(Job::StartContainer { id: self.id.clone(), config: self.config() }).await;
+        let started =
+            self.adapters.perform(Ticket(1), Job::StartContainer { id: self.id.clone(), config: self.config() }).await;
         assert!(matches!(started, Event::ContainerStarted(_)), "{started}");
     }
 
     async fn check(&self) -> Event {
-        self.adapters.perform(Job::CheckSecrets(self.config())).await
+        self.adapters.perform(Ticket(1), Job::CheckSecrets(self.config())).await
     }
 
     async fn signal(&self, adapters: &Adapters) {
         let effect = Job::SignalApp { id: self.id.clone(), signal: "SIGHUP".to_owned(), config: self.config() };
-        assert_eq!(adapters.perform(effect).await, Event::AppSignalled);
+        assert_eq!(adapters.perform(Ticket(1), effect).await, Event::AppSignalled);
     }
 
     /// Waits until it has printed these lines, as the last of all its output.
@@ -133,7 +137,7 @@ async fn an_environment_is_new_only_at_the_next_start() {
     life.says(&["a=1", "b=1"]).await;
     assert_eq!(life.check().await, checked(false), "one signal is enough");
     let stop = Job::StopContainer { id: life.id.clone(), timeout: Duration::ZERO, for_good: false };
-    assert_eq!(life.adapters.perform(stop).await, Event::ContainerStopped);
+    assert_eq!(life.adapters.perform(Ticket(1), stop).await, Event::ContainerStopped);
     life.start().await;
     life.says(&["a=2", "b=1"]).await;
 }
@@ -153,7 +157,9 @@ async fn a_value_that_was_rotated_away_is_not_shown_in_what_the_app_wrote() {
             life.says(&["a=second-value", "b=1"]).await;
         }
         let effect = Job::ReadOutput { id: life.id.clone(), config: life.config() };
-        let Event::OutputRead(output) = life.adapters.perform(effect).await else { panic!("it is not read") };
+        let Event::OutputRead(output) = life.adapters.perform(Ticket(1), effect).await else {
+            panic!("it is not read")
+        };
         let shown = output.lines.join("\n");
         assert!(shown.starts_with("a=1\nb=1\nprinted") && !shown.contains("-value"), "{how:?}: {shown}");
         assert!(how == SecretsAs::Env || shown.contains("a=[secret a]\n"), "{shown}");
@@ -185,20 +191,20 @@ async fn the_next_process_knows_what_the_app_has() {
         let check = Job::CheckSecrets(life.config());
         let next = adapters(&life.world, &life.bench.delivery).await;
         life.signal(&next).await;
-        assert_eq!(next.perform(check.clone()).await, checked(false), "what was not fetched is not removed");
+        assert_eq!(next.perform(Ticket(1), check.clone()).await, checked(false), "what was not fetched is not removed");
         put(&life.world, "1", "rotated while nobody looked");
         // A boot fetches before it finds the container that it adopts.
         let next = adapters(&life.world, &life.bench.delivery).await;
-        next.perform(Job::FetchSecrets(life.config())).await;
-        assert_eq!(next.perform(check.clone()).await, checked(true), "{how:?}");
+        next.perform(Ticket(1), Job::FetchSecrets(life.config())).await;
+        assert_eq!(next.perform(Ticket(1), check.clone()).await, checked(true), "{how:?}");
         let next = adapters(&life.world, &life.bench.delivery).await;
-        assert_eq!(next.perform(check).await, checked(true), "{how:?}");
+        assert_eq!(next.perform(Ticket(1), check).await, checked(true), "{how:?}");
     }
 }
 
 async fn stop(life: &Life, for_good: bool) {
     let stop = Job::StopContainer { id: life.id.clone(), timeout: Duration::ZERO, for_good };
-    assert_eq!(life.adapters.perform(stop).await, Event::ContainerStopped);
+    assert_eq!(life.adapters.perform(Ticket(1), stop).await, Event::ContainerStopped);
 }
 
 #[tokio::test]
@@ -219,13 +225,13 @@ async fn without_values_in_memory_or_in_place_nothing_is_started_before_a_fetch(
         let life = Life::begin(how).await;
         let start = Job::StartContainer { id: life.id.clone(), config: life.config() };
         stop(&life, true).await;
-        assert_eq!(life.adapters.perform(start.clone()).await, Event::SecretsMissing, "{how:?}: deleted");
+        assert_eq!(life.adapters.perform(Ticket(1), start.clone()).await, Event::SecretsMissing, "{how:?}: deleted");
         // A fetch whose values are wiped before the start is none.
-        assert_eq!(life.adapters.perform(Job::FetchSecrets(life.config())).await, Event::SecretsFetched);
-        assert_eq!(life.adapters.perform(Job::WipeSecrets).await, Event::SecretsWiped);
+        assert_eq!(life.adapters.perform(Ticket(1), Job::FetchSecrets(life.config())).await, Event::SecretsFetched);
+        assert_eq!(life.adapters.perform(Ticket(1), Job::WipeSecrets).await, Event::SecretsWiped);
         life.bench.delivery.prepare(&life.config().container_name(), how).unwrap();
-        assert_eq!(life.adapters.perform(start).await, Event::SecretsMissing, "{how:?}: only prepared");
-        assert_eq!(life.adapters.perform(Job::FetchSecrets(life.config())).await, Event::SecretsFetched);
+        assert_eq!(life.adapters.perform(Ticket(1), start).await, Event::SecretsMissing, "{how:?}: only prepared");
+        assert_eq!(life.adapters.perform(Ticket(1), Job::FetchSecrets(life.config())).await, Event::SecretsFetched);
         life.start().await;
         life.says_often(2).await;
         life.says(&["a=1", "b=1"]).await;
@@ -238,5 +244,5 @@ async fn without_a_delivery_the_first_values_are_no_change() {
     put(&world, "1", "1");
     let life = Life::begin(SecretsAs::Files).await;
     let adapters = adapters(&world, &Delivery::new(&world.run_dir())).await;
-    assert_eq!(adapters.perform(Job::CheckSecrets(life.config())).await, checked(false));
+    assert_eq!(adapters.perform(Ticket(1), Job::CheckSecrets(life.config())).await, checked(false));
 }

@@ -11,7 +11,7 @@ use berth_config::{ConfigErrors, ImdsAccess};
 use berth_core::message::error::{ErrorClass, JobError};
 use berth_core::message::event::Event;
 use berth_core::message::group::Membership;
-use berth_core::message::job::{Job, JobKind};
+use berth_core::message::job::{Job, JobKind, Ticket};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
@@ -50,7 +50,7 @@ pub struct Adapters {
     /// berth's own binary, for the shim.
     binary: PathBuf,
     endpoint: tokio::sync::Mutex<ReadinessEndpoint>,
-    progress: mpsc::Sender<Event>,
+    reports: mpsc::Sender<(Ticket, Event)>,
     instance_id: Mutex<String>,
     /// From the fetch until they are delivered.
     secrets: Mutex<Option<BTreeMap<String, Secret>>>,
@@ -79,8 +79,8 @@ pub struct Parts {
     pub binary: PathBuf,
     /// The readiness endpoint.
     pub endpoint: ReadinessEndpoint,
-    /// Where running jobs send their progress.
-    pub progress: mpsc::Sender<Event>,
+    /// Where running jobs report.
+    pub reports: mpsc::Sender<(Ticket, Event)>,
 }
 
 impl Adapters {
@@ -97,7 +97,7 @@ impl Adapters {
             sources: parts.sources,
             binary: parts.binary,
             endpoint: tokio::sync::Mutex::new(parts.endpoint),
-            progress: parts.progress,
+            reports: parts.reports,
             instance_id: Mutex::default(),
             secrets: Mutex::default(),
             login: Mutex::default(),
@@ -111,12 +111,12 @@ impl Adapters {
     }
 
     /// One attempt at one job.
-    pub async fn perform(&self, job: Job) -> Event {
+    pub async fn perform(&self, ticket: Ticket, job: Job) -> Event {
         let kind = job.kind();
-        self.attempt(job).await.unwrap_or_else(|error| Event::Failed(kind, error))
+        self.attempt(ticket, job).await.unwrap_or_else(|error| Event::Failed(kind, error))
     }
 
-    async fn attempt(&self, job: Job) -> Result<Event, JobError> {
+    async fn attempt(&self, ticket: Ticket, job: Job) -> Result<Event, JobError> {
         Ok(match job {
             Job::Identify => self.identify().await?,
             Job::ReadConfig => {
@@ -130,7 +130,7 @@ impl Adapters {
                     .map(|warning| Event::ConfigWarned(warning.to_string()))
                     .collect::<Vec<_>>();
                 for remark in foreign.into_iter().chain(warnings) {
-                    let _ = self.progress.send(remark).await;
+                    let _ = self.reports.send((ticket, remark)).await;
                 }
                 Event::ConfigRead(Arc::new(config))
             }
@@ -143,7 +143,7 @@ impl Adapters {
                 let remarks = secrets::remarks(&config, &values);
                 *hold(&self.secrets) = Some(values);
                 for remark in remarks {
-                    let _ = self.progress.send(Event::ConfigWarned(remark)).await;
+                    let _ = self.reports.send((ticket, Event::ConfigWarned(remark))).await;
                 }
                 Event::SecretsFetched
             }
@@ -177,7 +177,7 @@ impl Adapters {
             Job::PullImage { image, platform, stall } => {
                 let login = self.login();
                 // Progress that finds the queue full is dropped: a later one replaces it.
-                let report = |progress| drop(self.progress.try_send(Event::PullProgressed(progress)));
+                let report = |progress| drop(self.reports.try_send((ticket, Event::PullProgressed(progress))));
                 let engine = self.engine.with_platform(platform.as_ref());
                 engine.pull(&image, login.as_deref().map(RegistryCredentials::as_login), stall, report).await?;
                 Event::ImagePulled

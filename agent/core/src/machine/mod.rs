@@ -142,8 +142,13 @@ impl Machine {
 
     /// The only way in.
     pub fn on(&mut self, input: &Input, now: Uptime) {
-        // An answer to a job that was cancelled.
-        if input.ticket().is_some_and(|ticket| !self.outbox.close(ticket)) {
+        let is_late = match input {
+            Input::Answer(ticket, _) => !self.outbox.close(*ticket),
+            Input::Report(ticket, _) => !self.outbox.is_open(*ticket),
+            Input::Event(_) => false,
+        };
+        // Of a job that was cancelled.
+        if is_late {
             return;
         }
         let event = input.event();

@@ -1,4 +1,4 @@
-//! What the driver hands to the machine: an event, and whose answer it is.
+//! What the driver hands to the machine: an event, and the job that it belongs to.
 
 use crate::message::event::Event;
 use crate::message::job::Ticket;
@@ -8,23 +8,17 @@ use crate::message::job::Ticket;
 pub enum Input {
     /// The one answer to the job with this ticket.
     Answer(Ticket, Event),
-    /// An event that is no answer, or that a running job reports before its answer.
+    /// What the running job with this ticket reports before its answer.
+    Report(Ticket, Event),
+    /// An event that belongs to no job.
     Event(Event),
 }
 
 impl Input {
-    /// What happened, in answer to any job or to none.
+    /// What happened, whatever job it belongs to.
     pub fn event(&self) -> &Event {
         match self {
-            Self::Answer(_, event) | Self::Event(event) => event,
-        }
-    }
-
-    /// The ticket of the job that is answered.
-    pub fn ticket(&self) -> Option<Ticket> {
-        match self {
-            Self::Answer(ticket, _) => Some(*ticket),
-            Self::Event(_) => None,
+            Self::Answer(_, event) | Self::Report(_, event) | Self::Event(event) => event,
         }
     }
 
@@ -33,7 +27,15 @@ impl Input {
     pub fn answer_to(&self, ticket: impl Into<Option<Ticket>>) -> Option<&Event> {
         match self {
             Self::Answer(own, event) if Some(*own) == ticket.into() => Some(event),
-            Self::Answer(..) | Self::Event(_) => None,
+            Self::Answer(..) | Self::Report(..) | Self::Event(_) => None,
+        }
+    }
+
+    /// What the running job with this ticket reports.
+    pub fn report_of(&self, ticket: Ticket) -> Option<&Event> {
+        match self {
+            Self::Report(own, event) if *own == ticket => Some(event),
+            Self::Answer(..) | Self::Report(..) | Self::Event(_) => None,
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::view::ReadyReason;
 impl Boot {
     /// Takes what the answer to one of its steps brought, or how far its pull is.
     pub(super) fn take(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) -> Result<(), Failure> {
-        if let Input::Event(Event::PullProgressed(progress)) = input {
+        if let Some(Event::PullProgressed(progress)) = self.steps.pull.report(input) {
             self.progress = Some(progress.clone());
         }
         let Some(event) = self.steps.answer(input) else { return Ok(()) };
