@@ -1,9 +1,9 @@
 //! Enums that JSON has as one word. serde's derive makes code of its own for each of them; here they share one function, which makes the
 //! binary smaller.
 
-use std::borrow::Cow;
+use std::fmt::{self, Formatter};
 
-use serde::de::{Deserialize, Deserializer, Error};
+use serde::de::{Deserializer, Error, Visitor};
 use strum::VariantArray;
 
 /// The variant that has this word.
@@ -16,13 +16,24 @@ where
     D: Deserializer<'de>,
     T: Copy + Into<&'static str> + VariantArray,
 {
-    let word = Cow::<str>::deserialize(deserializer)?;
-    let variant = T::VARIANTS.iter().copied().find(|variant| Into::<&str>::into(*variant) == word);
-    variant.ok_or_else(|| unknown(&word))
+    let place = deserializer.deserialize_str(Place(&mut T::VARIANTS.iter().map(|variant| (*variant).into())))?;
+    T::VARIANTS.get(place).copied().ok_or_else(|| D::Error::custom("unknown word"))
 }
 
-fn unknown<E: Error>(word: &str) -> E {
-    E::custom(format_args!("unknown word {word:?}"))
+/// Takes a word to its place among these.
+struct Place<'a>(&'a mut dyn Iterator<Item = &'static str>);
+
+impl Visitor<'_> for Place<'_> {
+    type Value = usize;
+
+    fn expecting(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a word")
+    }
+
+    fn visit_str<E: Error>(self, word: &str) -> Result<usize, E> {
+        let found = self.0.enumerate().find(|(_, other)| *other == word);
+        found.map(|(place, _)| place).ok_or_else(|| E::custom(format_args!("unknown word {word:?}")))
+    }
 }
 
 /// `Deserialize` by [`word::read`](read), for enums with strum's `IntoStaticStr` and `VariantArray`. Its test holds that each variant is

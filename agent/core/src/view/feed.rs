@@ -34,6 +34,7 @@ pub enum FeedLine {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EventLine {
     /// The version of this document's schema: 1.
+    #[cfg_attr(feature = "schema", schemars(extend("const" = SCHEMA_VERSION)))]
     pub schema_version: u32,
     /// When.
     pub at_seconds: f64,
@@ -68,6 +69,7 @@ pub struct EventLine {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EffectLine {
     /// The version of this document's schema: 1.
+    #[cfg_attr(feature = "schema", schemars(extend("const" = SCHEMA_VERSION)))]
     pub schema_version: u32,
     /// When.
     pub at_seconds: f64,
@@ -92,6 +94,7 @@ pub struct EffectLine {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LaggedLine {
     /// The version of this document's schema: 1.
+    #[cfg_attr(feature = "schema", schemars(extend("const" = SCHEMA_VERSION)))]
     pub schema_version: u32,
     /// How many.
     pub lagged: u64,

@@ -49,15 +49,17 @@ pub enum RecordError {
     #[error("it is not the record of a run")]
     Invalid(#[from] serde_json::Error),
     /// Another version of berth wrote it.
-    #[error("it has schema version {0}, and this version of berth reads {SCHEMA_VERSION}")]
-    OtherSchema(u32),
+    #[error(
+        "it has {}, and this version of berth reads {SCHEMA_VERSION}: the next agent replaces it",
+        .0.map_or("no schema version".to_owned(), |version| format!("schema version {version}"))
+    )]
+    OtherSchema(Option<u32>),
 }
 
-/// The version of a record, 0 for one from before there was a version.
+/// The version of a record; the first ones had none.
 #[derive(Deserialize)]
 struct Versioned {
-    #[serde(default)]
-    schema_version: u32,
+    schema_version: Option<u32>,
     #[serde(rename = "last_life")]
     _last_life: IgnoredAny,
 }
@@ -67,7 +69,7 @@ impl LastLife {
     pub fn from_json(bytes: &[u8]) -> Result<Self, RecordError> {
         let json = serde_json::from_slice(bytes)?;
         match Json::read::<Versioned>(&json)?.schema_version {
-            SCHEMA_VERSION => {}
+            Some(SCHEMA_VERSION) => {}
             other => return Err(RecordError::OtherSchema(other)),
         }
         let BesideTheReport { last_life } = Json::read(&json)?;
@@ -118,10 +120,13 @@ mod tests {
         let mut json = serde_json::to_value(LastLife::default()).unwrap();
         json["schema_version"] = 7.into();
         let error = LastLife::from_json(json.to_string().as_bytes()).unwrap_err();
-        assert_eq!(error.to_string(), "it has schema version 7, and this version of berth reads 1");
+        assert_eq!(
+            error.to_string(),
+            "it has schema version 7, and this version of berth reads 1: the next agent replaces it"
+        );
         // As berth wrote it before there were versions.
         let old = r#"{"phase":"gone","phase_since":3.5,"steps":[{"name":"pull","began":1.0}],"last_life":{"format":1,"exit_code":0}}"#;
-        assert!(matches!(LastLife::from_json(old.as_bytes()), Err(RecordError::OtherSchema(0))));
+        assert!(matches!(LastLife::from_json(old.as_bytes()), Err(RecordError::OtherSchema(None))));
         for text in [
             "",
             "{}",

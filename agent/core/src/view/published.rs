@@ -32,6 +32,7 @@ pub struct Published {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StatusReport {
     /// The version of this document's schema: 1.
+    #[cfg_attr(feature = "schema", schemars(extend("const" = SCHEMA_VERSION)))]
     pub schema_version: u32,
     /// The agent; its fields stand at the top level of the JSON.
     #[serde(flatten)]

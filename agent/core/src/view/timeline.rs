@@ -22,6 +22,7 @@ const LONGEST: f64 = 1e9;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Timeline {
     /// The version of this document's schema: 1.
+    #[cfg_attr(feature = "schema", schemars(extend("const" = SCHEMA_VERSION)))]
     pub schema_version: u32,
     /// The app.
     pub name: Option<String>,

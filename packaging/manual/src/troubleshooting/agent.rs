@@ -127,7 +127,7 @@ const NOT_READ: Advice = entry(
 rows! { records, StateError, |_| None;
     StateError::Directory(..), StateError::Directory("DIRECTORY".into(), refused()) => NOT_KEPT;
     StateError::Io(..), StateError::Io("FILE".into(), "write", io::Error::from_raw_os_error(28)) => NOT_KEPT;
-    StateError::Record(..), StateError::Record("FILE".into(), RecordError::OtherSchema(9)) => NOT_READ;
+    StateError::Record(..), StateError::Record("FILE".into(), RecordError::OtherSchema(Some(9))) => NOT_READ;
     StateError::Encode(..), StateError::Encode("FILE".into(), strange()) => NOT_KEPT;
 }
 

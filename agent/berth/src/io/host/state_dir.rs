@@ -185,7 +185,7 @@ mod tests {
         let mut life = LastLife::default();
         life.report.schema_version = 7;
         std::fs::write(&path, serde_json::to_vec(&life).unwrap()).unwrap();
-        assert!(matches!(read(state_dir.path()), Err(StateError::Record(_, RecordError::OtherSchema(7)))));
+        assert!(matches!(read(state_dir.path()), Err(StateError::Record(_, RecordError::OtherSchema(Some(7))))));
         std::fs::write(&path, vec![b' '; BYTES + 1]).unwrap();
         assert!(matches!(read(state_dir.path()), Err(StateError::Io(_, "read", _))));
     }
