@@ -64,6 +64,16 @@ fn a_step_is_shown_as_running_waiting_done_or_failed() {
 }
 
 #[test]
+fn steps_are_shown_in_the_order_they_began_in_every_phase() {
+    for until in [ms(100), secs(30), secs(35), secs(600)] {
+        let life = Sim::new(LINE).at(secs(31), Event::Signalled(Signal::Term)).run(until);
+        let view = life.view();
+        assert!(view.steps.len() >= 2, "{until:?}");
+        assert!(view.steps.is_sorted_by(|one, next| one.began_seconds <= next.began_seconds), "{:?}", view.steps);
+    }
+}
+
+#[test]
 fn the_phases_of_a_life_are_shown_in_their_order() {
     let life = Sim::new(LINE).at(secs(30), Event::Signalled(Signal::Term)).run(secs(600));
     let phases: Vec<PhaseName> = life.view().phases.iter().map(|phase| phase.name).collect();

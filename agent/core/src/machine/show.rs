@@ -90,6 +90,8 @@ impl Machine {
                 view = View { phase, phase_since_seconds, status, deadlines, ready_reason, ..last };
             }
         }
+        // In the order they began. Those that began at the same moment stay as they are.
+        view.steps.sort_by(|one, other| one.began_seconds.total_cmp(&other.began_seconds));
         view.phases.clone_from(&self.phases);
         view.retries.clone_from(&self.retries);
         view.user_data = self.foreign;

@@ -34,11 +34,9 @@ impl Boot {
         }
     }
 
-    /// The steps that began, in the order they began.
+    /// The steps that began.
     pub fn steps(&self) -> Vec<StepView> {
-        let mut steps: Vec<StepView> = self.steps.views().into_iter().chain(self.hook.steps()).collect();
-        steps.sort_by(|one, other| one.began_seconds.total_cmp(&other.began_seconds));
-        steps
+        self.steps.views().into_iter().chain(self.hook.steps()).collect()
     }
 
     /// How far the pull is.
