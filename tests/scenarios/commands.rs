@@ -255,6 +255,20 @@ async fn colour_is_only_on_a_terminal_and_not_with_no_color() {
     assert!(!err(&piped).contains('\x1b') && err(&piped).contains("berth: error: "), "{}", err(&piped));
 }
 
+#[test]
+fn every_line_of_an_error_begins_with_the_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("user-data");
+    fs::write(&file, "berth image=x:latest port=99999 helth=/x").unwrap();
+    for command in ["check", "policy"] {
+        let mut berth = std::process::Command::new(BERTH);
+        let refused = berth.args([command, file.to_str().unwrap(), "--config", "/dev/null"]).output().unwrap();
+        let lines = err(&refused);
+        assert_eq!((refused.status.code(), lines.lines().count()), (Some(2), 3), "{lines}");
+        assert!(lines.lines().all(|line| line.starts_with("berth: ")), "{lines}");
+    }
+}
+
 #[tokio::test]
 async fn a_boot_timeout_of_the_command_line_counts_before_the_config_is_read() {
     let world = World::start().await;

@@ -169,7 +169,7 @@ pub struct WaitArgs {
     #[arg(value_enum)]
     pub condition: Condition,
     /// Give up after this: 90s, 5m, 1h30m
-    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = timeout)]
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = timeout, allow_hyphen_values = true)]
     pub timeout: Duration,
     /// `--run-dir`
     #[command(flatten)]

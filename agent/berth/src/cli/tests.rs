@@ -114,6 +114,7 @@ fn wait_offers_what_it_can_wait_for() {
         "berth wait gone",
         "berth drain because",
         "berth wait ready --timeout 5",
+        "berth wait ready --timeout -5s",
         "berth policy --account 1234",
         "berth policy --region Ohio",
         "berth wait ready --timeout 9999999999999999999h",
@@ -122,6 +123,8 @@ fn wait_offers_what_it_can_wait_for() {
     ] {
         assert_eq!(parse(refused).unwrap_err().exit_code(), 2, "{refused}");
     }
+    let negative = parse("berth wait ready --timeout -5s").unwrap_err().to_string();
+    assert!(negative.contains("'-5s' for '--timeout <TIME>': is not a duration"), "{negative}");
 }
 
 #[test]

@@ -63,7 +63,9 @@ pub fn note(text: &str) {
 
 /// Prints why the command failed; its exit code.
 pub fn failed(code: impl Into<u8>, reason: &str) -> ExitCode {
-    let _ = writeln!(stderr(), "berth: {reason}");
+    for line in reason.lines() {
+        let _ = writeln!(stderr(), "berth: {line}");
+    }
     ExitCode::from(code.into())
 }
 
