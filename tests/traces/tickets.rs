@@ -10,15 +10,17 @@ use berth_core::machine::Machine;
 use berth_core::message::container::{ContainerId, RunningContainer};
 use berth_core::message::effect::Effect;
 use berth_core::message::error::ErrorClass;
-use berth_core::message::event::Event;
+use berth_core::message::event::{Event, PullProgress};
 use berth_core::message::group::{HookResult, Membership};
 use berth_core::message::identity::TargetState;
 use berth_core::message::input::Input;
 use berth_core::message::job::{Job, JobKind, Ticket};
 use berth_core::outbox::Outbox;
+use berth_core::retry::FAR;
+use berth_core::step::Step;
 
 use crate::sim::{self, LINE, Sim, exited, failure, group, identity, ms, running, secs, target};
-use berth_core::view::HookState;
+use berth_core::view::{HookState, StepName};
 
 const NOW: Uptime = Uptime::ZERO;
 
@@ -142,4 +144,21 @@ fn a_report_counts_while_its_job_runs_and_no_longer() {
         machine.view().user_data
     };
     assert_eq!((reported(false), reported(true)), (Some(Foreign::Script), None));
+}
+
+#[test]
+fn how_far_a_pull_is_comes_from_the_job_that_pulls() {
+    let progress = |layers_done| PullProgress { layers_done, layers: 3, bytes: 1, total: 2 };
+    let mut step = Step::<()>::new(StepName::Pull, FAR);
+    let mut outbox = Outbox::new(1);
+    let report = |ticket| Input::Report(ticket, Event::PullProgressed(progress(1)));
+    assert_eq!(step.report(&report(Ticket(1))), None, "it has not begun");
+    step.emit(Job::PingEngine, &mut outbox, NOW);
+    let Some(Effect::Job(ticket, _)) = outbox.take() else { panic!("a job") };
+    assert_eq!(step.report(&report(ticket)), Some(&Event::PullProgressed(progress(1))));
+    for other in [report(Ticket(ticket.0 + 1)), Input::Answer(ticket, Event::Woke), Input::Event(Event::Woke)] {
+        assert_eq!(step.report(&other), None, "{other:?}");
+    }
+    let life = Sim::new(LINE).never(JobKind::PullImage).at(secs(2), Event::PullProgressed(progress(2))).run(secs(3));
+    assert_eq!(life.view().pull.map(|pull| pull.layers_done), Some(2));
 }

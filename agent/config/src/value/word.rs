@@ -1,9 +1,10 @@
 //! Enums that JSON has as one word. serde's derive makes code of its own for each of them; here they share one function, which makes the
 //! binary smaller.
 
-use std::fmt::{self, Formatter};
+use std::any::type_name;
+use std::borrow::Cow;
 
-use serde::de::{Deserializer, Error, Visitor};
+use serde::de::{Deserialize, Deserializer, Error};
 use strum::VariantArray;
 
 /// The variant that has this word.
@@ -16,24 +17,14 @@ where
     D: Deserializer<'de>,
     T: Copy + Into<&'static str> + VariantArray,
 {
-    let place = deserializer.deserialize_str(Place(&mut T::VARIANTS.iter().map(|variant| (*variant).into())))?;
-    T::VARIANTS.get(place).copied().ok_or_else(|| D::Error::custom("unknown word"))
+    let word = Cow::<str>::deserialize(deserializer)?;
+    let variant = T::VARIANTS.iter().copied().find(|variant| Into::<&str>::into(*variant) == word);
+    variant.ok_or_else(|| unknown(type_name::<T>(), &word))
 }
 
-/// Takes a word to its place among these.
-struct Place<'a>(&'a mut dyn Iterator<Item = &'static str>);
-
-impl Visitor<'_> for Place<'_> {
-    type Value = usize;
-
-    fn expecting(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a word")
-    }
-
-    fn visit_str<E: Error>(self, word: &str) -> Result<usize, E> {
-        let found = self.0.enumerate().find(|(_, other)| *other == word);
-        found.map(|(place, _)| place).ok_or_else(|| E::custom(format_args!("unknown word {word:?}")))
-    }
+/// The type is called as the documentation calls it: without its path.
+fn unknown<E: Error>(path: &str, word: &str) -> E {
+    E::custom(format_args!("unknown {} {word:?}", path.rsplit("::").next().unwrap_or(path)))
 }
 
 /// `Deserialize` by [`word::read`](read), for enums with strum's `IntoStaticStr` and `VariantArray`. Its test holds that each variant is
@@ -60,7 +51,8 @@ macro_rules! read_as_word {
                         let json = serde_json::to_string(variant).unwrap();
                         assert_eq!(serde_json::from_str::<$name>(&json).unwrap(), *variant, "{json}");
                     }
-                    assert!(serde_json::from_str::<$name>("\"\"").is_err());
+                    let error = serde_json::from_str::<$name>("\"x y\"").unwrap_err().to_string();
+                    assert!(error.starts_with(concat!("unknown ", stringify!($name), " \"x y\"")), "{error}");
                 )+
             }
         }
