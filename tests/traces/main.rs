@@ -13,6 +13,7 @@ mod ending;
 mod endpoint;
 mod handover;
 mod hook;
+mod interruption;
 mod killed;
 mod lasting;
 mod life;
