@@ -41,3 +41,16 @@ impl From<Outcome> for ExitCode {
         Self::from(outcome.code())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outcome_is_its_exit_code() {
+        assert_eq!(Outcome::ALL.map(u8::from), [0, 2, 3, 4, 5, 70]);
+        // It can only be compared by how it is printed.
+        let cut = ExitCode::from(Outcome::DrainCut);
+        assert_eq!(format!("{cut:?}"), format!("{:?}", ExitCode::from(5)));
+    }
+}
