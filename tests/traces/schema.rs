@@ -2,6 +2,7 @@
 //! what docs/schema says is held by tests/screens/schema.rs and tests/scenarios/socket.rs, with a validator that is not ours.
 
 use berth_core::message::job::JobKind;
+use berth_core::message::output::{BYTES, LINES};
 use berth_core::view::feed::FeedLine;
 use berth_core::view::last_life::LastLife;
 use berth_core::view::published::StatusReport;
@@ -35,4 +36,10 @@ fn the_word_of_a_job_is_the_same_in_json_and_in_metrics() {
     for job in JobKind::ALL {
         assert_eq!(json!(job), job.word());
     }
+}
+
+#[test]
+fn the_page_says_how_much_of_the_app_s_output_is_kept() {
+    let page = include_str!("../../docs/socket.md");
+    assert!(page.contains(&format!("at most {LINES} lines and {} KB", BYTES / 1024)));
 }
