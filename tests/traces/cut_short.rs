@@ -135,3 +135,16 @@ fn a_container_that_the_boot_was_removing_is_no_app_that_ended() {
     assert_eq!(life.outcome(), Some(Outcome::Done), "{}", life.trace());
     assert!(final_status(&life).starts_with("drained after"), "{}", life.trace());
 }
+
+#[test]
+fn after_a_container_that_could_not_be_created_a_drain_looks_for_no_other() {
+    for (class, looks) in [(ErrorClass::Broken, 1), (ErrorClass::Transient, 2)] {
+        let life = Sim::new(&format!("{LINE} boot.on_failure=hold"))
+            .fails(JobKind::CreateContainer, 1, class, "no")
+            .sees(secs(30), target(TargetState::Terminated))
+            .run(secs(600));
+        assert_eq!(life.outcome(), Some(Outcome::Done), "{}", life.trace());
+        // After an answer that was lost, the container may be there.
+        assert_eq!(life.count(JobKind::FindContainers), looks, "{class:?}: {}", life.trace());
+    }
+}
