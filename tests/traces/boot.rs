@@ -213,6 +213,20 @@ fn a_lasting_error_of_what_a_running_container_does_not_need_waits_until_it_is_k
 }
 
 #[test]
+fn what_an_adopted_app_does_not_need_is_cancelled_at_once() {
+    let line = "image=registry.test/api:v1 port=8080 health=/health secrets=prod/api";
+    let found = Event::ContainersFound(vec![survivor(&config(line))]);
+    for job in [JobKind::FetchSecrets, JobKind::LoginRegistry, JobKind::ResolveDigest] {
+        // It is not healthy for a while, so the boot goes on.
+        let boot = || Sim::new(line).answer(JobKind::FindContainers, ms(400), found.clone()).sick(secs(0), true);
+        let again = boot().fails(job, 20, ErrorClass::Transient, "no route").run(secs(60));
+        let tried = boot().fails(job, 20, ErrorClass::Transient, "no route").run(ms(500)).count(job);
+        assert_eq!((again.view().phase, again.count(job)), (PhaseName::Boot, tried), "{job:?}: {}", again.trace());
+        assert!(boot().never(job).run(ms(500)).trace().contains("> Cancel"), "{job:?}");
+    }
+}
+
+#[test]
 fn a_container_of_another_config_is_removed_before_the_new_one_is_created() {
     let found = survivor(&config("image=registry.test/api:v0 port=8080 health=/health"));
     let life = Sim::new(LINE).answer(JobKind::FindContainers, ms(5), Event::ContainersFound(vec![found])).run(secs(10));
