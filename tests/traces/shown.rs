@@ -8,7 +8,7 @@ use berth_core::message::identity::TargetState;
 use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
 use berth_core::message::snapshot::Snapshot;
-use berth_core::view::{DeadlineName, PhaseName, Status, StepState, StepView};
+use berth_core::view::{DeadlineName, PhaseName, ReadyReason, Status, StepState, StepView};
 
 use crate::sim::{DIGEST, LINE, Sim, group, ms, secs, target};
 
@@ -96,6 +96,26 @@ fn a_failed_boot_shows_the_class_of_the_error_if_a_call_failed() {
     }
     let late = Sim::new("image=r.test/a:1 port=80 probe.start_timeout=3s").sick(secs(0), true).run(secs(60));
     assert_eq!(late.view().failure.map(|failure| failure.error_class), Some(None));
+}
+
+#[test]
+fn of_the_steps_under_way_ready_names_the_one_that_is_tried_again() {
+    let boot = || Sim::new("image=registry.test/api:v1 port=8080 secrets=prod/api").never(JobKind::FetchSecrets);
+    assert_eq!(boot().run(ms(300)).view().ready_reason, ReadyReason::FetchingSecrets);
+    let again = boot().fails(JobKind::PullImage, 9, ErrorClass::Transient, "unexpected EOF").run(ms(300)).view();
+    assert_eq!(again.ready_reason, ReadyReason::PullingImage, "{:?}", again.steps);
+}
+
+#[test]
+fn a_boot_shows_until_when_it_waits_for_itself_and_for_the_app() {
+    let deadlines = |life: Sim| -> Vec<(DeadlineName, f64)> {
+        life.view().deadlines.iter().map(|one| (one.name, one.at_seconds.round())).collect()
+    };
+    let line = "image=registry.test/api:v1 port=8080 health=/health boot.timeout=300s probe.start_timeout=60s";
+    let pulling = deadlines(Sim::new(line).never(JobKind::PullImage).run(secs(1)));
+    assert_eq!(pulling, [(DeadlineName::BootTimeout, 300.0)]);
+    let sick = deadlines(Sim::new(line).sick(secs(0), true).run(secs(10)));
+    assert_eq!(sick, [(DeadlineName::BootTimeout, 300.0), (DeadlineName::ProbeStartTimeout, 62.0)]);
 }
 
 #[test]
