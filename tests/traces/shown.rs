@@ -8,7 +8,7 @@ use berth_core::message::identity::TargetState;
 use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
 use berth_core::message::snapshot::Snapshot;
-use berth_core::view::{DeadlineName, PhaseName, ReadyReason, Status, StepState, StepView};
+use berth_core::view::{DeadlineName, DrainCause, PhaseName, ReadyReason, Status, StepState, StepView};
 
 use crate::sim::{DIGEST, LINE, Sim, group, ms, secs, target};
 
@@ -116,6 +116,28 @@ fn a_boot_shows_until_when_it_waits_for_itself_and_for_the_app() {
     assert_eq!(pulling, [(DeadlineName::BootTimeout, 300.0)]);
     let sick = deadlines(Sim::new(line).sick(secs(0), true).run(secs(10)));
     assert_eq!(sick, [(DeadlineName::BootTimeout, 300.0), (DeadlineName::ProbeStartTimeout, 62.0)]);
+}
+
+#[test]
+fn a_drain_shows_its_cause_and_what_was_said_beyond_it() {
+    let line = &format!("{LINE} rebalance=drain maintenance=drain");
+    let asked = |reason: &str| Sim::new(line).at(secs(30), Event::DrainRequested(Some(reason.to_owned())));
+    let sees = |snapshot| Sim::new(line).sees(secs(30), snapshot);
+    let maintenance = Some("system-reboot".to_owned());
+    for (life, cause, detail) in [
+        (asked("deploy 7"), DrainCause::Requested, Some("deploy 7")),
+        (Sim::new(line).at(secs(30), Event::Signalled(Signal::Term)), DrainCause::Signal, None),
+        (sees(target(TargetState::Terminated)), DrainCause::Terminating, None),
+        (sees(target(TargetState::WarmedRunning)), DrainCause::ReturningToWarmPool, Some("Warmed:Running")),
+        (
+            sees(Snapshot { maintenance, ..target(TargetState::InService) }),
+            DrainCause::MaintenanceScheduled,
+            Some("maintenance: system-reboot"),
+        ),
+    ] {
+        let drain = life.run(secs(33)).view().drain.expect("it drains");
+        assert_eq!((drain.cause, drain.cause_detail.as_deref()), (cause, detail));
+    }
 }
 
 #[test]
