@@ -141,6 +141,13 @@ fn a_drain_shows_its_cause_and_what_was_said_beyond_it() {
 }
 
 #[test]
+fn a_drain_shows_how_many_connections_clients_hold() {
+    let draining = |held| Sim::new(LINE).holds(secs(0), held).at(secs(30), Event::Signalled(Signal::Term));
+    assert_eq!(draining(3).run(secs(60)).view().connections, Some(3));
+    assert_eq!(draining(3).run(secs(31)).view().connections, None, "they are counted after drain.settle");
+}
+
+#[test]
 fn a_life_that_is_over_waits_for_nothing() {
     let failed = || Sim::new(LINE).fails(JobKind::PullImage, 1, ErrorClass::Broken, "manifest unknown");
     let failing = failed().never(JobKind::CompleteHook).run(secs(5));
