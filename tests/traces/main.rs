@@ -35,4 +35,5 @@ mod shown;
 mod tickets;
 mod timeline;
 mod unanswered;
+mod unclear;
 mod unprobed;
