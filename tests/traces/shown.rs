@@ -141,6 +141,16 @@ fn a_drain_shows_its_cause_and_what_was_said_beyond_it() {
 }
 
 #[test]
+fn a_stage_of_a_drain_is_shown_as_waiting_for_time_or_as_running() {
+    let draining =
+        |until| Sim::new(LINE).never(JobKind::StopContainer).at(secs(30), Event::Signalled(Signal::Term)).run(until);
+    assert_eq!(step(&draining(secs(31)), "settling").state, StepState::Waiting);
+    let stopping = draining(secs(60));
+    assert_eq!(step(&stopping, "settling").state, StepState::Done, "{}", stopping.trace());
+    assert_eq!(step(&stopping, "stopping").state, StepState::Running, "{}", stopping.trace());
+}
+
+#[test]
 fn a_drain_shows_how_many_connections_clients_hold() {
     let draining = |held| Sim::new(LINE).holds(secs(0), held).at(secs(30), Event::Signalled(Signal::Term));
     assert_eq!(draining(3).run(secs(60)).view().connections, Some(3));
