@@ -97,6 +97,16 @@ fn a_failed_boot_waits_for_a_slow_console_and_not_for_ever_for_a_stuck_one() {
 }
 
 #[test]
+fn a_drain_waits_5_s_for_a_stuck_console() {
+    let stuck = Sim::new(LINE).never(JobKind::WriteFinalStatus).at(secs(30), TERM).run(secs(600));
+    assert_eq!(stuck.outcome(), Some(Outcome::Done), "{}", stuck.trace());
+    let written = stuck.trace().lines().find(|line| line.contains("> WriteFinalStatus")).expect("it is written");
+    let at: f64 = written.split_whitespace().next().unwrap().parse().unwrap();
+    let waited = stuck.view().phase_since_seconds - at;
+    assert!((4.9..=5.1).contains(&waited), "{waited} s: {}", stuck.trace());
+}
+
+#[test]
 fn a_failed_boot_outside_any_group_is_reported_on_the_console_only() {
     let life = Sim::new(LINE)
         .answer(JobKind::FindGroup, ms(50), Event::GroupFound(None))

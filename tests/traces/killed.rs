@@ -308,3 +308,12 @@ fn a_drain_that_is_over_leaves_nothing_for_the_next_agent() {
     assert_eq!(Sim::new(NINE).run(secs(20)).unfinished(), None);
     assert_eq!(Sim::new(NINE).never(JobKind::Identify).at(ms(5), TERM).run(secs(1)).unfinished(), None);
 }
+
+#[test]
+fn an_app_that_was_asked_to_stop_does_not_serve_on_after_a_kill() {
+    let killed = Sim::new(LINE).never(JobKind::StopContainer).at(secs(30), asked()).run(secs(55));
+    assert_eq!(killed.count(JobKind::StopContainer), 1, "{}", killed.trace());
+    // A client that stays connected would hold the drain up until drain.timeout.
+    let life = next(LINE, TargetState::InService, killed.unfinished()).run(secs(600));
+    assert!(when(&life, "> StopContainer") < 1.0, "{}", life.trace());
+}
