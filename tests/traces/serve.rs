@@ -228,6 +228,15 @@ fn a_value_that_cannot_be_fetched_changes_nothing() {
 }
 
 #[test]
+fn a_check_of_the_secrets_that_is_never_answered_is_given_up_and_its_values_are_wiped() {
+    let line = "image=r.test/a:1 port=80 secrets=prod/api secrets_refresh=1h";
+    let boot = Sim::new(line).run(secs(60)).count(JobKind::WipeSecrets);
+    let life = Sim::new(line).never(JobKind::CheckSecrets).run(secs(4 * 3600));
+    assert_eq!(life.count(JobKind::WipeSecrets), boot + 1, "{}", life.trace());
+    assert!((3..=5).contains(&life.count(JobKind::CheckSecrets)), "the next checks follow: {}", life.trace());
+}
+
+#[test]
 fn a_fleet_does_not_restart_together() {
     let line = "image=r.test/a:1 port=80 secrets=prod/api secrets_refresh=1h";
     let mut moments: Vec<u64> = (0..50)
