@@ -237,6 +237,13 @@ fn a_check_of_the_secrets_that_is_never_answered_is_given_up_and_its_values_are_
 }
 
 #[test]
+fn secrets_are_checked_in_time_although_nothing_else_happens() {
+    let line = "image=r.test/a:1 secrets=prod/api secrets_refresh=5m lifecycle.poll=1h";
+    let life = Sim::new(line).run(secs(4 * 3600));
+    assert!((47..=61).contains(&life.count(JobKind::CheckSecrets)), "{}", life.count(JobKind::CheckSecrets));
+}
+
+#[test]
 fn a_fleet_does_not_restart_together() {
     let line = "image=r.test/a:1 port=80 secrets=prod/api secrets_refresh=1h";
     let mut moments: Vec<u64> = (0..50)
