@@ -1,10 +1,11 @@
 //! Keeping the app running: probes, restarts, an engine that goes away, secrets that rotate.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use berth_core::message::container::{Exit, RunningContainer};
 use berth_core::message::error::ErrorClass;
-use berth_core::message::event::Event;
+use berth_core::message::event::{Event, Signal};
 use berth_core::message::identity::TargetState;
 use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
@@ -241,6 +242,20 @@ fn secrets_are_checked_in_time_although_nothing_else_happens() {
     let line = "image=r.test/a:1 secrets=prod/api secrets_refresh=5m lifecycle.poll=1h";
     let life = Sim::new(line).run(secs(4 * 3600));
     assert!((47..=61).contains(&life.count(JobKind::CheckSecrets)), "{}", life.count(JobKind::CheckSecrets));
+}
+
+#[test]
+fn a_check_of_the_secrets_that_is_under_way_ends_with_the_serving() {
+    let line = "image=r.test/a:1 port=80 secrets=prod/api secrets_refresh=1h";
+    let begun = Sim::new(line).never(JobKind::CheckSecrets).run(secs(3600));
+    let at = begun.trace().lines().rfind(|line| line.contains("> CheckSecrets")).expect("the first within the hour");
+    let at: f64 = at.split_whitespace().next().unwrap().parse().unwrap();
+    let cancelled = |signal: Duration| {
+        let life = Sim::new(line).never(JobKind::CheckSecrets).at(signal, Event::Signalled(Signal::Term));
+        life.run(signal + ms(1)).trace().matches("> Cancel").count()
+    };
+    let at = Duration::from_secs_f64(at);
+    assert_eq!(cancelled(at + secs(1)), cancelled(at - secs(1)) + 1);
 }
 
 #[test]
