@@ -133,7 +133,8 @@ async fn the_exit_code_is_the_command_s() {
     // It goes on without its output.
     let late = exec(&world, &["--", "sh", "-c", "exec >&- 2>&-; sleep 1; exit 9"]).await;
     assert_eq!(late.0, Some(9));
-    assert_eq!(exec(&world, &["--user", "nobody-of-that-name", "--", "true"]).await.0, Some(126));
+    let nobody = exec(&world, &["--user", "nobody-of-that-name", "--", "true"]).await;
+    assert_eq!(nobody.0, Some(126), "{nobody:?}");
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 use crate::cli::{ExecArgs, Global};
 use crate::io::docker::exec_attached::{Attached, CommandState, ExecCommand};
 use crate::io::docker::exec_output::{Channel, NoFrame};
-use crate::io::docker::{Engine, EngineError};
+use crate::io::docker::{Engine, EngineError, is_no_such_user};
 use crate::io::host::terminal::{self, Raw};
 use crate::io::listen::socket_client::ClientError;
 
@@ -35,6 +35,8 @@ mod streams;
 
 /// berth or the engine failed, as in `docker run`.
 const FAILED: u8 = 125;
+/// The command cannot be executed, as in `docker run`.
+const CANNOT_EXECUTE: u8 = 126;
 /// A process that a signal killed, as in shells: this plus the signal's number.
 const SIGNALLED: u8 = 128;
 /// Between two requests for the state of a command that has closed its output.
@@ -108,6 +110,7 @@ impl ExecError {
             Self::NoTerminal => Outcome::Usage.code(),
             Self::Engine(error) if error.class() == ErrorClass::Misconfigured => Outcome::Usage.code(),
             Self::Engine(error) if error.class() == ErrorClass::Denied => super::NO,
+            Self::Engine(error) if is_no_such_user(error) => CANNOT_EXECUTE,
             Self::Agent(_)
             | Self::NoContainer(_)
             | Self::NotRunning { .. }

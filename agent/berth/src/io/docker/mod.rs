@@ -13,7 +13,7 @@ pub use engine::Engine;
 pub use error::EngineError;
 pub use login::Login;
 pub use logs::{NoLogs, Tail};
-pub use refusal::{FailedCall, final_prose, refused};
+pub use refusal::{FailedCall, final_prose, is_no_such_user, refused};
 
 mod engine;
 mod error;

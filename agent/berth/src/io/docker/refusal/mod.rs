@@ -13,6 +13,7 @@ use super::error::EngineError;
 pub(super) use answer::{is_conflict, is_no_such_path, is_not_found, no_answer, of, plain, response};
 pub(super) use create::of_create;
 pub(super) use registry::registry;
+pub use start::is_no_such_user;
 pub(super) use start::{of_start, start};
 
 mod answer;

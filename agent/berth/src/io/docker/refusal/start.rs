@@ -31,6 +31,12 @@ pub(super) const BROKEN: [&str; 6] = [
     "no space left on device",
 ];
 
+/// Whether the container has no such user or group. Docker Engine 28.5 refuses such a command; older engines begin it, and it ends with 126.
+pub fn is_no_such_user(error: &EngineError) -> bool {
+    let EngineError::Refused { message, .. } = error else { return false };
+    ["unable to find user", "unable to find group"].iter().any(|words| message.contains(words))
+}
+
 /// Classifies a refusal to start a container.
 pub(in crate::io::docker) fn start(status: Option<u16>, prose: &str) -> ErrorClass {
     let says = |words: &[&str]| words.iter().any(|words| prose.contains(words));
