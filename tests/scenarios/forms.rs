@@ -3,7 +3,7 @@
 use berth_kit::agent::post;
 use berth_kit::group::Completion;
 use berth_kit::text::sha256_hex;
-use berth_kit::{Agent, Image, World};
+use berth_kit::{Agent, Image, World, client};
 
 use crate::steps::{container, own_address, ready_answers, until};
 use crate::{BERTH, SOON};
@@ -59,7 +59,12 @@ impl Form {
         ));
         let agent = world.launch(BERTH.as_ref()).await;
         agent.ready_within(SOON).await;
-        assert_eq!(agent.app("/health").await.status, 200, "{}", self.words);
+        // Without a probe it is ready once it runs, which is before it listens.
+        let (app, health) = (agent.app_address().await, || client::request("GET", "/health"));
+        until("the app healthy", async || {
+            client::over_tcp(app, health()).await.is_ok_and(|answer| answer.status == 200)
+        })
+        .await;
         secrets_arrived(&agent, self.secrets_as).await;
         completed_once(&world).await;
 

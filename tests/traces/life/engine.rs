@@ -275,7 +275,7 @@ impl Engine {
         ends.chain(crashes).chain(away).chain(waits).min()
     }
 
-    fn is_running(&self, id: &ContainerId) -> bool {
+    pub(crate) fn is_running(&self, id: &ContainerId) -> bool {
         self.running().any(|one| one.id == *id)
     }
 

@@ -496,7 +496,10 @@ impl World {
             Job::StartContainer { id, .. } if self.engine.running().any(|one| one.id != *id) => {
                 self.breaks(10, "an app is started beside another");
             }
-            Job::StopContainer { .. } if phase == PhaseName::Drain => self.look_at_serving_on(),
+            // Of one that exited, which the next agent finds, nothing serves any more.
+            Job::StopContainer { id, .. } if phase == PhaseName::Drain && self.engine.is_running(id) => {
+                self.look_at_serving_on();
+            }
             // What a former agent had begun to start comes up unseen.
             Job::RemoveContainer { id, .. } if self.seen.found.contains(id) => {
                 let runs = self
