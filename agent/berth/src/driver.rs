@@ -151,14 +151,14 @@ pub async fn drive(
             Input::Answer(ticket, _) => running.remove(&ticket).map(|job| (ticket, job.kind, now.since(job.since))),
             Input::Report(..) | Input::Event(_) => None,
         };
-        let is_late = match input {
-            Input::Answer(..) => answered.is_none(),
-            Input::Report(ticket, _) => !running.contains_key(&ticket),
-            Input::Event(_) => false,
+        let late = match input {
+            Input::Answer(ticket, _) if answered.is_none() => Some(ticket),
+            Input::Report(ticket, _) if !running.contains_key(&ticket) => Some(ticket),
+            Input::Answer(..) | Input::Report(..) | Input::Event(_) => None,
         };
-        if is_late {
+        if let Some(ticket) = late {
             // The machine drops it as well.
-            debug!(event = input.event().name(), "from a cancelled job");
+            debug!(ticket = ticket.0, event = input.event().name(), "late answer or report of a cancelled job");
         } else {
             let routine = match input.event() {
                 Event::PullProgressed(progress) => {
