@@ -87,6 +87,7 @@ async fn sent_to(aws: &Aws, service: Service) -> Result<String, JobError> {
         Service::Ssm => Call::GetParameters,
         Service::Ecr => return login(aws, "registry.example.com").await,
         Service::AutoScaling => Call::CompleteLifecycleAction,
+        Service::LoadBalancing => Call::RegisterTargets,
     };
     match call.make(aws).await {
         Outcome::Failed(error) => to_be_reached(error),

@@ -8,11 +8,12 @@ use std::error::Error;
 use std::fmt::Debug;
 
 use berth::io::aws::autoscaling::{self, HookAnswer};
-use berth::io::aws::{Aws, AwsError};
+use berth::io::aws::{Aws, AwsError, load_balancing};
 use berth::io::{aws::ecr, aws::secrets};
 use berth_config::{SecretRef, SecretValue, SecretsAs};
 use berth_core::message::error::{ErrorClass, JobError};
 use berth_core::message::group::{HookName, HookResult};
+use berth_core::message::target::Target;
 use futures_util::future::join_all;
 
 use crate::moto::client_of;
@@ -53,10 +54,15 @@ pub(crate) enum Call {
     CompleteLifecycleAction,
     RecordLifecycleActionHeartbeat,
     SetInstanceHealth,
+    DescribeAutoScalingGroups,
+    RegisterTargets,
+    DeregisterTargets,
+    DescribeTargetHealth,
+    DescribeTargetGroupAttributes,
 }
 
 impl Call {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 14] = [
         Self::GetSecretValue,
         Self::BatchGetSecretValue,
         Self::GetParameters,
@@ -66,6 +72,11 @@ impl Call {
         Self::CompleteLifecycleAction,
         Self::RecordLifecycleActionHeartbeat,
         Self::SetInstanceHealth,
+        Self::DescribeAutoScalingGroups,
+        Self::RegisterTargets,
+        Self::DeregisterTargets,
+        Self::DescribeTargetHealth,
+        Self::DescribeTargetGroupAttributes,
     ];
 
     fn service(self) -> &'static str {
@@ -73,12 +84,16 @@ impl Call {
             Self::GetSecretValue | Self::BatchGetSecretValue => "secretsmanager",
             Self::GetParameters => "ssm",
             Self::GetAuthorizationToken => "ecr",
+            Self::RegisterTargets
+            | Self::DeregisterTargets
+            | Self::DescribeTargetHealth
+            | Self::DescribeTargetGroupAttributes => "elasticloadbalancing",
             _ => "autoscaling",
         }
     }
 
     fn protocol(self) -> Protocol {
-        if self.service() == "autoscaling" { Protocol::Query } else { Protocol::Json }
+        if matches!(self.service(), "autoscaling" | "elasticloadbalancing") { Protocol::Query } else { Protocol::Json }
     }
 
     fn is_in(self, calls: &str) -> bool {
@@ -125,6 +140,23 @@ impl Call {
             Self::SetInstanceHealth => {
                 autoscaling::set_unhealthy(aws, "i-0123").await.map_or_else(group, |()| Outcome::Other("done"))
             }
+            Self::DescribeAutoScalingGroups => {
+                let found = autoscaling::describe_group(aws, "web", "i-0123").await;
+                found.map_or_else(group, |_| Outcome::Other("facts"))
+            }
+            Self::RegisterTargets => load_balancing::register(aws, &target(), "i-0123")
+                .await
+                .map_or_else(Outcome::Failed, |()| Outcome::Other("done")),
+            Self::DeregisterTargets => load_balancing::deregister(aws, &target(), "i-0123")
+                .await
+                .map_or_else(group, |()| Outcome::Other("done")),
+            Self::DescribeTargetHealth => {
+                let health = load_balancing::health(aws, TARGET_GROUP, "i-0123", &[8080]).await;
+                health.map_or_else(group, |_| Outcome::Other("targets"))
+            }
+            Self::DescribeTargetGroupAttributes => {
+                load_balancing::delay(aws, TARGET_GROUP).await.map_or_else(group, |_| Outcome::Other("a delay"))
+            }
         }
     }
 }
@@ -135,6 +167,12 @@ pub(crate) enum Outcome {
     Failed(JobError),
     /// Anything else, in the table's words.
     Other(&'static str),
+}
+
+const TARGET_GROUP: &str = "arn:aws:elasticloadbalancing:us-east-2:123456789012:targetgroup/web/73e2d6bc24d8a067";
+
+fn target() -> Target {
+    Target { target_group: TARGET_GROUP.into(), port: 8080 }
 }
 
 fn failed(class: ErrorClass, error: &(dyn Error + 'static)) -> Outcome {
@@ -243,7 +281,7 @@ fn every_kind_of_refusal_is_there_for_every_service() {
         of_kind.flat_map(|row| Call::ALL.into_iter().filter(|call| call.is_in(row.calls))).map(Call::service).collect()
     };
     for kind in KINDS {
-        assert_eq!(services_of(kind).len(), 4, "{kind}: only {:?}", services_of(kind));
+        assert_eq!(services_of(kind).len(), 5, "{kind}: only {:?}", services_of(kind));
     }
     let unknown: Vec<_> = rows.iter().filter(|row| !Call::ALL.into_iter().any(|call| call.is_in(row.calls))).collect();
     assert!(unknown.is_empty(), "{unknown:?}");

@@ -147,7 +147,11 @@ async fn live(base: &str) {
     let ((_tell, reports), (_ask, requests)) = (mpsc::channel(64), mpsc::channel(64));
     let channels =
         Channels { signals: Signals::new().unwrap(), reports, requests, published, feed: broadcast::channel(256).0 };
-    let records = Records { note: Note::new(nowhere), life: Keeper::start(nowhere) };
+    let records = Records {
+        note: Note::new(nowhere, "drain.json"),
+        targets: Note::new(nowhere, "targets.json"),
+        life: Keeper::start(nowhere),
+    };
     let end = drive(machine, Arc::new(adapters), channels, &records, Instant::now()).await;
     panic!("the agent ended: {end:?}");
 }

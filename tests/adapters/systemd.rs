@@ -128,7 +128,11 @@ async fn the_watchdog_is_fed_by_the_driver_s_loop_alone() {
     let channels =
         Channels { signals: Signals::new().unwrap(), reports, requests, published, feed: broadcast::channel(256).0 };
     tokio::spawn(systemd::follow(watched));
-    let records = Records { note: Note::new(directory.path()), life: Keeper::start(directory.path()) };
+    let records = Records {
+        note: Note::new(directory.path(), "drain.json"),
+        targets: Note::new(directory.path(), "targets.json"),
+        life: Keeper::start(directory.path()),
+    };
     let mut driver = pin!(drive(Machine::new(1, Uptime::ZERO), Arc::new(adapters), channels, &records, Instant::now()));
 
     // The driver turns, even if nothing happens.

@@ -1,13 +1,13 @@
 //! A life in virtual time: the machine against a scripted world. Nothing here sleeps; time jumps to the next thing that
 //! happens. Every answer has a default that lets a boot succeed; a test scripts what it wants to be otherwise.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth_config::{Config, Layers, PinnedImage};
+use berth_config::{Config, Layers, PinnedImage, Port};
 use berth_core::clock::Uptime;
 use berth_core::machine::Machine;
 use berth_core::message::command::Command;
@@ -24,8 +24,12 @@ use berth_core::message::outcome::Outcome;
 use berth_core::message::output::AppOutput;
 use berth_core::message::probe_failure::{ProbeFailure, ProbeFailureKind};
 use berth_core::message::snapshot::Snapshot;
+use berth_core::message::target::{GroupFacts, Target};
 use berth_core::phase::drain::Unfinished;
+use berth_core::targets::{HostPorts, NotedTargets};
 use berth_core::view::{PhaseName, Status, View};
+
+use crate::load_balancer::LoadBalancer;
 
 /// The line that most lives boot from.
 pub(crate) const LINE: &str = "image=registry.test/api:v1 port=8080 health=/health";
@@ -60,6 +64,16 @@ pub(crate) struct Sim {
     sights: BTreeMap<Uptime, Snapshot>,
     /// When the metadata answers the poll that is on its way then.
     prompt: Option<Uptime>,
+    /// The load balancer's target groups.
+    pub(crate) balancer: LoadBalancer,
+    /// The target groups that the Auto Scaling group attaches.
+    attached: Vec<String>,
+    /// What the machine reported last that the next agent needs to know of the targets.
+    noted: Option<NotedTargets>,
+    /// Ports that others on the host have.
+    pub(crate) taken: BTreeSet<u16>,
+    /// The host ports that berth chose.
+    pub(crate) chosen: HostPorts,
     /// Connections that clients hold, from when on.
     held: BTreeMap<Uptime, u32>,
     /// Whether the app refuses its probes, from when on.
@@ -162,6 +176,11 @@ impl Sim {
             trace: String::new(),
             sights: BTreeMap::from([(Uptime::ZERO, target(TargetState::InService))]),
             prompt: None,
+            balancer: LoadBalancer::new(),
+            attached: Vec::new(),
+            noted: None,
+            taken: BTreeSet::new(),
+            chosen: HostPorts::new(),
             held: BTreeMap::new(),
             sick: BTreeMap::new(),
             console: Vec::new(),
@@ -179,6 +198,29 @@ impl Sim {
     /// An agent before this one was killed in a drain, of which this is left.
     pub(crate) fn after(mut self, former: Option<Unfinished>) -> Self {
         self.machine = self.machine.after(former, Uptime::ZERO);
+        self
+    }
+
+    /// An agent before this one noted these targets, so long ago.
+    pub(crate) fn knowing(mut self, noted: Option<NotedTargets>, ago: Duration) -> Self {
+        self.machine = self.machine.knowing(noted.map(|noted| (noted, ago)));
+        self
+    }
+
+    /// What the next agent is handed of the targets.
+    pub(crate) fn noted(&self) -> Option<NotedTargets> {
+        self.noted.clone()
+    }
+
+    /// A load balancer that is otherwise.
+    pub(crate) fn balancing(mut self, change: impl FnOnce(&mut LoadBalancer)) -> Self {
+        change(&mut self.balancer);
+        self
+    }
+
+    /// The Auto Scaling group attaches this target group.
+    pub(crate) fn attaching(mut self, target_group: &str) -> Self {
+        self.attached.push(target_group.to_owned());
         self
     }
 
@@ -343,6 +385,7 @@ impl Sim {
             self.pulled = true;
         }
         self.machine.on(&input, self.now);
+        self.noted = self.machine.noted_targets(self.now).or(self.noted.take());
         if matches!(event, Event::HookCompleted) {
             self.completions.push(self.hook());
             self.completed.push(self.completing.clone());
@@ -366,6 +409,7 @@ impl Sim {
                     let kind = job.kind();
                     match &job {
                         Job::CompleteHook { hook, .. } => self.completing = hook.to_string(),
+                        Job::CreateContainer(creation) => self.chosen.clone_from(&creation.ports),
                         Job::WriteFinalStatus { output, line } => {
                             self.console.clone_from(output);
                             self.words.clone_from(line);
@@ -375,6 +419,9 @@ impl Sim {
                     self.ordered.push(kind);
                     self.running.insert(ticket, kind);
                     let scripted = self.script.get_mut(&kind).and_then(VecDeque::pop_front);
+                    if scripted.is_none() {
+                        self.balance(&job);
+                    }
                     match scripted.unwrap_or_else(|| self.usual(&job)) {
                         Answer::After(delay, event) => self.schedule(self.now + delay, Some(ticket), event),
                         Answer::Never => {}
@@ -395,6 +442,33 @@ impl Sim {
         }
     }
 
+    /// A call that is answered as usual is carried out.
+    fn balance(&mut self, job: &Job) {
+        match job {
+            Job::RegisterTarget(target) => self.balancer.register(target, self.now),
+            Job::DeregisterTarget(target) => self.balancer.deregister(target, self.now),
+            _ => {}
+        }
+    }
+
+    /// The container as it runs: with target groups, where its ports are published.
+    fn started(&self) -> RunningContainer {
+        let mut running = running();
+        if !self.config.target_groups.is_empty() {
+            let host =
+                |port: &Port| if port.host == 0 { self.chosen.get(&port.container).copied() } else { Some(port.host) };
+            let published = self.config.ports.iter().filter_map(|port| Some((port.container, host(port)?)));
+            let everywhere = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port);
+            running.published = published.map(|(container, host)| (container, everywhere(host))).collect();
+        }
+        running
+    }
+
+    /// The container as the engine lists it after the agent was killed.
+    pub(crate) fn survivor(&self) -> FoundContainer {
+        FoundContainer { running: Some(self.started()), ..survivor(&self.config) }
+    }
+
     fn usual(&self, job: &Job) -> Answer {
         let (delay, event) = match job {
             Job::Identify => (10, Event::Identified(Arc::new(identity()))),
@@ -409,7 +483,7 @@ impl Sim {
             Job::CheckPaths(_) => (1, Event::PathsFound),
             Job::PullImage { .. } => (2000, Event::ImagePulled),
             Job::CreateContainer(_) => (50, Event::ContainerCreated(running().id)),
-            Job::StartContainer { .. } => (200, Event::ContainerStarted(Box::new(running()))),
+            Job::StartContainer { .. } => (200, Event::ContainerStarted(Box::new(self.started()))),
             Job::WatchContainer(_) => return Answer::Never,
             Job::ProbeApp { .. } if latest(&self.sick, self.now) => (10, refused()),
             Job::ProbeApp { .. } => (10, Event::ProbePassed),
@@ -421,6 +495,19 @@ impl Sim {
             Job::CompleteHook { .. } => (50, Event::HookCompleted),
             Job::DescribeInstance => (50, Event::InstanceDescribed(Some("InService".to_owned()))),
             Job::MarkUnhealthy => (50, Event::MarkedUnhealthy),
+            Job::DescribeGroup(_) => (
+                50,
+                Event::GroupDescribed(GroupFacts { target_groups: self.attached.clone(), launching: 1, before: 0 }),
+            ),
+            Job::FindPorts => (5, Event::PortsFound(self.taken.clone())),
+            Job::DescribeTargets { target_group, ports } => {
+                let target = |port: &u16| Target { target_group: target_group.clone(), port: *port };
+                let health = |port: &u16| (*port, self.balancer.health(&target(port), self.now));
+                (50, Event::TargetsDescribed(ports.iter().map(health).collect()))
+            }
+            Job::RegisterTarget(_) => (60, Event::TargetRegistered),
+            Job::DeregisterTarget(_) => (60, Event::TargetDeregistered),
+            Job::DescribeDelay(_) => (50, Event::DelayDescribed(self.balancer.delay)),
             Job::WatchMetadata => match self.prompt.filter(|at| (self.now..=self.now + secs(2)).contains(at)) {
                 Some(at) => return Answer::After(at - self.now, Event::MetadataSeen(latest(&self.sights, at))),
                 None => (5, Event::MetadataSeen(latest(&self.sights, self.now))),

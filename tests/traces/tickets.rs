@@ -18,6 +18,7 @@ use berth_core::message::job::{Job, JobKind, Ticket};
 use berth_core::outbox::Outbox;
 use berth_core::retry::FAR;
 use berth_core::step::Step;
+use berth_core::targets::HostPorts;
 
 use crate::sim::{self, LINE, Sim, exited, failure, group, identity, ms, running, secs, target};
 use berth_core::view::{HookState, StepName};
@@ -66,7 +67,7 @@ fn two_hooks_that_are_completed_at_a_time_each_get_their_own_answer() {
 fn starting(id: &str, outbox: &mut Outbox) -> App {
     let config = Arc::new(sim::config(LINE));
     let image = config.image.at(sim::DIGEST.to_owned());
-    let recipe = Recipe { config, identity: Arc::new(identity()), image };
+    let recipe = Recipe { config, identity: Arc::new(identity()), image, ports: HostPorts::new() };
     App::start(recipe, ContainerId(id.to_owned()), outbox, NOW)
 }
 

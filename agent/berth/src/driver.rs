@@ -86,6 +86,7 @@ pub async fn drive(
         log_dropped_lines();
         // Before the effects of the last event are performed, so the note for the next agent is never older than the effects.
         recorder.note(&machine, &records.note, turned);
+        recorder.note_targets(&machine, &records.targets, turned);
         while let Some(effect) = machine.next_effect() {
             let now = uptime(started);
             log_effect(&channels.feed, machine.phase(), &effect, now);

@@ -13,6 +13,7 @@ use berth_core::machine::Machine;
 use berth_core::message::outcome::Outcome;
 use berth_core::phase::drain::Unfinished;
 use berth_core::view::published::{Published, rfc3339};
+use serde::de::DeserializeOwned;
 use tokio::sync::{broadcast, mpsc, watch};
 use tracing::{error, info, warn};
 
@@ -23,7 +24,7 @@ use crate::io::aws::imds::Imds;
 use crate::io::docker::Engine;
 use crate::io::host::console::Console;
 use crate::io::host::metadata_block::MetadataBlock;
-use crate::io::host::note::Note;
+use crate::io::host::note::{self, Note};
 use crate::io::host::signals::Signals;
 use crate::io::host::state_dir::Keeper;
 use crate::io::http::Http;
@@ -114,11 +115,18 @@ async fn start(global: &Global, run: &RunArgs, started: Instant) -> Result<Outco
         reports: tell,
     }));
 
-    let records = Records { note: Note::new(&global.run_dir()), life: Keeper::start(&global.state_dir()) };
+    let run_dir = global.run_dir();
+    let records = Records {
+        note: Note::new(&run_dir, note::DRAIN),
+        targets: Note::new(&run_dir, note::TARGETS),
+        life: Keeper::start(&global.state_dir()),
+    };
     let left = left(&records.note);
+    let targets = read(&records.targets);
     let channels = Channels { signals, requests, reports, published, feed };
     tokio::spawn(systemd::follow(watcher));
-    let machine = Machine::new(seed(), Uptime::ZERO).within(early.boot_timeout()).after(left, Uptime::ZERO);
+    let machine =
+        Machine::new(seed(), Uptime::ZERO).within(early.boot_timeout()).after(left, Uptime::ZERO).knowing(targets);
     let end = driver::drive(machine, adapters.clone(), channels, &records, started).await;
     records.life.finish().await;
     match end {
@@ -177,16 +185,20 @@ fn text_of(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<BTre
     Ok(environment)
 }
 
-/// The unfinished drain of an agent that was killed. A note that cannot be read is logged and ignored.
-fn left(note: &Note) -> Option<Unfinished> {
-    let read = note.read::<Unfinished>().unwrap_or_else(|error| {
+/// What an agent before this one noted, and how long ago. A note that cannot be read is logged and ignored.
+fn read<T: DeserializeOwned>(note: &Note) -> Option<(T, Duration)> {
+    note.read().unwrap_or_else(|error| {
         warn!(
             "{}",
             berth_core::message::error::JobError::from_error(berth_core::message::error::ErrorClass::Broken, &error)
         );
         None
-    });
-    let left = read.map(|(left, ago)| left.after(ago));
+    })
+}
+
+/// The unfinished drain of an agent that was killed.
+fn left(note: &Note) -> Option<Unfinished> {
+    let left = read::<Unfinished>(note).map(|(left, ago)| left.after(ago));
     if let Some(left) = &left {
         let age = left.age.as_secs_f64();
         info!(age, cause = %left.cause, "an agent before this one was killed in a drain; whether this one continues it is decided once the instance is known");

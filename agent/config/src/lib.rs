@@ -46,6 +46,7 @@ pub use value::proxy::ProxyUrl;
 pub use value::reference::{ImageRef, PinnedImage};
 pub use value::scalar::{duration, duration_text};
 pub use value::secret_ref::SecretRef;
+pub use value::target_group::TargetGroup;
 pub use value::template::{Piece, SecretValue, Template};
 pub use value::word;
 

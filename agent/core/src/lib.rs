@@ -10,6 +10,7 @@ pub mod phase;
 pub mod app;
 pub mod hook;
 pub mod metadata_guard;
+pub mod targets;
 pub mod watcher;
 
 pub mod outbox;

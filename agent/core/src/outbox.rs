@@ -67,6 +67,11 @@ impl Outbox {
         interval.mul_f64(0.8 + self.rng.f64() / 5.0)
     }
 
+    /// This long, give or take this part of it.
+    pub fn about(&mut self, interval: Duration, part: f64) -> Duration {
+        interval.mul_f64(1.0 - part + 2.0 * part * self.rng.f64())
+    }
+
     /// Anywhere within this: for the first of many, so that instances that started at the same time differ from the first on.
     pub fn some_of(&mut self, interval: Duration) -> Duration {
         interval.mul_f64(self.rng.f64())

@@ -237,8 +237,8 @@ impl<T> Step<T> {
         }
     }
 
-    /// The wait that goes on, if one does, is over.
-    fn resume(&mut self, now: Uptime) {
+    /// The wait that goes on, if one does, is over: another part of the machine has emitted a job of it.
+    pub fn resume(&mut self, now: Uptime) {
         if let Some((_, ended)) = self.waits.last_mut() {
             ended.get_or_insert(now);
         }

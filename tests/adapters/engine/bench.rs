@@ -15,6 +15,7 @@ use berth_config::{Config, ImageRef, Layers, SecretsAs};
 use berth_core::message::container::Exit;
 use berth_core::message::container::{ContainerId, Creation, RunningContainer};
 use berth_core::message::identity::Identity;
+use berth_core::targets::HostPorts;
 use bollard::Docker;
 use bollard::models::ContainerInspectResponse;
 use bollard::query_parameters::{CreateImageOptions, InspectContainerOptions, LogsOptions, PushImageOptions};
@@ -128,7 +129,13 @@ impl Bench {
         let facts = self.engine.inspect_image(&pinned).await.unwrap().expect("the engine has the image");
         let mut config = config(image);
         edit(&mut config);
-        Creation { config: Arc::new(config), identity: Arc::new(identity()), image: pinned, facts }
+        Creation {
+            config: Arc::new(config),
+            identity: Arc::new(identity()),
+            image: pinned,
+            facts,
+            ports: HostPorts::new(),
+        }
     }
 
     async fn pushed_digest(&self, image: &ImageRef) -> String {

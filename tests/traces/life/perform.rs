@@ -1,5 +1,6 @@
 //! Each job, performed on the models: what the adapters do in a real life.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use berth_core::message::event::{BlockRepair, Event};
 use berth_core::message::group::{LifecycleHook, Membership};
 use berth_core::message::identity::Identity;
 use berth_core::message::job::{Job, JobKind};
+use berth_core::message::target::{GroupFacts, TargetHealth, TargetHealthState};
 
 use super::engine::Asker;
 use super::plan::{ENGINE, GROUP, SERVICES};
@@ -98,6 +100,15 @@ impl World {
                 self.group.mark_unhealthy(now);
                 Event::MarkedUnhealthy
             }
+            Job::DescribeGroup(_) => Event::GroupDescribed(GroupFacts::default()),
+            Job::FindPorts => Event::PortsFound(BTreeSet::new()),
+            Job::DescribeTargets { ports, .. } => {
+                let healthy = |port: &u16| (*port, TargetHealth::of(TargetHealthState::Healthy));
+                Event::TargetsDescribed(ports.iter().map(healthy).collect())
+            }
+            Job::RegisterTarget(_) => Event::TargetRegistered,
+            Job::DeregisterTarget(_) => Event::TargetDeregistered,
+            Job::DescribeDelay(_) => Event::DelayDescribed(Duration::from_secs(300)),
             Job::WatchMetadata => Event::MetadataSeen(self.snapshot()),
             Job::CountConnections(_) => Event::ConnectionsCounted(self.balancer.connections()),
             Job::ExtendStop(by) => {

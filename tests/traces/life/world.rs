@@ -10,7 +10,7 @@ use std::time::Duration;
 use berth_config::Config;
 use berth_core::message::error::{ErrorClass, JobError};
 use berth_core::message::event::Event;
-use berth_core::message::job::Job;
+use berth_core::message::job::{Job, JobKind};
 use berth_core::phase::drain::Unfinished;
 use berth_core::view::Status;
 
@@ -73,7 +73,7 @@ pub(crate) struct World {
     pub(crate) left: Option<(Unfinished, Duration)>,
     pub(crate) agenda: Agenda<Due>,
     /// At each job, by its number.
-    pub(crate) attempts: [u32; 32],
+    pub(crate) attempts: [u32; JobKind::ALL.len()],
     crowd: (Duration, u32),
     /// When the values of the secrets were last looked at.
     pub(crate) secrets_read: Duration,
@@ -121,7 +121,7 @@ impl World {
             agents: 0,
             left: None,
             agenda: Agenda::new(),
-            attempts: [0; 32],
+            attempts: [0; JobKind::ALL.len()],
             crowd: (Duration::ZERO, 0),
             trace: traced.then(String::new),
             last_line: String::new(),

@@ -1,5 +1,6 @@
 //! The surroundings in the search: as little of the engine, the group and the metadata as the machine can tell apart.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use berth_core::message::group::{HookResult, LifecycleHook, Membership};
 use berth_core::message::identity::{Identity, TargetState};
 use berth_core::message::job::{Job, JobKind};
 use berth_core::message::snapshot::{Interruption, Snapshot};
+use berth_core::message::target::{GroupFacts, TargetHealth, TargetHealthState};
 
 use crate::sim::{DIGEST, identity, refused, secs, wrote};
 
@@ -217,6 +219,15 @@ impl World {
                 self.terminate();
                 Event::MarkedUnhealthy
             }
+            Job::DescribeGroup(_) => Event::GroupDescribed(GroupFacts::default()),
+            Job::FindPorts => Event::PortsFound(BTreeSet::new()),
+            Job::DescribeTargets { ports, .. } => {
+                let healthy = |port: &u16| (*port, TargetHealth::of(TargetHealthState::Healthy));
+                Event::TargetsDescribed(ports.iter().map(healthy).collect())
+            }
+            Job::RegisterTarget(_) => Event::TargetRegistered,
+            Job::DeregisterTarget(_) => Event::TargetDeregistered,
+            Job::DescribeDelay(_) => Event::DelayDescribed(Duration::from_secs(300)),
             Job::WatchMetadata => Event::MetadataSeen(self.snapshot()),
             Job::CountConnections(_) => Event::ConnectionsCounted(0),
             Job::ExtendStop(_) => Event::StopExtended,

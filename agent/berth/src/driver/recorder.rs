@@ -21,6 +21,8 @@ use crate::io::host::state_dir::Keeper;
 pub struct Records {
     /// The note for the next agent, if this one is killed in a drain.
     pub note: Note,
+    /// The note of the targets that are registered with load balancers, or were a short while ago.
+    pub targets: Note,
     /// The record of this life, for `berth status` and `berth timeline`.
     pub life: Keeper,
 }
@@ -32,6 +34,8 @@ pub(super) struct Recorder {
     noted: bool,
     /// Whether the last note could not be written.
     failed: bool,
+    /// The targets' changes that the note has.
+    target_changes: Option<u64>,
     recorded: Option<RecordedState>,
     final_status: Option<String>,
 }
@@ -56,7 +60,7 @@ impl RecordedState {
 impl Recorder {
     /// At the start a note of the agent before this one may exist.
     pub(super) fn new() -> Self {
-        Self { noted: true, failed: false, recorded: None, final_status: None }
+        Self { noted: true, failed: false, target_changes: None, recorded: None, final_status: None }
     }
 
     /// Writes what is left of a drain for the next agent. The file is on a tmpfs, so the loop may wait for the write.
@@ -81,6 +85,21 @@ impl Recorder {
             );
         }
         self.failed = written.is_err();
+    }
+
+    /// Notes the targets for the next agent before a call registers or deregisters one.
+    pub(super) fn note_targets(&mut self, machine: &Machine, note: &Note, now: Uptime) {
+        let changes = machine.target_changes();
+        if changes.is_none() || changes == self.target_changes {
+            return;
+        }
+        if let Some(targets) = machine.noted_targets(now)
+            && let Err(error) = note.leave(targets)
+        {
+            let error = JobError::from_error(ErrorClass::Broken, &error);
+            warn!("cannot note the targets for the next agent, which asks the load balancer instead: {}", error.reason);
+        }
+        self.target_changes = changes;
     }
 
     /// Writes the record when one of its main parts has changed.

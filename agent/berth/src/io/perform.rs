@@ -21,6 +21,7 @@ use crate::io::aws::Aws;
 use crate::io::aws::autoscaling::{self, HookAnswer};
 use crate::io::aws::ecr::{self, RegistryCredentials};
 use crate::io::aws::imds::Imds;
+use crate::io::aws::load_balancing;
 use crate::io::aws::membership::{self, AutoScalingGroup, ConfiguredNames};
 use crate::io::aws::secrets;
 use crate::io::config_sources::ConfigSources;
@@ -239,6 +240,24 @@ impl Adapters {
             Job::MarkUnhealthy => {
                 autoscaling::set_unhealthy(&self.aws, &self.instance_id()).await?;
                 Event::MarkedUnhealthy
+            }
+            Job::DescribeGroup(group) => {
+                Event::GroupDescribed(autoscaling::describe_group(&self.aws, &group, &self.instance_id()).await?)
+            }
+            Job::FindPorts => Event::PortsFound(self.engine.ports_in_use().await?),
+            Job::DescribeTargets { target_group, ports } => Event::TargetsDescribed(
+                load_balancing::health(&self.aws, &target_group, &self.instance_id(), &ports).await?,
+            ),
+            Job::RegisterTarget(target) => {
+                load_balancing::register(&self.aws, &target, &self.instance_id()).await?;
+                Event::TargetRegistered
+            }
+            Job::DeregisterTarget(target) => {
+                load_balancing::deregister(&self.aws, &target, &self.instance_id()).await?;
+                Event::TargetDeregistered
+            }
+            Job::DescribeDelay(target_group) => {
+                Event::DelayDescribed(load_balancing::delay(&self.aws, &target_group).await?)
             }
             Job::ReadOutput { id, config } => {
                 Event::OutputRead(output::read(&self.engine, &self.delivery, &id, &config).await?)

@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::config::policy::Probe;
 use crate::value::health::ProbeMethod;
-use crate::value::port::Protocol;
+use crate::value::port::{Port, Protocol};
+use crate::value::target_group::TargetGroup;
 
 /// The timeout of one probe, if neither the config nor a HEALTHCHECK sets one.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -45,6 +46,16 @@ impl Config {
     /// The container's port that `/path` and `tcp` probe.
     pub fn first_tcp_port(&self) -> Option<u16> {
         self.ports.iter().find(|port| port.protocol == Protocol::Tcp).map(|port| port.container)
+    }
+
+    /// The port in the container that this target group's targets are: its own, else the first TCP port.
+    pub fn target_port(&self, group: &TargetGroup) -> Option<u16> {
+        group.container_port.or_else(|| self.first_tcp_port())
+    }
+
+    /// Whether berth chooses host ports: a load balancer that may still send to the last one must not find another app there.
+    pub fn chooses_ports(&self) -> bool {
+        !self.target_groups.is_empty() && self.ports.iter().any(Port::is_open)
     }
 
     /// The app's version: the tag, else the first twelve digits of the digest.

@@ -19,6 +19,7 @@ use crate::value::port::Port;
 use crate::value::probe_http::HttpProbe;
 use crate::value::reference::ImageRef;
 use crate::value::secret_ref::SecretRef;
+use crate::value::target_group::TargetGroup;
 use crate::value::template::SecretValue;
 
 mod derived;
@@ -126,6 +127,10 @@ pub struct Config {
     pub imds: ImdsAccess,
     /// `listen`
     pub listen: SocketAddr,
+    /// `target_groups`
+    pub target_groups: Vec<TargetGroup>,
+    /// `target.timeout`
+    pub target_timeout: Duration,
     /// `after`, paths of the host
     pub after: Vec<String>,
     /// `boot.*`
@@ -210,6 +215,8 @@ impl Config {
             log_opt: BTreeMap::new(),
             imds: ImdsAccess::Allow,
             listen: SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)),
+            target_groups: Vec::new(),
+            target_timeout: Duration::ZERO,
             after: Vec::new(),
             boot: BootPolicy { timeout: Duration::ZERO, on_failure: OnFailure::Abandon },
             restart: Restart { backoff: Duration::ZERO, backoff_max: Duration::ZERO, limit: 0, window: Duration::ZERO },
@@ -292,6 +299,9 @@ impl Config {
             secrets_refresh: _,
             registry_auth: _,
             listen: _,
+            // What registers it is not what it is made of; who chooses its host ports is.
+            target_groups: _,
+            target_timeout: _,
             after: _,
             boot: _,
             restart: _,
@@ -321,6 +331,7 @@ impl Config {
             ("pid", json!(pid)),
             ("pids_limit", json!(pids_limit)),
             ("platform", json!(platform)),
+            ("port_choice", json!(self.chooses_ports().then_some(()))),
             ("runtime", json!(runtime)),
             ("security_opt", json!(security_opt)),
             ("sysctls", json!(sysctls)),

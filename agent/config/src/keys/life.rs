@@ -254,10 +254,6 @@ static FOREIGN: &[ForeignWord] = &[
          skipZonalShiftValidation instanceLifecyclePolicy",
         IN_GROUP,
     ),
-    none(
-        "targetGroupARNs loadBalancers loadBalancerNames trafficSources",
-        "attach it to the Auto Scaling group; the load balancer's health check asks `/ready`",
-    ),
     none("heartbeatTimeout", "set it on the lifecycle hook; berth extends it, every `lifecycle.heartbeat`"),
     none("lifecycleTransition defaultResult notificationMetadata notificationTargetARN roleARN", IN_HOOK),
 ];

@@ -17,3 +17,4 @@ mod limits;
 mod secrets;
 pub(crate) mod suggest;
 mod table;
+mod target_groups;

@@ -30,6 +30,7 @@ impl Layers {
         self.check_sysctls(config, errors);
         self.check_swap(config, errors);
         self.check_log_options(config, errors);
+        self.check_target_groups(config, errors);
     }
 
     /// A container cannot join its own namespaces: the engine looks for the container before it exists.

@@ -9,4 +9,5 @@ pub(crate) mod network;
 mod pitfalls;
 mod resolve;
 pub(crate) mod shown;
+mod target_groups;
 pub(crate) mod warnings;

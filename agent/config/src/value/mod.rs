@@ -19,6 +19,7 @@ pub(crate) mod reference;
 pub(crate) mod scalar;
 pub(crate) mod secret_like;
 pub(crate) mod secret_ref;
+pub(crate) mod target_group;
 pub(crate) mod template;
 pub(crate) mod text;
 pub mod word;

@@ -77,6 +77,11 @@ impl Port {
         Ok(Self { host_ip: address, host, container, protocol })
     }
 
+    /// Whether the config leaves the TCP port on the host open.
+    pub fn is_open(&self) -> bool {
+        self.protocol == Protocol::Tcp && self.host == 0
+    }
+
     /// Whether both need the same host port.
     pub(crate) fn clashes(&self, other: &Self) -> bool {
         self.protocol == other.protocol

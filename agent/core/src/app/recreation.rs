@@ -20,6 +20,7 @@ use crate::message::input::Input;
 use crate::message::job::{Job, PULL_STALL, Ticket};
 use crate::outbox::Outbox;
 use crate::retry::FAR;
+use crate::targets::HostPorts;
 
 /// For one call; its adapter gives up before that. A pull ends when it makes no progress.
 const CALL_LIMIT: Duration = Duration::from_secs(150);
@@ -33,6 +34,8 @@ pub struct Recipe {
     pub identity: Arc<Identity>,
     /// The image, by digest.
     pub image: PinnedImage,
+    /// The host ports that berth chose. They stay the app's for as long as it is registered there.
+    pub ports: HostPorts,
 }
 
 /// On the way to another container.
@@ -183,9 +186,9 @@ impl Recreation {
     }
 
     fn create(&mut self, outbox: &mut Outbox, now: Uptime) {
-        let Recipe { config, identity, image } = self.recipe.clone();
+        let Recipe { config, identity, image, ports } = self.recipe.clone();
         let facts = self.facts.take().unwrap_or_default();
-        let creation = Creation { config, identity, image, facts };
+        let creation = Creation { config, identity, image, facts, ports };
         self.ask(Job::CreateContainer(Box::new(creation)), now + CALL_LIMIT, outbox);
     }
 

@@ -46,7 +46,9 @@ impl Machine {
                 Phase::Gone
             }
             (_, Err(phase)) => phase,
-            (MachineNext::Boot, Ok(_)) => Phase::Boot(Box::new(Boot::begin(self.config.clone(), outbox, now))),
+            (MachineNext::Boot, Ok(past)) => {
+                Phase::Boot(Box::new(Boot::begin(self.config.clone(), past.targets, outbox, now)))
+            }
             (MachineNext::Warm, Ok(past)) => Phase::Warm(Box::new(Warm::begin(past, outbox, now))),
             (MachineNext::Serve, Ok(mut past)) => match past.app.take() {
                 Some(app) => Phase::Serve(Box::new(Serve::begin(app, past, standby, outbox, now))),

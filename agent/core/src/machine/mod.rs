@@ -30,6 +30,7 @@ use berth_config::{Config, Foreign};
 use crate::clock::Uptime;
 use crate::message::effect::Effect;
 use crate::message::event::Event;
+use crate::message::identity::Identity;
 use crate::message::input::Input;
 use crate::message::job::JobKind;
 use crate::message::outcome::Outcome;
@@ -42,6 +43,7 @@ use crate::phase::hold::Hold;
 use crate::phase::past::Past;
 use crate::phase::serve::Serve;
 use crate::phase::warm::Warm;
+use crate::targets::{NotedTargets, Targets};
 use crate::view::{PhaseName, PhaseView, View};
 use crate::watcher::{Notice, Watcher};
 
@@ -66,6 +68,8 @@ pub struct Machine {
     config: Arc<Config>,
     /// A drain that an agent before this one was killed in, and when this was handed in, until it is known whose it is.
     former: Option<(Unfinished, Uptime)>,
+    /// Targets that an agent before this one left, and how long before this it noted them, until it is known whose they are.
+    noted: Option<(NotedTargets, Duration)>,
     /// What the user-data is if it holds no config, for people.
     foreign: Option<Foreign>,
     outbox: Outbox,
@@ -106,7 +110,7 @@ impl Machine {
     pub fn new(seed: u64, now: Uptime) -> Self {
         let mut outbox = Outbox::new(seed);
         let config = DEFAULTS.clone();
-        let boot = Boot::begin(config.clone(), &mut outbox, now);
+        let boot = Boot::begin(config.clone(), Targets::default(), &mut outbox, now);
         let phase = Phase::Boot(Box::new(boot));
         let phases = vec![PhaseView { name: PhaseName::Boot, began_seconds: now.0.as_secs_f64() }];
         Self {
@@ -116,6 +120,7 @@ impl Machine {
             guard: MetadataGuard::default(),
             config,
             former: None,
+            noted: None,
             foreign: None,
             outbox,
             last: None,
@@ -129,6 +134,12 @@ impl Machine {
     #[must_use]
     pub fn after(self, former: Option<Unfinished>, now: Uptime) -> Self {
         Self { former: former.map(|former| (former, now)), ..self }
+    }
+
+    /// The same after an agent that noted these targets, so long ago.
+    #[must_use]
+    pub fn knowing(self, noted: Option<(NotedTargets, Duration)>) -> Self {
+        Self { noted, ..self }
     }
 
     /// The same with a `boot.timeout` that is known before the config is read.
@@ -156,6 +167,7 @@ impl Machine {
         self.note_membership(event);
         let next = self.react(input, now);
         self.go(next, now);
+        self.remember_targets(event, now);
         let next = self.resume(event);
         let resumed = matches!(next, MachineNext::Drain(_));
         self.go(next, now);
@@ -181,6 +193,14 @@ impl Machine {
         }
     }
 
+    /// The targets that an agent before this one left here. The note of another instance means nothing here.
+    fn remember_targets(&mut self, event: &Event, now: Uptime) {
+        let (Event::Identified(identity), Phase::Boot(boot)) = (event, &mut self.phase) else { return };
+        if let Some((noted, ago)) = self.noted.take().filter(|(noted, _)| noted.instance_id == identity.instance_id) {
+            boot.remember(noted.targets, ago.saturating_add(now.0), now);
+        }
+    }
+
     /// Goes on with the drain of the agent before this one. The note of another instance means nothing here.
     fn resume(&mut self, event: &Event) -> MachineNext {
         let Event::Identified(identity) = event else { return MachineNext::Stay };
@@ -200,6 +220,30 @@ impl Machine {
             (Phase::Boot(_), Some((former, at))) => Some(former.clone().after(now.since(*at))),
             _ => None,
         }
+    }
+
+    /// What the next agent needs to know of the targets, once it is known whose they are.
+    pub fn noted_targets(&self, now: Uptime) -> Option<NotedTargets> {
+        let (targets, identity) = self.targets()?;
+        Some(NotedTargets { instance_id: identity?.instance_id.clone(), targets: targets.noted(now) })
+    }
+
+    /// How often that has changed, but for the time that passed; none while there is nothing to note.
+    pub fn target_changes(&self) -> Option<u64> {
+        self.targets().map(|(targets, _)| targets.changes()).filter(|changes| *changes > 0)
+    }
+
+    fn targets(&self) -> Option<(&Targets, Option<&Arc<Identity>>)> {
+        let past = match &self.phase {
+            Phase::Boot(boot) => return Some((boot.targets(), boot.identity())),
+            Phase::Serve(serve) => &serve.past,
+            Phase::Drain(drain) => &drain.past,
+            Phase::Warm(warm) => &warm.past,
+            Phase::Failing(failing) => &failing.past,
+            Phase::Hold(hold) => &hold.past,
+            Phase::Gone => return None,
+        };
+        Some((&past.targets, past.identity.as_ref()))
     }
 
     /// Whether the instance is known, and with it whose drain the note describes.

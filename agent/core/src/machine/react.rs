@@ -26,6 +26,10 @@ impl Machine {
             | JobKind::CheckSecrets
             | JobKind::CheckMetadataBlock
             | JobKind::SignalApp
+            | JobKind::DescribeTargets
+            | JobKind::RegisterTarget
+            | JobKind::DeregisterTarget
+            | JobKind::DescribeDelay
             | JobKind::WatchContainer),
             _,
         ) = event
@@ -156,7 +160,7 @@ impl Machine {
         let Notice::Target(state) = notice else { return self.leave_for(cause, now) };
         match (&mut self.phase, state) {
             (Phase::Serve(serve), TargetState::InService | TargetState::Standby) => {
-                serve.set_standby(*state == TargetState::Standby);
+                serve.set_standby(*state == TargetState::Standby, &mut self.outbox, now);
                 MachineNext::Stay
             }
             (Phase::Warm(_), TargetState::InService) => MachineNext::Boot,

@@ -50,6 +50,7 @@ impl Machine {
                 view.ready_reason = boot.ready_reason();
                 view.steps = boot.steps();
                 view.pull = boot.pull_view();
+                view.targets = boot.targets().view();
                 show_names(&mut view, boot.identity(), boot.config(), boot.image());
                 show_app(&mut view, boot.app());
                 view.lifecycle = lifecycle(&[boot.hook()]);
@@ -135,6 +136,8 @@ fn show_past(view: &mut View, past: &Past) {
     view.steps = past.steps.clone();
     view.steps.extend(past.listen.view());
     view.steps.extend(past.hook.steps());
+    view.steps.extend(past.targets.steps());
+    view.targets = past.targets.view();
     view.pull = past.pull;
     show_names(view, past.identity.as_ref(), past.is_configured.then_some(&past.config), past.image.as_ref());
     show_app(view, past.app.as_ref());

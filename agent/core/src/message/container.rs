@@ -8,6 +8,7 @@ use std::time::Duration;
 use berth_config::{Config, PinnedImage};
 
 use crate::message::identity::Identity;
+use crate::targets::HostPorts;
 
 /// A container's id, as the engine gave it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +25,8 @@ pub struct Creation {
     pub image: PinnedImage,
     /// What the image says of itself.
     pub facts: ImageFacts,
+    /// The host ports that berth chose.
+    pub ports: HostPorts,
 }
 
 /// What an image says of itself, as far as it decides anything.
@@ -78,6 +81,15 @@ pub struct RunningContainer {
     pub shim: bool,
     /// How long its process had been running at the inspection, by the engine's `State.StartedAt`.
     pub running_for: Duration,
+}
+
+impl RunningContainer {
+    /// The port on the host where other hosts reach this port of the container.
+    pub fn host_port(&self, container: u16) -> Option<u16> {
+        let is_reached = |address: &SocketAddr| !address.ip().to_canonical().is_loopback();
+        let mut published = self.published.iter().filter(|(port, host)| *port == container && is_reached(host));
+        published.next().map(|(_, host)| host.port())
+    }
 }
 
 /// Where a container's own ports answer, seen from the host.

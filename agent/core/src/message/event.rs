@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use berth_config::{Config, Foreign, PinnedImage};
 use serde::Serialize;
@@ -16,6 +17,7 @@ use crate::message::job::JobKind;
 use crate::message::output::AppOutput;
 use crate::message::probe_failure::ProbeFailure;
 use crate::message::snapshot::Snapshot;
+use crate::message::target::{GroupFacts, TargetHealth};
 
 /// Something that happened. Answers of effects come first, in the order of a boot.
 #[derive(Clone, Debug, PartialEq, IntoStaticStr, EnumDiscriminants)]
@@ -84,6 +86,18 @@ pub enum Event {
     InstanceDescribed(Option<String>),
     /// The instance is reported to the group as unhealthy.
     MarkedUnhealthy,
+    /// What the group attaches by itself, and who is being launched.
+    GroupDescribed(GroupFacts),
+    /// The host ports that are in use.
+    PortsFound(BTreeSet<u16>),
+    /// What the load balancer says of the targets, by port.
+    TargetsDescribed(Vec<(u16, TargetHealth)>),
+    /// The target is registered.
+    TargetRegistered,
+    /// The target is deregistered: no new request goes there.
+    TargetDeregistered,
+    /// The deregistration delay.
+    DelayDescribed(Duration),
     /// A snapshot of the instance metadata.
     MetadataSeen(Snapshot),
     /// The number of open client connections.
@@ -217,6 +231,20 @@ impl fmt::Display for Event {
             Self::GroupFound(None) => f.write_str("in no group"),
             Self::HookNotActive(job) => write!(f, "{job}"),
             Self::InstanceDescribed(state) => f.write_str(state.as_deref().unwrap_or("in no group")),
+            Self::GroupDescribed(facts) => match facts.target_groups.len() {
+                0 => f.write_str("no target groups of its own"),
+                1 => f.write_str("1 target group of its own"),
+                groups => write!(f, "{groups} target groups of its own"),
+            },
+            Self::PortsFound(ports) => write!(f, "{} in use", ports.len()),
+            Self::TargetsDescribed(targets) => match targets.as_slice() {
+                [(port, health)] => write!(f, "{port} is {health}"),
+                targets => {
+                    let known = targets.iter().filter(|(_, health)| health.is_registered() || !health.is_unused());
+                    write!(f, "{} of {} ports registered or draining", known.count(), targets.len())
+                }
+            },
+            Self::DelayDescribed(delay) => write!(f, "{delay:?}"),
             Self::Failed(job, error) => write!(f, "{job}: {error}"),
             Self::ConnectionsCounted(count) => write!(f, "{count}"),
             Self::MetadataBlockChecked(repair) => write!(f, "{repair}"),
@@ -241,6 +269,8 @@ impl fmt::Display for Event {
             | Self::HeartbeatRecorded
             | Self::HookCompleted
             | Self::MarkedUnhealthy
+            | Self::TargetRegistered
+            | Self::TargetDeregistered
             | Self::MetadataSeen(_)
             | Self::StopExtended
             | Self::SecretsMissing

@@ -6,6 +6,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::message::container::Exit;
+use crate::message::target::Target;
 
 /// A reason that is the agent's own, and not an answer of AWS, the registry or the engine.
 #[derive(Clone, Debug, Error)]
@@ -54,6 +55,50 @@ pub enum FailureReason {
         exit: Exit,
         /// The time.
         running_for: Duration,
+    },
+    /// The load balancer did not call the target healthy in time.
+    #[error(
+        "the load balancer did not call the target {target} healthy in time (target.timeout {proving:?}, boot.timeout {boot:?}): {last}"
+    )]
+    TargetNotHealthy {
+        /// Which.
+        target: Target,
+        /// `target.timeout`
+        proving: Duration,
+        /// `boot.timeout`
+        boot: Duration,
+        /// What it reported last.
+        last: String,
+    },
+    /// A call for the target was refused for good.
+    #[error("the target {target} is refused: {answer}")]
+    TargetRefused {
+        /// Which.
+        target: Target,
+        /// The answer.
+        answer: String,
+    },
+    /// The call that a choice of ports needs was refused for good.
+    #[error("the host ports cannot be chosen: {answer}")]
+    PortsRefused {
+        /// The answer.
+        answer: String,
+    },
+    /// The container has no port on the host that a target could be.
+    #[error(
+        "the container does not publish port {port} where a load balancer reaches it, and target_groups needs it for {target_group}"
+    )]
+    NotPublished {
+        /// The port in the container.
+        port: u16,
+        /// The name of the target group.
+        target_group: String,
+    },
+    /// Which target groups are the group's own could not be found out.
+    #[error("Auto Scaling did not say in time which target groups it attaches by itself: {last}")]
+    GroupNotDescribed {
+        /// The last error.
+        last: String,
     },
     /// One restart more than `restart.limit` allows.
     #[error("{reason}, after {restarts} restarts within {window:?}")]

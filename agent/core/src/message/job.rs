@@ -10,10 +10,11 @@ use std::time::Duration;
 use serde::Serialize;
 use strum::{EnumDiscriminants, IntoStaticStr, VariantArray};
 
-use berth_config::{Config, HttpProbe, ImageRef, PinnedImage, Platform, ProbeMethod};
+use berth_config::{Config, HttpProbe, ImageRef, PinnedImage, Platform, ProbeMethod, TargetGroup};
 
 use crate::message::container::{ContainerId, Creation, RunningContainer};
 use crate::message::group::{HookName, HookResult};
+use crate::message::target::Target;
 
 /// A pull without progress for this long is cut and tried again.
 pub const PULL_STALL: Duration = Duration::from_secs(60);
@@ -132,6 +133,23 @@ pub enum Job {
     DescribeInstance,
     /// Report this instance to the group as unhealthy.
     MarkUnhealthy,
+    /// Ask the group which target groups it attaches by itself, and which of its instances are being launched.
+    DescribeGroup(String),
+    /// Find the host ports that are in use.
+    FindPorts,
+    /// Ask the load balancer for the health of this instance's targets in a target group, one for each port.
+    DescribeTargets {
+        /// The ARN.
+        target_group: String,
+        /// The ports on the host.
+        ports: Vec<u16>,
+    },
+    /// Register the target.
+    RegisterTarget(Target),
+    /// Deregister the target.
+    DeregisterTarget(Target),
+    /// Ask for the deregistration delay of a target group, by its ARN.
+    DescribeDelay(String),
     /// Poll the instance metadata for notices.
     WatchMetadata,
     /// Count the connections that the app's clients hold.
@@ -228,6 +246,16 @@ impl fmt::Display for Job {
             }
             Self::RecordHeartbeat(hook) => write!(f, " {hook}"),
             Self::CompleteHook { hook, result } => write!(f, " {hook} {}", result.word()),
+            Self::DescribeGroup(group) => write!(f, " {group}"),
+            Self::DescribeTargets { target_group, ports } => {
+                write!(f, " {}", TargetGroup::name_of(target_group))?;
+                match ports.as_slice() {
+                    [port] => write!(f, ":{port}"),
+                    ports => write!(f, ", {} ports", ports.len()),
+                }
+            }
+            Self::RegisterTarget(target) | Self::DeregisterTarget(target) => write!(f, " {target}"),
+            Self::DescribeDelay(target_group) => write!(f, " {}", TargetGroup::name_of(target_group)),
             Self::ExtendStop(by) => write!(f, " {by:?}"),
             Self::SignalApp { id, signal, .. } => write!(f, " {id} {signal}"),
             Self::WriteFinalStatus { line, .. } => write!(f, " {line}"),
@@ -241,6 +269,7 @@ impl fmt::Display for Job {
             | Self::FindGroup { .. }
             | Self::DescribeInstance
             | Self::MarkUnhealthy
+            | Self::FindPorts
             | Self::WatchMetadata
             | Self::CountConnections(_)
             | Self::CheckMetadataBlock

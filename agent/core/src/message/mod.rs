@@ -16,3 +16,4 @@ pub mod output;
 pub mod partition;
 pub mod probe_failure;
 pub mod snapshot;
+pub mod target;

@@ -86,6 +86,7 @@ impl Failing {
     /// Begins.
     pub fn begin(failure: Failure, mut past: Past, outbox: &mut Outbox, now: Uptime) -> Self {
         let timeout = past.config.stop_timeout;
+        past.targets.leave(outbox, now);
         let id = match &mut past.app {
             Some(app) => {
                 // Of one that exited it was read then.
@@ -123,6 +124,7 @@ impl Failing {
     /// Takes an input.
     pub fn on(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) -> FailingNext {
         self.past.hook.on(input, outbox, now);
+        self.past.targets.on(input, outbox, now);
         if let Some(app) = &mut self.past.app {
             app.on(input, outbox, now); // it is halted: only what it wrote last is still to come
         }
@@ -157,7 +159,10 @@ impl Failing {
     /// When it wants to be woken.
     pub fn wake(&self) -> Option<Uptime> {
         let app = self.past.app.as_ref().and_then(App::wake);
-        [self.past.hook.wake(), self.reported.wake(), app, Some(self.deadline)].into_iter().flatten().min()
+        [self.past.hook.wake(), self.past.targets.wake(), self.reported.wake(), app, Some(self.deadline)]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Why.
@@ -171,6 +176,7 @@ impl Failing {
     }
 
     fn advance(&mut self, outbox: &mut Outbox, now: Uptime) {
+        self.past.targets.advance(outbox, now);
         let late = self.deadline <= now;
         let nobody = self.past.identity.is_none();
         if self.past.hook.is_over() && self.reported.is_due(now) {
@@ -181,7 +187,10 @@ impl Failing {
             }
         }
         let reading = self.past.app.as_ref().is_some_and(App::is_reading_output);
-        let over = self.stopped.is_done() && (nobody || self.reported.is_done()) && !reading;
+        let over = self.stopped.is_done()
+            && (nobody || self.reported.is_done())
+            && !reading
+            && !self.past.targets.are_letting_go();
         if (over || late) && self.final_status.is_due(now) {
             if !self.stopped.is_done() {
                 self.stopped.cancel(outbox);
@@ -212,6 +221,9 @@ impl Failing {
         }
         if let Some(not_reported) = &self.not_reported {
             words.push_str(&format!("; the instance could not be marked unhealthy: {not_reported}"));
+        }
+        if let Some(stuck) = self.past.targets.stuck() {
+            words.push_str(&format!("; {stuck}"));
         }
         words
     }

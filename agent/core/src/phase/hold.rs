@@ -31,12 +31,16 @@ impl Hold {
             app.halt(outbox);
         }
         past.hook.hold(outbox, now);
+        past.targets.leave(outbox, now);
+        past.targets.advance(outbox, now);
         Self { past, failure, since: now }
     }
 
     /// Takes an input; whether the hold is over.
     pub fn on(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) -> bool {
         self.past.hook.on(input, outbox, now);
+        self.past.targets.on(input, outbox, now);
+        self.past.targets.advance(outbox, now);
         if let Some(app) = &mut self.past.app {
             app.on(input, outbox, now); // it is halted: only what it wrote last is still to come
         }
@@ -60,7 +64,7 @@ impl Hold {
     /// When it wants to be woken.
     pub fn wake(&self) -> Option<Uptime> {
         let app = self.past.app.as_ref().and_then(App::wake);
-        [self.past.hook.wake(), app, Some(self.deadline())].into_iter().flatten().min()
+        [self.past.hook.wake(), self.past.targets.wake(), app, Some(self.deadline())].into_iter().flatten().min()
     }
 
     /// Why the boot failed.

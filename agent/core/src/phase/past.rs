@@ -14,6 +14,7 @@ use crate::message::input::Input;
 use crate::message::job::Job;
 use crate::outbox::Outbox;
 use crate::step::Step;
+use crate::targets::Targets;
 use crate::view::{PullView, StepView};
 
 /// What a boot leaves behind for the phase that follows.
@@ -37,6 +38,10 @@ pub struct Past {
     pub created: Option<ContainerId>,
     /// The launch hook.
     pub hook: Hook,
+    /// What is registered with load balancers.
+    pub targets: Targets,
+    /// When the boot has to be over, with all that its launch hook waits for.
+    pub deadline: Uptime,
     /// Whether the endpoint is where the config says: a boot may end before it is.
     pub listen: Step<()>,
     /// The steps, without the one above.

@@ -32,12 +32,15 @@ impl Warm {
     /// Takes an input; why the instance cannot stay, if the launch hook can never be completed.
     pub fn on(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) -> Option<String> {
         self.past.hook.on(input, outbox, now);
+        self.past.targets.on(input, outbox, now);
+        self.past.targets.advance(outbox, now);
         self.next = now + WAKE;
         self.past.hook.refusal().map(str::to_owned)
     }
 
     /// When it wants to be woken.
     pub fn wake(&self) -> Option<Uptime> {
-        self.past.hook.wake().into_iter().chain([self.next]).min()
+        let parts = [self.past.hook.wake(), self.past.targets.wake(), Some(self.next)];
+        parts.into_iter().flatten().min()
     }
 }

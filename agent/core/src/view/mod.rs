@@ -23,6 +23,7 @@ pub use phase::{PhaseName, PhaseView, Status};
 pub use read::read_json;
 pub use ready_reason::ReadyReason;
 pub use steps::{StepName, StepState, StepView, WaitView};
+pub use targets::{TargetStage, TargetView};
 
 mod app;
 pub mod feed;
@@ -36,6 +37,7 @@ pub mod published;
 mod read;
 mod ready_reason;
 mod steps;
+mod targets;
 pub mod timeline;
 
 /// The version of what `/v1/status`, `/v1/events`, `berth status --json`, `berth timeline --json` and `last-life.json` show. Within a
@@ -101,6 +103,8 @@ pub struct View {
     pub metadata_block: Option<BlockView>,
     /// The Auto Scaling group and its lifecycle hooks.
     pub lifecycle: LifecycleView,
+    /// The targets of this instance in the load balancer's target groups.
+    pub targets: Vec<TargetView>,
     /// The drain, once it has begun.
     pub drain: Option<DrainView>,
     /// Why the boot failed or the app is given up, once that is so.

@@ -81,6 +81,10 @@ pub enum ReadyReason {
     BootTimedOut,
     /// The launch hook can never be completed: Auto Scaling would terminate the instance at the hook's timeout.
     LaunchHookRefused,
+    /// The load balancer did not call the target healthy in time.
+    TargetNotHealthy,
+    /// The target cannot be registered.
+    TargetRefused,
     /// Auto Scaling put the instance on standby.
     Standby,
     /// Prepared, in the warm pool.
@@ -147,6 +151,8 @@ impl ReadyReason {
             Self::NotHealthyInTime => "the app did not become healthy in time",
             Self::BootTimedOut => "the boot timed out",
             Self::LaunchHookRefused => "the launch hook cannot be completed",
+            Self::TargetNotHealthy => "the load balancer did not call the target healthy in time",
+            Self::TargetRefused => "the target cannot be registered with the load balancer",
             Self::Standby => "Auto Scaling put the instance on standby",
             Self::Warm => "prepared, in the warm pool",
             Self::Terminating => "Auto Scaling is terminating the instance",

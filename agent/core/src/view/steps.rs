@@ -36,6 +36,10 @@ pub enum StepName {
     Pull,
     /// Boot: the paths of `after` are waited for.
     Paths,
+    /// Boot: Auto Scaling is asked which target groups it attaches by itself.
+    Attachments,
+    /// Boot: the host ports that the config leaves open are chosen.
+    Ports,
     /// Boot: the container is created.
     Create,
     /// Boot: the container is started.
@@ -44,6 +48,8 @@ pub enum StepName {
     Healthy,
     /// Boot: the Auto Scaling group and its launch hook are looked up.
     Group,
+    /// Boot: the instance is registered with a target group, until the load balancer calls it healthy.
+    Target,
     /// Boot: the launch hook is completed.
     Hook,
     /// Drain: the config is read, when this agent does not know it yet.

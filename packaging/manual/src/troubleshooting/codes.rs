@@ -150,6 +150,17 @@ static GROUPS: &[Group] = &[
             &["aws autoscaling describe-auto-scaling-instances --instance-ids i-0123456789abcdef0"],
         ),
     ),
+    group(
+        Service::LoadBalancing.operation("RegisterTargets"),
+        &["TargetGroupNotFound"],
+        "One or more target groups not found",
+        entry(
+            Section::LoadBalancer,
+            "`target_groups` names a target group that does not exist, or no longer.",
+            "correct the ARN.",
+            &["aws elbv2 describe-target-groups --query 'TargetGroups[].TargetGroupArn'"],
+        ),
+    ),
 ];
 
 pub(super) fn codes() -> Vec<Row> {

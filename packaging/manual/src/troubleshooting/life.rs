@@ -6,6 +6,7 @@ use berth_core::message::container::Exit;
 use berth_core::message::error::ErrorClass;
 use berth_core::message::failure_reason::FailureReason;
 use berth_core::message::probe_failure::ProbeFailureKind;
+use berth_core::message::target::Target;
 use berth_core::view::ReadyReason;
 
 use super::{Advice, Row, Section, entry, rows};
@@ -38,6 +39,7 @@ fn section(reason: ReadyReason) -> Option<Section> {
         | ReadyReason::NotHealthyInTime
         | ReadyReason::BootTimedOut => Some(Section::Health),
         ReadyReason::LaunchHookRefused => Some(Section::Group),
+        ReadyReason::TargetNotHealthy | ReadyReason::TargetRefused => Some(Section::LoadBalancer),
         ReadyReason::ListenAddressUnavailable => Some(Section::Agent),
         // On the way, healthy, or asked to leave.
         ReadyReason::Starting
@@ -68,6 +70,11 @@ fn last() -> String {
 
 fn exit(code: i64, oom_killed: bool) -> Exit {
     Exit { code, oom_killed }
+}
+
+fn target() -> Target {
+    let arn = "arn:aws:elasticloadbalancing:us-east-2:123456789012:targetgroup/NAME/ID";
+    Target { target_group: arn.to_owned(), port: 8080 }
 }
 
 const EXITED: Advice = entry(
@@ -125,6 +132,43 @@ rows! { boots, FailureReason, |_| None;
     );
     FailureReason::Exited { .. }, FailureReason::Exited { exit: exit(1, false) } => EXITED;
     FailureReason::ExitedTooSoon { .. }, FailureReason::ExitedTooSoon { exit: exit(1, false), running_for: Duration::from_secs(5) } => EXITED;
+    FailureReason::TargetNotHealthy { .. }, FailureReason::TargetNotHealthy {
+        target: target(),
+        proving: Duration::from_secs(300),
+        boot: Duration::from_secs(600),
+        last: "LAST ANSWER".to_owned(),
+    } => entry(
+        Section::LoadBalancer,
+        "The instance is registered and the app is healthy, and the load balancer does not say so. What it said last is behind the colon, \
+         with AWS's code: [what each means](target-groups.md#what-the-load-balancer-says).",
+        "most often it is the security group of the instance (`Target.Timeout`), or the path and the port of the target group's health \
+         check (`Target.ResponseCodeMismatch`).",
+        &["berth status", "aws elbv2 describe-target-health --target-group-arn ARN"],
+    );
+    FailureReason::TargetRefused { .. }, FailureReason::TargetRefused { target: target(), answer: "ANSWER".to_owned() } => entry(
+        Section::LoadBalancer,
+        "AWS refuses to register the instance, or to say how its target is. ANSWER is its answer.",
+        "if the role may not do it, add the statement `BerthTargets` that `berth policy` prints; else check the ARN in `target_groups`.",
+        &["berth doctor", "berth policy"],
+    );
+    FailureReason::PortsRefused { .. }, FailureReason::PortsRefused { answer: "ANSWER".to_owned() } => entry(
+        Section::LoadBalancer,
+        "berth chooses the host port and may not ask the load balancer which ports it still uses, or the engine which are taken.",
+        "add the statement `BerthTargets` that `berth policy` prints, or give `port` a host port.",
+        &["berth doctor", "berth policy"],
+    );
+    FailureReason::NotPublished { .. }, FailureReason::NotPublished { port: 8080, target_group: "NAME".to_owned() } => entry(
+        Section::LoadBalancer,
+        "The container runs, and the engine has not published the port that its target needs, or on loopback only.",
+        "publish it in `port`.",
+        &["docker port berth-NAME"],
+    );
+    FailureReason::GroupNotDescribed { .. }, FailureReason::GroupNotDescribed { last: "LAST ERROR".to_owned() } => entry(
+        Section::LoadBalancer,
+        "The group could not be asked which target groups it attaches by itself, until `boot.timeout`. The last error is behind the colon.",
+        "search this page for it.",
+        &[],
+    );
     FailureReason::TooManyRestarts { .. }, FailureReason::TooManyRestarts {
         reason: "the app exited with code 1".to_owned(),
         restarts: 5,

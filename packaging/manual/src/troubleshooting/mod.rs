@@ -36,6 +36,7 @@ enum Section {
     Container,
     Health,
     Group,
+    LoadBalancer,
     Block,
     Agent,
 }
@@ -119,7 +120,7 @@ macro_rules! rows {
 use rows;
 
 impl Section {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Config,
         Self::Metadata,
         Self::Denied,
@@ -131,6 +132,7 @@ impl Section {
         Self::Container,
         Self::Health,
         Self::Group,
+        Self::LoadBalancer,
         Self::Block,
         Self::Agent,
     ];
@@ -148,6 +150,7 @@ impl Section {
             Self::Container => "The container does not start",
             Self::Health => "The app does not become healthy",
             Self::Group => "The Auto Scaling group and its hooks",
+            Self::LoadBalancer => "The load balancer and its target groups",
             Self::Block => "`imds=block`",
             Self::Agent => "The agent and its commands",
         }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use aws_sdk_autoscaling::Client;
-use aws_sdk_autoscaling::types::LifecycleHook;
+use aws_sdk_autoscaling::types::{Instance, LifecycleHook};
 use berth_core::message::group::{HookName, HookResult, Transition};
+use berth_core::message::target::GroupFacts;
 
 use crate::io::aws::client::Aws;
 use crate::io::aws::error::AwsError;
@@ -12,6 +13,7 @@ use crate::io::aws::service::{Operation, Service};
 
 pub(crate) const DESCRIBE_INSTANCES: Operation = Service::AutoScaling.operation("DescribeAutoScalingInstances");
 pub(crate) const DESCRIBE_HOOKS: Operation = Service::AutoScaling.operation("DescribeLifecycleHooks");
+pub(crate) const DESCRIBE_GROUPS: Operation = Service::AutoScaling.operation("DescribeAutoScalingGroups");
 pub(crate) const COMPLETE: Operation = Service::AutoScaling.operation("CompleteLifecycleAction");
 pub(crate) const HEARTBEAT: Operation = Service::AutoScaling.operation("RecordLifecycleActionHeartbeat");
 pub(crate) const SET_HEALTH: Operation = Service::AutoScaling.operation("SetInstanceHealth");
@@ -60,6 +62,27 @@ pub async fn describe_instance(aws: &Aws, instance_id: &str) -> Result<Option<Gr
         (Some(group), Some(lifecycle_state)) => Ok(Some(GroupInstance { group, lifecycle_state })),
         _ => Err(unreadable),
     }
+}
+
+/// The target groups that a group attaches by itself, and which of its instances are being launched. One that does not exist has none.
+pub async fn describe_group(aws: &Aws, group: &str, instance_id: &str) -> Result<GroupFacts, AwsError> {
+    let answer = aws.call(DESCRIBE_GROUPS, None, |config| {
+        Client::new(config).describe_auto_scaling_groups().auto_scaling_group_names(group).send()
+    });
+    let groups = answer.await?.auto_scaling_groups.ok_or(AwsError::Unreadable { operation: DESCRIBE_GROUPS })?;
+    let Some(found) = groups.into_iter().find(|one| one.auto_scaling_group_name() == Some(group)) else {
+        return Ok(GroupFacts::default());
+    };
+    let sources = found.traffic_sources().iter().filter_map(|source| source.identifier.clone());
+    let mut target_groups: Vec<_> = found.target_group_arns().iter().cloned().chain(sources).collect();
+    target_groups.sort();
+    target_groups.dedup();
+    let is_launching =
+        |instance: &&Instance| instance.lifecycle_state().is_some_and(|state| state.as_str().starts_with("Pending"));
+    let launching = found.instances().iter().filter(is_launching);
+    let count = |instances: usize| u32::try_from(instances).unwrap_or(u32::MAX);
+    let before = launching.clone().filter(|one| one.instance_id() < Some(instance_id)).count();
+    Ok(GroupFacts { target_groups, launching: count(launching.count()), before: count(before) })
 }
 
 /// All hooks of a group, in the order returned.

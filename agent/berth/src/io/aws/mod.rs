@@ -1,7 +1,7 @@
 //! The instance metadata, and AWS's services by the SDK's clients.
 //!
 //! Read `imds`, `service` and `client` first. Then how a call gets there: `credentials`, `chain`, `role` which credentials · `endpoint` which URL ·
-//! `exchange` over which HTTP · `error` why it failed. Then what is called: `autoscaling`, `membership` · `ecr` · `secrets`, which uses
+//! `exchange` over which HTTP · `error` why it failed. Then what is called: `autoscaling`, `membership` · `load_balancing` · `ecr` · `secrets`, which uses
 //! `secrets_manager`, `parameter_store`, `secret_error` and `exec_limits`.
 
 pub use client::{Aws, Reached};
@@ -21,6 +21,7 @@ mod error;
 mod exchange;
 mod exec_limits;
 pub mod imds;
+pub mod load_balancing;
 pub mod membership;
 pub mod parameter_store;
 mod role;

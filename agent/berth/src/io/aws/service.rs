@@ -1,4 +1,4 @@
-//! The four services and their endpoints.
+//! The services and their endpoints.
 
 use std::fmt;
 
@@ -13,6 +13,8 @@ pub enum Service {
     Ecr,
     /// Amazon EC2 Auto Scaling
     AutoScaling,
+    /// Elastic Load Balancing, of which only the version with target groups
+    LoadBalancing,
 }
 
 /// One operation of a service, by its name in the API.
@@ -26,7 +28,7 @@ pub struct Operation {
 
 impl Service {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::SecretsManager, Self::Ssm, Self::Ecr, Self::AutoScaling];
+    pub const ALL: [Self; 5] = [Self::SecretsManager, Self::Ssm, Self::Ecr, Self::AutoScaling, Self::LoadBalancing];
 
     /// One of its operations.
     pub const fn operation(self, name: &'static str) -> Operation {
@@ -40,12 +42,13 @@ impl Service {
             Self::Ssm => "ssm",
             Self::Ecr => "ecr",
             Self::AutoScaling => "autoscaling",
+            Self::LoadBalancing => "elasticloadbalancing",
         }
     }
 
     /// Whether its responses hold secrets, or a registry's password.
     pub(super) fn returns_secrets(self) -> bool {
-        self != Self::AutoScaling
+        !matches!(self, Self::AutoScaling | Self::LoadBalancing)
     }
 
     /// The environment variable that names its endpoint.
@@ -55,6 +58,7 @@ impl Service {
             Self::Ssm => "AWS_ENDPOINT_URL_SSM",
             Self::Ecr => "AWS_ENDPOINT_URL_ECR",
             Self::AutoScaling => "AWS_ENDPOINT_URL_AUTO_SCALING",
+            Self::LoadBalancing => "AWS_ENDPOINT_URL_ELASTIC_LOAD_BALANCING_V2",
         }
     }
 
@@ -72,6 +76,7 @@ impl Service {
             Self::Ssm => by_the_rules_of!(aws_sdk_ssm),
             Self::Ecr => by_the_rules_of!(aws_sdk_ecr),
             Self::AutoScaling => by_the_rules_of!(aws_sdk_autoscaling),
+            Self::LoadBalancing => by_the_rules_of!(aws_sdk_elasticloadbalancingv2),
         };
         endpoint.map(|endpoint| endpoint.url().to_owned()).map_err(|error| error.to_string())
     }

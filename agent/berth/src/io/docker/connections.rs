@@ -97,13 +97,15 @@ fn count(app: &RunningApp, container: &str) -> io::Result<u32> {
     let network = |process: &Path| fs::metadata(process.join("net/tcp")).map(|table| table.ino());
     let on_host = network(&process)? == network(Path::new("/proc/self"))?;
     let mut census = Census { only: on_host.then(|| app.ports.clone()), ..Census::default() };
-    census.read(File::open(process.join("net/tcp"))?)?;
-    match File::open(process.join("net/tcp6")) {
-        Ok(table) => census.read(table)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {} // a kernel without IPv6
-        Err(error) => return Err(error),
-    }
+    census.read_tables(&process)?;
     Ok(census.clients())
+}
+
+/// The TCP ports that something listens on in the agent's own network namespace, which is the host's.
+pub(super) fn listening_on_host() -> io::Result<BTreeSet<u16>> {
+    let mut census = Census::default();
+    census.read_tables(Path::new("/proc/self"))?;
+    Ok(census.listening)
 }
 
 /// Whether a process belongs to the container: the name of its control group has the id.
@@ -122,6 +124,16 @@ struct Census {
 }
 
 impl Census {
+    /// Reads both tables of a process's network namespace.
+    fn read_tables(&mut self, process: &Path) -> io::Result<()> {
+        self.read(File::open(process.join("net/tcp"))?)?;
+        match File::open(process.join("net/tcp6")) {
+            Ok(table) => self.read(table),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()), // a kernel without IPv6
+            Err(error) => Err(error),
+        }
+    }
+
     /// Reads one table of the kernel.
     fn read(&mut self, table: impl Read) -> io::Result<()> {
         for line in BufReader::new(table.take(MAX_TABLE)).lines() {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use berth_config::{Config, Gpus, ImdsAccess, Port, Volume};
 use berth_core::message::container::Creation;
+use berth_core::targets::HostPorts;
 use bollard::models::{
     ContainerCreateBody, DeviceMapping, DeviceRequest, HostConfig, HostConfigLogConfig, Mount, MountType, PortBinding,
     PortMap, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
@@ -67,12 +68,13 @@ pub(super) fn body(creation: &Creation, mounted: Mounted<'_>) -> Result<Containe
         volumes: Some(
             config.volumes.iter().filter(|volume| volume.source.is_none()).map(|v| v.target.clone()).collect(),
         ),
-        host_config: Some(host_config(config, mounted)?),
+        host_config: Some(host_config(creation, mounted)?),
         ..Default::default()
     })
 }
 
-fn host_config(config: &Config, mounted: Mounted<'_>) -> Result<HostConfig, EngineError> {
+fn host_config(creation: &Creation, mounted: Mounted<'_>) -> Result<HostConfig, EngineError> {
+    let config = &creation.config;
     let is_unmasked = config.security_opt.iter().any(|option| option == UNMASKED);
     Ok(HostConfig {
         binds: Some(config.volumes.iter().filter_map(bind).collect()),
@@ -129,7 +131,7 @@ fn host_config(config: &Config, mounted: Mounted<'_>) -> Result<HostConfig, Engi
             typ: Some(config.log_driver.clone()).filter(|driver| driver != Config::ENGINE_LOG_DRIVER),
             config: Some(config.log_opt.clone().into_iter().collect()),
         }),
-        port_bindings: Some(port_bindings(&config.ports)),
+        port_bindings: Some(port_bindings(&config.ports, &creation.ports)),
         // Only the agent restarts it (invariant 10).
         restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None }),
         ..Default::default()
@@ -253,12 +255,14 @@ fn port_key(port: &Port) -> String {
     format!("{}/{}", port.container, port.protocol.word())
 }
 
-fn port_bindings(ports: &[Port]) -> PortMap {
+/// A TCP port that the config leaves open is the one that berth chose, if it did.
+fn port_bindings(ports: &[Port], chosen: &HostPorts) -> PortMap {
     let mut bindings: BTreeMap<String, Option<Vec<PortBinding>>> = BTreeMap::new();
     for port in ports {
+        let chosen = chosen.get(&port.container).filter(|_| port.is_open());
         bindings.entry(port_key(port)).or_default().get_or_insert_default().push(PortBinding {
             host_ip: port.host_ip.map(|address| address.to_string()),
-            host_port: Some(port.host.to_string()),
+            host_port: Some(chosen.unwrap_or(&port.host).to_string()),
         });
     }
     bindings.into_iter().collect()

@@ -2,7 +2,7 @@
 //!
 //! Read first: `engine` the handle · `error` why a call failed, `refusal` what the engine's prose means · `about` the engine itself. Then what
 //! becomes of an image: `login` · `image` · `pull` · `architecture`. Then of a container: `create`, `seccomp` its body · `container` create to
-//! remove · `running` what an inspection says · `network` · `exec`, `exec_attached`, `exec_output` · `logs` · `connections`.
+//! remove · `running` what an inspection says · `network`, `ports` · `exec`, `exec_attached`, `exec_output` · `logs` · `connections`.
 //!
 //! Requests carry no API version, so the engine answers in its newest. Only fields that all versions have are read. The first call refuses an
 //! engine with an older API.
@@ -33,5 +33,6 @@ pub mod exec_attached;
 pub mod exec_output;
 mod logs;
 mod network;
+mod ports;
 mod running;
 mod seccomp;

@@ -70,17 +70,19 @@ fn address(network: &NetworkSettings) -> Option<IpAddr> {
 fn published(network: NetworkSettings) -> Vec<(u16, SocketAddr)> {
     let mut published = Vec::new();
     for (port, bindings) in network.ports.into_iter().flatten() {
-        let Some(container) = port.split('/').next().and_then(|port| port.parse().ok()) else { continue };
+        let (number, protocol) = port.split_once('/').unwrap_or((&port, "tcp"));
+        let Ok(container) = number.parse() else { continue };
         for binding in bindings.into_iter().flatten() {
             let host = binding.host_ip.and_then(|address| address.parse().ok()).unwrap_or(ANYWHERE);
             if let Some(port) = binding.host_port.and_then(|port| port.parse().ok()) {
-                published.push((container, SocketAddr::new(host, port)));
+                published.push((container, protocol != "tcp", SocketAddr::new(host, port)));
             }
         }
     }
+    // TCP first: it is what probes and load balancers connect to.
     published.sort();
     published.dedup();
-    published
+    published.into_iter().map(|(container, _, host)| (container, host)).collect()
 }
 
 /// How long ago the container started. The engine's times are the host's wall clock, which may have been set since: a time in the future has no age.
@@ -154,11 +156,11 @@ mod tests {
     fn a_published_port_has_its_address_on_the_host() {
         let published = running(inspected(serde_json::json!({"NetworkSettings": {"Ports": {
             "8080/tcp": [{"HostIp": "0.0.0.0", "HostPort": "32768"}, {"HostIp": "::", "HostPort": "32768"}],
-            "53/udp": [{"HostIp": "127.0.0.1", "HostPort": "53"}],
+            "53/udp": [{"HostIp": "127.0.0.1", "HostPort": "53"}], "53/tcp": [{"HostIp": "127.0.0.1", "HostPort": "54"}],
             "9/tcp": null,
         }}})))
         .published;
         let shown: Vec<_> = published.iter().map(|(port, host)| format!("{port} {host}")).collect();
-        assert_eq!(shown, ["53 127.0.0.1:53", "8080 0.0.0.0:32768", "8080 [::]:32768"]);
+        assert_eq!(shown, ["53 127.0.0.1:54", "53 127.0.0.1:53", "8080 0.0.0.0:32768", "8080 [::]:32768"]);
     }
 }

@@ -1,4 +1,4 @@
-//! A note in the run directory that an agent leaves for the next one in case it is killed.
+//! A note in the run directory that an agent leaves for the next one, also in case it is killed.
 //!
 //! It is kept on a tmpfs only, so it outlives the process but not a reboot, and no AMI holds one (invariant 12). Its age is measured by the kernel's
 //! clock that cannot be set and that goes on while the instance sleeps (CLOCK_BOOTTIME, clock_gettime(2)).
@@ -16,8 +16,10 @@ use berth_core::view::read_json;
 use crate::io::host::memory_fs;
 use crate::io::host::small_file::{self, Durable};
 
-/// The note's name in the run directory.
-pub const FILE: &str = "drain.json";
+/// The name in the run directory of the note of an unfinished drain.
+pub const DRAIN: &str = "drain.json";
+/// The name of the note of the targets in load balancers.
+pub const TARGETS: &str = "targets.json";
 /// The longest note, many times the usual length.
 const BYTES: u64 = 64 * 1024;
 
@@ -54,9 +56,9 @@ struct Stamped<T> {
 }
 
 impl Note {
-    /// The note of this run directory.
-    pub fn new(run_dir: &Path) -> Self {
-        Self { path: run_dir.join(FILE) }
+    /// The note with this name in this run directory.
+    pub fn new(run_dir: &Path, name: &str) -> Self {
+        Self { path: run_dir.join(name) }
     }
 
     /// The note of the previous agent, and its age; none if there is no note.
@@ -107,7 +109,7 @@ mod tests {
     #[test]
     fn a_note_is_read_by_the_next_agent_until_it_is_cleared() {
         let run_dir = in_memory();
-        let note = Note::new(run_dir.path());
+        let note = Note::new(run_dir.path(), DRAIN);
         assert_eq!(note.read::<String>().unwrap(), None);
         note.leave("first").unwrap();
         note.leave("second").unwrap();
@@ -121,9 +123,9 @@ mod tests {
     #[test]
     fn its_age_is_counted_by_a_clock_that_nobody_sets() {
         let run_dir = in_memory();
-        let note = Note::new(run_dir.path());
+        let note = Note::new(run_dir.path(), DRAIN);
         let written = |ms: u64| {
-            std::fs::write(run_dir.path().join(FILE), format!(r#"{{"written_ms":{ms},"note":1}}"#)).unwrap();
+            std::fs::write(run_dir.path().join(DRAIN), format!(r#"{{"written_ms":{ms},"note":1}}"#)).unwrap();
             note.read::<u8>().unwrap().unwrap().1
         };
         assert!((Duration::from_secs(5)..Duration::from_secs(60)).contains(&written(boot_ms() - 5_000)));
@@ -133,18 +135,18 @@ mod tests {
     #[test]
     fn what_is_no_note_is_an_error_and_never_a_note() {
         let run_dir = in_memory();
-        let note = Note::new(run_dir.path());
+        let note = Note::new(run_dir.path(), DRAIN);
         for text in ["", "{", "[]", r#"{"written_ms":-1,"note":"x"}"#, r#"{"written_ms":1,"note":7}"#, "\0\u{1}"] {
-            std::fs::write(run_dir.path().join(FILE), text).unwrap();
+            std::fs::write(run_dir.path().join(DRAIN), text).unwrap();
             assert!(matches!(note.read::<String>(), Err(NoteError::Invalid(..))), "{text:?}");
         }
-        std::fs::write(run_dir.path().join(FILE), vec![b' '; 65 * 1024]).unwrap();
+        std::fs::write(run_dir.path().join(DRAIN), vec![b' '; 65 * 1024]).unwrap();
         assert!(matches!(note.read::<String>(), Err(NoteError::Io(..))));
     }
 
     #[test]
     fn nothing_is_left_on_a_disk_that_would_survive_the_reboot() {
         // /sys is no tmpfs wherever a test runs.
-        assert!(matches!(Note::new(Path::new("/sys")).leave(1), Err(NoteError::OnDisk(..))));
+        assert!(matches!(Note::new(Path::new("/sys"), DRAIN).leave(1), Err(NoteError::OnDisk(..))));
     }
 }

@@ -12,6 +12,7 @@ use crate::message::identity::Identity;
 use crate::message::job::{Job, JobKind, PULL_STALL};
 use crate::outbox::Outbox;
 use crate::phase::failing::Failure;
+use crate::targets::HostPorts;
 
 impl Boot {
     /// Orders every step whose inputs are there.
@@ -30,6 +31,10 @@ impl Boot {
             return None;
         }
         let config = self.config.clone();
+        if !self.warm {
+            self.targets.look(&config, &self.hook, outbox, now);
+        }
+        self.targets.advance(outbox, now);
         if self.steps.listen.is_due(now) {
             self.steps.listen.emit(Job::Listen(config.listen), outbox, now);
         }
@@ -61,10 +66,17 @@ impl Boot {
         if self.held.is_none() {
             self.held = self.advance_image(&config, outbox, now);
         }
+        // A container that is adopted has its ports.
+        let ports = match (self.image().cloned(), self.steps.engine.is_done() && self.steps.containers.is_done()) {
+            (Some(image), true) if !self.warm => self.targets.choose(&config, &identity, &image, outbox, now),
+            _ => None,
+        };
         if self.held.is_some() {
             return self.held.clone().filter(|_| self.steps.containers.is_done());
         }
-        self.advance_container(&config, &identity, outbox, now);
+        if let Some(ports) = ports {
+            self.advance_container(&config, &identity, ports, outbox, now);
+        }
         None
     }
 
@@ -104,6 +116,7 @@ impl Boot {
         &mut self,
         config: &Arc<Config>,
         identity: &Arc<Identity>,
+        ports: HostPorts,
         outbox: &mut Outbox,
         now: Uptime,
     ) {
@@ -116,6 +129,7 @@ impl Boot {
                 identity: identity.clone(),
                 image: image.clone(),
                 facts: facts.clone(),
+                ports: ports.clone(),
             };
             self.steps.create.emit(Job::CreateContainer(Box::new(creation)), outbox, now);
         }
@@ -124,7 +138,7 @@ impl Boot {
         {
             self.steps.start.mark(now);
             self.steps.healthy.mark(now);
-            let recipe = Recipe { config: config.clone(), identity: identity.clone(), image: image.clone() };
+            let recipe = Recipe { config: config.clone(), identity: identity.clone(), image: image.clone(), ports };
             self.app = Some(App::start(recipe, id.clone(), outbox, now));
         }
     }

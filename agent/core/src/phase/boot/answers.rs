@@ -16,6 +16,7 @@ use crate::message::job::{Job, JobKind};
 use crate::message::outcome::Outcome;
 use crate::outbox::Outbox;
 use crate::phase::failing::Failure;
+use crate::targets::ports_of;
 use crate::view::ReadyReason;
 
 impl Boot {
@@ -140,7 +141,7 @@ impl Boot {
     pub(super) fn sort(&mut self, found: &[FoundContainer], outbox: &mut Outbox, now: Uptime) {
         self.steps.containers.done((), now);
         if found.is_empty() {
-            return;
+            return self.targets.abandon(&self.config, outbox, now);
         }
         let config = self.config.clone();
         let fingerprint = config.fingerprint();
@@ -159,6 +160,9 @@ impl Boot {
                 }
             }
         }
+        if self.app.is_none() {
+            self.targets.abandon(&config, outbox, now);
+        }
     }
 
     pub(super) fn adopt(
@@ -172,7 +176,8 @@ impl Boot {
         let Some(identity) = self.steps.identity.get().cloned() else { return };
         self.cancel_unneeded(outbox);
         self.steps.digest.done(image.clone(), now);
-        let recipe = Recipe { config: config.clone(), identity, image };
+        let ports = ports_of(config, &running);
+        let recipe = Recipe { config: config.clone(), identity, image, ports };
         self.steps.healthy.mark(now);
         self.app = Some(App::adopt(recipe, running, outbox, now));
     }

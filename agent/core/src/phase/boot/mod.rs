@@ -30,6 +30,7 @@ use crate::message::job::Job;
 use crate::outbox::Outbox;
 use crate::phase::failing::Failure;
 use crate::phase::past::Past;
+use crate::targets::{NotedTarget, Targets};
 use crate::view::{ReadyReason, StepView};
 
 use steps::Steps;
@@ -56,6 +57,8 @@ pub struct Boot {
     progress: Option<PullProgress>,
     app: Option<App>,
     hook: Hook,
+    /// What is registered with load balancers, of this agent or of one before it.
+    targets: Targets,
     /// Whether the group wants the instance in its warm pool: then nothing is started.
     warm: bool,
     /// Whether an app was found running although the instance belongs in its pool.
@@ -79,7 +82,8 @@ pub enum BootNext {
 
 impl Boot {
     /// Begins.
-    pub fn begin(config: Arc<Config>, outbox: &mut Outbox, now: Uptime) -> Self {
+    pub fn begin(config: Arc<Config>, mut targets: Targets, outbox: &mut Outbox, now: Uptime) -> Self {
+        targets.begin_boot();
         let mut boot = Self {
             began: now,
             advanced: now,
@@ -92,6 +96,7 @@ impl Boot {
             progress: None,
             app: None,
             hook: Hook::launching(),
+            targets,
             warm: false,
             occupied: false,
         };
@@ -107,6 +112,7 @@ impl Boot {
     /// Takes an input.
     pub fn on(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) -> BootNext {
         self.hook.on(input, outbox, now);
+        self.targets.on(input, outbox, now);
         if let Some(app) = &mut self.app {
             let was_up = app.is_up();
             let news = app.on(input, outbox, now);
@@ -139,6 +145,9 @@ impl Boot {
         }
         if self.warm && self.facts().is_some() && self.steps.containers.is_done() && self.strays.is_empty() {
             return BootNext::Warm;
+        }
+        if let Some(failure) = self.targets.failure(&self.config, now) {
+            return BootNext::Fail(failure);
         }
         // An adopted app may be healthy before what was found beside it is removed.
         let is_healthy = self.app.as_ref().is_some_and(|app| app.health().is_healthy());
@@ -177,7 +186,9 @@ impl Boot {
             self.start_deadline().map(|(_, at)| at),
             Some(self.deadline),
         ];
-        parts.into_iter().chain([self.steps.wake(self.advanced)]).flatten().min()
+        // What was due when all was ordered waits for another step's answer.
+        let targets = self.targets.wake().filter(|at| *at > self.advanced);
+        parts.into_iter().chain([self.steps.wake(self.advanced), targets]).flatten().min()
     }
 
     /// Stops everything that runs and hands over what there is.
@@ -196,6 +207,8 @@ impl Boot {
             created: self.steps.create.get().cloned(),
             app: self.app,
             hook: self.hook,
+            targets: self.targets,
+            deadline: self.deadline,
             listen: self.steps.listen,
             steps,
             pull,
@@ -220,6 +233,16 @@ impl Boot {
     /// The app, once there is a container.
     pub fn app(&self) -> Option<&App> {
         self.app.as_ref()
+    }
+
+    /// What an agent before this one left with load balancers.
+    pub fn remember(&mut self, noted: Vec<NotedTarget>, ago: Duration, now: Uptime) {
+        self.targets.remember(noted, ago, now);
+    }
+
+    /// Its targets.
+    pub fn targets(&self) -> &Targets {
+        &self.targets
     }
 
     /// The launch hook.

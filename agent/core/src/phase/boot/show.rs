@@ -16,6 +16,7 @@ impl Boot {
             .steps
             .views()
             .into_iter()
+            .chain(self.targets.steps())
             .filter(|step| step.took_seconds.is_none())
             .map(|step| match step.error {
                 Some(error) => format!("{} ({error})", step.name.label()),
@@ -30,13 +31,17 @@ impl Boot {
         match (&self.app, &self.held) {
             (Some(app), _) => app.ready_reason(),
             (None, Some(failure)) => failure.ready,
-            (None, None) => self.steps.ready_reason(),
+            (None, None) => match self.steps.ready_reason() {
+                // All that is left before the creation is the choice of its ports.
+                ReadyReason::Starting if self.steps.containers.is_done() => ReadyReason::CreatingContainer,
+                reason => reason,
+            },
         }
     }
 
     /// The steps that began.
     pub fn steps(&self) -> Vec<StepView> {
-        self.steps.views().into_iter().chain(self.hook.steps()).collect()
+        self.steps.views().into_iter().chain(self.hook.steps()).chain(self.targets.steps()).collect()
     }
 
     /// How far the pull is.

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use berth_config::CutDrain;
 
-use super::unfinished::Moment;
 use super::{Cause, Drain, DrainNext, FINAL_STATUS_LIMIT, Stage, UNANSWERED_LIMIT};
 use crate::app::App;
-use crate::clock::Uptime;
+use crate::clock::{Moment, Uptime};
 use crate::message::group::HookResult;
 use crate::message::job::Job;
 use crate::message::outcome::Outcome;
@@ -55,10 +54,11 @@ impl Drain {
         let how = if self.clean { "drained" } else { "the drain was cut short" };
         let exited = self.exited.as_ref().map(|how| format!("; {how} before it was stopped")).unwrap_or_default();
         let line = format!(
-            "{how} after {:.0} s ({}){exited}; termination hook: {}",
+            "{how} after {:.0} s ({}){exited}; termination hook: {}{}",
             self.began.age(now).as_secs_f64(),
             self.cause,
-            self.hook.view()
+            self.hook.view(),
+            self.past.targets.stuck().map(|stuck| format!("; {stuck}")).unwrap_or_default()
         );
         let output =
             self.past.app.as_ref().filter(|_| self.exited.is_some()).and_then(App::output).map(AppOutput::for_people);

@@ -6,7 +6,8 @@
 //!   (only if the config or the       503, still  until none     the app     once
 //!   containers are not known)        serving     is left        stops
 //! ```
-//! Readiness is 503 from the first moment. Heartbeats go on. The nearest deadline clamps every wait; a later notice can only bring
+//! Readiness is 503 from the first moment, and targets are deregistered in it. Connections need not end once the load balancer says that
+//! it uses no target any more. Heartbeats go on. The nearest deadline clamps every wait; a later notice can only bring
 //! a nearer deadline; a second signal means now. A step that fails does not prevent the next. If the agent is killed, the next one
 //! continues with the time that is left (unfinished.rs).
 
@@ -17,7 +18,7 @@ pub use cause::Cause;
 pub use unfinished::Unfinished;
 
 use crate::app::{App, News};
-use crate::clock::Uptime;
+use crate::clock::{Moment, Uptime};
 use crate::hook::Hook;
 use crate::message::container::{ContainerId, FoundContainer, RunningContainer};
 use crate::message::event::Event;
@@ -28,8 +29,6 @@ use crate::outbox::Outbox;
 use crate::phase::past::Past;
 use crate::step::Step;
 use crate::view::StepName;
-
-use unfinished::Moment;
 
 mod cause;
 mod finish;
@@ -129,6 +128,7 @@ impl Drain {
         let inherited = former.as_ref().and_then(|former| former.cut_in).map(|left| now + left);
         let hook = Hook::terminating(cause.is_the_group_s());
         past.hook.halt(outbox);
+        past.targets.leave(outbox, now);
         let running = past.app.as_ref().and_then(|app| app.running().cloned());
         let mut to_stop = VecDeque::new();
         if let Some(app) = &mut past.app {
@@ -166,6 +166,7 @@ impl Drain {
     pub fn on(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) -> DrainNext {
         self.past.hook.on(input, outbox, now); // it is over, and counts what it still had on its way
         self.hook.on(input, outbox, now);
+        self.past.targets.on(input, outbox, now);
         let exited = match self.past.app.as_mut().map(|app| app.on(input, outbox, now)) {
             Some(News::Lost(how)) => Some(how),
             Some(News::Nothing | News::Healthy) | None => None,
@@ -278,13 +279,15 @@ impl Drain {
                     Poll::Next(at) => *at,
                     Poll::Asked { since, .. } => *since + COUNT_LIMIT,
                 };
-                let quiet = quiet_since.map(|since| since + self.idle());
+                let quiet =
+                    quiet_since.filter(|_| !self.past.targets.are_letting_go()).map(|since| since + self.idle());
                 Some((*until).min(counted)).map(|at| quiet.map_or(at, |quiet| at.min(quiet)))
             }
             Stage::CompletingHook => self.cut_for_hook(),
         };
         let app = self.past.app.as_ref().and_then(App::wake);
-        [stage, self.cut_for_stop(), self.hook.wake(), self.next_extension, app].into_iter().flatten().min()
+        let targets = self.past.targets.wake();
+        [stage, self.cut_for_stop(), self.hook.wake(), targets, self.next_extension, app].into_iter().flatten().min()
     }
 
     /// By when the stop must begin to be over in time, while it has not begun.

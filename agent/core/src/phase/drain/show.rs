@@ -14,6 +14,9 @@ impl Drain {
             Stage::ReadingConfig { .. } => "reading the config".to_owned(),
             Stage::Discovering { .. } => "looking for what runs".to_owned(),
             Stage::Settling { .. } => "still serving until load balancers have seen the 503".to_owned(),
+            Stage::DrainingConnections { .. } if self.past.targets.are_letting_go() => {
+                "waiting for the load balancer to deregister the target".to_owned()
+            }
             Stage::DrainingConnections { .. } => match self.connections {
                 Some(1) => "waiting for 1 connection to end".to_owned(),
                 Some(count) => format!("waiting for {count} connections to end"),

@@ -13,6 +13,7 @@ use crate::message::job::{Job, Ticket};
 use crate::outbox::Outbox;
 use crate::retry::NEAR;
 use crate::step::Step;
+use crate::targets::ports_of;
 use crate::view::StepName;
 
 impl Drain {
@@ -59,7 +60,8 @@ impl Drain {
         let (Some(running), Some(image)) = (&self.running, image) else { return };
         let Some(identity) = self.past.identity.clone().filter(|_| self.past.is_configured) else { return };
         let config = self.past.config.clone();
-        let mut app = App::adopt(Recipe { config, identity, image }, running.clone(), outbox, now);
+        let ports = ports_of(&config, running);
+        let mut app = App::adopt(Recipe { config, identity, image, ports }, running.clone(), outbox, now);
         app.retire(outbox);
         self.past.app = Some(app);
     }
@@ -77,6 +79,7 @@ impl Drain {
     }
 
     pub(super) fn drain_connections(&mut self, now: Uptime) {
+        self.past.targets.watch(now);
         let timeout = self.past.config.drain.timeout;
         let until = now + self.began.left_of(self.settling().saturating_add(timeout), now);
         self.enter(
@@ -93,6 +96,7 @@ impl Drain {
 
     /// Does what is due.
     pub(super) fn advance(&mut self, outbox: &mut Outbox, now: Uptime) -> DrainNext {
+        self.past.targets.advance(outbox, now);
         if self.next_extension.is_some_and(|at| at <= now) {
             outbox.emit(Job::ExtendStop(EXTENSION));
             self.next_extension = Some(now + EXTEND_EVERY);
@@ -148,13 +152,16 @@ impl Drain {
     pub(super) fn advance_connections(&mut self, must_stop: bool, outbox: &mut Outbox, now: Uptime) {
         let idle = self.idle();
         let Stage::DrainingConnections { until, quiet_since, poll } = &mut self.stage else { return };
-        let quiet = quiet_since.is_some_and(|since| now.since(since) >= idle);
+        // A stop now would cut what the load balancer still sends.
+        let let_go = !self.past.targets.are_letting_go();
+        let quiet = let_go && quiet_since.is_some_and(|since| now.since(since) >= idle);
+        let unused = self.past.targets.are_unused();
         let late = *until <= now || must_stop;
-        if quiet || late {
+        if quiet || unused || late {
             if let Poll::Asked { ticket, .. } = poll {
                 outbox.cancel(*ticket);
             }
-            self.clean &= quiet || quiet_since.is_some();
+            self.clean &= quiet || unused || quiet_since.is_some();
             return self.stop_next(outbox, now);
         }
         match poll {

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use super::unfinished::Moment;
 use super::{Drain, Stage};
-use crate::clock::Uptime;
+use crate::clock::{Moment, Uptime};
 use crate::message::job::Job;
 use crate::outbox::Outbox;
 use crate::view::StepName;

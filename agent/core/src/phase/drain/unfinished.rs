@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Cause, Drain};
-use crate::clock::Uptime;
+use crate::clock::{Moment, Uptime};
 use crate::message::identity::TargetState;
 
 /// What is left behind.
@@ -81,36 +81,6 @@ impl Drain {
     }
 }
 
-/// A moment that may lie before the start of this agent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Moment {
-    at: Uptime,
-    /// How long before that it was.
-    before: Duration,
-}
-
-impl Moment {
-    /// So long ago.
-    pub(super) fn ago(before: Duration, now: Uptime) -> Self {
-        Self { at: now, before }
-    }
-
-    /// This moment.
-    pub(super) fn now(now: Uptime) -> Self {
-        Self::ago(Duration::ZERO, now)
-    }
-
-    /// How long ago it was.
-    pub(super) fn age(self, now: Uptime) -> Duration {
-        now.since(self.at).saturating_add(self.before)
-    }
-
-    /// What is left of a time that began then.
-    pub(super) fn left_of(self, time: Duration, now: Uptime) -> Duration {
-        time.saturating_sub(self.age(now))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,15 +127,5 @@ mod tests {
         assert!(!of(Cause::Signal, 1).goes_on(service));
         let pool = || of(Cause::BackToPool(TargetState::WarmedStopped), 0);
         assert!(pool().goes_on(Some(&TargetState::WarmedStopped)) && pool().goes_on(None) && !pool().goes_on(service));
-    }
-
-    #[test]
-    fn what_is_left_counts_from_before_the_start_of_the_agent() {
-        let at = |seconds| Uptime(Duration::from_secs(seconds));
-        let began = Moment::ago(Duration::from_secs(6), at(1));
-        assert_eq!(began.age(at(3)), Duration::from_secs(8));
-        assert_eq!(began.left_of(Duration::from_secs(10), at(3)), Duration::from_secs(2));
-        assert_eq!(began.left_of(Duration::from_secs(10), at(30)), Duration::ZERO);
-        assert_eq!(Moment::ago(Duration::MAX, at(1)).age(at(3)), Duration::MAX);
     }
 }

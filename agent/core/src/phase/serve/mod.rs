@@ -2,7 +2,8 @@
 //!
 //! Ready while the app is healthy and the group has not put the instance on standby (invariant 3). An exit is followed by a
 //! restart with backoff, one that stays unhealthy is restarted too; past `restart.limit` within `restart.window` the instance
-//! is given up. The launch hook is completed with CONTINUE on the way in; one that never can be is a failed boot.
+//! is given up. The launch hook is completed with CONTINUE on the way in, with `target_groups` once the load balancer calls the target
+//! healthy; one that never can be is a failed boot.
 
 use crate::app::{App, News};
 use crate::clock::Uptime;
@@ -26,6 +27,8 @@ pub struct Serve {
     pub past: Past,
     rotation: Option<Rotation>,
     standby: bool,
+    /// Whether the launch hook was completed, or is being.
+    admitted: bool,
 }
 
 /// Where serving goes after an event.
@@ -39,11 +42,27 @@ pub enum ServeNext {
 
 impl Serve {
     /// Begins: the hook is completed now that the app is healthy.
-    pub fn begin(mut app: App, mut past: Past, standby: bool, outbox: &mut Outbox, now: Uptime) -> Self {
-        past.hook.complete(HookResult::Continue, outbox, now);
+    pub fn begin(mut app: App, past: Past, standby: bool, outbox: &mut Outbox, now: Uptime) -> Self {
         app.keep();
         let rotation = Rotation::begin(past.config.clone(), outbox, now);
-        Self { app, past, rotation, standby }
+        let mut serve = Self { app, past, rotation, standby, admitted: false };
+        serve.admit(outbox, now);
+        serve
+    }
+
+    /// Lets load balancers in that the config names, and completes the launch hook once all of them call the target healthy.
+    fn admit(&mut self, outbox: &mut Outbox, now: Uptime) {
+        let Past { config, targets, hook, deadline, .. } = &mut self.past;
+        targets.look(config, hook, outbox, now);
+        if let (false, true, Some(running)) = (self.standby, self.app.health().is_healthy(), self.app.running()) {
+            let boot_until = if self.admitted { None } else { Some(*deadline) };
+            targets.enter(config, running, boot_until, now);
+        }
+        targets.advance(outbox, now);
+        if config.target_groups.is_empty() || self.standby || targets.are_in() {
+            hook.complete(HookResult::Continue, outbox, now);
+            self.admitted = true;
+        }
     }
 
     /// Takes an input.
@@ -56,24 +75,31 @@ impl Serve {
         if let Some(rotation) = &mut self.rotation {
             rotation.on(input, &mut self.app, outbox, now);
         }
-        match self.app.on(input, outbox, now) {
-            News::Nothing | News::Healthy => ServeNext::Stay,
-            News::Lost(reason) => ServeNext::Fail(Failure {
-                outcome: Outcome::AppFailed,
-                ..Failure::of_boot(self.app.ready_reason(), reason)
-            }),
+        if let News::Lost(reason) = self.app.on(input, outbox, now) {
+            let failure = Failure::of_boot(self.app.ready_reason(), reason);
+            return ServeNext::Fail(Failure { outcome: Outcome::AppFailed, ..failure });
         }
+        self.past.targets.on(input, outbox, now);
+        if let Some(failure) = self.past.targets.failure(&self.past.config, now) {
+            return ServeNext::Fail(failure);
+        }
+        self.admit(outbox, now);
+        ServeNext::Stay
     }
 
     /// The group put the instance on standby, or took it back: the app runs on either way.
-    pub fn set_standby(&mut self, standby: bool) {
+    pub fn set_standby(&mut self, standby: bool, outbox: &mut Outbox, now: Uptime) {
         self.standby = standby;
+        if standby {
+            self.past.targets.leave(outbox, now);
+        }
+        self.admit(outbox, now);
     }
 
     /// When it wants to be woken.
     pub fn wake(&self) -> Option<Uptime> {
         let rotation = self.rotation.as_ref().and_then(Rotation::wake);
-        [self.app.wake(), self.past.hook.wake(), rotation].into_iter().flatten().min()
+        [self.app.wake(), self.past.hook.wake(), self.past.targets.wake(), rotation].into_iter().flatten().min()
     }
 
     /// The app.
@@ -92,7 +118,11 @@ impl Serve {
 
     /// Why.
     pub fn reason(&self) -> String {
-        if self.standby { "the group put the instance on standby".to_owned() } else { self.app.reason().to_owned() }
+        if self.standby {
+            return "the group put the instance on standby".to_owned();
+        }
+        let waits_for = self.past.targets.waits_for().filter(|_| self.app.health().is_healthy());
+        waits_for.unwrap_or_else(|| self.app.reason().to_owned())
     }
 
     /// Why, as `/ready` says it.

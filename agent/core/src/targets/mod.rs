@@ -1,0 +1,358 @@
+//! The targets of this instance: it registers itself with the target groups of its config, and deregisters when it leaves.
+//!
+//! ```text
+//!   boot:   group's own target groups ─▶ host ports (only those that the config leaves open)
+//!   serve:  app healthy ─▶ register each ─▶ the load balancer calls each healthy ─▶ launch hook
+//!   drain:  503 and deregister at once ─▶ asked after `drain.settle` whether they are unused
+//! ```
+//! A target group that the Auto Scaling group attaches itself is left to it. What an agent before this one left is remembered: what is
+//! registered and not wanted any more is deregistered, and no port is registered again within the deregistration delay (invariant 14).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use berth_config::{Config, PinnedImage};
+
+use crate::clock::Uptime;
+use crate::hook::{Hook, explain};
+use crate::message::container::RunningContainer;
+use crate::message::error::JobError;
+use crate::message::event::Event;
+use crate::message::failure_reason::FailureReason;
+use crate::message::identity::Identity;
+use crate::message::input::Input;
+use crate::message::job::Job;
+use crate::message::target::Target;
+use crate::outbox::Outbox;
+use crate::phase::failing::Failure;
+use crate::retry::FAR;
+use crate::step::Step;
+use crate::view::{ReadyReason, StepName};
+
+pub use noted::{NotedState, NotedTarget, NotedTargets};
+pub use ports::{HostPorts, ports_of};
+
+use line::Line;
+use ports::{Owner, PortChoice, is_spent};
+use registration::{Limit, Reason, Registration};
+
+mod line;
+mod noted;
+mod ports;
+mod registration;
+mod show;
+
+/// The longest deregistration delay (API reference, ModifyTargetGroupAttributes), for a return to a target group.
+const LONGEST_DELAY: Duration = Duration::from_secs(3_600);
+
+/// The targets of this instance.
+#[derive(Clone, Debug)]
+pub struct Targets {
+    registrations: Vec<Registration>,
+    /// Which target groups the group attaches itself, and where this instance stands in the line.
+    attached: Step<Attached>,
+    choice: PortChoice,
+    wish: Wish,
+    /// A port choice that was refused for good.
+    refused: Option<JobError>,
+    /// Targets that were forgotten, for the count of changes.
+    forgotten: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Attached {
+    target_groups: BTreeSet<String>,
+    line: Option<Line>,
+}
+
+#[derive(Clone, Debug)]
+enum Wish {
+    /// Out of every target group.
+    Out,
+    /// In, but which target groups are the group's own is not known yet.
+    Entering(Entry),
+    /// In these.
+    In(Vec<Target>),
+    /// In, and it cannot be: a port of the container is not published.
+    Impossible { container: u16, target_group: String },
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    config: Arc<Config>,
+    running: Box<RunningContainer>,
+    limit: Limit,
+}
+
+impl Default for Targets {
+    fn default() -> Self {
+        Self {
+            registrations: Vec::new(),
+            attached: Step::new(StepName::Attachments, FAR),
+            choice: PortChoice::new(),
+            wish: Wish::Out,
+            refused: None,
+            forgotten: 0,
+        }
+    }
+}
+
+impl Targets {
+    /// Takes what an agent before this one left, so long ago.
+    pub fn remember(&mut self, noted: Vec<NotedTarget>, ago: Duration, now: Uptime) {
+        for one in noted {
+            if self.find(&one.target).is_none() {
+                self.registrations.push(Registration::remember(one, ago, now));
+            }
+        }
+    }
+
+    /// What the next agent needs to know.
+    pub fn noted(&self, now: Uptime) -> Vec<NotedTarget> {
+        let is_spent = |one: &NotedTarget| match one.state {
+            NotedState::Registered { .. } => true,
+            NotedState::Left { ago, delay } => is_spent(ago, delay.or(Some(LONGEST_DELAY))),
+        };
+        self.registrations.iter().filter_map(|one| one.noted(now)).filter(is_spent).collect()
+    }
+
+    /// How often that has changed, but for the time that passed.
+    pub fn changes(&self) -> u64 {
+        self.registrations.iter().map(Registration::changes).sum::<u64>() + self.forgotten
+    }
+
+    /// A boot looks for ports anew. What is registered stays known.
+    pub fn begin_boot(&mut self) {
+        self.choice = PortChoice::new();
+        self.refused = None;
+    }
+
+    /// Takes an input.
+    pub fn on(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) {
+        match self.attached.answer(input) {
+            Some(Event::GroupDescribed(facts)) => {
+                let attached = Attached {
+                    target_groups: facts.target_groups.iter().cloned().collect(),
+                    line: Some(Line::new(facts, now)),
+                };
+                self.attached.done(attached, now);
+            }
+            Some(Event::Failed(_, error)) if error.is_transient() => self.attached.retry(error, outbox, now),
+            Some(Event::Failed(_, error)) => {
+                // It only keeps a target from being registered twice, which does no harm.
+                self.attached.done(Attached { target_groups: BTreeSet::new(), line: None }, now);
+                self.attached.refuse(error, now);
+            }
+            _ => {} // no answer to it
+        }
+        match self.choice.on(input, outbox, now) {
+            Ok(left_over) => {
+                for target in left_over {
+                    if self.find(&target).is_none() {
+                        self.registrations.push(Registration::registered(target));
+                    }
+                }
+            }
+            Err(error) => self.refused = Some(error),
+        }
+        let line = self.attached.get().and_then(|attached| attached.line);
+        for one in &mut self.registrations {
+            one.on(input, line.as_ref(), outbox, now);
+        }
+    }
+
+    /// Asks Auto Scaling which target groups it attaches by itself, once the group is known.
+    pub fn look(&mut self, config: &Config, hook: &Hook, outbox: &mut Outbox, now: Uptime) {
+        if config.target_groups.is_empty() || !self.attached.is_due(now) {
+            return;
+        }
+        match hook.group() {
+            Some(group) => self.attached.emit(Job::DescribeGroup(group.to_owned()), outbox, now),
+            None if hook.is_over() => {
+                self.attached.done(Attached { target_groups: BTreeSet::new(), line: None }, now);
+            }
+            None => {}
+        }
+    }
+
+    /// Chooses the host ports that the config leaves open: the ports once they are chosen, none of them if the config leaves none open.
+    pub fn choose(
+        &mut self,
+        config: &Config,
+        identity: &Identity,
+        image: &PinnedImage,
+        outbox: &mut Outbox,
+        now: Uptime,
+    ) -> Option<HostPorts> {
+        if !config.chooses_ports() {
+            return Some(HostPorts::new());
+        }
+        if let (None, Some(attached)) = (self.choice.step().get(), self.attached.get()) {
+            let own = |arn: &&String| !attached.target_groups.contains(*arn);
+            let arns = config.target_groups.iter().map(|group| &group.arn).filter(own).cloned();
+            let groups: Vec<_> = arns.collect::<BTreeSet<_>>().into_iter().collect();
+            let spent = self.spent(now);
+            let owner = Owner { config, instance_id: &identity.instance_id, release: &image.digest };
+            self.choice.advance(&owner, &groups, &spent, outbox, now);
+        }
+        self.choice.step().get().cloned()
+    }
+
+    /// Ports that are registered, or were a short while ago.
+    fn spent(&self, now: Uptime) -> BTreeSet<u16> {
+        let is_used = |one: &&Registration| match one.left_for(now) {
+            Some((ago, delay)) => is_spent(ago, delay),
+            None => one.is_registered(),
+        };
+        self.registrations.iter().filter(is_used).map(|one| one.target().port).collect()
+    }
+
+    /// No container of an agent before this one runs on: what was registered on a port that this one does not take again is left.
+    pub fn abandon(&mut self, config: &Config, outbox: &mut Outbox, now: Uptime) {
+        let fixed: BTreeSet<u16> = config.ports.iter().map(|port| port.host).filter(|port| *port != 0).collect();
+        let is_host = config.network.as_deref() == Some("host");
+        for one in self.registrations.iter_mut().filter(|one| !is_host && !fixed.contains(&one.target().port)) {
+            one.leave(outbox, now);
+        }
+    }
+
+    /// The app is healthy, and is to get traffic. `boot_until` is when a boot has to be over; none after it.
+    pub fn enter(&mut self, config: &Arc<Config>, running: &RunningContainer, boot_until: Option<Uptime>, now: Uptime) {
+        if config.target_groups.is_empty() || !matches!(self.wish, Wish::Out) {
+            return;
+        }
+        let proving = config.target_timeout;
+        let limit = Limit { at: boot_until.unwrap_or_else(|| now + LONGEST_DELAY.saturating_add(proving)), proving };
+        self.wish = Wish::Entering(Entry { config: config.clone(), running: Box::new(running.clone()), limit });
+    }
+
+    /// The instance is to get no traffic: what is registered is deregistered at once.
+    pub fn leave(&mut self, outbox: &mut Outbox, now: Uptime) {
+        self.wish = Wish::Out;
+        self.choice.cancel(outbox);
+        self.attached.cancel(outbox);
+        self.registrations.iter_mut().for_each(|one| one.leave(outbox, now));
+    }
+
+    /// Asks from here on whether the load balancer has let go.
+    pub fn watch(&mut self, now: Uptime) {
+        self.registrations.iter_mut().for_each(|one| one.watch(now));
+    }
+
+    /// Does what is due.
+    pub fn advance(&mut self, outbox: &mut Outbox, now: Uptime) {
+        if let (Wish::Entering(entry), Some(attached)) = (&self.wish, self.attached.get()) {
+            let (entry, own) = (entry.clone(), attached.target_groups.clone());
+            self.enter_groups(&entry, &own, outbox, now);
+        }
+        self.registrations.iter_mut().for_each(|one| one.advance(outbox, now));
+        let before = self.registrations.len();
+        self.registrations.retain(|one| one.left_for(now).is_none_or(|(ago, _)| ago < LONGEST_DELAY * 2));
+        self.forgotten += u64::try_from(before - self.registrations.len()).unwrap_or_default();
+    }
+
+    fn enter_groups(&mut self, entry: &Entry, attached: &BTreeSet<String>, outbox: &mut Outbox, now: Uptime) {
+        let Entry { config, running, limit } = entry;
+        let mut wanted = Vec::new();
+        for group in config.target_groups.iter().filter(|group| !attached.contains(&group.arn)) {
+            let container = config.target_port(group).unwrap_or_default();
+            let host = match config.network.as_deref() {
+                Some("host") => Some(container),
+                _ => running.host_port(container),
+            };
+            let Some(port) = host else {
+                self.wish = Wish::Impossible { container, target_group: group.name().to_owned() };
+                return;
+            };
+            wanted.push(Target { target_group: group.arn.clone(), port });
+        }
+        let chosen: BTreeSet<u16> =
+            self.choice.step().get().into_iter().flat_map(|ports| ports.values()).copied().collect();
+        for one in self.registrations.iter_mut().filter(|one| !wanted.contains(one.target())) {
+            one.leave(outbox, now);
+        }
+        for target in &wanted {
+            match self.find(target) {
+                Some(one) => one.enter(*limit, outbox, now),
+                None => {
+                    let mut one = Registration::new(target.clone(), chosen.contains(&target.port));
+                    one.enter(*limit, outbox, now);
+                    self.registrations.push(one);
+                }
+            }
+        }
+        self.wish = Wish::In(wanted);
+    }
+
+    fn find(&mut self, target: &Target) -> Option<&mut Registration> {
+        self.registrations.iter_mut().find(|one| one.target() == target)
+    }
+
+    /// Whether the load balancer calls each target healthy that is to be.
+    pub fn are_in(&self) -> bool {
+        match &self.wish {
+            Wish::In(wanted) => {
+                self.registrations.iter().filter(|one| wanted.contains(one.target())).all(Registration::is_in)
+            }
+            Wish::Out | Wish::Entering(_) | Wish::Impossible { .. } => false,
+        }
+    }
+
+    /// Why the instance cannot get traffic, if that is so.
+    pub fn failure(&self, config: &Config, now: Uptime) -> Option<Failure> {
+        if let Some(error) = &self.refused {
+            return Some(refusal(error, |answer| FailureReason::PortsRefused { answer }));
+        }
+        let late = |reason: &FailureReason| Failure::of_boot(ReadyReason::TargetNotHealthy, reason.to_string());
+        let wanted = match &self.wish {
+            Wish::In(wanted) => wanted,
+            Wish::Impossible { container, target_group } => {
+                let reason = FailureReason::NotPublished { port: *container, target_group: target_group.clone() };
+                return Some(Failure::of_boot(ReadyReason::TargetRefused, reason.to_string()));
+            }
+            Wish::Entering(entry) if entry.limit.at <= now => {
+                let last = self.attached.error().unwrap_or("no answer came").to_owned();
+                return Some(late(&FailureReason::GroupNotDescribed { last }));
+            }
+            Wish::Out | Wish::Entering(_) => return None,
+        };
+        let mut failed = self.registrations.iter().filter(|one| wanted.contains(one.target()));
+        failed.find_map(|one| {
+            let target = one.target().clone();
+            Some(match one.failure(now)? {
+                Reason::Refused(error) => refusal(error, |answer| FailureReason::TargetRefused { target, answer }),
+                Reason::Late => {
+                    let (proving, boot) = (config.target_timeout, config.boot.timeout);
+                    late(&FailureReason::TargetNotHealthy { target, proving, boot, last: show::last_word(one) })
+                }
+            })
+        })
+    }
+
+    /// Whether a target is on its way out, and no failed call is the reason that it still is not: a stop would cut requests.
+    pub fn are_letting_go(&self) -> bool {
+        self.registrations.iter().any(Registration::is_letting_go)
+    }
+
+    /// Whether the load balancer says that it uses none of the targets any more, of some that there were.
+    pub fn are_unused(&self) -> bool {
+        let has_own = self.attached.get().is_some_and(|attached| !attached.target_groups.is_empty());
+        let were_left = self.registrations.iter().any(|one| one.health().is_some());
+        !has_own && were_left && self.registrations.iter().all(Registration::is_unused)
+    }
+
+    /// When it wants to be woken. A wait that is over already is one for somebody else: `advanced` is when all was ordered last.
+    pub fn wake(&self) -> Option<Uptime> {
+        let steps = [self.attached.wake(), self.choice.step().wake()];
+        let entering = if let Wish::Entering(entry) = &self.wish { Some(entry.limit.at) } else { None };
+        let own = self.registrations.iter().filter_map(Registration::wake);
+        steps.into_iter().chain([entering]).flatten().chain(own).min()
+    }
+}
+
+fn refusal(error: &JobError, reason: impl FnOnce(String) -> FailureReason) -> Failure {
+    let ready = ReadyReason::TargetRefused.or_denied(error);
+    let reason = reason(explain(error, None, None, None)).to_string();
+    Failure { reason, ..Failure::of_error(ready, error) }
+}

@@ -1,0 +1,530 @@
+//! One target: registered, proven by the load balancer, deregistered.
+//!
+//! ```text
+//!   out ─enter─▶ checking ─free─▶ registering ─▶ proving ─healthy─▶ in
+//!    ▲              ▲ draining: asked again          │                │
+//!    │              │                                └─────leave──────┤
+//!   left ◀──────── (wanted again) ◀── leaving ◀───────────────────────┘
+//! ```
+//! A target that is still draining is not registered again (invariant 14): the load balancer may send requests there that were meant
+//! for what was there before. In `in` nothing is asked (invariant 11).
+
+use std::time::Duration;
+
+use crate::clock::{Moment, Uptime};
+use crate::message::error::{ErrorClass, JobError};
+use crate::message::event::Event;
+use crate::message::input::Input;
+use crate::message::job::{Job, Ticket};
+use crate::message::target::{Target, TargetHealth, TargetHealthState};
+use crate::outbox::Outbox;
+use crate::retry::FAR;
+use crate::step::Step;
+use crate::view::{StepName, TargetStage};
+
+use super::line::Line;
+use super::noted::{NotedState, NotedTarget};
+
+/// Between two questions whether the load balancer calls the target healthy, give or take a half.
+const PROVE_EVERY: Duration = Duration::from_secs(5);
+/// Between two questions whether the load balancer has let go of it, give or take a third.
+const UNUSED_EVERY: Duration = Duration::from_secs(15);
+/// The same once the deregistration delay is over.
+const LATE_EVERY: Duration = Duration::from_secs(3);
+/// After the deregistration delay, the first question comes within this.
+const AFTER_DELAY: Duration = Duration::from_secs(2);
+/// For one answer; the adapter gives up before that.
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// One target of this instance.
+#[derive(Clone, Debug)]
+pub(super) struct Registration {
+    target: Target,
+    stage: Stage,
+    /// By when it has to be healthy, if it is to be in.
+    wanted: Option<Limit>,
+    /// When `target.timeout` is over, once it is registered.
+    proven_by: Option<Uptime>,
+    /// From the first call to healthy, for people.
+    step: Step<()>,
+    /// What the load balancer reported last.
+    health: Option<TargetHealth>,
+    /// The deregistration delay of its target group, if it was asked for.
+    delay: Option<Delay>,
+    /// Whether it was ever asked to be registered, by this agent.
+    is_asked: bool,
+    /// Attempts of this stage that failed, in a row.
+    attempts: u32,
+    /// The last of them.
+    error: Option<JobError>,
+    /// Changes that the next agent has to know of.
+    changes: u64,
+}
+
+#[derive(Clone, Debug)]
+enum Stage {
+    /// Not registered by this agent; whether it is known to be free.
+    Out { is_free: bool },
+    /// Asked whether it is still draining from before.
+    Checking(Call),
+    /// The call is made, or is to be.
+    Registering(Call),
+    /// Registered, and not called healthy yet.
+    Proving(Call),
+    /// The load balancer calls it healthy.
+    In,
+    /// It is being deregistered.
+    Leaving(Call),
+    /// Deregistered.
+    Left { at: Moment, asked: Option<Call> },
+    /// A call was refused for good.
+    Refused { is_registered: bool },
+}
+
+/// A call that is under way, or the next.
+#[derive(Clone, Copy, Debug)]
+enum Call {
+    Asked { ticket: Ticket, until: Uptime },
+    Next(Uptime),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Delay {
+    Asked,
+    Known(Duration),
+    Unknown,
+}
+
+/// By when a target has to be healthy.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limit {
+    /// In any case.
+    pub(super) at: Uptime,
+    /// `target.timeout`, counted from the registration.
+    pub(super) proving: Duration,
+}
+
+impl Call {
+    fn due(self, now: Uptime) -> bool {
+        matches!(self, Self::Next(at) if at <= now)
+    }
+
+    fn late(self, now: Uptime) -> Option<Ticket> {
+        match self {
+            Self::Asked { ticket, until } if until <= now => Some(ticket),
+            Self::Asked { .. } | Self::Next(_) => None,
+        }
+    }
+
+    fn wake(self) -> Uptime {
+        let (Self::Asked { until: at, .. } | Self::Next(at)) = self;
+        at
+    }
+}
+
+impl Registration {
+    /// A target that this agent knows nothing of, but perhaps that nothing is registered there.
+    pub(super) fn new(target: Target, is_free: bool) -> Self {
+        Self {
+            target,
+            stage: Stage::Out { is_free },
+            wanted: None,
+            proven_by: None,
+            step: Step::new(StepName::Target, FAR),
+            health: None,
+            delay: None,
+            is_asked: false,
+            attempts: 0,
+            error: None,
+            changes: 0,
+        }
+    }
+
+    /// One that is known to be registered.
+    pub(super) fn registered(target: Target) -> Self {
+        Self { stage: Stage::In, changes: 1, ..Self::new(target, false) }
+    }
+
+    /// One that an agent before this one left behind, so long ago.
+    pub(super) fn remember(noted: NotedTarget, ago: Duration, now: Uptime) -> Self {
+        let NotedTarget { target, state } = noted;
+        let stage = match state {
+            NotedState::Registered { healthy: true } => Stage::In,
+            NotedState::Registered { healthy: false } => Stage::Proving(Call::Next(now)),
+            NotedState::Left { ago: before, .. } => {
+                Stage::Left { at: Moment::ago(before.saturating_add(ago), now), asked: None }
+            }
+        };
+        let delay = match state {
+            NotedState::Left { delay, .. } => delay.map(Delay::Known),
+            NotedState::Registered { .. } => None,
+        };
+        Self { stage, delay, ..Self::new(target, false) }
+    }
+
+    /// What the next agent needs to know of it; none if it was never registered.
+    pub(super) fn noted(&self, now: Uptime) -> Option<NotedTarget> {
+        let state = match &self.stage {
+            Stage::Out { .. } | Stage::Checking(_) | Stage::Refused { is_registered: false } => return None,
+            // The call may have been carried out although its answer is not here.
+            Stage::Registering(_) | Stage::Proving(_) => NotedState::Registered { healthy: false },
+            Stage::In | Stage::Leaving(_) | Stage::Refused { is_registered: true } => {
+                NotedState::Registered { healthy: true }
+            }
+            Stage::Left { at, .. } => NotedState::Left { ago: at.age(now), delay: self.known_delay() },
+        };
+        Some(NotedTarget { target: self.target.clone(), state })
+    }
+
+    /// How often what the next agent needs to know has changed.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    pub(super) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// It is to be in.
+    pub(super) fn enter(&mut self, limit: Limit, outbox: &mut Outbox, now: Uptime) {
+        if self.wanted.replace(limit).is_some() || self.is_in() {
+            return;
+        }
+        self.step.reopen();
+        self.step.mark(now);
+        self.proven_by = None;
+        match &self.stage {
+            Stage::Out { is_free: true } => self.go(Stage::Registering(Call::Next(now))),
+            Stage::Out { is_free: false } | Stage::Left { .. } | Stage::Refused { .. } => {
+                self.halt(outbox);
+                self.go(Stage::Checking(Call::Next(now)));
+            }
+            Stage::Proving(_) => self.proven_by = Some(now + limit.proving),
+            // It goes on from there.
+            Stage::Checking(_) | Stage::Registering(_) | Stage::In | Stage::Leaving(_) => {}
+        }
+    }
+
+    /// It is to be out.
+    pub(super) fn leave(&mut self, outbox: &mut Outbox, now: Uptime) {
+        self.wanted = None;
+        if !matches!(self.stage, Stage::Leaving(_)) {
+            self.halt(outbox);
+        }
+        match &self.stage {
+            Stage::Checking(_) => self.go(Stage::Out { is_free: false }),
+            Stage::Registering(_) if self.error.is_none() && !self.is_asked => self.go(Stage::Out { is_free: false }),
+            // A call that was made may be carried out later than its answer is waited for.
+            Stage::Registering(_) | Stage::Proving(_) | Stage::In | Stage::Refused { is_registered: true } => {
+                (self.attempts, self.error) = (0, None);
+                self.go(Stage::Leaving(Call::Next(now)));
+            }
+            Stage::Left { at, .. } => self.stage = Stage::Left { at: *at, asked: None },
+            Stage::Out { .. } | Stage::Leaving(_) | Stage::Refused { is_registered: false } => {}
+        }
+    }
+
+    /// Cancels what is under way.
+    fn halt(&mut self, outbox: &mut Outbox) {
+        if let Some(Call::Asked { ticket, .. }) = self.call() {
+            outbox.cancel(ticket);
+        }
+        if matches!(self.delay, Some(Delay::Asked)) {
+            self.delay = None;
+        }
+    }
+
+    /// From here on the load balancer is asked whether it has let go of it.
+    pub(super) fn watch(&mut self, now: Uptime) {
+        if let Stage::Left { asked: asked @ None, .. } = &mut self.stage {
+            *asked = Some(Call::Next(now));
+        }
+    }
+
+    /// Takes the answer to one of its calls.
+    pub(super) fn on(&mut self, input: &Input, line: Option<&Line>, outbox: &mut Outbox, now: Uptime) {
+        let Some(Call::Asked { ticket, .. }) = self.call() else { return };
+        let Some(event) = input.answer_to(ticket) else { return };
+        match event {
+            Event::TargetsDescribed(described) => {
+                let own = described.iter().find(|(port, _)| *port == self.target.port);
+                let health = own.map_or(TargetHealth::of(TargetHealthState::Unused), |(_, health)| health.clone());
+                self.described(health, outbox, now);
+            }
+            Event::TargetRegistered => {
+                self.health = None;
+                self.prove(now);
+                self.judge(false, outbox, now);
+            }
+            Event::TargetDeregistered => self.left(now),
+            Event::DelayDescribed(delay) => {
+                self.delay = Some(Delay::Known(*delay));
+                self.changes += 1;
+                self.ask_later(outbox, now);
+            }
+            Event::Failed(_, error) => self.failed(error, line, outbox, now),
+            _ => {} // no answer to a job of its own
+        }
+    }
+
+    fn described(&mut self, health: TargetHealth, outbox: &mut Outbox, now: Uptime) {
+        (self.attempts, self.error) = (0, None);
+        let (is_good, is_unused) = (health.is_good(), health.is_unused());
+        let is_registered = health.is_registered();
+        let is_draining = health.state == TargetHealthState::Draining;
+        self.health = Some(health);
+        match &self.stage {
+            Stage::Checking(_) if is_draining => {
+                self.step.pause(now);
+                self.stage = Stage::Checking(Call::Next(now + outbox.about(UNUSED_EVERY, 1.0 / 3.0)));
+            }
+            Stage::Checking(_) if is_registered => {
+                self.prove(now);
+                self.judge(is_good, outbox, now);
+            }
+            Stage::Checking(_) => self.go(Stage::Registering(Call::Next(now))),
+            // Somebody else deregistered it.
+            Stage::Proving(_) if is_draining => self.go(Stage::Checking(Call::Next(now))),
+            Stage::Proving(_) if !is_registered => {
+                self.go(Stage::Registering(Call::Next(now + outbox.about(PROVE_EVERY, 0.5))));
+            }
+            Stage::Proving(_) => self.judge(is_good, outbox, now),
+            // The delay is over, whatever it is.
+            Stage::Left { at, .. } if is_unused => {
+                let passed = at.age(now);
+                self.delay = Some(Delay::Known(self.known_delay().map_or(passed, |delay| delay.min(passed))));
+                self.stage = Stage::Left { at: *at, asked: None };
+                self.changes += 1;
+            }
+            Stage::Left { .. } => self.still_draining(outbox, now),
+            Stage::Out { .. } | Stage::Registering(_) | Stage::In | Stage::Leaving(_) | Stage::Refused { .. } => {}
+        }
+    }
+
+    fn judge(&mut self, is_good: bool, outbox: &mut Outbox, now: Uptime) {
+        if is_good {
+            self.step.done((), now);
+            return self.go(Stage::In);
+        }
+        self.step.pause(now);
+        self.set_call(Call::Next(now + outbox.about(PROVE_EVERY, 0.5)));
+    }
+
+    /// It is registered.
+    fn prove(&mut self, now: Uptime) {
+        (self.attempts, self.error) = (0, None);
+        let proving = self.wanted.map_or(Duration::ZERO, |limit| limit.proving);
+        self.proven_by.get_or_insert(now + proving);
+        self.go(Stage::Proving(Call::Next(now)));
+    }
+
+    fn left(&mut self, now: Uptime) {
+        (self.attempts, self.error, self.health) = (0, None, None);
+        self.go(Stage::Left { at: Moment::now(now), asked: None });
+        if self.wanted.is_some() {
+            self.go(Stage::Checking(Call::Next(now)));
+        }
+    }
+
+    /// The delay is asked for once: then the question comes when it is over.
+    fn still_draining(&mut self, outbox: &mut Outbox, now: Uptime) {
+        if self.delay.is_none() {
+            self.delay = Some(Delay::Asked);
+            let ticket = outbox.emit(Job::DescribeDelay(self.target.target_group.clone()));
+            return self.set_call(Call::Asked { ticket, until: now + ANSWER });
+        }
+        self.ask_later(outbox, now);
+    }
+
+    fn ask_later(&mut self, outbox: &mut Outbox, now: Uptime) {
+        let Stage::Left { at, .. } = &self.stage else { return };
+        let left = self.known_delay().map(|delay| at.left_of(delay, now));
+        let wait = match left {
+            Some(Duration::ZERO) => outbox.about(LATE_EVERY, 1.0 / 3.0),
+            Some(left) => (left + outbox.some_of(AFTER_DELAY)).min(outbox.about(UNUSED_EVERY, 1.0 / 3.0)),
+            None => outbox.about(UNUSED_EVERY, 1.0 / 3.0),
+        };
+        self.set_call(Call::Next(now + wait));
+    }
+
+    fn failed(&mut self, error: &JobError, line: Option<&Line>, outbox: &mut Outbox, now: Uptime) {
+        if matches!(self.delay, Some(Delay::Asked)) {
+            self.delay = Some(Delay::Unknown);
+            return self.ask_later(outbox, now);
+        }
+        self.attempts = self.attempts.saturating_add(1);
+        self.error = Some(error.clone());
+        if error.is_transient() {
+            let wait = match (error.class, &self.stage, line) {
+                (ErrorClass::Throttled, Stage::Registering(_), Some(line)) => line.wait(outbox, now),
+                (ErrorClass::Throttled, ..) => outbox.stand_back(self.attempts),
+                _ => outbox.wait(FAR, self.attempts),
+            };
+            self.step.pause(now);
+            return self.set_call(Call::Next(now + wait));
+        }
+        self.step.refuse(error, now);
+        match &self.stage {
+            Stage::Checking(_) | Stage::Registering(_) => self.go(Stage::Refused { is_registered: false }),
+            Stage::Proving(_) | Stage::Leaving(_) => self.go(Stage::Refused { is_registered: true }),
+            // Whether it is unused stays unknown.
+            Stage::Left { at, .. } => self.stage = Stage::Left { at: *at, asked: None },
+            Stage::Out { .. } | Stage::In | Stage::Refused { .. } => {}
+        }
+    }
+
+    /// Orders what is due.
+    pub(super) fn advance(&mut self, outbox: &mut Outbox, now: Uptime) {
+        if let Some(ticket) = self.call().and_then(|call| call.late(now)) {
+            outbox.cancel(ticket);
+            self.failed(&JobError::new(ErrorClass::Transient, "no answer came"), None, outbox, now);
+        }
+        if !self.active_call().is_some_and(|call| call.due(now)) {
+            return;
+        }
+        let Target { target_group, port } = self.target.clone();
+        let ask = || Job::DescribeTargets { target_group, ports: vec![port] };
+        let job = match &self.stage {
+            Stage::Registering(_) => Job::RegisterTarget(self.target.clone()),
+            Stage::Leaving(_) => Job::DeregisterTarget(self.target.clone()),
+            Stage::Out { .. }
+            | Stage::Checking(_)
+            | Stage::Proving(_)
+            | Stage::In
+            | Stage::Left { .. }
+            | Stage::Refused { .. } => ask(),
+        };
+        if self.wanted.is_some() {
+            self.step.resume(now);
+        }
+        self.is_asked |= matches!(self.stage, Stage::Registering(_));
+        let ticket = outbox.emit(job);
+        self.set_call(Call::Asked { ticket, until: now + ANSWER });
+    }
+
+    /// When it wants to be woken.
+    pub(super) fn wake(&self) -> Option<Uptime> {
+        let late = self.wanted.filter(|_| !self.is_in()).map(|limit| limit.at);
+        let proving = self.proven_by.filter(|_| matches!(self.stage, Stage::Proving(_)) && self.wanted.is_some());
+        [self.active_call().map(Call::wake), late, proving].into_iter().flatten().min()
+    }
+
+    /// Whether the load balancer calls it healthy.
+    pub(super) fn is_in(&self) -> bool {
+        matches!(self.stage, Stage::In)
+    }
+
+    /// Whether it is to be in and is not, for a reason that no time changes, or has had all its time.
+    pub(super) fn failure(&self, now: Uptime) -> Option<Reason<'_>> {
+        let limit = self.wanted?;
+        match &self.stage {
+            Stage::In => None,
+            Stage::Refused { .. } => self.error.as_ref().map(Reason::Refused),
+            Stage::Proving(_) if self.proven_by.is_some_and(|until| until <= now) => Some(Reason::Late),
+            _ if limit.at <= now => Some(Reason::Late),
+            _ => None,
+        }
+    }
+
+    /// Whether the load balancer may send requests there, as far as is known, and will stop to soon: a call is on its way, or its turn
+    /// comes. One that failed for another reason holds nothing up.
+    pub(super) fn is_letting_go(&self) -> bool {
+        let in_line = self.error.as_ref().is_none_or(|error| error.class == ErrorClass::Throttled);
+        matches!(self.stage, Stage::Leaving(_)) && in_line
+    }
+
+    /// Whether the load balancer says that it sends nothing there any more.
+    pub(super) fn is_unused(&self) -> bool {
+        match &self.stage {
+            Stage::Left { .. } => self.health.as_ref().is_some_and(TargetHealth::is_unused),
+            Stage::Out { .. } | Stage::Refused { is_registered: false } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether it is registered, or may be.
+    pub(super) fn is_registered(&self) -> bool {
+        !matches!(
+            self.stage,
+            Stage::Out { .. } | Stage::Checking(_) | Stage::Left { .. } | Stage::Refused { is_registered: false }
+        )
+    }
+
+    /// How long ago it was deregistered, and what is known of the delay.
+    pub(super) fn left_for(&self, now: Uptime) -> Option<(Duration, Option<Duration>)> {
+        let Stage::Left { at, .. } = &self.stage else { return None };
+        Some((at.age(now), self.known_delay()))
+    }
+
+    pub(super) fn health(&self) -> Option<&TargetHealth> {
+        self.health.as_ref()
+    }
+
+    pub(super) fn error(&self) -> Option<&JobError> {
+        self.error.as_ref()
+    }
+
+    pub(super) fn step(&self) -> &Step<()> {
+        &self.step
+    }
+
+    pub(super) fn stage_name(&self) -> TargetStage {
+        match &self.stage {
+            Stage::Out { .. } => TargetStage::Out,
+            Stage::Checking(_) => TargetStage::Checking,
+            Stage::Registering(_) => TargetStage::Registering,
+            Stage::Proving(_) => TargetStage::Registered,
+            Stage::In => TargetStage::InService,
+            Stage::Leaving(_) => TargetStage::Deregistering,
+            Stage::Left { .. } => TargetStage::Deregistered,
+            Stage::Refused { .. } => TargetStage::Refused,
+        }
+    }
+
+    fn known_delay(&self) -> Option<Duration> {
+        match self.delay {
+            Some(Delay::Known(delay)) => Some(delay),
+            Some(Delay::Asked | Delay::Unknown) | None => None,
+        }
+    }
+
+    /// Nothing is asked of a target that an agent before this one left, until it is known whether it is wanted.
+    fn active_call(&self) -> Option<Call> {
+        let idles = matches!(self.stage, Stage::Checking(_) | Stage::Registering(_) | Stage::Proving(_));
+        self.call().filter(|_| !idles || self.wanted.is_some())
+    }
+
+    fn call(&self) -> Option<Call> {
+        match &self.stage {
+            Stage::Checking(call) | Stage::Registering(call) | Stage::Leaving(call) | Stage::Proving(call) => {
+                Some(*call)
+            }
+            Stage::Left { asked, .. } => *asked,
+            Stage::Out { .. } | Stage::In | Stage::Refused { .. } => None,
+        }
+    }
+
+    fn set_call(&mut self, next: Call) {
+        match &mut self.stage {
+            Stage::Checking(call) | Stage::Registering(call) | Stage::Leaving(call) | Stage::Proving(call) => {
+                *call = next
+            }
+            Stage::Left { asked, .. } => *asked = Some(next),
+            Stage::Out { .. } | Stage::In | Stage::Refused { .. } => {}
+        }
+    }
+
+    fn go(&mut self, stage: Stage) {
+        self.stage = stage;
+        self.changes += 1;
+    }
+}
+
+/// Why a target is not in.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Reason<'a> {
+    /// A call was refused for good.
+    Refused(&'a JobError),
+    /// Its time is over.
+    Late,
+}
