@@ -1,11 +1,11 @@
 //! EC2 Auto Scaling for this one instance: the group's calls on the wire, and what a test can let the group do.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 
-use crate::clock;
+use crate::clock::{self, iso8601};
 use crate::form::Form;
 use crate::group::{Completion, Hook, Member};
 use crate::imds::Imds;
@@ -19,6 +19,9 @@ pub struct AutoScaling {
     group: String,
     imds: Arc<Imds>,
     member: Mutex<Option<Member>>,
+    /// The target groups that the group attaches, by their ARNs.
+    attached: Mutex<Vec<String>>,
+    created: SystemTime,
     changes: watch::Sender<u64>,
 }
 
@@ -33,6 +36,8 @@ impl AutoScaling {
             group: group.into(),
             imds,
             member: Mutex::new(hooks.map(Member::new)),
+            attached: Mutex::default(),
+            created: clock::wall(),
             changes: watch::Sender::new(0),
         }
     }
@@ -54,6 +59,11 @@ impl AutoScaling {
     /// The launch template turns `InstanceMetadataTags` on: the metadata name the group.
     pub fn show_in_tags(&self) {
         self.imds.tag("aws:autoscaling:groupName", &self.group);
+    }
+
+    /// The group attaches a target group: it registers its instances there by itself.
+    pub fn attach(&self, target_group: &str) {
+        self.attached.lock().unwrap().push(target_group.into());
     }
 
     /// Lets the hooks of the transition that the instance is in become active: `Pending` → `Pending:Wait`, and so on.
@@ -153,6 +163,7 @@ impl AutoScaling {
     pub(crate) fn names(form: &Form) -> String {
         let keys = ["LifecycleActionResult", "HealthStatus", "LifecycleHookName", "AutoScalingGroupName", "InstanceId"];
         let mut words: Vec<&str> = keys.iter().filter_map(|key| form.get(key)).collect();
+        words.extend(form.list("AutoScalingGroupNames"));
         words.extend(form.list("InstanceIds"));
         words.join(" ")
     }
@@ -161,6 +172,7 @@ impl AutoScaling {
     pub(crate) fn call(&self, operation: &str, form: &Form) -> Result<Option<String>, Refusal> {
         match operation {
             "DescribeAutoScalingInstances" => Ok(Some(self.describe_instances(form))),
+            "DescribeAutoScalingGroups" => Ok(Some(self.describe_groups(form))),
             "DescribeLifecycleHooks" => {
                 self.check_group(form)?;
                 Ok(Some(self.describe_hooks()))
@@ -232,6 +244,41 @@ impl AutoScaling {
             )
         });
         format!("<AutoScalingInstances>{}</AutoScalingInstances>", member.filter(|_| known).unwrap_or_default())
+    }
+
+    fn describe_groups(&self, form: &Form) -> String {
+        let asked = form.list("AutoScalingGroupNames");
+        // An unknown name is left out without a word.
+        let known = asked.is_empty() || asked.contains(&self.group.as_str());
+        let group = self.look(|member| {
+            let attached = self.attached.lock().unwrap();
+            let arns: String = attached.iter().map(|arn| format!("<member>{}</member>", xml(arn))).collect();
+            let source =
+                |arn: &String| format!("<member><Identifier>{}</Identifier><Type>elbv2</Type></member>", xml(arn));
+            let sources: String = attached.iter().map(source).collect();
+            let instance = format!(
+                "<member><InstanceId>{}</InstanceId><AvailabilityZone>{}</AvailabilityZone><LifecycleState>{}</LifecycleState>\
+                 <HealthStatus>{}</HealthStatus><ProtectedFromScaleIn>false</ProtectedFromScaleIn></member>",
+                self.instance,
+                self.zone,
+                member.state(),
+                member.health
+            );
+            let with_instances = form.get("IncludeInstances") != Some("false");
+            format!(
+                "<member><AutoScalingGroupName>{}</AutoScalingGroupName><AutoScalingGroupARN>{}</AutoScalingGroupARN>\
+                 <MinSize>1</MinSize><MaxSize>2</MaxSize><DesiredCapacity>1</DesiredCapacity><DefaultCooldown>300</DefaultCooldown>\
+                 <AvailabilityZones><member>{}</member></AvailabilityZones><TargetGroupARNs>{arns}</TargetGroupARNs>\
+                 <HealthCheckType>EC2</HealthCheckType><Instances>{}</Instances><CreatedTime>{}</CreatedTime>\
+                 <TrafficSources>{sources}</TrafficSources></member>",
+                xml(&self.group),
+                xml(&self.arn()),
+                self.zone,
+                Some(instance).filter(|_| with_instances).unwrap_or_default(),
+                iso8601(self.created)
+            )
+        });
+        format!("<AutoScalingGroups>{}</AutoScalingGroups>", group.filter(|_| known).unwrap_or_default())
     }
 
     fn describe_hooks(&self) -> String {

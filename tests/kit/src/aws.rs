@@ -23,10 +23,11 @@ use crate::form::Form;
 use crate::iam::Iam;
 use crate::journal::Journal;
 use crate::parameter_store::ParameterStore;
-use crate::refusal::{Protocol, Refusal, accept, denied, expired, refuse, request_id};
+use crate::refusal::{Protocol, Refusal, accept, denied, expired, namespace, refuse, request_id};
 use crate::secrets_manager::SecretsManager;
 use crate::server::{Fake, Reply};
 use crate::sigv4::Authorization;
+use crate::target_groups::TargetGroups;
 
 /// A call as it came in.
 enum Input {
@@ -48,6 +49,7 @@ pub struct Aws {
     pub(crate) parameters: Arc<ParameterStore>,
     pub(crate) ecr: Arc<Ecr>,
     pub(crate) autoscaling: Arc<AutoScaling>,
+    pub(crate) target_groups: TargetGroups,
 }
 
 impl Aws {
@@ -87,6 +89,7 @@ impl Aws {
         let resource = match (service, input) {
             ("secretsmanager" | "ssm", _) => return Ok(()),
             ("autoscaling", Input::Query(_)) if !operation.starts_with("Describe") => self.autoscaling.arn(),
+            ("elasticloadbalancing", Input::Query(form)) => TargetGroups::resource(operation, form),
             _ => "*".to_owned(),
         };
         if self.iam.allows(&format!("{service}:{operation}"), &resource) {
@@ -162,14 +165,10 @@ impl Aws {
             ("ssm", Input::Json(input)) => self.parameters.call(operation, input)?.to_string(),
             ("ecr", Input::Json(_)) => self.ecr.call(operation)?.to_string(),
             ("autoscaling", Input::Query(form)) => {
-                let output = self.autoscaling.call(operation, form)?;
-                let result = output.map(|output| format!("<{operation}Result>{output}</{operation}Result>\n"));
-                format!(
-                    "<{operation}Response xmlns=\"http://autoscaling.amazonaws.com/doc/2011-01-01/\">\n{}\
-                     <ResponseMetadata><RequestId>{}</RequestId></ResponseMetadata>\n</{operation}Response>\n",
-                    result.unwrap_or_default(),
-                    request_id()
-                )
+                envelope(service, operation, self.autoscaling.call(operation, form)?)
+            }
+            ("elasticloadbalancing", Input::Query(form)) => {
+                envelope(service, operation, Some(self.target_groups.call(operation, form)?))
             }
             _ => return Err(Refusal::new("UnknownOperationException", "the fake has no such service")),
         };
@@ -202,6 +201,7 @@ impl Aws {
         };
         let (protocol, detail) = match &input {
             Input::Json(input) => (Protocol::Json, names(service, input)),
+            Input::Query(form) if service == "elasticloadbalancing" => (Protocol::Query, TargetGroups::names(form)),
             Input::Query(form) => (Protocol::Query, AutoScaling::names(form)),
         };
         let region = request
@@ -252,11 +252,13 @@ fn read(request: &Request<Bytes>) -> Result<(&'static str, String, Input), &'sta
     let target = text("x-amz-target");
     if target.is_empty() {
         let form = Form::parse(request.body());
-        if form.get("Version") != Some("2011-01-01") {
-            return Err("neither X-Amz-Target nor an Action of version 2011-01-01");
-        }
+        let service = match form.get("Version") {
+            Some("2011-01-01") => "autoscaling",
+            Some("2015-12-01") => "elasticloadbalancing",
+            _ => return Err("neither X-Amz-Target nor an Action of a version that the fake has"),
+        };
         let operation = form.get("Action").ok_or("no Action")?.to_owned();
-        return Ok(("autoscaling", operation, Input::Query(form)));
+        return Ok((service, operation, Input::Query(form)));
     }
     let (name, operation) = target.split_once('.').ok_or("X-Amz-Target has no dot")?;
     let service = match name {
@@ -270,6 +272,18 @@ fn read(request: &Request<Bytes>) -> Result<(&'static str, String, Input), &'sta
     }
     let input = serde_json::from_slice(request.body()).map_err(|_| "the body is not JSON")?;
     Ok((service, operation.to_owned(), Input::Json(input)))
+}
+
+/// The answer of a Query service; an operation may have no `…Result`.
+fn envelope(service: &str, operation: &str, output: Option<String>) -> String {
+    let result = output.map(|output| format!("<{operation}Result>{output}</{operation}Result>\n"));
+    format!(
+        "<{operation}Response xmlns=\"{}\">\n{}<ResponseMetadata><RequestId>{}</RequestId></ResponseMetadata>\n\
+         </{operation}Response>\n",
+        namespace(service),
+        result.unwrap_or_default(),
+        request_id()
+    )
 }
 
 /// What a JSON call is about, for the journal.

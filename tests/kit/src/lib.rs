@@ -28,6 +28,8 @@ pub mod iam;
 pub mod imds;
 pub mod parameter_store;
 pub mod secrets_manager;
+pub mod target_group;
+pub mod target_groups;
 
 pub mod oracle;
 pub mod schema;
@@ -49,6 +51,7 @@ mod form;
 mod refusal;
 mod server;
 mod sigv4;
+mod token_bucket;
 
 pub mod clock;
 pub mod needs;

@@ -68,9 +68,10 @@ pub(crate) fn refuse(service: &str, protocol: Protocol, refusal: &Refusal) -> Re
         }
         Protocol::Query => {
             let body = format!(
-                "<ErrorResponse xmlns=\"http://autoscaling.amazonaws.com/doc/2011-01-01/\">\n  <Error>\n    \
+                "<ErrorResponse xmlns=\"{}\">\n  <Error>\n    \
                  <Type>Sender</Type>\n    <Code>{}</Code>\n    <Message>{}</Message>\n  </Error>\n  \
                  <RequestId>{}</RequestId>\n</ErrorResponse>\n",
+                namespace(service),
                 xml(code),
                 xml(message),
                 request_id()
@@ -78,6 +79,14 @@ pub(crate) fn refuse(service: &str, protocol: Protocol, refusal: &Refusal) -> Re
             reply(status, "text/xml", body)
         }
     })
+}
+
+/// Of the XML of a Query service.
+pub(crate) fn namespace(service: &str) -> &'static str {
+    match service {
+        "elasticloadbalancing" => "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",
+        _ => "http://autoscaling.amazonaws.com/doc/2011-01-01/",
+    }
 }
 
 fn signed_off(mut answer: Reply) -> Reply {

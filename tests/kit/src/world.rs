@@ -45,6 +45,7 @@ use crate::parameter_store::ParameterStore;
 use crate::registry::{Pushed, Registry};
 use crate::secrets_manager::SecretsManager;
 use crate::server::Reserved;
+use crate::target_groups::TargetGroups;
 use crate::text::random_hex;
 
 /// The region of every world.
@@ -83,6 +84,8 @@ pub struct World {
     pub ecr: Arc<Ecr>,
     /// EC2 Auto Scaling.
     pub autoscaling: Arc<AutoScaling>,
+    /// Elastic Load Balancing.
+    pub target_groups: TargetGroups,
     /// The registry.
     pub registry: Arc<Registry>,
     /// The real engine.
@@ -103,6 +106,7 @@ pub struct WorldBuilder {
     pending: bool,
     imds_closed: bool,
     private_registry: bool,
+    target_groups: TargetGroups,
     address: Ipv4Addr,
     alone: Option<(Outside, IpAddr)>,
 }
@@ -143,6 +147,13 @@ impl WorldBuilder {
         self
     }
 
+    /// The account has these target groups, which other worlds have too.
+    #[must_use]
+    pub fn target_groups(mut self, target_groups: &TargetGroups) -> Self {
+        self.target_groups = target_groups.clone();
+        self
+    }
+
     /// The fakes listen on this address of the calling thread's network, for an agent on a machine of its own, and the metadata
     /// service where EC2 has it. As a rule everything is on loopback, where the kit may start the agent.
     #[must_use]
@@ -171,7 +182,7 @@ impl WorldBuilder {
 
     /// Lets the world begin.
     pub async fn start(self) -> World {
-        let (runtime, thread) = begin_thread();
+        let (runtime, thread) = begin_thread("world");
         let (journal, faults, credentials) = (Journal::new(), Faults::default(), Arc::new(Credentials::new()));
         let instance_id = format!("i-{}", random_hex(17));
         let name = format!("app-{}", random_hex(8));
@@ -208,7 +219,9 @@ impl WorldBuilder {
             parameters: Arc::new(parameters),
             ecr: Arc::new(Ecr::new(REGION, ACCOUNT)),
             autoscaling: Arc::clone(&autoscaling),
+            target_groups: self.target_groups.clone(),
         });
+        self.target_groups.run_instance(&instance_id, self.address);
         reserved.open(&runtime, Arc::clone(&aws));
         let open = || Registry::open(self.address, journal.clone(), faults.clone(), &runtime);
         let registry = match &self.alone {
@@ -238,6 +251,7 @@ impl WorldBuilder {
             imds,
             aws,
             autoscaling,
+            target_groups: self.target_groups,
             registry,
             runtime,
             alone: self.alone.map(|(_, metadata)| metadata),
@@ -265,6 +279,7 @@ impl World {
             pending: false,
             imds_closed: false,
             private_registry: false,
+            target_groups: TargetGroups::default(),
             address: Ipv4Addr::LOCALHOST,
             alone: None,
         }
@@ -396,11 +411,12 @@ pub fn own_address() -> SocketAddr {
     SocketAddr::from(([127, 77, bytes[0], bytes[1]], 8080))
 }
 
-fn begin_thread() -> (Handle, (oneshot::Sender<()>, JoinHandle<()>)) {
+/// A thread with a runtime that runs until it is stopped.
+pub(crate) fn begin_thread(name: &str) -> (Handle, (oneshot::Sender<()>, JoinHandle<()>)) {
     let (stop, stopped) = oneshot::channel();
     let runtime = RuntimeBuilder::new_current_thread().enable_all().build().expect("a runtime");
     let handle = runtime.handle().clone();
-    let thread = thread::Builder::new().name("world".into()).spawn(move || {
+    let thread = thread::Builder::new().name(name.into()).spawn(move || {
         let _ = runtime.block_on(stopped);
     });
     (handle, (stop, thread.expect("a thread")))
