@@ -36,7 +36,7 @@ COMMON_ERRORS = {
     "query": {
         "AccessDenied", "ExpiredToken", "IncompleteSignature", "InternalFailure", "InvalidAction",
         "InvalidClientTokenId", "MissingAuthenticationToken", "OptInRequired", "RequestExpired", "ServiceUnavailable",
-        "SignatureDoesNotMatch", "Throttling", "ValidationError",
+        "SignatureDoesNotMatch", "Throttling", "ThrottlingException", "ValidationError",
     },
 }
 # Java writes every character past U+FFFF as a range of pairs, which Python's expressions do not know.
@@ -162,7 +162,7 @@ class Answer:
         else:
             yield from raw_json(operation.output_shape, json.loads(self.body), "answer")
         if operation.output_shape:
-            report = ParamValidator().validate(without_empty(parsed), operation.output_shape)
+            report = ParamValidator().validate(without_empty(operation.output_shape, parsed), operation.output_shape)
             yield from filter(None, report.generate_report().split("\n"))
             yield from constraints(operation.output_shape, parsed, "answer")
 
@@ -197,11 +197,13 @@ class Answer:
             yield from raw_xml(operation.output_shape, children[tags[1]], "answer", namespace)
 
 
-def without_empty(value):
+def without_empty(shape, value):
     """Services answer an empty list where their model asks for one entry at least."""
-    if isinstance(value, dict):
-        return {name: without_empty(item) for name, item in value.items() if item != []}
-    return [without_empty(item) for item in value] if isinstance(value, list) else value
+    if shape.type_name == "structure":
+        members = {name: (shape.members[name], item) for name, item in value.items()}
+        left = {name: both for name, both in members.items() if both[1] != [] or not both[0].metadata.get("min")}
+        return {name: without_empty(*both) for name, both in left.items()}
+    return [without_empty(shape.member, item) for item in value] if shape.type_name == "list" else value
 
 
 def raw_json(shape, value, path):

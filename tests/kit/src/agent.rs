@@ -102,7 +102,8 @@ impl<'a> Launch<'a> {
     /// nobody's (RFC 6761), and only a proxy of the test's own knows it.
     pub fn command(&self) -> std::process::Command {
         // In a network of its own it has nobody else to reach.
-        for name in [METADATA, "AWS_ENDPOINT_URL"].into_iter().filter(|_| self.world.alone.is_none()) {
+        let own = self.environment.keys().map(String::as_str).filter(|name| name.starts_with("AWS_ENDPOINT_URL_"));
+        for name in [METADATA, "AWS_ENDPOINT_URL"].into_iter().chain(own).filter(|_| self.world.alone.is_none()) {
             let value = self.environment.get(name).and_then(|value| value.to_str()).unwrap_or_default();
             let address = value.split_once("://").map_or("", |(_, address)| address);
             if address.rsplit_once(':').is_some_and(|(host, _)| host.ends_with(".berth.test")) {

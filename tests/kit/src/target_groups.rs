@@ -23,12 +23,15 @@ use tokio::sync::watch;
 use crate::clock;
 use crate::form::Form;
 use crate::refusal::Refusal;
-use crate::target_group::{Health, HealthCheck, Members, Reuse, Target, TargetGroup};
+use crate::target_group::{Health, Reuse, Target, TargetGroup};
 use crate::text::random_hex;
 use crate::token_bucket::TokenBucket;
 use crate::world::{ACCOUNT, REGION};
 
+use members::Members;
+
 mod checks;
+mod members;
 mod wire;
 
 /// The target groups of an account. Clones are the same.

@@ -9,9 +9,10 @@ use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::{Account, HealthCheck, Health, Target};
+use super::Account;
 use crate::client::{over_tcp, request};
 use crate::clock;
+use crate::target_group::{Health, HealthCheck, Target};
 use crate::world::begin_thread;
 
 /// Where the checks run. It begins with the first; dropped, all of them end.

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::{State, Target, TargetGroup, not_found};
+use super::{State, not_found};
 use crate::form::Form;
 use crate::refusal::Refusal;
+use crate::target_group::{Target, TargetGroup};
 use crate::text::xml;
 use crate::world::{ACCOUNT, REGION};
 
@@ -13,8 +14,9 @@ pub(super) fn required<'a>(form: &'a Form, key: &str) -> Result<&'a str, Refusal
 }
 
 fn null(key: &str) -> Refusal {
-    let message =
-        format!("1 validation error detected: Value null at '{key}' failed to satisfy constraint: Member must not be null");
+    let message = format!(
+        "1 validation error detected: Value null at '{key}' failed to satisfy constraint: Member must not be null"
+    );
     Refusal::new("ValidationError", message)
 }
 
@@ -95,9 +97,8 @@ fn zone(is_shifted: bool) -> &'static str {
 /// Those with these ARNs or these names, or all that there are.
 pub(super) fn groups(state: &State, form: &Form) -> Result<String, Refusal> {
     let (arns, names) = (form.list("TargetGroupArns"), form.list("Names"));
-    let is_asked = |arn: &str, name: &str| {
-        (arns.is_empty() || arns.contains(&arn)) && (names.is_empty() || names.contains(&name))
-    };
+    let is_asked =
+        |arn: &str, name: &str| (arns.is_empty() || arns.contains(&arn)) && (names.is_empty() || names.contains(&name));
     let found: Vec<(&String, &TargetGroup)> = state
         .groups
         .iter()
@@ -116,7 +117,8 @@ fn group_text(arn: &str, group: &TargetGroup) -> String {
     let (first, last) = check.codes.clone().into_inner();
     let codes = if first == last { first.to_string() } else { format!("{first}-{last}") };
     let kind = if *protocol == "HTTP" { "app" } else { "net" };
-    let balancer = format!("arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}:loadbalancer/{kind}/{name}/0123456789abcdef");
+    let balancer =
+        format!("arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}:loadbalancer/{kind}/{name}/0123456789abcdef");
     let http = check.path.as_deref().map(|path| {
         format!("<HealthCheckPath>{}</HealthCheckPath><Matcher><HttpCode>{codes}</HttpCode></Matcher>", xml(path))
     });

@@ -57,6 +57,14 @@ async fn an_agent_that_could_reach_the_real_aws_is_not_started() {
 }
 
 #[tokio::test]
+#[should_panic(expected = "AWS_ENDPOINT_URL_ELASTIC_LOAD_BALANCING_V2 is not an address on loopback")]
+async fn an_agent_whose_balancer_is_elsewhere_is_not_started() {
+    let world = World::builder().no_group().start().await;
+    let elsewhere = "https://elasticloadbalancing.us-east-2.amazonaws.com";
+    world.launcher(stub()).env("AWS_ENDPOINT_URL_ELASTIC_LOAD_BALANCING_V2", elsewhere).start().await;
+}
+
+#[tokio::test]
 async fn signals_and_a_crash_end_the_agent() {
     let world = World::start().await;
     let agent = world.launch(stub()).await;

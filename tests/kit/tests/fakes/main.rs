@@ -13,3 +13,4 @@ mod faults;
 mod imds;
 mod oracle;
 mod registry;
+mod target_groups;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 mod answers;
 mod models;
 mod refusals;
+mod target_groups;
 
 /// What boto3 made of each answer.
 fn answers(world: &World, calls: &[Value]) -> Vec<Value> {
@@ -44,5 +45,6 @@ fn one_of_each(world: &World) -> Vec<Value> {
             "SetInstanceHealth",
             &json!({ "InstanceId": world.instance_id, "HealthStatus": "Healthy" }),
         ),
+        call("elbv2", "DescribeTargetGroups", &json!({})),
     ]
 }

@@ -1,6 +1,7 @@
 //! The oracle is worth as much as what it finds: exchanges that are right, each with one thing made wrong.
 
 use berth_kit::exchange::Exchange;
+use berth_kit::target_group::{Health, TargetGroup};
 use berth_kit::{World, oracle};
 use bytes::Bytes;
 use serde_json::json;
@@ -17,6 +18,16 @@ async fn exchanges() -> (World, Vec<Exchange>) {
     let mut calls = one_of_each(&world);
     calls.push(call("autoscaling", "RecordLifecycleActionHeartbeat", &of));
     calls.push(call("secretsmanager", "GetSecretValue", &json!({ "SecretId": "none" })));
+    let balanced = TargetGroup { scripted: Some(Health::timeout()), ..TargetGroup::http("api", 8080) };
+    let arn = world.target_groups.create(balanced);
+    let of = json!({ "TargetGroupArn": arn, "Targets": [{ "Id": world.instance_id, "Port": 20_001 }] });
+    calls.extend(["RegisterTargets", "DescribeTargetHealth"].map(|operation| call("elbv2", operation, &of)));
+    calls.push(call(
+        "elbv2",
+        "DeregisterTargets",
+        &json!({ "TargetGroupArn": "arn:aws:gone", "Targets": [{ "Id": "i-0" }] }),
+    ));
+    calls.push(call("autoscaling", "DescribeAutoScalingGroups", &json!({})));
     answers(&world, &calls);
     let exchanges = world.aws.exchanges();
     let verdicts = oracle::judge(&world);
@@ -44,7 +55,8 @@ fn changed(exchange: &Exchange, from: &str, to: &str) -> Exchange {
 #[tokio::test]
 async fn what_a_model_does_not_allow_is_found() {
     let (world, good) = exchanges().await;
-    let (get, batch, parameters, token, instances, health, heartbeat, missing) = (0, 1, 2, 3, 4, 5, 6, 7);
+    let (get, batch, parameters, token, instances, health, groups) = (0, 1, 2, 3, 4, 5, 6);
+    let (heartbeat, missing, register, targets, gone, attached) = (7, 8, 9, 10, 11, 12);
     let long = format!("\"{}\"", "x".repeat(2049));
     let unknown = "UnknownException";
     let cases = [
@@ -131,6 +143,38 @@ async fn what_a_model_does_not_allow_is_found() {
             "answer: InternalServiceError comes with 500, not with 400",
         ),
         (missing, "\"Message\"", "\"message\"", "answer: ResourceNotFoundException has no member message"),
+        // The same of the target groups.
+        (register, "member.1.Id", "member.1.ID", "Missing required parameter in Targets[0]: \"Id\""),
+        (register, "Port=20001", "Port=70000", "request.Targets[0].Port is more than 65535"),
+        (register, "Port=20001", "Port=0", "Invalid value for parameter Targets[0].Port, value: 0, valid min value: 1"),
+        (register, "2015-12-01", "2012-06-01", "request: the body is"),
+        (register, "/elasticloadbalancing/aws4", "/autoscaling/aws4", "OperationNotFoundError: RegisterTargets"),
+        (register, "RegisterTargetsResult", "RegisterTargetResult", "answer: KeyError: 'RegisterTargetsResult'"),
+        (
+            targets,
+            "<State>unhealthy",
+            "<State>ill",
+            "answer.TargetHealthDescriptions[0].TargetHealth.State is 'ill', not",
+        ),
+        (targets, "Target.Timeout", "Target.TimedOut", "TargetHealth.Reason is 'Target.TimedOut', not one of"),
+        (targets, "no_override", "none", "AdministrativeOverride.State is 'none', not one of"),
+        (targets, "<Port>20001", "<Port>x", "ValueError"),
+        (targets, "HealthCheckPort>", "CheckPort>", "answer.TargetHealthDescriptions[0] has no member {http"),
+        (groups, "<HealthCheckEnabled>true", "<HealthCheckEnabled>True", "HealthCheckEnabled is True"),
+        (groups, "<HealthCheckIntervalSeconds>5", "<HealthCheckIntervalSeconds>1", "value: 1, valid min value: 5"),
+        (
+            gone,
+            "TargetGroupNotFound",
+            "TargetGroupNotFoundException",
+            "neither an error of DeregisterTargets nor a common one",
+        ),
+        (
+            attached,
+            "<HealthCheckType>EC2</HealthCheckType>",
+            "",
+            "Missing required parameter in AutoScalingGroups[0]: \"HealthCheck",
+        ),
+        (attached, "TargetGroupARNs", "TargetGroupArns", "answer.AutoScalingGroups[0] has no member"),
     ];
     let wrong: Vec<Exchange> = cases.iter().map(|(number, from, to, _)| changed(&good[*number], from, to)).collect();
     let mut passed = String::new();

@@ -173,7 +173,7 @@ fn all_are_refused(world: &World, refused: &[Refused<'_>]) {
     for (calls, json, query, words) in refused {
         for call in calls {
             let answer = answers.next().unwrap();
-            let of_query = call[0] == "autoscaling";
+            let of_query = call[0] == "autoscaling" || call[0] == "elbv2";
             let (status, code) = if of_query { *query } else { (400, *json) };
             let shown = format!("{call}: {answer}");
             assert_eq!((&answer["status"], &answer["error"]["Code"]), (&json!(status), &json!(code)), "{shown}");
@@ -220,7 +220,8 @@ async fn what_every_service_refuses_alike_is_an_error_of_its_protocol() {
         &[
             (calls[..2].into(), denied.0, denied.1, "is not authorized to perform: secretsmanager:"),
             (calls[3..4].into(), denied.0, denied.1, "is not authorized to perform: ecr:GetAuthorizationToken"),
-            (calls[4..].into(), denied.0, denied.1, "is not authorized to perform: autoscaling:"),
+            (calls[4..6].into(), denied.0, denied.1, "is not authorized to perform: autoscaling:"),
+            (calls[6..].into(), denied.0, denied.1, "is not authorized to perform: elasticloadbalancing:"),
         ],
     );
     policy(json!([{ "Effect": "Allow", "Action": "*", "Resource": "*" }]));
@@ -233,7 +234,8 @@ async fn what_every_service_refuses_alike_is_an_error_of_its_protocol() {
         (Fault::ExpiredToken, expired.0, expired.1, over),
     ];
     for (fault, ..) in &faults {
-        for service in ["secretsmanager GetSecretValue", "secretsmanager BatchGetSecretValue", "ssm", "ecr"] {
+        let secrets = ["secretsmanager GetSecretValue", "secretsmanager BatchGetSecretValue"];
+        for service in secrets.into_iter().chain(["ssm", "ecr", "elasticloadbalancing"]) {
             world.fault(service, fault.clone());
         }
         world.fault("autoscaling", fault.clone()).times(2);
