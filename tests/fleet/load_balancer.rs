@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -26,12 +26,14 @@ use crate::until;
 pub(crate) const CHECKS: Duration = Duration::from_millis(500);
 
 /// The most targets of one test, those that are gone included.
-const SLOTS: usize = 8;
+pub(crate) const SLOTS: usize = 32;
 
 /// A running HAProxy. Dropped, it is killed.
 pub(crate) struct LoadBalancer {
     /// Where clients find it.
     pub(crate) address: SocketAddr,
+    /// Where it is given orders.
+    pub(crate) admin: Admin,
     process: Child,
     directory: TempDir,
     /// The places that no target has.
@@ -46,6 +48,10 @@ pub(crate) enum Reuse {
     /// It ends with the connection of its client.
     Never,
 }
+
+/// Its runtime API, chapter 9.3 of HAProxy's management guide.
+#[derive(Clone, Debug)]
+pub(crate) struct Admin(PathBuf);
 
 /// One target: the name of its place.
 #[derive(Clone, Debug)]
@@ -67,10 +73,20 @@ pub(crate) struct LogLine {
 impl LoadBalancer {
     /// Starts one without targets, with this time between two health checks of a target.
     pub(crate) async fn start(reuse: Reuse, checks: Duration) -> Self {
+        Self::begin(reuse, Some(checks)).await
+    }
+
+    /// Starts one without targets that checks none of them: it is said which of them take requests.
+    pub(crate) async fn start_without_checks(reuse: Reuse) -> Self {
+        Self::begin(reuse, None).await
+    }
+
+    async fn begin(reuse: Reuse, checks: Option<Duration>) -> Self {
         let directory = tempfile::Builder::new().prefix("berth").tempdir().expect("a directory");
         let (address, path) = (own_address(), directory.path().to_owned());
         let config = path.join("haproxy.cfg");
-        fs::write(&config, config_text(address, reuse, checks, &path.join("admin.sock"))).expect("a config");
+        let admin = Admin(path.join("admin.sock"));
+        fs::write(&config, config_text(address, reuse, checks, &admin.0)).expect("a config");
         let log = File::create(path.join("log")).expect("a log");
         let process = Command::new("haproxy")
             .env("PATH", "/usr/sbin:/usr/local/sbin:/usr/bin:/bin")
@@ -82,12 +98,12 @@ impl LoadBalancer {
             .stderr(log)
             .spawn()
             .expect("haproxy, of the Debian package of that name: run `tests/install world`");
-        let free = (1..=SLOTS).rev().map(|number| format!("t{number}")).collect::<Vec<_>>().into();
-        let mut balancer = Self { address, process, directory, free };
+        let free = slots().rev().collect::<Vec<_>>().into();
+        let mut balancer = Self { address, admin, process, directory, free };
         until("HAProxy answers", async || {
             let ended = balancer.process.try_wait().expect("a child");
             assert!(ended.is_none(), "HAProxy ended: {}", balancer.log_text());
-            UnixStream::connect(balancer.admin()).await.is_ok()
+            UnixStream::connect(&balancer.admin.0).await.is_ok()
         })
         .await;
         balancer
@@ -97,9 +113,11 @@ impl LoadBalancer {
     /// balancer has asked and sends it requests.
     pub(crate) async fn register(&self, app: SocketAddr, agent: SocketAddr) -> Slot {
         let slot = Slot(self.free.borrow_mut().pop().expect("a place for a target"));
-        self.command(&format!("set server fleet/{} addr {} port {}", slot.0, app.ip(), app.port())).await;
-        self.command(&format!("set server fleet/{} check-addr {} port {}", slot.0, agent.ip(), agent.port())).await;
-        self.command(&format!("set server fleet/{} state ready", slot.0)).await;
+        self.admin.address(&slot, app).await;
+        self.admin
+            .command(&format!("set server fleet/{} check-addr {} port {}", slot.0, agent.ip(), agent.port()))
+            .await;
+        self.admin.state(&slot, "ready").await;
         self.sees_up(&slot).await;
         slot
     }
@@ -107,7 +125,7 @@ impl LoadBalancer {
     /// Waits until the balancer has asked a target, got 200, and sends it requests.
     pub(crate) async fn sees_up(&self, slot: &Slot) {
         until("the target is up", async || {
-            let row = self.row(slot).await;
+            let row = self.admin.row(slot).await;
             row["status"] == "UP" && row["check_status"] == "L7OK"
         })
         .await;
@@ -115,12 +133,12 @@ impl LoadBalancer {
 
     /// Whether the balancer sends a target no more requests.
     pub(crate) async fn is_down(&self, slot: &Slot) -> bool {
-        self.row(slot).await["status"] == "DOWN"
+        self.admin.row(slot).await["status"] == "DOWN"
     }
 
     /// Whether the last time that the balancer asked a target it had no answer.
     pub(crate) async fn misses(&self, slot: &Slot) -> bool {
-        self.row(slot).await["check_status"] != "L7OK"
+        self.admin.row(slot).await["check_status"] != "L7OK"
     }
 
     /// Waits until the balancer sends a target no more requests.
@@ -130,10 +148,10 @@ impl LoadBalancer {
 
     /// Takes a target out that is down, once no request is left there.
     pub(crate) async fn deregister(&self, slot: &Slot) {
-        until("the target has no request", async || self.row(slot).await["scur"] == "0").await;
-        self.command(&format!("set server fleet/{} state maint", slot.0)).await;
+        until("the target has no request", async || self.admin.row(slot).await["scur"] == "0").await;
+        self.admin.state(slot, "maint").await;
         // A new address is what closes the idle connections to the old one.
-        self.command(&format!("set server fleet/{} addr 127.0.0.1 port 1", slot.0)).await;
+        self.admin.address(slot, ([127, 0, 0, 1], 1).into()).await;
         self.free.borrow_mut().push(slot.0.clone());
     }
 
@@ -154,9 +172,21 @@ impl LoadBalancer {
     fn log(&self) -> String {
         fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
+}
+
+impl Admin {
+    /// Where the requests of a place go.
+    pub(crate) async fn address(&self, slot: &Slot, address: SocketAddr) {
+        self.command(&format!("set server fleet/{} addr {} port {}", slot.0, address.ip(), address.port())).await;
+    }
+
+    /// `ready`: it takes requests; `drain`: no more of them; `maint`: and its idle connections are closed.
+    pub(crate) async fn state(&self, slot: &Slot, state: &str) {
+        self.command(&format!("set server fleet/{} state {state}", slot.0)).await;
+    }
 
     /// A target's figures, by the names that the page of statistics gives them.
-    async fn row(&self, slot: &Slot) -> BTreeMap<String, String> {
+    pub(crate) async fn row(&self, slot: &Slot) -> BTreeMap<String, String> {
         let page = self.command("show stat").await;
         let mut lines = page.trim_start_matches("# ").lines().map(|line| line.split(',').map(str::to_owned));
         let names: Vec<String> = lines.next().into_iter().flatten().collect();
@@ -165,16 +195,12 @@ impl LoadBalancer {
         rows.next().unwrap_or_else(|| panic!("no target {} in: {page}", slot.0))
     }
 
-    async fn command(&self, command: &str) -> String {
-        let mut stream = UnixStream::connect(self.admin()).await.expect("HAProxy's socket");
+    pub(crate) async fn command(&self, command: &str) -> String {
+        let mut stream = UnixStream::connect(&self.0).await.expect("HAProxy's socket");
         stream.write_all(format!("{command}\n").as_bytes()).await.expect("HAProxy listens");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.expect("HAProxy answers");
         answer
-    }
-
-    fn admin(&self) -> PathBuf {
-        self.directory.path().join("admin.sock")
     }
 }
 
@@ -183,6 +209,11 @@ impl Drop for LoadBalancer {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// The names of its places.
+pub(crate) fn slots() -> impl DoubleEndedIterator<Item = String> {
+    (1..=SLOTS).map(|number| format!("t{number}"))
 }
 
 /// A line of its log, see the format there.
@@ -194,8 +225,19 @@ fn log_line(line: &str) -> Option<LogLine> {
 }
 
 /// Two failed health checks take a target out, one that passes puts it back. A check without an answer within a second has failed.
-fn config_text(address: SocketAddr, reuse: Reuse, checks: Duration, admin: &std::path::Path) -> String {
-    let (admin, checks) = (admin.display(), checks.as_millis());
+fn config_text(address: SocketAddr, reuse: Reuse, checks: Option<Duration>, admin: &Path) -> String {
+    let admin = admin.display();
+    let (checks, check) = match checks.map(|checks| checks.as_millis()) {
+        Some(checks) => (
+            format!(
+                "option httpchk GET /ready
+    http-check expect status 200
+    default-server check inter {checks}ms fall 2 rise 1"
+            ),
+            "check port 1 ",
+        ),
+        None => (String::new(), ""),
+    };
     let reuse = match reuse {
         Reuse::Shared => "safe",
         Reuse::Never => "never",
@@ -223,10 +265,8 @@ frontend clients
 backend fleet
     balance roundrobin
     http-reuse {reuse}
-    option httpchk GET /ready
-    http-check expect status 200
-    default-server check inter {checks}ms fall 2 rise 1
-    server-template t 1-{SLOTS} 127.0.0.1:1 check port 1 disabled
+    {checks}
+    server-template t 1-{SLOTS} 127.0.0.1:1 {check}disabled
 "
     )
 }

@@ -1,6 +1,6 @@
 //! Fleet: three instances of the shipped binary behind a real HAProxy, replaced one by one under constant load, and no
 //! request is lost. Read group.rs for what happens to them, load.rs for what their clients do, load_balancer.rs for what is
-//! between the two.
+//! between the two, registered.rs for a balancer that sends requests where target groups say.
 
 #![cfg(test)]
 
@@ -16,6 +16,7 @@ mod group;
 mod host;
 mod load;
 mod load_balancer;
+mod registered;
 mod soak;
 
 /// The shipped binary.

@@ -106,6 +106,19 @@ impl TargetGroups {
         self.account.change(|state| state.instances.get_mut(id).expect("an instance that runs").1 = false);
     }
 
+    /// An operator registers a target. It costs no token of a bucket.
+    ///
+    /// # Panics
+    /// If it is refused.
+    pub fn register(&self, arn: &str, target: &Target) {
+        self.add(arn, vec![target.clone()], clock::now()).expect("a target that can be registered");
+    }
+
+    /// An operator deregisters a target.
+    pub fn deregister(&self, arn: &str, target: &Target) {
+        self.remove(arn, std::slice::from_ref(target), clock::now());
+    }
+
     /// The deregistration delays of this group that have begun are over.
     pub fn end_draining(&self, arn: &str) {
         self.account.change(|state| state.group(arn).end_draining(clock::now()));
@@ -263,14 +276,14 @@ impl TargetGroups {
             return wire::required(form, "Targets").map(str::to_owned);
         }
         match operation {
-            "RegisterTargets" => self.register(arn, targets, now)?,
-            "DeregisterTargets" => self.deregister(arn, &targets, now),
+            "RegisterTargets" => self.add(arn, targets, now)?,
+            "DeregisterTargets" => self.remove(arn, &targets, now),
             _ => return Ok(wire::health(&self.account.state(), arn, targets, form, now)),
         }
         Ok(String::new())
     }
 
-    fn register(&self, arn: &str, targets: Vec<Target>, now: Instant) -> Result<(), Refusal> {
+    fn add(&self, arn: &str, targets: Vec<Target>, now: Instant) -> Result<(), Refusal> {
         let new = self.account.change(|state| {
             let quoted = |target: &&Target| format!("'{}'", target.id);
             let strangers: Vec<_> = targets.iter().filter(|one| !state.instances.contains_key(&one.id)).collect();
@@ -296,7 +309,7 @@ impl TargetGroups {
         Ok(())
     }
 
-    fn deregister(&self, arn: &str, targets: &[Target], now: Instant) {
+    fn remove(&self, arn: &str, targets: &[Target], now: Instant) {
         let delay = self.account.change(|state| {
             let group = state.group(arn);
             let left = targets.iter().filter(|target| group.deregister(target, now)).count();
