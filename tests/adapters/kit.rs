@@ -1,12 +1,16 @@
 //! The kit as the AWS of these tests. Its client has no keys: they come from the kit's metadata service, and the kit checks
 //! every signature.
 
+use std::time::Duration;
+
 use berth::io::aws::Aws;
 use berth::io::aws::imds::Imds;
 use berth::io::http::Http;
-use berth_kit::World;
+use berth_kit::target_group::{Health, TargetGroup};
+use berth_kit::{World, oracle};
+use serde_json::Value;
 
-use crate::services::{Membership, Services};
+use crate::services::{Balanced, Membership, Services};
 
 /// A client of the world's metadata service.
 pub(crate) fn imds_of(world: &World) -> Imds {
@@ -45,6 +49,23 @@ impl Services for World {
     async fn join_group(&self) -> Membership {
         self.autoscaling.put("InService", Some("InService"));
         Membership { group: self.autoscaling.group().into(), instance_id: self.instance_id.clone() }
+    }
+
+    async fn balance(&self) -> Balanced {
+        let target_group = self.target_groups.create(TargetGroup {
+            scripted: Some(Health::HEALTHY),
+            deregistration_delay: Duration::ZERO,
+            ..TargetGroup::http("api", 8080)
+        });
+        Balanced { target_group, instance_id: self.instance_id.clone() }
+    }
+
+    async fn stop(&self, balanced: &Balanced) {
+        self.target_groups.stop_instance(&balanced.instance_id);
+    }
+
+    async fn boto3(&self, calls: &[Value]) -> Vec<Value> {
+        oracle::call(self, calls)["calls"].as_array().unwrap().clone()
     }
 
     async fn is_healthy(&self, _: &Membership) -> bool {

@@ -30,5 +30,6 @@ mod resident;
 mod secrets;
 mod snapshot;
 mod systemd;
+mod target_groups;
 
 mod engine;

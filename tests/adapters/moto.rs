@@ -10,14 +10,14 @@ use base64::engine::general_purpose::STANDARD;
 use berth::io::aws::imds::Imds;
 use berth::io::aws::{Aws, Service};
 use berth::io::http::Http;
-use berth_kit::oracle;
+use berth_kit::{World, oracle};
 use bytes::Bytes;
 use http::Request;
 use http::request::Builder;
 use http_body_util::Full;
 use serde_json::{Value, json};
 
-use crate::services::{HEARTBEAT, Membership, Services};
+use crate::services::{Balanced, HEARTBEAT, Membership, Services};
 
 /// The repository's root.
 fn root() -> PathBuf {
@@ -50,21 +50,26 @@ impl Moto {
         let request = Request::post(base())
             .header("content-type", "application/x-amz-json-1.1")
             .header("x-amz-target", format!("{target}.{operation}"));
-        let (status, text) = self.send(service, request, input.to_string()).await;
+        let (status, text) = self.send(service.signing_name(), request, input.to_string()).await;
         (status == 200).then(|| serde_json::from_str(&text).unwrap())
     }
 
     /// A call of Auto Scaling that the agent never makes.
     async fn operate(&self, form: &str) -> String {
+        self.operate_on("autoscaling", "2011-01-01", form).await
+    }
+
+    /// The same of another Query service.
+    async fn operate_on(&self, service: &str, version: &str, form: &str) -> String {
         let request = Request::post(base()).header("content-type", "application/x-www-form-urlencoded");
-        let (status, text) = self.send(Service::AutoScaling, request, format!("{form}&Version=2011-01-01")).await;
+        let (status, text) = self.send(service, request, format!("{form}&Version={version}")).await;
         assert_eq!(status, 200, "{text}");
         text
     }
 
     /// moto accepts every signature, and finds the service in it.
-    async fn send(&self, service: Service, request: Builder, body: String) -> (u16, String) {
-        let scope = format!("x/20260101/us-east-2/{}/aws4_request", service.signing_name());
+    async fn send(&self, signing_name: &str, request: Builder, body: String) -> (u16, String) {
+        let scope = format!("x/20260101/us-east-2/{signing_name}/aws4_request");
         let signature = format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0");
         let request = request.header("authorization", signature).body(Full::new(Bytes::from(body))).unwrap();
         let answer = Http::default().send(request, Duration::from_secs(20), 1 << 20).await.unwrap();
@@ -122,8 +127,50 @@ impl Services for Moto {
         }
         let names = of.replace('=', "s.member.1=");
         let listed = self.operate(&format!("Action=DescribeAutoScalingGroups&{names}")).await;
-        let instance_id = listed.split("<InstanceId>").nth(1).unwrap().split('<').next().unwrap().to_owned();
+        let instance_id = text_of(&listed, "InstanceId");
         Membership { group: format!("web & {name}"), instance_id }
+    }
+
+    async fn balance(&self) -> Balanced {
+        let name: String = token().chars().take(16).collect();
+        let ec2 = async |form: &str| self.operate_on("ec2", "2016-11-15", form).await;
+        let elb = async |form: &str| self.operate_on("elasticloadbalancing", "2015-12-01", form).await;
+        let vpc = text_of(&ec2("Action=CreateVpc&CidrBlock=10.0.0.0/16").await, "vpcId");
+        let mut subnets = Vec::new();
+        for (number, zone) in ["us-east-2a", "us-east-2b"].into_iter().enumerate() {
+            let form = format!("Action=CreateSubnet&VpcId={vpc}&CidrBlock=10.0.{number}.0/24&AvailabilityZone={zone}");
+            subnets.push(text_of(&ec2(&form).await, "subnetId"));
+        }
+        let form = format!(
+            "Action=RunInstances&ImageId=ami-12345678&MinCount=1&MaxCount=1&InstanceType=t3.micro&SubnetId={}",
+            subnets[0]
+        );
+        let instance_id = text_of(&ec2(&form).await, "instanceId");
+        let form = format!(
+            "Action=CreateTargetGroup&Name={name}&Protocol=HTTP&Port=8080&VpcId={vpc}&TargetType=instance&HealthCheckPath=/ready"
+        );
+        let target_group = text_of(&elb(&form).await, "TargetGroupArn");
+        let form = format!(
+            "Action=CreateLoadBalancer&Name={name}&Subnets.member.1={}&Subnets.member.2={}",
+            subnets[0], subnets[1]
+        );
+        let balancer = text_of(&elb(&form).await, "LoadBalancerArn");
+        elb(&format!(
+            "Action=CreateListener&LoadBalancerArn={balancer}&Protocol=HTTP&Port=80&DefaultActions.member.1.Type=forward\
+             &DefaultActions.member.1.TargetGroupArn={target_group}"
+        ))
+        .await;
+        Balanced { target_group, instance_id }
+    }
+
+    async fn stop(&self, balanced: &Balanced) {
+        let form = format!("Action=StopInstances&InstanceId.1={}", balanced.instance_id);
+        self.operate_on("ec2", "2016-11-15", &form).await;
+    }
+
+    async fn boto3(&self, calls: &[Value]) -> Vec<Value> {
+        let world = World::builder().no_group().start().await;
+        oracle::call_at(&base(), &world, calls)["calls"].as_array().unwrap().clone()
     }
 
     async fn is_healthy(&self, membership: &Membership) -> bool {
@@ -131,6 +178,12 @@ impl Services for Moto {
         let listed = self.operate(&format!("Action=DescribeAutoScalingInstances&{of}")).await;
         listed.contains("<HealthStatus>Healthy</HealthStatus>")
     }
+}
+
+/// The text of the first element of this name.
+fn text_of(answer: &str, name: &str) -> String {
+    let from = answer.split(&format!("<{name}>")).nth(1).unwrap_or_else(|| panic!("no {name} in {answer}"));
+    from.split('<').next().unwrap().to_owned()
 }
 
 /// A version id: 32 characters and more.

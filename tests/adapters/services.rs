@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use berth::io::aws::Aws;
+use serde_json::Value;
 
 /// What both groups of [`Services::join_group`] give their two hooks, `launch` and `terminate`.
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(300);
@@ -31,6 +32,16 @@ pub(crate) trait Services {
     /// An instance in service, in a group with the hooks `launch` and `terminate`.
     async fn join_group(&self) -> Membership;
 
+    /// A target group on port 8080 that a load balancer uses, and an instance that runs and is not registered there. A target is
+    /// healthy at once, and gone as soon as it is deregistered.
+    async fn balance(&self) -> Balanced;
+
+    /// Stops the instance: it cannot be registered after this.
+    async fn stop(&self, balanced: &Balanced);
+
+    /// Lets boto3 make these calls, see [`berth_kit::oracle::call`].
+    async fn boto3(&self, calls: &[Value]) -> Vec<Value>;
+
     /// What the group thinks of the instance.
     async fn is_healthy(&self, membership: &Membership) -> bool;
 }
@@ -38,6 +49,13 @@ pub(crate) trait Services {
 /// Which instance is in which group.
 pub(crate) struct Membership {
     pub(crate) group: String,
+    pub(crate) instance_id: String,
+}
+
+/// Which instance may be registered where.
+pub(crate) struct Balanced {
+    /// The ARN of the target group.
+    pub(crate) target_group: String,
     pub(crate) instance_id: String,
 }
 

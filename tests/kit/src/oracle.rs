@@ -59,10 +59,13 @@ pub fn judge_all(world: &World, exchanges: &[Exchange]) -> Vec<Verdict> {
 /// Lets boto3 make these calls, `[service, operation, parameters, {}]` each, with the role's credentials, which it finds in the
 /// world's metadata. The last part of a call may hold `unsigned`, another `region_name` or other credentials, as `Session.client` takes them.
 pub fn call(world: &World, calls: &[Value]) -> Value {
-    run(
-        &script("call.py"),
-        &json!({ "metadata": world.imds.endpoint(), "endpoint": world.aws.endpoint(), "calls": calls }),
-    )
+    call_at(&world.aws.endpoint(), world, calls)
+}
+
+/// The same at another endpoint, of an AWS that takes any credentials.
+pub fn call_at(endpoint: &str, world: &World, calls: &[Value]) -> Value {
+    let metadata = world.imds.endpoint();
+    run(&script("call.py"), &json!({ "metadata": metadata, "endpoint": endpoint, "calls": calls }))
 }
 
 fn script(name: &str) -> PathBuf {
