@@ -1,7 +1,8 @@
 //! One account in one region: token buckets that all instances share. What is over the rate is refused at once.
 //!
 //! The rates are the quotas of a fresh account where AWS publishes them; Auto Scaling's are not published ("API request rate" of its
-//! API reference says no more than that there are token buckets), so a low one is assumed.
+//! API reference says no more than that there are token buckets), so a low one is assumed. Of Elastic Load Balancing's two, `Describe*` is
+//! published ("Request throttling for the ELB API"), and the other is what aws-load-balancer-controller keeps to.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,6 +22,10 @@ pub(crate) enum Api {
     Layer,
     /// Auto Scaling, all that reads and writes.
     Group,
+    /// Elastic Load Balancing, `RegisterTargets` and `DeregisterTargets` together.
+    Targets,
+    /// Elastic Load Balancing, `Describe*`.
+    TargetHealth,
 }
 
 impl Api {
@@ -33,6 +38,8 @@ impl Api {
             Self::Manifest => (2_000.0, 2_000.0),
             Self::Layer => (3_000.0, 3_000.0),
             Self::Group => (25.0, 100.0),
+            Self::Targets => (4.0, 20.0),
+            Self::TargetHealth => (10.0, 40.0),
         }
     }
 }
@@ -102,6 +109,31 @@ impl Account {
         };
         self.calls.iter().map(row).collect::<Vec<_>>().join("\n")
     }
+}
+
+/// When the last of so many callers is answered that ask at once, and as soon as there may be a token again. Nobody is faster.
+fn last_of(callers: usize, api: Api) -> Duration {
+    let (mut account, mut now, mut left) = (Account::default(), Duration::ZERO, callers);
+    loop {
+        while left > 0 && account.call(api, left, now) {
+            left -= 1;
+        }
+        if left == 0 {
+            return now;
+        }
+        now += Duration::from_millis(10);
+    }
+}
+
+#[test]
+fn a_thousand_targets_are_registered_in_no_less_than_245_s_and_asked_about_in_96() {
+    let seconds = |api| last_of(1_000, api).as_secs_f64().round() as u64;
+    assert_eq!((seconds(Api::Targets), seconds(Api::TargetHealth)), (245, 96));
+    // Those who deregister take the same tokens.
+    let mut account = Account::default();
+    let answered = (0..40).filter(|who| account.call(Api::Targets, *who, Duration::ZERO)).count();
+    assert_eq!(answered, 20);
+    assert!(account.call(Api::TargetHealth, 0, Duration::ZERO), "a bucket of its own");
 }
 
 /// So long after the first call.
