@@ -60,6 +60,10 @@ impl Services for World {
         Balanced { target_group, instance_id: self.instance_id.clone() }
     }
 
+    async fn attach(&self, _: &Membership, balanced: &Balanced) {
+        self.autoscaling.attach(&balanced.target_group);
+    }
+
     async fn stop(&self, balanced: &Balanced) {
         self.target_groups.stop_instance(&balanced.instance_id);
     }

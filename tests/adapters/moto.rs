@@ -163,6 +163,12 @@ impl Services for Moto {
         Balanced { target_group, instance_id }
     }
 
+    async fn attach(&self, membership: &Membership, balanced: &Balanced) {
+        let group = membership.group.replace(" & ", "%20%26%20");
+        let of = format!("AutoScalingGroupName={group}&TargetGroupARNs.member.1={}", balanced.target_group);
+        self.operate(&format!("Action=AttachLoadBalancerTargetGroups&{of}")).await;
+    }
+
     async fn stop(&self, balanced: &Balanced) {
         let form = format!("Action=StopInstances&InstanceId.1={}", balanced.instance_id);
         self.operate_on("ec2", "2016-11-15", &form).await;

@@ -36,6 +36,9 @@ pub(crate) trait Services {
     /// healthy at once, and gone as soon as it is deregistered.
     async fn balance(&self) -> Balanced;
 
+    /// The group attaches the target group: it registers its instances there by itself.
+    async fn attach(&self, membership: &Membership, balanced: &Balanced);
+
     /// Stops the instance: it cannot be registered after this.
     async fn stop(&self, balanced: &Balanced);
 

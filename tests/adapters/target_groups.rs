@@ -8,6 +8,7 @@ on_moto_and_kit!(
     a_target_is_registered_found_healthy_and_deregistered,
     what_is_not_there_or_does_not_run_is_refused,
     a_target_group_says_where_it_looks,
+    a_group_says_which_target_groups_it_attaches,
 );
 
 fn of(balanced: &Balanced) -> Value {
@@ -100,4 +101,20 @@ async fn a_target_group_says_where_it_looks(services: &impl Services) {
     ] {
         assert_eq!(group[name], value, "{name} of {group}");
     }
+}
+
+async fn a_group_says_which_target_groups_it_attaches(services: &impl Services) {
+    let (membership, balanced) = (services.join_group().await, services.balance().await);
+    let describe =
+        json!(["autoscaling", "DescribeAutoScalingGroups", { "AutoScalingGroupNames": [membership.group] }, {}]);
+    let attached = async || {
+        let answers = services.boto3(std::slice::from_ref(&describe)).await;
+        let groups = &output(&answers[0])["AutoScalingGroups"];
+        assert_eq!(groups.as_array().unwrap().len(), 1, "{groups}");
+        // moto has no `TrafficSources`.
+        groups[0]["TargetGroupARNs"].clone()
+    };
+    assert_eq!(attached().await, json!([]));
+    services.attach(&membership, &balanced).await;
+    assert_eq!(attached().await, json!([balanced.target_group]));
 }
