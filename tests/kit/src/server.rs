@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
 
 use bytes::Bytes;
 use futures_util::Stream;
@@ -15,7 +16,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpSocket;
-use tokio::runtime::Handle;
+use tokio::runtime::{Builder as RuntimeBuilder, Handle};
+use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinSet};
 
 /// What a fake answers.
@@ -95,4 +97,18 @@ pub(crate) fn streaming(
     pieces: impl Stream<Item = io::Result<Frame<Bytes>>> + Send + 'static,
 ) -> UnsyncBoxBody<Bytes, io::Error> {
     BodyExt::boxed_unsync(StreamBody::new(pieces))
+}
+
+/// Ends a thread, and is there to wait for its end.
+pub(crate) type Stop = (oneshot::Sender<()>, JoinHandle<()>);
+
+/// A thread with a runtime that runs until it is stopped.
+pub(crate) fn begin_thread(name: &str) -> (Handle, Stop) {
+    let (stop, stopped) = oneshot::channel();
+    let runtime = RuntimeBuilder::new_current_thread().enable_all().build().expect("a runtime");
+    let handle = runtime.handle().clone();
+    let thread = thread::Builder::new().name(name.into()).spawn(move || {
+        let _ = runtime.block_on(stopped);
+    });
+    (handle, (stop, thread.expect("a thread")))
 }

@@ -20,12 +20,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::runtime::{Builder as RuntimeBuilder, Handle};
-use tokio::sync::oneshot;
 
 use crate::agent::{Agent, Launch, Process};
 use crate::autoscaling::AutoScaling;
@@ -44,7 +43,7 @@ use crate::network::Outside;
 use crate::parameter_store::ParameterStore;
 use crate::registry::{Pushed, Registry};
 use crate::secrets_manager::SecretsManager;
-use crate::server::Reserved;
+use crate::server::{Reserved, Stop, begin_thread};
 use crate::target_groups::TargetGroups;
 use crate::text::random_hex;
 
@@ -97,7 +96,7 @@ pub struct World {
     credentials: Arc<Credentials>,
     run: TempDir,
     disk: TempDir,
-    thread: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+    thread: Option<Stop>,
 }
 
 /// What is unusual about a world.
@@ -409,15 +408,4 @@ pub fn own_address() -> SocketAddr {
     let mut bytes = [0; 2];
     fastrand::fill(&mut bytes);
     SocketAddr::from(([127, 77, bytes[0], bytes[1]], 8080))
-}
-
-/// A thread with a runtime that runs until it is stopped.
-pub(crate) fn begin_thread(name: &str) -> (Handle, (oneshot::Sender<()>, JoinHandle<()>)) {
-    let (stop, stopped) = oneshot::channel();
-    let runtime = RuntimeBuilder::new_current_thread().enable_all().build().expect("a runtime");
-    let handle = runtime.handle().clone();
-    let thread = thread::Builder::new().name(name.into()).spawn(move || {
-        let _ = runtime.block_on(stopped);
-    });
-    (handle, (stop, thread.expect("a thread")))
 }

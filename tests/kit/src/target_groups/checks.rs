@@ -2,22 +2,20 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
-use std::thread::JoinHandle;
 use std::time::Instant;
 
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
 
 use super::Account;
 use crate::client::{over_tcp, request};
 use crate::clock;
+use crate::server::{Stop, begin_thread};
 use crate::target_group::{Health, HealthCheck, Target};
-use crate::world::begin_thread;
 
 /// Where the checks run. It begins with the first; dropped, all of them end.
 #[derive(Default)]
-pub(super) struct Thread(OnceLock<(Handle, (oneshot::Sender<()>, JoinHandle<()>))>);
+pub(super) struct Thread(OnceLock<(Handle, Stop)>);
 
 impl Thread {
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {

@@ -211,7 +211,7 @@ mod tests {
         assert!(members.deregister(&target, now) && !members.deregister(&target, now));
         let almost = now + 300 * SECOND - SECOND / 1000;
         assert_eq!(words(&members.health(&target, true, almost)), ("draining", "Target.DeregistrationInProgress"));
-        assert_eq!(members.targets(almost), [target.clone()]);
+        assert_eq!(members.targets(almost), std::slice::from_ref(&target));
         let over = now + 300 * SECOND;
         assert_eq!(words(&members.health(&target, true, over)), ("unused", "Target.NotRegistered"));
         assert_eq!(members.targets(over), []);

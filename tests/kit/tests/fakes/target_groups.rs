@@ -135,8 +135,9 @@ async fn a_slow_balancer_asks_only_after_its_time_and_elsewhere_if_it_is_said_so
     let mut slow = TargetGroup { first_check_after: Duration::from_secs(3), ..fast() };
     slow.check.port = Some(agent.port);
     let arn = groups.create(slow);
-    change(&world, "RegisterTargets", &arn, app.port);
-    let health = groups.health(&arn, &Target::new(&world.instance_id, app.port));
+    let target = Target::new(&world.instance_id, app.port);
+    groups.register(&arn, &target);
+    let health = groups.health(&arn, &target);
     assert_eq!((health.state, health.reason, agent.asked()), ("initial", Some("Elb.RegistrationInProgress"), 0));
     groups.wait_for_states(&arn, &["healthy"], SOON).await;
     assert_eq!(app.asked(), 0);
