@@ -76,7 +76,7 @@ impl LoadBalancer {
         Self::begin(reuse, Some(checks)).await
     }
 
-    /// Starts one without targets that checks none of them: it is said which of them take requests.
+    /// Starts one without targets that checks none of them: its user decides which of them take requests.
     pub(crate) async fn start_without_checks(reuse: Reuse) -> Self {
         Self::begin(reuse, None).await
     }
