@@ -1,7 +1,7 @@
 //! HAProxy's targets as a target group has them: requests go where the registration says, and nowhere else.
 //!
-//! A place of HAProxy's is `maint` while its target is `initial`, `ready` while it is `healthy`, and `drain` while it is `draining` or
-//! `unhealthy`: requests on their way go on, and there are no new ones.
+//! A place of HAProxy's is `maint` while its target is `initial`, `ready` while it is `healthy`, and `drain` while it is `draining`,
+//! `unhealthy` or in a zone that a zonal shift avoids: requests on their way go on, and there are no new ones.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Deref;
@@ -81,11 +81,11 @@ impl Places {
             self.admin.state(&slot, state).await;
             self.free.push_back(slot);
         }
-        for Registered { target, address, health } in targets {
+        for Registered { target, address, health, takes_requests } in targets {
             let wanted = match health.state {
-                "healthy" | "unavailable" => "ready",
-                "draining" | "unhealthy" | "unhealthy.draining" => "drain",
-                _ => "maint",
+                "initial" | "unused" => "maint",
+                _ if *takes_requests => "ready",
+                _ => "drain",
             };
             if !self.taken.contains_key(target) {
                 let slot = self.free.pop_front().expect("a place for a target");
@@ -249,6 +249,9 @@ mod tests {
         groups.register(&arn, &three.target);
         until("the third answers", async || answer(balancer.address, "/").await == three.target.port).await;
         assert_eq!(one.requests(), before);
+        groups.configure(&arn, |group| group.zonal_shift = true);
+        until("a zonal shift", async || answer(balancer.address, "/").await == 503).await;
+        assert!(groups.targets(&arn).iter().all(|one| one.health.state == "healthy"));
     }
 
     #[tokio::test]

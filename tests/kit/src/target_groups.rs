@@ -50,6 +50,8 @@ pub struct Registered {
     pub address: SocketAddr,
     /// What the load balancer says of it.
     pub health: Health,
+    /// Whether new requests are sent to it: not during a zonal shift, although it is healthy.
+    pub takes_requests: bool,
 }
 
 struct Account {
@@ -139,10 +141,11 @@ impl TargetGroups {
     pub fn targets(&self, arn: &str) -> Vec<Registered> {
         let state = self.account.state();
         let targets = state.groups[arn].targets(clock::now()).into_iter();
-        let registered = |target: Target| Registered {
-            address: (state.instances[&target.id].0, target.port).into(),
-            health: state.health(arn, &target),
-            target,
+        let is_shifted = state.groups[arn].settings.zonal_shift;
+        let registered = |target: Target| {
+            let (address, health) = (state.instances[&target.id].0, state.health(arn, &target));
+            let takes_requests = ["healthy", "unavailable"].contains(&health.state) && !is_shifted;
+            Registered { address: (address, target.port).into(), target, health, takes_requests }
         };
         targets.map(registered).collect()
     }
