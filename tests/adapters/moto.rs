@@ -45,7 +45,9 @@ impl Moto {
         let target = match service {
             Service::SecretsManager => "secretsmanager",
             Service::Ssm => "AmazonSSM",
-            Service::Ecr | Service::AutoScaling => panic!("nothing is put into {service:?} by JSON"),
+            Service::Ecr | Service::AutoScaling | Service::LoadBalancing => {
+                panic!("nothing is put into {service:?} by JSON")
+            }
         };
         let request = Request::post(base())
             .header("content-type", "application/x-amz-json-1.1")
