@@ -10,7 +10,7 @@ use berth::io::aws::imds::Imds;
 use berth::io::aws::{Aws, Service};
 use berth::io::http::Http;
 use berth::io::http::dns::Resolver;
-use berth::io::{aws::ecr, aws::secrets};
+use berth::io::{aws::ecr, aws::load_balancing, aws::secrets};
 use berth_config::SecretRef;
 use berth_core::message::error::{ErrorClass, JobError};
 use futures_util::future::join_all;
@@ -87,12 +87,20 @@ async fn sent_to(aws: &Aws, service: Service) -> Result<String, JobError> {
         Service::Ssm => Call::GetParameters,
         Service::Ecr => return login(aws, "registry.example.com").await,
         Service::AutoScaling => Call::CompleteLifecycleAction,
-        Service::LoadBalancing => Call::RegisterTargets,
+        Service::LoadBalancing => return delay(aws).await,
     };
     match call.make(aws).await {
         Outcome::Failed(error) => to_be_reached(error),
         Outcome::Other(answer) => panic!("{call:?} has {answer}"),
     }
+}
+
+/// The same of Elastic Load Balancing, for a target group of the agent's region.
+async fn delay(aws: &Aws) -> Result<String, JobError> {
+    let region = aws.region().unwrap();
+    let arn = format!("arn:aws:elasticloadbalancing:{region}:123456789012:targetgroup/web/73e2d6bc24d8a067");
+    let error = load_balancing::delay(aws, &arn).await.unwrap_err();
+    to_be_reached(error.into())
 }
 
 /// The same of ECR, for the login of a registry.
@@ -131,14 +139,16 @@ async fn every_call_is_sent_where_botocore_s_rules_say() {
         sent.unwrap_or_else(|error| panic!("{service:?} {region} {fips} {dual_stack}: {error}"))
     }));
     let questions = asked.iter().map(|(service, region, fips, dual_stack)| {
-        json!({ "service": service.signing_name(), "Region": region, "UseFIPS": fips, "UseDualStack": dual_stack })
+        // As botocore's folders are called.
+        let name = if *service == Service::LoadBalancing { "elbv2" } else { service.signing_name() };
+        json!({ "service": name, "Region": region, "UseFIPS": fips, "UseDualStack": dual_stack })
     });
     let botocore = moto::botocore("endpoints.py", &questions.collect());
     let ours = ours.await;
     for ((asked, ours), theirs) in asked.iter().zip(&ours).zip(botocore.as_array().unwrap()) {
         assert_eq!(theirs["url"], **ours, "{asked:?}: {theirs}");
     }
-    assert_eq!(ours.len(), 15 * 4 * 4);
+    assert_eq!(ours.len(), 15 * 5 * 4);
 }
 
 /// What names a region is asked for there, in its partition too.

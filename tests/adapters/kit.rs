@@ -57,7 +57,7 @@ impl Services for World {
             deregistration_delay: Duration::ZERO,
             ..TargetGroup::http("api", 8080)
         });
-        Balanced { target_group, instance_id: self.instance_id.clone() }
+        Balanced { target_group, instance_id: self.instance_id.clone(), delay: Duration::ZERO }
     }
 
     async fn attach(&self, _: &Membership, balanced: &Balanced) {

@@ -18,6 +18,7 @@ mod ecr;
 mod endpoints;
 mod http;
 mod imds;
+mod load_balancing;
 mod membership;
 mod metrics;
 mod oracle;

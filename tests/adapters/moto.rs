@@ -162,7 +162,7 @@ impl Services for Moto {
              &DefaultActions.member.1.TargetGroupArn={target_group}"
         ))
         .await;
-        Balanced { target_group, instance_id }
+        Balanced { target_group, instance_id, delay: Duration::from_secs(300) }
     }
 
     async fn attach(&self, membership: &Membership, balanced: &Balanced) {

@@ -2,21 +2,28 @@
 
 use std::collections::BTreeMap;
 
-use berth::io::{aws::autoscaling, aws::ecr, aws::secrets};
+use berth::io::{aws::autoscaling, aws::ecr, aws::load_balancing, aws::secrets};
 use berth_config::{RegistryAuth, SecretRef, SecretsAs};
 use berth_core::message::group::{HookName, HookResult};
+use berth_core::message::target::Target;
+use berth_kit::target_group::TargetGroup;
 use berth_kit::{Fault, World, oracle};
 
 use crate::services::Services;
 
 /// Every operation that the agent calls. A new one needs a call in [`the_requests_are_those_of_botocore_s_models`].
-const OPERATIONS: [&str; 9] = [
+const OPERATIONS: [&str; 14] = [
     "autoscaling CompleteLifecycleAction",
+    "autoscaling DescribeAutoScalingGroups",
     "autoscaling DescribeAutoScalingInstances",
     "autoscaling DescribeLifecycleHooks",
     "autoscaling RecordLifecycleActionHeartbeat",
     "autoscaling SetInstanceHealth",
     "ecr GetAuthorizationToken",
+    "elasticloadbalancing DeregisterTargets",
+    "elasticloadbalancing DescribeTargetGroupAttributes",
+    "elasticloadbalancing DescribeTargetHealth",
+    "elasticloadbalancing RegisterTargets",
     "secretsmanager BatchGetSecretValue",
     "secretsmanager GetSecretValue",
     "ssm GetParameters",
@@ -101,6 +108,22 @@ async fn talk_to_the_group(world: &World) {
     }
 }
 
+async fn talk_to_the_load_balancer(world: &World) {
+    let (aws, id) = (world.aws().await, &world.instance_id);
+    let target_group = world.target_groups.create(TargetGroup::http("web", 8080));
+    autoscaling::describe_group(&aws, world.autoscaling.group(), id).await.unwrap();
+    autoscaling::describe_group(&aws, ODD, id).await.unwrap();
+    load_balancing::delay(&aws, &target_group).await.unwrap();
+    for port in [1, 20_001, 65_535] {
+        let target = Target { target_group: target_group.clone(), port };
+        load_balancing::register(&aws, &target, id).await.unwrap();
+        load_balancing::health(&aws, &target_group, id, &[port]).await.unwrap();
+        load_balancing::deregister(&aws, &target, id).await.unwrap();
+    }
+    let many: Vec<u16> = (20_000..20_032).collect();
+    assert_eq!(load_balancing::health(&aws, &target_group, id, &many).await.unwrap().len(), many.len());
+}
+
 #[tokio::test]
 async fn the_requests_are_those_of_botocore_s_models() {
     let world = World::start().await;
@@ -108,6 +131,7 @@ async fn the_requests_are_those_of_botocore_s_models() {
     ask_for_secrets(&world).await;
     ask_for_logins(&world).await;
     talk_to_the_group(&world).await;
+    talk_to_the_load_balancer(&world).await;
     // Not allowed to batch, it asks singly.
     world.fault("secretsmanager BatchGetSecretValue", Fault::AccessDenied).always();
     ask_for_secrets(&world).await;

@@ -60,6 +60,8 @@ pub(crate) struct Balanced {
     /// The ARN of the target group.
     pub(crate) target_group: String,
     pub(crate) instance_id: String,
+    /// The deregistration delay that the target group has.
+    pub(crate) delay: Duration,
 }
 
 /// Makes of each `async fn test(services: &impl Services)` the tests `test::moto` and `test::kit`.

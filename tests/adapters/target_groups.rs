@@ -61,6 +61,7 @@ async fn what_is_not_there_or_does_not_run_is_refused(services: &impl Services) 
     let gone = Balanced {
         target_group: format!("{}0", balanced.target_group.replace("targetgroup/", "targetgroup/gone-")),
         instance_id: balanced.instance_id.clone(),
+        delay: balanced.delay,
     };
     let operations = ["RegisterTargets", "DeregisterTargets", "DescribeTargetHealth"];
     let mut calls: Vec<Value> = operations.iter().map(|operation| ask(operation, &of(&gone))).collect();

@@ -78,7 +78,7 @@ def constraints(shape, value, path):
 
 
 def text_of(value):
-    return {True: "true", False: "false"}.get(value, str(value)) if not isinstance(value, str) else value
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 class Call:

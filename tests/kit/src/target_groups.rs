@@ -251,7 +251,7 @@ impl TargetGroups {
     pub(crate) fn call(&self, operation: &str, form: &Form) -> Result<String, Refusal> {
         let is_write = match operation {
             "RegisterTargets" | "DeregisterTargets" => true,
-            "DescribeTargetHealth" | "DescribeTargetGroups" => false,
+            "DescribeTargetHealth" | "DescribeTargetGroups" | "DescribeTargetGroupAttributes" => false,
             _ => return Err(Refusal::new("InvalidAction", format!("Could not find operation {operation}"))),
         };
         let now = clock::now();
@@ -274,6 +274,9 @@ impl TargetGroups {
             Some(group) => group.settings.port,
             None => return Err(not_found()),
         };
+        if operation == "DescribeTargetGroupAttributes" {
+            return Ok(wire::attributes(&self.account.state(), arn));
+        }
         let targets = wire::targets(form, port)?;
         if targets.is_empty() && is_write {
             return wire::required(form, "Targets").map(str::to_owned);

@@ -84,6 +84,18 @@ pub(super) fn health(state: &State, arn: &str, asked: Vec<Target>, form: &Form, 
     format!("<TargetHealthDescriptions>{descriptions}</TargetHealthDescriptions>")
 }
 
+/// Some of the attributes of a target group.
+pub(super) fn attributes(state: &State, arn: &str) -> String {
+    let delay = state.groups[arn].settings.deregistration_delay.as_secs().to_string();
+    let pairs = [
+        ("stickiness.enabled", "false"),
+        ("deregistration_delay.timeout_seconds", delay.as_str()),
+        ("load_balancing.cross_zone.enabled", "use_load_balancer_configuration"),
+    ];
+    let members = pairs.map(|(key, value)| format!("<member><Key>{key}</Key><Value>{value}</Value></member>"));
+    format!("<Attributes>{}</Attributes>", members.concat())
+}
+
 fn zone(is_shifted: bool) -> &'static str {
     if is_shifted {
         "<AdministrativeOverride><State>zonal_shift_active</State><Reason>AdministrativeOverride.ZonalShiftActive</Reason>\

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use http_body_util::Full;
 
-use super::service::{Operation, Service};
+use super::service::Operation;
 use crate::io::http::{Http, HttpError, close_after};
 
 /// For one call, from the connection to the last byte of the response.
@@ -98,7 +98,7 @@ impl Operation {
     /// body: a login page would count as a completed hook.
     fn is_answered_by(self, body: &[u8]) -> bool {
         let body = body.trim_ascii_start();
-        if self.service != Service::AutoScaling {
+        if !self.service.answers_xml() {
             return body.starts_with(b"{");
         }
         let text = std::str::from_utf8(body).unwrap_or_default();

@@ -46,9 +46,14 @@ impl Service {
         }
     }
 
+    /// Whether it has the Query protocol, with responses in XML; else JSON.
+    pub(super) fn answers_xml(self) -> bool {
+        matches!(self, Self::AutoScaling | Self::LoadBalancing)
+    }
+
     /// Whether its responses hold secrets, or a registry's password.
     pub(super) fn returns_secrets(self) -> bool {
-        !matches!(self, Self::AutoScaling | Self::LoadBalancing)
+        !self.answers_xml()
     }
 
     /// The environment variable that names its endpoint.
