@@ -36,6 +36,7 @@ mod real_images;
 mod restart;
 mod secrecy;
 mod socket;
+mod targets;
 mod templates;
 mod unprobed;
 

@@ -96,6 +96,15 @@ fn a_target_that_never_gets_healthy_is_a_failed_boot_with_the_load_balancer_s_re
 }
 
 #[test]
+fn however_short_the_time_is_the_load_balancer_s_reason_is_known_at_its_end() {
+    for seconds in [2, 3, 5, 8] {
+        let life = web(&format!("target.timeout={seconds}s")).balancing(|balancer| balancer.healthy_after = None);
+        let life = life.run(secs(100));
+        assert!(life.words.contains(": initial (Elb.InitialHealthChecking)"), "{}", life.words);
+    }
+}
+
+#[test]
 fn boot_timeout_ends_the_wait_if_it_comes_first() {
     let life = web("boot.timeout=30s probe.start_timeout=20s").balancing(|balancer| balancer.healthy_after = None);
     let life = life.run(secs(600));

@@ -27,6 +27,8 @@ use super::noted::{NotedState, NotedTarget};
 
 /// Between two questions whether the load balancer calls the target healthy, give or take a half.
 const PROVE_EVERY: Duration = Duration::from_secs(5);
+/// So long before `target.timeout` is over, the load balancer is asked for the last time.
+const LAST_WORD: Duration = Duration::from_secs(1);
 /// Between two questions whether the load balancer has let go of it, give or take a third.
 const UNUSED_EVERY: Duration = Duration::from_secs(15);
 /// The same once the deregistration delay is over.
@@ -307,7 +309,10 @@ impl Registration {
             return self.go(Stage::In);
         }
         self.step.pause(now);
-        self.set_call(Call::Next(now + outbox.about(PROVE_EVERY, 0.5)));
+        let next = now + outbox.about(PROVE_EVERY, 0.5);
+        // Once more before the time is over: the reason that is shown is the last one.
+        let last = self.proven_by.map(|until| Uptime(until.0.saturating_sub(LAST_WORD))).filter(|last| *last > now);
+        self.set_call(Call::Next(last.map_or(next, |last| last.min(next))));
     }
 
     /// It is registered.
