@@ -164,6 +164,18 @@ fn a_target_group_that_the_auto_scaling_group_attaches_is_left_to_it() {
 }
 
 #[test]
+fn a_target_group_that_the_group_attaches_and_a_port_that_berth_chooses_do_not_go_together() {
+    let life = dynamic().attaching(WEB).run(secs(60));
+    assert_eq!(
+        (life.outcome(), life.count(JobKind::CreateContainer)),
+        (Some(Outcome::BootFailed), 0),
+        "{}",
+        life.trace()
+    );
+    assert!(life.words.contains("detach it from the group, or give `port` a host port"), "{}", life.words);
+}
+
+#[test]
 fn if_the_group_cannot_be_asked_the_target_groups_are_registered_and_the_boot_goes_on() {
     let life = web("").fails(JobKind::DescribeGroup, 1, ErrorClass::Denied, "not allowed").run(secs(60));
     assert_eq!((states(&life), life.completions.len()), (vec![TargetStage::InService], 1), "{}", life.trace());

@@ -15,7 +15,7 @@ use berth_core::message::job::{Job, JobKind, Ticket};
 use berth_core::view::{DeadlineView, PhaseName, Status};
 
 use super::engine::Asker;
-use super::plan::{GROUP, Roll, SERVICES};
+use super::plan::{GROUP, Roll, SERVICES, TARGETS};
 use super::table::{KILLED_AFTER, KILLED_BEFORE, SKEWED};
 use super::twist::{Fate, Twist};
 use super::world::{Due, World};
@@ -43,6 +43,8 @@ pub(crate) struct Agent {
     pub(crate) has_credentials: bool,
     /// The fingerprint of the config that it read last.
     pub(crate) wants: String,
+    /// The changes of its targets that the note has.
+    target_changes: Option<u64>,
     /// Killed once its orders have left.
     doomed: bool,
 }
@@ -64,7 +66,9 @@ impl World {
     pub(crate) fn start(&mut self) {
         self.agents += 1;
         let left = self.left.clone().map(|(left, at)| left.after(self.now.saturating_sub(at)));
+        let noted = self.noted.clone().map(|(noted, at)| (noted, self.now.saturating_sub(at)));
         let machine = Machine::new(self.plan.seed ^ u64::from(self.agents), Uptime::ZERO).after(left, Uptime::ZERO);
+        let machine = machine.knowing(noted);
         self.note("systemd", || "starts the agent".to_owned());
         self.agent = Some(Agent {
             number: self.agents,
@@ -80,6 +84,7 @@ impl World {
             knows_clock: false,
             has_credentials: false,
             wants: String::new(),
+            target_changes: None,
             doomed: false,
         });
         self.began();
@@ -163,11 +168,18 @@ impl World {
             None => {}
         }
         // Written before any order of this event leaves.
-        if let Some(agent) = &self.agent
+        if let Some(agent) = &mut self.agent
             && agent.machine.phase() != PhaseName::Gone
         {
-            let left = agent.machine.unfinished(Uptime(self.now.saturating_sub(agent.started)));
+            let age = Uptime(self.now.saturating_sub(agent.started));
+            let left = agent.machine.unfinished(age);
             self.left = left.map(|left| (left, self.now));
+            let changes = agent.machine.target_changes();
+            if changes.is_some() && changes != agent.target_changes {
+                let noted = agent.machine.noted_targets(age);
+                agent.target_changes = changes;
+                self.noted = noted.map(|noted| (noted, self.now)).or(self.noted.take());
+            }
         }
     }
 
@@ -225,7 +237,7 @@ impl World {
         if let Some((after, error)) = self.refusal(job, nth) {
             return self.schedule(self.now + after.unwrap_or(takes), Due::Answer(asker, Event::Failed(job, error)));
         }
-        let aws = GROUP.contains(&job) || SERVICES.contains(&job);
+        let aws = GROUP.contains(&job) || SERVICES.contains(&job) || TARGETS.contains(&job);
         if let Some(agent) = &mut self.agent {
             agent.has_credentials |= aws;
         }
@@ -276,6 +288,11 @@ fn usual(job: JobKind) -> Duration {
         JobKind::FetchSecrets | JobKind::LoginRegistry | JobKind::FindGroup | JobKind::CheckSecrets => 100,
         JobKind::CreateContainer | JobKind::ResolveDigest | JobKind::CompleteHook | JobKind::RecordHeartbeat => 50,
         JobKind::DescribeInstance | JobKind::MarkUnhealthy => 50,
+        JobKind::DescribeGroup
+        | JobKind::DescribeTargets
+        | JobKind::RegisterTarget
+        | JobKind::DeregisterTarget
+        | JobKind::DescribeDelay => 50,
         _ => 5,
     })
 }

@@ -1,6 +1,7 @@
 //! The engine, and the app in its containers.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use berth_config::PinnedImage;
@@ -11,6 +12,7 @@ use berth_core::message::event::Event;
 use berth_core::message::job::JobKind;
 use berth_core::message::output::{AppOutput, Unavailable};
 
+use super::balancer::PORT;
 use super::plan::Plan;
 use super::table::BootFault;
 use super::twist::Twist;
@@ -24,6 +26,8 @@ pub(crate) struct Container {
     pub(crate) id: ContainerId,
     pub(crate) name: String,
     pub(crate) fingerprint: String,
+    /// Its port on the host.
+    port: u16,
     pub(crate) started: Option<Duration>,
     /// When the process ends by itself, or because of a stop.
     exits: Option<(Duration, Exit)>,
@@ -152,6 +156,7 @@ impl Engine {
             id,
             name: if takes_the_name { "berth-api" } else { "berth-old" }.to_owned(),
             fingerprint: STRAY.to_owned(),
+            port: 0,
             started: running.then_some(Duration::ZERO),
             exits: None,
             exited: None,
@@ -174,6 +179,16 @@ impl Engine {
         !within(&self.sick, now) && self.running().any(|one| ready(one) && !one.stopping)
     }
 
+    /// The port on which an app answers.
+    pub(crate) fn serving_port(&self, now: Duration) -> Option<u16> {
+        self.running().find(|one| !one.stopping).map(|one| one.port).filter(|_| self.serves(now))
+    }
+
+    /// The ports of the host that containers have.
+    pub(crate) fn ports(&self) -> BTreeSet<u16> {
+        self.running().map(|one| one.port).collect()
+    }
+
     pub(crate) fn probe(&self, id: &ContainerId, now: Duration) -> bool {
         self.serves(now) && self.running().any(|one| one.id == *id)
     }
@@ -188,7 +203,7 @@ impl Engine {
                 name: one.name.clone(),
                 fingerprint: Some(one.fingerprint.clone()),
                 image: Some(image.clone()),
-                running: one.started.map(|since| view(&one.id, now.saturating_sub(since))),
+                running: one.started.map(|since| view(&one.id, one.port, now.saturating_sub(since))),
             })
             .collect()
     }
@@ -200,7 +215,9 @@ impl Engine {
         }
         let id = self.next_id();
         let (started, exits, exited) = (None, None, None);
-        self.containers.push(Container { id: id.clone(), name, fingerprint, started, exits, exited, stopping: false });
+        let port = creation.ports.get(&PORT).copied().unwrap_or(PORT);
+        let stopping = false;
+        self.containers.push(Container { id: id.clone(), name, fingerprint, port, started, exits, exited, stopping });
         Event::ContainerCreated(id)
     }
 
@@ -215,7 +232,7 @@ impl Engine {
             one.exits = loops.then(|| (now + ms(500), Exit { code: 1, oom_killed: false }));
         }
         let running_for = one.started.map_or(Duration::ZERO, |since| now.saturating_sub(since));
-        Event::ContainerStarted(Box::new(view(id, running_for)))
+        Event::ContainerStarted(Box::new(view(id, one.port, running_for)))
     }
 
     /// What the container wrote last.
@@ -340,9 +357,10 @@ impl Engine {
     }
 }
 
-fn view(id: &ContainerId, running_for: Duration) -> RunningContainer {
+fn view(id: &ContainerId, port: u16, running_for: Duration) -> RunningContainer {
     let address = Address::At(IpAddr::V4(Ipv4Addr::new(172, 17, 0, 2)));
-    RunningContainer { id: id.clone(), address, published: Vec::new(), healthcheck: None, shim: false, running_for }
+    let published = vec![(PORT, SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port))];
+    RunningContainer { id: id.clone(), address, published, healthcheck: None, shim: false, running_for }
 }
 
 fn failure(job: JobKind, class: ErrorClass, reason: &str) -> Event {

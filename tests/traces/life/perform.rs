@@ -1,6 +1,5 @@
 //! Each job, performed on the models: what the adapters do in a real life.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,14 +9,15 @@ use berth_core::message::event::{BlockRepair, Event};
 use berth_core::message::group::{LifecycleHook, Membership};
 use berth_core::message::identity::Identity;
 use berth_core::message::job::{Job, JobKind};
-use berth_core::message::target::{GroupFacts, TargetHealth, TargetHealthState};
+use berth_core::message::target::GroupFacts;
 
 use super::engine::Asker;
-use super::plan::{ENGINE, GROUP, SERVICES};
+use super::plan::{ENGINE, GROUP, SERVICES, TARGETS};
 use super::table::BootFault;
 use super::twist::Twist;
 use super::world::World;
 use crate::sim::{DIGEST, identity, refused};
+use crate::targets::WEB;
 
 /// What a service says that has too many callers.
 const THROTTLED: &str = "Rate exceeded";
@@ -100,15 +100,26 @@ impl World {
                 self.group.mark_unhealthy(now);
                 Event::MarkedUnhealthy
             }
-            Job::DescribeGroup(_) => Event::GroupDescribed(GroupFacts::default()),
-            Job::FindPorts => Event::PortsFound(BTreeSet::new()),
-            Job::DescribeTargets { ports, .. } => {
-                let healthy = |port: &u16| (*port, TargetHealth::of(TargetHealthState::Healthy));
-                Event::TargetsDescribed(ports.iter().map(healthy).collect())
+            Job::DescribeGroup(_) => {
+                let target_groups = self.plan.shape.attached.then(|| WEB.to_owned()).into_iter().collect();
+                Event::GroupDescribed(GroupFacts { target_groups, launching: 1, before: 0 })
             }
-            Job::RegisterTarget(_) => Event::TargetRegistered,
-            Job::DeregisterTarget(_) => Event::TargetDeregistered,
-            Job::DescribeDelay(_) => Event::DelayDescribed(Duration::from_secs(300)),
+            Job::FindPorts => Event::PortsFound(self.engine.ports()),
+            Job::DescribeTargets { ports, .. } => {
+                let health = |port: &u16| (*port, self.balancer.health(*port, now));
+                Event::TargetsDescribed(ports.iter().map(health).collect())
+            }
+            Job::RegisterTarget(target) => {
+                if !self.balancer.register(target.port, now) {
+                    self.breaks(14, format!("{target} is registered again within its deregistration delay"));
+                }
+                Event::TargetRegistered
+            }
+            Job::DeregisterTarget(target) => {
+                self.balancer.deregister(target.port, now);
+                Event::TargetDeregistered
+            }
+            Job::DescribeDelay(_) => Event::DelayDescribed(self.plan.shape.deregistration),
             Job::WatchMetadata => Event::MetadataSeen(self.snapshot()),
             Job::CountConnections(_) => Event::ConnectionsCounted(self.balancer.connections()),
             Job::ExtendStop(by) => {
@@ -159,7 +170,9 @@ impl World {
         }
         let away = |twist: &Twist| twist.span().is_some_and(|(from, to)| (from..to).contains(&self.now));
         self.plan.twists.iter().filter(|twist| away(twist)).find_map(|twist| match twist {
-            Twist::AwsAway { .. } => (GROUP.contains(&job) || SERVICES.contains(&job)).then_some(THROTTLED),
+            Twist::AwsAway { .. } => {
+                [&GROUP[..], &SERVICES, &TARGETS].iter().any(|jobs| jobs.contains(&job)).then_some(THROTTLED)
+            }
             Twist::MetadataAway { .. } => {
                 let asked = matches!(job, JobKind::Identify | JobKind::ReadConfig | JobKind::WatchMetadata);
                 asked.then_some("the metadata does not answer")

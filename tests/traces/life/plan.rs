@@ -13,6 +13,7 @@ use berth_core::message::job::JobKind;
 use super::table::BootFault;
 use super::twist::{Fate, Twist};
 use crate::sim::{DIGEST, ms, secs};
+use crate::targets::WEB;
 
 /// What one life is made of.
 #[derive(Clone, Debug)]
@@ -42,6 +43,8 @@ pub(crate) struct Shape {
     pub(crate) pool: Option<TargetState>,
     /// Whether a load balancer stands before it.
     pub(crate) balancer: bool,
+    /// Whether the Auto Scaling group attaches the target group, whatever the config says.
+    pub(crate) attached: bool,
     /// Whether some of its clients stay for minutes.
     pub(crate) websockets: bool,
     /// From a hook's state to the moment that it can be completed: the wait state lags.
@@ -90,6 +93,15 @@ pub(crate) const GROUP: [JobKind; 5] = [
 /// Jobs that ask other services of AWS.
 pub(crate) const SERVICES: [JobKind; 3] = [JobKind::FetchSecrets, JobKind::LoginRegistry, JobKind::CheckSecrets];
 
+/// Jobs that ask the load balancer, or the group about it.
+pub(crate) const TARGETS: [JobKind; 5] = [
+    JobKind::DescribeGroup,
+    JobKind::DescribeTargets,
+    JobKind::RegisterTarget,
+    JobKind::DeregisterTarget,
+    JobKind::DescribeDelay,
+];
+
 /// Jobs that ask neither the engine nor AWS.
 pub(crate) const OTHERS: [JobKind; 6] = [
     JobKind::Identify,
@@ -115,6 +127,7 @@ impl Plan {
             pool: (group && rng.u8(..6) == 0).then(|| pools[rng.usize(..3)].clone()),
             retains: rng.u8(..4) == 0,
             balancer: rng.u8(..4) > 0,
+            attached: true,
             websockets: rng.u8(..4) == 0,
             activation: ms(rng.u64(..6000)),
             deregistration: secs([0, 30, 300][rng.usize(..3)]),
@@ -134,6 +147,12 @@ impl Plan {
         }
         // A worker has no clients.
         plan.shape.balancer &= !plan.is_worker();
+        if plan.registers() {
+            plan.shape.balancer = true;
+            // With a port that berth chooses that is a failed boot.
+            let may_be = plan.shape.group && plan.says("port=8080");
+            plan.shape.attached = may_be && plan.roll(Roll::Targets, 0).u8(..6) == 0;
+        }
         plan
     }
 
@@ -156,6 +175,11 @@ impl Plan {
     /// Whether the config has this word.
     pub(crate) fn says(&self, word: &str) -> bool {
         self.words.iter().any(|one| one == word)
+    }
+
+    /// Whether the config has target groups.
+    pub(crate) fn registers(&self) -> bool {
+        self.words.iter().any(|word| word.starts_with("target_groups="))
     }
 
     /// Whether the app has no probe: it is healthy once it has run for `probe.running_for`.
@@ -186,6 +210,7 @@ pub(crate) enum Roll {
     Group,
     Paths,
     Heals,
+    Targets,
 }
 
 fn words(rng: &mut fastrand::Rng) -> Vec<String> {
@@ -231,6 +256,15 @@ fn words(rng: &mut fastrand::Rng) -> Vec<String> {
     }
     if drawn.is_multiple_of(3) {
         words.push(AFTER.to_owned());
+    }
+    if words.iter().any(|word| word == "health=/health") && rng.u8(..3) == 0 {
+        words.push(format!("target_groups={WEB}"));
+        if rng.u8(..3) == 0 {
+            words.push("target.timeout=60s".to_owned());
+        }
+        if let Some(port) = words.iter_mut().find(|word| *word == "port=8080").filter(|_| rng.bool()) {
+            "port=0:8080".clone_into(port);
+        }
     }
     words
 }

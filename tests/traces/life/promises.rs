@@ -13,11 +13,11 @@ use berth_core::message::event::Event;
 use berth_core::message::group::HookResult;
 use berth_core::message::identity::TargetState;
 use berth_core::message::job::{Job, JobKind};
-use berth_core::view::{DeadlineName, HookState, PhaseName, ReadyReason, Status};
+use berth_core::view::{DeadlineName, HookState, PhaseName, ReadyReason, Status, TargetStage, TargetView};
 
 use super::agent::{Agent, Former};
 use super::group::Which;
-use super::plan::GROUP;
+use super::plan::{GROUP, TARGETS};
 use super::table::{ABANDONED, API_AWAY, BootFault, CHANGED, HOLD_ENDED, HOOK_REFUSED, REPLACED};
 use super::twist::{Fate, Twist};
 use super::world::World;
@@ -82,6 +82,8 @@ pub(crate) struct Seen {
     /// The completions that this agent asked for.
     asked: Vec<Asked>,
     crashes: Vec<Duration>,
+    /// The ports that this agent asked to be deregistered.
+    left_ports: BTreeSet<u16>,
     marked: bool,
     pub(crate) hurried: bool,
     boots: u32,
@@ -166,6 +168,7 @@ impl World {
         self.seen.knows_config = false;
         self.seen.asked.clear();
         self.seen.crashes.clear();
+        self.seen.left_ports.clear();
         self.seen.first_target = None;
         self.seen.pool_shown = None;
         self.seen.hook_refused = false;
@@ -452,6 +455,15 @@ impl World {
         if again && !restarts() {
             return self.breaks(101, format!("{job:?} is tried again after it was refused for good"));
         }
+        let is_settled = |target: &TargetView| {
+            matches!(target.state, TargetStage::InService | TargetStage::AttachedByGroup | TargetStage::Deregistered)
+        };
+        let serves = phase == PhaseName::Serve && status == Status::Ok;
+        let asks = TARGETS.contains(&job) && job != JobKind::DescribeGroup; // once
+        let targets = if serves && asks { agent.machine.view().targets } else { Vec::new() };
+        if !targets.is_empty() && targets.iter().all(is_settled) {
+            return self.breaks(11, format!("{job:?} in a healthy serve"));
+        }
         let control_plane = GROUP.contains(&job) || matches!(job, JobKind::FetchSecrets | JobKind::LoginRegistry);
         if phase == PhaseName::Serve && status == Status::Ok && control_plane {
             let is_over = agent.machine.view().lifecycle.hooks.iter().all(|hook| !is_worked_on(hook.state));
@@ -463,6 +475,12 @@ impl World {
             }
         }
         match ordered {
+            Job::RegisterTarget(_) if phase != PhaseName::Serve || status == Status::Standby => {
+                self.breaks(14, format!("a target is registered in {phase:?}, {status:?}"));
+            }
+            Job::DeregisterTarget(target) => {
+                self.seen.left_ports.insert(target.port);
+            }
             Job::CompleteHook { hook, result } => {
                 let launch = hook.hook == "boot";
                 let former = self.seen.asked.iter().find(|one| one.hook == hook.hook);
@@ -486,6 +504,10 @@ impl World {
                     self.breaks(8, "the termination hook is completed before the app has stopped");
                 }
                 let was_well = |(phase, _): &(PhaseName, Duration)| matches!(phase, PhaseName::Serve | PhaseName::Warm);
+                let waits_for_it = self.plan.registers() && !self.plan.shape.attached && phase == PhaseName::Serve;
+                if launch && *result == HookResult::Continue && waits_for_it && !self.balancer.has_passed() {
+                    self.breaks(14, "the launch hook is completed before the load balancer calls the target healthy");
+                }
                 if launch && *result == HookResult::Continue && !self.seen.phases.iter().any(was_well) {
                     self.breaks(8, "the launch hook is completed without a healthy app");
                 }
@@ -498,6 +520,11 @@ impl World {
             }
             // Of one that exited, which the next agent finds, nothing serves any more.
             Job::StopContainer { id, .. } if phase == PhaseName::Drain && self.engine.is_running(id) => {
+                let own = self.plan.registers() && !self.plan.shape.attached && self.noted.is_some();
+                let stays = self.balancer.registered().find(|port| own && !self.seen.left_ports.contains(port));
+                if let Some(port) = stays {
+                    self.breaks(14, format!("the app is stopped before port {port} is deregistered"));
+                }
                 self.look_at_serving_on();
             }
             // What a former agent had begun to start comes up unseen.

@@ -37,13 +37,16 @@ fn candidates(plan: &Plan) -> Vec<Plan> {
     }
     // The first four words are what the app is.
     for nth in 4..plan.words.len() {
-        all.push(with(&|plan| drop(plan.words.remove(nth))));
+        all.push(with(&|plan| {
+            drop(plan.words.remove(nth));
+            plan.shape.attached |= !plan.registers();
+        }));
     }
     let shape = &plan.shape;
     if shape.pool.is_some() {
         all.push(with(&|plan| plan.shape.pool = None));
     }
-    if shape.balancer {
+    if shape.balancer && !plan.registers() {
         all.push(with(&|plan| plan.shape.balancer = false));
     }
     if shape.websockets {

@@ -6,6 +6,7 @@ use berth_core::message::event::{Event, Signal};
 use berth_core::message::identity::TargetState;
 use berth_core::message::snapshot::{Interruption, Snapshot};
 
+use super::balancer::PORT;
 use super::group;
 use super::systemd::State;
 use super::twist::{Odd, Twist};
@@ -65,13 +66,14 @@ impl World {
             self.note("group", || format!("{news:?}"));
         }
         match news {
-            group::News::Register => self.balancer.register(self.now),
-            group::News::Deregister => self.balancer.deregister(self.now),
+            group::News::Register if self.plan.shape.attached => drop(self.balancer.register(PORT, self.now)),
+            group::News::Deregister if self.plan.shape.attached => self.balancer.deregister(PORT, self.now),
+            group::News::Register | group::News::Deregister => {}
             group::News::ShutDown => drop(self.stop()),
             group::News::PowerOff => {
                 self.seen.powered_off |= self.agent.is_some();
                 self.end_agent();
-                self.left = None;
+                (self.left, self.noted) = (None, None);
                 self.seen.drain_is_over();
                 self.engine.power_off();
                 self.balancer.app_ended(self.now);

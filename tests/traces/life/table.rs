@@ -6,7 +6,7 @@ use berth_core::message::error::{ErrorClass, JobError};
 use berth_core::message::event::Event;
 use berth_core::message::job::JobKind;
 
-use super::plan::{GROUP, Plan, SERVICES};
+use super::plan::{GROUP, Plan, SERVICES, TARGETS};
 use super::twist::Twist;
 use super::world::World;
 use crate::sim::{ms, secs};
@@ -382,7 +382,7 @@ impl World {
     ) -> Option<(Option<Duration>, ErrorClass, &'static str)> {
         use ErrorClass::{Broken, Denied, Expired, Misconfigured, Throttled, Transient};
         let agent = self.agent.as_ref()?;
-        let of_aws = || GROUP.contains(&job) || SERVICES.contains(&job);
+        let of_aws = || GROUP.contains(&job) || SERVICES.contains(&job) || TARGETS.contains(&job);
         let secrets = matches!(job, JobKind::FetchSecrets | JobKind::CheckSecrets);
         let registry = matches!(job, JobKind::ResolveDigest | JobKind::PullImage);
         let (pull, start) = (job == JobKind::PullImage, job == JobKind::StartContainer);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use berth_core::message::error::ErrorClass;
 use berth_core::message::job::JobKind;
 
-use super::plan::{ENGINE, GROUP, OTHERS, SERVICES};
+use super::plan::{ENGINE, GROUP, OTHERS, SERVICES, TARGETS};
 use super::table::BootFault;
 use crate::sim::{ms, secs};
 
@@ -145,10 +145,10 @@ impl Twist {
         let lasts = ms([500, 5_000, 40_000, 150_000][rng.usize(..4)] + rng.u64(..500));
         match rng.u8(..52) {
             0..=7 => {
-                let jobs: Vec<JobKind> = [&ENGINE[..], &GROUP, &SERVICES, &OTHERS].concat();
+                let jobs: Vec<JobKind> = [&ENGINE[..], &GROUP, &SERVICES, &OTHERS, &TARGETS].concat();
                 Self::Fate(jobs[rng.usize(..jobs.len())], rng.u32(..4), Fate::any(rng))
             }
-            8 => Self::Denied([&GROUP[..], &SERVICES].concat()[rng.usize(..8)]),
+            8 => Self::Denied([&GROUP[..], &SERVICES, &TARGETS].concat()[rng.usize(..13)]),
             9 | 10 => Self::EngineAway { at, lasts, kills: rng.bool() },
             11 => Self::AwsAway { at, lasts },
             12 => Self::MetadataAway { at, lasts },

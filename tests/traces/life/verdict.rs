@@ -26,8 +26,8 @@ impl World {
         let expected: &[u8] = match (before_failing, drained) {
             (Some(_), _) if self.seen.misconfigured => &[2, 3],
             (Some(PhaseName::Boot | PhaseName::Hold), _) => &[3],
-            // Served for a moment: the launch hook can never be completed.
-            (Some(_), _) if self.seen.hook_refused => &[3, 4],
+            // Served for a moment: the launch hook can never be completed, or the load balancer never calls the target healthy.
+            (Some(_), _) if self.seen.hook_refused || self.plan.registers() => &[3, 4],
             (Some(_), _) => &[4],
             (None, true) => &[0, 5],
             (None, false) => &[],

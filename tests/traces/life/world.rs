@@ -12,6 +12,7 @@ use berth_core::message::error::{ErrorClass, JobError};
 use berth_core::message::event::Event;
 use berth_core::message::job::{Job, JobKind};
 use berth_core::phase::drain::Unfinished;
+use berth_core::targets::NotedTargets;
 use berth_core::view::Status;
 
 use super::agenda::Agenda;
@@ -71,6 +72,8 @@ pub(crate) struct World {
     pub(crate) agents: u32,
     /// What is left of a drain for the next agent, and when it was written. A power-off loses it.
     pub(crate) left: Option<(Unfinished, Duration)>,
+    /// What an agent noted of its targets, and when. A power-off loses it.
+    pub(crate) noted: Option<(NotedTargets, Duration)>,
     pub(crate) agenda: Agenda<Due>,
     /// At each job, by its number.
     pub(crate) attempts: [u32; JobKind::ALL.len()],
@@ -120,6 +123,7 @@ impl World {
             steps: 0,
             agents: 0,
             left: None,
+            noted: None,
             agenda: Agenda::new(),
             attempts: [0; JobKind::ALL.len()],
             crowd: (Duration::ZERO, 0),
@@ -165,7 +169,7 @@ impl World {
         let end = self.now;
         while self.broken.is_none() && self.balancer.due().is_some_and(|at| at < end + secs(20)) {
             self.now = self.balancer.due().unwrap_or(end);
-            self.balancer.advance(self.now, false, self.engine.serves(self.now));
+            self.balancer.advance(self.now, false, self.engine.serving_port(self.now));
         }
         if self.broken.is_none() {
             self.broken = self.judge();
@@ -239,7 +243,7 @@ impl World {
                 }
             }
             3 => {
-                let let_go = self.balancer.has_let_go(self.now);
+                let let_go = !self.plan.shape.attached || self.balancer.has_let_go(self.now);
                 let (before, over) = (self.group.state, self.group.ended.len());
                 let news = self.group.advance(self.now, let_go);
                 if self.group.state != before {
@@ -256,7 +260,7 @@ impl World {
             4 => {
                 let ready = self.agent.as_ref().is_some_and(|one| one.status == Status::Ok);
                 let failed = self.balancer.failed.len();
-                self.balancer.advance(self.now, ready, self.engine.serves(self.now));
+                self.balancer.advance(self.now, ready, self.engine.serving_port(self.now));
                 if self.balancer.failed.len() > failed {
                     self.note("client", || "a request failed".to_owned());
                 }

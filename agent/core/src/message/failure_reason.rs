@@ -94,6 +94,15 @@ pub enum FailureReason {
         /// The name of the target group.
         target_group: String,
     },
+    /// The group registers its instances on one port, and the app has another one.
+    #[error(
+        "the Auto Scaling group attaches the target group {target_group} by itself and registers every instance on its one port, and `port` \
+         leaves the host port open: detach it from the group, or give `port` a host port"
+    )]
+    AttachedWithOpenPort {
+        /// The name of the target group.
+        target_group: String,
+    },
     /// Which target groups are the group's own could not be found out.
     #[error("Auto Scaling did not say in time which target groups it attaches by itself: {last}")]
     GroupNotDescribed {

@@ -26,6 +26,7 @@ impl Warm {
     /// Begins: everything is prepared, so the launch hook is completed.
     pub fn begin(mut past: Past, outbox: &mut Outbox, now: Uptime) -> Self {
         past.hook.complete(HookResult::Continue, outbox, now);
+        past.targets.leave(outbox, now);
         Self { past, next: now + WAKE }
     }
 

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth_config::{Config, PinnedImage};
+use berth_config::{Config, PinnedImage, TargetGroup};
 
 use crate::clock::Uptime;
 use crate::hook::{Hook, explain};
@@ -304,6 +304,10 @@ impl Targets {
         if let Some(error) = &self.refused {
             return Some(refusal(error, |answer| FailureReason::PortsRefused { answer }));
         }
+        if let Some(group) = self.attached_with_open_port(config) {
+            let reason = FailureReason::AttachedWithOpenPort { target_group: group.name().to_owned() };
+            return Some(Failure::of_boot(ReadyReason::TargetRefused, reason.to_string()));
+        }
         let late = |reason: &FailureReason| Failure::of_boot(ReadyReason::TargetNotHealthy, reason.to_string());
         let wanted = match &self.wish {
             Wish::In(wanted) => wanted,
@@ -328,6 +332,16 @@ impl Targets {
                 }
             })
         })
+    }
+
+    /// A target group that the group attaches although berth chooses the port.
+    fn attached_with_open_port<'c>(&self, config: &'c Config) -> Option<&'c TargetGroup> {
+        let attached = &self.attached.get()?.target_groups;
+        let is_open = |group: &TargetGroup| {
+            let port = config.target_port(group);
+            config.ports.iter().any(|one| one.is_open() && Some(one.container) == port)
+        };
+        config.target_groups.iter().find(|group| attached.contains(&group.arn) && is_open(group))
     }
 
     /// Whether a target is on its way out, and no failed call is the reason that it still is not: a stop would cut requests.

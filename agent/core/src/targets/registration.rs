@@ -254,7 +254,6 @@ impl Registration {
                 self.described(health, outbox, now);
             }
             Event::TargetRegistered => {
-                self.health = None;
                 self.prove(now);
                 self.judge(false, outbox, now);
             }

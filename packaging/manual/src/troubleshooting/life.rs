@@ -163,6 +163,13 @@ rows! { boots, FailureReason, |_| None;
         "publish it in `port`.",
         &["docker port berth-NAME"],
     );
+    FailureReason::AttachedWithOpenPort { .. }, FailureReason::AttachedWithOpenPort { target_group: "NAME".to_owned() } => entry(
+        Section::LoadBalancer,
+        "A target group that is attached to the Auto Scaling group has its instances registered on the target group's own port. With a host port \
+         that berth chooses nothing listens there.",
+        "detach the target group from the Auto Scaling group, so that berth registers the instance, or write `port=8080` or `port=80:8080`.",
+        &["aws autoscaling describe-traffic-sources --auto-scaling-group-name ap-api"],
+    );
     FailureReason::GroupNotDescribed { .. }, FailureReason::GroupNotDescribed { last: "LAST ERROR".to_owned() } => entry(
         Section::LoadBalancer,
         "The group could not be asked which target groups it attaches by itself, until `boot.timeout`. The last error is behind the colon.",
