@@ -33,6 +33,18 @@ impl Journal {
         Self(machine.journal())
     }
 
+    /// Without the first so many entries, which are of earlier.
+    pub(crate) fn since(mut self, earlier: usize) -> Self {
+        self.0.drain(..earlier);
+        self
+    }
+
+    /// How many entries are like this and are shown without a debugging log.
+    pub(crate) fn count_shown(&self, wanted: &Wanted) -> usize {
+        let shown = self.0.iter().filter(|entry| entry["PRIORITY"].as_str() < Some("7"));
+        shown.filter(|entry| is(entry, wanted)).count()
+    }
+
     /// How many entries are like this.
     pub(crate) fn count(&self, wanted: &Wanted) -> usize {
         self.0.iter().filter(|entry| is(entry, wanted)).count()
@@ -72,7 +84,7 @@ impl Journal {
     fn text(&self) -> String {
         let lines = self.0.iter().filter_map(|entry| {
             let unit = entry["UNIT"].as_str().or(entry["_SYSTEMD_UNIT"].as_str())?;
-            ["berth.service", "docker.service"].contains(&unit).then(|| format!("{unit}: {}", message(entry)))
+            ["berth.service", "berth-drain.service", "docker.service", "network-card.service"].contains(&unit).then(|| format!("{unit}: {}", message(entry)))
         });
         lines.collect::<Vec<_>>().join("\n")
     }

@@ -120,6 +120,17 @@ impl Machine {
         self.run("systemctl daemon-reload");
     }
 
+    /// Lets a unit start no earlier than `release` says, at every boot.
+    pub(crate) fn hold_back(&self, unit: &str) {
+        let wait = format!("[Service]\nExecStartPre=/bin/sh -c 'until [ -e /run/release-{unit} ]; do sleep 0.02; done'\n");
+        self.write(&format!("/etc/systemd/system/{unit}.service.d/held.conf"), &wait);
+    }
+
+    /// Lets a unit start that is held back, in this boot.
+    pub(crate) fn release(&self, unit: &str) {
+        self.run(&format!("touch /run/release-{unit}"));
+    }
+
     /// Power on, and a card in the network.
     pub(crate) fn switch_on(&self) -> Result<(), String> {
         docker(["start", &self.name])?;
@@ -143,8 +154,9 @@ impl Machine {
         self.switch_on().unwrap();
     }
 
-    async fn go_down(&self, how: &str) {
-        self.run(&format!("systemctl {how} --no-block"));
+    /// `systemctl` with these words, until the machine is off.
+    pub(crate) async fn go_down(&self, how: &str) {
+        self.run(&format!("systemctl --no-block {how}"));
         self.until("the machine is off", async || self.inspect("{{.State.Running}}").trim() == "false").await;
     }
 

@@ -31,6 +31,7 @@ mod cores;
 mod journal;
 mod machine;
 mod network;
+mod power;
 mod requests;
 
 /// The shipped binary.
@@ -133,7 +134,7 @@ async fn at_poweroff_the_drain_is_over_before_docker_is_stopped(suite: Suite) {
         agent("ContainerStopped"),
         agent("HookCompleted"),
         agent("FinalStatusWritten"),
-        systemd("berth.service", "Deactivated successfully"),
+        systemd("berth-drain.service", "Deactivated successfully"),
         systemd("docker.service", "Stopping"),
     ]);
     assert_eq!(journal.count(&agent("Failed")), 0, "{}", machine.journal_text());

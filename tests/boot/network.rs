@@ -11,7 +11,7 @@ use crate::command;
 
 /// Where the fakes are; the machine's gateway.
 pub(crate) const FAKES: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 1);
-/// Where the machine is (image.d/power-on).
+/// Where the machine is (image.d, network-up).
 pub(crate) const MACHINE: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 11);
 
 /// Moves this thread, and what it starts afterwards, into a network of its own.

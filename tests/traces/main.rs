@@ -6,6 +6,7 @@
 mod sim;
 
 mod after;
+mod awaited;
 mod boot;
 mod cut_short;
 mod drain;
@@ -21,6 +22,7 @@ mod load_balancer;
 mod metadata_guard;
 mod output;
 mod pool;
+mod power_on;
 mod promises;
 mod quotas;
 mod reaction;

@@ -30,8 +30,10 @@ use crate::io::{Adapters, host::log, host::systemd};
 
 use recorder::Recorder;
 pub use recorder::Records;
+use repeats::Repeats;
 
 mod recorder;
+mod repeats;
 
 /// The channels of the driver, beside the adapters.
 pub struct Channels {
@@ -72,7 +74,7 @@ pub async fn drive(
 ) -> End {
     let mut tasks: JoinSet<(Ticket, Event)> = JoinSet::new();
     let mut running: BTreeMap<Ticket, RunningJob> = BTreeMap::new();
-    let mut layers_logged = 0;
+    let (mut layers_logged, mut repeats) = (0, Repeats::default());
     let mut successors = Vec::new();
     let mut recorder = Recorder::new();
     let watchdog = systemd::watchdog_interval();
@@ -89,7 +91,7 @@ pub async fn drive(
         recorder.note_targets(&machine, &records.targets, turned);
         while let Some(effect) = machine.next_effect() {
             let now = uptime(started);
-            log_effect(&channels.feed, machine.phase(), &effect, now);
+            log_effect(&channels.feed, machine.phase(), &effect, &repeats, now);
             match effect {
                 Effect::Job(ticket, job) => {
                     recorder.keep_final_status(&job);
@@ -165,9 +167,11 @@ pub async fn drive(
                 Event::PullProgressed(progress) => {
                     progress.layers_done == std::mem::replace(&mut layers_logged, progress.layers_done)
                 }
-                event => event.is_routine(),
+                event => event.is_routine() || repeats.hides(event),
             };
-            log_event(&channels.feed, machine.phase(), answered, input.event(), routine, now);
+            let attempts = answered.and_then(|(_, kind, _)| repeats.attempts(kind));
+            log_event(&channels.feed, machine.phase(), answered, attempts, input.event(), routine, now);
+            repeats.take(answered.map(|(_, kind, _)| kind), input.event());
         }
         let before = machine.phase();
         machine.on(&input, now);
@@ -192,14 +196,20 @@ fn log_dropped_lines() {
     }
 }
 
-fn log_effect(feed: &broadcast::Sender<Arc<str>>, phase: PhaseName, effect: &Effect, now: Uptime) {
+fn log_effect(
+    feed: &broadcast::Sender<Arc<str>>,
+    phase: PhaseName,
+    effect: &Effect,
+    repeats: &Repeats,
+    now: Uptime,
+) {
     // A final status while the app still serves is a warning.
     let is_warning = matches!(effect, Effect::Job(_, Job::WriteFinalStatus { .. }))
         && matches!(phase, PhaseName::Serve | PhaseName::Warm);
     let (word, ticket) = (phase.word(), effect.ticket().map(|ticket| ticket.0));
     if is_warning {
         warn!(phase = word, ticket, "> {effect}");
-    } else if effect.is_routine() {
+    } else if effect.is_routine() || repeats.is_repeated(effect) {
         debug!(phase = word, ticket, "> {effect}");
     } else {
         info!(phase = word, ticket, "> {effect}");
@@ -222,6 +232,7 @@ fn log_event(
     feed: &broadcast::Sender<Arc<str>>,
     phase: PhaseName,
     answers: Option<(Ticket, JobKind, Duration)>,
+    attempts: Option<u32>,
     event: &Event,
     routine: bool,
     now: Uptime,
@@ -229,9 +240,9 @@ fn log_event(
     let (word, name) = (phase.word(), event.name());
     let (ticket, took) = (answers.map(|(ticket, ..)| ticket.0), answers.map(|(.., took)| took.as_secs_f64()));
     match event {
-        _ if routine => debug!(phase = word, ticket, took, "{name} {event}"),
-        event if event.is_warning() => warn!(phase = word, ticket, took, "{name} {event}"),
-        _ => info!(phase = word, ticket, took, "{name} {event}"),
+        _ if routine => debug!(phase = word, ticket, took, attempts, "{name} {event}"),
+        event if event.is_warning() => warn!(phase = word, ticket, took, attempts, "{name} {event}"),
+        _ => info!(phase = word, ticket, took, attempts, "{name} {event}"),
     }
     // Each line of the app is a line of the log, so that a log collector takes it.
     if let Event::OutputRead(output) = event {

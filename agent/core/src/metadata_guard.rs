@@ -18,7 +18,7 @@ use crate::view::BlockView;
 /// Between two checks. One takes a few milliseconds of a core, in berth, the engine and `iptables` together.
 const EVERY: Duration = Duration::from_secs(5);
 /// After checks that failed: the engine may be away for long, and each check is a line in the log.
-const AFTER_FAILURES: Backoff = Backoff { first: EVERY, cap: Duration::from_secs(60) };
+const AFTER_FAILURES: Backoff = Backoff { first: EVERY, steady: 1, cap: Duration::from_secs(60) };
 /// For an answer; the adapter gives up before that.
 const ANSWER: Duration = Duration::from_secs(120);
 

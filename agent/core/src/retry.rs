@@ -8,19 +8,26 @@ use std::time::Duration;
 pub struct Backoff {
     /// Before the second attempt.
     pub first: Duration,
+    /// How many waits are like the first before they double.
+    pub steady: u32,
     /// The longest wait.
     pub cap: Duration,
 }
 
+/// For the metadata at power-on: the agent starts beside the network, and whatever it waits after the network is up is its own delay.
+/// For the first four seconds or so an attempt follows within 50 ms; without a network each fails at once.
+pub const POWER_ON: Backoff =
+    Backoff { first: Duration::from_millis(50), steady: 100, cap: Duration::from_secs(1) };
+
 /// For services on this machine (metadata, engine): they start during a boot, so they are asked often.
-pub const NEAR: Backoff = Backoff { first: Duration::from_millis(100), cap: Duration::from_secs(1) };
+pub const NEAR: Backoff = Backoff { first: Duration::from_millis(100), steady: 1, cap: Duration::from_secs(1) };
 
 /// For services that are far away.
-pub const FAR: Backoff = Backoff { first: Duration::from_millis(500), cap: Duration::from_secs(20) };
+pub const FAR: Backoff = Backoff { first: Duration::from_millis(500), steady: 1, cap: Duration::from_secs(20) };
 
 /// For a service that throttles: most of a fleet is throttled at the same moment. Wide enough that a thousand instances do not
 /// retry as a second wave (tests/traces/quotas.rs).
-pub const THROTTLED: Backoff = Backoff { first: Duration::from_secs(3), cap: Duration::from_secs(20) };
+pub const THROTTLED: Backoff = Backoff { first: Duration::from_secs(3), steady: 1, cap: Duration::from_secs(20) };
 
 impl Backoff {
     /// The wait after `attempts` failed attempts: between half of the doubled wait and the whole, so that two instances that failed
@@ -35,7 +42,7 @@ impl Backoff {
     }
 
     fn whole(self, attempts: u32) -> Duration {
-        let doublings = attempts.saturating_sub(1).min(20);
+        let doublings = attempts.saturating_sub(self.steady).min(20);
         self.first.saturating_mul(1 << doublings).min(self.cap)
     }
 }
@@ -52,6 +59,17 @@ mod tests {
             let whole = FAR.first.saturating_mul(1 << (attempt - 1).min(20)).min(FAR.cap);
             assert!(wait >= whole / 2 && wait <= whole, "attempt {attempt}: {wait:?} of {whole:?}");
         }
+    }
+
+    #[test]
+    fn at_power_on_the_first_waits_are_alike() {
+        let mut rng = fastrand::Rng::with_seed(7);
+        let mut waits = (1..=120).map(|attempt| POWER_ON.after(attempt, &mut rng));
+        let early: Vec<Duration> = waits.by_ref().take(100).collect();
+        assert!(early.iter().all(|wait| *wait <= Duration::from_millis(50)), "{early:?}");
+        let together: Duration = early.iter().sum();
+        assert!(together > Duration::from_secs(3), "{together:?}");
+        assert!(waits.last().unwrap() >= POWER_ON.cap / 2, "after that the metadata are asked rarely");
     }
 
     #[test]

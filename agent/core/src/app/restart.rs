@@ -114,7 +114,7 @@ impl App {
             return News::Lost(self.reason.clone());
         }
         self.recent.push_back(now);
-        let backoff = Backoff { first: restart.backoff, cap: restart.backoff_max };
+        let backoff = Backoff { first: restart.backoff, steady: 1, cap: restart.backoff_max };
         let wait = outbox.wait(backoff, u32::try_from(self.recent.len()).unwrap_or(u32::MAX));
         self.state = AppState::BackingOff(now + wait);
         self.reason = reason;

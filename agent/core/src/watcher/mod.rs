@@ -22,7 +22,7 @@ mod unclear;
 
 /// Between two polls while the metadata fails or throttles: long enough to let it recover, short enough for a spot notice of two
 /// minutes.
-const STUMBLE: Backoff = Backoff { first: Duration::from_millis(500), cap: Duration::from_secs(5) };
+const STUMBLE: Backoff = Backoff { first: Duration::from_millis(500), steady: 1, cap: Duration::from_secs(5) };
 
 /// For an answer; the adapter gives up before that.
 const ANSWER: Duration = Duration::from_secs(30);

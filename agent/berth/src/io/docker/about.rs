@@ -4,6 +4,7 @@
 //! command.
 
 use std::error::Error;
+use std::time::Duration;
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -18,7 +19,7 @@ use super::error::EngineError;
 use super::refusal;
 use crate::io::http::one_shot;
 
-use super::engine::{Engine, SHORT};
+use super::engine::{Engine, LONG, SHORT};
 
 /// A response has some ten kilobytes.
 const LONGEST: usize = 1024 * 1024;
@@ -54,22 +55,25 @@ pub struct About {
 }
 
 impl Engine {
-    /// Whether the engine answers, in an API that is new enough.
+    /// Waits until the engine answers, in an API that is new enough.
+    ///
+    /// To connect starts an engine whose socket systemd holds (`docker.socket`), and the answer comes when the engine is up. So the wait is as long as a
+    /// start on a cold disk may take, and nothing is asked twice meanwhile.
     pub async fn ping(&self) -> Result<(), EngineError> {
-        self.ask("/_ping").await.map(drop)
+        self.ask("/_ping", LONG).await.map(drop)
     }
 
     /// The engine's own description.
     pub async fn about(&self) -> Result<About, EngineError> {
-        let answer = self.ask("/info").await?;
+        let answer = self.ask("/info", SHORT).await?;
         let about =
             serde_json::from_slice(answer.body()).map_err(|error| refusal::no_answer(self.asking(), error.into()))?;
         Ok(About { is_podman: header(&answer, "server").starts_with("Libpod/"), ..about })
     }
 
-    async fn ask(&self, path: &str) -> Result<Response<Bytes>, EngineError> {
+    async fn ask(&self, path: &str, within: Duration) -> Result<Response<Bytes>, EngineError> {
         let fail = |source| refusal::no_answer(self.asking(), source);
-        let answer = match timeout(SHORT, self.answer(path)).await {
+        let answer = match timeout(within, self.answer(path)).await {
             Ok(answer) => answer.map_err(fail)?,
             Err(late) => return Err(fail(late.into())),
         };

@@ -13,7 +13,7 @@ use crate::message::input::Input;
 use crate::message::job::JobKind;
 use crate::outbox::Outbox;
 use crate::phase::failing::Failure;
-use crate::retry::{FAR, NEAR};
+use crate::retry::{FAR, NEAR, POWER_ON};
 use crate::step::Step;
 use crate::view::{ReadyReason, StepName, StepView};
 
@@ -79,7 +79,7 @@ impl<T> AnyStep for Step<T> {
 impl Steps {
     pub(super) fn new() -> Self {
         Self {
-            identity: Step::new(StepName::Identity, NEAR),
+            identity: Step::new(StepName::Identity, POWER_ON),
             config: Step::new(StepName::Config, FAR),
             listen: Step::new(StepName::Listen, NEAR),
             secrets: Step::new(StepName::Secrets, FAR),

@@ -29,10 +29,10 @@ impl Drain {
     }
 
     /// For how long an Auto Scaling that does not answer is asked in all, by this agent and by those before it, which have tried already:
-    /// until the hook expires by itself, or, if its timeout is not known, for as long as the drain may take. After a signal an operator
-    /// or systemd waits, so it is 60 s.
+    /// until the hook expires by itself, or, if its timeout is not known, for as long as the drain may take. After a signal or a requested
+    /// drain an operator or systemd waits, so it is 60 s.
     pub(super) fn patience(&self, tried: Duration, now: Uptime) -> Duration {
-        if self.signals > 0 {
+        if self.awaited {
             return UNANSWERED_LIMIT;
         }
         let config = &self.past.config;
@@ -70,8 +70,8 @@ impl Drain {
     pub(super) fn over(&mut self, now: Uptime) -> DrainNext {
         self.ended = Some(now);
         match (&self.cause, self.clean) {
-            // Unless it ends anyway: the agent is stopped, or spot interrupts the instance.
-            (Cause::BackToPool(_), _) if self.signals == 0 && self.cut.is_none() => DrainNext::Warm,
+            // Unless it ends anyway: the agent is stopped, its drain is waited for, or spot interrupts the instance.
+            (Cause::BackToPool(_), _) if !self.awaited && self.cut.is_none() => DrainNext::Warm,
             (_, true) => DrainNext::Gone(Outcome::Done),
             (_, false) => DrainNext::Gone(Outcome::DrainCut),
         }

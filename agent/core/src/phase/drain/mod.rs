@@ -55,7 +55,7 @@ const COUNT_LIMIT: Duration = Duration::from_secs(5);
 const EXTENSION: Duration = Duration::from_secs(30);
 /// Between two such requests.
 const EXTEND_EVERY: Duration = Duration::from_secs(10);
-/// For an Auto Scaling that does not answer, after everything else: beyond `drain.*`, or after a signal.
+/// For an Auto Scaling that does not answer, after everything else: beyond `drain.*`, or while somebody waits for the end.
 const UNANSWERED_LIMIT: Duration = Duration::from_secs(60);
 /// For the console to take the final status.
 const FINAL_STATUS_LIMIT: Duration = Duration::from_secs(5);
@@ -79,6 +79,8 @@ pub struct Drain {
     /// The moment by which the app must have stopped, if there is one.
     cut: Option<Uptime>,
     signals: u32,
+    /// Whether somebody waits for the agent's end: after a signal, or a requested drain.
+    awaited: bool,
     running: Option<RunningContainer>,
     to_stop: VecDeque<ContainerId>,
     connections: Option<u32>,
@@ -139,6 +141,7 @@ impl Drain {
         let mut drain = Self {
             cut: cause.cut(now).map(|at| at.max(now)).into_iter().chain(inherited).min(),
             signals: u32::from(cause == Cause::Signal),
+            awaited: matches!(cause, Cause::Signal | Cause::Asked(_)),
             past,
             cause,
             entered: now,
@@ -173,6 +176,8 @@ impl Drain {
         };
         if matches!(input, Input::Event(Event::Signalled(_))) {
             self.signalled(outbox, now);
+        } else if matches!(input, Input::Event(Event::DrainRequested(_))) {
+            self.awaits(now);
         } else if let Some(event) = self.answer(input) {
             if self.answered(event, outbox, now) {
                 return self.over(now);
@@ -187,7 +192,15 @@ impl Drain {
         self.signals += 1;
         if self.signals > 1 {
             self.hurry(outbox, now);
-        } else if matches!(self.stage, Stage::CompletingHook) {
+        } else {
+            self.awaits(now);
+        }
+    }
+
+    /// Somebody waits for the end of a drain that goes on already.
+    fn awaits(&mut self, now: Uptime) {
+        self.awaited = true;
+        if matches!(self.stage, Stage::CompletingHook) {
             self.hook.wait_for_answers(UNANSWERED_LIMIT, now);
         }
     }
