@@ -84,7 +84,9 @@ impl Journal {
     fn text(&self) -> String {
         let lines = self.0.iter().filter_map(|entry| {
             let unit = entry["UNIT"].as_str().or(entry["_SYSTEMD_UNIT"].as_str())?;
-            ["berth.service", "berth-drain.service", "docker.service", "network-card.service"].contains(&unit).then(|| format!("{unit}: {}", message(entry)))
+            ["berth.service", "berth-drain.service", "docker.service", "network-card.service"]
+                .contains(&unit)
+                .then(|| format!("{unit}: {}", message(entry)))
         });
         lines.collect::<Vec<_>>().join("\n")
     }

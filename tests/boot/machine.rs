@@ -122,7 +122,8 @@ impl Machine {
 
     /// Lets a unit start no earlier than `release` says, at every boot.
     pub(crate) fn hold_back(&self, unit: &str) {
-        let wait = format!("[Service]\nExecStartPre=/bin/sh -c 'until [ -e /run/release-{unit} ]; do sleep 0.02; done'\n");
+        let wait =
+            format!("[Service]\nExecStartPre=/bin/sh -c 'until [ -e /run/release-{unit} ]; do sleep 0.02; done'\n");
         self.write(&format!("/etc/systemd/system/{unit}.service.d/held.conf"), &wait);
     }
 

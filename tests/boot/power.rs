@@ -86,6 +86,10 @@ async fn leave(machine: &Machine, how: &str) {
 }
 
 async fn come_back(machine: &Machine, how: &str) {
-    if how == RESCUE { machine.power_loss() } else { machine.switch_on().unwrap() }
+    if how == RESCUE {
+        machine.power_loss()
+    } else {
+        machine.switch_on().unwrap()
+    }
     machine.is_ready().await;
 }

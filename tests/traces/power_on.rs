@@ -7,7 +7,8 @@ use berth_core::view::Status;
 
 use crate::sim::{Sim, secs};
 
-const LINE: &str = "image=123456789012.dkr.ecr.us-east-2.amazonaws.com/api:v1 port=8080 health=/health secrets=prod/api";
+const LINE: &str =
+    "image=123456789012.dkr.ecr.us-east-2.amazonaws.com/api:v1 port=8080 health=/health secrets=prod/api";
 
 /// When a line with these words was first written, in seconds.
 fn when(life: &Sim, words: &str) -> f64 {
@@ -21,7 +22,8 @@ fn metadata_that_come_within_seconds_are_seen_within_50_ms() {
     // Each attempt fails after 10 ms, as without a route.
     for failures in [1, 10, 60] {
         let life = Sim::new(LINE).fails(JobKind::Identify, failures, ErrorClass::Transient, "no route").run(secs(60));
-        let (identified, most) = (when(&life, " Identified "), 0.01 + f64::from(u8::try_from(failures).unwrap()) * 0.06);
+        let (identified, most) =
+            (when(&life, " Identified "), 0.01 + f64::from(u8::try_from(failures).unwrap()) * 0.06);
         assert!(identified <= most + 0.01, "{failures} failures: {identified} > {most}\n{}", life.trace());
         assert_eq!(life.view().status, Status::Ok);
     }

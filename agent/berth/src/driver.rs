@@ -196,13 +196,7 @@ fn log_dropped_lines() {
     }
 }
 
-fn log_effect(
-    feed: &broadcast::Sender<Arc<str>>,
-    phase: PhaseName,
-    effect: &Effect,
-    repeats: &Repeats,
-    now: Uptime,
-) {
+fn log_effect(feed: &broadcast::Sender<Arc<str>>, phase: PhaseName, effect: &Effect, repeats: &Repeats, now: Uptime) {
     // A final status while the app still serves is a warning.
     let is_warning = matches!(effect, Effect::Job(_, Job::WriteFinalStatus { .. }))
         && matches!(phase, PhaseName::Serve | PhaseName::Warm);

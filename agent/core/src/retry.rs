@@ -16,8 +16,7 @@ pub struct Backoff {
 
 /// For the metadata at power-on: the agent starts beside the network, and whatever it waits after the network is up is its own delay.
 /// For the first four seconds or so an attempt follows within 50 ms; without a network each fails at once.
-pub const POWER_ON: Backoff =
-    Backoff { first: Duration::from_millis(50), steady: 100, cap: Duration::from_secs(1) };
+pub const POWER_ON: Backoff = Backoff { first: Duration::from_millis(50), steady: 100, cap: Duration::from_secs(1) };
 
 /// For services on this machine (metadata, engine): they start during a boot, so they are asked often.
 pub const NEAR: Backoff = Backoff { first: Duration::from_millis(100), steady: 1, cap: Duration::from_secs(1) };

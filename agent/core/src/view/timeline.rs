@@ -46,6 +46,9 @@ pub struct Timeline {
     pub last_life: Option<Ending>,
     /// When the app first served; null if it never did.
     pub ready_seconds: Option<f64>,
+    /// When the machine's kernel started, in a container its PID 1: before the agent, so a negative number. Null if the start of the machine did not
+    /// start the agent, or if systemd does not say.
+    pub power_on_seconds: Option<f64>,
     /// The boot, then the way out once it has begun.
     pub panels: Vec<Panel>,
 }
@@ -64,10 +67,35 @@ pub struct Panel {
     pub running: bool,
     /// The phases in it.
     pub phases: Vec<Band>,
+    /// What came up beside the agent since power-on, in the order it began.
+    pub units: Vec<UnitBar>,
     /// Its steps, in the order they began.
     pub steps: Vec<Bar>,
     /// What is waited for, and until when.
     pub deadlines: Vec<DeadlineView>,
+}
+
+/// A part of the machine's start within a panel: the kernel, or a unit of systemd.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct UnitBar {
+    /// The unit; `kernel` and `initrd` for what is before the first of them.
+    pub name: String,
+    /// From when; of a target from power-on.
+    pub began_seconds: f64,
+    /// To when it was active, or now.
+    pub until_seconds: f64,
+    /// Whether it still starts.
+    pub running: bool,
+}
+
+/// The start of the machine. Moments are on the axis of the timeline.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PowerOn {
+    /// When the kernel started.
+    pub at_seconds: f64,
+    /// What came up since then, each with when it began and when it was active, if it is.
+    pub units: Vec<(String, f64, Option<f64>)>,
 }
 
 /// A phase within a panel.
@@ -169,8 +197,28 @@ impl Timeline {
             reason: view.reason.clone(),
             last_life: None,
             ready_seconds: began(view, |name| name == PhaseName::Serve),
+            power_on_seconds: None,
             panels,
         }
+    }
+
+    /// The same, from power-on: the boot's axis begins there. What began after the boot's end is left out.
+    #[must_use]
+    pub fn since(mut self, power_on: PowerOn) -> Self {
+        let at = power_on.at_seconds;
+        let Some(boot) = self.panels.first_mut().filter(|boot| (-LONGEST..=boot.began_seconds).contains(&at)) else {
+            return self;
+        };
+        let units = power_on.units.into_iter().filter_map(|(name, began, active)| {
+            let until = active.unwrap_or(boot.until_seconds);
+            let is_sane = at <= began && began <= boot.until_seconds && began <= until && until <= LONGEST;
+            is_sane.then_some(UnitBar { name, began_seconds: began, until_seconds: until, running: active.is_none() })
+        });
+        boot.units = units.collect();
+        boot.units.sort_by(|one, other| one.began_seconds.total_cmp(&other.began_seconds));
+        boot.began_seconds = at;
+        self.power_on_seconds = Some(at);
+        self
     }
 
     /// The same of a life that is over.
@@ -214,6 +262,7 @@ fn panel(view: &View, mut steps: Vec<Bar>, began: f64, until: f64, running: bool
         until_seconds: until,
         running,
         phases: bands(&view.phases, began, until),
+        units: Vec::new(),
         steps,
         deadlines: Vec::new(),
     }

@@ -1,6 +1,8 @@
 //! One step as one line: its name, its bar on the panel's axis, how long it took, and what went wrong.
 
-use berth_core::view::timeline::{Bar, BarState, Panel};
+use std::ops::Range;
+
+use berth_core::view::timeline::{Bar, BarState, Panel, UnitBar};
 
 use crate::commands::humanize::span;
 use berth_config::printable::one_line;
@@ -21,8 +23,46 @@ pub enum Weight {
 
 /// The columns that the names of this panel take.
 pub fn name_width(panel: &Panel) -> usize {
-    let longest = panel.steps.iter().map(|step| step.name.label().chars().count()).max();
-    longest.unwrap_or_default().max(NAME)
+    let steps = panel.steps.iter().map(|step| step.name.label().chars().count());
+    let units = panel.units.iter().map(|unit| unit_name(unit).chars().count());
+    steps.chain(units).max().unwrap_or_default().max(NAME)
+}
+
+/// The name of a unit as a row has it: a service is what a step is, so it needs no suffix.
+pub fn unit_name(unit: &UnitBar) -> &str {
+    unit.name.strip_suffix(".service").unwrap_or(&unit.name)
+}
+
+/// The line of a unit, as that of a step. To reach a target is to wait.
+pub fn unit_row(panel: &Panel, unit: &UnitBar, width: usize) -> String {
+    let names = name_width(panel);
+    let mark = match unit.running {
+        true => '╌',
+        false if unit.name.ends_with(".target") => '·',
+        false => '─',
+    };
+    let drawn = columns(panel, unit.began_seconds, unit.until_seconds, (width + NAME).saturating_sub(names));
+    let bar: String = (0..drawn.width).map(|at| if drawn.bar.contains(&at) { mark } else { ' ' }).collect();
+    let took = span(unit.until_seconds - unit.began_seconds);
+    format!("  {:<names$} {bar} {took:>7}", unit_name(unit))
+}
+
+/// Where a bar is drawn.
+struct Columns {
+    bar: Range<usize>,
+    width: usize,
+}
+
+fn columns(panel: &Panel, began: f64, until: f64, width: usize) -> Columns {
+    let begins = column(panel, began, width).min(width.saturating_sub(1));
+    Columns { bar: begins..column(panel, until, width).max(begins + 1), width }
+}
+
+fn column(panel: &Panel, moment: f64, width: usize) -> usize {
+    let whole = panel.until_seconds - panel.began_seconds;
+    let share = if whole > 0.0 { (moment - panel.began_seconds) / whole } else { 0.0 };
+    // A float saturates when it becomes an integer.
+    ((share * width as f64).round() as usize).min(width)
 }
 
 /// The name of a step in so many columns.
@@ -62,22 +102,19 @@ pub fn notes(step: &Bar) -> String {
 
 /// The bar alone, in so many columns.
 pub fn bar(panel: &Panel, step: &Bar, width: usize, weight: Weight) -> String {
-    let whole = panel.until_seconds - panel.began_seconds;
-    let column = |moment: f64| {
-        let share = if whole > 0.0 { (moment - panel.began_seconds) / whole } else { 0.0 };
-        // A float saturates when it becomes an integer.
-        ((share * width as f64).round() as usize).min(width)
-    };
-    let begins = column(step.began_seconds).min(width.saturating_sub(1));
-    let ends = column(step.until_seconds).max(begins + 1);
+    let drawn = columns(panel, step.began_seconds, step.until_seconds, width);
     let work = match (step.state, weight) {
         (BarState::Running | BarState::CutOff, _) => '╌',
         (_, Weight::Path) if !step.critical => '─',
         _ => '━',
     };
-    let waits: Vec<_> = step.waits.iter().map(|wait| column(wait.began_seconds)..column(wait.until_seconds)).collect();
+    let waits: Vec<_> = step
+        .waits
+        .iter()
+        .map(|wait| column(panel, wait.began_seconds, width)..column(panel, wait.until_seconds, width))
+        .collect();
     let mark = |at: usize| match at {
-        _ if at < begins || at >= ends => ' ',
+        _ if !drawn.bar.contains(&at) => ' ',
         _ if waits.iter().any(|wait| wait.contains(&at)) => '·',
         _ => work,
     };

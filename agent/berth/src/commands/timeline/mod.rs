@@ -1,4 +1,4 @@
-//! `berth timeline`: where the time of the boot and of the drain went, as text, as JSON or as a picture. When no agent runs, it shows
+//! `berth timeline`: where the time went from power-on to ready, and in the drain, as text, as JSON or as a picture. When no agent runs, it shows
 //! the last life.
 
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use berth_core::view::timeline::Timeline;
 
 use crate::cli::{Global, TimelineArgs};
-use crate::io::host::state_dir;
+use crate::io::host::{power_on, state_dir};
 use crate::io::listen::socket_client::{self, ClientError};
 use berth_config::printable::one_line;
 
@@ -37,9 +37,14 @@ pub async fn main(global: &Global, args: &TimelineArgs) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The timeline of the running agent.
+/// The timeline of the running agent; from power-on, if that started it.
 pub async fn run(run_dir: &Path) -> Result<Timeline, ClientError> {
-    Ok(Timeline::of(&socket_client::status(run_dir).await?))
+    let report = socket_client::status(run_dir).await?;
+    let timeline = Timeline::of(&report);
+    Ok(match power_on::read(report.now_seconds).await {
+        Some(power_on) => timeline.since(power_on),
+        None => timeline,
+    })
 }
 
 /// The timeline in the format of the flags.

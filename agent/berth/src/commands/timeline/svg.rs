@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use berth_core::view::timeline::{Bar, BarState, Panel, Span, Timeline};
+use berth_core::view::timeline::{Bar, BarState, Panel, Span, Timeline, UnitBar};
 
 use super::{axis, bars, text};
 use crate::commands::humanize::{point, span};
@@ -84,7 +84,11 @@ fn head(svg: &mut String, timeline: &Timeline) {
 }
 
 fn height(panel: &Panel) -> f64 {
-    PANEL_HEAD + ROW * panel.steps.len().max(1) as f64 + DEADLINE * panel.deadlines.len() as f64 + PANEL_FOOT
+    PANEL_HEAD + ROW * rows(panel) + DEADLINE * panel.deadlines.len() as f64 + PANEL_FOOT
+}
+
+fn rows(panel: &Panel) -> f64 {
+    (panel.units.len() + panel.steps.len().max(1)) as f64
 }
 
 /// Where a moment is on a panel's axis.
@@ -117,7 +121,7 @@ fn is_near(panel: &Panel, at: f64) -> bool {
 fn draw_panel(svg: &mut String, panel: &Panel, top: f64) {
     let axis = Axis::of(panel);
     let (strip, first) = (top + 30.0, top + PANEL_HEAD);
-    let last = first + ROW * panel.steps.len().max(1) as f64;
+    let last = first + ROW * rows(panel);
 
     let going = if panel.running { ", going on" } else { "" };
     words(svg, MARGIN, top + 20.0, "part", panel.name.word());
@@ -156,12 +160,29 @@ fn draw_panel(svg: &mut String, panel: &Panel, top: f64) {
             words(svg, RIGHT, y, "lates end", &format!("{when} →"));
         }
     }
+    for (at, unit) in panel.units.iter().enumerate() {
+        draw_unit(svg, &axis, unit, first + ROW * at as f64);
+    }
+    let first = first + ROW * panel.units.len() as f64;
     if panel.steps.is_empty() {
         words(svg, LEFT, first + 16.0, "quiet", "no step has begun");
     }
     for (at, step) in panel.steps.iter().enumerate() {
         draw_step(svg, &axis, step, first + ROW * at as f64);
     }
+}
+
+/// What came up beside the agent: its bar is lighter than that of a step, since it is not the agent's time.
+fn draw_unit(svg: &mut String, axis: &Axis, unit: &UnitBar, top: f64) {
+    let took = span(unit.until_seconds - unit.began_seconds);
+    let going = if unit.running { " g" } else { "" };
+    let tooltip = format!("{}: {took}; begins at {}", unit.name, span(unit.began_seconds - axis.began));
+    let _ = writeln!(svg, "<g><title>{}</title>", escaped(&tooltip, TOOLTIP));
+    words(svg, LEFT - 12.0, top + ROW / 2.0 + 4.0, "quiet end", bars::unit_name(unit));
+    part(svg, axis, &format!("u{going}"), unit.began_seconds, unit.until_seconds, top + (ROW - BAR) / 2.0);
+    let x = axis.at(unit.until_seconds).max(axis.at(unit.began_seconds) + NARROW) + 8.0;
+    words(svg, x, top + ROW / 2.0 + 4.0, "quiet over", &took);
+    svg.push_str("</g>\n");
 }
 
 fn draw_step(svg: &mut String, axis: &Axis, step: &Bar, top: f64) {
@@ -224,16 +245,17 @@ fn legend(svg: &mut String, y: f64) {
     let axis = Axis { began: 0.0, whole: RIGHT - LEFT };
     for (at, kind, what) in [
         (0.0, "k", "critical path"),
-        (150.0, "b", "off it"),
-        (250.0, "f", "failed"),
-        (420.0, "k g", "going on, or cut off"),
+        (130.0, "b", "off it"),
+        (205.0, "u", "beside berth"),
+        (325.0, "f", "failed"),
+        (480.0, "k g", "going on, or cut off"),
     ] {
         part(svg, &axis, kind, at, at + 18.0, y - 10.0);
         words(svg, LEFT + at + 25.0, y, "quiet", what);
     }
-    hatched(svg, &axis, "k", 330.0, 348.0, y - 10.0);
-    words(svg, LEFT + 355.0, y, "quiet", "waiting");
-    let x = LEFT + 600.0;
+    hatched(svg, &axis, "k", 400.0, 418.0, y - 10.0);
+    words(svg, LEFT + 425.0, y, "quiet", "waiting");
+    let x = LEFT + 640.0;
     let _ = writeln!(svg, "<path class=\"late\" d=\"M{x} {}H{}\"/>", y - 4.0, x + 18.0);
     words(svg, x + 25.0, y, "quiet", "deadline");
     let _ = writeln!(svg, "</g>");

@@ -48,7 +48,10 @@ pub(super) fn heading(timeline: &Timeline) -> String {
 /// The time to ready.
 pub(super) fn outcome(timeline: &Timeline) -> String {
     match timeline.ready_seconds {
-        Some(ready) => format!("ready after {}", span(ready)),
+        Some(ready) => match timeline.power_on_seconds {
+            Some(power_on) => format!("ready after {}, {} after power-on", span(ready), span(ready - power_on)),
+            None => format!("ready after {}", span(ready)),
+        },
         None if timeline.phase == PhaseName::Boot => format!("not ready after {}", span(timeline.now_seconds)),
         None => "never ready".into(),
     }
@@ -64,6 +67,9 @@ fn draw_panel(text: &mut String, panel: &Panel) {
         let _ = writeln!(text, "  no step has begun");
     } else {
         let _ = writeln!(text, "{:indent$}{}", "", marks(whole, (BAR + NAME).saturating_sub(names)).trim_end());
+    }
+    for unit in &panel.units {
+        let _ = writeln!(text, "{}", bars::unit_row(panel, unit, BAR));
     }
     for step in &panel.steps {
         let _ = writeln!(text, "{}", bars::row(panel, step, BAR, Weight::Path));

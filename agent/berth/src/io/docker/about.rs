@@ -4,8 +4,8 @@
 //! command.
 
 use std::error::Error;
-use std::time::Duration;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};

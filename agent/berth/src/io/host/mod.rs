@@ -1,5 +1,5 @@
 //! The instance itself, in no order: files (`small_file`, `state_dir`, `note`, `paths`, `memory_fs`), where the agent is seen (`log`, `console`,
-//! `terminal`), its service manager (`systemd`, `signals`) and its network (`ip_routes`, `packet_filter`, `metadata_block`).
+//! `terminal`), its service manager (`systemd`, `signals`, `power_on`) and its network (`ip_routes`, `packet_filter`, `metadata_block`).
 
 pub mod console;
 pub mod ip_routes;
@@ -9,6 +9,7 @@ pub mod metadata_block;
 pub mod note;
 pub mod packet_filter;
 pub mod paths;
+pub mod power_on;
 pub mod signals;
 pub mod small_file;
 pub mod state_dir;
