@@ -12,6 +12,7 @@ use berth_kit::World;
 use berth_kit::client;
 use serde_json::Value;
 
+use crate::hardware::HARDWARE;
 use crate::network::{self, MACHINE};
 use crate::{BERTH, command, until};
 
@@ -33,27 +34,6 @@ impl Suite {
         }
     }
 }
-
-/// As `--privileged`, without what a machine that is itself one in a cloud may not have, and with a namespace of control
-/// groups of its own. The journal outlives the machine.
-const HARDWARE: &[&str] = &[
-    "--tty",
-    "--stop-signal=SIGRTMIN+3",
-    "--network=none",
-    "--cap-add=ALL",
-    "--cap-drop=SYS_RESOURCE",
-    "--security-opt=seccomp=unconfined",
-    "--security-opt=apparmor=unconfined",
-    "--security-opt=systempaths=unconfined",
-    "--device-cgroup-rule=a *:* rwm",
-    "--cgroupns=private",
-    "--tmpfs=/run:exec",
-    "--tmpfs=/run/lock",
-    "--tmpfs=/tmp:exec",
-    "--volume=/var/lib/docker",
-    "--volume=/var/lib/containerd",
-    "--volume=/var/log/journal",
-];
 
 /// Lists what is on the machine's disk and tmpfs; not what others write there while the machine runs.
 const FILES: &str = "find / /run '(' -path /proc -o -path /sys -o -path /dev -o -path /tmp -o -path /var/log -o -path /var/lib/docker \

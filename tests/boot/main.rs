@@ -28,6 +28,7 @@ macro_rules! on_each_machine {
 
 mod command;
 mod cores;
+mod hardware;
 mod journal;
 mod machine;
 mod network;

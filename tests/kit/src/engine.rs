@@ -33,7 +33,7 @@ pub fn resolves_tags() -> bool {
 
 impl Engine {
     /// The engine with this socket.
-    pub(crate) fn at(socket: impl Into<PathBuf>) -> Self {
+    pub fn at(socket: impl Into<PathBuf>) -> Self {
         Self { socket: socket.into() }
     }
 

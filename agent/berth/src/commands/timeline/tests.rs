@@ -1,5 +1,5 @@
 use berth_core::view::published::{Published, StatusReport};
-use berth_core::view::timeline::{BarState, Panel};
+use berth_core::view::timeline::{BarState, Panel, PowerOn};
 use berth_core::view::{DeadlineName, DeadlineView, PhaseName, PhaseView, Status, StepName, StepView, View, WaitView};
 use expect_test::expect;
 
@@ -177,6 +177,76 @@ fn what_goes_on_reaches_to_now() {
 
           ━ critical path   ─ off it   · waiting   ╌ going on, or cut off
     "#]].assert_eq(&text::draw(&Timeline::of(&booting())));
+}
+
+/// A machine that was switched on 3.4 s before the agent.
+fn power_on() -> PowerOn {
+    let unit = |name: &str, began, active| (name.to_owned(), began, active);
+    PowerOn {
+        at_seconds: -3.4,
+        units: vec![
+            unit("docker.service", 0.2, Some(2.9)),
+            unit("kernel", -3.4, Some(-1.2)),
+            unit("systemd-networkd.service", -0.6, Some(-0.5)),
+            unit("network-online.target", -3.4, Some(0.1)),
+            unit("cloud-final.service", 3.0, None),
+            unit("containerd.service", 99.0, Some(99.5)),
+        ],
+    }
+}
+
+#[test]
+fn from_power_on_the_boot_has_what_came_up_beside_the_agent_on_the_same_axis() {
+    let timeline = Timeline::of(&booting()).since(power_on());
+    expect![[r#"
+        ap-api, not ready after 4.2 s
+
+          boot 7.6 s, going on
+                                ╷0        ╷2 s     ╷4 s      ╷6 s
+          kernel                ───────────                             2.2 s
+          network-online.target ·················                       3.5 s
+          systemd-networkd                    ─                        100 ms
+          docker                                  ─────────────         2.7 s
+          cloud-final                                          ╌╌╌╌╌╌   1.2 s
+          identity                               ━                      31 ms
+          config                                 ━                      12 ms
+          listen                                 ─                       1 ms
+          secrets                                ╌··╌····╌╌··········   4.2 s  4 attempts, 3.4 s waiting, ThrottlingException: Rate exceeded
+          login                                  ━                     210 ms
+          engine                                 ─                      90 ms
+          containers                             ─                      20 ms
+          digest                                  ━                    180 ms
+          image                                    ━                    12 ms
+          pull                                     ╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌   3.8 s
+          boot.timeout ends after 10 min 3 s
+
+          ━ critical path   ─ off it   · waiting   ╌ going on, or cut off
+    "#]].assert_eq(&text::draw(&timeline));
+    let json: serde_json::Value = serde_json::from_str(&json(&timeline)).unwrap();
+    assert_eq!((&json["power_on_seconds"], &json["panels"][0]["began_seconds"]), (&(-3.4).into(), &(-3.4).into()));
+    assert_eq!(json["panels"][0]["units"][0]["name"], "kernel");
+    let svg = svg::draw(&timeline);
+    let words: String = well_formed(&svg).descendants().filter_map(|node| node.text()).collect();
+    for shown in ["kernel", "network-online.target", "docker", "beside berth"] {
+        assert!(words.contains(shown), "{shown}");
+    }
+    assert!(!words.contains("containerd"), "it began after the boot: another start");
+    assert!(text::draw(&Timeline::of(&life()).since(power_on())).contains("ready after 11.9 s, 15.3 s after power-on"));
+}
+
+#[test]
+fn a_power_on_that_cannot_be_is_left_out() {
+    let without = Timeline::of(&booting());
+    for at_seconds in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1e300, 7.0] {
+        assert_eq!(Timeline::of(&booting()).since(PowerOn { at_seconds, ..power_on() }), without, "{at_seconds}");
+    }
+    let strange = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -5.0, 0.0, 1e-12, 1e300];
+    let units = strange.iter().flat_map(|began| strange.map(|active| ("x".to_owned(), *began, Some(active)))).collect();
+    let timeline = Timeline::of(&booting()).since(PowerOn { units, ..power_on() });
+    let svg = svg::draw(&timeline);
+    well_formed(&svg);
+    assert!(!svg.contains("NaN") && !svg.contains("inf\""), "{svg}");
+    assert!(text::draw(&timeline).lines().all(|line| line.chars().count() < 200));
 }
 
 #[test]

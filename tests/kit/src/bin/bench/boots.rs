@@ -112,7 +112,7 @@ fn app() -> Image {
 }
 
 /// The demo app and as much noise as makes this many bytes to transfer.
-fn filled(bytes: usize) -> Built {
+pub(crate) fn filled(bytes: usize) -> Built {
     let app = app();
     let rest = bytes - app.build().size();
     app.layer_of_random(rest).build()

@@ -1,7 +1,7 @@
 //! `make bench`: what berth costs and gains, measured in one run on one machine, as ratios.
 //!
 //! `bench` measures everything, `bench PART…` some of it: `boots` (beside the bash that it replaces and beside the bare engine
-//! calls), `idle`, `reaction`, `hostile`, `pigz`. What is printed is Markdown for docs/performance.md, and `boots` draws docs/boot.svg.
+//! calls), `power` (the same from power-on, on machines with systemd), `idle`, `reaction`, `hostile`, `pigz`. What is printed is Markdown for docs/performance.md, and `boots` draws docs/boot.svg.
 //! BERTH_BIN is the shipped binary, AWS_CLI the directory of the `aws` that the bash calls; BENCH_ROUNDS makes a trial short.
 //!
 //! Nothing here is an absolute promise: a machine's speed drifts, the ratio of runs that follow each other does not.
@@ -26,6 +26,15 @@ use berth_kit::{client, clock};
 mod boots;
 mod ways;
 
+#[path = "../../../../boot/command.rs"]
+mod command;
+#[path = "../../../../boot/hardware.rs"]
+mod hardware;
+#[allow(dead_code, reason = "tests/boot uses the rest")]
+#[path = "../../../../boot/network.rs"]
+mod network;
+mod power;
+
 mod berth;
 mod floor;
 mod user_data;
@@ -40,7 +49,7 @@ mod picture;
 mod table;
 
 /// The parts, in the order in which they are measured.
-const PARTS: [&str; 5] = ["boots", "idle", "reaction", "hostile", "pigz"];
+const PARTS: [&str; 6] = ["boots", "power", "idle", "reaction", "hostile", "pigz"];
 /// For anything to happen.
 const BOUND: Duration = Duration::from_secs(120);
 
@@ -58,6 +67,7 @@ async fn main() {
         eprintln!("bench: {part}");
         match part.as_str() {
             "boots" => boots::measure(&berth).await,
+            "power" => power::measure(&berth),
             "idle" => idle::measure(&berth).await,
             "reaction" => reaction::measure(&berth).await,
             "hostile" => hostile::measure(&berth).await,

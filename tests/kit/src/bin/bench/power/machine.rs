@@ -1,0 +1,166 @@
+//! A machine of tests/boot with cloud-init: its disk stays from boot to boot, and each boot is one of an instance with another id.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::thread::{JoinHandle, spawn};
+use std::time::{Duration, Instant};
+
+use berth_kit::engine::Engine;
+use berth_kit::{World, client};
+use nix::sched::{CloneFlags, setns};
+use nix::time::{ClockId, clock_gettime};
+use tokio::runtime::Builder;
+
+use crate::hardware::HARDWARE;
+use crate::{BOUND, command, network, root};
+
+/// Between two questions.
+const PAUSE: Duration = Duration::from_millis(3);
+
+/// The machine; gone when dropped.
+pub(super) struct Machine {
+    name: String,
+}
+
+/// Seconds of the clock that the machine's systemd reads, too.
+pub(super) fn monotonic() -> f64 {
+    Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC).unwrap()).as_secs_f64()
+}
+
+impl Machine {
+    /// As an AMI's builder makes it: switched on, berth's package installed, and the `aws` command that the bash calls.
+    pub(super) async fn built(suite: &str, world: &World, berth: &Path) -> Self {
+        let suite = format!("{suite}-cloud-init");
+        command::run(root().join("tests/boot/image"), [&suite]).unwrap();
+        let machine = Self { name: format!("berth-bench-{}", world.name) };
+        let create = ["create", "--name", &machine.name, "--hostname", "bench"].map(str::to_owned);
+        let hardware = HARDWARE.iter().map(|word| (*word).to_owned());
+        docker(create.into_iter().chain(hardware).chain([format!("berth-test/machine:{suite}")]));
+        machine.switch_on();
+        machine
+            .until("docker.service is active", || machine.try_run("systemctl is-active docker.service").is_ok())
+            .await;
+
+        let packages = tempfile::tempdir().unwrap();
+        let arguments = [berth.as_os_str(), std::env::consts::ARCH.as_ref(), packages.path().as_os_str()];
+        let package = command::run(root().join("packaging/deb"), arguments).unwrap();
+        machine.copy(Path::new(package.trim()), "/var/tmp/berth.deb");
+        machine.run("dpkg --install /var/tmp/berth.deb");
+        let aws = format!("[Service]\nEnvironment=AWS_ENDPOINT_URL={}\nRestartSec=60\n", world.aws.endpoint());
+        machine.write("/etc/systemd/system/berth.service.d/world.conf", &aws);
+
+        let aws = std::env::var("AWS_CLI").expect("AWS_CLI names the directory of the aws command: tests/install-aws");
+        let modules = Path::new(&aws).with_file_name("lib").read_dir().unwrap().next().unwrap().unwrap().path();
+        machine.copy(&modules.join("site-packages"), "/opt/aws");
+        machine.run("python3 -m compileall -q /opt/aws >/dev/null || true");
+        machine.write("/usr/local/bin/aws", "#!/bin/sh\nPYTHONPATH=/opt/aws exec python3 -m awscli \"$@\"\n");
+        machine.run("chmod 755 /usr/local/bin/aws && mkdir -p /etc/cloud/cloud.cfg.d");
+        let only = "datasource_list: [NoCloud]\nnetwork: {config: disabled}\n";
+        machine.write("/etc/cloud/cloud.cfg.d/99-bench.cfg", only);
+        machine
+    }
+
+    /// What its next boot finds: nothing of a container, the image if it is to be present, these user-data for cloud-init, and berth enabled or not,
+    /// with this drop-in. Then the power is cut.
+    pub(super) fn prepare(&self, instance: &str, user_data: &str, berth: Option<&str>, image: Option<&str>) {
+        self.run("systemctl kill --signal=KILL berth.service 2>/dev/null; systemctl kill --signal=KILL cloud-final.service 2>/dev/null; true");
+        self.run("docker ps --all --quiet | xargs --no-run-if-empty docker rm --force >/dev/null");
+        let images = "docker image ls --all --quiet | sort --unique";
+        match image {
+            Some(image) => drop(self.run(&format!("docker image inspect {image} >/dev/null"))),
+            None => drop(self.run(&format!("{images} | xargs --no-run-if-empty docker image rm --force >/dev/null"))),
+        }
+        self.write("/var/lib/cloud/seed/nocloud/user-data", user_data);
+        self.write("/var/lib/cloud/seed/nocloud/meta-data", &format!("instance-id: {instance}\n"));
+        self.write("/etc/systemd/system/berth.service.d/order.conf", berth.unwrap_or_default());
+        self.run(if berth.is_some() { "systemctl enable --quiet berth" } else { "systemctl disable --quiet berth" });
+        self.run("rm --force /var/tmp/steps && sync");
+        docker(["kill", &self.name]);
+    }
+
+    /// Power on, and a card in the network.
+    pub(super) fn switch_on(&self) {
+        docker(["start", &self.name]);
+        network::plug_in(&self.pid()).unwrap();
+    }
+
+    /// When its PID 1 became systemd.
+    pub(super) fn powered_on(&self) -> f64 {
+        let shown = self.run("systemctl show --value --property=UserspaceTimestampMonotonic");
+        shown.trim().parse::<f64>().unwrap() / 1e6
+    }
+
+    /// Its engine, as a process on it reaches it.
+    pub(super) fn engine(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root/run/docker.sock", self.pid()))
+    }
+
+    /// Waits until that engine answers.
+    pub(super) async fn engine_is_up(&self) -> Engine {
+        let (socket, began) = (self.engine(), Instant::now());
+        while !client::over_unix(&socket, client::request("GET", "/_ping"))
+            .await
+            .is_ok_and(|answer| answer.status == 200)
+        {
+            assert!(began.elapsed() < BOUND, "no engine at {}", socket.display());
+            tokio::time::sleep(PAUSE).await;
+        }
+        Engine::at(socket)
+    }
+
+    /// When an address of its loopback first answers 200, on a thread in its network.
+    pub(super) fn first_200(&self, port: u16, path: &'static str) -> JoinHandle<f64> {
+        let namespace = File::open(format!("/proc/{}/ns/net", self.pid())).unwrap();
+        spawn(move || {
+            setns(namespace, CloneFlags::CLONE_NEWNET).unwrap();
+            let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(crate::answers(SocketAddr::from(([127, 0, 0, 1], port)), path, 200));
+            monotonic()
+        })
+    }
+
+    /// Runs a command line on it: what it printed.
+    pub(super) fn run(&self, line: &str) -> String {
+        self.try_run(line).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn try_run(&self, line: &str) -> Result<String, String> {
+        command::run("docker", ["exec", &self.name, "sh", "-c", line])
+    }
+
+    /// Waits until something holds.
+    pub(super) async fn until(&self, what: &str, holds: impl Fn() -> bool) {
+        let began = Instant::now();
+        while !holds() {
+            assert!(began.elapsed() < BOUND, "not: {what}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    fn pid(&self) -> String {
+        docker(["inspect", "--format", "{{.State.Pid}}", &self.name]).trim().to_owned()
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        self.copy(file.path(), path);
+        self.run(&format!("chmod 644 {path}"));
+    }
+
+    fn copy(&self, from: &Path, to: &str) {
+        self.run(&format!("mkdir -p $(dirname {to})"));
+        docker(["cp", &from.display().to_string(), &format!("{}:{to}", self.name)]);
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = command::run("docker", ["rm", "--force", "--volumes", &self.name]);
+    }
+}
+
+fn docker<W: AsRef<std::ffi::OsStr>>(words: impl IntoIterator<Item = W>) -> String {
+    command::run("docker", words).unwrap_or_else(|error| panic!("{error}"))
+}

@@ -1,0 +1,195 @@
+//! From power-on to the app: a machine whose PID 1 is systemd boots in four ways in turn, cold and with the image present. cloud-init is on it in all of
+//! them, as on AMIs; power-on is the start of PID 1.
+
+use std::path::Path;
+use std::time::Duration;
+
+use berth_kit::World;
+use berth_kit::registry::Pushed;
+use serde_json::json;
+
+use crate::boots::filled;
+use crate::table::{Table, Unit};
+use crate::{BOUND, network, root, rounds};
+use machine::{Machine, monotonic};
+
+mod machine;
+
+/// Seconds after the bare engine, and the part of cloud-init with bash.
+const AFTER_ENGINE: f64 = 0.060;
+const BASH: f64 = 0.35;
+/// The order that berth.service had before it started beside the network and the engine.
+const AFTERWARDS: &str = "[Unit]\nWants=network-online.target\nAfter=network-online.target docker.service\n";
+const COMPLETE: &str = "autoscaling CompleteLifecycleAction CONTINUE";
+/// Where the app is published, on the machine's loopback as the bash does.
+const PORT: u16 = 80;
+
+/// What boots the app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// The Engine API, asked from outside as soon as it answers: nobody can be faster.
+    Engine,
+    /// berth.service as it is shipped.
+    Berth,
+    /// The same, ordered after the network and the engine.
+    BerthAfterwards,
+    /// tests/bench/user-data.sh, run by cloud-init.
+    Bash,
+}
+
+/// One boot; seconds from power-on.
+#[derive(Clone, Copy)]
+struct Boot {
+    way: Way,
+    cold: bool,
+    /// The app answered 200; with berth, `/ready` did.
+    ready: f64,
+    /// The launch hook was completed; for the engine, which completes none, the same.
+    completed: f64,
+}
+
+const ALL: [Way; 4] = [Way::Engine, Way::Berth, Way::BerthAfterwards, Way::Bash];
+
+/// Measures on both machines. They have a network of their own, which is that of a thread.
+pub(crate) fn measure(berth: &Path) {
+    let berth = berth.to_owned();
+    let alone = move || {
+        network::enter().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        for suite in ["bookworm", "trixie"] {
+            runtime.block_on(of(suite, &berth));
+        }
+    };
+    std::thread::spawn(alone).join().unwrap();
+}
+
+async fn of(suite: &str, berth: &Path) {
+    let world = World::builder().on(network::FAKES).private_registry().start().await;
+    world.secrets.put("prod/api", r#"{"PASSWORD":"not looked at"}"#);
+    world.autoscaling.show_in_tags();
+    let image = world.registry.push(&world.name, "v1", &filled(2_000_000));
+    let machine = Machine::built(suite, &world, berth).await;
+    let (count, mut boots, mut picture) = (rounds(10), Vec::new(), String::new());
+    for round in 0..count {
+        let mut ways = ALL;
+        ways.rotate_left(round % ALL.len());
+        for way in ways {
+            for cold in [true, false] {
+                boots.push(boot(way, cold, &world, &image, &machine).await);
+                if (way, cold) == (Way::Berth, false) {
+                    picture = machine.run("berth timeline");
+                }
+            }
+        }
+        eprintln!("bench: {} of {count} rounds on {suite}", round + 1);
+    }
+    let engine = machine.run("docker version --format '{{.Server.Version}}'");
+    println!("### Debian {suite}, Docker Engine {}\n", engine.trim());
+    table(&boots, count);
+    println!("```text\n{}```\n", picture);
+}
+
+async fn boot(way: Way, cold: bool, world: &World, image: &Pushed, machine: &Machine) -> Boot {
+    world.user_data(&format!(
+        "berth image={} port=127.0.0.1:{PORT}:8080 health=/health secrets=prod/api registry_auth=ecr",
+        image.by_tag()
+    ));
+    world.autoscaling.put("Pending", Some("InService"));
+    world.autoscaling.enter_wait();
+    let berth = match way {
+        Way::Engine | Way::Bash => None,
+        Way::Berth => Some(""),
+        Way::BerthAfterwards => Some(AFTERWARDS),
+    };
+    let user_data = if way == Way::Bash { script(world, image) } else { "#cloud-config\n".to_owned() };
+    let reference = image.by_tag();
+    machine.prepare(&format!("i-{:x}", fastrand::u64(..)), &user_data, berth, (!cold).then_some(&reference));
+    nix::unistd::sync();
+
+    let earlier = world.journal.count(COMPLETE);
+    machine.switch_on();
+    let (port, path) = if berth.is_some() { (9911, "/ready") } else { (PORT, "/health") };
+    let answers = machine.first_200(port, path);
+    if way == Way::Engine {
+        by_the_engine(world, image, machine, cold).await;
+    }
+    let completed = if way == Way::Engine {
+        None
+    } else {
+        world.journal.wait_for_count(COMPLETE, earlier + 1, BOUND).await;
+        Some(monotonic())
+    };
+    while !answers.is_finished() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let ready = answers.join().unwrap();
+    let on = machine.powered_on();
+    Boot { way, cold, ready: ready - on, completed: completed.unwrap_or(ready) - on }
+}
+
+/// As floor.rs, on the machine's engine.
+async fn by_the_engine(world: &World, image: &Pushed, machine: &Machine, cold: bool) {
+    let engine = machine.engine_is_up().await;
+    if cold {
+        let pulled = engine.pull(&image.by_tag(), Some(("AWS", &world.ecr.password()))).await;
+        assert!(pulled.status == 200 && !pulled.text().contains("errorDetail"), "{}", pulled.text());
+    }
+    let wanted = json!({
+        "Image": image.by_tag(), "ExposedPorts": {"8080/tcp": {}}, "Env": ["PASSWORD=not looked at"],
+        "HostConfig": {"Init": true, "PortBindings": {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": PORT.to_string()}]}},
+    });
+    let created = engine.call("POST", "/containers/create?name=bare", Some(wanted)).await;
+    assert_eq!(created.status, 201, "{}", created.text());
+    let started = engine.call("POST", "/containers/bare/start", None).await;
+    assert_eq!(started.status, 204, "{}", started.text());
+}
+
+/// The bash with what its template fills in.
+fn script(world: &World, image: &Pushed) -> String {
+    let bash = std::fs::read_to_string(root().join("tests/bench/user-data.sh")).unwrap();
+    let filled = format!(
+        "#!/bin/bash\nexport HOME=/root METADATA=http://169.254.169.254 AWS_ENDPOINT_URL={} IMAGE={} PORT={PORT} SECRET=prod/api GROUP={} HOOK=launch\n",
+        world.aws.endpoint(),
+        image.by_tag(),
+        world.autoscaling.group()
+    );
+    filled + &bash
+}
+
+fn table(boots: &[Boot], count: usize) {
+    let mut table = Table::new(&format!("{count} rounds, from power-on"));
+    for (cold, title) in [(true, "cold"), (false, "image present")] {
+        // In the order of the rounds, so that what is compared followed each other.
+        let of = |way: Way, what: fn(&Boot) -> f64| -> Vec<f64> {
+            boots.iter().filter(|boot| boot.way == way && boot.cold == cold).map(what).collect()
+        };
+        let (ready, completed): (fn(&Boot) -> f64, fn(&Boot) -> f64) = (|boot| boot.ready, |boot| boot.completed);
+        let pairs = |one: Vec<f64>, other: Vec<f64>, how: fn(f64, f64) -> f64| -> Vec<f64> {
+            one.into_iter().zip(other).map(|(one, other)| how(one, other)).collect()
+        };
+        let after = |way: Way| pairs(of(way, ready), of(Way::Engine, ready), |one, other| (one - other) * 1e3);
+        let part = pairs(of(Way::Berth, completed), of(Way::Bash, completed), |one, other| one / other);
+        let row = |what: &str| format!("{title}: {what}");
+        table.row(&row("the engine alone, first 200"), Unit::Seconds, &of(Way::Engine, ready), None);
+        table.row(&row("berth, `/ready` 200"), Unit::Seconds, &of(Way::Berth, ready), None);
+        table.row(&row("berth, hook completed"), Unit::Seconds, &of(Way::Berth, completed), None);
+        table.row(
+            &row("berth in the order of before, `/ready` 200"),
+            Unit::Seconds,
+            &of(Way::BerthAfterwards, ready),
+            None,
+        );
+        table.row(&row("cloud-init and bash, first 200"), Unit::Seconds, &of(Way::Bash, ready), None);
+        table.row(&row("cloud-init and bash, hook completed"), Unit::Seconds, &of(Way::Bash, completed), None);
+        let goal = (!cold).then_some(AFTER_ENGINE * 1e3);
+        table.row(&row("**berth after the engine alone**"), Unit::Milliseconds, &after(Way::Berth), goal);
+        table.row(&row("the same in the order of before"), Unit::Milliseconds, &after(Way::BerthAfterwards), None);
+        table.row(
+            &row("**berth over cloud-init and bash**, hook and all"),
+            Unit::Times,
+            &part,
+            (!cold).then_some(BASH),
+        );
+    }
+    table.print();
+}
