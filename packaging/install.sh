@@ -55,6 +55,7 @@ fi
 if active; then
     echo "berth: taking this instance out of traffic and stopping its app; that takes minutes while clients are connected"
     systemctl stop berth.service
+    systemctl stop berth-drain.service
 fi
 [ ! -e "$root/usr/lib/systemd/system/berth.service" ] || unit disable
 find usr -type f | while read -r file; do

@@ -4,7 +4,10 @@ use std::ffi::OsStr;
 use std::process::Command;
 
 /// Runs it to its end: its standard output.
-pub(crate) fn run<W: AsRef<OsStr>>(program: impl AsRef<OsStr>, words: impl IntoIterator<Item = W>) -> Result<String, String> {
+pub(crate) fn run<W: AsRef<OsStr>>(
+    program: impl AsRef<OsStr>,
+    words: impl IntoIterator<Item = W>,
+) -> Result<String, String> {
     let mut command = Command::new(program);
     command.args(words);
     let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;

@@ -28,6 +28,7 @@ fn the_package_brings_a_berth_that_runs_and_an_example_that_it_understands(suite
     assert!(shown.contains("ap-api:a1b2c3d"), "{shown}");
     for file in [
         "/usr/lib/systemd/system/berth.service",
+        "/usr/lib/systemd/system/berth-drain.service",
         "/usr/share/man/man1/berth-run.1.gz",
         "/usr/share/man/man5/berth.toml.5.gz",
         "/usr/share/man/man8/berth.service.8.gz",
@@ -93,7 +94,9 @@ fn a_removal_drains_and_a_purge_leaves_nothing(suite: Suite) {
     let printed = machine.sh("dpkg -r berth");
     assert!(printed.contains("out of traffic") && !printed.contains("warning"), "{printed}");
     let calls = machine.calls();
-    assert!(calls.iter().any(|call| call.ends_with("stop berth.service")), "{calls:?}");
+    for unit in ["berth.service", "berth-drain.service"] {
+        assert!(calls.iter().any(|call| call.ends_with(&format!("stop {unit}"))), "{calls:?}");
+    }
     assert!(!machine.has("/usr/bin/berth"));
     assert!(machine.has("/etc/berth/berth.toml") && machine.has("/var/lib/berth/state"));
 

@@ -56,7 +56,9 @@ fn an_rpm_is_enabled_by_preset_handed_over_at_an_upgrade_and_drained_at_a_remova
     assert!(root.path(ENABLED).is_symlink());
     let preset = fs::read_to_string(root.path("usr/lib/systemd/system-preset/50-berth.preset")).unwrap();
     assert!(preset.contains("\nenable berth.service\n"));
-    assert!(root.path("usr/lib/systemd/system/berth.service").exists());
+    for unit in ["berth.service", "berth-drain.service"] {
+        assert!(root.path(&format!("usr/lib/systemd/system/{unit}")).exists(), "{unit}");
+    }
 
     fs::write(root.path("etc/berth/berth.toml"), "# changed").unwrap();
     fs::write(root.path(BERTH_RUNS), "").unwrap();
@@ -69,7 +71,9 @@ fn an_rpm_is_enabled_by_preset_handed_over_at_an_upgrade_and_drained_at_a_remova
 
     root.rpm(&["--erase", "--nodeps", "berth"], None);
     let calls = root.calls();
-    assert!(calls.contains(&"systemctl --no-reload disable --now berth.service".to_owned()), "{calls:?}");
+    for call in ["--no-reload disable --now berth.service", "stop berth-drain.service"] {
+        assert!(calls.contains(&format!("systemctl {call}")), "{calls:?}");
+    }
     assert!(!root.path("usr/bin/berth").exists() && !root.path("usr/share/doc/berth").exists());
     assert!(!root.path(ENABLED).is_symlink());
 }

@@ -16,7 +16,10 @@ fn install_sh_installs_enables_hands_over_and_takes_all_away_again(suite: Suite)
     let calls = machine.calls();
     assert!(machine.has(&format!("/{ENABLED}")), "{calls:?}");
     assert!(!starts_or_stops(&calls), "{calls:?}");
-    assert!(machine.has("/usr/lib/systemd/system/berth.service") && machine.has("/usr/share/man/man1/berth.1.gz"));
+    assert!(machine.has("/usr/lib/systemd/system/berth.service"));
+    assert!(
+        machine.has("/usr/lib/systemd/system/berth-drain.service") && machine.has("/usr/share/man/man1/berth.1.gz")
+    );
 
     machine.sh("echo changed >>/etc/berth/berth.toml; touch /agent-runs; /unpacked/install.sh");
     let calls = machine.calls();
@@ -25,7 +28,10 @@ fn install_sh_installs_enables_hands_over_and_takes_all_away_again(suite: Suite)
     assert!(machine.sh("cat /etc/berth/berth.toml").ends_with("changed\n"));
 
     machine.sh("mkdir -p /var/lib/berth; /unpacked/install.sh --remove");
-    assert!(machine.calls().contains(&"systemctl stop berth.service".to_owned()));
+    let calls = machine.calls();
+    for unit in ["berth.service", "berth-drain.service"] {
+        assert!(calls.contains(&format!("systemctl stop {unit}")), "{calls:?}");
+    }
     assert!(machine.has("/etc/berth/berth.toml") && !machine.has("/usr/bin/berth"));
     machine.sh("rm /agent-runs; /unpacked/install.sh --purge; rm -r /unpacked /berth.tar.gz");
     assert_eq!(machine.sh("find / -xdev '(' -path /proc -o -path /sys ')' -prune -o -name '*berth*' -print"), "");

@@ -145,6 +145,8 @@ async fn a_builder_that_is_not_ready_is_shown_what_to_do() {
     refused(&bake(&world, &["--image", &missing]).await, 3, &["FAIL  image", "push the image"]);
     let disabled = bake_with_unit(&world, "disabled", &[]).await;
     refused(&disabled, 3, &["berth.service is disabled", "systemctl enable berth"]);
+    let masked = bake_with_unit(&world, "masked", &[]).await;
+    refused(&masked, 3, &["berth-drain.service is masked", "systemctl unmask berth-drain"]);
 
     world.iam.enforce(&serde_json::json!({ "Version": "2012-10-17", "Statement": [] }));
     let denied = ["FAIL  login", "ecr:GetAuthorizationToken", "\"BerthRegistryLogin\""];

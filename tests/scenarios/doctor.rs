@@ -1,6 +1,7 @@
 //! `berth doctor` on an instance that can boot, and on those that cannot: each error named, each with what to do.
 
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use berth_kit::{Fault, World};
@@ -368,4 +369,19 @@ async fn the_screen_of_the_documentation_is_what_it_prints() {
     let printed = berth(&world, &["doctor"]).await;
     let screen = format!("# berth doctor\n{}", on_an_instance(&world, &out(&printed)));
     berth_kit::pages::shows("operations.md", "doctor", "scenarios screen", &screen);
+}
+
+#[tokio::test]
+async fn a_unit_that_would_not_drain_at_a_shutdown_is_a_warning() {
+    let world = instance().await;
+    let bin = world.state_dir().with_file_name("bin");
+    std::fs::create_dir_all(&bin).unwrap();
+    let systemctl = bin.join("systemctl");
+    std::fs::write(&systemctl, "#!/bin/sh\necho masked\nexit 1\n").unwrap();
+    std::fs::set_permissions(&systemctl, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = tokio::process::Command::from(world.launcher(BERTH.as_ref()).env("PATH", &bin).command());
+    let output = command.args(["doctor", "--json"]).output().await.unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((not_ok(&report), output.status.code()), (vec!["unit warn".to_owned()], Some(0)), "{report:#}");
+    assert!(named(&report, "unit")[0]["advice"].as_str().unwrap().contains("unmask berth-drain"));
 }

@@ -11,11 +11,14 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use berth::cli::{RunDir, StateDir, TimelineArgs};
+use berth::commands::timeline::draw;
 use berth_core::message::event::{Event, PullProgress, Signal};
 use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
 use berth_core::view::last_life::{Ending, LastLife};
 use berth_core::view::published::{Published, StatusReport};
+use berth_core::view::timeline::{PowerOn, Timeline};
 
 use serde_json::Value;
 
@@ -150,6 +153,29 @@ fn the_timeline_of_a_boot_is_as_it_is_shown() {
         "timeline of a boot",
         &format!("# berth timeline\n{}", asked(&["timeline"], &report(&sim, 12.0))),
     );
+}
+
+/// As systemd reports the start of an instance: it is handed to the timeline as the command does.
+#[test]
+fn the_timeline_from_power_on_is_as_it_is_shown() {
+    let unit = |name: &str, began, active| (name.to_owned(), began, Some(active));
+    let power_on = PowerOn {
+        at_seconds: -2.84,
+        units: vec![
+            unit("kernel", -2.84, -1.32),
+            unit("cloud-init-local.service", -0.71, 0.05),
+            unit("systemd-networkd.service", 0.06, 0.09),
+            unit("network-online.target", -2.84, 0.21),
+            unit("docker.socket", -0.09, -0.08),
+            unit("containerd.service", -0.03, 0.35),
+            unit("docker.service", 0.36, 1.21),
+            unit("berth.service", -0.01, 0.004),
+        ],
+    };
+    let sim = life(Some(ms(7500))).answer(JobKind::PingEngine, ms(920), Event::EngineAnswered).run(secs(12));
+    let timeline = Timeline::of(&report(&sim, 12.0)).since(power_on);
+    let args = TimelineArgs { json: false, svg: false, run_dir: RunDir::default(), state_dir: StateDir::default() };
+    holds("operations.md", "timeline from power-on", &format!("# berth timeline\n{}", draw(&timeline, &args)));
 }
 
 #[test]

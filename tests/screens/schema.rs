@@ -16,7 +16,7 @@ use berth_core::message::probe_failure::{ProbeFailure, ProbeFailureKind};
 use berth_core::view::feed::{EffectLine, EventLine, FeedLine, LaggedLine};
 use berth_core::view::last_life::{Ending, LastLife};
 use berth_core::view::published::{Published, StatusReport};
-use berth_core::view::timeline::Timeline;
+use berth_core::view::timeline::{PowerOn, Timeline};
 use berth_core::view::{PhaseName, View};
 use berth_kit::schema;
 use serde_json::{Value, json};
@@ -73,6 +73,8 @@ fn what_the_machine_shows_in_many_lives_is_what_the_schemas_say() {
     let values = |of: &dyn Fn(&StatusReport) -> Value| reports.iter().map(of).collect::<Vec<_>>();
     schema::agree("status.json", &values(&|report| json!(report)));
     schema::agree("timeline.json", &values(&|report| json!(Timeline::of(report))));
+    let power_on = PowerOn { at_seconds: -2.0, units: vec![("docker.service".into(), -1.0, None)] };
+    schema::agree("timeline.json", &values(&|report| json!(Timeline::of(report).since(power_on.clone()))));
     let life = |report: &StatusReport| LastLife {
         report: report.clone(),
         last_life: Ending { written_at: "2026-11-21T03:40:04Z".into(), exit_code: Some(5), final_status: None },

@@ -22,6 +22,10 @@ const CONSOLE: Said =
     ("/dev/console", "How a boot or a drain ended, and why, is written here too: EC2 shows it as the system log.");
 const DOCKER: Said = ("/var/run/docker.sock", "The Docker Engine's socket, unless `DOCKER_HOST` names another.");
 const UNIT: Said = ("/usr/lib/systemd/system/berth.service", "The unit. On Debian 12 and Ubuntu it is below `/lib`.");
+const DRAIN_UNIT: Said = (
+    "/usr/lib/systemd/system/berth-drain.service",
+    "Drains at a shutdown, before the engine and the network stop. It has no process.",
+);
 const DROP_IN: Said = ("/etc/systemd/system/berth.service.d/", "Drop-ins, which win over the unit.");
 const DOCUMENTATION: Said = ("/usr/share/doc/berth/", "The documentation, as Markdown.");
 
@@ -138,7 +142,7 @@ pub fn of_keys() -> Vec<Block> {
 
 /// What `berth.service`(8) names under FILES.
 pub fn of_service() -> Vec<Block> {
-    blocks(&[UNIT, DROP_IN, CONFIG, SOCKET, SECRETS, RECORD, CONSOLE])
+    blocks(&[UNIT, DRAIN_UNIT, DROP_IN, CONFIG, SOCKET, SECRETS, RECORD, CONSOLE])
 }
 
 fn blocks(said: &[Said]) -> Vec<Block> {

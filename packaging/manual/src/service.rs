@@ -72,6 +72,10 @@ fn description() -> Vec<Block> {
             "`systemctl stop berth` and a shutdown drain: the instance answers 503, connections end, the app is stopped, and the \
              termination hook is completed. `systemctl restart berth` drains as well; for an upgrade use `berth handover`.",
         ),
+        paragraph(
+            "The agent starts beside the network and the engine. `berth-drain.service`, which it pulls in, has the order at a shutdown: its stop \
+             is `berth drain --wait`, and the engine and the network are told to stop when that has ended. Do not mask it.",
+        ),
     ]
 }
 

@@ -108,6 +108,8 @@ async fn examine(global: &Global, aws: &Aws, engine: &Result<Engine, EngineError
         checks.extend(unit("docker.service", "systemctl enable docker"));
     }
     checks.extend(unit("berth.service", "install berth's package, then systemctl enable berth"));
+    checks
+        .extend(unit("berth-drain.service", "without it a shutdown cuts the drain off: systemctl unmask berth-drain"));
     checks.extend([host::roots(aws.http()), host::run_dir(&run_dir), state(&global.state_dir())]);
     checks.push(match running {
         Some(_) => Finding::fail("agent", agent.found, "stop it first: systemctl stop berth drains it"),

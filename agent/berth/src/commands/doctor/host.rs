@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
+use std::process::Command;
 
 use berth_config::{Config, Port, Protocol};
 use berth_core::message::error::{ErrorClass, JobError};
@@ -29,6 +30,15 @@ const LITTLE: u64 = 2_000_000_000;
 pub fn root() -> Option<Finding> {
     let advice = "run it as root, as the agent runs: for another user some checks fail";
     (!nix::unistd::geteuid().is_root()).then(|| Finding::warn("user", "this is not root", advice))
+}
+
+/// A warning if a shutdown would not drain: the unit that drains is masked. Nothing without systemd.
+pub fn drain_unit() -> Option<Finding> {
+    let output = Command::new("systemctl").args(["is-enabled", "berth-drain.service"]).output().ok()?;
+    let advice = "at a shutdown the engine stops before the drain is over: systemctl unmask berth-drain";
+    String::from_utf8_lossy(&output.stdout)
+        .starts_with("masked")
+        .then(|| Finding::warn("unit", "berth-drain.service is masked", advice))
 }
 
 /// The root certificates for AWS services.

@@ -258,6 +258,7 @@ async fn examine_host(
         checks.extend(host::proxies(about, aws.http(), &config.image.registry));
     }
     checks.push(agent_check);
+    checks.extend(host::drain_unit());
     if let Some(config) = config {
         if config.has_secrets() {
             checks.push(host::run_dir(&run_dir));

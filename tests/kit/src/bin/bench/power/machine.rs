@@ -61,15 +61,13 @@ impl Machine {
         machine
     }
 
-    /// What its next boot finds: nothing of a container, the image if it is to be present, these user-data for cloud-init, and berth enabled or not,
+    /// What its next boot finds: nothing of a container, no image if it is to be cold, these user-data for cloud-init, and berth enabled or not,
     /// with this drop-in. Then the power is cut.
-    pub(super) fn prepare(&self, instance: &str, user_data: &str, berth: Option<&str>, image: Option<&str>) {
+    pub(super) fn prepare(&self, instance: &str, user_data: &str, berth: Option<&str>, cold: bool) {
         self.run("systemctl kill --signal=KILL berth.service 2>/dev/null; systemctl kill --signal=KILL cloud-final.service 2>/dev/null; true");
         self.run("docker ps --all --quiet | xargs --no-run-if-empty docker rm --force >/dev/null");
-        let images = "docker image ls --all --quiet | sort --unique";
-        match image {
-            Some(image) => drop(self.run(&format!("docker image inspect {image} >/dev/null"))),
-            None => drop(self.run(&format!("{images} | xargs --no-run-if-empty docker image rm --force >/dev/null"))),
+        if cold {
+            self.run("docker image ls --all --quiet | sort --unique | xargs --no-run-if-empty docker image rm --force >/dev/null");
         }
         self.write("/var/lib/cloud/seed/nocloud/user-data", user_data);
         self.write("/var/lib/cloud/seed/nocloud/meta-data", &format!("instance-id: {instance}\n"));

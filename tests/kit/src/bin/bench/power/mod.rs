@@ -67,7 +67,8 @@ async fn of(suite: &str, berth: &Path) {
     let world = World::builder().on(network::FAKES).private_registry().start().await;
     world.secrets.put("prod/api", r#"{"PASSWORD":"not looked at"}"#);
     world.autoscaling.show_in_tags();
-    let image = world.registry.push(&world.name, "v1", &filled(2_000_000));
+    let built = filled(2_000_000);
+    let image = world.registry.push(&world.name, "v1", &built);
     let machine = Machine::built(suite, &world, berth).await;
     let (count, mut boots, mut picture) = (rounds(10), Vec::new(), String::new());
     for round in 0..count {
@@ -75,7 +76,13 @@ async fn of(suite: &str, berth: &Path) {
         ways.rotate_left(round % ALL.len());
         for way in ways {
             for cold in [true, false] {
+                let fetched = || -> usize {
+                    let layers = built.layers.iter();
+                    layers.map(|layer| world.journal.count(&format!("registry GET blob {layer} 200"))).sum()
+                };
+                let before = fetched();
                 boots.push(boot(way, cold, &world, &image, &machine).await);
+                assert_eq!(fetched() > before, cold, "cold is cold, and present is present");
                 if (way, cold) == (Way::Berth, false) {
                     picture = machine.run("berth timeline");
                 }
@@ -102,8 +109,7 @@ async fn boot(way: Way, cold: bool, world: &World, image: &Pushed, machine: &Mac
         Way::BerthAfterwards => Some(AFTERWARDS),
     };
     let user_data = if way == Way::Bash { script(world, image) } else { "#cloud-config\n".to_owned() };
-    let reference = image.by_tag();
-    machine.prepare(&format!("i-{:x}", fastrand::u64(..)), &user_data, berth, (!cold).then_some(&reference));
+    machine.prepare(&format!("i-{:x}", fastrand::u64(..)), &user_data, berth, cold);
     nix::unistd::sync();
 
     let earlier = world.journal.count(COMPLETE);
