@@ -83,10 +83,13 @@ impl Machine {
         network::plug_in(&self.pid()).unwrap();
     }
 
-    /// When its PID 1 became systemd.
-    pub(super) fn powered_on(&self) -> f64 {
-        let shown = self.run("systemctl show --value --property=UserspaceTimestampMonotonic");
-        shown.trim().parse::<f64>().unwrap() / 1e6
+    /// When its PID 1 became systemd, and when its engine was up.
+    pub(super) fn moments(&self) -> [f64; 2] {
+        let moments = [("UserspaceTimestampMonotonic", ""), ("ActiveEnterTimestampMonotonic", "docker.service")];
+        moments.map(|(property, unit)| {
+            let shown = self.run(&format!("systemctl show --value --property={property} {unit}"));
+            shown.trim().parse::<f64>().unwrap() / 1e6
+        })
     }
 
     /// Its engine, as a process on it reaches it.
