@@ -1,4 +1,4 @@
-//! Power on and off: the agent starts beside the network and the engine, and drains before either is told to stop.
+//! Power on and off: the agent starts beside the network and the engine, and drains before either stops.
 
 use crate::journal::{Journal, Wanted, agent, systemd};
 use crate::machine::{Machine, Suite};

@@ -28,9 +28,9 @@ pub fn name_width(panel: &Panel) -> usize {
     steps.chain(units).max().unwrap_or_default().max(NAME)
 }
 
-/// The name of a unit as a row has it: a service is what a step is, so it needs no suffix.
+/// The name of a unit as a row has it: a service needs no suffix, except that `berth` alone would be the agent's command.
 pub fn unit_name(unit: &UnitBar) -> &str {
-    unit.name.strip_suffix(".service").unwrap_or(&unit.name)
+    unit.name.strip_suffix(".service").filter(|name| *name != "berth").unwrap_or(&unit.name)
 }
 
 /// The line of a unit, as that of a step. To reach a target is to wait.
