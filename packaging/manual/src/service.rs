@@ -74,7 +74,7 @@ fn description() -> Vec<Block> {
         ),
         paragraph(
             "The agent starts beside the network and the engine. `berth-drain.service`, which it pulls in, has the order at a shutdown: its stop \
-             is `berth drain --wait`, and the engine and the network are told to stop when that has ended. Do not mask it.",
+             is `berth drain --wait`, and systemd stops the engine and the network when that has ended. Do not mask it.",
         ),
     ]
 }

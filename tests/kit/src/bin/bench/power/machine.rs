@@ -15,6 +15,8 @@ use tokio::runtime::Builder;
 use crate::hardware::HARDWARE;
 use crate::{BOUND, command, network, root};
 
+/// Where the bash writes down its steps, on a tmpfs.
+pub(super) const STEPS: &str = "/run/bash-steps";
 /// Between two questions.
 const PAUSE: Duration = Duration::from_millis(3);
 
@@ -61,19 +63,21 @@ impl Machine {
         machine
     }
 
-    /// What its next boot finds: nothing of a container, no image if it is to be cold, these user-data for cloud-init, and berth enabled or not,
+    /// What its next boot finds: nothing of a container, no image if it is to be cold, these user-data for cloud-init if that is to run, and berth enabled or not,
     /// with this drop-in. Then the power is cut.
-    pub(super) fn prepare(&self, instance: &str, user_data: &str, berth: Option<&str>, cold: bool) {
+    pub(super) fn prepare(&self, instance: &str, user_data: &str, berth: Option<&str>, cold: bool, cloud_init: bool) {
         self.run("systemctl kill --signal=KILL berth.service 2>/dev/null; systemctl kill --signal=KILL cloud-final.service 2>/dev/null; true");
         self.run("docker ps --all --quiet | xargs --no-run-if-empty docker rm --force >/dev/null");
         if cold {
             self.run("docker image ls --all --quiet | sort --unique | xargs --no-run-if-empty docker image rm --force >/dev/null");
         }
+        let disabled = "/etc/cloud/cloud-init.disabled";
+        self.run(&if cloud_init { format!("rm --force {disabled}") } else { format!("touch {disabled}") });
         self.write("/var/lib/cloud/seed/nocloud/user-data", user_data);
         self.write("/var/lib/cloud/seed/nocloud/meta-data", &format!("instance-id: {instance}\n"));
         self.write("/etc/systemd/system/berth.service.d/order.conf", berth.unwrap_or_default());
         self.run(if berth.is_some() { "systemctl enable --quiet berth" } else { "systemctl disable --quiet berth" });
-        self.run("rm --force /var/tmp/steps && sync");
+        self.run("sync");
         docker(["kill", &self.name]);
     }
 
@@ -110,15 +114,23 @@ impl Machine {
         Engine::at(socket)
     }
 
-    /// When an address of its loopback first answers 200, on a thread in its network.
-    pub(super) fn first_200(&self, port: u16, path: &'static str) -> JoinHandle<f64> {
+    /// When an address in its network first answers 200, asked on a thread there.
+    pub(super) fn first_200(&self, address: SocketAddr, path: &'static str) -> JoinHandle<f64> {
         let namespace = File::open(format!("/proc/{}/ns/net", self.pid())).unwrap();
         spawn(move || {
             setns(namespace, CloneFlags::CLONE_NEWNET).unwrap();
             let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(crate::answers(SocketAddr::from(([127, 0, 0, 1], port)), path, 200));
+            runtime.block_on(crate::answers(address, path, 200));
             monotonic()
         })
+    }
+
+    /// When the bash began a step, by what it wrote down.
+    pub(super) fn step(&self, name: &str) -> f64 {
+        let steps = self.run(&format!("cat {STEPS}"));
+        let wall = steps.lines().find_map(|line| line.strip_suffix(&format!(" {name}"))).unwrap();
+        let since = clock_gettime(ClockId::CLOCK_REALTIME).unwrap();
+        monotonic() - (Duration::from(since).as_secs_f64() - wall.parse::<f64>().unwrap())
     }
 
     /// Runs a command line on it: what it printed.

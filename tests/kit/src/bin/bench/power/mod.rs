@@ -1,7 +1,8 @@
-//! From power-on to the app: a machine whose PID 1 is systemd boots in four ways in turn, cold and with the image present. cloud-init is on it in all of
-//! them, as on AMIs; power-on is the start of PID 1.
+//! From power-on to the app: a machine whose PID 1 is systemd boots in five ways in turn, cold and with the image present. cloud-init is on it in all of
+//! them, as on AMIs, and runs in all but one; power-on is the start of PID 1.
 
 use std::path::Path;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use berth_kit::World;
@@ -11,7 +12,7 @@ use serde_json::json;
 use crate::boots::filled;
 use crate::table::{Table, Unit};
 use crate::{BOUND, network, root, rounds};
-use machine::{Machine, monotonic};
+use machine::{Machine, STEPS, monotonic};
 
 mod machine;
 
@@ -33,6 +34,8 @@ enum Way {
     Berth,
     /// The same, ordered after the network and the engine.
     BerthAfterwards,
+    /// As shipped, with cloud-init disabled: berth reads the user-data itself.
+    BerthAlone,
     /// tests/bench/user-data.sh, run by cloud-init.
     Bash,
 }
@@ -44,13 +47,13 @@ struct Boot {
     cold: bool,
     /// docker.service was active.
     engine: f64,
-    /// The app answered 200; with berth, `/ready` did.
+    /// The app answered 200; with berth, `/ready` did; with the bash, its own request for `/health`.
     ready: f64,
     /// The launch hook was completed; for the engine, which completes none, the same.
     completed: f64,
 }
 
-const ALL: [Way; 4] = [Way::Engine, Way::Berth, Way::BerthAfterwards, Way::Bash];
+const ALL: [Way; 5] = [Way::Engine, Way::Berth, Way::BerthAfterwards, Way::BerthAlone, Way::Bash];
 
 /// Measures on both machines. They have a network of their own, which is that of a thread.
 pub(crate) fn measure(berth: &Path) {
@@ -84,7 +87,10 @@ async fn of(suite: &str, berth: &Path) {
                 };
                 let before = fetched();
                 let boot = boot(way, cold, &world, &image, &machine).await;
-                eprintln!("bench: {boot:.3?}");
+                let Boot { engine, ready, completed, .. } = boot;
+                eprintln!(
+                    "bench: {way:?}, cold: {cold}: engine {engine:.3} s, ready {ready:.3} s, completed {completed:.3} s"
+                );
                 boots.push(boot);
                 assert_eq!(fetched() > before, cold, "cold is cold, and present is present");
                 if (way, cold) == (Way::Berth, false) {
@@ -109,36 +115,44 @@ async fn boot(way: Way, cold: bool, world: &World, image: &Pushed, machine: &Mac
     world.autoscaling.enter_wait();
     let berth = match way {
         Way::Engine | Way::Bash => None,
-        Way::Berth => Some(""),
+        Way::Berth | Way::BerthAlone => Some(""),
         Way::BerthAfterwards => Some(AFTERWARDS),
     };
     let user_data = if way == Way::Bash { script(world, image) } else { "#cloud-config\n".to_owned() };
-    machine.prepare(&format!("i-{:x}", fastrand::u64(..)), &user_data, berth, cold);
+    machine.prepare(&format!("i-{:x}", fastrand::u64(..)), &user_data, berth, cold, way != Way::BerthAlone);
     nix::unistd::sync();
 
     let earlier = world.journal.count(COMPLETE);
     machine.switch_on();
-    let (port, path) = if berth.is_some() { (9911, "/ready") } else { (PORT, "/health") };
-    let answers = machine.first_200(port, path);
-    if way == Way::Engine {
-        by_the_engine(world, image, machine, cold).await;
-    }
-    let completed = if way == Way::Engine {
-        None
-    } else {
-        world.journal.wait_for_count(COMPLETE, earlier + 1, BOUND).await;
-        Some(monotonic())
+    let (ready, completed) = match way {
+        Way::Engine => {
+            let ready = by_the_engine(world, image, machine, cold).await;
+            (ready, ready)
+        }
+        _ => {
+            let answers = berth.map(|_| machine.first_200(([127, 0, 0, 1], 9911).into(), "/ready"));
+            world.journal.wait_for_count(COMPLETE, earlier + 1, BOUND).await;
+            let completed = monotonic();
+            match answers {
+                Some(answers) => (until(answers).await, completed),
+                None => (machine.step("hook"), completed),
+            }
+        }
     };
+    let [on, engine] = machine.moments();
+    Boot { way, cold, engine: engine - on, ready: ready - on, completed: completed - on }
+}
+
+/// What the thread found; the world goes on meanwhile.
+async fn until(answers: JoinHandle<f64>) -> f64 {
     while !answers.is_finished() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    let ready = answers.join().unwrap();
-    let [on, engine] = machine.moments();
-    Boot { way, cold, engine: engine - on, ready: ready - on, completed: completed.unwrap_or(ready) - on }
+    answers.join().unwrap()
 }
 
-/// As floor.rs, on the machine's engine.
-async fn by_the_engine(world: &World, image: &Pushed, machine: &Machine, cold: bool) {
+/// As floor.rs, on the machine's engine: when the app answered. Nobody asks it before it is started: a packet that gets lost delays the next.
+async fn by_the_engine(world: &World, image: &Pushed, machine: &Machine, cold: bool) -> f64 {
     let engine = machine.engine_is_up().await;
     if cold {
         let pulled = engine.pull(&image.by_tag(), Some(("AWS", &world.ecr.password()))).await;
@@ -152,13 +166,16 @@ async fn by_the_engine(world: &World, image: &Pushed, machine: &Machine, cold: b
     assert_eq!(created.status, 201, "{}", created.text());
     let started = engine.call("POST", "/containers/bare/start", None).await;
     assert_eq!(started.status, 204, "{}", started.text());
+    let inspected = engine.inspect("bare").await.unwrap();
+    let address = inspected["NetworkSettings"]["IPAddress"].as_str().unwrap();
+    until(machine.first_200(format!("{address}:8080").parse().unwrap(), "/health")).await
 }
 
 /// The bash with what its template fills in.
 fn script(world: &World, image: &Pushed) -> String {
     let bash = std::fs::read_to_string(root().join("tests/bench/user-data.sh")).unwrap();
     let filled = format!(
-        "#!/bin/bash\nexport HOME=/root METADATA=http://169.254.169.254 AWS_ENDPOINT_URL={} IMAGE={} PORT={PORT} SECRET=prod/api GROUP={} HOOK=launch\n",
+        "#!/bin/bash\nexport HOME=/root STEPS={STEPS} METADATA=http://169.254.169.254 AWS_ENDPOINT_URL={} IMAGE={} PORT={PORT} SECRET=prod/api GROUP={} HOOK=launch\n",
         world.aws.endpoint(),
         image.by_tag(),
         world.autoscaling.group()
@@ -187,6 +204,7 @@ fn table(boots: &[Boot], count: usize) {
         for (way, name) in [
             (Way::Engine, "the engine alone"),
             (Way::Berth, "berth"),
+            (Way::BerthAlone, "berth, cloud-init disabled"),
             (Way::BerthAfterwards, "berth in the order of before"),
         ] {
             row(&format!("{name}, docker.service active"), Unit::Seconds, of(way, engine), None);
@@ -207,6 +225,7 @@ fn table(boots: &[Boot], count: usize) {
         let part = |way: Way| pairs(of(way, completed), of(Way::Bash, completed), |one, other| one / other);
         row("**berth over cloud-init and bash**, hook and all", Unit::Times, part(Way::Berth), Some(BASH));
         row("the same in the order of before", Unit::Times, part(Way::BerthAfterwards), None);
+        row("the same with cloud-init disabled", Unit::Times, part(Way::BerthAlone), None);
     }
     table.print();
 }
