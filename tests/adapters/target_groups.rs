@@ -84,7 +84,12 @@ async fn what_is_not_there_or_does_not_run_is_refused(services: &impl Services) 
 async fn a_target_group_says_where_it_looks(services: &impl Services) {
     let balanced = services.balance().await;
     let by_arn = json!({ "TargetGroupArns": [balanced.target_group] });
-    let answers = services.boto3(&[ask("DescribeTargetGroups", &by_arn)]).await;
+    let of_one = json!({ "TargetGroupArn": balanced.target_group });
+    let calls = [ask("DescribeTargetGroups", &by_arn), ask("DescribeTargetGroupAttributes", &of_one)];
+    let answers = services.boto3(&calls).await;
+    let mut attributes = output(&answers[1])["Attributes"].as_array().unwrap().iter();
+    let delay = attributes.find(|one| one["Key"] == "deregistration_delay.timeout_seconds").expect("a delay");
+    assert!(delay["Value"].as_str().unwrap().parse::<u16>().is_ok(), "{delay}");
     let groups = &output(&answers[0])["TargetGroups"];
     assert_eq!(groups.as_array().unwrap().len(), 1, "{groups}");
     let group = &groups[0];

@@ -157,6 +157,7 @@ async fn a_target_group_is_read_as_it_was_made() {
         describe(json!({ "Names": ["net"] })),
         describe(json!({})),
         describe(json!({ "TargetGroupArns": [http, http.replace("/api/", "/ap/")] })),
+        ask("DescribeTargetGroupAttributes", &json!({ "TargetGroupArn": http })),
     ];
     let answers = answers(&world, &calls);
     let [one, other] = [0, 1].map(|at| output(&answers[at])["TargetGroups"][0].clone());
@@ -174,6 +175,9 @@ async fn a_target_group_is_read_as_it_was_made() {
     assert!(other.get("HealthCheckPath").is_none() && other.get("Matcher").is_none(), "{other}");
     assert_eq!(output(&answers[2])["TargetGroups"].as_array().unwrap().len(), 2);
     assert_eq!(refused(&answers[3]), (400, "TargetGroupNotFound", "One or more target groups not found"));
+    let attributes = output(&answers[4])["Attributes"].as_array().unwrap();
+    let delay = json!({ "Key": "deregistration_delay.timeout_seconds", "Value": "300" });
+    assert!(attributes.contains(&delay), "{attributes:?}");
     oracle::agree(&world);
 }
 
@@ -190,7 +194,8 @@ async fn what_it_refuses_is_an_error_of_that_name() {
     let cases = [
         ("RegisterTargets", elsewhere.clone(), not_found),
         ("DeregisterTargets", elsewhere.clone(), not_found),
-        ("DescribeTargetHealth", elsewhere, not_found),
+        ("DescribeTargetHealth", elsewhere.clone(), not_found),
+        ("DescribeTargetGroupAttributes", elsewhere, not_found),
         (
             "RegisterTargets",
             of(json!([{ "Id": id }, { "Id": "i-0000000000000000a" }])),
