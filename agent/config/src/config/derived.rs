@@ -53,6 +53,16 @@ impl Config {
         group.container_port.or_else(|| self.first_tcp_port())
     }
 
+    /// The port on the host of this target group's targets, as far as the config sets it: none if berth chooses it.
+    pub fn target_host_port(&self, group: &TargetGroup) -> Option<u16> {
+        let container = self.target_port(group)?;
+        if self.network.as_deref() == Some("host") {
+            return Some(container);
+        }
+        let mut published = self.ports.iter().filter(|port| port.is_reached_at(container));
+        published.next().map(|port| port.host).filter(|host| *host != 0)
+    }
+
     /// Whether berth chooses host ports: a load balancer that may still send to the last one must not find another app there.
     pub fn chooses_ports(&self) -> bool {
         !self.target_groups.is_empty() && self.ports.iter().any(Port::is_open)

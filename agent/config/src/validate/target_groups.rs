@@ -1,12 +1,10 @@
 //! Target groups that no target of this instance could serve, found before anything is pulled.
 
-use std::net::IpAddr;
-
 use crate::config::Config;
 use crate::error::ConfigErrors;
 use crate::error::code::Code;
 use crate::parse::layers::Layers;
-use crate::value::port::Protocol;
+use crate::value::port::{Port, Protocol};
 use crate::value::target_group::TargetGroup;
 
 const KEY: &str = "target_groups";
@@ -53,23 +51,18 @@ fn unreachable(config: &Config, group: &TargetGroup) -> Option<(Code, String)> {
         }
         _ => {}
     }
-    let mut published =
-        config.ports.iter().filter(|one| one.protocol == Protocol::Tcp && one.container == port).peekable();
-    if published.peek().is_none() {
+    let is_published = |one: &Port| one.protocol == Protocol::Tcp && one.container == port;
+    if !config.ports.iter().any(is_published) {
         return Some((
             Code::Missing,
             format!("needs TCP port {port} of the container, which is not published: add `port={port}`"),
         ));
     }
-    if published.all(|one| one.host_ip.is_some_and(|address| is_loopback(&address))) {
+    if !config.ports.iter().any(|one| one.is_reached_at(port)) {
         let why = format!("needs port {port}, which is published on loopback only: no load balancer reaches it there");
         return Some((Code::Conflict, why));
     }
     None
-}
-
-fn is_loopback(address: &IpAddr) -> bool {
-    address.to_canonical().is_loopback()
 }
 
 #[cfg(test)]

@@ -82,6 +82,12 @@ impl Port {
         self.protocol == Protocol::Tcp && self.host == 0
     }
 
+    /// Whether other hosts reach this TCP port of the container by it.
+    pub(crate) fn is_reached_at(&self, container: u16) -> bool {
+        let is_loopback = self.host_ip.is_some_and(|address| address.to_canonical().is_loopback());
+        self.protocol == Protocol::Tcp && self.container == container && !is_loopback
+    }
+
     /// Whether both need the same host port.
     pub(crate) fn clashes(&self, other: &Self) -> bool {
         self.protocol == other.protocol

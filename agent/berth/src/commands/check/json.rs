@@ -3,7 +3,7 @@
 use berth_config::{Code, Config, ConfigError, ConfigErrors, Layers, Position};
 use serde_json::{Map, Value, json};
 
-use super::{has_image, health, notes, secrets};
+use super::{has_image, health, notes, secrets, targets};
 
 /// A config that would run.
 pub(super) fn of(layers: &Layers, config: &Config, warnings: &ConfigErrors) -> String {
@@ -21,6 +21,7 @@ pub(super) fn of(layers: &Layers, config: &Config, warnings: &ConfigErrors) -> S
         "version": config.version(),
         "container": config.container_name(),
         "ports": config.ports.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "targets": targets(config),
         "health": health(config),
         "secrets": secrets(config),
         "env": config.env.keys().collect::<Vec<_>>(),

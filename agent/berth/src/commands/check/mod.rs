@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use berth_config::{
-    Config, ConfigErrors, HttpProbe, Layers, OnChange, ProbeMethod, SecretRef, SecretValue, SecretsAs, duration_text,
+    Config, ConfigErrors, HttpProbe, Layers, OnChange, ProbeMethod, SecretRef, SecretValue, SecretsAs, TargetGroup,
+    duration_text,
 };
 use berth_core::message::outcome::Outcome;
 
@@ -209,6 +210,18 @@ fn rhythm(config: &Config) -> String {
         probe.unhealthy,
         duration_text(probe.start_limit(None)),
     )
+}
+
+fn targets(config: &Config) -> Vec<String> {
+    let target = |group: &TargetGroup| {
+        let container = config.target_port(group).unwrap_or_default(); // a config that has none is refused
+        let host = match config.target_host_port(group) {
+            Some(port) => port.to_string(),
+            None => "chosen by berth".to_owned(),
+        };
+        format!("{}: port {container} of the container, host port {host}", group.name())
+    };
+    config.target_groups.iter().map(target).collect()
 }
 
 fn secrets(config: &Config) -> Vec<String> {

@@ -26,6 +26,32 @@ fn shows(source: &str, text: &str, expected: Expect) {
 }
 
 #[test]
+fn the_ports_of_target_groups_are_printed() {
+    let web = "arn:aws:elasticloadbalancing:us-east-2:123456789012:targetgroup/web/73e2d6bc24d8a067";
+    let targets = |words: &str| -> Vec<String> {
+        let text = printed("-", &format!("berth image=x:1 {words}").replace("WEB", web), Print::Text);
+        let lines = text.lines().filter(|line| line.starts_with("target "));
+        lines.map(|line| line.trim_start_matches("target").trim().to_owned()).collect()
+    };
+    assert_eq!(
+        targets("port=0:8080,9000 target_groups=WEB,WEB#9000"),
+        [
+            "web: port 8080 of the container, host port chosen by berth",
+            "web: port 9000 of the container, host port 9000"
+        ]
+    );
+    assert_eq!(
+        targets("port=127.0.0.1:81:80,82:80 target_groups=WEB"),
+        ["web: port 80 of the container, host port 82"]
+    );
+    assert_eq!(targets("network=host target_groups=WEB#9000"), ["web: port 9000 of the container, host port 9000"]);
+    assert_eq!(targets("port=80"), [""; 0]);
+    let json = printed("-", &format!("berth image=x:1 port=80 target_groups={web}"), Print::Json);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["targets"], serde_json::json!(["web: port 80 of the container, host port 80"]));
+}
+
+#[test]
 fn what_would_run_is_printed() {
     shows(
         "user-data.txt",
@@ -208,6 +234,7 @@ fn json_says_the_same() {
             "80 -> 80/tcp"
           ],
           "secrets": [],
+          "targets": [],
           "version": "1",
           "warnings": []
         }"#]]

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use berth_config::{Config, Layers, Row};
 
-use super::{health, image, notes, rhythm, secrets};
+use super::{health, image, notes, rhythm, secrets, targets};
 
 /// What would run, line by line, and below it the keys that are set; with `all` also those with their default.
 pub(super) fn of(layers: &Layers, config: &Config, all: bool) -> String {
@@ -13,6 +13,7 @@ pub(super) fn of(layers: &Layers, config: &Config, all: bool) -> String {
         lines.push(("container", config.container_name()));
     }
     lines.extend(config.ports.iter().map(|port| ("port", port.to_string())));
+    lines.extend(targets(config).into_iter().map(|target| ("target", target)));
     lines.push(("health", format!("{}{}", health(config), rhythm(config))));
     lines.extend(secrets(config).into_iter().map(|secret| ("secret", secret)));
     if !config.env.is_empty() {
