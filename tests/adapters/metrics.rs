@@ -7,7 +7,9 @@ use std::time::Duration;
 use berth_core::message::job::JobKind;
 use berth_core::view::metrics::render;
 use berth_core::view::published::Published;
-use berth_core::view::{HookView, LifecycleView, PhaseName, PhaseView, StepName, StepView, View};
+use berth_core::view::{
+    HookView, LifecycleView, PhaseName, PhaseView, StepName, StepView, TargetStage, TargetView, View,
+};
 
 /// What `promtool check metrics` says; nothing if the page is right.
 fn promtool(page: &str) -> String {
@@ -61,6 +63,9 @@ fn everything() -> View {
             hooks: vec![HookView { name: Some("launch".into()), ..HookView::default() }],
             ..LifecycleView::default()
         },
+        targets: [TargetStage::InService, TargetStage::InService, TargetStage::AttachedByGroup]
+            .map(|state| TargetView { state, ..TargetView::default() })
+            .to_vec(),
         ..View::default()
     };
     for milliseconds in [0, 3, 800, 100_000] {

@@ -60,6 +60,7 @@ pub fn render(published: &Published) -> String {
     text.family("berth_hook_failed", "gauge", "1 once the lifecycle hook could not be completed.");
     text.sample("berth_hook_failed", &[], f64::from(u8::from(view.lifecycle.failed)));
     hooks(&mut text, view);
+    targets(&mut text, view);
     text.family("berth_log_lines_dropped_total", "counter", "Lines of the log that standard error did not take.");
     text.sample("berth_log_lines_dropped_total", &[], published.log_lines_dropped as f64);
     text.0
@@ -80,6 +81,24 @@ fn hooks(text: &mut Text, view: &View) {
     }
     for ((transition, state), count) in states {
         text.sample("berth_lifecycle_hooks", &[("transition", transition), ("state", state)], f64::from(count));
+    }
+}
+
+/// How many targets are in each state. Their target groups' names are AWS's as well.
+fn targets(text: &mut Text, view: &View) {
+    let mut states: BTreeMap<&str, u32> = BTreeMap::new();
+    for target in &view.targets {
+        *states.entry(target.state.word()).or_default() += 1;
+    }
+    if !states.is_empty() {
+        text.family(
+            "berth_targets",
+            "gauge",
+            "Targets of this instance in target groups, by the state that they are in.",
+        );
+    }
+    for (state, count) in states {
+        text.sample("berth_targets", &[("state", state)], f64::from(count));
     }
 }
 
@@ -168,7 +187,7 @@ mod tests {
 
     use super::*;
     use crate::message::job::JobKind;
-    use crate::view::{HookState, HookView, PhaseView, StepName, TransitionName};
+    use crate::view::{HookState, HookView, PhaseView, StepName, TargetStage, TargetView, TransitionName};
 
     #[test]
     fn a_boot_on_the_way_shows_its_steps() {
@@ -289,6 +308,28 @@ mod tests {
         ] {
             assert!(text.lines().any(|line| line == sample), "{sample}\n{text}");
         }
+    }
+
+    #[test]
+    fn targets_are_counted_by_state_and_their_target_groups_are_not_named() {
+        let target = |arn: &str, state| TargetView { state, ..TargetView::attached(arn.to_owned()) };
+        let targets = vec![
+            target("arn:aws:elasticloadbalancing:us-east-2:123456789012:targetgroup/hunter/1", TargetStage::InService),
+            target("arn:aws:elasticloadbalancing:us-east-2:123456789012:targetgroup/hunter2/2", TargetStage::InService),
+            target(
+                "arn:aws:elasticloadbalancing:us-east-2:123456789012:targetgroup/hunter3/3",
+                TargetStage::AttachedByGroup,
+            ),
+        ];
+        let text = render(&Published { view: View { targets, ..View::default() }, ..Published::default() });
+        let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("berth_targets")).collect();
+        assert_eq!(
+            lines,
+            ["berth_targets{state=\"attached_by_group\"} 1", "berth_targets{state=\"in_service\"} 2"],
+            "{text}"
+        );
+        assert!(!text.contains("hunter"), "{text}");
+        assert!(!render(&Published::default()).contains("berth_targets"), "a family without a sample is left out");
     }
 
     #[test]
