@@ -1,5 +1,7 @@
 //! The targets of the instance in the load balancer's target groups, as they are shown.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
 
@@ -71,5 +73,15 @@ impl TargetView {
     pub fn attached(target_group: String) -> Self {
         let name = berth_config::TargetGroup::name_of(&target_group).to_owned();
         Self { target_group, name, state: TargetStage::AttachedByGroup, ..Self::default() }
+    }
+}
+
+/// `web:8080`
+impl fmt::Display for TargetView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            Some(port) => write!(f, "{}:{port}", self.name),
+            None => f.write_str(&self.name),
+        }
     }
 }

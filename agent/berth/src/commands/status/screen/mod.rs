@@ -6,6 +6,7 @@
 
 use std::path::Path;
 
+use berth_core::message::target::TargetHealthState;
 use berth_core::view::last_life::LastLife;
 use berth_core::view::published::StatusReport;
 use berth_core::view::timeline::{Bar, Timeline};
@@ -91,6 +92,15 @@ fn body(sheet: &mut Sheet, report: &StatusReport, viewport: Viewport) {
     for hook in view.lifecycle.current() {
         sheet.row(Rank::Explains, "hook", &clean(&hook_row(view, hook)));
     }
+    for target in &view.targets {
+        let mut row = format!("{target}, {}", target.state.label());
+        let is_new = |reason: &&String| !is_in_reason(view, &format!("{target}: {reason}"), viewport);
+        if let Some(reason) = target.reason.as_ref().filter(is_new) {
+            row.push_str(&format!(": {reason}"));
+        }
+        let is_in = target.health == Some(TargetHealthState::Healthy);
+        sheet.row(if is_in { Rank::Fact } else { Rank::Explains }, "target", &clean(&row));
+    }
     for deadline in &view.deadlines {
         sheet.row(Rank::Explains, "deadline", &clean(&until(deadline, now)));
     }
@@ -154,16 +164,18 @@ fn steps(sheet: &mut Sheet, report: &StatusReport, viewport: Viewport) {
                 format!("{} {took}", step.name.label())
             }
         });
-        // On a terminal, an error that is part of the reason is not repeated at the step.
-        let is_in_reason =
-            |error: &String| viewport.columns.is_some() && report.published.view.reason.contains(error.as_str());
-        let notes = match step.error.as_ref().filter(|error| is_in_reason(error)) {
+        let notes = match step.error.as_ref().filter(|error| is_in_reason(&report.published.view, error, viewport)) {
             Some(_) => bars::notes(&Bar { error: None, ..step.clone() }),
             None => bars::notes(step),
         };
         sheet.step(&bars::name(step, names), &bar, &notes, folded);
     }
     sheet.space();
+}
+
+/// On a terminal, what is part of the reason is not repeated below it.
+fn is_in_reason(view: &View, text: &str, viewport: Viewport) -> bool {
+    viewport.columns.is_some() && view.reason.contains(text)
 }
 
 /// A deadline, and the time left.

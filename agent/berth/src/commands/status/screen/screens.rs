@@ -2,10 +2,11 @@
 
 use berth_core::message::output::AppOutput;
 use berth_core::message::probe_failure::ProbeFailureKind;
+use berth_core::message::target::TargetHealthState;
 use berth_core::view::last_life::Ending;
 use berth_core::view::{
     ContainerView, HookResultName, HookState, LifecycleView, PhaseName, PhaseView, ProbeView, StepName, StepView,
-    TransitionName,
+    TargetStage, TargetView, TransitionName,
 };
 use expect_test::expect;
 
@@ -213,6 +214,79 @@ fn an_app_that_is_not_healthy_shows_its_last_lines_at_80_by_24() {
     .assert_eq(&screen(&report(view, 97.0), TERMINAL));
 }
 
+fn target(name: &str, port: Option<u16>, state: TargetStage) -> TargetView {
+    TargetView { name: name.into(), port, state, ..TargetView::default() }
+}
+
+const TIMEOUT: &str = "unhealthy (Target.Timeout): the health check gets no answer: the instance's security group must allow the load \
+    balancer's on the port of the health check: Request timed out";
+
+#[test]
+fn a_target_that_the_load_balancer_does_not_call_healthy_says_why_at_80_by_24() {
+    let mut view = instance(&[(PhaseName::Boot, 0.0), (PhaseName::Serve, 12.0)]);
+    view.status = Status::Ok;
+    view.reason = format!("waiting for the load balancer: web:20417: {TIMEOUT}");
+    view.steps.push(StepView { error: Some(TIMEOUT.into()), ..step(StepName::Target, 12.0, None) });
+    view.targets = vec![
+        TargetView {
+            health: Some(TargetHealthState::Unhealthy),
+            reason: Some(TIMEOUT.into()),
+            ..target("web", Some(20_417), TargetStage::Registered)
+        },
+        TargetView {
+            health: Some(TargetHealthState::Healthy),
+            reason: Some("healthy".into()),
+            ..target("admin", Some(9000), TargetStage::InService)
+        },
+        target("metrics", None, TargetStage::AttachedByGroup),
+    ];
+    hook(&mut view, HookState::WaitingForApp, 1, None);
+    expect![[r#"
+        ok · serve for 1 min 25 s
+        waiting for the load balancer: web:20417: unhealthy (Target.Timeout): the health
+        check gets no answer: the instance's security group must allow the load
+        balancer's on the port of the health check: Request timed out
+
+          image      123456789012.dkr.ecr.us-east-2.amazonaws.com/ap-api:a1b2c3d
+          digest     sha256:43b39eba7b364162adc35011bd155271b788050583ef729bdf73676a5b67
+                     f857
+          container  berth-ap-api (4f5e6d7c8b9a)
+          ports      8080 -> 0.0.0.0:8080
+          instance   i-0123456789abcdef0 in us-east-2a
+          endpoint   0.0.0.0:9911
+          agent      0.1.0 since 2026-11-21T03:38:41Z
+
+          boot 1 min 37 s
+          done       identity, config, listen, secrets, login, engine, group,
+                     containers, digest, image, pull 8.0 s, create 1.0 s, healthy 2.0 s
+          target         ╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌ 1 min 25 s
+
+          hook       ap-api / launch, waiting for the app, 1 heartbeat, target state
+                     InService
+          target     web:20417, registered
+          target     admin:9000, in service: healthy
+          target     metrics, attached by group
+    "#]]
+    .assert_eq(&screen(&report(view.clone(), 97.0), TERMINAL));
+    let file = screen(&report(view, 97.0), Viewport::default());
+    assert!(file.contains(&format!("  target     web:20417, registered: {TIMEOUT}\n")), "{file}");
+}
+
+#[test]
+fn a_target_that_the_load_balancer_drains_is_shown_at_80_by_24() {
+    let mut view = instance(&[(PhaseName::Boot, 0.0), (PhaseName::Serve, 12.0), (PhaseName::Drain, 4000.0)]);
+    view.status = Status::Draining;
+    view.reason = "Auto Scaling is terminating the instance: waiting for 1 connection to end".into();
+    view.targets = vec![TargetView {
+        health: Some(TargetHealthState::Draining),
+        reason: Some("draining (Target.DeregistrationInProgress): Target deregistration is in progress".into()),
+        ..target("web", Some(20_417), TargetStage::Deregistered)
+    }];
+    let shown = screen(&report(view, 4050.0), TERMINAL);
+    let row = "target web:20417, deregistered: draining (Target.DeregistrationInProgress): Target deregistration is in progress";
+    assert!(dense(&shown).contains(&dense(row)) && shown.lines().count() <= 24, "{shown}");
+}
+
 #[test]
 fn a_drain_that_is_cut_by_spot_shows_until_when_at_80_by_24() {
     let mut view = instance(&[(PhaseName::Boot, 0.0), (PhaseName::Serve, 12.0), (PhaseName::Drain, 4000.0)]);
@@ -344,6 +418,7 @@ proptest::proptest! {
         step_error in "[ -~]{1,160}",
         probe_error in "[ -~]{1,120}",
         state in "[ -~]{1,80}",
+        health in "[ -~]{1,80}",
         lines in 0..41_usize,
     ) {
         let mut view = instance(&[(PhaseName::Boot, 0.0), (phase, 12.0)]);
@@ -356,6 +431,7 @@ proptest::proptest! {
             kind: Some(ProbeFailureKind::Status),
         }];
         hook(&mut view, HookState::Refused, 0, Some(&state));
+        view.targets = vec![TargetView { reason: Some(health.clone()), ..target("web", Some(80), TargetStage::Registered) }];
         view.deadlines = vec![deadline(DeadlineName::ProbeStartTimeout, 100.0)];
         view.app_output = wrote(lines);
         let shown = screen(&report(view, 20.0), TERMINAL);
@@ -363,7 +439,7 @@ proptest::proptest! {
         for line in shown.lines() {
             proptest::prop_assert!(line.chars().count() <= 80, "{}", line);
         }
-        for whole in [&*reason, &step_error, &probe_error, &state, "probe.start_timeout", "termination hook"] {
+        for whole in [&*reason, &step_error, &probe_error, &state, &health, "probe.start_timeout", "termination hook"] {
             proptest::prop_assert!(dense(&shown).contains(&dense(whole)), "{} in\n{}", whole, shown);
         }
         if lines > 0 {
@@ -380,6 +456,7 @@ proptest::proptest! {
         view.lifecycle.group = Some(evil.clone());
         view.lifecycle.target_state = Some(evil.clone());
         view.image = Some(evil.clone());
+        view.targets = vec![TargetView { reason: Some(evil.clone()), ..target(&evil, Some(80), TargetStage::Registered) }];
         view.app_output = Some(AppOutput { lines: vec![evil.clone()], ..AppOutput::default() });
         let mut report = report(view, 20.0);
         report.published.started_at = evil.clone();
