@@ -22,7 +22,8 @@ pub(super) struct ArnBuilder {
 impl ArnBuilder {
     pub(super) fn new(config: &Config, references: &[SecretRef], scope: &ArnScope) -> Self {
         let registry = registry_region(&config.image.registry);
-        let of_arn = references.iter().find_map(|reference| Some(Arn::parse(id(reference))?.partition));
+        let arns = references.iter().map(id).chain(config.target_groups.iter().map(|group| group.arn.as_str()));
+        let of_arn = arns.filter_map(Arn::parse).map(|arn| arn.partition).next();
         // Credentials of one partition are not valid in another.
         let partition = match scope.region.as_deref().or(registry) {
             Some(region) => partition_of(region),

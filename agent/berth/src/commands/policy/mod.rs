@@ -14,7 +14,8 @@ use serde::Serialize;
 use crate::cli::{Global, PolicyArgs};
 use crate::commands::check;
 use crate::io::aws::Operation;
-use crate::io::{aws::autoscaling, aws::ecr, aws::parameter_store, aws::secrets, aws::secrets_manager, config_sources};
+use crate::io::aws::{autoscaling, ecr, load_balancing, parameter_store, secrets, secrets_manager};
+use crate::io::config_sources;
 
 use arn::ArnBuilder;
 pub use arn::ArnScope;
@@ -134,9 +135,19 @@ impl Policy {
         if lifecycle.launch_hook.is_none() || lifecycle.terminate_hook.is_none() {
             lookups.push(autoscaling::DESCRIBE_HOOKS);
         }
+        let target_groups: BTreeSet<_> = config.target_groups.iter().map(|group| group.arn.clone()).collect();
+        let in_target_groups = only_if(!target_groups.is_empty());
+        if !target_groups.is_empty() {
+            lookups.push(autoscaling::DESCRIBE_GROUPS);
+        }
         allow("BerthGroupLookup", &lookups, any());
         let group_actions = [autoscaling::COMPLETE, autoscaling::HEARTBEAT, autoscaling::SET_HEALTH];
         allow("BerthGroup", &group_actions, vec![arn.group(lifecycle.group.as_deref())]);
+
+        allow("BerthTargets", &[load_balancing::REGISTER, load_balancing::DEREGISTER], distinct(target_groups));
+        // These two take no resources.
+        let health = [load_balancing::DESCRIBE_HEALTH, load_balancing::DESCRIBE_ATTRIBUTES];
+        allow("BerthTargetHealth", &health, in_target_groups);
 
         statement.extend(logs(config, &arn));
         Self { version: "2012-10-17", statement }

@@ -156,16 +156,44 @@ fn every_secret_of_a_template_is_in_it() {
     );
 }
 
+const WEB: &str = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/web/73e2d6bc24d8a067";
+
+#[test]
+fn an_instance_that_registers_itself_may_do_that_in_its_target_groups_only() {
+    shows(
+        &format!(
+            "berth image=x:1 port=0:80,9000 target_groups={WEB},{WEB}#9000,{} lifecycle.group=g",
+            WEB.replace("web", "api")
+        ),
+        &HERE(),
+        expect![[r#"
+            BerthGroupLookup autoscaling:DescribeAutoScalingInstances autoscaling:DescribeLifecycleHooks autoscaling:DescribeAutoScalingGroups
+                *
+            BerthGroup autoscaling:CompleteLifecycleAction autoscaling:RecordLifecycleActionHeartbeat autoscaling:SetInstanceHealth
+                arn:aws:autoscaling:us-east-2:123456789012:autoScalingGroup:*:autoScalingGroupName/g
+            BerthTargets elasticloadbalancing:RegisterTargets elasticloadbalancing:DeregisterTargets
+                arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/api/73e2d6bc24d8a067
+                arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/web/73e2d6bc24d8a067
+            BerthTargetHealth elasticloadbalancing:DescribeTargetHealth elasticloadbalancing:DescribeTargetGroupAttributes
+                *
+        "#]],
+    );
+}
+
 #[test]
 fn the_partition_comes_from_whatever_names_one() {
     let first = |line: &str, scope: &ArnScope| {
-        policy(line, scope).statement.last().unwrap().resource[0].split(':').nth(1).unwrap().to_owned()
+        let policy = policy(line, scope);
+        let group = policy.allowing("autoscaling:SetInstanceHealth").unwrap();
+        group.resource[0].split(':').nth(1).unwrap().to_owned()
     };
     let nowhere = ArnScope::default();
     assert_eq!(first("berth image=x:1", &nowhere), "aws");
     assert_eq!(first("berth image=123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/x:1", &nowhere), "aws-cn");
     let secret = "arn:aws-us-gov:secretsmanager:us-gov-west-1:123456789012:secret:x-AbCdEf";
     assert_eq!(first(&format!("berth image=x:1 secrets={secret}"), &nowhere), "aws-us-gov");
+    let target_group = WEB.replace("arn:aws:", "arn:aws-cn:");
+    assert_eq!(first(&format!("berth image=x:1 port=80 target_groups={target_group}"), &nowhere), "aws-cn");
     let scope = ArnScope { region: Some("us-isob-east-1".into()), account: None };
     assert_eq!(first("berth image=x:1", &scope), "aws-iso-b");
 }
