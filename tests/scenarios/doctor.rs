@@ -13,7 +13,7 @@ use crate::{BERTH, SOON};
 const LISTEN: &str = "listen = \"127.0.0.1:0\"";
 
 /// An instance that needs everything that a config can need.
-async fn instance() -> World {
+pub(crate) async fn instance() -> World {
     let world = World::builder().private_registry().start().await;
     world.ami_defaults(LISTEN);
     for secret in ["prod/api", "prod/jwt"] {
@@ -24,13 +24,13 @@ async fn instance() -> World {
     world
 }
 
-fn line(world: &World) -> String {
+pub(crate) fn line(world: &World) -> String {
     let image = world.app_image().by_tag();
     format!("image={image} port=0:8080 registry_auth=ecr secrets=prod/api,prod/jwt secret.KEY=ssm:/prod/key")
 }
 
 /// The JSON of it, the exit code as expected.
-async fn examined(world: &World, code: i32) -> Value {
+pub(crate) async fn examined(world: &World, code: i32) -> Value {
     let output = berth(world, &["doctor", "--json"]).await;
     assert_eq!(output.status.code(), Some(code), "{}{}", out(&output), err(&output));
     for value in ["a value that nobody prints", "another one", &world.ecr.password()] {
@@ -40,14 +40,14 @@ async fn examined(world: &World, code: i32) -> Value {
 }
 
 /// The checks of one name.
-fn named<'r>(report: &'r Value, name: &str) -> Vec<&'r Value> {
+pub(crate) fn named<'r>(report: &'r Value, name: &str) -> Vec<&'r Value> {
     let checks: Vec<_> = report["checks"].as_array().unwrap().iter().filter(|check| check["name"] == name).collect();
     assert!(!checks.is_empty(), "no {name} in {report:#}");
     checks
 }
 
 /// Those that are not well, as `name verdict`.
-fn not_ok(report: &Value) -> Vec<String> {
+pub(crate) fn not_ok(report: &Value) -> Vec<String> {
     let checks = report["checks"].as_array().unwrap().iter();
     let not_ok = checks.filter(|check| ["warn", "fail"].contains(&check["verdict"].as_str().unwrap()));
     // What the machine of the test is like is not the test's matter.
@@ -106,7 +106,7 @@ async fn beside_a_running_agent_its_own_ports_are_not_taken() {
     drop(agent);
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 

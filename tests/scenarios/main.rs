@@ -15,6 +15,7 @@ mod config;
 mod crash;
 mod credentials;
 mod doctor;
+mod doctor_targets;
 mod drain;
 mod engine;
 mod exec;

@@ -5,10 +5,12 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use berth_kit::target_group::{Health, TargetGroup};
 use berth_kit::{Agent, Fault, World, client};
 use serde_json::Value;
 
 use crate::commands::{berth, err, out};
+use crate::doctor::free_port;
 use crate::steps::until;
 use crate::{BERTH, SOON};
 
@@ -113,6 +115,40 @@ async fn a_config_that_names_its_group_and_hooks_lives_by_its_policy_and_needs_a
         )
     })
     .await;
+}
+
+#[tokio::test]
+async fn an_instance_that_registers_itself_lives_by_its_policy_and_needs_all_of_it() {
+    let world = account().await;
+    let group = TargetGroup {
+        scripted: Some(Health::HEALTHY),
+        deregistration_delay: Duration::from_secs(60),
+        ..TargetGroup::http("api", 8080)
+    };
+    let arn = world.target_groups.create(group);
+    let (image, port) = (world.app_image().by_tag(), free_port());
+    let user_data =
+        format!("berth image={image} port={port}:8080 health=/health registry_auth=ecr target_groups={arn}");
+    let policy = policy(&world, &user_data, &[]).await;
+    world.iam.enforce(&policy);
+    world.user_data(&user_data);
+    let agent = world.launch(BERTH.as_ref()).await;
+    world.autoscaling.wait_for_state("InService", SOON).await;
+    world.autoscaling.terminate();
+    world.autoscaling.enter_wait();
+    assert_eq!(agent.exit_within(SOON).await, 0, "{}", agent.log_text());
+    // The next one has to know how long the port stays out of use.
+    let agent = world.relaunch(BERTH.as_ref()).await;
+    world.journal.wait_for_count("elasticloadbalancing DescribeTargetGroupAttributes", 1, SOON).await;
+    agent.kill9().await;
+
+    assert_eq!(world.iam.denied(), BTreeSet::new(), "{}", world.journal.text());
+    let of_target_groups = |action: &String| {
+        action.starts_with("elasticloadbalancing:") || action == "autoscaling:DescribeAutoScalingGroups"
+    };
+    let needed: Vec<String> = world.iam.needed().into_iter().filter(of_target_groups).collect();
+    let allowed: Vec<String> = actions(&policy).into_iter().filter(of_target_groups).collect();
+    assert_eq!((needed.len(), &needed), (5, &allowed));
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ use berth::commands::timeline::draw;
 use berth_core::message::event::{Event, PullProgress, Signal};
 use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
+use berth_core::message::target::{TargetHealth, TargetHealthState};
 use berth_core::view::last_life::{Ending, LastLife};
 use berth_core::view::published::{Published, StatusReport};
 use berth_core::view::timeline::{PowerOn, Timeline};
@@ -38,15 +39,16 @@ const LINE: &str =
 
 /// A life with the times of an instance, which pulls for that long.
 fn life(pull: Option<Duration>) -> Sim {
-    let sim = Sim::new(LINE).answer(JobKind::Identify, ms(262), Event::Identified(Arc::new(sim::identity()))).answer(
-        JobKind::FindGroup,
-        ms(15),
-        sim::group(secs(600), "Pending:Wait"),
-    );
     match pull {
-        Some(pull) => sim.answer(JobKind::PullImage, pull, Event::ImagePulled),
-        None => sim.never(JobKind::PullImage),
+        Some(pull) => on_an_instance(LINE).answer(JobKind::PullImage, pull, Event::ImagePulled),
+        None => on_an_instance(LINE).never(JobKind::PullImage),
     }
+}
+
+fn on_an_instance(line: &str) -> Sim {
+    let identity = Event::Identified(Arc::new(sim::identity()));
+    let group = sim::group(secs(600), "Pending:Wait");
+    Sim::new(line).answer(JobKind::Identify, ms(262), identity).answer(JobKind::FindGroup, ms(15), group)
 }
 
 fn report(sim: &Sim, now: f64) -> StatusReport {
@@ -176,6 +178,34 @@ fn the_timeline_from_power_on_is_as_it_is_shown() {
     let timeline = Timeline::of(&report(&sim, 12.0)).since(power_on);
     let args = TimelineArgs { json: false, svg: false, run_dir: RunDir::default(), state_dir: StateDir::default() };
     holds("operations.md", "timeline from power-on", &format!("# berth timeline\n{}", draw(&timeline, &args)));
+}
+
+/// A boot whose target the load balancer calls unhealthy, up to this second.
+fn waiting_for_the_load_balancer(seconds: u64) -> StatusReport {
+    let target_groups = "arn:aws:elasticloadbalancing:us-east-2:123456789012:targetgroup/api/73e2d6bc24d8a067";
+    let unanswered = TargetHealth::of(TargetHealthState::Unhealthy).because("Target.Timeout");
+    let line = format!("{} target_groups={target_groups}", LINE.replace("port=", "port=0:"));
+    let sim = on_an_instance(&line)
+        .answer(JobKind::PullImage, ms(2500), Event::ImagePulled)
+        .balancing(|balancer| (balancer.healthy_after, balancer.until_then) = (Some(secs(30)), unanswered));
+    report(&sim.run(secs(seconds)), Duration::from_secs(seconds).as_secs_f64())
+}
+
+#[test]
+fn a_target_that_waits_for_the_load_balancer_is_as_it_is_shown() {
+    let text = asked(&["status"], &waiting_for_the_load_balancer(25));
+    // The facts and the steps between them are those of any boot.
+    let first = text.lines().take_while(|line| !line.is_empty());
+    let last = text.lines().skip_while(|line| !line.starts_with("  probes"));
+    let shown: Vec<&str> = ["# berth status"].into_iter().chain(first).chain(["  …"]).chain(last).collect();
+    holds("target-groups.md", "status of a target", &shown.join("\n"));
+}
+
+#[test]
+fn the_timeline_of_a_boot_with_a_target_group_is_as_it_is_shown() {
+    let report = waiting_for_the_load_balancer(60);
+    let text = asked(&["timeline"], &report);
+    holds("target-groups.md", "timeline of a target", &format!("# berth timeline\n{text}"));
 }
 
 #[test]

@@ -25,11 +25,13 @@ use crate::io::config_sources;
 use crate::io::docker::{Engine, EngineError};
 
 use report::{DoctorReport, Finding, Verdict};
+use target_groups::Question;
 
 pub mod host;
 pub mod network;
 pub mod report;
 pub mod services;
+pub mod target_groups;
 
 /// For one check. A boot has ten minutes; a person waits for this command.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -234,12 +236,14 @@ async fn examine_services(
             None => Vec::new(),
         }
     };
-    let (endpoints, secrets, image, group) = tokio::join!(
-        futures_util::future::join_all(endpoints),
-        services::secrets(aws, config, policy),
-        image,
-        services::group(aws, instance_id, config, policy),
-    );
+    // Which target groups the instance registers itself with depends on its group.
+    let group = async {
+        let (group, name) = services::group(aws, instance_id, config, policy).await;
+        let question = Question { aws, instance_id, group: name.as_deref(), policy };
+        [group, question.examine(config).await].concat()
+    };
+    let (endpoints, secrets, image, group) =
+        tokio::join!(futures_util::future::join_all(endpoints), services::secrets(aws, config, policy), image, group,);
     [endpoints, secrets, image, group].concat()
 }
 

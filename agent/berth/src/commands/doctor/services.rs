@@ -1,10 +1,10 @@
 //! The calls to AWS and to the registry that a boot makes, each made once and without side effects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use berth_config::{Config, RegistryAuth, SecretRef, SecretValue};
+use berth_config::{Config, RegistryAuth, SecretRef, SecretValue, TargetGroup};
 use berth_core::message::error::{ErrorClass, JobError};
 use berth_core::message::partition::registry_region;
 
@@ -114,7 +114,7 @@ pub fn clock(ahead: i64) -> Finding {
     }
 }
 
-/// The services that this config calls, other than Auto Scaling, which every config calls.
+/// The services that this config calls, other than Auto Scaling, which every config calls. Target groups are asked in their own regions.
 pub fn services(config: &Config) -> Vec<(Service, Option<&str>)> {
     let all = || config.secrets.iter().chain(config.secret.values().flat_map(SecretValue::references));
     let managed = all().any(|reference| matches!(reference, SecretRef::Managed { .. }));
@@ -126,7 +126,9 @@ pub fn services(config: &Config) -> Vec<(Service, Option<&str>)> {
         (Service::Ssm, parameters.then_some(None)),
         (Service::Ecr, from_ecr.then(|| registry_region(host))),
     ];
-    needed.into_iter().filter_map(|(service, region)| Some((service, region?))).collect()
+    let balancing: BTreeSet<_> = config.target_groups.iter().map(TargetGroup::region).collect();
+    let needed = needed.into_iter().filter_map(|(service, region)| Some((service, region?)));
+    needed.chain(balancing.into_iter().map(|region| (Service::LoadBalancing, region))).collect()
 }
 
 /// Every secret, fetched as at a boot and not shown.
@@ -278,8 +280,8 @@ async fn is_here(engine: &Engine, config: &Config) -> bool {
     }
 }
 
-/// The group, its hooks, and the completion of a hook, which is not tried.
-pub async fn group(aws: &Aws, instance_id: &str, config: &Config, policy: &Policy) -> Vec<Finding> {
+/// The group, its hooks, and the completion of a hook, which is not tried; and the group's name, if it is found.
+pub async fn group(aws: &Aws, instance_id: &str, config: &Config, policy: &Policy) -> (Vec<Finding>, Option<String>) {
     let lifecycle = config.lifecycle.clone();
     let is_named = lifecycle.group.is_some() && lifecycle.launch_hook.is_some() && lifecycle.terminate_hook.is_some();
     let Some(found) = within(async {
@@ -296,10 +298,14 @@ pub async fn group(aws: &Aws, instance_id: &str, config: &Config, policy: &Polic
     })
     .await
     else {
-        return vec![super::no_answer("group", "autoscaling")];
+        return (vec![super::no_answer("group", "autoscaling")], None);
     };
+    let name = found.as_ref().ok().and_then(|found| Some(found.as_ref()?.group.clone()));
     let group = match found {
-        Ok(None) => return vec![Finding::ok("group", "in no Auto Scaling group, so there is no hook to complete")],
+        Ok(None) => {
+            let found = "in no Auto Scaling group, so there is no hook to complete";
+            return (vec![Finding::ok("group", found)], None);
+        }
         Ok(Some(found)) => {
             let name = |hook: Option<berth_core::message::group::LifecycleHook>| {
                 hook.map_or("none".to_owned(), |hook| hook.name)
@@ -320,7 +326,7 @@ pub async fn group(aws: &Aws, instance_id: &str, config: &Config, policy: &Polic
             "completing it, heartbeats and marking the instance unhealthy are not tried: that would do them",
         )
     };
-    vec![group, untried.allowing(statement)]
+    (vec![group, untried.allowing(statement)], name)
 }
 
 #[cfg(test)]

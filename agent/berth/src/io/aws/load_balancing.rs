@@ -58,15 +58,29 @@ pub async fn health(
     instance_id: &str,
     ports: &[u16],
 ) -> Result<Vec<(u16, TargetHealth)>, AwsError> {
-    let targets: Vec<_> = ports.iter().map(|port| describe(instance_id, *port)).collect();
-    let answer = aws.call(DESCRIBE_HEALTH, region(target_group), |config| {
-        let request = Client::new(config).describe_target_health().target_group_arn(target_group);
-        request.set_targets(Some(targets)).send()
-    });
-    let unreadable = AwsError::Unreadable { operation: DESCRIBE_HEALTH };
-    let described = answer.await?.target_health_descriptions.ok_or(unreadable)?;
+    let targets = ports.iter().map(|port| describe(instance_id, *port)).collect();
+    let described = describe_health(aws, target_group, Some(targets)).await?;
     let own = described.into_iter().filter(|one| one.target().and_then(TargetDescription::id) == Some(instance_id));
     Ok(own.filter_map(health_of).collect())
+}
+
+/// What the load balancer says of every target of a target group: the instance, its port, and how it is.
+pub async fn all_targets(aws: &Aws, target_group: &str) -> Result<Vec<(String, u16, TargetHealth)>, AwsError> {
+    let described = describe_health(aws, target_group, None).await?;
+    let named = described.into_iter().filter_map(|one| Some((one.target()?.id()?.to_owned(), health_of(one)?)));
+    Ok(named.map(|(id, (port, health))| (id, port, health)).collect())
+}
+
+async fn describe_health(
+    aws: &Aws,
+    target_group: &str,
+    targets: Option<Vec<TargetDescription>>,
+) -> Result<Vec<TargetHealthDescription>, AwsError> {
+    let answer = aws.call(DESCRIBE_HEALTH, region(target_group), |config| {
+        let request = Client::new(config).describe_target_health().target_group_arn(target_group);
+        request.set_targets(targets).send()
+    });
+    answer.await?.target_health_descriptions.ok_or(AwsError::Unreadable { operation: DESCRIBE_HEALTH })
 }
 
 /// The deregistration delay of a target group.
