@@ -5,7 +5,7 @@ use berth_kit::target_group::{Health, Target, TargetGroup};
 use serde_json::{Value, json};
 
 use crate::commands::berth;
-use crate::doctor::{examined, instance, line, named, not_ok};
+use crate::doctor::{examined, free_port, instance, line, named, not_ok};
 
 /// An instance that registers itself with these target groups.
 async fn registering(names: &[&str]) -> (World, Vec<String>) {
@@ -75,6 +75,12 @@ async fn a_question_that_is_denied_comes_with_its_statement() {
 async fn a_target_group_of_the_auto_scaling_group_s_own_is_left_to_it() {
     let (world, arns) = registering(&["web", "admin"]).await;
     world.autoscaling.attach(&arns[0]);
+    let report = examined(&world, 3).await;
+    assert_eq!(not_ok(&report), ["target fail"], "the port of this instance is another one: {report:#}");
+    assert!(found(&report)[0].ends_with("`port` leaves the host port open"), "{report:#}");
+
+    let fixed = line(&world).replace("port=0:", &format!("port={}:", free_port()));
+    world.user_data(&format!("berth {fixed} target_groups={}", arns.join(",")));
     let report = examined(&world, 0).await;
     assert_eq!(not_ok(&report), ["target warn"], "{report:#}");
     let left = named(&report, "target")[0];

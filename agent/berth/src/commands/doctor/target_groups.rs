@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use berth_config::{Config, TargetGroup, duration_text};
+use berth_config::{Config, Port, TargetGroup, duration_text};
 use berth_core::message::error::JobError;
 use berth_core::message::target::{Target, TargetHealth, TargetHealthState};
 
@@ -39,7 +39,7 @@ impl Question<'_> {
         };
         let (left, own): (Vec<_>, Vec<_>) =
             groups.into_values().partition(|group| attached.iter().any(|arn| *arn == group.arn));
-        checks.extend(left.into_iter().map(|group| self.left_to_the_group(group)));
+        checks.extend(left.into_iter().map(|group| self.left_to_the_group(config, group)));
         let is_registered = !own.is_empty();
         checks.extend(futures_util::future::join_all(own.into_iter().map(|group| self.one(group))).await);
         if is_registered {
@@ -63,16 +63,18 @@ impl Question<'_> {
         })
     }
 
-    fn left_to_the_group(&self, group: &TargetGroup) -> Finding {
-        let scaling = self.group.unwrap_or_default();
-        Finding::warn(
-            NAME,
-            format!(
-                "{}: the Auto Scaling group {scaling} attaches it itself, so berth leaves it to the group",
-                group.name()
-            ),
-            "take it out of `target_groups`, or detach it from the group",
-        )
+    fn left_to_the_group(&self, config: &Config, group: &TargetGroup) -> Finding {
+        let attaches =
+            format!("{}: the Auto Scaling group {} attaches it itself", group.name(), self.group.unwrap_or_default());
+        let is_open = |port: &Port| port.is_open() && Some(port.container) == config.target_port(group);
+        if config.ports.iter().any(is_open) {
+            let found = format!(
+                "{attaches} and registers every instance on its one port, and `port` leaves the host port open"
+            );
+            return Finding::fail(NAME, found, "detach it from the group, or give `port` a host port");
+        }
+        let advice = "take it out of `target_groups`, or detach it from the group";
+        Finding::warn(NAME, format!("{attaches}, so berth leaves it to the group"), advice)
     }
 
     async fn one(&self, group: &TargetGroup) -> Finding {
