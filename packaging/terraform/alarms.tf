@@ -10,7 +10,7 @@ locals {
     # From the listener's ARN, …:listener/app/NAME/ID/ID of the listener. With a data source for the load balancer, every change of it would
     # make these values unknown at plan time.
     LoadBalancer = join("/", slice(split("/", var.listener_arn), 1, 4))
-    TargetGroup  = aws_lb_target_group.this.arn_suffix
+    TargetGroup  = element(split(":", local.target_group), 5)
   }
 }
 

@@ -1,4 +1,5 @@
-# One app behind a load balancer: launch template, group with both lifecycle hooks, target group, listener rule, security group.
+# One app behind a load balancer: launch template, group with both lifecycle hooks, target group, listener rule, security group. With
+# `target_groups` there is neither target group nor rule: the instances register themselves with those.
 # policy.tf has the role of the instances, user_data.tf what they run.
 
 resource "aws_launch_template" "this" {
@@ -37,6 +38,9 @@ resource "aws_launch_template" "this" {
 
 locals {
   tags = merge({ Name = var.name }, var.tags)
+
+  registers    = length(var.target_groups) > 0
+  target_group = local.registers ? split("#", var.target_groups[0])[0] : one(aws_lb_target_group.this[*].arn)
 }
 
 resource "aws_autoscaling_group" "this" {
@@ -44,7 +48,7 @@ resource "aws_autoscaling_group" "this" {
   min_size            = var.min_size
   max_size            = var.max_size
   vpc_zone_identifier = var.subnet_ids
-  target_group_arns   = [aws_lb_target_group.this.arn]
+  target_group_arns   = aws_lb_target_group.this[*].arn
 
   # A number and not "$Latest": so a new version starts a refresh, and a refresh can go back.
   launch_template {
@@ -56,8 +60,8 @@ resource "aws_autoscaling_group" "this" {
   # drained. Terraform sets them only when it creates a group: for an existing group, `aws autoscaling put-lifecycle-hook` changes them. With
   # other timeouts in `keys` that is not urgent: berth sends heartbeats.
   #
-  # Launch: an instance is registered with the load balancer when berth completes this hook, after the app has answered. The instance is
-  # replaced when berth reports a failed boot, or sends nothing within the timeout.
+  # Launch: an instance is registered with the load balancer when berth completes this hook, after the app has answered; with `target_groups`
+  # berth completes it when the load balancer calls the instance healthy. The instance is replaced when berth reports a failed boot, or sends nothing within the timeout.
   initial_lifecycle_hook {
     name                 = "berth-launch"
     lifecycle_transition = "autoscaling:EC2_INSTANCE_LAUNCHING"
@@ -132,16 +136,24 @@ resource "aws_autoscaling_group" "this" {
     ignore_changes = [desired_capacity]
 
     precondition {
-      condition     = local.seconds["drain.settle"] > local.noticed_after
+      condition     = local.registers || local.seconds["drain.settle"] > local.noticed_after
       error_message = "drain.settle is ${local.durations["drain.settle"]}, but the load balancer notices a 503 only after ${local.noticed_after} s: it would send requests to an app that has stopped. Set drain.settle in keys to ${local.noticed_after + 5}s, or lower unhealthy_threshold."
     }
     precondition {
-      condition     = var.deregistration_delay <= local.seconds["drain.settle"] + local.seconds["drain.timeout"]
+      condition     = local.registers || var.deregistration_delay <= local.seconds["drain.settle"] + local.seconds["drain.timeout"]
       error_message = "deregistration_delay is ${var.deregistration_delay} s, but berth stops the app after drain.settle + drain.timeout = ${local.seconds["drain.settle"] + local.seconds["drain.timeout"]} s: lower it, or raise drain.timeout in keys."
     }
     precondition {
       condition     = local.readiness_port != var.instance_port
       error_message = "instance_port and the port of listen in keys are both ${var.instance_port}: the app and berth need one each."
+    }
+    precondition {
+      condition     = local.registers || var.instance_port != 0
+      error_message = "With instance_port = 0 berth chooses the port and registers it itself: set target_groups too."
+    }
+    precondition {
+      condition     = !local.registers || var.health_check_type == "EC2"
+      error_message = "With target_groups, health_check_type = \"ELB\" has no effect: the group asks only about target groups that are attached to it."
     }
   }
 
@@ -158,6 +170,8 @@ resource "aws_autoscaling_group" "this" {
 }
 
 resource "aws_lb_target_group" "this" {
+  count = local.registers ? 0 : 1
+
   # A new port or VPC makes a new target group beside the old one, so the name is not fixed. A name has at most 32 characters, a prefix 6.
   name_prefix = substr(var.name, 0, 6)
   vpc_id      = var.vpc_id
@@ -185,12 +199,14 @@ resource "aws_lb_target_group" "this" {
 }
 
 resource "aws_lb_listener_rule" "this" {
+  count = local.registers ? 0 : 1
+
   listener_arn = var.listener_arn
   priority     = var.priority
 
   action {
     type             = "forward"
-    target_group_arn = aws_lb_target_group.this.arn
+    target_group_arn = local.target_group
   }
 
   condition {
@@ -228,8 +244,9 @@ resource "aws_vpc_security_group_ingress_rule" "app" {
   description                  = "Requests for the app, from the load balancer"
   referenced_security_group_id = var.load_balancer_security_group_id
   ip_protocol                  = "tcp"
-  from_port                    = var.instance_port
-  to_port                      = var.instance_port
+  # 0 is a port that berth chooses among these.
+  from_port = var.instance_port == 0 ? 20000 : var.instance_port
+  to_port   = var.instance_port == 0 ? 29999 : var.instance_port
 
   tags = local.tags
 }

@@ -19,8 +19,8 @@ output "launch_template_version" {
 }
 
 output "target_group_arn" {
-  description = "ARN of the target group."
-  value       = aws_lb_target_group.this.arn
+  description = "ARN of the target group, or of the first one in `target_groups`."
+  value       = local.target_group
 }
 
 output "security_group_id" {

@@ -72,9 +72,15 @@ locals {
     ["BerthImage", ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
     local.logs_in ? ["arn:${local.partition}:ecr:${local.ecr[1]}:${local.ecr[0]}:repository/${local.repository}"] : []],
     # These actions have no resource.
-    ["BerthGroupLookup", ["autoscaling:DescribeAutoScalingInstances", "autoscaling:DescribeLifecycleHooks"], ["*"]],
+    ["BerthGroupLookup",
+      concat(["autoscaling:DescribeAutoScalingInstances", "autoscaling:DescribeLifecycleHooks"], local.registers ? ["autoscaling:DescribeAutoScalingGroups"] : []),
+    ["*"]],
     ["BerthGroup", ["autoscaling:CompleteLifecycleAction", "autoscaling:RecordLifecycleActionHeartbeat", "autoscaling:SetInstanceHealth"],
     ["arn:${local.partition}:autoscaling:${local.region}:${local.account}:autoScalingGroup:*:autoScalingGroupName/${var.name}"]],
+    ["BerthTargets", ["elasticloadbalancing:RegisterTargets", "elasticloadbalancing:DeregisterTargets"],
+    distinct([for group in var.target_groups : split("#", group)[0]])],
+    ["BerthTargetHealth", ["elasticloadbalancing:DescribeTargetHealth", "elasticloadbalancing:DescribeTargetGroupAttributes"],
+    local.registers ? ["*"] : []],
     ["BerthAppLogs",
       concat(["logs:CreateLogStream", "logs:PutLogEvents"], lookup(var.keys, "log_opt.awslogs-create-group", "") == "true" ? ["logs:CreateLogGroup"] : []),
       local.log_group == "" ? [] : [

@@ -3,10 +3,11 @@
 locals {
   keys = merge(
     {
-      image   = var.image
-      port    = var.port == var.instance_port ? tostring(var.port) : "${var.instance_port}:${var.port}"
-      health  = var.health
-      secrets = join(",", var.secrets)
+      image         = var.image
+      port          = var.port == var.instance_port ? tostring(var.port) : "${var.instance_port}:${var.port}"
+      health        = var.health
+      secrets       = join(",", var.secrets)
+      target_groups = join(",", var.target_groups)
     },
     var.keys,
   )
@@ -14,6 +15,7 @@ locals {
   order = concat(
     ["image", "port", "health"],
     length(var.secrets) == 0 ? [] : ["secrets"],
+    local.registers ? ["target_groups"] : [],
     sort(keys(var.keys)),
   )
 

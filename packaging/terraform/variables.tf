@@ -59,8 +59,8 @@ variable "keys" {
   nullable    = false
 
   validation {
-    condition     = length(setintersection(keys(var.keys), ["image", "port", "health", "secrets"])) == 0
-    error_message = "image, port, health and secrets are variables of their own."
+    condition     = length(setintersection(keys(var.keys), ["image", "port", "health", "secrets", "target_groups"])) == 0
+    error_message = "image, port, health, secrets and target_groups are variables of their own."
   }
 
   validation {
@@ -101,8 +101,15 @@ variable "subnet_ids" {
 }
 
 variable "listener_arn" {
-  description = "ARN of a listener of an Application Load Balancer; the module adds a rule to it."
+  description = "ARN of a listener of an Application Load Balancer; the module adds a rule to it. With `target_groups` it adds none, and the listener says only which load balancer the alarms watch."
   type        = string
+  nullable    = false
+}
+
+variable "target_groups" {
+  description = "ARNs of target groups that the instances register themselves with, as `target_groups` in docs/configuration.md, instead of a target group and a listener rule of the module's own. Read docs/target-groups.md first. The alarms watch the first of them. `priority`, `path_patterns`, `host_headers`, `unhealthy_threshold` and `deregistration_delay` then have no effect."
+  type        = list(string)
+  default     = []
   nullable    = false
 }
 
@@ -134,14 +141,14 @@ variable "host_headers" {
 }
 
 variable "instance_port" {
-  description = "Port on the instance that the load balancer sends requests to. It may differ from the app's port. **A new value replaces the target group, and no instance serves until the instance refresh has replaced it.**"
+  description = "Port on the instance that the load balancer sends requests to. It may differ from the app's port. 0 with `target_groups`: berth chooses one from 20000 to 29999, another one for each release. **With the module's own target group a new value replaces it, and no instance serves until the instance refresh has replaced the instances.**"
   type        = number
   default     = 8080
   nullable    = false
 
   validation {
-    condition     = var.instance_port >= 1 && var.instance_port <= 65535 && floor(var.instance_port) == var.instance_port
-    error_message = "Use a whole number from 1 to 65535."
+    condition     = var.instance_port >= 0 && var.instance_port <= 65535 && floor(var.instance_port) == var.instance_port
+    error_message = "Use a whole number from 0 to 65535."
   }
 }
 

@@ -35,7 +35,7 @@ run "another_port_of_the_app_is_mapped" {
   command = plan
   variables { port = 3000 }
   assert {
-    condition     = strcontains(output.user_data, " port=8080:3000 ") && aws_lb_target_group.this.port == 8080
+    condition     = strcontains(output.user_data, " port=8080:3000 ") && aws_lb_target_group.this[0].port == 8080
     error_message = output.user_data
   }
 }
@@ -46,8 +46,8 @@ run "figures_follow_the_keys" {
     keys = { "listen" = "0.0.0.0:9000", "drain.settle" = "1m30s", "drain.timeout" = "1h", "stop_timeout" = "500ms", "boot.timeout" = "20m" }
   }
   assert {
-    condition     = aws_lb_target_group.this.health_check[0].port == "9000" && aws_vpc_security_group_ingress_rule.readiness.from_port == 9000
-    error_message = "The load balancer asks ${aws_lb_target_group.this.health_check[0].port}."
+    condition     = aws_lb_target_group.this[0].health_check[0].port == "9000" && aws_vpc_security_group_ingress_rule.readiness.from_port == 9000
+    error_message = "The load balancer asks ${aws_lb_target_group.this[0].health_check[0].port}."
   }
   assert {
     condition     = sort([for hook in aws_autoscaling_group.this.initial_lifecycle_hook : hook.heartbeat_timeout]) == sort(["1200", "3761"])
@@ -81,12 +81,51 @@ run "a_given_policy_is_taken" {
   }
 }
 
+run "instances_register_themselves_on_a_port_that_berth_chooses" {
+  command = plan
+  variables {
+    instance_port = 0
+    target_groups = ["arn:aws:elasticloadbalancing:us-east-2:123456789012:targetgroup/blue/73e2d6bc24d8a067", "arn:aws:elasticloadbalancing:us-east-2:123456789012:targetgroup/admin/0123456789abcdef#9000"]
+  }
+  assert {
+    condition     = strcontains(output.user_data, " port=0:8080 health=/health target_groups='${join(",", var.target_groups)}'\n")
+    error_message = output.user_data
+  }
+  assert {
+    condition     = length(aws_lb_target_group.this) == 0 && length(aws_lb_listener_rule.this) == 0 && length(aws_autoscaling_group.this.target_group_arns) == 0
+    error_message = "The group registers them too."
+  }
+  assert {
+    condition     = aws_vpc_security_group_ingress_rule.app.from_port == 20000 && aws_vpc_security_group_ingress_rule.app.to_port == 29999
+    error_message = "The load balancer does not reach ${aws_vpc_security_group_ingress_rule.app.from_port}."
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.healthy.dimensions == tomap({ LoadBalancer = "app/lb/0123456789abcdef", TargetGroup = "targetgroup/blue/73e2d6bc24d8a067" })
+    error_message = jsonencode(aws_cloudwatch_metric_alarm.healthy.dimensions)
+  }
+}
+
+run "a_port_that_berth_chooses_needs_a_target_group_to_register_it_with" {
+  command = plan
+  variables { instance_port = 0 }
+  expect_failures = [aws_autoscaling_group.this]
+}
+
+run "a_group_does_not_know_the_health_of_instances_that_register_themselves" {
+  command = plan
+  variables {
+    target_groups     = ["arn:aws:elasticloadbalancing:us-east-2:123456789012:targetgroup/blue/73e2d6bc24d8a067"]
+    health_check_type = "ELB"
+  }
+  expect_failures = [aws_autoscaling_group.this]
+}
+
 run "everything_has_the_tags" {
   command = plan
   variables { tags = { Team = "api" } }
   assert {
     condition = alltrue([for tags in [
-      aws_launch_template.this.tags, aws_lb_target_group.this.tags, aws_lb_listener_rule.this.tags, aws_security_group.this.tags,
+      aws_launch_template.this.tags, aws_lb_target_group.this[0].tags, aws_lb_listener_rule.this[0].tags, aws_security_group.this.tags,
       aws_vpc_security_group_ingress_rule.app.tags, aws_vpc_security_group_ingress_rule.readiness.tags,
       aws_vpc_security_group_egress_rule.all.tags, aws_iam_role.this.tags, aws_iam_instance_profile.this.tags,
       aws_cloudwatch_metric_alarm.errors.tags, aws_cloudwatch_metric_alarm.healthy.tags, aws_cloudwatch_metric_alarm.boots.tags,
