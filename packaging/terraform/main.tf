@@ -148,10 +148,6 @@ resource "aws_autoscaling_group" "this" {
       error_message = "instance_port and the port of listen in keys are both ${var.instance_port}: the app and berth need one each."
     }
     precondition {
-      condition     = local.registers || var.instance_port != 0
-      error_message = "With instance_port = 0 berth chooses the port and registers it itself: set target_groups too."
-    }
-    precondition {
       condition     = !local.registers || var.health_check_type == "EC2"
       error_message = "With target_groups, health_check_type = \"ELB\" has no effect: the group asks only about target groups that are attached to it."
     }
@@ -195,6 +191,11 @@ resource "aws_lb_target_group" "this" {
 
   lifecycle {
     create_before_destroy = true
+
+    precondition {
+      condition     = var.instance_port != 0
+      error_message = "With instance_port = 0 berth chooses the port and registers it: set target_groups too."
+    }
   }
 }
 

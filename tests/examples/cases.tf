@@ -14,6 +14,8 @@ module "case" {
   secrets = each.value.secrets
   keys    = each.value.keys
 
+  target_groups = each.value.target_groups
+
   ami_id        = "ami-12c6146b"
   instance_type = "t3.small"
 

@@ -73,7 +73,7 @@ def written_by_terraform(state):
         module = modules.pop()
         modules += module.get("child_modules", [])
         for resource in module.get("resources", []):
-            if resource["type"] == "aws_autoscaling_group":
+            if resource["type"] == "aws_autoscaling_group" and resource["values"]["name"] == GROUP:
                 refresh = resource["values"]["instance_refresh"][0]["preferences"][0]
                 expect(len(refresh["alarm_specification"][0]["alarms"]) == 2, "no alarms stop a refresh")
                 expect(refresh["auto_rollback"] is True, "a refresh that fails is not rolled back")
@@ -100,6 +100,16 @@ def hooks_and_refresh():
     return {hook["LifecycleTransition"].rsplit("_", 1)[1]: shape(hook) for hook in hooks}, refresh
 
 
+def forwards(actions):
+    """The names of the target groups that get requests, each with its weight."""
+    found = {}
+    for action in actions:
+        alone = [{"TargetGroupArn": action["TargetGroupArn"], "Weight": 1}] if "TargetGroupArn" in action else []
+        for one in action.get("ForwardConfig", {}).get("TargetGroups", alone):
+            found[one["TargetGroupArn"].split("/")[1]] = one["Weight"]
+    return found
+
+
 def fits():
     (group,) = autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[GROUP])["AutoScalingGroups"]
     hooks, refresh = hooks_and_refresh()
@@ -119,10 +129,13 @@ def fits():
     listen = int(shown["listen"].rsplit(":", 1)[1])
     expect(user_data.startswith("#cloud-config\n#berth "), "cloud-init would warn about the user-data")
 
-    (target,) = elb.describe_target_groups(TargetGroupArns=group["TargetGroupARNs"])["TargetGroups"]
+    # Attached to the group, or registered with by the instances, each on a port of its own.
+    registers = [] if group["TargetGroupARNs"] else [shown["keys"]["target_groups"]["value"]]
+    (target,) = elb.describe_target_groups(TargetGroupArns=group["TargetGroupARNs"] + registers)["TargetGroups"]
+    first, last = (20000, 29999) if registers else (target["Port"], target["Port"])
     attributes = elb.describe_target_group_attributes(TargetGroupArn=target["TargetGroupArn"])["Attributes"]
     deregistration = int({one["Key"]: one["Value"] for one in attributes}["deregistration_delay.timeout_seconds"])
-    expect(f"{target['Port']} -> " in shown["ports"][0], "the target group's port is not the app's on the instance")
+    expect(f"{0 if registers else first} -> " in shown["ports"][0], f"the load balancer does not reach {shown['ports'][0]}")
     asked = (int(target["HealthCheckPort"]), target["HealthCheckPath"], target["Matcher"]["HttpCode"])
     expect(asked == (listen, "/ready", "200"), f"the load balancer does not ask berth: {asked}")
     noticed = target["HealthCheckIntervalSeconds"] * target["UnhealthyThresholdCount"] + target["HealthCheckTimeoutSeconds"]
@@ -131,20 +144,21 @@ def fits():
 
     # moto does not note the load balancer of a target group that a rule is changed to.
     (balancer,) = elb.describe_load_balancers()["LoadBalancers"]
+    listeners = elb.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]
     used = [
         rule
-        for listener in elb.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]
+        for listener in listeners
         for rule in elb.describe_rules(ListenerArn=listener["ListenerArn"])["Rules"]
         for action in rule["Actions"]
         if target["TargetGroupArn"] in json.dumps(action)
     ]
-    expect(len(used) == 1, f"{len(used)} listener rules lead to the target group")
+    expect(used if registers else len(used) == 1, f"{len(used)} listener rules lead to the target group")
     (security,) = ec2.describe_security_groups(GroupIds=launch["SecurityGroupIds"])["SecurityGroups"]
     opened = sorted(
-        (rule["FromPort"], pair["GroupId"]) for rule in security["IpPermissions"] for pair in rule["UserIdGroupPairs"]
+        (rule["FromPort"], rule["ToPort"], pair["GroupId"]) for rule in security["IpPermissions"] for pair in rule["UserIdGroupPairs"]
     )
     (source,) = balancer["SecurityGroups"]
-    expect(opened == sorted([(target["Port"], source), (listen, source)]), f"the security group opens {opened}")
+    expect(opened == sorted([(first, last, source), (listen, listen, source)]), f"the security group opens {opened}")
     expect(not any(rule["IpRanges"] for rule in security["IpPermissions"]), "the instances are open to an address range")
 
     options = launch["MetadataOptions"]
@@ -180,6 +194,8 @@ def fits():
         "policies": policies,
         "port": target["Port"],
         "target_group": target["TargetGroupArn"],
+        "forwards": {str(listener["Port"]): forwards(listener["DefaultActions"]) for listener in listeners},
+        "sizes": [len(group["Instances"]), group["MinSize"], group["MaxSize"]],
         "alarms": alarms,
         "refreshes": len(autoscaling.describe_instance_refreshes(AutoScalingGroupName=GROUP)["InstanceRefreshes"]),
         "tags": {one["Key"]: one["Value"] for one in group["Tags"] if one["PropagateAtLaunch"]},

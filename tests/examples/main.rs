@@ -7,6 +7,7 @@ use std::time::Duration;
 
 mod boot;
 mod cloudformation;
+mod colours;
 mod module;
 mod moto;
 mod policies;

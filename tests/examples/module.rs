@@ -15,7 +15,7 @@ const NEEDED_TO_DRAIN: [&str; 5] = [
     "module.app.aws_vpc_security_group_ingress_rule.readiness",
     "module.app.aws_vpc_security_group_egress_rule.all",
     "module.app.aws_iam_role_policy.berth",
-    "module.app.aws_lb_listener_rule.this",
+    "module.app.aws_lb_listener_rule.this[0]",
 ];
 const ENVIRONMENT: [(&str, &str); 3] =
     [("AWKWARD", AWKWARD), ("API_KEY", "from the parameter store"), ("DATABASE_URL", "postgres://app@db/app")];

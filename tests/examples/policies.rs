@@ -20,6 +20,7 @@ fn cases() -> Vec<(&'static str, &'static str, Value, Value)> {
     let digest = "nginx@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
     let elsewhere = "111122223333.dkr.ecr.eu-west-1.amazonaws.com/team/api:1@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
     let arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:prod/api";
+    let target_group = "arn:aws:elasticloadbalancing:us-east-2:123456789012:targetgroup";
     vec![
         ("nothing", "nginx:1.27", json!([]), json!({})),
         ("by_digest", digest, json!([]), json!({})),
@@ -75,6 +76,12 @@ fn cases() -> Vec<(&'static str, &'static str, Value, Value)> {
                 "log_opt.awslogs-create-group": "true",
             }),
         ),
+        (
+            "target_groups",
+            ECR,
+            json!([]),
+            json!({ "target_groups": [format!("{target_group}/blue/1a"), format!("{target_group}/api/2b#8080")] }),
+        ),
         ("stand_in", ECR, json!([]), json!({ "secret.A": "ssm:/aws/reference/secretsmanager/prod/api" })),
     ]
 }
@@ -110,7 +117,11 @@ fn the_policy_is_what_berth_policy_prints() {
     let moto = Moto::start();
     let given: serde_json::Map<_, _> = cases()
         .into_iter()
-        .map(|(name, image, secrets, keys)| (name.into(), json!({ "image": image, "secrets": secrets, "keys": keys })))
+        .map(|(name, image, secrets, mut keys)| {
+            // A list, and a variable of its own.
+            let groups = keys.as_object_mut().and_then(|keys| keys.remove("target_groups")).unwrap_or(json!([]));
+            (name.into(), json!({ "image": image, "secrets": secrets, "keys": keys, "target_groups": groups }))
+        })
         .collect();
     let files = [("main.tf", beside("cases.tf")), ("cases.json", Value::Object(given).to_string())];
     let files: Vec<_> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
@@ -140,5 +151,5 @@ fn nothing_has_to_be_known_when_it_is_planned() {
     let plan = terraform.plan();
     let changes = plan["resource_changes"].as_array().unwrap();
     let groups = changes.iter().filter(|change| change["type"] == "aws_autoscaling_group").count();
-    assert_eq!(groups, 1);
+    assert_eq!(groups, 2);
 }

@@ -10,7 +10,9 @@ from moto.autoscaling.responses import AutoScalingResponse
 from moto.cloudformation import parsing
 from moto.core.responses import ActionResult
 from moto.ec2.models import EC2Backend
+from moto.ec2.models.launch_templates import LaunchTemplate
 from moto.ec2.models.security_groups import SecurityGroupRule
+from moto.ec2.utils import parse_user_data
 from moto.server import ThreadedMotoServer
 
 
@@ -73,6 +75,16 @@ def keeps_its_own_tags_to_itself(create):
 
 
 EC2Backend.create_launch_template = keeps_its_own_tags_to_itself(EC2Backend.create_launch_template)
+
+create_version = LaunchTemplate.create_version
+
+
+def with_its_user_data(self, data, description):
+    """moto launches nothing from a later version of a launch template: it takes the user-data for one that is not encoded."""
+    return create_version(self, data | {name: parse_user_data(data[name]) for name in data if name == "UserData"}, description)
+
+
+LaunchTemplate.create_version = with_its_user_data
 
 clean_json = parsing.clean_json
 

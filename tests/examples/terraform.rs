@@ -18,6 +18,7 @@ pub(crate) struct Terraform {
     copy: TempDir,
     within: PathBuf,
     endpoint: String,
+    plugins: String,
 }
 
 impl Terraform {
@@ -33,7 +34,7 @@ impl Terraform {
             missing(Need::Terraform, &String::from_utf8_lossy(&plugins.stderr));
             return None;
         }
-        let plugins = String::from_utf8(plugins.stdout).unwrap();
+        let plugins = format!("-plugin-dir={}", String::from_utf8(plugins.stdout).unwrap().trim());
 
         let copy = TempDir::new().unwrap();
         let copied = Command::new("cp").arg("-r").arg(root().join("packaging/terraform/.")).arg(copy.path()).status();
@@ -43,8 +44,8 @@ impl Terraform {
         for (name, text) in files {
             fs::write(directory.join(name), text).unwrap();
         }
-        let made = Self { copy, within: within.into(), endpoint: moto.endpoint.clone() };
-        made.succeeds(&["init", &format!("-plugin-dir={}", plugins.trim())]);
+        let made = Self { copy, within: within.into(), endpoint: moto.endpoint.clone(), plugins };
+        made.succeeds(&["init"]);
         Some(made)
     }
 
@@ -57,9 +58,29 @@ impl Terraform {
         fs::write(self.directory().join("terraform.tfvars.json"), values.to_string()).unwrap();
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
+    /// The values of the root module's variables, whatever other files say.
+    pub(crate) fn variables_over_all(&self, values: &Value) {
+        fs::write(self.directory().join("zz.auto.tfvars.json"), values.to_string()).unwrap();
+    }
+
+    /// Commands of a page, in the folder of the root module; what they printed. Nobody has to answer a question.
+    pub(crate) fn types(&self, commands: &str) -> String {
+        let installed = Command::new(root().join("tests/install-aws")).output().unwrap();
+        assert!(installed.status.success(), "{}", String::from_utf8_lossy(&installed.stderr));
+        let with_aws = format!("PATH={}:$PATH\n{commands}", String::from_utf8(installed.stdout).unwrap().trim());
+        printed(&self.run("bash", &["-euc", &with_aws]), commands)
+    }
+
+    /// Why a command fails.
+    pub(crate) fn refuses(&self, arguments: &[&str]) -> String {
+        let output = self.run("terraform", arguments);
+        assert!(!output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) -> Output {
         let mut command = Command::new("timeout");
-        command.args(["--signal=INT", "--kill-after=30", LIMIT, "terraform"]).args(arguments);
+        command.args(["--signal=INT", "--kill-after=30", LIMIT, program]).args(arguments);
         command.current_dir(self.directory()).env_clear().envs(std::env::vars_os().filter(|(name, _)| {
             let name = name.to_string_lossy();
             !name.starts_with("AWS_") && !name.starts_with("TF_")
@@ -71,7 +92,11 @@ impl Terraform {
             ("AWS_EC2_METADATA_DISABLED", "true"),
             ("CHECKPOINT_DISABLE", "1"),
             ("TF_CLI_CONFIG_FILE", "/dev/null"),
+            ("AWS_DEFAULT_REGION", "us-east-2"),
+            ("AWS_PAGER", ""),
             ("TF_CLI_ARGS", "-no-color"),
+            ("TF_CLI_ARGS_init", &self.plugins),
+            ("TF_CLI_ARGS_apply", "-auto-approve"),
             ("TF_INPUT", "0"),
             ("TF_IN_AUTOMATION", "1"),
         ]);
@@ -79,16 +104,12 @@ impl Terraform {
     }
 
     fn succeeds(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-        let error = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "terraform {}:\n{printed}\n{error}", arguments.join(" "));
-        printed
+        printed(&self.run("terraform", arguments), &arguments.join(" "))
     }
 
     /// What it printed while it did it.
     pub(crate) fn apply(&self) -> String {
-        self.succeeds(&["apply", "-auto-approve"])
+        self.succeeds(&["apply"])
     }
 
     /// What it printed while it did it.
@@ -104,7 +125,7 @@ impl Terraform {
 
     /// Another plan changes nothing.
     pub(crate) fn plans_no_change(&self) {
-        let output = self.run(&["plan", "-detailed-exitcode"]);
+        let output = self.run("terraform", &["plan", "-detailed-exitcode"]);
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
     }
 
@@ -119,6 +140,14 @@ impl Terraform {
         fs::write(&file, self.succeeds(&["show", "-json"])).unwrap();
         file
     }
+}
+
+/// What a command printed that succeeded.
+#[track_caller]
+fn printed(output: &Output, command: &str) -> String {
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{command}:\n{printed}\n{}", String::from_utf8_lossy(&output.stderr));
+    printed
 }
 
 /// That a resource was gone before the destruction of others began, in what `destroy` printed.

@@ -1,4 +1,4 @@
-# Every value, and every list and map as a whole, comes from something that is not there yet.
+# Every value, and every list and map as a whole, comes from something that is not there yet. Of `target_groups` only the length is known.
 
 provider "aws" {
   region = "us-east-2"
@@ -18,6 +18,7 @@ resource "terraform_data" "later" {
     subnets  = tolist(["subnet-0123456789abcdef0"])
     listener = "arn:aws:elasticloadbalancing:us-east-2:123456789012:listener/app/lb/0123456789abcdef/fedcba9876543210"
     group    = "sg-0123456789abcdef0"
+    target   = "arn:aws:elasticloadbalancing:us-east-2:123456789012:targetgroup/blue/73e2d6bc24d8a067"
     topics   = tolist(["arn:aws:sns:us-east-2:123456789012:alarms"])
     paths    = tolist(["/*"])
     hosts    = tolist(["example.com"])
@@ -50,6 +51,24 @@ module "app" {
   ami_id             = terraform_data.later.output.ami_id
   instance_type      = terraform_data.later.output.type
   metadata_hop_limit = terraform_data.later.output.hops
+
+  vpc_id                          = terraform_data.later.output.vpc
+  subnet_ids                      = terraform_data.later.output.subnets
+  listener_arn                    = terraform_data.later.output.listener
+  load_balancer_security_group_id = terraform_data.later.output.group
+}
+
+module "registers" {
+  source = "../"
+
+  name          = terraform_data.later.output.name
+  image         = terraform_data.later.output.image
+  port          = terraform_data.later.output.port
+  instance_port = terraform_data.later.output.port
+  target_groups = [terraform_data.later.output.target]
+
+  ami_id        = terraform_data.later.output.ami_id
+  instance_type = terraform_data.later.output.type
 
   vpc_id                          = terraform_data.later.output.vpc
   subnet_ids                      = terraform_data.later.output.subnets

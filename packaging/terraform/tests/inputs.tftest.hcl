@@ -108,7 +108,7 @@ run "instances_register_themselves_on_a_port_that_berth_chooses" {
 run "a_port_that_berth_chooses_needs_a_target_group_to_register_it_with" {
   command = plan
   variables { instance_port = 0 }
-  expect_failures = [aws_autoscaling_group.this]
+  expect_failures = [aws_lb_target_group.this]
 }
 
 run "a_group_does_not_know_the_health_of_instances_that_register_themselves" {
