@@ -12,6 +12,7 @@ use load_balancer::{LoadBalancer, Reuse};
 use tokio::sync::Mutex;
 
 mod blame;
+mod by_registration;
 mod group;
 mod host;
 mod load;
