@@ -13,7 +13,7 @@ use crate::io::aws::{Aws, AwsError, autoscaling, load_balancing};
 
 const NAME: &str = "target";
 
-/// Who asks, and what the answers are compared with.
+/// What each question needs, and what its answer is compared with.
 pub struct Question<'a> {
     /// Asks.
     pub aws: &'a Aws,

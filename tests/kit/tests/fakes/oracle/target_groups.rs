@@ -194,8 +194,8 @@ async fn what_it_refuses_is_an_error_of_that_name() {
     let cases = [
         ("RegisterTargets", elsewhere.clone(), not_found),
         ("DeregisterTargets", elsewhere.clone(), not_found),
-        ("DescribeTargetHealth", elsewhere.clone(), not_found),
-        ("DescribeTargetGroupAttributes", elsewhere, not_found),
+        ("DescribeTargetGroupAttributes", json!({ "TargetGroupArn": elsewhere["TargetGroupArn"] }), not_found),
+        ("DescribeTargetHealth", elsewhere, not_found),
         (
             "RegisterTargets",
             of(json!([{ "Id": id }, { "Id": "i-0000000000000000a" }])),
