@@ -74,7 +74,7 @@ impl LoadBalancer {
         self.targets.iter().filter(is_in).map(|(target, _)| target.to_string()).collect()
     }
 
-    /// The same balancer for another agent, so much later: its clock begins anew.
+    /// The same balancer for another agent, so much later: its clock begins at zero again.
     pub(crate) fn after(mut self, passed: Duration) -> Self {
         for membership in self.targets.values_mut() {
             let (Membership::Since(at) | Membership::LeftAt(at)) = membership;

@@ -87,9 +87,9 @@ fn a_target_that_never_gets_healthy_is_a_failed_boot_with_the_load_balancer_s_re
     assert_eq!(life.balancer.registered(), [""; 0], "it is deregistered");
     let failure = life.view().failure.unwrap();
     assert_eq!(failure.reason, ReadyReason::TargetNotHealthy);
-    let said = "the load balancer did not call the target web:8080 healthy in time (target.timeout 60s, boot.timeout 600s): \
+    let message = "the load balancer did not call the target web:8080 healthy in time (target.timeout 60s, boot.timeout 600s): \
                 unhealthy (Target.Timeout): the health check gets no answer: the instance's security group must allow";
-    assert!(failure.message.starts_with(said), "{}", failure.message);
+    assert!(failure.message.starts_with(message), "{}", failure.message);
     assert!(life.words.contains("Target.Timeout"), "{}", life.words);
     let (registered, failed) = (moments(&life, "TargetRegistered")[0], moments(&life, "failing")[0]);
     assert!((59.9..=60.1).contains(&(failed - registered)), "{registered} to {failed}");

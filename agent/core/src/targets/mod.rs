@@ -122,7 +122,7 @@ impl Targets {
         self.registrations.iter().map(Registration::changes).sum::<u64>() + self.forgotten
     }
 
-    /// A boot looks for ports anew. What is registered stays known.
+    /// A boot looks for ports again. What is registered stays known.
     pub fn begin_boot(&mut self) {
         self.choice = PortChoice::new();
         self.refused = None;

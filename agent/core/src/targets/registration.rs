@@ -529,6 +529,6 @@ impl Registration {
 pub(super) enum Reason<'a> {
     /// A call was refused for good.
     Refused(&'a JobError),
-    /// Its time is over.
+    /// It timed out.
     Late,
 }

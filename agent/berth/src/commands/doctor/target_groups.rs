@@ -37,8 +37,7 @@ impl Question<'_> {
             Ok(attached) => (attached, Vec::new()),
             Err(check) => (Vec::new(), vec![check]),
         };
-        let (left, own): (Vec<_>, Vec<_>) =
-            groups.into_values().partition(|group| attached.iter().any(|arn| *arn == group.arn));
+        let (left, own): (Vec<_>, Vec<_>) = groups.into_values().partition(|group| attached.contains(&group.arn));
         checks.extend(left.into_iter().map(|group| self.left_to_the_group(config, group)));
         let is_registered = !own.is_empty();
         checks.extend(futures_util::future::join_all(own.into_iter().map(|group| self.one(group))).await);
