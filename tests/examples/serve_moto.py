@@ -81,7 +81,7 @@ create_version = LaunchTemplate.create_version
 
 def with_its_user_data(self, data, description):
     """moto launches nothing from a later version of a launch template: it takes the user-data for one that is not encoded."""
-    return create_version(self, data | {name: parse_user_data(data[name]) for name in data if name == "UserData"}, description)
+    return create_version(self, data | {name: parse_user_data(str(data[name])) for name in data if name == "UserData"}, description)
 
 
 LaunchTemplate.create_version = with_its_user_data
