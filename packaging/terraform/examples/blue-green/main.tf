@@ -1,5 +1,5 @@
 # One app in two colours behind one load balancer: the production listener sends requests to one of them, the test listener to the
-# other. docs/target-groups.md walks through a switch and the way back.
+# other. docs/target-groups.md walks through switching and the way back.
 
 provider "aws" {
   region = var.region
@@ -31,7 +31,7 @@ module "app" {
   ami_id        = var.ami_id
   instance_type = "t3.small"
   min_size      = each.value.size
-  # Room for an instance refresh and for scaling; nothing at all when the colour is at 0.
+  # Twice as many for scaling and an instance refresh; none when the size is 0.
   max_size = 2 * each.value.size
 
   vpc_id                          = aws_vpc.this.id
