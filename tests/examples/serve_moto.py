@@ -85,6 +85,8 @@ def with_its_user_data(self, data, description):
 
 
 LaunchTemplate.create_version = with_its_user_data
+# moto shows the tags that a launch template was created with.
+LaunchTemplate.tags = property(lambda template: template.get_tags(), lambda template, created_with: None)
 
 clean_json = parsing.clean_json
 
