@@ -114,8 +114,9 @@ resource "aws_autoscaling_group" "this" {
 
   # For the alarm "boots"; these metrics are free.
   enabled_metrics = ["GroupDesiredCapacity", "GroupInServiceInstances"]
-  # Longer than a boot may take: after a successful apply the app has answered.
-  wait_for_capacity_timeout = "${local.launch_timeout + 300}s"
+  # Longer than a boot may take: after a successful apply the app has answered. A group that is ended is not waited for: the provider
+  # would wait for as many instances as there were before.
+  wait_for_capacity_timeout = var.max_size == 0 ? "0s" : "${local.launch_timeout + 300}s"
 
   dynamic "tag" {
     for_each = local.tags
