@@ -93,3 +93,25 @@ fn a_thousand_that_drain_at_once_complete_each_hook_once_and_without_a_second_wa
     let peak = fleet.account.peak(Api::Group, tried);
     assert!(peak <= THOUSAND / 2, "{peak}\n{table}");
 }
+
+/// 20 registrations at once and 4 a second are 245 s for a thousand. Those who are refused wait for their turn, which the group tells them.
+#[test]
+fn a_thousand_that_register_at_once_are_all_in_traffic_within_five_minutes() {
+    for port in ["port=8080", "port=0:8080"] {
+        let fleet = Fleet::new(THOUSAND).registers(port).run(secs(900));
+        let (account, table) = (&fleet.account, fleet.account.table());
+        let last = fleet.last_in_traffic().unwrap_or_else(|| panic!("some are not in traffic\n{table}"));
+        assert!(last <= secs(300), "{port}: the last one after {last:?}\n{table}");
+        let (most, mean) = account.per_instance(Api::Targets);
+        assert!(most <= 3 && mean < 1.3, "{port}: {most} registrations of one, {mean} on average\n{table}");
+        assert_eq!(fleet.completed(1), THOUSAND, "{port}\n{table}");
+    }
+}
+
+#[test]
+fn a_few_that_register_at_once_wait_for_nobody() {
+    let fleet = Fleet::new(20).registers("port=8080").run(secs(300));
+    let table = fleet.account.table();
+    assert_eq!((fleet.account.per_instance(Api::Targets), fleet.completed(1)), ((1, 1.0), 20), "{table}");
+    assert!(fleet.last_in_traffic().is_some_and(|last| last < secs(20)), "{table}");
+}

@@ -1,7 +1,8 @@
 //! A group of instances in one virtual clock: each the real machine, all of them asking one account.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,17 +10,20 @@ use berth_config::Config;
 use berth_core::clock::Uptime;
 use berth_core::machine::Machine;
 use berth_core::message::command::Command;
+use berth_core::message::container::RunningContainer;
 use berth_core::message::effect::Effect;
 use berth_core::message::error::{ErrorClass, JobError};
 use berth_core::message::event::Event;
 use berth_core::message::group::{HookResult, LifecycleHook, Membership};
-use berth_core::message::identity::TargetState;
+use berth_core::message::identity::{Identity, TargetState};
 use berth_core::message::input::Input;
 use berth_core::message::job::{Job, JobKind, Ticket};
+use berth_core::message::target::{GroupFacts, TargetHealth, TargetHealthState};
 use berth_core::view::Status;
 
 use super::account::{Account, Api};
 use crate::sim::{DIGEST, config, identity, ms, running, target};
+use crate::targets::WEB;
 
 /// The secrets of two services, a tag, ECR.
 const LINE: &str = "image=123456789012.dkr.ecr.us-east-2.amazonaws.com/api:v1 port=8080 health=/health \
@@ -67,10 +71,14 @@ struct Instance {
     wake: Option<Duration>,
     running: BTreeMap<Ticket, JobKind>,
     pulled: bool,
+    /// The app's port on the host.
+    port: u16,
     /// Whether it knows its group.
     placed: bool,
     /// When it was ready.
     ready: Option<Duration>,
+    /// When the load balancer calls it healthy, once it is registered.
+    healthy_at: Option<Duration>,
     /// Until when its launch hook waits, if it does.
     launch_hook: Option<Duration>,
     /// Hooks that were completed: when.
@@ -97,8 +105,10 @@ impl Fleet {
             wake: None,
             running: BTreeMap::new(),
             pulled: false,
+            port: 0,
             placed: false,
             ready: None,
+            healthy_at: None,
             launch_hook: None,
             completed: Vec::new(),
             expired: false,
@@ -131,6 +141,18 @@ impl Fleet {
             "{LINE} lifecycle.group=web lifecycle.launch_hook=launch lifecycle.terminate_hook=leave lifecycle.heartbeat={beat}s"
         )));
         self
+    }
+
+    /// Each registers itself with a target group.
+    pub(crate) fn registers(mut self, port: &str) -> Self {
+        self.config = Arc::new(config(&format!("{} target_groups={WEB}", LINE.replace("port=8080", port))));
+        self
+    }
+
+    /// When the load balancer called the last one healthy, if it calls all of them so.
+    pub(crate) fn last_in_traffic(&self) -> Option<Duration> {
+        let healthy: Option<Vec<Duration>> = self.instances.iter().map(|one| one.healthy_at).collect();
+        healthy?.into_iter().max()
     }
 
     /// The group takes all of them away at that moment.
@@ -248,7 +270,10 @@ impl Fleet {
     fn answer(&mut self, index: usize, job: &Job) -> Option<(Duration, Event)> {
         let local = |this: &mut Self, event| Some((this.within(1, 20), event));
         match job {
-            Job::Identify => local(self, Event::Identified(Arc::new(identity()))),
+            Job::Identify => {
+                let instance_id = format!("i-{index:017x}");
+                local(self, Event::Identified(Arc::new(Identity { instance_id, ..identity() })))
+            }
             Job::ReadConfig => {
                 let config = self.config.clone();
                 local(self, Event::ConfigRead(config))
@@ -275,8 +300,45 @@ impl Fleet {
                 self.instances[index].pulled |= pulled;
                 Some((if pulled { self.pull + self.within(0, 1_000) } else { after }, event))
             }
-            Job::CreateContainer(_) => local(self, Event::ContainerCreated(running().id)),
-            Job::StartContainer { .. } => Some((self.within(150, 300), Event::ContainerStarted(Box::new(running())))),
+            Job::CreateContainer(creation) => {
+                self.instances[index].port = creation.ports.get(&8080).copied().unwrap_or(8080);
+                local(self, Event::ContainerCreated(running().id))
+            }
+            Job::StartContainer { .. } => {
+                let host = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), self.instances[index].port);
+                let started = RunningContainer { published: vec![(8080, host)], ..running() };
+                Some((self.within(150, 300), Event::ContainerStarted(Box::new(started))))
+            }
+            Job::FindPorts => local(self, Event::PortsFound(BTreeSet::new())),
+            Job::DescribeGroup(_) => {
+                let is_launching = |one: &&Instance| one.completed.is_empty();
+                let count = |of: &[Instance]| u32::try_from(of.iter().filter(is_launching).count()).unwrap_or_default();
+                let (launching, before) = (count(&self.instances), count(&self.instances[..index]));
+                let facts = GroupFacts { target_groups: Vec::new(), launching, before };
+                self.ask(index, JobKind::DescribeGroup, &[Api::Group], Event::GroupDescribed(facts))
+            }
+            Job::DescribeTargets { ports, .. } => {
+                use TargetHealthState::{Healthy, Initial, Unused};
+                let health = match self.instances[index].healthy_at {
+                    Some(at) if at <= self.now => TargetHealth::of(Healthy),
+                    Some(_) => TargetHealth::of(Initial),
+                    None => TargetHealth::of(Unused).because("Target.NotRegistered"),
+                };
+                let described = ports.iter().map(|port| (*port, health.clone())).collect();
+                self.ask(index, JobKind::DescribeTargets, &[Api::TargetHealth], Event::TargetsDescribed(described))
+            }
+            Job::RegisterTarget(_) => {
+                let answer = self.ask(index, JobKind::RegisterTarget, &[Api::Targets], Event::TargetRegistered)?;
+                if answer.1 == Event::TargetRegistered {
+                    // The first health check of each node comes within its interval.
+                    let healthy_at = self.now + self.within(500, 10_000);
+                    self.instances[index].healthy_at = Some(healthy_at);
+                }
+                Some(answer)
+            }
+            Job::DeregisterTarget(_) => {
+                self.ask(index, JobKind::DeregisterTarget, &[Api::Targets], Event::TargetDeregistered)
+            }
             Job::WatchContainer(_) => None,
             Job::ProbeApp { .. } => local(self, Event::ProbePassed),
             Job::StopContainer { .. } => Some((self.within(100, 900), Event::ContainerStopped)),

@@ -246,7 +246,8 @@ impl Targets {
             let (entry, own) = (entry.clone(), attached.target_groups.clone());
             self.enter_groups(&entry, &own, outbox, now);
         }
-        self.registrations.iter_mut().for_each(|one| one.advance(outbox, now));
+        let line = self.attached.get().and_then(|attached| attached.line);
+        self.registrations.iter_mut().for_each(|one| one.advance(line.as_ref(), outbox, now));
         let before = self.registrations.len();
         self.registrations.retain(|one| one.left_for(now).is_none_or(|(ago, _)| ago < LONGEST_DELAY * 2));
         self.forgotten += u64::try_from(before - self.registrations.len()).unwrap_or_default();

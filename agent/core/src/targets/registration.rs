@@ -27,6 +27,8 @@ use super::noted::{NotedState, NotedTarget};
 
 /// Between two questions whether the load balancer calls the target healthy, give or take a half.
 const PROVE_EVERY: Duration = Duration::from_secs(5);
+/// The same after a question that was throttled, give or take a half.
+const PROVE_THROTTLED: Duration = Duration::from_secs(20);
 /// So long before `target.timeout` is over, the load balancer is asked for the last time.
 const LAST_WORD: Duration = Duration::from_secs(1);
 /// Between two questions whether the load balancer has let go of it, give or take a third.
@@ -360,7 +362,10 @@ impl Registration {
         self.error = Some(error.clone());
         if error.is_transient() {
             let wait = match (error.class, &self.stage, line) {
-                (ErrorClass::Throttled, Stage::Registering(_), Some(line)) => line.wait(outbox, now),
+                (ErrorClass::Throttled, Stage::Registering(_), Some(line)) => line.wait(self.attempts, outbox, now),
+                // Others wait for an answer before they may register; this one is in traffic already, or will be.
+                (ErrorClass::Throttled, Stage::Proving(_), _) => outbox.about(PROVE_THROTTLED, 0.5),
+                (ErrorClass::Throttled, Stage::Checking(_), _) => outbox.stand_back(self.attempts.min(2)),
                 (ErrorClass::Throttled, ..) => outbox.stand_back(self.attempts),
                 _ => outbox.wait(FAR, self.attempts),
             };
@@ -378,13 +383,18 @@ impl Registration {
     }
 
     /// Orders what is due.
-    pub(super) fn advance(&mut self, outbox: &mut Outbox, now: Uptime) {
+    pub(super) fn advance(&mut self, line: Option<&Line>, outbox: &mut Outbox, now: Uptime) {
         if let Some(ticket) = self.call().and_then(|call| call.late(now)) {
             outbox.cancel(ticket);
             self.failed(&JobError::new(ErrorClass::Transient, "no answer came"), None, outbox, now);
         }
         if !self.active_call().is_some_and(|call| call.due(now)) {
             return;
+        }
+        if let (Stage::Registering(_), 0, Some(turn)) =
+            (&self.stage, self.attempts, line.and_then(|line| line.turn(now)))
+        {
+            return self.set_call(Call::Next(turn));
         }
         let Target { target_group, port } = self.target.clone();
         let ask = || Job::DescribeTargets { target_group, ports: vec![port] };
