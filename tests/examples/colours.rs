@@ -1,7 +1,7 @@
 //! The example with a target group per colour: the walk-through of docs/target-groups.md, typed as it stands there, and an instance that
 //! registers itself.
 
-use berth_kit::target_group::TargetGroup;
+use berth_kit::target_group::{Health, TargetGroup};
 use serde_json::{Value, json};
 
 use crate::boot::{AWKWARD, HEALTH, boots_and_drains, instance, keys};
@@ -102,7 +102,8 @@ async fn the_walk_through_switches_the_colours_and_back_and_an_instance_register
     assert_eq!(made["forwards"], live("blue", "green"));
 
     // Group and target group of moto's are those of the kit for the instance that boots.
-    let registered = world.target_groups.create(TargetGroup::http("ap-api-blue", 8080));
+    let healthy = TargetGroup { scripted: Some(Health::HEALTHY), ..TargetGroup::http("ap-api-blue", 8080) };
+    let registered = world.target_groups.create(healthy);
     let made = made.to_string().replace(made["target_group"].as_str().unwrap(), &registered);
     let made = made.replace("Name/ap-api-blue", &format!("Name/{}", world.autoscaling.group()));
     let environment = [("AWKWARD", AWKWARD), ("API_KEY", "from the parameter store")];
