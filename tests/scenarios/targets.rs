@@ -6,6 +6,7 @@ use berth_kit::target_group::{Health, TargetGroup};
 use berth_kit::{Agent, Fault, World};
 use tokio::net::TcpStream;
 
+use crate::doctor::free_port;
 use crate::steps::until;
 use crate::{BERTH, SOON};
 
@@ -218,8 +219,19 @@ async fn standby_leaves_and_a_return_registers_once_the_delay_is_over() {
 async fn a_target_group_that_the_group_attaches_is_left_to_it() {
     let (world, arn) = world_with(group()).await;
     world.autoscaling.attach(&arn);
-    let agent = launch(&world, &arn, "").await;
+    let image = world.app_image();
+    let port = free_port();
+    world.user_data(&format!("berth image={} port={port}:8080 health=/health target_groups={arn}", image.by_tag()));
+    let agent = world.launch(BERTH.as_ref()).await;
     world.autoscaling.wait_for_state("InService", SOON).await;
     assert_eq!(world.journal.count(REGISTER), 0, "{}", world.journal.text());
     assert_eq!(agent.status().await["targets"][0]["state"], "attached_by_group");
+
+    // It registers every instance on one port, and this one would have another.
+    let (world, arn) = world_with(group()).await;
+    world.autoscaling.attach(&arn);
+    let agent = launch(&world, &arn, "").await;
+    assert_eq!(agent.exit_within(SOON).await, 3, "{}", agent.log_text());
+    let console = world.console_text();
+    assert!(console.contains("detach it from the group, or give `port` a host port"), "{console}");
 }

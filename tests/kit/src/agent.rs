@@ -105,7 +105,7 @@ impl<'a> Launch<'a> {
         let own = self.environment.keys().map(String::as_str).filter(|name| name.starts_with("AWS_ENDPOINT_URL_"));
         for name in [METADATA, "AWS_ENDPOINT_URL"].into_iter().chain(own).filter(|_| self.world.alone.is_none()) {
             let value = self.environment.get(name).and_then(|value| value.to_str()).unwrap_or_default();
-            let address = value.split_once("://").map_or("", |(_, address)| address);
+            let address = value.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or_default());
             if address.rsplit_once(':').is_some_and(|(host, _)| host.ends_with(".berth.test")) {
                 continue;
             }
