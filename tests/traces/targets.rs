@@ -282,6 +282,16 @@ fn standby_leaves_the_target_groups_and_a_return_waits_for_the_end_of_the_delay(
     assert_eq!(life.completions.len(), 1, "the launch hook was completed before");
 }
 
+/// The load balancer may have requests there that began before.
+#[test]
+fn a_drain_in_the_return_from_standby_waits_for_the_connections_of_before() {
+    let life = web("").holds(secs(0), 1).sees(secs(60), target(TargetState::Standby));
+    let life = life.sees(secs(64), target(TargetState::InService)).at(secs(80), TERM).run(secs(900));
+    let (left, stopped) = (moments(&life, "TargetDeregistered")[0], moments(&life, "> StopContainer")[0]);
+    assert!((300.0..=305.0).contains(&(stopped - left)), "{left} to {stopped}\n{}", life.trace());
+    assert_eq!((life.outcome(), life.count(JobKind::RegisterTarget)), (Some(Outcome::Done), 1));
+}
+
 #[test]
 fn an_instance_that_is_given_up_leaves_its_target_groups() {
     let lost = Sim::new(&line("restart.limit=0")).answer(JobKind::WatchContainer, secs(60), exited(1)).run(secs(600));

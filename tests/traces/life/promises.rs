@@ -504,7 +504,9 @@ impl World {
                     self.breaks(8, "the termination hook is completed before the app has stopped");
                 }
                 let was_well = |(phase, _): &(PhaseName, Duration)| matches!(phase, PhaseName::Serve | PhaseName::Warm);
-                let waits_for_it = self.plan.registers() && !self.plan.shape.attached && phase == PhaseName::Serve;
+                // In standby the instance is to get no traffic.
+                let serves = phase == PhaseName::Serve && status != Status::Standby;
+                let waits_for_it = self.plan.registers() && !self.plan.shape.attached && serves;
                 if launch && *result == HookResult::Continue && waits_for_it && !self.balancer.has_passed() {
                     self.breaks(14, "the launch hook is completed before the load balancer calls the target healthy");
                 }

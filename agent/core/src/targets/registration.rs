@@ -51,6 +51,8 @@ pub(super) struct Registration {
     proven_by: Option<Uptime>,
     /// From the first call to healthy, for people.
     step: Step<()>,
+    /// When it was deregistered, until it is registered again.
+    left_at: Option<Moment>,
     /// What the load balancer reported last.
     health: Option<TargetHealth>,
     /// The deregistration delay of its target group, if it was asked for.
@@ -80,7 +82,7 @@ enum Stage {
     /// It is being deregistered.
     Leaving(Call),
     /// Deregistered.
-    Left { at: Moment, asked: Option<Call> },
+    Left { asked: Option<Call> },
     /// A call was refused for good.
     Refused { is_registered: bool },
 }
@@ -135,6 +137,7 @@ impl Registration {
             wanted: None,
             proven_by: None,
             step: Step::new(StepName::Target, FAR),
+            left_at: None,
             health: None,
             delay: None,
             is_asked: false,
@@ -152,30 +155,28 @@ impl Registration {
     /// One that an agent before this one left behind, so long ago.
     pub(super) fn remember(noted: NotedTarget, ago: Duration, now: Uptime) -> Self {
         let NotedTarget { target, state } = noted;
-        let stage = match state {
-            NotedState::Registered { healthy: true } => Stage::In,
-            NotedState::Registered { healthy: false } => Stage::Proving(Call::Next(now)),
-            NotedState::Left { ago: before, .. } => {
-                Stage::Left { at: Moment::ago(before.saturating_add(ago), now), asked: None }
+        let new = Self::new(target, false);
+        match state {
+            NotedState::Registered { healthy: true } => Self { stage: Stage::In, ..new },
+            NotedState::Registered { healthy: false } => Self { stage: Stage::Proving(Call::Next(now)), ..new },
+            NotedState::Left { ago: before, delay } => {
+                let left_at = Some(Moment::ago(before.saturating_add(ago), now));
+                Self { stage: Stage::Left { asked: None }, left_at, delay: delay.map(Delay::Known), ..new }
             }
-        };
-        let delay = match state {
-            NotedState::Left { delay, .. } => delay.map(Delay::Known),
-            NotedState::Registered { .. } => None,
-        };
-        Self { stage, delay, ..Self::new(target, false) }
+        }
     }
 
     /// What the next agent needs to know of it; none if it was never registered.
     pub(super) fn noted(&self, now: Uptime) -> Option<NotedTarget> {
         let state = match &self.stage {
-            Stage::Out { .. } | Stage::Checking(_) | Stage::Refused { is_registered: false } => return None,
+            Stage::Out { .. } | Stage::Checking(_) | Stage::Refused { is_registered: false } | Stage::Left { .. } => {
+                NotedState::Left { ago: self.left_at?.age(now), delay: self.known_delay() }
+            }
             // The call may have been carried out although its answer is not here.
             Stage::Registering(_) | Stage::Proving(_) => NotedState::Registered { healthy: false },
             Stage::In | Stage::Leaving(_) | Stage::Refused { is_registered: true } => {
                 NotedState::Registered { healthy: true }
             }
-            Stage::Left { at, .. } => NotedState::Left { ago: at.age(now), delay: self.known_delay() },
         };
         Some(NotedTarget { target: self.target.clone(), state })
     }
@@ -216,16 +217,21 @@ impl Registration {
             self.halt(outbox);
         }
         match &self.stage {
-            Stage::Checking(_) => self.go(Stage::Out { is_free: false }),
-            Stage::Registering(_) if self.error.is_none() && !self.is_asked => self.go(Stage::Out { is_free: false }),
+            Stage::Checking(_) => self.stay_out(),
+            Stage::Registering(_) if self.error.is_none() && !self.is_asked => self.stay_out(),
             // A call that was made may be carried out later than its answer is waited for.
             Stage::Registering(_) | Stage::Proving(_) | Stage::In | Stage::Refused { is_registered: true } => {
                 (self.attempts, self.error) = (0, None);
                 self.go(Stage::Leaving(Call::Next(now)));
             }
-            Stage::Left { at, .. } => self.stage = Stage::Left { at: *at, asked: None },
+            Stage::Left { .. } => self.stage = Stage::Left { asked: None },
             Stage::Out { .. } | Stage::Leaving(_) | Stage::Refused { is_registered: false } => {}
         }
+    }
+
+    /// It was not registered again: what is left of an earlier time goes on.
+    fn stay_out(&mut self) {
+        self.go(if self.left_at.is_some() { Stage::Left { asked: None } } else { Stage::Out { is_free: false } });
     }
 
     /// Cancels what is under way.
@@ -240,7 +246,7 @@ impl Registration {
 
     /// From here on the load balancer is asked whether it has let go of it.
     pub(super) fn watch(&mut self, now: Uptime) {
-        if let Stage::Left { asked: asked @ None, .. } = &mut self.stage {
+        if let Stage::Left { asked: asked @ None } = &mut self.stage {
             *asked = Some(Call::Next(now));
         }
     }
@@ -256,6 +262,7 @@ impl Registration {
                 self.described(health, outbox, now);
             }
             Event::TargetRegistered => {
+                self.left_at = None;
                 self.prove(now);
                 self.judge(false, outbox, now);
             }
@@ -293,10 +300,10 @@ impl Registration {
             }
             Stage::Proving(_) => self.judge(is_good, outbox, now),
             // The delay is over, whatever it is.
-            Stage::Left { at, .. } if is_unused => {
-                let passed = at.age(now);
+            Stage::Left { .. } if is_unused => {
+                let passed = self.left_at.map_or(Duration::MAX, |at| at.age(now));
                 self.delay = Some(Delay::Known(self.known_delay().map_or(passed, |delay| delay.min(passed))));
-                self.stage = Stage::Left { at: *at, asked: None };
+                self.stage = Stage::Left { asked: None };
                 self.changes += 1;
             }
             Stage::Left { .. } => self.still_draining(outbox, now),
@@ -326,7 +333,8 @@ impl Registration {
 
     fn left(&mut self, now: Uptime) {
         (self.attempts, self.error, self.health) = (0, None, None);
-        self.go(Stage::Left { at: Moment::now(now), asked: None });
+        self.left_at = Some(Moment::now(now));
+        self.go(Stage::Left { asked: None });
         if self.wanted.is_some() {
             self.go(Stage::Checking(Call::Next(now)));
         }
@@ -343,8 +351,7 @@ impl Registration {
     }
 
     fn ask_later(&mut self, outbox: &mut Outbox, now: Uptime) {
-        let Stage::Left { at, .. } = &self.stage else { return };
-        let left = self.known_delay().map(|delay| at.left_of(delay, now));
+        let left = self.known_delay().zip(self.left_at).map(|(delay, at)| at.left_of(delay, now));
         let wait = match left {
             Some(Duration::ZERO) => outbox.about(LATE_EVERY, 1.0 / 3.0),
             Some(left) => (left + outbox.some_of(AFTER_DELAY)).min(outbox.about(UNUSED_EVERY, 1.0 / 3.0)),
@@ -377,7 +384,7 @@ impl Registration {
             Stage::Checking(_) | Stage::Registering(_) => self.go(Stage::Refused { is_registered: false }),
             Stage::Proving(_) | Stage::Leaving(_) => self.go(Stage::Refused { is_registered: true }),
             // Whether it is unused stays unknown.
-            Stage::Left { at, .. } => self.stage = Stage::Left { at: *at, asked: None },
+            Stage::Left { .. } => self.stage = Stage::Left { asked: None },
             Stage::Out { .. } | Stage::In | Stage::Refused { .. } => {}
         }
     }
@@ -466,7 +473,7 @@ impl Registration {
 
     /// How long ago it was deregistered, and what is known of the delay.
     pub(super) fn left_for(&self, now: Uptime) -> Option<(Duration, Option<Duration>)> {
-        let Stage::Left { at, .. } = &self.stage else { return None };
+        let at = self.left_at.filter(|_| !self.is_registered())?;
         Some((at.age(now), self.known_delay()))
     }
 
@@ -513,7 +520,7 @@ impl Registration {
             Stage::Checking(call) | Stage::Registering(call) | Stage::Leaving(call) | Stage::Proving(call) => {
                 Some(*call)
             }
-            Stage::Left { asked, .. } => *asked,
+            Stage::Left { asked } => *asked,
             Stage::Out { .. } | Stage::In | Stage::Refused { .. } => None,
         }
     }
@@ -523,7 +530,7 @@ impl Registration {
             Stage::Checking(call) | Stage::Registering(call) | Stage::Leaving(call) | Stage::Proving(call) => {
                 *call = next
             }
-            Stage::Left { asked, .. } => *asked = Some(next),
+            Stage::Left { asked } => *asked = Some(next),
             Stage::Out { .. } | Stage::In | Stage::Refused { .. } => {}
         }
     }
