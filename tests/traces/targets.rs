@@ -282,6 +282,15 @@ fn standby_leaves_the_target_groups_and_a_return_waits_for_the_end_of_the_delay(
     assert_eq!(life.completions.len(), 1, "the launch hook was completed before");
 }
 
+#[test]
+fn one_that_is_deregistered_late_is_asked_about_too_and_no_earlier_than_settle_after_it() {
+    let life = web("drain.timeout=10m").holds(secs(0), 1).balancing(|balancer| balancer.delay = secs(0));
+    let life = life.fails(JobKind::DeregisterTarget, 7, ErrorClass::Transient, "503").at(secs(60), TERM).run(secs(900));
+    let (left, stopped) = (moments(&life, "TargetDeregistered")[0], moments(&life, "> StopContainer")[0]);
+    assert!(left > 81.0, "after the drain has begun to wait: {left}\n{}", life.trace());
+    assert!((20.0..=20.2).contains(&(stopped - left)), "{left} to {stopped}\n{}", life.trace());
+}
+
 /// The load balancer may have requests there that began before.
 #[test]
 fn a_drain_in_the_return_from_standby_waits_for_the_connections_of_before() {

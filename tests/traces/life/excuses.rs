@@ -57,7 +57,9 @@ impl Excuses {
                     .any(|fault| matches!(fault, BootFault::EngineLate(_) | BootFault::EngineRestarts { .. })),
             // What each takes, one after the other.
             boot: plan.boot_faults().any(|fault| !matches!(fault.end(plan), End::Served(_)))
-                || plan.boot_faults().map(|fault| fault.end(plan).within()).sum::<Duration>() >= plan.limits().0,
+                || plan.boot_faults().map(|fault| fault.end(plan).within()).sum::<Duration>() >= plan.limits().0
+                // A port of before that is registered again waits for the end of its deregistration delay.
+                || (plan.registers() && plan.shape.deregistration >= plan.limits().0),
             app: plan.has(|twist| {
                 matches!(
                     twist,

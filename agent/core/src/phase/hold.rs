@@ -32,7 +32,6 @@ impl Hold {
         }
         past.hook.hold(outbox, now);
         past.targets.leave(outbox, now);
-        past.targets.advance(outbox, now);
         Self { past, failure, since: now }
     }
 

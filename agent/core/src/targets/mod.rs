@@ -233,11 +233,13 @@ impl Targets {
         self.choice.cancel(outbox);
         self.attached.cancel(outbox);
         self.registrations.iter_mut().for_each(|one| one.leave(outbox, now));
+        // Before anything else that leaving means.
+        self.advance(outbox, now);
     }
 
     /// Asks from here on whether the load balancer has let go.
-    pub fn watch(&mut self, now: Uptime) {
-        self.registrations.iter_mut().for_each(|one| one.watch(now));
+    pub fn watch(&mut self, settle: Duration, now: Uptime) {
+        self.registrations.iter_mut().for_each(|one| one.watch(settle, now));
     }
 
     /// Does what is due.

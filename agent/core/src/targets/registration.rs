@@ -51,6 +51,8 @@ pub(super) struct Registration {
     proven_by: Option<Uptime>,
     /// From the first call to healthy, for people.
     step: Step<()>,
+    /// Once a drain waits for the load balancer: how long its nodes may take to learn of the deregistration.
+    watched: Option<Duration>,
     /// When it was deregistered, until it is registered again.
     left_at: Option<Moment>,
     /// What the load balancer reported last.
@@ -137,6 +139,7 @@ impl Registration {
             wanted: None,
             proven_by: None,
             step: Step::new(StepName::Target, FAR),
+            watched: None,
             left_at: None,
             health: None,
             delay: None,
@@ -197,7 +200,7 @@ impl Registration {
         }
         self.step.reopen();
         self.step.mark(now);
-        self.proven_by = None;
+        (self.proven_by, self.watched) = (None, None);
         match &self.stage {
             Stage::Out { is_free: true } => self.go(Stage::Registering(Call::Next(now))),
             Stage::Out { is_free: false } | Stage::Left { .. } | Stage::Refused { .. } => {
@@ -244,10 +247,17 @@ impl Registration {
         }
     }
 
-    /// From here on the load balancer is asked whether it has let go of it.
-    pub(super) fn watch(&mut self, now: Uptime) {
-        if let Stage::Left { asked: asked @ None } = &mut self.stage {
-            *asked = Some(Call::Next(now));
+    /// From here on the load balancer is asked whether it has let go of it, first when all of its nodes have learnt of the deregistration.
+    pub(super) fn watch(&mut self, settle: Duration, now: Uptime) {
+        self.watched = Some(settle);
+        self.ask_first(now);
+    }
+
+    fn ask_first(&mut self, now: Uptime) {
+        if let (Stage::Left { asked: asked @ None }, Some(settle), Some(at)) =
+            (&mut self.stage, self.watched, self.left_at)
+        {
+            *asked = Some(Call::Next(now + at.left_of(settle, now)));
         }
     }
 
@@ -335,6 +345,7 @@ impl Registration {
         (self.attempts, self.error, self.health) = (0, None, None);
         self.left_at = Some(Moment::now(now));
         self.go(Stage::Left { asked: None });
+        self.ask_first(now);
         if self.wanted.is_some() {
             self.go(Stage::Checking(Call::Next(now)));
         }

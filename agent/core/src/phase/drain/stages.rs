@@ -79,7 +79,8 @@ impl Drain {
     }
 
     pub(super) fn drain_connections(&mut self, now: Uptime) {
-        self.past.targets.watch(now);
+        let settle = self.settling();
+        self.past.targets.watch(settle, now);
         let timeout = self.past.config.drain.timeout;
         let until = now + self.began.left_of(self.settling().saturating_add(timeout), now);
         self.enter(
