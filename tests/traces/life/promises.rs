@@ -483,6 +483,7 @@ impl World {
             }
             Job::CompleteHook { hook, result } => {
                 let launch = hook.hook == "boot";
+                let is_first = !self.seen.asked.iter().any(|one| one.hook == hook.hook);
                 let former = self.seen.asked.iter().find(|one| one.hook == hook.hook);
                 if let Some((other, reply)) = former.map(|one| (one.result, one.reply)) {
                     match reply {
@@ -506,7 +507,7 @@ impl World {
                 let was_well = |(phase, _): &(PhaseName, Duration)| matches!(phase, PhaseName::Serve | PhaseName::Warm);
                 // In standby the instance is to get no traffic.
                 let serves = phase == PhaseName::Serve && status != Status::Standby;
-                let waits_for_it = self.plan.registers() && !self.plan.shape.attached && serves;
+                let waits_for_it = self.plan.registers() && !self.plan.shape.attached && serves && is_first;
                 if launch && *result == HookResult::Continue && waits_for_it && !self.balancer.has_passed() {
                     self.breaks(14, "the launch hook is completed before the load balancer calls the target healthy");
                 }

@@ -247,6 +247,8 @@ impl BootFault {
             Self::MetadataGone { lasts, .. } => patient(USUAL + lasts + WAIT),
             Self::StalledPull(times) => patient(USUAL + secs(60).saturating_mul(times) + WAIT),
             Self::CutLayer(times) | Self::WrongDigest(times) => patient(USUAL + secs(5).saturating_mul(times)),
+            // The group, what it attaches, and the ports are asked for one after the other.
+            Self::Throttled(times) if plan.registers() => patient(USUAL + stood_back(times) * 3),
             Self::Throttled(times) => patient(USUAL + stood_back(times)),
             Self::TokenExpired(_) | Self::ClockOff => patient(USUAL),
         }
