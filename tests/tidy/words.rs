@@ -118,6 +118,7 @@ const RIGHT: &[(&str, &str, &str)] = &[
     ("fault", "CONTRIBUTING.md", "a command of the sandbox"),
     ("fault", "tests/README.md", "faults are injected there"),
     ("fault", "tests/adapters/", "faults are injected there"),
+    ("fault", "tests/fleet/by_registration.rs", "faults are injected there"),
     ("fault", "tests/kit/", "faults are injected there"),
     ("fault", "tests/scenarios/", "faults are injected there"),
     ("fault", "tests/tidy/cases.rs", "the head of a table"),

@@ -94,7 +94,7 @@ fn a_thousand_that_drain_at_once_complete_each_hook_once_and_without_a_second_wa
     assert!(peak <= THOUSAND / 2, "{peak}\n{table}");
 }
 
-/// 20 registrations at once and 4 a second are 245 s for a thousand. Those who are refused wait for their turn, which the group tells them.
+/// 20 registrations at once and 4 a second are 245 s for a thousand. Those that are refused wait for their turn, by their place among the instances of the group.
 #[test]
 fn a_thousand_that_register_at_once_are_all_in_traffic_within_five_minutes() {
     for port in ["port=8080", "port=0:8080"] {

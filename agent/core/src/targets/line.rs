@@ -17,7 +17,7 @@ const TURN: Duration = Duration::from_millis(255);
 /// The laps of the line, each from and to this part of its length: the first turn of all, then those of the instances that were not ready at
 /// their turn, or were refused in it. Few come at a time in the laps after the first.
 const LAPS: [(f64, f64); 3] = [(0.0, 0.95), (0.7, 1.0), (0.95, 1.04)];
-/// In this part of the line most instances still boot: whoever is ready before its turn may find a registration that nobody else takes.
+/// In this part of the line most instances still boot: an instance that is ready before its turn may find a registration that no other takes.
 const EARLY: f64 = 0.4;
 /// From a registration to the completed launch hook: so long an instance that has registered is still counted.
 const COUNTED_ON: Duration = Duration::from_secs(25);
