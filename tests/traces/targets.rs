@@ -282,6 +282,18 @@ fn standby_leaves_the_target_groups_and_a_return_waits_for_the_end_of_the_delay(
     assert_eq!(life.completions.len(), 1, "the launch hook was completed before");
 }
 
+/// As after a cancelled registration that is carried out after the deregistration.
+#[test]
+fn one_that_is_registered_although_it_was_deregistered_is_deregistered_again() {
+    let life = web("drain.timeout=10m").holds(secs(0), 1).balancing(|balancer| balancer.delay = secs(0));
+    let life =
+        life.answer(JobKind::DeregisterTarget, ms(10), Event::TargetDeregistered).at(secs(60), TERM).run(secs(900));
+    let (left, stopped) = (moments(&life, "TargetDeregistered"), moments(&life, "> StopContainer")[0]);
+    assert_eq!(left.len(), 2, "{}", life.trace());
+    assert!((20.0..=20.2).contains(&(left[1] - left[0])), "{left:?}\n{}", life.trace());
+    assert!((20.0..=20.2).contains(&(stopped - left[1])), "{left:?} to {stopped}\n{}", life.trace());
+}
+
 #[test]
 fn one_that_is_deregistered_late_is_asked_about_too_and_no_earlier_than_settle_after_it() {
     let life = web("drain.timeout=10m").holds(secs(0), 1).balancing(|balancer| balancer.delay = secs(0));

@@ -316,6 +316,8 @@ impl Registration {
                 self.stage = Stage::Left { asked: None };
                 self.changes += 1;
             }
+            // A registration that was cancelled was carried out after the deregistration.
+            Stage::Left { .. } if is_registered => self.go(Stage::Leaving(Call::Next(now))),
             Stage::Left { .. } => self.still_draining(outbox, now),
             Stage::Out { .. } | Stage::Registering(_) | Stage::In | Stage::Leaving(_) | Stage::Refused { .. } => {}
         }
