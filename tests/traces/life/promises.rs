@@ -13,7 +13,6 @@ use berth_core::message::event::Event;
 use berth_core::message::group::HookResult;
 use berth_core::message::identity::TargetState;
 use berth_core::message::job::{Job, JobKind};
-use berth_core::targets::NotedState;
 use berth_core::view::{DeadlineName, HookState, PhaseName, ReadyReason, Status, TargetStage, TargetView};
 
 use super::agent::{Agent, Former};
@@ -169,10 +168,7 @@ impl World {
         self.seen.knows_config = false;
         self.seen.asked.clear();
         self.seen.crashes.clear();
-        // What an agent before this one has deregistered, and noted so, is not registered by this one.
-        let noted = self.noted.iter().flat_map(|(noted, _)| &noted.targets);
-        let left = noted.filter(|one| matches!(one.state, NotedState::Left { .. })).map(|one| one.target.port);
-        self.seen.left_ports = left.collect();
+        self.seen.left_ports.clear();
         self.seen.first_target = None;
         self.seen.pool_shown = None;
         self.seen.hook_refused = false;
