@@ -7,6 +7,9 @@ use crate::text::{Block, Inline, Line};
 /// Longer lines of text are no error, and mandoc's style check names them.
 const WIDTH: usize = 78;
 
+/// A longer word may not fit into a line of a terminal of 80 columns, behind the indents of a page.
+const WORD: usize = 60;
+
 /// A manual page.
 #[derive(Clone, Debug)]
 pub struct Page {
@@ -135,10 +138,18 @@ fn fill(text: &mut String, words: &str) {
 fn set(line: &[Inline]) -> String {
     let piece = |piece: &Inline| match piece {
         Inline::Plain(text) => escape(text),
-        Inline::Code(text) => format!("\\fB{}\\fR", escape(text)),
+        Inline::Code(text) => format!("\\fB{}\\fR", breakable(text)),
         Inline::Emphasis(text) => format!("\\fI{}\\fR", escape(text)),
     };
     line.iter().map(piece).collect()
+}
+
+/// Code as `escape` sets it. A word that is too long for a line, such as an ARN, may break behind its separators, without a hyphen.
+fn breakable(code: &str) -> String {
+    if code.split(' ').all(|word| word.len() <= WORD) {
+        return escape(code);
+    }
+    code.split_inclusive(['/', ':']).map(escape).collect::<Vec<_>>().join("\\:")
 }
 
 /// At the beginning of a line these would be requests.
@@ -177,6 +188,13 @@ mod tests {
     fn what_would_be_a_request_or_another_character_is_shown_as_it_is() {
         assert_eq!(guard(&escape(".x -y 'z' \\")), "\\&.x \\-y \\(aqz\\(aq \\e");
         assert_eq!(escape("a … ·"), "a ... \\[u00B7]");
+    }
+
+    #[test]
+    fn only_a_word_that_is_too_long_for_a_line_may_break() {
+        assert_eq!(breakable("arn:x/y"), "arn:x/y");
+        let id = "1".repeat(WORD);
+        assert_eq!(breakable(&format!("arn:x/{id}")), format!("arn:\\:x/\\:{id}"));
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl Machine {
 
     /// Its engine, as a process on it reaches it.
     pub(super) fn engine(&self) -> PathBuf {
-        PathBuf::from(format!("/proc/{}/root/run/docker.sock", self.pid()))
+        Path::new("/proc").join(self.pid()).join("root/run/docker.sock")
     }
 
     /// Waits until that engine answers.
