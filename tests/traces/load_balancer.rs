@@ -16,6 +16,8 @@ pub(crate) struct LoadBalancer {
     pub(crate) healthy_after: Option<Duration>,
     /// What it says until then, and for ever if it is never healthy.
     pub(crate) until_then: TargetHealth,
+    /// What it says of a target that was deregistered, until the delay is over.
+    pub(crate) until_unused: TargetHealth,
     /// The deregistration delay.
     pub(crate) delay: Duration,
     /// Targets that were registered again while they were draining.
@@ -34,6 +36,7 @@ impl LoadBalancer {
             targets: BTreeMap::new(),
             healthy_after: Some(secs(8)),
             until_then: TargetHealth::of(TargetHealthState::Initial).because("Elb.InitialHealthChecking"),
+            until_unused: TargetHealth::of(TargetHealthState::Draining).because("Target.DeregistrationInProgress"),
             delay: secs(300),
             too_early: Vec::new(),
         }
@@ -55,15 +58,13 @@ impl LoadBalancer {
     }
 
     pub(crate) fn health(&self, target: &Target, now: Uptime) -> TargetHealth {
-        use TargetHealthState::{Draining, Healthy, Unused};
+        use TargetHealthState::{Healthy, Unused};
         match self.targets.get(target) {
             Some(Membership::Since(at)) if self.healthy_after.is_some_and(|after| now >= *at + after) => {
                 TargetHealth::of(Healthy)
             }
             Some(Membership::Since(_)) => self.until_then.clone(),
-            Some(Membership::LeftAt(at)) if now < *at + self.delay => {
-                TargetHealth::of(Draining).because("Target.DeregistrationInProgress")
-            }
+            Some(Membership::LeftAt(at)) if now < *at + self.delay => self.until_unused.clone(),
             Some(Membership::LeftAt(_)) | None => TargetHealth::of(Unused).because("Target.NotRegistered"),
         }
     }

@@ -295,6 +295,16 @@ fn one_that_is_registered_although_it_was_deregistered_is_deregistered_again() {
 }
 
 #[test]
+fn a_state_that_is_not_known_is_no_reason_to_deregister_again() {
+    let life = web("drain.timeout=10m").holds(secs(0), 1);
+    let life = life.balancing(|balancer| balancer.until_unused = TargetHealth::of(TargetHealthState::Unknown));
+    let life = life.at(secs(60), TERM).run(secs(900));
+    let (left, stopped) = (moments(&life, "TargetDeregistered"), moments(&life, "> StopContainer")[0]);
+    assert_eq!(left.len(), 1, "{}", life.trace());
+    assert!((300.0..=305.0).contains(&(stopped - left[0])), "{left:?} to {stopped}\n{}", life.trace());
+}
+
+#[test]
 fn one_that_is_deregistered_late_is_asked_about_too_and_no_earlier_than_settle_after_it() {
     let life = web("drain.timeout=10m").holds(secs(0), 1).balancing(|balancer| balancer.delay = secs(0));
     let life = life.fails(JobKind::DeregisterTarget, 7, ErrorClass::Transient, "503").at(secs(60), TERM).run(secs(900));

@@ -15,15 +15,20 @@ use crate::clock::{Moment, Uptime};
 use crate::message::error::{ErrorClass, JobError};
 use crate::message::event::Event;
 use crate::message::input::Input;
-use crate::message::job::{Job, Ticket};
+use crate::message::job::Job;
 use crate::message::target::{Target, TargetHealth, TargetHealthState};
 use crate::outbox::Outbox;
 use crate::retry::FAR;
 use crate::step::Step;
-use crate::view::{StepName, TargetStage};
+use crate::view::StepName;
 
 use super::line::Line;
-use super::noted::{NotedState, NotedTarget};
+
+pub(super) use queries::Reason;
+use stage::{Call, Stage};
+
+mod queries;
+mod stage;
 
 /// Between two questions whether the load balancer calls the target healthy, give or take a half.
 const PROVE_EVERY: Duration = Duration::from_secs(5);
@@ -69,33 +74,6 @@ pub(super) struct Registration {
     changes: u64,
 }
 
-#[derive(Clone, Debug)]
-enum Stage {
-    /// Not registered by this agent; whether it is known to be free.
-    Out { is_free: bool },
-    /// Asked whether it is still draining from before.
-    Checking(Call),
-    /// The call is made, or is to be.
-    Registering(Call),
-    /// Registered, and not called healthy yet.
-    Proving(Call),
-    /// The load balancer calls it healthy.
-    In,
-    /// It is being deregistered.
-    Leaving(Call),
-    /// Deregistered.
-    Left { asked: Option<Call> },
-    /// A call was refused for good.
-    Refused { is_registered: bool },
-}
-
-/// A call that is under way, or the next.
-#[derive(Clone, Copy, Debug)]
-enum Call {
-    Asked { ticket: Ticket, until: Uptime },
-    Next(Uptime),
-}
-
 #[derive(Clone, Copy, Debug)]
 enum Delay {
     Asked,
@@ -110,24 +88,6 @@ pub(super) struct Limit {
     pub(super) at: Uptime,
     /// `target.timeout`, counted from the registration.
     pub(super) proving: Duration,
-}
-
-impl Call {
-    fn due(self, now: Uptime) -> bool {
-        matches!(self, Self::Next(at) if at <= now)
-    }
-
-    fn late(self, now: Uptime) -> Option<Ticket> {
-        match self {
-            Self::Asked { ticket, until } if until <= now => Some(ticket),
-            Self::Asked { .. } | Self::Next(_) => None,
-        }
-    }
-
-    fn wake(self) -> Uptime {
-        let (Self::Asked { until: at, .. } | Self::Next(at)) = self;
-        at
-    }
 }
 
 impl Registration {
@@ -153,40 +113,6 @@ impl Registration {
     /// One that is known to be registered.
     pub(super) fn registered(target: Target) -> Self {
         Self { stage: Stage::In, changes: 1, ..Self::new(target, false) }
-    }
-
-    /// One that an agent before this one left behind, so long ago.
-    pub(super) fn remember(noted: NotedTarget, ago: Duration, now: Uptime) -> Self {
-        let NotedTarget { target, state } = noted;
-        let new = Self::new(target, false);
-        match state {
-            NotedState::Registered { healthy: true } => Self { stage: Stage::In, ..new },
-            NotedState::Registered { healthy: false } => Self { stage: Stage::Proving(Call::Next(now)), ..new },
-            NotedState::Left { ago: before, delay } => {
-                let left_at = Some(Moment::ago(before.saturating_add(ago), now));
-                Self { stage: Stage::Left { asked: None }, left_at, delay: delay.map(Delay::Known), ..new }
-            }
-        }
-    }
-
-    /// What the next agent needs to know of it; none if it was never registered.
-    pub(super) fn noted(&self, now: Uptime) -> Option<NotedTarget> {
-        let state = match &self.stage {
-            Stage::Out { .. } | Stage::Checking(_) | Stage::Refused { is_registered: false } | Stage::Left { .. } => {
-                NotedState::Left { ago: self.left_at?.age(now), delay: self.known_delay() }
-            }
-            // The call may have been carried out although its answer is not here.
-            Stage::Registering(_) | Stage::Proving(_) => NotedState::Registered { healthy: false },
-            Stage::In | Stage::Leaving(_) | Stage::Refused { is_registered: true } => {
-                NotedState::Registered { healthy: true }
-            }
-        };
-        Some(NotedTarget { target: self.target.clone(), state })
-    }
-
-    /// How often what the next agent needs to know has changed.
-    pub(super) fn changes(&self) -> u64 {
-        self.changes
     }
 
     pub(super) fn target(&self) -> &Target {
@@ -239,7 +165,7 @@ impl Registration {
 
     /// Cancels what is under way.
     fn halt(&mut self, outbox: &mut Outbox) {
-        if let Some(Call::Asked { ticket, .. }) = self.call() {
+        if let Some(Call::Asked { ticket, .. }) = self.stage.call() {
             outbox.cancel(ticket);
         }
         if matches!(self.delay, Some(Delay::Asked)) {
@@ -263,7 +189,7 @@ impl Registration {
 
     /// Takes the answer to one of its calls.
     pub(super) fn on(&mut self, input: &Input, line: Option<&Line>, outbox: &mut Outbox, now: Uptime) {
-        let Some(Call::Asked { ticket, .. }) = self.call() else { return };
+        let Some(Call::Asked { ticket, .. }) = self.stage.call() else { return };
         let Some(event) = input.answer_to(ticket) else { return };
         match event {
             Event::TargetsDescribed(described) => {
@@ -292,6 +218,7 @@ impl Registration {
         let (is_good, is_unused) = (health.is_good(), health.is_unused());
         let is_registered = health.is_registered();
         let is_draining = health.state == TargetHealthState::Draining;
+        let is_known = health.state != TargetHealthState::Unknown;
         self.health = Some(health);
         match &self.stage {
             Stage::Checking(_) if is_draining => {
@@ -317,7 +244,7 @@ impl Registration {
                 self.changes += 1;
             }
             // A registration that was cancelled was carried out after the deregistration.
-            Stage::Left { .. } if is_registered => self.go(Stage::Leaving(Call::Next(now))),
+            Stage::Left { .. } if is_registered && is_known => self.go(Stage::Leaving(Call::Next(now))),
             Stage::Left { .. } => self.still_draining(outbox, now),
             Stage::Out { .. } | Stage::Registering(_) | Stage::In | Stage::Leaving(_) | Stage::Refused { .. } => {}
         }
@@ -332,7 +259,7 @@ impl Registration {
         let next = now + outbox.about(PROVE_EVERY, 0.5);
         // Once more before the time is over: the reason that is shown is the last one.
         let last = self.proven_by.map(|until| Uptime(until.0.saturating_sub(LAST_WORD))).filter(|last| *last > now);
-        self.set_call(Call::Next(last.map_or(next, |last| last.min(next))));
+        self.stage.set_call(Call::Next(last.map_or(next, |last| last.min(next))));
     }
 
     /// It is registered.
@@ -358,7 +285,7 @@ impl Registration {
         if self.delay.is_none() {
             self.delay = Some(Delay::Asked);
             let ticket = outbox.emit(Job::DescribeDelay(self.target.target_group.clone()));
-            return self.set_call(Call::Asked { ticket, until: now + ANSWER });
+            return self.stage.set_call(Call::Asked { ticket, until: now + ANSWER });
         }
         self.ask_later(outbox, now);
     }
@@ -370,7 +297,7 @@ impl Registration {
             Some(left) => (left + outbox.some_of(AFTER_DELAY)).min(outbox.about(UNUSED_EVERY, 1.0 / 3.0)),
             None => outbox.about(UNUSED_EVERY, 1.0 / 3.0),
         };
-        self.set_call(Call::Next(now + wait));
+        self.stage.set_call(Call::Next(now + wait));
     }
 
     fn failed(&mut self, error: &JobError, line: Option<&Line>, outbox: &mut Outbox, now: Uptime) {
@@ -390,7 +317,7 @@ impl Registration {
                 _ => outbox.wait(FAR, self.attempts),
             };
             self.step.pause(now);
-            return self.set_call(Call::Next(now + wait));
+            return self.stage.set_call(Call::Next(now + wait));
         }
         self.step.refuse(error, now);
         match &self.stage {
@@ -404,7 +331,7 @@ impl Registration {
 
     /// Orders what is due.
     pub(super) fn advance(&mut self, line: Option<&Line>, outbox: &mut Outbox, now: Uptime) {
-        if let Some(ticket) = self.call().and_then(|call| call.late(now)) {
+        if let Some(ticket) = self.stage.call().and_then(|call| call.late(now)) {
             outbox.cancel(ticket);
             self.failed(&JobError::new(ErrorClass::Transient, "no answer came"), None, outbox, now);
         }
@@ -414,7 +341,7 @@ impl Registration {
         if let (Stage::Registering(_), 0, Some(turn)) =
             (&self.stage, self.attempts, line.and_then(|line| line.turn(now)))
         {
-            return self.set_call(Call::Next(turn));
+            return self.stage.set_call(Call::Next(turn));
         }
         let Target { target_group, port } = self.target.clone();
         let ask = || Job::DescribeTargets { target_group, ports: vec![port] };
@@ -433,7 +360,7 @@ impl Registration {
         }
         self.is_asked |= matches!(self.stage, Stage::Registering(_));
         let ticket = outbox.emit(job);
-        self.set_call(Call::Asked { ticket, until: now + ANSWER });
+        self.stage.set_call(Call::Asked { ticket, until: now + ANSWER });
     }
 
     /// When it wants to be woken.
@@ -441,78 +368,6 @@ impl Registration {
         let late = self.wanted.filter(|_| !self.is_in()).map(|limit| limit.at);
         let proving = self.proven_by.filter(|_| matches!(self.stage, Stage::Proving(_)) && self.wanted.is_some());
         [self.active_call().map(Call::wake), late, proving].into_iter().flatten().min()
-    }
-
-    /// Whether the load balancer calls it healthy.
-    pub(super) fn is_in(&self) -> bool {
-        matches!(self.stage, Stage::In)
-    }
-
-    /// Whether it is to be in and is not, for a reason that no time changes, or has had all its time.
-    pub(super) fn failure(&self, now: Uptime) -> Option<Reason<'_>> {
-        let limit = self.wanted?;
-        match &self.stage {
-            Stage::In => None,
-            Stage::Refused { .. } => self.error.as_ref().map(Reason::Refused),
-            Stage::Proving(_) if self.proven_by.is_some_and(|until| until <= now) => Some(Reason::Late),
-            _ if limit.at <= now => Some(Reason::Late),
-            _ => None,
-        }
-    }
-
-    /// Whether the load balancer may send requests there, as far as is known, and will stop to soon: a call is on its way, or its turn
-    /// comes. One that failed for another reason holds nothing up.
-    pub(super) fn is_letting_go(&self) -> bool {
-        let in_line = self.error.as_ref().is_none_or(|error| error.class == ErrorClass::Throttled);
-        matches!(self.stage, Stage::Leaving(_)) && in_line
-    }
-
-    /// Whether the load balancer says that it sends nothing there any more.
-    pub(super) fn is_unused(&self) -> bool {
-        match &self.stage {
-            Stage::Left { .. } => self.health.as_ref().is_some_and(TargetHealth::is_unused),
-            Stage::Out { .. } | Stage::Refused { is_registered: false } => true,
-            _ => false,
-        }
-    }
-
-    /// Whether it is registered, or may be.
-    pub(super) fn is_registered(&self) -> bool {
-        !matches!(
-            self.stage,
-            Stage::Out { .. } | Stage::Checking(_) | Stage::Left { .. } | Stage::Refused { is_registered: false }
-        )
-    }
-
-    /// How long ago it was deregistered, and what is known of the delay.
-    pub(super) fn left_for(&self, now: Uptime) -> Option<(Duration, Option<Duration>)> {
-        let at = self.left_at.filter(|_| !self.is_registered())?;
-        Some((at.age(now), self.known_delay()))
-    }
-
-    pub(super) fn health(&self) -> Option<&TargetHealth> {
-        self.health.as_ref()
-    }
-
-    pub(super) fn error(&self) -> Option<&JobError> {
-        self.error.as_ref()
-    }
-
-    pub(super) fn step(&self) -> &Step<()> {
-        &self.step
-    }
-
-    pub(super) fn stage_name(&self) -> TargetStage {
-        match &self.stage {
-            Stage::Out { .. } => TargetStage::Out,
-            Stage::Checking(_) => TargetStage::Checking,
-            Stage::Registering(_) => TargetStage::Registering,
-            Stage::Proving(_) => TargetStage::Registered,
-            Stage::In => TargetStage::InService,
-            Stage::Leaving(_) => TargetStage::Deregistering,
-            Stage::Left { .. } => TargetStage::Deregistered,
-            Stage::Refused { .. } => TargetStage::Refused,
-        }
     }
 
     fn known_delay(&self) -> Option<Duration> {
@@ -525,40 +380,11 @@ impl Registration {
     /// Nothing is asked of a target that an agent before this one left, until it is known whether it is wanted.
     fn active_call(&self) -> Option<Call> {
         let idles = matches!(self.stage, Stage::Checking(_) | Stage::Registering(_) | Stage::Proving(_));
-        self.call().filter(|_| !idles || self.wanted.is_some())
-    }
-
-    fn call(&self) -> Option<Call> {
-        match &self.stage {
-            Stage::Checking(call) | Stage::Registering(call) | Stage::Leaving(call) | Stage::Proving(call) => {
-                Some(*call)
-            }
-            Stage::Left { asked } => *asked,
-            Stage::Out { .. } | Stage::In | Stage::Refused { .. } => None,
-        }
-    }
-
-    fn set_call(&mut self, next: Call) {
-        match &mut self.stage {
-            Stage::Checking(call) | Stage::Registering(call) | Stage::Leaving(call) | Stage::Proving(call) => {
-                *call = next
-            }
-            Stage::Left { asked } => *asked = Some(next),
-            Stage::Out { .. } | Stage::In | Stage::Refused { .. } => {}
-        }
+        self.stage.call().filter(|_| !idles || self.wanted.is_some())
     }
 
     fn go(&mut self, stage: Stage) {
         self.stage = stage;
         self.changes += 1;
     }
-}
-
-/// Why a target is not in.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Reason<'a> {
-    /// A call was refused for good.
-    Refused(&'a JobError),
-    /// It timed out.
-    Late,
 }
