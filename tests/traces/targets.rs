@@ -9,7 +9,7 @@ use berth_core::message::identity::TargetState;
 use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
 use berth_core::message::target::{TargetHealth, TargetHealthState};
-use berth_core::view::{PhaseName, ReadyReason, Status, TargetStage};
+use berth_core::view::{HookState, PhaseName, ReadyReason, Status, TargetStage};
 use expect_test::expect;
 
 use crate::drain::after;
@@ -73,6 +73,8 @@ fn while_the_load_balancer_is_waited_for_its_health_checks_are_answered_and_the_
     assert_eq!((view.phase, view.status), (PhaseName::Serve, Status::Ok), "{}", life.trace());
     assert_eq!(view.reason, "waiting for the load balancer: web:8080: initial (Elb.InitialHealthChecking)");
     assert_eq!(life.count(JobKind::CompleteHook), 0, "{}", life.trace());
+    let hooks: Vec<_> = view.lifecycle.hooks.iter().map(|hook| hook.state).collect();
+    assert_eq!(hooks, [HookState::WaitingForLoadBalancer]);
 }
 
 #[test]

@@ -132,8 +132,8 @@ fn may_wait(hook: &str, state: Option<&str>) -> bool {
 
 /// Whether something is still done about a hook.
 fn is_worked_on(hook: HookState) -> bool {
-    use HookState::{Completing, Finding, Held, NotActiveYet, Refusing, WaitingForApp};
-    matches!(hook, Finding | WaitingForApp | Held | Completing | NotActiveYet | Refusing)
+    use HookState::{Completing, Finding, Held, NotActiveYet, Refusing, WaitingForApp, WaitingForLoadBalancer};
+    matches!(hook, Finding | WaitingForApp | WaitingForLoadBalancer | Held | Completing | NotActiveYet | Refusing)
 }
 
 impl Seen {

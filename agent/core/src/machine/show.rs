@@ -60,6 +60,10 @@ impl Machine {
                 view.ready_reason = serve.ready_reason();
                 show_past(&mut view, &serve.past);
                 show_app(&mut view, Some(serve.app()));
+                if serve.waits_for_load_balancer() {
+                    let waiting = view.lifecycle.hooks.iter_mut().filter(|hook| hook.state == HookState::WaitingForApp);
+                    waiting.for_each(|hook| hook.state = HookState::WaitingForLoadBalancer);
+                }
             }
             Phase::Drain(drain) => {
                 view.reason = drain.reason();

@@ -94,6 +94,8 @@ pub enum HookState {
     Finding,
     /// The hook waits for the app; heartbeats keep it from expiring.
     WaitingForApp,
+    /// The app is healthy, and the hook waits until the load balancer calls each target healthy; heartbeats keep it from expiring.
+    WaitingForLoadBalancer,
     /// A failed boot is held; heartbeats keep the hook from expiring.
     Held,
     /// It is being completed.
@@ -138,8 +140,8 @@ impl fmt::Display for HookView {
         let instance = self.instance_state.as_deref().unwrap_or_default();
         match self.state {
             HookState::Finding => f.write_str("looking up the group"),
-            HookState::WaitingForApp if reason.is_empty() => f.write_str("waiting for the app"),
-            HookState::WaitingForApp => write!(f, "waiting for the app; heartbeats are refused: {reason}"),
+            HookState::WaitingForApp => waiting(f, "app", reason),
+            HookState::WaitingForLoadBalancer => waiting(f, "load balancer", reason),
             HookState::Held => write!(f, "kept from expiring; {reason}"),
             HookState::Completing => f.write_str("completing"),
             HookState::NotActiveYet => f.write_str("not active yet"),
@@ -160,6 +162,11 @@ impl fmt::Display for HookView {
             HookState::Left => f.write_str("given up: the instance is terminating"),
         }
     }
+}
+
+fn waiting(f: &mut fmt::Formatter<'_>, for_what: &str, refusal: &str) -> fmt::Result {
+    write!(f, "waiting for the {for_what}")?;
+    if refusal.is_empty() { Ok(()) } else { write!(f, "; heartbeats are refused: {refusal}") }
 }
 
 #[cfg(test)]

@@ -125,6 +125,11 @@ impl Serve {
         waits_for.unwrap_or_else(|| self.app.reason().to_owned())
     }
 
+    /// Whether only the load balancer keeps the instance from getting traffic.
+    pub fn waits_for_load_balancer(&self) -> bool {
+        !self.standby && self.app.health().is_healthy() && self.past.targets.waits_for().is_some()
+    }
+
     /// Why, as `/ready` says it.
     pub fn ready_reason(&self) -> ReadyReason {
         if self.standby { ReadyReason::Standby } else { self.app.ready_reason() }

@@ -240,7 +240,7 @@ fn a_target_that_the_load_balancer_does_not_call_healthy_says_why_at_80_by_24() 
         },
         target("metrics", None, TargetStage::AttachedByGroup),
     ];
-    hook(&mut view, HookState::WaitingForApp, 1, None);
+    hook(&mut view, HookState::WaitingForLoadBalancer, 1, None);
     expect![[r#"
         ok · serve for 1 min 25 s
         waiting for the load balancer: web:20417: unhealthy (Target.Timeout): the health
@@ -261,8 +261,8 @@ fn a_target_that_the_load_balancer_does_not_call_healthy_says_why_at_80_by_24() 
                      containers, digest, image, pull 8.0 s, create 1.0 s, healthy 2.0 s
           target         ╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌ 1 min 25 s
 
-          hook       ap-api / launch, waiting for the app, 1 heartbeat, target state
-                     InService
+          hook       ap-api / launch, waiting for the load balancer, 1 heartbeat, target
+                     state InService
           target     web:20417, registered
           target     admin:9000, in service: healthy
           target     metrics, attached by group
