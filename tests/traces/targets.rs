@@ -449,6 +449,20 @@ fn an_agent_that_was_killed_before_the_target_was_healthy_is_followed_by_one_tha
     assert_eq!((life.count(JobKind::RegisterTarget), life.completions.len()), (0, 1), "{}", life.trace());
 }
 
+/// A boot that failed and is held; the deregistration fails too, and the agent is killed.
+#[test]
+fn a_target_that_was_to_be_deregistered_is_proven_again_by_the_next_agent_that_wants_it() {
+    let held = || web("boot.on_failure=hold target.timeout=30s").balancing(|balancer| balancer.healthy_after = None);
+    let before = held().fails_always(JobKind::DeregisterTarget, "503").run(secs(60));
+    assert_eq!(before.view().phase, PhaseName::Hold, "{}", before.trace());
+    let (noted, found) = (before.noted(), before.survivor());
+    let mut life =
+        held().knowing(noted, secs(2)).answer(JobKind::FindContainers, ms(5), Event::ContainersFound(vec![found]));
+    life.balancer = before.balancer.clone().after(secs(62));
+    let life = life.run(secs(20));
+    assert_eq!((states(&life), life.completions.len()), (vec![TargetStage::Registered], 0), "{}", life.trace());
+}
+
 #[test]
 fn what_an_agent_before_this_one_registered_is_left_if_its_app_is_gone() {
     let before = dynamic().run(secs(60));

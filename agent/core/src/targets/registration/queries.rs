@@ -33,10 +33,10 @@ impl Registration {
             Stage::Out { .. } | Stage::Checking(_) | Stage::Refused { is_registered: false } | Stage::Left { .. } => {
                 NotedState::Left { ago: self.left_at?.age(now), delay: self.known_delay() }
             }
-            // The call may have been carried out although its answer is not here.
-            Stage::Registering(_) | Stage::Proving(_) => NotedState::Registered { healthy: false },
-            Stage::In | Stage::Leaving(_) | Stage::Refused { is_registered: true } => {
-                NotedState::Registered { healthy: true }
+            Stage::In => NotedState::Registered { healthy: true },
+            // A call may have been carried out although its answer is not here. Of one that was to be left, nobody asks how it is.
+            Stage::Registering(_) | Stage::Proving(_) | Stage::Leaving(_) | Stage::Refused { is_registered: true } => {
+                NotedState::Registered { healthy: false }
             }
         };
         Some(NotedTarget { target: self.target.clone(), state })
