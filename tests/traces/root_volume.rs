@@ -45,6 +45,19 @@ fn a_root_volume_replacement_is_drained_like_a_termination() {
     }
 }
 
+/// The group takes the instance after all, and the agent is still there, as the console does not take its final status.
+#[test]
+fn a_termination_that_follows_a_replacement_has_its_hook_completed_as_well() {
+    let life = Sim::new(LINE)
+        .answer(JobKind::WriteFinalStatus, secs(60), Event::FinalStatusWritten)
+        .sees(secs(30), target(word("ReplacingRootVolume:Wait")))
+        .sees(secs(53), target(TargetState::Terminated))
+        .run(secs(600));
+    assert_eq!(life.outcome(), Some(Outcome::Done), "{}", life.trace());
+    assert_eq!(life.completed, ["web/boot", "web/leave", "web/leave"], "{}", life.trace());
+    assert_eq!(life.count(JobKind::WriteFinalStatus), 2, "{}", life.trace());
+}
+
 #[test]
 fn what_is_left_of_a_replacement_is_not_waited_for() {
     for state in ["ReplacingRootVolume:Proceed", "RootVolumeReplaced"] {

@@ -271,9 +271,16 @@ impl Drain {
         if let Some(cut) = cause.cut(now) {
             self.cut = Some(self.cut.map_or(cut.max(now), |earlier| earlier.min(cut)));
         }
-        // Back into service, or out of the pool for good: only the end of it changes.
-        if matches!((&self.cause, cause), (Cause::BackToPool(_), Cause::Terminated)) {
-            self.cause = Cause::Terminated;
+        match (&self.cause, cause) {
+            // Back into service, or out of the pool for good: only the end of it changes.
+            (Cause::BackToPool(_), Cause::Terminated) => self.cause = Cause::Terminated,
+            // The hook held the instance for its root volume; for the termination it holds it once more.
+            (Cause::RootVolume(_), Cause::Terminated) if matches!(self.stage, Stage::FinalStatus { .. }) => {
+                (self.cause, self.hook, self.completing) = (Cause::Terminated, Hook::terminating(true), None);
+                self.seek_hook(outbox, now);
+                self.complete_hook(outbox, now);
+            }
+            _ => {} // the rest of the drain is the same
         }
         let _ = self.advance(outbox, now);
     }
