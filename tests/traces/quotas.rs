@@ -97,8 +97,8 @@ fn a_thousand_that_drain_at_once_complete_each_hook_once_and_without_a_second_wa
 /// 20 registrations at once and 4 a second are 245 s for a thousand. Those that are refused wait for their turn, by their place among the instances of the group.
 #[test]
 fn a_thousand_that_register_at_once_are_all_in_traffic_within_five_minutes() {
-    for port in ["port=8080", "port=0:8080"] {
-        let fleet = Fleet::new(THOUSAND).registers(port).run(secs(900));
+    for (port, chance) in ["port=8080", "port=0:8080"].into_iter().flat_map(|port| [(port, 0), (port, 1), (port, 2)]) {
+        let fleet = Fleet::by_chance(THOUSAND, chance).registers(port).run(secs(900));
         let (account, table) = (&fleet.account, fleet.account.table());
         let last = fleet.last_in_traffic().unwrap_or_else(|| panic!("some are not in traffic\n{table}"));
         assert!(last <= secs(300), "{port}: the last one after {last:?}\n{table}");

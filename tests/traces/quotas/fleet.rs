@@ -90,7 +90,13 @@ struct Instance {
 impl Fleet {
     /// So many instances, each with a chance of its own.
     pub(crate) fn new(instances: usize) -> Self {
-        Self::seeded(instances, |index| index)
+        Self::by_chance(instances, 0)
+    }
+
+    /// The same by another chance.
+    pub(crate) fn by_chance(instances: usize, chance: u64) -> Self {
+        let rng = fastrand::Rng::with_seed(chance + 1);
+        Self { rng, ..Self::seeded(instances, |index| chance * 1_000_000 + index) }
     }
 
     /// So many that have one chance: none waits for another time than the others.

@@ -13,14 +13,16 @@ use crate::outbox::Outbox;
 /// Registrations that the account answers at once.
 const AT_ONCE: u32 = 20;
 /// Between two turns: a little more than a fourth of a second, for those that come in between.
-const TURN: Duration = Duration::from_millis(255);
-/// The laps of the line, each from and to this part of its length: the first turn of all, then those of the instances that were not ready at
-/// their turn, or were refused in it. Few come at a time in the laps after the first.
-const LAPS: [(f64, f64); 3] = [(0.0, 0.95), (0.7, 1.0), (0.95, 1.04)];
+const TURN: Duration = Duration::from_millis(252);
+/// The laps of the line, each from and to this part of its length: the first turn of all, that of the instances that were not ready at
+/// their first, and, when nearly all of them are registered, that of the instances that were refused twice.
+const LAPS: [(f64, f64); 3] = [(0.0, 0.95), (0.75, 0.97), (1.0, 1.04)];
+/// A turn that comes sooner than this part of the line after a refusal is the one that was refused, or one in the same crowd.
+const CROWD: f64 = 0.04;
 /// In this part of the line most instances still boot: an instance that is ready before its turn may find a registration that no other takes.
 const EARLY: f64 = 0.4;
 /// From a registration to the completed launch hook: so long an instance that has registered is still counted.
-const COUNTED_ON: Duration = Duration::from_secs(25);
+const COUNTED_ON: Duration = Duration::from_secs(27);
 
 /// Where this instance stands in the line.
 #[derive(Clone, Copy, Debug)]
@@ -52,8 +54,10 @@ impl Line {
     /// How long to wait after so many registrations that were throttled.
     pub(super) fn wait(self, attempts: u32, outbox: &mut Outbox, now: Uptime) -> Duration {
         let place = f64::from(self.before) / f64::from(self.launching.max(1));
-        let mut turns = LAPS.iter().map(|(from, to)| self.from + self.length().mul_f64(from + (to - from) * place));
-        match turns.find(|turn| *turn > now) {
+        let laps = if attempts < 2 { &LAPS[..] } else { &LAPS[LAPS.len() - 1..] };
+        let crowd = self.length().mul_f64(CROWD);
+        let mut turns = laps.iter().map(|(from, to)| self.from + self.length().mul_f64(from + (to - from) * place));
+        match turns.find(|turn| *turn > now + crowd) {
             Some(turn) => turn.since(now),
             None => outbox.stand_back(attempts),
         }
@@ -77,18 +81,25 @@ mod tests {
     fn the_turn_comes_by_the_place_and_who_missed_it_has_another_one() {
         let mut outbox = Outbox::new(1);
         let mut wait = |line: Line, now| line.wait(1, &mut outbox, at(now)).as_millis();
-        assert_eq!(wait(line(100, 1_000), 6), 18_225, "at a tenth of 0.95 of 255 s");
-        assert_eq!(wait(line(100, 1_000), 30), 156_150, "at a tenth of the second lap");
-        assert_eq!(wait(line(100, 1_000), 200), 44_545, "of the third");
+        assert_eq!(wait(line(100, 1_000), 6), 17_940, "at a tenth of 0.95 of 252 s");
+        assert_eq!(wait(line(100, 1_000), 30), 164_544, "at a tenth of the second lap");
+        assert_eq!(wait(line(100, 1_000), 200), 53_008, "of the third");
+        assert_eq!(wait(line(100, 1_000), 15), 179_544, "too soon after the refusal: of the second");
         assert!(wait(line(100, 1_000), 270) <= 3_000, "the line is over");
         assert!(wait(line(0, 1), 30) <= 3_000);
+    }
+
+    #[test]
+    fn who_was_refused_twice_comes_when_nearly_all_are_registered() {
+        let mut outbox = Outbox::new(1);
+        assert_eq!(line(100, 1_000).wait(2, &mut outbox, at(30)).as_millis(), 223_008);
     }
 
     #[test]
     fn only_a_long_line_makes_an_instance_wait_before_it_was_refused() {
         assert_eq!(line(39, 40).turn(at(60)), None);
         assert_eq!(line(900, 1_000).turn(at(60)), None, "early, most of the others still boot");
-        assert_eq!(line(900, 1_000).turn(at(120)), Some(Uptime(Duration::from_millis(224_400))));
+        assert_eq!(line(900, 1_000).turn(at(120)), Some(Uptime(Duration::from_millis(221_760))));
         assert_eq!(line(100, 1_000).turn(at(120)), None, "its turn is over");
     }
 }
