@@ -92,6 +92,7 @@ pub(crate) struct Seen {
 /// A completion that was asked for.
 #[derive(Debug)]
 struct Asked {
+    at: Duration,
     hook: String,
     result: HookResult,
     reply: Reply,
@@ -483,6 +484,10 @@ impl World {
             }
             Job::CompleteHook { hook, result } => {
                 let launch = hook.hook == "boot";
+                // The group takes the instance although it replaced its root volume: another transition, another hook.
+                if let Some((true, since)) = self.seen.taken_since {
+                    self.seen.asked.retain(|one| one.reply != Reply::Done || one.at >= since);
+                }
                 let is_first = !self.seen.asked.iter().any(|one| one.hook == hook.hook);
                 let former = self.seen.asked.iter().find(|one| one.hook == hook.hook);
                 if let Some((other, reply)) = former.map(|one| (one.result, one.reply)) {
@@ -495,7 +500,8 @@ impl World {
                         Reply::Nothing => {}
                     }
                 } else {
-                    self.seen.asked.push(Asked { hook: hook.hook.clone(), result: *result, reply: Reply::Nothing });
+                    let asked = Asked { at: self.now, hook: hook.hook.clone(), result: *result, reply: Reply::Nothing };
+                    self.seen.asked.push(asked);
                 }
                 if !launch && *result == HookResult::Abandon && !self.plan.says("drain.on_failure=abandon") {
                     self.breaks(8, "the termination hook is abandoned without a reason");

@@ -226,6 +226,7 @@ fn table(boots: &[Boot], count: usize) {
         row("**berth over cloud-init and bash**, hook and all", Unit::Times, part(Way::Berth), Some(BASH));
         row("the same in the order of before", Unit::Times, part(Way::BerthAfterwards), None);
         row("the same with cloud-init disabled", Unit::Times, part(Way::BerthAlone), None);
+        row("the engine alone over cloud-init and bash", Unit::Times, part(Way::Engine), None);
     }
     table.print();
 }
