@@ -179,6 +179,19 @@ fn not_active_without_the_right_to_ask_why_is_the_end_of_a_hook_that_nothing_ann
     assert!(life.words.ends_with("given up: autoscaling:DescribeAutoScalingInstances"), "{}", life.words);
 }
 
+/// A call that is only throttled is made again, whether anything announced the hook or not.
+#[test]
+fn a_throttled_question_why_is_asked_again() {
+    let throttled = failure(JobKind::DescribeInstance, ErrorClass::Throttled, "Rate exceeded");
+    let life = Sim::new(NAMED)
+        .answer(JobKind::CompleteHook, ms(50), Event::HookCompleted)
+        .answer(JobKind::CompleteHook, ms(50), Event::HookNotActive(JobKind::CompleteHook))
+        .answer(JobKind::DescribeInstance, ms(50), throttled)
+        .at(secs(30), TERM);
+    let (_, life) = end(life);
+    assert_eq!(life.completed, ["web/boot", "web/leave"], "{}", life.trace());
+}
+
 #[test]
 fn status_says_until_when_the_group_is_asked() {
     let life = away(NAMED).run(secs(100));

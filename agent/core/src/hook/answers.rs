@@ -123,14 +123,14 @@ impl Hook {
         }
     }
 
-    /// Without the group's word "not active" may still mean "not yet", where something is to come at all.
+    /// Without the group's word "not active" may still mean "not yet". Who may not ask waits only where something is to come.
     pub(super) fn not_described(&mut self, error: &JobError, outbox: &mut Outbox, now: Uptime) {
         if self.state != HookStage::Asking {
             return;
         }
         if let Some(reason) = self.refused.clone().filter(|_| !error.is_transient()) {
             self.end(HookEnding::Refused { reason, waits: false }, now);
-        } else if self.transition == Transition::Terminating && !self.expected {
+        } else if self.transition == Transition::Terminating && !self.expected && !error.is_transient() {
             self.end(HookEnding::GivenUp(error.reason.clone()), now);
         } else {
             self.not_yet(outbox, now);
