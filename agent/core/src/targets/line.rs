@@ -54,9 +54,9 @@ impl Line {
     /// How long to wait after so many registrations that were throttled.
     pub(super) fn wait(self, attempts: u32, outbox: &mut Outbox, now: Uptime) -> Duration {
         let place = f64::from(self.before) / f64::from(self.launching.max(1));
-        let laps = if attempts < 2 { &LAPS[..] } else { &LAPS[LAPS.len() - 1..] };
+        let laps = LAPS.iter().skip(if attempts < 2 { 0 } else { LAPS.len() - 1 });
         let crowd = self.length().mul_f64(CROWD);
-        let mut turns = laps.iter().map(|(from, to)| self.from + self.length().mul_f64(from + (to - from) * place));
+        let mut turns = laps.map(|(from, to)| self.from + self.length().mul_f64(from + (to - from) * place));
         match turns.find(|turn| *turn > now + crowd) {
             Some(turn) => turn.since(now),
             None => outbox.stand_back(attempts),
