@@ -35,6 +35,7 @@ mod search;
 mod secrets;
 mod serve;
 mod shown;
+mod target_notes;
 mod targets;
 mod tickets;
 mod timeline;

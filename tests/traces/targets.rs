@@ -16,31 +16,31 @@ use crate::drain::after;
 use crate::sim::{Sim, exited, failure, ms, secs, target};
 
 pub(crate) const WEB: &str = "arn:aws:elasticloadbalancing:us-east-2:123456789012:targetgroup/web/73e2d6bc24d8a067";
-const ADMIN: &str = "arn:aws:elasticloadbalancing:us-east-2:123456789012:targetgroup/admin/6d0ecf831eec9f09";
+pub(crate) const ADMIN: &str = "arn:aws:elasticloadbalancing:us-east-2:123456789012:targetgroup/admin/6d0ecf831eec9f09";
 
 const TERM: Event = Event::Signalled(Signal::Term);
 
 /// The config that most lives have, and more words.
-fn line(more: &str) -> String {
+pub(crate) fn line(more: &str) -> String {
     format!("image=registry.test/api:v1 port=8080 health=/health target_groups={WEB} {more}")
 }
 
-fn web(more: &str) -> Sim {
+pub(crate) fn web(more: &str) -> Sim {
     Sim::new(&line(more))
 }
 
 /// With a host port that berth chooses.
-fn dynamic() -> Sim {
+pub(crate) fn dynamic() -> Sim {
     Sim::new(&format!("image=registry.test/api:v1 port=0:8080 health=/health target_groups={WEB}"))
 }
 
 /// The moments at which a line of the trace has this.
-fn moments(life: &Sim, what: &str) -> Vec<f64> {
+pub(crate) fn moments(life: &Sim, what: &str) -> Vec<f64> {
     let lines = life.trace().lines().filter(|line| line.contains(what));
     lines.map(|line| line.split_whitespace().next().unwrap().parse().unwrap()).collect()
 }
 
-fn states(life: &Sim) -> Vec<TargetStage> {
+pub(crate) fn states(life: &Sim) -> Vec<TargetStage> {
     life.view().targets.iter().map(|one| one.state).collect()
 }
 
@@ -421,88 +421,6 @@ fn a_fixed_port_that_is_still_draining_is_registered_when_it_is_not() {
     assert_eq!((life.view().status, states(&life)), (Status::Ok, vec![TargetStage::InService]), "{}", life.trace());
 }
 
-// The next agent.
-
-#[test]
-fn an_agent_that_adopts_the_app_registers_nothing_again() {
-    let before = dynamic().run(secs(60));
-    let (noted, found) = (before.noted(), before.survivor());
-    let life =
-        dynamic().knowing(noted, secs(2)).answer(JobKind::FindContainers, ms(5), Event::ContainersFound(vec![found]));
-    let mut life = life.answer(JobKind::FindGroup, ms(50), crate::sim::group(secs(600), "InService"));
-    life.balancer = before.balancer.clone().after(secs(62));
-    let life = life.run(secs(60));
-    assert_eq!((life.view().status, states(&life)), (Status::Ok, vec![TargetStage::InService]), "{}", life.trace());
-    let calls = life.ordered.iter().filter(|job| job.word().ends_with("_target") || job.word().ends_with("_targets"));
-    assert_eq!(calls.count(), 0, "{}", life.trace());
-}
-
-#[test]
-fn an_agent_that_was_killed_before_the_target_was_healthy_is_followed_by_one_that_waits_for_it() {
-    let before = web("").run(secs(4));
-    assert_eq!(before.completions, [""; 0]);
-    let (noted, found) = (before.noted(), before.survivor());
-    let mut life =
-        web("").knowing(noted, secs(2)).answer(JobKind::FindContainers, ms(5), Event::ContainersFound(vec![found]));
-    life.balancer = before.balancer.clone().after(secs(6));
-    let life = life.run(secs(60));
-    assert_eq!((life.count(JobKind::RegisterTarget), life.completions.len()), (0, 1), "{}", life.trace());
-}
-
-/// A boot that failed and is held; the deregistration fails too, and the agent is killed.
-#[test]
-fn a_target_that_was_to_be_deregistered_is_proven_again_by_the_next_agent_that_wants_it() {
-    let held = || web("boot.on_failure=hold target.timeout=30s").balancing(|balancer| balancer.healthy_after = None);
-    let before = held().fails_always(JobKind::DeregisterTarget, "503").run(secs(60));
-    assert_eq!(before.view().phase, PhaseName::Hold, "{}", before.trace());
-    let (noted, found) = (before.noted(), before.survivor());
-    let mut life =
-        held().knowing(noted, secs(2)).answer(JobKind::FindContainers, ms(5), Event::ContainersFound(vec![found]));
-    life.balancer = before.balancer.clone().after(secs(62));
-    let life = life.run(secs(20));
-    assert_eq!((states(&life), life.completions.len()), (vec![TargetStage::Registered], 0), "{}", life.trace());
-}
-
-#[test]
-fn what_an_agent_before_this_one_registered_is_left_if_its_app_is_gone() {
-    let before = dynamic().run(secs(60));
-    let first = before.chosen[&8080];
-    let mut life = dynamic().knowing(before.noted(), secs(2));
-    life.balancer = before.balancer.clone().after(secs(62));
-    let life = life.run(secs(60));
-    assert_ne!(life.chosen[&8080], first);
-    assert!(moments(&life, &format!("> DeregisterTarget web:{first}"))[0] < 1.0, "before the pull\n{}", life.trace());
-    assert_eq!(life.balancer.registered(), [format!("web:{}", life.chosen[&8080])]);
-    // On a fixed port the same app comes back to its place.
-    let before = web("").run(secs(60));
-    let mut life = web("").knowing(before.noted(), secs(2));
-    life.balancer = before.balancer.clone().after(secs(62));
-    let life = life.run(secs(60));
-    assert_eq!(life.count(JobKind::DeregisterTarget), 0, "{}", life.trace());
-}
-
-#[test]
-fn the_note_of_another_instance_means_nothing() {
-    let before = dynamic().run(secs(60));
-    let mut noted = before.noted().unwrap();
-    noted.instance_id = "i-0000000000000dead".to_owned();
-    let life = dynamic().knowing(Some(noted), secs(2)).run(secs(60));
-    assert_eq!(life.count(JobKind::DeregisterTarget), 0, "{}", life.trace());
-    assert_eq!(life.chosen, before.chosen);
-}
-
-#[test]
-fn a_drain_that_an_agent_was_killed_in_deregisters_what_it_had_registered() {
-    let before =
-        web("").fails_always(JobKind::DeregisterTarget, "503").at(secs(60), Event::DrainRequested(None)).run(secs(65));
-    let (noted, unfinished, found) = (before.noted(), before.unfinished(), before.survivor());
-    let mut next = web("").after(unfinished).knowing(noted, secs(2));
-    next.balancer = before.balancer.clone().after(secs(67));
-    let next = next.answer(JobKind::FindContainers, ms(5), Event::ContainersFound(vec![found])).run(secs(600));
-    assert!(moments(&next, "> DeregisterTarget")[0] < 0.1, "{}", next.trace());
-    assert_eq!((next.outcome(), next.balancer.registered()), (Some(Outcome::Done), vec![]), "{}", next.trace());
-}
-
 #[test]
 fn a_target_that_somebody_else_deregistered_is_registered_again_when_that_is_allowed() {
     let gone = failure(JobKind::RegisterTarget, ErrorClass::Transient, "InvalidTarget: not running");
@@ -516,4 +434,52 @@ fn a_target_that_somebody_else_deregistered_is_registered_again_when_that_is_all
         "{}",
         life.trace()
     );
+}
+
+/// Fewer than all nodes of the load balancer have learnt of it, and some still send requests.
+#[test]
+fn a_target_that_is_deregistered_late_is_served_for_settle_after_that() {
+    for throttled in [5, 7, 8, 9] {
+        let life = web("").fails(JobKind::DeregisterTarget, throttled, ErrorClass::Throttled, "Throttling");
+        let life = life.at(secs(60), TERM).run(secs(900));
+        let (left, stopped) = (moments(&life, "TargetDeregistered")[0], moments(&life, "> StopContainer")[0]);
+        assert!((20.0..21.0).contains(&(stopped - left + 0.001)), "{throttled}: {left} to {stopped}\n{}", life.trace());
+        assert_eq!(life.outcome(), Some(Outcome::Done));
+    }
+}
+
+#[test]
+fn a_wait_for_the_load_balancer_is_not_forgotten_however_long_it_lasts() {
+    let life = web("").sees(secs(60), target(TargetState::Standby)).sees(secs(7_250), target(TargetState::InService));
+    let life = life.run(secs(7_240)).fails_always(JobKind::DescribeTargets, "503").run(secs(7_400));
+    assert_eq!(
+        (states(&life), life.count(JobKind::RegisterTarget)),
+        (vec![TargetStage::Checking], 1),
+        "{}",
+        life.trace()
+    );
+    assert!(life.view().reason.starts_with("waiting for the load balancer"), "{}", life.view().reason);
+}
+
+/// What it says in the same moment may be what it said before.
+#[test]
+fn after_a_deregistration_that_came_late_the_load_balancer_is_not_believed_at_once() {
+    let life = web("").sees(secs(60), target(TargetState::Standby)).sees(secs(62), target(TargetState::InService));
+    let life = life.run(secs(50)).fails(JobKind::DeregisterTarget, 3, ErrorClass::Throttled, "Throttling");
+    let life = life.run(secs(2_000));
+    let (left, asked) = (moments(&life, "TargetDeregistered")[0], moments(&life, "> DescribeTargets"));
+    let first = asked.into_iter().find(|at| *at >= left);
+    assert!(first.is_some_and(|first| first - left >= 10.0), "{left}, then {first:?}\n{}", life.trace());
+    assert_eq!((states(&life), life.balancer.too_early.len()), (vec![TargetStage::InService], 0), "{}", life.trace());
+}
+
+#[test]
+fn a_port_that_the_config_names_is_not_chosen() {
+    let first = dynamic().run(secs(60)).chosen[&8080];
+    for more in [format!("port=0:8080,{first}:9000"), format!("port=0:8080 listen=0.0.0.0:{first}")] {
+        let life = Sim::new(&format!("image=registry.test/api:v1 health=/health target_groups={WEB} {more}"));
+        let life = life.run(secs(60));
+        assert_ne!(life.chosen[&8080], first, "{more}");
+        assert_eq!(states(&life), [TargetStage::InService], "{more}\n{}", life.trace());
+    }
 }

@@ -197,7 +197,7 @@ impl Machine {
     fn remember_targets(&mut self, event: &Event, now: Uptime) {
         let (Event::Identified(identity), Phase::Boot(boot)) = (event, &mut self.phase) else { return };
         if let Some((noted, ago)) = self.noted.take().filter(|(noted, _)| noted.instance_id == identity.instance_id) {
-            boot.remember(noted.targets, ago.saturating_add(now.0), now);
+            boot.remember(noted, ago.saturating_add(now.0), now);
         }
     }
 
@@ -225,7 +225,7 @@ impl Machine {
     /// What the next agent needs to know of the targets, once it is known whose they are.
     pub fn noted_targets(&self, now: Uptime) -> Option<NotedTargets> {
         let (targets, identity) = self.targets()?;
-        Some(NotedTargets { instance_id: identity?.instance_id.clone(), targets: targets.noted(now) })
+        Some(targets.noted(identity?.instance_id.clone(), now))
     }
 
     /// How often that has changed, but for the time that passed; none while there is nothing to note.

@@ -190,7 +190,7 @@ impl Failing {
         let over = self.stopped.is_done()
             && (nobody || self.reported.is_done())
             && !reading
-            && !self.past.targets.are_letting_go();
+            && !self.past.targets.are_leaving();
         if (over || late) && self.final_status.is_due(now) {
             if !self.stopped.is_done() {
                 self.stopped.cancel(outbox);

@@ -34,7 +34,7 @@ pub use noted::{NotedState, NotedTarget, NotedTargets};
 pub use ports::{HostPorts, ports_of};
 
 use line::Line;
-use ports::{Owner, PortChoice, is_spent};
+use ports::{LONGEST_DELAY, Owner, PortChoice, is_spent};
 use registration::{Limit, Reason, Registration};
 
 mod line;
@@ -43,9 +43,9 @@ mod ports;
 mod registration;
 mod show;
 
-/// The longest deregistration delay (API reference, ModifyTargetGroupAttributes), for a return to a target group.
-const LONGEST_DELAY: Duration = Duration::from_secs(3_600);
-
+/// An instance that was in traffic asks its group for so long which target groups it attaches. Then it goes on as if there were none: an
+/// outage of the control plane takes no app out of service.
+const GROUP_PATIENCE: Duration = Duration::from_secs(60);
 /// The targets of this instance.
 #[derive(Clone, Debug)]
 pub struct Targets {
@@ -56,8 +56,10 @@ pub struct Targets {
     wish: Wish,
     /// A port choice that was refused for good.
     refused: Option<JobError>,
-    /// Targets that were forgotten, for the count of changes.
-    forgotten: u64,
+    /// Whether all were in once since the boot began, so that it is over: told to the next agent.
+    were_in: bool,
+    /// What the next agent needs to know beside the registrations: how often it has changed.
+    changes: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -83,6 +85,8 @@ struct Entry {
     config: Arc<Config>,
     running: Box<RunningContainer>,
     limit: Limit,
+    /// When it is not waited for any longer which target groups are the group's own; none in a boot, which fails at its limit.
+    go_on: Option<Uptime>,
 }
 
 impl Default for Targets {
@@ -93,39 +97,43 @@ impl Default for Targets {
             choice: PortChoice::new(),
             wish: Wish::Out,
             refused: None,
-            forgotten: 0,
+            were_in: false,
+            changes: 0,
         }
     }
 }
 
 impl Targets {
     /// Takes what an agent before this one left, so long ago.
-    pub fn remember(&mut self, noted: Vec<NotedTarget>, ago: Duration, now: Uptime) {
-        for one in noted {
+    pub fn remember(&mut self, noted: NotedTargets, ago: Duration, now: Uptime) {
+        self.were_in |= noted.were_in;
+        for one in noted.targets {
             if self.find(&one.target).is_none() {
                 self.registrations.push(Registration::remember(one, ago, now));
             }
         }
     }
 
-    /// What the next agent needs to know.
-    pub fn noted(&self, now: Uptime) -> Vec<NotedTarget> {
+    /// What the next agent on this instance needs to know.
+    pub fn noted(&self, instance_id: String, now: Uptime) -> NotedTargets {
         let is_spent = |one: &NotedTarget| match one.state {
             NotedState::Registered { .. } => true,
-            NotedState::Left { ago, delay } => is_spent(ago, delay.or(Some(LONGEST_DELAY))),
+            NotedState::Left { ago, delay } => is_spent(ago, delay),
         };
-        self.registrations.iter().filter_map(|one| one.noted(now)).filter(is_spent).collect()
+        let targets = self.registrations.iter().filter_map(|one| one.noted(now)).filter(is_spent).collect();
+        NotedTargets { instance_id, targets, were_in: self.were_in }
     }
 
     /// How often that has changed, but for the time that passed.
     pub fn changes(&self) -> u64 {
-        self.registrations.iter().map(Registration::changes).sum::<u64>() + self.forgotten
+        self.registrations.iter().map(Registration::changes).sum::<u64>() + self.changes
     }
 
     /// A boot looks for ports again. What is registered stays known.
     pub fn begin_boot(&mut self) {
         self.choice = PortChoice::new();
         self.refused = None;
+        self.were_in = false;
     }
 
     /// Takes an input.
@@ -164,7 +172,8 @@ impl Targets {
 
     /// Asks Auto Scaling which target groups it attaches by itself, once the group is known.
     pub fn look(&mut self, config: &Config, hook: &Hook, outbox: &mut Outbox, now: Uptime) {
-        if config.target_groups.is_empty() || !self.attached.is_due(now) {
+        let has_none = config.target_groups.is_empty() && self.registrations.is_empty();
+        if has_none || !self.attached.is_due(now) {
             return;
         }
         match hook.group() {
@@ -212,19 +221,30 @@ impl Targets {
     pub fn abandon(&mut self, config: &Config, outbox: &mut Outbox, now: Uptime) {
         let fixed: BTreeSet<u16> = config.ports.iter().map(|port| port.host).filter(|port| *port != 0).collect();
         let is_host = config.network.as_deref() == Some("host");
-        for one in self.registrations.iter_mut().filter(|one| !is_host && !fixed.contains(&one.target().port)) {
-            one.leave(outbox, now);
+        self.were_in = false;
+        for one in &mut self.registrations {
+            if is_host || fixed.contains(&one.target().port) {
+                one.doubt(now);
+            } else {
+                one.leave(outbox, now);
+            }
         }
     }
 
-    /// The app is healthy, and is to get traffic. `boot_until` is when a boot has to be over; none after it.
+    /// The app is healthy, and is to get traffic. `boot_until` is when the boot has to be over, if it is not: only in a boot is an instance
+    /// given up that the load balancer does not call healthy soon.
     pub fn enter(&mut self, config: &Arc<Config>, running: &RunningContainer, boot_until: Option<Uptime>, now: Uptime) {
-        if config.target_groups.is_empty() || !matches!(self.wish, Wish::Out) {
+        let has_none = config.target_groups.is_empty() && self.registrations.is_empty();
+        if has_none || !matches!(self.wish, Wish::Out) {
             return;
         }
         let proving = config.target_timeout;
-        let limit = Limit { at: boot_until.unwrap_or_else(|| now + LONGEST_DELAY.saturating_add(proving)), proving };
-        self.wish = Wish::Entering(Entry { config: config.clone(), running: Box::new(running.clone()), limit });
+        let (at, go_on) = match boot_until.filter(|_| !self.were_in) {
+            Some(until) => (until, None),
+            None => (now + LONGEST_DELAY.saturating_add(proving), Some(now + GROUP_PATIENCE)),
+        };
+        let (config, running, limit) = (config.clone(), Box::new(running.clone()), Limit { at, proving });
+        self.wish = Wish::Entering(Entry { config, running, limit, go_on });
     }
 
     /// The instance is to get no traffic: what is registered is deregistered at once.
@@ -244,19 +264,29 @@ impl Targets {
 
     /// Does what is due.
     pub fn advance(&mut self, outbox: &mut Outbox, now: Uptime) {
-        if let (Wish::Entering(entry), Some(attached)) = (&self.wish, self.attached.get()) {
-            let (entry, own) = (entry.clone(), attached.target_groups.clone());
-            self.enter_groups(&entry, &own, outbox, now);
+        if let Wish::Entering(entry) = &self.wish {
+            let is_late = entry.go_on.is_some_and(|at| at <= now) && !entry.config.target_groups.is_empty();
+            let own = self.attached.get().map(|attached| attached.target_groups.clone());
+            if let Some(own) = own.or(is_late.then(BTreeSet::new)) {
+                self.enter_groups(&entry.clone(), &own, outbox, now);
+            }
+        }
+        if !self.were_in && self.are_in() {
+            (self.were_in, self.changes) = (true, self.changes + 1);
         }
         let line = self.attached.get().and_then(|attached| attached.line);
         self.registrations.iter_mut().for_each(|one| one.advance(line.as_ref(), outbox, now));
+        self.forget(|one| !one.is_wanted() && one.left_for(now).is_some_and(|(ago, _)| ago >= LONGEST_DELAY * 2));
+    }
+
+    fn forget(&mut self, is_over: impl Fn(&Registration) -> bool) {
         let before = self.registrations.len();
-        self.registrations.retain(|one| one.left_for(now).is_none_or(|(ago, _)| ago < LONGEST_DELAY * 2));
-        self.forgotten += u64::try_from(before - self.registrations.len()).unwrap_or_default();
+        self.registrations.retain(|one| !is_over(one));
+        self.changes += u64::try_from(before - self.registrations.len()).unwrap_or_default();
     }
 
     fn enter_groups(&mut self, entry: &Entry, attached: &BTreeSet<String>, outbox: &mut Outbox, now: Uptime) {
-        let Entry { config, running, limit } = entry;
+        let Entry { config, running, limit, .. } = entry;
         let mut wanted = Vec::new();
         for group in config.target_groups.iter().filter(|group| !attached.contains(&group.arn)) {
             let container = config.target_port(group).unwrap_or_default();
@@ -272,6 +302,10 @@ impl Targets {
         }
         let chosen: BTreeSet<u16> =
             self.choice.step().get().into_iter().flat_map(|ports| ports.values()).copied().collect();
+        // What was registered here, and is the group's now, is not deregistered.
+        let is_group_s = |one: &Registration| attached.contains(&one.target().target_group);
+        self.registrations.iter_mut().filter(|one| is_group_s(one)).for_each(|one| one.halt(outbox));
+        self.forget(is_group_s);
         for one in self.registrations.iter_mut().filter(|one| !wanted.contains(one.target())) {
             one.leave(outbox, now);
         }
@@ -296,7 +330,9 @@ impl Targets {
     pub fn are_in(&self) -> bool {
         match &self.wish {
             Wish::In(wanted) => {
-                self.registrations.iter().filter(|one| wanted.contains(one.target())).all(Registration::is_in)
+                let is_in =
+                    |target: &Target| self.registrations.iter().any(|one| one.target() == target && one.is_in());
+                wanted.iter().all(is_in)
             }
             Wish::Out | Wish::Entering(_) | Wish::Impossible { .. } => false,
         }
@@ -318,7 +354,9 @@ impl Targets {
                 let reason = FailureReason::NotPublished { port: *container, target_group: target_group.clone() };
                 return Some(Failure::of_boot(ReadyReason::TargetRefused, reason.to_string()));
             }
-            Wish::Entering(entry) if entry.limit.at <= now => {
+            Wish::Entering(entry)
+                if entry.go_on.is_none() && !entry.config.target_groups.is_empty() && entry.limit.at <= now =>
+            {
                 let last = self.attached.error().unwrap_or("no answer came").to_owned();
                 return Some(late(&FailureReason::GroupNotDescribed { last }));
             }
@@ -348,8 +386,13 @@ impl Targets {
     }
 
     /// Whether a target is on its way out, and no failed call is the reason that it still is not: a stop would cut requests.
-    pub fn are_letting_go(&self) -> bool {
-        self.registrations.iter().any(Registration::is_letting_go)
+    pub fn are_leaving(&self) -> bool {
+        self.registrations.iter().any(Registration::is_leaving)
+    }
+
+    /// When all nodes of the load balancers have learnt of the deregistrations, if a drain waits for that.
+    pub fn settled_at(&self) -> Option<Uptime> {
+        self.registrations.iter().filter_map(Registration::settled_at).max()
     }
 
     /// Whether the load balancer says that it uses none of the targets any more, of some that there were.
@@ -362,7 +405,12 @@ impl Targets {
     /// When it wants to be woken. A wait that is over already is one for somebody else: `advanced` is when all was ordered last.
     pub fn wake(&self) -> Option<Uptime> {
         let steps = [self.attached.wake(), self.choice.step().wake()];
-        let entering = if let Wish::Entering(entry) = &self.wish { Some(entry.limit.at) } else { None };
+        let entering = match &self.wish {
+            Wish::Entering(entry) if !entry.config.target_groups.is_empty() => {
+                Some(entry.go_on.unwrap_or(entry.limit.at))
+            }
+            Wish::Out | Wish::Entering(_) | Wish::In(_) | Wish::Impossible { .. } => None,
+        };
         let own = self.registrations.iter().filter_map(Registration::wake);
         steps.into_iter().chain([entering]).flatten().chain(own).min()
     }

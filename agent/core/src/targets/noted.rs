@@ -13,6 +13,9 @@ pub struct NotedTargets {
     pub instance_id: String,
     /// Each of them.
     pub targets: Vec<NotedTarget>,
+    /// Whether the load balancer has called all of them healthy once, so that the boot is over.
+    #[serde(default)]
+    pub were_in: bool,
 }
 
 /// One target.

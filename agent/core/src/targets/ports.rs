@@ -33,8 +33,8 @@ const COUNT: u16 = 10_000;
 const OWN: usize = 32;
 /// A port stays unused for so long beyond the deregistration delay: a load balancer's nodes learn of its end one after the other.
 const MARGIN: Duration = Duration::from_secs(60);
-/// The deregistration delay of a target group for which none is set.
-const DEFAULT_DELAY: Duration = Duration::from_secs(300);
+/// The longest deregistration delay (API reference, ModifyTargetGroupAttributes), for one that is not known.
+pub(super) const LONGEST_DELAY: Duration = Duration::from_secs(3_600);
 
 /// The host port of each port in the container that berth chose.
 pub type HostPorts = BTreeMap<u16, u16>;
@@ -116,8 +116,10 @@ impl PortChoice {
         if let Some(target_group) = self.to_ask.first().cloned() {
             return self.step.emit(Job::DescribeTargets { target_group, ports: own }, outbox, now);
         }
-        let mut free =
-            own.into_iter().filter(|port| !taken.contains(port) && !self.known.contains(port) && !spent.contains(port));
+        // Those that this config names are not bound yet.
+        let named = owner.config.ports.iter().map(|port| port.host).chain([owner.config.listen.port()]);
+        let used: BTreeSet<u16> = taken.iter().chain(&self.known).chain(spent).copied().chain(named).collect();
+        let mut free = own.into_iter().filter(|port| !used.contains(port));
         let open = owner.config.ports.iter().filter(|port| Port::is_open(port));
         let chosen: Option<HostPorts> = open.map(|port| Some((port.container, free.next()?))).collect();
         match chosen {
@@ -164,7 +166,7 @@ impl Owner<'_> {
 
 /// Whether a port that was deregistered so long ago may be used again.
 pub(super) fn is_spent(ago: Duration, delay: Option<Duration>) -> bool {
-    ago < delay.unwrap_or(DEFAULT_DELAY).saturating_add(MARGIN)
+    ago < delay.unwrap_or(LONGEST_DELAY).saturating_add(MARGIN)
 }
 
 /// The same in every version of berth: the next agent finds the ports of this one.
@@ -205,7 +207,7 @@ mod tests {
     fn a_port_is_spent_until_a_minute_after_the_deregistration_delay() {
         let secs = Duration::from_secs;
         assert!(is_spent(secs(89), Some(secs(30))) && !is_spent(secs(90), Some(secs(30))));
-        assert!(is_spent(secs(359), None) && !is_spent(secs(360), None));
+        assert!(is_spent(secs(3_659), None) && !is_spent(secs(3_660), None));
         assert!(!is_spent(Duration::MAX, Some(Duration::MAX)));
     }
 }

@@ -24,6 +24,8 @@ impl Targets {
     pub fn waits_for(&self) -> Option<String> {
         match &self.wish {
             Wish::Out | Wish::Impossible { .. } => None,
+            // Only what is to be left is asked about.
+            Wish::Entering(entry) if entry.config.target_groups.is_empty() => None,
             Wish::Entering(_) => Some("asking Auto Scaling which target groups it attaches by itself".to_owned()),
             Wish::In(wanted) => {
                 let waiting = self.registrations.iter().filter(|one| wanted.contains(one.target()) && !one.is_in());

@@ -30,7 +30,7 @@ use crate::message::job::Job;
 use crate::outbox::Outbox;
 use crate::phase::failing::Failure;
 use crate::phase::past::Past;
-use crate::targets::{NotedTarget, Targets};
+use crate::targets::{NotedTargets, Targets};
 use crate::view::{ReadyReason, StepView};
 
 use steps::Steps;
@@ -236,7 +236,7 @@ impl Boot {
     }
 
     /// What an agent before this one left with load balancers.
-    pub fn remember(&mut self, noted: Vec<NotedTarget>, ago: Duration, now: Uptime) {
+    pub fn remember(&mut self, noted: NotedTargets, ago: Duration, now: Uptime) {
         self.targets.remember(noted, ago, now);
     }
 

@@ -299,8 +299,9 @@ impl Drain {
                     Poll::Next(at) => *at,
                     Poll::Asked { since, .. } => *since + COUNT_LIMIT,
                 };
-                let quiet =
-                    quiet_since.filter(|_| !self.past.targets.are_letting_go()).map(|since| since + self.idle());
+                let targets = &self.past.targets;
+                let quiet = quiet_since.filter(|_| !targets.are_leaving()).map(|since| since + self.idle());
+                let quiet = quiet.map(|quiet| targets.settled_at().map_or(quiet, |settled| settled.max(quiet)));
                 Some((*until).min(counted)).map(|at| quiet.map_or(at, |quiet| at.min(quiet)))
             }
             Stage::CompletingHook => self.cut_for_hook(),

@@ -14,7 +14,7 @@ impl Drain {
             Stage::ReadingConfig { .. } => "reading the config".to_owned(),
             Stage::Discovering { .. } => "looking for what runs".to_owned(),
             Stage::Settling { .. } => "still serving until load balancers have seen the 503".to_owned(),
-            Stage::DrainingConnections { .. } if self.past.targets.are_letting_go() => {
+            Stage::DrainingConnections { .. } if self.past.targets.are_leaving() => {
                 "waiting for the load balancer to deregister the target".to_owned()
             }
             Stage::DrainingConnections { .. } => match self.connections {

@@ -154,7 +154,8 @@ impl Drain {
         let idle = self.idle();
         let Stage::DrainingConnections { until, quiet_since, poll } = &mut self.stage else { return };
         // A stop now would cut what the load balancer still sends.
-        let let_go = !self.past.targets.are_letting_go();
+        let targets = &self.past.targets;
+        let let_go = !targets.are_leaving() && targets.settled_at().is_none_or(|at| at <= now);
         let quiet = let_go && quiet_since.is_some_and(|since| now.since(since) >= idle);
         let unused = self.past.targets.are_unused();
         let late = *until <= now || must_stop;

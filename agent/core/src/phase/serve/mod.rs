@@ -46,7 +46,7 @@ impl Serve {
         app.keep();
         let rotation = Rotation::begin(past.config.clone(), outbox, now);
         let mut serve = Self { app, past, rotation, standby, admitted: false };
-        serve.admit(outbox, now);
+        serve.set_standby(standby, outbox, now);
         serve
     }
 

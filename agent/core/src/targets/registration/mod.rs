@@ -58,6 +58,8 @@ pub(super) struct Registration {
     step: Step<()>,
     /// Once a drain waits for the load balancer: how long its nodes may take to learn of the deregistration.
     watched: Option<Duration>,
+    /// When they have, after the last deregistration.
+    settled_at: Option<Uptime>,
     /// When it was deregistered, until it is registered again.
     left_at: Option<Moment>,
     /// What the load balancer reported last.
@@ -100,6 +102,7 @@ impl Registration {
             proven_by: None,
             step: Step::new(StepName::Target, FAR),
             watched: None,
+            settled_at: None,
             left_at: None,
             health: None,
             delay: None,
@@ -126,7 +129,7 @@ impl Registration {
         }
         self.step.reopen();
         self.step.mark(now);
-        (self.proven_by, self.watched) = (None, None);
+        (self.proven_by, self.watched, self.settled_at) = (None, None, None);
         match &self.stage {
             Stage::Out { is_free: true } => self.go(Stage::Registering(Call::Next(now))),
             Stage::Out { is_free: false } | Stage::Left { .. } | Stage::Refused { .. } => {
@@ -136,6 +139,13 @@ impl Registration {
             Stage::Proving(_) => self.proven_by = Some(now + limit.proving),
             // It goes on from there.
             Stage::Checking(_) | Stage::Registering(_) | Stage::In | Stage::Leaving(_) => {}
+        }
+    }
+
+    /// Another app is to answer there: whether the load balancer calls it healthy is asked again.
+    pub(super) fn doubt(&mut self, now: Uptime) {
+        if matches!(self.stage, Stage::In) {
+            self.go(Stage::Proving(Call::Next(now)));
         }
     }
 
@@ -164,7 +174,7 @@ impl Registration {
     }
 
     /// Cancels what is under way.
-    fn halt(&mut self, outbox: &mut Outbox) {
+    pub(super) fn halt(&mut self, outbox: &mut Outbox) {
         if let Some(Call::Asked { ticket, .. }) = self.stage.call() {
             outbox.cancel(ticket);
         }
@@ -183,7 +193,8 @@ impl Registration {
         if let (Stage::Left { asked: asked @ None }, Some(settle), Some(at)) =
             (&mut self.stage, self.watched, self.left_at)
         {
-            *asked = Some(Call::Next(now + at.left_of(settle, now)));
+            let settled_at = now + at.left_of(settle, now);
+            (*asked, self.settled_at) = (Some(Call::Next(settled_at)), Some(settled_at));
         }
     }
 
@@ -202,7 +213,7 @@ impl Registration {
                 self.prove(now);
                 self.judge(false, outbox, now);
             }
-            Event::TargetDeregistered => self.left(now),
+            Event::TargetDeregistered => self.left(outbox, now),
             Event::DelayDescribed(delay) => {
                 self.delay = Some(Delay::Known(*delay));
                 self.changes += 1;
@@ -270,13 +281,14 @@ impl Registration {
         self.go(Stage::Proving(Call::Next(now)));
     }
 
-    fn left(&mut self, now: Uptime) {
+    fn left(&mut self, outbox: &mut Outbox, now: Uptime) {
         (self.attempts, self.error, self.health) = (0, None, None);
         self.left_at = Some(Moment::now(now));
         self.go(Stage::Left { asked: None });
         self.ask_first(now);
         if self.wanted.is_some() {
-            self.go(Stage::Checking(Call::Next(now)));
+            // An answer at once may still be the one of before.
+            self.go(Stage::Checking(Call::Next(now + outbox.about(UNUSED_EVERY, 1.0 / 3.0))));
         }
     }
 

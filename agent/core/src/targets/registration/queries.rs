@@ -64,11 +64,20 @@ impl Registration {
         }
     }
 
-    /// Whether the load balancer may send requests there, as far as is known, and will stop to soon: a call is on its way, or its turn
-    /// comes. One that failed for another reason holds nothing up.
-    pub(in crate::targets) fn is_letting_go(&self) -> bool {
+    /// Whether it is to be in.
+    pub(in crate::targets) fn is_wanted(&self) -> bool {
+        self.wanted.is_some()
+    }
+
+    /// Whether it is on its way out, and no failed call is the reason that it still is not: a call is made, or its turn comes.
+    pub(in crate::targets) fn is_leaving(&self) -> bool {
         let in_line = self.error.as_ref().is_none_or(|error| error.class == ErrorClass::Throttled);
         matches!(self.stage, Stage::Leaving(_)) && in_line
+    }
+
+    /// When all nodes of the load balancer have learnt that it is deregistered, once a drain waits for that.
+    pub(in crate::targets) fn settled_at(&self) -> Option<Uptime> {
+        self.settled_at.filter(|_| matches!(self.stage, Stage::Left { .. }))
     }
 
     /// Whether the load balancer says that it sends nothing there any more.
