@@ -77,6 +77,7 @@ codes! {
         LongDrain "`drain.settle`, `drain.timeout` and `stop_timeout` together above 2h: no lifecycle hook has a longer timeout, and heartbeats extend it to at most 100 timeouts, or 48h";
         NoTimeToStop "`stop_timeout=0s`: SIGKILL follows the stop signal at once, and the app cannot finish its work";
         OneFailure "`probe.unhealthy=1`: a single slow response takes the instance out of traffic and restarts the app";
+        TargetAfterBoot "`target.timeout` is not below `boot.timeout`: the boot ends before a load balancer that takes long calls the target healthy";
         StartAfterBoot "`probe.start_timeout` is not below `boot.timeout`: the boot ends before a slow app can become healthy";
         LimitOutOfReach "`restart.limit` restarts take longer than `restart.window`: an app that exits at once is restarted forever, and the instance is never replaced";
         SlowPoll "`lifecycle.poll` above 30s: a spot interruption leaves two minutes, and berth sees it this late";

@@ -32,7 +32,7 @@ pub(super) static SECTION: Section = Section {
         Key {
             name: "port",
             about: "list of `PORT` (the same on both sides), `HOST:CONTAINER`, `ADDRESS:HOST:CONTAINER`, each with or without `/udp`; \
-                 IPv6 in brackets; with host port 0 the engine chooses one",
+                 IPv6 in brackets; with host port 0 the engine chooses one, or berth if a target group needs it",
             default: Words("none"),
             examples: &["8080", "127.0.0.1:80:8080", "[::1]:53:53/udp"],
             resolve: ports,

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::value::Reason;
+
 /// The parts of an ARN. Each may be empty, and `*` in a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arn<'a> {
@@ -28,6 +30,22 @@ impl<'a> Arn<'a> {
             }
             _ => None,
         }
+    }
+
+    /// Whether its partition, region and account can be those of a service: they lead to an endpoint, and into a policy.
+    pub(crate) fn check_place(&self) -> Result<(), Reason> {
+        let words =
+            |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if !words(self.partition) || !words(self.region) {
+            return Err("is an ARN without partition or region".into());
+        }
+        if !self.partition.starts_with("aws") {
+            return Err("is an ARN of a partition that does not exist: write `aws`, `aws-cn`, `aws-us-gov`, …".into());
+        }
+        if self.account.len() != 12 || !self.account.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err("is an ARN whose account is not twelve digits".into());
+        }
+        Ok(())
     }
 
     /// Whether the text is meant as an ARN, perhaps not a whole one.

@@ -129,15 +129,9 @@ pub(crate) fn check_parameter(name: &str) -> Result<(), Cow<'static, str>> {
 /// The ARNs that ECS takes (ECS developer guide, "Specifying sensitive data").
 fn of_arn(text: &str, json_key: Option<String>) -> Result<SecretRef, Cow<'static, str>> {
     let Some(arn) = Arn::parse(text) else { return Err("is not a complete ARN".into()) };
-    let Arn { partition, service, region, account, resource } = arn;
+    arn.check_place()?;
+    let Arn { service, resource, .. } = arn;
     let rest: Vec<&str> = resource.split(':').collect();
-    let words = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    if !words(partition) || !words(region) {
-        return Err("is an ARN without partition or region".into());
-    }
-    if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err("is an ARN whose account is not twelve digits".into());
-    }
     let given = |text: &&str| Some((*text).to_owned()).filter(|text| !text.is_empty());
     match (service, rest.as_slice()) {
         ("secretsmanager", ["secret", name]) => {

@@ -24,12 +24,13 @@ impl TargetGroup {
             None => (text, None),
         };
         let parts = Arn::parse(arn).filter(|parts| parts.service == "elasticloadbalancing");
-        let Some(Arn { region, account, resource, .. }) = parts else {
+        let Some(parts) = parts else {
             return Err(
                 "is not the ARN of a target group, `arn:aws:elasticloadbalancing:REGION:ACCOUNT:targetgroup/NAME/ID`"
                     .into(),
             );
         };
+        let resource = parts.resource;
         let kind = resource.split('/').next().unwrap_or_default();
         if kind != "targetgroup" {
             return Err(match kind {
@@ -44,9 +45,10 @@ impl TargetGroup {
         let names: Vec<_> = resource.split('/').skip(1).collect();
         let is_name =
             |name: &&str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        if names.len() != 2 || !names.iter().all(is_name) || region.is_empty() || account.is_empty() {
-            return Err("is not a whole ARN of a target group: it ends in `targetgroup/NAME/ID`".into());
+        if names.len() != 2 || !names.iter().all(is_name) {
+            return Err("is not a whole ARN of a target group: it ends in `targetgroup/NAME/ID`, and a port of the container is written `#8080` after that".into());
         }
+        parts.check_place()?;
         let container_port = match port {
             None => None,
             Some(port) => {
@@ -117,10 +119,19 @@ mod tests {
         {
             assert!(of(resource).contains("not a whole ARN"), "{resource}");
         }
-        for arn in
-            ["arn:aws:elasticloadbalancing::1:targetgroup/web/1", "arn:aws:elasticloadbalancing:a::targetgroup/web/1"]
-        {
-            assert!(refused(arn).contains("not a whole ARN"), "{arn}");
+        for (place, why) in [
+            ("aws:elasticloadbalancing::123456789012", "without partition or region"),
+            ("aws:elasticloadbalancing:*:123456789012", "without partition or region"),
+            ("aws:elasticloadbalancing:../x.example/:123456789012", "without partition or region"),
+            ("asw:elasticloadbalancing:us-east-2:123456789012", "a partition that does not exist"),
+            ("aws:elasticloadbalancing:us-east-2:12345678901", "not twelve digits"),
+            ("aws:elasticloadbalancing:us-east-2:*", "not twelve digits"),
+        ] {
+            let reported = refused(&format!("arn:{place}:targetgroup/web/1"));
+            assert!(reported.contains(why), "{place}: {reported}");
+        }
+        for partition in ["aws-cn", "aws-us-gov", "aws-iso-b", "aws-eusc"] {
+            assert!(TargetGroup::parse(&ARN.replace("arn:aws:", &format!("arn:{partition}:"))).is_ok(), "{partition}");
         }
         for port in ["", "0", "http", "65536", "+80", "80/tcp"] {
             assert!(refused(&format!("{ARN}#{port}")).contains("write `ARN#8080`"), "{port}");

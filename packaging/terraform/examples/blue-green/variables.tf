@@ -52,13 +52,12 @@ variable "health" {
 }
 
 variable "keys" {
-  description = "Other keys of berth's configuration."
+  description = "Other keys of berth's configuration, such as { \"secret.API_KEY\" = \"ssm:/prod/ap-api/key\" }."
   type        = map(string)
-  default     = { "secret.API_KEY" = "ssm:/prod/ap-api/key" }
+  default     = {}
 }
 
 variable "test_cidr" {
-  description = "Addresses that may send requests to the test listener."
+  description = "Addresses that may send requests to the test listener, as the internet sees them: 203.0.113.7/32."
   type        = string
-  default     = "10.0.0.0/16"
 }
