@@ -12,31 +12,30 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth_config::{Config, PinnedImage, TargetGroup};
+use berth_config::{Config, PinnedImage};
 
 use crate::clock::Uptime;
-use crate::hook::{Hook, explain};
+use crate::hook::Hook;
 use crate::message::container::RunningContainer;
 use crate::message::error::JobError;
 use crate::message::event::Event;
-use crate::message::failure_reason::FailureReason;
 use crate::message::identity::Identity;
 use crate::message::input::Input;
 use crate::message::job::Job;
 use crate::message::target::Target;
 use crate::outbox::Outbox;
-use crate::phase::failing::Failure;
 use crate::retry::FAR;
 use crate::step::Step;
-use crate::view::{ReadyReason, StepName};
+use crate::view::StepName;
 
 pub use noted::{NotedState, NotedTarget, NotedTargets};
 pub use ports::{HostPorts, ports_of};
 
 use line::Line;
 use ports::{LONGEST_DELAY, Owner, PortChoice, is_spent};
-use registration::{Limit, Reason, Registration};
+use registration::{Limit, Registration};
 
+mod failure;
 mod line;
 mod noted;
 mod ports;
@@ -338,53 +337,6 @@ impl Targets {
         }
     }
 
-    /// Why the instance cannot get traffic, if that is so.
-    pub fn failure(&self, config: &Config, now: Uptime) -> Option<Failure> {
-        if let Some(error) = &self.refused {
-            return Some(refusal(error, |answer| FailureReason::PortsRefused { answer }));
-        }
-        if let Some(group) = self.attached_with_open_port(config) {
-            let reason = FailureReason::AttachedWithOpenPort { target_group: group.name().to_owned() };
-            return Some(Failure::of_boot(ReadyReason::TargetRefused, reason.to_string()));
-        }
-        let late = |reason: &FailureReason| Failure::of_boot(ReadyReason::TargetNotHealthy, reason.to_string());
-        let wanted = match &self.wish {
-            Wish::In(wanted) => wanted,
-            Wish::Impossible { container, target_group } => {
-                let reason = FailureReason::NotPublished { port: *container, target_group: target_group.clone() };
-                return Some(Failure::of_boot(ReadyReason::TargetRefused, reason.to_string()));
-            }
-            Wish::Entering(entry)
-                if entry.go_on.is_none() && !entry.config.target_groups.is_empty() && entry.limit.at <= now =>
-            {
-                let last = self.attached.error().unwrap_or("no answer came").to_owned();
-                return Some(late(&FailureReason::GroupNotDescribed { last }));
-            }
-            Wish::Out | Wish::Entering(_) => return None,
-        };
-        let mut failed = self.registrations.iter().filter(|one| wanted.contains(one.target()));
-        failed.find_map(|one| {
-            let target = one.target().clone();
-            Some(match one.failure(now)? {
-                Reason::Refused(error) => refusal(error, |answer| FailureReason::TargetRefused { target, answer }),
-                Reason::Late => {
-                    let (proving, boot) = (config.target_timeout, config.boot.timeout);
-                    late(&FailureReason::TargetNotHealthy { target, proving, boot, last: show::last_word(one) })
-                }
-            })
-        })
-    }
-
-    /// A target group that the group attaches although berth chooses the port.
-    fn attached_with_open_port<'c>(&self, config: &'c Config) -> Option<&'c TargetGroup> {
-        let attached = &self.attached.get()?.target_groups;
-        let is_open = |group: &TargetGroup| {
-            let port = config.target_port(group);
-            config.ports.iter().any(|one| one.is_open() && Some(one.container) == port)
-        };
-        config.target_groups.iter().find(|group| attached.contains(&group.arn) && is_open(group))
-    }
-
     /// Whether a target is on its way out, and no failed call is the reason that it still is not: a stop would cut requests.
     pub fn are_leaving(&self) -> bool {
         self.registrations.iter().any(Registration::is_leaving)
@@ -414,10 +366,4 @@ impl Targets {
         let own = self.registrations.iter().filter_map(Registration::wake);
         steps.into_iter().chain([entering]).flatten().chain(own).min()
     }
-}
-
-fn refusal(error: &JobError, reason: impl FnOnce(String) -> FailureReason) -> Failure {
-    let ready = ReadyReason::TargetRefused.or_denied(error);
-    let reason = reason(explain(error, None, None, None)).to_string();
-    Failure { reason, ..Failure::of_error(ready, error) }
 }
