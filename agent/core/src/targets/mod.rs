@@ -45,6 +45,7 @@ mod show;
 /// An instance that was in traffic asks its group for so long which target groups it attaches. Then it goes on as if there were none: an
 /// outage of the control plane takes no app out of service.
 const GROUP_PATIENCE: Duration = Duration::from_secs(60);
+
 /// The targets of this instance.
 #[derive(Clone, Debug)]
 pub struct Targets {
