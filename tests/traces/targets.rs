@@ -461,7 +461,7 @@ fn a_wait_for_the_load_balancer_is_not_forgotten_however_long_it_lasts() {
     assert!(life.view().reason.starts_with("waiting for the load balancer"), "{}", life.view().reason);
 }
 
-/// What it says in the same moment may be what it said before.
+/// The first answer may still be the one of before.
 #[test]
 fn after_a_deregistration_that_came_late_the_load_balancer_is_not_believed_at_once() {
     let life = web("").sees(secs(60), target(TargetState::Standby)).sees(secs(62), target(TargetState::InService));

@@ -56,7 +56,7 @@ pub struct Targets {
     wish: Wish,
     /// A port choice that was refused for good.
     refused: Option<JobError>,
-    /// Whether all were in once since the boot began, so that it is over: told to the next agent.
+    /// Whether all were in once since the boot began, so that it is over; the next agent learns of it.
     were_in: bool,
     /// What the next agent needs to know beside the registrations: how often it has changed.
     changes: u64,

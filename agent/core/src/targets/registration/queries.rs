@@ -1,4 +1,4 @@
-//! What a target tells the rest of the machine, the next agent and people.
+//! What the rest of the machine, the next agent and people learn of a target.
 
 use std::time::Duration;
 
