@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use berth_core::message::error::ErrorClass;
 use berth_core::message::event::Event;
 use berth_core::message::identity::TargetState;
 use berth_core::message::job::JobKind;
@@ -10,7 +11,7 @@ use berth_core::message::outcome::Outcome;
 use berth_core::message::target::GroupFacts;
 use berth_core::view::{PhaseName, Status, TargetStage};
 
-use crate::sim::{Sim, exited, group, identity, ms, secs, target};
+use crate::sim::{Sim, exited, failure, group, identity, ms, secs, target};
 use crate::targets::{ADMIN, WEB, dynamic, line, moments, states, web};
 
 /// The next agent, with this config, in an instance of this state. The app runs on.
@@ -141,8 +142,14 @@ fn target_groups_that_the_config_no_longer_has_are_left_unless_the_group_attache
     let life = next(plain, &before, "InService").answer(JobKind::DescribeGroup, ms(50), attached(WEB)).run(secs(600));
     assert_eq!((life.balancer.registered(), life.view().status), (vec!["web:8080".to_owned()], Status::Ok));
     // As long as nobody says whose it is, it stays.
-    let life = next(plain, &before, "InService").fails_always(JobKind::DescribeGroup, "503").run(secs(7_200));
-    assert_eq!((life.balancer.registered(), life.view().status), (vec!["web:8080".to_owned()], Status::Ok));
+    let denied = failure(JobKind::DescribeGroup, ErrorClass::Denied, "autoscaling:DescribeAutoScalingGroups");
+    for life in [
+        next(plain, &before, "InService").fails_always(JobKind::DescribeGroup, "503"),
+        next(plain, &before, "InService").answer(JobKind::DescribeGroup, ms(50), denied),
+    ] {
+        let life = life.run(secs(7_200));
+        assert_eq!((life.balancer.registered(), life.view().status), (vec!["web:8080".to_owned()], Status::Ok));
+    }
     // One of two.
     let two = format!("{plain} target_groups={WEB},{ADMIN}");
     let life = next(&line(""), &Sim::new(&two).run(secs(60)), "InService").run(secs(600));

@@ -64,6 +64,8 @@ pub struct Targets {
 
 #[derive(Clone, Debug)]
 struct Attached {
+    /// Whether the group answered. One that may not be asked has none, as far as is known.
+    is_known: bool,
     target_groups: BTreeSet<String>,
     line: Option<Line>,
 }
@@ -141,6 +143,7 @@ impl Targets {
         match self.attached.answer(input) {
             Some(Event::GroupDescribed(facts)) => {
                 let attached = Attached {
+                    is_known: true,
                     target_groups: facts.target_groups.iter().cloned().collect(),
                     line: Some(Line::new(facts, now)),
                 };
@@ -149,7 +152,7 @@ impl Targets {
             Some(Event::Failed(_, error)) if error.is_transient() => self.attached.retry(error, outbox, now),
             Some(Event::Failed(_, error)) => {
                 // It only keeps a target from being registered twice, which does no harm.
-                self.attached.done(Attached { target_groups: BTreeSet::new(), line: None }, now);
+                self.attached.done(Attached { is_known: false, target_groups: BTreeSet::new(), line: None }, now);
                 self.attached.refuse(error, now);
             }
             _ => {} // no answer to it
@@ -179,7 +182,7 @@ impl Targets {
         match hook.group() {
             Some(group) => self.attached.emit(Job::DescribeGroup(group.to_owned()), outbox, now),
             None if hook.is_over() => {
-                self.attached.done(Attached { target_groups: BTreeSet::new(), line: None }, now);
+                self.attached.done(Attached { is_known: true, target_groups: BTreeSet::new(), line: None }, now);
             }
             None => {}
         }
@@ -302,11 +305,12 @@ impl Targets {
         }
         let chosen: BTreeSet<u16> =
             self.choice.step().get().into_iter().flat_map(|ports| ports.values()).copied().collect();
-        // What was registered here, and is the group's now, is not deregistered.
+        // What was registered here, and is the group's now, or may be, is not deregistered.
         let is_group_s = |one: &Registration| attached.contains(&one.target().target_group);
         self.registrations.iter_mut().filter(|one| is_group_s(one)).for_each(|one| one.halt(outbox));
         self.forget(is_group_s);
-        for one in self.registrations.iter_mut().filter(|one| !wanted.contains(one.target())) {
+        let is_known = self.attached.get().is_some_and(|attached| attached.is_known);
+        for one in self.registrations.iter_mut().filter(|one| is_known && !wanted.contains(one.target())) {
             one.leave(outbox, now);
         }
         for target in &wanted {
