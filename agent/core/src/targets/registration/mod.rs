@@ -25,7 +25,8 @@ use crate::view::StepName;
 use super::line::Line;
 
 pub(super) use queries::Reason;
-use stage::{Call, Stage};
+pub(super) use stage::Limit;
+use stage::{Call, Delay, Stage};
 
 mod queries;
 mod stage;
@@ -74,22 +75,6 @@ pub(super) struct Registration {
     error: Option<JobError>,
     /// Changes that the next agent has to know of.
     changes: u64,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Delay {
-    Asked,
-    Known(Duration),
-    Unknown,
-}
-
-/// By when a target has to be healthy.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limit {
-    /// In any case.
-    pub(super) at: Uptime,
-    /// `target.timeout`, counted from the registration.
-    pub(super) proving: Duration,
 }
 
 impl Registration {

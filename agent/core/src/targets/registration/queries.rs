@@ -9,8 +9,8 @@ use crate::step::Step;
 use crate::view::TargetStage;
 
 use super::super::noted::{NotedState, NotedTarget};
-use super::stage::{Call, Stage};
-use super::{Delay, Registration};
+use super::Registration;
+use super::stage::{Call, Delay, Stage};
 
 impl Registration {
     /// One that an agent before this one left behind, so long ago.

@@ -1,4 +1,6 @@
-//! The stages of a target, and the call that some of them make.
+//! The stages of a target, the call that some of them make, and their times.
+
+use std::time::Duration;
 
 use crate::clock::Uptime;
 use crate::message::job::Ticket;
@@ -30,6 +32,23 @@ pub(super) enum Stage {
 pub(super) enum Call {
     Asked { ticket: Ticket, until: Uptime },
     Next(Uptime),
+}
+
+/// What is known of the deregistration delay.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Delay {
+    Asked,
+    Known(Duration),
+    Unknown,
+}
+
+/// By when a target has to be healthy.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::targets) struct Limit {
+    /// In any case.
+    pub(in crate::targets) at: Uptime,
+    /// `target.timeout`, counted from the registration.
+    pub(in crate::targets) proving: Duration,
 }
 
 impl Stage {
