@@ -78,7 +78,10 @@ impl World {
         }
         // A changed config replaces the app at the next start, with clients connected.
         let replaced = self.seen.met & (1 << CHANGED) != 0;
-        let calm = !self.excuses.app && !self.excuses.engine && !self.seen.crashed_while_leaving && !replaced;
+        // Requests go on to a port that the app had before, if nobody may deregister it there.
+        let stale =
+            self.plan.says("port=0:8080") && self.plan.has(|twist| *twist == Twist::Denied(JobKind::DeregisterTarget));
+        let calm = !self.excuses.app && !self.excuses.engine && !self.seen.crashed_while_leaving && !replaced && !stale;
         // The next agent does not know that a drain was cut short if the one before was killed first.
         let untold = (self.excuses.spot || self.excuses.long) && self.agents > 1;
         if self.seen.code == Some(0) && calm && !untold && !self.seen.powered_off {
