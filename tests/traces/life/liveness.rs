@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | no agent | the next one starts | `RestartSec=`, or the operating system's boot |
 //! | boot | serve, warm, hold, or failing | the slowest answer that is still on its way, one wait of the backoff, a usual boot, the app's start |
-//! | serve, not ready or its launch hook not completed | ready and completed | the same, and one wait of `restart.backoff_max` |
+//! | serve, not ready or its launch hook not completed | ready and completed | the same, and one wait of `restart.backoff_max`; with target groups the deregistration delay as well |
 //! | warm, its launch hook not completed | completed | the slowest answer and one wait |
 //! | any of these, and the group terminates the instance | drain | the same; 300 s more where the group has to be asked what its word means |
 //! | failing | gone | `stop_timeout` and the time for the report to the group |
@@ -228,12 +228,14 @@ impl World {
         let (shape, config) = (&self.plan.shape, &self.config);
         // A word that says too little is asked about a dozen times, and then every five minutes.
         let unclear = if self.group.is_replacing() { secs(300) } else { Duration::ZERO };
+        // A target that was deregistered is registered again when its delay is over.
+        let delay = if self.plan.registers() { shape.deregistration } else { Duration::ZERO };
         let app = shape.app_ready_in + config.probe.running_for + config.probe.interval * config.probe.healthy;
         let boot = IN_FLIGHT + WAIT + USUAL + app;
         match self.phase() {
             None => shape.os_boots_in.max(secs(1)) + ms(100),
             Some(PhaseName::Boot) => boot,
-            Some(PhaseName::Serve) => boot + config.restart.backoff_max + unclear,
+            Some(PhaseName::Serve) => boot + config.restart.backoff_max + unclear + delay,
             Some(PhaseName::Failing) => config.stop_timeout + secs(130),
             Some(PhaseName::Drain) => self.drain_limit(),
             Some(PhaseName::Warm | PhaseName::Hold) => IN_FLIGHT + WAIT + secs(10) + unclear,
