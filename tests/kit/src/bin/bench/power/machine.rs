@@ -30,15 +30,22 @@ pub(super) fn monotonic() -> f64 {
     Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC).unwrap()).as_secs_f64()
 }
 
+/// Makes the machine's image, once, from Debian's packages: where there is a way to them.
+pub(super) fn make_image(suite: &str) {
+    command::run(root().join("tests/boot/image"), [image_of(suite)]).unwrap();
+}
+
+fn image_of(suite: &str) -> String {
+    format!("{suite}-cloud-init")
+}
+
 impl Machine {
     /// As an AMI's builder makes it: switched on, berth's package installed, and the `aws` command that the bash calls.
     pub(super) async fn built(suite: &str, world: &World, berth: &Path) -> Self {
-        let suite = format!("{suite}-cloud-init");
-        command::run(root().join("tests/boot/image"), [&suite]).unwrap();
         let machine = Self { name: format!("berth-bench-{}", world.name) };
         let create = ["create", "--name", &machine.name, "--hostname", "bench"].map(str::to_owned);
         let hardware = HARDWARE.iter().map(|word| (*word).to_owned());
-        docker(create.into_iter().chain(hardware).chain([format!("berth-test/machine:{suite}")]));
+        docker(create.into_iter().chain(hardware).chain([format!("berth-test/machine:{}", image_of(suite))]));
         machine.switch_on();
         machine
             .until("docker.service is active", || machine.try_run("systemctl is-active docker.service").is_ok())

@@ -12,10 +12,11 @@ use serde_json::json;
 use crate::boots::filled;
 use crate::table::{Table, Unit};
 use crate::{BOUND, network, root, rounds};
-use machine::{Machine, STEPS, monotonic};
+use machine::{Machine, STEPS, make_image, monotonic};
 
 mod machine;
 
+const SUITES: [&str; 2] = ["bookworm", "trixie"];
 /// Seconds after the bare engine, and the part of cloud-init with bash.
 const AFTER_ENGINE: f64 = 0.060;
 const BASH: f64 = 0.35;
@@ -57,11 +58,12 @@ const ALL: [Way; 5] = [Way::Engine, Way::Berth, Way::BerthAfterwards, Way::Berth
 
 /// Measures on both machines. They have a network of their own, which is that of a thread.
 pub(crate) fn measure(berth: &Path) {
+    SUITES.into_iter().for_each(make_image);
     let berth = berth.to_owned();
     let alone = move || {
         network::enter().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        for suite in ["bookworm", "trixie"] {
+        for suite in SUITES {
             runtime.block_on(of(suite, &berth));
         }
     };
