@@ -130,6 +130,12 @@ fn a_target_that_is_the_group_s_by_now_is_not_deregistered() {
     let life = life.run(secs(600));
     assert_eq!(life.balancer.registered(), ["web:8080"], "{}", life.trace());
     assert_eq!((life.view().status, states(&life)), (Status::Ok, vec![TargetStage::AttachedByGroup]));
+    // With a port that berth chose the two exclude each other: in a boot, not for an instance in traffic.
+    let before = dynamic().run(secs(60));
+    let open = line("").replace("port=8080", "port=0:8080");
+    let life = next(&open, &before, "InService").answer(JobKind::DescribeGroup, ms(50), attached(WEB)).run(secs(600));
+    assert_eq!((life.view().status, life.count(JobKind::StopContainer)), (Status::Ok, 0), "{}", life.trace());
+    assert_eq!(life.balancer.registered().len(), 1, "{}", life.trace());
 }
 
 #[test]

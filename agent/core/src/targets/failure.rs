@@ -17,7 +17,8 @@ impl Targets {
         if let Some(error) = &self.refused {
             return Some(refusal(error, |answer| FailureReason::PortsRefused { answer }));
         }
-        if let Some(group) = self.attached_with_open_port(config) {
+        // An instance in traffic is not given up for it.
+        if let Some(group) = self.attached_with_open_port(config).filter(|_| !self.were_in) {
             let reason = FailureReason::AttachedWithOpenPort { target_group: group.name().to_owned() };
             return Some(Failure::of_boot(ReadyReason::TargetRefused, reason.to_string()));
         }
