@@ -1,5 +1,5 @@
 # Each target sets up what it needs, then does it. The work is in tests/ and in cargo.
-.PHONY: help demo sandbox test engines sim search mutants fuzz soak check bench docs dist clean
+.PHONY: help demo sandbox test engines sim search model mutants fuzz soak check bench docs dist clean
 .DEFAULT_GOAL := help
 
 SEEDS ?= 100000
@@ -41,6 +41,10 @@ sim: ## the simulator, boot to exit in virtual time with seeded faults: SEEDS=n 
 search: ## every life of the machine with few disturbances, to its end: SEARCH_SECONDS=n
 	@tests/install build
 	SEARCH_SECONDS=$(SEARCH_SECONDS) cargo test --locked --profile sim -p berth-core --test traces search::no_life -- --nocapture
+
+model: ## every order of the steps of a release in a small fleet, also those that `make test` has no time for
+	@tests/install build
+	MODEL_SIZE=big cargo test --locked -p berth-release-model -- --nocapture
 
 mutants: ## changes of agent/core since BASE=main that no test would notice, by cargo-mutants
 	@tests/install build mutants

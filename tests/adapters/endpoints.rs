@@ -7,10 +7,11 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use berth::io::aws::imds::Imds;
+use berth::io::aws::s3::{self, ObjectName};
 use berth::io::aws::{Aws, Service};
 use berth::io::http::Http;
 use berth::io::http::dns::Resolver;
-use berth::io::{aws::ecr, aws::load_balancing, aws::secrets};
+use berth::io::{aws::ecr, aws::load_balancing, aws::secrets, aws::sts};
 use berth_config::SecretRef;
 use berth_core::message::error::{ErrorClass, JobError};
 use futures_util::future::join_all;
@@ -88,6 +89,8 @@ async fn sent_to(aws: &Aws, service: Service) -> Result<String, JobError> {
         Service::Ecr => return login(aws, "registry.example.com").await,
         Service::AutoScaling => Call::CompleteLifecycleAction,
         Service::LoadBalancing => return delay(aws).await,
+        Service::S3 => return to_be_reached(get_object(aws, "bucket.with.dots").await),
+        Service::Sts => return to_be_reached(sts::user_id(aws).await.unwrap_err()),
     };
     match call.make(aws).await {
         Outcome::Failed(error) => to_be_reached(error),
@@ -109,6 +112,12 @@ async fn login(aws: &Aws, host: &str) -> Result<String, JobError> {
     to_be_reached(JobError::from_error(error.class(), &error))
 }
 
+/// Why an object of a bucket is not read.
+async fn get_object(aws: &Aws, bucket: &str) -> JobError {
+    let at = ObjectName { bucket: bucket.to_owned(), key: "key".to_owned() };
+    s3::get(aws, &at, None).await.unwrap_err().into()
+}
+
 fn to_be_reached(error: JobError) -> Result<String, JobError> {
     match error.reason.split_once("cannot reach ").or_else(|| error.reason.split_once("cannot connect to ")) {
         Some((_, rest)) => Ok(rest.split_once(": ").unwrap().0.to_owned()),
@@ -128,7 +137,10 @@ async fn every_call_is_sent_where_botocore_s_rules_say() {
     let mut asked = Vec::new();
     for region in REGIONS {
         for (fips, dual_stack) in [(false, false), (false, true), (true, false), (true, true)] {
-            asked.extend(Service::ALL.map(|service| (service, region, fips, dual_stack)));
+            let there = Service::ALL
+                .into_iter()
+                .filter(|service| !(*service == Service::S3 && fips && region.starts_with("cn-")));
+            asked.extend(there.map(|service| (service, region, fips, dual_stack)));
         }
     }
     let nowhere = Nowhere::new();
@@ -141,14 +153,59 @@ async fn every_call_is_sent_where_botocore_s_rules_say() {
     let questions = asked.iter().map(|(service, region, fips, dual_stack)| {
         // As botocore's folders are called.
         let name = if *service == Service::LoadBalancing { "elbv2" } else { service.signing_name() };
-        json!({ "service": name, "Region": region, "UseFIPS": fips, "UseDualStack": dual_stack })
+        let mut question = json!({ "service": name, "Region": region, "UseFIPS": fips, "UseDualStack": dual_stack });
+        if *service == Service::Sts {
+            question["UseGlobalEndpoint"] = json!(false);
+        }
+        if *service == Service::S3 {
+            for name in
+                ["ForcePathStyle", "Accelerate", "UseGlobalEndpoint", "DisableMultiRegionAccessPoints", "UseArnRegion"]
+            {
+                question[name] = json!(false);
+            }
+        }
+        question
     });
     let botocore = moto::botocore("endpoints.py", &questions.collect());
     let ours = ours.await;
     for ((asked, ours), theirs) in asked.iter().zip(&ours).zip(botocore.as_array().unwrap()) {
         assert_eq!(theirs["url"], **ours, "{asked:?}: {theirs}");
     }
-    assert_eq!(ours.len(), 15 * 5 * 4);
+    assert_eq!(ours.len(), 15 * 7 * 4 - 4, "S3 has no FIPS in China");
+}
+
+/// A bucket is a part of the host where a certificate allows that; the environment's endpoint is left as it is.
+#[tokio::test]
+async fn a_bucket_is_asked_for_where_botocore_s_rules_say() {
+    let nowhere = Nowhere::new();
+    let (mut asked, mut ours) = (Vec::new(), Vec::new());
+    for region in REGIONS {
+        for (fips, dual_stack) in [(false, false), (false, true), (true, false), (true, true)] {
+            for bucket in ["bucket", "bucket.with.dots", "with_underscore", "a-b-1", "ab", "-ab", "ab-", "Upper"] {
+                let aws = nowhere.client(&settings(region, fips, dual_stack));
+                ours.push(to_be_reached(get_object(&aws, bucket).await));
+                asked.push(json!({
+                    "service": "s3", "Region": region, "UseFIPS": fips, "UseDualStack": dual_stack, "Bucket": bucket, "ForcePathStyle": false,
+                    "Accelerate": false, "UseGlobalEndpoint": false, "DisableMultiRegionAccessPoints": false, "UseArnRegion": false,
+                }));
+            }
+        }
+    }
+    let botocore = moto::botocore("endpoints.py", &json!(asked));
+    for ((asked, ours), theirs) in asked.iter().zip(ours).zip(botocore.as_array().unwrap()) {
+        // The host: a bucket that is in the path has none of its own.
+        let host = |url: &str| url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
+        let theirs = theirs["url"].as_str().map(host);
+        assert_eq!(ours.as_ref().ok(), theirs.as_ref(), "{asked}: {ours:?}");
+    }
+    for (endpoint, host) in
+        [("http://127.0.0.1:1", "http://127.0.0.1:1"), ("https://s3.invalid/base", "https://s3.invalid")]
+    {
+        for variable in [ALL, "AWS_ENDPOINT_URL_S3"] {
+            let aws = nowhere.client(&[(variable, endpoint), ("AWS_REGION", "us-east-2")]);
+            assert_eq!(to_be_reached(get_object(&aws, "bucket").await).unwrap(), host);
+        }
+    }
 }
 
 /// What names a region is asked for there, in its partition too.
@@ -213,6 +270,8 @@ async fn the_environment_names_endpoints_as_for_the_sdks() {
         ("AWS_ENDPOINT_URL_SSM", Service::Ssm),
         ("AWS_ENDPOINT_URL_ECR", Service::Ecr),
         ("AWS_ENDPOINT_URL_AUTO_SCALING", Service::AutoScaling),
+        ("AWS_ENDPOINT_URL_S3", Service::S3),
+        ("AWS_ENDPOINT_URL_STS", Service::Sts),
     ];
     for (variable, service) in own {
         let aws = nowhere.client(&[(variable, NAMED), (ALL, "http://other.invalid"), ("AWS_REGION", "us-east-2")]);

@@ -68,6 +68,12 @@ impl Services for World {
         self.target_groups.stop_instance(&balanced.instance_id);
     }
 
+    async fn bucket(&self) -> String {
+        let name = format!("b-{}", self.instance_id);
+        self.s3.create(&name);
+        name
+    }
+
     async fn boto3(&self, calls: &[Value]) -> Vec<Value> {
         oracle::call(self, calls)["calls"].as_array().unwrap().clone()
     }

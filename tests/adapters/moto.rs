@@ -45,7 +45,7 @@ impl Moto {
         let target = match service {
             Service::SecretsManager => "secretsmanager",
             Service::Ssm => "AmazonSSM",
-            Service::Ecr | Service::AutoScaling | Service::LoadBalancing => {
+            Service::Ecr | Service::AutoScaling | Service::LoadBalancing | Service::S3 | Service::Sts => {
                 panic!("nothing is put into {service:?} by JSON")
             }
         };
@@ -174,6 +174,14 @@ impl Services for Moto {
     async fn stop(&self, balanced: &Balanced) {
         let form = format!("Action=StopInstances&InstanceId.1={}", balanced.instance_id);
         self.operate_on("ec2", "2016-11-15", &form).await;
+    }
+
+    async fn bucket(&self) -> String {
+        let name = format!("b-{}", token().to_lowercase());
+        let region = "<CreateBucketConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><LocationConstraint>us-east-2</LocationConstraint></CreateBucketConfiguration>";
+        let (status, text) = self.send("s3", Request::put(format!("{}/{name}", base())), region.into()).await;
+        assert_eq!(status, 200, "{text}");
+        name
     }
 
     async fn boto3(&self, calls: &[Value]) -> Vec<Value> {

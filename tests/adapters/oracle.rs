@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use berth::io::{aws::autoscaling, aws::ecr, aws::load_balancing, aws::secrets};
+use berth::io::aws::s3::{self, About, Condition, ObjectName};
+use berth::io::{aws::autoscaling, aws::ecr, aws::load_balancing, aws::secrets, aws::sts};
 use berth_config::{RegistryAuth, SecretRef, SecretsAs};
 use berth_core::message::group::{HookName, HookResult};
+use berth_core::message::release::ReleaseId;
 use berth_core::message::target::Target;
 use berth_kit::target_group::TargetGroup;
 use berth_kit::{Fault, World, oracle};
@@ -12,7 +14,7 @@ use berth_kit::{Fault, World, oracle};
 use crate::services::Services;
 
 /// Every operation that the agent calls. A new one needs a call in [`the_requests_are_those_of_botocore_s_models`].
-const OPERATIONS: [&str; 14] = [
+const OPERATIONS: [&str; 19] = [
     "autoscaling CompleteLifecycleAction",
     "autoscaling DescribeAutoScalingGroups",
     "autoscaling DescribeAutoScalingInstances",
@@ -24,9 +26,14 @@ const OPERATIONS: [&str; 14] = [
     "elasticloadbalancing DescribeTargetGroupAttributes",
     "elasticloadbalancing DescribeTargetHealth",
     "elasticloadbalancing RegisterTargets",
+    "s3 DeleteObject",
+    "s3 GetObject",
+    "s3 ListObjectsV2",
+    "s3 PutObject",
     "secretsmanager BatchGetSecretValue",
     "secretsmanager GetSecretValue",
     "ssm GetParameters",
+    "sts GetCallerIdentity",
 ];
 
 /// Text that needs every escape of JSON, of a form and of XML.
@@ -77,7 +84,7 @@ async fn ask_for_secrets(world: &World) {
         let _ = secrets::fetch_named(&aws, &references(asked), &BTreeMap::new(), SecretsAs::Env).await;
     }
     for pointer in ["secretsmanager:prod/api", "ssm:/prod/key"] {
-        secrets::config_pointer(&aws, &SecretRef::parse(pointer).unwrap()).await.unwrap();
+        secrets::fetch_versioned(&aws, &SecretRef::parse(pointer).unwrap()).await.unwrap();
     }
     let login = RegistryAuth::Secret(SecretRef::parse("prod/api").unwrap());
     let _ = ecr::log_in(&aws, "registry.example.com", &login).await;
@@ -124,6 +131,38 @@ async fn talk_to_the_load_balancer(world: &World) {
     assert_eq!(load_balancing::health(&aws, &target_group, id, &many).await.unwrap().len(), many.len());
 }
 
+/// Every condition, with and without metadata, keys of every kind, and all pages.
+async fn use_a_bucket(world: &World) {
+    let aws = world.aws().await;
+    world.s3.create("fleet");
+    let object = |key: &str| ObjectName { bucket: "fleet".to_owned(), key: key.to_owned() };
+    let about = About { previous: Some(ReleaseId::of(b"x")), is_rollback: true };
+    for key in ["prod/api/locks/0", ODD, "a//b/./../c", "~-._"] {
+        let put = async |body: &str, condition: Condition<'_>, about: &About| {
+            s3::put(&aws, &object(key), body.into(), condition, about).await.unwrap()
+        };
+        let etag = put("one", Condition::Absent, &about).await.unwrap();
+        assert_eq!(put("two", Condition::Absent, &about).await, None);
+        assert_eq!(put("two", Condition::Unchanged("\"0\""), &About::default()).await, None);
+        assert_eq!(s3::get(&aws, &object(key), Some(&etag)).await.unwrap(), None);
+        assert!(s3::get(&aws, &object(key), Some("\"0\"")).await.unwrap().is_some());
+        put("", Condition::None, &About::default()).await.unwrap();
+        assert!(!s3::delete(&aws, &object(key), Condition::Unchanged(&etag)).await.unwrap());
+    }
+    world.s3.set_page_size(2);
+    for prefix in ["", "prod/api/", "a", ODD, "none"] {
+        s3::list(&aws, &object(prefix)).await.unwrap();
+    }
+    assert_eq!(s3::list(&aws, &object("")).await.unwrap().len(), 4);
+    for key in [ODD, "none"] {
+        assert!(!s3::delete(&aws, &object(key), Condition::Unchanged("\"0\"")).await.unwrap());
+        assert!(s3::delete(&aws, &object(key), Condition::None).await.unwrap());
+    }
+    s3::get(&aws, &object("none"), None).await.unwrap_err();
+    s3::get(&aws, &ObjectName { bucket: "nowhere".to_owned(), key: "x".to_owned() }, None).await.unwrap_err();
+    sts::user_id(&aws).await.unwrap();
+}
+
 #[tokio::test]
 async fn the_requests_are_those_of_botocore_s_models() {
     let world = World::start().await;
@@ -132,6 +171,7 @@ async fn the_requests_are_those_of_botocore_s_models() {
     ask_for_logins(&world).await;
     talk_to_the_group(&world).await;
     talk_to_the_load_balancer(&world).await;
+    use_a_bucket(&world).await;
     // Not allowed to batch, it asks singly.
     world.fault("secretsmanager BatchGetSecretValue", Fault::AccessDenied).always();
     ask_for_secrets(&world).await;

@@ -8,7 +8,8 @@ use std::error::Error;
 use std::fmt::Debug;
 
 use berth::io::aws::autoscaling::{self, HookAnswer};
-use berth::io::aws::{Aws, AwsError, load_balancing};
+use berth::io::aws::s3::{self, About, Condition, ObjectName, S3Error};
+use berth::io::aws::{Aws, AwsError, load_balancing, sts};
 use berth::io::{aws::ecr, aws::secrets};
 use berth_config::{SecretRef, SecretValue, SecretsAs};
 use berth_core::message::error::{ErrorClass, JobError};
@@ -61,10 +62,15 @@ pub(crate) enum Call {
     DeregisterTargets,
     DescribeTargetHealth,
     DescribeTargetGroupAttributes,
+    GetObject,
+    PutObject,
+    DeleteObject,
+    ListBucket,
+    GetCallerIdentity,
 }
 
 impl Call {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 19] = [
         Self::GetSecretValue,
         Self::BatchGetSecretValue,
         Self::GetParameters,
@@ -79,6 +85,11 @@ impl Call {
         Self::DeregisterTargets,
         Self::DescribeTargetHealth,
         Self::DescribeTargetGroupAttributes,
+        Self::GetObject,
+        Self::PutObject,
+        Self::DeleteObject,
+        Self::ListBucket,
+        Self::GetCallerIdentity,
     ];
 
     fn service(self) -> &'static str {
@@ -90,12 +101,18 @@ impl Call {
             | Self::DeregisterTargets
             | Self::DescribeTargetHealth
             | Self::DescribeTargetGroupAttributes => "elasticloadbalancing",
+            Self::GetObject | Self::PutObject | Self::DeleteObject | Self::ListBucket => "s3",
+            Self::GetCallerIdentity => "sts",
             _ => "autoscaling",
         }
     }
 
     fn protocol(self) -> Protocol {
-        if matches!(self.service(), "autoscaling" | "elasticloadbalancing") { Protocol::Query } else { Protocol::Json }
+        match self.service() {
+            "autoscaling" | "elasticloadbalancing" | "sts" => Protocol::Query,
+            "s3" => Protocol::Rest,
+            _ => Protocol::Json,
+        }
     }
 
     fn is_in(self, calls: &str) -> bool {
@@ -103,6 +120,8 @@ impl Call {
             "all" => true,
             "json" => self.protocol() == Protocol::Json,
             "query" => self.protocol() == Protocol::Query,
+            "rest" => self.protocol() == Protocol::Rest,
+            "all but DeleteObject" => self != Self::DeleteObject,
             one => format!("{self:?}") == one,
         }
     }
@@ -159,6 +178,24 @@ impl Call {
             Self::DescribeTargetGroupAttributes => {
                 load_balancing::delay(aws, TARGET_GROUP).await.map_or_else(group, |_| Outcome::Other("a delay"))
             }
+            Self::GetObject => {
+                let object = s3::get(aws, &object(), None).await;
+                object.map_or_else(s3_failed, |found| {
+                    Outcome::Other(if found.is_some() { "an object" } else { "the same" })
+                })
+            }
+            Self::PutObject => {
+                let written = s3::put(aws, &object(), Vec::new(), Condition::Absent, &About::default()).await;
+                written.map_or_else(s3_failed, |etag| Outcome::Other(if etag.is_some() { "done" } else { "lost" }))
+            }
+            Self::DeleteObject => {
+                let deleted = s3::delete(aws, &object(), Condition::None).await;
+                deleted.map_or_else(s3_failed, |was_there| Outcome::Other(if was_there { "done" } else { "lost" }))
+            }
+            Self::ListBucket => s3::list(aws, &object()).await.map_or_else(s3_failed, |_| Outcome::Other("keys")),
+            Self::GetCallerIdentity => {
+                sts::user_id(aws).await.map_or_else(Outcome::Failed, |_| Outcome::Other("an identity"))
+            }
         }
     }
 }
@@ -175,6 +212,15 @@ const TARGET_GROUP: &str = "arn:aws:elasticloadbalancing:us-east-2:123456789012:
 
 fn target() -> Target {
     Target { target_group: TARGET_GROUP.into(), port: 8080 }
+}
+
+fn object() -> ObjectName {
+    ObjectName { bucket: "bucket".into(), key: "key".into() }
+}
+
+/// Takes the object's name off the message.
+fn s3_failed(error: S3Error) -> Outcome {
+    failed(error.source.class(), &error.source)
 }
 
 fn failed(class: ErrorClass, error: &(dyn Error + 'static)) -> Outcome {
@@ -283,7 +329,9 @@ fn every_kind_of_refusal_is_there_for_every_service() {
         of_kind.flat_map(|row| Call::ALL.into_iter().filter(|call| call.is_in(row.calls))).map(Call::service).collect()
     };
     for kind in KINDS {
-        assert_eq!(services_of(kind).len(), 5, "{kind}: only {:?}", services_of(kind));
+        // Everybody has an identity.
+        let expected = if kind == "not found" { 6 } else { 7 };
+        assert_eq!(services_of(kind).len(), expected, "{kind}: only {:?}", services_of(kind));
     }
     let unknown: Vec<_> = rows.iter().filter(|row| !Call::ALL.into_iter().any(|call| call.is_in(row.calls))).collect();
     assert!(unknown.is_empty(), "{unknown:?}");

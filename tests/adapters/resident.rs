@@ -150,6 +150,7 @@ async fn live(base: &str) {
     let records = Records {
         note: Note::new(nowhere, "drain.json"),
         targets: Note::new(nowhere, "targets.json"),
+        releases: Note::new(nowhere, "releases.json"),
         life: Keeper::start(nowhere),
     };
     let end = drive(machine, Arc::new(adapters), channels, &records, Instant::now()).await;
@@ -193,7 +194,7 @@ fn serving(config: Config) -> Machine {
         let Effect::Job(ticket, job) = effect else { continue };
         let event = match job {
             Job::Identify => Event::Identified(Arc::new(identity.clone())),
-            Job::ReadConfig => Event::ConfigRead(config.clone()),
+            Job::ReadConfig => Event::ConfigRead(config.clone(), None),
             Job::Listen(_) => Event::Listening,
             Job::PingEngine => Event::EngineAnswered,
             Job::FindContainers { .. } => Event::ContainersFound(vec![found.clone()]),

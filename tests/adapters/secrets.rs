@@ -224,11 +224,11 @@ async fn a_pointer_gives_the_text(services: &impl Services) {
     services.put_parameter("/pointer/config", "image=a/b:1 port=8080").await;
     let (arn, _) = services.put_secret("pointer/config", "#berth\nport = 1\n").await;
     let aws = services.aws().await;
-    let text = secrets::config_pointer(&aws, &parameter("/pointer/config", None)).await.unwrap();
-    assert_eq!(text, "image=a/b:1 port=8080");
+    let text = secrets::fetch_versioned(&aws, &parameter("/pointer/config", None)).await.unwrap().value;
+    assert_eq!(text.expose(), b"image=a/b:1 port=8080");
     for id in ["pointer/config", &arn, arn.rsplit_once('-').unwrap().0] {
-        let text = secrets::config_pointer(&aws, &managed(id, None)).await.unwrap();
-        assert_eq!(text, "#berth\nport = 1\n", "{id}");
+        let text = secrets::fetch_versioned(&aws, &managed(id, None)).await.unwrap().value;
+        assert_eq!(text.expose(), b"#berth\nport = 1\n", "{id}");
     }
 }
 
@@ -510,11 +510,11 @@ async fn a_byte_order_mark_in_front_of_json_is_ignored_and_stays_in_a_whole_valu
     let error = secrets::fetch_one(&aws, &managed("bom/utf16", Some("A"))).await.unwrap_err();
     assert_eq!(error.to_string(), "bom/utf16#A: the secret is not a JSON object, it is UTF-16: store it as UTF-8");
 
-    let text = secrets::config_pointer(&aws, &managed("bom/config", None)).await.unwrap();
+    let text = secrets::fetch_versioned(&aws, &managed("bom/config", None)).await.unwrap().value;
     let mut layers = Layers::new();
     layers.add_words(&["config=secretsmanager:bom/config".to_owned()]);
     let pointer = layers.pointer().unwrap();
-    layers.add_pointed(&pointer, &text);
+    layers.add_pointed(&pointer, text.expose());
     assert_eq!(layers.resolve().unwrap().image.to_string(), "docker.io/a/b:1");
 }
 

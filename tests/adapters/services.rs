@@ -42,6 +42,9 @@ pub(crate) trait Services {
     /// Stops the instance: it cannot be registered after this.
     async fn stop(&self, balanced: &Balanced);
 
+    /// Creates a bucket; its name.
+    async fn bucket(&self) -> String;
+
     /// Lets boto3 make these calls, see [`berth_kit::oracle::call`].
     async fn boto3(&self, calls: &[Value]) -> Vec<Value>;
 

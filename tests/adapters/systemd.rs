@@ -131,6 +131,7 @@ async fn the_watchdog_is_fed_by_the_driver_s_loop_alone() {
     let records = Records {
         note: Note::new(directory.path(), "drain.json"),
         targets: Note::new(directory.path(), "targets.json"),
+        releases: Note::new(directory.path(), "releases.json"),
         life: Keeper::start(directory.path()),
     };
     let mut driver = pin!(drive(Machine::new(1, Uptime::ZERO), Arc::new(adapters), channels, &records, Instant::now()));

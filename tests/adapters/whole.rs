@@ -10,6 +10,7 @@ use berth::io::host::console::Console;
 use berth::io::host::metadata_block::MetadataBlock;
 use berth::io::http::Http;
 use berth::io::listen::readiness::ReadinessEndpoint;
+use berth::io::releases::KeptReleases;
 use berth::io::secret::deliver::Delivery;
 use berth::io::{Adapters, ConfigSources, Parts};
 use berth_core::message::event::Event;
@@ -32,14 +33,35 @@ pub(crate) async fn adapters_with(world: &World, delivery: &Delivery, block: Met
     adapters
 }
 
+/// Those of an instance with a config: the file of the world, its user-data, and the releases in its run directory.
+pub(crate) async fn following(world: &World) -> Adapters {
+    let (metadata, aws) = (world.imds.endpoint(), world.aws.endpoint());
+    let (delivery, block) = (Delivery::new(&world.run_dir()), MetadataBlock::new(&world.run_dir(), &metadata));
+    std::fs::create_dir_all(world.run_dir()).unwrap();
+    world.ami_defaults("");
+    let parts = Parts {
+        sources: ConfigSources { file: world.config_file(), file_is_required: true, words: Vec::new() },
+        releases: KeptReleases::new(&world.run_dir()),
+        ..parts(&metadata, &aws, &delivery, block)
+    };
+    let adapters = Adapters::new(parts);
+    let identified = adapters.perform(Ticket(1), Job::Identify).await;
+    assert!(matches!(identified, Event::Identified(_)), "{identified}");
+    adapters
+}
+
 /// One that was asked nothing yet.
 pub(crate) fn bare_adapters(metadata: &str, aws: &str, delivery: &Delivery, block: MetadataBlock) -> Adapters {
+    Adapters::new(parts(metadata, aws, delivery, block))
+}
+
+fn parts(metadata: &str, aws: &str, delivery: &Delivery, block: MetadataBlock) -> Parts {
     let http = Http::default();
     let imds = Imds::at(&metadata.parse().unwrap(), http.clone());
     let aws = aws.to_owned();
     let env = move |name: &str| (name == "AWS_ENDPOINT_URL").then(|| aws.clone());
     let (_, published) = watch::channel(Arc::new(Published::default()));
-    Adapters::new(Parts {
+    Parts {
         aws: Aws::new(http, imds.clone(), &env),
         block,
         imds,
@@ -47,8 +69,9 @@ pub(crate) fn bare_adapters(metadata: &str, aws: &str, delivery: &Delivery, bloc
         delivery: delivery.clone(),
         console: Console { path: PathBuf::from("/dev/null") },
         sources: ConfigSources { file: PathBuf::new(), file_is_required: false, words: Vec::new() },
+        releases: KeptReleases::new(Path::new("/dev/shm/berth-tests-keep-none")),
         binary: Path::new(env!("CARGO_BIN_EXE_berth")).to_owned(),
         endpoint: ReadinessEndpoint::open(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), published),
         reports: mpsc::channel(64).0,
-    })
+    }
 }

@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 
 mod blame;
 mod by_registration;
+mod by_release;
 mod group;
 mod host;
 mod load;

@@ -34,6 +34,7 @@ mod oracle;
 mod policy;
 mod proxy;
 mod real_images;
+mod release;
 mod restart;
 mod secrecy;
 mod socket;

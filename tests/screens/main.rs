@@ -26,6 +26,9 @@ use serde_json::Value;
 use sim::{Sim, exited, ms, secs};
 
 #[expect(dead_code, reason = "the traces use the rest")]
+#[path = "../traces/documents.rs"]
+mod documents;
+#[expect(dead_code, reason = "the traces use the rest")]
 #[path = "../traces/load_balancer.rs"]
 mod load_balancer;
 #[expect(dead_code, reason = "the traces use the rest")]

@@ -25,11 +25,15 @@ use crate::sim::{LINE, Sim, exited, failure, group, ms, secs, target};
 
 const NOW: Uptime = Uptime(Duration::from_millis(1500));
 
+/// An instance that follows a document.
+const FOLLOWED: &str = "config=s3://bucket/web follow=15s release.board=s3://bucket/board";
+
 /// The stories of lives that end in each way, looked at every few seconds.
 fn views() -> Vec<View> {
     let denied = || failure(JobKind::ResolveDigest, ErrorClass::Denied, "AccessDeniedException");
     let hold = format!("{LINE} boot.on_failure=hold");
-    let lives: [&dyn Fn() -> Sim; 7] = [
+    let followed = |tag: &str| format!("image=registry.test/api:{tag} port=8080 health=/health {FOLLOWED}");
+    let lives: [&dyn Fn() -> Sim; 8] = [
         &|| Sim::new(LINE).at(secs(60), Event::Signalled(Signal::Term)),
         &|| {
             Sim::new(LINE)
@@ -46,6 +50,10 @@ fn views() -> Vec<View> {
         },
         &|| Sim::new(LINE).sees(secs(0), target(TargetState::WarmedRunning)),
         &|| Sim::new(LINE).at(secs(20), Event::DrainRequested(Some("why".into()))).holds(secs(0), 2),
+        &|| {
+            let (one, two) = (followed("v1"), followed("v2"));
+            Sim::new(&one).publishes(secs(0), &one).publishes(secs(45), &two)
+        },
     ];
     let moments = [0, 1, 3, 8, 40, 62, 70, 90, 130, 400, 900];
     lives.iter().flat_map(|life| moments.map(|at| life().run(secs(at)).view())).collect()

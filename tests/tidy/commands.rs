@@ -131,9 +131,15 @@ fn unknown(piece: &str) -> Option<String> {
     cli.build();
     let mut words = piece.split([' ', '[', ']', '|', '\\']).filter(|word| !word.is_empty()).skip(1);
     let name = words.next().filter(|name| name.chars().all(|c| c.is_ascii_lowercase()))?;
-    let Some(command) = cli.find_subcommand(name) else {
+    let Some(mut command) = cli.find_subcommand(name) else {
         return Some(name.to_owned());
     };
+    let mut words = words.peekable();
+    // `release publish` has flags of its own.
+    while let Some(part) = words.peek().and_then(|word| command.find_subcommand(word)) {
+        command = part;
+        words.next();
+    }
     let exists =
         |flag: &str| cli.get_arguments().chain(command.get_arguments()).any(|arg| arg.get_long() == Some(flag));
     // What follows `--` is another program's.

@@ -28,6 +28,7 @@ const HELD: &[&str] = &[
     "tests/fuzz/",
     "tests/kit/",
     "tests/packages/",
+    "tests/release-model/",
     "tests/scenarios/",
     "tests/screens/",
     "tests/tidy/",

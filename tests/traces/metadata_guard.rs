@@ -117,7 +117,7 @@ fn a_config_that_asks_for_no_block_any_more_ends_the_looks() {
     entering.target_state = Some(TargetState::WarmedStopped);
     let life = Sim::new(LINE)
         .answer(JobKind::Identify, ms(10), Event::Identified(entering.into()))
-        .answer(JobKind::ReadConfig, ms(5), Event::ConfigRead(Arc::new(config(&line("")))))
+        .answer(JobKind::ReadConfig, ms(5), Event::ConfigRead(Arc::new(config(&line(""))), None))
         .answer(JobKind::FindGroup, ms(100), group(secs(600), "Warmed:Pending:Wait"))
         .sees(secs(0), target(TargetState::WarmedStopped))
         .sees(secs(100), target(TargetState::InService))

@@ -23,12 +23,15 @@ use berth_core::message::job::{Job, JobKind, Ticket};
 use berth_core::message::outcome::Outcome;
 use berth_core::message::output::AppOutput;
 use berth_core::message::probe_failure::{ProbeFailure, ProbeFailureKind};
+use berth_core::message::release::{BoardState, HeldLock};
 use berth_core::message::snapshot::Snapshot;
 use berth_core::message::target::{GroupFacts, Target};
 use berth_core::phase::drain::Unfinished;
+use berth_core::release::NotedReleases;
 use berth_core::targets::{HostPorts, NotedTargets};
 use berth_core::view::{PhaseName, Status, View};
 
+use crate::documents::Documents;
 use crate::load_balancer::LoadBalancer;
 
 /// The line that most lives boot from.
@@ -70,6 +73,10 @@ pub(crate) struct Sim {
     attached: Vec<String>,
     /// What the machine reported last that the next agent needs to know of the targets.
     noted: Option<NotedTargets>,
+    /// What `config=` points to, if anything; then it also has the containers.
+    pub(crate) documents: Documents,
+    /// What the machine reported last that the next agent needs to know of the releases.
+    noted_releases: Option<NotedReleases>,
     /// Ports that others on the host have.
     pub(crate) taken: BTreeSet<u16>,
     /// The host ports that berth chose.
@@ -179,6 +186,8 @@ impl Sim {
             balancer: LoadBalancer::new(),
             attached: Vec::new(),
             noted: None,
+            documents: Documents::default(),
+            noted_releases: None,
             taken: BTreeSet::new(),
             chosen: HostPorts::new(),
             held: BTreeMap::new(),
@@ -205,6 +214,29 @@ impl Sim {
     pub(crate) fn knowing(mut self, noted: Option<NotedTargets>, ago: Duration) -> Self {
         self.machine = self.machine.knowing(noted.map(|noted| (noted, ago)));
         self
+    }
+
+    /// From that moment on the document that `config=` points to has this line.
+    pub(crate) fn publishes(mut self, at: Duration, line: &str) -> Self {
+        self.documents.publish(Uptime(at), line);
+        self
+    }
+
+    /// Documents, a board or containers that are otherwise.
+    pub(crate) fn with_documents(mut self, change: impl FnOnce(&mut Documents)) -> Self {
+        change(&mut self.documents);
+        self
+    }
+
+    /// An agent before this one noted these releases.
+    pub(crate) fn continuing(mut self, noted: Option<NotedReleases>) -> Self {
+        self.machine = self.machine.continuing(noted);
+        self
+    }
+
+    /// What the next agent is handed of the releases.
+    pub(crate) fn noted_releases(&self) -> Option<NotedReleases> {
+        self.noted_releases.clone()
     }
 
     /// What the next agent is handed of the targets.
@@ -386,6 +418,7 @@ impl Sim {
         }
         self.machine.on(&input, self.now);
         self.noted = self.machine.noted_targets(self.now).or(self.noted.take());
+        self.noted_releases = self.machine.noted_releases().or(self.noted_releases.take());
         if matches!(event, Event::HookCompleted) {
             self.completions.push(self.hook());
             self.completed.push(self.completing.clone());
@@ -422,7 +455,8 @@ impl Sim {
                     if scripted.is_none() {
                         self.balance(&job);
                     }
-                    match scripted.unwrap_or_else(|| self.usual(&job)) {
+                    let answer = scripted.or_else(|| self.documented(&job)).unwrap_or_else(|| self.usual(&job));
+                    match answer {
                         Answer::After(delay, event) => self.schedule(self.now + delay, Some(ticket), event),
                         Answer::Never => {}
                     }
@@ -433,7 +467,7 @@ impl Sim {
 
     fn look(&mut self) {
         let view = self.machine.view();
-        if view.status == Status::Ok && view.phase != PhaseName::Serve {
+        if view.status == Status::Ok && !matches!(view.phase, PhaseName::Serve | PhaseName::Release) {
             self.ready_outside_serve = true;
         }
         let healthy_serve = view.status == Status::Ok;
@@ -469,10 +503,46 @@ impl Sim {
         FoundContainer { running: Some(self.started()), ..survivor(&self.config) }
     }
 
+    /// What answers a job in a world with documents.
+    fn documented(&mut self, job: &Job) -> Option<Answer> {
+        if self.documents.is_empty() {
+            return None;
+        }
+        let now = self.now;
+        match job {
+            Job::StartContainer { id, .. } => {
+                let usual = self.started();
+                Some(Answer::After(ms(200), self.documents.start(id, usual, now)))
+            }
+            Job::WatchContainer(id) => {
+                Some(self.documents.exit(id, now).map_or(Answer::Never, |(after, event)| Answer::After(after, event)))
+            }
+            Job::FindContainers { .. } => {
+                Some(Answer::After(ms(5), Event::ContainersFound(self.documents.found(&self.started()))))
+            }
+            _ => {
+                let delay = match self.usual(job) {
+                    Answer::After(delay, _) => delay,
+                    Answer::Never => return None,
+                };
+                Some(Answer::After(delay, self.documents.answer(job, now)?))
+            }
+        }
+    }
+
     fn usual(&self, job: &Job) -> Answer {
         let (delay, event) = match job {
             Job::Identify => (10, Event::Identified(Arc::new(identity()))),
-            Job::ReadConfig => (5, Event::ConfigRead(self.config.clone())),
+            Job::ReadConfig => (5, Event::ConfigRead(self.config.clone(), None)),
+            Job::FollowConfig { .. } => (20, Event::ConfigUnchanged),
+            Job::ReadRelease { .. } => (20, Event::ConfigRead(self.config.clone(), None)),
+            Job::ReadBoard { .. } => (20, Event::BoardRead(BoardState::default())),
+            Job::TakeLock { .. } => (20, Event::LockTaken(HeldLock { number: 0, etag: "1".to_owned() })),
+            Job::RenewLock { lock, .. } => (20, Event::LockTaken(lock.clone())),
+            Job::ReleaseLock { .. } => (20, Event::LockReleased),
+            Job::MarkBegun { .. } => (20, Event::Marked("1".to_owned())),
+            Job::TakeBackMark { .. } => (20, Event::Unmarked),
+            Job::WriteVerdict { .. } => (20, Event::VerdictWritten),
             Job::Listen(_) => (1, Event::Listening),
             Job::FetchSecrets(_) => (100, Event::SecretsFetched),
             Job::LoginRegistry(_) => (80, Event::RegistryLoggedIn),

@@ -124,7 +124,9 @@ fn an_answer_that_comes_too_late_is_dropped() {
     machine.on(&answer, NOW);
     let before = format!("{machine:?}");
     machine.on(&answer, NOW);
-    for late in [Event::ConfigRead(Arc::new(sim::config(LINE))), failure(JobKind::Identify, ErrorClass::Denied, "no")] {
+    for late in
+        [Event::ConfigRead(Arc::new(sim::config(LINE)), None), failure(JobKind::Identify, ErrorClass::Denied, "no")]
+    {
         machine.on(&Input::Answer(ticket, late), NOW);
     }
     assert_eq!(format!("{machine:?}"), before);

@@ -13,8 +13,11 @@ pub use args::{
     TimelineArgs, WaitArgs,
 };
 
+pub use release::{FollowedArgs, HaltArgs, PublishArgs, ReleaseArgs, ReleaseCommand, RollbackArgs};
+
 mod args;
 mod help;
+mod release;
 
 /// The file with AMI-wide defaults.
 const CONFIG: &str = "/etc/berth/berth.toml";
@@ -104,6 +107,9 @@ pub enum CommandArgs {
     /// Print the least-privilege IAM policy for a config
     #[command(after_help = help::POLICY)]
     Policy(PolicyArgs),
+    /// Publish releases to a fleet that follows a document, watch, stop and roll them back
+    #[command(after_help = help::RELEASE)]
+    Release(Box<ReleaseArgs>),
     /// Print the completions for a shell
     Completions {
         /// The shell
@@ -144,7 +150,7 @@ impl CommandArgs {
             Self::Drain(DrainArgs { run_dir, .. })
             | Self::Handover(HandoverArgs { run_dir })
             | Self::Wait(WaitArgs { run_dir, .. }) => Global { run_dir: run_dir.clone(), ..nothing },
-            Self::Completions { .. } => nothing,
+            Self::Release(_) | Self::Completions { .. } => nothing,
         }
     }
 }

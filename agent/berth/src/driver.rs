@@ -89,6 +89,7 @@ pub async fn drive(
         // Before the effects of the last event are performed, so the note for the next agent is never older than the effects.
         recorder.note(&machine, &records.note, turned);
         recorder.note_targets(&machine, &records.targets, turned);
+        recorder.note_releases(&machine, &records.releases);
         while let Some(effect) = machine.next_effect() {
             let now = uptime(started);
             log_effect(&channels.feed, machine.phase(), &effect, &repeats, now);
@@ -199,7 +200,7 @@ fn log_dropped_lines() {
 fn log_effect(feed: &broadcast::Sender<Arc<str>>, phase: PhaseName, effect: &Effect, repeats: &Repeats, now: Uptime) {
     // A final status while the app still serves is a warning.
     let is_warning = matches!(effect, Effect::Job(_, Job::WriteFinalStatus { .. }))
-        && matches!(phase, PhaseName::Serve | PhaseName::Warm);
+        && matches!(phase, PhaseName::Serve | PhaseName::Release | PhaseName::Warm);
     let (word, ticket) = (phase.word(), effect.ticket().map(|ticket| ticket.0));
     if is_warning {
         warn!(phase = word, ticket, "> {effect}");

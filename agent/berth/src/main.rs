@@ -4,7 +4,7 @@ use std::alloc::System;
 use std::process::ExitCode;
 
 use berth::cli::{Cli, CommandArgs};
-use berth::commands::{bake, check, doctor, drain, exec, handover, policy, status, timeline, wait};
+use berth::commands::{bake, check, doctor, drain, exec, handover, policy, release, status, timeline, wait};
 use berth::io::host::log;
 use berth::{commands, core_dump, logging, run, shim};
 use berth_core::message::outcome::Outcome;
@@ -62,6 +62,7 @@ fn main() -> ExitCode {
         CommandArgs::Bake(args) => runtime.block_on(bake::main(&global, &args)),
         CommandArgs::Doctor(args) => runtime.block_on(doctor::main(&global, &args)),
         CommandArgs::Policy(args) => runtime.block_on(policy::main(&global, &args)),
+        CommandArgs::Release(args) => runtime.block_on(release::main(&args)),
         CommandArgs::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "berth", &mut script);

@@ -32,6 +32,7 @@ use crate::io::http::dns::Resolver;
 use crate::io::listen::handover;
 use crate::io::listen::readiness::ReadinessEndpoint;
 use crate::io::listen::socket::{Socket, SocketContext};
+use crate::io::releases::KeptReleases;
 use crate::io::secret::deliver::Delivery;
 use crate::io::{Adapters, ConfigSources, Parts, host::log, host::systemd};
 
@@ -110,6 +111,7 @@ async fn start(global: &Global, run: &RunArgs, started: Instant) -> Result<Outco
         delivery: Delivery::new(&global.run_dir()),
         console: Console { path: run.console.clone() },
         sources,
+        releases: KeptReleases::new(&global.run_dir()),
         binary: own.clone(),
         endpoint,
         reports: tell,
@@ -119,14 +121,16 @@ async fn start(global: &Global, run: &RunArgs, started: Instant) -> Result<Outco
     let records = Records {
         note: Note::new(&run_dir, note::DRAIN),
         targets: Note::new(&run_dir, note::TARGETS),
+        releases: Note::new(&run_dir, note::RELEASES),
         life: Keeper::start(&global.state_dir()),
     };
     let left = left(&records.note);
     let targets = read(&records.targets);
+    let releases = read(&records.releases).map(|(releases, _)| releases);
     let channels = Channels { signals, requests, reports, published, feed };
     tokio::spawn(systemd::follow(watcher));
-    let machine =
-        Machine::new(seed(), Uptime::ZERO).within(early.boot_timeout()).after(left, Uptime::ZERO).knowing(targets);
+    let machine = Machine::new(seed(), Uptime::ZERO).within(early.boot_timeout());
+    let machine = machine.after(left, Uptime::ZERO).knowing(targets).continuing(releases);
     let end = driver::drive(machine, adapters.clone(), channels, &records, started).await;
     records.life.finish().await;
     match end {

@@ -24,8 +24,8 @@
 pub use config::Config;
 pub use config::network::Network;
 pub use config::policy::{
-    BootPolicy, CutDrain, DrainConfig, ImdsAccess, Lifecycle, OnChange, OnFailure, OnNotice, Probe, Refresh,
-    RegistryAuth, Restart, SecretsAs,
+    Board, BootPolicy, CutDrain, DrainConfig, ImdsAccess, Lifecycle, OnChange, OnFailure, OnNotice, Placement, Probe,
+    Refresh, RegistryAuth, ReleasePolicy, Restart, SecretsAs, TrafficMove, Wave,
 };
 pub use detect::foreign::Foreign;
 pub use detect::near_miss::COMMANDS;

@@ -8,8 +8,10 @@ pub mod machine;
 pub mod phase;
 
 pub mod app;
+pub mod connections;
 pub mod hook;
 pub mod metadata_guard;
+pub mod release;
 pub mod targets;
 pub mod watcher;
 

@@ -24,7 +24,7 @@ struct Word {
 pub fn pages() -> Vec<Page> {
     let root = berth();
     let commands: Vec<&Command> = shown(&root).collect();
-    let mut see_also: Vec<(String, u8)> = commands.iter().map(|c| (format!("berth-{}", c.get_name()), 1)).collect();
+    let mut see_also: Vec<(String, u8)> = commands.iter().map(|command| (page_name(command), 1)).collect();
     see_also.extend([("berth.toml".to_owned(), 5), ("berth.service".to_owned(), 8)]);
     let first = Page {
         name: "berth".to_owned(),
@@ -54,8 +54,7 @@ pub fn markdown() -> String {
         writeln!(text, "{}. `berth help COMMAND` and the manual (`man berth-status`) say the same.\n", about(&root));
     text.push_str("| command | what it does |\n|---|---|\n");
     for command in shown(&root) {
-        let name = command.get_name();
-        let _ = writeln!(text, "| [`berth {name}`](#berth-{name}) | {} |", about(command));
+        let _ = writeln!(text, "| [`berth {}`](#{}) | {} |", name(command), page_name(command), about(command));
     }
     text.push_str("\nWhat the commands exit with is also in [one table](exit-codes.md).\n");
     for command in shown(&root) {
@@ -65,12 +64,13 @@ pub fn markdown() -> String {
 }
 
 fn in_markdown(text: &mut String, command: &Command) {
-    let name = command.get_name();
+    let name = name(command);
     let words = words(command);
     let help = help(command);
     // Writing to a String cannot fail.
     let _ = writeln!(text, "\n## berth {name}\n\n{}.\n", about(command));
-    let called: Vec<String> = words.iter().map(|word| plain(&word.short)).collect();
+    let mut called: Vec<String> = words.iter().map(|word| plain(&word.short)).collect();
+    called.extend(parts(command).next().map(|_| "COMMAND ...".to_owned()));
     let _ = writeln!(text, "Usage: `{}`\n", [&[format!("berth {name}")], &called[..]].concat().join(" "));
     for block in &help.said {
         paragraph_in(text, block);
@@ -89,12 +89,12 @@ fn in_markdown(text: &mut String, command: &Command) {
         text.push_str("Examples:\n\n");
         paragraph_in(text, &Block::Code(examples.clone()));
     }
-    match name {
+    match name.as_str() {
         "run" => text.push_str("Exit codes: [those of the agent](exit-codes.md).\n"),
         _ => {
             text.push_str("| exit code | when |\n|---|---|\n");
             let mut of = String::new();
-            for block in exits::command_blocks(name) {
+            for block in exits::command_blocks(&name) {
                 match block {
                     Block::Heading(line) => of = format!("{}: ", to_markdown(&line)),
                     Block::Term(code, when) => {
@@ -142,23 +142,27 @@ fn plain(line: &[Inline]) -> String {
 }
 
 fn page(command: &Command) -> Page {
-    let name = command.get_name();
+    let name = name(command);
     let words = words(command);
-    let short: Vec<Line> = words.iter().map(|word| word.short.clone()).collect();
+    let mut short: Vec<Line> = words.iter().map(|word| word.short.clone()).collect();
+    short.extend(
+        parts(command).next().map(|_| vec![Inline::Emphasis("COMMAND".to_owned()), Inline::Plain(" ...".to_owned())]),
+    );
     let examples = help(command).examples.map(|examples| vec![Block::Code(examples)]).unwrap_or_default();
     let mut see_also = vec![("berth".to_owned(), 1)];
-    see_also.extend(related(name).iter().map(|(name, section)| ((*name).to_owned(), *section)));
+    see_also.extend(related(&name).iter().map(|(name, section)| ((*name).to_owned(), *section)));
     Page {
-        name: format!("berth-{name}"),
+        name: page_name(command),
         section: 1,
         about: about(command),
         synopsis: vec![synopsis(&format!("berth {name}"), &short)],
         sections: vec![
             ("DESCRIPTION", description(command)),
             ("OPTIONS", options(command)),
-            ("EXIT STATUS", exits::command_blocks(name)),
-            ("ENVIRONMENT", files::environment_of(name)),
-            ("FILES", files::files_of(name)),
+            ("COMMANDS", parts(command).map(listed).collect()),
+            ("EXIT STATUS", exits::command_blocks(&name)),
+            ("ENVIRONMENT", files::environment_of(&name)),
+            ("FILES", files::files_of(&name)),
             ("EXAMPLES", examples),
         ],
         see_also,
@@ -177,6 +181,9 @@ fn related(command: &str) -> &'static [(&'static str, u8)] {
         "wait" => &[("berth-drain", 1), ("berth-status", 1)],
         "handover" => &[("berth-wait", 1), ("berth.service", 8)],
         "exec" => &[("berth-status", 1), ("docker-exec", 1)],
+        "release" => &[("berth-check", 1), ("berth.toml", 5)],
+        "release publish" => &[("berth-release", 1), ("berth-check", 1)],
+        _ if command.starts_with("release ") => &[("berth-release", 1)],
         _ => &[],
     }
 }
@@ -194,7 +201,7 @@ fn options(command: &Command) -> Vec<Block> {
 }
 
 fn listed(command: &Command) -> Block {
-    let name = Inline::Code(format!("berth-{}", command.get_name()));
+    let name = Inline::Code(page_name(command));
     Block::Term(
         vec![name, Inline::Plain("(1)".to_owned())],
         vec![Block::Paragraph(line(&format!("{}.", about(command))))],
@@ -224,9 +231,25 @@ fn berth() -> Command {
     root
 }
 
-/// The commands that have a page; `help` shows what is in the pages of the others.
+/// The commands that have a page, each before its parts.
 fn shown(root: &Command) -> impl Iterator<Item = &Command> {
-    root.get_subcommands().filter(|command| command.get_name() != "help" && !command.is_hide_set())
+    parts(root).flat_map(|command| std::iter::once(command).chain(parts(command)))
+}
+
+/// The commands of a command; `help` shows what is in the pages of the others.
+fn parts(command: &Command) -> impl Iterator<Item = &Command> {
+    command.get_subcommands().filter(|part| part.get_name() != "help" && !part.is_hide_set())
+}
+
+/// What is typed after `berth`: `release publish`.
+fn name(command: &Command) -> String {
+    let typed = command.get_bin_name().unwrap_or_else(|| command.get_name());
+    typed.strip_prefix("berth ").unwrap_or(typed).to_owned()
+}
+
+/// `berth-release-publish`
+fn page_name(command: &Command) -> String {
+    format!("berth-{}", name(command).replace(' ', "-"))
 }
 
 fn about(command: &Command) -> String {
@@ -321,7 +344,7 @@ fn word(arg: &Arg) -> Word {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::panic)]
 
     use std::collections::BTreeSet;
 
@@ -351,10 +374,14 @@ mod tests {
     #[test]
     fn every_command_says_what_it_exits_with() {
         let root = berth();
-        let all: BTreeSet<&str> = shown(&root).map(Command::get_name).collect();
-        let mut said: BTreeSet<&str> =
-            exits::COMMANDS.iter().filter_map(|exits| exits.command.split(' ').next()).collect();
-        said.insert("run");
+        let all: BTreeSet<String> = shown(&root).filter(|command| parts(command).next().is_none()).map(name).collect();
+        // `wait ready` is of `wait`, and `release halt` of itself.
+        let of = |exits: &exits::Exits| {
+            let is_its = |name: &&String| format!("{} ", exits.command).starts_with(&format!("{name} "));
+            all.iter().find(is_its).unwrap_or_else(|| panic!("there is no {}", exits.command)).clone()
+        };
+        let mut said: BTreeSet<String> = exits::COMMANDS.iter().map(of).collect();
+        said.insert("run".to_owned());
         assert_eq!(said, all);
     }
 

@@ -120,6 +120,60 @@ pub const COMMANDS: &[Exits] = &[
         command: "policy",
         codes: &[(0, "the policy is printed"), (2, "the config has errors, or cannot be read")],
     },
+    Exits {
+        command: "release publish",
+        codes: &[
+            (0, "the release is published, or is the current one already"),
+            (
+                1,
+                "somebody else published meanwhile, the same document failed before, the tag has no digest here, or a call failed",
+            ),
+            (
+                2,
+                "the document or the usage is invalid, or keys change that only a new instance takes; nothing is written",
+            ),
+        ],
+    },
+    Exits {
+        command: "release publish --wait",
+        codes: &[
+            (0, "the instances call the release good"),
+            (1, "as without `--wait`; or the release is stopped, halted or superseded, or not good in time"),
+            (2, "as without `--wait`"),
+        ],
+    },
+    Exits {
+        command: "release status",
+        codes: &[
+            (0, "the current release is neither stopped nor halted"),
+            (1, "it is stopped or halted, there is none, or a call failed"),
+            (2, "invalid usage, or no board is known"),
+        ],
+    },
+    Exits {
+        command: "release halt",
+        codes: &[
+            (0, "the current release is halted"),
+            (1, "there is none, or a call failed"),
+            (2, "invalid usage, or no board is known"),
+        ],
+    },
+    Exits {
+        command: "release resume",
+        codes: &[
+            (0, "the current release goes on"),
+            (1, "there is none, or a call failed"),
+            (2, "invalid usage, or no board is known"),
+        ],
+    },
+    Exits {
+        command: "release rollback",
+        codes: &[
+            (0, "the earlier release is published again"),
+            (1, "there is none to go back to, somebody else published meanwhile, or a call failed"),
+            (2, "invalid usage, or no board is known"),
+        ],
+    },
     Exits { command: "completions", codes: &[(0, "the completions are printed")] },
 ];
 
@@ -184,7 +238,8 @@ pub fn command_blocks(command: &str) -> Vec<Block> {
     if command == "run" {
         return agent_blocks();
     }
-    let rows: Vec<&Exits> = COMMANDS.iter().filter(|exits| exits.command.split(' ').next() == Some(command)).collect();
+    let is_its = |exits: &&Exits| format!("{} ", exits.command).starts_with(&format!("{command} "));
+    let rows: Vec<&Exits> = COMMANDS.iter().filter(is_its).collect();
     let mut blocks = Vec::new();
     for exits in &rows {
         if rows.len() > 1 {

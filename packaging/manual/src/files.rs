@@ -86,6 +86,7 @@ pub fn files_of(command: &str) -> Vec<Block> {
         "bake" | "doctor" => &[CONFIG, DOCKER],
         "status" | "timeline" => &[SOCKET, RECORD],
         "exec" => &[SOCKET, DOCKER],
+        "release publish" => &[DOCKER],
         "drain" | "wait" | "handover" => &[SOCKET],
         _ => &[],
     };
@@ -127,6 +128,12 @@ pub fn environment_of(command: &str) -> Vec<Block> {
         ],
         "check" => &[NO_COLOR],
         "policy" => &[REGION, KEYS, PROFILE, WEB_IDENTITY, CONTAINER, ENDPOINT, VARIANTS, IMDS, PROXY, ROOTS],
+        "release publish" => {
+            &[DOCKER_HOST, REGION, KEYS, PROFILE, WEB_IDENTITY, CONTAINER, ENDPOINT, VARIANTS, IMDS, PROXY, ROOTS]
+        }
+        _ if command.starts_with("release") => {
+            &[REGION, KEYS, PROFILE, WEB_IDENTITY, CONTAINER, ENDPOINT, VARIANTS, IMDS, PROXY, ROOTS]
+        }
         "exec" => &[DOCKER_HOST, RUN_DIR],
         "status" | "timeline" => &[RUN_DIR, STATE_DIR],
         "drain" | "wait" | "handover" => &[RUN_DIR],

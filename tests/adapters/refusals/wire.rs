@@ -22,6 +22,8 @@ pub(super) enum Protocol {
     Json,
     /// Query, with its answers in XML
     Query,
+    /// S3, with its errors in XML
+    Rest,
 }
 
 /// What happens on a connection.
@@ -190,6 +192,12 @@ impl Answer {
         Self::text(match (protocol, message) {
             (Protocol::Json, Some(message)) => json!({ "__type": code, "message": message }).to_string(),
             (Protocol::Json, None) => json!({ "__type": code }).to_string(),
+            (Protocol::Rest, message) => {
+                let message = message.map(|text| format!("<Message>{text}</Message>")).unwrap_or_default();
+                format!(
+                    "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code>{message}<RequestId>e1</RequestId></Error>"
+                )
+            }
             (Protocol::Query, message) => {
                 let message = message.map(|text| format!("<Message>{text}</Message>")).unwrap_or_default();
                 format!(

@@ -29,6 +29,8 @@ def shown(value):
         return {"seconds": value.timestamp()}
     if isinstance(value, bytes):
         return {"bytes": list(value)}
+    if hasattr(value, "read"):
+        return {"bytes": list(value.read())}
     raise TypeError(f"{value!r} is none of the types of an answer")
 
 

@@ -6,14 +6,15 @@ which know every protocol, and written again by botocore: what botocore would no
 """
 import base64
 import functools
+import hashlib
 import json
 import re
 import sys
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote, urlsplit
 from xml.etree import ElementTree
 
 import botocore.session
-from botocore.auth import SigV4Auth
+from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest, HeadersDict
 from botocore.credentials import Credentials
 from botocore.exceptions import ParamValidationError
@@ -37,6 +38,12 @@ COMMON_ERRORS = {
         "AccessDenied", "ExpiredToken", "IncompleteSignature", "InternalFailure", "InvalidAction",
         "InvalidClientTokenId", "MissingAuthenticationToken", "OptInRequired", "RequestExpired", "ServiceUnavailable",
         "SignatureDoesNotMatch", "Throttling", "ThrottlingException", "ValidationError",
+    },
+    # "Error responses" of the API reference of S3.
+    "rest-xml": {
+        "AccessDenied", "AuthorizationHeaderMalformed", "ConditionalRequestConflict", "ExpiredToken", "InternalError",
+        "InvalidAccessKeyId", "InvalidToken", "NoSuchBucket", "NoSuchKey", "PermanentRedirect", "PreconditionFailed",
+        "RequestTimeTooSkewed", "SignatureDoesNotMatch", "SlowDown", "XAmzContentSHA256Mismatch",
     },
 }
 # Java writes every character past U+FFFF as a range of pairs, which Python's expressions do not know.
@@ -94,15 +101,33 @@ class Call:
         self.scope = self.authorization["Credential"].split("/")
         self.model = model_of(self.scope[3])
         self.protocol = self.model.protocol
+        self.path = re.sub("^[a-z]+://[^/]+", "", self.url)
+        if self.protocol == "rest-xml":
+            self.rest()
+            return
+        self.url_params = {}
         self.form = parse_qsl(self.body.decode(), keep_blank_values=True) if self.protocol == "query" else []
         name = dict(self.form)["Action"] if self.protocol == "query" else self.headers["x-amz-target"].split(".")[-1]
         self.operation = self.model.operation_model(name)
+
+    def rest(self):
+        """The operation of a request to S3, by its method and its path."""
+        split = urlsplit(self.url)
+        self.path, self.form = split.path, parse_qsl(split.query, keep_blank_values=True)
+        bucket, _, key = self.path[1:].partition("/")
+        self.url_params = {"Bucket": unquote(bucket), "Key": unquote(key)}
+        lists = "list-type" in dict(self.form)
+        objects = {"GET": "GetObject", "HEAD": "HeadObject", "PUT": "PutObject", "DELETE": "DeleteObject"}
+        self.operation = self.model.operation_model("ListObjectsV2" if lists else objects[self.method])
 
     def differences(self):
         if self.model.signing_name != self.scope[3]:
             yield f"signed for {self.scope[3]}, not for {self.model.signing_name}"
         yield from self.signature()
-        values = {"values": dict(self.form), "body": self.body, "headers": self.headers, "method": self.method}
+        values = {
+            "values": dict(self.form), "body": self.body, "headers": self.headers, "method": self.method,
+            "url_params": self.url_params,
+        }
         shape = self.operation.input_shape
         parsed = PROTOCOL_PARSERS[self.protocol](self.operation).parse(values) if shape else {}
         try:
@@ -112,14 +137,19 @@ class Call:
             return
         if shape:
             yield from constraints(shape, parsed, "request")
-        path = re.sub("^[a-z]+://[^/]+", "", self.url)
-        if (self.method, path) != (wanted["method"], wanted["url_path"]):
-            yield f"{self.method} {path}, not {wanted['method']} {wanted['url_path']}"
+        path, _, query = wanted["url_path"].partition("?")
+        if (self.method, self.path) != (wanted["method"], path):
+            yield f"{self.method} {self.path}, not {wanted['method']} {path}"
         for name, value in wanted["headers"].items():
             # A charset makes no difference.
             if self.headers.get(name, "").split(";")[0] != value.split(";")[0]:
                 yield f"{name} is {self.headers.get(name)}, not {value}"
-        if self.protocol == "query":
+        if self.protocol == "rest-xml":
+            query = dict(parse_qsl(query, keep_blank_values=True)) | wanted["query_string"]
+            if dict(self.form) != query:
+                yield f"the query is {self.form}, which botocore would have sent as {query}"
+            sent, body = self.body, wanted["body"]
+        elif self.protocol == "query":
             sent, body = sorted(self.form), sorted((name, text_of(value)) for name, value in wanted["body"].items())
         else:
             sent, body = json.loads(self.body), json.loads(wanted["body"])
@@ -130,11 +160,14 @@ class Call:
         if not self.key:
             yield "signed with credentials that nobody handed out"
             return
+        digest = self.headers.get("x-amz-content-sha256")
+        if digest not in (None, "UNSIGNED-PAYLOAD", hashlib.sha256(self.body).hexdigest()):
+            yield "x-amz-content-sha256 is not that of the body"
         names = self.authorization["SignedHeaders"].split(";")
         headers = {name: self.headers[name] for name in names}
         request = AWSRequest(method=self.method, url=self.url, data=self.body, headers=headers)
         request.context["timestamp"] = self.headers["x-amz-date"]
-        signer = SigV4Auth(Credentials(*self.key), self.scope[3], self.scope[2])
+        signer = (S3SigV4Auth if self.protocol == "rest-xml" else SigV4Auth)(Credentials(*self.key), self.scope[3], self.scope[2])
         to_sign = signer.string_to_sign(request, signer.canonical_request(request))
         if signer.signature(to_sign, request) != self.authorization["Signature"]:
             yield "botocore computes another signature"
@@ -154,11 +187,17 @@ class Answer:
         metadata = parsed.pop("ResponseMetadata")
         if not metadata.get("RequestId"):
             yield "no request id"
+        if self.status == 304:
+            if self.body or not self.headers.get("etag") or self.call.method not in ("GET", "HEAD"):
+                yield "304 has a body, or no ETag"
+            return
         if self.status >= 300:
             yield from self.error(parsed["Error"])
             return
         if protocol == "query":
             yield from self.envelope(ElementTree.fromstring(self.body))
+        elif protocol == "rest-xml":
+            yield from self.document()
         else:
             yield from raw_json(operation.output_shape, json.loads(self.body), "answer")
         if operation.output_shape:
@@ -183,6 +222,15 @@ class Answer:
             yield f"{code} is neither an error of {self.call.operation.name} nor a common one"
         if not error.get("Message"):
             yield f"{code} has no message"
+
+    def document(self):
+        """An answer of S3: a list is XML, all others have nothing but what the head and an object have."""
+        if self.call.operation.name != "ListObjectsV2":
+            return
+        namespace, root = "http://s3.amazonaws.com/doc/2006-03-01/", ElementTree.fromstring(self.body)
+        if root.tag != f"{{{namespace}}}ListBucketResult":
+            yield f"{root.tag}, not ListBucketResult"
+        yield from raw_xml(self.call.operation.output_shape, root, "answer", namespace)
 
     def envelope(self, root):
         """`<OperationResponse><OperationResult>…</OperationResult><ResponseMetadata>…`"""
@@ -236,7 +284,10 @@ def raw_xml(shape, node, path, namespace):
                 yield f"{path} has no member {child.tag}"
             else:
                 name = names[child.tag]
-                yield from raw_xml(shape.members[name], child, f"{path}.{name}", namespace)
+                member = shape.members[name]
+                # A flattened list has each of its items where the others have the list.
+                member = member.member if member.serialization.get("flattened") else member
+                yield from raw_xml(member, child, f"{path}.{name}", namespace)
     elif shape.type_name == "list":
         for number, child in enumerate(node):
             if child.tag != f"{{{namespace}}}member":

@@ -24,15 +24,19 @@ use crate::iam::Iam;
 use crate::journal::Journal;
 use crate::parameter_store::ParameterStore;
 use crate::refusal::{Protocol, Refusal, accept, denied, expired, namespace, refuse, request_id};
+use crate::s3::{self, Caller, S3};
 use crate::secrets_manager::SecretsManager;
 use crate::server::{Fake, Reply};
 use crate::sigv4::Authorization;
+use crate::sts::Sts;
 use crate::target_groups::TargetGroups;
+use crate::text::sha256_hex;
 
 /// A call as it came in.
 enum Input {
     Json(Value),
     Query(Form),
+    Rest(s3::Call),
 }
 
 /// The endpoint.
@@ -50,6 +54,8 @@ pub struct Aws {
     pub(crate) ecr: Arc<Ecr>,
     pub(crate) autoscaling: Arc<AutoScaling>,
     pub(crate) target_groups: TargetGroups,
+    pub(crate) s3: S3,
+    pub(crate) sts: Sts,
 }
 
 impl Aws {
@@ -79,15 +85,13 @@ impl Aws {
     }
 
     fn now(&self) -> SystemTime {
-        let ahead = self.ahead.load(Ordering::Relaxed);
-        let by = Duration::from_secs(ahead.unsigned_abs());
-        if ahead < 0 { clock::wall() - by } else { clock::wall() + by }
+        clock::shifted(clock::wall(), self.ahead.load(Ordering::Relaxed))
     }
 
     /// Whether the role may. Secrets and parameters are asked about where they are found.
     fn authorize(&self, service: &str, operation: &str, input: &Input) -> Result<(), Refusal> {
         let resource = match (service, input) {
-            ("secretsmanager" | "ssm", _) => return Ok(()),
+            ("secretsmanager" | "ssm" | "s3" | "sts", _) => return Ok(()),
             ("autoscaling", Input::Query(_)) if !operation.starts_with("Describe") => self.autoscaling.arn(),
             ("elasticloadbalancing", Input::Query(form)) => TargetGroups::resource(operation, form),
             _ => "*".to_owned(),
@@ -98,7 +102,7 @@ impl Aws {
         let refusal = denied(service, operation, &resource);
         Err(match input {
             Input::Json(_) => refusal,
-            Input::Query(_) => Refusal { status: 403, code: "AccessDenied".into(), ..refusal },
+            Input::Query(_) | Input::Rest(_) => Refusal { status: 403, code: "AccessDenied".into(), ..refusal },
         })
     }
 
@@ -109,6 +113,14 @@ impl Aws {
         let refusal = |json: &str, query: &str, message: &str| match protocol {
             Protocol::Json => Refusal::new(json, message),
             Protocol::Query => Refusal { status: 403, code: query.into(), message: message.into() },
+            Protocol::RestXml => {
+                let code = match query {
+                    "MissingAuthenticationToken" => "AccessDenied",
+                    "InvalidClientTokenId" => "InvalidAccessKeyId",
+                    other => other,
+                };
+                Refusal { status: 403, code: code.into(), message: message.into() }
+            }
         };
         let missing = || refusal("MissingAuthenticationTokenException", "MissingAuthenticationToken", "Missing Token");
         let wrong = |why: &str| refusal("InvalidSignatureException", "SignatureDoesNotMatch", why);
@@ -135,6 +147,18 @@ impl Aws {
         }
         let (now, skew) = (self.now(), Duration::from_secs(300));
         let moment = text("x-amz-date");
+        if protocol == Protocol::RestXml {
+            let is_near = (amz_date(now - skew)..=amz_date(now + skew)).contains(&moment.to_owned());
+            let message = "The difference between the request time and the current time is too large.";
+            if !is_near {
+                return Err(Refusal { status: 403, ..Refusal::new("RequestTimeTooSkewed", message) });
+            }
+            let (given, computed) = (text("x-amz-content-sha256"), sha256_hex(request.body()));
+            if given != computed && given != "UNSIGNED-PAYLOAD" {
+                let message = "The provided 'x-amz-content-sha256' header does not match what was computed.";
+                return Err(Refusal::new("XAmzContentSHA256Mismatch", message));
+            }
+        }
         let (present, earliest, latest) = (amz_date(now), amz_date(now - skew), amz_date(now + skew));
         if moment < earliest.as_str() {
             let why = format!("Signature expired: {moment} is now earlier than {earliest} ({present} - 5 min.)");
@@ -170,6 +194,7 @@ impl Aws {
             ("elasticloadbalancing", Input::Query(form)) => {
                 envelope(service, operation, Some(self.target_groups.call(operation, form)?))
             }
+            ("sts", Input::Query(_)) => envelope(service, operation, Some(self.sts.call(operation)?)),
             _ => return Err(Refusal::new("UnknownOperationException", "the fake has no such service")),
         };
         Ok(output.into())
@@ -201,6 +226,7 @@ impl Aws {
         };
         let (protocol, detail) = match &input {
             Input::Json(input) => (Protocol::Json, names(service, input)),
+            Input::Rest(call) => (Protocol::RestXml, call.detail()),
             Input::Query(form) if service == "elasticloadbalancing" => (Protocol::Query, TargetGroups::names(form)),
             Input::Query(form) => (Protocol::Query, AutoScaling::names(form)),
         };
@@ -220,21 +246,30 @@ impl Aws {
                         Err(Refusal::new("ThrottlingException", "Rate exceeded"))
                     }
                     (Some(Fault::Throttle), Protocol::Query) => Err(Refusal::new("Throttling", "Rate exceeded")),
+                    (Some(Fault::Throttle), Protocol::RestXml) => {
+                        Err(Refusal { status: 503, ..Refusal::new("SlowDown", "Please reduce your request rate.") })
+                    }
+                    (Some(Fault::Refuses(status, code)), _) => {
+                        Err(Refusal { status: *status, ..Refusal::new(code, "as the test says") })
+                    }
                     (Some(Fault::ExpiredToken), protocol) => Err(expired(protocol)),
                     (Some(Fault::AccessDenied), Protocol::Json) => Err(denied(service, &operation, "*")),
-                    (Some(Fault::AccessDenied), Protocol::Query) => {
+                    (Some(Fault::AccessDenied), Protocol::Query | Protocol::RestXml) => {
                         let message = denied(service, &operation, "*").message;
                         Err(Refusal { status: 403, ..Refusal::new("AccessDenied", message) })
                     }
                     _ => self
                         .authenticate(service, protocol, &request)
                         .and_then(|()| self.authorize(service, &operation, &input))
-                        .and_then(|()| self.perform(service, &operation, &input)),
+                        .and_then(|()| match &input {
+                            Input::Rest(call) => {
+                                let ahead = self.ahead.load(Ordering::Relaxed);
+                                Ok(self.s3.call(call, &request, &Caller { iam: &self.iam, ahead }))
+                            }
+                            _ => Ok(accept(protocol, self.perform(service, &operation, &input)?)),
+                        }),
                 };
-                let answer = match output {
-                    Ok(output) => accept(protocol, output),
-                    Err(refusal) => refuse(service, protocol, &refusal),
-                };
+                let answer = output.unwrap_or_else(|refusal| refuse(service, protocol, &refusal));
                 self.exchanges.answered(number, answer).await
             }
         };
@@ -246,8 +281,11 @@ impl Aws {
 /// Which service, which operation, and what is asked.
 fn read(request: &Request<Bytes>) -> Result<(&'static str, String, Input), &'static str> {
     let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if let Some(call) = s3::Call::read(request) {
+        return Ok(("s3", call.operation.to_owned(), Input::Rest(call)));
+    }
     if request.method() != Method::POST || request.uri().path() != "/" {
-        return Err("every call is a POST of /");
+        return Err("every call but those of S3 is a POST of /");
     }
     let target = text("x-amz-target");
     if target.is_empty() {
@@ -255,6 +293,7 @@ fn read(request: &Request<Bytes>) -> Result<(&'static str, String, Input), &'sta
         let service = match form.get("Version") {
             Some("2011-01-01") => "autoscaling",
             Some("2015-12-01") => "elasticloadbalancing",
+            Some("2011-06-15") => "sts",
             _ => return Err("neither X-Amz-Target nor an Action of a version that the fake has"),
         };
         let operation = form.get("Action").ok_or("no Action")?.to_owned();

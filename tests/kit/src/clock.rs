@@ -13,6 +13,12 @@ pub fn wall() -> SystemTime {
     SystemTime::now()
 }
 
+/// A moment on a clock that is so many seconds ahead.
+pub(crate) fn shifted(moment: SystemTime, ahead: i64) -> SystemTime {
+    let by = Duration::from_secs(ahead.unsigned_abs());
+    if ahead < 0 { moment - by } else { moment + by }
+}
+
 /// `2026-11-21T03:34:32Z`, as the instance metadata writes a moment.
 pub fn iso8601(moment: SystemTime) -> String {
     let (year, month, day, hour, minute, second) = civil(moment);

@@ -37,6 +37,8 @@ pub enum Fault {
     ExpiredToken,
     /// The credentials do not allow the call.
     AccessDenied,
+    /// This status and this error code, in the service's own shape: `Refuses(409, "ConditionalRequestConflict")`.
+    Refuses(u16, &'static str),
     /// An XHTML page with this status in place of a value, as the metadata service and proxies send.
     ErrorPage(u16),
     /// This status and this body, whatever the service's own shape is: a hostile or a broken service.

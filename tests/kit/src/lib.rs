@@ -27,6 +27,7 @@ pub mod group;
 pub mod iam;
 pub mod imds;
 pub mod parameter_store;
+pub mod s3;
 pub mod secrets_manager;
 pub mod target_group;
 pub mod target_groups;
@@ -51,6 +52,7 @@ mod form;
 mod refusal;
 mod server;
 mod sigv4;
+mod sts;
 mod token_bucket;
 
 pub mod clock;

@@ -27,6 +27,8 @@ impl Refusal {
 pub(crate) enum Protocol {
     Json,
     Query,
+    /// S3: the path and the head say what is asked, and only errors and lists are XML.
+    RestXml,
 }
 
 /// The refusal of a caller that is not allowed.
@@ -45,6 +47,7 @@ pub(crate) fn expired(protocol: Protocol) -> Refusal {
     match protocol {
         Protocol::Json => Refusal::new("ExpiredTokenException", message),
         Protocol::Query => Refusal { status: 403, ..Refusal::new("ExpiredToken", message) },
+        Protocol::RestXml => Refusal::new("ExpiredToken", "The provided token has expired."),
     }
 }
 
@@ -52,7 +55,7 @@ pub(crate) fn expired(protocol: Protocol) -> Refusal {
 pub(crate) fn accept(protocol: Protocol, output: Bytes) -> Reply {
     match protocol {
         Protocol::Json => signed_off(reply(StatusCode::OK, "application/x-amz-json-1.1", output)),
-        Protocol::Query => signed_off(reply(StatusCode::OK, "text/xml", output)),
+        Protocol::Query | Protocol::RestXml => signed_off(reply(StatusCode::OK, "text/xml", output)),
     }
 }
 
@@ -60,13 +63,24 @@ pub(crate) fn accept(protocol: Protocol, output: Bytes) -> Reply {
 pub(crate) fn refuse(service: &str, protocol: Protocol, refusal: &Refusal) -> Reply {
     let status = StatusCode::from_u16(refusal.status).expect("a refusal's status is an HTTP status");
     let Refusal { code, message, .. } = refusal;
+    if protocol == Protocol::RestXml {
+        let (code, message) = (xml(code), xml(message));
+        let body = format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message><RequestId>{}\
+             </RequestId><HostId>x</HostId></Error>",
+            request_id()
+        );
+        let mut answer = reply(status, "application/xml", body);
+        crate::s3::sign_off(&mut answer);
+        return answer;
+    }
     signed_off(match protocol {
         Protocol::Json => {
             // The services do not agree on the case of this key.
             let key = if service == "secretsmanager" { "Message" } else { "message" };
             reply(status, "application/x-amz-json-1.1", json!({ "__type": code, key: message }).to_string())
         }
-        Protocol::Query => {
+        Protocol::Query | Protocol::RestXml => {
             let body = format!(
                 "<ErrorResponse xmlns=\"{}\">\n  <Error>\n    \
                  <Type>Sender</Type>\n    <Code>{}</Code>\n    <Message>{}</Message>\n  </Error>\n  \
@@ -85,6 +99,7 @@ pub(crate) fn refuse(service: &str, protocol: Protocol, refusal: &Refusal) -> Re
 pub(crate) fn namespace(service: &str) -> &'static str {
     match service {
         "elasticloadbalancing" => "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",
+        "sts" => "https://sts.amazonaws.com/doc/2011-06-15/",
         _ => "http://autoscaling.amazonaws.com/doc/2011-01-01/",
     }
 }

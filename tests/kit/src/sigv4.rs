@@ -55,7 +55,12 @@ impl Authorization {
     }
 
     fn canonical(&self, request: &Request<impl AsRef<[u8]>>) -> String {
-        let path: Vec<String> = request.uri().path().split('/').map(|part| percent_encode(part.as_bytes())).collect();
+        // The path of S3 is not encoded a second time.
+        let part = |part: &str| match self.service == "s3" {
+            true => percent_encode(&percent_decode(part, false)),
+            false => percent_encode(part.as_bytes()),
+        };
+        let path: Vec<String> = request.uri().path().split('/').map(part).collect();
         let mut query: Vec<String> = request
             .uri()
             .query()

@@ -42,8 +42,10 @@ use crate::journal::Journal;
 use crate::network::Outside;
 use crate::parameter_store::ParameterStore;
 use crate::registry::{Pushed, Registry};
+use crate::s3::S3;
 use crate::secrets_manager::SecretsManager;
 use crate::server::{Reserved, Stop, begin_thread};
+use crate::sts::Sts;
 use crate::target_groups::TargetGroups;
 use crate::text::random_hex;
 
@@ -85,6 +87,8 @@ pub struct World {
     pub autoscaling: Arc<AutoScaling>,
     /// Elastic Load Balancing.
     pub target_groups: TargetGroups,
+    /// S3.
+    pub s3: S3,
     /// The registry.
     pub registry: Arc<Registry>,
     /// The real engine.
@@ -106,6 +110,7 @@ pub struct WorldBuilder {
     imds_closed: bool,
     private_registry: bool,
     target_groups: TargetGroups,
+    s3: S3,
     address: Ipv4Addr,
     alone: Option<(Outside, IpAddr)>,
 }
@@ -150,6 +155,13 @@ impl WorldBuilder {
     #[must_use]
     pub fn target_groups(mut self, target_groups: &TargetGroups) -> Self {
         self.target_groups = target_groups.clone();
+        self
+    }
+
+    /// The account has these buckets, which other worlds have too.
+    #[must_use]
+    pub fn s3(mut self, s3: &S3) -> Self {
+        self.s3 = s3.clone();
         self
     }
 
@@ -219,6 +231,8 @@ impl WorldBuilder {
             ecr: Arc::new(Ecr::new(REGION, ACCOUNT)),
             autoscaling: Arc::clone(&autoscaling),
             target_groups: self.target_groups.clone(),
+            s3: self.s3.clone(),
+            sts: Sts::new(ACCOUNT, &instance_id),
         });
         self.target_groups.run_instance(&instance_id, self.address);
         reserved.open(&runtime, Arc::clone(&aws));
@@ -236,6 +250,7 @@ impl WorldBuilder {
             secrets: Arc::clone(&aws.secrets),
             parameters: Arc::clone(&aws.parameters),
             ecr: Arc::clone(&aws.ecr),
+            s3: self.s3,
             engine: Engine::default(),
             processes: Mutex::default(),
             // On tmpfs, as /run is on an instance, and short: the path of a unix socket has 108 bytes.
@@ -279,6 +294,7 @@ impl World {
             imds_closed: false,
             private_registry: false,
             target_groups: TargetGroups::default(),
+            s3: S3::default(),
             address: Ipv4Addr::LOCALHOST,
             alone: None,
         }
@@ -352,7 +368,8 @@ impl World {
         self.disk.path().join("console")
     }
 
-    pub(crate) fn config_file(&self) -> PathBuf {
+    /// The file with AMI-wide defaults.
+    pub fn config_file(&self) -> PathBuf {
         self.disk.path().join("berth.toml")
     }
 

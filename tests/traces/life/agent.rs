@@ -141,9 +141,9 @@ impl World {
             (agent.knows_itself, agent.knows_config) = (false, false);
         }
         agent.knows_itself |= matches!(event, Event::Identified(_));
-        agent.knows_config |= matches!(event, Event::ConfigRead(_));
+        agent.knows_config |= matches!(event, Event::ConfigRead(..));
         agent.knows_policies |= agent.knows_config;
-        if let Event::ConfigRead(config) = event {
+        if let Event::ConfigRead(config, _) = event {
             let same = Arc::ptr_eq(config, &self.config);
             agent.wants = if same { self.fingerprint.clone() } else { config.fingerprint() };
         }

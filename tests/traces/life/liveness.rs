@@ -177,8 +177,8 @@ impl World {
 
     fn count_progress(&mut self) {
         let reached = match self.phase() {
-            Some(PhaseName::Serve) if self.progress.reached & 1 << SERVED != 0 => SERVED_AGAIN,
-            Some(PhaseName::Serve) => SERVED,
+            Some(PhaseName::Serve | PhaseName::Release) if self.progress.reached & 1 << SERVED != 0 => SERVED_AGAIN,
+            Some(PhaseName::Serve | PhaseName::Release) => SERVED,
             Some(PhaseName::Hold) => HELD,
             Some(PhaseName::Warm) => POOLED,
             _ => return,
@@ -200,7 +200,7 @@ impl World {
                 PhaseName::Warm => !launches && !self.is_taken(),
                 PhaseName::Hold => !self.is_taken(),
                 PhaseName::Gone => true,
-                PhaseName::Boot | PhaseName::Drain | PhaseName::Failing => false,
+                PhaseName::Boot | PhaseName::Release | PhaseName::Drain | PhaseName::Failing => false,
             },
         }
     }
@@ -235,7 +235,7 @@ impl World {
         match self.phase() {
             None => shape.os_boots_in.max(secs(1)) + ms(100),
             Some(PhaseName::Boot) => boot,
-            Some(PhaseName::Serve) => boot + config.restart.backoff_max + unclear + delay,
+            Some(PhaseName::Serve | PhaseName::Release) => boot + config.restart.backoff_max + unclear + delay,
             Some(PhaseName::Failing) => config.stop_timeout + secs(130),
             Some(PhaseName::Drain) => self.drain_limit(),
             Some(PhaseName::Warm | PhaseName::Hold) => IN_FLIGHT + WAIT + secs(10) + unclear,

@@ -9,6 +9,7 @@ use berth_core::message::event::{BlockRepair, Event};
 use berth_core::message::group::{LifecycleHook, Membership};
 use berth_core::message::identity::Identity;
 use berth_core::message::job::{Job, JobKind};
+use berth_core::message::release::BoardState;
 use berth_core::message::target::GroupFacts;
 
 use super::engine::Asker;
@@ -36,7 +37,16 @@ impl World {
                 let target_state = self.snapshot().target_state;
                 Event::Identified(Arc::new(Identity { target_state, ..identity() }))
             }
-            Job::ReadConfig => Event::ConfigRead(self.config.clone()),
+            Job::ReadConfig => Event::ConfigRead(self.config.clone(), None),
+            Job::FollowConfig { .. } => Event::ConfigUnchanged,
+            Job::ReadRelease { .. } => Event::ConfigRead(self.config.clone(), None),
+            Job::ReadBoard { .. } => Event::BoardRead(BoardState::default()),
+            Job::TakeLock { .. } => Event::LocksBusy,
+            Job::RenewLock { .. } => Event::LockLost,
+            Job::ReleaseLock { .. } => Event::LockReleased,
+            Job::MarkBegun { .. } => Event::Marked("1".to_owned()),
+            Job::TakeBackMark { .. } => Event::Unmarked,
+            Job::WriteVerdict { .. } => Event::VerdictWritten,
             Job::Listen(_) => Event::Listening,
             Job::FetchSecrets(_) => {
                 self.secrets_read = now;

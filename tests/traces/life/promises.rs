@@ -307,7 +307,7 @@ impl World {
             self.seen.hook_refused |= !error.is_transient();
         }
         match event {
-            Event::ConfigRead(_) => self.seen.knows_config = true,
+            Event::ConfigRead(..) => self.seen.knows_config = true,
             Event::Failed(JobKind::ReadConfig, error) if error.class == ErrorClass::Misconfigured => {
                 self.seen.misconfigured |= before == PhaseName::Boot;
             }

@@ -307,7 +307,7 @@ impl World {
         match event {
             Event::RegistryLoggedIn => self.logins += 1,
             Event::Identified(_) => self.lose_metadata(JobKind::Identify),
-            Event::ConfigRead(_) => {
+            Event::ConfigRead(..) => {
                 self.lose_metadata(JobKind::ReadConfig);
                 let changed = |twist: &Twist| matches!(twist, Twist::Changed(at) if *at <= self.now);
                 if self.plan.has(changed) && !self.engine.containers.is_empty() {

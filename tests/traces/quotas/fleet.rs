@@ -282,7 +282,7 @@ impl Fleet {
             }
             Job::ReadConfig => {
                 let config = self.config.clone();
-                local(self, Event::ConfigRead(config))
+                local(self, Event::ConfigRead(config, None))
             }
             Job::Listen(_) => local(self, Event::Listening),
             Job::FetchSecrets(_) => {

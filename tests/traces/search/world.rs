@@ -11,6 +11,7 @@ use berth_core::message::event::{BlockRepair, Event};
 use berth_core::message::group::{HookResult, LifecycleHook, Membership};
 use berth_core::message::identity::{Identity, TargetState};
 use berth_core::message::job::{Job, JobKind};
+use berth_core::message::release::BoardState;
 use berth_core::message::snapshot::{Interruption, Snapshot};
 use berth_core::message::target::{GroupFacts, TargetHealth, TargetHealthState};
 
@@ -148,7 +149,16 @@ impl World {
     pub(super) fn answer(&mut self, job: &Job, config: &Arc<Config>, fingerprint: &str) -> Event {
         match job {
             Job::Identify => Event::Identified(Arc::new(Identity { target_state: Some(self.target()), ..identity() })),
-            Job::ReadConfig => Event::ConfigRead(config.clone()),
+            Job::ReadConfig => Event::ConfigRead(config.clone(), None),
+            Job::FollowConfig { .. } => Event::ConfigUnchanged,
+            Job::ReadRelease { .. } => Event::ConfigRead(config.clone(), None),
+            Job::ReadBoard { .. } => Event::BoardRead(BoardState::default()),
+            Job::TakeLock { .. } => Event::LocksBusy,
+            Job::RenewLock { .. } => Event::LockLost,
+            Job::ReleaseLock { .. } => Event::LockReleased,
+            Job::MarkBegun { .. } => Event::Marked("1".to_owned()),
+            Job::TakeBackMark { .. } => Event::Unmarked,
+            Job::WriteVerdict { .. } => Event::VerdictWritten,
             Job::Listen(_) => Event::Listening,
             Job::FetchSecrets(_) => Event::SecretsFetched,
             Job::LoginRegistry(_) => Event::RegistryLoggedIn,

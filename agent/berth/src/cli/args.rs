@@ -151,6 +151,9 @@ pub struct DoctorArgs {
 pub struct PolicyArgs {
     /// A config or a whole user-data file, read offline; - is standard input
     pub file: Option<PathBuf>,
+    /// The policy of a publisher of releases instead
+    #[arg(long)]
+    pub publisher: bool,
     /// The region that the instances are in
     #[arg(long, value_parser = region)]
     pub region: Option<String>,
@@ -196,6 +199,6 @@ fn account(text: &str) -> Result<String, String> {
 }
 
 /// A duration as in the config: `90s`, `1h30m`, at most a week.
-fn timeout(text: &str) -> Result<Duration, String> {
+pub(super) fn timeout(text: &str) -> Result<Duration, String> {
     berth_config::duration(text).map_err(|reason| reason.replace('`', ""))
 }

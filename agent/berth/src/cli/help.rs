@@ -114,3 +114,61 @@ Example:
   berth handover && berth wait ready
 
 Exit codes: 0 the next agent has the app, 1 no agent runs, it is draining, or the next one did not take over in 30 s.";
+
+pub(super) const RELEASE: &str = "\
+For deployments, from a laptop or CI: with the credentials and the region that the AWS CLI would use. The instances follow the
+document at POINTER (`config=` and `follow` in their user-data), and write their verdicts and locks to the board (`release.board`).
+
+Examples:
+  berth release publish s3://prod-berth/api 123456789012.dkr.ecr.us-east-2.amazonaws.com/ap-api:a1b2c3d --wait --group ap-api
+  berth release status s3://prod-berth/api
+  berth release rollback s3://prod-berth/api
+
+Exit codes: 0 done; 1 condition not met, or a call failed; 2 usage or config error.";
+
+pub(super) const PUBLISH: &str = "\
+A FILE is a document in any of the forms of user-data; what `berth check` refuses is not published. An IMAGE replaces the `image` of the
+current document, and everything else stays as it is written. A tag is resolved to its digest by the Docker Engine of this machine;
+without an engine give IMAGE@sha256:…. A comment with the time and the notes makes each document another release; JSON, MIME and gzip have
+no place for it and are published as they are. Of two who publish at the same time one is refused.
+
+Examples:
+  berth release publish s3://prod-berth/api api.toml --notes 'larger pool'
+  berth release publish s3://prod-berth/api nginx:1.27.3 --wait --instances 6 --timeout 20m
+  sed s/debug/info/ api.toml | berth release publish s3://prod-berth/api -
+
+Exit codes: 0 published, with --wait: and good on the instances; 1 somebody else published, a call failed, or with --wait: stopped,
+halted, superseded, or not good in time; 2 the document or the usage is invalid.";
+
+pub(super) const RELEASE_STATUS: &str = "\
+Examples:
+  berth release status s3://prod-berth/api
+  berth release status s3://prod-berth/api --json | jq -r '.bad[].reason'
+
+Exit codes: 0 the release goes on, or is good; 1 it is stopped or halted, or a call failed.";
+
+pub(super) const HALT: &str = "\
+Instances that run the release keep it; `berth release rollback` takes it back.
+
+Example:
+  berth release halt s3://prod-berth/api --reason 'errors at checkout'
+
+Exit codes: 0 halted, 1 there is no release, or a call failed.";
+
+pub(super) const RESUME: &str = "\
+The bad verdicts that the release has now no longer count; new ones do.
+
+Example:
+  berth release resume s3://prod-berth/api
+
+Exit codes: 0 it goes on, 1 there is no release, or a call failed.";
+
+pub(super) const ROLLBACK: &str = "\
+The document of the earlier release is published again as it was. Its waves do not count: every instance goes back as soon as it gets
+a lock.
+
+Examples:
+  berth release rollback s3://prod-berth/api
+  berth release rollback s3://prod-berth/api --to 3f2a9c0d1b7e4856
+
+Exit codes: 0 published; 1 there is no release to go back to, somebody else published, or a call failed.";

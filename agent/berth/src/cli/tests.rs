@@ -43,6 +43,8 @@ fn a_flag_is_shown_and_taken_only_where_it_means_something() {
         ("bake", "--config --run-dir --state-dir"),
         ("doctor", "--config --run-dir"),
         ("policy", "--config"),
+        ("release status s3://prod/api", ""),
+        ("release publish s3://prod/api x:1", ""),
         ("completions bash", ""),
     ] {
         let help = parse(&format!("berth {command} --help")).unwrap_err().to_string();
@@ -136,4 +138,41 @@ fn a_directory_is_the_flag_then_systemds_first_then_the_usual() {
     assert_eq!(fallback(None, Some("/a:/b")), PathBuf::from("/a"));
     assert_eq!(fallback(None, Some("")), PathBuf::from("/run/berth"));
     assert_eq!(fallback(None, None), PathBuf::from("/run/berth"));
+}
+
+#[test]
+fn a_release_is_of_a_document_in_s3() {
+    let release = |words: &str| match parse(words).unwrap().command {
+        CommandArgs::Release(release) => release.command,
+        other => panic!("{other:?}"),
+    };
+    let ReleaseCommand::Publish(publish) =
+        release("berth release publish s3://prod-berth/api - --board s3://prod-berth/boards/api/ --wait --instances 3")
+    else {
+        panic!()
+    };
+    assert_eq!(publish.followed.pointer.to_string(), "s3://prod-berth/api");
+    assert_eq!(publish.followed.board.map(|board| board.prefix), Some("boards/api".into()));
+    assert_eq!((publish.instances, publish.timeout), (Some(3), Duration::from_secs(1800)));
+    let ReleaseCommand::Rollback(rollback) = release("berth release rollback s3://b-1/api --to 0123456789abcdef")
+    else {
+        panic!()
+    };
+    assert_eq!(rollback.to.map(|to| to.0), Some("0123456789abcdef".into()));
+    for (refused, why) in [
+        ("berth release status ssm:/prod", "publishes to s3://BUCKET/KEY"),
+        ("berth release status s3:prod/api", "with two slashes"),
+        ("berth release status s3://prod-berth", "has no key after the bucket"),
+        ("berth release halt s3://prod-berth/api --board prod", "is not s3://BUCKET/PREFIX"),
+        ("berth release rollback s3://prod-berth/api --to 0123", "is not the id of a release"),
+        ("berth release publish s3://prod-berth/api x:1 --instances 3", "--wait"),
+        ("berth release publish s3://prod-berth/api x:1 --wait --instances 0", "0 is not in"),
+        ("berth release publish s3://prod-berth/api x:1 --wait --instances 1 --group g", "cannot be used with"),
+        ("berth release publish s3://prod-berth/api x:1 --wait --no-board", "cannot be used with"),
+        ("berth release publish s3://prod-berth/api", "FILE|IMAGE"),
+        ("berth release", "Usage"),
+    ] {
+        let shown = parse(refused).unwrap_err();
+        assert!(shown.exit_code() == 2 && shown.to_string().contains(why), "{refused}: {shown}");
+    }
 }

@@ -23,6 +23,7 @@ pub mod handover;
 mod humanize;
 mod paint;
 pub mod policy;
+pub mod release;
 mod sheet;
 pub mod status;
 pub mod timeline;

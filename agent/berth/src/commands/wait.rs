@@ -121,7 +121,7 @@ fn judge(report: &StatusReport) -> Option<WaitResult> {
         }
         (
             Status::Starting | Status::Unhealthy | Status::Standby | Status::Warm,
-            PhaseName::Boot | PhaseName::Serve | PhaseName::Warm,
+            PhaseName::Boot | PhaseName::Serve | PhaseName::Release | PhaseName::Warm,
         ) => None,
     }
 }

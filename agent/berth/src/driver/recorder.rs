@@ -8,6 +8,7 @@ use berth_core::machine::Machine;
 use berth_core::message::error::{ErrorClass, JobError};
 use berth_core::message::job::Job;
 use berth_core::message::outcome::Outcome;
+use berth_core::release::NotedReleases;
 use berth_core::view::published::{Published, StatusReport};
 use berth_core::view::{HookState, PhaseName, View};
 use tokio::sync::watch;
@@ -23,6 +24,8 @@ pub struct Records {
     pub note: Note,
     /// The note of the targets that are registered with load balancers, or were a short while ago.
     pub targets: Note,
+    /// The note of the releases: which serves, and which failed here.
+    pub releases: Note,
     /// The record of this life, for `berth status` and `berth timeline`.
     pub life: Keeper,
 }
@@ -36,6 +39,10 @@ pub(super) struct Recorder {
     failed: bool,
     /// The targets' changes that the note has.
     target_changes: Option<u64>,
+    /// What the note of the releases has.
+    releases: Option<NotedReleases>,
+    /// The release that was reported last as one that needs new instances.
+    refused: Option<String>,
     recorded: Option<RecordedState>,
     final_status: Option<String>,
 }
@@ -60,7 +67,15 @@ impl RecordedState {
 impl Recorder {
     /// At the start a note of the agent before this one may exist.
     pub(super) fn new() -> Self {
-        Self { noted: true, failed: false, target_changes: None, recorded: None, final_status: None }
+        Self {
+            noted: true,
+            failed: false,
+            target_changes: None,
+            releases: None,
+            refused: None,
+            recorded: None,
+            final_status: None,
+        }
     }
 
     /// Writes what is left of a drain for the next agent. The file is on a tmpfs, so the loop may wait for the write.
@@ -102,13 +117,38 @@ impl Recorder {
         self.target_changes = changes;
     }
 
+    /// Notes the releases for the next agent before another one of them takes traffic.
+    pub(super) fn note_releases(&mut self, machine: &Machine, note: &Note) {
+        let Some(releases) = machine.noted_releases().filter(|releases| self.releases.as_ref() != Some(releases))
+        else {
+            return;
+        };
+        if let Err(error) = note.leave(&releases) {
+            let error = JobError::from_error(ErrorClass::Broken, &error);
+            warn!("cannot note the releases for the next agent, which reads the board instead: {}", error.reason);
+        }
+        self.releases = Some(releases);
+    }
+
     /// Writes the record when one of its main parts has changed.
     pub(super) fn keep(&mut self, published: &watch::Sender<Arc<Published>>, life: &Keeper, now: Uptime) {
+        self.report_refusal(&published.borrow().view);
         let shown = RecordedState::of(&published.borrow().view);
         if self.recorded.as_ref() != Some(&shown) {
             self.recorded = Some(shown);
             life.keep(report(published, now), None, None);
         }
+    }
+
+    /// A document that cannot be released in place is a warning, once.
+    fn report_refusal(&mut self, view: &View) {
+        let refused = view.releases.as_ref().and_then(|releases| releases.refused.as_ref());
+        let release = refused.map(|refused| refused.release.clone());
+        if let Some(refused) = refused.filter(|_| release != self.refused) {
+            let keys = refused.keys.join(", ");
+            warn!("release {} needs new instances and changes nothing here: it changes {keys}", refused.release);
+        }
+        self.refused = release;
     }
 
     /// Keeps the final status, which is part of the record.

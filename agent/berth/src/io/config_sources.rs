@@ -8,8 +8,8 @@ use berth_config::Layers;
 use berth_core::message::error::{ErrorClass, JobError};
 
 use crate::io::aws::Aws;
+use crate::io::aws::document::{self, Document};
 use crate::io::aws::imds::Imds;
-use crate::io::aws::secrets;
 
 /// The longest file. A config has at most 64 KiB, and the unpacked form of a packed one has at most this.
 const LONGEST: u64 = 1 << 20;
@@ -43,11 +43,11 @@ impl FileError {
 }
 
 impl ConfigSources {
-    /// All layers, not validated yet.
-    pub async fn read(&self, imds: &Imds, aws: &Aws) -> Result<Layers, JobError> {
+    /// All layers, not validated yet, and the document that `config=` points to.
+    pub async fn read(&self, imds: &Imds, aws: &Aws) -> Result<(Layers, Option<Document>), JobError> {
         let mut layers = self.read_unpointed(imds).await?;
-        follow(&mut layers, aws).await?;
-        Ok(layers)
+        let document = follow(&mut layers, aws).await?;
+        Ok((layers, document))
     }
 
     /// The layers that need no AWS call: all but what `config=` points to.
@@ -91,15 +91,14 @@ pub fn bounded(from: impl Read) -> io::Result<Vec<u8>> {
 }
 
 /// Adds what the layers point to, if they do. It is fetched with the network settings of the layers so far, and later calls use those of all layers.
-pub async fn follow(layers: &mut Layers, aws: &Aws) -> Result<(), JobError> {
+pub async fn follow(layers: &mut Layers, aws: &Aws) -> Result<Option<Document>, JobError> {
     configure(layers, aws)?;
-    if let Some(pointer) = layers.pointer() {
-        let text = secrets::config_pointer(aws, &pointer.secret_ref()).await?;
-        layers.add_pointed(&pointer, &text);
-        // Its errors are reported with all others, when the layers are validated.
-        let _ = configure(layers, aws);
-    }
-    Ok(())
+    let Some(pointer) = layers.pointer() else { return Ok(None) };
+    let Some(document) = document::read(aws, &pointer, None).await? else { return Ok(None) };
+    layers.add_pointed(&pointer, &document.bytes);
+    // Its errors are reported with all others, when the layers are validated.
+    let _ = configure(layers, aws);
+    Ok(Some(document))
 }
 
 /// Applies the network settings of the layers so far.

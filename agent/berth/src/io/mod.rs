@@ -2,7 +2,7 @@
 //! how often and what comes after that, the machine decides.
 //!
 //! Each module uses only those above it: `host` the instance itself · `secret` the bytes of secrets · `http` the HTTP clients · `docker` the
-//! engine · `aws` the metadata and AWS's services · `config_sources` where the config is read · `app` the app in its container · `listen` what
+//! engine · `aws` the metadata and AWS's services · `config_sources` where the config is read · `releases` the documents of the last ones · `app` the app in its container · `listen` what
 //! berth itself serves · `perform` each job, once.
 
 /// Converts an adapter's error into what the machine sees of it: its class, and its chain of sources as one sentence.
@@ -27,4 +27,5 @@ pub mod host;
 pub mod http;
 pub mod listen;
 mod perform;
+pub mod releases;
 pub mod secret;

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use berth_config::{ConfigErrors, ImdsAccess};
+use berth_config::{ConfigErrors, ImdsAccess, Pointer};
 use berth_core::message::error::{ErrorClass, JobError};
 use berth_core::message::event::Event;
 use berth_core::message::group::Membership;
@@ -19,11 +19,13 @@ use crate::io::app::output;
 use crate::io::app::probe::probe;
 use crate::io::aws::Aws;
 use crate::io::aws::autoscaling::{self, HookAnswer};
+use crate::io::aws::board::{self, Holder, Opinion};
 use crate::io::aws::ecr::{self, RegistryCredentials};
 use crate::io::aws::imds::Imds;
 use crate::io::aws::load_balancing;
 use crate::io::aws::membership::{self, AutoScalingGroup, ConfiguredNames};
 use crate::io::aws::secrets;
+use crate::io::aws::sts;
 use crate::io::config_sources::ConfigSources;
 use crate::io::docker::Engine;
 use crate::io::host::console::Console;
@@ -31,10 +33,12 @@ use crate::io::host::metadata_block::MetadataBlock;
 use crate::io::host::paths::Paths;
 use crate::io::host::systemd;
 use crate::io::listen::readiness::ReadinessEndpoint;
+use crate::io::releases::KeptReleases;
 use crate::io::secret::Secret;
 use crate::io::secret::deliver::Delivery;
 
 mod block;
+mod config;
 mod secret_values;
 
 /// All adapters, and the values that only they may hold.
@@ -48,16 +52,22 @@ pub struct Adapters {
     console: Console,
     paths: Paths,
     sources: ConfigSources,
+    releases: KeptReleases,
     /// berth's own binary, for the shim.
     binary: PathBuf,
     endpoint: tokio::sync::Mutex<ReadinessEndpoint>,
     reports: mpsc::Sender<(Ticket, Event)>,
     instance_id: Mutex<String>,
     /// From the fetch until they are delivered.
-    secrets: Mutex<Option<BTreeMap<String, Secret>>>,
+    /// By the name of their container: a release has two.
+    secrets: Mutex<BTreeMap<String, BTreeMap<String, Secret>>>,
     login: Mutex<Option<Arc<RegistryCredentials>>>,
     /// The group, while its hooks are still to be looked up.
     group: Mutex<Option<AutoScalingGroup>>,
+    /// What `config=` was when it was read last.
+    pointer: Mutex<Option<Pointer>>,
+    /// `aws:userid` with the instance's id, once it is known.
+    user_id: Mutex<Option<String>>,
 }
 
 /// What the composition root hands to the adapters.
@@ -76,6 +86,8 @@ pub struct Parts {
     pub console: Console,
     /// Where the config comes from.
     pub sources: ConfigSources,
+    /// Where the documents of releases are kept.
+    pub releases: KeptReleases,
     /// berth's own binary.
     pub binary: PathBuf,
     /// The readiness endpoint.
@@ -96,6 +108,7 @@ impl Adapters {
             console: parts.console,
             paths: Paths::default(),
             sources: parts.sources,
+            releases: parts.releases,
             binary: parts.binary,
             endpoint: tokio::sync::Mutex::new(parts.endpoint),
             reports: parts.reports,
@@ -103,6 +116,8 @@ impl Adapters {
             secrets: Mutex::default(),
             login: Mutex::default(),
             group: Mutex::default(),
+            pointer: Mutex::default(),
+            user_id: Mutex::default(),
         }
     }
 
@@ -120,20 +135,39 @@ impl Adapters {
     async fn attempt(&self, ticket: Ticket, job: Job) -> Result<Event, JobError> {
         Ok(match job {
             Job::Identify => self.identify().await?,
-            Job::ReadConfig => {
-                let layers = self.sources.read(&self.imds, &self.aws).await?;
-                let config = layers.resolve().map_err(misconfigured)?;
-                // Warnings for the log. The receiver is gone once the agent ends.
-                let foreign = layers.foreign().map(Event::UserDataIsForeign);
-                let warnings = layers
-                    .warnings(&config)
-                    .iter()
-                    .map(|warning| Event::ConfigWarned(warning.to_string()))
-                    .collect::<Vec<_>>();
-                for remark in foreign.into_iter().chain(warnings) {
-                    let _ = self.reports.send((ticket, remark)).await;
-                }
-                Event::ConfigRead(Arc::new(config))
+            Job::ReadConfig => self.read_config(ticket).await?,
+            Job::FollowConfig { revision } => self.follow_config(ticket, &revision).await?,
+            Job::ReadRelease { board, release } => self.read_release(ticket, board.as_ref(), &release).await?,
+            Job::ReadBoard { board, release } => {
+                Event::BoardRead(board::read(&self.aws, &board, &release, &self.instance_id()).await?)
+            }
+            Job::TakeLock { board, release, locks, lease } => {
+                let holder = Holder { instance_id: self.instance_id(), release, lease };
+                board::take(&self.aws, &board, &holder, locks).await?.map_or(Event::LocksBusy, Event::LockTaken)
+            }
+            Job::RenewLock { board, release, lock, lease } => {
+                let holder = Holder { instance_id: self.instance_id(), release, lease };
+                board::renew(&self.aws, &board, &holder, &lock).await?.map_or(Event::LockLost, Event::LockTaken)
+            }
+            Job::ReleaseLock { board, lock } => {
+                board::give_back(&self.aws, &board, &lock, &self.instance_id()).await?;
+                Event::LockReleased
+            }
+            Job::MarkBegun { board, release } => {
+                let user_id = self.user_id().await?;
+                Event::Marked(board::mark_begun(&self.aws, &board, &release, &user_id).await?)
+            }
+            Job::TakeBackMark { board, release, etag } => {
+                let user_id = self.user_id().await?;
+                board::take_back_mark(&self.aws, &board, &release, &user_id, &etag).await?;
+                Event::Unmarked
+            }
+            Job::WriteVerdict { board, release, verdict, reason, output } => {
+                let user_id = self.user_id().await?;
+                let (reason, output) = (&reason, output.as_ref());
+                board::write_verdict(&self.aws, &board, &release, &user_id, Opinion { verdict, reason, output })
+                    .await?;
+                Event::VerdictWritten
             }
             Job::Listen(address) => {
                 self.endpoint.lock().await.move_to(address).await?;
@@ -142,7 +176,7 @@ impl Adapters {
             Job::FetchSecrets(config) => {
                 let values = secrets::fetch(&self.aws, &config).await?;
                 let remarks = secrets::remarks(&config, &values);
-                *hold(&self.secrets) = Some(values);
+                hold(&self.secrets).insert(config.container_name(), values);
                 for remark in remarks {
                     let _ = self.reports.send((ticket, Event::ConfigWarned(remark))).await;
                 }
@@ -275,7 +309,7 @@ impl Adapters {
             Job::CheckSecrets(config) => Event::SecretsChecked { changed: self.check_secrets(&config).await? },
             Job::CheckMetadataBlock => Event::MetadataBlockChecked(self.check_block().await?),
             Job::WipeSecrets => {
-                *hold(&self.secrets) = None;
+                hold(&self.secrets).clear();
                 *hold(&self.login) = None;
                 Event::SecretsWiped
             }
@@ -320,6 +354,21 @@ impl Adapters {
             *hold(&self.group) = Some(group);
         }
         found.map(Some)
+    }
+
+    /// `aws:userid`, which ends in the instance's id for the role of an instance. With other credentials, which several instances may have, the id is
+    /// put behind it.
+    async fn user_id(&self) -> Result<String, JobError> {
+        let known = hold(&self.user_id).clone();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let (mut user_id, own) = (sts::user_id(&self.aws).await?, format!(":{}", self.instance_id()));
+        if !user_id.ends_with(&own) {
+            user_id.push_str(&own);
+        }
+        *hold(&self.user_id) = Some(user_id.clone());
+        Ok(user_id)
     }
 
     fn instance_id(&self) -> String {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::config::Config;
-use crate::config::policy::Probe;
+use crate::config::policy::{Probe, TrafficMove};
 use crate::value::health::ProbeMethod;
 use crate::value::port::{Port, Protocol};
 use crate::value::target_group::TargetGroup;
@@ -28,9 +28,18 @@ impl Probe {
 }
 
 impl Config {
-    /// `berth-<name>`
+    /// `berth-<name>`, or `berth-<name>-2` for the second of two.
     pub fn container_name(&self) -> String {
-        format!("berth-{}", self.name)
+        self.placed(self.placement.is_second)
+    }
+
+    /// The name of the container beside it, while a release has two.
+    pub fn other_container_name(&self) -> String {
+        self.placed(!self.placement.is_second)
+    }
+
+    fn placed(&self, is_second: bool) -> String {
+        format!("berth-{}{}", self.name, if is_second { "-2" } else { "" })
     }
 
     /// How the app is probed: the config's, else the image's HEALTHCHECK, else the first TCP port, else not at all.
@@ -66,6 +75,20 @@ impl Config {
     /// Whether berth chooses host ports: a load balancer that may still send to the last one must not find another app there.
     pub fn chooses_ports(&self) -> bool {
         !self.target_groups.is_empty() && self.ports.iter().any(Port::is_open)
+    }
+
+    /// How a release moves the traffic.
+    pub fn traffic_move(&self) -> TrafficMove {
+        match self.release.traffic {
+            TrafficMove::Auto if self.target_groups.is_empty() => TrafficMove::Readiness,
+            TrafficMove::Auto => TrafficMove::Targets,
+            written => written,
+        }
+    }
+
+    /// Whether a second container can be registered with the target groups beside the first: each gets host ports of its own.
+    pub fn can_register_beside(&self) -> bool {
+        self.traffic_move() == TrafficMove::Targets && self.chooses_ports() && self.ports.iter().all(Port::is_open)
     }
 
     /// The app's version: the tag, else the first twelve digits of the digest.

@@ -9,8 +9,8 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::config::policy::{
-    BootPolicy, CutDrain, DrainConfig, ImdsAccess, Lifecycle, OnFailure, OnNotice, Probe, Refresh, RegistryAuth,
-    Restart, SecretsAs,
+    BootPolicy, CutDrain, DrainConfig, ImdsAccess, Lifecycle, OnFailure, OnNotice, Placement, Probe, Refresh,
+    RegistryAuth, ReleasePolicy, Restart, SecretsAs, TrafficMove,
 };
 use crate::value::container::{Device, Gpus, Ulimit, Volume};
 use crate::value::health::ProbeMethod;
@@ -23,6 +23,7 @@ use crate::value::target_group::TargetGroup;
 use crate::value::template::SecretValue;
 
 mod derived;
+mod in_place;
 pub(crate) mod network;
 pub(crate) mod policy;
 
@@ -149,6 +150,12 @@ pub struct Config {
     pub rebalance: OnNotice,
     /// `maintenance`
     pub maintenance: OnNotice,
+    /// `follow`: the time between two looks at what `config=` points to
+    pub follow: Option<Duration>,
+    /// `release.*`
+    pub release: ReleasePolicy,
+    /// Where its container stands beside another one.
+    pub placement: Placement,
 }
 
 impl Config {
@@ -237,6 +244,17 @@ impl Config {
             spot: OnNotice::Drain,
             rebalance: OnNotice::Ignore,
             maintenance: OnNotice::Ignore,
+            follow: None,
+            release: ReleasePolicy {
+                traffic: TrafficMove::Auto,
+                healthy_for: Duration::ZERO,
+                bake: Duration::ZERO,
+                board: None,
+                waves: Vec::new(),
+                max_parallel: 0,
+                failures: 0,
+            },
+            placement: Placement { is_second: false, is_unpublished: false },
         }
     }
 }
@@ -311,6 +329,9 @@ impl Config {
             spot: _,
             rebalance: _,
             maintenance: _,
+            follow: _,
+            release: _,
+            placement: _,
         } = self;
         let first = (
             (FINGERPRINT_FORMAT, image.to_string(), name, ports),

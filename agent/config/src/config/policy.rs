@@ -155,6 +155,68 @@ pub struct Lifecycle {
     pub heartbeat: Option<Duration>,
 }
 
+/// `release.*`: how the next version takes the place of the one that runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ReleasePolicy {
+    /// How traffic goes from the old container to the new one, as written; see [`Config::traffic_move`](crate::Config::traffic_move).
+    #[serde(rename = "move")]
+    pub traffic: TrafficMove,
+    /// How long the new container must have been healthy before traffic moves.
+    pub healthy_for: Duration,
+    /// How long the old container is kept after the move.
+    pub bake: Duration,
+    /// Where verdicts and locks are.
+    pub board: Option<Board>,
+    /// Which part of the fleet may begin, and when; at least one, and the last is the whole fleet.
+    pub waves: Vec<Wave>,
+    /// Instances that may release at once.
+    pub max_parallel: u32,
+    /// Bad verdicts that stop a release.
+    pub failures: u32,
+}
+
+/// `release.move`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, EnumString, VariantNames)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+pub enum TrafficMove {
+    /// `targets` with `target_groups`, else `readiness`.
+    Auto,
+    /// The new container is registered with the target groups, the old one deregistered.
+    Targets,
+    /// `/ready` is 503 until load balancers have let go, and the new container takes the port of the old one.
+    Readiness,
+    /// The old container is stopped, the new one started.
+    Restart,
+}
+
+/// `release.board`: a prefix in a bucket of S3.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Board {
+    /// The bucket.
+    pub bucket: String,
+    /// The prefix, without a slash at its ends; may be empty.
+    pub prefix: String,
+}
+
+/// One entry of `release.waves`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Wave {
+    /// So many of the 2048 slots of a fleet.
+    pub slots: u16,
+    /// So long after the release was published.
+    pub after: Duration,
+}
+
+/// Where a container stands beside another one of the same app. No key says it: a release does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Placement {
+    /// Whether it has the second name, `berth-<name>-2`: the other container has the first.
+    pub is_second: bool,
+    /// Whether its ports are published nowhere: the other container has them.
+    pub is_unpublished: bool,
+}
+
 /// What a notice does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, EnumString, VariantNames)]
 #[serde(rename_all = "lowercase")]

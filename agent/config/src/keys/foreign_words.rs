@@ -1,4 +1,4 @@
-//! Words of `docker run`, Compose, ECS task definitions, launch templates and Auto Scaling groups, and the key of berth with the
+//! Words of `docker run`, Compose, ECS, launch templates, Auto Scaling groups and tools that deploy, and the key of berth with the
 //! same meaning, or what to do instead. Every spelling is known: `add-host`, `add_host`,
 //! `addHost`, `AddHost`, `--add-host`.
 

@@ -102,6 +102,7 @@ mod tests {
                 // Keys that some examples need; added first, so that the example wins.
                 let needed = match *example {
                     "awslogs" => "log_opt.awslogs-group = 'g'",
+                    "15s" => "config = 'ssm:/x'\nrelease.move = 'restart'",
                     _ => "",
                 };
                 let mut layers = Layers::new();

@@ -13,7 +13,6 @@ const ONE_CONTAINER: &str = "one container runs on an instance";
 const IN_GROUP: &str = "set it on the Auto Scaling group";
 const IN_HOOK: &str = "set it on the lifecycle hook";
 const IN_TEMPLATE: &str = "set it in the launch template";
-const REFRESH: &str = "the Auto Scaling group replaces instances, with an instance refresh";
 const CAPACITY: &str = "the Auto Scaling group's capacity says how many instances there are";
 
 /// The keys of the instance's life.
@@ -173,10 +172,10 @@ pub(super) static SECTION: Section = Section {
         },
         Key {
             name: "config",
-            about: "where more keys are: `ssm:NAME` or `secretsmanager:NAME`; a document with a config in one of the forms, without \
-                 `config`",
+            about: "where more keys are: `ssm:NAME`, `secretsmanager:NAME` or `s3://BUCKET/KEY`; a document with a config in one of the \
+                 forms, without `config`",
             default: Words("none"),
-            examples: &["ssm:/prod/berth"],
+            examples: &["ssm:/prod/berth", "s3://prod-berth/fleets/api"],
             resolve: |_, v, _| {
                 v.one().and_then(Pointer::parse)?;
                 Ok(())
@@ -207,7 +206,7 @@ static FOREIGN: &[ForeignWord] = &[
         "rebalance",
         "`drain` or `ignore`; that the group replaces the instance is set on the group",
     ),
-    same("include extends", "config", "`ssm:NAME` or `secretsmanager:NAME` holds more keys"),
+    same("include extends", "config", "`ssm:NAME`, `secretsmanager:NAME` or `s3://BUCKET/KEY` holds more keys"),
     none("build", "build the image before and push it: `image=` names it"),
     none("depends_on essential container_dependencies", ONE_CONTAINER),
     none(
@@ -215,7 +214,6 @@ static FOREIGN: &[ForeignWord] = &[
         "one container runs on an instance: its keys are top-level keys, `image`, `port`, …",
     ),
     none("scale deploy.replicas deploy.mode deploy.placement deploy.endpoint_mode placementConstraints", CAPACITY),
-    none("deploy.update_config deploy.rollback_config", REFRESH),
     none("deploy profiles develop", "remove it: the AMI and the launch template say what runs where"),
     none("models provider", "an app that needs another service is given its address, in `env.NAME=…`"),
     none(

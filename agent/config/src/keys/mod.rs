@@ -14,6 +14,7 @@ mod key;
 pub(crate) mod key_docs;
 pub(crate) mod life;
 mod limits;
+mod release;
 mod secrets;
 pub(crate) mod suggest;
 mod table;

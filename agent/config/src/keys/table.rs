@@ -1,11 +1,18 @@
 //! Every key, in the order of the documentation.
 
 use crate::keys::key::{Key, Section};
-use crate::keys::{app, aws, container, life, secrets, target_groups};
+use crate::keys::{app, aws, container, life, release, secrets, target_groups};
 
 /// The sections.
-pub(crate) static SECTIONS: [&Section; 6] =
-    [&app::SECTION, &secrets::SECTION, &container::SECTION, &life::SECTION, &target_groups::SECTION, &aws::SECTION];
+pub(crate) static SECTIONS: [&Section; 7] = [
+    &app::SECTION,
+    &secrets::SECTION,
+    &container::SECTION,
+    &life::SECTION,
+    &target_groups::SECTION,
+    &release::SECTION,
+    &aws::SECTION,
+];
 
 /// Every key.
 pub(crate) fn all() -> impl Iterator<Item = &'static Key> {

@@ -131,6 +131,11 @@ impl Layers {
         Pointer::parse(written.value.one().ok()?).ok()
     }
 
+    /// Whether these layers point to a document that was not added.
+    pub(crate) fn awaits_document(&self) -> bool {
+        self.pointer().is_some() && !self.sources.iter().any(|(layer, _)| *layer == Layer::Pointer)
+    }
+
     /// `boot.timeout`, if it is set so far and valid.
     pub fn boot_timeout(&self) -> Option<Duration> {
         life::boot_timeout(&self.keys.get("boot.timeout")?.value).ok()

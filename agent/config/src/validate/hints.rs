@@ -27,8 +27,8 @@ const HINTS: [Hint; 6] = [
 pub(crate) fn for_value(key: &str, value: &Value) -> Option<&'static str> {
     let elements = value.list();
     let is_template = key.starts_with("secret.") && whole(value).is_some_and(|text| text.contains("${"));
-    // Two `%` in a URL are not a variable.
-    let is_encoded = key == "https_proxy";
+    // Two `%` in a URL, or in percentages, are not a variable.
+    let is_encoded = ["https_proxy", "release.waves"].contains(&key);
     HINTS
         .iter()
         .skip(usize::from(is_template || is_encoded))

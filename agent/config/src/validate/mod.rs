@@ -7,6 +7,7 @@ pub(crate) mod isolation;
 pub(crate) mod mounts;
 pub(crate) mod network;
 mod pitfalls;
+mod release;
 mod resolve;
 pub(crate) mod shown;
 mod target_groups;

@@ -49,6 +49,7 @@ impl Layers {
         }
         self.fill_in(&mut config, &mut errors);
         self.check_combinations(&config, &mut errors);
+        self.check_releases(&config, more_follows, &mut errors);
         if !more_follows {
             self.check_missing(&config, &mut errors);
         }
@@ -333,7 +334,7 @@ mod tests {
         errors(
             "berth image=x:1 config=/etc/berth",
             expect![
-                "user-data line 1 column 17: `config`: is not `ssm:NAME` or `secretsmanager:NAME`: a parameter is `ssm:/NAME`"
+                "user-data line 1 column 17: `config`: is not `ssm:NAME`, `secretsmanager:NAME` or `s3://BUCKET/KEY`: a parameter is `ssm:/NAME`"
             ],
         );
     }

@@ -67,6 +67,7 @@ impl Layers {
         }
         self.warn_of_the_probe(config, &mut warnings);
         self.warn_of_target_groups(config, &mut warnings);
+        self.warn_of_releases(config, &mut warnings);
         self.warn_of_the_network(&mut warnings);
         warnings.sort();
         warnings

@@ -16,6 +16,7 @@ pub mod printable;
 pub(crate) mod probe_http;
 pub(crate) mod proxy;
 pub(crate) mod reference;
+pub(crate) mod s3;
 pub(crate) mod scalar;
 pub(crate) mod secret_like;
 pub(crate) mod secret_ref;

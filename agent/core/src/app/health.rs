@@ -93,7 +93,7 @@ impl Health {
     }
 
     /// Whether it has not been healthy since its process started.
-    pub(super) fn is_starting(&self) -> bool {
+    pub fn is_starting(&self) -> bool {
         !self.healthy && self.unhealthy_since <= self.up_since
     }
 
@@ -105,6 +105,11 @@ impl Health {
     /// Whether it is healthy.
     pub fn is_healthy(&self) -> bool {
         self.healthy
+    }
+
+    /// Whether its last probe failed.
+    pub fn is_failing(&self) -> bool {
+        self.failures > 0
     }
 
     /// Since when it has been unhealthy, if it is.

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth_config::Config;
+use berth_config::{Config, ProbeMethod};
 
 use crate::clock::Uptime;
 use crate::message::container::{ContainerId, RunningContainer};
@@ -143,6 +143,8 @@ enum AfterStop {
     BackOff(String),
     /// A requested restart.
     Start,
+    /// Nothing, until it is resumed.
+    Stay,
 }
 
 /// What an event meant for the app as a whole.
@@ -267,6 +269,11 @@ impl App {
         self.kept = true;
     }
 
+    /// From here on one that stays unhealthy is left running.
+    pub fn stop_keeping(&mut self) {
+        self.kept = false;
+    }
+
     /// From here on an exit is an end: its clients are still served, but it is neither asked nor started again.
     pub fn retire(&mut self, outbox: &mut Outbox) {
         self.retiring = true;
@@ -286,6 +293,36 @@ impl App {
         if self.is_up() {
             self.holds_secrets = true;
             self.stop(AfterStop::Start, ReadyReason::RestartingForSecrets, reason.to_owned(), outbox, now);
+        }
+    }
+
+    /// Stops it, so that another container takes its ports. It is kept.
+    pub fn pause(&mut self, outbox: &mut Outbox, now: Uptime) {
+        let reason = "its next version takes its place".to_owned();
+        self.stop(AfterStop::Stay, ReadyReason::ReleaseMoves, reason, outbox, now);
+    }
+
+    /// Starts it again after a pause.
+    pub fn resume(&mut self, outbox: &mut Outbox, now: Uptime) {
+        match &mut self.state {
+            AppState::Stopping { then, .. } => *then = AfterStop::Start,
+            AppState::Halted => self.launch(outbox, now),
+            _ => {} // it runs, or is on its way to it
+        }
+    }
+
+    /// Whether it is stopped for another container.
+    pub fn is_paused(&self) -> bool {
+        matches!(self.state, AppState::Halted)
+    }
+
+    /// After it was on its way out it serves again: it is probed, kept and restarted.
+    pub fn serve_again(&mut self, now: Uptime) {
+        self.retiring = false;
+        if let AppState::Up { probe: probe @ Probing::Over, running, .. } = &mut self.state
+            && self.config.effective_health(running.healthcheck.is_some()) != ProbeMethod::None
+        {
+            *probe = Probing::Next(now);
         }
     }
 

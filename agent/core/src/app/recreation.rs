@@ -113,7 +113,8 @@ impl Recreation {
         match event {
             Event::Failed(_, error) => return self.failed(error, outbox, now),
             Event::ContainersFound(found) => {
-                self.strays = found.iter().map(|one| one.id.clone()).collect();
+                let other = self.recipe.config.other_container_name();
+                self.strays = found.iter().filter(|one| one.name != other).map(|one| one.id.clone()).collect();
                 self.clear(outbox, now);
             }
             Event::ContainerRemoved => self.clear(outbox, now),

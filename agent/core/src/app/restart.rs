@@ -159,6 +159,7 @@ impl App {
                 self.order_start(outbox, now);
                 News::Nothing
             }
+            AppState::Stopping { then: AfterStop::Stay, .. } => News::Nothing,
             AppState::Stopping { then: AfterStop::BackOff(reason), .. } => {
                 self.back_off(self.ready, reason, outbox, now)
             }

@@ -1,6 +1,9 @@
 //! What can be seen of the app: by the phase that keeps it, and from outside.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use berth_config::Config;
 
 use crate::clock::Uptime;
 use crate::message::container::{ContainerId, RunningContainer};
@@ -13,6 +16,16 @@ impl App {
     /// Whether its container is being created again.
     pub fn is_creating(&self) -> bool {
         matches!(self.state, AppState::Creating(_))
+    }
+
+    /// Its config.
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    /// Whether it is on its way to run.
+    pub fn is_starting(&self) -> bool {
+        matches!(self.state, AppState::Starting { .. } | AppState::FetchingSecrets { .. } | AppState::Creating(_))
     }
 
     /// What its probes say of it.

@@ -1,6 +1,8 @@
 //! From one phase to the next: one ends and leaves its past, the other begins with it.
 
-use berth_config::OnFailure;
+use std::sync::Arc;
+
+use berth_config::{Config, OnFailure};
 
 use super::{Machine, MachineNext, PHASES_KEPT, Phase};
 use crate::clock::Uptime;
@@ -10,10 +12,11 @@ use crate::message::job::Job;
 use crate::message::outcome::Outcome;
 use crate::outbox::Outbox;
 use crate::phase::boot::Boot;
-use crate::phase::drain::Drain;
+use crate::phase::drain::{Drain, Unfinished};
 use crate::phase::failing::Failing;
 use crate::phase::hold::Hold;
 use crate::phase::past::Past;
+use crate::phase::release::Swap;
 use crate::phase::serve::Serve;
 use crate::phase::warm::Warm;
 use crate::view::PhaseView;
@@ -34,12 +37,46 @@ impl Machine {
         let held = matches!(phase, Phase::Hold(_));
         let fetches = match &phase {
             Phase::Boot(boot) => boot.config().is_some(),
-            Phase::Serve(_) => true,
+            Phase::Serve(_) | Phase::Release(_) => true,
             Phase::Drain(_) | Phase::Warm(_) | Phase::Failing(_) | Phase::Hold(_) | Phase::Gone => false,
         };
         self.since = now;
-        self.phase = match (next, leave(phase, outbox)) {
-            (MachineNext::Stay, Ok(_) | Err(_)) => Phase::Gone, // asked for above
+        let leaves = !matches!(next, MachineNext::Release(_) | MachineNext::Renew | MachineNext::ServeOn);
+        self.phase = match (next, phase) {
+            (MachineNext::Release(next), Phase::Serve(serve)) => match Swap::begin(serve, *next, outbox, now) {
+                Ok(swap) => Phase::Release(Box::new(swap)),
+                Err(serve) => Phase::Serve(serve),
+            },
+            (MachineNext::Renew, Phase::Serve(serve)) => match Swap::renew(serve, outbox, now) {
+                Ok(swap) => Phase::Release(Box::new(swap)),
+                Err(serve) => Phase::Serve(serve),
+            },
+            (MachineNext::ServeOn, Phase::Release(swap)) => Phase::Serve(Box::new(swap.into_serve())),
+            (next, phase) => Self::change(next, phase, (&self.config, former, standby, held), outbox, now),
+        };
+        // Fetched values that no start took: an adopted app has its own, and nothing is started on the way out. An image is here or
+        // not needed. What starts an app again fetches again.
+        if fetches && leaves && !matches!(self.phase, Phase::Gone) {
+            self.outbox.emit(Job::WipeSecrets);
+        }
+        // Weeks in a warm pool are no reason to grow.
+        if self.phases.len() == PHASES_KEPT {
+            self.phases.remove(0);
+        }
+        self.phases.push(PhaseView { name: self.phase(), began_seconds: now.0.as_secs_f64() });
+    }
+
+    /// The next phase, with what this one leaves.
+    fn change(
+        next: MachineNext,
+        phase: Phase,
+        (config, former, standby, held): (&Arc<Config>, Option<Unfinished>, bool, bool),
+        outbox: &mut Outbox,
+        now: Uptime,
+    ) -> Phase {
+        match (next, leave(phase, outbox, now)) {
+            // Asked for before, or in a phase that has no such end.
+            (MachineNext::Stay | MachineNext::Release(_) | MachineNext::Renew | MachineNext::ServeOn, _) => Phase::Gone,
             (MachineNext::Gone(outcome), _) => gone(outcome, outbox),
             (MachineNext::HandOver, _) => {
                 outbox.command(Command::HandOver);
@@ -47,11 +84,18 @@ impl Machine {
             }
             (_, Err(phase)) => phase,
             (MachineNext::Boot, Ok(past)) => {
-                Phase::Boot(Box::new(Boot::begin(self.config.clone(), past.targets, outbox, now)))
+                Phase::Boot(Box::new(Boot::begin(config.clone(), past.targets, past.releases, outbox, now)))
             }
             (MachineNext::Warm, Ok(past)) => Phase::Warm(Box::new(Warm::begin(past, outbox, now))),
             (MachineNext::Serve, Ok(mut past)) => match past.app.take() {
-                Some(app) => Phase::Serve(Box::new(Serve::begin(app, past, standby, outbox, now))),
+                Some(app) => {
+                    let beside = past.beside.take();
+                    let serve = Serve::begin(app, past, standby, outbox, now);
+                    match beside {
+                        Some(other) => Phase::Release(Box::new(Swap::rest(serve, other, outbox, now))),
+                        None => Phase::Serve(Box::new(serve)),
+                    }
+                }
                 None => gone(Outcome::Bug, outbox), // a boot says Serve only with an app in its hands
             },
             (MachineNext::Drain(cause), Ok(past)) => {
@@ -64,25 +108,16 @@ impl Machine {
                     Phase::Failing(Box::new(Failing::begin(failure, past, outbox, now)))
                 }
             }
-        };
-        // Fetched values that no start took: an adopted app has its own, and nothing is started on the way out. An image is here or
-        // not needed. What starts an app again fetches again.
-        if fetches && !matches!(self.phase, Phase::Gone) {
-            self.outbox.emit(Job::WipeSecrets);
         }
-        // Weeks in a warm pool are no reason to grow.
-        if self.phases.len() == PHASES_KEPT {
-            self.phases.remove(0);
-        }
-        self.phases.push(PhaseView { name: self.phase(), began_seconds: now.0.as_secs_f64() });
     }
 }
 
 /// Ends a phase that can hand over; gives back one that cannot.
-fn leave(phase: Phase, outbox: &mut Outbox) -> Result<Past, Phase> {
+fn leave(phase: Phase, outbox: &mut Outbox, now: Uptime) -> Result<Past, Phase> {
     match phase {
         Phase::Boot(boot) => Ok(boot.leave(outbox)),
         Phase::Serve(serve) => Ok(serve.leave(outbox)),
+        Phase::Release(swap) => Ok(swap.leave(outbox, now)),
         Phase::Hold(hold) => Ok(hold.past),
         Phase::Warm(warm) => Ok(warm.past),
         Phase::Drain(drain) => Ok(drain.past),

@@ -4,6 +4,7 @@
 //!            healthy               notice, signal, asked for
 //!   boot ───────────────▶ serve ──────────────────────────▶ drain ───▶ gone(0 | 5)
 //!    │ ▲ └── notice … ─────┼──────────────────────────────────▲ │
+//!    │ │            release (serve ⇄ release)                 │ │
 //!    │ │ InService         │ lost, hook refused               │ │ back to the pool
 //!    │ warm ◀──────────────┼──────────────────────────────────┼─┘
 //!    │ failed              ▼                                  │
@@ -41,8 +42,10 @@ use crate::phase::drain::{Cause, Drain, Unfinished};
 use crate::phase::failing::{Failing, Failure};
 use crate::phase::hold::Hold;
 use crate::phase::past::Past;
+use crate::phase::release::Swap;
 use crate::phase::serve::Serve;
 use crate::phase::warm::Warm;
+use crate::release::{Next, NotedReleases, Releases};
 use crate::targets::{NotedTargets, Targets};
 use crate::view::{PhaseName, PhaseView, View};
 use crate::watcher::{Notice, Watcher};
@@ -68,6 +71,8 @@ pub struct Machine {
     config: Arc<Config>,
     /// A drain that an agent before this one was killed in, and when this was handed in, until it is known whose it is.
     former: Option<(Unfinished, Uptime)>,
+    /// Releases that an agent before this one left, until it is known whose they are.
+    noted_releases: Option<NotedReleases>,
     /// Targets that an agent before this one left, and how long before this it noted them, until it is known whose they are.
     noted: Option<(NotedTargets, Duration)>,
     /// What the user-data is if it holds no config, for people.
@@ -86,6 +91,7 @@ pub struct Machine {
 enum Phase {
     Boot(Box<Boot>),
     Serve(Box<Serve>),
+    Release(Box<Swap>),
     Drain(Box<Drain>),
     Warm(Box<Warm>),
     Failing(Box<Failing>),
@@ -98,6 +104,11 @@ enum MachineNext {
     Stay,
     Boot,
     Serve,
+    Release(Box<Next>),
+    /// The secrets of the app were rotated: another container takes its place.
+    Renew,
+    /// The release is over, good or bad.
+    ServeOn,
     Warm,
     Drain(Cause),
     Fail(Failure),
@@ -110,7 +121,7 @@ impl Machine {
     pub fn new(seed: u64, now: Uptime) -> Self {
         let mut outbox = Outbox::new(seed);
         let config = DEFAULTS.clone();
-        let boot = Boot::begin(config.clone(), Targets::default(), &mut outbox, now);
+        let boot = Boot::begin(config.clone(), Targets::default(), Releases::default(), &mut outbox, now);
         let phase = Phase::Boot(Box::new(boot));
         let phases = vec![PhaseView { name: PhaseName::Boot, began_seconds: now.0.as_secs_f64() }];
         Self {
@@ -120,6 +131,7 @@ impl Machine {
             guard: MetadataGuard::default(),
             config,
             former: None,
+            noted_releases: None,
             noted: None,
             foreign: None,
             outbox,
@@ -140,6 +152,12 @@ impl Machine {
     #[must_use]
     pub fn knowing(self, noted: Option<(NotedTargets, Duration)>) -> Self {
         Self { noted, ..self }
+    }
+
+    /// The same after an agent that noted these releases.
+    #[must_use]
+    pub fn continuing(self, noted_releases: Option<NotedReleases>) -> Self {
+        Self { noted_releases, ..self }
     }
 
     /// The same with a `boot.timeout` that is known before the config is read.
@@ -168,6 +186,7 @@ impl Machine {
         let next = self.react(input, now);
         self.go(next, now);
         self.remember_targets(event, now);
+        self.remember_releases(event);
         let next = self.resume(event);
         let resumed = matches!(next, MachineNext::Drain(_));
         self.go(next, now);
@@ -199,6 +218,27 @@ impl Machine {
         if let Some((noted, ago)) = self.noted.take().filter(|(noted, _)| noted.instance_id == identity.instance_id) {
             boot.remember(noted, ago.saturating_add(now.0), now);
         }
+    }
+
+    /// The same of its releases.
+    fn remember_releases(&mut self, event: &Event) {
+        let (Event::Identified(identity), Phase::Boot(boot)) = (event, &mut self.phase) else { return };
+        if let Some(noted) = self.noted_releases.take().filter(|noted| noted.instance_id == identity.instance_id) {
+            boot.remember_releases(noted);
+        }
+    }
+
+    /// What the next agent needs to know of the releases; none while nothing is followed, or the boot has not chosen.
+    pub fn noted_releases(&self) -> Option<NotedReleases> {
+        let serve = match &self.phase {
+            Phase::Serve(serve) => serve,
+            Phase::Release(swap) => &swap.serve,
+            Phase::Boot(_) | Phase::Drain(_) | Phase::Warm(_) | Phase::Failing(_) | Phase::Hold(_) | Phase::Gone => {
+                return None;
+            }
+        };
+        let identity = serve.past.identity.as_ref()?;
+        serve.past.releases.noted(&identity.instance_id, Some(serve.app().id()))
     }
 
     /// Goes on with the drain of the agent before this one. The note of another instance means nothing here.
@@ -237,6 +277,7 @@ impl Machine {
         let past = match &self.phase {
             Phase::Boot(boot) => return Some((boot.targets(), boot.identity())),
             Phase::Serve(serve) => &serve.past,
+            Phase::Release(swap) => &swap.serve.past,
             Phase::Drain(drain) => &drain.past,
             Phase::Warm(warm) => &warm.past,
             Phase::Failing(failing) => &failing.past,
@@ -255,6 +296,7 @@ impl Machine {
     fn past(&mut self) -> Option<(&mut Past, &mut Outbox)> {
         let past = match &mut self.phase {
             Phase::Serve(serve) => &mut serve.past,
+            Phase::Release(swap) => &mut swap.serve.past,
             Phase::Drain(drain) => &mut drain.past,
             Phase::Warm(warm) => &mut warm.past,
             Phase::Failing(failing) => &mut failing.past,
@@ -274,6 +316,7 @@ impl Machine {
         let (phase, past) = match &self.phase {
             Phase::Boot(boot) => (boot.wake(), None),
             Phase::Serve(serve) => (serve.wake(), Some(&serve.past)),
+            Phase::Release(swap) => (swap.wake(), Some(&swap.serve.past)),
             Phase::Drain(drain) => (drain.wake(), Some(&drain.past)),
             Phase::Warm(warm) => (warm.wake(), Some(&warm.past)),
             Phase::Failing(failing) => (failing.wake(), Some(&failing.past)),
@@ -289,6 +332,7 @@ impl Machine {
         match &self.phase {
             Phase::Boot(_) => PhaseName::Boot,
             Phase::Serve(_) => PhaseName::Serve,
+            Phase::Release(_) => PhaseName::Release,
             Phase::Drain(_) => PhaseName::Drain,
             Phase::Warm(_) => PhaseName::Warm,
             Phase::Failing(_) => PhaseName::Failing,

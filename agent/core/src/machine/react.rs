@@ -1,6 +1,8 @@
 //! What an input means: for the phase, and as a notice of what the instance's surroundings want.
 
-use berth_config::OnNotice;
+use std::sync::Arc;
+
+use berth_config::{Config, OnNotice};
 
 use super::{Machine, MachineNext, Phase};
 use crate::clock::Uptime;
@@ -12,6 +14,7 @@ use crate::message::job::JobKind;
 use crate::phase::boot::BootNext;
 use crate::phase::drain::{Cause, DrainNext};
 use crate::phase::failing::{FailingNext, Failure};
+use crate::phase::release::SwapNext;
 use crate::phase::serve::ServeNext;
 use crate::view::ReadyReason;
 use crate::watcher::Notice;
@@ -50,7 +53,7 @@ impl Machine {
         if matches!(event, Event::MetadataSeen(snapshot) if snapshot.target_state.is_some()) {
             match &mut self.phase {
                 Phase::Boot(boot) => boot.joins_group(),
-                Phase::Serve(_) | Phase::Warm(_) | Phase::Failing(_) | Phase::Hold(_) => {
+                Phase::Serve(_) | Phase::Release(_) | Phase::Warm(_) | Phase::Failing(_) | Phase::Hold(_) => {
                     if let Some((past, _)) = self.past() {
                         past.hook.joins_group();
                     }
@@ -65,15 +68,18 @@ impl Machine {
     pub(super) fn react(&mut self, input: &Input, now: Uptime) -> MachineNext {
         let outbox = &mut self.outbox;
         match (&mut self.phase, input.event()) {
-            (Phase::Boot(_) | Phase::Serve(_) | Phase::Hold(_) | Phase::Warm(_), Event::Signalled(_)) => {
-                MachineNext::Drain(Cause::Signal)
-            }
-            (Phase::Boot(_) | Phase::Serve(_) | Phase::Hold(_) | Phase::Warm(_), Event::DrainRequested(reason)) => {
-                MachineNext::Drain(Cause::Asked(reason.clone().unwrap_or_else(|| "no reason given".to_owned())))
-            }
-            (Phase::Boot(_) | Phase::Serve(_) | Phase::Hold(_) | Phase::Warm(_), Event::HandoverRequested) => {
-                MachineNext::HandOver
-            }
+            (
+                Phase::Boot(_) | Phase::Serve(_) | Phase::Release(_) | Phase::Hold(_) | Phase::Warm(_),
+                Event::Signalled(_),
+            ) => MachineNext::Drain(Cause::Signal),
+            (
+                Phase::Boot(_) | Phase::Serve(_) | Phase::Release(_) | Phase::Hold(_) | Phase::Warm(_),
+                Event::DrainRequested(reason),
+            ) => MachineNext::Drain(Cause::Asked(reason.clone().unwrap_or_else(|| "no reason given".to_owned()))),
+            (
+                Phase::Boot(_) | Phase::Serve(_) | Phase::Release(_) | Phase::Hold(_) | Phase::Warm(_),
+                Event::HandoverRequested,
+            ) => MachineNext::HandOver,
             (Phase::Drain(_), Event::HandoverRequested) => {
                 outbox.command(Command::RefuseHandover(
                     "the instance drains: the installed binary starts with the next agent",
@@ -95,7 +101,14 @@ impl Machine {
             },
             (Phase::Serve(serve), _) => match serve.on(input, outbox, now) {
                 ServeNext::Stay => MachineNext::Stay,
+                ServeNext::Release(next) => MachineNext::Release(next),
+                ServeNext::Renew => MachineNext::Renew,
                 ServeNext::Fail(failure) => MachineNext::Fail(failure),
+            },
+            (Phase::Release(swap), _) => match swap.on(input, outbox, now) {
+                SwapNext::Stay => MachineNext::Stay,
+                SwapNext::Serve => MachineNext::ServeOn,
+                SwapNext::Fail(failure) => MachineNext::Fail(failure),
             },
             (Phase::Drain(drain), _) => match drain.on(input, outbox, now) {
                 DrainNext::Stay => MachineNext::Stay,
@@ -125,20 +138,37 @@ impl Machine {
 
     /// What the event says of the surroundings.
     pub(super) fn watch(&mut self, input: &Input, now: Uptime) -> Vec<Notice> {
-        match input.event() {
+        let mut notices = match input.event() {
             Event::Identified(identity) => self.watcher.begin(identity.target_state.as_ref(), now),
-            Event::ConfigRead(config) => {
-                self.config = config.clone();
-                self.watcher.set_interval(config.lifecycle.poll, &mut self.outbox, now);
-                self.guard.configure(config.imds, &mut self.outbox, now);
-                self.watcher.standing()
-            }
             Event::UserDataIsForeign(foreign) => {
                 self.foreign = Some(*foreign);
                 Vec::new()
             }
             _ => self.watcher.on(input, &mut self.outbox, now),
+        };
+        // With another config what was noticed before may mean something else.
+        if let Some(config) = self.phase_config().filter(|config| !Arc::ptr_eq(config, &self.config)).cloned() {
+            self.watcher.set_interval(config.lifecycle.poll, &mut self.outbox, now);
+            self.guard.configure(config.imds, &mut self.outbox, now);
+            self.config = config;
+            notices.extend(self.watcher.standing());
         }
+        notices
+    }
+
+    /// The config that was read for what this phase does.
+    fn phase_config(&self) -> Option<&Arc<Config>> {
+        let past = match &self.phase {
+            Phase::Boot(boot) => return boot.config(),
+            Phase::Serve(serve) => &serve.past,
+            Phase::Release(swap) => &swap.serve.past,
+            Phase::Drain(drain) => &drain.past,
+            Phase::Warm(warm) => &warm.past,
+            Phase::Failing(failing) => &failing.past,
+            Phase::Hold(hold) => &hold.past,
+            Phase::Gone => return None,
+        };
+        past.is_configured.then_some(&past.config)
     }
 
     /// What a notice means for the phase.
@@ -161,6 +191,10 @@ impl Machine {
         match (&mut self.phase, state) {
             (Phase::Serve(serve), TargetState::InService | TargetState::Standby) => {
                 serve.set_standby(*state == TargetState::Standby, &mut self.outbox, now);
+                MachineNext::Stay
+            }
+            (Phase::Release(swap), TargetState::InService | TargetState::Standby) => {
+                swap.set_standby(*state == TargetState::Standby, &mut self.outbox, now);
                 MachineNext::Stay
             }
             (Phase::Warm(_), TargetState::InService) => MachineNext::Boot,

@@ -18,6 +18,7 @@ impl Machine {
         match &self.phase {
             Phase::Boot(_) => Status::Starting,
             Phase::Serve(serve) => serve.status(),
+            Phase::Release(swap) => swap.status(),
             Phase::Warm(_) => Status::Warm,
             Phase::Drain(_) | Phase::Gone => Status::Draining,
             Phase::Failing(_) | Phase::Hold(_) => Status::Failed,
@@ -31,7 +32,7 @@ impl Machine {
             Phase::Drain(drain) => drain.deadlines(),
             Phase::Failing(failing) => failing.deadlines(),
             Phase::Hold(hold) => hold.deadlines(),
-            Phase::Serve(_) | Phase::Warm(_) | Phase::Gone => Vec::new(),
+            Phase::Serve(_) | Phase::Release(_) | Phase::Warm(_) | Phase::Gone => Vec::new(),
         }
     }
 
@@ -64,6 +65,13 @@ impl Machine {
                     let waiting = view.lifecycle.hooks.iter_mut().filter(|hook| hook.state == HookState::WaitingForApp);
                     waiting.for_each(|hook| hook.state = HookState::WaitingForLoadBalancer);
                 }
+            }
+            Phase::Release(swap) => {
+                view.reason = swap.reason();
+                view.ready_reason = swap.ready_reason();
+                show_past(&mut view, &swap.serve.past);
+                show_app(&mut view, Some(swap.serve.app()));
+                view.releases = swap.serve.past.releases.view(swap.under_way());
             }
             Phase::Drain(drain) => {
                 view.reason = drain.reason();
@@ -142,6 +150,7 @@ fn show_past(view: &mut View, past: &Past) {
     view.steps.extend(past.hook.steps());
     view.steps.extend(past.targets.steps());
     view.targets = past.targets.view();
+    view.releases = past.releases.view(None);
     view.pull = past.pull;
     show_names(view, past.identity.as_ref(), past.is_configured.then_some(&past.config), past.image.as_ref());
     show_app(view, past.app.as_ref());

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use berth_config::{Config, PinnedImage};
+use serde::{Deserialize, Serialize};
 
 use crate::message::identity::Identity;
 use crate::targets::HostPorts;
 
 /// A container's id, as the engine gave it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct ContainerId(pub String);
 
 /// What a container is made of.

@@ -16,6 +16,7 @@ use crate::message::identity::Identity;
 use crate::message::job::JobKind;
 use crate::message::output::AppOutput;
 use crate::message::probe_failure::ProbeFailure;
+use crate::message::release::{BoardState, HeldLock, Release};
 use crate::message::snapshot::Snapshot;
 use crate::message::target::{GroupFacts, TargetHealth};
 
@@ -36,8 +37,34 @@ pub enum Event {
     UserDataIsForeign(Foreign),
     /// Something in the config is legal and unwise; its place, its key and why, without a value.
     ConfigWarned(String),
-    /// Every layer was read and validated.
-    ConfigRead(Arc<Config>),
+    /// Every layer was read and validated; the release, if `config=` points to something.
+    ConfigRead(Arc<Config>, Option<Box<Release>>),
+    /// What `config=` points to is what was read last.
+    ConfigUnchanged,
+    /// What `config=` points to, or an earlier release of it, was read, and the config that it makes is invalid. Asked for that
+    /// [`revision`](Release::revision), the source has nothing new.
+    ConfigRefused {
+        /// Which.
+        release: Box<Release>,
+        /// Every error, of the class [`Misconfigured`](crate::message::error::ErrorClass::Misconfigured).
+        error: JobError,
+    },
+    /// What the board has about the release.
+    BoardRead(BoardState),
+    /// This instance holds the lock.
+    LockTaken(HeldLock),
+    /// Others hold every lock.
+    LocksBusy,
+    /// Another instance holds the lock: its lease ran out.
+    LockLost,
+    /// The lock is given back.
+    LockReleased,
+    /// The board has it that this instance begins; the ETag of that.
+    Marked(String),
+    /// The board has it no more.
+    Unmarked,
+    /// The verdict is on the board.
+    VerdictWritten,
     /// The endpoint answers on the address that was asked for.
     Listening,
     /// All secrets are fetched.
@@ -174,7 +201,7 @@ impl Event {
     pub fn is_warning(&self) -> bool {
         match self {
             Self::Failed(_, error) => !error.is_transient(),
-            Self::ConfigWarned(_) => true,
+            Self::ConfigWarned(_) | Self::ConfigRefused { .. } => true,
             Self::GroupFound(Some(found)) => {
                 !found.unnamed_terminate_hooks.is_empty() || found.terminate_hook_error.is_some()
             }
@@ -192,6 +219,7 @@ impl Event {
                     | Self::ProbePassed
                     | Self::PullProgressed(_)
                     | Self::MetadataSeen(_)
+                    | Self::ConfigUnchanged
                     | Self::ConnectionsCounted(_)
                     | Self::StopExtended
             )
@@ -213,7 +241,16 @@ impl fmt::Display for Event {
                 write!(f, "{foreign}; it holds no config, and the other layers say what runs")
             }
             Self::ConfigWarned(warning) => f.write_str(warning),
-            Self::ConfigRead(config) => write!(f, "{} from {}", config.name, config.image),
+            Self::ConfigRead(config, release) => {
+                write!(f, "{} from {}", config.name, config.image)?;
+                match release {
+                    Some(release) => write!(f, ", release {}", release.id),
+                    None => Ok(()),
+                }
+            }
+            Self::ConfigRefused { release, error } => write!(f, "release {}: {error}", release.id),
+            Self::BoardRead(state) => write!(f, "{state}"),
+            Self::LockTaken(lock) => write!(f, "{}", lock.number),
             Self::ContainersFound(found) => {
                 let running = found.iter().filter(|one| one.running.is_some()).count();
                 write!(f, "{} found, {running} running", found.len())
@@ -256,7 +293,14 @@ impl fmt::Display for Event {
             },
             Self::Signalled(signal) => write!(f, "{signal}"),
             Self::DrainRequested(reason) => f.write_str(reason.as_deref().unwrap_or_default()),
-            Self::Listening
+            Self::ConfigUnchanged
+            | Self::LocksBusy
+            | Self::LockLost
+            | Self::LockReleased
+            | Self::Marked(_)
+            | Self::Unmarked
+            | Self::VerdictWritten
+            | Self::Listening
             | Self::SecretsFetched
             | Self::RegistryLoggedIn
             | Self::EngineAnswered

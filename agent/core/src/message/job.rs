@@ -10,10 +10,12 @@ use std::time::Duration;
 use serde::Serialize;
 use strum::{EnumDiscriminants, IntoStaticStr, VariantArray};
 
-use berth_config::{Config, HttpProbe, ImageRef, PinnedImage, Platform, ProbeMethod, TargetGroup};
+use berth_config::{Board, Config, HttpProbe, ImageRef, PinnedImage, Platform, ProbeMethod, TargetGroup};
 
 use crate::message::container::{ContainerId, Creation, RunningContainer};
 use crate::message::group::{HookName, HookResult};
+use crate::message::output::AppOutput;
+use crate::message::release::{HeldLock, ReleaseId, Verdict};
 use crate::message::target::Target;
 
 /// A pull without progress for this long is cut and tried again.
@@ -39,6 +41,84 @@ pub enum Job {
     Identify,
     /// Read user-data and what its `config=` points to, merge the layers, validate them.
     ReadConfig,
+    /// Ask whether what `config=` points to is still this revision; if not, read it as [`Job::ReadConfig`] does.
+    FollowConfig {
+        /// The [`revision`](crate::message::release::Release::revision) that was read last.
+        revision: String,
+    },
+    /// Read the config with the document of this release in the place of what `config=` points to: as this instance kept it, else from
+    /// the board.
+    ReadRelease {
+        /// The board, if there is one.
+        board: Option<Board>,
+        /// Which release.
+        release: ReleaseId,
+    },
+    /// Read what the board has about a release.
+    ReadBoard {
+        /// Where.
+        board: Board,
+        /// Which release.
+        release: ReleaseId,
+    },
+    /// Take one of the locks: a free one, one of this instance, or one whose lease has run out by the clock of S3.
+    TakeLock {
+        /// Where.
+        board: Board,
+        /// For which release.
+        release: ReleaseId,
+        /// How many locks there are.
+        locks: u32,
+        /// For how long it is held without being renewed.
+        lease: Duration,
+    },
+    /// Begin the lease of a lock again.
+    RenewLock {
+        /// Where.
+        board: Board,
+        /// For which release.
+        release: ReleaseId,
+        /// Which.
+        lock: HeldLock,
+        /// For how long it is held after that.
+        lease: Duration,
+    },
+    /// Give a lock back.
+    ReleaseLock {
+        /// Where.
+        board: Board,
+        /// Which.
+        lock: HeldLock,
+    },
+    /// Write that this instance begins the release.
+    MarkBegun {
+        /// Where.
+        board: Board,
+        /// Which release.
+        release: ReleaseId,
+    },
+    /// Take that back: nothing was touched.
+    TakeBackMark {
+        /// Where.
+        board: Board,
+        /// Which release.
+        release: ReleaseId,
+        /// The ETag of the mark.
+        etag: String,
+    },
+    /// Write this instance's verdict, unless it has written one.
+    WriteVerdict {
+        /// Where.
+        board: Board,
+        /// Of which release.
+        release: ReleaseId,
+        /// What.
+        verdict: Verdict,
+        /// Why.
+        reason: String,
+        /// What the app wrote last.
+        output: Option<AppOutput>,
+    },
     /// Move the readiness endpoint to this address.
     Listen(SocketAddr),
     /// Fetch every secret of the config; the values stay in the adapters until they are delivered, or until [`Job::WipeSecrets`].
@@ -211,6 +291,8 @@ impl Job {
             self,
             Self::ProbeApp { .. }
                 | Self::WatchMetadata
+                | Self::FollowConfig { .. }
+                | Self::RenewLock { .. }
                 | Self::CountConnections(_)
                 | Self::ExtendStop(_)
                 | Self::CheckMetadataBlock
@@ -229,6 +311,18 @@ impl fmt::Display for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.kind())?;
         match self {
+            Self::FollowConfig { revision } => write!(f, " after {revision}"),
+            Self::ReadRelease { release, .. }
+            | Self::ReadBoard { release, .. }
+            | Self::TakeLock { release, .. }
+            | Self::MarkBegun { release, .. }
+            | Self::TakeBackMark { release, .. } => {
+                write!(f, " {release}")
+            }
+            Self::RenewLock { lock, .. } | Self::ReleaseLock { lock, .. } => write!(f, " {}", lock.number),
+            Self::WriteVerdict { release, verdict, reason, .. } => {
+                write!(f, " {} for {release}: {reason}", verdict.word())
+            }
             Self::Listen(address) => write!(f, " {address}"),
             Self::FindContainers { name, .. } => write!(f, " {name}"),
             Self::ResolveDigest(image, _) => write!(f, " {image}"),

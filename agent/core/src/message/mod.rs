@@ -15,5 +15,6 @@ pub mod outcome;
 pub mod output;
 pub mod partition;
 pub mod probe_failure;
+pub mod release;
 pub mod snapshot;
 pub mod target;

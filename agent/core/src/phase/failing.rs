@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::app::App;
 use crate::clock::Uptime;
 use crate::hook::explain;
+use crate::message::container::ContainerId;
 use crate::message::error::{ErrorClass, JobError};
 use crate::message::event::Event;
 use crate::message::group::HookResult;
@@ -66,6 +67,8 @@ pub struct Failing {
     pub past: Past,
     failure: Failure,
     stopped: Step<()>,
+    /// The other container of a release, which is stopped after the first.
+    to_stop: Option<ContainerId>,
     reported: Step<()>,
     /// Why the instance could not be reported as unhealthy.
     not_reported: Option<String>,
@@ -98,6 +101,11 @@ impl Failing {
             }
             None => past.created.clone(),
         };
+        past.releases.leave(outbox, now);
+        let to_stop = past.beside.as_mut().map(|beside| {
+            beside.halt(outbox);
+            beside.id().clone()
+        });
         let mut stopped = Step::new(StepName::Stopping, FAR);
         match id {
             Some(id) => stopped.emit(Job::StopContainer { id, timeout, for_good: true }, outbox, now),
@@ -112,6 +120,7 @@ impl Failing {
             past,
             failure,
             stopped,
+            to_stop,
             reported: Step::new(StepName::MarkUnhealthy, FAR),
             not_reported: None,
             final_status: Step::new(StepName::FinalStatus, FAR),
@@ -125,6 +134,7 @@ impl Failing {
     pub fn on(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) -> FailingNext {
         self.past.hook.on(input, outbox, now);
         self.past.targets.on(input, outbox, now);
+        self.past.releases.on(input, outbox, now);
         if let Some(app) = &mut self.past.app {
             app.on(input, outbox, now); // it is halted: only what it wrote last is still to come
         }
@@ -133,7 +143,14 @@ impl Failing {
         }
         match self.stopped.answer(input) {
             Some(Event::Failed(..)) => self.give_up_stop(outbox, now),
-            Some(_) => self.stopped.done((), now),
+            Some(_) => match self.to_stop.take() {
+                Some(id) => {
+                    self.stopped.go_on();
+                    let timeout = self.past.config.stop_timeout;
+                    self.stopped.emit(Job::StopContainer { id, timeout, for_good: true }, outbox, now);
+                }
+                None => self.stopped.done((), now),
+            },
             None => {}
         }
         match self.reported.answer(input) {
@@ -159,7 +176,8 @@ impl Failing {
     /// When it wants to be woken.
     pub fn wake(&self) -> Option<Uptime> {
         let app = self.past.app.as_ref().and_then(App::wake);
-        [self.past.hook.wake(), self.past.targets.wake(), self.reported.wake(), app, Some(self.deadline)]
+        let releases = self.past.releases.wake();
+        [self.past.hook.wake(), self.past.targets.wake(), releases, self.reported.wake(), app, Some(self.deadline)]
             .into_iter()
             .flatten()
             .min()

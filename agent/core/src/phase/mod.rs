@@ -5,5 +5,6 @@ pub mod drain;
 pub mod failing;
 pub mod hold;
 pub mod past;
+pub mod release;
 pub mod serve;
 pub mod warm;

@@ -13,6 +13,7 @@ use crate::message::identity::Identity;
 use crate::message::input::Input;
 use crate::message::job::Job;
 use crate::outbox::Outbox;
+use crate::release::Releases;
 use crate::step::Step;
 use crate::targets::Targets;
 use crate::view::{PullView, StepView};
@@ -30,6 +31,8 @@ pub struct Past {
     pub image: Option<PinnedImage>,
     /// The app, if its container was created or adopted.
     pub app: Option<App>,
+    /// The other container of a release, while there are two.
+    pub beside: Option<App>,
     /// Whether it is known which containers there were.
     pub looked: bool,
     /// Whether a container was being removed: the engine may go on with it, and its exit is not the app's.
@@ -40,6 +43,8 @@ pub struct Past {
     pub hook: Hook,
     /// What is registered with load balancers.
     pub targets: Targets,
+    /// Which release serves, and which comes next.
+    pub releases: Releases,
     /// When the boot has to be over, with all that its launch hook waits for.
     pub deadline: Uptime,
     /// Whether the endpoint is where the config says: a boot may end before it is.

@@ -28,6 +28,7 @@ use crate::retry::FAR;
 use crate::step::Step;
 use crate::view::StepName;
 
+pub use joining::Ports;
 pub use noted::{NotedState, NotedTarget, NotedTargets};
 pub use ports::{HostPorts, ports_of};
 
@@ -36,6 +37,7 @@ use ports::{LONGEST_DELAY, Owner, PortChoice, is_spent};
 use registration::{Limit, Registration};
 
 mod failure;
+mod joining;
 mod line;
 mod noted;
 mod ports;
@@ -54,6 +56,8 @@ pub struct Targets {
     attached: Step<Attached>,
     choice: PortChoice,
     wish: Wish,
+    /// The targets of the other container of a release, while both are in.
+    joining: Option<Vec<Target>>,
     /// A port choice that was refused for good.
     refused: Option<JobError>,
     /// Whether all were in once since the boot began, so that it is over; the next agent learns of it.
@@ -98,6 +102,7 @@ impl Default for Targets {
             attached: Step::new(StepName::Attachments, FAR),
             choice: PortChoice::new(),
             wish: Wish::Out,
+            joining: None,
             refused: None,
             were_in: false,
             changes: 0,
@@ -252,7 +257,7 @@ impl Targets {
 
     /// The instance is to get no traffic: what is registered is deregistered at once.
     pub fn leave(&mut self, outbox: &mut Outbox, now: Uptime) {
-        self.wish = Wish::Out;
+        (self.wish, self.joining) = (Wish::Out, None);
         self.choice.cancel(outbox);
         self.attached.cancel(outbox);
         self.registrations.iter_mut().for_each(|one| one.leave(outbox, now));
@@ -290,21 +295,14 @@ impl Targets {
 
     fn enter_groups(&mut self, entry: &Entry, attached: &BTreeSet<String>, outbox: &mut Outbox, now: Uptime) {
         let Entry { config, running, limit, .. } = entry;
-        let mut wanted = Vec::new();
-        for group in config.target_groups.iter().filter(|group| !attached.contains(&group.arn)) {
-            let container = config.target_port(group).unwrap_or_default();
-            let host = match config.network.as_deref() {
-                Some("host") => Some(container),
-                _ => running.host_port(container),
-            };
-            let Some(port) = host else {
-                self.wish = Wish::Impossible { container, target_group: group.name().to_owned() };
+        let wanted = match wanted(config, running, attached) {
+            Ok(wanted) => wanted,
+            Err((container, target_group)) => {
+                self.wish = Wish::Impossible { container, target_group };
                 return;
-            };
-            wanted.push(Target { target_group: group.arn.clone(), port });
-        }
-        let chosen: BTreeSet<u16> =
-            self.choice.step().get().into_iter().flat_map(|ports| ports.values()).copied().collect();
+            }
+        };
+        let chosen = self.chosen();
         // What was registered here, and is the group's now, or may be, is not deregistered.
         let is_group_s = |one: &Registration| attached.contains(&one.target().target_group);
         self.registrations.iter_mut().filter(|one| is_group_s(one)).for_each(|one| one.halt(outbox));
@@ -324,6 +322,11 @@ impl Targets {
             }
         }
         self.wish = Wish::In(wanted);
+    }
+
+    /// The host ports that were chosen last.
+    fn chosen(&self) -> BTreeSet<u16> {
+        self.choice.step().get().into_iter().flat_map(|ports| ports.values()).copied().collect()
     }
 
     fn find(&mut self, target: &Target) -> Option<&mut Registration> {
@@ -371,4 +374,24 @@ impl Targets {
         let own = self.registrations.iter().filter_map(Registration::wake);
         steps.into_iter().chain([entering]).flatten().chain(own).min()
     }
+}
+
+/// The targets of a container, but for those of target groups that the group attaches; else the port in the container that is not published,
+/// and the target group that needs it.
+fn wanted(
+    config: &Config,
+    running: &RunningContainer,
+    attached: &BTreeSet<String>,
+) -> Result<Vec<Target>, (u16, String)> {
+    let mut wanted = Vec::new();
+    for group in config.target_groups.iter().filter(|group| !attached.contains(&group.arn)) {
+        let container = config.target_port(group).unwrap_or_default();
+        let host = match config.network.as_deref() {
+            Some("host") => Some(container),
+            _ => running.host_port(container),
+        };
+        let port = host.ok_or_else(|| (container, group.name().to_owned()))?;
+        wanted.push(Target { target_group: group.arn.clone(), port });
+    }
+    Ok(wanted)
 }

@@ -61,6 +61,7 @@ pub fn render(published: &Published) -> String {
     text.sample("berth_hook_failed", &[], f64::from(u8::from(view.lifecycle.failed)));
     hooks(&mut text, view);
     targets(&mut text, view);
+    releases(&mut text, view);
     text.family("berth_log_lines_dropped_total", "counter", "Lines of the log that standard error did not take.");
     text.sample("berth_log_lines_dropped_total", &[], published.log_lines_dropped as f64);
     text.0
@@ -99,6 +100,30 @@ fn targets(text: &mut Text, view: &View) {
     }
     for (state, count) in states {
         text.sample("berth_targets", &[("state", state)], f64::from(count));
+    }
+}
+
+/// How the releases ended here, and whether one waits.
+fn releases(text: &mut Text, view: &View) {
+    let Some(releases) = &view.releases else { return };
+    text.family("berth_releases_total", "counter", "Releases that ended here since the agent started, by their end.");
+    text.sample("berth_releases_total", &[("end", "good")], f64::from(releases.succeeded));
+    text.sample("berth_releases_total", &[("end", "rolled_back")], f64::from(releases.failed));
+    text.family("berth_release_refused", "gauge", "1 while the followed document cannot be released in place.");
+    text.sample("berth_release_refused", &[], f64::from(u8::from(releases.refused.is_some())));
+    text.family("berth_release_follow_failed", "gauge", "1 if the followed document could not be read, or is invalid.");
+    text.sample("berth_release_follow_failed", &[], f64::from(u8::from(releases.follow_error.is_some())));
+    text.family(
+        "berth_release_waits",
+        "gauge",
+        "1 for what the next release waits for; no sample while there is none.",
+    );
+    if let Some(next) = &releases.next {
+        text.sample("berth_release_waits", &[("for", next.waits_for.word())], 1.0);
+    }
+    if let Some(gap) = releases.last.as_ref().and_then(|last| last.gap_seconds) {
+        text.family("berth_release_gap_seconds", "gauge", "How long no container took requests in the last release.");
+        text.sample("berth_release_gap_seconds", &[], gap);
     }
 }
 
@@ -187,7 +212,10 @@ mod tests {
 
     use super::*;
     use crate::message::job::JobKind;
-    use crate::view::{HookState, HookView, PhaseView, StepName, TargetStage, TargetView, TransitionName};
+    use crate::view::{
+        GateStage, HookState, HookView, LastReleaseView, NextReleaseView, PhaseView, ReleasesView, StepName,
+        TargetStage, TargetView, TransitionName,
+    };
 
     #[test]
     fn a_boot_on_the_way_shows_its_steps() {
@@ -212,6 +240,7 @@ mod tests {
             # TYPE berth_phase gauge
             berth_phase{phase="boot"} 1
             berth_phase{phase="serve"} 0
+            berth_phase{phase="release"} 0
             berth_phase{phase="drain"} 0
             berth_phase{phase="warm"} 0
             berth_phase{phase="failing"} 0
@@ -308,6 +337,29 @@ mod tests {
         ] {
             assert!(text.lines().any(|line| line == sample), "{sample}\n{text}");
         }
+    }
+
+    #[test]
+    fn releases_are_counted_by_their_end() {
+        let next = NextReleaseView { waits_for: GateStage::Lock, ..NextReleaseView::default() };
+        let last = LastReleaseView { gap_seconds: Some(1.5), ..LastReleaseView::default() };
+        let releases =
+            ReleasesView { next: Some(next), last: Some(last), succeeded: 2, failed: 1, ..ReleasesView::default() };
+        let view = View { releases: Some(releases), ..View::default() };
+        let text = render(&Published { view, ..Published::default() });
+        let samples: Vec<&str> = text.lines().filter(|line| line.starts_with("berth_release")).collect();
+        assert_eq!(
+            samples,
+            [
+                "berth_releases_total{end=\"good\"} 2",
+                "berth_releases_total{end=\"rolled_back\"} 1",
+                "berth_release_refused 0",
+                "berth_release_follow_failed 0",
+                "berth_release_waits{for=\"lock\"} 1",
+                "berth_release_gap_seconds 1.5",
+            ]
+        );
+        assert!(!render(&Published::default()).contains("berth_release"));
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub use lifecycle::{HookResultName, HookState, HookView, LifecycleView, Transiti
 pub use phase::{PhaseName, PhaseView, Status};
 pub use read::read_json;
 pub use ready_reason::ReadyReason;
+pub use releases::{GateStage, LastReleaseView, NextReleaseView, RefusedReleaseView, ReleasesView};
 pub use steps::{StepName, StepState, StepView, WaitView};
 pub use targets::{TargetStage, TargetView};
 
@@ -36,6 +37,7 @@ mod phase;
 pub mod published;
 mod read;
 mod ready_reason;
+mod releases;
 mod steps;
 mod targets;
 pub mod timeline;
@@ -105,6 +107,8 @@ pub struct View {
     pub lifecycle: LifecycleView,
     /// The targets of this instance in the load balancer's target groups.
     pub targets: Vec<TargetView>,
+    /// The releases; null while nothing is followed.
+    pub releases: Option<ReleasesView>,
     /// The drain, once it has begun.
     pub drain: Option<DrainView>,
     /// Why the boot failed or the app is given up, once that is so.

@@ -14,6 +14,8 @@ pub enum PhaseName {
     Boot,
     /// The app runs.
     Serve,
+    /// The app runs, and its next version takes its place.
+    Release,
     /// On the way out.
     Drain,
     /// In a warm pool.

@@ -53,6 +53,8 @@ pub enum ReadyReason {
     RestartLimitReached,
     /// The app is restarted to get secrets that changed.
     RestartingForSecrets,
+    /// A release moves traffic to its container.
+    ReleaseMoves,
     /// The engine does not answer, or cannot do what it is asked.
     EngineUnavailable,
     /// The secrets cannot be fetched.
@@ -137,6 +139,7 @@ impl ReadyReason {
             Self::AppExited => "the app exited",
             Self::RestartLimitReached => "the app exited or failed its health check too often",
             Self::RestartingForSecrets => "restarting the app for rotated secrets",
+            Self::ReleaseMoves => "the app's next version takes its place",
             Self::EngineUnavailable => "the container engine is unavailable",
             Self::SecretsUnavailable => "the secrets cannot be fetched",
             Self::MetadataUnavailable => "the instance metadata cannot be read",

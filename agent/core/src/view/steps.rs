@@ -16,6 +16,8 @@ pub enum StepName {
     Identity,
     /// Boot: user-data, file and pointer are read and validated.
     Config,
+    /// Boot: with `follow`, which release of the document this instance runs.
+    Release,
     /// Boot: the endpoint moves to `listen`.
     Listen,
     /// Boot: the secrets are fetched.

@@ -10,6 +10,7 @@ fn place(phase: PhaseName) -> (u32, u32, &'static str) {
     match phase {
         PhaseName::Boot => (90, 110, ""),
         PhaseName::Serve => (370, 110, "good"),
+        PhaseName::Release => (640, 185, "good"),
         PhaseName::Drain => (640, 110, ""),
         PhaseName::Gone => (850, 110, ""),
         PhaseName::Warm => (90, 240, ""),
@@ -25,12 +26,14 @@ pub(super) fn svg() -> String {
     let mut picture = Picture::new(
         1000,
         "The phases of an instance's life",
-        "Boot leads to serve when the app is healthy, serve to drain at a notice, drain to gone. A failed boot or a lost app leads through \
+        "Boot leads to serve when the app is healthy, serve to release and back when the next version takes its place, \
+         serve to drain at a notice, drain to gone. A failed boot or a lost app leads through \
          failing to gone; a boot that is held waits in hold. In a warm pool, boot leads to warm and back.",
     );
     let phases = [
         PhaseName::Boot,
         PhaseName::Serve,
+        PhaseName::Release,
         PhaseName::Drain,
         PhaseName::Gone,
         PhaseName::Warm,
@@ -42,6 +45,9 @@ pub(super) fn svg() -> String {
     picture.arrow("M490,130 H639", "");
     picture.text(564, 104, "small middle", "notice, SIGTERM,");
     picture.text(564, 120, "small middle", "berth drain");
+    picture.arrow("M490,142 L639,197", "");
+    picture.arrow("M640,213 L478,151", "");
+    picture.text(654, 176, "small", "next version");
     picture.arrow("M760,130 H849", "");
     picture.text(804, 122, "small middle", &codes(&[Outcome::Done, Outcome::DrainCut]));
     picture.arrow("M150,110 C150,30 700,30 700,109", "");

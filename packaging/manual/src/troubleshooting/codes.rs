@@ -140,6 +140,39 @@ static GROUPS: &[Group] = &[
         ),
     ),
     group(
+        Service::S3.operation("GetObject"),
+        &["NoSuchKey"],
+        "The specified key does not exist.",
+        entry(
+            Section::Releases,
+            "`config=s3://…` names an object that does not exist, or the document of an earlier release was deleted from the board.",
+            "correct the name, or publish the config. An object below the board must not be deleted while instances may go back to its release.",
+            &["aws s3 ls s3://BUCKET/KEY"],
+        ),
+    ),
+    group(
+        Service::S3.operation("GetObject"),
+        &["NoSuchBucket"],
+        "The specified bucket does not exist",
+        entry(
+            Section::Releases,
+            "There is no such bucket in this partition of AWS, of any account.",
+            "correct the name in `config=s3://…` or `release.board`.",
+            &["aws s3 ls"],
+        ),
+    ),
+    group(
+        Service::S3.operation("GetObject"),
+        &["PermanentRedirect", "AuthorizationHeaderMalformed"],
+        "the bucket is in REGION: it must be in the region of the instance",
+        entry(
+            Section::Releases,
+            "The bucket is in another region. berth asks S3 in the region of the instance alone, so that a release does not depend on another one.",
+            "use a bucket in the region of the instance; replication can copy the documents, but not the locks of a board.",
+            &["aws s3api get-bucket-location --bucket BUCKET"],
+        ),
+    ),
+    group(
         Service::AutoScaling.operation("DescribeLifecycleHooks"),
         &["ValidationError"],
         "AutoScalingGroup name not found - …",
@@ -168,7 +201,7 @@ pub(super) fn codes() -> Vec<Row> {
         let (operation, code, message) = (group.operation, code.to_owned(), group.message.to_owned());
         let error = match DENIED.contains(&code.as_str()) {
             true => AwsError::Denied { operation, code, message },
-            false => AwsError::Failed { operation, status: StatusCode::BAD_REQUEST, code, message },
+            false => AwsError::Failed { operation, status: status_of(&code), code, message },
         };
         Row::new(Some(error.class()), &error, group.advice)
     };
@@ -177,6 +210,15 @@ pub(super) fn codes() -> Vec<Row> {
         Some(Row { also, ..row(group, first) })
     };
     GROUPS.iter().filter_map(first).collect()
+}
+
+/// The status that comes with a code: 400, but for S3.
+fn status_of(code: &str) -> StatusCode {
+    match code {
+        "NoSuchBucket" | "NoSuchKey" => StatusCode::NOT_FOUND,
+        "PermanentRedirect" => StatusCode::MOVED_PERMANENTLY,
+        _ => StatusCode::BAD_REQUEST,
+    }
 }
 
 #[cfg(test)]

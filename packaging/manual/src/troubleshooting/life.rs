@@ -50,6 +50,7 @@ fn section(reason: ReadyReason) -> Option<Section> {
         | ReadyReason::StartingApp
         | ReadyReason::Healthy
         | ReadyReason::RestartingForSecrets
+        | ReadyReason::ReleaseMoves
         | ReadyReason::Standby
         | ReadyReason::Warm
         | ReadyReason::Terminating

@@ -20,6 +20,7 @@ mod life;
 mod metadata;
 mod network;
 mod refused;
+mod releases;
 mod secrets;
 
 /// Where an error belongs, in the order of the page: what is asked for first comes first.
@@ -37,6 +38,7 @@ enum Section {
     Health,
     Group,
     LoadBalancer,
+    Releases,
     Block,
     Agent,
 }
@@ -120,7 +122,7 @@ macro_rules! rows {
 use rows;
 
 impl Section {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Config,
         Self::Metadata,
         Self::Denied,
@@ -133,6 +135,7 @@ impl Section {
         Self::Health,
         Self::Group,
         Self::LoadBalancer,
+        Self::Releases,
         Self::Block,
         Self::Agent,
     ];
@@ -151,6 +154,7 @@ impl Section {
             Self::Health => "The app does not become healthy",
             Self::Group => "The Auto Scaling group and its hooks",
             Self::LoadBalancer => "The load balancer and its target groups",
+            Self::Releases => "Releases, and the bucket that they are in",
             Self::Block => "`imds=block`",
             Self::Agent => "The agent and its commands",
         }
@@ -186,6 +190,9 @@ fn all() -> Vec<Row> {
         life::probes(),
         group::hooks(),
         group::membership(),
+        releases::objects(),
+        releases::releases(),
+        releases::kept(),
         block::block(),
         block::filter(),
         agent::config(),

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 mod answers;
 mod models;
 mod refusals;
+mod s3;
 mod target_groups;
 
 /// What boto3 made of each answer.
@@ -30,6 +31,24 @@ fn is_now(value: &Value) {
 fn output(answer: &Value) -> &Value {
     assert_eq!(answer["status"], 200, "{answer}");
     &answer["output"]
+}
+
+/// One good call of each operation of S3, and of STS.
+fn one_of_each_of_s3(world: &World) -> Vec<Value> {
+    world.s3.create("fleet");
+    let object = |more: Value| {
+        let mut parameters = json!({ "Bucket": "fleet", "Key": "a b/c:d+é" });
+        parameters.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        parameters
+    };
+    vec![
+        call("s3", "PutObject", &object(json!({ "Body": "open sesame", "Metadata": { "berth-previous": "1" } }))),
+        call("s3", "GetObject", &object(json!({}))),
+        call("s3", "ListObjectsV2", &json!({ "Bucket": "fleet", "Prefix": "a " })),
+        call("s3", "GetObject", &json!({ "Bucket": "fleet", "Key": "none" })),
+        call("s3", "DeleteObject", &object(json!({}))),
+        call("sts", "GetCallerIdentity", &json!({})),
+    ]
 }
 
 /// One good call of each service.

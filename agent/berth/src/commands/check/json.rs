@@ -3,7 +3,7 @@
 use berth_config::{Code, Config, ConfigError, ConfigErrors, Layers, Position};
 use serde_json::{Map, Value, json};
 
-use super::{has_image, health, notes, secrets, targets};
+use super::{has_image, health, notes, release, secrets, targets};
 
 /// A config that would run.
 pub(super) fn of(layers: &Layers, config: &Config, warnings: &ConfigErrors) -> String {
@@ -27,6 +27,7 @@ pub(super) fn of(layers: &Layers, config: &Config, warnings: &ConfigErrors) -> S
         "env": config.env.keys().collect::<Vec<_>>(),
         "listen": config.listen,
         "config": layers.pointer_name(),
+        "release": release::json(config),
         "notes": notes(layers),
         "errors": [],
         "warnings": all(warnings),

@@ -17,6 +17,7 @@ use crate::cli::{CheckArgs, Global};
 use crate::io::{ConfigSources, config_sources};
 
 mod json;
+mod release;
 mod text;
 
 /// How the result is printed.
@@ -100,7 +101,7 @@ pub(super) fn note_layers(sources: &ConfigSources, layers: &Layers) {
 }
 
 /// The bytes of a file, or with `-` of standard input.
-fn read(file: &Path) -> Result<Vec<u8>, String> {
+pub(super) fn read(file: &Path) -> Result<Vec<u8>, String> {
     let read = if file == Path::new("-") {
         if stdin().is_terminal() {
             super::note("reads a config from standard input: type it and end it with Ctrl-D, or name a FILE");

@@ -109,6 +109,30 @@ fn what_a_pointer_will_add_is_not_missed() {
 }
 
 #[test]
+fn how_a_change_of_the_document_is_released_is_printed() {
+    shows(
+        "-",
+        "berth config=s3://prod-berth/api follow=15s release.board=s3://prod-berth/board\n",
+        expect![[r#"
+            image      given by s3://prod-berth/api
+            health     the image's HEALTHCHECK, else healthy once it has run for 5s; every 5s, 2s to answer, unhealthy after 3 failures, healthy within 2m of the start
+            readiness  http://0.0.0.0:9911/ready
+            release    looks every 15s, moves by readiness unless s3://prod-berth/api says otherwise: the instance is out of the load balancer from 503 until the new container is healthy, and takes a lock
+            note       more keys come from s3://prod-berth/api, which is not read here
+
+            config         s3://prod-berth/api    stdin line 1 column 7
+            follow         15s                    stdin line 1 column 34
+            release.board  s3://prod-berth/board  stdin line 1 column 45"#]],
+    );
+    let json = printed("-", "berth config=ssm:/x follow=15s release.move=restart", Print::Json);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["release"]["follow"], &json["release"]["move"]), (&"15s".into(), &"restart".into()));
+    // A document of its own follows nothing.
+    let alone = printed("document.toml", "image = 'x:1'\nfollow = '15s'\nrelease.move = 'restart'\n", Print::Text);
+    assert!(alone.starts_with("document.toml line 2 column 1: `follow`: needs `config=`"), "{alone}");
+}
+
+#[test]
 fn every_key_is_in_the_table_with_its_default_if_all_are_asked_for() {
     assert!(!printed("-", "berth image=x:1", Print::Text).contains("  default"));
     let output = printed("-", "berth image=x:1", Print::All);
@@ -233,6 +257,7 @@ fn json_says_the_same() {
           "ports": [
             "80 -> 80/tcp"
           ],
+          "release": null,
           "secrets": [],
           "targets": [],
           "version": "1",

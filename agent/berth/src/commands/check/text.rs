@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use berth_config::{Config, Layers, Row};
 
-use super::{health, image, notes, rhythm, secrets, targets};
+use super::{health, image, notes, release, rhythm, secrets, targets};
 
 /// What would run, line by line, and below it the keys that are set; with `all` also those with their default.
 pub(super) fn of(layers: &Layers, config: &Config, all: bool) -> String {
@@ -20,6 +20,7 @@ pub(super) fn of(layers: &Layers, config: &Config, all: bool) -> String {
         lines.push(("env", config.env.keys().map(String::as_str).collect::<Vec<_>>().join(", ")));
     }
     lines.push(("readiness", format!("http://{}/ready", config.listen)));
+    lines.extend(release::line(layers, config).map(|line| ("release", line)));
     lines.extend(notes(layers).into_iter().map(|note| ("note", note)));
 
     let mut text = String::new();

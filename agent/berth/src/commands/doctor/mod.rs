@@ -182,7 +182,7 @@ async fn configure(
     if let Some(pointer) = layers.pointer() {
         match within(config_sources::follow(&mut layers, aws)).await {
             None => checks.push(no_answer("pointer", &pointer.to_string())),
-            Some(Ok(())) => checks.push(Finding::ok("pointer", pointer.to_string())),
+            Some(Ok(_)) => checks.push(Finding::ok("pointer", pointer.to_string())),
             Some(Err(error)) => {
                 checks.push(refused_pointer(&layers, &error, scope));
                 return None;
@@ -215,6 +215,7 @@ fn refused_pointer(layers: &Layers, error: &JobError, scope: &ArnScope) -> Findi
     let allowing = |action| policy.as_ref().and_then(|policy| policy.allowing(action));
     let action = match layers.pointer() {
         Some(berth_config::Pointer::Ssm(_)) => "ssm:GetParameters",
+        Some(berth_config::Pointer::S3 { .. }) => "s3:GetObject",
         _ => "secretsmanager:GetSecretValue",
     };
     Finding::refused("pointer", "config", error, allowing(action))

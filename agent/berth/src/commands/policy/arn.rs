@@ -65,6 +65,11 @@ impl ArnBuilder {
         Some(self.of("ssm", None, None, &format!("parameter/{path}")))
     }
 
+    /// An object of S3, whose ARN names neither region nor account.
+    pub(super) fn object(&self, bucket: &str, key: &str) -> String {
+        self.of("s3", Some(""), Some(""), &format!("{bucket}/{key}"))
+    }
+
     pub(super) fn repository(&self, image: &ImageRef) -> String {
         let region = registry_region(&image.registry);
         let account = region.and(image.registry.get(..12));

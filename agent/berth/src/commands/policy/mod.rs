@@ -3,7 +3,7 @@
 //! The actions are the adapters' own operations, so a call and its permission have one name. The policy has a statement if an agent
 //! with this config may make its call: in a boot, in a drain, after a failed boot, or when the app cannot be kept running.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
 use berth_config::{Config, Layers, RegistryAuth, SecretRef, SecretValue};
@@ -19,8 +19,10 @@ use crate::io::config_sources;
 
 use arn::ArnBuilder;
 pub use arn::ArnScope;
+use releases::Reader;
 
 mod arn;
+mod releases;
 
 /// A policy document.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -39,6 +41,9 @@ pub struct Statement {
     effect: &'static str,
     action: Vec<String>,
     resource: Vec<String>,
+    /// Under which conditions, by operator and key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    condition: Option<BTreeMap<&'static str, BTreeMap<&'static str, Vec<String>>>>,
 }
 
 /// The whole command.
@@ -62,7 +67,12 @@ pub async fn main(global: &Global, args: &PolicyArgs) -> ExitCode {
     match validated {
         Err(errors) => super::failed(Outcome::Usage, &errors.to_string()),
         Ok(config) => {
-            super::say(&Policy::of(&layers, &config, &scope).to_json());
+            let policy = if args.publisher {
+                Policy::of_publisher(&layers, &config, &scope)
+            } else {
+                Policy::of(&layers, &config, &scope)
+            };
+            super::say(&policy.to_json());
             for note in notes(&layers, &config, pointer_is_read) {
                 super::note(&note);
             }
@@ -111,7 +121,7 @@ impl Policy {
         let mut allow = |sid, action: &[Operation], resource: Vec<String>| {
             if !resource.is_empty() {
                 let action = action.iter().map(ToString::to_string).collect();
-                statement.push(Statement { sid, effect: "Allow", action, resource });
+                statement.push(Statement { sid, effect: "Allow", action, resource, condition: None });
             }
         };
         let any = || vec!["*".to_owned()];
@@ -150,7 +160,14 @@ impl Policy {
         allow("BerthTargetHealth", &health, in_target_groups);
 
         statement.extend(logs(config, &arn));
+        statement.extend(releases::statements(Reader::Instance, layers, config, &arn));
         Self { version: "2012-10-17", statement }
+    }
+
+    /// The permissions of a publisher of this config's document.
+    pub fn of_publisher(layers: &Layers, config: &Config, scope: &ArnScope) -> Self {
+        let arn = ArnBuilder::new(config, &[], scope);
+        Self { version: "2012-10-17", statement: releases::statements(Reader::Publisher, layers, config, &arn) }
     }
 
     /// The policy document as JSON.
@@ -188,6 +205,7 @@ fn logs(config: &Config, arn: &ArnBuilder) -> Option<Statement> {
         effect: "Allow",
         action: actions.iter().take(if creates { 3 } else { 2 }).map(|&action| action.to_owned()).collect(),
         resource: vec![resource],
+        condition: None,
     })
 }
 
@@ -199,7 +217,7 @@ fn references(layers: &Layers, config: &Config) -> Vec<SecretRef> {
     };
     let all =
         config.secrets.iter().chain(config.secret.values().flat_map(SecretValue::references)).chain(login).cloned();
-    all.chain(layers.pointer().map(|pointer| pointer.secret_ref())).collect()
+    all.chain(layers.pointer().and_then(|pointer| pointer.secret_ref())).collect()
 }
 
 fn distinct(arns: BTreeSet<String>) -> Vec<String> {

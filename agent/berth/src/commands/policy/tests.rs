@@ -17,9 +17,10 @@ fn policy(line: &str, scope: &ArnScope) -> Policy {
 #[track_caller]
 fn shows(line: &str, scope: &ArnScope, expected: Expect) {
     let lines = policy(line, scope).statement.into_iter().map(|statement| {
-        let Statement { sid, effect, action, resource } = statement;
+        let Statement { sid, effect, action, resource, condition } = statement;
         assert_eq!(effect, "Allow");
-        format!("{sid} {}\n    {}\n", action.join(" "), resource.join("\n    "))
+        let condition = condition.map(|condition| format!("    if {condition:?}\n")).unwrap_or_default();
+        format!("{sid} {}\n    {}\n{condition}", action.join(" "), resource.join("\n    "))
     });
     expected.assert_eq(&lines.collect::<String>());
 }
@@ -250,4 +251,165 @@ fn the_engine_s_own_calls_are_in_it() {
                 arn:aws:logs:eu-west-1:123456789012:log-group:/api:*
         "#]],
     );
+}
+
+const FOLLOWED: &str = "berth image=x:1 port=0:80 target_groups=arn:aws:elasticloadbalancing:us-east-2:123456789012:targetgroup/web/73e2d6bc24d8a067 \
+                        config=s3://conf/web follow=15s release.board=s3://state/web/board";
+
+#[test]
+fn an_instance_reads_the_document_and_the_board_and_writes_what_is_its_own() {
+    let all = policy(FOLLOWED, &HERE());
+    let of_s3 =
+        all.statement.into_iter().filter(|statement| statement.action.iter().any(|action| action.starts_with("s3:")));
+    expect![[r#"
+        [
+          {
+            "Sid": "BerthDocument",
+            "Effect": "Allow",
+            "Action": [
+              "s3:GetObject"
+            ],
+            "Resource": [
+              "arn:aws:s3:::conf/web"
+            ]
+          },
+          {
+            "Sid": "BerthBoardRead",
+            "Effect": "Allow",
+            "Action": [
+              "s3:GetObject"
+            ],
+            "Resource": [
+              "arn:aws:s3:::state/web/board/*/document",
+              "arn:aws:s3:::state/web/board/locks/*"
+            ]
+          },
+          {
+            "Sid": "BerthBoardLocks",
+            "Effect": "Allow",
+            "Action": [
+              "s3:PutObject",
+              "s3:DeleteObject"
+            ],
+            "Resource": [
+              "arn:aws:s3:::state/web/board/locks/*"
+            ]
+          },
+          {
+            "Sid": "BerthBoardOwn",
+            "Effect": "Allow",
+            "Action": [
+              "s3:PutObject"
+            ],
+            "Resource": [
+              "arn:aws:s3:::state/web/board/*/ok/${aws:userid}",
+              "arn:aws:s3:::state/web/board/*/bad/${aws:userid}",
+              "arn:aws:s3:::state/web/board/*/begun/${aws:userid}"
+            ]
+          },
+          {
+            "Sid": "BerthBoardMark",
+            "Effect": "Allow",
+            "Action": [
+              "s3:DeleteObject"
+            ],
+            "Resource": [
+              "arn:aws:s3:::state/web/board/*/begun/${aws:userid}"
+            ]
+          },
+          {
+            "Sid": "BerthBoardList",
+            "Effect": "Allow",
+            "Action": [
+              "s3:ListBucket"
+            ],
+            "Resource": [
+              "arn:aws:s3:::state"
+            ],
+            "Condition": {
+              "StringLike": {
+                "s3:prefix": [
+                  "web/board/*"
+                ]
+              }
+            }
+          }
+        ]
+    "#]]
+    .assert_eq(&json(&of_s3.collect::<Vec<_>>()));
+}
+
+#[test]
+fn a_publisher_writes_the_document_its_copies_and_what_halts_them() {
+    let mut layers = Layers::new();
+    layers.add_user_data(FOLLOWED.as_bytes());
+    let config = check::resolve_offline(&layers).unwrap();
+    expect![[r#"
+        {
+          "Version": "2012-10-17",
+          "Statement": [
+            {
+              "Sid": "BerthDocument",
+              "Effect": "Allow",
+              "Action": [
+                "s3:GetObject",
+                "s3:PutObject"
+              ],
+              "Resource": [
+                "arn:aws:s3:::conf/web"
+              ]
+            },
+            {
+              "Sid": "BerthBoardRead",
+              "Effect": "Allow",
+              "Action": [
+                "s3:GetObject"
+              ],
+              "Resource": [
+                "arn:aws:s3:::state/web/board/*"
+              ]
+            },
+            {
+              "Sid": "BerthBoardPublish",
+              "Effect": "Allow",
+              "Action": [
+                "s3:PutObject"
+              ],
+              "Resource": [
+                "arn:aws:s3:::state/web/board/*/document",
+                "arn:aws:s3:::state/web/board/*/halt",
+                "arn:aws:s3:::state/web/board/*/resume-*"
+              ]
+            },
+            {
+              "Sid": "BerthBoardResume",
+              "Effect": "Allow",
+              "Action": [
+                "s3:DeleteObject"
+              ],
+              "Resource": [
+                "arn:aws:s3:::state/web/board/*/halt"
+              ]
+            },
+            {
+              "Sid": "BerthBoardList",
+              "Effect": "Allow",
+              "Action": [
+                "s3:ListBucket"
+              ],
+              "Resource": [
+                "arn:aws:s3:::state"
+              ],
+              "Condition": {
+                "StringLike": {
+                  "s3:prefix": [
+                    "web/board/*"
+                  ]
+                }
+              }
+            }
+          ]
+        }
+    "#]]
+    .assert_eq(&Policy::of_publisher(&layers, &config, &HERE()).to_json());
 }

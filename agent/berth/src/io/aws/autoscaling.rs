@@ -85,6 +85,20 @@ pub async fn describe_group(aws: &Aws, group: &str, instance_id: &str) -> Result
     Ok(GroupFacts { target_groups, launching: count(launching.count()), before: count(before) })
 }
 
+/// The instances of a group that are in service; none if there is no such group.
+pub async fn in_service(aws: &Aws, group: &str) -> Result<Option<Vec<String>>, AwsError> {
+    let answer = aws.call(DESCRIBE_GROUPS, None, |config| {
+        Client::new(config).describe_auto_scaling_groups().auto_scaling_group_names(group).send()
+    });
+    let groups = answer.await?.auto_scaling_groups.ok_or(AwsError::Unreadable { operation: DESCRIBE_GROUPS })?;
+    let found = groups.into_iter().find(|one| one.auto_scaling_group_name() == Some(group));
+    let serves = |instance: &&Instance| instance.lifecycle_state().is_some_and(|state| state.as_str() == "InService");
+    let ids = |instances: &[Instance]| {
+        instances.iter().filter(serves).filter_map(|one| one.instance_id().map(str::to_owned)).collect()
+    };
+    Ok(found.map(|group| ids(group.instances())))
+}
+
 /// All hooks of a group, in the order returned.
 pub async fn hooks(aws: &Aws, group: &str) -> Result<Vec<GroupHook>, AwsError> {
     let answer = aws.call(DESCRIBE_HOOKS, None, |config| {

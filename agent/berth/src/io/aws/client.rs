@@ -173,12 +173,28 @@ impl Aws {
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
     {
+        self.call_dated(operation, region, send).await.map(|(answer, _)| answer)
+    }
+
+    /// The same, with the moment of the answer by the clock of the service; by this host's, corrected, if the service did not say.
+    pub async fn call_dated<T, E, F>(
+        &self,
+        operation: Operation,
+        region: Option<&str>,
+        send: impl FnOnce(&SdkConfig) -> F,
+    ) -> Result<(T, DateTime), AwsError>
+    where
+        F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+        E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+    {
         let region = region.map(str::to_owned).or_else(|| self.region()).ok_or(AwsError::NoRegion { operation })?;
         let endpoint = self.url(operation, &region).await?;
         let signed_with = self.clock.ahead();
-        let config = self.config(operation, region, endpoint);
+        let exchange = Exchange::new(self.http.clone(), Some(operation));
+        let date = exchange.date();
+        let config = self.config(exchange, region, endpoint);
         match send(&config).await {
-            Ok(answer) => Ok(answer),
+            Ok(answer) => Ok((answer, date.get().unwrap_or_else(|| self.now()))),
             Err(error) => {
                 let refusal = AwsError::from_sdk(operation, &error);
                 Err(self.learn(refusal, error.raw_response(), signed_with))
@@ -187,11 +203,11 @@ impl Aws {
     }
 
     /// The one configuration of all clients.
-    fn config(&self, operation: Operation, region: String, endpoint: String) -> SdkConfig {
+    fn config(&self, exchange: Exchange, region: String, endpoint: String) -> SdkConfig {
         let identities = self.identities.read().unwrap_or_else(PoisonError::into_inner).clone();
         SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
-            .http_client(Exchange::new(self.http.clone(), Some(operation)))
+            .http_client(exchange)
             .retry_config(RetryConfig::disabled())
             .disable_clock_skew_correction(true)
             // It would measure the upload, which it does not see: [`exchange`] sends the request as a whole. A service that takes more than five
@@ -204,6 +220,16 @@ impl Aws {
             .region(Region::new(region))
             .endpoint_url(endpoint)
             .build()
+    }
+
+    /// Now, by the clock of the services as far as it is known.
+    pub fn now(&self) -> DateTime {
+        DateTime::from(self.clock.now())
+    }
+
+    /// Whether the environment names the endpoint of a service.
+    pub(super) fn names_endpoint(&self, service: Service) -> bool {
+        self.endpoints.of(service).is_some()
     }
 
     /// The credentials that sign the calls.

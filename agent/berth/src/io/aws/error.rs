@@ -250,6 +250,11 @@ const TRANSIENT: &[&str] = &[
     "InternalServerError",
     "InternalServiceError",
     "InternalServiceErrorException",
+    // S3: another conditional write of the object was in progress.
+    "ConditionalRequestConflict",
+    "OperationAborted",
+    // S3: a new bucket, whose name is not known everywhere yet.
+    "TemporaryRedirect",
     "ResourceContention",
     "ServerException",
     "ServiceUnavailable",

@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::{
@@ -11,12 +11,15 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::DateTime;
 use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::date_time::Format;
 use bytes::Bytes;
-use http::StatusCode;
+use http::{Response, StatusCode};
 use http_body_util::Full;
 
-use super::service::Operation;
+use super::s3;
+use super::service::{Operation, Service};
 use crate::io::http::{Http, HttpError, close_after};
 
 /// For one call, from the connection to the last byte of the response.
@@ -30,6 +33,18 @@ pub(super) struct Exchange {
     http: Http,
     /// None is a call of a source of credentials.
     operation: Option<Operation>,
+    date: AnswerDate,
+}
+
+/// The `Date` of the answer, which the SDK does not hand on. Clones are of the same call.
+#[derive(Clone, Debug, Default)]
+pub(super) struct AnswerDate(Arc<OnceLock<DateTime>>);
+
+impl AnswerDate {
+    /// None if there was no answer, or none with a date.
+    pub(super) fn get(&self) -> Option<DateTime> {
+        self.0.get().copied()
+    }
 }
 
 /// Why there is no response for the SDK. It is carried in the SDK's error.
@@ -55,7 +70,11 @@ impl StdError for Unanswered {}
 
 impl Exchange {
     pub(super) fn new(http: Http, operation: Option<Operation>) -> Self {
-        Self { http, operation }
+        Self { http, operation, date: AnswerDate::default() }
+    }
+
+    pub(super) fn date(&self) -> AnswerDate {
+        self.date.clone()
     }
 
     async fn send(self, request: HttpRequest) -> Result<HttpResponse, Unanswered> {
@@ -67,11 +86,16 @@ impl Exchange {
         }
         let answer = self.http.send(request, TIMEOUT, MAX_BODY).await;
         let answer = answer.map_err(|error| Unanswered::Http(Arc::new(error)))?;
+        let date = answer.headers().get(http::header::DATE).and_then(|date| date.to_str().ok());
+        if let Some(date) = date.and_then(|date| DateTime::from_str(date, Format::HttpDate).ok()) {
+            let _ = self.date.0.set(date);
+        }
+        let good = self.operation.map_or(StatusCode::OK, Operation::good_status);
         match answer.status() {
-            StatusCode::OK if !self.operation.is_none_or(|operation| operation.is_answered_by(answer.body())) => {
+            status if status == good && !self.operation.is_none_or(|operation| operation.is_answered_by(&answer)) => {
                 return Err(Unanswered::Unreadable);
             }
-            status if status.is_success() && status != StatusCode::OK => return Err(Unanswered::Status(status)),
+            status if status.is_success() && status != good => return Err(Unanswered::Status(status)),
             _ => {}
         }
         HttpResponse::try_from(answer.map(SdkBody::from)).map_err(|_| Unanswered::Unreadable)
@@ -94,10 +118,20 @@ impl HttpConnector for Exchange {
 }
 
 impl Operation {
+    /// The status of its result. S3 has another one for a deletion.
+    fn good_status(self) -> StatusCode {
+        if self == s3::DELETE { StatusCode::NO_CONTENT } else { StatusCode::OK }
+    }
+
     /// Whether a body may be the response to this operation. For an operation without a result, such as `CompleteLifecycleAction`, the SDK accepts any
     /// body: a login page would count as a completed hook.
-    fn is_answered_by(self, body: &[u8]) -> bool {
-        let body = body.trim_ascii_start();
+    fn is_answered_by(self, answer: &Response<Bytes>) -> bool {
+        let body = answer.body().trim_ascii_start();
+        // What an object holds can be anything, and so can the body of a page: the head says that S3 answered.
+        if self.service == Service::S3 {
+            // The second is the name that the other services have for it.
+            return ["x-amz-request-id", "x-amzn-requestid"].iter().any(|name| answer.headers().contains_key(*name));
+        }
         if !self.service.answers_xml() {
             return body.starts_with(b"{");
         }

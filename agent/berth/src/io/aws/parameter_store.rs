@@ -6,13 +6,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ssm::Client;
+use aws_sdk_ssm::operation::get_parameters::GetParametersOutput;
 use aws_sdk_ssm::types::Parameter;
+use aws_smithy_types::DateTime;
 use berth_config::Arn;
 use berth_core::message::error::{ErrorClass, JobError};
 use futures_util::future::join_all;
 
 use crate::io::aws::client::Aws;
+use crate::io::aws::error::AwsError;
 use crate::io::aws::secret_error::SecretError;
+use crate::io::aws::secrets::versioned::{self, Versioned};
 use crate::io::aws::service::{Operation, Service};
 use crate::io::secret::Secret;
 
@@ -49,30 +53,51 @@ pub async fn fetch(aws: &Aws, names: BTreeSet<String>) -> Results {
     join_all(calls).await.into_iter().flatten().collect()
 }
 
+/// One parameter with its version. A secret that is named as a parameter has no version here.
+pub async fn fetch_versioned(aws: &Aws, name: &str) -> Result<Versioned, JobError> {
+    let region = Arn::parse(name).map(|arn| arn.region);
+    let (mut answer, now) = call(aws, &[name.to_owned()], region).await?;
+    let parameter = take(&mut answer, name)?;
+    let (version, age) = (parameter.version, versioned::age(parameter.last_modified_date, now));
+    let version = (version > 0).then(|| version.to_string());
+    Ok(Versioned { value: value(parameter)?, version, age })
+}
+
 async fn fetch_batch(aws: &Aws, names: &[String], region: Option<&str>) -> Results {
-    let answer = aws.call(GET, region, |config| {
-        Client::new(config).get_parameters().set_names(Some(names.to_vec())).with_decryption(true).send()
-    });
-    let answer = match answer.await {
-        Ok(answer) => answer,
+    let mut answer = match call(aws, names, region).await {
+        Ok((answer, _)) => answer,
         Err(error) => {
             let error = JobError::from(error);
             return names.iter().map(|name| (name.clone(), Err(error.clone()))).collect();
         }
     };
-    let invalid_parameters = answer.invalid_parameters.unwrap_or_default();
-    let mut parameters = answer.parameters.unwrap_or_default();
-    let value = |parameter: Parameter| parameter.value.map(Secret::new).ok_or_else(no_value);
-    let mut find = |name: &String| match parameters.iter().position(|parameter| is(parameter, name)) {
-        Some(at) => value(parameters.swap_remove(at)),
-        None if invalid_parameters.iter().any(|invalid| !invalid.is_empty() && name.ends_with(invalid)) => {
-            Err(SecretError::NoParameter.into())
-        }
-        // AWS omits no name and returns no other: something between did.
-        None => Err(no_value()),
-    };
     // From the last to the first, so that `name:1` is found before `name`, which a value without a selector would fit too.
-    names.iter().rev().map(|name| (name.clone(), find(name))).collect()
+    names.iter().rev().map(|name| (name.clone(), take(&mut answer, name).and_then(value))).collect()
+}
+
+async fn call(aws: &Aws, names: &[String], region: Option<&str>) -> Result<(GetParametersOutput, DateTime), AwsError> {
+    let answer = aws.call_dated(GET, region, |config| {
+        Client::new(config).get_parameters().set_names(Some(names.to_vec())).with_decryption(true).send()
+    });
+    answer.await
+}
+
+/// Takes a parameter out of an answer.
+fn take(answer: &mut GetParametersOutput, name: &str) -> Result<Parameter, JobError> {
+    let parameters = answer.parameters.get_or_insert_default();
+    if let Some(at) = parameters.iter().position(|parameter| is(parameter, name)) {
+        return Ok(parameters.swap_remove(at));
+    }
+    let is_invalid = |invalid: &String| !invalid.is_empty() && name.ends_with(invalid.as_str());
+    match answer.invalid_parameters().iter().any(is_invalid) {
+        true => Err(SecretError::NoParameter.into()),
+        // AWS omits no name and returns no other: something between did.
+        false => Err(no_value()),
+    }
+}
+
+fn value(parameter: Parameter) -> Result<Secret, JobError> {
+    parameter.value.map(Secret::new).ok_or_else(no_value)
 }
 
 fn no_value() -> JobError {

@@ -11,6 +11,7 @@ use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueOutput;
 use aws_sdk_secretsmanager::primitives::Blob;
 use aws_sdk_secretsmanager::types::{ApiErrorType, SecretValueEntry};
+use aws_smithy_types::DateTime;
 use berth_config::Arn;
 use berth_core::message::error::{ErrorClass, JobError};
 use futures_util::future::join_all;
@@ -19,6 +20,7 @@ use http::StatusCode;
 use crate::io::aws::client::Aws;
 use crate::io::aws::error::AwsError;
 use crate::io::aws::secret_error::SecretError;
+use crate::io::aws::secrets::versioned::{self, Versioned};
 use crate::io::aws::service::{Operation, Service};
 use crate::io::secret::Secret;
 
@@ -44,6 +46,8 @@ struct FetchedSecret {
     name: String,
     version_id: Option<String>,
     version_stages: Option<Vec<String>>,
+    /// When this version was created.
+    created: Option<DateTime>,
     value: Option<Secret>,
 }
 
@@ -54,6 +58,7 @@ impl From<GetSecretValueOutput> for FetchedSecret {
             name: output.name.unwrap_or_default(),
             version_id: output.version_id,
             version_stages: output.version_stages,
+            created: output.created_date,
             value: value(output.secret_string, output.secret_binary),
         }
     }
@@ -66,6 +71,7 @@ impl From<SecretValueEntry> for FetchedSecret {
             name: output.name.unwrap_or_default(),
             version_id: output.version_id,
             version_stages: output.version_stages,
+            created: output.created_date,
             value: value(output.secret_string, output.secret_binary),
         }
     }
@@ -198,20 +204,32 @@ async fn call_batch(
 
 async fn fetch_singly(aws: &Aws, wanted: Vec<SecretVersion>) -> Results {
     let asked = wanted.into_iter().map(async |wanted| {
-        let answer = aws.call(GET, wanted.region(), |config| {
-            let SecretVersion { id, version_stage, version_id } = wanted.clone();
-            let request = Client::new(config).get_secret_value().secret_id(id);
-            request.set_version_stage(version_stage).set_version_id(version_id).send()
-        });
-        let value = match answer.await.map(FetchedSecret::from) {
-            Ok(value) if wanted.is(&value) => value.into_secret(GET),
-            // AWS returns no other secret than the requested one: something between did.
-            Ok(_) => Err(JobError::new(ErrorClass::Transient, format!("{GET} returned another secret or version"))),
-            Err(error) => Err(JobError::from(error)),
-        };
+        let value = get(aws, &wanted).await.and_then(|(fetched, _)| fetched.into_secret(GET));
         (wanted, value)
     });
     join_all(asked).await.into_iter().collect()
+}
+
+/// One secret with the id of its version, and the age of that.
+pub async fn fetch_versioned(aws: &Aws, wanted: SecretVersion) -> Result<Versioned, JobError> {
+    let (fetched, now) = get(aws, &wanted).await?;
+    let (version, age) = (fetched.version_id.clone(), versioned::age(fetched.created, now));
+    Ok(Versioned { value: fetched.into_secret(GET)?, version, age })
+}
+
+async fn get(aws: &Aws, wanted: &SecretVersion) -> Result<(FetchedSecret, DateTime), JobError> {
+    let answer = aws.call_dated(GET, wanted.region(), |config| {
+        let SecretVersion { id, version_stage, version_id } = wanted.clone();
+        let request = Client::new(config).get_secret_value().secret_id(id);
+        request.set_version_stage(version_stage).set_version_id(version_id).send()
+    });
+    let (answer, now) = answer.await?;
+    let fetched = FetchedSecret::from(answer);
+    if !wanted.is(&fetched) {
+        // AWS returns no other secret than the requested one: something between did.
+        return Err(JobError::new(ErrorClass::Transient, format!("{GET} returned another secret or version")));
+    }
+    Ok((fetched, now))
 }
 
 impl FetchedSecret {

@@ -15,6 +15,10 @@ pub enum Service {
     AutoScaling,
     /// Elastic Load Balancing, of which only the version with target groups
     LoadBalancing,
+    /// Amazon S3
+    S3,
+    /// AWS Security Token Service
+    Sts,
 }
 
 /// One operation of a service, by its name in the API.
@@ -28,7 +32,8 @@ pub struct Operation {
 
 impl Service {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::SecretsManager, Self::Ssm, Self::Ecr, Self::AutoScaling, Self::LoadBalancing];
+    pub const ALL: [Self; 7] =
+        [Self::SecretsManager, Self::Ssm, Self::Ecr, Self::AutoScaling, Self::LoadBalancing, Self::S3, Self::Sts];
 
     /// One of its operations.
     pub const fn operation(self, name: &'static str) -> Operation {
@@ -43,17 +48,19 @@ impl Service {
             Self::Ecr => "ecr",
             Self::AutoScaling => "autoscaling",
             Self::LoadBalancing => "elasticloadbalancing",
+            Self::S3 => "s3",
+            Self::Sts => "sts",
         }
     }
 
     /// Whether it has the Query protocol, with responses in XML; else JSON.
     pub(super) fn answers_xml(self) -> bool {
-        matches!(self, Self::AutoScaling | Self::LoadBalancing)
+        matches!(self, Self::AutoScaling | Self::LoadBalancing | Self::Sts)
     }
 
     /// Whether its responses hold secrets, or a registry's password.
     pub(super) fn returns_secrets(self) -> bool {
-        !self.answers_xml()
+        matches!(self, Self::SecretsManager | Self::Ssm | Self::Ecr)
     }
 
     /// The environment variable that names its endpoint.
@@ -64,6 +71,8 @@ impl Service {
             Self::Ecr => "AWS_ENDPOINT_URL_ECR",
             Self::AutoScaling => "AWS_ENDPOINT_URL_AUTO_SCALING",
             Self::LoadBalancing => "AWS_ENDPOINT_URL_ELASTIC_LOAD_BALANCING_V2",
+            Self::S3 => "AWS_ENDPOINT_URL_S3",
+            Self::Sts => "AWS_ENDPOINT_URL_STS",
         }
     }
 
@@ -82,9 +91,24 @@ impl Service {
             Self::Ecr => by_the_rules_of!(aws_sdk_ecr),
             Self::AutoScaling => by_the_rules_of!(aws_sdk_autoscaling),
             Self::LoadBalancing => by_the_rules_of!(aws_sdk_elasticloadbalancingv2),
+            Self::S3 => return s3_endpoint(region, fips, dual_stack).await,
+            Self::Sts => by_the_rules_of!(aws_sdk_sts),
         };
         endpoint.map(|endpoint| endpoint.url().to_owned()).map_err(|error| error.to_string())
     }
+}
+
+/// S3's rules, as far as they concern the buckets of one region. The domain of the region's partition is that of another service: its plain
+/// endpoint is the same in all of them.
+async fn s3_endpoint(region: &str, fips: bool, dual_stack: bool) -> Result<String, String> {
+    let plain = Box::pin(Service::AutoScaling.endpoint(region, false, false)).await?;
+    let domain = plain.split_once(&format!(".{region}.")).map(|(_, domain)| domain);
+    let domain = domain.ok_or_else(|| format!("{plain} does not name the region"))?;
+    if fips && domain.ends_with(".cn") {
+        return Err("Partition does not support FIPS".to_owned());
+    }
+    let (fips, dual_stack) = (if fips { "-fips" } else { "" }, if dual_stack { ".dualstack" } else { "" });
+    Ok(format!("https://s3{fips}{dual_stack}.{region}.{domain}"))
 }
 
 /// As an IAM policy names the action: `secretsmanager:GetSecretValue`.

@@ -19,6 +19,8 @@ use super::error::EngineError;
 use super::refusal;
 use super::running::{found, running};
 
+/// The end of the second name that a release uses: `berth-<name>-2`.
+const SECOND: &str = "-2";
 /// The exit code of SIGKILL: that of a container that was removed by force.
 const KILLED: i64 = 128 + 9;
 
@@ -33,7 +35,8 @@ impl Engine {
             // A container that berth did not create is left alone, whatever its name is.
             let Some(owner) = summary.labels.unwrap_or_default().remove(INSTANCE) else { continue };
             let ours = owner == instance_id;
-            let named = summary.names.iter().flatten().any(|held| held.trim_start_matches('/') == name);
+            let is_ours = |held: &str| held == name || held.strip_suffix(SECOND) == Some(name);
+            let named = summary.names.iter().flatten().any(|held| is_ours(held.trim_start_matches('/')));
             let Some(id) = summary.id.filter(|_| ours || named) else { continue };
             match docker.inspect_container(&id, None::<InspectContainerOptions>).await {
                 Ok(inspected) if ours => containers.push(found(inspected)),

@@ -131,7 +131,8 @@ fn host_config(creation: &Creation, mounted: Mounted<'_>) -> Result<HostConfig, 
             typ: Some(config.log_driver.clone()).filter(|driver| driver != Config::ENGINE_LOG_DRIVER),
             config: Some(config.log_opt.clone().into_iter().collect()),
         }),
-        port_bindings: Some(port_bindings(&config.ports, &creation.ports)),
+        // The other container of a release has them.
+        port_bindings: (!config.placement.is_unpublished).then(|| port_bindings(&config.ports, &creation.ports)),
         // Only the agent restarts it (invariant 10).
         restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None }),
         ..Default::default()

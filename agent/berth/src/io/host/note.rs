@@ -20,6 +20,8 @@ use crate::io::host::small_file::{self, Durable};
 pub const DRAIN: &str = "drain.json";
 /// The name of the note of the targets in load balancers.
 pub const TARGETS: &str = "targets.json";
+/// The name of the note of the releases.
+pub const RELEASES: &str = "releases.json";
 /// The longest note, many times the usual length.
 const BYTES: u64 = 64 * 1024;
 
@@ -91,8 +93,8 @@ impl Note {
     }
 }
 
-/// Every kernel has this clock, so the call does not fail.
-fn boot_ms() -> u64 {
+/// Milliseconds since the kernel started. Every kernel has this clock, so the call does not fail.
+pub(in crate::io) fn boot_ms() -> u64 {
     let now = clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default();
     u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }

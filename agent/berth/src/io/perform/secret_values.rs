@@ -30,7 +30,11 @@ impl Adapters {
         let delivered = self.delivery.holds(&config.container_name(), config.secrets_as, &values)?;
         // Without a delivery there is nothing to compare with: these are the first.
         let changed = delivered == Some(false);
-        *hold(&self.secrets) = changed.then_some(values);
+        let mut fetched = hold(&self.secrets);
+        match changed {
+            true => drop(fetched.insert(config.container_name(), values)),
+            false => drop(fetched.remove(&config.container_name())),
+        }
         Ok(changed)
     }
 
@@ -39,9 +43,9 @@ impl Adapters {
     pub(super) fn deliver(&self, config: &Config) -> Result<bool, JobError> {
         let (container, how) = (config.container_name(), config.secrets_as);
         let mut fetched = hold(&self.secrets);
-        let Some(values) = &*fetched else { return Ok(self.delivery.is_in_place(&container, how)?) };
+        let Some(values) = fetched.get(&container) else { return Ok(self.delivery.is_in_place(&container, how)?) };
         self.delivery.write(&container, how, values)?;
-        *fetched = None;
+        fetched.remove(&container);
         Ok(true)
     }
 }

@@ -33,7 +33,7 @@ pub(crate) struct NearMiss {
 }
 
 /// The commands of berth, which a line of a script may call. A test compares them with the command line.
-pub const COMMANDS: [&str; 12] = [
+pub const COMMANDS: [&str; 13] = [
     "check",
     "status",
     "timeline",
@@ -44,6 +44,7 @@ pub const COMMANDS: [&str; 12] = [
     "bake",
     "doctor",
     "policy",
+    "release",
     "completions",
     "help",
 ];

@@ -72,8 +72,22 @@ const GROUP: &str = "KernelId EbsOptimized IamInstanceProfile IamInstanceProfile
     SkipZonalShiftValidation InstanceLifecyclePolicy LifecycleHookName LifecycleTransition RoleARN NotificationTargetARN \
     NotificationMetadata HeartbeatTimeout DefaultResult";
 
+/// How others release a version: `deploymentConfiguration` of `CreateService` of ECS, the preferences of `StartInstanceRefresh`, CodeDeploy's
+/// `CreateDeploymentConfig`, `update` of a Nomad job, Kamal's `boot`, Podman's and Watchtower's settings.
+const RELEASE: &str = "deploymentConfiguration deploymentConfiguration.deploymentCircuitBreaker \
+    deploymentConfiguration.deploymentCircuitBreaker.enable deploymentCircuitBreaker deploymentCircuitBreaker.rollback maximumPercent \
+    minimumHealthyPercent deploymentConfiguration.maximumPercent deploymentConfiguration.minimumHealthyPercent \
+    deploymentConfiguration.bakeTimeInMinutes bakeTimeInMinutes deploymentConfiguration.strategy deploymentConfiguration.alarms \
+    canaryConfiguration canaryConfiguration.canaryPercent linearConfiguration.stepPercent deploymentController deploymentController.type \
+    instanceRefresh InstanceWarmup MinHealthyPercentage MaxHealthyPercentage CheckpointPercentages CheckpointDelay AutoRollback \
+    AlarmSpecification BakeTime minimumHealthyHosts update.max_parallel update.stagger update.canary update.min_healthy_time \
+    update.healthy_deadline update.progress_deadline update.auto_revert update.auto_promote min_healthy_time healthy_deadline \
+    progress_deadline canary auto_revert auto_promote max_parallel boot.limit boot.wait readiness_delay deploy_timeout drain_timeout \
+    deploy.update_config.delay deploy.update_config.failure_action deploy.update_config.monitor \
+    deploy.update_config.max_failure_ratio deploy.update_config.order update_config.order auto_update AutoUpdate poll_interval";
+
 fn words() -> impl Iterator<Item = &'static str> {
-    [DOCKER_RUN, COMPOSE, ECS, GROUP, NETWORK].into_iter().flat_map(str::split_whitespace)
+    [DOCKER_RUN, COMPOSE, ECS, GROUP, NETWORK, RELEASE].into_iter().flat_map(str::split_whitespace)
 }
 
 /// A word in every spelling.
@@ -185,6 +199,16 @@ fn a_word_of_others_is_answered_with_the_key_that_says_it() {
         (
             "restart",
             "unknown key: berth calls it `restart.limit`; berth itself restarts the app, and this is how often within `restart.window`",
+        ),
+        ("update.min_healthy_time", "unknown key: berth calls it `release.healthy_for`; with a unit, `10s`"),
+        (
+            "minimumHealthyPercent",
+            "unknown key: berth calls it `release.max_parallel`; a number of instances that release at once; \
+             `release.waves=` takes percentages of the fleet",
+        ),
+        (
+            "boot.limit",
+            "unknown key: berth calls it `release.max_parallel`; instances that release at once; it needs `release.board`",
         ),
         ("dependsOn", "unknown key, and berth has no equivalent: one container runs on an instance"),
         ("services.web.image", "unknown key: write `image` at the top level"),

@@ -30,6 +30,10 @@ impl Boot {
             }
             return None;
         }
+        if let Some(choice) = self.choice.as_mut().filter(|choice| choice.chosen().is_none()) {
+            choice.advance(outbox, now);
+            return None;
+        }
         let config = self.config.clone();
         if !self.warm {
             self.targets.look(&config, &self.hook, outbox, now);

@@ -1,13 +1,10 @@
 //! What the answer to a step brings, and what its failure means.
 
-use std::sync::Arc;
-
-use berth_config::{Config, PinnedImage, ProbeMethod};
+use berth_config::ProbeMethod;
 
 use super::{Boot, steps};
-use crate::app::{App, Recipe};
 use crate::clock::Uptime;
-use crate::message::container::{FoundContainer, ImageFacts, RunningContainer};
+use crate::message::container::ImageFacts;
 use crate::message::error::{ErrorClass, JobError};
 use crate::message::event::Event;
 use crate::message::failure_reason::FailureReason;
@@ -16,7 +13,6 @@ use crate::message::job::{Job, JobKind};
 use crate::message::outcome::Outcome;
 use crate::outbox::Outbox;
 use crate::phase::failing::Failure;
-use crate::targets::ports_of;
 use crate::view::ReadyReason;
 
 impl Boot {
@@ -28,13 +24,14 @@ impl Boot {
         let Some(event) = self.steps.answer(input) else { return Ok(()) };
         match event {
             Event::Identified(identity) => self.steps.identity.done(identity.clone(), now),
-            Event::ConfigRead(config) => {
+            Event::ConfigRead(config, release) => {
                 self.config = config.clone();
                 self.steps.config.done((), now);
                 self.limit(config.boot.timeout);
                 self.hook.begin(self.steps.identity.get(), &config.lifecycle, None, outbox, now);
-                if let Some(image) = config.image.pinned() {
-                    self.steps.digest.done(image, now);
+                match release.as_deref().filter(|_| config.follow.is_some()) {
+                    Some(release) => self.begin_choice(release.clone(), now),
+                    None => self.settle_config(now),
                 }
             }
             Event::Listening => self.steps.listen.done((), now),
@@ -135,51 +132,6 @@ impl Boot {
             self.steps.login.reopen();
         }
         Ok(())
-    }
-
-    /// Adopts the container that the config asks for, and sees every other one as a stray.
-    pub(super) fn sort(&mut self, found: &[FoundContainer], outbox: &mut Outbox, now: Uptime) {
-        self.steps.containers.done((), now);
-        if found.is_empty() {
-            return self.targets.abandon(&self.config, outbox, now);
-        }
-        let config = self.config.clone();
-        let fingerprint = config.fingerprint();
-        if found.iter().any(|one| one.fingerprint.is_some()) {
-            self.hook.inherit(outbox, now);
-        }
-        for one in found {
-            let ours = one.fingerprint.as_deref() == Some(&fingerprint) && one.name == config.container_name();
-            match (&one.running, &one.image) {
-                (Some(running), Some(image)) if ours && self.app.is_none() && !self.warm => {
-                    self.adopt(running.clone(), image.clone(), &config, outbox, now);
-                }
-                (running, _) => {
-                    self.occupied |= ours && self.warm && running.is_some();
-                    self.strays.push_back(one.id.clone());
-                }
-            }
-        }
-        if self.app.is_none() {
-            self.targets.abandon(&config, outbox, now);
-        }
-    }
-
-    pub(super) fn adopt(
-        &mut self,
-        running: RunningContainer,
-        image: PinnedImage,
-        config: &Arc<Config>,
-        outbox: &mut Outbox,
-        now: Uptime,
-    ) {
-        let Some(identity) = self.steps.identity.get().cloned() else { return };
-        self.cancel_unneeded(outbox);
-        self.steps.digest.done(image.clone(), now);
-        let ports = ports_of(config, &running);
-        let recipe = Recipe { config: config.clone(), identity, image, ports };
-        self.steps.healthy.mark(now);
-        self.app = Some(App::adopt(recipe, running, outbox, now));
     }
 
     /// An adopted app needs neither secrets nor image.

@@ -30,6 +30,8 @@ use crate::message::job::Job;
 use crate::outbox::Outbox;
 use crate::phase::failing::Failure;
 use crate::phase::past::Past;
+use crate::release::choice::Choice;
+use crate::release::{NotedReleases, Releases};
 use crate::targets::{NotedTargets, Targets};
 use crate::view::{ReadyReason, StepView};
 
@@ -37,6 +39,7 @@ use steps::Steps;
 
 mod advance;
 mod answers;
+mod found;
 mod show;
 mod steps;
 
@@ -59,6 +62,14 @@ pub struct Boot {
     hook: Hook,
     /// What is registered with load balancers, of this agent or of one before it.
     targets: Targets,
+    /// The releases, of this agent or of one before it.
+    releases: Releases,
+    /// What an agent before this one left of them.
+    noted: Option<NotedReleases>,
+    /// With `follow`, which of them this instance runs.
+    choice: Option<Box<Choice>>,
+    /// The other container of a release in which an agent before this one was killed.
+    beside: Option<App>,
     /// Whether the group wants the instance in its warm pool: then nothing is started.
     warm: bool,
     /// Whether an app was found running although the instance belongs in its pool.
@@ -82,7 +93,13 @@ pub enum BootNext {
 
 impl Boot {
     /// Begins.
-    pub fn begin(config: Arc<Config>, mut targets: Targets, outbox: &mut Outbox, now: Uptime) -> Self {
+    pub fn begin(
+        config: Arc<Config>,
+        mut targets: Targets,
+        releases: Releases,
+        outbox: &mut Outbox,
+        now: Uptime,
+    ) -> Self {
         targets.begin_boot();
         let mut boot = Self {
             began: now,
@@ -97,6 +114,10 @@ impl Boot {
             app: None,
             hook: Hook::launching(),
             targets,
+            releases,
+            noted: None,
+            choice: None,
+            beside: None,
             warm: false,
             occupied: false,
         };
@@ -129,6 +150,15 @@ impl Boot {
                 self.steps.clearing.cancel(outbox);
                 self.strays.clear();
             }
+        }
+        if let Some(other) = &mut self.beside
+            && let News::Lost(_) = other.on(input, outbox, now)
+        {
+            self.strays.push_back(other.id().clone());
+            self.beside = None;
+        }
+        if let Err(failure) = self.choose(input, outbox, now) {
+            return BootNext::Fail(failure);
         }
         if let Err(failure) = self.take(input, outbox, now) {
             return BootNext::Fail(failure);
@@ -183,6 +213,8 @@ impl Boot {
         let parts = [
             self.hook.wake(),
             self.app.as_ref().and_then(App::wake),
+            self.beside.as_ref().and_then(App::wake),
+            self.choice.as_ref().and_then(|choice| choice.step().wake()),
             self.start_deadline().map(|(_, at)| at),
             Some(self.deadline),
         ];
@@ -197,6 +229,9 @@ impl Boot {
         let is_kept = |step: &StepView| step.name != self.steps.listen.name();
         let steps = self.steps.views().into_iter().filter(is_kept).collect();
         self.steps.cancel(outbox);
+        if let Some(choice) = &mut self.choice {
+            choice.cancel(outbox);
+        }
         Past {
             config: self.config,
             is_configured: self.steps.config.is_done(),
@@ -206,8 +241,10 @@ impl Boot {
             removing: !self.strays.is_empty(),
             created: self.steps.create.get().cloned(),
             app: self.app,
+            beside: self.beside,
             hook: self.hook,
             targets: self.targets,
+            releases: self.releases,
             deadline: self.deadline,
             listen: self.steps.listen,
             steps,
@@ -222,7 +259,7 @@ impl Boot {
 
     /// The config, once it is read.
     pub fn config(&self) -> Option<&Arc<Config>> {
-        self.steps.config.get().map(|()| &self.config)
+        self.steps.config.get().filter(|()| self.has_chosen()).map(|()| &self.config)
     }
 
     /// The image, once its digest is known.
@@ -238,6 +275,12 @@ impl Boot {
     /// What an agent before this one left with load balancers.
     pub fn remember(&mut self, noted: NotedTargets, ago: Duration, now: Uptime) {
         self.targets.remember(noted, ago, now);
+    }
+
+    /// The releases that an agent before this one left.
+    pub fn remember_releases(&mut self, noted: NotedReleases) {
+        self.releases.remember(&noted);
+        self.noted = Some(noted);
     }
 
     /// Its targets.

@@ -19,6 +19,7 @@ pub use unfinished::Unfinished;
 
 use crate::app::{App, News};
 use crate::clock::{Moment, Uptime};
+use crate::connections::Connections;
 use crate::hook::Hook;
 use crate::message::container::{ContainerId, FoundContainer, RunningContainer};
 use crate::message::event::Event;
@@ -47,10 +48,8 @@ const CONFIG_LIMIT: Duration = Duration::from_secs(15);
 const DISCOVERY_LIMIT: Duration = Duration::from_secs(30);
 /// For the same once the time is over: an app that nobody stops is worse than a hook that is completed this much later.
 const LATE_DISCOVERY_LIMIT: Duration = Duration::from_secs(5);
-/// Between two counts of the connections.
-const COUNT_EVERY: Duration = Duration::from_millis(250);
-/// For one count to be answered.
-const COUNT_LIMIT: Duration = Duration::from_secs(5);
+/// Between two questions which containers there are.
+const FIND_EVERY: Duration = Duration::from_millis(250);
 /// systemd is asked for this much more time, repeatedly.
 const EXTENSION: Duration = Duration::from_secs(30);
 /// Between two such requests.
@@ -81,8 +80,10 @@ pub struct Drain {
     signals: u32,
     /// Whether somebody waits for the agent's end: after a signal, or a requested drain.
     awaited: bool,
-    running: Option<RunningContainer>,
+    /// What serves on; while a release has two containers, both.
+    running: Vec<RunningContainer>,
     to_stop: VecDeque<ContainerId>,
+    /// As last counted.
     connections: Option<u32>,
     /// Whether nothing was cut short.
     clean: bool,
@@ -99,7 +100,7 @@ enum Stage {
     ReadingConfig { config: Box<Step<()>>, until: Uptime },
     Discovering { poll: Poll, since: Uptime, until: Uptime },
     Settling { until: Uptime },
-    DrainingConnections { until: Uptime, quiet_since: Option<Uptime>, poll: Poll },
+    DrainingConnections { until: Uptime, connections: Connections },
     Stopping { ticket: Ticket, until: Uptime },
     CompletingHook,
     FinalStatus { ticket: Ticket, until: Uptime },
@@ -108,7 +109,7 @@ enum Stage {
 /// What is asked again and again.
 #[derive(Clone, Debug)]
 enum Poll {
-    Asked { ticket: Ticket, since: Uptime },
+    Asked(Ticket),
     Next(Uptime),
 }
 
@@ -131,9 +132,10 @@ impl Drain {
         let hook = Hook::terminating(cause.is_the_group_s());
         past.hook.halt(outbox);
         past.targets.leave(outbox, now);
-        let running = past.app.as_ref().and_then(|app| app.running().cloned());
-        let mut to_stop = VecDeque::new();
-        if let Some(app) = &mut past.app {
+        past.releases.leave(outbox, now);
+        let (mut running, mut to_stop) = (Vec::new(), VecDeque::new());
+        for app in past.app.iter_mut().chain(&mut past.beside) {
+            running.extend(app.running().cloned());
             app.retire(outbox);
             to_stop.push_back(app.id().clone());
         }
@@ -170,10 +172,13 @@ impl Drain {
         self.past.hook.on(input, outbox, now); // it is over, and counts what it still had on its way
         self.hook.on(input, outbox, now);
         self.past.targets.on(input, outbox, now);
-        let exited = match self.past.app.as_mut().map(|app| app.on(input, outbox, now)) {
-            Some(News::Lost(how)) => Some(how),
-            Some(News::Nothing | News::Healthy) | None => None,
-        };
+        self.past.releases.on(input, outbox, now);
+        if let Stage::DrainingConnections { connections, .. } = &mut self.stage
+            && connections.on(input, now)
+        {
+            self.connections = connections.count();
+        }
+        let exited = self.watch(input, outbox, now);
         if matches!(input, Input::Event(Event::Signalled(_))) {
             self.signalled(outbox, now);
         } else if matches!(input, Input::Event(Event::DrainRequested(_))) {
@@ -186,6 +191,21 @@ impl Drain {
             self.lose(exited, outbox, now);
         }
         self.advance(outbox, now)
+    }
+
+    /// How the last container that ran exited, if none runs any more.
+    fn watch(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) -> Option<String> {
+        let mut exited = None;
+        for app in self.past.app.iter_mut().chain(&mut self.past.beside) {
+            if let News::Lost(how) = app.on(input, outbox, now) {
+                self.running.retain(|running| running.id != *app.id());
+                if let Stage::DrainingConnections { connections, .. } = &mut self.stage {
+                    connections.forget(app.id(), outbox, now);
+                }
+                exited = Some(how);
+            }
+        }
+        exited.filter(|_| self.running.is_empty())
     }
 
     fn signalled(&mut self, outbox: &mut Outbox, now: Uptime) {
@@ -209,12 +229,12 @@ impl Drain {
     fn answer<'i>(&self, input: &'i Input) -> Option<&'i Event> {
         match &self.stage {
             Stage::ReadingConfig { config, .. } => config.answer(input),
-            Stage::Discovering { poll, .. } | Stage::DrainingConnections { poll, .. } => match poll {
-                Poll::Asked { ticket, .. } => input.answer_to(*ticket),
+            Stage::Discovering { poll, .. } => match poll {
+                Poll::Asked(ticket) => input.answer_to(*ticket),
                 Poll::Next(_) => None,
             },
             Stage::Stopping { ticket, .. } | Stage::FinalStatus { ticket, .. } => input.answer_to(*ticket),
-            Stage::Settling { .. } | Stage::CompletingHook => None,
+            Stage::Settling { .. } | Stage::DrainingConnections { .. } | Stage::CompletingHook => None,
         }
     }
 
@@ -228,24 +248,24 @@ impl Drain {
                     self.discover(outbox, now);
                 }
             }
-            (Stage::ReadingConfig { .. }, Event::ConfigRead(config)) => {
+            (Stage::ReadingConfig { .. }, Event::ConfigRead(config, _)) => {
                 (self.past.config, self.past.is_configured) = (config.clone(), true);
                 self.discover(outbox, now);
             }
             (Stage::Discovering { .. }, Event::ContainersFound(found)) => self.found(found, outbox, now),
-            (Stage::DrainingConnections { quiet_since, poll, .. }, Event::ConnectionsCounted(connections)) => {
-                self.connections = Some(*connections);
-                *quiet_since = if *connections == 0 { quiet_since.or(Some(now)) } else { None };
-                *poll = Poll::Next(now + COUNT_EVERY);
-            }
-            // Not to know what runs is not to know that nothing runs, and what cannot be counted is not known to be over.
-            (Stage::Discovering { poll, .. } | Stage::DrainingConnections { poll, .. }, _) => {
-                *poll = Poll::Next(now + COUNT_EVERY)
-            }
+            // Not to know what runs is not to know that nothing runs.
+            (Stage::Discovering { poll, .. }, _) => *poll = Poll::Next(now + FIND_EVERY),
             (Stage::Stopping { .. }, Event::Failed(..)) => self.give_up_stop(outbox, now),
             (Stage::Stopping { .. }, _) => self.stop_after(outbox, now),
             (Stage::FinalStatus { .. }, _) => return true,
-            (Stage::ReadingConfig { .. } | Stage::Settling { .. } | Stage::CompletingHook, _) => {} // no answer to anything that they order
+            // No answer to anything that they order themselves.
+            (
+                Stage::ReadingConfig { .. }
+                | Stage::Settling { .. }
+                | Stage::DrainingConnections { .. }
+                | Stage::CompletingHook,
+                _,
+            ) => {}
         }
         false
     }
@@ -254,12 +274,12 @@ impl Drain {
         if found.iter().any(|one| one.fingerprint.is_some()) {
             self.hook.inherit(outbox, now);
         }
-        let running = found.iter().find(|one| one.running.is_some());
-        self.running = running.and_then(|one| one.running.clone());
+        let running = found.iter().filter(|one| one.running.is_some());
+        self.running.extend(running.clone().filter_map(|one| one.running.clone()));
         // With one of ours that has stopped already, what was killed before it took the secrets away is made good.
         let to_stop = found.iter().filter(|one| one.running.is_some() || one.fingerprint.is_some());
         self.to_stop.extend(to_stop.map(|one| one.id.clone()));
-        self.adopt(running.and_then(|one| one.image.clone()), outbox, now);
+        self.adopt(running.filter_map(|one| one.image.clone()), outbox, now);
         self.settle(outbox, now);
     }
 
@@ -294,21 +314,20 @@ impl Drain {
             | Stage::Settling { until }
             | Stage::Stopping { until, .. }
             | Stage::FinalStatus { until, .. } => Some(*until),
-            Stage::DrainingConnections { until, quiet_since, poll } => {
-                let counted = match poll {
-                    Poll::Next(at) => *at,
-                    Poll::Asked { since, .. } => *since + COUNT_LIMIT,
-                };
+            Stage::DrainingConnections { until, connections } => {
+                let counted = connections.wake();
                 let targets = &self.past.targets;
-                let quiet = quiet_since.filter(|_| !targets.are_leaving()).map(|since| since + self.idle());
+                let quiet =
+                    connections.quiet_since().filter(|_| !targets.are_leaving()).map(|since| since + self.idle());
                 let quiet = quiet.map(|quiet| targets.settled_at().map_or(quiet, |settled| settled.max(quiet)));
                 Some((*until).min(counted)).map(|at| quiet.map_or(at, |quiet| at.min(quiet)))
             }
             Stage::CompletingHook => self.cut_for_hook(),
         };
-        let app = self.past.app.as_ref().and_then(App::wake);
-        let targets = self.past.targets.wake();
-        [stage, self.cut_for_stop(), self.hook.wake(), targets, self.next_extension, app].into_iter().flatten().min()
+        let apps = self.past.app.iter().chain(&self.past.beside).filter_map(App::wake).min();
+        let (targets, releases) = (self.past.targets.wake(), self.past.releases.wake());
+        let parts = [stage, self.cut_for_stop(), self.hook.wake(), targets, self.next_extension, apps, releases];
+        parts.into_iter().flatten().min()
     }
 
     /// By when the stop must begin to be over in time, while it has not begun.

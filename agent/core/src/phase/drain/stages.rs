@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use berth_config::PinnedImage;
 
-use super::{
-    CONFIG_LIMIT, COUNT_EVERY, COUNT_LIMIT, DISCOVERY_LIMIT, Drain, DrainNext, EXTEND_EVERY, EXTENSION, Poll, Stage,
-};
+use super::{CONFIG_LIMIT, DISCOVERY_LIMIT, Drain, DrainNext, EXTEND_EVERY, EXTENSION, Poll, Stage};
 use crate::app::{App, Recipe};
 use crate::clock::Uptime;
+use crate::connections::Connections;
 use crate::message::job::{Job, Ticket};
 use crate::outbox::Outbox;
 use crate::retry::NEAR;
@@ -56,20 +55,25 @@ impl Drain {
     }
 
     /// An app that was found is watched like one that was kept: its exit is final.
-    pub(super) fn adopt(&mut self, image: Option<PinnedImage>, outbox: &mut Outbox, now: Uptime) {
-        let (Some(running), Some(image)) = (&self.running, image) else { return };
+    pub(super) fn adopt(&mut self, images: impl Iterator<Item = PinnedImage>, outbox: &mut Outbox, now: Uptime) {
         let Some(identity) = self.past.identity.clone().filter(|_| self.past.is_configured) else { return };
         let config = self.past.config.clone();
-        let ports = ports_of(&config, running);
-        let mut app = App::adopt(Recipe { config, identity, image, ports }, running.clone(), outbox, now);
-        app.retire(outbox);
-        self.past.app = Some(app);
+        for (running, image) in self.running.iter().zip(images) {
+            let ports = ports_of(&config, running);
+            let recipe = Recipe { config: config.clone(), identity: identity.clone(), image, ports };
+            let mut app = App::adopt(recipe, running.clone(), outbox, now);
+            app.retire(outbox);
+            match &self.past.app {
+                None => self.past.app = Some(app),
+                Some(_) => self.past.beside = Some(app),
+            }
+        }
     }
 
     /// Both times of serving on count from the moment of the first 503. Without a running app there is nobody to serve, and one
     /// that was asked to stop has served.
     pub(super) fn settle(&mut self, outbox: &mut Outbox, now: Uptime) {
-        if self.running.is_none() || self.stopping.is_some() || self.completing.is_some() {
+        if self.running.is_empty() || self.stopping.is_some() || self.completing.is_some() {
             return self.stop_next(outbox, now);
         }
         match self.began.left_of(self.settling(), now) {
@@ -85,7 +89,7 @@ impl Drain {
         let until = now + self.began.left_of(self.settling().saturating_add(timeout), now);
         self.enter(
             StepName::DrainingConnections,
-            Stage::DrainingConnections { until, quiet_since: None, poll: Poll::Next(now) },
+            Stage::DrainingConnections { until, connections: Connections::of(self.running.clone(), now) },
             now,
         );
     }
@@ -111,7 +115,7 @@ impl Drain {
             }
             Stage::ReadingConfig { config, .. } if config.is_due(now) => config.emit(Job::ReadConfig, outbox, now),
             Stage::Discovering { poll, until, .. } if *until <= now || must_stop => {
-                if let Poll::Asked { ticket, .. } = poll {
+                if let Poll::Asked(ticket) = poll {
                     outbox.cancel(*ticket);
                 }
                 self.clean = false;
@@ -121,7 +125,7 @@ impl Drain {
             Stage::Discovering { poll: Poll::Next(at), since, until } if *at <= now => {
                 let (since, until) = (*since, *until);
                 if let Some(ticket) = self.find(outbox) {
-                    self.stage = Stage::Discovering { poll: Poll::Asked { ticket, since: now }, since, until };
+                    self.stage = Stage::Discovering { poll: Poll::Asked(ticket), since, until };
                 }
             }
             Stage::Settling { .. } if must_stop => {
@@ -152,33 +156,19 @@ impl Drain {
 
     pub(super) fn advance_connections(&mut self, must_stop: bool, outbox: &mut Outbox, now: Uptime) {
         let idle = self.idle();
-        let Stage::DrainingConnections { until, quiet_since, poll } = &mut self.stage else { return };
+        let Stage::DrainingConnections { until, connections } = &mut self.stage else { return };
         // A stop now would cut what the load balancer still sends.
         let targets = &self.past.targets;
         let let_go = !targets.are_leaving() && targets.settled_at().is_none_or(|at| at <= now);
+        let quiet_since = connections.quiet_since();
         let quiet = let_go && quiet_since.is_some_and(|since| now.since(since) >= idle);
         let unused = self.past.targets.are_unused();
         let late = *until <= now || must_stop;
-        if quiet || unused || late {
-            if let Poll::Asked { ticket, .. } = poll {
-                outbox.cancel(*ticket);
-            }
+        if quiet || unused || late || connections.is_empty() {
+            connections.cancel(outbox);
             self.clean &= quiet || unused || quiet_since.is_some();
             return self.stop_next(outbox, now);
         }
-        match poll {
-            Poll::Asked { ticket, since } if *since + COUNT_LIMIT <= now => {
-                outbox.cancel(*ticket);
-                *poll = Poll::Next(now + COUNT_EVERY);
-            }
-            Poll::Next(at) if *at <= now => match &self.running {
-                Some(running) => {
-                    let ticket = outbox.emit(Job::CountConnections(Box::new(running.clone())));
-                    *poll = Poll::Asked { ticket, since: now };
-                }
-                None => self.stop_next(outbox, now),
-            },
-            Poll::Asked { .. } | Poll::Next(_) => {}
-        }
+        connections.advance(outbox, now);
     }
 }

@@ -16,7 +16,10 @@ impl Drain {
     pub(super) fn lose(&mut self, how: Option<String>, outbox: &mut Outbox, now: Uptime) {
         // A container that the boot was removing is not the app.
         if !self.past.removing {
-            self.clean &= matches!(self.stage, Stage::DrainingConnections { quiet_since: Some(_), .. });
+            self.clean &= match &self.stage {
+                Stage::DrainingConnections { connections, .. } => connections.quiet_since().is_some(),
+                _ => false,
+            };
             self.exited = how;
         }
         if let Some(app) = &mut self.past.app {

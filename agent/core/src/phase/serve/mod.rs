@@ -5,14 +5,20 @@
 //! is given up. The launch hook is completed with CONTINUE on the way in, with `target_groups` once the load balancer calls the target
 //! healthy; one that never can be is a failed boot.
 
+use std::sync::Arc;
+
+use berth_config::{Config, PinnedImage};
+
 use crate::app::{App, News};
 use crate::clock::Uptime;
 use crate::message::group::HookResult;
 use crate::message::input::Input;
 use crate::message::outcome::Outcome;
+use crate::message::release::Release;
 use crate::outbox::Outbox;
 use crate::phase::failing::Failure;
 use crate::phase::past::Past;
+use crate::release::Next;
 use crate::view::{ReadyReason, Status};
 
 use rotation::Rotation;
@@ -29,6 +35,8 @@ pub struct Serve {
     standby: bool,
     /// Whether the launch hook was completed, or is being.
     admitted: bool,
+    /// Whether a release goes on: then nothing else replaces the app.
+    is_replacing: bool,
 }
 
 /// Where serving goes after an event.
@@ -36,6 +44,10 @@ pub struct Serve {
 pub enum ServeNext {
     /// On with it.
     Stay,
+    /// A release begins.
+    Release(Box<Next>),
+    /// Its secrets were rotated: another container takes the place of the app.
+    Renew,
     /// The app cannot be kept running, or the launch hook never be completed, and why.
     Fail(Failure),
 }
@@ -45,7 +57,11 @@ impl Serve {
     pub fn begin(mut app: App, past: Past, standby: bool, outbox: &mut Outbox, now: Uptime) -> Self {
         app.keep();
         let rotation = Rotation::begin(past.config.clone(), outbox, now);
-        let mut serve = Self { app, past, rotation, standby, admitted: false };
+        let mut past = past;
+        if let Some(identity) = &past.identity {
+            past.releases.begin(&past.config, &identity.instance_id, outbox, now);
+        }
+        let mut serve = Self { app, past, rotation, standby, admitted: false, is_replacing: false };
         serve.set_standby(standby, outbox, now);
         serve
     }
@@ -72,8 +88,12 @@ impl Serve {
         if let Some(reason) = self.past.hook.refusal() {
             return ServeNext::Fail(Failure::of_boot(ReadyReason::LaunchHookRefused, reason));
         }
-        if let Some(rotation) = &mut self.rotation {
-            rotation.on(input, &mut self.app, outbox, now);
+        if let Some(rotation) = self.rotation.as_mut().filter(|_| !self.is_replacing) {
+            let in_traffic = self.admitted && !self.standby && self.past.targets.are_in();
+            let can_replace = in_traffic && self.past.config.can_register_beside() && self.past.image.is_some();
+            if rotation.on(input, &mut self.app, can_replace, outbox, now) {
+                return ServeNext::Renew;
+            }
         }
         if let News::Lost(reason) = self.app.on(input, outbox, now) {
             let failure = Failure::of_boot(self.app.ready_reason(), reason);
@@ -84,7 +104,45 @@ impl Serve {
             return ServeNext::Fail(failure);
         }
         self.admit(outbox, now);
-        ServeNext::Stay
+        let is_healthy = self.app.health().is_healthy() && !self.app.health().is_failing();
+        self.past.releases.attest(&self.past.config, is_healthy, now);
+        self.past.releases.follow(input, &self.past.config, outbox, now);
+        // Only what is in traffic has anything to take over.
+        let may_begin = self.admitted && !self.standby && !self.is_replacing;
+        let next = if may_begin { self.past.releases.take_open(now) } else { None };
+        next.map_or(ServeNext::Stay, |next| ServeNext::Release(Box::new(next)))
+    }
+
+    /// A release begins, or is over.
+    pub fn set_replacing(&mut self, is_replacing: bool) {
+        self.is_replacing = is_replacing;
+    }
+
+    /// Another container serves from now on; returns the one that did.
+    pub fn exchange(
+        &mut self,
+        mut app: App,
+        config: Arc<Config>,
+        image: Option<PinnedImage>,
+        release: Option<Release>,
+        outbox: &mut Outbox,
+        now: Uptime,
+    ) -> App {
+        app.keep();
+        if let Some(rotation) = &mut self.rotation {
+            rotation.halt(outbox);
+        }
+        self.rotation = Rotation::begin(config.clone(), outbox, now);
+        if let Some(release) = release {
+            self.past.releases.serve(release, &config, now);
+        }
+        (self.past.config, self.past.image) = (config, image);
+        std::mem::replace(&mut self.app, app)
+    }
+
+    /// The app, to stop it for another one.
+    pub fn app_mut(&mut self) -> &mut App {
+        &mut self.app
     }
 
     /// The group put the instance on standby, or took it back: the app runs on either way.
@@ -98,8 +156,10 @@ impl Serve {
 
     /// When it wants to be woken.
     pub fn wake(&self) -> Option<Uptime> {
-        let rotation = self.rotation.as_ref().and_then(Rotation::wake);
-        [self.app.wake(), self.past.hook.wake(), self.past.targets.wake(), rotation].into_iter().flatten().min()
+        let rotation = self.rotation.as_ref().filter(|_| !self.is_replacing).and_then(Rotation::wake);
+        let parts =
+            [self.app.wake(), self.past.hook.wake(), self.past.targets.wake(), rotation, self.past.releases.wake()];
+        parts.into_iter().flatten().min()
     }
 
     /// The app.

@@ -42,21 +42,32 @@ impl Rotation {
         Some(Self { config, refresh, state, signal: None })
     }
 
-    /// Takes the answer to a check or to a signal, and does what is due.
-    pub(super) fn on(&mut self, input: &Input, app: &mut App, outbox: &mut Outbox, now: Uptime) {
+    /// Takes the answer to a check or to a signal, and does what is due; whether another container is to take the place of the app, if
+    /// one can.
+    pub(super) fn on(
+        &mut self,
+        input: &Input,
+        app: &mut App,
+        can_replace: bool,
+        outbox: &mut Outbox,
+        now: Uptime,
+    ) -> bool {
         if let Some(event) = input.answer_to(self.signal) {
             self.signal = None;
             // The next check fetches them again. Until then nothing needs them.
             if matches!(event, Event::Failed(..)) {
                 outbox.emit(Job::WipeSecrets);
             }
-            return;
+            return false;
         }
         match self.state {
             RotationState::Asked { ticket, until } => match input.answer_to(ticket) {
                 Some(Event::SecretsChecked { changed: true }) => {
-                    self.apply(app, outbox, now);
                     self.plan(outbox, now);
+                    if can_replace && self.refresh.on_change == OnChange::Restart {
+                        return true;
+                    }
+                    self.apply(app, outbox, now);
                 }
                 Some(_) => self.plan(outbox, now),
                 None if until <= now => {
@@ -74,6 +85,7 @@ impl Rotation {
             RotationState::Next(at) if at <= now => self.plan(outbox, now),
             RotationState::Next(_) => {}
         }
+        false
     }
 
     pub(super) fn wake(&self) -> Option<Uptime> {

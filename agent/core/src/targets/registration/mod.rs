@@ -127,6 +127,16 @@ impl Registration {
         }
     }
 
+    /// The same container is to be in again: what the load balancer still sends there is meant for it, so the deregistration delay is not
+    /// waited for.
+    pub(super) fn enter_again(&mut self, limit: Limit, outbox: &mut Outbox, now: Uptime) {
+        if matches!(self.stage, Stage::Left { .. }) {
+            self.halt(outbox);
+            self.go(Stage::Registering(Call::Next(now)));
+        }
+        self.enter(limit, outbox, now);
+    }
+
     /// Another app is to answer there: whether the load balancer calls it healthy is asked again.
     pub(super) fn doubt(&mut self, now: Uptime) {
         if matches!(self.stage, Stage::In) {
@@ -172,6 +182,15 @@ impl Registration {
     pub(super) fn watch(&mut self, settle: Duration, now: Uptime) {
         self.watched = Some(settle);
         self.ask_first(now);
+    }
+
+    /// Nobody waits for it any more: that it was deregistered, and when, is all that has to be known.
+    pub(super) fn stop_watching(&mut self, outbox: &mut Outbox) {
+        if matches!(self.stage, Stage::Left { .. }) {
+            self.halt(outbox);
+            self.stage = Stage::Left { asked: None };
+        }
+        (self.watched, self.settled_at) = (None, None);
     }
 
     fn ask_first(&mut self, now: Uptime) {

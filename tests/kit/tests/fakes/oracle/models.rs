@@ -6,7 +6,7 @@ use berth_kit::{World, oracle};
 use bytes::Bytes;
 use serde_json::json;
 
-use super::{answers, call, one_of_each};
+use super::{answers, call, one_of_each, one_of_each_of_s3};
 
 /// A good exchange of each kind, to be changed.
 async fn exchanges() -> (World, Vec<Exchange>) {
@@ -28,6 +28,7 @@ async fn exchanges() -> (World, Vec<Exchange>) {
         &json!({ "TargetGroupArn": "arn:aws:gone", "Targets": [{ "Id": "i-0" }] }),
     ));
     calls.push(call("autoscaling", "DescribeAutoScalingGroups", &json!({})));
+    calls.extend(one_of_each_of_s3(&world));
     answers(&world, &calls);
     let exchanges = world.aws.exchanges();
     let verdicts = oracle::judge(&world);
@@ -36,19 +37,17 @@ async fn exchanges() -> (World, Vec<Exchange>) {
     (world, exchanges)
 }
 
-/// The exchange of this number with `from` made `to`, in the request's body, its headers, and the answer's body.
+/// The exchange of this number with `from` made `to`, in the bodies and the headers of the request and the answer.
 fn changed(exchange: &Exchange, from: &str, to: &str) -> Exchange {
     let replaced = |body: &Bytes| Bytes::from(String::from_utf8_lossy(body).replace(from, to));
     let mut changed = exchange.clone();
     *changed.request.body_mut() = replaced(exchange.request.body());
-    for value in changed.request.headers_mut().values_mut() {
+    let answer = changed.answer.as_mut().unwrap();
+    for value in changed.request.headers_mut().values_mut().chain(answer.headers_mut().values_mut()) {
         *value = value.to_str().unwrap().replace(from, to).parse().unwrap();
     }
-    let answer = changed.answer.as_mut().unwrap();
     *answer.body_mut() = replaced(exchange.answer.as_ref().unwrap().body());
-    let is_same = (changed.request.headers(), changed.request.body(), changed.answer.as_ref().unwrap().body())
-        == (exchange.request.headers(), exchange.request.body(), exchange.answer.as_ref().unwrap().body());
-    assert!(!is_same, "there is no {from} in {exchange:?}");
+    assert_ne!(format!("{changed:?}"), format!("{exchange:?}"), "there is no {from}");
     changed
 }
 
@@ -57,6 +56,7 @@ async fn what_a_model_does_not_allow_is_found() {
     let (world, good) = exchanges().await;
     let (get, batch, parameters, token, instances, health, groups) = (0, 1, 2, 3, 4, 5, 6);
     let (heartbeat, missing, register, targets, gone, attached) = (7, 8, 9, 10, 11, 12);
+    let (put, object, list, no_object, delete, identity) = (13, 14, 15, 16, 17, 18);
     let long = format!("\"{}\"", "x".repeat(2049));
     let unknown = "UnknownException";
     let cases = [
@@ -174,6 +174,34 @@ async fn what_a_model_does_not_allow_is_found() {
             "",
             "Missing required parameter in AutoScalingGroups[0]: \"HealthCheck",
         ),
+        // The same of S3.
+        (put, "/s3/aws4", "/ssm/aws4", "KeyError"),
+        (put, "open", "shut", "request: x-amz-content-sha256 is not that of the body"),
+        (list, "<KeyCount>1", "<KeyCount>one", "ValueError"),
+        (
+            list,
+            "Contents>",
+            "Content>",
+            "answer: answer has no member {http://s3.amazonaws.com/doc/2006-03-01/}Content",
+        ),
+        (list, "<Size>11</Size>", "<Length>11</Length>", "answer.Contents has no member"),
+        (list, "ListBucketResult", "ListResult", "ListResult, not ListBucketResult"),
+        (list, "<IsTruncated>false", "<IsTruncated>no", "answer.IsTruncated is no, not true or false"),
+        (
+            list,
+            "<StorageClass>STANDARD",
+            "<StorageClass>USUAL",
+            "answer.Contents[0].StorageClass is 'USUAL', not one of",
+        ),
+        (
+            no_object,
+            "NoSuchKey",
+            "NoSuchObject",
+            "answer: NoSuchObject is neither an error of GetObject nor a common one",
+        ),
+        (object, "GMT", "UTC+x", "Error"),
+        (delete, "x-amz-date", "x-amz-data", "Error"),
+        (identity, "UserId>", "UserID>", "answer: answer has no member"),
         (attached, "TargetGroupARNs", "TargetGroupArns", "answer.AutoScalingGroups[0] has no member"),
     ];
     let wrong: Vec<Exchange> = cases.iter().map(|(number, from, to, _)| changed(&good[*number], from, to)).collect();

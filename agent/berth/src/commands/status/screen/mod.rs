@@ -10,7 +10,9 @@ use berth_core::message::target::TargetHealthState;
 use berth_core::view::last_life::LastLife;
 use berth_core::view::published::StatusReport;
 use berth_core::view::timeline::{Bar, Timeline};
-use berth_core::view::{DeadlineName, DeadlineView, HookView, PortView, PullView, Status, View};
+use berth_core::view::{
+    DeadlineName, DeadlineView, GateStage, HookView, NextReleaseView, PortView, PullView, ReleasesView, Status, View,
+};
 
 use crate::commands::humanize::{bytes, span};
 use crate::commands::sheet::{Rank, Sheet, Viewport};
@@ -101,6 +103,9 @@ fn body(sheet: &mut Sheet, report: &StatusReport, viewport: Viewport) {
         let is_in = target.health == Some(TargetHealthState::Healthy);
         sheet.row(if is_in { Rank::Fact } else { Rank::Explains }, "target", &clean(&row));
     }
+    if let Some(releases) = &view.releases {
+        release_rows(sheet, releases, now);
+    }
     for deadline in &view.deadlines {
         sheet.row(Rank::Explains, "deadline", &clean(&until(deadline, now)));
     }
@@ -112,6 +117,51 @@ fn body(sheet: &mut Sheet, report: &StatusReport, viewport: Viewport) {
         let lines = output.for_people().iter().map(|line| clean(line)).collect();
         let recovered = (view.status == Status::Ok).then_some(RECOVERED);
         sheet.output(now - output.at_seconds, lines, output.truncated, recovered);
+    }
+}
+
+/// What serves is a fact; what comes next, and why something does not, explains.
+fn release_rows(sheet: &mut Sheet, releases: &ReleasesView, now: f64) {
+    if let Some(serving) = &releases.serving {
+        sheet.row(Rank::Fact, "release", &clean(serving));
+    }
+    if let Some(next) = &releases.next {
+        let mut row = format!("{} ({}), {}", next.release, next.version, waits_for(next, now));
+        if let (Some(ok), Some(bad)) = (next.ok, next.bad) {
+            row.push_str(&format!(", board: {ok} ok, {bad} bad"));
+        }
+        if let Some(error) = &next.error {
+            row.push_str(&format!(": {error}"));
+        }
+        sheet.row(Rank::Explains, "next", &clean(&row));
+    }
+    if let Some(last) = &releases.last {
+        let end = if last.is_good { "serves" } else { "rolled back" };
+        let ago = span(now - last.at_seconds);
+        let gap = last.gap_seconds.map(|gap| format!(", {} without a container", span(gap))).unwrap_or_default();
+        let name = last.release.as_deref().unwrap_or("rotated secrets");
+        let why = if last.is_good { String::new() } else { format!(": {}", last.reason) };
+        let rank = if last.is_good { Rank::Fact } else { Rank::Explains };
+        sheet.row(rank, "last", &clean(&format!("{name} {end}, {ago} ago{gap}{why}")));
+    }
+    if let Some(refused) = &releases.refused {
+        let keys = refused.keys.join(", ");
+        let row = format!("{} needs new instances: it changes {keys}", refused.release);
+        sheet.row(Rank::Explains, "refused", &clean(&row));
+    }
+    if let Some(error) = &releases.follow_error {
+        sheet.row(Rank::Explains, "document", &clean(error));
+    }
+}
+
+fn waits_for(next: &NextReleaseView, now: f64) -> String {
+    match next.waits_for {
+        GateStage::Wave => format!("its wave begins in {}", span(next.wave_at_seconds - now)),
+        GateStage::Preparing => "its image is being pulled".to_owned(),
+        GateStage::Lock => "others release now".to_owned(),
+        GateStage::Stopped => "stopped: halted, or rolled back by too many".to_owned(),
+        GateStage::Open => "under way".to_owned(),
+        GateStage::Verdict | GateStage::Over => "its verdict is being written".to_owned(),
     }
 }
 

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use berth_config::{Config, SecretRef, SecretValue, SecretsAs};
 use berth_core::message::error::{ErrorClass, JobError};
-use bytes::Bytes;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
@@ -18,8 +17,10 @@ use crate::io::secret::Secret;
 use crate::io::{aws::exec_limits, aws::parameter_store, aws::secrets_manager};
 
 pub use template::remarks;
+pub use versioned::Versioned;
 
 mod template;
+pub(super) mod versioned;
 
 /// Why some secrets cannot be used: every error of the fetch, each with the names of its secrets.
 #[derive(Debug, Error)]
@@ -132,9 +133,14 @@ pub async fn fetch_one(aws: &Aws, reference: &SecretRef) -> Result<Secret, Secre
     fetched.value(reference).map_err(|error| SecretsError { errors: vec![error] })
 }
 
-/// What `config=` points to: the text of one parameter or one secret.
-pub async fn config_pointer(aws: &Aws, pointer: &SecretRef) -> Result<Bytes, SecretsError> {
-    Ok(Bytes::copy_from_slice(fetch_one(aws, pointer).await?.expose()))
+/// One whole secret with its version, by one call.
+pub async fn fetch_versioned(aws: &Aws, reference: &SecretRef) -> Result<Versioned, SecretsError> {
+    let (name, fetched) = match SecretId::of(reference) {
+        SecretId::Managed(wanted) => (wanted.to_string(), secrets_manager::fetch_versioned(aws, wanted).await),
+        SecretId::Parameter(name) => (parameter_name(name), parameter_store::fetch_versioned(aws, name).await),
+    };
+    let named = |error: JobError| JobError { reason: format!("{name}: {}", error.reason), ..error };
+    fetched.map_err(|error| SecretsError { errors: vec![named(error)] })
 }
 
 /// The secrets, before their keys are extracted.

@@ -1,0 +1,51 @@
+//! `berth release resume`: the current release goes on, and the bad verdicts that it has now are pardoned.
+//!
+//! An instance that began it and has written no verdict for longer than that takes counts as one that may be bad. It is lost: it gets a bad
+//! verdict, which is pardoned as well.
+
+use std::time::Duration;
+
+use berth_core::release::LEASE;
+use serde_json::json;
+
+use super::{Failure, Fleet, Report, patiently, source};
+use crate::cli::FollowedArgs;
+use crate::io::aws::publisher;
+
+/// From a mark to the verdict, beside `release.bake`: the load balancer's health checks, or letting go.
+const MOVE: Duration = Duration::from_secs(300);
+
+/// The command.
+pub(super) async fn run(args: &FollowedArgs) -> Result<Report, Failure> {
+    let fleet = Fleet::read(args).await?;
+    let (current, board) = (fleet.current()?, fleet.board()?);
+    let (release, aws) = (current.release.clone(), &fleet.aws);
+    let config = source::read(&fleet.pointer, fleet.board.as_ref(), None, &current.bytes).config;
+    let longest = LEASE.saturating_add(MOVE).saturating_add(config.release.bake);
+    let halt = patiently(async || publisher::halt_etag(aws, &board, &release.id).await).await?;
+    let verdicts = patiently(async || publisher::verdicts(aws, &board, &release.id).await).await?;
+    let lost = patiently(async || publisher::lost(aws, &board, &release.id, &verdicts.begun, longest).await).await?;
+    for user in &lost {
+        patiently(async || publisher::write_lost(aws, &board, &release.id, user).await).await?;
+    }
+    let bad = verdicts.state().bad.saturating_add(u32::try_from(lost.len()).unwrap_or(u32::MAX));
+    let done = patiently(async || publisher::resume(aws, &board, &release.id, bad, halt.as_deref()).await).await?;
+    if !done {
+        let why = "somebody halted it again since this command read it: look at `berth release status`";
+        return Err(Failure::unmet(format!("release {} stays halted: {why}", release.id)));
+    }
+    let was = if halt.is_some() { "was halted and goes on" } else { "was not halted, and goes on" };
+    let pardoned = match bad {
+        0 => "no bad verdict is pardoned".to_owned(),
+        1 => "its bad verdict is pardoned: a new one counts".to_owned(),
+        bad => format!("its {bad} bad verdicts are pardoned: new ones count"),
+    };
+    let mut text = format!("release {} {was}; {pardoned}\n", release.id);
+    for user in &lost {
+        text.push_str(&format!("{user} began it and has written no verdict: it counts as lost\n"));
+    }
+    let json = json!({
+        "ok": true, "release": release.id, "was_halted": halt.is_some(), "pardoned": bad, "lost": lost,
+    });
+    Ok(Report { is_met: true, text, json })
+}

@@ -1,0 +1,164 @@
+//! `berth release rollback`: an earlier release is published again, as it was.
+
+use berth_core::message::release::ReleaseId;
+use serde_json::json;
+
+use super::history::{self, Past};
+use super::{Failure, Fleet, Report, Written, source};
+use crate::cli::RollbackArgs;
+use crate::commands::note;
+use crate::io::aws::s3::About;
+
+/// So many releases are looked at.
+const LOOKED_AT: usize = 20;
+
+/// The command.
+pub(super) async fn run(args: &RollbackArgs) -> Result<Report, Failure> {
+    let fleet = Fleet::read(&args.followed).await?;
+    let (current, board) = (fleet.current()?, fleet.board()?);
+    let id = &current.release.id;
+    let target = match &args.to {
+        Some(to) if to == id => return Err(Failure::unmet(format!("{} is release {to} already", fleet.pointer))),
+        Some(to) => history::past(&fleet.aws, &fleet.pointer, &board, to).await?,
+        None => {
+            let is_target = |past: &Past| past.is_proven();
+            let past = history::before(&fleet.aws, &fleet.pointer, &board, current, LOOKED_AT, is_target).await?;
+            target(past).map_err(|looked_at| none_to_go_back_to(id, &looked_at))?
+        }
+    };
+    let Some(document) = &target.document else {
+        return Err(Failure::unmet(format!(
+            "the board has no document of release {}: publish a FILE instead",
+            target.id
+        )));
+    };
+    if !args.followed.json {
+        for remark in remarks(&fleet, &target, &document.bytes) {
+            note(&remark);
+        }
+    }
+    let about = About { previous: Some(id.clone()), is_rollback: true };
+    if let Written::Lost(there) = fleet.write(&document.bytes, &about).await? {
+        return Err(fleet.lost(there));
+    }
+    let version = if target.version.is_empty() { String::new() } else { format!(" ({})", target.version) };
+    let text = format!(
+        "{} goes back from release {id} to release {}{version}: every instance follows as soon as it gets a lock, without waves\n",
+        fleet.pointer, target.id
+    );
+    let json = json!({
+        "ok": true, "release": target.id, "version": target.version, "previous": id, "rollback": true,
+    });
+    Ok(Report { is_met: true, text, json })
+}
+
+/// The newest release to go back to; or all that were looked at.
+fn target(past: Vec<Past>) -> Result<Past, Vec<Past>> {
+    match past.iter().position(Past::is_proven) {
+        Some(at) => past.into_iter().nth(at).ok_or_else(Vec::new),
+        None => Err(past),
+    }
+}
+
+/// What an operator who named the release should know.
+fn remarks(fleet: &Fleet, target: &Past, document: &[u8]) -> Vec<String> {
+    let state = target.verdicts.state();
+    let mut remarks = Vec::new();
+    if state.is_stopped(target.failures) {
+        let advice = "instances do not begin it unless `berth release resume` follows";
+        remarks.push(format!("release {} is stopped ({state}): {advice}", target.id));
+    } else if state.ok == 0 {
+        remarks.push(format!("no instance has called release {} good", target.id));
+    }
+    if let Some(current) = &fleet.current {
+        let read = |bytes: &[u8]| source::read(&fleet.pointer, fleet.board.as_ref(), None, bytes).config;
+        let keys = read(&current.bytes).needs_new_instance(&read(document));
+        if !keys.is_empty() {
+            let keys = keys.join("`, `");
+            remarks
+                .push(format!("`{keys}` changes, which only new instances take: those that run refuse this release"));
+        }
+    }
+    remarks
+}
+
+fn none_to_go_back_to(current: &ReleaseId, looked_at: &[Past]) -> Failure {
+    let why = |past: &Past| match &past.document {
+        None => format!("{}: the board has no document of it", past.id),
+        Some(_) => format!("{}: {}", past.id, past.verdicts.state()),
+    };
+    let looked_at: Vec<String> = looked_at.iter().map(why).collect();
+    let what = match looked_at.is_empty() {
+        true => "none is known before it".to_owned(),
+        false => format!("none of those before it is good and not stopped ({})", looked_at.join("; ")),
+    };
+    Failure::unmet(format!("release {current} cannot be rolled back: {what}; name one with --to, or publish a FILE"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::io::aws::document::Document;
+    use crate::io::aws::publisher::Verdicts;
+    use crate::io::aws::s3::Object;
+
+    fn past(number: usize, ok: usize, bad: usize) -> Past {
+        let object = Object {
+            body: Bytes::from(format!("berth image=x:{number}")),
+            etag: "\"e\"".into(),
+            age: Duration::ZERO,
+            about: About::default(),
+        };
+        let users = |count: usize| (0..count).map(|number| format!("A:i-{number}")).collect();
+        let document = Document::from(object);
+        Past {
+            id: document.release.id.clone(),
+            document: Some(document),
+            verdicts: Verdicts { ok: users(ok), bad: users(bad), ..Verdicts::default() },
+            failures: 1,
+            version: number.to_string(),
+        }
+    }
+
+    #[test]
+    fn the_newest_release_that_is_good_and_not_stopped_is_the_target() {
+        let halted = |mut past: Past| {
+            past.verdicts.is_halted = true;
+            past
+        };
+        let unknown = |mut past: Past| {
+            past.document = None;
+            past
+        };
+        let all = vec![
+            past(5, 0, 0),
+            past(4, 3, 1),
+            halted(past(3, 3, 0)),
+            unknown(past(2, 9, 0)),
+            past(1, 1, 0),
+            past(0, 9, 0),
+        ];
+        assert_eq!(target(all.clone()).unwrap().version, "1");
+        let mut pardoned = all.clone();
+        pardoned[1].verdicts.pardoned = 1;
+        assert_eq!(target(pardoned).unwrap().version, "4");
+        let mut lenient = all.clone();
+        lenient[1].failures = 2;
+        assert_eq!(target(lenient).unwrap().version, "4");
+        let none = target(all.into_iter().take(4).collect()).unwrap_err();
+        assert_eq!(none.len(), 4);
+        let current = ReleaseId::of(b"current");
+        let reported = none_to_go_back_to(&current, &none).reason;
+        assert!(reported.contains("3 ok, 1 bad; ") && reported.contains("3 ok, 0 bad, halted; "), "{reported}");
+        assert!(
+            reported.ends_with("the board has no document of it); name one with --to, or publish a FILE"),
+            "{reported}"
+        );
+        let reported = none_to_go_back_to(&current, &[]);
+        assert_eq!((reported.code, reported.reason.contains("none is known before it")), (1, true));
+    }
+}

@@ -1,0 +1,195 @@
+//! Back: what a failure means at each stage, and the way back to the old container.
+
+use berth_config::TrafficMove;
+
+use super::{ENGINE, Return, Swap, SwapCause, SwapStage};
+use crate::app::App;
+use crate::clock::Uptime;
+use crate::message::job::Job;
+use crate::message::release::Verdict;
+use crate::outbox::Outbox;
+use crate::retry::FAR;
+use crate::step::Step;
+use crate::view::StepName;
+
+impl Swap {
+    /// Whether the old container is still there to go back to.
+    pub(super) fn can_go_back(&self) -> bool {
+        matches!(self.stage, SwapStage::Baking) && self.other.is_some() && self.before.is_some()
+    }
+
+    /// The new container is a bad one.
+    pub(super) fn fail(&mut self, reason: String, outbox: &mut Outbox, now: Uptime) {
+        if let Some(other) = self.other.as_mut().filter(|other| other.is_up() && self.before.is_none()) {
+            other.read_output(outbox, now);
+        }
+        if self.is_untouched() {
+            self.conclude(Verdict::Bad, reason, now);
+            return self.undo(outbox, now);
+        }
+        self.go_back(Return { reason, is_bad: true }, outbox, now);
+    }
+
+    /// The release is not tried now, without a verdict. Nothing was touched.
+    pub(super) fn abandon(&mut self, reason: &str, outbox: &mut Outbox, now: Uptime) {
+        if !self.is_untouched() {
+            return;
+        }
+        match std::mem::replace(&mut self.cause, SwapCause::Rest) {
+            SwapCause::Release(next) => self.serve.past.releases.put_back(*next, outbox, now),
+            SwapCause::Secrets => self.serve.past.releases.note(Verdict::Bad, reason, None, now),
+            SwapCause::Rest => {}
+        }
+        self.undo(outbox, now);
+    }
+
+    /// Takes away what was put beside the old container.
+    fn undo(&mut self, outbox: &mut Outbox, now: Uptime) {
+        outbox.emit(Job::WipeSecrets);
+        match &mut self.stage {
+            SwapStage::Fetching(fetch) => fetch.cancel(outbox),
+            SwapStage::Creating(step) => step.cancel(outbox),
+            SwapStage::Clearing(step) => step.cancel(outbox),
+            SwapStage::LettingGo { connections, .. } => connections.cancel(outbox),
+            _ => {} // nothing is under way
+        }
+        self.gap = None;
+        self.serve.past.targets.drop_joined(outbox, now);
+        self.retire(outbox, now);
+    }
+
+    /// The other container cannot be kept running.
+    pub(super) fn lost_other(&mut self, reason: &str, outbox: &mut Outbox, now: Uptime) {
+        match &self.stage {
+            SwapStage::Proving { .. } | SwapStage::Joining | SwapStage::Arriving => {
+                self.fail(reason.to_owned(), outbox, now)
+            }
+            // There is nothing to go back to.
+            SwapStage::Returning(_) => {
+                self.serve.past.targets.drop_joined(outbox, now);
+                self.finish_return(false, outbox, now);
+            }
+            _ => {} // it is on its way out, or its end changes nothing
+        }
+    }
+
+    /// Traffic goes back to the old container.
+    pub(super) fn go_back(&mut self, back: Return, outbox: &mut Outbox, now: Uptime) {
+        match &self.stage {
+            SwapStage::Pausing | SwapStage::Arriving => self.revive(back, outbox, now),
+            SwapStage::Baking if self.traffic == TrafficMove::Targets => self.begin_return(back, outbox, now),
+            SwapStage::Baking => {
+                self.gap = Some((now, None));
+                self.exchange_back(outbox, now);
+                self.revive(back, outbox, now);
+            }
+            _ => {} // it is on its way already
+        }
+    }
+
+    /// The old one is registered again. It still runs, and what is still sent there is meant for it.
+    fn begin_return(&mut self, back: Return, outbox: &mut Outbox, now: Uptime) {
+        let old = self.other.as_ref().and_then(|old| old.running().cloned());
+        let (Some(running), Some(before)) = (old, &self.before) else { return };
+        // It was registered there before, so its ports are published.
+        let _ = self.serve.past.targets.join(&before.config, &running, true, outbox, now);
+        self.until = now + before.config.target_timeout;
+        // It answers what is still sent there.
+        self.serve.app_mut().stop_keeping();
+        self.stage = SwapStage::Returning(back);
+    }
+
+    pub(super) fn advance_return(&mut self, outbox: &mut Outbox, now: Uptime) -> bool {
+        let is_in = self.serve.past.targets.have_joined();
+        if is_in || self.until <= now {
+            self.serve.past.targets.keep_joined(outbox, now);
+            self.finish_return(true, outbox, now);
+            return true;
+        }
+        false
+    }
+
+    fn finish_return(&mut self, is_back: bool, outbox: &mut Outbox, now: Uptime) {
+        let SwapStage::Returning(back) = std::mem::replace(&mut self.stage, SwapStage::Done) else { return };
+        if is_back {
+            self.exchange_back(outbox, now);
+        } else {
+            self.other = None;
+        }
+        self.end(back, now);
+        self.retire(outbox, now);
+    }
+
+    /// The verdict of a release that was taken back.
+    fn end(&mut self, back: Return, now: Uptime) {
+        if back.is_bad {
+            return self.conclude(Verdict::Bad, back.reason, now);
+        }
+        if let SwapCause::Release(mut next) = std::mem::replace(&mut self.cause, SwapCause::Rest) {
+            next.gate.retract(now);
+            self.serve.past.releases.close(next.gate);
+        }
+    }
+
+    /// What served before serves again, and the new one is beside it.
+    fn exchange_back(&mut self, outbox: &mut Outbox, now: Uptime) {
+        let (Some(old), Some(before)) = (self.other.take(), self.before.take()) else { return };
+        let new = self.serve.exchange(old, before.config, before.image, before.release, outbox, now);
+        self.serve.app_mut().serve_again(now);
+        self.other = Some(new);
+    }
+
+    /// The new one is removed from the ports of the old one, which starts again.
+    fn revive(&mut self, back: Return, outbox: &mut Outbox, now: Uptime) {
+        outbox.emit(Job::WipeSecrets);
+        let mut removal = Step::new(StepName::Clearing, FAR);
+        let created = self.created.take();
+        if let Some(other) = &mut self.other {
+            other.halt(outbox);
+        }
+        let timeout = self.config.stop_timeout;
+        match self.other.as_ref().map(|other| other.id().clone()).or(created) {
+            Some(id) => removal.emit(Job::RemoveContainer { id, timeout }, outbox, now),
+            None => removal.done((), now),
+        }
+        self.until = now + timeout.saturating_add(ENGINE);
+        self.stage = SwapStage::Reviving { removal, back };
+    }
+
+    pub(super) fn advance_revival(&mut self, outbox: &mut Outbox, now: Uptime) -> bool {
+        let is_late = self.until <= now;
+        match &mut self.stage {
+            SwapStage::Reviving { removal, back } => {
+                if removal.is_done() || is_late {
+                    removal.cancel(outbox);
+                    let back = back.clone();
+                    self.serve.app_mut().resume(outbox, now);
+                    let limit = self.serve.past.config.probe.start_limit(None);
+                    self.until = now + limit;
+                    self.stage = SwapStage::Recovering(back);
+                    return true;
+                }
+                if removal.is_due(now)
+                    && let Some(id) = self.other.as_ref().map(App::id).cloned()
+                {
+                    removal.emit(Job::RemoveContainer { id, timeout: self.config.stop_timeout }, outbox, now);
+                }
+                false
+            }
+            SwapStage::Recovering(back) => {
+                if !self.serve.app().health().is_healthy() && !is_late {
+                    return false;
+                }
+                let back = back.clone();
+                if let Some((_, to)) = &mut self.gap {
+                    to.get_or_insert(now);
+                }
+                self.end(back, now);
+                self.other = None;
+                self.stage = SwapStage::Done;
+                true
+            }
+            _ => false,
+        }
+    }
+}

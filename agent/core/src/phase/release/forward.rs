@@ -1,0 +1,435 @@
+//! Forward: from what is fetched to what serves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use berth_config::{Config, Placement, TrafficMove};
+
+use super::{Before, ENGINE, Fetch, Swap, SwapCause, SwapStage};
+use crate::app::{App, Recipe};
+use crate::clock::Uptime;
+use crate::connections::Connections;
+use crate::message::container::Creation;
+use crate::message::event::Event;
+use crate::message::input::Input;
+use crate::message::job::Job;
+use crate::message::release::Verdict;
+use crate::outbox::Outbox;
+use crate::retry::FAR;
+use crate::step::Step;
+use crate::view::StepName;
+
+/// Longer than the targets may take in any case.
+const JOINING: Duration = Duration::from_secs(24 * 3600);
+
+impl Swap {
+    /// The first stage.
+    pub(super) fn started(mut self, outbox: &mut Outbox, now: Uptime) -> Self {
+        let is_second = !self.serve.app().config().placement.is_second;
+        let is_unpublished = self.traffic == TrafficMove::Readiness;
+        self.place(Placement { is_second, is_unpublished });
+        self.fetch(outbox, now);
+        self.advance(outbox, now);
+        self
+    }
+
+    fn place(&mut self, placement: Placement) {
+        self.config = Arc::new(Config { placement, ..Config::clone(&self.config) });
+    }
+
+    fn fetch(&mut self, outbox: &mut Outbox, now: Uptime) {
+        let mut secrets = Step::new(StepName::Secrets, FAR);
+        if self.config.has_secrets() {
+            secrets.emit(Job::FetchSecrets(self.config.clone()), outbox, now);
+        } else {
+            secrets.done((), now);
+        }
+        let mut paths = Step::new(StepName::Paths, FAR);
+        if self.config.after.is_empty() {
+            paths.done((), now);
+        }
+        let mut image = Step::new(StepName::Image, FAR);
+        if self.facts.is_some() {
+            image.done((), now);
+        }
+        self.until = now + self.config.boot.timeout;
+        self.stage = SwapStage::Fetching(Box::new(Fetch { secrets, paths, image }));
+    }
+
+    /// Takes the answer to a job of this stage.
+    pub(super) fn take(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) {
+        match &mut self.stage {
+            SwapStage::Fetching(fetch) => {
+                let mut refused = None;
+                for step in fetch.steps() {
+                    match step.answer(input) {
+                        Some(Event::ImageInspected(None)) => refused = Some("the image was removed".to_owned()),
+                        Some(Event::ImageInspected(facts)) => {
+                            self.facts.clone_from(facts);
+                            step.done((), now);
+                        }
+                        Some(Event::Failed(_, error)) if error.is_transient() => step.retry(error, outbox, now),
+                        Some(Event::Failed(_, error)) => refused = Some(error.to_string()),
+                        Some(_) => step.done((), now),
+                        None => {}
+                    }
+                }
+                if let Some(reason) = refused {
+                    self.fail(reason, outbox, now);
+                }
+            }
+            SwapStage::Creating(step) => match step.answer(input) {
+                Some(Event::ContainerCreated(id)) => {
+                    let id = id.clone();
+                    self.created = Some(id.clone());
+                    step.done(id, now);
+                }
+                Some(Event::Failed(_, error)) if error.is_transient() => step.retry(error, outbox, now),
+                Some(Event::Failed(_, error)) => {
+                    let reason = error.to_string();
+                    self.fail(reason, outbox, now);
+                }
+                _ => {} // no answer to it
+            },
+            SwapStage::Clearing(step) | SwapStage::Removing(step) | SwapStage::Reviving { removal: step, .. } => {
+                match step.answer(input) {
+                    Some(Event::Failed(_, error)) if error.is_transient() => step.retry(error, outbox, now),
+                    // What cannot be removed is found and removed by a later boot.
+                    Some(_) => step.done((), now),
+                    None => {}
+                }
+            }
+            SwapStage::LettingGo { connections, .. } | SwapStage::Retiring { connections, .. } => {
+                connections.on(input, now);
+            }
+            _ => {} // it orders no job of its own
+        }
+    }
+
+    /// Does what is due, until nothing is.
+    pub(super) fn advance(&mut self, outbox: &mut Outbox, now: Uptime) {
+        while self.step(outbox, now) {}
+    }
+
+    /// From one stage to the next; whether there was one.
+    fn step(&mut self, outbox: &mut Outbox, now: Uptime) -> bool {
+        let is_late = self.until <= now;
+        match &mut self.stage {
+            SwapStage::Fetching(fetch) if fetch.is_done() => {
+                if self.traffic == TrafficMove::Targets {
+                    self.serve.past.targets.choose_again();
+                    self.stage = SwapStage::Choosing;
+                } else {
+                    self.stage = SwapStage::Creating(Step::new(StepName::Create, FAR));
+                }
+                true
+            }
+            SwapStage::Fetching(fetch) => {
+                let Fetch { secrets, paths, image } = fetch.as_mut();
+                if is_late {
+                    let last =
+                        secrets.error().or(paths.error()).or(image.error()).unwrap_or("no answer came").to_owned();
+                    let limit = self.config.boot.timeout;
+                    self.fail(format!("secrets and paths are not here within {limit:?}: {last}"), outbox, now);
+                    return true;
+                }
+                if secrets.is_due(now) {
+                    secrets.emit(Job::FetchSecrets(self.config.clone()), outbox, now);
+                }
+                if paths.is_due(now) {
+                    paths.emit(Job::CheckPaths(self.config.after.clone()), outbox, now);
+                }
+                if image.is_due(now) {
+                    let platform = self.config.platform.clone();
+                    image.emit(Job::InspectImage(self.image.clone(), platform), outbox, now);
+                }
+                false
+            }
+            SwapStage::Choosing => self.choose(is_late, outbox, now),
+            SwapStage::Creating(step) if step.is_done() => self.created(outbox, now),
+            SwapStage::Creating(step) => {
+                if is_late {
+                    let last = step.error().unwrap_or("no answer came").to_owned();
+                    self.fail(format!("the container is not created in time: {last}"), outbox, now);
+                    return true;
+                }
+                if step.is_due(now) {
+                    let Some(identity) = self.serve.past.identity.clone() else { return false };
+                    let creation = Creation {
+                        config: self.config.clone(),
+                        identity,
+                        image: self.image.clone(),
+                        facts: self.facts.clone().unwrap_or_default(),
+                        ports: self.ports.clone(),
+                    };
+                    step.emit(Job::CreateContainer(Box::new(creation)), outbox, now);
+                }
+                false
+            }
+            SwapStage::Proving { .. } => self.prove(outbox, now),
+            SwapStage::Clearing(step) if step.is_done() || is_late => {
+                step.cancel(outbox);
+                self.other = None;
+                self.place(Placement { is_unpublished: false, ..self.config.placement });
+                self.fetch(outbox, now);
+                true
+            }
+            SwapStage::Confirming => self.advance_confirmation(is_late, outbox, now),
+            SwapStage::Joining => self.join(outbox, now),
+            SwapStage::LettingGo { .. } => self.let_go(outbox, now),
+            SwapStage::Pausing => self.pause(outbox, now),
+            SwapStage::Arriving => self.arrive(outbox, now),
+            SwapStage::Baking => self.bake(outbox, now),
+            SwapStage::Returning(_) => self.advance_return(outbox, now),
+            SwapStage::Reviving { .. } | SwapStage::Recovering(_) => self.advance_revival(outbox, now),
+            SwapStage::Retiring { .. } => self.advance_retirement(outbox, now),
+            SwapStage::Removing(step) if step.is_done() || is_late => {
+                step.cancel(outbox);
+                self.other = None;
+                self.stage = SwapStage::Done;
+                true
+            }
+            SwapStage::Clearing(_) | SwapStage::Removing(_) => self.advance_removal(outbox, now),
+            SwapStage::Done => false,
+        }
+    }
+
+    fn choose(&mut self, is_late: bool, outbox: &mut Outbox, now: Uptime) -> bool {
+        let past = &mut self.serve.past;
+        let Some(identity) = past.identity.clone() else { return false };
+        if let Some(reason) = past.targets.choice_failure() {
+            self.fail(reason, outbox, now);
+            return true;
+        }
+        match past.targets.choose(&self.config, &identity, &self.image, outbox, now) {
+            Some(ports) => {
+                self.ports = ports;
+                self.stage = SwapStage::Creating(Step::new(StepName::Create, FAR));
+                true
+            }
+            None if is_late => {
+                self.fail("no host port is free in time".to_owned(), outbox, now);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The container is there. Beside the old one it starts at once; in its place, when the old one has let go.
+    fn created(&mut self, outbox: &mut Outbox, now: Uptime) -> bool {
+        if self.traffic == TrafficMove::Targets || self.config.placement.is_unpublished {
+            self.start(outbox, now);
+        } else {
+            self.confirm(now);
+        }
+        true
+    }
+
+    /// The board knows: traffic moves, or the lock is given back.
+    fn advance_confirmation(&mut self, is_late: bool, outbox: &mut Outbox, now: Uptime) -> bool {
+        let is_refused = matches!(&self.cause, SwapCause::Release(next) if next.gate.is_refused());
+        if is_refused || is_late || !self.may_move(now) {
+            let reason = if is_refused { "the release was stopped" } else { "the lock is lost" };
+            self.abandon(reason, outbox, now);
+            return true;
+        }
+        // What runs beside the old one has to stay as good as it was.
+        if let Some(reason) = self.why_not_proven(now).filter(|_| self.other.is_some()) {
+            self.fail(reason, outbox, now);
+            return true;
+        }
+        if !self.is_confirmed(now) {
+            return false;
+        }
+        match self.traffic {
+            TrafficMove::Targets => self.begin_join(outbox, now),
+            TrafficMove::Readiness | TrafficMove::Auto => {
+                let settle = self.serve.past.config.drain.settle;
+                let running = self.serve.app().running().cloned();
+                let connections = Connections::of(running, now);
+                self.gap = Some((now, None));
+                self.until = now + settle.saturating_add(self.serve.past.config.drain.timeout);
+                self.stage = SwapStage::LettingGo { connections, settled: now + settle };
+            }
+            TrafficMove::Restart => {
+                self.gap = Some((now, None));
+                self.begin_pause(outbox, now);
+            }
+        }
+        true
+    }
+
+    fn start(&mut self, outbox: &mut Outbox, now: Uptime) {
+        let (Some(id), Some(identity)) = (self.created.take(), self.serve.past.identity.clone()) else { return };
+        let (config, image, ports) = (self.config.clone(), self.image.clone(), self.ports.clone());
+        self.other = Some(App::start(Recipe { config, identity, image, ports }, id, outbox, now));
+        self.until = now + self.config.boot.timeout.saturating_add(self.config.release.healthy_for);
+        self.stage = SwapStage::Proving { since: None };
+    }
+
+    /// It runs beside the old one: healthy, and so for a while.
+    fn prove(&mut self, outbox: &mut Outbox, now: Uptime) -> bool {
+        let Some(reason) = self.why_not_proven(now) else {
+            let SwapStage::Proving { since } = &mut self.stage else { return false };
+            let health = self.other.as_ref().map(App::health);
+            if health.is_none_or(|health| !health.is_healthy() || health.is_failing()) {
+                *since = None;
+                return false;
+            }
+            let since = *since.get_or_insert(now);
+            if now.since(since) < self.config.release.healthy_for {
+                return false;
+            }
+            match self.traffic {
+                TrafficMove::Targets => self.confirm(now),
+                _ => self.remove_other(SwapStage::Clearing, outbox, now),
+            }
+            return true;
+        };
+        self.fail(reason, outbox, now);
+        true
+    }
+
+    /// Why the new container is a bad one, if it is.
+    pub(super) fn why_not_proven(&self, now: Uptime) -> Option<String> {
+        let other = self.other.as_ref()?;
+        if let Some((limit, at)) = other.start_deadline()
+            && at <= now
+        {
+            return Some(format!("it is not healthy within {limit:?}: {}", other.reason()));
+        }
+        if !other.health().is_healthy() && !other.health().is_starting() {
+            return Some(format!("it did not stay healthy: {}", other.reason()));
+        }
+        // A restart is no way to become healthy here.
+        let is_gone = !other.is_up() && !other.is_starting();
+        (is_gone || self.until <= now).then(|| other.reason().to_owned())
+    }
+
+    fn begin_join(&mut self, outbox: &mut Outbox, now: Uptime) {
+        let Some(running) = self.other.as_ref().and_then(|other| other.running().cloned()) else { return };
+        match self.serve.past.targets.join(&self.config, &running, false, outbox, now) {
+            Ok(()) => {
+                // The targets have their own limits.
+                self.until = now + JOINING;
+                self.stage = SwapStage::Joining;
+            }
+            Err(reason) => self.fail(reason, outbox, now),
+        }
+    }
+
+    fn join(&mut self, outbox: &mut Outbox, now: Uptime) -> bool {
+        let targets = &self.serve.past.targets;
+        let unhealthy = self.other.as_ref().is_none_or(|other| !other.health().is_healthy());
+        if let Some(reason) = targets.joining_failure(&self.config, now) {
+            self.fail(reason, outbox, now);
+        } else if unhealthy {
+            let reason = self.other.as_ref().map_or("it is gone", App::reason).to_owned();
+            self.fail(reason, outbox, now);
+        } else if targets.have_joined() {
+            self.serve.past.targets.keep_joined(outbox, now);
+            self.exchange(outbox, now);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// The load balancers have let go, and no client has a connection.
+    fn let_go(&mut self, outbox: &mut Outbox, now: Uptime) -> bool {
+        let idle = self.serve.past.config.drain.idle;
+        let is_late = self.until <= now;
+        let SwapStage::LettingGo { connections, settled } = &mut self.stage else { return false };
+        if now < *settled {
+            return false;
+        }
+        let is_quiet = connections.quiet_since().is_some_and(|since| now.since(since) >= idle);
+        if is_quiet || is_late || connections.is_empty() {
+            connections.cancel(outbox);
+            if self.may_move(now) {
+                self.begin_pause(outbox, now);
+            } else {
+                self.abandon("the lock is lost", outbox, now);
+            }
+            return true;
+        }
+        connections.advance(outbox, now);
+        false
+    }
+
+    fn begin_pause(&mut self, outbox: &mut Outbox, now: Uptime) {
+        self.until = now + self.serve.past.config.stop_timeout.saturating_add(ENGINE);
+        self.serve.app_mut().pause(outbox, now);
+        self.stage = SwapStage::Pausing;
+    }
+
+    /// The old one has stopped: the new one takes its ports.
+    fn pause(&mut self, outbox: &mut Outbox, now: Uptime) -> bool {
+        if !self.serve.app().is_paused() && now < self.until {
+            return false;
+        }
+        self.start(outbox, now);
+        self.stage = SwapStage::Arriving;
+        true
+    }
+
+    fn arrive(&mut self, outbox: &mut Outbox, now: Uptime) -> bool {
+        if self.other.as_ref().is_some_and(|other| other.health().is_healthy()) {
+            self.exchange(outbox, now);
+            return true;
+        }
+        match self.why_not_proven(now) {
+            Some(reason) => {
+                self.fail(reason, outbox, now);
+                true
+            }
+            None if self.other.is_none() => {
+                self.fail("its container is gone".to_owned(), outbox, now);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Traffic has moved: what was beside serves, and what served is beside.
+    fn exchange(&mut self, outbox: &mut Outbox, now: Uptime) {
+        let Some(new) = self.other.take() else { return };
+        let past = &self.serve.past;
+        self.before = Some(Before {
+            config: past.config.clone(),
+            image: past.image.clone(),
+            release: past.releases.serving().cloned(),
+        });
+        let release = match &self.cause {
+            SwapCause::Release(next) => Some(next.release.clone()),
+            SwapCause::Secrets | SwapCause::Rest => None,
+        };
+        let mut old = self.serve.exchange(new, self.config.clone(), Some(self.image.clone()), release, outbox, now);
+        if let Some((_, to)) = &mut self.gap {
+            to.get_or_insert(now);
+        }
+        if self.traffic == TrafficMove::Targets {
+            old.retire(outbox);
+        }
+        self.other = Some(old);
+        self.until = now + self.config.release.bake;
+        self.stage = SwapStage::Baking;
+    }
+
+    /// The old one is still there, in case that the new one fails.
+    fn bake(&mut self, outbox: &mut Outbox, now: Uptime) -> bool {
+        let app = self.serve.app();
+        if !app.health().is_healthy() && self.can_go_back() {
+            let reason = app.reason().to_owned();
+            self.fail(reason, outbox, now);
+            return true;
+        }
+        // A failed probe may be the first of those that make it unhealthy.
+        if now < self.until || (app.health().is_failing() && self.can_go_back()) {
+            return false;
+        }
+        self.conclude(Verdict::Ok, "it serves".to_owned(), now);
+        self.retire(outbox, now);
+        true
+    }
+}

@@ -1,0 +1,410 @@
+//! Release: the next version takes the place of the one that serves. Until traffic moves, nothing that serves is touched.
+//!
+//! ```text
+//!   targets     fetch ▶ ports ▶ create ▶ prove ▶ join (both registered) ▶ bake ▶ retire the old
+//!   readiness   fetch ▶ create unpublished ▶ prove ▶ remove ▶ fetch ▶ create ▶ 503, let go ▶ stop the old ▶ start ▶ bake ▶ remove the old
+//!   restart     fetch ▶ create ▶ stop the old ▶ start ▶ bake ▶ remove the old
+//! ```
+//! A failure before the move removes the new container. Within the bake traffic goes back: to the old container, which is still there
+//! (`targets`: it is registered again and still runs; else it is started again). A notice to leave ends the release at any point: the
+//! drain stops both containers (invariant 7). At most one of them takes new traffic, and what failed is not tried again (invariant 13).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use berth_config::{Config, PinnedImage, TrafficMove};
+
+use crate::app::{App, News};
+use crate::clock::Uptime;
+use crate::connections::Connections;
+use crate::message::container::{ContainerId, ImageFacts};
+use crate::message::input::Input;
+use crate::message::job::Job;
+use crate::message::release::{Release, Verdict};
+use crate::outbox::Outbox;
+use crate::phase::failing::Failure;
+use crate::phase::past::Past;
+use crate::phase::serve::{Serve, ServeNext};
+use crate::release::{Next, ReleaseEnd};
+use crate::step::Step;
+use crate::targets::{HostPorts, Ports};
+
+mod back;
+mod forward;
+mod retire;
+mod show;
+
+/// For the engine beyond the app's own times.
+const ENGINE: Duration = Duration::from_secs(150);
+/// For the board to be written and read before traffic moves. After that the lock is given back, and it begins again.
+const CONFIRMATION: Duration = Duration::from_secs(120);
+
+/// The next version takes the place of the one that serves.
+#[derive(Clone, Debug)]
+pub struct Swap {
+    /// What serves.
+    pub serve: Serve,
+    cause: SwapCause,
+    traffic: TrafficMove,
+    /// The config of the new container.
+    config: Arc<Config>,
+    image: PinnedImage,
+    facts: Option<ImageFacts>,
+    ports: HostPorts,
+    stage: SwapStage,
+    /// When it has to be at the next stage at the latest.
+    until: Uptime,
+    /// The container beside the one that serves: the new one, and after the move the old one.
+    other: Option<App>,
+    /// A new container that was created and is not started yet.
+    created: Option<ContainerId>,
+    /// What served before, once traffic has moved.
+    before: Option<Before>,
+    /// Since when no container takes requests, and until when none did.
+    gap: Option<(Uptime, Option<Uptime>)>,
+}
+
+/// Why a container is replaced.
+#[derive(Clone, Debug)]
+enum SwapCause {
+    Release(Box<Next>),
+    /// Its secrets were rotated.
+    Secrets,
+    /// An agent before this one was killed in a release: only the end of it is left.
+    Rest,
+}
+
+#[derive(Clone, Debug)]
+struct Before {
+    config: Arc<Config>,
+    image: Option<PinnedImage>,
+    release: Option<Release>,
+}
+
+#[derive(Clone, Debug)]
+enum SwapStage {
+    /// Secrets, and the paths of `after`.
+    Fetching(Box<Fetch>),
+    /// Host ports.
+    Choosing,
+    Creating(Step<ContainerId>),
+    /// It runs beside the old one.
+    Proving {
+        since: Option<Uptime>,
+    },
+    /// What has proven itself unpublished is removed.
+    Clearing(Step<()>),
+    /// The board is to know of it before traffic moves.
+    Confirming,
+    /// The load balancer is to call it healthy.
+    Joining,
+    /// `/ready` is 503 until load balancers have let go.
+    LettingGo {
+        connections: Connections,
+        settled: Uptime,
+    },
+    /// The old one is being stopped.
+    Pausing,
+    /// The new one starts on the ports of the old one.
+    Arriving,
+    Baking,
+    /// The old one is registered again.
+    Returning(Return),
+    /// The new one is removed from the ports of the old one.
+    Reviving {
+        removal: Step<()>,
+        back: Return,
+    },
+    /// The old one starts again.
+    Recovering(Return),
+    /// What takes no new traffic any more serves what it has.
+    Retiring {
+        ports: Option<Ports>,
+        connections: Connections,
+    },
+    Removing(Step<()>),
+    Done,
+}
+
+/// What the container is created with.
+#[derive(Clone, Debug)]
+struct Fetch {
+    secrets: Step<()>,
+    paths: Step<()>,
+    /// What the image says of itself, if that is not known.
+    image: Step<()>,
+}
+
+/// Why traffic goes back.
+#[derive(Clone, Debug)]
+struct Return {
+    reason: String,
+    /// Whether the release is bad, and not only unwanted.
+    is_bad: bool,
+}
+
+/// Where a release goes after an event.
+#[derive(Debug)]
+pub enum SwapNext {
+    /// On with it.
+    Stay,
+    /// It is over, good or bad.
+    Serve,
+    /// The instance is given up, and why.
+    Fail(Failure),
+}
+
+impl Fetch {
+    fn steps(&mut self) -> [&mut Step<()>; 3] {
+        [&mut self.secrets, &mut self.paths, &mut self.image]
+    }
+
+    fn is_done(&self) -> bool {
+        [&self.secrets, &self.paths, &self.image].into_iter().all(Step::is_done)
+    }
+
+    fn cancel(&mut self, outbox: &mut Outbox) {
+        self.steps().into_iter().for_each(|step| step.cancel(outbox));
+    }
+}
+
+impl Swap {
+    /// Begins: the gate of the release is open.
+    pub fn begin(mut serve: Box<Serve>, next: Next, outbox: &mut Outbox, now: Uptime) -> Result<Self, Box<Serve>> {
+        let Some((image, facts)) = next.preparation.ready().map(|(image, facts)| (image.clone(), facts.clone())) else {
+            return Err(serve);
+        };
+        serve.set_replacing(true);
+        let (config, traffic) = (next.config.clone(), next.config.traffic_move());
+        let cause = SwapCause::Release(Box::new(next));
+        Ok(Self::new(*serve, cause, traffic, config, image, Some(facts)).started(outbox, now))
+    }
+
+    /// Begins for secrets that were rotated: the same version, with the new values.
+    pub fn renew(mut serve: Box<Serve>, outbox: &mut Outbox, now: Uptime) -> Result<Self, Box<Serve>> {
+        let Some(image) = serve.past.image.clone() else { return Err(serve) };
+        serve.set_replacing(true);
+        let (config, traffic) = (serve.past.config.clone(), TrafficMove::Targets);
+        Ok(Self::new(*serve, SwapCause::Secrets, traffic, config, image, None).started(outbox, now))
+    }
+
+    /// Begins with another container that an agent before this one left: it takes no new traffic any more.
+    pub fn rest(mut serve: Serve, other: App, outbox: &mut Outbox, now: Uptime) -> Self {
+        serve.set_replacing(true);
+        let config = serve.past.config.clone();
+        let image = serve
+            .past
+            .image
+            .clone()
+            .unwrap_or_else(|| PinnedImage { repository: String::new(), digest: String::new() });
+        let mut swap = Self::new(serve, SwapCause::Rest, TrafficMove::Auto, config, image, None);
+        swap.other = Some(other);
+        swap.retire(outbox, now);
+        swap
+    }
+
+    fn new(
+        serve: Serve,
+        cause: SwapCause,
+        traffic: TrafficMove,
+        config: Arc<Config>,
+        image: PinnedImage,
+        facts: Option<ImageFacts>,
+    ) -> Self {
+        Self {
+            serve,
+            cause,
+            traffic,
+            config,
+            image,
+            facts,
+            ports: HostPorts::new(),
+            stage: SwapStage::Done,
+            until: Uptime::ZERO,
+            other: None,
+            created: None,
+            before: None,
+            gap: None,
+        }
+    }
+
+    /// Takes an input.
+    pub fn on(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) -> SwapNext {
+        if let ServeNext::Fail(failure) = self.serve.on(input, outbox, now) {
+            if !self.can_go_back() {
+                return SwapNext::Fail(failure);
+            }
+            self.fail(failure.reason, outbox, now);
+        }
+        if let SwapCause::Release(next) = &mut self.cause {
+            next.gate.on(input, outbox, now);
+            next.gate.advance(outbox, now);
+        }
+        if let Some(other) = &mut self.other
+            && let News::Lost(reason) = other.on(input, outbox, now)
+        {
+            self.lost_other(&reason, outbox, now);
+        }
+        self.take(input, outbox, now);
+        self.follow(outbox, now);
+        self.advance(outbox, now);
+        if matches!(self.stage, SwapStage::Done) { SwapNext::Serve } else { SwapNext::Stay }
+    }
+
+    /// The document may have moved on meanwhile.
+    fn follow(&mut self, outbox: &mut Outbox, now: Uptime) {
+        let SwapCause::Release(next) = &self.cause else { return };
+        let wanted = self.serve.past.releases.wanted();
+        if wanted.is_none_or(|wanted| *wanted == next.release.id) {
+            return;
+        }
+        match &self.before {
+            None => self.abandon("the document has another release", outbox, now),
+            Some(before) if before.release.as_ref().map(|release| &release.id) == wanted => {
+                if matches!(self.stage, SwapStage::Baking) {
+                    let reason = "the document went back to the release before".to_owned();
+                    self.go_back(Return { reason, is_bad: false }, outbox, now);
+                }
+            }
+            Some(_) => {} // it goes on to the end, and the next one follows
+        }
+    }
+
+    /// Whether the lock is still held.
+    fn may_move(&self, now: Uptime) -> bool {
+        match &self.cause {
+            SwapCause::Release(next) => next.gate.is_open(now),
+            SwapCause::Secrets | SwapCause::Rest => true,
+        }
+    }
+
+    /// All that touches nothing is done: the board learns that this instance begins, and is read once more.
+    fn confirm(&mut self, now: Uptime) {
+        if let SwapCause::Release(next) = &mut self.cause {
+            next.gate.confirm(now);
+            self.serve.past.releases.look_now(now);
+        }
+        self.until = now + CONFIRMATION;
+        self.stage = SwapStage::Confirming;
+    }
+
+    /// Whether traffic may move now.
+    fn is_confirmed(&self, now: Uptime) -> bool {
+        match &self.cause {
+            SwapCause::Release(next) => next.gate.is_confirmed(now) && self.serve.past.releases.has_looked(),
+            SwapCause::Secrets | SwapCause::Rest => true,
+        }
+    }
+
+    /// Whether the release has begun to touch what serves.
+    fn is_untouched(&self) -> bool {
+        self.before.is_none()
+            && matches!(
+                self.stage,
+                SwapStage::Fetching(_)
+                    | SwapStage::Choosing
+                    | SwapStage::Creating(_)
+                    | SwapStage::Proving { .. }
+                    | SwapStage::Clearing(_)
+                    | SwapStage::Confirming
+                    | SwapStage::Joining
+                    | SwapStage::LettingGo { .. }
+            )
+    }
+
+    /// The group put the instance on standby, or took it back.
+    pub fn set_standby(&mut self, standby: bool, outbox: &mut Outbox, now: Uptime) {
+        if standby && self.is_untouched() {
+            self.abandon("the group put the instance on standby", outbox, now);
+        }
+        self.serve.set_standby(standby, outbox, now);
+        self.advance(outbox, now);
+    }
+
+    /// The verdict, and the lock is given back.
+    fn conclude(&mut self, verdict: Verdict, reason: String, now: Uptime) {
+        let gap = self.gap.and_then(|(from, to)| Some(to?.since(from)));
+        let cause = std::mem::replace(&mut self.cause, SwapCause::Rest);
+        let output = match verdict {
+            Verdict::Bad => self.other.as_ref().and_then(App::output).cloned(),
+            Verdict::Ok => None,
+        };
+        match cause {
+            SwapCause::Release(next) => {
+                let end = ReleaseEnd { verdict, reason, output, gap };
+                self.serve.past.releases.conclude(next.gate, next.release.id, end, now);
+            }
+            SwapCause::Secrets => self.serve.past.releases.note(verdict, &reason, gap, now),
+            SwapCause::Rest => {}
+        }
+    }
+
+    /// When it wants to be woken.
+    pub fn wake(&self) -> Option<Uptime> {
+        let gate = match &self.cause {
+            SwapCause::Release(next) => next.gate.wake(),
+            SwapCause::Secrets | SwapCause::Rest => None,
+        };
+        let other = self.other.as_ref().and_then(App::wake);
+        let stage = match &self.stage {
+            SwapStage::Fetching(fetch) => {
+                let Fetch { secrets, paths, image } = fetch.as_ref();
+                [secrets, paths, image].into_iter().filter_map(Step::wake).min()
+            }
+            SwapStage::Creating(step) => step.wake(),
+            SwapStage::Clearing(step) | SwapStage::Removing(step) | SwapStage::Reviving { removal: step, .. } => {
+                step.wake()
+            }
+            SwapStage::Proving { since } => since.map(|since| since + self.config.release.healthy_for),
+            SwapStage::LettingGo { connections, settled } => Some(self.letting_go_wake(connections, *settled)),
+            SwapStage::Retiring { connections, .. } => Some(self.retiring_wake(connections)),
+            SwapStage::Choosing
+            | SwapStage::Confirming
+            | SwapStage::Joining
+            | SwapStage::Pausing
+            | SwapStage::Arriving
+            | SwapStage::Baking
+            | SwapStage::Returning(_)
+            | SwapStage::Recovering(_)
+            | SwapStage::Done => None,
+        };
+        [self.serve.wake(), gate, other, stage, Some(self.until)].into_iter().flatten().min()
+    }
+
+    /// Ends the phase without a notice: the release is over.
+    pub fn into_serve(mut self) -> Serve {
+        self.serve.set_replacing(false);
+        self.serve
+    }
+
+    /// Hands over to the next phase, at any point: both containers.
+    pub fn leave(mut self, outbox: &mut Outbox, now: Uptime) -> Past {
+        match &mut self.stage {
+            SwapStage::Fetching(fetch) => fetch.cancel(outbox),
+            SwapStage::Creating(step) => step.cancel(outbox),
+            SwapStage::Clearing(step) | SwapStage::Removing(step) | SwapStage::Reviving { removal: step, .. } => {
+                step.cancel(outbox);
+            }
+            SwapStage::LettingGo { connections, .. } | SwapStage::Retiring { connections, .. } => {
+                connections.cancel(outbox)
+            }
+            _ => {} // nothing is under way
+        }
+        outbox.emit(Job::WipeSecrets);
+        let is_untouched = self.is_untouched();
+        if let SwapCause::Release(mut next) = self.cause {
+            // Once traffic moves, the mark stays: this instance has run the release, and writes no verdict any more.
+            if is_untouched {
+                next.gate.give_up(outbox, now);
+            } else {
+                next.gate.retract(now);
+                next.gate.advance(outbox, now);
+            }
+            self.serve.past.releases.close(next.gate);
+        }
+        let mut past = self.serve.leave(outbox);
+        past.beside = self.other;
+        past.looked &= self.created.is_none() || past.beside.is_some();
+        past
+    }
+}

@@ -1,0 +1,337 @@
+//! Releases: which one serves, whether the document has a newer one, and when this instance may begin it.
+//!
+//! It only prepares and asks. What begins is the phase `release` (phase/release/).
+//!
+//! ```text
+//!   follower ──another document──▶ next: wave ▶ image here ▶ gate (lock, board) ──open──▶ phase release
+//!                                                                 ▲ verdict ─────────────────┘
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use berth_config::Config;
+
+use crate::clock::Uptime;
+use crate::message::error::JobError;
+use crate::message::event::Event;
+use crate::message::input::Input;
+use crate::message::output::AppOutput;
+use crate::message::release::{Release, ReleaseId, Verdict};
+use crate::outbox::Outbox;
+
+pub use gate::{Gate, LEASE};
+pub use noted::NotedReleases;
+pub use preparation::Preparation;
+
+use follower::Follower;
+use show::History;
+
+mod call;
+pub mod choice;
+mod follower;
+mod gate;
+mod noted;
+mod preparation;
+mod show;
+
+/// Releases that were tried and failed here: so many are remembered.
+const FAILED_KEPT: usize = 20;
+/// For the image of a release to be here, from when its wave has begun.
+const PREPARATION_LIMIT: Duration = Duration::from_secs(1800);
+
+/// The releases of this instance.
+#[derive(Clone, Debug, Default)]
+pub struct Releases {
+    instance_id: String,
+    /// What serves; none without `config=`.
+    serving: Option<Release>,
+    /// What the document has.
+    wanted: Option<ReleaseId>,
+    follower: Option<Follower>,
+    /// What the document has instead.
+    next: Option<Next>,
+    /// Gates that still have to write a verdict or to give a lock back.
+    closing: Vec<Gate>,
+    failed: Vec<ReleaseId>,
+    /// A document that cannot be released in place, and the keys that need a new instance.
+    refused: Option<(ReleaseId, Vec<&'static str>)>,
+    /// Releases with a verdict of this agent.
+    judged: Vec<ReleaseId>,
+    /// When what serves counts as good, until that is on the board.
+    proven_at: Option<Uptime>,
+    history: History,
+    /// When all that was due was last ordered.
+    advanced: Uptime,
+}
+
+/// A release that this instance is to begin.
+#[derive(Clone, Debug)]
+pub struct Next {
+    /// Its config.
+    pub config: Arc<Config>,
+    /// Which it is.
+    pub release: Release,
+    /// When it may begin.
+    pub gate: Gate,
+    /// Its image.
+    pub preparation: Preparation,
+    began: Uptime,
+}
+
+/// How a release ended on this instance.
+#[derive(Clone, Debug)]
+pub struct ReleaseEnd {
+    /// Good or bad.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: String,
+    /// What the app wrote last, if it is bad.
+    pub output: Option<AppOutput>,
+    /// How long no container took requests; none if one always did.
+    pub gap: Option<Duration>,
+}
+
+impl Releases {
+    /// The boot has chosen this release; the document has that one.
+    pub fn choose(&mut self, release: Release, wanted: ReleaseId, config: &Config, now: Uptime) {
+        self.wanted = Some(wanted);
+        self.serve(release, config, now);
+    }
+
+    /// Begins to follow the document.
+    pub fn begin(&mut self, config: &Config, instance_id: &str, outbox: &mut Outbox, now: Uptime) {
+        instance_id.clone_into(&mut self.instance_id);
+        if let (Some(serving), Some(every), None) = (&self.serving, config.follow, &self.follower) {
+            // Of an older release than the document's the revision is no answer: the document is read.
+            let is_newest = self.wanted.as_ref() == Some(&serving.id);
+            let revision = if is_newest { serving.revision.clone() } else { String::new() };
+            self.follower = Some(Follower::new(every, revision, outbox, now));
+        }
+        if self.proven_at.is_some() {
+            self.proven_at = Some(now + settled(config));
+        }
+    }
+
+    /// Another release serves from now on.
+    pub fn serve(&mut self, release: Release, config: &Config, now: Uptime) {
+        let board = config.release.board.as_ref().filter(|_| config.follow.is_some());
+        self.proven_at = board.filter(|_| !self.judged.contains(&release.id)).map(|_| now + settled(config));
+        self.serving = Some(release);
+    }
+
+    /// What serves.
+    pub fn serving(&self) -> Option<&Release> {
+        self.serving.as_ref()
+    }
+
+    /// Asks at once whether the document still has what it had.
+    pub fn look_now(&mut self, now: Uptime) {
+        if let Some(follower) = &mut self.follower {
+            follower.look_now(now);
+        }
+    }
+
+    /// Whether that was answered.
+    pub fn has_looked(&self) -> bool {
+        self.follower.as_ref().is_none_or(Follower::has_looked)
+    }
+
+    /// What the document has.
+    pub fn wanted(&self) -> Option<&ReleaseId> {
+        self.wanted.as_ref()
+    }
+
+    /// Takes an input. `config` is that of what serves.
+    pub fn follow(&mut self, input: &Input, config: &Config, outbox: &mut Outbox, now: Uptime) {
+        let changed = self.follower.as_mut().and_then(|follower| follower.on(input, outbox, now));
+        if let Some((next, release)) = changed {
+            self.read(next, release, config, outbox, now);
+        }
+        if let Some(follower) = &mut self.follower {
+            follower.advance(outbox, now);
+        }
+        if let Some(next) = &mut self.next {
+            next.gate.on(input, outbox, now);
+            let prepared = next.preparation.on(input, outbox, now);
+            if let Err(error) = prepared {
+                self.fail_next(error.to_string(), outbox, now);
+            }
+        }
+        self.advance(outbox, now);
+        self.on(input, outbox, now);
+        self.advanced = now;
+    }
+
+    /// Takes an answer to a verdict or to a lock that is given back: also on the way out.
+    pub fn on(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) {
+        for gate in &mut self.closing {
+            gate.on(input, outbox, now);
+            gate.advance(outbox, now);
+        }
+        self.closing.retain(|gate| !gate.is_over());
+    }
+
+    /// The document has changed.
+    fn read(&mut self, next: Arc<Config>, release: Release, config: &Config, outbox: &mut Outbox, now: Uptime) {
+        self.drop_next(outbox, now);
+        (self.wanted, self.refused) = (Some(release.id.clone()), None);
+        let serving = self.serving.as_ref();
+        if serving.is_some_and(|serving| serving.id == release.id) || self.has_failed(&release.id) {
+            return;
+        }
+        let keys = config.needs_new_instance(&next);
+        if !keys.is_empty() {
+            self.refused = Some((release.id, keys));
+            return;
+        }
+        let gate = Gate::new(&next, &release, &self.instance_id, now);
+        let preparation = Preparation::new(next.clone(), now);
+        self.next = Some(Next { config: next, release, gate, preparation, began: now });
+    }
+
+    fn has_failed(&self, id: &ReleaseId) -> bool {
+        self.failed.contains(id)
+    }
+
+    fn drop_next(&mut self, outbox: &mut Outbox, now: Uptime) {
+        if let Some(mut next) = self.next.take() {
+            next.preparation.cancel(outbox);
+            next.gate.give_up(outbox, now);
+            self.closing.push(next.gate);
+        }
+    }
+
+    /// The next release cannot be prepared here.
+    fn fail_next(&mut self, reason: String, outbox: &mut Outbox, now: Uptime) {
+        if let Some(mut next) = self.next.take() {
+            next.preparation.cancel(outbox);
+            let end = ReleaseEnd { verdict: Verdict::Bad, reason, output: None, gap: None };
+            self.conclude(next.gate, next.release.id, end, now);
+        }
+    }
+
+    fn advance(&mut self, outbox: &mut Outbox, now: Uptime) {
+        let Some(next) = &mut self.next else { return };
+        if next.gate.was_bad_here() {
+            // An agent before this one rolled it back, and the note of it is lost.
+            let id = next.release.id.clone();
+            self.drop_next(outbox, now);
+            return self.remember_failed(id);
+        }
+        if !next.gate.is_in_wave(now) {
+            return;
+        }
+        if let Err(error) = next.preparation.advance(outbox, now) {
+            return self.fail_next(error.to_string(), outbox, now);
+        }
+        if next.preparation.ready().is_some() {
+            next.gate.ask(now);
+        } else if next.began.max(next.gate.opens_at()) + PREPARATION_LIMIT <= now {
+            return self.fail_next(format!("the image is not here within {PREPARATION_LIMIT:?}"), outbox, now);
+        }
+        next.gate.advance(outbox, now);
+    }
+
+    /// The release that may begin now.
+    pub fn take_open(&mut self, now: Uptime) -> Option<Next> {
+        self.next.take_if(|next| next.gate.is_open(now) && next.preparation.ready().is_some())
+    }
+
+    /// It was given up before anything was touched: it may begin again, unless the document has another one.
+    pub fn put_back(&mut self, mut next: Next, outbox: &mut Outbox, now: Uptime) {
+        next.gate.give_up(outbox, now);
+        let fresh = Gate::new(&next.config, &next.release, &self.instance_id, now);
+        self.close(std::mem::replace(&mut next.gate, fresh));
+        if self.wanted.as_ref() == Some(&next.release.id) {
+            self.next.get_or_insert(Next { began: now, ..next });
+        }
+    }
+
+    /// What this gate still has to write or to give back.
+    pub fn close(&mut self, gate: Gate) {
+        self.closing.push(gate);
+    }
+
+    /// The end of a replacement that is no release.
+    pub fn note(&mut self, verdict: Verdict, reason: &str, gap: Option<Duration>, now: Uptime) {
+        self.history.note(None, verdict == Verdict::Ok, reason, gap, now);
+    }
+
+    /// The end of a release here, good or bad.
+    pub fn conclude(&mut self, mut gate: Gate, id: ReleaseId, end: ReleaseEnd, now: Uptime) {
+        let ReleaseEnd { verdict, reason, output, gap } = end;
+        let is_good = verdict == Verdict::Ok;
+        self.history.note(Some(&id), is_good, &reason, gap, now);
+        gate.conclude(verdict, reason, output, now);
+        self.closing.push(gate);
+        self.judge(id.clone());
+        if is_good {
+            self.proven_at = None;
+        } else {
+            self.remember_failed(id);
+        }
+    }
+
+    fn judge(&mut self, id: ReleaseId) {
+        if self.judged.len() >= FAILED_KEPT {
+            self.judged.remove(0);
+        }
+        self.judged.push(id);
+    }
+
+    fn remember_failed(&mut self, id: ReleaseId) {
+        if self.failed.len() >= FAILED_KEPT {
+            self.failed.remove(0);
+        }
+        self.failed.push(id);
+    }
+
+    /// What serves is healthy: after a while that is written to the board, if no release has written it.
+    pub fn attest(&mut self, config: &Config, is_healthy: bool, now: Uptime) {
+        let (Some(release), Some(at)) = (&self.serving, self.proven_at) else { return };
+        if !is_healthy {
+            self.proven_at = Some(at.max(now + settled(config)));
+        } else if at <= now {
+            let mut gate = Gate::new(config, release, &self.instance_id, now);
+            gate.conclude(Verdict::Ok, "it was booted, and serves".to_owned(), None, now);
+            let id = release.id.clone();
+            self.closing.push(gate);
+            self.judge(id);
+            self.proven_at = None;
+        }
+    }
+
+    /// The instance leaves: no release begins, and what it holds is given back.
+    pub fn leave(&mut self, outbox: &mut Outbox, now: Uptime) {
+        if let Some(follower) = self.follower.take() {
+            follower.cancel(outbox);
+        }
+        self.proven_at = None;
+        self.drop_next(outbox, now);
+    }
+
+    /// When it wants to be woken.
+    pub fn wake(&self) -> Option<Uptime> {
+        let follower = self.follower.as_ref().map(Follower::wake);
+        let next = self.next.as_ref().and_then(|next| {
+            let limit = next.began.max(next.gate.opens_at()) + PREPARATION_LIMIT;
+            let limit = next.preparation.ready().is_none().then_some(limit);
+            // A wave that has begun waits for the image.
+            let gate = next.gate.wake().filter(|at| *at > self.advanced);
+            [gate, next.preparation.wake(), limit].into_iter().flatten().min()
+        });
+        let closing = self.closing.iter().filter_map(Gate::wake).min();
+        [follower, next, closing, self.proven_at].into_iter().flatten().min()
+    }
+
+    /// Why the document cannot be read, or is refused.
+    pub fn error(&self) -> Option<&JobError> {
+        self.follower.as_ref().and_then(Follower::error)
+    }
+}
+
+/// For how long an app has served when its release counts as good.
+fn settled(config: &Config) -> Duration {
+    config.release.healthy_for.saturating_add(config.release.bake)
+}

@@ -1,0 +1,221 @@
+//! What `config=` points to over time, its board, and the containers of its releases: a world for lives with releases.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use berth_config::Port;
+use berth_core::clock::Uptime;
+use berth_core::message::container::{ContainerId, Creation, FoundContainer, RunningContainer};
+use berth_core::message::event::Event;
+use berth_core::message::job::Job;
+use berth_core::message::release::{BoardState, HeldLock, Release, ReleaseId, Verdict};
+
+use crate::sim::{config, exited, failure, refused};
+
+/// What befalls every container of an image's tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    /// It exits so long after its start.
+    Exits(Duration),
+    /// It never becomes healthy.
+    NeverHealthy,
+    /// It is not healthy any more so long after its start.
+    Sickens(Duration),
+}
+
+/// A container of the world's engine.
+#[derive(Clone, Debug)]
+pub(crate) struct Container {
+    pub(crate) creation: Creation,
+    pub(crate) started: Option<Uptime>,
+}
+
+/// The documents, the board and the containers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Documents {
+    /// The line that the document has, from when on.
+    published: BTreeMap<Uptime, String>,
+    /// Every line that it ever had.
+    lines: BTreeSet<String>,
+    pub(crate) board: BTreeMap<ReleaseId, BoardState>,
+    /// Verdicts that this instance wrote.
+    pub(crate) verdicts: Vec<(ReleaseId, Verdict, String)>,
+    /// Until when others hold every lock.
+    pub(crate) busy_until: Uptime,
+    pub(crate) previous: BTreeMap<ReleaseId, ReleaseId>,
+    pub(crate) flaws: BTreeMap<String, Flaw>,
+    pub(crate) containers: BTreeMap<ContainerId, Container>,
+    created: u32,
+}
+
+impl Documents {
+    /// The release of a line.
+    pub(crate) fn id(line: &str) -> ReleaseId {
+        ReleaseId::of(line.as_bytes())
+    }
+
+    pub(crate) fn publish(&mut self, at: Uptime, line: &str) {
+        self.published.insert(at, line.to_owned());
+        self.lines.insert(line.to_owned());
+    }
+
+    /// The board has this about a release.
+    pub(crate) fn stop(&mut self, release: ReleaseId, state: BoardState) {
+        self.board.insert(release, state);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.published.is_empty()
+    }
+
+    fn read(&self, at: Uptime, line: &str, now: Uptime) -> Event {
+        let id = Self::id(line);
+        let release = Release {
+            revision: id.0.clone(),
+            age: now.since(at),
+            previous: self.previous.get(&id).cloned(),
+            is_rollback: false,
+            id,
+        };
+        Event::ConfigRead(Arc::new(config(line)), Some(Box::new(release)))
+    }
+
+    /// The answer to a job that reads or writes here; none if it is another job's.
+    pub(crate) fn answer(&mut self, job: &Job, now: Uptime) -> Option<Event> {
+        let (at, line) = self.published.range(..=now).next_back().map(|(at, line)| (*at, line.clone()))?;
+        Some(match job {
+            Job::ReadConfig => self.read(at, &line, now),
+            Job::FollowConfig { revision } if *revision == Self::id(&line).0 => Event::ConfigUnchanged,
+            Job::FollowConfig { .. } => self.read(at, &line, now),
+            Job::ReadRelease { release, .. } => {
+                let line = self.lines.iter().find(|line| Self::id(line) == *release);
+                self.read(Uptime::ZERO, line.expect("a release that was published"), now)
+            }
+            Job::ReadBoard { release, .. } => {
+                let own = self.verdicts.iter().find(|(id, ..)| id == release).map(|(_, verdict, _)| *verdict);
+                let state = self.board.get(release).cloned().unwrap_or_default();
+                Event::BoardRead(BoardState { own, ..state })
+            }
+            Job::TakeLock { .. } if now < self.busy_until => Event::LocksBusy,
+            Job::TakeLock { .. } => Event::LockTaken(HeldLock { number: 0, etag: "1".to_owned() }),
+            Job::RenewLock { .. } if now < self.busy_until => Event::LockLost,
+            Job::RenewLock { lock, .. } => Event::LockTaken(lock.clone()),
+            Job::ReleaseLock { .. } => Event::LockReleased,
+            Job::MarkBegun { .. } => Event::Marked("1".to_owned()),
+            Job::TakeBackMark { .. } => Event::Unmarked,
+            Job::WriteVerdict { release, verdict, reason, .. } => {
+                self.verdicts.push((release.clone(), *verdict, reason.clone()));
+                let state = self.board.entry(release.clone()).or_default();
+                match verdict {
+                    Verdict::Ok => state.ok += 1,
+                    Verdict::Bad => state.bad += 1,
+                }
+                Event::VerdictWritten
+            }
+            Job::CreateContainer(creation) => {
+                let name = creation.config.container_name();
+                assert!(
+                    self.containers.values().all(|one| one.creation.config.container_name() != name),
+                    "the name {name} is taken"
+                );
+                self.created += 1;
+                let id = ContainerId(format!("container{}", self.created));
+                let container = Container { creation: creation.as_ref().clone(), started: None };
+                self.containers.insert(id.clone(), container);
+                Event::ContainerCreated(id)
+            }
+            Job::StopContainer { id, .. } => {
+                if let Some(container) = self.containers.get_mut(id) {
+                    container.started = None;
+                }
+                Event::ContainerStopped
+            }
+            Job::RemoveContainer { id, .. } => {
+                self.containers.remove(id);
+                Event::ContainerRemoved
+            }
+            Job::ProbeApp { app, .. } => match self.flaw(&app.id, now) {
+                Some((Flaw::NeverHealthy, _)) => refused(),
+                Some((Flaw::Sickens(after), age)) if age >= after => refused(),
+                Some(_) => Event::ProbePassed,
+                None => refused(),
+            },
+            _ => return None,
+        })
+    }
+
+    /// What befalls a container that runs, and for how long it has run.
+    fn flaw(&self, id: &ContainerId, now: Uptime) -> Option<(Flaw, Duration)> {
+        let container = self.containers.get(id)?;
+        let age = now.since(container.started?);
+        let tag = container.creation.config.image.tag.clone().unwrap_or_default();
+        Some((self.flaws.get(&tag).copied().unwrap_or(Flaw::Exits(Duration::MAX)), age))
+    }
+
+    /// Starts a container, `usual` as the engine shows one.
+    pub(crate) fn start(&mut self, id: &ContainerId, usual: RunningContainer, now: Uptime) -> Event {
+        let Some(container) = self.containers.get_mut(id) else {
+            return failure(
+                berth_core::message::job::JobKind::StartContainer,
+                berth_core::message::error::ErrorClass::Gone,
+                "no such container",
+            );
+        };
+        container.started = Some(now);
+        let published = published(&container.creation);
+        Event::ContainerStarted(Box::new(RunningContainer { id: id.clone(), published, ..usual }))
+    }
+
+    /// When a container that is watched exits by itself.
+    pub(crate) fn exit(&self, id: &ContainerId, now: Uptime) -> Option<(Duration, Event)> {
+        match self.flaw(id, now)? {
+            (Flaw::Exits(after), age) if after < Duration::MAX => Some((after.saturating_sub(age), exited(1))),
+            _ => None,
+        }
+    }
+
+    /// The containers as the engine lists them, for an agent that comes after one that was killed.
+    pub(crate) fn found(&self, usual: &RunningContainer) -> Vec<FoundContainer> {
+        let found = |(id, one): (&ContainerId, &Container)| FoundContainer {
+            id: id.clone(),
+            name: one.creation.config.container_name(),
+            fingerprint: Some(one.creation.config.fingerprint()),
+            image: Some(one.creation.image.clone()),
+            running: one.started.map(|_| RunningContainer {
+                id: id.clone(),
+                published: published(&one.creation),
+                ..usual.clone()
+            }),
+        };
+        self.containers.iter().map(found).collect()
+    }
+
+    /// The same for another agent, so much later: its clock begins at zero again.
+    pub(crate) fn after(mut self, passed: Duration) -> Self {
+        let earlier = |at: Uptime| Uptime(at.0.saturating_sub(passed));
+        self.published = self.published.into_iter().map(|(at, line)| (earlier(at), line)).collect();
+        self.busy_until = earlier(self.busy_until);
+        for container in self.containers.values_mut() {
+            container.started = container.started.map(earlier);
+        }
+        self
+    }
+
+    /// The tags of what runs.
+    pub(crate) fn tags(&self) -> BTreeSet<String> {
+        let running = self.containers.values().filter(|one| one.started.is_some());
+        running.map(|one| one.creation.config.image.tag.clone().unwrap_or_default()).collect()
+    }
+}
+
+/// Where the ports of a container are on the host.
+fn published(creation: &Creation) -> Vec<(u16, SocketAddr)> {
+    if creation.config.placement.is_unpublished {
+        return Vec::new();
+    }
+    let host = |port: &Port| creation.ports.get(&port.container).copied().unwrap_or(port.host);
+    let everywhere = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port);
+    creation.config.ports.iter().map(|port| (port.container, everywhere(host(port)))).collect()
+}

@@ -1,0 +1,442 @@
+//! Releases: the next version takes the place of the one that serves, and goes back when it is bad.
+
+use std::time::Duration;
+
+use berth_core::clock::Uptime;
+use berth_core::message::identity::TargetState;
+use berth_core::message::job::JobKind;
+use berth_core::message::outcome::Outcome;
+use berth_core::message::release::{BoardState, Verdict};
+use berth_core::view::{GateStage, PhaseName, Status};
+use expect_test::expect;
+
+use crate::documents::{Documents, Flaw};
+use crate::drain::after;
+use crate::sim::{Sim, secs, target};
+use crate::targets::{WEB, moments};
+
+/// A document with this tag, whose traffic moves by target groups.
+fn by_targets(tag: &str) -> String {
+    format!(
+        "image=registry.test/api:{tag} port=0:8080 health=/health target_groups={WEB} config=s3://bucket/web follow=15s \
+         release.board=s3://bucket/board"
+    )
+}
+
+/// The same, moved by `/ready`.
+fn by_readiness(tag: &str) -> String {
+    format!(
+        "image=registry.test/api:{tag} port=8080 health=/health config=s3://bucket/web follow=15s release.board=s3://bucket/board"
+    )
+}
+
+fn by_restart(tag: &str) -> String {
+    format!("{} release.move=restart", by_readiness(tag))
+}
+
+/// An instance that serves v1, and after a minute and a half the document has v2.
+fn good(document: fn(&str) -> String) -> Sim {
+    let (one, two) = (document("v1"), document("v2"));
+    Sim::new(&one).publishes(secs(0), &one).publishes(secs(90), &two)
+}
+
+fn tags(life: &Sim) -> Vec<String> {
+    life.documents.tags().into_iter().collect()
+}
+
+fn verdicts(life: &Sim) -> Vec<(Verdict, &str)> {
+    life.documents.verdicts.iter().map(|(_, verdict, reason)| (*verdict, reason.as_str())).collect()
+}
+
+#[test]
+fn by_targets_the_new_container_is_in_before_the_old_one_leaves() {
+    let life = good(by_targets).run(secs(300));
+    expect![[r#"
+        100.289  serve   ConfigRead api from registry.test/api:v2, release 2be772dcb1b6c108
+        100.289  serve   > LoginRegistry
+        100.369  serve   RegistryLoggedIn
+        100.369  serve   > ResolveDigest registry.test/api:v2
+        100.419  serve   DigestResolved sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
+        100.419  serve   > InspectImage registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
+        100.424  serve   ImageInspected here
+        100.424  serve   > ReadBoard 2be772dcb1b6c108
+        100.444  serve   BoardRead 0 ok, 0 bad
+        100.444  serve   > TakeLock 2be772dcb1b6c108
+        100.464  serve   LockTaken 0
+        100.464  serve   > ReadBoard 2be772dcb1b6c108
+        100.484  serve   BoardRead 0 ok, 0 bad
+        100.484  release > FindPorts
+        100.489  release PortsFound 0 in use
+        100.489  release > DescribeTargets web, 32 ports
+        100.539  release TargetsDescribed 1 of 32 ports registered or draining
+        100.539  release > CreateContainer api from registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
+        100.589  release ContainerCreated container2
+        100.589  release > StartContainer container2
+        100.789  release ContainerStarted container2 at 172.17.0.2
+        100.789  release > WatchContainer container2
+        110.799  release > MarkBegun 2be772dcb1b6c108
+        110.819  release Marked
+        110.819  release > ReadBoard 2be772dcb1b6c108
+        110.839  release BoardRead 0 ok, 0 bad
+        110.839  release > RegisterTarget web:25346
+        110.899  release TargetRegistered
+        117.104  release > DescribeTargets web:25346
+        117.154  release TargetsDescribed 25346 is initial (Elb.InitialHealthChecking)
+        120.484  release LockTaken 0
+        124.108  release > DescribeTargets web:25346
+        124.158  release TargetsDescribed 25346 is healthy
+        124.158  release > DeregisterTarget web:21755
+        124.218  release TargetDeregistered
+        140.504  release LockTaken 0
+        154.158  release > DescribeTargets web:21755
+        154.158  release > WriteVerdict ok for 2be772dcb1b6c108: it serves
+        154.178  release VerdictWritten
+        154.178  release > ReleaseLock 0
+        154.198  release LockReleased
+        154.208  release TargetsDescribed 21755 is draining (Target.DeregistrationInProgress)
+        154.208  release > DescribeDelay web
+        154.258  release DelayDescribed 300s
+        156.166  release > Cancel 19
+        156.166  release > RemoveContainer container1 within 30s
+        156.466  release ContainerRemoved
+    "#]].assert_eq(&after(&life, "api:v2"));
+    assert_eq!(tags(&life), ["v2"]);
+}
+
+#[test]
+fn by_readiness_the_new_container_proves_itself_before_ready_is_503() {
+    let life = good(by_readiness).run(secs(300));
+    expect![[r#"
+        101.099  serve   ConfigRead api from registry.test/api:v2, release 2cc73000e3d1b191
+        101.099  serve   > LoginRegistry
+        101.179  serve   RegistryLoggedIn
+        101.179  serve   > ResolveDigest registry.test/api:v2
+        101.229  serve   DigestResolved sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
+        101.229  serve   > InspectImage registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
+        101.234  serve   ImageInspected here
+        101.234  serve   > ReadBoard 2cc73000e3d1b191
+        101.254  serve   BoardRead 0 ok, 0 bad
+        101.254  serve   > TakeLock 2cc73000e3d1b191
+        101.274  serve   LockTaken 0
+        101.274  serve   > ReadBoard 2cc73000e3d1b191
+        101.294  serve   BoardRead 0 ok, 0 bad
+        101.294  release > CreateContainer api from registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
+        101.344  release ContainerCreated container2
+        101.344  release > StartContainer container2
+        101.544  release ContainerStarted container2 at 172.17.0.2
+        101.544  release > WatchContainer container2
+        111.554  release > Cancel 112
+        111.554  release > RemoveContainer container2 within 30s
+        111.854  release ContainerRemoved
+        111.854  release > CreateContainer api from registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
+        111.904  release ContainerCreated container3
+        111.904  release > MarkBegun 2cc73000e3d1b191
+        111.924  release Marked
+        111.924  release > ReadBoard 2cc73000e3d1b191
+        111.944  release BoardRead 0 ok, 0 bad
+        121.294  release LockTaken 0
+        133.952  release > Cancel 16
+        133.952  release > StopContainer container1 within 30s, to start it again
+        134.452  release ContainerStopped
+        134.452  release > StartContainer container3
+        134.652  release ContainerStarted container3 at 172.17.0.2
+        134.652  release > WatchContainer container3
+        141.314  release LockTaken 0
+        161.334  release LockTaken 0
+        164.662  release > RemoveContainer container1 within 30s
+        164.662  release > WriteVerdict ok for 2cc73000e3d1b191: it serves
+        164.682  release VerdictWritten
+        164.682  release > ReleaseLock 0
+        164.702  release LockReleased
+        164.962  release ContainerRemoved
+    "#]].assert_eq(&after(&life, "api:v2"));
+    assert_eq!(tags(&life), ["v2"]);
+}
+
+#[test]
+fn by_restart_the_old_container_is_stopped_first() {
+    let life = good(by_restart).run(secs(300));
+    expect![[r#"
+        101.099  serve   ConfigRead api from registry.test/api:v2, release 4c40bc504af38006
+        101.099  serve   > LoginRegistry
+        101.179  serve   RegistryLoggedIn
+        101.179  serve   > ResolveDigest registry.test/api:v2
+        101.229  serve   DigestResolved sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
+        101.229  serve   > InspectImage registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
+        101.234  serve   ImageInspected here
+        101.234  serve   > ReadBoard 4c40bc504af38006
+        101.254  serve   BoardRead 0 ok, 0 bad
+        101.254  serve   > TakeLock 4c40bc504af38006
+        101.274  serve   LockTaken 0
+        101.274  serve   > ReadBoard 4c40bc504af38006
+        101.294  serve   BoardRead 0 ok, 0 bad
+        101.294  release > CreateContainer api from registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
+        101.344  release ContainerCreated container2
+        101.344  release > MarkBegun 4c40bc504af38006
+        101.364  release Marked
+        101.364  release > ReadBoard 4c40bc504af38006
+        101.384  release BoardRead 0 ok, 0 bad
+        101.384  release > Cancel 16
+        101.384  release > StopContainer container1 within 30s, to start it again
+        101.884  release ContainerStopped
+        101.884  release > StartContainer container2
+        102.084  release ContainerStarted container2 at 172.17.0.2
+        102.084  release > WatchContainer container2
+        121.294  release LockTaken 0
+        132.094  release > RemoveContainer container1 within 30s
+        132.094  release > WriteVerdict ok for 4c40bc504af38006: it serves
+        132.114  release VerdictWritten
+        132.114  release > ReleaseLock 0
+        132.134  release LockReleased
+        132.394  release ContainerRemoved
+    "#]].assert_eq(&after(&life, "api:v2"));
+    assert_eq!(tags(&life), ["v2"]);
+}
+
+/// The same with a v2 that is no good.
+fn flawed(document: fn(&str) -> String, flaw: Flaw) -> Sim {
+    good(document).with_documents(|documents| {
+        documents.flaws.insert("v2".to_owned(), flaw);
+    })
+}
+
+const DOCUMENTS: [fn(&str) -> String; 3] = [by_targets, by_readiness, by_restart];
+
+#[test]
+fn a_version_that_fails_before_the_move_touches_nothing() {
+    for document in [by_targets, by_readiness] {
+        for flaw in [Flaw::Exits(secs(0)), Flaw::Exits(secs(4)), Flaw::NeverHealthy, Flaw::Sickens(secs(5))] {
+            let life = flawed(document, flaw).run(secs(600));
+            assert_eq!(tags(&life), ["v1"], "{flaw:?}");
+            let verdicts = verdicts(&life);
+            assert!(matches!(verdicts.as_slice(), [(Verdict::Ok, _), (Verdict::Bad, _)]), "{verdicts:?}");
+            assert_eq!(life.count(JobKind::DeregisterTarget), 0);
+            assert_eq!(life.view().status, Status::Ok);
+            assert_eq!(life.view().phase, PhaseName::Serve);
+            assert!(!life.view().probes.iter().any(|probe| probe.error.is_some()), "{flaw:?}");
+            // It is not tried again.
+            assert_eq!(life.count(JobKind::CreateContainer), 2, "{flaw:?}");
+        }
+    }
+}
+
+#[test]
+fn within_the_bake_traffic_goes_back_to_the_container_that_still_runs() {
+    let life = flawed(by_targets, Flaw::Sickens(secs(40))).run(secs(300));
+    expect![[r#"
+        124.218  release TargetDeregistered
+        140.504  release LockTaken 0
+        140.879  release ProbeFailed connection refused
+        145.889  release ProbeFailed connection refused
+        150.899  release ProbeFailed connection refused
+        150.899  release > RegisterTarget web:21755
+        150.959  release TargetRegistered
+        155.909  release ProbeFailed connection refused
+        158.351  release > DescribeTargets web:21755
+        158.401  release TargetsDescribed 21755 is initial (Elb.InitialHealthChecking)
+        160.524  release LockTaken 0
+        160.919  release ProbeFailed connection refused
+        161.535  release > DescribeTargets web:21755
+        161.585  release TargetsDescribed 21755 is healthy
+        161.585  release > DeregisterTarget web:25346
+        161.585  release > WriteVerdict bad for 2be772dcb1b6c108: connection refused
+        161.605  release VerdictWritten
+        161.605  release > ReleaseLock 0
+        161.625  release LockReleased
+        161.645  release TargetDeregistered
+        181.645  release > DescribeTargets web:25346
+        181.645  release > Cancel 289
+        181.645  release > Cancel 119
+        181.645  release > RemoveContainer container2 within 30s
+        181.945  release ContainerRemoved
+    "#]]
+    .assert_eq(&after(&life, "TargetDeregistered"));
+    assert_eq!(tags(&life), ["v1"]);
+}
+
+#[test]
+fn within_the_bake_the_old_container_is_started_again() {
+    for document in [by_readiness, by_restart] {
+        let life = flawed(document, Flaw::Sickens(secs(12))).run(secs(600));
+        assert_eq!(tags(&life), ["v1"]);
+        assert_eq!(life.documents.containers.len(), 1, "{}", life.trace());
+        assert!(matches!(verdicts(&life).as_slice(), [(Verdict::Ok, _), (Verdict::Bad, _)]), "{:?}", verdicts(&life));
+        assert_eq!(life.view().status, Status::Ok);
+        let gap = life.view().releases.unwrap().last.unwrap().gap_seconds.unwrap();
+        assert!(gap < 3.0, "{gap}");
+    }
+}
+
+/// The next agent, after this one was killed at that time.
+fn killed(life: Sim, at: Duration, line: &str) -> Sim {
+    let (documents, balancer) = (life.documents.clone(), life.balancer.clone());
+    Sim::new(line)
+        .knowing(life.noted(), Duration::ZERO)
+        .continuing(life.noted_releases())
+        .balancing(|next| *next = balancer.after(at))
+        .with_documents(|next| *next = documents.after(at))
+}
+
+#[test]
+fn killed_at_any_moment_of_a_release_the_next_agent_has_one_container_of_the_right_version() {
+    for (document, n) in DOCUMENTS.into_iter().zip(1..) {
+        // A while after the move.
+        let bad_soon = Flaw::Sickens(secs(if n == 1 { 35 } else { 15 }));
+        for flaw in [None, Some(Flaw::NeverHealthy), Some(bad_soon)] {
+            let life = || flaw.map_or_else(|| good(document), |flaw| flawed(document, flaw));
+            let undisturbed = life().run(secs(200));
+            // Right after each moment at which something was ordered.
+            for at in moments(&undisturbed, "> ").into_iter().filter(|at| *at > 95.0) {
+                for at in [at + 0.001].map(Duration::from_secs_f64) {
+                    let before = life().run(at);
+                    let had_moved = before.noted_releases().unwrap().serving == Documents::id(&document("v2"));
+                    let next = killed(before, at, &document("v1")).run(secs(260));
+                    let trace = || format!("document {n}, {flaw:?}, killed at {at:?}\n{}", next.trace());
+                    // Nothing is kept beside what the next agent finds serving: a version that turns bad after that stays.
+                    if flaw.is_some() && had_moved {
+                        continue;
+                    }
+                    assert_eq!(tags(&next), [if flaw.is_some() { "v1" } else { "v2" }], "{}", trace());
+                    assert_eq!(next.documents.containers.len(), 1, "{}", trace());
+                    assert_eq!(next.view().phase, PhaseName::Serve, "{}", trace());
+                    // Traffic that goes back goes to the same container on its port.
+                    let goes_back = flaw == Some(bad_soon);
+                    assert!(goes_back || next.balancer.too_early.is_empty(), "{}", trace());
+                    let bad = verdicts(&next).iter().filter(|(verdict, _)| *verdict == Verdict::Bad).count();
+                    assert_eq!(bad, usize::from(flaw.is_some()), "{}", trace());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_notice_at_any_moment_of_a_release_stops_both_containers() {
+    for document in DOCUMENTS {
+        let undisturbed = good(document).run(secs(200));
+        for at in moments(&undisturbed, "> ").into_iter().filter(|at| *at > 95.0) {
+            let at = Duration::from_secs_f64(at + 0.002);
+            let life = good(document).sees_at(at, target(TargetState::Terminated)).run(at + secs(400));
+            assert_eq!(life.outcome(), Some(Outcome::Done), "{at:?}\n{}", life.trace());
+            assert_eq!(tags(&life), [""; 0], "{at:?}\n{}", life.trace());
+            // The lock does not stay for its lease.
+            let is_held = life.trace().contains("LockTaken");
+            assert_eq!(is_held, life.count(JobKind::ReleaseLock) > 0, "{at:?}\n{}", life.trace());
+        }
+    }
+}
+
+#[test]
+fn without_the_lock_no_traffic_moves() {
+    let slowly: [fn(&str) -> String; 2] =
+        [|tag| by_targets(tag) + " release.healthy_for=60s", |tag| by_readiness(tag) + " release.healthy_for=60s"];
+    for document in slowly {
+        // It is lost while the new container proves itself.
+        let lost = |documents: &mut Documents| documents.busy_until = Uptime(secs(400));
+        let life = good(document).run(secs(105)).with_documents(lost).run(secs(380));
+        assert_eq!(life.documents.containers.len(), 1, "{}", life.trace());
+        assert_eq!(tags(&life), ["v1"], "{}", life.trace());
+        assert_eq!(life.count(JobKind::DeregisterTarget), 0);
+        let late = life.run(secs(700));
+        assert_eq!(tags(&late), ["v2"], "{}", late.trace());
+    }
+}
+
+#[test]
+fn a_release_that_is_stopped_does_not_begin_until_it_is_resumed() {
+    let two = Documents::id(&by_targets("v2"));
+    for state in [
+        BoardState { is_halted: true, ..BoardState::default() },
+        BoardState { bad: 1, ..BoardState::default() },
+        BoardState { unsettled: 2, ..BoardState::default() },
+    ] {
+        let stopped = |documents: &mut Documents| documents.stop(two.clone(), state.clone());
+        let life = good(by_targets).with_documents(stopped).run(secs(300));
+        assert_eq!(tags(&life), ["v1"], "{}", life.trace());
+        assert_eq!(life.count(JobKind::TakeLock), 0);
+        let next = life.view().releases.unwrap().next.unwrap();
+        assert_eq!(next.waits_for, GateStage::Stopped);
+        let resumed = |documents: &mut Documents| {
+            documents.stop(two.clone(), BoardState { pardoned: 9, ..BoardState::default() })
+        };
+        let life = life.with_documents(resumed).run(secs(600));
+        assert_eq!(tags(&life), ["v2"], "{}", life.trace());
+    }
+}
+
+#[test]
+fn a_release_that_is_stopped_while_it_prepares_moves_no_traffic() {
+    let two = Documents::id(&by_targets("v2"));
+    let halted = |documents: &mut Documents| {
+        documents.stop(two.clone(), BoardState { is_halted: true, ..BoardState::default() })
+    };
+    let life = good(by_targets).run(secs(105)).with_documents(halted).run(secs(300));
+    assert_eq!(tags(&life), ["v1"], "{}", life.trace());
+    assert_eq!(life.count(JobKind::RegisterTarget), 1);
+    assert_eq!(life.count(JobKind::TakeBackMark), 1, "{}", life.trace());
+    assert_eq!(life.documents.containers.len(), 1);
+}
+
+#[test]
+fn a_document_that_goes_back_takes_the_release_back() {
+    for document in DOCUMENTS {
+        let (one, two) = (document("v1"), document("v2"));
+        for at in (100..200).step_by(3) {
+            let life = Sim::new(&one).publishes(secs(0), &one).publishes(secs(90), &two).publishes(secs(at), &one);
+            let life = life.run(secs(500));
+            assert_eq!(tags(&life), ["v1"], "{at}\n{}", life.trace());
+            assert_eq!(life.documents.containers.len(), 1, "{at}\n{}", life.trace());
+            assert!(verdicts(&life).iter().all(|(verdict, _)| *verdict == Verdict::Ok), "{at}: {:?}", verdicts(&life));
+            assert_eq!(life.view().phase, PhaseName::Serve, "{at}");
+        }
+    }
+}
+
+#[test]
+fn a_booting_instance_takes_the_newest_release_that_is_proven() {
+    let ids = ["v1", "v2", "v3"].map(|tag| Documents::id(&by_targets(tag)));
+    let boot = |ok: &[usize], bad: &[usize]| {
+        let mut life = Sim::new(&by_targets("v3"));
+        for tag in ["v1", "v2", "v3"] {
+            life = life.publishes(secs(0), &by_targets(tag));
+        }
+        let life = life.with_documents(|documents| {
+            documents.previous.insert(ids[2].clone(), ids[1].clone());
+            documents.previous.insert(ids[1].clone(), ids[0].clone());
+            for (n, id) in ids.iter().enumerate() {
+                let state =
+                    BoardState { ok: ok.contains(&n).into(), bad: bad.contains(&n).into(), ..BoardState::default() };
+                documents.board.insert(id.clone(), state);
+            }
+        });
+        tags(&life.run(secs(12)))
+    };
+    assert_eq!(boot(&[0, 1, 2], &[]), ["v3"]);
+    assert_eq!(boot(&[0, 1], &[]), ["v2"], "nobody serves v3 yet");
+    assert_eq!(boot(&[0, 1, 2], &[2]), ["v2"], "v3 is stopped");
+    assert_eq!(boot(&[0], &[1]), ["v1"]);
+    assert_eq!(boot(&[], &[]), ["v3"], "there is nothing better");
+}
+
+#[test]
+fn following_costs_one_call_a_period_and_none_without_it() {
+    let calls =
+        [JobKind::FollowConfig, JobKind::ReadBoard, JobKind::TakeLock, JobKind::DescribeTargets, JobKind::ReadRelease];
+    let hour = |line: &str| {
+        let at = |limit| {
+            let life = Sim::new(line).publishes(secs(0), line).run(limit);
+            calls.map(|job| life.count(job))
+        };
+        let (before, after) = (at(secs(600)), at(secs(4200)));
+        std::array::from_fn::<_, 5, _>(|n| after[n] - before[n])
+    };
+    let [follow, rest @ ..] = hour(&by_targets("v1"));
+    assert!((240..=300).contains(&follow), "{follow} of 3600 / 15");
+    assert_eq!(rest, [0; 4]);
+    assert_eq!(
+        hour(&format!(
+            "image=registry.test/api:v1 port=0:8080 health=/health target_groups={WEB} config=s3://bucket/web"
+        )),
+        [0; 5]
+    );
+}
