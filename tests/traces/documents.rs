@@ -45,6 +45,8 @@ pub(crate) struct Documents {
     /// Until when others hold every lock.
     pub(crate) busy_until: Uptime,
     pub(crate) previous: BTreeMap<ReleaseId, ReleaseId>,
+    /// Whether what is published goes back to an earlier release.
+    pub(crate) is_rollback: bool,
     pub(crate) flaws: BTreeMap<String, Flaw>,
     pub(crate) containers: BTreeMap<ContainerId, Container>,
     created: u32,
@@ -76,7 +78,7 @@ impl Documents {
             revision: id.0.clone(),
             age: now.since(at),
             previous: self.previous.get(&id).cloned(),
-            is_rollback: false,
+            is_rollback: self.is_rollback,
             id,
         };
         Event::ConfigRead(Arc::new(config(line)), Some(Box::new(release)))

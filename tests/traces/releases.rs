@@ -393,6 +393,36 @@ fn a_document_that_goes_back_takes_the_release_back() {
 }
 
 #[test]
+fn the_next_release_asks_for_the_lock_when_this_one_has_given_it_back() {
+    for document in DOCUMENTS {
+        let three = document("v3");
+        for at in [103, 120, 140, 156] {
+            let life = good(document).publishes(secs(at), &three).run(secs(500));
+            assert_eq!(tags(&life), ["v3"], "{at}\n{}", life.trace());
+            let mut held = 0;
+            for line in life.trace().lines() {
+                held += i32::from(line.contains("> TakeLock")) - i32::from(line.contains("> ReleaseLock"));
+                assert!((0..=1).contains(&held), "{at}: {line}\n{}", life.trace());
+            }
+        }
+    }
+}
+
+#[test]
+fn an_instance_waits_for_its_wave_and_a_rollback_for_none() {
+    let begins = |waves: &str, is_rollback: bool| {
+        let (one, two) = (by_targets("v1"), format!("{} release.waves={waves}", by_targets("v2")));
+        let life = Sim::new(&one).publishes(secs(0), &one).publishes(secs(90), &two);
+        let life = life.with_documents(|documents| documents.is_rollback = is_rollback).run(secs(400));
+        moments(&life, "> TakeLock")[0]
+    };
+    assert!((90.0..107.0).contains(&begins("100%@0s", false)));
+    // By the age of the document, not by when it was read.
+    assert!((153.0..154.0).contains(&begins("1%@0s,100%@63s", false)), "{}", begins("1%@0s,100%@63s", false));
+    assert!((90.0..107.0).contains(&begins("1%@0s,100%@63s", true)));
+}
+
+#[test]
 fn a_booting_instance_takes_the_newest_release_that_is_proven() {
     let ids = ["v1", "v2", "v3"].map(|tag| Documents::id(&by_targets(tag)));
     let boot = |ok: &[usize], bad: &[usize]| {

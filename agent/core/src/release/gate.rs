@@ -127,6 +127,13 @@ impl Gate {
         }
     }
 
+    /// The same before it asked for anything.
+    pub fn afresh(&self) -> Self {
+        let Self { board, release, failures, locks, poll, opens_at, .. } = self.clone();
+        let (stage, held, mark, seen, error) = (Stage::Waiting, None, None, None, None);
+        Self { board, release, failures, locks, poll, opens_at, stage, held, mark, attempts: 0, seen, error }
+    }
+
     /// Whether the wave of this instance has begun.
     pub fn is_in_wave(&self, now: Uptime) -> bool {
         self.opens_at <= now
@@ -295,6 +302,21 @@ impl Gate {
             Some(_) => Stage::Writing { verdict, reason, output, call: Call::Next(now) },
             None => Stage::Over,
         };
+    }
+
+    /// Whether it has asked for its turn, and may hold a lock.
+    pub fn has_asked(&self) -> bool {
+        !matches!(self.stage, Stage::Waiting)
+    }
+
+    /// Gives up a verdict that could not be written so far.
+    pub fn give_up_failing(&mut self, outbox: &mut Outbox, now: Uptime) {
+        if let Stage::Writing { call, .. } = &self.stage
+            && self.attempts > 0
+        {
+            call.cancel(outbox);
+            self.unlock(AfterUnlock::Over, now);
+        }
     }
 
     /// The end of the release here without a verdict, after something was touched.

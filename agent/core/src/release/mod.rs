@@ -142,8 +142,8 @@ impl Releases {
         self.wanted.as_ref()
     }
 
-    /// Takes an input. `config` is that of what serves.
-    pub fn follow(&mut self, input: &Input, config: &Config, outbox: &mut Outbox, now: Uptime) {
+    /// Takes an input. `config` is that of what serves; `may_begin` says whether a release could begin now.
+    pub fn follow(&mut self, input: &Input, config: &Config, may_begin: bool, outbox: &mut Outbox, now: Uptime) {
         let changed = self.follower.as_mut().and_then(|follower| follower.on(input, outbox, now));
         if let Some((next, release)) = changed {
             self.read(next, release, config, outbox, now);
@@ -158,8 +158,8 @@ impl Releases {
                 self.fail_next(error.to_string(), outbox, now);
             }
         }
-        self.advance(outbox, now);
         self.on(input, outbox, now);
+        self.advance(may_begin, outbox, now);
         self.advanced = now;
     }
 
@@ -175,6 +175,8 @@ impl Releases {
     /// The document has changed.
     fn read(&mut self, next: Arc<Config>, release: Release, config: &Config, outbox: &mut Outbox, now: Uptime) {
         self.drop_next(outbox, now);
+        // A verdict that cannot be written does not keep a newer release waiting.
+        self.closing.iter_mut().for_each(|gate| gate.give_up_failing(outbox, now));
         (self.wanted, self.refused) = (Some(release.id.clone()), None);
         let serving = self.serving.as_ref();
         if serving.is_some_and(|serving| serving.id == release.id) || self.has_failed(&release.id) {
@@ -211,7 +213,13 @@ impl Releases {
         }
     }
 
-    fn advance(&mut self, outbox: &mut Outbox, now: Uptime) {
+    fn advance(&mut self, may_begin: bool, outbox: &mut Outbox, now: Uptime) {
+        if !may_begin && self.next.as_ref().is_some_and(|next| next.gate.has_asked()) {
+            // It holds nothing that others wait for.
+            if let Some(next) = self.next.take() {
+                self.put_back(next, outbox, now);
+            }
+        }
         let Some(next) = &mut self.next else { return };
         if next.gate.was_bad_here() {
             // An agent before this one rolled it back, and the note of it is lost.
@@ -226,7 +234,10 @@ impl Releases {
             return self.fail_next(error.to_string(), outbox, now);
         }
         if next.preparation.ready().is_some() {
-            next.gate.ask(now);
+            // The lock of one that ends here is the lock of the next: it is given back first.
+            if may_begin && self.closing.is_empty() {
+                next.gate.ask(now);
+            }
         } else if next.began.max(next.gate.opens_at()) + PREPARATION_LIMIT <= now {
             return self.fail_next(format!("the image is not here within {PREPARATION_LIMIT:?}"), outbox, now);
         }
@@ -241,7 +252,7 @@ impl Releases {
     /// It was given up before anything was touched: it may begin again, unless the document has another one.
     pub fn put_back(&mut self, mut next: Next, outbox: &mut Outbox, now: Uptime) {
         next.gate.give_up(outbox, now);
-        let fresh = Gate::new(&next.config, &next.release, &self.instance_id, now);
+        let fresh = next.gate.afresh();
         self.close(std::mem::replace(&mut next.gate, fresh));
         if self.wanted.as_ref() == Some(&next.release.id) {
             self.next.get_or_insert(Next { began: now, ..next });

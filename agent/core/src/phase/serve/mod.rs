@@ -106,9 +106,9 @@ impl Serve {
         self.admit(outbox, now);
         let is_healthy = self.app.health().is_healthy() && !self.app.health().is_failing();
         self.past.releases.attest(&self.past.config, is_healthy, now);
-        self.past.releases.follow(input, &self.past.config, outbox, now);
         // Only what is in traffic has anything to take over.
         let may_begin = self.admitted && !self.standby && !self.is_replacing;
+        self.past.releases.follow(input, &self.past.config, may_begin, outbox, now);
         let next = if may_begin { self.past.releases.take_open(now) } else { None };
         next.map_or(ServeNext::Stay, |next| ServeNext::Release(Box::new(next)))
     }
