@@ -13,6 +13,7 @@ mod documents;
 mod drain;
 mod ending;
 mod endpoint;
+mod fleets;
 mod handover;
 mod hook;
 mod interruption;
