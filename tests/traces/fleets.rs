@@ -48,6 +48,8 @@ struct Agent {
     /// Whether the new version serves, and whether its verdict is out.
     serves_new: bool,
     judged: bool,
+    /// When it is woken next, if that is planned.
+    wakes_at: Option<Duration>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -132,7 +134,16 @@ impl Fleet {
             let outbox = Outbox::new(fleet.rng.u64(..));
             let gate = fleet.gate(instance);
             let stage = Stage::Idle;
-            fleet.agents.push(Agent { gate, outbox, stage, closing: None, epoch: 0, serves_new: false, judged: false });
+            fleet.agents.push(Agent {
+                gate,
+                outbox,
+                stage,
+                closing: None,
+                epoch: 0,
+                serves_new: false,
+                judged: false,
+                wakes_at: None,
+            });
             let at = ms(fleet.rng.u64(0..15_000));
             fleet.plan(at, instance, Happens::Wakes(0));
         }
@@ -166,6 +177,7 @@ impl Fleet {
             }
             match what {
                 Happens::Wakes(epoch) if epoch == self.agents[instance].epoch => {
+                    self.agents[instance].wakes_at = None;
                     self.input(instance, &Input::Event(Event::Woke))?;
                 }
                 Happens::Wakes(_) => {}
@@ -218,7 +230,7 @@ impl Fleet {
             // It goes back to the old container, and begins again.
             _ => Stage::Idle,
         };
-        (agent.gate, agent.outbox, agent.closing) = (gate, outbox, None);
+        (agent.gate, agent.outbox, agent.closing, agent.wakes_at) = (gate, outbox, None, None);
         let at = self.now + ms(self.rng.u64(200..90_000));
         self.plan(at, instance, Happens::Restarts);
     }
@@ -253,7 +265,9 @@ impl Fleet {
         };
         let gates = [agent.gate.wake(), agent.closing.as_ref().and_then(Gate::wake)];
         let wake = gates.into_iter().flatten().map(|at| at.0).chain(stage).filter(|at| *at > self.now).min();
-        if let Some(at) = wake.filter(|_| agent.stage != Stage::Over) {
+        let is_planned = |at: &Duration| agent.wakes_at.is_some_and(|planned| planned <= *at);
+        if let Some(at) = wake.filter(|at| agent.stage != Stage::Over && !is_planned(at)) {
+            self.agents[instance].wakes_at = Some(at);
             self.plan(at, instance, Happens::Wakes(epoch));
         }
         Ok(())

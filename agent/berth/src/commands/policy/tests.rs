@@ -378,7 +378,8 @@ fn a_publisher_writes_the_document_its_copies_and_what_halts_them() {
               "Resource": [
                 "arn:aws:s3:::state/web/board/*/document",
                 "arn:aws:s3:::state/web/board/*/halt",
-                "arn:aws:s3:::state/web/board/*/resume-*"
+                "arn:aws:s3:::state/web/board/*/resume-*",
+                "arn:aws:s3:::state/web/board/*/bad/*"
               ]
             },
             {
