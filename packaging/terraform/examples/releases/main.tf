@@ -111,7 +111,7 @@ data "aws_iam_policy_document" "publisher" {
     sid     = "BerthBoardPublish"
     actions = ["s3:PutObject"]
     resources = [
-      for name in ["*/document", "*/halt", "*/resume-*"] : "${aws_s3_bucket.this.arn}/${local.board}/${name}"
+      for name in ["*/document", "*/halt", "*/resume-*", "*/bad/*"] : "${aws_s3_bucket.this.arn}/${local.board}/${name}"
     ]
   }
 
