@@ -98,7 +98,7 @@ impl Fleet {
     fn new(seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
         // Small ones are quick, and have all the races.
-        let size = if rng.u8(..20) == 0 { rng.usize(20..=200) } else { rng.usize(2..=12) };
+        let size = if rng.u8(..40) == 0 { rng.usize(20..=200) } else { rng.usize(2..=12) };
         let (parallel, failures) = (rng.u32(1..=3), rng.u32(1..=3));
         let waves = if rng.bool() { "100%@0s" } else { "20%@0s,100%@2m" };
         let config = config(&format!(
@@ -127,7 +127,7 @@ impl Fleet {
             release,
             is_good,
             touched: BTreeSet::new(),
-            crashes: rng.u32(0..=4),
+            crashes: rng.u32(0..=12),
             rng,
         };
         for instance in 0..size {
@@ -147,7 +147,7 @@ impl Fleet {
             let at = ms(fleet.rng.u64(0..15_000));
             fleet.plan(at, instance, Happens::Wakes(0));
         }
-        for _ in 0..fleet.crashes {
+        for _ in 0..fleet.crashes / 4 {
             let (at, instance) = (ms(fleet.rng.u64(0..400_000)), fleet.rng.usize(0..size));
             fleet.plan(at, instance, Happens::Crashes);
         }
@@ -224,7 +224,11 @@ impl Fleet {
         let was_judged = agent.judged;
         agent.stage = match agent.stage {
             // The next agent finds the new version serving: a good one gets its verdict when it has served for a while.
-            Stage::Baking(_) | Stage::Concluding if agent.serves_new => Stage::Baking(self.now + secs(40)),
+            Stage::Baking(_) | Stage::Concluding if agent.serves_new && self.is_good => {
+                Stage::Baking(self.now + secs(40))
+            }
+            // A bad one is kept by no lock and gets no verdict: the old container is gone.
+            Stage::Baking(_) if agent.serves_new => Stage::Over,
             Stage::Over => Stage::Over,
             _ if was_judged => Stage::Over,
             // It goes back to the old container, and begins again.
@@ -277,8 +281,10 @@ impl Fleet {
     fn step(&mut self, instance: Instance) -> Result<(), String> {
         let (time, now) = (self.now, Uptime(self.now));
         let (is_good, bad) = (self.is_good, || "it is bad".to_owned());
-        let durations = (ms(self.rng.u64(500..20_000)), ms(self.rng.u64(100..25_000)));
+        let durations = (ms(self.rng.u64(500..80_000)), ms(self.rng.u64(100..25_000)));
         let fails_early = !is_good && self.rng.u8(..3) == 0;
+        // Most agents that crash do so where it matters.
+        let crash = Some(ms(self.rng.u64(0..50_000))).filter(|_| self.rng.u8(..3) == 0);
         let agent = &mut self.agents[instance];
         match agent.stage {
             Stage::Idle if agent.gate.was_bad_here() => agent.stage = Stage::Over,
@@ -312,6 +318,10 @@ impl Fleet {
                 let moving = self.agents.iter().filter(|agent| matches!(agent.stage, Stage::Moving(_))).count();
                 if moving > self.config.release.max_parallel as usize {
                     return Err(format!("{moving} move at once"));
+                }
+                if let Some(after) = crash.filter(|_| self.crashes > 0) {
+                    self.crashes -= 1;
+                    self.plan(time + after, instance, Happens::Crashes);
                 }
             }
             Stage::Moving(until) if until <= time => {
@@ -467,7 +477,7 @@ fn number(name: &str) -> Option<u64> {
 fn a_good_release_reaches_all_and_a_bad_one_few() {
     let (first, last) = match number("FLEET") {
         Some(one) => (one, one),
-        None => (number("FLEET_FIRST").unwrap_or(1), number("FLEETS").unwrap_or(60)),
+        None => (number("FLEET_FIRST").unwrap_or(1), number("FLEETS").unwrap_or(40)),
     };
     for seed in first..=last {
         let mut fleet = Fleet::new(seed);
