@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use berth_core::clock::Uptime;
+use berth_core::message::error::ErrorClass;
 use berth_core::message::identity::TargetState;
 use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
@@ -12,7 +13,7 @@ use expect_test::expect;
 
 use crate::documents::{Documents, Flaw};
 use crate::drain::after;
-use crate::sim::{Sim, secs, target};
+use crate::sim::{Sim, failure, ms, secs, target};
 use crate::targets::{WEB, moments};
 
 /// A document with this tag, whose traffic moves by target groups.
@@ -78,27 +79,27 @@ fn by_targets_the_new_container_is_in_before_the_old_one_leaves() {
         110.819  release Marked
         110.819  release > ReadBoard 2be772dcb1b6c108
         110.839  release BoardRead 0 ok, 0 bad
-        110.839  release > RegisterTarget web:25346
-        110.899  release TargetRegistered
-        117.104  release > DescribeTargets web:25346
-        117.154  release TargetsDescribed 25346 is initial (Elb.InitialHealthChecking)
+        110.859  release > RegisterTarget web:25346
+        110.919  release TargetRegistered
+        117.124  release > DescribeTargets web:25346
+        117.174  release TargetsDescribed 25346 is initial (Elb.InitialHealthChecking)
         120.484  release LockTaken 0
-        124.108  release > DescribeTargets web:25346
-        124.158  release TargetsDescribed 25346 is healthy
-        124.158  release > DeregisterTarget web:21755
-        124.218  release TargetDeregistered
+        124.128  release > DescribeTargets web:25346
+        124.178  release TargetsDescribed 25346 is healthy
+        124.178  release > DeregisterTarget web:21755
+        124.238  release TargetDeregistered
         140.504  release LockTaken 0
-        154.158  release > DescribeTargets web:21755
-        154.158  release > WriteVerdict ok for 2be772dcb1b6c108: it serves
-        154.178  release VerdictWritten
-        154.178  release > ReleaseLock 0
-        154.198  release LockReleased
-        154.208  release TargetsDescribed 21755 is draining (Target.DeregistrationInProgress)
-        154.208  release > DescribeDelay web
-        154.258  release DelayDescribed 300s
-        156.166  release > Cancel 19
-        156.166  release > RemoveContainer container1 within 30s
-        156.466  release ContainerRemoved
+        154.178  release > DescribeTargets web:21755
+        154.178  release > WriteVerdict ok for 2be772dcb1b6c108: it serves
+        154.198  release VerdictWritten
+        154.198  release > ReleaseLock 0
+        154.218  release LockReleased
+        154.228  release TargetsDescribed 21755 is draining (Target.DeregistrationInProgress)
+        154.228  release > DescribeDelay web
+        154.278  release DelayDescribed 300s
+        156.186  release > Cancel 19
+        156.186  release > RemoveContainer container1 within 30s
+        156.486  release ContainerRemoved
     "#]].assert_eq(&after(&life, "api:v2"));
     assert_eq!(tags(&life), ["v2"]);
 }
@@ -135,20 +136,20 @@ fn by_readiness_the_new_container_proves_itself_before_ready_is_503() {
         111.924  release > ReadBoard 2cc73000e3d1b191
         111.944  release BoardRead 0 ok, 0 bad
         121.294  release LockTaken 0
-        133.952  release > Cancel 16
-        133.952  release > StopContainer container1 within 30s, to start it again
-        134.452  release ContainerStopped
-        134.452  release > StartContainer container3
-        134.652  release ContainerStarted container3 at 172.17.0.2
-        134.652  release > WatchContainer container3
+        133.972  release > Cancel 16
+        133.972  release > StopContainer container1 within 30s, to start it again
+        134.472  release ContainerStopped
+        134.472  release > StartContainer container3
+        134.672  release ContainerStarted container3 at 172.17.0.2
+        134.672  release > WatchContainer container3
         141.314  release LockTaken 0
         161.334  release LockTaken 0
-        164.662  release > RemoveContainer container1 within 30s
-        164.662  release > WriteVerdict ok for 2cc73000e3d1b191: it serves
-        164.682  release VerdictWritten
-        164.682  release > ReleaseLock 0
-        164.702  release LockReleased
-        164.962  release ContainerRemoved
+        164.682  release > RemoveContainer container1 within 30s
+        164.682  release > WriteVerdict ok for 2cc73000e3d1b191: it serves
+        164.702  release VerdictWritten
+        164.702  release > ReleaseLock 0
+        164.722  release LockReleased
+        164.982  release ContainerRemoved
     "#]].assert_eq(&after(&life, "api:v2"));
     assert_eq!(tags(&life), ["v2"]);
 }
@@ -176,19 +177,19 @@ fn by_restart_the_old_container_is_stopped_first() {
         101.364  release Marked
         101.364  release > ReadBoard 4c40bc504af38006
         101.384  release BoardRead 0 ok, 0 bad
-        101.384  release > Cancel 16
-        101.384  release > StopContainer container1 within 30s, to start it again
-        101.884  release ContainerStopped
-        101.884  release > StartContainer container2
-        102.084  release ContainerStarted container2 at 172.17.0.2
-        102.084  release > WatchContainer container2
+        101.404  release > Cancel 16
+        101.404  release > StopContainer container1 within 30s, to start it again
+        101.904  release ContainerStopped
+        101.904  release > StartContainer container2
+        102.104  release ContainerStarted container2 at 172.17.0.2
+        102.104  release > WatchContainer container2
         121.294  release LockTaken 0
-        132.094  release > RemoveContainer container1 within 30s
-        132.094  release > WriteVerdict ok for 4c40bc504af38006: it serves
-        132.114  release VerdictWritten
-        132.114  release > ReleaseLock 0
-        132.134  release LockReleased
-        132.394  release ContainerRemoved
+        132.114  release > RemoveContainer container1 within 30s
+        132.114  release > WriteVerdict ok for 4c40bc504af38006: it serves
+        132.134  release VerdictWritten
+        132.134  release > ReleaseLock 0
+        132.154  release LockReleased
+        132.414  release ContainerRemoved
     "#]].assert_eq(&after(&life, "api:v2"));
     assert_eq!(tags(&life), ["v2"]);
 }
@@ -224,7 +225,7 @@ fn a_version_that_fails_before_the_move_touches_nothing() {
 fn within_the_bake_traffic_goes_back_to_the_container_that_still_runs() {
     let life = flawed(by_targets, Flaw::Sickens(secs(40))).run(secs(300));
     expect![[r#"
-        124.218  release TargetDeregistered
+        124.238  release TargetDeregistered
         140.504  release LockTaken 0
         140.879  release ProbeFailed connection refused
         145.889  release ProbeFailed connection refused
@@ -469,4 +470,61 @@ fn following_costs_one_call_a_period_and_none_without_it() {
         )),
         [0; 5]
     );
+}
+
+#[test]
+fn in_the_bake_of_an_old_container_that_is_gone_nothing_goes_back_and_nothing_spins() {
+    let life = flawed(by_targets, Flaw::Sickens(secs(40))).with_documents(|documents| {
+        documents.flaws.insert("v1".to_owned(), Flaw::Exits(secs(130)));
+    });
+    let life = life.run(secs(170));
+    assert!(life.wakes < 1_500, "{}", life.wakes);
+    assert_eq!(tags(&life), ["v2"], "{}", life.trace());
+    assert!(matches!(verdicts(&life).as_slice(), [(Verdict::Ok, _), (Verdict::Bad, _)]), "{:?}", verdicts(&life));
+}
+
+#[test]
+fn on_the_way_back_a_new_container_that_keeps_exiting_costs_no_instance() {
+    // It exits in the bake and at every start after that, and the load balancer takes its time with the old one.
+    let life = flawed(by_targets, Flaw::Exits(secs(30)))
+        .with_documents(|documents| {
+            documents.flaws.insert("v2".to_owned(), Flaw::Exits(secs(24)));
+        })
+        .balancing(|balancer| balancer.healthy_after = Some(secs(8)));
+    let life = life.run(secs(130)).balancing(|balancer| balancer.healthy_after = Some(secs(100)));
+    let life = life.run(secs(600));
+    assert_eq!(tags(&life), ["v1"], "{}", life.trace());
+    assert_eq!(life.view().phase, PhaseName::Serve, "{}", life.trace());
+}
+
+#[test]
+fn a_release_that_went_back_in_its_bake_is_not_released_over_itself() {
+    for document in [by_targets, by_readiness] {
+        let (one, two) = (document("v1"), document("v2"));
+        let life = Sim::new(&one).publishes(secs(0), &one).publishes(secs(90), &two).publishes(secs(138), &one);
+        let life = life.run(secs(600));
+        assert_eq!(tags(&life), ["v1"]);
+        let tags = life.documents.containers.values().map(|one| one.creation.config.image.tag.clone());
+        assert_eq!(tags.count(), 1);
+        let back = life.view().releases.unwrap();
+        assert_eq!(back.next, None, "{}", life.trace());
+        assert_eq!(life.count(JobKind::TakeLock), 1, "{}", life.trace());
+    }
+}
+
+#[test]
+fn a_document_that_is_invalid_at_a_restart_takes_nothing_out_of_service() {
+    for class in [ErrorClass::Misconfigured, ErrorClass::Denied] {
+        let before = good(by_targets).run(secs(60));
+        let next = killed(before, secs(60), &by_targets("v1"));
+        let next =
+            next.answer(JobKind::ReadConfig, ms(10), failure(JobKind::ReadConfig, class, "no config")).run(secs(20));
+        assert_eq!(next.view().phase, PhaseName::Serve, "{}", next.trace());
+        assert_eq!((tags(&next), next.count(JobKind::DeregisterTarget)), (vec!["v1".to_owned()], 0));
+        // Without a note of a container that serves it fails the boot, as ever.
+        let fresh = Sim::new(&by_targets("v1")).publishes(secs(0), &by_targets("v1"));
+        let fresh =
+            fresh.answer(JobKind::ReadConfig, ms(10), failure(JobKind::ReadConfig, class, "no config")).run(secs(200));
+        assert!(fresh.outcome().is_some_and(|outcome| outcome != Outcome::Done), "{}", fresh.trace());
+    }
 }

@@ -24,8 +24,8 @@ pub(super) struct Follower {
     revision: String,
     call: Call,
     throttled: u32,
-    /// Whether an answer is awaited that was asked for out of turn.
-    is_hastened: bool,
+    /// An answer is awaited that was asked for from this moment on.
+    hastened: Option<Uptime>,
     error: Option<JobError>,
 }
 
@@ -33,7 +33,7 @@ impl Follower {
     /// Follows what was read as this revision.
     pub(super) fn new(every: Duration, revision: String, outbox: &mut Outbox, now: Uptime) -> Self {
         let call = Call::Next(now + outbox.some_of(every));
-        Self { every, revision, call, throttled: 0, is_hastened: false, error: None }
+        Self { every, revision, call, throttled: 0, hastened: None, error: None }
     }
 
     /// Takes the answer: the config and the release if the document has changed and is valid.
@@ -41,9 +41,8 @@ impl Follower {
         let (event, since) = self.call.answer(input)?;
         let mut wait = outbox.spread(self.every);
         let mut changed = None;
-        if !matches!(event, Event::Failed(..)) {
-            self.is_hastened = false;
-        }
+        let is_answer = !matches!(event, Event::Failed(..));
+        self.hastened = self.hastened.filter(|from| since < *from || !is_answer);
         match event {
             Event::ConfigRead(config, Some(release)) => {
                 self.revision.clone_from(&release.revision);
@@ -68,13 +67,14 @@ impl Follower {
             }
             _ => {} // no answer to it
         }
-        self.call = Call::Next((since + wait).max(now));
+        let next = if self.hastened.is_some() && is_answer { now } else { (since + wait).max(now) };
+        self.call = Call::Next(next);
         changed
     }
 
     /// Asks at once.
     pub(super) fn look_now(&mut self, now: Uptime) {
-        self.is_hastened = true;
+        self.hastened = Some(now);
         if let Call::Next(at) = &mut self.call {
             *at = now;
         }
@@ -82,7 +82,7 @@ impl Follower {
 
     /// Whether that was answered.
     pub(super) fn has_looked(&self) -> bool {
-        !self.is_hastened
+        self.hastened.is_none()
     }
 
     pub(super) fn advance(&mut self, outbox: &mut Outbox, now: Uptime) {

@@ -234,8 +234,8 @@ impl Gate {
         match (is_stopped, &self.held) {
             (true, Some(_)) => self.unlock(AfterUnlock::TryAgain, now),
             (true, None) => self.later(outbox, now),
-            (false, Some(_)) => self.stage = Stage::Open,
-            (false, None) => self.stage = Stage::Locking(Call::Next(now)),
+            (false, Some(held)) if now < held.until => self.stage = Stage::Open,
+            (false, _) => self.stage = Stage::Locking(Call::Next(now)),
         }
     }
 

@@ -220,6 +220,12 @@ impl Releases {
                 self.put_back(next, outbox, now);
             }
         }
+        // What the document had while a release went on may be what serves by now, or what failed.
+        let serving = self.serving.as_ref().map(|serving| &serving.id);
+        let is_over = |next: &Next| Some(&next.release.id) == serving || self.failed.contains(&next.release.id);
+        if may_begin && self.next.as_ref().is_some_and(is_over) {
+            return self.drop_next(outbox, now);
+        }
         let Some(next) = &mut self.next else { return };
         if next.gate.was_bad_here() {
             // An agent before this one rolled it back, and the note of it is lost.
@@ -277,9 +283,10 @@ impl Releases {
         gate.conclude(verdict, reason, output, now);
         self.closing.push(gate);
         self.judge(id.clone());
-        if is_good {
+        if is_good || self.serving.as_ref().is_some_and(|serving| serving.id == id) {
             self.proven_at = None;
-        } else {
+        }
+        if !is_good {
             self.remember_failed(id);
         }
     }

@@ -115,6 +115,11 @@ impl Targets {
         self.advance(outbox, now);
     }
 
+    /// Whether one of these is registered, or may be.
+    pub fn are_registered(&self, ports: &Ports) -> bool {
+        self.registrations.iter().any(|one| ports.has(one) && one.is_registered())
+    }
+
     /// Asks from here on whether the load balancer has let go of these.
     pub fn watch_ports(&mut self, ports: &Ports, settle: Duration, now: Uptime) {
         self.registrations.iter_mut().filter(|one| ports.has(one)).for_each(|one| one.watch(settle, now));

@@ -32,6 +32,13 @@ pub(super) async fn run(args: &RollbackArgs) -> Result<Report, Failure> {
             target.id
         )));
     };
+    let state = target.verdicts.state();
+    if state.is_stopped(target.failures) {
+        return Err(Failure::unmet(format!(
+            "release {} is stopped ({state}): no instance would begin it; name another one, or publish its document again",
+            target.id
+        )));
+    }
     if !args.followed.json {
         for remark in remarks(&fleet, &target, &document.bytes) {
             note(&remark);
@@ -64,10 +71,7 @@ fn target(past: Vec<Past>) -> Result<Past, Vec<Past>> {
 fn remarks(fleet: &Fleet, target: &Past, document: &[u8]) -> Vec<String> {
     let state = target.verdicts.state();
     let mut remarks = Vec::new();
-    if state.is_stopped(target.failures) {
-        let advice = "instances do not begin it unless `berth release resume` follows";
-        remarks.push(format!("release {} is stopped ({state}): {advice}", target.id));
-    } else if state.ok == 0 {
+    if state.ok == 0 {
         remarks.push(format!("no instance has called release {} good", target.id));
     }
     if let Some(current) = &fleet.current {

@@ -26,7 +26,9 @@ impl Boot {
         };
         if !self.steps.config.is_done() {
             if self.steps.config.is_due(now) {
-                self.steps.config.emit(Job::ReadConfig, outbox, now);
+                let kept = self.noted.as_ref().filter(|_| self.reads_kept).map(|noted| noted.serving.clone());
+                let kept = kept.map(|release| Job::ReadRelease { board: None, release });
+                self.steps.config.emit(kept.unwrap_or(Job::ReadConfig), outbox, now);
             }
             return None;
         }

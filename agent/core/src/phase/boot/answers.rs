@@ -77,6 +77,7 @@ impl Boot {
             }
             Event::ContainerCreated(id) => self.steps.create.done(id.clone(), now),
             Event::Failed(job, error) => return self.failed(*job, error, input, outbox, now),
+            Event::ConfigRefused { error, .. } => return self.failed(JobKind::ReadConfig, error, input, outbox, now),
             _ => {} // no answer to a step
         }
         Ok(())
@@ -102,6 +103,12 @@ impl Boot {
     ) -> Result<(), Failure> {
         let lasting = !error.is_transient();
         match job {
+            // What serves goes on serving, whatever the document has become.
+            JobKind::ReadConfig if lasting && self.noted.is_some() && !self.reads_kept => {
+                self.reads_kept = true;
+                self.steps.config.again();
+                return Ok(());
+            }
             JobKind::ReadConfig if error.class == ErrorClass::Misconfigured => {
                 self.steps.config.refuse(error, now);
                 let (outcome, ready) = (Outcome::Usage, ReadyReason::ConfigInvalid);

@@ -13,7 +13,7 @@ use crate::message::release::Release;
 use crate::outbox::Outbox;
 use crate::phase::failing::Failure;
 use crate::release::choice::{Choice, Chosen};
-use crate::targets::ports_of;
+use crate::targets::{Ports, ports_of};
 use crate::view::ReadyReason;
 
 impl Boot {
@@ -67,7 +67,10 @@ impl Boot {
         // Of two that are alike, that one which took the traffic.
         let serving = self.noted.as_ref().and_then(|noted| noted.container.clone());
         let mut found: Vec<_> = found.iter().collect();
-        found.sort_by_key(|one| (!is_ours(one), Some(&one.id) != serving.as_ref()));
+        let is_registered = |one: &FoundContainer| {
+            one.running.as_ref().is_some_and(|running| self.targets.are_registered(&Ports::of(running)))
+        };
+        found.sort_by_key(|one| (!is_ours(one), Some(&one.id) != serving.as_ref(), !is_registered(one)));
         if found.iter().any(|one| one.fingerprint.is_some()) {
             self.hook.inherit(outbox, now);
         }
@@ -84,7 +87,7 @@ impl Boot {
                     if self.app.is_some()
                         && self.beside.is_none()
                         && one.fingerprint.is_some()
-                        && self.noted.is_some() =>
+                        && (ours || self.noted.is_some()) =>
                 {
                     self.keep_beside(running.clone(), image.clone(), placed(&config, &one.name), outbox, now);
                 }

@@ -66,6 +66,8 @@ pub struct Boot {
     releases: Releases,
     /// What an agent before this one left of them.
     noted: Option<NotedReleases>,
+    /// Whether the document cannot be used, and the release that serves is read as it was kept.
+    reads_kept: bool,
     /// With `follow`, which of them this instance runs.
     choice: Option<Box<Choice>>,
     /// The other container of a release in which an agent before this one was killed.
@@ -116,6 +118,7 @@ impl Boot {
             targets,
             releases,
             noted: None,
+            reads_kept: false,
             choice: None,
             beside: None,
             warm: false,

@@ -15,7 +15,9 @@ use crate::view::StepName;
 impl Swap {
     /// Whether the old container is still there to go back to.
     pub(super) fn can_go_back(&self) -> bool {
-        matches!(self.stage, SwapStage::Baking) && self.other.is_some() && self.before.is_some()
+        // Where the old one goes on running it has to; else it is started again.
+        let is_there = |old: &App| self.traffic != TrafficMove::Targets || old.is_up();
+        matches!(self.stage, SwapStage::Baking) && self.other.as_ref().is_some_and(is_there) && self.before.is_some()
     }
 
     /// The new container is a bad one.
@@ -115,6 +117,7 @@ impl Swap {
             self.exchange_back(outbox, now);
         } else {
             self.other = None;
+            self.serve.app_mut().keep();
         }
         self.end(back, now);
         self.retire(outbox, now);

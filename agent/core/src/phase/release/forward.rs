@@ -21,6 +21,8 @@ use crate::view::StepName;
 
 /// Longer than the targets may take in any case.
 const JOINING: Duration = Duration::from_secs(24 * 3600);
+/// The bake is over, and the last probe failed: whether it is unhealthy is asked for again after this.
+const DECIDE_AGAIN: Duration = Duration::from_millis(500);
 
 impl Swap {
     /// The first stage.
@@ -174,7 +176,7 @@ impl Swap {
                 self.fetch(outbox, now);
                 true
             }
-            SwapStage::Confirming => self.advance_confirmation(is_late, outbox, now),
+            SwapStage::Confirming { .. } => self.advance_confirmation(is_late, outbox, now),
             SwapStage::Joining => self.join(outbox, now),
             SwapStage::LettingGo { .. } => self.let_go(outbox, now),
             SwapStage::Pausing => self.pause(outbox, now),
@@ -326,6 +328,8 @@ impl Swap {
         } else if unhealthy {
             let reason = self.other.as_ref().map_or("it is gone", App::reason).to_owned();
             self.fail(reason, outbox, now);
+        } else if targets.have_joined() && !self.may_move(now) {
+            self.abandon("the lock is lost", outbox, now);
         } else if targets.have_joined() {
             self.serve.past.targets.keep_joined(outbox, now);
             self.exchange(outbox, now);
@@ -424,11 +428,20 @@ impl Swap {
             self.fail(reason, outbox, now);
             return true;
         }
-        // A failed probe may be the first of those that make it unhealthy.
-        if now < self.until || (app.health().is_failing() && self.can_go_back()) {
+        if now < self.until {
             return false;
         }
-        self.conclude(Verdict::Ok, "it serves".to_owned(), now);
+        // A failed probe may be the first of those that make it unhealthy.
+        if app.health().is_failing() && self.can_go_back() {
+            self.until = now + DECIDE_AGAIN;
+            return false;
+        }
+        if app.health().is_healthy() {
+            self.conclude(Verdict::Ok, "it serves".to_owned(), now);
+        } else {
+            let reason = format!("{}; the old container is gone as well", app.reason());
+            self.conclude(Verdict::Bad, reason, now);
+        }
         self.retire(outbox, now);
         true
     }

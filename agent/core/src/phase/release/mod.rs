@@ -95,7 +95,10 @@ enum SwapStage {
     /// What has proven itself unpublished is removed.
     Clearing(Step<()>),
     /// The board is to know of it before traffic moves.
-    Confirming,
+    Confirming {
+        /// Whether the document was asked for after that.
+        is_looked_up: bool,
+    },
     /// The load balancer is to call it healthy.
     Joining,
     /// `/ready` is 503 until load balancers have let go.
@@ -231,7 +234,10 @@ impl Swap {
     /// Takes an input.
     pub fn on(&mut self, input: &Input, outbox: &mut Outbox, now: Uptime) -> SwapNext {
         if let ServeNext::Fail(failure) = self.serve.on(input, outbox, now) {
-            if !self.can_go_back() {
+            // On the way back the old one serves.
+            let goes_back =
+                matches!(self.stage, SwapStage::Returning(_)) && self.other.as_ref().is_some_and(App::is_up);
+            if !goes_back && !self.can_go_back() {
                 return SwapNext::Fail(failure);
             }
             self.fail(failure.reason, outbox, now);
@@ -282,18 +288,22 @@ impl Swap {
     fn confirm(&mut self, now: Uptime) {
         if let SwapCause::Release(next) = &mut self.cause {
             next.gate.confirm(now);
-            self.serve.past.releases.look_now(now);
         }
         self.until = now + CONFIRMATION;
-        self.stage = SwapStage::Confirming;
+        self.stage = SwapStage::Confirming { is_looked_up: false };
     }
 
-    /// Whether traffic may move now.
-    fn is_confirmed(&self, now: Uptime) -> bool {
-        match &self.cause {
-            SwapCause::Release(next) => next.gate.is_confirmed(now) && self.serve.past.releases.has_looked(),
-            SwapCause::Secrets | SwapCause::Rest => true,
+    /// Whether traffic may move now. The last look at the document comes after the mark.
+    fn is_confirmed(&mut self, now: Uptime) -> bool {
+        let SwapCause::Release(next) = &self.cause else { return true };
+        let SwapStage::Confirming { is_looked_up } = &mut self.stage else { return false };
+        if !next.gate.is_confirmed(now) {
+            return false;
         }
+        if !std::mem::replace(is_looked_up, true) {
+            self.serve.past.releases.look_now(now);
+        }
+        self.serve.past.releases.has_looked()
     }
 
     /// Whether the release has begun to touch what serves.
@@ -306,7 +316,7 @@ impl Swap {
                     | SwapStage::Creating(_)
                     | SwapStage::Proving { .. }
                     | SwapStage::Clearing(_)
-                    | SwapStage::Confirming
+                    | SwapStage::Confirming { .. }
                     | SwapStage::Joining
                     | SwapStage::LettingGo { .. }
             )
@@ -359,7 +369,7 @@ impl Swap {
             SwapStage::LettingGo { connections, settled } => Some(self.letting_go_wake(connections, *settled)),
             SwapStage::Retiring { connections, .. } => Some(self.retiring_wake(connections)),
             SwapStage::Choosing
-            | SwapStage::Confirming
+            | SwapStage::Confirming { .. }
             | SwapStage::Joining
             | SwapStage::Pausing
             | SwapStage::Arriving

@@ -43,7 +43,7 @@ impl Swap {
             SwapStage::Proving { since: None } => format!("the new container: {}", other()),
             SwapStage::Proving { since: Some(_) } => "the new container is healthy, and has to stay so".to_owned(),
             SwapStage::Clearing(_) => "the new container has proven itself".to_owned(),
-            SwapStage::Confirming => "asking the board whether traffic may move".to_owned(),
+            SwapStage::Confirming { .. } => "asking the board whether traffic may move".to_owned(),
             SwapStage::Joining => "waiting for the load balancer to call the new container healthy".to_owned(),
             SwapStage::LettingGo { .. } => "503 until load balancers have let go".to_owned(),
             SwapStage::Pausing => "stopping the old container".to_owned(),
