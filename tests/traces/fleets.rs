@@ -469,6 +469,7 @@ fn fails(job: &Job, class: ErrorClass) -> Event {
     Event::Failed(JobKind::from(job), JobError::new(class, "503 SlowDown"))
 }
 
+#[expect(clippy::disallowed_methods, reason = "how many fleets is up to who runs the test")]
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
