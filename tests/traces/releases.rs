@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use berth_core::clock::Uptime;
 use berth_core::message::error::ErrorClass;
+use berth_core::message::event::Event;
 use berth_core::message::identity::TargetState;
 use berth_core::message::job::JobKind;
 use berth_core::message::outcome::Outcome;
@@ -527,4 +528,15 @@ fn a_document_that_is_invalid_at_a_restart_takes_nothing_out_of_service() {
             fresh.answer(JobKind::ReadConfig, ms(10), failure(JobKind::ReadConfig, class, "no config")).run(secs(200));
         assert!(fresh.outcome().is_some_and(|outcome| outcome != Outcome::Done), "{}", fresh.trace());
     }
+}
+
+#[test]
+fn rotated_secrets_replace_the_container_as_a_release_does() {
+    let line = by_targets("v1") + " secrets=prod/api secrets_refresh=60s";
+    let rotated = Event::SecretsChecked { changed: true };
+    let life = Sim::new(&line).publishes(secs(0), &line).answer(JobKind::CheckSecrets, ms(50), rotated).run(secs(200));
+    assert_eq!(life.count(JobKind::CreateContainer), 2, "{}", life.trace());
+    assert_eq!((life.count(JobKind::RegisterTarget), life.count(JobKind::DeregisterTarget)), (2, 1));
+    assert_eq!((tags(&life), life.documents.containers.len()), (vec!["v1".to_owned()], 1), "{}", life.trace());
+    assert_eq!((life.view().phase, life.view().restarts), (PhaseName::Serve, 0));
 }

@@ -251,7 +251,8 @@ impl World {
         }
         // A signal while failing means now, as a second one does while draining.
         self.seen.hurried |= signals > 1 || (signals > 0 && after == PhaseName::Failing);
-        if status == Status::Ok && after != PhaseName::Serve {
+        // In a release one of the containers serves.
+        if status == Status::Ok && !matches!(after, PhaseName::Serve | PhaseName::Release) {
             self.breaks(3, format!("ready in {}", after.word()));
         }
         if !waits && after != PhaseName::Gone {
