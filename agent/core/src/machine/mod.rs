@@ -99,6 +99,21 @@ enum Phase {
     Gone,
 }
 
+impl Phase {
+    /// What the boot left, once it is over.
+    fn past(&self) -> Option<&Past> {
+        match self {
+            Self::Serve(serve) => Some(&serve.past),
+            Self::Release(swap) => Some(&swap.serve.past),
+            Self::Drain(drain) => Some(&drain.past),
+            Self::Warm(warm) => Some(&warm.past),
+            Self::Failing(failing) => Some(&failing.past),
+            Self::Hold(hold) => Some(&hold.past),
+            Self::Boot(_) | Self::Gone => None,
+        }
+    }
+}
+
 /// Where an event leads.
 enum MachineNext {
     Stay,
@@ -274,17 +289,10 @@ impl Machine {
     }
 
     fn targets(&self) -> Option<(&Targets, Option<&Arc<Identity>>)> {
-        let past = match &self.phase {
-            Phase::Boot(boot) => return Some((boot.targets(), boot.identity())),
-            Phase::Serve(serve) => &serve.past,
-            Phase::Release(swap) => &swap.serve.past,
-            Phase::Drain(drain) => &drain.past,
-            Phase::Warm(warm) => &warm.past,
-            Phase::Failing(failing) => &failing.past,
-            Phase::Hold(hold) => &hold.past,
-            Phase::Gone => return None,
-        };
-        Some((&past.targets, past.identity.as_ref()))
+        match &self.phase {
+            Phase::Boot(boot) => Some((boot.targets(), boot.identity())),
+            phase => phase.past().map(|past| (&past.targets, past.identity.as_ref())),
+        }
     }
 
     /// Whether the instance is known, and with it whose drain the note describes.

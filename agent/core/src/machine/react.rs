@@ -158,17 +158,10 @@ impl Machine {
 
     /// The config that was read for what this phase does.
     fn phase_config(&self) -> Option<&Arc<Config>> {
-        let past = match &self.phase {
-            Phase::Boot(boot) => return boot.config(),
-            Phase::Serve(serve) => &serve.past,
-            Phase::Release(swap) => &swap.serve.past,
-            Phase::Drain(drain) => &drain.past,
-            Phase::Warm(warm) => &warm.past,
-            Phase::Failing(failing) => &failing.past,
-            Phase::Hold(hold) => &hold.past,
-            Phase::Gone => return None,
-        };
-        past.is_configured.then_some(&past.config)
+        match &self.phase {
+            Phase::Boot(boot) => boot.config(),
+            phase => phase.past().filter(|past| past.is_configured).map(|past| &past.config),
+        }
     }
 
     /// What a notice means for the phase.

@@ -179,7 +179,7 @@ impl Releases {
         self.closing.iter_mut().for_each(|gate| gate.give_up_failing(outbox, now));
         (self.wanted, self.refused) = (Some(release.id.clone()), None);
         let serving = self.serving.as_ref();
-        if serving.is_some_and(|serving| serving.id == release.id) || self.has_failed(&release.id) {
+        if serving.is_some_and(|serving| serving.id == release.id) || self.failed.contains(&release.id) {
             return;
         }
         let keys = config.needs_new_instance(&next);
@@ -190,10 +190,6 @@ impl Releases {
         let gate = Gate::new(&next, &release, &self.instance_id, now);
         let preparation = Preparation::new(next.clone(), now);
         self.next = Some(Next { config: next, release, gate, preparation, began: now });
-    }
-
-    fn has_failed(&self, id: &ReleaseId) -> bool {
-        self.failed.contains(id)
     }
 
     fn drop_next(&mut self, outbox: &mut Outbox, now: Uptime) {

@@ -122,7 +122,7 @@ enum SwapStage {
     Recovering(Return),
     /// What takes no new traffic any more serves what it has.
     Retiring {
-        ports: Option<Ports>,
+        ports: Ports,
         connections: Connections,
     },
     Removing(Step<()>),
@@ -366,8 +366,8 @@ impl Swap {
                 step.wake()
             }
             SwapStage::Proving { since } => since.map(|since| since + self.config.release.healthy_for),
-            SwapStage::LettingGo { connections, settled } => Some(self.letting_go_wake(connections, *settled)),
-            SwapStage::Retiring { connections, .. } => Some(self.retiring_wake(connections)),
+            SwapStage::LettingGo { connections, settled } => Some(connections.wake().max(*settled)),
+            SwapStage::Retiring { connections, .. } => Some(connections.wake()),
             SwapStage::Choosing
             | SwapStage::Confirming { .. }
             | SwapStage::Joining

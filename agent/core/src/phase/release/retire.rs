@@ -24,7 +24,7 @@ impl Swap {
         let settle = past.config.drain.settle;
         past.targets.watch_ports(&ports, settle, now);
         self.until = now + settle.saturating_add(past.config.drain.timeout);
-        self.stage = SwapStage::Retiring { ports: Some(ports), connections: Connections::of([running], now) };
+        self.stage = SwapStage::Retiring { ports, connections: Connections::of([running], now) };
     }
 
     pub(super) fn advance_retirement(&mut self, outbox: &mut Outbox, now: Uptime) -> bool {
@@ -33,35 +33,16 @@ impl Swap {
         let targets = &self.serve.past.targets;
         let is_gone = self.other.as_ref().is_none_or(|other| !other.is_up());
         let SwapStage::Retiring { ports, connections } = &mut self.stage else { return false };
-        let (is_held, is_unused) = match ports {
-            Some(ports) => (targets.hold_ports(ports, now), targets.are_ports_unused(ports)),
-            None => (false, false),
-        };
+        let (is_held, is_unused) = (targets.hold_ports(ports, now), targets.are_ports_unused(ports));
         let is_quiet = connections.quiet_since().is_some_and(|since| now.since(since) >= idle);
         if is_gone || is_late || is_unused || (is_quiet && !is_held) {
             connections.cancel(outbox);
-            if let Some(ports) = ports.take() {
-                self.serve.past.targets.stop_watching(&ports, outbox);
-            }
+            self.serve.past.targets.stop_watching(ports, outbox);
             self.remove_other(SwapStage::Removing, outbox, now);
             return true;
         }
         connections.advance(outbox, now);
         false
-    }
-
-    /// When the count, or the time without connections, is next.
-    pub(super) fn retiring_wake(&self, connections: &Connections) -> Uptime {
-        let quiet = connections.quiet_since().map(|since| since + self.serve.past.config.drain.idle);
-        // Past that, the load balancer is waited for: its targets wake.
-        quiet.map_or(connections.wake(), |quiet| {
-            if connections.wake() < quiet { connections.wake() } else { quiet.max(connections.wake()) }
-        })
-    }
-
-    /// The same while load balancers let go.
-    pub(super) fn letting_go_wake(&self, connections: &Connections, settled: Uptime) -> Uptime {
-        self.retiring_wake(connections).max(settled)
     }
 
     /// Removes the other container, or one that was only created; `then` is the stage.
