@@ -15,7 +15,6 @@ use bytes::Bytes;
 use http::{Request, header};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 
 use crate::client::{Answer, over_tcp};
@@ -160,12 +159,26 @@ impl Process {
             if self.child.try_wait().unwrap().is_some() {
                 return false;
             }
-            if TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await.is_ok() {
+            // A connection says only that somebody listens there.
+            if listens_on(self.child.id(), self.port) {
                 return true;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
+}
+
+/// Whether this process has the socket that listens on the port of loopback, by proc_pid_net(5) and proc_pid_fd(5).
+fn listens_on(process: u32, port: u16) -> bool {
+    let address = format!("0100007F:{port:04X}");
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    let mut rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    // Local address, remote address, state: 0A listens; the inode is the tenth.
+    let row = rows.find(|row| row.get(1) == Some(&address.as_str()) && row.get(3) == Some(&"0A"));
+    let Some(socket) = row.and_then(|row| Some(format!("socket:[{}]", row.get(9)?))) else { return false };
+    // The process may be gone.
+    let Ok(open) = fs::read_dir(format!("/proc/{process}/fd")) else { return false };
+    open.flatten().any(|file| fs::read_link(file.path()).is_ok_and(|to| to == Path::new(&socket)))
 }
 
 impl Drop for Process {
@@ -210,4 +223,22 @@ fn run(command: &mut Command) -> Vec<u8> {
     let output = command.output().expect("openssl, and htpasswd of apache2-utils");
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     output.stdout
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_another_process_listens_on_is_not_the_registry_s() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut other = Command::new("sleep").arg("60").spawn().unwrap();
+        assert!(!listens_on(other.id(), port));
+        assert!(listens_on(std::process::id(), port));
+        drop(listener);
+        assert!(!listens_on(std::process::id(), port));
+        other.kill().unwrap();
+        other.wait().unwrap();
+    }
 }
