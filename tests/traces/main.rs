@@ -30,6 +30,7 @@ mod quotas;
 mod reaction;
 mod ready;
 mod refused;
+mod release_restart;
 mod releases;
 mod removed;
 mod root_volume;

@@ -23,6 +23,7 @@ use crate::message::job::{JobKind, Ticket};
 use crate::message::probe_failure::{ProbeFailure, ProbeFailureKind};
 use crate::outbox::Outbox;
 use crate::retry::NEAR;
+use crate::targets::HostPorts;
 use crate::view::{ExitView, ReadyReason};
 
 pub use health::Health;
@@ -294,6 +295,11 @@ impl App {
             self.holds_secrets = true;
             self.stop(AfterStop::Start, ReadyReason::RestartingForSecrets, reason.to_owned(), outbox, now);
         }
+    }
+
+    /// The host ports that berth chose for it.
+    pub fn host_ports(&self) -> &HostPorts {
+        &self.recipe.ports
     }
 
     /// Stops it, so that another container takes its ports. It is kept.

@@ -184,6 +184,7 @@ impl Swap {
                     return false;
                 }
                 let back = back.clone();
+                self.register_in_place(outbox, now);
                 if let Some((_, to)) = &mut self.gap {
                     to.get_or_insert(now);
                 }

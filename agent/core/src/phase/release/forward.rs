@@ -118,7 +118,7 @@ impl Swap {
         let is_late = self.until <= now;
         match &mut self.stage {
             SwapStage::Fetching(fetch) if fetch.is_done() => {
-                if self.traffic == TrafficMove::Targets {
+                if self.traffic == TrafficMove::Targets || self.opens_more_ports() {
                     self.serve.past.targets.choose_again();
                     self.stage = SwapStage::Choosing;
                 } else {
@@ -194,6 +194,12 @@ impl Swap {
             SwapStage::Clearing(_) | SwapStage::Removing(_) => self.advance_removal(outbox, now),
             SwapStage::Done => false,
         }
+    }
+
+    /// Whether it leaves ports open that the old one does not have.
+    fn opens_more_ports(&self) -> bool {
+        let mut open = self.config.ports.iter().filter(|port| self.config.chooses_ports() && port.is_open());
+        open.any(|port| !self.ports.contains_key(&port.container))
     }
 
     fn choose(&mut self, is_late: bool, outbox: &mut Outbox, now: Uptime) -> bool {
@@ -414,10 +420,24 @@ impl Swap {
         }
         if self.traffic == TrafficMove::Targets {
             old.retire(outbox);
+        } else {
+            self.register_in_place(outbox, now);
         }
         self.other = Some(old);
         self.until = now + self.config.release.bake;
         self.stage = SwapStage::Baking;
+    }
+
+    /// What took the ports of the other is in on all of its own: they may be others, or in other target groups.
+    pub(super) fn register_in_place(&mut self, outbox: &mut Outbox, now: Uptime) {
+        let Some(running) = self.serve.app().running().cloned() else { return };
+        let past = &mut self.serve.past;
+        if past.config.target_groups.is_empty() {
+            return;
+        }
+        // What cannot be registered is shown with the targets.
+        let _ = past.targets.join(&past.config, &running, false, outbox, now);
+        past.targets.keep_joined(outbox, now);
     }
 
     /// The old one is still there, in case that the new one fails.

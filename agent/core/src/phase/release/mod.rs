@@ -180,7 +180,11 @@ impl Swap {
         serve.set_replacing(true);
         let (config, traffic) = (next.config.clone(), next.config.traffic_move());
         let cause = SwapCause::Release(Box::new(next));
-        Ok(Self::new(*serve, cause, traffic, config, image, Some(facts)).started(outbox, now))
+        let mut swap = Self::new(*serve, cause, traffic, config, image, Some(facts));
+        if traffic != TrafficMove::Targets {
+            swap.ports = swap.serve.app().host_ports().clone();
+        }
+        Ok(swap.started(outbox, now))
     }
 
     /// Begins for secrets that were rotated: the same version, with the new values.
