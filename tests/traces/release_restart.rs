@@ -1,10 +1,12 @@
 //! Releases by `restart` behind target groups: the new container takes the registered ports of the old one.
 
 use crate::documents::Flaw;
-use crate::releases::by_targets;
+use crate::releases::{by_readiness, by_restart, by_targets};
 use crate::sim::{Sim, secs};
+use berth_core::message::error::ErrorClass;
 use berth_core::message::job::JobKind;
-use berth_core::view::TargetStage;
+use berth_core::message::release::Verdict;
+use berth_core::view::{Status, TargetStage};
 
 fn document(tag: &str) -> String {
     by_targets(tag) + " release.move=restart"
@@ -40,5 +42,40 @@ fn ports_that_are_new_in_the_release_are_chosen_and_take_the_place_of_the_old() 
         let life = life.run(secs(900));
         let (registered, had) = ports(&life);
         assert_eq!((registered.len(), &registered), (1, &had), "{flaw:?}\n{}", life.trace());
+    }
+}
+
+#[test]
+fn a_version_that_turns_bad_between_two_probes_is_not_called_good() {
+    // The first probe passes, and the next would come after the bake.
+    let cases: [(fn(&str) -> String, u64); 3] = [(by_targets, 1), (by_targets, 12), (document, 5)];
+    for (document, after) in cases {
+        let document = |tag| document(tag) + " probe.interval=60s release.healthy_for=2s release.bake=8s";
+        let (one, two) = (document("v1"), document("v2"));
+        let life = Sim::new(&one).publishes(secs(0), &one).publishes(secs(90), &two);
+        let life = life.with_documents(|documents| {
+            documents.flaws.insert("v2".to_owned(), Flaw::Sickens(secs(after)));
+        });
+        let life = life.run(secs(900));
+        assert_eq!(life.documents.tags().into_iter().collect::<Vec<_>>(), ["v1"], "{after}\n{}", life.trace());
+    }
+}
+
+#[test]
+fn an_old_container_that_cannot_be_stopped_keeps_its_ports() {
+    for document in [by_readiness, by_restart] {
+        let (one, two) = (document("v1"), document("v2"));
+        let life = || Sim::new(&one).publishes(secs(0), &one).publishes(secs(90), &two);
+        // Tried again.
+        let failing = |times| life().fails(JobKind::StopContainer, times, ErrorClass::Transient, "the engine is busy");
+        let soon = failing(2).run(secs(300));
+        assert_eq!(soon.documents.tags().into_iter().collect::<Vec<_>>(), ["v2"], "{}", soon.trace());
+        // For longer than a stop may take: the old one serves on, and the release is no bad one.
+        let never = failing(1_000).run(secs(700));
+        let bad = never.documents.verdicts.iter().any(|(_, verdict, _)| *verdict == Verdict::Bad);
+        assert!(!bad, "{}", never.trace());
+        assert_eq!(never.view().status, Status::Ok, "{}", never.trace());
+        let starts = never.trace().lines().filter(|line| line.contains("> StartContainer container2")).count();
+        assert_eq!(starts, usize::from(document("") == by_readiness("")), "only to prove itself\n{}", never.trace());
     }
 }

@@ -18,7 +18,7 @@ use crate::sim::{Sim, failure, ms, secs, target};
 use crate::targets::{WEB, moments};
 
 /// A document with this tag, whose traffic moves by target groups.
-fn by_targets(tag: &str) -> String {
+pub(crate) fn by_targets(tag: &str) -> String {
     format!(
         "image=registry.test/api:{tag} port=0:8080 health=/health target_groups={WEB} config=s3://bucket/web follow=15s \
          release.board=s3://bucket/board"
@@ -26,13 +26,13 @@ fn by_targets(tag: &str) -> String {
 }
 
 /// The same, moved by `/ready`.
-fn by_readiness(tag: &str) -> String {
+pub(crate) fn by_readiness(tag: &str) -> String {
     format!(
         "image=registry.test/api:{tag} port=8080 health=/health config=s3://bucket/web follow=15s release.board=s3://bucket/board"
     )
 }
 
-fn by_restart(tag: &str) -> String {
+pub(crate) fn by_restart(tag: &str) -> String {
     format!("{} release.move=restart", by_readiness(tag))
 }
 
@@ -51,7 +51,7 @@ fn verdicts(life: &Sim) -> Vec<(Verdict, &str)> {
 }
 
 #[test]
-fn by_targets_the_new_container_is_in_before_the_old_one_leaves() {
+pub(crate) fn by_targets_the_new_container_is_in_before_the_old_one_leaves() {
     let life = good(by_targets).run(secs(300));
     expect![[r#"
         100.289  serve   ConfigRead api from registry.test/api:v2, release 2be772dcb1b6c108
@@ -76,37 +76,37 @@ fn by_targets_the_new_container_is_in_before_the_old_one_leaves() {
         100.589  release > StartContainer container2
         100.789  release ContainerStarted container2 at 172.17.0.2
         100.789  release > WatchContainer container2
-        110.799  release > MarkBegun 2be772dcb1b6c108
-        110.819  release Marked
-        110.819  release > ReadBoard 2be772dcb1b6c108
-        110.839  release BoardRead 0 ok, 0 bad
-        110.859  release > RegisterTarget web:25346
-        110.919  release TargetRegistered
-        117.124  release > DescribeTargets web:25346
-        117.174  release TargetsDescribed 25346 is initial (Elb.InitialHealthChecking)
+        110.809  release > MarkBegun 2be772dcb1b6c108
+        110.829  release Marked
+        110.829  release > ReadBoard 2be772dcb1b6c108
+        110.849  release BoardRead 0 ok, 0 bad
+        110.869  release > RegisterTarget web:25346
+        110.929  release TargetRegistered
+        117.134  release > DescribeTargets web:25346
+        117.184  release TargetsDescribed 25346 is initial (Elb.InitialHealthChecking)
         120.484  release LockTaken 0
-        124.128  release > DescribeTargets web:25346
-        124.178  release TargetsDescribed 25346 is healthy
-        124.178  release > DeregisterTarget web:21755
-        124.238  release TargetDeregistered
+        124.138  release > DescribeTargets web:25346
+        124.188  release TargetsDescribed 25346 is healthy
+        124.188  release > DeregisterTarget web:21755
+        124.248  release TargetDeregistered
         140.504  release LockTaken 0
-        154.178  release > DescribeTargets web:21755
-        154.178  release > WriteVerdict ok for 2be772dcb1b6c108: it serves
-        154.198  release VerdictWritten
-        154.198  release > ReleaseLock 0
-        154.218  release LockReleased
-        154.228  release TargetsDescribed 21755 is draining (Target.DeregistrationInProgress)
-        154.228  release > DescribeDelay web
-        154.278  release DelayDescribed 300s
-        156.186  release > Cancel 19
-        156.186  release > RemoveContainer container1 within 30s
-        156.486  release ContainerRemoved
+        154.198  release > DescribeTargets web:21755
+        154.198  release > WriteVerdict ok for 2be772dcb1b6c108: it serves
+        154.218  release VerdictWritten
+        154.218  release > ReleaseLock 0
+        154.238  release LockReleased
+        154.248  release TargetsDescribed 21755 is draining (Target.DeregistrationInProgress)
+        154.248  release > DescribeDelay web
+        154.298  release DelayDescribed 300s
+        156.206  release > Cancel 19
+        156.206  release > RemoveContainer container1 within 30s
+        156.506  release ContainerRemoved
     "#]].assert_eq(&after(&life, "api:v2"));
     assert_eq!(tags(&life), ["v2"]);
 }
 
 #[test]
-fn by_readiness_the_new_container_proves_itself_before_ready_is_503() {
+pub(crate) fn by_readiness_the_new_container_proves_itself_before_ready_is_503() {
     let life = good(by_readiness).run(secs(300));
     expect![[r#"
         101.099  serve   ConfigRead api from registry.test/api:v2, release 2cc73000e3d1b191
@@ -127,36 +127,36 @@ fn by_readiness_the_new_container_proves_itself_before_ready_is_503() {
         101.344  release > StartContainer container2
         101.544  release ContainerStarted container2 at 172.17.0.2
         101.544  release > WatchContainer container2
-        111.554  release > Cancel 112
-        111.554  release > RemoveContainer container2 within 30s
-        111.854  release ContainerRemoved
-        111.854  release > CreateContainer api from registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
-        111.904  release ContainerCreated container3
-        111.904  release > MarkBegun 2cc73000e3d1b191
-        111.924  release Marked
-        111.924  release > ReadBoard 2cc73000e3d1b191
-        111.944  release BoardRead 0 ok, 0 bad
+        111.564  release > Cancel 112
+        111.564  release > RemoveContainer container2 within 30s
+        111.864  release ContainerRemoved
+        111.864  release > CreateContainer api from registry.test/api@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
+        111.914  release ContainerCreated container3
+        111.914  release > MarkBegun 2cc73000e3d1b191
+        111.934  release Marked
+        111.934  release > ReadBoard 2cc73000e3d1b191
+        111.954  release BoardRead 0 ok, 0 bad
         121.294  release LockTaken 0
-        133.972  release > Cancel 16
-        133.972  release > StopContainer container1 within 30s, to start it again
-        134.472  release ContainerStopped
-        134.472  release > StartContainer container3
-        134.672  release ContainerStarted container3 at 172.17.0.2
-        134.672  release > WatchContainer container3
+        133.982  release > Cancel 16
+        133.982  release > StopContainer container1 within 30s, to start it again
+        134.482  release ContainerStopped
+        134.482  release > StartContainer container3
+        134.682  release ContainerStarted container3 at 172.17.0.2
+        134.682  release > WatchContainer container3
         141.314  release LockTaken 0
         161.334  release LockTaken 0
-        164.682  release > RemoveContainer container1 within 30s
-        164.682  release > WriteVerdict ok for 2cc73000e3d1b191: it serves
-        164.702  release VerdictWritten
-        164.702  release > ReleaseLock 0
-        164.722  release LockReleased
-        164.982  release ContainerRemoved
+        164.702  release > RemoveContainer container1 within 30s
+        164.702  release > WriteVerdict ok for 2cc73000e3d1b191: it serves
+        164.722  release VerdictWritten
+        164.722  release > ReleaseLock 0
+        164.742  release LockReleased
+        165.002  release ContainerRemoved
     "#]].assert_eq(&after(&life, "api:v2"));
     assert_eq!(tags(&life), ["v2"]);
 }
 
 #[test]
-fn by_restart_the_old_container_is_stopped_first() {
+pub(crate) fn by_restart_the_old_container_is_stopped_first() {
     let life = good(by_restart).run(secs(300));
     expect![[r#"
         101.099  serve   ConfigRead api from registry.test/api:v2, release 4c40bc504af38006
@@ -185,12 +185,12 @@ fn by_restart_the_old_container_is_stopped_first() {
         102.104  release ContainerStarted container2 at 172.17.0.2
         102.104  release > WatchContainer container2
         121.294  release LockTaken 0
-        132.114  release > RemoveContainer container1 within 30s
-        132.114  release > WriteVerdict ok for 4c40bc504af38006: it serves
-        132.134  release VerdictWritten
-        132.134  release > ReleaseLock 0
-        132.154  release LockReleased
-        132.414  release ContainerRemoved
+        132.124  release > RemoveContainer container1 within 30s
+        132.124  release > WriteVerdict ok for 4c40bc504af38006: it serves
+        132.144  release VerdictWritten
+        132.144  release > ReleaseLock 0
+        132.164  release LockReleased
+        132.424  release ContainerRemoved
     "#]].assert_eq(&after(&life, "api:v2"));
     assert_eq!(tags(&life), ["v2"]);
 }
@@ -226,31 +226,31 @@ fn a_version_that_fails_before_the_move_touches_nothing() {
 fn within_the_bake_traffic_goes_back_to_the_container_that_still_runs() {
     let life = flawed(by_targets, Flaw::Sickens(secs(40))).run(secs(300));
     expect![[r#"
-        124.238  release TargetDeregistered
+        124.248  release TargetDeregistered
         140.504  release LockTaken 0
-        140.879  release ProbeFailed connection refused
-        145.889  release ProbeFailed connection refused
-        150.899  release ProbeFailed connection refused
-        150.899  release > RegisterTarget web:21755
-        150.959  release TargetRegistered
-        155.909  release ProbeFailed connection refused
-        158.351  release > DescribeTargets web:21755
-        158.401  release TargetsDescribed 21755 is initial (Elb.InitialHealthChecking)
+        140.869  release ProbeFailed connection refused
+        145.879  release ProbeFailed connection refused
+        150.889  release ProbeFailed connection refused
+        150.889  release > RegisterTarget web:21755
+        150.949  release TargetRegistered
+        155.899  release ProbeFailed connection refused
+        158.341  release > DescribeTargets web:21755
+        158.391  release TargetsDescribed 21755 is initial (Elb.InitialHealthChecking)
         160.524  release LockTaken 0
-        160.919  release ProbeFailed connection refused
-        161.535  release > DescribeTargets web:21755
-        161.585  release TargetsDescribed 21755 is healthy
-        161.585  release > DeregisterTarget web:25346
-        161.585  release > WriteVerdict bad for 2be772dcb1b6c108: connection refused
-        161.605  release VerdictWritten
-        161.605  release > ReleaseLock 0
-        161.625  release LockReleased
-        161.645  release TargetDeregistered
-        181.645  release > DescribeTargets web:25346
-        181.645  release > Cancel 289
-        181.645  release > Cancel 119
-        181.645  release > RemoveContainer container2 within 30s
-        181.945  release ContainerRemoved
+        160.909  release ProbeFailed connection refused
+        161.525  release > DescribeTargets web:21755
+        161.575  release TargetsDescribed 21755 is healthy
+        161.575  release > DeregisterTarget web:25346
+        161.575  release > WriteVerdict bad for 2be772dcb1b6c108: connection refused
+        161.595  release VerdictWritten
+        161.595  release > ReleaseLock 0
+        161.615  release LockReleased
+        161.635  release TargetDeregistered
+        181.635  release > DescribeTargets web:25346
+        181.635  release > Cancel 289
+        181.635  release > Cancel 119
+        181.635  release > RemoveContainer container2 within 30s
+        181.935  release ContainerRemoved
     "#]]
     .assert_eq(&after(&life, "TargetDeregistered"));
     assert_eq!(tags(&life), ["v1"]);

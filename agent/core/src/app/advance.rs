@@ -71,11 +71,17 @@ impl App {
                 let reason = format!("the secrets did not come within {START_LIMIT:?}");
                 return self.back_off(ReadyReason::SecretsUnavailable, reason, outbox, now);
             }
+            AppState::Pausing(at) if *at <= now => self.order_stop(AfterStop::Stay, outbox, now),
+            AppState::Stopping { ticket, until, then: AfterStop::Stay } if *until <= now => {
+                outbox.cancel(*ticket);
+                self.order_stop(AfterStop::Stay, outbox, now);
+            }
             AppState::Stopping { ticket, until, .. } if *until <= now => {
                 outbox.cancel(*ticket);
                 return self.stopped(outbox, now);
             }
             AppState::BackingOff(_)
+            | AppState::Pausing(_)
             | AppState::Creating(_)
             | AppState::Starting { .. }
             | AppState::FetchingSecrets { .. }

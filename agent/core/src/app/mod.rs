@@ -81,6 +81,8 @@ pub struct App {
     restarts: u32,
     /// Whether the values of the secrets are at hand for the next start, on tmpfs or in the adapters: an adopted app brought its own.
     holds_secrets: bool,
+    /// When the last probe that passed was sent.
+    passed: Option<Uptime>,
     output: LastOutput,
     /// How it exited last, for people.
     last_exit: Option<ExitView>,
@@ -113,6 +115,8 @@ enum AppState {
         until: Uptime,
         then: AfterStop,
     },
+    /// The stop failed, and is tried again at that time.
+    Pausing(Uptime),
     Halted,
 }
 
@@ -198,6 +202,7 @@ impl App {
             recent: VecDeque::new(),
             restarts: 0,
             holds_secrets: true,
+            passed: None,
             output: LastOutput::default(),
             last_exit: None,
             reason: "the container is starting".to_owned(),
@@ -228,7 +233,7 @@ impl App {
                 let probed = if let Probing::Asked { ticket, .. } = probe { Some(*ticket) } else { None };
                 input.answer_to(watched).or_else(|| input.answer_to(probed))
             }
-            AppState::Creating(_) | AppState::BackingOff(_) | AppState::Halted => None,
+            AppState::Creating(_) | AppState::BackingOff(_) | AppState::Pausing(_) | AppState::Halted => None,
         }
     }
 
@@ -297,6 +302,19 @@ impl App {
         }
     }
 
+    /// Whether a probe passed that was sent at that moment or later. What is not probed needs none.
+    pub fn has_passed_since(&self, at: Uptime) -> bool {
+        let is_probed = matches!(&self.state, AppState::Up { probe: Probing::Asked { .. } | Probing::Next(_), .. });
+        !is_probed || self.passed.is_some_and(|passed| at <= passed)
+    }
+
+    /// The next probe is sent now.
+    pub fn probe_now(&mut self, now: Uptime) {
+        if let AppState::Up { probe: Probing::Next(at), .. } = &mut self.state {
+            *at = now.min(*at);
+        }
+    }
+
     /// The host ports that berth chose for it.
     pub fn host_ports(&self) -> &HostPorts {
         &self.recipe.ports
@@ -312,7 +330,7 @@ impl App {
     pub fn resume(&mut self, outbox: &mut Outbox, now: Uptime) {
         match &mut self.state {
             AppState::Stopping { then, .. } => *then = AfterStop::Start,
-            AppState::Halted => self.launch(outbox, now),
+            AppState::Pausing(_) | AppState::Halted => self.launch(outbox, now),
             _ => {} // it runs, or is on its way to it
         }
     }
@@ -349,7 +367,7 @@ impl App {
                     outbox.cancel(*ticket);
                 }
             }
-            AppState::BackingOff(_) | AppState::Halted => {}
+            AppState::BackingOff(_) | AppState::Pausing(_) | AppState::Halted => {}
         }
         self.state = AppState::Halted;
     }
@@ -367,6 +385,11 @@ impl App {
                     self.ready = ReadyReason::ContainerNotStarted;
                     News::Lost(reason)
                 }
+            }
+            (JobKind::StopContainer, AppState::Stopping { then: AfterStop::Stay, .. }) => {
+                self.attempts = self.attempts.saturating_add(1);
+                self.state = AppState::Pausing(now + outbox.wait(NEAR, self.attempts));
+                News::Nothing
             }
             (JobKind::StopContainer, AppState::Stopping { .. }) => self.stopped(outbox, now),
             (JobKind::FetchSecrets, AppState::FetchingSecrets { .. }) => {

@@ -41,6 +41,9 @@ impl App {
         let Probing::Asked { since, .. } = *probe else { return News::Nothing };
         let was_healthy = self.health.is_healthy();
         let took = now.since(since);
+        if failure.is_none() {
+            self.passed = Some(since);
+        }
         if self.health.take(failure, took, &self.config.probe, now) {
             self.reason = failure.map_or_else(|| "the app is healthy".to_owned(), ToString::to_string);
             self.ready = match failure {

@@ -147,6 +147,10 @@ impl App {
         self.halt(outbox);
         self.health.mark_unhealthy(now);
         (self.ready, self.reason) = (ready, reason);
+        self.order_stop(then, outbox, now);
+    }
+
+    pub(super) fn order_stop(&mut self, then: AfterStop, outbox: &mut Outbox, now: Uptime) {
         let timeout = self.config.stop_timeout;
         let ticket = outbox.emit(Job::StopContainer { id: self.id.clone(), timeout, for_good: false });
         self.state = AppState::Stopping { ticket, until: now + timeout + START_LIMIT, then };

@@ -96,6 +96,7 @@ impl App {
             AppState::Creating(recreation) => Some(recreation.wake()),
             AppState::Starting { since, .. } => Some(*since + START_LIMIT),
             AppState::BackingOff(until)
+            | AppState::Pausing(until)
             | AppState::FetchingSecrets { until, .. }
             | AppState::Stopping { until, .. } => Some(*until),
             AppState::Halted => None,

@@ -108,22 +108,13 @@ impl Choice {
                     self.step.done(chosen, now);
                     return Ok(());
                 }
-                // What a rollback replaced is what the operator goes back from.
-                let previous = judged.release.previous.clone().filter(|_| !judged.release.is_rollback);
-                let previous = previous.filter(|id| !self.seen.contains(id));
-                match previous.filter(|_| self.seen.len() < LOOKED_AT) {
-                    Some(previous) => {
-                        self.step.go_on();
-                        self.seen.push(previous.clone());
-                        self.stage = Stage::Reading(previous);
-                    }
-                    None => self.step.done(self.allowed.clone().unwrap_or_else(|| self.newest.clone()), now),
-                }
+                let release = judged.release.clone();
+                self.look_before(&release, now);
             }
+            // One that is no config here any more still names the one before it.
+            (Stage::Reading(_), Event::ConfigRefused { release, .. }) => self.look_before(release, now),
             // It was valid for another version of berth, or with another user-data.
-            (Stage::Running(_) | Stage::Reading(_), Event::ConfigRefused { .. }) => {
-                self.step.done(self.newest.clone(), now);
-            }
+            (Stage::Running(_), Event::ConfigRefused { .. }) => self.step.done(self.newest.clone(), now),
             (_, Event::Failed(_, error)) if error.is_transient() => self.step.retry(error, outbox, now),
             // The release that ran is not here any more, or one that came before was removed: the newest is what there is.
             (Stage::Running(_) | Stage::Reading(_), Event::Failed(_, error))
@@ -138,6 +129,20 @@ impl Choice {
             _ => self.step.again(),
         }
         Ok(())
+    }
+
+    /// Looks at the release before this one, if there is one that was not looked at.
+    fn look_before(&mut self, release: &Release, now: Uptime) {
+        // What a rollback replaced is what the operator goes back from.
+        let previous = release.previous.clone().filter(|_| !release.is_rollback);
+        match previous.filter(|id| !self.seen.contains(id) && self.seen.len() < LOOKED_AT) {
+            Some(previous) => {
+                self.step.go_on();
+                self.seen.push(previous.clone());
+                self.stage = Stage::Reading(previous);
+            }
+            None => self.step.done(self.allowed.clone().unwrap_or_else(|| self.newest.clone()), now),
+        }
     }
 
     /// Orders the next question.

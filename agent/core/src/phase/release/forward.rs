@@ -1,11 +1,10 @@
 //! Forward: from what is fetched to what serves.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use berth_config::{Config, Placement, TrafficMove};
 
-use super::{Before, ENGINE, Fetch, Swap, SwapCause, SwapStage};
+use super::{Fetch, Swap, SwapCause, SwapStage};
 use crate::app::{App, Recipe};
 use crate::clock::Uptime;
 use crate::connections::Connections;
@@ -13,16 +12,10 @@ use crate::message::container::Creation;
 use crate::message::event::Event;
 use crate::message::input::Input;
 use crate::message::job::Job;
-use crate::message::release::Verdict;
 use crate::outbox::Outbox;
 use crate::retry::FAR;
 use crate::step::Step;
 use crate::view::StepName;
-
-/// Longer than the targets may take in any case.
-const JOINING: Duration = Duration::from_secs(24 * 3600);
-/// The bake is over, and the last probe failed: whether it is unhealthy is asked for again after this.
-const DECIDE_AGAIN: Duration = Duration::from_millis(500);
 
 impl Swap {
     /// The first stage.
@@ -267,25 +260,31 @@ impl Swap {
         true
     }
 
-    fn start(&mut self, outbox: &mut Outbox, now: Uptime) {
+    pub(super) fn start(&mut self, outbox: &mut Outbox, now: Uptime) {
         let (Some(id), Some(identity)) = (self.created.take(), self.serve.past.identity.clone()) else { return };
         let (config, image, ports) = (self.config.clone(), self.image.clone(), self.ports.clone());
         self.other = Some(App::start(Recipe { config, identity, image, ports }, id, outbox, now));
         self.until = now + self.config.boot.timeout.saturating_add(self.config.release.healthy_for);
-        self.stage = SwapStage::Proving { since: None };
+        self.stage = SwapStage::Proving { since: None, is_asked: false };
     }
 
     /// It runs beside the old one: healthy, and so for a while.
     fn prove(&mut self, outbox: &mut Outbox, now: Uptime) -> bool {
         let Some(reason) = self.why_not_proven(now) else {
-            let SwapStage::Proving { since } = &mut self.stage else { return false };
-            let health = self.other.as_ref().map(App::health);
-            if health.is_none_or(|health| !health.is_healthy() || health.is_failing()) {
-                *since = None;
+            let SwapStage::Proving { since, is_asked } = &mut self.stage else { return false };
+            let Some(other) = &mut self.other else { return false };
+            if !other.health().is_healthy() || other.health().is_failing() {
+                (*since, *is_asked) = (None, false);
                 return false;
             }
-            let since = *since.get_or_insert(now);
-            if now.since(since) < self.config.release.healthy_for {
+            let proven_at = *since.get_or_insert(now) + self.config.release.healthy_for;
+            if now < proven_at {
+                return false;
+            }
+            // The probe before may be as old as `probe.interval`.
+            if !other.has_passed_since(proven_at) {
+                *is_asked = true;
+                other.probe_now(now);
                 return false;
             }
             match self.traffic {
@@ -312,157 +311,5 @@ impl Swap {
         // A restart is no way to become healthy here.
         let is_gone = !other.is_up() && !other.is_starting();
         (is_gone || self.until <= now).then(|| other.reason().to_owned())
-    }
-
-    fn begin_join(&mut self, outbox: &mut Outbox, now: Uptime) {
-        let Some(running) = self.other.as_ref().and_then(|other| other.running().cloned()) else { return };
-        match self.serve.past.targets.join(&self.config, &running, false, outbox, now) {
-            Ok(()) => {
-                // The targets have their own limits.
-                self.until = now + JOINING;
-                self.stage = SwapStage::Joining;
-            }
-            Err(reason) => self.fail(reason, outbox, now),
-        }
-    }
-
-    fn join(&mut self, outbox: &mut Outbox, now: Uptime) -> bool {
-        let targets = &self.serve.past.targets;
-        let unhealthy = self.other.as_ref().is_none_or(|other| !other.health().is_healthy());
-        if let Some(reason) = targets.joining_failure(&self.config, now) {
-            self.fail(reason, outbox, now);
-        } else if unhealthy {
-            let reason = self.other.as_ref().map_or("it is gone", App::reason).to_owned();
-            self.fail(reason, outbox, now);
-        } else if targets.have_joined() && !self.may_move(now) {
-            self.abandon("the lock is lost", outbox, now);
-        } else if targets.have_joined() {
-            self.serve.past.targets.keep_joined(outbox, now);
-            self.exchange(outbox, now);
-        } else {
-            return false;
-        }
-        true
-    }
-
-    /// The load balancers have let go, and no client has a connection.
-    fn let_go(&mut self, outbox: &mut Outbox, now: Uptime) -> bool {
-        let idle = self.serve.past.config.drain.idle;
-        let is_late = self.until <= now;
-        let SwapStage::LettingGo { connections, settled } = &mut self.stage else { return false };
-        if now < *settled {
-            return false;
-        }
-        let is_quiet = connections.quiet_since().is_some_and(|since| now.since(since) >= idle);
-        if is_quiet || is_late || connections.is_empty() {
-            connections.cancel(outbox);
-            if self.may_move(now) {
-                self.begin_pause(outbox, now);
-            } else {
-                self.abandon("the lock is lost", outbox, now);
-            }
-            return true;
-        }
-        connections.advance(outbox, now);
-        false
-    }
-
-    fn begin_pause(&mut self, outbox: &mut Outbox, now: Uptime) {
-        self.until = now + self.serve.past.config.stop_timeout.saturating_add(ENGINE);
-        self.serve.app_mut().pause(outbox, now);
-        self.stage = SwapStage::Pausing;
-    }
-
-    /// The old one has stopped: the new one takes its ports.
-    fn pause(&mut self, outbox: &mut Outbox, now: Uptime) -> bool {
-        if !self.serve.app().is_paused() && now < self.until {
-            return false;
-        }
-        self.start(outbox, now);
-        self.stage = SwapStage::Arriving;
-        true
-    }
-
-    fn arrive(&mut self, outbox: &mut Outbox, now: Uptime) -> bool {
-        if self.other.as_ref().is_some_and(|other| other.health().is_healthy()) {
-            self.exchange(outbox, now);
-            return true;
-        }
-        match self.why_not_proven(now) {
-            Some(reason) => {
-                self.fail(reason, outbox, now);
-                true
-            }
-            None if self.other.is_none() => {
-                self.fail("its container is gone".to_owned(), outbox, now);
-                true
-            }
-            None => false,
-        }
-    }
-
-    /// Traffic has moved: what was beside serves, and what served is beside.
-    fn exchange(&mut self, outbox: &mut Outbox, now: Uptime) {
-        let Some(new) = self.other.take() else { return };
-        let past = &self.serve.past;
-        self.before = Some(Before {
-            config: past.config.clone(),
-            image: past.image.clone(),
-            release: past.releases.serving().cloned(),
-        });
-        let release = match &self.cause {
-            SwapCause::Release(next) => Some(next.release.clone()),
-            SwapCause::Secrets | SwapCause::Rest => None,
-        };
-        let mut old = self.serve.exchange(new, self.config.clone(), Some(self.image.clone()), release, outbox, now);
-        if let Some((_, to)) = &mut self.gap {
-            to.get_or_insert(now);
-        }
-        if self.traffic == TrafficMove::Targets {
-            old.retire(outbox);
-        } else {
-            self.register_in_place(outbox, now);
-        }
-        self.other = Some(old);
-        self.until = now + self.config.release.bake;
-        self.stage = SwapStage::Baking;
-    }
-
-    /// What took the ports of the other is in on all of its own: they may be others, or in other target groups.
-    pub(super) fn register_in_place(&mut self, outbox: &mut Outbox, now: Uptime) {
-        let Some(running) = self.serve.app().running().cloned() else { return };
-        let past = &mut self.serve.past;
-        if past.config.target_groups.is_empty() {
-            return;
-        }
-        // What cannot be registered is shown with the targets.
-        let _ = past.targets.join(&past.config, &running, false, outbox, now);
-        past.targets.keep_joined(outbox, now);
-    }
-
-    /// The old one is still there, in case that the new one fails.
-    fn bake(&mut self, outbox: &mut Outbox, now: Uptime) -> bool {
-        let app = self.serve.app();
-        if !app.health().is_healthy() && self.can_go_back() {
-            let reason = app.reason().to_owned();
-            self.fail(reason, outbox, now);
-            return true;
-        }
-        if now < self.until {
-            return false;
-        }
-        // A failed probe may be the first of those that make it unhealthy.
-        if app.health().is_failing() && self.can_go_back() {
-            self.until = now + DECIDE_AGAIN;
-            return false;
-        }
-        if app.health().is_healthy() {
-            self.conclude(Verdict::Ok, "it serves".to_owned(), now);
-        } else {
-            let reason = format!("{}; the old container is gone as well", app.reason());
-            self.conclude(Verdict::Bad, reason, now);
-        }
-        self.retire(outbox, now);
-        true
     }
 }

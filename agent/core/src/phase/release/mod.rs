@@ -16,7 +16,6 @@ use berth_config::{Config, PinnedImage, TrafficMove};
 
 use crate::app::{App, News};
 use crate::clock::Uptime;
-use crate::connections::Connections;
 use crate::message::container::{ContainerId, ImageFacts};
 use crate::message::input::Input;
 use crate::message::job::Job;
@@ -27,12 +26,16 @@ use crate::phase::past::Past;
 use crate::phase::serve::{Serve, ServeNext};
 use crate::release::{Next, ReleaseEnd};
 use crate::step::Step;
-use crate::targets::{HostPorts, Ports};
+use crate::targets::HostPorts;
+
+use stage::{Fetch, Return, SwapStage};
 
 mod back;
 mod forward;
+mod moving;
 mod retire;
 mod show;
+mod stage;
 
 /// For the engine beyond the app's own times.
 const ENGINE: Duration = Duration::from_secs(150);
@@ -60,6 +63,8 @@ pub struct Swap {
     created: Option<ContainerId>,
     /// What served before, once traffic has moved.
     before: Option<Before>,
+    /// Since when the app is asked for the last time in its bake.
+    last_look: Option<Uptime>,
     /// Since when no container takes requests, and until when none did.
     gap: Option<(Uptime, Option<Uptime>)>,
 }
@@ -81,71 +86,6 @@ struct Before {
     release: Option<Release>,
 }
 
-#[derive(Clone, Debug)]
-enum SwapStage {
-    /// Secrets, and the paths of `after`.
-    Fetching(Box<Fetch>),
-    /// Host ports.
-    Choosing,
-    Creating(Step<ContainerId>),
-    /// It runs beside the old one.
-    Proving {
-        since: Option<Uptime>,
-    },
-    /// What has proven itself unpublished is removed.
-    Clearing(Step<()>),
-    /// The board is to know of it before traffic moves.
-    Confirming {
-        /// Whether the document was asked for after that.
-        is_looked_up: bool,
-    },
-    /// The load balancer is to call it healthy.
-    Joining,
-    /// `/ready` is 503 until load balancers have let go.
-    LettingGo {
-        connections: Connections,
-        settled: Uptime,
-    },
-    /// The old one is being stopped.
-    Pausing,
-    /// The new one starts on the ports of the old one.
-    Arriving,
-    Baking,
-    /// The old one is registered again.
-    Returning(Return),
-    /// The new one is removed from the ports of the old one.
-    Reviving {
-        removal: Step<()>,
-        back: Return,
-    },
-    /// The old one starts again.
-    Recovering(Return),
-    /// What takes no new traffic any more serves what it has.
-    Retiring {
-        ports: Ports,
-        connections: Connections,
-    },
-    Removing(Step<()>),
-    Done,
-}
-
-/// What the container is created with.
-#[derive(Clone, Debug)]
-struct Fetch {
-    secrets: Step<()>,
-    paths: Step<()>,
-    /// What the image says of itself, if that is not known.
-    image: Step<()>,
-}
-
-/// Why traffic goes back.
-#[derive(Clone, Debug)]
-struct Return {
-    reason: String,
-    /// Whether the release is bad, and not only unwanted.
-    is_bad: bool,
-}
-
 /// Where a release goes after an event.
 #[derive(Debug)]
 pub enum SwapNext {
@@ -155,20 +95,6 @@ pub enum SwapNext {
     Serve,
     /// The instance is given up, and why.
     Fail(Failure),
-}
-
-impl Fetch {
-    fn steps(&mut self) -> [&mut Step<()>; 3] {
-        [&mut self.secrets, &mut self.paths, &mut self.image]
-    }
-
-    fn is_done(&self) -> bool {
-        [&self.secrets, &self.paths, &self.image].into_iter().all(Step::is_done)
-    }
-
-    fn cancel(&mut self, outbox: &mut Outbox) {
-        self.steps().into_iter().for_each(|step| step.cancel(outbox));
-    }
 }
 
 impl Swap {
@@ -231,6 +157,7 @@ impl Swap {
             other: None,
             created: None,
             before: None,
+            last_look: None,
             gap: None,
         }
     }
@@ -369,7 +296,9 @@ impl Swap {
             SwapStage::Clearing(step) | SwapStage::Removing(step) | SwapStage::Reviving { removal: step, .. } => {
                 step.wake()
             }
-            SwapStage::Proving { since } => since.map(|since| since + self.config.release.healthy_for),
+            SwapStage::Proving { since, is_asked } => {
+                since.filter(|_| !is_asked).map(|since| since + self.config.release.healthy_for)
+            }
             SwapStage::LettingGo { connections, settled } => Some(connections.wake().max(*settled)),
             SwapStage::Retiring { connections, .. } => Some(connections.wake()),
             SwapStage::Choosing

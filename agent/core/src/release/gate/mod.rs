@@ -19,12 +19,13 @@ use super::call::Call;
 use crate::clock::Uptime;
 use crate::message::error::{ErrorClass, JobError};
 use crate::message::input::Input;
-use crate::message::job::Job;
 use crate::message::output::AppOutput;
 use crate::message::release::{BoardState, HeldLock, Release, ReleaseId, Verdict};
 use crate::outbox::Outbox;
 use crate::retry::FAR;
-use crate::view::GateStage;
+
+mod orders;
+mod show;
 
 /// For how long a lock is held without being renewed, by the clock of S3.
 pub const LEASE: Duration = Duration::from_secs(60);
@@ -346,93 +347,5 @@ impl Gate {
             }
         }
         self.advance(outbox, now);
-    }
-
-    /// Orders what is due.
-    pub fn advance(&mut self, outbox: &mut Outbox, now: Uptime) {
-        let (Some(board), release) = (self.board.clone(), self.release.clone()) else { return };
-        if let Some(held) = &mut self.held {
-            if held.until <= now {
-                held.renewal.cancel(outbox);
-                self.held = None;
-            } else {
-                let renew = || Job::RenewLock {
-                    board: board.clone(),
-                    release: release.clone(),
-                    lock: held.lock.clone(),
-                    lease: LEASE,
-                };
-                held.renewal.advance(renew, outbox, now);
-            }
-        }
-        let locks = self.locks;
-        match &mut self.stage {
-            Stage::Reading(call) | Stage::Confirming(call) => {
-                call.advance(|| Job::ReadBoard { board, release }, outbox, now);
-            }
-            Stage::Marking(call) => call.advance(|| Job::MarkBegun { board, release }, outbox, now),
-            Stage::Unmarking(call) => {
-                let etag = self.mark.clone().unwrap_or_default();
-                call.advance(|| Job::TakeBackMark { board, release, etag }, outbox, now);
-            }
-            Stage::Locking(call) => call.advance(|| Job::TakeLock { board, release, locks, lease: LEASE }, outbox, now),
-            Stage::Writing { verdict, reason, output, call } => {
-                let (verdict, reason, output) = (*verdict, reason.clone(), output.as_deref().cloned());
-                call.advance(|| Job::WriteVerdict { board, release, verdict, reason, output }, outbox, now);
-            }
-            Stage::Unlocking { lock, call, .. } => {
-                let lock = lock.clone();
-                call.advance(|| Job::ReleaseLock { board, lock }, outbox, now);
-            }
-            Stage::Waiting | Stage::Open | Stage::Confirmed | Stage::Refused | Stage::Over => {}
-        }
-    }
-
-    /// When it wants to be woken.
-    pub fn wake(&self) -> Option<Uptime> {
-        let call = match &self.stage {
-            Stage::Waiting => Some(self.opens_at),
-            Stage::Reading(call) | Stage::Locking(call) | Stage::Marking(call) | Stage::Confirming(call) => {
-                Some(call.wake())
-            }
-            Stage::Unmarking(call) | Stage::Writing { call, .. } | Stage::Unlocking { call, .. } => Some(call.wake()),
-            Stage::Open | Stage::Confirmed | Stage::Refused | Stage::Over => None,
-        };
-        let held = self.held.as_ref().map(|held| held.until.min(held.renewal.wake()));
-        call.into_iter().chain(held).min()
-    }
-
-    /// Where it stands, for people.
-    pub fn stage(&self, now: Uptime) -> GateStage {
-        match &self.stage {
-            Stage::Waiting if !self.is_in_wave(now) => GateStage::Wave,
-            Stage::Waiting => GateStage::Preparing,
-            Stage::Reading(_) if self.is_stopped() => GateStage::Stopped,
-            Stage::Reading(_) | Stage::Locking(_) => GateStage::Lock,
-            Stage::Open | Stage::Marking(_) | Stage::Confirming(_) | Stage::Confirmed => GateStage::Open,
-            Stage::Refused => GateStage::Stopped,
-            Stage::Writing { .. } => GateStage::Verdict,
-            Stage::Unlocking { then: AfterUnlock::TryAgain, .. } => GateStage::Stopped,
-            Stage::Unmarking(_) | Stage::Unlocking { .. } | Stage::Over => GateStage::Over,
-        }
-    }
-
-    fn is_stopped(&self) -> bool {
-        self.seen.as_ref().is_some_and(|seen| !seen.may_begin(self.failures, self.locks))
-    }
-
-    /// What the board reported last.
-    pub fn seen(&self) -> Option<&BoardState> {
-        self.seen.as_ref()
-    }
-
-    /// Why the last call failed.
-    pub fn error(&self) -> Option<&JobError> {
-        self.error.as_ref()
-    }
-
-    /// When the wave of this instance begins.
-    pub fn opens_at(&self) -> Uptime {
-        self.opens_at
     }
 }
