@@ -15,7 +15,7 @@ use berth_core::message::job::{Job, JobKind, Ticket};
 use berth_core::view::{DeadlineView, PhaseName, Status};
 
 use super::engine::Asker;
-use super::plan::{GROUP, Roll, SERVICES, TARGETS};
+use super::plan::{GROUP, RELEASES, Roll, SERVICES, TARGETS};
 use super::table::{KILLED_AFTER, KILLED_BEFORE, SKEWED};
 use super::twist::{Fate, Twist};
 use super::world::{Due, World};
@@ -43,6 +43,8 @@ pub(crate) struct Agent {
     pub(crate) has_credentials: bool,
     /// The fingerprint of the config that it read last.
     pub(crate) wants: String,
+    /// Whether it was left a note of the releases.
+    pub(crate) knew_releases: bool,
     /// The changes of its targets that the note has.
     target_changes: Option<u64>,
     /// Killed once its orders have left.
@@ -68,7 +70,7 @@ impl World {
         let left = self.left.clone().map(|(left, at)| left.after(self.now.saturating_sub(at)));
         let noted = self.noted.clone().map(|(noted, at)| (noted, self.now.saturating_sub(at)));
         let machine = Machine::new(self.plan.seed ^ u64::from(self.agents), Uptime::ZERO).after(left, Uptime::ZERO);
-        let machine = machine.knowing(noted);
+        let machine = machine.knowing(noted).continuing(self.noted_releases.clone());
         self.note("systemd", || "starts the agent".to_owned());
         self.agent = Some(Agent {
             number: self.agents,
@@ -84,6 +86,7 @@ impl World {
             knows_clock: false,
             has_credentials: false,
             wants: String::new(),
+            knew_releases: self.noted_releases.is_some(),
             target_changes: None,
             doomed: false,
         });
@@ -141,9 +144,9 @@ impl World {
             (agent.knows_itself, agent.knows_config) = (false, false);
         }
         agent.knows_itself |= matches!(event, Event::Identified(_));
-        agent.knows_config |= matches!(event, Event::ConfigRead(..));
+        agent.knows_config |= matches!(event, Event::ConfigRead(..)) && self.documents.is_none();
         agent.knows_policies |= agent.knows_config;
-        if let Event::ConfigRead(config, _) = event {
+        if let (Event::ConfigRead(config, _), None) = (event, &self.documents) {
             let same = Arc::ptr_eq(config, &self.config);
             agent.wants = if same { self.fingerprint.clone() } else { config.fingerprint() };
         }
@@ -179,6 +182,9 @@ impl World {
                 let noted = agent.machine.noted_targets(age);
                 agent.target_changes = changes;
                 self.noted = noted.map(|noted| (noted, self.now)).or(self.noted.take());
+            }
+            if self.documents.is_some() {
+                self.noted_releases = agent.machine.noted_releases().or(self.noted_releases.take());
             }
         }
     }
@@ -226,6 +232,9 @@ impl World {
         let mut roll = self.plan.roll(Roll::Delay, (job as u64) << 32 | u64::from(nth));
         if let Some(agent) = &mut self.agent {
             agent.running.push(ticket);
+            // Of the releases that were read, this one was chosen.
+            agent.knows_config |= job == JobKind::Listen;
+            agent.knows_policies |= job == JobKind::Listen;
         }
         // The adapters do this before they call the engine: what was fetched is then on the tmpfs only.
         if matches!(job, JobKind::StartContainer | JobKind::SignalApp) {
@@ -237,7 +246,7 @@ impl World {
         if let Some((after, error)) = self.refusal(job, nth) {
             return self.schedule(self.now + after.unwrap_or(takes), Due::Answer(asker, Event::Failed(job, error)));
         }
-        let aws = GROUP.contains(&job) || SERVICES.contains(&job) || TARGETS.contains(&job);
+        let aws = [&GROUP[..], &SERVICES, &TARGETS, &RELEASES].iter().any(|jobs| jobs.contains(&job));
         if let Some(agent) = &mut self.agent {
             agent.has_credentials |= aws;
         }
@@ -293,6 +302,7 @@ fn usual(job: JobKind) -> Duration {
         | JobKind::RegisterTarget
         | JobKind::DeregisterTarget
         | JobKind::DescribeDelay => 50,
+        job if RELEASES.contains(&job) => 20,
         _ => 5,
     })
 }

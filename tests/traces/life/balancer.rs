@@ -44,13 +44,17 @@ pub(crate) struct Balancer {
     slots: Vec<Slot>,
     arrival_at: Duration,
     arrivals: u64,
-    ends: Vec<Duration>,
+    /// When each connection ends, and which port it is with.
+    ends: Vec<(Duration, u16)>,
     long: Vec<(Duration, Duration)>,
-    gives_up_at: Option<Duration>,
+    /// When it cuts the connections with a port that was deregistered.
+    gives_up: Vec<(Duration, u16)>,
     delay: Duration,
     plan: Rc<Plan>,
     /// When clients' requests failed.
     pub(crate) failed: Vec<Duration>,
+    /// The port of the last.
+    pub(crate) failed_on: Option<u16>,
     pub(crate) served: u32,
 }
 
@@ -67,17 +71,18 @@ impl Balancer {
             arrivals: 0,
             ends: Vec::new(),
             long: plan.twists.iter().filter_map(long).collect(),
-            gives_up_at: None,
+            gives_up: Vec::new(),
             delay: plan.shape.deregistration,
             plan: plan.clone(),
             failed: Vec::new(),
+            failed_on: None,
             served: 0,
         }
     }
 
-    /// Registers a target; whether its deregistration delay was over, or it has none.
-    pub(crate) fn register(&mut self, port: u16, now: Duration) -> bool {
-        let is_free = self.slot(port).is_none_or(|slot| slot.left_at.is_none_or(|at| at + self.delay <= now));
+    /// Registers a target; when it was deregistered, if its deregistration delay is not over.
+    pub(crate) fn register(&mut self, port: u16, now: Duration) -> Option<Duration> {
+        let left_at = self.slot(port).and_then(|slot| slot.left_at).filter(|at| now < *at + self.delay);
         if self.present && !self.slot(port).is_some_and(|slot| slot.registered) {
             self.slots.retain(|slot| slot.port != port);
             self.slots.push(Slot {
@@ -90,16 +95,16 @@ impl Balancer {
                 routes_until: None,
                 left_at: None,
             });
-            self.gives_up_at = None;
+            self.gives_up.retain(|(_, of)| *of != port);
         }
-        is_free
+        left_at
     }
 
     pub(crate) fn deregister(&mut self, port: u16, now: Duration) {
         if let Some(slot) = self.slots.iter_mut().find(|slot| slot.port == port && slot.registered) {
             (slot.registered, slot.healthy, slot.left_at) = (false, false, Some(now));
             slot.stop_routing(now);
-            self.gives_up_at = Some(now + LAG.max(self.delay));
+            self.gives_up.push((now + LAG.max(self.delay), port));
         }
     }
 
@@ -110,6 +115,11 @@ impl Balancer {
     /// The ports that are registered.
     pub(crate) fn registered(&self) -> impl Iterator<Item = u16> {
         self.slots.iter().filter(|slot| slot.registered).map(|slot| slot.port)
+    }
+
+    /// Whether requests are let in on another port than this one.
+    pub(crate) fn has_another(&self, port: u16) -> bool {
+        self.slots.iter().any(|slot| slot.port != port && slot.registered && slot.healthy)
     }
 
     /// Whether some target has passed its health checks since it was registered.
@@ -136,18 +146,24 @@ impl Balancer {
     /// Whether it has nothing to do with the instance any more.
     pub(crate) fn has_let_go(&self, now: Duration) -> bool {
         let idle = !self.slots.iter().any(|slot| slot.routes(now)) && self.ends.is_empty();
-        self.registered().next().is_none() && (idle || self.gives_up_at.is_none_or(|at| at <= now))
+        self.registered().next().is_none() && (idle || self.gives_up.is_empty())
     }
 
-    pub(crate) fn connections(&self) -> u32 {
-        u32::try_from(self.ends.len()).unwrap_or(u32::MAX)
+    /// How many clients are connected on one of these ports.
+    pub(crate) fn connections(&self, ports: &[u16]) -> u32 {
+        u32::try_from(self.ends.iter().filter(|(_, port)| ports.contains(port)).count()).unwrap_or(u32::MAX)
     }
 
-    /// The app ended: every connected client notices.
-    pub(crate) fn app_ended(&mut self, now: Duration) {
-        for _ in self.ends.drain(..) {
-            self.failed.push(now);
-        }
+    /// The app on this port ended: every client that is connected there notices.
+    pub(crate) fn app_ended(&mut self, port: u16, now: Duration) {
+        let before = self.ends.len();
+        self.ends.retain(|(_, of)| *of != port);
+        self.failed.extend((self.ends.len()..before).map(|_| now));
+    }
+
+    /// Every app ended.
+    pub(crate) fn all_ended(&mut self, now: Duration) {
+        self.failed.extend(self.ends.drain(..).map(|_| now));
     }
 
     pub(crate) fn due(&self) -> Option<Duration> {
@@ -155,14 +171,14 @@ impl Balancer {
         let routes = self.slots.iter().any(|slot| slot.routes_until.is_some_and(|until| self.arrival_at < until));
         let arrival = routes.then_some(self.arrival_at);
         let long = self.long.iter().map(|(at, _)| *at);
-        let ends = self.ends.iter().copied();
-        ends.chain(probe).chain(arrival).chain(long).chain(self.gives_up_at).min()
+        let ends = self.ends.iter().chain(&self.gives_up).map(|(at, _)| *at);
+        ends.chain(probe).chain(arrival).chain(long).min()
     }
 
-    /// What comes of time: `ready` is what `/ready` says, `app` the port on which an app answers a request.
-    pub(crate) fn advance(&mut self, now: Duration, ready: bool, app: Option<u16>) {
+    /// What comes of time: `ready` is what `/ready` says, `answers` whether an app answers on a port.
+    pub(crate) fn advance(&mut self, now: Duration, ready: bool, answers: impl Fn(u16) -> bool) {
         let before = self.ends.len();
-        self.ends.retain(|at| *at > now);
+        self.ends.retain(|(at, _)| *at > now);
         self.served += u32::try_from(before - self.ends.len()).unwrap_or(0);
         for slot in self.slots.iter_mut().filter(|slot| slot.registered && slot.probe_at <= now) {
             slot.probe_at = now + INTERVAL;
@@ -180,28 +196,30 @@ impl Balancer {
                 _ if self.plan.shape.websockets && roll.u8(..3) == 0 => secs(roll.u64(60..900)),
                 _ => secs(roll.u64(5..20)),
             };
-            self.connect(now, takes, app);
+            self.connect(now, takes, &answers);
         }
         while let Some(nth) = self.long.iter().position(|(at, _)| *at <= now) {
             let (_, lasts) = self.long.remove(nth);
             if self.slots.iter().any(|slot| slot.routes(now)) {
-                self.connect(now, lasts, app);
+                self.connect(now, lasts, &answers);
             }
         }
-        if self.gives_up_at.is_some_and(|at| at <= now) {
-            self.gives_up_at = None;
-            self.ends.clear(); // cut by the balancer itself
+        if self.gives_up.iter().any(|(at, _)| *at <= now) {
+            let cut: Vec<_> = self.gives_up.extract_if(.., |(at, _)| *at <= now).map(|(_, port)| port).collect();
+            self.ends.retain(|(_, port)| !cut.contains(port));
         }
     }
 
     /// To one target of those that requests go to, in turn.
-    fn connect(&mut self, now: Duration, takes: Duration, app: Option<u16>) {
+    fn connect(&mut self, now: Duration, takes: Duration, answers: &impl Fn(u16) -> bool) {
         let routed: Vec<u16> = self.slots.iter().filter(|slot| slot.routes(now)).map(|slot| slot.port).collect();
         let nth = usize::try_from(self.arrivals).unwrap_or_default() % routed.len().max(1);
-        if app.is_some() && routed.get(nth).copied() == app {
-            self.ends.push(now + takes)
-        } else {
-            self.failed.push(now)
+        match routed.get(nth).copied() {
+            Some(port) if answers(port) => self.ends.push((now + takes, port)),
+            port => {
+                self.failed.push(now);
+                self.failed_on = port;
+            }
         }
     }
 }

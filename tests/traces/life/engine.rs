@@ -26,14 +26,25 @@ pub(crate) struct Container {
     pub(crate) id: ContainerId,
     pub(crate) name: String,
     pub(crate) fingerprint: String,
-    /// Its port on the host.
-    port: u16,
+    /// Its port on the host; none if it is not published.
+    port: Option<u16>,
+    pub(crate) flaw: Option<Flaw>,
     pub(crate) started: Option<Duration>,
     /// When the process ends by itself, or because of a stop.
     exits: Option<(Duration, Exit)>,
     exited: Option<Exit>,
     /// Whether its stop was asked for.
     pub(crate) stopping: bool,
+}
+
+/// What befalls every container of a release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    /// It exits so long after each start.
+    Exits(Duration),
+    NeverHealthy,
+    /// It is not healthy any more so long after its start.
+    Sickens(Duration),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,14 +59,11 @@ const STRAY: &str = "of another config";
 
 /// What happened in the engine.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "it is looked at and dropped")]
 pub(crate) enum News {
     Answer(Asker, Event),
-    /// An app ended, and whether it was stopped.
-    Ended {
-        stopped: bool,
-        /// Whether another agent left the container running: no agent of this life started it.
-        stray: bool,
-    },
+    /// The app of this container ended.
+    Ended(Container),
 }
 
 #[derive(Debug)]
@@ -78,6 +86,18 @@ pub(crate) struct Engine {
 
 fn within(spans: &[(Duration, Duration)], now: Duration) -> bool {
     spans.iter().any(|(from, to)| (*from..*to).contains(&now))
+}
+
+impl Container {
+    /// Whether another agent left it: no agent of this life started it.
+    pub(crate) fn is_stray(&self) -> bool {
+        self.fingerprint == STRAY
+    }
+
+    /// Its port on the host; none if it is not published.
+    pub(crate) fn port(&self) -> Option<u16> {
+        self.port
+    }
 }
 
 impl Engine {
@@ -138,6 +158,11 @@ impl Engine {
             from < to
         });
         (self.ready_in, self.stops_in) = (ready_in, ms(300));
+        for one in &mut self.containers {
+            if matches!(one.flaw.take(), Some(Flaw::Exits(_))) && !one.stopping {
+                one.exits = None;
+            }
+        }
     }
 
     /// Every app ends here.
@@ -156,7 +181,8 @@ impl Engine {
             id,
             name: if takes_the_name { "berth-api" } else { "berth-old" }.to_owned(),
             fingerprint: STRAY.to_owned(),
-            port: 0,
+            port: Some(0),
+            flaw: None,
             started: running.then_some(Duration::ZERO),
             exits: None,
             exited: None,
@@ -169,28 +195,37 @@ impl Engine {
         ContainerId(format!("c{}", self.created))
     }
 
+    pub(crate) fn container(&self, id: &ContainerId) -> Option<&Container> {
+        self.containers.iter().find(|one| one.id == *id)
+    }
+
     pub(crate) fn running(&self) -> impl Iterator<Item = &Container> {
         self.containers.iter().filter(|one| one.started.is_some())
     }
 
-    /// Whether an app answers.
-    pub(crate) fn serves(&self, now: Duration) -> bool {
-        let ready = |one: &Container| one.started.is_some_and(|at| at + self.ready_in <= now);
-        !within(&self.sick, now) && self.running().any(|one| ready(one) && !one.stopping)
+    /// Whether the app in this container answers.
+    pub(crate) fn answers(&self, one: &Container, now: Duration) -> bool {
+        let Some(since) = one.started.filter(|_| !one.stopping) else { return false };
+        let is_sick = match one.flaw {
+            Some(Flaw::NeverHealthy) => true,
+            Some(Flaw::Sickens(after)) => since + after <= now,
+            Some(Flaw::Exits(_)) | None => false,
+        };
+        since + self.ready_in <= now && !is_sick && !within(&self.sick, now)
     }
 
-    /// The port on which an app answers.
-    pub(crate) fn serving_port(&self, now: Duration) -> Option<u16> {
-        self.running().find(|one| !one.stopping).map(|one| one.port).filter(|_| self.serves(now))
+    /// Whether an app answers on this port of the host.
+    pub(crate) fn answers_on(&self, port: u16, now: Duration) -> bool {
+        self.running().any(|one| one.port == Some(port) && self.answers(one, now))
     }
 
     /// The ports of the host that containers have.
     pub(crate) fn ports(&self) -> BTreeSet<u16> {
-        self.running().map(|one| one.port).collect()
+        self.running().filter_map(|one| one.port).collect()
     }
 
     pub(crate) fn probe(&self, id: &ContainerId, now: Duration) -> bool {
-        self.serves(now) && self.running().any(|one| one.id == *id)
+        self.running().any(|one| one.id == *id && self.answers(one, now))
     }
 
     /// All are of this instance.
@@ -208,7 +243,7 @@ impl Engine {
             .collect()
     }
 
-    pub(crate) fn create(&mut self, creation: &Creation, fingerprint: String) -> Event {
+    pub(crate) fn create(&mut self, creation: &Creation, fingerprint: String, flaw: Option<Flaw>) -> Event {
         let name = creation.config.container_name();
         if self.containers.iter().any(|one| one.name == name) {
             return failure(JobKind::CreateContainer, ErrorClass::Transient, "the name is in use");
@@ -216,8 +251,10 @@ impl Engine {
         let id = self.next_id();
         let (started, exits, exited) = (None, None, None);
         let port = creation.ports.get(&PORT).copied().unwrap_or(PORT);
+        let port = (!creation.config.placement.is_unpublished).then_some(port);
         let stopping = false;
-        self.containers.push(Container { id: id.clone(), name, fingerprint, port, started, exits, exited, stopping });
+        let new = Container { id: id.clone(), name, fingerprint, port, flaw, started, exits, exited, stopping };
+        self.containers.push(new);
         Event::ContainerCreated(id)
     }
 
@@ -229,7 +266,12 @@ impl Engine {
         if one.started.is_none() {
             one.started = Some(now);
             one.stopping = false;
-            one.exits = loops.then(|| (now + ms(500), Exit { code: 1, oom_killed: false }));
+            let flaw = match one.flaw {
+                Some(Flaw::Exits(after)) => Some(after),
+                _ => None,
+            };
+            let after = flaw.into_iter().chain(loops.then_some(ms(500))).min();
+            one.exits = after.map(|after| (now + after, Exit { code: 1, oom_killed: false }));
         }
         let running_for = one.started.map_or(Duration::ZERO, |since| now.saturating_sub(since));
         Event::ContainerStarted(Box::new(view(id, one.port, running_for)))
@@ -329,8 +371,8 @@ impl Engine {
             if let Some((_, exit)) = one.exits.take_if(|(at, _)| *at <= now)
                 && one.started.take().is_some()
             {
-                news.push(News::Ended { stopped: one.stopping, stray: one.fingerprint == STRAY });
                 one.exited = Some(exit);
+                news.push(News::Ended(one.clone()));
             }
         }
         if let Some((_, image)) = removal {
@@ -357,9 +399,10 @@ impl Engine {
     }
 }
 
-fn view(id: &ContainerId, port: u16, running_for: Duration) -> RunningContainer {
+fn view(id: &ContainerId, port: Option<u16>, running_for: Duration) -> RunningContainer {
     let address = Address::At(IpAddr::V4(Ipv4Addr::new(172, 17, 0, 2)));
-    let published = vec![(PORT, SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port))];
+    let everywhere = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port);
+    let published = port.map(|port| (PORT, everywhere(port))).into_iter().collect();
     RunningContainer { id: id.clone(), address, published, healthcheck: None, shim: false, running_for }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use berth_core::message::job::JobKind;
 
-use super::plan::{ENGINE, GROUP, Plan, SERVICES, TARGETS};
+use super::plan::{ENGINE, GROUP, Plan, RELEASES, SERVICES, TARGETS};
 use super::table::{BootFault, End};
 use super::twist::{Fate, Twist};
 
@@ -49,7 +49,9 @@ impl Excuses {
                 || plan.has(|twist| {
                     matches!(twist, Twist::AwsAway { .. } | Twist::BootFault(BootFault::MetadataGone { .. }))
                 }),
-            services: plan.troubles(&SERVICES) || (plan.registers() && plan.troubles(&TARGETS)),
+            services: plan.troubles(&SERVICES)
+                || (plan.registers() && plan.troubles(&TARGETS))
+                || (plan.follows() && plan.troubles(&RELEASES)),
             engine: plan.troubles(&ENGINE)
                 || plan.has(|twist| matches!(twist, Twist::EngineAway { .. } | Twist::StopsIn(_)))
                 || plan

@@ -126,6 +126,9 @@ impl World {
         self.note("world", || "everything is healed".to_owned());
         self.progress.healed = Some(self.now);
         self.engine.heal(self.plan.shape.app_ready_in, self.now);
+        if let Some(documents) = &mut self.documents {
+            documents.heal();
+        }
     }
 
     /// What hangs is given up by its adapter before everything is healed.

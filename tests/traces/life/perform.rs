@@ -9,11 +9,10 @@ use berth_core::message::event::{BlockRepair, Event};
 use berth_core::message::group::{LifecycleHook, Membership};
 use berth_core::message::identity::Identity;
 use berth_core::message::job::{Job, JobKind};
-use berth_core::message::release::BoardState;
 use berth_core::message::target::GroupFacts;
 
 use super::engine::Asker;
-use super::plan::{ENGINE, GROUP, SERVICES, TARGETS};
+use super::plan::{ENGINE, GROUP, RELEASES, SERVICES, TARGETS};
 use super::table::BootFault;
 use super::twist::Twist;
 use super::world::World;
@@ -32,21 +31,26 @@ impl World {
             return Some(Event::Failed(kind, JobError::new(class, reason)));
         }
         let now = self.now;
+        let plan = self.plan.clone();
+        if let Some(answer) = self.documents.as_mut().and_then(|documents| documents.answer(job, &plan, now)) {
+            return Some(answer);
+        }
         Some(match job {
             Job::Identify => {
                 let target_state = self.snapshot().target_state;
                 Event::Identified(Arc::new(Identity { target_state, ..identity() }))
             }
-            Job::ReadConfig => Event::ConfigRead(self.config.clone(), None),
-            Job::FollowConfig { .. } => Event::ConfigUnchanged,
-            Job::ReadRelease { .. } => Event::ConfigRead(self.config.clone(), None),
-            Job::ReadBoard { .. } => Event::BoardRead(BoardState::default()),
-            Job::TakeLock { .. } => Event::LocksBusy,
-            Job::RenewLock { .. } => Event::LockLost,
-            Job::ReleaseLock { .. } => Event::LockReleased,
-            Job::MarkBegun { .. } => Event::Marked("1".to_owned()),
-            Job::TakeBackMark { .. } => Event::Unmarked,
-            Job::WriteVerdict { .. } => Event::VerdictWritten,
+            // Without a document nothing asks the board.
+            Job::ReadConfig
+            | Job::FollowConfig { .. }
+            | Job::ReadRelease { .. }
+            | Job::ReadBoard { .. }
+            | Job::TakeLock { .. }
+            | Job::RenewLock { .. }
+            | Job::ReleaseLock { .. }
+            | Job::MarkBegun { .. }
+            | Job::TakeBackMark { .. }
+            | Job::WriteVerdict { .. } => Event::ConfigRead(self.config.clone(), None),
             Job::Listen(_) => Event::Listening,
             Job::FetchSecrets(_) => {
                 self.secrets_read = now;
@@ -67,7 +71,9 @@ impl World {
             Job::CreateContainer(creation) => {
                 let same = Arc::ptr_eq(&creation.config, &self.config);
                 let fingerprint = if same { self.fingerprint.clone() } else { creation.config.fingerprint() };
-                self.engine.create(creation, fingerprint)
+                let document = self.documents.as_ref().and_then(|documents| documents.made(&fingerprint));
+                let flaw = document.and_then(|document| document.flaw);
+                self.engine.create(creation, fingerprint, flaw)
             }
             Job::StartContainer { config, .. } if config.has_secrets() && !self.delivered => Event::SecretsMissing,
             Job::StartContainer { id, .. } => self.engine.start(id, now),
@@ -120,7 +126,11 @@ impl World {
                 Event::TargetsDescribed(ports.iter().map(health).collect())
             }
             Job::RegisterTarget(target) => {
-                if !self.balancer.register(target.port, now) {
+                // Traffic that goes back finds the container that it left.
+                let stayed = |since: Duration| {
+                    self.engine.running().any(|one| one.port() == Some(target.port) && one.started <= Some(since))
+                };
+                if self.balancer.register(target.port, now).is_some_and(|since| !stayed(since)) {
                     self.breaks(14, format!("{target} is registered again within its deregistration delay"));
                 }
                 Event::TargetRegistered
@@ -131,7 +141,10 @@ impl World {
             }
             Job::DescribeDelay(_) => Event::DelayDescribed(self.plan.shape.deregistration),
             Job::WatchMetadata => Event::MetadataSeen(self.snapshot()),
-            Job::CountConnections(_) => Event::ConnectionsCounted(self.balancer.connections()),
+            Job::CountConnections(running) => {
+                let ports: Vec<u16> = running.published.iter().map(|(_, address)| address.port()).collect();
+                Event::ConnectionsCounted(self.balancer.connections(&ports))
+            }
             Job::ExtendStop(by) => {
                 self.systemd.extend(*by, now);
                 Event::StopExtended
@@ -181,7 +194,8 @@ impl World {
         let away = |twist: &Twist| twist.span().is_some_and(|(from, to)| (from..to).contains(&self.now));
         self.plan.twists.iter().filter(|twist| away(twist)).find_map(|twist| match twist {
             Twist::AwsAway { .. } => {
-                [&GROUP[..], &SERVICES, &TARGETS].iter().any(|jobs| jobs.contains(&job)).then_some(THROTTLED)
+                let aws = [&GROUP[..], &SERVICES, &TARGETS, &RELEASES].iter().any(|jobs| jobs.contains(&job));
+                aws.then_some(THROTTLED)
             }
             Twist::MetadataAway { .. } => {
                 let asked = matches!(job, JobKind::Identify | JobKind::ReadConfig | JobKind::WatchMetadata);

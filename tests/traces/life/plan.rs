@@ -10,6 +10,7 @@ use berth_core::message::error::ErrorClass;
 use berth_core::message::identity::TargetState;
 use berth_core::message::job::JobKind;
 
+use super::documents::Published;
 use super::table::BootFault;
 use super::twist::{Fate, Twist};
 use crate::sim::{DIGEST, ms, secs};
@@ -102,6 +103,19 @@ pub(crate) const TARGETS: [JobKind; 5] = [
     JobKind::DescribeDelay,
 ];
 
+/// Jobs that read the document again, or ask or write the board.
+pub(crate) const RELEASES: [JobKind; 9] = [
+    JobKind::FollowConfig,
+    JobKind::ReadRelease,
+    JobKind::ReadBoard,
+    JobKind::TakeLock,
+    JobKind::RenewLock,
+    JobKind::ReleaseLock,
+    JobKind::MarkBegun,
+    JobKind::TakeBackMark,
+    JobKind::WriteVerdict,
+];
+
 /// Jobs that ask neither the engine nor AWS.
 pub(crate) const OTHERS: [JobKind; 6] = [
     JobKind::Identify,
@@ -150,10 +164,29 @@ impl Plan {
         if plan.registers() {
             plan.shape.balancer = true;
             // With a port that berth chooses that is a failed boot.
-            let may_be = plan.shape.group && plan.says("port=8080");
+            let may_be = plan.shape.group && plan.says("port=8080") && !plan.follows();
             plan.shape.attached = may_be && plan.roll(Roll::Targets, 0).u8(..6) == 0;
         }
+        if plan.follows() {
+            plan.release();
+        }
         plan
+    }
+
+    /// Releases, and what disturbs them.
+    fn release(&mut self) {
+        let mut rng = self.roll(Roll::Releases, 0);
+        // What the document has is changed by publishing another.
+        self.twists.retain(|twist| !matches!(twist, Twist::Changed(_)));
+        self.end += secs(rng.u64(40..160));
+        let mut at = self.shape.os_boots_in + ms(rng.u64(..30_000));
+        for _ in 0..rng.usize(1..=3) {
+            self.twists.push(Twist::Publish { at, what: Published::any(&mut rng) });
+            at += ms(rng.u64(..90_000));
+        }
+        for _ in 0..[0, 0, 1, 1, 2][rng.usize(..5)] {
+            self.twists.push(Twist::in_a_release(&mut rng, at));
+        }
     }
 
     /// A number for this choice, the same whatever else was chosen.
@@ -180,6 +213,11 @@ impl Plan {
     /// Whether the config has target groups.
     pub(crate) fn registers(&self) -> bool {
         self.words.iter().any(|word| word.starts_with("target_groups="))
+    }
+
+    /// Whether it follows a document.
+    pub(crate) fn follows(&self) -> bool {
+        self.words.iter().any(|word| word.starts_with("config="))
     }
 
     /// Whether the app has no probe: it is healthy once it has run for `probe.running_for`.
@@ -211,6 +249,7 @@ pub(crate) enum Roll {
     Paths,
     Heals,
     Targets,
+    Releases,
 }
 
 fn words(rng: &mut fastrand::Rng) -> Vec<String> {
@@ -265,6 +304,20 @@ fn words(rng: &mut fastrand::Rng) -> Vec<String> {
         if let Some(port) = words.iter_mut().find(|word| *word == "port=8080").filter(|_| rng.bool()) {
             "port=0:8080".clone_into(port);
         }
+    }
+    if words.iter().any(|word| word == "health=/health") && rng.u8(..3) == 0 {
+        // One word, so that a smaller plan has all of it or nothing.
+        let mut follow = "config=s3://bucket/web release.board=s3://bucket/board".to_owned();
+        follow += [" follow=5s", " follow=15s"][rng.usize(..2)];
+        if rng.u8(..3) > 0 {
+            follow += " release.healthy_for=2s release.bake=8s";
+        }
+        let registers = words.iter().any(|word| word.starts_with("target_groups="));
+        // Each target is a port that berth chooses, or traffic cannot move by them.
+        if registers && !words.iter().any(|word| word == "port=0:8080") || rng.u8(..4) == 0 {
+            follow += " release.move=restart";
+        }
+        words.push(follow);
     }
     words
 }

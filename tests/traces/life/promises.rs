@@ -16,6 +16,7 @@ use berth_core::message::job::{Job, JobKind};
 use berth_core::view::{DeadlineName, HookState, PhaseName, ReadyReason, Status, TargetStage, TargetView};
 
 use super::agent::{Agent, Former};
+use super::engine::Container;
 use super::group::Which;
 use super::plan::{GROUP, TARGETS};
 use super::table::{ABANDONED, API_AWAY, BootFault, CHANGED, HOLD_ENDED, HOOK_REFUSED, REPLACED};
@@ -86,6 +87,8 @@ pub(crate) struct Seen {
     left_ports: BTreeSet<u16>,
     marked: bool,
     pub(crate) hurried: bool,
+    /// Whether a version that is no good serves, and nothing is there to go back to.
+    pub(crate) stuck: bool,
     boots: u32,
 }
 
@@ -123,6 +126,11 @@ const IN_A_BOOT: [JobKind; 12] = [
     JobKind::CreateContainer,
     JobKind::StartContainer,
 ];
+
+/// Whether an app is served.
+pub(crate) fn serves(phase: PhaseName) -> bool {
+    matches!(phase, PhaseName::Serve | PhaseName::Release)
+}
 
 /// Whether a hook may be, or become, active while the group shows this state.
 fn may_wait(hook: &str, state: Option<&str>) -> bool {
@@ -229,8 +237,8 @@ impl World {
                 self.seen.crashes.clear();
                 self.seen.refused.clear();
             }
-            self.seen.served |= after == PhaseName::Serve;
-            if after == PhaseName::Serve {
+            self.seen.served |= serves(after);
+            if serves(after) {
                 self.seen.served_at = self.now;
             }
             self.seen.held |= after == PhaseName::Hold;
@@ -242,7 +250,7 @@ impl World {
             {
                 self.met(HOOK_REFUSED);
             }
-            if after == PhaseName::Serve && self.group.state.contains("RootVolumeReplaced") {
+            if serves(after) && self.group.state.contains("RootVolumeReplaced") {
                 self.met(REPLACED);
             }
             if matches!(after, PhaseName::Boot | PhaseName::Drain) {
@@ -268,7 +276,7 @@ impl World {
         self.look_at_notices(former, after, event);
         self.look_at_time(after, age);
         if after == PhaseName::Serve && before == PhaseName::Boot && self.engine.running().count() != 1 {
-            let died = self.excuses.app || self.excuses.engine || self.seen.boots > 1;
+            let died = self.app_is_excused() || self.excuses.engine || self.seen.boots > 1;
             if self.engine.running().count() > 1 || !died {
                 self.breaks(10, format!("{} containers run when serving begins", self.engine.running().count()));
             }
@@ -279,22 +287,23 @@ impl World {
                 self.breaks(8, "a worker is served before it has run for probe.running_for");
             }
         }
-        if after == PhaseName::Serve && before == PhaseName::Boot {
+        if after == PhaseName::Serve && before == PhaseName::Boot && self.documents.is_none() {
             let wants = self.agent.as_ref().map(|one| &one.wants);
             if self.engine.running().any(|one| Some(&one.fingerprint) != wants) {
                 self.breaks(10, "an app of another config is served");
             }
         }
-        if before == PhaseName::Serve && after == PhaseName::Drain && former.status == Status::Ok {
+        self.look_at_releases(before, after);
+        if serves(before) && after == PhaseName::Drain && former.status == Status::Ok {
             self.seen.leaving_since.get_or_insert(self.now);
         }
         // A drain that was cut off by a kill is over when the boot of the next agent is; one into the pool may be followed by a boot.
         let boots_again = (before, after) == (PhaseName::Drain, PhaseName::Boot);
-        if boots_again || matches!(after, PhaseName::Serve | PhaseName::Warm | PhaseName::Hold) {
+        if boots_again || serves(after) || matches!(after, PhaseName::Warm | PhaseName::Hold) {
             self.seen.drain_is_over();
         }
         match after {
-            PhaseName::Drain if before == PhaseName::Serve => self.seen.draining = Some((self.now, 0)),
+            PhaseName::Drain if serves(before) => self.seen.draining = Some((self.now, 0)),
             PhaseName::Gone => self.seen.draining = None,
             _ => {}
         }
@@ -363,6 +372,7 @@ impl World {
             PhaseName::Boot => Some(boot.max(secs(600)) + secs(1)),
             PhaseName::Failing => Some(stop.max(secs(30)) + secs(130)),
             PhaseName::Drain => Some(self.drain_limit()),
+            PhaseName::Release => Some(self.release_limit()),
             _ => None,
         };
         if limit.is_some_and(|limit| lasts > limit) {
@@ -386,7 +396,7 @@ impl World {
             slack += secs(if self.excuses.aws { 8 * 3600 } else { 40 + 70 * u64::from(throttled) });
             slack += secs(if self.excuses.again { 300 } else { 0 });
         }
-        let living = matches!(after, PhaseName::Boot | PhaseName::Serve | PhaseName::Warm | PhaseName::Hold);
+        let living = serves(after) || matches!(after, PhaseName::Boot | PhaseName::Warm | PhaseName::Hold);
         let heard = !(living && knows_itself);
         if gone && !heard && self.now > since + slack && age > slack {
             self.breaks(7, "Auto Scaling is terminating the instance, and the agent does nothing");
@@ -440,7 +450,8 @@ impl World {
         let Some(agent) = &self.agent else { return };
         let (phase, status) = (agent.machine.phase(), agent.status);
         let job = ordered.kind();
-        let needed = phase == PhaseName::Boot || (phase == PhaseName::Serve && status != Status::Ok);
+        let needed = matches!(phase, PhaseName::Boot | PhaseName::Release)
+            || (phase == PhaseName::Serve && status != Status::Ok);
         // Twice in a row: the wipe may be under way.
         // An answer that is lost between the adapters and the machine leaves what it brought, until the machine gives it up.
         let lost = self.plan.has(|twist| matches!(twist, Twist::Fate(JobKind::CheckSecrets, _, Fate::Lost)));
@@ -460,14 +471,15 @@ impl World {
         let is_settled = |target: &TargetView| {
             matches!(target.state, TargetStage::InService | TargetStage::AttachedByGroup | TargetStage::Deregistered)
         };
-        let serves = phase == PhaseName::Serve && status == Status::Ok;
+        let is_calm = phase == PhaseName::Serve && status == Status::Ok;
         let asks = TARGETS.contains(&job) && job != JobKind::DescribeGroup; // once
-        let targets = if serves && asks { agent.machine.view().targets } else { Vec::new() };
+        let targets = if is_calm && asks { agent.machine.view().targets } else { Vec::new() };
         if !targets.is_empty() && targets.iter().all(is_settled) {
             return self.breaks(11, format!("{job:?} in a healthy serve"));
         }
         let control_plane = GROUP.contains(&job) || matches!(job, JobKind::FetchSecrets | JobKind::LoginRegistry);
-        if phase == PhaseName::Serve && status == Status::Ok && control_plane {
+        let prepares = || agent.machine.view().releases.is_some_and(|releases| releases.next.is_some());
+        if phase == PhaseName::Serve && status == Status::Ok && control_plane && !prepares() {
             let is_over = agent.machine.view().lifecycle.hooks.iter().all(|hook| !is_worked_on(hook.state));
             // A word that says too little is asked about.
             let unclear = job == JobKind::DescribeInstance
@@ -476,8 +488,9 @@ impl World {
                 self.breaks(11, format!("{job:?} in a healthy serve"));
             }
         }
+        self.look_at_release_order(ordered, phase, status);
         match ordered {
-            Job::RegisterTarget(_) if phase != PhaseName::Serve || status == Status::Standby => {
+            Job::RegisterTarget(_) if !serves(phase) || status == Status::Standby => {
                 self.breaks(14, format!("a target is registered in {phase:?}, {status:?}"));
             }
             Job::DeregisterTarget(target) => {
@@ -511,9 +524,9 @@ impl World {
                 if !launch && self.engine.running().next().is_some() && !excused {
                     self.breaks(8, "the termination hook is completed before the app has stopped");
                 }
-                let was_well = |(phase, _): &(PhaseName, Duration)| matches!(phase, PhaseName::Serve | PhaseName::Warm);
+                let was_well = |(phase, _): &(PhaseName, Duration)| serves(*phase) || *phase == PhaseName::Warm;
                 // In standby the instance is to get no traffic.
-                let serves = phase == PhaseName::Serve && status != Status::Standby;
+                let serves = serves(phase) && status != Status::Standby;
                 let waits_for_it = self.plan.registers() && !self.plan.shape.attached && serves && is_first;
                 if launch && *result == HookResult::Continue && waits_for_it && !self.balancer.has_passed() {
                     self.breaks(14, "the launch hook is completed before the load balancer calls the target healthy");
@@ -525,7 +538,7 @@ impl World {
             Job::CreateContainer(creation) if !creation.config.after.is_empty() && self.lacks_paths() => {
                 self.breaks(101, "a container is created before its paths are there");
             }
-            Job::StartContainer { id, .. } if self.engine.running().any(|one| one.id != *id) => {
+            Job::StartContainer { id, .. } if !self.may_start(id, phase) => {
                 self.breaks(10, "an app is started beside another");
             }
             // Of one that exited, which the next agent finds, nothing serves any more.
@@ -542,18 +555,22 @@ impl World {
                 let runs = self
                     .engine
                     .running()
-                    .any(|one| one.id == *id && one.fingerprint == self.fingerprint && !one.stopping);
+                    .any(|one| one.id == *id && Some(&*one.fingerprint) == self.wants() && !one.stopping);
                 if runs && phase == PhaseName::Boot && self.group.described().is_none_or(|s| !s.starts_with("Warmed")) {
                     self.breaks(10, "a running app of this config is removed");
                 }
             }
             Job::WriteFinalStatus { .. } if self.gave_a_hook_up() => self.met(API_AWAY),
-            Job::ReadOutput { .. } if status == Status::Ok => {
+            Job::ReadOutput { id, .. }
+                if status == Status::Ok && (phase != PhaseName::Release || self.is_serving(id)) =>
+            {
                 self.breaks(5, "the output of a healthy app is read");
             }
             // One that does not get healthy within its start timeout is read before it is stopped, in a drain, too.
             Job::ReadOutput { id, .. }
-                if phase == PhaseName::Drain && !self.excuses.app && self.engine.running().any(|one| one.id == *id) =>
+                if phase == PhaseName::Drain
+                    && !self.app_is_excused()
+                    && self.engine.running().any(|one| one.id == *id) =>
             {
                 self.breaks(5, "the output of an app that a drain stops is read");
             }
@@ -565,16 +582,24 @@ impl World {
     }
 
     /// An app's process ended. The end of a stray is none of this app's crashes.
-    pub(crate) fn app_ended(&mut self, stopped: bool, stray: bool) {
-        self.balancer.app_ended(self.now);
-        if stopped {
+    pub(crate) fn app_ended(&mut self, container: &Container) {
+        if let Some(port) = container.port() {
+            let failed = self.balancer.failed.len();
+            self.balancer.app_ended(port, self.now);
+            if self.balancer.failed.len() > failed {
+                self.request_failed(port, container.flaw.is_some());
+            }
+        }
+        if container.stopping {
             return;
         }
         self.seen.crashed_while_leaving |= self.seen.leaving_since.is_some();
         let (window, limit) = (self.config.restart.window, self.config.restart.limit as usize);
         let now = self.now;
         self.seen.crashes.retain(|at| now.saturating_sub(*at) < window);
-        if !stray {
+        // One that proves itself beside the app is not the app.
+        let beside = self.phase() == Some(PhaseName::Release) && !self.is_serving(&container.id);
+        if !container.is_stray() && container.flaw.is_none() && !beside {
             self.seen.crashes.push(now);
         }
         // What a former agent had begun to start may come up, and crash, in the time of the next.
@@ -592,7 +617,14 @@ impl World {
         let (which, since) = (ended.which, ended.since);
         let nobody = !matches!(
             self.phase(),
-            Some(PhaseName::Boot | PhaseName::Serve | PhaseName::Drain | PhaseName::Hold | PhaseName::Warm)
+            Some(
+                PhaseName::Boot
+                    | PhaseName::Serve
+                    | PhaseName::Release
+                    | PhaseName::Drain
+                    | PhaseName::Hold
+                    | PhaseName::Warm
+            )
         );
         // A signal during the boot leaves the launch hook to the group, and the next agent may find little time left in it: if
         // there is a container to tell of it, it has sent a heartbeat a second later.

@@ -52,6 +52,12 @@ impl World {
                 self.fingerprint = self.config.fingerprint();
                 None
             }
+            Twist::Publish { what, .. } => {
+                if let Some(documents) = &mut self.documents {
+                    documents.publish(*what, &self.plan, self.now);
+                }
+                None
+            }
             Twist::Standby { .. } => self.group.stand_by(begins),
             Twist::Detach(_) => self.group.detach(),
             _ => None, // the models know
@@ -66,7 +72,9 @@ impl World {
             self.note("group", || format!("{news:?}"));
         }
         match news {
-            group::News::Register if self.plan.shape.attached => drop(self.balancer.register(PORT, self.now)),
+            group::News::Register if self.plan.shape.attached => {
+                self.balancer.register(PORT, self.now);
+            }
             group::News::Deregister if self.plan.shape.attached => self.balancer.deregister(PORT, self.now),
             group::News::Register | group::News::Deregister => {}
             group::News::ShutDown => drop(self.stop()),
@@ -76,10 +84,13 @@ impl World {
                 (self.left, self.noted) = (None, None);
                 self.seen.drain_is_over();
                 self.engine.power_off();
-                self.balancer.app_ended(self.now);
+                self.balancer.all_ended(self.now);
                 self.systemd.power_off();
             }
-            group::News::NewDisk => self.engine.forget_all(),
+            group::News::NewDisk => {
+                self.engine.forget_all();
+                self.noted_releases = None;
+            }
             group::News::PowerOn => self.systemd.power_on(self.now + self.plan.shape.os_boots_in),
         }
     }

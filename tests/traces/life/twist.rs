@@ -5,7 +5,9 @@ use std::time::Duration;
 use berth_core::message::error::ErrorClass;
 use berth_core::message::job::JobKind;
 
-use super::plan::{ENGINE, GROUP, OTHERS, SERVICES, TARGETS};
+use super::documents::Published;
+use super::engine::Flaw;
+use super::plan::{ENGINE, GROUP, OTHERS, RELEASES, SERVICES, TARGETS};
 use super::table::BootFault;
 use crate::sim::{ms, secs};
 
@@ -107,6 +109,21 @@ pub(crate) enum Twist {
     },
     /// The image is here already.
     Baked,
+    /// The document changes.
+    Publish {
+        at: Duration,
+        what: Published,
+    },
+    /// An operator halts every release.
+    Halted {
+        at: Duration,
+        lasts: Duration,
+    },
+    /// Other instances have every lock, also one that this instance held.
+    LocksBusy {
+        at: Duration,
+        lasts: Duration,
+    },
 }
 
 /// What the metadata reports instead of the target lifecycle state.
@@ -188,6 +205,23 @@ impl Twist {
         }
     }
 
+    /// What disturbs a release that is published before that moment.
+    pub(crate) fn in_a_release(rng: &mut fastrand::Rng, before: Duration) -> Self {
+        let at = ms(rng.u64(..u64::try_from(before.as_millis()).unwrap_or(u64::MAX) + 40_000));
+        let lasts = ms([500, 5_000, 40_000, 150_000][rng.usize(..4)] + rng.u64(..500));
+        match rng.u8(..12) {
+            0 | 1 => Self::Kill(at),
+            2 => Self::KillAt { event: rng.u32(20..300), ordered: rng.bool() },
+            3..=5 => Self::Fate(RELEASES[rng.usize(..RELEASES.len())], rng.u32(..6), Fate::any(rng)),
+            6 => Self::Fate(ENGINE[rng.usize(..ENGINE.len())], rng.u32(..6), Fate::any(rng)),
+            7 => Self::Halted { at, lasts },
+            8 => Self::LocksBusy { at, lasts },
+            9 => Self::Crash { at, oom: rng.bool() },
+            10 => Self::Terminate(at),
+            _ => Self::Denied(RELEASES[rng.usize(..RELEASES.len())]),
+        }
+    }
+
     /// When it happens, if it is an event of its own.
     pub(crate) fn at(&self) -> Option<Duration> {
         match self {
@@ -204,6 +238,7 @@ impl Twist {
             | Self::Rotation(at)
             | Self::Changed(at)
             | Self::Standby { at, .. }
+            | Self::Publish { at, .. }
             | Self::Replace { at, .. } => Some(*at),
             _ => None,
         }
@@ -254,6 +289,8 @@ impl Twist {
             | Self::CrashLoop { lasts, .. }
             | Self::Sick { lasts, .. }
             | Self::Standby { lasts, .. }
+            | Self::Halted { lasts, .. }
+            | Self::LocksBusy { lasts, .. }
             | Self::LongConnection { lasts, .. }
             | Self::StartsIn(lasts)
             | Self::StopsIn(lasts)
@@ -275,6 +312,9 @@ impl Twist {
             | Self::Sick { at, .. }
             | Self::Standby { at, .. }
             | Self::Replace { at, .. }
+            | Self::Publish { at, .. }
+            | Self::Halted { at, .. }
+            | Self::LocksBusy { at, .. }
             | Self::LongConnection { at, .. }
             | Self::Kill(at)
             | Self::Term(at)
@@ -289,6 +329,19 @@ impl Twist {
             | Self::Changed(at)
             | Self::Rotation(at) => Some(at),
             _ => None,
+        }
+    }
+}
+
+impl Published {
+    pub(crate) fn any(rng: &mut fastrand::Rng) -> Self {
+        match rng.u8(..10) {
+            0..=3 => Self::Good,
+            4 => Self::Bad(Flaw::Exits(ms(rng.u64(..9_000)))),
+            5 => Self::Bad(Flaw::NeverHealthy),
+            6 | 7 => Self::Bad(Flaw::Sickens(ms(rng.u64(..60_000)))),
+            8 => Self::Invalid,
+            _ => Self::Back,
         }
     }
 }

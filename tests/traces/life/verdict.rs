@@ -35,7 +35,7 @@ impl World {
         if !expected.contains(&code) {
             return self.breaks(0, format!("exit code {code}, and not one of {expected:?}"));
         }
-        let trouble = self.excuses.engine || self.excuses.app;
+        let trouble = self.excuses.engine || self.app_is_excused();
         let short = self.excuses.spot || self.seen.hurried || self.excuses.long;
         let away = self.excuses.services || self.excuses.aws || self.excuses.metadata;
         // The next agent drains once it knows which instance it is on, and the time goes on.
@@ -52,7 +52,7 @@ impl World {
             }
             0 | 3 | 4 => {
                 // A boot that fails may not have come to those of another config yet.
-                let left = |one: &&Container| code == 0 || (one.fingerprint == self.fingerprint && !one.stopping);
+                let left = |one: &&Container| code == 0 || (Some(&*one.fingerprint) == self.wants() && !one.stopping);
                 let running = self.engine.running().filter(left).count();
                 let unknown =
                     self.excuses.metadata || self.seen.phases.get(1).is_some_and(|(_, at)| self.is_early(*at));
@@ -81,7 +81,8 @@ impl World {
         // Requests go on to a port that the app had before, if nobody may deregister it there.
         let stale =
             self.plan.says("port=0:8080") && self.plan.has(|twist| *twist == Twist::Denied(JobKind::DeregisterTarget));
-        let calm = !self.excuses.app && !self.excuses.engine && !self.seen.crashed_while_leaving && !replaced && !stale;
+        let calm =
+            !self.app_is_excused() && !self.excuses.engine && !self.seen.crashed_while_leaving && !replaced && !stale;
         // The next agent does not know that a drain was cut short if the one before was killed first.
         let untold = (self.excuses.spot || self.excuses.long) && self.agents > 1;
         if self.seen.code == Some(0) && calm && !untold && !self.seen.powered_off {
@@ -112,7 +113,13 @@ impl World {
         }
         let alone = || self.judge_boot_fault().or_else(|| self.judge_alone());
         // A fault that was healed comes to something else than one that lasts.
-        self.plan.heals.is_none().then(alone).flatten().or_else(|| self.judge_spot(calm))
+        self.plan
+            .heals
+            .is_none()
+            .then(alone)
+            .flatten()
+            .or_else(|| self.judge_spot(calm))
+            .or_else(|| self.judge_releases())
     }
 
     /// A refusal, or a replacement, that is all that happens.
@@ -133,7 +140,7 @@ impl World {
             }
             Twist::Replace { .. } => {
                 let replaced = self.group.replaced.filter(|at| *at + secs(60) < self.plan.end)?;
-                let known = !self.excuses.app && self.seen.code != Some(3);
+                let known = !self.app_is_excused() && self.seen.code != Some(3);
                 if known && self.seen.served_at < replaced.saturating_sub(secs(17)) {
                     return broken(6, "not served again after its root volume was replaced");
                 }

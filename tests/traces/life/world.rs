@@ -12,12 +12,14 @@ use berth_core::message::error::{ErrorClass, JobError};
 use berth_core::message::event::Event;
 use berth_core::message::job::{Job, JobKind};
 use berth_core::phase::drain::Unfinished;
+use berth_core::release::NotedReleases;
 use berth_core::targets::NotedTargets;
 use berth_core::view::Status;
 
 use super::agenda::Agenda;
 use super::agent::Agent;
 use super::balancer::Balancer;
+use super::documents::Documents;
 use super::engine::{self, Asker, Engine};
 use super::excuses::Excuses;
 use super::group::Group;
@@ -29,14 +31,14 @@ use super::twist::{Fate, Twist};
 use crate::sim::{config, secs};
 
 /// A config and its fingerprint.
-type Resolved = (Arc<Config>, String);
+pub(crate) type Resolved = (Arc<Config>, String);
 
 thread_local! {
     /// Configs that were resolved before, by their words: many lives have the same.
     static RESOLVED: RefCell<BTreeMap<Vec<String>, Resolved>> = const { RefCell::new(BTreeMap::new()) };
 }
 
-fn validated(words: &[String]) -> Resolved {
+pub(crate) fn validated(words: &[String]) -> Resolved {
     RESOLVED.with_borrow_mut(|all| match all.get(words) {
         Some(found) => found.clone(),
         None => {
@@ -61,6 +63,8 @@ pub(crate) struct World {
     /// The config's, worked out once.
     pub(crate) fingerprint: String,
     pub(crate) now: Duration,
+    /// What is followed, if anything is.
+    pub(crate) documents: Option<Documents>,
     pub(crate) engine: Engine,
     pub(crate) group: Group,
     pub(crate) balancer: Balancer,
@@ -74,6 +78,8 @@ pub(crate) struct World {
     pub(crate) left: Option<(Unfinished, Duration)>,
     /// What an agent noted of its targets, and when. A power-off loses it.
     pub(crate) noted: Option<(NotedTargets, Duration)>,
+    /// What an agent noted of its releases, on the disk.
+    pub(crate) noted_releases: Option<NotedReleases>,
     pub(crate) agenda: Agenda<Due>,
     /// At each job, by its number.
     pub(crate) attempts: [u32; JobKind::ALL.len()],
@@ -107,11 +113,14 @@ pub(crate) enum Due {
 
 impl World {
     pub(crate) fn new(plan: &Rc<Plan>, traced: bool) -> Self {
-        let (config, fingerprint) = validated(&plan.words);
+        let documents = Documents::new(plan);
+        let followed = documents.as_ref().and_then(|documents| documents.current()?.config.clone());
+        let (config, fingerprint) = followed.unwrap_or_else(|| validated(&plan.words));
         let mut world = Self {
             excuses: Excuses::of(plan),
             config,
             fingerprint,
+            documents,
             now: Duration::ZERO,
             engine: Engine::new(plan),
             group: Group::new(plan),
@@ -124,6 +133,7 @@ impl World {
             agents: 0,
             left: None,
             noted: None,
+            noted_releases: None,
             agenda: Agenda::new(),
             attempts: [0; JobKind::ALL.len()],
             crowd: (Duration::ZERO, 0),
@@ -169,7 +179,7 @@ impl World {
         let end = self.now;
         while self.broken.is_none() && self.balancer.due().is_some_and(|at| at < end + secs(20)) {
             self.now = self.balancer.due().unwrap_or(end);
-            self.balancer.advance(self.now, false, self.engine.serving_port(self.now));
+            self.balancer.advance(self.now, false, |port| self.engine.answers_on(port, self.now));
         }
         if self.broken.is_none() {
             self.broken = self.judge();
@@ -235,9 +245,10 @@ impl World {
                 for news in self.engine.advance(self.now) {
                     match news {
                         engine::News::Answer(asker, event) => self.schedule(self.now, Due::Answer(asker, event)),
-                        engine::News::Ended { stopped, stray } => {
-                            self.note("engine", || format!("the app ends{}", if stopped { ", stopped" } else { "" }));
-                            self.app_ended(stopped, stray);
+                        engine::News::Ended(one) => {
+                            let how = if one.stopping { ", stopped" } else { "" };
+                            self.note("engine", || format!("the app in {} ends{how}", one.id.0));
+                            self.app_ended(&one);
                         }
                     }
                 }
@@ -260,9 +271,14 @@ impl World {
             4 => {
                 let ready = self.agent.as_ref().is_some_and(|one| one.status == Status::Ok);
                 let failed = self.balancer.failed.len();
-                self.balancer.advance(self.now, ready, self.engine.serving_port(self.now));
+                self.balancer.advance(self.now, ready, |port| self.engine.answers_on(port, self.now));
                 if self.balancer.failed.len() > failed {
                     self.note("client", || "a request failed".to_owned());
+                    if let Some(port) = self.balancer.failed_on {
+                        let is_flawed = |one: &engine::Container| one.port() == Some(port) && one.flaw.is_some();
+                        let is_flawed = self.engine.running().any(is_flawed);
+                        self.request_failed(port, is_flawed);
+                    }
                 }
             }
             _ => self.deliver(Event::Woke.into()),
