@@ -1,8 +1,9 @@
 //! Releases by `restart` behind target groups: the new container takes the registered ports of the old one.
 
 use crate::documents::Flaw;
-use crate::releases::{by_readiness, by_restart, by_targets};
+use crate::releases::{by_readiness, by_restart, by_targets, killed};
 use crate::sim::{Sim, secs};
+use crate::targets::moments;
 use berth_core::message::error::ErrorClass;
 use berth_core::message::job::JobKind;
 use berth_core::message::release::Verdict;
@@ -78,4 +79,30 @@ fn an_old_container_that_cannot_be_stopped_keeps_its_ports() {
         let starts = never.trace().lines().filter(|line| line.contains("> StartContainer container2")).count();
         assert_eq!(starts, usize::from(document("") == by_readiness("")), "only to prove itself\n{}", never.trace());
     }
+}
+
+#[test]
+fn an_agent_that_starts_again_while_nobody_can_read_the_document_serves_on() {
+    let one = by_readiness("v1");
+    let served = || Sim::new(&one).publishes(secs(0), &one).run(secs(60));
+    let away = |class, times| {
+        let before = served();
+        let life = killed(before, secs(60), &one).fails(JobKind::ReadConfig, times, class, "no answer");
+        life.run(secs(200))
+    };
+    for class in [ErrorClass::Throttled, ErrorClass::Transient, ErrorClass::Denied] {
+        let life = away(class, 1_000);
+        assert_eq!(life.view().status, Status::Ok, "{class:?}\n{}", life.trace());
+        assert_eq!(life.count(JobKind::CreateContainer), 0);
+        assert!(moments(&life, " serve ")[0] < 15.0 || class == ErrorClass::Throttled, "{}", life.trace());
+    }
+    // One failure is no reason to read what may be old.
+    let life = away(ErrorClass::Transient, 1);
+    assert_eq!(life.count(JobKind::ReadRelease), 0, "{}", life.trace());
+    // What was kept is gone as well: the source is asked on.
+    let life = killed(served(), secs(60), &one);
+    let life = life.fails(JobKind::ReadConfig, 3, ErrorClass::Transient, "no answer");
+    let life = life.fails(JobKind::ReadRelease, 1_000, ErrorClass::Broken, "it was not kept").run(secs(200));
+    assert_eq!(life.view().status, Status::Ok, "{}", life.trace());
+    assert_eq!(life.count(JobKind::ReadRelease), 1, "{}", life.trace());
 }

@@ -270,7 +270,7 @@ fn within_the_bake_the_old_container_is_started_again() {
 }
 
 /// The next agent, after this one was killed at that time.
-fn killed(life: Sim, at: Duration, line: &str) -> Sim {
+pub(crate) fn killed(life: Sim, at: Duration, line: &str) -> Sim {
     let (documents, balancer) = (life.documents.clone(), life.balancer.clone());
     Sim::new(line)
         .knowing(life.noted(), Duration::ZERO)

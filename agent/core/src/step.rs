@@ -60,6 +60,11 @@ impl<T> Step<T> {
         }
     }
 
+    /// How often it was tried.
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
     /// What happened, if it answers the job of this step.
     pub fn answer<'i>(&self, input: &'i Input) -> Option<&'i Event> {
         match self.state {

@@ -109,7 +109,7 @@ impl World {
     pub(crate) fn end_agent(&mut self) {
         if let Some(agent) = self.agent.take() {
             self.engine.forget(agent.number);
-            self.fetched = false;
+            self.fetched.clear();
         }
     }
 
@@ -237,8 +237,10 @@ impl World {
             agent.knows_policies |= job == JobKind::Listen;
         }
         // The adapters do this before they call the engine: what was fetched is then on the tmpfs only.
-        if matches!(job, JobKind::StartContainer | JobKind::SignalApp) {
-            self.delivered |= std::mem::take(&mut self.fetched);
+        if let Job::StartContainer { config, .. } | Job::SignalApp { config, .. } = &ordered
+            && config.has_secrets()
+        {
+            self.delivered.extend(self.fetched.take(&config.container_name()));
         }
         let asker = (number, ticket.0);
         let takes = usual(job).mul_f64(0.5 + roll.f64());

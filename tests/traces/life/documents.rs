@@ -1,6 +1,6 @@
 //! What `config=` points to over time, and the board of its releases. Other instances are there as far as this one can see them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,6 +60,8 @@ pub(crate) struct Documents {
     pub(crate) verdicts: BTreeMap<ReleaseId, Verdict>,
     lock: Option<Lock>,
     etags: u32,
+    /// What was read here is on the disk.
+    kept: BTreeSet<ReleaseId>,
 }
 
 impl Documents {
@@ -74,6 +76,7 @@ impl Documents {
             verdicts: BTreeMap::new(),
             lock: None,
             etags: 0,
+            kept: BTreeSet::new(),
         })
     }
 
@@ -116,6 +119,16 @@ impl Documents {
         self.all.first().is_some_and(|first| first.id == *id)
     }
 
+    /// Whether it is read from the disk.
+    pub(crate) fn keeps(&self, job: &Job) -> bool {
+        matches!(job, Job::ReadRelease { release, .. } if self.kept.contains(release))
+    }
+
+    /// The disk is another one.
+    pub(crate) fn lose_disk(&mut self) {
+        self.kept.clear();
+    }
+
     /// Whether somebody serves it.
     pub(crate) fn is_proven(&self, id: &ReleaseId) -> bool {
         self.is_first(id) || self.verdicts.get(id) == Some(&Verdict::Ok)
@@ -154,6 +167,12 @@ impl Documents {
             Twist::Halted { at, lasts } => Some((*at, *at + *lasts)),
             _ => None,
         };
+        let read = match job {
+            Job::ReadConfig | Job::FollowConfig { .. } => self.current().map(|one| one.id.clone()),
+            Job::ReadRelease { release, .. } => Some(release.clone()),
+            _ => None,
+        };
+        self.kept.extend(read);
         Some(match job {
             Job::ReadConfig => match self.read(self.current()?, now) {
                 Event::ConfigRefused { error, .. } => Event::Failed(JobKind::ReadConfig, error),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth_core::message::container::ImageFacts;
+use berth_core::message::container::{ContainerId, ImageFacts};
 use berth_core::message::error::{ErrorClass, JobError};
 use berth_core::message::event::{BlockRepair, Event};
 use berth_core::message::group::{LifecycleHook, Membership};
@@ -26,7 +26,8 @@ impl World {
     /// One attempt; none if the answer comes later, from the engine.
     pub(crate) fn perform(&mut self, asker: Asker, job: &Job, since: Duration) -> Option<Event> {
         let kind = job.kind();
-        if let Some(reason) = self.is_away(kind, since) {
+        let is_local = self.documents.as_ref().is_some_and(|documents| documents.keeps(job));
+        if let Some(reason) = self.is_away(kind, since).filter(|reason| !(is_local && *reason == THROTTLED)) {
             let class = if reason == THROTTLED { ErrorClass::Throttled } else { ErrorClass::Transient };
             return Some(Event::Failed(kind, JobError::new(class, reason)));
         }
@@ -52,10 +53,12 @@ impl World {
             | Job::TakeBackMark { .. }
             | Job::WriteVerdict { .. } => Event::ConfigRead(self.config.clone(), None),
             Job::Listen(_) => Event::Listening,
-            Job::FetchSecrets(_) => {
+            Job::FetchSecrets(config) => {
                 self.secrets_read = now;
                 // The values of a fetch that was cancelled go with it.
-                self.fetched |= self.listens(asker);
+                if self.listens(asker) {
+                    self.fetched.insert(config.container_name());
+                }
                 Event::SecretsFetched
             }
             Job::LoginRegistry(_) => Event::RegistryLoggedIn,
@@ -75,7 +78,11 @@ impl World {
                 let flaw = document.and_then(|document| document.flaw);
                 self.engine.create(creation, fingerprint, flaw)
             }
-            Job::StartContainer { config, .. } if config.has_secrets() && !self.delivered => Event::SecretsMissing,
+            Job::StartContainer { config, .. }
+                if config.has_secrets() && !self.delivered.contains(&config.container_name()) =>
+            {
+                Event::SecretsMissing
+            }
             Job::StartContainer { id, .. } => self.engine.start(id, now),
             Job::WatchContainer(id) => {
                 self.engine.watch(asker, id);
@@ -89,12 +96,14 @@ impl World {
                 }
             }
             Job::StopContainer { id, timeout, for_good } => {
-                self.delivered &= !for_good;
+                if *for_good {
+                    self.forget_secrets(id);
+                }
                 self.engine.stop(asker, id, *timeout, false, now);
                 return None;
             }
             Job::RemoveContainer { id, timeout } => {
-                self.delivered = false;
+                self.forget_secrets(id);
                 self.engine.stop(asker, id, *timeout, true, now);
                 return None;
             }
@@ -149,17 +158,18 @@ impl World {
                 self.systemd.extend(*by, now);
                 Event::StopExtended
             }
-            Job::CheckSecrets(_) => {
+            Job::CheckSecrets(config) => {
                 let since = std::mem::replace(&mut self.secrets_read, now);
                 let newer = |twist: &Twist| matches!(twist, Twist::Rotation(at) if (since..now).contains(at));
                 let changed = self.plan.has(newer);
                 if self.listens(asker) {
-                    self.fetched = changed;
+                    self.fetched.clear();
+                    self.fetched.extend(changed.then(|| config.container_name()));
                 }
                 Event::SecretsChecked { changed }
             }
             Job::WipeSecrets => {
-                self.fetched = false;
+                self.fetched.clear();
                 Event::SecretsWiped
             }
             Job::CheckMetadataBlock => Event::MetadataBlockChecked(BlockRepair::default()),
@@ -167,6 +177,12 @@ impl World {
             Job::ReadOutput { id, .. } => Event::OutputRead(self.engine.output(id)),
             Job::WriteFinalStatus { .. } => Event::FinalStatusWritten,
         })
+    }
+
+    fn forget_secrets(&mut self, id: &ContainerId) {
+        if let Some(one) = self.engine.container(id) {
+            self.delivered.remove(&one.name);
+        }
     }
 
     /// Like the adapters: only what the config does not name is looked up.
@@ -195,7 +211,8 @@ impl World {
         self.plan.twists.iter().filter(|twist| away(twist)).find_map(|twist| match twist {
             Twist::AwsAway { .. } => {
                 let aws = [&GROUP[..], &SERVICES, &TARGETS, &RELEASES].iter().any(|jobs| jobs.contains(&job));
-                aws.then_some(THROTTLED)
+                let document = job == JobKind::ReadConfig && self.documents.is_some();
+                (aws || document).then_some(THROTTLED)
             }
             Twist::MetadataAway { .. } => {
                 let asked = matches!(job, JobKind::Identify | JobKind::ReadConfig | JobKind::WatchMetadata);

@@ -455,7 +455,7 @@ impl World {
         // Twice in a row: the wipe may be under way.
         // An answer that is lost between the adapters and the machine leaves what it brought, until the machine gives it up.
         let lost = self.plan.has(|twist| matches!(twist, Twist::Fate(JobKind::CheckSecrets, _, Fate::Lost)));
-        let kept = self.fetched && !needed && !lost;
+        let kept = !self.fetched.is_empty() && !needed && !lost;
         if job == JobKind::WatchMetadata && std::mem::replace(&mut self.seen.kept, kept) && kept {
             return self.breaks(5, format!("values of secrets stay in the agent's memory in {phase:?}"));
         }
@@ -561,9 +561,7 @@ impl World {
                 }
             }
             Job::WriteFinalStatus { .. } if self.gave_a_hook_up() => self.met(API_AWAY),
-            Job::ReadOutput { id, .. }
-                if status == Status::Ok && (phase != PhaseName::Release || self.is_serving(id)) =>
-            {
+            Job::ReadOutput { id, .. } if status == Status::Ok && !self.may_be_read(id, phase) => {
                 self.breaks(5, "the output of a healthy app is read");
             }
             // One that does not get healthy within its start timeout is read before it is stopped, in a drain, too.

@@ -64,6 +64,13 @@ impl World {
         may_be_two && count == 1 && is_free
     }
 
+    /// Whether the output of this container may be read while `/ready` is 200: the other one of a release, or one that failed.
+    pub(crate) fn may_be_read(&self, id: &ContainerId, phase: PhaseName) -> bool {
+        let one = self.engine.container(id);
+        let has_failed = one.is_none_or(|one| one.started.is_none() || one.flaw.is_some());
+        phase == PhaseName::Release && (has_failed || !self.is_serving(id))
+    }
+
     /// After every event.
     pub(crate) fn look_at_releases(&mut self, before: PhaseName, after: PhaseName) {
         if self.documents.is_none() || before == after {
@@ -203,7 +210,11 @@ impl World {
         let current = documents.current()?;
         let is_right = match what {
             Published::Good => serving.id == current.id,
-            Published::Bad(_) | Published::Invalid => serving.id != current.id,
+            // What fails after the bake stays.
+            Published::Bad(Flaw::Exits(after) | Flaw::Sickens(after)) => {
+                after >= self.config.release.bake || serving.id != current.id
+            }
+            Published::Bad(Flaw::NeverHealthy) | Published::Invalid => serving.id != current.id,
             Published::Back => current.flaw.is_some() || current.config.is_none() || serving.id == current.id,
         };
         let what = format!("{what:?} was published last, and the release {} serves at the end", serving.id);

@@ -90,6 +90,9 @@ impl World {
             group::News::NewDisk => {
                 self.engine.forget_all();
                 self.noted_releases = None;
+                if let Some(documents) = &mut self.documents {
+                    documents.lose_disk();
+                }
             }
             group::News::PowerOn => self.systemd.power_on(self.now + self.plan.shape.os_boots_in),
         }

@@ -8,6 +8,7 @@ use berth_core::view::PhaseName;
 
 use super::engine::Container;
 use super::group::Which;
+use super::plan::RELEASES;
 use super::promises::Broken;
 use super::table::{BootFault, CHANGED, End};
 use super::twist::Twist;
@@ -56,6 +57,8 @@ impl World {
                 let running = self.engine.running().filter(left).count();
                 let unknown =
                     self.excuses.metadata || self.seen.phases.get(1).is_some_and(|(_, at)| self.is_early(*at));
+                // Nor does a boot that may not read which release runs here.
+                let unknown = unknown || (self.plan.follows() && self.plan.troubles(&RELEASES));
                 let failed = code != 0 && (self.excuses.engine || self.seen.hurried);
                 if running > 0 && !unknown && !failed {
                     self.breaks(0, format!("exit code {code}, and {running} containers run on"));

@@ -1,7 +1,7 @@
 //! The world of one life: an agent, and models of everything around it, on one clock. Time jumps to the next thing that happens.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -87,8 +87,8 @@ pub(crate) struct World {
     /// When the values of the secrets were last looked at.
     pub(crate) secrets_read: Duration,
     /// Whether the agent has values of secrets in its memory, and whether the tmpfs has those of the app.
-    pub(crate) fetched: bool,
-    pub(crate) delivered: bool,
+    pub(crate) fetched: BTreeSet<String>,
+    pub(crate) delivered: BTreeSet<String>,
     /// Logins at the registry so far.
     pub(crate) logins: u32,
     /// Until when the metadata is gone, once it is.
@@ -140,8 +140,8 @@ impl World {
             trace: traced.then(String::new),
             last_line: String::new(),
             secrets_read: Duration::ZERO,
-            fetched: false,
-            delivered: false,
+            fetched: BTreeSet::new(),
+            delivered: BTreeSet::new(),
             logins: 0,
             metadata_gone: None,
             events: 0,

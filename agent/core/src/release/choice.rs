@@ -1,7 +1,7 @@
 //! The choice of a boot: which release of the document this instance runs.
 //!
 //! What runs already goes on. Else it is the newest release that is proven, somebody serves it and it is not stopped; each names the
-//! one before it. If none is proven there is nothing better than the newest.
+//! one before it. If none is proven it is one that somebody serves although it was stopped, then one that was not stopped, the newest of them.
 
 use std::sync::Arc;
 
@@ -31,9 +31,20 @@ pub struct Choice {
     /// What is to be read, or is looked at.
     stage: Stage,
     seen: Vec<ReleaseId>,
-    /// The newest that was not rolled back here.
-    allowed: Option<Chosen>,
+    /// The best of those that are not proven and were not rolled back here.
+    fallback: Option<(Fallback, Chosen)>,
     step: Step<Chosen>,
+}
+
+/// What is taken if nothing is proven, the worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Fallback {
+    /// It was stopped, and nobody serves it.
+    Stopped,
+    /// Nobody serves it yet.
+    Untried,
+    /// It was stopped, and somebody serves it.
+    Served,
 }
 
 /// A release with its config.
@@ -68,7 +79,7 @@ impl Choice {
         if is_known || (board.is_none() && matches!(stage, Stage::Judging(_))) {
             step.done(newest.clone(), now);
         }
-        Self { seen: vec![newest.release.id.clone()], allowed: None, newest, board, stage, step }
+        Self { seen: vec![newest.release.id.clone()], fallback: None, newest, board, stage, step }
     }
 
     /// What was chosen, once it is.
@@ -100,8 +111,13 @@ impl Choice {
             }
             (Stage::Judging(judged), Event::BoardRead(state)) => {
                 let was_bad_here = state.own == Some(Verdict::Bad);
-                if !was_bad_here {
-                    self.allowed.get_or_insert_with(|| judged.clone());
+                let rank = match state {
+                    state if state.ok > 0 => Fallback::Served,
+                    state if state.is_stopped(judged.config.release.failures) => Fallback::Stopped,
+                    _ => Fallback::Untried,
+                };
+                if !was_bad_here && self.fallback.as_ref().is_none_or(|(best, _)| *best < rank) {
+                    self.fallback = Some((rank, judged.clone()));
                 }
                 if state.is_proven(judged.config.release.failures) && !was_bad_here {
                     let chosen = judged.clone();
@@ -141,7 +157,10 @@ impl Choice {
                 self.seen.push(previous.clone());
                 self.stage = Stage::Reading(previous);
             }
-            None => self.step.done(self.allowed.clone().unwrap_or_else(|| self.newest.clone()), now),
+            None => {
+                let best = self.fallback.as_ref().map_or(&self.newest, |(_, best)| best).clone();
+                self.step.done(best, now);
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use berth_config::Config;
 
-use super::{Boot, steps};
+use super::{Boot, Kept, steps};
 use crate::app::{App, Recipe};
 use crate::clock::Uptime;
 use crate::message::container::Creation;
@@ -26,7 +26,8 @@ impl Boot {
         };
         if !self.steps.config.is_done() {
             if self.steps.config.is_due(now) {
-                let kept = self.noted.as_ref().filter(|_| self.reads_kept).map(|noted| noted.serving.clone());
+                let kept =
+                    self.noted.as_ref().filter(|_| self.kept == Kept::Reading).map(|noted| noted.serving.clone());
                 let kept = kept.map(|release| Job::ReadRelease { board: None, release });
                 self.steps.config.emit(kept.unwrap_or(Job::ReadConfig), outbox, now);
             }

@@ -2,7 +2,7 @@
 
 use berth_config::ProbeMethod;
 
-use super::{Boot, steps};
+use super::{Boot, Kept, steps};
 use crate::clock::Uptime;
 use crate::message::container::ImageFacts;
 use crate::message::error::{ErrorClass, JobError};
@@ -14,6 +14,9 @@ use crate::message::outcome::Outcome;
 use crate::outbox::Outbox;
 use crate::phase::failing::Failure;
 use crate::view::ReadyReason;
+
+/// So often the source of the config is asked before what was kept of it is read.
+const SOURCE_ATTEMPTS: u32 = 2;
 
 impl Boot {
     /// Takes what the answer to one of its steps brought, or how far its pull is.
@@ -103,9 +106,18 @@ impl Boot {
     ) -> Result<(), Failure> {
         let lasting = !error.is_transient();
         match job {
-            // What serves goes on serving, whatever the document has become.
-            JobKind::ReadConfig if lasting && self.noted.is_some() && !self.reads_kept => {
-                self.reads_kept = true;
+            // What serves goes on serving, whatever the document has become, and while nobody can read it.
+            JobKind::ReadConfig
+                if self.noted.is_some()
+                    && self.kept == Kept::Unread
+                    && (lasting || self.steps.config.attempts() >= SOURCE_ATTEMPTS) =>
+            {
+                self.kept = Kept::Reading;
+                self.steps.config.again();
+                return Ok(());
+            }
+            JobKind::ReadRelease if lasting && self.steps.config.answer(input).is_some() => {
+                self.kept = Kept::Missing;
                 self.steps.config.again();
                 return Ok(());
             }

@@ -66,8 +66,8 @@ pub struct Boot {
     releases: Releases,
     /// What an agent before this one left of them.
     noted: Option<NotedReleases>,
-    /// Whether the document cannot be used, and the release that serves is read as it was kept.
-    reads_kept: bool,
+    /// The config of the release that serves, as it was kept.
+    kept: Kept,
     /// With `follow`, which of them this instance runs.
     choice: Option<Box<Choice>>,
     /// The other container of a release in which an agent before this one was killed.
@@ -76,6 +76,15 @@ pub struct Boot {
     warm: bool,
     /// Whether an app was found running although the instance belongs in its pool.
     occupied: bool,
+}
+
+/// What an agent before this one kept of the document that it read: for one that cannot be read, or be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kept {
+    Unread,
+    Reading,
+    /// It is not there.
+    Missing,
 }
 
 /// Where a boot goes after an event.
@@ -118,7 +127,7 @@ impl Boot {
             targets,
             releases,
             noted: None,
-            reads_kept: false,
+            kept: Kept::Unread,
             choice: None,
             beside: None,
             warm: false,
